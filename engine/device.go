@@ -1,0 +1,33 @@
+package engine
+
+// Device runs plans. Implementations live under runtime/device; the compile side reaches one through this interface alone.
+type Device interface {
+	// Name is what --device calls it: "cpu", "cuda", "emu".
+	Name() string
+	// Load prepares plan for running under the given settings. It fails with one line that names
+	// what the machine lacks when the plan holds no program that it can run.
+	Load(plan *Plan, settings Settings) (Model, error)
+}
+
+// Settings are the limits chosen at launch. Zero means the device's default.
+type Settings struct {
+	MaxStepTokens int   // T at most
+	MaxSequences  int   // B at most
+	MaxRows       int   // R at most
+	MaxContext    int   // positions of one sequence at most
+	PageSize      int   // positions of a KV page
+	KVBytes       int64 // memory for KV pages
+	Threads       int
+	Target        string // program to run, "" for the best that the machine can run
+}
+
+// Model is a loaded plan. Step is called by one goroutine at a time.
+type Model interface {
+	// Limits returns the settings in force, defaults filled in, with the number of KV pages that fit.
+	Limits() (settings Settings, pages int)
+	// Step runs one forward pass and samples: out[i] answers step.Rows[i]. It does not allocate.
+	Step(step *Step, out []Sampled) error
+	// CopyPage copies KV page src to dst in every layer and cache.
+	CopyPage(dst, src int32) error
+	Close() error
+}

@@ -1,0 +1,4 @@
+package engine
+
+// Plan is an opened plan file.
+type Plan struct{}

@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
+)
+
+// Program is the launch list of one function for one target. It is data: names of kernels that the
+// runtime owns, and operands. Sizes are forms of T, B and R, bound to the launch settings at load.
+type Program struct {
+	Func   string `msgpack:"func"`
+	Target string `msgpack:"target"`
+	// Slots are the byte sizes of the activation arena's parts; slot i begins where slot i-1 ends (64-byte aligned).
+	Slots    []sym.Dim `msgpack:"slots"`
+	Buffers  []Buffer  `msgpack:"buffers"`
+	Weights  []string  `msgpack:"weights"` // names of plan weights, by operand index
+	Caches   []Cache   `msgpack:"caches"`
+	Launches []Launch  `msgpack:"launches"`
+	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads
+}
+
+// Buffer is a matrix of activations [Rows, Cols] inside a slot. Views share a slot.
+type Buffer struct {
+	Name   string  `msgpack:"name"`
+	Slot   int     `msgpack:"slot"`
+	Rows   sym.Dim `msgpack:"rows"`
+	Cols   int64   `msgpack:"cols"`
+	Offset int64   `msgpack:"offset"` // bytes from the slot's start to row 0
+	Stride int64   `msgpack:"stride"` // bytes from a row to the next
+	// DType is the element type of a plain buffer. A quantized activation has a Format instead:
+	// its rows are records of codes, scales and sums (layout.Activation gives the offsets).
+	DType  dtype.Type `msgpack:"dtype"`
+	Format string     `msgpack:"format,omitempty"` // "", "q8t", "q8g"
+	Group  int64      `msgpack:"group,omitempty"`  // K covered by one scale (q8g) or one sum (q8t: segment length)
+}
+
+// Cache is one row of the module's cache table.
+type Cache struct {
+	Name    string     `msgpack:"name"`
+	Kind    string     `msgpack:"kind"` // "paged"
+	Layers  int        `msgpack:"layers"`
+	KVHeads int        `msgpack:"kv_heads"`
+	Dim     int        `msgpack:"dim"`
+	DType   dtype.Type `msgpack:"dtype"`
+}
+
+// OperandKind tells which table of the program an operand indexes.
+type OperandKind uint8
+
+// The kinds of operands. Input operands index the Inputs table; None stands for an absent optional operand.
+const (
+	OperandNone OperandKind = iota
+	OperandBuffer
+	OperandWeight
+	OperandCache
+	OperandInput
+)
+
+// Operand is one argument of a launch.
+type Operand struct {
+	Kind  OperandKind `msgpack:"kind"`
+	Index int         `msgpack:"index"`
+}
+
+// Inputs are the step's arrays that launches may read, by operand index.
+var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows"}
+
+// Launch runs one kernel. Operands are in the order of the kernel's ABI row, results after arguments.
+type Launch struct {
+	Kernel   string    `msgpack:"kernel"`
+	Label    string    `msgpack:"label"` // where it comes from: "layer 3 qkv"
+	Operands []Operand `msgpack:"operands"`
+	Attrs    []Attr    `msgpack:"attrs,omitempty"`
+	// Sync is set when the launch reads what an earlier launch since the last Sync wrote: all workers wait before it.
+	Sync bool `msgpack:"sync,omitempty"`
+}
+
+// Attr is a named scalar of a launch. Exactly one of the values is meant, as the kernel's ABI row says.
+type Attr struct {
+	Name  string  `msgpack:"name"`
+	Int   int64   `msgpack:"int,omitempty"`
+	Float float64 `msgpack:"float,omitempty"`
+	Text  string  `msgpack:"text,omitempty"`
+}
+
+// Int returns the integer attribute name, def when the launch has none.
+func (l *Launch) Int(name string, def int64) int64 {
+	for i := range l.Attrs {
+		if l.Attrs[i].Name == name {
+			return l.Attrs[i].Int
+		}
+	}
+	return def
+}
+
+// Float returns the number attribute name, def when the launch has none.
+func (l *Launch) Float(name string, def float64) float64 {
+	for i := range l.Attrs {
+		if l.Attrs[i].Name == name {
+			return l.Attrs[i].Float
+		}
+	}
+	return def
+}
+
+// Text returns the string attribute name, def when the launch has none.
+func (l *Launch) Text(name, def string) string {
+	for i := range l.Attrs {
+		if l.Attrs[i].Name == name {
+			return l.Attrs[i].Text
+		}
+	}
+	return def
+}

@@ -1,0 +1,59 @@
+package engine
+
+// Step is the ragged batch of one forward pass: T tokens of B sequences, of which R rows are sampled.
+// There is no prefill and no decode: each sequence brings the tokens it has to catch up with.
+//
+// The owner reuses the slices from step to step; a device reads them only until its Step call returns.
+type Step struct {
+	IDs       []int32 // [T] token ids
+	Positions []int32 // [T] position of each token in its sequence
+	// RopeLen is max(prompt length of the sequence, position+1), per token, so that rotary embeddings whose
+	// frequencies depend on the length give the same numbers however the prompt is cut into chunks.
+	RopeLen []int32 // [T]
+	Slots   []int32 // [T] where the token's K and V go: page*PageSize + offset; -1 writes nothing (padding)
+
+	SeqStart []int32 // [B+1] sequence b owns token rows SeqStart[b] .. SeqStart[b+1]-1
+	Context  []int32 // [B] positions of sequence b in the cache once this step has run
+	// Pages holds the page table of sequence b at Pages[PageStart[b]:PageStart[b+1]], in order of position.
+	Pages     []int32
+	PageStart []int32 // [B+1]
+
+	Rows []Row // [R] in ascending order of Token
+}
+
+// T returns the number of tokens of the step.
+func (s *Step) T() int { return len(s.IDs) }
+
+// B returns the number of sequences of the step.
+func (s *Step) B() int { return len(s.Context) }
+
+// Reset empties the step and keeps its memory.
+func (s *Step) Reset() {
+	s.IDs, s.Positions, s.RopeLen, s.Slots = s.IDs[:0], s.Positions[:0], s.RopeLen[:0], s.Slots[:0]
+	s.SeqStart = append(s.SeqStart[:0], 0)
+	s.Context, s.Pages = s.Context[:0], s.Pages[:0]
+	s.PageStart = append(s.PageStart[:0], 0)
+	s.Rows = s.Rows[:0]
+}
+
+// Row asks for one sampled token.
+type Row struct {
+	Token    int32         // row of the step whose logits are used
+	Position int32         // position that the sampled token will have; with the seed it keys the random number
+	Sampling *Sampling     // how to choose; nil means greedy
+	History  *TokenHistory // tokens seen so far, for penalties; nil when no penalty is set
+	Logits   []float32     // [V] receives the raw logits when not nil
+}
+
+// Sampled is the answer to one Row.
+type Sampled struct {
+	Token   int32
+	Logprob float32 // natural logarithm of the token's probability; set only if Sampling.Logprobs >= 0
+	Top     []TokenLogprob
+}
+
+// TokenLogprob is one alternative of a sampled position.
+type TokenLogprob struct {
+	Token   int32
+	Logprob float32
+}

@@ -1,0 +1,77 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"llmc/engine"
+)
+
+// Request is one prompt to continue. The zero values of optional fields mean "off".
+type Request struct {
+	ID         string
+	Prompt     []int32
+	MaxTokens  int // output tokens at most; 0: as many as the context allows
+	MinTokens  int // end-of-sequence tokens are banned before this many
+	Sampling   engine.Sampling
+	Stop       []string // text that ends the output; not part of it
+	StopTokens []int32  // ids that end the output, besides the model's own end-of-sequence ids
+	IgnoreEOS  bool
+	// SkipSpecial leaves special tokens out of the text.
+	SkipSpecial bool
+	// PromptLogprobs asks for the log-probabilities of the prompt's tokens (-1: no; n: with the n most likely).
+	PromptLogprobs int
+	CacheSalt      string // prefixes are shared only among requests of one salt
+	Priority       int    // lower runs first
+	Deadline       time.Time
+}
+
+// Finish tells why a generation ended, in the words of the OpenAI API.
+type Finish string
+
+// The reasons of an end. "" means not ended.
+const (
+	FinishStop   Finish = "stop"
+	FinishLength Finish = "length"
+	FinishAbort  Finish = "abort"
+	FinishError  Finish = "error"
+)
+
+// Event is one step of a generation: a token and the text that it completes (possibly none: half of a character, or text held
+// back because it may be the beginning of a stop string). The last event has Finish set; it may carry text but no token (Token < 0).
+type Event struct {
+	Token   int32
+	Text    string
+	Logprob engine.Sampled // set when log-probabilities were asked for
+	Finish  Finish
+	// StopReason is the stop string or token id that matched, when Finish is "stop" because of one.
+	StopReason any
+	Err        error
+}
+
+// Usage counts the tokens of a generation.
+type Usage struct {
+	PromptTokens int
+	CachedTokens int // prompt tokens found in the prefix cache
+	OutputTokens int
+}
+
+// Generation is a running request.
+type Generation interface {
+	// Next waits for the next event. After the event with Finish set, or when ctx ends, it returns false.
+	// A generation whose consumer is slow loses nothing: events are queued, bounded by MaxTokens.
+	Next(ctx context.Context) (Event, bool)
+	// Cancel stops the request within one step, queued or running. It may be called at any time, more than once.
+	Cancel()
+	Usage() Usage
+	PromptLogprobs() []engine.Sampled
+}
+
+// The errors of a submission. A server turns them into 400, 429 and 503.
+var (
+	ErrQueueFull  = errors.New("queue is full")
+	ErrDraining   = errors.New("server is shutting down")
+	ErrTooLong    = errors.New("prompt is longer than the context")
+	ErrBadRequest = errors.New("bad request")
+)
