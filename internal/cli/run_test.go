@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+func TestExitCodes(t *testing.T) {
+	newRoot := func(result error) *cobra.Command {
+		root := &cobra.Command{Use: "tool"}
+		sub := &cobra.Command{Use: "do FILE", Args: cobra.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return result }}
+		sub.Flags().Int("n", 0, "a number")
+		root.AddCommand(sub)
+		return root
+	}
+	for _, c := range []struct {
+		args   []string
+		result error
+		want   int
+	}{
+		{[]string{"do", "x"}, nil, ExitDone},
+		{[]string{"do", "x"}, errors.New("file x: broken"), ExitFailed},
+		{[]string{"do", "x"}, Usagef("--n and --m exclude each other"), ExitUsage},
+		{[]string{"do"}, nil, ExitUsage},
+		{[]string{"do", "x", "--n=seven"}, nil, ExitUsage},
+		{[]string{"do", "x", "--nope"}, nil, ExitUsage},
+		{[]string{"undo"}, nil, ExitUsage},
+		{[]string{"do", "--help"}, nil, ExitDone},
+	} {
+		if got := Run(newRoot(c.result), c.args); got != c.want {
+			t.Errorf("%v returning %v: exit %d, want %d", c.args, c.result, got, c.want)
+		}
+	}
+}
+
+func TestErrorsAreOneLine(t *testing.T) {
+	if got := oneLine(errors.New("shard 2:\n  tensor x: bad\n")); got != "shard 2:; tensor x: bad;" {
+		t.Errorf("got %q", got)
+	}
+}

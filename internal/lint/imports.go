@@ -1,0 +1,44 @@
+// Package lint holds the repository's own rules as tests: who may import whom, sizes of files and functions, forbidden names.
+package lint
+
+// importRules says which packages of this module a package may import, longest prefix first matched by package path.
+// A name ending in "/..." stands for the package and everything below it. Packages of the compile side and of the
+// serve side never meet except in cmd/llmc, which hands the runtime to the compiler through engine's interfaces.
+var importRules = []struct {
+	pkg   string
+	allow []string
+}{
+	{"internal/dtype", nil},
+	{"internal/sym", nil},
+	{"internal/golden", nil},
+	{"internal/lint", nil},
+	{"internal/quant", []string{"internal/dtype"}},
+	{"internal/tokenizer", nil},
+	{"internal/template", nil},
+	{"internal/...", []string{"internal/..."}},
+
+	{"engine/layout", []string{"internal/dtype", "internal/sym", "internal/quant"}},
+	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "engine/..."}},
+
+	{"ir", []string{"internal/dtype", "internal/sym"}},
+	{"ir/interp", []string{"internal/dtype", "internal/sym", "internal/quant", "ir"}},
+	{"passes", []string{"internal/dtype", "internal/sym", "internal/quant", "ir/..."}},
+	{"codegen/ptx", []string{"internal/dtype", "internal/sym"}},
+	{"codegen/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/..."}},
+	{"compiler/hf", []string{"internal/..."}},
+	{"compiler/models", []string{"internal/...", "ir/...", "compiler/hf"}},
+	{"compiler/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/...", "compiler/..."}},
+
+	{"runtime/kv", []string{"internal/dtype"}},
+	{"runtime/sched", []string{"engine", "runtime/kv"}},
+	{"runtime/sample", []string{"engine"}},
+	{"runtime/metrics", []string{"engine", "runtime"}},
+	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "engine/...", "runtime/sample", "runtime/device/cpu/..."}},
+	{"runtime/device/...", []string{"internal/...", "engine/...", "runtime/sample", "runtime/device/..."}},
+	{"runtime/...", []string{"internal/...", "engine/...", "runtime/..."}},
+
+	{"cmd/llmrun/...", []string{"internal/...", "engine/...", "runtime/...", "cmd/..."}},
+	{"cmd/llmc/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/...", "compiler/...", "runtime/...", "cmd/..."}},
+	{"cmd/...", []string{"internal/...", "engine/...", "cmd/..."}},
+	{"testdata/...", []string{"internal/...", "engine/...", "runtime/...", "compiler/..."}},
+}
