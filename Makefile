@@ -1,0 +1,57 @@
+# Everything here needs only Go; targets that need more say so and install it into .tools/.
+export CGO_ENABLED = 0
+GO      ?= go
+PORT    ?= 8000
+FUZZ    ?= 10s
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
+
+.PHONY: build demo test test-long test-clients test-browser lint fuzz golden generate bench clean
+
+build: ## bin/llmc and bin/llmrun
+	$(GO) build -trimpath -ldflags "-s -w -X llmc/internal/version.commit=$(VERSION)" -o bin/ ./cmd/llmc ./cmd/llmrun
+
+demo: build ## compile the bundled model and serve it with a chat page
+	bin/llmc build testdata/demo -o bin/demo.plan
+	bin/llmrun serve bin/demo.plan --port $(PORT)
+
+test: ## every test that needs nothing but Go; under three minutes
+	$(GO) vet ./...
+	$(GO) test ./...
+
+test-long: ## what is too slow for every change: large checkpoints, many random schedules
+	LLMC_LONG=1 $(GO) test -timeout 30m ./...
+
+test-clients: build .tools/python/bin/openai ## real clients from PyPI against our server
+	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run Client ./...
+
+.tools/python/bin/openai:
+	python3 -m venv .tools/python
+	.tools/python/bin/pip install -q openai
+
+test-browser: ## the chat page in headless Chromium (Debian package chromium)
+	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
+	$(GO) test -count=1 -run Browser ./runtime/server
+
+lint: ## formatting and static analysis
+	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+
+fuzz: ## every fuzz target for $(FUZZ) each
+	@for t in $$(grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \
+	  for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$t); do \
+	    echo "$$(dirname $$t) $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) ./$$(dirname $$t) || exit 1; \
+	  done; done
+
+golden: ## rewrite golden files after a reviewed change
+	UPDATE=1 $(GO) test ./ir/... ./passes/... ./codegen/... ./compiler/...
+
+generate: ## assembly kernels and other generated files
+	$(GO) generate ./...
+
+bench: build ## speed of the bundled model on this machine
+	bin/llmc build testdata/demo --quant int4 -o bin/demo.int4.plan
+	bin/llmrun bench bin/demo.int4.plan --prompt 128 --gen 64 --batch 1,8 --json
+
+clean:
+	rm -rf bin .tools
