@@ -1,0 +1,21 @@
+// Package layout says where every byte lies in what CPU kernels read: packed linear weights, quantized activations and
+// pages of the KV cache. It owns descriptors, sizes, offsets, packing and the slow, obvious unpacking that defines what
+// packed bytes mean. It multiplies nothing and knows nothing of quantization methods: codes and scales come ready made.
+//
+// # Linear weights
+//
+// A weight [N, K] is cut into panels of 32 outputs (the last one padded with outputs whose weights are zero), stored one after
+// the other. A panel is a sequence of steps of 128 bytes: 4 bytes for each of the 32 outputs (lanes), holding 1 (f32), 2 (bf16),
+// 4 (8-bit) or 8 (4-bit) consecutive k. So one 64-byte vector holds one step of 16 outputs, the form that FMA, VDPBF16PS
+// and VPDPBUSD consume, and a matrix-vector product reads the weight front to back. All CPU targets share the bytes.
+//
+//	f32    [Kp][32] f32
+//	bf16   [Kp/2][32][2] bf16
+//	u8     [Kp/4][32][4] code+128, then [32] f32 scales
+//	u4.gG  per group of G k: [Gp/8][32][4] bytes, byte j = code(k=j) | code(k=4+j)<<4, then [32] f16 scales; zero point 8
+//	u4z.gG the same, and after the last group [groups][32] u8 zero points, padded to 64 bytes
+//	*.s32  f32 instead of f16 scales, for imported weights whose scales f16 cannot hold exactly
+//
+// Kp is K rounded up to 64; Gp is G, or for a short last group its length rounded up to 32. Padding is zero: code 128 in u8,
+// the zero point in u4.
+package layout

@@ -1,0 +1,61 @@
+package layout
+
+import "fmt"
+
+// Sizes that every format shares.
+const (
+	Lanes     = 32        // outputs of a panel
+	Align     = 64        // alignment of panels, rows and blocks, bytes
+	StepBytes = 4 * Lanes // one step of a panel: 4 bytes for each lane
+	maxN      = 1 << 28   // far beyond any vocabulary; keeps every size below 2^63
+	maxK      = 1 << 20   // likewise for hidden sizes
+	maxDotK   = 1 << 17   // 2^17 * 127 * 128 is the largest sum of products that an int32 holds
+	u8Zero    = 128       // code of the weight 0 in u8
+	u4Zero    = 8         // code of the weight 0 in u4 without zero points
+	zeroBytes = Lanes     // zero points of one group, u8
+	rowUnit   = Align     // f32, bf16 and u8 pad K to this many k
+	groupUnit = 32        // u4 pads a short last group to this many k
+)
+
+// Format is one way to store a linear weight.
+type Format struct {
+	Name       string
+	KPerStep   int // k held by one lane's 4 bytes
+	Group      int // k covered by one scale; 0: no scale, or one per output (u8)
+	ScaleBytes int // size of one scale; 0: none
+	Zeros      bool
+	Activation string // activation format that its kernels multiply with
+}
+
+// Formats lists every format of linear weights.
+var Formats = []Format{
+	{Name: "f32", KPerStep: 1, Activation: "f32"},
+	{Name: "bf16", KPerStep: 2, Activation: "bf16"},
+	{Name: "u8", KPerStep: 4, ScaleBytes: 4, Activation: "q8t"},
+	{Name: "u4.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Activation: "q8g"},
+	{Name: "u4.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Activation: "q8g"},
+	{Name: "u4.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Activation: "q8g"},
+	{Name: "u4z.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Zeros: true, Activation: "q8g"},
+	{Name: "u4z.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Zeros: true, Activation: "q8g"},
+	{Name: "u4z.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Zeros: true, Activation: "q8g"},
+	{Name: "u4.g32.s32", KPerStep: 8, Group: 32, ScaleBytes: 4, Activation: "q8g"},
+	{Name: "u4.g64.s32", KPerStep: 8, Group: 64, ScaleBytes: 4, Activation: "q8g"},
+	{Name: "u4.g128.s32", KPerStep: 8, Group: 128, ScaleBytes: 4, Activation: "q8g"},
+	{Name: "u4z.g32.s32", KPerStep: 8, Group: 32, ScaleBytes: 4, Zeros: true, Activation: "q8g"},
+	{Name: "u4z.g64.s32", KPerStep: 8, Group: 64, ScaleBytes: 4, Zeros: true, Activation: "q8g"},
+	{Name: "u4z.g128.s32", KPerStep: 8, Group: 128, ScaleBytes: 4, Zeros: true, Activation: "q8g"},
+}
+
+// FindFormat returns the row named name.
+func FindFormat(name string) (*Format, error) {
+	for i := range Formats {
+		if Formats[i].Name == name {
+			return &Formats[i], nil
+		}
+	}
+	return nil, fmt.Errorf("unknown weight layout %q", name)
+}
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
+
+func ceilDiv(n, d int) int { return (n + d - 1) / d }

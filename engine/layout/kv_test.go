@@ -1,0 +1,91 @@
+package layout
+
+import (
+	"testing"
+
+	"llmc/internal/dtype"
+)
+
+// Every element of a page has its own bytes, inside the page, and neighbours lie as the comment of KV says.
+func TestKVOffsetsAreDistinct(t *testing.T) {
+	for _, c := range []struct {
+		dtype         dtype.Type
+		page, kv, dim int
+		head          int // HeadBytes by hand
+		k17d3, v3d2   int // K(1,17,3)-head and V(1,3,2)-head by hand
+	}{
+		{dtype.F32, 32, 2, 24, 32*24*4 + 32*32*4, 24*16*4 + (3*16+1)*4, 32*24*4 + 3*32*4 + 2*4},
+		{dtype.BF16, 16, 3, 5, 16*6*2 + 16*16*2, 0, 16*6*2 + 1*16*2*2 + 5*2},
+		{dtype.BF16, 128, 2, 64, 128*64*2 + 128*64*2, 16*64*2 + ((1*16+1)*2+1)*2, 128*64*2 + 1*64*2*2 + 5*2},
+	} {
+		kv, err := NewKV(c.dtype, c.page, c.kv, c.dim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kv.HeadBytes() != c.head || kv.HeadBytes()%Align != 0 {
+			t.Errorf("%+v: head takes %d bytes", kv, kv.HeadBytes())
+		}
+		if got := kv.K(1, 17, 3) - c.head; c.page > 16 && got != c.k17d3 {
+			t.Errorf("%+v: K(1,17,3) at %d, want %d", kv, got, c.k17d3)
+		}
+		if got := kv.V(1, 3, 2) - c.head; got != c.v3d2 {
+			t.Errorf("%+v: V(1,3,2) at %d, want %d", kv, got, c.v3d2)
+		}
+		seen := map[int]bool{}
+		for h := range kv.Heads {
+			for s := range kv.PageSize {
+				for d := range kv.Dim {
+					for _, at := range []int{kv.K(h, s, d), kv.V(h, s, d)} {
+						if seen[at] || at < 0 || at%kv.DType.Size() != 0 || at+kv.DType.Size() > kv.Bytes() {
+							t.Fatalf("%+v: head %d slot %d channel %d at %d", kv, h, s, d, at)
+						}
+						seen[at] = true
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestNewKVRefuses(t *testing.T) {
+	for _, c := range []KV{
+		{dtype.I8, 16, 1, 64}, {dtype.F32, 8, 1, 64}, {dtype.F32, 24, 1, 64}, {dtype.F32, 256, 1, 64}, {dtype.F32, 16, 0, 64},
+		{dtype.F32, 16, 1, 0}, {dtype.F32, 16, 1, 1 << 13}, {dtype.F32, 16, 1 << 13, 1},
+	} {
+		if _, err := NewKV(c.DType, c.PageSize, c.Heads, c.Dim); err == nil {
+			t.Errorf("accepted %+v", c)
+		}
+	}
+}
+
+func TestActivationRows(t *testing.T) {
+	for _, c := range []struct {
+		format         string
+		k, group       int
+		entries, at, n int
+	}{
+		{"f32", 161, 0, 0, 644, 644},
+		{"bf16", 160, 0, 0, 384, 448},
+		{"bf16", 2048, 0, 0, 4096, 4160},
+		{"q8t", 160, 192, 1, 192, 320},
+		{"q8t", 1536, 192, 8, 1536, 1728},
+		{"q8g", 160, 128, 2, 192, 320},
+		{"q8g", 576, 32, 18, 576, 896 + 64},
+	} {
+		a, err := NewActivation(c.format, c.k, c.group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Entries() != c.entries || a.EntryOffset() != c.at || a.RowBytes() != c.n {
+			t.Errorf("%s %d/%d: %d entries at %d, %d bytes", c.format, c.k, c.group, a.Entries(), a.EntryOffset(), a.RowBytes())
+		}
+	}
+	for _, c := range []struct {
+		format   string
+		k, group int
+	}{{"q8", 64, 64}, {"q8g", 64, 0}, {"q8g", 64, 33}, {"f32", 0, 0}, {"q8t", 1 << 18, 1 << 18}} {
+		if _, err := NewActivation(c.format, c.k, c.group); err == nil {
+			t.Errorf("accepted %+v", c)
+		}
+	}
+}

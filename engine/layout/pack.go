@@ -1,0 +1,168 @@
+package layout
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"llmc/internal/dtype"
+)
+
+// Codes is what a panel of an integer format is packed from: the rows of up to 32 outputs.
+type Codes struct {
+	Codes  []uint8   // [rows, K]; u8: weight+128, u4: 0..15
+	Scales []float32 // u8: [rows]; u4: [rows, Groups]
+	Zeros  []uint8   // u4z: [rows, Groups]; else nil
+}
+
+// PackFloats packs up to 32 rows [rows, K] into a panel of an f32 or bf16 weight; bf16 rounds to nearest, ties to even.
+// Missing rows are zero.
+func (l Linear) PackFloats(panel []byte, rows []float32) error {
+	n, err := l.rowCount(len(rows), panel)
+	if err != nil {
+		return err
+	}
+	pack, ok := floatPackers[l.Name]
+	if !ok {
+		return fmt.Errorf("layout %s is packed from codes, not from numbers", l.Name)
+	}
+	clear(panel[:l.PanelBytes()])
+	for r := range n {
+		pack(panel[4*r:], rows[r*l.K:(r+1)*l.K])
+	}
+	return nil
+}
+
+// floatPackers writes one row into a panel whose slice starts at the row's lane.
+var floatPackers = map[string]func(lane []byte, row []float32){
+	"f32": func(lane []byte, row []float32) {
+		for k, v := range row {
+			binary.LittleEndian.PutUint32(lane[k*StepBytes:], math.Float32bits(v))
+		}
+	},
+	"bf16": func(lane []byte, row []float32) {
+		for k, v := range row {
+			binary.LittleEndian.PutUint16(lane[k/2*StepBytes+k%2*2:], dtype.F32ToBF16(v))
+		}
+	},
+}
+
+// PackCodes packs up to 32 rows of codes into a panel of an integer weight. It refuses a scale that the layout
+// cannot hold exactly. Missing rows have scale 0.
+func (l Linear) PackCodes(panel []byte, c Codes) error {
+	n, err := l.rowCount(len(c.Codes), panel)
+	if err != nil {
+		return err
+	}
+	if l.ScaleBytes == 0 {
+		return fmt.Errorf("layout %s is packed from numbers, not from codes", l.Name)
+	}
+	groups := max(1, l.Groups())
+	if len(c.Scales) != n*groups || l.Zeros && len(c.Zeros) != n*groups {
+		return fmt.Errorf("%d rows of %s need %d scales (and zero points), got %d and %d", n, l.Name, n*groups, len(c.Scales), len(c.Zeros))
+	}
+	clear(panel[:l.PanelBytes()])
+	if l.Group == 0 {
+		return l.packU8(panel, c, n)
+	}
+	for g := range groups {
+		if err := l.packGroup(panel, c, n, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l Linear) rowCount(elements int, panel []byte) (int, error) {
+	n := elements / l.K
+	if n < 1 || n > Lanes || n*l.K != elements {
+		return 0, fmt.Errorf("a panel takes 1 to %d rows of %d, got %d elements", Lanes, l.K, elements)
+	}
+	if len(panel) < l.PanelBytes() {
+		return 0, fmt.Errorf("a panel of %s [%d,%d] takes %d bytes, there are %d", l.Name, l.N, l.K, l.PanelBytes(), len(panel))
+	}
+	return n, nil
+}
+
+func (l Linear) packU8(panel []byte, c Codes, rows int) error {
+	codes := panel[:l.ScaleOffset(0)]
+	for i := range codes {
+		codes[i] = u8Zero
+	}
+	for r := range rows {
+		lane := codes[4*r:]
+		for k, v := range c.Codes[r*l.K : (r+1)*l.K] {
+			lane[k/4*StepBytes+k%4] = v
+		}
+	}
+	for r := range rows {
+		binary.LittleEndian.PutUint32(panel[l.ScaleOffset(0)+4*r:], math.Float32bits(c.Scales[r]))
+	}
+	return nil
+}
+
+// packGroup packs group g of every row.
+func (l Linear) packGroup(panel []byte, c Codes, rows, g int) error {
+	lo, hi := g*l.Group, min(l.K, (g+1)*l.Group)
+	steps := panel[l.StepOffset(lo):l.ScaleOffset(g)]
+	groups := l.Groups()
+	for r := range Lanes {
+		zero := uint8(u4Zero)
+		if l.Zeros {
+			zero = 0
+			if r < rows {
+				zero = c.Zeros[r*groups+g]
+			}
+			panel[l.ZeroOffset(g)+r] = zero
+		}
+		if zero > 15 {
+			return fmt.Errorf("row %d, group %d: zero point %d is above 15", r, g, zero)
+		}
+		row := []uint8(nil)
+		if r < rows {
+			row = c.Codes[r*l.K+lo : r*l.K+hi]
+			if err := l.putScale(panel[l.ScaleOffset(g)+r*l.ScaleBytes:], c.Scales[r*groups+g]); err != nil {
+				return fmt.Errorf("row %d, group %d: %w", r, g, err)
+			}
+		}
+		if err := packNibbles(steps[4*r:], row, l.GroupK(g), zero); err != nil {
+			return fmt.Errorf("row %d, group %d: %w", r, g, err)
+		}
+	}
+	return nil
+}
+
+// packNibbles stores one lane of a group: row, then zero up to k codes.
+func packNibbles(lane []byte, row []uint8, k int, zero uint8) error {
+	var above uint8
+	code := func(i int) uint8 {
+		if i >= len(row) {
+			return zero
+		}
+		above |= row[i]
+		return row[i]
+	}
+	for s := 0; s < k; s += 8 {
+		dword := lane[s/8*StepBytes:][:4]
+		for j := range dword {
+			dword[j] = code(s+j)&15 | code(s+4+j)<<4
+		}
+	}
+	if above > 15 {
+		return fmt.Errorf("a code is above 15")
+	}
+	return nil
+}
+
+func (l Linear) putScale(dst []byte, scale float32) error {
+	if l.ScaleBytes == 4 {
+		binary.LittleEndian.PutUint32(dst, math.Float32bits(scale))
+		return nil
+	}
+	h := dtype.F32ToF16(scale)
+	if dtype.F16ToF32(h) != scale {
+		return fmt.Errorf("scale %g is not a half-precision number; use layout %s.s32", scale, l.Name)
+	}
+	binary.LittleEndian.PutUint16(dst, h)
+	return nil
+}

@@ -1,0 +1,73 @@
+package layout
+
+import (
+	"encoding/binary"
+	"math"
+
+	"llmc/internal/dtype"
+)
+
+// Row writes the K numbers of output n of the packed weight into dst: the meaning of the packed bytes, and the
+// reference of the kernels that gather rows. Integer formats give f32(code - zero) * scale, rounded once.
+func (l Linear) Row(dst []float32, data []byte, n int) {
+	panel := l.Panel(data, n/Lanes)
+	lane := n % Lanes
+	for k := range l.K {
+		dst[k] = l.at(panel, lane, k)
+	}
+}
+
+// UnpackPanel writes the 32 rows of a panel, padding rows included, into dst [32, K].
+func (l Linear) UnpackPanel(dst []float32, panel []byte) {
+	for r := range Lanes {
+		for k := range l.K {
+			dst[r*l.K+k] = l.at(panel, r, k)
+		}
+	}
+}
+
+func (l Linear) at(panel []byte, lane, k int) float32 {
+	switch {
+	case l.ScaleBytes > 0:
+		g := 0
+		if l.Group > 0 {
+			g = k / l.Group
+		}
+		return float32(int(l.Code(panel, lane, k))-l.Zero(panel, lane, g)) * l.Scale(panel, lane, g)
+	case l.KPerStep == 2:
+		return dtype.BF16ToF32(binary.LittleEndian.Uint16(panel[l.StepOffset(k)+4*lane+k%2*2:]))
+	}
+	return math.Float32frombits(binary.LittleEndian.Uint32(panel[l.StepOffset(k)+4*lane:]))
+}
+
+// Code returns the code of an integer weight as stored.
+func (l Linear) Code(panel []byte, lane, k int) uint8 {
+	dword := panel[l.StepOffset(k)+4*lane:]
+	if l.Group == 0 {
+		return dword[k%4]
+	}
+	return dword[k%4] >> (k % 8 / 4 * 4) & 15
+}
+
+// Zero returns the code that stands for the weight 0 in group g.
+func (l Linear) Zero(panel []byte, lane, g int) int {
+	switch {
+	case l.Zeros:
+		return int(panel[l.ZeroOffset(g)+lane])
+	case l.Group > 0:
+		return u4Zero
+	}
+	return u8Zero
+}
+
+// Scale returns the scale of group g (0 for u8), 1 for float formats.
+func (l Linear) Scale(panel []byte, lane, g int) float32 {
+	if l.ScaleBytes == 0 {
+		return 1
+	}
+	b := panel[l.ScaleOffset(g)+lane*l.ScaleBytes:]
+	if l.ScaleBytes == 2 {
+		return dtype.F16ToF32(binary.LittleEndian.Uint16(b))
+	}
+	return math.Float32frombits(binary.LittleEndian.Uint32(b))
+}
