@@ -1,0 +1,159 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ModelOptions describe a served model to its metrics.
+type ModelOptions struct {
+	Name       string      // label model_name
+	MaxContext int         // longest sequence, for the buckets of lengths
+	PageSize   int         // positions of one KV page
+	Pages      int         // pages of the KV cache
+	Load       func() Load // called at every scrape; it must not block
+}
+
+// Model observes one served model. All methods may be called at any time from any goroutine.
+type Model struct {
+	// Fed by the server.
+	firstToken, nextToken, perToken, endToEnd prometheus.Histogram
+	promptLen, outputLen, maxTokens, choices  prometheus.Histogram
+	promptTokens, cachedTokens, outputTokens  prometheus.Counter
+	success, rejections                       map[string]prometheus.Counter
+	// Fed by the engine.
+	stepTokens                        prometheus.Histogram
+	queued, prefill, decode, inferred prometheus.Histogram
+}
+
+// Reasons with which requests end or are turned away: the values of the labels finished_reason and reason.
+var (
+	finishReasons = []string{"stop", "length", "abort", "error"}
+	rejectReasons = []string{"queue_full", "draining"}
+)
+
+// Model adds the metrics of a model. Names must differ.
+func (r *Registry) Model(o ModelOptions) *Model {
+	f := factory{prom: r.prom, labels: prometheus.Labels{"model_name": o.Name, "engine": "0"}}
+	lengths := lengthBuckets(o.MaxContext)
+	m := &Model{
+		firstToken: f.histogram("time_to_first_token_seconds", "Time from arrival to the first token.", firstTokenBuckets),
+		nextToken:  f.histogram("inter_token_latency_seconds", "Time between consecutive tokens.", nextTokenBuckets),
+		perToken:   f.histogram("request_time_per_output_token_seconds", "Mean time of a request's tokens after the first.", nextTokenBuckets),
+		endToEnd:   f.histogram("e2e_request_latency_seconds", "Time from arrival to the last token.", requestBuckets),
+
+		promptLen: f.histogram("request_prompt_tokens", "Prompt tokens of a request.", lengths),
+		outputLen: f.histogram("request_generation_tokens", "Output tokens of a request.", lengths),
+		maxTokens: f.histogram("request_params_max_tokens", "The max_tokens that requests ask for.", lengths),
+		choices:   f.histogram("request_params_n", "The n that requests ask for.", choiceBuckets),
+
+		promptTokens: f.counter("prompt_tokens_total", "Prompt tokens taken in.", nil),
+		cachedTokens: f.counter("prompt_tokens_cached_total", "Prompt tokens found in the prefix cache.", nil),
+		outputTokens: f.counter("generation_tokens_total", "Tokens generated.", nil),
+		success:      f.counters("request_success_total", "Ended requests.", "finished_reason", finishReasons),
+		rejections:   f.counters("admission_rejections_total", "Requests turned away.", "reason", rejectReasons),
+
+		stepTokens: f.histogram("iteration_tokens_total", "Tokens of a step.", stepTokenBuckets),
+		queued:     f.histogram("request_queue_time_seconds", "Time from arrival to the first step.", requestBuckets),
+		prefill:    f.histogram("request_prefill_time_seconds", "Time from the first step to the first token.", requestBuckets),
+		decode:     f.histogram("request_decode_time_seconds", "Time from the first to the last token.", requestBuckets),
+		inferred:   f.histogram("request_inference_time_seconds", "Time from the first step to the last token.", requestBuckets),
+	}
+	r.prom.MustRegister(newLoadCollector(f.labels, o))
+	return m
+}
+
+// FirstToken observes the first token of a generation, and with it that the whole prompt has been taken in.
+func (m *Model) FirstToken(sinceArrival time.Duration, promptTokens int) {
+	m.firstToken.Observe(sinceArrival.Seconds())
+	m.promptTokens.Add(float64(promptTokens))
+	m.outputTokens.Inc()
+}
+
+// NextToken observes another token of a generation.
+func (m *Model) NextToken(sinceLast time.Duration) {
+	m.nextToken.Observe(sinceLast.Seconds())
+	m.outputTokens.Inc()
+}
+
+// Generation is what one ended generation amounted to.
+type Generation struct {
+	Finish                                string // stop, length, abort, error
+	PromptTokens, CachedTokens, OutTokens int
+	MaxTokens                             int           // asked for; 0: left open
+	SinceArrival, SinceFirstToken         time.Duration // at the last token
+}
+
+// Finished observes the end of a generation.
+func (m *Model) Finished(g Generation) {
+	if c, ok := m.success[g.Finish]; ok {
+		c.Inc()
+	}
+	m.endToEnd.Observe(g.SinceArrival.Seconds())
+	m.promptLen.Observe(float64(g.PromptTokens))
+	m.outputLen.Observe(float64(g.OutTokens))
+	m.cachedTokens.Add(float64(g.CachedTokens))
+	if g.MaxTokens > 0 {
+		m.maxTokens.Observe(float64(g.MaxTokens))
+	}
+	if g.OutTokens > 1 {
+		m.perToken.Observe(g.SinceFirstToken.Seconds() / float64(g.OutTokens-1))
+	}
+}
+
+// Requested observes the number of choices that a request asks for.
+func (m *Model) Requested(choices int) { m.choices.Observe(float64(choices)) }
+
+// Rejected observes a request turned away before any work: queue_full or draining.
+func (m *Model) Rejected(reason string) {
+	if c, ok := m.rejections[reason]; ok {
+		c.Inc()
+	}
+}
+
+// Step observes one step of the engine: its tokens, prompt and output together.
+func (m *Model) Step(tokens int) { m.stepTokens.Observe(float64(tokens)) }
+
+// Phases observes where the time of an ended sequence went.
+func (m *Model) Phases(queued, prefill, decode time.Duration) {
+	m.queued.Observe(queued.Seconds())
+	m.prefill.Observe(prefill.Seconds())
+	m.decode.Observe(decode.Seconds())
+	m.inferred.Observe((prefill + decode).Seconds())
+}
+
+// factory makes registered metrics with the labels of one model.
+type factory struct {
+	prom   *prometheus.Registry
+	labels prometheus.Labels
+}
+
+func (f factory) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: namespace + name, Help: help, Buckets: buckets, ConstLabels: f.labels,
+	})
+	f.prom.MustRegister(h)
+	return h
+}
+
+func (f factory) counter(name, help string, more prometheus.Labels) prometheus.Counter {
+	labels := prometheus.Labels{}
+	for _, set := range []prometheus.Labels{f.labels, more} {
+		for k, v := range set {
+			labels[k] = v
+		}
+	}
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: namespace + name, Help: help, ConstLabels: labels})
+	f.prom.MustRegister(c)
+	return c
+}
+
+// counters makes one counter for every value of a label, so that observing looks nothing up under a lock.
+func (f factory) counters(name, help, label string, values []string) map[string]prometheus.Counter {
+	all := make(map[string]prometheus.Counter, len(values))
+	for _, v := range values {
+		all[v] = f.counter(name, help, prometheus.Labels{label: v})
+	}
+	return all
+}

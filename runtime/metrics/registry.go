@@ -1,0 +1,40 @@
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Registry holds the metrics of a process.
+type Registry struct {
+	prom *prometheus.Registry
+	http *prometheus.CounterVec
+}
+
+// New returns a registry that has the metrics of the Go runtime and the process.
+func New() *Registry {
+	r := &Registry{
+		prom: prometheus.NewRegistry(),
+		http: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "http_requests_total",
+			Help: "Answered HTTP requests.",
+		}, []string{"handler", "method", "status"}),
+	}
+	r.prom.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), r.http)
+	return r
+}
+
+// Handler answers scrapes, in the text or the OpenMetrics format.
+func (r *Registry) Handler() http.Handler {
+	return promhttp.HandlerFor(r.prom, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Answered counts one HTTP answer. The handler is a row of a route table, never a path as requested: peers must not
+// be able to create series.
+func (r *Registry) Answered(handler, method string, status int) {
+	r.http.WithLabelValues(handler, method, strconv.Itoa(status)).Inc()
+}
