@@ -1,4 +1,141 @@
 package engine
 
-// Plan is an opened plan file.
-type Plan struct{}
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Plan is an opened plan file. Its methods may be called by several goroutines, Close by one when no other is in use.
+// The file must not be changed in place while it is open; Writer never does, it replaces the name.
+type Plan struct {
+	path        string
+	file        *os.File
+	mapped      []byte // the whole file, read-only
+	header      Header
+	digest      [sha256.Size]byte
+	base        int64 // offset of the weights section
+	weights     map[string]*WeightEntry
+	loaded      map[string][]byte // sections read by Open, by sectionID
+	info        ModelInfo
+	headerBytes int64
+}
+
+// Path returns the name that the plan was opened by.
+func (p *Plan) Path() string { return p.path }
+
+// Digest identifies the plan and everything in it: "sha256:" and the hash of its header.
+func (p *Plan) Digest() string { return digestText(p.digest) }
+
+// Header returns the plan's table of contents, not to be changed.
+func (p *Plan) Header() *Header { return &p.header }
+
+// Info returns what serving has to know of the model.
+func (p *Plan) Info() ModelInfo { return p.info }
+
+// Weights lists all weights in the order of the file, not to be changed.
+func (p *Plan) Weights() []WeightEntry { return p.header.Weights }
+
+// Weight returns a weight and its bytes in the mapped file. The bytes are not checked against their hash; see VerifyWeights.
+func (p *Plan) Weight(name string) (*WeightEntry, []byte, error) {
+	w := p.weights[name]
+	if w == nil {
+		return nil, nil, fmt.Errorf("weight %s: %w", name, ErrNotFound)
+	}
+	at := p.base + w.Offset
+	return w, p.mapped[at : at+w.Bytes : at+w.Bytes], nil
+}
+
+// Section returns the bytes of a section, checked against their hash. name is "" for kinds of which there is one.
+// The weights section is not to be had this way; see Weight.
+func (p *Plan) Section(kind, name string) ([]byte, error) {
+	id := sectionID(kind, name)
+	if data, ok := p.loaded[id]; ok {
+		return data, nil
+	}
+	s := p.header.find(kind, name)
+	if s == nil || kind == KindWeights {
+		return nil, fmt.Errorf("section %s: %w", id, ErrNotFound)
+	}
+	data, err := p.readSection(s)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.path, err)
+	}
+	return data, nil
+}
+
+// Names lists the sections of a kind, in the order of the file.
+func (p *Plan) Names(kind string) []string {
+	var names []string
+	for i := range p.header.Sections {
+		if s := &p.header.Sections[i]; s.Kind == kind {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Targets lists the targets that the plan holds a program of the function for.
+func (p *Plan) Targets(function string) []string {
+	var targets []string
+	for _, name := range p.Names(KindProgram) {
+		if f, target, ok := strings.Cut(name, "/"); ok && f == function {
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}
+
+// Program decodes and validates the program of a function for a target: every index, range and size in it is then safe to use.
+func (p *Plan) Program(function, target string) (*Program, error) {
+	name := programName(function, target)
+	data, ok := p.loaded[sectionID(KindProgram, name)]
+	if !ok {
+		return nil, fmt.Errorf("%s: program of %s for %s: %w; it has %s", p.path, function, target, ErrNotFound, strings.Join(p.Names(KindProgram), ", "))
+	}
+	program, err := decodeProgram(name, data, p.weights, &p.info)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.path, err)
+	}
+	return program, nil
+}
+
+// Provenance returns what the plan was built from.
+func (p *Plan) Provenance() (*Provenance, error) {
+	var out Provenance
+	return &out, p.decodeSection(KindProvenance, &out)
+}
+
+// Rules returns which rewrites fired and how often.
+func (p *Plan) Rules() ([]RuleCount, error) {
+	var out ruleList
+	return out.Rules, p.decodeSection(KindRules, &out)
+}
+
+func (p *Plan) decodeSection(kind string, v any) error {
+	data, err := p.Section(kind, "")
+	if err != nil {
+		return err
+	}
+	if err := unmarshal(data, v, false); err != nil {
+		return fmt.Errorf("%s: %w: section %s: %w", p.path, ErrFormat, kind, err)
+	}
+	return nil
+}
+
+// Close unmaps the file. Slices returned by Weight must not be used after it.
+func (p *Plan) Close() error {
+	var err error
+	if p.mapped != nil {
+		err = unmapFile(p.mapped)
+		p.mapped = nil
+	}
+	if p.file != nil {
+		if e := p.file.Close(); err == nil {
+			err = e
+		}
+		p.file = nil
+	}
+	return err
+}

@@ -1,0 +1,186 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"llmc/engine/layout"
+)
+
+// packed are the layouts of matrices that CPU kernels read; see engine/layout.
+const packed = "f32 bf16 u8 u4*"
+
+// activations are the forms of a matrix product's input.
+const activations = "f32 bf16 q8t q8g"
+
+// ropeAttrs describe the rotary embedding. Modes other than static need the further numbers of their scheme.
+var ropeAttrs = []AttrRow{
+	intAttr("rotary_dim", 2, maxDim),
+	textAttr("style", "half", "interleaved"),
+	optionalAttr(floatAttr("factor", 0, 1e6)),
+	textAttr("mode", "static", "longrope", "dynamic"),
+	optionalAttr(intAttr("original_max", 1, math.MaxInt32)),
+	optionalAttr(intAttr("max_positions", 1, math.MaxInt32)),
+	optionalAttr(floatAttr("base", 0, 1e12)),
+	optionalAttr(floatAttr("scale", 0, 1e6)),
+}
+
+// headAttrs are the shape of attention in one layer.
+var headAttrs = []AttrRow{
+	intAttr("layer", 0, maxDim), intAttr("heads", 1, maxDim), intAttr("kv_heads", 1, maxDim), intAttr("dim", 1, maxDim),
+}
+
+var epsAttr = floatAttr("eps", 0, 1)
+
+// cpuKernels run on the device "cpu". m stands for any number of rows.
+var cpuKernels = []Kernel{
+	{
+		Name:  "cpu.gather",
+		Doc:   "rows ids of the packed table, dequantized",
+		Roles: []Role{matrix("table", packed, "v k"), input("ids", "m"), result("y", "f32", "m k")},
+	},
+	{
+		Name: "cpu.rmsnorm",
+		Doc:  "x / sqrt(mean(x*x) + eps) * w over each g elements of a row; g = k normally, the head size for query and key norms",
+		Roles: []Role{
+			arg("x", "f32", "m k"), vector("w", "f32", "g"), result("y", "f32 bf16", "m k")},
+		Attrs: []AttrRow{epsAttr},
+		Where: []string{"g divides k"},
+	},
+	{
+		Name: "cpu.add_rmsnorm",
+		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
+		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
+			result("sum", "f32", "m k"), result("normed", "f32 bf16", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name:  "cpu.quantize",
+		Doc:   "codes, scales and code sums of each row, in the result's format",
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "q8t q8g", "m k")},
+	},
+	{
+		Name: "cpu.linear",
+		Doc:  "y = x * transpose(w) + bias",
+		Roles: []Role{arg("x", activations, "m k"), matrix("w", packed, "n k"), optional(vector("bias", "f32", "n")),
+			result("y", "f32", "m n")},
+		Check: checkLinear,
+	},
+	{
+		Name: "cpu.linear_swiglu",
+		Doc:  "y = silu(gate) * up, where the panels of w are those of gate and up in turn",
+		Roles: []Role{arg("x", activations, "m k"), matrix("w", packed, "panels k"),
+			result("y", "f32", "m n")},
+		Check: checkLinearSwiglu,
+	},
+	{
+		Name: "cpu.rope_kv",
+		Doc:  "normalises (where weights are given) and rotates the queries and keys of qkv, writes keys and values to the cache; in modes other than static keys are written unrotated",
+		Roles: []Role{
+			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("ropelen", "T"), input("slots", "T"),
+			vector("inv_freq", "f32", "variants half"), cache("cache", "f32 bf16", true),
+			optional(vector("q_norm", "f32", "dim")), optional(vector("k_norm", "f32", "dim")), result("q", "f32", "T heads*dim")},
+		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
+		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
+	},
+	{
+		Name: "cpu.rope",
+		Doc:  "rotates each head of x",
+		Roles: []Role{arg("x", "f32", "T heads*dim"), input("positions", "T"), input("ropelen", "T"),
+			vector("inv_freq", "f32", "variants half"), result("y", "f32", "T heads*dim")},
+		Attrs: slices.Concat([]AttrRow{intAttr("heads", 1, maxDim), intAttr("dim", 1, maxDim)}, ropeAttrs),
+		Where: []string{"rotary_dim = 2*half", "rotary_dim <= dim"},
+	},
+	{
+		Name: "cpu.kv_write",
+		Doc:  "writes keys and values of the step's tokens to their slots",
+		Roles: []Role{arg("k", "f32", "T kv_heads*dim"), arg("v", "f32", "T kv_heads*dim"), input("slots", "T"),
+			cache("cache", "f32 bf16", true)},
+		Attrs: []AttrRow{intAttr("layer", 0, maxDim)},
+		Where: []string{"layer < layers"},
+	},
+	{
+		Name: "cpu.attention",
+		Doc:  "paged attention of each sequence's tokens over its cache; inv_freq is given when keys are cached unrotated",
+		Roles: []Role{arg("q", "f32", "T heads*dim"), input("positions", "T"), cache("cache", "f32 bf16", false),
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32", "T heads*dim")},
+		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 1, math.MaxInt32)),
+			optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),
+		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
+		Check: checkRotateOnRead,
+	},
+	{
+		Name:  "cpu.select_rows",
+		Doc:   "the rows of x that are sampled",
+		Roles: []Role{arg("x", "f32", "T k"), input("rows", "R"), result("y", "f32", "R k")},
+	},
+	{
+		Name:  "cpu.swiglu",
+		Doc:   "silu(gate) * up",
+		Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cpu.silu",
+		Doc:   "x / (1 + exp(-x))",
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cpu.add",
+		Doc:   "a + b",
+		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cpu.mul",
+		Doc:   "a * b",
+		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cpu.cast",
+		Doc:   "x rounded to the result's element type, or widened; a copy when both are the same",
+		Roles: []Role{arg("x", "f32 bf16", "m k"), result("y", "f32 bf16", "m k")},
+	},
+}
+
+func allOptional(rows []AttrRow) []AttrRow {
+	out := slices.Clone(rows)
+	for i := range out {
+		out[i].Optional = true
+	}
+	return out
+}
+
+// checkLinear wants the input in the form that the weight's layout is multiplied with.
+func checkLinear(b *Bound) error {
+	x, w := b.Buffer("x"), b.Weight("w")
+	linear, err := w.linear()
+	if err != nil {
+		return err
+	}
+	if want := linear.Input(); x.TypeName() != want.Name || x.Format != "" && x.Group != int64(want.Group) {
+		return fmt.Errorf("weight %s of %s takes an input of %s with groups of %d, not %s with groups of %d",
+			w.Name, w.Layout, want.Name, want.Group, x.TypeName(), x.Group)
+	}
+	return nil
+}
+
+// checkLinearSwiglu also wants whole panels of gate and of up.
+func checkLinearSwiglu(b *Bound) error {
+	if have, n := b.Size("panels"), b.Size("n"); have != 2*roundUp(n, layout.Lanes) {
+		return fmt.Errorf("weight of %d outputs for a result of %d columns; it must be twice that, each half rounded up to %d", have, n, layout.Lanes)
+	}
+	return checkLinear(b)
+}
+
+// checkRotateOnRead wants all of what the rotation needs, or nothing.
+func checkRotateOnRead(b *Bound) error {
+	rotates := b.Kernel.Operand(b.Launch, "inv_freq").Kind != OperandNone
+	if lengths := b.Kernel.Operand(b.Launch, "ropelen").Kind != OperandNone; lengths != rotates {
+		return errors.New("inv_freq and ropelen go together")
+	}
+	if dim, half := b.Size("rotary_dim"), b.Size("half"); dim != 2*half {
+		return fmt.Errorf("rotary_dim %d and %d frequencies", dim, half)
+	}
+	return nil
+}

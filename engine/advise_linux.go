@@ -1,0 +1,19 @@
+package engine
+
+import "golang.org/x/sys/unix"
+
+// Advice is a hint on how weights will be read.
+type Advice int
+
+// Hints. HugePages is off by default: measured gains contradict each other.
+const (
+	WillNeed  Advice = unix.MADV_WILLNEED // read ahead in the background
+	HugePages Advice = unix.MADV_HUGEPAGE
+)
+
+// Advise gives the kernel a hint about all weights. It is no error when the kernel does not take it.
+func (p *Plan) Advise(advice Advice) {
+	if s := p.header.find(KindWeights, ""); s.Size > 0 {
+		_ = unix.Madvise(p.mapped[s.Offset:s.Offset+s.Size], int(advice))
+	}
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package engine
+
+import "os"
+
+func createPlanFile(path string, size int64) (planFile, error) {
+	if err := checkDestination(path); err != nil {
+		return nil, err
+	}
+	return createNamed(path, size)
+}
+
+func reserve(file *os.File, size int64) error { return file.Truncate(size) }

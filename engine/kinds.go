@@ -1,0 +1,73 @@
+package engine
+
+import "fmt"
+
+// Section kinds of format 1.0.
+const (
+	KindInfo          = "info"           // ModelInfo, msgpack
+	KindProgram       = "program"        // Program, msgpack; named FUNCTION/TARGET
+	KindTokenizer     = "tokenizer"      // binary form of internal/tokenizer
+	KindTokenizerFile = "tokenizer_file" // a file of the checkpoint, by its name
+	KindTemplate      = "template"       // Jinja source of a chat template, by its name ("default")
+	KindIR            = "ir"             // IR text, named "import" (before the passes) and "final" (after)
+	KindRules         = "rules"          // []RuleCount, msgpack
+	KindProvenance    = "provenance"     // Provenance, msgpack
+	KindCard          = "card"           // model card, Markdown
+	KindLicense       = "license"        // licence text of the model
+	KindWeights       = "weights"        // what Header.Weights describes
+	KindAccuracy      = "accuracy"       // accuracy report, one JSON object
+)
+
+// kindRow says how sections of a kind are treated.
+type kindRow struct {
+	kind     string
+	many     bool // sections of the kind have a name each; otherwise there is one, without a name
+	required bool
+	loaded   bool  // read and checked by Open; others are checked when they are asked for
+	max      int64 // bytes
+}
+
+var kinds = []kindRow{
+	{kind: KindInfo, required: true, loaded: true, max: 1 << 20},
+	{kind: KindProgram, many: true, loaded: true, max: 16 << 20},
+	{kind: KindTokenizer, loaded: true, max: 256 << 20},
+	{kind: KindTokenizerFile, many: true, max: 256 << 20},
+	{kind: KindTemplate, many: true, loaded: true, max: 4 << 20},
+	{kind: KindIR, many: true, max: 256 << 20},
+	{kind: KindRules, max: 16 << 20},
+	{kind: KindProvenance, max: 16 << 20},
+	{kind: KindCard, max: 16 << 20},
+	{kind: KindLicense, max: 16 << 20},
+	{kind: KindWeights, required: true, max: maxFileBytes},
+	{kind: KindAccuracy, max: 16 << 20},
+}
+
+func findKind(kind string) *kindRow {
+	for i := range kinds {
+		if kinds[i].kind == kind {
+			return &kinds[i]
+		}
+	}
+	return nil
+}
+
+// check tells whether a section of the kind may have this name and size.
+func (k *kindRow) check(name string, size int64) error {
+	switch {
+	case k.many && name == "":
+		return fmt.Errorf("%w: section %s has no name", ErrFormat, k.kind)
+	case !k.many && name != "":
+		return fmt.Errorf("%w: section %s has the name %q; this kind has none", ErrFormat, k.kind, name)
+	case size > k.max:
+		return fmt.Errorf("%w: section %s has %d bytes; at most %d are allowed", ErrFormat, sectionID(k.kind, name), size, k.max)
+	}
+	return nil
+}
+
+// sectionID is how messages call a section.
+func sectionID(kind, name string) string {
+	if name == "" {
+		return kind
+	}
+	return kind + " " + name
+}

@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
+)
+
+// The forms of a program inside the file: sizes, element types and operand kinds are text, so that the format
+// does not depend on the numbering of Go constants.
+type (
+	programWire struct {
+		Func     string       `msgpack:"func"`
+		Target   string       `msgpack:"target"`
+		Slots    []string     `msgpack:"slots,omitempty"`
+		Buffers  []bufferWire `msgpack:"buffers,omitempty"`
+		Weights  []string     `msgpack:"weights,omitempty"`
+		Caches   []cacheWire  `msgpack:"caches,omitempty"`
+		Launches []launchWire `msgpack:"launches,omitempty"`
+		Logits   int64        `msgpack:"logits"`
+	}
+	bufferWire struct {
+		Name   string `msgpack:"name,omitempty"`
+		Slot   int64  `msgpack:"slot"`
+		Rows   string `msgpack:"rows"`
+		Cols   int64  `msgpack:"cols"`
+		Offset int64  `msgpack:"offset"`
+		Stride int64  `msgpack:"stride"`
+		DType  string `msgpack:"dtype,omitempty"`
+		Format string `msgpack:"format,omitempty"`
+		Group  int64  `msgpack:"group,omitempty"`
+	}
+	cacheWire struct {
+		Name    string `msgpack:"name"`
+		Kind    string `msgpack:"kind"`
+		Layers  int64  `msgpack:"layers"`
+		KVHeads int64  `msgpack:"kv_heads"`
+		Dim     int64  `msgpack:"dim"`
+		DType   string `msgpack:"dtype"`
+	}
+	launchWire struct {
+		Kernel   string        `msgpack:"kernel"`
+		Label    string        `msgpack:"label,omitempty"`
+		Operands []operandWire `msgpack:"operands,omitempty"`
+		Attrs    []Attr        `msgpack:"attrs,omitempty"`
+		Sync     bool          `msgpack:"sync,omitempty"`
+	}
+	operandWire struct {
+		_msgpack struct{} `msgpack:",as_array"` //nolint:unused // read by the library
+		Kind     string
+		Index    int64
+	}
+)
+
+// operandKinds is indexed by OperandKind.
+var operandKinds = []string{
+	OperandNone: "none", OperandBuffer: "buffer", OperandWeight: "weight", OperandCache: "cache", OperandInput: "input",
+}
+
+func (k OperandKind) String() string {
+	if int(k) >= len(operandKinds) {
+		return fmt.Sprintf("operand(%d)", uint8(k))
+	}
+	return operandKinds[k]
+}
+
+func dtypeText(t dtype.Type) string {
+	if t == dtype.Invalid {
+		return ""
+	}
+	return t.String()
+}
+
+func parseDType(text string) (dtype.Type, error) {
+	if text == "" {
+		return dtype.Invalid, nil
+	}
+	return dtype.Parse(text)
+}
+
+func toWire(p *Program) *programWire {
+	w := &programWire{Func: p.Func, Target: p.Target, Weights: p.Weights, Logits: int64(p.Logits)}
+	for _, s := range p.Slots {
+		w.Slots = append(w.Slots, s.String())
+	}
+	for _, b := range p.Buffers {
+		w.Buffers = append(w.Buffers, bufferWire{Name: b.Name, Slot: int64(b.Slot), Rows: b.Rows.String(), Cols: b.Cols, Offset: b.Offset,
+			Stride: b.Stride, DType: dtypeText(b.DType), Format: b.Format, Group: b.Group})
+	}
+	for _, c := range p.Caches {
+		w.Caches = append(w.Caches, cacheWire{Name: c.Name, Kind: c.Kind, Layers: int64(c.Layers), KVHeads: int64(c.KVHeads),
+			Dim: int64(c.Dim), DType: dtypeText(c.DType)})
+	}
+	for _, l := range p.Launches {
+		lw := launchWire{Kernel: l.Kernel, Label: l.Label, Attrs: l.Attrs, Sync: l.Sync}
+		for _, o := range l.Operands {
+			lw.Operands = append(lw.Operands, operandWire{Kind: o.Kind.String(), Index: int64(o.Index)})
+		}
+		w.Launches = append(w.Launches, lw)
+	}
+	return w
+}
+
+// fromWire returns the program of w; values are as in the file, still to be validated.
+func fromWire(w *programWire) (*Program, error) {
+	p := &Program{Func: w.Func, Target: w.Target, Weights: w.Weights, Logits: int(w.Logits),
+		Slots: make([]sym.Dim, len(w.Slots)), Buffers: make([]Buffer, len(w.Buffers)),
+		Caches: make([]Cache, len(w.Caches)), Launches: make([]Launch, len(w.Launches))}
+	var err error
+	for i, s := range w.Slots {
+		if p.Slots[i], err = sym.Parse(s); err != nil {
+			return nil, fmt.Errorf("slot %d: %w", i, err)
+		}
+	}
+	for i, b := range w.Buffers {
+		if p.Buffers[i], err = b.buffer(); err != nil {
+			return nil, fmt.Errorf("buffer %d %s: %w", i, b.Name, err)
+		}
+	}
+	for i, c := range w.Caches {
+		p.Caches[i] = Cache{Name: c.Name, Kind: c.Kind, Layers: int(c.Layers), KVHeads: int(c.KVHeads), Dim: int(c.Dim)}
+		if p.Caches[i].DType, err = parseDType(c.DType); err != nil {
+			return nil, fmt.Errorf("cache %d %s: %w", i, c.Name, err)
+		}
+	}
+	for i, l := range w.Launches {
+		if p.Launches[i], err = l.launch(); err != nil {
+			return nil, fmt.Errorf("launch %d %s: %w", i, l.Label, err)
+		}
+	}
+	return p, nil
+}
+
+func (b *bufferWire) buffer() (Buffer, error) {
+	rows, err := sym.Parse(b.Rows)
+	if err != nil {
+		return Buffer{}, err
+	}
+	dt, err := parseDType(b.DType)
+	return Buffer{Name: b.Name, Slot: int(b.Slot), Rows: rows, Cols: b.Cols, Offset: b.Offset, Stride: b.Stride,
+		DType: dt, Format: b.Format, Group: b.Group}, err
+}
+
+func (l *launchWire) launch() (Launch, error) {
+	out := Launch{Kernel: l.Kernel, Label: l.Label, Attrs: l.Attrs, Sync: l.Sync, Operands: make([]Operand, len(l.Operands))}
+	for i, o := range l.Operands {
+		kind := slices.Index(operandKinds, o.Kind)
+		if kind < 0 {
+			return out, fmt.Errorf("operand %d: unknown kind %q", i, o.Kind)
+		}
+		out.Operands[i] = Operand{Kind: OperandKind(kind), Index: int(o.Index)}
+	}
+	return out, nil
+}
