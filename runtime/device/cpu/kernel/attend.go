@@ -1,0 +1,221 @@
+package kernel
+
+import (
+	"unsafe"
+
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+)
+
+// Attention describes one layer of paged attention. Page p's part of the layer starts at Pool[p*PageStride+Offset].
+type Attention struct {
+	layout.KV
+	QueryHeads int     // a multiple of KV.Heads; query heads of a KV head are neighbours
+	Scale      float32 // of the scores
+	Window     int     // a token sees the last Window positions, itself included; 0: all
+	Pool       []byte
+	PageStride int
+	Offset     int
+}
+
+// Queries are consecutive tokens of one sequence.
+type Queries struct {
+	Q      []float32 // [Tokens, QueryHeads*Dim], rows LDQ numbers apart
+	Out    []float32 // likewise, LDOut apart
+	LDQ    int
+	LDOut  int
+	Tokens int
+	First  int     // position of the first token
+	Pages  []int32 // page table of the sequence
+}
+
+// Rows returns the number of query rows of one KV head: row r is token r/group, query head head*group + r%group.
+func (a *Attention) Rows(q *Queries) int { return q.Tokens * a.group() }
+
+func (a *Attention) group() int { return a.QueryHeads / a.Heads }
+
+// visible returns the positions [lo, hi) that row r sees.
+func (a *Attention) visible(q *Queries, r int) (lo, hi int) {
+	hi = q.First + r/a.group() + 1
+	if a.Window > 0 {
+		lo = max(0, hi-a.Window)
+	}
+	return lo, hi
+}
+
+func (a *Attention) kind() int {
+	if a.DType == dtype.BF16 {
+		return kvBF16
+	}
+	return kvF32
+}
+
+// Splits returns the splits [lo, hi) that rows [first, last] of q see.
+func (a *Attention) Splits(q *Queries, first, last int) (lo, hi int) {
+	from, _ := a.visible(q, first)
+	_, to := a.visible(q, last)
+	return from / SplitLength, (to + SplitLength - 1) / SplitLength
+}
+
+// Attend computes softmax(Q K^T * Scale) V for rows [lo, hi) of one KV head. A row's result depends only on its query and on the positions
+// that it sees: not on the other rows, nor on what lies in slots that it does not see.
+func (s *Set) Attend(sc *Scratch, a *Attention, q *Queries, head, lo, hi int) {
+	for r := lo; r < hi; r += attendRows {
+		n := min(attendRows, hi-r)
+		sc.attend.load(s, a, q, head, r, n)
+		from, to := a.Splits(q, r, r+n-1)
+		for split := from; split < to; split++ {
+			s.attendSplit(&sc.attend, a, q, head, split, r, n, sc.attend.part, sc.attend.state)
+		}
+		for i := range n {
+			s.finish(a, q, head, r+i, sc.attend.state[i*a.PartFloats():])
+		}
+	}
+}
+
+// PartFloats returns the size of what AttendSplit stores for one row.
+func (a *Attention) PartFloats() int { return partHead + a.DimV() }
+
+// partHead is where the sums start in a part: part[0] is the largest score, part[1] the sum of the weights.
+const partHead = 16
+
+// AttendSplit computes the contribution of one split to rows [lo, hi): parts has PartFloats numbers a row. Rows that
+// do not see the split are left alone. With Finish it is Attend for workers that share a long sequence; the bits are the same.
+func (s *Set) AttendSplit(sc *Scratch, a *Attention, q *Queries, head, split, lo, hi int, parts []float32) {
+	size := a.PartFloats()
+	for r := lo; r < hi; r += attendRows {
+		n := min(attendRows, hi-r)
+		sc.attend.load(s, a, q, head, r, n)
+		s.attendSplit(&sc.attend, a, q, head, split, r, n, parts[(r-lo)*size:], nil)
+	}
+}
+
+// Finish adds up the parts of row r, in the order of splits, and stores the result. Split i's part starts at parts[i*step]; i counts from
+// the first split that any row sees (Splits of the rows that were asked for, given as from).
+func (s *Set) Finish(sc *Scratch, a *Attention, q *Queries, head, r, from int, parts []float32, step int) {
+	lo, hi := a.visible(q, r)
+	size := a.PartFloats()
+	state := sc.attend.state[:size]
+	for split := lo / SplitLength; split*SplitLength < hi; split++ {
+		s.foldParts(&sc.attend, state, parts[(split-from)*step:][:size], split == lo/SplitLength)
+	}
+	s.finish(a, q, head, r, state)
+}
+
+// finish divides the weighted sum of values by the sum of weights.
+func (s *Set) finish(a *Attention, q *Queries, head, r int, state []float32) {
+	g := a.group()
+	out := q.Out[r/g*q.LDOut+(head*g+r%g)*a.Dim:][:a.Dim]
+	s.fold.scale(&out[0], &state[partHead], a.Dim, 1/state[1])
+}
+
+// attendSplit computes the parts of rows [r, r+n) that see the split, and folds them into state unless that is nil.
+func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, split, r, n int, parts, state []float32) {
+	base := split * SplitLength
+	first, last := r, r+n
+	for ; first < last; first++ {
+		if _, hi := a.visible(q, first); hi > base {
+			break
+		}
+	}
+	for ; last > first; last-- {
+		if lo, _ := a.visible(q, last-1); lo < base+SplitLength {
+			break
+		}
+	}
+	size := a.PartFloats()
+	for t, m := first, 0; t < last; t += m {
+		m = tileRows(last-t, maxTile)
+		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r}
+		part := parts[(t-r)*size:]
+		s.scores(sc, &tile)
+		s.weights(sc, &tile, part)
+		s.values(sc, &tile, part)
+		if state != nil {
+			s.foldTile(sc, &tile, state[(t-r)*size:], part)
+		}
+	}
+}
+
+// attendTile is up to maxTile rows against one split.
+type attendTile struct {
+	*Attention
+	q         *Queries
+	head      int
+	base      int // first position of the split
+	row, rows int
+	query     int // index of row in the block that was loaded
+}
+
+// visible returns the positions that row i of the tile sees, counted from the split's start.
+func (t *attendTile) visible(i int) (lo, hi int) {
+	lo, hi = t.Attention.visible(t.q, t.row+i)
+	return max(lo-t.base, 0), min(hi-t.base, SplitLength)
+}
+
+// span returns the positions that any row of the tile sees.
+func (t *attendTile) span() (lo, hi int) {
+	lo, _ = t.visible(0)
+	_, hi = t.visible(t.rows - 1)
+	return lo, hi
+}
+
+// slot returns the address of the page's block that holds position base+i, and the slot in it.
+func (t *attendTile) slot(i int) (block unsafe.Pointer, slot int) {
+	p := t.base + i
+	page := int(t.q.Pages[p/t.PageSize])
+	at := page*t.PageStride + t.Offset
+	return unsafe.Pointer(&t.Pool[at : at+t.Bytes()][0]), p % t.PageSize
+}
+
+// scores fills sc.scores [rows][SplitLength] for the panels that any row sees.
+func (s *Set) scores(sc *attendScratch, t *attendTile) {
+	score := s.attend[t.kind()].score[t.rows]
+	lo, hi := t.span()
+	for i := lo &^ (panelPositions - 1); i < hi; {
+		block, slot := t.slot(i)
+		end := min((hi+panelPositions-1)&^(panelPositions-1), i+t.PageSize-slot)
+		sc.score = scoreArgs{
+			q: unsafe.Pointer(&sc.queries[t.query*sc.queryStride]), qStride: sc.queryStride,
+			k: unsafe.Add(block, t.K(t.head, slot, 0)), panels: (end - i) / panelPositions, steps: t.DimK() / t.Pack(),
+			out: unsafe.Pointer(&sc.scores[i]), outStride: 4 * SplitLength,
+		}
+		score(&sc.score)
+		i = end
+	}
+}
+
+// weights turns scores into softmax weights, and stores largest score and sum of weights in the parts.
+func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
+	softmax := s.attend[t.kind()].softmax
+	for i := range t.rows {
+		lo, hi := t.visible(i)
+		row := sc.scores[i*SplitLength:]
+		out := part[i*t.PartFloats():]
+		out[0], out[1] = softmax(sc.weight(t.kind(), i), &row[0], lo, hi, t.Scale)
+	}
+}
+
+// foldTile folds the parts of the tile's rows into their states.
+func (s *Set) foldTile(sc *attendScratch, t *attendTile, state, part []float32) {
+	size := t.PartFloats()
+	for i := range t.rows {
+		lo, _ := t.Attention.visible(t.q, t.row+i)
+		s.foldParts(sc, state[i*size:(i+1)*size], part[i*size:(i+1)*size], lo >= t.base)
+	}
+}
+
+// foldParts combines a part with the state so far: both are rescaled to the larger of their maxima.
+func (s *Set) foldParts(sc *attendScratch, state, part []float32, first bool) {
+	if first {
+		copy(state, part)
+		return
+	}
+	most := max(state[0], part[0])
+	sc.factors = [2]float32{state[0] - most, part[0] - most}
+	s.row.exp(&sc.factors[0], &sc.factors[0], len(sc.factors))
+	a, b := sc.factors[0], sc.factors[1]
+	state[0] = most
+	state[1] = fma32(state[1], a, float32(part[1]*b))
+	s.fold.fold(&state[partHead], &part[partHead], len(part)-partHead, a, b)
+}

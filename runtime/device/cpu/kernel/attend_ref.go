@@ -1,0 +1,155 @@
+package kernel
+
+import (
+	"math"
+	"unsafe"
+
+	"llmc/internal/dtype"
+)
+
+// The kinds of KV cache that attention reads.
+const (
+	kvF32 = iota
+	kvBF16
+	kvKinds
+)
+
+// SplitLength is the number of positions whose softmax is taken at once. Splits start at multiples of it, whoever asks.
+const SplitLength = 256
+
+const (
+	panelPositions = 16 // positions that lie side by side in K
+	valueWide      = 64 // channels that a wide value kernel covers; a narrow one covers 16
+	maxValueTile   = 6  // query rows of a value kernel at most
+)
+
+// scoreArgs: scores of a tile of query rows against panels of 16 positions each.
+type scoreArgs struct {
+	q       unsafe.Pointer // [rows][steps*4 bytes]
+	qStride int
+	k       unsafe.Pointer // panels, [steps][16][4 bytes] each, contiguous
+	panels  int
+	out     unsafe.Pointer // [rows][16*panels] f32
+	outStride,
+	steps int
+}
+
+// valueArgs: weighted sums of values, added to out.
+type valueArgs struct {
+	p       unsafe.Pointer // weights, [rows][steps*4 bytes]
+	pStride int
+	v       unsafe.Pointer // [steps] rows of 4 bytes for each channel
+	vStride int
+	out     unsafe.Pointer // [rows][channels] f32
+	outStride,
+	steps int
+}
+
+// attendKernels are the micro-kernels for one kind of cache.
+type attendKernels struct {
+	score  [maxTile + 1]func(a *scoreArgs)
+	narrow [maxValueTile + 1]func(a *valueArgs) // 16 channels
+	wide   [maxValueTile + 1]func(a *valueArgs) // valueWide channels
+	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(s[i]*scale - most), most being the largest s[i]*scale. It sums what it stores
+	// in 16 lanes by position and folds them. It may store zeros around [lo, hi), up to multiples of 16, and may overwrite s.
+	softmax func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
+}
+
+// foldKernels combine the parts of attention rows.
+type foldKernels struct {
+	fold  func(acc, part *float32, n int, a, b float32) // acc = acc*a + part*b, the product with b rounded first
+	scale func(dst, x *float32, n int, a float32)       // dst = x*a
+}
+
+func attendReference(rules bf16Rules) (kinds [kvKinds]attendKernels) {
+	dots := [kvKinds]func(acc float32, a, b unsafe.Pointer) float32{
+		kvF32: func(acc float32, a, b unsafe.Pointer) float32 { return fma32(*(*float32)(a), *(*float32)(b), acc) },
+		kvBF16: func(acc float32, a, b unsafe.Pointer) float32 {
+			return rules.dot(acc, *(*[2]uint16)(a), *(*[2]uint16)(b))
+		},
+	}
+	for kind := range kinds {
+		k := &kinds[kind]
+		for rows := 1; rows <= maxTile; rows++ {
+			k.score[rows] = refScore(rows, dots[kind])
+		}
+		for rows := 1; rows <= maxValueTile; rows++ {
+			k.narrow[rows] = refValue(rows, panelPositions, dots[kind])
+			k.wide[rows] = refValue(rows, valueWide, dots[kind])
+		}
+	}
+	kinds[kvF32].softmax = refSoftmax(4, func(p unsafe.Pointer, v float32) float32 {
+		*(*float32)(p) = v
+		return v
+	})
+	kinds[kvBF16].softmax = refSoftmax(2, func(p unsafe.Pointer, v float32) float32 {
+		h := rules.round(v)
+		*(*uint16)(p) = h
+		return dtype.BF16ToF32(h)
+	})
+	return kinds
+}
+
+func refScore(rows int, dot func(acc float32, a, b unsafe.Pointer) float32) func(a *scoreArgs) {
+	return func(a *scoreArgs) {
+		for r := range rows {
+			for i := range a.panels * panelPositions {
+				panel := unsafe.Add(a.k, i/panelPositions*a.steps*panelPositions*4)
+				var acc float32
+				for d := range a.steps {
+					acc = dot(acc, unsafe.Add(a.q, r*a.qStride+4*d), unsafe.Add(panel, (d*panelPositions+i%panelPositions)*4))
+				}
+				*at[float32](a.out, r*a.outStride+4*i) = acc
+			}
+		}
+	}
+}
+
+func refValue(rows, channels int, dot func(acc float32, a, b unsafe.Pointer) float32) func(a *valueArgs) {
+	return func(a *valueArgs) {
+		for r := range rows {
+			for c := range channels {
+				out := at[float32](a.out, r*a.outStride+4*c)
+				for i := range a.steps {
+					*out = dot(*out, unsafe.Add(a.p, r*a.pStride+4*i), unsafe.Add(a.v, i*a.vStride+4*c))
+				}
+			}
+		}
+	}
+}
+
+func refSoftmax(size int, store func(p unsafe.Pointer, v float32) float32) func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32) {
+	return func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32) {
+		scores := unsafe.Slice(s, hi)
+		most = float32(math.Inf(-1))
+		for _, v := range scores[lo:] {
+			most = max(most, v*scale)
+		}
+		var lanes [panelPositions]float32
+		for i := lo &^ (panelPositions - 1); i < (hi+panelPositions-1)&^(panelPositions-1); i++ {
+			var v float32
+			if i >= lo && i < hi {
+				v = exp32(float32(scores[i]*scale) - most)
+			}
+			lanes[i%panelPositions] += store(unsafe.Add(p, i*size), v)
+		}
+		return most, foldLanes(lanes[:])
+	}
+}
+
+func foldReference() foldKernels {
+	return foldKernels{
+		fold: func(acc, part *float32, n int, a, b float32) {
+			o := unsafe.Slice(acc, n)
+			for i, v := range unsafe.Slice(part, n) {
+				o[i] = fma32(o[i], a, float32(v*b))
+			}
+		},
+		scale: func(dst, x *float32, n int, a float32) {
+			o := unsafe.Slice(dst, n)
+			for i, v := range unsafe.Slice(x, n) {
+				o[i] = v * a
+			}
+		},
+	}
+}

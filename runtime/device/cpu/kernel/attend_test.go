@@ -1,0 +1,235 @@
+package kernel
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+)
+
+// sequence is a random sequence in a paged cache, with all keys and values at hand.
+type sequence struct {
+	Attention
+	keys, values [][]float32 // [position] [Heads*Dim]
+	pages        []int32
+	q            []float32 // [positions, QueryHeads*Dim]
+}
+
+func randomSequence(t testing.TB, r *rand.Rand, positions int) *sequence {
+	t.Helper()
+	kv, err := layout.NewKV([]dtype.Type{dtype.F32, dtype.BF16}[r.IntN(2)], []int{16, 32, 64, 128}[r.IntN(4)], 1+r.IntN(3),
+		[]int{16, 24, 5, 64, 80, 128, 33}[r.IntN(7)])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sequence{Attention: Attention{KV: kv, QueryHeads: kv.Heads * (1 + r.IntN(4)), Scale: float32(1 / math.Sqrt(float64(kv.Dim)))}}
+	if r.IntN(3) == 0 {
+		s.Window = 1 + r.IntN(positions)
+	}
+	s.Offset, s.PageStride = 64, kv.Bytes()+192
+	n := (positions + kv.PageSize - 1) / kv.PageSize
+	s.Pool = make([]byte, (n+3)*s.PageStride)
+	for _, p := range r.Perm(n + 3)[:n] {
+		s.pages = append(s.pages, int32(p))
+	}
+	for range positions {
+		s.keys, s.values = append(s.keys, randomRow(r, kv.Heads*kv.Dim)), append(s.values, randomRow(r, kv.Heads*kv.Dim))
+	}
+	s.q = randomRow(r, positions*s.QueryHeads*kv.Dim)
+	s.spoil()
+	return s
+}
+
+// spoil fills the pool with NaN, of every element type.
+func (s *sequence) spoil() {
+	for i := range s.Pool {
+		s.Pool[i] = 0xff
+	}
+}
+
+func (s *sequence) store(set *Set, from, to int) {
+	for p := from; p < to; p++ {
+		block := s.Pool[int(s.pages[p/s.PageSize])*s.PageStride+s.Offset:]
+		for h := range s.Heads {
+			set.StoreKV(s.KV, block, h, p%s.PageSize, s.keys[p][h*s.Dim:(h+1)*s.Dim], s.values[p][h*s.Dim:(h+1)*s.Dim])
+		}
+	}
+}
+
+// queries returns tokens [from, to) with room for their results.
+func (s *sequence) queries(from, to int) *Queries {
+	ld := s.QueryHeads * s.Dim
+	return &Queries{Q: s.q[from*ld:], Out: make([]float32, (to-from)*(ld+3)), LDQ: ld, LDOut: ld + 3, Tokens: to - from, First: from, Pages: s.pages}
+}
+
+func (s *sequence) attend(set *Set, q *Queries) []float32 {
+	sc := NewScratch(s.Dim)
+	for h := range s.Heads {
+		set.Attend(sc, &s.Attention, q, h, 0, s.Rows(q))
+	}
+	return q.Out
+}
+
+// expected is attention as the textbook writes it, in float64 on the numbers as cached.
+func (s *sequence) expected(position, head int) []float64 {
+	cached := func(v float32) float64 {
+		if s.DType == dtype.BF16 {
+			v = dtype.BF16ToF32(dtype.F32ToBF16(v))
+		}
+		return float64(v)
+	}
+	at := head / s.group() * s.Dim
+	lo := 0
+	if s.Window > 0 {
+		lo = max(0, position+1-s.Window)
+	}
+	q := s.q[(position*s.QueryHeads+head)*s.Dim:][:s.Dim]
+	var sum float64
+	out := make([]float64, s.Dim)
+	for p := lo; p <= position; p++ {
+		var dot float64
+		for d, v := range q {
+			dot += cached(v) * cached(s.keys[p][at+d])
+		}
+		w := math.Exp(dot * float64(s.Scale))
+		sum += w
+		for d := range out {
+			out[d] += w * cached(s.values[p][at+d])
+		}
+	}
+	for d := range out {
+		out[d] /= sum
+	}
+	return out
+}
+
+func TestAttentionReferenceIsAttention(t *testing.T) {
+	r := rand.New(rand.NewPCG(23, 24))
+	for range 12 {
+		n := 1 + r.IntN(300)
+		s := randomSequence(t, r, n)
+		s.store(genericSet(), 0, n)
+		from := max(0, n-1-r.IntN(20))
+		q := s.queries(from, n)
+		out := s.attend(genericSet(), q)
+		bound := 1e-5
+		if s.DType == dtype.BF16 {
+			bound = 0.02 // weights are rounded to 8 bits
+		}
+		for p := from; p < n; p++ {
+			for h := range s.QueryHeads {
+				for d, want := range s.expected(p, h) {
+					if got := float64(out[(p-from)*q.LDOut+h*s.Dim+d]); math.Abs(got-want) > bound*4 {
+						t.Fatalf("%+v position %d head %d: [%d] = %g, want %g", s.KV, p, h, d, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The bits of every set are the references', whether a position is computed alone (later slots hold NaN) or together with later ones
+// (whose keys and values are there), over all page sizes, windows and splits.
+func TestAttentionIsTheSameAloneAndTogether(t *testing.T) {
+	for _, set := range Detect() {
+		r := rand.New(rand.NewPCG(25, 26))
+		rounds := 12
+		if set.Name == Generic {
+			rounds = 3
+		}
+		for range rounds {
+			n := 200 + r.IntN(200)
+			s := randomSequence(t, r, n)
+			first := n - 1 - r.IntN(40)
+			s.store(set, 0, first)
+			var alone []float32
+			ld := s.QueryHeads*s.Dim + 3
+			for p := first; p < n; p++ {
+				s.store(set, p, p+1)
+				alone = append(alone, s.attend(set, s.queries(p, p+1))...)
+			}
+			together := s.attend(set, s.queries(first, n))
+			want := s.attend(reference(set), s.queries(first, n))
+			for i := range alone {
+				if i%ld >= ld-3 {
+					continue
+				}
+				if !sameBits(alone[i], together[i]) || !sameBits(together[i], want[i]) || alone[i] != alone[i] {
+					t.Fatalf("%s: %+v window %d, positions %d..%d, [%d]: alone %g, together %g, reference %g", set.Name, s.KV, s.Window, first, n-1, i,
+						alone[i], together[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+// A later token whose key or value is not a number spoils no earlier one.
+func TestAttentionIgnoresLaterNaN(t *testing.T) {
+	for _, set := range Detect() {
+		r := rand.New(rand.NewPCG(27, 28))
+		for range 6 {
+			n := 20 + r.IntN(30)
+			s := randomSequence(t, r, n)
+			s.store(set, 0, n)
+			want := s.attend(set, s.queries(0, n))
+			bad := n/2 + r.IntN(n/2)
+			s.values[bad][0], s.keys[bad][1] = float32(math.NaN()), float32(math.Inf(1))
+			s.store(set, bad, bad+1)
+			for p := bad + 1; p < n && p/2 == bad/2; p++ {
+				s.store(set, p, p+1)
+			}
+			got := s.attend(set, s.queries(0, n))
+			for i := range bad * (s.QueryHeads*s.Dim + 3) {
+				if !sameBits(got[i], want[i]) {
+					t.Fatalf("%s: %+v: position %d changed position %d", set.Name, s.KV, bad, i/(s.QueryHeads*s.Dim+3))
+				}
+			}
+		}
+	}
+}
+
+// Workers that share the splits of a sequence get the bits of one.
+func TestAttendSplitAndFinish(t *testing.T) {
+	for _, set := range Detect() {
+		r := rand.New(rand.NewPCG(29, 30))
+		for range 3 {
+			n := 300 + r.IntN(300)
+			s := randomSequence(t, r, n)
+			s.store(set, 0, n)
+			tokens := 1 + r.IntN(3)
+			q := s.queries(n-tokens, n)
+			want := append([]float32(nil), s.attend(set, q)...)
+			clear(q.Out)
+			rows, size := s.Rows(q), s.PartFloats()
+			lo, hi := s.Splits(q, 0, rows-1)
+			parts := make([]float32, (hi-lo)*rows*size)
+			for h := range s.Heads {
+				for split := hi - 1; split >= lo; split-- {
+					set.AttendSplit(NewScratch(s.Dim), &s.Attention, q, h, split, 0, rows, parts[(split-lo)*rows*size:])
+				}
+				for i := range rows {
+					set.Finish(NewScratch(s.Dim), &s.Attention, q, h, i, lo, parts[i*size:], rows*size)
+				}
+			}
+			for i := range want {
+				if !sameBits(q.Out[i], want[i]) {
+					t.Fatalf("%s: %+v: [%d] = %g in splits, %g at once", set.Name, s.KV, i, q.Out[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+func TestAttendDoesNotAllocate(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 32))
+	for _, set := range Detect() {
+		s := randomSequence(t, r, 40)
+		s.store(set, 0, 40)
+		sc, q := NewScratch(s.Dim), s.queries(39, 40)
+		if n := testing.AllocsPerRun(5, func() { set.Attend(sc, &s.Attention, q, 0, 0, s.Rows(q)) }); n != 0 {
+			t.Errorf("%s %v: %v allocations", set.Name, s.DType, n)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+// Package kernel computes: the micro-kernels of the CPU target in Go assembly, their plain-Go references, and the drivers that walk
+// them over matrices and pages. It owns arithmetic and nothing else: no threads, no memory beyond a worker's Scratch, no knowledge of
+// models, steps or plans. No call allocates; no assembly call runs for more than about a millisecond.
+//
+// # Use
+//
+// Find returns the Set of a target, Detect those that the machine can run. A Set's methods are safe for concurrent use; each worker brings
+// its own Scratch to those that ask for one.
+//
+//	Linear, LinearSwiGLU          y = x * transpose(w) over a range of panels, x in the form that Matrix.Input describes
+//	Quantize                      one row to an activation format (f32, bf16, q8t, q8g)
+//	Attend                        paged attention of rows of one KV head; AttendSplit and Finish share a long sequence among workers
+//	StoreKV                       one position's key and value into a page
+//	RMSNorm, AddRMSNorm, Rope, SwiGLU, SiLU, Add, Mul, Exp, ArgMax, ToBF16, FromBF16, Gather
+//
+// Arguments come from a plan that was checked when it was loaded: slices are bounds-checked where Go does it anyway, and where assembly
+// would read or write outside them; a violation panics.
+//
+// # What is fixed
+//
+// Every result is one sequence of floating point operations, the same on all sets, for every tile size, number of rows and range of panels:
+//
+//   - A linear sums inside a segment of K in order, then adds the segments' partials in order (see layout.Linear.Segment). f32: fused multiply-adds
+//     over k. bf16: for each pair of k the odd product, then the even one, fused. u8: exact integers, then f32(sum) * (wscale*xscale).
+//     u4: per group exact integers, then acc = fma(f32(sum)*xscale, wscale, acc).
+//   - Attention takes splits of SplitLength positions by absolute position: scores over channels in order, exact maximum, weights in the cache's element
+//     type, their sum in 16 lanes by position, values position after position; splits are combined in order.
+//   - Row operations are elementwise, or sum in a fixed number of lanes (rowKernels.sumSquares).
+//
+// Sets with AVX512_BF16 differ in one respect: where bf16 is involved they treat subnormal numbers as zero, because the instructions do.
+//
+// # Files
+//
+// *_ref.go hold the references, which are also the generic set. z*_amd64.s and their declarations are written by gen (go generate); its
+// test fails when they are out of date.
+package kernel
+
+//go:generate go run ./gen

@@ -1,0 +1,137 @@
+package kernel
+
+import (
+	"unsafe"
+
+	"llmc/engine/layout"
+)
+
+// maxTile is the largest number of rows that one micro-kernel multiplies.
+const maxTile = 12
+
+// linearKernels are the micro-kernels of one kind: rows[r] multiplies r rows, 1 <= r <= tile.
+type linearKernels struct {
+	tile int
+	rows [maxTile + 1]linearFunc
+}
+
+// blockBytes bounds the rows of activation that are walked for one panel after the other: they stay in the second-level cache.
+const blockBytes = 512 << 10
+
+// Linear computes y[r, n] = sum over k of x[r, k] * w[n, k] for rows rows and for the outputs of panels [lo, hi). y's rows are ldy
+// numbers apart. A result depends only on its row of x and its row of w: not on rows, lo, hi or the set's tile sizes.
+func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo, hi int) {
+	if rows == 0 || lo >= hi {
+		return
+	}
+	w.check(x, rows, hi)
+	last := min(hi*layout.Lanes, w.N) - 1
+	_ = y[(rows-1)*ldy+last]
+	k := &s.linear[w.kind]
+	block := rowBlock(x.Stride, k.tile)
+	for r0 := 0; r0 < rows; r0 += block {
+		r1 := min(rows, r0+block)
+		for p := lo; p < hi; p++ {
+			sc.linear.start(w, p)
+			width := min(layout.Lanes, w.N-p*layout.Lanes)
+			for r, n := r0, 0; r < r1; r += n {
+				n = tileRows(r1-r, k.tile)
+				out := y[r*ldy+p*layout.Lanes:]
+				if width == layout.Lanes {
+					sc.linear.run(k, x, r, n, unsafe.Pointer(&out[0]), 4*ldy)
+					continue
+				}
+				sc.linear.run(k, x, r, n, unsafe.Pointer(&sc.tile[0]), 4*layout.Lanes)
+				for i := range n {
+					copy(out[i*ldy:i*ldy+width], sc.tile[i*layout.Lanes:])
+				}
+			}
+		}
+	}
+}
+
+// LinearSwiGLU computes y[r, i] = silu(gate[r, i]) * up[r, i] for i < n, where w holds gate and up interleaved: panel 2j has gate's outputs
+// 32j.., panel 2j+1 up's. It computes the outputs of y whose panel pairs are in [lo, hi).
+func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n, rows, lo, hi int) {
+	if rows == 0 || lo >= hi {
+		return
+	}
+	w.check(x, rows, 2*hi)
+	last := min(hi*layout.Lanes, n) - 1
+	_ = y[(rows-1)*ldy+last]
+	k := &s.linear[w.kind]
+	block := rowBlock(x.Stride, k.tile)
+	for r0 := 0; r0 < rows; r0 += block {
+		r1 := min(rows, r0+block)
+		for p := lo; p < hi; p++ {
+			width := min(layout.Lanes, n-p*layout.Lanes)
+			for r, n := r0, 0; r < r1; r += n {
+				n = tileRows(r1-r, k.tile)
+				for half := range 2 {
+					sc.linear.start(w, 2*p+half)
+					sc.linear.run(k, x, r, n, unsafe.Pointer(&sc.tile[half*layout.Lanes]), 8*layout.Lanes)
+				}
+				for i := range n {
+					out := y[(r+i)*ldy+p*layout.Lanes:][:width]
+					gate, up := sc.tile[2*i*layout.Lanes:], sc.tile[(2*i+1)*layout.Lanes:]
+					s.row.swiglu(&out[0], &gate[0], &up[0], width)
+				}
+			}
+		}
+	}
+}
+
+// check refuses arguments that would read outside x or w: a mistake of the caller.
+func (w *Matrix) check(x *Rows, rows, panels int) {
+	if x.Activation != w.input {
+		panic("kernel: the activation is not in the form that the weight is multiplied with")
+	}
+	row := w.input.EntryOffset() + w.input.Entries()*layout.EntryBytes
+	if panels > w.Panels() || (rows-1)*x.Stride+row > len(x.Data) {
+		panic("kernel: panels or rows beyond the operand")
+	}
+}
+
+// rowBlock returns how many rows to walk for one panel before the next.
+func rowBlock(stride, tile int) int {
+	return max(1, blockBytes/max(1, stride)/tile) * tile
+}
+
+// tileRows cuts the next tile off left rows: tiles of nearly equal size, none above the limit.
+func tileRows(left, limit int) int {
+	tiles := (left + limit - 1) / limit
+	return (left + tiles - 1) / tiles
+}
+
+// start points the arguments at panel p, all segments.
+func (a *linearArgs) start(w *Matrix, p int) {
+	base := unsafe.Pointer(&w.Data[p*w.panel])
+	a.panel = base
+	a.scale, a.zeros = nil, nil
+	a.segments = w.Segments()
+	first, _ := w.SegmentRange(a.segments - 1)
+	rest := w.K - first
+	a.add = 0
+	if w.Group == 0 {
+		a.steps, a.lastSteps = w.Segment/w.KPerStep, (rest+w.KPerStep-1)/w.KPerStep
+		a.groupSteps, a.lastGroupSteps = 0, 0
+		if w.ScaleBytes > 0 {
+			a.scale = unsafe.Add(base, w.ScaleOffset(0))
+		}
+		return
+	}
+	a.steps, a.lastSteps = w.Segment/w.Group, (rest+w.Group-1)/w.Group
+	a.groupSteps, a.lastGroupSteps = w.Group/w.KPerStep, w.GroupK(w.Groups()-1)/w.KPerStep
+	if w.Zeros {
+		a.zeros = unsafe.Add(base, w.ZeroOffset(0))
+	}
+}
+
+// run multiplies rows [r, r+n) of x with the panel and stores to y.
+func (a *linearArgs) run(k *linearKernels, x *Rows, r, n int, y unsafe.Pointer, yStride int) {
+	a.x = unsafe.Pointer(&x.Data[r*x.Stride])
+	a.xStride = x.Stride
+	a.entry = unsafe.Add(a.x, x.EntryOffset())
+	a.y, a.yStride = y, yStride
+	k.rows[n](a)
+}

@@ -1,0 +1,146 @@
+package kernel
+
+import (
+	"unsafe"
+
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+)
+
+// linearArgs is what a micro-kernel needs: one panel of 32 outputs times a tile of rows. Assembly reads the fields by name
+// (go_asm.h). Addresses and strides are in bytes.
+type linearArgs struct {
+	panel   unsafe.Pointer // first step
+	x       unsafe.Pointer // row 0 of the activation, at the k of the first step
+	xStride int
+	entry   unsafe.Pointer // row 0's Entry of the first group or segment; rows are xStride apart
+	y       unsafe.Pointer // f32: row 0, first output of the panel
+	yStride int
+	scale   unsafe.Pointer // u8: the panel's 32 scales
+	zeros   unsafe.Pointer // u4z: zero points of the first group
+	// A segment has steps steps (u4: groups); the last one of the call has lastSteps.
+	segments, steps, lastSteps int
+	groupSteps, lastGroupSteps int // u4: steps of a group, and of the last group of the call
+	add                        int // 1: also the first segment is added to y; 0: it is stored
+}
+
+// A linearFunc multiplies one panel with a fixed number of rows.
+type linearFunc func(a *linearArgs)
+
+// panelSum gives lane l's sum over segment s of row r, in the order that the format fixes.
+type panelSum func(a *linearArgs, r, l, s int) float32
+
+// refLinear is the meaning of a micro-kernel of rows rows.
+func refLinear(rows int, sum panelSum) linearFunc {
+	return func(a *linearArgs) {
+		for r := range rows {
+			for l := range layout.Lanes {
+				y := at[float32](a.y, r*a.yStride+4*l)
+				for s := range a.segments {
+					p := sum(a, r, l, s)
+					if s > 0 || a.add != 0 {
+						p = *y + p
+					}
+					*y = p
+				}
+			}
+		}
+	}
+}
+
+// segmentSteps returns the steps (u4: groups) of segment s.
+func (a *linearArgs) segmentSteps(s int) int {
+	if s == a.segments-1 {
+		return a.lastSteps
+	}
+	return a.steps
+}
+
+// at views the bytes at base+offset as a T.
+func at[T any](base unsafe.Pointer, offset int) *T { return (*T)(unsafe.Add(base, offset)) }
+
+func sumF32(a *linearArgs, r, l, s int) float32 {
+	var acc float32
+	first := s * a.steps
+	for i := first; i < first+a.segmentSteps(s); i++ {
+		w := *at[float32](a.panel, i*layout.StepBytes+4*l)
+		acc = fma32(*at[float32](a.x, r*a.xStride+4*i), w, acc)
+	}
+	return acc
+}
+
+func (b bf16Rules) sum(a *linearArgs, r, l, s int) float32 {
+	var acc float32
+	first := s * a.steps
+	for i := first; i < first+a.segmentSteps(s); i++ {
+		w := *at[[2]uint16](a.panel, i*layout.StepBytes+4*l)
+		acc = b.dot(acc, *at[[2]uint16](a.x, r*a.xStride+4*i), w)
+	}
+	return acc
+}
+
+func sumU8(a *linearArgs, r, l, s int) float32 {
+	entry := at[layout.Entry](a.entry, r*a.xStride+s*layout.EntryBytes)
+	acc := entry.Bias
+	first := s * a.steps
+	for i := first; i < first+a.segmentSteps(s); i++ {
+		w := *at[[4]uint8](a.panel, i*layout.StepBytes+4*l)
+		x := *at[[4]int8](a.x, r*a.xStride+4*i)
+		for j := range 4 {
+			acc += int32(w[j]) * int32(x[j])
+		}
+	}
+	return float32(acc) * (*at[float32](a.scale, 4*l) * entry.Scale)
+}
+
+// u4Rules are the variants of 4-bit weights.
+type u4Rules struct {
+	zeros   bool
+	scale32 bool
+}
+
+func (u u4Rules) scaleBytes() int {
+	if u.scale32 {
+		return 4
+	}
+	return 2
+}
+
+func (u u4Rules) sum(a *linearArgs, r, l, s int) float32 {
+	var acc float32
+	first := s * a.steps
+	for g := first; g < first+a.segmentSteps(s); g++ {
+		acc = u.addGroup(acc, a, r, l, g, s == a.segments-1 && g == first+a.lastSteps-1)
+	}
+	return acc
+}
+
+// addGroup adds group g's exact integer sum, scaled, to acc.
+func (u u4Rules) addGroup(acc float32, a *linearArgs, r, l, g int, last bool) float32 {
+	groupBytes := a.groupSteps*layout.StepBytes + layout.Lanes*u.scaleBytes()
+	steps := a.groupSteps
+	if last {
+		steps = a.lastGroupSteps
+	}
+	entry := at[layout.Entry](a.entry, r*a.xStride+g*layout.EntryBytes)
+	dot := entry.Bias
+	if u.zeros {
+		dot = entry.NegSum * int32(*at[uint8](a.zeros, g*layout.Lanes+l))
+	}
+	for i := range steps {
+		w := *at[[4]uint8](a.panel, g*groupBytes+i*layout.StepBytes+4*l)
+		x := *at[[8]int8](a.x, r*a.xStride+8*(g*a.groupSteps+i))
+		for j := range 4 {
+			dot += int32(w[j]&15)*int32(x[j]) + int32(w[j]>>4)*int32(x[4+j])
+		}
+	}
+	at := g*groupBytes + steps*layout.StepBytes
+	return fma32(float32(dot)*entry.Scale, u.scale(a.panel, at, l), acc)
+}
+
+func (u u4Rules) scale(panel unsafe.Pointer, offset, lane int) float32 {
+	if u.scale32 {
+		return *at[float32](panel, offset+4*lane)
+	}
+	return dtype.F16ToF32(*at[uint16](panel, offset+2*lane))
+}

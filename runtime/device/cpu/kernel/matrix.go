@@ -1,0 +1,85 @@
+package kernel
+
+import (
+	"fmt"
+	"unsafe"
+
+	"llmc/engine/layout"
+)
+
+// The kinds of linear micro-kernels: formats that differ only in group length share one.
+const (
+	kindF32 = iota
+	kindBF16
+	kindU8
+	kindU4
+	kindU4Scale32
+	kindU4Zeros
+	kindU4ZerosScale32
+	linearKinds
+)
+
+// kindKeys tells the kinds apart by their format's properties.
+var kindKeys = [linearKinds]struct {
+	kPerStep, scaleBytes int
+	zeros                bool
+}{
+	kindF32:            {1, 0, false},
+	kindBF16:           {2, 0, false},
+	kindU8:             {4, 4, false},
+	kindU4:             {8, 2, false},
+	kindU4Scale32:      {8, 4, false},
+	kindU4Zeros:        {8, 2, true},
+	kindU4ZerosScale32: {8, 4, true},
+}
+
+func kindOf(f *layout.Format) (int, error) {
+	for i, k := range kindKeys {
+		if k.kPerStep == f.KPerStep && k.scaleBytes == f.ScaleBytes && k.zeros == f.Zeros {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("no CPU kernel for weight layout %s", f.Name)
+}
+
+// Matrix is a packed weight that kernels can read.
+type Matrix struct {
+	layout.Linear
+	Data  []byte
+	kind  int
+	input layout.Activation
+	panel int // PanelBytes
+}
+
+// NewMatrix checks that data holds the weight that l describes.
+func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
+	if err := l.Check(data); err != nil {
+		return Matrix{}, err
+	}
+	kind, err := kindOf(l.Format)
+	if err != nil {
+		return Matrix{}, err
+	}
+	return Matrix{Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: l.Input(), panel: l.PanelBytes()}, nil
+}
+
+// Rows is an activation: rows in one of the activation formats, Stride bytes apart.
+type Rows struct {
+	layout.Activation
+	Data   []byte
+	Stride int
+}
+
+// bytesOf views numbers as bytes.
+func bytesOf(f []float32) []byte {
+	if len(f) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&f[0])), 4*len(f))
+}
+
+// F32Rows views a plain f32 buffer [rows, k], ld numbers apart, as the input of an f32 linear.
+func F32Rows(data []float32, k, ld int) (Rows, error) {
+	a, err := layout.NewActivation("f32", k, 0)
+	return Rows{Activation: a, Data: bytesOf(data), Stride: 4 * ld}, err
+}

@@ -1,0 +1,91 @@
+package kernel
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Set is the kernels of one feature set. All sets give the same bits, except that those with AVX512_BF16 treat subnormal numbers
+// as zero where bf16 is involved.
+type Set struct {
+	Name   string    // of the engine's target row, or "generic"
+	needs  []feature // of the processor, for the instructions that the kernels use
+	linear [linearKinds]linearKernels
+	row    rowKernels
+	attend [kvKinds]attendKernels
+	fold   foldKernels
+	bf16   bf16Rules
+}
+
+// Generic is the plain-Go set, which runs everywhere and defines what the others compute.
+const Generic = "generic"
+
+// Sets returns every set that this build has, from the least to the most demanding.
+func Sets() []*Set { return append([]*Set{genericSet()}, archSets()...) }
+
+// Find returns the set named name if this machine can run it, else an error that names the missing features.
+func Find(name string) (*Set, error) {
+	var names []string
+	for _, s := range Sets() {
+		if s.Name == name {
+			if missing := s.Missing(); len(missing) > 0 {
+				return nil, fmt.Errorf("this processor lacks %s, which target %s needs", strings.Join(missing, ", "), name)
+			}
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return nil, fmt.Errorf("no CPU kernels for target %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// Detect returns the sets that this machine can run, the best last.
+func Detect() []*Set {
+	var usable []*Set
+	for _, s := range Sets() {
+		if len(s.Missing()) == 0 {
+			usable = append(usable, s)
+		}
+	}
+	return usable
+}
+
+// feature is a property of the processor, under the name that target rows use.
+type feature struct {
+	name    string
+	present *bool
+}
+
+// Missing returns the features that the set needs and this machine lacks.
+func (s *Set) Missing() []string {
+	var missing []string
+	for _, f := range s.needs {
+		if !*f.present {
+			missing = append(missing, f.name)
+		}
+	}
+	return missing
+}
+
+func genericSet() *Set { return referenceSet(Generic, bf16Rules{}) }
+
+// referenceSet builds a set of the Go references alone; rules.flush makes it the reference of an AVX512_BF16 set.
+func referenceSet(name string, rules bf16Rules) *Set {
+	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), bf16: rules}
+	sums := [linearKinds]panelSum{
+		kindF32:            sumF32,
+		kindBF16:           rules.sum,
+		kindU8:             sumU8,
+		kindU4:             u4Rules{}.sum,
+		kindU4Scale32:      u4Rules{scale32: true}.sum,
+		kindU4Zeros:        u4Rules{zeros: true}.sum,
+		kindU4ZerosScale32: u4Rules{zeros: true, scale32: true}.sum,
+	}
+	for kind, sum := range sums {
+		k := &s.linear[kind]
+		k.tile = maxTile
+		for rows := 1; rows <= maxTile; rows++ {
+			k.rows[rows] = refLinear(rows, sum)
+		}
+	}
+	return s
+}
