@@ -1,0 +1,113 @@
+package ir
+
+func (b *Builder) op1(kind string, args []*Value, attrs ...Attr) *Value {
+	return b.Op(kind, args, attrs...)[0]
+}
+
+// Gather looks rows of table up.
+func (b *Builder) Gather(table, ids *Value) *Value {
+	return b.op1("gather", []*Value{table, ids})
+}
+
+// RMSNorm normalises rows.
+func (b *Builder) RMSNorm(x, w *Value, eps float64) *Value {
+	return b.op1("rmsnorm", []*Value{x, w}, Attr{"eps", eps})
+}
+
+// GroupRMSNorm normalises groups of columns, as for per-head norms of q and k; w has group elements.
+func (b *Builder) GroupRMSNorm(x, w *Value, eps float64, group int) *Value {
+	return b.op1("rmsnorm", []*Value{x, w}, Attr{"eps", eps}, Attr{"group", int64(group)})
+}
+
+// Linear multiplies x [M,K] with w [N,K]; bias may be nil.
+func (b *Builder) Linear(x, w, bias *Value) *Value {
+	return b.op1("linear", []*Value{x, w, bias})
+}
+
+// SiLU applies x*sigmoid(x).
+func (b *Builder) SiLU(x *Value) *Value { return b.op1("silu", []*Value{x}) }
+
+// Mul multiplies element by element.
+func (b *Builder) Mul(x, y *Value) *Value { return b.op1("mul", []*Value{x, y}) }
+
+// Add adds element by element.
+func (b *Builder) Add(x, y *Value) *Value { return b.op1("add", []*Value{x, y}) }
+
+// Scale multiplies by a constant.
+func (b *Builder) Scale(x *Value, by float64) *Value {
+	return b.op1("scale", []*Value{x}, Attr{"by", by})
+}
+
+// Slice takes columns [start, start+n).
+func (b *Builder) Slice(x *Value, start, n int) *Value {
+	return b.op1("slice", []*Value{x}, Attr{"start", int64(start)}, Attr{"len", int64(n)})
+}
+
+// SelectRows takes the rows of x that indices name.
+func (b *Builder) SelectRows(x, indices *Value) *Value {
+	return b.op1("select_rows", []*Value{x, indices})
+}
+
+// Rope describes a rotary embedding; see the attributes of op rope. Zero fields are the defaults of the table.
+type Rope struct {
+	InvFreq       *Value // f32[1, rotary/2]; longrope: [2, rotary/2], short then long
+	RotaryDim     int    // 0: all channels of a head
+	Style         string // "half" (also ""), "interleaved"
+	Factor        float64
+	Mode          string // "static" (also ""), "longrope", "dynamic"
+	OriginalMax   int
+	MaxPositions  int
+	Base          float64
+	DynamicFactor float64
+}
+
+// Static tells whether the frequencies are the same whatever the length, so that K can be cached turned.
+func (r Rope) Static() bool { return r.Mode == "" || r.Mode == "static" }
+
+func (r Rope) attrs() []Attr {
+	all := []Attr{
+		{"rotary_dim", int64(r.RotaryDim)}, {"style", r.Style}, {"factor", r.Factor}, {"mode", r.Mode},
+		{"original_max", int64(r.OriginalMax)}, {"max_positions", int64(r.MaxPositions)}, {"base", r.Base}, {"ntk_factor", r.DynamicFactor},
+	}
+	var set []Attr
+	for _, a := range all {
+		if a.Val != int64(0) && a.Val != 0.0 && a.Val != "" {
+			set = append(set, a)
+		}
+	}
+	return set
+}
+
+// Rope turns heads of dim channels of x.
+func (b *Builder) Rope(x *Value, s Step, r Rope, heads, dim int) *Value {
+	attrs := append([]Attr{{"heads", int64(heads)}, {"dim", int64(dim)}}, r.attrs()...)
+	return b.op1("rope", []*Value{x, s.Positions, s.RopeLen, r.InvFreq}, attrs...)
+}
+
+// KVWrite stores k and v and returns the cache's next token.
+func (b *Builder) KVWrite(token, k, v *Value, layer int) *Value {
+	return b.op1("kv.write", []*Value{token, k, v}, Attr{"layer", int64(layer)})
+}
+
+// Attention describes paged attention; see the attributes of op attn.paged.
+type Attention struct {
+	Layer, Heads, KVHeads, Dim int
+	Scale                      float64
+	Window                     int     // 0: none
+	Softcap                    float64 // 0: off
+	Rope                       Rope    // read only when it is not static: K is then turned when read
+}
+
+// Attention lets q read the cache as it is after token.
+func (b *Builder) Attention(q, token *Value, s Step, a Attention) *Value {
+	attrs := []Attr{
+		{"layer", int64(a.Layer)}, {"heads", int64(a.Heads)}, {"kv_heads", int64(a.KVHeads)}, {"dim", int64(a.Dim)},
+		{"scale", a.Scale}, {"window", int64(a.Window)}, {"softcap", a.Softcap},
+	}
+	args := []*Value{q, token}
+	if !a.Rope.Static() {
+		args = append(args, s.Positions, s.RopeLen, a.Rope.InvFreq)
+		attrs = append(attrs, a.Rope.attrs()...)
+	}
+	return b.op1("attn.paged", args, attrs...)
+}

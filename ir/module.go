@@ -1,0 +1,173 @@
+package ir
+
+import (
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
+)
+
+// Module is a model: functions over shared weights and caches.
+type Module struct {
+	Name    string
+	Weights []*Weight
+	Caches  []*Cache
+	Funcs   []*Func
+}
+
+// Weight is a constant of the module. Its Value is what ops take as operand.
+type Weight struct {
+	Value
+	// Axis says how tensor parallelism splits a matrix [N, K]: "col" by outputs N, "row" by inputs K, "" not at all.
+	Axis string
+	// Segment is the length of the parts of K that are summed apart and then added in order; 0 is all of K. It is a property
+	// of the weight alone, so that sums do not depend on batch, threads or ranks.
+	Segment int64
+	// Recipe says which rows of which tensors of the checkpoint it is made of.
+	Recipe *Recipe
+}
+
+// Cache is a row of the table of state that outlives a step.
+type Cache struct {
+	Name    string
+	Kind    string // "paged"
+	Layers  int64
+	KVHeads int64
+	Dim     int64 // channels of a head
+	DType   dtype.Type
+}
+
+// Func is one straight-line function: ops in order of execution.
+type Func struct {
+	Name    string
+	Params  []*Value
+	Ops     []*Op
+	Results []*Value
+	// Slots are the byte sizes of the parts of the activation arena, once memory is planned (see Value.Place).
+	Slots []sym.Dim
+}
+
+// Op is one operation.
+type Op struct {
+	Kind    *OpInfo
+	Args    []*Value // one per row of Kind.Args; nil where an optional operand is absent
+	Attrs   []Attr   // those that differ from the default, in the order of Kind.Attrs
+	Results []*Value
+	Kernel  string // the target's kernel that runs it, once selected
+	Sync    bool   // all workers wait before it: it needs what was written since the last such op
+}
+
+// Value is a parameter, a result of an op, or a weight.
+type Value struct {
+	ID     int    // position among the parameters and results of its function; see Func.Number
+	Name   string // "" for values that print as their ID
+	Type   Type
+	Def    *Op     // the op that gives it; nil for parameters and weights
+	Index  int     // which result of Def
+	Weight *Weight // set for weights
+	Place  *Place  // where it lies, once memory is planned
+}
+
+// Place is a range of an activation slot.
+type Place struct {
+	Slot   int
+	Offset int64 // bytes from the slot's start to row 0
+	Stride int64 // bytes from a row to the next
+}
+
+// Attr is one constant of an op. Val is an int64, a float64 or a string, as the op table says.
+type Attr struct {
+	Name string
+	Val  any
+}
+
+// As names the value and returns it.
+func (v *Value) As(name string) *Value {
+	v.Name = name
+	return v
+}
+
+// Arg returns the operand with that name in the op table, nil when it is absent.
+func (op *Op) Arg(name string) *Value {
+	for i := range op.Kind.Args {
+		if op.Kind.Args[i].Name == name {
+			return op.Args[i]
+		}
+	}
+	panic("ir: op " + op.Kind.Name + " has no operand " + name)
+}
+
+// Result returns the first result.
+func (op *Op) Result() *Value { return op.Results[0] }
+
+// attr returns the attribute's value, or the default of the table.
+func (op *Op) attr(name string) any {
+	for i := range op.Attrs {
+		if op.Attrs[i].Name == name {
+			return op.Attrs[i].Val
+		}
+	}
+	info := op.Kind.attr(name)
+	if info == nil {
+		panic("ir: op " + op.Kind.Name + " has no attribute " + name)
+	}
+	return info.Default
+}
+
+// Int returns an integer attribute. A required attribute that is missing (the verifier reports it) reads as 0.
+func (op *Op) Int(name string) int64 {
+	n, _ := op.attr(name).(int64)
+	return n
+}
+
+// Float returns a number attribute.
+func (op *Op) Float(name string) float64 {
+	f, _ := op.attr(name).(float64)
+	return f
+}
+
+// Text returns a string attribute.
+func (op *Op) Text(name string) string {
+	s, _ := op.attr(name).(string)
+	return s
+}
+
+// Func returns the function called name, nil if there is none.
+func (m *Module) Func(name string) *Func {
+	for _, f := range m.Funcs {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Cache returns the cache called name, nil if there is none.
+func (m *Module) Cache(name string) *Cache {
+	for _, c := range m.Caches {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// Number gives every parameter and result of f its ID, in order, and returns how many there are.
+func (f *Func) Number() int {
+	n := 0
+	f.eachValue(func(v *Value) {
+		v.ID = n
+		n++
+	})
+	return n
+}
+
+// eachValue calls visit for the parameters and then the results of each op, in order.
+func (f *Func) eachValue(visit func(*Value)) {
+	for _, p := range f.Params {
+		visit(p)
+	}
+	for _, op := range f.Ops {
+		for _, r := range op.Results {
+			visit(r)
+		}
+	}
+}

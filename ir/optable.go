@@ -1,0 +1,167 @@
+package ir
+
+// headAttrs are those of ops that see several heads.
+var headAttrs = []AttrInfo{
+	{Name: "heads", Kind: Int, Min: 1, Doc: "query heads"},
+	{Name: "kv_heads", Kind: Int, Min: 1, Doc: "key and value heads; each serves heads/kv_heads query heads"},
+	{Name: "dim", Kind: Int, Min: 1, Doc: "channels of a head"},
+}
+
+var layerAttr = AttrInfo{Name: "layer", Kind: Int, Doc: "layer of the cache"}
+
+// ropeAttrs describe a rotary embedding.
+var ropeAttrs = []AttrInfo{
+	{Name: "rotary_dim", Kind: Int, Default: int64(0), Doc: "channels of a head that turn, the first ones; 0: all"},
+	{Name: "style", Kind: Text, Default: "half", Enum: []string{"half", "interleaved"}, Doc: "channels i and i+rotary_dim/2 turn together (half), or 2i and 2i+1 (interleaved)"},
+	{Name: "factor", Kind: Float, Default: 1.0, Doc: "multiplies sine and cosine (attention factor of yarn and longrope)"},
+	{Name: "mode", Kind: Text, Default: "static", Enum: []string{"static", "longrope", "dynamic"}, Doc: "how the frequencies depend on ropelen"},
+	{Name: "original_max", Kind: Int, Default: int64(0), Doc: "longrope: row 1 of inv_freq where ropelen is larger, else row 0"},
+	{Name: "max_positions", Kind: Int, Default: int64(0), Doc: "dynamic: frequencies are computed anew where ropelen is larger"},
+	{Name: "base", Kind: Float, Default: 0.0, Doc: "dynamic: base of the frequencies"},
+	{Name: "ntk_factor", Kind: Float, Default: 0.0, Doc: "dynamic: base' = base * (ntk_factor*ropelen/max_positions - (ntk_factor-1))^(rotary_dim/(rotary_dim-2))"},
+}
+
+func attrs(lists ...[]AttrInfo) []AttrInfo {
+	var all []AttrInfo
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+var (
+	argX         = ArgInfo{Name: "x", Role: RoleFloat}
+	argInput     = ArgInfo{Name: "x", Role: RoleInput}
+	argW         = ArgInfo{Name: "w", Role: RoleMatrix}
+	argNorm      = ArgInfo{Name: "w", Role: RoleVector}
+	argBias      = ArgInfo{Name: "bias", Role: RoleVector, Optional: true}
+	argCache     = ArgInfo{Name: "cache", Role: RoleToken}
+	argPositions = ArgInfo{Name: "positions", Role: RoleIndex}
+	argRopeLen   = ArgInfo{Name: "ropelen", Role: RoleIndex}
+	argInvFreq   = ArgInfo{Name: "inv_freq", Role: RoleMatrix}
+)
+
+func optional(a ArgInfo) ArgInfo {
+	a.Optional = true
+	return a
+}
+
+// Ops is the op table. The first group is what models are imported as; fused and lowered ops follow.
+var Ops = []*OpInfo{
+	{
+		Name: "gather", Doc: "y[m] = table[ids[m]], as f32.",
+		Args:    []ArgInfo{{Name: "table", Role: RoleMatrix}, {Name: "ids", Role: RoleIndex}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeGather,
+	},
+	{
+		Name: "rmsnorm", Doc: "y = x / sqrt(mean(x^2) + eps) * w, over each row or each group of columns.",
+		Args: []ArgInfo{argX, argNorm},
+		Attrs: []AttrInfo{
+			{Name: "eps", Kind: Float, Doc: "added to the mean"},
+			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns normalised together; w has as many elements; 0: the row"},
+		},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeRMSNorm,
+	},
+	{
+		Name: "linear", Doc: "y[m,n] = sum over k of x[m,k]*w[n,k], + bias[n]. Quantized operands stand for code*scale.",
+		Args:    []ArgInfo{argInput, argW, argBias},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinear,
+	},
+	{
+		Name: "rope", Doc: "Rotary embedding: pairs (a, b) of each head become (a*cos - b*sin, b*cos + a*sin) of positions[m]*inv_freq[i].",
+		Args: []ArgInfo{argX, argPositions, argRopeLen, argInvFreq},
+		Attrs: attrs([]AttrInfo{
+			{Name: "heads", Kind: Int, Min: 1, Doc: "heads in a row of x"},
+			{Name: "dim", Kind: Int, Min: 1, Doc: "channels of a head"},
+		}, ropeAttrs),
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeRope,
+	},
+	{Name: "silu", Doc: "y = x / (1 + exp(-x)).", Args: []ArgInfo{argX}, Results: []string{"y"}, Flags: RowWise, Shape: shapeLike},
+	{
+		Name: "scale", Doc: "y = x * by.", Args: []ArgInfo{argX},
+		Attrs:   []AttrInfo{{Name: "by", Kind: Float, Doc: "factor"}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
+	},
+	{
+		Name: "mul", Doc: "y = a * b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
+		Results: []string{"y"}, Flags: Commutative | RowWise, Shape: shapeLike,
+	},
+	{
+		Name: "add", Doc: "y = a + b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
+		Results: []string{"y"}, Flags: Commutative | RowWise, Shape: shapeLike,
+	},
+	{
+		Name: "slice", Doc: "y = x[:, start:start+len].", Args: []ArgInfo{argX},
+		Attrs:   []AttrInfo{{Name: "start", Kind: Int, Doc: "first column"}, {Name: "len", Kind: Int, Min: 1, Doc: "columns"}},
+		Results: []string{"y"}, Flags: RowWise | View, Shape: shapeSlice,
+	},
+	{
+		Name: "select_rows", Doc: "y[r] = x[rows[r]].", Args: []ArgInfo{argX, {Name: "rows", Role: RoleIndex}},
+		Results: []string{"y"}, Shape: shapeSelectRows,
+	},
+	{
+		Name: "kv.write", Doc: "Stores k[m] and v[m], rounded to the cache's dtype, at the position of token m in its sequence.",
+		Args:    []ArgInfo{argCache, {Name: "k", Role: RoleFloat}, {Name: "v", Role: RoleFloat}},
+		Attrs:   []AttrInfo{layerAttr},
+		Results: []string{"cache"}, Flags: WritesCache, Shape: shapeKVWrite,
+	},
+	{
+		Name: "attn.paged",
+		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m] (and > positions[m]-window). " +
+			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned.",
+		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq)},
+		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
+			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
+			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},
+			{Name: "softcap", Kind: Float, Default: 0.0, Doc: "scores become softcap*tanh(score/softcap); 0: off"},
+		}, ropeAttrs),
+		Results: []string{"y"}, Shape: shapeAttention,
+	},
+
+	{
+		Name: "add_rmsnorm", Doc: "sum = x + delta; normed = rmsnorm(sum, w).",
+		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the mean"}},
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddRMSNorm,
+	},
+	{
+		Name: "swiglu", Doc: "y = silu(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
+	},
+	{
+		Name: "linear_swiglu",
+		Doc: "swiglu of the two halves of linear(x, w, bias). Blocks of 32 rows of w (and elements of bias) belong to gate and up in turn; " +
+			"the last blocks are padded with zeros to 32.",
+		Args:    []ArgInfo{argInput, argW, argBias},
+		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
+	},
+	{
+		Name: "rope_kv",
+		Doc: "Splits qkv into q, k and v; normalises q and k per head where norms are given; turns q, and k too when mode is static; " +
+			"stores k and v as kv.write does; y = q.",
+		Args: []ArgInfo{
+			{Name: "qkv", Role: RoleFloat}, argPositions, argRopeLen, argInvFreq, argCache,
+			{Name: "q_norm", Role: RoleVector, Optional: true}, {Name: "k_norm", Role: RoleVector, Optional: true},
+		},
+		Attrs:   attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{{Name: "eps", Kind: Float, Default: 0.0, Doc: "of the norms"}}, ropeAttrs),
+		Results: []string{"y", "cache"}, Flags: WritesCache, Shape: shapeRopeKV,
+	},
+
+	{
+		Name: "cast", Doc: "y = x rounded to dtype, to nearest, ties to even.", Args: []ArgInfo{argX},
+		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Enum: []string{"f32", "bf16", "f16"}, Doc: "of the result"}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeCast,
+	},
+	{
+		Name: "quantize",
+		Doc: "y = codes in [-127, 127] and a scale amax/127 for each row (q8t; group is the length of the parts whose codes are summed) " +
+			"or for each group of columns (q8g).",
+		Args: []ArgInfo{argX},
+		Attrs: []AttrInfo{
+			{Name: "format", Kind: Text, Enum: []string{"q8t", "q8g"}, Doc: "q8t or q8g"},
+			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (q8t only): the row"},
+		},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeQuantize,
+	},
+}

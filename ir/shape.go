@@ -1,0 +1,262 @@
+package ir
+
+import (
+	"fmt"
+
+	"llmc/internal/dtype"
+)
+
+// SwiGLUBlock is how many rows of gate and up alternate in the weight of linear_swiglu.
+const SwiGLUBlock = 32
+
+// cols returns the width of a rank 2 operand.
+func cols(v *Value) int64 {
+	n, _ := v.Type.Cols()
+	return n
+}
+
+// first returns the length of a weight's first dim.
+func first(v *Value) int64 {
+	n, _ := v.Type.Rows().IsConst()
+	return n
+}
+
+func sameRows(values ...*Value) error {
+	for _, v := range values {
+		if v != nil && v.Type.Rows() != values[0].Type.Rows() {
+			return fmt.Errorf("operands have %v and %v rows", values[0].Type.Rows(), v.Type.Rows())
+		}
+	}
+	return nil
+}
+
+func wantCols(op *Op, name string, want int64) error {
+	if v := op.Arg(name); v != nil && cols(v) != want {
+		return fmt.Errorf("operand %q has %d columns instead of %d", name, cols(v), want)
+	}
+	return nil
+}
+
+func wantLength(op *Op, name string, want int64) error {
+	if v := op.Arg(name); v != nil && first(v) != want {
+		return fmt.Errorf("operand %q has %d elements instead of %d", name, first(v), want)
+	}
+	return nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shapeLike gives a result like the first operand; all activations must have its type.
+func shapeLike(_ *Module, op *Op) ([]Type, error) {
+	x := op.Args[0]
+	for i, a := range op.Args {
+		if a != nil && op.Kind.Args[i].Role == RoleFloat && !a.Type.Equal(x.Type) {
+			return nil, fmt.Errorf("operands are %v and %v", x.Type, a.Type)
+		}
+	}
+	return []Type{F32(x.Type.Rows(), cols(x))}, nil
+}
+
+func shapeGather(_ *Module, op *Op) ([]Type, error) {
+	return []Type{F32(op.Arg("ids").Type.Rows(), cols(op.Arg("table")))}, nil
+}
+
+func shapeSelectRows(_ *Module, op *Op) ([]Type, error) {
+	return []Type{F32(op.Arg("rows").Type.Rows(), cols(op.Arg("x")))}, nil
+}
+
+func shapeSlice(_ *Module, op *Op) ([]Type, error) {
+	x, start, n := op.Arg("x"), op.Int("start"), op.Int("len")
+	if start+n > cols(x) {
+		return nil, fmt.Errorf("columns %d to %d of %v", start, start+n, x.Type)
+	}
+	return []Type{F32(x.Type.Rows(), n)}, nil
+}
+
+func shapeRMSNorm(_ *Module, op *Op) ([]Type, error) {
+	n, group := cols(op.Arg("x")), op.Int("group")
+	if group == 0 {
+		group = n
+	}
+	if n%group != 0 {
+		return nil, fmt.Errorf("groups of %d do not divide %d columns", group, n)
+	}
+	if err := wantLength(op, "w", group); err != nil {
+		return nil, err
+	}
+	return []Type{F32(op.Arg("x").Type.Rows(), n)}, nil
+}
+
+func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
+	types, err := shapeLike(m, op)
+	if err := firstError(err, wantLength(op, "w", cols(op.Arg("x")))); err != nil {
+		return nil, err
+	}
+	return append(types, types[0]), nil
+}
+
+// checkProduct verifies that x [M,K] times w [N,K] is defined: integer products need the formats that belong together.
+func checkProduct(x, w *Value) error {
+	if cols(x) != cols(w) {
+		return fmt.Errorf("x has %d columns, w %d", cols(x), cols(w))
+	}
+	xBase, xGroup := SplitQuant(x.Type.Quant)
+	wBase, wGroup := SplitQuant(w.Type.Quant)
+	switch {
+	case xBase == "", xBase == "q8t" && wBase == "int8" && xGroup == w.Weight.Segment:
+		return nil
+	case xBase == "q8g" && (wBase == "int4" || wBase == "int4z") && xGroup == wGroup:
+		return nil
+	}
+	return fmt.Errorf("no product of %s activations and a weight of format %q with segment %d is defined", x.Type.Quant, w.Type.Quant, w.Weight.Segment)
+}
+
+func shapeLinear(_ *Module, op *Op) ([]Type, error) {
+	x, w := op.Arg("x"), op.Arg("w")
+	if err := firstError(checkProduct(x, w), wantLength(op, "bias", first(w))); err != nil {
+		return nil, err
+	}
+	return []Type{F32(x.Type.Rows(), first(w))}, nil
+}
+
+func shapeLinearSwiGLU(_ *Module, op *Op) ([]Type, error) {
+	x, w, f := op.Arg("x"), op.Arg("w"), op.Int("features")
+	if want := 2 * roundUp(f, SwiGLUBlock); first(w) != want {
+		return nil, fmt.Errorf("w has %d rows instead of %d for %d features", first(w), want, f)
+	}
+	if err := firstError(checkProduct(x, w), wantLength(op, "bias", first(w))); err != nil {
+		return nil, err
+	}
+	return []Type{F32(x.Type.Rows(), f)}, nil
+}
+
+func shapeCast(_ *Module, op *Op) ([]Type, error) {
+	dt, err := dtype.Parse(op.Text("dtype"))
+	if err != nil {
+		return nil, err
+	}
+	return []Type{Tensor(dt, op.Arg("x").Type.Dims...)}, nil
+}
+
+func shapeQuantize(_ *Module, op *Op) ([]Type, error) {
+	format, group := op.Text("format"), op.Int("group")
+	if format == "q8g" && group == 0 {
+		return nil, fmt.Errorf("format q8g takes a group")
+	}
+	t := Tensor(dtype.I8, op.Arg("x").Type.Dims...)
+	t.Quant = QuantName(format, group)
+	return []Type{t}, nil
+}
+
+// checkRope verifies rotary attributes for heads of dim channels. Rope operands are present when rotates is set.
+func checkRope(op *Op, dim int64, rotates bool) error {
+	names := []string{"positions", "ropelen", "inv_freq"}
+	for _, name := range names {
+		if (op.Arg(name) != nil) != rotates {
+			return fmt.Errorf("operands %q must be all given or all absent, given exactly when mode is not %q", names, "static")
+		}
+	}
+	if !rotates {
+		return nil
+	}
+	rotary := RotaryDim(op, dim)
+	if rotary > dim || rotary%2 != 0 {
+		return fmt.Errorf("rotary_dim %d must be even and at most dim %d", rotary, dim)
+	}
+	variants := int64(1)
+	mode := op.Text("mode")
+	if mode == "longrope" {
+		variants = 2
+	}
+	freq := op.Arg("inv_freq")
+	if first(freq) != variants || cols(freq) != rotary/2 {
+		return fmt.Errorf("inv_freq is %v instead of [%d,%d] for mode %s", freq.Type, variants, rotary/2, mode)
+	}
+	if mode == "longrope" && op.Int("original_max") < 1 {
+		return fmt.Errorf("mode longrope takes original_max")
+	}
+	if mode == "dynamic" && (op.Int("max_positions") < 1 || op.Float("base") <= 0 || op.Float("ntk_factor") <= 0 || rotary < 4) {
+		return fmt.Errorf("mode dynamic takes max_positions, base and ntk_factor, and rotary_dim of at least 4")
+	}
+	return nil
+}
+
+// RotaryDim returns how many channels of a head of dim channels the op rotates.
+func RotaryDim(op *Op, dim int64) int64 {
+	if r := op.Int("rotary_dim"); r != 0 {
+		return r
+	}
+	return dim
+}
+
+func shapeRope(_ *Module, op *Op) ([]Type, error) {
+	x, heads, dim := op.Arg("x"), op.Int("heads"), op.Int("dim")
+	err := firstError(wantCols(op, "x", heads*dim), sameRows(x, op.Arg("positions"), op.Arg("ropelen")), checkRope(op, dim, true))
+	return []Type{F32(x.Type.Rows(), heads*dim)}, err
+}
+
+// cacheOf returns the paged cache behind the op's token after checking the layer.
+func cacheOf(m *Module, op *Op) (*Cache, error) {
+	c := m.Cache(op.Arg("cache").Type.Cache)
+	if c == nil {
+		return nil, fmt.Errorf("no cache %q in the module", op.Arg("cache").Type.Cache)
+	}
+	if layer := op.Int("layer"); layer >= c.Layers {
+		return nil, fmt.Errorf("layer %d of cache %q, which has %d", layer, c.Name, c.Layers)
+	}
+	return c, nil
+}
+
+func shapeKVWrite(m *Module, op *Op) ([]Type, error) {
+	c, err := cacheOf(m, op)
+	if err != nil {
+		return nil, err
+	}
+	width := c.KVHeads * c.Dim
+	err = firstError(wantCols(op, "k", width), wantCols(op, "v", width), sameRows(op.Arg("k"), op.Arg("v")))
+	return []Type{Token(c.Name)}, err
+}
+
+// checkHeads verifies the head counts of an attention op against the cache.
+func checkHeads(op *Op, c *Cache) error {
+	heads, kv, dim := op.Int("heads"), op.Int("kv_heads"), op.Int("dim")
+	if kv != c.KVHeads || dim != c.Dim {
+		return fmt.Errorf("%d heads of %d, but cache %q has %d of %d", kv, dim, c.Name, c.KVHeads, c.Dim)
+	}
+	if heads%kv != 0 {
+		return fmt.Errorf("%d heads do not share %d kv_heads evenly", heads, kv)
+	}
+	return nil
+}
+
+func shapeAttention(m *Module, op *Op) ([]Type, error) {
+	c, err := cacheOf(m, op)
+	if err != nil {
+		return nil, err
+	}
+	q, width := op.Arg("q"), op.Int("heads")*op.Int("dim")
+	err = firstError(checkHeads(op, c), wantCols(op, "q", width), checkRope(op, c.Dim, op.Text("mode") != "static"),
+		sameRows(q, op.Arg("positions"), op.Arg("ropelen")))
+	return []Type{F32(q.Type.Rows(), width)}, err
+}
+
+func shapeRopeKV(m *Module, op *Op) ([]Type, error) {
+	c, err := cacheOf(m, op)
+	if err != nil {
+		return nil, err
+	}
+	x, heads, dim := op.Arg("qkv"), op.Int("heads"), op.Int("dim")
+	if (op.Arg("q_norm") == nil) != (op.Arg("k_norm") == nil) {
+		return nil, fmt.Errorf("operands %q and %q go together", "q_norm", "k_norm")
+	}
+	err = firstError(checkHeads(op, c), wantCols(op, "qkv", (heads+2*c.KVHeads)*dim), checkRope(op, dim, true),
+		wantLength(op, "q_norm", dim), wantLength(op, "k_norm", dim), sameRows(x, op.Arg("positions"), op.Arg("ropelen")))
+	return []Type{F32(x.Type.Rows(), heads*dim), Token(c.Name)}, err
+}
