@@ -1,0 +1,26 @@
+package team
+
+import (
+	"math"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Operations of futex(2), on memory that is not shared between processes.
+const (
+	futexWait = 0 | 128
+	futexWake = 1 | 128
+)
+
+// sleep blocks the thread while value is old. It may return early. The system call goes through the scheduler's books, so that the
+// worker's place is given to other goroutines.
+func sleep(value *atomic.Uint32, old uint32) {
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(value)), futexWait, uintptr(old), 0, 0, 0)
+}
+
+// wakeAll wakes every thread that sleeps on value.
+func wakeAll(value *atomic.Uint32) {
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(value)), futexWake, math.MaxInt32, 0, 0, 0)
+}
