@@ -1,0 +1,193 @@
+package x86
+
+import (
+	"fmt"
+	"slices"
+
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+	"llmc/ir"
+)
+
+// Emit turns a scheduled and planned function into the program of a target. It decides nothing: kernels, order,
+// barriers and places are those that the passes chose.
+func Emit(m *ir.Module, f *ir.Func, target string) (*engine.Program, error) {
+	e := emitter{
+		module:  m,
+		program: &engine.Program{Func: f.Name, Target: target, Slots: f.Slots},
+		buffers: map[*ir.Value]int{}, weights: map[string]int{},
+	}
+	for _, c := range m.Caches {
+		e.program.Caches = append(e.program.Caches, engine.Cache{
+			Name: c.Name, Kind: c.Kind, Layers: int(c.Layers), KVHeads: int(c.KVHeads), Dim: int(c.Dim), DType: c.DType,
+		})
+	}
+	f.Number()
+	for _, op := range f.Ops {
+		if op.Kernel == "" {
+			if !op.Kind.Has(ir.View) {
+				return nil, fmt.Errorf("func %s: op %s has no kernel", f.Name, op.Kind.Name)
+			}
+			continue
+		}
+		if err := e.launch(op); err != nil {
+			return nil, fmt.Errorf("func %s: op %s (%s): %w", f.Name, op.Kind.Name, label(op), err)
+		}
+	}
+	if len(f.Results) == 0 || f.Results[0].Place == nil {
+		return nil, fmt.Errorf("func %s: the first result is not a planned buffer", f.Name)
+	}
+	logits, err := e.buffer(f.Results[0])
+	e.program.Logits = logits
+	return e.program, err
+}
+
+type emitter struct {
+	module  *ir.Module
+	program *engine.Program
+	buffers map[*ir.Value]int
+	weights map[string]int
+}
+
+// launch fills the roles of the kernel's row with the op's operands and results of the same names.
+func (e *emitter) launch(op *ir.Op) error {
+	kernel := engine.FindKernel(op.Kernel)
+	if kernel == nil {
+		return fmt.Errorf("unknown kernel %q", op.Kernel)
+	}
+	l := engine.Launch{Kernel: op.Kernel, Label: label(op), Sync: op.Sync, Attrs: attrs(op, kernel)}
+	for _, role := range kernel.Roles {
+		operand := engine.Operand{Kind: engine.OperandInput, Index: slices.Index(engine.Inputs, role.Name)}
+		if v := named(op, role.Name); role.Kind != engine.OperandInput || role.Optional && v == nil {
+			var err error
+			if operand, err = e.operand(v); err != nil {
+				return fmt.Errorf("%s: %w", role.Name, err)
+			}
+		}
+		l.Operands = append(l.Operands, operand)
+	}
+	e.program.Launches = append(e.program.Launches, l)
+	return nil
+}
+
+// named returns the op's operand or result with that name in the op table, nil when it is absent.
+func named(op *ir.Op, name string) *ir.Value {
+	for i, a := range op.Kind.Args {
+		if a.Name == name {
+			return op.Args[i]
+		}
+	}
+	for i, r := range op.Kind.Results {
+		if r == name {
+			return op.Results[i]
+		}
+	}
+	return nil
+}
+
+func (e *emitter) operand(v *ir.Value) (engine.Operand, error) {
+	switch {
+	case v == nil:
+		return engine.Operand{}, nil
+	case v.Weight != nil:
+		i, ok := e.weights[v.Name]
+		if !ok {
+			i = len(e.program.Weights)
+			e.weights[v.Name] = i
+			e.program.Weights = append(e.program.Weights, v.Name)
+		}
+		return engine.Operand{Kind: engine.OperandWeight, Index: i}, nil
+	case v.Type.IsToken():
+		i := slices.IndexFunc(e.module.Caches, func(c *ir.Cache) bool { return c.Name == v.Type.Cache })
+		return engine.Operand{Kind: engine.OperandCache, Index: i}, nil
+	case v.Def == nil:
+		i := slices.Index(engine.Inputs, v.Name)
+		if i < 0 {
+			return engine.Operand{}, fmt.Errorf("a step has no input called %q", v.Name)
+		}
+		return engine.Operand{Kind: engine.OperandInput, Index: i}, nil
+	}
+	i, err := e.buffer(v)
+	return engine.Operand{Kind: engine.OperandBuffer, Index: i}, err
+}
+
+func (e *emitter) buffer(v *ir.Value) (int, error) {
+	if i, ok := e.buffers[v]; ok {
+		return i, nil
+	}
+	cols, ok := v.Type.Cols()
+	if v.Place == nil || !ok {
+		return 0, fmt.Errorf("value %s has no place", name(v))
+	}
+	b := engine.Buffer{
+		Name: name(v), Slot: v.Place.Slot, Rows: v.Type.Rows(), Cols: cols, Offset: v.Place.Offset, Stride: v.Place.Stride, DType: v.Type.DType,
+	}
+	if a, err := activation(v.Type); err != nil {
+		return 0, err
+	} else if a.Name != "f32" {
+		b.Format, b.Group = a.Name, int64(a.Group)
+	}
+	i := len(e.program.Buffers)
+	e.buffers[v] = i
+	e.program.Buffers = append(e.program.Buffers, b)
+	return i, nil
+}
+
+// activation returns the activation format in which values of type t are stored.
+func activation(t ir.Type) (layout.Activation, error) {
+	k, _ := t.Cols()
+	if t.Quant == "" {
+		switch t.DType {
+		case dtype.F32, dtype.BF16:
+			return layout.NewActivation(t.DType.String(), int(k), 0)
+		}
+		return layout.Activation{}, fmt.Errorf("activations of %v are not supported on x86-64", t)
+	}
+	format, group := ir.SplitQuant(t.Quant)
+	if group == 0 {
+		group = (k + layout.Align - 1) / layout.Align * layout.Align
+	}
+	return layout.NewActivation(format, int(k), int(group))
+}
+
+// attrs gives the attributes that the kernel's row knows, defaults written out. Optional ones that say nothing are left out.
+func attrs(op *ir.Op, kernel *engine.Kernel) []engine.Attr {
+	var list []engine.Attr
+	for _, row := range kernel.Attrs {
+		attr := engine.Attr{Name: row.Name}
+		switch row.Kind {
+		case engine.AttrInt:
+			attr.Int = op.Int(row.Name)
+			if row.Name == "rotary_dim" && attr.Int == 0 {
+				attr.Int = op.Int("dim")
+			}
+		case engine.AttrFloat:
+			attr.Float = op.Float(row.Name)
+		case engine.AttrText:
+			attr.Text = op.Text(row.Name)
+		}
+		if absent := (engine.Attr{Name: row.Name}); !row.Optional || attr != absent {
+			list = append(list, attr)
+		}
+	}
+	return list
+}
+
+// name is what reports call a value: its name in the IR, or its number.
+func name(v *ir.Value) string {
+	if v.Name != "" {
+		return v.Name
+	}
+	return fmt.Sprint(v.ID)
+}
+
+// label is what profiles call a launch: the name of its first result.
+func label(op *ir.Op) string {
+	for _, r := range op.Results {
+		if !r.Type.IsToken() {
+			return name(r)
+		}
+	}
+	return op.Kind.Name
+}

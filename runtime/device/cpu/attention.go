@@ -1,0 +1,100 @@
+package cpu
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"llmc/runtime/device/cpu/kernel"
+)
+
+// attention is one layer of paged attention. Work items are (sequence, block of its tokens, KV head); workers take the next
+// free one, which changes no result: an item's bits depend on nothing but its own rows.
+type attention struct {
+	set     *kernel.Set
+	q, y    view
+	layer   kernel.Attention
+	next    atomic.Int64 // work item; reset when a step begins
+	turning *turning     // nil unless K is cached as it was before the rotary embedding
+	queries []kernel.Queries
+}
+
+// itemRows is how many query rows (tokens times query heads of a KV head) a work item has at most: enough to use every
+// key that was read several times, few enough to share a prompt evenly.
+const itemRows = 96
+
+func bindAttention(b *binding) (runner, error) {
+	v, err := b.views("q", "y")
+	if err != nil {
+		return nil, err
+	}
+	a := &attention{set: b.m.set, q: v[0], y: v[1]}
+	if a.layer, err = b.cacheLayer(); err != nil {
+		return nil, err
+	}
+	width := a.layer.QueryHeads * a.layer.Dim
+	if a.q.cols != width || a.y.cols != width || a.layer.QueryHeads%a.layer.Heads != 0 {
+		return nil, fmt.Errorf("rows of %d and %d for %d query heads of %d over %d KV heads", a.q.cols, a.y.cols, a.layer.QueryHeads, a.layer.Dim, a.layer.Heads)
+	}
+	if softcap := b.launch.Float("softcap", 0); softcap != 0 {
+		return nil, fmt.Errorf("softcap %v is not supported by the cpu device", softcap)
+	}
+	if b.launch.Text("mode", "static") != "static" {
+		if a.turning, err = b.newTurning(&a.layer); err != nil {
+			return nil, err
+		}
+	}
+	a.queries = make([]kernel.Queries, b.m.settings.Threads)
+	b.m.attentions = append(b.m.attentions, a)
+	return a, nil
+}
+
+// cacheLayer describes the cache operand at the launch's layer.
+func (b *binding) cacheLayer() (kernel.Attention, error) {
+	c, err := b.cache("cache")
+	if err != nil {
+		return kernel.Attention{}, err
+	}
+	kv, layer := b.m.kv.caches[c], int(b.launch.Int("layer", 0))
+	if layer < 0 || layer >= kv.layers || int(b.launch.Int("dim", int64(kv.Dim))) != kv.Dim {
+		return kernel.Attention{}, fmt.Errorf("layer %d with heads of %d in a cache of %d layers, heads of %d",
+			layer, b.launch.Int("dim", 0), kv.layers, kv.Dim)
+	}
+	return kernel.Attention{
+		KV: kv.KV, QueryHeads: int(b.launch.Int("heads", 0)), Scale: float32(b.launch.Float("scale", 1)), Window: int(b.launch.Int("window", 0)),
+		Pool: b.m.kv.mem, PageStride: int(b.m.kv.pageBytes), Offset: int(kv.offset + int64(layer)*kv.layerBytes),
+	}, nil
+}
+
+func (a *attention) run(s *state, worker int) {
+	group := a.layer.QueryHeads / a.layer.Heads
+	block := max(1, itemRows/group)
+	item, first := int(a.next.Add(1)-1), 0
+	for b := 0; b < s.step.B(); {
+		tokens := int(s.step.SeqStart[b+1] - s.step.SeqStart[b])
+		blocks := (tokens + block - 1) / block
+		if item >= first+blocks*a.layer.Heads {
+			first += blocks * a.layer.Heads
+			b++
+			continue
+		}
+		// The last blocks of a prompt see the most positions: they come first.
+		at, head := blocks-1-(item-first)/a.layer.Heads, (item-first)%a.layer.Heads
+		a.attend(s, worker, b, head, at*block, min(tokens, (at+1)*block))
+		item = int(a.next.Add(1) - 1)
+	}
+}
+
+// attend computes one KV head of tokens [lo, hi) of sequence b.
+func (a *attention) attend(s *state, worker, b, head, lo, hi int) {
+	first := int(s.step.SeqStart[b]) + lo
+	q := &a.queries[worker]
+	*q = kernel.Queries{
+		Q: a.q.f32()[first*a.q.ld():], LDQ: a.q.ld(), Out: a.y.f32()[first*a.y.ld():], LDOut: a.y.ld(),
+		Tokens: hi - lo, First: int(s.step.Positions[first]), Pages: s.step.Pages[s.step.PageStart[b]:s.step.PageStart[b+1]],
+	}
+	if a.turning != nil {
+		a.turning.attend(a, s, worker, q, head, first)
+		return
+	}
+	a.set.Attend(&s.scratch[worker], &a.layer, q, head, 0, a.layer.Rows(q))
+}

@@ -1,0 +1,129 @@
+package cpu
+
+import (
+	"fmt"
+
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/runtime/device/cpu/kernel"
+)
+
+// A runner is a launch bound to its memory. run does the worker's share; it does not allocate.
+type runner interface {
+	run(s *state, worker int)
+}
+
+// binders lists the kernels of the CPU device, by the name of their row in engine's kernel table.
+var binders = map[string]func(*binding) (runner, error){
+	"cpu.gather":        bindGather,
+	"cpu.rmsnorm":       bindNorm,
+	"cpu.add_rmsnorm":   bindNorm,
+	"cpu.quantize":      bindQuantize,
+	"cpu.linear":        bindLinear,
+	"cpu.linear_swiglu": bindLinear,
+	"cpu.rope_kv":       bindRopeKV,
+	"cpu.rope":          bindRope,
+	"cpu.kv_write":      bindKVWrite,
+	"cpu.attention":     bindAttention,
+	"cpu.select_rows":   bindSelectRows,
+	"cpu.add":           bindElementwise,
+	"cpu.mul":           bindElementwise,
+	"cpu.silu":          bindElementwise,
+	"cpu.swiglu":        bindElementwise,
+	"cpu.scale":         bindScale,
+	"cpu.cast":          bindQuantize,
+}
+
+// binding gives a binder the operands of its launch.
+type binding struct {
+	launch *engine.Launch
+	kernel *engine.Kernel
+	m      *model
+}
+
+func (b *binding) operand(role string) engine.Operand { return b.kernel.Operand(b.launch, role) }
+
+func (b *binding) has(role string) bool { return b.operand(role).Kind != engine.OperandNone }
+
+// view returns the buffer in a role.
+func (b *binding) view(role string) (view, error) {
+	op := b.operand(role)
+	if op.Kind != engine.OperandBuffer {
+		return view{}, fmt.Errorf("operand %s is not a buffer", role)
+	}
+	return b.m.views[op.Index], nil
+}
+
+// views returns the buffers in several roles.
+func (b *binding) views(roles ...string) ([]view, error) {
+	out := make([]view, len(roles))
+	for n, role := range roles {
+		v, err := b.view(role)
+		if err != nil {
+			return nil, err
+		}
+		out[n] = v
+	}
+	return out, nil
+}
+
+// weight returns the entry and the bytes of the weight in a role.
+func (b *binding) weight(role string) (*engine.WeightEntry, []byte, error) {
+	op := b.operand(role)
+	if op.Kind != engine.OperandWeight {
+		return nil, nil, fmt.Errorf("operand %s is not a weight", role)
+	}
+	return b.m.plan.Weight(b.m.program.Weights[op.Index])
+}
+
+// vector returns a row-major f32 weight.
+func (b *binding) vector(role string) ([]float32, error) {
+	entry, data, err := b.weight(role)
+	if err != nil {
+		return nil, err
+	}
+	if entry.Layout != "" || entry.DType != "f32" {
+		return nil, fmt.Errorf("weight %q is %s%s, not a plain f32 tensor", entry.Name, entry.DType, entry.Layout)
+	}
+	return view{data: data}.f32(), nil
+}
+
+// matrix returns a packed weight.
+func (b *binding) matrix(role string) (kernel.Matrix, error) {
+	entry, data, err := b.weight(role)
+	if err != nil {
+		return kernel.Matrix{}, err
+	}
+	l, err := layout.New(entry.Layout, int(entry.N()), int(entry.K()), int(entry.Segment))
+	if err != nil {
+		return kernel.Matrix{}, fmt.Errorf("weight %q: %w", entry.Name, err)
+	}
+	return kernel.NewMatrix(l, data)
+}
+
+// cache returns the pool's cache in a role.
+func (b *binding) cache(role string) (int, error) {
+	op := b.operand(role)
+	if op.Kind != engine.OperandCache {
+		return 0, fmt.Errorf("operand %s is not a cache", role)
+	}
+	return op.Index, nil
+}
+
+// bindAll binds every launch of the program.
+func (m *model) bindAll() error {
+	m.runners = make([]runner, len(m.program.Launches))
+	for i := range m.program.Launches {
+		l := &m.program.Launches[i]
+		bind := binders[l.Kernel]
+		if bind == nil {
+			return fmt.Errorf("launch %d (%s): the cpu device has no kernel %q", i, l.Label, l.Kernel)
+		}
+		r, err := bind(&binding{l, engine.FindKernel(l.Kernel), m})
+		if err != nil {
+			return fmt.Errorf("launch %d (%s, %s): %w", i, l.Label, l.Kernel, err)
+		}
+		m.runners[i] = r
+	}
+	return nil
+}

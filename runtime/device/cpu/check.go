@@ -1,0 +1,74 @@
+package cpu
+
+import (
+	"fmt"
+
+	"llmc/engine"
+)
+
+// check refuses a step that would read or write outside the model's memory. It is what stands between a mistake of the
+// scheduler and another request's data, so it looks at every index.
+func (m *model) check(s *engine.Step, out []engine.Sampled) error {
+	if m.team == nil {
+		return errClosed
+	}
+	t, b, r := s.T(), s.B(), len(s.Rows)
+	switch {
+	case t < 1 || t > m.settings.MaxStepTokens:
+		return fmt.Errorf("step of %d tokens: must be within 1..%d", t, m.settings.MaxStepTokens)
+	case b < 1 || b > m.settings.MaxSequences:
+		return fmt.Errorf("step of %d sequences: must be within 1..%d", b, m.settings.MaxSequences)
+	case r > m.settings.MaxRows || len(out) < r:
+		return fmt.Errorf("step of %d sampled rows: at most %d, room for %d answers", r, m.settings.MaxRows, len(out))
+	case len(s.Positions) != t || len(s.RopeLen) != t || len(s.Slots) != t:
+		return fmt.Errorf("step of %d tokens has %d positions, %d rope lengths, %d slots", t, len(s.Positions), len(s.RopeLen), len(s.Slots))
+	case len(s.SeqStart) != b+1 || len(s.PageStart) != b+1 || s.SeqStart[0] != 0 || int(s.SeqStart[b]) != t ||
+		s.PageStart[0] != 0 || int(s.PageStart[b]) != len(s.Pages):
+		return fmt.Errorf("step of %d sequences: token or page ranges do not cover it", b)
+	}
+	return m.checkIndices(s)
+}
+
+func (m *model) checkIndices(s *engine.Step) error {
+	vocab, slots := int32(m.info.Vocab), int64(m.kv.pages)*int64(m.kv.pageSize)
+	for i, id := range s.IDs {
+		if id < 0 || id >= vocab {
+			return fmt.Errorf("token %d: id %d is outside the vocabulary of %d", i, id, vocab)
+		}
+		if s.Positions[i] < 0 || int(s.Positions[i]) >= m.settings.MaxContext || s.RopeLen[i] <= s.Positions[i] {
+			return fmt.Errorf("token %d: position %d of length %d in a context of %d", i, s.Positions[i], s.RopeLen[i], m.settings.MaxContext)
+		}
+		if slot := int64(s.Slots[i]); slot < -1 || slot >= slots {
+			return fmt.Errorf("token %d: cache slot %d of %d", i, slot, slots)
+		}
+	}
+	for i, page := range s.Pages {
+		if page < 0 || int(page) >= m.kv.pages {
+			return fmt.Errorf("page table entry %d: page %d of %d", i, page, m.kv.pages)
+		}
+	}
+	for b, context := range s.Context {
+		first, last := s.SeqStart[b], s.SeqStart[b+1]
+		if first >= last || s.PageStart[b] > s.PageStart[b+1] {
+			return fmt.Errorf("sequence %d has no tokens or a negative page table", b)
+		}
+		if room := int64(s.PageStart[b+1]-s.PageStart[b]) * int64(m.kv.pageSize); context < 1 || int64(context) > room {
+			return fmt.Errorf("sequence %d: context of %d in pages for %d", b, context, room)
+		}
+		for i := first; i < last; i++ {
+			if s.Positions[i] >= context {
+				return fmt.Errorf("sequence %d: token %d at position %d is outside the context of %d", b, i, s.Positions[i], context)
+			}
+		}
+	}
+	for i := range s.Rows {
+		row := &s.Rows[i]
+		if row.Token < 0 || int(row.Token) >= s.T() || i > 0 && row.Token < s.Rows[i-1].Token {
+			return fmt.Errorf("row %d: token %d is outside the step or out of order", i, row.Token)
+		}
+		if row.Logits != nil && len(row.Logits) != int(vocab) {
+			return fmt.Errorf("row %d: room for %d logits, the vocabulary has %d", i, len(row.Logits), vocab)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package cpu
+
+import (
+	"fmt"
+	"strings"
+
+	"llmc/engine"
+	"llmc/internal/sym"
+	"llmc/runtime/device/cpu/kernel"
+	"llmc/runtime/device/cpu/team"
+)
+
+// Device runs plans on this machine's processor.
+type Device struct{}
+
+// Name returns "cpu".
+func (Device) Name() string { return "cpu" }
+
+// Load binds the plan's most demanding program that this machine can run, or settings.Target's.
+func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	target, err := chooseTarget(plan.Targets("step"), settings.Target)
+	if err != nil {
+		return nil, err
+	}
+	program, err := plan.Program("step", target)
+	if err != nil {
+		return nil, err
+	}
+	set, err := kernel.Find(target)
+	if err != nil {
+		return nil, err
+	}
+	m := &model{plan: plan, program: program, set: set}
+	if err := m.load(settings); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// chooseTarget picks among the plan's targets. Where none runs here it names what the least demanding one needs.
+func chooseTarget(built []string, wanted string) (string, error) {
+	best, lacking := "", ""
+	for _, t := range engine.Targets {
+		if t.Device != "cpu" || !contains(built, t.Name) || wanted != "" && t.Name != wanted {
+			continue
+		}
+		if missing := t.Missing(); len(missing) > 0 {
+			if lacking == "" {
+				lacking = fmt.Sprintf("target %s needs %s, which this processor lacks", t.Name, strings.Join(missing, ", "))
+			}
+			continue
+		}
+		best = t.Name
+	}
+	switch {
+	case best != "":
+		return best, nil
+	case lacking != "":
+		return "", fmt.Errorf("%s: build the plan for x86-64-v3 or another row of `llmc targets`", lacking)
+	case wanted != "":
+		return "", fmt.Errorf("the plan has no program for target %s, it has %s", wanted, strings.Join(built, ", "))
+	}
+	return "", fmt.Errorf("the plan has no program for a CPU, it has %s: build it with --arch native", strings.Join(built, ", "))
+}
+
+func contains(list []string, s string) bool {
+	for _, item := range list {
+		if item == s {
+			return true
+		}
+	}
+	return false
+}
+
+// load fills in the settings, takes the memory and binds the launches.
+func (m *model) load(settings engine.Settings) error {
+	setDefault(&settings.PageSize, defaultPageSize)
+	perToken, err := tokenBytes(m.program.Caches, settings.PageSize)
+	if err != nil {
+		return err
+	}
+	info := m.plan.Info()
+	m.info = &info
+	var pages int
+	if m.settings, pages, err = withDefaults(settings, m.info, perToken); err != nil {
+		return err
+	}
+	if m.kv, err = newKVPool(m.program.Caches, m.settings.PageSize, pages); err != nil {
+		return err
+	}
+	env := sym.Bind(int64(m.settings.MaxStepTokens), int64(m.settings.MaxSequences), int64(m.settings.MaxRows), int64(m.settings.MaxContext))
+	if m.arena, m.views, err = newArena(m.program, env); err != nil {
+		return err
+	}
+	m.team = team.New(m.settings.Threads)
+	m.state.workers = m.team.Workers()
+	m.state.scratch = make([]kernel.Scratch, m.state.workers)
+	m.state.turn = make([]turnState, m.state.workers)
+	m.work = m.runStep
+	if m.sampler, err = newSampler(m); err != nil {
+		return err
+	}
+	return m.bindAll()
+}

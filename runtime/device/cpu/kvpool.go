@@ -1,0 +1,76 @@
+package cpu
+
+import (
+	"fmt"
+	"unsafe"
+
+	"llmc/engine"
+	"llmc/engine/layout"
+)
+
+// kvPool holds the pages of every cache of a program. A page is one block of bytes that covers PageSize positions in
+// all layers of all caches, so that copying or freeing a page is one operation: cache by cache, layer by layer.
+type kvPool struct {
+	mem       region
+	pageBytes int64
+	pages     int
+	pageSize  int
+	caches    []kvCache
+}
+
+// kvCache is one row of the program's cache table within the pool.
+type kvCache struct {
+	layout.KV
+	offset     int64 // of layer 0 within a page
+	layerBytes int64
+	layers     int
+}
+
+// tokenBytes returns the cache size of one position, in pages of pageSize.
+func tokenBytes(caches []engine.Cache, pageSize int) (int64, error) {
+	pool := kvPool{pageSize: pageSize}
+	if err := pool.plan(caches); err != nil {
+		return 0, err
+	}
+	return pool.pageBytes / int64(pageSize), nil
+}
+
+func (p *kvPool) plan(caches []engine.Cache) error {
+	for _, c := range caches {
+		if c.Kind != "paged" {
+			return fmt.Errorf("cache %q: kind %q is not supported on the cpu device", c.Name, c.Kind)
+		}
+		kv, err := layout.NewKV(c.DType, p.pageSize, c.KVHeads, c.Dim)
+		if err != nil {
+			return fmt.Errorf("cache %q: %w", c.Name, err)
+		}
+		layerBytes := int64(kv.Bytes()+layout.Align-1) / layout.Align * layout.Align
+		p.caches = append(p.caches, kvCache{kv, p.pageBytes, layerBytes, c.Layers})
+		p.pageBytes += layerBytes * int64(c.Layers)
+	}
+	return nil
+}
+
+func newKVPool(caches []engine.Cache, pageSize, pages int) (*kvPool, error) {
+	p := &kvPool{pageSize: pageSize, pages: pages}
+	if err := p.plan(caches); err != nil {
+		return nil, err
+	}
+	mem, err := newRegion(p.pageBytes*int64(pages), "the KV cache")
+	p.mem = mem
+	return p, err
+}
+
+// layer returns where layer l of cache c starts in page 0; the same place in page i is i*pageBytes further.
+func (p *kvPool) layer(c, l int) unsafe.Pointer {
+	return unsafe.Add(p.mem.base(), p.caches[c].offset+int64(l)*p.caches[c].layerBytes)
+}
+
+func (p *kvPool) copyPage(dst, src int32) error {
+	if dst < 0 || src < 0 || int(dst) >= p.pages || int(src) >= p.pages {
+		return fmt.Errorf("copy of page %d to %d: there are %d pages", src, dst, p.pages)
+	}
+	page := func(i int32) []byte { return p.mem[int64(i)*p.pageBytes : (int64(i)+1)*p.pageBytes] }
+	copy(page(dst), page(src))
+	return nil
+}

@@ -1,0 +1,118 @@
+package cpu
+
+import (
+	"fmt"
+
+	"llmc/runtime/device/cpu/kernel"
+)
+
+// kvWrite stores keys and values of the step's tokens in their cache slots.
+type kvWrite struct {
+	set   *kernel.Set
+	k, v  view
+	layer kernel.Attention
+}
+
+func bindKVWrite(b *binding) (runner, error) {
+	v, err := b.views("k", "v")
+	if err != nil {
+		return nil, err
+	}
+	layer, err := b.cacheLayer()
+	if err != nil {
+		return nil, err
+	}
+	if width := layer.Heads * layer.Dim; v[0].cols != width || v[1].cols != width {
+		return nil, fmt.Errorf("keys of %d and values of %d for %d heads of %d", v[0].cols, v[1].cols, layer.Heads, layer.Dim)
+	}
+	return &kvWrite{b.m.set, v[0], v[1], layer}, nil
+}
+
+func (w *kvWrite) run(s *state, worker int) {
+	lo, hi := share(s.step.T(), worker, s.workers)
+	for t := lo; t < hi; t++ {
+		storeKV(w.set, &w.layer, int(s.step.Slots[t]), w.k.row(t), w.v.row(t))
+	}
+}
+
+// storeKV stores one token's keys and values of all heads; a negative slot is padding.
+func storeKV(set *kernel.Set, layer *kernel.Attention, slot int, k, v []float32) {
+	if slot < 0 {
+		return
+	}
+	at := slot/layer.PageSize*layer.PageStride + layer.Offset
+	block := layer.Pool[at : at+layer.Bytes()]
+	for h := range layer.Heads {
+		d := h * layer.Dim
+		set.StoreKV(layer.KV, block, h, slot%layer.PageSize, k[d:d+layer.Dim], v[d:d+layer.Dim])
+	}
+}
+
+// ropeKV takes the joined projections apart: it normalises and turns q and k, stores k and v, and leaves q for attention.
+type ropeKV struct {
+	set          *kernel.Set
+	qkv, y       view
+	layer        kernel.Attention
+	table        *ropeTable
+	qNorm, kNorm []float32
+	eps          float32
+	turnKeys     bool
+}
+
+func bindRopeKV(b *binding) (runner, error) {
+	v, err := b.views("qkv", "y")
+	if err != nil {
+		return nil, err
+	}
+	r := &ropeKV{set: b.m.set, qkv: v[0], y: v[1], eps: float32(b.launch.Float("eps", 0)), turnKeys: b.launch.Text("mode", "static") == "static"}
+	if r.layer, err = b.cacheLayer(); err != nil {
+		return nil, err
+	}
+	if r.table, err = b.ropeOf(r.layer.Dim); err != nil {
+		return nil, err
+	}
+	for role, norm := range map[string]*[]float32{"q_norm": &r.qNorm, "k_norm": &r.kNorm} {
+		if !b.has(role) {
+			continue
+		}
+		if *norm, err = b.vector(role); err != nil {
+			return nil, err
+		}
+		if len(*norm) < r.layer.Dim {
+			return nil, fmt.Errorf("head norm of %d for heads of %d", len(*norm), r.layer.Dim)
+		}
+	}
+	q, kv := r.layer.QueryHeads*r.layer.Dim, r.layer.Heads*r.layer.Dim
+	if r.qkv.cols != q+2*kv || r.y.cols != q {
+		return nil, fmt.Errorf("rows of %d and %d for %d query and %d KV heads of %d", r.qkv.cols, r.y.cols, r.layer.QueryHeads, r.layer.Heads, r.layer.Dim)
+	}
+	return r, nil
+}
+
+func (r *ropeKV) run(s *state, worker int) {
+	q, kv := r.y.cols, r.layer.Heads*r.layer.Dim
+	lo, hi := share(s.step.T(), worker, s.workers)
+	for t := lo; t < hi; t++ {
+		row, y := r.qkv.row(t), r.y.row(t)
+		copy(y, row[:q])
+		k, v := row[q:q+kv], row[q+kv:]
+		r.normHeads(y, r.qNorm)
+		r.normHeads(k, r.kNorm)
+		cos, sin := r.table.row(t)
+		r.set.Rope(r.table.spec.style, y, r.layer.Dim, cos, sin)
+		if r.turnKeys {
+			r.set.Rope(r.table.spec.style, k, r.layer.Dim, cos, sin)
+		}
+		storeKV(r.set, &r.layer, int(s.step.Slots[t]), k, v)
+	}
+}
+
+func (r *ropeKV) normHeads(x, w []float32) {
+	if w == nil {
+		return
+	}
+	dim := r.layer.Dim
+	for ; len(x) > 0; x = x[dim:] {
+		r.set.RMSNorm(x[:dim], x[:dim], w[:dim], r.eps)
+	}
+}

@@ -1,0 +1,40 @@
+package cpu
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// region is anonymous memory outside the Go heap. The system provides its pages, zeroed, when they are first touched.
+type region []byte
+
+func newRegion(bytes int64, what string) (region, error) {
+	if bytes <= 0 {
+		bytes = 1
+	}
+	mem, err := unix.Mmap(-1, 0, int(bytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("reserving %d bytes for %s: %w", bytes, what, err)
+	}
+	return mem, nil
+}
+
+func (r region) base() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(r)) }
+
+func (r region) release() error {
+	if r == nil {
+		return nil
+	}
+	return unix.Munmap(r)
+}
+
+// physicalMemory returns the machine's memory in bytes.
+func physicalMemory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 4 << 30
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}

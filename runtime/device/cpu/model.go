@@ -1,0 +1,145 @@
+package cpu
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"llmc/engine"
+	"llmc/internal/sym"
+	"llmc/runtime/device/cpu/kernel"
+	"llmc/runtime/device/cpu/team"
+)
+
+// model is a plan loaded on the CPU: one program bound to its memory.
+type model struct {
+	plan       *engine.Plan
+	info       *engine.ModelInfo
+	program    *engine.Program
+	settings   engine.Settings
+	set        *kernel.Set
+	team       *team.Team
+	arena      region
+	views      []view
+	kv         *kvPool
+	ropes      []*ropeTable
+	attentions []*attention
+	turns      []*turning
+	runners    []runner
+	sampler    *sampler
+	state      state
+	work       func(worker int)
+	observe    func(launch int) // worker 0 calls it after each launch when set; see Trace
+}
+
+// state is what one step's launches share.
+type state struct {
+	step    *engine.Step
+	out     []engine.Sampled
+	env     sym.Env
+	workers int
+	scratch []kernel.Scratch // one per worker, as turn
+	turn    []turnState
+	failure atomic.Pointer[error]
+}
+
+// rowsOf counts the rows of a launch's result in a step.
+type rowsOf struct{ dim sym.Dim }
+
+func rowsOfBuffer(b *binding, role string) rowsOf {
+	return rowsOf{b.m.program.Buffers[b.operand(role).Index].Rows}
+}
+
+func (r rowsOf) count(s *state) int {
+	n, _ := r.dim.Eval(s.env)
+	return int(n)
+}
+
+func (m *model) Limits() (engine.Settings, int) { return m.settings, m.kv.pages }
+
+func (m *model) CopyPage(dst, src int32) error { return m.kv.copyPage(dst, src) }
+
+// Step runs one forward pass. A fault in a kernel fails the step, not the process.
+func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
+	if err := m.check(step, out); err != nil {
+		return err
+	}
+	s := &m.state
+	s.step, s.out = step, out
+	s.env = sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	s.failure.Store(nil)
+	for _, a := range m.attentions {
+		a.next.Store(0)
+	}
+	m.team.Run(m.work)
+	s.step, s.out = nil, nil
+	if failure := s.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
+}
+
+// runStep is one worker's part of a step. After a failure the workers still meet at every barrier, so that none waits for ever.
+func (m *model) runStep(worker int) {
+	s := &m.state
+	for _, r := range m.ropes {
+		m.guard(r, worker)
+	}
+	for i, r := range m.runners {
+		if m.program.Launches[i].Sync || i == 0 {
+			m.team.Barrier()
+		}
+		if s.failure.Load() == nil {
+			m.guard(r, worker)
+		}
+		if m.observe != nil {
+			m.team.Barrier()
+			if worker == 0 {
+				m.observe(i)
+			}
+			m.team.Barrier()
+		}
+	}
+	m.team.Barrier()
+	if s.failure.Load() == nil {
+		m.guard(m.sampler, worker)
+	}
+}
+
+// guard runs one launch and turns a panic into the step's failure.
+func (m *model) guard(r runner, worker int) {
+	defer func() {
+		if p := recover(); p != nil {
+			err := fmt.Errorf("cpu kernel failed: %v\n%s", p, debug.Stack())
+			m.state.failure.CompareAndSwap(nil, &err)
+		}
+	}()
+	r.run(&m.state, worker)
+}
+
+func (m *model) fail(err error) { m.state.failure.CompareAndSwap(nil, &err) }
+
+var errClosed = errors.New("the model is closed")
+
+func (m *model) Close() error {
+	if m.team == nil {
+		return errors.Join(errClosed, m.release())
+	}
+	m.team.Close()
+	m.team = nil
+	return m.release()
+}
+
+func (m *model) release() error {
+	errs := []error{m.arena.release()}
+	if m.kv != nil {
+		errs = append(errs, m.kv.mem.release())
+	}
+	for _, t := range m.turns {
+		for i := range t.scratch {
+			errs = append(errs, t.scratch[i].pages.release())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,193 @@
+package cpu
+
+import (
+	"errors"
+	"fmt"
+
+	"llmc/engine"
+	"llmc/runtime/device/cpu/kernel"
+)
+
+// norm is y = rmsnorm(x) * w, over the row or over each group of columns, or the fused form that first adds delta to x.
+type norm struct {
+	set         *kernel.Set
+	x, delta    view
+	sum, normed view
+	w           []float32
+	eps         float32
+	group       int
+	fused       bool
+	rows        rowsOf
+}
+
+func bindNorm(b *binding) (runner, error) {
+	n := &norm{set: b.m.set, eps: float32(b.launch.Float("eps", 0)), fused: b.launch.Kernel == "cpu.add_rmsnorm"}
+	roles := []string{"x", "y"}
+	if n.fused {
+		roles = []string{"x", "normed", "delta", "sum"}
+	}
+	v, err := b.views(roles...)
+	if err != nil {
+		return nil, err
+	}
+	n.x, n.normed = v[0], v[1]
+	if n.fused {
+		n.delta, n.sum = v[2], v[3]
+	}
+	n.rows = rowsOfBuffer(b, roles[1])
+	if n.w, err = b.vector("w"); err != nil {
+		return nil, err
+	}
+	n.group = len(n.w)
+	if n.x.cols%n.group != 0 {
+		return nil, fmt.Errorf("norm over groups of %d in rows of %d", n.group, n.x.cols)
+	}
+	return n, nil
+}
+
+func (n *norm) run(s *state, worker int) {
+	lo, hi := share(n.rows.count(s), worker, s.workers)
+	for r := lo; r < hi; r++ {
+		if n.fused {
+			n.set.AddRMSNorm(n.sum.row(r), n.normed.row(r), n.x.row(r), n.delta.row(r), n.w, n.eps)
+			continue
+		}
+		x, y := n.x.row(r), n.normed.row(r)
+		for c := 0; c < len(x); c += n.group {
+			n.set.RMSNorm(y[c:c+n.group], x[c:c+n.group], n.w, n.eps)
+		}
+	}
+}
+
+// quantize turns rows of numbers into the input format of a linear: bf16, or codes with scales and sums.
+type quantize struct {
+	set  *kernel.Set
+	x, y view
+	form kernel.Rows
+	rows rowsOf
+}
+
+func bindQuantize(b *binding) (runner, error) {
+	v, err := b.views("x", "y")
+	if err != nil {
+		return nil, err
+	}
+	form, err := v[1].input()
+	if err != nil {
+		return nil, err
+	}
+	if form.K != v[0].cols {
+		return nil, fmt.Errorf("rows of %d quantized as rows of %d", v[0].cols, form.K)
+	}
+	return &quantize{b.m.set, v[0], v[1], form, rowsOfBuffer(b, "y")}, nil
+}
+
+func (q *quantize) run(s *state, worker int) {
+	lo, hi := share(q.rows.count(s), worker, s.workers)
+	for r := lo; r < hi; r++ {
+		q.set.Quantize(q.y.data[r*q.y.stride:], q.form.Activation, q.x.row(r))
+	}
+}
+
+// gather is the embedding look-up. It reads the same packed weight as a tied output matrix.
+type gather struct {
+	set   *kernel.Set
+	table kernel.Matrix
+	y     view
+}
+
+func bindGather(b *binding) (runner, error) {
+	table, err := b.matrix("table")
+	if err != nil {
+		return nil, err
+	}
+	y, err := b.view("y")
+	if err != nil {
+		return nil, err
+	}
+	if y.cols != table.K || b.m.info.Vocab > table.N {
+		return nil, fmt.Errorf("table [%d,%d] for rows of %d and a vocabulary of %d", table.N, table.K, y.cols, b.m.info.Vocab)
+	}
+	return &gather{b.m.set, table, y}, nil
+}
+
+func (g *gather) run(s *state, worker int) {
+	lo, hi := share(s.step.T(), worker, s.workers)
+	for t := lo; t < hi; t++ {
+		g.set.Gather(g.y.row(t), &g.table, int(s.step.IDs[t]))
+	}
+}
+
+// selectRows keeps the rows that are sampled.
+type selectRows struct{ x, y view }
+
+func bindSelectRows(b *binding) (runner, error) {
+	v, err := b.views("x", "y")
+	if err != nil {
+		return nil, err
+	}
+	if b.operand("rows").Kind != engine.OperandInput || v[0].cols != v[1].cols {
+		return nil, errors.New("rows of different lengths, or no row input")
+	}
+	return &selectRows{v[0], v[1]}, nil
+}
+
+func (l *selectRows) run(s *state, worker int) {
+	lo, hi := share(len(s.step.Rows), worker, s.workers)
+	for r := lo; r < hi; r++ {
+		copy(l.y.row(r), l.x.row(int(s.step.Rows[r].Token)))
+	}
+}
+
+// elementwise is an operation of one or two operands on each element.
+type elementwise struct {
+	apply   func(dst, a, b []float32)
+	a, b, y view
+	rows    rowsOf
+}
+
+// elementwiseOps are the operations by kernel; those with one operand ignore b.
+var elementwiseOps = map[string]struct {
+	a, b  string // roles
+	apply func(*kernel.Set) func(dst, a, b []float32)
+}{
+	"cpu.add":    {"a", "b", func(set *kernel.Set) func(dst, a, b []float32) { return set.Add }},
+	"cpu.mul":    {"a", "b", func(set *kernel.Set) func(dst, a, b []float32) { return set.Mul }},
+	"cpu.swiglu": {"gate", "up", func(set *kernel.Set) func(dst, a, b []float32) { return set.SwiGLU }},
+	"cpu.silu":   {"x", "x", func(set *kernel.Set) func(dst, a, b []float32) { return func(dst, a, _ []float32) { set.SiLU(dst, a) } }},
+}
+
+func bindElementwise(b *binding) (runner, error) {
+	op := elementwiseOps[b.launch.Kernel]
+	e := &elementwise{apply: op.apply(b.m.set), rows: rowsOfBuffer(b, "y")}
+	v, err := b.views(op.a, op.b, "y")
+	if err != nil {
+		return nil, err
+	}
+	e.a, e.b, e.y = v[0], v[1], v[2]
+	if e.a.cols != e.y.cols || e.b.cols != e.y.cols {
+		return nil, errors.New("operands of different widths")
+	}
+	return e, nil
+}
+
+func (e *elementwise) run(s *state, worker int) {
+	lo, hi := share(e.rows.count(s), worker, s.workers)
+	for r := lo; r < hi; r++ {
+		e.apply(e.y.row(r), e.a.row(r), e.b.row(r))
+	}
+}
+
+func bindScale(b *binding) (runner, error) {
+	v, err := b.views("x", "y")
+	if err != nil {
+		return nil, err
+	}
+	by := float32(b.launch.Float("by", 1))
+	scale := func(dst, a, _ []float32) {
+		for i, x := range a {
+			dst[i] = x * by
+		}
+	}
+	return &elementwise{apply: scale, a: v[0], b: v[0], y: v[1], rows: rowsOfBuffer(b, "y")}, nil
+}

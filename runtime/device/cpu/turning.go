@@ -1,0 +1,145 @@
+package cpu
+
+import (
+	"unsafe"
+
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+	"llmc/runtime/device/cpu/kernel"
+)
+
+// turning serves models whose rotary frequencies depend on the length of the sequence. Their keys are cached as they were before
+// the rotary embedding; a worker copies one head's pages, turns the keys by the length that its tokens have, and attends to the copy.
+type turning struct {
+	table   *ropeTable
+	layer   kernel.Attention // one head, in scratch pages
+	scratch []turnScratch    // per worker
+}
+
+type turnScratch struct {
+	pages    region
+	table    []int32 // identity page table
+	freq     []float32
+	cos, sin []float32
+}
+
+func (b *binding) newTurning(cached *kernel.Attention) (*turning, error) {
+	table, err := b.ropeOf(cached.Dim)
+	if err != nil {
+		return nil, err
+	}
+	one, err := layout.NewKV(cached.DType, cached.PageSize, 1, cached.Dim)
+	if err != nil {
+		return nil, err
+	}
+	t := &turning{table: table, layer: *cached}
+	t.layer.KV, t.layer.QueryHeads, t.layer.PageStride, t.layer.Offset = one, cached.QueryHeads/cached.Heads, one.Bytes(), 0
+	t.scratch = b.m.turnScratch(one, table.spec.half)
+	if t.scratch == nil {
+		t.scratch, err = newTurnScratch(b.m.settings.Threads, b.m.settings.MaxContext, one, table.spec.half)
+		b.m.turns = append(b.m.turns, t)
+	}
+	return t, err
+}
+
+// turnScratch returns the scratch of an earlier layer of the same shape: layers run one after the other.
+func (m *model) turnScratch(kv layout.KV, half int) []turnScratch {
+	for _, t := range m.turns {
+		if t.layer.KV == kv && t.table.spec.half == half {
+			return t.scratch
+		}
+	}
+	return nil
+}
+
+func newTurnScratch(threads, context int, kv layout.KV, half int) ([]turnScratch, error) {
+	pages := (context + kv.PageSize - 1) / kv.PageSize
+	scratch := make([]turnScratch, threads)
+	for i := range scratch {
+		mem, err := newRegion(int64(pages)*int64(kv.Bytes()), "turned keys")
+		if err != nil {
+			return nil, err
+		}
+		w := &scratch[i]
+		w.pages, w.table = mem, make([]int32, pages)
+		w.freq, w.cos, w.sin = make([]float32, half), make([]float32, half), make([]float32, half)
+		for p := range w.table {
+			w.table[p] = int32(p)
+		}
+	}
+	return scratch, nil
+}
+
+// turnState is a worker's description of its scratch pages; it lives in state so that no call allocates one.
+type turnState struct{ layer kernel.Attention }
+
+// attend does the tokens of q that share a regime together: the whole prompt, as a rule, or one generated token.
+func (t *turning) attend(a *attention, s *state, worker int, q *kernel.Queries, head, first int) {
+	w := &s.turn[worker]
+	group := a.layer.QueryHeads / a.layer.Heads
+	whole := *q
+	for lo := 0; lo < whole.Tokens; {
+		length := s.step.RopeLen[first+lo]
+		regime := t.table.spec.regime(length)
+		hi := lo + 1
+		for hi < whole.Tokens && t.table.spec.regime(s.step.RopeLen[first+hi]) == regime {
+			hi++
+		}
+		scratch := &t.scratch[worker]
+		layer := &w.layer
+		*layer = t.layer
+		layer.Pool = scratch.pages
+		t.turnKeys(a, scratch, &whole, head, length, whole.First+hi)
+		*q = whole
+		q.Pages, q.Tokens, q.First = scratch.table, hi-lo, whole.First+lo
+		q.Q = whole.Q[lo*whole.LDQ+head*group*a.layer.Dim:]
+		q.Out = whole.Out[lo*whole.LDOut+head*group*a.layer.Dim:]
+		a.set.Attend(&s.scratch[worker], layer, q, 0, 0, layer.Rows(q))
+		lo = hi
+	}
+}
+
+// turnKeys copies the head's pages up to position end and turns the keys for a sequence of the given rope length.
+func (t *turning) turnKeys(a *attention, w *turnScratch, q *kernel.Queries, head int, length int32, end int) {
+	kv, size := a.layer.KV, t.layer.HeadBytes()
+	freq := t.table.spec.frequencies(t.table.invFreq, length, w.freq)
+	for p := 0; p*kv.PageSize < end; p++ {
+		from := int(q.Pages[p])*a.layer.PageStride + a.layer.Offset + head*size
+		page := w.pages[p*size : (p+1)*size]
+		copy(page, a.layer.Pool[from:from+size])
+		for slot := 0; slot < kv.PageSize && p*kv.PageSize+slot < end; slot++ {
+			t.table.spec.turn(w.cos, w.sin, freq, int32(p*kv.PageSize+slot))
+			t.turnKey(page, slot, w.cos, w.sin)
+		}
+	}
+}
+
+// turnKey turns one key where it lies.
+func (t *turning) turnKey(page []byte, slot int, cos, sin []float32) {
+	kv := t.layer.KV
+	for i := range cos {
+		first, second := i, i+len(cos)
+		if t.table.spec.style == kernel.RopeInterleaved {
+			first, second = 2*i, 2*i+1
+		}
+		at, bt := kv.K(0, slot, first), kv.K(0, slot, second)
+		x, y := loadElement(page, kv.DType, at), loadElement(page, kv.DType, bt)
+		storeElement(page, kv.DType, at, x*cos[i]-y*sin[i])
+		storeElement(page, kv.DType, bt, y*cos[i]+x*sin[i])
+	}
+}
+
+func loadElement(b []byte, t dtype.Type, at int) float32 {
+	if t == dtype.BF16 {
+		return dtype.BF16ToF32(*(*uint16)(unsafe.Pointer(&b[at])))
+	}
+	return *(*float32)(unsafe.Pointer(&b[at]))
+}
+
+func storeElement(b []byte, t dtype.Type, at int, f float32) {
+	if t == dtype.BF16 {
+		*(*uint16)(unsafe.Pointer(&b[at])) = dtype.F32ToBF16(f)
+		return
+	}
+	*(*float32)(unsafe.Pointer(&b[at])) = f
+}
