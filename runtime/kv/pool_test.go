@@ -94,6 +94,25 @@ func TestCommitSharesWhatWasComputedTwice(t *testing.T) {
 	}
 }
 
+func TestLevel(t *testing.T) {
+	p := New(16, 2, Options{})
+	a, _ := open(p, Key{}, 1, 2, 3)
+	b, _ := open(p, Key{}, 1, 2, 4)
+	salted, _ := open(p, Key{Salt: "s"}, 1, 2, 3)
+	if !a.Level(&b.Table) || a.Level(&salted.Table) {
+		t.Error("empty tables are level if their keys are the same")
+	}
+	a.write(t, p)
+	if a.Level(&b.Table) {
+		t.Error("level although one is a page ahead")
+	}
+	b.write(t, p)
+	salted.write(t, p)
+	if !a.Level(&b.Table) || a.Level(&salted.Table) {
+		t.Error("tables are level if their last full page is the same")
+	}
+}
+
 func TestEvictionTakesLeavesLeastRecentlyUsedFirst(t *testing.T) {
 	p := New(6, 2, Options{})
 	old, _ := open(p, Key{}, 1, 2, 3, 4, 5, 6)

@@ -21,6 +21,17 @@ func (t *Table) Init(key Key, room int) {
 	}
 }
 
+// Level tells whether two tables hold the same full pages and could share the next one: whichever computes it first.
+func (t *Table) Level(u *Table) bool {
+	if t.indexed != u.indexed {
+		return false
+	}
+	if t.indexed == 0 {
+		return t.key == u.key
+	}
+	return t.pages[t.indexed-1] == u.pages[t.indexed-1] // and so are those before
+}
+
 // Slot returns where the key and value of a position are kept: page*PageSize + offset.
 func (p *Pool) Slot(t *Table, position int) int32 {
 	return t.pages[position/p.pageSize]*int32(p.pageSize) + int32(position%p.pageSize)

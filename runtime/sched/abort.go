@@ -1,0 +1,55 @@
+package sched
+
+import "time"
+
+// Abort ends a sequence; an Output says when it has ended. A sequence of the step in flight ends with the step, every other one at
+// once. Aborting an ended sequence does nothing.
+func (s *Scheduler) Abort(q *Sequence) {
+	if q.state == running && s.inFlight && q.planned > 0 {
+		q.aborted = true
+		return
+	}
+	s.drop(q, Aborted)
+}
+
+// Drop ends a sequence without an Output, because the owner knows: the text of its output holds a stop string. It must not be
+// called while a step is in flight.
+func (s *Scheduler) Drop(q *Sequence) {
+	if s.inFlight {
+		panic("sched: dropped while a step is in flight")
+	}
+	if q.state != ended {
+		s.leave(q)
+	}
+}
+
+func (s *Scheduler) drop(q *Sequence, finish Finish) {
+	if q.state == ended {
+		return
+	}
+	s.leave(q)
+	s.outputs = append(s.outputs, Output{Seq: q, Row: -1, Token: -1, Finish: finish})
+}
+
+// expire ends the sequences whose deadline has passed.
+func (s *Scheduler) expire(now time.Time) {
+	if s.deadline.IsZero() || now.Before(s.deadline) {
+		return
+	}
+	var late []*Sequence
+	s.deadline = time.Time{}
+	for _, list := range [][]*Sequence{s.waiting, s.running} {
+		for _, q := range list {
+			switch d := q.request.Deadline; {
+			case d.IsZero():
+			case !now.Before(d):
+				late = append(late, q)
+			case s.deadline.IsZero() || d.Before(s.deadline):
+				s.deadline = d
+			}
+		}
+	}
+	for _, q := range late {
+		s.drop(q, Expired)
+	}
+}

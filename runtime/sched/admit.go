@@ -1,0 +1,85 @@
+package sched
+
+// openPrefills is how many sequences may be catching up with their prompts at once although they already take the
+// whole step. It keeps a few short prompts from waiting behind one long prompt, without spreading memory over many.
+const openPrefills = 4
+
+// admit starts waiting sequences in order of rank while there are places, work for them in this step, and pages.
+// The first that does not fit blocks those behind it, so that a long prompt is not overtaken for ever.
+func (s *Scheduler) admit() {
+	demand, prefills, kept := 0, 0, 0
+	count := func(q *Sequence) {
+		demand += q.behind()
+		if q.behind() > 1 {
+			prefills++
+		}
+		kept += s.missing(q) + 1
+	}
+	for _, q := range s.running {
+		count(q)
+	}
+	for len(s.waiting) > 0 && len(s.running) < s.config.MaxSequences {
+		if demand >= s.config.MaxStepTokens && prefills >= openPrefills {
+			return
+		}
+		q := s.waiting[0]
+		if !s.fits(q, kept) {
+			return
+		}
+		s.start()
+		count(q)
+	}
+}
+
+// missing returns how many pages a sequence needs for its tokens beyond those it has.
+func (s *Scheduler) missing(q *Sequence) int {
+	return max(0, s.pool.PagesFor(len(q.tokens))-len(q.table.Pages()))
+}
+
+// fits takes what the prefix cache has of the sequence and tells whether there are pages for the rest of its tokens beside the
+// kept ones. These are what running sequences need for the tokens they have, and one more for each, so that their next tokens
+// do not preempt at once what was admitted just now. While nothing runs, everything fits.
+func (s *Scheduler) fits(q *Sequence, kept int) bool {
+	spare := s.pool.Available() - kept
+	if spare < q.needed && len(s.running) > 0 {
+		return false // as at the last attempt
+	}
+	s.match(q)
+	left := s.pool.Available() - kept // without the matched pages that had been available
+	if missing := s.missing(q); missing > left {
+		q.needed = missing + spare - left
+		s.pool.Release(&q.table)
+		q.computed = 0
+		return false
+	}
+	s.countMatch(q)
+	return true
+}
+
+// match extends what is computed of a sequence by cached pages. The last token is always computed: its logits are needed.
+func (s *Scheduler) match(q *Sequence) {
+	if q.prompt.pending() {
+		return // the logits of all prompt tokens are needed
+	}
+	q.computed = max(q.computed, s.pool.Match(&q.table, q.tokens[:len(q.tokens)-1]))
+}
+
+// countMatch keeps the statistics of the first way through the prompt.
+func (s *Scheduler) countMatch(q *Sequence) {
+	if q.preempted {
+		return
+	}
+	s.stats.PrefixQueries += uint64(len(q.request.Prompt))
+	s.stats.PrefixHits += uint64(q.computed)
+	q.cached = q.computed
+}
+
+// rematch looks again before a prompt's next chunk: other sequences may have computed the same tokens in the meantime.
+func (s *Scheduler) rematch(q *Sequence) {
+	before := q.computed
+	s.match(q)
+	if found := q.computed - before; found > 0 && !q.preempted {
+		s.stats.PrefixHits += uint64(found)
+		q.cached += found
+	}
+}

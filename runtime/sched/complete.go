@@ -1,0 +1,103 @@
+package sched
+
+import (
+	"slices"
+
+	"llmc/engine"
+)
+
+// Complete takes the results of the step: out[i] answers its row i. What was computed may now be shared.
+func (s *Scheduler) Complete(out []engine.Sampled) {
+	s.settle()
+	if len(out) != len(s.step.Rows) {
+		panic("sched: a step has as many results as rows")
+	}
+	for _, q := range s.batch {
+		from := q.computed
+		q.computed += q.planned
+		s.stats.Computed += uint64(q.planned)
+		s.pool.Commit(&q.table, q.tokens[:q.computed])
+		rows := out[q.firstRow : q.firstRow+q.rows]
+		if q.computed == len(q.tokens) {
+			rows = rows[:len(rows)-1]
+		}
+		if q.aborted {
+			s.end(q, Aborted)
+			continue
+		}
+		if len(rows) > 0 {
+			q.prompt.record(from+1, rows)
+		}
+		if q.computed == len(q.tokens) {
+			row := q.firstRow + q.rows - 1
+			s.extend(q, row, out[row].Token)
+		}
+	}
+	s.sweep()
+}
+
+// extend gives a sequence its sampled token and ends it if that was the last.
+func (s *Scheduler) extend(q *Sequence, row int, token int32) {
+	if token < 0 || int(token) >= s.config.Vocab {
+		s.end(q, BadSample)
+		return
+	}
+	q.tokens = append(q.tokens, token)
+	if q.history != nil {
+		q.history.Add(token)
+	}
+	s.stats.Sampled++
+	finish := q.finished(token)
+	if finish != Running {
+		s.release(q)
+	}
+	s.outputs = append(s.outputs, Output{Seq: q, Row: row, Token: token, Finish: finish})
+}
+
+// finished tells whether the token just sampled was the last.
+func (q *Sequence) finished(token int32) Finish {
+	if _, stop := slices.BinarySearch(q.stops, token); stop {
+		return StopToken
+	}
+	if len(q.tokens) >= q.limit {
+		return Length
+	}
+	return Running
+}
+
+// Fail says that the step could not be computed: its sequences end. Their pages are given back without anybody having to trust
+// what the device may have written to them; pages that were full before have not been written to.
+func (s *Scheduler) Fail() {
+	s.settle()
+	for _, q := range s.batch {
+		finish := Failed
+		if q.aborted {
+			finish = Aborted
+		}
+		s.end(q, finish)
+	}
+	s.sweep()
+}
+
+func (s *Scheduler) settle() {
+	if !s.inFlight {
+		panic("sched: no step is in flight")
+	}
+	s.inFlight = false
+}
+
+// end ends a running sequence without a token. The caller sweeps.
+func (s *Scheduler) end(q *Sequence, finish Finish) {
+	s.release(q)
+	s.outputs = append(s.outputs, Output{Seq: q, Row: -1, Token: -1, Finish: finish})
+}
+
+func (s *Scheduler) release(q *Sequence) {
+	s.pool.Release(&q.table)
+	q.state = ended
+}
+
+// sweep takes the ended sequences out of the running ones.
+func (s *Scheduler) sweep() {
+	s.running = slices.DeleteFunc(s.running, func(q *Sequence) bool { return q.state == ended })
+}

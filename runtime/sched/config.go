@@ -1,0 +1,50 @@
+package sched
+
+import (
+	"errors"
+	"fmt"
+
+	"llmc/engine"
+)
+
+// Config are the limits of a scheduler.
+type Config struct {
+	engine.Settings     // MaxStepTokens, MaxSequences, MaxRows, MaxContext and PageSize count here
+	Pages           int // KV pages of the device
+	Vocab           int // sampled tokens outside are refused
+
+	// ChunkTokens is how much of one prompt a step computes at most; 0: as much as the step holds.
+	ChunkTokens int
+	// QueueLimit is how many sequences may wait beyond those that find a free place; 0: any number.
+	QueueLimit int
+	// NoPrefixCache computes every prompt from its first token.
+	NoPrefixCache bool
+	// RopeSalt is engine.ModelInfo.RopeSalt.
+	RopeSalt string
+}
+
+// ErrQueueFull is returned by Add while as many sequences wait as may.
+var ErrQueueFull = errors.New("queue is full")
+
+// check fills in what follows from the other fields and refuses limits under which nothing could run.
+func (c *Config) check() error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"step tokens", c.MaxStepTokens}, {"sequences", c.MaxSequences}, {"rows", c.MaxRows},
+		{"context", c.MaxContext}, {"page size", c.PageSize}, {"pages", c.Pages}, {"vocabulary", c.Vocab},
+	} {
+		if f.value < 1 {
+			return fmt.Errorf("scheduler: %s is %d, must be positive", f.name, f.value)
+		}
+	}
+	// Every running sequence may catch up by a token and sample one in every step.
+	c.MaxSequences = min(c.MaxSequences, c.MaxStepTokens, c.MaxRows)
+	// A sequence that is alone must always fit.
+	c.MaxContext = min(c.MaxContext, c.Pages*c.PageSize)
+	if c.ChunkTokens <= 0 {
+		c.ChunkTokens = c.MaxStepTokens
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package sched
+
+import (
+	"fmt"
+
+	"llmc/engine"
+)
+
+// device stands for a model. Its cache holds one word per position, which depends on the words of all positions before it as read
+// through the page table, on the token, its position and its rope length: like a key of the second layer of a transformer. The
+// sampled token depends on all words up to the row and on how it is to be chosen. A wrong slot, page, position or
+// rope length anywhere changes everything after it.
+type device struct {
+	config Config
+	memory []uint64 // [pages * page size]
+	steps  int
+	failAt int // step that returns an error; 0: none
+}
+
+func newDevice(c Config) *device {
+	return &device{config: c, memory: make([]uint64, c.Pages*c.PageSize)}
+}
+
+const emptyPrefix = 0x2545f4914f6cdd1d
+
+func scramble(words ...uint64) uint64 {
+	h := uint64(emptyPrefix)
+	for _, w := range words {
+		h ^= w
+		h *= 0x9e3779b97f4a7c15
+		h ^= h >> 29
+		h *= 0xbf58476d1ce4e5b9
+		h ^= h >> 32
+	}
+	return h
+}
+
+// ropeKey is what a rope length does to a cached word under the regime of the model.
+func ropeKey(salt string, ropeLen int32) uint64 {
+	limit := int32(0)
+	switch {
+	case salt == "":
+		return 0
+	case regimeIs(salt, "longrope:%d", &limit) && ropeLen > limit:
+		return 1
+	case regimeIs(salt, "dynamic:%d", &limit) && ropeLen > limit:
+		return uint64(ropeLen)
+	}
+	return 0
+}
+
+func regimeIs(salt, format string, limit *int32) bool {
+	n, err := fmt.Sscanf(salt, format, limit)
+	return n == 1 && err == nil
+}
+
+// word is what the cache holds for a token behind a prefix.
+func word(salt string, prefix uint64, token, position, ropeLen int32) uint64 {
+	return scramble(prefix, uint64(token), uint64(position), ropeKey(salt, ropeLen))
+}
+
+// choose samples a token given everything up to the row.
+func choose(prefix uint64, vocab int, position int32, sampling *engine.Sampling, history *engine.TokenHistory) engine.Sampled {
+	h := scramble(prefix, sampling.Seed, uint64(position))
+	if history != nil {
+		sum := uint64(0)
+		history.Each(func(id int32, outputs int32, inPrompt bool) {
+			w := uint64(outputs) << 1
+			if inPrompt {
+				w++
+			}
+			sum += scramble(uint64(id), w)
+		})
+		h = scramble(h, sum)
+	}
+	banned := map[int32]bool{}
+	for _, id := range sampling.Banned {
+		banned[id] = true
+	}
+	token := int32(h % uint64(vocab))
+	for banned[token] {
+		token = (token + 1) % int32(vocab)
+	}
+	for _, b := range sampling.Bias {
+		if b.Bias >= forcingBias {
+			token = b.Token
+		}
+	}
+	return engine.Sampled{Token: token, Logprob: -float32(scramble(prefix, uint64(token)) % 1000)}
+}
+
+// Step runs the step as a real device would: first all writes of a layer, then all reads.
+func (d *device) Step(st *engine.Step, out []engine.Sampled) error {
+	d.steps++
+	if err := d.validate(st); err != nil {
+		return err
+	}
+	if d.steps == d.failAt {
+		for _, slot := range st.Slots {
+			d.memory[slot] = 0xdead
+		}
+		return fmt.Errorf("out of order")
+	}
+	prefixes := make([]uint64, st.T()) // of everything up to and including the token
+	for b := range st.B() {
+		pages := st.Pages[st.PageStart[b]:st.PageStart[b+1]]
+		for t := st.SeqStart[b]; t < st.SeqStart[b+1]; t++ {
+			prefix := uint64(emptyPrefix)
+			for p := range int(st.Positions[t]) {
+				prefix = scramble(prefix, d.memory[int(pages[p/d.config.PageSize])*d.config.PageSize+p%d.config.PageSize])
+			}
+			w := word(d.config.RopeSalt, prefix, st.IDs[t], st.Positions[t], st.RopeLen[t])
+			d.memory[st.Slots[t]] = w
+			prefixes[t] = scramble(prefix, w)
+		}
+	}
+	for i, r := range st.Rows {
+		out[i] = choose(prefixes[r.Token], d.config.Vocab, r.Position, r.Sampling, r.History)
+	}
+	return nil
+}
+
+// validate checks what engine.Step promises to devices.
+func (d *device) validate(st *engine.Step) error {
+	c, t, b := d.config, st.T(), st.B()
+	switch {
+	case t > c.MaxStepTokens || b > c.MaxSequences || len(st.Rows) > c.MaxRows:
+		return fmt.Errorf("step of %d tokens, %d sequences, %d rows is over the limits", t, b, len(st.Rows))
+	case len(st.Positions) != t || len(st.RopeLen) != t || len(st.Slots) != t:
+		return fmt.Errorf("arrays of tokens differ in length")
+	case len(st.SeqStart) != b+1 || len(st.PageStart) != b+1 || int(st.SeqStart[b]) != t || int(st.PageStart[b]) != len(st.Pages):
+		return fmt.Errorf("arrays of sequences differ in length")
+	}
+	written := map[int32]bool{}
+	for i := range b {
+		first, end := st.SeqStart[i], st.SeqStart[i+1]
+		pages := st.Pages[st.PageStart[i]:st.PageStart[i+1]]
+		if first >= end || st.Positions[end-1]+1 != st.Context[i] || len(pages) != (int(st.Context[i])+c.PageSize-1)/c.PageSize {
+			return fmt.Errorf("sequence %d: rows %d to %d, context %d, %d pages", i, first, end, st.Context[i], len(pages))
+		}
+		for t := first; t < end; t++ {
+			p := int(st.Positions[t])
+			slot := pages[p/c.PageSize]*int32(c.PageSize) + int32(p%c.PageSize)
+			if t > first && st.Positions[t] != st.Positions[t-1]+1 || st.Slots[t] != slot || written[slot] || st.RopeLen[t] <= st.Positions[t] {
+				return fmt.Errorf("row %d: position %d, slot %d, rope length %d", t, p, st.Slots[t], st.RopeLen[t])
+			}
+			written[slot] = true
+		}
+	}
+	for i := 1; i < len(st.Rows); i++ {
+		if st.Rows[i].Token <= st.Rows[i-1].Token {
+			return fmt.Errorf("rows are not in order")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package sched
+
+import "testing"
+
+// serve runs one request after the others and returns how much of its prompt was cached.
+func serve(h *harness, r Request) int {
+	h.t.Helper()
+	q := h.add(r)
+	h.drain(100)
+	h.expect(q, alone(h.s.config, r))
+	return q.Cached()
+}
+
+func TestPrefixReuse(t *testing.T) {
+	h := newHarness(t, config()) // pages of 4
+	r := request(5, 21, 8)
+	if got := serve(h, r); got != 0 {
+		t.Errorf("first time: %d tokens cached", got)
+	}
+	if got := serve(h, r); got != 20 {
+		t.Errorf("second time: %d tokens cached, want 20", got)
+	}
+	next := r
+	next.Prompt = append(append([]int32(nil), r.Prompt...), alone(h.s.config, r).output...)
+	if got := serve(h, next); got != 28 {
+		t.Errorf("continued: %d tokens cached, want 28: all full pages but none with the last token", got)
+	}
+	short := r
+	short.Prompt = r.Prompt[:8]
+	if got := serve(h, short); got != 4 {
+		t.Errorf("prompt of two full pages: %d tokens cached, want 4: the last token is always computed", got)
+	}
+	salted := r
+	salted.Salt = "tenant"
+	if got := serve(h, salted); got != 0 {
+		t.Errorf("other salt: %d tokens cached", got)
+	}
+	st := h.s.Stats()
+	if st.PrefixHits != 20+28+4 || st.PrefixQueries != 21+21+29+8+21 {
+		t.Errorf("%d hits of %d queries", st.PrefixHits, st.PrefixQueries)
+	}
+}
+
+func TestPrefixOfARunningSequence(t *testing.T) {
+	h := newHarness(t, config())
+	a := h.add(request(5, 21, 30))
+	h.step(nil)
+	b := h.add(request(5, 21, 2))
+	h.step(nil)
+	if b.Cached() != 20 {
+		t.Errorf("%d tokens taken from a running sequence", b.Cached())
+	}
+	h.drain(50)
+	h.expect(a, alone(h.s.config, a.request))
+}
+
+// Prompts that arrive together compute what they have in common once, in steps that hold them all or only a part.
+func TestCommonPrefixIsComputedOnce(t *testing.T) {
+	for _, stepTokens := range []int{16, 40, 500} {
+		c := config()
+		c.MaxStepTokens = stepTokens
+		h := newHarness(t, c)
+		var queued []*Sequence
+		for i := range 6 {
+			r := request(5, 32, 1)
+			r.Prompt = append(r.Prompt, int32(i), 9, 9)
+			queued = append(queued, h.add(r))
+		}
+		h.drain(40)
+		if computed, want := h.s.Stats().Computed, uint64(35+5*3); computed != want {
+			t.Errorf("steps of %d: %d tokens computed, want %d", stepTokens, computed, want)
+		}
+		for _, q := range queued {
+			h.expect(q, alone(c, q.request))
+		}
+	}
+}
+
+func TestRopeRegimesShareOnlyWhatIsTheSame(t *testing.T) {
+	for _, c := range []struct {
+		salt          string
+		first, second int // prompt lengths
+		cached        int // of the second
+	}{
+		{"", 24, 40, 24},
+		{"longrope:30", 20, 30, 20},
+		{"longrope:30", 24, 40, 0},
+		{"longrope:30", 40, 44, 40},
+		{"dynamic:30", 20, 30, 20},
+		{"dynamic:30", 40, 44, 0},
+		{"dynamic:30", 41, 41, 40},
+	} {
+		limits := config()
+		limits.RopeSalt = c.salt
+		h := newHarness(t, limits)
+		serve(h, request(5, c.first, 1))
+		if got := serve(h, request(5, c.second, 1)); got != c.cached {
+			t.Errorf("%q: %d of %d tokens cached after a prompt of %d, want %d", c.salt, got, c.second, c.first, c.cached)
+		}
+	}
+}
+
+func TestUnknownRopeSalt(t *testing.T) {
+	for _, salt := range []string{"x", "longrope:", "longrope:-1", "dynamic:1e3"} {
+		c := config()
+		c.RopeSalt = salt
+		if _, err := New(c); err == nil {
+			t.Errorf("%q accepted", salt)
+		}
+	}
+}
+
+func TestLimitsThatAllowNothing(t *testing.T) {
+	for _, spoil := range []func(*Config){
+		func(c *Config) { c.Pages = 0 },
+		func(c *Config) { c.MaxStepTokens = 0 },
+		func(c *Config) { c.MaxRows = -1 },
+		func(c *Config) { c.Vocab = 0 },
+	} {
+		c := config()
+		spoil(&c)
+		if _, err := New(c); err == nil {
+			t.Errorf("accepted %+v", c)
+		}
+	}
+}
+
+// Log-probabilities of a prompt need the logits of all its tokens, so nothing is taken from the cache.
+func TestPromptLogprobsComputeThePrompt(t *testing.T) {
+	h := newHarness(t, config())
+	r := request(5, 21, 2)
+	serve(h, r)
+	r.PromptLogprobs = 0
+	if got := serve(h, r); got != 0 {
+		t.Errorf("%d tokens taken from the cache", got)
+	}
+}

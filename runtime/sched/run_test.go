@@ -1,0 +1,178 @@
+package sched
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"llmc/engine"
+)
+
+// fataler is what *testing.T, *testing.B and *rapid.T share.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// harness drives a scheduler and its device by a virtual clock, one second a step, and checks after every step that what is
+// cached is what unbatched runs would have, that pages are conserved, and that the best-ranked sequence moved on.
+type harness struct {
+	t       fataler
+	s       *Scheduler
+	device  *device
+	now     time.Time
+	answers map[*Sequence]*answer
+	outputs []Output
+	out     []engine.Sampled
+}
+
+var epoch = time.Unix(1_000_000, 0)
+
+func newHarness(t fataler, c Config) *harness {
+	t.Helper()
+	s, err := New(c)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return &harness{t: t, s: s, device: newDevice(c), now: epoch, answers: map[*Sequence]*answer{}}
+}
+
+func (h *harness) add(r Request) *Sequence {
+	h.t.Helper()
+	q, err := h.s.Add(r)
+	if err != nil {
+		h.t.Fatalf("%v", err)
+	}
+	h.answers[q] = &answer{}
+	return q
+}
+
+// step runs one step. inFlight, if not nil, runs while the device works.
+func (h *harness) step(inFlight func()) *engine.Step {
+	h.t.Helper()
+	h.now = h.now.Add(time.Second)
+	st := h.s.Schedule(h.now)
+	if st.T() == 0 {
+		if len(h.s.running)+len(h.s.waiting) > 0 {
+			h.t.Fatalf("empty step with %d running and %d waiting", len(h.s.running), len(h.s.waiting))
+		}
+		h.collect()
+		return st
+	}
+	if h.s.running[0] != h.s.batch[0] {
+		h.t.Fatalf("the best-ranked sequence does not move on")
+	}
+	h.out = slices.Grow(h.out[:0], len(st.Rows))[:len(st.Rows)]
+	err := h.device.Step(st, h.out)
+	if err != nil && h.device.steps != h.device.failAt {
+		h.t.Fatalf("%v", err)
+	}
+	if inFlight != nil {
+		inFlight()
+	}
+	if err != nil {
+		h.s.Fail()
+	} else {
+		h.verifyCache()
+		h.s.Complete(h.out)
+	}
+	h.collect()
+	if err := h.s.Check(); err != nil {
+		h.t.Fatalf("%v", err)
+	}
+	return st
+}
+
+// verifyCache compares the device's memory for every sequence of the step with an unbatched run.
+func (h *harness) verifyCache() {
+	h.t.Helper()
+	for _, q := range h.s.batch {
+		want, _ := words(h.s.config.RopeSalt, q.tokens[:q.computed+q.planned], len(q.request.Prompt))
+		for p, w := range want {
+			if h.device.memory[h.s.pool.Slot(&q.table, p)] != w {
+				h.t.Fatalf("sequence %d: position %d of the cache is wrong", q.arrival, p)
+			}
+		}
+	}
+}
+
+func (h *harness) collect() {
+	h.t.Helper()
+	h.outputs = h.s.TakeOutputs(h.outputs[:0])
+	for _, o := range h.outputs {
+		a := h.answers[o.Seq]
+		if a.finish != Running {
+			h.t.Fatalf("output after the end of sequence %d", o.Seq.arrival)
+		}
+		if o.Token >= 0 {
+			a.output = append(a.output, o.Token)
+			a.samples = append(a.samples, h.out[o.Row])
+		}
+		a.finish = o.Finish
+		a.prompt = o.Seq.PromptLogprobs()
+	}
+}
+
+// drain steps until nothing is left, within a bound that only a livelock exceeds.
+func (h *harness) drain(bound int) {
+	h.t.Helper()
+	for i := 0; h.s.HasWork(); i++ {
+		if i > bound {
+			h.t.Fatalf("not done after %d steps: %+v", bound, h.s.Stats())
+		}
+		h.step(nil)
+	}
+	if st := h.s.Stats(); st.PagesHeld != 0 {
+		h.t.Fatalf("%d pages are still held", st.PagesHeld)
+	}
+}
+
+func (h *harness) expect(q *Sequence, want answer) {
+	h.t.Helper()
+	if err := h.answers[q].differs(want); err != nil {
+		h.t.Fatalf("sequence %d: %v", q.arrival, err)
+	}
+}
+
+func (a *answer) differs(want answer) error {
+	switch {
+	case !slices.Equal(a.output, want.output):
+		return fmt.Errorf("output %v, want %v", a.output, want.output)
+	case a.finish != want.finish:
+		return fmt.Errorf("finish %d, want %d", a.finish, want.finish)
+	case len(a.prompt) != len(want.prompt):
+		return fmt.Errorf("%d prompt log-probabilities, want %d", len(a.prompt), len(want.prompt))
+	}
+	for i, p := range want.prompt {
+		if a.prompt[i].Token != p.Token || a.prompt[i].Logprob != p.Logprob {
+			return fmt.Errorf("prompt log-probability %d is %+v, want %+v", i, a.prompt[i], p)
+		}
+	}
+	return nil
+}
+
+// config returns roomy limits for tests to tighten.
+func config() Config {
+	return Config{
+		Settings: engine.Settings{MaxStepTokens: 64, MaxSequences: 16, MaxRows: 16, MaxContext: 256, PageSize: 4},
+		Pages:    512, Vocab: 97,
+	}
+}
+
+// request returns a prompt of n tokens that begin with first, and asks for so many tokens.
+func request(first int32, n, output int) Request {
+	r := Request{MaxTokens: output, PromptLogprobs: -1, Sampling: engine.Sampling{Logprobs: -1}}
+	for i := range n {
+		r.Prompt = append(r.Prompt, (first+int32(i)*7)%97)
+	}
+	return r
+}
+
+func TestOneRequest(t *testing.T) {
+	h := newHarness(t, config())
+	r := request(3, 10, 5)
+	q := h.add(r)
+	h.drain(10)
+	h.expect(q, alone(h.s.config, r))
+}

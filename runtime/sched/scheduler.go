@@ -1,0 +1,114 @@
+package sched
+
+import (
+	"time"
+
+	"llmc/engine"
+	"llmc/runtime/kv"
+)
+
+// Scheduler fills steps. See the package comment for how it is driven.
+type Scheduler struct {
+	config Config
+	pool   *kv.Pool
+	regime func(prompt int) int64
+
+	arrivals uint64
+	waiting  queue
+	running  []*Sequence // best rank first
+	deadline time.Time   // no sequence has an earlier one; zero: none has any
+
+	step     engine.Step
+	batch    []*Sequence // the sequences of the step, in its order
+	inFlight bool
+	prefills []*Sequence // scratch of share
+	outputs  []Output
+	stats    Stats
+}
+
+// Finish tells why a sequence ended.
+type Finish uint8
+
+// The reasons of an end.
+const (
+	Running   Finish = iota // it has not
+	StopToken               // it sampled one of its stop tokens
+	Length                  // it reached its token limit
+	Aborted                 // Abort was called
+	Expired                 // its deadline passed
+	Failed                  // the step that it was part of failed
+	BadSample               // the device sampled no valid token for it, which happens when logits are not numbers
+)
+
+// Output tells the owner what happened to one sequence: it has a new token, has ended, or both.
+type Output struct {
+	Seq    *Sequence
+	Row    int   // index of the sampled token in Complete's out; -1: no token
+	Token  int32 // the sampled token; -1: none
+	Finish Finish
+}
+
+// New returns a scheduler without sequences.
+func New(config Config) (*Scheduler, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	regime, err := parseRegime(config.RopeSalt)
+	if err != nil {
+		return nil, err
+	}
+	return &Scheduler{
+		config: config,
+		pool:   kv.New(config.Pages, config.PageSize, kv.Options{NoIndex: config.NoPrefixCache}),
+		regime: regime,
+	}, nil
+}
+
+// MaxTokens returns how many tokens a sequence may have, prompt included.
+func (s *Scheduler) MaxTokens() int { return s.config.MaxContext }
+
+// Add appends a sequence to those that wait. The prompt must not be empty and must be shorter than MaxTokens.
+func (s *Scheduler) Add(r Request) (*Sequence, error) {
+	if len(r.Prompt) == 0 || len(r.Prompt) >= s.config.MaxContext {
+		panic("sched: the owner checks the length of prompts")
+	}
+	places := s.config.MaxSequences - len(s.running)
+	if s.config.QueueLimit > 0 && len(s.waiting) >= s.config.QueueLimit+places {
+		return nil, ErrQueueFull
+	}
+	q := s.newSequence(r)
+	q.arrival = s.arrivals
+	s.arrivals++
+	s.wait(q)
+	if d := r.Deadline; !d.IsZero() && (s.deadline.IsZero() || d.Before(s.deadline)) {
+		s.deadline = d
+	}
+	return q, nil
+}
+
+// Schedule fills the next step. The step is empty if and only if no sequence is left; it belongs to the scheduler and is valid
+// until Complete or Fail.
+func (s *Scheduler) Schedule(now time.Time) *engine.Step {
+	if s.inFlight {
+		panic("sched: the last step has not been completed")
+	}
+	s.expire(now)
+	s.admit()
+	s.share()
+	s.place()
+	s.build()
+	return &s.step
+}
+
+// HasWork tells whether there is something to schedule or to take.
+func (s *Scheduler) HasWork() bool {
+	return len(s.running) > 0 || len(s.waiting) > 0 || len(s.outputs) > 0
+}
+
+// TakeOutputs appends what has happened since the last call to dst.
+func (s *Scheduler) TakeOutputs(dst []Output) []Output {
+	dst = append(dst, s.outputs...)
+	clear(s.outputs) // lets go of the sequences
+	s.outputs = s.outputs[:0]
+	return dst
+}

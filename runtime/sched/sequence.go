@@ -1,0 +1,114 @@
+package sched
+
+import (
+	"slices"
+	"time"
+
+	"llmc/engine"
+	"llmc/runtime/kv"
+)
+
+// Request is what a sequence is to do. The scheduler keeps the slices and does not change them.
+type Request struct {
+	Prompt     []int32
+	MaxTokens  int // output tokens at most; 0: as many as the context allows
+	MinTokens  int // stop tokens are banned before this many
+	Sampling   engine.Sampling
+	StopTokens []int32 // all ids that end the output, the model's own included if they are to
+	// PromptLogprobs >= 0 asks for the log-probability of each prompt token, with so many alternatives.
+	PromptLogprobs int
+	Salt           string
+	Priority       int // lower runs first
+	Deadline       time.Time
+	Owner          any // returned by Sequence.Owner
+}
+
+// Sequence is an added request.
+type Sequence struct {
+	request Request
+	arrival uint64 // counts up
+	state   state
+
+	tokens   []int32 // prompt, then output
+	limit    int     // tokens at most
+	computed int     // leading tokens whose keys and values are cached
+	table    kv.Table
+
+	history *engine.TokenHistory // nil unless penalties need it
+	early   *engine.Sampling     // in place of the request's before MinTokens
+	stops   []int32              // ascending
+	prompt  *promptLogprobs      // nil unless asked for
+
+	cached    int  // prompt tokens found in the cache when they were first needed
+	preempted bool // has been at least once
+	needed    int  // spare pages that were too few at the last attempt of admission
+
+	planned  int // tokens in the step that is built or in flight
+	firstRow int // of the step's rows
+	rows     int
+	aborted  bool // while in flight
+	place    int  // in the waiting heap
+}
+
+type state uint8
+
+const (
+	waiting state = iota
+	running
+	ended
+)
+
+// Owner returns the request's Owner.
+func (q *Sequence) Owner() any { return q.request.Owner }
+
+// Outputs returns how many tokens have been sampled.
+func (q *Sequence) Outputs() int { return len(q.tokens) - len(q.request.Prompt) }
+
+// Cached returns how many of the prompt's tokens were found in the prefix cache.
+func (q *Sequence) Cached() int { return q.cached }
+
+// behind returns how many tokens the sequence has to catch up with before its next one can be sampled.
+func (q *Sequence) behind() int { return len(q.tokens) - q.computed }
+
+// before tells whether q ranks ahead of r.
+func (q *Sequence) before(r *Sequence) bool {
+	if q.request.Priority != r.request.Priority {
+		return q.request.Priority < r.request.Priority
+	}
+	return q.arrival < r.arrival
+}
+
+// growth is how many output tokens a new sequence gets room for; further room is made by doubling.
+const growth = 512
+
+func (s *Scheduler) newSequence(r Request) *Sequence {
+	limit := s.config.MaxContext
+	if r.MaxTokens > 0 {
+		limit = min(limit, len(r.Prompt)+r.MaxTokens)
+	}
+	room := min(limit, len(r.Prompt)+growth)
+	q := &Sequence{request: r, limit: limit, tokens: append(make([]int32, 0, room), r.Prompt...)}
+	q.table.Init(kv.Key{Salt: r.Salt, Variant: s.regime(len(r.Prompt))}, s.pool.PagesFor(room))
+	q.stops = slices.Clone(r.StopTokens)
+	slices.Sort(q.stops)
+	if r.Sampling.Penalized() {
+		q.history = engine.NewTokenHistory(r.Prompt)
+	}
+	if r.MinTokens > 0 && len(q.stops) > 0 {
+		early := r.Sampling
+		early.Banned = append(slices.Clone(early.Banned), q.stops...)
+		q.early = &early
+	}
+	if r.PromptLogprobs >= 0 {
+		q.prompt = newPromptLogprobs(r.Prompt, r.PromptLogprobs)
+	}
+	return q
+}
+
+// sampling returns how the next token is to be chosen.
+func (q *Sequence) sampling() *engine.Sampling {
+	if q.early != nil && q.Outputs() < q.request.MinTokens {
+		return q.early
+	}
+	return &q.request.Sampling
+}

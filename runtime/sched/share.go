@@ -1,0 +1,72 @@
+package sched
+
+import (
+	"cmp"
+	"slices"
+)
+
+// share divides the step's tokens among the running sequences. Those that are one token behind get it: there are never more
+// of them than tokens. What is left goes to those with more to catch up with, half of it to the best-ranked and the other
+// half by shortest remainder: no prompt starves, and a short one is not held up by a long one.
+func (s *Scheduler) share() {
+	budget := s.config.MaxStepTokens
+	rows := s.config.MaxRows - len(s.running) // beyond one for each
+	s.prefills = s.prefills[:0]
+	for _, q := range s.running {
+		q.planned = 0
+		if q.behind() > 1 {
+			s.rematch(q)
+		}
+		switch {
+		case q.behind() == 1:
+			q.planned = 1
+			budget--
+		case !s.follows(q):
+			s.prefills = append(s.prefills, q)
+		}
+	}
+	if len(s.prefills) == 0 {
+		return
+	}
+	first, rest := s.prefills[0], s.prefills[1:]
+	grant := func(q *Sequence, tokens int) {
+		n := min(tokens, q.behind()-q.planned, s.config.ChunkTokens-q.planned)
+		if q.prompt.pending() { // a row for each token; the first is set aside already
+			free := rows
+			if q.planned == 0 {
+				free++
+			}
+			n = min(n, free)
+			rows = free - n
+		}
+		q.planned += n
+		budget -= n
+	}
+	if len(rest) == 0 {
+		grant(first, budget)
+		return
+	}
+	grant(first, (budget+1)/2)
+	slices.SortFunc(rest, func(a, b *Sequence) int {
+		return cmp.Or(cmp.Compare(a.behind(), b.behind()), cmp.Compare(a.arrival, b.arrival))
+	})
+	for _, q := range rest {
+		grant(q, budget)
+	}
+	grant(first, budget)
+}
+
+// follows tells whether q had better wait for its next page because a better-ranked sequence is computing the same one. Many
+// clients with one system prompt, arriving together, compute it once.
+func (s *Scheduler) follows(q *Sequence) bool {
+	start, end := q.computed, q.computed+s.config.PageSize
+	if s.config.NoPrefixCache || q.prompt.pending() || start%s.config.PageSize != 0 || end >= len(q.tokens) {
+		return false
+	}
+	for _, r := range s.prefills {
+		if len(r.tokens) >= end && q.table.Level(&r.table) && slices.Equal(q.tokens[start:end], r.tokens[start:end]) {
+			return true
+		}
+	}
+	return false
+}

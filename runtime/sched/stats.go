@@ -1,0 +1,34 @@
+package sched
+
+import "llmc/runtime/kv"
+
+// Stats describes a scheduler at one moment. Counters only grow.
+type Stats struct {
+	Running, Waiting int
+	PagesHeld        int // by running sequences
+	PagesCached      int // by nobody, but can be found again
+	Pages            int // in all
+
+	Preemptions   uint64
+	PrefixQueries uint64 // prompt tokens that were looked up
+	PrefixHits    uint64 // prompt tokens that were found
+	Computed      uint64 // tokens that went through the device, again after preemption included
+	Sampled       uint64
+}
+
+// Stats returns the present figures.
+func (s *Scheduler) Stats() Stats {
+	st := s.stats
+	st.Running, st.Waiting = len(s.running), len(s.waiting)
+	st.PagesHeld, st.PagesCached, st.Pages = s.pool.Held(), s.pool.Cached(), s.pool.Total()
+	return st
+}
+
+// Check verifies that pages are conserved and ranks kept. It is slow and meant for tests.
+func (s *Scheduler) Check() error {
+	tables := make([]*kv.Table, len(s.running))
+	for i, q := range s.running {
+		tables[i] = &q.table
+	}
+	return s.pool.Check(tables...)
+}
