@@ -31,3 +31,15 @@ type Model interface {
 	CopyPage(dst, src int32) error
 	Close() error
 }
+
+// Traffic tells what a decode step has to read, for comparing measured speed with what memory allows.
+type Traffic struct {
+	WeightBytes  int64   // weights of one step
+	KVTokenBytes int64   // cache of one position
+	Bandwidth    float64 // bytes a second that the device was measured to read
+}
+
+// TrafficReporter is a Model that can tell. Measuring takes a moment.
+type TrafficReporter interface {
+	Traffic() (Traffic, error)
+}

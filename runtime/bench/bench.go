@@ -33,15 +33,8 @@ type Row struct {
 	PeakRSS       int64   `json:"peak_rss"` // bytes
 }
 
-// Traffic tells what a decode step has to read.
-type Traffic struct {
-	WeightBytes  int64   // weights of one step
-	KVTokenBytes int64   // cache of one position
-	Bandwidth    float64 // bytes a second that the machine can read
-}
-
 // Run measures model. Prompts are random tokens below vocab and differ from run to run.
-func Run(ctx context.Context, model engine.Model, vocab int, traffic Traffic, c Config) ([]Row, error) {
+func Run(ctx context.Context, model engine.Model, vocab int, traffic engine.Traffic, c Config) ([]Row, error) {
 	limits, pages := model.Limits()
 	rows := make([]Row, 0, len(c.Batches))
 	for _, batch := range c.Batches {
@@ -63,7 +56,9 @@ func Run(ctx context.Context, model engine.Model, vocab int, traffic Traffic, c 
 			row.DecodeTS = float64(batch*c.Gen) / seconds
 			context := float64(c.Prompt) + float64(c.Gen)/2
 			bytes := float64(traffic.WeightBytes) + float64(batch)*context*float64(traffic.KVTokenBytes)
-			row.BandwidthFrac = bytes * float64(c.Gen) / seconds / traffic.Bandwidth
+			if traffic.Bandwidth > 0 {
+				row.BandwidthFrac = bytes * float64(c.Gen) / seconds / traffic.Bandwidth
+			}
 		}
 		rows = append(rows, row)
 	}

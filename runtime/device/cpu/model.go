@@ -88,20 +88,20 @@ func (m *model) runStep(worker int) {
 	}
 	for i, r := range m.runners {
 		if m.program.Launches[i].Sync || i == 0 {
-			m.team.Barrier()
+			m.team.Barrier(worker)
 		}
 		if s.failure.Load() == nil {
 			m.guard(r, worker)
 		}
 		if m.observe != nil {
-			m.team.Barrier()
+			m.team.Barrier(worker)
 			if worker == 0 {
 				m.observe(i)
 			}
-			m.team.Barrier()
+			m.team.Barrier(worker)
 		}
 	}
-	m.team.Barrier()
+	m.team.Barrier(worker)
 	if s.failure.Load() == nil {
 		m.guard(m.sampler, worker)
 	}

@@ -1,0 +1,67 @@
+package cpu
+
+import (
+	"slices"
+	"time"
+	"unsafe"
+
+	"llmc/engine"
+	"llmc/runtime/device/cpu/kernel"
+)
+
+const (
+	probeBytes   = 256 << 20 // larger than any cache
+	probePiece   = 256 << 10 // read between looks at the clock
+	probeRepeats = 7
+)
+
+// Traffic sums up what a decode step reads and measures how fast the team reads memory that is in no cache.
+func (m *model) Traffic() (engine.Traffic, error) {
+	t := engine.Traffic{KVTokenBytes: m.kv.pageBytes / int64(m.kv.pageSize)}
+	for i, name := range m.program.Weights {
+		if !m.streams(i) {
+			continue
+		}
+		_, data, err := m.plan.Weight(name)
+		if err != nil {
+			return t, err
+		}
+		t.WeightBytes += int64(len(data))
+	}
+	probe, err := newRegion(probeBytes, "the bandwidth probe")
+	if err != nil {
+		return t, err
+	}
+	defer probe.release()
+	for i := 0; i < len(probe); i += 4096 {
+		probe[i] = 1
+	}
+	var speeds []float64
+	for range probeRepeats {
+		start := time.Now()
+		m.team.Run(func(worker int) { readAll(m.set, probe, worker, m.state.workers) })
+		speeds = append(speeds, probeBytes/time.Since(start).Seconds())
+	}
+	slices.Sort(speeds)
+	t.Bandwidth = speeds[len(speeds)/2]
+	return t, nil
+}
+
+// streams tells whether a step reads the whole weight, not only rows of it.
+func (m *model) streams(weight int) bool {
+	for i := range m.program.Launches {
+		l := &m.program.Launches[i]
+		if l.Kernel != "cpu.gather" && slices.Contains(l.Operands, engine.Operand{Kind: engine.OperandWeight, Index: weight}) {
+			return true
+		}
+	}
+	return false
+}
+
+func readAll(set *kernel.Set, mem region, worker, workers int) {
+	lo, hi := share(len(mem)/probePiece, worker, workers)
+	for i := lo; i < hi; i++ {
+		piece := mem[i*probePiece : (i+1)*probePiece]
+		set.ArgMax(unsafe.Slice((*float32)(unsafe.Pointer(&piece[0])), len(piece)/4))
+	}
+}
