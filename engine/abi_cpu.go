@@ -15,16 +15,16 @@ const packed = "f32 bf16 u8 u4*"
 // activations are the forms of a matrix product's input.
 const activations = "f32 bf16 q8t q8g"
 
-// ropeAttrs describe the rotary embedding. Modes other than static need the further numbers of their scheme.
+// ropeAttrs describe the rotary embedding, by the names of the IR. Modes other than static need further numbers; see ropeModes.
 var ropeAttrs = []AttrRow{
 	intAttr("rotary_dim", 2, maxDim),
 	textAttr("style", "half", "interleaved"),
 	optionalAttr(floatAttr("factor", 0, 1e6)),
 	textAttr("mode", "static", "longrope", "dynamic"),
-	optionalAttr(intAttr("original_max", 1, math.MaxInt32)),
-	optionalAttr(intAttr("max_positions", 1, math.MaxInt32)),
+	optionalAttr(intAttr("original_max", 0, math.MaxInt32)),
+	optionalAttr(intAttr("max_positions", 0, math.MaxInt32)),
 	optionalAttr(floatAttr("base", 0, 1e12)),
-	optionalAttr(floatAttr("scale", 0, 1e6)),
+	optionalAttr(floatAttr("ntk_factor", 0, 1e6)),
 }
 
 // headAttrs are the shape of attention in one layer.
@@ -40,6 +40,7 @@ var cpuKernels = []Kernel{
 		Name:  "cpu.gather",
 		Doc:   "rows ids of the packed table, dequantized",
 		Roles: []Role{matrix("table", packed, "v k"), input("ids", "m"), result("y", "f32", "m k")},
+		Check: checkGather,
 	},
 	{
 		Name: "cpu.rmsnorm",
@@ -71,7 +72,7 @@ var cpuKernels = []Kernel{
 	{
 		Name: "cpu.linear_swiglu",
 		Doc:  "y = silu(gate) * up, where the panels of w are those of gate and up in turn",
-		Roles: []Role{arg("x", activations, "m k"), matrix("w", packed, "panels k"),
+		Roles: []Role{arg("x", activations, "m k"), matrix("w", packed, "panels k"), optional(vector("bias", "f32", "panels")),
 			result("y", "f32", "m n")},
 		Check: checkLinearSwiglu,
 	},
@@ -81,9 +82,10 @@ var cpuKernels = []Kernel{
 		Roles: []Role{
 			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("ropelen", "T"), input("slots", "T"),
 			vector("inv_freq", "f32", "variants half"), cache("cache", "f32 bf16", true),
-			optional(vector("q_norm", "f32", "dim")), optional(vector("k_norm", "f32", "dim")), result("q", "f32", "T heads*dim")},
+			optional(vector("q_norm", "f32", "dim")), optional(vector("k_norm", "f32", "dim")), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
+		Check: checkRope,
 	},
 	{
 		Name: "cpu.rope",
@@ -92,6 +94,7 @@ var cpuKernels = []Kernel{
 			vector("inv_freq", "f32", "variants half"), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat([]AttrRow{intAttr("heads", 1, maxDim), intAttr("dim", 1, maxDim)}, ropeAttrs),
 		Where: []string{"rotary_dim = 2*half", "rotary_dim <= dim"},
+		Check: checkRope,
 	},
 	{
 		Name: "cpu.kv_write",
@@ -106,7 +109,7 @@ var cpuKernels = []Kernel{
 		Doc:  "paged attention of each sequence's tokens over its cache; inv_freq is given when keys are cached unrotated",
 		Roles: []Role{arg("q", "f32", "T heads*dim"), input("positions", "T"), cache("cache", "f32 bf16", false),
 			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32", "T heads*dim")},
-		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 1, math.MaxInt32)),
+		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
 		Check: checkRotateOnRead,
@@ -135,6 +138,12 @@ var cpuKernels = []Kernel{
 		Name:  "cpu.mul",
 		Doc:   "a * b",
 		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cpu.scale",
+		Doc:   "x * by",
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
+		Attrs: []AttrRow{floatAttr("by", -1e30, 1e30)},
 	},
 	{
 		Name:  "cpu.cast",
@@ -173,14 +182,49 @@ func checkLinearSwiglu(b *Bound) error {
 	return checkLinear(b)
 }
 
+// checkGather wants a row for every token of the vocabulary: ids are checked against that.
+func checkGather(b *Bound) error {
+	if rows := b.Size("v"); rows < b.Vocab() {
+		return fmt.Errorf("table of %d rows for a vocabulary of %d", rows, b.Vocab())
+	}
+	return nil
+}
+
+// ropeModes says how many rows of frequencies a mode reads and which attributes it needs.
+var ropeModes = map[string]struct {
+	variants int64
+	needs    []string
+}{
+	"static":   {1, nil},
+	"longrope": {2, []string{"original_max"}},
+	"dynamic":  {1, []string{"max_positions", "base", "ntk_factor"}},
+}
+
+func checkRope(b *Bound) error {
+	name := b.Launch.Text("mode", "")
+	mode := ropeModes[name]
+	if have := b.Size("variants"); have != mode.variants {
+		return fmt.Errorf("%d rows of frequencies; mode %s takes %d", have, name, mode.variants)
+	}
+	for _, need := range mode.needs {
+		if b.Launch.Int(need, 0) == 0 && b.Launch.Float(need, 0) == 0 {
+			return fmt.Errorf("attribute %s is missing; mode %s needs it", need, name)
+		}
+	}
+	return nil
+}
+
 // checkRotateOnRead wants all of what the rotation needs, or nothing.
 func checkRotateOnRead(b *Bound) error {
 	rotates := b.Kernel.Operand(b.Launch, "inv_freq").Kind != OperandNone
 	if lengths := b.Kernel.Operand(b.Launch, "ropelen").Kind != OperandNone; lengths != rotates {
 		return errors.New("inv_freq and ropelen go together")
 	}
+	if !rotates {
+		return nil
+	}
 	if dim, half := b.Size("rotary_dim"), b.Size("half"); dim != 2*half {
 		return fmt.Errorf("rotary_dim %d and %d frequencies", dim, half)
 	}
-	return nil
+	return checkRope(b)
 }

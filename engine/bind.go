@@ -37,6 +37,9 @@ func (b *Bound) Weight(role string) *WeightEntry {
 	return nil
 }
 
+// Vocab returns the number of tokens of the model.
+func (b *Bound) Vocab() int64 { return b.scope.vocab }
+
 // Size returns the value of a name of the row.
 func (b *Bound) Size(name string) int64 { return b.sizes[name] }
 

@@ -40,6 +40,9 @@ func (h *Header) checkSections() error {
 	for i := range h.Sections {
 		s := &h.Sections[i]
 		id := sectionID(s.Kind, s.Name)
+		if err := checkName(id); err != nil {
+			return fmt.Errorf("%w: section %d: %w", ErrFormat, i, err)
+		}
 		switch {
 		case s.Kind == "":
 			return fmt.Errorf("%w: section %d has no kind", ErrFormat, i)
@@ -72,6 +75,9 @@ func (h *Header) checkWeights() error {
 	end := int64(0)
 	for i := range h.Weights {
 		w := &h.Weights[i]
+		if err := checkName(w.Name); err != nil {
+			return fmt.Errorf("%w: weight %d: %w", ErrFormat, i, err)
+		}
 		switch {
 		case w.Name == "":
 			return fmt.Errorf("%w: weight %d has no name", ErrFormat, i)

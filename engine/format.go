@@ -25,6 +25,8 @@ const (
 	maxSections    = 4096
 	maxWeights     = 1 << 16
 	maxFileBytes   = 1 << 50
+	maxLoadedBytes = 512 << 20 // of all sections that Open reads
+	maxNameBytes   = 1 << 10
 )
 
 // magic follows the reasoning of PNG's signature: a byte with the high bit set, line endings and a control-Z reveal
@@ -85,7 +87,7 @@ func (w *WeightEntry) K() int64 {
 	return w.Shape[1]
 }
 
-// align returns the alignment of a weight of n bytes inside its section.
+// weightAlign returns the alignment of a weight of n bytes inside its section.
 func weightAlign(n int64) int64 {
 	if n >= WeightPageFrom {
 		return WeightAlignPage
@@ -139,5 +141,5 @@ func decodePrologue(b []byte) (prologue, error) {
 	return p, nil
 }
 
-// Digest returns the hash of the encoded header as "sha256:" and hexadecimal digits.
+// digestText prints the hash of an encoded header: "sha256:" and hexadecimal digits.
 func digestText(sum [sha256.Size]byte) string { return "sha256:" + hex.EncodeToString(sum[:]) }

@@ -1,6 +1,11 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Section kinds of format 1.0.
 const (
@@ -58,10 +63,19 @@ func (k *kindRow) check(name string, size int64) error {
 		return fmt.Errorf("%w: section %s has no name", ErrFormat, k.kind)
 	case !k.many && name != "":
 		return fmt.Errorf("%w: section %s has the name %q; this kind has none", ErrFormat, k.kind, name)
+	case k.kind == KindProgram && !isProgramName(name):
+		return fmt.Errorf("%w: section %s: %q is not FUNCTION/TARGET", ErrFormat, k.kind, name)
+	case k.kind == KindTokenizerFile && (strings.ContainsAny(name, `/\`) || name == "." || name == ".."):
+		return fmt.Errorf("%w: section %s: %q is not a plain file name", ErrFormat, k.kind, name)
 	case size > k.max:
 		return fmt.Errorf("%w: section %s has %d bytes; at most %d are allowed", ErrFormat, sectionID(k.kind, name), size, k.max)
 	}
 	return nil
+}
+
+func isProgramName(name string) bool {
+	function, target, ok := strings.Cut(name, "/")
+	return ok && function != "" && target != ""
 }
 
 // sectionID is how messages call a section.
@@ -70,4 +84,15 @@ func sectionID(kind, name string) string {
 		return kind
 	}
 	return kind + " " + name
+}
+
+// checkName refuses names that would break a one-line message, or a terminal. Empty names are the caller's business.
+func checkName(name string) error {
+	if len(name) > maxNameBytes {
+		return fmt.Errorf("name of %d bytes; at most %d are allowed", len(name), maxNameBytes)
+	}
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("name %q is not text of one line", name)
+	}
+	return nil
 }

@@ -24,6 +24,14 @@ func Open(path string) (*Plan, error) {
 }
 
 func open(path string) (*Plan, error) {
+	// Looked at before opening, which would wait for the other end of a named pipe.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: it is not a regular file", ErrNotPlan)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -40,9 +48,6 @@ func (p *Plan) load() error {
 	info, err := p.file.Stat()
 	if err != nil {
 		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: it is a %s", ErrNotPlan, info.Mode().Type())
 	}
 	if err := p.readHeader(info.Size()); err != nil {
 		return err
@@ -104,10 +109,14 @@ func (p *Plan) readHeader(fileSize int64) error {
 // loadSections reads and checks the sections that serving uses.
 func (p *Plan) loadSections() error {
 	p.loaded = map[string][]byte{}
+	var total int64
 	for i := range p.header.Sections {
 		s := &p.header.Sections[i]
 		if row := findKind(s.Kind); row == nil || !row.loaded {
 			continue
+		}
+		if total += s.Size; total > maxLoadedBytes {
+			return fmt.Errorf("%w: the sections up to %s have more than %d bytes", ErrFormat, sectionID(s.Kind, s.Name), maxLoadedBytes)
 		}
 		data, err := p.readSection(s)
 		if err != nil {
@@ -116,6 +125,9 @@ func (p *Plan) loadSections() error {
 		p.loaded[sectionID(s.Kind, s.Name)] = data
 	}
 	if err := unmarshal(p.loaded[KindInfo], &p.info, false); err != nil {
+		return fmt.Errorf("%w: section %s: %w", ErrFormat, KindInfo, err)
+	}
+	if err := p.info.check(); err != nil {
 		return fmt.Errorf("%w: section %s: %w", ErrFormat, KindInfo, err)
 	}
 	return nil

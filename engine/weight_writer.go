@@ -43,6 +43,9 @@ func (ww *WeightWriter) WriteAt(b []byte, off int64) (int, error) {
 	if off < 0 || off > ww.entry.Bytes || int64(len(b)) > ww.entry.Bytes-off {
 		return 0, fmt.Errorf("weight %s: write of bytes %d to %d, past its size %d", ww.entry.Name, off, off+int64(len(b)), ww.entry.Bytes)
 	}
+	if len(b) == 0 {
+		return 0, nil
+	}
 	if err := ww.w.writeAt(b, ww.w.base+ww.entry.Offset+off); err != nil {
 		return 0, err
 	}

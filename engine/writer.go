@@ -37,11 +37,15 @@ type Writer struct {
 
 // NewWriter lays out the plan, reserves the disk space, and writes all sections of spec. The caller must end with Finish or Abort.
 func NewWriter(path string, spec Spec) (*Writer, error) {
+	return newWriter(path, spec, createPlanFile)
+}
+
+func newWriter(path string, spec Spec, create func(path string, size int64) (planFile, error)) (*Writer, error) {
 	w := &Writer{path: path, late: slices.Clone(spec.Late)}
 	if err := w.layout(spec); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	file, err := createPlanFile(path, w.end)
+	file, err := create(path, w.end)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
@@ -128,12 +132,19 @@ func (w *Writer) checkLayout(spec Spec) error {
 	if err := w.header.check(w.end); err != nil {
 		return err
 	}
+	if err := checkProgramsOf(spec, w.header.weightIndex()); err != nil {
+		return err
+	}
 	for _, kind := range spec.Late {
 		row := findKind(kind)
 		if row == nil || row.many || row.required || row.loaded {
 			return fmt.Errorf("section %s can not be written late", kind)
 		}
 	}
+	return nil
+}
+
+func checkProgramsOf(spec Spec, weights map[string]*WeightEntry) error {
 	var info ModelInfo
 	for _, c := range spec.Sections {
 		if c.Kind == KindInfo {
@@ -142,7 +153,9 @@ func (w *Writer) checkLayout(spec Spec) error {
 			}
 		}
 	}
-	weights := w.header.weightIndex()
+	if err := info.check(); err != nil {
+		return err
+	}
 	for _, c := range spec.Sections {
 		if c.Kind != KindProgram {
 			continue

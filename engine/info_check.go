@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+)
+
+// check refuses what would make serving index or allocate by a number that can not be right.
+func (m *ModelInfo) check() error {
+	sizes := []struct {
+		name      string
+		value     int
+		low, high int
+	}{
+		{"vocab", m.Vocab, 1, 1 << 28}, {"hidden", m.Hidden, 0, 1 << 24}, {"layers", m.Layers, 0, 1 << 16}, {"heads", m.Heads, 0, 1 << 16},
+		{"kv_heads", m.KVHeads, 0, 1 << 16}, {"head_dim", m.HeadDim, 0, 1 << 16}, {"max_context", m.MaxContext, 1, math.MaxInt32},
+		{"bos", int(m.BOS), -1, m.Vocab - 1},
+	}
+	for _, s := range sizes {
+		if s.value < s.low || s.value > s.high {
+			return fmt.Errorf("%s is %d, outside %d to %d", s.name, s.value, s.low, s.high)
+		}
+	}
+	for _, id := range m.EOS {
+		if id < 0 || int(id) >= m.Vocab {
+			return fmt.Errorf("eos token %d is not in the vocabulary of %d", id, m.Vocab)
+		}
+	}
+	if len(m.EOS) > m.Vocab {
+		return fmt.Errorf("%d eos tokens for a vocabulary of %d", len(m.EOS), m.Vocab)
+	}
+	g := &m.Generation
+	for _, f := range []*float32{g.Temperature, g.TopP, g.MinP, g.RepetitionPenalty} {
+		if f != nil && (math.IsNaN(float64(*f)) || math.IsInf(float64(*f), 0)) {
+			return fmt.Errorf("generation default of %v", *f)
+		}
+	}
+	if m.Parameters < 0 || math.IsNaN(m.BitsPerW) || m.BitsPerW < 0 {
+		return fmt.Errorf("%d parameters of %v bits", m.Parameters, m.BitsPerW)
+	}
+	return checkName(m.Name + m.Family + m.Quant + m.RopeSalt)
+}
