@@ -1,0 +1,138 @@
+package interp
+
+import (
+	"fmt"
+	"math"
+
+	"llmc/ir"
+)
+
+// cache is the state of one cache: keys and values of each layer, sequence and position, as stored.
+type cache struct {
+	row    *ir.Cache
+	layers []map[int]*history // by sequence
+}
+
+// history is what one layer remembers of one sequence; index is the position.
+type history struct{ k, v [][]float32 }
+
+func newCache(row *ir.Cache) *cache {
+	c := &cache{row: row}
+	for range row.Layers {
+		c.layers = append(c.layers, map[int]*history{})
+	}
+	return c
+}
+
+func (c *cache) drop(seq int) {
+	for _, layer := range c.layers {
+		delete(layer, seq)
+	}
+}
+
+func (c *cache) history(layer, seq int) *history {
+	h := c.layers[layer][seq]
+	if h == nil {
+		h = &history{}
+		c.layers[layer][seq] = h
+	}
+	return h
+}
+
+// store rounds k and v to the cache's type and keeps them. A position may be written again, but none left out.
+func (c *call) store(k, v Tensor) error {
+	cache := c.caches[c.op.Arg("cache").Type.Cache]
+	for m := range k.Rows {
+		h := cache.history(c.int("layer"), c.batch.Seq[m])
+		position := int(c.batch.Positions[m])
+		if position < 0 || position > len(h.k) {
+			return fmt.Errorf("token %d is at position %d of a sequence of %d", m, position, len(h.k))
+		}
+		key, value := append([]float32(nil), k.Row(m)...), append([]float32(nil), v.Row(m)...)
+		for _, row := range [][]float32{key, value} {
+			if err := round(row, cache.row.DType); err != nil {
+				return err
+			}
+		}
+		if position == len(h.k) {
+			h.k, h.v = append(h.k, nil), append(h.v, nil)
+		}
+		h.k[position], h.v[position] = key, value
+	}
+	return nil
+}
+
+func (c *call) kvWrite() error { return c.store(c.arg("k"), c.arg("v")) }
+
+func (c *call) attention() error {
+	q, dim := c.arg("q"), c.int("dim")
+	y := newTensor(q.Rows, q.Cols)
+	cache := c.caches[c.op.Arg("cache").Type.Cache]
+	for m := range q.Rows {
+		h := cache.history(c.int("layer"), c.batch.Seq[m])
+		keys, err := c.keys(h, m)
+		if err != nil {
+			return err
+		}
+		group := c.int("heads") / c.int("kv_heads")
+		for head := range c.int("heads") {
+			at, kv := head*dim, head/group*dim
+			c.attend(y.Row(m)[at:at+dim], q.Row(m)[at:at+dim], keys, h.v, kv, int(c.batch.Positions[m]))
+		}
+	}
+	c.give(y)
+	return nil
+}
+
+// keys returns the keys that token m sees, turned by the token's length where they are stored unturned.
+func (c *call) keys(h *history, m int) ([][]float32, error) {
+	position := int(c.batch.Positions[m])
+	if position < 0 || position >= len(h.k) {
+		return nil, fmt.Errorf("token %d attends from position %d of a sequence of %d", m, position, len(h.k))
+	}
+	if !c.has("inv_freq") {
+		return h.k, nil
+	}
+	r, err := c.rotation(c.int("dim"))
+	if err != nil {
+		return nil, err
+	}
+	turned := make([][]float32, position+1)
+	for p := range turned {
+		turned[p] = append([]float32(nil), h.k[p]...)
+		r.turn(turned[p], int32(p), c.arg("ropelen").Index[m])
+	}
+	return turned, nil
+}
+
+// attend computes one head of one token: y = softmax(scale * q.K) V. kv is the first channel of the head's keys and values.
+func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int) {
+	first := 0
+	if window := c.int("window"); window > 0 {
+		first = max(0, position-window+1)
+	}
+	scores := make([]float64, position+1-first)
+	top := math.Inf(-1)
+	for i := range scores {
+		for d, x := range q {
+			scores[i] += float64(x) * float64(keys[first+i][kv+d])
+		}
+		scores[i] *= c.op.Float("scale")
+		if softcap := c.op.Float("softcap"); softcap > 0 {
+			scores[i] = softcap * math.Tanh(scores[i]/softcap)
+		}
+		top = max(top, scores[i])
+	}
+	sum := 0.0
+	for i, s := range scores {
+		scores[i] = math.Exp(s - top)
+		sum += scores[i]
+	}
+	for d := range y {
+		acc := 0.0
+		for i, p := range scores {
+			acc += p * float64(values[first+i][kv+d])
+		}
+		y[d] = float32(acc / sum)
+	}
+}

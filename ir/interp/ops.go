@@ -1,0 +1,214 @@
+package interp
+
+import (
+	"fmt"
+	"math"
+
+	"llmc/internal/dtype"
+)
+
+// executors gives each op of the table its meaning.
+var executors = map[string]func(*call) error{
+	"gather":        (*call).gather,
+	"rmsnorm":       (*call).rmsnorm,
+	"linear":        (*call).linear,
+	"rope":          (*call).rope,
+	"silu":          func(c *call) error { return c.each("x", silu) },
+	"scale":         func(c *call) error { return c.each("x", func(x float64) float64 { return x * c.op.Float("by") }) },
+	"mul":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a * b }) },
+	"add":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a + b }) },
+	"swiglu":        func(c *call) error { return c.pairs("gate", "up", func(g, u float64) float64 { return silu(g) * u }) },
+	"slice":         (*call).slice,
+	"select_rows":   (*call).selectRows,
+	"kv.write":      (*call).kvWrite,
+	"attn.paged":    (*call).attention,
+	"add_rmsnorm":   (*call).addRMSNorm,
+	"linear_swiglu": (*call).linearSwiGLU,
+	"rope_kv":       (*call).ropeKV,
+	"cast":          (*call).cast,
+	"quantize":      (*call).quantize,
+}
+
+func silu(x float64) float64 { return x / (1 + math.Exp(-x)) }
+
+// each maps every element.
+func (c *call) each(name string, f func(float64) float64) error {
+	x := c.arg(name)
+	y := newTensor(x.Rows, x.Cols)
+	for i, v := range x.Data {
+		y.Data[i] = float32(f(float64(v)))
+	}
+	c.give(y)
+	return nil
+}
+
+// pairs maps every pair of elements.
+func (c *call) pairs(a, b string, f func(a, b float64) float64) error {
+	x, z := c.arg(a), c.arg(b)
+	y := newTensor(x.Rows, x.Cols)
+	for i, v := range x.Data {
+		y.Data[i] = float32(f(float64(v), float64(z.Data[i])))
+	}
+	c.give(y)
+	return nil
+}
+
+func (c *call) gather() error {
+	table, err := c.weight("table")
+	if err != nil {
+		return err
+	}
+	ids := c.arg("ids")
+	y := newTensor(ids.Rows, table.Cols)
+	for m, id := range ids.Index {
+		if id < 0 || int(id) >= table.Rows {
+			return fmt.Errorf("token %d has id %d of a table of %d", m, id, table.Rows)
+		}
+		copy(y.Row(m), table.Row(int(id)))
+	}
+	c.give(y)
+	return nil
+}
+
+func (c *call) selectRows() error {
+	x, rows := c.arg("x"), c.arg("rows")
+	y := newTensor(rows.Rows, x.Cols)
+	for r, m := range rows.Index {
+		if m < 0 || int(m) >= x.Rows {
+			return fmt.Errorf("row %d of %d is asked for", m, x.Rows)
+		}
+		copy(y.Row(r), x.Row(int(m)))
+	}
+	c.give(y)
+	return nil
+}
+
+func (c *call) slice() error {
+	c.give(columns(c.arg("x"), c.int("start"), c.int("len")))
+	return nil
+}
+
+func columns(x Tensor, start, n int) Tensor {
+	y := newTensor(x.Rows, n)
+	for m := range x.Rows {
+		copy(y.Row(m), x.Row(m)[start:start+n])
+	}
+	return y
+}
+
+// normalize returns x / sqrt(mean(x^2) + eps) * w over groups of len(w) columns.
+func normalize(x Tensor, w []float32, eps float64) Tensor {
+	y := newTensor(x.Rows, x.Cols)
+	for at := 0; at < len(x.Data); at += len(w) {
+		group := x.Data[at : at+len(w)]
+		sum := 0.0
+		for _, v := range group {
+			sum += float64(v) * float64(v)
+		}
+		inverse := 1 / math.Sqrt(sum/float64(len(w))+eps)
+		for i, v := range group {
+			y.Data[at+i] = float32(float64(v) * inverse * float64(w[i]))
+		}
+	}
+	return y
+}
+
+func (c *call) rmsnorm() error {
+	w, err := c.weight("w")
+	if err != nil {
+		return err
+	}
+	y := normalize(c.arg("x"), w.Data, c.op.Float("eps"))
+	c.give(y)
+	return nil
+}
+
+func (c *call) addRMSNorm() error {
+	w, err := c.weight("w")
+	if err != nil {
+		return err
+	}
+	if err := c.pairs("x", "delta", func(a, b float64) float64 { return a + b }); err != nil {
+		return err
+	}
+	c.give(normalize(c.out[0], w.Data, c.op.Float("eps")))
+	return nil
+}
+
+// product returns x times w transposed, plus bias if the op has one: [M,K] x [N,K] -> [M,N].
+func (c *call) product() (Tensor, error) {
+	x := c.arg("x")
+	w, err := c.weight("w")
+	if err != nil {
+		return Tensor{}, err
+	}
+	bias := make([]float32, w.Rows)
+	if c.has("bias") {
+		b, err := c.weight("bias")
+		if err != nil {
+			return Tensor{}, err
+		}
+		bias = b.Data
+	}
+	y := newTensor(x.Rows, w.Rows)
+	for n := range w.Rows {
+		row := w.Row(n)
+		for m := range x.Rows {
+			sum := 0.0
+			for k, v := range x.Row(m) {
+				sum += float64(v) * float64(row[k])
+			}
+			y.Row(m)[n] = float32(sum + float64(bias[n]))
+		}
+	}
+	return y, nil
+}
+
+func (c *call) linear() error {
+	y, err := c.product()
+	c.give(y)
+	return err
+}
+
+// linearSwiGLU takes feature f's gate and up from the blocks of 32 outputs that alternate.
+func (c *call) linearSwiGLU() error {
+	both, err := c.product()
+	if err != nil {
+		return err
+	}
+	y := newTensor(both.Rows, c.int("features"))
+	for m := range y.Rows {
+		for f := range y.Cols {
+			gate := f/32*64 + f%32
+			y.Row(m)[f] = float32(silu(float64(both.Row(m)[gate])) * float64(both.Row(m)[gate+32]))
+		}
+	}
+	c.give(y)
+	return nil
+}
+
+// rounders round to the nearest number of a narrower type, ties to even.
+var rounders = map[dtype.Type]func(float32) float32{
+	dtype.F32:  func(x float32) float32 { return x },
+	dtype.BF16: func(x float32) float32 { return dtype.BF16ToF32(dtype.F32ToBF16(x)) },
+	dtype.F16:  func(x float32) float32 { return dtype.F16ToF32(dtype.F32ToF16(x)) },
+}
+
+func round(values []float32, to dtype.Type) error {
+	f := rounders[to]
+	if f == nil {
+		return fmt.Errorf("numbers cannot be rounded to %v", to)
+	}
+	for i, v := range values {
+		values[i] = f(v)
+	}
+	return nil
+}
+
+func (c *call) cast() error {
+	x := c.arg("x")
+	y := newTensor(x.Rows, x.Cols)
+	copy(y.Data, x.Data)
+	c.give(y)
+	return round(y.Data, c.op.Result().Type.DType)
+}
