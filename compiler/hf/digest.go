@@ -1,0 +1,92 @@
+package hf
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"sync"
+)
+
+// Digest identifies the contents of one file of a checkpoint.
+type Digest struct {
+	Name   string
+	Bytes  int64
+	SHA256 [sha256.Size]byte
+}
+
+// SourceFiles returns the names of the files that a plan of this checkpoint depends on, weights last.
+func (c *Checkpoint) SourceFiles() []string {
+	names := []string{ConfigFile}
+	if exists(c.Dir, GenerationFile) {
+		names = append(names, GenerationFile)
+	}
+	for p := range parts {
+		if name := c.partName(Part(p)); name != "" {
+			names = append(names, name)
+		}
+	}
+	names = append(names, c.extraTemplateNames()...)
+	return append(names, c.WeightFiles()...)
+}
+
+// Digests hashes the source files on up to threads threads. The result does not depend on their number. Progress, when it is not
+// nil, is told of bytes as they are read, from several goroutines.
+func (c *Checkpoint) Digests(ctx context.Context, threads int, progress func(bytes int64)) ([]Digest, error) {
+	names := c.SourceFiles()
+	digests := make([]Digest, len(names))
+	errs := make([]error, len(names))
+	next := make(chan int, len(names))
+	for i := range names {
+		next <- len(names) - 1 - i // weights first: they take longest
+	}
+	close(next)
+	var group sync.WaitGroup
+	for range max(1, min(threads, len(names))) {
+		group.Go(func() {
+			buf := make([]byte, digestBlock)
+			for i := range next {
+				digests[i], errs[i] = c.digest(ctx, names[i], buf, progress)
+			}
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return digests, nil
+}
+
+const digestBlock = 1 << 20
+
+func (c *Checkpoint) digest(ctx context.Context, name string, buf []byte, progress func(int64)) (Digest, error) {
+	f, size, err := openRegular(c.Dir, name)
+	if err != nil {
+		return Digest{}, err
+	}
+	defer f.Close()
+	d, h := Digest{Name: name}, sha256.New()
+	for {
+		if err := ctx.Err(); err != nil {
+			return Digest{}, err
+		}
+		n, err := f.Read(buf)
+		h.Write(buf[:n])
+		d.Bytes += int64(n)
+		if progress != nil {
+			progress(int64(n))
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return Digest{}, fileError(name, "%w", cause(err))
+		}
+	}
+	if d.Bytes != size {
+		return Digest{}, fileError(name, "%d bytes instead of %d: it changed while it was read", d.Bytes, size)
+	}
+	h.Sum(d.SHA256[:0])
+	return d, nil
+}
