@@ -1,0 +1,136 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// sendBuffer bounds what the kernel holds for a peer that does not read; left alone it grows to megabytes.
+const sendBuffer = 128 << 10
+
+// listener hands out connections that limit the time of each write, knows the open ones, and outlives shortages of descriptors.
+type listener struct {
+	net.Listener
+	writeTimeout time.Duration
+
+	mu     sync.Mutex
+	open   map[*conn]struct{}
+	closed bool
+	done   chan struct{}
+}
+
+func newListener(ln net.Listener, writeTimeout time.Duration) *listener {
+	return &listener{Listener: ln, writeTimeout: writeTimeout, open: map[*conn]struct{}{}, done: make(chan struct{})}
+}
+
+// Accept waits for a connection. Errors that will pass (no descriptors or buffers left, a connection that was gone before it was
+// taken) are waited out: fasthttp would stop serving at the first.
+func (l *listener) Accept() (net.Conn, error) {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	wait := shortest
+	for {
+		nc, err := l.Listener.Accept()
+		if err == nil {
+			return l.adopt(nc), nil
+		}
+		if !passes(err) {
+			return nil, err
+		}
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, longest)
+		case <-l.done:
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+func passes(err error) bool {
+	for _, errno := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *listener) adopt(nc net.Conn) net.Conn {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // a wish: the default is only larger
+	}
+	c := &conn{Conn: nc, owner: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		_ = nc.Close()
+	}
+	l.open[c] = struct{}{}
+	return c
+}
+
+// Close stops accepting; open connections stay.
+func (l *listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.closed = true
+		close(l.done)
+	}
+	return l.Listener.Close()
+}
+
+// closeConns closes the open connections: all, or those on which nothing was ever received.
+func (l *listener) closeConns(all bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if all || !c.heard.Load() {
+			_ = c.Conn.Close()
+		}
+	}
+}
+
+// conn is a connection of which every single write must end in time. A deadline for the whole answer would cut long streams;
+// one for each write cuts only peers that do not read.
+type conn struct {
+	net.Conn
+	owner *listener
+	heard atomic.Bool // the peer has sent something
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.owner.writeTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *conn) Close() error {
+	c.owner.mu.Lock()
+	delete(c.owner.open, c)
+	c.owner.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// SyscallConn gives the watcher the socket; nil where there is none.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	sc, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return sc.SyscallConn()
+}

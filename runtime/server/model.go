@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"llmc/engine"
+	"llmc/runtime"
+	"llmc/runtime/metrics"
+)
+
+// Backend runs the requests of one model.
+type Backend interface {
+	// Submit queues a request; it does not wait. A full queue is runtime.ErrQueueFull. The generation ends with ctx.
+	Submit(ctx context.Context, r runtime.Request) (runtime.Generation, error)
+	// Health returns why the model can not serve. A model that is idle or makes progress is healthy.
+	Health() error
+}
+
+// Tokenizer cuts text into tokens and puts tokens together.
+type Tokenizer interface {
+	// Encode returns the ids of a text, with the tokens that the model wants around it when special is set.
+	Encode(text string, special bool) ([]int32, error)
+	Decode(ids []int32, skipSpecial bool) string
+	// Token returns the bytes that one token stands for, possibly part of a character; a special token's own name.
+	Token(id int32) []byte
+}
+
+// ChatPrompt is a conversation to be laid out. Its parts are JSON texts of the request, checked, keys in the client's order.
+type ChatPrompt struct {
+	Messages            []byte // array of objects; content is a string, arguments of tool calls are objects
+	Tools               []byte // array; nil: none
+	Documents           []byte // array; nil: none
+	Kwargs              []byte // object of further variables; nil: none
+	AddGenerationPrompt bool
+}
+
+// ChatTemplate lays a conversation out as the model was trained to read it.
+type ChatTemplate func(ChatPrompt) (string, error)
+
+// Model is one of the models that a server offers.
+type Model struct {
+	Name       string // as requests name it
+	Info       engine.ModelInfo
+	MaxContext int       // positions that a sequence may have here; 0: Info.MaxContext
+	Created    time.Time // when the plan was made or loaded
+	// Fingerprint names the plan: answers with equal fingerprint and seed are equal.
+	Fingerprint string
+	Backend     Backend
+	Tokenizer   Tokenizer
+	Chat        ChatTemplate   // nil: the model has no chat template
+	Metrics     *metrics.Model // nil: not observed
+}
+
+// modelTable looks models up by name.
+type modelTable struct {
+	list   []*Model
+	byName map[string]*Model
+}
+
+func newModelTable(models []Model) (modelTable, error) {
+	t := modelTable{byName: map[string]*Model{}}
+	for i := range models {
+		m := models[i]
+		if m.Name == "" || m.Backend == nil || m.Tokenizer == nil {
+			return t, fmt.Errorf("model %d: name, backend or tokenizer is missing", i)
+		}
+		if t.byName[m.Name] != nil {
+			return t, fmt.Errorf("model %q: another model has this name", m.Name)
+		}
+		if m.MaxContext <= 0 {
+			m.MaxContext = m.Info.MaxContext
+		}
+		if m.Metrics == nil { // observations go where nobody reads them
+			m.Metrics = metrics.New().Model(metrics.ModelOptions{Name: m.Name, MaxContext: m.MaxContext})
+		}
+		t.byName[m.Name] = &m
+		t.list = append(t.list, &m)
+	}
+	return t, nil
+}
+
+// find returns the model of a request; "" means the only one.
+func (t modelTable) find(name string) (*Model, error) {
+	if name == "" && len(t.list) == 1 {
+		return t.list[0], nil
+	}
+	if name == "" {
+		return nil, missing("model")
+	}
+	if m := t.byName[name]; m != nil {
+		return m, nil
+	}
+	return nil, &apiError{
+		status: 404, kind: kindRequest, code: "model_not_found", param: "model",
+		message: fmt.Sprintf("the model %.200q does not exist here; GET /v1/models lists those that do", name),
+	}
+}

@@ -1,0 +1,203 @@
+package server
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"llmc/engine"
+	"llmc/runtime"
+	"llmc/runtime/server/strictjson"
+)
+
+// request is the decoded body of an endpoint of the table of fields.
+type request struct {
+	on    endpoints
+	name  string // of the model, as asked for
+	model *Model
+
+	prompts       []prompt
+	messages      bool // chat.Messages was given
+	chat          ChatPrompt
+	continueFinal bool
+	finalText     string  // content of the last message
+	noTools       bool    // tool_choice "none"
+	addSpecial    *bool   // nil: what is usual for the kind of prompt
+	tokens        []int32 // of detokenize
+	tokenStrings  bool
+
+	base      runtime.Request // what all generations have in common
+	maxTokens int             // unset: not given
+	seeded    bool
+	choices   int // n
+	bestOf    int // unset: n
+
+	stream       bool
+	streamUsage  bool // a last chunk with the usage
+	chunkUsage   bool // the usage so far in every chunk
+	streamOpts   bool // stream_options was given
+	echo         bool
+	logprobs     int // of each position the n most likely; unset: none
+	topLogprobs  int // as given, chat only
+	wantLogprobs bool
+	returnIDs    bool
+}
+
+// unset marks integers that a request left open.
+const unset = -1
+
+// defaultMaxTokens is what /v1/completions generates when the request does not say.
+const defaultMaxTokens = 16
+
+// newRequest returns a request that leaves all open to the model's own defaults.
+func newRequest(on endpoints, m *Model) *request {
+	r := &request{on: on, model: m, maxTokens: unset, choices: 1, bestOf: unset, logprobs: unset, topLogprobs: unset}
+	r.chat.AddGenerationPrompt = true
+	r.base.SkipSpecial = true
+	r.base.PromptLogprobs = -1
+	r.base.Sampling = engine.Sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1, Logprobs: -1}
+	// As vLLM does, a value in generation_config.json is the default whether or not do_sample is set there.
+	d, s := m.Info.Generation, &r.base.Sampling
+	orDefault(&s.Temperature, d.Temperature)
+	orDefault(&s.TopP, d.TopP)
+	orDefault(&s.TopK, d.TopK)
+	orDefault(&s.MinP, d.MinP)
+	orDefault(&s.RepetitionPenalty, d.RepetitionPenalty)
+	return r
+}
+
+func orDefault[T any](value *T, byModel *T) {
+	if byModel != nil {
+		*value = *byModel
+	}
+}
+
+// decode reads the body of a request.
+func (s *Server) decode(on endpoints, body []byte) (*request, error) {
+	value, err := strictjson.Check(body)
+	if err != nil {
+		return nil, invalid("", "invalid_json", "the body is not valid JSON: %v", err)
+	}
+	members, ok := value.Object()
+	if !ok {
+		return nil, invalid("", "invalid_type", "the body must be a JSON object, not %s", value.Kind())
+	}
+	members = slices.DeleteFunc(members, func(m strictjson.Member) bool { return m.Value.IsNull() })
+	r, err := s.forModel(on, members)
+	if err != nil {
+		return nil, err
+	}
+	rules := fieldsOf[on]
+	for _, m := range members {
+		apply, known := rules[m.Key]
+		if !known {
+			return nil, unknownField(m.Key, rules)
+		}
+		if err := apply(r, m.Value); err != nil {
+			return nil, err.of(m.Key)
+		}
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// forModel finds the model first: it has the defaults and the bounds of the other fields.
+func (s *Server) forModel(on endpoints, members []strictjson.Member) (*request, error) {
+	name := ""
+	for _, m := range members {
+		if m.Key == "model" {
+			name, _ = m.Value.Text()
+		}
+	}
+	model, err := s.models.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return newRequest(on, model), nil
+}
+
+// of names the field that an error of a rule is about.
+func (e *apiError) of(field string) *apiError {
+	e.param = field
+	e.message = field + ": " + e.message
+	return e
+}
+
+// unknownField refuses a key and names the one that may have been meant.
+func unknownField(key string, rules map[string]rule) *apiError {
+	const far = 3 // edits
+	hint, best := "", far
+	for name := range rules {
+		if d := edits(key, name, far); d < best || d == best && d < far && name < hint {
+			hint, best = name, d
+		}
+	}
+	if hint != "" {
+		hint = "; did you mean " + hint + "?"
+	}
+	return invalid(clip(key, maxParam), "unknown_parameter",
+		"unknown parameter %.64q: it is refused because ignoring it could change the result%s", key, hint)
+}
+
+// conflicts are the rules about more than one field, and about fields that must be there (why is empty).
+var conflicts = []struct {
+	on    endpoints
+	param string
+	holds func(*request) bool
+	why   string
+}{
+	{completions, "prompt", func(r *request) bool { return len(r.prompts) == 0 }, ""},
+	{chat, "messages", func(r *request) bool { return !r.messages }, ""},
+	{tokenize, "prompt", func(r *request) bool { return r.messages == (len(r.prompts) > 0) }, "give either prompt or messages"},
+	{tokenize, "prompt", func(r *request) bool { return len(r.prompts) > 1 || len(r.prompts) == 1 && !r.prompts[0].isText },
+		"must be a string"},
+	{detokenize, "tokens", func(r *request) bool { return r.tokens == nil }, ""},
+	{chat | tokenize, "messages", func(r *request) bool { return r.messages && r.model.Chat == nil },
+		"the model has no chat template; use /v1/completions"},
+	{chat | tokenize, "continue_final_message", func(r *request) bool { return r.continueFinal && r.chat.AddGenerationPrompt },
+		"needs add_generation_prompt: false, the two contradict each other"},
+	{chat, "top_logprobs", func(r *request) bool { return r.topLogprobs != unset && !r.wantLogprobs }, "needs logprobs: true"},
+	{generating, "stream_options", func(r *request) bool { return r.streamOpts && !r.stream }, "needs stream: true"},
+	{generating, "max_tokens", func(r *request) bool { return r.maxTokens == 0 && !r.echo },
+		"must be at least 1; completions with echo: true may ask for 0"},
+	{completions, "best_of", func(r *request) bool { return r.bestOf != unset && r.bestOf < r.choices }, "must not be below n"},
+	{completions, "best_of", func(r *request) bool { return r.bestOf > r.choices && r.stream },
+		"the best can not be streamed before all are known"},
+	{generating, "n", func(r *request) bool { return len(r.prompts)*r.generations() > maxSequences }, "too many prompts times choices"},
+	{generating, "min_tokens", func(r *request) bool { return r.maxTokens != unset && r.base.MinTokens > r.maxTokens },
+		"must not be above max_tokens"},
+}
+
+// check applies the rules about more than one field and fills in what follows from the fields.
+func (r *request) check() error {
+	for _, c := range conflicts {
+		if c.on&r.on == 0 || !c.holds(r) {
+			continue
+		}
+		if c.why == "" {
+			return missing(c.param)
+		}
+		return invalid(c.param, "invalid_value", "%s: %s", c.param, c.why)
+	}
+	if r.wantLogprobs {
+		r.logprobs = max(0, r.topLogprobs)
+	}
+	r.base.Sampling.Logprobs = int32(r.logprobs)
+	if r.echo && r.logprobs != unset {
+		r.base.PromptLogprobs = r.logprobs
+	}
+	if r.generations() > r.choices { // the ranking needs the probability of every token
+		r.base.Sampling.Logprobs = max(0, r.base.Sampling.Logprobs)
+	}
+	if r.noTools {
+		r.chat.Tools = nil
+	}
+	if !r.seeded {
+		r.base.Sampling.Seed = rand.Uint64()
+	}
+	return nil
+}
+
+// generations is how many continuations of each prompt are made.
+func (r *request) generations() int { return max(r.choices, r.bestOf) }

@@ -1,0 +1,175 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"slices"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+)
+
+// access says who may use a route.
+type access uint8
+
+const (
+	withKey     access = iota // whoever has a key, when keys are set
+	anybody                   // health, for probes; the page, which holds nothing secret and asks for the key
+	withMetrics               // anybody if the configuration says so
+)
+
+// A route is one row: adding an endpoint is adding a file with its handler, and a row.
+type route struct {
+	method, path string
+	access       access
+	handle       func(*Server, *fasthttp.RequestCtx) error
+}
+
+var routes = []route{
+	{"GET", "/", anybody, (*Server).chatPage},
+	{"GET", "/health", anybody, (*Server).health},
+	{"GET", "/version", withKey, (*Server).version},
+	{"GET", "/metrics", withMetrics, (*Server).metrics},
+	{"GET", "/v1/models", withKey, (*Server).listModels},
+	{"GET", "/v1/models/{model:*}", withKey, (*Server).showModel},
+	{"POST", "/v1/completions", withKey, (*Server).completions},
+	{"POST", "/v1/chat/completions", withKey, (*Server).chatCompletions},
+	{"POST", "/tokenize", withKey, (*Server).tokenize},
+	{"POST", "/detokenize", withKey, (*Server).detokenize},
+}
+
+// router dispatches by the table of routes.
+func (s *Server) router() *router.Router {
+	r := router.New()
+	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
+	for _, row := range routes {
+		handler := s.handler(row)
+		r.Handle(row.method, row.path, handler)
+		if row.method == "GET" {
+			r.Handle("HEAD", row.path, handler)
+		}
+	}
+	r.NotFound = s.handler(route{path: "other", handle: notFound})
+	r.MethodNotAllowed = s.handler(route{path: "other", handle: notAllowed})
+	return r
+}
+
+func notFound(_ *Server, c *fasthttp.RequestCtx) error {
+	return &apiError{status: 404, kind: kindRequest, code: "unknown_url", message: fmt.Sprintf("unknown URL: %s %.200q", c.Method(), c.Path())}
+}
+
+// notAllowed finds the methods of the path in the header that the router has set.
+func notAllowed(s *Server, c *fasthttp.RequestCtx) error {
+	if string(c.Method()) == "OPTIONS" {
+		s.preflight(c)
+		c.SetStatusCode(fasthttp.StatusNoContent)
+		return nil
+	}
+	return &apiError{status: 405, kind: kindRequest, code: "method_not_allowed",
+		message: fmt.Sprintf("%.32q is not allowed for %.200q, use %s", c.Method(), c.Path(), c.Response.Header.Peek("Allow"))}
+}
+
+// handler surrounds a route with what all have in common.
+func (s *Server) handler(row route) fasthttp.RequestHandler {
+	return func(c *fasthttp.RequestCtx) {
+		c.Response.Header.Set("X-Request-Id", s.requestID(c))
+		c.Response.Header.Set("X-Content-Type-Options", "nosniff")
+		s.allowOrigin(c)
+		if err := s.guarded(row, c); err != nil {
+			s.refuse(c, err)
+		}
+		if s.inflight.isDraining() {
+			c.SetConnectionClose()
+		}
+		if s.config.Metrics != nil {
+			s.config.Metrics.Answered(row.path, row.metricMethod(), c.Response.StatusCode())
+		}
+	}
+}
+
+// guarded runs a route's handler if the request may use it. A panic is our fault and ends this request alone.
+func (s *Server) guarded(row route, c *fasthttp.RequestCtx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in a request", "path", row.path, "panic", p, "stack", string(debug.Stack()))
+			err = errors.New("panic")
+		}
+	}()
+	if row.access == withKey || row.access == withMetrics && !s.config.OpenMetrics {
+		if !s.authorized(&c.Request.Header) && !(row.method == "" && string(c.Method()) == "OPTIONS") {
+			return &apiError{status: 401, kind: kindRequest, code: "invalid_api_key",
+				message: "this server needs an API key: send it as Authorization: Bearer KEY"}
+		}
+	}
+	if row.method == "POST" && !isJSON(c.Request.Header.ContentType()) {
+		return &apiError{status: 415, kind: kindRequest, code: "unsupported_media_type", message: "Content-Type must be application/json"}
+	}
+	return row.handle(s, c)
+}
+
+// metricMethod bounds the label: methods of unknown routes are the peer's choice.
+func (r route) metricMethod() string {
+	if r.method == "" {
+		return "other"
+	}
+	return r.method
+}
+
+// authorized tells whether a request has a key, or needs none.
+func (s *Server) authorized(h *fasthttp.RequestHeader) bool {
+	return s.config.Keys == nil || s.config.Keys.accept(h.Peek("Authorization"))
+}
+
+// isJSON refuses the types that web pages may send to foreign servers without asking (text/plain, forms).
+func isJSON(contentType []byte) bool {
+	mediaType, _, _ := bytes.Cut(contentType, []byte(";"))
+	return bytes.EqualFold(bytes.TrimSpace(mediaType), []byte("application/json"))
+}
+
+// requestID returns the id that the client gave, if it is harmless, or a new one.
+func (s *Server) requestID(c *fasthttp.RequestCtx) string {
+	const longest = 128
+	given := c.Request.Header.Peek("X-Request-Id")
+	harmless := func(b byte) bool {
+		return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '-' || b == '_' || b == '.' || b == ':'
+	}
+	if len(given) > 0 && len(given) <= longest && !slices.ContainsFunc(given, func(b byte) bool { return !harmless(b) }) {
+		return string(given)
+	}
+	return "req_" + s.newID()
+}
+
+// bodyLimits is asked when a header has been read: from then on the body has its own time, and a stranger's little room.
+func (s *Server) bodyLimits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	limits := fasthttp.RequestConfig{ReadTimeout: s.config.Limits.BodyTimeout, MaxRequestBodySize: s.config.Limits.BodyBytes}
+	if !s.authorized(h) {
+		limits.MaxRequestBodySize = min(strangerBody, limits.MaxRequestBodySize)
+	}
+	return limits
+}
+
+// unreadable answers requests that could not be read. The connection is closed after it.
+func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
+	answer := &apiError{status: 400, kind: kindRequest, code: "bad_request", message: "the request is not valid HTTP"}
+	var tooSmall *fasthttp.ErrSmallBuffer
+	var timeout net.Error
+	switch {
+	case errors.As(err, &tooSmall):
+		answer.status, answer.code = 431, "header_too_large"
+		answer.message = fmt.Sprintf("the header is larger than %d bytes", s.config.Limits.HeaderBytes)
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		answer.status, answer.code = 413, "body_too_large"
+		answer.message = fmt.Sprintf("the body is larger than %d bytes", s.config.Limits.BodyBytes)
+		if !s.authorized(&c.Request.Header) {
+			answer.message = "the body of a request without a valid API key is not read"
+		}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		answer.status, answer.code = 408, "request_timeout"
+		answer.message = "the request did not arrive in time"
+	}
+	c.Response.Header.Set("X-Request-Id", s.requestID(c))
+	s.refuse(c, answer)
+}

@@ -1,0 +1,227 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"llmc/runtime/metrics"
+)
+
+// Config says what a server offers and to whom.
+type Config struct {
+	Models  []Model
+	Version string
+
+	Metrics     *metrics.Registry // nil: no /metrics
+	OpenMetrics bool              // /metrics needs no key
+
+	Keys         *Keys    // nil: no key is needed
+	AllowOrigins []string // origins of web pages that may call the API; "*" is any; empty: none
+	CertFile     string   // with KeyFile: serve TLS
+	KeyFile      string
+
+	Limits Limits
+	Log    *slog.Logger // nil: nowhere
+}
+
+// Limits bound what a client can take. Zero values mean the defaults.
+type Limits struct {
+	BodyBytes   int // of a request
+	HeaderBytes int
+	Connections int
+
+	HeaderTimeout time.Duration // to send a request's header, and a TLS handshake
+	BodyTimeout   time.Duration // to send its body
+	IdleTimeout   time.Duration // between requests on a connection
+	WriteTimeout  time.Duration // for each write: a client that reads nothing for so long is cut off
+}
+
+var defaultLimits = Limits{
+	BodyBytes:     8 << 20,
+	HeaderBytes:   8 << 10,
+	Connections:   16384,
+	HeaderTimeout: 10 * time.Second,
+	BodyTimeout:   time.Minute,
+	IdleTimeout:   2 * time.Minute,
+	WriteTimeout:  30 * time.Second,
+}
+
+func (l Limits) orDefaults() Limits {
+	fill(&l.BodyBytes, defaultLimits.BodyBytes)
+	fill(&l.HeaderBytes, defaultLimits.HeaderBytes)
+	fill(&l.Connections, defaultLimits.Connections)
+	fill(&l.HeaderTimeout, defaultLimits.HeaderTimeout)
+	fill(&l.BodyTimeout, defaultLimits.BodyTimeout)
+	fill(&l.IdleTimeout, defaultLimits.IdleTimeout)
+	fill(&l.WriteTimeout, defaultLimits.WriteTimeout)
+	return l
+}
+
+func fill[T int | time.Duration](value *T, otherwise T) {
+	if *value <= 0 {
+		*value = otherwise
+	}
+}
+
+// strangerBody is what a request without a valid key may bring: it is read only so that it can be answered.
+const strangerBody = 64 << 10
+
+// Server answers requests. Serve starts it, Shutdown ends it; it can not be used again.
+type Server struct {
+	config   Config
+	models   modelTable
+	http     *fasthttp.Server
+	tls      *tls.Config // nil: plain
+	log      *slog.Logger
+	inflight inflight
+
+	mu        sync.Mutex
+	listeners []*listener
+	stopped   bool
+
+	// Every request's context ends with this one.
+	base   context.Context
+	cancel context.CancelCauseFunc
+
+	now   func() time.Time // stamps answers; tests fix it
+	newID func() string    // names answers; tests fix it
+}
+
+// New checks the configuration and returns a server that does not listen yet.
+func New(config Config) (*Server, error) {
+	s := &Server{config: config, log: config.Log, now: time.Now, newID: randomID}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.config.Limits = config.Limits.orDefaults()
+	var err error
+	if s.models, err = newModelTable(config.Models); err != nil {
+		return nil, err
+	}
+	if s.tls, err = s.loadCertificate(); err != nil {
+		return nil, err
+	}
+	s.base, s.cancel = context.WithCancelCause(context.Background())
+	limits := s.config.Limits
+	s.http = &fasthttp.Server{
+		Handler:            s.router().Handler,
+		ErrorHandler:       s.unreadable,
+		HeaderReceived:     s.bodyLimits,
+		Name:               "llmrun",
+		Concurrency:        limits.Connections,
+		ReadBufferSize:     limits.HeaderBytes,
+		WriteBufferSize:    8 << 10,
+		ReadTimeout:        limits.HeaderTimeout,
+		IdleTimeout:        limits.IdleTimeout,
+		MaxRequestBodySize: limits.BodyBytes,
+		// Thousands of idle connections must cost no buffers.
+		ReduceMemoryUsage:            true,
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true,
+		CloseOnShutdown:              true,
+		Logger:                       httpLog{s.log},
+	}
+	return s, nil
+}
+
+// Serve answers connections of ln until Shutdown, or until ctx ends, which stops everything at once.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	l := newListener(ln, s.config.Limits.WriteTimeout)
+	s.mu.Lock()
+	stopped := s.stopped
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	if stopped {
+		return errors.Join(errStopping, ln.Close())
+	}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = s.Shutdown(ctx)
+	})
+	var accept net.Listener = l
+	if s.tls != nil {
+		accept = tls.NewListener(l, s.tls)
+	}
+	err := s.http.Serve(accept)
+	if !stop() {
+		<-ended
+	}
+	return err
+}
+
+// Shutdown ends the server: requests that run are finished, new ones are refused with 503, and when the last has been answered
+// all connections are closed. What still runs when ctx ends is cancelled, and the cause returned. Calling it again with a
+// context that has ended hurries a Shutdown that waits.
+func (s *Server) Shutdown(ctx context.Context) error {
+	var err error
+	select {
+	case <-s.inflight.drain():
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	s.cancel(errStopping)
+	s.mu.Lock()
+	s.stopped = true
+	listeners := s.listeners
+	s.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+		l.closeConns(false) // fasthttp would wait for connections that never spoke
+	}
+	// The last answers are on their way out.
+	const lastWords = 2 * time.Second
+	closing, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	if s.http.ShutdownWithContext(closing) != nil {
+		for _, l := range listeners {
+			l.closeConns(true)
+		}
+	}
+	return err
+}
+
+// loadCertificate returns the TLS configuration, or nil when none is asked for. Certificates are read again when they change.
+func (s *Server) loadCertificate() (*tls.Config, error) {
+	if s.config.CertFile == "" && s.config.KeyFile == "" {
+		return nil, nil
+	}
+	if s.config.CertFile == "" || s.config.KeyFile == "" {
+		return nil, errors.New("tls needs both a certificate and a key file")
+	}
+	failed := func(err error) { s.log.Error("certificate unchanged: the files can not be used", "err", err) }
+	pair, err := load(failed, func(contents [][]byte) (*tls.Certificate, error) {
+		c, err := tls.X509KeyPair(contents[0], contents[1])
+		return &c, err
+	}, s.config.CertFile, s.config.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.get(), nil },
+	}, nil
+}
+
+// randomID returns 32 hexadecimal digits.
+func randomID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+// httpLog takes what fasthttp has to say: mostly that peers broke the protocol or left.
+type httpLog struct{ log *slog.Logger }
+
+func (l httpLog) Printf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+type tokenizeAnswer struct {
+	Count   int      `json:"count"`
+	Context int      `json:"max_model_len"`
+	Tokens  []int32  `json:"tokens"`
+	Strings []string `json:"token_strs"`
+}
+
+// tokenize answers POST /tokenize: the ids of a text, or of a conversation as the chat template lays it out.
+func (s *Server) tokenize(c *fasthttp.RequestCtx) error {
+	r, err := s.decode(tokenize, c.PostBody())
+	if err != nil {
+		return err
+	}
+	if err := r.encode(); err != nil {
+		return err
+	}
+	ids := append([]int32{}, r.prompts[0].ids...)
+	answer := tokenizeAnswer{Count: len(ids), Context: r.model.MaxContext, Tokens: ids}
+	if r.tokenStrings {
+		answer.Strings = make([]string, len(ids))
+		for i, id := range ids {
+			answer.Strings[i] = strings.ToValidUTF8(string(r.model.Tokenizer.Token(id)), "\ufffd")
+		}
+	}
+	writeJSON(c, answer)
+	return nil
+}
+
+type detokenizeAnswer struct {
+	Prompt string `json:"prompt"`
+}
+
+// detokenize answers POST /detokenize. Special tokens are kept, so that it undoes tokenize.
+func (s *Server) detokenize(c *fasthttp.RequestCtx) error {
+	r, err := s.decode(detokenize, c.PostBody())
+	if err != nil {
+		return err
+	}
+	writeJSON(c, detokenizeAnswer{Prompt: r.model.Tokenizer.Decode(r.tokens, false)})
+	return nil
+}
