@@ -1,0 +1,134 @@
+// Package calib measures how well a plan keeps to its model: perplexity, and divergence from the unquantized model. It runs
+// models through engine.Model and knows no device.
+package calib
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"llmc/engine"
+)
+
+// The protocol of llama.cpp's perplexity tool: windows of Window tokens, the first half is context only, the second half is scored.
+const (
+	Window  = 512
+	Windows = 64 // at most
+)
+
+// Quality is what an evaluation finds. The reference figures are absent when there is no reference.
+type Quality struct {
+	PPL    float64  `json:"ppl"`
+	PPLRef *float64 `json:"ppl_ref,omitempty"`
+	KL     *float64 `json:"kl,omitempty"`   // mean Kullback-Leibler divergence of the plan from the reference, nats
+	Top1   *float64 `json:"top1,omitempty"` // share of positions where both have the same most likely token
+	Tokens int      `json:"tokens"`         // positions scored
+}
+
+// Evaluate scores ids on model, and compares with reference unless that is nil. progress is called after each window.
+func Evaluate(ctx context.Context, model, reference engine.Model, vocab int, ids []int32, progress func(done, total int)) (*Quality, error) {
+	windows := min(len(ids)/Window, Windows)
+	if windows == 0 {
+		return nil, fmt.Errorf("the text has %d tokens, one window takes %d", len(ids), Window)
+	}
+	e := evaluation{vocab: vocab}
+	for w := range windows {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := e.window(model, reference, ids[w*Window:(w+1)*Window]); err != nil {
+			return nil, fmt.Errorf("window %d: %w", w, err)
+		}
+		if progress != nil {
+			progress(w+1, windows)
+		}
+	}
+	return e.quality(reference != nil), nil
+}
+
+type evaluation struct {
+	vocab           int
+	reference       [][]float32 // logits of the scored positions of a window
+	nll, refNLL, kl float64
+	same, n         int
+}
+
+// scored positions predict the tokens of the window's second half.
+func scored(position int) bool { return position >= Window/2-1 && position < Window-1 }
+
+func (e *evaluation) window(model, reference engine.Model, ids []int32) error {
+	at := 0
+	if reference != nil {
+		err := engine.Forward(reference, e.vocab, ids, scored, func(position int, logits []float32) error {
+			if at == len(e.reference) {
+				e.reference = append(e.reference, make([]float32, e.vocab))
+			}
+			copy(e.reference[at], logits)
+			at++
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("reference: %w", err)
+		}
+	}
+	at = 0
+	return engine.Forward(model, e.vocab, ids, scored, func(position int, logits []float32) error {
+		next := ids[position+1]
+		lse := logSumExp(logits)
+		e.nll += lse - float64(logits[next])
+		e.n++
+		if reference != nil {
+			e.compare(logits, e.reference[at], lse, next)
+			at++
+		}
+		if math.IsNaN(lse) || math.IsInf(lse, 0) {
+			return fmt.Errorf("position %d: logits are not finite", position)
+		}
+		return nil
+	})
+}
+
+// compare adds one position's divergence of logits p from the reference q.
+func (e *evaluation) compare(p, q []float32, lseP float64, next int32) {
+	lseQ := logSumExp(q)
+	e.refNLL += lseQ - float64(q[next])
+	kl, bestP, bestQ := 0.0, 0, 0
+	for i, x := range q {
+		logQ := float64(x) - lseQ
+		if logQ > -40 {
+			kl += math.Exp(logQ) * (logQ - (float64(p[i]) - lseP))
+		}
+		if x > q[bestQ] {
+			bestQ = i
+		}
+		if p[i] > p[bestP] {
+			bestP = i
+		}
+	}
+	e.kl += kl
+	if bestP == bestQ {
+		e.same++
+	}
+}
+
+func (e *evaluation) quality(compared bool) *Quality {
+	n := float64(e.n)
+	q := &Quality{PPL: math.Exp(e.nll / n), Tokens: e.n}
+	if compared {
+		ref, kl, top1 := math.Exp(e.refNLL/n), e.kl/n, float64(e.same)/n
+		q.PPLRef, q.KL, q.Top1 = &ref, &kl, &top1
+	}
+	return q
+}
+
+func logSumExp(x []float32) float64 {
+	most := float32(math.Inf(-1))
+	for _, v := range x {
+		most = max(most, v)
+	}
+	sum := 0.0
+	for _, v := range x {
+		sum += math.Exp(float64(v - most))
+	}
+	return float64(most) + math.Log(sum)
+}

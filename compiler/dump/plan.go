@@ -1,0 +1,135 @@
+package dump
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"llmc/engine"
+)
+
+// Plan is the report of `llmc inspect`: everything that a plan file says about itself.
+type Plan struct {
+	Path       string            `json:"path"`
+	Digest     string            `json:"digest"`
+	Format     string            `json:"format"` // version of the plan format
+	Bytes      int64             `json:"bytes"`
+	Model      engine.ModelInfo  `json:"model"`
+	Targets    []string          `json:"targets"`
+	Programs   []Program         `json:"programs"`
+	Sections   []Section         `json:"sections"`
+	Weights    []Weight          `json:"weights"`
+	Rules      []Rule            `json:"rules"`
+	Provenance engine.Provenance `json:"provenance"`
+	Accuracy   json.RawMessage   `json:"accuracy,omitempty"`
+}
+
+// Section is one range of the file.
+type Section struct {
+	Kind   string `json:"kind"`
+	Name   string `json:"name,omitempty"`
+	Offset int64  `json:"offset"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// Weight is one tensor of the weights section.
+type Weight struct {
+	Name   string  `json:"name"`
+	Shape  []int64 `json:"shape"`
+	Format string  `json:"format"`
+	Layout string  `json:"layout,omitempty"`
+	Bytes  int64   `json:"bytes"`
+	SHA256 string  `json:"sha256"`
+	Recipe string  `json:"recipe,omitempty"`
+}
+
+// Rule is a pass, or one rewrite of it, and how often it fired.
+type Rule struct {
+	Pass  string `json:"pass"`
+	Rule  string `json:"rule,omitempty"`
+	Count int64  `json:"count"`
+}
+
+// Program is the launch list of one function for one target.
+type Program struct {
+	Function string   `json:"function"`
+	Target   string   `json:"target"`
+	Launches []Launch `json:"launches"`
+	Barriers int      `json:"barriers"` // synchronisations of a step
+}
+
+// Launch is one kernel call and what it costs for a step of one token.
+type Launch struct {
+	Kernel      string `json:"kernel"`
+	Label       string `json:"label"`
+	Sync        bool   `json:"sync"`
+	WeightBytes int64  `json:"weight_bytes"`    // read once a step, whatever the number of tokens
+	Flops       int64  `json:"flops_per_token"` // multiplications and additions with weights
+}
+
+// NewPlan reads a report off an opened plan.
+func NewPlan(p *engine.Plan) (*Plan, error) {
+	h := p.Header()
+	r := &Plan{
+		Path: p.Path(), Digest: p.Digest(), Format: fmt.Sprintf("%d.%d", h.Major, h.Minor), Bytes: h.FileSize, Model: p.Info(), Targets: p.Targets("step"),
+	}
+	for _, s := range h.Sections {
+		r.Sections = append(r.Sections, Section{s.Kind, s.Name, s.Offset, s.Size, hex.EncodeToString(s.SHA256)})
+	}
+	for _, w := range h.Weights {
+		format := w.Format
+		if format == "" {
+			format = w.DType
+		}
+		r.Weights = append(r.Weights, Weight{w.Name, w.Shape, format, w.Layout, w.Bytes, hex.EncodeToString(w.SHA256), w.Recipe})
+	}
+	rules, err := p.Rules()
+	if err == nil {
+		for _, c := range rules {
+			r.Rules = append(r.Rules, Rule{c.Pass, c.Rule, c.Count})
+		}
+	}
+	if provenance, err := p.Provenance(); err == nil {
+		r.Provenance = *provenance
+	}
+	if accuracy, err := p.Section(engine.KindAccuracy, ""); err == nil && json.Valid(accuracy) {
+		r.Accuracy = accuracy
+	}
+	for _, target := range r.Targets {
+		program, err := p.Program("step", target)
+		if err != nil {
+			return nil, err
+		}
+		r.Programs = append(r.Programs, newProgram(p, program))
+	}
+	return r, nil
+}
+
+func newProgram(p *engine.Plan, program *engine.Program) Program {
+	r := Program{Function: program.Func, Target: program.Target}
+	for i := range program.Launches {
+		l := &program.Launches[i]
+		out := Launch{Kernel: l.Kernel, Label: l.Label, Sync: l.Sync}
+		for _, o := range l.Operands {
+			if o.Kind != engine.OperandWeight {
+				continue
+			}
+			w, _, err := p.Weight(program.Weights[o.Index])
+			if err != nil {
+				continue
+			}
+			if l.Kernel == "cpu.gather" {
+				out.WeightBytes += w.Bytes / max(1, w.N())
+				continue
+			}
+			out.WeightBytes += w.Bytes
+			out.Flops += 2 * w.N() * w.K()
+		}
+		if l.Sync {
+			r.Barriers++
+		}
+		r.Launches = append(r.Launches, out)
+	}
+	return r
+}
