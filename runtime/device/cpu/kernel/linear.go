@@ -111,7 +111,6 @@ func (a *linearArgs) start(w *Matrix, p int) {
 	a.segments = w.Segments()
 	first, _ := w.SegmentRange(a.segments - 1)
 	rest := w.K - first
-	a.add = 0
 	if w.Group == 0 {
 		a.steps, a.lastSteps = w.Segment/w.KPerStep, (rest+w.KPerStep-1)/w.KPerStep
 		a.groupSteps, a.lastGroupSteps = 0, 0
@@ -132,6 +131,6 @@ func (a *linearArgs) run(k *linearKernels, x *Rows, r, n int, y unsafe.Pointer, 
 	a.x = unsafe.Pointer(&x.Data[r*x.Stride])
 	a.xStride = x.Stride
 	a.entry = unsafe.Add(a.x, x.EntryOffset())
-	a.y, a.yStride = y, yStride
+	a.y, a.yStride, a.add = y, yStride, 0
 	k.rows[n](a)
 }

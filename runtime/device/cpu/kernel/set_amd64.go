@@ -1,3 +1,47 @@
 package kernel
 
-func archSets() []*Set { return nil }
+import (
+	"slices"
+
+	"golang.org/x/sys/cpu"
+)
+
+// The features of each target row, as the row names them.
+var (
+	featuresV3 = []feature{{"avx2", &cpu.X86.HasAVX2}, {"fma", &cpu.X86.HasFMA}, {"f16c", &cpu.X86.HasF16C},
+		{"bmi1", &cpu.X86.HasBMI1}, {"bmi2", &cpu.X86.HasBMI2}}
+	featuresV4 = slices.Concat(featuresV3, []feature{{"avx512f", &cpu.X86.HasAVX512F}, {"avx512bw", &cpu.X86.HasAVX512BW},
+		{"avx512cd", &cpu.X86.HasAVX512CD}, {"avx512dq", &cpu.X86.HasAVX512DQ}, {"avx512vl", &cpu.X86.HasAVX512VL}})
+	featuresVNNI = slices.Concat(featuresV4, []feature{{"avx512_vnni", &cpu.X86.HasAVX512VNNI}})
+	featuresBF16 = slices.Concat(featuresVNNI, []feature{{"avx512_bf16", &cpu.X86.HasAVX512BF16}})
+)
+
+// archSets returns the sets in assembly. Each starts as the one before and replaces what its instructions do better.
+func archSets() []*Set {
+	v3 := genericSet()
+	v3.Name, v3.needs = "x86-64-v3", featuresV3
+	v3.replaceLinear(&linearAVX2)
+
+	v4 := *v3
+	v4.Name, v4.needs = "x86-64-v4", featuresV4
+	v4.replaceLinear(&linearAVX512)
+
+	vnni := v4
+	vnni.Name, vnni.needs = "x86-64-v4-vnni", featuresVNNI
+	vnni.replaceLinear(&linearVNNI)
+
+	bf16 := vnni
+	bf16.Name, bf16.needs = "x86-64-v4-bf16", featuresBF16
+	bf16.bf16 = bf16Rules{flush: true}
+	bf16.replaceLinear(&linearBF16)
+	return []*Set{v3, &v4, &vnni, &bf16}
+}
+
+// replaceLinear takes over the kernels that the table has.
+func (s *Set) replaceLinear(table *[linearKinds]linearKernels) {
+	for kind := range table {
+		if table[kind].tile > 0 {
+			s.linear[kind] = table[kind]
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package kernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"llmc/engine/layout"
+	"llmc/runtime/device/cpu/kernel/roofline"
+	"llmc/runtime/device/cpu/team"
+)
+
+// Benchmarks run a kernel and what bounds it in turns on all processors, and report the kernel's speed and its fraction of the bound, medians
+// of all turns. Use a fixed number of turns: go test -run xxx -bench . -benchtime 15x
+
+// race times bound and work in turns and returns their median seconds.
+func race(b *testing.B, t *team.Team, bound, work func(worker int)) (boundTime, workTime float64) {
+	var times [2][]float64
+	for b.Loop() {
+		for i, f := range []func(worker int){bound, work} {
+			start := time.Now()
+			t.Run(f)
+			times[i] = append(times[i], time.Since(start).Seconds())
+		}
+	}
+	for _, t := range times {
+		slices.Sort(t)
+	}
+	return times[0][len(times[0])/2], times[1][len(times[1])/2]
+}
+
+// share cuts n into equal parts.
+func share(n, worker, workers int) (lo, hi int) { return n * worker / workers, n * (worker + 1) / workers }
+
+// benchMatrix makes a weight of codes that are cheap to draw.
+func benchMatrix(b *testing.B, format string, n, k int) Matrix {
+	b.Helper()
+	l, err := layout.New(format, n, k, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	data := make([]byte, l.Bytes()+layout.Align)
+	if err := packRandom(r, l, data, layout.Lanes); err != nil {
+		b.Fatal(err)
+	}
+	for p := 1; p < l.Panels(); p++ {
+		copy(l.Panel(data, p), data[:l.PanelBytes()])
+	}
+	w, err := NewMatrix(l, data)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return w
+}
+
+// benchFormats are the formats that speed is published for.
+var benchFormats = []string{"f32", "bf16", "u8", "u4.g32", "u4.g128", "u4z.g64"}
+
+// BenchmarkDecode multiplies one row with a weight larger than all caches: bound by reading it.
+func BenchmarkDecode(b *testing.B) {
+	t := team.New(2)
+	defer t.Close()
+	for _, k := range []int{576, 2048} {
+		for _, format := range benchFormats {
+			w := benchMatrix(b, format, 1, k)
+			w = benchMatrix(b, format, (256<<20)/w.Bytes()*layout.Lanes, k)
+			for _, set := range Detect()[1:] {
+				b.Run(fmt.Sprintf("%s/K=%d/%s", format, k, set.Name), func(b *testing.B) { benchDecode(b, t, set, &w) })
+			}
+		}
+	}
+}
+
+func benchDecode(b *testing.B, t *team.Team, set *Set, w *Matrix) {
+	x := activate(set, w.Input(), randomRow(rand.New(rand.NewPCG(2, 2)), w.K))
+	y := make([]float32, w.N)
+	scratch := []*Scratch{NewScratch(1), NewScratch(1)}
+	bound, work := race(b, t, func(worker int) {
+		lo, hi := share(len(w.Data), worker, t.Workers())
+		roofline.Read(w.Data[lo:hi])
+	}, func(worker int) {
+		lo, hi := share(w.Panels(), worker, t.Workers())
+		set.Linear(scratch[worker], w, &x, y, w.N, 1, lo, hi)
+	})
+	b.ReportMetric(float64(len(w.Data))/work/1e9, "GB/s")
+	b.ReportMetric(100*bound/work, "%read")
+}
+
+// peakFor is the multiply-add instruction that a set's kernels of a format are made of.
+func peakFor(set *Set, format string) roofline.Peak {
+	name := map[string]string{"f32": "f32 fma", "bf16": "bf16 vdpbf16ps"}[format]
+	if name == "" {
+		name = "int8 vpdpbusd"
+	}
+	rank := func(target string) int { return slices.IndexFunc(Sets(), func(s *Set) bool { return s.Name == target }) }
+	best := roofline.Peaks[0]
+	for _, p := range roofline.Peaks {
+		if rank(p.Target) <= rank(set.Name) && (p.Name == name || name == "bf16 vdpbf16ps" && p.Name == "f32 fma" || name == "int8 vpdpbusd" && p.Name == "int8 vpmaddubsw") {
+			best = p
+		}
+	}
+	return best
+}
+
+// BenchmarkPrefill multiplies many rows: bound by arithmetic.
+func BenchmarkPrefill(b *testing.B) {
+	t := team.New(2)
+	defer t.Close()
+	for _, shape := range []struct{ rows, n, k int }{{512, 3072, 576}, {512, 576, 1536}, {512, 2048, 2048}, {512, 2048, 8192}, {8, 3072, 576}, {16, 3072, 576}, {32, 3072, 576}} {
+		for _, format := range benchFormats {
+			w := benchMatrix(b, format, shape.n, shape.k)
+			for _, set := range Detect()[1:] {
+				b.Run(fmt.Sprintf("%s/T=%d/%dx%d/%s", format, shape.rows, shape.n, shape.k, set.Name), func(b *testing.B) { benchPrefill(b, t, set, &w, shape.rows) })
+			}
+		}
+	}
+}
+
+func benchPrefill(b *testing.B, t *team.Team, set *Set, w *Matrix, rows int) {
+	x := activate(set, w.Input(), randomRow(rand.New(rand.NewPCG(2, 2)), rows*w.K))
+	y := make([]float32, rows*w.N)
+	scratch := []*Scratch{NewScratch(1), NewScratch(1)}
+	peak := peakFor(set, w.Name)
+	ops := 2 * float64(rows) * float64(w.N) * float64(w.K)
+	repeat := max(1, int(2e9/ops))
+	rounds := int(ops*float64(repeat)) / t.Workers() / peak.OpsInRound
+	bound, work := race(b, t, func(int) { peak.Run(rounds) }, func(worker int) {
+		lo, hi := share(w.Panels(), worker, t.Workers())
+		for range repeat {
+			set.Linear(scratch[worker], w, &x, y, w.N, rows, lo, hi)
+		}
+	})
+	b.ReportMetric(ops*float64(repeat)/work/1e9, "GOP/s")
+	b.ReportMetric(100*bound/work, "%peak")
+}

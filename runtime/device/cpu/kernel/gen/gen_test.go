@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The files in the tree are what the generator writes, and there are no others.
+func TestGeneratedFilesAreCurrent(t *testing.T) {
+	want := generate()
+	for name, text := range want {
+		got, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, text) {
+			t.Errorf("%s is out of date: run go generate in the kernel package", name)
+		}
+	}
+	for _, dir := range []string{"", "roofline"} {
+		present, err := filepath.Glob(filepath.Join("..", dir, "z*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range present {
+			if _, ok := want[filepath.ToSlash(filepath.Join(dir, filepath.Base(p)))]; !ok {
+				t.Errorf("%s is not generated any more", p)
+			}
+		}
+	}
+}
+
+// Encodings that GNU as 2.40 gives.
+func TestEVEX(t *testing.T) {
+	for _, c := range []struct {
+		op                 byte
+		dst, first, second int
+		want               []byte
+	}{
+		{0x52, 0, 1, 2, []byte{0x62, 0xf2, 0x76, 0x48, 0x52, 0xc2}},    // vdpbf16ps %zmm2,%zmm1,%zmm0
+		{0x52, 31, 16, 8, []byte{0x62, 0x42, 0x7e, 0x40, 0x52, 0xf8}},  // vdpbf16ps %zmm8,%zmm16,%zmm31
+		{0x52, 9, 26, 27, []byte{0x62, 0x12, 0x2e, 0x40, 0x52, 0xcb}},  // vdpbf16ps %zmm27,%zmm26,%zmm9
+		{0x72, 3, -1, 21, []byte{0x62, 0xb2, 0x7e, 0x48, 0x72, 0xdd}},  // vcvtneps2bf16 %zmm21,%ymm3
+		{0x72, 24, -1, 15, []byte{0x62, 0x42, 0x7e, 0x48, 0x72, 0xc7}}, // vcvtneps2bf16 %zmm15,%ymm24
+	} {
+		if got := evex(c.op, c.dst, c.first, c.second); !bytes.Equal(got, c.want) {
+			t.Errorf("%#x %d, %d, %d: % x, want % x", c.op, c.dst, c.first, c.second, got, c.want)
+		}
+	}
+}
+
+// Every register of both instructions, read back by a disassembler that knows them.
+func TestEVEXDisassembles(t *testing.T) {
+	objdump, err := exec.LookPath("objdump")
+	if err != nil {
+		t.Skip("binutils are not installed")
+	}
+	var code []byte
+	var want []string
+	add := func(f func(*function)) {
+		fn := newFunction("f", "", "", "", 0)
+		f(fn)
+		for _, b := range regexp.MustCompile(`BYTE \$0x(..)`).FindAllStringSubmatch(fn.text.String(), -1) {
+			code = append(code, unhex(b[1]))
+		}
+		_, meaning, _ := strings.Cut(fn.text.String(), "// ")
+		want = append(want, intel(strings.TrimSpace(meaning)))
+	}
+	for i := range 32 {
+		add(func(f *function) { f.dotBF16(i, (i*7+3)%32, (i*5+11)%32) })
+		add(func(f *function) { f.roundBF16(i, (i*13+6)%32) })
+	}
+	file := filepath.Join(t.TempDir(), "code")
+	if err := os.WriteFile(file, code, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(objdump, "-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", file).CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("vdpbf16ps")) {
+		t.Skipf("this objdump does not know the instructions: %v", err)
+	}
+	var got []string
+	for _, m := range regexp.MustCompile(`\t(v\w+) +(\S+)`).FindAllStringSubmatch(string(out), -1) {
+		got = append(got, m[1]+" "+m[2])
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("disassembled:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func unhex(s string) byte {
+	const digits = "0123456789abcdef"
+	return byte(strings.IndexByte(digits, s[0])<<4 | strings.IndexByte(digits, s[1]))
+}
+
+// intel rewrites an instruction in Go's syntax as Intel's: destination first, registers by their long names.
+func intel(s string) string {
+	op, operands, _ := strings.Cut(s, " ")
+	list := strings.Split(operands, ", ")
+	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
+		list[i], list[j] = list[j], list[i]
+	}
+	text := strings.ToLower(op + " " + strings.Join(list, ","))
+	return strings.NewReplacer("z", "zmm", ",y", ",ymm", " y", " ymm").Replace(text)
+}

@@ -1,0 +1,165 @@
+package main
+
+import "fmt"
+
+const (
+	lanes     = 32        // outputs of a panel
+	stepBytes = 4 * lanes // a step of a panel
+	entry     = 16        // bytes of a layout.Entry
+)
+
+// Registers of linear kernels. R8 to R13 hold row strides (see rowRegisters); AVX2 kernels have few rows and use R11 and R12 otherwise.
+const (
+	args     = "DI" // *linearArgs
+	panel    = "SI" // next step
+	x        = "DX" // row 0 at the next step
+	entries  = "BX" // row 0's entry of the segment or group
+	steps    = "AX" // steps (groups) left in the segment
+	segments = "CX" // segments left
+	adding   = "R14"
+	scratch  = "R15"
+	column   = "R11" // byte offset of the pass in a step (only where a pass does not cover the panel)
+)
+
+// linearKernel is a micro-kernel being written: rows rows times one panel. The accumulators are [rows][nv] vectors, from register 0.
+// Where they do not fit for all 32 outputs, the kernel makes several passes over the panel, nv vectors of outputs each.
+type linearKernel struct {
+	*function
+	isa
+	rows, nv int
+}
+
+// passes is how often the kernel walks the panel.
+func (k *linearKernel) passes() int { return lanes / (k.nv * k.lanes()) }
+
+func (k *linearKernel) acc(r, c int) string { return k.reg(r*k.nv + c) }
+
+// temp names the i-th register after the first used ones.
+func (k *linearKernel) temp(used, i int) string { return k.reg(used + i) }
+
+// newLinear starts kernel name for rows rows with the arguments loaded, up to and including the start of the segment loop.
+func newLinear(name string, t isa, rows, nv int) *linearKernel {
+	f := newFunction(fmt.Sprintf("%sx%d%s", name, rows, t.name), fmt.Sprintf("multiplies %d rows with a panel of %s.", rows, name), "a *linearArgs", "", 8)
+	k := &linearKernel{f, t, rows, nv}
+	k.op("MOVQ", "a+0(FP)", args)
+	k.loadStrides(k.arg("xStride"), rows)
+	return k
+}
+
+func (k *linearKernel) arg(name string) string { return field("linearArgs", name, args) }
+
+// passLoop writes body once for each pass, as a loop.
+func (k *linearKernel) passLoop(body func()) {
+	if k.passes() == 1 {
+		k.op("MOVQ", k.arg("panel"), panel)
+		body()
+		return
+	}
+	again := k.newLabel("pass")
+	k.op("XORL", column, column)
+	k.place(again)
+	k.op("MOVQ", k.arg("panel"), panel)
+	k.op("ADDQ", column, panel)
+	body()
+	k.op("ADDQ", imm(k.nv*k.bytes), column)
+	k.op("CMPQ", column, imm(stepBytes))
+	k.op("JNE", again)
+}
+
+// segmentLoop writes body once for each segment: body starts with the accumulators undefined and steps set, and leaves f32 sums in them.
+func (k *linearKernel) segmentLoop(body func()) {
+	again, whole := k.newLabel("segment"), k.newLabel("whole")
+	k.op("MOVQ", k.arg("x"), x)
+	k.op("MOVQ", k.arg("entry"), entries)
+	k.op("MOVQ", k.arg("segments"), segments)
+	k.op("MOVQ", k.arg("add"), adding)
+	k.place(again)
+	k.op("MOVQ", k.arg("steps"), steps)
+	k.op("CMPQ", segments, imm(1))
+	k.op("JNE", whole)
+	k.op("MOVQ", k.arg("lastSteps"), steps)
+	k.place(whole)
+	body()
+	k.store()
+	k.op("MOVL", imm(1), adding)
+	k.op("DECQ", segments)
+	k.op("JNE", again)
+}
+
+// store writes the accumulators to y, or adds them to it.
+func (k *linearKernel) store() {
+	plain := k.newLabel("store")
+	walk := func(visit func(r, c int, at string)) {
+		k.op("MOVQ", k.arg("y"), scratch)
+		if k.passes() > 1 {
+			k.op("ADDQ", column, scratch)
+		}
+		for r := range k.rows {
+			for c := range k.nv {
+				visit(r, c, mem(c*k.bytes, scratch))
+			}
+			if r < k.rows-1 {
+				k.op("ADDQ", steps, scratch)
+			}
+		}
+	}
+	k.op("MOVQ", k.arg("yStride"), steps)
+	k.op("TESTQ", adding, adding)
+	k.op("JEQ", plain)
+	walk(func(r, c int, at string) { k.op("VADDPS", at, k.acc(r, c), k.acc(r, c)) })
+	k.place(plain)
+	walk(func(r, c int, at string) { k.op("VMOVUPS", k.acc(r, c), at) })
+}
+
+// stepLoop writes step, unrolled, for the steps of a segment. step gets the displacement in steps.
+func (k *linearKernel) stepLoop(unroll int, step func(i int)) {
+	again, tail, single, done := k.newLabel("steps"), k.newLabel("tail"), k.newLabel("single"), k.newLabel("done")
+	advance := func(n int) {
+		k.op("ADDQ", imm(n*stepBytes), panel)
+		k.op("ADDQ", imm(n*4), x)
+	}
+	k.op("SUBQ", imm(unroll), steps)
+	k.op("JLT", tail)
+	k.place(again)
+	for i := range unroll {
+		step(i)
+	}
+	advance(unroll)
+	k.op("SUBQ", imm(unroll), steps)
+	k.op("JGE", again)
+	k.place(tail)
+	k.op("ADDQ", imm(unroll), steps)
+	k.op("JEQ", done)
+	k.place(single)
+	step(0)
+	advance(1)
+	k.op("DECQ", steps)
+	k.op("JNE", single)
+	k.place(done)
+}
+
+// prefetchBytes is how far ahead kernels that stream a weight once ask for it. Processors prefetch by themselves, but not across 4 KiB pages.
+const prefetchBytes = 2048
+
+// prefetch asks for the step that lies prefetchBytes ahead. Kernels of many rows compute longer than memory takes.
+func (k *linearKernel) prefetch(i int) {
+	if k.rows > 4 || k.passes() > 1 {
+		return
+	}
+	for line := range stepBytes / 64 {
+		k.op("PREFETCHT0", mem(prefetchBytes+i*stepBytes+64*line, panel))
+	}
+}
+
+// unroll is the number of steps in a round of the step loop.
+func (k *linearKernel) unroll() int { return max(1, min(4, 8/k.rows)) }
+
+// rowOp applies an instruction whose second source is a number of row r broadcast to all lanes: dst = op(number, src).
+func (k *linearKernel) rowOp(mnemonic, at, src, dst, temp string) {
+	if k.wide() {
+		k.op(mnemonic+".BCST", at, src, dst)
+		return
+	}
+	k.op("VPBROADCASTD", at, temp)
+	k.op(mnemonic, temp, src, dst)
+}

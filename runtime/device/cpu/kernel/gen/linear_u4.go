@@ -1,0 +1,200 @@
+package main
+
+// u4Variant is one way to store the scales and zero points of 4-bit weights.
+type u4Variant struct {
+	name       string
+	scaleBytes int
+	zeros      bool
+}
+
+var u4Variants = []u4Variant{{"u4", 2, false}, {"u4s", 4, false}, {"u4z", 2, true}, {"u4zs", 4, true}}
+
+// blockSteps is the unit of the inner loop: 32 k. Groups are whole multiples of it.
+const blockSteps = 4
+
+// Registers of 4-bit kernels beside those of all linear kernels.
+const (
+	blocks    = "R12" // blocks left in the group
+	zeroPoint = "R13" // zero points of the group's outputs
+)
+
+// u4Kernel adds to a linearKernel sums over a group: [rows][nv] integers after the f32 accumulators.
+type u4Kernel struct {
+	*linearKernel
+	u4Variant
+}
+
+// u4Vectors is the number of vectors of outputs in a pass: three accumulators each (16 and 32-bit integers and f32) leave room for few rows.
+func u4Vectors(t isa, rows int) int {
+	if t.wide() {
+		return 2
+	}
+	return map[int]int{1: 4, 2: 2, 3: 1, 4: 1}[rows]
+}
+
+// linearU4: for each group exact integer sums, then acc = fma(f32(sum)*xscale, wscale, acc).
+func linearU4(v u4Variant) func(t isa, rows int) *function {
+	return func(t isa, rows int) *function {
+		k := &u4Kernel{newLinear(v.name, t, rows, u4Vectors(t, rows)), v}
+		block := k.blockWords
+		if t.vnni {
+			block = k.blockDot
+		}
+		k.passLoop(func() {
+			if v.zeros {
+				k.op("MOVQ", k.arg("zeros"), zeroPoint)
+			}
+			k.segmentLoop(func() {
+				k.zero()
+				k.groupLoop(block)
+			})
+		})
+		k.end()
+		return k.function
+	}
+}
+
+func (k *u4Kernel) sum(r, c int) string { return k.reg(k.rows*k.nv + r*k.nv + c) }
+
+// free names the i-th register that holds no accumulator.
+func (k *u4Kernel) free(i int) string { return k.reg(k.used() + i) }
+
+func (k *u4Kernel) used() int {
+	if k.vnni {
+		return 2 * k.rows * k.nv
+	}
+	return 3 * k.rows * k.nv
+}
+
+// groupLoop writes the loops over a segment's groups and a group's blocks.
+func (k *u4Kernel) groupLoop(block func()) {
+	group, whole, inner := k.newLabel("group"), k.newLabel("wholeGroup"), k.newLabel("block")
+	k.place(group)
+	k.startGroup()
+	k.op("MOVQ", k.arg("groupSteps"), blocks)
+	k.op("CMPQ", steps, imm(1))
+	k.op("JNE", whole)
+	k.op("CMPQ", segments, imm(1))
+	k.op("JNE", whole)
+	k.op("MOVQ", k.arg("lastGroupSteps"), blocks)
+	k.place(whole)
+	k.place(inner)
+	block()
+	k.op("ADDQ", imm(blockSteps*stepBytes), panel)
+	k.op("ADDQ", imm(blockSteps*8), x)
+	k.op("SUBQ", imm(blockSteps), blocks)
+	k.op("JNE", inner)
+	k.endGroup()
+	k.op("ADDQ", imm(lanes*k.scaleBytes), panel)
+	k.op("ADDQ", imm(entry), entries)
+	k.op("DECQ", steps)
+	k.op("JNE", group)
+}
+
+// startGroup sets the integer sums to -zero * sum(x).
+func (k *u4Kernel) startGroup() {
+	if !k.zeros {
+		for r := range k.rows {
+			for c := range k.nv {
+				k.op("VPBROADCASTD", rowAt(entryBias, entries, r), k.sum(r, c))
+			}
+		}
+		return
+	}
+	k.note("zero points times -sum(x): both fit 16 bits, the upper halves meet zeros")
+	for c := range k.nv {
+		at := mem(c*k.lanes(), zeroPoint)
+		if k.passes() > 1 {
+			k.op("MOVQ", column, scratch)
+			k.op("SHRQ", imm(2), scratch)
+			at = indexed(c*k.lanes(), zeroPoint, scratch, 1)
+		}
+		k.op("VPMOVZXBD", at, k.free(0))
+		for r := range k.rows {
+			k.op("VPBROADCASTD", rowAt(entryNegSum, entries, r), k.sum(r, c))
+			k.op("VPMADDWD", k.free(0), k.sum(r, c), k.sum(r, c))
+		}
+	}
+	k.op("ADDQ", imm(lanes), zeroPoint)
+}
+
+// nibbles splits step i's codes of vector c into low and high.
+func (k *u4Kernel) nibbles(i, c int, low, high string) {
+	k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), low)
+	k.op("VPSRLD", imm(4), low, high)
+	k.op(k.and(), "lowNibbles<>(SB)", low, low)
+	k.op(k.and(), "lowNibbles<>(SB)", high, high)
+}
+
+// blockDot is a block of 32 k with VPDPBUSD.
+func (k *u4Kernel) blockDot() {
+	low, high := func(c int) string { return k.free(2 * c) }, func(c int) string { return k.free(2*c + 1) }
+	for i := range blockSteps {
+		k.prefetch(i)
+		for c := range k.nv {
+			k.nibbles(i, c, low(c), high(c))
+		}
+		for r := range k.rows {
+			for half, w := range []func(int) string{low, high} {
+				v := k.free(2*k.nv + half)
+				k.op("VPBROADCASTD", rowAt(8*i+4*half, x, r), v)
+				for c := range k.nv {
+					k.op("VPDPBUSD", v, w(c), k.sum(r, c))
+				}
+			}
+		}
+	}
+}
+
+// blockWords is a block of 32 k with VPMADDUBSW: eight sums of two products of at most 15*127 fit 16 bits.
+func (k *u4Kernel) blockWords() {
+	word := func(r, c int) string { return k.reg((2*k.rows+r)*k.nv + c) }
+	low, high, v := k.free(0), k.free(1), k.free(2)
+	for i := range blockSteps {
+		k.prefetch(i)
+		for c := range k.nv {
+			k.nibbles(i, c, low, high)
+			for r := range k.rows {
+				for half, w := range []string{low, high} {
+					k.op("VPBROADCASTD", rowAt(8*i+4*half, x, r), v)
+					if i+half == 0 {
+						k.op("VPMADDUBSW", v, w, word(r, c))
+						continue
+					}
+					k.op("VPMADDUBSW", v, w, v)
+					k.op("VPADDW", v, word(r, c), word(r, c))
+				}
+			}
+		}
+	}
+	for r := range k.rows {
+		for c := range k.nv {
+			k.op("VPMADDWD", "oneWords<>(SB)", word(r, c), word(r, c))
+			k.op("VPADDD", word(r, c), k.sum(r, c), k.sum(r, c))
+		}
+	}
+}
+
+// endGroup adds the group's scaled sums to the accumulators; panel is at its scales.
+func (k *u4Kernel) endGroup() {
+	scale, v := k.free(0), k.free(1)
+	for c := range k.nv {
+		at := mem(c*k.lanes()*k.scaleBytes, panel)
+		if k.passes() > 1 { // panel is column bytes ahead, a group's scales are narrower than a step
+			k.op("MOVQ", column, scratch)
+			k.op("SHRQ", imm(4/k.scaleBytes-1), scratch)
+			k.op("SUBQ", column, scratch)
+			at = indexed(c*k.lanes()*k.scaleBytes, panel, scratch, 1)
+		}
+		if k.scaleBytes == 2 {
+			k.op("VCVTPH2PS", at, scale)
+		} else {
+			k.op("VMOVUPS", at, scale)
+		}
+		for r := range k.rows {
+			k.op("VCVTDQ2PS", k.sum(r, c), k.sum(r, c))
+			k.rowOp("VMULPS", rowAt(entryScale, entries, r), k.sum(r, c), k.sum(r, c), v)
+			k.op("VFMADD231PS", scale, k.sum(r, c), k.acc(r, c))
+		}
+	}
+}

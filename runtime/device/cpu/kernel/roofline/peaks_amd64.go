@@ -1,0 +1,24 @@
+package roofline
+
+import "unsafe"
+
+// Peaks lists the instructions that linear kernels are made of.
+var Peaks = []Peak{
+	{"f32 fma", "x86-64-v3", fmaAVX2, chains * 8 * 2},
+	{"int8 vpmaddubsw", "x86-64-v3", maddWordsAVX2, chains * 32 * 2},
+	{"f32 fma", "x86-64-v4", fmaAVX512, chains * 16 * 2},
+	{"int8 vpdpbusd", "x86-64-v4-vnni", dotBytesVNNI, chains * 64 * 2},
+	{"bf16 vdpbf16ps", "x86-64-v4-bf16", dotBF16BF16, chains * 32 * 2},
+}
+
+// ReadUnit is what the length of what Read reads is rounded down to.
+const ReadUnit = 512
+
+// Read reads p front to back, up to a multiple of ReadUnit. It needs AVX2.
+func Read(p []byte) uint64 {
+	n := len(p) &^ (ReadUnit - 1)
+	if n == 0 {
+		return 0
+	}
+	return readAVX2(unsafe.Pointer(&p[0]), n)
+}
