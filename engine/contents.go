@@ -1,5 +1,7 @@
 package engine
 
+import "fmt"
+
 // Content is a section's bytes on their way into a plan.
 type Content struct {
 	Kind, Name string
@@ -26,7 +28,7 @@ type Provenance struct {
 type SourceFile struct {
 	Name   string `msgpack:"name"`
 	Bytes  int64  `msgpack:"bytes"`
-	SHA256 []byte `msgpack:"sha256"`
+	SHA256 []byte `msgpack:"sha256,omitempty"`
 }
 
 // Option is one choice of the build that changes its result.
@@ -58,7 +60,13 @@ type ruleList struct {
 
 func encodeContent(kind, name string, v any) (Content, error) {
 	data, err := marshal(v)
-	return Content{Kind: kind, Name: name, Data: data}, err
+	if err == nil {
+		err = scan(data) // nothing is written that could not be read
+	}
+	if err != nil {
+		return Content{}, fmt.Errorf("encode section %s: %w", sectionID(kind, name), err)
+	}
+	return Content{Kind: kind, Name: name, Data: data}, nil
 }
 
 func programName(function, target string) string { return function + "/" + target }

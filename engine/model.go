@@ -15,7 +15,7 @@ type ModelInfo struct {
 	Quant      string  `msgpack:"quant" json:"quant"`             // format of the linear weights
 	BitsPerW   float64 `msgpack:"bits_per_weight" json:"bits_per_weight"`
 	BOS        int32   `msgpack:"bos" json:"bos"` // -1: none
-	EOS        []int32 `msgpack:"eos" json:"eos"`
+	EOS        []int32 `msgpack:"eos,omitempty" json:"eos"`
 	// RopeSalt names what besides the tokens decides a cached key or value: "" normally; "longrope:N" where prompts
 	// longer than N use other frequencies; "dynamic:N" where every length above N has its own.
 	RopeSalt string `msgpack:"rope_salt,omitempty" json:"rope_salt,omitempty"`

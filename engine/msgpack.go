@@ -16,12 +16,11 @@ const (
 	maxValues = 1 << 21 // of one document
 )
 
-// marshal encodes v with the shortest integers and struct fields in order: the same value gives the same bytes.
+// marshal encodes v, which holds no Go map, with the shortest integers and fields in order: the same value gives the same bytes.
 func marshal(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := msgpack.NewEncoder(&buf)
 	enc.UseCompactInts(true)
-	enc.SetSortMapKeys(true)
 	err := enc.Encode(v)
 	return buf.Bytes(), err
 }
