@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"math"
 	"slices"
 
 	"llmc/engine"
@@ -25,10 +26,10 @@ func newPromptLogprobs(prompt []int32, top int) *promptLogprobs {
 	}
 	bias := make([]engine.TokenBias, len(prompt))
 	for i, id := range prompt {
+		p.results[i].Token = id
 		bias[i] = engine.TokenBias{Token: id, Bias: forcingBias}
 		p.sampling[i] = engine.Sampling{Bias: bias[i : i+1], Logprobs: int32(top)}
 	}
-	p.results[0] = engine.Sampled{Token: prompt[0]}
 	return p
 }
 
@@ -42,6 +43,9 @@ func (p *promptLogprobs) forced(position int) *engine.Sampling { return &p.sampl
 func (p *promptLogprobs) record(first int, rows []engine.Sampled) {
 	for i, r := range rows {
 		r.Top = slices.Clone(r.Top)
+		if want := p.results[first+i].Token; r.Token != want { // its logit is -Inf, which no bias outweighs
+			r.Token, r.Logprob = want, float32(math.Inf(-1))
+		}
 		p.results[first+i] = r
 		p.done = max(p.done, first+i+1)
 	}
