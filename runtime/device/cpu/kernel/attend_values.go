@@ -81,18 +81,15 @@ func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []f
 	elem := t.DType.Size()
 	sc.value = valueArgs{
 		p: unsafe.Add(sc.weight(t.kind(), row), i*elem), pStride: SplitLength * elem,
-		v: v, vStride: t.VRowBytes(),
-		out: unsafe.Pointer(&sums[0]), outStride: 4 * t.PartFloats(),
-		steps: steps,
+		vStride: t.VRowBytes(), outStride: 4 * t.PartFloats(), steps: steps,
 	}
 	for c := 0; c < t.DimV(); {
 		width, sum := panelPositions, k.narrow[n]
 		if t.DimV()-c >= valueWide {
 			width, sum = valueWide, k.wide[n]
 		}
+		sc.value.v, sc.value.out = unsafe.Add(v, 4*c), unsafe.Pointer(&sums[c])
 		sum(&sc.value)
-		sc.value.v = unsafe.Add(sc.value.v, 4*width)
-		sc.value.out = unsafe.Add(sc.value.out, 4*width)
 		c += width
 	}
 }

@@ -32,7 +32,9 @@ func race(b *testing.B, t *team.Team, bound, work func(worker int)) (boundTime, 
 }
 
 // share cuts n into equal parts.
-func share(n, worker, workers int) (lo, hi int) { return n * worker / workers, n * (worker + 1) / workers }
+func share(n, worker, workers int) (lo, hi int) {
+	return n * worker / workers, n * (worker + 1) / workers
+}
 
 // benchMatrix makes a weight of codes that are cheap to draw.
 func benchMatrix(b *testing.B, format string, n, k int) Matrix {
@@ -95,7 +97,9 @@ func peakFor(set *Set, format string) roofline.Peak {
 	if name == "" {
 		name = "int8 vpdpbusd"
 	}
-	rank := func(target string) int { return slices.IndexFunc(Sets(), func(s *Set) bool { return s.Name == target }) }
+	rank := func(target string) int {
+		return slices.IndexFunc(Sets(), func(s *Set) bool { return s.Name == target })
+	}
 	best := roofline.Peaks[0]
 	for _, p := range roofline.Peaks {
 		if rank(p.Target) <= rank(set.Name) && (p.Name == name || name == "bf16 vdpbf16ps" && p.Name == "f32 fma" || name == "int8 vpdpbusd" && p.Name == "int8 vpmaddubsw") {

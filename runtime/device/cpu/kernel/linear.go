@@ -130,7 +130,10 @@ func (a *linearArgs) start(w *Matrix, p int) {
 func (a *linearArgs) run(k *linearKernels, x *Rows, r, n int, y unsafe.Pointer, yStride int) {
 	a.x = unsafe.Pointer(&x.Data[r*x.Stride])
 	a.xStride = x.Stride
-	a.entry = unsafe.Add(a.x, x.EntryOffset())
+	a.entry = nil // not behind the row: the collector takes any pointer for one into an object
+	if x.Group > 0 {
+		a.entry = unsafe.Add(a.x, x.EntryOffset())
+	}
 	a.y, a.yStride, a.add = y, yStride, 0
 	k.rows[n](a)
 }
