@@ -110,3 +110,23 @@ func uniformPage(t *Classes, uniform map[Class]uint16, c Class) uint16 {
 	uniform[c] = uint16(len(t.pages) - 1)
 	return uniform[c]
 }
+
+// Spans gives the ranges of code points that have a bit of mask, in order.
+func (t *Classes) Spans(mask Class) [][2]rune {
+	var spans [][2]rune
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if t.index[r>>pageBits] == 0 {
+			r |= 1<<pageBits - 1
+			continue
+		}
+		if t.Of(r)&mask == 0 {
+			continue
+		}
+		if n := len(spans); n > 0 && spans[n-1][1] == r-1 {
+			spans[n-1][1] = r
+		} else {
+			spans = append(spans, [2]rune{r, r})
+		}
+	}
+	return spans
+}
