@@ -111,8 +111,10 @@ func TestQuantizeMatchesReference(t *testing.T) {
 			s.Quantize(got, a, x)
 			clearNaN(a, got)
 			clearNaN(a, want)
-			if !bytes.Equal(got, want) {
-				t.Fatalf("%s %s of %d, group %d: rows differ\n%v\n%v", s.Name, format, k, a.Group, got, want)
+			for i := range want {
+				if got[i] != want[i] {
+					t.Fatalf("%s %s of %d, group %d: byte %d is %d, want %d", s.Name, format, k, a.Group, i, got[i], want[i])
+				}
 			}
 		}
 	}

@@ -33,6 +33,7 @@ func archSets() []*Set {
 	bf16 := vnni
 	bf16.Name, bf16.needs = "x86-64-v4-bf16", featuresBF16
 	bf16.bf16 = bf16Rules{flush: true}
+	bf16.row, bf16.attend = rowReference(bf16.bf16), attendReference(bf16.bf16)
 	bf16.replaceLinear(&linearBF16)
 	return []*Set{v3, &v4, &vnni, &bf16}
 }
