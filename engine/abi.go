@@ -11,9 +11,11 @@ import (
 // between code generation, which emits launches, and devices, which run them. Validation at load is driven by it: a launch that passes
 // gives its kernel operands of the types and sizes that the row states, so kernels do not check them again.
 type Kernel struct {
-	Name  string
-	Doc   string
-	Roles []Role // in the order of Launch.Operands; results after arguments
+	Name string
+	Doc  string
+	// Roles are in the order of Launch.Operands; results after arguments. Plans of the past must stay valid, so a role that is
+	// added later is optional and comes last: a launch without it is one where it is absent.
+	Roles []Role
 	Attrs []AttrRow
 	// Where are relations between sizes and attributes, each "A op B" with op one of =, <, <=, divides.
 	Where []string
@@ -83,6 +85,9 @@ func (k *Kernel) Operand(l *Launch, role string) Operand {
 	}
 	return Operand{}
 }
+
+// Packed tells whether the operand is a weight in a layout of engine/layout.
+func (r *Role) Packed() bool { return r.packed }
 
 // Constructors of rows. types and dims are separated by spaces.
 

@@ -145,3 +145,20 @@ func TestFileSizeLimit(t *testing.T) {
 		}
 	}
 }
+
+// A named pipe is refused at once, not waited for; hints to the kernel do no harm.
+func TestPipeAndAdvice(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o644); err != nil {
+		t.Skip(err)
+	}
+	if _, err := Open(pipe); !errors.Is(err, ErrNotPlan) {
+		t.Errorf("pipe: %v", err)
+	}
+	p := openPlan(t, fixturePlan(t))
+	p.Advise(WillNeed)
+	p.Advise(HugePages)
+	if err := p.VerifyWeights(t.Context(), 1, nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -14,7 +14,6 @@ const (
 	maxLaunches = 1 << 16
 	maxBuffers  = 1 << 16
 	maxCaches   = 1 << 10
-	maxOperands = 64
 	maxSlotK    = 1 << 40 // of the constant and of each coefficient of a slot's size
 )
 
@@ -122,6 +121,9 @@ func (b *Buffer) RowBytes() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if b.Format != "" && (a.Entries() == 0 || b.DType != dtype.Invalid) {
+		return 0, fmt.Errorf("format %s and element type %q; only quantized rows have a format, and they have no element type", b.Format, dtypeText(b.DType))
+	}
 	return int64(a.EntryOffset() + a.Entries()*layout.EntryBytes), nil
 }
 
@@ -194,8 +196,8 @@ func (s *programScope) checkLaunch(l *Launch, device string) error {
 	if kernel == nil || kernel.Device() != device {
 		return fmt.Errorf("this release has no such kernel for device %s; use a newer one or build the plan again", device)
 	}
-	if len(l.Operands) != len(kernel.Roles) {
-		return fmt.Errorf("%d operands, not %d", len(l.Operands), len(kernel.Roles))
+	if len(l.Operands) > len(kernel.Roles) {
+		return fmt.Errorf("%d operands; the kernel has %d", len(l.Operands), len(kernel.Roles))
 	}
 	b := &Bound{Kernel: kernel, Launch: l, scope: s, sizes: map[string]int64{},
 		rows: map[string]sym.Dim{"T": sym.Of(sym.T), "R": sym.Of(sym.R)}}
@@ -209,7 +211,7 @@ func (s *programScope) checkLaunch(l *Launch, device string) error {
 			if (role.Kind == OperandCache) != caches {
 				continue
 			}
-			if err := b.bindOperand(role, l.Operands[i]); err != nil {
+			if err := b.bindOperand(role, kernel.Operand(l, role.Name)); err != nil {
 				return fmt.Errorf("operand %s: %w", role.Name, err)
 			}
 		}
