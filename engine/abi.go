@@ -33,7 +33,7 @@ type Role struct {
 	// Types accepted: for buffers an element type or activation format; for weights a packed layout, a family of layouts
 	// ("u4*"), or an element type.
 	Types []string
-	// Dims is the shape: names, numbers, and sums of products such as 2*n, "heads*dim+2*kv_heads*dim". A name not yet known is
+	// Dims is the shape: names, numbers, and sums of products such as heads*dim+2*kv_heads*dim. A name not yet known is
 	// bound by its first use, afterwards it must agree. Rows of buffers have names of their own; T and R are the step's.
 	Dims []string
 }

@@ -62,17 +62,6 @@ func (b *Bound) bindSize(expr string, size int64) error {
 		b.sizes[expr] = size
 		return nil
 	}
-	// One factor may be unknown: 2*n with n not yet bound.
-	if factor, name, ok := strings.Cut(expr, "*"); ok && isName(name) {
-		if _, known := b.sizes[name]; !known {
-			f, err := b.eval(factor)
-			if err != nil || f <= 0 || size%f != 0 {
-				return fmt.Errorf("size %d is not %s", size, expr)
-			}
-			b.sizes[name] = size / f
-			return nil
-		}
-	}
 	want, err := b.eval(expr)
 	if err != nil {
 		return err

@@ -312,6 +312,27 @@ func TestHostileHeaders(t *testing.T) {
 	}
 }
 
+// A plan of a newer minor version opens, with what this release does not know left out.
+func TestNewerMinor(t *testing.T) {
+	path := fixturePlan(t)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := readLoose(t, whole)
+	header["minor"], header["later"] = 3, []any{"x"}
+	at(header, "weights", 0)["later"] = 1.5
+	at(header, "sections", 9)["kind"] = "later"
+	newer := sign(t, whole, header)
+	newer[10] = 3
+	if err := os.WriteFile(path, newer, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := openAll(path); err != nil {
+		t.Error(err)
+	}
+}
+
 // hostileValues replace every field of the header in turn.
 var hostileValues = []any{nil, true, -1, 0, 1, 4096, int64(math.MaxInt64), int64(math.MinInt64), uint64(math.MaxUint64), 1.5, math.NaN(),
 	"", "x", []byte{1}, []any{}, []any{1}, map[string]any{}, map[string]any{"kind": 1}}

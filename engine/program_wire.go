@@ -48,7 +48,8 @@ type (
 		Sync     bool          `msgpack:"sync,omitempty"`
 	}
 	operandWire struct {
-		_msgpack struct{} `msgpack:",as_array"` //nolint:unused // read by the library
+		//lint:ignore U1000 the library looks for it
+		_msgpack struct{} `msgpack:",as_array"`
 		Kind     string
 		Index    int64
 	}
