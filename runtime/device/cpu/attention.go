@@ -96,5 +96,5 @@ func (a *attention) attend(s *state, worker, b, head, lo, hi int) {
 		a.turning.attend(a, s, worker, q, head, first)
 		return
 	}
-	a.set.Attend(&s.scratch[worker], &a.layer, q, head, 0, a.layer.Rows(q))
+	a.set.Attend(s.scratch[worker], &a.layer, q, head, 0, a.layer.Rows(q))
 }

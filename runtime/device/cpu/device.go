@@ -95,11 +95,23 @@ func (m *model) load(settings engine.Settings) error {
 	}
 	m.team = team.New(m.settings.Threads)
 	m.state.workers = m.team.Workers()
-	m.state.scratch = make([]kernel.Scratch, m.state.workers)
+	m.state.scratch = make([]*kernel.Scratch, m.state.workers)
+	for w := range m.state.scratch {
+		m.state.scratch[w] = kernel.NewScratch(m.headDim())
+	}
 	m.state.turn = make([]turnState, m.state.workers)
 	m.work = m.runStep
 	if m.sampler, err = newSampler(m); err != nil {
 		return err
 	}
 	return m.bindAll()
+}
+
+// headDim returns the largest head of any cache.
+func (m *model) headDim() int {
+	dim := 1
+	for _, c := range m.program.Caches {
+		dim = max(dim, c.Dim)
+	}
+	return dim
 }

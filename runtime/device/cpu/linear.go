@@ -15,7 +15,6 @@ type linear struct {
 	x      kernel.Rows
 	rows   rowsOf
 	y      view
-	bias   []float32 // [N] or nil
 	swiglu bool
 	units  int // panels (pairs of panels with swiglu) to share
 }
@@ -38,11 +37,11 @@ func bindLinear(b *binding) (runner, error) {
 		l.units, n = l.w.Panels()/2, l.y.cols
 	}
 	if b.has("bias") {
-		if l.bias, err = b.vector("bias"); err != nil {
+		if l.w.Bias, err = b.vector("bias"); err != nil {
 			return nil, err
 		}
-		if len(l.bias) < l.w.N {
-			return nil, fmt.Errorf("bias of %d for %d outputs", len(l.bias), l.w.N)
+		if len(l.w.Bias) != l.w.N {
+			return nil, fmt.Errorf("bias of %d for %d outputs", len(l.w.Bias), l.w.N)
 		}
 	}
 	if l.y.cols != n || l.x.Activation != l.w.Input() || l.units*layout.Lanes < n {
@@ -57,22 +56,12 @@ func (l *linear) run(s *state, worker int) {
 	if rows == 0 || lo >= hi {
 		return
 	}
-	sc := &s.scratch[worker]
+	sc := s.scratch[worker]
 	if l.swiglu {
 		l.set.LinearSwiGLU(sc, &l.w, &l.x, l.y.f32(), l.y.ld(), l.y.cols, rows, lo, hi)
 		return
 	}
 	l.set.Linear(sc, &l.w, &l.x, l.y.f32(), l.y.ld(), rows, lo, hi)
-	if l.bias == nil {
-		return
-	}
-	first, last := lo*layout.Lanes, min(hi*layout.Lanes, l.w.N)
-	for r := range rows {
-		y := l.y.row(r)[first:last]
-		for i, b := range l.bias[first:last] {
-			y[i] += b
-		}
-	}
 }
 
 // share returns worker's part [lo, hi) of n items that workers divide evenly.

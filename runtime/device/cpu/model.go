@@ -39,7 +39,7 @@ type state struct {
 	out     []engine.Sampled
 	env     sym.Env
 	workers int
-	scratch []kernel.Scratch // one per worker, as turn
+	scratch []*kernel.Scratch // one per worker, as turn
 	turn    []turnState
 	failure atomic.Pointer[error]
 }

@@ -3,33 +3,33 @@ package cpu
 import (
 	"fmt"
 
-	"llmc/engine"
+	"llmc/runtime/sample"
 )
 
 // sampler chooses the tokens of the step's rows from their logits [R, V].
 type sampler struct {
-	m      *model
-	logits view
+	vocab    int
+	logits   view
+	samplers []*sample.Sampler // one per worker
 }
 
 func newSampler(m *model) (*sampler, error) {
 	if m.program.Logits < 0 || m.program.Logits >= len(m.views) {
 		return nil, fmt.Errorf("program %s: logits are buffer %d of %d", m.program.Func, m.program.Logits, len(m.views))
 	}
-	logits := m.views[m.program.Logits]
-	if logits.cols < m.info.Vocab {
-		return nil, fmt.Errorf("program %s: %d logits for a vocabulary of %d", m.program.Func, logits.cols, m.info.Vocab)
+	p := &sampler{vocab: m.info.Vocab, logits: m.views[m.program.Logits]}
+	if p.logits.cols < p.vocab || p.logits.format != "" {
+		return nil, fmt.Errorf("program %s: %d logits for a vocabulary of %d", m.program.Func, p.logits.cols, p.vocab)
 	}
-	return &sampler{m, logits}, nil
+	for range m.state.workers {
+		p.samplers = append(p.samplers, sample.New(p.vocab))
+	}
+	return p, nil
 }
 
+// run answers every workers-th row. Logits that allow no choice give the token -1, which the scheduler ends the sequence for.
 func (p *sampler) run(s *state, worker int) {
 	for r := worker; r < len(s.step.Rows); r += s.workers {
-		row := &s.step.Rows[r]
-		logits := p.logits.row(r)[:p.m.info.Vocab]
-		if row.Logits != nil {
-			copy(row.Logits, logits)
-		}
-		s.out[r] = engine.Sampled{Token: int32(p.m.set.ArgMax(logits))}
+		_ = p.samplers[worker].Sample(&s.step.Rows[r], p.logits.row(r)[:p.vocab], &s.out[r])
 	}
 }

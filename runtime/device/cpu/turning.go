@@ -94,7 +94,7 @@ func (t *turning) attend(a *attention, s *state, worker int, q *kernel.Queries, 
 		q.Pages, q.Tokens, q.First = scratch.table, hi-lo, whole.First+lo
 		q.Q = whole.Q[lo*whole.LDQ+head*group*a.layer.Dim:]
 		q.Out = whole.Out[lo*whole.LDOut+head*group*a.layer.Dim:]
-		a.set.Attend(&s.scratch[worker], layer, q, 0, 0, layer.Rows(q))
+		a.set.Attend(s.scratch[worker], layer, q, 0, 0, layer.Rows(q))
 		lo = hi
 	}
 }

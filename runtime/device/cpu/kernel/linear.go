@@ -18,7 +18,7 @@ type linearKernels struct {
 // blockBytes bounds the rows of activation that are walked for one panel after the other: they stay in the second-level cache.
 const blockBytes = 512 << 10
 
-// Linear computes y[r, n] = sum over k of x[r, k] * w[n, k] for rows rows and for the outputs of panels [lo, hi). y's rows are ldy
+// Linear computes y[r, n] = sum over k of x[r, k] * w[n, k] (+ bias[n]) for rows rows and for the outputs of panels [lo, hi). y's rows are ldy
 // numbers apart. A result depends only on its row of x and its row of w: not on rows, lo, hi or the set's tile sizes.
 func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo, hi int) {
 	if rows == 0 || lo >= hi {
@@ -39,9 +39,11 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 				out := y[r*ldy+p*layout.Lanes:]
 				if width == layout.Lanes {
 					sc.linear.run(k, x, r, n, unsafe.Pointer(&out[0]), 4*ldy)
+					s.addBias(w, p, out, ldy, n)
 					continue
 				}
 				sc.linear.run(k, x, r, n, unsafe.Pointer(&sc.tile[0]), 4*layout.Lanes)
+				s.addBias(w, p, sc.tile[:], layout.Lanes, n)
 				for i := range n {
 					copy(out[i*ldy:i*ldy+width], sc.tile[i*layout.Lanes:])
 				}
@@ -70,6 +72,7 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 				for half := range 2 {
 					sc.linear.start(w, 2*p+half)
 					sc.linear.run(k, x, r, n, unsafe.Pointer(&sc.tile[half*layout.Lanes]), 8*layout.Lanes)
+					s.addBias(w, 2*p+half, sc.tile[half*layout.Lanes:], 2*layout.Lanes, n)
 				}
 				for i := range n {
 					out := y[(r+i)*ldy+p*layout.Lanes:][:width]
@@ -78,6 +81,19 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 				}
 			}
 		}
+	}
+}
+
+// addBias adds panel p's part of the bias to rows rows of its outputs, while they are in the cache.
+func (s *Set) addBias(w *Matrix, p int, y []float32, ldy, rows int) {
+	if w.Bias == nil {
+		return
+	}
+	first := p * layout.Lanes
+	bias := w.Bias[first:min(w.N, first+layout.Lanes)]
+	for r := range rows {
+		out := y[r*ldy:][:len(bias)]
+		s.row.add(&out[0], &out[0], &bias[0], len(bias))
 	}
 }
 

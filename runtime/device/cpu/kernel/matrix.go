@@ -46,6 +46,7 @@ func kindOf(f *layout.Format) (int, error) {
 type Matrix struct {
 	layout.Linear
 	Data  []byte
+	Bias  []float32 // [N], added to the result; nil: none. N counts the padding of interleaved halves too
 	kind  int
 	input layout.Activation
 	panel int // PanelBytes

@@ -1,0 +1,171 @@
+package cpu_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"llmc/engine"
+	"llmc/ir/interp"
+	"llmc/runtime/device/cpu"
+	"llmc/runtime/sched"
+)
+
+// schedule is one way to run the same requests.
+type schedule struct {
+	settings engine.Settings
+	pages    int // fewer than the sequences want together force preemption
+	chunk    int
+	noPrefix bool
+	seed     uint64 // of arrival times and order
+}
+
+// trace holds, for each request and each position that it sampled, a hash over the bits of all logits.
+type trace map[[2]int]uint64
+
+// TestLogitsDoNotDependOnTheSchedule runs the same requests under hundreds of random schedules and wants the same bits each time.
+func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
+	s := base
+	m := s.module(t)
+	weights, err := interp.NewRandomWeights(m, 3)
+	check(t, err)
+	lowerPlainly(m)
+	plan, err := engine.Open(write(t, m, weights, s.info()))
+	check(t, err)
+	defer plan.Close()
+
+	requests := metamorphicRequests(s.vocab)
+	want, _ := run(t, plan, s.vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 200, MaxSequences: 1, MaxContext: 128, PageSize: 16, Threads: 1}, pages: 8, noPrefix: true})
+	if len(want) < len(requests) {
+		t.Fatalf("the plain run gave %d rows", len(want))
+	}
+	rounds := 200
+	if testing.Short() {
+		rounds = 20
+	}
+	var preemptions, reused uint64
+	for i := range rounds {
+		sc := randomSchedule(uint64(i))
+		got, stats := run(t, plan, s.vocab, requests, sc)
+		for key, hash := range want {
+			if got[key] != hash {
+				t.Fatalf("schedule %d (%+v): request %d has other logits at position %d", i, sc, key[0], key[1])
+			}
+		}
+		preemptions, reused = preemptions+stats.Preemptions, reused+stats.PrefixHits
+	}
+	if preemptions == 0 || reused == 0 {
+		t.Errorf("%d preemptions and %d prefix tokens: the schedules prove less than they should", preemptions, reused)
+	}
+}
+
+func metamorphicRequests(vocab int) []sched.Request {
+	random := rand.New(rand.NewPCG(1, 2))
+	shared := make([]int32, 40)
+	for i := range shared {
+		shared[i] = random.Int32N(int32(vocab))
+	}
+	var requests []sched.Request
+	for i := range 6 {
+		prompt := append([]int32{}, shared[:[]int{0, 40, 33, 16, 40, 5}[i]]...)
+		for range 1 + random.IntN(30) {
+			prompt = append(prompt, random.Int32N(int32(vocab)))
+		}
+		sampling := engine.Sampling{Logprobs: -1}
+		requests = append(requests, sched.Request{Prompt: prompt, MaxTokens: 4 + random.IntN(20), Sampling: sampling, PromptLogprobs: -1, Owner: i})
+	}
+	return requests
+}
+
+func randomSchedule(seed uint64) schedule {
+	random := rand.New(rand.NewPCG(seed, 7))
+	page := []int{16, 32, 64}[random.IntN(3)]
+	sc := schedule{seed: seed, chunk: random.IntN(40), noPrefix: random.IntN(3) == 0}
+	sc.settings = engine.Settings{
+		MaxStepTokens: 8 + random.IntN(120), MaxSequences: 1 + random.IntN(6), MaxContext: 128, PageSize: page, Threads: 1 + random.IntN(2),
+	}
+	sc.pages = 128/page + random.IntN(2*128/page)
+	return sc
+}
+
+// run serves the requests and records the logits of every sampled row.
+func run(t *testing.T, plan *engine.Plan, vocab int, requests []sched.Request, sc schedule) (trace, sched.Stats) {
+	t.Helper()
+	perToken := int64(1 << 20) // more than a position of the tiny model takes
+	sc.settings.KVBytes = int64(sc.pages*sc.settings.PageSize) * perToken
+	model, err := (cpu.Device{}).Load(plan, sc.settings)
+	check(t, err)
+	defer model.Close()
+	limits, _ := model.Limits()
+	s, err := sched.New(sched.Config{Settings: limits, Pages: sc.pages, Vocab: vocab, ChunkTokens: sc.chunk, NoPrefixCache: sc.noPrefix})
+	check(t, err)
+	d := driver{t: t, model: model, s: s, vocab: vocab, got: trace{}}
+	random := rand.New(rand.NewPCG(sc.seed, 11))
+	for _, i := range random.Perm(len(requests)) {
+		_, err := s.Add(requests[i])
+		check(t, err)
+		for range random.IntN(4) {
+			d.step()
+		}
+	}
+	for s.HasWork() {
+		d.step()
+	}
+	return d.got, s.Stats()
+}
+
+// driver is the owner of a scheduler: it runs steps and keeps what they gave.
+type driver struct {
+	t      *testing.T
+	model  engine.Model
+	s      *sched.Scheduler
+	vocab  int
+	got    trace
+	logits [][]float32
+	out    []engine.Sampled
+	now    time.Time
+}
+
+func (d *driver) step() {
+	d.now = d.now.Add(time.Millisecond)
+	st := d.s.Schedule(d.now)
+	if st.T() == 0 {
+		d.s.TakeOutputs(nil)
+		return
+	}
+	for i := range st.Rows {
+		if i == len(d.logits) {
+			d.logits = append(d.logits, make([]float32, d.vocab))
+			d.out = append(d.out, engine.Sampled{})
+		}
+		st.Rows[i].Logits = d.logits[i]
+	}
+	positions := make([]int, len(st.Rows))
+	for i := range st.Rows {
+		positions[i] = int(st.Rows[i].Position)
+	}
+	check(d.t, d.model.Step(st, d.out[:len(st.Rows)]))
+	d.s.Complete(d.out[:len(positions)])
+	for _, o := range d.s.TakeOutputs(nil) {
+		if o.Row >= 0 {
+			d.got[[2]int{o.Seq.Owner().(int), positions[o.Row]}] = hashBits(d.logits[o.Row])
+		}
+	}
+}
+
+func hashBits(logits []float32) uint64 {
+	h := fnv.New64a()
+	var b [4]byte
+	for _, f := range logits {
+		if f != f {
+			panic(fmt.Sprint("logits are not numbers: ", f))
+		}
+		binary.LittleEndian.PutUint32(b[:], math.Float32bits(f))
+		h.Write(b[:])
+	}
+	return h.Sum64()
+}
