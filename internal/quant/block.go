@@ -1,0 +1,116 @@
+package quant
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// Block holds the codes of some rows of a weight. Its slices are reused from one Quantize to the next.
+type Block struct {
+	Rows, Cols int
+	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15
+	Scales     []float32 // [Rows, Groups]
+	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points
+}
+
+// resize makes room for rows of cols elements.
+func (b *Block) resize(f *Format, rows, cols int) {
+	groups := rows * f.Groups(cols)
+	b.Rows, b.Cols = rows, cols
+	b.Codes = slices.Grow(b.Codes[:0], rows*cols)[:rows*cols]
+	b.Scales = slices.Grow(b.Scales[:0], groups)[:groups]
+	b.Zeros = b.Zeros[:0]
+	if f.ZeroBits == 0 {
+		b.Zeros = nil
+		return
+	}
+	b.Zeros = slices.Grow(b.Zeros, groups)[:groups]
+}
+
+// Quantize fills b with the codes of x, rows of cols elements. Each row is quantized on its own.
+func (f *Format) Quantize(b *Block, x []float32, cols int) error {
+	if f.Plain() {
+		return fmt.Errorf("format %s has no codes", f.Name)
+	}
+	if cols < 1 || len(x)%cols != 0 {
+		return fmt.Errorf("%d elements are not rows of %d", len(x), cols)
+	}
+	b.resize(f, len(x)/cols, cols)
+	for r := range b.Rows {
+		if err := f.quantize(f, b, r, x[r*cols:(r+1)*cols]); err != nil {
+			return fmt.Errorf("row %d: %w", r, err)
+		}
+	}
+	return nil
+}
+
+// Dequantize writes the numbers that b stands for to dst, [b.Rows, b.Cols].
+func (f *Format) Dequantize(dst []float32, b *Block) {
+	groups, size := f.Groups(b.Cols), f.groupSize(b.Cols)
+	for i := range b.Rows * groups {
+		zero := f.zero
+		if f.ZeroBits > 0 {
+			zero = b.Zeros[i]
+		}
+		r, g := i/groups, i%groups
+		lo, hi := r*b.Cols+g*size, r*b.Cols+min(b.Cols, (g+1)*size)
+		for k, code := range b.Codes[lo:hi] {
+			dst[lo+k] = float32(int32(code)-int32(zero)) * b.Scales[i]
+		}
+	}
+}
+
+func (f *Format) groupSize(cols int) int {
+	if f.Group == 0 {
+		return cols
+	}
+	return f.Group
+}
+
+// eachGroup calls fit with the index of each group's scale, its numbers and its codes.
+func (f *Format) eachGroup(b *Block, row int, x []float32, fit func(i int, x []float32, codes []uint8) error) error {
+	groups, size := f.Groups(b.Cols), f.groupSize(b.Cols)
+	codes := b.Codes[row*b.Cols : (row+1)*b.Cols]
+	for g := range groups {
+		lo, hi := g*size, min(b.Cols, (g+1)*size)
+		if err := fit(row*groups+g, x[lo:hi], codes[lo:hi]); err != nil {
+			return fmt.Errorf("columns %d to %d: %w", lo, hi, err)
+		}
+	}
+	return nil
+}
+
+var errNotFinite = errors.New("a weight is infinite or not a number")
+
+// extreme returns the element of largest magnitude, the negative one of several. It compares bits turned left by one, so that
+// the sign comes last; infinities and NaNs are then the largest.
+func extreme(x []float32) (float32, error) {
+	var even, odd uint32
+	for len(x) >= 2 {
+		even = max(even, bits.RotateLeft32(math.Float32bits(x[0]), 1))
+		odd = max(odd, bits.RotateLeft32(math.Float32bits(x[1]), 1))
+		x = x[2:]
+	}
+	for _, v := range x {
+		even = max(even, bits.RotateLeft32(math.Float32bits(v), 1))
+	}
+	most := max(even, odd)
+	if most >= infinity<<1 {
+		return 0, errNotFinite
+	}
+	return math.Float32frombits(bits.RotateLeft32(most, -1)), nil
+}
+
+const (
+	signBit  = 1 << 31
+	infinity = 0x7f800000
+)
+
+func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ signBit) }
+
+// roundMagic, added to a number of magnitude below 2^22, rounds it to an integer (to nearest, ties to even), which is then in the
+// sum's low bits. Subtracting it gives the integer as a number.
+const roundMagic = 3 << 22

@@ -1,0 +1,121 @@
+// Package quant owns the formats of quantized numbers: for each, one file with how numbers become codes, what codes stand
+// for, and how far apart the two may be.
+//
+// A code c in a group with scale s and zero point z stands for (c-z)*s. Weights are quantized in blocks of rows, each row on
+// its own, so that neither the size of the blocks nor the number of threads changes a result. All arithmetic is f32 without fused
+// multiply-add (products are rounded by explicit conversions), so that no host changes one either.
+//
+// The package does not know how codes are packed for a kernel (engine/layout does), nor which weights to quantize.
+package quant
+
+import (
+	"fmt"
+	"strings"
+
+	"llmc/internal/dtype"
+)
+
+// Format is one way to store the weights of linear layers.
+type Format struct {
+	Name string // as --quant takes it
+	Doc  string
+	// Type is how types of the IR spell it after the colon: "int8", "int4.g32"; "" for plain numbers.
+	Type string
+	// DType is the element type: of the numbers, or of the codes.
+	DType dtype.Type
+	// Group is how many elements of a row share a scale; 0: the whole row, or no scale at all.
+	Group int
+	// ScaleBits and ZeroBits are the sizes of the scale and of the zero point of a group; 0: none.
+	ScaleBits, ZeroBits int
+	// Activation is the form of the inputs that its integer products take: "q8t", "q8g"; "" where inputs are numbers.
+	Activation string
+
+	zero     uint8 // zero point of formats that do not store one
+	quantize func(f *Format, b *Block, row int, x []float32) error
+	// bound returns the largest root mean square error of a group, and the largest error of one element of a group of size
+	// elements, as parts of the group's largest magnitude.
+	bound func(size int) (rms, most float64)
+}
+
+// Formats lists every format of weights.
+var Formats = []Format{
+	{Name: "f32", Doc: "single precision", DType: dtype.F32},
+	{Name: "bf16", Doc: "8 bits of mantissa", DType: dtype.BF16},
+	int8Format,
+	int4Format(32), int4Format(64), int4Format(128),
+	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),
+}
+
+// Aliases are short names of formats.
+var Aliases = []struct{ Name, Format string }{
+	{"int4", "int4-g32"},
+	{"int4-zp", "int4-g32-zp"},
+}
+
+// Find returns the format that --quant calls name.
+func Find(name string) (*Format, error) {
+	for _, a := range Aliases {
+		if a.Name == name {
+			name = a.Format
+		}
+	}
+	for i := range Formats {
+		if Formats[i].Name == name {
+			return &Formats[i], nil
+		}
+	}
+	return nil, fmt.Errorf("unknown format %q; there are %s", name, strings.Join(names(), ", "))
+}
+
+// FindType returns the format that IR types spell as quant.
+func FindType(quant string) (*Format, error) {
+	for i := range Formats {
+		if Formats[i].Type == quant && quant != "" {
+			return &Formats[i], nil
+		}
+	}
+	return nil, fmt.Errorf("unknown quantized type %q", quant)
+}
+
+func names() []string {
+	var all []string
+	for _, f := range Formats {
+		all = append(all, f.Name)
+	}
+	for _, a := range Aliases {
+		all = append(all, a.Name)
+	}
+	return all
+}
+
+// Plain tells whether the format holds numbers instead of codes.
+func (f *Format) Plain() bool { return f.quantize == nil }
+
+// Groups returns the number of scales of a row of cols elements; 0 for plain formats. The last group may be short.
+func (f *Format) Groups(cols int) int {
+	switch {
+	case f.Plain():
+		return 0
+	case f.Group == 0:
+		return 1
+	}
+	return (cols + f.Group - 1) / f.Group
+}
+
+// BitsPerWeight returns the bits that an element of a row of cols elements takes, its share of scales and zero points included.
+func (f *Format) BitsPerWeight(cols int) float64 {
+	return float64(f.DType.Bits()) + float64(f.Groups(cols)*(f.ScaleBits+f.ZeroBits))/float64(cols)
+}
+
+// ErrorBound returns how far dequantized numbers may be from the originals in a group of size elements whose largest magnitude
+// is amax: the root mean square over the group, and the most for one element. Plain formats have no bound here.
+func (f *Format) ErrorBound(amax float32, size int) (rms, most float32) {
+	if f.Plain() {
+		return 0, 0
+	}
+	r, m := f.bound(size)
+	return float32(r*float64(amax) + tiny), float32(m*float64(amax) + tiny)
+}
+
+// tiny is what numbers may lose that are too small for their scale: half the smallest f16, times the largest code.
+const tiny = 15 * 0x1p-25

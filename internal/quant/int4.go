@@ -1,0 +1,45 @@
+package quant
+
+import (
+	"fmt"
+
+	"llmc/internal/dtype"
+)
+
+// int4Format is symmetric with a scale in f16 for each group of elements: codes 0..15, zero point 8. The scale may be negative, so
+// that the element of largest magnitude can take the end of the range that reaches further.
+func int4Format(group int) Format {
+	return Format{
+		Name: fmt.Sprintf("int4-g%d", group), Doc: fmt.Sprintf("4 bits, a scale per %d inputs; inputs 8 bits, a scale per group", group),
+		Type: fmt.Sprintf("int4.g%d", group), DType: dtype.U4, Group: group, ScaleBits: 16, Activation: "q8g",
+		zero: int4Zero, quantize: quantizeInt4, bound: boundRMS(1 / (2 * int4Spans[0])),
+	}
+}
+
+const int4Zero = 8
+
+// int4Spans are the candidates for how many steps the largest magnitude is away from zero. At the first nothing is clipped, which
+// gives the bound; the larger ones clip a little to make steps finer. Against trying every span the mean squared error is less than 1.5 % larger
+// for normally distributed weights.
+var int4Spans = [...]float64{7, 7.7, 8.4, 9.1}
+
+func quantizeInt4(f *Format, b *Block, row int, x []float32) error {
+	return f.eachGroup(b, row, x, func(i int, x []float32, codes []uint8) error {
+		e, err := extreme(x)
+		if err != nil {
+			return err
+		}
+		if abs(e) < leastMaxAbs {
+			b.Scales[i] = 0
+			fill(codes, int4Zero)
+			return nil
+		}
+		var grids [len(int4Spans)]grid
+		for j, span := range int4Spans {
+			grids[j] = newGrid(e/float32(-span), int4Zero)
+		}
+		_, scale := best(x, grids[:])
+		b.Scales[i], err = assign(codes, x, scale, int4Zero)
+		return err
+	})
+}

@@ -1,0 +1,52 @@
+package quant
+
+import (
+	"fmt"
+
+	"llmc/internal/dtype"
+)
+
+// int4ZeroFormat has a scale in f16 and a zero point of 0..15 for each group: the 16 codes are spread over the range of the
+// group's numbers, 0 included.
+func int4ZeroFormat(group int) Format {
+	return Format{
+		Name: fmt.Sprintf("int4-g%d-zp", group), Doc: fmt.Sprintf("4 bits, a scale and a zero point per %d inputs; inputs 8 bits, a scale per group", group),
+		Type: fmt.Sprintf("int4z.g%d", group), DType: dtype.U4, Group: group, ScaleBits: 16, ZeroBits: 8, Activation: "q8g",
+		quantize: quantizeInt4Zero,
+		// The range is at most twice the largest magnitude; the zero point's own rounding shifts it by half a step at most.
+		bound: boundRMS(2 * int4Widths[0] / 30),
+	}
+}
+
+// int4Widths are the candidates for the width that 15 steps cover, as parts of the group's range. The first covers all of it
+// wherever the zero point falls, which gives the bound.
+var int4Widths = [...]float64{1.05, 0.97, 0.89, 0.81}
+
+func quantizeInt4Zero(f *Format, b *Block, row int, x []float32) error {
+	return f.eachGroup(b, row, x, func(i int, x []float32, codes []uint8) error {
+		e, err := extreme(x)
+		if err != nil {
+			return err
+		}
+		if abs(e) < leastMaxAbs {
+			b.Scales[i], b.Zeros[i] = 0, 0
+			fill(codes, 0)
+			return nil
+		}
+		var low, high float32
+		for _, v := range x {
+			low, high = min(low, v), max(high, v)
+		}
+		var grids [len(int4Widths)]grid
+		var zeros [len(int4Widths)]int
+		for j, width := range int4Widths {
+			step := float32((float64(high) - float64(low)) * width / 15)
+			zeros[j] = nearest(float64(-low)/float64(high-low)*15*min(width, 1)/width, 15)
+			grids[j] = newGrid(step, zeros[j])
+		}
+		best, scale := best(x, grids[:])
+		b.Zeros[i] = uint8(zeros[best])
+		b.Scales[i], err = assign(codes, x, scale, zeros[best])
+		return err
+	})
+}

@@ -1,0 +1,46 @@
+package quant
+
+import (
+	"math"
+
+	"llmc/internal/dtype"
+)
+
+// int8Format is symmetric with one scale for each output channel: codes -127..127, stored with 128 added, scale amax/127 in f32.
+// Inputs are quantized for each token in the same way (q8t).
+var int8Format = Format{
+	Name: "int8", Doc: "8 bits, a scale per output channel; inputs 8 bits, a scale per token",
+	Type: "int8", DType: dtype.U8, ScaleBits: 32, Activation: "q8t",
+	zero: 128, quantize: quantizeInt8,
+	// Half a step of amax/127, and the rounding of x*(127/amax), which is off by less than 2^-22 of 127 steps.
+	bound: func(int) (rms, most float64) { return 1.0001 / 254, 1.0001 / 254 },
+}
+
+// leastMaxAbs is where a group counts as zero: below it the inverse of a step could overflow.
+const leastMaxAbs = 1e-30
+
+func quantizeInt8(f *Format, b *Block, row int, x []float32) error {
+	codes := b.Codes[row*b.Cols : (row+1)*b.Cols]
+	e, err := extreme(x)
+	if err != nil {
+		return err
+	}
+	amax := abs(e)
+	if amax < leastMaxAbs {
+		b.Scales[row] = 0
+		fill(codes, f.zero)
+		return nil
+	}
+	b.Scales[row] = amax / 127
+	inverse := 127 / amax
+	for i, v := range x[:len(codes)] {
+		codes[i] = uint8(math.Float32bits(float32(v*inverse)+(roundMagic+128)) - math.Float32bits(roundMagic))
+	}
+	return nil
+}
+
+func fill(codes []uint8, code uint8) {
+	for i := range codes {
+		codes[i] = code
+	}
+}

@@ -1,0 +1,328 @@
+package quant
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"llmc/internal/dtype"
+
+	"pgregory.net/rapid"
+)
+
+func coded() []*Format {
+	var list []*Format
+	for i := range Formats {
+		if !Formats[i].Plain() {
+			list = append(list, &Formats[i])
+		}
+	}
+	return list
+}
+
+// weights draws rows as they occur and as they do not: normal, with outliers, on one side of zero, sparse, huge, tiny, constant.
+func weights(t *rapid.T, n int) []float32 {
+	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+	scale := math.Pow(10, rapid.Float64Range(-9, 4.5).Draw(t, "exponent"))
+	shape := rapid.SampledFrom([]string{"normal", "outliers", "positive", "negative", "sparse", "constant", "two"}).Draw(t, "shape")
+	x := make([]float32, n)
+	for i := range x {
+		v := min(max(r.NormFloat64(), -4), 4)
+		switch shape {
+		case "outliers":
+			if r.IntN(40) == 0 {
+				v *= 30
+			}
+		case "positive":
+			v = math.Abs(v)
+		case "negative":
+			v = -math.Abs(v)
+		case "sparse":
+			if r.IntN(10) > 0 {
+				v = 0
+			}
+		case "constant":
+			v = 1
+		case "two":
+			v = float64(r.IntN(2)*2 - 1)
+		}
+		x[i] = float32(v * scale / 120)
+	}
+	return x
+}
+
+// The documented bounds hold for every group of every format, codes and scales are within their ranges, and quantizing what
+// was dequantized changes little: no more than the bound again.
+func TestErrorBounds(t *testing.T) {
+	for _, f := range coded() {
+		t.Run(f.Name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				cols, rows := rapid.IntRange(1, 300).Draw(t, "cols"), rapid.IntRange(1, 3).Draw(t, "rows")
+				x := weights(t, rows*cols)
+				checkBounds(t, f, x, cols)
+			})
+		})
+	}
+}
+
+func checkBounds(t *rapid.T, f *Format, x []float32, cols int) {
+	var b Block
+	if err := f.Quantize(&b, x, cols); err != nil {
+		t.Fatal(err)
+	}
+	y := make([]float32, len(x))
+	f.Dequantize(y, &b)
+	size := f.groupSize(cols)
+	for r := range b.Rows {
+		for lo := 0; lo < cols; lo += size {
+			hi := min(cols, lo+size)
+			var amax, most float32
+			var sum float64
+			for i := r*cols + lo; i < r*cols+hi; i++ {
+				amax, most = max(amax, abs(x[i])), max(most, abs(x[i]-y[i]))
+				sum += float64(x[i]-y[i]) * float64(x[i]-y[i])
+			}
+			rms, bound := f.ErrorBound(amax, hi-lo)
+			if got := math.Sqrt(sum / float64(hi-lo)); got > float64(rms)*(1+1e-6) || most > bound*(1+1e-6) {
+				t.Fatalf("row %d, columns %d to %d, amax %g: rms %g (bound %g), most %g (bound %g)", r, lo, hi, amax, got, rms, most, bound)
+			}
+		}
+	}
+	for i, s := range b.Scales {
+		if f.ScaleBits == 16 && dtype.F16ToF32(dtype.F32ToF16(s)) != s {
+			t.Fatalf("scale %d = %g is not a half-precision number", i, s)
+		}
+	}
+	for i, c := range b.Codes {
+		if f.DType == dtype.U4 && c > 15 || f.DType == dtype.U8 && c == 0 {
+			t.Fatalf("code %d is %d", i, c)
+		}
+	}
+	for i, z := range b.Zeros {
+		if z > 15 {
+			t.Fatalf("zero point %d is %d", i, z)
+		}
+	}
+}
+
+// Against plain rounding (int4: the extreme at code 0, as Q4_0 does), the search never loses in sum over normally distributed
+// weights, and its gain is what the comment at the candidates says.
+func TestSearchBeatsRounding(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	x := make([]float32, 1<<16)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	for name, gain := range map[string]float64{"int4-g32": 0.02, "int4-g64": 0.03, "int4-g128": 0.04} {
+		f, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b Block
+		if err := f.Quantize(&b, x, len(x)); err != nil {
+			t.Fatal(err)
+		}
+		y := make([]float32, len(x))
+		f.Dequantize(y, &b)
+		var searched, rounded float64
+		for i := range x {
+			searched += math.Pow(float64(x[i]-y[i]), 2)
+		}
+		for g := range slices.Chunk(x, f.Group) {
+			e, _ := extreme(g)
+			for _, v := range g {
+				c := min(math.RoundToEven(float64(v/(e/-8))), 7)
+				rounded += math.Pow(float64(v)-c*float64(e/-8), 2)
+			}
+		}
+		if math.Sqrt(searched) > (1-gain)*math.Sqrt(rounded) {
+			t.Errorf("%s: error %g of %g", name, math.Sqrt(searched), math.Sqrt(rounded))
+		}
+	}
+}
+
+// Numbers that a format can hold come back exactly: weights that were quantized before lose nothing.
+func TestExactNumbersStay(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, f := range coded() {
+		size := max(f.Group, 64)
+		x := make([]float32, 3*size)
+		for i := range x {
+			x[i] = 0.25 * float32(r.IntN(15)-7)
+			if f.DType == dtype.U8 {
+				x[i] = 0.25 * float32(r.IntN(255)-127)
+			}
+		}
+		for g := range slices.Chunk(x, size) {
+			g[0], g[1] = 0.25*7, -0.25*7
+			if f.DType == dtype.U8 {
+				g[0] = 0.25 * 127
+			}
+			if f.Type == "int4z.g32" || f.Type == "int4z.g64" || f.Type == "int4z.g128" {
+				g[1] = -0.25 * 8
+			}
+		}
+		var b Block
+		if err := f.Quantize(&b, x, len(x)); err != nil {
+			t.Fatal(err)
+		}
+		y := make([]float32, len(x))
+		f.Dequantize(y, &b)
+		for i := range x {
+			if x[i] != y[i] {
+				t.Errorf("%s: element %d: %g became %g", f.Name, i, x[i], y[i])
+				break
+			}
+		}
+	}
+}
+
+// Rows give the same codes alone and in any block, also when the block's memory is reused.
+func TestBlocksDoNotMatter(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	const rows, cols = 9, 100
+	x := make([]float32, rows*cols)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	for _, f := range coded() {
+		var whole, part Block
+		if err := f.Quantize(&whole, x, cols); err != nil {
+			t.Fatal(err)
+		}
+		groups := f.Groups(cols)
+		for lo := 0; lo < rows; lo += 2 {
+			hi := min(rows, lo+2)
+			if err := f.Quantize(&part, x[lo*cols:hi*cols], cols); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(part.Codes, whole.Codes[lo*cols:hi*cols]) || !slices.Equal(part.Scales, whole.Scales[lo*groups:hi*groups]) {
+				t.Errorf("%s: rows %d to %d depend on their block", f.Name, lo, hi)
+			}
+			if f.ZeroBits > 0 && !slices.Equal(part.Zeros, whole.Zeros[lo*groups:hi*groups]) {
+				t.Errorf("%s: zero points of rows %d to %d depend on their block", f.Name, lo, hi)
+			}
+		}
+	}
+}
+
+func TestRefusedWeights(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
+	for _, f := range coded() {
+		for _, bad := range []float32{nan, inf} {
+			x := make([]float32, 200)
+			x[150] = bad
+			var b Block
+			err := f.Quantize(&b, x, 100)
+			if err == nil || !strings.Contains(err.Error(), "row 1") || !strings.Contains(err.Error(), "not a number") {
+				t.Errorf("%s with %g: %v", f.Name, bad, err)
+			}
+		}
+		var b Block
+		if err := f.Quantize(&b, make([]float32, 7), 2); err == nil {
+			t.Errorf("%s: 7 elements were taken as rows of 2", f.Name)
+		}
+		if f.ScaleBits == 16 {
+			if err := f.Quantize(&b, []float32{1e9}, 1); err == nil || !strings.Contains(err.Error(), "half precision") {
+				t.Errorf("%s with 1e9: %v", f.Name, err)
+			}
+		}
+	}
+	f, _ := Find("bf16")
+	if err := f.Quantize(new(Block), make([]float32, 4), 2); err == nil {
+		t.Error("bf16 has codes")
+	}
+}
+
+func TestTable(t *testing.T) {
+	for name, bits := range map[string]float64{
+		"f32": 32, "bf16": 16, "int8": 8 + 32.0/512, "int4": 4.5, "int4-g64": 4.25, "int4-g128": 4.125, "int4-zp": 4.75, "int4-g128-zp": 4.1875,
+	} {
+		f, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.BitsPerWeight(512); got != bits {
+			t.Errorf("%s takes %g bits, want %g", name, got, bits)
+		}
+		if !f.Plain() {
+			if same, err := FindType(f.Type); err != nil || same != f {
+				t.Errorf("type %q: %v", f.Type, err)
+			}
+		}
+	}
+	for _, name := range []string{"", "int3", "int4.g32"} {
+		if _, err := Find(name); err == nil {
+			t.Errorf("format %q was found", name)
+		}
+	}
+	if _, err := FindType(""); err == nil {
+		t.Error("the empty type was found")
+	}
+}
+
+// Q8 keeps each input within half a step and sums its codes.
+func TestQ8(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 200).Draw(t, "n")
+		x := weights(t, n)
+		codes := make([]int8, n)
+		groups := (n + 31) / 32
+		scales, sums := make([]float32, groups), make([]int32, groups)
+		Q8Groups(codes, scales, sums, x, 32)
+		for g := range groups {
+			var sum int32
+			for i := g * 32; i < min(n, g*32+32); i++ {
+				sum += int32(codes[i])
+				if codes[i] == -128 || abs(float32(codes[i])*scales[g]-x[i]) > scales[g]*0.5001 {
+					t.Fatalf("element %d: %g became %d * %g", i, x[i], codes[i], scales[g])
+				}
+			}
+			if sum != sums[g] {
+				t.Fatalf("sum of group %d is %d, not %d", g, sums[g], sum)
+			}
+		}
+	})
+	codes := make([]int8, 2)
+	if scale, sum := Q8(codes, []float32{1e-31, -1e-31}); scale != 0 || sum != 0 || codes[0] != 0 {
+		t.Errorf("numbers below the least magnitude gave %v, scale %g, sum %d", codes, scale, sum)
+	}
+	if scale, _ := Q8(codes, []float32{1, float32(math.NaN())}); scale == scale || codes[1] != -127 {
+		t.Errorf("NaN gave codes %v and scale %g", codes, scale)
+	}
+}
+
+func BenchmarkQuantize(b *testing.B) {
+	const rows, cols = 32, 4096
+	r := rand.New(rand.NewPCG(7, 8))
+	x := make([]float32, rows*cols)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	for _, f := range coded() {
+		b.Run(f.Name, func(b *testing.B) {
+			var block Block
+			for b.Loop() {
+				if err := f.Quantize(&block, x, cols); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rows*cols), "ns/weight")
+		})
+	}
+}
+
+func Example() {
+	f, _ := Find("int4-g32-zp")
+	var b Block
+	x := []float32{-1, -0.5, 0, 0.5, 2}
+	if err := f.Quantize(&b, x, len(x)); err != nil {
+		panic(err)
+	}
+	f.Dequantize(x, &b)
+	fmt.Println(b.Codes, b.Zeros, b.Scales)
+	// Output: [0 2 5 8 15] [5] [0.19580078]
+}
