@@ -43,3 +43,10 @@ type Traffic struct {
 type TrafficReporter interface {
 	Traffic() (Traffic, error)
 }
+
+// Tracer is a Model that can show what its launches compute.
+type Tracer interface {
+	// Trace is Step, and calls visit after each launch with each plain matrix that it wrote, by the name that the value has in the
+	// IR. The rows are valid until visit returns.
+	Trace(step *Step, out []Sampled, visit func(name string, rows [][]float32)) error
+}
