@@ -2,6 +2,8 @@
 
 package kernel
 
+import "llmc/engine/layout"
+
 // f32x1AVX2 multiplies 1 rows with a panel of f32.
 //
 //go:noescape
@@ -641,3 +643,198 @@ func bf16x11BF16(a *linearArgs)
 //
 //go:noescape
 func bf16x12BF16(a *linearArgs)
+
+// addAVX2 computes dst = a + b.
+//
+//go:noescape
+func addAVX2(dst, a, b *float32, n int)
+
+// mulAVX2 computes dst = a * b.
+//
+//go:noescape
+func mulAVX2(dst, a, b *float32, n int)
+
+// swigluAVX2 computes dst = silu(a) * b.
+//
+//go:noescape
+func swigluAVX2(dst, a, b *float32, n int)
+
+// siluAVX2 computes dst = x / (1 + exp(-x)).
+//
+//go:noescape
+func siluAVX2(dst, x *float32, n int)
+
+// expAVX2 computes dst = exp(x).
+//
+//go:noescape
+func expAVX2(dst, x *float32, n int)
+
+// sumSquaresAVX2 adds up the squares of x.
+//
+//go:noescape
+func sumSquaresAVX2(x *float32, n int) (squares float32)
+
+// addSumSquaresAVX2 stores sum = x + delta and adds up its squares.
+//
+//go:noescape
+func addSumSquaresAVX2(sum, x, delta *float32, n int) (squares float32)
+
+// scaleMulAVX2 computes dst = (x*scale)*w.
+//
+//go:noescape
+func scaleMulAVX2(dst, x, w *float32, n int, scale float32)
+
+// maxAbsAVX2 returns the largest magnitude of x, NaN if there is one.
+//
+//go:noescape
+func maxAbsAVX2(x *float32, n int) (most float32)
+
+// maxOfAVX2 returns the largest element of x; NaN counts as -Inf.
+//
+//go:noescape
+func maxOfAVX2(x *float32, n int) (most float32)
+
+// indexOfAVX2 returns the first index of v, which is in x.
+//
+//go:noescape
+func indexOfAVX2(x *float32, n int, v float32) (index int)
+
+// quantizeAVX2 stores round(x*inverse) and returns the sum of the codes.
+//
+//go:noescape
+func quantizeAVX2(dst *int8, x *float32, n int, inverse float32) (sum int32)
+
+// quantizeGroupsAVX2 quantizes whole groups and fills their entries.
+//
+//go:noescape
+func quantizeGroupsAVX2(dst *int8, entry *layout.Entry, x *float32, groups, group int)
+
+// toBF16AVX2 rounds x to bf16.
+//
+//go:noescape
+func toBF16AVX2(dst *uint16, x *float32, n int)
+
+// fromBF16AVX2 widens x.
+//
+//go:noescape
+func fromBF16AVX2(dst *float32, x *uint16, n int)
+
+// ropeHalfAVX2 turns the pairs (x[i], x[i+half]).
+//
+//go:noescape
+func ropeHalfAVX2(x, cos, sin *float32, half int)
+
+// ropePairsAVX2 turns the pairs (x[2i], x[2i+1]).
+//
+//go:noescape
+func ropePairsAVX2(x, cos, sin *float32, half int)
+
+// foldAVX2 computes acc = fma(acc, a, part*b).
+//
+//go:noescape
+func foldAVX2(acc, part *float32, n int, a, b float32)
+
+// scaleAVX2 computes dst = x*a.
+//
+//go:noescape
+func scaleAVX2(dst, x *float32, n int, a float32)
+
+// addAVX512 computes dst = a + b.
+//
+//go:noescape
+func addAVX512(dst, a, b *float32, n int)
+
+// mulAVX512 computes dst = a * b.
+//
+//go:noescape
+func mulAVX512(dst, a, b *float32, n int)
+
+// swigluAVX512 computes dst = silu(a) * b.
+//
+//go:noescape
+func swigluAVX512(dst, a, b *float32, n int)
+
+// siluAVX512 computes dst = x / (1 + exp(-x)).
+//
+//go:noescape
+func siluAVX512(dst, x *float32, n int)
+
+// expAVX512 computes dst = exp(x).
+//
+//go:noescape
+func expAVX512(dst, x *float32, n int)
+
+// sumSquaresAVX512 adds up the squares of x.
+//
+//go:noescape
+func sumSquaresAVX512(x *float32, n int) (squares float32)
+
+// addSumSquaresAVX512 stores sum = x + delta and adds up its squares.
+//
+//go:noescape
+func addSumSquaresAVX512(sum, x, delta *float32, n int) (squares float32)
+
+// scaleMulAVX512 computes dst = (x*scale)*w.
+//
+//go:noescape
+func scaleMulAVX512(dst, x, w *float32, n int, scale float32)
+
+// maxAbsAVX512 returns the largest magnitude of x, NaN if there is one.
+//
+//go:noescape
+func maxAbsAVX512(x *float32, n int) (most float32)
+
+// maxOfAVX512 returns the largest element of x; NaN counts as -Inf.
+//
+//go:noescape
+func maxOfAVX512(x *float32, n int) (most float32)
+
+// indexOfAVX512 returns the first index of v, which is in x.
+//
+//go:noescape
+func indexOfAVX512(x *float32, n int, v float32) (index int)
+
+// quantizeAVX512 stores round(x*inverse) and returns the sum of the codes.
+//
+//go:noescape
+func quantizeAVX512(dst *int8, x *float32, n int, inverse float32) (sum int32)
+
+// quantizeGroupsAVX512 quantizes whole groups and fills their entries.
+//
+//go:noescape
+func quantizeGroupsAVX512(dst *int8, entry *layout.Entry, x *float32, groups, group int)
+
+// toBF16AVX512 rounds x to bf16.
+//
+//go:noescape
+func toBF16AVX512(dst *uint16, x *float32, n int)
+
+// fromBF16AVX512 widens x.
+//
+//go:noescape
+func fromBF16AVX512(dst *float32, x *uint16, n int)
+
+// ropeHalfAVX512 turns the pairs (x[i], x[i+half]).
+//
+//go:noescape
+func ropeHalfAVX512(x, cos, sin *float32, half int)
+
+// ropePairsAVX512 turns the pairs (x[2i], x[2i+1]).
+//
+//go:noescape
+func ropePairsAVX512(x, cos, sin *float32, half int)
+
+// foldAVX512 computes acc = fma(acc, a, part*b).
+//
+//go:noescape
+func foldAVX512(acc, part *float32, n int, a, b float32)
+
+// scaleAVX512 computes dst = x*a.
+//
+//go:noescape
+func scaleAVX512(dst, x *float32, n int, a float32)
+
+// toBF16BF16 rounds x to bf16.
+//
+//go:noescape
+func toBF16BF16(dst *uint16, x *float32, n int)

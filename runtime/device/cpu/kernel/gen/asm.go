@@ -8,17 +8,58 @@ import (
 // function is one assembly function: its Go declaration and its text.
 type function struct {
 	name   string
-	doc    string // what it computes, for the declaration
-	params string // Go parameter list, named
-	result string // Go result type, "" for none
-	args   int    // bytes of parameters and result
+	doc    string         // what it computes, for the declaration
+	params string         // Go parameter list
+	result string         // Go result list, "" for none
+	frame  map[string]int // offsets of parameters and results by name
+	args   int            // bytes of parameters and results
 	text   strings.Builder
 	labels int
 }
 
-// newFunction starts a function whose arguments take args bytes.
-func newFunction(name, doc, params, result string, args int) *function {
-	return &function{name: name, doc: doc, params: params, result: result, args: args}
+// newFunction starts a function with the given Go parameter and result lists, such as "x *float32, n int" and "sum float32".
+func newFunction(name, doc, params, result string) *function {
+	f := &function{name: name, doc: doc, params: params, result: result, frame: map[string]int{}}
+	f.layOut(params)
+	if result != "" {
+		f.args = roundUp(f.args, 8)
+		f.layOut(result)
+		f.result = "(" + result + ")"
+	}
+	return f
+}
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
+
+// layOut assigns offsets to a parameter list, as Go's ABI0 does.
+func (f *function) layOut(list string) {
+	var pending []string
+	for _, part := range strings.Split(list, ", ") {
+		name, kind, typed := strings.Cut(part, " ")
+		pending = append(pending, name)
+		if !typed {
+			continue
+		}
+		size := map[string]int{"float32": 4, "int32": 4, "bool": 1}[kind]
+		if size == 0 {
+			size = 8 // int, uint64 and pointers
+		}
+		for _, name := range pending {
+			f.args = roundUp(f.args, size)
+			f.frame[name] = f.args
+			f.args += size
+		}
+		pending = nil
+	}
+}
+
+// param is the operand of a parameter or result.
+func (f *function) param(name string) string {
+	at, ok := f.frame[name]
+	if !ok {
+		panic(f.name + " has no parameter " + name)
+	}
+	return fmt.Sprintf("%s+%d(FP)", name, at)
 }
 
 // op writes one instruction; operands in Go's order, the destination last.

@@ -30,7 +30,7 @@ func linearUnits() []unit {
 	for _, t := range []isa{avx2, avx512, vnni, bf16} {
 		u := unit{file: "zlinear_" + strings.ToLower(t.name)}
 		var table strings.Builder
-		fmt.Fprintf(&table, "// linear%s are the linear kernels that %s adds.\nvar linear%s = [linearKinds]linearKernels{\n", t.name, t.target, t.name)
+		fmt.Fprintf(&table, "// linearKernels%s are the linear kernels that %s adds.\nvar linearKernels%s = [linearKinds]linearKernels{\n", t.name, t.target, t.name)
 		for _, family := range linearFamilies {
 			tile := family.tile[t.name]
 			if tile == 0 {

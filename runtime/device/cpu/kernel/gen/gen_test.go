@@ -63,7 +63,7 @@ func TestEVEXDisassembles(t *testing.T) {
 	var code []byte
 	var want []string
 	add := func(f func(*function)) {
-		fn := newFunction("f", "", "", "", 0)
+		fn := newFunction("f", "", "", "")
 		f(fn)
 		for _, b := range regexp.MustCompile(`BYTE \$0x(..)`).FindAllStringSubmatch(fn.text.String(), -1) {
 			code = append(code, unhex(b[1]))

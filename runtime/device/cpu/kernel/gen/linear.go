@@ -39,9 +39,9 @@ func (k *linearKernel) temp(used, i int) string { return k.reg(used + i) }
 
 // newLinear starts kernel name for rows rows with the arguments loaded, up to and including the start of the segment loop.
 func newLinear(name string, t isa, rows, nv int) *linearKernel {
-	f := newFunction(fmt.Sprintf("%sx%d%s", name, rows, t.name), fmt.Sprintf("multiplies %d rows with a panel of %s.", rows, name), "a *linearArgs", "", 8)
+	f := newFunction(fmt.Sprintf("%sx%d%s", name, rows, t.name), fmt.Sprintf("multiplies %d rows with a panel of %s.", rows, name), "a *linearArgs", "")
 	k := &linearKernel{f, t, rows, nv}
-	k.op("MOVQ", "a+0(FP)", args)
+	k.op("MOVQ", k.param("a"), args)
 	k.loadStrides(k.arg("xStride"), rows)
 	return k
 }

@@ -80,7 +80,7 @@ func (k *linearKernel) stepWidened(i int) {
 		for c := range k.nv {
 			at := mem(i*stepBytes+c*k.bytes, panel)
 			if half == 0 {
-				k.op("VMOVUPS", "oddHalves<>(SB)", w(c))
+				k.op("VMOVUPS", constant("oddHalves"), w(c))
 				k.op("VANDPS", at, w(c), w(c))
 			} else {
 				k.op("VMOVUPS", at, w(c))
@@ -90,7 +90,7 @@ func (k *linearKernel) stepWidened(i int) {
 		for r := range k.rows {
 			k.op("VBROADCASTSS", rowAt(4*i, x, r), v)
 			if half == 0 {
-				k.op("VANDPS", "oddHalves<>(SB)", v, v)
+				k.op("VANDPS", constant("oddHalves"), v, v)
 			} else {
 				k.op("VPSLLD", imm(16), v, v)
 			}

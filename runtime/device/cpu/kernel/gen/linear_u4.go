@@ -122,8 +122,8 @@ func (k *u4Kernel) startGroup() {
 func (k *u4Kernel) nibbles(i, c int, low, high string) {
 	k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), low)
 	k.op("VPSRLD", imm(4), low, high)
-	k.op(k.and(), "lowNibbles<>(SB)", low, low)
-	k.op(k.and(), "lowNibbles<>(SB)", high, high)
+	k.op(k.and(), constant("lowNibbles"), low, low)
+	k.op(k.and(), constant("lowNibbles"), high, high)
 }
 
 // blockDot is a block of 32 k with VPDPBUSD.
@@ -169,7 +169,7 @@ func (k *u4Kernel) blockWords() {
 	}
 	for r := range k.rows {
 		for c := range k.nv {
-			k.op("VPMADDWD", "oneWords<>(SB)", word(r, c), word(r, c))
+			k.op("VPMADDWD", constant("oneWords"), word(r, c), word(r, c))
 			k.op("VPADDD", word(r, c), k.sum(r, c), k.sum(r, c))
 		}
 	}

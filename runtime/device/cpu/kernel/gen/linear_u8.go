@@ -66,7 +66,7 @@ func (k *linearKernel) stepWidenU8(i int) {
 	v, half, product := k.temp(used, 2*k.nv), k.temp(used, 2*k.nv+1), k.temp(used, 2*k.nv+2)
 	for c := range k.nv {
 		k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), odd(c))
-		k.op("VPANDD", "evenBytes<>(SB)", odd(c), even(c))
+		k.op("VPANDD", constant("evenBytes"), odd(c), even(c))
 		k.op("VPSRLW", imm(8), odd(c), odd(c))
 	}
 	for r := range k.rows {
@@ -88,14 +88,14 @@ func (k *linearKernel) stepSignU8(i int) {
 	used := k.rows * k.nv
 	w, size, v := k.temp(used, 0), k.temp(used, 1), k.temp(used, 2)
 	for c := range k.nv {
-		k.op("VMOVDQU", "signBytes<>(SB)", w)
+		k.op("VMOVDQU", constant("signBytes"), w)
 		k.op("VPXOR", mem(i*stepBytes+c*k.bytes, panel), w, w)
 		k.op("VPABSB", w, size)
 		for r := range k.rows {
 			k.op("VPBROADCASTD", rowAt(4*i, x, r), v)
 			k.op("VPSIGNB", w, v, v)
 			k.op("VPMADDUBSW", v, size, v)
-			k.op("VPMADDWD", "oneWords<>(SB)", v, v)
+			k.op("VPMADDWD", constant("oneWords"), v, v)
 			k.op("VPADDD", v, k.acc(r, c), k.acc(r, c))
 		}
 	}

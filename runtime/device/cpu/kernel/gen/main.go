@@ -7,11 +7,9 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"go/format"
 	"log"
 	"os"
-	"sort"
 	"strings"
 )
 
@@ -29,7 +27,7 @@ func main() {
 func generate() map[string][]byte {
 	files := map[string][]byte{}
 	var declarations, tables strings.Builder
-	for _, family := range []func() []unit{linearUnits} {
+	for _, family := range []func() []unit{linearUnits, rowUnits} {
 		for _, u := range family() {
 			files[u.file+"_amd64.s"] = u.assembly()
 			for _, f := range u.functions {
@@ -55,17 +53,7 @@ func generate() map[string][]byte {
 type unit struct {
 	file      string
 	functions []*function
-	constants []string // names in constants
 	table     string
-}
-
-// constants are vectors of one repeated 32-bit pattern, for operands in memory.
-var constants = map[string]uint32{
-	"oddHalves":  0xffff0000,
-	"evenBytes":  0x00ff00ff,
-	"signBytes":  0x80808080,
-	"oneWords":   0x00010001,
-	"lowNibbles": 0x0f0f0f0f,
 }
 
 // assembly returns the file's text.
@@ -80,27 +68,16 @@ func (u unit) assembly() []byte {
 		b.WriteString("#include \"go_asm.h\"\n")
 	}
 	b.WriteString("#include \"textflag.h\"\n")
-	var names []string
-	for name := range constants {
-		if strings.Contains(body.String(), name+"<>") {
-			names = append(names, name)
-		}
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		b.WriteByte('\n')
-		for i := 0; i < 64; i += 8 {
-			fmt.Fprintf(&b, "DATA %s<>+%d(SB)/8, $0x%08x%08x\n", name, i, constants[name], constants[name])
-		}
-		fmt.Fprintf(&b, "GLOBL %s<>(SB), RODATA|NOPTR, $64\n", name)
-	}
+	b.WriteString(defineConstants(body.String()))
 	b.WriteString(body.String())
 	return b.Bytes()
 }
 
 func goFile(pkg, text string) []byte {
-	if strings.Contains(text, "unsafe.") {
-		text = "import \"unsafe\"\n" + text
+	for _, path := range []string{"unsafe", "llmc/engine/layout"} {
+		if strings.Contains(text, path[strings.LastIndexByte(path, '/')+1:]+".") {
+			text = "import \"" + path + "\"\n" + text
+		}
 	}
 	out, err := format.Source([]byte(header + "package " + pkg + "\n\n" + text))
 	if err != nil {

@@ -25,8 +25,8 @@ var peakOperations = []struct {
 func peakUnit() unit {
 	u := unit{file: "roofline/zpeak"}
 	for _, o := range peakOperations {
-		f := newFunction(o.name+o.isa.name, "runs rounds rounds of 12 independent instructions.", "rounds int", "", 8)
-		f.op("MOVQ", "rounds+0(FP)", "AX")
+		f := newFunction(o.name+o.isa.name, "runs rounds rounds of 12 independent instructions.", "rounds int", "")
+		f.op("MOVQ", f.param("rounds"), "AX")
 		for i := range 16 {
 			f.op("VXORPS", o.isa.reg(i), o.isa.reg(i), o.isa.reg(i))
 		}
@@ -45,9 +45,9 @@ func peakUnit() unit {
 
 // readFunction reads memory front to back with 32-byte loads, which every target has, eight lines a round.
 func readFunction() *function {
-	f := newFunction("readAVX2", "reads n bytes, a multiple of 512, and returns their exclusive or folded to 64 bits.", "p unsafe.Pointer, n int", "(x uint64)", 24)
-	f.op("MOVQ", "p+0(FP)", "SI")
-	f.op("MOVQ", "n+8(FP)", "AX")
+	f := newFunction("readAVX2", "reads n bytes, a multiple of 512, and returns their exclusive or folded to 64 bits.", "p unsafe.Pointer, n int", "x uint64")
+	f.op("MOVQ", f.param("p"), "SI")
+	f.op("MOVQ", f.param("n"), "AX")
 	for i := range 8 {
 		f.op("VPXOR", avx2.reg(i), avx2.reg(i), avx2.reg(i))
 	}
@@ -62,7 +62,7 @@ func readFunction() *function {
 		f.op("VPXOR", avx2.reg(i), avx2.reg(0), avx2.reg(0))
 	}
 	f.op("VMOVQ", "X0", "AX")
-	f.op("MOVQ", "AX", "x+16(FP)")
+	f.op("MOVQ", "AX", f.param("x"))
 	f.end()
 	return f
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+)
+
+// constants are the vectors in memory that kernels use as operands.
+var constants = map[string][8]uint64{
+	"oddHalves":  every(0xffff0000),
+	"evenBytes":  every(0x00ff00ff),
+	"signBytes":  every(0x80808080),
+	"oneWords":   every(0x00010001),
+	"lowNibbles": every(0x0f0f0f0f),
+
+	"signBit":   every(0x80000000),
+	"evenSign":  {0x80000000, 0x80000000, 0x80000000, 0x80000000, 0x80000000, 0x80000000, 0x80000000, 0x80000000},
+	"absBits":   every(0x7fffffff),
+	"oneBit":    every(1),
+	"halfUlp":   every(0x7fff),
+	"quietBit":  every(0x0040),
+	"one":       number(1),
+	"lowest":    number(-127),
+	"steps127":  number(127),
+	"leastMax":  number(1e-30),
+	"minusInf":  number(float32(math.Inf(-1))),
+	"laneIndex": {0x1_00000000, 0x3_00000002, 0x5_00000004, 0x7_00000006, 0x9_00000008, 0xb_0000000a, 0xd_0000000c, 0xf_0000000e},
+	// tailMask: the 8 dwords that start 8-n before its middle have n ones.
+	"tailMask": {^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), 0, 0, 0, 0},
+
+	// exp, see float_ref.go
+	"expLow":  number(-87.33654),
+	"expHigh": number(88.37),
+	"log2e":   number(1.442695),
+	"ln2High": number(0.69140625),
+	"ln2Low":  number(0.00174093060),
+	"expP0":   number(0.49999994),
+	"expP1":   number(0.16666521),
+	"expP2":   number(0.04166839),
+	"expP3":   number(0.008368745),
+	"expP4":   number(0.0013814541),
+}
+
+// every repeats a 32-bit pattern.
+func every(v uint32) (words [8]uint64) {
+	for i := range words {
+		words[i] = uint64(v)<<32 | uint64(v)
+	}
+	return words
+}
+
+// number repeats an f32.
+func number(v float32) [8]uint64 { return every(math.Float32bits(v)) }
+
+// constant is the operand of a constant.
+func constant(name string) string {
+	if _, ok := constants[name]; !ok {
+		panic("no constant " + name)
+	}
+	return name + "<>(SB)"
+}
+
+// defineConstants returns the definitions of those that the text uses.
+func defineConstants(text string) string {
+	var names []string
+	for name := range constants {
+		if strings.Contains(text, name+"<>") {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	for _, name := range names {
+		b.WriteByte('\n')
+		for i, word := range constants[name] {
+			fmt.Fprintf(&b, "DATA %s<>+%d(SB)/8, $0x%016x\n", name, 8*i, word)
+		}
+		fmt.Fprintf(&b, "GLOBL %s<>(SB), RODATA|NOPTR, $64\n", name)
+	}
+	return b.String()
+}

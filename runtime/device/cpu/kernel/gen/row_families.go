@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// rowFamilies lists the row kernels: their names are those of package kernel's rowKernels and foldKernels.
+var rowFamilies = []rowFamily{
+	{"add", "computes dst = a + b.", "dst, a, b *float32, n int", "",
+		binary(func(k *rowKernel, a, b string) { k.op("VADDPS", b, a, a) })},
+	{"mul", "computes dst = a * b.", "dst, a, b *float32, n int", "",
+		binary(func(k *rowKernel, a, b string) { k.op("VMULPS", b, a, a) })},
+	{"swiglu", "computes dst = silu(a) * b.", "dst, a, b *float32, n int", "",
+		binary(func(k *rowKernel, a, b string) {
+			k.silu(a, 2)
+			k.op("VMULPS", b, a, a)
+		})},
+	{"silu", "computes dst = x / (1 + exp(-x)).", "dst, x *float32, n int", "", unary(func(k *rowKernel, x string) { k.silu(x, 1) })},
+	{"exp", "computes dst = exp(x).", "dst, x *float32, n int", "", unary(func(k *rowKernel, x string) { k.exp(x, 1) })},
+	{"sumSquares", "adds up the squares of x.", "x *float32, n int", "squares float32", sumSquares(false)},
+	{"addSumSquares", "stores sum = x + delta and adds up its squares.", "sum, x, delta *float32, n int", "squares float32", sumSquares(true)},
+	{"scaleMul", "computes dst = (x*scale)*w.", "dst, x, w *float32, n int, scale float32", "", scaleMul},
+	{"maxAbs", "returns the largest magnitude of x, NaN if there is one.", "x *float32, n int", "most float32", maxAbs},
+	{"maxOf", "returns the largest element of x; NaN counts as -Inf.", "x *float32, n int", "most float32", maxOf},
+	{"indexOf", "returns the first index of v, which is in x.", "x *float32, n int, v float32", "index int", indexOf},
+	{"quantize", "stores round(x*inverse) and returns the sum of the codes.", "dst *int8, x *float32, n int, inverse float32", "sum int32", quantize},
+	{"quantizeGroups", "quantizes whole groups and fills their entries.", "dst *int8, entry *layout.Entry, x *float32, groups, group int", "", quantizeGroups},
+	{"toBF16", "rounds x to bf16.", "dst *uint16, x *float32, n int", "", toBF16},
+	{"fromBF16", "widens x.", "dst *float32, x *uint16, n int", "", fromBF16},
+	{"ropeHalf", "turns the pairs (x[i], x[i+half]).", "x, cos, sin *float32, half int", "", ropeHalf},
+	{"ropePairs", "turns the pairs (x[2i], x[2i+1]).", "x, cos, sin *float32, half int", "", ropePairs},
+	{"fold", "computes acc = fma(acc, a, part*b).", "acc, part *float32, n int, a, b float32", "", foldRow},
+	{"scale", "computes dst = x*a.", "dst, x *float32, n int, a float32", "", scaleRow},
+}
+
+// rowUnits writes one file per instruction set.
+func rowUnits() []unit {
+	only := map[string]map[string]bool{"BF16": {"toBF16": true}} // what an isa does better than the one before; absent: all
+	var units []unit
+	for _, t := range []isa{avx2, avx512, bf16} {
+		u := unit{file: "zrow_" + strings.ToLower(t.name)}
+		for _, family := range rowFamilies {
+			if better, ok := only[t.name]; ok && !better[family.name] {
+				continue
+			}
+			k := &rowKernel{function: newFunction(family.name+t.name, family.doc, family.params, family.result), isa: t}
+			family.write(k)
+			k.end()
+			u.functions = append(u.functions, k.function)
+		}
+		if t.name != "BF16" {
+			u.table = rowTable(t)
+		}
+		units = append(units, u)
+	}
+	return units
+}
+
+// rowTable lists the functions by the fields of kernel's structs.
+func rowTable(t isa) string {
+	var row, fold strings.Builder
+	for _, family := range rowFamilies {
+		switch family.name {
+		case "fold", "scale":
+			fmt.Fprintf(&fold, "\t%s: %s%s,\n", family.name, family.name, t.name)
+		case "maxOf", "indexOf":
+		default:
+			fmt.Fprintf(&row, "\t%s: %s%s,\n", family.name, family.name, t.name)
+		}
+	}
+	fmt.Fprintf(&row, "\targMax: argMaxBy(maxOf%s, indexOf%s),\n", t.name, t.name)
+	return fmt.Sprintf("var rowKernels%s = rowKernels{\n%s}\n\nvar foldKernels%s = foldKernels{\n%s}\n", t.name, row.String(), t.name, fold.String())
+}
