@@ -12,15 +12,26 @@ func (s *Scheduler) Abort(q *Sequence) {
 	s.drop(q, Aborted)
 }
 
+// AbortAll aborts every sequence.
+func (s *Scheduler) AbortAll() {
+	for len(s.waiting) > 0 {
+		s.Abort(s.waiting[0])
+	}
+	for i := len(s.running) - 1; i >= 0; i-- {
+		s.Abort(s.running[i])
+	}
+}
+
 // Drop ends a sequence without an Output, because the owner knows: the text of its output holds a stop string. It must not be
 // called while a step is in flight.
 func (s *Scheduler) Drop(q *Sequence) {
+	if q.state == ended {
+		return
+	}
 	if s.inFlight {
 		panic("sched: dropped while a step is in flight")
 	}
-	if q.state != ended {
-		s.leave(q)
-	}
+	s.leave(q)
 }
 
 func (s *Scheduler) drop(q *Sequence, finish Finish) {

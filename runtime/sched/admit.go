@@ -1,12 +1,14 @@
 package sched
 
+import "time"
+
 // openPrefills is how many sequences may be catching up with their prompts at once although they already take the
 // whole step. It keeps a few short prompts from waiting behind one long prompt, without spreading memory over many.
 const openPrefills = 4
 
 // admit starts waiting sequences in order of rank while there are places, work for them in this step, and pages.
 // The first that does not fit blocks those behind it, so that a long prompt is not overtaken for ever.
-func (s *Scheduler) admit() {
+func (s *Scheduler) admit(now time.Time) {
 	demand, prefills, kept := 0, 0, 0
 	count := func(q *Sequence) {
 		demand += q.behind()
@@ -26,7 +28,7 @@ func (s *Scheduler) admit() {
 		if !s.fits(q, kept) {
 			return
 		}
-		s.start()
+		s.start(now)
 		count(q)
 	}
 }

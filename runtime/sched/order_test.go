@@ -167,6 +167,26 @@ func TestDropIsSilent(t *testing.T) {
 	}
 }
 
+func TestAbortAll(t *testing.T) {
+	c := config()
+	c.MaxSequences = 2
+	h := newHarness(t, c)
+	var queued []*Sequence
+	for range 5 {
+		queued = append(queued, h.add(request(0, 4, 8)))
+	}
+	h.step(h.s.AbortAll)
+	h.s.AbortAll()
+	if h.s.HasWork() {
+		t.Errorf("%+v", h.s.Stats())
+	}
+	for _, q := range queued {
+		if h.answers[q].finish != Aborted || q.Started().IsZero() == (q.arrival < 2) {
+			t.Errorf("sequence %d: finish %d, started %v", q.arrival, h.answers[q].finish, q.Started())
+		}
+	}
+}
+
 func TestTokenOutsideTheVocabularyEndsItsSequenceAlone(t *testing.T) {
 	for _, bad := range []int32{-1, 97} {
 		h := newHarness(t, config())

@@ -3,6 +3,7 @@ package sched
 import (
 	"container/heap"
 	"slices"
+	"time"
 )
 
 // queue is the heap of waiting sequences, best rank first. It implements heap.Interface.
@@ -39,9 +40,12 @@ func (s *Scheduler) wait(q *Sequence) {
 }
 
 // start moves the best waiting sequence to its rank among the running ones.
-func (s *Scheduler) start() {
+func (s *Scheduler) start(now time.Time) {
 	q := heap.Pop(&s.waiting).(*Sequence)
 	q.state = running
+	if !q.preempted {
+		q.started = now
+	}
 	at, _ := slices.BinarySearchFunc(s.running, q, func(r, q *Sequence) int {
 		if r.before(q) {
 			return -1

@@ -93,7 +93,7 @@ func (s *Scheduler) Schedule(now time.Time) *engine.Step {
 		panic("sched: the last step has not been completed")
 	}
 	s.expire(now)
-	s.admit()
+	s.admit(now)
 	s.share()
 	s.place()
 	s.build()

@@ -8,7 +8,7 @@ import (
 	"llmc/runtime/kv"
 )
 
-// Request is what a sequence is to do. The scheduler keeps the slices and does not change them.
+// Request is what a sequence is to do. The prompt is copied; the other slices are kept and must not change.
 type Request struct {
 	Prompt     []int32
 	MaxTokens  int // output tokens at most; 0: as many as the context allows
@@ -28,6 +28,7 @@ type Sequence struct {
 	request Request
 	arrival uint64 // counts up
 	state   state
+	started time.Time // when it was first admitted
 
 	tokens   []int32 // prompt, then output
 	limit    int     // tokens at most
@@ -67,6 +68,9 @@ func (q *Sequence) Outputs() int { return len(q.tokens) - len(q.request.Prompt) 
 // Cached returns how many of the prompt's tokens were found in the prefix cache.
 func (q *Sequence) Cached() int { return q.cached }
 
+// Started returns when the sequence was first taken out of the queue; zero while it has not been.
+func (q *Sequence) Started() time.Time { return q.started }
+
 // behind returns how many tokens the sequence has to catch up with before its next one can be sampled.
 func (q *Sequence) behind() int { return len(q.tokens) - q.computed }
 
@@ -88,6 +92,7 @@ func (s *Scheduler) newSequence(r Request) *Sequence {
 	}
 	room := min(limit, len(r.Prompt)+growth)
 	q := &Sequence{request: r, limit: limit, tokens: append(make([]int32, 0, room), r.Prompt...)}
+	q.request.Prompt = q.tokens[:len(r.Prompt):len(r.Prompt)]
 	q.table.Init(kv.Key{Salt: r.Salt, Variant: s.regime(len(r.Prompt))}, s.pool.PagesFor(room))
 	q.stops = slices.Clone(r.StopTokens)
 	slices.Sort(q.stops)

@@ -1,0 +1,175 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"llmc/engine"
+	"llmc/runtime/sched"
+)
+
+// Options change how an Engine serves. The zero value is what a server wants.
+type Options struct {
+	QueueLimit int // requests that may wait beyond those running; 0: 1024, negative: any number
+	// MaxStepTokens and MaxSequences tighten the device's limits; 0 leaves them.
+	MaxStepTokens, MaxSequences int
+	ChunkTokens                 int  // of one prompt in one step at most; 0: as many as fit
+	NoPrefixCache               bool // compute every prompt from its first token
+	// StallAfter is how long a step may take before Health reports it; 0: two minutes.
+	StallAfter time.Duration
+	Observer   Observer     // nil: nobody
+	Log        *slog.Logger // nil: nothing is logged
+	// PreemptEvery, for tests, preempts the worst-ranked running request every so many steps, as if memory had run out.
+	PreemptEvery int
+	Now          func() time.Time // nil: time.Now
+}
+
+const (
+	defaultQueueLimit = 1024
+	defaultStallAfter = 2 * time.Minute
+)
+
+// Observer is told what the step loop does, on its goroutine: methods must neither wait nor allocate.
+type Observer interface {
+	// Step is called after every step, with the prompt and output tokens that were computed.
+	Step(tokens int)
+	// Phases is called at the end of every generation that has output: the time in the queue, from there to the first token, and
+	// from there to the last.
+	Phases(queued, prefill, decode time.Duration)
+}
+
+// StepTimer is an Observer that also wants the times of every step: the device's, and the host's for everything else.
+type StepTimer interface {
+	StepTimes(device, host time.Duration)
+}
+
+// Engine runs the requests for one model. Its loop goroutine alone drives the device; every other method may be called from
+// any goroutine.
+type Engine struct {
+	model     engine.Model
+	info      engine.ModelInfo
+	newStream func(skipSpecial bool) TextStream
+	options   Options
+	limits    engine.Settings
+	timer     StepTimer // nil: not wanted
+
+	mu       sync.Mutex // guards what follows; never held while the device works
+	sched    *sched.Scheduler
+	live     int  // generations whose last event has not been put
+	draining bool // no more submissions
+	closed   bool
+	empty    chan struct{} // closed when draining and nothing is live
+
+	wake chan struct{} // tells the loop that there may be work
+	done chan struct{} // closed when the loop has ended
+	pulse
+
+	// The loop's own.
+	out     []engine.Sampled
+	outputs []sched.Output
+	lastErr error // of the step whose outputs are delivered
+}
+
+// newEngine returns an engine whose loop does not run yet.
+func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpecial bool) TextStream, options Options) (*Engine, error) {
+	limits, pages := model.Limits()
+	tighten := func(limit *int, by int) {
+		if by > 0 {
+			*limit = min(*limit, by)
+		}
+	}
+	tighten(&limits.MaxStepTokens, options.MaxStepTokens)
+	tighten(&limits.MaxSequences, options.MaxSequences)
+	tighten(&limits.MaxContext, info.MaxContext)
+	if options.QueueLimit == 0 {
+		options.QueueLimit = defaultQueueLimit
+	}
+	if options.StallAfter <= 0 {
+		options.StallAfter = defaultStallAfter
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	s, err := sched.New(sched.Config{
+		Settings: limits, Pages: pages, Vocab: info.Vocab,
+		ChunkTokens: options.ChunkTokens, QueueLimit: max(0, options.QueueLimit),
+		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", info.Name, err)
+	}
+	info.EOS = slices.Clone(info.EOS)
+	e := &Engine{
+		model: model, info: info, newStream: newStream, options: options, limits: limits, sched: s,
+		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		out: make([]engine.Sampled, limits.MaxRows),
+	}
+	e.timer, _ = options.Observer.(StepTimer)
+	return e, nil
+}
+
+// MaxContext returns how many tokens a sequence may have, prompt and output together.
+func (e *Engine) MaxContext() int { return e.sched.MaxTokens() }
+
+// Drain refuses new requests and waits until those accepted have ended, or ctx has. It may be called more than once.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.mu.Lock()
+	if !e.draining {
+		e.draining = true
+		e.checkEmpty()
+	}
+	e.mu.Unlock()
+	select {
+	case <-e.empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close aborts all requests and waits for the loop to end, at most for the length of a step. The model stays loaded: it
+// belongs to the caller.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	if !e.draining {
+		e.draining = true
+		e.checkEmpty()
+	}
+	e.mu.Unlock()
+	e.signal()
+	<-e.done
+	return nil
+}
+
+// checkEmpty tells those who drain when nothing is live. The caller holds the lock.
+func (e *Engine) checkEmpty() {
+	if e.draining && e.live == 0 {
+		close(e.empty)
+	}
+}
+
+// signal wakes the loop if it waits.
+func (e *Engine) signal() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pulse is what the loop says about its progress.
+type pulse struct {
+	steps, failures       atomic.Uint64
+	streak                atomic.Uint64 // failures since the last good step
+	deviceTime, hostTime  atomic.Int64  // nanoseconds in all
+	lastStep, stepStarted atomic.Int64  // Unix nanoseconds; 0: never, not in a step
+	lastFailure           atomic.Pointer[error]
+}

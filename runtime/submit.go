@@ -1,0 +1,64 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"llmc/runtime/sched"
+)
+
+// Submit queues a request; it does not wait. The generation is cancelled when ctx ends. The engine keeps the slices of the
+// request's options, which must not change until the generation has ended; the prompt is copied.
+func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := e.check(&r); err != nil {
+		return nil, err
+	}
+	g := e.newGeneration(&r)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining {
+		return nil, ErrDraining
+	}
+	seq, err := e.sched.Add(e.request(&r, g))
+	if errors.Is(err, sched.ErrQueueFull) {
+		return nil, ErrQueueFull
+	} else if err != nil {
+		return nil, err
+	}
+	g.seq = seq
+	g.leave = context.AfterFunc(ctx, g.Cancel)
+	e.live++
+	e.signal()
+	return g, nil
+}
+
+func (e *Engine) newGeneration(r *Request) *generation {
+	return &generation{
+		engine:     e,
+		text:       e.newStream(r.SkipSpecial),
+		stops:      newStopMatcher(r.Stop),
+		stopTokens: r.StopTokens,
+		ignoreEOS:  r.IgnoreEOS,
+		minTokens:  r.MinTokens,
+		logprobs:   r.Sampling.Logprobs >= 0,
+		arrived:    e.options.Now(),
+		queue:      eventQueue{ready: make(chan struct{}, 1)},
+		usage:      Usage{PromptTokens: len(r.Prompt)},
+	}
+}
+
+// request says to the scheduler what a request asks for.
+func (e *Engine) request(r *Request, g *generation) sched.Request {
+	stops := slices.Clone(r.StopTokens)
+	if !r.IgnoreEOS {
+		stops = append(stops, e.info.EOS...)
+	}
+	return sched.Request{
+		Prompt: r.Prompt, MaxTokens: r.MaxTokens, MinTokens: r.MinTokens, Sampling: r.Sampling, StopTokens: stops,
+		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Deadline: r.Deadline, Owner: g,
+	}
+}
