@@ -170,17 +170,21 @@ func (t *attendTile) slot(i int) (block unsafe.Pointer, slot int) {
 
 // scores fills sc.scores [rows][SplitLength] for the panels that any row sees.
 func (s *Set) scores(sc *attendScratch, t *attendTile) {
-	score := s.attend[t.kind()].score[t.rows]
+	k := &s.attend[t.kind()]
 	lo, hi := t.span()
 	for i := lo &^ (panelPositions - 1); i < hi; {
 		block, slot := t.slot(i)
 		end := min((hi+panelPositions-1)&^(panelPositions-1), i+t.PageSize-slot)
 		sc.score = scoreArgs{
-			q: unsafe.Pointer(&sc.queries[t.query*sc.queryStride]), qStride: sc.queryStride,
+			qStride: sc.queryStride, outStride: 4 * SplitLength,
 			k: unsafe.Add(block, t.K(t.head, slot, 0)), panels: (end - i) / panelPositions, steps: t.DimK() / t.Pack(),
-			out: unsafe.Pointer(&sc.scores[i]), outStride: 4 * SplitLength,
 		}
-		score(&sc.score)
+		for r, n := 0, 0; r < t.rows; r += n {
+			n = tileRows(t.rows-r, k.scoreTile)
+			sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
+			sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+i])
+			k.score[n](&sc.score)
+		}
 		i = end
 	}
 }

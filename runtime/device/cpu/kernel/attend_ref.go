@@ -45,11 +45,19 @@ type valueArgs struct {
 	steps int
 }
 
+type (
+	scoreFunc func(a *scoreArgs)
+	valueFunc func(a *valueArgs)
+)
+
 // attendKernels are the micro-kernels for one kind of cache.
 type attendKernels struct {
-	score  [maxTile + 1]func(a *scoreArgs)
-	narrow [maxValueTile + 1]func(a *valueArgs) // 16 channels
-	wide   [maxValueTile + 1]func(a *valueArgs) // valueWide channels
+	// scoreTile and valueTile are the most rows of a kernel: score[r] takes r rows.
+	scoreTile, valueTile int
+
+	score  [maxTile + 1]scoreFunc
+	narrow [maxValueTile + 1]valueFunc // 16 channels
+	wide   [maxValueTile + 1]valueFunc // valueWide channels
 	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(s[i]*scale - most), most being the largest s[i]*scale. It sums what it stores
 	// in 16 lanes by position and folds them. It may store zeros around [lo, hi), up to multiples of 16, and may overwrite s.
 	softmax func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
@@ -70,6 +78,7 @@ func attendReference(rules bf16Rules) (kinds [kvKinds]attendKernels) {
 	}
 	for kind := range kinds {
 		k := &kinds[kind]
+		k.scoreTile, k.valueTile = maxTile, maxValueTile
 		for rows := 1; rows <= maxTile; rows++ {
 			k.score[rows] = refScore(rows, dots[kind])
 		}

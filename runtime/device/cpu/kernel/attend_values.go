@@ -27,7 +27,7 @@ func (s *Set) values(sc *attendScratch, t *attendTile, part []float32) {
 		return
 	}
 	for i, n := 0, 0; i < t.rows; i += n {
-		n = tileRows(t.rows-i, maxValueTile)
+		n = tileRows(t.rows-i, s.attend[t.kind()].valueTile)
 		s.sumValues(sc, t, i, n, part[i*size+partHead:], from, to)
 	}
 	for i := range t.rows {

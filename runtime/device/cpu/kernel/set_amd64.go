@@ -20,12 +20,12 @@ var (
 func archSets() []*Set {
 	v3 := genericSet()
 	v3.Name, v3.needs = "x86-64-v3", featuresV3
-	v3.row, v3.fold = rowKernelsAVX2, foldKernelsAVX2
+	v3.row, v3.fold, v3.attend = rowKernelsAVX2, foldKernelsAVX2, attendKernelsAVX2
 	v3.replaceLinear(&linearKernelsAVX2)
 
 	v4 := *v3
 	v4.Name, v4.needs = "x86-64-v4", featuresV4
-	v4.row, v4.fold = rowKernelsAVX512, foldKernelsAVX512
+	v4.row, v4.fold, v4.attend = rowKernelsAVX512, foldKernelsAVX512, attendKernelsAVX512
 	v4.replaceLinear(&linearKernelsAVX512)
 
 	vnni := v4
@@ -36,7 +36,7 @@ func archSets() []*Set {
 	bf16.Name, bf16.needs = "x86-64-v4-bf16", featuresBF16
 	bf16.bf16 = bf16Rules{flush: true}
 	bf16.row.toBF16 = toBF16BF16
-	bf16.attend = attendReference(bf16.bf16)
+	bf16.attend[kvBF16] = attendKernelsBF16[kvBF16]
 	bf16.replaceLinear(&linearKernelsBF16)
 	return []*Set{v3, &v4, &vnni, &bf16}
 }

@@ -3,6 +3,7 @@
 package kernel
 
 import "llmc/engine/layout"
+import "unsafe"
 
 // f32x1AVX2 multiplies 1 rows with a panel of f32.
 //
@@ -838,3 +839,568 @@ func scaleAVX512(dst, x *float32, n int, a float32)
 //
 //go:noescape
 func toBF16BF16(dst *uint16, x *float32, n int)
+
+// scoreF32x1AVX2 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x1AVX2(a *scoreArgs)
+
+// scoreF32x2AVX2 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x2AVX2(a *scoreArgs)
+
+// scoreF32x3AVX2 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x3AVX2(a *scoreArgs)
+
+// scoreF32x4AVX2 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x4AVX2(a *scoreArgs)
+
+// scoreF32x5AVX2 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x5AVX2(a *scoreArgs)
+
+// scoreF32x6AVX2 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x6AVX2(a *scoreArgs)
+
+// narrowF32x1AVX2 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowF32x1AVX2(a *valueArgs)
+
+// narrowF32x2AVX2 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowF32x2AVX2(a *valueArgs)
+
+// narrowF32x3AVX2 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowF32x3AVX2(a *valueArgs)
+
+// narrowF32x4AVX2 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowF32x4AVX2(a *valueArgs)
+
+// narrowF32x5AVX2 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowF32x5AVX2(a *valueArgs)
+
+// narrowF32x6AVX2 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowF32x6AVX2(a *valueArgs)
+
+// wideF32x1AVX2 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideF32x1AVX2(a *valueArgs)
+
+// wideF32x2AVX2 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideF32x2AVX2(a *valueArgs)
+
+// wideF32x3AVX2 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideF32x3AVX2(a *valueArgs)
+
+// wideF32x4AVX2 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideF32x4AVX2(a *valueArgs)
+
+// wideF32x5AVX2 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideF32x5AVX2(a *valueArgs)
+
+// wideF32x6AVX2 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideF32x6AVX2(a *valueArgs)
+
+// softmaxF32AVX2 turns scores [lo, hi) into weights.
+//
+//go:noescape
+func softmaxF32AVX2(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
+
+// scoreBF16x1AVX2 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x1AVX2(a *scoreArgs)
+
+// scoreBF16x2AVX2 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x2AVX2(a *scoreArgs)
+
+// scoreBF16x3AVX2 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x3AVX2(a *scoreArgs)
+
+// scoreBF16x4AVX2 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x4AVX2(a *scoreArgs)
+
+// scoreBF16x5AVX2 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x5AVX2(a *scoreArgs)
+
+// scoreBF16x6AVX2 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x6AVX2(a *scoreArgs)
+
+// narrowBF16x1AVX2 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowBF16x1AVX2(a *valueArgs)
+
+// narrowBF16x2AVX2 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowBF16x2AVX2(a *valueArgs)
+
+// narrowBF16x3AVX2 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowBF16x3AVX2(a *valueArgs)
+
+// narrowBF16x4AVX2 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowBF16x4AVX2(a *valueArgs)
+
+// narrowBF16x5AVX2 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowBF16x5AVX2(a *valueArgs)
+
+// narrowBF16x6AVX2 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowBF16x6AVX2(a *valueArgs)
+
+// wideBF16x1AVX2 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideBF16x1AVX2(a *valueArgs)
+
+// wideBF16x2AVX2 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideBF16x2AVX2(a *valueArgs)
+
+// wideBF16x3AVX2 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideBF16x3AVX2(a *valueArgs)
+
+// wideBF16x4AVX2 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideBF16x4AVX2(a *valueArgs)
+
+// wideBF16x5AVX2 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideBF16x5AVX2(a *valueArgs)
+
+// wideBF16x6AVX2 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideBF16x6AVX2(a *valueArgs)
+
+// softmaxBF16AVX2 turns scores [lo, hi) into weights.
+//
+//go:noescape
+func softmaxBF16AVX2(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
+
+// scoreF32x1AVX512 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x1AVX512(a *scoreArgs)
+
+// scoreF32x2AVX512 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x2AVX512(a *scoreArgs)
+
+// scoreF32x3AVX512 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x3AVX512(a *scoreArgs)
+
+// scoreF32x4AVX512 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x4AVX512(a *scoreArgs)
+
+// scoreF32x5AVX512 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x5AVX512(a *scoreArgs)
+
+// scoreF32x6AVX512 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x6AVX512(a *scoreArgs)
+
+// scoreF32x7AVX512 multiplies 7 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x7AVX512(a *scoreArgs)
+
+// scoreF32x8AVX512 multiplies 8 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x8AVX512(a *scoreArgs)
+
+// scoreF32x9AVX512 multiplies 9 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x9AVX512(a *scoreArgs)
+
+// scoreF32x10AVX512 multiplies 10 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x10AVX512(a *scoreArgs)
+
+// scoreF32x11AVX512 multiplies 11 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x11AVX512(a *scoreArgs)
+
+// scoreF32x12AVX512 multiplies 12 query rows with panels of keys.
+//
+//go:noescape
+func scoreF32x12AVX512(a *scoreArgs)
+
+// narrowF32x1AVX512 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowF32x1AVX512(a *valueArgs)
+
+// narrowF32x2AVX512 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowF32x2AVX512(a *valueArgs)
+
+// narrowF32x3AVX512 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowF32x3AVX512(a *valueArgs)
+
+// narrowF32x4AVX512 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowF32x4AVX512(a *valueArgs)
+
+// narrowF32x5AVX512 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowF32x5AVX512(a *valueArgs)
+
+// narrowF32x6AVX512 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowF32x6AVX512(a *valueArgs)
+
+// wideF32x1AVX512 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideF32x1AVX512(a *valueArgs)
+
+// wideF32x2AVX512 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideF32x2AVX512(a *valueArgs)
+
+// wideF32x3AVX512 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideF32x3AVX512(a *valueArgs)
+
+// wideF32x4AVX512 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideF32x4AVX512(a *valueArgs)
+
+// wideF32x5AVX512 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideF32x5AVX512(a *valueArgs)
+
+// wideF32x6AVX512 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideF32x6AVX512(a *valueArgs)
+
+// softmaxF32AVX512 turns scores [lo, hi) into weights.
+//
+//go:noescape
+func softmaxF32AVX512(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
+
+// scoreBF16x1AVX512 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x1AVX512(a *scoreArgs)
+
+// scoreBF16x2AVX512 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x2AVX512(a *scoreArgs)
+
+// scoreBF16x3AVX512 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x3AVX512(a *scoreArgs)
+
+// scoreBF16x4AVX512 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x4AVX512(a *scoreArgs)
+
+// scoreBF16x5AVX512 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x5AVX512(a *scoreArgs)
+
+// scoreBF16x6AVX512 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x6AVX512(a *scoreArgs)
+
+// scoreBF16x7AVX512 multiplies 7 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x7AVX512(a *scoreArgs)
+
+// scoreBF16x8AVX512 multiplies 8 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x8AVX512(a *scoreArgs)
+
+// scoreBF16x9AVX512 multiplies 9 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x9AVX512(a *scoreArgs)
+
+// scoreBF16x10AVX512 multiplies 10 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x10AVX512(a *scoreArgs)
+
+// scoreBF16x11AVX512 multiplies 11 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x11AVX512(a *scoreArgs)
+
+// scoreBF16x12AVX512 multiplies 12 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x12AVX512(a *scoreArgs)
+
+// narrowBF16x1AVX512 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowBF16x1AVX512(a *valueArgs)
+
+// narrowBF16x2AVX512 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowBF16x2AVX512(a *valueArgs)
+
+// narrowBF16x3AVX512 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowBF16x3AVX512(a *valueArgs)
+
+// narrowBF16x4AVX512 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowBF16x4AVX512(a *valueArgs)
+
+// narrowBF16x5AVX512 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowBF16x5AVX512(a *valueArgs)
+
+// narrowBF16x6AVX512 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowBF16x6AVX512(a *valueArgs)
+
+// wideBF16x1AVX512 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideBF16x1AVX512(a *valueArgs)
+
+// wideBF16x2AVX512 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideBF16x2AVX512(a *valueArgs)
+
+// wideBF16x3AVX512 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideBF16x3AVX512(a *valueArgs)
+
+// wideBF16x4AVX512 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideBF16x4AVX512(a *valueArgs)
+
+// wideBF16x5AVX512 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideBF16x5AVX512(a *valueArgs)
+
+// wideBF16x6AVX512 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideBF16x6AVX512(a *valueArgs)
+
+// softmaxBF16AVX512 turns scores [lo, hi) into weights.
+//
+//go:noescape
+func softmaxBF16AVX512(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
+
+// scoreBF16x1BF16 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x1BF16(a *scoreArgs)
+
+// scoreBF16x2BF16 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x2BF16(a *scoreArgs)
+
+// scoreBF16x3BF16 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x3BF16(a *scoreArgs)
+
+// scoreBF16x4BF16 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x4BF16(a *scoreArgs)
+
+// scoreBF16x5BF16 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x5BF16(a *scoreArgs)
+
+// scoreBF16x6BF16 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x6BF16(a *scoreArgs)
+
+// scoreBF16x7BF16 multiplies 7 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x7BF16(a *scoreArgs)
+
+// scoreBF16x8BF16 multiplies 8 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x8BF16(a *scoreArgs)
+
+// scoreBF16x9BF16 multiplies 9 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x9BF16(a *scoreArgs)
+
+// scoreBF16x10BF16 multiplies 10 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x10BF16(a *scoreArgs)
+
+// scoreBF16x11BF16 multiplies 11 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x11BF16(a *scoreArgs)
+
+// scoreBF16x12BF16 multiplies 12 query rows with panels of keys.
+//
+//go:noescape
+func scoreBF16x12BF16(a *scoreArgs)
+
+// narrowBF16x1BF16 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowBF16x1BF16(a *valueArgs)
+
+// narrowBF16x2BF16 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowBF16x2BF16(a *valueArgs)
+
+// narrowBF16x3BF16 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowBF16x3BF16(a *valueArgs)
+
+// narrowBF16x4BF16 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowBF16x4BF16(a *valueArgs)
+
+// narrowBF16x5BF16 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowBF16x5BF16(a *valueArgs)
+
+// narrowBF16x6BF16 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowBF16x6BF16(a *valueArgs)
+
+// wideBF16x1BF16 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideBF16x1BF16(a *valueArgs)
+
+// wideBF16x2BF16 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideBF16x2BF16(a *valueArgs)
+
+// wideBF16x3BF16 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideBF16x3BF16(a *valueArgs)
+
+// wideBF16x4BF16 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideBF16x4BF16(a *valueArgs)
+
+// wideBF16x5BF16 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideBF16x5BF16(a *valueArgs)
+
+// wideBF16x6BF16 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideBF16x6BF16(a *valueArgs)
+
+// softmaxBF16BF16 turns scores [lo, hi) into weights.
+//
+//go:noescape
+func softmaxBF16BF16(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)

@@ -13,8 +13,8 @@ type linearFamily struct {
 }
 
 var linearFamilies = []linearFamily{
-	{"kindF32", linearF32, map[string]int{"AVX2": 6, "AVX512": 12}},
-	{"kindBF16", linearBF16, map[string]int{"AVX2": 6, "AVX512": 12, "BF16": 12}},
+	{"kindF32", linearFloat(dotF32), map[string]int{"AVX2": 6, "AVX512": 12}},
+	{"kindBF16", linearFloat(dotBF16s), map[string]int{"AVX2": 6, "AVX512": 12, "BF16": 12}},
 	{"kindU8", linearU8, map[string]int{"AVX2": 4, "AVX512": 8, "VNNI": 12}},
 	{"kindU4", linearU4(u4Variants[0]), u4Tiles},
 	{"kindU4Scale32", linearU4(u4Variants[1]), u4Tiles},

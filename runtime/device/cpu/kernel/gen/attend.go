@@ -1,0 +1,164 @@
+package main
+
+import "fmt"
+
+// Sizes of attention kernels.
+const (
+	positions = 16 // of a panel of keys
+	wideNV    = 64 // channels of a wide value kernel
+)
+
+// Registers of attention kernels beside those of linear kernels: panel is the next key or value, x the queries or weights.
+const (
+	panelBytes = "BX" // size of a panel of keys
+	panels     = "CX" // panels left
+	output     = "R15"
+	three      = "R14" // three panels of keys; the stride of values
+)
+
+// attendKernel multiplies rows rows with nv vectors at a time.
+type attendKernel struct {
+	*function
+	isa
+	kind     dotKind
+	rows, nv int
+}
+
+func newAttend(name, doc, argsType string, kind dotKind, t isa, rows int) *attendKernel {
+	f := newFunction(fmt.Sprintf("%s%sx%d%s", name, upper(kind.name), rows, t.name), doc, "a *"+argsType, "")
+	f.op("MOVQ", f.param("a"), args)
+	return &attendKernel{function: f, isa: t, kind: kind, rows: rows}
+}
+
+// step is one step with the given vectors; the accumulators are [rows][nv] from register 0.
+func (k *attendKernel) step(vectors []string) {
+	s := dotStep{function: k.function, isa: k.isa, vectors: vectors, acc: func(r, c int) int { return r*k.nv + c }, used: k.rows * k.nv}
+	for r := range k.rows {
+		s.scalars = append(s.scalars, rowAt(0, x, r))
+	}
+	k.kind.write(s)
+}
+
+// score multiplies query rows with panels of keys, for few rows several panels at a time, so that there are enough independent sums.
+func score(kind dotKind, t isa, rows int) *function {
+	k := newAttend("score", fmt.Sprintf("multiplies %d query rows with panels of keys.", rows), "scoreArgs", kind, t, rows)
+	k.loadStrides(field("scoreArgs", "qStride", args), rows)
+	k.op("MOVQ", field("scoreArgs", "k", args), panel)
+	k.op("MOVQ", field("scoreArgs", "out", args), output)
+	k.op("MOVQ", field("scoreArgs", "panels", args), panels)
+	k.op("MOVQ", field("scoreArgs", "steps", args), panelBytes)
+	k.op("SHLQ", imm(6), panelBytes)
+	k.op("LEAQ", indexed(0, panelBytes, panelBytes, 2), three)
+	if several := k.panelsAtOnce(); several > 1 {
+		k.panelLoop(several)
+	}
+	k.panelLoop(1)
+	k.end()
+	return k.function
+}
+
+// panelsAtOnce is how many panels give a dozen accumulators, at most four.
+func (k *attendKernel) panelsAtOnce() int {
+	vectors := positions / k.lanes()
+	room := (k.registers - 4) / (k.rows + 1) / vectors // a register for each vector, and for each of its sums
+	return min(4, room, max(1, 12/(k.rows*vectors)))
+}
+
+// panelLoop goes on while there are n panels.
+func (k *attendKernel) panelLoop(n int) {
+	again, inner, done := k.newLabel("panels"), k.newLabel("steps"), k.newLabel("few")
+	vectors := positions / k.lanes()
+	k.nv = n * vectors
+	k.place(again)
+	k.op("SUBQ", imm(n), panels)
+	k.op("JLT", done)
+	k.op("MOVQ", field("scoreArgs", "q", args), x)
+	k.op("MOVQ", field("scoreArgs", "steps", args), steps)
+	for i := range k.rows * k.nv {
+		k.op("VXORPS", k.reg(i), k.reg(i), k.reg(i))
+	}
+	var operands []string
+	for p := range n {
+		for v := range vectors {
+			operands = append(operands, panelAt(p, v*k.bytes))
+		}
+	}
+	k.place(inner)
+	k.step(operands)
+	k.op("ADDQ", imm(4*positions), panel)
+	k.op("ADDQ", imm(4), x)
+	k.op("DECQ", steps)
+	k.op("JNE", inner)
+	if n > 1 { // the last n-1 of the panels just read
+		k.op("LEAQ", panelAt(n-1, 0), panel)
+	}
+	k.op("MOVQ", output, x)
+	k.op("MOVQ", field("scoreArgs", "outStride", args), steps)
+	for r := range k.rows {
+		for c := range k.nv {
+			k.op("VMOVUPS", k.reg(r*k.nv+c), mem(c*k.bytes, x))
+		}
+		k.op("ADDQ", steps, x)
+	}
+	k.op("ADDQ", imm(4*positions*n), output)
+	k.op("JMP", again)
+	k.place(done)
+	k.op("ADDQ", imm(n), panels)
+}
+
+// panelAt is the operand disp bytes into panel p after the one at hand.
+func panelAt(p, disp int) string {
+	return []string{mem(disp, panel), indexed(disp, panel, panelBytes, 1), indexed(disp, panel, panelBytes, 2), indexed(disp, panel, three, 1)}[p]
+}
+
+// value adds up values weighted by rows of weights, for channels channels.
+func value(name string, channels int) func(kind dotKind, t isa, rows int) *function {
+	return func(kind dotKind, t isa, rows int) *function {
+		k := newAttend(name, fmt.Sprintf("adds the values of %d channels, weighted by %d rows, to out.", channels, rows), "valueArgs", kind, t, rows)
+		k.nv = min(channels/t.lanes(), max(1, (t.registers-3)/(rows+1)))
+		for channels/t.lanes()%k.nv != 0 {
+			k.nv--
+		}
+		k.loadStrides(field("valueArgs", "pStride", args), rows)
+		k.op("MOVQ", field("valueArgs", "vStride", args), three)
+		k.op("XORL", column, column)
+		again, inner := k.newLabel("pass"), k.newLabel("steps")
+		k.place(again)
+		k.op("MOVQ", field("valueArgs", "v", args), panel)
+		k.op("ADDQ", column, panel)
+		k.op("MOVQ", field("valueArgs", "p", args), x)
+		k.op("MOVQ", field("valueArgs", "steps", args), steps)
+		k.eachSum(func(sum, at string) { k.op("VMOVUPS", at, sum) })
+		var operands []string
+		for c := range k.nv {
+			operands = append(operands, mem(c*k.bytes, panel))
+		}
+		k.place(inner)
+		k.step(operands)
+		k.op("ADDQ", three, panel)
+		k.op("ADDQ", imm(4), x)
+		k.op("DECQ", steps)
+		k.op("JNE", inner)
+		k.eachSum(func(sum, at string) { k.op("VMOVUPS", sum, at) })
+		k.op("ADDQ", imm(k.nv*k.bytes), column)
+		k.op("CMPQ", column, imm(4*channels))
+		k.op("JNE", again)
+		k.end()
+		return k.function
+	}
+}
+
+// eachSum visits the accumulators and their places in out.
+func (k *attendKernel) eachSum(visit func(sum, at string)) {
+	k.op("MOVQ", field("valueArgs", "out", args), output)
+	k.op("ADDQ", column, output)
+	k.op("MOVQ", field("valueArgs", "outStride", args), "BX")
+	for r := range k.rows {
+		for c := range k.nv {
+			visit(k.reg(r*k.nv+c), mem(c*k.bytes, output))
+		}
+		if r < k.rows-1 {
+			k.op("ADDQ", "BX", output)
+		}
+	}
+}

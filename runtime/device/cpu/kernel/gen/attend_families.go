@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// attendTiles are the most rows of score and value kernels.
+func attendTiles(t isa) (score, value int) {
+	if t.wide() {
+		return 12, 6
+	}
+	return 6, 6
+}
+
+func upper(name string) string { return strings.ToUpper(name) }
+
+// attendUnits writes one file per instruction set.
+func attendUnits() []unit {
+	var units []unit
+	for _, t := range []isa{avx2, avx512, bf16} {
+		u := unit{file: "zattend_" + strings.ToLower(t.name)}
+		var table strings.Builder
+		fmt.Fprintf(&table, "var attendKernels%s = [kvKinds]attendKernels{\n", t.name)
+		for _, kind := range []dotKind{dotF32, dotBF16s} {
+			if t.bf16 && kind.name == "f32" {
+				continue // nothing better than AVX-512
+			}
+			scores, values := attendTiles(t)
+			fmt.Fprintf(&table, "\tkv%s: {\n\t\tscoreTile: %d, valueTile: %d,\n", upper(kind.name), scores, values)
+			add := func(field, array string, tile int, write func(kind dotKind, t isa, rows int) *function) {
+				fmt.Fprintf(&table, "\t\t%s: %s{", field, array)
+				for rows := 1; rows <= tile; rows++ {
+					f := write(kind, t, rows)
+					u.functions = append(u.functions, f)
+					fmt.Fprintf(&table, "%d: %s, ", rows, f.name)
+				}
+				table.WriteString("},\n")
+			}
+			add("score", "[maxTile + 1]scoreFunc", scores, score)
+			add("narrow", "[maxValueTile + 1]valueFunc", values, value("narrow", positions))
+			add("wide", "[maxValueTile + 1]valueFunc", values, value("wide", wideNV))
+			f := softmax(kind, t)
+			u.functions = append(u.functions, f)
+			fmt.Fprintf(&table, "\t\tsoftmax: %s,\n\t},\n", f.name)
+		}
+		u.table = table.String() + "}\n"
+		units = append(units, u)
+	}
+	return units
+}
