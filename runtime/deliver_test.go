@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ func TestOutputs(t *testing.T) {
 		{"characters of several tokens", scriptText("a€😀é"), "a€😀é", 11, FinishStop, nil},
 		{"half a character at the end", script('a', 0xe2, 0x82), "a\ufffd", 4, FinishStop, nil},
 		{"token limit", with(scriptText("hello"), func(r *Request) { r.MaxTokens = 3 }), "hel", 3, FinishLength, nil},
+		{"a limit that is none", with(scriptText("hello"), func(r *Request) { r.MaxTokens, r.MinTokens = math.MaxInt, 1 }), "hello", 6, FinishStop, nil},
 		{"limit inside a character", with(scriptText("a€"), func(r *Request) { r.MaxTokens = 2 }), "a\ufffd", 2, FinishLength, nil},
 		{"no end", with(scriptText("ab"), func(r *Request) { r.IgnoreEOS, r.MaxTokens = true, 6 }), "ab", 6, FinishLength, nil},
 		{"stop token", with(scriptText("hello"), func(r *Request) { r.StopTokens = []int32{'l'} }), "he", 3, FinishStop, int32('l')},

@@ -65,6 +65,8 @@ type Generation interface {
 	// Cancel stops the request within one step, queued or running. It may be called at any time, more than once.
 	Cancel()
 	Usage() Usage
+	// PromptLogprobs has an entry for each token of the prompt, of which the first has no probability, once the first event has come;
+	// nil if they were not asked for.
 	PromptLogprobs() []engine.Sampled
 }
 

@@ -87,8 +87,8 @@ const growth = 512
 
 func (s *Scheduler) newSequence(r Request) *Sequence {
 	limit := s.config.MaxContext
-	if r.MaxTokens > 0 {
-		limit = min(limit, len(r.Prompt)+r.MaxTokens)
+	if output := limit - len(r.Prompt); 0 < r.MaxTokens && r.MaxTokens < output { // the sum may overflow
+		limit = len(r.Prompt) + r.MaxTokens
 	}
 	room := min(limit, len(r.Prompt)+growth)
 	q := &Sequence{request: r, limit: limit, tokens: append(make([]int32, 0, room), r.Prompt...)}
