@@ -40,17 +40,11 @@ func (s *Scheduler) missing(q *Sequence) int {
 
 // fits takes what the prefix cache has of the sequence and tells whether there are pages for the rest of its tokens beside the
 // kept ones. These are what running sequences need for the tokens they have, and one more for each, so that their next tokens
-// do not preempt at once what was admitted just now. While nothing runs, everything fits.
+// do not preempt at once what was admitted just now. While nothing runs, nothing is kept and everything fits.
 func (s *Scheduler) fits(q *Sequence, kept int) bool {
-	spare := s.pool.Available() - kept
-	if spare < q.needed && len(s.running) > 0 {
-		return false // as at the last attempt
-	}
 	s.match(q)
-	left := s.pool.Available() - kept // without the matched pages that had been available
-	if missing := s.missing(q); missing > left {
-		q.needed = missing + spare - left
-		s.pool.Release(&q.table)
+	if s.missing(q) > s.pool.Available()-kept {
+		s.pool.Release(&q.table) // which keeps what was found from being evicted soon
 		q.computed = 0
 		return false
 	}

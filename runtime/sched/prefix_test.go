@@ -54,6 +54,26 @@ func TestPrefixOfARunningSequence(t *testing.T) {
 	h.expect(a, alone(h.s.config, a.request))
 }
 
+// Memory for little more than one such prompt: the second gets in because it needs few pages of its own.
+func TestSharedPrefixCountsOnceInMemory(t *testing.T) {
+	c := config()
+	c.Pages, c.MaxContext = 30, 100 // pages of 4
+	h := newHarness(t, c)
+	first := h.add(request(5, 80, 20))
+	h.step(nil)
+	h.step(nil)
+	second := request(5, 80, 4)
+	second.Prompt = append(second.Prompt, 1, 2, 3)
+	q := h.add(second)
+	h.step(nil)
+	if q.state != running && q.state != ended || q.Cached() != 80 {
+		t.Errorf("state %d, %d tokens cached", q.state, q.Cached())
+	}
+	h.drain(60)
+	h.expect(q, alone(c, second))
+	h.expect(first, alone(c, first.request))
+}
+
 // Prompts that arrive together compute what they have in common once, in steps that hold them all or only a part.
 func TestCommonPrefixIsComputedOnce(t *testing.T) {
 	for _, stepTokens := range []int{16, 40, 500} {

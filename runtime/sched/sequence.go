@@ -42,7 +42,6 @@ type Sequence struct {
 
 	cached    int  // prompt tokens found in the cache when they were first needed
 	preempted bool // has been at least once
-	needed    int  // spare pages that were too few at the last attempt of admission
 
 	planned  int // tokens in the step that is built or in flight
 	firstRow int // of the step's rows
