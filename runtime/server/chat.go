@@ -8,7 +8,7 @@ import (
 
 // chatCompletions answers POST /v1/chat/completions.
 func (s *Server) chatCompletions(c *fasthttp.RequestCtx) error {
-	return s.generate(c, chat, chatWording{})
+	return s.generate(c, onChat, chatWording{})
 }
 
 // chatWording is the JSON of chat completions.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"llmc/engine"
@@ -99,14 +100,18 @@ func fakeChat(p ChatPrompt) (string, error) {
 	return b.String(), nil
 }
 
+// requestOf abbreviates the type in the tests' reply functions.
+type requestOf = runtime.Request
+
 // fakeBackend answers every request with the text that reply returns.
 type fakeBackend struct {
 	reply func(r runtime.Request) string // nil: a fixed text
 	// gate, when not nil, must give one value for every event: a test decides when tokens come.
-	gate   chan struct{}
-	queue  int          // generations at a time; 0: any number
-	unwell atomic.Value // error of Health
-	fail   func(r runtime.Request, token int) error
+	gate    chan struct{}
+	endless bool         // a token at every turn of the scheduler, without end
+	queue   int          // generations at a time; 0: any number
+	unwell  atomic.Value // error of Health
+	fail    func(r runtime.Request, token int) error
 
 	mu       sync.Mutex
 	requests []runtime.Request
@@ -160,6 +165,7 @@ type fakeGeneration struct {
 	gone    chan struct{}
 	once    sync.Once
 	ended   sync.Once
+	done    atomic.Bool // the last event was taken
 }
 
 // script makes the events of a text: a token a byte, text when a character is complete, cut by max_tokens and stop strings.
@@ -212,6 +218,9 @@ func fakeSample(id int32, top int) engine.Sampled {
 }
 
 func (g *fakeGeneration) Next(ctx context.Context) (runtime.Event, bool) {
+	if g.backend.endless {
+		return g.another(ctx)
+	}
 	if g.next == len(g.events) {
 		return runtime.Event{}, false
 	}
@@ -234,9 +243,20 @@ func (g *fakeGeneration) Next(ctx context.Context) (runtime.Event, bool) {
 		g.tokens++
 	}
 	if e.Finish != "" {
+		g.done.Store(true)
 		g.end()
 	}
 	return e, true
+}
+
+func (g *fakeGeneration) another(ctx context.Context) (runtime.Event, bool) {
+	select {
+	case <-ctx.Done():
+		return runtime.Event{}, false
+	case <-time.After(20 * time.Microsecond):
+		g.tokens++
+		return runtime.Event{Token: 'a', Text: "a"}, true
+	}
 }
 
 func (g *fakeGeneration) end() {
@@ -250,7 +270,7 @@ func (g *fakeGeneration) end() {
 func (g *fakeGeneration) Cancel() {
 	g.once.Do(func() {
 		close(g.gone)
-		if g.next < len(g.events) {
+		if !g.done.Load() {
 			g.backend.canceled.Add(1)
 		}
 		g.end()

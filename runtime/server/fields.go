@@ -8,13 +8,13 @@ import (
 type endpoints uint8
 
 const (
-	completions endpoints = 1 << iota
-	chat
-	tokenize
-	detokenize
+	onCompletions endpoints = 1 << iota
+	onChat
+	onTokenize
+	onDetokenize
 
-	generating = completions | chat
-	everywhere = generating | tokenize | detokenize
+	generating = onCompletions | onChat
+	everywhere = generating | onTokenize | onDetokenize
 )
 
 // Bounds of what one request may ask for. Those of the OpenAI API where it has them.
@@ -46,30 +46,30 @@ type field struct {
 var fields = []field{
 	// What to continue.
 	{"model", everywhere, words(func(r *request) *string { return &r.name }, maxNameBytes)},
-	{"prompt", completions, readPrompts},
-	{"prompt", tokenize, readPrompts},
-	{"messages", chat | tokenize, readMessages},
-	{"tokens", detokenize, tokenIDs(func(r *request) *[]int32 { return &r.tokens }, math.MaxInt32)},
-	{"suffix", completions, refused("the model continues text, it does not fill in")},
-	{"echo", completions, flag(func(r *request) *bool { return &r.echo })},
-	{"echo", chat, only("the answer does not repeat the conversation", "false")},
-	{"add_special_tokens", generating | tokenize, readAddSpecial},
+	{"prompt", onCompletions, readPrompts},
+	{"prompt", onTokenize, readPrompts},
+	{"messages", onChat | onTokenize, readMessages},
+	{"tokens", onDetokenize, tokenIDs(func(r *request) *[]int32 { return &r.tokens }, math.MaxInt32)},
+	{"suffix", onCompletions, refused("the model continues text, it does not fill in")},
+	{"echo", onCompletions, flag(func(r *request) *bool { return &r.echo })},
+	{"echo", onChat, only("the answer does not repeat the conversation", "false")},
+	{"add_special_tokens", generating | onTokenize, readAddSpecial},
 	{"truncate_prompt_tokens", generating, refused("shorten the prompt before sending it")},
-	{"prompt_embeds", completions, refused("prompts are text or token ids")},
+	{"prompt_embeds", onCompletions, refused("prompts are text or token ids")},
 
 	// The chat template.
-	{"tools", chat | tokenize, rawArray(func(r *request) *[]byte { return &r.chat.Tools }, maxTools)},
-	{"tool_choice", chat, readToolChoice},
-	{"parallel_tool_calls", chat, only("the number of calls is the model's choice", "true")},
-	{"functions", chat, refused("use tools")},
-	{"function_call", chat, only("use tool_choice", `"none"`, `"auto"`)},
-	{"documents", chat, rawArray(func(r *request) *[]byte { return &r.chat.Documents }, maxTools)},
-	{"add_generation_prompt", chat | tokenize, flag(func(r *request) *bool { return &r.chat.AddGenerationPrompt })},
-	{"continue_final_message", chat | tokenize, flag(func(r *request) *bool { return &r.continueFinal })},
-	{"chat_template_kwargs", chat | tokenize, readTemplateKwargs},
-	{"chat_template", chat | tokenize, refused("the template is part of the model")},
-	{"reasoning_effort", chat, refused("give it in chat_template_kwargs if the model's template reads it")},
-	{"include_reasoning", chat, only("reasoning is part of the content", "true")},
+	{"tools", onChat | onTokenize, rawArray(func(r *request) *[]byte { return &r.chat.Tools }, maxTools)},
+	{"tool_choice", onChat, readToolChoice},
+	{"parallel_tool_calls", onChat, only("the number of calls is the model's choice", "true")},
+	{"functions", onChat, refused("use tools")},
+	{"function_call", onChat, only("use tool_choice", `"none"`, `"auto"`)},
+	{"documents", onChat, rawArray(func(r *request) *[]byte { return &r.chat.Documents }, maxTools)},
+	{"add_generation_prompt", onChat | onTokenize, flag(func(r *request) *bool { return &r.chat.AddGenerationPrompt })},
+	{"continue_final_message", onChat | onTokenize, flag(func(r *request) *bool { return &r.continueFinal })},
+	{"chat_template_kwargs", onChat | onTokenize, readTemplateKwargs},
+	{"chat_template", onChat | onTokenize, refused("the template is part of the model")},
+	{"reasoning_effort", onChat, refused("give it in chat_template_kwargs if the model's template reads it")},
+	{"include_reasoning", onChat, only("reasoning is part of the content", "true")},
 
 	// Sampling.
 	{"temperature", generating, number(func(r *request) *float32 { return &r.base.Sampling.Temperature }, 0, 2)},
@@ -94,9 +94,9 @@ var fields = []field{
 
 	// How many, how long.
 	{"n", generating, integer(func(r *request) *int { return &r.choices }, 1, maxChoices)},
-	{"best_of", completions, integer(func(r *request) *int { return &r.bestOf }, 1, maxBestOf)},
+	{"best_of", onCompletions, integer(func(r *request) *int { return &r.bestOf }, 1, maxBestOf)},
 	{"max_tokens", generating, readMaxTokens},
-	{"max_completion_tokens", chat, readMaxTokens},
+	{"max_completion_tokens", onChat, readMaxTokens},
 	{"min_tokens", generating, integer(func(r *request) *int { return &r.base.MinTokens }, 0, math.MaxInt32)},
 	{"stop", generating, readStop},
 	{"stop_token_ids", generating, tokenIDs(func(r *request) *[]int32 { return &r.base.StopTokens }, maxStopTokens)},
@@ -106,19 +106,19 @@ var fields = []field{
 	// The answer.
 	{"stream", generating, flag(func(r *request) *bool { return &r.stream })},
 	{"stream_options", generating, readStreamOptions},
-	{"logprobs", completions, integer(func(r *request) *int { return &r.logprobs }, 0, maxLogprobs)},
-	{"logprobs", chat, flag(func(r *request) *bool { return &r.wantLogprobs })},
-	{"top_logprobs", chat, integer(func(r *request) *int { return &r.topLogprobs }, 0, maxTopLogprobs)},
+	{"logprobs", onCompletions, integer(func(r *request) *int { return &r.logprobs }, 0, maxLogprobs)},
+	{"logprobs", onChat, flag(func(r *request) *bool { return &r.wantLogprobs })},
+	{"top_logprobs", onChat, integer(func(r *request) *int { return &r.topLogprobs }, 0, maxTopLogprobs)},
 	{"prompt_logprobs", generating, refused("use echo with logprobs on /v1/completions")},
 	{"skip_special_tokens", generating, flag(func(r *request) *bool { return &r.base.SkipSpecial })},
 	{"spaces_between_special_tokens", generating, only("special tokens are decoded as they are", "true")},
 	{"return_token_ids", generating, flag(func(r *request) *bool { return &r.returnIDs })},
 	{"return_tokens_as_token_ids", generating, only("use return_token_ids", "false")},
-	{"return_token_strs", tokenize, flag(func(r *request) *bool { return &r.tokenStrings })},
-	{"modalities", chat, only("the model writes text", `["text"]`)},
-	{"audio", chat, refused("the model writes text")},
-	{"verbosity", chat, only("ask for it in the messages", `"medium"`)},
-	{"web_search_options", chat, refused("there is no search here")},
+	{"return_token_strs", onTokenize, flag(func(r *request) *bool { return &r.tokenStrings })},
+	{"modalities", onChat, only("the model writes text", `["text"]`)},
+	{"audio", onChat, refused("the model writes text")},
+	{"verbosity", onChat, only("ask for it in the messages", `"medium"`)},
+	{"web_search_options", onChat, refused("there is no search here")},
 	{"moderation", generating, refused("there is no moderation here")},
 
 	// Scheduling.
@@ -132,7 +132,7 @@ var fields = []field{
 	{"metadata", generating, ignored},
 	{"store", generating, ignored},
 	{"service_tier", generating, ignored},
-	{"prediction", chat, ignored},
+	{"prediction", onChat, ignored},
 	{"prompt_cache_key", generating, ignored},
 	{"prompt_cache_retention", generating, ignored},
 	{"prompt_cache_options", generating, ignored},
@@ -142,7 +142,7 @@ var fields = []field{
 var fieldsOf = indexFields(fields)
 
 func indexFields(rows []field) map[endpoints]map[string]rule {
-	index := map[endpoints]map[string]rule{completions: {}, chat: {}, tokenize: {}, detokenize: {}}
+	index := map[endpoints]map[string]rule{onCompletions: {}, onChat: {}, onTokenize: {}, onDetokenize: {}}
 	for on, byName := range index {
 		for _, row := range rows {
 			if row.on&on != 0 {

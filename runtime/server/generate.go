@@ -92,7 +92,7 @@ func (s *Server) whole(b *batch, words wording) []byte {
 		body = words.whole(body, r, c)
 	}
 	body = appendUsage(append(body, `],"usage":`...), b.usage())
-	if r.on == chat {
+	if r.on == onChat {
 		body = appendIDs(body, "prompt_token_ids", r, r.prompts[0].ids)
 	}
 	return append(body, '}')

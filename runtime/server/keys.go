@@ -18,7 +18,7 @@ type Keys struct {
 // LoadKeys reads a file of keys. A file without any is an error: it would lock everybody out.
 func LoadKeys(path string, log *slog.Logger) (*Keys, error) {
 	failed := func(err error) { log.Error("api keys unchanged: the file can not be used", "err", err) }
-	sums, err := load(failed, parseKeys, path)
+	sums, err := readFiles(failed, parseKeys, path)
 	if err != nil {
 		return nil, err
 	}

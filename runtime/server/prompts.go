@@ -142,7 +142,7 @@ func (r *request) fit(p *prompt) (maxTokens int, err error) {
 		return max(1, r.maxTokens), nil // 0 is one step whose token is not shown
 	}
 	limit := defaultMaxTokens
-	if r.on == chat {
+	if r.on == onChat {
 		limit = room
 		if byModel := r.model.Info.Generation.MaxNewTokens; byModel != nil && *byModel > 0 {
 			limit = int(*byModel)

@@ -24,8 +24,8 @@ type reloaded[T any] struct {
 	failed  func(error) // told once for every change that could not be taken over
 }
 
-// load reads the files for the first time. Later failures keep the last good value.
-func load[T any](failed func(error), read func(contents [][]byte) (T, error), paths ...string) (*reloaded[T], error) {
+// readFiles reads the files for the first time. Later failures keep the last good value.
+func readFiles[T any](failed func(error), read func(contents [][]byte) (T, error), paths ...string) (*reloaded[T], error) {
 	r := &reloaded[T]{paths: paths, read: read, every: recheck, failed: failed}
 	r.stamp, r.checked = r.look(), time.Now()
 	value, err := r.make()

@@ -78,12 +78,13 @@ const strangerBody = 64 << 10
 
 // Server answers requests. Serve starts it, Shutdown ends it; it can not be used again.
 type Server struct {
-	config   Config
-	models   modelTable
-	http     *fasthttp.Server
-	tls      *tls.Config // nil: plain
-	log      *slog.Logger
-	inflight inflight
+	config Config
+	models modelTable
+	http   *fasthttp.Server
+	// certificate is nil when TLS is off.
+	certificate *reloaded[*tls.Certificate]
+	log         *slog.Logger
+	inflight    inflight
 
 	mu        sync.Mutex
 	listeners []*listener
@@ -108,7 +109,7 @@ func New(config Config) (*Server, error) {
 	if s.models, err = newModelTable(config.Models); err != nil {
 		return nil, err
 	}
-	if s.tls, err = s.loadCertificate(); err != nil {
+	if s.certificate, err = s.loadCertificate(); err != nil {
 		return nil, err
 	}
 	s.base, s.cancel = context.WithCancelCause(context.Background())
@@ -149,11 +150,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		defer close(ended)
 		_ = s.Shutdown(ctx)
 	})
-	var accept net.Listener = l
-	if s.tls != nil {
-		accept = tls.NewListener(l, s.tls)
-	}
-	err := s.http.Serve(accept)
+	err := s.http.Serve(s.secured(l))
 	if !stop() {
 		<-ended
 	}
@@ -191,8 +188,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// loadCertificate returns the TLS configuration, or nil when none is asked for. Certificates are read again when they change.
-func (s *Server) loadCertificate() (*tls.Config, error) {
+// loadCertificate reads the TLS files, if the configuration names any; they are read again when they change.
+func (s *Server) loadCertificate() (*reloaded[*tls.Certificate], error) {
 	if s.config.CertFile == "" && s.config.KeyFile == "" {
 		return nil, nil
 	}
@@ -200,18 +197,22 @@ func (s *Server) loadCertificate() (*tls.Config, error) {
 		return nil, errors.New("tls needs both a certificate and a key file")
 	}
 	failed := func(err error) { s.log.Error("certificate unchanged: the files can not be used", "err", err) }
-	pair, err := load(failed, func(contents [][]byte) (*tls.Certificate, error) {
+	return readFiles(failed, func(contents [][]byte) (*tls.Certificate, error) {
 		c, err := tls.X509KeyPair(contents[0], contents[1])
 		return &c, err
 	}, s.config.CertFile, s.config.KeyFile)
-	if err != nil {
-		return nil, err
+}
+
+// secured speaks TLS on a listener if there is a certificate.
+func (s *Server) secured(l net.Listener) net.Listener {
+	if s.certificate == nil {
+		return l
 	}
-	return &tls.Config{
+	return tls.NewListener(l, &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.get(), nil },
-	}, nil
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.certificate.get(), nil },
+	})
 }
 
 // randomID returns 32 hexadecimal digits.

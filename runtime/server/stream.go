@@ -22,7 +22,6 @@ type stream struct {
 	head       []byte // of every chunk, up to its choices
 	out        []byte // events not sent yet: out[sent:]
 	sent       int
-	opened     bool
 	ended      bool
 	failed     error // read instead of a regular end
 	release    func()
@@ -34,9 +33,12 @@ func (s *Server) stream(c *fasthttp.RequestCtx, b *batch, words wording, release
 	idPrefix, _, object := words.names()
 	st := &stream{server: s, batch: b, words: words, release: release}
 	st.head = s.envelope(b.req, idPrefix, object).append([]byte("data: "))
+	st.open()
 	c.SetContentType("text/event-stream; charset=utf-8")
 	c.Response.Header.Set("Cache-Control", "no-cache")
 	c.Response.Header.Set("X-Accel-Buffering", "no") // nginx would collect the events
+	// Clients and proxies see at once that the request was taken, however long it waits for its first token.
+	c.Response.ImmediateHeaderFlush = len(st.out) == 0
 	c.Response.SetBodyStream(st, -1)
 }
 
@@ -77,12 +79,6 @@ func (st *stream) fill() {
 			st.fail(errors.New("panic"))
 		}
 	}()
-	if !st.opened {
-		st.opened = true
-		if st.open(); len(st.out) > 0 {
-			return
-		}
-	}
 	arrivals, err := st.batch.wait()
 	if err != nil {
 		st.fail(err)
@@ -99,11 +95,11 @@ func (st *stream) fill() {
 	}
 }
 
-// open adds the chunks that need no token: clients and proxies see at once that the request was taken.
+// open adds the chunks that need no token.
 func (st *stream) open() {
 	r := st.batch.req
 	for i, c := range st.batch.choices {
-		if i == 0 && r.on == chat {
+		if i == 0 && r.on == onChat {
 			st.promptTail = appendIDs(nil, "prompt_token_ids", r, c.prompt.ids)
 		}
 		st.chunk(func(dst []byte) []byte { return st.words.opening(dst, r, c) })

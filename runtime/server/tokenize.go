@@ -15,7 +15,7 @@ type tokenizeAnswer struct {
 
 // tokenize answers POST /tokenize: the ids of a text, or of a conversation as the chat template lays it out.
 func (s *Server) tokenize(c *fasthttp.RequestCtx) error {
-	r, err := s.decode(tokenize, c.PostBody())
+	r, err := s.decode(onTokenize, c.PostBody())
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ type detokenizeAnswer struct {
 
 // detokenize answers POST /detokenize. Special tokens are kept, so that it undoes tokenize.
 func (s *Server) detokenize(c *fasthttp.RequestCtx) error {
-	r, err := s.decode(detokenize, c.PostBody())
+	r, err := s.decode(onDetokenize, c.PostBody())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"llmc/runtime/metrics"
+)
+
+func writeKeys(t *testing.T, path, text string) {
+	t.Helper()
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+func loadTestKeys(t *testing.T, text string) (keys *Keys, path string, log *bytes.Buffer) {
+	t.Helper()
+	path, log = filepath.Join(t.TempDir(), "keys"), &bytes.Buffer{}
+	writeKeys(t, path, text)
+	keys, err := LoadKeys(path, slog.New(slog.NewTextHandler(log, nil)))
+	must(t, err)
+	keys.sums.every = 0 // look at the file every time
+	return keys, path, log
+}
+
+func TestKeyOf(t *testing.T) {
+	keys, _, _ := loadTestKeys(t, "# ours\nsk-one\n\n  sk-two \r\nsk-three")
+	for header, want := range map[string]bool{
+		"Bearer sk-one": true, "bearer sk-two": true, "Bearer  sk-three ": true,
+		"": false, "Bearer": false, "Bearer ": false, "sk-one": false, "Basic sk-one": false, "Bearer sk-on": false,
+		"Bearer sk-one2": false, "Bearer # ours": false, "Bearer sk-one\x00": false, "Bearer Bearer sk-one": false,
+	} {
+		if keys.accept([]byte(header)) != want {
+			t.Errorf("%q: want %v", header, want)
+		}
+	}
+}
+
+func TestKeysAreReadAgain(t *testing.T) {
+	keys, path, log := loadTestKeys(t, "old\n")
+	writeKeys(t, path, "new key\nother\n")
+	if keys.accept([]byte("Bearer old")) || !keys.accept([]byte("Bearer new key")) {
+		t.Error("the new file was not taken over")
+	}
+	writeKeys(t, path, "# nothing\n")
+	if !keys.accept([]byte("Bearer other")) || !strings.Contains(log.String(), "api keys unchanged") {
+		t.Errorf("an empty file must change nothing and be told: %s", log)
+	}
+	must(t, os.Remove(path))
+	if !keys.accept([]byte("Bearer other")) {
+		t.Error("a removed file must change nothing")
+	}
+	writeKeys(t, path, "back\n")
+	if keys.accept([]byte("Bearer other")) || !keys.accept([]byte("Bearer back")) {
+		t.Error("the file that came back was not taken over")
+	}
+}
+
+func TestKeyFilesThatCanNotBeUsed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	writeKeys(t, path, " \n#\n")
+	for _, p := range []string{path, path + ".missing"} {
+		if _, err := LoadKeys(p, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), p) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+}
+
+// Every route of the table, and unknown ones, are closed without a key, but for those open on purpose.
+func TestRoutesNeedKey(t *testing.T) {
+	keys, _, _ := loadTestKeys(t, "secret\n")
+	ts := startServer(t, &fakeBackend{}, Config{Keys: keys, Metrics: metrics.New()})
+	open := map[string]bool{"/": true, "/health": true}
+	paths := []string{"GET /nowhere", "POST /v1/completions/", "DELETE /v1/models"}
+	for _, r := range routes {
+		paths = append(paths, r.method+" "+strings.Replace(r.path, "{model:*}", "tiny", 1))
+	}
+	for _, p := range paths {
+		method, path, _ := strings.Cut(p, " ")
+		for _, key := range []string{"X-None: 1", "Authorization: Bearer wrong", "Authorization: Basic secret", "X-Api-Key: secret"} {
+			a := ts.do(method, path, "{}", key)
+			if refused := a.status == 401; refused == open[path] {
+				t.Errorf("%s with %q: status %d", p, key, a.status)
+			}
+			if a.status == 401 {
+				if e := a.errorOf(t); e["code"] != "invalid_api_key" || a.header.Get("Www-Authenticate") != "Bearer" {
+					t.Errorf("%s: %s", p, a.body)
+				}
+			}
+		}
+		if a := ts.do(method, path, "{}", "Authorization: Bearer secret"); a.status == 401 {
+			t.Errorf("%s refused with a key", p)
+		}
+	}
+}
+
+func TestOpenMetrics(t *testing.T) {
+	keys, _, _ := loadTestKeys(t, "secret\n")
+	ts := startServer(t, &fakeBackend{}, Config{Keys: keys, Metrics: metrics.New(), OpenMetrics: true})
+	if a := ts.do("GET", "/metrics", ""); a.status != 200 {
+		t.Errorf("status %d", a.status)
+	}
+	if a := ts.do("GET", "/version", ""); a.status != 401 {
+		t.Errorf("/version: status %d", a.status)
+	}
+}
+
+// A stranger may not make the server hold a large body.
+func TestStrangerBody(t *testing.T) {
+	keys, _, _ := loadTestKeys(t, "secret\n")
+	ts := startServer(t, &fakeBackend{}, Config{Keys: keys})
+	body := `{"prompt":"x","user":"` + strings.Repeat("u", strangerBody) + `"}`
+	c := ts.dial().send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(body))
+	if resp := c.response(); resp.StatusCode != 413 { // answered although nothing of the body was sent
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	if a := ts.do("POST", "/v1/completions", body, "Authorization: Bearer secret"); a.status != 200 {
+		t.Errorf("with a key: status %d: %s", a.status, a.body)
+	}
+}
