@@ -9,6 +9,11 @@ var headAttrs = []AttrInfo{
 
 var layerAttr = AttrInfo{Name: "layer", Kind: Int, Doc: "layer of the cache"}
 
+// dtypeAttr lets a norm round its result, which saves a cast.
+var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: floatNames, Doc: "of the normalised result, rounded to nearest, ties to even"}
+
+var floatNames = []string{"f32", "bf16", "f16"}
+
 // ropeAttrs describe a rotary embedding.
 var ropeAttrs = []AttrInfo{
 	{Name: "rotary_dim", Kind: Int, Default: int64(0), Doc: "channels of a head that turn, the first ones; 0: all"},
@@ -59,6 +64,7 @@ var Ops = []*OpInfo{
 		Attrs: []AttrInfo{
 			{Name: "eps", Kind: Float, Doc: "added to the mean"},
 			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns normalised together; w has as many elements; 0: the row"},
+			dtypeAttr,
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRMSNorm,
 	},
@@ -121,7 +127,7 @@ var Ops = []*OpInfo{
 	{
 		Name: "add_rmsnorm", Doc: "sum = x + delta; normed = rmsnorm(sum, w).",
 		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm},
-		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the mean"}},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the mean"}, dtypeAttr},
 		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddRMSNorm,
 	},
 	{
@@ -150,7 +156,7 @@ var Ops = []*OpInfo{
 
 	{
 		Name: "cast", Doc: "y = x rounded to dtype, to nearest, ties to even.", Args: []ArgInfo{argX},
-		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Enum: []string{"f32", "bf16", "f16"}, Doc: "of the result"}},
+		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Enum: floatNames, Doc: "of the result"}},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeCast,
 	},
 	{

@@ -91,7 +91,14 @@ func shapeRMSNorm(_ *Module, op *Op) ([]Type, error) {
 	if err := wantLength(op, "w", group); err != nil {
 		return nil, err
 	}
-	return []Type{F32(op.Arg("x").Type.Rows(), n)}, nil
+	t, err := floatLike(op, op.Arg("x"))
+	return []Type{t}, err
+}
+
+// floatLike returns the type of v with the op's dtype.
+func floatLike(op *Op, v *Value) (Type, error) {
+	dt, err := dtype.Parse(op.Text("dtype"))
+	return Tensor(dt, v.Type.Dims...), err
 }
 
 func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
@@ -99,7 +106,8 @@ func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
 	if err := firstError(err, wantLength(op, "w", cols(op.Arg("x")))); err != nil {
 		return nil, err
 	}
-	return append(types, types[0]), nil
+	normed, err := floatLike(op, op.Arg("x"))
+	return append(types, normed), err
 }
 
 // checkProduct verifies that x [M,K] times w [N,K] is defined: integer products need the formats that belong together.
@@ -138,11 +146,8 @@ func shapeLinearSwiGLU(_ *Module, op *Op) ([]Type, error) {
 }
 
 func shapeCast(_ *Module, op *Op) ([]Type, error) {
-	dt, err := dtype.Parse(op.Text("dtype"))
-	if err != nil {
-		return nil, err
-	}
-	return []Type{Tensor(dt, op.Arg("x").Type.Dims...)}, nil
+	t, err := floatLike(op, op.Arg("x"))
+	return []Type{t}, err
 }
 
 func shapeQuantize(_ *Module, op *Op) ([]Type, error) {

@@ -47,3 +47,8 @@ func editDistance(a, b string) int {
 	}
 	return above[len(b)]
 }
+
+// Unknown is the error for a name that is not among the candidates, with the one that was probably meant.
+func Unknown(what, name string, candidates []string) error {
+	return fmt.Errorf("unknown %s %q%s", what, clip(name), hint(name, candidates))
+}

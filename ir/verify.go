@@ -110,7 +110,7 @@ var WeightFormats = []struct {
 	Code    dtype.Type
 	Grouped bool
 }{
-	{"int8", dtype.I8, false},
+	{"int8", dtype.U8, false},
 	{"int4", dtype.U4, true},
 	{"int4z", dtype.U4, true},
 }

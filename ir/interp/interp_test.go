@@ -9,8 +9,6 @@ import (
 
 	"llmc/internal/dtype"
 	"llmc/ir"
-
-	"pgregory.net/rapid"
 )
 
 func TestEveryOpHasAMeaning(t *testing.T) {
@@ -235,35 +233,36 @@ func TestDynamicFrequencies(t *testing.T) {
 	compare(t, "beyond", r.frequencies(32), []float32{1, 0.058480355, 0.0034199519, 0.0002}, 1e-7)
 }
 
-// The largest error of each format, as a share of the largest magnitude in the group that has one scale.
-func TestFormatsBoundTheirError(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		cols := rapid.IntRange(1, 80).Draw(t, "cols")
-		values := rapid.SliceOfN(rapid.Float32Range(-4, 4), cols, cols).Draw(t, "values")
-		for _, c := range []struct {
-			format string
-			group  int
-			worst  float64
-		}{
-			{"int8", cols, 1. / 254}, {"q8t.g64", cols, 1. / 254}, {"q8g.g32", 32, 1. / 254},
-			{"int4.g32", 32, 1. / 8}, // a number that mirrors the largest one loses a whole step
-			{"int4z.g32", 32, 2. / 15},
-		} {
-			rounded := slices.Clone(values)
-			if err := roundToFormat(rounded, c.format, cols); err != nil {
-				t.Fatal(err)
-			}
-			for at := 0; at < cols; at += c.group {
-				group := values[at:min(cols, at+c.group)]
-				bound := c.worst*float64(maxAbs(group))*1.001 + 1e-6 // f16 scales below their normal range are coarse
-				for i, v := range group {
-					if diff := math.Abs(float64(rounded[at+i] - v)); diff > bound {
-						t.Fatalf("%s: %g became %g, more than %g away", c.format, v, rounded[at+i], bound)
-					}
-				}
-			}
-		}
-	})
+// A linear over codes computes with what the codes stand for, which quantizing by hand gives for numbers on the grid.
+func TestQuantizedLinear(t *testing.T) {
+	m, err := ir.Parse(`
+weight %w : u8[2,4]:int8
+weight %v : u4[1,64]:int4.g32
+func @f(%x: f32[T,4], %z: f32[T,64]) -> (f32[T,2], f32[T,1]) {
+  %q = quantize %x {format="q8t"} : i8[T,4]:q8t
+  %a = linear %q, %w : f32[T,2]
+  %g = quantize %z {format="q8g", group=32} : i8[T,64]:q8g.g32
+  %b = linear %g, %v : f32[T,1]
+  return %a, %b
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Rows whose largest magnitude is 127 (int8) or a multiple of it are codes already; 0.4 rounds to 0, 5.6 to 6.
+	weights := tensors{"w": {127, -3, 5.6, 0.4, 254, -6, 4, 2}, "v": make([]float32, 64)}
+	weights["v"][0], weights["v"][32] = -8, 16
+	var b Batch
+	b.Add(0, 0, 1, 1)
+	z := Tensor{Rows: 1, Cols: 64, Data: make([]float32, 64)}
+	z.Data[0], z.Data[1], z.Data[32] = 127, 0.3, 12.7
+	b.Inputs = map[string]Tensor{"x": {Rows: 1, Cols: 4, Data: []float32{1, 2.4, 127, -1}}, "z": z}
+	out, err := New(m, weights).Run("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// x stands for 1, 2, 127, -1; w for (127, -3, 6, 0) and (254, -6, 4, 2).
+	compare(t, "q8t x int8", out[0].Data, []float32{127 - 6 + 762, 254 - 12 + 508 - 2}, 1e-6)
+	compare(t, "q8g x int4", append(out[1].Data, 0), []float32{-8*127 + 16*12.7, 0}, 2e-2)
 }
 
 func TestRunReportsMistakes(t *testing.T) {

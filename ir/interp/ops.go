@@ -120,7 +120,7 @@ func (c *call) rmsnorm() error {
 	}
 	y := normalize(c.arg("x"), w.Data, c.op.Float("eps"))
 	c.give(y)
-	return nil
+	return round(y.Data, c.op.Results[0].Type.DType)
 }
 
 func (c *call) addRMSNorm() error {
@@ -131,8 +131,9 @@ func (c *call) addRMSNorm() error {
 	if err := c.pairs("x", "delta", func(a, b float64) float64 { return a + b }); err != nil {
 		return err
 	}
-	c.give(normalize(c.out[0], w.Data, c.op.Float("eps")))
-	return nil
+	y := normalize(c.out[0], w.Data, c.op.Float("eps"))
+	c.give(y)
+	return round(y.Data, c.op.Results[1].Type.DType)
 }
 
 // product returns x times w transposed, plus bias if the op has one: [M,K] x [N,K] -> [M,N].

@@ -55,7 +55,7 @@ func Elements(w *ir.Weight, source Weights) ([]float32, error) {
 		}
 	}
 	if w.Type.Quant != "" {
-		return data, roundToFormat(data, w.Type.Quant, int(cols))
+		return data, storedAs(data, w.Type.Quant, int(cols))
 	}
 	return data, round(data, w.Type.DType)
 }

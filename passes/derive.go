@@ -1,0 +1,75 @@
+package passes
+
+import (
+	"slices"
+	"strings"
+
+	"llmc/internal/sym"
+	"llmc/ir"
+)
+
+// derive adds a weight with the given recipe. All else is as in like: element type, format, axis and the dims after the first.
+func (c *Context) derive(name string, recipe *ir.Recipe, like *ir.Weight) *ir.Value {
+	cols, _ := like.Type.Cols()
+	w := &ir.Weight{Axis: like.Axis, Segment: like.Segment, Recipe: recipe}
+	w.Name = c.fresh(name)
+	w.Type = like.Type
+	w.Type.Dims = append([]sym.Dim{sym.Const(recipe.Rows(cols))}, like.Type.Dims[1:]...)
+	w.Value.Weight = w
+	at := slices.Index(c.Module.Weights, like)
+	c.Module.Weights = slices.Insert(c.Module.Weights, at, w) // beside its parts, so that weights stay in layer order
+	return &w.Value
+}
+
+// joinable tells whether the rows of weights may become rows of one: same columns, type and axis, and no reader besides
+// the one that goes.
+func joinable(uses map[*ir.Weight][]*ir.Op, weights ...*ir.Weight) bool {
+	a := weights[0]
+	for i, w := range weights {
+		sameType := w.Type.DType == a.Type.DType && w.Type.Quant == a.Type.Quant && w.Type.Layout == "" && slices.Equal(w.Type.Dims[1:], a.Type.Dims[1:])
+		if !sameType || w.Axis != a.Axis || w.Segment != a.Segment || len(uses[w]) != 1 || slices.Contains(weights[:i], w) {
+			return false
+		}
+	}
+	return true
+}
+
+// jointName puts joint in place of what differs in two names: "l.q_proj.weight" and "l.v_proj.weight" joined as "qkv"
+// are "l.qkv_proj.weight".
+func jointName(joint, a, b string) string {
+	one, two := strings.Split(a, "."), strings.Split(b, ".")
+	head := 0
+	for head < min(len(one), len(two)) && one[head] == two[head] {
+		head++
+	}
+	tail := 0
+	for tail < min(len(one), len(two))-head && one[len(one)-1-tail] == two[len(two)-1-tail] {
+		tail++
+	}
+	if head < min(len(one), len(two))-tail {
+		_, suffix, _ := strings.Cut(one[head], "_")
+		if _, other, _ := strings.Cut(two[head], "_"); suffix != "" && suffix == other {
+			joint += "_" + suffix
+		}
+	}
+	return strings.Join(slices.Concat(one[:head], []string{joint}, one[len(one)-tail:]), ".")
+}
+
+// matrixOf returns the weight that a matrix product or a look-up reads, nil for other ops.
+func matrixOf(op *ir.Op) *ir.Weight {
+	switch op.Kind.Name {
+	case "linear", "linear_swiglu":
+		return op.Arg("w").Weight
+	case "gather":
+		return op.Arg("table").Weight
+	}
+	return nil
+}
+
+// base returns the value whose storage v is a part of.
+func base(v *ir.Value) *ir.Value {
+	for v.Def != nil && v.Def.Kind.Has(ir.View) {
+		v = v.Def.Args[0]
+	}
+	return v
+}

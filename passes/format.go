@@ -1,0 +1,125 @@
+package passes
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"llmc/internal/dtype"
+	"llmc/internal/quant"
+	"llmc/ir"
+)
+
+// Policy chooses the format of each matrix of weights, by the names of package quant. Empty fields keep what the
+// checkpoint has, except that Output and Embed follow Linear. Vectors and frequencies are always f32.
+type Policy struct {
+	Linear string // linears
+	Output string // the matrix that gives the logits, also when it is the embedding table too
+	Embed  string // a table that is only looked up
+	// Overrides name single weights; the first pattern (of path.Match) that fits a weight's name decides.
+	Overrides []Override
+}
+
+// Override is the format of the weights whose names fit a pattern.
+type Override struct{ Pattern, Format string }
+
+// role is what a matrix of weights is used for.
+type role uint8
+
+const (
+	roleLinear role = iota
+	roleOutput
+	roleEmbed
+)
+
+// format returns the name of the format for a weight, "" to keep what it has.
+func (p *Policy) format(w *ir.Weight, r role) (string, error) {
+	for _, o := range p.Overrides {
+		fits, err := path.Match(o.Pattern, w.Name)
+		if err != nil {
+			return "", fmt.Errorf("pattern %q of a format override: %w", o.Pattern, err)
+		}
+		if fits {
+			return o.Format, nil
+		}
+	}
+	byRole := map[role]string{roleLinear: p.Linear, roleOutput: p.Output, roleEmbed: p.Embed}
+	if name := byRole[r]; name != "" {
+		return name, nil
+	}
+	return p.Linear, nil
+}
+
+// form is how the input of a product is stored: plain numbers, or codes of an activation format.
+type form struct {
+	dtype  dtype.Type
+	format string // "q8t", "q8g"; "" for plain numbers
+	group  int64
+}
+
+// inputForm returns the form of input that a weight is multiplied with: f32 and bf16 weights meet numbers of their own
+// type, other plain weights f32, codes meet the activation format that goes with theirs.
+func inputForm(w *ir.Weight) form {
+	if w.Type.Quant == "" {
+		if w.Type.DType == dtype.BF16 {
+			return form{dtype: dtype.BF16}
+		}
+		return form{dtype: dtype.F32}
+	}
+	f, err := quant.FindType(w.Type.Quant)
+	if err != nil || f.Activation == "" {
+		return form{dtype: dtype.F32} // multiplied as the numbers that it stands for
+	}
+	group := int64(f.Group)
+	if f.Activation == "q8t" {
+		group = w.Segment // one scale; its sums of codes are per segment
+	}
+	return form{dtype.I8, f.Activation, group}
+}
+
+// fits tells whether a value of type t has the form.
+func (f form) fits(t ir.Type) bool { return t.DType == f.dtype && t.Quant == f.quant() }
+
+func (f form) quant() string {
+	if f.format == "" {
+		return ""
+	}
+	return ir.QuantName(f.format, f.group)
+}
+
+func (f form) String() string { return strings.TrimSuffix(f.dtype.String()+":"+f.quant(), ":") }
+
+// isMatrix tells whether w is laid out for products: a rank 2 weight that is not a constant given by value.
+func isMatrix(w *ir.Weight) bool {
+	return w.Type.Rank() == 2 && w.Recipe.Kind != ir.FromValues
+}
+
+// segment returns the length of the parts of K that are summed apart: eight for weights that ranks may share along K,
+// in units of whole groups and of 64, the padding of inputs; 0 for one part.
+func segment(w *ir.Weight) int64 {
+	if w.Axis != "row" || w.Type.Rank() != 2 {
+		return 0
+	}
+	k, _ := w.Type.Cols()
+	_, group := ir.SplitQuant(w.Type.Quant)
+	length := alignUp((k+7)/8, max(64, group))
+	if length >= k {
+		return 0
+	}
+	return length
+}
+
+// outputs returns the linears whose result is a result of the function, but for ops that work on each number alone.
+func outputs(f *ir.Func) []*ir.Op {
+	var found []*ir.Op
+	for _, v := range f.Results {
+		for v.Def != nil && slices.Contains([]string{"scale", "select_rows"}, v.Def.Kind.Name) {
+			v = v.Def.Arg("x")
+		}
+		if v.Def != nil && v.Def.Kind.Name == "linear" {
+			found = append(found, v.Def)
+		}
+	}
+	return found
+}

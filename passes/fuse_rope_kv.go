@@ -1,0 +1,151 @@
+package passes
+
+import (
+	"slices"
+
+	"llmc/ir"
+)
+
+// fuseRopeKV does what lies between the joint projection and attention in one op: it cuts q, k and v out of the row,
+// normalises heads, turns them and writes the cache. In modes of rope that cache K as it is before turning, only q turns.
+//
+// Before:
+//
+//	cache @kv {kind="paged", layers=2, kv_heads=1, dim=4, dtype="bf16"}
+//	weight %freq : f32[1,2] = const(1, 0.1)
+//	weight %qn : f32[4]
+//	weight %kn : f32[4]
+//	func @f(%qkv: f32[T,16], %positions: i32[T], %ropelen: i32[T], %kv0: kv[kv]) -> (f32[T,8], kv[kv]) {
+//	  %qs = slice %qkv {start=0, len=8} : f32[T,8]
+//	  %ks = slice %qkv {start=8, len=4} : f32[T,4]
+//	  %v = slice %qkv {start=12, len=4} : f32[T,4]
+//	  %qh = rmsnorm %qs, %qn {eps=1e-06, group=4} : f32[T,8]
+//	  %kh = rmsnorm %ks, %kn {eps=1e-06, group=4} : f32[T,4]
+//	  %q = rope %qh, %positions, %ropelen, %freq {heads=2, dim=4} : f32[T,8]
+//	  %k = rope %kh, %positions, %ropelen, %freq {heads=1, dim=4} : f32[T,4]
+//	  %kv1 = kv.write %kv0, %k, %v {layer=1} : kv[kv]
+//	  %y = attn.paged %q, %kv1 {layer=1, heads=2, kv_heads=1, dim=4, scale=0.5} : f32[T,8]
+//	  return %y, %kv1
+//	}
+//
+// After:
+//
+//	cache @kv {kind="paged", layers=2, kv_heads=1, dim=4, dtype="bf16"}
+//	weight %freq : f32[1,2] = const(1, 0.1)
+//	weight %qn : f32[4]
+//	weight %kn : f32[4]
+//	func @f(%qkv: f32[T,16], %positions: i32[T], %ropelen: i32[T], %kv0: kv[kv]) -> (f32[T,8], kv[kv]) {
+//	  %q, %kv1 = rope_kv %qkv, %positions, %ropelen, %freq, %kv0, %qn, %kn {layer=1, heads=2, kv_heads=1, dim=4, eps=1e-06} : f32[T,8], kv[kv]
+//	  %y = attn.paged %q, %kv1 {layer=1, heads=2, kv_heads=1, dim=4, scale=0.5} : f32[T,8]
+//	  return %y, %kv1
+//	}
+func fuseRopeKV(c *Context) error {
+	for _, f := range c.Module.Funcs {
+		for _, write := range slices.Clone(f.Ops) {
+			if write.Kind.Name != "kv.write" {
+				continue
+			}
+			c.at(write.Result())
+			if read := soleAttention(f, write); read != nil {
+				c.joinRopeKV(f, write, read)
+			}
+		}
+	}
+	return nil
+}
+
+// branch is how q, k or v comes from the joint projection: slice, then perhaps a norm, then perhaps rope.
+type branch struct {
+	slice, norm, rope *ir.Op
+}
+
+// traceBranch follows v back to a slice; ok is false when other ops, or other readers, are in between.
+func traceBranch(uses map[*ir.Value][]ir.Use, v *ir.Value) (b branch, ok bool) {
+	for v.Def != nil && len(uses[v]) == 1 {
+		switch op := v.Def; {
+		case op.Kind.Name == "slice":
+			b.slice = op
+			return b, true
+		case op.Kind.Name == "rope" && b.rope == nil && b.norm == nil:
+			b.rope = op
+		case op.Kind.Name == "rmsnorm" && b.norm == nil:
+			b.norm = op
+		default:
+			return b, false
+		}
+		v = v.Def.Arg("x")
+	}
+	return b, false
+}
+
+// ropeRegion is a whole stretch from the joint projection to the cache.
+type ropeRegion struct{ q, k, v branch }
+
+func traceRegion(f *ir.Func, write, read *ir.Op) (r ropeRegion, ok bool) {
+	uses := f.Uses()
+	var okQ, okK, okV bool
+	r.q, okQ = traceBranch(uses, read.Arg("q"))
+	r.k, okK = traceBranch(uses, write.Arg("k"))
+	r.v, okV = traceBranch(uses, write.Arg("v"))
+	return r, okQ && okK && okV && r.v.rope == nil && r.v.norm == nil && r.q.rope != nil
+}
+
+// contiguous tells whether q, k and v are all of the joint row, in this order.
+func (r ropeRegion) contiguous() bool {
+	x, at := r.q.slice.Arg("x"), int64(0)
+	for _, b := range []branch{r.q, r.k, r.v} {
+		if b.slice.Arg("x") != x || b.slice.Int("start") != at {
+			return false
+		}
+		at += b.slice.Int("len")
+	}
+	return at == columns(x)
+}
+
+// sameRope tells whether k turns as q does, or not at all where the mode wants it stored as it is.
+func (r ropeRegion) sameRope() bool {
+	q, k := r.q.rope, r.k.rope
+	if q.Text("mode") != "static" {
+		return k == nil
+	}
+	if k == nil || !slices.Equal(q.Args[1:], k.Args[1:]) {
+		return false
+	}
+	without := func(op *ir.Op) []ir.Attr {
+		return slices.DeleteFunc(slices.Clone(op.Attrs), func(a ir.Attr) bool { return a.Name == "heads" })
+	}
+	return slices.Equal(without(q), without(k))
+}
+
+// sameNorm tells whether q and k are both normalised per head with one eps, or neither is.
+func (r ropeRegion) sameNorm(dim int64) bool {
+	q, k := r.q.norm, r.k.norm
+	if q == nil || k == nil {
+		return q == k
+	}
+	return q.Float("eps") == k.Float("eps") && q.Int("group") == dim && (k.Int("group") == dim || k.Int("group") == 0 && columns(k.Result()) == dim)
+}
+
+func (c *Context) joinRopeKV(f *ir.Func, write, read *ir.Op) {
+	r, ok := traceRegion(f, write, read)
+	dim := read.Int("dim")
+	if !ok || !r.contiguous() || !r.sameRope() || !r.sameNorm(dim) || r.q.rope.Int("dim") != dim {
+		return
+	}
+	rope := r.q.rope
+	args := slices.Concat([]*ir.Value{r.q.slice.Arg("x")}, rope.Args[1:], []*ir.Value{write.Arg("cache")})
+	attrs := []ir.Attr{{Name: "layer", Val: write.Int("layer")}, {Name: "kv_heads", Val: read.Int("kv_heads")}}
+	if r.q.norm != nil {
+		args = append(args, r.q.norm.Arg("w"), r.k.norm.Arg("w"))
+		attrs = append(attrs, ir.Attr{Name: "eps", Val: r.q.norm.Float("eps")})
+	}
+	joint := c.newOp("rope_kv", args, append(attrs, rope.Attrs...)...)
+	for i, old := range []*ir.Value{rope.Result(), write.Result()} {
+		joint.Results[i].Name, old.Name = old.Name, ""
+		f.Replace(old, joint.Results[i])
+	}
+	f.Ops[slices.Index(f.Ops, write)] = joint
+	gone := []*ir.Op{r.q.rope, r.q.norm, r.q.slice, r.k.rope, r.k.norm, r.k.slice, r.v.slice}
+	f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return slices.Contains(gone, op) })
+	c.fired("fuse-rope-kv")
+}

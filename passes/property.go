@@ -1,0 +1,110 @@
+package passes
+
+import (
+	"fmt"
+
+	"llmc/ir"
+)
+
+// Property is something that holds for a module from the pass that establishes it on.
+type Property uint8
+
+// The properties.
+const (
+	Shared    Property = iota // no two ops compute the same
+	Live                      // every result reaches a result of the function
+	Quantized                 // every linear's input has the form that the weight's format multiplies with
+	Selected                  // every op but views has a kernel
+	LaidOut                   // every matrix of weights has a layout
+	Scheduled                 // nothing is read before all workers have waited for its writer
+	Planned                   // every activation has a place, and no two that live at once share bytes
+)
+
+var properties = [...]struct {
+	name  string
+	check func(m *ir.Module, f *ir.Func) error
+}{
+	Shared:    {"shared", checkShared},
+	Live:      {"live", checkLive},
+	Quantized: {"quantized", checkQuantized},
+	Selected:  {"selected", checkSelected},
+	LaidOut:   {"laid-out", checkLaidOut},
+	Scheduled: {"scheduled", checkScheduled},
+	Planned:   {"planned", checkPlanned},
+}
+
+func (p Property) String() string { return properties[p].name }
+
+func (p Property) check(m *ir.Module, f *ir.Func) error { return properties[p].check(m, f) }
+
+func checkShared(_ *ir.Module, f *ir.Func) error {
+	seen := map[string]*ir.Op{}
+	for _, op := range f.Ops {
+		key := identity(op)
+		if twin := seen[key]; twin != nil {
+			return fmt.Errorf("%s and %s compute the same", describe(twin.Result()), describe(op.Result()))
+		}
+		seen[key] = op
+	}
+	return nil
+}
+
+func checkLive(_ *ir.Module, f *ir.Func) error {
+	live := liveOps(f)
+	for _, op := range f.Ops {
+		if !live[op] {
+			return fmt.Errorf("nobody reads %s", describe(op.Result()))
+		}
+	}
+	return nil
+}
+
+func checkQuantized(_ *ir.Module, f *ir.Func) error {
+	for _, op := range f.Ops {
+		w := matrixOf(op)
+		if w == nil || op.Kind.Name == "gather" {
+			continue
+		}
+		if x, want := op.Arg("x").Type, inputForm(w); !want.fits(x) {
+			return fmt.Errorf("%s multiplies %v with a weight %v; its input must be %v", describe(op.Result()), x, w.Type, want)
+		}
+	}
+	return nil
+}
+
+func checkSelected(_ *ir.Module, f *ir.Func) error {
+	for _, op := range f.Ops {
+		if op.Kernel == "" && !op.Kind.Has(ir.View) {
+			return fmt.Errorf("%s has no kernel", describe(op.Result()))
+		}
+	}
+	return nil
+}
+
+func checkLaidOut(_ *ir.Module, f *ir.Func) error {
+	for _, op := range f.Ops {
+		if w := matrixOf(op); w != nil && w.Type.Layout == "" {
+			return fmt.Errorf("weight %%%s has no layout", w.Name)
+		}
+	}
+	return nil
+}
+
+// checkScheduled looks for a reader of what was written since the last wait.
+func checkScheduled(_ *ir.Module, f *ir.Func) error {
+	epoch := epochs(f)
+	for _, op := range f.Ops {
+		if op.Kind.Has(ir.View) {
+			continue
+		}
+		for _, a := range op.Args {
+			if a == nil {
+				continue
+			}
+			if def := base(a).Def; def != nil && epoch[def] >= epoch[op] {
+				return fmt.Errorf("%s reads %s without a wait between", describe(op.Result()), describe(a))
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package passes
+
+import (
+	"fmt"
+	"slices"
+
+	"llmc/internal/dtype"
+	"llmc/internal/quant"
+	"llmc/ir"
+)
+
+// ruleNormCast is the name under which casts that a norm does itself are counted.
+const ruleNormCast = "norm-cast"
+
+// quantize gives weights the formats that the policy names and linears the inputs that these are multiplied with: bf16
+// rows, or codes with a scale per token (int8) or per token and group (int4). Readers of one value share one
+// quantized form of it. A norm that is only read as bf16 rounds its result itself. All other weights become f32.
+// A weight that the checkpoint brings in codes keeps them where the policy names no format.
+//
+// Before (policy int8):
+//
+//	weight %q : bf16[8,64] {axis="col"}
+//	weight %down : bf16[64,1024] {axis="row"}
+//	weight %norm : bf16[64]
+//	func @f(%x: f32[T,64], %h: f32[T,1024]) -> (f32[T,8], f32[T,64]) {
+//	  %n = rmsnorm %x, %norm {eps=1e-05} : f32[T,64]
+//	  %a = linear %n, %q : f32[T,8]
+//	  %b = linear %h, %down : f32[T,64]
+//	  return %a, %b
+//	}
+//
+// After:
+//
+//	weight %q : u8[8,64]:int8 {axis="col"}
+//	weight %down : u8[64,1024]:int8 {axis="row", segment=128}
+//	weight %norm : f32[64]
+//	func @f(%x: f32[T,64], %h: f32[T,1024]) -> (f32[T,8], f32[T,64]) {
+//	  %n = rmsnorm %x, %norm {eps=1e-05} : f32[T,64]
+//	  %n.q8t = quantize %n {format="q8t"} : i8[T,64]:q8t
+//	  %a = linear %n.q8t, %q : f32[T,8]
+//	  %h.q8t = quantize %h {format="q8t", group=128} : i8[T,1024]:q8t.g128
+//	  %b = linear %h.q8t, %down : f32[T,64]
+//	  return %a, %b
+//	}
+func quantize(c *Context) error {
+	roles := weightRoles(c.Module)
+	for _, w := range c.Module.Weights {
+		c.at(&w.Value)
+		r, isProduct := roles[w]
+		if !isProduct {
+			if w.Type.DType.IsFloat() {
+				w.Type.DType = dtype.F32
+			}
+			continue
+		}
+		if err := c.setFormat(w, r); err != nil {
+			return err
+		}
+	}
+	for _, f := range c.Module.Funcs {
+		c.convertInputs(f)
+		c.castInNorms(f)
+	}
+	return nil
+}
+
+// weightRoles tells for each matrix that is multiplied or looked up what it is used for.
+func weightRoles(m *ir.Module) map[*ir.Weight]role {
+	roles := map[*ir.Weight]role{}
+	for _, f := range m.Funcs {
+		ends := outputs(f)
+		for _, op := range f.Ops {
+			w := matrixOf(op)
+			if w == nil {
+				continue
+			}
+			r := roleLinear
+			switch old, known := roles[w]; {
+			case slices.Contains(ends, op) || known && old == roleOutput:
+				r = roleOutput
+			case op.Kind.Name == "gather" && (!known || old == roleEmbed):
+				r = roleEmbed
+			}
+			roles[w] = r
+		}
+	}
+	return roles
+}
+
+func (c *Context) setFormat(w *ir.Weight, r role) error {
+	name, err := c.Options.Policy.format(w, r)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		f, err := quant.Find(name)
+		if err != nil {
+			return fmt.Errorf("weight %%%s: %w", w.Name, err)
+		}
+		w.Type.DType, w.Type.Quant = f.DType, f.Type
+	}
+	w.Segment = segment(w)
+	return nil
+}
+
+// convertInputs puts a cast or quantize before each linear whose input has not the form that its weight needs.
+func (c *Context) convertInputs(f *ir.Func) {
+	type request struct {
+		x *ir.Value
+		form
+	}
+	made := map[request]*ir.Value{}
+	var ops []*ir.Op
+	for _, op := range f.Ops {
+		w := matrixOf(op)
+		if w != nil && op.Kind.Name != "gather" {
+			c.at(op.Result())
+			x, want := op.Arg("x"), inputForm(w)
+			key := request{x, want}
+			if x.Type.DType == dtype.F32 && want.dtype != dtype.F32 {
+				if made[key] == nil {
+					convert := c.conversion(x, want)
+					ops = append(ops, convert)
+					made[key] = convert.Result()
+					c.fired(convert.Kind.Name)
+				}
+				op.Args[0] = made[key]
+			}
+		}
+		ops = append(ops, op)
+	}
+	f.Ops = ops
+}
+
+// conversion makes the op that brings x into the form to.
+func (c *Context) conversion(x *ir.Value, to form) *ir.Op {
+	kind, suffix := "cast", to.dtype.String()
+	attrs := []ir.Attr{{Name: "dtype", Val: suffix}}
+	if to.format != "" {
+		kind, suffix = "quantize", to.format
+		attrs = []ir.Attr{{Name: "format", Val: to.format}, {Name: "group", Val: to.group}}
+	}
+	op := c.newOp(kind, []*ir.Value{x}, attrs...)
+	if x.Name != "" {
+		op.Result().Name = c.fresh(x.Name + "." + suffix)
+	}
+	return op
+}
+
+// castInNorms lets a norm round its own result where a cast is its only reader.
+func (c *Context) castInNorms(f *ir.Func) {
+	if c.disabled(ruleNormCast) {
+		return
+	}
+	uses := f.Uses()
+	for _, cast := range slices.Clone(f.Ops) {
+		if cast.Kind.Name != "cast" {
+			continue
+		}
+		x := cast.Arg("x")
+		norm := x.Def
+		if norm == nil || len(uses[x]) != 1 || norm.Kind.Name != "rmsnorm" && norm.Kind.Name != "add_rmsnorm" || x.Index != len(norm.Results)-1 {
+			continue
+		}
+		c.at(x)
+		rounded := c.newOp(norm.Kind.Name, norm.Args, append(slices.Clone(norm.Attrs), cast.Attrs...)...)
+		for i, r := range norm.Results {
+			rounded.Results[i].Name, r.Name = r.Name, ""
+			f.Replace(r, rounded.Results[i])
+		}
+		f.Replace(cast.Result(), rounded.Results[x.Index])
+		f.Ops[slices.Index(f.Ops, norm)] = rounded
+		f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return op == cast })
+		c.fired(ruleNormCast)
+		uses = f.Uses()
+	}
+}

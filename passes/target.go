@@ -1,0 +1,53 @@
+package passes
+
+import (
+	"fmt"
+
+	"llmc/ir"
+)
+
+// Target answers what passes must know of the machine that a program is built for.
+type Target interface {
+	Name() string
+	// Kernels lists the kernels that can run op with the types that its operands and results have.
+	Kernels(op *ir.Op) []Kernel
+	// Layout names the order of bytes in which the kernels of readers read w, "" for row-major.
+	Layout(w *ir.Weight, readers []*ir.Op) (string, error)
+	// RowBytes is the distance in bytes between rows of an activation of type t.
+	RowBytes(t ir.Type) (int64, error)
+}
+
+// Kernel is one way to run an op.
+type Kernel struct {
+	Name string
+	Cost float64 // estimated, in any unit that is the same for all kernels of the target; the lowest wins
+}
+
+// Plain is a target without formats of its own: a kernel for each op, called as the op is, row-major weights and
+// activations as dense as their types. It serves tests and `llmc opt` without a target.
+type Plain struct{}
+
+// Name implements Target.
+func (Plain) Name() string { return "plain" }
+
+// Kernels implements Target.
+func (Plain) Kernels(op *ir.Op) []Kernel { return []Kernel{{Name: op.Kind.Name, Cost: 1}} }
+
+// Layout implements Target.
+func (Plain) Layout(w *ir.Weight, _ []*ir.Op) (string, error) {
+	if isMatrix(w) {
+		return "rows", nil
+	}
+	return "", nil
+}
+
+// RowBytes implements Target. Codes take a byte; scales and sums are not stored.
+func (Plain) RowBytes(t ir.Type) (int64, error) {
+	cols, ok := t.Cols()
+	if !ok || t.DType.Size() == 0 {
+		return 0, fmt.Errorf("no row size for %v", t)
+	}
+	return alignUp(cols*int64(t.DType.Size()), 64), nil
+}
+
+func alignUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
