@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"llmc/engine"
+	"llmc/internal/tokenizer"
 	"llmc/runtime/sched"
 )
 
@@ -73,6 +74,16 @@ type Engine struct {
 	out     []engine.Sampled
 	outputs []sched.Output
 	lastErr error // of the step whose outputs are delivered
+}
+
+// New returns an engine whose loop runs. It serves a loaded model, which must outlive it and which it alone may drive.
+func New(model engine.Model, info engine.ModelInfo, tok *tokenizer.Tokenizer, options Options) (*Engine, error) {
+	e, err := newEngine(model, info, func(skipSpecial bool) TextStream { return tok.NewStream(skipSpecial) }, options)
+	if err != nil {
+		return nil, err
+	}
+	go e.run()
+	return e, nil
 }
 
 // newEngine returns an engine whose loop does not run yet.

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The vocabulary of the fakes: every byte, the end of the output, a special token, and one that the device can not sample.
+// The vocabulary of the fakes: every byte, the end of the output, a special token, and one that a device may be unable to sample.
 const (
 	idEOS     = 256
 	idSpecial = 257
@@ -28,6 +28,7 @@ type echo struct {
 	pages  int
 	memory []int32                                                     // token by slot
 	before func(step int, st *engine.Step, out []engine.Sampled) error // runs in each step when set; steps count from 1
+	breaks bool                                                        // idBroken can not be sampled
 	steps  atomic.Int64
 }
 
@@ -80,7 +81,7 @@ func (m *echo) next(pages []int32, position int, sampling *engine.Sampling) int3
 	for _, b := range sampling.Bias {
 		id = b.Token
 	}
-	if id == idBroken {
+	if id == idBroken && m.breaks {
 		return -1
 	}
 	return id

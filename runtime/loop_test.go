@@ -159,6 +159,7 @@ func TestHealthOfAHangingStep(t *testing.T) {
 // Faults that concern one request end that one.
 func TestFaultsOfOneRequest(t *testing.T) {
 	m := newEcho()
+	m.breaks = true
 	e := start(t, m, Options{})
 	for _, c := range []struct {
 		name  string
