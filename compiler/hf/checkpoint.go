@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"slices"
 )
 
 // ConfigFile says what the model is.
@@ -52,7 +50,7 @@ func OpenRandom(dir string, seed uint64) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.random = &randomWeights{seed}
+	c.random = &randomWeights{seed: seed, known: map[string]*Tensor{}}
 	return c, nil
 }
 
@@ -140,9 +138,12 @@ func (c *Checkpoint) Tensor(name string, shape ...int64) (*Tensor, error) {
 	return t, t.CheckFloat()
 }
 
-// Lookup returns the tensor called name whatever it holds, nil when there is none.
+// Lookup returns the tensor called name whatever it holds, nil when there is none (or, of random weights, none was asked for yet).
 func (c *Checkpoint) Lookup(name string) *Tensor {
-	if c.weights == nil {
+	switch {
+	case c.random != nil:
+		return c.random.lookup(name)
+	case c.weights == nil:
 		return nil
 	}
 	return c.weights.byName[name]
@@ -153,7 +154,7 @@ func (c *Checkpoint) Names() []string {
 	if c.weights == nil {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(c.weights.byName))
+	return c.weights.names()
 }
 
 // WeightFiles returns the names of the files that hold the weights, and of the index that names them.
@@ -177,4 +178,9 @@ func (set *weightSet) source() string {
 		return singleFile
 	}
 	return indexFile
+}
+
+// Errorf returns an *Error about a key of config.json.
+func (c *Config) Errorf(key, format string, args ...any) error {
+	return fieldError(ConfigFile, key, format, args...)
 }

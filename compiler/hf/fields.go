@@ -216,3 +216,9 @@ func (f *Fields) Object(key string) *Fields {
 }
 
 func (f *Fields) missing(key string) { f.Fail(key, "is missing") }
+
+// Present tells whether key is there, be it with null.
+func (f *Fields) Present(key string) bool {
+	_, ok := f.obj.values[key]
+	return ok
+}

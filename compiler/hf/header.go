@@ -17,7 +17,7 @@ import (
 const (
 	maxHeaderBytes  = 100_000_000
 	maxTensors      = 1 << 18
-	maxHeaderValues = 32 * maxTensors
+	maxHeaderValues = 16 * maxTensors
 	maxRank         = 8
 	maxElements     = 1 << 48
 )

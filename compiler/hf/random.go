@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"llmc/internal/dtype"
 )
@@ -26,11 +27,21 @@ func RandomSeed(spec string) (uint64, error) {
 //
 // Matrices have a deviation of 1/sqrt(columns), which keeps the size of activations from layer to layer; norms (vectors called
 // "...norm.weight") are spread around 1, other vectors (biases) around 0.
-type randomWeights struct{ seed uint64 }
+type randomWeights struct {
+	seed  uint64
+	mu    sync.Mutex
+	known map[string]*Tensor // what was asked for
+}
 
 const vectorDeviation = 0.02
 
+// tensor makes a tensor, or returns the one that was made before.
 func (r *randomWeights) tensor(name string, shape []int64) (*Tensor, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.known[name]; t != nil {
+		return t, t.CheckShape(shape...)
+	}
 	t := &Tensor{Name: name, DType: dtype.F32, Stored: "F32", Shape: slices.Clone(shape), file: ConfigFile, rows: r}
 	n := int64(1)
 	for _, d := range shape {
@@ -39,7 +50,14 @@ func (r *randomWeights) tensor(name string, shape []int64) (*Tensor, error) {
 		}
 		n *= d
 	}
+	r.known[name] = t
 	return t, nil
+}
+
+func (r *randomWeights) lookup(name string) *Tensor {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known[name]
 }
 
 // readRows adds up the four 16-bit parts of a random word, which gives nearly normal numbers within 3.5 deviations

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"bytes"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -158,3 +159,30 @@ func (t *Tensor) CheckShape(shape ...int64) error {
 
 // String returns name, dtype and shape.
 func (t *Tensor) String() string { return fmt.Sprintf("%s %s%v", t.Name, t.Stored, t.Shape) }
+
+// Equal tells whether two tensors hold the same bytes in the same shape.
+func Equal(a, b *Tensor) (bool, error) {
+	if a.Stored != b.Stored || !slices.Equal(a.Shape, b.Shape) {
+		return false, nil
+	}
+	size := a.rowBytes()
+	step := max(1, equalBlock/max(1, size))
+	one, two := make([]byte, step*size), make([]byte, step*size)
+	for lo := int64(0); lo < a.Rows(); lo += step {
+		hi := min(a.Rows(), lo+step)
+		one, two = one[:(hi-lo)*size], two[:(hi-lo)*size]
+		if err := a.ReadRaw(one, lo, hi); err != nil {
+			return false, err
+		}
+		if err := b.ReadRaw(two, lo, hi); err != nil {
+			return false, err
+		}
+		if !bytes.Equal(one, two) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// equalBlock is how many bytes Equal compares at a time.
+const equalBlock = 1 << 20

@@ -80,6 +80,17 @@ type weightSet struct {
 	byName map[string]*Tensor
 }
 
+// newWeightSet returns the tensors of one file, whose names its header has made unique.
+func newWeightSet(w *weightFile) *weightSet {
+	set := &weightSet{files: []*weightFile{w}, byName: map[string]*Tensor{}}
+	for _, t := range w.tensors {
+		set.byName[t.Name] = t
+	}
+	return set
+}
+
+func (set *weightSet) names() []string { return slices.Sorted(maps.Keys(set.byName)) }
+
 // openWeights opens model.safetensors, or the shards that the index names.
 func openWeights(dir string) (*weightSet, error) {
 	if exists(dir, singleFile) {
@@ -87,11 +98,7 @@ func openWeights(dir string) (*weightSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		set := &weightSet{files: []*weightFile{w}, byName: map[string]*Tensor{}}
-		for _, t := range w.tensors {
-			set.byName[t.Name] = t
-		}
-		return set, nil
+		return newWeightSet(w), nil
 	}
 	if !exists(dir, indexFile) {
 		return nil, refuseWeights(dir)

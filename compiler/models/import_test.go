@@ -1,0 +1,271 @@
+package models
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"llmc/compiler/hf"
+	"llmc/internal/golden"
+	"llmc/internal/sym"
+	"llmc/ir"
+	"llmc/ir/interp"
+)
+
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", parts)
+		return
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("error %q lacks %q", err, p)
+		}
+	}
+}
+
+// small is a config.json of a Llama with the given keys set (nil removes one).
+func small(t testing.TB, change map[string]any) string {
+	t.Helper()
+	keys := map[string]any{
+		"model_type": "llama", "architectures": []string{"LlamaForCausalLM"}, "vocab_size": 48, "hidden_size": 32, "intermediate_size": 40,
+		"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
+	}
+	for k, v := range change {
+		if v == nil {
+			delete(keys, k)
+			continue
+		}
+		keys[k] = v
+	}
+	text, err := json.Marshal(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// importRandom imports a config.json with random weights.
+func importRandom(t testing.TB, config string, opts Options) (*Model, *hf.Checkpoint, error) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, hf.ConfigFile), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := hf.OpenRandom(dir, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := Import(c, opts)
+	return m, c, err
+}
+
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct {
+		change map[string]any
+		want   string
+	}{
+		{map[string]any{"model_type": nil}, "config.json: model_type: is missing; supported are llama, mistral, qwen2, qwen3"},
+		{map[string]any{"model_type": "lama"}, `config.json: model_type: "lama" is not supported (did you mean "llama"?); supported are llama, mistral`},
+		{map[string]any{"model_type": "gpt2"}, `config.json: model_type: "gpt2" is not supported; supported are llama`},
+		{map[string]any{"architectures": []string{"LlamaForSequenceClassification"}}, "config.json: architectures: "},
+		{map[string]any{"num_hidden_layers": 0}, "config.json: num_hidden_layers: 0 is outside 1..4096"},
+		{map[string]any{"num_hidden_layers": 1000000000}, "config.json: num_hidden_layers: 1000000000 is outside"},
+		{map[string]any{"num_attention_heads": 0}, "config.json: num_attention_heads: 0 is outside"},
+		{map[string]any{"num_attention_heads": -4}, "config.json: num_attention_heads: -4 is outside"},
+		{map[string]any{"num_attention_heads": 5}, "config.json: hidden_size: 32 is not a multiple of num_attention_heads 5"},
+		{map[string]any{"num_key_value_heads": 3}, "config.json: num_key_value_heads: 3 does not divide num_attention_heads 4"},
+		{map[string]any{"head_dim": 7}, "config.json: head_dim: 7 is odd"},
+		{map[string]any{"head_dim": 1 << 19}, "config.json: head_dim: 4 heads of 524288 channels are wider"},
+		{map[string]any{"hidden_size": nil}, "config.json: hidden_size: is missing"},
+		{map[string]any{"hidden_size": 1 << 40}, "config.json: hidden_size: 1099511627776 is outside"},
+		{map[string]any{"vocab_size": 1.5}, "config.json: vocab_size: must be an integer, not 1.5"},
+		{map[string]any{"hidden_act": "gelu"}, `config.json: hidden_act: "gelu" is not supported in a llama model; it must be silu`},
+		{map[string]any{"logit_scale": 0.5}, "config.json: logit_scale: 0.5 is not supported"},
+		{map[string]any{"rope_interleaved": true}, "config.json: rope_interleaved: is not a known key of a llama model"},
+		{map[string]any{"sliding_window": 16}, "config.json: sliding_window: is not a known key of a llama model"},
+		{map[string]any{"attention_bais": true}, `config.json: attention_bais: is not a known key of a llama model (did you mean "attention_bias"?)`},
+		{map[string]any{"quantization_config": map[string]any{"quant_method": "gptq"}}, "config.json: quantization_config.quant_method: quantized checkpoints of method gptq"},
+		{map[string]any{"rms_norm_eps": -1}, "config.json: rms_norm_eps: -1 is outside"},
+		{map[string]any{"attention_bias": 1}, "config.json: attention_bias: must be true or false"},
+	} {
+		_, _, err := importRandom(t, small(t, c.change), Options{})
+		wantError(t, err, c.want)
+	}
+	window := func(change map[string]any) map[string]any {
+		return merge(map[string]any{"model_type": "qwen2", "architectures": []string{"Qwen2ForCausalLM"}}, change)
+	}
+	for _, c := range []struct {
+		change map[string]any
+		want   string
+	}{
+		{map[string]any{"layer_types": []string{"full_attention"}}, "config.json: layer_types: has 1 entries instead of 2"},
+		{map[string]any{"layer_types": []string{"full_attention", "chunked_attention"}}, `config.json: layer_types: layer 1 has "chunked_attention"`},
+		{map[string]any{"layer_types": []string{"sliding_attention", "full_attention"}}, "config.json: sliding_window: layer 0"},
+		{map[string]any{"use_sliding_window": true, "sliding_window": 0}, "config.json: sliding_window: 0 is outside"},
+	} {
+		_, _, err := importRandom(t, small(t, window(c.change)), Options{})
+		wantError(t, err, c.want)
+	}
+	_, _, err := importRandom(t, small(t, map[string]any{"model_type": "mistral", "architectures": nil, "layer_types": []string{"sliding_attention", "full_attention"}}), Options{})
+	wantError(t, err, `config.json: layer_types: layer 1 has "full_attention", but every layer`)
+}
+
+func merge(a, b map[string]any) map[string]any {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}
+
+// Keys that change nothing pass: those of training and generation, neutral values, and what the caller vouches for.
+func TestConfigKeysThatPass(t *testing.T) {
+	for _, change := range []map[string]any{
+		{"torch_dtype": "bfloat16", "attention_dropout": 0.1, "transformers_version": "4.57.6", "pretraining_tp": 2},
+		{"rope_interleaved": false, "is_llama_config": true, "transformers.js_config": map[string]any{"dtype": "q4"}, "some_switch": false, "note": ""},
+		{"hidden_act": "silu", "partial_rotary_factor": 1, "logit_scale": 1.0, "quantization_config": map[string]any{}},
+		{"vouched": 3},
+	} {
+		if _, _, err := importRandom(t, small(t, change), Options{IgnoreKeys: []string{"vouched"}}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestInfo(t *testing.T) {
+	m, _, err := importRandom(t, small(t, map[string]any{"tie_word_embeddings": true, "head_dim": 16}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const attention = 32*4*16*2 + 32*2*16*2 // q and o, k and v
+	const want = 48*32 + 32 + 2*(attention+3*32*40+2*32)
+	if i := m.Info; i.Parameters != want || i.HeadDim != 16 || i.KVHeads != 2 || i.MaxContext != 64 || i.RopeSalt != "" || i.Family != "llama" {
+		t.Errorf("info %+v, want %d parameters", i, want)
+	}
+	for _, c := range []struct {
+		scaling map[string]any
+		salt    string
+		context int64
+	}{
+		{map[string]any{"type": "dynamic", "factor": 2}, "dynamic:64", 128},
+		{map[string]any{"type": "yarn", "factor": 4, "original_max_position_embeddings": 32}, "", 128},
+		{map[string]any{"type": "linear", "factor": 4}, "", 64},
+		{map[string]any{"type": "longrope", "short_factor": ones(4), "long_factor": ones(4), "original_max_position_embeddings": 32}, "longrope:32", 64},
+	} {
+		m, _, err := importRandom(t, small(t, map[string]any{"rope_scaling": c.scaling}), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Info.RopeSalt != c.salt || m.Info.MaxContext != c.context {
+			t.Errorf("%v: salt %q, context %d, want %q and %d", c.scaling, m.Info.RopeSalt, m.Info.MaxContext, c.salt, c.context)
+		}
+	}
+}
+
+func ones(n int) []float64 { return slices.Repeat([]float64{1}, n) }
+
+// A random model runs and gives logits of a size that sampling can work with.
+func TestRandomModelRuns(t *testing.T) {
+	m, c, err := importRandom(t, small(t, map[string]any{"num_hidden_layers": 6}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b interp.Batch
+	b.Add(0, 0, 5, 1, 2, 3, 4, 5)
+	b.SampleAll()
+	out, err := interp.New(m.Module, source{c}).Run("step", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var squares float64
+	for _, x := range out[0].Data {
+		squares += float64(x) * float64(x) / float64(len(out[0].Data))
+	}
+	if squares < 0.3 || squares > 3 {
+		t.Errorf("mean square of the logits is %g, want about 1", squares)
+	}
+}
+
+// ReadRows gives what the interpreter assembles, for any rows of fused weights too.
+func TestReadRows(t *testing.T) {
+	_, c, err := importRandom(t, small(t, map[string]any{"attention_bias": true}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const p = "model.layers.0."
+	recipes := map[string]*ir.Recipe{
+		"qkv":       ir.ConcatRows(ir.TensorRows(p+"self_attn.q_proj.weight", 0, 32), ir.TensorRows(p+"self_attn.k_proj.weight", 0, 16), ir.TensorRows(p+"self_attn.v_proj.weight", 3, 9)),
+		"gate_up":   ir.InterleaveRows(32, ir.TensorRows(p+"mlp.gate_proj.weight", 0, 40), ir.TensorRows(p+"mlp.up_proj.weight", 0, 40)),
+		"transpose": {Kind: ir.FromTensor, Tensor: p + "mlp.down_proj.weight", Start: 8, Count: 32, Transpose: true},
+		"add1":      {Kind: ir.FromTensor, Tensor: p + "self_attn.q_proj.weight", Count: 32, Transform: "add1"},
+	}
+	for name, r := range recipes {
+		w := &ir.Weight{Recipe: r}
+		w.Name, w.Type = name, ir.F32(sym.Const(r.Rows(32)), 32)
+		want, err := interp.Elements(w, source{c})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		rows := r.Rows(32)
+		for lo := int64(0); lo < rows; lo += 7 {
+			hi := min(rows, lo+7)
+			got := make([]float32, (hi-lo)*32)
+			if err := ReadRows(c, w, got, lo, hi); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if !slices.Equal(got, want[lo*32:hi*32]) {
+				t.Errorf("%s: rows %d to %d differ", name, lo, hi)
+			}
+		}
+		wantError(t, ReadRows(c, w, make([]float32, 32), rows, rows+1), "rows")
+	}
+}
+
+// Tensors are compared with what config.json asks for: shape, presence, kind, and none left over.
+func TestTensorErrors(t *testing.T) {
+	dir := filepath.Join(golden.Root(t), "testdata", "checkpoints", "llama-dynamic")
+	for _, c := range []struct {
+		from, to string // in config.json
+		opts     Options
+		want     string
+	}{
+		{`"intermediate_size": 40`, `"intermediate_size": 41`, Options{}, `model.safetensors: tensor "model.layers.0.mlp.gate_proj.weight": has shape [40 32] instead of [41 32]`},
+		{`"num_hidden_layers": 2`, `"num_hidden_layers": 3`, Options{}, `model.safetensors: tensor "model.layers.2.input_layernorm.weight": is missing`},
+		{`"num_hidden_layers": 2`, `"num_hidden_layers": 1`, Options{}, `model.safetensors: tensor "model.layers.1.input_layernorm.weight": is not part of a llama model`},
+		{`"num_hidden_layers": 2`, `"num_hidden_layers": 1`, Options{IgnoreTensors: []string{"model.layers.1.*"}}, ""},
+		{`"attention_bias": true`, `"attention_bias": false`, Options{}, `model.safetensors: tensor "model.layers.0.self_attn.k_proj.bias": is not part of`},
+		{`"model_type": "llama"`, `"model_type": "llama", "_name_or_path": "x"`, Options{}, ""},
+	} {
+		copied := t.TempDir()
+		for _, name := range []string{hf.ConfigFile, "model.safetensors"} {
+			text, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == hf.ConfigFile {
+				if !strings.Contains(string(text), c.from) {
+					t.Fatalf("config.json lacks %s", c.from)
+				}
+				text = []byte(strings.Replace(string(text), c.from, c.to, 1))
+			}
+			if err := os.WriteFile(filepath.Join(copied, name), text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		checkpoint, err := hf.Open(copied)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Import(checkpoint, c.opts)
+		if c.want == "" && err != nil {
+			t.Error(err)
+		} else if c.want != "" {
+			wantError(t, err, c.want)
+		}
+		checkpoint.Close()
+	}
+}

@@ -1,0 +1,113 @@
+package models
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"llmc/compiler/hf"
+	"llmc/ir"
+)
+
+// ignoredKeys of config.json change nothing in the forward pass: names, training, generation defaults (which generation_config.json or
+// the tokenizer's files hold too), and how some library stores or runs the model.
+var ignoredKeys = strings.Fields(`
+	_name_or_path _commit_hash model_type architectures transformers_version torch_dtype dtype use_cache
+	bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id decoder_start_token_id
+	forced_bos_token_id forced_eos_token_id tokenizer_class
+	attention_dropout hidden_dropout embd_dropout embd_pdrop resid_pdrop resid_dropout attn_pdrop dropout
+	initializer_range initializer_factor gradient_checkpointing neftune_noise_alpha
+	max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p
+	repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences
+	exponential_decay_length_penalty suppress_tokens begin_suppress_tokens remove_invalid_values epsilon_cutoff eta_cutoff
+	output_hidden_states output_attentions output_scores return_dict return_dict_in_generate torchscript use_bfloat16
+	tf_legacy_loss tie_encoder_decoder tie_last_hidden_states chunk_size_feed_forward id2label label2id num_labels problem_type
+	finetuning_task prefix task_specific_params pretraining_tp
+	_attn_implementation _attn_implementation_autoset attn_implementation _flash_attn_2_enabled use_flash_attn use_flash_attention
+	unsloth_version unsloth_fixed unsloth_processed transformers.js_config is_llama_config model_max_length max_sequence_length
+`)
+
+// fixedKeys may be present with these values only: they are known to change what some models compute, and these values are
+// those at which they do not. Null, false, zero-length text, lists and objects are right for every key.
+var fixedKeys = map[string][]any{
+	"hidden_act":               {"silu", "swish"},
+	"partial_rotary_factor":    {1.0},
+	"rotary_pct":               {1.0},
+	"embedding_multiplier":     {1.0},
+	"residual_multiplier":      {1.0},
+	"logits_scaling":           {1.0},
+	"logit_scale":              {1.0},
+	"lm_head_multiplier":       {1.0},
+	"is_decoder":               {true}, // what a causal model is
+	"num_nextn_predict_layers": {0.0},
+	"position_embedding_type":  {"rope", "rotary"},
+	"normalization_type":       {"rmsnorm", "RMSNorm"},
+}
+
+// checkKeys refuses keys that may change the arithmetic and that the family does not read.
+func checkKeys(f *hf.Fields, fam *family, ignore []string) {
+	if q := f.Object("quantization_config"); q != nil && len(q.Keys()) > 0 {
+		q.Fail("quant_method", "quantized checkpoints of method %v cannot be imported; use the unquantized one", q.Value("quant_method"))
+	}
+	read := slices.Concat(decoderKeys, fam.keys)
+	for _, key := range f.Keys() {
+		value := f.Value(key)
+		if inert(value) || slices.Contains(read, key) || slices.Contains(ignoredKeys, key) || slices.Contains(ignore, key) {
+			continue
+		}
+		allowed, fixed := fixedKeys[key]
+		switch {
+		case fixed && slices.ContainsFunc(allowed, func(a any) bool { return equalJSON(value, a) }):
+		case fixed:
+			f.Fail(key, "%s is not supported in a %s model; it must be %v", show(value), fam.modelType, allowed[0])
+		default:
+			f.Fail(key, "is not a known key of a %s model%s and may change what it computes; ignore the key if it does not", fam.modelType, near(key, read))
+		}
+	}
+}
+
+func near(key string, keys []string) string {
+	if n := ir.Nearest(key, keys); n != "" {
+		return " (did you mean " + strconv.Quote(n) + "?)"
+	}
+	return ""
+}
+
+// inert tells whether a value switches nothing on.
+func inert(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case *hf.Object:
+		return len(v.Keys()) == 0
+	}
+	return false
+}
+
+// equalJSON compares a value of config.json with a Go value; numbers by value.
+func equalJSON(v, want any) bool {
+	if number, ok := v.(json.Number); ok {
+		x, err := number.Float64()
+		return err == nil && x == want
+	}
+	return v == want
+}
+
+// show prints a scalar of config.json for a message.
+func show(v any) string {
+	if s, ok := v.(string); ok {
+		return strconv.Quote(s)
+	}
+	text, err := json.Marshal(v)
+	if _, scalar := v.(json.Number); err != nil || !scalar && v != true {
+		return "the value"
+	}
+	return string(text)
+}

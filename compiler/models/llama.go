@@ -1,0 +1,22 @@
+package models
+
+import "llmc/compiler/hf"
+
+// llama is the decoder of decoder.go as it is (Touvron et al. 2023; Llama 2, 3, and the many models that took its shape: SmolLM2, Yi,
+// TinyLlama, ...). Biases are optional: attention_bias adds them to all four projections of attention, mlp_bias to the
+// three of the MLP.
+//
+//	x += o(attention(rope(q(norm(x))), rope(k(norm(x))), v(norm(x))))
+//	x += down(silu(gate(norm(x))) * up(norm(x)))
+var llama = &family{
+	modelType:    "llama",
+	architecture: "LlamaForCausalLM",
+	keys:         []string{"attention_bias", "mlp_bias"},
+	describe: func(f *hf.Fields) decoder {
+		d := readDecoder(f, defaults{maxPositions: 2048})
+		d.qkvBias = f.BoolOr("attention_bias", false)
+		d.outBias = d.qkvBias
+		d.mlpBias = f.BoolOr("mlp_bias", false)
+		return d
+	},
+}

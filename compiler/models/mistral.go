@@ -1,0 +1,37 @@
+package models
+
+import "llmc/compiler/hf"
+
+// mistral is Llama without biases whose layers all see a sliding window of positions (Jiang et al. 2023). A checkpoint without the key
+// has the window of the first Mistral 7B; null means none, as in all later ones.
+var mistral = &family{
+	modelType:    "mistral",
+	architecture: "MistralForCausalLM",
+	keys:         []string{"sliding_window", "layer_types"},
+	describe: func(f *hf.Fields) decoder {
+		d := readDecoder(f, defaults{kvHeads: 8, maxPositions: 4096 * 32})
+		window := windowSize(f)
+		for i := range d.windows {
+			d.windows[i] = window
+		}
+		// transformers' Mistral does not read layer_types, its relatives do: what it says must not differ.
+		want := "full_attention"
+		if window > 0 {
+			want = "sliding_attention"
+		}
+		for i, t := range f.Texts("layer_types") {
+			if t != want {
+				f.Fail("layer_types", "layer %d has %q, but every layer of a mistral model has %s", i, t, want)
+			}
+		}
+		return d
+	},
+}
+
+// windowSize reads sliding_window; 0 means none.
+func windowSize(f *hf.Fields) int {
+	if !f.Present("sliding_window") {
+		return 4096 // the default of every family that has the key
+	}
+	return int(f.IntOr("sliding_window", 0, 1, maxPositions))
+}

@@ -1,0 +1,116 @@
+package models
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"llmc/compiler/hf"
+	"llmc/internal/dtype"
+	"llmc/ir"
+)
+
+// families is the registry. A new family is one file and one row here.
+var families = []*family{llama, mistral, qwen2, qwen3}
+
+// family is one model_type of config.json.
+type family struct {
+	modelType    string
+	architecture string   // the class of transformers with a language model head
+	keys         []string // of config.json that describe reads, besides decoderKeys
+	describe     func(f *hf.Fields) decoder
+}
+
+// Options choose what the checkpoint leaves open.
+type Options struct {
+	// KV is the element type of cached keys and values; Invalid means f32.
+	KV dtype.Type
+	// IgnoreKeys are keys of config.json that are known not to matter although the family does not know them.
+	IgnoreKeys []string
+	// IgnoreTensors are patterns (path.Match) of tensors that need not be used.
+	IgnoreTensors []string
+}
+
+// Model is an imported checkpoint.
+type Model struct {
+	Module *ir.Module
+	Info   Info
+}
+
+// Info is what serving and reports have to know besides the module.
+type Info struct {
+	Family                                                string
+	Vocab, Hidden, Inner, Layers, Heads, KVHeads, HeadDim int
+	Parameters                                            int64 // tied matrices counted once
+	MaxContext                                            int64 // positions that the model was made for
+	RopeSalt                                              string
+	DType                                                 dtype.Type // of most weights in the checkpoint
+}
+
+// Supported returns the model types that Import takes, sorted.
+func Supported() []string {
+	var types []string
+	for _, f := range families {
+		types = append(types, f.modelType)
+	}
+	slices.Sort(types)
+	return types
+}
+
+// Import builds the module of a checkpoint.
+func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
+	fam, err := find(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	f := c.Config.Fields()
+	checkKeys(f, fam, opts.IgnoreKeys)
+	d := fam.describe(f)
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	in := newImporter(c, fam.modelType)
+	in.buildStep(&d, opts)
+	module, err := in.Module()
+	if err != nil {
+		return nil, err
+	}
+	if err := in.checkUnused(opts.IgnoreTensors); err != nil {
+		return nil, err
+	}
+	return &Model{module, in.info(module, &d, fam)}, nil
+}
+
+// find returns the family of a config.json, which must be that of a causal language model.
+func find(c *hf.Config) (*family, error) {
+	if c.ModelType == "" {
+		return nil, c.Errorf("model_type", "is missing; supported are %s", strings.Join(Supported(), ", "))
+	}
+	i := slices.IndexFunc(families, func(f *family) bool { return f.modelType == c.ModelType })
+	if i < 0 {
+		hint := ""
+		if near := ir.Nearest(c.ModelType, Supported()); near != "" {
+			hint = fmt.Sprintf(" (did you mean %q?)", near)
+		}
+		return nil, c.Errorf("model_type", "%q is not supported%s; supported are %s", c.ModelType, hint, strings.Join(Supported(), ", "))
+	}
+	fam := families[i]
+	if len(c.Architectures) > 0 && !slices.Contains(c.Architectures, fam.architecture) {
+		return nil, c.Errorf("architectures", "%q is not supported; of model_type %s it is %s", c.Architectures, fam.modelType, fam.architecture)
+	}
+	return fam, nil
+}
+
+func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
+	info := Info{
+		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
+		HeadDim: d.dim, MaxContext: d.rope.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(),
+	}
+	for _, w := range m.Weights {
+		if w.Recipe.Kind == ir.FromTensor {
+			n, _ := w.Type.Elements()
+			info.Parameters += n
+		}
+	}
+	return info
+}

@@ -1,0 +1,19 @@
+package models
+
+import "llmc/compiler/hf"
+
+// qwen3 is Llama with an RMS norm on each head of q and of k before they are turned (Yang et al. 2025), optional biases on the
+// projections of attention, and sliding windows as in qwen2. The size of a head is its own, 128 where the checkpoint does not say.
+var qwen3 = &family{
+	modelType:    "qwen3",
+	architecture: "Qwen3ForCausalLM",
+	keys:         append([]string{"attention_bias"}, windowKeys...),
+	describe: func(f *hf.Fields) decoder {
+		d := readDecoder(f, defaults{kvHeads: 32, dim: 128, maxPositions: 32768})
+		d.qkNorm = true
+		d.qkvBias = f.BoolOr("attention_bias", false)
+		d.outBias = d.qkvBias
+		readWindows(f, d.windows)
+		return d
+	},
+}

@@ -1,0 +1,158 @@
+package models
+
+import (
+	"path"
+	"strings"
+
+	"llmc/compiler/hf"
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
+	"llmc/ir"
+)
+
+// basePrefix begins the names of all tensors but the head's. Checkpoints saved from a model without a head lack it.
+const basePrefix = "model."
+
+// importer builds a module and takes the tensors it is made of from a checkpoint. Weights are named after the tensors, with the prefix.
+type importer struct {
+	*ir.Builder
+	checkpoint *hf.Checkpoint
+	bare       bool                  // names in the checkpoint lack basePrefix
+	used       map[string]*hf.Tensor // by name in the checkpoint
+}
+
+func newImporter(c *hf.Checkpoint, name string) *importer {
+	return &importer{
+		Builder: ir.NewBuilder(name), checkpoint: c, used: map[string]*hf.Tensor{},
+		bare: !c.Has(basePrefix+"embed_tokens.weight") && c.Has("embed_tokens.weight"),
+	}
+}
+
+// stored returns the name under which the checkpoint holds the tensor.
+func (in *importer) stored(name string) string {
+	if in.bare {
+		return strings.TrimPrefix(name, basePrefix)
+	}
+	return name
+}
+
+func (in *importer) has(name string) bool { return in.checkpoint.Has(in.stored(name)) }
+
+// tensor returns a tensor of the shape, which counts as used then; nil after a mistake.
+func (in *importer) tensor(name string, dims ...int) *hf.Tensor {
+	shape := make([]int64, len(dims))
+	for i, d := range dims {
+		shape[i] = int64(d)
+	}
+	t, err := in.checkpoint.Tensor(in.stored(name), shape...)
+	if err != nil {
+		in.Fail(err)
+		return nil
+	}
+	in.used[t.Name] = t
+	return t
+}
+
+// weight declares the whole tensor as a weight of the element type that it is stored in.
+func (in *importer) weight(name, axis string, dims ...int) *ir.Value {
+	t := in.tensor(name, dims...)
+	if t == nil {
+		return &ir.Value{}
+	}
+	kind := t.DType
+	if kind == dtype.F64 { // nothing computes with more than f32
+		kind = dtype.F32
+	}
+	w := ir.Weight{Axis: axis, Recipe: ir.TensorRows(t.Name, 0, t.Rows())}
+	w.Name, w.Type = name, ir.Tensor(kind)
+	for _, d := range dims {
+		w.Type.Dims = append(w.Type.Dims, sym.Const(int64(d)))
+	}
+	return in.Declare(w)
+}
+
+// matrix declares a weight of [outputs, inputs].
+func (in *importer) matrix(name, axis string, outputs, inputs int) *ir.Value {
+	return in.weight(name, axis, outputs, inputs)
+}
+
+// bias declares what is added to the outputs of a matrix. It is split with them; when the inputs are split, it is whole.
+func (in *importer) bias(name, axis string, outputs int) *ir.Value {
+	if axis == "row" {
+		axis = ""
+	}
+	return in.weight(name, axis, outputs)
+}
+
+// vector declares a weight of width elements, such as a norm's.
+func (in *importer) vector(name string, width int) *ir.Value { return in.weight(name, "", width) }
+
+const (
+	tableName = basePrefix + "embed_tokens.weight"
+	headName  = "lm_head.weight"
+)
+
+// embeddings returns the table of token embeddings and the matrix of the head. As in transformers, tied matrices are one if the
+// checkpoint holds one of them or two equal ones; two different ones stay two whatever the key says.
+func (in *importer) embeddings(d *decoder) (table, head *ir.Value) {
+	both := in.has(tableName) && in.has(headName)
+	tied := d.tied && (!both || in.equal(tableName, headName, d))
+	switch {
+	case tied && in.has(headName) && !both:
+		head = in.matrix(headName, "col", d.vocab, d.hidden)
+		return head, head
+	case tied:
+		table = in.matrix(tableName, "col", d.vocab, d.hidden)
+		return table, table
+	}
+	return in.matrix(tableName, "col", d.vocab, d.hidden), in.matrix(headName, "col", d.vocab, d.hidden)
+}
+
+// equal compares two matrices element by element.
+func (in *importer) equal(a, b string, d *decoder) bool {
+	s, t := in.tensor(a, d.vocab, d.hidden), in.tensor(b, d.vocab, d.hidden)
+	if s == nil || t == nil {
+		return false
+	}
+	same, err := hf.Equal(s, t)
+	in.Fail(err)
+	return same
+}
+
+// unusedTensors are patterns of tensors that older checkpoints hold and that follow from config.json.
+var unusedTensors = []string{"*.rotary_emb.inv_freq", "*.rotary_emb.cos_cached", "*.rotary_emb.sin_cached"}
+
+// checkUnused refuses tensors that nothing uses: they would be part of what the model computes if the family were understood.
+func (in *importer) checkUnused(ignore []string) error {
+	for _, name := range in.checkpoint.Names() {
+		if in.used[name] == nil && !matches(name, unusedTensors) && !matches(name, ignore) {
+			t := in.checkpoint.Lookup(name)
+			return t.Errorf("is not part of a %s model as config.json describes it; ignore the tensor if it does not matter", in.checkpoint.Config.ModelType)
+		}
+	}
+	return nil
+}
+
+func matches(name string, patterns []string) bool {
+	for _, p := range patterns {
+		if ok, _ := path.Match(p, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// commonDType returns the element type of most parameters.
+func (in *importer) commonDType() dtype.Type {
+	count := map[dtype.Type]int64{}
+	common := dtype.F32
+	for _, t := range in.used {
+		count[t.DType] += t.Elements()
+	}
+	for _, kind := range []dtype.Type{dtype.F32, dtype.F16, dtype.BF16, dtype.F64} {
+		if count[kind] > count[common] {
+			common = kind
+		}
+	}
+	return common
+}

@@ -1,0 +1,200 @@
+"""Makes the recorded data that Go tests compare with, from other people's software.
+
+    pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0
+    python testdata/scripts/make_checkpoints.py
+
+testdata/checkpoints/NAME          tiny models whose config.json says what larger conformance data leaves out
+compiler/models/testdata/rope.json frequencies and attention factors of rotary embeddings
+compiler/hf/testdata/              one safetensors file with every element type, and its numbers
+
+Weights are random with fixed seeds. Goldens are computed in float32 with eager attention and without a cache.
+"""
+
+import json
+import pathlib
+import shutil
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROMPTS = {"p1": 1, "p7": 7, "p33": 33, "p100": 100}
+STEPS = 16
+
+BASE = {
+    "vocab_size": 47, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "hidden_act": "silu", "max_position_embeddings": 512, "rms_norm_eps": 1e-06,
+    "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16", "use_cache": True, "tie_word_embeddings": False,
+}
+
+
+def causal(model_type, architecture, **keys):
+    return {"architectures": [architecture], "model_type": model_type, **BASE, **keys}
+
+
+def llama(**keys):
+    return causal("llama", "LlamaForCausalLM", **keys)
+
+
+# Each row: what it is for, its config.json, and whether tensor names lack "model.".
+CHECKPOINTS = {
+    # the old spelling; lengths beyond max_position_embeddings; biases everywhere
+    "llama-dynamic": (llama(attention_bias=True, mlp_bias=True, max_position_embeddings=48, rope_theta=1000.0,
+                            rope_scaling={"type": "dynamic", "factor": 2.5}), False),
+    # every key of yarn that transformers reads, a size of head of its own, float16
+    "llama-yarn": (llama(head_dim=12, torch_dtype="float16", rope_theta=10000.0,
+                         rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "attention_factor": 1.25,
+                                       "beta_fast": 8, "beta_slow": 0.5, "truncate": False, "finetuned": True}), False),
+    # short factors up to 40 positions, long ones beyond; the original length beside the object
+    "llama-longrope": (llama(max_position_embeddings=160, original_max_position_embeddings=40, rope_theta=500.0,
+                             rope_scaling={"rope_type": "longrope", "short_factor": [1.0, 1.1, 1.3, 1.7],
+                                           "long_factor": [1.5, 2.5, 4.0, 7.0]}), False),
+    # as transformers 5 writes files: rope_parameters, dtype; yarn with mscale; a window
+    "mistral-v5": ({k: v for k, v in causal(
+        "mistral", "MistralForCausalLM", head_dim=8, sliding_window=12, dtype="bfloat16", transformers_version="5.23.0",
+        rope_parameters={"rope_type": "yarn", "rope_theta": 5000.0, "factor": 8.0, "original_max_position_embeddings": 64, "mscale": 1.2,
+                         "mscale_all_dim": 0.6}).items() if k != "torch_dtype"}, False),
+    # windows from layer 1 on, tied, names without "model."
+    "qwen2-windows": (causal("qwen2", "Qwen2ForCausalLM", use_sliding_window=True, sliding_window=10, max_window_layers=1,
+                             num_hidden_layers=3, rope_theta=1000000.0, tie_word_embeddings=True), True),
+    # layer_types decide, biases, another size of head
+    "qwen3-v5": ({k: v for k, v in causal(
+        "qwen3", "Qwen3ForCausalLM", head_dim=16, attention_bias=True, use_sliding_window=True, sliding_window=9, max_window_layers=28,
+        layer_types=["sliding_attention", "full_attention"], dtype="bfloat16", transformers_version="5.23.0",
+        rope_parameters={"rope_type": "default", "rope_theta": 30000.0}).items() if k != "torch_dtype"}, False),
+}
+
+
+def random_weights(model, dtype, generator):
+    """Sizes at which every part of the model shows in the logits."""
+    tensors = {}
+    for name, p in model.state_dict().items():
+        x = torch.randn(p.shape, generator=generator)
+        if name.endswith("norm.weight"):
+            x = 1 + 0.2 * x
+        elif p.dim() == 1:
+            x = 0.2 * x
+        else:
+            x = x * 1.3 / p.shape[1] ** 0.5
+        tensors[name] = (x * (2 if name == "lm_head.weight" else 1)).to(dtype)
+    return tensors
+
+
+def make_checkpoint(name, config, bare, seed):
+    out = ROOT / "testdata" / "checkpoints" / name
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    dtype = getattr(torch, config.get("dtype") or config["torch_dtype"])
+    generator = torch.Generator().manual_seed(seed)
+    tensors = random_weights(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(out)), dtype, generator)
+    if config["tie_word_embeddings"]:
+        del tensors["lm_head.weight"]
+    if bare:
+        tensors = {n.removeprefix("model."): t for n, t in tensors.items()}
+    save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
+    record(out, config, generator)
+
+
+def fresh(out):
+    """Some rotary embeddings remember the longest sequence; a new model remembers none."""
+    return AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+@torch.no_grad()
+def record(out, config, generator):
+    arrays, prompts, count = {}, [], config["num_hidden_layers"] + 1
+    layers = [1, count - 1]
+    for name, length in PROMPTS.items():
+        ids = torch.randint(3, config["vocab_size"], (1, length), generator=generator)
+        model = fresh(out)
+        got = model(ids, use_cache=False, output_hidden_states=True)
+        arrays[name + ".logits"] = got.logits[0, -1].clone()
+        if name == "p7":
+            arrays[name + ".logits_all"] = got.logits[0].clone()
+        if name == "p33":
+            for k in layers:
+                arrays[f"hidden.{k}"] = got.hidden_states[k][0].clone()
+        model, tokens, gaps, seq = fresh(out), [], [], ids
+        for _ in range(STEPS):
+            top = model(seq, use_cache=False).logits[0, -1].topk(2)
+            tokens.append(int(top.indices[0]))
+            gaps.append(round(float(top.values[0] - top.values[1]), 6))
+            seq = torch.cat([seq, top.indices[:1][None]], dim=1)
+        prompts.append({"name": name, "ids": ids[0].tolist(), "generate": {"ids": tokens, "gaps": gaps}})
+    save_file(arrays, out / "golden.safetensors")
+    golden = {"kind": "causal-lm", "prompts": prompts, "hidden": {"layers": layers, "count": count}}
+    (out / "golden.json").write_text(json.dumps(golden) + "\n")
+
+
+def rope_cases():
+    """Combinations of keys of each type, in both spellings."""
+    for theta in (10000.0, 1000000, 150.0):
+        for head_dim, hidden, heads in ((None, 64, 4), (80, 64, 4)):
+            base = {"hidden_size": hidden, "num_attention_heads": heads, "max_position_embeddings": 4096}
+            if head_dim:
+                base["head_dim"] = head_dim
+            half = (head_dim or hidden // heads) // 2
+            scalings = [
+                None,
+                {"type": "linear", "factor": 3.7},
+                {"type": "dynamic", "factor": 4.0},
+                {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 1024},
+                {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 2.0, "high_freq_factor": 2.5},
+                {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512},
+                {"rope_type": "yarn", "factor": 16.0, "beta_fast": 64, "beta_slow": 4, "attention_factor": 0.7},
+                {"rope_type": "yarn", "factor": 0.5, "truncate": False},
+                {"rope_type": "yarn", "factor": 40, "mscale": 1.0, "mscale_all_dim": 0.8, "original_max_position_embeddings": 256, "beta_fast": 0},
+                {"rope_type": "yarn", "factor": 40, "mscale": 1.0, "mscale_all_dim": 0, "truncate": True},
+                {"rope_type": "longrope", "short_factor": [1 + i / half for i in range(half)], "long_factor": [2.0 + i for i in range(half)],
+                 "original_max_position_embeddings": 128},
+                {"type": "longrope", "short_factor": [1.0] * half, "long_factor": [4.0] * half, "factor": 2.0, "attention_factor": 1.1},
+            ]
+            for scaling in scalings:
+                yield {**base, "rope_theta": theta, "rope_scaling": scaling}
+                if scaling and "type" not in scaling and theta == 150.0:
+                    yield {**base, "rope_parameters": {**scaling, "rope_theta": theta}}
+        yield {"hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 8192, "original_max_position_embeddings": 2048,
+               "rope_theta": theta, "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}}
+
+
+def make_rope():
+    rows = []
+    for keys in rope_cases():
+        config = AutoConfig.for_model("llama", **json.loads(json.dumps(keys)))
+        embedding = LlamaRotaryEmbedding(config)
+        row = {"config": keys, "type": embedding.rope_type, "factor": embedding.attention_scaling, "inv_freq": [embedding.inv_freq.tolist()]}
+        if embedding.rope_type == "longrope":
+            long, _ = ROPE_INIT_FUNCTIONS["longrope"](config, seq_len=10**6)
+            row["inv_freq"].append(long.tolist())
+        row["inv_freq"] = [[float(f"{x:.9g}") for x in f] for f in row["inv_freq"]]  # nine digits give a float32 back
+        rows.append(row)
+    path = ROOT / "compiler" / "models" / "testdata" / "rope.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in rows) + "\n]\n")
+
+
+def make_dtypes():
+    generator = torch.Generator().manual_seed(5)
+    numbers = torch.cat([torch.tensor([0.0, -0.0, 1.0, -2.0, 0.1, 1e-3, 6e-8, 448.0, -3.5]), torch.randn(11, generator=generator)]).reshape(4, 5)
+    kinds = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn,
+             "F8_E5M2": torch.float8_e5m2, "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+             "U8": torch.uint8, "BOOL": torch.bool}
+    # sorted by size, as the library stores them whatever the order
+    tensors = {name: (numbers.abs() if name in ("U8", "BOOL") else numbers).to(kind) for name, kind in kinds.items()}
+    tensors["scalar"], tensors["none"] = torch.tensor(1.5), torch.zeros(0, 3)
+    out = ROOT / "compiler" / "hf" / "testdata"
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out / "dtypes.safetensors", metadata={"format": "pt"})
+    values = {name: [float(x) for x in t.double().flatten()] for name, t in tensors.items()}
+    (out / "dtypes.json").write_text(json.dumps(values, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    for seed, (name, (config, bare)) in enumerate(CHECKPOINTS.items()):
+        make_checkpoint(name, config, bare, seed)
+    make_rope()
+    make_dtypes()
