@@ -19,12 +19,10 @@ type eventQueue struct {
 // put appends an event. Nothing is put after the last.
 func (q *eventQueue) put(e Event) {
 	q.mu.Lock()
-	if q.taken > 0 && len(q.events) == cap(q.events) { // make room by moving rather than growing if that frees half
-		if 2*q.taken >= len(q.events) {
-			n := copy(q.events, q.events[q.taken:])
-			clear(q.events[n:])
-			q.events, q.taken = q.events[:n], 0
-		}
+	if len(q.events) == cap(q.events) && 2*q.taken >= len(q.events) { // move rather than grow if that frees half
+		n := copy(q.events, q.events[q.taken:])
+		clear(q.events[n:])
+		q.events, q.taken = q.events[:n], 0
 	}
 	q.events = append(q.events, e)
 	q.ended = e.Finish != ""

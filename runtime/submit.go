@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"llmc/runtime/sched"
@@ -24,10 +23,8 @@ func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
 		return nil, ErrDraining
 	}
 	seq, err := e.sched.Add(e.request(&r, g))
-	if errors.Is(err, sched.ErrQueueFull) {
+	if err != nil { // sched.ErrQueueFull; there is no other
 		return nil, ErrQueueFull
-	} else if err != nil {
-		return nil, err
 	}
 	g.seq = seq
 	g.leave = context.AfterFunc(ctx, g.Cancel)
