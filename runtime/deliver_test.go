@@ -169,3 +169,48 @@ func TestNextEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// meddler is a stream whose generation is cancelled while a token is handed out.
+type meddler struct {
+	bytesStream
+	meddle *func()
+}
+
+func (s *meddler) Next(id int32) string {
+	if id == 'c' {
+		(*s.meddle)()
+	}
+	return s.bytesStream.Next(id)
+}
+
+// A cancellation that comes when the end is already on its way changes nothing; one that comes a moment earlier is one more event.
+func TestCancelWhileATokenIsHandedOut(t *testing.T) {
+	for _, c := range []struct {
+		stop   string
+		text   string
+		finish Finish
+	}{{"bc", "a", FinishStop}, {"x", "abc", FinishAbort}} {
+		var meddle func()
+		e, err := newEngine(newEcho(), info, func(bool) TextStream { return &meddler{meddle: &meddle} }, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := scriptText("abcde")
+		r.Stop = []string{c.stop}
+		g := submit(t, e, r)
+		meddle = g.Cancel
+		go e.run()
+		if got := read(t, g); got.text != c.text || got.last.Finish != c.finish {
+			t.Errorf("stop %q: %q, %+v", c.stop, got.text, got.last)
+		}
+		if err := e.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if e.live != 0 {
+			t.Errorf("stop %q: %d requests live", c.stop, e.live)
+		}
+	}
+}
