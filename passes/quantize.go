@@ -58,7 +58,9 @@ func quantize(c *Context) error {
 		}
 	}
 	for _, f := range c.Module.Funcs {
-		c.convertInputs(f)
+		if err := c.convertInputs(f); err != nil {
+			return fmt.Errorf("function @%s: %w", f.Name, err)
+		}
 		c.castInNorms(f)
 	}
 	return nil
@@ -104,7 +106,7 @@ func (c *Context) setFormat(w *ir.Weight, r role) error {
 }
 
 // convertInputs puts a cast or quantize before each linear whose input has not the form that its weight needs.
-func (c *Context) convertInputs(f *ir.Func) {
+func (c *Context) convertInputs(f *ir.Func) error {
 	type request struct {
 		x *ir.Value
 		form
@@ -113,23 +115,26 @@ func (c *Context) convertInputs(f *ir.Func) {
 	var ops []*ir.Op
 	for _, op := range f.Ops {
 		w := matrixOf(op)
-		if w != nil && op.Kind.Name != "gather" {
-			c.at(op.Result())
-			x, want := op.Arg("x"), inputForm(w)
-			key := request{x, want}
-			if x.Type.DType == dtype.F32 && want.dtype != dtype.F32 {
-				if made[key] == nil {
-					convert := c.conversion(x, want)
-					ops = append(ops, convert)
-					made[key] = convert.Result()
-					c.fired(convert.Kind.Name)
-				}
-				op.Args[0] = made[key]
-			}
+		if w == nil || op.Kind.Name == "gather" || inputForm(w).fits(op.Arg("x").Type) {
+			ops = append(ops, op)
+			continue
 		}
+		c.at(op.Result())
+		key := request{op.Arg("x"), inputForm(w)}
+		if key.x.Type.DType != dtype.F32 {
+			return fmt.Errorf("%s: its input is already %v, a weight %v takes %v", describe(op.Result()), key.x.Type, w.Type, key.form)
+		}
+		if made[key] == nil {
+			convert := c.conversion(key.x, key.form)
+			ops = append(ops, convert)
+			made[key] = convert.Result()
+			c.fired(convert.Kind.Name)
+		}
+		op.Args[0] = made[key]
 		ops = append(ops, op)
 	}
 	f.Ops = ops
+	return nil
 }
 
 // conversion makes the op that brings x into the form to.
