@@ -58,17 +58,20 @@ type arrival struct {
 func (s *Server) start(r *request) (*batch, error) {
 	b := &batch{req: r, arrived: time.Now(), inbox: inbox{ready: make(chan struct{}, 1)}}
 	b.ctx, b.cancel = context.WithCancelCause(s.base)
+	started := false
+	defer func() {
+		if !started {
+			b.close()
+		}
+	}()
 	for i := range r.prompts {
 		p := &r.prompts[i]
 		maxTokens, err := r.fit(p)
 		if err != nil {
-			b.close()
 			return nil, err
 		}
 		for range r.generations() {
-			c := &choice{index: len(b.choices), prompt: p, maxTokens: maxTokens}
-			if err := b.submit(c); err != nil {
-				b.close()
+			if err := b.submit(&choice{index: len(b.choices), prompt: p, maxTokens: maxTokens}); err != nil {
 				refusal := s.asAPIError(err)
 				r.model.Metrics.Rejected(refusal.code)
 				return nil, refusal
@@ -76,6 +79,7 @@ func (s *Server) start(r *request) (*batch, error) {
 		}
 	}
 	r.model.Metrics.Requested(r.choices)
+	started = true
 	return b, nil
 }
 

@@ -78,7 +78,7 @@ func fakeChat(p ChatPrompt) (string, error) {
 	messages, _ := value.Array()
 	for _, m := range messages {
 		members, _ := m.Object()
-		var role, content string
+		var role, content, calls string
 		for _, member := range members {
 			switch text, _ := member.Value.Text(); member.Key {
 			case "role":
@@ -86,13 +86,13 @@ func fakeChat(p ChatPrompt) (string, error) {
 			case "content":
 				content = text
 			case "tool_calls":
-				content += string(member.Value)
+				calls = string(member.Value)
 			}
 		}
 		if role == "nobody" {
 			return "", errors.New("unknown role")
 		}
-		fmt.Fprintf(&b, "%s: %s\n", role, content)
+		fmt.Fprintf(&b, "%s: %s\n", role, content+calls)
 	}
 	if p.AddGenerationPrompt {
 		b.WriteString("assistant:")

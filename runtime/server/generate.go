@@ -11,10 +11,11 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, words wording) e
 	if !s.inflight.enter() {
 		return errStopping
 	}
-	kept := false
+	end := s.inflight.leave
+	streaming := false // then the stream ends it all
 	defer func() {
-		if !kept {
-			s.inflight.leave()
+		if !streaming {
+			end()
 		}
 	}()
 	r, err := s.decode(on, c.PostBody())
@@ -32,17 +33,16 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, words wording) e
 		return err
 	}
 	unwatch := watchPeer(c.Conn(), func() { b.cancel(errClientGone) })
+	end = func() {
+		unwatch()
+		b.close()
+		s.inflight.leave()
+	}
 	if r.stream {
-		kept = true
-		s.stream(c, b, words, func() {
-			unwatch()
-			b.close()
-			s.inflight.leave()
-		})
+		s.stream(c, b, words, end)
+		streaming = true
 		return nil
 	}
-	defer b.close()
-	defer unwatch()
 	if err := b.gather(); err != nil {
 		return err
 	}

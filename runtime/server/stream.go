@@ -22,6 +22,7 @@ type stream struct {
 	head       []byte // of every chunk, up to its choices
 	out        []byte // events not sent yet: out[sent:]
 	sent       int
+	complete   int // out[:complete] is whole events
 	ended      bool
 	failed     error // read instead of a regular end
 	release    func()
@@ -54,7 +55,7 @@ func (st *stream) Read(p []byte) (int, error) {
 		if cap(st.out) > keepBuffer {
 			st.out = nil
 		}
-		st.out, st.sent = st.out[:0], 0
+		st.out, st.sent, st.complete = st.out[:0], 0, 0
 		st.fill()
 	}
 	n := copy(p, st.out[st.sent:])
@@ -150,6 +151,7 @@ func (st *stream) chunk(choice func(dst []byte) []byte) {
 		st.out = append(st.out, `,"usage":null`...)
 	}
 	st.out = append(st.out, "}\n\n"...)
+	st.complete = len(st.out)
 }
 
 // end adds what follows the last choice.
@@ -164,6 +166,7 @@ func (st *stream) end() {
 
 // fail ends the stream with an error event: the status has been sent long ago. Nobody is told of a client that left.
 func (st *stream) fail(err error) {
+	st.out = st.out[:st.complete]
 	if errors.Is(err, errClientGone) {
 		st.failed = err
 		return
