@@ -125,8 +125,8 @@ func (e *emitter) buffer(v *ir.Value) (int, error) {
 	}
 	if a, err := activation(v.Type); err != nil {
 		return 0, err
-	} else if a.Name != "f32" {
-		b.Format, b.Group = a.Name, int64(a.Group)
+	} else if v.Type.Quant != "" {
+		b.DType, b.Format, b.Group = dtype.Invalid, a.Name, int64(a.Group)
 	}
 	i := len(e.program.Buffers)
 	e.buffers[v] = i

@@ -15,6 +15,9 @@ var importRules = []struct {
 	{"internal/quant", []string{"internal/dtype"}},
 	{"internal/tokenizer", nil},
 	{"internal/template", nil},
+	{"internal/chat", []string{"internal/template"}},
+	{"internal/cli", nil},
+	{"internal/version", nil},
 	{"internal/...", []string{"internal/..."}},
 
 	{"engine/layout", []string{"internal/dtype", "internal/sym", "internal/quant"}},

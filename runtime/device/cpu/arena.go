@@ -6,6 +6,7 @@ import (
 
 	"llmc/engine"
 	"llmc/engine/layout"
+	"llmc/internal/dtype"
 	"llmc/internal/sym"
 	"llmc/runtime/device/cpu/kernel"
 )
@@ -16,7 +17,7 @@ type view struct {
 	rows   int
 	cols   int
 	stride int // bytes
-	format string
+	format string // activation format, "" for plain f32
 	group  int
 }
 
@@ -66,7 +67,11 @@ func newArena(p *engine.Program, env sym.Env) (region, []view, error) {
 		if start > end || rows > 0 && start+(rows-1)*b.Stride > end {
 			return nil, nil, fmt.Errorf("program %s: buffer %s lies outside its slot", p.Func, b.Name)
 		}
-		views[i] = view{data: mem[start:end:end], rows: int(rows), cols: int(b.Cols), stride: int(b.Stride), format: b.Format, group: int(b.Group)}
+		format := b.Format
+		if b.DType == dtype.BF16 {
+			format = "bf16"
+		}
+		views[i] = view{data: mem[start:end:end], rows: int(rows), cols: int(b.Cols), stride: int(b.Stride), format: format, group: int(b.Group)}
 	}
 	return mem, views, nil
 }

@@ -13,6 +13,7 @@ import (
 	"llmc/internal/sym"
 	"llmc/ir"
 	"llmc/ir/interp"
+	"llmc/passes"
 	"llmc/runtime/device/cpu"
 )
 
@@ -113,6 +114,22 @@ func lowerPlainly(m *ir.Module) {
 	}
 }
 
+// lowerFused runs all passes.
+func lowerFused(t *testing.T, m *ir.Module) {
+	t.Helper()
+	row, err := engine.FindTarget("x86-64-v3")
+	check(t, err)
+	target, err := x86.NewTarget(row)
+	check(t, err)
+	_, err = passes.Run(m, passes.Options{Target: target, Policy: passes.Policy{Linear: "f32"}, Check: true})
+	check(t, err)
+	for _, op := range m.Func("step").Ops {
+		if op.Kind.Name == "linear" && op.Args[1].Weight.Name == "l0.q" || op.Kind.Name == "rope" {
+			t.Errorf("%s is left after fusion", op.Kind.Name)
+		}
+	}
+}
+
 // write makes a plan of a lowered module.
 func write(t *testing.T, m *ir.Module, weights interp.Weights, info engine.ModelInfo) string {
 	t.Helper()
@@ -136,7 +153,8 @@ func write(t *testing.T, m *ir.Module, weights interp.Weights, info engine.Model
 		bytes := floatBytes(data)
 		if w.Type.Layout != "" {
 			entry.Layout, entry.DType = w.Type.Layout, ""
-			bytes = pack(t, data, int(rows), int(cols))
+			entry.Segment = w.Segment
+			bytes = pack(t, data, int(rows), int(cols), int(w.Segment))
 		}
 		entry.Bytes = int64(len(bytes))
 		spec.Weights = append(spec.Weights, entry)
@@ -154,8 +172,8 @@ func write(t *testing.T, m *ir.Module, weights interp.Weights, info engine.Model
 	return path
 }
 
-func pack(t *testing.T, data []float32, n, k int) []byte {
-	l, err := layout.New("f32", n, k, 0)
+func pack(t *testing.T, data []float32, n, k, segment int) []byte {
+	l, err := layout.New("f32", n, k, segment)
 	check(t, err)
 	out := make([]byte, l.Bytes())
 	for p := range l.Panels() {
@@ -212,7 +230,10 @@ func TestPrograms(t *testing.T) {
 			want, err := interp.New(m, weights).Run("step", batch)
 			check(t, err)
 
-			lowerPlainly(m)
+			plain := m.Clone()
+			lowerPlainly(plain)
+			compare(t, write(t, plain, weights, s.info()), tokens, want[0], 1e-5)
+			lowerFused(t, m)
 			compare(t, write(t, m, weights, s.info()), tokens, want[0], 1e-5)
 		})
 	}

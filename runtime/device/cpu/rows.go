@@ -18,6 +18,8 @@ type norm struct {
 	group       int
 	fused       bool
 	rows        rowsOf
+	form        kernel.Rows // of normed
+	row         [][]float32 // per worker: a row on its way into a form that is not f32
 }
 
 func bindNorm(b *binding) (runner, error) {
@@ -42,20 +44,39 @@ func bindNorm(b *binding) (runner, error) {
 	if n.x.cols%n.group != 0 {
 		return nil, fmt.Errorf("norm over groups of %d in rows of %d", n.group, n.x.cols)
 	}
+	if n.form, err = n.normed.input(); err != nil {
+		return nil, err
+	}
+	for range b.m.settings.Threads {
+		n.row = append(n.row, make([]float32, n.x.cols))
+	}
 	return n, nil
 }
 
 func (n *norm) run(s *state, worker int) {
+	plain := n.normed.format == ""
 	lo, hi := share(n.rows.count(s), worker, s.workers)
 	for r := lo; r < hi; r++ {
-		if n.fused {
-			n.set.AddRMSNorm(n.sum.row(r), n.normed.row(r), n.x.row(r), n.delta.row(r), n.w, n.eps)
-			continue
+		y := n.row[worker]
+		if plain {
+			y = n.normed.row(r)
 		}
-		x, y := n.x.row(r), n.normed.row(r)
-		for c := 0; c < len(x); c += n.group {
-			n.set.RMSNorm(y[c:c+n.group], x[c:c+n.group], n.w, n.eps)
+		n.apply(y, r)
+		if !plain {
+			n.set.Quantize(n.normed.data[r*n.normed.stride:], n.form.Activation, y)
 		}
+	}
+}
+
+// apply writes row r's norm to y.
+func (n *norm) apply(y []float32, r int) {
+	x := n.x.row(r)
+	if n.fused {
+		n.set.AddRMSNorm(n.sum.row(r), y, x, n.delta.row(r), n.w, n.eps)
+		return
+	}
+	for c := 0; c < len(x); c += n.group {
+		n.set.RMSNorm(y[c:c+n.group], x[c:c+n.group], n.w, n.eps)
 	}
 }
 

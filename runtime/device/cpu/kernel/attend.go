@@ -126,7 +126,7 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	size := a.PartFloats()
 	for t, m := first, 0; t < last; t += m {
 		m = tileRows(last-t, maxTile)
-		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r}
+		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first}
 		part := parts[(t-r)*size:]
 		s.scores(sc, &tile)
 		s.weights(sc, &tile, part)
@@ -144,7 +144,8 @@ type attendTile struct {
 	head      int
 	base      int // first position of the split
 	row, rows int
-	query     int // index of row in the block that was loaded
+	query     int  // index of row in the block that was loaded
+	leads     bool // the first tile of the split: it finds nothing in the caches
 }
 
 // visible returns the positions that row i of the tile sees, counted from the split's start.
@@ -168,16 +169,34 @@ func (t *attendTile) slot(i int) (block unsafe.Pointer, slot int) {
 	return unsafe.Pointer(&t.Pool[at : at+t.Bytes()][0]), p % t.PageSize
 }
 
+// keys returns the address of the panel of keys that holds position base+i.
+func (t *attendTile) keys(i int) unsafe.Pointer {
+	block, slot := t.slot(i)
+	return unsafe.Add(block, t.K(t.head, slot, 0))
+}
+
+// values returns the address of the values of position base+i.
+func (t *attendTile) values(i int) unsafe.Pointer {
+	block, slot := t.slot(i)
+	return unsafe.Add(block, t.V(t.head, slot, 0))
+}
+
+// pageEnd returns where the page that holds position base+i ends.
+func (t *attendTile) pageEnd(i int) int { return i + t.PageSize - (t.base+i)%t.PageSize }
+
 // scores fills sc.scores [rows][SplitLength] for the panels that any row sees.
 func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	k := &s.attend[t.kind()]
 	lo, hi := t.span()
 	for i := lo &^ (panelPositions - 1); i < hi; {
-		block, slot := t.slot(i)
-		end := min((hi+panelPositions-1)&^(panelPositions-1), i+t.PageSize-slot)
+		end := min((hi+panelPositions-1)&^(panelPositions-1), t.pageEnd(i))
 		sc.score = scoreArgs{
 			qStride: sc.queryStride, outStride: 4 * SplitLength,
-			k: unsafe.Add(block, t.K(t.head, slot, 0)), panels: (end - i) / panelPositions, steps: t.DimK() / t.Pack(),
+			k: t.keys(i), panels: (end - i) / panelPositions, steps: t.DimK() / t.Pack(),
+		}
+		sc.score.ahead = sc.score.k
+		if t.leads {
+			sc.score.ahead = t.values(i)
 		}
 		for r, n := 0, 0; r < t.rows; r += n {
 			n = tileRows(t.rows-r, k.scoreTile)

@@ -25,24 +25,26 @@ const (
 
 // scoreArgs: scores of a tile of query rows against panels of 16 positions each.
 type scoreArgs struct {
-	q       unsafe.Pointer // [rows][steps*4 bytes]
-	qStride int
-	k       unsafe.Pointer // panels, [steps][16][4 bytes] each, contiguous
-	panels  int
-	out     unsafe.Pointer // [rows][16*panels] f32
-	outStride,
-	steps int
+	q         unsafe.Pointer // [rows][steps*4 bytes]
+	qStride   int
+	k         unsafe.Pointer // panels, [steps][16][4 bytes] each, contiguous
+	panels    int
+	out       unsafe.Pointer // [rows][16*panels] f32
+	outStride int
+	steps     int
+	ahead     unsafe.Pointer // memory that will be wanted next, prefetched as far as the panels are long
 }
 
 // valueArgs: weighted sums of values, added to out.
 type valueArgs struct {
-	p       unsafe.Pointer // weights, [rows][steps*4 bytes]
-	pStride int
-	v       unsafe.Pointer // [steps] rows of 4 bytes for each channel
-	vStride int
-	out     unsafe.Pointer // [rows][channels] f32
-	outStride,
-	steps int
+	p         unsafe.Pointer // weights, [rows][steps*4 bytes]
+	pStride   int
+	v         unsafe.Pointer // [steps] rows of 4 bytes for each channel
+	vStride   int
+	out       unsafe.Pointer // [rows][channels] f32
+	outStride int
+	steps     int
+	ahead     unsafe.Pointer // as in scoreArgs, as far as the values read are long
 }
 
 type (
@@ -58,8 +60,8 @@ type attendKernels struct {
 	score  [maxTile + 1]scoreFunc
 	narrow [maxValueTile + 1]valueFunc // 16 channels
 	wide   [maxValueTile + 1]valueFunc // valueWide channels
-	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(s[i]*scale - most), most being the largest s[i]*scale. It sums what it stores
-	// in 16 lanes by position and folds them. It may store zeros around [lo, hi), up to multiples of 16, and may overwrite s.
+	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(fma(s[i], scale, -most)), most being the largest s[i] times scale, scale above 0.
+	// It sums what it stores in 16 lanes by position and folds them. It stores zeros around [lo, hi), up to multiples of 16, and may overwrite s.
 	softmax func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
 }
 
@@ -132,13 +134,14 @@ func refSoftmax(size int, store func(p unsafe.Pointer, v float32) float32) func(
 		scores := unsafe.Slice(s, hi)
 		most = float32(math.Inf(-1))
 		for _, v := range scores[lo:] {
-			most = max(most, v*scale)
+			most = max(most, v)
 		}
+		most *= scale
 		var lanes [panelPositions]float32
 		for i := lo &^ (panelPositions - 1); i < (hi+panelPositions-1)&^(panelPositions-1); i++ {
 			var v float32
 			if i >= lo && i < hi {
-				v = exp32(float32(scores[i]*scale) - most)
+				v = exp32(fma32(scores[i], scale, -most))
 			}
 			lanes[i%panelPositions] += store(unsafe.Add(p, i*size), v)
 		}

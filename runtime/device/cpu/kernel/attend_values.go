@@ -2,8 +2,6 @@ package kernel
 
 import (
 	"unsafe"
-
-	"llmc/engine/layout"
 )
 
 // values adds up the values of each row, weighted, position after position. The rows of a tile see ranges that differ at the ends: what all of
@@ -57,26 +55,30 @@ func (s *Set) rowValues(sc *attendScratch, t *attendTile, row int, sums []float3
 
 // halfPair adds one position of the pair at i, the half of each lane that keep selects.
 func (s *Set) halfPair(sc *attendScratch, t *attendTile, row int, sums []float32, i int, keep uint32) {
-	block, slot := t.slot(i)
-	pair := unsafe.Slice(at[uint32](block, t.V(t.head, slot, 0)), t.DimV())
+	pair := unsafe.Slice((*uint32)(t.values(i)), t.DimV())
 	for c, v := range pair {
 		sc.pair[c] = v & keep
 	}
-	s.sumChannels(sc, t, row, 1, sums, i, unsafe.Pointer(&sc.pair[0]), 1)
+	v := unsafe.Pointer(&sc.pair[0])
+	s.sumChannels(sc, t, row, 1, sums, i, 1, v, v)
 }
 
 // sumValues adds positions [lo, hi), whole pairs, to the sums of rows [row, row+n).
 func (s *Set) sumValues(sc *attendScratch, t *attendTile, row, n int, sums []float32, lo, hi int) {
 	for lo < hi {
-		block, slot := t.slot(lo)
-		end := min(hi, lo+t.PageSize-slot)
-		s.sumChannels(sc, t, row, n, sums, lo, unsafe.Add(block, t.V(t.head, slot, 0)), (end-lo)/t.Pack())
+		end := min(hi, t.pageEnd(lo))
+		v := t.values(lo)
+		ahead := v
+		if next := lo + SplitLength; t.leads && row == 0 && t.base+next < t.q.First+t.q.Tokens {
+			ahead = t.keys(next)
+		}
+		s.sumChannels(sc, t, row, n, sums, lo, (end-lo)/t.Pack(), v, ahead)
 		lo = end
 	}
 }
 
-// sumChannels adds steps lanes of values at v, which starts at position i of the split.
-func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []float32, i int, v unsafe.Pointer, steps int) {
+// sumChannels adds steps lanes of values at v, which starts at position i of the split, and prefetches from ahead.
+func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []float32, i, steps int, v, ahead unsafe.Pointer) {
 	k := &s.attend[t.kind()]
 	elem := t.DType.Size()
 	sc.value = valueArgs{
@@ -89,61 +91,8 @@ func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []f
 			width, sum = valueWide, k.wide[n]
 		}
 		sc.value.v, sc.value.out = unsafe.Add(v, 4*c), unsafe.Pointer(&sums[c])
+		sc.value.ahead = ahead
 		sum(&sc.value)
 		c += width
-	}
-}
-
-// attendRows is the number of query rows that walk through the cache together.
-const attendRows = 4 * maxTile
-
-// attendScratch holds one worker's state of attention.
-type attendScratch struct {
-	score       scoreArgs
-	value       valueArgs
-	factors     [2]float32
-	scores      [maxTile * SplitLength]float32
-	probs       [maxTile * SplitLength]uint16
-	queries     []byte // [attendRows] rows in the cache's element type, padded with zeros
-	queryStride int
-	pair        []uint32  // [DimV]
-	part, state []float32 // [attendRows] parts
-}
-
-func newAttendScratch(dim int) attendScratch {
-	widest := layout.KV{Dim: dim}
-	size := partHead + widest.DimV()
-	return attendScratch{
-		queries: make([]byte, attendRows*4*widest.DimK()),
-		pair:    make([]uint32, widest.DimV()),
-		part:    make([]float32, attendRows*size),
-		state:   make([]float32, attendRows*size),
-	}
-}
-
-// weight returns where the softmax weights of row i of a tile are kept.
-func (sc *attendScratch) weight(kind, i int) unsafe.Pointer {
-	if kind == kvBF16 {
-		return unsafe.Pointer(&sc.probs[i*SplitLength])
-	}
-	return unsafe.Pointer(&sc.scores[i*SplitLength])
-}
-
-// load converts query rows [r, r+n) of a KV head to the cache's element type.
-func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) {
-	if a.Dim > len(sc.pair) {
-		panic("kernel: the scratch was made for smaller heads")
-	}
-	g := a.group()
-	sc.queryStride = a.DimK() * a.DType.Size()
-	for i := range n {
-		x := q.Q[(r+i)/g*q.LDQ+(head*g+(r+i)%g)*a.Dim:][:a.Dim]
-		row := sc.queries[i*sc.queryStride : (i+1)*sc.queryStride]
-		if a.kind() == kvF32 {
-			copy(row, bytesOf(x))
-		} else {
-			s.row.toBF16((*uint16)(unsafe.Pointer(&row[0])), &x[0], a.Dim)
-		}
-		clear(row[a.Dim*a.DType.Size():])
 	}
 }

@@ -16,6 +16,22 @@ const (
 	three      = "R14" // three panels of keys; the stride of values
 )
 
+// ahead is the register that holds what to prefetch, at the pace of reading.
+func (k *attendKernel) ahead() string {
+	if k.rows > 9 {
+		return three // such kernels use strides up to R13, and read two panels at most
+	}
+	return "R13"
+}
+
+// prefetch asks for n more lines, into the second-level cache: they are used after what is being read now.
+func (k *attendKernel) prefetch(n int) {
+	for i := range n {
+		k.op("PREFETCHT1", mem(64*i, k.ahead()))
+	}
+	k.op("ADDQ", imm(64*n), k.ahead())
+}
+
 // attendKernel multiplies rows rows with nv vectors at a time.
 type attendKernel struct {
 	*function
@@ -49,6 +65,7 @@ func score(kind dotKind, t isa, rows int) *function {
 	k.op("MOVQ", field("scoreArgs", "steps", args), panelBytes)
 	k.op("SHLQ", imm(6), panelBytes)
 	k.op("LEAQ", indexed(0, panelBytes, panelBytes, 2), three)
+	k.op("MOVQ", field("scoreArgs", "ahead", args), k.ahead())
 	if several := k.panelsAtOnce(); several > 1 {
 		k.panelLoop(several)
 	}
@@ -57,11 +74,14 @@ func score(kind dotKind, t isa, rows int) *function {
 	return k.function
 }
 
-// panelsAtOnce is how many panels give a dozen accumulators, at most four.
+// panelsAtOnce is how many panels fit the registers, at most four.
 func (k *attendKernel) panelsAtOnce() int {
 	vectors := positions / k.lanes()
-	room := (k.registers - 4) / (k.rows + 1) / vectors // a register for each vector, and for each of its sums
-	return min(4, room, max(1, 12/(k.rows*vectors)))
+	room := (k.registers - 2) / (k.rows + 1) / vectors // a register for each vector, and for each of its sums
+	if k.rows > 9 {
+		room = min(room, 2) // see ahead
+	}
+	return min(4, max(1, room))
 }
 
 // panelLoop goes on while there are n panels.
@@ -85,6 +105,7 @@ func (k *attendKernel) panelLoop(n int) {
 	}
 	k.place(inner)
 	k.step(operands)
+	k.prefetch(n)
 	k.op("ADDQ", imm(4*positions), panel)
 	k.op("ADDQ", imm(4), x)
 	k.op("DECQ", steps)
@@ -121,6 +142,7 @@ func value(name string, channels int) func(kind dotKind, t isa, rows int) *funct
 		}
 		k.loadStrides(field("valueArgs", "pStride", args), rows)
 		k.op("MOVQ", field("valueArgs", "vStride", args), three)
+		k.op("MOVQ", field("valueArgs", "ahead", args), k.ahead())
 		k.op("XORL", column, column)
 		again, inner := k.newLabel("pass"), k.newLabel("steps")
 		k.place(again)
@@ -135,6 +157,7 @@ func value(name string, channels int) func(kind dotKind, t isa, rows int) *funct
 		}
 		k.place(inner)
 		k.step(operands)
+		k.prefetch(max(1, k.nv*k.bytes/64))
 		k.op("ADDQ", three, panel)
 		k.op("ADDQ", imm(4), x)
 		k.op("DECQ", steps)

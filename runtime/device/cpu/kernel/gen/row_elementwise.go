@@ -27,9 +27,21 @@ func unary(f func(k *rowKernel, x string)) func(k *rowKernel) {
 
 // exp replaces v by e^v, with the operations of exp32; registers from temp on are overwritten, five of them.
 func (k *rowKernel) exp(v string, temp int) {
-	r, n, p, t, whole := k.reg(temp), k.reg(temp+1), k.reg(temp+2), k.reg(temp+3), k.reg(temp+4)
+	r := k.reg(temp)
 	k.op("VMOVUPS", constant("expHigh"), r)
 	k.op("VMINPS", v, r, r) // NaN stays: the second source wins
+	k.expOf(r, v, temp+1)
+}
+
+// expBelowHigh is exp for numbers that are not above expHigh.
+func (k *rowKernel) expBelowHigh(v string, temp int) {
+	k.op(k.move(), v, k.reg(temp))
+	k.expOf(k.reg(temp), v, temp+1)
+}
+
+// expOf stores e^r in v, or zero where v is below expLow; r is overwritten.
+func (k *rowKernel) expOf(r, v string, temp int) {
+	n, p, t, whole := k.reg(temp), k.reg(temp+1), k.reg(temp+2), k.reg(temp+3)
 	k.op("VMULPS", constant("log2e"), r, t)
 	k.op("VCVTPS2DQ", t, n)
 	k.op("VCVTDQ2PS", n, whole)

@@ -1,15 +1,16 @@
 package main
 
-// softmax turns the scores [lo, hi) of a row into weights, in two walks over the vectors that overlap the range: scale and find
-// the largest; then exponentials and their sum. Lanes outside the range become -Inf and so weigh nothing.
+// softmax turns the scores [lo, hi) of a row into weights: the lanes around the range that share its vectors become -Inf; one walk
+// finds the largest score, a second one stores exponentials and adds them up.
 func softmax(kind dotKind, t isa) *function {
 	f := newFunction("softmax"+upper(kind.name)+t.name, "turns scores [lo, hi) into weights.",
 		"p unsafe.Pointer, s *float32, lo, hi int, scale float32", "most, sum float32")
 	k := &softmaxKernel{rowKernel{function: f, isa: t}, kind.name == "bf16"}
-	k.arguments("p", out, "s", in, "lo", "R8", "hi", "R9")
+	k.arguments("p", out, "s", in, "lo", "R8", "hi", end)
 	k.op("MOVQ", "R8", first)
 	k.op("ANDQ", imm(-positions), first)
-	k.scaleScores()
+	k.dropOutside()
+	k.largest()
 	k.weigh()
 	k.end()
 	return f
@@ -20,27 +21,23 @@ type softmaxKernel struct {
 	rounded bool // weights are stored as bf16
 }
 
-// first is the first position of a vector that overlaps the range; place counts from there.
+// General registers of softmax: first position of a vector that overlaps the range, end of the range, and the position at hand.
 const (
 	first = "R10"
+	end   = "R9"
 	place = "AX"
 )
 
 // Vector registers of softmax.
 const (
-	vMost = iota
-	vSum  // AVX2: and the next
-	vSum2
-	vScore
-	vIndex
-	vAbove // lo-1
-	vBelow // hi
+	vMost = iota // -most
 	vScale
-	vStep
-	vTemp // and five more
+	vScore
+	vSum  // AVX2: and the next
+	vTemp = vSum + 2
 )
 
-// eachVector writes body for the vectors from first to hi, in steps of 16 positions.
+// eachVector writes body for the vectors from first to end, in steps of 16 positions.
 func (k *softmaxKernel) eachVector(body func(at string, half int)) {
 	again := k.newLabel("vector")
 	k.op("MOVQ", first, place)
@@ -49,60 +46,47 @@ func (k *softmaxKernel) eachVector(body func(at string, half int)) {
 		body(indexed(half*k.bytes, in, place, 4), half)
 	}
 	k.op("ADDQ", imm(positions), place)
-	k.op("CMPQ", place, "R9")
+	k.op("CMPQ", place, end)
 	k.op("JLT", again)
 }
 
-// scaleScores replaces the scores by their multiples, -Inf outside the range, and leaves the largest in all lanes of vMost.
-func (k *softmaxKernel) scaleScores() {
-	most, v, index := k.reg(vMost), k.reg(vScore), k.reg(vIndex)
-	k.broadcast("scale", k.reg(vScale))
+// dropOutside stores -Inf from first to lo, and from hi to the end of its vector.
+func (k *softmaxKernel) dropOutside() {
+	above, below := k.newLabel("above"), k.newLabel("below")
+	start, inside := k.newLabel("start"), k.newLabel("inside")
+	k.op("MOVL", hex(0xff800000), "BX")
+	k.op("MOVQ", first, place)
+	k.op("JMP", start)
+	k.place(above)
+	k.op("MOVL", "BX", indexed(0, in, place, 4))
+	k.op("INCQ", place)
+	k.place(start)
+	k.op("CMPQ", place, "R8")
+	k.op("JLT", above)
+	k.op("MOVQ", end, place)
+	k.place(below)
+	k.op("TESTQ", imm(positions-1), place)
+	k.op("JEQ", inside)
+	k.op("MOVL", "BX", indexed(0, in, place, 4))
+	k.op("INCQ", place)
+	k.op("JMP", below)
+	k.place(inside)
+}
+
+// largest leaves -most in all lanes of vMost, most being the largest score times scale.
+func (k *softmaxKernel) largest() {
+	most := k.reg(vMost)
 	k.op("VMOVUPS", constant("minusInf"), most)
-	k.op("LEAQ", mem(-1, "R8"), work)
-	k.fill(work, k.reg(vAbove))
-	k.fill("R9", k.reg(vBelow))
-	k.fill(first, index)
-	k.op("VPADDD", constant("laneIndex"), index, index)
-	k.op("MOVL", imm(k.lanes()), work)
-	k.fill(work, k.reg(vStep))
-	k.eachVector(func(at string, _ int) {
-		k.op("VMULPS", at, k.reg(vScale), v)
-		k.keepInside(v, index)
-		k.op("VPADDD", k.reg(vStep), index, index)
-		k.op("VMOVUPS", v, at)
-		k.op("VMAXPS", v, most, most)
-	})
+	k.eachVector(func(at string, _ int) { k.op("VMAXPS", at, most, most) })
 	k.fold("VMAXPS", most, k.reg(vTemp))
+	k.broadcast("scale", k.reg(vScale))
+	k.op("VMULSS", xmm(k.reg(vScale)), xmm(most), xmm(most))
 	k.op("VMOVSS", xmm(most), k.param("most"))
 	k.op("VBROADCASTSS", xmm(most), most)
+	k.op("VXORPS", constant("signBit"), most, most)
 }
 
-// fill broadcasts a general register.
-func (k *softmaxKernel) fill(from, dst string) {
-	k.op("VMOVD", from, xmm(dst))
-	k.op("VPBROADCASTD", xmm(dst), dst)
-}
-
-// keepInside replaces the lanes of v whose index is outside the range by -Inf.
-func (k *softmaxKernel) keepInside(v, index string) {
-	t := k.reg(vTemp)
-	if k.wide() {
-		k.op("VPCMPGTD", k.reg(vAbove), index, "K1")
-		k.op("VPCMPGTD", index, k.reg(vBelow), "K1", "K1")
-		k.op("VMOVUPS", constant("minusInf"), t)
-		k.op("VMOVAPS", v, "K1", t)
-		k.op("VMOVAPS", t, v)
-		return
-	}
-	u := k.reg(vTemp + 1)
-	k.op("VPCMPGTD", k.reg(vAbove), index, t)
-	k.op("VPCMPGTD", index, k.reg(vBelow), u)
-	k.op("VPAND", t, u, t)
-	k.op("VMOVUPS", constant("minusInf"), u)
-	k.op("VBLENDVPS", t, v, u, v)
-}
-
-// weigh stores the exponentials and adds up what it stored, in 16 lanes.
+// weigh stores exp(score*scale - most) and adds up what it stored, in 16 lanes.
 func (k *softmaxKernel) weigh() {
 	v := k.reg(vScore)
 	for half := range positions / k.lanes() {
@@ -110,8 +94,8 @@ func (k *softmaxKernel) weigh() {
 	}
 	k.eachVector(func(at string, half int) {
 		k.op("VMOVUPS", at, v)
-		k.op("VSUBPS", k.reg(vMost), v, v)
-		k.exp(v, vTemp)
+		k.op("VFMADD213PS", k.reg(vMost), k.reg(vScale), v)
+		k.expBelowHigh(v, vTemp)
 		if k.rounded {
 			k.storeRounded(vScore, indexed(half*k.bytes/2, out, place, 2))
 		} else {
@@ -120,7 +104,7 @@ func (k *softmaxKernel) weigh() {
 		k.op("VADDPS", v, k.reg(vSum+half), k.reg(vSum+half))
 	})
 	if !k.wide() {
-		k.op("VADDPS", k.reg(vSum2), k.reg(vSum), k.reg(vSum))
+		k.op("VADDPS", k.reg(vSum+1), k.reg(vSum), k.reg(vSum))
 	}
 	k.fold("VADDPS", k.reg(vSum), k.reg(vTemp))
 	k.op("VMOVSS", xmm(k.reg(vSum)), k.param("sum"))

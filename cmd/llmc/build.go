@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"llmc/compiler"
+	"llmc/internal/cli"
+)
+
+type buildFlags struct {
+	options compiler.Options
+	weights string
+	json    bool
+}
+
+func buildCommand() *cobra.Command {
+	var f buildFlags
+	cmd := &cobra.Command{
+		Use:     "build MODEL -o PLAN",
+		Short:   "Compile a checkpoint directory into a plan",
+		Example: "  llmc build ./SmolLM2-135M-Instruct -o smol.plan --quant int4\n  llmc build ./model -o engine.plan --arch x86-64-v3,x86-64-v4-bf16",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.options.Model = args[0]
+			report, err := f.run(cmd)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return cli.PrintJSON(cmd.OutOrStdout(), report)
+			}
+			return printBuild(cmd.OutOrStdout(), report)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.options.Out, "output", "o", "", "path of the plan")
+	flags.StringSliceVar(&f.options.Archs, "arch", []string{"native"}, "targets, see `llmc targets`")
+	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that `llmc targets` lists")
+	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "element type of the KV cache: auto, f32, bf16")
+	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
+	flags.BoolVar(&f.options.Check, "check", false, "verify the IR and its properties after every pass")
+	flags.StringVar(&f.options.Dump, "dump", "", "print the IR after the named pass, or after all")
+	flags.StringSliceVar(&f.options.Disabled, "disable", nil, "passes and rewrites not to run")
+	flags.IntVar(&f.options.Threads, "threads", 0, "threads (default: all processors)")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	_ = cmd.MarkFlagRequired("output")
+	return cmd
+}
+
+func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
+	if f.weights != "" {
+		text, ok := strings.CutPrefix(f.weights, "random:")
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if !ok || err != nil {
+			return nil, cli.Usagef("--weights %q: expected random:SEED", f.weights)
+		}
+		f.options.Random = &seed
+	}
+	if f.options.Dump != "" {
+		f.options.DumpTo = cmd.ErrOrStderr()
+	}
+	f.options.Progress = cli.NewProgress()
+	report, err := compiler.Build(cmd.Context(), f.options)
+	if err == nil {
+		f.options.Progress.Wait()
+	}
+	return report, err
+}
+
+func printBuild(w io.Writer, r *compiler.Report) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "plan\t%s\n", r.Plan)
+	fmt.Fprintf(t, "size\t%s, %.1f M parameters, %s, %.2f bits a weight\n", cli.FormatBytes(r.PlanBytes), float64(r.Parameters)/1e6, r.Quant, r.BitsPerWeight)
+	fmt.Fprintf(t, "targets\t%s\n", strings.Join(r.Targets, ", "))
+	fmt.Fprintf(t, "time\t%.2f s\n", r.Seconds)
+	fmt.Fprintf(t, "memory\t%s anonymous at most\n", cli.FormatBytes(r.PeakAnonBytes))
+	if r.Accuracy.Worst != nil {
+		fmt.Fprintf(t, "accuracy\tweights differ by %.3f %% (root mean square), most %q by %.3f %%\n",
+			100*r.Accuracy.WeightError, r.Accuracy.Worst.Name, 100*r.Accuracy.Worst.Error)
+	}
+	fmt.Fprintf(t, "digest\t%s\n", r.Digest)
+	return t.Flush()
+}

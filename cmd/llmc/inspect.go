@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"llmc/compiler/dump"
+	"llmc/engine"
+	"llmc/internal/cli"
+)
+
+type inspectFlags struct {
+	json, ir, kernels, memory bool
+	settings                  dump.MemorySettings
+	kvMemory                  cli.Bytes
+}
+
+func inspectCommand() *cobra.Command {
+	var f inspectFlags
+	cmd := &cobra.Command{
+		Use:     "inspect PLAN",
+		Short:   "Show what a plan holds and what it needs",
+		Example: "  llmc inspect engine.plan --kernels\n  llmc inspect engine.plan --memory --max-batch 32 --max-context 4096 --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, err := engine.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer plan.Close()
+			return f.print(cmd.OutOrStdout(), plan)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	flags.BoolVar(&f.ir, "ir", false, "print the IR as imported and as compiled")
+	flags.BoolVar(&f.kernels, "kernels", false, "print every launch with the bytes and operations that it takes")
+	flags.BoolVar(&f.memory, "memory", false, "print memory and capacity at the launch settings below")
+	flags.IntVar(&f.settings.MaxBatch, "max-batch", 0, "sequences that run together (default 64)")
+	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence (default: the model's)")
+	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
+	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context)")
+	return cmd
+}
+
+func (f *inspectFlags) print(w io.Writer, plan *engine.Plan) error {
+	if f.ir {
+		return printIR(w, plan)
+	}
+	if f.memory {
+		return f.printMemory(w, plan)
+	}
+	report, err := dump.NewPlan(plan)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return cli.PrintJSON(w, report)
+	}
+	return report.WriteText(w, f.kernels)
+}
+
+func (f *inspectFlags) printMemory(w io.Writer, plan *engine.Plan) error {
+	targets := plan.Targets("step")
+	if len(targets) == 0 {
+		return fmt.Errorf("%s: no step program", plan.Path())
+	}
+	program, err := plan.Program("step", targets[0])
+	if err != nil {
+		return err
+	}
+	f.settings.KVMemory = int64(f.kvMemory)
+	memory, err := dump.NewMemory(plan, program, f.settings)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return cli.PrintJSON(w, memory)
+	}
+	return memory.WriteText(w)
+}
+
+func printIR(w io.Writer, plan *engine.Plan) error {
+	for _, name := range plan.Names(engine.KindIR) {
+		text, err := plan.Section(engine.KindIR, name)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "# %s\n%s\n", name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

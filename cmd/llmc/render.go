@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"llmc/internal/chat"
+	"llmc/internal/cli"
+)
+
+func renderCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "render DIR",
+		Short:   "Lay out conversations with the chat template of a checkpoint: one JSON request a line on standard input",
+		Example: `  echo '{"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":true}' | llmc render ./model --json`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := openTemplates(args[0])
+			if err != nil {
+				return err
+			}
+			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
+		},
+	}
+	cmd.Flags().Bool("json", true, "answers are JSON (always)")
+	return cmd
+}
+
+func openTemplates(dir string) (*chat.Renderer, error) {
+	config, err := readOptional(filepath.Join(dir, "tokenizer_config.json"))
+	if err != nil {
+		return nil, err
+	}
+	jinja, err := readOptional(filepath.Join(dir, "chat_template.jinja"))
+	if err != nil {
+		return nil, err
+	}
+	templates, err := chat.Find(config, jinja)
+	if err != nil {
+		return nil, err
+	}
+	return chat.NewRenderer(templates, config)
+}
+
+const maxTemplateFile = 64 << 20
+
+func readOptional(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(bufio.NewReader(f), maxTemplateFile))
+}

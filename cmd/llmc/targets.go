@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"llmc/engine"
+	"llmc/internal/cli"
+	"llmc/internal/quant"
+)
+
+type targetRow struct {
+	Name     string   `json:"name"`
+	Device   string   `json:"device"`
+	Features []string `json:"features"`
+	Doc      string   `json:"doc"`
+	Native   bool     `json:"native"`  // what --arch native means on this machine
+	Missing  []string `json:"missing"` // features that this machine lacks
+}
+
+type formatRow struct {
+	Name  string  `json:"name"`
+	Alias string  `json:"alias,omitempty"`
+	Bits  float64 `json:"bits_per_weight"`
+	Doc   string  `json:"doc"`
+}
+
+type targetList struct {
+	Targets []targetRow `json:"targets"`
+	Formats []formatRow `json:"formats"`
+}
+
+func targetsCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "targets",
+		Short:   "List what plans can be built for, and the formats of weights",
+		Example: "  llmc targets",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list := listTargets()
+			if asJSON {
+				return cli.PrintJSON(cmd.OutOrStdout(), list)
+			}
+			return list.print(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func listTargets() targetList {
+	native, _ := engine.FindTarget("native")
+	var list targetList
+	for _, t := range engine.Targets {
+		missing := t.Missing()
+		if missing == nil {
+			missing = []string{}
+		}
+		list.Targets = append(list.Targets, targetRow{t.Name, t.Device, t.Features, t.Doc, t.Name == native.Name, missing})
+	}
+	const typicalRow = 4096
+	for i := range quant.Formats {
+		f := &quant.Formats[i]
+		row := formatRow{Name: f.Name, Bits: f.BitsPerWeight(typicalRow), Doc: f.Doc}
+		for _, a := range quant.Aliases {
+			if a.Format == f.Name {
+				row.Alias = a.Name
+			}
+		}
+		list.Formats = append(list.Formats, row)
+	}
+	return list
+}
+
+func (l targetList) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "target\tdevice\there\tfor")
+	for _, r := range l.Targets {
+		here := "yes"
+		if len(r.Missing) > 0 {
+			here = "lacks " + strings.Join(r.Missing, ", ")
+		} else if r.Native {
+			here = "yes, native"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Name, r.Device, here, r.Doc)
+	}
+	fmt.Fprintln(t, "\nformat\tbits a weight\t\t")
+	for _, f := range l.Formats {
+		name := f.Name
+		if f.Alias != "" {
+			name += " (" + f.Alias + ")"
+		}
+		fmt.Fprintf(t, "%s\t%.2f\t\t%s\n", name, f.Bits, f.Doc)
+	}
+	return t.Flush()
+}

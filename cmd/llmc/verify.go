@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"llmc/compiler"
+	"llmc/engine"
+	"llmc/internal/cli"
+	"llmc/runtime"
+)
+
+func verifyCommand() *cobra.Command {
+	var against, device string
+	var threads int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "verify PLAN",
+		Short:   "Check every hash and bound of a plan; with --against, every layer against the reference interpreter",
+		Example: "  llmc verify engine.plan\n  llmc verify engine.plan --against ./model --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v, err := verify(cmd, args[0], against, device, threads)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = cli.PrintJSON(cmd.OutOrStdout(), v)
+			} else {
+				err = printVerification(cmd, v)
+			}
+			if err == nil && !v.OK {
+				err = fmt.Errorf("%s: largest error %.3g, %.3g is allowed", args[0], v.MaxErr, v.Tolerance)
+			}
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&against, "against", "", "checkpoint directory that the plan was built from")
+	flags.StringVar(&device, "device", "auto", "where to run the plan: auto, cpu")
+	flags.IntVar(&threads, "threads", 0, "threads (default: all processors)")
+	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func verify(cmd *cobra.Command, path, against, device string, threads int) (*compiler.Verification, error) {
+	plan, err := engine.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer plan.Close()
+	progress := cli.NewProgress()
+	task := progress.Start("hashes", plan.Header().FileSize)
+	done := int64(0)
+	err = plan.Verify(cmd.Context(), threads, func(now, _ int64) { task.Add(now - done); done = now })
+	if err != nil {
+		return nil, err
+	}
+	task.Done()
+	progress.Wait()
+	if against == "" {
+		return &compiler.Verification{OK: true}, nil
+	}
+	progress.Say("running the reference interpreter")
+	settings := compiler.VerifySettings()
+	settings.Threads = threads
+	loaded, err := runtime.Load(path, device, settings)
+	if err != nil {
+		return nil, err
+	}
+	defer loaded.Close()
+	tracer, ok := loaded.Model.(engine.Tracer)
+	if !ok {
+		return nil, fmt.Errorf("device %s cannot show intermediate values", device)
+	}
+	return compiler.Against(cmd.Context(), plan, tracer, against)
+}
+
+func printVerification(cmd *cobra.Command, v *compiler.Verification) error {
+	if v.Compared == 0 {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "ok: all hashes and bounds hold")
+		return err
+	}
+	verdict := "ok"
+	if v.FirstBadLayer != nil {
+		verdict = fmt.Sprintf("bad from layer %d on", *v.FirstBadLayer)
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %d values compared, largest error %.3g, mean %.3g of the range (%.3g allowed)\n",
+		verdict, v.Compared, v.MaxErr, v.MeanErr, v.Tolerance)
+	return err
+}

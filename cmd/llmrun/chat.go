@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"llmc/engine"
+	"llmc/internal/chat"
+	"llmc/internal/cli"
+	"llmc/internal/tokenizer"
+	"llmc/runtime"
+	"llmc/runtime/server"
+)
+
+// userMessage is a conversation of one message.
+func userMessage(text string) ([]byte, error) {
+	return json.Marshal([]map[string]string{{"role": "user", "content": text}})
+}
+
+func chatCommand() *cobra.Command {
+	var device deviceFlags
+	var render bool
+	cmd := &cobra.Command{
+		Use:     "chat PLAN",
+		Short:   "Talk to a model in the terminal; with --render, lay out conversations from standard input",
+		Example: "  llmrun chat engine.plan\n  echo '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"add_generation_prompt\":true}' | llmrun chat engine.plan --render --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !render {
+				return converse(cmd, args[0], &device)
+			}
+			plan, err := engine.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer plan.Close()
+			r, err := server.PlanChat(plan)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
+		},
+	}
+	device.add(cmd)
+	cmd.Flags().BoolVar(&render, "render", false, "print what the chat template makes of each line of standard input")
+	cmd.Flags().Bool("json", true, "with --render: answers are JSON (always)")
+	return cmd
+}
+
+// converse reads messages from standard input and streams the answers, keeping the conversation.
+func converse(cmd *cobra.Command, path string, device *deviceFlags) error {
+	settings := device.resolved()
+	settings.MaxSequences = 1
+	loaded, err := runtime.Load(path, device.device, settings)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+	tok, err := loaded.Tokenizer()
+	if err != nil {
+		return err
+	}
+	renderer, err := server.PlanChat(loaded.Plan)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	e, err := runtime.New(loaded.Model, loaded.Info, tok, runtime.Options{})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	t := talk{cmd: cmd, renderer: renderer, tok: tok, engine: e}
+	in := bufio.NewReader(cmd.InOrStdin())
+	for {
+		fmt.Fprint(cmd.ErrOrStderr(), "> ")
+		line, err := in.ReadString('\n')
+		if text := strings.TrimSpace(line); text != "" {
+			if err := t.turn(text); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// talk is a conversation at the terminal.
+type talk struct {
+	cmd      *cobra.Command
+	renderer *chat.Renderer
+	tok      *tokenizer.Tokenizer
+	engine   *runtime.Engine
+	messages []map[string]string
+}
+
+func (t *talk) turn(text string) error {
+	t.messages = append(t.messages, map[string]string{"role": "user", "content": text})
+	encoded, err := json.Marshal(t.messages)
+	if err != nil {
+		return err
+	}
+	prompt, err := t.renderer.Render(chat.Prompt{Messages: encoded, AddGenerationPrompt: true, Now: time.Now()})
+	if err != nil {
+		return err
+	}
+	ids, err := t.tok.Encode(prompt, false)
+	if err != nil {
+		return err
+	}
+	f := generateFlags{}
+	var result generated
+	out := t.cmd.OutOrStdout()
+	if err := f.generate(t.cmd.Context(), t.engine, ids, out, &result); err != nil {
+		return err
+	}
+	t.messages = append(t.messages, map[string]string{"role": "assistant", "content": result.Text})
+	_, err = fmt.Fprintln(out)
+	return err
+}

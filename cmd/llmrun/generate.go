@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"llmc/engine"
+	"llmc/internal/chat"
+	"llmc/internal/cli"
+	"llmc/internal/tokenizer"
+	"llmc/runtime"
+	"llmc/runtime/server"
+)
+
+type generateFlags struct {
+	deviceFlags
+	prompt, chat, tokens string
+	maxTokens            int
+	temperature          float32
+	topP                 float32
+	topK                 int32
+	seed                 uint64
+	ignoreEOS, json      bool
+}
+
+// generated is the result in the form of --json.
+type generated struct {
+	Tokens       []int32 `json:"tokens"`
+	Text         string  `json:"text"`
+	PromptTokens int     `json:"prompt_tokens"`
+	Finish       string  `json:"finish_reason"`
+	Timings      struct {
+		Load    float64 `json:"load_s"`
+		Prefill float64 `json:"prefill_s"`
+		Decode  float64 `json:"decode_s"`
+	} `json:"timings"`
+}
+
+func generateCommand() *cobra.Command {
+	var f generateFlags
+	cmd := &cobra.Command{
+		Use:     "generate PLAN (--prompt TEXT | --chat TEXT | --tokens 1,2,3)",
+		Short:   "Continue one prompt, streaming to the terminal",
+		Example: "  llmrun generate engine.plan --chat \"What is the capital of France?\"\n  llmrun generate engine.plan --prompt \"Once upon\" --max-tokens 64 --temperature 0.8 --seed 7",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			given := 0
+			for _, s := range []string{f.prompt, f.chat, f.tokens} {
+				if s != "" {
+					given++
+				}
+			}
+			if given != 1 {
+				return cli.Usagef("give one of --prompt, --chat and --tokens")
+			}
+			if f.temperature > 0 && !cmd.Flags().Changed("seed") {
+				f.seed = rand.Uint64()
+			}
+			return f.run(cmd.Context(), args[0], cmd.OutOrStdout())
+		},
+	}
+	f.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.prompt, "prompt", "", "text to continue, as it is")
+	flags.StringVar(&f.chat, "chat", "", "a user's message, put into the chat template")
+	flags.StringVar(&f.tokens, "tokens", "", "token ids to continue, separated by commas")
+	flags.IntVar(&f.maxTokens, "max-tokens", 256, "tokens to generate at most")
+	flags.Float32Var(&f.temperature, "temperature", 0, "0 takes the most likely token each time")
+	flags.Float32Var(&f.topP, "top-p", 1, "draw from the most likely tokens that make up this probability")
+	flags.Int32Var(&f.topK, "top-k", 0, "draw from this many most likely tokens; 0: all")
+	flags.Uint64Var(&f.seed, "seed", 0, "of the draws; the same seed gives the same text (default: random)")
+	flags.BoolVar(&f.ignoreEOS, "ignore-eos", false, "go on past end-of-sequence tokens")
+	flags.BoolVar(&f.json, "json", false, "print JSON at the end instead of streaming text")
+	return cmd
+}
+
+func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error {
+	start := time.Now()
+	settings := f.resolved()
+	settings.MaxSequences = 1
+	loaded, err := runtime.Load(path, f.device, settings)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+	tok, err := loaded.Tokenizer()
+	if err != nil {
+		return err
+	}
+	ids, err := f.ids(loaded, tok)
+	if err != nil {
+		return err
+	}
+	e, err := runtime.New(loaded.Model, loaded.Info, tok, runtime.Options{})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	var result generated
+	result.Timings.Load = time.Since(start).Seconds()
+	if err := f.generate(ctx, e, ids, w, &result); err != nil {
+		return err
+	}
+	if f.json {
+		return cli.PrintJSON(w, &result)
+	}
+	_, err = fmt.Fprintln(w)
+	return err
+}
+
+// ids returns the prompt that the flags describe.
+func (f *generateFlags) ids(loaded *runtime.Loaded, tok *tokenizer.Tokenizer) ([]int32, error) {
+	switch {
+	case f.tokens != "":
+		return parseIDs(f.tokens, loaded.Info.Vocab)
+	case f.prompt != "":
+		return tok.Encode(f.prompt, true)
+	}
+	r, err := server.PlanChat(loaded.Plan)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := userMessage(f.chat)
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.Render(chat.Prompt{Messages: messages, AddGenerationPrompt: true, Now: time.Now()})
+	if err != nil {
+		return nil, err
+	}
+	return tok.Encode(text, false)
+}
+
+func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, ids []int32, w io.Writer, result *generated) error {
+	start := time.Now()
+	g, err := e.Submit(ctx, runtime.Request{
+		Prompt: ids, MaxTokens: f.maxTokens, IgnoreEOS: f.ignoreEOS, SkipSpecial: true, PromptLogprobs: -1,
+		Sampling: engine.Sampling{Temperature: f.temperature, TopP: f.topP, TopK: f.topK, Seed: f.seed, Logprobs: -1},
+	})
+	if err != nil {
+		return err
+	}
+	result.Tokens = []int32{}
+	var first time.Time
+	for {
+		event, ok := g.Next(ctx)
+		if !ok {
+			break
+		}
+		if event.Err != nil {
+			return event.Err
+		}
+		if event.Token >= 0 {
+			if len(result.Tokens) == 0 {
+				first = time.Now()
+			}
+			result.Tokens = append(result.Tokens, event.Token)
+		}
+		result.Text += event.Text
+		result.Finish = string(event.Finish)
+		if !f.json {
+			if _, err := io.WriteString(w, event.Text); err != nil {
+				return err
+			}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return errors.New("interrupted")
+	}
+	result.PromptTokens = g.Usage().PromptTokens
+	if !first.IsZero() {
+		result.Timings.Prefill, result.Timings.Decode = first.Sub(start).Seconds(), time.Since(first).Seconds()
+	}
+	return nil
+}

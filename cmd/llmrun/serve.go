@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"llmc/engine"
+	"llmc/internal/cli"
+	"llmc/internal/version"
+	"llmc/runtime"
+	"llmc/runtime/metrics"
+	"llmc/runtime/server"
+)
+
+type serveFlags struct {
+	deviceFlags
+	host, keyFile   string
+	port            int
+	tlsCert, tlsKey string
+	verify          string
+	name            string
+	queueLimit      int
+	grace           time.Duration
+	openMetrics     bool
+	origins         []string
+	noPrefixCache   bool
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:     "serve PLAN...",
+		Short:   "Serve plans over HTTP: the OpenAI API, metrics, and a chat page at /",
+		Example: "  llmrun serve engine.plan\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args) },
+	}
+	f.add(cmd)
+	f.addLimits(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on")
+	flags.IntVar(&f.port, "port", 8000, "port to listen on; 0: any free one")
+	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes")
+	flags.StringVar(&f.tlsCert, "tls-cert", "", "certificate file; with --tls-key the server speaks TLS")
+	flags.StringVar(&f.tlsKey, "tls-key", "", "key file of the certificate")
+	flags.StringVar(&f.verify, "verify", "background", "when to check the hashes of weights: full (before serving), background, off")
+	flags.StringVar(&f.name, "served-model-name", "", "name of the model in requests (default: the plan's file name)")
+	flags.IntVar(&f.queueLimit, "queue-limit", 0, "requests that may wait before more are answered 429 (default 1024)")
+	flags.DurationVar(&f.grace, "shutdown-timeout", 30*time.Second, "how long running requests may take to end after SIGTERM")
+	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
+	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
+	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
+	return cmd
+}
+
+func (f *serveFlags) run(ctx context.Context, plans []string) error {
+	start := time.Now()
+	if f.name != "" && len(plans) > 1 {
+		return cli.Usagef("--served-model-name names one model, there are %d plans", len(plans))
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	s := serving{flags: f, log: log, registry: metrics.New()}
+	defer s.close()
+	for _, path := range plans {
+		if err := s.load(ctx, path, len(plans)); err != nil {
+			return err
+		}
+	}
+	config := server.Config{
+		Models: s.models, Version: version.Full(), Metrics: s.registry, OpenMetrics: f.openMetrics, AllowOrigins: f.origins,
+		CertFile: f.tlsCert, KeyFile: f.tlsKey, Log: log,
+	}
+	if f.keyFile != "" {
+		keys, err := server.LoadKeys(f.keyFile, log)
+		if err != nil {
+			return err
+		}
+		config.Keys = keys
+	}
+	srv, err := server.New(config)
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", net.JoinHostPort(f.host, strconv.Itoa(f.port)))
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if f.tlsCert != "" {
+		scheme = "https"
+	}
+	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", scheme, ln.Addr(), strings.Join(s.names, ", "), time.Since(start).Seconds())
+	s.verifyInBackground(ctx)
+	return f.serve(ctx, srv, ln)
+}
+
+// serve runs until the first SIGTERM or interrupt, then lets running requests end; a second signal ends at once.
+func (f *serveFlags) serve(ctx context.Context, srv *server.Server, ln net.Listener) error {
+	serveCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(serveCtx, ln) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	fmt.Fprintf(os.Stderr, "draining: up to %v, signal again to stop now\n", f.grace)
+	drainCtx, stop := signal.NotifyContext(serveCtx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	drainCtx, expire := context.WithTimeout(drainCtx, f.grace)
+	defer expire()
+	if err := srv.Shutdown(drainCtx); err != nil {
+		return fmt.Errorf("requests were cut off: %w", err)
+	}
+	return nil
+}
+
+// serving holds what is open while the server runs.
+type serving struct {
+	flags    *serveFlags
+	log      *slog.Logger
+	registry *metrics.Registry
+	models   []server.Model
+	names    []string
+	loaded   []*runtime.Loaded
+	engines  []*runtime.Engine
+}
+
+func (s *serving) load(ctx context.Context, path string, plans int) error {
+	settings := s.flags.resolved()
+	settings.KVBytes /= int64(plans)
+	loaded, err := runtime.Load(path, s.flags.device, settings)
+	if err != nil {
+		return err
+	}
+	s.loaded = append(s.loaded, loaded)
+	if s.flags.verify == "full" {
+		if err := loaded.Plan.VerifyWeights(ctx, 0, nil); err != nil {
+			return err
+		}
+	}
+	name := s.flags.name
+	if name == "" {
+		name = strings.TrimSuffix(filepath.Base(path), ".plan")
+	}
+	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
+		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.models, s.names, s.engines = append(s.models, model), append(s.names, name), append(s.engines, e)
+	return nil
+}
+
+// verifyInBackground checks the weights while requests already run. A damaged plan ends the process: its answers are worth nothing.
+func (s *serving) verifyInBackground(ctx context.Context) {
+	if s.flags.verify != "background" {
+		return
+	}
+	go func() {
+		for _, l := range s.loaded {
+			err := l.Plan.VerifyWeights(ctx, 1, nil)
+			if errors.Is(err, engine.ErrChecksum) {
+				s.log.Error("plan is damaged", "error", err)
+				os.Exit(cli.ExitFailed)
+			}
+		}
+	}()
+}
+
+func (s *serving) close() {
+	for _, e := range s.engines {
+		_ = e.Close()
+	}
+	for _, l := range s.loaded {
+		_ = l.Close()
+	}
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"llmc/engine"
+	"llmc/internal/cli"
+)
+
+// deviceFlags are the flags of every command that loads a plan onto a device.
+type deviceFlags struct {
+	device   string
+	kvMemory cli.Bytes
+	settings engine.Settings
+}
+
+func (f *deviceFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.device, "device", "auto", "where to run: auto, cpu")
+	flags.IntVar(&f.settings.Threads, "threads", 0, "threads of the cpu device (default: all cores)")
+}
+
+// addLimits adds the launch limits that serving and measuring let the user choose.
+func (f *deviceFlags) addLimits(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.IntVar(&f.settings.MaxSequences, "max-batch", 0, "sequences that run together (default 64)")
+	flags.IntVar(&f.settings.MaxStepTokens, "max-step-tokens", 0, "tokens of one step at most (default 512)")
+	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence at most (default: the model's)")
+	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache, such as 2G (default: a quarter of the machine's at most)")
+}
+
+func (f *deviceFlags) resolved() engine.Settings {
+	s := f.settings
+	s.KVBytes = int64(f.kvMemory)
+	return s
+}

@@ -1,0 +1,113 @@
+package x86
+
+import (
+	"fmt"
+
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+	"llmc/ir"
+	"llmc/passes"
+)
+
+// Target answers the passes' questions for one row of engine.Targets. It implements passes.Target.
+type Target struct{ engine.Target }
+
+// NewTarget returns the target of a CPU row.
+func NewTarget(row engine.Target) (Target, error) {
+	if row.Device != "cpu" {
+		return Target{}, fmt.Errorf("target %s is not an x86-64 processor", row.Name)
+	}
+	return Target{row}, nil
+}
+
+// Name returns the name of the row.
+func (t Target) Name() string { return t.Target.Name }
+
+// candidate is one kernel for an op. usable says more than the op's kind; nil: always.
+type candidate struct {
+	kernel string
+	usable func(op *ir.Op) bool
+}
+
+// candidates lists the kernels by op, cheapest first. All CPU targets have the same ones: a feature set decides how
+// the runtime's kernel computes, not which one is launched.
+var candidates = map[string][]candidate{
+	"gather":        {{kernel: "cpu.gather"}},
+	"rmsnorm":       {{kernel: "cpu.rmsnorm"}},
+	"add_rmsnorm":   {{kernel: "cpu.add_rmsnorm"}},
+	"linear":        {{kernel: "cpu.linear"}},
+	"linear_swiglu": {{kernel: "cpu.linear_swiglu"}},
+	"swiglu":        {{kernel: "cpu.swiglu"}},
+	"rope":          {{kernel: "cpu.rope"}},
+	"kv.write":      {{kernel: "cpu.kv_write"}},
+	"rope_kv":       {{kernel: "cpu.rope_kv"}},
+	"attn.paged":    {{kernel: "cpu.attention", usable: func(op *ir.Op) bool { return op.Float("softcap") == 0 }}},
+	"select_rows":   {{kernel: "cpu.select_rows"}},
+	"silu":          {{kernel: "cpu.silu"}},
+	"scale":         {{kernel: "cpu.scale"}},
+	"add":           {{kernel: "cpu.add"}},
+	"mul":           {{kernel: "cpu.mul"}},
+	"quantize":      {{kernel: "cpu.quantize"}},
+	"cast":          {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+}
+
+// Kernels lists the kernels that can run op.
+func (t Target) Kernels(op *ir.Op) []passes.Kernel {
+	var list []passes.Kernel
+	for i, c := range candidates[op.Kind.Name] {
+		if c.usable == nil || c.usable(op) {
+			list = append(list, passes.Kernel{Name: c.kernel, Cost: float64(i + 1)})
+		}
+	}
+	return list
+}
+
+// layoutBases names the packed layout of a quantization format; the group size is part of both names.
+var layoutBases = map[string]string{"int8": "u8", "int4": "u4", "int4z": "u4z"}
+
+// Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
+func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
+	if w.Type.Rank() != 2 || !multiplied(w, readers) {
+		return "", nil
+	}
+	name := w.Type.DType.String()
+	if w.Type.Quant != "" {
+		base, group := ir.SplitQuant(w.Type.Quant)
+		name = ir.QuantName(layoutBases[base], group)
+	}
+	if _, err := layout.FindFormat(name); err != nil {
+		return "", fmt.Errorf("%v: no x86-64 kernel reads this format", w.Type)
+	}
+	return name, nil
+}
+
+// multiplied tells whether some reader takes w as a packed matrix.
+func multiplied(w *ir.Weight, readers []*ir.Op) bool {
+	for _, op := range readers {
+		k := engine.FindKernel(op.Kernel)
+		if k == nil {
+			continue
+		}
+		for _, role := range k.Roles {
+			if v := named(op, role.Name); v != nil && v.Weight == w && role.Packed() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// RowBytes is the distance between rows of an activation.
+func (t Target) RowBytes(typ ir.Type) (int64, error) {
+	a, err := activation(typ)
+	if err != nil {
+		return 0, err
+	}
+	if typ.DType == dtype.F32 && typ.Quant == "" {
+		return int64(a.RowBytes()+layout.Align-1) / layout.Align * layout.Align, nil
+	}
+	return int64(a.RowBytes()), nil
+}
+
+var _ passes.Target = Target{}

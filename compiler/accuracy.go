@@ -1,0 +1,92 @@
+package compiler
+
+import (
+	"math"
+
+	"llmc/internal/quant"
+)
+
+// Accuracy is what a build knows of its quantization: how far the stored weights are from the checkpoint's. Figures are root mean
+// square errors relative to the root mean square of the weights; all are 0 when nothing was quantized.
+type Accuracy struct {
+	WeightError float64      `json:"weight_error"` // over all quantized weights
+	Worst       *WeightLoss  `json:"worst,omitempty"`
+	Weights     []WeightLoss `json:"weights,omitempty"`
+}
+
+// WeightLoss is the figure of one weight.
+type WeightLoss struct {
+	Name   string  `json:"name"`
+	Format string  `json:"format"`
+	Error  float64 `json:"error"`
+}
+
+// panelLoss sums up squares over one panel. Panels are added in order, so that the report does not depend on the threads.
+type panelLoss struct{ err, ref float64 }
+
+func newPanelLoss(rows, back []float32) panelLoss {
+	var l panelLoss
+	for i, x := range rows {
+		d := float64(x) - float64(back[i])
+		l.err += float64(d * d)
+		l.ref += float64(float64(x) * float64(x))
+	}
+	return l
+}
+
+func relative(l panelLoss) float64 {
+	if l.ref == 0 {
+		return 0
+	}
+	return math.Sqrt(l.err / l.ref)
+}
+
+// accuracy makes the report of all jobs.
+func accuracy(jobs []*packJob) Accuracy {
+	var a Accuracy
+	var all panelLoss
+	for _, j := range jobs {
+		if j.format == nil {
+			continue
+		}
+		var sum panelLoss
+		for _, p := range j.loss {
+			sum.err, sum.ref = sum.err+p.err, sum.ref+p.ref
+		}
+		all.err, all.ref = all.err+sum.err, all.ref+sum.ref
+		a.Weights = append(a.Weights, WeightLoss{j.weight.Name, j.format.Name, relative(sum)})
+	}
+	a.WeightError = relative(all)
+	for i := range a.Weights {
+		if a.Worst == nil || a.Weights[i].Error > a.Worst.Error {
+			a.Worst = &a.Weights[i]
+		}
+	}
+	return a
+}
+
+// storedBits returns the bits that matrices take for each of their elements.
+func storedBits(jobs []*packJob) (bits float64, parameters int64) {
+	total := 0.0
+	matrices := int64(0)
+	for _, j := range jobs {
+		n := j.rows * j.cols
+		if j.linear == nil {
+			if j.weight.Type.Rank() == 1 {
+				parameters += n
+			}
+			continue
+		}
+		format := j.format
+		if format == nil {
+			format, _ = quant.Find(j.weight.Type.DType.String())
+		}
+		parameters += n
+		matrices += n
+		total += format.BitsPerWeight(int(j.cols)) * float64(n)
+	}
+	if matrices == 0 {
+		return 0, parameters
+	}
+	return total / float64(matrices), parameters
+}

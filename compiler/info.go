@@ -1,0 +1,30 @@
+package compiler
+
+import "llmc/engine"
+
+// info is what the runtime has to know of the model. Its name is that of the family: a directory's name would make the plan's
+// bytes depend on where the checkpoint lies; whoever serves a plan may call it as he likes.
+func (b *build) info(bits float64, parameters int64) engine.ModelInfo {
+	m := &b.model.Info
+	info := engine.ModelInfo{
+		Name: m.Family, Family: m.Family, Vocab: m.Vocab, Hidden: m.Hidden, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim,
+		Parameters: parameters, MaxContext: int(m.MaxContext), Quant: b.format.Name, BitsPerW: bits, BOS: -1, RopeSalt: m.RopeSalt,
+	}
+	g := b.checkpoint.Generation
+	if g == nil {
+		return info
+	}
+	if g.BOS != nil {
+		info.BOS = *g.BOS
+	}
+	for _, id := range g.EOS {
+		if int(id) < m.Vocab {
+			info.EOS = append(info.EOS, id)
+		}
+	}
+	info.Generation = engine.GenerationDefaults{
+		DoSample: g.DoSample, Temperature: g.Temperature, TopK: g.TopK, TopP: g.TopP, MinP: g.MinP,
+		RepetitionPenalty: g.RepetitionPenalty, MaxNewTokens: g.MaxNewTokens,
+	}
+	return info
+}

@@ -1,0 +1,65 @@
+package compiler
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+
+	"llmc/engine"
+	"llmc/internal/cli"
+)
+
+// Options say what to build. Only Threads, Progress and the dump do not change the plan's bytes.
+type Options struct {
+	Model   string   // directory in HuggingFace layout
+	Out     string   // path of the plan
+	Archs   []string // target names; "native" is resolved to a row
+	Quant   string   // "auto", or a row of the formats table
+	KVDType string   // "auto", "f32", "bf16"
+	Random  *uint64  // seed of made-up weights instead of the checkpoint's
+
+	Check    bool      // verify the IR and the promised properties after every pass
+	Dump     string    // name of a pass, or "all": print the IR after it
+	DumpTo   io.Writer // where dumps go
+	Disabled []string  // passes and rewrites not to run
+
+	Threads  int // workers that read, quantize and pack; 0: one for each processor
+	Progress *cli.Progress
+}
+
+// Report is what a build ends with. The names are those of the command's JSON.
+type Report struct {
+	Plan          string   `json:"plan"`
+	PlanBytes     int64    `json:"plan_bytes"`
+	Seconds       float64  `json:"seconds"`
+	PeakAnonBytes int64    `json:"peak_anon_bytes"`
+	Accuracy      Accuracy `json:"accuracy"`
+	Digest        string   `json:"digest"`
+	Targets       []string `json:"targets"`
+	Quant         string   `json:"quant"`
+	BitsPerWeight float64  `json:"bits_per_weight"`
+	Parameters    int64    `json:"parameters"`
+}
+
+func (o *Options) resolve() ([]engine.Target, error) {
+	if o.Threads <= 0 {
+		o.Threads = runtime.NumCPU()
+	}
+	if len(o.Archs) == 0 {
+		o.Archs = []string{"native"}
+	}
+	var targets []engine.Target
+	for _, name := range o.Archs {
+		t, err := engine.FindTarget(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, have := range targets {
+			if have.Name == t.Name {
+				return nil, fmt.Errorf("target %s is given twice", t.Name)
+			}
+		}
+		targets = append(targets, t)
+	}
+	return targets, nil
+}

@@ -1,0 +1,204 @@
+package compiler
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"llmc/compiler/hf"
+	"llmc/compiler/models"
+	"llmc/engine"
+	"llmc/internal/dtype"
+	"llmc/ir"
+	"llmc/ir/interp"
+)
+
+// Verification is the result of comparing a plan, value by value, with the checkpoint that it should be. Errors are relative to the
+// range of the reference's value.
+type Verification struct {
+	OK            bool    `json:"ok"`
+	MaxErr        float64 `json:"max_err"`
+	MeanErr       float64 `json:"mean_err"`
+	FirstBadLayer *int    `json:"first_bad_layer"`
+	Compared      int     `json:"compared"` // values of the IR that both computed
+	Tolerance     float64 `json:"tolerance"`
+}
+
+// tolerances are how far a value may be from the reference, by the format of the weights. They leave room for what the format
+// itself does to a model of random weights, and catch a wrong weight, a wrong op or a wrong order, which are off by the whole range.
+var tolerances = map[string]float64{"f32": 1e-4, "bf16": 4e-2, "int8": 8e-2}
+
+const otherTolerance = 0.4
+
+// verifyTokens is the length of the sequence that both run: long enough to cross KV pages.
+const verifyTokens = 40
+
+// Against runs the reference interpreter on the checkpoint in dir and the plan on model, and compares every value that both name.
+func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir string) (*Verification, error) {
+	checkpoint, err := hf.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer checkpoint.Close()
+	imported, err := models.Import(checkpoint, models.Options{KV: dtype.F32})
+	if err != nil {
+		return nil, err
+	}
+	info := plan.Info()
+	if imported.Info.Vocab != info.Vocab || imported.Info.Layers != info.Layers || imported.Info.Family != info.Family {
+		return nil, fmt.Errorf("%s is %s with %d layers and a vocabulary of %d; the plan is %s with %d and %d", dir,
+			imported.Info.Family, imported.Info.Layers, imported.Info.Vocab, info.Family, info.Layers, info.Vocab)
+	}
+	tokens := make([]int32, min(verifyTokens, info.MaxContext))
+	random := rand.New(rand.NewPCG(1, 1))
+	for i := range tokens {
+		tokens[i] = random.Int32N(int32(info.Vocab))
+	}
+	want, err := reference(imported.Module, checkpoint, tokens)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c := comparison{want: want, Verification: Verification{Tolerance: otherTolerance}}
+	if t, ok := tolerances[info.Quant]; ok {
+		c.Tolerance = t
+	}
+	step, out := verifyStep(tokens, info.Vocab)
+	if err := model.Trace(step, out, c.visit); err != nil {
+		return nil, err
+	}
+	return c.result(info.Layers)
+}
+
+// reference returns the values of all named activations, by name.
+func reference(m *ir.Module, checkpoint *hf.Checkpoint, tokens []int32) (map[string]interp.Tensor, error) {
+	f := m.Func("step")
+	results := slices.Clone(f.Results)
+	var names []string
+	for _, op := range f.Ops {
+		for _, r := range op.Results {
+			if r.Name != "" && !r.Type.IsToken() {
+				results, names = append(results, r), append(names, r.Name)
+			}
+		}
+	}
+	plain := len(f.Results)
+	f.Results = results
+	batch := &interp.Batch{}
+	batch.Add(0, 0, len(tokens), tokens...)
+	batch.SampleAll()
+	machine := interp.New(m, tensors{checkpoint})
+	machine.KeepBytes = 0 // each weight is read once
+	values, err := machine.Run("step", batch)
+	if err != nil {
+		return nil, err
+	}
+	want := map[string]interp.Tensor{}
+	for i, name := range names {
+		want[name] = values[plain+i]
+	}
+	return want, nil
+}
+
+// tensors gives the interpreter a checkpoint's tensors.
+type tensors struct{ checkpoint *hf.Checkpoint }
+
+// Tensor implements interp.Weights.
+func (t tensors) Tensor(name string) ([]float32, error) {
+	tensor := t.checkpoint.Lookup(name)
+	if tensor == nil {
+		return nil, fmt.Errorf("the checkpoint has no tensor %q", name)
+	}
+	data := make([]float32, tensor.Elements())
+	return data, tensor.ReadRows(data, 0, tensor.Rows())
+}
+
+// verifyStep is the whole sequence in one step, every row sampled.
+func verifyStep(tokens []int32, vocab int) (*engine.Step, []engine.Sampled) {
+	s := &engine.Step{}
+	s.Reset()
+	n := int32(len(tokens))
+	const pageSize = 16
+	for i, id := range tokens {
+		s.IDs = append(s.IDs, id)
+		s.Positions = append(s.Positions, int32(i))
+		s.RopeLen = append(s.RopeLen, n)
+		s.Slots = append(s.Slots, int32(i))
+		s.Rows = append(s.Rows, engine.Row{Token: int32(i), Position: int32(i) + 1, Logits: make([]float32, vocab)})
+	}
+	for p := int32(0); p*pageSize < n; p++ {
+		s.Pages = append(s.Pages, p)
+	}
+	s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, n), append(s.Context, n), append(s.PageStart, int32(len(s.Pages)))
+	return s, make([]engine.Sampled, n)
+}
+
+// VerifySettings are the launch settings that Against needs of the model.
+func VerifySettings() engine.Settings {
+	return engine.Settings{MaxStepTokens: verifyTokens, MaxSequences: 1, MaxRows: verifyTokens, MaxContext: verifyTokens, PageSize: 16}
+}
+
+// comparison collects the errors of the values that the plan shows.
+type comparison struct {
+	Verification
+	want  map[string]interp.Tensor
+	sum   float64
+	n     int
+	worst map[string]float64
+}
+
+func (c *comparison) visit(name string, rows [][]float32) {
+	want, ok := c.want[name]
+	if !ok || want.Rows != len(rows) || want.Rows == 0 || len(rows[0]) != want.Cols {
+		return
+	}
+	lo, hi := slices.Min(want.Data), slices.Max(want.Data)
+	scale := math.Max(float64(hi)-float64(lo), 1e-12)
+	most := 0.0
+	for r, row := range rows {
+		for i, x := range row {
+			e := math.Abs(float64(x)-float64(want.Row(r)[i])) / scale
+			if !(e <= math.MaxFloat64) {
+				e = math.MaxFloat64
+			}
+			most = math.Max(most, e)
+			c.sum += math.Min(e, 1)
+			c.n++
+		}
+	}
+	if c.worst == nil {
+		c.worst = map[string]float64{}
+	}
+	c.worst[name] = most
+	c.MaxErr = math.Max(c.MaxErr, most)
+	c.Compared++
+}
+
+var layerName = regexp.MustCompile(`^l(\d+)\.`)
+
+func (c *comparison) result(layers int) (*Verification, error) {
+	if c.Compared < layers {
+		return nil, fmt.Errorf("only %d values of %d layers could be compared", c.Compared, layers)
+	}
+	c.MeanErr = c.sum / float64(c.n)
+	c.OK = c.MaxErr <= c.Tolerance
+	for name, e := range c.worst {
+		if e <= c.Tolerance {
+			continue
+		}
+		layer := layers // what follows the last layer
+		if m := layerName.FindStringSubmatch(name); m != nil {
+			layer, _ = strconv.Atoi(m[1])
+		}
+		if c.FirstBadLayer == nil || layer < *c.FirstBadLayer {
+			c.FirstBadLayer = &layer
+		}
+	}
+	return &c.Verification, nil
+}

@@ -1,0 +1,247 @@
+package compiler
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"sync"
+
+	"llmc/compiler/hf"
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/internal/cli"
+	"llmc/internal/quant"
+	"llmc/ir"
+)
+
+// packer streams weights from a checkpoint into a plan. Its memory is a few panels for each worker, whatever the model's size.
+type packer struct {
+	checkpoint *hf.Checkpoint
+	writer     *engine.Writer
+	jobs       []*packJob
+	task       *cli.Task
+}
+
+// packJob is one weight on its way into the plan.
+type packJob struct {
+	weight *ir.Weight
+	index  int // in the plan's table of weights
+	cols   int64
+	rows   int64
+	panels int64
+	linear *layout.Linear // nil for row-major weights
+	format *quant.Format  // nil unless codes are made
+	loss   []panelLoss    // of each panel, where codes are made
+}
+
+// piecePanels is how many panels a worker takes at a time.
+const piecePanels = 8
+
+func newPackJob(w *ir.Weight, index int) (*packJob, error) {
+	rows, _ := w.Type.Rows().IsConst()
+	cols, ok := w.Type.Cols()
+	if !ok {
+		return nil, fmt.Errorf("weight %q: type %v has no fixed size", w.Name, w.Type)
+	}
+	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panels: (rows + layout.Lanes - 1) / layout.Lanes}
+	if w.Type.Layout == "" {
+		return j, nil
+	}
+	l, err := layout.New(w.Type.Layout, int(rows), int(cols), int(w.Segment))
+	if err != nil {
+		return nil, fmt.Errorf("weight %q: %w", w.Name, err)
+	}
+	j.linear = &l
+	if w.Type.Quant != "" {
+		if j.format, err = quant.FindType(w.Type.Quant); err != nil {
+			return nil, fmt.Errorf("weight %q: %w", w.Name, err)
+		}
+		j.loss = make([]panelLoss, j.panels)
+	}
+	return j, nil
+}
+
+// entry describes the weight for the plan's table.
+func (j *packJob) entry() engine.WeightEntry {
+	w := j.weight
+	e := engine.WeightEntry{Name: w.Name, Segment: w.Segment, Recipe: w.Recipe.String()}
+	for _, d := range w.Type.Dims {
+		n, _ := d.IsConst()
+		e.Shape = append(e.Shape, n)
+	}
+	if j.linear == nil {
+		e.DType, e.Bytes, e.Segment = "f32", 4*j.rows*j.cols, 0
+		return e
+	}
+	e.Layout, e.Format, e.Bytes = w.Type.Layout, w.Type.DType.String(), int64(j.linear.Bytes())
+	if j.format != nil {
+		e.Format = j.format.Name
+	}
+	return e
+}
+
+// run packs all weights with the given number of workers. The bytes do not depend on it: a panel's depend on its rows alone.
+func (p *packer) run(ctx context.Context, threads int) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	type piece struct {
+		job   *packJob
+		first int64
+	}
+	pieces := make(chan piece)
+	var workers sync.WaitGroup
+	for range max(1, threads) {
+		workers.Add(1)
+		go func() {
+			defer workers.Done()
+			w := packWorker{packer: p}
+			for piece := range pieces {
+				if ctx.Err() != nil {
+					continue
+				}
+				if err := w.pack(piece.job, piece.first, min(piece.job.panels, piece.first+piecePanels)); err != nil {
+					cancel(fmt.Errorf("weight %q: %w", piece.job.weight.Name, err))
+				}
+			}
+		}()
+	}
+	for _, j := range p.jobs {
+		for first := int64(0); first < j.panels; first += piecePanels {
+			pieces <- piece{j, first}
+		}
+	}
+	close(pieces)
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+// packWorker holds one worker's buffers.
+type packWorker struct {
+	*packer
+	rows  []float32 // [32, cols]
+	back  []float32 // what the codes stand for
+	block quant.Block
+	out   []byte
+}
+
+// pack writes panels [first, last) of a weight.
+func (w *packWorker) pack(j *packJob, first, last int64) error {
+	size := int64(layout.Lanes) * j.cols * 4
+	if j.linear != nil {
+		size = int64(j.linear.PanelBytes())
+	}
+	w.out = grow(w.out, int((last-first)*size))
+	used := int64(0)
+	for panel := first; panel < last; panel++ {
+		lo, hi := panel*layout.Lanes, min(j.rows, (panel+1)*layout.Lanes)
+		w.rows = grow(w.rows, int((hi-lo)*j.cols))
+		if err := w.read(j, w.rows, lo, hi); err != nil {
+			return err
+		}
+		n, err := w.encode(j, panel, w.out[used:])
+		if err != nil {
+			return err
+		}
+		used += n
+	}
+	if _, err := w.writer.Weight(j.index).WriteAt(w.out[:used], first*size); err != nil {
+		return err
+	}
+	w.task.Add(used)
+	return nil
+}
+
+// encode packs w.rows into one panel, or copies them where the weight is row-major, and returns the bytes that it wrote.
+func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) {
+	switch {
+	case j.linear == nil:
+		for i, f := range w.rows {
+			binary.LittleEndian.PutUint32(out[4*i:], math.Float32bits(f))
+		}
+		return int64(4 * len(w.rows)), nil
+	case j.format == nil:
+		return int64(j.linear.PanelBytes()), j.linear.PackFloats(out[:j.linear.PanelBytes()], w.rows)
+	}
+	if err := j.format.Quantize(&w.block, w.rows, int(j.cols)); err != nil {
+		return 0, err
+	}
+	w.back = grow(w.back, len(w.rows))
+	j.format.Dequantize(w.back, &w.block)
+	j.loss[panel] = newPanelLoss(w.rows, w.back)
+	codes := layout.Codes{Codes: w.block.Codes, Scales: w.block.Scales, Zeros: w.block.Zeros}
+	return int64(j.linear.PanelBytes()), j.linear.PackCodes(out[:j.linear.PanelBytes()], codes)
+}
+
+// read assembles rows [lo, hi) of a weight by its recipe.
+func (w *packWorker) read(j *packJob, dst []float32, lo, hi int64) error {
+	for run := range j.weight.Recipe.Runs(j.cols, lo, hi) {
+		n := run.Rows * j.cols
+		if err := w.readRun(run, dst[:n], j.cols, j.weight.Type.Rank() == 1); err != nil {
+			return err
+		}
+		dst = dst[n:]
+	}
+	return nil
+}
+
+func (w *packWorker) readRun(run ir.Run, dst []float32, cols int64, vector bool) error {
+	switch run.Source.Kind {
+	case ir.FromZeros:
+		clear(dst)
+		return nil
+	case ir.FromValues:
+		copy(dst, run.Source.Values[run.First*cols:])
+		return nil
+	}
+	tensor, err := w.tensor(run, cols, vector)
+	if err != nil {
+		return err
+	}
+	read := tensor.ReadRows
+	if run.Source.Transpose {
+		read = tensor.ReadColumns
+	}
+	if err := read(dst, run.First, run.First+run.Rows); err != nil {
+		return err
+	}
+	return transform(dst, run.Source.Transform)
+}
+
+// tensor finds the run's source. Import has checked the shapes; random tensors get the shape that the run asks for.
+func (w *packWorker) tensor(run ir.Run, cols int64, vector bool) (*hf.Tensor, error) {
+	name := run.Source.Tensor
+	if w.checkpoint.Random() {
+		shape := []int64{run.Source.Start + run.Source.Count, cols}
+		if vector {
+			shape = shape[:1]
+		}
+		return w.checkpoint.Tensor(name, shape...)
+	}
+	if t := w.checkpoint.Lookup(name); t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("the checkpoint has no tensor %q", name)
+}
+
+func transform(values []float32, name string) error {
+	if name == "" {
+		return nil
+	}
+	for _, t := range ir.Transforms {
+		if t.Name == name {
+			for i, v := range values {
+				values[i] = t.Apply(v)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown transform %q", name)
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

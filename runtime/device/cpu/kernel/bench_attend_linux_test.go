@@ -1,0 +1,120 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+	"llmc/runtime/device/cpu/kernel/roofline"
+	"llmc/runtime/device/cpu/team"
+)
+
+// benchSequence is a sequence of positions in a cache with many layers' worth of pages, so that it does not fit the caches.
+func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) (seqs []*sequence) {
+	kv, err := layout.NewKV(kind, 64, kvHeads, dim)
+	if err != nil {
+		panic(err)
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	set := Detect()[len(Detect())-1]
+	q, row := randomRow(r, positions*kvHeads*group*dim), randomRow(r, dim)
+	for range layers {
+		s := &sequence{Attention: Attention{KV: kv, QueryHeads: kvHeads * group, Scale: float32(1 / math.Sqrt(float64(dim)))}}
+		n := (positions + kv.PageSize - 1) / kv.PageSize
+		s.PageStride = kv.Bytes()
+		s.Pool = make([]byte, n*kv.Bytes())
+		s.q = q
+		for i := range n {
+			s.pages = append(s.pages, int32(i))
+		}
+		for p := range positions {
+			for h := range kvHeads {
+				set.StoreKV(kv, s.Pool[p/64*kv.Bytes():], h, p%64, row, row)
+			}
+		}
+		seqs = append(seqs, s)
+	}
+	return seqs
+}
+
+// BenchmarkAttendDecode attends from one token to a long context: bound by reading it.
+func BenchmarkAttendDecode(b *testing.B) {
+	t := team.New(2)
+	defer t.Close()
+	for _, kind := range []dtype.Type{dtype.F32, dtype.BF16} {
+		for _, shape := range []struct{ kvHeads, group, dim int }{{3, 3, 64}, {8, 4, 64}, {8, 4, 128}} {
+			seqs := benchSequence(kind, 7500, 16, shape.kvHeads, shape.group, shape.dim)
+			for _, set := range Detect()[1:] {
+				b.Run(fmt.Sprintf("%v/%dx%dx%d/%s", kind, shape.kvHeads, shape.group, shape.dim, set.Name), func(b *testing.B) {
+					benchAttendDecode(b, t, set, seqs)
+				})
+			}
+		}
+	}
+}
+
+func benchAttendDecode(b *testing.B, t *team.Team, set *Set, seqs []*sequence) {
+	scratch := []*Scratch{NewScratch(128), NewScratch(128)}
+	total := 0
+	for _, s := range seqs {
+		total += len(s.Pool)
+	}
+	q := seqs[0].queries(7499, 7500)
+	parts := [2][]float32{}
+	for i := range parts {
+		parts[i] = make([]float32, seqs[0].Rows(q)*seqs[0].PartFloats())
+	}
+	bound, work := race(b, t, func(worker int) {
+		for _, s := range seqs {
+			lo, hi := share(len(s.Pool), worker, t.Workers())
+			roofline.Read(s.Pool[lo:hi])
+		}
+	}, func(worker int) {
+		for _, s := range seqs { // splits are shared among workers, as heads may be few
+			for h := range s.Heads {
+				_, n := s.Splits(q, 0, 0)
+				lo, hi := share(n, worker, t.Workers())
+				for split := lo; split < hi; split++ {
+					set.AttendSplit(scratch[worker], &s.Attention, q, h, split, 0, s.Rows(q), parts[worker])
+				}
+			}
+		}
+	})
+	b.ReportMetric(float64(total)/work/1e9, "GB/s")
+	b.ReportMetric(100*bound/work, "%read")
+}
+
+// BenchmarkAttendPrefill attends from the last 256 of many tokens to all before them: bound by arithmetic.
+func BenchmarkAttendPrefill(b *testing.B) {
+	t := team.New(2)
+	defer t.Close()
+	for _, kind := range []dtype.Type{dtype.F32, dtype.BF16} {
+		for _, shape := range []struct{ positions, kvHeads, group, dim int }{{512, 2, 3, 64}, {4096, 2, 3, 64}, {4096, 2, 4, 128}} {
+			s := benchSequence(kind, shape.positions, 1, shape.kvHeads, shape.group, shape.dim)[0]
+			for _, set := range Detect()[1:] {
+				b.Run(fmt.Sprintf("%v/%dx%dx%dx%d/%s", kind, shape.positions, shape.kvHeads, shape.group, shape.dim, set.Name), func(b *testing.B) {
+					benchAttendPrefill(b, t, set, s, shape.positions)
+				})
+			}
+		}
+	}
+}
+
+func benchAttendPrefill(b *testing.B, t *team.Team, set *Set, s *sequence, positions int) {
+	const tokens = 256
+	scratch := []*Scratch{NewScratch(128), NewScratch(128)}
+	peak := peakFor(set, map[dtype.Type]string{dtype.F32: "f32", dtype.BF16: "bf16"}[s.DType])
+	q := s.queries(positions-tokens, positions)
+	ops := 4 * float64(s.QueryHeads) * tokens * (float64(positions) - tokens/2) * float64(s.Dim)
+	bound, work := race(b, t, func(int) { peak.Run(int(ops) / t.Workers() / peak.OpsInRound) }, func(worker int) {
+		lo, hi := share(s.Heads, worker, t.Workers())
+		for h := lo; h < hi; h++ {
+			set.Attend(scratch[worker], &s.Attention, q, h, 0, s.Rows(q))
+		}
+	})
+	b.ReportMetric(ops/work/1e9, "GOP/s")
+	b.ReportMetric(100*bound/work, "%peak")
+}

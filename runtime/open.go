@@ -1,0 +1,84 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+
+	"llmc/engine"
+	"llmc/internal/tokenizer"
+	"llmc/runtime/device/cpu"
+)
+
+// devices lists what --device may name, in the order in which "auto" tries them.
+var devices = []engine.Device{
+	cpu.Device{},
+}
+
+// Loaded is a plan on a device.
+type Loaded struct {
+	Plan  *engine.Plan
+	Info  engine.ModelInfo
+	Model engine.Model
+}
+
+// Load opens the plan at path and loads it onto the named device; "auto" takes the first that can run it.
+func Load(path, device string, settings engine.Settings) (*Loaded, error) {
+	plan, err := engine.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	model, err := loadModel(plan, device, settings)
+	if err != nil {
+		plan.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Loaded{Plan: plan, Info: plan.Info(), Model: model}, nil
+}
+
+func loadModel(plan *engine.Plan, device string, settings engine.Settings) (engine.Model, error) {
+	var failures, names []string
+	for _, d := range devices {
+		names = append(names, d.Name())
+		if device != "auto" && device != d.Name() {
+			continue
+		}
+		model, err := d.Load(plan, settings)
+		if err == nil {
+			return model, nil
+		}
+		failures = append(failures, fmt.Sprintf("device %s: %v", d.Name(), err))
+	}
+	if len(failures) == 0 {
+		return nil, fmt.Errorf("unknown device %q; there are auto, %s", device, strings.Join(names, ", "))
+	}
+	return nil, fmt.Errorf("%s", strings.Join(failures, "; "))
+}
+
+// Traffic returns what a decode step reads; zeros where the device cannot tell.
+func (l *Loaded) Traffic() (engine.Traffic, error) {
+	if r, ok := l.Model.(engine.TrafficReporter); ok {
+		return r.Traffic()
+	}
+	return engine.Traffic{}, nil
+}
+
+// Close releases the device's memory and the file.
+func (l *Loaded) Close() error {
+	err := l.Model.Close()
+	if closeErr := l.Plan.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// Tokenizer returns the plan's tokenizer.
+func (l *Loaded) Tokenizer() (*tokenizer.Tokenizer, error) { return PlanTokenizer(l.Plan) }
+
+// PlanTokenizer returns the tokenizer that a plan holds.
+func PlanTokenizer(plan *engine.Plan) (*tokenizer.Tokenizer, error) {
+	data, err := plan.Section(engine.KindTokenizer, "")
+	if err != nil {
+		return nil, fmt.Errorf("the plan has no tokenizer: %w", err)
+	}
+	return tokenizer.Unmarshal(data)
+}

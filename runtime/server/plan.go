@@ -1,0 +1,107 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"llmc/engine"
+	"llmc/internal/chat"
+	"llmc/internal/tokenizer"
+	"llmc/runtime"
+	"llmc/runtime/metrics"
+)
+
+// NewModel offers a loaded plan under a name. It starts the step loop; closing the returned engine ends it.
+func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, options runtime.Options) (Model, *runtime.Engine, error) {
+	tok, err := loaded.Tokenizer()
+	if err != nil {
+		return Model{}, nil, err
+	}
+	layOut, err := chatTemplate(loaded.Plan)
+	if err != nil {
+		return Model{}, nil, err
+	}
+	limits, pages := loaded.Model.Limits()
+	var e *runtime.Engine
+	observed := registry.Model(metrics.ModelOptions{
+		Name: name, MaxContext: limits.MaxContext, PageSize: limits.PageSize, Pages: pages,
+		Load: func() metrics.Load { return load(e) },
+	})
+	options.Observer = observed
+	if e, err = runtime.New(loaded.Model, loaded.Info, tok, options); err != nil {
+		return Model{}, nil, err
+	}
+	return Model{
+		Name: name, Info: loaded.Info, MaxContext: limits.MaxContext, Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
+		Backend: e, Tokenizer: planTokenizer{tok}, Chat: layOut, Metrics: observed,
+	}, e, nil
+}
+
+// fingerprint is the part of a digest that tells plans apart in practice, in the form that OpenAI uses.
+func fingerprint(digest string) string {
+	const prefix, digits = len("sha256:"), 12
+	return "fp_" + digest[prefix:prefix+digits]
+}
+
+func load(e *runtime.Engine) metrics.Load {
+	s := e.Stats()
+	return metrics.Load{
+		Running: s.Running, Waiting: s.Waiting, KVUsage: s.KVUsage(),
+		PrefixQueries: s.PrefixQueries, PrefixHits: s.PrefixHits, Preemptions: s.Preemptions,
+	}
+}
+
+// planTokenizer is the plan's tokenizer as the server wants it.
+type planTokenizer struct{ *tokenizer.Tokenizer }
+
+// Decode leaves out ids that the tokenizer does not know; the server has checked that they are in the vocabulary.
+func (t planTokenizer) Decode(ids []int32, skipSpecial bool) string {
+	text, err := t.Tokenizer.Decode(ids, skipSpecial)
+	if err == nil {
+		return text
+	}
+	known := make([]int32, 0, len(ids))
+	for _, id := range ids {
+		if _, ok := t.Tokenizer.Token(id); ok {
+			known = append(known, id)
+		}
+	}
+	text, _ = t.Tokenizer.Decode(known, skipSpecial)
+	return text
+}
+
+// Token returns the bytes that a token stands for.
+func (t planTokenizer) Token(id int32) []byte { return t.TokenBytes(id) }
+
+// PlanChat returns the renderer of a plan's chat templates; chat.ErrNoTemplate when it has none.
+func PlanChat(plan *engine.Plan) (*chat.Renderer, error) {
+	templates := chat.Templates{}
+	for _, name := range plan.Names(engine.KindTemplate) {
+		source, err := plan.Section(engine.KindTemplate, name)
+		if err != nil {
+			return nil, err
+		}
+		templates[name] = string(source)
+	}
+	config, err := plan.Section(engine.KindTokenizerFile, "tokenizer_config.json")
+	if err != nil {
+		config = nil // a plan without the file has no special tokens for its template
+	}
+	return chat.NewRenderer(templates, config)
+}
+
+// chatTemplate returns nil for plans that have no chat template.
+func chatTemplate(plan *engine.Plan) (ChatTemplate, error) {
+	if len(plan.Names(engine.KindTemplate)) == 0 {
+		return nil, nil
+	}
+	r, err := PlanChat(plan)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
+	}
+	return func(p ChatPrompt) (string, error) {
+		return r.Render(chat.Prompt{
+			Messages: p.Messages, Tools: p.Tools, Documents: p.Documents, Kwargs: p.Kwargs, AddGenerationPrompt: p.AddGenerationPrompt, Now: time.Now(),
+		})
+	}, nil
+}
