@@ -9,8 +9,8 @@ import (
 // kvLanes is the number of positions (K) or channels (V) that lie side by side: one vector of f32 accumulators.
 const kvLanes = 16
 
-// kvPack is how many elements share a lane's 4 bytes, by cache dtype.
-var kvPack = map[dtype.Type]int{dtype.F32: 1, dtype.BF16: 2}
+// kvPack is how many elements share a lane's 4 bytes, by cache dtype; 0: not supported.
+var kvPack = [256]uint8{dtype.F32: 1, dtype.BF16: 2}
 
 // KV describes one layer's part of a page of the KV cache: for each KV head its keys, then its values.
 //
@@ -48,7 +48,7 @@ func NewKV(t dtype.Type, pageSize, heads, dim int) (KV, error) {
 }
 
 // Pack returns how many elements share a lane's 4 bytes.
-func (c KV) Pack() int { return kvPack[c.DType] }
+func (c KV) Pack() int { return int(kvPack[c.DType]) }
 
 // DimK returns the channels of a key that are stored.
 func (c KV) DimK() int { return roundUp(c.Dim, 2) }
