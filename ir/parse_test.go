@@ -92,3 +92,30 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseIsBounded(t *testing.T) {
+	long := strings.Repeat("x", maxName+1)
+	for _, c := range []struct{ want, text string }{
+		{"text of", strings.Repeat(" ", maxText+1)},
+		{"name of 256 bytes", "weight %" + long + " : f32[2]"},
+		{"nested too deeply", "weight %w : f32[2] = " + strings.Repeat("concat(", 1<<16)},
+		{"more than 64", manyFuncs(maxFuncs + 1)},
+		{"slot 65536 must be within", "func @f(%x: f32[T,2]) -> () {\n %y = silu %x : f32[T,2] $65536+0/8\n return }"},
+		{"must be within 1..2147483648", "weight %w : f32[99999999999]"},
+		{"more than 281474976710656 elements", "weight %w : f32[2147483648,2147483648]"},
+		{"slot 1 has a size of -4", "func @f() -> () {\n slots [4*T, -4]\n return }"},
+		{"recipe gives", "weight %w : f32[2] = interleave(2147483648, zeros(2147483647), zeros(2147483647))"},
+	} {
+		if _, err := Parse(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want one with %q", err, c.want)
+		}
+	}
+}
+
+func manyFuncs(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("func @g" + strings.Repeat("g", i) + "() -> () { return }\n")
+	}
+	return b.String()
+}

@@ -16,6 +16,9 @@ type scope struct {
 
 func (v *verifier) function(f *Func) error {
 	s := scope{v, map[*Value]bool{}, map[string]bool{}, map[*Value]bool{}, len(f.Slots)}
+	if err := checkSlots(f); err != nil {
+		return &VerifyError{f, nil, err}
+	}
 	if err := s.params(f); err != nil {
 		return &VerifyError{f, nil, err}
 	}
@@ -26,6 +29,19 @@ func (v *verifier) function(f *Func) error {
 	}
 	if err := s.results(f); err != nil {
 		return &VerifyError{f, nil, err}
+	}
+	return nil
+}
+
+func checkSlots(f *Func) error {
+	if len(f.Slots) > maxSlots {
+		return fmt.Errorf("%d slots, at most %d", len(f.Slots), maxSlots)
+	}
+	for i, size := range f.Slots {
+		sizes := append(size.Coef[:], size.K)
+		if slices.Min(sizes) < 0 || slices.Max(sizes) > maxElements {
+			return fmt.Errorf("slot %d has a size of %v", i, size)
+		}
 	}
 	return nil
 }

@@ -117,14 +117,13 @@ func (c *Context) selectEarly(f *ir.Func) bool {
 	if c.disabled(ruleSelectEarly) {
 		return false
 	}
-	uses := f.Uses()
 	for i, sel := range f.Ops {
 		if sel.Kind.Name != "select_rows" {
 			continue
 		}
 		c.at(sel.Result())
 		op := sel.Arg("x").Def
-		if op == nil || !rowWise(op) || readers(uses, op) > 1 {
+		if op == nil || !rowWise(op) || readers(f, op.Results...) > 1 {
 			continue
 		}
 		rows := sel.Arg("rows")

@@ -23,15 +23,24 @@ func (c *Context) derive(name string, recipe *ir.Recipe, like *ir.Weight) *ir.Va
 
 // joinable tells whether the rows of weights may become rows of one: same columns, type and axis, and no reader besides
 // the one that goes.
-func joinable(uses map[*ir.Weight][]*ir.Op, weights ...*ir.Weight) bool {
+func joinable(m *ir.Module, weights ...*ir.Weight) bool {
 	a := weights[0]
 	for i, w := range weights {
 		sameType := w.Type.DType == a.Type.DType && w.Type.Quant == a.Type.Quant && w.Type.Layout == "" && slices.Equal(w.Type.Dims[1:], a.Type.Dims[1:])
-		if !sameType || w.Axis != a.Axis || w.Segment != a.Segment || len(uses[w]) != 1 || slices.Contains(weights[:i], w) {
+		if !sameType || w.Axis != a.Axis || w.Segment != a.Segment || weightReaders(m, w) != 1 || slices.Contains(weights[:i], w) {
 			return false
 		}
 	}
 	return true
+}
+
+// weightReaders counts the operands that are w, over all functions.
+func weightReaders(m *ir.Module, w *ir.Weight) int {
+	n := 0
+	for _, f := range m.Funcs {
+		n += readers(f, &w.Value)
+	}
+	return n
 }
 
 // jointName puts joint in place of what differs in two names: "l.q_proj.weight" and "l.v_proj.weight" joined as "qkv"

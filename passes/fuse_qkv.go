@@ -97,8 +97,7 @@ func (c *Context) joinProjections(f *ir.Func, q, k, v *ir.Op) {
 			biases = append(biases, b.Weight)
 		}
 	}
-	uses := c.Module.WeightUses()
-	if !joinable(uses, weights...) || len(biases) > 0 && !joinable(uses, biases...) {
+	if !joinable(c.Module, weights...) || len(biases) > 0 && !joinable(c.Module, biases...) {
 		return
 	}
 	w := c.concat("qkv", weights)

@@ -60,8 +60,8 @@ type branch struct {
 }
 
 // traceBranch follows v back to a slice; ok is false when other ops, or other readers, are in between.
-func traceBranch(uses map[*ir.Value][]ir.Use, v *ir.Value) (b branch, ok bool) {
-	for v.Def != nil && len(uses[v]) == 1 {
+func traceBranch(f *ir.Func, v *ir.Value) (b branch, ok bool) {
+	for v.Def != nil && readers(f, v) == 1 {
 		switch op := v.Def; {
 		case op.Kind.Name == "slice":
 			b.slice = op
@@ -82,11 +82,10 @@ func traceBranch(uses map[*ir.Value][]ir.Use, v *ir.Value) (b branch, ok bool) {
 type ropeRegion struct{ q, k, v branch }
 
 func traceRegion(f *ir.Func, write, read *ir.Op) (r ropeRegion, ok bool) {
-	uses := f.Uses()
 	var okQ, okK, okV bool
-	r.q, okQ = traceBranch(uses, read.Arg("q"))
-	r.k, okK = traceBranch(uses, write.Arg("k"))
-	r.v, okV = traceBranch(uses, write.Arg("v"))
+	r.q, okQ = traceBranch(f, read.Arg("q"))
+	r.k, okK = traceBranch(f, write.Arg("k"))
+	r.v, okV = traceBranch(f, write.Arg("v"))
 	return r, okQ && okK && okV && r.v.rope == nil && r.v.norm == nil && r.q.rope != nil
 }
 

@@ -49,7 +49,7 @@ var fuseSwiGLURules = []Rule{
 
 // joinable tells whether two matched weights may become one.
 func (m *Match) joinable(a, b string) bool {
-	return joinable(m.Context.Module.WeightUses(), m.Value(a).Weight, m.Value(b).Weight)
+	return joinable(m.Context.Module, m.Value(a).Weight, m.Value(b).Weight)
 }
 
 // interleave sets name to the weight whose blocks are those of a and b in turn.

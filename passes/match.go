@@ -16,7 +16,6 @@ type Match struct {
 	values map[string]*ir.Value
 	attrs  map[string]any
 	inner  []*ir.Value // results of ops below the root that the pattern consumes
-	uses   map[*ir.Value][]ir.Use
 }
 
 // Value returns what a variable of the pattern matched.
@@ -138,18 +137,28 @@ func (m *Match) restore(s savedMatch) {
 func (m *Match) consumable(gives []string) bool {
 	for _, v := range m.inner {
 		given := slices.ContainsFunc(gives, func(name string) bool { return m.values[name] == v })
-		if !given && !v.Def.Kind.Has(ir.View) && readers(m.uses, v.Def) > 1 {
+		if !given && !v.Def.Kind.Has(ir.View) && readers(m.Func, v.Def.Results...) > 1 {
 			return false
 		}
 	}
 	return true
 }
 
-// readers counts the reads of all results of op.
-func readers(uses map[*ir.Value][]ir.Use, op *ir.Op) int {
+// readers counts the operands and results of f that are one of values. Counting anew beats keeping books: a function has
+// a few thousand ops, and few of them change.
+func readers(f *ir.Func, values ...*ir.Value) int {
 	n := 0
-	for _, r := range op.Results {
-		n += len(uses[r])
+	for _, op := range f.Ops {
+		for _, a := range op.Args {
+			if slices.Contains(values, a) {
+				n++
+			}
+		}
+	}
+	for _, r := range f.Results {
+		if slices.Contains(values, r) {
+			n++
+		}
 	}
 	return n
 }

@@ -157,14 +157,13 @@ func (c *Context) castInNorms(f *ir.Func) {
 	if c.disabled(ruleNormCast) {
 		return
 	}
-	uses := f.Uses()
 	for _, cast := range slices.Clone(f.Ops) {
 		if cast.Kind.Name != "cast" {
 			continue
 		}
 		x := cast.Arg("x")
 		norm := x.Def
-		if norm == nil || len(uses[x]) != 1 || norm.Kind.Name != "rmsnorm" && norm.Kind.Name != "add_rmsnorm" || x.Index != len(norm.Results)-1 {
+		if norm == nil || readers(f, x) != 1 || norm.Kind.Name != "rmsnorm" && norm.Kind.Name != "add_rmsnorm" || x.Index != len(norm.Results)-1 {
 			continue
 		}
 		c.at(x)
@@ -177,6 +176,5 @@ func (c *Context) castInNorms(f *ir.Func) {
 		f.Ops[slices.Index(f.Ops, norm)] = rounded
 		f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return op == cast })
 		c.fired(ruleNormCast)
-		uses = f.Uses()
 	}
 }

@@ -85,17 +85,15 @@ func (c *Context) rewrite(rules []Rule) {
 
 // sweep visits the ops once and returns how many rules fired. After one fires, the ops in its place are visited again.
 func (c *Context) sweep(f *ir.Func, rules []*rule, limit int) (fired int) {
-	uses := f.Uses()
 	for i := 0; i < len(f.Ops); i++ {
 		for _, r := range rules {
-			at, ok := c.try(f, i, r, uses)
+			at, ok := c.try(f, i, r)
 			if !ok {
 				continue
 			}
 			if fired++; fired > limit {
 				panic(fmt.Sprintf("rules of function @%s do not come to an end, the last was %s", f.Name, r.Name))
 			}
-			uses = f.Uses()
 			i = at - 1
 			break
 		}
@@ -104,13 +102,13 @@ func (c *Context) sweep(f *ir.Func, rules []*rule, limit int) (fired int) {
 }
 
 // try applies a rule to op i if it fits there, and returns the place of what it put in.
-func (c *Context) try(f *ir.Func, i int, r *rule, uses map[*ir.Value][]ir.Use) (at int, ok bool) {
+func (c *Context) try(f *ir.Func, i int, r *rule) (at int, ok bool) {
 	if r.match.kind != f.Ops[i].Kind {
 		return 0, false
 	}
 	root := f.Ops[i].Results[r.match.result]
 	c.at(root)
-	m := &Match{Context: c, Func: f, Root: root, values: map[string]*ir.Value{}, attrs: map[string]any{}, uses: uses}
+	m := &Match{Context: c, Func: f, Root: root, values: map[string]*ir.Value{}, attrs: map[string]any{}}
 	if !m.matchValue(r.match, root) || !m.consumable(r.Gives) || !m.placeable(r) || r.When != nil && !r.When(m) {
 		return 0, false
 	}
@@ -215,7 +213,7 @@ func (c *Context) newOp(kind string, args []*ir.Value, attrs ...ir.Attr) *ir.Op 
 
 // removeDead removes op if nobody reads its results.
 func removeDead(f *ir.Func, op *ir.Op) {
-	if readers(f.Uses(), op) > 0 {
+	if readers(f, op.Results...) > 0 {
 		return
 	}
 	if i := slices.Index(f.Ops, op); i >= 0 {
