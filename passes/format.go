@@ -90,11 +90,6 @@ func (f form) quant() string {
 
 func (f form) String() string { return strings.TrimSuffix(f.dtype.String()+":"+f.quant(), ":") }
 
-// isMatrix tells whether w is laid out for products: a rank 2 weight that is not a constant given by value.
-func isMatrix(w *ir.Weight) bool {
-	return w.Type.Rank() == 2 && w.Recipe.Kind != ir.FromValues
-}
-
 // segment returns the length of the parts of K that are summed apart: eight for weights that ranks may share along K,
 // in units of whole groups and of 64, the padding of inputs; 0 for one part.
 func segment(w *ir.Weight) int64 {

@@ -34,9 +34,11 @@ func (Plain) Name() string { return "plain" }
 func (Plain) Kernels(op *ir.Op) []Kernel { return []Kernel{{Name: op.Kind.Name, Cost: 1}} }
 
 // Layout implements Target.
-func (Plain) Layout(w *ir.Weight, _ []*ir.Op) (string, error) {
-	if isMatrix(w) {
-		return "rows", nil
+func (Plain) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
+	for _, op := range readers {
+		if matrixOf(op) == w {
+			return "rows", nil
+		}
 	}
 	return "", nil
 }
