@@ -90,7 +90,10 @@ func TestConfigErrors(t *testing.T) {
 		{map[string]any{"rope_interleaved": true}, "config.json: rope_interleaved: is not a known key of a llama model"},
 		{map[string]any{"sliding_window": 16}, "config.json: sliding_window: is not a known key of a llama model"},
 		{map[string]any{"attention_bais": true}, `config.json: attention_bais: is not a known key of a llama model (did you mean "attention_bias"?)`},
-		{map[string]any{"quantization_config": map[string]any{"quant_method": "gptq"}}, "config.json: quantization_config.quant_method: quantized checkpoints of method gptq"},
+		{map[string]any{"quantization_config": map[string]any{"quant_method": "gptq"}}, `config.json: quantization_config.quant_method: quantized checkpoints (here "gptq")`},
+		{map[string]any{"auto_map": map[string]any{"AutoModelForCausalLM": "modeling.Own"}}, "config.json: auto_map: the model is computed by code"},
+		{map[string]any{"new_multiplier": 0.5}, "config.json: new_multiplier: is not a known key of a llama model"},
+		{map[string]any{"new_switch": true}, "config.json: new_switch: is not a known key of a llama model"},
 		{map[string]any{"rms_norm_eps": -1}, "config.json: rms_norm_eps: -1 is outside"},
 		{map[string]any{"attention_bias": 1}, "config.json: attention_bias: must be true or false"},
 	} {
@@ -128,6 +131,7 @@ func TestConfigKeysThatPass(t *testing.T) {
 		{"torch_dtype": "bfloat16", "attention_dropout": 0.1, "transformers_version": "4.57.6", "pretraining_tp": 2},
 		{"rope_interleaved": false, "is_llama_config": true, "transformers.js_config": map[string]any{"dtype": "q4"}, "some_switch": false, "note": ""},
 		{"hidden_act": "silu", "partial_rotary_factor": 1, "logit_scale": 1.0, "quantization_config": map[string]any{}},
+		{"_model_name": 7, "note": "text", "auto_map": map[string]any{"AutoTokenizer": []string{"x"}}},
 		{"vouched": 3},
 	} {
 		if _, _, err := importRandom(t, small(t, change), Options{IgnoreKeys: []string{"vouched"}}); err != nil {

@@ -11,9 +11,10 @@ import (
 )
 
 // ignoredKeys of config.json change nothing in the forward pass: names, training, generation defaults (which generation_config.json or
-// the tokenizer's files hold too), and how some library stores or runs the model.
+// the tokenizer's files hold too), and how some library stores or runs the model. Keys that begin with an underscore are names or private
+// to a library too.
 var ignoredKeys = strings.Fields(`
-	_name_or_path _commit_hash model_type architectures transformers_version torch_dtype dtype use_cache
+	model_type architectures transformers_version torch_dtype dtype use_cache
 	bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id decoder_start_token_id
 	forced_bos_token_id forced_eos_token_id tokenizer_class
 	attention_dropout hidden_dropout embd_dropout embd_pdrop resid_pdrop resid_dropout attn_pdrop dropout
@@ -24,14 +25,16 @@ var ignoredKeys = strings.Fields(`
 	output_hidden_states output_attentions output_scores return_dict return_dict_in_generate torchscript use_bfloat16
 	tf_legacy_loss tie_encoder_decoder tie_last_hidden_states chunk_size_feed_forward id2label label2id num_labels problem_type
 	finetuning_task prefix task_specific_params pretraining_tp
-	_attn_implementation _attn_implementation_autoset attn_implementation _flash_attn_2_enabled use_flash_attn use_flash_attention
-	unsloth_version unsloth_fixed unsloth_processed transformers.js_config is_llama_config model_max_length max_sequence_length
+	use_flash_attn use_flash_attention unsloth_fixed unsloth_processed transformers.js_config is_llama_config
+	model_max_length max_sequence_length max_seq_length max_seq_len seq_length
 `)
 
 // fixedKeys may be present with these values only: they are known to change what some models compute, and these values are
-// those at which they do not. Null, false, zero-length text, lists and objects are right for every key.
+// those at which they do not.
 var fixedKeys = map[string][]any{
 	"hidden_act":               {"silu", "swish"},
+	"hidden_activation":        {"silu", "swish"},
+	"activation_function":      {"silu", "swish"},
 	"partial_rotary_factor":    {1.0},
 	"rotary_pct":               {1.0},
 	"embedding_multiplier":     {1.0},
@@ -45,20 +48,30 @@ var fixedKeys = map[string][]any{
 	"normalization_type":       {"rmsnorm", "RMSNorm"},
 }
 
-// checkKeys refuses keys that may change the arithmetic and that the family does not read.
+// checkKeys refuses keys that may change the arithmetic and that the family does not read. Of keys unknown to this program those pass
+// that switch nothing on, and those with text for a value: they name or describe.
 func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 	if q := f.Object("quantization_config"); q != nil && len(q.Keys()) > 0 {
-		q.Fail("quant_method", "quantized checkpoints of method %v cannot be imported; use the unquantized one", q.Value("quant_method"))
+		q.Fail("quant_method", "quantized checkpoints (here %s) cannot be imported; use the unquantized one", show(q.Value("quant_method")))
+	}
+	if code := f.Object("auto_map"); code != nil && code.Has("AutoModelForCausalLM") && !slices.Contains(ignore, "auto_map") {
+		f.Fail("auto_map", "the model is computed by code of the checkpoint's own, which is never run; ignore the key if a plain %s model computes the same", fam.modelType)
 	}
 	read := slices.Concat(decoderKeys, fam.keys)
 	for _, key := range f.Keys() {
+		if f.Err() != nil {
+			return
+		}
 		value := f.Value(key)
-		if inert(value) || slices.Contains(read, key) || slices.Contains(ignoredKeys, key) || slices.Contains(ignore, key) {
+		if inert(value) || strings.HasPrefix(key, "_") || slices.Contains(read, key) || slices.Contains(ignoredKeys, key) || slices.Contains(ignore, key) {
 			continue
 		}
 		allowed, fixed := fixedKeys[key]
+		_, text := value.(string)
 		switch {
+		case text && !fixed:
 		case fixed && slices.ContainsFunc(allowed, func(a any) bool { return equalJSON(value, a) }):
+		case key == "auto_map": // classes that read the config or the tokenizer
 		case fixed:
 			f.Fail(key, "%s is not supported in a %s model; it must be %v", show(value), fam.modelType, allowed[0])
 		default:
@@ -100,14 +113,15 @@ func equalJSON(v, want any) bool {
 	return v == want
 }
 
-// show prints a scalar of config.json for a message.
+// show prints a value of config.json for a message.
 func show(v any) string {
-	if s, ok := v.(string); ok {
-		return strconv.Quote(s)
+	switch v := v.(type) {
+	case string:
+		return strconv.Quote(v)
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
 	}
-	text, err := json.Marshal(v)
-	if _, scalar := v.(json.Number); err != nil || !scalar && v != true {
-		return "the value"
-	}
-	return string(text)
+	return "the value"
 }

@@ -13,7 +13,7 @@ type grid struct {
 	base    float32 // roundMagic+zero: what x*inverse is added to, so that the sum's low bits are the code
 }
 
-func newGrid(step float32, zero int) grid { return grid{1 / step, float32(roundMagic + zero)} }
+func newGrid(inverse float32, zero int) grid { return grid{inverse, float32(roundMagic + zero)} }
 
 // code returns roundMagic + the code of x. |x| must be far below 2^22 steps.
 func (g grid) code(x float32) float32 {
@@ -82,8 +82,9 @@ func best(x []float32, grids []grid) (index int, scale float32) {
 		if ll == 0 {
 			continue
 		}
-		if ls := xl / ll; float32(ls*xl) > most {
-			most, index, scale = float32(ls*xl), i, ls
+		ls := xl / ll
+		if gain := float32(ls * xl); gain > most {
+			most, index, scale = gain, i, ls
 		}
 	}
 	return index, scale
@@ -99,9 +100,22 @@ func assign(codes []uint8, x []float32, scale float32, zero int) (float32, error
 		fill(codes, uint8(zero))
 		return 0, nil
 	}
-	g := newGrid(rounded, zero)
-	for i, v := range x[:len(codes)] { // v is at most some 40 steps: the best scale is never below half the candidate's step
-		codes[i] = uint8(math.Float32bits(g.code(v)) - magicBits)
-	}
+	newGrid(1/rounded, zero).assign(codes, x)
 	return rounded, nil
+}
+
+// assign gives each element its code. Elements are at most some 40 steps: the best scale is never below half a candidate's step.
+func (g grid) assign(codes []uint8, x []float32) {
+	for len(x) >= 4 && len(codes) >= 4 {
+		v, c := (*[4]float32)(x), (*[4]uint8)(codes)
+		c0, c1, c2, c3 := g.code(v[0]), g.code(v[1]), g.code(v[2]), g.code(v[3])
+		c[0] = uint8(math.Float32bits(c0))
+		c[1] = uint8(math.Float32bits(c1))
+		c[2] = uint8(math.Float32bits(c2))
+		c[3] = uint8(math.Float32bits(c3))
+		x, codes = x[4:], codes[4:]
+	}
+	for i, v := range x {
+		codes[i] = uint8(math.Float32bits(g.code(v)))
+	}
 }

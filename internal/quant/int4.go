@@ -34,9 +34,10 @@ func quantizeInt4(f *Format, b *Block, row int, x []float32) error {
 			fill(codes, int4Zero)
 			return nil
 		}
+		inverse := -1 / e
 		var grids [len(int4Spans)]grid
 		for j, span := range int4Spans {
-			grids[j] = newGrid(e/float32(-span), int4Zero)
+			grids[j] = newGrid(float32(span)*inverse, int4Zero)
 		}
 		_, scale := best(x, grids[:])
 		b.Scales[i], err = assign(codes, x, scale, int4Zero)

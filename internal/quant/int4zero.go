@@ -33,20 +33,30 @@ func quantizeInt4Zero(f *Format, b *Block, row int, x []float32) error {
 			fill(codes, 0)
 			return nil
 		}
-		var low, high float32
-		for _, v := range x {
-			low, high = min(low, v), max(high, v)
-		}
+		low, high := limits(x)
+		inverse := 15 / (float64(high) - float64(low)) // steps of the whole range, for width 1
 		var grids [len(int4Widths)]grid
 		var zeros [len(int4Widths)]int
 		for j, width := range int4Widths {
-			step := float32((float64(high) - float64(low)) * width / 15)
-			zeros[j] = nearest(float64(-low)/float64(high-low)*15*min(width, 1)/width, 15)
-			grids[j] = newGrid(step, zeros[j])
+			zeros[j] = nearest(float64(-low)*inverse/max(width, 1), 15)
+			grids[j] = newGrid(float32(inverse/width), zeros[j])
 		}
 		best, scale := best(x, grids[:])
 		b.Zeros[i] = uint8(zeros[best])
 		b.Scales[i], err = assign(codes, x, scale, zeros[best])
 		return err
 	})
+}
+
+// limits returns the range of x and 0.
+func limits(x []float32) (low, high float32) {
+	for _, v := range x {
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
+	}
+	return low, high
 }

@@ -1,0 +1,59 @@
+package models
+
+import (
+	"testing"
+
+	"llmc/internal/golden"
+	"llmc/ir"
+)
+
+// The module of each family, in full, for one or two layers: testdata/*.txtar hold a config.json and the IR it becomes.
+func TestModules(t *testing.T) {
+	golden.Each(t, "testdata/*.txtar", func(t *testing.T, a *golden.Archive) {
+		m, _, err := importRandom(t, a.Input(t, "config.json"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ir.Print(m.Module)
+		a.Check(t, "module.ir", text)
+		again, err := ir.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ir.Print(again) != text {
+			t.Error("the text form does not round-trip")
+		}
+	})
+}
+
+// Whatever config.json says: an error or a module that verifies.
+func FuzzImport(f *testing.F) {
+	for _, change := range []map[string]any{
+		nil,
+		{"model_type": "mistral", "architectures": nil, "sliding_window": 8},
+		{"model_type": "qwen2", "architectures": nil, "use_sliding_window": true, "sliding_window": 4, "max_window_layers": 1},
+		{"model_type": "qwen3", "architectures": nil, "head_dim": 16, "attention_bias": true, "num_hidden_layers": 1},
+		{"rope_scaling": map[string]any{"type": "yarn", "factor": 4, "mscale": 1, "mscale_all_dim": 2, "truncate": false}},
+		{"rope_parameters": map[string]any{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4}},
+		{"rope_scaling": map[string]any{"type": "longrope", "short_factor": ones(4), "long_factor": ones(4)}},
+		{"rope_scaling": map[string]any{"type": "dynamic", "factor": 2}},
+	} {
+		f.Add(small(f, change))
+	}
+	f.Fuzz(func(t *testing.T, config string) {
+		m, _, err := importRandom(t, config, Options{})
+		if err != nil {
+			return
+		}
+		if err := ir.Verify(m.Module); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range m.Module.Weights {
+			for _, x := range w.Recipe.Values {
+				if x-x != 0 || x <= 0 {
+					t.Fatalf("weight %s holds %g", w.Name, x)
+				}
+			}
+		}
+	})
+}
