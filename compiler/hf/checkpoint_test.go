@@ -153,6 +153,28 @@ func TestOpenNeedsADirectory(t *testing.T) {
 	wantError(t, err, "config.json: is not a regular file")
 }
 
+// The Hub's cache keeps files once and links to them from each revision.
+func TestHubCacheLayout(t *testing.T) {
+	root := t.TempDir()
+	snapshot := filepath.Join(root, "snapshots", "main")
+	if err := os.MkdirAll(snapshot, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{ConfigFile: `{}`, singleFile: counted(t, "w", 1, 2), "README.md": "card"} {
+		put(t, root, filepath.Join("blobs", name+".blob"), text)
+		if err := os.Symlink(filepath.Join("..", "..", "blobs", name+".blob"), filepath.Join(snapshot, name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	c := open(t, snapshot)
+	if d, err := c.Document(ModelCard); err != nil || d == nil || d.Name != "README.md" {
+		t.Errorf("model card %v, %v", d, err)
+	}
+	if !c.Has("w") {
+		t.Error("no tensor")
+	}
+}
+
 func TestGeneration(t *testing.T) {
 	dir := directory(t, map[string]string{
 		ConfigFile:     `{"model_type":"llama","bos_token_id":1,"eos_token_id":2,"pad_token_id":-1}`,

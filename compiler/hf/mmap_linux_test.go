@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A file that is cut while it is mapped gives an error instead of a crash.
@@ -24,6 +26,23 @@ func TestFileShortenedWhileMapped(t *testing.T) {
 	wantError(t, w.ReadRaw(make([]byte, 4000), 999, 1000), "no longer be read")
 	_, err = Open(dir)
 	wantError(t, err, `tensor "w"`, "truncated")
+}
+
+// A pipe in place of a file is refused instead of waited for.
+func TestPipesAreRefused(t *testing.T) {
+	for _, name := range []string{ConfigFile, singleFile, GenerationFile} {
+		files := map[string]string{ConfigFile: `{}`, singleFile: counted(t, "w", 1, 1), GenerationFile: `{}`}
+		dir := directory(t, files)
+		path := filepath.Join(dir, name)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Skip(err)
+		}
+		_, err := Open(dir)
+		wantError(t, err, name+": is not a regular file")
+	}
 }
 
 // Streaming a tensor far larger than the bound leaves its pages neither mapped nor copied.

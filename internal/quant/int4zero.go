@@ -19,8 +19,8 @@ func int4ZeroFormat(group int) Format {
 }
 
 // int4Widths are the candidates for the width that 15 steps cover, as parts of the group's range. The first covers all of it
-// wherever the zero point falls, which gives the bound.
-var int4Widths = [...]float64{1.05, 0.97, 0.89, 0.81}
+// wherever the zero point falls, which gives the bound; 1 gives weights back that are on such a grid already.
+var int4Widths = [...]float64{1.07, 1, 0.94, 0.87}
 
 func quantizeInt4Zero(f *Format, b *Block, row int, x []float32) error {
 	return f.eachGroup(b, row, x, func(i int, x []float32, codes []uint8) error {
