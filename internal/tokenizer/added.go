@@ -144,7 +144,9 @@ func (a *addedVocabulary) cut(s *addedSearch, p piece, onText func(piece) error,
 				return err
 			}
 		}
-		onToken(id)
+		if start < end { // else the token before took it all as white space
+			onToken(id)
+		}
 		done = end
 	}
 	if done < len(p.text) {

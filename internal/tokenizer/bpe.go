@@ -29,9 +29,14 @@ type bpe struct {
 const plainRunes = 0x180
 
 func newBPE(d *definition) (model, error) {
+	var known []bool // by id
+	for i := range d.vocab.len() {
+		known = append(known, make([]bool, int(d.vocab.idAt(i))+1-len(known))...)
+		known[d.vocab.idAt(i)] = true
+	}
 	for i, m := range d.merges {
 		for _, id := range []int32{m.left, m.right, m.result} {
-			if _, ok := d.vocab.token(id); !ok {
+			if int(id) >= len(known) || !known[id] {
 				return nil, fmt.Errorf("merge %d uses id %d, which is not in the vocabulary", i, id)
 			}
 		}

@@ -179,21 +179,21 @@ func (x replace) apply(dst []byte, in piece) (piece, bool, error) {
 		return in, false, err
 	}
 	start, head, copied := len(dst), 0, 0
-	for _, m := range matches {
-		dst = append(dst, in.text[copied:m.Start]...)
-		if int(m.Start) < in.head {
-			head = len(dst) - start
+	keep := func(end int) { // copies in.text[copied:end]
+		if copied < in.head {
+			head = len(dst) - start + min(end, in.head) - copied
 		}
+		dst = append(dst, in.text[copied:end]...)
+	}
+	for _, m := range matches {
+		keep(int(m.Start))
 		dst = append(dst, x.content...)
 		if int(m.End) <= in.head {
 			head = len(dst) - start
 		}
 		copied = int(m.End)
 	}
-	if copied < in.head {
-		head = len(dst) - start + in.head - copied
-	}
-	dst = append(dst, in.text[copied:]...)
+	keep(len(in.text))
 	return piece{dst[start:], head}, true, nil
 }
 

@@ -32,7 +32,7 @@ var splitters = map[string]splitter{
 	` ?[^(\s|[.,!?…。，、।۔،])]+`: bloom,
 }
 
-func gpt2(s *scanner, i int) int {
+func gpt2(s scanner, i int) int {
 	if end := s.contraction(i, false); end > i {
 		return end
 	}
@@ -59,7 +59,7 @@ type cl100k struct {
 	symbols ucd.Class // what runs of symbols exclude
 }
 
-func (x cl100k) at(s *scanner, i int) int {
+func (x cl100k) at(s scanner, i int) int {
 	if end := s.contraction(i, true); end > i {
 		return end
 	}
@@ -90,7 +90,7 @@ type o200k struct {
 	contractions bool
 }
 
-func (x o200k) at(s *scanner, i int) int {
+func (x o200k) at(s scanner, i int) int {
 	if end := s.cased(i); end >= 0 {
 		if x.contractions {
 			return s.contraction(end, true)
@@ -154,7 +154,7 @@ func (s *scanner) smallEnd(i int) int {
 	}
 }
 
-func deepseek(s *scanner, i int) int {
+func deepseek(s scanner, i int) int {
 	c, size := s.class(i)
 	if b := s.text[i]; b < 0x80 && c&(ucd.P|ucd.S) != 0 {
 		end := i + 1
@@ -187,7 +187,7 @@ func deepseek(s *scanner, i int) int {
 	return s.spaces(i)
 }
 
-func clip(s *scanner, i int) int {
+func clip(s scanner, i int) int {
 	if end := s.contraction(i, false); end > i {
 		return end
 	}
@@ -205,7 +205,7 @@ func clip(s *scanner, i int) int {
 // bloomStops is what BLOOM's class excludes beside white space.
 const bloomStops = "(|).,!?…。，、।۔،"
 
-func bloom(s *scanner, i int) int {
+func bloom(s scanner, i int) int {
 	start := i
 	if s.text[i] == ' ' {
 		start++

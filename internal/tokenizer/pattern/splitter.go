@@ -8,12 +8,12 @@ import (
 
 // A splitter is a hand-written matcher: it gives the end of the match that starts at text[i], or -1 for none. Those
 // of the known families look at every character once or twice and need no memory.
-type splitter func(s *scanner, i int) int
+type splitter func(s scanner, i int) int
 
 func (at splitter) AppendMatches(dst []Span, text []byte) ([]Span, error) {
 	s := scanner{text, ucd.Table()}
 	for i := 0; i < len(text); {
-		end := at(&s, i)
+		end := at(s, i)
 		if end < 0 {
 			i += characterSize(text, i)
 			continue
