@@ -172,82 +172,34 @@ TEXT ·scoreF32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $3, CX
+	SUBQ $1, CX
 	JLT few3
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_steps(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
 steps2:
-	VMOVUPS (SI), Y6
-	VMOVUPS 32(SI), Y7
-	VMOVUPS (SI)(BX*1), Y8
-	VMOVUPS 32(SI)(BX*1), Y9
-	VMOVUPS (SI)(BX*2), Y10
-	VMOVUPS 32(SI)(BX*2), Y11
-	VBROADCASTSS (DX), Y12
-	VFMADD231PS Y6, Y12, Y0
-	VFMADD231PS Y7, Y12, Y1
-	VFMADD231PS Y8, Y12, Y2
-	VFMADD231PS Y9, Y12, Y3
-	VFMADD231PS Y10, Y12, Y4
-	VFMADD231PS Y11, Y12, Y5
-	PREFETCHT1 (R13)
-	PREFETCHT1 64(R13)
-	PREFETCHT1 128(R13)
-	ADDQ $192, R13
-	ADDQ $64, SI
-	ADDQ $4, DX
-	DECQ AX
-	JNE steps2
-	LEAQ (SI)(BX*2), SI
-	MOVQ R15, DX
-	MOVQ scoreArgs_outStride(DI), AX
-	VMOVUPS Y0, (DX)
-	VMOVUPS Y1, 32(DX)
-	VMOVUPS Y2, 64(DX)
-	VMOVUPS Y3, 96(DX)
-	VMOVUPS Y4, 128(DX)
-	VMOVUPS Y5, 160(DX)
-	ADDQ AX, DX
-	ADDQ $192, R15
-	JMP panels1
-few3:
-	ADDQ $3, CX
-panels4:
-	SUBQ $1, CX
-	JLT few6
-	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-steps5:
 	VMOVUPS (SI), Y2
 	VMOVUPS 32(SI), Y3
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps5
+	JNE steps2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
-	JMP panels4
-few6:
+	JMP panels1
+few3:
 	ADDQ $1, CX
 	VZEROUPPER
 	RET
@@ -261,10 +213,9 @@ TEXT ·scoreF32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $2, CX
+	SUBQ $1, CX
 	JLT few3
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_steps(DI), AX
@@ -272,59 +223,7 @@ panels1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
 steps2:
-	VMOVUPS (SI), Y8
-	VMOVUPS 32(SI), Y9
-	VMOVUPS (SI)(BX*1), Y10
-	VMOVUPS 32(SI)(BX*1), Y11
-	VBROADCASTSS (DX), Y12
-	VFMADD231PS Y8, Y12, Y0
-	VFMADD231PS Y9, Y12, Y1
-	VFMADD231PS Y10, Y12, Y2
-	VFMADD231PS Y11, Y12, Y3
-	VBROADCASTSS (DX)(R8*1), Y12
-	VFMADD231PS Y8, Y12, Y4
-	VFMADD231PS Y9, Y12, Y5
-	VFMADD231PS Y10, Y12, Y6
-	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R13)
-	PREFETCHT1 64(R13)
-	ADDQ $128, R13
-	ADDQ $64, SI
-	ADDQ $4, DX
-	DECQ AX
-	JNE steps2
-	LEAQ (SI)(BX*1), SI
-	MOVQ R15, DX
-	MOVQ scoreArgs_outStride(DI), AX
-	VMOVUPS Y0, (DX)
-	VMOVUPS Y1, 32(DX)
-	VMOVUPS Y2, 64(DX)
-	VMOVUPS Y3, 96(DX)
-	ADDQ AX, DX
-	VMOVUPS Y4, (DX)
-	VMOVUPS Y5, 32(DX)
-	VMOVUPS Y6, 64(DX)
-	VMOVUPS Y7, 96(DX)
-	ADDQ AX, DX
-	ADDQ $128, R15
-	JMP panels1
-few3:
-	ADDQ $2, CX
-panels4:
-	SUBQ $1, CX
-	JLT few6
-	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-steps5:
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
 	VBROADCASTSS (DX), Y6
@@ -333,12 +232,12 @@ steps5:
 	VBROADCASTSS (DX)(R8*1), Y6
 	VFMADD231PS Y4, Y6, Y2
 	VFMADD231PS Y5, Y6, Y3
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps5
+	JNE steps2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -348,8 +247,8 @@ steps5:
 	VMOVUPS Y3, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
-	JMP panels4
-few6:
+	JMP panels1
+few3:
 	ADDQ $1, CX
 	VZEROUPPER
 	RET
@@ -363,8 +262,7 @@ TEXT ·scoreF32x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, CX
 	JLT few3
@@ -388,8 +286,8 @@ steps2:
 	VBROADCASTSS (DX)(R8*2), Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -422,8 +320,7 @@ TEXT ·scoreF32x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, CX
 	JLT few3
@@ -452,8 +349,8 @@ steps2:
 	VBROADCASTSS (DX)(R9*1), Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -489,8 +386,7 @@ TEXT ·scoreF32x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, CX
 	JLT few3
@@ -524,8 +420,8 @@ steps2:
 	VBROADCASTSS (DX)(R8*4), Y12
 	VFMADD231PS Y10, Y12, Y8
 	VFMADD231PS Y11, Y12, Y9
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -565,8 +461,7 @@ TEXT ·scoreF32x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, CX
 	JLT few3
@@ -605,8 +500,8 @@ steps2:
 	VBROADCASTSS (DX)(R10*1), Y14
 	VFMADD231PS Y12, Y14, Y10
 	VFMADD231PS Y13, Y14, Y11
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -642,8 +537,8 @@ few3:
 TEXT ·narrowF32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -661,9 +556,9 @@ steps2:
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -682,8 +577,8 @@ steps2:
 TEXT ·narrowF32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -707,9 +602,9 @@ steps2:
 	VBROADCASTSS (DX)(R8*1), Y6
 	VFMADD231PS Y4, Y6, Y2
 	VFMADD231PS Y5, Y6, Y3
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -731,8 +626,8 @@ steps2:
 TEXT ·narrowF32x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -762,9 +657,9 @@ steps2:
 	VBROADCASTSS (DX)(R8*2), Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -790,8 +685,8 @@ TEXT ·narrowF32x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -827,9 +722,9 @@ steps2:
 	VBROADCASTSS (DX)(R9*1), Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -858,8 +753,8 @@ TEXT ·narrowF32x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -901,9 +796,9 @@ steps2:
 	VBROADCASTSS (DX)(R8*4), Y12
 	VFMADD231PS Y10, Y12, Y8
 	VFMADD231PS Y11, Y12, Y9
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -936,8 +831,8 @@ TEXT ·narrowF32x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -972,9 +867,9 @@ steps2:
 	VFMADD231PS Y6, Y7, Y4
 	VBROADCASTSS (DX)(R10*1), Y7
 	VFMADD231PS Y6, Y7, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -1002,8 +897,8 @@ steps2:
 TEXT ·wideF32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -1027,10 +922,10 @@ steps2:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT1 (R13)
-	PREFETCHT1 64(R13)
-	ADDQ $128, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ $128, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -1051,8 +946,8 @@ steps2:
 TEXT ·wideF32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -1086,10 +981,10 @@ steps2:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R13)
-	PREFETCHT1 64(R13)
-	ADDQ $128, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ $128, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -1115,8 +1010,8 @@ steps2:
 TEXT ·wideF32x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -1146,9 +1041,9 @@ steps2:
 	VBROADCASTSS (DX)(R8*2), Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -1174,8 +1069,8 @@ TEXT ·wideF32x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -1211,9 +1106,9 @@ steps2:
 	VBROADCASTSS (DX)(R9*1), Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -1242,8 +1137,8 @@ TEXT ·wideF32x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -1285,9 +1180,9 @@ steps2:
 	VBROADCASTSS (DX)(R8*4), Y12
 	VFMADD231PS Y10, Y12, Y8
 	VFMADD231PS Y11, Y12, Y9
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -1320,8 +1215,8 @@ TEXT ·wideF32x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -1356,9 +1251,9 @@ steps2:
 	VFMADD231PS Y6, Y7, Y4
 	VBROADCASTSS (DX)(R10*1), Y7
 	VFMADD231PS Y6, Y7, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -1497,90 +1392,15 @@ TEXT ·scoreBF16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $3, CX
+	SUBQ $1, CX
 	JLT few3
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_steps(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
 steps2:
-	VMOVUPS (SI), Y6
-	VANDPS oddHalves<>(SB), Y6, Y6
-	VMOVUPS 32(SI), Y7
-	VANDPS oddHalves<>(SB), Y7, Y7
-	VMOVUPS (SI)(BX*1), Y8
-	VANDPS oddHalves<>(SB), Y8, Y8
-	VMOVUPS 32(SI)(BX*1), Y9
-	VANDPS oddHalves<>(SB), Y9, Y9
-	VMOVUPS (SI)(BX*2), Y10
-	VANDPS oddHalves<>(SB), Y10, Y10
-	VMOVUPS 32(SI)(BX*2), Y11
-	VANDPS oddHalves<>(SB), Y11, Y11
-	VBROADCASTSS (DX), Y12
-	VANDPS oddHalves<>(SB), Y12, Y12
-	VFMADD231PS Y6, Y12, Y0
-	VFMADD231PS Y7, Y12, Y1
-	VFMADD231PS Y8, Y12, Y2
-	VFMADD231PS Y9, Y12, Y3
-	VFMADD231PS Y10, Y12, Y4
-	VFMADD231PS Y11, Y12, Y5
-	VMOVUPS (SI), Y6
-	VPSLLD $16, Y6, Y6
-	VMOVUPS 32(SI), Y7
-	VPSLLD $16, Y7, Y7
-	VMOVUPS (SI)(BX*1), Y8
-	VPSLLD $16, Y8, Y8
-	VMOVUPS 32(SI)(BX*1), Y9
-	VPSLLD $16, Y9, Y9
-	VMOVUPS (SI)(BX*2), Y10
-	VPSLLD $16, Y10, Y10
-	VMOVUPS 32(SI)(BX*2), Y11
-	VPSLLD $16, Y11, Y11
-	VBROADCASTSS (DX), Y12
-	VPSLLD $16, Y12, Y12
-	VFMADD231PS Y6, Y12, Y0
-	VFMADD231PS Y7, Y12, Y1
-	VFMADD231PS Y8, Y12, Y2
-	VFMADD231PS Y9, Y12, Y3
-	VFMADD231PS Y10, Y12, Y4
-	VFMADD231PS Y11, Y12, Y5
-	PREFETCHT1 (R13)
-	PREFETCHT1 64(R13)
-	PREFETCHT1 128(R13)
-	ADDQ $192, R13
-	ADDQ $64, SI
-	ADDQ $4, DX
-	DECQ AX
-	JNE steps2
-	LEAQ (SI)(BX*2), SI
-	MOVQ R15, DX
-	MOVQ scoreArgs_outStride(DI), AX
-	VMOVUPS Y0, (DX)
-	VMOVUPS Y1, 32(DX)
-	VMOVUPS Y2, 64(DX)
-	VMOVUPS Y3, 96(DX)
-	VMOVUPS Y4, 128(DX)
-	VMOVUPS Y5, 160(DX)
-	ADDQ AX, DX
-	ADDQ $192, R15
-	JMP panels1
-few3:
-	ADDQ $3, CX
-panels4:
-	SUBQ $1, CX
-	JLT few6
-	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-steps5:
 	VMOVUPS (SI), Y2
 	VANDPS oddHalves<>(SB), Y2, Y2
 	VMOVUPS 32(SI), Y3
@@ -1597,20 +1417,20 @@ steps5:
 	VPSLLD $16, Y4, Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps5
+	JNE steps2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
-	JMP panels4
-few6:
+	JMP panels1
+few3:
 	ADDQ $1, CX
 	VZEROUPPER
 	RET
@@ -1624,10 +1444,9 @@ TEXT ·scoreBF16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $2, CX
+	SUBQ $1, CX
 	JLT few3
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_steps(DI), AX
@@ -1635,85 +1454,7 @@ panels1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
 steps2:
-	VMOVUPS (SI), Y8
-	VANDPS oddHalves<>(SB), Y8, Y8
-	VMOVUPS 32(SI), Y9
-	VANDPS oddHalves<>(SB), Y9, Y9
-	VMOVUPS (SI)(BX*1), Y10
-	VANDPS oddHalves<>(SB), Y10, Y10
-	VMOVUPS 32(SI)(BX*1), Y11
-	VANDPS oddHalves<>(SB), Y11, Y11
-	VBROADCASTSS (DX), Y12
-	VANDPS oddHalves<>(SB), Y12, Y12
-	VFMADD231PS Y8, Y12, Y0
-	VFMADD231PS Y9, Y12, Y1
-	VFMADD231PS Y10, Y12, Y2
-	VFMADD231PS Y11, Y12, Y3
-	VBROADCASTSS (DX)(R8*1), Y12
-	VANDPS oddHalves<>(SB), Y12, Y12
-	VFMADD231PS Y8, Y12, Y4
-	VFMADD231PS Y9, Y12, Y5
-	VFMADD231PS Y10, Y12, Y6
-	VFMADD231PS Y11, Y12, Y7
-	VMOVUPS (SI), Y8
-	VPSLLD $16, Y8, Y8
-	VMOVUPS 32(SI), Y9
-	VPSLLD $16, Y9, Y9
-	VMOVUPS (SI)(BX*1), Y10
-	VPSLLD $16, Y10, Y10
-	VMOVUPS 32(SI)(BX*1), Y11
-	VPSLLD $16, Y11, Y11
-	VBROADCASTSS (DX), Y12
-	VPSLLD $16, Y12, Y12
-	VFMADD231PS Y8, Y12, Y0
-	VFMADD231PS Y9, Y12, Y1
-	VFMADD231PS Y10, Y12, Y2
-	VFMADD231PS Y11, Y12, Y3
-	VBROADCASTSS (DX)(R8*1), Y12
-	VPSLLD $16, Y12, Y12
-	VFMADD231PS Y8, Y12, Y4
-	VFMADD231PS Y9, Y12, Y5
-	VFMADD231PS Y10, Y12, Y6
-	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R13)
-	PREFETCHT1 64(R13)
-	ADDQ $128, R13
-	ADDQ $64, SI
-	ADDQ $4, DX
-	DECQ AX
-	JNE steps2
-	LEAQ (SI)(BX*1), SI
-	MOVQ R15, DX
-	MOVQ scoreArgs_outStride(DI), AX
-	VMOVUPS Y0, (DX)
-	VMOVUPS Y1, 32(DX)
-	VMOVUPS Y2, 64(DX)
-	VMOVUPS Y3, 96(DX)
-	ADDQ AX, DX
-	VMOVUPS Y4, (DX)
-	VMOVUPS Y5, 32(DX)
-	VMOVUPS Y6, 64(DX)
-	VMOVUPS Y7, 96(DX)
-	ADDQ AX, DX
-	ADDQ $128, R15
-	JMP panels1
-few3:
-	ADDQ $2, CX
-panels4:
-	SUBQ $1, CX
-	JLT few6
-	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-steps5:
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 32(SI), Y5
@@ -1738,12 +1479,12 @@ steps5:
 	VPSLLD $16, Y6, Y6
 	VFMADD231PS Y4, Y6, Y2
 	VFMADD231PS Y5, Y6, Y3
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps5
+	JNE steps2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1753,8 +1494,8 @@ steps5:
 	VMOVUPS Y3, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
-	JMP panels4
-few6:
+	JMP panels1
+few3:
 	ADDQ $1, CX
 	VZEROUPPER
 	RET
@@ -1768,8 +1509,7 @@ TEXT ·scoreBF16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, CX
 	JLT few3
@@ -1814,8 +1554,8 @@ steps2:
 	VPSLLD $16, Y8, Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -1848,8 +1588,7 @@ TEXT ·scoreBF16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, CX
 	JLT few3
@@ -1904,8 +1643,8 @@ steps2:
 	VPSLLD $16, Y10, Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -1941,8 +1680,7 @@ TEXT ·scoreBF16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, CX
 	JLT few3
@@ -2007,8 +1745,8 @@ steps2:
 	VPSLLD $16, Y12, Y12
 	VFMADD231PS Y10, Y12, Y8
 	VFMADD231PS Y11, Y12, Y9
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -2048,8 +1786,7 @@ TEXT ·scoreBF16x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_panels(DI), CX
 	MOVQ scoreArgs_steps(DI), BX
 	SHLQ $6, BX
-	LEAQ (BX)(BX*2), R14
-	MOVQ scoreArgs_ahead(DI), R13
+	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, CX
 	JLT few3
@@ -2124,8 +1861,8 @@ steps2:
 	VPSLLD $16, Y14, Y14
 	VFMADD231PS Y12, Y14, Y10
 	VFMADD231PS Y13, Y14, Y11
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -2161,8 +1898,8 @@ few3:
 TEXT ·narrowBF16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2191,9 +1928,9 @@ steps2:
 	VPSLLD $16, Y4, Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2212,8 +1949,8 @@ steps2:
 TEXT ·narrowBF16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2253,9 +1990,9 @@ steps2:
 	VPSLLD $16, Y6, Y6
 	VFMADD231PS Y4, Y6, Y2
 	VFMADD231PS Y5, Y6, Y3
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2277,8 +2014,8 @@ steps2:
 TEXT ·narrowBF16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2329,9 +2066,9 @@ steps2:
 	VPSLLD $16, Y8, Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2357,8 +2094,8 @@ TEXT ·narrowBF16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2420,9 +2157,9 @@ steps2:
 	VPSLLD $16, Y10, Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2451,8 +2188,8 @@ TEXT ·narrowBF16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2525,9 +2262,9 @@ steps2:
 	VPSLLD $16, Y12, Y12
 	VFMADD231PS Y10, Y12, Y8
 	VFMADD231PS Y11, Y12, Y9
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2560,8 +2297,8 @@ TEXT ·narrowBF16x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2623,9 +2360,9 @@ steps2:
 	VBROADCASTSS (DX)(R10*1), Y7
 	VPSLLD $16, Y7, Y7
 	VFMADD231PS Y6, Y7, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2653,8 +2390,8 @@ steps2:
 TEXT ·wideBF16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2697,10 +2434,10 @@ steps2:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT1 (R13)
-	PREFETCHT1 64(R13)
-	ADDQ $128, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ $128, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2721,8 +2458,8 @@ steps2:
 TEXT ·wideBF16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2782,10 +2519,10 @@ steps2:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R13)
-	PREFETCHT1 64(R13)
-	ADDQ $128, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ $128, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2811,8 +2548,8 @@ steps2:
 TEXT ·wideBF16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2863,9 +2600,9 @@ steps2:
 	VPSLLD $16, Y8, Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2891,8 +2628,8 @@ TEXT ·wideBF16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -2954,9 +2691,9 @@ steps2:
 	VPSLLD $16, Y10, Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -2985,8 +2722,8 @@ TEXT ·wideBF16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -3059,9 +2796,9 @@ steps2:
 	VPSLLD $16, Y12, Y12
 	VFMADD231PS Y10, Y12, Y8
 	VFMADD231PS Y11, Y12, Y9
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2
@@ -3094,8 +2831,8 @@ TEXT ·wideBF16x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ valueArgs_vStride(DI), R14
-	MOVQ valueArgs_ahead(DI), R13
+	MOVQ valueArgs_vStride(DI), R13
+	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
 	MOVQ valueArgs_v(DI), SI
@@ -3157,9 +2894,9 @@ steps2:
 	VBROADCASTSS (DX)(R10*1), Y7
 	VPSLLD $16, Y7, Y7
 	VFMADD231PS Y6, Y7, Y5
-	PREFETCHT1 (R13)
-	ADDQ $64, R13
-	ADDQ R14, SI
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
 	JNE steps2

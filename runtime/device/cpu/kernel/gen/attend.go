@@ -13,23 +13,16 @@ const (
 	panelBytes = "BX" // size of a panel of keys
 	panels     = "CX" // panels left
 	output     = "R15"
-	three      = "R14" // three panels of keys; the stride of values
+	ahead      = "R14" // what to prefetch, at the pace of reading
+	valueRow   = "R13" // distance of values
 )
-
-// ahead is the register that holds what to prefetch, at the pace of reading.
-func (k *attendKernel) ahead() string {
-	if k.rows > 9 {
-		return three // such kernels use strides up to R13, and read two panels at most
-	}
-	return "R13"
-}
 
 // prefetch asks for n more lines, into the second-level cache: they are used after what is being read now.
 func (k *attendKernel) prefetch(n int) {
 	for i := range n {
-		k.op("PREFETCHT1", mem(64*i, k.ahead()))
+		k.op("PREFETCHT1", mem(64*i, ahead))
 	}
-	k.op("ADDQ", imm(64*n), k.ahead())
+	k.op("ADDQ", imm(64*n), ahead)
 }
 
 // attendKernel multiplies rows rows with nv vectors at a time.
@@ -55,7 +48,7 @@ func (k *attendKernel) step(vectors []string) {
 	k.kind.write(s)
 }
 
-// score multiplies query rows with panels of keys, for few rows several panels at a time, so that there are enough independent sums.
+// score multiplies query rows with panels of keys.
 func score(kind dotKind, t isa, rows int) *function {
 	k := newAttend("score", fmt.Sprintf("multiplies %d query rows with panels of keys.", rows), "scoreArgs", kind, t, rows)
 	k.loadStrides(field("scoreArgs", "qStride", args), rows)
@@ -64,24 +57,21 @@ func score(kind dotKind, t isa, rows int) *function {
 	k.op("MOVQ", field("scoreArgs", "panels", args), panels)
 	k.op("MOVQ", field("scoreArgs", "steps", args), panelBytes)
 	k.op("SHLQ", imm(6), panelBytes)
-	k.op("LEAQ", indexed(0, panelBytes, panelBytes, 2), three)
-	k.op("MOVQ", field("scoreArgs", "ahead", args), k.ahead())
-	if several := k.panelsAtOnce(); several > 1 {
-		k.panelLoop(several)
+	k.op("MOVQ", field("scoreArgs", "ahead", args), ahead)
+	if k.panelsAtOnce() == 2 {
+		k.panelLoop(2)
 	}
 	k.panelLoop(1)
 	k.end()
 	return k.function
 }
 
-// panelsAtOnce is how many panels fit the registers, at most four.
+// panelsAtOnce is two where a single one would leave registers idle. Few rows are bound by memory, which likes one stream better.
 func (k *attendKernel) panelsAtOnce() int {
-	vectors := positions / k.lanes()
-	room := (k.registers - 2) / (k.rows + 1) / vectors // a register for each vector, and for each of its sums
 	if k.rows > 9 {
-		room = min(room, 2) // see ahead
+		return 2
 	}
-	return min(4, max(1, room))
+	return 1
 }
 
 // panelLoop goes on while there are n panels.
@@ -110,8 +100,8 @@ func (k *attendKernel) panelLoop(n int) {
 	k.op("ADDQ", imm(4), x)
 	k.op("DECQ", steps)
 	k.op("JNE", inner)
-	if n > 1 { // the last n-1 of the panels just read
-		k.op("LEAQ", panelAt(n-1, 0), panel)
+	if n == 2 {
+		k.op("ADDQ", panelBytes, panel) // past the second one
 	}
 	k.op("MOVQ", output, x)
 	k.op("MOVQ", field("scoreArgs", "outStride", args), steps)
@@ -127,9 +117,12 @@ func (k *attendKernel) panelLoop(n int) {
 	k.op("ADDQ", imm(n), panels)
 }
 
-// panelAt is the operand disp bytes into panel p after the one at hand.
+// panelAt is the operand disp bytes into panel p after the one at hand, 0 or 1.
 func panelAt(p, disp int) string {
-	return []string{mem(disp, panel), indexed(disp, panel, panelBytes, 1), indexed(disp, panel, panelBytes, 2), indexed(disp, panel, three, 1)}[p]
+	if p == 0 {
+		return mem(disp, panel)
+	}
+	return indexed(disp, panel, panelBytes, 1)
 }
 
 // value adds up values weighted by rows of weights, for channels channels.
@@ -141,8 +134,8 @@ func value(name string, channels int) func(kind dotKind, t isa, rows int) *funct
 			k.nv--
 		}
 		k.loadStrides(field("valueArgs", "pStride", args), rows)
-		k.op("MOVQ", field("valueArgs", "vStride", args), three)
-		k.op("MOVQ", field("valueArgs", "ahead", args), k.ahead())
+		k.op("MOVQ", field("valueArgs", "vStride", args), valueRow)
+		k.op("MOVQ", field("valueArgs", "ahead", args), ahead)
 		k.op("XORL", column, column)
 		again, inner := k.newLabel("pass"), k.newLabel("steps")
 		k.place(again)
@@ -158,7 +151,7 @@ func value(name string, channels int) func(kind dotKind, t isa, rows int) *funct
 		k.place(inner)
 		k.step(operands)
 		k.prefetch(max(1, k.nv*k.bytes/64))
-		k.op("ADDQ", three, panel)
+		k.op("ADDQ", valueRow, panel)
 		k.op("ADDQ", imm(4), x)
 		k.op("DECQ", steps)
 		k.op("JNE", inner)
