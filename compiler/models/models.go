@@ -39,12 +39,14 @@ type Model struct {
 
 // Info is what serving and reports have to know besides the module.
 type Info struct {
-	Family                                                string
-	Vocab, Hidden, Inner, Layers, Heads, KVHeads, HeadDim int
-	Parameters                                            int64 // tied matrices counted once
-	MaxContext                                            int64 // positions that the model was made for
-	RopeSalt                                              string
-	DType                                                 dtype.Type // of most weights in the checkpoint
+	Family                 string
+	Vocab, Hidden, Inner   int
+	Layers, Heads, KVHeads int
+	HeadDim                int
+	Parameters             int64      // tied matrices count once
+	MaxContext             int64      // positions that the model was made for
+	RopeSalt               string     // what besides tokens decides a cached key: "", "longrope:N", "dynamic:N"
+	DType                  dtype.Type // of most parameters in the checkpoint
 }
 
 // Supported returns the model types that Import takes, sorted.
