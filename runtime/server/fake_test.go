@@ -108,9 +108,10 @@ type fakeBackend struct {
 	reply func(r runtime.Request) string // nil: a fixed text
 	// gate, when not nil, must give one value for every event: a test decides when tokens come.
 	gate    chan struct{}
-	endless bool         // a token at every turn of the scheduler, without end
-	queue   int          // generations at a time; 0: any number
-	unwell  atomic.Value // error of Health
+	pace    time.Duration // between events, where a peer is to see them come one by one
+	endless bool          // a token at every turn of the scheduler, without end
+	queue   int           // generations at a time; 0: any number
+	unwell  atomic.Value  // error of Health
 	fail    func(r runtime.Request, token int) error
 
 	mu       sync.Mutex
@@ -234,6 +235,7 @@ func (g *fakeGeneration) Next(ctx context.Context) (runtime.Event, bool) {
 			return runtime.Event{}, false
 		}
 	}
+	time.Sleep(g.backend.pace)
 	if ctx.Err() != nil {
 		g.end()
 		return runtime.Event{}, false

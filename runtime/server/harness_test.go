@@ -35,7 +35,6 @@ type testServer struct {
 	addr    string
 	backend *fakeBackend
 	client  *http.Client
-	served  chan error
 }
 
 // fakeModel returns a model of the fake vocabulary with room for 128 tokens.
@@ -59,24 +58,32 @@ func startServer(t *testing.T, b *fakeBackend, config Config) *testServer {
 	}
 	s.now = func() time.Time { return time.Unix(1_700_000_001, 0) }
 	s.newID = func() string { return "0123" }
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ts := &testServer{Server: s, t: t, addr: ln.Addr().String(), backend: b, client: &http.Client{Transport: &http.Transport{}}, served: make(chan error, 1)}
-	go func() { ts.served <- s.Serve(context.Background(), ln) }()
+	address, stop := serveLoopback(t, s)
+	ts := &testServer{Server: s, t: t, addr: address, backend: b, client: &http.Client{Transport: &http.Transport{}}}
 	t.Cleanup(func() {
 		ts.client.CloseIdleConnections()
+		stop()
+	})
+	return ts
+}
+
+// serveLoopback serves on a loopback port; stop shuts the server down.
+func serveLoopback(t testing.TB, s *Server) (address string, stop func()) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background(), ln) }()
+	return ln.Addr().String(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
-		if err := <-ts.served; err != nil {
+		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
-	})
-	return ts
+	}
 }
 
 // answer is a response that has been read.
