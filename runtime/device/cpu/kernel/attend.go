@@ -97,7 +97,10 @@ func (s *Set) Finish(sc *Scratch, a *Attention, q *Queries, head, r, from int, p
 	size := a.PartFloats()
 	state := sc.attend.state[:size]
 	for split := lo / SplitLength; split*SplitLength < hi; split++ {
-		s.foldParts(&sc.attend, state, parts[(split-from)*step:][:size], split == lo/SplitLength)
+		part := parts[(split-from)*step:][:size]
+		sc.attend.factor(0, state, part)
+		s.row.exp(&sc.attend.factors[0], &sc.attend.factors[0], 2)
+		s.foldPart(state, part, sc.attend.factors, split == lo/SplitLength)
 	}
 	s.finish(a, q, head, r, state)
 }
@@ -219,26 +222,33 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 	}
 }
 
-// foldTile folds the parts of the tile's rows into their states.
+// foldTile folds the parts of the tile's rows into their states: both are rescaled to the larger of their maxima.
 func (s *Set) foldTile(sc *attendScratch, t *attendTile, state, part []float32) {
 	size := t.PartFloats()
 	for i := range t.rows {
+		sc.factor(i, state[i*size:], part[i*size:])
+	}
+	s.row.exp(&sc.factors[0], &sc.factors[0], 2*t.rows)
+	for i := range t.rows {
 		lo, _ := t.Attention.visible(t.q, t.row+i)
-		s.foldParts(sc, state[i*size:(i+1)*size], part[i*size:(i+1)*size], lo >= t.base)
+		s.foldPart(state[i*size:(i+1)*size], part[i*size:(i+1)*size], sc.factors[2*i:], lo >= t.base)
 	}
 }
 
-// foldParts combines a part with the state so far: both are rescaled to the larger of their maxima.
-func (s *Set) foldParts(sc *attendScratch, state, part []float32, first bool) {
+// factor prepares the exponents by which row i's state and part are rescaled.
+func (sc *attendScratch) factor(i int, state, part []float32) {
+	most := max(state[0], part[0])
+	sc.factors[2*i], sc.factors[2*i+1] = state[0]-most, part[0]-most
+}
+
+// foldPart adds a part to the state so far, or begins with it.
+func (s *Set) foldPart(state, part, factors []float32, first bool) {
 	if first {
 		copy(state, part)
 		return
 	}
-	most := max(state[0], part[0])
-	sc.factors = [2]float32{state[0] - most, part[0] - most}
-	s.row.exp(&sc.factors[0], &sc.factors[0], len(sc.factors))
-	a, b := sc.factors[0], sc.factors[1]
-	state[0] = most
+	a, b := factors[0], factors[1]
+	state[0] = max(state[0], part[0])
 	state[1] = fma32(state[1], a, float32(part[1]*b))
 	s.fold.fold(&state[partHead], &part[partHead], len(part)-partHead, a, b)
 }

@@ -37,14 +37,20 @@ type scoreArgs struct {
 
 // valueArgs: weighted sums of values, added to out.
 type valueArgs struct {
-	p         unsafe.Pointer // weights, [rows][steps*4 bytes]
+	p         unsafe.Pointer // weights, [rows][4 bytes for each step of all runs]
 	pStride   int
-	v         unsafe.Pointer // [steps] rows of 4 bytes for each channel
-	vStride   int
+	runs      *valueRun
+	count     int            // runs
+	vStride   int            // bytes of a step: 4 for each channel of a head
 	out       unsafe.Pointer // [rows][channels] f32
 	outStride int
-	steps     int
-	ahead     unsafe.Pointer // as in scoreArgs, as far as the values read are long
+}
+
+// valueRun is a stretch of values that lie in one page.
+type valueRun struct {
+	v     unsafe.Pointer // first step
+	steps int
+	ahead unsafe.Pointer // memory that will be wanted next, prefetched as far as the run is long
 }
 
 type (
@@ -120,9 +126,12 @@ func refValue(rows, channels int, dot func(acc float32, a, b unsafe.Pointer) flo
 	return func(a *valueArgs) {
 		for r := range rows {
 			for c := range channels {
-				out := at[float32](a.out, r*a.outStride+4*c)
-				for i := range a.steps {
-					*out = dot(*out, unsafe.Add(a.p, r*a.pStride+4*i), unsafe.Add(a.v, i*a.vStride+4*c))
+				out, p := at[float32](a.out, r*a.outStride+4*c), unsafe.Add(a.p, r*a.pStride)
+				for _, run := range unsafe.Slice(a.runs, a.count) {
+					for i := range run.steps {
+						*out = dot(*out, p, unsafe.Add(run.v, i*a.vStride+4*c))
+						p = unsafe.Add(p, 4)
+					}
 				}
 			}
 		}

@@ -60,39 +60,47 @@ func (s *Set) halfPair(sc *attendScratch, t *attendTile, row int, sums []float32
 		sc.pair[c] = v & keep
 	}
 	v := unsafe.Pointer(&sc.pair[0])
-	s.sumChannels(sc, t, row, 1, sums, i, 1, v, v)
+	sc.runs[0] = valueRun{v: v, ahead: v, steps: 1}
+	s.sumChannels(sc, t, row, 1, sums, i, 1)
 }
 
 // sumValues adds positions [lo, hi), whole pairs, to the sums of rows [row, row+n).
 func (s *Set) sumValues(sc *attendScratch, t *attendTile, row, n int, sums []float32, lo, hi int) {
-	for lo < hi {
-		end := min(hi, t.pageEnd(lo))
-		v := t.values(lo)
-		ahead := v
-		if next := lo + SplitLength; t.leads && row == 0 && t.base+next < t.q.First+t.q.Tokens {
-			ahead = t.keys(next)
+	count := 0
+	for i := lo; i < hi; count++ {
+		end := min(hi, t.pageEnd(i))
+		run := valueRun{v: t.values(i), steps: (end - i) / t.Pack()}
+		run.ahead = run.v
+		if next := i + SplitLength; t.leads && row == 0 && t.base+next < t.q.First+t.q.Tokens {
+			run.ahead = t.keys(next)
 		}
-		s.sumChannels(sc, t, row, n, sums, lo, (end-lo)/t.Pack(), v, ahead)
-		lo = end
+		sc.runs[count] = run
+		i = end
+	}
+	if count > 0 {
+		s.sumChannels(sc, t, row, n, sums, lo, count)
 	}
 }
 
-// sumChannels adds steps lanes of values at v, which starts at position i of the split, and prefetches from ahead.
-func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []float32, i, steps int, v, ahead unsafe.Pointer) {
+// sumChannels adds the first count runs, which start at position i of the split.
+func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []float32, i, count int) {
 	k := &s.attend[t.kind()]
 	elem := t.DType.Size()
+	runs := sc.runs[:count]
 	sc.value = valueArgs{
 		p: unsafe.Add(sc.weight(t.kind(), row), i*elem), pStride: SplitLength * elem,
-		vStride: t.VRowBytes(), outStride: 4 * t.PartFloats(), steps: steps,
+		runs: &runs[0], count: count, vStride: t.VRowBytes(), outStride: 4 * t.PartFloats(),
 	}
-	for c := 0; c < t.DimV(); {
-		width, sum := panelPositions, k.narrow[n]
-		if t.DimV()-c >= valueWide {
-			width, sum = valueWide, k.wide[n]
+	for c, width := 0, 0; c < t.DimV(); c += width {
+		for j := range runs { // past the channels of the block before
+			runs[j].v = unsafe.Add(runs[j].v, 4*width)
+			runs[j].ahead = unsafe.Add(runs[j].ahead, 4*width*runs[j].steps)
 		}
-		sc.value.v, sc.value.out = unsafe.Add(v, 4*c), unsafe.Pointer(&sums[c])
-		sc.value.ahead = ahead
+		sum := k.wide[n]
+		if width = valueWide; t.DimV()-c < valueWide {
+			width, sum = panelPositions, k.narrow[n]
+		}
+		sc.value.out = unsafe.Pointer(&sums[c])
 		sum(&sc.value)
-		c += width
 	}
 }

@@ -27,13 +27,14 @@ func aligned[T any](n int) []T {
 }
 
 // attendRows is the number of query rows that walk through the cache together.
-const attendRows = 4 * maxTile
+const attendRows = 8 * maxTile
 
 // attendScratch holds one worker's state of attention.
 type attendScratch struct {
 	score       scoreArgs
 	value       valueArgs
-	factors     [2]float32
+	runs        [SplitLength / panelPositions]valueRun
+	factors     []float32 // [2, maxTile]
 	scores      []float32 // [maxTile, SplitLength]
 	probs       []uint16  // [maxTile, SplitLength], where weights are rounded
 	queries     []byte    // [attendRows] rows in the cache's element type, padded with zeros
@@ -49,6 +50,7 @@ func newAttendScratch(dim int) attendScratch {
 		scores:  aligned[float32](maxTile * SplitLength),
 		probs:   aligned[uint16](maxTile * SplitLength),
 		queries: aligned[byte](attendRows * 4 * widest.DimK()),
+		factors: aligned[float32](2 * maxTile),
 		pair:    aligned[uint32](widest.DimV()),
 		part:    aligned[float32](attendRows * size),
 		state:   aligned[float32](attendRows * size),

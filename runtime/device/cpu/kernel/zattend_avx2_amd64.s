@@ -538,19 +538,22 @@ TEXT ·narrowF32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
 	VMOVUPS (R15), Y0
 	VMOVUPS 32(R15), Y1
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y2
 	VMOVUPS 32(SI), Y3
 	VBROADCASTSS (DX), Y4
@@ -561,7 +564,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -578,13 +584,8 @@ TEXT ·narrowF32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -593,7 +594,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y2
 	VMOVUPS 32(R15), Y3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
 	VBROADCASTSS (DX), Y6
@@ -607,7 +616,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -627,13 +639,8 @@ TEXT ·narrowF32x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -645,7 +652,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y4
 	VMOVUPS 32(R15), Y5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y6
 	VMOVUPS 32(SI), Y7
 	VBROADCASTSS (DX), Y8
@@ -662,7 +677,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -686,13 +704,8 @@ TEXT ·narrowF32x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -707,7 +720,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y6
 	VMOVUPS 32(R15), Y7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VBROADCASTSS (DX), Y10
@@ -727,7 +748,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -754,13 +778,8 @@ TEXT ·narrowF32x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -778,7 +797,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y8
 	VMOVUPS 32(R15), Y9
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y10
 	VMOVUPS 32(SI), Y11
 	VBROADCASTSS (DX), Y12
@@ -801,7 +828,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -832,13 +862,8 @@ TEXT ·narrowF32x6AVX2(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -853,7 +878,15 @@ pass1:
 	VMOVUPS (R15), Y4
 	ADDQ BX, R15
 	VMOVUPS (R15), Y5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y6
 	VBROADCASTSS (DX), Y7
 	VFMADD231PS Y6, Y7, Y0
@@ -872,7 +905,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -898,13 +934,8 @@ TEXT ·wideF32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -912,7 +943,15 @@ pass1:
 	VMOVUPS 32(R15), Y1
 	VMOVUPS 64(R15), Y2
 	VMOVUPS 96(R15), Y3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
 	VMOVUPS 64(SI), Y6
@@ -928,7 +967,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -947,13 +989,8 @@ TEXT ·wideF32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -966,7 +1003,15 @@ pass1:
 	VMOVUPS 32(R15), Y5
 	VMOVUPS 64(R15), Y6
 	VMOVUPS 96(R15), Y7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VMOVUPS 64(SI), Y10
@@ -987,7 +1032,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1011,13 +1059,8 @@ TEXT ·wideF32x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1029,7 +1072,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y4
 	VMOVUPS 32(R15), Y5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y6
 	VMOVUPS 32(SI), Y7
 	VBROADCASTSS (DX), Y8
@@ -1046,7 +1097,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1070,13 +1124,8 @@ TEXT ·wideF32x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1091,7 +1140,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y6
 	VMOVUPS 32(R15), Y7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VBROADCASTSS (DX), Y10
@@ -1111,7 +1168,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1138,13 +1198,8 @@ TEXT ·wideF32x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1162,7 +1217,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y8
 	VMOVUPS 32(R15), Y9
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y10
 	VMOVUPS 32(SI), Y11
 	VBROADCASTSS (DX), Y12
@@ -1185,7 +1248,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1216,13 +1282,8 @@ TEXT ·wideF32x6AVX2(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1237,7 +1298,15 @@ pass1:
 	VMOVUPS (R15), Y4
 	ADDQ BX, R15
 	VMOVUPS (R15), Y5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y6
 	VBROADCASTSS (DX), Y7
 	VFMADD231PS Y6, Y7, Y0
@@ -1256,7 +1325,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1899,19 +1971,22 @@ TEXT ·narrowBF16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
 	VMOVUPS (R15), Y0
 	VMOVUPS 32(R15), Y1
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y2
 	VANDPS oddHalves<>(SB), Y2, Y2
 	VMOVUPS 32(SI), Y3
@@ -1933,7 +2008,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1950,13 +2028,8 @@ TEXT ·narrowBF16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1965,7 +2038,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y2
 	VMOVUPS 32(R15), Y3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 32(SI), Y5
@@ -1995,7 +2076,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2015,13 +2099,8 @@ TEXT ·narrowBF16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2033,7 +2112,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y4
 	VMOVUPS 32(R15), Y5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
 	VMOVUPS 32(SI), Y7
@@ -2071,7 +2158,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2095,13 +2185,8 @@ TEXT ·narrowBF16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2116,7 +2201,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y6
 	VMOVUPS 32(R15), Y7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -2162,7 +2255,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2189,13 +2285,8 @@ TEXT ·narrowBF16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2213,7 +2304,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y8
 	VMOVUPS 32(R15), Y9
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y10
 	VANDPS oddHalves<>(SB), Y10, Y10
 	VMOVUPS 32(SI), Y11
@@ -2267,7 +2366,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2298,13 +2400,8 @@ TEXT ·narrowBF16x6AVX2(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2319,7 +2416,15 @@ pass1:
 	VMOVUPS (R15), Y4
 	ADDQ BX, R15
 	VMOVUPS (R15), Y5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
 	VBROADCASTSS (DX), Y7
@@ -2365,7 +2470,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2391,13 +2499,8 @@ TEXT ·wideBF16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2405,7 +2508,15 @@ pass1:
 	VMOVUPS 32(R15), Y1
 	VMOVUPS 64(R15), Y2
 	VMOVUPS 96(R15), Y3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 32(SI), Y5
@@ -2440,7 +2551,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2459,13 +2573,8 @@ TEXT ·wideBF16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2478,7 +2587,15 @@ pass1:
 	VMOVUPS 32(R15), Y5
 	VMOVUPS 64(R15), Y6
 	VMOVUPS 96(R15), Y7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -2525,7 +2642,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2549,13 +2669,8 @@ TEXT ·wideBF16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2567,7 +2682,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y4
 	VMOVUPS 32(R15), Y5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
 	VMOVUPS 32(SI), Y7
@@ -2605,7 +2728,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2629,13 +2755,8 @@ TEXT ·wideBF16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2650,7 +2771,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y6
 	VMOVUPS 32(R15), Y7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -2696,7 +2825,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2723,13 +2855,8 @@ TEXT ·wideBF16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2747,7 +2874,15 @@ pass1:
 	ADDQ BX, R15
 	VMOVUPS (R15), Y8
 	VMOVUPS 32(R15), Y9
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y10
 	VANDPS oddHalves<>(SB), Y10, Y10
 	VMOVUPS 32(SI), Y11
@@ -2801,7 +2936,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2832,13 +2970,8 @@ TEXT ·wideBF16x6AVX2(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2853,7 +2986,15 @@ pass1:
 	VMOVUPS (R15), Y4
 	ADDQ BX, R15
 	VMOVUPS (R15), Y5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
 	VBROADCASTSS (DX), Y7
@@ -2899,7 +3040,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX

@@ -1297,18 +1297,21 @@ TEXT ·narrowF32x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
 	VMOVUPS (R15), Z0
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z1
 	VBROADCASTSS (DX), Z2
 	VFMADD231PS Z1, Z2, Z0
@@ -1317,7 +1320,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1333,20 +1339,23 @@ TEXT ·narrowF32x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
 	VMOVUPS (R15), Z0
 	ADDQ BX, R15
 	VMOVUPS (R15), Z1
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z2
 	VBROADCASTSS (DX), Z3
 	VFMADD231PS Z2, Z3, Z0
@@ -1357,7 +1366,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1375,13 +1387,8 @@ TEXT ·narrowF32x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1390,7 +1397,15 @@ pass1:
 	VMOVUPS (R15), Z1
 	ADDQ BX, R15
 	VMOVUPS (R15), Z2
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z3
 	VBROADCASTSS (DX), Z4
 	VFMADD231PS Z3, Z4, Z0
@@ -1403,7 +1418,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1424,13 +1442,8 @@ TEXT ·narrowF32x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1441,7 +1454,15 @@ pass1:
 	VMOVUPS (R15), Z2
 	ADDQ BX, R15
 	VMOVUPS (R15), Z3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z4
 	VBROADCASTSS (DX), Z5
 	VFMADD231PS Z4, Z5, Z0
@@ -1456,7 +1477,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1479,13 +1503,8 @@ TEXT ·narrowF32x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1498,7 +1517,15 @@ pass1:
 	VMOVUPS (R15), Z3
 	ADDQ BX, R15
 	VMOVUPS (R15), Z4
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z5
 	VBROADCASTSS (DX), Z6
 	VFMADD231PS Z5, Z6, Z0
@@ -1515,7 +1542,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1541,13 +1571,8 @@ TEXT ·narrowF32x6AVX512(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1562,7 +1587,15 @@ pass1:
 	VMOVUPS (R15), Z4
 	ADDQ BX, R15
 	VMOVUPS (R15), Z5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z6
 	VBROADCASTSS (DX), Z7
 	VFMADD231PS Z6, Z7, Z0
@@ -1581,7 +1614,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1607,13 +1643,8 @@ TEXT ·wideF32x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1621,7 +1652,15 @@ pass1:
 	VMOVUPS 64(R15), Z1
 	VMOVUPS 128(R15), Z2
 	VMOVUPS 192(R15), Z3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z4
 	VMOVUPS 64(SI), Z5
 	VMOVUPS 128(SI), Z6
@@ -1639,7 +1678,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1658,13 +1700,8 @@ TEXT ·wideF32x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1677,7 +1714,15 @@ pass1:
 	VMOVUPS 64(R15), Z5
 	VMOVUPS 128(R15), Z6
 	VMOVUPS 192(R15), Z7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z8
 	VMOVUPS 64(SI), Z9
 	VMOVUPS 128(SI), Z10
@@ -1700,7 +1745,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1724,13 +1772,8 @@ TEXT ·wideF32x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1748,7 +1791,15 @@ pass1:
 	VMOVUPS 64(R15), Z9
 	VMOVUPS 128(R15), Z10
 	VMOVUPS 192(R15), Z11
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z12
 	VMOVUPS 64(SI), Z13
 	VMOVUPS 128(SI), Z14
@@ -1776,7 +1827,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1806,13 +1860,8 @@ TEXT ·wideF32x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1835,7 +1884,15 @@ pass1:
 	VMOVUPS 64(R15), Z13
 	VMOVUPS 128(R15), Z14
 	VMOVUPS 192(R15), Z15
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z16
 	VMOVUPS 64(SI), Z17
 	VMOVUPS 128(SI), Z18
@@ -1868,7 +1925,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1903,13 +1963,8 @@ TEXT ·wideF32x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1937,7 +1992,15 @@ pass1:
 	VMOVUPS 64(R15), Z17
 	VMOVUPS 128(R15), Z18
 	VMOVUPS 192(R15), Z19
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z20
 	VMOVUPS 64(SI), Z21
 	VMOVUPS 128(SI), Z22
@@ -1975,7 +2038,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2016,13 +2082,8 @@ TEXT ·wideF32x6AVX512(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2055,7 +2116,15 @@ pass1:
 	VMOVUPS 64(R15), Z21
 	VMOVUPS 128(R15), Z22
 	VMOVUPS 192(R15), Z23
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z24
 	VMOVUPS 64(SI), Z25
 	VMOVUPS 128(SI), Z26
@@ -2098,7 +2167,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -3887,18 +3959,21 @@ TEXT ·narrowBF16x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
 	VMOVUPS (R15), Z0
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z1
 	VANDPS oddHalves<>(SB), Z1, Z1
 	VBROADCASTSS (DX), Z2
@@ -3914,7 +3989,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -3930,20 +4008,23 @@ TEXT ·narrowBF16x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
 	VMOVUPS (R15), Z0
 	ADDQ BX, R15
 	VMOVUPS (R15), Z1
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z2
 	VANDPS oddHalves<>(SB), Z2, Z2
 	VBROADCASTSS (DX), Z3
@@ -3965,7 +4046,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -3983,13 +4067,8 @@ TEXT ·narrowBF16x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -3998,7 +4077,15 @@ pass1:
 	VMOVUPS (R15), Z1
 	ADDQ BX, R15
 	VMOVUPS (R15), Z2
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z3
 	VANDPS oddHalves<>(SB), Z3, Z3
 	VBROADCASTSS (DX), Z4
@@ -4026,7 +4113,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4047,13 +4137,8 @@ TEXT ·narrowBF16x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4064,7 +4149,15 @@ pass1:
 	VMOVUPS (R15), Z2
 	ADDQ BX, R15
 	VMOVUPS (R15), Z3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z4
 	VANDPS oddHalves<>(SB), Z4, Z4
 	VBROADCASTSS (DX), Z5
@@ -4098,7 +4191,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4121,13 +4217,8 @@ TEXT ·narrowBF16x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4140,7 +4231,15 @@ pass1:
 	VMOVUPS (R15), Z3
 	ADDQ BX, R15
 	VMOVUPS (R15), Z4
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z5
 	VANDPS oddHalves<>(SB), Z5, Z5
 	VBROADCASTSS (DX), Z6
@@ -4180,7 +4279,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4206,13 +4308,8 @@ TEXT ·narrowBF16x6AVX512(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4227,7 +4324,15 @@ pass1:
 	VMOVUPS (R15), Z4
 	ADDQ BX, R15
 	VMOVUPS (R15), Z5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z6
 	VANDPS oddHalves<>(SB), Z6, Z6
 	VBROADCASTSS (DX), Z7
@@ -4273,7 +4378,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4299,13 +4407,8 @@ TEXT ·wideBF16x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4313,7 +4416,15 @@ pass1:
 	VMOVUPS 64(R15), Z1
 	VMOVUPS 128(R15), Z2
 	VMOVUPS 192(R15), Z3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z4
 	VANDPS oddHalves<>(SB), Z4, Z4
 	VMOVUPS 64(SI), Z5
@@ -4350,7 +4461,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4369,13 +4483,8 @@ TEXT ·wideBF16x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4388,7 +4497,15 @@ pass1:
 	VMOVUPS 64(R15), Z5
 	VMOVUPS 128(R15), Z6
 	VMOVUPS 192(R15), Z7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z8
 	VANDPS oddHalves<>(SB), Z8, Z8
 	VMOVUPS 64(SI), Z9
@@ -4437,7 +4554,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4461,13 +4581,8 @@ TEXT ·wideBF16x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4485,7 +4600,15 @@ pass1:
 	VMOVUPS 64(R15), Z9
 	VMOVUPS 128(R15), Z10
 	VMOVUPS 192(R15), Z11
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z12
 	VANDPS oddHalves<>(SB), Z12, Z12
 	VMOVUPS 64(SI), Z13
@@ -4546,7 +4669,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4576,13 +4702,8 @@ TEXT ·wideBF16x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4605,7 +4726,15 @@ pass1:
 	VMOVUPS 64(R15), Z13
 	VMOVUPS 128(R15), Z14
 	VMOVUPS 192(R15), Z15
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z16
 	VANDPS oddHalves<>(SB), Z16, Z16
 	VMOVUPS 64(SI), Z17
@@ -4678,7 +4807,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4713,13 +4845,8 @@ TEXT ·wideBF16x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4747,7 +4874,15 @@ pass1:
 	VMOVUPS 64(R15), Z17
 	VMOVUPS 128(R15), Z18
 	VMOVUPS 192(R15), Z19
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z20
 	VANDPS oddHalves<>(SB), Z20, Z20
 	VMOVUPS 64(SI), Z21
@@ -4832,7 +4967,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4873,13 +5011,8 @@ TEXT ·wideBF16x6AVX512(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -4912,7 +5045,15 @@ pass1:
 	VMOVUPS 64(R15), Z21
 	VMOVUPS 128(R15), Z22
 	VMOVUPS 192(R15), Z23
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z24
 	VANDPS oddHalves<>(SB), Z24, Z24
 	VMOVUPS 64(SI), Z25
@@ -5009,7 +5150,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX

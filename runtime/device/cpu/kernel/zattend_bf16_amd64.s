@@ -1257,18 +1257,21 @@ TEXT ·narrowBF16x1BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
 	VMOVUPS (R15), Z0
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z1
 	VBROADCASTSS (DX), Z2
 	BYTE $0x62; BYTE $0xf2; BYTE $0x76; BYTE $0x48; BYTE $0x52; BYTE $0xc2 // VDPBF16PS Z2, Z1, Z0
@@ -1277,7 +1280,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1293,20 +1299,23 @@ TEXT ·narrowBF16x2BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
 	VMOVUPS (R15), Z0
 	ADDQ BX, R15
 	VMOVUPS (R15), Z1
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z2
 	VBROADCASTSS (DX), Z3
 	BYTE $0x62; BYTE $0xf2; BYTE $0x6e; BYTE $0x48; BYTE $0x52; BYTE $0xc3 // VDPBF16PS Z3, Z2, Z0
@@ -1317,7 +1326,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1335,13 +1347,8 @@ TEXT ·narrowBF16x3BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1350,7 +1357,15 @@ pass1:
 	VMOVUPS (R15), Z1
 	ADDQ BX, R15
 	VMOVUPS (R15), Z2
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z3
 	VBROADCASTSS (DX), Z4
 	BYTE $0x62; BYTE $0xf2; BYTE $0x66; BYTE $0x48; BYTE $0x52; BYTE $0xc4 // VDPBF16PS Z4, Z3, Z0
@@ -1363,7 +1378,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1384,13 +1402,8 @@ TEXT ·narrowBF16x4BF16(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1401,7 +1414,15 @@ pass1:
 	VMOVUPS (R15), Z2
 	ADDQ BX, R15
 	VMOVUPS (R15), Z3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z4
 	VBROADCASTSS (DX), Z5
 	BYTE $0x62; BYTE $0xf2; BYTE $0x5e; BYTE $0x48; BYTE $0x52; BYTE $0xc5 // VDPBF16PS Z5, Z4, Z0
@@ -1416,7 +1437,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1439,13 +1463,8 @@ TEXT ·narrowBF16x5BF16(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1458,7 +1477,15 @@ pass1:
 	VMOVUPS (R15), Z3
 	ADDQ BX, R15
 	VMOVUPS (R15), Z4
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z5
 	VBROADCASTSS (DX), Z6
 	BYTE $0x62; BYTE $0xf2; BYTE $0x56; BYTE $0x48; BYTE $0x52; BYTE $0xc6 // VDPBF16PS Z6, Z5, Z0
@@ -1475,7 +1502,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1501,13 +1531,8 @@ TEXT ·narrowBF16x6BF16(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1522,7 +1547,15 @@ pass1:
 	VMOVUPS (R15), Z4
 	ADDQ BX, R15
 	VMOVUPS (R15), Z5
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z6
 	VBROADCASTSS (DX), Z7
 	BYTE $0x62; BYTE $0xf2; BYTE $0x4e; BYTE $0x48; BYTE $0x52; BYTE $0xc7 // VDPBF16PS Z7, Z6, Z0
@@ -1541,7 +1574,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1567,13 +1603,8 @@ TEXT ·wideBF16x1BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1581,7 +1612,15 @@ pass1:
 	VMOVUPS 64(R15), Z1
 	VMOVUPS 128(R15), Z2
 	VMOVUPS 192(R15), Z3
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z4
 	VMOVUPS 64(SI), Z5
 	VMOVUPS 128(SI), Z6
@@ -1599,7 +1638,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1618,13 +1660,8 @@ TEXT ·wideBF16x2BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1637,7 +1674,15 @@ pass1:
 	VMOVUPS 64(R15), Z5
 	VMOVUPS 128(R15), Z6
 	VMOVUPS 192(R15), Z7
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z8
 	VMOVUPS 64(SI), Z9
 	VMOVUPS 128(SI), Z10
@@ -1660,7 +1705,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1684,13 +1732,8 @@ TEXT ·wideBF16x3BF16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ valueArgs_pStride(DI), R8
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1708,7 +1751,15 @@ pass1:
 	VMOVUPS 64(R15), Z9
 	VMOVUPS 128(R15), Z10
 	VMOVUPS 192(R15), Z11
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z12
 	VMOVUPS 64(SI), Z13
 	VMOVUPS 128(SI), Z14
@@ -1736,7 +1787,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1766,13 +1820,8 @@ TEXT ·wideBF16x4BF16(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1795,7 +1844,15 @@ pass1:
 	VMOVUPS 64(R15), Z13
 	VMOVUPS 128(R15), Z14
 	VMOVUPS 192(R15), Z15
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z16
 	VMOVUPS 64(SI), Z17
 	VMOVUPS 128(SI), Z18
@@ -1828,7 +1885,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1863,13 +1923,8 @@ TEXT ·wideBF16x5BF16(SB), NOSPLIT, $0-8
 	MOVQ valueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1897,7 +1952,15 @@ pass1:
 	VMOVUPS 64(R15), Z17
 	VMOVUPS 128(R15), Z18
 	VMOVUPS 192(R15), Z19
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z20
 	VMOVUPS 64(SI), Z21
 	VMOVUPS 128(SI), Z22
@@ -1935,7 +1998,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -1976,13 +2042,8 @@ TEXT ·wideBF16x6BF16(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ valueArgs_vStride(DI), R13
-	MOVQ valueArgs_ahead(DI), R14
 	XORL R11, R11
 pass1:
-	MOVQ valueArgs_v(DI), SI
-	ADDQ R11, SI
-	MOVQ valueArgs_p(DI), DX
-	MOVQ valueArgs_steps(DI), AX
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX
@@ -2015,7 +2076,15 @@ pass1:
 	VMOVUPS 64(R15), Z21
 	VMOVUPS 128(R15), Z22
 	VMOVUPS 192(R15), Z23
-steps2:
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R11, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
 	VMOVUPS (SI), Z24
 	VMOVUPS 64(SI), Z25
 	VMOVUPS 128(SI), Z26
@@ -2058,7 +2127,10 @@ steps2:
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
 	MOVQ valueArgs_out(DI), R15
 	ADDQ R11, R15
 	MOVQ valueArgs_outStride(DI), BX

@@ -125,7 +125,7 @@ func panelAt(p, disp int) string {
 	return indexed(disp, panel, panelBytes, 1)
 }
 
-// value adds up values weighted by rows of weights, for channels channels.
+// value adds up values weighted by rows of weights, for channels channels: run after run of positions, the sums staying in registers.
 func value(name string, channels int) func(kind dotKind, t isa, rows int) *function {
 	return func(kind dotKind, t isa, rows int) *function {
 		k := newAttend(name, fmt.Sprintf("adds the values of %d channels, weighted by %d rows, to out.", channels, rows), "valueArgs", kind, t, rows)
@@ -135,26 +135,11 @@ func value(name string, channels int) func(kind dotKind, t isa, rows int) *funct
 		}
 		k.loadStrides(field("valueArgs", "pStride", args), rows)
 		k.op("MOVQ", field("valueArgs", "vStride", args), valueRow)
-		k.op("MOVQ", field("valueArgs", "ahead", args), ahead)
 		k.op("XORL", column, column)
-		again, inner := k.newLabel("pass"), k.newLabel("steps")
+		again := k.newLabel("pass")
 		k.place(again)
-		k.op("MOVQ", field("valueArgs", "v", args), panel)
-		k.op("ADDQ", column, panel)
-		k.op("MOVQ", field("valueArgs", "p", args), x)
-		k.op("MOVQ", field("valueArgs", "steps", args), steps)
 		k.eachSum(func(sum, at string) { k.op("VMOVUPS", at, sum) })
-		var operands []string
-		for c := range k.nv {
-			operands = append(operands, mem(c*k.bytes, panel))
-		}
-		k.place(inner)
-		k.step(operands)
-		k.prefetch(max(1, k.nv*k.bytes/64))
-		k.op("ADDQ", valueRow, panel)
-		k.op("ADDQ", imm(4), x)
-		k.op("DECQ", steps)
-		k.op("JNE", inner)
+		k.runLoop()
 		k.eachSum(func(sum, at string) { k.op("VMOVUPS", sum, at) })
 		k.op("ADDQ", imm(k.nv*k.bytes), column)
 		k.op("CMPQ", column, imm(4*channels))
@@ -162,6 +147,33 @@ func value(name string, channels int) func(kind dotKind, t isa, rows int) *funct
 		k.end()
 		return k.function
 	}
+}
+
+// runLoop goes through the runs and their steps.
+func (k *attendKernel) runLoop() {
+	again, inner := k.newLabel("run"), k.newLabel("steps")
+	k.op("MOVQ", field("valueArgs", "p", args), x)
+	k.op("MOVQ", field("valueArgs", "runs", args), "BX")
+	k.op("MOVQ", field("valueArgs", "count", args), panels)
+	k.place(again)
+	k.op("MOVQ", field("valueRun", "v", "BX"), panel)
+	k.op("ADDQ", column, panel)
+	k.op("MOVQ", field("valueRun", "ahead", "BX"), ahead)
+	k.op("MOVQ", field("valueRun", "steps", "BX"), steps)
+	var operands []string
+	for c := range k.nv {
+		operands = append(operands, mem(c*k.bytes, panel))
+	}
+	k.place(inner)
+	k.step(operands)
+	k.prefetch(max(1, k.nv*k.bytes/64))
+	k.op("ADDQ", valueRow, panel)
+	k.op("ADDQ", imm(4), x)
+	k.op("DECQ", steps)
+	k.op("JNE", inner)
+	k.op("ADDQ", "$valueRun__size", "BX")
+	k.op("DECQ", panels)
+	k.op("JNE", again)
 }
 
 // eachSum visits the accumulators and their places in out.
