@@ -4,7 +4,6 @@ import (
 	"unsafe"
 
 	"llmc/engine/layout"
-	"llmc/internal/dtype"
 )
 
 // Attention describes one layer of paged attention. Page p's part of the layer starts at Pool[p*PageStride+Offset].
@@ -43,12 +42,7 @@ func (a *Attention) visible(q *Queries, r int) (lo, hi int) {
 	return lo, hi
 }
 
-func (a *Attention) kind() int {
-	if a.DType == dtype.BF16 {
-		return kvBF16
-	}
-	return kvF32
-}
+func (a *Attention) kind() int { return kvKind(a.KV) }
 
 // Splits returns the splits [lo, hi) that rows [first, last] of q see.
 func (a *Attention) Splits(q *Queries, first, last int) (lo, hi int) {

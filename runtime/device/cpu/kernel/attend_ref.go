@@ -56,6 +56,7 @@ type valueRun struct {
 type (
 	scoreFunc func(a *scoreArgs)
 	valueFunc func(a *valueArgs)
+	storeFunc func(dst unsafe.Pointer, x *float32, n int)
 )
 
 // attendKernels are the micro-kernels for one kind of cache.
@@ -69,6 +70,10 @@ type attendKernels struct {
 	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(fma(s[i], scale, -most)), most being the largest s[i] times scale, scale above 0.
 	// It sums what it stores in 16 lanes by position and folds them. It stores zeros around [lo, hi), up to multiples of 16, and may overwrite s.
 	softmax func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
+	// storeKey stores a key at its lane of a panel. Where channels come in pairs, an odd last one is paired with zero.
+	storeKey storeFunc
+	// storeValue stores a value at an even (0) and an odd (1) position. Where positions come in pairs, the even one zeroes the odd one.
+	storeValue [2]storeFunc
 }
 
 // foldKernels combine the parts of attention rows.
@@ -95,6 +100,8 @@ func attendReference(rules bf16Rules) (kinds [kvKinds]attendKernels) {
 			k.wide[rows] = refValue(rows, valueWide, dots[kind])
 		}
 	}
+	kinds[kvF32].storeKey, kinds[kvF32].storeValue = storeKeyF32, [2]storeFunc{storeValueF32, storeValueF32}
+	kinds[kvBF16].storeKey, kinds[kvBF16].storeValue = rules.storeKey, [2]storeFunc{rules.storeEven, rules.storeOdd}
 	kinds[kvF32].softmax = refSoftmax(4, func(p unsafe.Pointer, v float32) float32 {
 		*(*float32)(p) = v
 		return v

@@ -233,3 +233,38 @@ func TestAttendDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// What a page holds after a store is the same in every set, and nothing beside the position's own places changes.
+func TestStoreKVMatchesReference(t *testing.T) {
+	for _, set := range Detect() {
+		r := rand.New(rand.NewPCG(33, 34))
+		ref := reference(set)
+		for range 200 {
+			kv, err := layout.NewKV([]dtype.Type{dtype.F32, dtype.BF16}[r.IntN(2)], 32, 2, 1+r.IntN(130))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, want := make([]byte, kv.Bytes()), make([]byte, kv.Bytes())
+			for i := range got {
+				got[i], want[i] = 0x7f, 0x7f
+			}
+			for range 4 {
+				head, slot := r.IntN(2), r.IntN(32)
+				k, v := wildRow(r, kv.Dim), wildRow(r, kv.Dim)
+				set.StoreKV(kv, got, head, slot, k, v)
+				ref.StoreKV(kv, want, head, slot, k, v)
+				for d, x := range k {
+					if kv.DType == dtype.F32 && !sameBits(*atByte[float32](got, kv.K(head, slot, d)), x) {
+						t.Fatalf("%s: channel %d of key %d is not where the layout has it", set.Name, d, slot)
+					}
+				}
+			}
+			for i := 0; i < len(want); i += 2 {
+				a, b := *atByte[uint16](got, i), *atByte[uint16](want, i)
+				if a != b && (a&0x7f80 != 0x7f80 || b&0x7f80 != 0x7f80) { // infinities and NaN aside, whose payload is not fixed
+					t.Fatalf("%s: %+v: byte %d is %#x, want %#x", set.Name, kv, i, a, b)
+				}
+			}
+		}
+	}
+}

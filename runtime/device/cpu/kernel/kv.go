@@ -12,37 +12,55 @@ import (
 func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
 	block = block[:c.Bytes()]
 	base := unsafe.Pointer(&block[0])
-	key, value := unsafe.Add(base, c.K(head, slot, 0)), unsafe.Add(base, c.V(head, slot, 0))
+	key, value := unsafe.Add(base, c.K(head, slot, 0)), unsafe.Add(base, c.V(head, slot-slot%c.Pack(), 0))
 	k, v = k[:c.Dim], v[:c.Dim]
-	if c.DType == dtype.BF16 {
-		s.storeBF16(key, value, slot%2 == 0, k, v)
-		for d := c.Dim; d < c.DimV(); d++ {
-			*at[uint16](value, 4*d) = 0
-		}
-	} else {
-		copy(unsafe.Slice((*float32)(value), c.DimV()), v)
+	kernels := &s.attend[kvKind(c)]
+	kernels.storeKey(key, &k[0], c.Dim)
+	kernels.storeValue[slot%2](value, &v[0], c.Dim)
+	if c.Pack() == 1 || slot%2 == 0 {
 		clear(unsafe.Slice((*float32)(value), c.DimV())[c.Dim:])
-		for d, x := range k {
-			*at[float32](key, 4*panelPositions*d) = x
-		}
 	}
-	for d := c.Dim; d < c.DimK(); d++ {
-		at := unsafe.Add(base, c.K(head, slot, d))
-		clear(unsafe.Slice((*byte)(at), c.DType.Size()))
+	if c.Pack() == 1 && c.DimK() > c.Dim {
+		*at[float32](key, 4*panelPositions*c.Dim) = 0
 	}
 }
 
-func (s *Set) storeBF16(key, value unsafe.Pointer, even bool, k, v []float32) {
-	for d, x := range k {
-		*at[uint16](key, d/2*4*panelPositions+d%2*2) = s.bf16.round(x)
+func kvKind(c layout.KV) int {
+	if c.DType == dtype.BF16 {
+		return kvBF16
 	}
-	if !even {
-		for d, x := range v {
-			*at[uint16](value, 4*d) = s.bf16.round(x)
+	return kvF32
+}
+
+func storeKeyF32(dst unsafe.Pointer, x *float32, n int) {
+	for d, v := range unsafe.Slice(x, n) {
+		*at[float32](dst, 4*panelPositions*d) = v
+	}
+}
+
+func storeValueF32(dst unsafe.Pointer, x *float32, n int) {
+	copy(unsafe.Slice((*float32)(dst), n), unsafe.Slice(x, n))
+}
+
+func (r bf16Rules) storeKey(dst unsafe.Pointer, x *float32, n int) {
+	row := unsafe.Slice(x, n)
+	for d := 0; d < n; d += 2 {
+		pair := at[[2]uint16](dst, 4*panelPositions*d/2)
+		pair[0], pair[1] = r.round(row[d]), 0
+		if d+1 < n {
+			pair[1] = r.round(row[d+1])
 		}
-		return
 	}
-	for d, x := range v {
-		*at[uint32](value, 4*d) = uint32(s.bf16.round(x))
+}
+
+func (r bf16Rules) storeEven(dst unsafe.Pointer, x *float32, n int) {
+	for d, v := range unsafe.Slice(x, n) {
+		*at[[2]uint16](dst, 4*d) = [2]uint16{r.round(v), 0}
+	}
+}
+
+func (r bf16Rules) storeOdd(dst unsafe.Pointer, x *float32, n int) {
+	for d, v := range unsafe.Slice(x, n) {
+		at[[2]uint16](dst, 4*d)[1] = r.round(v)
 	}
 }

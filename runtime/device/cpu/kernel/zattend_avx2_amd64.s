@@ -163,6 +163,16 @@ DATA signBit<>+48(SB)/8, $0x8000000080000000
 DATA signBit<>+56(SB)/8, $0x8000000080000000
 GLOBL signBit<>(SB), RODATA|NOPTR, $64
 
+DATA tailMask<>+0(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+8(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+16(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+24(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+32(SB)/8, $0x0000000000000000
+DATA tailMask<>+40(SB)/8, $0x0000000000000000
+DATA tailMask<>+48(SB)/8, $0x0000000000000000
+DATA tailMask<>+56(SB)/8, $0x0000000000000000
+GLOBL tailMask<>(SB), RODATA|NOPTR, $64
+
 // func scoreF32x1AVX2(a *scoreArgs) 
 TEXT ·scoreF32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
@@ -3191,5 +3201,171 @@ vector6:
 	VPERMILPS $1, X3, X5
 	VADDPS X5, X3, X3
 	VMOVSS X3, sum+44(FP)
+	VZEROUPPER
+	RET
+
+// func storeKeyBF16AVX2(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeKeyBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single4:
+	CMPQ CX, $8
+	JLT last5
+	VMOVUPS (SI), Y0
+	VPSRLD $16, Y0, Y1
+	VPAND oneBit<>(SB), Y1, Y2
+	VPADDD halfUlp<>(SB), Y2, Y2
+	VPADDD Y0, Y2, Y2
+	VPSRLD $16, Y2, Y2
+	VPOR quietBit<>(SB), Y1, Y1
+	VCMPPS $3, Y0, Y0, Y0
+	VBLENDVPS Y0, Y1, Y2, Y0
+	VEXTRACTI128 $1, Y0, X1
+	VPACKUSDW X1, X0, X0
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JMP single4
+last5:
+	TESTQ CX, CX
+	JEQ done6
+	LEAQ tailMask<>+32(SB), AX
+	NEGQ CX
+	VMOVDQU (AX)(CX*4), Y15
+	NEGQ CX
+	VMASKMOVPS (SI), Y15, Y0
+	VPSRLD $16, Y0, Y1
+	VPAND oneBit<>(SB), Y1, Y2
+	VPADDD halfUlp<>(SB), Y2, Y2
+	VPADDD Y0, Y2, Y2
+	VPSRLD $16, Y2, Y2
+	VPOR quietBit<>(SB), Y1, Y1
+	VCMPPS $3, Y0, Y0, Y0
+	VBLENDVPS Y0, Y1, Y2, Y0
+	VEXTRACTI128 $1, Y0, X1
+	VPACKUSDW X1, X0, X0
+	MOVQ CX, AX
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+done6:
+stored1:
+	VZEROUPPER
+	RET
+
+// func storeEvenBF16AVX2(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeEvenBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single3:
+	CMPQ CX, $8
+	JLT last4
+	VMOVUPS (SI), Y0
+	VPSRLD $16, Y0, Y1
+	VPAND oneBit<>(SB), Y1, Y2
+	VPADDD halfUlp<>(SB), Y2, Y2
+	VPADDD Y0, Y2, Y2
+	VPSRLD $16, Y2, Y2
+	VPOR quietBit<>(SB), Y1, Y1
+	VCMPPS $3, Y0, Y0, Y0
+	VBLENDVPS Y0, Y1, Y2, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	LEAQ tailMask<>+32(SB), AX
+	NEGQ CX
+	VMOVDQU (AX)(CX*4), Y15
+	NEGQ CX
+	VMASKMOVPS (SI), Y15, Y0
+	VPSRLD $16, Y0, Y1
+	VPAND oneBit<>(SB), Y1, Y2
+	VPADDD halfUlp<>(SB), Y2, Y2
+	VPADDD Y0, Y2, Y2
+	VPSRLD $16, Y2, Y2
+	VPOR quietBit<>(SB), Y1, Y1
+	VCMPPS $3, Y0, Y0, Y0
+	VBLENDVPS Y0, Y1, Y2, Y0
+	VMASKMOVPS Y0, Y15, (DI)
+done5:
+	VZEROUPPER
+	RET
+
+// func storeOddBF16AVX2(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeOddBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single3:
+	CMPQ CX, $8
+	JLT last4
+	VMOVUPS (SI), Y0
+	VPSRLD $16, Y0, Y1
+	VPAND oneBit<>(SB), Y1, Y2
+	VPADDD halfUlp<>(SB), Y2, Y2
+	VPADDD Y0, Y2, Y2
+	VPSRLD $16, Y2, Y2
+	VPOR quietBit<>(SB), Y1, Y1
+	VCMPPS $3, Y0, Y0, Y0
+	VBLENDVPS Y0, Y1, Y2, Y0
+	VMOVUPS (DI), Y1
+	VPSLLD $16, Y0, Y0
+	VPSLLD $16, Y1, Y1
+	VPSRLD $16, Y1, Y1
+	VORPS Y1, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	LEAQ tailMask<>+32(SB), AX
+	NEGQ CX
+	VMOVDQU (AX)(CX*4), Y15
+	NEGQ CX
+	VMASKMOVPS (SI), Y15, Y0
+	VPSRLD $16, Y0, Y1
+	VPAND oneBit<>(SB), Y1, Y2
+	VPADDD halfUlp<>(SB), Y2, Y2
+	VPADDD Y0, Y2, Y2
+	VPSRLD $16, Y2, Y2
+	VPOR quietBit<>(SB), Y1, Y1
+	VCMPPS $3, Y0, Y0, Y0
+	VBLENDVPS Y0, Y1, Y2, Y0
+	VMASKMOVPS (DI), Y15, Y1
+	VPSLLD $16, Y0, Y0
+	VPSLLD $16, Y1, Y1
+	VPSRLD $16, Y1, Y1
+	VORPS Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (DI)
+done5:
 	VZEROUPPER
 	RET

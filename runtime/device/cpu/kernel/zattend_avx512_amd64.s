@@ -5286,3 +5286,190 @@ vector6:
 	VMOVSS X3, sum+44(FP)
 	VZEROUPPER
 	RET
+
+// func storeKeyBF16AVX512(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeKeyBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single4:
+	CMPQ CX, $16
+	JLT last5
+	VMOVUPS (SI), Z0
+	VPSRLD $16, Z0, Z1
+	VPANDD oneBit<>(SB), Z1, Z2
+	VPADDD halfUlp<>(SB), Z2, Z2
+	VPADDD Z0, Z2, Z2
+	VPSRLD $16, Z2, Z2
+	VCMPPS $3, Z0, Z0, K2
+	VPORD quietBit<>(SB), Z1, K2, Z2
+	VMOVDQA64 Z2, Z0
+	VPMOVDW Z0, Y0
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	VEXTRACTI128 $1, Y0, X0
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JMP single4
+last5:
+	TESTQ CX, CX
+	JEQ done6
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VPSRLD $16, Z0, Z1
+	VPANDD oneBit<>(SB), Z1, Z2
+	VPADDD halfUlp<>(SB), Z2, Z2
+	VPADDD Z0, Z2, Z2
+	VPSRLD $16, Z2, Z2
+	VCMPPS $3, Z0, Z0, K2
+	VPORD quietBit<>(SB), Z1, K2, Z2
+	VMOVDQA64 Z2, Z0
+	VPMOVDW Z0, Y0
+	MOVQ CX, AX
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VEXTRACTI128 $1, Y0, X0
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+done6:
+stored1:
+	VZEROUPPER
+	RET
+
+// func storeEvenBF16AVX512(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeEvenBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single3:
+	CMPQ CX, $16
+	JLT last4
+	VMOVUPS (SI), Z0
+	VPSRLD $16, Z0, Z1
+	VPANDD oneBit<>(SB), Z1, Z2
+	VPADDD halfUlp<>(SB), Z2, Z2
+	VPADDD Z0, Z2, Z2
+	VPSRLD $16, Z2, Z2
+	VCMPPS $3, Z0, Z0, K2
+	VPORD quietBit<>(SB), Z1, K2, Z2
+	VMOVDQA64 Z2, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	SUBQ $16, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VPSRLD $16, Z0, Z1
+	VPANDD oneBit<>(SB), Z1, Z2
+	VPADDD halfUlp<>(SB), Z2, Z2
+	VPADDD Z0, Z2, Z2
+	VPSRLD $16, Z2, Z2
+	VCMPPS $3, Z0, Z0, K2
+	VPORD quietBit<>(SB), Z1, K2, Z2
+	VMOVDQA64 Z2, Z0
+	VMOVUPS Z0, K1, (DI)
+done5:
+	VZEROUPPER
+	RET
+
+// func storeOddBF16AVX512(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeOddBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single3:
+	CMPQ CX, $16
+	JLT last4
+	VMOVUPS (SI), Z0
+	VPSRLD $16, Z0, Z1
+	VPANDD oneBit<>(SB), Z1, Z2
+	VPADDD halfUlp<>(SB), Z2, Z2
+	VPADDD Z0, Z2, Z2
+	VPSRLD $16, Z2, Z2
+	VCMPPS $3, Z0, Z0, K2
+	VPORD quietBit<>(SB), Z1, K2, Z2
+	VMOVDQA64 Z2, Z0
+	VMOVUPS (DI), Z1
+	VPSLLD $16, Z0, Z0
+	VPSLLD $16, Z1, Z1
+	VPSRLD $16, Z1, Z1
+	VORPS Z1, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	SUBQ $16, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VPSRLD $16, Z0, Z1
+	VPANDD oneBit<>(SB), Z1, Z2
+	VPADDD halfUlp<>(SB), Z2, Z2
+	VPADDD Z0, Z2, Z2
+	VPSRLD $16, Z2, Z2
+	VCMPPS $3, Z0, Z0, K2
+	VPORD quietBit<>(SB), Z1, K2, Z2
+	VMOVDQA64 Z2, Z0
+	VMOVUPS.Z (DI), K1, Z1
+	VPSLLD $16, Z0, Z0
+	VPSLLD $16, Z1, Z1
+	VPSRLD $16, Z1, Z1
+	VORPS Z1, Z0, Z0
+	VMOVUPS Z0, K1, (DI)
+done5:
+	VZEROUPPER
+	RET

@@ -2256,3 +2256,150 @@ vector6:
 	VMOVSS X3, sum+44(FP)
 	VZEROUPPER
 	RET
+
+// func storeKeyBF16BF16(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeKeyBF16BF16(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single4:
+	CMPQ CX, $16
+	JLT last5
+	VMOVUPS (SI), Z0
+	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNEPS2BF16 Z0, Y0
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	VEXTRACTI128 $1, Y0, X0
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JMP single4
+last5:
+	TESTQ CX, CX
+	JEQ done6
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z (SI), K1, Z0
+	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNEPS2BF16 Z0, Y0
+	MOVQ CX, AX
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VEXTRACTI128 $1, Y0, X0
+	VPEXTRD $0, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $1, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $2, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+	VPEXTRD $3, X0, (DI)
+	ADDQ $64, DI
+	SUBQ $2, AX
+	JLE stored1
+done6:
+stored1:
+	VZEROUPPER
+	RET
+
+// func storeEvenBF16BF16(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeEvenBF16BF16(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single3:
+	CMPQ CX, $16
+	JLT last4
+	VMOVUPS (SI), Z0
+	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNEPS2BF16 Z0, Y0
+	VPMOVZXWD Y0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	SUBQ $16, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z (SI), K1, Z0
+	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNEPS2BF16 Z0, Y0
+	VPMOVZXWD Y0, Z0
+	VMOVUPS Z0, K1, (DI)
+done5:
+	VZEROUPPER
+	RET
+
+// func storeOddBF16BF16(dst unsafe.Pointer, x *float32, n int) 
+TEXT ·storeOddBF16BF16(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single3:
+	CMPQ CX, $16
+	JLT last4
+	VMOVUPS (SI), Z0
+	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNEPS2BF16 Z0, Y0
+	VPMOVZXWD Y0, Z0
+	VMOVUPS (DI), Z1
+	VPSLLD $16, Z0, Z0
+	VPSLLD $16, Z1, Z1
+	VPSRLD $16, Z1, Z1
+	VORPS Z1, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	SUBQ $16, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z (SI), K1, Z0
+	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNEPS2BF16 Z0, Y0
+	VPMOVZXWD Y0, Z0
+	VMOVUPS.Z (DI), K1, Z1
+	VPSLLD $16, Z0, Z0
+	VPSLLD $16, Z1, Z1
+	VPSRLD $16, Z1, Z1
+	VORPS Z1, Z0, Z0
+	VMOVUPS Z0, K1, (DI)
+done5:
+	VZEROUPPER
+	RET

@@ -1030,6 +1030,21 @@ func wideBF16x6AVX2(a *valueArgs)
 //go:noescape
 func softmaxBF16AVX2(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
 
+// storeKeyBF16AVX2 stores a key as bf16; an odd last channel is paired with zero.
+//
+//go:noescape
+func storeKeyBF16AVX2(dst unsafe.Pointer, x *float32, n int)
+
+// storeEvenBF16AVX2 stores a value as bf16 in the lower halves of lanes and zeroes the upper ones.
+//
+//go:noescape
+func storeEvenBF16AVX2(dst unsafe.Pointer, x *float32, n int)
+
+// storeOddBF16AVX2 stores a value as bf16 in the upper halves of lanes.
+//
+//go:noescape
+func storeOddBF16AVX2(dst unsafe.Pointer, x *float32, n int)
+
 // scoreF32x1AVX512 multiplies 1 query rows with panels of keys.
 //
 //go:noescape
@@ -1280,6 +1295,21 @@ func wideBF16x6AVX512(a *valueArgs)
 //go:noescape
 func softmaxBF16AVX512(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
 
+// storeKeyBF16AVX512 stores a key as bf16; an odd last channel is paired with zero.
+//
+//go:noescape
+func storeKeyBF16AVX512(dst unsafe.Pointer, x *float32, n int)
+
+// storeEvenBF16AVX512 stores a value as bf16 in the lower halves of lanes and zeroes the upper ones.
+//
+//go:noescape
+func storeEvenBF16AVX512(dst unsafe.Pointer, x *float32, n int)
+
+// storeOddBF16AVX512 stores a value as bf16 in the upper halves of lanes.
+//
+//go:noescape
+func storeOddBF16AVX512(dst unsafe.Pointer, x *float32, n int)
+
 // scoreBF16x1BF16 multiplies 1 query rows with panels of keys.
 //
 //go:noescape
@@ -1404,3 +1434,18 @@ func wideBF16x6BF16(a *valueArgs)
 //
 //go:noescape
 func softmaxBF16BF16(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
+
+// storeKeyBF16BF16 stores a key as bf16; an odd last channel is paired with zero.
+//
+//go:noescape
+func storeKeyBF16BF16(dst unsafe.Pointer, x *float32, n int)
+
+// storeEvenBF16BF16 stores a value as bf16 in the lower halves of lanes and zeroes the upper ones.
+//
+//go:noescape
+func storeEvenBF16BF16(dst unsafe.Pointer, x *float32, n int)
+
+// storeOddBF16BF16 stores a value as bf16 in the upper halves of lanes.
+//
+//go:noescape
+func storeOddBF16BF16(dst unsafe.Pointer, x *float32, n int)

@@ -89,43 +89,53 @@ var foldKernelsAVX512 = foldKernels{
 var attendKernelsAVX2 = [kvKinds]attendKernels{
 	kvF32: {
 		scoreTile: 6, valueTile: 6,
-		score:   [maxTile + 1]scoreFunc{1: scoreF32x1AVX2, 2: scoreF32x2AVX2, 3: scoreF32x3AVX2, 4: scoreF32x4AVX2, 5: scoreF32x5AVX2, 6: scoreF32x6AVX2},
-		narrow:  [maxValueTile + 1]valueFunc{1: narrowF32x1AVX2, 2: narrowF32x2AVX2, 3: narrowF32x3AVX2, 4: narrowF32x4AVX2, 5: narrowF32x5AVX2, 6: narrowF32x6AVX2},
-		wide:    [maxValueTile + 1]valueFunc{1: wideF32x1AVX2, 2: wideF32x2AVX2, 3: wideF32x3AVX2, 4: wideF32x4AVX2, 5: wideF32x5AVX2, 6: wideF32x6AVX2},
-		softmax: softmaxF32AVX2,
+		score:      [maxTile + 1]scoreFunc{1: scoreF32x1AVX2, 2: scoreF32x2AVX2, 3: scoreF32x3AVX2, 4: scoreF32x4AVX2, 5: scoreF32x5AVX2, 6: scoreF32x6AVX2},
+		narrow:     [maxValueTile + 1]valueFunc{1: narrowF32x1AVX2, 2: narrowF32x2AVX2, 3: narrowF32x3AVX2, 4: narrowF32x4AVX2, 5: narrowF32x5AVX2, 6: narrowF32x6AVX2},
+		wide:       [maxValueTile + 1]valueFunc{1: wideF32x1AVX2, 2: wideF32x2AVX2, 3: wideF32x3AVX2, 4: wideF32x4AVX2, 5: wideF32x5AVX2, 6: wideF32x6AVX2},
+		softmax:    softmaxF32AVX2,
+		storeKey:   storeKeyF32,
+		storeValue: [2]storeFunc{storeValueF32, storeValueF32},
 	},
 	kvBF16: {
 		scoreTile: 6, valueTile: 6,
-		score:   [maxTile + 1]scoreFunc{1: scoreBF16x1AVX2, 2: scoreBF16x2AVX2, 3: scoreBF16x3AVX2, 4: scoreBF16x4AVX2, 5: scoreBF16x5AVX2, 6: scoreBF16x6AVX2},
-		narrow:  [maxValueTile + 1]valueFunc{1: narrowBF16x1AVX2, 2: narrowBF16x2AVX2, 3: narrowBF16x3AVX2, 4: narrowBF16x4AVX2, 5: narrowBF16x5AVX2, 6: narrowBF16x6AVX2},
-		wide:    [maxValueTile + 1]valueFunc{1: wideBF16x1AVX2, 2: wideBF16x2AVX2, 3: wideBF16x3AVX2, 4: wideBF16x4AVX2, 5: wideBF16x5AVX2, 6: wideBF16x6AVX2},
-		softmax: softmaxBF16AVX2,
+		score:      [maxTile + 1]scoreFunc{1: scoreBF16x1AVX2, 2: scoreBF16x2AVX2, 3: scoreBF16x3AVX2, 4: scoreBF16x4AVX2, 5: scoreBF16x5AVX2, 6: scoreBF16x6AVX2},
+		narrow:     [maxValueTile + 1]valueFunc{1: narrowBF16x1AVX2, 2: narrowBF16x2AVX2, 3: narrowBF16x3AVX2, 4: narrowBF16x4AVX2, 5: narrowBF16x5AVX2, 6: narrowBF16x6AVX2},
+		wide:       [maxValueTile + 1]valueFunc{1: wideBF16x1AVX2, 2: wideBF16x2AVX2, 3: wideBF16x3AVX2, 4: wideBF16x4AVX2, 5: wideBF16x5AVX2, 6: wideBF16x6AVX2},
+		softmax:    softmaxBF16AVX2,
+		storeKey:   storeKeyBF16AVX2,
+		storeValue: [2]storeFunc{storeEvenBF16AVX2, storeOddBF16AVX2},
 	},
 }
 
 var attendKernelsAVX512 = [kvKinds]attendKernels{
 	kvF32: {
 		scoreTile: 12, valueTile: 6,
-		score:   [maxTile + 1]scoreFunc{1: scoreF32x1AVX512, 2: scoreF32x2AVX512, 3: scoreF32x3AVX512, 4: scoreF32x4AVX512, 5: scoreF32x5AVX512, 6: scoreF32x6AVX512, 7: scoreF32x7AVX512, 8: scoreF32x8AVX512, 9: scoreF32x9AVX512, 10: scoreF32x10AVX512, 11: scoreF32x11AVX512, 12: scoreF32x12AVX512},
-		narrow:  [maxValueTile + 1]valueFunc{1: narrowF32x1AVX512, 2: narrowF32x2AVX512, 3: narrowF32x3AVX512, 4: narrowF32x4AVX512, 5: narrowF32x5AVX512, 6: narrowF32x6AVX512},
-		wide:    [maxValueTile + 1]valueFunc{1: wideF32x1AVX512, 2: wideF32x2AVX512, 3: wideF32x3AVX512, 4: wideF32x4AVX512, 5: wideF32x5AVX512, 6: wideF32x6AVX512},
-		softmax: softmaxF32AVX512,
+		score:      [maxTile + 1]scoreFunc{1: scoreF32x1AVX512, 2: scoreF32x2AVX512, 3: scoreF32x3AVX512, 4: scoreF32x4AVX512, 5: scoreF32x5AVX512, 6: scoreF32x6AVX512, 7: scoreF32x7AVX512, 8: scoreF32x8AVX512, 9: scoreF32x9AVX512, 10: scoreF32x10AVX512, 11: scoreF32x11AVX512, 12: scoreF32x12AVX512},
+		narrow:     [maxValueTile + 1]valueFunc{1: narrowF32x1AVX512, 2: narrowF32x2AVX512, 3: narrowF32x3AVX512, 4: narrowF32x4AVX512, 5: narrowF32x5AVX512, 6: narrowF32x6AVX512},
+		wide:       [maxValueTile + 1]valueFunc{1: wideF32x1AVX512, 2: wideF32x2AVX512, 3: wideF32x3AVX512, 4: wideF32x4AVX512, 5: wideF32x5AVX512, 6: wideF32x6AVX512},
+		softmax:    softmaxF32AVX512,
+		storeKey:   storeKeyF32,
+		storeValue: [2]storeFunc{storeValueF32, storeValueF32},
 	},
 	kvBF16: {
 		scoreTile: 12, valueTile: 6,
-		score:   [maxTile + 1]scoreFunc{1: scoreBF16x1AVX512, 2: scoreBF16x2AVX512, 3: scoreBF16x3AVX512, 4: scoreBF16x4AVX512, 5: scoreBF16x5AVX512, 6: scoreBF16x6AVX512, 7: scoreBF16x7AVX512, 8: scoreBF16x8AVX512, 9: scoreBF16x9AVX512, 10: scoreBF16x10AVX512, 11: scoreBF16x11AVX512, 12: scoreBF16x12AVX512},
-		narrow:  [maxValueTile + 1]valueFunc{1: narrowBF16x1AVX512, 2: narrowBF16x2AVX512, 3: narrowBF16x3AVX512, 4: narrowBF16x4AVX512, 5: narrowBF16x5AVX512, 6: narrowBF16x6AVX512},
-		wide:    [maxValueTile + 1]valueFunc{1: wideBF16x1AVX512, 2: wideBF16x2AVX512, 3: wideBF16x3AVX512, 4: wideBF16x4AVX512, 5: wideBF16x5AVX512, 6: wideBF16x6AVX512},
-		softmax: softmaxBF16AVX512,
+		score:      [maxTile + 1]scoreFunc{1: scoreBF16x1AVX512, 2: scoreBF16x2AVX512, 3: scoreBF16x3AVX512, 4: scoreBF16x4AVX512, 5: scoreBF16x5AVX512, 6: scoreBF16x6AVX512, 7: scoreBF16x7AVX512, 8: scoreBF16x8AVX512, 9: scoreBF16x9AVX512, 10: scoreBF16x10AVX512, 11: scoreBF16x11AVX512, 12: scoreBF16x12AVX512},
+		narrow:     [maxValueTile + 1]valueFunc{1: narrowBF16x1AVX512, 2: narrowBF16x2AVX512, 3: narrowBF16x3AVX512, 4: narrowBF16x4AVX512, 5: narrowBF16x5AVX512, 6: narrowBF16x6AVX512},
+		wide:       [maxValueTile + 1]valueFunc{1: wideBF16x1AVX512, 2: wideBF16x2AVX512, 3: wideBF16x3AVX512, 4: wideBF16x4AVX512, 5: wideBF16x5AVX512, 6: wideBF16x6AVX512},
+		softmax:    softmaxBF16AVX512,
+		storeKey:   storeKeyBF16AVX512,
+		storeValue: [2]storeFunc{storeEvenBF16AVX512, storeOddBF16AVX512},
 	},
 }
 
 var attendKernelsBF16 = [kvKinds]attendKernels{
 	kvBF16: {
 		scoreTile: 12, valueTile: 6,
-		score:   [maxTile + 1]scoreFunc{1: scoreBF16x1BF16, 2: scoreBF16x2BF16, 3: scoreBF16x3BF16, 4: scoreBF16x4BF16, 5: scoreBF16x5BF16, 6: scoreBF16x6BF16, 7: scoreBF16x7BF16, 8: scoreBF16x8BF16, 9: scoreBF16x9BF16, 10: scoreBF16x10BF16, 11: scoreBF16x11BF16, 12: scoreBF16x12BF16},
-		narrow:  [maxValueTile + 1]valueFunc{1: narrowBF16x1BF16, 2: narrowBF16x2BF16, 3: narrowBF16x3BF16, 4: narrowBF16x4BF16, 5: narrowBF16x5BF16, 6: narrowBF16x6BF16},
-		wide:    [maxValueTile + 1]valueFunc{1: wideBF16x1BF16, 2: wideBF16x2BF16, 3: wideBF16x3BF16, 4: wideBF16x4BF16, 5: wideBF16x5BF16, 6: wideBF16x6BF16},
-		softmax: softmaxBF16BF16,
+		score:      [maxTile + 1]scoreFunc{1: scoreBF16x1BF16, 2: scoreBF16x2BF16, 3: scoreBF16x3BF16, 4: scoreBF16x4BF16, 5: scoreBF16x5BF16, 6: scoreBF16x6BF16, 7: scoreBF16x7BF16, 8: scoreBF16x8BF16, 9: scoreBF16x9BF16, 10: scoreBF16x10BF16, 11: scoreBF16x11BF16, 12: scoreBF16x12BF16},
+		narrow:     [maxValueTile + 1]valueFunc{1: narrowBF16x1BF16, 2: narrowBF16x2BF16, 3: narrowBF16x3BF16, 4: narrowBF16x4BF16, 5: narrowBF16x5BF16, 6: narrowBF16x6BF16},
+		wide:       [maxValueTile + 1]valueFunc{1: wideBF16x1BF16, 2: wideBF16x2BF16, 3: wideBF16x3BF16, 4: wideBF16x4BF16, 5: wideBF16x5BF16, 6: wideBF16x6BF16},
+		softmax:    softmaxBF16BF16,
+		storeKey:   storeKeyBF16BF16,
+		storeValue: [2]storeFunc{storeEvenBF16BF16, storeOddBF16BF16},
 	},
 }

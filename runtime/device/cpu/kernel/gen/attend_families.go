@@ -42,7 +42,15 @@ func attendUnits() []unit {
 			add("wide", "[maxValueTile + 1]valueFunc", values, value("wide", wideNV))
 			f := softmax(kind, t)
 			u.functions = append(u.functions, f)
-			fmt.Fprintf(&table, "\t\tsoftmax: %s,\n\t},\n", f.name)
+			fmt.Fprintf(&table, "\t\tsoftmax: %s,\n", f.name)
+			if kind.name == "bf16" {
+				key, even, odd := storeKey(t), storeValue(t, false), storeValue(t, true)
+				u.functions = append(u.functions, key, even, odd)
+				fmt.Fprintf(&table, "\t\tstoreKey: %s,\n\t\tstoreValue: [2]storeFunc{%s, %s},\n", key.name, even.name, odd.name)
+			} else {
+				table.WriteString("\t\tstoreKey: storeKeyF32,\n\t\tstoreValue: [2]storeFunc{storeValueF32, storeValueF32},\n")
+			}
+			table.WriteString("\t},\n")
 		}
 		u.table = table.String() + "}\n"
 		units = append(units, u)
