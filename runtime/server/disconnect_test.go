@@ -44,7 +44,7 @@ var requestsLeft = []struct {
 	{"large", `{"prompt":"x","max_tokens":9,"user":"` + strings.Repeat("u", 100_000) + `"}`, "", 0},
 	{"stream queued", `{"prompt":"x","max_tokens":9,"stream":true}`, "", 0},
 	{"stream begun", `{"prompt":"x","max_tokens":9,"stream":true}`, `"text":"i"`, 2},
-	{"stream of several", `{"prompt":["x","y"],"max_tokens":9,"stream":true}`, `"index":1,"text":"H"`, 4},
+	{"stream of several", `{"prompt":["x","y"],"max_tokens":9,"stream":true}`, `"text":"H"`, 4},
 }
 
 // A request whose client has left ends without another token being asked for: the gate gives none.
