@@ -17,11 +17,11 @@ import (
 // Benchmarks run a kernel and what bounds it in turns on all processors, and report the kernel's speed and its fraction of the bound, medians
 // of all turns. Use a fixed number of turns: go test -run xxx -bench . -benchtime 15x
 
-// race times bound and work in turns and returns their median seconds.
-func race(b *testing.B, t *team.Team, bound, work func(worker int)) (boundTime, workTime float64) {
-	var times [2][]float64
+// race times functions in turns and returns their median seconds.
+func race(b *testing.B, t *team.Team, functions ...func(worker int)) (medians []float64) {
+	times := make([][]float64, len(functions))
 	for b.Loop() {
-		for i, f := range []func(worker int){bound, work} {
+		for i, f := range functions {
 			start := clock(t)
 			t.Run(f)
 			times[i] = append(times[i], clock(t)-start)
@@ -29,8 +29,9 @@ func race(b *testing.B, t *team.Team, bound, work func(worker int)) (boundTime, 
 	}
 	for _, t := range times {
 		slices.Sort(t)
+		medians = append(medians, t[len(t)/2])
 	}
-	return times[0][len(times[0])/2], times[1][len(times[1])/2]
+	return medians
 }
 
 // clock is in seconds: wall time; for a single worker (-cpu 1) processor time, which leaves out what others of a shared machine take.
@@ -54,8 +55,12 @@ func share(n, worker, workers int) (lo, hi int) {
 
 // benchMatrix makes a weight of codes that are cheap to draw.
 func benchMatrix(b *testing.B, format string, n, k int) Matrix {
+	return benchSegments(b, format, n, k, 0)
+}
+
+func benchSegments(b *testing.B, format string, n, k, segment int) Matrix {
 	b.Helper()
-	l, err := layout.New(format, n, k, 0)
+	l, err := layout.New(format, n, k, segment)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -96,15 +101,15 @@ func benchDecode(b *testing.B, t *team.Team, set *Set, w *Matrix) {
 	x := activate(set, w.Input(), randomRow(rand.New(rand.NewPCG(2, 2)), w.K))
 	y := make([]float32, w.N)
 	scratch := []*Scratch{NewScratch(1), NewScratch(1)}
-	bound, work := race(b, t, func(worker int) {
+	took := race(b, t, func(worker int) {
 		lo, hi := share(len(w.Data), worker, t.Workers())
 		roofline.Read(w.Data[lo:hi])
 	}, func(worker int) {
 		lo, hi := share(w.Panels(), worker, t.Workers())
 		set.Linear(scratch[worker], w, &x, y, w.N, 1, lo, hi)
 	})
-	b.ReportMetric(float64(len(w.Data))/work/1e9, "GB/s")
-	b.ReportMetric(100*bound/work, "%read")
+	b.ReportMetric(float64(len(w.Data))/took[1]/1e9, "GB/s")
+	b.ReportMetric(100*took[0]/took[1], "%read")
 }
 
 // peakFor is the multiply-add instruction that a set's kernels of a format are made of.
@@ -123,6 +128,39 @@ func peakFor(set *Set, format string) roofline.Peak {
 		}
 	}
 	return best
+}
+
+// BenchmarkBatch multiplies few rows with a weight larger than all caches: bound by reading it or by arithmetic, whichever takes longer.
+func BenchmarkBatch(b *testing.B) {
+	t := team.New(2)
+	defer t.Close()
+	for _, format := range benchFormats {
+		w := benchMatrix(b, format, 1, 2048)
+		w = benchMatrix(b, format, (128<<20)/w.Bytes()*layout.Lanes, 2048)
+		for _, rows := range []int{4, 8, 16, 32} {
+			for _, set := range Detect()[1:] {
+				b.Run(fmt.Sprintf("%s/T=%d/%s", format, rows, set.Name), func(b *testing.B) { benchBatch(b, t, set, &w, rows) })
+			}
+		}
+	}
+}
+
+func benchBatch(b *testing.B, t *team.Team, set *Set, w *Matrix, rows int) {
+	x := activate(set, w.Input(), randomRow(rand.New(rand.NewPCG(2, 2)), rows*w.K))
+	y := make([]float32, rows*w.N)
+	scratch := []*Scratch{NewScratch(1), NewScratch(1)}
+	peak := peakFor(set, w.Name)
+	ops := 2 * float64(rows) * float64(w.N) * float64(w.K)
+	took := race(b, t, func(worker int) {
+		lo, hi := share(len(w.Data), worker, t.Workers())
+		roofline.Read(w.Data[lo:hi])
+	}, func(int) { peak.Run(int(ops) / t.Workers() / peak.OpsInRound) }, func(worker int) {
+		lo, hi := share(w.Panels(), worker, t.Workers())
+		set.Linear(scratch[worker], w, &x, y, w.N, rows, lo, hi)
+	})
+	b.ReportMetric(float64(len(w.Data))/took[2]/1e9, "GB/s")
+	b.ReportMetric(ops/took[2]/1e9, "GOP/s")
+	b.ReportMetric(100*max(took[0], took[1])/took[2], "%bound")
 }
 
 // BenchmarkPrefill multiplies many rows: bound by arithmetic.
@@ -147,12 +185,12 @@ func benchPrefill(b *testing.B, t *team.Team, set *Set, w *Matrix, rows int) {
 	ops := 2 * float64(rows) * float64(w.N) * float64(w.K)
 	repeat := max(1, int(2e9/ops))
 	rounds := int(ops*float64(repeat)) / t.Workers() / peak.OpsInRound
-	bound, work := race(b, t, func(int) { peak.Run(rounds) }, func(worker int) {
+	took := race(b, t, func(int) { peak.Run(rounds) }, func(worker int) {
 		lo, hi := share(w.Panels(), worker, t.Workers())
 		for range repeat {
 			set.Linear(scratch[worker], w, &x, y, w.N, rows, lo, hi)
 		}
 	})
-	b.ReportMetric(ops*float64(repeat)/work/1e9, "GOP/s")
-	b.ReportMetric(100*bound/work, "%peak")
+	b.ReportMetric(ops*float64(repeat)/took[1]/1e9, "GOP/s")
+	b.ReportMetric(100*took[0]/took[1], "%peak")
 }
