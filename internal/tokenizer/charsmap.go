@@ -83,9 +83,12 @@ const maxCluster = 6
 
 // apply replaces grapheme clusters: a short one by the replacement of any key it starts with, even where that key is
 // only its first character; the characters of others one by one.
-func (m *charsmap) apply(dst []byte, in piece) (piece, bool, error) {
+func (m *charsmap) apply(dst []byte, in piece, most int) (piece, bool, error) {
 	w := rewriter{out: dst, start: len(dst), in: in}
 	for i := 0; i < len(in.text); {
+		if len(w.out)-w.start > most {
+			return in, false, errTooLong
+		}
 		size := clusterSize(in.text[i:])
 		cluster := in.text[i : i+size]
 		i += size

@@ -61,12 +61,17 @@ var decoders = []maker[decoder]{
 		return []decoder{stripDecoder{content: string(rune(*p.Content)), start: p.Start, stop: p.Stop}}, nil
 	}),
 	with("BPEDecoder", func(p struct{ Suffix *string }) ([]decoder, error) {
-		if p.Suffix == nil {
+		if p.Suffix == nil || *p.Suffix == "" { // an empty one would match between all characters
 			return nil, errors.New("suffix is missing")
 		}
 		return []decoder{suffixDecoder(*p.Suffix)}, nil
 	}),
-	with("CTC", func(p ctcDecoder) ([]decoder, error) { return []decoder{p}, nil }),
+	with("CTC", func(p ctcDecoder) ([]decoder, error) {
+		if p.WordDelimiter == "" {
+			return nil, errors.New("word_delimiter_token is missing")
+		}
+		return []decoder{p}, nil
+	}),
 }
 
 // output is the last stage: it collects the text.
@@ -186,6 +191,9 @@ type replaceDecoder struct {
 
 func (d replaceDecoder) replace(dst, token []byte) ([]byte, error) {
 	matches, err := d.matcher.AppendMatches(nil, token)
+	if len(token)+len(matches)*len(d.content) > maxDecoded {
+		return dst, errors.New("a replacement makes the text too long")
+	}
 	copied := int32(0)
 	for _, m := range matches {
 		dst = append(append(dst, token[copied:m.Start]...), d.content...)
@@ -196,10 +204,10 @@ func (d replaceDecoder) replace(dst, token []byte) ([]byte, error) {
 
 func (d replaceDecoder) stage(next stage, f *failure) stage {
 	return &tokenStage{next: next, decode: func(dst, token []byte, _ int) []byte {
-		dst, err := d.replace(dst, token)
-		if err != nil && f.err == nil {
-			f.err = err
+		if f.err != nil {
+			return dst
 		}
+		dst, f.err = d.replace(dst, token)
 		return dst
 	}}
 }

@@ -10,6 +10,8 @@ const (
 	maxNesting    = 16       // sequences within sequences
 	maxTemplate   = 64       // pieces of a post-processor template
 	maxText       = 1 << 28  // bytes of a text to encode
+	maxGrowth     = 64       // a text may become so many times as long by normalizing, and maxToken more
+	maxDecoded    = 4 << 20  // bytes of a token after a replacement in decoding
 	maxSearched   = 1 << 10  // bytes of a token of a vocabulary that is searched by prefix
 	maxTrieBytes  = 24 << 20 // bytes of all tokens of a vocabulary that is searched by prefix
 )

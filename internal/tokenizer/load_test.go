@@ -17,60 +17,66 @@ func file(sections string) []byte {
 	return []byte(`{"version":"1.0",` + sections + `"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}}`)
 }
 
+// modelFile gives a tokenizer.json with nothing but a model.
+func modelFile(m string) []byte { return []byte(`{"model":` + m + `}`) }
+
+var deepSequence = strings.Repeat(`{"type":"Sequence","normalizers":[`, 40) + `{"type":"NFC"}` + strings.Repeat(`]}`, 40)
+
+// refusedFiles are files that must not load, with what the error must say.
+var refusedFiles = []struct {
+	json []byte
+	want string
+}{
+	{[]byte(`{`), "tokenizer.json: byte 1"},
+	{[]byte(`{}`), "model: missing"},
+	{[]byte("{\"\xff\":1}"), "not UTF-8"},
+	{[]byte(`{"version":"2.0"}`), `unknown version "2.0"`},
+	{[]byte(`{"model":7}`), "model"},
+	{modelFile(`{"type":"BPE","merges":[]}`), "vocab is missing"},
+	{modelFile(`{"type":"BPE","vocab":{"a":0}}`), "merges are missing"},
+	{modelFile(`{"type":"BPE","vocab":{"a":-1},"merges":[]}`), `token "a"`},
+	{modelFile(`{"type":"BPE","vocab":{"a":16777216},"merges":[]}`), "below 16777216"},
+	{modelFile(`{"type":"BPE","vocab":{"a":1.5},"merges":[]}`), `token "a"`},
+	{modelFile(`{"type":"BPE","vocab":{"a":[1,2]},"merges":[]}`), `token "a"`},
+	{modelFile(`{"type":"BPE","vocab":["a"],"merges":[]}`), "JSON value"},
+	{modelFile(`{"type":"BPE","vocab":{"a":0},"merges":["a a"]}`), `merge 0: token "aa"`},
+	{modelFile(`{"type":"BPE","vocab":{"a":0},"merges":["a"]}`), `merge 0: "a"`},
+	{modelFile(`{"type":"BPE","vocab":{"a":0},"merges":[["a"]]}`), "merge 0"},
+	{modelFile(`{"type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.1}`), "dropout 0.1"},
+	{modelFile(`{"type":"BPE","vocab":{"a":0},"merges":[["a","a"]],"continuing_subword_prefix":"##"}`), "shorter"},
+	{modelFile(`{"type":"Unigram","vocab":[["a",0]],"unk_id":4}`), "unk_id 4"},
+	{modelFile(`{"type":"Unigram","vocab":[["a"]]}`), "entry 1"},
+	{modelFile(`{"type":"Unigram","vocab":[["a","b"]]}`), "not a number"},
+	{modelFile(`{"type":"Unigram","vocab":[["` + strings.Repeat("a", 2000) + `",0]]}`), "2000 bytes"},
+	{modelFile(`{"type":"WordPiece","vocab":{"a":0}}`), "unk_token"},
+	{modelFile(`{"type":"WordLevel","vocab":{"a":0}}`), "unk_token"},
+	{modelFile(`{"type":"Magic","vocab":{"a":0}}`), `unknown type "Magic"`},
+	{modelFile(`{"type":"BPE","vocab":{"` + strings.Repeat("a", 70000) + `":0},"merges":[]}`), "longer than 65536 bytes"},
+	{file(`"normalizer":{"type":"Nope"}`), "normalizer Nope: unknown type"},
+	{file(`"normalizer":{"type":"Replace","pattern":{"Regex":"("},"content":""}`), "normalizer Replace: pattern"},
+	{file(`"normalizer":{"type":"Replace","pattern":{},"content":""}`), "neither"},
+	{file(`"normalizer":{"type":"Precompiled","precompiled_charsmap":"AAAA"}`), "precompiled_charsmap"},
+	{file(`"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////wAA"}`), "precompiled_charsmap"},
+	{file(`"normalizer":{"type":"Precompiled","precompiled_charsmap":"?"}`), "normalizer Precompiled"},
+	{file(`"normalizer":` + deepSequence), "nested"},
+	{file(`"normalizer":{"type":"Sequence","normalizers":[` + strings.Repeat(`{"type":"NFC"},`, 200) + `{"type":"NFC"}]}`), "more than 128"},
+	{file(`"normalizer":[]`), "not an object"},
+	{file(`"pre_tokenizer":{"type":"Split","pattern":{"String":"a"},"behavior":"Sideways"}`), "Sideways"},
+	{file(`"pre_tokenizer":{"type":"Metaspace","replacement":"ab"}`), "not one character"},
+	{file(`"pre_tokenizer":{"type":"Metaspace","replacement":"_","prepend_scheme":"often"}`), "often"},
+	{file(`"pre_tokenizer":{"type":"FixedLength","length":0}`), "not positive"},
+	{file(`"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x","type_id":0}}],"pair":[],"special_tokens":{}}`), `"x" is not listed`},
+	{file(`"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B","type_id":0}}],"pair":[],"special_tokens":{}}`), "no sequence B"},
+	{file(`"post_processor":{"type":"BertProcessing","sep":["x",-1],"cls":["y",0]}`), "id -1"},
+	{file(`"decoder":{"type":"Strip","content":" ","start":-1,"stop":0}`), "out of range"},
+	{file(`"added_tokens":[{"id":0}]`), "added token 0: content"},
+	{file(`"added_tokens":[{"id":0,"content":"` + strings.Repeat("x", 2000) + `"}]`), "longer than 1024"},
+	{file(`"truncation":{"max_length":4,"stride":9}`), "truncation"},
+	{file(`"padding":{"pad_id":-3}`), "pad_id"},
+}
+
 func TestRefusedFiles(t *testing.T) {
-	model := func(m string) []byte { return []byte(`{"model":` + m + `}`) }
-	deep := strings.Repeat(`{"type":"Sequence","normalizers":[`, 40) + `{"type":"NFC"}` + strings.Repeat(`]}`, 40)
-	for _, c := range []struct {
-		json []byte
-		want string // in the error
-	}{
-		{[]byte(`{`), "tokenizer.json: byte 1"},
-		{[]byte(`{}`), "model: missing"},
-		{[]byte("{\"\xff\":1}"), "not UTF-8"},
-		{[]byte(`{"version":"2.0"}`), `unknown version "2.0"`},
-		{[]byte(`{"model":7}`), "model"},
-		{model(`{"type":"BPE","merges":[]}`), "vocab is missing"},
-		{model(`{"type":"BPE","vocab":{"a":0}}`), "merges are missing"},
-		{model(`{"type":"BPE","vocab":{"a":-1},"merges":[]}`), `token "a"`},
-		{model(`{"type":"BPE","vocab":{"a":16777216},"merges":[]}`), "below 16777216"},
-		{model(`{"type":"BPE","vocab":{"a":1.5},"merges":[]}`), `token "a"`},
-		{model(`{"type":"BPE","vocab":{"a":[1,2]},"merges":[]}`), `token "a"`},
-		{model(`{"type":"BPE","vocab":["a"],"merges":[]}`), "JSON value"},
-		{model(`{"type":"BPE","vocab":{"a":0},"merges":["a a"]}`), `merge 0: token "aa"`},
-		{model(`{"type":"BPE","vocab":{"a":0},"merges":["a"]}`), `merge 0: "a"`},
-		{model(`{"type":"BPE","vocab":{"a":0},"merges":[["a"]]}`), "merge 0"},
-		{model(`{"type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.1}`), "dropout 0.1"},
-		{model(`{"type":"BPE","vocab":{"a":0},"merges":[["a","a"]],"continuing_subword_prefix":"##"}`), "shorter"},
-		{model(`{"type":"Unigram","vocab":[["a",0]],"unk_id":4}`), "unk_id 4"},
-		{model(`{"type":"Unigram","vocab":[["a"]]}`), "entry 1"},
-		{model(`{"type":"Unigram","vocab":[["a","b"]]}`), "not a number"},
-		{model(`{"type":"Unigram","vocab":[["` + strings.Repeat("a", 2000) + `",0]]}`), "2000 bytes"},
-		{model(`{"type":"WordPiece","vocab":{"a":0}}`), "unk_token"},
-		{model(`{"type":"WordLevel","vocab":{"a":0}}`), "unk_token"},
-		{model(`{"type":"Magic","vocab":{"a":0}}`), `unknown type "Magic"`},
-		{model(`{"type":"BPE","vocab":{"` + strings.Repeat("a", 70000) + `":0},"merges":[]}`), "longer than 65536 bytes"},
-		{file(`"normalizer":{"type":"Nope"}`), "normalizer Nope: unknown type"},
-		{file(`"normalizer":{"type":"Replace","pattern":{"Regex":"("},"content":""}`), "normalizer Replace: pattern"},
-		{file(`"normalizer":{"type":"Replace","pattern":{},"content":""}`), "neither"},
-		{file(`"normalizer":{"type":"Precompiled","precompiled_charsmap":"AAAA"}`), "precompiled_charsmap"},
-		{file(`"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////wAA"}`), "precompiled_charsmap"},
-		{file(`"normalizer":{"type":"Precompiled","precompiled_charsmap":"?"}`), "normalizer Precompiled"},
-		{file(`"normalizer":` + deep), "nested"},
-		{file(`"normalizer":{"type":"Sequence","normalizers":[` + strings.Repeat(`{"type":"NFC"},`, 200) + `{"type":"NFC"}]}`), "more than 128"},
-		{file(`"normalizer":[]`), "not an object"},
-		{file(`"pre_tokenizer":{"type":"Split","pattern":{"String":"a"},"behavior":"Sideways"}`), "Sideways"},
-		{file(`"pre_tokenizer":{"type":"Metaspace","replacement":"ab"}`), "not one character"},
-		{file(`"pre_tokenizer":{"type":"Metaspace","replacement":"_","prepend_scheme":"often"}`), "often"},
-		{file(`"pre_tokenizer":{"type":"FixedLength","length":0}`), "not positive"},
-		{file(`"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x","type_id":0}}],"pair":[],"special_tokens":{}}`), `"x" is not listed`},
-		{file(`"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B","type_id":0}}],"pair":[],"special_tokens":{}}`), "no sequence B"},
-		{file(`"post_processor":{"type":"BertProcessing","sep":["x",-1],"cls":["y",0]}`), "id -1"},
-		{file(`"decoder":{"type":"Strip","content":" ","start":-1,"stop":0}`), "out of range"},
-		{file(`"added_tokens":[{"id":0}]`), "added token 0: content"},
-		{file(`"added_tokens":[{"id":0,"content":"` + strings.Repeat("x", 2000) + `"}]`), "longer than 1024"},
-		{file(`"truncation":{"max_length":4,"stride":9}`), "truncation"},
-		{file(`"padding":{"pad_id":-3}`), "pad_id"},
-	} {
+	for _, c := range refusedFiles {
 		tok, err := Load(Files{JSON: c.json})
 		if err == nil {
 			t.Errorf("%.120s: loaded %v, want an error with %q", c.json, tok != nil, c.want)
@@ -130,6 +136,32 @@ func TestUnencodableText(t *testing.T) {
 		if ids, err := tok.Encode("x", true); err == nil {
 			t.Errorf("%s: %v, want an error", model, ids)
 		}
+	}
+}
+
+// Replacements that feed each other must end in an error, not in all of the memory.
+func TestGrowingTexts(t *testing.T) {
+	doubling := strings.Repeat(`{"type":"Replace","pattern":{"String":"a"},"content":"aa"},`, 99) + `{"type":"Fuse"}`
+	tok, err := Load(Files{JSON: file(`"normalizer":{"type":"Sequence","normalizers":[` + strings.ReplaceAll(doubling, `{"type":"Fuse"}`, `{"type":"NFC"}`) + `]},
+		"decoder":{"type":"Sequence","decoders":[` + doubling + `]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := tok.Encode("a", false); err == nil {
+		t.Errorf("%d ids, want an error", len(ids))
+	}
+	if text, err := tok.Decode([]int32{0}, false); err == nil {
+		t.Errorf("%d bytes of text, want an error", len(text))
+	}
+	if b := tok.TokenBytes(0); len(b) > maxDecoded {
+		t.Errorf("TokenBytes gives %d bytes", len(b))
+	}
+	long, err := Load(Files{JSON: file(`"normalizer":{"type":"Replace","pattern":{"String":""},"content":"` + strings.Repeat("x", 1<<16) + `"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := long.Encode(strings.Repeat("b", 1<<16), false); err == nil {
+		t.Errorf("%d ids, want an error", len(ids))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unicode/utf8"
 )
 
 // The binary form, in order; numbers are unsigned varints (encoding/binary) unless said otherwise:
@@ -184,10 +185,20 @@ func (r *reader) vocabulary() *vocabulary {
 		v.ends = append(v.ends, uint32(end))
 	}
 	v.text = string(r.bytes(int(end)))
-	if r.err != nil {
-		return &vocabulary{ends: make([]uint32, 1)}
+	if r.err == nil && !wholeCharacters(v) {
+		r.fail("tokens that are not UTF-8")
 	}
 	return v
+}
+
+// wholeCharacters reports whether every token is UTF-8.
+func wholeCharacters(v *vocabulary) bool {
+	for _, end := range v.ends {
+		if int(end) < len(v.text) && !utf8.RuneStart(v.text[end]) {
+			return false
+		}
+	}
+	return utf8.ValidString(v.text)
 }
 
 func (r *reader) merges() []merge {

@@ -78,6 +78,20 @@ func TestUnmarshalTruncated(t *testing.T) {
 	}
 }
 
+// A token boundary inside of a character would let half characters out of Decode.
+func TestUnmarshalRefusesBrokenTokens(t *testing.T) {
+	tok, err := Load(Files{JSON: []byte(`{"model":{"type":"WordLevel","vocab":{"é":0,"a":1},"unk_token":"a"}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := marshal(t, tok)
+	at := bytes.Index(data, []byte("\x02\x01éa")) // the lengths of the tokens, then the tokens
+	data[at], data[at+1] = 1, 2
+	if _, err := Unmarshal(data); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("got %v, want an error about UTF-8", err)
+	}
+}
+
 func TestUnmarshalOtherVersion(t *testing.T) {
 	tok, _ := loadGolden(t, "testdata/gpt2")
 	data := marshal(t, tok)

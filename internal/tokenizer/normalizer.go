@@ -10,8 +10,9 @@ import (
 
 // A normalizer rewrites a piece of text.
 type normalizer interface {
-	// apply appends the new text to dst and returns it as a piece, or returns in and false if nothing changes.
-	apply(dst []byte, in piece) (piece, bool, error)
+	// apply appends the new text to dst and returns it as a piece, or returns in and false if nothing changes. Text of
+	// more than most bytes is an error.
+	apply(dst []byte, in piece, most int) (piece, bool, error)
 }
 
 // normalizers lists the kinds of the file; Sequence is taken apart before.
@@ -71,7 +72,7 @@ func (p patternSpec) compile() (pattern.Matcher, error) {
 // runeMap rewrites each character on its own: it appends what r becomes.
 type runeMap func(dst []byte, r rune) []byte
 
-func (f runeMap) apply(dst []byte, in piece) (piece, bool, error) {
+func (f runeMap) apply(dst []byte, in piece, _ int) (piece, bool, error) {
 	start, head := len(dst), 0
 	for i := 0; i < len(in.text); {
 		r, size := rune(in.text[i]), 1
@@ -109,7 +110,7 @@ func nmt(dst []byte, r rune) []byte {
 // form is a normalization form.
 type form struct{ ucd.Form }
 
-func (f form) apply(dst []byte, in piece) (piece, bool, error) {
+func (f form) apply(dst []byte, in piece, _ int) (piece, bool, error) {
 	start := len(dst)
 	dst, changed := f.Append(dst, in.text)
 	if !changed {
@@ -132,7 +133,7 @@ func (f form) apply(dst []byte, in piece) (piece, bool, error) {
 // strip removes white space at the ends.
 type strip struct{ left, right bool }
 
-func (s strip) apply(_ []byte, in piece) (piece, bool, error) {
+func (s strip) apply(_ []byte, in piece, _ int) (piece, bool, error) {
 	start, end := 0, len(in.text)
 	for s.left && start < end {
 		r, size := utf8.DecodeRune(in.text[start:end])
@@ -154,7 +155,7 @@ func (s strip) apply(_ []byte, in piece) (piece, bool, error) {
 // prepend puts text before a piece that is not empty.
 type prepend string
 
-func (s prepend) apply(dst []byte, in piece) (piece, bool, error) {
+func (s prepend) apply(dst []byte, in piece, _ int) (piece, bool, error) {
 	if len(in.text) == 0 || s == "" {
 		return in, false, nil
 	}
@@ -173,10 +174,13 @@ type replace struct {
 	content string
 }
 
-func (x replace) apply(dst []byte, in piece) (piece, bool, error) {
+func (x replace) apply(dst []byte, in piece, most int) (piece, bool, error) {
 	matches, err := x.matcher.AppendMatches(nil, in.text)
 	if err != nil || len(matches) == 0 {
 		return in, false, err
+	}
+	if len(matches)*len(x.content) > most {
+		return in, false, errTooLong
 	}
 	start, head, copied := len(dst), 0, 0
 	keep := func(end int) { // copies in.text[copied:end]
@@ -258,8 +262,12 @@ func bertSpaceIdeographs(dst []byte, r rune) []byte {
 // normalize runs the steps one after the other. The result may lie in the memory of scratch or be in itself.
 func normalize(steps []normalizer, in piece, s *scratch) (piece, error) {
 	buffer := 0
+	most := maxGrowth*len(in.text) + maxToken
 	for _, step := range steps {
-		out, changed, err := step.apply(s.normal[buffer][:0], in)
+		out, changed, err := step.apply(s.normal[buffer][:0], in, most)
+		if err == nil && len(out.text) > most {
+			err = errTooLong
+		}
 		if err != nil {
 			return in, err
 		}

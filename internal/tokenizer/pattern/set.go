@@ -74,6 +74,12 @@ var cased = sync.OnceValue(func() []rune {
 // fold adds every code point that equals one of s when case is ignored.
 func (s set) fold() set {
 	out := slices.Clone(s)
+	if len(s) == 1 && s[0][0] == s[0][1] {
+		for f := unicode.SimpleFold(s[0][0]); f != s[0][0]; f = unicode.SimpleFold(f) {
+			out = append(out, [2]rune{f, f})
+		}
+		return out.normalize()
+	}
 	for _, r := range cased() {
 		if s.contains(r) {
 			for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
