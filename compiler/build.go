@@ -66,6 +66,7 @@ func (b *build) open() error {
 	if b.policy, b.format, err = policy(b.Quant); err != nil {
 		return err
 	}
+	b.policy.Overrides = b.Override
 	if b.Random != nil {
 		b.checkpoint, err = hf.OpenRandom(b.Model, *b.Random)
 	} else {

@@ -7,16 +7,18 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/cli"
+	"llmc/passes"
 )
 
 // Options say what to build. Only Threads, Progress and the dump do not change the plan's bytes.
 type Options struct {
-	Model   string   // directory in HuggingFace layout
-	Out     string   // path of the plan
-	Archs   []string // target names; "native" is resolved to a row
-	Quant   string   // "auto", or a row of the formats table
-	KVDType string   // "auto", "f32", "bf16"
-	Random  *uint64  // seed of made-up weights instead of the checkpoint's
+	Model    string            // directory in HuggingFace layout
+	Out      string            // path of the plan
+	Archs    []string          // target names; "native" is resolved to a row
+	Quant    string            // "auto", or a row of the formats table
+	Override []passes.Override // formats of single weights, by pattern of their names
+	KVDType  string            // "auto", "f32", "bf16"
+	Random   *uint64           // seed of made-up weights instead of the checkpoint's
 
 	Check    bool      // verify the IR and the promised properties after every pass
 	Dump     string    // name of a pass, or "all": print the IR after it

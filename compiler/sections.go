@@ -2,9 +2,12 @@ package compiler
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"llmc/compiler/hf"
 	"llmc/engine"
+	"llmc/internal/chat"
 	"llmc/internal/template"
 	"llmc/internal/tokenizer"
 )
@@ -82,19 +85,16 @@ func (d documents) tokenizerContent() (*engine.Content, *tokenizer.Tokenizer, er
 
 // templateContents takes in the chat templates and refuses those that do not parse, now rather than at the first request.
 func (d documents) templateContents() ([]engine.Content, error) {
+	templates, err := chat.Find(d.data(hf.TokenizerConfig), d.data(hf.ChatTemplate))
+	if err != nil {
+		return nil, err
+	}
 	var contents []engine.Content
-	for _, name := range []string{"default", "tool_use"} {
-		source, _, err := template.FromConfig(d.data(hf.TokenizerConfig), d.data(hf.ChatTemplate), name)
-		if err != nil {
-			return nil, fmt.Errorf("chat template: %w", err)
-		}
-		if source == "" || len(contents) > 0 && string(contents[0].Data) == source {
-			continue
-		}
-		if _, err := template.Parse(source); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(templates)) {
+		if _, err := template.Parse(templates[name]); err != nil {
 			return nil, fmt.Errorf("chat template %s: %w", name, err)
 		}
-		contents = append(contents, engine.Content{Kind: engine.KindTemplate, Name: name, Data: []byte(source)})
+		contents = append(contents, engine.Content{Kind: engine.KindTemplate, Name: name, Data: []byte(templates[name])})
 	}
 	return contents, nil
 }

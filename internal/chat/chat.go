@@ -22,12 +22,15 @@ const (
 // ErrNoTemplate is returned for models that have no chat template.
 var ErrNoTemplate = errors.New("the model has no chat template")
 
-// Find returns the chat templates of a checkpoint directory, given its tokenizer_config.json and chat_template.jinja (either may be nil).
+// Find returns the chat templates of a checkpoint directory, given its tokenizer_config.json and chat_template.jinja (either may be
+// nil); none is no error.
 func Find(tokenizerConfig, chatTemplate []byte) (Templates, error) {
 	found := Templates{}
 	for _, name := range []string{Default, ToolUse} {
 		source, _, err := template.FromConfig(tokenizerConfig, chatTemplate, name)
-		if err != nil {
+		if errors.Is(err, template.ErrNoTemplate) {
+			return found, nil
+		} else if err != nil {
 			return nil, fmt.Errorf("chat template: %w", err)
 		}
 		if source != "" && source != found[Default] {
@@ -56,9 +59,12 @@ func NewRenderer(templates Templates, tokenizerConfig []byte) (*Renderer, error)
 		}
 		r.templates[name] = t
 	}
-	var err error
-	_, r.special, err = template.FromConfig(tokenizerConfig, nil, Default)
-	return r, err
+	_, special, err := template.FromConfig(tokenizerConfig, nil, Default)
+	if err != nil && !errors.Is(err, template.ErrNoTemplate) {
+		return nil, err
+	}
+	r.special = special
+	return r, nil
 }
 
 // Prompt is a conversation. The byte slices are JSON; nil stands for None.

@@ -32,7 +32,7 @@ type Task struct {
 	started  time.Time
 }
 
-const plainLineEvery = 2 * time.Second
+const plainLineEvery = 10 * time.Second
 
 // NewProgress returns a Progress on standard error.
 func NewProgress() *Progress {

@@ -29,10 +29,24 @@ func bindKVWrite(b *binding) (runner, error) {
 }
 
 func (w *kvWrite) run(s *state, worker int) {
-	lo, hi := share(s.step.T(), worker, s.workers)
+	lo, hi := shareTokens(s, worker)
 	for t := lo; t < hi; t++ {
 		storeKV(w.set, &w.layer, int(s.step.Slots[t]), w.k.row(t), w.v.row(t))
 	}
+}
+
+// shareTokens is share over the step's tokens for those who write to the cache: positions 2i and 2i+1 of a sequence lie in the same
+// words of a bf16 page, and writing the even one clears the odd one's place, so one worker takes both, in order.
+func shareTokens(s *state, worker int) (lo, hi int) {
+	lo, hi = share(s.step.T(), worker, s.workers)
+	return pairStart(s.step.Slots, lo), pairStart(s.step.Slots, hi)
+}
+
+func pairStart(slots []int32, i int) int {
+	if i > 0 && i < len(slots) && slots[i]%2 == 1 && slots[i-1] == slots[i]-1 {
+		return i + 1
+	}
+	return i
 }
 
 // storeKV stores one token's keys and values of all heads; a negative slot is padding.
@@ -91,7 +105,7 @@ func bindRopeKV(b *binding) (runner, error) {
 
 func (r *ropeKV) run(s *state, worker int) {
 	q, kv := r.y.cols, r.layer.Heads*r.layer.Dim
-	lo, hi := share(s.step.T(), worker, s.workers)
+	lo, hi := shareTokens(s, worker)
 	for t := lo; t < hi; t++ {
 		row, y := r.qkv.row(t), r.y.row(t)
 		copy(y, row[:q])

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/ir/interp"
 	"llmc/runtime/device/cpu"
 	"llmc/runtime/sched"
@@ -29,7 +30,16 @@ type trace map[[2]int]uint64
 
 // TestLogitsDoNotDependOnTheSchedule runs the same requests under hundreds of random schedules and wants the same bits each time.
 func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
-	s := base
+	for _, kv := range []dtype.Type{dtype.F32, dtype.BF16} {
+		t.Run(kv.String(), func(t *testing.T) {
+			s := base
+			s.kv = kv
+			compareSchedules(t, s)
+		})
+	}
+}
+
+func compareSchedules(t *testing.T, s shape) {
 	m := s.module(t)
 	weights, err := interp.NewRandomWeights(m, 3)
 	check(t, err)
@@ -43,7 +53,7 @@ func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
 	if len(want) < len(requests) {
 		t.Fatalf("the plain run gave %d rows", len(want))
 	}
-	rounds := 200
+	rounds := 150
 	if testing.Short() {
 		rounds = 20
 	}

@@ -23,12 +23,13 @@ type shape struct {
 	window                                            int
 	rope                                              ir.Rope
 	bias                                              bool
+	kv                                                dtype.Type
 }
 
 // module builds the decoder as a model family would import it.
 func (s shape) module(t *testing.T) *ir.Module {
 	b := ir.NewBuilder("tiny")
-	kv := b.PagedCache("kv", s.layers, s.kvHeads, s.dim, dtype.F32)
+	kv := b.PagedCache("kv", s.layers, s.kvHeads, s.dim, s.kv)
 	matrix := func(name string, n, k int) *ir.Value { return b.Weight(name, dtype.F32, n, k) }
 	bias := func(name string, n int) *ir.Value {
 		if !s.bias {
@@ -202,7 +203,7 @@ func (s shape) info() engine.ModelInfo {
 	return engine.ModelInfo{Name: "tiny", Vocab: s.vocab, Hidden: s.hidden, Layers: s.layers, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim, MaxContext: 512}
 }
 
-var base = shape{layers: 2, hidden: 40, heads: 6, kvHeads: 2, dim: 12, inner: 52, vocab: 77}
+var base = shape{layers: 2, hidden: 40, heads: 6, kvHeads: 2, dim: 12, inner: 52, vocab: 77, kv: dtype.F32}
 
 // TestPrograms runs programs of the plainest kernels and wants the interpreter's logits at every position.
 func TestPrograms(t *testing.T) {
