@@ -97,6 +97,10 @@ func (s *Server) asAPIError(err error) *apiError {
 	if errors.As(err, &e) {
 		return e
 	}
+	var field *runtime.FieldError
+	if errors.As(err, &field) {
+		return invalid(field.Field, "invalid_value", "%s", field.Error())
+	}
 	for _, known := range knownErrors {
 		if errors.Is(err, known.is) {
 			answer := known.answer

@@ -126,7 +126,7 @@ func cutAfterFinal(rendered, final string) (string, bool) {
 	return rendered[:at+len(core)], true
 }
 
-// fit checks that every prompt leaves room for its output and returns max_tokens for one of them.
+// fit checks that a prompt leaves room for its output and returns max_tokens for the model; 0 is as many as it can.
 func (r *request) fit(p *prompt) (maxTokens int, err error) {
 	room := r.model.MaxContext - len(p.ids)
 	wanted := max(0, r.maxTokens)
@@ -141,14 +141,13 @@ func (r *request) fit(p *prompt) (maxTokens int, err error) {
 	if r.maxTokens != unset {
 		return max(1, r.maxTokens), nil // 0 is one step whose token is not shown
 	}
-	limit := defaultMaxTokens
-	if r.on == onChat {
-		limit = room
-		if byModel := r.model.Info.Generation.MaxNewTokens; byModel != nil && *byModel > 0 {
-			limit = int(*byModel)
-		}
+	if r.on == onCompletions {
+		return min(defaultMaxTokens, room), nil
 	}
-	return min(limit, room), nil
+	if byModel := r.model.Info.Generation.MaxNewTokens; byModel != nil && *byModel > 0 {
+		return min(int(*byModel), room), nil
+	}
+	return 0, nil
 }
 
 // echoText is the text of a prompt to be repeated.

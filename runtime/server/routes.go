@@ -172,4 +172,7 @@ func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
 	}
 	c.Response.Header.Set("X-Request-Id", s.requestID(c))
 	s.refuse(c, answer)
+	if s.config.Metrics != nil {
+		s.config.Metrics.Answered("unreadable", "other", answer.status)
+	}
 }

@@ -48,7 +48,7 @@ type Limits struct {
 
 var defaultLimits = Limits{
 	BodyBytes:     8 << 20,
-	HeaderBytes:   8 << 10,
+	HeaderBytes:   16 << 10,
 	Connections:   16384,
 	HeaderTimeout: 10 * time.Second,
 	BodyTimeout:   time.Minute,

@@ -246,7 +246,7 @@ func checkBounds(t *testing.T, r *request) {
 				t.Fatalf("token %d", id)
 			}
 		}
-		if n, err := r.fit(p); err == nil && (n < 1 || len(p.ids)+n > r.model.MaxContext+1) {
+		if n, err := r.fit(p); err == nil && (n < 0 || n == 0 && r.on == onCompletions || len(p.ids)+n > r.model.MaxContext+1) {
 			t.Fatalf("max_tokens %d for a prompt of %d", n, len(p.ids))
 		}
 	}
