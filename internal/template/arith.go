@@ -92,6 +92,9 @@ func divideInts(a, b *big.Int) (Value, error) {
 	if b.Sign() == 0 {
 		return nil, fail(ZeroDivisionError, "division by zero")
 	}
+	if a.Sign() == 0 && b.Sign() < 0 {
+		return floatValue(math.Copysign(0, -1)), nil
+	}
 	f, _ := new(big.Rat).SetFrac(a, b).Float64() // correctly rounded, as in Python
 	if math.IsInf(f, 0) {
 		return nil, fail(OverflowError, "integer division result too large for a float")
@@ -227,7 +230,7 @@ func concatenate(st *state, a, b Value) (Value, error) {
 			return &tupleValue{items: items}, err
 		}
 	}
-	if _, undefined := b.(*undefinedValue); undefined {
+	if isUndefined(b) {
 		return nil, nil
 	}
 	if _, ok := b.(markupValue); ok || isMarkup(a) {
@@ -256,6 +259,9 @@ func repeat(st *state, a, b Value) (Value, error) {
 	}
 	count, ok := index(b)
 	if !ok {
+		if isUndefined(b) {
+			return nil, nil
+		}
 		switch a.(type) {
 		case strValue, markupValue, *listValue, *tupleValue:
 			return nil, typeError("can't multiply sequence by non-int of type '%s'", b.typeName())

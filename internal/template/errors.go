@@ -31,7 +31,8 @@ const (
 	OverflowError      ErrorKind = "OverflowError"
 	AssertionError     ErrorKind = "AssertionError"
 	NotImplemented     ErrorKind = "NotImplementedError" // valid Python that this interpreter refuses
-	RuntimeError       ErrorKind = "TemplateRuntimeError"
+	RuntimeError       ErrorKind = "RuntimeError"
+	TemplateRuntime    ErrorKind = "TemplateRuntimeError"
 	UndefinedError     ErrorKind = "UndefinedError"
 	SecurityError      ErrorKind = "SecurityError"
 	FilterArgument     ErrorKind = "FilterArgumentError"

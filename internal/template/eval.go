@@ -211,7 +211,7 @@ func (e *filterExpr) applyTo(st *state, text Value) (Value, error) {
 // apply runs this filter on a value.
 func (e *filterExpr) apply(st *state, input Value) (Value, error) {
 	if e.impl == nil {
-		return nil, fail(RuntimeError, "No filter named '%s' found.", e.name)
+		return nil, fail(TemplateRuntime, "No filter named '%s' found.", e.name)
 	}
 	return st.callWith(e.impl, input, &e.args)
 }
@@ -222,7 +222,7 @@ func (e *testExpr) eval(st *state) (Value, error) {
 		return nil, err
 	}
 	if e.impl == nil {
-		return nil, fail(RuntimeError, "No test named '%s' found.", e.name)
+		return nil, fail(TemplateRuntime, "No test named '%s' found.", e.name)
 	}
 	return st.callWith(e.impl, input, &e.args)
 }

@@ -116,7 +116,7 @@ func checkNamespaces(st *state, t target) error {
 	switch t := t.(type) {
 	case *attrTarget:
 		if _, ok := (*st.act.at(t.ref)).(*namespaceValue); !ok {
-			return fail(RuntimeError, "cannot assign attribute on non-namespace object")
+			return fail(TemplateRuntime, "cannot assign attribute on non-namespace object")
 		}
 	case *tupleTarget:
 		for _, item := range t.items {

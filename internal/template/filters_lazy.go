@@ -101,7 +101,7 @@ func (st *state) byName(table map[string]*function, what string, name Value, res
 			return nil, err
 		}
 		return func(Value) (Value, error) {
-			return nil, fail(RuntimeError, "No %s named %s.", what, quickRepr(name))
+			return nil, fail(TemplateRuntime, "No %s named %s.", what, quickRepr(name))
 		}, nil
 	}
 	return func(item Value) (Value, error) {

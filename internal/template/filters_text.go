@@ -122,10 +122,6 @@ func formatFilter(st *state, self Value, a args) (Value, error) {
 }
 
 func indentFilter(st *state, self Value, a args) (Value, error) {
-	s, ok := asText(self)
-	if !ok { // the error of adding a newline
-		return st.arithmetic("+", self, strValue("\n"))
-	}
 	indention, ok := asText(a.or(0, intValue(4)))
 	if !ok {
 		width, err := a.int(0, 4)
@@ -135,6 +131,13 @@ func indentFilter(st *state, self Value, a args) (Value, error) {
 		if indention, err = st.pad("", width, " ", centerLeft); err != nil {
 			return nil, err
 		}
+	}
+	s, ok := asText(self)
+	if _, isList := self.(*listValue); isList {
+		return nil, fail(AttributeError, "'list' object has no attribute 'splitlines'")
+	}
+	if !ok { // the error of adding a newline
+		return st.arithmetic("+", self, strValue("\n"))
 	}
 	lines := splitLines(s+"\n", false)
 	if err := st.items(2 * len(lines)); err != nil {
@@ -182,7 +185,7 @@ func truncateFilter(st *state, self Value, a args) (Value, error) {
 	}
 	s, ok := asText(self)
 	if !ok {
-		return nil, typeError(`can only concatenate %s (not "str") to %[1]s`, self.typeName())
+		return nil, fail(AttributeError, "'%s' object has no attribute 'rsplit'", self.typeName())
 	}
 	s = s[:runeOffset(s, length-endLength)]
 	if !a.flag(1) {

@@ -94,7 +94,10 @@ func (p *percentFormatter) next() (Value, error) {
 
 // directive converts one value by what follows a percent sign and returns the text behind it.
 func (p *percentFormatter) directive(s string) (rest string, err error) {
-	if strings.HasPrefix(s, "(") {
+	switch {
+	case strings.HasPrefix(s, "%"):
+		return s[1:], p.write("%")
+	case strings.HasPrefix(s, "("):
 		return p.mapped(s[1:])
 	}
 	return p.convert(s)
@@ -136,9 +139,6 @@ func (p *percentFormatter) convert(s string) (string, error) {
 	d, rest, err := p.parse(s)
 	if err != nil {
 		return "", err
-	}
-	if d.kind == '%' {
-		return rest, p.write("%")
 	}
 	v, err := p.next()
 	if err != nil {

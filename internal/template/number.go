@@ -84,9 +84,6 @@ func index(v Value) (int, bool) {
 
 // intArg reads an argument that must be an int.
 func intArg(v Value) (int, error) {
-	if u, ok := v.(*undefinedValue); ok && u.security {
-		return 0, u.fail()
-	}
 	i, ok := index(v)
 	if !ok {
 		return 0, typeError("'%s' object cannot be interpreted as an integer", v.typeName())

@@ -157,7 +157,7 @@ func (d *blockDef) run(st *state, ctx *context) error {
 
 func (s *blockStmt) exec(st *state) (flow, error) {
 	if s.required {
-		return flowNext, fail(RuntimeError, "Required block %s not found", quote(s.name))
+		return flowNext, fail(TemplateRuntime, "Required block %s not found", quote(s.name))
 	}
 	ctx := st.act.ctx
 	if s.scoped {

@@ -115,6 +115,13 @@ func (st *state) describe(v Value) (string, error) {
 			s += ", " + strconv.FormatInt(v.step, 10)
 		}
 		return s + ")", nil
+	case *templateRef:
+		return "<TemplateReference None>", nil
+	case *boundMethod:
+		if v.self == nil {
+			return "<function " + v.fn.name + " at 0x0>", nil
+		}
+		return "<built-in method " + v.fn.name + " of " + v.self.typeName() + " object at 0x0>", nil
 	case *macroValue:
 		if v.def.name == "" {
 			return "<Macro anonymous>", nil

@@ -134,17 +134,20 @@ func timeField(t time.Time, directive byte, flags, width string) (string, bool) 
 	for _, flag := range []byte(flags) {
 		switch flag {
 		case '-':
-			want = 0
+			pad = ' '
+			if width == "" {
+				want = 0
+			}
 		case '_':
 			pad = ' '
 		case '0':
 			pad = '0'
 		case '^':
 			text = strings.ToUpper(text)
-		case '#': // the opposite case: am and pm in small letters, other words in capitals
+		case '#': // the opposite case: am and pm in small letters, names in capitals
 			if directive == 'p' {
 				text = strings.ToLower(text)
-			} else {
+			} else if strings.IndexByte("aAbBh", directive) >= 0 {
 				text = strings.ToUpper(text)
 			}
 		}

@@ -27,14 +27,15 @@ var searchMethods = []*function{
 		if err != nil {
 			return nil, err
 		}
-		fresh, err := a.text(1, "")
-		if err != nil {
-			return nil, err
-		}
-		if isMarkup(self) && !isMarkup(a.values[1]) {
-			if fresh, err = st.escape(fresh); err != nil {
+		replacement := a.values[1]
+		if isMarkup(self) {
+			if replacement, err = st.escapeValue(replacement); err != nil {
 				return nil, err
 			}
+		}
+		fresh, ok := asText(replacement)
+		if !ok {
+			return nil, typeError("replace() argument 2 must be str, not %s", replacement.typeName())
 		}
 		count, err := a.int(2, -1)
 		if err != nil {

@@ -100,11 +100,8 @@ func fieldsLeft(s string, limit int) []string {
 	s = strings.TrimLeftFunc(s, isSpace)
 	for s != "" {
 		end := strings.IndexFunc(s, isSpace)
-		if limit == 0 {
-			return append(parts, strings.TrimRightFunc(s, isSpace))
-		}
-		if end < 0 {
-			return append(parts, s)
+		if limit == 0 || end < 0 {
+			return append(parts, s) // with the whitespace behind it, when the limit cuts it off
 		}
 		parts = append(parts, s[:end])
 		s = strings.TrimLeftFunc(s[end:], isSpace)
@@ -119,11 +116,7 @@ func fieldsRight(s string, limit int) []string {
 	s = strings.TrimRightFunc(s, isSpace)
 	for s != "" {
 		at := strings.LastIndexFunc(s, isSpace)
-		if limit == 0 {
-			parts = append(parts, strings.TrimLeftFunc(s, isSpace))
-			break
-		}
-		if at < 0 {
+		if limit == 0 || at < 0 {
 			parts = append(parts, s)
 			break
 		}

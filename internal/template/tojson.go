@@ -12,7 +12,7 @@ import (
 // control characters, with keys in their order.
 var tojsonFilter = builtin("tojson", "ensure_ascii? indent? separators? sort_keys?", func(st *state, self Value, a args) (Value, error) {
 	w := jsonWriter{st: st, ascii: a.flag(0), sorted: a.flag(3), item: ", ", key: ": "}
-	if a.given(1) {
+	if _, isText := asText(self); a.given(1) && !isText {
 		switch v := a.values[1].(type) {
 		case strValue:
 			w.indent = string(v)
