@@ -19,7 +19,7 @@ func (p *parser) parenthesis() (node, error) {
 		}
 		return nil, nil
 	case p.at("(?<") || p.at("(?'") || p.at("(?P") || p.at("(?(") || p.at("(?~") || p.at("(?{") || p.at("(*"):
-		return nil, p.fail("group %q is not supported", string(p.src[p.pos:p.pos+3]))
+		return nil, p.fail("group %q is not supported", string(p.src[p.pos:min(p.pos+3, len(p.src))]))
 	case p.acceptAll("(?"):
 		return p.options()
 	}

@@ -168,7 +168,7 @@ func TestCatastrophicPatternTimesOut(t *testing.T) {
 
 func TestRefusedPatterns(t *testing.T) {
 	for _, source := range []string{
-		`(`, `)`, `[`, `[a`, `a{3,2}`, `*a`, `\`, `(?<name>a)`, `\p{Nonsense}`, `\p{L`, `(?z)`, `\G`, `\k<1>`, `[z-a]`, `\x{110000}`,
+		`(`, `(*`, `(?<`, `)`, `[`, `[a`, `a{3,2}`, `*a`, `\`, `(?<name>a)`, `\p{Nonsense}`, `\p{L`, `(?z)`, `\G`, `\k<1>`, `[z-a]`, `\x{110000}`,
 		`a{100001}`, `a` + strings.Repeat("*", 12), strings.Repeat("(", 200) + "a" + strings.Repeat(")", 200),
 		strings.Repeat("[", 200) + "a" + strings.Repeat("]", 200), strings.Repeat("a", 1<<15), strings.Repeat(`\p{L}`, 3000),
 	} {
