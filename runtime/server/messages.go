@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strconv"
 	"strings"
 
 	"llmc/runtime/server/strictjson"
@@ -21,7 +22,7 @@ func readMessages(r *request, v strictjson.Value) *apiError {
 		out = append(out, "[,"[min(i, 1)])
 		var err *apiError
 		if out, err = r.appendMessage(out, m); err != nil {
-			err.message = "message " + itoa(i) + ": " + err.message
+			err.message = "message " + strconv.Itoa(i) + ": " + err.message
 			return err
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-func itoa(i int) string { return strconv.Itoa(i) }
-
 // appendQuoted appends a JSON string. Only what must be escaped is; bytes that are no UTF-8 become U+FFFD.
 func appendQuoted(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"

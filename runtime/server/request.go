@@ -62,6 +62,7 @@ func newRequest(on endpoints, m *Model) *request {
 	orDefault(&s.TopK, d.TopK)
 	orDefault(&s.MinP, d.MinP)
 	orDefault(&s.RepetitionPenalty, d.RepetitionPenalty)
+	s.TopK = max(0, s.TopK) // -1 is "off" in some checkpoints
 	return r
 }
 

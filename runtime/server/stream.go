@@ -20,13 +20,14 @@ type stream struct {
 	batch      *batch
 	words      wording
 	head       []byte // of every chunk, up to its choices
-	out        []byte // events not sent yet: out[sent:]
-	sent       int
-	complete   int // out[:complete] is whole events
-	ended      bool
-	failed     error // read instead of a regular end
-	release    func()
-	promptTail []byte // what the first chunk has besides
+	promptTail []byte // what the chunk being made has behind its choices
+
+	out      []byte // events; out[sent:] is not sent yet
+	sent     int
+	complete int   // out[:complete] is whole events
+	ended    bool  // nothing comes after out
+	failed   error // read instead of a regular end
+	release  func()
 }
 
 // stream makes the answer a stream. release is called once, when all is sent or can not be.
