@@ -30,21 +30,20 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 	k := &s.linear[w.kind]
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
-		r1 := min(rows, r0+block)
 		for p := lo; p < hi; p++ {
-			sc.linear.start(w, p)
+			sc.linear.start(w, p, min(p+1, hi-1))
 			width := min(layout.Lanes, w.N-p*layout.Lanes)
-			for r, n := r0, 0; r < r1; r += n {
-				n = tileRows(r1-r, k.tile)
+			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
+				r := r0 + t.row
 				out := y[r*ldy+p*layout.Lanes:]
 				if width == layout.Lanes {
-					sc.linear.run(k, x, r, n, unsafe.Pointer(&out[0]), 4*ldy)
-					s.addBias(w, p, out, ldy, n)
+					sc.linear.run(k, x, r, &t, unsafe.Pointer(&out[0]), 4*ldy)
+					s.addBias(w, p, out, ldy, t.n)
 					continue
 				}
-				sc.linear.run(k, x, r, n, unsafe.Pointer(&sc.tile[0]), 4*layout.Lanes)
-				s.addBias(w, p, sc.tile[:], layout.Lanes, n)
-				for i := range n {
+				sc.linear.run(k, x, r, &t, unsafe.Pointer(&sc.tile[0]), 4*layout.Lanes)
+				s.addBias(w, p, sc.tile, layout.Lanes, t.n)
+				for i := range t.n {
 					copy(out[i*ldy:i*ldy+width], sc.tile[i*layout.Lanes:])
 				}
 			}
@@ -64,18 +63,16 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 	k := &s.linear[w.kind]
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
-		r1 := min(rows, r0+block)
 		for p := lo; p < hi; p++ {
 			width := min(layout.Lanes, n-p*layout.Lanes)
-			for r, n := r0, 0; r < r1; r += n {
-				n = tileRows(r1-r, k.tile)
+			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
 				for half := range 2 {
-					sc.linear.start(w, 2*p+half)
-					sc.linear.run(k, x, r, n, unsafe.Pointer(&sc.tile[half*layout.Lanes]), 8*layout.Lanes)
-					s.addBias(w, 2*p+half, sc.tile[half*layout.Lanes:], 2*layout.Lanes, n)
+					sc.linear.start(w, 2*p+half, 2*min(p+1, hi-1)+half)
+					sc.linear.run(k, x, r0+t.row, &t, unsafe.Pointer(&sc.tile[half*layout.Lanes]), 8*layout.Lanes)
+					s.addBias(w, 2*p+half, sc.tile[half*layout.Lanes:], 2*layout.Lanes, t.n)
 				}
-				for i := range n {
-					out := y[(r+i)*ldy+p*layout.Lanes:][:width]
+				for i := range t.n {
+					out := y[(r0+t.row+i)*ldy+p*layout.Lanes:][:width]
 					gate, up := sc.tile[2*i*layout.Lanes:], sc.tile[(2*i+1)*layout.Lanes:]
 					s.row.swiglu(&out[0], &gate[0], &up[0], width)
 				}
@@ -119,10 +116,37 @@ func tileRows(left, limit int) int {
 	return (left + tiles - 1) / tiles
 }
 
-// start points the arguments at panel p, all segments.
-func (a *linearArgs) start(w *Matrix, p int) {
+// tile is a run of rows that one micro-kernel call multiplies: part index of tiles nearly equal parts.
+type tile struct {
+	row, n       int
+	index, tiles int
+	rows         int
+}
+
+// firstTile cuts rows into tiles of at most limit rows.
+func firstTile(rows, limit int) tile {
+	return tile{n: tileRows(rows, limit), tiles: (rows + limit - 1) / limit, rows: rows}
+}
+
+// next goes on to the next tile; its n is 0 behind the last one.
+func (t *tile) next() {
+	t.row += t.n
+	t.index++
+	if left := t.tiles - t.index; left > 0 {
+		t.n = (t.rows - t.row + left - 1) / left
+	} else {
+		t.n = 0
+	}
+}
+
+// streamAhead is how far ahead of itself a single tile prefetches. Processors prefetch by themselves, but not across 4 KiB pages.
+const streamAhead = 2048
+
+// start points the arguments at panel p, all segments. following is the panel that will be wanted next.
+func (a *linearArgs) start(w *Matrix, p, following int) {
 	base := unsafe.Pointer(&w.Data[p*w.panel])
-	a.panel = base
+	a.panel, a.following = base, unsafe.Pointer(&w.Data[following*w.panel])
+	a.panelBytes, a.panelSteps = w.panel, w.KPad()/w.KPerStep
 	a.scale, a.zeros = nil, nil
 	a.segments = w.Segments()
 	first, _ := w.SegmentRange(a.segments - 1)
@@ -142,8 +166,9 @@ func (a *linearArgs) start(w *Matrix, p int) {
 	}
 }
 
-// run multiplies rows [r, r+n) of x with the panel and stores to y.
-func (a *linearArgs) run(k *linearKernels, x *Rows, r, n int, y unsafe.Pointer, yStride int) {
+// run multiplies tile t of x, which starts at row r, with the panel and stores to y. Meanwhile it prefetches: its share of the panel that
+// follows, or, when it is the only tile and so reads the panel from memory itself, what lies ahead.
+func (a *linearArgs) run(k *linearKernels, x *Rows, r int, t *tile, y unsafe.Pointer, yStride int) {
 	a.x = unsafe.Pointer(&x.Data[r*x.Stride])
 	a.xStride = x.Stride
 	a.entry = nil // not behind the row: the collector takes any pointer for one into an object
@@ -151,5 +176,16 @@ func (a *linearArgs) run(k *linearKernels, x *Rows, r, n int, y unsafe.Pointer, 
 		a.entry = unsafe.Add(a.x, x.EntryOffset())
 	}
 	a.y, a.yStride, a.add = y, yStride, 0
-	k.rows[n](a)
+	if t.tiles == 1 {
+		a.ahead, a.aheadStep = uintptr(a.panel)+streamAhead, a.panelBytes/a.panelSteps
+	} else {
+		a.ahead = uintptr(a.following) + uintptr(a.panelBytes/t.tiles*t.index)
+		a.aheadStep = (a.panelBytes/a.panelSteps + t.tiles - 1) / t.tiles
+	}
+	k.rows[t.n](a)
+	if x.Digits == 2 {
+		_, second := x.Digit()
+		a.x, a.entry, a.add = unsafe.Add(a.x, second), unsafe.Add(a.entry, second), 1
+		k.rows[t.n](a)
+	}
 }

@@ -22,6 +22,15 @@ type linearArgs struct {
 	segments, steps, lastSteps int
 	groupSteps, lastGroupSteps int // u4: steps of a group, and of the last group of the call
 	add                        int // 1: also the first segment is added to y; 0: it is stored
+	adding                     int // add for the segment at hand: assembly's own
+
+	// Memory that will be wanted: with each step the kernel prefetches at ahead and goes on by aheadStep. An address, not a pointer: it may lie anywhere.
+	ahead     uintptr
+	aheadStep int
+
+	// For run to compute ahead: the panel that follows, and the size of panels.
+	following              unsafe.Pointer
+	panelBytes, panelSteps int
 }
 
 // A linearFunc multiplies one panel with a fixed number of rows.

@@ -51,7 +51,9 @@ TEXT ·f32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -65,8 +67,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
 	VMOVUPS 64(SI), Y6
@@ -76,8 +79,9 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Y4
 	VMOVUPS 160(SI), Y5
 	VMOVUPS 192(SI), Y6
@@ -87,8 +91,9 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Y4
 	VMOVUPS 288(SI), Y5
 	VMOVUPS 320(SI), Y6
@@ -98,8 +103,9 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Y4
 	VMOVUPS 416(SI), Y5
 	VMOVUPS 448(SI), Y6
@@ -117,8 +123,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
 	VMOVUPS 64(SI), Y6
@@ -134,7 +141,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -147,7 +154,7 @@ store7:
 	VMOVUPS Y1, 32(R15)
 	VMOVUPS Y2, 64(R15)
 	VMOVUPS Y3, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -161,7 +168,9 @@ TEXT ·f32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -179,8 +188,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VMOVUPS 64(SI), Y10
@@ -195,8 +205,9 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Y8
 	VMOVUPS 160(SI), Y9
 	VMOVUPS 192(SI), Y10
@@ -211,8 +222,9 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Y8
 	VMOVUPS 288(SI), Y9
 	VMOVUPS 320(SI), Y10
@@ -227,8 +239,9 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Y8
 	VMOVUPS 416(SI), Y9
 	VMOVUPS 448(SI), Y10
@@ -251,8 +264,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VMOVUPS 64(SI), Y10
@@ -273,7 +287,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -296,7 +310,7 @@ store7:
 	VMOVUPS Y5, 32(R15)
 	VMOVUPS Y6, 64(R15)
 	VMOVUPS Y7, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -313,7 +327,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -329,6 +345,8 @@ whole3:
 	SUBQ $2, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y6
 	VMOVUPS 32(SI), Y7
 	VBROADCASTSS (DX), Y8
@@ -340,6 +358,8 @@ steps4:
 	VBROADCASTSS (DX)(R8*2), Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Y6
 	VMOVUPS 160(SI), Y7
 	VBROADCASTSS 4(DX), Y8
@@ -359,6 +379,8 @@ tail5:
 	ADDQ $2, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y6
 	VMOVUPS 32(SI), Y7
 	VBROADCASTSS (DX), Y8
@@ -376,7 +398,7 @@ single6:
 	JNE single6
 done7:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -399,7 +421,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y4, (R15)
 	VMOVUPS Y5, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -420,7 +442,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -438,6 +462,8 @@ whole3:
 	SUBQ $2, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VBROADCASTSS (DX), Y10
@@ -452,6 +478,8 @@ steps4:
 	VBROADCASTSS (DX)(R9*1), Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Y8
 	VMOVUPS 160(SI), Y9
 	VBROADCASTSS 4(DX), Y10
@@ -474,6 +502,8 @@ tail5:
 	ADDQ $2, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VBROADCASTSS (DX), Y10
@@ -494,7 +524,7 @@ single6:
 	JNE single6
 done7:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -523,7 +553,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y6, (R15)
 	VMOVUPS Y7, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -544,7 +574,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -564,6 +596,8 @@ whole3:
 	SUBQ $1, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y10
 	VMOVUPS 32(SI), Y11
 	VBROADCASTSS (DX), Y12
@@ -589,6 +623,8 @@ tail5:
 	ADDQ $1, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y10
 	VMOVUPS 32(SI), Y11
 	VBROADCASTSS (DX), Y12
@@ -612,7 +648,7 @@ single6:
 	JNE single6
 done7:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -647,7 +683,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y8, (R15)
 	VMOVUPS Y9, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -669,7 +705,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -691,6 +729,8 @@ whole3:
 	SUBQ $1, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y12
 	VMOVUPS 32(SI), Y13
 	VBROADCASTSS (DX), Y14
@@ -719,6 +759,8 @@ tail5:
 	ADDQ $1, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y12
 	VMOVUPS 32(SI), Y13
 	VBROADCASTSS (DX), Y14
@@ -745,7 +787,7 @@ single6:
 	JNE single6
 done7:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -786,7 +828,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y10, (R15)
 	VMOVUPS Y11, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -803,7 +845,9 @@ TEXT ·bf16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -817,8 +861,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 32(SI), Y5
@@ -847,8 +892,9 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 160(SI), Y5
@@ -877,8 +923,9 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 288(SI), Y5
@@ -907,8 +954,9 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 416(SI), Y5
@@ -945,8 +993,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 32(SI), Y5
@@ -981,7 +1030,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -994,7 +1043,7 @@ store7:
 	VMOVUPS Y1, 32(R15)
 	VMOVUPS Y2, 64(R15)
 	VMOVUPS Y3, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1008,7 +1057,9 @@ TEXT ·bf16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1026,8 +1077,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -1068,8 +1120,9 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 160(SI), Y9
@@ -1110,8 +1163,9 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 288(SI), Y9
@@ -1152,8 +1206,9 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 416(SI), Y9
@@ -1202,8 +1257,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -1250,7 +1306,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -1273,7 +1329,7 @@ store7:
 	VMOVUPS Y5, 32(R15)
 	VMOVUPS Y6, 64(R15)
 	VMOVUPS Y7, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1290,7 +1346,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1306,6 +1364,8 @@ whole3:
 	SUBQ $2, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
 	VMOVUPS 32(SI), Y7
@@ -1338,6 +1398,8 @@ steps4:
 	VPSLLD $16, Y8, Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
 	VMOVUPS 160(SI), Y7
@@ -1378,6 +1440,8 @@ tail5:
 	ADDQ $2, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
 	VMOVUPS 32(SI), Y7
@@ -1416,7 +1480,7 @@ single6:
 	JNE single6
 done7:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -1439,7 +1503,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y4, (R15)
 	VMOVUPS Y5, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -1460,7 +1524,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1478,6 +1544,8 @@ whole3:
 	SUBQ $2, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -1518,6 +1586,8 @@ steps4:
 	VPSLLD $16, Y10, Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 160(SI), Y9
@@ -1566,6 +1636,8 @@ tail5:
 	ADDQ $2, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -1612,7 +1684,7 @@ single6:
 	JNE single6
 done7:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -1641,7 +1713,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y6, (R15)
 	VMOVUPS Y7, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -1662,7 +1734,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1682,6 +1756,8 @@ whole3:
 	SUBQ $1, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y10
 	VANDPS oddHalves<>(SB), Y10, Y10
 	VMOVUPS 32(SI), Y11
@@ -1738,6 +1814,8 @@ tail5:
 	ADDQ $1, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y10
 	VANDPS oddHalves<>(SB), Y10, Y10
 	VMOVUPS 32(SI), Y11
@@ -1792,7 +1870,7 @@ single6:
 	JNE single6
 done7:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -1827,7 +1905,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y8, (R15)
 	VMOVUPS Y9, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -1849,7 +1927,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1871,6 +1951,8 @@ whole3:
 	SUBQ $1, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y12
 	VANDPS oddHalves<>(SB), Y12, Y12
 	VMOVUPS 32(SI), Y13
@@ -1935,6 +2017,8 @@ tail5:
 	ADDQ $1, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Y12
 	VANDPS oddHalves<>(SB), Y12, Y12
 	VMOVUPS 32(SI), Y13
@@ -1997,7 +2081,7 @@ single6:
 	JNE single6
 done7:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -2038,7 +2122,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y10, (R15)
 	VMOVUPS Y11, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -2055,7 +2139,9 @@ TEXT ·u8x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2069,8 +2155,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y4
 	VPXOR (SI), Y4, Y4
 	VPABSB Y4, Y5
@@ -2103,8 +2190,9 @@ steps3:
 	VPMADDUBSW Y6, Y5, Y6
 	VPMADDWD oneWords<>(SB), Y6, Y6
 	VPADDD Y6, Y3, Y3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y4
 	VPXOR 128(SI), Y4, Y4
 	VPABSB Y4, Y5
@@ -2137,8 +2225,9 @@ steps3:
 	VPMADDUBSW Y6, Y5, Y6
 	VPMADDWD oneWords<>(SB), Y6, Y6
 	VPADDD Y6, Y3, Y3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y4
 	VPXOR 256(SI), Y4, Y4
 	VPABSB Y4, Y5
@@ -2171,8 +2260,9 @@ steps3:
 	VPMADDUBSW Y6, Y5, Y6
 	VPMADDWD oneWords<>(SB), Y6, Y6
 	VPADDD Y6, Y3, Y3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y4
 	VPXOR 384(SI), Y4, Y4
 	VPABSB Y4, Y5
@@ -2213,8 +2303,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y4
 	VPXOR (SI), Y4, Y4
 	VPABSB Y4, Y5
@@ -2275,7 +2366,7 @@ done6:
 	VMULPS Y4, Y3, Y3
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -2288,7 +2379,7 @@ store7:
 	VMOVUPS Y1, 32(R15)
 	VMOVUPS Y2, 64(R15)
 	VMOVUPS Y3, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2302,7 +2393,9 @@ TEXT ·u8x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2320,8 +2413,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR (SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -2374,8 +2468,9 @@ steps3:
 	VPMADDUBSW Y10, Y9, Y10
 	VPMADDWD oneWords<>(SB), Y10, Y10
 	VPADDD Y10, Y7, Y7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR 128(SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -2428,8 +2523,9 @@ steps3:
 	VPMADDUBSW Y10, Y9, Y10
 	VPMADDWD oneWords<>(SB), Y10, Y10
 	VPADDD Y10, Y7, Y7
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR 256(SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -2482,8 +2578,9 @@ steps3:
 	VPMADDUBSW Y10, Y9, Y10
 	VPMADDWD oneWords<>(SB), Y10, Y10
 	VPADDD Y10, Y7, Y7
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR 384(SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -2544,8 +2641,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR (SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -2642,7 +2740,7 @@ done6:
 	VMULPS Y8, Y7, Y7
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -2665,7 +2763,7 @@ store7:
 	VMOVUPS Y5, 32(R15)
 	VMOVUPS Y6, 64(R15)
 	VMOVUPS Y7, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2682,7 +2780,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2698,6 +2798,8 @@ whole3:
 	SUBQ $2, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y6
 	VPXOR (SI), Y6, Y6
 	VPABSB Y6, Y7
@@ -2734,6 +2836,8 @@ steps4:
 	VPMADDUBSW Y8, Y7, Y8
 	VPMADDWD oneWords<>(SB), Y8, Y8
 	VPADDD Y8, Y5, Y5
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y6
 	VPXOR 128(SI), Y6, Y6
 	VPABSB Y6, Y7
@@ -2778,6 +2882,8 @@ tail5:
 	ADDQ $2, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y6
 	VPXOR (SI), Y6, Y6
 	VPABSB Y6, Y7
@@ -2849,7 +2955,7 @@ done7:
 	VMULPS Y6, Y5, Y5
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -2872,7 +2978,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y4, (R15)
 	VMOVUPS Y5, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -2893,7 +2999,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2911,6 +3019,8 @@ whole3:
 	SUBQ $2, AX
 	JLT tail5
 steps4:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR (SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -2957,6 +3067,8 @@ steps4:
 	VPMADDUBSW Y10, Y9, Y10
 	VPMADDWD oneWords<>(SB), Y10, Y10
 	VPADDD Y10, Y7, Y7
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR 128(SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -3011,6 +3123,8 @@ tail5:
 	ADDQ $2, AX
 	JEQ done7
 single6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR (SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -3100,7 +3214,7 @@ done7:
 	VMULPS Y8, Y7, Y7
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store8
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -3129,7 +3243,7 @@ store8:
 	ADDQ AX, R15
 	VMOVUPS Y6, (R15)
 	VMOVUPS Y7, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -3146,7 +3260,9 @@ TEXT ·u4x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3170,8 +3286,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3208,8 +3325,9 @@ block5:
 	VPBROADCASTD 4(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3250,8 +3368,9 @@ block5:
 	VPBROADCASTD 12(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3292,8 +3411,9 @@ block5:
 	VPBROADCASTD 20(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3371,7 +3491,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -3384,7 +3504,7 @@ store6:
 	VMOVUPS Y1, 32(R15)
 	VMOVUPS Y2, 64(R15)
 	VMOVUPS Y3, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3401,7 +3521,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3425,6 +3547,9 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3453,6 +3578,9 @@ block6:
 	VPBROADCASTD 4(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3485,6 +3613,9 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3517,6 +3648,9 @@ block6:
 	VPBROADCASTD 20(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3590,7 +3724,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -3607,7 +3741,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Y2, (R15)
 	VMOVUPS Y3, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -3627,7 +3761,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3649,6 +3785,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -3668,6 +3806,8 @@ block6:
 	VPBROADCASTD 4(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -3690,6 +3830,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -3712,6 +3854,8 @@ block6:
 	VPBROADCASTD 20(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -3765,7 +3909,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -3782,7 +3926,7 @@ store7:
 	VMOVUPS Y1, (R15)
 	ADDQ AX, R15
 	VMOVUPS Y2, (R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $32, R11
@@ -3803,7 +3947,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3827,6 +3973,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3851,6 +3999,8 @@ block6:
 	VPBROADCASTD 4(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3879,6 +4029,8 @@ block6:
 	VPBROADCASTD 12(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3907,6 +4059,8 @@ block6:
 	VPBROADCASTD 20(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3972,7 +4126,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -3993,7 +4147,7 @@ store7:
 	VMOVUPS Y2, (R15)
 	ADDQ AX, R15
 	VMOVUPS Y3, (R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $32, R11
@@ -4010,7 +4164,9 @@ TEXT ·u4sx1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4034,8 +4190,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4072,8 +4229,9 @@ block5:
 	VPBROADCASTD 4(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4114,8 +4272,9 @@ block5:
 	VPBROADCASTD 12(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4156,8 +4315,9 @@ block5:
 	VPBROADCASTD 20(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4235,7 +4395,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -4248,7 +4408,7 @@ store6:
 	VMOVUPS Y1, 32(R15)
 	VMOVUPS Y2, 64(R15)
 	VMOVUPS Y3, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -4265,7 +4425,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4289,6 +4451,9 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4317,6 +4482,9 @@ block6:
 	VPBROADCASTD 4(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4349,6 +4517,9 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4381,6 +4552,9 @@ block6:
 	VPBROADCASTD 20(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4454,7 +4628,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -4471,7 +4645,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Y2, (R15)
 	VMOVUPS Y3, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -4491,7 +4665,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4513,6 +4689,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -4532,6 +4710,8 @@ block6:
 	VPBROADCASTD 4(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -4554,6 +4734,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -4576,6 +4758,8 @@ block6:
 	VPBROADCASTD 20(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -4629,7 +4813,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -4646,7 +4830,7 @@ store7:
 	VMOVUPS Y1, (R15)
 	ADDQ AX, R15
 	VMOVUPS Y2, (R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $32, R11
@@ -4667,7 +4851,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4691,6 +4877,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4715,6 +4903,8 @@ block6:
 	VPBROADCASTD 4(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4743,6 +4933,8 @@ block6:
 	VPBROADCASTD 12(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4771,6 +4963,8 @@ block6:
 	VPBROADCASTD 20(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4836,7 +5030,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -4857,7 +5051,7 @@ store7:
 	VMOVUPS Y2, (R15)
 	ADDQ AX, R15
 	VMOVUPS Y3, (R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $32, R11
@@ -4875,7 +5069,9 @@ TEXT ·u4zx1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4909,8 +5105,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4947,8 +5144,9 @@ block5:
 	VPBROADCASTD 4(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4989,8 +5187,9 @@ block5:
 	VPBROADCASTD 12(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5031,8 +5230,9 @@ block5:
 	VPBROADCASTD 20(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5110,7 +5310,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -5123,7 +5323,7 @@ store6:
 	VMOVUPS Y1, 32(R15)
 	VMOVUPS Y2, 64(R15)
 	VMOVUPS Y3, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5141,7 +5341,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5177,6 +5379,9 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5205,6 +5410,9 @@ block6:
 	VPBROADCASTD 4(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5237,6 +5445,9 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5269,6 +5480,9 @@ block6:
 	VPBROADCASTD 20(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5342,7 +5556,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -5359,7 +5573,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Y2, (R15)
 	VMOVUPS Y3, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -5380,7 +5594,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5410,6 +5626,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -5429,6 +5647,8 @@ block6:
 	VPBROADCASTD 4(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -5451,6 +5671,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -5473,6 +5695,8 @@ block6:
 	VPBROADCASTD 20(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -5526,7 +5750,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -5543,7 +5767,7 @@ store7:
 	VMOVUPS Y1, (R15)
 	ADDQ AX, R15
 	VMOVUPS Y2, (R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $32, R11
@@ -5565,7 +5789,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5598,6 +5824,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5622,6 +5850,8 @@ block6:
 	VPBROADCASTD 4(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5650,6 +5880,8 @@ block6:
 	VPBROADCASTD 12(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5678,6 +5910,8 @@ block6:
 	VPBROADCASTD 20(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5743,7 +5977,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -5764,7 +5998,7 @@ store7:
 	VMOVUPS Y2, (R15)
 	ADDQ AX, R15
 	VMOVUPS Y3, (R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $32, R11
@@ -5782,7 +6016,9 @@ TEXT ·u4zsx1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5816,8 +6052,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5854,8 +6091,9 @@ block5:
 	VPBROADCASTD 4(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5896,8 +6134,9 @@ block5:
 	VPBROADCASTD 12(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5938,8 +6177,9 @@ block5:
 	VPBROADCASTD 20(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6017,7 +6257,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Y0, Y0
@@ -6030,7 +6270,7 @@ store6:
 	VMOVUPS Y1, 32(R15)
 	VMOVUPS Y2, 64(R15)
 	VMOVUPS Y3, 96(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6048,7 +6288,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6084,6 +6326,9 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6112,6 +6357,9 @@ block6:
 	VPBROADCASTD 4(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6144,6 +6392,9 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6176,6 +6427,9 @@ block6:
 	VPBROADCASTD 20(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6249,7 +6503,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -6266,7 +6520,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Y2, (R15)
 	VMOVUPS Y3, 32(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $64, R11
@@ -6287,7 +6541,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6317,6 +6573,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -6336,6 +6594,8 @@ block6:
 	VPBROADCASTD 4(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -6358,6 +6618,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -6380,6 +6642,8 @@ block6:
 	VPBROADCASTD 20(DX)(R8*2), Y11
 	VPMADDUBSW Y11, Y10, Y11
 	VPADDW Y11, Y8, Y8
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y9
 	VPSRLD $4, Y9, Y10
 	VPAND lowNibbles<>(SB), Y9, Y9
@@ -6433,7 +6697,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -6450,7 +6714,7 @@ store7:
 	VMOVUPS Y1, (R15)
 	ADDQ AX, R15
 	VMOVUPS Y2, (R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $32, R11
@@ -6472,7 +6736,9 @@ pass1:
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6505,6 +6771,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6529,6 +6797,8 @@ block6:
 	VPBROADCASTD 4(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6557,6 +6827,8 @@ block6:
 	VPBROADCASTD 12(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6585,6 +6857,8 @@ block6:
 	VPBROADCASTD 20(DX)(R9*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6650,7 +6924,7 @@ block6:
 	DECQ AX
 	JNE group4
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	ADDQ R11, R15
@@ -6671,7 +6945,7 @@ store7:
 	VMOVUPS Y2, (R15)
 	ADDQ AX, R15
 	VMOVUPS Y3, (R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment2
 	ADDQ $32, R11

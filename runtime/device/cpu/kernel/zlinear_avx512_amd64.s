@@ -51,7 +51,9 @@ TEXT ·f32x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -63,29 +65,33 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z2
 	VMOVUPS 64(SI), Z3
 	VBROADCASTSS (DX), Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z2
 	VMOVUPS 192(SI), Z3
 	VBROADCASTSS 4(DX), Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Z2
 	VMOVUPS 320(SI), Z3
 	VBROADCASTSS 8(DX), Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Z2
 	VMOVUPS 448(SI), Z3
 	VBROADCASTSS 12(DX), Z4
@@ -99,8 +105,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z2
 	VMOVUPS 64(SI), Z3
 	VBROADCASTSS (DX), Z4
@@ -112,7 +119,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -121,7 +128,7 @@ store7:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -135,7 +142,9 @@ TEXT ·f32x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -149,8 +158,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z4
 	VMOVUPS 64(SI), Z5
 	VBROADCASTSS (DX), Z6
@@ -159,8 +169,9 @@ steps3:
 	VBROADCASTSS (DX)(R8*1), Z6
 	VFMADD231PS Z4, Z6, Z2
 	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z4
 	VMOVUPS 192(SI), Z5
 	VBROADCASTSS 4(DX), Z6
@@ -169,8 +180,9 @@ steps3:
 	VBROADCASTSS 4(DX)(R8*1), Z6
 	VFMADD231PS Z4, Z6, Z2
 	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Z4
 	VMOVUPS 320(SI), Z5
 	VBROADCASTSS 8(DX), Z6
@@ -179,8 +191,9 @@ steps3:
 	VBROADCASTSS 8(DX)(R8*1), Z6
 	VFMADD231PS Z4, Z6, Z2
 	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Z4
 	VMOVUPS 448(SI), Z5
 	VBROADCASTSS 12(DX), Z6
@@ -197,8 +210,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z4
 	VMOVUPS 64(SI), Z5
 	VBROADCASTSS (DX), Z6
@@ -213,7 +227,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -228,7 +242,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -242,7 +256,9 @@ TEXT ·f32x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -258,8 +274,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z6
 	VMOVUPS 64(SI), Z7
 	VBROADCASTSS (DX), Z8
@@ -271,8 +287,8 @@ steps3:
 	VBROADCASTSS (DX)(R8*2), Z8
 	VFMADD231PS Z6, Z8, Z4
 	VFMADD231PS Z7, Z8, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z6
 	VMOVUPS 192(SI), Z7
 	VBROADCASTSS 4(DX), Z8
@@ -292,8 +308,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z6
 	VMOVUPS 64(SI), Z7
 	VBROADCASTSS (DX), Z8
@@ -311,7 +327,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -332,7 +348,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -347,7 +363,9 @@ TEXT ·f32x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -365,8 +383,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z8
 	VMOVUPS 64(SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -381,8 +399,8 @@ steps3:
 	VBROADCASTSS (DX)(R9*1), Z10
 	VFMADD231PS Z8, Z10, Z6
 	VFMADD231PS Z9, Z10, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z8
 	VMOVUPS 192(SI), Z9
 	VBROADCASTSS 4(DX), Z10
@@ -405,8 +423,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z8
 	VMOVUPS 64(SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -427,7 +445,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -454,7 +472,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -469,7 +487,9 @@ TEXT ·f32x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -489,6 +509,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z10
 	VMOVUPS 64(SI), Z11
 	VBROADCASTSS (DX), Z12
@@ -514,6 +536,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z10
 	VMOVUPS 64(SI), Z11
 	VBROADCASTSS (DX), Z12
@@ -537,7 +561,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -570,7 +594,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -586,7 +610,9 @@ TEXT ·f32x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -608,6 +634,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z12
 	VMOVUPS 64(SI), Z13
 	VBROADCASTSS (DX), Z14
@@ -636,6 +664,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z12
 	VMOVUPS 64(SI), Z13
 	VBROADCASTSS (DX), Z14
@@ -662,7 +692,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -701,7 +731,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -717,7 +747,9 @@ TEXT ·f32x7AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -741,6 +773,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z14
 	VMOVUPS 64(SI), Z15
 	VBROADCASTSS (DX), Z16
@@ -772,6 +806,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z14
 	VMOVUPS 64(SI), Z15
 	VBROADCASTSS (DX), Z16
@@ -801,7 +837,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -846,7 +882,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z12, (R15)
 	VMOVUPS Z13, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -863,7 +899,9 @@ TEXT ·f32x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -889,6 +927,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z16
 	VMOVUPS 64(SI), Z17
 	VBROADCASTSS (DX), Z18
@@ -923,6 +963,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z16
 	VMOVUPS 64(SI), Z17
 	VBROADCASTSS (DX), Z18
@@ -955,7 +997,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1006,7 +1048,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z14, (R15)
 	VMOVUPS Z15, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1023,7 +1065,9 @@ TEXT ·f32x9AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1051,6 +1095,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z18
 	VMOVUPS 64(SI), Z19
 	VBROADCASTSS (DX), Z20
@@ -1088,6 +1134,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z18
 	VMOVUPS 64(SI), Z19
 	VBROADCASTSS (DX), Z20
@@ -1123,7 +1171,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1180,7 +1228,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z16, (R15)
 	VMOVUPS Z17, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1198,7 +1246,9 @@ TEXT ·f32x10AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1228,6 +1278,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z20
 	VMOVUPS 64(SI), Z21
 	VBROADCASTSS (DX), Z22
@@ -1268,6 +1320,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z20
 	VMOVUPS 64(SI), Z21
 	VBROADCASTSS (DX), Z22
@@ -1306,7 +1360,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1369,7 +1423,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z18, (R15)
 	VMOVUPS Z19, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1387,7 +1441,9 @@ TEXT ·f32x11AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1419,6 +1475,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z22
 	VMOVUPS 64(SI), Z23
 	VBROADCASTSS (DX), Z24
@@ -1462,6 +1520,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z22
 	VMOVUPS 64(SI), Z23
 	VBROADCASTSS (DX), Z24
@@ -1503,7 +1563,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1572,7 +1632,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z20, (R15)
 	VMOVUPS Z21, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1591,7 +1651,9 @@ TEXT ·f32x12AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1625,6 +1687,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z24
 	VMOVUPS 64(SI), Z25
 	VBROADCASTSS (DX), Z26
@@ -1671,6 +1735,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z24
 	VMOVUPS 64(SI), Z25
 	VBROADCASTSS (DX), Z26
@@ -1715,7 +1781,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1790,7 +1856,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z22, (R15)
 	VMOVUPS Z23, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1804,7 +1870,9 @@ TEXT ·bf16x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1816,8 +1884,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z2
 	VANDPS oddHalves<>(SB), Z2, Z2
 	VMOVUPS 64(SI), Z3
@@ -1834,8 +1903,9 @@ steps3:
 	VPSLLD $16, Z4, Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z2
 	VANDPS oddHalves<>(SB), Z2, Z2
 	VMOVUPS 192(SI), Z3
@@ -1852,8 +1922,9 @@ steps3:
 	VPSLLD $16, Z4, Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Z2
 	VANDPS oddHalves<>(SB), Z2, Z2
 	VMOVUPS 320(SI), Z3
@@ -1870,8 +1941,9 @@ steps3:
 	VPSLLD $16, Z4, Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Z2
 	VANDPS oddHalves<>(SB), Z2, Z2
 	VMOVUPS 448(SI), Z3
@@ -1896,8 +1968,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z2
 	VANDPS oddHalves<>(SB), Z2, Z2
 	VMOVUPS 64(SI), Z3
@@ -1920,7 +1993,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1929,7 +2002,7 @@ store7:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1943,7 +2016,9 @@ TEXT ·bf16x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1957,8 +2032,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z4
 	VANDPS oddHalves<>(SB), Z4, Z4
 	VMOVUPS 64(SI), Z5
@@ -1983,8 +2059,9 @@ steps3:
 	VPSLLD $16, Z6, Z6
 	VFMADD231PS Z4, Z6, Z2
 	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z4
 	VANDPS oddHalves<>(SB), Z4, Z4
 	VMOVUPS 192(SI), Z5
@@ -2009,8 +2086,9 @@ steps3:
 	VPSLLD $16, Z6, Z6
 	VFMADD231PS Z4, Z6, Z2
 	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Z4
 	VANDPS oddHalves<>(SB), Z4, Z4
 	VMOVUPS 320(SI), Z5
@@ -2035,8 +2113,9 @@ steps3:
 	VPSLLD $16, Z6, Z6
 	VFMADD231PS Z4, Z6, Z2
 	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Z4
 	VANDPS oddHalves<>(SB), Z4, Z4
 	VMOVUPS 448(SI), Z5
@@ -2069,8 +2148,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z4
 	VANDPS oddHalves<>(SB), Z4, Z4
 	VMOVUPS 64(SI), Z5
@@ -2101,7 +2181,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2116,7 +2196,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2130,7 +2210,9 @@ TEXT ·bf16x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2146,8 +2228,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z6
 	VANDPS oddHalves<>(SB), Z6, Z6
 	VMOVUPS 64(SI), Z7
@@ -2180,8 +2262,8 @@ steps3:
 	VPSLLD $16, Z8, Z8
 	VFMADD231PS Z6, Z8, Z4
 	VFMADD231PS Z7, Z8, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z6
 	VANDPS oddHalves<>(SB), Z6, Z6
 	VMOVUPS 192(SI), Z7
@@ -2222,8 +2304,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z6
 	VANDPS oddHalves<>(SB), Z6, Z6
 	VMOVUPS 64(SI), Z7
@@ -2262,7 +2344,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2283,7 +2365,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2298,7 +2380,9 @@ TEXT ·bf16x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2316,8 +2400,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z8
 	VANDPS oddHalves<>(SB), Z8, Z8
 	VMOVUPS 64(SI), Z9
@@ -2358,8 +2442,8 @@ steps3:
 	VPSLLD $16, Z10, Z10
 	VFMADD231PS Z8, Z10, Z6
 	VFMADD231PS Z9, Z10, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z8
 	VANDPS oddHalves<>(SB), Z8, Z8
 	VMOVUPS 192(SI), Z9
@@ -2408,8 +2492,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z8
 	VANDPS oddHalves<>(SB), Z8, Z8
 	VMOVUPS 64(SI), Z9
@@ -2456,7 +2540,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2483,7 +2567,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2498,7 +2582,9 @@ TEXT ·bf16x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2518,6 +2604,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z10
 	VANDPS oddHalves<>(SB), Z10, Z10
 	VMOVUPS 64(SI), Z11
@@ -2574,6 +2662,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z10
 	VANDPS oddHalves<>(SB), Z10, Z10
 	VMOVUPS 64(SI), Z11
@@ -2628,7 +2718,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2661,7 +2751,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2677,7 +2767,9 @@ TEXT ·bf16x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2699,6 +2791,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z12
 	VANDPS oddHalves<>(SB), Z12, Z12
 	VMOVUPS 64(SI), Z13
@@ -2763,6 +2857,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z12
 	VANDPS oddHalves<>(SB), Z12, Z12
 	VMOVUPS 64(SI), Z13
@@ -2825,7 +2921,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2864,7 +2960,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2880,7 +2976,9 @@ TEXT ·bf16x7AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2904,6 +3002,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z14
 	VANDPS oddHalves<>(SB), Z14, Z14
 	VMOVUPS 64(SI), Z15
@@ -2976,6 +3076,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z14
 	VANDPS oddHalves<>(SB), Z14, Z14
 	VMOVUPS 64(SI), Z15
@@ -3046,7 +3148,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3091,7 +3193,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z12, (R15)
 	VMOVUPS Z13, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3108,7 +3210,9 @@ TEXT ·bf16x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3134,6 +3238,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z16
 	VANDPS oddHalves<>(SB), Z16, Z16
 	VMOVUPS 64(SI), Z17
@@ -3214,6 +3320,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z16
 	VANDPS oddHalves<>(SB), Z16, Z16
 	VMOVUPS 64(SI), Z17
@@ -3292,7 +3400,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3343,7 +3451,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z14, (R15)
 	VMOVUPS Z15, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3360,7 +3468,9 @@ TEXT ·bf16x9AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3388,6 +3498,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z18
 	VANDPS oddHalves<>(SB), Z18, Z18
 	VMOVUPS 64(SI), Z19
@@ -3476,6 +3588,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z18
 	VANDPS oddHalves<>(SB), Z18, Z18
 	VMOVUPS 64(SI), Z19
@@ -3562,7 +3676,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3619,7 +3733,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z16, (R15)
 	VMOVUPS Z17, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3637,7 +3751,9 @@ TEXT ·bf16x10AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3667,6 +3783,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z20
 	VANDPS oddHalves<>(SB), Z20, Z20
 	VMOVUPS 64(SI), Z21
@@ -3763,6 +3881,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z20
 	VANDPS oddHalves<>(SB), Z20, Z20
 	VMOVUPS 64(SI), Z21
@@ -3857,7 +3977,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3920,7 +4040,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z18, (R15)
 	VMOVUPS Z19, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3938,7 +4058,9 @@ TEXT ·bf16x11AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3970,6 +4092,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z22
 	VANDPS oddHalves<>(SB), Z22, Z22
 	VMOVUPS 64(SI), Z23
@@ -4074,6 +4198,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z22
 	VANDPS oddHalves<>(SB), Z22, Z22
 	VMOVUPS 64(SI), Z23
@@ -4176,7 +4302,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -4245,7 +4371,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z20, (R15)
 	VMOVUPS Z21, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -4264,7 +4390,9 @@ TEXT ·bf16x12AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4298,6 +4426,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z24
 	VANDPS oddHalves<>(SB), Z24, Z24
 	VMOVUPS 64(SI), Z25
@@ -4410,6 +4540,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z24
 	VANDPS oddHalves<>(SB), Z24, Z24
 	VMOVUPS 64(SI), Z25
@@ -4520,7 +4652,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -4595,7 +4727,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z22, (R15)
 	VMOVUPS Z23, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -4609,7 +4741,9 @@ TEXT ·u8x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4621,8 +4755,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPANDD evenBytes<>(SB), Z4, Z2
 	VPSRLW $8, Z4, Z4
@@ -4641,8 +4776,9 @@ steps3:
 	VPADDD Z8, Z1, Z1
 	VPMADDWD Z5, Z6, Z8
 	VPADDD Z8, Z1, Z1
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPANDD evenBytes<>(SB), Z4, Z2
 	VPSRLW $8, Z4, Z4
@@ -4661,8 +4797,9 @@ steps3:
 	VPADDD Z8, Z1, Z1
 	VPMADDWD Z5, Z6, Z8
 	VPADDD Z8, Z1, Z1
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPANDD evenBytes<>(SB), Z4, Z2
 	VPSRLW $8, Z4, Z4
@@ -4681,8 +4818,9 @@ steps3:
 	VPADDD Z8, Z1, Z1
 	VPMADDWD Z5, Z6, Z8
 	VPADDD Z8, Z1, Z1
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPANDD evenBytes<>(SB), Z4, Z2
 	VPSRLW $8, Z4, Z4
@@ -4709,8 +4847,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPANDD evenBytes<>(SB), Z4, Z2
 	VPSRLW $8, Z4, Z4
@@ -4745,7 +4884,7 @@ done6:
 	VMULPS Z2, Z1, Z1
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -4754,7 +4893,7 @@ store7:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -4768,7 +4907,9 @@ TEXT ·u8x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4782,8 +4923,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z6
 	VPANDD evenBytes<>(SB), Z6, Z4
 	VPSRLW $8, Z6, Z6
@@ -4814,8 +4956,9 @@ steps3:
 	VPADDD Z10, Z3, Z3
 	VPMADDWD Z7, Z8, Z10
 	VPADDD Z10, Z3, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z6
 	VPANDD evenBytes<>(SB), Z6, Z4
 	VPSRLW $8, Z6, Z6
@@ -4846,8 +4989,9 @@ steps3:
 	VPADDD Z10, Z3, Z3
 	VPMADDWD Z7, Z8, Z10
 	VPADDD Z10, Z3, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z6
 	VPANDD evenBytes<>(SB), Z6, Z4
 	VPSRLW $8, Z6, Z6
@@ -4878,8 +5022,9 @@ steps3:
 	VPADDD Z10, Z3, Z3
 	VPMADDWD Z7, Z8, Z10
 	VPADDD Z10, Z3, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z6
 	VPANDD evenBytes<>(SB), Z6, Z4
 	VPSRLW $8, Z6, Z6
@@ -4918,8 +5063,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z6
 	VPANDD evenBytes<>(SB), Z6, Z4
 	VPSRLW $8, Z6, Z6
@@ -4972,7 +5118,7 @@ done6:
 	VMULPS Z4, Z3, Z3
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -4987,7 +5133,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5001,7 +5147,9 @@ TEXT ·u8x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5017,8 +5165,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPANDD evenBytes<>(SB), Z8, Z6
 	VPSRLW $8, Z8, Z8
@@ -5061,8 +5209,8 @@ steps3:
 	VPADDD Z12, Z5, Z5
 	VPMADDWD Z9, Z10, Z12
 	VPADDD Z12, Z5, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPANDD evenBytes<>(SB), Z8, Z6
 	VPSRLW $8, Z8, Z8
@@ -5113,8 +5261,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPANDD evenBytes<>(SB), Z8, Z6
 	VPSRLW $8, Z8, Z8
@@ -5185,7 +5333,7 @@ done6:
 	VMULPS Z6, Z5, Z5
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -5206,7 +5354,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5221,7 +5369,9 @@ TEXT ·u8x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5239,8 +5389,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z10
 	VPANDD evenBytes<>(SB), Z10, Z8
 	VPSRLW $8, Z10, Z10
@@ -5295,8 +5445,8 @@ steps3:
 	VPADDD Z14, Z7, Z7
 	VPMADDWD Z11, Z12, Z14
 	VPADDD Z14, Z7, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z10
 	VPANDD evenBytes<>(SB), Z10, Z8
 	VPSRLW $8, Z10, Z10
@@ -5359,8 +5509,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z10
 	VPANDD evenBytes<>(SB), Z10, Z8
 	VPSRLW $8, Z10, Z10
@@ -5449,7 +5599,7 @@ done6:
 	VMULPS Z8, Z7, Z7
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -5476,7 +5626,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5491,7 +5641,9 @@ TEXT ·u8x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5511,6 +5663,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPANDD evenBytes<>(SB), Z12, Z10
 	VPSRLW $8, Z12, Z12
@@ -5585,6 +5739,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPANDD evenBytes<>(SB), Z12, Z10
 	VPSRLW $8, Z12, Z12
@@ -5691,7 +5847,7 @@ done6:
 	VMULPS Z10, Z9, Z9
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -5724,7 +5880,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5740,7 +5896,9 @@ TEXT ·u8x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5762,6 +5920,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z14
 	VPANDD evenBytes<>(SB), Z14, Z12
 	VPSRLW $8, Z14, Z14
@@ -5848,6 +6008,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z14
 	VPANDD evenBytes<>(SB), Z14, Z12
 	VPSRLW $8, Z14, Z14
@@ -5972,7 +6134,7 @@ done6:
 	VMULPS Z12, Z11, Z11
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6011,7 +6173,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6027,7 +6189,9 @@ TEXT ·u8x7AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6051,6 +6215,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPANDD evenBytes<>(SB), Z16, Z14
 	VPSRLW $8, Z16, Z16
@@ -6149,6 +6315,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPANDD evenBytes<>(SB), Z16, Z14
 	VPSRLW $8, Z16, Z16
@@ -6291,7 +6459,7 @@ done6:
 	VMULPS Z14, Z13, Z13
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6336,7 +6504,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z12, (R15)
 	VMOVUPS Z13, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6353,7 +6521,9 @@ TEXT ·u8x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6379,6 +6549,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
 	VPANDD evenBytes<>(SB), Z18, Z16
 	VPSRLW $8, Z18, Z18
@@ -6489,6 +6661,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
 	VPANDD evenBytes<>(SB), Z18, Z16
 	VPSRLW $8, Z18, Z18
@@ -6649,7 +6823,7 @@ done6:
 	VMULPS Z16, Z15, Z15
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6700,7 +6874,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z14, (R15)
 	VMOVUPS Z15, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6714,7 +6888,9 @@ TEXT ·u4x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6734,8 +6910,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -6754,8 +6931,9 @@ block5:
 	VPBROADCASTD 4(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -6776,8 +6954,9 @@ block5:
 	VPBROADCASTD 12(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -6798,8 +6977,9 @@ block5:
 	VPBROADCASTD 20(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -6841,7 +7021,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6850,7 +7030,7 @@ store6:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6864,7 +7044,9 @@ TEXT ·u4x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6888,8 +7070,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -6918,8 +7101,9 @@ block5:
 	VPBROADCASTD 4(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -6952,8 +7136,9 @@ block5:
 	VPBROADCASTD 12(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -6986,8 +7171,9 @@ block5:
 	VPBROADCASTD 20(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -7051,7 +7237,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -7066,7 +7252,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -7080,7 +7266,9 @@ TEXT ·u4x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7108,8 +7296,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -7148,8 +7336,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -7194,8 +7382,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -7240,8 +7428,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -7327,7 +7515,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -7348,7 +7536,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -7363,7 +7551,9 @@ TEXT ·u4x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7395,8 +7585,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -7445,8 +7635,8 @@ block5:
 	VPBROADCASTD 4(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -7503,8 +7693,8 @@ block5:
 	VPBROADCASTD 12(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -7561,8 +7751,8 @@ block5:
 	VPBROADCASTD 20(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -7670,7 +7860,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -7697,7 +7887,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -7711,7 +7901,9 @@ TEXT ·u4sx1AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7731,8 +7923,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -7751,8 +7944,9 @@ block5:
 	VPBROADCASTD 4(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -7773,8 +7967,9 @@ block5:
 	VPBROADCASTD 12(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -7795,8 +7990,9 @@ block5:
 	VPBROADCASTD 20(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -7838,7 +8034,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -7847,7 +8043,7 @@ store6:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -7861,7 +8057,9 @@ TEXT ·u4sx2AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7885,8 +8083,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -7915,8 +8114,9 @@ block5:
 	VPBROADCASTD 4(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -7949,8 +8149,9 @@ block5:
 	VPBROADCASTD 12(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -7983,8 +8184,9 @@ block5:
 	VPBROADCASTD 20(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -8048,7 +8250,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -8063,7 +8265,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -8077,7 +8279,9 @@ TEXT ·u4sx3AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -8105,8 +8309,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -8145,8 +8349,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -8191,8 +8395,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -8237,8 +8441,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -8324,7 +8528,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -8345,7 +8549,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -8360,7 +8564,9 @@ TEXT ·u4sx4AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -8392,8 +8598,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -8442,8 +8648,8 @@ block5:
 	VPBROADCASTD 4(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -8500,8 +8706,8 @@ block5:
 	VPBROADCASTD 12(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -8558,8 +8764,8 @@ block5:
 	VPBROADCASTD 20(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -8667,7 +8873,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -8694,7 +8900,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -8709,7 +8915,9 @@ TEXT ·u4zx1AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -8735,8 +8943,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -8755,8 +8964,9 @@ block5:
 	VPBROADCASTD 4(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -8777,8 +8987,9 @@ block5:
 	VPBROADCASTD 12(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -8799,8 +9010,9 @@ block5:
 	VPBROADCASTD 20(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -8842,7 +9054,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -8851,7 +9063,7 @@ store6:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -8866,7 +9078,9 @@ TEXT ·u4zx2AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -8898,8 +9112,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -8928,8 +9143,9 @@ block5:
 	VPBROADCASTD 4(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -8962,8 +9178,9 @@ block5:
 	VPBROADCASTD 12(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -8996,8 +9213,9 @@ block5:
 	VPBROADCASTD 20(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -9061,7 +9279,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -9076,7 +9294,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -9091,7 +9309,9 @@ TEXT ·u4zx3AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -9129,8 +9349,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -9169,8 +9389,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -9215,8 +9435,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -9261,8 +9481,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -9348,7 +9568,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -9369,7 +9589,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -9385,7 +9605,9 @@ TEXT ·u4zx4AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -9429,8 +9651,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -9479,8 +9701,8 @@ block5:
 	VPBROADCASTD 4(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -9537,8 +9759,8 @@ block5:
 	VPBROADCASTD 12(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -9595,8 +9817,8 @@ block5:
 	VPBROADCASTD 20(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -9704,7 +9926,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -9731,7 +9953,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -9746,7 +9968,9 @@ TEXT ·u4zsx1AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -9772,8 +9996,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -9792,8 +10017,9 @@ block5:
 	VPBROADCASTD 4(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -9814,8 +10040,9 @@ block5:
 	VPBROADCASTD 12(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -9836,8 +10063,9 @@ block5:
 	VPBROADCASTD 20(DX), Z8
 	VPMADDUBSW Z8, Z7, Z8
 	VPADDW Z8, Z5, Z5
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z6
 	VPSRLD $4, Z6, Z7
 	VPANDD lowNibbles<>(SB), Z6, Z6
@@ -9879,7 +10107,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -9888,7 +10116,7 @@ store6:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -9903,7 +10131,9 @@ TEXT ·u4zsx2AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -9935,8 +10165,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -9965,8 +10196,9 @@ block5:
 	VPBROADCASTD 4(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -9999,8 +10231,9 @@ block5:
 	VPBROADCASTD 12(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -10033,8 +10266,9 @@ block5:
 	VPBROADCASTD 20(DX)(R8*1), Z14
 	VPMADDUBSW Z14, Z13, Z14
 	VPADDW Z14, Z11, Z11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -10098,7 +10332,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -10113,7 +10347,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -10128,7 +10362,9 @@ TEXT ·u4zsx3AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -10166,8 +10402,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -10206,8 +10442,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -10252,8 +10488,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -10298,8 +10534,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*2), Z20
 	VPMADDUBSW Z20, Z19, Z20
 	VPADDW Z20, Z17, Z17
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z18
 	VPSRLD $4, Z18, Z19
 	VPANDD lowNibbles<>(SB), Z18, Z18
@@ -10385,7 +10621,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -10406,7 +10642,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -10422,7 +10658,9 @@ TEXT ·u4zsx4AVX512(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -10466,8 +10704,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -10516,8 +10754,8 @@ block5:
 	VPBROADCASTD 4(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -10574,8 +10812,8 @@ block5:
 	VPBROADCASTD 12(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -10632,8 +10870,8 @@ block5:
 	VPBROADCASTD 20(DX)(R9*1), Z26
 	VPMADDUBSW Z26, Z25, Z26
 	VPADDW Z26, Z23, Z23
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -10741,7 +10979,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -10768,7 +11006,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER

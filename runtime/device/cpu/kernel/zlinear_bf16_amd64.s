@@ -11,7 +11,9 @@ TEXT ·bf16x1BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -23,29 +25,33 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z2
 	VMOVUPS 64(SI), Z3
 	VBROADCASTSS (DX), Z4
 	BYTE $0x62; BYTE $0xf2; BYTE $0x6e; BYTE $0x48; BYTE $0x52; BYTE $0xc4 // VDPBF16PS Z4, Z2, Z0
 	BYTE $0x62; BYTE $0xf2; BYTE $0x66; BYTE $0x48; BYTE $0x52; BYTE $0xcc // VDPBF16PS Z4, Z3, Z1
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z2
 	VMOVUPS 192(SI), Z3
 	VBROADCASTSS 4(DX), Z4
 	BYTE $0x62; BYTE $0xf2; BYTE $0x6e; BYTE $0x48; BYTE $0x52; BYTE $0xc4 // VDPBF16PS Z4, Z2, Z0
 	BYTE $0x62; BYTE $0xf2; BYTE $0x66; BYTE $0x48; BYTE $0x52; BYTE $0xcc // VDPBF16PS Z4, Z3, Z1
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Z2
 	VMOVUPS 320(SI), Z3
 	VBROADCASTSS 8(DX), Z4
 	BYTE $0x62; BYTE $0xf2; BYTE $0x6e; BYTE $0x48; BYTE $0x52; BYTE $0xc4 // VDPBF16PS Z4, Z2, Z0
 	BYTE $0x62; BYTE $0xf2; BYTE $0x66; BYTE $0x48; BYTE $0x52; BYTE $0xcc // VDPBF16PS Z4, Z3, Z1
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Z2
 	VMOVUPS 448(SI), Z3
 	VBROADCASTSS 12(DX), Z4
@@ -59,8 +65,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z2
 	VMOVUPS 64(SI), Z3
 	VBROADCASTSS (DX), Z4
@@ -72,7 +79,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -81,7 +88,7 @@ store7:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -95,7 +102,9 @@ TEXT ·bf16x2BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -109,8 +118,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z4
 	VMOVUPS 64(SI), Z5
 	VBROADCASTSS (DX), Z6
@@ -119,8 +129,9 @@ steps3:
 	VBROADCASTSS (DX)(R8*1), Z7
 	BYTE $0x62; BYTE $0xf2; BYTE $0x5e; BYTE $0x48; BYTE $0x52; BYTE $0xd7 // VDPBF16PS Z7, Z4, Z2
 	BYTE $0x62; BYTE $0xf2; BYTE $0x56; BYTE $0x48; BYTE $0x52; BYTE $0xdf // VDPBF16PS Z7, Z5, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z4
 	VMOVUPS 192(SI), Z5
 	VBROADCASTSS 4(DX), Z6
@@ -129,8 +140,9 @@ steps3:
 	VBROADCASTSS 4(DX)(R8*1), Z7
 	BYTE $0x62; BYTE $0xf2; BYTE $0x5e; BYTE $0x48; BYTE $0x52; BYTE $0xd7 // VDPBF16PS Z7, Z4, Z2
 	BYTE $0x62; BYTE $0xf2; BYTE $0x56; BYTE $0x48; BYTE $0x52; BYTE $0xdf // VDPBF16PS Z7, Z5, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 256(SI), Z4
 	VMOVUPS 320(SI), Z5
 	VBROADCASTSS 8(DX), Z6
@@ -139,8 +151,9 @@ steps3:
 	VBROADCASTSS 8(DX)(R8*1), Z7
 	BYTE $0x62; BYTE $0xf2; BYTE $0x5e; BYTE $0x48; BYTE $0x52; BYTE $0xd7 // VDPBF16PS Z7, Z4, Z2
 	BYTE $0x62; BYTE $0xf2; BYTE $0x56; BYTE $0x48; BYTE $0x52; BYTE $0xdf // VDPBF16PS Z7, Z5, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 384(SI), Z4
 	VMOVUPS 448(SI), Z5
 	VBROADCASTSS 12(DX), Z6
@@ -157,8 +170,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z4
 	VMOVUPS 64(SI), Z5
 	VBROADCASTSS (DX), Z6
@@ -173,7 +187,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -188,7 +202,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -202,7 +216,9 @@ TEXT ·bf16x3BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -218,8 +234,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z6
 	VMOVUPS 64(SI), Z7
 	VBROADCASTSS (DX), Z8
@@ -231,8 +247,8 @@ steps3:
 	VBROADCASTSS (DX)(R8*2), Z8
 	BYTE $0x62; BYTE $0xd2; BYTE $0x4e; BYTE $0x48; BYTE $0x52; BYTE $0xe0 // VDPBF16PS Z8, Z6, Z4
 	BYTE $0x62; BYTE $0xd2; BYTE $0x46; BYTE $0x48; BYTE $0x52; BYTE $0xe8 // VDPBF16PS Z8, Z7, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z6
 	VMOVUPS 192(SI), Z7
 	VBROADCASTSS 4(DX), Z8
@@ -252,8 +268,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z6
 	VMOVUPS 64(SI), Z7
 	VBROADCASTSS (DX), Z8
@@ -271,7 +287,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -292,7 +308,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -307,7 +323,9 @@ TEXT ·bf16x4BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -325,8 +343,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z8
 	VMOVUPS 64(SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -341,8 +359,8 @@ steps3:
 	VBROADCASTSS (DX)(R9*1), Z11
 	BYTE $0x62; BYTE $0xd2; BYTE $0x3e; BYTE $0x48; BYTE $0x52; BYTE $0xf3 // VDPBF16PS Z11, Z8, Z6
 	BYTE $0x62; BYTE $0xd2; BYTE $0x36; BYTE $0x48; BYTE $0x52; BYTE $0xfb // VDPBF16PS Z11, Z9, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS 128(SI), Z8
 	VMOVUPS 192(SI), Z9
 	VBROADCASTSS 4(DX), Z10
@@ -365,8 +383,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z8
 	VMOVUPS 64(SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -387,7 +405,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -414,7 +432,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -429,7 +447,9 @@ TEXT ·bf16x5BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -449,6 +469,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z10
 	VMOVUPS 64(SI), Z11
 	VBROADCASTSS (DX), Z12
@@ -474,6 +496,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z10
 	VMOVUPS 64(SI), Z11
 	VBROADCASTSS (DX), Z12
@@ -497,7 +521,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -530,7 +554,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -546,7 +570,9 @@ TEXT ·bf16x6BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -568,6 +594,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z12
 	VMOVUPS 64(SI), Z13
 	VBROADCASTSS (DX), Z14
@@ -596,6 +624,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z12
 	VMOVUPS 64(SI), Z13
 	VBROADCASTSS (DX), Z14
@@ -622,7 +652,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -661,7 +691,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -677,7 +707,9 @@ TEXT ·bf16x7BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -701,6 +733,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z14
 	VMOVUPS 64(SI), Z15
 	VBROADCASTSS (DX), Z16
@@ -732,6 +766,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z14
 	VMOVUPS 64(SI), Z15
 	VBROADCASTSS (DX), Z16
@@ -761,7 +797,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -806,7 +842,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z12, (R15)
 	VMOVUPS Z13, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -823,7 +859,9 @@ TEXT ·bf16x8BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -849,6 +887,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z16
 	VMOVUPS 64(SI), Z17
 	VBROADCASTSS (DX), Z18
@@ -883,6 +923,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z16
 	VMOVUPS 64(SI), Z17
 	VBROADCASTSS (DX), Z18
@@ -915,7 +957,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -966,7 +1008,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z14, (R15)
 	VMOVUPS Z15, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -983,7 +1025,9 @@ TEXT ·bf16x9BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1011,6 +1055,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z18
 	VMOVUPS 64(SI), Z19
 	VBROADCASTSS (DX), Z20
@@ -1048,6 +1094,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z18
 	VMOVUPS 64(SI), Z19
 	VBROADCASTSS (DX), Z20
@@ -1083,7 +1131,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1140,7 +1188,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z16, (R15)
 	VMOVUPS Z17, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1158,7 +1206,9 @@ TEXT ·bf16x10BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1188,6 +1238,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z20
 	VMOVUPS 64(SI), Z21
 	VBROADCASTSS (DX), Z22
@@ -1228,6 +1280,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z20
 	VMOVUPS 64(SI), Z21
 	VBROADCASTSS (DX), Z22
@@ -1266,7 +1320,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1329,7 +1383,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z18, (R15)
 	VMOVUPS Z19, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1347,7 +1401,9 @@ TEXT ·bf16x11BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1379,6 +1435,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z22
 	VMOVUPS 64(SI), Z23
 	VBROADCASTSS (DX), Z24
@@ -1422,6 +1480,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z22
 	VMOVUPS 64(SI), Z23
 	VBROADCASTSS (DX), Z24
@@ -1463,7 +1523,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1532,7 +1592,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z20, (R15)
 	VMOVUPS Z21, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1551,7 +1611,9 @@ TEXT ·bf16x12BF16(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1585,6 +1647,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z24
 	VMOVUPS 64(SI), Z25
 	VBROADCASTSS (DX), Z26
@@ -1631,6 +1695,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVUPS (SI), Z24
 	VMOVUPS 64(SI), Z25
 	VBROADCASTSS (DX), Z26
@@ -1675,7 +1741,7 @@ single5:
 	JNE single5
 done6:
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1750,7 +1816,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z22, (R15)
 	VMOVUPS Z23, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER

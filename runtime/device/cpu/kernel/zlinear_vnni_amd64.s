@@ -21,7 +21,9 @@ TEXT ·u8x1VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -33,29 +35,33 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z2
 	VMOVDQU32 64(SI), Z3
 	VPBROADCASTD (DX), Z4
 	VPDPBUSD Z4, Z2, Z0
 	VPDPBUSD Z4, Z3, Z1
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z2
 	VMOVDQU32 192(SI), Z3
 	VPBROADCASTD 4(DX), Z4
 	VPDPBUSD Z4, Z2, Z0
 	VPDPBUSD Z4, Z3, Z1
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z2
 	VMOVDQU32 320(SI), Z3
 	VPBROADCASTD 8(DX), Z4
 	VPDPBUSD Z4, Z2, Z0
 	VPDPBUSD Z4, Z3, Z1
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z2
 	VMOVDQU32 448(SI), Z3
 	VPBROADCASTD 12(DX), Z4
@@ -69,8 +75,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z2
 	VMOVDQU32 64(SI), Z3
 	VPBROADCASTD (DX), Z4
@@ -92,7 +99,7 @@ done6:
 	VMULPS Z2, Z1, Z1
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -101,7 +108,7 @@ store7:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -115,7 +122,9 @@ TEXT ·u8x2VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -129,8 +138,9 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VMOVDQU32 64(SI), Z5
 	VPBROADCASTD (DX), Z6
@@ -139,8 +149,9 @@ steps3:
 	VPBROADCASTD (DX)(R8*1), Z7
 	VPDPBUSD Z7, Z4, Z2
 	VPDPBUSD Z7, Z5, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VMOVDQU32 192(SI), Z5
 	VPBROADCASTD 4(DX), Z6
@@ -149,8 +160,9 @@ steps3:
 	VPBROADCASTD 4(DX)(R8*1), Z7
 	VPDPBUSD Z7, Z4, Z2
 	VPDPBUSD Z7, Z5, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VMOVDQU32 320(SI), Z5
 	VPBROADCASTD 8(DX), Z6
@@ -159,8 +171,9 @@ steps3:
 	VPBROADCASTD 8(DX)(R8*1), Z7
 	VPDPBUSD Z7, Z4, Z2
 	VPDPBUSD Z7, Z5, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VMOVDQU32 448(SI), Z5
 	VPBROADCASTD 12(DX), Z6
@@ -177,8 +190,9 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VMOVDQU32 64(SI), Z5
 	VPBROADCASTD (DX), Z6
@@ -209,7 +223,7 @@ done6:
 	VMULPS Z4, Z3, Z3
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -224,7 +238,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -238,7 +252,9 @@ TEXT ·u8x3VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -254,8 +270,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z6
 	VMOVDQU32 64(SI), Z7
 	VPBROADCASTD (DX), Z8
@@ -267,8 +283,8 @@ steps3:
 	VPBROADCASTD (DX)(R8*2), Z8
 	VPDPBUSD Z8, Z6, Z4
 	VPDPBUSD Z8, Z7, Z5
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z6
 	VMOVDQU32 192(SI), Z7
 	VPBROADCASTD 4(DX), Z8
@@ -288,8 +304,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z6
 	VMOVDQU32 64(SI), Z7
 	VPBROADCASTD (DX), Z8
@@ -329,7 +345,7 @@ done6:
 	VMULPS Z6, Z5, Z5
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -350,7 +366,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -365,7 +381,9 @@ TEXT ·u8x4VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -383,8 +401,8 @@ whole2:
 	SUBQ $2, AX
 	JLT tail4
 steps3:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VMOVDQU32 64(SI), Z9
 	VPBROADCASTD (DX), Z10
@@ -399,8 +417,8 @@ steps3:
 	VPBROADCASTD (DX)(R9*1), Z11
 	VPDPBUSD Z11, Z8, Z6
 	VPDPBUSD Z11, Z9, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VMOVDQU32 192(SI), Z9
 	VPBROADCASTD 4(DX), Z10
@@ -423,8 +441,8 @@ tail4:
 	ADDQ $2, AX
 	JEQ done6
 single5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VMOVDQU32 64(SI), Z9
 	VPBROADCASTD (DX), Z10
@@ -473,7 +491,7 @@ done6:
 	VMULPS Z8, Z7, Z7
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -500,7 +518,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -515,7 +533,9 @@ TEXT ·u8x5VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -535,6 +555,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z10
 	VMOVDQU32 64(SI), Z11
 	VPBROADCASTD (DX), Z12
@@ -560,6 +582,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z10
 	VMOVDQU32 64(SI), Z11
 	VPBROADCASTD (DX), Z12
@@ -617,7 +641,7 @@ done6:
 	VMULPS Z10, Z9, Z9
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -650,7 +674,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -666,7 +690,9 @@ TEXT ·u8x6VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -688,6 +714,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VMOVDQU32 64(SI), Z13
 	VPBROADCASTD (DX), Z14
@@ -716,6 +744,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VMOVDQU32 64(SI), Z13
 	VPBROADCASTD (DX), Z14
@@ -782,7 +812,7 @@ done6:
 	VMULPS Z12, Z11, Z11
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -821,7 +851,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -837,7 +867,9 @@ TEXT ·u8x7VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -861,6 +893,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z14
 	VMOVDQU32 64(SI), Z15
 	VPBROADCASTD (DX), Z16
@@ -892,6 +926,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z14
 	VMOVDQU32 64(SI), Z15
 	VPBROADCASTD (DX), Z16
@@ -967,7 +1003,7 @@ done6:
 	VMULPS Z14, Z13, Z13
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1012,7 +1048,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z12, (R15)
 	VMOVUPS Z13, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1029,7 +1065,9 @@ TEXT ·u8x8VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1055,6 +1093,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VMOVDQU32 64(SI), Z17
 	VPBROADCASTD (DX), Z18
@@ -1089,6 +1129,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VMOVDQU32 64(SI), Z17
 	VPBROADCASTD (DX), Z18
@@ -1173,7 +1215,7 @@ done6:
 	VMULPS Z16, Z15, Z15
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1224,7 +1266,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z14, (R15)
 	VMOVUPS Z15, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1241,7 +1283,9 @@ TEXT ·u8x9VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1269,6 +1313,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
 	VMOVDQU32 64(SI), Z19
 	VPBROADCASTD (DX), Z20
@@ -1306,6 +1352,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
 	VMOVDQU32 64(SI), Z19
 	VPBROADCASTD (DX), Z20
@@ -1399,7 +1447,7 @@ done6:
 	VMULPS Z18, Z17, Z17
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1456,7 +1504,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z16, (R15)
 	VMOVUPS Z17, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1474,7 +1522,9 @@ TEXT ·u8x10VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1504,6 +1554,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VMOVDQU32 64(SI), Z21
 	VPBROADCASTD (DX), Z22
@@ -1544,6 +1596,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VMOVDQU32 64(SI), Z21
 	VPBROADCASTD (DX), Z22
@@ -1646,7 +1700,7 @@ done6:
 	VMULPS Z20, Z19, Z19
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1709,7 +1763,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z18, (R15)
 	VMOVUPS Z19, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -1727,7 +1781,9 @@ TEXT ·u8x11VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1759,6 +1815,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z22
 	VMOVDQU32 64(SI), Z23
 	VPBROADCASTD (DX), Z24
@@ -1802,6 +1860,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z22
 	VMOVDQU32 64(SI), Z23
 	VPBROADCASTD (DX), Z24
@@ -1913,7 +1973,7 @@ done6:
 	VMULPS Z22, Z21, Z21
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -1982,7 +2042,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z20, (R15)
 	VMOVUPS Z21, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2001,7 +2061,9 @@ TEXT ·u8x12VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2035,6 +2097,8 @@ whole2:
 	SUBQ $1, AX
 	JLT tail4
 steps3:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VMOVDQU32 64(SI), Z25
 	VPBROADCASTD (DX), Z26
@@ -2081,6 +2145,8 @@ tail4:
 	ADDQ $1, AX
 	JEQ done6
 single5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VMOVDQU32 64(SI), Z25
 	VPBROADCASTD (DX), Z26
@@ -2201,7 +2267,7 @@ done6:
 	VMULPS Z24, Z23, Z23
 	ADDQ $16, BX
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store7
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2276,7 +2342,7 @@ store7:
 	ADDQ AX, R15
 	VMOVUPS Z22, (R15)
 	VMOVUPS Z23, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2290,7 +2356,9 @@ TEXT ·u4x1VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2310,8 +2378,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -2326,8 +2395,9 @@ block5:
 	VPBROADCASTD 4(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -2342,8 +2412,9 @@ block5:
 	VPBROADCASTD 12(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -2358,8 +2429,9 @@ block5:
 	VPBROADCASTD 20(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -2391,7 +2463,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2400,7 +2472,7 @@ store6:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2414,7 +2486,9 @@ TEXT ·u4x2VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2438,8 +2512,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -2460,8 +2535,9 @@ block5:
 	VPBROADCASTD 4(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -2482,8 +2558,9 @@ block5:
 	VPBROADCASTD 12(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -2504,8 +2581,9 @@ block5:
 	VPBROADCASTD 20(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -2549,7 +2627,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2564,7 +2642,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2578,7 +2656,9 @@ TEXT ·u4x3VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2606,8 +2686,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -2634,8 +2714,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -2662,8 +2742,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -2690,8 +2770,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -2747,7 +2827,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -2768,7 +2848,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -2783,7 +2863,9 @@ TEXT ·u4x4VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2815,8 +2897,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -2849,8 +2931,8 @@ block5:
 	VPBROADCASTD 4(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -2883,8 +2965,8 @@ block5:
 	VPBROADCASTD 12(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -2917,8 +2999,8 @@ block5:
 	VPBROADCASTD 20(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -2986,7 +3068,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3013,7 +3095,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3028,7 +3110,9 @@ TEXT ·u4x5VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3064,6 +3148,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -3102,6 +3188,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -3140,6 +3228,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -3178,6 +3268,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -3257,7 +3349,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3290,7 +3382,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3306,7 +3398,9 @@ TEXT ·u4x6VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3346,6 +3440,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -3390,6 +3486,8 @@ block5:
 	VPBROADCASTD 4(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -3434,6 +3532,8 @@ block5:
 	VPBROADCASTD 12(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -3478,6 +3578,8 @@ block5:
 	VPBROADCASTD 20(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -3569,7 +3671,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3608,7 +3710,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3622,7 +3724,9 @@ TEXT ·u4sx1VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3642,8 +3746,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -3658,8 +3763,9 @@ block5:
 	VPBROADCASTD 4(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -3674,8 +3780,9 @@ block5:
 	VPBROADCASTD 12(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -3690,8 +3797,9 @@ block5:
 	VPBROADCASTD 20(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -3723,7 +3831,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3732,7 +3840,7 @@ store6:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3746,7 +3854,9 @@ TEXT ·u4sx2VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3770,8 +3880,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -3792,8 +3903,9 @@ block5:
 	VPBROADCASTD 4(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -3814,8 +3926,9 @@ block5:
 	VPBROADCASTD 12(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -3836,8 +3949,9 @@ block5:
 	VPBROADCASTD 20(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -3881,7 +3995,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -3896,7 +4010,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -3910,7 +4024,9 @@ TEXT ·u4sx3VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3938,8 +4054,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -3966,8 +4082,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -3994,8 +4110,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -4022,8 +4138,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -4079,7 +4195,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -4100,7 +4216,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -4115,7 +4231,9 @@ TEXT ·u4sx4VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4147,8 +4265,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -4181,8 +4299,8 @@ block5:
 	VPBROADCASTD 4(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -4215,8 +4333,8 @@ block5:
 	VPBROADCASTD 12(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -4249,8 +4367,8 @@ block5:
 	VPBROADCASTD 20(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -4318,7 +4436,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -4345,7 +4463,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -4360,7 +4478,9 @@ TEXT ·u4sx5VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4396,6 +4516,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -4434,6 +4556,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -4472,6 +4596,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -4510,6 +4636,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -4589,7 +4717,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -4622,7 +4750,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -4638,7 +4766,9 @@ TEXT ·u4sx6VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4678,6 +4808,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -4722,6 +4854,8 @@ block5:
 	VPBROADCASTD 4(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -4766,6 +4900,8 @@ block5:
 	VPBROADCASTD 12(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -4810,6 +4946,8 @@ block5:
 	VPBROADCASTD 20(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -4901,7 +5039,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -4940,7 +5078,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -4955,7 +5093,9 @@ TEXT ·u4zx1VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4981,8 +5121,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -4997,8 +5138,9 @@ block5:
 	VPBROADCASTD 4(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -5013,8 +5155,9 @@ block5:
 	VPBROADCASTD 12(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -5029,8 +5172,9 @@ block5:
 	VPBROADCASTD 20(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -5062,7 +5206,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -5071,7 +5215,7 @@ store6:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5086,7 +5230,9 @@ TEXT ·u4zx2VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5118,8 +5264,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -5140,8 +5287,9 @@ block5:
 	VPBROADCASTD 4(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -5162,8 +5310,9 @@ block5:
 	VPBROADCASTD 12(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -5184,8 +5333,9 @@ block5:
 	VPBROADCASTD 20(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -5229,7 +5379,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -5244,7 +5394,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5259,7 +5409,9 @@ TEXT ·u4zx3VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5297,8 +5449,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -5325,8 +5477,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -5353,8 +5505,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -5381,8 +5533,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -5438,7 +5590,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -5459,7 +5611,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5475,7 +5627,9 @@ TEXT ·u4zx4VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5519,8 +5673,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -5553,8 +5707,8 @@ block5:
 	VPBROADCASTD 4(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -5587,8 +5741,8 @@ block5:
 	VPBROADCASTD 12(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -5621,8 +5775,8 @@ block5:
 	VPBROADCASTD 20(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -5690,7 +5844,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -5717,7 +5871,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -5733,7 +5887,9 @@ TEXT ·u4zx5VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5783,6 +5939,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -5821,6 +5979,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -5859,6 +6019,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -5897,6 +6059,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -5976,7 +6140,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6009,7 +6173,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6026,7 +6190,9 @@ TEXT ·u4zx6VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6082,6 +6248,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -6126,6 +6294,8 @@ block5:
 	VPBROADCASTD 4(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -6170,6 +6340,8 @@ block5:
 	VPBROADCASTD 12(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -6214,6 +6386,8 @@ block5:
 	VPBROADCASTD 20(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -6305,7 +6479,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6344,7 +6518,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6359,7 +6533,9 @@ TEXT ·u4zsx1VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6385,8 +6561,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -6401,8 +6578,9 @@ block5:
 	VPBROADCASTD 4(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -6417,8 +6595,9 @@ block5:
 	VPBROADCASTD 12(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -6433,8 +6612,9 @@ block5:
 	VPBROADCASTD 20(DX), Z9
 	VPDPBUSD Z9, Z5, Z2
 	VPDPBUSD Z9, Z7, Z3
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPSRLD $4, Z4, Z5
 	VPANDD lowNibbles<>(SB), Z4, Z4
@@ -6466,7 +6646,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6475,7 +6655,7 @@ store6:
 	MOVQ linearArgs_y(DI), R15
 	VMOVUPS Z0, (R15)
 	VMOVUPS Z1, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6490,7 +6670,9 @@ TEXT ·u4zsx2VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6522,8 +6704,9 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -6544,8 +6727,9 @@ block5:
 	VPBROADCASTD 4(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -6566,8 +6750,9 @@ block5:
 	VPBROADCASTD 12(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -6588,8 +6773,9 @@ block5:
 	VPBROADCASTD 20(DX)(R8*1), Z13
 	VPDPBUSD Z13, Z9, Z6
 	VPDPBUSD Z13, Z11, Z7
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z8
 	VPSRLD $4, Z8, Z9
 	VPANDD lowNibbles<>(SB), Z8, Z8
@@ -6633,7 +6819,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6648,7 +6834,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z2, (R15)
 	VMOVUPS Z3, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6663,7 +6849,9 @@ TEXT ·u4zsx3VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6701,8 +6889,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -6729,8 +6917,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -6757,8 +6945,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -6785,8 +6973,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*2), Z17
 	VPDPBUSD Z17, Z13, Z10
 	VPDPBUSD Z17, Z15, Z11
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
 	VPANDD lowNibbles<>(SB), Z12, Z12
@@ -6842,7 +7030,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -6863,7 +7051,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z4, (R15)
 	VMOVUPS Z5, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -6879,7 +7067,9 @@ TEXT ·u4zsx4VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6923,8 +7113,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT0 2048(SI)
-	PREFETCHT0 2112(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -6957,8 +7147,8 @@ block5:
 	VPBROADCASTD 4(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2176(SI)
-	PREFETCHT0 2240(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -6991,8 +7181,8 @@ block5:
 	VPBROADCASTD 12(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2304(SI)
-	PREFETCHT0 2368(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -7025,8 +7215,8 @@ block5:
 	VPBROADCASTD 20(DX)(R9*1), Z21
 	VPDPBUSD Z21, Z17, Z14
 	VPDPBUSD Z21, Z19, Z15
-	PREFETCHT0 2432(SI)
-	PREFETCHT0 2496(SI)
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z16
 	VPSRLD $4, Z16, Z17
 	VPANDD lowNibbles<>(SB), Z16, Z16
@@ -7094,7 +7284,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -7121,7 +7311,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z6, (R15)
 	VMOVUPS Z7, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -7137,7 +7327,9 @@ TEXT ·u4zsx5VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7187,6 +7379,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -7225,6 +7419,8 @@ block5:
 	VPBROADCASTD 4(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -7263,6 +7459,8 @@ block5:
 	VPBROADCASTD 12(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -7301,6 +7499,8 @@ block5:
 	VPBROADCASTD 20(DX)(R8*4), Z25
 	VPDPBUSD Z25, Z21, Z18
 	VPDPBUSD Z25, Z23, Z19
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z20
 	VPSRLD $4, Z20, Z21
 	VPANDD lowNibbles<>(SB), Z20, Z20
@@ -7380,7 +7580,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -7413,7 +7613,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z8, (R15)
 	VMOVUPS Z9, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER
@@ -7430,7 +7630,9 @@ TEXT ·u4zsx6VNNI(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_x(DI), DX
 	MOVQ linearArgs_entry(DI), BX
 	MOVQ linearArgs_segments(DI), CX
-	MOVQ linearArgs_add(DI), R14
+	MOVQ linearArgs_add(DI), AX
+	MOVQ AX, linearArgs_adding(DI)
+	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7486,6 +7688,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -7530,6 +7734,8 @@ block5:
 	VPBROADCASTD 4(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -7574,6 +7780,8 @@ block5:
 	VPBROADCASTD 12(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -7618,6 +7826,8 @@ block5:
 	VPBROADCASTD 20(DX)(R10*1), Z29
 	VPDPBUSD Z29, Z25, Z22
 	VPDPBUSD Z29, Z27, Z23
+	PREFETCHT1 (R14)
+	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
 	VPANDD lowNibbles<>(SB), Z24, Z24
@@ -7709,7 +7919,7 @@ block5:
 	DECQ AX
 	JNE group3
 	MOVQ linearArgs_yStride(DI), AX
-	TESTQ R14, R14
+	CMPQ linearArgs_adding(DI), $0
 	JEQ store6
 	MOVQ linearArgs_y(DI), R15
 	VADDPS (R15), Z0, Z0
@@ -7748,7 +7958,7 @@ store6:
 	ADDQ AX, R15
 	VMOVUPS Z10, (R15)
 	VMOVUPS Z11, 64(R15)
-	MOVL $1, R14
+	MOVQ $1, linearArgs_adding(DI)
 	DECQ CX
 	JNE segment1
 	VZEROUPPER

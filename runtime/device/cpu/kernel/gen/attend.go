@@ -13,7 +13,6 @@ const (
 	panelBytes = "BX" // size of a panel of keys
 	panels     = "CX" // panels left
 	output     = "R15"
-	ahead      = "R14" // what to prefetch, at the pace of reading
 	valueRow   = "R13" // distance of values
 )
 

@@ -10,13 +10,13 @@ const (
 
 // Registers of linear kernels. R8 to R13 hold row strides (see rowRegisters); AVX2 kernels have few rows and use R11 and R12 otherwise.
 const (
-	args     = "DI" // *linearArgs
-	panel    = "SI" // next step
-	x        = "DX" // row 0 at the next step
-	entries  = "BX" // row 0's entry of the segment or group
-	steps    = "AX" // steps (groups) left in the segment
-	segments = "CX" // segments left
-	adding   = "R14"
+	args     = "DI"  // *linearArgs
+	panel    = "SI"  // next step
+	x        = "DX"  // row 0 at the next step
+	entries  = "BX"  // row 0's entry of the segment or group
+	steps    = "AX"  // steps (groups) left in the segment
+	segments = "CX"  // segments left
+	ahead    = "R14" // what to prefetch
 	scratch  = "R15"
 	column   = "R11" // byte offset of the pass in a step (only where a pass does not cover the panel)
 )
@@ -72,7 +72,9 @@ func (k *linearKernel) segmentLoop(body func()) {
 	k.op("MOVQ", k.arg("x"), x)
 	k.op("MOVQ", k.arg("entry"), entries)
 	k.op("MOVQ", k.arg("segments"), segments)
-	k.op("MOVQ", k.arg("add"), adding)
+	k.op("MOVQ", k.arg("add"), steps)
+	k.op("MOVQ", steps, k.arg("adding"))
+	k.op("MOVQ", k.arg("ahead"), ahead)
 	k.place(again)
 	k.op("MOVQ", k.arg("steps"), steps)
 	k.op("CMPQ", segments, imm(1))
@@ -81,7 +83,7 @@ func (k *linearKernel) segmentLoop(body func()) {
 	k.place(whole)
 	body()
 	k.store()
-	k.op("MOVL", imm(1), adding)
+	k.op("MOVQ", imm(1), k.arg("adding"))
 	k.op("DECQ", segments)
 	k.op("JNE", again)
 }
@@ -104,7 +106,7 @@ func (k *linearKernel) store() {
 		}
 	}
 	k.op("MOVQ", k.arg("yStride"), steps)
-	k.op("TESTQ", adding, adding)
+	k.op("CMPQ", k.arg("adding"), imm(0))
 	k.op("JEQ", plain)
 	walk(func(r, c int, at string) { k.op("VADDPS", at, k.acc(r, c), k.acc(r, c)) })
 	k.place(plain)
@@ -138,17 +140,16 @@ func (k *linearKernel) stepLoop(unroll int, step func(i int)) {
 	k.place(done)
 }
 
-// prefetchBytes is how far ahead kernels that stream a weight once ask for it. Processors prefetch by themselves, but not across 4 KiB pages.
-const prefetchBytes = 2048
-
-// prefetch asks for the step that lies prefetchBytes ahead. Kernels of many rows compute longer than memory takes.
-func (k *linearKernel) prefetch(i int) {
-	if k.rows > 4 || k.passes() > 1 {
-		return
+// prefetch asks for memory that the driver says will be wanted. Few rows read a panel's two lines a step as fast as memory gives them; with more
+// rows there is time.
+func (k *linearKernel) prefetch() {
+	if k.rows <= 2 {
+		k.op("PREFETCHT1", mem(0, ahead))
+		k.op("PREFETCHT1", mem(64, ahead))
+	} else {
+		k.op("PREFETCHT1", mem(0, ahead))
 	}
-	for line := range stepBytes / 64 {
-		k.op("PREFETCHT0", mem(prefetchBytes+i*stepBytes+64*line, panel))
-	}
+	k.op("ADDQ", k.arg("aheadStep"), ahead)
 }
 
 // unroll is the number of steps in a round of the step loop.

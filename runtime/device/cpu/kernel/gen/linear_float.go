@@ -8,7 +8,7 @@ func linearFloat(kind dotKind) func(t isa, rows int) *function {
 			k.segmentLoop(func() {
 				k.zero()
 				k.stepLoop(k.unroll(), func(i int) {
-					k.prefetch(i)
+					k.prefetch()
 					kind.write(k.dotStep(i))
 				})
 			})

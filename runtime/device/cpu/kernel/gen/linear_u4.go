@@ -130,7 +130,7 @@ func (k *u4Kernel) nibbles(i, c int, low, high string) {
 func (k *u4Kernel) blockDot() {
 	low, high := func(c int) string { return k.free(2 * c) }, func(c int) string { return k.free(2*c + 1) }
 	for i := range blockSteps {
-		k.prefetch(i)
+		k.prefetch()
 		for c := range k.nv {
 			k.nibbles(i, c, low(c), high(c))
 		}
@@ -151,7 +151,7 @@ func (k *u4Kernel) blockWords() {
 	word := func(r, c int) string { return k.reg((2*k.rows+r)*k.nv + c) }
 	low, high, v := k.free(0), k.free(1), k.free(2)
 	for i := range blockSteps {
-		k.prefetch(i)
+		k.prefetch()
 		for c := range k.nv {
 			k.nibbles(i, c, low, high)
 			for r := range k.rows {

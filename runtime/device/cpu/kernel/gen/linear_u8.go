@@ -25,7 +25,7 @@ func linearU8(t isa, rows int) *function {
 		k.segmentLoop(func() {
 			start()
 			k.stepLoop(k.unroll(), func(i int) {
-				k.prefetch(i)
+				k.prefetch()
 				step(i)
 			})
 			k.scaleU8()
