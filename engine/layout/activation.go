@@ -17,6 +17,7 @@ type Entry struct {
 type ActivationFormat struct {
 	Name         string
 	ElementBytes int
+	Digits       int   // 2: the row is a row of q8 and one of what it leaves over; see Digit
 	Zero         int32 // of the weights that it meets: Entry.Bias = -Zero * sum; 0: no entries
 }
 
@@ -26,13 +27,19 @@ type ActivationFormat struct {
 //	bf16  [Kp] bf16
 //	q8t   [Kp] i8 in [-127, 127], then one Entry per segment; one scale per row
 //	q8g   [Kp] i8 in [-127, 127], then one Entry per group
+//	q16t, q16g   a row of q8t or q8g, padded to 64 bytes, then another of what the first leaves over, its scales 1/254 of the first's
+//
+// Integer weights are multiplied with q16: 8 bits for an input lose more of a model than 8 bits for a weight do, because inputs have
+// outliers, and a product with the second digit costs a step that waits for memory nothing.
 //
 // Kp is K rounded up to 64, padding is zero.
 var ActivationFormats = []ActivationFormat{
-	{"f32", 4, 0},
-	{"bf16", 2, 0},
-	{"q8t", 1, u8Zero},
-	{"q8g", 1, u4Zero},
+	{"f32", 4, 1, 0},
+	{"bf16", 2, 1, 0},
+	{"q8t", 1, 1, u8Zero},
+	{"q8g", 1, 1, u4Zero},
+	{"q16t", 1, 2, u8Zero},
+	{"q16g", 1, 2, u4Zero},
 }
 
 // Activation describes the rows of a linear's input.
@@ -94,10 +101,30 @@ func (a Activation) Entries() int {
 // EntryOffset returns where the entries start in a row.
 func (a Activation) EntryOffset() int { return a.KPad() * a.ElementBytes }
 
+// digitFormats names the format of one digit of the formats that have two.
+var digitFormats = map[string]string{"q16t": "q8t", "q16g": "q8g"}
+
+// Digit returns the form of one digit of a row that has two, and how many bytes the second digit is behind the first. Value = first +
+// second; a form with one digit is its own.
+func (a Activation) Digit() (one Activation, stride int) {
+	name, ok := digitFormats[a.Name]
+	if !ok {
+		return a, 0
+	}
+	one, err := NewActivation(name, a.K, a.Group)
+	if err != nil {
+		panic("layout: " + err.Error()) // the digits of a checked form are sound
+	}
+	return one, roundUp(one.EntryOffset()+one.Entries()*EntryBytes, Align)
+}
+
 // RowBytes returns the distance between rows when nothing else decides it. Padded formats use an odd number of cache
 // lines: rows that are a power of two apart would compete for the same few lines of the first-level cache.
 func (a Activation) RowBytes() int {
 	n := a.EntryOffset() + a.Entries()*EntryBytes
+	if one, stride := a.Digit(); stride > 0 {
+		n = stride + one.EntryOffset() + one.Entries()*EntryBytes
+	}
 	if a.ElementBytes == 4 {
 		return n
 	}

@@ -99,7 +99,7 @@ func (w *Matrix) check(x *Rows, rows, panels int) {
 	if x.Activation != w.input {
 		panic("kernel: the activation is not in the form that the weight is multiplied with")
 	}
-	row := w.input.EntryOffset() + w.input.Entries()*layout.EntryBytes
+	row := w.second + w.input.EntryOffset() + w.input.Entries()*layout.EntryBytes
 	if panels > w.Panels() || (rows-1)*x.Stride+row > len(x.Data) {
 		panic("kernel: panels or rows beyond the operand")
 	}
@@ -148,7 +148,7 @@ func (a *linearArgs) start(w *Matrix, p, following int) {
 	a.panel, a.following = base, unsafe.Pointer(&w.Data[following*w.panel])
 	a.panelBytes, a.panelSteps = w.panel, w.KPad()/w.KPerStep
 	a.scale, a.zeros = nil, nil
-	a.segments = w.Segments()
+	a.segments, a.second = w.Segments(), w.second
 	first, _ := w.SegmentRange(a.segments - 1)
 	rest := w.K - first
 	if w.Group == 0 {
@@ -183,9 +183,8 @@ func (a *linearArgs) run(k *linearKernels, x *Rows, r int, t *tile, y unsafe.Poi
 		a.aheadStep = (a.panelBytes/a.panelSteps + t.tiles - 1) / t.tiles
 	}
 	k.rows[t.n](a)
-	if x.Digits == 2 {
-		_, second := x.Digit()
-		a.x, a.entry, a.add = unsafe.Add(a.x, second), unsafe.Add(a.entry, second), 1
+	if a.second > 0 {
+		a.x, a.entry, a.add = unsafe.Add(a.x, a.second), unsafe.Add(a.entry, a.second), 1
 		k.rows[t.n](a)
 	}
 }

@@ -99,7 +99,13 @@ func value(x *Rows, i, k int) float64 {
 	case 2:
 		return float64(dtype.BF16ToF32(*atByte[uint16](row, 2*k)))
 	}
-	return float64(int8(row[k])) * float64(atByte[layout.Entry](row, x.EntryOffset()+k/x.Group*layout.EntryBytes).Scale)
+	digit := func(row []byte) float64 {
+		return float64(int8(row[k])) * float64(atByte[layout.Entry](row, x.EntryOffset()+k/x.Group*layout.EntryBytes).Scale)
+	}
+	if _, second := x.Digit(); second > 0 {
+		return digit(row) + digit(row[second:])
+	}
+	return digit(row)
 }
 
 func randomProduct(t testing.TB, r *rand.Rand) product {

@@ -45,11 +45,12 @@ func kindOf(f *layout.Format) (int, error) {
 // Matrix is a packed weight that kernels can read.
 type Matrix struct {
 	layout.Linear
-	Data  []byte
-	Bias  []float32 // [N], added to the result; nil: none. N counts the padding of interleaved halves too
-	kind  int
-	input layout.Activation
-	panel int // PanelBytes
+	Data   []byte
+	Bias   []float32 // [N], added to the result; nil: none. N counts the padding of interleaved halves too
+	kind   int
+	input  layout.Activation
+	panel  int // PanelBytes
+	second int // bytes from the first digit of an input to the second; 0: inputs have one
 }
 
 // NewMatrix checks that data holds the weight that l describes.
@@ -61,7 +62,8 @@ func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
 	if err != nil {
 		return Matrix{}, err
 	}
-	return Matrix{Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: l.Input(), panel: l.PanelBytes()}, nil
+	_, second := l.Input().Digit()
+	return Matrix{Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: l.Input(), panel: l.PanelBytes(), second: second}, nil
 }
 
 // Rows is an activation: rows in one of the activation formats, Stride bytes apart.

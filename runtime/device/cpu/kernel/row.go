@@ -113,15 +113,63 @@ func (s *Set) Quantize(dst []byte, a layout.Activation, x []float32) {
 	case a.ElementBytes == 2:
 		s.row.toBF16((*uint16)(unsafe.Pointer(&elements[0])), &x[0], a.K)
 		clear(elements[2*a.K:])
+	case a.Digits == 2:
+		one, second := a.Digit()
+		s.quantizeDigit(dst, one, x)
+		s.quantizeRest(dst[second:], dst, one, x)
 	default:
-		entries := dst[a.EntryOffset() : a.EntryOffset()+a.Entries()*layout.EntryBytes]
-		codes := unsafe.Slice((*int8)(unsafe.Pointer(&elements[0])), len(elements))
-		clear(elements[a.K:])
-		quantize := s.quantizeToken
-		if a.Name == "q8g" {
-			quantize = s.quantizeGroups
+		s.quantizeDigit(dst, a, x)
+	}
+}
+
+// quantizeDigit writes a row of one digit.
+func (s *Set) quantizeDigit(dst []byte, a layout.Activation, x []float32) {
+	codes, entries := digits(dst, a)
+	clear(codes[a.K:])
+	if a.Name == "q8g" {
+		s.quantizeGroups(codes, entries, a, x)
+		return
+	}
+	s.quantizeToken(codes, entries, a, x)
+}
+
+// digits views a row of one digit.
+func digits(row []byte, a layout.Activation) ([]int8, []layout.Entry) {
+	elements, entries := row[:a.EntryOffset()], row[a.EntryOffset():][:a.Entries()*layout.EntryBytes]
+	return unsafe.Slice((*int8)(unsafe.Pointer(&elements[0])), len(elements)),
+		unsafe.Slice((*layout.Entry)(unsafe.Pointer(&entries[0])), a.Entries())
+}
+
+// restPiece is how many elements of what a digit leaves over are computed at a time; groups are no longer.
+const restPiece = 128
+
+// restSteps is how many steps of the second digit make one of the first: what the first leaves over is at most half a step of it.
+const restSteps = 254
+
+// quantizeRest writes the digit behind first: what first leaves of x, in steps of 1/254 of its own.
+func (s *Set) quantizeRest(dst, first []byte, a layout.Activation, x []float32) {
+	codes, entries := digits(dst, a)
+	whole, scales := digits(first, a)
+	clear(codes[a.K:])
+	var rest [restPiece]float32
+	for i := range entries {
+		scale, sum := scales[i].Scale, int32(0)
+		inverse := float32(0)
+		if scale > 0 {
+			inverse = restSteps / scale
 		}
-		quantize(codes, unsafe.Slice((*layout.Entry)(unsafe.Pointer(&entries[0])), a.Entries()), a, x)
+		end := min(a.K, (i+1)*a.Group)
+		for lo := i * a.Group; lo < end; lo += restPiece {
+			n := min(restPiece, end-lo)
+			for k, v := range x[lo : lo+n] {
+				rest[k] = v - float32(float32(whole[lo+k])*scale)
+			}
+			sum += s.row.quantize(&codes[lo], &rest[0], n, inverse)
+		}
+		entries[i] = layout.Entry{Scale: scale / restSteps, Bias: -a.Zero * sum}
+		if a.Name == "q8g" {
+			entries[i].NegSum = -sum
+		}
 	}
 }
 
