@@ -47,7 +47,7 @@ func newBPE(d *definition) (model, error) {
 // prepare builds the tables that only encoding needs.
 func (m *bpe) prepare() {
 	m.pairs = newPairTable(m.merges)
-	m.prefix, m.suffix = text(m.spec.ContinuingSubwordPrefix), text(m.spec.EndOfWordSuffix)
+	m.prefix, m.suffix = orEmpty(m.spec.ContinuingSubwordPrefix), orEmpty(m.spec.EndOfWordSuffix)
 	for r := range m.plain {
 		m.plain[r] = noValue
 		if id, ok := m.vocab.id(string(rune(r))); ok {

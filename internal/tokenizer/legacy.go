@@ -144,7 +144,7 @@ func readConfigs(files Files) (*configJSON, error) {
 func (d *definition) addSpecials(c *configJSON) {
 	described := map[string]bool{}
 	for _, a := range c.AddedTokens {
-		described[text(a.Content)] = true
+		described[orEmpty(a.Content)] = true
 	}
 	for _, t := range append([]namedToken{c.BOS, c.EOS, c.UNK, c.Sep, c.Pad, c.Cls, c.Mask}, c.AdditionalSpecial...) {
 		if t.set && !described[t.spec.Content] {

@@ -43,7 +43,7 @@ func parseModel(section json.RawMessage) (*definition, error) {
 		return nil, err
 	}
 	if d.spec.Model.Type == "BPE" {
-		d.merges, err = parseMerges(m.Merges, d.vocab, len(text(m.ContinuingSubwordPrefix)))
+		d.merges, err = parseMerges(m.Merges, d.vocab, len(orEmpty(m.ContinuingSubwordPrefix)))
 	}
 	return d, err
 }

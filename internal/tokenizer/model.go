@@ -47,7 +47,7 @@ func newModel(d *definition) (model, error) {
 	return nil, fmt.Errorf("model: unknown type %.40q", d.spec.Model.Type)
 }
 
-func text(s *string) string {
+func orEmpty(s *string) string {
 	if s == nil {
 		return ""
 	}

@@ -17,6 +17,7 @@ type Tokenizer struct {
 	model       model
 	post        []postProcessor
 	decoders    []decoder
+	size        int // of the vocabulary, added tokens included
 
 	pool sync.Pool // of *scratch
 }
@@ -54,6 +55,12 @@ func assemble(d *definition) (*Tokenizer, error) {
 	}
 	if t.added, err = newAddedVocabulary(d.spec.AddedTokens, d.vocab, t.normalizers); err != nil {
 		return nil, err
+	}
+	t.size = d.vocab.len()
+	for token := range t.added.ids {
+		if _, ok := t.vocab.id(token); !ok {
+			t.size++
+		}
 	}
 	return t, nil
 }
@@ -146,16 +153,8 @@ func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) (string, error) {
 	return string(s.out.text), nil
 }
 
-// VocabSize counts the tokens, added ones included.
-func (t *Tokenizer) VocabSize() int {
-	n := t.vocab.len()
-	for token := range t.added.ids {
-		if _, ok := t.vocab.id(token); !ok {
-			n++
-		}
-	}
-	return n
-}
+// VocabSize counts the tokens, added ones included. Ids may have gaps: the largest can be greater.
+func (t *Tokenizer) VocabSize() int { return t.size }
 
 // TokenID gives the id of a token as the vocabulary spells it.
 func (t *Tokenizer) TokenID(token string) (int32, bool) {

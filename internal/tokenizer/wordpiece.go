@@ -33,9 +33,9 @@ func newWordPiece(d *definition) (model, error) {
 
 func (m *wordPiece) prepare() {
 	m.trie = vocabularyTrie(m.vocab)
-	m.continuation = m.trie.walk(root, text(m.spec.ContinuingSubwordPrefix))
+	m.continuation = m.trie.walk(root, orEmpty(m.spec.ContinuingSubwordPrefix))
 	m.unk = noValue
-	if id, ok := m.vocab.id(text(m.spec.UnkToken)); ok {
+	if id, ok := m.vocab.id(orEmpty(m.spec.UnkToken)); ok {
 		m.unk = id
 	}
 }
