@@ -13,7 +13,7 @@ import (
 const packed = "f32 bf16 u8 u4*"
 
 // activations are the forms of a matrix product's input.
-const activations = "f32 bf16 q8t q8g"
+const activations = "f32 bf16 q16t q16g"
 
 // ropeAttrs describe the rotary embedding, by the names of the IR. Modes other than static need further numbers; see ropeModes.
 var ropeAttrs = []AttrRow{
@@ -46,7 +46,7 @@ var cpuKernels = []Kernel{
 		Name: "cpu.rmsnorm",
 		Doc:  "x / sqrt(mean(x*x) + eps) * w over each g elements of a row; g = k normally, the head size for query and key norms",
 		Roles: []Role{
-			arg("x", "f32", "m k"), vector("w", "f32", "g"), result("y", "f32 bf16", "m k")},
+			arg("x", "f32", "m k"), vector("w", "f32", "g"), result("y", activations, "m k")},
 		Attrs: []AttrRow{epsAttr},
 		Where: []string{"g divides k"},
 	},
@@ -54,13 +54,13 @@ var cpuKernels = []Kernel{
 		Name: "cpu.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16", "m k")},
+			result("sum", "f32", "m k"), result("normed", activations, "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name:  "cpu.quantize",
 		Doc:   "codes, scales and code sums of each row, in the result's format",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "q8t q8g", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "q16t q16g", "m k")},
 	},
 	{
 		Name: "cpu.linear",

@@ -52,11 +52,11 @@ func fixtureProgram(target string) *Program {
 	const b, w, c, in, none = OperandBuffer, OperandWeight, OperandCache, OperandInput, OperandNone
 	rope := []Attr{{Name: "rotary_dim", Int: 16}, {Name: "style", Text: "half"}, {Name: "mode", Text: "static"}}
 	heads := []Attr{{Name: "layer"}, {Name: "heads", Int: 2}, {Name: "kv_heads", Int: 1}, {Name: "dim", Int: 16}}
-	q8 := buf("codes", 2, sym.T, 64, 128, dtype.Invalid)
-	q8.Format, q8.Group = "q8t", 64
+	q8 := buf("codes", 2, sym.T, 64, 256, dtype.Invalid)
+	q8.Format, q8.Group = "q16t", 64
 	return &Program{
 		Func: "step", Target: target,
-		Slots: []sym.Dim{sym.Of(sym.T).Scale(256), sym.Of(sym.T).Scale(256), sym.Of(sym.T).Scale(128), sym.Of(sym.R).Scale(512)},
+		Slots: []sym.Dim{sym.Of(sym.T).Scale(256), sym.Of(sym.T).Scale(256), sym.Of(sym.T).Scale(256), sym.Of(sym.R).Scale(512)},
 		Buffers: []Buffer{
 			buf("x", 0, sym.T, 64, 256, dtype.F32), buf("n", 1, sym.T, 64, 256, dtype.F32), q8,
 			buf("qkv", 0, sym.T, 64, 256, dtype.F32), buf("q", 1, sym.T, 32, 128, dtype.F32), buf("a", 2, sym.T, 32, 128, dtype.F32),

@@ -124,7 +124,7 @@ func (b *Buffer) RowBytes() (int64, error) {
 	if b.Format != "" && (a.Entries() == 0 || b.DType != dtype.Invalid) {
 		return 0, fmt.Errorf("format %s and element type %q; only quantized rows have a format, and they have no element type", b.Format, dtypeText(b.DType))
 	}
-	return int64(a.EntryOffset() + a.Entries()*layout.EntryBytes), nil
+	return int64(a.Bytes()), nil
 }
 
 // align returns what offset and stride must be multiples of.

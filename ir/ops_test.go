@@ -120,7 +120,7 @@ func TestQuantNames(t *testing.T) {
 	for _, c := range []struct {
 		name, base string
 		group      int64
-	}{{"int8", "int8", 0}, {"int4.g32", "int4", 32}, {"q8g.g128", "q8g", 128}, {"int4.g0", "int4.g0", 0}, {"int4.g032", "int4.g032", 0}, {"x.gy", "x.gy", 0}} {
+	}{{"int8", "int8", 0}, {"int4.g32", "int4", 32}, {"q16g.g128", "q16g", 128}, {"int4.g0", "int4.g0", 0}, {"int4.g032", "int4.g032", 0}, {"x.gy", "x.gy", 0}} {
 		base, group := SplitQuant(c.name)
 		if base != c.base || group != c.group || QuantName(base, group) != c.name {
 			t.Errorf("SplitQuant(%q) = %q, %d", c.name, base, group)

@@ -161,12 +161,12 @@ var Ops = []*OpInfo{
 	},
 	{
 		Name: "quantize",
-		Doc: "y = codes in [-127, 127] and a scale amax/127 for each row (q8t; group is the length of the parts whose codes are summed) " +
-			"or for each group of columns (q8g).",
+		Doc: "y = two digits in [-127, 127], the second in steps of 1/254 of the first's scale, which is amax/127 of each row (q16t; group is the length of the parts whose codes are summed) " +
+			"or for each group of columns (q16g).",
 		Args: []ArgInfo{argX},
 		Attrs: []AttrInfo{
-			{Name: "format", Kind: Text, Enum: []string{"q8t", "q8g"}, Doc: "q8t or q8g"},
-			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (q8t only): the row"},
+			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g"}, Doc: "q16t or q16g"},
+			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (q16t only): the row"},
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeQuantize,
 	},

@@ -118,9 +118,9 @@ func checkProduct(x, w *Value) error {
 	xBase, xGroup := SplitQuant(x.Type.Quant)
 	wBase, wGroup := SplitQuant(w.Type.Quant)
 	switch {
-	case xBase == "", xBase == "q8t" && wBase == "int8" && xGroup == w.Weight.Segment:
+	case xBase == "", xBase == "q16t" && wBase == "int8" && xGroup == w.Weight.Segment:
 		return nil
-	case xBase == "q8g" && (wBase == "int4" || wBase == "int4z") && xGroup == wGroup:
+	case xBase == "q16g" && (wBase == "int4" || wBase == "int4z") && xGroup == wGroup:
 		return nil
 	}
 	return fmt.Errorf("no product of %s activations and a weight of format %q with segment %d is defined", x.Type.Quant, w.Type.Quant, w.Weight.Segment)
@@ -152,8 +152,8 @@ func shapeCast(_ *Module, op *Op) ([]Type, error) {
 
 func shapeQuantize(_ *Module, op *Op) ([]Type, error) {
 	format, group := op.Text("format"), op.Int("group")
-	if format == "q8g" && group == 0 {
-		return nil, fmt.Errorf("format q8g takes a group")
+	if format == "q16g" && group == 0 {
+		return nil, fmt.Errorf("format q16g takes a group")
 	}
 	t := Tensor(dtype.I8, op.Arg("x").Type.Dims...)
 	t.Quant = QuantName(format, group)

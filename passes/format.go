@@ -54,7 +54,7 @@ func (p *Policy) format(w *ir.Weight, r role) (string, error) {
 // form is how the input of a product is stored: plain numbers, or codes of an activation format.
 type form struct {
 	dtype  dtype.Type
-	format string // "q8t", "q8g"; "" for plain numbers
+	format string // "q16t", "q16g"; "" for plain numbers
 	group  int64
 }
 
@@ -72,7 +72,7 @@ func inputForm(w *ir.Weight) form {
 		return form{dtype: dtype.F32} // multiplied as the numbers that it stands for
 	}
 	group := int64(f.Group)
-	if f.Activation == "q8t" {
+	if f.Activation == "q16t" {
 		group = w.Segment // one scale; its sums of codes are per segment
 	}
 	return form{dtype.I8, f.Activation, group}

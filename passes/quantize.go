@@ -36,10 +36,10 @@ const ruleNormCast = "norm-cast"
 //	weight %norm : f32[64]
 //	func @f(%x: f32[T,64], %h: f32[T,1024]) -> (f32[T,8], f32[T,64]) {
 //	  %n = rmsnorm %x, %norm {eps=1e-05} : f32[T,64]
-//	  %n.q8t = quantize %n {format="q8t"} : i8[T,64]:q8t
-//	  %a = linear %n.q8t, %q : f32[T,8]
-//	  %h.q8t = quantize %h {format="q8t", group=128} : i8[T,1024]:q8t.g128
-//	  %b = linear %h.q8t, %down : f32[T,64]
+//	  %n.q16t = quantize %n {format="q16t"} : i8[T,64]:q16t
+//	  %a = linear %n.q16t, %q : f32[T,8]
+//	  %h.q16t = quantize %h {format="q16t", group=128} : i8[T,1024]:q16t.g128
+//	  %b = linear %h.q16t, %down : f32[T,64]
 //	  return %a, %b
 //	}
 func quantize(c *Context) error {

@@ -118,13 +118,16 @@ func (a Activation) Digit() (one Activation, stride int) {
 	return one, roundUp(one.EntryOffset()+one.Entries()*EntryBytes, Align)
 }
 
+// Bytes returns how much of a row is used.
+func (a Activation) Bytes() int {
+	_, second := a.Digit()
+	return second + a.EntryOffset() + a.Entries()*EntryBytes
+}
+
 // RowBytes returns the distance between rows when nothing else decides it. Padded formats use an odd number of cache
 // lines: rows that are a power of two apart would compete for the same few lines of the first-level cache.
 func (a Activation) RowBytes() int {
-	n := a.EntryOffset() + a.Entries()*EntryBytes
-	if one, stride := a.Digit(); stride > 0 {
-		n = stride + one.EntryOffset() + one.Entries()*EntryBytes
-	}
+	n := a.Bytes()
 	if a.ElementBytes == 4 {
 		return n
 	}

@@ -27,7 +27,7 @@ type Format struct {
 	Group int
 	// ScaleBits and ZeroBits are the sizes of the scale and of the zero point of a group; 0: none.
 	ScaleBits, ZeroBits int
-	// Activation is the form of the inputs that its integer products take: "q8t", "q8g"; "" where inputs are numbers.
+	// Activation is the form of the inputs that its integer products take: "q16t", "q16g"; "" where inputs are numbers.
 	Activation string
 
 	zero     uint8 // zero point of formats that do not store one

@@ -260,25 +260,27 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Q8 keeps each input within half a step and sums its codes.
+// Q8 keeps each input within half a step and sums its codes; Q16 keeps it within half a step of the second digit.
 func TestQ8(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(1, 200).Draw(t, "n")
-		x := weights(t, n)
-		codes := make([]int8, n)
-		groups := (n + 31) / 32
-		scales, sums := make([]float32, groups), make([]int32, groups)
-		Q8Groups(codes, scales, sums, x, 32)
-		for g := range groups {
-			var sum int32
-			for i := g * 32; i < min(n, g*32+32); i++ {
-				sum += int32(codes[i])
-				if codes[i] == -128 || abs(float32(codes[i])*scales[g]-x[i]) > scales[g]*0.5001 {
-					t.Fatalf("element %d: %g became %d * %g", i, x[i], codes[i], scales[g])
-				}
+		x := weights(t, rapid.IntRange(1, 200).Draw(t, "n"))
+		codes := make([]int8, len(x))
+		scale, want := Q8(codes, x)
+		var sum int32
+		for i, code := range codes {
+			sum += int32(code)
+			if code == -128 || abs(float32(code)*scale-x[i]) > scale*0.5001 {
+				t.Fatalf("element %d: %g became %d * %g", i, x[i], code, scale)
 			}
-			if sum != sums[g] {
-				t.Fatalf("sum of group %d is %d, not %d", g, sums[g], sum)
+		}
+		if sum != want {
+			t.Fatalf("sum is %d, not %d", want, sum)
+		}
+		y := slices.Clone(x)
+		Q16(y)
+		for i := range y {
+			if scale > 0 && abs(y[i]-x[i]) > scale/restSteps*0.51+1e-6*abs(x[i]) {
+				t.Fatalf("element %d: %g became %g with steps of %g", i, x[i], y[i], scale/restSteps)
 			}
 		}
 	})

@@ -239,9 +239,9 @@ func TestQuantizedLinear(t *testing.T) {
 weight %w : u8[2,4]:int8
 weight %v : u4[1,64]:int4.g32
 func @f(%x: f32[T,4], %z: f32[T,64]) -> (f32[T,2], f32[T,1]) {
-  %q = quantize %x {format="q8t"} : i8[T,4]:q8t
+  %q = quantize %x {format="q16t"} : i8[T,4]:q16t
   %a = linear %q, %w : f32[T,2]
-  %g = quantize %z {format="q8g", group=32} : i8[T,64]:q8g.g32
+  %g = quantize %z {format="q16g", group=32} : i8[T,64]:q16g.g32
   %b = linear %g, %v : f32[T,1]
   return %a, %b
 }`)
@@ -260,9 +260,9 @@ func @f(%x: f32[T,4], %z: f32[T,64]) -> (f32[T,2], f32[T,1]) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// x stands for 1, 2, 127, -1; w for (127, -3, 6, 0) and (254, -6, 4, 2).
-	compare(t, "q8t x int8", out[0].Data, []float32{127 - 6 + 762, 254 - 12 + 508 - 2}, 1e-6)
-	compare(t, "q8g x int4", append(out[1].Data, 0), []float32{-8*127 + 16*12.7, 0}, 2e-2)
+	// x stands for 1, 2.4, 127, -1 (0.4 in steps of 1/254); w for (127, -3, 6, 0) and (254, -6, 4, 2).
+	compare(t, "q16t x int8", out[0].Data, []float32{127 - 3*2.4 + 762, 254 - 6*2.4 + 508 - 2}, 1e-4)
+	compare(t, "q16g x int4", append(out[1].Data, 0), []float32{-8*127 + 16*12.7, 0}, 1e-3)
 }
 
 func TestRunReportsMistakes(t *testing.T) {

@@ -22,25 +22,21 @@ func storedAs(data []float32, format string, cols int) error {
 	return nil
 }
 
-// quantize gives what the codes of the activation formats stand for. The group of q8t is that of its sums: it has one
+// quantize gives what the codes of the activation formats stand for. The group of q16t is that of its sums: it has one
 // scale for the row.
 func (c *call) quantize() error {
 	x := c.arg("x")
 	format, group := ir.SplitQuant(c.op.Result().Type.Quant)
-	if format == "q8t" {
+	if format == "q16t" {
 		group = int64(x.Cols)
-	} else if format != "q8g" {
+	} else if format != "q16g" {
 		return fmt.Errorf("unknown activation format %q", format)
 	}
 	y := newTensor(x.Rows, x.Cols)
-	codes := make([]int8, group)
 	for m := range x.Rows {
-		out := y.Row(m)[:0]
-		for part := range slices.Chunk(x.Row(m), int(group)) {
-			scale, _ := quant.Q8(codes, part)
-			for _, code := range codes[:len(part)] {
-				out = append(out, float32(code)*scale)
-			}
+		copy(y.Row(m), x.Row(m))
+		for part := range slices.Chunk(y.Row(m), int(group)) {
+			quant.Q16(part)
 		}
 	}
 	c.give(y)

@@ -16,7 +16,7 @@ type view struct {
 	data   []byte // row i starts at i*stride
 	rows   int
 	cols   int
-	stride int // bytes
+	stride int    // bytes
 	format string // activation format, "" for plain f32
 	group  int
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,19 +113,24 @@ func benchDecode(b *testing.B, t *team.Team, set *Set, w *Matrix) {
 	b.ReportMetric(100*took[0]/took[1], "%read")
 }
 
-// peakFor is the multiply-add instruction that a set's kernels of a format are made of.
+// peakNames lists the multiply-add instructions that kernels of a format are made of, the best last.
+var peakNames = map[string][]string{
+	"f32": {"f32 fma"}, "bf16": {"f32 fma", "bf16 vdpbf16ps"}, "u8": {"int8 vpmaddubsw", "int8 vpdpbusd"}, "u4": {"int4 vpmaddubsw", "int8 vpdpbusd"},
+}
+
+// peakFor is the best of them that a set has.
 func peakFor(set *Set, format string) roofline.Peak {
-	name := map[string]string{"f32": "f32 fma", "bf16": "bf16 vdpbf16ps"}[format]
-	if name == "" {
-		name = "int8 vpdpbusd"
-	}
+	kind, _, _ := strings.Cut(strings.TrimSuffix(format, "z"), ".")
+	names := peakNames[strings.TrimSuffix(kind, "z")]
 	rank := func(target string) int {
 		return slices.IndexFunc(Sets(), func(s *Set) bool { return s.Name == target })
 	}
 	best := roofline.Peaks[0]
-	for _, p := range roofline.Peaks {
-		if rank(p.Target) <= rank(set.Name) && (p.Name == name || name == "bf16 vdpbf16ps" && p.Name == "f32 fma" || name == "int8 vpdpbusd" && p.Name == "int8 vpmaddubsw") {
-			best = p
+	for _, name := range names {
+		for _, p := range roofline.Peaks {
+			if p.Name == name && rank(p.Target) <= rank(set.Name) {
+				best = p
+			}
 		}
 	}
 	return best

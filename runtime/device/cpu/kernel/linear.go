@@ -99,8 +99,7 @@ func (w *Matrix) check(x *Rows, rows, panels int) {
 	if x.Activation != w.input {
 		panic("kernel: the activation is not in the form that the weight is multiplied with")
 	}
-	row := w.second + w.input.EntryOffset() + w.input.Entries()*layout.EntryBytes
-	if panels > w.Panels() || (rows-1)*x.Stride+row > len(x.Data) {
+	if panels > w.Panels() || (rows-1)*x.Stride+w.inputBytes > len(x.Data) {
 		panic("kernel: panels or rows beyond the operand")
 	}
 }

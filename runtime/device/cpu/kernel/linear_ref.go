@@ -31,7 +31,7 @@ type linearArgs struct {
 	// For run to compute ahead: the panel that follows, and the size of panels.
 	following              unsafe.Pointer
 	panelBytes, panelSteps int
-	second int // bytes to the second digit of x; the drivers' own
+	second                 int // bytes to the second digit of x; the drivers' own
 }
 
 // A linearFunc multiplies one panel with a fixed number of rows.

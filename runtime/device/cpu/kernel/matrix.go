@@ -45,12 +45,13 @@ func kindOf(f *layout.Format) (int, error) {
 // Matrix is a packed weight that kernels can read.
 type Matrix struct {
 	layout.Linear
-	Data   []byte
-	Bias   []float32 // [N], added to the result; nil: none. N counts the padding of interleaved halves too
-	kind   int
-	input  layout.Activation
-	panel  int // PanelBytes
-	second int // bytes from the first digit of an input to the second; 0: inputs have one
+	Data       []byte
+	Bias       []float32 // [N], added to the result; nil: none. N counts the padding of interleaved halves too
+	kind       int
+	input      layout.Activation
+	inputBytes int // of a row of it
+	panel      int // PanelBytes
+	second     int // bytes from the first digit of an input to the second; 0: inputs have one
 }
 
 // NewMatrix checks that data holds the weight that l describes.
@@ -63,7 +64,7 @@ func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
 		return Matrix{}, err
 	}
 	_, second := l.Input().Digit()
-	return Matrix{Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: l.Input(), panel: l.PanelBytes(), second: second}, nil
+	return Matrix{Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: l.Input(), inputBytes: l.Input().Bytes(), panel: l.PanelBytes(), second: second}, nil
 }
 
 // Rows is an activation: rows in one of the activation formats, Stride bytes apart.

@@ -7,161 +7,97 @@ DATA expLow<>+0(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+8(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+16(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+24(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+32(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+40(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+48(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+56(SB)/8, $0xc2aeac4fc2aeac4f
-GLOBL expLow<>(SB), RODATA|NOPTR, $64
+GLOBL expLow<>(SB), RODATA|NOPTR, $32
 
 DATA expP0<>+0(SB)/8, $0x3efffffe3efffffe
 DATA expP0<>+8(SB)/8, $0x3efffffe3efffffe
 DATA expP0<>+16(SB)/8, $0x3efffffe3efffffe
 DATA expP0<>+24(SB)/8, $0x3efffffe3efffffe
-DATA expP0<>+32(SB)/8, $0x3efffffe3efffffe
-DATA expP0<>+40(SB)/8, $0x3efffffe3efffffe
-DATA expP0<>+48(SB)/8, $0x3efffffe3efffffe
-DATA expP0<>+56(SB)/8, $0x3efffffe3efffffe
-GLOBL expP0<>(SB), RODATA|NOPTR, $64
+GLOBL expP0<>(SB), RODATA|NOPTR, $32
 
 DATA expP1<>+0(SB)/8, $0x3e2aaa493e2aaa49
 DATA expP1<>+8(SB)/8, $0x3e2aaa493e2aaa49
 DATA expP1<>+16(SB)/8, $0x3e2aaa493e2aaa49
 DATA expP1<>+24(SB)/8, $0x3e2aaa493e2aaa49
-DATA expP1<>+32(SB)/8, $0x3e2aaa493e2aaa49
-DATA expP1<>+40(SB)/8, $0x3e2aaa493e2aaa49
-DATA expP1<>+48(SB)/8, $0x3e2aaa493e2aaa49
-DATA expP1<>+56(SB)/8, $0x3e2aaa493e2aaa49
-GLOBL expP1<>(SB), RODATA|NOPTR, $64
+GLOBL expP1<>(SB), RODATA|NOPTR, $32
 
 DATA expP2<>+0(SB)/8, $0x3d2aac793d2aac79
 DATA expP2<>+8(SB)/8, $0x3d2aac793d2aac79
 DATA expP2<>+16(SB)/8, $0x3d2aac793d2aac79
 DATA expP2<>+24(SB)/8, $0x3d2aac793d2aac79
-DATA expP2<>+32(SB)/8, $0x3d2aac793d2aac79
-DATA expP2<>+40(SB)/8, $0x3d2aac793d2aac79
-DATA expP2<>+48(SB)/8, $0x3d2aac793d2aac79
-DATA expP2<>+56(SB)/8, $0x3d2aac793d2aac79
-GLOBL expP2<>(SB), RODATA|NOPTR, $64
+GLOBL expP2<>(SB), RODATA|NOPTR, $32
 
 DATA expP3<>+0(SB)/8, $0x3c091d103c091d10
 DATA expP3<>+8(SB)/8, $0x3c091d103c091d10
 DATA expP3<>+16(SB)/8, $0x3c091d103c091d10
 DATA expP3<>+24(SB)/8, $0x3c091d103c091d10
-DATA expP3<>+32(SB)/8, $0x3c091d103c091d10
-DATA expP3<>+40(SB)/8, $0x3c091d103c091d10
-DATA expP3<>+48(SB)/8, $0x3c091d103c091d10
-DATA expP3<>+56(SB)/8, $0x3c091d103c091d10
-GLOBL expP3<>(SB), RODATA|NOPTR, $64
+GLOBL expP3<>(SB), RODATA|NOPTR, $32
 
 DATA expP4<>+0(SB)/8, $0x3ab511e83ab511e8
 DATA expP4<>+8(SB)/8, $0x3ab511e83ab511e8
 DATA expP4<>+16(SB)/8, $0x3ab511e83ab511e8
 DATA expP4<>+24(SB)/8, $0x3ab511e83ab511e8
-DATA expP4<>+32(SB)/8, $0x3ab511e83ab511e8
-DATA expP4<>+40(SB)/8, $0x3ab511e83ab511e8
-DATA expP4<>+48(SB)/8, $0x3ab511e83ab511e8
-DATA expP4<>+56(SB)/8, $0x3ab511e83ab511e8
-GLOBL expP4<>(SB), RODATA|NOPTR, $64
+GLOBL expP4<>(SB), RODATA|NOPTR, $32
 
 DATA halfUlp<>+0(SB)/8, $0x00007fff00007fff
 DATA halfUlp<>+8(SB)/8, $0x00007fff00007fff
 DATA halfUlp<>+16(SB)/8, $0x00007fff00007fff
 DATA halfUlp<>+24(SB)/8, $0x00007fff00007fff
-DATA halfUlp<>+32(SB)/8, $0x00007fff00007fff
-DATA halfUlp<>+40(SB)/8, $0x00007fff00007fff
-DATA halfUlp<>+48(SB)/8, $0x00007fff00007fff
-DATA halfUlp<>+56(SB)/8, $0x00007fff00007fff
-GLOBL halfUlp<>(SB), RODATA|NOPTR, $64
+GLOBL halfUlp<>(SB), RODATA|NOPTR, $32
 
 DATA ln2High<>+0(SB)/8, $0x3f3100003f310000
 DATA ln2High<>+8(SB)/8, $0x3f3100003f310000
 DATA ln2High<>+16(SB)/8, $0x3f3100003f310000
 DATA ln2High<>+24(SB)/8, $0x3f3100003f310000
-DATA ln2High<>+32(SB)/8, $0x3f3100003f310000
-DATA ln2High<>+40(SB)/8, $0x3f3100003f310000
-DATA ln2High<>+48(SB)/8, $0x3f3100003f310000
-DATA ln2High<>+56(SB)/8, $0x3f3100003f310000
-GLOBL ln2High<>(SB), RODATA|NOPTR, $64
+GLOBL ln2High<>(SB), RODATA|NOPTR, $32
 
 DATA ln2Low<>+0(SB)/8, $0x3ae42ff03ae42ff0
 DATA ln2Low<>+8(SB)/8, $0x3ae42ff03ae42ff0
 DATA ln2Low<>+16(SB)/8, $0x3ae42ff03ae42ff0
 DATA ln2Low<>+24(SB)/8, $0x3ae42ff03ae42ff0
-DATA ln2Low<>+32(SB)/8, $0x3ae42ff03ae42ff0
-DATA ln2Low<>+40(SB)/8, $0x3ae42ff03ae42ff0
-DATA ln2Low<>+48(SB)/8, $0x3ae42ff03ae42ff0
-DATA ln2Low<>+56(SB)/8, $0x3ae42ff03ae42ff0
-GLOBL ln2Low<>(SB), RODATA|NOPTR, $64
+GLOBL ln2Low<>(SB), RODATA|NOPTR, $32
 
 DATA log2e<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA log2e<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA log2e<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA log2e<>+24(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+32(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+40(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+48(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+56(SB)/8, $0x3fb8aa3b3fb8aa3b
-GLOBL log2e<>(SB), RODATA|NOPTR, $64
+GLOBL log2e<>(SB), RODATA|NOPTR, $32
 
 DATA minusInf<>+0(SB)/8, $0xff800000ff800000
 DATA minusInf<>+8(SB)/8, $0xff800000ff800000
 DATA minusInf<>+16(SB)/8, $0xff800000ff800000
 DATA minusInf<>+24(SB)/8, $0xff800000ff800000
-DATA minusInf<>+32(SB)/8, $0xff800000ff800000
-DATA minusInf<>+40(SB)/8, $0xff800000ff800000
-DATA minusInf<>+48(SB)/8, $0xff800000ff800000
-DATA minusInf<>+56(SB)/8, $0xff800000ff800000
-GLOBL minusInf<>(SB), RODATA|NOPTR, $64
+GLOBL minusInf<>(SB), RODATA|NOPTR, $32
 
 DATA oddHalves<>+0(SB)/8, $0xffff0000ffff0000
 DATA oddHalves<>+8(SB)/8, $0xffff0000ffff0000
 DATA oddHalves<>+16(SB)/8, $0xffff0000ffff0000
 DATA oddHalves<>+24(SB)/8, $0xffff0000ffff0000
-DATA oddHalves<>+32(SB)/8, $0xffff0000ffff0000
-DATA oddHalves<>+40(SB)/8, $0xffff0000ffff0000
-DATA oddHalves<>+48(SB)/8, $0xffff0000ffff0000
-DATA oddHalves<>+56(SB)/8, $0xffff0000ffff0000
-GLOBL oddHalves<>(SB), RODATA|NOPTR, $64
+GLOBL oddHalves<>(SB), RODATA|NOPTR, $32
 
 DATA one<>+0(SB)/8, $0x3f8000003f800000
 DATA one<>+8(SB)/8, $0x3f8000003f800000
 DATA one<>+16(SB)/8, $0x3f8000003f800000
 DATA one<>+24(SB)/8, $0x3f8000003f800000
-DATA one<>+32(SB)/8, $0x3f8000003f800000
-DATA one<>+40(SB)/8, $0x3f8000003f800000
-DATA one<>+48(SB)/8, $0x3f8000003f800000
-DATA one<>+56(SB)/8, $0x3f8000003f800000
-GLOBL one<>(SB), RODATA|NOPTR, $64
+GLOBL one<>(SB), RODATA|NOPTR, $32
 
 DATA oneBit<>+0(SB)/8, $0x0000000100000001
 DATA oneBit<>+8(SB)/8, $0x0000000100000001
 DATA oneBit<>+16(SB)/8, $0x0000000100000001
 DATA oneBit<>+24(SB)/8, $0x0000000100000001
-DATA oneBit<>+32(SB)/8, $0x0000000100000001
-DATA oneBit<>+40(SB)/8, $0x0000000100000001
-DATA oneBit<>+48(SB)/8, $0x0000000100000001
-DATA oneBit<>+56(SB)/8, $0x0000000100000001
-GLOBL oneBit<>(SB), RODATA|NOPTR, $64
+GLOBL oneBit<>(SB), RODATA|NOPTR, $32
 
 DATA quietBit<>+0(SB)/8, $0x0000004000000040
 DATA quietBit<>+8(SB)/8, $0x0000004000000040
 DATA quietBit<>+16(SB)/8, $0x0000004000000040
 DATA quietBit<>+24(SB)/8, $0x0000004000000040
-DATA quietBit<>+32(SB)/8, $0x0000004000000040
-DATA quietBit<>+40(SB)/8, $0x0000004000000040
-DATA quietBit<>+48(SB)/8, $0x0000004000000040
-DATA quietBit<>+56(SB)/8, $0x0000004000000040
-GLOBL quietBit<>(SB), RODATA|NOPTR, $64
+GLOBL quietBit<>(SB), RODATA|NOPTR, $32
 
 DATA signBit<>+0(SB)/8, $0x8000000080000000
 DATA signBit<>+8(SB)/8, $0x8000000080000000
 DATA signBit<>+16(SB)/8, $0x8000000080000000
 DATA signBit<>+24(SB)/8, $0x8000000080000000
-DATA signBit<>+32(SB)/8, $0x8000000080000000
-DATA signBit<>+40(SB)/8, $0x8000000080000000
-DATA signBit<>+48(SB)/8, $0x8000000080000000
-DATA signBit<>+56(SB)/8, $0x8000000080000000
-GLOBL signBit<>(SB), RODATA|NOPTR, $64
+GLOBL signBit<>(SB), RODATA|NOPTR, $32
 
 DATA tailMask<>+0(SB)/8, $0xffffffffffffffff
 DATA tailMask<>+8(SB)/8, $0xffffffffffffffff
@@ -1384,7 +1320,7 @@ below2:
 	INCQ AX
 	JMP below2
 inside4:
-	VMOVUPS minusInf<>(SB), Y0
+	VBROADCASTSS minusInf<>(SB), Y0
 	MOVQ R10, AX
 vector5:
 	VMAXPS (SI)(AX*4), Y0, Y0
@@ -1415,7 +1351,7 @@ vector6:
 	VCVTDQ2PS Y6, Y9
 	VFNMADD231PS ln2High<>(SB), Y9, Y5
 	VFNMADD231PS ln2Low<>(SB), Y9, Y5
-	VMOVUPS expP4<>(SB), Y7
+	VBROADCASTSS expP4<>(SB), Y7
 	VFMADD213PS expP3<>(SB), Y5, Y7
 	VFMADD213PS expP2<>(SB), Y5, Y7
 	VFMADD213PS expP1<>(SB), Y5, Y7
@@ -1437,7 +1373,7 @@ vector6:
 	VCVTDQ2PS Y6, Y9
 	VFNMADD231PS ln2High<>(SB), Y9, Y5
 	VFNMADD231PS ln2Low<>(SB), Y9, Y5
-	VMOVUPS expP4<>(SB), Y7
+	VBROADCASTSS expP4<>(SB), Y7
 	VFMADD213PS expP3<>(SB), Y5, Y7
 	VFMADD213PS expP2<>(SB), Y5, Y7
 	VFMADD213PS expP1<>(SB), Y5, Y7
@@ -3099,7 +3035,7 @@ below2:
 	INCQ AX
 	JMP below2
 inside4:
-	VMOVUPS minusInf<>(SB), Y0
+	VBROADCASTSS minusInf<>(SB), Y0
 	MOVQ R10, AX
 vector5:
 	VMAXPS (SI)(AX*4), Y0, Y0
@@ -3130,7 +3066,7 @@ vector6:
 	VCVTDQ2PS Y6, Y9
 	VFNMADD231PS ln2High<>(SB), Y9, Y5
 	VFNMADD231PS ln2Low<>(SB), Y9, Y5
-	VMOVUPS expP4<>(SB), Y7
+	VBROADCASTSS expP4<>(SB), Y7
 	VFMADD213PS expP3<>(SB), Y5, Y7
 	VFMADD213PS expP2<>(SB), Y5, Y7
 	VFMADD213PS expP1<>(SB), Y5, Y7
@@ -3164,7 +3100,7 @@ vector6:
 	VCVTDQ2PS Y6, Y9
 	VFNMADD231PS ln2High<>(SB), Y9, Y5
 	VFNMADD231PS ln2Low<>(SB), Y9, Y5
-	VMOVUPS expP4<>(SB), Y7
+	VBROADCASTSS expP4<>(SB), Y7
 	VFMADD213PS expP3<>(SB), Y5, Y7
 	VFMADD213PS expP2<>(SB), Y5, Y7
 	VFMADD213PS expP1<>(SB), Y5, Y7

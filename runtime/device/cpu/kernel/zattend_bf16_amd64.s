@@ -7,121 +7,73 @@ DATA expLow<>+0(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+8(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+16(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+24(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+32(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+40(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+48(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+56(SB)/8, $0xc2aeac4fc2aeac4f
-GLOBL expLow<>(SB), RODATA|NOPTR, $64
+GLOBL expLow<>(SB), RODATA|NOPTR, $32
 
 DATA expP0<>+0(SB)/8, $0x3efffffe3efffffe
 DATA expP0<>+8(SB)/8, $0x3efffffe3efffffe
 DATA expP0<>+16(SB)/8, $0x3efffffe3efffffe
 DATA expP0<>+24(SB)/8, $0x3efffffe3efffffe
-DATA expP0<>+32(SB)/8, $0x3efffffe3efffffe
-DATA expP0<>+40(SB)/8, $0x3efffffe3efffffe
-DATA expP0<>+48(SB)/8, $0x3efffffe3efffffe
-DATA expP0<>+56(SB)/8, $0x3efffffe3efffffe
-GLOBL expP0<>(SB), RODATA|NOPTR, $64
+GLOBL expP0<>(SB), RODATA|NOPTR, $32
 
 DATA expP1<>+0(SB)/8, $0x3e2aaa493e2aaa49
 DATA expP1<>+8(SB)/8, $0x3e2aaa493e2aaa49
 DATA expP1<>+16(SB)/8, $0x3e2aaa493e2aaa49
 DATA expP1<>+24(SB)/8, $0x3e2aaa493e2aaa49
-DATA expP1<>+32(SB)/8, $0x3e2aaa493e2aaa49
-DATA expP1<>+40(SB)/8, $0x3e2aaa493e2aaa49
-DATA expP1<>+48(SB)/8, $0x3e2aaa493e2aaa49
-DATA expP1<>+56(SB)/8, $0x3e2aaa493e2aaa49
-GLOBL expP1<>(SB), RODATA|NOPTR, $64
+GLOBL expP1<>(SB), RODATA|NOPTR, $32
 
 DATA expP2<>+0(SB)/8, $0x3d2aac793d2aac79
 DATA expP2<>+8(SB)/8, $0x3d2aac793d2aac79
 DATA expP2<>+16(SB)/8, $0x3d2aac793d2aac79
 DATA expP2<>+24(SB)/8, $0x3d2aac793d2aac79
-DATA expP2<>+32(SB)/8, $0x3d2aac793d2aac79
-DATA expP2<>+40(SB)/8, $0x3d2aac793d2aac79
-DATA expP2<>+48(SB)/8, $0x3d2aac793d2aac79
-DATA expP2<>+56(SB)/8, $0x3d2aac793d2aac79
-GLOBL expP2<>(SB), RODATA|NOPTR, $64
+GLOBL expP2<>(SB), RODATA|NOPTR, $32
 
 DATA expP3<>+0(SB)/8, $0x3c091d103c091d10
 DATA expP3<>+8(SB)/8, $0x3c091d103c091d10
 DATA expP3<>+16(SB)/8, $0x3c091d103c091d10
 DATA expP3<>+24(SB)/8, $0x3c091d103c091d10
-DATA expP3<>+32(SB)/8, $0x3c091d103c091d10
-DATA expP3<>+40(SB)/8, $0x3c091d103c091d10
-DATA expP3<>+48(SB)/8, $0x3c091d103c091d10
-DATA expP3<>+56(SB)/8, $0x3c091d103c091d10
-GLOBL expP3<>(SB), RODATA|NOPTR, $64
+GLOBL expP3<>(SB), RODATA|NOPTR, $32
 
 DATA expP4<>+0(SB)/8, $0x3ab511e83ab511e8
 DATA expP4<>+8(SB)/8, $0x3ab511e83ab511e8
 DATA expP4<>+16(SB)/8, $0x3ab511e83ab511e8
 DATA expP4<>+24(SB)/8, $0x3ab511e83ab511e8
-DATA expP4<>+32(SB)/8, $0x3ab511e83ab511e8
-DATA expP4<>+40(SB)/8, $0x3ab511e83ab511e8
-DATA expP4<>+48(SB)/8, $0x3ab511e83ab511e8
-DATA expP4<>+56(SB)/8, $0x3ab511e83ab511e8
-GLOBL expP4<>(SB), RODATA|NOPTR, $64
+GLOBL expP4<>(SB), RODATA|NOPTR, $32
 
 DATA ln2High<>+0(SB)/8, $0x3f3100003f310000
 DATA ln2High<>+8(SB)/8, $0x3f3100003f310000
 DATA ln2High<>+16(SB)/8, $0x3f3100003f310000
 DATA ln2High<>+24(SB)/8, $0x3f3100003f310000
-DATA ln2High<>+32(SB)/8, $0x3f3100003f310000
-DATA ln2High<>+40(SB)/8, $0x3f3100003f310000
-DATA ln2High<>+48(SB)/8, $0x3f3100003f310000
-DATA ln2High<>+56(SB)/8, $0x3f3100003f310000
-GLOBL ln2High<>(SB), RODATA|NOPTR, $64
+GLOBL ln2High<>(SB), RODATA|NOPTR, $32
 
 DATA ln2Low<>+0(SB)/8, $0x3ae42ff03ae42ff0
 DATA ln2Low<>+8(SB)/8, $0x3ae42ff03ae42ff0
 DATA ln2Low<>+16(SB)/8, $0x3ae42ff03ae42ff0
 DATA ln2Low<>+24(SB)/8, $0x3ae42ff03ae42ff0
-DATA ln2Low<>+32(SB)/8, $0x3ae42ff03ae42ff0
-DATA ln2Low<>+40(SB)/8, $0x3ae42ff03ae42ff0
-DATA ln2Low<>+48(SB)/8, $0x3ae42ff03ae42ff0
-DATA ln2Low<>+56(SB)/8, $0x3ae42ff03ae42ff0
-GLOBL ln2Low<>(SB), RODATA|NOPTR, $64
+GLOBL ln2Low<>(SB), RODATA|NOPTR, $32
 
 DATA log2e<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA log2e<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA log2e<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA log2e<>+24(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+32(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+40(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+48(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+56(SB)/8, $0x3fb8aa3b3fb8aa3b
-GLOBL log2e<>(SB), RODATA|NOPTR, $64
+GLOBL log2e<>(SB), RODATA|NOPTR, $32
 
 DATA minusInf<>+0(SB)/8, $0xff800000ff800000
 DATA minusInf<>+8(SB)/8, $0xff800000ff800000
 DATA minusInf<>+16(SB)/8, $0xff800000ff800000
 DATA minusInf<>+24(SB)/8, $0xff800000ff800000
-DATA minusInf<>+32(SB)/8, $0xff800000ff800000
-DATA minusInf<>+40(SB)/8, $0xff800000ff800000
-DATA minusInf<>+48(SB)/8, $0xff800000ff800000
-DATA minusInf<>+56(SB)/8, $0xff800000ff800000
-GLOBL minusInf<>(SB), RODATA|NOPTR, $64
+GLOBL minusInf<>(SB), RODATA|NOPTR, $32
 
 DATA one<>+0(SB)/8, $0x3f8000003f800000
 DATA one<>+8(SB)/8, $0x3f8000003f800000
 DATA one<>+16(SB)/8, $0x3f8000003f800000
 DATA one<>+24(SB)/8, $0x3f8000003f800000
-DATA one<>+32(SB)/8, $0x3f8000003f800000
-DATA one<>+40(SB)/8, $0x3f8000003f800000
-DATA one<>+48(SB)/8, $0x3f8000003f800000
-DATA one<>+56(SB)/8, $0x3f8000003f800000
-GLOBL one<>(SB), RODATA|NOPTR, $64
+GLOBL one<>(SB), RODATA|NOPTR, $32
 
 DATA signBit<>+0(SB)/8, $0x8000000080000000
 DATA signBit<>+8(SB)/8, $0x8000000080000000
 DATA signBit<>+16(SB)/8, $0x8000000080000000
 DATA signBit<>+24(SB)/8, $0x8000000080000000
-DATA signBit<>+32(SB)/8, $0x8000000080000000
-DATA signBit<>+40(SB)/8, $0x8000000080000000
-DATA signBit<>+48(SB)/8, $0x8000000080000000
-DATA signBit<>+56(SB)/8, $0x8000000080000000
-GLOBL signBit<>(SB), RODATA|NOPTR, $64
+GLOBL signBit<>(SB), RODATA|NOPTR, $32
 
 // func scoreBF16x1BF16(a *scoreArgs) 
 TEXT ·scoreBF16x1BF16(SB), NOSPLIT, $0-8
@@ -2194,7 +2146,7 @@ below2:
 	INCQ AX
 	JMP below2
 inside4:
-	VMOVUPS minusInf<>(SB), Z0
+	VBROADCASTSS minusInf<>(SB), Z0
 	MOVQ R10, AX
 vector5:
 	VMAXPS (SI)(AX*4), Z0, Z0
@@ -2213,29 +2165,29 @@ vector5:
 	VMULSS X1, X0, X0
 	VMOVSS X0, most+40(FP)
 	VBROADCASTSS X0, Z0
-	VXORPS signBit<>(SB), Z0, Z0
+	VXORPS.BCST signBit<>(SB), Z0, Z0
 	VXORPS Z3, Z3, Z3
 	MOVQ R10, AX
 vector6:
 	VMOVUPS (SI)(AX*4), Z2
 	VFMADD213PS Z0, Z1, Z2
 	VMOVDQA64 Z2, Z5
-	VMULPS log2e<>(SB), Z5, Z8
+	VMULPS.BCST log2e<>(SB), Z5, Z8
 	VCVTPS2DQ Z8, Z6
 	VCVTDQ2PS Z6, Z9
-	VFNMADD231PS ln2High<>(SB), Z9, Z5
-	VFNMADD231PS ln2Low<>(SB), Z9, Z5
-	VMOVUPS expP4<>(SB), Z7
-	VFMADD213PS expP3<>(SB), Z5, Z7
-	VFMADD213PS expP2<>(SB), Z5, Z7
-	VFMADD213PS expP1<>(SB), Z5, Z7
-	VFMADD213PS expP0<>(SB), Z5, Z7
+	VFNMADD231PS.BCST ln2High<>(SB), Z9, Z5
+	VFNMADD231PS.BCST ln2Low<>(SB), Z9, Z5
+	VBROADCASTSS expP4<>(SB), Z7
+	VFMADD213PS.BCST expP3<>(SB), Z5, Z7
+	VFMADD213PS.BCST expP2<>(SB), Z5, Z7
+	VFMADD213PS.BCST expP1<>(SB), Z5, Z7
+	VFMADD213PS.BCST expP0<>(SB), Z5, Z7
 	VMULPS Z5, Z5, Z8
 	VFMADD213PS Z5, Z8, Z7
-	VADDPS one<>(SB), Z7, Z7
+	VADDPS.BCST one<>(SB), Z7, Z7
 	VPSLLD $23, Z6, Z6
 	VPADDD Z6, Z7, Z7
-	VCMPPS $5, expLow<>(SB), Z2, K2
+	VCMPPS.BCST $5, expLow<>(SB), Z2, K2
 	VMOVAPS.Z Z7, K2, Z2
 	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xd2 // VCVTNEPS2BF16 Z2, Y2
 	VMOVDQU Y2, (DI)(AX*2)

@@ -7,11 +7,7 @@ DATA lowNibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
 DATA lowNibbles<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
 DATA lowNibbles<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
 DATA lowNibbles<>+24(SB)/8, $0x0f0f0f0f0f0f0f0f
-DATA lowNibbles<>+32(SB)/8, $0x0f0f0f0f0f0f0f0f
-DATA lowNibbles<>+40(SB)/8, $0x0f0f0f0f0f0f0f0f
-DATA lowNibbles<>+48(SB)/8, $0x0f0f0f0f0f0f0f0f
-DATA lowNibbles<>+56(SB)/8, $0x0f0f0f0f0f0f0f0f
-GLOBL lowNibbles<>(SB), RODATA|NOPTR, $64
+GLOBL lowNibbles<>(SB), RODATA|NOPTR, $32
 
 // func u8x1VNNI(a *linearArgs) 
 TEXT ·u8x1VNNI(SB), NOSPLIT, $0-8
@@ -2383,12 +2379,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 64(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD (DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -2400,12 +2396,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 192(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 8(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -2417,12 +2413,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 320(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 16(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -2434,12 +2430,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 448(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 24(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -2517,12 +2513,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 64(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD (DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -2540,12 +2536,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 192(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 8(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -2563,12 +2559,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 320(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 16(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -2586,12 +2582,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 448(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 24(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -2690,12 +2686,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 64(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD (DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -2718,12 +2714,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 192(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 8(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -2746,12 +2742,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 320(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 16(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -2774,12 +2770,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 448(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 24(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -2901,12 +2897,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 64(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD (DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -2935,12 +2931,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 192(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 8(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -2969,12 +2965,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 320(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 16(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -3003,12 +2999,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 448(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 24(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -3152,12 +3148,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 64(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD (DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -3192,12 +3188,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 192(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 8(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -3232,12 +3228,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 320(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 16(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -3272,12 +3268,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 448(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 24(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -3444,12 +3440,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 64(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD (DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -3490,12 +3486,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 192(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 8(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -3536,12 +3532,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 320(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 16(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -3582,12 +3578,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 448(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 24(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -3751,12 +3747,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 64(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD (DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -3768,12 +3764,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 192(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 8(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -3785,12 +3781,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 320(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 16(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -3802,12 +3798,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 448(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 24(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -3885,12 +3881,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 64(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD (DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -3908,12 +3904,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 192(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 8(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -3931,12 +3927,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 320(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 16(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -3954,12 +3950,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 448(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 24(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -4058,12 +4054,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 64(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD (DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -4086,12 +4082,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 192(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 8(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -4114,12 +4110,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 320(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 16(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -4142,12 +4138,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 448(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 24(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -4269,12 +4265,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 64(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD (DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -4303,12 +4299,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 192(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 8(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -4337,12 +4333,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 320(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 16(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -4371,12 +4367,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 448(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 24(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -4520,12 +4516,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 64(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD (DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -4560,12 +4556,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 192(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 8(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -4600,12 +4596,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 320(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 16(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -4640,12 +4636,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 448(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 24(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -4812,12 +4808,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 64(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD (DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -4858,12 +4854,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 192(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 8(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -4904,12 +4900,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 320(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 16(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -4950,12 +4946,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 448(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 24(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -5126,12 +5122,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 64(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD (DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -5143,12 +5139,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 192(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 8(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -5160,12 +5156,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 320(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 16(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -5177,12 +5173,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 448(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 24(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -5269,12 +5265,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 64(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD (DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -5292,12 +5288,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 192(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 8(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -5315,12 +5311,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 320(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 16(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -5338,12 +5334,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 448(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 24(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -5453,12 +5449,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 64(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD (DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -5481,12 +5477,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 192(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 8(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -5509,12 +5505,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 320(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 16(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -5537,12 +5533,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 448(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 24(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -5677,12 +5673,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 64(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD (DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -5711,12 +5707,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 192(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 8(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -5745,12 +5741,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 320(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 16(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -5779,12 +5775,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 448(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 24(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -5943,12 +5939,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 64(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD (DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -5983,12 +5979,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 192(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 8(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -6023,12 +6019,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 320(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 16(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -6063,12 +6059,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 448(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 24(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -6252,12 +6248,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 64(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD (DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -6298,12 +6294,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 192(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 8(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -6344,12 +6340,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 320(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 16(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -6390,12 +6386,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 448(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 24(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -6566,12 +6562,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 64(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD (DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -6583,12 +6579,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 192(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 8(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -6600,12 +6596,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 320(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 16(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -6617,12 +6613,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z4
 	VPSRLD $4, Z4, Z5
-	VPANDD lowNibbles<>(SB), Z4, Z4
-	VPANDD lowNibbles<>(SB), Z5, Z5
+	VPANDD.BCST lowNibbles<>(SB), Z4, Z4
+	VPANDD.BCST lowNibbles<>(SB), Z5, Z5
 	VMOVDQU32 448(SI), Z6
 	VPSRLD $4, Z6, Z7
-	VPANDD lowNibbles<>(SB), Z6, Z6
-	VPANDD lowNibbles<>(SB), Z7, Z7
+	VPANDD.BCST lowNibbles<>(SB), Z6, Z6
+	VPANDD.BCST lowNibbles<>(SB), Z7, Z7
 	VPBROADCASTD 24(DX), Z8
 	VPDPBUSD Z8, Z4, Z2
 	VPDPBUSD Z8, Z6, Z3
@@ -6709,12 +6705,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 64(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD (DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -6732,12 +6728,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 192(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 8(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -6755,12 +6751,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 320(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 16(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -6778,12 +6774,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z8
 	VPSRLD $4, Z8, Z9
-	VPANDD lowNibbles<>(SB), Z8, Z8
-	VPANDD lowNibbles<>(SB), Z9, Z9
+	VPANDD.BCST lowNibbles<>(SB), Z8, Z8
+	VPANDD.BCST lowNibbles<>(SB), Z9, Z9
 	VMOVDQU32 448(SI), Z10
 	VPSRLD $4, Z10, Z11
-	VPANDD lowNibbles<>(SB), Z10, Z10
-	VPANDD lowNibbles<>(SB), Z11, Z11
+	VPANDD.BCST lowNibbles<>(SB), Z10, Z10
+	VPANDD.BCST lowNibbles<>(SB), Z11, Z11
 	VPBROADCASTD 24(DX), Z12
 	VPDPBUSD Z12, Z8, Z4
 	VPDPBUSD Z12, Z10, Z5
@@ -6893,12 +6889,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 64(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD (DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -6921,12 +6917,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 192(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 8(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -6949,12 +6945,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 320(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 16(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -6977,12 +6973,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z12
 	VPSRLD $4, Z12, Z13
-	VPANDD lowNibbles<>(SB), Z12, Z12
-	VPANDD lowNibbles<>(SB), Z13, Z13
+	VPANDD.BCST lowNibbles<>(SB), Z12, Z12
+	VPANDD.BCST lowNibbles<>(SB), Z13, Z13
 	VMOVDQU32 448(SI), Z14
 	VPSRLD $4, Z14, Z15
-	VPANDD lowNibbles<>(SB), Z14, Z14
-	VPANDD lowNibbles<>(SB), Z15, Z15
+	VPANDD.BCST lowNibbles<>(SB), Z14, Z14
+	VPANDD.BCST lowNibbles<>(SB), Z15, Z15
 	VPBROADCASTD 24(DX), Z16
 	VPDPBUSD Z16, Z12, Z6
 	VPDPBUSD Z16, Z14, Z7
@@ -7117,12 +7113,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 64(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD (DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -7151,12 +7147,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 192(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 8(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -7185,12 +7181,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 320(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 16(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -7219,12 +7215,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z16
 	VPSRLD $4, Z16, Z17
-	VPANDD lowNibbles<>(SB), Z16, Z16
-	VPANDD lowNibbles<>(SB), Z17, Z17
+	VPANDD.BCST lowNibbles<>(SB), Z16, Z16
+	VPANDD.BCST lowNibbles<>(SB), Z17, Z17
 	VMOVDQU32 448(SI), Z18
 	VPSRLD $4, Z18, Z19
-	VPANDD lowNibbles<>(SB), Z18, Z18
-	VPANDD lowNibbles<>(SB), Z19, Z19
+	VPANDD.BCST lowNibbles<>(SB), Z18, Z18
+	VPANDD.BCST lowNibbles<>(SB), Z19, Z19
 	VPBROADCASTD 24(DX), Z20
 	VPDPBUSD Z20, Z16, Z8
 	VPDPBUSD Z20, Z18, Z9
@@ -7383,12 +7379,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 64(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD (DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -7423,12 +7419,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 192(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 8(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -7463,12 +7459,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 320(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 16(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -7503,12 +7499,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z20
 	VPSRLD $4, Z20, Z21
-	VPANDD lowNibbles<>(SB), Z20, Z20
-	VPANDD lowNibbles<>(SB), Z21, Z21
+	VPANDD.BCST lowNibbles<>(SB), Z20, Z20
+	VPANDD.BCST lowNibbles<>(SB), Z21, Z21
 	VMOVDQU32 448(SI), Z22
 	VPSRLD $4, Z22, Z23
-	VPANDD lowNibbles<>(SB), Z22, Z22
-	VPANDD lowNibbles<>(SB), Z23, Z23
+	VPANDD.BCST lowNibbles<>(SB), Z22, Z22
+	VPANDD.BCST lowNibbles<>(SB), Z23, Z23
 	VPBROADCASTD 24(DX), Z24
 	VPDPBUSD Z24, Z20, Z10
 	VPDPBUSD Z24, Z22, Z11
@@ -7692,12 +7688,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 64(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD (DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -7738,12 +7734,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 128(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 192(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 8(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -7784,12 +7780,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 256(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 320(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 16(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13
@@ -7830,12 +7826,12 @@ block5:
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 384(SI), Z24
 	VPSRLD $4, Z24, Z25
-	VPANDD lowNibbles<>(SB), Z24, Z24
-	VPANDD lowNibbles<>(SB), Z25, Z25
+	VPANDD.BCST lowNibbles<>(SB), Z24, Z24
+	VPANDD.BCST lowNibbles<>(SB), Z25, Z25
 	VMOVDQU32 448(SI), Z26
 	VPSRLD $4, Z26, Z27
-	VPANDD lowNibbles<>(SB), Z26, Z26
-	VPANDD lowNibbles<>(SB), Z27, Z27
+	VPANDD.BCST lowNibbles<>(SB), Z26, Z26
+	VPANDD.BCST lowNibbles<>(SB), Z27, Z27
 	VPBROADCASTD 24(DX), Z28
 	VPDPBUSD Z28, Z24, Z12
 	VPDPBUSD Z28, Z26, Z13

@@ -7,26 +7,25 @@ import (
 	"strings"
 )
 
-// constants are the vectors in memory that kernels use as operands.
-var constants = map[string][8]uint64{
+// constants are the AVX2 vectors in memory that kernels use as operands.
+var constants = map[string][]uint64{
 	"oddHalves":  every(0xffff0000),
 	"evenBytes":  every(0x00ff00ff),
 	"signBytes":  every(0x80808080),
 	"oneWords":   every(0x00010001),
 	"lowNibbles": every(0x0f0f0f0f),
 
-	"signBit":   every(0x80000000),
-	"evenSign":  {0x80000000, 0x80000000, 0x80000000, 0x80000000, 0x80000000, 0x80000000, 0x80000000, 0x80000000},
-	"absBits":   every(0x7fffffff),
-	"oneBit":    every(1),
-	"halfUlp":   every(0x7fff),
-	"quietBit":  every(0x0040),
-	"one":       number(1),
-	"lowest":    number(-127),
-	"steps127":  number(127),
-	"leastMax":  number(1e-30),
-	"minusInf":  number(float32(math.Inf(-1))),
-	"laneIndex": {0x1_00000000, 0x3_00000002, 0x5_00000004, 0x7_00000006, 0x9_00000008, 0xb_0000000a, 0xd_0000000c, 0xf_0000000e},
+	"signBit":  every(0x80000000),
+	"evenSign": {0x80000000, 0x80000000, 0x80000000, 0x80000000},
+	"absBits":  every(0x7fffffff),
+	"oneBit":   every(1),
+	"halfUlp":  every(0x7fff),
+	"quietBit": every(0x0040),
+	"one":      number(1),
+	"lowest":   number(-127),
+	"steps127": number(127),
+	"leastMax": number(1e-30),
+	"minusInf": number(float32(math.Inf(-1))),
 	// tailMask: the 8 dwords that start 8-n before its middle have n ones.
 	"tailMask": {^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), 0, 0, 0, 0},
 
@@ -44,15 +43,13 @@ var constants = map[string][8]uint64{
 }
 
 // every repeats a 32-bit pattern.
-func every(v uint32) (words [8]uint64) {
-	for i := range words {
-		words[i] = uint64(v)<<32 | uint64(v)
-	}
-	return words
+func every(v uint32) []uint64 {
+	word := uint64(v)<<32 | uint64(v)
+	return []uint64{word, word, word, word}
 }
 
 // number repeats an f32.
-func number(v float32) [8]uint64 { return every(math.Float32bits(v)) }
+func number(v float32) []uint64 { return every(math.Float32bits(v)) }
 
 // constant is the operand of a constant.
 func constant(name string) string {
@@ -77,7 +74,7 @@ func defineConstants(text string) string {
 		for i, word := range constants[name] {
 			fmt.Fprintf(&b, "DATA %s<>+%d(SB)/8, $0x%016x\n", name, 8*i, word)
 		}
-		fmt.Fprintf(&b, "GLOBL %s<>(SB), RODATA|NOPTR, $64\n", name)
+		fmt.Fprintf(&b, "GLOBL %s<>(SB), RODATA|NOPTR, $%d\n", name, 8*len(constants[name]))
 	}
 	return b.String()
 }

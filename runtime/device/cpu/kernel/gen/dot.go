@@ -41,7 +41,7 @@ func (s dotStep) pairs() {
 		s.dotPairs()
 		return
 	}
-	s.widened(func(v string) { s.op("VANDPS", constant("oddHalves"), v, v) })
+	s.widened(func(v string) { s.op(s.bcst("VANDPS"), constant("oddHalves"), v, v) })
 	s.widened(func(v string) { s.op("VPSLLD", imm(16), v, v) })
 }
 

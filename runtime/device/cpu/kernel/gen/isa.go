@@ -34,6 +34,15 @@ func (t isa) reg(i int) string {
 	return fmt.Sprintf("%s%d", t.vector, i)
 }
 
+// bcst is an instruction whose first source is a constant in memory. AVX-512 broadcasts it from there: the linker aligns data to 32 bytes,
+// so a 64-byte operand might lie across two cache lines, at half the speed.
+func (t isa) bcst(mnemonic string) string {
+	if t.wide() {
+		return mnemonic + ".BCST"
+	}
+	return mnemonic
+}
+
 // Bitwise instructions have a size in their names in AVX-512.
 func (t isa) and() string  { return map[bool]string{false: "VPAND", true: "VPANDD"}[t.wide()] }
 func (t isa) xor() string  { return map[bool]string{false: "VPXOR", true: "VPXORD"}[t.wide()] }

@@ -40,6 +40,9 @@ func linearU4(v u4Variant) func(t isa, rows int) *function {
 		if t.vnni {
 			block = k.blockDot
 		}
+		if !t.vnni {
+			k.op("VPBROADCASTD", constant("oneWords"), k.free(3))
+		}
 		k.passLoop(func() {
 			if v.zeros {
 				k.op("MOVQ", k.arg("zeros"), zeroPoint)
@@ -122,8 +125,8 @@ func (k *u4Kernel) startGroup() {
 func (k *u4Kernel) nibbles(i, c int, low, high string) {
 	k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), low)
 	k.op("VPSRLD", imm(4), low, high)
-	k.op(k.and(), constant("lowNibbles"), low, low)
-	k.op(k.and(), constant("lowNibbles"), high, high)
+	k.op(k.bcst(k.and()), constant("lowNibbles"), low, low)
+	k.op(k.bcst(k.and()), constant("lowNibbles"), high, high)
 }
 
 // blockDot is a block of 32 k with VPDPBUSD.
@@ -169,7 +172,7 @@ func (k *u4Kernel) blockWords() {
 	}
 	for r := range k.rows {
 		for c := range k.nv {
-			k.op("VPMADDWD", constant("oneWords"), word(r, c), word(r, c))
+			k.op("VPMADDWD", k.free(3), word(r, c), word(r, c))
 			k.op("VPADDD", word(r, c), k.sum(r, c), k.sum(r, c))
 		}
 	}

@@ -66,7 +66,7 @@ func (k *linearKernel) stepWidenU8(i int) {
 	v, half, product := k.temp(used, 2*k.nv), k.temp(used, 2*k.nv+1), k.temp(used, 2*k.nv+2)
 	for c := range k.nv {
 		k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), odd(c))
-		k.op("VPANDD", constant("evenBytes"), odd(c), even(c))
+		k.op(k.bcst("VPANDD"), constant("evenBytes"), odd(c), even(c))
 		k.op("VPSRLW", imm(8), odd(c), odd(c))
 	}
 	for r := range k.rows {
@@ -86,19 +86,46 @@ func (k *linearKernel) stepWidenU8(i int) {
 // stepSignU8 multiplies |w| with x times the sign of w: a pair's sum is at most 2*128*127, so nothing saturates.
 func (k *linearKernel) stepSignU8(i int) {
 	used := k.rows * k.nv
-	w, size, v := k.temp(used, 0), k.temp(used, 1), k.temp(used, 2)
-	for c := range k.nv {
-		k.op("VMOVDQU", constant("signBytes"), w)
-		k.op("VPXOR", mem(i*stepBytes+c*k.bytes, panel), w, w)
-		k.op("VPABSB", w, size)
+	at := func(c int) string { return mem(i*stepBytes+c*k.bytes, panel) }
+	if k.nv > 2 { // one row or two: not enough registers for all weights, but for all rows
+		w, size, product := k.temp(used, k.rows), k.temp(used, k.rows+1), k.temp(used, k.rows+2)
 		for r := range k.rows {
-			k.op("VPBROADCASTD", rowAt(4*i, x, r), v)
-			k.op("VPSIGNB", w, v, v)
-			k.op("VPMADDUBSW", v, size, v)
-			k.op("VPMADDWD", constant("oneWords"), v, v)
-			k.op("VPADDD", v, k.acc(r, c), k.acc(r, c))
+			k.op("VPBROADCASTD", rowAt(4*i, x, r), k.temp(used, r))
+		}
+		for c := range k.nv {
+			k.signAndSize(at(c), w, size)
+			for r := range k.rows {
+				k.addSigned(w, size, k.temp(used, r), product, k.acc(r, c))
+			}
+		}
+		return
+	}
+	w, size := func(c int) string { return k.temp(used, 2*c) }, func(c int) string { return k.temp(used, 2*c+1) }
+	v, product := k.temp(used, 2*k.nv), k.temp(used, 2*k.nv+1)
+	for c := range k.nv {
+		k.signAndSize(at(c), w(c), size(c))
+	}
+	for r := range k.rows {
+		k.op("VPBROADCASTD", rowAt(4*i, x, r), v)
+		for c := range k.nv {
+			k.addSigned(w(c), size(c), v, product, k.acc(r, c))
 		}
 	}
+}
+
+// signAndSize turns stored codes into signed weights and their magnitudes.
+func (k *linearKernel) signAndSize(at, w, size string) {
+	k.op("VMOVDQU", constant("signBytes"), w)
+	k.op("VPXOR", at, w, w)
+	k.op("VPABSB", w, size)
+}
+
+// addSigned adds the products of w and v.
+func (k *linearKernel) addSigned(w, size, v, product, acc string) {
+	k.op("VPSIGNB", w, v, product)
+	k.op("VPMADDUBSW", product, size, product)
+	k.op("VPMADDWD", constant("oneWords"), product, product)
+	k.op("VPADDD", product, acc, acc)
 }
 
 // scaleU8 turns the integer sums into f32.

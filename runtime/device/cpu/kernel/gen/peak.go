@@ -12,13 +12,26 @@ var peakOperations = []struct {
 	write func(f *function, t isa, acc int)
 }{
 	{"fma", avx2, func(f *function, t isa, acc int) { f.op("VFMADD231PS", t.reg(14), t.reg(15), t.reg(acc)) }},
-	{"maddWords", avx2, func(f *function, t isa, acc int) {
-		f.op("VPMADDUBSW", t.reg(14), t.reg(15), t.reg(13))
-		f.op("VPADDW", t.reg(13), t.reg(acc), t.reg(acc))
-	}},
+	{"maddNibbles", avx2, maddNibbles},
+	{"maddBytes", avx2, maddBytes},
+	{"maddNibbles", avx512, maddNibbles},
+	{"maddBytes", avx512, maddBytes},
 	{"fma", avx512, func(f *function, t isa, acc int) { f.op("VFMADD231PS", t.reg(14), t.reg(15), t.reg(acc)) }},
 	{"dotBytes", vnni, func(f *function, t isa, acc int) { f.op("VPDPBUSD", t.reg(14), t.reg(15), t.reg(acc)) }},
 	{"dotBF16", bf16, func(f *function, t isa, acc int) { f.dotBF16(14, 15, acc) }},
+}
+
+// maddNibbles is the least that 4-bit weights take without VNNI.
+func maddNibbles(f *function, t isa, acc int) {
+	f.op("VPMADDUBSW", t.reg(14), t.reg(15), t.reg(13))
+	f.op("VPADDW", t.reg(13), t.reg(acc), t.reg(acc))
+}
+
+// maddBytes is the least that 8-bit weights take without VNNI.
+func maddBytes(f *function, t isa, acc int) {
+	f.op("VPMADDUBSW", t.reg(14), t.reg(15), t.reg(13))
+	f.op("VPMADDWD", t.reg(14), t.reg(13), t.reg(13))
+	f.op("VPADDD", t.reg(13), t.reg(acc), t.reg(acc))
 }
 
 // peakUnit writes package roofline's assembly.

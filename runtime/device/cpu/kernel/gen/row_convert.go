@@ -3,7 +3,7 @@ package main
 // quantizeVector turns v into int32 codes round(v*inverse), NaN into -127.
 func (k *rowKernel) quantizeVector(v, inverse string) {
 	k.op("VMULPS", inverse, v, v)
-	k.op("VMAXPS", constant("lowest"), v, v)
+	k.op(k.bcst("VMAXPS"), constant("lowest"), v, v)
 	k.op("VCVTPS2DQ", v, v)
 }
 
@@ -78,7 +78,7 @@ func quantizeGroups(k *rowKernel) {
 	k.op("VXORPS", most, most, most)
 	k.eachOf(group, func() {
 		k.op("VMOVUPS", indexed(0, in, work, 4), v)
-		k.op("VANDPS", constant("absBits"), v, v)
+		k.op(k.bcst("VANDPS"), constant("absBits"), v, v)
 		k.op("VPMAXUD", v, most, most)
 	})
 	k.fold("VPMAXUD", most, temp)
@@ -144,13 +144,13 @@ func (k *rowKernel) roundWords(v, temp int) {
 	x, up, t := k.reg(v), k.reg(temp), k.reg(temp+1)
 	const unordered = 3
 	k.op("VPSRLD", imm(16), x, up)
-	k.op(k.and(), constant("oneBit"), up, t)
-	k.op("VPADDD", constant("halfUlp"), t, t)
+	k.op(k.bcst(k.and()), constant("oneBit"), up, t)
+	k.op(k.bcst("VPADDD"), constant("halfUlp"), t, t)
 	k.op("VPADDD", x, t, t)
 	k.op("VPSRLD", imm(16), t, t) // rounded, unless x is NaN
 	if k.wide() {
 		k.op("VCMPPS", imm(unordered), x, x, "K2")
-		k.op("VPORD", constant("quietBit"), up, "K2", t)
+		k.op(k.bcst("VPORD"), constant("quietBit"), up, "K2", t)
 		k.op("VMOVDQA64", t, x)
 		return
 	}

@@ -28,7 +28,7 @@ func unary(f func(k *rowKernel, x string)) func(k *rowKernel) {
 // exp replaces v by e^v, with the operations of exp32; registers from temp on are overwritten, five of them.
 func (k *rowKernel) exp(v string, temp int) {
 	r := k.reg(temp)
-	k.op("VMOVUPS", constant("expHigh"), r)
+	k.op("VBROADCASTSS", constant("expHigh"), r)
 	k.op("VMINPS", v, r, r) // NaN stays: the second source wins
 	k.expOf(r, v, temp+1)
 }
@@ -42,23 +42,23 @@ func (k *rowKernel) expBelowHigh(v string, temp int) {
 // expOf stores e^r in v, or zero where v is below expLow; r is overwritten.
 func (k *rowKernel) expOf(r, v string, temp int) {
 	n, p, t, whole := k.reg(temp), k.reg(temp+1), k.reg(temp+2), k.reg(temp+3)
-	k.op("VMULPS", constant("log2e"), r, t)
+	k.op(k.bcst("VMULPS"), constant("log2e"), r, t)
 	k.op("VCVTPS2DQ", t, n)
 	k.op("VCVTDQ2PS", n, whole)
-	k.op("VFNMADD231PS", constant("ln2High"), whole, r)
-	k.op("VFNMADD231PS", constant("ln2Low"), whole, r)
-	k.op("VMOVUPS", constant("expP4"), p)
+	k.op(k.bcst("VFNMADD231PS"), constant("ln2High"), whole, r)
+	k.op(k.bcst("VFNMADD231PS"), constant("ln2Low"), whole, r)
+	k.op("VBROADCASTSS", constant("expP4"), p)
 	for _, c := range []string{"expP3", "expP2", "expP1", "expP0"} {
-		k.op("VFMADD213PS", constant(c), r, p)
+		k.op(k.bcst("VFMADD213PS"), constant(c), r, p)
 	}
 	k.op("VMULPS", r, r, t)
 	k.op("VFMADD213PS", r, t, p)
-	k.op("VADDPS", constant("one"), p, p)
+	k.op(k.bcst("VADDPS"), constant("one"), p, p)
 	k.op("VPSLLD", imm(23), n, n)
 	k.op("VPADDD", n, p, p)
 	const notLess = 5
 	if k.wide() {
-		k.op("VCMPPS", imm(notLess), constant("expLow"), v, "K2")
+		k.op(k.bcst("VCMPPS"), imm(notLess), constant("expLow"), v, "K2")
 		k.op("VMOVAPS.Z", p, "K2", v)
 		return
 	}
@@ -69,9 +69,9 @@ func (k *rowKernel) expOf(r, v string, temp int) {
 // silu replaces v by v / (1 + e^-v).
 func (k *rowKernel) silu(v string, temp int) {
 	e := k.reg(temp)
-	k.op("VXORPS", constant("signBit"), v, e)
+	k.op(k.bcst("VXORPS"), constant("signBit"), v, e)
 	k.exp(e, temp+1)
-	k.op("VADDPS", constant("one"), e, e)
+	k.op(k.bcst("VADDPS"), constant("one"), e, e)
 	k.op("VDIVPS", e, v, v)
 }
 
@@ -141,7 +141,7 @@ func ropePairs(k *rowKernel) {
 		k.load(in, v)
 		k.double(other, c)
 		k.double(third, s)
-		k.op("VXORPS", constant("evenSign"), s, s) // the first of a pair takes -sin
+		k.op(map[bool]string{true: "VXORPD.BCST", false: "VXORPS"}[k.wide()], constant("evenSign"), s, s) // the first of a pair takes -sin
 		k.op("VPERMILPS", imm(0xb1), v, swapped)
 		k.op("VMULPS", c, v, v)
 		k.op("VFMADD231PS", s, swapped, v)

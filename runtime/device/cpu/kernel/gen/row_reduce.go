@@ -81,7 +81,7 @@ func maxAbs(k *rowKernel) {
 	k.op("VXORPS", k.reg(0), k.reg(0), k.reg(0))
 	k.walk(f32s(in), 1, func() {
 		k.load(in, k.reg(1))
-		k.op("VANDPS", constant("absBits"), k.reg(1), k.reg(1))
+		k.op(k.bcst("VANDPS"), constant("absBits"), k.reg(1), k.reg(1))
 		k.op("VPMAXUD", k.reg(1), k.reg(0), k.reg(0))
 	})
 	k.fold("VPMAXUD", k.reg(0), k.reg(1))
@@ -91,10 +91,10 @@ func maxAbs(k *rowKernel) {
 // maxOf is the largest element that is a number, -Inf without any.
 func maxOf(k *rowKernel) {
 	k.arguments("x", in, "n", count)
-	k.op("VMOVUPS", constant("minusInf"), k.reg(0))
+	k.op("VBROADCASTSS", constant("minusInf"), k.reg(0))
 	k.walk(f32s(in), 1, func() {
 		if k.masked { // lanes beyond the row must not count as zeros
-			k.op("VMOVUPS", constant("minusInf"), k.reg(1))
+			k.op("VBROADCASTSS", constant("minusInf"), k.reg(1))
 			if k.wide() {
 				k.op("VMOVUPS", k.at(in), "K1", k.reg(1))
 			} else {

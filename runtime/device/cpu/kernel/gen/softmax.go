@@ -76,14 +76,14 @@ func (k *softmaxKernel) dropOutside() {
 // largest leaves -most in all lanes of vMost, most being the largest score times scale.
 func (k *softmaxKernel) largest() {
 	most := k.reg(vMost)
-	k.op("VMOVUPS", constant("minusInf"), most)
+	k.op("VBROADCASTSS", constant("minusInf"), most)
 	k.eachVector(func(at string, _ int) { k.op("VMAXPS", at, most, most) })
 	k.fold("VMAXPS", most, k.reg(vTemp))
 	k.broadcast("scale", k.reg(vScale))
 	k.op("VMULSS", xmm(k.reg(vScale)), xmm(most), xmm(most))
 	k.op("VMOVSS", xmm(most), k.param("most"))
 	k.op("VBROADCASTSS", xmm(most), most)
-	k.op("VXORPS", constant("signBit"), most, most)
+	k.op(k.bcst("VXORPS"), constant("signBit"), most, most)
 }
 
 // weigh stores exp(score*scale - most) and adds up what it stored, in 16 lanes.

@@ -5,8 +5,11 @@ import "unsafe"
 // Peaks lists the instructions that linear kernels are made of.
 var Peaks = []Peak{
 	{"f32 fma", "x86-64-v3", fmaAVX2, chains * 8 * 2},
-	{"int8 vpmaddubsw", "x86-64-v3", maddWordsAVX2, chains * 32 * 2},
+	{"int4 vpmaddubsw", "x86-64-v3", maddNibblesAVX2, chains * 32 * 2},
+	{"int8 vpmaddubsw", "x86-64-v3", maddBytesAVX2, chains * 32 * 2},
 	{"f32 fma", "x86-64-v4", fmaAVX512, chains * 16 * 2},
+	{"int4 vpmaddubsw", "x86-64-v4", maddNibblesAVX512, chains * 64 * 2},
+	{"int8 vpmaddubsw", "x86-64-v4", maddBytesAVX512, chains * 64 * 2},
 	{"int8 vpdpbusd", "x86-64-v4-vnni", dotBytesVNNI, chains * 64 * 2},
 	{"bf16 vdpbf16ps", "x86-64-v4-bf16", dotBF16BF16, chains * 32 * 2},
 }

@@ -9,10 +9,25 @@ import "unsafe"
 //go:noescape
 func fmaAVX2(rounds int)
 
-// maddWordsAVX2 runs rounds rounds of 12 independent instructions.
+// maddNibblesAVX2 runs rounds rounds of 12 independent instructions.
 //
 //go:noescape
-func maddWordsAVX2(rounds int)
+func maddNibblesAVX2(rounds int)
+
+// maddBytesAVX2 runs rounds rounds of 12 independent instructions.
+//
+//go:noescape
+func maddBytesAVX2(rounds int)
+
+// maddNibblesAVX512 runs rounds rounds of 12 independent instructions.
+//
+//go:noescape
+func maddNibblesAVX512(rounds int)
+
+// maddBytesAVX512 runs rounds rounds of 12 independent instructions.
+//
+//go:noescape
+func maddBytesAVX512(rounds int)
 
 // fmaAVX512 runs rounds rounds of 12 independent instructions.
 //
