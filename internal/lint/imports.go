@@ -13,7 +13,7 @@ var importRules = []struct {
 	{"internal/golden", nil},
 	{"internal/lint", nil},
 	{"internal/quant", []string{"internal/dtype"}},
-	{"internal/tokenizer", nil},
+	{"internal/tokenizer/...", []string{"internal/tokenizer/..."}},
 	{"internal/template", nil},
 	{"internal/chat", []string{"internal/template"}},
 	{"internal/cli", nil},
