@@ -192,7 +192,7 @@ func itemAt(items []Value, i int) Value {
 
 // runeAt returns character i of s, or nothing.
 func (st *state) runeAt(s string, i int) (string, error) {
-	if err := st.scan(len(s)); err != nil {
+	if err := st.scan(min(len(s), utf8.UTFMax*max(i, ^i))); err != nil {
 		return "", err
 	}
 	if i < 0 {

@@ -9,7 +9,10 @@ import (
 func (st *state) equal(a, b Value) (bool, error) {
 	if s, ok := asText(a); ok {
 		t, ok := asText(b)
-		return ok && s == t, nil
+		if !ok || len(s) != len(t) {
+			return false, nil
+		}
+		return s == t, st.scan(len(s))
 	}
 	if isNumber(a) {
 		if !isNumber(b) {

@@ -3,13 +3,11 @@ package template
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrNoTemplate says that a tokenizer comes without a chat template.
 var ErrNoTemplate = errors.New("no chat template: neither chat_template.jinja nor chat_template in tokenizer_config.json")
-
-// specialTokenNames are the tokens that transformers passes to templates, as variables of these names.
-var specialTokenNames = []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
 
 // FromConfig finds the chat template of a tokenizer as transformers does. chatTemplateJinja is the content of
 // chat_template.jinja, nil when there is none; it wins over chat_template in tokenizer_config.json, which is a string or a
@@ -23,21 +21,41 @@ func FromConfig(tokenizerConfigJSON, chatTemplateJinja []byte, named string) (so
 		}
 	}
 	if _, ok := config.(*dictValue); !ok {
-		return "", nil, errors.New("tokenizer_config.json: not an object")
+		return "", nil, fmt.Errorf("tokenizer_config.json: want an object, got %s", config.typeName())
 	}
-	special = map[string]string{}
-	for _, name := range specialTokenNames {
-		v, _ := Lookup(config, name)
-		if token, ok := tokenText(v); ok {
-			special[name] = token
-		}
-	}
+	special = specialTokens(config)
 	if chatTemplateJinja != nil {
 		return string(chatTemplateJinja), special, nil
 	}
 	v, _ := Lookup(config, "chat_template")
 	source, err = chooseTemplate(v, named)
 	return source, special, err
+}
+
+// specialTokens collects the tokens that become variables: every bos_token, eos_token, image_token and so on that is text,
+// and those that a model names itself.
+func specialTokens(config Value) map[string]string {
+	special := map[string]string{}
+	for _, e := range config.(*dictValue).entries {
+		name, _ := asText(e.key)
+		if token, ok := tokenText(e.value); ok && strings.HasSuffix(name, "_token") {
+			special[name] = token
+		}
+	}
+	for _, group := range []string{"extra_special_tokens", "model_specific_special_tokens"} {
+		named, _ := Lookup(config, group)
+		d, ok := named.(*dictValue)
+		if !ok {
+			continue // a list of further tokens has no names
+		}
+		for _, e := range d.entries {
+			name, _ := asText(e.key)
+			if token, ok := tokenText(e.value); ok {
+				special[name] = token
+			}
+		}
+	}
+	return special
 }
 
 // tokenText reads a token, which is a string or an AddedToken object.

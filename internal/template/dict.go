@@ -12,7 +12,9 @@ import (
 // It is built once and never changed after it became visible to a template.
 type dictValue struct {
 	entries []entry
-	index   map[string]int // hash key -> entry; made once entries outgrow linear search
+
+	// Once entries outgrow linear search, texts has the places of text keys and hashes those of others by hash key.
+	texts, hashes map[string]int
 }
 
 type entry struct {
@@ -27,7 +29,6 @@ func newDict(capacity int) *dictValue {
 	return &dictValue{entries: make([]entry, 0, capacity)}
 }
 
-// getString looks up a string key without building its hash key.
 func (d *dictValue) getString(key string) (Value, bool) {
 	if i := d.findString(key); i >= 0 {
 		return d.entries[i].value, true
@@ -36,8 +37,8 @@ func (d *dictValue) getString(key string) (Value, bool) {
 }
 
 func (d *dictValue) findString(key string) int {
-	if d.index != nil {
-		if i, ok := d.index[stringKey(key)]; ok {
+	if d.texts != nil {
+		if i, ok := d.texts[key]; ok {
 			return i
 		}
 		return -1
@@ -50,99 +51,105 @@ func (d *dictValue) findString(key string) int {
 	return -1
 }
 
-func (d *dictValue) setString(key string, value Value) {
-	if i := d.findString(key); i >= 0 {
-		d.entries[i].value = value
-		return
-	}
-	d.add(strValue(key), stringKey(key), value)
-}
-
-// find returns the entry of a key given with its hash key, or -1.
-func (d *dictValue) find(key Value, hash string) int {
-	if s, ok := asText(key); ok {
-		return d.findString(s)
-	}
-	if d.index != nil {
-		if i, ok := d.index[hash]; ok {
+// findHash returns the place of a key that is no text, given by its hash key, or -1.
+func (d *dictValue) findHash(hash string) int {
+	if d.texts != nil {
+		if i, ok := d.hashes[hash]; ok {
 			return i
 		}
 		return -1
 	}
 	for i := range d.entries {
-		if _, ok := asText(d.entries[i].key); ok {
-			continue
-		}
-		if h, err := hashKey(nil, d.entries[i].key); err == nil && h == hash {
+		if h, ok := d.hashAt(i); ok && h == hash {
 			return i
 		}
 	}
 	return -1
 }
 
-func (d *dictValue) set(key Value, hash string, value Value) {
-	if i := d.find(key, hash); i >= 0 {
+// hashAt returns the hash key of entry i unless its key is text.
+func (d *dictValue) hashAt(i int) (string, bool) {
+	if _, ok := asText(d.entries[i].key); ok {
+		return "", false
+	}
+	h, err := hashKey(nil, d.entries[i].key)
+	return h, err == nil
+}
+
+func (d *dictValue) setString(key string, value Value) {
+	if i := d.findString(key); i >= 0 {
 		d.entries[i].value = value
 		return
 	}
-	d.add(key, hash, value)
+	d.add(strValue(key), value)
 }
 
-func (d *dictValue) add(key Value, hash string, value Value) {
+// add appends an entry whose key is new.
+func (d *dictValue) add(key, value Value) {
 	d.entries = append(d.entries, entry{key, value})
-	if d.index != nil {
-		d.index[hash] = len(d.entries) - 1
-		return
+	first := len(d.entries) - 1
+	if d.texts == nil {
+		if len(d.entries) <= linearKeys {
+			return
+		}
+		d.texts, d.hashes = make(map[string]int, 2*len(d.entries)), map[string]int{}
+		first = 0
 	}
-	if len(d.entries) > linearKeys {
-		d.index = make(map[string]int, 2*len(d.entries))
-		for i := range d.entries {
-			if h, err := hashKey(nil, d.entries[i].key); err == nil {
-				d.index[h] = i
-			}
+	for i := first; i < len(d.entries); i++ {
+		if s, ok := asText(d.entries[i].key); ok {
+			d.texts[s] = i
+		} else if h, ok := d.hashAt(i); ok {
+			d.hashes[h] = i
 		}
 	}
 }
 
 // put sets a key of any type, which Python requires to be hashable.
 func (d *dictValue) put(m *meter, key, value Value) error {
-	if err := m.items(2); err != nil {
+	if err := m.items(4); err != nil {
 		return err
 	}
-	hash, err := hashKey(m, key)
-	if err != nil {
+	i, err := d.place(m, key)
+	switch {
+	case err != nil:
 		return err
+	case i >= 0:
+		d.entries[i].value = value
+	default:
+		d.add(key, value)
 	}
-	d.set(key, hash, value)
 	return nil
 }
 
-// lookup finds a key of any type; the error is that of an unhashable key.
-func (d *dictValue) lookup(m *meter, key Value) (Value, bool, error) {
+// place finds the entry of a key of any type, or -1; the error is that of an unhashable key.
+func (d *dictValue) place(m *meter, key Value) (int, error) {
 	if s, ok := asText(key); ok {
-		v, found := d.getString(s)
-		return v, found, nil
+		return d.findString(s), m.scan(len(s))
 	}
 	hash, err := hashKey(m, key)
 	if err != nil {
-		return nil, false, err
+		return -1, err
 	}
-	if i := d.find(key, hash); i >= 0 {
-		return d.entries[i].value, true, nil
-	}
-	return nil, false, nil
+	return d.findHash(hash), nil
 }
 
-func stringKey(s string) string { return "s" + s }
+// lookup finds the value of a key of any type.
+func (d *dictValue) lookup(m *meter, key Value) (Value, bool, error) {
+	i, err := d.place(m, key)
+	if i < 0 || err != nil {
+		return nil, false, err
+	}
+	return d.entries[i].value, true, nil
+}
 
 // hashKey maps a value to a string such that values equal in Python (1, 1.0 and True) have equal strings.
 // A nil meter is given for keys that were counted before.
 func hashKey(m *meter, v Value) (string, error) {
 	switch v := v.(type) {
 	case strValue:
-		return stringKey(string(v)), nil
+		return "s" + string(v), nil
 	case markupValue:
-		return stringKey(string(v)), nil
+		return "s" + string(v), nil
 	case boolValue, intValue, bigValue:
 		return "i" + mustInt(v).String(), nil
 	case floatValue:

@@ -200,7 +200,7 @@ func (d *jsonReader) string() (string, error) {
 		switch c := d.s[i]; {
 		case c == '"':
 			d.pos = i + 1
-			return strings.ToValidUTF8(d.s[start:i], "\uFFFD"), nil
+			return validText(d.s[start:i]), nil
 		case c == '\\':
 			return d.escaped(start, i)
 		case c < ' ':
@@ -220,7 +220,7 @@ func (d *jsonReader) escaped(start, i int) (string, error) {
 		switch {
 		case c == '"':
 			d.pos++
-			return strings.ToValidUTF8(string(b), "\uFFFD"), nil
+			return validText(string(b)), nil
 		case c < ' ':
 			return "", d.fail("control character in a string")
 		case c != '\\':
@@ -235,6 +235,14 @@ func (d *jsonReader) escaped(start, i int) (string, error) {
 		}
 	}
 	return "", d.fail("string without end")
+}
+
+// validText replaces every byte that is not UTF-8.
+func validText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
 }
 
 var jsonEscapeChars = map[byte]rune{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}

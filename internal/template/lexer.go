@@ -40,13 +40,13 @@ type lexer struct {
 }
 
 // maxSource bounds the template text; the longest known chat template has 50 KB.
-const maxSource = 1 << 20
+const maxSource = 1 << 19
 
 func lex(source string) (tokens []token, err error) {
 	if len(source) > maxSource {
 		return nil, &SyntaxError{1, fmt.Sprintf("template of %d bytes; at most %d are allowed", len(source), maxSource)}
 	}
-	source = strings.ToValidUTF8(source, "\uFFFD")
+	source = validText(source)
 	source = strings.ReplaceAll(source, "\r\n", "\n")
 	source = strings.ReplaceAll(source, "\r", "\n")
 	source = strings.TrimSuffix(source, "\n") // keep_trailing_newline is off

@@ -47,7 +47,7 @@ type symbols struct {
 }
 
 // maxScopeWork bounds the copying of symbol tables for branches, which grows with names times branches.
-const maxScopeWork = 20_000_000
+const maxScopeWork = 5_000_000
 
 func newSymbols(parent *symbols, u *unit, work *int) *symbols {
 	return &symbols{
@@ -193,6 +193,9 @@ func (s *symbols) visit(n node) {
 }
 
 func (s *symbols) visitIf(n *ifStmt) {
+	if *s.work < 0 { // the binder refuses the template
+		return
+	}
 	s.visit(n.test)
 	body, elifs, otherwise := s.copy(), s.copy(), s.copy()
 	walkStmts(body.visit, n.body)

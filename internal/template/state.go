@@ -54,6 +54,7 @@ func (a *activation) at(r ref) *Value {
 // enterScope gives the variables of a scope their first values.
 func (st *state) enterScope(sc *scope) {
 	slots := st.act.slots
+	st.steps -= int64(len(sc.alias) + len(sc.resolve)) // the next step notices when it was too much
 	for _, slot := range sc.unset {
 		slots[slot] = nil
 	}

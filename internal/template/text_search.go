@@ -134,7 +134,7 @@ func affixMethod(name string, has func(s, affix string) bool) func(st *state, se
 			if !ok {
 				return nil, typeError("%s first arg must be str or a tuple of str, not %s", name, v.typeName())
 			}
-			if err := st.step(); err != nil {
+			if err := st.scan(len(affix)); err != nil {
 				return nil, err
 			}
 			if inside && has(part, affix) {

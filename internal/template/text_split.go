@@ -22,12 +22,18 @@ var splitMethods = []*function{
 	builtin("removeprefix", "prefix /", func(st *state, self Value, a args) (Value, error) {
 		s, _ := asText(self)
 		affix, err := a.text(0, "")
-		return like(self, strings.TrimPrefix(s, affix)), err
+		if err != nil {
+			return nil, err
+		}
+		return like(self, strings.TrimPrefix(s, affix)), st.scan(len(affix))
 	}),
 	builtin("removesuffix", "suffix /", func(st *state, self Value, a args) (Value, error) {
 		s, _ := asText(self)
 		affix, err := a.text(0, "")
-		return like(self, strings.TrimSuffix(s, affix)), err
+		if err != nil {
+			return nil, err
+		}
+		return like(self, strings.TrimSuffix(s, affix)), st.scan(len(affix))
 	}),
 }
 

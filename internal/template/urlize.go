@@ -54,7 +54,10 @@ func urlizeFilter(st *state, self Value, a args) (Value, error) {
 		if end < 0 {
 			end = len(rest) - space
 		}
-		if err := st.items(4 + end/8); err != nil {
+		if err := st.scan(bytesAStep * end); err != nil { // patterns cost much more a byte than other work
+			return nil, err
+		}
+		if err := st.items(4); err != nil {
 			return nil, err
 		}
 		parts = append(parts, rest[:space], l.word(rest[space:space+end]))
@@ -111,8 +114,14 @@ func (l *linker) extraSchemes(st *state, v Value) error {
 	})
 }
 
+// maxLinkLength is where words stop being looked at: nothing longer is a link that anybody wrote.
+const maxLinkLength = 10_000
+
 // word makes a link of a word, leaving brackets and punctuation around it outside.
 func (l *linker) word(word string) string {
+	if len(word) > maxLinkLength {
+		return word
+	}
 	head := linkHeadPattern.FindString(word)
 	middle, tail := word[len(head):], ""
 	for _, end := range []string{")", ">", ".", ",", "\n", "&gt;"} {

@@ -1,9 +1,6 @@
 package template
 
-import (
-	"math/big"
-	"strings"
-)
+import "math/big"
 
 // Value is a Python object as a template sees it. Values are immutable, except namespaces, which live inside one rendering;
 // so one Value may be given to many renderings at once. A nil Value given to Render means None.
@@ -53,7 +50,7 @@ func Int(i int64) Value { return intValue(i) }
 func Float(f float64) Value { return floatValue(f) }
 
 // String makes a string. Bytes that are not UTF-8 become U+FFFD.
-func String(s string) Value { return strValue(strings.ToValidUTF8(s, "\uFFFD")) }
+func String(s string) Value { return strValue(validText(s)) }
 
 // Strings makes a list of strings.
 func Strings(items ...string) Value {

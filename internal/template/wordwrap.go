@@ -55,7 +55,7 @@ func (w wrapper) wrap(line []rune) []string {
 	chunks := w.chunks(line)
 	var lines []string
 	for len(chunks) > 0 {
-		if isBlank(chunks[0]) && len(lines) > 0 {
+		if len(lines) > 0 && isBlank(chunks[0]) {
 			chunks = chunks[1:]
 		}
 		var current [][]rune
