@@ -45,7 +45,7 @@ func components(section json.RawMessage, key string) ([]component, error) {
 		}
 		var parts []json.RawMessage
 		if err := json.Unmarshal(fields[key], &parts); err != nil {
-			return fmt.Errorf("Sequence without %s", key)
+			return fmt.Errorf("a Sequence has no %s", key)
 		}
 		for _, part := range parts {
 			if err := visit(part, depth+1); err != nil {

@@ -288,13 +288,3 @@ func streamText(t *testing.T, body string) map[int]string {
 	}
 	return texts
 }
-
-// compact removes insignificant white space, to compare JSON.
-func compact(t *testing.T, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Compact(&b, []byte(text)); err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
-	return b.String()
-}

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"unsafe"
 
 	"llmc/engine"
 	"llmc/engine/layout"
@@ -59,11 +58,6 @@ func newKVPool(caches []engine.Cache, pageSize, pages int) (*kvPool, error) {
 	mem, err := newRegion(p.pageBytes*int64(pages), "the KV cache")
 	p.mem = mem
 	return p, err
-}
-
-// layer returns where layer l of cache c starts in page 0; the same place in page i is i*pageBytes further.
-func (p *kvPool) layer(c, l int) unsafe.Pointer {
-	return unsafe.Add(p.mem.base(), p.caches[c].offset+int64(l)*p.caches[c].layerBytes)
 }
 
 func (p *kvPool) copyPage(dst, src int32) error {

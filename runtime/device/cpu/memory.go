@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,8 +19,6 @@ func newRegion(bytes int64, what string) (region, error) {
 	}
 	return mem, nil
 }
-
-func (r region) base() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(r)) }
 
 func (r region) release() error {
 	if r == nil {

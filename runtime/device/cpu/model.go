@@ -118,8 +118,6 @@ func (m *model) guard(r runner, worker int) {
 	r.run(&m.state, worker)
 }
 
-func (m *model) fail(err error) { m.state.failure.CompareAndSwap(nil, &err) }
-
 var errClosed = errors.New("the model is closed")
 
 func (m *model) Close() error {
