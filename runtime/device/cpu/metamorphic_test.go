@@ -6,9 +6,11 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"llmc/compiler"
 	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/ir/interp"
@@ -39,28 +41,50 @@ func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
 	}
 }
 
+// TestCompiledPlansDoNotDependOnTheSchedule does the same with the bundled model, compiled in every kind of format for every target that
+// this machine runs.
+func TestCompiledPlansDoNotDependOnTheSchedule(t *testing.T) {
+	for _, format := range []string{"bf16", "int8", "int4", "int4-g64-zp"} {
+		for _, target := range engine.Targets {
+			if target.Device != "cpu" || len(target.Missing()) > 0 || testing.Short() && target.Name != "x86-64-v3" {
+				continue
+			}
+			t.Run(format+"/"+target.Name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "demo.plan")
+				_, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/demo", Out: path, Quant: format, Archs: []string{target.Name}})
+				check(t, err)
+				compareRuns(t, path, 1024, 8)
+			})
+		}
+	}
+}
+
 func compareSchedules(t *testing.T, s shape) {
 	m := s.module(t)
 	weights, err := interp.NewRandomWeights(m, 3)
 	check(t, err)
 	lowerPlainly(m)
-	plan, err := engine.Open(write(t, m, weights, s.info()))
-	check(t, err)
-	defer plan.Close()
-
-	requests := metamorphicRequests(s.vocab)
-	want, _ := run(t, plan, s.vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 200, MaxSequences: 1, MaxContext: 128, PageSize: 16, Threads: 1}, pages: 8, noPrefix: true})
-	if len(want) < len(requests) {
-		t.Fatalf("the plain run gave %d rows", len(want))
-	}
 	rounds := 150
 	if testing.Short() {
 		rounds = 20
 	}
+	compareRuns(t, write(t, m, weights, s.info()), s.vocab, rounds)
+}
+
+// compareRuns serves the requests of the test under random schedules and compares with a plain run.
+func compareRuns(t *testing.T, path string, vocab, rounds int) {
+	plan, err := engine.Open(path)
+	check(t, err)
+	defer plan.Close()
+	requests := metamorphicRequests(vocab)
+	want, _ := run(t, plan, vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 200, MaxSequences: 1, MaxContext: 128, PageSize: 16, Threads: 1}, pages: 8, noPrefix: true})
+	if len(want) < len(requests) {
+		t.Fatalf("the plain run gave %d rows", len(want))
+	}
 	var preemptions, reused uint64
 	for i := range rounds {
 		sc := randomSchedule(uint64(i))
-		got, stats := run(t, plan, s.vocab, requests, sc)
+		got, stats := run(t, plan, vocab, requests, sc)
 		for key, hash := range want {
 			if got[key] != hash {
 				t.Fatalf("schedule %d (%+v): request %d has other logits at position %d", i, sc, key[0], key[1])
