@@ -35,10 +35,11 @@ func appendTitle(b []byte, r rune) []byte {
 	if s, ok := fullTitle[r]; ok {
 		return append(b, s...)
 	}
-	if t := unicode.ToTitle(r); t != r || unicode.IsTitle(r) {
-		return utf8.AppendRune(b, t)
+	t := unicode.ToTitle(r)
+	if s, ok := fullUpper[r]; ok && t == r && !unicode.IsTitle(r) {
+		return append(b, s...)
 	}
-	return appendUpper(b, r)
+	return utf8.AppendRune(b, t)
 }
 
 // appendLower lowers the character at s[i:]. A sigma at the end of a word has a form of its own.
@@ -86,7 +87,7 @@ func toLower(s string) string {
 }
 
 // foldCase is str.casefold. The full folding is the lowercase of the uppercase, except for Cherokee, which folds upwards,
-// and the dotless i, which stays.
+// the dotless i, which stays, and two capitals that fold to two letters.
 func foldCase(s string) string {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {
@@ -97,6 +98,8 @@ func foldCase(s string) string {
 			b = utf8.AppendRune(b, unicode.ToUpper(r))
 		case r == 'İ':
 			b = append(b, "i\u0307"...)
+		case r == 'ẞ':
+			b = append(b, "ss"...)
 		default:
 			for _, u := range string(appendUpper(nil, r)) {
 				b = utf8.AppendRune(b, unicode.ToLower(u))

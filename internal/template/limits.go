@@ -2,7 +2,7 @@ package template
 
 // Limits bounds one rendering. A zero field takes its default.
 type Limits struct {
-	Steps  int64 // evaluated nodes, loop turns, and 64-byte pieces of text or 8-element pieces of lists worked on
+	Steps  int64 // evaluated nodes, loop turns, and 32-byte pieces of text or 8-element pieces of lists worked on
 	Memory int64 // bytes of strings and lists created, whether still alive or not
 	Output int   // bytes of the result, and of any single string on the way
 	Depth  int   // macro calls, recursive loops and values within values
@@ -21,7 +21,7 @@ const (
 	maxRange    = 100_000 // jinja2.sandbox.MAX_RANGE
 	maxIntBits  = 1 << 16 // of an intermediate integer
 	maxIntText  = 4300    // digits that Python converts between text and integers
-	bytesAStep  = 64      // of text that count as one step
+	bytesAStep  = 32      // of text that count as one step
 	itemsAStep  = 8       // of a list that count as one step
 	bytesAnItem = 16      // memory of one list element
 )
