@@ -46,7 +46,7 @@ def main(paths):
     default = json.loads((HERE / "context.json").read_text(encoding="utf-8"))
     for path in paths:
         lines = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n"):
             case = json.loads(line)
             kept = {k: case[k] for k in ("t", "c") if k in case}
             kept.update(render(case["t"], case.get("c", default)))
