@@ -50,3 +50,19 @@ type Tracer interface {
 	// IR. The rows are valid until visit returns.
 	Trace(step *Step, out []Sampled, visit func(name string, rows [][]float32)) error
 }
+
+// LaunchTime is what one launch of a program took in a step.
+type LaunchTime struct {
+	Kernel, Label string
+	WeightBytes   int64 // of weights that it reads
+	Seconds       float64
+}
+
+// Profiler is a Model that can time its launches.
+type Profiler interface {
+	// Profile is Step, and adds the time of each launch to times, which has one element for each launch and one for sampling. All
+	// workers wait for each other after every launch, so the sum is somewhat more than a step takes.
+	Profile(step *Step, out []Sampled, times []LaunchTime) error
+	// Launches returns times with names and sizes and no seconds.
+	Launches() []LaunchTime
+}

@@ -15,7 +15,7 @@ import (
 func benchCommand() *cobra.Command {
 	var device deviceFlags
 	config := bench.Config{}
-	var asJSON bool
+	var asJSON, explain bool
 	cmd := &cobra.Command{
 		Use:     "bench PLAN",
 		Short:   "Measure prefill and decode speed without a server",
@@ -34,6 +34,16 @@ func benchCommand() *cobra.Command {
 				return err
 			}
 			defer loaded.Close()
+			if explain {
+				parts, err := bench.Explain(cmd.Context(), loaded.Model, loaded.Info.Vocab, config)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return cli.PrintJSON(cmd.OutOrStdout(), parts)
+				}
+				return bench.WriteParts(cmd.OutOrStdout(), parts)
+			}
 			traffic, err := loaded.Traffic()
 			if err != nil {
 				return err
@@ -55,6 +65,7 @@ func benchCommand() *cobra.Command {
 	flags.IntVar(&config.Gen, "gen", 128, "tokens decoded after it")
 	flags.IntSliceVar(&config.Batches, "batch", []int{1}, "sequences at a time, a list")
 	flags.IntVar(&config.Repeat, "repeat", 5, "runs of which the medians are given")
+	flags.BoolVar(&explain, "explain", false, "show where the time goes, kernel by kernel, for the first batch size")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -118,15 +118,20 @@ func (r *run) measure(ctx context.Context) (prefill, decode time.Duration, err e
 		if err := ctx.Err(); err != nil {
 			return 0, 0, err
 		}
-		r.step.Reset()
-		for b := range r.batch {
-			r.add(b, last[b:b+1], r.c.Prompt+i, true)
-		}
-		if err := r.run(last, 0); err != nil {
+		if err := r.decode(last, i); err != nil {
 			return 0, 0, err
 		}
 	}
 	return prefill, time.Since(start), nil
+}
+
+// decode runs decode step i: every sequence by one token.
+func (r *run) decode(last []int32, i int) error {
+	r.step.Reset()
+	for b := range r.batch {
+		r.add(b, last[b:b+1], r.c.Prompt+i, true)
+	}
+	return r.run(last, 0)
 }
 
 // prefill fills each step with as many prompt tokens as it takes, whole sequences first.

@@ -1,0 +1,40 @@
+package cpu
+
+import (
+	"time"
+
+	"llmc/engine"
+)
+
+// Launches implements engine.Profiler.
+func (m *model) Launches() []engine.LaunchTime {
+	times := make([]engine.LaunchTime, 0, len(m.program.Launches)+1)
+	for i := range m.program.Launches {
+		l := &m.program.Launches[i]
+		t := engine.LaunchTime{Kernel: l.Kernel, Label: l.Label}
+		for _, o := range l.Operands {
+			if o.Kind != engine.OperandWeight || l.Kernel == "cpu.gather" {
+				continue
+			}
+			if w, _, err := m.plan.Weight(m.program.Weights[o.Index]); err == nil {
+				t.WeightBytes += w.Bytes
+			}
+		}
+		times = append(times, t)
+	}
+	return append(times, engine.LaunchTime{Kernel: "sample", Label: "sample"})
+}
+
+// Profile implements engine.Profiler.
+func (m *model) Profile(step *engine.Step, out []engine.Sampled, times []engine.LaunchTime) error {
+	last := time.Now()
+	m.observe = func(launch int) {
+		now := time.Now()
+		times[launch].Seconds += now.Sub(last).Seconds()
+		last = now
+	}
+	defer func() { m.observe = nil }()
+	err := m.Step(step, out)
+	times[len(times)-1].Seconds += time.Since(last).Seconds()
+	return err
+}
