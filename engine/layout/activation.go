@@ -5,20 +5,24 @@ import "fmt"
 // EntryBytes is the size of one Entry in memory.
 const EntryBytes = 16
 
-// Entry is what a kernel needs to know of a part of a quantized activation row: a group (q8g) or a segment (q8t).
+// RestSteps is how many steps of the second digit make one of the first: what the first leaves over is at most half a step of it.
+const RestSteps = 254
+
+// Entry is what a kernel needs to know of a part of a quantized activation row: a group (q8g, q16g) or a segment (q8t, q16t).
+// Arrays are by digit; of one-digit formats the second element is 0.
 type Entry struct {
-	Scale  float32 // value = code * Scale; q8t repeats the row's scale in each entry
-	Bias   int32   // -zero * sum of the codes, zero being 8 (q8g) or 128 (q8t): where the accumulators start
-	NegSum int32   // -sum of the codes, for zero points; q8g only, where it fits 16 bits
-	_      uint32
+	Scale   float32  // value = (first code + second code/RestSteps) * Scale; the t formats repeat the row's scale in each entry
+	Bias    [2]int32 // -zero * sum of the codes, zero being 8 (g) or 128 (t): where the accumulators start
+	NegSums [2]int16 // -sum of the codes, for zero points; g formats only, where it fits
 }
 
 // ActivationFormat is one form of the input of a linear.
 type ActivationFormat struct {
 	Name         string
-	ElementBytes int
-	Digits       int   // 2: the row is a row of q8 and one of what it leaves over; see Digit
+	ElementBytes int   // of one digit
+	Digits       int   // 2: a second code holds what the first leaves over
 	Zero         int32 // of the weights that it meets: Entry.Bias = -Zero * sum; 0: no entries
+	GroupScales  bool  // each entry has a scale of its own, else the row has one
 }
 
 // ActivationFormats lists every form.
@@ -26,20 +30,20 @@ type ActivationFormat struct {
 //	f32   [K] f32, not padded
 //	bf16  [Kp] bf16
 //	q8t   [Kp] i8 in [-127, 127], then one Entry per segment; one scale per row
-//	q8g   [Kp] i8 in [-127, 127], then one Entry per group
-//	q16t, q16g   a row of q8t or q8g, padded to 64 bytes, then another of what the first leaves over, its scales 1/254 of the first's
+//	q8g   [Kp] i8 in [-127, 127], then one Entry per group, with a scale of its own
+//	q16t, q16g   [Kp/4][2][4] i8, four codes of the first digit before four of the second, then entries as in q8t and q8g
 //
 // Integer weights are multiplied with q16: 8 bits for an input lose more of a model than 8 bits for a weight do, because inputs have
 // outliers, and a product with the second digit costs a step that waits for memory nothing.
 //
 // Kp is K rounded up to 64, padding is zero.
 var ActivationFormats = []ActivationFormat{
-	{"f32", 4, 1, 0},
-	{"bf16", 2, 1, 0},
-	{"q8t", 1, 1, u8Zero},
-	{"q8g", 1, 1, u4Zero},
-	{"q16t", 1, 2, u8Zero},
-	{"q16g", 1, 2, u4Zero},
+	{"f32", 4, 1, 0, false},
+	{"bf16", 2, 1, 0, false},
+	{"q8t", 1, 1, u8Zero, false},
+	{"q8g", 1, 1, u4Zero, true},
+	{"q16t", 1, 2, u8Zero, false},
+	{"q16g", 1, 2, u4Zero, true},
 }
 
 // Activation describes the rows of a linear's input.
@@ -98,31 +102,27 @@ func (a Activation) Entries() int {
 	return ceilDiv(a.K, a.Group)
 }
 
+// CodeOffset returns where a digit of element k lies in a row of codes.
+func (a Activation) CodeOffset(k, digit int) int {
+	const codes = 4 // of one digit side by side: what a step of a weight's lane is multiplied with
+	return (k/codes*a.Digits+digit)*codes + k%codes
+}
+
 // EntryOffset returns where the entries start in a row.
-func (a Activation) EntryOffset() int { return a.KPad() * a.ElementBytes }
+func (a Activation) EntryOffset() int { return a.KPad() * a.ElementBytes * a.Digits }
 
-// digitFormats names the format of one digit of the formats that have two.
-var digitFormats = map[string]string{"q16t": "q8t", "q16g": "q8g"}
-
-// Digit returns the form of one digit of a row that has two, and how many bytes the second digit is behind the first. Value = first +
-// second; a form with one digit is its own.
-func (a Activation) Digit() (one Activation, stride int) {
-	name, ok := digitFormats[a.Name]
-	if !ok {
-		return a, 0
+// OneDigit returns the form without the second digit; a form with one is its own.
+func (a Activation) OneDigit() Activation {
+	for i := range ActivationFormats {
+		if f := &ActivationFormats[i]; f.Zero == a.Zero && f.ElementBytes == a.ElementBytes && f.Digits == 1 {
+			return Activation{f, a.K, a.Group}
+		}
 	}
-	one, err := NewActivation(name, a.K, a.Group)
-	if err != nil {
-		panic("layout: " + err.Error()) // the digits of a checked form are sound
-	}
-	return one, roundUp(one.EntryOffset()+one.Entries()*EntryBytes, Align)
+	panic("layout: no form of one digit")
 }
 
 // Bytes returns how much of a row is used.
-func (a Activation) Bytes() int {
-	_, second := a.Digit()
-	return second + a.EntryOffset() + a.Entries()*EntryBytes
-}
+func (a Activation) Bytes() int { return a.EntryOffset() + a.Entries()*EntryBytes }
 
 // RowBytes returns the distance between rows when nothing else decides it. Padded formats use an odd number of cache
 // lines: rows that are a power of two apart would compete for the same few lines of the first-level cache.

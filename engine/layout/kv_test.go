@@ -71,6 +71,7 @@ func TestActivationRows(t *testing.T) {
 		{"q8t", 1536, 192, 8, 1536, 1728},
 		{"q8g", 160, 128, 2, 192, 320},
 		{"q8g", 576, 32, 18, 576, 896 + 64},
+		{"q16g", 160, 128, 2, 384, 448},
 	} {
 		a, err := NewActivation(c.format, c.k, c.group)
 		if err != nil {
@@ -78,6 +79,18 @@ func TestActivationRows(t *testing.T) {
 		}
 		if a.Entries() != c.entries || a.EntryOffset() != c.at || a.RowBytes() != c.n {
 			t.Errorf("%s %d/%d: %d entries at %d, %d bytes", c.format, c.k, c.group, a.Entries(), a.EntryOffset(), a.RowBytes())
+		}
+	}
+	two, err := NewActivation("q16g", 160, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one := two.OneDigit(); one.Name != "q8g" || one.K != 160 || one.Group != 32 || one.OneDigit() != one {
+		t.Errorf("one digit of %s is %s", two.Name, one.Name)
+	}
+	for k, want := range map[int][2]int{0: {0, 4}, 3: {3, 7}, 4: {8, 12}, 159: {315, 319}} {
+		if got := [2]int{two.CodeOffset(k, 0), two.CodeOffset(k, 1)}; got != want {
+			t.Errorf("digits of element %d lie at %v, want %v", k, got, want)
 		}
 	}
 	for _, c := range []struct {

@@ -9,7 +9,13 @@ import (
 // maxTile is the largest number of rows that one micro-kernel multiplies.
 const maxTile = 12
 
-// linearKernels are the micro-kernels of one kind: rows[r] multiplies r rows, 1 <= r <= tile.
+// maxDigits is the largest number of codes that an element of x has.
+const maxDigits = 2
+
+// linearTable has the micro-kernels of one kind by the digits of x, 1 or 2.
+type linearTable [maxDigits + 1]linearKernels
+
+// linearKernels multiply x rows: rows[r] multiplies r rows, 1 <= r <= tile.
 type linearKernels struct {
 	tile int
 	rows [maxTile + 1]linearFunc
@@ -27,7 +33,7 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 	w.check(x, rows, hi)
 	last := min(hi*layout.Lanes, w.N) - 1
 	_ = y[(rows-1)*ldy+last]
-	k := &s.linear[w.kind]
+	k := &s.linear[w.kind][x.Digits]
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
 		for p := lo; p < hi; p++ {
@@ -60,7 +66,7 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 	w.check(x, rows, 2*hi)
 	last := min(hi*layout.Lanes, n) - 1
 	_ = y[(rows-1)*ldy+last]
-	k := &s.linear[w.kind]
+	k := &s.linear[w.kind][x.Digits]
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
 		for p := lo; p < hi; p++ {
@@ -96,10 +102,10 @@ func (s *Set) addBias(w *Matrix, p int, y []float32, ldy, rows int) {
 
 // check refuses arguments that would read outside x or w: a mistake of the caller.
 func (w *Matrix) check(x *Rows, rows, panels int) {
-	if x.Activation != w.input {
+	if x.Activation != w.input && x.Activation != w.oneDigit {
 		panic("kernel: the activation is not in the form that the weight is multiplied with")
 	}
-	if panels > w.Panels() || (rows-1)*x.Stride+w.inputBytes > len(x.Data) {
+	if panels > w.Panels() || (rows-1)*x.Stride+x.Bytes() > len(x.Data) {
 		panic("kernel: panels or rows beyond the operand")
 	}
 }
@@ -147,7 +153,7 @@ func (a *linearArgs) start(w *Matrix, p, following int) {
 	a.panel, a.following = base, unsafe.Pointer(&w.Data[following*w.panel])
 	a.panelBytes, a.panelSteps = w.panel, w.KPad()/w.KPerStep
 	a.scale, a.zeros = nil, nil
-	a.segments, a.second = w.Segments(), w.second
+	a.segments = w.Segments()
 	first, _ := w.SegmentRange(a.segments - 1)
 	rest := w.K - first
 	if w.Group == 0 {
@@ -182,8 +188,4 @@ func (a *linearArgs) run(k *linearKernels, x *Rows, r int, t *tile, y unsafe.Poi
 		a.aheadStep = (a.panelBytes/a.panelSteps + t.tiles - 1) / t.tiles
 	}
 	k.rows[t.n](a)
-	if a.second > 0 {
-		a.x, a.entry, a.add = unsafe.Add(a.x, a.second), unsafe.Add(a.entry, a.second), 1
-		k.rows[t.n](a)
-	}
 }

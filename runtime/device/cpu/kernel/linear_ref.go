@@ -31,7 +31,6 @@ type linearArgs struct {
 	// For run to compute ahead: the panel that follows, and the size of panels.
 	following              unsafe.Pointer
 	panelBytes, panelSteps int
-	second                 int // bytes to the second digit of x; the drivers' own
 }
 
 // A linearFunc multiplies one panel with a fixed number of rows.
@@ -89,24 +88,41 @@ func (b bf16Rules) sum(a *linearArgs, r, l, s int) float32 {
 	return acc
 }
 
-func sumU8(a *linearArgs, r, l, s int) float32 {
-	entry := at[layout.Entry](a.entry, r*a.xStride+s*layout.EntryBytes)
-	acc := entry.Bias
-	first := s * a.steps
-	for i := first; i < first+a.segmentSteps(s); i++ {
-		w := *at[[4]uint8](a.panel, i*layout.StepBytes+4*l)
-		x := *at[[4]int8](a.x, r*a.xStride+4*i)
-		for j := range 4 {
-			acc += int32(w[j]) * int32(x[j])
-		}
+// restStep is a step of the second digit as a fraction of one of the first.
+const restStep = 1.0 / layout.RestSteps
+
+// joinDigits is the sum of products with x from the sums with each digit, in steps of the first.
+func joinDigits(sums []int32) float32 {
+	if len(sums) == 1 {
+		return float32(sums[0])
 	}
-	return float32(acc) * (*at[float32](a.scale, 4*l) * entry.Scale)
+	return fma32(float32(sums[1]), restStep, float32(sums[0]))
+}
+
+// u8Sum is the sum of an 8-bit weight's segment, x having digits digits.
+func u8Sum(digits int) panelSum {
+	return func(a *linearArgs, r, l, s int) float32 {
+		entry := at[layout.Entry](a.entry, r*a.xStride+s*layout.EntryBytes)
+		sums := entry.Bias
+		first := s * a.steps
+		for i := first; i < first+a.segmentSteps(s); i++ {
+			w := *at[[4]uint8](a.panel, i*layout.StepBytes+4*l)
+			for d := range digits {
+				x := *at[[4]int8](a.x, r*a.xStride+4*(digits*i+d))
+				for j := range 4 {
+					sums[d] += int32(w[j]) * int32(x[j])
+				}
+			}
+		}
+		return joinDigits(sums[:digits]) * (*at[float32](a.scale, 4*l) * entry.Scale)
+	}
 }
 
 // u4Rules are the variants of 4-bit weights.
 type u4Rules struct {
 	zeros   bool
 	scale32 bool
+	digits  int // of x
 }
 
 func (u u4Rules) scaleBytes() int {
@@ -125,7 +141,7 @@ func (u u4Rules) sum(a *linearArgs, r, l, s int) float32 {
 	return acc
 }
 
-// addGroup adds group g's exact integer sum, scaled, to acc.
+// addGroup adds group g's exact integer sums, scaled, to acc.
 func (u u4Rules) addGroup(acc float32, a *linearArgs, r, l, g int, last bool) float32 {
 	groupBytes := a.groupSteps*layout.StepBytes + layout.Lanes*u.scaleBytes()
 	steps := a.groupSteps
@@ -133,19 +149,24 @@ func (u u4Rules) addGroup(acc float32, a *linearArgs, r, l, g int, last bool) fl
 		steps = a.lastGroupSteps
 	}
 	entry := at[layout.Entry](a.entry, r*a.xStride+g*layout.EntryBytes)
-	dot := entry.Bias
+	sums := entry.Bias
 	if u.zeros {
-		dot = entry.NegSum * int32(*at[uint8](a.zeros, g*layout.Lanes+l))
+		zero := int32(*at[uint8](a.zeros, g*layout.Lanes+l))
+		sums = [2]int32{zero * int32(entry.NegSums[0]), zero * int32(entry.NegSums[1])}
 	}
 	for i := range steps {
 		w := *at[[4]uint8](a.panel, g*groupBytes+i*layout.StepBytes+4*l)
-		x := *at[[8]int8](a.x, r*a.xStride+8*(g*a.groupSteps+i))
-		for j := range 4 {
-			dot += int32(w[j]&15)*int32(x[j]) + int32(w[j]>>4)*int32(x[4+j])
+		for half := range 2 { // low nibbles, high nibbles
+			for d := range u.digits {
+				x := *at[[4]int8](a.x, r*a.xStride+4*((2*(g*a.groupSteps+i)+half)*u.digits+d))
+				for j := range 4 {
+					sums[d] += int32(w[j]>>(4*half)&15) * int32(x[j])
+				}
+			}
 		}
 	}
 	at := g*groupBytes + steps*layout.StepBytes
-	return fma32(float32(dot)*entry.Scale, u.scale(a.panel, at, l), acc)
+	return fma32(joinDigits(sums[:u.digits])*entry.Scale, u.scale(a.panel, at, l), acc)
 }
 
 func (u u4Rules) scale(panel unsafe.Pointer, offset, lane int) float32 {

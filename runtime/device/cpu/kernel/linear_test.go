@@ -99,13 +99,12 @@ func value(x *Rows, i, k int) float64 {
 	case 2:
 		return float64(dtype.BF16ToF32(*atByte[uint16](row, 2*k)))
 	}
-	digit := func(row []byte) float64 {
-		return float64(int8(row[k])) * float64(atByte[layout.Entry](row, x.EntryOffset()+k/x.Group*layout.EntryBytes).Scale)
+	code := func(d int) float64 { return float64(int8(row[x.CodeOffset(k, d)])) }
+	v := code(0)
+	if x.Digits == 2 {
+		v += code(1) / layout.RestSteps
 	}
-	if _, second := x.Digit(); second > 0 {
-		return digit(row) + digit(row[second:])
-	}
-	return digit(row)
+	return v * float64(atByte[layout.Entry](row, x.EntryOffset()+k/x.Group*layout.EntryBytes).Scale)
 }
 
 func randomProduct(t testing.TB, r *rand.Rand) product {
@@ -120,7 +119,11 @@ func randomProduct(t testing.TB, r *rand.Rand) product {
 		segment = format.RowParallelSegment(k)
 	}
 	w := randomMatrix(t, r, format.Name, n, k, segment)
-	return product{w: w, x: activate(genericSet(), w.Input(), randomRow(r, rows*k)), rows: rows}
+	input := w.Input()
+	if r.IntN(3) == 0 {
+		input = input.OneDigit()
+	}
+	return product{w: w, x: activate(genericSet(), input, randomRow(r, rows*k)), rows: rows}
 }
 
 // run computes the whole product into a matrix whose rows are ld apart.
@@ -134,7 +137,7 @@ func (p *product) run(s *Set, ld int) []float32 {
 }
 
 func (p *product) String() string {
-	return fmt.Sprintf("%s [%d,%d] segment %d, %d rows", p.w.Name, p.w.N, p.w.K, p.w.Segment, p.rows)
+	return fmt.Sprintf("%s [%d,%d] segment %d, %d rows of %s", p.w.Name, p.w.N, p.w.K, p.w.Segment, p.rows, p.x.Name)
 }
 
 // The references agree with the mathematics: weights and activations as numbers, multiplied in float64.

@@ -45,13 +45,12 @@ func kindOf(f *layout.Format) (int, error) {
 // Matrix is a packed weight that kernels can read.
 type Matrix struct {
 	layout.Linear
-	Data       []byte
-	Bias       []float32 // [N], added to the result; nil: none. N counts the padding of interleaved halves too
-	kind       int
-	input      layout.Activation
-	inputBytes int // of a row of it
-	panel      int // PanelBytes
-	second     int // bytes from the first digit of an input to the second; 0: inputs have one
+	Data     []byte
+	Bias     []float32 // [N], added to the result; nil: none. N counts the padding of interleaved halves too
+	kind     int
+	input    layout.Activation
+	oneDigit layout.Activation // what input becomes without its second digit
+	panel    int               // PanelBytes
 }
 
 // NewMatrix checks that data holds the weight that l describes.
@@ -63,8 +62,10 @@ func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
 	if err != nil {
 		return Matrix{}, err
 	}
-	_, second := l.Input().Digit()
-	return Matrix{Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: l.Input(), inputBytes: l.Input().Bytes(), panel: l.PanelBytes(), second: second}, nil
+	input := l.Input()
+	return Matrix{
+		Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: input, oneDigit: input.OneDigit(), panel: l.PanelBytes(),
+	}, nil
 }
 
 // Rows is an activation: rows in one of the activation formats, Stride bytes apart.

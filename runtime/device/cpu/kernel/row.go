@@ -103,7 +103,7 @@ func (s *Set) FromBF16(dst []float32, x []uint16) {
 	}
 }
 
-// Quantize writes the row x [K] to dst in the activation format a, padding included; dst is at least a.EntryOffset() and the entries long.
+// Quantize writes the row x [K] to dst in the activation format a, padding included; dst is at least a.Bytes() long.
 func (s *Set) Quantize(dst []byte, a layout.Activation, x []float32) {
 	x = x[:a.K]
 	elements := dst[:a.EntryOffset()]
@@ -113,62 +113,14 @@ func (s *Set) Quantize(dst []byte, a layout.Activation, x []float32) {
 	case a.ElementBytes == 2:
 		s.row.toBF16((*uint16)(unsafe.Pointer(&elements[0])), &x[0], a.K)
 		clear(elements[2*a.K:])
-	case a.Digits == 2:
-		one, second := a.Digit()
-		s.quantizeDigit(dst, one, x)
-		s.quantizeRest(dst[second:], dst, one, x)
 	default:
-		s.quantizeDigit(dst, a, x)
-	}
-}
-
-// quantizeDigit writes a row of one digit.
-func (s *Set) quantizeDigit(dst []byte, a layout.Activation, x []float32) {
-	codes, entries := digits(dst, a)
-	clear(codes[a.K:])
-	if a.Name == "q8g" {
-		s.quantizeGroups(codes, entries, a, x)
-		return
-	}
-	s.quantizeToken(codes, entries, a, x)
-}
-
-// digits views a row of one digit.
-func digits(row []byte, a layout.Activation) ([]int8, []layout.Entry) {
-	elements, entries := row[:a.EntryOffset()], row[a.EntryOffset():][:a.Entries()*layout.EntryBytes]
-	return unsafe.Slice((*int8)(unsafe.Pointer(&elements[0])), len(elements)),
-		unsafe.Slice((*layout.Entry)(unsafe.Pointer(&entries[0])), a.Entries())
-}
-
-// restPiece is how many elements of what a digit leaves over are computed at a time; groups are no longer.
-const restPiece = 128
-
-// restSteps is how many steps of the second digit make one of the first: what the first leaves over is at most half a step of it.
-const restSteps = 254
-
-// quantizeRest writes the digit behind first: what first leaves of x, in steps of 1/254 of its own.
-func (s *Set) quantizeRest(dst, first []byte, a layout.Activation, x []float32) {
-	codes, entries := digits(dst, a)
-	whole, scales := digits(first, a)
-	clear(codes[a.K:])
-	var rest [restPiece]float32
-	for i := range entries {
-		scale, sum := scales[i].Scale, int32(0)
-		inverse := float32(0)
-		if scale > 0 {
-			inverse = restSteps / scale
-		}
-		end := min(a.K, (i+1)*a.Group)
-		for lo := i * a.Group; lo < end; lo += restPiece {
-			n := min(restPiece, end-lo)
-			for k, v := range x[lo : lo+n] {
-				rest[k] = v - float32(float32(whole[lo+k])*scale)
-			}
-			sum += s.row.quantize(&codes[lo], &rest[0], n, inverse)
-		}
-		entries[i] = layout.Entry{Scale: scale / restSteps, Bias: -a.Zero * sum}
-		if a.Name == "q8g" {
-			entries[i].NegSum = -sum
+		codes := unsafe.Slice((*int8)(unsafe.Pointer(&elements[0])), len(elements))
+		clear(codes[a.CodeOffset(a.K&^(quantizeVector-1), 0):])
+		entries := unsafe.Slice(at[layout.Entry](unsafe.Pointer(&dst[:a.Bytes()][0]), a.EntryOffset()), a.Entries())
+		if a.GroupScales {
+			s.quantizeGroups(codes, entries, a, x)
+		} else {
+			s.quantizeToken(codes, entries, a, x)
 		}
 	}
 }
@@ -178,8 +130,8 @@ func (s *Set) quantizeToken(codes []int8, entries []layout.Entry, a layout.Activ
 	scale, inverse := quantizer(s.row.maxAbs(&x[0], a.K))
 	for i := range entries {
 		lo, hi := i*a.Group, min(a.K, (i+1)*a.Group)
-		sum := s.row.quantize(&codes[lo], &x[lo], hi-lo, inverse)
-		entries[i] = layout.Entry{Scale: scale, Bias: -a.Zero * sum}
+		first, second := s.row.quantize[a.Digits](&codes[a.CodeOffset(lo, 0)], &x[lo], hi-lo, scale, inverse)
+		entries[i] = layout.Entry{Scale: scale, Bias: [2]int32{-a.Zero * first, -a.Zero * second}}
 	}
 }
 
@@ -187,13 +139,12 @@ func (s *Set) quantizeToken(codes []int8, entries []layout.Entry, a layout.Activ
 func (s *Set) quantizeGroups(codes []int8, entries []layout.Entry, a layout.Activation, x []float32) {
 	whole := a.K / a.Group
 	if whole > 0 {
-		s.row.quantizeGroups(&codes[0], &entries[0], &x[0], whole, a.Group)
+		s.row.quantizeGroups[a.Digits](&codes[0], &entries[0], &x[0], whole, a.Group)
 	}
-	if at := whole * a.Group; at < a.K {
-		n := a.K - at
-		scale, inverse := quantizer(s.row.maxAbs(&x[at], n))
-		sum := s.row.quantize(&codes[at], &x[at], n, inverse)
-		entries[whole] = layout.Entry{Scale: scale, Bias: -a.Zero * sum, NegSum: -sum}
+	if lo := whole * a.Group; lo < a.K {
+		scale, inverse := quantizer(s.row.maxAbs(&x[lo], a.K-lo))
+		first, second := s.row.quantize[a.Digits](&codes[a.CodeOffset(lo, 0)], &x[lo], a.K-lo, scale, inverse)
+		entries[whole] = groupEntry(scale, first, second)
 	}
 }
 

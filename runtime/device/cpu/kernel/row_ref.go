@@ -19,15 +19,21 @@ type rowKernels struct {
 	scaleMul      func(dst, x, w *float32, n int, scale float32) // dst = (x*scale)*w
 	maxAbs        func(x *float32, n int) float32                // NaN if any element is
 	argMax        func(x *float32, n int) int
-	// quantize stores round(x*inverse), NaN as -127, and returns the sum of the codes.
-	quantize func(dst *int8, x *float32, n int, inverse float32) int32
-	// quantizeGroups quantizes whole groups and fills their entries.
-	quantizeGroups func(dst *int8, entry *layout.Entry, x *float32, groups, group int)
+	// quantize stores the codes of n elements, by the digits of the form: the first digit is round(x*inverse), the second what that leaves over, in
+	// steps of scale/RestSteps; NaN becomes -127. It returns the sums of the codes. Codes are stored in whole vectors of 16 elements, zeros behind the last.
+	quantize [maxDigits + 1]quantizeFunc
+	// quantizeGroups quantizes whole groups, multiples of 32, and fills their entries.
+	quantizeGroups [maxDigits + 1]quantizeGroupsFunc
 	toBF16         func(dst *uint16, x *float32, n int)
 	fromBF16       func(dst *float32, x *uint16, n int)
 	// ropeHalf turns (x[i], x[i+half]), ropePairs (x[2i], x[2i+1]), by the angle whose cosine and sine are cos[i], sin[i].
 	ropeHalf, ropePairs func(x, cos, sin *float32, half int)
 }
+
+type (
+	quantizeFunc       func(dst *int8, x *float32, n int, scale, inverse float32) (first, second int32)
+	quantizeGroupsFunc func(dst *int8, entry *layout.Entry, x *float32, groups, group int)
+)
 
 // squareLanes is the number of partial sums of sumSquares.
 const squareLanes = 64
@@ -44,8 +50,8 @@ func rowReference(rules bf16Rules) rowKernels {
 		scaleMul:       refScaleMul,
 		maxAbs:         refMaxAbs,
 		argMax:         refArgMax,
-		quantize:       refQuantize,
-		quantizeGroups: refQuantizeGroups,
+		quantize:       [maxDigits + 1]quantizeFunc{1: refQuantize(1), 2: refQuantize(2)},
+		quantizeGroups: [maxDigits + 1]quantizeGroupsFunc{1: refQuantizeGroups(1), 2: refQuantizeGroups(2)},
 		toBF16: func(dst *uint16, x *float32, n int) {
 			d := unsafe.Slice(dst, n)
 			for i, v := range unsafe.Slice(x, n) {
@@ -135,18 +141,49 @@ func refArgMax(x *float32, n int) int {
 	return best
 }
 
-func refQuantize(dst *int8, x *float32, n int, inverse float32) int32 {
-	d := unsafe.Slice(dst, n)
-	var sum int32
-	for i, v := range unsafe.Slice(x, n) {
-		q := v * inverse
-		if !(q > -127) {
-			q = -127
+// digitsOf is an activation form of n elements: where their codes lie.
+func digitsOf(digits, n int) layout.Activation {
+	return layout.Activation{ActivationFormat: &layout.ActivationFormat{Digits: digits}, K: n}
+}
+
+// quantizeVector is the number of elements that quantize stores at once.
+const quantizeVector = 16
+
+func refQuantize(digits int) quantizeFunc {
+	return func(dst *int8, x *float32, n int, scale, inverse float32) (first, second int32) {
+		form := digitsOf(digits, n)
+		padded := (n + quantizeVector - 1) / quantizeVector * quantizeVector
+		codes := unsafe.Slice(dst, padded*digits)
+		clear(codes)
+		var sums [2]int32
+		for i, v := range unsafe.Slice(x, n) {
+			step := inverse
+			for d := range digits {
+				code := roundCode(v * step)
+				codes[form.CodeOffset(i, d)] = int8(code)
+				sums[d] += int32(code)
+				v -= float32(code * scale)
+				step = restInverse(scale)
+			}
 		}
-		d[i] = int8(math.RoundToEven(float64(q)))
-		sum += int32(d[i])
+		return sums[0], sums[1]
 	}
-	return sum
+}
+
+// roundCode rounds to nearest, ties to even; NaN becomes -127.
+func roundCode(q float32) float32 {
+	if !(q > -127) {
+		q = -127
+	}
+	return float32(math.RoundToEven(float64(q)))
+}
+
+// restInverse turns what the first digit leaves over into steps of the second.
+func restInverse(scale float32) float32 {
+	if scale == 0 {
+		return 0
+	}
+	return layout.RestSteps / scale
 }
 
 // leastMaxAbs is where a group counts as zero: below it 127/maxAbs could overflow.
@@ -160,13 +197,21 @@ func quantizer(maxAbs float32) (scale, inverse float32) {
 	return maxAbs / 127, 127 / maxAbs
 }
 
-func refQuantizeGroups(dst *int8, entry *layout.Entry, x *float32, groups, group int) {
-	d, in := unsafe.Slice(dst, groups*group), unsafe.Slice(x, groups*group)
-	for g, e := 0, unsafe.Slice(entry, groups); g < groups; g++ {
-		scale, inverse := quantizer(refMaxAbs(&in[g*group], group))
-		sum := refQuantize(&d[g*group], &in[g*group], group, inverse)
-		e[g] = layout.Entry{Scale: scale, Bias: -8 * sum, NegSum: -sum}
+func refQuantizeGroups(digits int) quantizeGroupsFunc {
+	quantize := refQuantize(digits)
+	return func(dst *int8, entry *layout.Entry, x *float32, groups, group int) {
+		codes, in := unsafe.Slice(dst, groups*group*digits), unsafe.Slice(x, groups*group)
+		for g, e := 0, unsafe.Slice(entry, groups); g < groups; g++ {
+			scale, inverse := quantizer(refMaxAbs(&in[g*group], group))
+			first, second := quantize(&codes[g*group*digits], &in[g*group], group, scale, inverse)
+			e[g] = groupEntry(scale, first, second)
+		}
 	}
+}
+
+// groupEntry is the entry of a group whose codes add up to first and, those of the second digit, second.
+func groupEntry(scale float32, first, second int32) layout.Entry {
+	return layout.Entry{Scale: scale, Bias: [2]int32{-8 * first, -8 * second}, NegSums: [2]int16{int16(-first), int16(-second)}}
 }
 
 func refRope(pair func(i, half int) (a, b int)) func(x, cos, sin *float32, half int) {

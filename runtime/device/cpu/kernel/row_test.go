@@ -144,7 +144,7 @@ func clearNaN(a layout.Activation, row []byte) {
 func TestQuantizeIsWithinHalfAStep(t *testing.T) {
 	r := rand.New(rand.NewPCG(19, 20))
 	s := genericSet()
-	for _, format := range []string{"q8t", "q8g"} {
+	for _, format := range []string{"q8t", "q8g", "q16t", "q16g"} {
 		for range 50 {
 			k := 1 + r.IntN(300)
 			a, err := layout.NewActivation(format, k, 64)
@@ -155,20 +155,30 @@ func TestQuantizeIsWithinHalfAStep(t *testing.T) {
 			rows := activate(s, a, x)
 			for e := range a.Entries() {
 				entry := atByte[layout.Entry](rows.Data, a.EntryOffset()+e*layout.EntryBytes)
-				var sum int32
+				step := float64(entry.Scale)
+				if a.Digits == 2 {
+					step /= layout.RestSteps
+				}
+				var sums [2]int32
 				for i := e * 64; i < min(k, e*64+64); i++ {
-					sum += int32(int8(rows.Data[i]))
-					if d := math.Abs(value(&rows, 0, i) - float64(x[i])); d > 0.5001*float64(entry.Scale) {
-						t.Fatalf("%s: %g became %g, step %g", format, x[i], value(&rows, 0, i), entry.Scale)
+					for d := range a.Digits {
+						sums[d] += int32(int8(rows.Data[a.CodeOffset(i, d)]))
+					}
+					if d := math.Abs(value(&rows, 0, i) - float64(x[i])); d > 0.5001*step+1e-7*math.Abs(float64(x[i])) {
+						t.Fatalf("%s: %g became %g, step %g", format, x[i], value(&rows, 0, i), step)
 					}
 				}
-				if entry.Bias != -a.Zero*sum || format == "q8g" && entry.NegSum != -sum {
-					t.Fatalf("%s: entry %+v, sum of codes %d", format, *entry, sum)
+				for d, sum := range sums {
+					if entry.Bias[d] != -a.Zero*sum || a.GroupScales && entry.NegSums[d] != int16(-sum) {
+						t.Fatalf("%s: entry %+v, sums of codes %v", format, *entry, sums)
+					}
 				}
 			}
 			for i := k; i < a.KPad(); i++ {
-				if rows.Data[i] != 0 {
-					t.Fatalf("%s: padding %d is %d", format, i, rows.Data[i])
+				for d := range a.Digits {
+					if c := rows.Data[a.CodeOffset(i, d)]; c != 0 {
+						t.Fatalf("%s: padding %d is %d", format, i, c)
+					}
 				}
 			}
 		}

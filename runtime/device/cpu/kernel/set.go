@@ -10,7 +10,7 @@ import (
 type Set struct {
 	Name   string    // of the engine's target row, or "generic"
 	needs  []feature // of the processor, for the instructions that the kernels use
-	linear [linearKinds]linearKernels
+	linear [linearKinds]linearTable
 	row    rowKernels
 	attend [kvKinds]attendKernels
 	fold   foldKernels
@@ -71,20 +71,26 @@ func genericSet() *Set { return referenceSet(Generic, bf16Rules{}) }
 // referenceSet builds a set of the Go references alone; rules.flush makes it the reference of an AVX512_BF16 set.
 func referenceSet(name string, rules bf16Rules) *Set {
 	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), bf16: rules}
-	sums := [linearKinds]panelSum{
-		kindF32:            sumF32,
-		kindBF16:           rules.sum,
-		kindU8:             sumU8,
-		kindU4:             u4Rules{}.sum,
-		kindU4Scale32:      u4Rules{scale32: true}.sum,
-		kindU4Zeros:        u4Rules{zeros: true}.sum,
-		kindU4ZerosScale32: u4Rules{zeros: true, scale32: true}.sum,
-	}
-	for kind, sum := range sums {
-		k := &s.linear[kind]
-		k.tile = maxTile
-		for rows := 1; rows <= maxTile; rows++ {
-			k.rows[rows] = refLinear(rows, sum)
+	for digits := 1; digits <= maxDigits; digits++ {
+		sums := [linearKinds]panelSum{
+			kindU8:             u8Sum(digits),
+			kindU4:             u4Rules{digits: digits}.sum,
+			kindU4Scale32:      u4Rules{scale32: true, digits: digits}.sum,
+			kindU4Zeros:        u4Rules{zeros: true, digits: digits}.sum,
+			kindU4ZerosScale32: u4Rules{zeros: true, scale32: true, digits: digits}.sum,
+		}
+		if digits == 1 {
+			sums[kindF32], sums[kindBF16] = sumF32, rules.sum
+		}
+		for kind, sum := range sums {
+			if sum == nil {
+				continue
+			}
+			k := &s.linear[kind][digits]
+			k.tile = maxTile
+			for rows := 1; rows <= maxTile; rows++ {
+				k.rows[rows] = refLinear(rows, sum)
+			}
 		}
 	}
 	return s

@@ -42,10 +42,12 @@ func archSets() []*Set {
 }
 
 // replaceLinear takes over the kernels that the table has.
-func (s *Set) replaceLinear(table *[linearKinds]linearKernels) {
+func (s *Set) replaceLinear(table *[linearKinds]linearTable) {
 	for kind := range table {
-		if table[kind].tile > 0 {
-			s.linear[kind] = table[kind]
+		for digits, kernels := range table[kind] {
+			if kernels.tile > 0 {
+				s.linear[kind][digits] = kernels
+			}
 		}
 	}
 }

@@ -85,6 +85,16 @@ func u8x3AVX2(a *linearArgs)
 //go:noescape
 func u8x4AVX2(a *linearArgs)
 
+// u8digitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx1AVX2(a *linearArgs)
+
+// u8digitsx2AVX2 multiplies 2 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx2AVX2(a *linearArgs)
+
 // u4x1AVX2 multiplies 1 rows with a panel of u4.
 //
 //go:noescape
@@ -104,6 +114,16 @@ func u4x3AVX2(a *linearArgs)
 //
 //go:noescape
 func u4x4AVX2(a *linearArgs)
+
+// u4digitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u4.
+//
+//go:noescape
+func u4digitsx1AVX2(a *linearArgs)
+
+// u4digitsx2AVX2 multiplies 2 rows of 2 digits with a panel of u4.
+//
+//go:noescape
+func u4digitsx2AVX2(a *linearArgs)
 
 // u4sx1AVX2 multiplies 1 rows with a panel of u4s.
 //
@@ -125,6 +145,16 @@ func u4sx3AVX2(a *linearArgs)
 //go:noescape
 func u4sx4AVX2(a *linearArgs)
 
+// u4sdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u4s.
+//
+//go:noescape
+func u4sdigitsx1AVX2(a *linearArgs)
+
+// u4sdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of u4s.
+//
+//go:noescape
+func u4sdigitsx2AVX2(a *linearArgs)
+
 // u4zx1AVX2 multiplies 1 rows with a panel of u4z.
 //
 //go:noescape
@@ -145,6 +175,16 @@ func u4zx3AVX2(a *linearArgs)
 //go:noescape
 func u4zx4AVX2(a *linearArgs)
 
+// u4zdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u4z.
+//
+//go:noescape
+func u4zdigitsx1AVX2(a *linearArgs)
+
+// u4zdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of u4z.
+//
+//go:noescape
+func u4zdigitsx2AVX2(a *linearArgs)
+
 // u4zsx1AVX2 multiplies 1 rows with a panel of u4zs.
 //
 //go:noescape
@@ -164,6 +204,16 @@ func u4zsx3AVX2(a *linearArgs)
 //
 //go:noescape
 func u4zsx4AVX2(a *linearArgs)
+
+// u4zsdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u4zs.
+//
+//go:noescape
+func u4zsdigitsx1AVX2(a *linearArgs)
+
+// u4zsdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of u4zs.
+//
+//go:noescape
+func u4zsdigitsx2AVX2(a *linearArgs)
 
 // f32x1AVX512 multiplies 1 rows with a panel of f32.
 //
@@ -325,6 +375,26 @@ func u8x7AVX512(a *linearArgs)
 //go:noescape
 func u8x8AVX512(a *linearArgs)
 
+// u8digitsx1AVX512 multiplies 1 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx1AVX512(a *linearArgs)
+
+// u8digitsx2AVX512 multiplies 2 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx2AVX512(a *linearArgs)
+
+// u8digitsx3AVX512 multiplies 3 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx3AVX512(a *linearArgs)
+
+// u8digitsx4AVX512 multiplies 4 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx4AVX512(a *linearArgs)
+
 // u4x1AVX512 multiplies 1 rows with a panel of u4.
 //
 //go:noescape
@@ -344,6 +414,16 @@ func u4x3AVX512(a *linearArgs)
 //
 //go:noescape
 func u4x4AVX512(a *linearArgs)
+
+// u4digitsx1AVX512 multiplies 1 rows of 2 digits with a panel of u4.
+//
+//go:noescape
+func u4digitsx1AVX512(a *linearArgs)
+
+// u4digitsx2AVX512 multiplies 2 rows of 2 digits with a panel of u4.
+//
+//go:noescape
+func u4digitsx2AVX512(a *linearArgs)
 
 // u4sx1AVX512 multiplies 1 rows with a panel of u4s.
 //
@@ -365,6 +445,16 @@ func u4sx3AVX512(a *linearArgs)
 //go:noescape
 func u4sx4AVX512(a *linearArgs)
 
+// u4sdigitsx1AVX512 multiplies 1 rows of 2 digits with a panel of u4s.
+//
+//go:noescape
+func u4sdigitsx1AVX512(a *linearArgs)
+
+// u4sdigitsx2AVX512 multiplies 2 rows of 2 digits with a panel of u4s.
+//
+//go:noescape
+func u4sdigitsx2AVX512(a *linearArgs)
+
 // u4zx1AVX512 multiplies 1 rows with a panel of u4z.
 //
 //go:noescape
@@ -385,6 +475,16 @@ func u4zx3AVX512(a *linearArgs)
 //go:noescape
 func u4zx4AVX512(a *linearArgs)
 
+// u4zdigitsx1AVX512 multiplies 1 rows of 2 digits with a panel of u4z.
+//
+//go:noescape
+func u4zdigitsx1AVX512(a *linearArgs)
+
+// u4zdigitsx2AVX512 multiplies 2 rows of 2 digits with a panel of u4z.
+//
+//go:noescape
+func u4zdigitsx2AVX512(a *linearArgs)
+
 // u4zsx1AVX512 multiplies 1 rows with a panel of u4zs.
 //
 //go:noescape
@@ -404,6 +504,16 @@ func u4zsx3AVX512(a *linearArgs)
 //
 //go:noescape
 func u4zsx4AVX512(a *linearArgs)
+
+// u4zsdigitsx1AVX512 multiplies 1 rows of 2 digits with a panel of u4zs.
+//
+//go:noescape
+func u4zsdigitsx1AVX512(a *linearArgs)
+
+// u4zsdigitsx2AVX512 multiplies 2 rows of 2 digits with a panel of u4zs.
+//
+//go:noescape
+func u4zsdigitsx2AVX512(a *linearArgs)
 
 // u8x1VNNI multiplies 1 rows with a panel of u8.
 //
@@ -465,6 +575,36 @@ func u8x11VNNI(a *linearArgs)
 //go:noescape
 func u8x12VNNI(a *linearArgs)
 
+// u8digitsx1VNNI multiplies 1 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx1VNNI(a *linearArgs)
+
+// u8digitsx2VNNI multiplies 2 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx2VNNI(a *linearArgs)
+
+// u8digitsx3VNNI multiplies 3 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx3VNNI(a *linearArgs)
+
+// u8digitsx4VNNI multiplies 4 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx4VNNI(a *linearArgs)
+
+// u8digitsx5VNNI multiplies 5 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx5VNNI(a *linearArgs)
+
+// u8digitsx6VNNI multiplies 6 rows of 2 digits with a panel of u8.
+//
+//go:noescape
+func u8digitsx6VNNI(a *linearArgs)
+
 // u4x1VNNI multiplies 1 rows with a panel of u4.
 //
 //go:noescape
@@ -494,6 +634,26 @@ func u4x5VNNI(a *linearArgs)
 //
 //go:noescape
 func u4x6VNNI(a *linearArgs)
+
+// u4digitsx1VNNI multiplies 1 rows of 2 digits with a panel of u4.
+//
+//go:noescape
+func u4digitsx1VNNI(a *linearArgs)
+
+// u4digitsx2VNNI multiplies 2 rows of 2 digits with a panel of u4.
+//
+//go:noescape
+func u4digitsx2VNNI(a *linearArgs)
+
+// u4digitsx3VNNI multiplies 3 rows of 2 digits with a panel of u4.
+//
+//go:noescape
+func u4digitsx3VNNI(a *linearArgs)
+
+// u4digitsx4VNNI multiplies 4 rows of 2 digits with a panel of u4.
+//
+//go:noescape
+func u4digitsx4VNNI(a *linearArgs)
 
 // u4sx1VNNI multiplies 1 rows with a panel of u4s.
 //
@@ -525,6 +685,26 @@ func u4sx5VNNI(a *linearArgs)
 //go:noescape
 func u4sx6VNNI(a *linearArgs)
 
+// u4sdigitsx1VNNI multiplies 1 rows of 2 digits with a panel of u4s.
+//
+//go:noescape
+func u4sdigitsx1VNNI(a *linearArgs)
+
+// u4sdigitsx2VNNI multiplies 2 rows of 2 digits with a panel of u4s.
+//
+//go:noescape
+func u4sdigitsx2VNNI(a *linearArgs)
+
+// u4sdigitsx3VNNI multiplies 3 rows of 2 digits with a panel of u4s.
+//
+//go:noescape
+func u4sdigitsx3VNNI(a *linearArgs)
+
+// u4sdigitsx4VNNI multiplies 4 rows of 2 digits with a panel of u4s.
+//
+//go:noescape
+func u4sdigitsx4VNNI(a *linearArgs)
+
 // u4zx1VNNI multiplies 1 rows with a panel of u4z.
 //
 //go:noescape
@@ -555,6 +735,26 @@ func u4zx5VNNI(a *linearArgs)
 //go:noescape
 func u4zx6VNNI(a *linearArgs)
 
+// u4zdigitsx1VNNI multiplies 1 rows of 2 digits with a panel of u4z.
+//
+//go:noescape
+func u4zdigitsx1VNNI(a *linearArgs)
+
+// u4zdigitsx2VNNI multiplies 2 rows of 2 digits with a panel of u4z.
+//
+//go:noescape
+func u4zdigitsx2VNNI(a *linearArgs)
+
+// u4zdigitsx3VNNI multiplies 3 rows of 2 digits with a panel of u4z.
+//
+//go:noescape
+func u4zdigitsx3VNNI(a *linearArgs)
+
+// u4zdigitsx4VNNI multiplies 4 rows of 2 digits with a panel of u4z.
+//
+//go:noescape
+func u4zdigitsx4VNNI(a *linearArgs)
+
 // u4zsx1VNNI multiplies 1 rows with a panel of u4zs.
 //
 //go:noescape
@@ -584,6 +784,26 @@ func u4zsx5VNNI(a *linearArgs)
 //
 //go:noescape
 func u4zsx6VNNI(a *linearArgs)
+
+// u4zsdigitsx1VNNI multiplies 1 rows of 2 digits with a panel of u4zs.
+//
+//go:noescape
+func u4zsdigitsx1VNNI(a *linearArgs)
+
+// u4zsdigitsx2VNNI multiplies 2 rows of 2 digits with a panel of u4zs.
+//
+//go:noescape
+func u4zsdigitsx2VNNI(a *linearArgs)
+
+// u4zsdigitsx3VNNI multiplies 3 rows of 2 digits with a panel of u4zs.
+//
+//go:noescape
+func u4zsdigitsx3VNNI(a *linearArgs)
+
+// u4zsdigitsx4VNNI multiplies 4 rows of 2 digits with a panel of u4zs.
+//
+//go:noescape
+func u4zsdigitsx4VNNI(a *linearArgs)
 
 // bf16x1BF16 multiplies 1 rows with a panel of bf16.
 //
@@ -700,15 +920,25 @@ func maxOfAVX2(x *float32, n int) (most float32)
 //go:noescape
 func indexOfAVX2(x *float32, n int, v float32) (index int)
 
-// quantizeAVX2 stores round(x*inverse) and returns the sum of the codes.
+// quantize1AVX2 stores the codes of x and returns their sum.
 //
 //go:noescape
-func quantizeAVX2(dst *int8, x *float32, n int, inverse float32) (sum int32)
+func quantize1AVX2(dst *int8, x *float32, n int, scale, inverse float32) (first, second int32)
 
-// quantizeGroupsAVX2 quantizes whole groups and fills their entries.
+// quantize2AVX2 stores the codes of x in two digits and returns their sums.
 //
 //go:noescape
-func quantizeGroupsAVX2(dst *int8, entry *layout.Entry, x *float32, groups, group int)
+func quantize2AVX2(dst *int8, x *float32, n int, scale, inverse float32) (first, second int32)
+
+// quantizeGroups1AVX2 quantizes whole groups and fills their entries.
+//
+//go:noescape
+func quantizeGroups1AVX2(dst *int8, entry *layout.Entry, x *float32, groups, group int)
+
+// quantizeGroups2AVX2 quantizes whole groups in two digits and fills their entries.
+//
+//go:noescape
+func quantizeGroups2AVX2(dst *int8, entry *layout.Entry, x *float32, groups, group int)
 
 // toBF16AVX2 rounds x to bf16.
 //
@@ -795,15 +1025,25 @@ func maxOfAVX512(x *float32, n int) (most float32)
 //go:noescape
 func indexOfAVX512(x *float32, n int, v float32) (index int)
 
-// quantizeAVX512 stores round(x*inverse) and returns the sum of the codes.
+// quantize1AVX512 stores the codes of x and returns their sum.
 //
 //go:noescape
-func quantizeAVX512(dst *int8, x *float32, n int, inverse float32) (sum int32)
+func quantize1AVX512(dst *int8, x *float32, n int, scale, inverse float32) (first, second int32)
 
-// quantizeGroupsAVX512 quantizes whole groups and fills their entries.
+// quantize2AVX512 stores the codes of x in two digits and returns their sums.
 //
 //go:noescape
-func quantizeGroupsAVX512(dst *int8, entry *layout.Entry, x *float32, groups, group int)
+func quantize2AVX512(dst *int8, x *float32, n int, scale, inverse float32) (first, second int32)
+
+// quantizeGroups1AVX512 quantizes whole groups and fills their entries.
+//
+//go:noescape
+func quantizeGroups1AVX512(dst *int8, entry *layout.Entry, x *float32, groups, group int)
+
+// quantizeGroups2AVX512 quantizes whole groups in two digits and fills their entries.
+//
+//go:noescape
+func quantizeGroups2AVX512(dst *int8, entry *layout.Entry, x *float32, groups, group int)
 
 // toBF16AVX512 rounds x to bf16.
 //

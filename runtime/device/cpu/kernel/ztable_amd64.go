@@ -3,39 +3,94 @@
 package kernel
 
 // linearKernelsAVX2 are the linear kernels that x86-64-v3 adds.
-var linearKernelsAVX2 = [linearKinds]linearKernels{
-	kindF32:            {tile: 6, rows: [maxTile + 1]linearFunc{1: f32x1AVX2, 2: f32x2AVX2, 3: f32x3AVX2, 4: f32x4AVX2, 5: f32x5AVX2, 6: f32x6AVX2}},
-	kindBF16:           {tile: 6, rows: [maxTile + 1]linearFunc{1: bf16x1AVX2, 2: bf16x2AVX2, 3: bf16x3AVX2, 4: bf16x4AVX2, 5: bf16x5AVX2, 6: bf16x6AVX2}},
-	kindU8:             {tile: 4, rows: [maxTile + 1]linearFunc{1: u8x1AVX2, 2: u8x2AVX2, 3: u8x3AVX2, 4: u8x4AVX2}},
-	kindU4:             {tile: 4, rows: [maxTile + 1]linearFunc{1: u4x1AVX2, 2: u4x2AVX2, 3: u4x3AVX2, 4: u4x4AVX2}},
-	kindU4Scale32:      {tile: 4, rows: [maxTile + 1]linearFunc{1: u4sx1AVX2, 2: u4sx2AVX2, 3: u4sx3AVX2, 4: u4sx4AVX2}},
-	kindU4Zeros:        {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zx1AVX2, 2: u4zx2AVX2, 3: u4zx3AVX2, 4: u4zx4AVX2}},
-	kindU4ZerosScale32: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zsx1AVX2, 2: u4zsx2AVX2, 3: u4zsx3AVX2, 4: u4zsx4AVX2}},
+var linearKernelsAVX2 = [linearKinds]linearTable{
+	kindF32: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: f32x1AVX2, 2: f32x2AVX2, 3: f32x3AVX2, 4: f32x4AVX2, 5: f32x5AVX2, 6: f32x6AVX2}},
+	},
+	kindBF16: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: bf16x1AVX2, 2: bf16x2AVX2, 3: bf16x3AVX2, 4: bf16x4AVX2, 5: bf16x5AVX2, 6: bf16x6AVX2}},
+	},
+	kindU8: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u8x1AVX2, 2: u8x2AVX2, 3: u8x3AVX2, 4: u8x4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u8digitsx1AVX2, 2: u8digitsx2AVX2}},
+	},
+	kindU4: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4x1AVX2, 2: u4x2AVX2, 3: u4x3AVX2, 4: u4x4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4digitsx1AVX2, 2: u4digitsx2AVX2}},
+	},
+	kindU4Scale32: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4sx1AVX2, 2: u4sx2AVX2, 3: u4sx3AVX2, 4: u4sx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4sdigitsx1AVX2, 2: u4sdigitsx2AVX2}},
+	},
+	kindU4Zeros: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zx1AVX2, 2: u4zx2AVX2, 3: u4zx3AVX2, 4: u4zx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4zdigitsx1AVX2, 2: u4zdigitsx2AVX2}},
+	},
+	kindU4ZerosScale32: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zsx1AVX2, 2: u4zsx2AVX2, 3: u4zsx3AVX2, 4: u4zsx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4zsdigitsx1AVX2, 2: u4zsdigitsx2AVX2}},
+	},
 }
 
 // linearKernelsAVX512 are the linear kernels that x86-64-v4 adds.
-var linearKernelsAVX512 = [linearKinds]linearKernels{
-	kindF32:            {tile: 12, rows: [maxTile + 1]linearFunc{1: f32x1AVX512, 2: f32x2AVX512, 3: f32x3AVX512, 4: f32x4AVX512, 5: f32x5AVX512, 6: f32x6AVX512, 7: f32x7AVX512, 8: f32x8AVX512, 9: f32x9AVX512, 10: f32x10AVX512, 11: f32x11AVX512, 12: f32x12AVX512}},
-	kindBF16:           {tile: 12, rows: [maxTile + 1]linearFunc{1: bf16x1AVX512, 2: bf16x2AVX512, 3: bf16x3AVX512, 4: bf16x4AVX512, 5: bf16x5AVX512, 6: bf16x6AVX512, 7: bf16x7AVX512, 8: bf16x8AVX512, 9: bf16x9AVX512, 10: bf16x10AVX512, 11: bf16x11AVX512, 12: bf16x12AVX512}},
-	kindU8:             {tile: 8, rows: [maxTile + 1]linearFunc{1: u8x1AVX512, 2: u8x2AVX512, 3: u8x3AVX512, 4: u8x4AVX512, 5: u8x5AVX512, 6: u8x6AVX512, 7: u8x7AVX512, 8: u8x8AVX512}},
-	kindU4:             {tile: 4, rows: [maxTile + 1]linearFunc{1: u4x1AVX512, 2: u4x2AVX512, 3: u4x3AVX512, 4: u4x4AVX512}},
-	kindU4Scale32:      {tile: 4, rows: [maxTile + 1]linearFunc{1: u4sx1AVX512, 2: u4sx2AVX512, 3: u4sx3AVX512, 4: u4sx4AVX512}},
-	kindU4Zeros:        {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zx1AVX512, 2: u4zx2AVX512, 3: u4zx3AVX512, 4: u4zx4AVX512}},
-	kindU4ZerosScale32: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zsx1AVX512, 2: u4zsx2AVX512, 3: u4zsx3AVX512, 4: u4zsx4AVX512}},
+var linearKernelsAVX512 = [linearKinds]linearTable{
+	kindF32: {
+		1: {tile: 12, rows: [maxTile + 1]linearFunc{1: f32x1AVX512, 2: f32x2AVX512, 3: f32x3AVX512, 4: f32x4AVX512, 5: f32x5AVX512, 6: f32x6AVX512, 7: f32x7AVX512, 8: f32x8AVX512, 9: f32x9AVX512, 10: f32x10AVX512, 11: f32x11AVX512, 12: f32x12AVX512}},
+	},
+	kindBF16: {
+		1: {tile: 12, rows: [maxTile + 1]linearFunc{1: bf16x1AVX512, 2: bf16x2AVX512, 3: bf16x3AVX512, 4: bf16x4AVX512, 5: bf16x5AVX512, 6: bf16x6AVX512, 7: bf16x7AVX512, 8: bf16x8AVX512, 9: bf16x9AVX512, 10: bf16x10AVX512, 11: bf16x11AVX512, 12: bf16x12AVX512}},
+	},
+	kindU8: {
+		1: {tile: 8, rows: [maxTile + 1]linearFunc{1: u8x1AVX512, 2: u8x2AVX512, 3: u8x3AVX512, 4: u8x4AVX512, 5: u8x5AVX512, 6: u8x6AVX512, 7: u8x7AVX512, 8: u8x8AVX512}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u8digitsx1AVX512, 2: u8digitsx2AVX512, 3: u8digitsx3AVX512, 4: u8digitsx4AVX512}},
+	},
+	kindU4: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4x1AVX512, 2: u4x2AVX512, 3: u4x3AVX512, 4: u4x4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4digitsx1AVX512, 2: u4digitsx2AVX512}},
+	},
+	kindU4Scale32: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4sx1AVX512, 2: u4sx2AVX512, 3: u4sx3AVX512, 4: u4sx4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4sdigitsx1AVX512, 2: u4sdigitsx2AVX512}},
+	},
+	kindU4Zeros: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zx1AVX512, 2: u4zx2AVX512, 3: u4zx3AVX512, 4: u4zx4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4zdigitsx1AVX512, 2: u4zdigitsx2AVX512}},
+	},
+	kindU4ZerosScale32: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zsx1AVX512, 2: u4zsx2AVX512, 3: u4zsx3AVX512, 4: u4zsx4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4zsdigitsx1AVX512, 2: u4zsdigitsx2AVX512}},
+	},
 }
 
 // linearKernelsVNNI are the linear kernels that x86-64-v4-vnni adds.
-var linearKernelsVNNI = [linearKinds]linearKernels{
-	kindU8:             {tile: 12, rows: [maxTile + 1]linearFunc{1: u8x1VNNI, 2: u8x2VNNI, 3: u8x3VNNI, 4: u8x4VNNI, 5: u8x5VNNI, 6: u8x6VNNI, 7: u8x7VNNI, 8: u8x8VNNI, 9: u8x9VNNI, 10: u8x10VNNI, 11: u8x11VNNI, 12: u8x12VNNI}},
-	kindU4:             {tile: 6, rows: [maxTile + 1]linearFunc{1: u4x1VNNI, 2: u4x2VNNI, 3: u4x3VNNI, 4: u4x4VNNI, 5: u4x5VNNI, 6: u4x6VNNI}},
-	kindU4Scale32:      {tile: 6, rows: [maxTile + 1]linearFunc{1: u4sx1VNNI, 2: u4sx2VNNI, 3: u4sx3VNNI, 4: u4sx4VNNI, 5: u4sx5VNNI, 6: u4sx6VNNI}},
-	kindU4Zeros:        {tile: 6, rows: [maxTile + 1]linearFunc{1: u4zx1VNNI, 2: u4zx2VNNI, 3: u4zx3VNNI, 4: u4zx4VNNI, 5: u4zx5VNNI, 6: u4zx6VNNI}},
-	kindU4ZerosScale32: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4zsx1VNNI, 2: u4zsx2VNNI, 3: u4zsx3VNNI, 4: u4zsx4VNNI, 5: u4zsx5VNNI, 6: u4zsx6VNNI}},
+var linearKernelsVNNI = [linearKinds]linearTable{
+	kindU8: {
+		1: {tile: 12, rows: [maxTile + 1]linearFunc{1: u8x1VNNI, 2: u8x2VNNI, 3: u8x3VNNI, 4: u8x4VNNI, 5: u8x5VNNI, 6: u8x6VNNI, 7: u8x7VNNI, 8: u8x8VNNI, 9: u8x9VNNI, 10: u8x10VNNI, 11: u8x11VNNI, 12: u8x12VNNI}},
+		2: {tile: 6, rows: [maxTile + 1]linearFunc{1: u8digitsx1VNNI, 2: u8digitsx2VNNI, 3: u8digitsx3VNNI, 4: u8digitsx4VNNI, 5: u8digitsx5VNNI, 6: u8digitsx6VNNI}},
+	},
+	kindU4: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4x1VNNI, 2: u4x2VNNI, 3: u4x3VNNI, 4: u4x4VNNI, 5: u4x5VNNI, 6: u4x6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4digitsx1VNNI, 2: u4digitsx2VNNI, 3: u4digitsx3VNNI, 4: u4digitsx4VNNI}},
+	},
+	kindU4Scale32: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4sx1VNNI, 2: u4sx2VNNI, 3: u4sx3VNNI, 4: u4sx4VNNI, 5: u4sx5VNNI, 6: u4sx6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4sdigitsx1VNNI, 2: u4sdigitsx2VNNI, 3: u4sdigitsx3VNNI, 4: u4sdigitsx4VNNI}},
+	},
+	kindU4Zeros: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4zx1VNNI, 2: u4zx2VNNI, 3: u4zx3VNNI, 4: u4zx4VNNI, 5: u4zx5VNNI, 6: u4zx6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zdigitsx1VNNI, 2: u4zdigitsx2VNNI, 3: u4zdigitsx3VNNI, 4: u4zdigitsx4VNNI}},
+	},
+	kindU4ZerosScale32: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4zsx1VNNI, 2: u4zsx2VNNI, 3: u4zsx3VNNI, 4: u4zsx4VNNI, 5: u4zsx5VNNI, 6: u4zsx6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zsdigitsx1VNNI, 2: u4zsdigitsx2VNNI, 3: u4zsdigitsx3VNNI, 4: u4zsdigitsx4VNNI}},
+	},
 }
 
 // linearKernelsBF16 are the linear kernels that x86-64-v4-bf16 adds.
-var linearKernelsBF16 = [linearKinds]linearKernels{
-	kindBF16: {tile: 12, rows: [maxTile + 1]linearFunc{1: bf16x1BF16, 2: bf16x2BF16, 3: bf16x3BF16, 4: bf16x4BF16, 5: bf16x5BF16, 6: bf16x6BF16, 7: bf16x7BF16, 8: bf16x8BF16, 9: bf16x9BF16, 10: bf16x10BF16, 11: bf16x11BF16, 12: bf16x12BF16}},
+var linearKernelsBF16 = [linearKinds]linearTable{
+	kindBF16: {
+		1: {tile: 12, rows: [maxTile + 1]linearFunc{1: bf16x1BF16, 2: bf16x2BF16, 3: bf16x3BF16, 4: bf16x4BF16, 5: bf16x5BF16, 6: bf16x6BF16, 7: bf16x7BF16, 8: bf16x8BF16, 9: bf16x9BF16, 10: bf16x10BF16, 11: bf16x11BF16, 12: bf16x12BF16}},
+	},
 }
 
 var rowKernelsAVX2 = rowKernels{
@@ -48,13 +103,13 @@ var rowKernelsAVX2 = rowKernels{
 	addSumSquares:  addSumSquaresAVX2,
 	scaleMul:       scaleMulAVX2,
 	maxAbs:         maxAbsAVX2,
-	quantize:       quantizeAVX2,
-	quantizeGroups: quantizeGroupsAVX2,
 	toBF16:         toBF16AVX2,
 	fromBF16:       fromBF16AVX2,
 	ropeHalf:       ropeHalfAVX2,
 	ropePairs:      ropePairsAVX2,
 	argMax:         argMaxBy(maxOfAVX2, indexOfAVX2),
+	quantize:       [maxDigits + 1]quantizeFunc{1: quantize1AVX2, 2: quantize2AVX2},
+	quantizeGroups: [maxDigits + 1]quantizeGroupsFunc{1: quantizeGroups1AVX2, 2: quantizeGroups2AVX2},
 }
 
 var foldKernelsAVX2 = foldKernels{
@@ -72,13 +127,13 @@ var rowKernelsAVX512 = rowKernels{
 	addSumSquares:  addSumSquaresAVX512,
 	scaleMul:       scaleMulAVX512,
 	maxAbs:         maxAbsAVX512,
-	quantize:       quantizeAVX512,
-	quantizeGroups: quantizeGroupsAVX512,
 	toBF16:         toBF16AVX512,
 	fromBF16:       fromBF16AVX512,
 	ropeHalf:       ropeHalfAVX512,
 	ropePairs:      ropePairsAVX512,
 	argMax:         argMaxBy(maxOfAVX512, indexOfAVX512),
+	quantize:       [maxDigits + 1]quantizeFunc{1: quantize1AVX512, 2: quantize2AVX512},
+	quantizeGroups: [maxDigits + 1]quantizeGroupsFunc{1: quantizeGroups1AVX512, 2: quantizeGroups2AVX512},
 }
 
 var foldKernelsAVX512 = foldKernels{

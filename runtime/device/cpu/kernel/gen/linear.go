@@ -21,12 +21,13 @@ const (
 	column   = "R11" // byte offset of the pass in a step (only where a pass does not cover the panel)
 )
 
-// linearKernel is a micro-kernel being written: rows rows times one panel. The accumulators are [rows][nv] vectors, from register 0.
+// linearKernel is a micro-kernel being written: rows rows times one panel. The results are [rows][nv] vectors, from register 0.
 // Where they do not fit for all 32 outputs, the kernel makes several passes over the panel, nv vectors of outputs each.
 type linearKernel struct {
 	*function
 	isa
 	rows, nv int
+	digits   int // of x: 2 for quantized rows whose second codes hold what the first leave over
 }
 
 // passes is how often the kernel walks the panel.
@@ -37,10 +38,15 @@ func (k *linearKernel) acc(r, c int) string { return k.reg(r*k.nv + c) }
 // temp names the i-th register after the first used ones.
 func (k *linearKernel) temp(used, i int) string { return k.reg(used + i) }
 
-// newLinear starts kernel name for rows rows with the arguments loaded, up to and including the start of the segment loop.
-func newLinear(name string, t isa, rows, nv int) *linearKernel {
-	f := newFunction(fmt.Sprintf("%sx%d%s", name, rows, t.name), fmt.Sprintf("multiplies %d rows with a panel of %s.", rows, name), "a *linearArgs", "")
-	k := &linearKernel{f, t, rows, nv}
+// newLinear starts kernel name for rows rows with the arguments loaded.
+func newLinear(name string, t isa, rows, digits, nv int) *linearKernel {
+	doc := fmt.Sprintf("multiplies %d rows with a panel of %s.", rows, name)
+	if digits > 1 {
+		doc = fmt.Sprintf("multiplies %d rows of %d digits with a panel of %s.", rows, digits, name)
+		name += "digits"
+	}
+	f := newFunction(fmt.Sprintf("%sx%d%s", name, rows, t.name), doc, "a *linearArgs", "")
+	k := &linearKernel{f, t, rows, nv, digits}
 	k.op("MOVQ", k.param("a"), args)
 	k.loadStrides(k.arg("xStride"), rows)
 	return k
@@ -118,7 +124,7 @@ func (k *linearKernel) stepLoop(unroll int, step func(i int)) {
 	again, tail, single, done := k.newLabel("steps"), k.newLabel("tail"), k.newLabel("single"), k.newLabel("done")
 	advance := func(n int) {
 		k.op("ADDQ", imm(n*stepBytes), panel)
-		k.op("ADDQ", imm(n*4), x)
+		k.op("ADDQ", imm(n*4*k.digits), x)
 	}
 	k.op("SUBQ", imm(unroll), steps)
 	k.op("JLT", tail)
@@ -153,7 +159,7 @@ func (k *linearKernel) prefetch() {
 }
 
 // unroll is the number of steps in a round of the step loop.
-func (k *linearKernel) unroll() int { return max(1, min(4, 8/k.rows)) }
+func (k *linearKernel) unroll() int { return max(1, min(4, 8/(k.rows*k.digits))) }
 
 // rowOp applies an instruction whose second source is a number of row r broadcast to all lanes: dst = op(number, src).
 func (k *linearKernel) rowOp(mnemonic, at, src, dst, temp string) {

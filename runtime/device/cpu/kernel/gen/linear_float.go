@@ -1,12 +1,12 @@
 package main
 
 // linearFloat multiplies floats: step is the dot product of one step of the panel with one of each row.
-func linearFloat(kind dotKind) func(t isa, rows int) *function {
-	return func(t isa, rows int) *function {
-		k := newLinear(kind.name, t, rows, floatVectors(t, rows))
+func linearFloat(kind dotKind) linearWriter {
+	return func(t isa, rows, _ int) *function {
+		k := newLinear(kind.name, t, rows, 1, floatVectors(t, rows))
 		k.passLoop(func() {
 			k.segmentLoop(func() {
-				k.zero()
+				k.zero(k.rows * k.nv)
 				k.stepLoop(k.unroll(), func(i int) {
 					k.prefetch()
 					kind.write(k.dotStep(i))
@@ -38,8 +38,9 @@ func (k *linearKernel) dotStep(i int) dotStep {
 	return s
 }
 
-func (k *linearKernel) zero() {
-	for i := range k.rows * k.nv {
+// zero clears the first n registers.
+func (k *linearKernel) zero(n int) {
+	for i := range n {
 		k.op("VXORPS", k.reg(i), k.reg(i), k.reg(i))
 	}
 }

@@ -18,29 +18,34 @@ const (
 	zeroPoint = "R13" // zero points of the group's outputs
 )
 
-// u4Kernel adds to a linearKernel sums over a group: [rows][nv] integers after the f32 accumulators.
+// u4Kernel adds to a linearKernel integer sums over a group, [digits][rows][nv] behind the results.
 type u4Kernel struct {
 	*linearKernel
 	u4Variant
 }
 
-// u4Vectors is the number of vectors of outputs in a pass: three accumulators each (16 and 32-bit integers and f32) leave room for few rows.
-func u4Vectors(t isa, rows int) int {
+// u4Vectors is the number of vectors of outputs in a pass. Without VPDPBUSD each has for each row a result, and for each digit a 32-bit
+// and a 16-bit sum; that leaves AVX2 room for little.
+func u4Vectors(t isa, rows, digits int) int {
 	if t.wide() {
 		return 2
 	}
-	return map[int]int{1: 4, 2: 2, 3: 1, 4: 1}[rows]
+	const registers = 12 // for them
+	nv := 4
+	for nv > 1 && rows*nv*(1+2*digits) > registers {
+		nv /= 2
+	}
+	return nv
 }
 
 // linearU4: for each group exact integer sums, then acc = fma(f32(sum)*xscale, wscale, acc).
-func linearU4(v u4Variant) func(t isa, rows int) *function {
-	return func(t isa, rows int) *function {
-		k := &u4Kernel{newLinear(v.name, t, rows, u4Vectors(t, rows)), v}
+func linearU4(v u4Variant) linearWriter {
+	return func(t isa, rows, digits int) *function {
+		k := &u4Kernel{newLinear(v.name, t, rows, digits, u4Vectors(t, rows, digits)), v}
 		block := k.blockWords
 		if t.vnni {
 			block = k.blockDot
-		}
-		if !t.vnni {
+		} else {
 			k.op("VPBROADCASTD", constant("oneWords"), k.free(3))
 		}
 		k.passLoop(func() {
@@ -48,7 +53,7 @@ func linearU4(v u4Variant) func(t isa, rows int) *function {
 				k.op("MOVQ", k.arg("zeros"), zeroPoint)
 			}
 			k.segmentLoop(func() {
-				k.zero()
+				k.zero(rows * k.nv)
 				k.groupLoop(block)
 			})
 		})
@@ -57,16 +62,20 @@ func linearU4(v u4Variant) func(t isa, rows int) *function {
 	}
 }
 
-func (k *u4Kernel) sum(r, c int) string { return k.reg(k.rows*k.nv + r*k.nv + c) }
+func (k *u4Kernel) sum(r, d, c int) string { return k.reg(k.rows*k.nv + (d*k.rows+r)*k.nv + c) }
 
-// free names the i-th register that holds no accumulator.
-func (k *u4Kernel) free(i int) string { return k.reg(k.used() + i) }
+// word is the register of a 16-bit sum.
+func (k *u4Kernel) word(r, d, c int) string {
+	return k.reg((1+k.digits)*k.rows*k.nv + (d*k.rows+r)*k.nv + c)
+}
 
-func (k *u4Kernel) used() int {
-	if k.vnni {
-		return 2 * k.rows * k.nv
+// free names the i-th register that holds no result and no sum.
+func (k *u4Kernel) free(i int) string {
+	sums := k.digits
+	if !k.vnni {
+		sums *= 2
 	}
-	return 3 * k.rows * k.nv
+	return k.reg((1+sums)*k.rows*k.nv + i)
 }
 
 // groupLoop writes the loops over a segment's groups and a group's blocks.
@@ -84,7 +93,7 @@ func (k *u4Kernel) groupLoop(block func()) {
 	k.place(inner)
 	block()
 	k.op("ADDQ", imm(blockSteps*stepBytes), panel)
-	k.op("ADDQ", imm(blockSteps*8), x)
+	k.op("ADDQ", imm(blockSteps*8*k.digits), x)
 	k.op("SUBQ", imm(blockSteps), blocks)
 	k.op("JNE", inner)
 	k.endGroup()
@@ -98,13 +107,16 @@ func (k *u4Kernel) groupLoop(block func()) {
 func (k *u4Kernel) startGroup() {
 	if !k.zeros {
 		for r := range k.rows {
-			for c := range k.nv {
-				k.op("VPBROADCASTD", rowAt(entryBias, entries, r), k.sum(r, c))
+			for d := range k.digits {
+				for c := range k.nv {
+					k.op("VPBROADCASTD", rowAt(entryBias+4*d, entries, r), k.sum(r, d, c))
+				}
 			}
 		}
 		return
 	}
-	k.note("zero points times -sum(x): both fit 16 bits, the upper halves meet zeros")
+	k.note("zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero")
+	zero := k.free(0)
 	for c := range k.nv {
 		at := mem(c*k.lanes(), zeroPoint)
 		if k.passes() > 1 {
@@ -112,10 +124,15 @@ func (k *u4Kernel) startGroup() {
 			k.op("SHRQ", imm(2), scratch)
 			at = indexed(c*k.lanes(), zeroPoint, scratch, 1)
 		}
-		k.op("VPMOVZXBD", at, k.free(0))
-		for r := range k.rows {
-			k.op("VPBROADCASTD", rowAt(entryNegSum, entries, r), k.sum(r, c))
-			k.op("VPMADDWD", k.free(0), k.sum(r, c), k.sum(r, c))
+		k.op("VPMOVZXBD", at, zero)
+		for d := range k.digits {
+			if d > 0 {
+				k.op("VPSLLD", imm(16), zero, zero)
+			}
+			for r := range k.rows {
+				k.op("VPBROADCASTD", rowAt(entryNegSums, entries, r), k.sum(r, d, c))
+				k.op("VPMADDWD", zero, k.sum(r, d, c), k.sum(r, d, c))
+			}
 		}
 	}
 	k.op("ADDQ", imm(lanes), zeroPoint)
@@ -137,48 +154,49 @@ func (k *u4Kernel) blockDot() {
 		for c := range k.nv {
 			k.nibbles(i, c, low(c), high(c))
 		}
-		for r := range k.rows {
-			for half, w := range []func(int) string{low, high} {
-				v := k.free(2*k.nv + half)
-				k.op("VPBROADCASTD", rowAt(8*i+4*half, x, r), v)
+		for half, w := range []func(int) string{low, high} {
+			k.eachDigit(2*i+half, func(r, d int, at string) {
+				v := k.free(2*k.nv + (r+d)%2)
+				k.op("VPBROADCASTD", at, v)
 				for c := range k.nv {
-					k.op("VPDPBUSD", v, w(c), k.sum(r, c))
+					k.op("VPDPBUSD", v, w(c), k.sum(r, d, c))
 				}
-			}
+			})
 		}
 	}
 }
 
 // blockWords is a block of 32 k with VPMADDUBSW: eight sums of two products of at most 15*127 fit 16 bits.
 func (k *u4Kernel) blockWords() {
-	word := func(r, c int) string { return k.reg((2*k.rows+r)*k.nv + c) }
 	low, high, v := k.free(0), k.free(1), k.free(2)
 	for i := range blockSteps {
 		k.prefetch()
 		for c := range k.nv {
 			k.nibbles(i, c, low, high)
-			for r := range k.rows {
-				for half, w := range []string{low, high} {
-					k.op("VPBROADCASTD", rowAt(8*i+4*half, x, r), v)
+			for half, w := range []string{low, high} {
+				k.eachDigit(2*i+half, func(r, d int, at string) {
+					k.op("VPBROADCASTD", at, v)
 					if i+half == 0 {
-						k.op("VPMADDUBSW", v, w, word(r, c))
-						continue
+						k.op("VPMADDUBSW", v, w, k.word(r, d, c))
+						return
 					}
 					k.op("VPMADDUBSW", v, w, v)
-					k.op("VPADDW", v, word(r, c), word(r, c))
-				}
+					k.op("VPADDW", v, k.word(r, d, c), k.word(r, d, c))
+				})
 			}
 		}
 	}
 	for r := range k.rows {
-		for c := range k.nv {
-			k.op("VPMADDWD", k.free(3), word(r, c), word(r, c))
-			k.op("VPADDD", word(r, c), k.sum(r, c), k.sum(r, c))
+		for d := range k.digits {
+			for c := range k.nv {
+				k.op("VPMADDWD", k.free(3), k.word(r, d, c), k.word(r, d, c))
+				k.op("VPADDD", k.word(r, d, c), k.sum(r, d, c), k.sum(r, d, c))
+			}
 		}
 	}
 }
 
-// endGroup adds the group's scaled sums to the accumulators; panel is at its scales.
+// endGroup adds the group's scaled sums to the results; panel is at its scales.
 func (k *u4Kernel) endGroup() {
 	scale, v := k.free(0), k.free(1)
 	for c := range k.nv {
@@ -195,9 +213,9 @@ func (k *u4Kernel) endGroup() {
 			k.op("VMOVUPS", at, scale)
 		}
 		for r := range k.rows {
-			k.op("VCVTDQ2PS", k.sum(r, c), k.sum(r, c))
-			k.rowOp("VMULPS", rowAt(entryScale, entries, r), k.sum(r, c), k.sum(r, c), v)
-			k.op("VFMADD231PS", scale, k.sum(r, c), k.acc(r, c))
+			sum := k.join(k.sum, r, c)
+			k.rowOp("VMULPS", rowAt(entryScale, entries, r), sum, sum, v)
+			k.op("VFMADD231PS", scale, sum, k.acc(r, c))
 		}
 	}
 }

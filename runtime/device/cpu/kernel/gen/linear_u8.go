@@ -2,22 +2,22 @@ package main
 
 // Fields of layout.Entry.
 const (
-	entryScale  = 0
-	entryBias   = 4
-	entryNegSum = 8
+	entryScale   = 0
+	entryBias    = 4 // by digit
+	entryNegSums = 12
 )
 
-// linearU8: exact integer sums of a segment, then f32(sum) * (wscale * xscale).
-func linearU8(t isa, rows int) *function {
+// linearU8: exact integer sums of a segment, one for each digit of x, then f32(sum) * (wscale * xscale).
+func linearU8(t isa, rows, digits int) *function {
 	nv := lanes / t.lanes()
-	if !t.wide() && rows > 2 {
+	if !t.wide() && rows*digits > 2 {
 		nv = 2
 	}
-	k := newLinear("u8", t, rows, nv)
+	k := newLinear("u8", t, rows, digits, nv)
 	start, step := k.startAtBias, k.stepDotU8
 	switch {
 	case !t.wide():
-		start, step = k.zero, k.stepSignU8
+		start, step = func() { k.zero(k.used()) }, k.stepSignU8
 	case !t.vnni:
 		step = k.stepWidenU8
 	}
@@ -36,32 +36,49 @@ func linearU8(t isa, rows int) *function {
 	return k.function
 }
 
+// sum is the register of the sum of digit d; the first digit's becomes the result.
+func (k *linearKernel) sum(r, d, c int) string { return k.reg((d*k.rows+r)*k.nv + c) }
+
+// used is the number of registers that hold sums.
+func (k *linearKernel) used() int { return k.digits * k.rows * k.nv }
+
+// eachDigit visits the digits of all rows. at is the operand of the four codes that step i multiplies, count of them there are.
+func (k *linearKernel) eachDigit(i int, visit func(r, d int, at string)) {
+	for r := range k.rows {
+		for d := range k.digits {
+			visit(r, d, rowAt(4*(i*k.digits+d), x, r))
+		}
+	}
+}
+
 // startAtBias makes the sums start at -zero * sum(x), which undoes that the codes are stored with zero added.
 func (k *linearKernel) startAtBias() {
 	for r := range k.rows {
-		for c := range k.nv {
-			k.op("VPBROADCASTD", rowAt(entryBias, entries, r), k.acc(r, c))
+		for d := range k.digits {
+			for c := range k.nv {
+				k.op("VPBROADCASTD", rowAt(entryBias+4*d, entries, r), k.sum(r, d, c))
+			}
 		}
 	}
 }
 
 func (k *linearKernel) stepDotU8(i int) {
-	used := k.rows * k.nv
+	used := k.used()
 	for c := range k.nv {
 		k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), k.temp(used, c))
 	}
-	for r := range k.rows {
-		v := k.temp(used, k.nv+r%2)
-		k.op("VPBROADCASTD", rowAt(4*i, x, r), v)
+	k.eachDigit(i, func(r, d int, at string) {
+		v := k.temp(used, k.nv+(r+d)%2)
+		k.op("VPBROADCASTD", at, v)
 		for c := range k.nv {
-			k.op("VPDPBUSD", v, k.temp(used, c), k.acc(r, c))
+			k.op("VPDPBUSD", v, k.temp(used, c), k.sum(r, d, c))
 		}
-	}
+	})
 }
 
 // stepWidenU8 multiplies 16-bit pairs: the even bytes of a step, then the odd ones.
 func (k *linearKernel) stepWidenU8(i int) {
-	used := k.rows * k.nv
+	used := k.used()
 	even, odd := func(c int) string { return k.temp(used, c) }, func(c int) string { return k.temp(used, k.nv+c) }
 	v, half, product := k.temp(used, 2*k.nv), k.temp(used, 2*k.nv+1), k.temp(used, 2*k.nv+2)
 	for c := range k.nv {
@@ -69,34 +86,30 @@ func (k *linearKernel) stepWidenU8(i int) {
 		k.op(k.bcst("VPANDD"), constant("evenBytes"), odd(c), even(c))
 		k.op("VPSRLW", imm(8), odd(c), odd(c))
 	}
-	for r := range k.rows {
-		k.op("VPBROADCASTD", rowAt(4*i, x, r), v)
+	k.eachDigit(i, func(r, d int, at string) {
+		k.op("VPBROADCASTD", at, v)
 		k.op("VPSLLW", imm(8), v, half)
 		k.op("VPSRAW", imm(8), half, half)
 		k.op("VPSRAW", imm(8), v, v)
 		for c := range k.nv {
 			k.op("VPMADDWD", even(c), half, product)
-			k.op("VPADDD", product, k.acc(r, c), k.acc(r, c))
+			k.op("VPADDD", product, k.sum(r, d, c), k.sum(r, d, c))
 			k.op("VPMADDWD", odd(c), v, product)
-			k.op("VPADDD", product, k.acc(r, c), k.acc(r, c))
+			k.op("VPADDD", product, k.sum(r, d, c), k.sum(r, d, c))
 		}
-	}
+	})
 }
 
 // stepSignU8 multiplies |w| with x times the sign of w: a pair's sum is at most 2*128*127, so nothing saturates.
 func (k *linearKernel) stepSignU8(i int) {
-	used := k.rows * k.nv
+	used := k.used()
 	at := func(c int) string { return mem(i*stepBytes+c*k.bytes, panel) }
 	if k.nv > 2 { // one row or two: not enough registers for all weights, but for all rows
-		w, size, product := k.temp(used, k.rows), k.temp(used, k.rows+1), k.temp(used, k.rows+2)
-		for r := range k.rows {
-			k.op("VPBROADCASTD", rowAt(4*i, x, r), k.temp(used, r))
-		}
+		w, size, product := k.temp(used, 2), k.temp(used, 3), k.temp(used, 4)
+		k.eachDigit(i, func(r, d int, at string) { k.op("VPBROADCASTD", at, k.temp(used, r+d)) })
 		for c := range k.nv {
 			k.signAndSize(at(c), w, size)
-			for r := range k.rows {
-				k.addSigned(w, size, k.temp(used, r), product, k.acc(r, c))
-			}
+			k.eachDigit(i, func(r, d int, _ string) { k.addSigned(w, size, k.temp(used, r+d), product, k.sum(r, d, c)) })
 		}
 		return
 	}
@@ -105,12 +118,12 @@ func (k *linearKernel) stepSignU8(i int) {
 	for c := range k.nv {
 		k.signAndSize(at(c), w(c), size(c))
 	}
-	for r := range k.rows {
-		k.op("VPBROADCASTD", rowAt(4*i, x, r), v)
+	k.eachDigit(i, func(r, d int, at string) {
+		k.op("VPBROADCASTD", at, v)
 		for c := range k.nv {
-			k.addSigned(w(c), size(c), v, product, k.acc(r, c))
+			k.addSigned(w(c), size(c), v, product, k.sum(r, d, c))
 		}
-	}
+	})
 }
 
 // signAndSize turns stored codes into signed weights and their magnitudes.
@@ -121,17 +134,28 @@ func (k *linearKernel) signAndSize(at, w, size string) {
 }
 
 // addSigned adds the products of w and v.
-func (k *linearKernel) addSigned(w, size, v, product, acc string) {
+func (k *linearKernel) addSigned(w, size, v, product, sum string) {
 	k.op("VPSIGNB", w, v, product)
 	k.op("VPMADDUBSW", product, size, product)
 	k.op("VPMADDWD", constant("oneWords"), product, product)
-	k.op("VPADDD", product, acc, acc)
+	k.op("VPADDD", product, sum, sum)
+}
+
+// join turns a row's integer sums into one f32, in steps of the first digit; it replaces the first digit's sum.
+func (k *linearKernel) join(sum func(r, d, c int) string, r, c int) string {
+	first := sum(r, 0, c)
+	k.op("VCVTDQ2PS", first, first)
+	if k.digits == 2 {
+		second := sum(r, 1, c)
+		k.op("VCVTDQ2PS", second, second)
+		k.op(k.bcst("VFMADD231PS"), constant("restStep"), second, first)
+	}
+	return first
 }
 
 // scaleU8 turns the integer sums into f32.
 func (k *linearKernel) scaleU8() {
-	used := k.rows * k.nv
-	factor, w := k.temp(used, 0), k.temp(used, 1)
+	factor, w := k.temp(k.used(), 0), k.temp(k.used(), 1)
 	k.op("MOVQ", k.arg("scale"), scratch)
 	if k.passes() > 1 {
 		k.op("ADDQ", column, scratch)
@@ -140,8 +164,8 @@ func (k *linearKernel) scaleU8() {
 		k.op("VMOVUPS", mem(c*k.bytes, scratch), w)
 		for r := range k.rows {
 			k.rowOp("VMULPS", rowAt(entryScale, entries, r), w, factor, factor)
-			k.op("VCVTDQ2PS", k.acc(r, c), k.acc(r, c))
-			k.op("VMULPS", factor, k.acc(r, c), k.acc(r, c))
+			v := k.join(k.sum, r, c)
+			k.op("VMULPS", factor, v, v)
 		}
 	}
 }

@@ -1,62 +1,89 @@
 package main
 
-// quantizeVector turns v into int32 codes round(v*inverse), NaN into -127.
-func (k *rowKernel) quantizeVector(v, inverse string) {
+// Vector registers of quantizers.
+const (
+	qMost  = iota // also the scale, then free
+	qValue        // what is to be quantized
+	qCode         // codes of the first digit
+	qRest         // codes of the second digit
+	qScale        // in all lanes, as the next two
+	qInverse
+	qRestInverse
+	qSum // by digit
+	qSum2
+	qTemp
+)
+
+// quantizer writes quantizers for rows of one digit or two.
+type quantizer struct {
+	rowKernel
+	digits int
+}
+
+// quantizers wraps a writer.
+func quantizers(digits int, write func(k *quantizer)) func(k *rowKernel) {
+	return func(k *rowKernel) { write(&quantizer{*k, digits}) }
+}
+
+// code replaces v by int32 codes round(v*inverse), NaN by -127.
+func (k *quantizer) code(v, inverse string) {
 	k.op("VMULPS", inverse, v, v)
 	k.op(k.bcst("VMAXPS"), constant("lowest"), v, v)
 	k.op("VCVTPS2DQ", v, v)
 }
 
-// storeBytes stores the lanes of v, int32 in the range of int8, as bytes; the upper part of v is lost.
-func (k *rowKernel) storeBytes(v, at, temp string) {
+// codes turns the vector in qValue into the codes of its digits, adds them up, and stores them at the operand; the last vector's lanes
+// beyond the row count as zero.
+func (k *quantizer) codes(at string) {
+	value, first := k.reg(qValue), k.reg(qCode)
+	k.op(k.move(), value, first)
+	k.code(first, k.reg(qInverse))
+	if k.digits == 2 {
+		k.op("VCVTDQ2PS", first, k.reg(qRest))
+		k.op("VMULPS", k.reg(qScale), k.reg(qRest), k.reg(qRest))
+		k.op("VSUBPS", k.reg(qRest), value, k.reg(qRest))
+		k.code(k.reg(qRest), k.reg(qRestInverse))
+	}
+	for d := range k.digits {
+		if k.masked {
+			k.clearTail(k.reg(qCode + d))
+		}
+		k.op("VPADDD", k.reg(qCode+d), k.reg(qSum+d), k.reg(qSum+d))
+		k.narrowBytes(k.reg(qCode+d), k.reg(qTemp))
+	}
+	k.storeCodes(at)
+}
+
+// narrowBytes packs the int32 lanes of v, in the range of int8, into bytes at its lower end.
+func (k *quantizer) narrowBytes(v, temp string) {
 	if k.wide() {
-		if k.masked {
-			k.op("VPMOVDB", v, "K1", at)
-		} else {
-			k.op("VPMOVDB", v, at)
-		}
+		k.op("VPMOVDB", v, xmm(v))
 		return
 	}
-	k.op("VEXTRACTI128", imm(1), v, lower(temp))
-	k.op("VPACKSSDW", lower(temp), lower(v), lower(v))
-	k.op("VPACKSSWB", lower(v), lower(v), lower(v))
-	if !k.masked {
-		k.op("VMOVQ", lower(v), at)
-		return
+	k.op("VEXTRACTI128", imm(1), v, xmm(temp))
+	k.op("VPACKSSDW", xmm(temp), xmm(v), xmm(v))
+	k.op("VPACKSSWB", xmm(v), xmm(v), xmm(v))
+}
+
+// storeCodes stores a vector's bytes: of two digits, four of the first, four of the second, and so on.
+func (k *quantizer) storeCodes(at string) {
+	first, second := xmm(k.reg(qCode)), xmm(k.reg(qRest))
+	low, high := xmm(k.reg(qTemp)), xmm(k.reg(qValue))
+	switch {
+	case k.digits == 1 && k.wide():
+		k.op("VMOVDQU", first, at)
+	case k.digits == 1:
+		k.op("VMOVQ", first, at)
+	case k.wide():
+		k.op("VPUNPCKLDQ", second, first, low)
+		k.op("VPUNPCKHDQ", second, first, high)
+		both := lower(k.reg(qTemp))
+		k.op("VINSERTI128", imm(1), high, both, both)
+		k.op("VMOVDQU", both, at)
+	default:
+		k.op("VPUNPCKLDQ", second, first, low)
+		k.op("VMOVDQU", low, at)
 	}
-	k.op("VMOVQ", lower(v), work)
-	k.shiftOut(8, "MOVB")
-}
-
-// shiftOut stores count pieces of work to the output row, one after the other.
-func (k *rowKernel) shiftOut(bits int, move string) {
-	again := k.newLabel("piece")
-	k.op("MOVQ", count, "BX")
-	k.place(again)
-	k.op(move, work, mem(0, out))
-	k.op("SHRQ", imm(bits), work)
-	k.op("ADDQ", imm(bits/8), out)
-	k.op("DECQ", "BX")
-	k.op("JNE", again)
-}
-
-// quantize stores codes and adds them up.
-func quantize(k *rowKernel) {
-	k.arguments("dst", out, "x", in, "n", count)
-	k.broadcast("inverse", k.reg(1))
-	k.op("VPXOR", "X2", "X2", "X2")
-	k.walk([]pointer{{out, 1}, {in, 4}}, 1, func() {
-		k.load(in, k.reg(0))
-		k.quantizeVector(k.reg(0), k.reg(1))
-		if k.masked {
-			k.clearTail(k.reg(0))
-		}
-		k.op("VPADDD", k.reg(0), k.reg(2), k.reg(2))
-		k.storeBytes(k.reg(0), mem(0, out), k.reg(3))
-	})
-	k.fold("VPADDD", k.reg(2), k.reg(3))
-	k.op("VMOVD", xmm(k.reg(2)), work)
-	k.op("MOVL", work, k.param("sum"))
 }
 
 // clearTail zeroes the lanes beyond the row.
@@ -68,49 +95,108 @@ func (k *rowKernel) clearTail(v string) {
 	k.op("VPAND", k.tail(), v, v)
 }
 
+// prepareRest computes RestSteps/scale from the scale in lane 0 of qScale, 0 for 0, for all lanes of qRestInverse.
+func (k *quantizer) prepareRest() {
+	const notEqual = 4
+	scale, rest, temp := xmm(k.reg(qScale)), xmm(k.reg(qRestInverse)), xmm(k.reg(qTemp))
+	k.op("VXORPS", temp, temp, temp)
+	k.op("VCMPSS", imm(notEqual), temp, scale, temp)
+	k.op("VMOVSS", constant("restSteps"), rest)
+	k.op("VDIVSS", scale, rest, rest)
+	k.op("VANDPS", temp, rest, rest)
+	k.op("VBROADCASTSS", rest, k.reg(qRestInverse))
+	k.op("VBROADCASTSS", scale, k.reg(qScale))
+}
+
+func (k *quantizer) clearSums() {
+	for d := range k.digits {
+		k.op("VPXOR", xmm(k.reg(qSum+d)), xmm(k.reg(qSum+d)), xmm(k.reg(qSum+d)))
+	}
+}
+
+// sum leaves the sum of digit d in register work.
+func (k *quantizer) sum(d int) {
+	k.fold("VPADDD", k.reg(qSum+d), k.reg(qTemp))
+	k.op("VMOVD", xmm(k.reg(qSum+d)), work)
+}
+
+// quantize quantizes a row with a given scale.
+func quantize(k *quantizer) {
+	k.arguments("dst", out, "x", in, "n", count)
+	k.broadcast("inverse", k.reg(qInverse))
+	if k.digits == 2 {
+		k.op("VMOVSS", k.param("scale"), xmm(k.reg(qScale)))
+		k.prepareRest()
+	}
+	k.clearSums()
+	k.walk([]pointer{{out, k.digits}, {in, 4}}, 1, func() {
+		k.load(in, k.reg(qValue))
+		k.codes(mem(0, out))
+	})
+	for d, name := range []string{"first", "second"} {
+		if d < k.digits {
+			k.sum(d)
+		} else {
+			k.op("XORL", work, work)
+		}
+		k.op("MOVL", work, k.param(name))
+	}
+}
+
 // quantizeGroups quantizes whole groups, multiples of 32 elements, each with the scale of its own largest magnitude.
-func quantizeGroups(k *rowKernel) {
+func quantizeGroups(k *quantizer) {
 	const groups, entryPointer, group = "R9", "R10", "R11"
-	most, v, temp, inverse, sum := k.reg(0), k.reg(1), k.reg(2), k.reg(3), k.reg(4)
 	k.arguments("dst", out, "entry", entryPointer, "x", in, "groups", groups, "group", group)
 	again := k.newLabel("group")
 	k.place(again)
+	most, value := k.reg(qMost), k.reg(qValue)
 	k.op("VXORPS", most, most, most)
 	k.eachOf(group, func() {
-		k.op("VMOVUPS", indexed(0, in, work, 4), v)
-		k.op(k.bcst("VANDPS"), constant("absBits"), v, v)
-		k.op("VPMAXUD", v, most, most)
+		k.op("VMOVUPS", indexed(0, in, work, 4), value)
+		k.op(k.bcst("VANDPS"), constant("absBits"), value, value)
+		k.op("VPMAXUD", value, most, most)
 	})
-	k.fold("VPMAXUD", most, temp)
-	k.note("scale = most/127 and inverse = 127/most; both 0 where most is below leastMax")
-	const notLess = 5
-	k.op("VCMPSS", imm(notLess), constant("leastMax"), "X0", "X5")
-	k.op("VMOVSS", constant("steps127"), "X6")
-	k.op("VDIVSS", "X0", "X6", "X7")
-	k.op("VANDPS", "X5", "X7", "X7")
-	k.op("VBROADCASTSS", "X7", inverse)
-	k.op("VDIVSS", "X6", "X0", "X0")
-	k.op("VANDPS", "X5", "X0", "X0")
-	k.op("VMOVSS", "X0", mem(entryScale, entryPointer))
-	k.op("VPXOR", xmm(sum), xmm(sum), xmm(sum))
+	k.fold("VPMAXUD", most, k.reg(qTemp))
+	k.chooseScale(entryPointer)
+	k.clearSums()
 	k.eachOf(group, func() {
-		k.op("VMOVUPS", indexed(0, in, work, 4), v)
-		k.quantizeVector(v, inverse)
-		k.op("VPADDD", v, sum, sum)
-		k.storeBytes(v, indexed(0, out, work, 1), temp)
+		k.op("VMOVUPS", indexed(0, in, work, 4), value)
+		k.codes(indexed(0, out, work, k.digits))
 	})
-	k.fold("VPADDD", sum, temp)
-	k.op("VMOVD", xmm(sum), work)
-	k.op("NEGL", work)
-	k.op("MOVL", work, mem(entryNegSum, entryPointer))
-	k.op("SHLL", imm(3), work)
-	k.op("MOVL", work, mem(entryBias, entryPointer))
-	k.op("MOVL", imm(0), mem(entryNegSum+4, entryPointer))
+	for d := range 2 {
+		if d < k.digits {
+			k.sum(d)
+			k.op("NEGL", work)
+		} else {
+			k.op("XORL", work, work)
+		}
+		k.op("MOVW", work, mem(entryNegSums+2*d, entryPointer))
+		k.op("SHLL", imm(3), work)
+		k.op("MOVL", work, mem(entryBias+4*d, entryPointer))
+	}
 	k.op("LEAQ", indexed(0, in, group, 4), in)
-	k.op("ADDQ", group, out)
+	k.op("LEAQ", indexed(0, out, group, k.digits), out)
 	k.op("ADDQ", imm(entry), entryPointer)
 	k.op("DECQ", groups)
 	k.op("JNE", again)
+}
+
+// chooseScale computes scale = most/127 and inverse = 127/most from the magnitude in lane 0 of qMost, both 0 where it is below leastMax, and
+// stores the scale.
+func (k *quantizer) chooseScale(entryPointer string) {
+	const notLess = 5
+	most, scale, inverse, temp := xmm(k.reg(qMost)), xmm(k.reg(qScale)), xmm(k.reg(qInverse)), xmm(k.reg(qTemp))
+	k.op("VCMPSS", imm(notLess), constant("leastMax"), most, temp)
+	k.op("VMOVSS", constant("steps127"), scale)
+	k.op("VDIVSS", most, scale, inverse)
+	k.op("VANDPS", temp, inverse, inverse)
+	k.op("VBROADCASTSS", inverse, k.reg(qInverse))
+	k.op("VDIVSS", scale, most, scale)
+	k.op("VANDPS", temp, scale, scale)
+	k.op("VMOVSS", scale, mem(entryScale, entryPointer))
+	if k.digits == 2 {
+		k.prepareRest()
+	}
 }
 
 // eachOf writes body for each vector of n elements, n a multiple of the lanes; work counts the elements before the vector.

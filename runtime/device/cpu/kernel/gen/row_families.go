@@ -24,8 +24,10 @@ var rowFamilies = []rowFamily{
 	{"maxAbs", "returns the largest magnitude of x, NaN if there is one.", "x *float32, n int", "most float32", maxAbs},
 	{"maxOf", "returns the largest element of x; NaN counts as -Inf.", "x *float32, n int", "most float32", maxOf},
 	{"indexOf", "returns the first index of v, which is in x.", "x *float32, n int, v float32", "index int", indexOf},
-	{"quantize", "stores round(x*inverse) and returns the sum of the codes.", "dst *int8, x *float32, n int, inverse float32", "sum int32", quantize},
-	{"quantizeGroups", "quantizes whole groups and fills their entries.", "dst *int8, entry *layout.Entry, x *float32, groups, group int", "", quantizeGroups},
+	{"quantize1", "stores the codes of x and returns their sum.", quantizeParams, quantizeResult, quantizers(1, quantize)},
+	{"quantize2", "stores the codes of x in two digits and returns their sums.", quantizeParams, quantizeResult, quantizers(2, quantize)},
+	{"quantizeGroups1", "quantizes whole groups and fills their entries.", groupsParams, "", quantizers(1, quantizeGroups)},
+	{"quantizeGroups2", "quantizes whole groups in two digits and fills their entries.", groupsParams, "", quantizers(2, quantizeGroups)},
 	{"toBF16", "rounds x to bf16.", "dst *uint16, x *float32, n int", "", toBF16},
 	{"fromBF16", "widens x.", "dst *float32, x *uint16, n int", "", fromBF16},
 	{"ropeHalf", "turns the pairs (x[i], x[i+half]).", "x, cos, sin *float32, half int", "", ropeHalf},
@@ -33,6 +35,12 @@ var rowFamilies = []rowFamily{
 	{"fold", "computes acc = fma(acc, a, part*b).", "acc, part *float32, n int, a, b float32", "", foldRow},
 	{"scale", "computes dst = x*a.", "dst, x *float32, n int, a float32", "", scaleRow},
 }
+
+const (
+	quantizeParams = "dst *int8, x *float32, n int, scale, inverse float32"
+	quantizeResult = "first, second int32"
+	groupsParams   = "dst *int8, entry *layout.Entry, x *float32, groups, group int"
+)
 
 // rowUnits writes one file per instruction set.
 func rowUnits() []unit {
@@ -64,11 +72,13 @@ func rowTable(t isa) string {
 		switch family.name {
 		case "fold", "scale":
 			fmt.Fprintf(&fold, "\t%s: %s%s,\n", family.name, family.name, t.name)
-		case "maxOf", "indexOf":
+		case "maxOf", "indexOf", "quantize1", "quantize2", "quantizeGroups1", "quantizeGroups2":
 		default:
 			fmt.Fprintf(&row, "\t%s: %s%s,\n", family.name, family.name, t.name)
 		}
 	}
-	fmt.Fprintf(&row, "\targMax: argMaxBy(maxOf%s, indexOf%s),\n", t.name, t.name)
+	fmt.Fprintf(&row, "\targMax: argMaxBy(maxOf%[1]s, indexOf%[1]s),\n", t.name)
+	fmt.Fprintf(&row, "\tquantize: [maxDigits + 1]quantizeFunc{1: quantize1%[1]s, 2: quantize2%[1]s},\n", t.name)
+	fmt.Fprintf(&row, "\tquantizeGroups: [maxDigits + 1]quantizeGroupsFunc{1: quantizeGroups1%[1]s, 2: quantizeGroups2%[1]s},\n", t.name)
 	return fmt.Sprintf("var rowKernels%s = rowKernels{\n%s}\n\nvar foldKernels%s = foldKernels{\n%s}\n", t.name, row.String(), t.name, fold.String())
 }
