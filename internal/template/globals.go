@@ -94,6 +94,9 @@ func (st *state) addPairs(d *dictValue, source Value) error {
 		}
 		return nil
 	}
+	if u, ok := source.(*undefinedValue); ok {
+		return u.fail()
+	}
 	return st.forEach(source, func(item Value) error {
 		pair, err := st.collect(item)
 		if err != nil {

@@ -2,11 +2,10 @@ package template
 
 // tupleRules say how far an expression without brackets reaches.
 type tupleRules struct {
-	simple      bool   // only names and literals: the target of an assignment
-	attributes  bool   // ns.attr may be a target
-	noCondition bool   // an "if" ends the expression
-	end         string // a name that ends the tuple
-	empty       bool   // () is a tuple
+	simple      bool // only names and literals: the target of an assignment
+	attributes  bool // ns.attr may be a target
+	noCondition bool // an "if" ends the expression
+	empty       bool // () is a tuple
 }
 
 // attrRefExpr is ns.attr while it is parsed as a target of set.
@@ -32,7 +31,7 @@ func (p *parser) tuple(r tupleRules) (expr, error) {
 				return nil, err
 			}
 		}
-		if p.tupleEnds(r.end) {
+		if p.tupleEnds() {
 			break
 		}
 		e, err := read()
@@ -54,9 +53,10 @@ func (p *parser) tuple(r tupleRules) (expr, error) {
 	return items[0], nil
 }
 
-func (p *parser) tupleEnds(end string) bool {
+// tupleEnds tells whether nothing can follow a trailing comma. As in Jinja, names do not count: "for a, in b" is an error.
+func (p *parser) tupleEnds() bool {
 	t := p.current()
-	return t.kind == tokenVariableEnd || t.kind == tokenBlockEnd || t.isOperator(")") || end != "" && t.isName(end)
+	return t.kind == tokenVariableEnd || t.kind == tokenBlockEnd || t.isOperator(")")
 }
 
 // target reads what is assigned to.

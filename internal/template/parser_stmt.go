@@ -76,13 +76,13 @@ func (p *parser) set() (stmt, error) {
 func (p *parser) forBlock() (stmt, error) {
 	s := &forStmt{position: p.start()}
 	var err error
-	if s.target, err = p.target(tupleRules{simple: true, end: "in"}); err != nil {
+	if s.target, err = p.target(tupleRules{simple: true}); err != nil {
 		return nil, err
 	}
 	if err := p.expectName("in"); err != nil {
 		return nil, err
 	}
-	if s.iterable, err = p.tuple(tupleRules{noCondition: true, end: "recursive"}); err != nil {
+	if s.iterable, err = p.tuple(tupleRules{noCondition: true}); err != nil {
 		return nil, err
 	}
 	if p.skipName("if") {
