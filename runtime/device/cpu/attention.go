@@ -16,6 +16,8 @@ type attention struct {
 	next    atomic.Int64 // work item; reset when a step begins
 	turning *turning     // nil unless K is cached as it was before the rotary embedding
 	queries []kernel.Queries
+	parts   []float32 // [splits, query heads, PartFloats] of a token that all workers attend for
+	meet    func(worker int)
 }
 
 // itemRows is how many query rows (tokens times query heads of a KV head) a work item has at most: enough to use every
@@ -44,6 +46,9 @@ func bindAttention(b *binding) (runner, error) {
 		}
 	}
 	a.queries = make([]kernel.Queries, b.m.settings.Threads)
+	a.meet = b.m.team.Barrier
+	splits := (b.m.settings.MaxContext + kernel.SplitLength - 1) / kernel.SplitLength
+	a.parts = b.m.attentionParts(splits * a.layer.QueryHeads * a.layer.PartFloats())
 	b.m.attentions = append(b.m.attentions, a)
 	return a, nil
 }
@@ -65,7 +70,19 @@ func (b *binding) cacheLayer() (kernel.Attention, error) {
 	}, nil
 }
 
+// attentionParts returns room for n numbers that all layers share: they run one after the other.
+func (m *model) attentionParts(n int) []float32 {
+	if len(m.parts) < n {
+		m.parts = make([]float32, n)
+	}
+	return m.parts
+}
+
 func (a *attention) run(s *state, worker int) {
+	if s.step.T() == 1 && s.workers > 1 && a.turning == nil {
+		a.runToken(s, worker)
+		return
+	}
 	group := a.layer.QueryHeads / a.layer.Heads
 	block := max(1, itemRows/group)
 	item, first := int(a.next.Add(1)-1), 0
@@ -84,17 +101,41 @@ func (a *attention) run(s *state, worker int) {
 	}
 }
 
+// runToken attends for a single token: there are too few heads to share, so workers share the splits of its context. The bits are those of
+// attend, which adds up the same parts in the same order.
+func (a *attention) runToken(s *state, worker int) {
+	q := &a.queries[worker]
+	a.query(q, s, 0, 0, 1)
+	group, size := a.layer.QueryHeads/a.layer.Heads, a.layer.PartFloats()
+	from, to := a.layer.Splits(q, 0, group-1)
+	stride := a.layer.QueryHeads * size
+	for item := worker; item < (to-from)*a.layer.Heads; item += s.workers {
+		split, head := item/a.layer.Heads, item%a.layer.Heads
+		a.set.AttendSplit(s.scratch[worker], &a.layer, q, head, from+split, 0, group, a.parts[split*stride+head*group*size:])
+	}
+	a.meet(worker)
+	for row := worker; row < a.layer.QueryHeads; row += s.workers {
+		a.set.Finish(s.scratch[worker], &a.layer, q, row/group, row%group, from, a.parts[row*size:], stride)
+	}
+}
+
 // attend computes one KV head of tokens [lo, hi) of sequence b.
 func (a *attention) attend(s *state, worker, b, head, lo, hi int) {
-	first := int(s.step.SeqStart[b]) + lo
 	q := &a.queries[worker]
-	*q = kernel.Queries{
-		Q: a.q.f32()[first*a.q.ld():], LDQ: a.q.ld(), Out: a.y.f32()[first*a.y.ld():], LDOut: a.y.ld(),
-		Tokens: hi - lo, First: int(s.step.Positions[first]), Pages: s.step.Pages[s.step.PageStart[b]:s.step.PageStart[b+1]],
-	}
+	first := a.query(q, s, b, lo, hi)
 	if a.turning != nil {
 		a.turning.attend(a, s, worker, q, head, first)
 		return
 	}
 	a.set.Attend(s.scratch[worker], &a.layer, q, head, 0, a.layer.Rows(q))
+}
+
+// query describes tokens [lo, hi) of sequence b and returns the step's index of the first.
+func (a *attention) query(q *kernel.Queries, s *state, b, lo, hi int) (first int) {
+	first = int(s.step.SeqStart[b]) + lo
+	*q = kernel.Queries{
+		Q: a.q.f32()[first*a.q.ld():], LDQ: a.q.ld(), Out: a.y.f32()[first*a.y.ld():], LDOut: a.y.ld(),
+		Tokens: hi - lo, First: int(s.step.Positions[first]), Pages: s.step.Pages[s.step.PageStart[b]:s.step.PageStart[b+1]],
+	}
+	return first
 }

@@ -15,6 +15,7 @@ import (
 	"llmc/internal/dtype"
 	"llmc/ir/interp"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/cpu/kernel"
 	"llmc/runtime/sched"
 )
 
@@ -53,7 +54,7 @@ func TestCompiledPlansDoNotDependOnTheSchedule(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "demo.plan")
 				_, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/demo", Out: path, Quant: format, Archs: []string{target.Name}})
 				check(t, err)
-				compareRuns(t, path, 1024, 8)
+				compareRuns(t, path, 1024, 384, 8)
 			})
 		}
 	}
@@ -68,22 +69,22 @@ func compareSchedules(t *testing.T, s shape) {
 	if testing.Short() {
 		rounds = 20
 	}
-	compareRuns(t, write(t, m, weights, s.info()), s.vocab, rounds)
+	compareRuns(t, write(t, m, weights, s.info()), s.vocab, 128, rounds)
 }
 
 // compareRuns serves the requests of the test under random schedules and compares with a plain run.
-func compareRuns(t *testing.T, path string, vocab, rounds int) {
+func compareRuns(t *testing.T, path string, vocab, context, rounds int) {
 	plan, err := engine.Open(path)
 	check(t, err)
 	defer plan.Close()
-	requests := metamorphicRequests(vocab)
-	want, _ := run(t, plan, vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 200, MaxSequences: 1, MaxContext: 128, PageSize: 16, Threads: 1}, pages: 8, noPrefix: true})
+	requests := metamorphicRequests(vocab, context)
+	want, _ := run(t, plan, vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 400, MaxSequences: 1, MaxContext: context, PageSize: 16, Threads: 1}, pages: context / 16, noPrefix: true})
 	if len(want) < len(requests) {
 		t.Fatalf("the plain run gave %d rows", len(want))
 	}
 	var preemptions, reused uint64
 	for i := range rounds {
-		sc := randomSchedule(uint64(i))
+		sc := randomSchedule(uint64(i), context)
 		got, stats := run(t, plan, vocab, requests, sc)
 		for key, hash := range want {
 			if got[key] != hash {
@@ -97,7 +98,7 @@ func compareRuns(t *testing.T, path string, vocab, rounds int) {
 	}
 }
 
-func metamorphicRequests(vocab int) []sched.Request {
+func metamorphicRequests(vocab, context int) []sched.Request {
 	random := rand.New(rand.NewPCG(1, 2))
 	shared := make([]int32, 40)
 	for i := range shared {
@@ -112,17 +113,25 @@ func metamorphicRequests(vocab int) []sched.Request {
 		sampling := engine.Sampling{Logprobs: -1}
 		requests = append(requests, sched.Request{Prompt: prompt, MaxTokens: 4 + random.IntN(20), Sampling: sampling, PromptLogprobs: -1, Owner: i})
 	}
+	// One that crosses the parts in which long contexts are attended, where the context has room for it.
+	if long := context - 100; long > kernel.SplitLength {
+		prompt := make([]int32, long)
+		for i := range prompt {
+			prompt[i] = random.Int32N(int32(vocab))
+		}
+		requests = append(requests, sched.Request{Prompt: prompt, MaxTokens: 12, Sampling: engine.Sampling{Logprobs: -1}, PromptLogprobs: -1, Owner: len(requests)})
+	}
 	return requests
 }
 
-func randomSchedule(seed uint64) schedule {
+func randomSchedule(seed uint64, context int) schedule {
 	random := rand.New(rand.NewPCG(seed, 7))
 	page := []int{16, 32, 64}[random.IntN(3)]
 	sc := schedule{seed: seed, chunk: random.IntN(40), noPrefix: random.IntN(3) == 0}
 	sc.settings = engine.Settings{
-		MaxStepTokens: 8 + random.IntN(120), MaxSequences: 1 + random.IntN(6), MaxContext: 128, PageSize: page, Threads: 1 + random.IntN(2),
+		MaxStepTokens: 8 + random.IntN(120), MaxSequences: 1 + random.IntN(6), MaxContext: context, PageSize: page, Threads: 1 + random.IntN(2),
 	}
-	sc.pages = 128/page + random.IntN(2*128/page)
+	sc.pages = context/page + random.IntN(context/page)
 	return sc
 }
 

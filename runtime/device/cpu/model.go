@@ -25,6 +25,7 @@ type model struct {
 	kv         *kvPool
 	ropes      []*ropeTable
 	attentions []*attention
+	parts      []float32 // of attention; see attentionParts
 	turns      []*turning
 	runners    []runner
 	sampler    *sampler
