@@ -131,7 +131,7 @@ func (p *percentFormatter) mapped(s string) (string, error) {
 		inner.values = &tupleValue{items: []Value{t}}
 	}
 	rest, err := inner.convert(s[end:])
-	p.out = inner.out
+	p.out, p.used = inner.out, 1 // behind a key, directives without one find nothing left
 	return rest, err
 }
 
@@ -209,6 +209,9 @@ func (p *percentFormatter) value(d directive, v Value) (string, error) {
 	case 'd', 'i', 'u', 'o', 'x', 'X':
 		return p.integer(d, v)
 	case 'e', 'E', 'f', 'F', 'g', 'G':
+		if u, ok := v.(*undefinedValue); ok {
+			return "", u.fail()
+		}
 		if !isNumber(v) {
 			return "", typeError("must be real number, not %s", v.typeName())
 		}
@@ -291,6 +294,8 @@ func (p *percentFormatter) integer(d directive, v Value) (string, error) {
 		what := "a real number is required"
 		if strings.ContainsRune("oxX", d.kind) {
 			what = "an integer is required"
+		} else if u, ok := v.(*undefinedValue); ok {
+			return "", u.fail()
 		}
 		return "", typeError("%%%c format: %s, not %s", d.kind, what, v.typeName())
 	}

@@ -193,6 +193,9 @@ func endMark(s, end string) int {
 
 func (l *lexer) comment() error {
 	rest := l.source[l.pos:]
+	if rest == "" { // Jinja overlooks a comment that starts at the very end, and raw text too
+		return nil
+	}
 	i := strings.Index(rest, "#}")
 	if i < 0 {
 		return l.fail("missing end of comment tag")
@@ -207,7 +210,7 @@ func (l *lexer) comment() error {
 // raw reads verbatim text up to {% endraw %}.
 func (l *lexer) raw() error {
 	rest := l.source[l.pos:]
-	for from := 0; ; {
+	for from := 0; rest != ""; {
 		i := strings.Index(rest[from:], "{%")
 		if i < 0 {
 			return l.fail("missing end of raw directive")
@@ -230,4 +233,5 @@ func (l *lexer) raw() error {
 		l.advance(rest[i : end+n])
 		return nil
 	}
+	return nil
 }

@@ -18,6 +18,9 @@ var translateMethods = []*function{
 func translateMethod(st *state, self Value, a args) (Value, error) {
 	s, _ := asText(self)
 	table, ok := a.values[0].(*dictValue)
+	if u, undefined := a.values[0].(*undefinedValue); undefined {
+		return nil, u.fail()
+	}
 	if !ok {
 		return nil, typeError("'%s' object is not subscriptable", a.values[0].typeName())
 	}
