@@ -22,13 +22,14 @@ type linearArgs struct {
 	segments, steps, lastSteps int
 	groupSteps, lastGroupSteps int // u4: steps of a group, and of the last group of the call
 	add                        int // 1: also the first segment is added to y; 0: it is stored
-	adding                     int // add for the segment at hand: assembly's own
+	//lint:ignore U1000 assembly keeps the add of the segment at hand here
+	adding int
 
 	// Memory that will be wanted: with each step the kernel prefetches at ahead and goes on by aheadStep. An address, not a pointer: it may lie anywhere.
 	ahead     uintptr
 	aheadStep int
 
-	// For run to compute ahead: the panel that follows, and the size of panels.
+	// The panel that follows, and the size of panels.
 	following              unsafe.Pointer
 	panelBytes, panelSteps int
 }

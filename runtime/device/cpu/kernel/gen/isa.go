@@ -45,6 +45,5 @@ func (t isa) bcst(mnemonic string) string {
 
 // Bitwise instructions have a size in their names in AVX-512.
 func (t isa) and() string  { return map[bool]string{false: "VPAND", true: "VPANDD"}[t.wide()] }
-func (t isa) xor() string  { return map[bool]string{false: "VPXOR", true: "VPXORD"}[t.wide()] }
 func (t isa) move() string { return map[bool]string{false: "VMOVDQA", true: "VMOVDQA64"}[t.wide()] }
 func (t isa) load() string { return map[bool]string{false: "VMOVDQU", true: "VMOVDQU32"}[t.wide()] }
