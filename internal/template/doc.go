@@ -7,4 +7,9 @@
 //
 // The way of a template: lexer -> parser -> nodes -> bind (names become slots, by Jinja's compile-time scoping rules) ->
 // exec and eval over Values that behave like Python's objects. The package knows nothing of tokenizers or servers.
+//
+// What differs from Python, as an error where nothing else is said: bytes (str.encode), complex numbers, sets (dict.keys() - x),
+// \N{name} escapes; integers beyond 64 Kbit; surrogates without a partner become U+FFFD; objects print with the address 0x0;
+// set blocks cannot write into a dict ({% set d.x %}), which Jinja allows by oversight. Slices of literals that cannot be
+// sliced (1[:2]) are errors, not undefined.
 package template

@@ -58,11 +58,7 @@ func (e *dictExpr) eval(st *state) (Value, error) {
 }
 
 func (e *condExpr) eval(st *state) (Value, error) {
-	test, err := e.test.eval(st)
-	if err != nil {
-		return nil, err
-	}
-	yes, err := st.truth(test)
+	yes, err := st.holds(e.test)
 	switch {
 	case err != nil:
 		return nil, err
@@ -102,11 +98,7 @@ func (e *logicExpr) eval(st *state) (Value, error) {
 }
 
 func (e *notExpr) eval(st *state) (Value, error) {
-	v, err := e.operand.eval(st)
-	if err != nil {
-		return nil, err
-	}
-	yes, err := st.truth(v)
+	yes, err := st.holds(e.operand)
 	return boolValue(!yes), err
 }
 

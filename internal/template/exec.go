@@ -62,29 +62,31 @@ func (st *state) print(v Value) error {
 }
 
 func (s *ifStmt) exec(st *state) (flow, error) {
-	test, err := s.test.eval(st)
+	yes, err := st.holds(s.test)
 	if err != nil {
 		return flowNext, err
 	}
-	if yes, err := st.truth(test); yes || err != nil {
-		if err != nil {
-			return flowNext, err
-		}
+	if yes {
 		return st.run(s.body)
 	}
 	for _, e := range s.elifs {
-		test, err := e.test.eval(st)
-		if err != nil {
+		if yes, err = st.holds(e.test); err != nil {
 			return flowNext, err
 		}
-		if yes, err := st.truth(test); yes || err != nil {
-			if err != nil {
-				return flowNext, err
-			}
+		if yes {
 			return st.run(e.body)
 		}
 	}
 	return st.run(s.otherwise)
+}
+
+// holds evaluates a condition.
+func (st *state) holds(e expr) (bool, error) {
+	v, err := e.eval(st)
+	if err != nil {
+		return false, err
+	}
+	return st.truth(v)
 }
 
 // truth is bool(v) for the values whose truth takes work.

@@ -112,11 +112,7 @@ func (f *filteredItems) next(st *state) (item Value, err error) {
 		if err := f.stmt.testTarget.assign(st, item); err != nil {
 			return nil, err
 		}
-		test, err := f.stmt.test.eval(st)
-		if err != nil {
-			return nil, err
-		}
-		if yes, err := st.truth(test); yes || err != nil {
+		if yes, err := st.holds(f.stmt.test); yes || err != nil {
 			return item, err
 		}
 	}

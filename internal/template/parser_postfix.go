@@ -8,11 +8,11 @@ type tupleRules struct {
 	empty       bool // () is a tuple
 }
 
-// attrRefExpr is ns.attr while it is parsed as a target of set.
-type attrRefExpr struct {
-	constExpr
-	name, attr string
-}
+// attrRefExpr is ns.attr while it is parsed as a target of set; toTarget turns it into an attrTarget.
+type attrRefExpr struct{ name, attr string }
+
+func (*attrRefExpr) walk(func(node))            {}
+func (*attrRefExpr) eval(*state) (Value, error) { return None, nil }
 
 // tuple reads expressions separated by commas; a single one without a comma is just that expression.
 func (p *parser) tuple(r tupleRules) (expr, error) {

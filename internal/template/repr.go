@@ -2,6 +2,7 @@ package template
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -29,7 +30,8 @@ func (st *state) repr(v Value) (string, error) {
 	return string(p.text), nil
 }
 
-// quickRepr is repr for messages: long values are cut by a small budget.
+// quickRepr is repr for messages: long values are left out by a small budget, and so are those that would have to be
+// evaluated first, for which the state has no environment.
 func quickRepr(v Value) string {
 	st := &state{meter: newMeter(Limits{Steps: 1000, Memory: 1 << 16, Depth: 20})}
 	s, err := st.repr(v)
@@ -41,8 +43,19 @@ func quickRepr(v Value) string {
 
 // printer writes representations of nested values.
 type printer struct {
-	st   *state
-	text []byte
+	st         *state
+	text       []byte
+	open       []Value // containers being printed, outermost first
+	namespaces int     // among them; without one, nothing can contain itself
+}
+
+// contains tells whether v is being printed already.
+func (p *printer) contains(v Value) bool {
+	if p.namespaces == 0 {
+		return false
+	}
+	p.st.steps -= int64(len(p.open) / itemsAStep)
+	return slices.Contains(p.open, v)
 }
 
 func (p *printer) write(s string) error {
@@ -83,25 +96,52 @@ func (p *printer) repr(v Value) error {
 		return p.write(quote(string(v)))
 	case markupValue:
 		return p.write("Markup(" + quote(string(v)) + ")")
-	case *listValue:
-		return p.sequence("[", "]", v.items)
-	case *tupleValue:
-		if len(v.items) == 1 {
-			return p.sequence("(", ",)", v.items)
-		}
-		return p.sequence("(", ")", v.items)
-	case *dictValue:
-		return p.dict(v)
-	case *dictView:
-		return p.view(v)
-	case *namespaceValue:
-		return p.namespace(v)
+	case *listValue, *tupleValue, *dictValue, *dictView, *namespaceValue:
+		return p.container(v)
 	}
 	s, err := p.st.describe(v)
 	if err != nil {
 		return err
 	}
 	return p.write(s)
+}
+
+// container prints what holds other values, and dots inside of itself.
+func (p *printer) container(v Value) error {
+	again := p.contains(v)
+	p.open = append(p.open, v)
+	defer func() { p.open = p.open[:len(p.open)-1] }()
+	switch v := v.(type) {
+	case *listValue:
+		if again {
+			return p.write("[...]")
+		}
+		return p.sequence("[", "]", v.items)
+	case *tupleValue:
+		switch {
+		case again:
+			return p.write("(...)")
+		case len(v.items) == 1:
+			return p.sequence("(", ",)", v.items)
+		}
+		return p.sequence("(", ")", v.items)
+	case *dictValue:
+		if again {
+			return p.write("{...}")
+		}
+		return p.dict(v)
+	case *dictView:
+		if again {
+			return p.write("...")
+		}
+		return p.view(v)
+	}
+	if again {
+		return p.write("<Namespace {...}>")
+	}
+	p.namespaces++
+	defer func() { p.namespaces-- }()
+	return p.namespace(v.(*namespaceValue))
 }
 
 // describe prints the values that have no literal form. Python shows addresses for most of them; they all read 0x0 here.
@@ -128,6 +168,9 @@ func (st *state) describe(v Value) (string, error) {
 		}
 		return "<Macro " + quote(v.def.name) + ">", nil
 	case *loopValue:
+		if st.env == nil {
+			return "<LoopContext>", nil
+		}
 		n, err := v.length(st)
 		return "<LoopContext " + strconv.Itoa(v.index0+1) + "/" + strconv.Itoa(n) + ">", err
 	}

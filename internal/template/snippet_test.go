@@ -66,6 +66,7 @@ func kindOf(err error) string {
 	var syntax *SyntaxError
 	var raised *RaisedError
 	var render *RenderError
+	var limit *LimitError
 	switch {
 	case errors.As(err, &syntax):
 		return "TemplateSyntaxError"
@@ -73,6 +74,9 @@ func kindOf(err error) string {
 		return "TemplateError"
 	case errors.As(err, &render):
 		return string(render.Kind)
+	}
+	if errors.As(err, &limit) && limit.Limit == "depth" {
+		return "RecursionError"
 	}
 	return "limit"
 }
