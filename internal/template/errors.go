@@ -22,21 +22,20 @@ type ErrorKind string
 
 // The exceptions that rendering can meet.
 const (
-	TypeError          ErrorKind = "TypeError"
-	ValueError         ErrorKind = "ValueError"
-	KeyError           ErrorKind = "KeyError"
-	IndexError         ErrorKind = "IndexError"
-	AttributeError     ErrorKind = "AttributeError"
-	ZeroDivisionError  ErrorKind = "ZeroDivisionError"
-	OverflowError      ErrorKind = "OverflowError"
-	AssertionError     ErrorKind = "AssertionError"
-	NotImplemented     ErrorKind = "NotImplementedError" // valid Python that this interpreter refuses
-	RuntimeError       ErrorKind = "RuntimeError"
-	TemplateRuntime    ErrorKind = "TemplateRuntimeError"
-	UndefinedError     ErrorKind = "UndefinedError"
-	SecurityError      ErrorKind = "SecurityError"
-	FilterArgument     ErrorKind = "FilterArgumentError"
-	UnicodeDecodeError ErrorKind = "UnicodeError"
+	TypeError         ErrorKind = "TypeError"
+	ValueError        ErrorKind = "ValueError"
+	KeyError          ErrorKind = "KeyError"
+	IndexError        ErrorKind = "IndexError"
+	AttributeError    ErrorKind = "AttributeError"
+	ZeroDivisionError ErrorKind = "ZeroDivisionError"
+	OverflowError     ErrorKind = "OverflowError"
+	AssertionError    ErrorKind = "AssertionError"
+	NotImplemented    ErrorKind = "NotImplementedError" // valid Python that this interpreter refuses
+	RuntimeError      ErrorKind = "RuntimeError"
+	TemplateRuntime   ErrorKind = "TemplateRuntimeError"
+	UndefinedError    ErrorKind = "UndefinedError"
+	SecurityError     ErrorKind = "SecurityError"
+	FilterArgument    ErrorKind = "FilterArgumentError"
 )
 
 // RenderError reports an operation that Python or Jinja refuses at run time.
