@@ -22,7 +22,7 @@ test-long: ## what is too slow for every change: large checkpoints, many random 
 	LLMC_LONG=1 $(GO) test -timeout 30m ./...
 
 test-clients: build .tools/python/bin/openai ## real clients from PyPI against our server
-	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run Client ./...
+	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
 
 .tools/python/bin/openai:
 	python3 -m venv .tools/python
@@ -30,7 +30,7 @@ test-clients: build .tools/python/bin/openai ## real clients from PyPI against o
 
 test-browser: ## the chat page in headless Chromium (Debian package chromium)
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
-	$(GO) test -count=1 -run Browser ./runtime/server
+	$(GO) test -count=1 -v -run Page ./runtime/server
 
 lint: ## formatting and static analysis
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
