@@ -80,26 +80,39 @@ func benchSegments(b *testing.B, format string, n, k, segment int) Matrix {
 	return w
 }
 
-// benchFormats are the formats that speed is published for.
-var benchFormats = []string{"f32", "bf16", "u8", "u4.g32", "u4.g128", "u4z.g64"}
+// benchForms are the formats of weights, and digits of inputs, that speed is measured for.
+var benchForms = []struct {
+	format string
+	digits int
+}{{"f32", 1}, {"bf16", 1}, {"u8", 1}, {"u8", 2}, {"u4.g32", 1}, {"u4.g32", 2}, {"u4.g128", 2}, {"u4z.g64", 2}}
+
+// benchInput is rows rows of an input of w with digits digits.
+func benchInput(set *Set, w *Matrix, digits, rows int) Rows {
+	a := w.Input()
+	if digits == 1 {
+		a = a.OneDigit()
+	}
+	return activate(set, a, randomRow(rand.New(rand.NewPCG(2, 2)), rows*w.K))
+}
 
 // BenchmarkDecode multiplies one row with a weight larger than all caches: bound by reading it.
 func BenchmarkDecode(b *testing.B) {
 	t := team.New(2)
 	defer t.Close()
 	for _, k := range []int{576, 2048} {
-		for _, format := range benchFormats {
+		for _, form := range benchForms {
+			format := form.format
 			w := benchMatrix(b, format, 1, k)
 			w = benchMatrix(b, format, (256<<20)/w.Bytes()*layout.Lanes, k)
 			for _, set := range Detect()[1:] {
-				b.Run(fmt.Sprintf("%s/K=%d/%s", format, k, set.Name), func(b *testing.B) { benchDecode(b, t, set, &w) })
+				b.Run(fmt.Sprintf("%s/digits=%d/K=%d/%s", format, form.digits, k, set.Name), func(b *testing.B) { benchDecode(b, t, set, &w, form.digits) })
 			}
 		}
 	}
 }
 
-func benchDecode(b *testing.B, t *team.Team, set *Set, w *Matrix) {
-	x := activate(set, w.Input(), randomRow(rand.New(rand.NewPCG(2, 2)), w.K))
+func benchDecode(b *testing.B, t *team.Team, set *Set, w *Matrix, digits int) {
+	x := benchInput(set, w, digits, 1)
 	y := make([]float32, w.N)
 	scratch := []*Scratch{NewScratch(1), NewScratch(1)}
 	took := race(b, t, func(worker int) {
@@ -140,23 +153,24 @@ func peakFor(set *Set, format string) roofline.Peak {
 func BenchmarkBatch(b *testing.B) {
 	t := team.New(2)
 	defer t.Close()
-	for _, format := range benchFormats {
+	for _, form := range benchForms {
+		format := form.format
 		w := benchMatrix(b, format, 1, 2048)
 		w = benchMatrix(b, format, (128<<20)/w.Bytes()*layout.Lanes, 2048)
 		for _, rows := range []int{4, 8, 16, 32} {
 			for _, set := range Detect()[1:] {
-				b.Run(fmt.Sprintf("%s/T=%d/%s", format, rows, set.Name), func(b *testing.B) { benchBatch(b, t, set, &w, rows) })
+				b.Run(fmt.Sprintf("%s/digits=%d/T=%d/%s", format, form.digits, rows, set.Name), func(b *testing.B) { benchBatch(b, t, set, &w, form.digits, rows) })
 			}
 		}
 	}
 }
 
-func benchBatch(b *testing.B, t *team.Team, set *Set, w *Matrix, rows int) {
-	x := activate(set, w.Input(), randomRow(rand.New(rand.NewPCG(2, 2)), rows*w.K))
+func benchBatch(b *testing.B, t *team.Team, set *Set, w *Matrix, digits, rows int) {
+	x := benchInput(set, w, digits, rows)
 	y := make([]float32, rows*w.N)
 	scratch := []*Scratch{NewScratch(1), NewScratch(1)}
 	peak := peakFor(set, w.Name)
-	ops := 2 * float64(rows) * float64(w.N) * float64(w.K)
+	ops := 2 * float64(digits*rows) * float64(w.N) * float64(w.K)
 	took := race(b, t, func(worker int) {
 		lo, hi := share(len(w.Data), worker, t.Workers())
 		roofline.Read(w.Data[lo:hi])
@@ -174,21 +188,22 @@ func BenchmarkPrefill(b *testing.B) {
 	t := team.New(2)
 	defer t.Close()
 	for _, shape := range []struct{ rows, n, k int }{{512, 3072, 576}, {512, 576, 1536}, {512, 2048, 2048}, {512, 2048, 8192}, {8, 3072, 576}, {16, 3072, 576}, {32, 3072, 576}} {
-		for _, format := range benchFormats {
+		for _, form := range benchForms {
+			format := form.format
 			w := benchMatrix(b, format, shape.n, shape.k)
 			for _, set := range Detect()[1:] {
-				b.Run(fmt.Sprintf("%s/T=%d/%dx%d/%s", format, shape.rows, shape.n, shape.k, set.Name), func(b *testing.B) { benchPrefill(b, t, set, &w, shape.rows) })
+				b.Run(fmt.Sprintf("%s/digits=%d/T=%d/%dx%d/%s", format, form.digits, shape.rows, shape.n, shape.k, set.Name), func(b *testing.B) { benchPrefill(b, t, set, &w, form.digits, shape.rows) })
 			}
 		}
 	}
 }
 
-func benchPrefill(b *testing.B, t *team.Team, set *Set, w *Matrix, rows int) {
-	x := activate(set, w.Input(), randomRow(rand.New(rand.NewPCG(2, 2)), rows*w.K))
+func benchPrefill(b *testing.B, t *team.Team, set *Set, w *Matrix, digits, rows int) {
+	x := benchInput(set, w, digits, rows)
 	y := make([]float32, rows*w.N)
 	scratch := []*Scratch{NewScratch(1), NewScratch(1)}
 	peak := peakFor(set, w.Name)
-	ops := 2 * float64(rows) * float64(w.N) * float64(w.K)
+	ops := 2 * float64(digits*rows) * float64(w.N) * float64(w.K)
 	repeat := max(1, int(2e9/ops))
 	rounds := int(ops*float64(repeat)) / t.Workers() / peak.OpsInRound
 	took := race(b, t, func(int) { peak.Run(rounds) }, func(worker int) {

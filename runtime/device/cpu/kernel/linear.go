@@ -144,9 +144,6 @@ func (t *tile) next() {
 	}
 }
 
-// streamAhead is how far ahead of itself a single tile prefetches. Processors prefetch by themselves, but not across 4 KiB pages.
-const streamAhead = 2048
-
 // start points the arguments at panel p, all segments. following is the panel that will be wanted next.
 func (a *linearArgs) start(w *Matrix, p, following int) {
 	base := unsafe.Pointer(&w.Data[p*w.panel])
@@ -171,8 +168,7 @@ func (a *linearArgs) start(w *Matrix, p, following int) {
 	}
 }
 
-// run multiplies tile t of x, which starts at row r, with the panel and stores to y. Meanwhile it prefetches: its share of the panel that
-// follows, or, when it is the only tile and so reads the panel from memory itself, what lies ahead.
+// run multiplies tile t of x, which starts at row r, with the panel and stores to y. Meanwhile it prefetches its share of the panel that follows.
 func (a *linearArgs) run(k *linearKernels, x *Rows, r int, t *tile, y unsafe.Pointer, yStride int) {
 	a.x = unsafe.Pointer(&x.Data[r*x.Stride])
 	a.xStride = x.Stride
@@ -181,11 +177,7 @@ func (a *linearArgs) run(k *linearKernels, x *Rows, r int, t *tile, y unsafe.Poi
 		a.entry = unsafe.Add(a.x, x.EntryOffset())
 	}
 	a.y, a.yStride, a.add = y, yStride, 0
-	if t.tiles == 1 {
-		a.ahead, a.aheadStep = uintptr(a.panel)+streamAhead, a.panelBytes/a.panelSteps
-	} else {
-		a.ahead = uintptr(a.following) + uintptr(a.panelBytes/t.tiles*t.index)
-		a.aheadStep = (a.panelBytes/a.panelSteps + t.tiles - 1) / t.tiles
-	}
+	a.ahead = uintptr(a.following) + uintptr(a.panelBytes/t.tiles*t.index)
+	a.aheadStep = (a.panelBytes/a.panelSteps + t.tiles - 1) / t.tiles
 	k.rows[t.n](a)
 }

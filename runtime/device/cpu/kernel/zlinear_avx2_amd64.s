@@ -43,7 +43,6 @@ TEXT ·f32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -57,9 +56,8 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
 	VMOVUPS 64(SI), Y6
@@ -69,9 +67,8 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVUPS 128(SI), Y4
 	VMOVUPS 160(SI), Y5
 	VMOVUPS 192(SI), Y6
@@ -81,9 +78,8 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVUPS 256(SI), Y4
 	VMOVUPS 288(SI), Y5
 	VMOVUPS 320(SI), Y6
@@ -93,9 +89,8 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVUPS 384(SI), Y4
 	VMOVUPS 416(SI), Y5
 	VMOVUPS 448(SI), Y6
@@ -113,9 +108,8 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
 	VMOVUPS 64(SI), Y6
@@ -160,7 +154,6 @@ TEXT ·f32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -178,9 +171,8 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VMOVUPS 64(SI), Y10
@@ -195,9 +187,8 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVUPS 128(SI), Y8
 	VMOVUPS 160(SI), Y9
 	VMOVUPS 192(SI), Y10
@@ -212,9 +203,8 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVUPS 256(SI), Y8
 	VMOVUPS 288(SI), Y9
 	VMOVUPS 320(SI), Y10
@@ -229,9 +219,8 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVUPS 384(SI), Y8
 	VMOVUPS 416(SI), Y9
 	VMOVUPS 448(SI), Y10
@@ -254,9 +243,8 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VMOVUPS 64(SI), Y10
@@ -837,7 +825,6 @@ TEXT ·bf16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -851,9 +838,8 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 32(SI), Y5
@@ -882,9 +868,8 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVUPS 128(SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 160(SI), Y5
@@ -913,9 +898,8 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVUPS 256(SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 288(SI), Y5
@@ -944,9 +928,8 @@ steps3:
 	VFMADD231PS Y5, Y8, Y1
 	VFMADD231PS Y6, Y8, Y2
 	VFMADD231PS Y7, Y8, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVUPS 384(SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 416(SI), Y5
@@ -983,9 +966,8 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 32(SI), Y5
@@ -1049,7 +1031,6 @@ TEXT ·bf16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1067,9 +1048,8 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -1110,9 +1090,8 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVUPS 128(SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 160(SI), Y9
@@ -1153,9 +1132,8 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVUPS 256(SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 288(SI), Y9
@@ -1196,9 +1174,8 @@ steps3:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y10, Y12, Y6
 	VFMADD231PS Y11, Y12, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVUPS 384(SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 416(SI), Y9
@@ -1247,9 +1224,8 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -2131,7 +2107,6 @@ TEXT ·u8x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2145,9 +2120,8 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VPBROADCASTD (DX), Y4
 	VMOVDQU signBytes<>(SB), Y6
 	VPXOR (SI), Y6, Y6
@@ -2177,9 +2151,8 @@ steps3:
 	VPMADDUBSW Y8, Y7, Y8
 	VPMADDWD oneWords<>(SB), Y8, Y8
 	VPADDD Y8, Y3, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VPBROADCASTD 4(DX), Y4
 	VMOVDQU signBytes<>(SB), Y6
 	VPXOR 128(SI), Y6, Y6
@@ -2209,9 +2182,8 @@ steps3:
 	VPMADDUBSW Y8, Y7, Y8
 	VPMADDWD oneWords<>(SB), Y8, Y8
 	VPADDD Y8, Y3, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VPBROADCASTD 8(DX), Y4
 	VMOVDQU signBytes<>(SB), Y6
 	VPXOR 256(SI), Y6, Y6
@@ -2241,9 +2213,8 @@ steps3:
 	VPMADDUBSW Y8, Y7, Y8
 	VPMADDWD oneWords<>(SB), Y8, Y8
 	VPADDD Y8, Y3, Y3
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VPBROADCASTD 12(DX), Y4
 	VMOVDQU signBytes<>(SB), Y6
 	VPXOR 384(SI), Y6, Y6
@@ -2281,9 +2252,8 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VPBROADCASTD (DX), Y4
 	VMOVDQU signBytes<>(SB), Y6
 	VPXOR (SI), Y6, Y6
@@ -2370,7 +2340,6 @@ TEXT ·u8x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2388,9 +2357,8 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VPBROADCASTD (DX), Y8
 	VPBROADCASTD (DX)(R8*1), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -2437,9 +2405,8 @@ steps3:
 	VPMADDUBSW Y12, Y11, Y12
 	VPMADDWD oneWords<>(SB), Y12, Y12
 	VPADDD Y12, Y7, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VPBROADCASTD 4(DX), Y8
 	VPBROADCASTD 4(DX)(R8*1), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -2486,9 +2453,8 @@ steps3:
 	VPMADDUBSW Y12, Y11, Y12
 	VPMADDWD oneWords<>(SB), Y12, Y12
 	VPADDD Y12, Y7, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VPBROADCASTD 8(DX), Y8
 	VPBROADCASTD 8(DX)(R8*1), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -2535,9 +2501,8 @@ steps3:
 	VPMADDUBSW Y12, Y11, Y12
 	VPMADDWD oneWords<>(SB), Y12, Y12
 	VPADDD Y12, Y7, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VPBROADCASTD 12(DX), Y8
 	VPBROADCASTD 12(DX)(R8*1), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -2592,9 +2557,8 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VPBROADCASTD (DX), Y8
 	VPBROADCASTD (DX)(R8*1), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -3186,7 +3150,6 @@ TEXT ·u8digitsx1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3204,9 +3167,8 @@ whole2:
 	SUBQ $4, AX
 	JLT tail4
 steps3:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VPBROADCASTD (DX), Y8
 	VPBROADCASTD 4(DX), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -3253,9 +3215,8 @@ steps3:
 	VPMADDUBSW Y12, Y11, Y12
 	VPMADDWD oneWords<>(SB), Y12, Y12
 	VPADDD Y12, Y7, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VPBROADCASTD 8(DX), Y8
 	VPBROADCASTD 12(DX), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -3302,9 +3263,8 @@ steps3:
 	VPMADDUBSW Y12, Y11, Y12
 	VPMADDWD oneWords<>(SB), Y12, Y12
 	VPADDD Y12, Y7, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VPBROADCASTD 16(DX), Y8
 	VPBROADCASTD 20(DX), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -3351,9 +3311,8 @@ steps3:
 	VPMADDUBSW Y12, Y11, Y12
 	VPMADDWD oneWords<>(SB), Y12, Y12
 	VPADDD Y12, Y7, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VPBROADCASTD 24(DX), Y8
 	VPBROADCASTD 28(DX), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -3408,9 +3367,8 @@ tail4:
 	ADDQ $4, AX
 	JEQ done6
 single5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VPBROADCASTD (DX), Y8
 	VPBROADCASTD 4(DX), Y9
 	VMOVDQU signBytes<>(SB), Y10
@@ -3525,7 +3483,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3543,9 +3500,8 @@ whole3:
 	SUBQ $2, AX
 	JLT tail5
 steps4:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR (SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -3588,9 +3544,8 @@ steps4:
 	VPMADDUBSW Y13, Y11, Y13
 	VPMADDWD oneWords<>(SB), Y13, Y13
 	VPADDD Y13, Y7, Y7
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR 128(SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -3641,9 +3596,8 @@ tail5:
 	ADDQ $2, AX
 	JEQ done7
 single6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU signBytes<>(SB), Y8
 	VPXOR (SI), Y8, Y8
 	VPABSB Y8, Y9
@@ -3758,7 +3712,6 @@ TEXT ·u4x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -3782,9 +3735,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3821,9 +3773,8 @@ block5:
 	VPBROADCASTD 4(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3864,9 +3815,8 @@ block5:
 	VPBROADCASTD 12(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -3907,9 +3857,8 @@ block5:
 	VPBROADCASTD 20(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4020,7 +3969,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4044,9 +3992,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4075,9 +4022,8 @@ block6:
 	VPBROADCASTD 4(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4110,9 +4056,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4145,9 +4090,8 @@ block6:
 	VPBROADCASTD 20(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -4669,7 +4613,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4691,9 +4634,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -4722,9 +4664,8 @@ block6:
 	VPBROADCASTD 12(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -4757,9 +4698,8 @@ block6:
 	VPBROADCASTD 28(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -4792,9 +4732,8 @@ block6:
 	VPBROADCASTD 44(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -4898,7 +4837,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4920,9 +4858,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -4947,9 +4884,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -4978,9 +4914,8 @@ block6:
 	VPBROADCASTD 28(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -5009,9 +4944,8 @@ block6:
 	VPBROADCASTD 44(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -5106,7 +5040,6 @@ TEXT ·u4sx1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5130,9 +5063,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5169,9 +5101,8 @@ block5:
 	VPBROADCASTD 4(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5212,9 +5143,8 @@ block5:
 	VPBROADCASTD 12(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5255,9 +5185,8 @@ block5:
 	VPBROADCASTD 20(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5368,7 +5297,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5392,9 +5320,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5423,9 +5350,8 @@ block6:
 	VPBROADCASTD 4(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5458,9 +5384,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -5493,9 +5418,8 @@ block6:
 	VPBROADCASTD 20(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6017,7 +5941,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6039,9 +5962,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -6070,9 +5992,8 @@ block6:
 	VPBROADCASTD 12(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -6105,9 +6026,8 @@ block6:
 	VPBROADCASTD 28(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -6140,9 +6060,8 @@ block6:
 	VPBROADCASTD 44(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -6246,7 +6165,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6268,9 +6186,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -6295,9 +6212,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -6326,9 +6242,8 @@ block6:
 	VPBROADCASTD 28(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -6357,9 +6272,8 @@ block6:
 	VPBROADCASTD 44(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -6455,7 +6369,6 @@ TEXT ·u4zx1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6467,6 +6380,9 @@ whole2:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 group3:
+	// zero points lie apart from the stream: ask for the next panel's
+	MOVQ linearArgs_panelBytes(DI), R15
+	PREFETCHT1 (R13)(R15*1)
 	// zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero
 	VPMOVZXBD (R13), Y12
 	VPBROADCASTD 12(BX), Y4
@@ -6489,9 +6405,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6528,9 +6443,8 @@ block5:
 	VPBROADCASTD 4(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6571,9 +6485,8 @@ block5:
 	VPBROADCASTD 12(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6614,9 +6527,8 @@ block5:
 	VPBROADCASTD 20(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6728,7 +6640,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6740,6 +6651,9 @@ whole3:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 group4:
+	// zero points lie apart from the stream: ask for the next panel's
+	MOVQ linearArgs_panelBytes(DI), R15
+	PREFETCHT1 (R13)(R15*1)
 	// zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero
 	MOVQ R11, R15
 	SHRQ $2, R15
@@ -6764,9 +6678,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6795,9 +6708,8 @@ block6:
 	VPBROADCASTD 4(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6830,9 +6742,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -6865,9 +6776,8 @@ block6:
 	VPBROADCASTD 20(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -7409,7 +7319,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7419,6 +7328,9 @@ whole3:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 group4:
+	// zero points lie apart from the stream: ask for the next panel's
+	MOVQ linearArgs_panelBytes(DI), R15
+	PREFETCHT1 (R13)(R15*1)
 	// zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero
 	MOVQ R11, R15
 	SHRQ $2, R15
@@ -7445,9 +7357,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -7476,9 +7387,8 @@ block6:
 	VPBROADCASTD 12(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -7511,9 +7421,8 @@ block6:
 	VPBROADCASTD 28(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -7546,9 +7455,8 @@ block6:
 	VPBROADCASTD 44(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -7653,7 +7561,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7663,6 +7570,9 @@ whole3:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 group4:
+	// zero points lie apart from the stream: ask for the next panel's
+	MOVQ linearArgs_panelBytes(DI), R15
+	PREFETCHT1 (R13)(R15*1)
 	// zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero
 	MOVQ R11, R15
 	SHRQ $2, R15
@@ -7685,9 +7595,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -7712,9 +7621,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -7743,9 +7651,8 @@ block6:
 	VPBROADCASTD 28(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -7774,9 +7681,8 @@ block6:
 	VPBROADCASTD 44(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -7872,7 +7778,6 @@ TEXT ·u4zsx1AVX2(SB), NOSPLIT, $0-8
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment1:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7884,6 +7789,9 @@ whole2:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 group3:
+	// zero points lie apart from the stream: ask for the next panel's
+	MOVQ linearArgs_panelBytes(DI), R15
+	PREFETCHT1 (R13)(R15*1)
 	// zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero
 	VPMOVZXBD (R13), Y12
 	VPBROADCASTD 12(BX), Y4
@@ -7906,9 +7814,8 @@ group3:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup4:
 block5:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -7945,9 +7852,8 @@ block5:
 	VPBROADCASTD 4(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -7988,9 +7894,8 @@ block5:
 	VPBROADCASTD 12(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -8031,9 +7936,8 @@ block5:
 	VPBROADCASTD 20(DX), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -8145,7 +8049,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -8157,6 +8060,9 @@ whole3:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 group4:
+	// zero points lie apart from the stream: ask for the next panel's
+	MOVQ linearArgs_panelBytes(DI), R15
+	PREFETCHT1 (R13)(R15*1)
 	// zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero
 	MOVQ R11, R15
 	SHRQ $2, R15
@@ -8181,9 +8087,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -8212,9 +8117,8 @@ block6:
 	VPBROADCASTD 4(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -8247,9 +8151,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -8282,9 +8185,8 @@ block6:
 	VPBROADCASTD 20(DX)(R8*1), Y14
 	VPMADDUBSW Y14, Y13, Y14
 	VPADDW Y14, Y11, Y11
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y12
 	VPSRLD $4, Y12, Y13
 	VPAND lowNibbles<>(SB), Y12, Y12
@@ -8826,7 +8728,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -8836,6 +8737,9 @@ whole3:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 group4:
+	// zero points lie apart from the stream: ask for the next panel's
+	MOVQ linearArgs_panelBytes(DI), R15
+	PREFETCHT1 (R13)(R15*1)
 	// zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero
 	MOVQ R11, R15
 	SHRQ $2, R15
@@ -8862,9 +8766,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -8893,9 +8796,8 @@ block6:
 	VPBROADCASTD 12(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -8928,9 +8830,8 @@ block6:
 	VPBROADCASTD 28(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -8963,9 +8864,8 @@ block6:
 	VPBROADCASTD 44(DX), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -9070,7 +8970,6 @@ pass1:
 	MOVQ linearArgs_segments(DI), CX
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
-	MOVQ linearArgs_ahead(DI), R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -9080,6 +8979,9 @@ whole3:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 group4:
+	// zero points lie apart from the stream: ask for the next panel's
+	MOVQ linearArgs_panelBytes(DI), R15
+	PREFETCHT1 (R13)(R15*1)
 	// zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero
 	MOVQ R11, R15
 	SHRQ $2, R15
@@ -9102,9 +9004,8 @@ group4:
 	MOVQ linearArgs_lastGroupSteps(DI), R12
 wholeGroup5:
 block6:
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1024(SI)
+	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -9129,9 +9030,8 @@ block6:
 	VPBROADCASTD 12(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1152(SI)
+	PREFETCHT1 1216(SI)
 	VMOVDQU 128(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -9160,9 +9060,8 @@ block6:
 	VPBROADCASTD 28(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1280(SI)
+	PREFETCHT1 1344(SI)
 	VMOVDQU 256(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10
@@ -9191,9 +9090,8 @@ block6:
 	VPBROADCASTD 44(DX)(R8*1), Y12
 	VPMADDUBSW Y12, Y11, Y12
 	VPADDW Y12, Y9, Y9
-	PREFETCHT1 (R14)
-	PREFETCHT1 64(R14)
-	ADDQ linearArgs_aheadStep(DI), R14
+	PREFETCHT1 1408(SI)
+	PREFETCHT1 1472(SI)
 	VMOVDQU 384(SI), Y10
 	VPSRLD $4, Y10, Y11
 	VPAND lowNibbles<>(SB), Y10, Y10

@@ -80,7 +80,9 @@ func (k *linearKernel) segmentLoop(body func()) {
 	k.op("MOVQ", k.arg("segments"), segments)
 	k.op("MOVQ", k.arg("add"), steps)
 	k.op("MOVQ", steps, k.arg("adding"))
-	k.op("MOVQ", k.arg("ahead"), ahead)
+	if !k.streams() {
+		k.op("MOVQ", k.arg("ahead"), ahead)
+	}
 	k.place(again)
 	k.op("MOVQ", k.arg("steps"), steps)
 	k.op("CMPQ", segments, imm(1))
@@ -146,15 +148,21 @@ func (k *linearKernel) stepLoop(unroll int, step func(i int)) {
 	k.place(done)
 }
 
-// prefetch asks for memory that the driver says will be wanted. Few rows read a panel's two lines a step as fast as memory gives them; with more
-// rows there is time.
-func (k *linearKernel) prefetch() {
-	if k.rows <= 2 {
-		k.op("PREFETCHT1", mem(0, ahead))
-		k.op("PREFETCHT1", mem(64, ahead))
-	} else {
-		k.op("PREFETCHT1", mem(0, ahead))
+// streamAhead is how far ahead of itself a kernel of few rows prefetches, bytes. Processors prefetch by themselves, but not across
+// 4 KiB pages.
+const streamAhead = 1024
+
+// streams tells whether the kernel is bound by reading the panel from memory: no others of the call will.
+func (k *linearKernel) streams() bool { return k.rows <= 2 }
+
+// prefetch asks, at step i of the round, for memory that will be wanted: a stream for its own, other kernels for what the driver says.
+func (k *linearKernel) prefetch(i int) {
+	if k.streams() {
+		k.op("PREFETCHT1", mem(streamAhead+i*stepBytes, panel))
+		k.op("PREFETCHT1", mem(streamAhead+i*stepBytes+64, panel))
+		return
 	}
+	k.op("PREFETCHT1", mem(0, ahead))
 	k.op("ADDQ", k.arg("aheadStep"), ahead)
 }
 

@@ -8,7 +8,7 @@ func linearFloat(kind dotKind) linearWriter {
 			k.segmentLoop(func() {
 				k.zero(k.rows * k.nv)
 				k.stepLoop(k.unroll(), func(i int) {
-					k.prefetch()
+					k.prefetch(i)
 					kind.write(k.dotStep(i))
 				})
 			})

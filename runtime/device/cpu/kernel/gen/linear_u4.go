@@ -45,9 +45,8 @@ func linearU4(v u4Variant) linearWriter {
 		block := k.blockWords
 		if t.vnni {
 			block = k.blockDot
-		} else {
-			k.op("VPBROADCASTD", constant("oneWords"), k.free(3))
 		}
+		k.loadConstants()
 		k.passLoop(func() {
 			if v.zeros {
 				k.op("MOVQ", k.arg("zeros"), zeroPoint)
@@ -115,6 +114,11 @@ func (k *u4Kernel) startGroup() {
 		}
 		return
 	}
+	if k.streams() {
+		k.note("zero points lie apart from the stream: ask for the next panel's")
+		k.op("MOVQ", k.arg("panelBytes"), scratch)
+		k.op("PREFETCHT1", indexed(0, zeroPoint, scratch, 1))
+	}
 	k.note("zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero")
 	zero := k.free(0)
 	for c := range k.nv {
@@ -138,19 +142,43 @@ func (k *u4Kernel) startGroup() {
 	k.op("ADDQ", imm(lanes), zeroPoint)
 }
 
+// Registers, counted by free, that hold constants, where there are so many.
+const (
+	freeOnes = 3
+	freeMask = 6
+)
+
+// lowNibbles is the operand that masks the upper nibbles off.
+func (k *u4Kernel) lowNibbles() string {
+	if k.wide() {
+		return k.free(freeMask)
+	}
+	return constant("lowNibbles")
+}
+
+// loadConstants fills the registers that hold constants.
+func (k *u4Kernel) loadConstants() {
+	if !k.vnni {
+		k.op("VPBROADCASTD", constant("oneWords"), k.free(freeOnes))
+	}
+	if k.wide() {
+		k.op("VPBROADCASTD", constant("lowNibbles"), k.free(freeMask))
+	}
+}
+
 // nibbles splits step i's codes of vector c into low and high.
 func (k *u4Kernel) nibbles(i, c int, low, high string) {
 	k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), low)
 	k.op("VPSRLD", imm(4), low, high)
-	k.op(k.bcst(k.and()), constant("lowNibbles"), low, low)
-	k.op(k.bcst(k.and()), constant("lowNibbles"), high, high)
+	k.op(k.and(), k.lowNibbles(), low, low)
+	k.op(k.and(), k.lowNibbles(), high, high)
 }
 
 // blockDot is a block of 32 k with VPDPBUSD.
 func (k *u4Kernel) blockDot() {
 	low, high := func(c int) string { return k.free(2 * c) }, func(c int) string { return k.free(2*c + 1) }
 	for i := range blockSteps {
-		k.prefetch()
+		k.prefetch(i)
 		for c := range k.nv {
 			k.nibbles(i, c, low(c), high(c))
 		}
@@ -170,7 +198,7 @@ func (k *u4Kernel) blockDot() {
 func (k *u4Kernel) blockWords() {
 	low, high, v := k.free(0), k.free(1), k.free(2)
 	for i := range blockSteps {
-		k.prefetch()
+		k.prefetch(i)
 		for c := range k.nv {
 			k.nibbles(i, c, low, high)
 			for half, w := range []string{low, high} {
@@ -189,7 +217,7 @@ func (k *u4Kernel) blockWords() {
 	for r := range k.rows {
 		for d := range k.digits {
 			for c := range k.nv {
-				k.op("VPMADDWD", k.free(3), k.word(r, d, c), k.word(r, d, c))
+				k.op("VPMADDWD", k.free(freeOnes), k.word(r, d, c), k.word(r, d, c))
 				k.op("VPADDD", k.word(r, d, c), k.sum(r, d, c), k.sum(r, d, c))
 			}
 		}

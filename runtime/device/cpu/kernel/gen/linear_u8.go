@@ -25,7 +25,7 @@ func linearU8(t isa, rows, digits int) *function {
 		k.segmentLoop(func() {
 			start()
 			k.stepLoop(k.unroll(), func(i int) {
-				k.prefetch()
+				k.prefetch(i)
 				step(i)
 			})
 			k.scaleU8()
