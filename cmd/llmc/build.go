@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"llmc/compiler"
+	"llmc/engine"
 	"llmc/internal/cli"
+	"llmc/internal/quant"
 )
 
 type buildFlags struct {
@@ -62,6 +64,9 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 		}
 		f.options.Random = &seed
 	}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	if f.options.Dump != "" {
 		f.options.DumpTo = cmd.ErrOrStderr()
 	}
@@ -71,6 +76,19 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 		f.options.Progress.Wait()
 	}
 	return report, err
+}
+
+// check refuses names that no table knows before anything is read.
+func (f *buildFlags) check() error {
+	for _, arch := range f.options.Archs {
+		if _, err := engine.FindTarget(arch); err != nil {
+			return cli.Usagef("--arch: %w", err)
+		}
+	}
+	if _, err := quant.Find(f.options.Quant); err != nil && f.options.Quant != compiler.Auto {
+		return cli.Usagef("--quant: %w", err)
+	}
+	return nil
 }
 
 func printBuild(w io.Writer, r *compiler.Report) error {

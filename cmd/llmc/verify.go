@@ -31,7 +31,7 @@ func verifyCommand() *cobra.Command {
 				err = printVerification(cmd, v)
 			}
 			if err == nil && !v.OK {
-				err = fmt.Errorf("%s: largest error %.3g, %.3g is allowed", args[0], v.MaxErr, v.Tolerance)
+				err = fmt.Errorf("%s: values differ from the reference by more than %.3g of their range", args[0], v.Tolerance)
 			}
 			return err
 		},
@@ -86,7 +86,7 @@ func printVerification(cmd *cobra.Command, v *compiler.Verification) error {
 	if v.FirstBadLayer != nil {
 		verdict = fmt.Sprintf("bad from layer %d on", *v.FirstBadLayer)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %d values compared, largest error %.3g, mean %.3g of the range (%.3g allowed)\n",
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %d values compared, largest error %.3g, mean %.3g of the range (mean of a value: %.3g allowed)\n",
 		verdict, v.Compared, v.MaxErr, v.MeanErr, v.Tolerance)
 	return err
 }

@@ -46,7 +46,9 @@ func Run(root *cobra.Command, args []string) int {
 		return ExitDone
 	}
 	fmt.Fprintf(os.Stderr, "%s: %s\n", root.Name(), oneLine(err))
-	if usage := (usageError{}); !started || errors.As(err, &usage) {
+	// Cobra looks for required flags only after the pre-run that sets started.
+	missingFlag := strings.HasPrefix(err.Error(), "required flag")
+	if usage := (usageError{}); !started || missingFlag || errors.As(err, &usage) {
 		fmt.Fprintf(os.Stderr, "see: %s --help\n", cmd.CommandPath())
 		return ExitUsage
 	}

@@ -12,6 +12,10 @@ func TestExitCodes(t *testing.T) {
 		root := &cobra.Command{Use: "tool"}
 		sub := &cobra.Command{Use: "do FILE", Args: cobra.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return result }}
 		sub.Flags().Int("n", 0, "a number")
+		must := &cobra.Command{Use: "must", RunE: func(*cobra.Command, []string) error { return nil }}
+		must.Flags().Int("m", 0, "a number")
+		_ = must.MarkFlagRequired("m")
+		root.AddCommand(must)
 		root.AddCommand(sub)
 		return root
 	}
@@ -27,6 +31,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"do", "x", "--n=seven"}, nil, ExitUsage},
 		{[]string{"do", "x", "--nope"}, nil, ExitUsage},
 		{[]string{"undo"}, nil, ExitUsage},
+		{[]string{"must"}, nil, ExitUsage},
+		{[]string{"must", "--m", "1"}, nil, ExitDone},
 		{[]string{"do", "--help"}, nil, ExitDone},
 	} {
 		if got := Run(newRoot(c.result), c.args); got != c.want {

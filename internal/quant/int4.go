@@ -10,7 +10,7 @@ import (
 // that the element of largest magnitude can take the end of the range that reaches further.
 func int4Format(group int) Format {
 	return Format{
-		Name: fmt.Sprintf("int4-g%d", group), Doc: fmt.Sprintf("4 bits, a scale per %d inputs; inputs 8 bits, a scale per group", group),
+		Name: fmt.Sprintf("int4-g%d", group), Doc: fmt.Sprintf("4 bits, a scale per %d inputs; inputs 16 bits, a scale per group", group),
 		Type: fmt.Sprintf("int4.g%d", group), DType: dtype.U4, Group: group, ScaleBits: 16, Activation: "q16g",
 		zero: int4Zero, quantize: quantizeInt4, bound: boundRMS(1 / (2 * int4Spans[0])),
 	}

@@ -9,7 +9,7 @@ import (
 // int8Format is symmetric with one scale for each output channel: codes -127..127, stored with 128 added, scale amax/127 in f32.
 // Inputs are quantized for each token in the same way (q16t).
 var int8Format = Format{
-	Name: "int8", Doc: "8 bits, a scale per output channel; inputs 8 bits, a scale per token",
+	Name: "int8", Doc: "8 bits, a scale per output channel; inputs 16 bits, a scale per token",
 	Type: "int8", DType: dtype.U8, ScaleBits: 32, Activation: "q16t",
 	zero: 128, quantize: quantizeInt8,
 	// Half a step of amax/127, and the rounding of x*(127/amax), which is off by less than 2^-22 of 127 steps.
