@@ -7,8 +7,8 @@
 // Find returns the Set of a target, Detect those that the machine can run. A Set's methods are safe for concurrent use; each worker brings
 // its own Scratch to those that ask for one.
 //
-//	Linear, LinearSwiGLU          y = x * transpose(w) over a range of panels, x in the form that Matrix.Input describes
-//	Quantize                      one row to an activation format (f32, bf16, q8t, q8g)
+//	Linear, LinearSwiGLU          y = x * transpose(w) over a range of panels, x in the form that Matrix.Input describes, or that form with one digit
+//	Quantize                      one row to an activation format (f32, bf16, q8t, q8g, q16t, q16g)
 //	Attend                        paged attention of rows of one KV head; AttendSplit and Finish share a long sequence among workers
 //	StoreKV                       one position's key and value into a page
 //	RMSNorm, AddRMSNorm, Rope, SwiGLU, SiLU, Add, Mul, Exp, ArgMax, ToBF16, FromBF16, Gather
@@ -22,12 +22,18 @@
 //
 //   - A linear sums inside a segment of K in order, then adds the segments' partials in order (see layout.Linear.Segment). f32: fused multiply-adds
 //     over k. bf16: for each pair of k the odd product, then the even one, fused. u8: exact integers, then f32(sum) * (wscale*xscale).
-//     u4: per group exact integers, then acc = fma(f32(sum)*xscale, wscale, acc).
+//     u4: per group exact integers, then acc = fma(f32(sum)*xscale, wscale, acc). Where x has two digits there are two integer sums, and
+//     f32(sum) is fma(f32(second), 1/254, f32(first)).
 //   - Attention takes splits of SplitLength positions by absolute position: scores over channels in order, exact maximum, weights in the cache's element
 //     type, their sum in 16 lanes by position, values position after position; splits are combined in order.
 //   - Row operations are elementwise, or sum in a fixed number of lanes (rowKernels.sumSquares).
 //
 // Sets with AVX512_BF16 differ in one respect: where bf16 is involved they treat subnormal numbers as zero, because the instructions do.
+//
+// # Speed
+//
+// go test -run xxx -bench . -benchtime 15x runs kernels and what bounds them (package roofline) in turns; -cpu 1 measures one worker in
+// processor time, which neighbours on the machine disturb least.
 //
 // # Files
 //

@@ -106,16 +106,22 @@ func TestQuantizeMatchesReference(t *testing.T) {
 			if r.IntN(3) == 0 {
 				x = wildRow(r, k)
 			}
-			got, want := bytes.Repeat([]byte{0xaa}, a.RowBytes()+4), bytes.Repeat([]byte{0xaa}, a.RowBytes()+4)
-			reference(s).Quantize(want, a, x)
-			s.Quantize(got, a, x)
-			clearNaN(a, got)
-			clearNaN(a, want)
-			for i := range want {
-				if got[i] != want[i] {
-					t.Fatalf("%s %s of %d, group %d: byte %d is %d, want %d", s.Name, format, k, a.Group, i, got[i], want[i])
-				}
-			}
+			compareQuantized(t, s, a, x)
+		}
+	}
+}
+
+// compareQuantized quantizes a row by the set and by its reference.
+func compareQuantized(t *testing.T, s *Set, a layout.Activation, x []float32) {
+	t.Helper()
+	got, want := bytes.Repeat([]byte{0xaa}, a.RowBytes()+4), bytes.Repeat([]byte{0xaa}, a.RowBytes()+4)
+	reference(s).Quantize(want, a, x)
+	s.Quantize(got, a, x)
+	clearNaN(a, got)
+	clearNaN(a, want)
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("%s %s of %d, group %d: byte %d is %d, want %d", s.Name, a.Name, a.K, a.Group, i, got[i], want[i])
 		}
 	}
 }
