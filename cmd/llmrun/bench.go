@@ -44,14 +44,15 @@ func benchCommand() *cobra.Command {
 				}
 				return bench.WriteParts(cmd.OutOrStdout(), parts)
 			}
+			rows, err := bench.Run(cmd.Context(), loaded.Model, loaded.Info.Vocab, config)
+			if err != nil {
+				return err
+			}
 			traffic, err := loaded.Traffic()
 			if err != nil {
 				return err
 			}
-			rows, err := bench.Run(cmd.Context(), loaded.Model, loaded.Info.Vocab, traffic, config)
-			if err != nil {
-				return err
-			}
+			bench.Compare(rows, traffic)
 			if asJSON {
 				return cli.PrintJSON(cmd.OutOrStdout(), rows)
 			}

@@ -34,7 +34,7 @@ type Row struct {
 }
 
 // Run measures model. Prompts are random tokens below vocab and differ from run to run.
-func Run(ctx context.Context, model engine.Model, vocab int, traffic engine.Traffic, c Config) ([]Row, error) {
+func Run(ctx context.Context, model engine.Model, vocab int, c Config) ([]Row, error) {
 	limits, pages := model.Limits()
 	rows := make([]Row, 0, len(c.Batches))
 	for _, batch := range c.Batches {
@@ -54,15 +54,24 @@ func Run(ctx context.Context, model engine.Model, vocab int, traffic engine.Traf
 		row.PrefillTS = float64(batch*c.Prompt) / median(prefill)
 		if seconds := median(decode); c.Gen > 0 && seconds > 0 {
 			row.DecodeTS = float64(batch*c.Gen) / seconds
-			context := float64(c.Prompt) + float64(c.Gen)/2
-			bytes := float64(traffic.WeightBytes) + float64(batch)*context*float64(traffic.KVTokenBytes)
-			if traffic.Bandwidth > 0 {
-				row.BandwidthFrac = bytes * float64(c.Gen) / seconds / traffic.Bandwidth
-			}
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// Compare fills in what part of the memory bandwidth decoding used. Measuring the bandwidth takes memory: it comes after Run, so
+// that the peak does not count it.
+func Compare(rows []Row, traffic engine.Traffic) {
+	if traffic.Bandwidth <= 0 {
+		return
+	}
+	for i := range rows {
+		r := &rows[i]
+		context := float64(r.Prompt) + float64(r.Gen)/2
+		bytes := float64(traffic.WeightBytes) + float64(r.Batch)*context*float64(traffic.KVTokenBytes)
+		r.BandwidthFrac = bytes * r.DecodeTS / float64(r.Batch) / traffic.Bandwidth
+	}
 }
 
 func check(c Config, batch int, limits engine.Settings, pages int) error {

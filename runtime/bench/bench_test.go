@@ -46,10 +46,11 @@ func (c *counter) Step(s *engine.Step, out []engine.Sampled) error {
 
 func TestRunFillsPromptsAndDecodes(t *testing.T) {
 	c := &counter{t: t, limits: engine.Settings{MaxStepTokens: 20, MaxSequences: 4, MaxRows: 4, MaxContext: 64, PageSize: 16}, cached: map[int32]bool{}}
-	rows, err := Run(context.Background(), c, 100, engine.Traffic{WeightBytes: 1000, KVTokenBytes: 1, Bandwidth: 1e6}, Config{Prompt: 30, Gen: 5, Batches: []int{3}, Repeat: 2})
+	rows, err := Run(context.Background(), c, 100, Config{Prompt: 30, Gen: 5, Batches: []int{3}, Repeat: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
+	Compare(rows, engine.Traffic{WeightBytes: 1000, KVTokenBytes: 1, Bandwidth: 1e6})
 	if len(rows) != 1 || rows[0].Batch != 3 || rows[0].DecodeTS <= 0 || rows[0].PrefillTS <= 0 || rows[0].BandwidthFrac <= 0 {
 		t.Errorf("rows %+v", rows)
 	}
@@ -67,7 +68,7 @@ func TestRunRefusesWhatDoesNotFit(t *testing.T) {
 		"context": {Prompt: 60, Gen: 5, Batches: []int{1}, Repeat: 1}, "batch": {Prompt: 8, Gen: 1, Batches: []int{5}, Repeat: 1},
 		"nothing": {Prompt: 0, Gen: 1, Batches: []int{1}, Repeat: 1},
 	} {
-		if _, err := Run(context.Background(), c, 100, engine.Traffic{}, config); err == nil {
+		if _, err := Run(context.Background(), c, 100, config); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
