@@ -62,6 +62,9 @@ func (k *linearKernel) passLoop(body func()) {
 		return
 	}
 	again := k.newLabel("pass")
+	if k.streams() {
+		k.op("MOVQ", k.arg("following"), ahead)
+	}
 	k.op("XORL", column, column)
 	k.place(again)
 	k.op("MOVQ", k.arg("panel"), panel)
@@ -155,15 +158,20 @@ const streamAhead = 1024
 // streams tells whether the kernel is bound by reading the panel from memory: no others of the call will.
 func (k *linearKernel) streams() bool { return k.rows <= 2 }
 
-// prefetch asks, at step i of the round, for memory that will be wanted: a stream for its own, other kernels for what the driver says.
+// prefetch asks, at step i of the round, for memory that will be wanted: a stream for its own, in several passes for the panel that follows (so
+// that memory is busy in all of them), other kernels for what the driver says.
 func (k *linearKernel) prefetch(i int) {
-	if k.streams() {
+	switch {
+	case k.streams() && k.passes() == 1:
 		k.op("PREFETCHT1", mem(streamAhead+i*stepBytes, panel))
 		k.op("PREFETCHT1", mem(streamAhead+i*stepBytes+64, panel))
-		return
+	case k.streams():
+		k.op("PREFETCHT1", mem(0, ahead))
+		k.op("ADDQ", imm(64), ahead)
+	default:
+		k.op("PREFETCHT1", mem(0, ahead))
+		k.op("ADDQ", k.arg("aheadStep"), ahead)
 	}
-	k.op("PREFETCHT1", mem(0, ahead))
-	k.op("ADDQ", k.arg("aheadStep"), ahead)
 }
 
 // unroll is the number of steps in a round of the step loop.
