@@ -23,9 +23,13 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 		return nil, err
 	}
 	l := &lowered{module: m.Clone()}
-	l.report, err = passes.Run(l.module, passes.Options{
-		Target: t, Policy: policy, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump,
-	})
+	options := passes.Options{Target: t, Policy: policy, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}
+	if o.Trace != nil {
+		run := o.Trace.Begin(target.Name, l.module)
+		options.After = run.After
+		defer func() { run.End(l.report) }()
+	}
+	l.report, err = passes.Run(l.module, options)
 	if err != nil {
 		return nil, fmt.Errorf("target %s: %w", target.Name, err)
 	}

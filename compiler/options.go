@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 
+	"llmc/compiler/dump"
 	"llmc/engine"
 	"llmc/internal/cli"
 	"llmc/passes"
@@ -20,10 +21,11 @@ type Options struct {
 	KVDType  string            // "auto", "f32", "bf16"
 	Random   *uint64           // seed of made-up weights instead of the checkpoint's
 
-	Check    bool      // verify the IR and the promised properties after every pass
-	Dump     string    // name of a pass, or "all": print the IR after it
-	DumpTo   io.Writer // where dumps go
-	Disabled []string  // passes and rewrites not to run
+	Check    bool        // verify the IR and the promised properties after every pass
+	Dump     string      // name of a pass, or "all": print the IR after it
+	DumpTo   io.Writer   // where dumps go
+	Trace    *dump.Trace // records the IR after every pass, when set
+	Disabled []string    // passes and rewrites not to run
 
 	Threads  int // workers that read, quantize and pack; 0: one for each processor
 	Progress *cli.Progress

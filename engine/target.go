@@ -13,7 +13,32 @@ type Target struct {
 	Device   string // Device.Name that runs it
 	Features []string
 	Doc      string
+	Nominal  Nominal
 }
+
+// Nominal are round figures of one core, for predictions: a present server core near 3 GHz, not any one machine. Nothing is
+// chosen by them. Rates are multiplications and additions a second, by what the inputs of a product are.
+type Nominal struct {
+	ReadBytes float64 `json:"read_bytes_per_second"` // from memory
+	F32       float64 `json:"f32_ops_per_second"`
+	BF16      float64 `json:"bf16_ops_per_second"`
+	Int8      float64 `json:"int8_ops_per_second"`
+}
+
+const (
+	nominalRead     = 15e9 // bytes a second that one core reads
+	nominalIssue256 = 6e9  // 256-bit multiply-adds a second: two a cycle
+	nominalIssue512 = 4e9  // 512-bit ones: between the one and the two a cycle of present cores
+)
+
+// Lanes of a multiply-add count twice, once for each operation. bf16 without instructions of its own is widened to f32; 8-bit products
+// without theirs (VPMADDUBSW, VPMADDWD, VPADDD) run at half the rate.
+var (
+	nominalV3   = Nominal{ReadBytes: nominalRead, F32: 16 * nominalIssue256, BF16: 16 * nominalIssue256, Int8: 64 * nominalIssue256 / 2}
+	nominalV4   = Nominal{ReadBytes: nominalRead, F32: 32 * nominalIssue512, BF16: 32 * nominalIssue512, Int8: 128 * nominalIssue512 / 2}
+	nominalVNNI = Nominal{ReadBytes: nominalRead, F32: 32 * nominalIssue512, BF16: 32 * nominalIssue512, Int8: 128 * nominalIssue512}
+	nominalBF16 = Nominal{ReadBytes: nominalRead, F32: 32 * nominalIssue512, BF16: 64 * nominalIssue512, Int8: 128 * nominalIssue512}
+)
 
 var (
 	featuresV3   = []string{"avx2", "fma", "f16c", "bmi1", "bmi2"}
@@ -24,10 +49,10 @@ var (
 
 // Targets lists every target, from the least to the most demanding of each device.
 var Targets = []Target{
-	{"x86-64-v3", "cpu", featuresV3, "AVX2 and FMA (2013 and later)"},
-	{"x86-64-v4", "cpu", featuresV4, "AVX-512"},
-	{"x86-64-v4-vnni", "cpu", featuresVNNI, "AVX-512 with 8-bit dot products"},
-	{"x86-64-v4-bf16", "cpu", featuresBF16, "AVX-512 with 8-bit and bfloat16 dot products"},
+	{"x86-64-v3", "cpu", featuresV3, "AVX2 and FMA (2013 and later)", nominalV3},
+	{"x86-64-v4", "cpu", featuresV4, "AVX-512", nominalV4},
+	{"x86-64-v4-vnni", "cpu", featuresVNNI, "AVX-512 with 8-bit dot products", nominalVNNI},
+	{"x86-64-v4-bf16", "cpu", featuresBF16, "AVX-512 with 8-bit and bfloat16 dot products", nominalBF16},
 }
 
 // hostFeature maps the feature names of Targets to what the processor (and the operating system) offers.

@@ -10,9 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"llmc/compiler"
+	"llmc/compiler/dump"
 	"llmc/engine"
 	"llmc/internal/cli"
 	"llmc/internal/quant"
+	"llmc/passes"
 )
 
 type buildFlags struct {
@@ -47,7 +49,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "element type of the KV cache: auto, f32, bf16")
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.BoolVar(&f.options.Check, "check", false, "verify the IR and its properties after every pass")
-	flags.StringVar(&f.options.Dump, "dump", "", "print the IR after the named pass, or after all")
+	flags.StringVar(&f.options.Dump, "dump", "", "print the IR after the named pass, or after all; html writes a page of all passes to OUT.html")
 	flags.StringSliceVar(&f.options.Disabled, "disable", nil, "passes and rewrites not to run")
 	flags.IntVar(&f.options.Threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
@@ -67,15 +69,46 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	if f.options.Dump != "" {
-		f.options.DumpTo = cmd.ErrOrStderr()
+	if err := f.setDump(cmd.ErrOrStderr()); err != nil {
+		return nil, err
 	}
 	f.options.Progress = cli.NewProgress()
 	report, err := compiler.Build(cmd.Context(), f.options)
 	if err == nil {
 		f.options.Progress.Wait()
 	}
+	if traceErr := f.writeTrace(cmd.ErrOrStderr()); err == nil {
+		err = traceErr
+	}
 	return report, err
+}
+
+// setDump says where the passes' dumps go: text to w, or everything to a page.
+func (f *buildFlags) setDump(w io.Writer) error {
+	name := f.options.Dump
+	switch {
+	case name == "":
+	case name == "html":
+		f.options.Dump, f.options.Trace = "", &dump.Trace{Model: f.options.Model}
+	case name == "all" || passes.Find(name) != nil:
+		f.options.DumpTo = w
+	default:
+		return cli.Usagef("--dump %q: there is no such pass; give all, html or one of %s", name, strings.Join(passes.Names(), ", "))
+	}
+	return nil
+}
+
+// writeTrace writes the page next to the plan. After a build that failed it shows how far the passes came.
+func (f *buildFlags) writeTrace(w io.Writer) error {
+	if f.options.Trace == nil || len(f.options.Trace.Runs) == 0 {
+		return nil
+	}
+	path := f.options.Out + ".html"
+	if err := dump.WriteFile(path, f.options.Trace.WriteHTML); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "passes written to %s\n", path)
+	return err
 }
 
 // check refuses names that no table knows before anything is read.

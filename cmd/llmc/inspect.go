@@ -15,6 +15,8 @@ type inspectFlags struct {
 	json, ir, kernels, memory bool
 	settings                  dump.MemorySettings
 	kvMemory                  cli.Bytes
+	threads                   int
+	html                      string
 }
 
 func inspectCommand() *cobra.Command {
@@ -22,21 +24,29 @@ func inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "inspect PLAN",
 		Short:   "Show what a plan holds and what it needs",
-		Example: "  llmc inspect engine.plan --kernels\n  llmc inspect engine.plan --memory --max-batch 32 --max-context 4096 --json",
+		Example: "  llmc inspect engine.plan --kernels --threads 8\n  llmc inspect engine.plan --html report.html\n  llmc inspect engine.plan --memory --max-batch 32 --max-context 4096 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.threads < 1 {
+				return cli.Usagef("--threads is %d: must be at least 1", f.threads)
+			}
 			plan, err := engine.Open(args[0])
 			if err != nil {
 				return err
 			}
 			defer plan.Close()
+			if f.html != "" {
+				return f.writeHTML(cmd.ErrOrStderr(), plan)
+			}
 			return f.print(cmd.OutOrStdout(), plan)
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.ir, "ir", false, "print the IR as imported and as compiled")
-	flags.BoolVar(&f.kernels, "kernels", false, "print every launch with the bytes and operations that it takes")
+	flags.BoolVar(&f.kernels, "kernels", false, "print every launch with the bytes, operations and time that it takes by the roofline, for steps of 1 and of 512 tokens")
+	flags.IntVar(&f.threads, "threads", 2, "cores that times are predicted for, at the target's nominal figures")
+	flags.StringVar(&f.html, "html", "", "write a report of everything to this file")
 	flags.BoolVar(&f.memory, "memory", false, "print memory and capacity at the launch settings below")
 	flags.IntVar(&f.settings.MaxBatch, "max-batch", 0, "sequences that run together (default 64)")
 	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence (default: the model's)")
@@ -52,7 +62,7 @@ func (f *inspectFlags) print(w io.Writer, plan *engine.Plan) error {
 	if f.memory {
 		return f.printMemory(w, plan)
 	}
-	report, err := dump.NewPlan(plan)
+	report, err := dump.NewPlan(plan, f.threads)
 	if err != nil {
 		return err
 	}
@@ -60,6 +70,18 @@ func (f *inspectFlags) print(w io.Writer, plan *engine.Plan) error {
 		return cli.PrintJSON(w, report)
 	}
 	return report.WriteText(w, f.kernels)
+}
+
+func (f *inspectFlags) writeHTML(w io.Writer, plan *engine.Plan) error {
+	report, err := dump.NewPlan(plan, f.threads)
+	if err != nil {
+		return err
+	}
+	if err := dump.WriteFile(f.html, func(w io.Writer) error { return report.WriteHTML(w, plan) }); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "report written to %s\n", f.html)
+	return err
 }
 
 func (f *inspectFlags) printMemory(w io.Writer, plan *engine.Plan) error {

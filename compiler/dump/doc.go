@@ -1,3 +1,3 @@
-// Package dump makes reports for people and for programs: what a plan holds, what it needs in memory, and what each launch
-// reads and computes. It only reads.
+// Package dump makes reports for people and for programs: what a plan holds, what it needs in memory, what each launch moves and
+// computes, and what each pass did to the IR. It only reads; nothing of a build depends on it.
 package dump

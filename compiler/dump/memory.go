@@ -2,16 +2,24 @@ package dump
 
 import (
 	"fmt"
+	"math/bits"
 
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/sym"
 )
 
-// Launch settings that a memory report is made for. Zero takes the servers' defaults.
+// Defaults of a server, which a report takes for what is left open.
+const (
+	pageSize          = 16 // positions of a page of the KV cache
+	defaultBatch      = 64
+	defaultStepTokens = 512
+)
+
+// MemorySettings are the launch settings that a memory report is made for. Zero takes the server's default.
 type MemorySettings struct {
 	MaxBatch, MaxContext, StepTokens int
-	KVMemory                         int64
+	KVMemory                         int64 // 0: all sequences at full context, which a server cuts to a part of the machine's memory
 }
 
 // Memory says what a plan takes at given settings, from the plan alone.
@@ -21,7 +29,7 @@ type Memory struct {
 	KVTokenBytes    int64 `json:"kv_bytes_per_token"`
 	KVBytes         int64 `json:"kv_bytes"`
 	TotalBytes      int64 `json:"total_bytes"`
-	// Tokens is how many positions fit the KV memory; FullSequences how many sequences of MaxContext.
+	// Tokens is how many positions fit the KV memory; FullSequences how many sequences of MaxContext. Both are in whole pages.
 	Tokens        int64 `json:"kv_tokens"`
 	FullSequences int64 `json:"sequences_at_max_context"`
 	MaxBatch      int   `json:"max_batch"`
@@ -29,46 +37,88 @@ type Memory struct {
 	StepTokens    int   `json:"max_step_tokens"`
 }
 
-// NewMemory computes the report of a program.
-func NewMemory(p *engine.Plan, program *engine.Program, s MemorySettings) (*Memory, error) {
-	info := p.Info()
-	defaults := []struct {
-		v   *int
-		def int
-	}{{&s.MaxBatch, 64}, {&s.MaxContext, info.MaxContext}, {&s.StepTokens, 512}}
-	for _, d := range defaults {
+// check fills in what is left open and refuses what no server takes.
+func (s *MemorySettings) check(info engine.ModelInfo) error {
+	for _, d := range []struct {
+		name      string
+		v         *int
+		def, high int
+	}{
+		{"max-batch", &s.MaxBatch, defaultBatch, 1 << 16}, {"max-step-tokens", &s.StepTokens, defaultStepTokens, 1 << 16},
+		{"max-context", &s.MaxContext, max(info.MaxContext, 1), 1 << 31},
+	} {
 		if *d.v == 0 {
 			*d.v = d.def
 		}
+		if *d.v < 1 || *d.v > d.high {
+			return fmt.Errorf("%s is %d: must be within 1..%d", d.name, *d.v, d.high)
+		}
+	}
+	s.StepTokens = max(s.StepTokens, s.MaxBatch)
+	return nil
+}
+
+// NewMemory computes the report of a program.
+func NewMemory(p *engine.Plan, program *engine.Program, s MemorySettings) (*Memory, error) {
+	if err := s.check(p.Info()); err != nil {
+		return nil, err
 	}
 	m := &Memory{MaxBatch: s.MaxBatch, MaxContext: s.MaxContext, StepTokens: s.StepTokens}
 	for _, w := range p.Weights() {
 		m.WeightBytes += w.Bytes
 	}
-	env := sym.Bind(int64(max(s.StepTokens, s.MaxBatch)), int64(s.MaxBatch), int64(s.MaxBatch), int64(s.MaxContext))
+	env := sym.Bind(int64(s.StepTokens), int64(s.MaxBatch), int64(s.MaxBatch), int64(s.MaxContext))
 	for i, slot := range program.Slots {
 		n, err := slot.Eval(env)
 		if err != nil {
 			return nil, fmt.Errorf("slot %d: %w", i, err)
 		}
-		m.ActivationBytes += n
+		m.ActivationBytes += (n + layout.Align - 1) / layout.Align * layout.Align
 	}
-	const page = 16
-	for _, c := range program.Caches {
-		kv, err := layout.NewKV(c.DType, page, c.KVHeads, c.Dim)
-		if err != nil {
-			return nil, fmt.Errorf("cache %s: %w", c.Name, err)
-		}
-		m.KVTokenBytes += int64(kv.Bytes()) * int64(c.Layers) / page
-	}
-	m.KVBytes = s.KVMemory
-	if m.KVBytes == 0 {
-		m.KVBytes = m.KVTokenBytes * int64(s.MaxBatch) * int64(s.MaxContext)
-	}
-	if m.KVTokenBytes > 0 {
-		m.Tokens = m.KVBytes / m.KVTokenBytes
-		m.FullSequences = m.Tokens / int64(max(1, s.MaxContext))
+	if err := m.cache(program, s.KVMemory); err != nil {
+		return nil, err
 	}
 	m.TotalBytes = m.WeightBytes + m.ActivationBytes + m.KVBytes
 	return m, nil
+}
+
+// cache fills in the figures of the KV cache. given is its size in bytes, 0: what all sequences take at full context.
+func (m *Memory) cache(program *engine.Program, given int64) error {
+	pageBytes := int64(0) // all layers and caches of one page
+	for _, c := range program.Caches {
+		kv, err := layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
+		if err != nil {
+			return fmt.Errorf("cache %s: %w", c.Name, err)
+		}
+		n, err := product(int64(kv.Bytes()), int64(c.Layers))
+		if err != nil {
+			return fmt.Errorf("cache %s: %w", c.Name, err)
+		}
+		pageBytes += n
+	}
+	perSequence := (int64(m.MaxContext) + pageSize - 1) / pageSize
+	m.KVTokenBytes, m.KVBytes = pageBytes/pageSize, given
+	if given == 0 {
+		pages, err := product(perSequence, int64(m.MaxBatch))
+		if err != nil {
+			return err
+		}
+		if m.KVBytes, err = product(pages, pageBytes); err != nil {
+			return fmt.Errorf("KV cache of %d sequences: %w; set --kv-memory", m.MaxBatch, err)
+		}
+	}
+	if pageBytes > 0 {
+		pages := m.KVBytes / pageBytes
+		m.Tokens, m.FullSequences = pages*pageSize, pages/perSequence
+	}
+	return nil
+}
+
+// product multiplies sizes that are not negative.
+func product(a, b int64) (int64, error) {
+	const high = 1 << 60
+	if hi, lo := bits.Mul64(uint64(a), uint64(b)); hi == 0 && lo <= high {
+		return int64(lo), nil
+	}
+	return 0, fmt.Errorf("%d times %d bytes is beyond any memory", a, b)
 }

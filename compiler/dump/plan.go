@@ -51,25 +51,39 @@ type Rule struct {
 	Count int64  `json:"count"`
 }
 
-// Program is the launch list of one function for one target.
+// Program is the launch list of one function for one target, with predictions for Threads cores of the Nominal figures.
 type Program struct {
-	Function string   `json:"function"`
-	Target   string   `json:"target"`
-	Launches []Launch `json:"launches"`
-	Barriers int      `json:"barriers"` // synchronisations of a step
+	Function string          `json:"function"`
+	Target   string          `json:"target"`
+	Launches []Launch        `json:"launches"`
+	Barriers int             `json:"barriers"` // synchronisations of a step
+	Threads  int             `json:"threads"`
+	Nominal  *engine.Nominal `json:"nominal_per_core,omitempty"` // absent for targets that this program does not know
+	Steps    []StepCost      `json:"steps"`
 }
 
-// Launch is one kernel call and what it costs for a step of one token.
+// StepCost is the prediction for one step.
+type StepCost struct {
+	Step
+	Cost
+	TokensPerSecond float64 `json:"tokens_per_second,omitempty"`
+}
+
+// Launch is one kernel call and what it costs.
 type Launch struct {
 	Kernel      string `json:"kernel"`
 	Label       string `json:"label"`
 	Sync        bool   `json:"sync"`
 	WeightBytes int64  `json:"weight_bytes"`    // read once a step, whatever the number of tokens
-	Flops       int64  `json:"flops_per_token"` // multiplications and additions with weights
+	Flops       int64  `json:"flops_per_token"` // multiplications and additions with weights, an input's digits counted as one
+	Steps       []Cost `json:"steps"`           // for each of the program's steps
 }
 
-// NewPlan reads a report off an opened plan.
-func NewPlan(p *engine.Plan) (*Plan, error) {
+// NewPlan reads a report off an opened plan. Times are predicted for threads cores.
+func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
+	if threads < 1 {
+		return nil, fmt.Errorf("threads is %d: must be at least 1", threads)
+	}
 	h := p.Header()
 	r := &Plan{
 		Path: p.Path(), Digest: p.Digest(), Format: fmt.Sprintf("%d.%d", h.Major, h.Minor), Bytes: h.FileSize, Model: p.Info(), Targets: p.Targets("step"),
@@ -101,35 +115,64 @@ func NewPlan(p *engine.Plan) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Programs = append(r.Programs, newProgram(p, program))
+		report, err := newProgram(p, program, threads)
+		if err != nil {
+			return nil, fmt.Errorf("%s: program of %s for %s: %w", p.Path(), program.Func, program.Target, err)
+		}
+		r.Programs = append(r.Programs, *report)
 	}
 	return r, nil
 }
 
-func newProgram(p *engine.Plan, program *engine.Program) Program {
-	r := Program{Function: program.Func, Target: program.Target}
+func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program, error) {
+	r := &Program{Function: program.Func, Target: program.Target, Threads: threads}
+	if target, err := engine.FindTarget(program.Target); err == nil {
+		r.Nominal = &target.Nominal
+	}
 	for i := range program.Launches {
-		l := &program.Launches[i]
-		out := Launch{Kernel: l.Kernel, Label: l.Label, Sync: l.Sync}
-		for _, o := range l.Operands {
-			if o.Kind != engine.OperandWeight {
-				continue
-			}
-			w, _, err := p.Weight(program.Weights[o.Index])
-			if err != nil {
-				continue
-			}
-			if l.Kernel == "cpu.gather" {
-				out.WeightBytes += w.Bytes / max(1, w.N())
-				continue
-			}
-			out.WeightBytes += w.Bytes
-			out.Flops += 2 * w.N() * w.K()
-		}
-		if l.Sync {
+		r.Launches = append(r.Launches, newLaunch(p, program, &program.Launches[i]))
+		if program.Launches[i].Sync {
 			r.Barriers++
 		}
-		r.Launches = append(r.Launches, out)
 	}
-	return r
+	for _, s := range Steps {
+		predict := newPredictor(p, program, r.Nominal, threads, s)
+		total := StepCost{Step: predict.step}
+		for i := range program.Launches {
+			cost, err := predict.launch(&program.Launches[i])
+			if err != nil {
+				return nil, err
+			}
+			r.Launches[i].Steps = append(r.Launches[i].Steps, cost)
+			total.add(cost)
+		}
+		if total.Seconds > 0 {
+			total.TokensPerSecond = float64(total.Tokens) / total.Seconds
+		}
+		r.Steps = append(r.Steps, total)
+	}
+	return r, nil
+}
+
+func newLaunch(p *engine.Plan, program *engine.Program, l *engine.Launch) Launch {
+	out := Launch{Kernel: l.Kernel, Label: l.Label, Sync: l.Sync}
+	model := kernelCosts[l.Kernel]
+	for _, o := range l.Operands {
+		if o.Kind != engine.OperandWeight {
+			continue
+		}
+		w, _, err := p.Weight(program.Weights[o.Index])
+		if err != nil {
+			continue
+		}
+		bytes := w.Bytes
+		if model.rowsOnly {
+			bytes /= max(1, w.N())
+		}
+		out.WeightBytes += bytes
+		if model.flops != nil {
+			out.Flops += 2 * w.N() * w.K()
+		}
+	}
+	return out
 }

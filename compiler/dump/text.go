@@ -3,6 +3,8 @@ package dump
 import (
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"llmc/internal/cli"
@@ -41,19 +43,81 @@ func (r *Plan) WriteText(w io.Writer, kernels bool) error {
 	return r.writeLaunches(w)
 }
 
+// writeLaunches prints, for each program, the predicted steps and what every launch takes of them.
 func (r *Plan) writeLaunches(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, p := range r.Programs {
-		fmt.Fprintf(t, "\n%s for %s\tkernel\tbarrier\tweights\tflops a token\n", p.Function, p.Target)
-		for _, l := range p.Launches {
-			barrier := ""
-			if l.Sync {
-				barrier = "*"
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\n", l.Label, l.Kernel, barrier, cli.FormatBytes(l.WeightBytes), l.Flops)
+	for i := range r.Programs {
+		p := &r.Programs[i]
+		if _, err := fmt.Fprintf(w, "\n%s for %s\n", p.Function, p.Target); err != nil {
+			return err
+		}
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		if n := p.Nominal; n != nil {
+			fmt.Fprintf(t, "assumed\t%d threads; nominal figures of a core, not measured: reads %s/s, f32 %s, bf16 %s, int8 %s operations/s\n",
+				p.Threads, decimal(n.ReadBytes, "B"), decimal(n.F32, ""), decimal(n.BF16, ""), decimal(n.Int8, ""))
+		}
+		for _, s := range p.Steps {
+			fmt.Fprintf(t, "predicted\t%s, context %d: %s, %s, at least %s, at most %.1f tokens/s\n",
+				tokens(s.Tokens), s.Context, decimal(s.Bytes, "B"), decimal(s.Flops, "flop"), duration(s.Seconds), s.TokensPerSecond)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		if err := p.writeTable(w); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (p *Program) writeTable(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "launch\tkernel\tbarrier\tweights")
+	for _, s := range p.Steps {
+		fmt.Fprintf(t, "\t%s: moves\tflops\ttime", tokens(s.Tokens))
+	}
+	fmt.Fprintln(t)
+	for _, l := range p.Launches {
+		barrier := ""
+		if l.Sync {
+			barrier = "*"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s", l.Label, l.Kernel, barrier, cli.FormatBytes(l.WeightBytes))
+		for _, c := range l.Steps {
+			fmt.Fprintf(t, "\t%s\t%s\t%s", decimal(c.Bytes, "B"), decimal(c.Flops, ""), duration(c.Seconds))
+		}
+		fmt.Fprintln(t)
+	}
 	return t.Flush()
+}
+
+// decimal prints x with three digits and a decimal prefix.
+func decimal(x float64, unit string) string {
+	prefix := ""
+	for _, p := range []string{"k", "M", "G", "T", "P"} {
+		if x < 1000 {
+			break
+		}
+		x, prefix = x/1000, p
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(x, 'g', 3, 64)+" "+prefix+unit, " ")
+}
+
+// duration prints seconds in a unit that leaves a whole.
+func duration(seconds float64) string {
+	switch {
+	case seconds >= 1:
+		return fmt.Sprintf("%.2f s", seconds)
+	case seconds >= 1e-3:
+		return fmt.Sprintf("%.2f ms", seconds*1e3)
+	}
+	return fmt.Sprintf("%.2f µs", seconds*1e6)
+}
+
+func tokens(n int64) string {
+	if n == 1 {
+		return "1 token"
+	}
+	return fmt.Sprintf("%d tokens", n)
 }
 
 // WriteText prints the memory report for people.

@@ -1,0 +1,198 @@
+package dump
+
+import (
+	"fmt"
+
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
+)
+
+// Step is a step that costs are predicted for: the last Tokens of one sequence of Context positions, of which one is sampled.
+type Step struct {
+	Tokens  int64 `json:"tokens"`
+	Context int64 `json:"context"`
+}
+
+// Steps are a decoding step and the prompt before it.
+var Steps = []Step{{Tokens: 1, Context: 512}, {Tokens: 512, Context: 512}}
+
+// Cost is what a launch, or a whole step, moves and computes. The figures are floating point because products of a plan's sizes may
+// pass 2^63.
+type Cost struct {
+	Bytes float64 `json:"bytes"` // weights, cache and activations, each read or written once
+	Flops float64 `json:"flops"` // multiplications and additions of matrix products, those with the second digit of an input too
+	// Seconds is the roofline: the longer of moving and computing, on cores with the target's nominal figures. Waiting at barriers and
+	// what a cache would save are left out. It is 0 where the target has no figures.
+	Seconds float64 `json:"seconds"`
+}
+
+func (c *Cost) add(d Cost) {
+	c.Bytes, c.Flops, c.Seconds = c.Bytes+d.Bytes, c.Flops+d.Flops, c.Seconds+d.Seconds
+}
+
+// rate picks the figure of the target that products of a type run at.
+type rate func(*engine.Nominal) float64
+
+func rateF32(n *engine.Nominal) float64  { return n.F32 }
+func rateBF16(n *engine.Nominal) float64 { return n.BF16 }
+func rateInt8(n *engine.Nominal) float64 { return n.Int8 }
+
+// rates says what products of plain numbers run at; those of quantized inputs run at rateInt8.
+var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16}
+
+// kernelCost is how a kernel differs from one that reads and writes each operand once and multiplies no matrices.
+type kernelCost struct {
+	rowsOnly  bool                                         // of its matrix it reads one row for each row of the result
+	positions func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
+	flops     func(p *predictor, l *engine.Launch) (float64, rate)
+}
+
+var kernelCosts = map[string]kernelCost{
+	"cpu.gather":        {rowsOnly: true},
+	"cpu.linear":        {flops: (*predictor).product},
+	"cpu.linear_swiglu": {flops: (*predictor).product},
+	"cpu.rope_kv":       {positions: (*predictor).written},
+	"cpu.kv_write":      {positions: (*predictor).written},
+	"cpu.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
+}
+
+// predictor computes the costs of a program's launches for one step.
+type predictor struct {
+	plan    *engine.Plan
+	program *engine.Program
+	nominal *engine.Nominal // nil: no times
+	threads int
+	step    Step
+	env     sym.Env
+}
+
+// newPredictor cuts the step to what the model takes.
+func newPredictor(p *engine.Plan, program *engine.Program, nominal *engine.Nominal, threads int, s Step) *predictor {
+	s.Context = min(s.Context, int64(p.Info().MaxContext))
+	s.Tokens = min(s.Tokens, s.Context)
+	return &predictor{p, program, nominal, threads, s, sym.Bind(s.Tokens, 1, 1, s.Context)}
+}
+
+// launch returns the cost of l. The program has been validated: operands are there and of the kinds that the kernel's row states.
+func (p *predictor) launch(l *engine.Launch) (Cost, error) {
+	var c Cost
+	model := kernelCosts[l.Kernel]
+	for i, o := range l.Operands {
+		n, err := p.operandBytes(l, o, &model)
+		if err != nil {
+			return c, fmt.Errorf("launch %q: operand %d: %w", l.Label, i, err)
+		}
+		c.Bytes += n
+	}
+	speed := rate(rateF32)
+	if model.flops != nil {
+		c.Flops, speed = model.flops(p, l)
+	}
+	if p.nominal != nil && speed != nil {
+		cores := float64(p.threads)
+		c.Seconds = max(c.Bytes/(p.nominal.ReadBytes*cores), c.Flops/(speed(p.nominal)*cores))
+	}
+	return c, nil
+}
+
+func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kernelCost) (float64, error) {
+	switch o.Kind {
+	case engine.OperandBuffer:
+		return p.bufferBytes(&p.program.Buffers[o.Index])
+	case engine.OperandWeight:
+		w := p.weight(o)
+		if model.rowsOnly && w.N() > 0 {
+			return float64(w.Bytes) / float64(w.N()) * float64(p.step.Tokens), nil
+		}
+		return float64(w.Bytes), nil
+	case engine.OperandCache:
+		if model.positions == nil {
+			return 0, nil
+		}
+		n, err := positionBytes(&p.program.Caches[o.Index])
+		return n * model.positions(p, l), err
+	}
+	return 0, nil // a step's arrays are a few bytes a token
+}
+
+func (p *predictor) bufferBytes(b *engine.Buffer) (float64, error) {
+	rows, err := b.Rows.Eval(p.env)
+	if err != nil {
+		return 0, err
+	}
+	if b.Format == "" {
+		return float64(rows) * float64(b.Cols) * float64(b.DType.Size()), nil
+	}
+	a, err := layout.NewActivation(b.Format, int(b.Cols), int(b.Group))
+	if err != nil {
+		return 0, err
+	}
+	return float64(rows) * float64(a.Bytes()), nil
+}
+
+// weight returns the entry of an operand, which validation has found.
+func (p *predictor) weight(o engine.Operand) *engine.WeightEntry {
+	w, _, err := p.plan.Weight(p.program.Weights[o.Index])
+	if err != nil {
+		return &engine.WeightEntry{}
+	}
+	return w
+}
+
+// product counts y[m, n] = x[m, k] * transpose(w), once for each digit of x.
+func (p *predictor) product(l *engine.Launch) (float64, rate) {
+	kernel := engine.FindKernel(l.Kernel)
+	w, x := p.weight(kernel.Operand(l, "w")), &p.program.Buffers[kernel.Operand(l, "x").Index]
+	rows, err := x.Rows.Eval(p.env)
+	if err != nil {
+		return 0, nil
+	}
+	speed, digits := rates[x.DType], 1
+	if x.Format != "" {
+		a, err := layout.NewActivation(x.Format, int(x.Cols), int(x.Group))
+		if err != nil {
+			return 0, nil
+		}
+		speed, digits = rateInt8, a.Digits
+	}
+	return 2 * float64(rows) * float64(w.N()) * float64(w.K()) * float64(digits), speed
+}
+
+// written is how many positions a step adds to the cache.
+func (p *predictor) written(*engine.Launch) float64 { return float64(p.step.Tokens) }
+
+// attended is how many positions of the cache a step reads: all, or those that the windows of its tokens cover.
+func (p *predictor) attended(l *engine.Launch) float64 {
+	n := p.step.Context
+	if w := l.Int("window", 0); w > 0 {
+		n = min(n, w+p.step.Tokens-1)
+	}
+	return float64(n)
+}
+
+// scores counts the two products of attention, queries with keys and weights with values, over what each token sees.
+func (p *predictor) scores(l *engine.Launch) (float64, rate) {
+	window := l.Int("window", 0)
+	pairs := int64(0)
+	for position := p.step.Context - p.step.Tokens; position < p.step.Context; position++ {
+		seen := position + 1
+		if window > 0 {
+			seen = min(seen, window)
+		}
+		pairs += seen
+	}
+	cache := engine.FindKernel(l.Kernel).Operand(l, "cache")
+	const products = 2
+	return 2 * products * float64(pairs) * float64(l.Int("heads", 0)) * float64(l.Int("dim", 0)), rates[p.program.Caches[cache.Index].DType]
+}
+
+// positionBytes is what one layer of a cache takes for one position.
+func positionBytes(c *engine.Cache) (float64, error) {
+	kv, err := layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
+	if err != nil {
+		return 0, fmt.Errorf("cache %s: %w", c.Name, err)
+	}
+	return float64(kv.Bytes()) / pageSize, nil
+}
