@@ -136,7 +136,7 @@ func (w *packWorker) pack(j *packJob, first, last int64) error {
 	for panel := first; panel < last; panel++ {
 		lo, hi := panel*layout.Lanes, min(j.rows, (panel+1)*layout.Lanes)
 		w.rows = grow(w.rows, int((hi-lo)*j.cols))
-		if err := w.read(j, w.rows, lo, hi); err != nil {
+		if err := readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi); err != nil {
 			return err
 		}
 		n, err := w.encode(j, panel, w.out[used:])
@@ -171,72 +171,6 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 	j.loss[panel] = newPanelLoss(w.rows, w.back)
 	codes := layout.Codes{Codes: w.block.Codes, Scales: w.block.Scales, Zeros: w.block.Zeros}
 	return int64(j.linear.PanelBytes()), j.linear.PackCodes(out[:j.linear.PanelBytes()], codes)
-}
-
-// read assembles rows [lo, hi) of a weight by its recipe.
-func (w *packWorker) read(j *packJob, dst []float32, lo, hi int64) error {
-	for run := range j.weight.Recipe.Runs(j.cols, lo, hi) {
-		n := run.Rows * j.cols
-		if err := w.readRun(run, dst[:n], j.cols, j.weight.Type.Rank() == 1); err != nil {
-			return err
-		}
-		dst = dst[n:]
-	}
-	return nil
-}
-
-func (w *packWorker) readRun(run ir.Run, dst []float32, cols int64, vector bool) error {
-	switch run.Source.Kind {
-	case ir.FromZeros:
-		clear(dst)
-		return nil
-	case ir.FromValues:
-		copy(dst, run.Source.Values[run.First*cols:])
-		return nil
-	}
-	tensor, err := w.tensor(run, cols, vector)
-	if err != nil {
-		return err
-	}
-	read := tensor.ReadRows
-	if run.Source.Transpose {
-		read = tensor.ReadColumns
-	}
-	if err := read(dst, run.First, run.First+run.Rows); err != nil {
-		return err
-	}
-	return transform(dst, run.Source.Transform)
-}
-
-// tensor finds the run's source. Import has checked the shapes; random tensors get the shape that the run asks for.
-func (w *packWorker) tensor(run ir.Run, cols int64, vector bool) (*hf.Tensor, error) {
-	name := run.Source.Tensor
-	if w.checkpoint.Random() {
-		shape := []int64{run.Source.Start + run.Source.Count, cols}
-		if vector {
-			shape = shape[:1]
-		}
-		return w.checkpoint.Tensor(name, shape...)
-	}
-	if t := w.checkpoint.Lookup(name); t != nil {
-		return t, nil
-	}
-	return nil, fmt.Errorf("the checkpoint has no tensor %q", name)
-}
-
-func transform(values []float32, name string) error {
-	if name == "" {
-		return nil
-	}
-	for _, t := range ir.Transforms {
-		if t.Name == name {
-			for i, v := range values {
-				values[i] = t.Apply(v)
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown transform %q", name)
 }
 
 func grow[T any](s []T, n int) []T {

@@ -17,21 +17,48 @@ func Parse(text string) (m *Module, err error) {
 		return nil, fmt.Errorf("1:1: text of %d bytes, at most %d", len(text), maxText)
 	}
 	p := &parser{lexer: lexer{text: text}, m: &Module{}, weights: map[string]*Value{}, funcAt: map[*Func]int{}, opAt: map[*Op]int{}}
+	if err := p.run(p.module); err != nil {
+		return nil, err
+	}
+	if err := Verify(p.m); err != nil {
+		return nil, fmt.Errorf("%s: %w", position(text, p.origin(err)), err)
+	}
+	return p.m, nil
+}
+
+// ParseRecipe reads what Recipe.String prints and verifies it for a weight with cols elements a row. Errors of syntax begin with
+// "line:column: ".
+func ParseRecipe(text string, cols int64) (r *Recipe, err error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("1:1: text of %d bytes, at most %d", len(text), maxText)
+	}
+	p := &parser{lexer: lexer{text: text}}
+	err = p.run(func() {
+		r = p.recipe(0)
+		if p.tok.kind != tokEnd {
+			p.fail(p.tok.pos, "unexpected %v after the recipe", p.tok)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, r.check(cols, 0)
+}
+
+// run reads the first token, then what read reads, and turns a syntax error into an error.
+func (p *parser) run(read func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			bad, ok := r.(syntaxError)
 			if !ok {
 				panic(r)
 			}
-			m, err = nil, fmt.Errorf("%s: %s", position(text, bad.pos), bad.msg)
+			err = fmt.Errorf("%s: %s", position(p.text, bad.pos), bad.msg)
 		}
 	}()
 	p.next()
-	p.module()
-	if err := Verify(p.m); err != nil {
-		return nil, fmt.Errorf("%s: %w", position(text, p.origin(err)), err)
-	}
-	return p.m, nil
+	read()
+	return nil
 }
 
 // origin returns the offset of what a verification error is about.

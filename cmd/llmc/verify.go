@@ -30,10 +30,14 @@ func verifyCommand() *cobra.Command {
 			} else {
 				err = printVerification(cmd, v)
 			}
-			if err == nil && !v.OK {
-				err = fmt.Errorf("%s: values differ from the reference by more than %.3g of their range", args[0], v.Tolerance)
+			if err != nil || v.OK {
+				return err
 			}
-			return err
+			if v.FirstBadWeight != "" {
+				return fmt.Errorf("%s: weight %q is not what %s holds; build the plan again", args[0], v.FirstBadWeight, against)
+			}
+			return fmt.Errorf("%s: from layer %d on values differ from the reference by more than %.3g of their range on average; report it as a bug",
+				args[0], *v.FirstBadLayer, v.Tolerance)
 		},
 	}
 	flags := cmd.Flags()

@@ -1,0 +1,75 @@
+package compiler
+
+import (
+	"fmt"
+
+	"llmc/compiler/hf"
+	"llmc/ir"
+)
+
+// readRows assembles rows [lo, hi) of a weight by its recipe into dst, [hi-lo, cols]. rank is the number of the weight's dimensions.
+func readRows(c *hf.Checkpoint, recipe *ir.Recipe, dst []float32, rank int, lo, hi int64) error {
+	cols := int64(len(dst)) / (hi - lo)
+	for run := range recipe.Runs(cols, lo, hi) {
+		n := run.Rows * cols
+		if err := readRun(c, run, dst[:n], cols, rank == 1); err != nil {
+			return err
+		}
+		dst = dst[n:]
+	}
+	return nil
+}
+
+func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector bool) error {
+	switch run.Source.Kind {
+	case ir.FromZeros:
+		clear(dst)
+		return nil
+	case ir.FromValues:
+		copy(dst, run.Source.Values[run.First*cols:])
+		return nil
+	}
+	tensor, err := sourceTensor(c, run, cols, vector)
+	if err != nil {
+		return err
+	}
+	read := tensor.ReadRows
+	if run.Source.Transpose {
+		read = tensor.ReadColumns
+	}
+	if err := read(dst, run.First, run.First+run.Rows); err != nil {
+		return err
+	}
+	return transform(dst, run.Source.Transform)
+}
+
+// sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors get the shape that the run asks for.
+func sourceTensor(c *hf.Checkpoint, run ir.Run, cols int64, vector bool) (*hf.Tensor, error) {
+	name := run.Source.Tensor
+	if c.Random() {
+		shape := []int64{run.Source.Start + run.Source.Count, cols}
+		if vector {
+			shape = shape[:1]
+		}
+		return c.Tensor(name, shape...)
+	}
+	if t := c.Lookup(name); t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("the checkpoint has no tensor %q", name)
+}
+
+func transform(values []float32, name string) error {
+	if name == "" {
+		return nil
+	}
+	for _, t := range ir.Transforms {
+		if t.Name == name {
+			for i, v := range values {
+				values[i] = t.Apply(v)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown transform %q", name)
+}

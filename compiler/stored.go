@@ -1,0 +1,179 @@
+package compiler
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"llmc/compiler/hf"
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/internal/quant"
+	"llmc/ir"
+)
+
+// storedWeights are the checkpoint's tensors as a plan stores them: rounded, quantized, packed, and read back through the recipes. It
+// implements interp.Weights, so that the interpreter computes with the very numbers that the plan's kernels read.
+type storedWeights struct {
+	checkpoint *hf.Checkpoint
+	weights    []*storedWeight
+	places     map[string][]place // by tensor
+}
+
+// storedWeight is one weight of a plan, a matrix of rows; those of a vector have one element.
+type storedWeight struct {
+	*engine.WeightEntry
+	recipe     *ir.Recipe
+	rows, cols int64
+	data       []byte
+	linear     *layout.Linear // nil for row-major weights
+	format     *quant.Format  // nil for row-major weights
+}
+
+// place is where rows of a tensor lie in a plan.
+type place struct {
+	weight *storedWeight
+	row    int64 // of the weight
+	run    ir.Run
+}
+
+func newStoredWeights(checkpoint *hf.Checkpoint, plan *engine.Plan) (*storedWeights, error) {
+	s := &storedWeights{checkpoint: checkpoint, places: map[string][]place{}}
+	for i := range plan.Weights() {
+		w, err := newStoredWeight(plan, &plan.Weights()[i])
+		if err != nil {
+			return nil, fmt.Errorf("weight %q: %w", plan.Weights()[i].Name, err)
+		}
+		s.weights = append(s.weights, w)
+		row := int64(0)
+		for run := range w.recipe.Runs(w.cols, 0, w.rows) {
+			if run.Source.Kind == ir.FromTensor && run.Source.Transform == "" {
+				s.places[run.Source.Tensor] = append(s.places[run.Source.Tensor], place{w, row, run})
+			}
+			row += run.Rows
+		}
+	}
+	return s, nil
+}
+
+func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeight, error) {
+	w := &storedWeight{WeightEntry: entry, rows: entry.Shape[0], cols: 1}
+	for _, d := range entry.Shape[1:] {
+		w.cols *= d
+	}
+	var err error
+	if w.recipe, err = ir.ParseRecipe(entry.Recipe, w.cols); err != nil {
+		return nil, err
+	}
+	if have := w.recipe.Rows(w.cols); have != w.rows {
+		return nil, fmt.Errorf("its recipe gives %d rows, it has %d", have, w.rows)
+	}
+	if entry.Format != "" {
+		if w.format, err = quant.Find(entry.Format); err != nil {
+			return nil, err
+		}
+	}
+	if _, w.data, err = plan.Weight(entry.Name); err != nil || entry.Layout == "" {
+		return w, err
+	}
+	l, err := layout.New(entry.Layout, int(w.rows), int(w.cols), int(entry.Segment))
+	w.linear = &l
+	return w, err
+}
+
+// decode reads rows from first on into dst, [any, cols].
+func (w *storedWeight) decode(dst []float32, first int64) {
+	if w.linear == nil {
+		data := w.data[4*first*w.cols:]
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		}
+		return
+	}
+	for r := int64(0); r*w.cols < int64(len(dst)); r++ {
+		w.linear.Row(dst[r*w.cols:(r+1)*w.cols], w.data, int(first+r))
+	}
+}
+
+// Tensor implements interp.Weights. What a plan does not store as it is comes from the checkpoint.
+func (s *storedWeights) Tensor(name string) ([]float32, error) {
+	data, err := tensors{s.checkpoint}.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.places[name] {
+		cols := p.weight.cols
+		have := int64(len(data)) / cols
+		if p.run.First+p.run.Rows > have {
+			return nil, fmt.Errorf("weight %q is made of rows up to %d of tensor %q, which has %d", p.weight.Name, p.run.First+p.run.Rows, name, have)
+		}
+		if !p.run.Source.Transpose {
+			p.weight.decode(data[p.run.First*cols:(p.run.First+p.run.Rows)*cols], p.row)
+			continue
+		}
+		rows := make([]float32, p.run.Rows*cols)
+		p.weight.decode(rows, p.row)
+		for i, v := range rows {
+			r, c := int64(i)/cols, int64(i)%cols
+			data[c*have+p.run.First+r] = v
+		}
+	}
+	return data, nil
+}
+
+// firstBad returns the first weight whose numbers are further from the checkpoint's than its format explains, nil if there is none.
+func (s *storedWeights) firstBad() (*storedWeight, error) {
+	for _, w := range s.weights {
+		step := min(w.rows, layout.Lanes)
+		got, want := make([]float32, step*w.cols), make([]float32, step*w.cols)
+		for first := int64(0); first < w.rows; first += step {
+			n := min(step, w.rows-first) * w.cols
+			if err := readRows(s.checkpoint, w.recipe, want[:n], len(w.Shape), first, min(w.rows, first+step)); err != nil {
+				return nil, fmt.Errorf("weight %q: %w", w.Name, err)
+			}
+			w.decode(got[:n], first)
+			for at := int64(0); at < n; at += w.cols {
+				if !w.near(got[at:at+w.cols], want[at:at+w.cols]) {
+					return w, nil
+				}
+			}
+		}
+	}
+	return nil, nil
+}
+
+// roundingBounds are the largest errors of a number in plain formats, as parts of the number.
+var roundingBounds = map[string]float64{"f32": 0, "bf16": 0x1p-8}
+
+// near judges one row: numbers one by one, codes by what their format promises for a group.
+func (w *storedWeight) near(got, want []float32) bool {
+	if w.format == nil || w.format.Plain() {
+		bound := 0.0
+		if w.format != nil {
+			bound = roundingBounds[w.format.Name]
+		}
+		for i, x := range want {
+			if !(math.Abs(float64(got[i])-float64(x)) <= bound*math.Abs(float64(x))+0x1p-133) { // half the least bf16
+				return false
+			}
+		}
+		return true
+	}
+	size := w.format.Group
+	if size == 0 {
+		size = len(want)
+	}
+	for at := 0; at < len(want); at += size {
+		g, x := got[at:min(len(got), at+size)], want[at:min(len(want), at+size)]
+		amax, sum := float32(0), 0.0
+		for i := range x {
+			amax = max(amax, float32(math.Abs(float64(x[i]))))
+			d := float64(g[i]) - float64(x[i])
+			sum += d * d
+		}
+		if rms, _ := w.format.ErrorBound(amax, len(x)); !(math.Sqrt(sum/float64(len(x))) <= 1.01*float64(rms)) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,91 @@
+package compiler_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"llmc/compiler"
+	"llmc/engine"
+	"llmc/runtime/device/cpu"
+)
+
+// verified builds a plan of the checkpoint in dir and compares it with the one in against.
+func verified(t *testing.T, dir, against, format string) *compiler.Verification {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "engine.plan")
+	_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format})
+	check(t, err)
+	plan, err := engine.Open(path)
+	check(t, err)
+	defer plan.Close()
+	model, err := (cpu.Device{}).Load(plan, compiler.VerifySettings())
+	check(t, err)
+	defer model.Close()
+	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), against)
+	check(t, err)
+	return v
+}
+
+// TestVerify wants every plan within the tolerances, which the formats of weights have no part in.
+func TestVerify(t *testing.T) {
+	for _, format := range []string{"f32", "bf16", "int8", "int4-g32", "int4-g128-zp"} {
+		for _, g := range checkpoints(t) {
+			t.Run(format+"/"+filepath.Base(g.dir), func(t *testing.T) {
+				v := verified(t, g.dir, g.dir, format)
+				if !v.OK || v.FirstBadLayer != nil || v.FirstBadWeight != "" || !(v.MaxErr <= 2e-2) {
+					t.Errorf("%+v", *v)
+				}
+			})
+		}
+	}
+}
+
+// damage copies a checkpoint and changes one of its files.
+func damage(t *testing.T, dir, file string, change func([]byte)) string {
+	t.Helper()
+	to := t.TempDir()
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		check(t, err)
+		if name == file {
+			change(data)
+		}
+		check(t, os.WriteFile(filepath.Join(to, name), data, 0o644))
+	}
+	return to
+}
+
+// TestVerifyFinds wants a checkpoint that differs in a weight, or in how it is computed, to be told from the plan's.
+func TestVerifyFinds(t *testing.T) {
+	const dir = "../testdata/demo"
+	replace := func(data []byte, old, new string) {
+		at := bytes.Index(data, []byte(old))
+		if at < 0 || len(old) != len(new) {
+			t.Fatalf("no %q in the file", old)
+		}
+		copy(data[at:], new)
+	}
+	const q, o, spare = "layers.2.self_attn.q_proj", "layers.2.self_attn.o_proj", "layers.2.self_attn.x_proj"
+	for _, c := range []struct {
+		name, file string
+		change     func([]byte)
+		layer      int
+		weight     bool
+	}{
+		{"a bit of the last norm", "model.safetensors", func(d []byte) { d[len(d)-1] ^= 0x40 }, 4, true},
+		{"two matrices swapped", "model.safetensors", func(d []byte) { replace(d, q, spare); replace(d, o, q); replace(d, spare, o) }, 2, true},
+		{"rotary base", "config.json", func(d []byte) { replace(d, `"rope_theta": 10000.0`, `"rope_theta": 500.000`) }, 0, false},
+		{"epsilon", "config.json", func(d []byte) { replace(d, `"rms_norm_eps": 1e-05`, `"rms_norm_eps": 1e-01`) }, 0, false},
+	} {
+		for _, format := range []string{"f32", "bf16", "int8", "int4"} {
+			t.Run(c.name+"/"+format, func(t *testing.T) {
+				v := verified(t, dir, damage(t, dir, c.file, c.change), format)
+				if v.OK || v.FirstBadLayer == nil || *v.FirstBadLayer != c.layer || (v.FirstBadWeight != "") != c.weight {
+					t.Errorf("%+v", *v)
+				}
+			})
+		}
+	}
+}
