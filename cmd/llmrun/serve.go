@@ -70,6 +70,7 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	if f.name != "" && len(plans) > 1 {
 		return cli.Usagef("--served-model-name names one model, there are %d plans", len(plans))
 	}
+	f.makeRoom()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := serving{flags: f, log: log, registry: metrics.New()}
 	defer s.close()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"runtime"
+
 	"github.com/spf13/cobra"
 
 	"llmc/engine"
@@ -33,4 +35,14 @@ func (f *deviceFlags) resolved() engine.Settings {
 	s := f.settings
 	s.KVBytes = int64(f.kvMemory)
 	return s
+}
+
+// makeRoom gives goroutines processors of their own in Go's books, beside those that workers hold even while they wait for one
+// another: else a token that is ready is not written before a worker sleeps. The operating system shares out the real ones.
+func (f *deviceFlags) makeRoom() {
+	processors := runtime.GOMAXPROCS(0)
+	if f.settings.Threads == 0 {
+		f.settings.Threads = processors
+	}
+	runtime.GOMAXPROCS(processors + f.settings.Threads)
 }

@@ -27,6 +27,7 @@ func (f *flag) await(old uint32, spins int) {
 		if spin(&f.value, old) {
 			break
 		}
+		yield() // the one that we wait for may be queued behind us
 	}
 	if f.value.Load() != old { // in Go, where the race detector sees it
 		return
