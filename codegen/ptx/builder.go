@@ -160,13 +160,18 @@ func (b *Builder) Raw(text string, written, readRegs []Reg) {
 	b.append(i)
 }
 
-// typeOf is the type of the first register among the operands.
+// typeOf is the type of the first register among the operands; a pointer comes before other types, so that an offset
+// may stand on either side.
 func (b *Builder) typeOf(what string, operands ...Operand) Type {
+	t := None
 	for _, o := range operands {
-		if r, ok := o.(Reg); ok && r.id != 0 {
-			return r.typ
+		if r, ok := o.(Reg); ok && r.id != 0 && (t == None || r.typ.kind() == pointer) {
+			t = r.typ
 		}
 	}
-	b.fail("%s: no operand is a register, so the type is not known: use Const", what)
-	return U32
+	if t == None {
+		b.fail("%s: no operand is a register, so the type is not known: use Const", what)
+		return U32
+	}
+	return t
 }

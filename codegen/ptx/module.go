@@ -83,16 +83,16 @@ type assume struct {
 
 // kernel is a kernel under construction.
 type kernel struct {
-	module *Module
-	name   string
-	launch Launch
-	params []Arg
-	types  []Type // of the registers, by id; id 0 is none
-	top    *block
-	shared []*Region
-	dyn    dynamicShared
-	errs   []error
-	count  struct{ labels int }
+	module   *Module
+	name     string
+	launch   Launch
+	params   []Arg
+	types    []Type // of the registers, by id; id 0 is none
+	top      *block
+	shared   []*Region
+	dyn      dynamicShared
+	errs     []error
+	verified bool
 
 	// where the builder is
 	current  *block

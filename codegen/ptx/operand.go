@@ -198,7 +198,7 @@ func immediate(t Type, arg any) (string, int64, error) {
 	if v < low || v > high {
 		return "", 0, fmt.Errorf("%d does not fit %s", v, t)
 	}
-	if t.kind() == bits && (v > 9 || v < 0) {
+	if t.kind() == bits && (v > 9 || v < 0) || v >= 1<<16 {
 		return "0x" + strconv.FormatUint(uint64(v)&(1<<t.Bits()-1), 16), v, nil
 	}
 	return strconv.FormatInt(v, 10), v, nil
