@@ -144,10 +144,13 @@ func (k *kernel) checkRegisters() {
 	for _, group := range [...]struct {
 		prefix string
 		size   int
-	}{{"wgmma.", 128}, {"mma.", 32}, {"setmaxnreg.", 128}} {
+	}{{"mma.", 32}, {"wgmma.", 32}, {"setmaxnreg.", 128}} {
 		if k.uses(group.prefix) && k.launch.Threads%group.size != 0 {
 			k.report(place{}, "", "%s* in a CTA of %d threads: wants a multiple of %d", group.prefix, k.launch.Threads, group.size)
 		}
+	}
+	if k.uses("wgmma.") && k.launch.Threads < 128 {
+		k.report(place{}, "", "wgmma.* in a CTA of %d threads: wants a warpgroup of 128", k.launch.Threads)
 	}
 	if k.uses("setmaxnreg.") && k.launch.MinCTAs == 0 {
 		k.report(place{}, "", "setmaxnreg without MinCTAs: the assembler ignores it when it does not know the registers at entry")
