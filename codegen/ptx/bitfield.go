@@ -22,7 +22,7 @@ func (b *Builder) Lop3(x, y, z Operand, f func(x, y, z uint8) uint8) Reg {
 	return d
 }
 
-// Lop3Table is the immediate of lop3 for a function (section 9.7.8.6).
+// Lop3Table is the immediate of lop3 for a function (section "Logic and Shift Instructions: lop3").
 func Lop3Table(f func(x, y, z uint8) uint8) uint8 { return f(0xf0, 0xcc, 0xaa) }
 
 // Permute picks four bytes of hi:lo; each nibble of the selector names a byte, 0 the lowest of lo, 4 the lowest of hi.

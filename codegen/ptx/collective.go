@@ -22,7 +22,7 @@ func (b *Builder) ShflUp(x Reg, n Operand) Reg { return b.shuffle("up", x, n, 0)
 // ShflDown is the value of the lane n above; the highest n lanes keep their own.
 func (b *Builder) ShflDown(x Reg, n Operand) Reg { return b.shuffle("down", x, n, 31) }
 
-// Shuffle is the general form: kind is up, down, bfly or idx; clamp holds segment mask and bound as section 9.7.8.6 says.
+// Shuffle is the general form: kind is up, down, bfly or idx; clamp holds segment mask and bound as "shfl.sync" in the ISA says.
 // The predicate tells whether the source lane was in range.
 func (b *Builder) Shuffle(kind string, x Reg, lane, clamp, members Operand) (Reg, Reg) {
 	d := b.result(x.typ)

@@ -8,7 +8,7 @@ package ptx
 //
 // By M or N (transposed, 16-bit elements only), rows run along M or N and K goes down: blocks of Width bytes by 8
 // steps of K. With a swizzle Leading is the distance of blocks along M or N, Stride along K; without one the other way
-// round. Section 9.7.14.5.1.1, "strides".
+// round. Section 9.7.15.5.1.2.1, "Strides".
 type Tile struct {
 	Swizzle         Swizzle
 	Leading, Stride int // bytes, multiples of 16
@@ -36,7 +36,7 @@ func (t Tile) OffsetTransposed(m, k int) int {
 	return t.Swizzle.Apply(m/width*alongM + k/8*alongK + k%8*width + m%width)
 }
 
-// Fields of the matrix descriptor (section 9.7.14.5.1.2): addresses and distances count 16 bytes in 14 bits.
+// Fields of the matrix descriptor (section 9.7.15.5.1.2.2): addresses and distances count 16 bytes in 14 bits.
 const (
 	descriptorAddressBits = 14
 	descriptorLeadingAt   = 16

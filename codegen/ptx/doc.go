@@ -7,5 +7,5 @@
 // Mistakes are collected, not thrown: a kernel with errors is built to its end and Print reports all of them with
 // kernel, section and instruction.
 //
-// Section numbers refer to NVIDIA's "Parallel Thread Execution ISA", version 8.5.
+// Section numbers refer to NVIDIA's "Parallel Thread Execution ISA", version 9.2.
 package ptx

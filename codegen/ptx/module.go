@@ -156,13 +156,7 @@ func (k *kernel) report(at place, instruction, format string, args ...any) {
 func (m *Module) Version() Version {
 	v := max(lowestVersion, m.target.Version)
 	for _, k := range m.kernels {
-		k.top.each(func(n node) {
-			if i, ok := n.(*instruction); ok && i.form != nil {
-				if need, ok := i.form.version(m.target); ok {
-					v = max(v, need)
-				}
-			}
-		})
+		v = max(v, k.version())
 	}
 	return v
 }

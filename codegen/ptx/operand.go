@@ -272,13 +272,10 @@ func (o *operand) print(name func(Reg) string) string {
 		if base == "" {
 			base = name(o.regs[0])
 		}
-		switch {
-		case o.offset > 0:
-			return fmt.Sprintf("[%s+%d]", base, o.offset)
-		case o.offset < 0:
-			return fmt.Sprintf("[%s%d]", base, o.offset)
+		if o.offset == 0 {
+			return "[" + base + "]"
 		}
-		return "[" + base + "]"
+		return fmt.Sprintf("[%s+%d]", base, o.offset) // a negative offset is printed "+-8", the only way ptxas reads it
 	case len(o.regs) == 0:
 		return o.text
 	case o.second.id != 0:

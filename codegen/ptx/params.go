@@ -44,12 +44,12 @@ func (b *Builder) param(a Arg) Reg {
 		}
 	}
 	b.params = append(b.params, a)
-	t := a.Type
+	t, form := a.Type, "ld.param."+a.Type.arith()
 	if t == Global {
-		t = Generic
+		t, form = Generic, "ld.param.u64/pointer"
 	}
 	d := b.result(t)
-	b.emit("ld.param."+t.arith(), d, Addr{symbol: b.paramSymbol(len(b.params) - 1)})
+	b.emit(form, d, Addr{symbol: b.paramSymbol(len(b.params) - 1)})
 	return d
 }
 

@@ -173,7 +173,7 @@ func (i *instruction) describe() string {
 }
 
 // wgmma checks the asynchronous matrix instructions: nobody may touch what a group under way writes, nor write what it
-// reads, and registers written by others need a fence (section 9.7.14.1.5).
+// reads, and registers written by others need a fence (section 9.7.15.1).
 func (p *paths) wgmma(i *instruction, s *state) {
 	name := i.describe()
 	switch {

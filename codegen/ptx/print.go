@@ -41,6 +41,7 @@ type printer struct {
 	used   [classCount]int
 	labels int
 	after  map[*loop]string // labels behind the loops that are open
+	jumped map[string]bool  // labels that something jumps to
 }
 
 func (p *printer) line(format string, args ...any) {
@@ -53,6 +54,7 @@ func (p *printer) line(format string, args ...any) {
 
 func (p *printer) kernel(k *kernel) {
 	p.k, p.names, p.used, p.labels, p.after = k, map[int32]string{}, [classCount]int{}, 0, map[*loop]string{}
+	p.jumped = map[string]bool{}
 	p.line(".visible .entry %s(", k.name)
 	for i := range k.params {
 		comma := ","
@@ -121,7 +123,8 @@ func (p *printer) name(r Reg) string {
 	return n
 }
 
-func (p *printer) label(name, end string) string {
+// label is a new one that bears the name.
+func (p *printer) label(name string) string {
 	p.labels++
 	clean := strings.Map(func(r rune) rune {
 		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
@@ -129,7 +132,7 @@ func (p *printer) label(name, end string) string {
 		}
 		return '_'
 	}, name)
-	return fmt.Sprintf("$%s_%s%d%s", p.k.name, clean, p.labels, end)
+	return fmt.Sprintf("$%s_%s_%d", p.k.name, clean, p.labels)
 }
 
 func (p *printer) comments(at place) {
@@ -155,6 +158,7 @@ func (p *printer) block(b *block) {
 			p.loop(n)
 		case *leave:
 			p.comments(n.place)
+			p.jumped[p.after[n.loop]] = true
 			p.line("%sbra%s %s;", p.guard(n.cond), uniSuffix(n.cond), p.after[n.loop])
 		}
 	}
@@ -196,10 +200,11 @@ func (p *printer) instruction(i *instruction) {
 }
 
 func (p *printer) branch(n *branch) {
-	end := p.label(n.name, "_end")
+	label := p.label(n.name)
+	end := label + "_end"
 	otherwise := end
 	if n.otherwise != nil {
-		otherwise = p.label(n.name, "_else")
+		otherwise = label + "_else"
 	}
 	p.line("%sbra %s;", p.guard(n.cond.Not()), otherwise)
 	p.nested(n.then)
@@ -225,10 +230,11 @@ func (p *printer) labelLine(label string) {
 }
 
 func (p *printer) loop(n *loop) {
-	start, end := p.label(n.name, ""), ""
-	end = start + "_end"
+	start := p.label(n.name)
+	end := start + "_end"
 	p.after[n] = end
 	if n.skip.id != 0 {
+		p.jumped[end] = true
 		p.line("%sbra %s;", p.guard(n.skip), end)
 	}
 	p.labelLine(start)
@@ -241,5 +247,7 @@ func (p *printer) loop(n *loop) {
 	} else {
 		p.line("bra.uni %s;", start)
 	}
-	p.labelLine(end)
+	if p.jumped[end] {
+		p.labelLine(end)
+	}
 }

@@ -1,6 +1,6 @@
 package ptx
 
-// integerRows: sections 9.7.1 (integer), 9.7.6 (comparison and selection), 9.7.8 (logic and shift).
+// integerRows: integer arithmetic, comparison and selection, logic and shift.
 var integerRows = []row{
 	{"{add,sub,mul.lo}.{u16,s16,u32,s32,u64,s64}", "=$2 $2# $2#", ""},
 	{"mul.hi.{u32,s32,u64,s64}", "=$1 $1 $1#", ""},
@@ -42,7 +42,7 @@ var integerRows = []row{
 	{"setp.{eq,ne,lt,le,gt,ge}.bf16", "=pred bf16 bf16", "sm90@7.8"},
 }
 
-// floatRows: sections 9.7.3 to 9.7.5. Sums and products name their rounding, which keeps the assembler from contracting
+// floatRows: floating point of 16, 32 and 64 bits. Sums and products name their rounding, which keeps the assembler from contracting
 // them: results must be the same wherever a kernel is assembled.
 var floatRows = []row{
 	{"{add,sub,mul}.rn.{f32,f64}", "=$2 $2 $2#", ""},
@@ -68,7 +68,7 @@ var floatRows = []row{
 	{"ex2.approx.ftz.{bf16,bf16x2}", "=$1 $1", "sm90@7.8"},
 }
 
-// convertRows: section 9.7.9.21 (cvt), .22 (cvt.pack). Two numbers packed into one register: the first operand goes to
+// convertRows: cvt and cvt.pack. Two numbers packed into one register: the first operand goes to
 // the upper half. Instructions on 8-bit types keep them in 32-bit registers.
 var convertRows = []row{
 	{"cvt.rn.{f32,f64}.{u16,s16,u32,s32,u64,s64}", "=$1 $2", ""},
@@ -107,7 +107,7 @@ var convertRows = []row{
 	{"cvt.pack.sat.{s16,u16}.s32", "=b32 s32 s32", ""},
 }
 
-// moveRows: sections 9.7.9.3, 9.7.9.4 (mov, also packing), 9.7.9.20 (cvta), 10 (special registers).
+// moveRows: mov, also as packing and for symbols and special registers, and cvta.
 var moveRows = []row{
 	{"mov.{b16,b32,b64}", "=$1 $1#", ""},
 	{"mov.{f32,f64,u32,s32,u64,s64}", "=$1 $1#", ""},

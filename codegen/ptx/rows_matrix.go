@@ -2,7 +2,7 @@ package ptx
 
 import "fmt"
 
-// matrixRows: sections 9.7.13.4 (mma), .5 (ldmatrix, stmatrix). The accumulator is read and written; PTX prints it twice.
+// matrixRows: warp-level matrix instructions, section 9.7.14.5. The accumulator is read and written; PTX prints it twice.
 var matrixRows = []row{
 	{"ldmatrix.sync.aligned.m8n8.x1{,.trans}.shared.b16", "=1xb32 [shared]", ""},
 	{"ldmatrix.sync.aligned.m8n8.x2{,.trans}.shared.b16", "=2xb32 [shared]", ""},
@@ -24,7 +24,7 @@ var matrixRows = []row{
 	{"mma.sync.aligned.m16n8k32.row.col.f32.{e4m3,e5m2}.{e4m3,e5m2}.f32", "=4xf32 4x$1x4 2x$2x4 4xf32", "sm89@8.4"},
 }
 
-// wgmmaKinds: section 9.7.14 (wgmma). K is 32 bytes of an operand. The floats take two more immediates for the signs of
+// wgmmaKinds: warpgroup-level matrix instructions, section 9.7.15.5. K is 32 bytes of an operand. The floats take two more immediates for the signs of
 // A and B, the 16-bit ones also the transposition of what lies in shared memory.
 var wgmmaKinds = []struct {
 	accumulator, a, b string

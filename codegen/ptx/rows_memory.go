@@ -2,7 +2,7 @@ package ptx
 
 const bulkComplete = ".mbarrier::complete_tx::bytes"
 
-// memoryRows: sections 9.7.9.8 (ld), .9 (ld.global.nc), .11 (st), .15 (prefetch), .17 (createpolicy). Values are moved as bits,
+// memoryRows: ld, st, prefetch, createpolicy. Values are moved as bits,
 // so the rows name widths only; 8-bit values live in 32-bit registers, extended as their type says.
 func memoryRows() []row {
 	rows := []row{
@@ -42,7 +42,7 @@ func memoryRows() []row {
 	)
 }
 
-// atomicRows: sections 9.7.12.5 (atom) and .7 (red).
+// atomicRows: atom and red, always with order and scope.
 var atomicRows = []row{
 	{"atom.{relaxed,acquire,release,acq_rel}.{cta,gpu,sys}.{global,shared}.add.{u32,s32,u64,f32}", "=$4 [$3] $4#", ""},
 	{"atom.{relaxed,acquire,release,acq_rel}.{cta,gpu,sys}.{global,shared}.{min,max}.{u32,s32,u64,s64}", "=$5 [$3] $5#", ""},
@@ -57,7 +57,7 @@ var atomicRows = []row{
 	{"red.{relaxed,release}.{cta,gpu,sys}.global.add.noftz.bf16x2", "[global] bf16x2", "sm90@7.8"},
 }
 
-// asyncRows: sections 9.7.9.25 (cp.async, cp.async.bulk), 9.7.12.15 (mbarrier).
+// asyncRows: cp.async, cp.async.bulk, mbarrier.
 var asyncRows = []row{
 	{"cp.async.ca.shared.global{,.L2::64B,.L2::128B,.L2::256B}", "[shared] [global] #", ""},
 	{"cp.async.cg.shared.global{,.L2::64B,.L2::128B,.L2::256B}", "[shared] [global] #", ""},

@@ -1,6 +1,6 @@
 package ptx
 
-// collectiveRows: sections 9.7.8.6 (shfl), 9.7.12.9 to .11 (vote, match, activemask), 9.7.12.12 (redux), 9.7.12.14 (elect).
+// collectiveRows: what the lanes of a warp do together.
 var collectiveRows = []row{
 	{"shfl.sync.{up,down,bfly,idx}.b32", "=b32 b32 u32# u32# u32#", ""},
 	{"shfl.sync.{up,down,bfly,idx}.b32/valid", "=b32|pred b32 u32# u32# u32#", ""},
@@ -14,7 +14,7 @@ var collectiveRows = []row{
 	{"elect.sync", "=b32|pred u32#", "sm90@8.0"},
 }
 
-// barrierRows: sections 9.7.12.1 to .4 (bar, membar, fence), .13 (griddepcontrol), 9.7.12.2 (barrier.cluster).
+// barrierRows: barriers, fences, and the order of grids.
 var barrierRows = []row{
 	{"bar.sync", "u32#", ""},
 	{"bar.sync/count", "u32# u32#", ""},
@@ -31,7 +31,7 @@ var barrierRows = []row{
 	{"griddepcontrol.{launch_dependents,wait}", "", "sm90@7.8"},
 }
 
-// controlRows: sections 9.7.10 (control flow), 9.7.19 (miscellaneous).
+// controlRows: ends of a thread, and what concerns the machine.
 var controlRows = []row{
 	{"ret", "", ""},
 	{"exit", "", ""},

@@ -1,7 +1,7 @@
 package ptx
 
 // Swizzle is how shared memory is permuted so that columns of a tile spread over the banks: units of 16 bytes within rows
-// of 128 bytes are exchanged (section 9.7.14.5.1.1; the same patterns as those of tensor copies, section 5.5.7).
+// of 128 bytes are exchanged (section 9.7.15.5.1.2, "Swizzling modes").
 type Swizzle uint8
 
 // Swizzles, named by the width in bytes over which units are exchanged.
@@ -12,7 +12,7 @@ const (
 	Swizzle128
 )
 
-// swizzles is indexed by Swizzle: mask has a bit for each unit address bit that is changed, code is the field of the
+// swizzles is indexed by Swizzle: mask selects the bits of the unit that change, code is the field of the
 // matrix descriptor (table "Matrix descriptor layout", bits 62-63).
 var swizzles = [...]struct {
 	width int
