@@ -5,7 +5,7 @@ PORT    ?= 8000
 FUZZ    ?= 10s
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: build demo test test-long test-clients test-browser lint fuzz golden generate bench clean
+.PHONY: build demo test test-long test-clients test-browser lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -trimpath -ldflags "-s -w -X llmc/internal/version.commit=$(VERSION)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -42,6 +42,21 @@ fuzz: ## every fuzz target for $(FUZZ) each
 	  for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$t); do \
 	    echo "$$(dirname $$t) $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) -fuzzminimizetime 0x ./$$(dirname $$t) || exit 1; \
 	  done; done
+
+# The oldest ptxas stands for the oldest driver that is served, the newest for what comes. Neither may be redistributed.
+PTXAS_OLD ?= nvidia-cuda-nvcc-cu12==12.2.140
+PTXAS_NEW ?= nvidia-cuda-nvcc==13.5.37
+
+ptxas-check: .tools/ptxas-old/bin/ptxas .tools/ptxas-new/bin/ptxas ## every GPU instruction and kernel through NVIDIA's assembler (from PyPI)
+	LLMC_LONG=1 LLMC_PTXAS=$(CURDIR)/.tools/ptxas-old/bin/ptxas:$(CURDIR)/.tools/ptxas-new/bin/ptxas $(GO) test -count=1 -run Assemble ./codegen/...
+
+.tools/ptxas-old/bin/ptxas: PTXAS = $(PTXAS_OLD)
+.tools/ptxas-new/bin/ptxas: PTXAS = $(PTXAS_NEW)
+.tools/ptxas-%/bin/ptxas:
+	python3 -m venv .tools/pip
+	.tools/pip/bin/pip install -q --no-deps --target .tools/ptxas-$*/wheel '$(PTXAS)'
+	mkdir -p $(@D)
+	ln -sf "$$(find $(CURDIR)/.tools/ptxas-$*/wheel -path '*/bin/ptxas')" $@
 
 golden: ## rewrite golden files after a reviewed change
 	UPDATE=1 $(GO) test ./ir/... ./passes/... ./codegen/... ./compiler/...

@@ -130,13 +130,18 @@ func (b *Builder) unrolled(r Range, i Reg, body func(i Reg)) {
 	whole := r
 	whole.Name += fmt.Sprintf("_by_%d", r.Unroll)
 	to, fixed := integer(r.To)
-	if fixed {
+	// An unsigned end smaller than the reach of one iteration must not wrap.
+	unsigned := i.typ.kind() == unsigned
+	switch {
+	case fixed && unsigned:
+		b.counted(whole, i, r.Unroll, max(0, to-ahead), body)
+	case fixed:
 		b.counted(whole, i, r.Unroll, to-ahead, body)
-		return
+	case unsigned:
+		b.counted(whole, i, r.Unroll, b.Sub(b.Max(r.To, ahead), ahead), body)
+	default:
+		b.counted(whole, i, r.Unroll, b.Sub(r.To, ahead), body)
 	}
-	// The end is clamped at zero below, so that an unsigned end smaller than the reach of one iteration does not wrap.
-	limit := b.Max(r.To, ahead)
-	b.counted(whole, i, r.Unroll, b.Sub(limit, ahead), body)
 }
 
 // While runs body as long as the condition, computed anew each time, holds.
