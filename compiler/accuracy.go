@@ -71,7 +71,7 @@ func storedBits(jobs []*packJob) (bits float64, parameters int64) {
 	matrices := int64(0)
 	for _, j := range jobs {
 		n := j.rows * j.cols
-		if j.linear == nil {
+		if j.packed == nil {
 			if j.weight.Type.Rank() == 1 {
 				parameters += n
 			}

@@ -200,6 +200,9 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 			return nil, err
 		}
 		contents = append(contents, c)
+		if l.ptx != "" {
+			contents = append(contents, engine.Content{Kind: engine.KindPTX, Name: l.program.Target, Data: []byte(l.ptx)})
+		}
 	}
 	return contents, nil
 }

@@ -3,6 +3,8 @@ package compiler
 import (
 	"fmt"
 
+	"llmc/codegen"
+	"llmc/codegen/cuda"
 	"llmc/codegen/x86"
 	"llmc/engine"
 	"llmc/ir"
@@ -14,11 +16,12 @@ type lowered struct {
 	module  *ir.Module
 	program *engine.Program
 	report  *passes.Report
+	ptx     string // of targets whose kernels are part of the plan
 }
 
 // lower runs the passes on a copy of m and generates the step program.
 func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy) (*lowered, error) {
-	t, err := x86.NewTarget(target)
+	t, coder, err := backends[target.Device](target)
 	if err != nil {
 		return nil, err
 	}
@@ -33,8 +36,30 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 	if err != nil {
 		return nil, fmt.Errorf("target %s: %w", target.Name, err)
 	}
-	l.program, err = x86.Emit(l.module, l.module.Func("step"), target.Name)
+	if coder == nil {
+		l.program, err = codegen.Emit(l.module, l.module.Func("step"), target.Name, nil)
+		return l, err
+	}
+	if l.program, err = codegen.Emit(l.module, l.module.Func("step"), target.Name, coder); err != nil {
+		return nil, fmt.Errorf("target %s: %w", target.Name, err)
+	}
+	l.ptx, err = coder.Text()
 	return l, err
+}
+
+// backends says by device who answers the passes for a target and, where kernels are part of the plan, who writes them.
+var backends = map[string]func(engine.Target) (passes.Target, *cuda.Coder, error){
+	"cpu": func(row engine.Target) (passes.Target, *cuda.Coder, error) {
+		t, err := x86.NewTarget(row)
+		return t, nil, err
+	},
+	"cuda": func(row engine.Target) (passes.Target, *cuda.Coder, error) {
+		t, err := cuda.NewTarget(row)
+		if err != nil {
+			return nil, nil, err
+		}
+		return t, cuda.NewCoder(t), nil
+	},
 }
 
 // sameWeights tells whether two targets read the same packed weights, so that the plan holds them once.

@@ -26,8 +26,8 @@ type storedWeight struct {
 	recipe     *ir.Recipe
 	rows, cols int64
 	data       []byte
-	linear     *layout.Linear // nil for row-major weights
-	format     *quant.Format  // nil for row-major weights
+	packed     layout.Packed // nil for row-major weights
+	format     *quant.Format // nil for row-major weights
 }
 
 // place is where rows of a tensor lie in a plan.
@@ -76,14 +76,13 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 	if _, w.data, err = plan.Weight(entry.Name); err != nil || entry.Layout == "" {
 		return w, err
 	}
-	l, err := layout.New(entry.Layout, int(w.rows), int(w.cols), int(entry.Segment))
-	w.linear = &l
+	w.packed, err = layout.Find(entry.Layout, int(w.rows), int(w.cols), int(entry.Segment))
 	return w, err
 }
 
 // decode reads rows from first on into dst, [any, cols].
 func (w *storedWeight) decode(dst []float32, first int64) {
-	if w.linear == nil {
+	if w.packed == nil {
 		data := w.data[4*first*w.cols:]
 		for i := range dst {
 			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
@@ -91,7 +90,7 @@ func (w *storedWeight) decode(dst []float32, first int64) {
 		return
 	}
 	for r := int64(0); r*w.cols < int64(len(dst)); r++ {
-		w.linear.Row(dst[r*w.cols:(r+1)*w.cols], w.data, int(first+r))
+		w.packed.Row(dst[r*w.cols:(r+1)*w.cols], w.data, int(first+r))
 	}
 }
 

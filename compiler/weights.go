@@ -25,15 +25,18 @@ type packer struct {
 
 // packJob is one weight on its way into the plan.
 type packJob struct {
-	weight *ir.Weight
-	index  int // in the plan's table of weights
-	cols   int64
-	rows   int64
-	panels int64
-	linear *layout.Linear // nil for row-major weights
-	format *quant.Format  // nil unless codes are made
-	loss   []panelLoss    // of each panel, where codes are made
+	weight            *ir.Weight
+	index             int // in the plan's table of weights
+	cols              int64
+	rows              int64
+	panelRows, panels int64
+	packed            layout.Packed // nil for row-major weights
+	format            *quant.Format // nil unless codes are made
+	loss              []panelLoss   // of each panel, where codes are made
 }
+
+// rowsAtOnce is how many rows of a row-major weight are read at a time.
+const rowsAtOnce = 32
 
 // piecePanels is how many panels a worker takes at a time.
 const piecePanels = 8
@@ -44,15 +47,15 @@ func newPackJob(w *ir.Weight, index int) (*packJob, error) {
 	if !ok {
 		return nil, fmt.Errorf("weight %q: type %v has no fixed size", w.Name, w.Type)
 	}
-	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panels: (rows + layout.Lanes - 1) / layout.Lanes}
+	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panelRows: rowsAtOnce, panels: (rows + rowsAtOnce - 1) / rowsAtOnce}
 	if w.Type.Layout == "" {
 		return j, nil
 	}
-	l, err := layout.New(w.Type.Layout, int(rows), int(cols), int(w.Segment))
-	if err != nil {
+	var err error
+	if j.packed, err = layout.Find(w.Type.Layout, int(rows), int(cols), int(w.Segment)); err != nil {
 		return nil, fmt.Errorf("weight %q: %w", w.Name, err)
 	}
-	j.linear = &l
+	j.panelRows, j.panels = int64(j.packed.PanelRows()), int64(j.packed.Panels())
 	if w.Type.Quant != "" {
 		if j.format, err = quant.FindType(w.Type.Quant); err != nil {
 			return nil, fmt.Errorf("weight %q: %w", w.Name, err)
@@ -70,11 +73,11 @@ func (j *packJob) entry() engine.WeightEntry {
 		n, _ := d.IsConst()
 		e.Shape = append(e.Shape, n)
 	}
-	if j.linear == nil {
+	if j.packed == nil {
 		e.DType, e.Bytes, e.Segment = "f32", 4*j.rows*j.cols, 0
 		return e
 	}
-	e.Layout, e.Format, e.Bytes = w.Type.Layout, w.Type.DType.String(), int64(j.linear.Bytes())
+	e.Layout, e.Format, e.Bytes = w.Type.Layout, w.Type.DType.String(), int64(j.packed.Bytes())
 	if j.format != nil {
 		e.Format = j.format.Name
 	}
@@ -119,7 +122,7 @@ func (p *packer) run(ctx context.Context, threads int) error {
 // packWorker holds one worker's buffers.
 type packWorker struct {
 	*packer
-	rows  []float32 // [32, cols]
+	rows  []float32 // [rows of a panel, cols]
 	back  []float32 // what the codes stand for
 	block quant.Block
 	out   []byte
@@ -127,14 +130,14 @@ type packWorker struct {
 
 // pack writes panels [first, last) of a weight.
 func (w *packWorker) pack(j *packJob, first, last int64) error {
-	size := int64(layout.Lanes) * j.cols * 4
-	if j.linear != nil {
-		size = int64(j.linear.PanelBytes())
+	size := j.panelRows * j.cols * 4
+	if j.packed != nil {
+		size = int64(j.packed.PanelBytes())
 	}
 	w.out = grow(w.out, int((last-first)*size))
 	used := int64(0)
 	for panel := first; panel < last; panel++ {
-		lo, hi := panel*layout.Lanes, min(j.rows, (panel+1)*layout.Lanes)
+		lo, hi := panel*j.panelRows, min(j.rows, (panel+1)*j.panelRows)
 		w.rows = grow(w.rows, int((hi-lo)*j.cols))
 		if err := readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi); err != nil {
 			return err
@@ -155,13 +158,13 @@ func (w *packWorker) pack(j *packJob, first, last int64) error {
 // encode packs w.rows into one panel, or copies them where the weight is row-major, and returns the bytes that it wrote.
 func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) {
 	switch {
-	case j.linear == nil:
+	case j.packed == nil:
 		for i, f := range w.rows {
 			binary.LittleEndian.PutUint32(out[4*i:], math.Float32bits(f))
 		}
 		return int64(4 * len(w.rows)), nil
 	case j.format == nil:
-		return int64(j.linear.PanelBytes()), j.linear.PackFloats(out[:j.linear.PanelBytes()], w.rows)
+		return int64(j.packed.PanelBytes()), j.packed.PackFloats(out[:j.packed.PanelBytes()], w.rows)
 	}
 	if err := j.format.Quantize(&w.block, w.rows, int(j.cols)); err != nil {
 		return 0, err
@@ -170,7 +173,7 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 	j.format.Dequantize(w.back, &w.block)
 	j.loss[panel] = newPanelLoss(w.rows, w.back)
 	codes := layout.Codes{Codes: w.block.Codes, Scales: w.block.Scales, Zeros: w.block.Zeros}
-	return int64(j.linear.PanelBytes()), j.linear.PackCodes(out[:j.linear.PanelBytes()], codes)
+	return int64(j.packed.PanelBytes()), j.packed.PackCodes(out[:j.packed.PanelBytes()], codes)
 }
 
 func grow[T any](s []T, n int) []T {

@@ -58,7 +58,7 @@ type AttrRow struct {
 }
 
 // Kernels lists every launchable kernel, device by device. A kernel's name begins with its device and a dot.
-var Kernels = slices.Concat(cpuKernels)
+var Kernels = slices.Concat(cpuKernels, cudaKernels)
 
 // FindKernel returns the row of a kernel, nil when there is none.
 func FindKernel(name string) *Kernel {
@@ -115,9 +115,9 @@ func matrix(name, types, dims string) Role {
 	return r
 }
 
-// input is a step array; rows names its length.
+// input is a step array; rows names its length, "" one that no form of the step's sizes gives.
 func input(name, rows string) Role {
-	return Role{Name: name, Kind: OperandInput, Dims: []string{rows}}
+	return Role{Name: name, Kind: OperandInput, Dims: strings.Fields(rows)}
 }
 
 // cache binds layers, kv_heads and dim to those of the cache.

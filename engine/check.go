@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"llmc/engine/layout"
 	"llmc/internal/dtype"
 )
 
@@ -138,12 +139,12 @@ func (w *WeightEntry) checkPacked() error {
 	if w.DType != "" {
 		return fmt.Errorf("layout %s and dtype %s; a packed matrix has no dtype", w.Layout, w.DType)
 	}
-	linear, err := w.linear()
+	packed, err := layout.Find(w.Layout, int(w.N()), int(w.K()), int(w.Segment))
 	if err != nil {
 		return err
 	}
-	if int64(linear.Bytes()) != w.Bytes {
-		return fmt.Errorf("%d bytes; layout %s of %v takes %d", w.Bytes, w.Layout, w.Shape, linear.Bytes())
+	if int64(packed.Bytes()) != w.Bytes {
+		return fmt.Errorf("%d bytes; layout %s of %v takes %d", w.Bytes, w.Layout, w.Shape, packed.Bytes())
 	}
 	return nil
 }

@@ -98,11 +98,14 @@ func (b *Bound) bindCache(role *Role, i int) error {
 }
 
 // inputRows tells how long the inputs are that have no value per token.
-var inputRows = map[string]sym.Dim{"rows": sym.Of(sym.R)}
+var inputRows = map[string]sym.Dim{"rows": sym.Of(sym.R), "context": sym.Of(sym.B)}
 
 func (b *Bound) bindInput(role *Role, i int) error {
 	if Inputs[i] != role.Name {
 		return fmt.Errorf("input %s", Inputs[i])
+	}
+	if len(role.Dims) == 0 { // of a length that no form gives: pages, items
+		return nil
 	}
 	rows, ok := inputRows[Inputs[i]]
 	if !ok {

@@ -62,8 +62,15 @@ type Operand struct {
 	Index int         `msgpack:"index"`
 }
 
-// Inputs are the step's arrays that launches may read, by operand index.
-var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows"}
+// Inputs are the step's arrays that launches may read, by operand index: those of Step, and "items", the work list of attention on
+// devices that want one (see Item).
+var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items"}
+
+// Item is a piece of a step's attention: up to as many neighbouring tokens of one sequence as the launch's attribute "block" says. It is what the
+// input "items" holds, as four int32. A list is padded to its bound with items of no tokens.
+type Item struct {
+	Sequence, First, Count, _ int32
+}
 
 // Launch runs one kernel. Operands are in the order of the kernel's ABI row, results after arguments.
 type Launch struct {
@@ -73,6 +80,30 @@ type Launch struct {
 	Attrs    []Attr    `msgpack:"attrs,omitempty"`
 	// Sync is set when the launch reads what an earlier launch since the last Sync wrote: all workers wait before it.
 	Sync bool `msgpack:"sync,omitempty"`
+	// Code is how a launch runs on a device that takes its kernels from the plan; nil elsewhere.
+	Code *Code `msgpack:"code,omitempty"`
+}
+
+// Code is an entry of the plan's code for the program's target, and the shape of its launch. Its parameters are slots of 8 bytes: the
+// addresses of the launch's operands in order (0 where absent; of a cache, the launch's layer in page 0), then T, B, R, the
+// positions of a page and the bytes from a page to the next.
+type Code struct {
+	Entry   string
+	Grid    [3]Extent // CTAs
+	Threads int       // of a CTA
+	Shared  int       // dynamic shared memory, bytes
+}
+
+// Extent is a number of CTAs: Of divided by Per, rounded up.
+type Extent struct {
+	Of  sym.Dim
+	Per int64
+}
+
+// Eval returns the number for a step.
+func (e Extent) Eval(env sym.Env) (int64, error) {
+	n, err := e.Of.Eval(env)
+	return (n + e.Per - 1) / e.Per, err
 }
 
 // Attr is a named scalar of a launch. Exactly one of the values is meant, as the kernel's ABI row says.

@@ -46,6 +46,13 @@ type (
 		Operands []operandWire `msgpack:"operands,omitempty"`
 		Attrs    []Attr        `msgpack:"attrs,omitempty"`
 		Sync     bool          `msgpack:"sync,omitempty"`
+		Code     *codeWire     `msgpack:"code,omitempty"`
+	}
+	codeWire struct {
+		Entry   string   `msgpack:"entry"`
+		Grid    []string `msgpack:"grid"` // sizes, each with the divisor behind a slash: "4*T+16/64"
+		Threads int64    `msgpack:"threads"`
+		Shared  int64    `msgpack:"shared,omitempty"`
 	}
 	operandWire struct {
 		//lint:ignore U1000 the library looks for it
@@ -95,7 +102,7 @@ func toWire(p *Program) *programWire {
 			Dim: int64(c.Dim), DType: dtypeText(c.DType)})
 	}
 	for _, l := range p.Launches {
-		lw := launchWire{Kernel: l.Kernel, Label: l.Label, Attrs: l.Attrs, Sync: l.Sync}
+		lw := launchWire{Kernel: l.Kernel, Label: l.Label, Attrs: l.Attrs, Sync: l.Sync, Code: l.Code.wire()}
 		for _, o := range l.Operands {
 			lw.Operands = append(lw.Operands, operandWire{Kind: o.Kind.String(), Index: int64(o.Index)})
 		}
@@ -153,5 +160,7 @@ func (l *launchWire) launch() (Launch, error) {
 		}
 		out.Operands[i] = Operand{Kind: OperandKind(kind), Index: int(o.Index)}
 	}
-	return out, nil
+	var err error
+	out.Code, err = l.Code.code()
+	return out, err
 }

@@ -14,10 +14,12 @@ type Target struct {
 	Features []string
 	Doc      string
 	Nominal  Nominal
+	// Of GPUs: compute capability as major*10 + minor, and the multiprocessors of the card that the nominal figures are of.
+	SM, Cores int
 }
 
-// Nominal are round figures of one core, for predictions: a present server core near 3 GHz, not any one machine. Nothing is
-// chosen by them. Rates are multiplications and additions a second, by what the inputs of a product are.
+// Nominal are round figures of one core, for predictions: a present server core near 3 GHz, not any one machine; of GPUs, the
+// vendor's for one multiprocessor of the card that the row names. Nothing is chosen by them. Rates are multiplications and additions a second, by what the inputs of a product are.
 type Nominal struct {
 	ReadBytes float64 `json:"read_bytes_per_second"` // from memory
 	F32       float64 `json:"f32_ops_per_second"`
@@ -49,10 +51,18 @@ var (
 
 // Targets lists every target, from the least to the most demanding of each device.
 var Targets = []Target{
-	{"x86-64-v3", "cpu", featuresV3, "AVX2 and FMA (2013 and later)", nominalV3},
-	{"x86-64-v4", "cpu", featuresV4, "AVX-512", nominalV4},
-	{"x86-64-v4-vnni", "cpu", featuresVNNI, "AVX-512 with 8-bit dot products", nominalVNNI},
-	{"x86-64-v4-bf16", "cpu", featuresBF16, "AVX-512 with 8-bit and bfloat16 dot products", nominalBF16},
+	{Name: "x86-64-v3", Device: "cpu", Features: featuresV3, Doc: "AVX2 and FMA (2013 and later)", Nominal: nominalV3},
+	{Name: "x86-64-v4", Device: "cpu", Features: featuresV4, Doc: "AVX-512", Nominal: nominalV4},
+	{Name: "x86-64-v4-vnni", Device: "cpu", Features: featuresVNNI, Doc: "AVX-512 with 8-bit dot products", Nominal: nominalVNNI},
+	{Name: "x86-64-v4-bf16", Device: "cpu", Features: featuresBF16, Doc: "AVX-512 with 8-bit and bfloat16 dot products", Nominal: nominalBF16},
+	{Name: "sm80", Device: "cuda", Doc: "Ampere; figures of an A100 of 80 GB", SM: 80, Cores: 108, Nominal: perCore(108, 2.0e12, 19.5e12, 312e12, 624e12)},
+	{Name: "sm89", Device: "cuda", Doc: "Ada; figures of an L40S", SM: 89, Cores: 142, Nominal: perCore(142, 0.86e12, 91e12, 362e12, 733e12)},
+	{Name: "sm90", Device: "cuda", Doc: "Hopper; figures of an H200", SM: 90, Cores: 132, Nominal: perCore(132, 4.8e12, 67e12, 989e12, 1979e12)},
+}
+
+// perCore divides a card's figures among its cores.
+func perCore(cores, read, f32, bf16, int8 float64) Nominal {
+	return Nominal{ReadBytes: read / cores, F32: f32 / cores, BF16: bf16 / cores, Int8: int8 / cores}
 }
 
 // hostFeature maps the feature names of Targets to what the processor (and the operating system) offers.

@@ -78,6 +78,17 @@ func inputForm(w *ir.Weight) form {
 	return form{dtype.I8, f.Activation, group}
 }
 
+// plainForm is the input of weights of codes on targets that dequantize them.
+var plainForm = form{dtype: dtype.BF16}
+
+// inputForm returns the form of input that the target multiplies a weight with.
+func (c *Context) inputForm(w *ir.Weight) form {
+	if w.Type.Quant != "" && c.Options.Target != nil && c.Options.Target.PlainInputs() {
+		return plainForm
+	}
+	return inputForm(w)
+}
+
 // fits tells whether a value of type t has the form.
 func (f form) fits(t ir.Type) bool { return t.DType == f.dtype && t.Quant == f.quant() }
 

@@ -115,12 +115,12 @@ func (c *Context) convertInputs(f *ir.Func) error {
 	var ops []*ir.Op
 	for _, op := range f.Ops {
 		w := matrixOf(op)
-		if w == nil || op.Kind.Name == "gather" || inputForm(w).fits(op.Arg("x").Type) {
+		if w == nil || op.Kind.Name == "gather" || c.inputForm(w).fits(op.Arg("x").Type) {
 			ops = append(ops, op)
 			continue
 		}
 		c.at(op.Result())
-		key := request{op.Arg("x"), inputForm(w)}
+		key := request{op.Arg("x"), c.inputForm(w)}
 		if key.x.Type.DType != dtype.F32 {
 			return fmt.Errorf("%s: its input is already %v, a weight %v takes %v", describe(op.Result()), key.x.Type, w.Type, key.form)
 		}

@@ -13,6 +13,8 @@ type Target interface {
 	Kernels(op *ir.Op) []Kernel
 	// Layout names the order of bytes in which the kernels of readers read w, "" for row-major.
 	Layout(w *ir.Weight, readers []*ir.Op) (string, error)
+	// PlainInputs tells whether weights of codes are multiplied with inputs of bf16 instead of the input format that goes with theirs.
+	PlainInputs() bool
 	// RowBytes is the distance in bytes between rows of an activation of type t.
 	RowBytes(t ir.Type) (int64, error)
 }
@@ -42,6 +44,9 @@ func (Plain) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	}
 	return "", nil
 }
+
+// PlainInputs implements Target.
+func (Plain) PlainInputs() bool { return false }
 
 // RowBytes implements Target. Codes take a byte; scales and sums are not stored.
 func (Plain) RowBytes(t ir.Type) (int64, error) {

@@ -82,7 +82,9 @@ func (l targetList) print(w io.Writer) error {
 	fmt.Fprintln(t, "target\tdevice\there\tfor")
 	for _, r := range l.Targets {
 		here := "yes"
-		if len(r.Missing) > 0 {
+		if r.Device != "cpu" {
+			here = "emulated"
+		} else if len(r.Missing) > 0 {
 			here = "lacks " + strings.Join(r.Missing, ", ")
 		} else if r.Native {
 			here = "yes, native"

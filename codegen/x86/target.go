@@ -3,6 +3,7 @@ package x86
 import (
 	"fmt"
 
+	"llmc/codegen"
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
@@ -68,7 +69,7 @@ var layoutBases = map[string]string{"int8": "u8", "int4": "u4", "int4z": "u4z"}
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
-	if w.Type.Rank() != 2 || !multiplied(w, readers) {
+	if w.Type.Rank() != 2 || !codegen.Packed(w, readers) {
 		return "", nil
 	}
 	name := w.Type.DType.String()
@@ -82,25 +83,12 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	return name, nil
 }
 
-// multiplied tells whether some reader takes w as a packed matrix.
-func multiplied(w *ir.Weight, readers []*ir.Op) bool {
-	for _, op := range readers {
-		k := engine.FindKernel(op.Kernel)
-		if k == nil {
-			continue
-		}
-		for _, role := range k.Roles {
-			if v := named(op, role.Name); v != nil && v.Weight == w && role.Packed() {
-				return true
-			}
-		}
-	}
-	return false
-}
+// PlainInputs tells that integer weights meet integer inputs.
+func (t Target) PlainInputs() bool { return false }
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {
-	a, err := activation(typ)
+	a, err := codegen.Activation(typ)
 	if err != nil {
 		return 0, err
 	}

@@ -1,4 +1,4 @@
-package x86
+package codegen
 
 import (
 	"fmt"
@@ -10,11 +10,16 @@ import (
 	"llmc/ir"
 )
 
+// A Coder gives a launch its code, on targets whose kernels are part of the plan. op has the operands' types; p their buffers.
+type Coder interface {
+	Code(op *ir.Op, l *engine.Launch, p *engine.Program) (*engine.Code, error)
+}
+
 // Emit turns a scheduled and planned function into the program of a target. It decides nothing: kernels, order,
-// barriers and places are those that the passes chose.
-func Emit(m *ir.Module, f *ir.Func, target string) (*engine.Program, error) {
+// barriers and places are those that the passes chose. coder is nil for targets that own their kernels.
+func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program, error) {
 	e := emitter{
-		module:  m,
+		module:  m, coder: coder,
 		program: &engine.Program{Func: f.Name, Target: target, Slots: f.Slots},
 		buffers: map[*ir.Value]int{}, weights: map[string]int{},
 	}
@@ -45,6 +50,7 @@ func Emit(m *ir.Module, f *ir.Func, target string) (*engine.Program, error) {
 
 type emitter struct {
 	module  *ir.Module
+	coder   Coder
 	program *engine.Program
 	buffers map[*ir.Value]int
 	weights map[string]int
@@ -59,7 +65,7 @@ func (e *emitter) launch(op *ir.Op) error {
 	l := engine.Launch{Kernel: op.Kernel, Label: label(op), Sync: op.Sync, Attrs: attrs(op, kernel)}
 	for _, role := range kernel.Roles {
 		operand := engine.Operand{Kind: engine.OperandInput, Index: slices.Index(engine.Inputs, role.Name)}
-		if v := named(op, role.Name); role.Kind != engine.OperandInput || role.Optional && v == nil {
+		if v := Named(op, role.Name); role.Kind != engine.OperandInput || role.Optional && v == nil {
 			var err error
 			if operand, err = e.operand(v); err != nil {
 				return fmt.Errorf("%s: %w", role.Name, err)
@@ -67,12 +73,18 @@ func (e *emitter) launch(op *ir.Op) error {
 		}
 		l.Operands = append(l.Operands, operand)
 	}
+	if e.coder != nil {
+		var err error
+		if l.Code, err = e.coder.Code(op, &l, e.program); err != nil {
+			return err
+		}
+	}
 	e.program.Launches = append(e.program.Launches, l)
 	return nil
 }
 
-// named returns the op's operand or result with that name in the op table, nil when it is absent.
-func named(op *ir.Op, name string) *ir.Value {
+// Named returns the op's operand or result with that name in the op table, nil when it is absent.
+func Named(op *ir.Op, name string) *ir.Value {
 	for i, a := range op.Kind.Args {
 		if a.Name == name {
 			return op.Args[i]
@@ -123,7 +135,7 @@ func (e *emitter) buffer(v *ir.Value) (int, error) {
 	b := engine.Buffer{
 		Name: name(v), Slot: v.Place.Slot, Rows: v.Type.Rows(), Cols: cols, Offset: v.Place.Offset, Stride: v.Place.Stride, DType: v.Type.DType,
 	}
-	if a, err := activation(v.Type); err != nil {
+	if a, err := Activation(v.Type); err != nil {
 		return 0, err
 	} else if v.Type.Quant != "" {
 		b.DType, b.Format, b.Group = dtype.Invalid, a.Name, int64(a.Group)
@@ -134,15 +146,15 @@ func (e *emitter) buffer(v *ir.Value) (int, error) {
 	return i, nil
 }
 
-// activation returns the activation format in which values of type t are stored.
-func activation(t ir.Type) (layout.Activation, error) {
+// Activation returns the activation format in which values of type t are stored.
+func Activation(t ir.Type) (layout.Activation, error) {
 	k, _ := t.Cols()
 	if t.Quant == "" {
 		switch t.DType {
 		case dtype.F32, dtype.BF16:
 			return layout.NewActivation(t.DType.String(), int(k), 0)
 		}
-		return layout.Activation{}, fmt.Errorf("activations of %v are not supported on x86-64", t)
+		return layout.Activation{}, fmt.Errorf("activations of %v are not supported", t)
 	}
 	format, group := ir.SplitQuant(t.Quant)
 	if group == 0 {
@@ -190,4 +202,20 @@ func label(op *ir.Op) string {
 		}
 	}
 	return op.Kind.Name
+}
+
+// Packed tells whether some reader takes w as a packed matrix.
+func Packed(w *ir.Weight, readers []*ir.Op) bool {
+	for _, op := range readers {
+		k := engine.FindKernel(op.Kernel)
+		if k == nil {
+			continue
+		}
+		for _, role := range k.Roles {
+			if v := Named(op, role.Name); v != nil && v.Weight == w && role.Packed() {
+				return true
+			}
+		}
+	}
+	return false
 }

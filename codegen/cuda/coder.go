@@ -1,0 +1,186 @@
+package cuda
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"llmc/codegen"
+	"llmc/codegen/ptx"
+	"llmc/engine"
+	"llmc/internal/sym"
+	"llmc/ir"
+)
+
+// Coder writes the kernels of one program. Launches that differ in nothing but addresses share an entry.
+type Coder struct {
+	target  Target
+	module  *ptx.Module
+	entries map[string]*engine.Code // by what the entry is specialised for
+	names   map[string]int
+}
+
+// NewCoder starts the code of a program.
+func NewCoder(t Target) *Coder {
+	return &Coder{target: t, module: ptx.NewModule(t.PTX), entries: map[string]*engine.Code{}, names: map[string]int{}}
+}
+
+// family writes the entries of one kernel.
+type family struct {
+	threads int
+	// grid returns the CTAs of a launch.
+	grid  func(e *entry) [3]engine.Extent
+	build func(e *entry)
+}
+
+// families lists the kernels by the names of engine's kernel table.
+var families = map[string]family{
+	"cuda.gather":        {gatherThreads, perRow("y"), gather},
+	"cuda.rmsnorm":       {normThreads, perRow("y"), norm},
+	"cuda.add_rmsnorm":   {normThreads, perRow("normed"), norm},
+	"cuda.linear":        {linearThreads, linearGrid, linear},
+	"cuda.linear_swiglu": {linearThreads, linearGrid, linear},
+	"cuda.rope_kv":       {ropeThreads, perRow("y"), ropeKV},
+	"cuda.attention":     {attentionThreads, attentionGrid, attention},
+	"cuda.select_rows":   {rowThreads, perRow("y"), selectRows},
+	"cuda.cast":          {rowThreads, perRow("y"), elementwise},
+	"cuda.swiglu":        {rowThreads, perRow("y"), elementwise},
+	"cuda.silu":          {rowThreads, perRow("y"), elementwise},
+	"cuda.add":           {rowThreads, perRow("y"), elementwise},
+	"cuda.mul":           {rowThreads, perRow("y"), elementwise},
+	"cuda.scale":         {rowThreads, perRow("y"), elementwise},
+}
+
+// perRow gives a CTA to each row of a result.
+func perRow(role string) func(e *entry) [3]engine.Extent {
+	return func(e *entry) [3]engine.Extent { return grid(engine.Extent{Of: e.buffer(role).Rows, Per: 1}) }
+}
+
+func constant(n int) sym.Dim { return sym.Const(int64(n)) }
+
+// grid fills dimensions that are not given with one.
+func grid(extents ...engine.Extent) [3]engine.Extent {
+	out := [3]engine.Extent{}
+	for i := range out {
+		out[i] = engine.Extent{Of: sym.Const(1), Per: 1}
+		if i < len(extents) {
+			out[i] = extents[i]
+		}
+	}
+	return out
+}
+
+// Code returns the entry of a launch, written now if no launch before it had the same shape.
+func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) (*engine.Code, error) {
+	f, ok := families[l.Kernel]
+	if !ok {
+		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
+	}
+	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores}
+	signature := e.signature()
+	if code := c.entries[signature]; code != nil {
+		return code, nil
+	}
+	short := strings.TrimPrefix(l.Kernel, "cuda.")
+	c.names[short]++
+	name := fmt.Sprintf("%s_%d", short, c.names[short])
+	e.Builder = c.module.Kernel(name, ptx.Launch{Threads: f.threads})
+	e.threads = f.threads
+	e.declare()
+	f.build(e)
+	code := &engine.Code{Entry: name, Grid: f.grid(e), Threads: f.threads, Shared: e.shared}
+	c.entries[signature] = code
+	return code, nil
+}
+
+// Text verifies and prints all kernels.
+func (c *Coder) Text() (string, error) { return c.module.Print() }
+
+// entry is a kernel that is being written: the builder, and what it is specialised for.
+type entry struct {
+	*ptx.Builder
+	op      *ir.Op
+	launch  *engine.Launch
+	program *engine.Program
+	kernel  *engine.Kernel
+	threads int
+	shared  int // dynamic shared memory, bytes
+	cores   int // multiprocessors of the target's card
+
+	pointers             map[string]ptx.Reg // by role
+	t, b, r              ptx.Reg            // sizes of the step
+	pageSize, pageStride ptx.Reg            // positions of a KV page, bytes from one to the next
+}
+
+// signature tells apart launches that need entries of their own.
+func (e *entry) signature() string {
+	var s strings.Builder
+	s.WriteString(e.launch.Kernel)
+	for _, a := range e.launch.Attrs {
+		if a.Name != "layer" { // part of the cache's address
+			fmt.Fprintf(&s, " %s=%v,%v,%s", a.Name, a.Int, a.Float, a.Text)
+		}
+	}
+	for _, role := range e.kernel.Roles {
+		fmt.Fprintf(&s, " %s:", role.Name)
+		switch o := e.kernel.Operand(e.launch, role.Name); o.Kind {
+		case engine.OperandBuffer:
+			b := e.program.Buffers[o.Index]
+			fmt.Fprintf(&s, "%s[%v,%d]/%d", b.TypeName(), b.Rows, b.Cols, b.Stride)
+		case engine.OperandWeight:
+			fmt.Fprintf(&s, "%v", e.weight(role.Name).Type)
+		case engine.OperandCache:
+			c := e.program.Caches[o.Index]
+			fmt.Fprintf(&s, "%v[%d,%d]", c.DType, c.KVHeads, c.Dim)
+		default:
+			s.WriteString(o.Kind.String())
+		}
+	}
+	return s.String()
+}
+
+// declare writes the parameters, in the order that engine.Code states.
+func (e *entry) declare() {
+	e.Section("parameters")
+	e.pointers = map[string]ptx.Reg{}
+	for _, role := range e.kernel.Roles {
+		align := 4
+		if slices.Contains([]engine.OperandKind{engine.OperandBuffer, engine.OperandWeight, engine.OperandCache}, role.Kind) {
+			align = 16
+		}
+		e.pointers[role.Name] = e.Pointer(role.Name, align)
+	}
+	e.t, e.b, e.r = e.Uint("tokens"), e.Uint("sequences"), e.Uint("rows_sampled")
+	e.pageSize, e.pageStride = e.Uint("page_size"), e.Uint64("page_stride")
+}
+
+// has tells whether an optional operand is there.
+func (e *entry) has(role string) bool {
+	return e.kernel.Operand(e.launch, role).Kind != engine.OperandNone
+}
+
+// buffer returns the activation in a role.
+func (e *entry) buffer(role string) engine.Buffer {
+	return e.program.Buffers[e.kernel.Operand(e.launch, role).Index]
+}
+
+// weight returns the weight in a role.
+func (e *entry) weight(role string) *ir.Weight { return codegen.Named(e.op, role).Weight }
+
+// rows returns the number of rows of the activation in a role: a size of the step.
+func (e *entry) rows(role string) ptx.Reg {
+	if e.buffer(role).Rows == sym.Of(sym.R) {
+		return e.r
+	}
+	return e.t
+}
+
+// row is the address of a row of the activation in a role.
+func (e *entry) row(role string, i ptx.Reg) ptx.Reg {
+	return e.Index(e.pointers[role], i, int(e.buffer(role).Stride))
+}
+
+func (e *entry) cols(role string) int { return int(e.buffer(role).Cols) }
+
+// isBF16 tells the element type of the activation in a role, which is f32 otherwise.
+func (e *entry) isBF16(role string) bool { return e.buffer(role).TypeName() == "bf16" }

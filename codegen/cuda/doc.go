@@ -1,0 +1,7 @@
+// Package cuda generates programs for NVIDIA GPUs: it answers the passes' questions for them and writes the kernels of a program
+// as PTX, each specialised for the shapes, strides and formats of its launches. One file holds one family of kernels.
+//
+// Products of matrices have the weights on the M side of the matrix instructions and the tokens on the N side, so that one token
+// wastes nothing. Weights lie in the order of fragments (engine/layout), K is cut into as many parts as there are warps in a
+// CTA, and the parts are added in order: a result depends on its own row of inputs alone.
+package cuda

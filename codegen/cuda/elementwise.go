@@ -1,0 +1,113 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+)
+
+// rowThreads work on a row of an activation, two neighbouring columns each at a time.
+const rowThreads = 128
+
+const log2e = 1.4426950408889634
+
+// pairs calls each for the columns of a row, two at a time: i is the first of a pair, both its columns are below columns unless odd
+// tells that the second is not. Threads take neighbouring pairs.
+func (e *entry) pairs(columns int, each func(i ptx.Reg)) {
+	first := e.Shl(e.TidX(), 1)
+	e.For(ptx.Range{Name: "columns", From: first, To: columns, Step: 2 * e.threads}, each)
+}
+
+// load2 reads columns i and i+1 of a row as f32; rows are padded, so there is something to read behind the last column.
+func (e *entry) load2(role string, row, i ptx.Reg) [2]ptx.Reg {
+	if e.isBF16(role) {
+		return e.widen(e.Ld(ptx.BF16x2, e.Index(row, i, 2)))
+	}
+	if e.cols(role)%2 != 0 {
+		return [2]ptx.Reg{e.Ld(ptx.F32, e.Index(row, i, 4)), e.Ld(ptx.F32, e.Index(row, e.lastColumn(role, i), 4))}
+	}
+	v := e.LdV(ptx.F32, 2, e.Index(row, i, 4))
+	return [2]ptx.Reg{v[0], v[1]}
+}
+
+// lastColumn is i+1, or the last column where that is behind it.
+func (e *entry) lastColumn(role string, i ptx.Reg) ptx.Reg { return e.Min(e.Add(i, 1), e.cols(role)-1) }
+
+// store2 writes columns i and i+1 of a row.
+func (e *entry) store2(role string, row, i ptx.Reg, v [2]ptx.Reg) {
+	if e.isBF16(role) {
+		if e.cols(role)%2 != 0 {
+			v[1] = e.Select(e.Lt(i, e.cols(role)-1), v[1], e.Const(ptx.F32, 0))
+		}
+		e.St(e.Index(row, i, 2), e.Cvt2(ptx.BF16x2, v[0], v[1]))
+		return
+	}
+	if e.cols(role)%2 != 0 {
+		e.St(e.Index(row, i, 4), v[0])
+		e.When(e.Lt(i, e.cols(role)-1)).St(e.Index(row, e.Add(i, 1), 4), v[1])
+		return
+	}
+	e.StV(e.Index(row, i, 4), v[:])
+}
+
+// widen gives the two bf16 of a register as f32: the low half shifted up, the high half in place.
+func (e *entry) widen(pair ptx.Reg) [2]ptx.Reg {
+	word := pair.As(ptx.B32)
+	return [2]ptx.Reg{e.Shl(word, 16).As(ptx.F32), e.And(word, 0xffff0000).As(ptx.F32)}
+}
+
+// pad writes the zeros behind the columns of a row of bf16, up to the multiple of 64 that products read.
+func (e *entry) pad(role string, row ptx.Reg) {
+	columns := e.cols(role)
+	from, to := (columns+1)/2*2, (columns+63)/64*64
+	if !e.isBF16(role) || from == to {
+		return
+	}
+	zero := e.Const(ptx.B32, 0)
+	i := e.Add(e.Shl(e.TidX(), 1), from)
+	e.If(e.Lt(i, to), func() { e.St(e.Index(row, i, 2), zero) })
+}
+
+// silu is x / (1 + exp(-x)).
+func (e *entry) silu(x ptx.Reg) ptx.Reg {
+	return e.Div(x, e.Add(e.Ex2Approx(e.Mul(x, -log2e)), 1))
+}
+
+// formulas are the element-wise kernels: what the columns of the result are of those of the operands.
+var formulas = map[string]struct {
+	args []string
+	f    func(e *entry, v []ptx.Reg) ptx.Reg
+}{
+	"cuda.cast":   {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return v[0] }},
+	"cuda.silu":   {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.silu(v[0]) }},
+	"cuda.scale":  {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(v[0], e.launch.Float("by", 1)) }},
+	"cuda.add":    {[]string{"a", "b"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Add(v[0], v[1]) }},
+	"cuda.mul":    {[]string{"a", "b"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(v[0], v[1]) }},
+	"cuda.swiglu": {[]string{"gate", "up"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(e.silu(v[0]), v[1]) }},
+}
+
+// elementwise is one CTA for each row; a thread has pairs of neighbouring columns.
+func elementwise(e *entry) {
+	formula := formulas[e.launch.Kernel]
+	row := e.CtaX()
+	out := e.row("y", row)
+	var in []ptx.Reg
+	for _, role := range formula.args {
+		in = append(in, e.row(role, row))
+	}
+	e.pairs(e.cols("y"), func(i ptx.Reg) {
+		var left, right []ptx.Reg
+		for n, role := range formula.args {
+			v := e.load2(role, in[n], i)
+			left, right = append(left, v[0]), append(right, v[1])
+		}
+		e.store2("y", out, i, [2]ptx.Reg{formula.f(e, left), formula.f(e, right)})
+	})
+	e.pad("y", out)
+}
+
+// selectRows copies the rows that are sampled, one CTA each.
+func selectRows(e *entry) {
+	to := e.CtaX()
+	from := e.Ld(ptx.U32, e.Index(e.pointers["rows"], to, 4))
+	in, out := e.row("x", from), e.row("y", to)
+	e.pairs(e.cols("y"), func(i ptx.Reg) { e.store2("y", out, i, e.load2("x", in, i)) })
+}

@@ -1,0 +1,171 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+	"llmc/engine"
+	"llmc/engine/layout"
+)
+
+// Shape of a CTA's share of a product.
+const (
+	linearWarps   = 8 // parts of K
+	linearThreads = 32 * linearWarps
+	tokenTile     = 16 // tokens of a CTA: two n8
+	tokenBlocks   = tokenTile / 8
+	chunk         = 64         // k of one round of the main loop, for every format
+	chunkSteps    = chunk / 16 // matrix instructions along it
+	swiGLUBlock   = 32         // outputs of gate, then of up
+	linearGroup   = 2          // CTAs wanted for each multiprocessor
+	maxBlocks     = 4          // panels of 16 outputs of a CTA at most
+)
+
+// product is what a linear is written for.
+type product struct {
+	*entry
+	w      layout.Fragments
+	blocks int // panels of 16 outputs of a CTA: gate's and up's with swiglu
+	swiglu bool
+	reader weightReader
+}
+
+func newProduct(e *entry) *product {
+	w := e.weight("w")
+	k, _ := w.Type.Cols()
+	n, _ := w.Type.Rows().IsConst()
+	f, err := layout.NewFragments(w.Type.Layout, int(n), int(k))
+	if err != nil {
+		panic("cuda: " + err.Error()) // the layout pass asked Target, which knows them
+	}
+	p := &product{entry: e, w: f, swiglu: e.launch.Kernel == "cuda.linear_swiglu", blocks: maxBlocks}
+	for !p.swiglu && p.blocks > 1 && f.Panels()/p.blocks < linearGroup*e.cores {
+		p.blocks /= 2 // more CTAs, each with less to do
+	}
+	p.reader = weightReaders[f.Depth](p)
+	return p
+}
+
+// outputs is the number of rows of the weight that a CTA multiplies.
+func (p *product) outputs() int { return p.blocks * layout.FragmentRows }
+
+func linearGrid(e *entry) [3]engine.Extent {
+	p := newProduct(e)
+	ctas := (p.w.Panels() + p.blocks - 1) / p.blocks
+	return grid(engine.Extent{Of: constant(ctas), Per: 1}, engine.Extent{Of: e.buffer("y").Rows, Per: tokenTile})
+}
+
+// linear is y[T,N] = x[T,K] * w[N,K]^T (+ bias), or silu(gate) * up of a weight that interleaves both.
+//
+//	CTA (i, j): outputs 16*blocks*i.., tokens 16*j..          warp v: chunks C*v/8 .. C*(v+1)/8 of the C chunks of 64 k
+//
+//	           n8     n8                 The weight is operand A: a lane loads 16 bytes of fragments in the order in which
+//	    m16 | D00  | D01 |               the panel stores them. The tokens are operand B: a lane loads its two pairs of
+//	    m16 | D10  | D11 |  x blocks     neighbouring k of its token straight from x.
+//
+// Then the eight partial sums of each result, which lie in shared memory, are added in the order of k. Tokens behind the last one
+// are computed from the last one's row and dropped.
+func linear(e *entry) {
+	p := newProduct(e)
+	acc := make([][][]ptx.Reg, p.blocks)
+	for m := range acc {
+		for range tokenBlocks {
+			acc[m] = append(acc[m], e.Zeros(ptx.F32, 4))
+		}
+	}
+	p.mainLoop(acc)
+	p.epilogue(acc)
+}
+
+func (p *product) mainLoop(acc [][][]ptx.Reg) {
+	p.Section("places")
+	lane, warp := p.Lane(), p.Warp()
+	chunks := p.w.KPad() / chunk
+	first := p.Shr(p.Mul(warp, chunks), 3)
+	last := p.Shr(p.Mul(p.Add(warp, 1), chunks), 3)
+	tokens := p.inputs(lane, first)
+	panels := p.reader.start(lane, first)
+
+	p.Section("main loop")
+	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {
+		var b [tokenBlocks][chunkSteps][]ptx.Reg
+		for j, x := range tokens {
+			for s := range chunkSteps {
+				b[j][s] = []ptx.Reg{p.Ld(ptx.BF16x2, x.At(32*s)), p.Ld(ptx.BF16x2, x.At(32*s+16))}
+			}
+		}
+		for m, panel := range panels {
+			p.reader.multiply(panel, i, acc[m], b)
+		}
+		for _, x := range tokens {
+			p.Into(x).Add(x, 2*chunk)
+		}
+	})
+}
+
+// inputs returns where a lane reads operand B of each block of 8 tokens: pair 2*(lane%4) of token lane/4, from chunk first on.
+func (p *product) inputs(lane, first ptx.Reg) []ptx.Reg {
+	rows := p.rows("y")
+	token := p.Mad(p.CtaY(), tokenTile, p.Shr(lane, 2))
+	column := p.Mad(first, chunk, p.Shl(p.And(lane, 3), 1))
+	var places []ptx.Reg
+	for j := range tokenBlocks {
+		row := p.row("x", p.Min(p.Add(token, 8*j), p.Sub(rows, 1)))
+		places = append(places, p.Index(row, column, 2))
+	}
+	return places
+}
+
+// epilogue adds the parts of K in order and stores what comes out.
+func (p *product) epilogue(acc [][][]ptx.Reg) {
+	p.Section("partial sums")
+	outputs := p.outputs()
+	partBytes := 4 * tokenTile * outputs
+	partials := p.Addr(p.Static("partials", linearWarps*partBytes, 16))
+	lane := p.Lane()
+	// D: lane 4g+t has rows g and g+8 (outputs), columns 2t and 2t+1 (tokens). Tokens are the rows of partials.
+	mine := p.Mad(p.Warp(), partBytes, p.Add(p.Mul(p.And(lane, 3), 2*4*outputs), p.Shl(p.Shr(lane, 2), 2)))
+	at := p.Add(partials, mine)
+	for m := range acc {
+		for j, d := range acc[m] {
+			for i, v := range d {
+				token, row := 8*j+i%2, layout.FragmentRows*m+i/2*8
+				p.St(at.At(4*(token*outputs+row)), v)
+			}
+		}
+	}
+	p.Sync()
+
+	p.Section("results")
+	columns := outputs
+	if p.swiglu {
+		columns /= 2
+	}
+	p.For(ptx.Range{Name: "results", From: p.TidX(), To: tokenTile * columns, Step: linearThreads}, func(i ptx.Reg) {
+		token, column := p.Div(i, columns), p.Rem(i, columns)
+		from := p.Index(partials, p.Mad(token, outputs, column), 4)
+		row := p.Mad(p.CtaY(), tokenTile, token)
+		out := p.Mad(p.CtaX(), columns, column)
+		wanted := p.CmpAnd(ptx.LT, out, p.cols("y"), p.Lt(row, p.rows("y")))
+		p.If(wanted, func() {
+			output := p.Mad(p.CtaX(), outputs, column)
+			v := p.total(from, output)
+			if p.swiglu {
+				v = p.Mul(p.silu(v), p.total(p.Add(from, 4*swiGLUBlock), p.Add(output, swiGLUBlock)))
+			}
+			p.St(p.Index(p.row("y", row), out, 4), v)
+		})
+	})
+}
+
+// total is one output of the weight: the sum of its parts, scaled where its format has one scale for it, with the bias.
+func (p *product) total(from ptx.Reg, output ptx.Reg) ptx.Reg {
+	at := from.At(0)
+	sum := p.Ld(ptx.F32, at)
+	for v := 1; v < linearWarps; v++ {
+		sum = p.Add(sum, p.Ld(ptx.F32, at.At(4*v*tokenTile*p.outputs())))
+	}
+	sum = p.reader.finish(sum, output)
+	if p.has("bias") {
+		sum = p.Add(sum, p.Ld(ptx.F32, p.Index(p.pointers["bias"], output, 4)))
+	}
+	return sum
+}

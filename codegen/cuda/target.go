@@ -1,0 +1,105 @@
+package cuda
+
+import (
+	"fmt"
+
+	"llmc/codegen"
+	"llmc/codegen/ptx"
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+	"llmc/ir"
+	"llmc/passes"
+)
+
+// Target answers the passes' questions for one GPU row of engine.Targets. It implements passes.Target.
+type Target struct {
+	engine.Target
+	PTX ptx.Target
+}
+
+// NewTarget returns the target of a GPU row.
+func NewTarget(row engine.Target) (Target, error) {
+	p, ok := ptx.FindTarget(fmt.Sprintf("sm_%d", row.SM))
+	if row.Device != "cuda" || !ok {
+		return Target{}, fmt.Errorf("target %s is not a GPU that PTX can be written for", row.Name)
+	}
+	return Target{row, p}, nil
+}
+
+// Name returns the name of the row.
+func (t Target) Name() string { return t.Target.Name }
+
+// candidate is one kernel for an op. usable says more than the op's kind; nil: always.
+type candidate struct {
+	kernel string
+	usable func(op *ir.Op) bool
+}
+
+// candidates lists the kernels by op, cheapest first.
+var candidates = map[string][]candidate{
+	"gather":        {{kernel: "cuda.gather"}},
+	"rmsnorm":       {{kernel: "cuda.rmsnorm", usable: wholeRows}},
+	"add_rmsnorm":   {{kernel: "cuda.add_rmsnorm"}},
+	"linear":        {{kernel: "cuda.linear", usable: bf16Input}},
+	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: bf16Input}},
+	"rope_kv":       {{kernel: "cuda.rope_kv", usable: fixedFrequencies}},
+	"attn.paged":    {{kernel: "cuda.attention", usable: fixedFrequencies}},
+	"select_rows":   {{kernel: "cuda.select_rows"}},
+	"cast":          {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+	"swiglu":        {{kernel: "cuda.swiglu"}},
+	"silu":          {{kernel: "cuda.silu"}},
+	"add":           {{kernel: "cuda.add"}},
+	"mul":           {{kernel: "cuda.mul"}},
+	"scale":         {{kernel: "cuda.scale"}},
+}
+
+func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
+
+func bf16Input(op *ir.Op) bool { x := op.Arg("x").Type; return x.DType == dtype.BF16 && x.Quant == "" }
+
+func fixedFrequencies(op *ir.Op) bool { return op.Text("mode") == "static" }
+
+// Kernels lists the kernels that can run op.
+func (t Target) Kernels(op *ir.Op) []passes.Kernel {
+	var list []passes.Kernel
+	for i, c := range candidates[op.Kind.Name] {
+		if c.usable == nil || c.usable(op) {
+			list = append(list, passes.Kernel{Name: c.kernel, Cost: float64(i + 1)})
+		}
+	}
+	return list
+}
+
+// layoutBases names the packed layout of a quantization format; the group size is part of both names.
+var layoutBases = map[string]string{"int8": "frag.u8", "int4": "frag.u4", "int4z": "frag.u4z"}
+
+// Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
+func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
+	if w.Type.Rank() != 2 || !codegen.Packed(w, readers) {
+		return "", nil
+	}
+	name := "frag." + w.Type.DType.String()
+	if w.Type.Quant != "" {
+		base, group := ir.SplitQuant(w.Type.Quant)
+		name = ir.QuantName(layoutBases[base], group)
+	}
+	if _, err := layout.NewFragments(name, 1, 1); err != nil {
+		return "", fmt.Errorf("%v: no GPU kernel reads this format", w.Type)
+	}
+	return name, nil
+}
+
+// PlainInputs tells that codes are dequantized on their way to the matrix units.
+func (t Target) PlainInputs() bool { return true }
+
+// RowBytes is the distance between rows of an activation.
+func (t Target) RowBytes(typ ir.Type) (int64, error) {
+	a, err := codegen.Activation(typ)
+	if err != nil {
+		return 0, err
+	}
+	return int64(a.RowBytes()+layout.Align-1) / layout.Align * layout.Align, nil
+}
+
+var _ passes.Target = Target{}

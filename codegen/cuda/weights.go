@@ -1,0 +1,191 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+	"llmc/engine/layout"
+)
+
+// weightReader brings fragments of a weight to the matrix units: one file for each way to store them.
+type weightReader interface {
+	// start returns, for each panel of the CTA, what multiply needs to know of where it is; first is the warp's first chunk.
+	start(lane, first ptx.Reg) []panel
+	// multiply adds the product of chunk i of a panel with b to acc, and moves the panel on to the next chunk.
+	multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg)
+	// finish is what the sum of all products of an output stands for.
+	finish(sum, output ptx.Reg) ptx.Reg
+}
+
+// panel is where a lane reads a panel of 16 outputs.
+type panel struct {
+	base ptx.Reg // of the panel
+	next ptx.Reg // the lane's next 16 bytes of fragments
+}
+
+// weightReaders is indexed by the k of a fragment.
+var weightReaders = map[int]func(p *product) weightReader{
+	16: func(p *product) weightReader { return bf16Reader{p} },
+	32: func(p *product) weightReader { return u8Reader{p} },
+	64: func(p *product) weightReader { return &u4Reader{product: p} },
+}
+
+const fragmentBytes = 512 // of a panel: 16 for each lane
+
+// startPanels returns the panels of the CTA. Those behind the weight's last one are read as the last one, and dropped.
+func (p *product) startPanels(lane, first ptx.Reg) []panel {
+	var panels []panel
+	for m := range p.blocks {
+		number := p.Min(p.Mad(p.CtaX(), p.blocks, m), p.w.Panels()-1)
+		base := p.Index(p.pointers["w"], number, p.w.PanelBytes())
+		offset := p.Mad(first, chunk/p.w.Depth*fragmentBytes, p.Shl(lane, 4))
+		panels = append(panels, panel{base, p.Index(base, offset, 1)})
+	}
+	return panels
+}
+
+// fragments loads the lane's part of one chunk: 16 bytes for each fragment.
+func (p *product) fragments(at panel) [][]ptx.Reg {
+	var words [][]ptx.Reg
+	for f := range chunk / p.w.Depth {
+		words = append(words, p.LdV(ptx.B32, 4, at.next.At(f*fragmentBytes), ptx.ReadOnly))
+	}
+	p.Into(at.next).Add(at.next, chunk/p.w.Depth*fragmentBytes)
+	return words
+}
+
+// mma adds one step of 16 k to the accumulators of every block of tokens.
+func (p *product) mma(acc [][]ptx.Reg, a []ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg, step int) {
+	for j := range acc {
+		p.Mma(ptx.MmaBF16, acc[j], a, b[j][step])
+	}
+}
+
+// bf16Reader reads numbers.
+type bf16Reader struct{ *product }
+
+func (r bf16Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
+
+func (r bf16Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg) {
+	for step, words := range r.fragments(at) {
+		r.mma(acc, as(ptx.BF16x2, words), b, step)
+	}
+}
+
+func (r bf16Reader) finish(sum, _ ptx.Reg) ptx.Reg { return sum }
+
+// as sees registers as another type of their size.
+func as(t ptx.Type, regs []ptx.Reg) []ptx.Reg {
+	out := make([]ptx.Reg, len(regs))
+	for i, r := range regs {
+		out[i] = r.As(t)
+	}
+	return out
+}
+
+// u8Reader reads codes of 8 bits with one scale for an output. A code becomes a number of 24 bits by putting it below the exponent of
+// 2^23, then a bf16, which holds -127 to 127 exactly.
+type u8Reader struct{ *product }
+
+func (r u8Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
+
+func (r u8Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg) {
+	for f, words := range r.fragments(at) {
+		for half := range 2 {
+			var a []ptx.Reg
+			for _, word := range words[2*half : 2*half+2] {
+				a = append(a, r.pair(word, 0), r.pair(word, 2))
+			}
+			r.mma(acc, a, b, 2*f+half)
+		}
+	}
+}
+
+// pair gives bytes i and i+1 of a word as bf16.
+func (r u8Reader) pair(word ptx.Reg, i int) ptx.Reg {
+	const exponent, offset = 0x4b000000, 1<<23 + 128
+	number := func(i int) ptx.Reg {
+		return r.Sub(r.Permute(word, exponent, 0x7540+i).As(ptx.F32), float64(offset))
+	}
+	return r.Cvt2(ptx.BF16x2, number(i), number(i+1))
+}
+
+func (r u8Reader) finish(sum, output ptx.Reg) ptx.Reg {
+	number := r.Min(r.Shr(output, 4), r.w.Panels()-1)
+	base := r.Index(r.pointers["w"], number, r.w.PanelBytes())
+	scale := r.Ld(ptx.F32, r.Index(base, r.And(output, layout.FragmentRows-1), 4).At(r.w.ScaleOffset(0)))
+	return r.Mul(sum, scale)
+}
+
+// u4Reader reads codes of 4 bits. Two of them become bf16 by one logical operation, which puts them below the exponent of 128; the
+// zero point is subtracted exactly. The products of a group are added up apart, and their sum is scaled in f32.
+type u4Reader struct {
+	*product
+	one, minus ptx.Reg // of bf16x2: 1, and -(128 + the zero point) where all have the same
+	row        ptx.Reg // of the lane: its first row of a panel
+}
+
+func (r *u4Reader) start(lane, first ptx.Reg) []panel {
+	r.one, r.minus, r.row = r.Const(ptx.BF16x2, 1.0), r.Const(ptx.BF16x2, -136.0), r.Shr(lane, 2)
+	return r.startPanels(lane, first)
+}
+
+func (r *u4Reader) multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg) {
+	words := r.fragments(at)[0]
+	steps := min(chunkSteps, r.w.Group/16)
+	for from := 0; from < chunkSteps; from += steps {
+		group := r.Shr(r.Mad(i, chunk, 16*from), log2(r.w.Group))
+		scales, minus := r.scales(at, group)
+		part := make([][]ptx.Reg, len(acc))
+		for j := range part {
+			part[j] = r.Zeros(ptx.F32, 4)
+		}
+		for s := from; s < from+steps; s++ {
+			r.mma(part, r.numbers(words[s], minus), b, s)
+		}
+		for j := range acc {
+			for n := range acc[j] {
+				r.Into(acc[j][n]).Fma(part[j][n], scales[n/2], acc[j][n])
+			}
+		}
+	}
+}
+
+// numbers gives the eight codes of a word as the four registers of operand A. Registers 0 and 2 are of the lane's first row, 1 and 3
+// of its second.
+func (r *u4Reader) numbers(word ptx.Reg, minus [2]ptx.Reg) []ptx.Reg {
+	var a []ptx.Reg
+	for i := range 4 {
+		codes := word
+		if i > 0 {
+			codes = r.Shr(word, 4*i)
+		}
+		biased := r.Lop3(codes, 0x000f000f, 0x43004300, func(x, y, z uint8) uint8 { return x&y | z })
+		a = append(a, r.Fma(biased.As(ptx.BF16x2), r.one, minus[i%2]))
+	}
+	return a
+}
+
+// scales loads the scales of a group for the lane's rows row and row+8, and what to add to its codes.
+func (r *u4Reader) scales(at panel, group ptx.Reg) (scales, minus [2]ptx.Reg) {
+	minus = [2]ptx.Reg{r.minus, r.minus}
+	element := r.Mad(group, layout.FragmentRows, r.row)
+	place := r.Index(at.base, element, 2)
+	for i := range scales {
+		scales[i] = r.Cvt(ptx.F32, r.Ld(ptx.F16, place.At(r.w.ScaleOffset(0)+16*i)))
+		if r.w.Zeros {
+			zero := r.Ld(ptx.U8, r.Index(at.base, element, 1).At(r.w.ZeroOffset(0)+8*i)).As(ptx.B32)
+			both := r.Or(r.Or(zero, r.Shl(zero, 16)), 0x43004300)
+			minus[i] = r.Neg(both.As(ptx.BF16x2))
+		}
+	}
+	return scales, minus
+}
+
+func (r *u4Reader) finish(sum, _ ptx.Reg) ptx.Reg { return sum }
+
+func log2(n int) int {
+	bits := 0
+	for n > 1 {
+		n, bits = n/2, bits+1
+	}
+	return bits
+}

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// fragments are the layouts of matrices that CUDA kernels read; see engine/layout.
+const fragments = "frag.*"
+
+// cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
+// m stands for any number of rows. Rows of bf16 are padded with zeros to a multiple of 64.
+var cudaKernels = []Kernel{
+	{
+		Name:  "cuda.gather",
+		Doc:   "rows ids of the packed table, dequantized",
+		Roles: []Role{matrix("table", fragments, "v k"), input("ids", "m"), result("y", "f32", "m k")},
+		Check: checkGather,
+	},
+	{
+		Name:  "cuda.rmsnorm",
+		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name: "cuda.add_rmsnorm",
+		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
+		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
+			result("sum", "f32", "m k"), result("normed", "f32 bf16", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name: "cuda.linear",
+		Doc:  "y = x * transpose(w) + bias",
+		Roles: []Role{arg("x", "bf16", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+			result("y", "f32 bf16", "m n")},
+	},
+	{
+		Name: "cuda.linear_swiglu",
+		Doc:  "y = silu(gate) * up, where blocks of 32 outputs of w are those of gate and up in turn",
+		Roles: []Role{arg("x", "bf16", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")),
+			result("y", "f32 bf16", "m n")},
+		Check: checkHalves,
+	},
+	{
+		Name: "cuda.rope_kv",
+		Doc:  "normalises (where weights are given) and rotates the queries and keys of qkv, writes keys and values to the cache",
+		Roles: []Role{
+			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("slots", "T"),
+			vector("inv_freq", "f32", "variants half"), cache("cache", "bf16", true),
+			optional(vector("q_norm", "f32", "dim")), optional(vector("k_norm", "f32", "dim")), result("y", "f32 bf16", "T heads*dim")},
+		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
+		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim", "variants = 1"},
+	},
+	{
+		Name: "cuda.attention",
+		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens",
+		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", "bf16", false),
+			input("items", ""), input("page_start", ""), input("pages", ""), result("y", "f32 bf16", "T heads*dim")},
+		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
+			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)}),
+		Where: []string{"layer < layers", "kv_heads divides heads"},
+	},
+	{
+		Name:  "cuda.select_rows",
+		Doc:   "the rows of x that are sampled",
+		Roles: []Role{arg("x", "f32", "T k"), input("rows", "R"), result("y", "f32", "R k")},
+	},
+	{
+		Name:  "cuda.cast",
+		Doc:   "x rounded to bf16, or widened",
+		Roles: []Role{arg("x", "f32 bf16", "m k"), result("y", "f32 bf16", "m k")},
+	},
+	{
+		Name:  "cuda.swiglu",
+		Doc:   "silu(gate) * up",
+		Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cuda.silu",
+		Doc:   "x / (1 + exp(-x))",
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cuda.add",
+		Doc:   "a + b",
+		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cuda.mul",
+		Doc:   "a * b",
+		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
+	},
+	{
+		Name:  "cuda.scale",
+		Doc:   "x * by",
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
+		Attrs: []AttrRow{floatAttr("by", -1e30, 1e30)},
+	},
+}
+
+// swiGLUBlock is how many outputs of gate, then of up, lie together in the weight of a linear_swiglu.
+const swiGLUBlock = 32
+
+// checkHalves wants whole blocks of gate and of up.
+func checkHalves(b *Bound) error {
+	if have, n := b.Size("panels"), b.Size("n"); have != 2*roundUp(n, swiGLUBlock) {
+		return fmt.Errorf("weight of %d outputs for a result of %d columns; it must be twice that, each half rounded up to %d", have, n, swiGLUBlock)
+	}
+	return nil
+}
