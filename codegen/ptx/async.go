@@ -142,12 +142,6 @@ func (b *Builder) BulkStore(dst, src Address, bytes Operand, hints ...Hint) {
 	b.emit(name, append([]any{dst, src, bytes}, policy...)...)
 }
 
-// BulkAdd adds shared memory, seen as numbers of type t, to global memory as part of a bulk group.
-func (b *Builder) BulkAdd(t Type, dst, src Address, bytes Operand) {
-	name, _ := b.bulk("cp.reduce.async.bulk.global.shared::cta.bulk_group.add."+t.arith(), bytes, nil)
-	b.emit(name, dst, src, bytes)
-}
-
 // BulkPrefetch brings bytes, a multiple of 16, to L2.
 func (b *Builder) BulkPrefetch(src Address, bytes Operand) {
 	name, _ := b.bulk("cp.async.bulk.prefetch.L2.global", bytes, nil)

@@ -78,11 +78,14 @@ func (k *kernel) newReg(t Type) Reg {
 	return Reg{id: int32(len(k.types) - 1), typ: t, owner: k}
 }
 
-func (k *kernel) append(n node) { k.current.nodes = append(k.current.nodes, n) }
+func (k *kernel) append(n node) {
+	k.current.nodes = append(k.current.nodes, n)
+	k.verified = false
+}
 
 // place takes the comments that wait for a statement.
 func (k *kernel) place() place {
-	p := place{k.section, k.comments}
+	p := place{k.section, k.comments, whoCalls()}
 	k.comments = nil
 	return p
 }

@@ -72,7 +72,7 @@ func callMatrices(k *scene) {
 		k.Ldmatrix(BF16x2, n, false, k.s)
 		k.Ldmatrix(B32, n, true, k.s)
 	}
-	k.shapes(MmaF16, MmaBF16, MmaF16K8, MmaBF16K8, MmaF16F16, MmaTF32, MmaTF32K4, MmaS8, MmaU8, MmaS8U8, MmaU8S8, MmaS8K16, MmaS4)
+	k.shapes(MmaF16, MmaBF16, MmaF16K8, MmaBF16K8, MmaF16F16, MmaTF32, MmaTF32K4, MmaS8, MmaU8, MmaS8U8, MmaU8S8, MmaS8K16)
 }
 
 func callMatrices89(k *scene) { k.shapes(MmaE4M3, MmaE5M2, MmaE4M3E5M2, MmaE5M2E4M3) }

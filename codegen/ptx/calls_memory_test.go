@@ -119,7 +119,6 @@ func callAsync90(k *scene) {
 	k.BulkLoad(k.s.At(16), k.g, k.v[U32], k.s, Policy(policy))
 	k.BulkStore(k.g, k.s, 256)
 	k.BulkStore(k.g, k.s, 256, Policy(policy))
-	k.BulkAdd(F32, k.g, k.s, 256)
 	k.BulkPrefetch(k.g, 4096)
 	k.BulkCommit()
 	k.BulkWait(0)

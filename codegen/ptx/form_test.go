@@ -45,7 +45,7 @@ func (s *sample) take(t Type, n int) []Reg {
 
 // immediates that instructions restrict; everything else takes 1.
 var immediates = map[string]int{
-	"cp.async.": 16, "setmaxnreg": 64, "cp.async.wait": 0, "cp.async.bulk.wait": 0, "wgmma.wait": 0, "lop3": 0x80, "cp.async.bulk": 16, "cp.reduce": 16, "bar.": 1,
+	"cp.async.": 16, "setmaxnreg": 64, "cp.async.wait": 0, "cp.async.bulk.wait": 0, "wgmma.wait": 0, "lop3": 0x80, "cp.async.bulk": 16, "bar.": 1,
 }
 
 func (f *Form) sampleImmediate() int {

@@ -59,8 +59,6 @@ var (
 	FragmentB16816Byte = warpB("mma.m16n8k16.b.byte", "9.7.14.5.9", 16, 4)
 	FragmentA16832     = warpA("mma.m16n8k32.a.byte", "9.7.14.5.10", 32, 4)
 	FragmentB16832     = warpB("mma.m16n8k32.b.byte", "9.7.14.5.10", 32, 4)
-	FragmentA16864     = warpA("mma.m16n8k64.a.nibble", "9.7.14.5.11", 64, 8)
-	FragmentB16864     = warpB("mma.m16n8k64.b.nibble", "9.7.14.5.11", 64, 8)
 	FragmentD168       = warpD("mma.m16n8.d", "9.7.14.5.8", 1)
 	FragmentD168Half   = warpD("mma.m16n8.d.half", "9.7.14.5.8", 2)
 )
@@ -79,7 +77,7 @@ var FragmentMatrixTrans = &Fragment{"ldmatrix.trans", 8, 8, 32, 1, 2, "9.7.14.5.
 var Fragments = []*Fragment{
 	FragmentA16816, FragmentB16816, FragmentA1688, FragmentB1688, FragmentA1688TF32, FragmentB1688TF32,
 	FragmentA1684TF32, FragmentB1684TF32, FragmentA16816Byte, FragmentB16816Byte, FragmentA16832, FragmentB16832,
-	FragmentA16864, FragmentB16864, FragmentD168, FragmentD168Half, FragmentMatrix, FragmentMatrixTrans,
+	FragmentD168, FragmentD168Half, FragmentMatrix, FragmentMatrixTrans,
 }
 
 // WgmmaD is the accumulator of wgmma with n columns (section 9.7.15.5.1): warp w of the warpgroup has rows 16w to

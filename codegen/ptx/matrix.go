@@ -24,7 +24,6 @@ var (
 	MmaS8U8     = MMA{"m16n8k32.row.col.s32.s8.u8.s32", 16, 8, 32, FragmentA16832, FragmentB16832, FragmentD168}
 	MmaU8S8     = MMA{"m16n8k32.row.col.s32.u8.s8.s32", 16, 8, 32, FragmentA16832, FragmentB16832, FragmentD168}
 	MmaS8K16    = MMA{"m16n8k16.row.col.s32.s8.s8.s32", 16, 8, 16, FragmentA16816Byte, FragmentB16816Byte, FragmentD168}
-	MmaS4       = MMA{"m16n8k64.row.col.s32.s4.s4.s32", 16, 8, 64, FragmentA16864, FragmentB16864, FragmentD168}
 	MmaE4M3     = MMA{"m16n8k32.row.col.f32.e4m3.e4m3.f32", 16, 8, 32, FragmentA16832, FragmentB16832, FragmentD168}
 	MmaE5M2     = MMA{"m16n8k32.row.col.f32.e5m2.e5m2.f32", 16, 8, 32, FragmentA16832, FragmentB16832, FragmentD168}
 	MmaE4M3E5M2 = MMA{"m16n8k32.row.col.f32.e4m3.e5m2.f32", 16, 8, 32, FragmentA16832, FragmentB16832, FragmentD168}

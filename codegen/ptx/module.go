@@ -36,6 +36,7 @@ type node any
 type place struct {
 	section string
 	comment []string
+	callers callers
 }
 
 type instruction struct {
@@ -83,16 +84,17 @@ type assume struct {
 
 // kernel is a kernel under construction.
 type kernel struct {
-	module   *Module
-	name     string
-	launch   Launch
-	params   []Arg
-	types    []Type // of the registers, by id; id 0 is none
-	top      *block
-	shared   []*Region
-	dyn      dynamicShared
-	errs     []error
-	verified bool
+	module              *Module
+	name                string
+	launch              Launch
+	params              []Arg
+	types               []Type // of the registers, by id; id 0 is none
+	top                 *block
+	shared              []*Region
+	dyn                 dynamicShared
+	errs                []error
+	found               []error // by the verifier
+	verified, verifying bool
 
 	// where the builder is
 	current  *block
@@ -125,6 +127,8 @@ func (m *Module) Kernel(name string, l Launch) *Builder {
 // Error is one thing that is wrong with a kernel.
 type Error struct {
 	Kernel, Section, Instruction, Problem string
+
+	Where string // file and line of the kernel's Go code
 }
 
 func (e *Error) Error() string {
@@ -136,19 +140,27 @@ func (e *Error) Error() string {
 	if e.Instruction != "" {
 		fmt.Fprintf(&s, ": %s", e.Instruction)
 	}
-	return s.String() + ": " + e.Problem
+	s.WriteString(": " + e.Problem)
+	if e.Where != "" {
+		fmt.Fprintf(&s, " (%s)", e.Where)
+	}
+	return s.String()
 }
 
 // maxErrors bounds what one kernel reports: a mistake in an unrolled loop would repeat itself endlessly.
 const maxErrors = 20
 
 func (k *kernel) fail(format string, args ...any) {
-	k.report(place{section: k.section}, "", format, args...)
+	k.report(place{section: k.section, callers: whoCalls()}, "", format, args...)
 }
 
 func (k *kernel) report(at place, instruction, format string, args ...any) {
-	if len(k.errs) < maxErrors {
-		k.errs = append(k.errs, &Error{k.name, at.section, instruction, fmt.Sprintf(format, args...)})
+	errs := &k.errs
+	if k.verifying {
+		errs = &k.found
+	}
+	if len(*errs) < maxErrors {
+		*errs = append(*errs, &Error{k.name, at.section, instruction, fmt.Sprintf(format, args...), at.callers.where()})
 	}
 }
 
@@ -178,6 +190,7 @@ func (m *Module) Verify() error {
 	for _, k := range m.kernels {
 		k.verify()
 		errs = append(errs, k.errs...)
+		errs = append(errs, k.found...)
 	}
 	return errors.Join(errs...)
 }

@@ -127,3 +127,28 @@ func TestFindTarget(t *testing.T) {
 		t.Error("sm_70 is no target")
 	}
 }
+
+// TestErrorsNameTheLine proves that mistakes found while building and by the verifier name the kernel's own code, also
+// through helpers of the builder.
+func TestErrorsNameTheLine(t *testing.T) {
+	for _, write := range []func(k *scene){
+		func(k *scene) { k.Add(k.v[U32], k.v[F32]) },
+		func(k *scene) { k.If(k.Eq(k.Lane(), 0), func() { k.WarpReduce(k.v[F32], k.Add) }) },
+		func(k *scene) { k.For(Range{To: 1.5}, func(Reg) {}) },
+	} {
+		refuse(t, SM80, Launch{}, write, "(module_test.go:")
+	}
+}
+
+// TestVerifyAgain proves that a kernel may grow after it was printed.
+func TestVerifyAgain(t *testing.T) {
+	m := NewModule(SM80)
+	k := newScene(m, "k")
+	if err := m.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	k.Add(k.Reg(U32), 1)
+	if err := m.Verify(); err == nil {
+		t.Error("no error for what came later")
+	}
+}

@@ -20,7 +20,6 @@ var matrixRows = []row{
 	{"mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32", "=4xf32 2xtf32 1xtf32 4xf32", ""},
 	{"mma.sync.aligned.m16n8k32.row.col{,.satfinite}.s32.{s8,u8}.{s8,u8}.s32", "=4xs32 4x$2x4 2x$3x4 4xs32", ""},
 	{"mma.sync.aligned.m16n8k16.row.col{,.satfinite}.s32.{s8,u8}.{s8,u8}.s32", "=4xs32 2x$2x4 1x$3x4 4xs32", ""},
-	{"mma.sync.aligned.m16n8k64.row.col{,.satfinite}.s32.{s4,u4}.{s4,u4}.s32", "=4xs32 4x$2x8 2x$3x8 4xs32", ""},
 	{"mma.sync.aligned.m16n8k32.row.col.f32.{e4m3,e5m2}.{e4m3,e5m2}.f32", "=4xf32 4x$1x4 2x$2x4 4xf32", "sm89@8.4"},
 }
 

@@ -86,7 +86,6 @@ var asyncRows = []row{
 	{"cp.async.bulk.shared::cluster.global" + bulkComplete + ".L2::cache_hint", "[shared] [global] u32# [shared] b64", "sm90@8.0"},
 	{"cp.async.bulk.global.shared::cta.bulk_group", "[global] [shared] u32#", "sm90@8.0"},
 	{"cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint", "[global] [shared] u32# b64", "sm90@8.0"},
-	{"cp.reduce.async.bulk.global.shared::cta.bulk_group.add.{f32,u32,s32,u64}", "[global] [shared] u32#", "sm90@8.0"},
 	{"cp.async.bulk.prefetch.L2.global", "[global] u32#", "sm90@8.0"},
 	{"cp.async.bulk.commit_group", "", "sm90@8.0"},
 	{"cp.async.bulk.wait_group{,.read}", "#", "sm90@8.0"},

@@ -32,8 +32,6 @@ const (
 	E5M2x4
 	S8x4
 	U8x4
-	S4x8
-	U4x8
 	Generic
 	Global
 	Shared
@@ -108,8 +106,6 @@ var types = [...]struct {
 	E5M2x4:  {"e5m2x4", 32, packed, class32, "e5m2", "b32"},
 	S8x4:    {"s8x4", 32, packed, class32, "s32", "b32"},
 	U8x4:    {"u8x4", 32, packed, class32, "u32", "b32"},
-	S4x8:    {"s4x8", 32, packed, class32, "s4", "b32"},
-	U4x8:    {"u4x8", 32, packed, class32, "u4", "b32"},
 	Generic: {"generic", 64, pointer, class64, "u64", "b64"},
 	Global:  {"global", 64, pointer, class64, "u64", "b64"},
 	Shared:  {"shared", 32, pointer, class32, "u32", "b32"},

@@ -8,15 +8,17 @@ import (
 
 func trailing(set uint64) int { return mathbits.TrailingZeros64(set) }
 
-// verify runs every check on a kernel once and adds what it finds to the errors of building it.
+// verify runs every check on a kernel, unless that was done since it last changed.
 func (k *kernel) verify() {
 	if k.verified {
 		return
 	}
-	k.verified = true
+	k.verified, k.found = true, nil
 	if len(k.errs) > 0 {
 		return // what follows would report consequences
 	}
+	k.verifying = true
+	defer func() { k.verifying = false }()
 	k.checkShared()
 	a := k.analyze()
 	a.visit = func(i *instruction, control Uniformity) {
@@ -93,7 +95,7 @@ var accessSizes = []struct {
 	prefix string
 	bytes  int
 }{
-	{"cp.async.bulk", 16}, {"cp.reduce", 16}, {"ldmatrix", 16}, {"stmatrix", 16}, {"mbarrier", 8}, {"cp.async.mbarrier", 8}, {"prefetch", 1},
+	{"cp.async.bulk", 16}, {"ldmatrix", 16}, {"stmatrix", 16}, {"mbarrier", 8}, {"cp.async.mbarrier", 8}, {"prefetch", 1},
 }
 
 func (i *instruction) accessBytes(address *operand) int {
