@@ -10,7 +10,8 @@ import (
 	"llmc/ir"
 )
 
-// A Coder gives a launch its code, on targets whose kernels are part of the plan. op has the operands' types; p their buffers.
+// A Coder gives a launch its code, and the attributes that the IR does not know, on targets whose kernels are part of the plan. op has the
+// operands' types; p their buffers.
 type Coder interface {
 	Code(op *ir.Op, l *engine.Launch, p *engine.Program) (*engine.Code, error)
 }
@@ -167,6 +168,9 @@ func Activation(t ir.Type) (layout.Activation, error) {
 func attrs(op *ir.Op, kernel *engine.Kernel) []engine.Attr {
 	var list []engine.Attr
 	for _, row := range kernel.Attrs {
+		if !slices.ContainsFunc(op.Kind.Attrs, func(a ir.AttrInfo) bool { return a.Name == row.Name }) {
+			continue // a coder's choice
+		}
 		attr := engine.Attr{Name: row.Name}
 		switch row.Kind {
 		case engine.AttrInt:

@@ -76,6 +76,9 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) (*engine.Co
 	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
+	if l.Kernel == "cuda.attention" {
+		l.Attrs = append(l.Attrs, engine.Attr{Name: "block", Int: attentionBlock(op.Int("heads") / op.Int("kv_heads"))})
+	}
 	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores}
 	signature := e.signature()
 	if code := c.entries[signature]; code != nil {
@@ -160,8 +163,8 @@ func (e *entry) has(role string) bool {
 }
 
 // buffer returns the activation in a role.
-func (e *entry) buffer(role string) engine.Buffer {
-	return e.program.Buffers[e.kernel.Operand(e.launch, role).Index]
+func (e *entry) buffer(role string) *engine.Buffer {
+	return &e.program.Buffers[e.kernel.Operand(e.launch, role).Index]
 }
 
 // weight returns the weight in a role.

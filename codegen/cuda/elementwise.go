@@ -68,7 +68,7 @@ func (e *entry) pad(role string, row ptx.Reg) {
 
 // silu is x / (1 + exp(-x)).
 func (e *entry) silu(x ptx.Reg) ptx.Reg {
-	return e.Div(x, e.Add(e.Ex2Approx(e.Mul(x, -log2e)), 1))
+	return e.Div(x, e.Add(e.Ex2(e.Mul(x, -log2e)), 1))
 }
 
 // formulas are the element-wise kernels: what the columns of the result are of those of the operands.
