@@ -168,6 +168,7 @@ func (a *atomicInst) run(w *warp) signal {
 		return goOn
 	}
 	w.cta.progress++
+	w.turn++
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
 		p := w.resolve(a.space, lane, w.regs[a.base][lane]+a.off, a.total, true)

@@ -97,6 +97,7 @@ func (d *decoder) cpAsync() {
 		if !w.defined(dst, src) || have >= 0 && !w.defined(have) || !ignore.ok(w) {
 			return goOn
 		}
+		w.turn++
 		op := &asyncOp{pc: w.pc, mask: w.exec, size: size, group: w.async.open}
 		skip := ignore.value(w)
 		for m := w.exec; m != 0; m &= m - 1 {

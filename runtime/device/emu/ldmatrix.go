@@ -70,6 +70,7 @@ func (x *matrixMove) rows(w *warp, write bool) (rows [warpSize][]byte, ok bool) 
 		w.uninit(x.base, miss)
 		return rows, false
 	}
+	w.turn++
 	var t traffic
 	for lane := range matrixRows * len(x.regs) {
 		p := w.resolve(x.space, lane, w.regs[x.base][lane]+x.off, rowBytes, write)

@@ -138,6 +138,7 @@ func (a *access) load(w *warp) signal {
 		w.defined(a.base)
 		return goOn
 	}
+	w.turn++
 	var t traffic
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
@@ -200,6 +201,7 @@ func (a *access) store(w *warp) signal {
 		return goOn
 	}
 	w.cta.progress++
+	w.turn++
 	var t traffic
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31

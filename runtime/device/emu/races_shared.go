@@ -19,6 +19,7 @@ type sharedRaces struct {
 
 type writeMark struct {
 	epoch      uint32
+	turn       uint32 // of the writing instruction: lanes of one store may meet
 	warp, lane uint8
 	bytes      uint8
 	kind       writeKind
@@ -172,7 +173,7 @@ func (w *warp) raceWord(lane int, word uint32, bytes uint8, k accessKind) bool {
 				w.failAddr(Race, lane, addr, "warp %d wrote it and no barrier lies between", m.warp)
 				return false
 			}
-		} else if int(m.lane) != lane && m.lane != wholeWarp && lane != wholeWarp && m.epoch == at[w.index] {
+		} else if int(m.lane) != lane && m.lane != wholeWarp && lane != wholeWarp && m.epoch == at[w.index] && m.turn != w.turn {
 			w.failAddr(Race, lane, addr, "lane %d of the same warp wrote it and no bar.warp.sync lies between", m.lane)
 			return false
 		}
@@ -202,7 +203,7 @@ func (w *warp) raceWord(lane int, word uint32, bytes uint8, k accessKind) bool {
 	} else if strong {
 		kind = strongWrite
 	}
-	mine := writeMark{at[w.index], uint8(w.index), uint8(lane), bytes, kind}
+	mine := writeMark{at[w.index], w.turn, uint8(w.index), uint8(lane), bytes, kind}
 	if m.epoch == mine.epoch && m.warp == mine.warp && m.kind == kind && m.bytes != 0 {
 		mine.bytes |= m.bytes
 		if m.lane != mine.lane {

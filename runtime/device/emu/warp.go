@@ -39,7 +39,8 @@ type warp struct {
 	groups  []group
 	running bool // (pc, active) is valid
 	exited  uint32
-	streak  int // instructions since the last change of group
+	streak  int    // instructions since the last change of group
+	turn    uint32 // memory instructions so far
 
 	regs     []vec
 	init     []uint32
