@@ -110,6 +110,8 @@ func TestStrict(t *testing.T) {
 	for _, path := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".ptx"), func(t *testing.T) {
 			c := readStrict(t, path)
+			assemble(t, c.right)
+			assemble(t, c.wrong)
 			for seed := range uint64(4) {
 				if err := c.run(c.right, Options{Races: true, Seed: seed, Steps: 1 << 20, Workers: 1}); err != nil {
 					t.Errorf("right program, seed %d: %v", seed, err)
