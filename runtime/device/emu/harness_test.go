@@ -53,9 +53,12 @@ func (x *testKernel) scalar(v uint64) { x.args = append(x.args, v) }
 
 func (x *testKernel) launch(grid, block uint32, shared int) *Counts {
 	x.t.Helper()
-	c, err := x.k.Launch(context.Background(), x.mem, Config{
-		Grid: [3]uint32{grid, 1, 1}, Block: [3]uint32{block, 1, 1}, Shared: shared, Args: x.args,
-	}, x.opt)
+	return x.launchGrid([3]uint32{grid, 1, 1}, block, shared)
+}
+
+func (x *testKernel) launchGrid(grid [3]uint32, block uint32, shared int) *Counts {
+	x.t.Helper()
+	c, err := x.k.Launch(context.Background(), x.mem, Config{Grid: grid, Block: [3]uint32{block, 1, 1}, Shared: shared, Args: x.args}, x.opt)
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func regList(prefix string, n int) string {
 // fragmentKernel loads fragments word by word ([register][lane]), multiplies, and stores D the same way.
 func fragmentKernel(op string, na, nb, nc int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, ".version 8.4\n.target sm_89\n.address_size 64\n.visible .entry k(.param .u64 pa, .param .u64 pb, .param .u64 pc)\n{\n")
+	fmt.Fprintf(&b, ".version 8.7\n.target sm_89\n.address_size 64\n.visible .entry k(.param .u64 pa, .param .u64 pb, .param .u64 pc)\n{\n")
 	fmt.Fprintf(&b, ".reg .b32 t, a<%d>, b<%d>, c<%d>;\n.reg .b64 x, qa, qb, qc;\n", na, nb, nc)
 	fmt.Fprintf(&b, "mov.u32 t, %%laneid;\nmul.wide.u32 x, t, 4;\n")
 	for _, p := range []struct {

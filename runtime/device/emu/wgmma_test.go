@@ -66,7 +66,7 @@ const (
 // wgmmaKernel copies two tiles to shared memory, multiplies twice (so that C is used) and stores D by register.
 func wgmmaKernel(n int, shape, types, a, flags string, d string, nd int) string {
 	var b strings.Builder
-	b.WriteString(".version 8.0\n.target sm_90a\n.address_size 64\n.extern .shared .align 1024 .b8 smem[];\n")
+	b.WriteString(".version 8.7\n.target sm_90a\n.address_size 64\n.extern .shared .align 1024 .b8 smem[];\n")
 	b.WriteString(".visible .entry k(.param .u64 in, .param .u64 out, .param .u64 da, .param .u64 db, .param .u64 regs)\n{\n.reg .pred p;\n.reg .b64 q<8>;\n")
 	fmt.Fprintf(&b, ".reg .b32 t, i, s, r<4>, w<4>;\n.reg .%s d<%d>;\n", d, nd)
 	b.WriteString(`ld.param.u64 q0, [in]; ld.param.u64 q1, [out]; ld.param.u64 q2, [da]; ld.param.u64 q3, [db]; ld.param.u64 q7, [regs];
