@@ -176,6 +176,7 @@ func (a *atomicInst) run(w *warp) signal {
 			return goOn
 		}
 		if p.space == spaceGlobal {
+			w.cta.polled = true
 			l := w.cta.launch.mem.lock(p.addr)
 			a.apply(w, lane, p.bytes)
 			l.Unlock()

@@ -51,7 +51,7 @@ func decodeShfl(d *decoder) {
 	plain := args[0]
 	plain.Alt = ""
 	a, b, c, mask := d.src(&args[1], typeB32), d.src(&args[2], typeB32), d.src(&args[3], typeB32), d.src(&args[4], typeB32)
-	dst, mode := d.dst(&plain, typeB32), d.in.Mods[1]
+	dst, mode := d.dst(&plain, typeB32), d.mod1()
 	if mode != "up" && mode != "down" && mode != "bfly" && mode != "idx" {
 		d.unsupported("mode")
 		return
@@ -127,7 +127,11 @@ func decodeVote(d *decoder) {
 		}, ClassShuffle)
 		return
 	}
-	dst, mode := d.predDst(args[0].Name, d.in.Pos), d.in.Mods[1]
+	dst, mode := d.predDst(args[0].Name, d.in.Pos), d.mod1()
+	if mode != "all" && mode != "any" && mode != "uni" {
+		d.unsupported("mode")
+		return
+	}
 	d.masked(mask, func(w *warp) signal {
 		if !a.ok(w) {
 			return goOn
@@ -264,4 +268,12 @@ func decodeElect(d *decoder) {
 		w.setPred(p, leaders)
 		return goOn
 	}, ClassShuffle)
+}
+
+// mod1 is the second modifier: the mode of shfl.sync and vote.sync.
+func (d *decoder) mod1() string {
+	if len(d.in.Mods) < 2 {
+		return ""
+	}
+	return d.in.Mods[1]
 }

@@ -200,7 +200,10 @@ func decodeTrap(d *decoder) {
 
 // decodeNanosleep lets other warps run.
 func decodeNanosleep(d *decoder) {
-	d.emit(func(w *warp) signal { return yield }, ClassControl)
+	d.emit(func(w *warp) signal {
+		w.cta.polled = true
+		return yield
+	}, ClassControl)
 }
 
 // decodeSetmaxnreg checks the form alone: the emulator has registers for everybody.

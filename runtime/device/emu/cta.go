@@ -26,8 +26,10 @@ type cta struct {
 
 	progress uint64 // changes whenever something happens that a spinning warp may wait for
 	seen     uint64
-	idle     int // rounds in which nothing but failed waits happened
-	spun     bool
+	idle     int  // rounds in which nothing but failed waits happened
+	spun     bool // some mbarrier wait has failed in this round
+	polled   bool // it looked at memory that other CTAs may change: let them run
+	ended    bool
 	steps    uint64
 	ticks    uint64              // of the clock registers
 	reads    []uint16            // per word of shared memory: asynchronous reads in flight
@@ -84,7 +86,7 @@ func (c *cta) start(linear uint32) {
 	clear(c.wgmmas)
 	c.copies = c.copies[:0]
 	c.barriers = [numBarriers]barrier{}
-	c.progress, c.seen, c.idle = 0, 0, 0
+	c.progress, c.seen, c.idle, c.polled, c.ended = 0, 0, 0, false, false
 	c.chance = newChance(c.launch.opt.Seed, uint64(linear))
 	c.order.reset(linear)
 	threads := int(c.launch.Block[0] * c.launch.Block[1] * c.launch.Block[2])

@@ -299,13 +299,20 @@ func (d *decoder) instruction(in *ptxtext.Inst) {
 		d.leave()
 		return
 	}
-	f := decoders[in.Op]
-	if f == nil {
+	f, ok := decoders[in.Op]
+	if ok && len(in.Mods) == 0 && !bareOps[in.Op] {
+		d.errorf(in.Pos, "%s needs modifiers", in.Op)
+		return
+	}
+	if !ok {
 		d.errorf(in.Pos, "instruction %s is not supported", in.Name())
 		return
 	}
 	f(d)
 }
+
+// bareOps lists the instructions that may come without modifiers.
+var bareOps = map[string]bool{"trap": true, "brkpt": true, "pmevent": true, "discard": true}
 
 // nargs checks the number of operands.
 func (d *decoder) nargs(low, high int) bool {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Kernel is a decoded entry. It may be launched from several goroutines.
@@ -36,7 +37,7 @@ type Config struct {
 // Options are how to emulate. The zero value is strict where strictness is cheap, without race checks.
 type Options struct {
 	Workers  int    // goroutines; 0 for GOMAXPROCS
-	Resident int    // CTAs in progress at once, which spin on each other; 0 for 2048
+	Resident int    // CTAs in progress at once, which may wait for each other; 0 for 2048 or what fits in 4 GiB
 	Seed     uint64 // other than 0: asynchronous operations land at random, at the latest at their wait
 	Races    bool   // check shared and global memory for races
 	Counts   bool   // count sectors and bank conflicts
@@ -56,6 +57,7 @@ type launch struct {
 	races       *globalRaces
 	total       uint32
 	steps       atomic.Uint64
+	stopped     atomic.Bool
 
 	mu     sync.Mutex
 	next   uint32
@@ -66,7 +68,20 @@ type launch struct {
 	counts *Counts
 }
 
-const defaultResident = 2048
+const (
+	defaultResident = 2048
+	residentBytes   = 4 << 30
+)
+
+// ctaBytes estimates the memory of a CTA in progress.
+func ctaBytes(l *launch, threads int) int {
+	warps := (threads + warpSize - 1) / warpSize
+	n := l.sharedBytes + l.sharedBytes/2 + warps*warpSize*(8*l.prog.regs+l.prog.local) + 8*len(l.prog.code)
+	if l.opt.Races {
+		n += l.sharedBytes/4*(16+4*warps) + 64
+	}
+	return max(n, 1)
+}
 
 // Launch runs the kernel to its end and returns what it counted. A *Fault tells what the kernel did wrong.
 func (k *Kernel) Launch(ctx context.Context, mem *Memory, cfg Config, opt Options) (*Counts, error) {
@@ -137,7 +152,7 @@ func (k *Kernel) prepare(mem *Memory, cfg Config, opt Options) (*launch, error) 
 		total: uint32(ctas), counts: newCounts(len(p.code)),
 	}
 	if l.opt.Resident <= 0 {
-		l.opt.Resident = defaultResident
+		l.opt.Resident = max(min(defaultResident, residentBytes/ctaBytes(l, threads)), 1)
 	}
 	var err error
 	if l.params, err = packArgs(p, cfg.Args); err != nil {
@@ -186,7 +201,8 @@ func packArgs(p *program, args []uint64) ([]byte, error) {
 	return bytes, nil
 }
 
-// work runs CTAs until none is left: new ones first, so that CTAs that wait for each other all get to run.
+// work runs CTAs until none is left. A CTA that may be waiting for another one makes room: new CTAs go first, so that all that
+// wait for each other get to run.
 func (l *launch) work(ctx context.Context) {
 	for {
 		c, ok := l.take()
@@ -194,32 +210,42 @@ func (l *launch) work(ctx context.Context) {
 			return
 		}
 		if c == nil { // all CTAs are in the hands of other workers
-			runtime.Gosched()
-			if ctx.Err() != nil {
-				l.stop(&Fault{Kind: Canceled, Kernel: l.prog.name, Whole: true, Msg: ctx.Err().Error()})
-			}
+			time.Sleep(idleSleep)
 			continue
 		}
-		ended, fault := c.slice()
-		steps := l.steps.Add(c.steps)
-		c.steps = 0
-		if fault == nil && l.opt.Steps > 0 && steps > l.opt.Steps && !ended {
-			fault = c.stuck(fmt.Sprintf("more than %d warp instructions", l.opt.Steps))
-			fault.Kind = StepLimit
+		for ended := false; !ended && !c.polled; {
+			ended = l.slice(ctx, c)
 		}
-		if fault == nil && ctx.Err() != nil {
-			fault = &Fault{Kind: Canceled, Kernel: l.prog.name, Whole: true, Msg: ctx.Err().Error()}
-		}
-		if fault != nil {
-			l.stop(fault)
-		}
-		l.put(c, ended)
+		l.put(c)
 	}
+}
+
+const idleSleep = 50 * time.Microsecond
+
+// slice runs a CTA for a while and reports whether it is over.
+func (l *launch) slice(ctx context.Context, c *cta) bool {
+	ended, fault := c.slice()
+	steps := l.steps.Add(c.steps)
+	c.steps = 0
+	switch {
+	case fault != nil:
+	case l.opt.Steps > 0 && steps > l.opt.Steps && !ended:
+		fault = c.stuck(fmt.Sprintf("more than %d warp instructions", l.opt.Steps))
+		fault.Kind = StepLimit
+	case ctx.Err() != nil:
+		fault = &Fault{Kind: Canceled, Kernel: l.prog.name, Whole: true, Msg: ctx.Err().Error()}
+	}
+	if fault != nil {
+		l.stop(fault)
+	}
+	c.ended = ended || l.stopped.Load()
+	return c.ended
 }
 
 func (l *launch) stop(f *Fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.stopped.Store(true)
 	if l.fault == nil {
 		l.fault = f
 	}
@@ -250,10 +276,11 @@ func (l *launch) take() (c *cta, ok bool) {
 	return nil, l.open > 0
 }
 
-func (l *launch) put(c *cta, ended bool) {
+func (l *launch) put(c *cta) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !ended {
+	c.polled = false
+	if !c.ended {
 		l.queue = append(l.queue, c)
 		return
 	}

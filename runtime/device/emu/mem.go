@@ -148,6 +148,7 @@ func (a *access) load(w *warp) signal {
 			return goOn
 		}
 		if a.strong && p.space == spaceGlobal {
+			w.cta.polled = true
 			l := w.cta.launch.mem.lock(p.addr)
 			a.read(w, lane, p.bytes)
 			l.Unlock()

@@ -76,7 +76,7 @@ const (
 	sharedBase  = 1024 // the first KiB of shared memory belongs to the system, as on sm_90
 	maxShared   = 227 << 10
 	maxProgram  = 1 << 20 // instructions after inlining
-	maxRegs     = 1 << 17
+	maxRegs     = 1 << 15
 	maxLocal    = 1 << 20
 	maxCallDeep = 32
 )
