@@ -59,7 +59,10 @@ func (r Request) Fill() (Limits, error) {
 		s.KVBytes = min(perSequence*int64(s.MaxSequences)*pageBytes, r.Memory/kvShareOfMemory)
 		s.KVBytes = max(s.KVBytes, pageBytes)
 	}
-	pages := s.KVBytes / max(pageBytes, 1)
+	pages := perSequence * int64(s.MaxSequences) // of a program that caches nothing
+	if pageBytes > 0 {
+		pages = s.KVBytes / pageBytes
+	}
 	if pages < 1 {
 		return l, fmt.Errorf("kv-memory of %d bytes: one page takes %d", s.KVBytes, pageBytes)
 	}
