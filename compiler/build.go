@@ -172,7 +172,7 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 	if tok != nil {
 		contents = append(contents, *tok)
 	}
-	templates, err := docs.templateContents()
+	templates, err := docs.templateContents(b.checkpoint)
 	if err != nil {
 		return nil, err
 	}

@@ -84,8 +84,12 @@ func (d documents) tokenizerContent() (*engine.Content, *tokenizer.Tokenizer, er
 }
 
 // templateContents takes in the chat templates and refuses those that do not parse, now rather than at the first request.
-func (d documents) templateContents() ([]engine.Content, error) {
-	templates, err := chat.Find(d.data(hf.TokenizerConfig), d.data(hf.ChatTemplate))
+func (d documents) templateContents(c *hf.Checkpoint) ([]engine.Content, error) {
+	named, err := hf.NamedTemplates(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	templates, err := chat.Find(chat.Files{Config: d.data(hf.TokenizerConfig), Jinja: d.data(hf.ChatTemplate), Named: named})
 	if err != nil {
 		return nil, err
 	}

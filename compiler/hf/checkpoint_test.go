@@ -207,8 +207,8 @@ func TestDocumentsAndDigests(t *testing.T) {
 	if d, err := c.Document(Merges); d != nil || err != nil {
 		t.Errorf("absent part gave %v, %v", d, err)
 	}
-	if d, err := c.ExtraTemplates(); err != nil || len(d) != 1 || d[0].Name != "additional_chat_templates/tool_use.jinja" {
-		t.Errorf("extra templates %v, %v", d, err)
+	if named, err := NamedTemplates(c.Dir); err != nil || len(named) != 1 || named["tool_use"] != "{{ y }}" {
+		t.Errorf("named templates %v, %v", named, err)
 	}
 	one, err := c.Digests(context.Background(), 1, nil)
 	if err != nil {
