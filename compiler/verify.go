@@ -44,7 +44,11 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 		return nil, err
 	}
 	defer checkpoint.Close()
-	imported, err := models.Import(checkpoint, models.Options{KV: dtype.F32})
+	var options Options
+	if err := options.SetIgnored(plan); err != nil {
+		return nil, err
+	}
+	imported, err := models.Import(checkpoint, options.importing(dtype.F32))
 	if err != nil {
 		return nil, err
 	}

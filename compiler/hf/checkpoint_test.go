@@ -188,6 +188,14 @@ func TestGeneration(t *testing.T) {
 	if *g.Temperature != 0.6 || *g.TopK != 20 || !*g.DoSample || g.TopP != nil || g.MinP != nil {
 		t.Errorf("sampling %+v", g)
 	}
+	put(t, dir, GenerationFile, `{"bos_token_id":[5,6],"eos_token_id":[9,-1]}`)
+	if g := open(t, dir).Generation; *g.BOS != 5 || !slices.Equal(g.EOS, []int32{9}) {
+		t.Errorf("ids: bos %v, eos %v", g.BOS, g.EOS)
+	}
+	put(t, dir, GenerationFile, `{"bos_token_id":-1,"eos_token_id":-1}`)
+	if g := open(t, dir).Generation; *g.BOS != 1 || !slices.Equal(g.EOS, []int32{2}) {
+		t.Errorf("ids that are none: bos %v, eos %v", g.BOS, g.EOS)
+	}
 	put(t, dir, GenerationFile, `{"temperature":-1}`)
 	_, err := Open(dir)
 	wantError(t, err, "generation_config.json: temperature: -1 is outside")

@@ -26,6 +26,7 @@ var ignoredKeys = strings.Fields(`
 	tf_legacy_loss tie_encoder_decoder tie_last_hidden_states chunk_size_feed_forward id2label label2id num_labels problem_type
 	finetuning_task prefix task_specific_params pretraining_tp
 	use_flash_attn use_flash_attention unsloth_fixed unsloth_processed transformers.js_config is_llama_config
+	n_ctx layer_norm_eps layer_norm_epsilon
 	model_max_length max_sequence_length max_seq_length max_seq_len seq_length
 `)
 
@@ -55,9 +56,12 @@ func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 		q.Fail("quant_method", "quantized checkpoints (here %s) cannot be imported; use the unquantized one", show(q.Value("quant_method")))
 	}
 	if code := f.Object("auto_map"); code != nil && code.Has("AutoModelForCausalLM") && !slices.Contains(ignore, "auto_map") {
-		f.Fail("auto_map", "the model is computed by code of the checkpoint's own, which is never run; ignore the key if a plain %s model computes the same", fam.modelType)
+		f.Fail("auto_map", "the model is computed by code of the checkpoint's own, which is never run; build with --ignore-key auto_map if a plain %s model computes the same", fam.modelType)
 	}
 	read := slices.Concat(decoderKeys, fam.keys)
+	if f.Present("use_sliding_window") && inert(f.Value("use_sliding_window")) { // as in a Llama that was once a Qwen
+		read = append(read, "sliding_window", "max_window_layers")
+	}
 	for _, key := range f.Keys() {
 		if f.Err() != nil {
 			return
@@ -75,7 +79,7 @@ func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 		case fixed:
 			f.Fail(key, "%s is not supported in a %s model; it must be %v", show(value), fam.modelType, allowed[0])
 		default:
-			f.Fail(key, "is not a known key of a %s model%s and may change what it computes; ignore the key if it does not", fam.modelType, near(key, read))
+			f.Fail(key, "is not a known key of a %s model%s and may change what it computes; if it does not, build with --ignore-key %s", fam.modelType, near(key, read), key)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import "llmc/compiler/hf"
 var mistral = &family{
 	modelType:    "mistral",
 	architecture: "MistralForCausalLM",
-	keys:         []string{"sliding_window", "layer_types"},
+	keys:         []string{"sliding_window", "layer_types", "attention_bias"}, // biases there are never; the tensors must agree
 	describe: func(f *hf.Fields) decoder {
 		d := readDecoder(f, defaults{kvHeads: 8, maxPositions: 4096 * 32})
 		window := windowSize(f)
