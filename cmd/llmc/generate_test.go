@@ -2,12 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +14,7 @@ import (
 
 // TestGenerateTokens wants of `llmrun generate` the JSON that the documentation promises, with a tokenizer in the plan and without one.
 func TestGenerateTokens(t *testing.T) {
-	generate := llmrunGenerate(t, 4)
+	generate := llmrunGenerate(t)
 	const demo = "../../testdata/demo"
 	bare := t.TempDir()
 	for _, name := range []string{"config.json", "model.safetensors"} {
@@ -61,14 +59,17 @@ func TestGenerateTokens(t *testing.T) {
 }
 
 // llmrunGenerate builds llmrun and returns a function that runs its generate command: what it prints, or what it says on failure.
-func llmrunGenerate(t *testing.T, tokens int) func(plan string, args ...string) (out []byte, failure string) {
+func llmrunGenerate(t *testing.T) func(plan string, args ...string) (out []byte, failure string) {
 	t.Helper()
+	if _, err := os.Stat("../llmrun/generate.go"); err != nil { // so that a cached result of the test does not outlive the command
+		t.Fatal(err)
+	}
 	llmrun := filepath.Join(t.TempDir(), "llmrun")
 	if out, err := exec.Command("go", "build", "-o", llmrun, "../llmrun").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return func(plan string, args ...string) ([]byte, string) {
-		args = append([]string{"generate", plan, "--max-tokens", strconv.Itoa(tokens), "--ignore-eos", "--json", "--threads", "1"}, args...)
+		args = append([]string{"generate", plan, "--max-tokens", "4", "--ignore-eos", "--json", "--threads", "1"}, args...)
 		cmd := exec.Command(llmrun, args...)
 		var failure strings.Builder
 		cmd.Stderr = &failure
@@ -77,48 +78,5 @@ func llmrunGenerate(t *testing.T, tokens int) func(plan string, args ...string) 
 			return out, ""
 		}
 		return nil, failure.String()
-	}
-}
-
-// TestGenerateGoldens wants the tokens of a run without a cache, also where outputs leave windows and change rotary frequencies.
-func TestGenerateGoldens(t *testing.T) {
-	generate := llmrunGenerate(t, 16)
-	for _, name := range []string{"llama-longrope", "llama-yarn", "mistral-v5", "qwen2-windows", "qwen3-v5"} {
-		dir := filepath.Join("../../testdata/checkpoints", name)
-		plan := filepath.Join(t.TempDir(), "x.plan")
-		if _, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: plan, Quant: "f32"}); err != nil {
-			t.Fatal(err)
-		}
-		text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var golden struct {
-			Prompts []struct {
-				IDs      []int32
-				Generate struct {
-					IDs  []int32
-					Gaps []float64
-				}
-			}
-		}
-		if err := json.Unmarshal(text, &golden); err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range golden.Prompts {
-			list := strings.Trim(strings.ReplaceAll(fmt.Sprint(p.IDs), " ", ","), "[]")
-			out, failure := generate(plan, "--tokens", list)
-			var got struct{ Tokens []int32 }
-			if err := json.Unmarshal(out, &got); err != nil {
-				t.Fatalf("%v, %s", err, failure)
-			}
-			certain := slices.IndexFunc(p.Generate.Gaps, func(gap float64) bool { return gap < 0.005 })
-			if certain < 0 {
-				certain = len(p.Generate.IDs)
-			}
-			if len(got.Tokens) != len(p.Generate.IDs) || !slices.Equal(got.Tokens[:certain], p.Generate.IDs[:certain]) {
-				t.Errorf("%s, prompt of %d: %v, want %v", name, len(p.IDs), got.Tokens, p.Generate.IDs)
-			}
-		}
 	}
 }
