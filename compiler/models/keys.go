@@ -26,9 +26,12 @@ var ignoredKeys = strings.Fields(`
 	tf_legacy_loss tie_encoder_decoder tie_last_hidden_states chunk_size_feed_forward id2label label2id num_labels problem_type
 	finetuning_task prefix task_specific_params pretraining_tp
 	use_flash_attn use_flash_attention unsloth_fixed unsloth_processed transformers.js_config is_llama_config
-	n_ctx layer_norm_eps layer_norm_epsilon
+	num_logits_to_keep n_ctx layer_norm_eps layer_norm_epsilon
 	model_max_length max_sequence_length max_seq_length max_seq_len seq_length
 `)
+
+// ignoredPatterns (path.Match) are families of such keys: ids of tokens, rates and factors of training.
+var ignoredPatterns = []string{"*_token_id", "*_token_ids", "*_dropout", "*_pdrop", "*_loss_coef", "initializer_*"}
 
 // fixedKeys may be present with these values only: they are known to change what some models compute, and these values are
 // those at which they do not.
@@ -67,7 +70,8 @@ func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 			return
 		}
 		value := f.Value(key)
-		if inert(value) || strings.HasPrefix(key, "_") || slices.Contains(read, key) || slices.Contains(ignoredKeys, key) || slices.Contains(ignore, key) {
+		if inert(value) || strings.HasPrefix(key, "_") || slices.Contains(read, key) || slices.Contains(ignoredKeys, key) ||
+			matches(key, ignoredPatterns) || slices.Contains(ignore, key) {
 			continue
 		}
 		allowed, fixed := fixedKeys[key]
