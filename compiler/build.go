@@ -81,7 +81,7 @@ func (b *build) compile() error {
 	if err != nil {
 		return err
 	}
-	if b.model, err = models.Import(b.checkpoint, models.Options{KV: kv}); err != nil {
+	if b.model, err = models.Import(b.checkpoint, b.importing(kv)); err != nil {
 		return err
 	}
 	for _, t := range b.targets {
@@ -172,7 +172,7 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 	if tok != nil {
 		contents = append(contents, *tok)
 	}
-	templates, err := docs.templateContents()
+	templates, err := docs.templateContents(b.checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +213,7 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	if b.Random != nil {
 		p.Options = append(p.Options, engine.Option{Name: "weights", Value: fmt.Sprintf("random:%d", *b.Random)})
 	}
+	p.Options = append(p.Options, b.ignored()...)
 	for _, name := range b.Disabled {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})
 	}

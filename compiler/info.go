@@ -14,7 +14,7 @@ func (b *build) info(bits float64, parameters int64) engine.ModelInfo {
 	if g == nil {
 		return info
 	}
-	if g.BOS != nil {
+	if g.BOS != nil && int(*g.BOS) < m.Vocab { // like those below, one beyond the vocabulary cannot occur
 		info.BOS = *g.BOS
 	}
 	for _, id := range g.EOS {

@@ -21,6 +21,10 @@ type Options struct {
 	KVDType  string            // "auto", "f32", "bf16"
 	Random   *uint64           // seed of made-up weights instead of the checkpoint's
 
+	// IgnoreKeys are keys of config.json, IgnoreTensors patterns (path.Match) of tensors, that are known not to matter although the
+	// model's family does not know them.
+	IgnoreKeys, IgnoreTensors []string
+
 	Check    bool        // verify the IR and the promised properties after every pass
 	Dump     string      // name of a pass, or "all": print the IR after it
 	DumpTo   io.Writer   // where dumps go

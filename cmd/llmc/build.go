@@ -48,6 +48,8 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that `llmc targets` lists")
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "element type of the KV cache: auto, f32, bf16")
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
+	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
+	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")
 	flags.BoolVar(&f.options.Check, "check", false, "verify the IR and its properties after every pass")
 	flags.StringVar(&f.options.Dump, "dump", "", "print the IR after the named pass, or after all; html writes a page of all passes to OUT.html")
 	flags.StringSliceVar(&f.options.Disabled, "disable", nil, "passes and rewrites not to run")

@@ -80,7 +80,7 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 	defer progress.Wait()
 	var reference engine.Model
 	if f.against != "" {
-		ref, remove, err := f.reference(ctx, progress)
+		ref, remove, err := f.reference(ctx, loaded.Plan, progress)
 		if err != nil {
 			return nil, err
 		}
@@ -95,15 +95,20 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 	return calib.Evaluate(ctx, loaded.Model, reference, loaded.Info.Vocab, ids, func(int, int) { task.Add(1) })
 }
 
-// reference builds an f32 plan of the checkpoint in a temporary directory and loads it.
-func (f *evalFlags) reference(ctx context.Context, progress *cli.Progress) (*runtime.Loaded, func(), error) {
+// reference builds an f32 plan of the checkpoint of plan in a temporary directory and loads it.
+func (f *evalFlags) reference(ctx context.Context, plan *engine.Plan, progress *cli.Progress) (*runtime.Loaded, func(), error) {
 	dir, err := os.MkdirTemp("", "llmc-eval-")
 	if err != nil {
 		return nil, nil, err
 	}
 	remove := func() { _ = os.RemoveAll(dir) }
 	path := filepath.Join(dir, "reference.plan")
-	if _, err := compiler.Build(ctx, compiler.Options{Model: f.against, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}); err != nil {
+	options := compiler.Options{Model: f.against, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}
+	err = options.SetIgnored(plan)
+	if err == nil {
+		_, err = compiler.Build(ctx, options)
+	}
+	if err != nil {
 		remove()
 		return nil, nil, err
 	}

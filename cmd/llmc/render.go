@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"llmc/compiler/hf"
 	"llmc/internal/chat"
 	"llmc/internal/cli"
 )
@@ -33,19 +34,26 @@ func renderCommand() *cobra.Command {
 }
 
 func openTemplates(dir string) (*chat.Renderer, error) {
-	config, err := readOptional(filepath.Join(dir, "tokenizer_config.json"))
+	var f chat.Files
+	for _, part := range []struct {
+		name string
+		dst  *[]byte
+	}{{"tokenizer_config.json", &f.Config}, {"special_tokens_map.json", &f.SpecialTokensMap}, {"chat_template.jinja", &f.Jinja}} {
+		var err error
+		if *part.dst, err = readOptional(filepath.Join(dir, part.name)); err != nil {
+			return nil, err
+		}
+	}
+	named, err := hf.NamedTemplates(dir)
 	if err != nil {
 		return nil, err
 	}
-	jinja, err := readOptional(filepath.Join(dir, "chat_template.jinja"))
+	f.Named = named
+	templates, err := chat.Find(f)
 	if err != nil {
 		return nil, err
 	}
-	templates, err := chat.Find(config, jinja)
-	if err != nil {
-		return nil, err
-	}
-	return chat.NewRenderer(templates, config)
+	return chat.NewRenderer(templates, f)
 }
 
 const maxTemplateFile = 64 << 20

@@ -33,7 +33,7 @@ type generateFlags struct {
 type generated struct {
 	Tokens       []int32 `json:"tokens"`
 	Text         string  `json:"text"`
-	PromptTokens int     `json:"prompt_tokens"`
+	PromptTokens []int32 `json:"prompt_tokens"`
 	Finish       string  `json:"finish_reason"`
 	Timings      struct {
 		Load    float64 `json:"load_s"`
@@ -90,7 +90,7 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	}
 	defer loaded.Close()
 	tok, err := loaded.Tokenizer()
-	if err != nil {
+	if err != nil && (f.tokens == "" || !errors.Is(err, engine.ErrNotFound)) { // token ids go without one
 		return err
 	}
 	ids, err := f.ids(loaded, tok)
@@ -146,7 +146,7 @@ func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, ids []i
 	if err != nil {
 		return err
 	}
-	result.Tokens = []int32{}
+	result.Tokens, result.PromptTokens = []int32{}, ids
 	var first time.Time
 	for {
 		event, ok := g.Next(ctx)
@@ -173,7 +173,6 @@ func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, ids []i
 	if err := ctx.Err(); err != nil {
 		return errors.New("interrupted")
 	}
-	result.PromptTokens = g.Usage().PromptTokens
 	if !first.IsZero() {
 		result.Timings.Prefill, result.Timings.Decode = first.Sub(start).Seconds(), time.Since(first).Seconds()
 	}
