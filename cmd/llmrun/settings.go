@@ -5,6 +5,7 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/cli"
+	"llmc/runtime"
 )
 
 // deviceFlags are the flags of every command that loads a plan onto a device.
@@ -29,8 +30,20 @@ func (f *deviceFlags) addLimits(cmd *cobra.Command) {
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache, such as 2G (default: a quarter of the machine's at most)")
 }
 
-func (f *deviceFlags) resolved() engine.Settings {
+// resolved returns the settings after refusing what no device could take.
+func (f *deviceFlags) resolved() (engine.Settings, error) {
 	s := f.settings
 	s.KVBytes = int64(f.kvMemory)
-	return s
+	if err := runtime.CheckDevice(f.device); err != nil {
+		return s, cli.Usagef("--device: %w", err)
+	}
+	for _, limit := range []struct {
+		flag  string
+		value int
+	}{{"threads", s.Threads}, {"max-batch", s.MaxSequences}, {"max-step-tokens", s.MaxStepTokens}, {"max-context", s.MaxContext}} {
+		if limit.value < 0 {
+			return s, cli.Usagef("--%s is %d: must be at least 1, or 0 for the default", limit.flag, limit.value)
+		}
+	}
+	return s, nil
 }

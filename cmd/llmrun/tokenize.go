@@ -37,7 +37,7 @@ func tokenizeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) {
+			return cli.AnswerLines(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) {
 				var text string
 				if err := cli.DecodeLine(line, &text, "a string"); err != nil {
 					return nil, err
@@ -67,7 +67,7 @@ func detokenizeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) {
+			return cli.AnswerLines(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) {
 				var ids []int32
 				if err := cli.DecodeLine(line, &ids, "a list of token ids"); err != nil {
 					return nil, err
