@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -59,7 +60,10 @@ func (f *evalFlags) settings() engine.Settings {
 }
 
 func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error) {
-	text, err := os.ReadFile(f.text)
+	if err := checkRun(f.device, f.threads); err != nil {
+		return nil, err
+	}
+	text, err := readText(f.text)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +94,26 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 			return nil, fmt.Errorf("%s has a vocabulary of %d, the plan one of %d", f.against, ref.Info.Vocab, loaded.Info.Vocab)
 		}
 	}
-	task := progress.Start("windows", int64(min(len(ids)/calib.Window, calib.Windows)))
+	task := progress.Start("windows", int64(min(max(1, len(ids)/calib.Window), calib.Windows)))
 	defer task.Done()
 	return calib.Evaluate(ctx, loaded.Model, reference, loaded.Info.Vocab, ids, func(int, int) { task.Add(1) })
+}
+
+// maxText is more than the windows that are scored can hold.
+const maxText = 64 << 20
+
+// readText reads a file, or what a pipe gives, of bounded size.
+func readText(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxText+1))
+	if err == nil && len(text) > maxText {
+		err = fmt.Errorf("%s: more than %s; cut it, at most %d tokens are scored", path, cli.FormatBytes(maxText), calib.Window*calib.Windows/2)
+	}
+	return text, err
 }
 
 // reference builds an f32 plan of the checkpoint in a temporary directory and loads it.
