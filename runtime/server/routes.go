@@ -176,6 +176,7 @@ func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
 		answer.status, answer.code = 408, "request_timeout"
 		answer.message = "the request did not arrive in time"
 	}
+	lingerOn(c.Conn())
 	c.Response.Header.Set("X-Request-Id", s.requestID(c))
 	s.refuse(c, answer)
 	if s.config.Metrics != nil {
