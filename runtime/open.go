@@ -18,12 +18,18 @@ var devices = []engine.Device{
 // laterDevices are names that --device will take one day.
 var laterDevices = []string{"cuda", "emu"}
 
-// CheckDevice tells whether Load takes a name of a device.
-func CheckDevice(name string) error {
+// DeviceNames are the names that Load takes.
+func DeviceNames() []string {
 	names := []string{"auto"}
 	for _, d := range devices {
 		names = append(names, d.Name())
 	}
+	return names
+}
+
+// CheckDevice tells whether Load takes a name of a device.
+func CheckDevice(name string) error {
+	names := DeviceNames()
 	known := strings.Join(names, ", ")
 	switch {
 	case slices.Contains(names, name):

@@ -59,6 +59,11 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas")
 	flags.Bool("no-fallback", false, "no second program for older devices; plans for CPUs have none anyway")
 	_ = cmd.MarkFlagRequired("output")
+	cli.CompleteArgs(cmd, cli.ModelArg)
+	cli.CompleteFlag(cmd, "arch", targetNames()...)
+	cli.CompleteFlag(cmd, "quant", append([]string{compiler.Auto}, quant.Names()...)...)
+	cli.CompleteFlag(cmd, "kv-dtype", compiler.Auto, "f32", "bf16")
+	cli.CompleteFlag(cmd, "dump", append([]string{"all", "html"}, passes.Names()...)...)
 	cli.AddPlanned(cmd, plannedBuildFlags)
 	return cmd
 }
@@ -74,6 +79,15 @@ var plannedBuildFlags = []cli.Planned{
 	{Name: "base", Why: "there are no adapter plans"},
 	{Name: "family", Why: "the families are those built in"},
 	{Name: "cubin", Why: "plans hold no device code", Switch: true},
+}
+
+// targetNames are the values of --arch.
+func targetNames() []string {
+	names := []string{"native"}
+	for _, t := range engine.Targets {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {

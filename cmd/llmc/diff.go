@@ -36,6 +36,7 @@ func diffCommand() *cobra.Command {
 			return c.WriteText(cmd.OutOrStdout())
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -45,6 +45,7 @@ func evalCommand() *cobra.Command {
 			return err
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
 	flags.StringVar(&f.text, "text", "", "text to measure on")
 	flags.StringVar(&f.against, "against", "", "checkpoint directory: compare with the model as it is, in f32")
@@ -52,6 +53,7 @@ func evalCommand() *cobra.Command {
 	flags.IntVar(&f.threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("text")
+	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	return cmd
 }
 

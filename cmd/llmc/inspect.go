@@ -44,6 +44,7 @@ func inspectCommand() *cobra.Command {
 			return f.print(cmd.OutOrStdout(), plan)
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.ir, "ir", false, "print the IR as imported and as compiled")

@@ -159,3 +159,25 @@ func TestHelpHasExamples(t *testing.T) {
 		}
 	}
 }
+
+func TestCompletion(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"build", "--arch", ""}, "x86-64-v3\n"},
+		{[]string{"build", "--quant", "int4-"}, "int4-g32\n"},
+		{[]string{"opt", "--pass", ""}, "fuse-qkv\n"},
+		{[]string{"verify", "--device", ""}, "cpu\n"},
+		{[]string{"inspect", ""}, "plan\n:8\n"},    // files that end in .plan
+		{[]string{"refit", "x.plan", ""}, ":16\n"}, // directories
+		{[]string{"bui"}, "build\t"},
+	} {
+		if out := clitest.Run(t, "", append([]string{"__complete"}, c.args...)...).Done(t); !strings.Contains(out, c.want) {
+			t.Errorf("%q completes to %q, lacking %q", c.args, out, c.want)
+		}
+	}
+	if out := clitest.Run(t, "", "__complete", "pu").Done(t); strings.Contains(out, "push") {
+		t.Errorf("a command that is not there yet is completed: %q", out)
+	}
+}

@@ -9,12 +9,13 @@ import (
 	"llmc/codegen/x86"
 	"llmc/engine"
 	"llmc/internal/cli"
+	"llmc/internal/quant"
 	"llmc/ir"
 	"llmc/passes"
 )
 
 func optCommand() *cobra.Command {
-	var pass, quant, arch string
+	var pass, format, arch string
 	cmd := &cobra.Command{
 		Use:     "opt --pass PASS FILE.ir",
 		Short:   "Run one pass on IR text and print the result",
@@ -37,7 +38,7 @@ func optCommand() *cobra.Command {
 			if err != nil {
 				return cli.Usagef("--arch: %v", err)
 			}
-			report, err := passes.RunOne(pass, m, passes.Options{Target: target, Policy: passes.Policy{Linear: quant}, Check: true})
+			report, err := passes.RunOne(pass, m, passes.Options{Target: target, Policy: passes.Policy{Linear: format}, Check: true})
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
@@ -48,8 +49,11 @@ func optCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&pass, "pass", "", "name of the pass")
-	flags.StringVar(&quant, "quant", "", "format that the pass quantize gives to weights, see `llmc targets`")
+	flags.StringVar(&format, "quant", "", "format that the pass quantize gives to weights, 'llmc targets' lists them")
 	flags.StringVar(&arch, "arch", "x86-64-v3", "target of the passes that ask one")
+	cli.CompleteFlag(cmd, "pass", passes.Names()...)
+	cli.CompleteFlag(cmd, "quant", quant.Names()...)
+	cli.CompleteFlag(cmd, "arch", targetNames()...)
 	_ = cmd.MarkFlagRequired("pass")
 	return cmd
 }

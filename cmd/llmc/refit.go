@@ -36,6 +36,7 @@ func refitCommand() *cobra.Command {
 			return printBuild(cmd.OutOrStdout(), report)
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg, cli.ModelArg)
 	flags := cmd.Flags()
 	flags.StringVarP(&o.Out, "output", "o", "", "path of the new plan")
 	flags.IntVar(&o.Threads, "threads", 0, "threads (default: all processors)")

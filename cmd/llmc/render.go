@@ -27,6 +27,7 @@ func renderCommand() *cobra.Command {
 			return cli.AnswerLines(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
 		},
 	}
+	cli.CompleteArgs(cmd, cli.ModelArg)
 	cmd.Flags().Bool("json", true, "answers are JSON (always)")
 	return cmd
 }

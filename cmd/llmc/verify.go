@@ -36,11 +36,13 @@ func verifyCommand() *cobra.Command {
 			return err
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
 	flags.StringVar(&against, "against", "", "checkpoint directory that the plan was built from")
 	flags.StringVar(&device, "device", "auto", "where to run the plan: auto, cpu")
 	flags.IntVar(&threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	return cmd
 }
 

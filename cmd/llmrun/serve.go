@@ -65,6 +65,7 @@ func serveCommand() *cobra.Command {
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
 	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
+	cli.CompleteFlag(cmd, "verify", verifyModes...)
 	cli.AddPlanned(cmd, []cli.Planned{
 		{Name: "adapter", Why: "give a checkpoint that the adapter is merged into"},
 		{Name: "model-repository", Why: "name the plans one after the other"},

@@ -18,6 +18,8 @@ type deviceFlags struct {
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.device, "device", "auto", "where to run: auto, cpu")
+	cli.CompleteArgs(cmd, cli.PlanArg)
+	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	flags.IntVar(&f.settings.Threads, "threads", 0, "threads of the cpu device (default: all cores)")
 }
 

@@ -50,6 +50,7 @@ func tokenizeCommand() *cobra.Command {
 			})
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	cmd.Flags().BoolVar(&noSpecial, "no-special", false, "do not add special tokens")
 	cmd.Flags().Bool("json", true, "answers are JSON (always)")
 	return cmd
@@ -76,6 +77,7 @@ func detokenizeCommand() *cobra.Command {
 			})
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	cmd.Flags().BoolVar(&skipSpecial, "skip-special", false, "leave special tokens out")
 	cmd.Flags().Bool("json", true, "answers are JSON (always)")
 	return cmd
