@@ -61,7 +61,7 @@ func detokenizeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "detokenize PLAN",
 		Short:   "Turn token ids into texts: one JSON id list a line on standard input, one string a line on standard output",
-		Example: `  echo '[1, 9690, 198]' | llmrun detokenize engine.plan --json`,
+		Example: `  echo '[1, 369, 198]' | llmrun detokenize engine.plan --json`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tok, err := openTokenizer(args[0])
