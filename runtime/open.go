@@ -103,7 +103,11 @@ func (l *Loaded) Tokenizer() (*tokenizer.Tokenizer, error) { return PlanTokenize
 func PlanTokenizer(plan *engine.Plan) (*tokenizer.Tokenizer, error) {
 	data, err := plan.Section(engine.KindTokenizer, "")
 	if err != nil {
-		return nil, fmt.Errorf("the plan has no tokenizer: %w", err)
+		return nil, fmt.Errorf("%s: the plan has no tokenizer: %w", plan.Path(), err)
 	}
-	return tokenizer.Unmarshal(data)
+	tok, err := tokenizer.Unmarshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
+	}
+	return tok, nil
 }

@@ -123,6 +123,8 @@ func TestRefusals(t *testing.T) {
 		{1, build("--gate", "weight_error<=0", "--quant", "int4"), "the gate asks for weight_error<=0"},
 		{1, []string{"build", "org/model", "-o", missing}, "hf download org/model"},
 		{1, []string{"build", missing, "-o", missing}, "does not exist"},
+		{1, []string{"build", demo, "-o", missing + "/x.plan"}, "there is no directory " + missing},
+		{1, []string{"build", demo, "-o", os.DevNull}, "not a regular file"},
 		{2, []string{"inspect", plan, "--ptx", "x"}, "not supported yet"},
 		{2, []string{"inspect", plan, "--threads", "0"}, "--threads is 0"},
 		{1, []string{"inspect", missing}, "no such file"},

@@ -115,7 +115,7 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 		tok, err = nil, nil // ids go in and come out
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	ids, err := f.ids(loaded, tok)
 	if err != nil {

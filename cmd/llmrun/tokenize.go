@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"llmc/engine"
@@ -18,11 +16,7 @@ func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	defer plan.Close()
-	tok, err := runtime.PlanTokenizer(plan)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return tok, nil
+	return runtime.PlanTokenizer(plan)
 }
 
 func tokenizeCommand() *cobra.Command {
