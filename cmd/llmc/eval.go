@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -65,7 +64,7 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 	if err := checkRun(f.device, f.threads); err != nil {
 		return nil, err
 	}
-	text, err := readText(f.text)
+	text, err := cli.ReadFile(f.text, maxText)
 	if err != nil {
 		return nil, err
 	}
@@ -103,20 +102,6 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 
 // maxText is more than the windows that are scored can hold.
 const maxText = 64 << 20
-
-// readText reads a file, or what a pipe gives, of bounded size.
-func readText(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxText+1))
-	if err == nil && len(text) > maxText {
-		err = fmt.Errorf("%s: more than %s; cut it, at most %d tokens are scored", path, cli.FormatBytes(maxText), calib.Window*calib.Windows/2)
-	}
-	return text, err
-}
 
 // reference builds an f32 plan of the checkpoint in a temporary directory and loads it.
 func (f *evalFlags) reference(ctx context.Context, progress *cli.Progress) (*runtime.Loaded, func(), error) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +13,9 @@ import (
 	"llmc/passes"
 )
 
+// maxIR is the most that a plan keeps of IR text.
+const maxIR = 256 << 20
+
 func optCommand() *cobra.Command {
 	var pass, format, arch string
 	cmd := &cobra.Command{
@@ -22,7 +24,7 @@ func optCommand() *cobra.Command {
 		Example: "  llmc opt --pass fuse-swiglu model.ir",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			text, err := os.ReadFile(args[0])
+			text, err := cli.ReadFile(args[0], maxIR)
 			if err != nil {
 				return err
 			}
