@@ -214,6 +214,9 @@ func TestHelpHasExamples(t *testing.T) {
 			t.Errorf("%s has no example or no summary", cmd.Name())
 		}
 	}
+	if out := clitest.Run(t, "", "serve", "--help").Done(t); strings.Contains(out, "default 0") || strings.Contains(out, "--adapter") {
+		t.Errorf("the help shows defaults that are none, or flags that are not there yet:\n%s", out)
+	}
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if out := clitest.Run(t, "", "completion", shell).Done(t); !strings.Contains(out, "llmrun") {
 			t.Errorf("completion for %s: %.80q", shell, out)
