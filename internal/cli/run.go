@@ -51,10 +51,16 @@ func Run(root *cobra.Command, args []string) int {
 	root.SetFlagErrorFunc(flagError)
 	ctx, stop := untilSignal()
 	defer stop()
+	finished := make(chan struct{})
+	defer close(finished)
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
 		started = true
 		if cmd.Annotations[Drains] == "" {
-			context.AfterFunc(ctx, func() { time.AfterFunc(endWithin, func() { os.Exit(failed(root, errInterrupted)) }) })
+			go func() {
+				if outlives(ctx, finished) {
+					os.Exit(failed(root, errInterrupted))
+				}
+			}()
 		}
 	}
 	root.SetArgs(args)
@@ -73,6 +79,21 @@ func Run(root *cobra.Command, args []string) int {
 		return ExitUsage
 	}
 	return ExitFailed
+}
+
+// outlives tells whether a command goes on for longer than it may once ctx has ended.
+func outlives(ctx context.Context, finished <-chan struct{}) bool {
+	select {
+	case <-ctx.Done():
+	case <-finished:
+		return false
+	}
+	select {
+	case <-time.After(endWithin):
+		return true
+	case <-finished:
+		return false
+	}
 }
 
 // untilSignal returns a context that the first interrupt or SIGTERM ends. The second ends the process.
