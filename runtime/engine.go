@@ -77,11 +77,11 @@ type Engine struct {
 }
 
 // New returns an engine whose loop runs. It serves a loaded model, which must outlive it and which it alone may drive. Without a
-// tokenizer (nil) outputs have tokens and no text.
+// tokenizer (nil) tokens have no text.
 func New(model engine.Model, info engine.ModelInfo, tok *tokenizer.Tokenizer, options Options) (*Engine, error) {
-	newStream := func(skipSpecial bool) TextStream { return tok.NewStream(skipSpecial) }
-	if tok == nil {
-		newStream = func(bool) TextStream { return noText{} }
+	newStream := func(bool) TextStream { return noText{} }
+	if tok != nil {
+		newStream = func(skipSpecial bool) TextStream { return tok.NewStream(skipSpecial) }
 	}
 	e, err := newEngine(model, info, newStream, options)
 	if err != nil {

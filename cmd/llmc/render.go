@@ -1,9 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,9 +25,10 @@ func renderCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
+			return cli.AnswerLines(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
 		},
 	}
+	cli.CompleteArgs(cmd, cli.ModelArg)
 	cmd.Flags().Bool("json", true, "answers are JSON (always)")
 	return cmd
 }
@@ -59,12 +59,19 @@ func openTemplates(dir string) (*chat.Renderer, error) {
 const maxTemplateFile = 64 << 20
 
 func readOptional(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	// Looked at before opening, which would wait for the other end of a named pipe.
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(bufio.NewReader(f), maxTemplateFile))
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: is not a regular file", path)
+	}
+	if info.Size() > maxTemplateFile {
+		return nil, fmt.Errorf("%s: has %s, at most %s are read", path, cli.FormatBytes(info.Size()), cli.FormatBytes(maxTemplateFile))
+	}
+	return os.ReadFile(path)
 }

@@ -95,11 +95,13 @@ func Load(files Files) (*Tokenizer, error) {
 	default:
 		return nil, errors.New("no tokenizer.json (and no tokenizer.model or vocab.json): save the checkpoint with a fast tokenizer")
 	}
-	if err == nil && files.JSON != nil {
-		err = d.addFromConfig(files.Config)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if files.JSON != nil {
+		if err := d.addFromConfig(files.Config); err != nil {
+			return nil, fmt.Errorf("tokenizer_config.json: %w", err)
+		}
 	}
 	t, err := assemble(d)
 	if err != nil {
@@ -110,25 +112,25 @@ func Load(files Files) (*Tokenizer, error) {
 
 // tokenizerJSON is the layout of tokenizer.json.
 type tokenizerJSON struct {
-	Version       *string
-	Truncation    *truncation
-	Padding       *padding
-	AddedTokens   []addedJSON `json:"added_tokens"`
-	Normalizer    json.RawMessage
+	Version       *string         `json:"version"`
+	Truncation    *truncation     `json:"truncation"`
+	Padding       *padding        `json:"padding"`
+	AddedTokens   []addedJSON     `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
 	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
 	PostProcessor json.RawMessage `json:"post_processor"`
-	Decoder       json.RawMessage
-	Model         json.RawMessage
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         json.RawMessage `json:"model"`
 }
 
 // addedJSON is an added token in the file; the flags may be missing.
 type addedJSON struct {
-	Content    *string
-	SingleWord bool `json:"single_word"`
-	Lstrip     bool
-	Rstrip     bool
-	Normalized *bool
-	Special    bool
+	Content    *string `json:"content"`
+	SingleWord bool    `json:"single_word"`
+	Lstrip     bool    `json:"lstrip"`
+	Rstrip     bool    `json:"rstrip"`
+	Normalized *bool   `json:"normalized"`
+	Special    bool    `json:"special"`
 }
 
 func (a addedJSON) spec() (addedSpec, error) {

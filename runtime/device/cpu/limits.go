@@ -14,6 +14,7 @@ const (
 	defaultPageSize   = 16
 	kvShareOfMemory   = 4 // the cache takes at most this part of the machine's memory
 	maxStepTokens     = 1 << 16
+	maxThreads        = 1 << 10 // more than processors are of no use, but harmless: they take turns
 )
 
 // withDefaults fills in what s leaves open and checks the rest. tokenBytes is the cache size of one position.
@@ -29,7 +30,7 @@ func withDefaults(s engine.Settings, info *engine.ModelInfo, tokenBytes int64) (
 		name    string
 		v, high int
 	}{
-		{"threads", s.Threads, runtime.NumCPU()}, {"max-step-tokens", s.MaxStepTokens, maxStepTokens}, {"max-batch", s.MaxSequences, maxStepTokens},
+		{"threads", s.Threads, maxThreads}, {"max-step-tokens", s.MaxStepTokens, maxStepTokens}, {"max-batch", s.MaxSequences, maxStepTokens},
 		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, 128},
 	} {
 		if c.v < 1 || c.v > c.high {
