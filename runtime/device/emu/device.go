@@ -3,7 +3,6 @@ package emu
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"llmc/engine"
 	host "llmc/runtime/device/gpu"
@@ -21,6 +20,9 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 	return host.Load(plan, &driver{options: d.Options, memory: NewMemory()}, settings)
 }
 
+// newestCapability is that of the newest GPU whose instructions the emulator has.
+const newestCapability = 90
+
 // emulatedMemory is what the emulated card has; it takes of the machine's memory what is in use.
 const emulatedMemory = 4 << 30
 
@@ -30,7 +32,7 @@ type driver struct {
 	memory  *Memory
 }
 
-func (*driver) Capability() int    { return math.MaxInt16 }
+func (*driver) Capability() int    { return newestCapability }
 func (*driver) TotalMemory() int64 { return emulatedMemory }
 func (*driver) Finish() error      { return nil } // launches return when they are done
 func (*driver) Close() error       { return nil }
