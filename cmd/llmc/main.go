@@ -19,6 +19,7 @@ var commands = []func() *cobra.Command{
 	optCommand,
 	renderCommand,
 	targetsCommand,
+	emulateCommand,
 }
 
 func main() {

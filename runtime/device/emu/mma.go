@@ -1,0 +1,174 @@
+package emu
+
+import "llmc/runtime/device/emu/ptxtext"
+
+// mmaShape is a shape of mma.sync with the operand widths it exists for.
+type mmaShape struct{ m, n, k, bits int }
+
+// mmaShapes lists the supported shapes (PTX ISA, "Warp Level Matrix Multiply-Accumulate Instructions", table of shapes).
+var mmaShapes = map[string][]mmaShape{
+	"m16n8k4":  {{16, 8, 4, 32}},
+	"m16n8k8":  {{16, 8, 8, 16}, {16, 8, 8, 32}},
+	"m16n8k16": {{16, 8, 16, 16}, {16, 8, 16, 8}},
+	"m16n8k32": {{16, 8, 32, 8}},
+	"m8n8k16":  {{8, 8, 16, 8}},
+}
+
+// fragmentAt gives row and k of element e of register r of an A or B fragment (PTX ISA, "Matrix Fragments for mma.m16n8k*"). All of
+// them follow one rule: a register holds p = 32/bits neighbours along k; lane l covers row l/4 and the p elements from p(l%4);
+// registers of A go down 8 rows first, then 4p along k; those of B go along k.
+func fragmentAt(lane, r, e, p, rows int) (row, k int) {
+	blocks := rows / 8
+	return lane/4 + r%blocks*8, lane%4*p + e + r/blocks*4*p
+}
+
+// accumulatorAt gives row and column of accumulator value v: two neighbours in a row, then 8 rows down, then 8 columns on.
+func accumulatorAt(lane, v, rows int) (row, col int) {
+	blocks := rows / 8
+	return lane/4 + v/2%blocks*8, lane%4*2 + v%2 + v/2/blocks*8
+}
+
+// mma is a decoded mma.sync.
+type mma struct {
+	shape      mmaShape
+	a, b       element
+	c, d       accumulator
+	ra, rb     []int32
+	rc, rd     []int32
+	regA, regB int
+}
+
+// mmaScratch holds the operands of the running mma as numbers.
+type mmaScratch struct {
+	a [16][32]float64
+	b [8][32]float64
+	c [warpSize][4]float64
+}
+
+// decodeMma decodes mma.sync.aligned.shape.row.col.D.A.B.C d, a, b, c.
+func decodeMma(d *decoder) {
+	list := typesOf(d.in)
+	if !hasMod(d.in, "sync") || !hasMod(d.in, "row") || !hasMod(d.in, "col") || len(list) != 4 || hasMod(d.in, "sp") {
+		d.unsupported("only mma.sync.aligned.SHAPE.row.col with four types")
+		return
+	}
+	x := &mma{c: accumulator{t: list[3]}, d: accumulator{list[0], hasMod(d.in, "satfinite")}}
+	var okA, okB bool
+	x.a, okA = elementOf(list[1])
+	x.b, okB = elementOf(list[2])
+	for _, m := range d.in.Mods {
+		for _, s := range mmaShapes[m] {
+			if s.bits == x.a.bits {
+				x.shape = s
+			}
+		}
+	}
+	if !okA || !okB || x.shape.k == 0 || x.a.bits != x.b.bits || x.a.integer != x.b.integer || !x.accumulators() {
+		d.unsupported("shape or types")
+		return
+	}
+	if !d.nargs(4, 4) {
+		return
+	}
+	p, values := 32/x.a.bits, x.shape.m*x.shape.n/warpSize
+	args := d.in.Args
+	x.rc = d.fragment(&args[3], values/x.c.perReg(), false)
+	x.ra = d.fragment(&args[1], x.shape.m*x.shape.k/(warpSize*p), false)
+	x.rb = d.fragment(&args[2], x.shape.n*x.shape.k/(warpSize*p), false)
+	x.rd = d.fragment(&args[0], values/x.d.perReg(), true)
+	in := d.fullWarp(x.run, ClassTensor)
+	in.macs = uint32(x.shape.m * x.shape.n * x.shape.k)
+}
+
+// accumulators checks that the accumulator types fit the operand types.
+func (x *mma) accumulators() bool {
+	c, d := x.c.t, x.d.t
+	if x.a.integer {
+		return c == typ{kSigned, 32, 1} && d == c
+	}
+	half, full := typ{kFloat, 16, 1}, typ{kFloat, 32, 1}
+	return (c == half || c == full) && (d == half || d == full)
+}
+
+// fragment decodes a vector of n 32-bit registers.
+func (d *decoder) fragment(o *ptxtext.Operand, n int, dst bool) []int32 {
+	list := d.elements(o)
+	if len(list) != n {
+		d.errorf(o.Pos, "%s: a fragment of %d registers, expected %d", d.in.Name(), len(list), n)
+		return nil
+	}
+	regs := make([]int32, n)
+	for i := range list {
+		if dst {
+			regs[i] = d.dst(&list[i], typeB32)
+		} else {
+			regs[i] = d.src(&list[i], typeB32)
+		}
+	}
+	return regs
+}
+
+func (x *mma) run(w *warp) signal {
+	if !w.defined(x.ra...) || !w.defined(x.rb...) || !w.defined(x.rc...) {
+		return goOn
+	}
+	s := &w.mma
+	p := 32 / x.a.bits
+	for r, reg := range x.ra {
+		for lane := range warpSize {
+			v := uint32(w.regs[reg][lane])
+			for e := range p {
+				row, k := fragmentAt(lane, r, e, p, x.shape.m)
+				s.a[row][k] = x.a.value(v >> (e * x.a.bits))
+			}
+		}
+	}
+	for r, reg := range x.rb {
+		for lane := range warpSize {
+			v := uint32(w.regs[reg][lane])
+			for e := range p {
+				col, k := fragmentAt(lane, r, e, p, 8)
+				s.b[col][k] = x.b.value(v >> (e * x.b.bits))
+			}
+		}
+	}
+	x.multiply(w, s)
+	for r, reg := range x.rd {
+		n := x.d.perReg()
+		for lane := range warpSize {
+			v := uint64(0)
+			for e := range n {
+				v |= uint64(x.d.store(s.c[lane][r*n+e])) << (e * x.d.t.bits)
+			}
+			w.regs[reg][lane] = v
+		}
+		w.init[reg] = allLanes
+	}
+	return goOn
+}
+
+// multiply fills s.c with c + a*b.
+func (x *mma) multiply(w *warp, s *mmaScratch) {
+	values, n := x.shape.m*x.shape.n/warpSize, x.c.perReg()
+	for lane := range warpSize {
+		for v := range values {
+			row, col := accumulatorAt(lane, v, x.shape.m)
+			sum := dot(s.a[row][:x.shape.k], s.b[col][:x.shape.k])
+			bits := uint32(w.regs[x.rc[v/n]][lane]) >> (v % n * x.c.t.bits)
+			s.c[lane][v] = sum + x.c.load(bits)
+		}
+	}
+}
+
+// dot is the sum of products in four chains.
+func dot(a, b []float64) float64 {
+	var s0, s1, s2, s3 float64
+	for len(a) >= 4 && len(b) >= 4 {
+		s0 += a[0] * b[0]
+		s1 += a[1] * b[1]
+		s2 += a[2] * b[2]
+		s3 += a[3] * b[3]
+		a, b = a[4:], b[4:]
+	}
+	return (s0 + s1) + (s2 + s3)
+}

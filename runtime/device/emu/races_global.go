@@ -1,0 +1,138 @@
+package emu
+
+import "sync"
+
+// globalRaces records who touched global memory during a launch, by 4-byte word. CTAs are the threads of this check: what
+// happens inside one CTA is the shared-memory check's affair.
+type globalRaces struct {
+	mu     [64]sync.Mutex
+	pages  [64]map[uint64]*racePage
+	values sync.Mutex
+	clocks map[uint64]map[uint32]uint32 // published at an address by releasing writes
+}
+
+const racePageBytes = 4096
+
+type racePage [racePageBytes / 4]wordMarks
+
+// wordMarks are the last write and the last two readers from different CTAs.
+type wordMarks struct {
+	write mark
+	reads [2]mark
+}
+
+// mark is an access: CTA number plus one (0: none), its epoch, the bytes touched.
+type mark struct {
+	cta, epoch uint32
+	bytes      uint8
+	strong     bool
+}
+
+func newGlobalRaces() *globalRaces {
+	r := &globalRaces{clocks: map[uint64]map[uint32]uint32{}}
+	for i := range r.pages {
+		r.pages[i] = map[uint64]*racePage{}
+	}
+	return r
+}
+
+func (r *globalRaces) note(w *warp, lane int, addr uint64, size int, k accessKind) bool {
+	if k.sync != orderNone || k.atomic {
+		r.synchronize(&w.cta.order, addr, k)
+	}
+	page := addr / racePageBytes
+	i := page % uint64(len(r.mu))
+	r.mu[i].Lock()
+	p := r.pages[i][page]
+	if p == nil {
+		p = new(racePage)
+		r.pages[i][page] = p
+	}
+	var bad *mark
+	for at := addr &^ 3; at < addr+uint64(size) && bad == nil; at += 4 {
+		m := byteMask(at, addr, size)
+		bad = p[at%racePageBytes/4].touch(&w.cta.order, m, k)
+	}
+	var other mark
+	if bad != nil {
+		other = *bad
+	}
+	r.mu[i].Unlock()
+	if bad == nil {
+		return true
+	}
+	g := w.cta.launch.Grid
+	n := other.cta - 1
+	w.failAddr(Race, lane, addr, "CTA %d,%d,%d touched it too, nothing orders the two, and at least one is a plain write",
+		n%g[0], n/g[0]%g[1], n/g[0]/g[1])
+	return false
+}
+
+// byteMask marks the bytes of the word at that an access covers.
+func byteMask(at, addr uint64, size int) uint8 {
+	m := uint8(15)
+	if addr > at {
+		m &= 15 << (addr - at)
+	}
+	if end := addr + uint64(size); end < at+4 {
+		m &= 15 >> (at + 4 - end)
+	}
+	return m
+}
+
+// touch checks an access against the marks and leaves its own. It returns the mark in conflict.
+func (x *wordMarks) touch(o *ctaOrder, bytes uint8, k accessKind) *mark {
+	conflict := func(m *mark) bool {
+		return m.bytes&bytes != 0 && !o.knows(m.cta-1, m.epoch) && !(m.strong && k.strong)
+	}
+	if conflict(&x.write) {
+		return &x.write
+	}
+	mine := mark{o.self + 1, o.epoch, bytes, k.strong}
+	if !k.write {
+		slot := &x.reads[0]
+		if slot.cta != 0 && slot.cta != mine.cta {
+			slot = &x.reads[1]
+		}
+		if slot.cta == mine.cta && slot.epoch == mine.epoch {
+			mine.bytes |= slot.bytes
+			mine.strong = mine.strong && slot.strong
+		}
+		*slot = mine
+		return nil
+	}
+	for i := range x.reads {
+		if conflict(&x.reads[i]) {
+			return &x.reads[i]
+		}
+	}
+	if x.write.cta == mine.cta && x.write.epoch == mine.epoch {
+		mine.bytes |= x.write.bytes
+		mine.strong = mine.strong && x.write.strong
+	}
+	x.write = mine
+	return nil
+}
+
+// synchronize passes clocks through the address of a strong access: releasing writes publish all that the CTA knows, relaxed
+// ones what its last fence covered; acquiring reads take over at once, relaxed ones at the next fence.
+func (r *globalRaces) synchronize(o *ctaOrder, addr uint64, k accessKind) {
+	r.values.Lock()
+	defer r.values.Unlock()
+	at := r.clocks[addr]
+	if !k.write || k.atomic {
+		if k.sync.acquires() {
+			joinClock(&o.seen, at)
+		} else {
+			joinClock(&o.pending, at)
+		}
+	}
+	if k.write {
+		published := o.fenced
+		if k.sync.releases() {
+			published = o.snapshot()
+		}
+		joinClock(&at, published)
+		r.clocks[addr] = at
+	}
+}
