@@ -40,7 +40,7 @@ var families = map[string]family{
 	"cuda.add_rmsnorm":   {normThreads, perRow("normed"), norm},
 	"cuda.linear":        {linearThreads, linearGrid, linear},
 	"cuda.linear_swiglu": {linearThreads, linearGrid, linear},
-	"cuda.rope_kv":       {ropeThreads, perRow("y"), ropeKV},
+	"cuda.rope_kv":       {ropeThreads, ropeGrid, ropeKV},
 	"cuda.attention":     {attentionThreads, attentionGrid, attention},
 	"cuda.select_rows":   {rowThreads, perRow("y"), selectRows},
 	"cuda.cast":          {rowThreads, perRow("y"), elementwise},

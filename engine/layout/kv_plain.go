@@ -9,8 +9,11 @@ import (
 // plainRow is what rows of channels are rounded up to, so that a GPU copies them 16 bytes at a time.
 const plainRow = 16
 
-// maxPlainDim is the largest head that GPU kernels hold in registers.
-const maxPlainDim = 256
+// MinPageSize is the smallest page: what all pages are a multiple of.
+const MinPageSize = kvLanes
+
+// MaxPlainDim is the largest head that GPU kernels hold in registers.
+const MaxPlainDim = 256
 
 // PlainKV describes one layer's part of a page of the KV cache on GPUs, which turn tiles on their way to the matrix units and so want
 // plain rows:
@@ -34,8 +37,8 @@ func NewPlainKV(t dtype.Type, pageSize, heads, dim int) (PlainKV, error) {
 	if pageSize < kvLanes || pageSize > maxPageSize || pageSize%kvLanes != 0 {
 		return PlainKV{}, fmt.Errorf("KV page of %d positions: must be a multiple of %d up to %d", pageSize, kvLanes, maxPageSize)
 	}
-	if heads < 1 || heads > maxKVHeads || dim < 1 || dim > maxPlainDim {
-		return PlainKV{}, fmt.Errorf("KV cache of %d heads of %d: must be within 1..%d and 1..%d", heads, dim, maxKVHeads, maxPlainDim)
+	if heads < 1 || heads > maxKVHeads || dim < 1 || dim > MaxPlainDim {
+		return PlainKV{}, fmt.Errorf("KV cache of %d heads of %d: must be within 1..%d and 1..%d", heads, dim, maxKVHeads, MaxPlainDim)
 	}
 	return PlainKV{t, pageSize, heads, dim}, nil
 }
