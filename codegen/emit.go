@@ -20,7 +20,7 @@ type Coder interface {
 // barriers and places are those that the passes chose. coder is nil for targets that own their kernels.
 func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program, error) {
 	e := emitter{
-		module:  m, coder: coder,
+		module: m, coder: coder,
 		program: &engine.Program{Func: f.Name, Target: target, Slots: f.Slots},
 		buffers: map[*ir.Value]int{}, weights: map[string]int{},
 	}

@@ -7,11 +7,16 @@ import (
 	"llmc/engine"
 	"llmc/internal/tokenizer"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/emu"
 )
 
-// devices lists what --device may name, in the order in which "auto" tries them.
-var devices = []engine.Device{
-	cpu.Device{},
+// devices lists what --device may name, in the order in which "auto" tries them. What is only for testing has to be named.
+var devices = []struct {
+	engine.Device
+	auto bool
+}{
+	{cpu.Device{}, true},
+	{emu.Device{}, false},
 }
 
 // Loaded is a plan on a device.
@@ -39,7 +44,7 @@ func loadModel(plan *engine.Plan, device string, settings engine.Settings) (engi
 	var failures, names []string
 	for _, d := range devices {
 		names = append(names, d.Name())
-		if device != "auto" && device != d.Name() {
+		if device != d.Name() && !(device == "auto" && d.auto) {
 			continue
 		}
 		model, err := d.Load(plan, settings)

@@ -36,7 +36,8 @@ var importRules = []struct {
 	{"runtime/sched", []string{"engine", "runtime/kv"}},
 	{"runtime/sample", []string{"engine"}},
 	{"runtime/metrics", []string{"engine", "runtime"}},
-	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "engine/...", "runtime/sample", "runtime/device/cpu/..."}},
+	{"runtime/device/limits", []string{"engine"}},
+	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "engine/...", "runtime/sample", "runtime/device/limits", "runtime/device/cpu/..."}},
 	{"runtime/device/...", []string{"internal/...", "engine/...", "runtime/sample", "runtime/device/..."}},
 	{"runtime/...", []string{"internal/...", "engine/...", "runtime/..."}},
 

@@ -2,12 +2,14 @@ package cpu
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 
 	"llmc/engine"
 	"llmc/internal/sym"
 	"llmc/runtime/device/cpu/kernel"
 	"llmc/runtime/device/cpu/team"
+	"llmc/runtime/device/limits"
 )
 
 // Device runs plans on this machine's processor.
@@ -75,18 +77,21 @@ func contains(list []string, s string) bool {
 
 // load fills in the settings, takes the memory and binds the launches.
 func (m *model) load(settings engine.Settings) error {
-	setDefault(&settings.PageSize, defaultPageSize)
+	if settings.PageSize == 0 {
+		settings.PageSize = limits.DefaultPageSize
+	}
 	perToken, err := tokenBytes(m.program.Caches, settings.PageSize)
 	if err != nil {
 		return err
 	}
 	info := m.plan.Info()
 	m.info = &info
-	var pages int
-	if m.settings, pages, err = withDefaults(settings, m.info, perToken); err != nil {
+	request := limits.Request{Settings: settings, Info: m.info, TokenBytes: perToken, Threads: runtime.NumCPU(), Memory: physicalMemory()}
+	if m.limits, err = request.Fill(); err != nil {
 		return err
 	}
-	if m.kv, err = newKVPool(m.program.Caches, m.settings.PageSize, pages); err != nil {
+	m.settings = m.limits.Settings
+	if m.kv, err = newKVPool(m.program.Caches, m.settings.PageSize, m.limits.Pages); err != nil {
 		return err
 	}
 	env := sym.Bind(int64(m.settings.MaxStepTokens), int64(m.settings.MaxSequences), int64(m.settings.MaxRows), int64(m.settings.MaxContext))

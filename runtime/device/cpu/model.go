@@ -10,6 +10,7 @@ import (
 	"llmc/internal/sym"
 	"llmc/runtime/device/cpu/kernel"
 	"llmc/runtime/device/cpu/team"
+	"llmc/runtime/device/limits"
 )
 
 // model is a plan loaded on the CPU: one program bound to its memory.
@@ -17,7 +18,8 @@ type model struct {
 	plan       *engine.Plan
 	info       *engine.ModelInfo
 	program    *engine.Program
-	settings   engine.Settings
+	limits     limits.Limits
+	settings   engine.Settings // those of limits
 	set        *kernel.Set
 	team       *team.Team
 	arena      region
@@ -63,7 +65,10 @@ func (m *model) CopyPage(dst, src int32) error { return m.kv.copyPage(dst, src) 
 
 // Step runs one forward pass. A fault in a kernel fails the step, not the process.
 func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
-	if err := m.check(step, out); err != nil {
+	if m.team == nil {
+		return errClosed
+	}
+	if err := m.limits.Check(step, out); err != nil {
 		return err
 	}
 	s := &m.state

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"llmc/codegen"
 	"llmc/codegen/x86"
 	"llmc/engine"
 	"llmc/engine/layout"
@@ -134,7 +135,7 @@ func lowerFused(t *testing.T, m *ir.Module) {
 // write makes a plan of a lowered module.
 func write(t *testing.T, m *ir.Module, weights interp.Weights, info engine.ModelInfo) string {
 	t.Helper()
-	program, err := x86.Emit(m, m.Func("step"), "x86-64-v3")
+	program, err := codegen.Emit(m, m.Func("step"), "x86-64-v3", nil)
 	check(t, err)
 	infoContent, err := engine.InfoContent(&info)
 	check(t, err)

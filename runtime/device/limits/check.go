@@ -1,4 +1,4 @@
-package cpu
+package limits
 
 import (
 	"fmt"
@@ -6,45 +6,41 @@ import (
 	"llmc/engine"
 )
 
-// check refuses a step that would read or write outside the model's memory. It is what stands between a mistake of the
-// scheduler and another request's data, so it looks at every index.
-func (m *model) check(s *engine.Step, out []engine.Sampled) error {
-	if m.team == nil {
-		return errClosed
-	}
+// Check refuses a step that would read or write outside the model's memory. It looks at every index.
+func (l *Limits) Check(s *engine.Step, out []engine.Sampled) error {
 	t, b, r := s.T(), s.B(), len(s.Rows)
 	switch {
-	case t < 1 || t > m.settings.MaxStepTokens:
-		return fmt.Errorf("step of %d tokens: must be within 1..%d", t, m.settings.MaxStepTokens)
-	case b < 1 || b > m.settings.MaxSequences:
-		return fmt.Errorf("step of %d sequences: must be within 1..%d", b, m.settings.MaxSequences)
-	case r > m.settings.MaxRows || len(out) < r:
-		return fmt.Errorf("step of %d sampled rows: at most %d, room for %d answers", r, m.settings.MaxRows, len(out))
+	case t < 1 || t > l.MaxStepTokens:
+		return fmt.Errorf("step of %d tokens: must be within 1..%d", t, l.MaxStepTokens)
+	case b < 1 || b > l.MaxSequences:
+		return fmt.Errorf("step of %d sequences: must be within 1..%d", b, l.MaxSequences)
+	case r > l.MaxRows || len(out) < r:
+		return fmt.Errorf("step of %d sampled rows: at most %d, room for %d answers", r, l.MaxRows, len(out))
 	case len(s.Positions) != t || len(s.RopeLen) != t || len(s.Slots) != t:
 		return fmt.Errorf("step of %d tokens has %d positions, %d rope lengths, %d slots", t, len(s.Positions), len(s.RopeLen), len(s.Slots))
 	case len(s.SeqStart) != b+1 || len(s.PageStart) != b+1 || s.SeqStart[0] != 0 || int(s.SeqStart[b]) != t ||
 		s.PageStart[0] != 0 || int(s.PageStart[b]) != len(s.Pages):
 		return fmt.Errorf("step of %d sequences: token or page ranges do not cover it", b)
 	}
-	return m.checkIndices(s)
+	return l.checkIndices(s)
 }
 
-func (m *model) checkIndices(s *engine.Step) error {
-	vocab, slots := int32(m.info.Vocab), int64(m.kv.pages)*int64(m.kv.pageSize)
+func (l *Limits) checkIndices(s *engine.Step) error {
+	vocab, slots := int32(l.Vocab), int64(l.Pages)*int64(l.PageSize)
 	for i, id := range s.IDs {
 		if id < 0 || id >= vocab {
 			return fmt.Errorf("token %d: id %d is outside the vocabulary of %d", i, id, vocab)
 		}
-		if s.Positions[i] < 0 || int(s.Positions[i]) >= m.settings.MaxContext || s.RopeLen[i] <= s.Positions[i] {
-			return fmt.Errorf("token %d: position %d of length %d in a context of %d", i, s.Positions[i], s.RopeLen[i], m.settings.MaxContext)
+		if s.Positions[i] < 0 || int(s.Positions[i]) >= l.MaxContext || s.RopeLen[i] <= s.Positions[i] {
+			return fmt.Errorf("token %d: position %d of length %d in a context of %d", i, s.Positions[i], s.RopeLen[i], l.MaxContext)
 		}
 		if slot := int64(s.Slots[i]); slot < -1 || slot >= slots {
 			return fmt.Errorf("token %d: cache slot %d of %d", i, slot, slots)
 		}
 	}
 	for i, page := range s.Pages {
-		if page < 0 || int(page) >= m.kv.pages {
-			return fmt.Errorf("page table entry %d: page %d of %d", i, page, m.kv.pages)
+		if page < 0 || int(page) >= l.Pages {
+			return fmt.Errorf("page table entry %d: page %d of %d", i, page, l.Pages)
 		}
 	}
 	for b, context := range s.Context {
@@ -52,7 +48,7 @@ func (m *model) checkIndices(s *engine.Step) error {
 		if first >= last || s.PageStart[b] > s.PageStart[b+1] {
 			return fmt.Errorf("sequence %d has no tokens or a negative page table", b)
 		}
-		if room := int64(s.PageStart[b+1]-s.PageStart[b]) * int64(m.kv.pageSize); context < 1 || int64(context) > room {
+		if room := int64(s.PageStart[b+1]-s.PageStart[b]) * int64(l.PageSize); context < 1 || int64(context) > room {
 			return fmt.Errorf("sequence %d: context of %d in pages for %d", b, context, room)
 		}
 		for i := first; i < last; i++ {

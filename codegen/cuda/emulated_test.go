@@ -1,0 +1,149 @@
+package cuda_test
+
+import (
+	"encoding/binary"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"llmc/codegen"
+	"llmc/codegen/cuda"
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+	"llmc/internal/quant"
+	"llmc/ir"
+	"llmc/ir/interp"
+	"llmc/passes"
+	"llmc/runtime/device/emu"
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compile lowers a module for a target, all passes checked, and writes a plan with the given tensors.
+func compile(t *testing.T, m *ir.Module, weights interp.Weights, target, format string, vocab int) *engine.Plan {
+	t.Helper()
+	row, err := engine.FindTarget(target)
+	check(t, err)
+	gpu, err := cuda.NewTarget(row)
+	check(t, err)
+	_, err = passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format, Embed: "bf16"}, Check: true})
+	check(t, err)
+	coder := cuda.NewCoder(gpu)
+	program, err := codegen.Emit(m, m.Func("step"), target, coder)
+	check(t, err)
+	text, err := coder.Text()
+	check(t, err)
+	info := engine.ModelInfo{Name: "test", Family: "test", Vocab: vocab, Hidden: 1, Layers: 1, Heads: 1, KVHeads: 1, HeadDim: 1, MaxContext: 4096}
+	infoContent, err := engine.InfoContent(&info)
+	check(t, err)
+	programContent, err := engine.ProgramContent(program)
+	check(t, err)
+	spec := engine.Spec{Sections: []engine.Content{infoContent, programContent, {Kind: engine.KindPTX, Name: target, Data: []byte(text)}}}
+	var packed [][]byte
+	for _, w := range m.Weights {
+		entry, bytes := pack(t, w, weights)
+		spec.Weights, packed = append(spec.Weights, entry), append(packed, bytes)
+	}
+	path := filepath.Join(t.TempDir(), "test.plan")
+	writer, err := engine.NewWriter(path, spec)
+	check(t, err)
+	for i, b := range packed {
+		_, err := writer.Weight(i).Write(b)
+		check(t, err)
+	}
+	_, err = writer.Finish()
+	check(t, err)
+	plan, err := engine.Open(path)
+	check(t, err)
+	t.Cleanup(func() { plan.Close() })
+	return plan
+}
+
+// pack makes the bytes of a weight as a build would.
+func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntry, []byte) {
+	t.Helper()
+	plain := *w
+	plain.Type.Quant = ""
+	if w.Type.Quant != "" {
+		plain.Type.DType = dtype.F32
+	}
+	data, err := interp.Elements(&plain, weights)
+	check(t, err)
+	entry := engine.WeightEntry{Name: w.Name, Segment: w.Segment}
+	for _, d := range w.Type.Dims {
+		n, _ := d.IsConst()
+		entry.Shape = append(entry.Shape, n)
+	}
+	if w.Type.Layout == "" {
+		entry.DType, entry.Segment = "f32", 0
+		var bytes []byte
+		for _, f := range data {
+			bytes = binary.LittleEndian.AppendUint32(bytes, math.Float32bits(f))
+		}
+		entry.Bytes = int64(len(bytes))
+		return entry, bytes
+	}
+	entry.Layout = w.Type.Layout
+	n, k := int(entry.Shape[0]), int(entry.Shape[1])
+	p, err := layout.Find(w.Type.Layout, n, k, int(w.Segment))
+	check(t, err)
+	bytes := make([]byte, p.Bytes())
+	entry.Bytes = int64(len(bytes))
+	for i := range p.Panels() {
+		rows := data[i*p.PanelRows()*k : min(n, (i+1)*p.PanelRows())*k]
+		panel := bytes[i*p.PanelBytes() : (i+1)*p.PanelBytes()]
+		if w.Type.Quant == "" {
+			check(t, p.PackFloats(panel, rows))
+			continue
+		}
+		f, err := quant.FindType(w.Type.Quant)
+		check(t, err)
+		var block quant.Block
+		check(t, f.Quantize(&block, rows, k))
+		check(t, p.PackCodes(panel, layout.Codes{Codes: block.Codes, Scales: block.Scales, Zeros: block.Zeros}))
+	}
+	return entry, bytes
+}
+
+// run computes the logits of all tokens of one sequence on the emulator, races checked.
+func run(t *testing.T, plan *engine.Plan, vocab int, tokens []int32) [][]float32 {
+	t.Helper()
+	device := emu.Device{Options: emu.Options{Races: true}}
+	settings := engine.Settings{MaxStepTokens: len(tokens), MaxSequences: 1, MaxRows: len(tokens), MaxContext: max(16, len(tokens))}
+	model, err := device.Load(plan, settings)
+	check(t, err)
+	defer model.Close()
+	var rows [][]float32
+	check(t, engine.Forward(model, vocab, tokens, func(int) bool { return true }, func(_ int, logits []float32) error {
+		rows = append(rows, append([]float32(nil), logits...))
+		return nil
+	}))
+	return rows
+}
+
+// compare wants the interpreter's numbers, up to tolerance of their range.
+func compare(t *testing.T, m *ir.Module, weights interp.Weights, tokens []int32, got [][]float32, tolerance float64) {
+	t.Helper()
+	batch := &interp.Batch{}
+	batch.Add(0, 0, len(tokens), tokens...)
+	batch.SampleAll()
+	want, err := interp.New(m, weights).Run("step", batch)
+	check(t, err)
+	lo, hi := float32(math.Inf(1)), float32(math.Inf(-1))
+	for _, x := range want[0].Data {
+		lo, hi = min(lo, x), max(hi, x)
+	}
+	for r := range got {
+		for i, x := range got[r] {
+			if d := math.Abs(float64(x) - float64(want[0].Row(r)[i])); !(d <= tolerance*float64(hi-lo)) {
+				t.Fatalf("row %d, column %d: %v, want %v; the range is %v", r, i, x, want[0].Row(r)[i], hi-lo)
+			}
+		}
+	}
+}

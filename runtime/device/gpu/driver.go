@@ -1,0 +1,47 @@
+package gpu
+
+// Driver is one device and its memory.
+type Driver interface {
+	// Capability is the compute capability, major*10 + minor: programs for it and for those below run.
+	Capability() int
+	// TotalMemory is the size of the device's memory in bytes.
+	TotalMemory() int64
+	// Load makes the entries of PTX text ready.
+	Load(ptx string) (Code, error)
+	// Alloc takes memory; what it holds at first is not defined.
+	Alloc(name string, bytes int64) (Memory, error)
+	// Constant makes data readable by kernels. Data stays as it is as long as the memory is in use, so it need not be copied.
+	Constant(name string, data []byte) (Memory, error)
+	// Launch queues a kernel. Kernels run one after the other.
+	Launch(l *Launch) error
+	// Finish waits for everything queued, and reports what went wrong in it.
+	Finish() error
+	Close() error
+}
+
+// Code is loaded PTX.
+type Code interface {
+	// Entry finds a kernel.
+	Entry(name string) (Kernel, error)
+}
+
+// Kernel is an entry that can be launched.
+type Kernel any
+
+// Memory is a range of the device's memory.
+type Memory interface {
+	Addr() uint64
+	// Write and Read copy to and from the range at an offset, after everything queued.
+	Write(offset int64, data []byte) error
+	Read(offset int64, data []byte) error
+}
+
+// Launch is a kernel with the sizes and arguments of a step. Label names it in errors.
+type Launch struct {
+	Kernel  Kernel
+	Label   string
+	Grid    [3]uint32
+	Threads uint32
+	Shared  uint32
+	Args    []uint64
+}

@@ -1,0 +1,45 @@
+package gpu
+
+import (
+	"llmc/engine"
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
+)
+
+// Trace implements engine.Tracer.
+func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
+	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	m.visit = func(launch int) error {
+		l := &m.program.Launches[launch]
+		for i, role := range engine.FindKernel(l.Kernel).Roles {
+			if i >= len(l.Operands) || !role.Writes || l.Operands[i].Kind != engine.OperandBuffer {
+				continue
+			}
+			if err := m.show(&m.program.Buffers[l.Operands[i].Index], env, visit); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	defer func() { m.visit = nil }()
+	return m.Step(step, out)
+}
+
+// show reads a buffer of numbers back; others are left out.
+func (m *Model) show(b *engine.Buffer, env sym.Env, visit func(name string, rows [][]float32)) error {
+	n, err := b.Rows.Eval(env)
+	if err != nil || b.Format != "" || b.DType != dtype.F32 {
+		return err
+	}
+	rows := make([][]float32, n)
+	bytes := make([]byte, 4*b.Cols)
+	for i := range rows {
+		if err := m.slots[b.Slot].Read(b.Offset+int64(i)*b.Stride, bytes); err != nil {
+			return err
+		}
+		rows[i] = make([]float32, b.Cols)
+		decodeFloats(rows[i], bytes)
+	}
+	visit(b.Name, rows)
+	return nil
+}

@@ -1,0 +1,77 @@
+package limits
+
+import (
+	"fmt"
+
+	"llmc/engine"
+)
+
+// Defaults of the settings that a launch leaves open.
+const (
+	defaultStepTokens = 512
+	defaultSequences  = 64
+	DefaultPageSize   = 16
+	kvShareOfMemory   = 4 // the cache takes at most this part of the device's memory
+	maxStepTokens     = 1 << 16
+)
+
+// Request is what a device asks defaults for.
+type Request struct {
+	Settings   engine.Settings
+	Info       *engine.ModelInfo
+	TokenBytes int64 // cache size of one position
+	Threads    int   // workers at most
+	Memory     int64 // of the device, bytes
+}
+
+// Limits are the settings in force, defaults filled in.
+type Limits struct {
+	engine.Settings
+	Vocab int
+	Pages int // KV pages that fit
+}
+
+// Fill gives what the settings leave open its default and checks the rest.
+func (r Request) Fill() (Limits, error) {
+	s := r.Settings
+	setDefault(&s.Threads, r.Threads)
+	setDefault(&s.PageSize, DefaultPageSize)
+	setDefault(&s.MaxSequences, defaultSequences)
+	setDefault(&s.MaxStepTokens, defaultStepTokens)
+	setDefault(&s.MaxContext, max(r.Info.MaxContext, 1))
+	s.MaxStepTokens = max(s.MaxStepTokens, s.MaxSequences)
+	setDefault(&s.MaxRows, s.MaxSequences)
+	l := Limits{Settings: s, Vocab: r.Info.Vocab}
+	for _, c := range []struct {
+		name    string
+		v, high int
+	}{
+		{"threads", s.Threads, r.Threads}, {"max-step-tokens", s.MaxStepTokens, maxStepTokens}, {"max-batch", s.MaxSequences, maxStepTokens},
+		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, 128},
+	} {
+		if c.v < 1 || c.v > c.high {
+			return l, fmt.Errorf("%s is %d: must be within 1..%d", c.name, c.v, c.high)
+		}
+	}
+	pageBytes := r.TokenBytes * int64(s.PageSize)
+	perSequence := int64((s.MaxContext + s.PageSize - 1) / s.PageSize)
+	if s.KVBytes == 0 {
+		s.KVBytes = min(perSequence*int64(s.MaxSequences)*pageBytes, r.Memory/kvShareOfMemory)
+		s.KVBytes = max(s.KVBytes, pageBytes)
+	}
+	pages := perSequence * int64(s.MaxSequences) // of a program that caches nothing
+	if pageBytes > 0 {
+		pages = s.KVBytes / pageBytes
+	}
+	if pages < 1 {
+		return l, fmt.Errorf("kv-memory of %d bytes: one page takes %d", s.KVBytes, pageBytes)
+	}
+	l.Settings, l.Pages = s, int(pages)
+	return l, nil
+}
+
+func setDefault(v *int, def int) {
+	if *v == 0 {
+		*v = def
+	}
+}
