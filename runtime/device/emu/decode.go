@@ -299,7 +299,7 @@ func (d *decoder) instruction(in *ptxtext.Inst) {
 		d.leave()
 		return
 	}
-	f, ok := decoders[in.Op]
+	op, ok := opcodes[in.Op]
 	if ok && len(in.Mods) == 0 && !bareOps[in.Op] {
 		d.errorf(in.Pos, "%s needs modifiers", in.Op)
 		return
@@ -308,7 +308,11 @@ func (d *decoder) instruction(in *ptxtext.Inst) {
 		d.errorf(in.Pos, "instruction %s is not supported", in.Name())
 		return
 	}
-	f(d)
+	if !op.accepts(in.Mods) {
+		d.errorf(in.Pos, "%s has no type that %s takes", in.Name(), in.Op)
+		return
+	}
+	op.decode(d)
 }
 
 // bareOps lists the instructions that may come without modifiers.
