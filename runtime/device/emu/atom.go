@@ -90,10 +90,9 @@ func atomicPick(t typ, high bool) func(old, b, c uint64) uint64 {
 // atomicInst is a decoded atom or red.
 type atomicInst struct {
 	access
-	f       func(old, b, c uint64) uint64
-	dsts    []int32 // nil for red
-	b, c    []int32
-	andThen *pred
+	f    func(old, b, c uint64) uint64
+	dsts []int32 // nil for red
+	b, c []int32
 }
 
 // decodeAtomic decodes atom and red, including vectors.

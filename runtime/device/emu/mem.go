@@ -139,13 +139,20 @@ func (a *access) load(w *warp) signal {
 		return goOn
 	}
 	w.turn++
-	var t traffic
+	t := &w.traffic
+	t.n = 0
+	base, checked := &w.regs[a.base], w.checked()
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
-		addr := w.regs[a.base][lane] + a.off
-		p := w.resolve(a.space, lane, addr, a.total, false)
-		if p.bytes == nil {
-			return goOn
+		addr := base[lane] + a.off
+		p := w.quick(a.space, addr, a.total)
+		if p.bytes == nil || checked {
+			if p = w.resolve(a.space, lane, addr, a.total, false); p.bytes == nil {
+				return goOn
+			}
+			if !w.note(lane, p, accessKind{sync: a.sync, strong: a.strong}) {
+				return goOn
+			}
 		}
 		if a.strong && p.space == spaceGlobal {
 			w.cta.polled = true
@@ -154,9 +161,6 @@ func (a *access) load(w *warp) signal {
 			l.Unlock()
 		} else {
 			a.read(w, lane, p.bytes)
-		}
-		if !w.note(lane, p, accessKind{sync: a.sync, strong: a.strong}) {
-			return goOn
 		}
 		t.add(p.space, p.addr)
 	}
@@ -171,7 +175,7 @@ func (a *access) load(w *warp) signal {
 		}
 		w.init[r] |= w.exec
 	}
-	w.count(&t, a.total, false)
+	w.count(t, a.total, false)
 	return goOn
 }
 
@@ -203,13 +207,18 @@ func (a *access) store(w *warp) signal {
 	}
 	w.cta.progress++
 	w.turn++
-	var t traffic
+	t := &w.traffic
+	t.n = 0
+	base, checked := &w.regs[a.base], w.checked()
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
-		addr := w.regs[a.base][lane] + a.off
-		p := w.resolve(a.space, lane, addr, a.total, true)
-		if p.bytes == nil || !w.note(lane, p, accessKind{write: true, sync: a.sync, strong: a.strong}) {
-			return goOn
+		addr := base[lane] + a.off
+		p := w.quick(a.space, addr, a.total)
+		if p.bytes == nil || checked || w.seg.readOnly {
+			p = w.resolve(a.space, lane, addr, a.total, true)
+			if p.bytes == nil || !w.note(lane, p, accessKind{write: true, sync: a.sync, strong: a.strong}) {
+				return goOn
+			}
 		}
 		if a.strong && p.space == spaceGlobal {
 			l := w.cta.launch.mem.lock(p.addr)
@@ -220,7 +229,7 @@ func (a *access) store(w *warp) signal {
 		}
 		t.add(p.space, p.addr)
 	}
-	w.count(&t, a.total, true)
+	w.count(t, a.total, true)
 	return goOn
 }
 

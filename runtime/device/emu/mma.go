@@ -30,12 +30,11 @@ func accumulatorAt(lane, v, rows int) (row, col int) {
 
 // mma is a decoded mma.sync.
 type mma struct {
-	shape      mmaShape
-	a, b       element
-	c, d       accumulator
-	ra, rb     []int32
-	rc, rd     []int32
-	regA, regB int
+	shape  mmaShape
+	a, b   element
+	c, d   accumulator
+	ra, rb []int32
+	rc, rd []int32
 }
 
 // mmaScratch holds the operands of the running mma as numbers.

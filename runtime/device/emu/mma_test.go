@@ -132,21 +132,15 @@ func TestMma(t *testing.T) {
 
 func testMma(t *testing.T, rng *rand.Rand, l layoutRow, op, dt string, codeA, codeB func(int) uint32, signedA, signedB bool) {
 	const n = 8
-	small := func(signed bool) int {
-		if signed {
-			return rng.IntN(9) - 4
-		}
-		return rng.IntN(9)
-	}
 	a, b, c := make([]int, l.m*l.k), make([]int, l.k*n), make([]int, l.m*n)
 	for i := range a {
-		a[i] = small(signedA)
+		a[i] = smallInt(rng, signedA)
 	}
 	for i := range b {
-		b[i] = small(signedB)
+		b[i] = smallInt(rng, signedB)
 	}
 	for i := range c {
-		c[i] = small(true)
+		c[i] = smallInt(rng, true)
 	}
 	p, values := 32/l.bits, l.m*n/32
 	wa, wb := make([]uint32, l.m*l.k/p), make([]uint32, l.k*n/p)
@@ -190,6 +184,13 @@ func testMma(t *testing.T, rng *rand.Rand, l layoutRow, op, dt string, codeA, co
 			}
 		}
 	}
+}
+
+func smallInt(rng *rand.Rand, signed bool) int {
+	if signed {
+		return rng.IntN(9) - 4
+	}
+	return rng.IntN(9)
 }
 
 func accumulatorCode(typ string) (code func(int) uint32, bits int) {

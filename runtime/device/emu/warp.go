@@ -56,11 +56,12 @@ type warp struct {
 	fault *Fault
 	tmp   vec
 
-	clock  raceClock
-	async  asyncState
-	memory memoryCounts
-	mma    mmaScratch
-	wg     wgmmaState
+	clock   raceClock
+	async   asyncState
+	memory  memoryCounts
+	traffic traffic // of the running memory instruction
+	mma     mmaScratch
+	wg      wgmmaState
 
 	clusterArrived bool
 	clusterPhase   int // of the last barrier.cluster.arrive
