@@ -227,8 +227,8 @@ func (d *decoder) collective(run func(w *warp) signal, class Class) *inst {
 		if w.exec|w.exited == allLanes {
 			return run(w)
 		}
-		if w.exec == 0 && w.active|w.exited == allLanes {
-			return goOn // the guard is false for everybody
+		if w.exec == 0 {
+			return goOn // the guard is false for everybody here
 		}
 		return w.gather()
 	}
@@ -237,15 +237,13 @@ func (d *decoder) collective(run func(w *warp) signal, class Class) *inst {
 
 // fullWarp is collective for instructions that need all 32 lanes.
 func (d *decoder) fullWarp(run func(w *warp) signal, class Class) *inst {
-	in := d.collective(func(w *warp) signal {
+	return d.collective(func(w *warp) signal {
 		if w.exec != allLanes {
 			w.fail(Divergence, firstLane(w.exec), "it needs all 32 lanes, lanes %#08x have exited or were never there", w.exited)
 			return goOn
 		}
 		return run(w)
 	}, class)
-	in.full = true
-	return in
 }
 
 // gather waits for lanes that are elsewhere; lanes that are here with a false guard will not come.
