@@ -146,21 +146,22 @@ func (a *access) load(w *warp) signal {
 		lane := bits.TrailingZeros32(m) & 31
 		addr := base[lane] + a.off
 		p := w.quick(a.space, addr, a.total)
-		if p.bytes == nil || checked {
+		if p.bytes == nil {
 			if p = w.resolve(a.space, lane, addr, a.total, false); p.bytes == nil {
-				return goOn
-			}
-			if !w.note(lane, p, accessKind{sync: a.sync, strong: a.strong}) {
 				return goOn
 			}
 		}
 		if a.strong && p.space == spaceGlobal {
-			w.cta.polled = true
-			l := w.cta.launch.mem.lock(p.addr)
+			w.strongly(p.addr, func() {
+				if w.note(lane, p, accessKind{sync: a.sync, strong: true}) {
+					a.read(w, lane, p.bytes)
+				}
+			})
+		} else if !checked || w.note(lane, p, accessKind{sync: a.sync, strong: a.strong}) {
 			a.read(w, lane, p.bytes)
-			l.Unlock()
-		} else {
-			a.read(w, lane, p.bytes)
+		}
+		if w.fault != nil {
+			return goOn
 		}
 		t.add(p.space, p.addr)
 	}
@@ -214,18 +215,22 @@ func (a *access) store(w *warp) signal {
 		lane := bits.TrailingZeros32(m) & 31
 		addr := base[lane] + a.off
 		p := w.quick(a.space, addr, a.total)
-		if p.bytes == nil || checked || w.seg.readOnly {
-			p = w.resolve(a.space, lane, addr, a.total, true)
-			if p.bytes == nil || !w.note(lane, p, accessKind{write: true, sync: a.sync, strong: a.strong}) {
+		if p.bytes == nil || w.seg.readOnly {
+			if p = w.resolve(a.space, lane, addr, a.total, true); p.bytes == nil {
 				return goOn
 			}
 		}
 		if a.strong && p.space == spaceGlobal {
-			l := w.cta.launch.mem.lock(p.addr)
+			w.strongly(p.addr, func() {
+				if w.note(lane, p, accessKind{write: true, sync: a.sync, strong: true}) {
+					a.write(w, lane, p.bytes)
+				}
+			})
+		} else if !checked || w.note(lane, p, accessKind{write: true, sync: a.sync, strong: a.strong}) {
 			a.write(w, lane, p.bytes)
-			l.Unlock()
-		} else {
-			a.write(w, lane, p.bytes)
+		}
+		if w.fault != nil {
+			return goOn
 		}
 		t.add(p.space, p.addr)
 	}
@@ -252,4 +257,12 @@ func (a *access) write(w *warp, lane int, p []byte) {
 			p[k] = byte(w.regs[r][lane])
 		}
 	}
+}
+
+// strongly runs an access to global memory, with what the race check notes about it, as one step among those of other CTAs.
+func (w *warp) strongly(addr uint64, f func()) {
+	w.cta.polled = true
+	l := w.cta.launch.mem.lock(addr)
+	defer l.Unlock()
+	f()
 }

@@ -138,7 +138,7 @@ func fillNaN(p []byte) {
 }
 
 func (m *Memory) lock(addr uint64) *sync.Mutex {
-	l := &m.atomics[addr>>3%uint64(len(m.atomics))]
+	l := &m.atomics[addr>>5%uint64(len(m.atomics))] // no access is wider than 32 bytes
 	l.Lock()
 	return l
 }
