@@ -141,7 +141,14 @@ func (a *access) load(w *warp) signal {
 	w.turn++
 	t := &w.traffic
 	t.n = 0
-	base, checked := &w.regs[a.base], w.checked()
+	base, checked := &w.regs[a.base], w.checked(a.space)
+	if p := a.row(w, base, checked); p != nil {
+		for lane := range warpSize {
+			a.read(w, lane, p[lane*a.total:])
+		}
+		a.loaded(w, t)
+		return goOn
+	}
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
 		addr := base[lane] + a.off
@@ -165,6 +172,12 @@ func (a *access) load(w *warp) signal {
 		}
 		t.add(p.space, p.addr)
 	}
+	a.loaded(w, t)
+	return goOn
+}
+
+// loaded ends a load: signed values are extended to their registers.
+func (a *access) loaded(w *warp, t *traffic) {
 	for _, r := range a.regs {
 		if a.extend > 0 {
 			v, m := &w.regs[r], lowBits(a.extend)
@@ -177,7 +190,35 @@ func (a *access) load(w *warp) signal {
 		w.init[r] |= w.exec
 	}
 	w.count(t, a.total, false)
-	return goOn
+}
+
+// row is the memory of a whole warp whose lanes follow each other without a gap, the usual case; else nil.
+func (a *access) row(w *warp, base *vec, checked bool) []byte {
+	if checked || a.strong || w.exec != allLanes || base[1]-base[0] != uint64(a.total) {
+		return nil
+	}
+	for i := 2; i < warpSize; i++ {
+		if base[i]-base[i-1] != uint64(a.total) {
+			return nil
+		}
+	}
+	p := w.quick(a.space, base[0]+a.off, a.total)
+	if p.bytes == nil {
+		return nil
+	}
+	all, at := w.cta.shared, p.addr-sharedBase
+	if p.space == spaceGlobal {
+		all, at = w.seg.data, p.addr-w.seg.addr
+	}
+	if uint64(len(all))-at < uint64(warpSize*a.total) {
+		return nil
+	}
+	t := &w.traffic
+	t.space, t.n = p.space, warpSize
+	for i := range t.addrs {
+		t.addrs[i] = p.addr + uint64(i*a.total)
+	}
+	return all[at:][:warpSize*a.total]
 }
 
 func (a *access) read(w *warp, lane int, p []byte) {
@@ -210,7 +251,14 @@ func (a *access) store(w *warp) signal {
 	w.turn++
 	t := &w.traffic
 	t.n = 0
-	base, checked := &w.regs[a.base], w.checked()
+	base, checked := &w.regs[a.base], w.checked(a.space)
+	if p := a.row(w, base, checked || w.seg.readOnly); p != nil {
+		for lane := range warpSize {
+			a.write(w, lane, p[lane*a.total:])
+		}
+		w.count(t, a.total, true)
+		return goOn
+	}
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
 		addr := base[lane] + a.off

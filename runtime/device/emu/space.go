@@ -50,9 +50,12 @@ func (w *warp) quick(sp space, addr uint64, size int) place {
 	return place{}
 }
 
-// checked reports whether accesses must be shown to the checks: race detection, mbarriers, or asynchronous operations.
-func (w *warp) checked() bool {
+// checked reports whether accesses to a space must be shown to the checks: race detection, mbarriers, or asynchronous operations.
+func (w *warp) checked(sp space) bool {
 	c := w.cta
+	if sp == spaceGlobal {
+		return c.launch.races != nil
+	}
 	return c.races != nil || c.launch.races != nil || len(c.mbars) > 0 || c.usesAsync
 }
 
