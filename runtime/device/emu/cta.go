@@ -127,7 +127,7 @@ func (c *cta) slice() (ended bool, fault *Fault) {
 		if ran == 0 && !c.anyRunnable() {
 			return true, c.stuck("all of them wait")
 		}
-		if c.progress != c.seen || !c.spun || busy {
+		if c.progress != c.seen || !c.spun || busy || c.polled {
 			c.seen, c.idle = c.progress, 0
 		} else if c.idle++; c.idle > idleRounds {
 			return true, c.stuck("they wait for a phase that nobody will complete")
