@@ -59,6 +59,9 @@ type mmaScratch struct {
 	a [16 * maxK]float64
 	b [8 * maxK]float64
 	c [warpSize][4]float64
+
+	finite [16]bool // rows of A without infinities and NaN
+	zero   [8]bool  // columns of B
 }
 
 // decodeMma decodes mma.sync.aligned.shape.row.col.D.A.B.C d, a, b, c.
@@ -149,11 +152,20 @@ func (x *mma) run(w *warp) signal {
 
 // multiply fills s.c with c + a*b.
 func (x *mma) multiply(w *warp, s *mmaScratch) {
-	values, n := x.shape.m*x.shape.n/warpSize, x.c.perReg()
+	values, n, k := x.shape.m*x.shape.n/warpSize, x.c.perReg(), x.shape.k
+	for row := range x.shape.m {
+		s.finite[row] = allFinite(s.a[row*maxK:][:k])
+	}
+	for col := range s.zero {
+		s.zero[col] = allZero(s.b[col*maxK:][:k])
+	}
 	for lane := range warpSize {
 		for v := range values {
 			row, col := accumulatorAt(lane, v, x.shape.m)
-			sum := dot(s.a[row*maxK:][:x.shape.k], s.b[col*maxK:][:x.shape.k])
+			sum := 0.0
+			if !s.zero[col] || !s.finite[row] {
+				sum = dot(s.a[row*maxK:][:k], s.b[col*maxK:][:k])
+			}
 			bits := uint32(w.regs[x.rc[v/n]][lane]) >> (v % n * x.c.t.bits)
 			s.c[lane][v] = sum + x.c.load(bits)
 		}
@@ -171,4 +183,24 @@ func dot(a, b []float64) float64 {
 		a, b = a[4:], b[4:]
 	}
 	return (s0 + s1) + (s2 + s3)
+}
+
+// allZero and allFinite find sums that need no arithmetic: few tokens leave most columns of a tile empty. A sum of zeros of either
+// sign that starts at +0 is +0.
+func allZero(v []float64) bool {
+	for _, x := range v {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func allFinite(v []float64) bool {
+	for _, x := range v {
+		if x-x != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -223,3 +223,31 @@ func TestMmaSatfinite(t *testing.T) {
 		}
 	}
 }
+
+// Empty columns of B are skipped, but not where a row of A would make them NaN.
+func TestMmaEmptyColumns(t *testing.T) {
+	x := newTestKernel(t, fragmentKernel("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", 4, 2, 4), "k")
+	a := make([]uint32, 4*32)
+	a[0] = 0x7f80 // infinity in row 0
+	a[4] = 0x3f80 // one in row 1
+	x.words(a)
+	x.words(make([]uint32, 2*32))
+	c := make([]uint32, 4*32)
+	for i := range c {
+		c[i] = f32(3)
+	}
+	out := x.words(c)
+	x.launch(1, 32, 0)
+	for lane := range 32 {
+		for i := range 4 {
+			row, _ := accumulatorRow(lane, i)
+			want := f32(3)
+			if row == 0 {
+				want = nanF32
+			}
+			if got := word(out, i*32+lane); got != want {
+				t.Errorf("row %d: %#x, want %#x", row, got, want)
+			}
+		}
+	}
+}
