@@ -90,8 +90,8 @@ func BenchmarkGemm(b *testing.B) {
 				}
 				const k = 1024
 				x := newTestKernel(b, string(text), "gemm")
-				x.buffer(c.pack(make([]int, gemmM*k), gemmM, k, 64))
-				x.buffer(c.pack(make([]int, gemmN*k), gemmN, k, 32))
+				x.buffer(c.pack(ones(gemmM*k), gemmM, k, 64))
+				x.buffer(c.pack(ones(gemmN*k), gemmN, k, 32))
 				x.words(make([]uint32, gemmM*gemmN))
 				x.scalar(gemmN)
 				x.scalar(k)
@@ -105,4 +105,12 @@ func BenchmarkGemm(b *testing.B) {
 			})
 		}
 	}
+}
+
+func ones(n int) []int {
+	v := make([]int, n)
+	for i := range v {
+		v[i] = 1
+	}
+	return v
 }
