@@ -22,14 +22,15 @@ func newPool(caches []engine.Cache, pageSize int) (*pool, error) {
 	p := &pool{}
 	for _, c := range caches {
 		if c.Kind != "paged" {
-			return nil, fmt.Errorf("cache %q: kind %q is not supported on GPUs", c.Name, c.Kind)
+			return nil, fmt.Errorf("cache %q: a %s cache is not supported on GPUs", c.Name, c.Kind)
 		}
 		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
 		if err != nil {
 			return nil, fmt.Errorf("cache %q: %w", c.Name, err)
 		}
-		p.layers = append(p.layers, cacheLayers{p.pageBytes, int64(kv.Bytes())})
-		p.pageBytes += int64(kv.Bytes()) * int64(c.Layers)
+		layer := int64(kv.Bytes())
+		p.layers = append(p.layers, cacheLayers{p.pageBytes, layer})
+		p.pageBytes += layer * int64(c.Layers)
 	}
 	return p, nil
 }
