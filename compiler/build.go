@@ -35,7 +35,7 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 			report.PeakAnonBytes, report.Seconds = peak, time.Since(start).Seconds()
 		}
 	}()
-	b := &build{Options: &o}
+	b := &build{Options: &o, weights: newWeightTable()}
 	if b.targets, err = o.resolve(); err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ type build struct {
 	format     *quant.Format
 	model      *models.Model
 	lowered    []*lowered
-	jobs       []*packJob
+	weights    *weightTable
 }
 
 func (b *build) open() error {
@@ -85,28 +85,18 @@ func (b *build) compile() error {
 		return err
 	}
 	for _, t := range b.targets {
-		l, err := b.lower(b.model.Module, t, b.policy)
+		l, err := b.lower(b.model.Module, t, b.policy, b.weights)
 		if err != nil {
-			return err
+			return fmt.Errorf("target %s: %w", t.Name, err)
 		}
 		b.lowered = append(b.lowered, l)
-		if err := sameWeights(b.lowered[0].module, l.module); err != nil {
-			return fmt.Errorf("targets %s and %s need different weights (%w): build a plan for each", b.targets[0].Name, t.Name, err)
-		}
-	}
-	for i, w := range b.lowered[0].module.Weights {
-		j, err := newPackJob(w, i)
-		if err != nil {
-			return err
-		}
-		b.jobs = append(b.jobs, j)
 	}
 	return nil
 }
 
 // write lays out the plan, streams the weights and finishes the file.
 func (b *build) write(ctx context.Context) (*Report, error) {
-	bits, parameters := storedBits(b.jobs)
+	bits, parameters := storedBits(b.weights.of(b.lowered[0].module))
 	info := b.info(bits, parameters)
 	spec := engine.Spec{Late: []string{engine.KindAccuracy}}
 	var err error
@@ -114,7 +104,7 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	total := int64(0)
-	for _, j := range b.jobs {
+	for _, j := range b.weights.jobs {
 		e := j.entry()
 		spec.Weights = append(spec.Weights, e)
 		total += e.Bytes
@@ -136,12 +126,12 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 }
 
 func (b *build) fill(ctx context.Context, w *engine.Writer, total int64) (*Report, error) {
-	p := packer{checkpoint: b.checkpoint, writer: w, jobs: b.jobs, task: b.Progress.Start("weights", total)}
+	p := packer{checkpoint: b.checkpoint, writer: w, jobs: b.weights.jobs, task: b.Progress.Start("weights", total)}
 	if err := p.run(ctx, b.Threads); err != nil {
 		return nil, err
 	}
 	p.task.Done()
-	report := &Report{Accuracy: accuracy(b.jobs)}
+	report := &Report{Accuracy: accuracy(b.weights.jobs)}
 	data, err := json.Marshal(report.Accuracy)
 	if err != nil {
 		return nil, err
@@ -193,8 +183,12 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 		contents = append(contents, c)
 	}
 	contents = append(contents, engine.Content{Kind: engine.KindIR, Name: "import", Data: []byte(ir.Print(b.model.Module))})
-	contents = append(contents, engine.Content{Kind: engine.KindIR, Name: "final", Data: []byte(ir.Print(b.lowered[0].module))})
-	for _, l := range b.lowered {
+	for i, l := range b.lowered {
+		final := "final"
+		if i > 0 {
+			final += "/" + l.program.Target
+		}
+		contents = append(contents, engine.Content{Kind: engine.KindIR, Name: final, Data: []byte(ir.Print(l.module))})
 		c, err := engine.ProgramContent(l.program)
 		if err != nil {
 			return nil, err
