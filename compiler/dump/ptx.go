@@ -3,6 +3,8 @@ package dump
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"llmc/engine"
@@ -105,4 +107,50 @@ func (p *PTX) String() string {
 		b.WriteString(e.Text)
 	}
 	return b.String()
+}
+
+// Code is the entry that a launch runs, and how.
+type Code struct {
+	Entry        string    `json:"entry"`
+	Grid         [3]string `json:"grid"` // CTAs, by the sizes of the step: "T", "T/16"
+	Threads      int       `json:"threads"`
+	Shared       int64     `json:"shared"`        // of a CTA in bytes, given at launch
+	StaticShared int64     `json:"static_shared"` // of a CTA in bytes, declared in the code
+}
+
+// entries are the entries of a target's code, by name.
+type entries map[string]string
+
+// newEntries returns nil for a target whose kernels the plan does not hold.
+func newEntries(p *engine.Plan, target string) (entries, error) {
+	if !slices.Contains(p.Names(engine.KindPTX), target) {
+		return nil, nil
+	}
+	text, err := p.Section(engine.KindPTX, target)
+	if err != nil {
+		return nil, err
+	}
+	all := entries{}
+	for _, e := range NewPTX(target, string(text)).Entries {
+		all[e.Name] = e.Text
+	}
+	return all, nil
+}
+
+// staticShared matches a declaration of shared memory; code generation declares bytes alone.
+var staticShared = regexp.MustCompile(`(?m)^\s*\.shared\s+\.align\s+\d+\s+\.b8\s+[^\s\[\]]+\[(\d{1,9})\];`)
+
+func (all entries) code(c *engine.Code) *Code {
+	if c == nil {
+		return nil
+	}
+	out := &Code{Entry: c.Entry, Threads: c.Threads, Shared: int64(c.Shared)}
+	for i, e := range c.Grid {
+		out.Grid[i] = e.String()
+	}
+	for _, m := range staticShared.FindAllStringSubmatch(all[c.Entry], -1) {
+		n, _ := strconv.ParseInt(m[1], 10, 64)
+		out.StaticShared += n
+	}
+	return out
 }
