@@ -9,6 +9,9 @@ import (
 	"llmc/passes"
 )
 
+// finalIR names the section of the IR after the passes, of the first target; others' follows a slash with the target's name.
+const finalIR = "final"
+
 // lowered is a module as compiled for one target.
 type lowered struct {
 	module  *ir.Module

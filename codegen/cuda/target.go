@@ -43,8 +43,8 @@ var candidates = map[string][]candidate{
 	"add_rmsnorm":   {{kernel: "cuda.add_rmsnorm"}},
 	"linear":        {{kernel: "cuda.linear", usable: bf16Input}},
 	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: bf16Input}},
-	"rope_kv":       {{kernel: "cuda.rope_kv", usable: fixedFrequencies}},
-	"attn.paged":    {{kernel: "cuda.attention", usable: fixedFrequencies}},
+	"rope_kv":       {{kernel: "cuda.rope_kv", usable: plainHeads}},
+	"attn.paged":    {{kernel: "cuda.attention", usable: plainHeads}},
 	"select_rows":   {{kernel: "cuda.select_rows"}},
 	"cast":          {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
 	"swiglu":        {{kernel: "cuda.swiglu"}},
@@ -58,7 +58,10 @@ func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
 func bf16Input(op *ir.Op) bool { x := op.Arg("x").Type; return x.DType == dtype.BF16 && x.Quant == "" }
 
-func fixedFrequencies(op *ir.Op) bool { return op.Text("mode") == "static" }
+// plainHeads tells that frequencies are fixed, so that keys are stored turned, and that a head fits the registers of a warp.
+func plainHeads(op *ir.Op) bool {
+	return op.Text("mode") == "static" && op.Int("dim") <= layout.MaxPlainDim
+}
 
 // Kernels lists the kernels that can run op.
 func (t Target) Kernels(op *ir.Op) []passes.Kernel {

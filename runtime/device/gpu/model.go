@@ -53,7 +53,7 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 		return err
 	}
 	request := limits.Request{Settings: settings, Info: &m.info, TokenBytes: m.pool.pageBytes / int64(settings.PageSize),
-		Threads: 1 << 10, Memory: m.driver.TotalMemory()}
+		Threads: 1, Memory: m.driver.TotalMemory()}
 	if m.limits, err = request.Fill(); err != nil {
 		return err
 	}
