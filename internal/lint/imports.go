@@ -12,6 +12,7 @@ var importRules = []struct {
 	{"internal/sym", nil},
 	{"internal/golden", nil},
 	{"internal/lint", nil},
+	{"internal/ptxas", []string{"internal/golden"}},
 	{"internal/quant", []string{"internal/dtype"}},
 	{"internal/tokenizer/...", []string{"internal/tokenizer/..."}},
 	{"internal/template", nil},
