@@ -42,8 +42,9 @@ var candidates = map[string][]candidate{
 	"gather":        {{kernel: "cuda.gather"}},
 	"rmsnorm":       {{kernel: "cuda.rmsnorm", usable: wholeRows}},
 	"add_rmsnorm":   {{kernel: "cuda.add_rmsnorm"}},
-	"linear":        {{kernel: "cuda.linear", usable: bf16Input}},
-	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: bf16Input}},
+	"linear":        {{kernel: "cuda.linear", usable: matrixInput}},
+	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: matrixInput}},
+	"quantize":      {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return op.Text("format") == "e4m3t" }}},
 	"rope_kv":       {{kernel: "cuda.rope_kv", usable: fixedFrequencies}},
 	"attn.paged":    {{kernel: "cuda.attention", usable: fixedFrequencies}},
 	"select_rows":   {{kernel: "cuda.select_rows"}},
@@ -57,7 +58,10 @@ var candidates = map[string][]candidate{
 
 func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
-func bf16Input(op *ir.Op) bool { x := op.Arg("x").Type; return x.DType == dtype.BF16 && x.Quant == "" }
+func matrixInput(op *ir.Op) bool {
+	x := op.Arg("x").Type
+	return x.DType == dtype.BF16 && x.Quant == "" || x.Quant == "e4m3t"
+}
 
 func fixedFrequencies(op *ir.Op) bool { return op.Text("mode") == "static" }
 
