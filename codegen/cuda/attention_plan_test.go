@@ -42,7 +42,7 @@ func TestAttentionPlan(t *testing.T) {
 			b.Return(b.SelectRows(x, step.Rows), token)
 			m, err := b.Module()
 			check(t, err)
-			weights := integers{shapes, 0}
+			weights := integers{shapes: shapes}
 			plan := compile(t, m, weights, "sm80", "bf16", width)
 			ids := make([]int32, 40)
 			for i := range ids {

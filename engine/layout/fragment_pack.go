@@ -41,21 +41,29 @@ func (f Fragments) PackCodes(panel []byte, c Codes) error {
 	if len(c.Scales) != n*groups || f.Zeros && len(c.Zeros) != n*groups {
 		return fmt.Errorf("%d rows of %s need %d scales (and zero points), got %d and %d", n, f.Name, n*groups, len(c.Scales), len(c.Zeros))
 	}
-	pack, fill := packU8, byte(u8Zero)
-	if f.Depth == 64 {
-		pack, fill = packU4, u4Zero
-	}
+	packer := codePackers[f.Element]
 	if f.Zeros {
-		fill = 0
+		packer.zero = 0
 	}
 	var pad [FragmentRows * 64]byte
 	for i := range f.KPad() / f.Depth {
-		if !pack((*[fragmentBytes]byte)(panel[i*fragmentBytes:]), fragmentRows(&f, i, c.Codes, pad[:], fill)) {
+		if !packer.pack((*[fragmentBytes]byte)(panel[i*fragmentBytes:]), fragmentRows(&f, i, c.Codes, pad[:], packer.zero)) {
 			return fmt.Errorf("a code of columns %d to %d is above 15", i*f.Depth, (i+1)*f.Depth)
 		}
 	}
 	clear(panel[f.ScaleOffset(0):f.PanelBytes()])
 	return f.putScales(panel, c, groups)
+}
+
+// codePackers is indexed by what is stored of a weight: how a fragment is written, which tells whether the codes are in range, and the
+// code of zero.
+var codePackers = map[string]struct {
+	pack func(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool
+	zero byte
+}{
+	"u8":   {packU8, u8Zero},
+	"e4m3": {packE4M3, 0},
+	"u4":   {packU4, u4Zero},
 }
 
 func (f Fragments) rowCount(elements int, panel []byte) (int, error) {
@@ -117,6 +125,21 @@ func packU8(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
 				binary.LittleEndian.PutUint64(dst[(4*g+t)*16+8*step:], a0&0xffff|b0&0xffff<<16|a1&0xffff<<32|b1<<48)
 				a0, a1, b0, b1 = a0>>16, a1>>16, b0>>16, b1>>16
 			}
+		}
+	}
+	return true
+}
+
+// packE4M3 writes what mma.m16n8k32 takes: of lane 4g+t k = 4t.. of row g, of row g+8, then k = 4t+16.. of both. Any code is right.
+func packE4M3(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
+	for g := range half {
+		a, b := (*[32]byte)(rows[g]), (*[32]byte)(rows[g+half])
+		for t := range 4 {
+			lane := dst[(4*g+t)*16:][:16]
+			copy(lane, a[4*t:4*t+4])
+			copy(lane[4:], b[4*t:4*t+4])
+			copy(lane[8:], a[4*t+16:4*t+20])
+			copy(lane[12:], b[4*t+16:4*t+20])
 		}
 	}
 	return true

@@ -28,9 +28,9 @@ func TestFragmentsPadding(t *testing.T) {
 		if string(dirty) != string(clean) {
 			t.Errorf("%s: the panel depends on what the memory held", f.Name)
 		}
-		want := map[bool]uint8{true: 0, false: u4Zero}[f.Zeros]
-		if f.Depth == 32 {
-			want = u8Zero
+		want := map[string]uint8{"u4": u4Zero, "u8": u8Zero, "e4m3": 0}[f.Element]
+		if f.Zeros {
+			want = 0
 		}
 		for row := range FragmentRows {
 			for k := range f.KPad() {
