@@ -46,7 +46,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 		return nil, err
 	}
 	defer checkpoint.Close()
-	kv, err := cacheType(plan)
+	program, err := programOf(plan, model)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err := options.SetIgnored(plan); err != nil {
 		return nil, err
 	}
-	imported, err := models.Import(checkpoint, options.importing(kv))
+	imported, err := models.Import(checkpoint, options.importing(cacheType(program)))
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	for i := range tokens {
 		tokens[i] = random.Int32N(int32(info.Vocab))
 	}
-	stored, err := newStoredWeights(checkpoint, plan)
+	stored, err := newStoredWeights(checkpoint, plan, program)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
 	}
@@ -94,18 +94,18 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	return c.result(info.Layers)
 }
 
-// cacheType returns the element type in which the plan stores keys and values: the reference rounds them alike.
-func cacheType(plan *engine.Plan) (dtype.Type, error) {
-	for _, target := range plan.Targets("step") {
-		program, err := plan.Program("step", target)
-		if err != nil {
-			return dtype.Invalid, err
-		}
-		for _, c := range program.Caches {
-			return c.DType, nil
-		}
+// programOf returns the program that a loaded model runs.
+func programOf(plan *engine.Plan, model engine.Tracer) (*engine.Program, error) {
+	settings, _ := model.Limits()
+	return plan.Program("step", settings.Target)
+}
+
+// cacheType returns the element type in which a program stores keys and values: the reference rounds them alike.
+func cacheType(program *engine.Program) dtype.Type {
+	for _, c := range program.Caches {
+		return c.DType
 	}
-	return dtype.F32, nil
+	return dtype.F32
 }
 
 // reference returns the values of all named activations, by name.
