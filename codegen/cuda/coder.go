@@ -52,6 +52,10 @@ var families = map[string]family{
 	"cuda.scale":         {rowThreads, perRow("y"), elementwise},
 }
 
+// wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
+// not the best. 0 leaves it the choice.
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs}
+
 // perRow gives a CTA to each row of a result.
 func perRow(role string) func(e *entry) [3]engine.Extent {
 	return func(e *entry) [3]engine.Extent { return grid(engine.Extent{Of: e.buffer(role).Rows, Per: 1}) }
@@ -88,7 +92,11 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) (*engine.Co
 	short := strings.TrimPrefix(l.Kernel, "cuda.")
 	c.names[short]++
 	name := fmt.Sprintf("%s_%d", short, c.names[short])
-	e.Builder = c.module.Kernel(name, ptx.Launch{Threads: f.threads})
+	shape := ptx.Launch{Threads: f.threads}
+	if ctas := wantedCTAs[l.Kernel]; ctas != nil {
+		shape.MinCTAs = ctas(e)
+	}
+	e.Builder = c.module.Kernel(name, shape)
 	e.threads = f.threads
 	e.declare()
 	f.build(e)
