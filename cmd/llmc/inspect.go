@@ -57,7 +57,6 @@ func inspectCommand() *cobra.Command {
 	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence (default: the model's)")
 	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context)")
-	cli.AddPlanned(cmd, []cli.Planned{{Name: "ptx", Why: "plans hold no GPU code; --kernels lists what a plan launches"}})
 	return cmd
 }
 
