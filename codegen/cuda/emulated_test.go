@@ -114,7 +114,12 @@ func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntr
 // run computes the logits of all tokens of one sequence on the emulator, races checked.
 func run(t *testing.T, plan *engine.Plan, vocab int, tokens []int32) [][]float32 {
 	t.Helper()
-	device := emu.Device{Options: emu.Options{Races: true}}
+	return runOn(t, emu.Options{Races: true}, plan, vocab, tokens)
+}
+
+func runOn(t *testing.T, options emu.Options, plan *engine.Plan, vocab int, tokens []int32) [][]float32 {
+	t.Helper()
+	device := emu.Device{Options: options}
 	settings := engine.Settings{MaxStepTokens: len(tokens), MaxSequences: 1, MaxRows: len(tokens), MaxContext: max(16, len(tokens))}
 	model, err := device.Load(plan, settings)
 	check(t, err)
