@@ -59,6 +59,20 @@ func TestWideExact(t *testing.T) {
 	}
 }
 
+// TestWideZeroPoints multiplies codes with zero points, of groups that stages and parts of K cut, up to the order of sums.
+func TestWideZeroPoints(t *testing.T) {
+	const n, k = 70, 1376
+	weights := fractions{map[string]int{"x": n * k, "w": n * k, "bias": n}}
+	for _, format := range []string{"int4-g32-zp", "int4-g64-zp", "int4-g128-zp"} {
+		m := product(t, n, k, false)
+		plan := compile(t, m, weights, "sm90", format, n)
+		for i, tokens := range []int{1, 13, 70} {
+			ids := sequence(tokens, n)
+			compare(t, m, weights, ids, runOn(t, emu.Options{Races: true, Seed: uint64(i)}, plan, n, ids), 1e-6)
+		}
+	}
+}
+
 // TestWideSameBits wants the same bits for a token whatever the number of tokens beside it, and so whatever the shape of the CTA.
 func TestWideSameBits(t *testing.T) {
 	const n, k, most = 96, 608, 200

@@ -3,7 +3,6 @@ package emu
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"llmc/engine"
 	host "llmc/runtime/device/gpu"
@@ -30,7 +29,7 @@ type driver struct {
 	memory  *Memory
 }
 
-func (*driver) Capability() int    { return math.MaxInt16 }
+func (*driver) Capability() int    { return host.EveryCapability }
 func (*driver) TotalMemory() int64 { return emulatedMemory }
 func (*driver) Finish() error      { return nil } // launches return when they are done
 func (*driver) Close() error       { return nil }
