@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
 	"llmc/engine"
+	"llmc/internal/cli"
 	"llmc/internal/quant"
 	"llmc/internal/version"
 	"llmc/ir"
@@ -81,7 +81,7 @@ func (b *build) compile() error {
 	if err != nil {
 		return err
 	}
-	if b.model, err = models.Import(b.checkpoint, models.Options{KV: kv}); err != nil {
+	if b.model, err = models.Import(b.checkpoint, b.importing(kv)); err != nil {
 		return err
 	}
 	for _, t := range b.targets {
@@ -104,57 +104,22 @@ func (b *build) compile() error {
 	return nil
 }
 
-// write lays out the plan, streams the weights and finishes the file.
+// write makes all sections and the file.
 func (b *build) write(ctx context.Context) (*Report, error) {
 	bits, parameters := storedBits(b.jobs)
 	info := b.info(bits, parameters)
-	spec := engine.Spec{Late: []string{engine.KindAccuracy}}
-	var err error
-	if spec.Sections, err = b.sections(ctx, &info); err != nil {
-		return nil, err
-	}
-	total := int64(0)
-	for _, j := range b.jobs {
-		e := j.entry()
-		spec.Weights = append(spec.Weights, e)
-		total += e.Bytes
-	}
-	w, err := engine.NewWriter(b.Out, spec)
+	sections, err := b.sections(ctx, &info)
 	if err != nil {
 		return nil, err
 	}
-	report, err := b.fill(ctx, w, total)
+	out := output{checkpoint: b.checkpoint, jobs: b.jobs, path: b.Out, gate: b.Gate, threads: b.Threads, progress: b.Progress}
+	report, err := out.write(ctx, sections)
 	if err != nil {
-		w.Abort()
 		return nil, err
 	}
-	report.Plan, report.Quant, report.BitsPerWeight, report.Parameters = b.Out, b.format.Name, bits, parameters
+	report.Quant, report.BitsPerWeight, report.Parameters = b.format.Name, bits, parameters
 	for _, t := range b.targets {
 		report.Targets = append(report.Targets, t.Name)
-	}
-	return report, nil
-}
-
-func (b *build) fill(ctx context.Context, w *engine.Writer, total int64) (*Report, error) {
-	p := packer{checkpoint: b.checkpoint, writer: w, jobs: b.jobs, task: b.Progress.Start("weights", total)}
-	if err := p.run(ctx, b.Threads); err != nil {
-		return nil, err
-	}
-	p.task.Done()
-	report := &Report{Accuracy: accuracy(b.jobs)}
-	data, err := json.Marshal(report.Accuracy)
-	if err != nil {
-		return nil, err
-	}
-	if err := w.WriteLate(engine.KindAccuracy, data); err != nil {
-		return nil, err
-	}
-	report.Accuracy.Weights = nil // the plan has them; the summary names the worst
-	if report.Digest, err = w.Finish(); err != nil {
-		return nil, err
-	}
-	if info, err := os.Stat(b.Out); err == nil {
-		report.PlanBytes = info.Size()
 	}
 	return report, nil
 }
@@ -172,7 +137,7 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 	if tok != nil {
 		contents = append(contents, *tok)
 	}
-	templates, err := docs.templateContents()
+	templates, err := docs.templateContents(b.checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -216,29 +181,34 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	if b.Random != nil {
 		p.Options = append(p.Options, engine.Option{Name: "weights", Value: fmt.Sprintf("random:%d", *b.Random)})
 	}
+	p.Options = append(p.Options, b.ignored()...)
 	for _, name := range b.Disabled {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})
 	}
-	task := b.Progress.Start("hashing the checkpoint", b.sourceBytes())
-	digests, err := b.checkpoint.Digests(ctx, b.Threads, task.Add)
+	var err error
+	p.Files, err = sourceFiles(ctx, b.checkpoint, b.Threads, b.Progress)
+	return p, err
+}
+
+// sourceFiles hashes the files of a checkpoint.
+func sourceFiles(ctx context.Context, c *hf.Checkpoint, threads int, progress *cli.Progress) ([]engine.SourceFile, error) {
+	total := int64(0)
+	for _, name := range c.SourceFiles() {
+		if info, err := os.Stat(filepath.Join(c.Dir, name)); err == nil {
+			total += info.Size()
+		}
+	}
+	task := progress.Start("hashing the checkpoint", total)
+	digests, err := c.Digests(ctx, threads, task.Add)
 	if err != nil {
 		return nil, err
 	}
 	task.Done()
+	var files []engine.SourceFile
 	for _, d := range digests {
-		p.Files = append(p.Files, engine.SourceFile{Name: d.Name, Bytes: d.Bytes, SHA256: d.SHA256[:]})
+		files = append(files, engine.SourceFile{Name: d.Name, Bytes: d.Bytes, SHA256: d.SHA256[:]})
 	}
-	return p, nil
-}
-
-func (b *build) sourceBytes() int64 {
-	total := int64(0)
-	for _, name := range b.checkpoint.SourceFiles() {
-		if info, err := os.Stat(filepath.Join(b.Model, name)); err == nil {
-			total += info.Size()
-		}
-	}
-	return total
+	return files, nil
 }
 
 // crashError reports a bug of the compiler in one line; what it was working on is kept for the report of the bug.

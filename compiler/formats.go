@@ -2,6 +2,8 @@ package compiler
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
@@ -26,16 +28,27 @@ func policy(name string) (passes.Policy, *quant.Format, error) {
 	return passes.Policy{Linear: f.Name}, f, nil
 }
 
+// kvDTypes are the element types that a KV cache can have.
+var kvDTypes = []string{"f32", "bf16"}
+
+// CheckKVDType tells whether --kv-dtype takes a name.
+func CheckKVDType(name string) error {
+	if name == "" || name == Auto || slices.Contains(kvDTypes, name) {
+		return nil
+	}
+	return fmt.Errorf("%q: the KV cache can be %s", name, strings.Join(append([]string{Auto}, kvDTypes...), ", "))
+}
+
 // kvDType chooses the element type of the KV cache: f32 keeps an f32 plan exact, bf16 is enough for all others.
 func kvDType(name string, weights *quant.Format) (dtype.Type, error) {
-	switch name {
-	case "", Auto:
-		if weights.DType == dtype.F32 {
-			return dtype.F32, nil
-		}
-		return dtype.BF16, nil
-	case "f32", "bf16":
+	if err := CheckKVDType(name); err != nil {
+		return 0, err
+	}
+	if name != "" && name != Auto {
 		return dtype.Parse(name)
 	}
-	return 0, fmt.Errorf("--kv-dtype %q: the KV cache can be f32 or bf16", name)
+	if weights.DType == dtype.F32 {
+		return dtype.F32, nil
+	}
+	return dtype.BF16, nil
 }

@@ -14,7 +14,8 @@ func (b *build) info(bits float64, parameters int64) engine.ModelInfo {
 	if g == nil {
 		return info
 	}
-	if g.BOS != nil {
+	// Ids outside the vocabulary name tokens that the model can not see or say.
+	if g.BOS != nil && *g.BOS >= 0 && int(*g.BOS) < m.Vocab {
 		info.BOS = *g.BOS
 	}
 	for _, id := range g.EOS {

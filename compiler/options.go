@@ -21,6 +21,11 @@ type Options struct {
 	KVDType  string            // "auto", "f32", "bf16"
 	Random   *uint64           // seed of made-up weights instead of the checkpoint's
 
+	// IgnoreKeys are keys of config.json, IgnoreTensors patterns (path.Match) of tensors, that are known not to matter although the
+	// model's family does not know them.
+	IgnoreKeys, IgnoreTensors []string
+	Gate                      Gate // what the accuracy report must hold to, or there is no plan
+
 	Check    bool        // verify the IR and the promised properties after every pass
 	Dump     string      // name of a pass, or "all": print the IR after it
 	DumpTo   io.Writer   // where dumps go
@@ -46,9 +51,7 @@ type Report struct {
 }
 
 func (o *Options) resolve() ([]engine.Target, error) {
-	if o.Threads <= 0 {
-		o.Threads = runtime.NumCPU()
-	}
+	o.Threads = workers(o.Threads)
 	if len(o.Archs) == 0 {
 		o.Archs = []string{"native"}
 	}
@@ -66,4 +69,12 @@ func (o *Options) resolve() ([]engine.Target, error) {
 		targets = append(targets, t)
 	}
 	return targets, nil
+}
+
+// workers is the number of threads to use when threads are asked for; 0 asks for one on each processor.
+func workers(threads int) int {
+	if threads <= 0 {
+		return runtime.NumCPU()
+	}
+	return threads
 }

@@ -22,6 +22,7 @@ var checkpointParts = []struct {
 	{hf.TokenizerConfig, engine.KindTokenizerFile, true},
 	{hf.SpecialTokens, engine.KindTokenizerFile, true},
 	{hf.AddedTokens, engine.KindTokenizerFile, true},
+	{hf.SentencePiece, engine.KindTokenizerFile, true},
 	{hf.Vocab, engine.KindTokenizerFile, true},
 	{hf.Merges, engine.KindTokenizerFile, true},
 	{hf.License, engine.KindLicense, false},
@@ -39,7 +40,7 @@ func readDocuments(c *hf.Checkpoint) (documents, []engine.Content, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if d == nil {
+		if d == nil || row.part == hf.SentencePiece && docs[hf.Tokenizer] != nil { // which is what tokenizer.json was made from
 			continue
 		}
 		docs[row.part] = d
@@ -70,9 +71,9 @@ func (d documents) data(p hf.Part) []byte {
 func (d documents) tokenizerContent() (*engine.Content, *tokenizer.Tokenizer, error) {
 	files := tokenizer.Files{
 		JSON: d.data(hf.Tokenizer), Config: d.data(hf.TokenizerConfig), SpecialTokensMap: d.data(hf.SpecialTokens),
-		Vocab: d.data(hf.Vocab), Merges: d.data(hf.Merges),
+		SentencePiece: d.data(hf.SentencePiece), Vocab: d.data(hf.Vocab), Merges: d.data(hf.Merges),
 	}
-	if files.JSON == nil && (files.Vocab == nil || files.Merges == nil) {
+	if files.JSON == nil && files.SentencePiece == nil && (files.Vocab == nil || files.Merges == nil) {
 		return nil, nil, nil
 	}
 	tok, err := tokenizer.Load(files)
@@ -84,8 +85,12 @@ func (d documents) tokenizerContent() (*engine.Content, *tokenizer.Tokenizer, er
 }
 
 // templateContents takes in the chat templates and refuses those that do not parse, now rather than at the first request.
-func (d documents) templateContents() ([]engine.Content, error) {
-	templates, err := chat.Find(d.data(hf.TokenizerConfig), d.data(hf.ChatTemplate))
+func (d documents) templateContents(c *hf.Checkpoint) ([]engine.Content, error) {
+	named, err := hf.NamedTemplates(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	templates, err := chat.Find(chat.Files{Config: d.data(hf.TokenizerConfig), Jinja: d.data(hf.ChatTemplate), Named: named})
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,11 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err != nil {
 		return nil, err
 	}
-	imported, err := models.Import(checkpoint, models.Options{KV: kv})
+	var options Options
+	if err := options.SetIgnored(plan); err != nil {
+		return nil, err
+	}
+	imported, err := models.Import(checkpoint, options.importing(kv))
 	if err != nil {
 		return nil, err
 	}

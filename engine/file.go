@@ -25,6 +25,10 @@ func checkDestination(path string) error {
 	if err == nil && !info.Mode().IsRegular() {
 		return errors.New("the destination exists and is not a regular file")
 	}
+	// Otherwise the error would be about a temporary file that nobody asked for.
+	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s", filepath.Dir(path))
+	}
 	return nil
 }
 

@@ -8,7 +8,8 @@ type Step struct {
 	IDs       []int32 // [T] token ids
 	Positions []int32 // [T] position of each token in its sequence
 	// RopeLen is max(prompt length of the sequence, position+1), per token, so that rotary embeddings whose
-	// frequencies depend on the length give the same numbers however the prompt is cut into chunks.
+	// frequencies depend on the length give the same numbers however the prompt is cut into chunks. In a sequence that was started
+	// anew because it grew into other frequencies, what it had then counts as its prompt.
 	RopeLen []int32 // [T]
 	Slots   []int32 // [T] where the token's K and V go: page*PageSize + offset; -1 writes nothing (padding)
 

@@ -171,6 +171,7 @@ func (g *generation) stopReason(id int32) any {
 
 // put queues an event and keeps the books.
 func (g *generation) put(event Event, seq *sched.Sequence, now time.Time) {
+	event.Time = now
 	if event.Token >= 0 && g.first.IsZero() {
 		g.first = now
 	}

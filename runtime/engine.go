@@ -76,9 +76,14 @@ type Engine struct {
 	lastErr error // of the step whose outputs are delivered
 }
 
-// New returns an engine whose loop runs. It serves a loaded model, which must outlive it and which it alone may drive.
+// New returns an engine whose loop runs. It serves a loaded model, which must outlive it and which it alone may drive. Without a
+// tokenizer (nil) tokens have no text.
 func New(model engine.Model, info engine.ModelInfo, tok *tokenizer.Tokenizer, options Options) (*Engine, error) {
-	e, err := newEngine(model, info, func(skipSpecial bool) TextStream { return tok.NewStream(skipSpecial) }, options)
+	newStream := func(bool) TextStream { return noText{} }
+	if tok != nil {
+		newStream = func(skipSpecial bool) TextStream { return tok.NewStream(skipSpecial) }
+	}
+	e, err := newEngine(model, info, newStream, options)
 	if err != nil {
 		return nil, err
 	}

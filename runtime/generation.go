@@ -48,6 +48,7 @@ type Event struct {
 	// StopReason is the stop string or token id that matched, when Finish is "stop" because of one.
 	StopReason any
 	Err        error
+	Time       time.Time // when the step that made it had ended
 }
 
 // Usage counts the tokens of a generation.

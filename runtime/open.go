@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"llmc/engine"
@@ -19,6 +20,31 @@ var devices = []struct {
 	{emu.Device{}, false},
 }
 
+// laterDevices are names that --device will take one day.
+var laterDevices = []string{"cuda"}
+
+// DeviceNames are the names that Load takes.
+func DeviceNames() []string {
+	names := []string{"auto"}
+	for _, d := range devices {
+		names = append(names, d.Name())
+	}
+	return names
+}
+
+// CheckDevice tells whether Load takes a name of a device.
+func CheckDevice(name string) error {
+	names := DeviceNames()
+	known := strings.Join(names, ", ")
+	switch {
+	case slices.Contains(names, name):
+		return nil
+	case slices.Contains(laterDevices, name):
+		return fmt.Errorf("device %q is not supported yet; there are %s", name, known)
+	}
+	return fmt.Errorf("unknown device %q; there are %s", name, known)
+}
+
 // Loaded is a plan on a device.
 type Loaded struct {
 	Plan  *engine.Plan
@@ -28,6 +54,9 @@ type Loaded struct {
 
 // Load opens the plan at path and loads it onto the named device; "auto" takes the first that can run it.
 func Load(path, device string, settings engine.Settings) (*Loaded, error) {
+	if err := CheckDevice(device); err != nil {
+		return nil, err
+	}
 	plan, err := engine.Open(path)
 	if err != nil {
 		return nil, err
@@ -41,9 +70,8 @@ func Load(path, device string, settings engine.Settings) (*Loaded, error) {
 }
 
 func loadModel(plan *engine.Plan, device string, settings engine.Settings) (engine.Model, error) {
-	var failures, names []string
+	var failures []string
 	for _, d := range devices {
-		names = append(names, d.Name())
 		if device != d.Name() && !(device == "auto" && d.auto) {
 			continue
 		}
@@ -52,9 +80,6 @@ func loadModel(plan *engine.Plan, device string, settings engine.Settings) (engi
 			return model, nil
 		}
 		failures = append(failures, fmt.Sprintf("device %s: %v", d.Name(), err))
-	}
-	if len(failures) == 0 {
-		return nil, fmt.Errorf("unknown device %q; there are auto, %s", device, strings.Join(names, ", "))
 	}
 	return nil, fmt.Errorf("%s", strings.Join(failures, "; "))
 }
@@ -83,7 +108,11 @@ func (l *Loaded) Tokenizer() (*tokenizer.Tokenizer, error) { return PlanTokenize
 func PlanTokenizer(plan *engine.Plan) (*tokenizer.Tokenizer, error) {
 	data, err := plan.Section(engine.KindTokenizer, "")
 	if err != nil {
-		return nil, fmt.Errorf("the plan has no tokenizer: %w", err)
+		return nil, fmt.Errorf("%s: the plan has no tokenizer: %w", plan.Path(), err)
 	}
-	return tokenizer.Unmarshal(data)
+	tok, err := tokenizer.Unmarshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
+	}
+	return tok, nil
 }

@@ -7,6 +7,12 @@ type TextStream interface {
 	Flush() string
 }
 
+// noText is the stream of a model without a tokenizer.
+type noText struct{}
+
+func (noText) Next(int32) string { return "" }
+func (noText) Flush() string     { return "" }
+
 // stopMatcher looks for stop strings in text that comes in pieces, and keeps back what may be the beginning of one. Each pattern is
 // matched byte by byte as by Knuth, Morris and Pratt, so the time is linear in the text whatever the patterns.
 //

@@ -20,16 +20,19 @@ import (
 type buildFlags struct {
 	options compiler.Options
 	weights string
+	gate    string
 	json    bool
 }
 
 func buildCommand() *cobra.Command {
 	var f buildFlags
 	cmd := &cobra.Command{
-		Use:     "build MODEL -o PLAN",
-		Short:   "Compile a checkpoint directory into a plan",
-		Example: "  llmc build ./SmolLM2-135M-Instruct -o smol.plan --quant int4\n  llmc build ./model -o engine.plan --arch x86-64-v3,x86-64-v4-bf16",
-		Args:    cobra.ExactArgs(1),
+		Use:   "build MODEL -o PLAN",
+		Short: "Compile a checkpoint directory into a plan",
+		Example: "  llmc build ./SmolLM2-135M-Instruct -o smol.plan --quant int4\n" +
+			"  llmc build ./model -o engine.plan --arch x86-64-v3,x86-64-v4-bf16\n" +
+			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.options.Model = args[0]
 			report, err := f.run(cmd)
@@ -44,17 +47,49 @@ func buildCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.options.Out, "output", "o", "", "path of the plan")
-	flags.StringSliceVar(&f.options.Archs, "arch", []string{"native"}, "targets, see `llmc targets`")
-	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that `llmc targets` lists")
+	flags.StringSliceVar(&f.options.Archs, "arch", []string{"native"}, "targets, a list; 'llmc targets' shows them")
+	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that 'llmc targets' lists")
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "element type of the KV cache: auto, f32, bf16")
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
+	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
+	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")
 	flags.BoolVar(&f.options.Check, "check", false, "verify the IR and its properties after every pass")
 	flags.StringVar(&f.options.Dump, "dump", "", "print the IR after the named pass, or after all; html writes a page of all passes to OUT.html")
 	flags.StringSliceVar(&f.options.Disabled, "disable", nil, "passes and rewrites not to run")
 	flags.IntVar(&f.options.Threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
+	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas")
+	flags.Bool("no-fallback", false, "no second program for older devices; plans for CPUs have none anyway")
 	_ = cmd.MarkFlagRequired("output")
+	cli.CompleteArgs(cmd, cli.ModelArg)
+	cli.CompleteFlag(cmd, "arch", targetNames()...)
+	cli.CompleteFlag(cmd, "quant", append([]string{compiler.Auto}, quant.Names()...)...)
+	cli.CompleteFlag(cmd, "kv-dtype", compiler.Auto, "f32", "bf16")
+	cli.CompleteFlag(cmd, "dump", append([]string{"all", "html"}, passes.Names()...)...)
+	cli.AddPlanned(cmd, plannedBuildFlags)
 	return cmd
+}
+
+var plannedBuildFlags = []cli.Planned{
+	{Name: "calib", Why: "formats round to the nearest code without calibration"},
+	{Name: "budget", Why: "choose one format for the whole model with --quant"},
+	{Name: "tp", Why: "a plan runs on one device", Harmless: []string{"1"}},
+	{Name: "pp", Why: "a plan runs on one device", Harmless: []string{"1"}},
+	{Name: "lora", Why: "merge the adapter into the checkpoint and build that"},
+	{Name: "max-lora-rank", Why: "plans take no adapters", Harmless: []string{"0"}},
+	{Name: "adapter", Why: "merge the adapter into the checkpoint and build that"},
+	{Name: "base", Why: "there are no adapter plans"},
+	{Name: "family", Why: "the families are those built in"},
+	{Name: "cubin", Why: "plans hold no device code", Switch: true},
+}
+
+// targetNames are the values of --arch.
+func targetNames() []string {
+	names := []string{"native"}
+	for _, t := range engine.Targets {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
@@ -118,6 +153,19 @@ func (f *buildFlags) check() error {
 			return cli.Usagef("--arch: %w", err)
 		}
 	}
+	if err := compiler.CheckKVDType(f.options.KVDType); err != nil {
+		return cli.Usagef("--kv-dtype: %w", err)
+	}
+	if f.options.Threads < 0 {
+		return cli.Usagef("--threads is %d: must be at least 1, or 0 for all processors", f.options.Threads)
+	}
+	if f.options.Out == "" {
+		return cli.Usagef("--output: the path of the plan is empty")
+	}
+	var err error
+	if f.options.Gate, err = compiler.ParseGate(f.gate); err != nil {
+		return cli.Usagef("--gate: %w", err)
+	}
 	if _, err := quant.Find(f.options.Quant); err != nil && f.options.Quant != compiler.Auto {
 		return cli.Usagef("--quant: %w", err)
 	}
@@ -131,7 +179,9 @@ func printBuild(w io.Writer, r *compiler.Report) error {
 	fmt.Fprintf(t, "targets\t%s\n", strings.Join(r.Targets, ", "))
 	fmt.Fprintf(t, "time\t%.2f s\n", r.Seconds)
 	fmt.Fprintf(t, "memory\t%s anonymous at most\n", cli.FormatBytes(r.PeakAnonBytes))
-	if r.Accuracy.Worst != nil {
+	if r.Accuracy.Worst == nil {
+		fmt.Fprintf(t, "accuracy\tno weight was quantized\n")
+	} else {
 		fmt.Fprintf(t, "accuracy\tweights differ by %.3f %% (root mean square), most %q by %.3f %%\n",
 			100*r.Accuracy.WeightError, r.Accuracy.Worst.Name, 100*r.Accuracy.Worst.Error)
 	}

@@ -44,6 +44,7 @@ func evalCommand() *cobra.Command {
 			return err
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
 	flags.StringVar(&f.text, "text", "", "text to measure on")
 	flags.StringVar(&f.against, "against", "", "checkpoint directory: compare with the model as it is, in f32")
@@ -51,6 +52,7 @@ func evalCommand() *cobra.Command {
 	flags.IntVar(&f.threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("text")
+	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	return cmd
 }
 
@@ -59,7 +61,10 @@ func (f *evalFlags) settings() engine.Settings {
 }
 
 func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error) {
-	text, err := os.ReadFile(f.text)
+	if err := checkRun(f.device, f.threads); err != nil {
+		return nil, err
+	}
+	text, err := cli.ReadFile(f.text, maxText)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +85,7 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 	defer progress.Wait()
 	var reference engine.Model
 	if f.against != "" {
-		ref, remove, err := f.reference(ctx, progress)
+		ref, remove, err := f.reference(ctx, loaded.Plan, progress)
 		if err != nil {
 			return nil, err
 		}
@@ -90,20 +95,28 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 			return nil, fmt.Errorf("%s has a vocabulary of %d, the plan one of %d", f.against, ref.Info.Vocab, loaded.Info.Vocab)
 		}
 	}
-	task := progress.Start("windows", int64(min(len(ids)/calib.Window, calib.Windows)))
+	task := progress.Start("windows", int64(min(max(1, len(ids)/calib.Window), calib.Windows)))
 	defer task.Done()
 	return calib.Evaluate(ctx, loaded.Model, reference, loaded.Info.Vocab, ids, func(int, int) { task.Add(1) })
 }
 
-// reference builds an f32 plan of the checkpoint in a temporary directory and loads it.
-func (f *evalFlags) reference(ctx context.Context, progress *cli.Progress) (*runtime.Loaded, func(), error) {
+// maxText is more than the windows that are scored can hold.
+const maxText = 64 << 20
+
+// reference builds an f32 plan of the checkpoint of plan in a temporary directory and loads it.
+func (f *evalFlags) reference(ctx context.Context, plan *engine.Plan, progress *cli.Progress) (*runtime.Loaded, func(), error) {
 	dir, err := os.MkdirTemp("", "llmc-eval-")
 	if err != nil {
 		return nil, nil, err
 	}
 	remove := func() { _ = os.RemoveAll(dir) }
 	path := filepath.Join(dir, "reference.plan")
-	if _, err := compiler.Build(ctx, compiler.Options{Model: f.against, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}); err != nil {
+	options := compiler.Options{Model: f.against, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}
+	err = options.SetIgnored(plan)
+	if err == nil {
+		_, err = compiler.Build(ctx, options)
+	}
+	if err != nil {
 		remove()
 		return nil, nil, err
 	}

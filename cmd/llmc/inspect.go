@@ -30,6 +30,9 @@ func inspectCommand() *cobra.Command {
 			if f.threads < 1 {
 				return cli.Usagef("--threads is %d: must be at least 1", f.threads)
 			}
+			if s := f.settings; s.MaxBatch < 0 || s.MaxContext < 0 || s.StepTokens < 0 {
+				return cli.Usagef("--max-batch, --max-context and --max-step-tokens must not be below 0")
+			}
 			plan, err := engine.Open(args[0])
 			if err != nil {
 				return err
@@ -41,6 +44,7 @@ func inspectCommand() *cobra.Command {
 			return f.print(cmd.OutOrStdout(), plan)
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.ir, "ir", false, "print the IR as imported and as compiled")
@@ -52,12 +56,13 @@ func inspectCommand() *cobra.Command {
 	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence (default: the model's)")
 	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context)")
+	cli.AddPlanned(cmd, []cli.Planned{{Name: "ptx", Why: "plans hold no GPU code; --kernels lists what a plan launches"}})
 	return cmd
 }
 
 func (f *inspectFlags) print(w io.Writer, plan *engine.Plan) error {
 	if f.ir {
-		return printIR(w, plan)
+		return f.printIR(w, plan)
 	}
 	if f.memory {
 		return f.printMemory(w, plan)
@@ -104,13 +109,26 @@ func (f *inspectFlags) printMemory(w io.Writer, plan *engine.Plan) error {
 	return memory.WriteText(w)
 }
 
-func printIR(w io.Writer, plan *engine.Plan) error {
+// irText is the IR at one stage, in the form of --json.
+type irText struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+func (f *inspectFlags) printIR(w io.Writer, plan *engine.Plan) error {
+	stages := []irText{}
 	for _, name := range plan.Names(engine.KindIR) {
 		text, err := plan.Section(engine.KindIR, name)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "# %s\n%s\n", name, text); err != nil {
+		stages = append(stages, irText{name, string(text)})
+	}
+	if f.json {
+		return cli.PrintJSON(w, map[string][]irText{"ir": stages})
+	}
+	for _, s := range stages {
+		if _, err := fmt.Fprintf(w, "# %s\n%s\n", s.Name, s.Text); err != nil {
 			return err
 		}
 	}

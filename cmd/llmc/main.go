@@ -16,11 +16,23 @@ var commands = []func() *cobra.Command{
 	inspectCommand,
 	verifyCommand,
 	evalCommand,
+	diffCommand,
+	refitCommand,
 	optCommand,
 	renderCommand,
 	targetsCommand,
 	emulateCommand,
+	cli.PlannedCommand("push PLAN REF", "Store a plan in a registry", copyFile, "  llmc push engine.plan registry.example/models/engine:v1"),
+	cli.PlannedCommand("pull REF -o PLAN", "Fetch a plan from a registry", copyFile, "  llmc pull registry.example/models/engine:v1 -o engine.plan"),
+	cli.PlannedCommand("sign REF --key K", "Sign a plan in a registry", compareDigest, "  llmc sign registry.example/models/engine:v1 --key key.pem"),
+	cli.PlannedCommand("verify-signature REF --key K", "Check the signature of a plan in a registry", compareDigest,
+		"  llmc verify-signature registry.example/models/engine:v1 --key key.pub"),
 }
+
+const (
+	copyFile      = "a plan is one file, move it as any other and check it with 'llmc verify'"
+	compareDigest = "compare the digest that 'llmc inspect' prints, it covers every byte of the plan"
+)
 
 func main() {
 	root := &cobra.Command{

@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"llmc/compiler/hf"
 	"llmc/internal/chat"
 	"llmc/internal/cli"
 )
@@ -25,38 +25,53 @@ func renderCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
+			return cli.AnswerLines(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
 		},
 	}
+	cli.CompleteArgs(cmd, cli.ModelArg)
 	cmd.Flags().Bool("json", true, "answers are JSON (always)")
 	return cmd
 }
 
 func openTemplates(dir string) (*chat.Renderer, error) {
-	config, err := readOptional(filepath.Join(dir, "tokenizer_config.json"))
+	var f chat.Files
+	for _, part := range []struct {
+		name string
+		dst  *[]byte
+	}{{"tokenizer_config.json", &f.Config}, {"special_tokens_map.json", &f.SpecialTokensMap}, {"chat_template.jinja", &f.Jinja}} {
+		var err error
+		if *part.dst, err = readOptional(filepath.Join(dir, part.name)); err != nil {
+			return nil, err
+		}
+	}
+	named, err := hf.NamedTemplates(dir)
 	if err != nil {
 		return nil, err
 	}
-	jinja, err := readOptional(filepath.Join(dir, "chat_template.jinja"))
+	f.Named = named
+	templates, err := chat.Find(f)
 	if err != nil {
 		return nil, err
 	}
-	templates, err := chat.Find(config, jinja)
-	if err != nil {
-		return nil, err
-	}
-	return chat.NewRenderer(templates, config)
+	return chat.NewRenderer(templates, f)
 }
 
 const maxTemplateFile = 64 << 20
 
 func readOptional(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	// Looked at before opening, which would wait for the other end of a named pipe.
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(bufio.NewReader(f), maxTemplateFile))
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: is not a regular file", path)
+	}
+	if info.Size() > maxTemplateFile {
+		return nil, fmt.Errorf("%s: has %s, at most %s are read", path, cli.FormatBytes(info.Size()), cli.FormatBytes(maxTemplateFile))
+	}
+	return os.ReadFile(path)
 }

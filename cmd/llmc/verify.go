@@ -40,15 +40,20 @@ func verifyCommand() *cobra.Command {
 				args[0], *v.FirstBadLayer, v.Tolerance)
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
 	flags.StringVar(&against, "against", "", "checkpoint directory that the plan was built from")
 	flags.StringVar(&device, "device", "auto", "where to run the plan: auto, cpu")
 	flags.IntVar(&threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	return cmd
 }
 
 func verify(cmd *cobra.Command, path, against, device string, threads int) (*compiler.Verification, error) {
+	if err := checkRun(device, threads); err != nil {
+		return nil, err
+	}
 	plan, err := engine.Open(path)
 	if err != nil {
 		return nil, err
@@ -79,6 +84,17 @@ func verify(cmd *cobra.Command, path, against, device string, threads int) (*com
 		return nil, fmt.Errorf("device %s cannot show intermediate values", device)
 	}
 	return compiler.Against(cmd.Context(), plan, tracer, against)
+}
+
+// checkRun refuses a device or a number of threads that no plan can be run with, also where none will be run.
+func checkRun(device string, threads int) error {
+	if err := runtime.CheckDevice(device); err != nil {
+		return cli.Usagef("--device: %w", err)
+	}
+	if threads < 0 {
+		return cli.Usagef("--threads is %d: must be at least 1, or 0 for all processors", threads)
+	}
+	return nil
 }
 
 func printVerification(cmd *cobra.Command, v *compiler.Verification) error {

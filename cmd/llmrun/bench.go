@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"os"
+	"runtime/pprof"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -12,63 +18,113 @@ import (
 	"llmc/runtime/bench"
 )
 
+type benchFlags struct {
+	deviceFlags
+	config        bench.Config
+	json, explain bool
+	profile       string
+}
+
 func benchCommand() *cobra.Command {
-	var device deviceFlags
-	config := bench.Config{}
-	var asJSON, explain bool
+	var f benchFlags
 	cmd := &cobra.Command{
 		Use:     "bench PLAN",
 		Short:   "Measure prefill and decode speed without a server",
 		Example: "  llmrun bench engine.plan --prompt 512 --gen 128 --batch 1,8,32 --json",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			settings := device.resolved()
-			for _, b := range config.Batches {
-				settings.MaxSequences = max(settings.MaxSequences, b)
-			}
-			if settings.MaxContext == 0 {
-				settings.MaxContext = config.Prompt + config.Gen + 1
-			}
-			loaded, err := runtime.Load(args[0], device.device, settings)
-			if err != nil {
-				return err
-			}
-			defer loaded.Close()
-			if explain {
-				parts, err := bench.Explain(cmd.Context(), loaded.Model, loaded.Info.Vocab, config)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return cli.PrintJSON(cmd.OutOrStdout(), parts)
-				}
-				return bench.WriteParts(cmd.OutOrStdout(), parts)
-			}
-			rows, err := bench.Run(cmd.Context(), loaded.Model, loaded.Info.Vocab, config)
-			if err != nil {
-				return err
-			}
-			traffic, err := loaded.Traffic()
-			if err != nil {
-				return err
-			}
-			bench.Compare(rows, traffic)
-			if asJSON {
-				return cli.PrintJSON(cmd.OutOrStdout(), rows)
-			}
-			return printBench(cmd.OutOrStdout(), rows)
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], cmd.OutOrStdout()) },
 	}
-	device.add(cmd)
-	device.addLimits(cmd)
+	f.add(cmd)
+	f.addLimits(cmd)
 	flags := cmd.Flags()
-	flags.IntVar(&config.Prompt, "prompt", 512, "tokens of each prompt")
-	flags.IntVar(&config.Gen, "gen", 128, "tokens decoded after it")
-	flags.IntSliceVar(&config.Batches, "batch", []int{1}, "sequences at a time, a list")
-	flags.IntVar(&config.Repeat, "repeat", 5, "runs of which the medians are given")
-	flags.BoolVar(&explain, "explain", false, "show where the time goes, kernel by kernel, for the first batch size")
-	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	flags.IntVar(&f.config.Prompt, "prompt", 512, "tokens of each prompt")
+	flags.IntVar(&f.config.Gen, "gen", 128, "tokens decoded after it")
+	flags.IntSliceVar(&f.config.Batches, "batch", []int{1}, "sequences at a time, a list")
+	flags.IntVar(&f.config.Repeat, "repeat", 5, "runs of which the medians are given")
+	flags.BoolVar(&f.explain, "explain", false, "show where the time goes, kernel by kernel, for the first batch size")
+	flags.StringVar(&f.profile, "profile", "", "write a CPU profile to this file, for 'go tool pprof'")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
+}
+
+func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
+	settings, err := f.resolved()
+	if err != nil {
+		return err
+	}
+	if err := checkBench(&f.config); err != nil {
+		return err
+	}
+	for _, b := range f.config.Batches {
+		settings.MaxSequences = max(settings.MaxSequences, b)
+	}
+	if settings.MaxContext == 0 {
+		settings.MaxContext = f.config.Prompt + f.config.Gen + 1
+	}
+	loaded, err := runtime.Load(path, f.device, settings)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+	return profiled(f.profile, func() error { return f.measure(ctx, loaded, w) })
+}
+
+func (f *benchFlags) measure(ctx context.Context, loaded *runtime.Loaded, w io.Writer) error {
+	if f.explain {
+		parts, err := bench.Explain(ctx, loaded.Model, loaded.Info.Vocab, f.config)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return cli.PrintJSON(w, parts)
+		}
+		return bench.WriteParts(w, parts)
+	}
+	rows, err := bench.Run(ctx, loaded.Model, loaded.Info.Vocab, f.config)
+	if err != nil {
+		return err
+	}
+	traffic, err := loaded.Traffic()
+	if err != nil {
+		return err
+	}
+	bench.Compare(rows, traffic)
+	if f.json {
+		return cli.PrintJSON(w, rows)
+	}
+	return printBench(w, rows)
+}
+
+// profiled runs work with the processor's profile written to path, unless that is empty.
+func profiled(path string, work func() error) error {
+	if path == "" {
+		return work()
+	}
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	err = work()
+	pprof.StopCPUProfile()
+	return errors.Join(err, out.Close())
+}
+
+func checkBench(c *bench.Config) error {
+	for _, f := range []struct {
+		flag         string
+		value, least int
+	}{{"prompt", c.Prompt, 1}, {"gen", c.Gen, 0}, {"repeat", c.Repeat, 1}, {"batch", slices.Min(append(c.Batches, math.MaxInt)), 1}} {
+		if f.value < f.least {
+			return cli.Usagef("--%s is %d: must be at least %d", f.flag, f.value, f.least)
+		}
+	}
+	if len(c.Batches) == 0 {
+		return cli.Usagef("--batch: no batch sizes")
+	}
+	return nil
 }
 
 func printBench(w io.Writer, rows []bench.Row) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +44,7 @@ func chatCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
+			return cli.AnswerLines(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) { return r.RenderLine(line) })
 		},
 	}
 	device.add(cmd)
@@ -56,7 +55,10 @@ func chatCommand() *cobra.Command {
 
 // converse reads messages from standard input and streams the answers, keeping the conversation.
 func converse(cmd *cobra.Command, path string, device *deviceFlags) error {
-	settings := device.resolved()
+	settings, err := device.resolved()
+	if err != nil {
+		return err
+	}
 	settings.MaxSequences = 1
 	loaded, err := runtime.Load(path, device.device, settings)
 	if err != nil {
@@ -77,19 +79,19 @@ func converse(cmd *cobra.Command, path string, device *deviceFlags) error {
 	}
 	defer e.Close()
 	t := talk{cmd: cmd, renderer: renderer, tok: tok, engine: e}
-	in := bufio.NewReader(cmd.InOrStdin())
+	lines := cli.NewLineReader(cmd.InOrStdin())
 	for {
 		fmt.Fprint(cmd.ErrOrStderr(), "> ")
-		line, err := in.ReadString('\n')
-		if text := strings.TrimSpace(line); text != "" {
-			if err := t.turn(text); err != nil {
-				return err
-			}
-		}
+		line, err := lines.Next(cmd.Context())
 		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
+		}
+		if text := strings.TrimSpace(string(line)); text != "" {
+			if err := t.turn(text); err != nil {
+				return err
+			}
 		}
 	}
 }

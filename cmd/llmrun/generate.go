@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -33,7 +34,7 @@ type generateFlags struct {
 type generated struct {
 	Tokens       []int32 `json:"tokens"`
 	Text         string  `json:"text"`
-	PromptTokens int     `json:"prompt_tokens"`
+	PromptTokens []int32 `json:"prompt_tokens"`
 	Finish       string  `json:"finish_reason"`
 	Timings      struct {
 		Load    float64 `json:"load_s"`
@@ -50,14 +51,8 @@ func generateCommand() *cobra.Command {
 		Example: "  llmrun generate engine.plan --chat \"What is the capital of France?\"\n  llmrun generate engine.plan --prompt \"Once upon\" --max-tokens 64 --temperature 0.8 --seed 7",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			given := 0
-			for _, s := range []string{f.prompt, f.chat, f.tokens} {
-				if s != "" {
-					given++
-				}
-			}
-			if given != 1 {
-				return cli.Usagef("give one of --prompt, --chat and --tokens")
+			if err := f.check(cmd); err != nil {
+				return err
 			}
 			if f.temperature > 0 && !cmd.Flags().Changed("seed") {
 				f.seed = rand.Uint64()
@@ -80,9 +75,35 @@ func generateCommand() *cobra.Command {
 	return cmd
 }
 
+// check refuses values that no plan could serve.
+func (f *generateFlags) check(cmd *cobra.Command) error {
+	given := 0
+	for _, name := range []string{"prompt", "chat", "tokens"} {
+		if cmd.Flags().Changed(name) {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return cli.Usagef("give one of --prompt, --chat and --tokens")
+	case f.maxTokens < 1:
+		return cli.Usagef("--max-tokens is %d: must be at least 1", f.maxTokens)
+	case !(f.temperature >= 0 && f.temperature <= math.MaxFloat32):
+		return cli.Usagef("--temperature is %g: must be at least 0", f.temperature)
+	case !(f.topP > 0 && f.topP <= 1):
+		return cli.Usagef("--top-p is %g: must be above 0 and at most 1", f.topP)
+	case f.topK < 0:
+		return cli.Usagef("--top-k is %d: must be at least 0", f.topK)
+	}
+	return nil
+}
+
 func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error {
 	start := time.Now()
-	settings := f.resolved()
+	settings, err := f.resolved()
+	if err != nil {
+		return err
+	}
 	settings.MaxSequences = 1
 	loaded, err := runtime.Load(path, f.device, settings)
 	if err != nil {
@@ -90,6 +111,9 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	}
 	defer loaded.Close()
 	tok, err := loaded.Tokenizer()
+	if errors.Is(err, engine.ErrNotFound) && f.tokens != "" {
+		tok, err = nil, nil // ids go in and come out
+	}
 	if err != nil {
 		return err
 	}
@@ -119,7 +143,7 @@ func (f *generateFlags) ids(loaded *runtime.Loaded, tok *tokenizer.Tokenizer) ([
 	switch {
 	case f.tokens != "":
 		return parseIDs(f.tokens, loaded.Info.Vocab)
-	case f.prompt != "":
+	case f.chat == "":
 		return tok.Encode(f.prompt, true)
 	}
 	r, err := server.PlanChat(loaded.Plan)
@@ -146,8 +170,8 @@ func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, ids []i
 	if err != nil {
 		return err
 	}
-	result.Tokens = []int32{}
-	var first time.Time
+	result.Tokens, result.PromptTokens = []int32{}, ids
+	var first, last time.Time
 	for {
 		event, ok := g.Next(ctx)
 		if !ok {
@@ -158,8 +182,9 @@ func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, ids []i
 		}
 		if event.Token >= 0 {
 			if len(result.Tokens) == 0 {
-				first = time.Now()
+				first = event.Time
 			}
+			last = event.Time
 			result.Tokens = append(result.Tokens, event.Token)
 		}
 		result.Text += event.Text
@@ -171,11 +196,10 @@ func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, ids []i
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return errors.New("interrupted")
+		return err
 	}
-	result.PromptTokens = g.Usage().PromptTokens
 	if !first.IsZero() {
-		result.Timings.Prefill, result.Timings.Decode = first.Sub(start).Seconds(), time.Since(first).Seconds()
+		result.Timings.Prefill, result.Timings.Decode = first.Sub(start).Seconds(), last.Sub(first).Seconds()
 	}
 	return nil
 }

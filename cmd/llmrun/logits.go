@@ -24,8 +24,11 @@ func logitsCommand() *cobra.Command {
 		Example: "  llmrun logits engine.plan --tokens 1,2,3 --json\n  llmrun logits engine.plan --text \"Hello\" --all --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (tokens == "") == (text == "") {
+			if cmd.Flags().Changed("tokens") == cmd.Flags().Changed("text") {
 				return cli.Usagef("give either --tokens or --text")
+			}
+			if tokens == "" && cmd.Flags().Changed("tokens") {
+				return cli.Usagef("--tokens: no ids")
 			}
 			rows, err := logits(args[0], &device, tokens, text, all)
 			if err != nil {
@@ -40,11 +43,20 @@ func logitsCommand() *cobra.Command {
 	flags.StringVar(&text, "text", "", "text, tokenized with special tokens")
 	flags.BoolVar(&all, "all", false, "every position instead of the last")
 	flags.Bool("json", true, "the result is JSON (always)")
+	cli.AddPlanned(cmd, []cli.Planned{
+		{Name: "text-pair", Why: "no plan reads pairs of texts"},
+		{Name: "prompt-name", Why: "no plan has named prompts"},
+		{Name: "image", Why: "no plan reads images"},
+		{Name: "decoder-tokens", Why: "no plan has an encoder"},
+	})
 	return cmd
 }
 
 func logits(path string, device *deviceFlags, tokens, text string, all bool) ([][]float32, error) {
-	settings := device.resolved()
+	settings, err := device.resolved()
+	if err != nil {
+		return nil, err
+	}
 	settings.MaxSequences = 1
 	if all {
 		settings.MaxStepTokens, settings.MaxRows = 64, 64

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,11 +43,12 @@ type serveFlags struct {
 func serveCommand() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
-		Use:     "serve PLAN...",
-		Short:   "Serve plans over HTTP: the OpenAI API, metrics, and a chat page at /",
-		Example: "  llmrun serve engine.plan\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32",
-		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args) },
+		Use:         "serve PLAN...",
+		Short:       "Serve plans over HTTP: the OpenAI API, metrics, and a chat page at /",
+		Example:     "  llmrun serve engine.plan\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32",
+		Args:        cobra.MinimumNArgs(1),
+		Annotations: map[string]string{cli.Drains: "yes"},
+		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args) },
 	}
 	f.add(cmd)
 	f.addLimits(cmd)
@@ -62,13 +65,64 @@ func serveCommand() *cobra.Command {
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
 	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
+	cli.CompleteFlag(cmd, "verify", verifyModes...)
+	cli.AddPlanned(cmd, []cli.Planned{
+		{Name: "adapter", Why: "give a checkpoint that the adapter is merged into"},
+		{Name: "model-repository", Why: "name the plans one after the other"},
+		{Name: "grpc-port", Why: "clients speak HTTP", Harmless: []string{"0"}},
+		{Name: "draft", Why: "every token is computed by the plan itself"},
+		{Name: "tp", Why: onOneDevice, Harmless: []string{"1"}},
+		{Name: "pp", Why: onOneDevice, Harmless: []string{"1"}},
+		{Name: "nnodes", Why: onOneDevice, Harmless: []string{"1"}},
+		{Name: "node-rank", Why: onOneDevice, Harmless: []string{"0"}},
+		{Name: "leader-addr", Why: onOneDevice},
+	})
 	return cmd
+}
+
+const onOneDevice = "a plan runs on one device of one machine"
+
+// verifyModes are the values of --verify.
+var verifyModes = []string{"full", "background", "off"}
+
+// check refuses what is wrong whatever the plans hold, before any is loaded. The names of the models are those of the files.
+func (f *serveFlags) check(plans []string) error {
+	seen := map[string]string{}
+	for _, path := range plans {
+		name := f.modelName(path)
+		if other, twice := seen[name]; twice && f.name == "" {
+			return cli.Usagef("%s and %s would both be called %q: rename a file", other, path, name)
+		}
+		seen[name] = path
+	}
+	switch {
+	case f.name != "" && len(plans) > 1:
+		return cli.Usagef("--served-model-name names one model, there are %d plans", len(plans))
+	case f.port < 0 || f.port > math.MaxUint16:
+		return cli.Usagef("--port is %d: must be within 0..%d", f.port, math.MaxUint16)
+	case !slices.Contains(verifyModes, f.verify):
+		return cli.Usagef("--verify is %q: must be one of %s", f.verify, strings.Join(verifyModes, ", "))
+	case (f.tlsCert == "") != (f.tlsKey == ""):
+		return cli.Usagef("--tls-cert and --tls-key need each other")
+	case f.grace < 0:
+		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
+	}
+	_, err := f.resolved()
+	return err
+}
+
+// modelName is what requests call the model of a plan.
+func (f *serveFlags) modelName(path string) string {
+	if f.name != "" {
+		return f.name
+	}
+	return strings.TrimSuffix(filepath.Base(path), ".plan")
 }
 
 func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	start := time.Now()
-	if f.name != "" && len(plans) > 1 {
-		return cli.Usagef("--served-model-name names one model, there are %d plans", len(plans))
+	if err := f.check(plans); err != nil {
+		return err
 	}
 	f.makeRoom()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -141,7 +195,10 @@ type serving struct {
 }
 
 func (s *serving) load(ctx context.Context, path string, plans int) error {
-	settings := s.flags.resolved()
+	settings, err := s.flags.resolved()
+	if err != nil {
+		return err
+	}
 	settings.KVBytes /= int64(plans)
 	loaded, err := runtime.Load(path, s.flags.device, settings)
 	if err != nil {
@@ -153,10 +210,7 @@ func (s *serving) load(ctx context.Context, path string, plans int) error {
 			return err
 		}
 	}
-	name := s.flags.name
-	if name == "" {
-		name = strings.TrimSuffix(filepath.Base(path), ".plan")
-	}
+	name := s.flags.modelName(path)
 	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
 		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Log: s.log,
 	})

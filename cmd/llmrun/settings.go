@@ -1,12 +1,13 @@
 package main
 
 import (
-	"runtime"
+	goruntime "runtime"
 
 	"github.com/spf13/cobra"
 
 	"llmc/engine"
 	"llmc/internal/cli"
+	"llmc/runtime"
 )
 
 // deviceFlags are the flags of every command that loads a plan onto a device.
@@ -19,6 +20,8 @@ type deviceFlags struct {
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.device, "device", "auto", "where to run: auto, cpu")
+	cli.CompleteArgs(cmd, cli.PlanArg)
+	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	flags.IntVar(&f.settings.Threads, "threads", 0, "threads of the cpu device (default: all cores)")
 }
 
@@ -31,18 +34,30 @@ func (f *deviceFlags) addLimits(cmd *cobra.Command) {
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache, such as 2G (default: a quarter of the machine's at most)")
 }
 
-func (f *deviceFlags) resolved() engine.Settings {
+// resolved returns the settings after refusing what no device could take.
+func (f *deviceFlags) resolved() (engine.Settings, error) {
 	s := f.settings
 	s.KVBytes = int64(f.kvMemory)
-	return s
+	if err := runtime.CheckDevice(f.device); err != nil {
+		return s, cli.Usagef("--device: %w", err)
+	}
+	for _, limit := range []struct {
+		flag  string
+		value int
+	}{{"threads", s.Threads}, {"max-batch", s.MaxSequences}, {"max-step-tokens", s.MaxStepTokens}, {"max-context", s.MaxContext}} {
+		if limit.value < 0 {
+			return s, cli.Usagef("--%s is %d: must be at least 1, or 0 for the default", limit.flag, limit.value)
+		}
+	}
+	return s, nil
 }
 
 // makeRoom gives goroutines processors of their own in Go's books, beside those that workers hold even while they wait for one
 // another: else a token that is ready is not written before a worker sleeps. The operating system shares out the real ones.
 func (f *deviceFlags) makeRoom() {
-	processors := runtime.GOMAXPROCS(0)
+	processors := goruntime.GOMAXPROCS(0)
 	if f.settings.Threads == 0 {
 		f.settings.Threads = processors
 	}
-	runtime.GOMAXPROCS(processors + f.settings.Threads)
+	goruntime.GOMAXPROCS(processors + f.settings.Threads)
 }

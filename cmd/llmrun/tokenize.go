@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"llmc/engine"
@@ -18,11 +16,7 @@ func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	defer plan.Close()
-	tok, err := runtime.PlanTokenizer(plan)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return tok, nil
+	return runtime.PlanTokenizer(plan)
 }
 
 func tokenizeCommand() *cobra.Command {
@@ -37,7 +31,7 @@ func tokenizeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) {
+			return cli.AnswerLines(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) {
 				var text string
 				if err := cli.DecodeLine(line, &text, "a string"); err != nil {
 					return nil, err
@@ -50,6 +44,7 @@ func tokenizeCommand() *cobra.Command {
 			})
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	cmd.Flags().BoolVar(&noSpecial, "no-special", false, "do not add special tokens")
 	cmd.Flags().Bool("json", true, "answers are JSON (always)")
 	return cmd
@@ -60,14 +55,14 @@ func detokenizeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "detokenize PLAN",
 		Short:   "Turn token ids into texts: one JSON id list a line on standard input, one string a line on standard output",
-		Example: `  echo '[1, 9690, 198]' | llmrun detokenize engine.plan --json`,
+		Example: `  echo '[1, 369, 198]' | llmrun detokenize engine.plan --json`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tok, err := openTokenizer(args[0])
 			if err != nil {
 				return err
 			}
-			return cli.AnswerLines(cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) {
+			return cli.AnswerLines(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(line []byte) (any, error) {
 				var ids []int32
 				if err := cli.DecodeLine(line, &ids, "a list of token ids"); err != nil {
 					return nil, err
@@ -76,6 +71,7 @@ func detokenizeCommand() *cobra.Command {
 			})
 		},
 	}
+	cli.CompleteArgs(cmd, cli.PlanArg)
 	cmd.Flags().BoolVar(&skipSpecial, "skip-special", false, "leave special tokens out")
 	cmd.Flags().Bool("json", true, "answers are JSON (always)")
 	return cmd

@@ -40,7 +40,7 @@ var families = map[string]family{
 	"cuda.add_rmsnorm":   {normThreads, perRow("normed"), norm},
 	"cuda.linear":        {linearThreads, linearGrid, linear},
 	"cuda.linear_swiglu": {linearThreads, linearGrid, linear},
-	"cuda.rope_kv":       {ropeThreads, perRow("y"), ropeKV},
+	"cuda.rope_kv":       {ropeThreads, ropeGrid, ropeKV},
 	"cuda.attention":     {attentionThreads, attentionGrid, attention},
 	"cuda.select_rows":   {rowThreads, perRow("y"), selectRows},
 	"cuda.cast":          {rowThreads, perRow("y"), elementwise},
@@ -89,10 +89,10 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
-	if l.Kernel == "cuda.attention" {
-		l.Attrs = append(l.Attrs, engine.Attr{Name: "block", Int: attentionBlock(op.Int("heads") / op.Int("kv_heads"))})
-	}
 	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores}
+	if l.Kernel == "cuda.attention" {
+		l.Attrs = append(l.Attrs, engine.Attr{Name: "block", Int: int64(newAttend(e).block)})
+	}
 	signature := e.signature()
 	if codes := c.entries[signature]; codes != nil {
 		return codes, nil

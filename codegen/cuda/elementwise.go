@@ -66,6 +66,17 @@ func (e *entry) pad(role string, row ptx.Reg) {
 	e.If(e.Lt(i, to), func() { e.St(e.Index(row, i, 2), zero) })
 }
 
+// padBF16 writes the zeros behind the columns of a row of bf16 as pad does, an element a lane.
+func (e *entry) padBF16(role string, row, lane ptx.Reg) {
+	columns := e.cols(role)
+	zero := e.Const(ptx.B16, 0)
+	for from := columns; from < (columns+63)/64*64; from += 32 {
+		i := e.Add(lane, from)
+		at := e.Index(row, i, 2)
+		e.When(e.Lt(i, (columns+63)/64*64)).St(at, zero)
+	}
+}
+
 // silu is x / (1 + exp(-x)).
 func (e *entry) silu(x ptx.Reg) ptx.Reg {
 	return e.Div(x, e.Add(e.Ex2(e.Mul(x, -log2e)), 1))

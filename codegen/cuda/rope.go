@@ -1,6 +1,196 @@
 package cuda
 
-// ropeThreads work on one token.
-const ropeThreads = 128
+import (
+	"math"
 
-func ropeKV(e *entry) {}
+	"llmc/codegen/ptx"
+	"llmc/engine"
+)
+
+const (
+	ropeWarps   = 4 // heads of a CTA
+	ropeThreads = 32 * ropeWarps
+)
+
+// rope is what a rope_kv is written for: the heads of queries, then of keys, then of values are the columns of qkv.
+type rope struct {
+	*entry
+	heads, kvHeads, dim, rotary int
+	lane                        ptx.Reg
+}
+
+func newRope(e *entry) *rope {
+	attr := func(name string) int { return int(e.launch.Int(name, 0)) }
+	return &rope{entry: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), rotary: attr("rotary_dim")}
+}
+
+func (r *rope) allHeads() int { return r.heads + 2*r.kvHeads }
+
+func ropeGrid(e *entry) [3]engine.Extent {
+	return grid(engine.Extent{Of: e.buffer("y").Rows, Per: 1}, engine.Extent{Of: constant(newRope(e).allHeads()), Per: ropeWarps})
+}
+
+// ropeKV is one CTA for each token and four of its heads, a warp a head. A lane has pairs lane, lane+32, ... of the channels that turn
+// together, and of the channels that do not turn as many: they stay in its registers from the load to the store.
+func ropeKV(e *entry) {
+	r := newRope(e)
+	token := r.CtaX()
+	head := r.Mad(r.CtaY(), ropeWarps, r.Warp())
+	r.lane = r.Lane()
+	r.If(r.Lt(head, r.allHeads()), func() {
+		row := r.Index(r.row("qkv", token), r.Mul(head, r.dim), 4)
+		pairs, rest := r.channels()
+		all := rest
+		for _, p := range pairs {
+			all = append(all, p[0], p[1])
+		}
+		for _, c := range all {
+			r.load(c.value, row, c)
+		}
+		r.If(r.Lt(head, r.heads+r.kvHeads), func() {
+			if r.has("q_norm") {
+				r.normalise(all, head)
+			}
+			r.turn(pairs, token)
+		})
+		r.IfElse(r.Lt(head, r.heads), func() { r.storeQuery(all, token, head) }, func() { r.storeCache(all, token, head) })
+	})
+}
+
+// channel is one of a lane's channels of its head. ok is no register where every lane has one.
+type channel struct{ at, value, ok ptx.Reg }
+
+// channels returns the pairs that turn and the channels that do not; values are zero.
+func (r *rope) channels() (pairs [][2]channel, rest []channel) {
+	half := r.rotary / 2
+	for first := 0; first < half; first += 32 {
+		i, ok := r.share(first, half)
+		a, b := i, r.Add(i, half)
+		if r.launch.Text("style", "") == "interleaved" {
+			a = r.Shl(i, 1)
+			b = r.Add(a, 1)
+		}
+		pairs = append(pairs, [2]channel{{a, r.Const(ptx.F32, 0), ok}, {b, r.Const(ptx.F32, 0), ok}})
+	}
+	for first := r.rotary; first < r.dim; first += 32 {
+		i, ok := r.share(first, r.dim)
+		rest = append(rest, channel{i, r.Const(ptx.F32, 0), ok})
+	}
+	return pairs, rest
+}
+
+// share gives every lane a number from first on, and tells in which lanes it is below the end.
+func (r *rope) share(first, end int) (i, ok ptx.Reg) {
+	i = r.lane
+	if first > 0 {
+		i = r.Add(i, first)
+	}
+	if first+32 > end {
+		ok = r.Lt(i, end)
+	}
+	return i, ok
+}
+
+// only is the builder for instructions of the lanes that have the channel.
+func (r *rope) only(c channel) *ptx.Builder {
+	if c.ok == (ptx.Reg{}) {
+		return r.Builder
+	}
+	return r.When(c.ok)
+}
+
+// load reads the channel's element of a row of f32.
+func (r *rope) load(into, row ptx.Reg, c channel) {
+	at := r.Index(row, c.at, 4)
+	r.only(c).Into(into).Ld(ptx.F32, at)
+}
+
+// normalise divides a head by its root mean square and multiplies it by the weights of queries or keys.
+func (r *rope) normalise(all []channel, head ptx.Reg) {
+	r.Section("norm of the head")
+	squares := r.Const(ptx.F32, 0)
+	for _, c := range all {
+		r.Into(squares).Fma(c.value, c.value, squares)
+	}
+	mean := r.Div(r.WarpReduce(squares, r.Add), float64(r.dim))
+	scale := r.Div(1.0, r.Sqrt(r.Add(mean, r.launch.Float("eps", 0))))
+	weights := r.Select(r.Lt(head, r.heads), r.pointers["q_norm"], r.pointers["k_norm"])
+	for _, c := range all {
+		w := r.Const(ptx.F32, 0)
+		r.load(w, weights, c)
+		r.Into(c.value).Mul(r.Mul(c.value, scale), w)
+	}
+}
+
+// turn rotates pairs by position * inv_freq, a product of f32 numbers as models are trained with.
+func (r *rope) turn(pairs [][2]channel, token ptx.Reg) {
+	r.Section("rotation")
+	position := r.Cvt(ptx.F32, r.Ld(ptx.S32, r.Index(r.pointers["positions"], token, 4)))
+	factor := r.launch.Float("factor", 1)
+	for n, p := range pairs {
+		number, _ := r.share(32*n, r.rotary/2)
+		frequency := r.Const(ptx.F32, 0)
+		r.load(frequency, r.pointers["inv_freq"], channel{at: number, ok: p[0].ok})
+		angle := r.reduce(r.Mul(position, frequency))
+		cos, sin := r.Cos(angle), r.Sin(angle)
+		if factor != 1 {
+			cos, sin = r.Mul(cos, factor), r.Mul(sin, factor)
+		}
+		a, b := p[0].value, p[1].value
+		first := r.Fma(a, cos, r.Neg(r.Mul(b, sin)))
+		r.Into(b).Fma(a, sin, r.Mul(b, cos))
+		r.Set(a, first)
+	}
+}
+
+// reduce brings an angle to -pi..pi, where the approximations of sine and cosine are good to 2^-20. It is the scheme of Cody and
+// Waite with 2*pi in three parts. The first step is exact, since all numbers in it are multiples of the last place of a number below 8.
+func (r *rope) reduce(angle ptx.Reg) ptx.Reg {
+	turns := r.Round(ptx.Nearest, r.Mul(angle, 1/(2*math.Pi)))
+	for rest, i := 2*math.Pi, 0; i < 3; i++ {
+		part := float64(float32(rest))
+		angle = r.Fma(turns, -part, angle)
+		rest -= part
+	}
+	return angle
+}
+
+// storeQuery writes the head to its columns of y. The first head also writes the zeros behind rows of bf16.
+func (r *rope) storeQuery(all []channel, token, head ptx.Reg) {
+	r.Section("query")
+	out := r.row("y", token)
+	if !r.isBF16("y") {
+		r.store(all, r.Index(out, r.Mul(head, r.dim), 4), ptx.F32)
+		return
+	}
+	r.store(all, r.Index(out, r.Mul(head, r.dim), 2), ptx.BF16)
+	r.If(r.Eq(head, 0), func() { r.padBF16("y", out, r.lane) })
+}
+
+// storeCache writes a key or a value to the token's slot, if it has one.
+func (r *rope) storeCache(all []channel, token, head ptx.Reg) {
+	r.Section("key or value")
+	slot := r.Ld(ptx.S32, r.Index(r.pointers["slots"], token, 4))
+	r.If(r.Ge(slot, 0), func() {
+		at := slot.As(ptx.U32)
+		page := r.Div(at, r.pageSize)
+		offset := r.Sub(at, r.Mul(page, r.pageSize))
+		isValue := r.Ge(head, r.heads+r.kvHeads)
+		before := r.Select(isValue, r.Const(ptx.U32, r.heads+r.kvHeads), r.heads)
+		row := r.Index(r.kvPage(page), r.kvRow(r.Sub(head, before), offset), r.kvRowBytes())
+		further := r.Select(isValue, r.valueBytes(), 0)
+		r.store(all, r.Index(row, further, 1), ptx.BF16)
+	})
+}
+
+// store writes the lane's channels of a head.
+func (r *rope) store(all []channel, row ptx.Reg, t ptx.Type) {
+	for _, c := range all {
+		v := c.value
+		if t == ptx.BF16 {
+			v = r.Cvt(ptx.BF16, v)
+		}
+		at := r.Index(row, c.at, t.Bytes())
+		r.only(c).St(at, v)
+	}
+}

@@ -11,6 +11,7 @@ import (
 )
 
 // The protocol of llama.cpp's perplexity tool: windows of Window tokens, the first half is context only, the second half is scored.
+// A text shorter than a window is one window of its own length.
 const (
 	Window  = 512
 	Windows = 64 // at most
@@ -27,16 +28,17 @@ type Quality struct {
 
 // Evaluate scores ids on model, and compares with reference unless that is nil. progress is called after each window.
 func Evaluate(ctx context.Context, model, reference engine.Model, vocab int, ids []int32, progress func(done, total int)) (*Quality, error) {
-	windows := min(len(ids)/Window, Windows)
-	if windows == 0 {
-		return nil, fmt.Errorf("the text has %d tokens, one window takes %d", len(ids), Window)
+	if len(ids) < 2 {
+		return nil, fmt.Errorf("the text has %d tokens, at least 2 are needed to score one", len(ids))
 	}
+	window := min(len(ids), Window)
+	windows := min(len(ids)/window, Windows)
 	e := evaluation{vocab: vocab}
 	for w := range windows {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := e.window(model, reference, ids[w*Window:(w+1)*Window]); err != nil {
+		if err := e.window(model, reference, ids[w*window:(w+1)*window]); err != nil {
 			return nil, fmt.Errorf("window %d: %w", w, err)
 		}
 		if progress != nil {
@@ -53,11 +55,13 @@ type evaluation struct {
 	same, n         int
 }
 
-// scored positions predict the tokens of the window's second half.
-func scored(position int) bool { return position >= Window/2-1 && position < Window-1 }
+// scoredOf tells which positions of a window predict the tokens of its second half.
+func scoredOf(window int) func(position int) bool {
+	return func(position int) bool { return position >= window/2-1 && position < window-1 }
+}
 
 func (e *evaluation) window(model, reference engine.Model, ids []int32) error {
-	at := 0
+	at, scored := 0, scoredOf(len(ids))
 	if reference != nil {
 		err := engine.Forward(reference, e.vocab, ids, scored, func(position int, logits []float32) error {
 			if at == len(e.reference) {

@@ -59,7 +59,11 @@ func TestEvaluate(t *testing.T) {
 	if err != nil || *self.KL > 1e-9 || *self.Top1 != 1 {
 		t.Errorf("against itself: divergence %v, agreement %v, %v", *self.KL, *self.Top1, err)
 	}
-	if _, err := Evaluate(context.Background(), knows, nil, 8, ids[:Window-1], nil); err == nil {
-		t.Error("a text shorter than a window was scored")
+	short, err := Evaluate(context.Background(), knows, nil, 8, ids[:9], nil)
+	if err != nil || short.Tokens != 5 || math.Abs(short.PPL-2) > 1e-5 {
+		t.Errorf("a text of 9 tokens: %+v, %v; want the last 5 scored", short, err)
+	}
+	if _, err := Evaluate(context.Background(), knows, nil, 8, ids[:1], nil); err == nil {
+		t.Error("a text of one token was scored")
 	}
 }

@@ -57,7 +57,7 @@ func OpenRandom(dir string, seed uint64) (*Checkpoint, error) {
 func openDirectory(dir string) (*Checkpoint, error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("model directory %s does not exist", dir)
+		return nil, refuseMissing(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model directory: %w", err)
@@ -69,7 +69,7 @@ func openDirectory(dir string) (*Checkpoint, error) {
 	if c.files, err = listFiles(dir); err != nil {
 		return nil, err
 	}
-	if c.Config, err = readConfig(dir); err != nil {
+	if c.Config, err = readConfig(dir, c.files); err != nil {
 		return nil, err
 	}
 	generation, err := readObject(dir, GenerationFile)
@@ -80,13 +80,13 @@ func openDirectory(dir string) (*Checkpoint, error) {
 	return c, err
 }
 
-func readConfig(dir string) (*Config, error) {
+func readConfig(dir string, names []string) (*Config, error) {
 	obj, err := readObject(dir, ConfigFile)
 	if err != nil {
 		return nil, err
 	}
 	if obj == nil {
-		return nil, fileError(ConfigFile, "is missing; %s is not a model directory", dir)
+		return nil, refuseConfig(dir, names)
 	}
 	return newConfig(obj)
 }

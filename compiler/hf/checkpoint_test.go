@@ -131,6 +131,12 @@ func TestForeignFormatsAreRefused(t *testing.T) {
 	}
 	_, err := Open(directory(t, nil))
 	wantError(t, err, "model.safetensors: the directory has no weights")
+	only := directory(t, map[string]string{"model.gguf": "x"})
+	if err := os.Remove(filepath.Join(only, ConfigFile)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(only)
+	wantError(t, err, "model.gguf: ", "GGUF, which is not read yet")
 }
 
 func TestOpenNeedsADirectory(t *testing.T) {
@@ -141,6 +147,8 @@ func TestOpenNeedsADirectory(t *testing.T) {
 	wantError(t, err, "a.txt: is a file")
 	_, err = Open(filepath.Join(dir, "none"))
 	wantError(t, err, "does not exist")
+	_, err = Open("org/some-model@v1.0")
+	wantError(t, err, "org/some-model@v1.0 does not exist", "hf download org/some-model --revision v1.0 --local-dir DIR")
 	if err := os.Remove(filepath.Join(dir, ConfigFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -188,6 +196,14 @@ func TestGeneration(t *testing.T) {
 	if *g.Temperature != 0.6 || *g.TopK != 20 || !*g.DoSample || g.TopP != nil || g.MinP != nil {
 		t.Errorf("sampling %+v", g)
 	}
+	put(t, dir, GenerationFile, `{"bos_token_id":[5,6],"eos_token_id":[9,-1]}`)
+	if g := open(t, dir).Generation; *g.BOS != 5 || !slices.Equal(g.EOS, []int32{9}) {
+		t.Errorf("ids: bos %v, eos %v", g.BOS, g.EOS)
+	}
+	put(t, dir, GenerationFile, `{"bos_token_id":-1,"eos_token_id":-1}`)
+	if g := open(t, dir).Generation; *g.BOS != 1 || !slices.Equal(g.EOS, []int32{2}) {
+		t.Errorf("ids that are none: bos %v, eos %v", g.BOS, g.EOS)
+	}
 	put(t, dir, GenerationFile, `{"temperature":-1}`)
 	_, err := Open(dir)
 	wantError(t, err, "generation_config.json: temperature: -1 is outside")
@@ -207,8 +223,8 @@ func TestDocumentsAndDigests(t *testing.T) {
 	if d, err := c.Document(Merges); d != nil || err != nil {
 		t.Errorf("absent part gave %v, %v", d, err)
 	}
-	if d, err := c.ExtraTemplates(); err != nil || len(d) != 1 || d[0].Name != "additional_chat_templates/tool_use.jinja" {
-		t.Errorf("extra templates %v, %v", d, err)
+	if named, err := NamedTemplates(c.Dir); err != nil || len(named) != 1 || named["tool_use"] != "{{ y }}" {
+		t.Errorf("named templates %v, %v", named, err)
 	}
 	one, err := c.Digests(context.Background(), 1, nil)
 	if err != nil {

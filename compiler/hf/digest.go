@@ -25,7 +25,7 @@ func (c *Checkpoint) SourceFiles() []string {
 			names = append(names, name)
 		}
 	}
-	names = append(names, c.extraTemplateNames()...)
+	names = append(names, extraTemplateNames(c.Dir)...)
 	return append(names, c.WeightFiles()...)
 }
 

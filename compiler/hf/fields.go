@@ -166,25 +166,26 @@ func (f *Fields) Floats(key string, lo, hi float64) []float64 {
 	return numbers
 }
 
-// IDs returns token ids: one integer or a list of them; nil when it is missing.
+// IDs returns token ids: one integer or a list of them; nil when it is missing. -1, which some checkpoints write for none, is left out.
 func (f *Fields) IDs(key string) []int32 {
-	one := func(key string, v any) int32 {
+	var ids []int32
+	add := func(key string, v any) {
 		n, ok := integer(v)
-		if !ok || n < 0 || n > math.MaxInt32 {
+		switch {
+		case !ok || n < -1 || n > math.MaxInt32:
 			f.Fail(key, "must be a token id, not %s", jsonKind(v))
+		case n >= 0:
+			ids = append(ids, int32(n))
 		}
-		return int32(n)
 	}
 	switch v := f.obj.values[key].(type) {
 	case nil:
-		return nil
 	case []any:
-		var ids []int32
-		f.list(key, func(i int, v any) { ids = append(ids, one(fmt.Sprintf("%s[%d]", key, i), v)) })
-		return ids
+		f.list(key, func(i int, v any) { add(fmt.Sprintf("%s[%d]", key, i), v) })
 	default:
-		return []int32{one(key, v)}
+		add(key, v)
 	}
+	return ids
 }
 
 func (f *Fields) list(key string, item func(i int, v any)) {

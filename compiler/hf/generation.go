@@ -43,14 +43,10 @@ func parseGeneration(config, generation *Object) (*Generation, error) {
 }
 
 func firstID(f *Fields, key string, known *int32) *int32 {
-	if known != nil || f.Value(key) == nil {
-		return known
+	if ids := f.IDs(key); known == nil && len(ids) > 0 {
+		return &ids[0]
 	}
-	id := int32(f.Int(key, -1, math.MaxInt32)) // some checkpoints say -1 for none
-	if id < 0 {
-		return nil
-	}
-	return &id
+	return known
 }
 
 func (g *Generation) sampling(f *Fields) {

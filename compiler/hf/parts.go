@@ -84,21 +84,24 @@ func (c *Checkpoint) partName(p Part) string {
 	return ""
 }
 
-// ExtraTemplates returns the chat templates besides the main one, by file name.
-func (c *Checkpoint) ExtraTemplates() ([]Document, error) {
-	var documents []Document
-	for _, name := range c.extraTemplateNames() {
-		data, err := readSmall(c.Dir, name, parts[ChatTemplate].maxBytes)
+// NamedTemplates returns the chat templates of the directory dir besides the main one, by name; nil when there are none.
+func NamedTemplates(dir string) (map[string]string, error) {
+	var templates map[string]string
+	for _, name := range extraTemplateNames(dir) {
+		data, err := readSmall(dir, name, parts[ChatTemplate].maxBytes)
 		if err != nil {
 			return nil, err
 		}
-		documents = append(documents, Document{name, data})
+		if templates == nil {
+			templates = map[string]string{}
+		}
+		templates[strings.TrimSuffix(path.Base(name), ".jinja")] = string(data)
 	}
-	return documents, nil
+	return templates, nil
 }
 
-func (c *Checkpoint) extraTemplateNames() []string {
-	names, err := listFiles(filepath.Join(c.Dir, templateDir))
+func extraTemplateNames(dir string) []string {
+	names, err := listFiles(filepath.Join(dir, templateDir))
 	if err != nil || len(names) > maxTemplates {
 		return nil
 	}

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 )
 
 // foreign lists what people keep weights in and this program does not read, the first match counts.
@@ -19,7 +22,7 @@ var foreign = []struct{ pattern, what, advice string }{
 	{"*.pth", "a pickle, which can run code when it is read", saveAgain},
 	{"*.ckpt", "a pickle, which can run code when it is read", saveAgain},
 	{"*.pkl", "a pickle, which can run code when it is read", saveAgain},
-	{"*.gguf", "GGUF, which is given as a file and not as a directory", "give the file itself"},
+	{"*.gguf", "GGUF, which is not read yet", "use the model's version for transformers (model.safetensors)"},
 	{"*.onnx", "an ONNX graph, in which the model's structure is no longer known", "use the checkpoint that it was exported from"},
 	{"*.h5", "TensorFlow or Keras weights, whose names and orders of axes differ", saveAgain},
 	{"*.keras", "Keras weights, whose names and orders of axes differ", saveAgain},
@@ -50,6 +53,33 @@ func refuseWeights(dir string) error {
 		}
 	}
 	return fileError(singleFile, "the directory has no weights: neither this file nor %s", indexFile)
+}
+
+// refuseMissing explains why a path that does not exist is not a checkpoint.
+func refuseMissing(dir string) error {
+	if hubID.MatchString(dir) {
+		return fmt.Errorf("model directory %s does not exist; if it is meant as a Hub id: models are not downloaded yet, "+
+			"fetch it with 'hf download %s --local-dir DIR' and give DIR", dir, strings.Replace(dir, "@", " --revision ", 1))
+	}
+	return fmt.Errorf("model directory %s does not exist", dir)
+}
+
+// hubID is org/name, with a revision after an @.
+var hubID = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$`)
+
+// selfContained are the foreign files that come without a config.json.
+var selfContained = []string{"*.gguf", "adapter_model.safetensors", "adapter_model.bin"}
+
+// refuseConfig explains why a directory without config.json is not a checkpoint.
+func refuseConfig(dir string, names []string) error {
+	for _, f := range foreign {
+		for _, name := range names {
+			if ok, _ := path.Match(f.pattern, name); ok && slices.Contains(selfContained, f.pattern) {
+				return fileError(name, "%w: it is %s; %s", ErrForeign, f.what, f.advice)
+			}
+		}
+	}
+	return fileError(ConfigFile, "is missing; %s is not a model directory", dir)
 }
 
 // refuseFile explains why a path that is not a directory is not a checkpoint.

@@ -34,7 +34,7 @@ var decoderKeys = []string{
 
 // Largest sizes, beyond those of any model, so that products stay small. The width of a matrix is bounded by packed layouts.
 const (
-	maxVocab  = 1 << 24
+	maxVocab  = 1 << 20 // the widest activation that a program may have: the logits
 	maxWidth  = 1 << 20
 	maxLayers = 4096
 	maxHeads  = 4096

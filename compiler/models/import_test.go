@@ -93,7 +93,8 @@ func TestConfigErrors(t *testing.T) {
 		{map[string]any{"quantization_config": map[string]any{"quant_method": "gptq"}}, `config.json: quantization_config.quant_method: quantized checkpoints (here "gptq")`},
 		{map[string]any{"auto_map": map[string]any{"AutoModelForCausalLM": "modeling.Own"}}, "config.json: auto_map: the model is computed by code"},
 		{map[string]any{"new_multiplier": 0.5}, "config.json: new_multiplier: is not a known key of a llama model"},
-		{map[string]any{"new_switch": true}, "config.json: new_switch: is not a known key of a llama model"},
+		{map[string]any{"new_switch": true}, "config.json: new_switch: is not a known key of a llama model and may change what it computes; if it does not, build with --ignore-key new_switch"},
+		{map[string]any{"layer_types": []string{"full_attention", "sliding_attention"}}, `config.json: layer_types: layer 1 has "sliding_attention", but every layer of a llama`},
 		{map[string]any{"rms_norm_eps": -1}, "config.json: rms_norm_eps: -1 is outside"},
 		{map[string]any{"attention_bias": 1}, "config.json: attention_bias: must be true or false"},
 	} {
@@ -132,7 +133,12 @@ func TestConfigKeysThatPass(t *testing.T) {
 		{"rope_interleaved": false, "is_llama_config": true, "transformers.js_config": map[string]any{"dtype": "q4"}, "some_switch": false, "note": ""},
 		{"hidden_act": "silu", "partial_rotary_factor": 1, "logit_scale": 1.0, "quantization_config": map[string]any{}},
 		{"_model_name": 7, "note": "text", "auto_map": map[string]any{"AutoTokenizer": []string{"x"}}},
-		{"vouched": 3},
+		{"vouched": 3}, {"image_token_id": 31, "embedding_dropout": 0.1, "router_aux_loss_coef": 0.001, "initializer_scale": 2},
+		{"layer_types": []string{"full_attention", "full_attention"}},
+		{"n_ctx": 2048, "layer_norm_eps": 1e-5},
+		{"use_sliding_window": false, "sliding_window": 4096, "max_window_layers": 21},
+		{"model_type": "qwen2", "architectures": nil, "attention_bias": true},
+		{"model_type": "mistral", "architectures": nil, "attention_bias": true},
 	} {
 		if _, _, err := importRandom(t, small(t, change), Options{IgnoreKeys: []string{"vouched"}}); err != nil {
 			t.Error(err)

@@ -26,8 +26,12 @@ var ignoredKeys = strings.Fields(`
 	tf_legacy_loss tie_encoder_decoder tie_last_hidden_states chunk_size_feed_forward id2label label2id num_labels problem_type
 	finetuning_task prefix task_specific_params pretraining_tp
 	use_flash_attn use_flash_attention unsloth_fixed unsloth_processed transformers.js_config is_llama_config
+	num_logits_to_keep n_ctx layer_norm_eps layer_norm_epsilon
 	model_max_length max_sequence_length max_seq_length max_seq_len seq_length
 `)
+
+// ignoredPatterns (path.Match) are families of such keys: ids of tokens, rates and factors of training.
+var ignoredPatterns = []string{"*_token_id", "*_token_ids", "*_dropout", "*_pdrop", "*_loss_coef", "initializer_*"}
 
 // fixedKeys may be present with these values only: they are known to change what some models compute, and these values are
 // those at which they do not.
@@ -55,15 +59,19 @@ func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 		q.Fail("quant_method", "quantized checkpoints (here %s) cannot be imported; use the unquantized one", show(q.Value("quant_method")))
 	}
 	if code := f.Object("auto_map"); code != nil && code.Has("AutoModelForCausalLM") && !slices.Contains(ignore, "auto_map") {
-		f.Fail("auto_map", "the model is computed by code of the checkpoint's own, which is never run; ignore the key if a plain %s model computes the same", fam.modelType)
+		f.Fail("auto_map", "the model is computed by code of the checkpoint's own, which is never run; build with --ignore-key auto_map if a plain %s model computes the same", fam.modelType)
 	}
 	read := slices.Concat(decoderKeys, fam.keys)
+	if f.Present("use_sliding_window") && inert(f.Value("use_sliding_window")) { // as in a Llama that was once a Qwen
+		read = append(read, "sliding_window", "max_window_layers")
+	}
 	for _, key := range f.Keys() {
 		if f.Err() != nil {
 			return
 		}
 		value := f.Value(key)
-		if inert(value) || strings.HasPrefix(key, "_") || slices.Contains(read, key) || slices.Contains(ignoredKeys, key) || slices.Contains(ignore, key) {
+		if inert(value) || strings.HasPrefix(key, "_") || slices.Contains(read, key) || slices.Contains(ignoredKeys, key) ||
+			matches(key, ignoredPatterns) || slices.Contains(ignore, key) {
 			continue
 		}
 		allowed, fixed := fixedKeys[key]
@@ -75,7 +83,7 @@ func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 		case fixed:
 			f.Fail(key, "%s is not supported in a %s model; it must be %v", show(value), fam.modelType, allowed[0])
 		default:
-			f.Fail(key, "is not a known key of a %s model%s and may change what it computes; ignore the key if it does not", fam.modelType, near(key, read))
+			f.Fail(key, "is not a known key of a %s model%s and may change what it computes; if it does not, build with --ignore-key %s", fam.modelType, near(key, read), key)
 		}
 	}
 }

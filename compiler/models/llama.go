@@ -11,12 +11,13 @@ import "llmc/compiler/hf"
 var llama = &family{
 	modelType:    "llama",
 	architecture: "LlamaForCausalLM",
-	keys:         []string{"attention_bias", "mlp_bias"},
+	keys:         []string{"attention_bias", "mlp_bias", "layer_types"},
 	describe: func(f *hf.Fields) decoder {
 		d := readDecoder(f, defaults{maxPositions: 2048})
 		d.qkvBias = f.BoolOr("attention_bias", false)
 		d.outBias = d.qkvBias
 		d.mlpBias = f.BoolOr("mlp_bias", false)
+		checkLayerTypes(f, "llama", "full_attention")
 		return d
 	},
 }

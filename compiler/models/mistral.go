@@ -7,25 +7,30 @@ import "llmc/compiler/hf"
 var mistral = &family{
 	modelType:    "mistral",
 	architecture: "MistralForCausalLM",
-	keys:         []string{"sliding_window", "layer_types"},
+	keys:         []string{"sliding_window", "layer_types", "attention_bias"}, // biases there are never; the tensors must agree
 	describe: func(f *hf.Fields) decoder {
 		d := readDecoder(f, defaults{kvHeads: 8, maxPositions: 4096 * 32})
 		window := windowSize(f)
 		for i := range d.windows {
 			d.windows[i] = window
 		}
-		// transformers' Mistral does not read layer_types, its relatives do: what it says must not differ.
 		want := "full_attention"
 		if window > 0 {
 			want = "sliding_attention"
 		}
-		for i, t := range f.Texts("layer_types") {
-			if t != want {
-				f.Fail("layer_types", "layer %d has %q, but every layer of a mistral model has %s", i, t, want)
-			}
-		}
+		checkLayerTypes(f, "mistral", want)
 		return d
 	},
+}
+
+// checkLayerTypes is for families whose layers are all alike. transformers does not read layer_types of these, but of their
+// relatives: what it says must not differ.
+func checkLayerTypes(f *hf.Fields, family, want string) {
+	for i, t := range f.Texts("layer_types") {
+		if t != want {
+			f.Fail("layer_types", "layer %d has %q, but every layer of a %s model has %s", i, t, family, want)
+		}
+	}
 }
 
 // windowSize reads sliding_window; 0 means none.

@@ -7,7 +7,7 @@ import "llmc/compiler/hf"
 var qwen2 = &family{
 	modelType:    "qwen2",
 	architecture: "Qwen2ForCausalLM",
-	keys:         windowKeys,
+	keys:         append([]string{"attention_bias"}, windowKeys...), // biases there are always; the tensors must agree
 	describe: func(f *hf.Fields) decoder {
 		d := readDecoder(f, defaults{kvHeads: 32, maxPositions: 32768})
 		d.qkvBias = true

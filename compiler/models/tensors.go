@@ -127,7 +127,7 @@ func (in *importer) checkUnused(ignore []string) error {
 	for _, name := range in.checkpoint.Names() {
 		if in.used[name] == nil && !matches(name, unusedTensors) && !matches(name, ignore) {
 			t := in.checkpoint.Lookup(name)
-			return t.Errorf("is not part of a %s model as config.json describes it; ignore the tensor if it does not matter", in.checkpoint.Config.ModelType)
+			return t.Errorf("is not part of a %s model as config.json describes it; if it does not matter, build with --ignore-tensor", in.checkpoint.Config.ModelType)
 		}
 	}
 	return nil

@@ -22,20 +22,43 @@ const (
 // ErrNoTemplate is returned for models that have no chat template.
 var ErrNoTemplate = errors.New("the model has no chat template")
 
-// Find returns the chat templates of a checkpoint directory, given its tokenizer_config.json and chat_template.jinja (either may be
-// nil); none is no error.
-func Find(tokenizerConfig, chatTemplate []byte) (Templates, error) {
+var errNoDefault = errors.New("the model has a chat template for tools alone: give tools")
+
+// Files are the files of a checkpoint that templates and their variables come from; nil ones are absent.
+type Files struct {
+	Config           []byte            // tokenizer_config.json
+	SpecialTokensMap []byte            // special_tokens_map.json
+	Jinja            []byte            // chat_template.jinja
+	Named            map[string]string // additional_chat_templates/NAME.jinja, by NAME
+}
+
+// Find returns the chat templates of a checkpoint; none is no error. As in transformers, those in files of their own replace those in
+// tokenizer_config.json.
+func Find(f Files) (Templates, error) {
 	found := Templates{}
+	if f.Jinja != nil {
+		found[Default] = string(f.Jinja)
+	}
+	if source, ok := f.Named[ToolUse]; ok {
+		found[ToolUse] = source
+	}
+	if f.Jinja != nil || len(f.Named) > 0 {
+		return found, nil
+	}
+	var first error
 	for _, name := range []string{Default, ToolUse} {
-		source, _, err := template.FromConfig(tokenizerConfig, chatTemplate, name)
-		if errors.Is(err, template.ErrNoTemplate) {
+		source, _, err := template.FromConfig(f.Config, nil, name)
+		switch {
+		case errors.Is(err, template.ErrNoTemplate):
 			return found, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("chat template: %w", err)
-		}
-		if source != "" && source != found[Default] {
+		case err != nil && first == nil:
+			first = fmt.Errorf("chat template: %w", err)
+		case source != "" && source != found[Default]:
 			found[name] = source
 		}
+	}
+	if len(found) == 0 {
+		return nil, first
 	}
 	return found, nil
 }
@@ -46,8 +69,8 @@ type Renderer struct {
 	special   map[string]string // bos_token, eos_token, ...
 }
 
-// NewRenderer parses templates. tokenizerConfig is tokenizer_config.json, which names the special tokens; it may be nil.
-func NewRenderer(templates Templates, tokenizerConfig []byte) (*Renderer, error) {
+// NewRenderer parses templates. Of the files it reads those that name special tokens.
+func NewRenderer(templates Templates, f Files) (*Renderer, error) {
 	if len(templates) == 0 {
 		return nil, ErrNoTemplate
 	}
@@ -59,12 +82,9 @@ func NewRenderer(templates Templates, tokenizerConfig []byte) (*Renderer, error)
 		}
 		r.templates[name] = t
 	}
-	_, special, err := template.FromConfig(tokenizerConfig, nil, Default)
-	if err != nil && !errors.Is(err, template.ErrNoTemplate) {
-		return nil, err
-	}
-	r.special = special
-	return r, nil
+	var err error
+	r.special, err = template.SpecialTokens(f.Config, f.SpecialTokensMap)
+	return r, err
 }
 
 // Prompt is a conversation. The byte slices are JSON; nil stands for None.
@@ -93,11 +113,11 @@ func (r *Renderer) Render(p Prompt) (string, error) {
 		*part.dst = v
 	}
 	t := r.templates[Default]
-	if tool := r.templates[ToolUse]; t == nil || tool != nil && p.Tools != nil {
+	if tool := r.templates[ToolUse]; tool != nil && p.Tools != nil {
 		t = tool
 	}
 	if t == nil {
-		return "", ErrNoTemplate
+		return "", errNoDefault
 	}
 	return t.Render(c)
 }

@@ -71,16 +71,20 @@ func TestRenderLine(t *testing.T) {
 
 func open(t *testing.T, dir string) *chat.Renderer {
 	t.Helper()
-	config := read(t, filepath.Join(dir, "tokenizer_config.json"))
-	jinja, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja"))
-	if err != nil {
-		jinja = nil
+	f := chat.Files{Config: read(t, filepath.Join(dir, "tokenizer_config.json"))}
+	if jinja, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja")); err == nil {
+		f.Jinja = jinja
 	}
-	templates, err := chat.Find(config, jinja)
+	return renderer(t, f)
+}
+
+func renderer(t *testing.T, f chat.Files) *chat.Renderer {
+	t.Helper()
+	templates, err := chat.Find(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := chat.NewRenderer(templates, config)
+	r, err := chat.NewRenderer(templates, f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,35 +100,57 @@ func read(t *testing.T, path string) []byte {
 	return data
 }
 
+// TestTemplateChoice holds which template is taken, and the special tokens that it sees, against what transformers 4.57 and 5.24 do.
 func TestTemplateChoice(t *testing.T) {
-	config := []byte(`{"bos_token":"<s>","chat_template":[{"name":"default","template":"plain {{ bos_token }}"},{"name":"tool_use","template":"tools {{ tools | length }}"}]}`)
-	templates, err := chat.Find(config, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := chat.NewRenderer(templates, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line, want := range map[string]string{
-		`{"messages":[]}`:                               "plain <s>",
-		`{"messages":[],"tools":null}`:                  "plain <s>",
-		`{"messages":[],"tools":[{"type":"function"}]}`: "tools 1",
+	const special = "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}"
+	const none = "for tools alone"
+	object := `{"bos_token":"<a>","eos_token":{"content":"<e>","lstrip":false}}`
+	for name, c := range map[string]struct {
+		files       chat.Files
+		plain, tool string
+	}{
+		"list":          {chat.Files{Config: []byte(`{"chat_template":[{"name":"default","template":"D"},{"name":"tool_use","template":"T"}]}`)}, "D", "T"},
+		"object":        {chat.Files{Config: []byte(`{"chat_template":{"default":"D","tool_use":"T"}}`)}, "D", "T"},
+		"no default":    {chat.Files{Config: []byte(`{"chat_template":[{"name":"tool_use","template":"T"}]}`)}, none, "T"},
+		"file wins":     {chat.Files{Config: []byte(`{"chat_template":[{"name":"default","template":"D"},{"name":"tool_use","template":"T"}]}`), Jinja: []byte("J")}, "J", "J"},
+		"named":         {chat.Files{Config: []byte(`{}`), Jinja: []byte("J"), Named: map[string]string{"tool_use": "U", "rag": "{% bad"}}, "J", "U"},
+		"named alone":   {chat.Files{Config: []byte(`{"chat_template":"C"}`), Named: map[string]string{"tool_use": "U"}}, none, "U"},
+		"line ends":     {chat.Files{Jinja: []byte("a\r\n{% if true %}\r\nb\r\n{% endif %}\r\n")}, "a\nb\n", "a\nb\n"},
+		"class":         {chat.Files{Config: []byte(`{"tokenizer_class":"LlamaTokenizer"}`), Jinja: []byte(special)}, "<s>|</s>|<unk>", "<s>|</s>|<unk>"},
+		"class, null":   {chat.Files{Config: []byte(`{"tokenizer_class":"LlamaTokenizerFast","bos_token":null}`), Jinja: []byte(special)}, "|</s>|<unk>", "|</s>|<unk>"},
+		"map":           {chat.Files{Config: []byte(`{"bos_token":"<b>","unk_token":"<u>"}`), SpecialTokensMap: []byte(object), Jinja: []byte(special)}, "<a>|<e>|<u>", "<a>|<e>|<u>"},
+		"map, not read": {chat.Files{Config: []byte(`{"bos_token":"<b>","added_tokens_decoder":{}}`), SpecialTokensMap: []byte(object), Jinja: []byte(special)}, "<b>||", "<b>||"},
 	} {
-		if got, err := r.RenderLine([]byte(line)); err != nil || got != want {
-			t.Errorf("%s: %q, %v; want %q", line, got, err, want)
+		r := renderer(t, c.files)
+		for line, want := range map[string]string{
+			`{"messages":[]}`:                               c.plain,
+			`{"messages":[],"tools":null}`:                  c.plain,
+			`{"messages":[],"tools":[]}`:                    c.tool,
+			`{"messages":[],"tools":[{"type":"function"}]}`: c.tool,
+		} {
+			got, err := r.RenderLine([]byte(line))
+			if want == none {
+				if err == nil || !strings.Contains(err.Error(), none) {
+					t.Errorf("%s: %s: %q, %v; want an error with %q", name, line, got, err, none)
+				}
+			} else if err != nil || got != want {
+				t.Errorf("%s: %s: %q, %v; want %q", name, line, got, err, want)
+			}
 		}
 	}
 }
 
 func TestMistakesAreErrors(t *testing.T) {
-	if templates, err := chat.Find([]byte(`{}`), nil); err != nil || len(templates) != 0 {
+	if templates, err := chat.Find(chat.Files{Config: []byte(`{}`)}); err != nil || len(templates) != 0 {
 		t.Errorf("no template: %v, %v", templates, err)
 	}
-	if _, err := chat.NewRenderer(nil, nil); !errors.Is(err, chat.ErrNoTemplate) {
+	if _, err := chat.Find(chat.Files{Config: []byte(`{"chat_template":[{"name":"rag","template":"R"}]}`)}); err == nil || !strings.Contains(err.Error(), "no default") {
+		t.Errorf("only templates that nobody asks for: %v", err)
+	}
+	if _, err := chat.NewRenderer(nil, chat.Files{}); !errors.Is(err, chat.ErrNoTemplate) {
 		t.Errorf("no template: %v", err)
 	}
-	r, err := chat.NewRenderer(chat.Templates{chat.Default: "{{ messages[0].content }}"}, nil)
+	r, err := chat.NewRenderer(chat.Templates{chat.Default: "{{ messages[0].content }}"}, chat.Files{})
 	if err != nil {
 		t.Fatal(err)
 	}

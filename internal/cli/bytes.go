@@ -36,8 +36,13 @@ func (b *Bytes) set(text, number string, shift int) error {
 	return nil
 }
 
-// String prints a size with the largest unit that leaves at least one whole.
-func (b *Bytes) String() string { return FormatBytes(int64(*b)) }
+// String prints a size with the largest unit that leaves at least one whole. Nothing is a bare 0, which help texts leave out.
+func (b *Bytes) String() string {
+	if *b == 0 {
+		return "0"
+	}
+	return FormatBytes(int64(*b))
+}
 
 // Type names the value in help texts.
 func (*Bytes) Type() string { return "SIZE" }

@@ -64,7 +64,7 @@ func Find(name string) (*Format, error) {
 			return &Formats[i], nil
 		}
 	}
-	return nil, fmt.Errorf("unknown format %q; there are %s", name, strings.Join(names(), ", "))
+	return nil, fmt.Errorf("unknown format %q; there are %s", name, strings.Join(Names(), ", "))
 }
 
 // FindType returns the format that IR types spell as quant.
@@ -77,7 +77,8 @@ func FindType(quant string) (*Format, error) {
 	return nil, fmt.Errorf("unknown quantized type %q", quant)
 }
 
-func names() []string {
+// Names lists what Find takes: formats, then aliases.
+func Names() []string {
 	var all []string
 	for _, f := range Formats {
 		all = append(all, f.Name)

@@ -108,11 +108,16 @@ func with[T, P any](kind string, make func(P) ([]T, error)) maker[T] {
 	}}
 }
 
+// jsonKinds words what encoding/json calls the kinds of values.
+var jsonKinds = map[string]string{
+	"array": "an array", "object": "an object", "string": "a string", "number": "a number", "bool": "true or false",
+}
+
 // shortError words the errors of encoding/json for a reader of the file.
 func shortError(err error) error {
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) {
-		return fmt.Errorf("field %q cannot be a %s", mistyped.Field, mistyped.Value)
+		return fmt.Errorf("field %q must not be %s", mistyped.Field, jsonKinds[mistyped.Value])
 	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {

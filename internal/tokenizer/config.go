@@ -53,7 +53,7 @@ func (t *namedToken) UnmarshalJSON(data []byte) error {
 func (d *definition) addFromConfig(data []byte) error {
 	listed, err := configTokens(data)
 	if err != nil {
-		return fmt.Errorf("tokenizer_config.json: %w", err)
+		return err
 	}
 	known := map[string]bool{}
 	next := int32(d.vocab.len())

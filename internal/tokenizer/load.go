@@ -12,9 +12,9 @@ import (
 )
 
 // Files are the contents of the files of a tokenizer; those that a checkpoint lacks are nil. JSON is tokenizer.json,
-// Config tokenizer_config.json, SpecialTokensMap special_tokens_map.json; Vocab (vocab.json, or vocab.txt of BERT) and
-// Merges (merges.txt) are read only where there is no JSON.
-type Files struct{ JSON, Config, SpecialTokensMap, Vocab, Merges []byte }
+// Config tokenizer_config.json, SpecialTokensMap special_tokens_map.json; SentencePiece (tokenizer.model), or else Vocab (vocab.json, or
+// vocab.txt of BERT) and Merges (merges.txt) are read only where there is no JSON.
+type Files struct{ JSON, Config, SpecialTokensMap, SentencePiece, Vocab, Merges []byte }
 
 // fileNames gives where each of the files lies in a directory, first choice first.
 func (f *Files) fileNames() []struct {
@@ -28,6 +28,7 @@ func (f *Files) fileNames() []struct {
 		{[]string{"tokenizer.json"}, &f.JSON},
 		{[]string{"tokenizer_config.json"}, &f.Config},
 		{[]string{"special_tokens_map.json"}, &f.SpecialTokensMap},
+		{[]string{"tokenizer.model"}, &f.SentencePiece},
 		{[]string{"vocab.json", "vocab.txt"}, &f.Vocab},
 		{[]string{"merges.txt"}, &f.Merges},
 	}
@@ -75,7 +76,7 @@ func Load(files Files) (*Tokenizer, error) {
 		if len(*f.to) > maxFile {
 			return nil, fmt.Errorf("%s: larger than %d MiB", f.names[0], maxFile>>20)
 		}
-		if !utf8.Valid(*f.to) {
+		if f.to != &files.SentencePiece && !utf8.Valid(*f.to) {
 			return nil, fmt.Errorf("%s: not UTF-8", f.names[0])
 		}
 	}
@@ -85,17 +86,22 @@ func Load(files Files) (*Tokenizer, error) {
 	switch {
 	case files.JSON != nil:
 		d, err = parseTokenizerJSON(files.JSON)
+	case files.SentencePiece != nil:
+		name = "tokenizer.model"
+		d, err = parseSentencePiece(files)
 	case files.Vocab != nil:
 		name = "vocabulary without tokenizer.json"
 		d, err = parseVocabularyFiles(files)
 	default:
-		return nil, errors.New("no tokenizer.json (and no vocab.json): save the checkpoint with a fast tokenizer")
-	}
-	if err == nil && files.JSON != nil {
-		err = d.addFromConfig(files.Config)
+		return nil, errors.New("no tokenizer.json (and no tokenizer.model or vocab.json): save the checkpoint with a fast tokenizer")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if files.JSON != nil {
+		if err := d.addFromConfig(files.Config); err != nil {
+			return nil, fmt.Errorf("tokenizer_config.json: %w", err)
+		}
 	}
 	t, err := assemble(d)
 	if err != nil {
@@ -106,25 +112,25 @@ func Load(files Files) (*Tokenizer, error) {
 
 // tokenizerJSON is the layout of tokenizer.json.
 type tokenizerJSON struct {
-	Version       *string
-	Truncation    *truncation
-	Padding       *padding
-	AddedTokens   []addedJSON `json:"added_tokens"`
-	Normalizer    json.RawMessage
+	Version       *string         `json:"version"`
+	Truncation    *truncation     `json:"truncation"`
+	Padding       *padding        `json:"padding"`
+	AddedTokens   []addedJSON     `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
 	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
 	PostProcessor json.RawMessage `json:"post_processor"`
-	Decoder       json.RawMessage
-	Model         json.RawMessage
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         json.RawMessage `json:"model"`
 }
 
 // addedJSON is an added token in the file; the flags may be missing.
 type addedJSON struct {
-	Content    *string
-	SingleWord bool `json:"single_word"`
-	Lstrip     bool
-	Rstrip     bool
-	Normalized *bool
-	Special    bool
+	Content    *string `json:"content"`
+	SingleWord bool    `json:"single_word"`
+	Lstrip     bool    `json:"lstrip"`
+	Rstrip     bool    `json:"rstrip"`
+	Normalized *bool   `json:"normalized"`
+	Special    bool    `json:"special"`
 }
 
 func (a addedJSON) spec() (addedSpec, error) {

@@ -62,7 +62,7 @@ func (s *Scheduler) match(q *Sequence) {
 
 // countMatch keeps the statistics of the first way through the prompt.
 func (s *Scheduler) countMatch(q *Sequence) {
-	if q.preempted {
+	if q.again {
 		return
 	}
 	s.stats.PrefixQueries += uint64(len(q.request.Prompt))
@@ -74,7 +74,7 @@ func (s *Scheduler) countMatch(q *Sequence) {
 func (s *Scheduler) rematch(q *Sequence) {
 	before := q.computed
 	s.match(q)
-	if found := q.computed - before; found > 0 && !q.preempted {
+	if found := q.computed - before; found > 0 && !q.again {
 		s.stats.PrefixHits += uint64(found)
 		q.cached += found
 	}

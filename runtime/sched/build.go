@@ -19,11 +19,10 @@ func (s *Scheduler) build() {
 func (s *Scheduler) appendTokens(q *Sequence) {
 	st := &s.step
 	end := q.computed + q.planned
-	prompt := len(q.request.Prompt)
 	st.IDs = append(st.IDs, q.tokens[q.computed:end]...)
 	for position := q.computed; position < end; position++ {
 		st.Positions = append(st.Positions, int32(position))
-		st.RopeLen = append(st.RopeLen, int32(max(prompt, position+1)))
+		st.RopeLen = append(st.RopeLen, int32(max(q.ropeLen, position+1)))
 		st.Slots = append(st.Slots, s.pool.Slot(&q.table, position))
 	}
 	st.SeqStart = append(st.SeqStart, int32(len(st.IDs)))

@@ -48,7 +48,9 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 	}
 	s.stats.Sampled++
 	finish := q.finished(token)
-	if finish != Running {
+	if finish == Running {
+		s.change(q)
+	} else {
 		s.release(q)
 	}
 	s.outputs = append(s.outputs, Output{Seq: q, Row: row, Token: token, Finish: finish})

@@ -114,9 +114,9 @@ func TestPreemptionTakesTheWorstRanked(t *testing.T) {
 		r.Priority = priority
 		queued = append(queued, h.add(r))
 	}
-	for !queued[0].preempted {
+	for !queued[0].again {
 		h.step(nil)
-		if queued[1].preempted || queued[2].preempted {
+		if queued[1].again || queued[2].again {
 			t.Fatal("a better-ranked sequence was preempted")
 		}
 	}
@@ -124,7 +124,7 @@ func TestPreemptionTakesTheWorstRanked(t *testing.T) {
 		t.Fatalf("%+v", h.s.Stats())
 	}
 	h.drain(200)
-	if queued[1].preempted {
+	if queued[1].again {
 		t.Error("the best-ranked sequence was preempted")
 	}
 	for _, q := range queued {

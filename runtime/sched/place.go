@@ -22,7 +22,7 @@ func (s *Scheduler) preempt(i int) {
 	q := s.running[i]
 	s.running = append(s.running[:i], s.running[i+1:]...)
 	s.pool.Release(&q.table)
-	q.computed, q.planned, q.preempted = 0, 0, true
+	q.computed, q.planned, q.again = 0, 0, true
 	s.stats.Preemptions++
 	s.wait(q)
 }

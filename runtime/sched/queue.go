@@ -43,7 +43,7 @@ func (s *Scheduler) wait(q *Sequence) {
 func (s *Scheduler) start(now time.Time) {
 	q := heap.Pop(&s.waiting).(*Sequence)
 	q.state = running
-	if !q.preempted {
+	if !q.again {
 		q.started = now
 	}
 	at, _ := slices.BinarySearchFunc(s.running, q, func(r, q *Sequence) int {

@@ -25,6 +25,19 @@ func words(salt string, tokens []int32, prompt int) (cells []uint64, prefix uint
 	return cells, prefix
 }
 
+// wholeLength returns the length for which all tokens of a sequence are turned: that of its prompt, or, once the sequence is longer
+// than the limit, any length above it where models know two (longrope), its own where each length is another (dynamic).
+func wholeLength(salt string, tokens, prompt int) int {
+	limit := int32(0)
+	switch {
+	case regimeIs(salt, "longrope:%d", &limit) && tokens > int(limit):
+		return max(prompt, int(limit)+1)
+	case regimeIs(salt, "dynamic:%d", &limit) && tokens > int(limit):
+		return tokens
+	}
+	return prompt
+}
+
 // alone computes a request without pages, batches or chunks.
 func alone(c Config, r Request) answer {
 	var a answer
@@ -45,7 +58,7 @@ func alone(c Config, r Request) answer {
 		if len(a.output) < r.MinTokens {
 			sampling.Banned = append(slices.Clone(sampling.Banned), r.StopTokens...)
 		}
-		_, prefix := words(c.RopeSalt, tokens, len(r.Prompt))
+		_, prefix := words(c.RopeSalt, tokens, wholeLength(c.RopeSalt, len(tokens), len(r.Prompt)))
 		sampled := choose(prefix, c.Vocab, int32(len(tokens)), &sampling, history)
 		if history != nil {
 			history.Add(sampled.Token)

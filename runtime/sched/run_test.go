@@ -88,7 +88,7 @@ func (h *harness) step(inFlight func()) *engine.Step {
 func (h *harness) verifyCache() {
 	h.t.Helper()
 	for _, q := range h.s.batch {
-		want, _ := words(h.s.config.RopeSalt, q.tokens[:q.computed+q.planned], len(q.request.Prompt))
+		want, _ := words(h.s.config.RopeSalt, q.tokens[:q.computed+q.planned], wholeLength(h.s.config.RopeSalt, len(q.tokens), len(q.request.Prompt)))
 		for p, w := range want {
 			if h.device.memory[h.s.pool.Slot(&q.table, p)] != w {
 				h.t.Fatalf("sequence %d: position %d of the cache is wrong", q.arrival, p)

@@ -11,7 +11,7 @@ import (
 type Scheduler struct {
 	config Config
 	pool   *kv.Pool
-	regime func(prompt int) int64
+	regime regime
 
 	arrivals uint64
 	waiting  queue

@@ -33,6 +33,7 @@ type Sequence struct {
 	tokens   []int32 // prompt, then output
 	limit    int     // tokens at most
 	computed int     // leading tokens whose keys and values are cached
+	ropeLen  int     // at least this in every token's engine.Step.RopeLen: length of the prompt, or at the change of regime
 	table    kv.Table
 
 	history *engine.TokenHistory // nil unless penalties need it
@@ -40,8 +41,8 @@ type Sequence struct {
 	stops   []int32              // ascending
 	prompt  *promptLogprobs      // nil unless asked for
 
-	cached    int  // prompt tokens found in the cache when they were first needed
-	preempted bool // has been at least once
+	cached int  // prompt tokens found in the cache when they were first needed
+	again  bool // has been preempted, or started anew, at least once
 
 	planned  int // tokens in the step that is built or in flight
 	firstRow int // of the step's rows
@@ -92,7 +93,8 @@ func (s *Scheduler) newSequence(r Request) *Sequence {
 	room := min(limit, len(r.Prompt)+growth)
 	q := &Sequence{request: r, limit: limit, tokens: append(make([]int32, 0, room), r.Prompt...)}
 	q.request.Prompt = q.tokens[:len(r.Prompt):len(r.Prompt)]
-	q.table.Init(kv.Key{Salt: r.Salt, Variant: s.regime(len(r.Prompt))}, s.pool.PagesFor(room))
+	q.ropeLen = len(r.Prompt)
+	s.initTable(q)
 	q.stops = slices.Clone(r.StopTokens)
 	slices.Sort(q.stops)
 	if r.Sampling.Penalized() {

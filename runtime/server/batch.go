@@ -113,8 +113,11 @@ func (b *batch) pump(c *choice) {
 			clock.end(runtime.FinishAbort, c.gen.Usage())
 			return
 		}
+		if event.Time.IsZero() {
+			event.Time = time.Now()
+		}
 		if event.Token >= 0 {
-			clock.token()
+			clock.token(event.Time)
 		}
 		if event.Finish == "" {
 			b.inbox.put(arrival{choice: c, event: event})
@@ -253,8 +256,8 @@ type stopwatch struct {
 	maxTokens     int
 }
 
-func (w *stopwatch) token() {
-	now := time.Now()
+// token takes the time of one token: not now, for whoever runs this may have had to wait for a processor.
+func (w *stopwatch) token(now time.Time) {
 	if w.first.IsZero() {
 		w.first = now
 		w.model.FirstToken(now.Sub(w.arrived), w.prompt)

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -100,8 +102,26 @@ func (l *listener) closeConns(all bool) {
 // one for each write cuts only peers that do not read.
 type conn struct {
 	net.Conn
-	owner *listener
-	heard atomic.Bool // the peer has sent something
+	owner  *listener
+	heard  atomic.Bool // the peer has sent something
+	linger atomic.Bool // what the peer still sends is taken before the connection is closed
+}
+
+// A connection that is closed while its peer still sends is reset, and a reset takes the answer away from the peer before it has read
+// it. So what it sends is thrown away, within limits, before the end (RFC 9112, section 9.6).
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 64 << 20
+)
+
+// lingerOn makes the closing of a connection, plain or TLS, wait for its peer.
+func lingerOn(nc net.Conn) {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if c, ok := nc.(*conn); ok {
+		c.linger.Store(true)
+	}
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -120,10 +140,21 @@ func (c *conn) Write(p []byte) (int, error) {
 }
 
 func (c *conn) Close() error {
+	if c.linger.Swap(false) {
+		c.discard()
+	}
 	c.owner.mu.Lock()
 	delete(c.owner.open, c)
 	c.owner.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// discard says that nothing more will be sent, and reads until the peer says the same.
+func (c *conn) discard() {
+	tcp, ok := c.Conn.(*net.TCPConn)
+	if ok && tcp.CloseWrite() == nil && tcp.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, tcp, lingerBytes)
+	}
 }
 
 // SyscallConn gives the watcher the socket; nil where there is none.

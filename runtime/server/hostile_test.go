@@ -200,6 +200,20 @@ func TestServerOutlivesShortage(t *testing.T) {
 	}
 }
 
+// A client that writes all of its body before it reads must get the answer, not a reset connection.
+func TestBodyTooLargeIsAnsweredAfterItIsSent(t *testing.T) {
+	ts := startServer(t, &fakeBackend{}, Config{Limits: Limits{BodyBytes: 1 << 20}})
+	c := ts.dial()
+	const size = 16 << 20 // more than the buffers of both ends hold
+	_, err := fmt.Fprintf(c.Conn, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", size)
+	must(t, err)
+	if _, err := c.Conn.Write(make([]byte, size)); err != nil {
+		t.Fatalf("writing the body: %v", err)
+	}
+	refusedRaw(t, c, 413)
+	ts.stillServes()
+}
+
 func TestBodyTooLarge(t *testing.T) {
 	ts := startServer(t, &fakeBackend{}, Config{Limits: Limits{BodyBytes: 1000}})
 	c := ts.dial().send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")

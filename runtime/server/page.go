@@ -16,13 +16,15 @@ var (
 	pageHTML string
 	//go:embed page/chat.css
 	pageCSS string
+	//go:embed page/markdown.js
+	markdownJS string
 	//go:embed page/chat.js
-	pageJS string
+	chatJS string
 )
 
 // page is the document, and pagePolicy what it may do: run this script and style, found by their digests, and talk to this
 // server. Nothing that a model or a client writes can become a script.
-var page, pagePolicy = assemblePage(pageHTML, pageCSS, pageJS)
+var page, pagePolicy = assemblePage(pageHTML, pageCSS, markdownJS+"\n"+chatJS)
 
 func assemblePage(html, css, js string) (document, policy string) {
 	document = strings.NewReplacer("/*css*/", css, "/*js*/", js).Replace(html)

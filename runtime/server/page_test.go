@@ -57,7 +57,7 @@ func TestPage(t *testing.T) {
 		run  func(*testing.T, context.Context)
 	}{
 		{"chat", testPageChat}, {"stop by button", testPageStopButton}, {"stop by key", testPageStopKey},
-		{"markup", testPageShowsMarkupAsText}, {"key", testPageAsksForKey}, {"errors", testPageTellsErrors}, {"fits", testPageFits},
+		{"markup", testPageShowsMarkupAsText}, {"key", testPageAsksForKey}, {"errors", testPageTellsErrors}, {"fits", testPageFits}, {"markdown", testPageMarkdown},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,11 +84,19 @@ func PlanChat(plan *engine.Plan) (*chat.Renderer, error) {
 		}
 		templates[name] = string(source)
 	}
-	config, err := plan.Section(engine.KindTokenizerFile, "tokenizer_config.json")
-	if err != nil {
-		config = nil // a plan without the file has no special tokens for its template
+	var files chat.Files // a plan without them has no special tokens for its template
+	for _, f := range []struct {
+		name string
+		dst  *[]byte
+	}{{"tokenizer_config.json", &files.Config}, {"special_tokens_map.json", &files.SpecialTokensMap}} {
+		data, err := plan.Section(engine.KindTokenizerFile, f.name)
+		if err == nil {
+			*f.dst = data
+		} else if !errors.Is(err, engine.ErrNotFound) {
+			return nil, err
+		}
 	}
-	return chat.NewRenderer(templates, config)
+	return chat.NewRenderer(templates, files)
 }
 
 // chatTemplate returns nil for plans that have no chat template.

@@ -104,7 +104,7 @@ func (s *Server) guarded(row route, c *fasthttp.RequestCtx) (err error) {
 				message: "this server needs an API key: send it as Authorization: Bearer KEY"}
 		}
 	}
-	if row.method == "POST" && !isJSON(c.Request.Header.ContentType()) {
+	if row.method == "POST" && !mayBeJSON(&c.Request.Header) {
 		return &apiError{status: 415, kind: kindRequest, code: "unsupported_media_type", message: "Content-Type must be application/json"}
 	}
 	return row.handle(s, c)
@@ -123,10 +123,16 @@ func (s *Server) authorized(h *fasthttp.RequestHeader) bool {
 	return s.config.Keys == nil || s.config.Keys.accept(h.Peek("Authorization"))
 }
 
-// isJSON refuses the types that web pages may send to foreign servers without asking (text/plain, forms).
-func isJSON(contentType []byte) bool {
-	mediaType, _, _ := bytes.Cut(contentType, []byte(";"))
-	return bytes.EqualFold(bytes.TrimSpace(mediaType), []byte("application/json"))
+// mayBeJSON refuses the types that web pages may send to foreign servers without asking (text/plain, forms). "curl -d" calls
+// everything a form; it is told from a page by the header that browsers add to whatever a page sends.
+func mayBeJSON(h *fasthttp.RequestHeader) bool {
+	mediaType, _, _ := bytes.Cut(h.ContentType(), []byte(";"))
+	mediaType = bytes.TrimSpace(mediaType)
+	if bytes.EqualFold(mediaType, []byte("application/json")) {
+		return true
+	}
+	fromPage := len(h.Peek("Origin")) > 0 || len(h.Peek("Sec-Fetch-Site")) > 0
+	return !fromPage && (len(mediaType) == 0 || bytes.EqualFold(mediaType, []byte("application/x-www-form-urlencoded")))
 }
 
 // requestID returns the id that the client gave, if it is harmless, or a new one.
@@ -170,6 +176,7 @@ func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
 		answer.status, answer.code = 408, "request_timeout"
 		answer.message = "the request did not arrive in time"
 	}
+	lingerOn(c.Conn())
 	c.Response.Header.Set("X-Request-Id", s.requestID(c))
 	s.refuse(c, answer)
 	if s.config.Metrics != nil {

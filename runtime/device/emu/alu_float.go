@@ -159,6 +159,12 @@ func (f *format) input(v uint64, ftz bool) float64 {
 	if ftz && v>>f.mant&lowBits(f.sign-f.mant) == 0 {
 		v &= 1 << f.sign
 	}
+	switch f {
+	case &formatBF16:
+		return float64(math.Float32frombits(uint32(v) << 16))
+	case &formatF16:
+		return halfValues()[uint16(v)]
+	}
 	return f.value(v & lowBits(f.sign+1))
 }
 

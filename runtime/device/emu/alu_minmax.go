@@ -5,6 +5,10 @@ import "math"
 // floatMinMax decodes min and max: NaN loses against a number unless .NaN is given, and -0 is below +0.
 func (d *decoder) floatMinMax(high bool, t typ) {
 	nan, xorsign, ftz := hasMod(d.in, "NaN"), hasMod(d.in, "xorsign"), hasMod(d.in, "ftz")
+	if t.bits == 32 && !nan && !xorsign && len(d.in.Args) == 3 {
+		d.op2(t, minMaxF32(high, ftz), ClassFloat)
+		return
+	}
 	sign := uint64(1) << (t.bits - 1)
 	value := func(v uint64) float64 { return math.Float64frombits(v) }
 	canonical := uint64(nanF64)
@@ -52,6 +56,24 @@ func (d *decoder) floatMinMax(high bool, t typ) {
 		return
 	}
 	d.op2(t, f, ClassFloat)
+}
+
+// minMaxF32 orders singles by their patterns: the negative ones reversed below the others, so that -0 is below +0.
+func minMaxF32(high, ftz bool) lanes2 {
+	key := func(b uint32) int32 { return int32(b ^ uint32(int32(b)>>31)>>1) }
+	return func(d, a, b *vec) {
+		for i := range d {
+			x, y := math.Float32bits(float32From(a[i], ftz)), math.Float32bits(float32From(b[i], ftz))
+			nanX, nanY := x&0x7fffffff > 0x7f800000, y&0x7fffffff > 0x7f800000
+			switch {
+			case nanX && nanY:
+				x = nanF32
+			case nanX || !nanY && (key(x) < key(y)) == high:
+				x = y
+			}
+			d[i] = uint64(x)
+		}
+	}
 }
 
 // flushBits makes a subnormal of a 16-bit or 32-bit type zero.

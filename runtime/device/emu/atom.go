@@ -90,10 +90,9 @@ func atomicPick(t typ, high bool) func(old, b, c uint64) uint64 {
 // atomicInst is a decoded atom or red.
 type atomicInst struct {
 	access
-	f       func(old, b, c uint64) uint64
-	dsts    []int32 // nil for red
-	b, c    []int32
-	andThen *pred
+	f    func(old, b, c uint64) uint64
+	dsts []int32 // nil for red
+	b, c []int32
 }
 
 // decodeAtomic decodes atom and red, including vectors.
@@ -172,16 +171,21 @@ func (a *atomicInst) run(w *warp) signal {
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
 		p := w.resolve(a.space, lane, w.regs[a.base][lane]+a.off, a.total, true)
-		if p.bytes == nil || !w.note(lane, p, accessKind{write: true, atomic: true, strong: true, sync: a.sync}) {
+		if p.bytes == nil {
 			return goOn
 		}
+		step := func() {
+			if w.note(lane, p, accessKind{write: true, atomic: true, strong: true, sync: a.sync}) {
+				a.apply(w, lane, p.bytes)
+			}
+		}
 		if p.space == spaceGlobal {
-			w.cta.polled = true
-			l := w.cta.launch.mem.lock(p.addr)
-			a.apply(w, lane, p.bytes)
-			l.Unlock()
+			w.strongly(p.addr, step)
 		} else {
-			a.apply(w, lane, p.bytes)
+			step()
+		}
+		if w.fault != nil {
+			return goOn
 		}
 	}
 	for _, r := range a.dsts {

@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -76,4 +77,40 @@ func BenchmarkWarp(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkGemm reports multiply-adds of the sample GEMMs per second of one processor.
+func BenchmarkGemm(b *testing.B) {
+	for _, c := range gemmCases {
+		for _, races := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/races=%v", c.name, races), func(b *testing.B) {
+				text, err := os.ReadFile("testdata/" + c.name + ".ptx")
+				if err != nil {
+					b.Fatal(err)
+				}
+				const k = 1024
+				x := newTestKernel(b, string(text), "gemm")
+				x.buffer(c.pack(ones(gemmM*k), gemmM, k, 64))
+				x.buffer(c.pack(ones(gemmN*k), gemmN, k, 32))
+				x.words(make([]uint32, gemmM*gemmN))
+				x.scalar(gemmN)
+				x.scalar(k)
+				x.opt = Options{Workers: 1, Races: races}
+				var n uint64
+				start := cpuSeconds()
+				for b.Loop() {
+					n += x.launchGrid([3]uint32{gemmM / 64, gemmN / 32, 1}, c.block, c.shared).MACs
+				}
+				b.ReportMetric(float64(n)/(cpuSeconds()-start)/1e9, "GMAC/cpu-s")
+			})
+		}
+	}
+}
+
+func ones(n int) []int {
+	v := make([]int, n)
+	for i := range v {
+		v[i] = 1
+	}
+	return v
 }

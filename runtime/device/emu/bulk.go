@@ -193,6 +193,7 @@ func (d *decoder) bulkStore() {
 
 // hold counts asynchronous readers of the words under [off,off+size).
 func (c *cta) hold(off uint32, size, n int) {
+	c.usesAsync = true
 	for word := off / 4; word*4 < off+uint32(size); word++ {
 		c.reads[word] += uint16(n)
 	}

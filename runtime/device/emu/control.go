@@ -68,8 +68,11 @@ func (d *decoder) call() {
 	case f == nil || f.Entry:
 		d.unsupported("there is no function " + name + " in the module (indirect calls and linking are not supported)")
 		return
-	case f.Declared:
-		d.unsupported("function " + name + " is declared but not defined")
+	case f.Declared: // such as __assertfail: code that calls it may never run
+		d.emit(func(w *warp) signal {
+			w.fail(Trapped, firstLane(w.exec), "function %s is declared but not defined", name)
+			return goOn
+		}, ClassControl)
 		return
 	case len(f.Params) != len(args) || len(f.Returns) != len(results):
 		d.errorf(d.in.Pos, "call of %s with %d arguments and %d results, it has %d and %d", name, len(args), len(results), len(f.Params), len(f.Returns))
@@ -152,7 +155,18 @@ func (d *decoder) bindParam(v *ptxtext.Var, arg *ptxtext.Operand, formals scope)
 	case symReg:
 		d.emit(apply1(s.reg, d.src(arg, t), copyLanes), ClassControl)
 	default:
-		d.unsupported("vector registers as parameters")
+		d.copyParts(s.parts, d.elements(arg), t)
+	}
+}
+
+// copyParts copies a vector argument element by element.
+func (d *decoder) copyParts(to []int32, from []ptxtext.Operand, t typ) {
+	if len(to) != len(from) {
+		d.errorf(d.in.Pos, "vectors of %d and %d elements", len(to), len(from))
+		return
+	}
+	for i := range from {
+		d.emit(apply1(to[i], d.src(&from[i], t), copyLanes), ClassControl)
 	}
 }
 
@@ -176,6 +190,15 @@ func (d *decoder) copyResult(s symbol, result *ptxtext.Operand) {
 		d.emit(func(w *warp) signal { return w.copyPred(dst, pred{s.reg, false}) }, ClassControl)
 	case s.kind == symReg:
 		d.emit(apply1(d.dst(result, s.t), s.reg, copyLanes), ClassControl)
+	case s.kind == symVector:
+		list := d.elements(result)
+		if len(list) != len(s.parts) {
+			d.errorf(d.in.Pos, "vectors of %d and %d elements", len(s.parts), len(list))
+			return
+		}
+		for i := range list {
+			d.emit(apply1(d.dst(&list[i], s.t), s.parts[i], copyLanes), ClassControl)
+		}
 	}
 }
 
@@ -227,8 +250,8 @@ func (d *decoder) collective(run func(w *warp) signal, class Class) *inst {
 		if w.exec|w.exited == allLanes {
 			return run(w)
 		}
-		if w.exec == 0 && w.active|w.exited == allLanes {
-			return goOn // the guard is false for everybody
+		if w.exec == 0 {
+			return goOn // the guard is false for everybody here
 		}
 		return w.gather()
 	}
@@ -237,15 +260,13 @@ func (d *decoder) collective(run func(w *warp) signal, class Class) *inst {
 
 // fullWarp is collective for instructions that need all 32 lanes.
 func (d *decoder) fullWarp(run func(w *warp) signal, class Class) *inst {
-	in := d.collective(func(w *warp) signal {
+	return d.collective(func(w *warp) signal {
 		if w.exec != allLanes {
 			w.fail(Divergence, firstLane(w.exec), "it needs all 32 lanes, lanes %#08x have exited or were never there", w.exited)
 			return goOn
 		}
 		return run(w)
 	}, class)
-	in.full = true
-	return in
 }
 
 // gather waits for lanes that are elsewhere; lanes that are here with a false guard will not come.

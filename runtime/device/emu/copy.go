@@ -157,6 +157,7 @@ func (w *warp) startCopy(op *asyncOp, lane int, dst, src uint64, n int) bool {
 
 // mark sets or clears the landing mark of the words under [off,off+size).
 func (c *cta) mark(off uint32, size int, on bool) {
+	c.usesAsync = true
 	for word := off / 4; word*4 < off+uint32(size); word++ {
 		if on {
 			c.reads[word] |= landing

@@ -24,16 +24,17 @@ type cta struct {
 	order        ctaOrder
 	chance       chance
 
-	progress uint64 // changes whenever something happens that a spinning warp may wait for
-	seen     uint64
-	idle     int  // rounds in which nothing but failed waits happened
-	spun     bool // some mbarrier wait has failed in this round
-	polled   bool // it looked at memory that other CTAs may change: let them run
-	ended    bool
-	steps    uint64
-	ticks    uint64              // of the clock registers
-	reads    []uint16            // per word of shared memory: asynchronous reads in flight
-	wgmmas   map[uint64]*wgEntry // by warpgroup and serial number: operations that some warps have yet to execute
+	progress  uint64 // changes whenever something happens that a spinning warp may wait for
+	seen      uint64
+	idle      int  // rounds in which nothing but failed waits happened
+	usesAsync bool // some asynchronous operation has marked shared memory
+	spun      bool // some mbarrier wait has failed in this round
+	polled    bool // it looked at memory that other CTAs may change: let them run
+	ended     bool
+	steps     uint64
+	ticks     uint64              // of the clock registers
+	reads     []uint16            // per word of shared memory: asynchronous reads in flight
+	wgmmas    map[uint64]*wgEntry // by warpgroup and serial number: operations that some warps have yet to execute
 }
 
 const (
@@ -87,6 +88,7 @@ func (c *cta) start(linear uint32) {
 	c.copies = c.copies[:0]
 	c.barriers = [numBarriers]barrier{}
 	c.progress, c.seen, c.idle, c.polled, c.ended = 0, 0, 0, false, false
+	c.usesAsync = false
 	c.chance = newChance(c.launch.opt.Seed, uint64(linear))
 	c.order.reset(linear)
 	threads := int(c.launch.Block[0] * c.launch.Block[1] * c.launch.Block[2])
@@ -125,7 +127,7 @@ func (c *cta) slice() (ended bool, fault *Fault) {
 		if ran == 0 && !c.anyRunnable() {
 			return true, c.stuck("all of them wait")
 		}
-		if c.progress != c.seen || !c.spun || busy {
+		if c.progress != c.seen || !c.spun || busy || c.polled {
 			c.seen, c.idle = c.progress, 0
 		} else if c.idle++; c.idle > idleRounds {
 			return true, c.stuck("they wait for a phase that nobody will complete")
@@ -146,7 +148,8 @@ func (c *cta) anyRunnable() bool {
 
 // finish checks what must not be left open when a CTA ends.
 func (c *cta) finish() *Fault {
-	for _, b := range c.copies {
+	if len(c.copies) > 0 {
+		b := c.copies[0]
 		if b.store {
 			return b.fault(c, AsyncHazard, "the CTA ended before cp.async.bulk.wait_group")
 		}

@@ -45,12 +45,13 @@ type decoder struct {
 	guard  int32
 	not    bool
 	err    error
-	ends   []func() // run when all labels are known
+	ends   []func()                   // run when all labels are known
+	static map[*ptxtext.Var]*variable // shared variables of functions, one for all call sites
 }
 
 func decode(m *Module, f *ptxtext.Func) (*program, error) {
 	p := &program{name: f.Name, mod: m, preds: fixedPreds, predNames: []string{"0", "1"}, limits: f.Limits}
-	d := &decoder{mod: m, prog: p, consts: map[uint64]int32{}, fixed: map[string]int32{}, guard: -1, in: &ptxtext.Inst{Pos: f.Pos}}
+	d := &decoder{mod: m, prog: p, consts: map[uint64]int32{}, fixed: map[string]int32{}, static: map[*ptxtext.Var]*variable{}, guard: -1, in: &ptxtext.Inst{Pos: f.Pos}}
 	d.scopes = []scope{{}}
 	d.moduleShared()
 	d.kernelParams(f)
@@ -164,6 +165,10 @@ func (d *decoder) declare(v *ptxtext.Var, s scope) {
 		d.declareRegs(v, s)
 		return
 	}
+	if x := d.static[v]; x != nil {
+		s[v.Name] = symbol{kind: symVar, v: x}
+		return
+	}
 	x, err := newVariable(v)
 	if err != nil {
 		d.errorf(v.Pos, "%s", err.(*ptxtext.Error).Msg)
@@ -175,10 +180,11 @@ func (d *decoder) declare(v *ptxtext.Var, s scope) {
 			d.errorf(v.Pos, "shared variables cannot be initialised")
 		}
 		d.placeShared(x)
+		d.static[v] = x
 	case spaceLocal, spaceParam:
 		d.placeLocal(x)
 	case spaceGlobal:
-		d.mod.place(x)
+		x = d.mod.placeStatic(x)
 	default:
 		d.errorf(v.Pos, ".%s variable inside a function", v.Space)
 	}
@@ -299,7 +305,7 @@ func (d *decoder) instruction(in *ptxtext.Inst) {
 		d.leave()
 		return
 	}
-	f, ok := decoders[in.Op]
+	op, ok := opcodes[in.Op]
 	if ok && len(in.Mods) == 0 && !bareOps[in.Op] {
 		d.errorf(in.Pos, "%s needs modifiers", in.Op)
 		return
@@ -308,7 +314,11 @@ func (d *decoder) instruction(in *ptxtext.Inst) {
 		d.errorf(in.Pos, "instruction %s is not supported", in.Name())
 		return
 	}
-	f(d)
+	if !op.accepts(in.Mods) {
+		d.errorf(in.Pos, "%s has no type that %s takes", in.Name(), in.Op)
+		return
+	}
+	op.decode(d)
 }
 
 // bareOps lists the instructions that may come without modifiers.

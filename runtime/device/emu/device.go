@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"llmc/engine"
-	host "llmc/runtime/device/gpu"
+	"llmc/runtime/device/gpu"
 )
 
 // Device runs GPU plans without a GPU: slowly, and strictly. Options say how.
@@ -17,8 +17,11 @@ func (Device) Name() string { return "emu" }
 // Load implements engine.Device. The emulator has every architecture's instructions, so it runs the newest program of the plan.
 func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
 	d.Options.Workers = settings.Threads
-	return host.Load(plan, &driver{options: d.Options, memory: NewMemory()}, settings)
+	return gpu.Load(plan, &driver{options: d.Options, memory: NewMemory()}, settings)
 }
+
+// newestCapability is that of the newest GPU whose instructions the emulator has.
+const newestCapability = 90
 
 // emulatedMemory is what the emulated card has; it takes of the machine's memory what is in use.
 const emulatedMemory = 4 << 30
@@ -29,13 +32,13 @@ type driver struct {
 	memory  *Memory
 }
 
-func (*driver) Capability() int    { return host.EveryCapability }
+func (*driver) Capability() int    { return newestCapability }
 func (*driver) TotalMemory() int64 { return emulatedMemory }
 func (*driver) Finish() error      { return nil } // launches return when they are done
 func (*driver) Close() error       { return nil }
 
 // Load implements gpu.Driver.
-func (*driver) Load(ptx string) (host.Code, error) {
+func (*driver) Load(ptx string) (gpu.Code, error) {
 	m, err := Load(ptx)
 	return code{m}, err
 }
@@ -43,22 +46,22 @@ func (*driver) Load(ptx string) (host.Code, error) {
 type code struct{ *Module }
 
 // Entry implements gpu.Code.
-func (c code) Entry(name string) (host.Kernel, error) { return c.Kernel(name) }
+func (c code) Entry(name string) (gpu.Kernel, error) { return c.Kernel(name) }
 
 // Alloc implements gpu.Driver.
-func (d *driver) Alloc(name string, bytes int64) (host.Memory, error) {
+func (d *driver) Alloc(name string, bytes int64) (gpu.Memory, error) {
 	b, err := d.memory.Alloc(name, int(bytes))
 	return memory{b}, err
 }
 
 // Constant implements gpu.Driver: the data is used where it lies.
-func (d *driver) Constant(name string, data []byte) (host.Memory, error) {
+func (d *driver) Constant(name string, data []byte) (gpu.Memory, error) {
 	b, err := d.memory.Wrap(name, data, true)
 	return memory{b}, err
 }
 
 // Launch implements gpu.Driver.
-func (d *driver) Launch(l *host.Launch) error {
+func (d *driver) Launch(l *gpu.Launch) error {
 	config := Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args}
 	_, err := l.Kernel.(*Kernel).Launch(context.Background(), d.memory, config, d.options)
 	return err

@@ -9,6 +9,7 @@ import (
 type element struct {
 	bits    int
 	integer bool
+	brain   bool
 	value   func(v uint32) float64 // exact; integers of 8 bits too
 }
 
@@ -33,21 +34,46 @@ func elementOf(t typ) (element, bool) {
 	switch {
 	case t.kind == kFloat && t.bits == 16:
 		table := halfValues()
-		return element{16, false, func(v uint32) float64 { return table[uint16(v)] }}, true
+		return element{16, false, false, func(v uint32) float64 { return table[uint16(v)] }}, true
 	case t.kind == kBrain:
-		return element{16, false, func(v uint32) float64 { return float64(math.Float32frombits(v << 16)) }}, true
+		return element{16, false, true, func(v uint32) float64 { return float64(math.Float32frombits(v << 16)) }}, true
 	case t.kind == kTF32:
-		return element{32, false, func(v uint32) float64 { return float64(math.Float32frombits(v &^ 0x1fff)) }}, true
+		return element{32, false, false, func(v uint32) float64 { return float64(math.Float32frombits(v &^ 0x1fff)) }}, true
 	case t.kind == kE4M3, t.kind == kE5M2:
 		f, _ := formatOf(t)
 		table := byteValues(f)
-		return element{8, false, func(v uint32) float64 { return table[uint8(v)] }}, true
+		return element{8, false, false, func(v uint32) float64 { return table[uint8(v)] }}, true
 	case t.bits == 8 && t.kind == kSigned:
-		return element{8, true, func(v uint32) float64 { return float64(int8(v)) }}, true
+		return element{8, true, false, func(v uint32) float64 { return float64(int8(v)) }}, true
 	case t.bits == 8 && t.kind == kUnsigned:
-		return element{8, true, func(v uint32) float64 { return float64(uint8(v)) }}, true
+		return element{8, true, false, func(v uint32) float64 { return float64(uint8(v)) }}, true
 	}
 	return element{}, false
+}
+
+// scatter puts the elements of registers to their places in m.
+func (el *element) scatter(w *warp, regs []int32, places []uint16, m []float64) {
+	if el.brain {
+		for _, r := range regs {
+			v := &w.regs[r]
+			for lane := range v {
+				m[places[2*lane]] = float64(math.Float32frombits(uint32(v[lane]) << 16))
+				m[places[2*lane+1]] = float64(math.Float32frombits(uint32(v[lane]) &^ 0xffff))
+			}
+			places = places[2*warpSize:]
+		}
+		return
+	}
+	p := 32 / el.bits
+	for _, r := range regs {
+		v := &w.regs[r]
+		for lane := range v {
+			for e := range p {
+				m[places[lane*p+e]] = el.value(uint32(v[lane]) >> (e * el.bits))
+			}
+		}
+		places = places[p*warpSize:]
+	}
 }
 
 // accumulator converts between registers and accumulator values. Sums are made in double precision and rounded once: hardware

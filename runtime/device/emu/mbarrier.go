@@ -67,14 +67,13 @@ func (w *warp) mbarrierAt(sp space, lane int, addr uint64, fresh bool) (*mbarrie
 
 // mbarrierInst is a decoded mbarrier instruction: f acts for one lane.
 type mbarrierInst struct {
-	space  space
-	base   int32
-	off    uint64
-	count  int32 // register, or -1
-	dst    int32 // register of the token, or -1
-	fresh  bool
-	noBump bool // arrive without the release of earlier accesses (relaxed)
-	f      func(w *warp, lane int, b *mbarrier, off uint32, count int64)
+	space space
+	base  int32
+	off   uint64
+	count int32 // register, or -1
+	dst   int32 // register of the token, or -1
+	fresh bool
+	f     func(w *warp, lane int, b *mbarrier, off uint32, count int64)
 }
 
 func decodeMbarrier(d *decoder) {

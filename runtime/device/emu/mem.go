@@ -139,27 +139,45 @@ func (a *access) load(w *warp) signal {
 		return goOn
 	}
 	w.turn++
-	var t traffic
+	t := &w.traffic
+	t.n = 0
+	base, checked := &w.regs[a.base], w.checked(a.space)
+	if p := a.row(w, base, checked); p != nil {
+		for lane := range warpSize {
+			a.read(w, lane, p[lane*a.total:])
+		}
+		a.loaded(w, t)
+		return goOn
+	}
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
-		addr := w.regs[a.base][lane] + a.off
-		p := w.resolve(a.space, lane, addr, a.total, false)
+		addr := base[lane] + a.off
+		p := w.quick(a.space, addr, a.total)
 		if p.bytes == nil {
-			return goOn
+			if p = w.resolve(a.space, lane, addr, a.total, false); p.bytes == nil {
+				return goOn
+			}
 		}
 		if a.strong && p.space == spaceGlobal {
-			w.cta.polled = true
-			l := w.cta.launch.mem.lock(p.addr)
-			a.read(w, lane, p.bytes)
-			l.Unlock()
-		} else {
+			w.strongly(p.addr, func() {
+				if w.note(lane, p, accessKind{sync: a.sync, strong: true}) {
+					a.read(w, lane, p.bytes)
+				}
+			})
+		} else if !checked || w.note(lane, p, accessKind{sync: a.sync, strong: a.strong}) {
 			a.read(w, lane, p.bytes)
 		}
-		if !w.note(lane, p, accessKind{sync: a.sync, strong: a.strong}) {
+		if w.fault != nil {
 			return goOn
 		}
 		t.add(p.space, p.addr)
 	}
+	a.loaded(w, t)
+	return goOn
+}
+
+// loaded ends a load: signed values are extended to their registers.
+func (a *access) loaded(w *warp, t *traffic) {
 	for _, r := range a.regs {
 		if a.extend > 0 {
 			v, m := &w.regs[r], lowBits(a.extend)
@@ -171,8 +189,36 @@ func (a *access) load(w *warp) signal {
 		}
 		w.init[r] |= w.exec
 	}
-	w.count(&t, a.total, false)
-	return goOn
+	w.count(t, a.total, false)
+}
+
+// row is the memory of a whole warp whose lanes follow each other without a gap, the usual case; else nil.
+func (a *access) row(w *warp, base *vec, checked bool) []byte {
+	if checked || a.strong || w.exec != allLanes || base[1]-base[0] != uint64(a.total) {
+		return nil
+	}
+	for i := 2; i < warpSize; i++ {
+		if base[i]-base[i-1] != uint64(a.total) {
+			return nil
+		}
+	}
+	p := w.quick(a.space, base[0]+a.off, a.total)
+	if p.bytes == nil {
+		return nil
+	}
+	all, at := w.cta.shared, p.addr-sharedBase
+	if p.space == spaceGlobal {
+		all, at = w.seg.data, p.addr-w.seg.addr
+	}
+	if uint64(len(all))-at < uint64(warpSize*a.total) {
+		return nil
+	}
+	t := &w.traffic
+	t.space, t.n = p.space, warpSize
+	for i := range t.addrs {
+		t.addrs[i] = p.addr + uint64(i*a.total)
+	}
+	return all[at:][:warpSize*a.total]
 }
 
 func (a *access) read(w *warp, lane int, p []byte) {
@@ -203,24 +249,40 @@ func (a *access) store(w *warp) signal {
 	}
 	w.cta.progress++
 	w.turn++
-	var t traffic
+	t := &w.traffic
+	t.n = 0
+	base, checked := &w.regs[a.base], w.checked(a.space)
+	if p := a.row(w, base, checked || w.seg.readOnly); p != nil {
+		for lane := range warpSize {
+			a.write(w, lane, p[lane*a.total:])
+		}
+		w.count(t, a.total, true)
+		return goOn
+	}
 	for m := w.exec; m != 0; m &= m - 1 {
 		lane := bits.TrailingZeros32(m) & 31
-		addr := w.regs[a.base][lane] + a.off
-		p := w.resolve(a.space, lane, addr, a.total, true)
-		if p.bytes == nil || !w.note(lane, p, accessKind{write: true, sync: a.sync, strong: a.strong}) {
-			return goOn
+		addr := base[lane] + a.off
+		p := w.quick(a.space, addr, a.total)
+		if p.bytes == nil || w.seg.readOnly {
+			if p = w.resolve(a.space, lane, addr, a.total, true); p.bytes == nil {
+				return goOn
+			}
 		}
 		if a.strong && p.space == spaceGlobal {
-			l := w.cta.launch.mem.lock(p.addr)
+			w.strongly(p.addr, func() {
+				if w.note(lane, p, accessKind{write: true, sync: a.sync, strong: true}) {
+					a.write(w, lane, p.bytes)
+				}
+			})
+		} else if !checked || w.note(lane, p, accessKind{write: true, sync: a.sync, strong: a.strong}) {
 			a.write(w, lane, p.bytes)
-			l.Unlock()
-		} else {
-			a.write(w, lane, p.bytes)
+		}
+		if w.fault != nil {
+			return goOn
 		}
 		t.add(p.space, p.addr)
 	}
-	w.count(&t, a.total, true)
+	w.count(t, a.total, true)
 	return goOn
 }
 
@@ -243,4 +305,12 @@ func (a *access) write(w *warp, lane int, p []byte) {
 			p[k] = byte(w.regs[r][lane])
 		}
 	}
+}
+
+// strongly runs an access to global memory, with what the race check notes about it, as one step among those of other CTAs.
+func (w *warp) strongly(addr uint64, f func()) {
+	w.cta.polled = true
+	l := w.cta.launch.mem.lock(addr)
+	defer l.Unlock()
+	f()
 }

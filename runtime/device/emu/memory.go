@@ -29,6 +29,7 @@ type Memory struct {
 	mu      sync.Mutex
 	buffers atomic.Pointer[[]*Buffer] // sorted by address; replaced, never changed
 	next    uint64
+	making  sync.Mutex // guards globals
 	globals map[*Module][]*Buffer
 	atomics [64]sync.Mutex // serialize atomic accesses by address
 }
@@ -137,33 +138,30 @@ func fillNaN(p []byte) {
 }
 
 func (m *Memory) lock(addr uint64) *sync.Mutex {
-	l := &m.atomics[addr>>3%uint64(len(m.atomics))]
+	l := &m.atomics[addr>>5%uint64(len(m.atomics))] // no access is wider than 32 bytes
 	l.Lock()
 	return l
 }
 
-// moduleGlobals returns the buffers of the module's .global variables, made and initialised at the first call.
+// moduleGlobals returns the buffers of the module's .global variables, made and initialised when first asked for.
 func (m *Memory) moduleGlobals(mod *Module) ([]*Buffer, error) {
-	m.mu.Lock()
-	list, ok := m.globals[mod]
-	m.mu.Unlock()
-	if ok {
-		return list, nil
-	}
-	for _, v := range mod.globals {
+	vars := mod.globalVars()
+	m.making.Lock()
+	defer m.making.Unlock()
+	list := m.globals[mod]
+	have := len(list)
+	for _, v := range vars[min(have, len(vars)):] {
 		b, err := m.add(v.name, make([]byte, v.size), false)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, b)
 	}
-	for i, v := range mod.globals {
-		if err := mod.fillVar(list[i].data, v, func(i int) uint64 { return list[i].addr }); err != nil {
+	for i := have; i < len(list); i++ {
+		if err := mod.fillVar(list[i].data, vars[i], func(i int) uint64 { return list[i].addr }); err != nil {
 			return nil, err
 		}
 	}
-	m.mu.Lock()
 	m.globals[mod] = list
-	m.mu.Unlock()
 	return list, nil
 }

@@ -22,6 +22,20 @@ func fragmentAt(lane, r, e, p, rows int) (row, k int) {
 	return lane/4 + r%blocks*8, lane%4*p + e + r/blocks*4*p
 }
 
+// fragmentPlaces lists where the elements of a fragment go, in the order of registers, lanes and elements.
+func fragmentPlaces(regs, p, rows int) []uint16 {
+	var at []uint16
+	for r := range regs {
+		for lane := range warpSize {
+			for e := range p {
+				row, k := fragmentAt(lane, r, e, p, rows)
+				at = append(at, uint16(row*maxK+k))
+			}
+		}
+	}
+	return at
+}
+
 // accumulatorAt gives row and column of accumulator value v: two neighbours in a row, then 8 rows down, then 8 columns on.
 func accumulatorAt(lane, v, rows int) (row, col int) {
 	blocks := rows / 8
@@ -30,19 +44,24 @@ func accumulatorAt(lane, v, rows int) (row, col int) {
 
 // mma is a decoded mma.sync.
 type mma struct {
-	shape      mmaShape
-	a, b       element
-	c, d       accumulator
-	ra, rb     []int32
-	rc, rd     []int32
-	regA, regB int
+	shape    mmaShape
+	a, b     element
+	c, d     accumulator
+	ra, rb   []int32
+	rc, rd   []int32
+	atA, atB []uint16 // by register, lane and element: row*maxK + k
 }
 
-// mmaScratch holds the operands of the running mma as numbers.
+const maxK = 32 // of all shapes
+
+// mmaScratch holds the operands of the running mma as numbers, B by column.
 type mmaScratch struct {
-	a [16][32]float64
-	b [8][32]float64
+	a [16 * maxK]float64
+	b [8 * maxK]float64
 	c [warpSize][4]float64
+
+	finite [16]bool // rows of A without infinities and NaN
+	zero   [8]bool  // columns of B
 }
 
 // decodeMma decodes mma.sync.aligned.shape.row.col.D.A.B.C d, a, b, c.
@@ -76,6 +95,7 @@ func decodeMma(d *decoder) {
 	x.ra = d.fragment(&args[1], x.shape.m*x.shape.k/(warpSize*p), false)
 	x.rb = d.fragment(&args[2], x.shape.n*x.shape.k/(warpSize*p), false)
 	x.rd = d.fragment(&args[0], values/x.d.perReg(), true)
+	x.atA, x.atB = fragmentPlaces(len(x.ra), p, x.shape.m), fragmentPlaces(len(x.rb), p, 8)
 	in := d.fullWarp(x.run, ClassTensor)
 	in.macs = uint32(x.shape.m * x.shape.n * x.shape.k)
 }
@@ -113,25 +133,8 @@ func (x *mma) run(w *warp) signal {
 		return goOn
 	}
 	s := &w.mma
-	p := 32 / x.a.bits
-	for r, reg := range x.ra {
-		for lane := range warpSize {
-			v := uint32(w.regs[reg][lane])
-			for e := range p {
-				row, k := fragmentAt(lane, r, e, p, x.shape.m)
-				s.a[row][k] = x.a.value(v >> (e * x.a.bits))
-			}
-		}
-	}
-	for r, reg := range x.rb {
-		for lane := range warpSize {
-			v := uint32(w.regs[reg][lane])
-			for e := range p {
-				col, k := fragmentAt(lane, r, e, p, 8)
-				s.b[col][k] = x.b.value(v >> (e * x.b.bits))
-			}
-		}
-	}
+	x.a.scatter(w, x.ra, x.atA, s.a[:])
+	x.b.scatter(w, x.rb, x.atB, s.b[:])
 	x.multiply(w, s)
 	for r, reg := range x.rd {
 		n := x.d.perReg()
@@ -149,11 +152,20 @@ func (x *mma) run(w *warp) signal {
 
 // multiply fills s.c with c + a*b.
 func (x *mma) multiply(w *warp, s *mmaScratch) {
-	values, n := x.shape.m*x.shape.n/warpSize, x.c.perReg()
+	values, n, k := x.shape.m*x.shape.n/warpSize, x.c.perReg(), x.shape.k
+	for row := range x.shape.m {
+		s.finite[row] = allFinite(s.a[row*maxK:][:k])
+	}
+	for col := range s.zero {
+		s.zero[col] = allZero(s.b[col*maxK:][:k])
+	}
 	for lane := range warpSize {
 		for v := range values {
 			row, col := accumulatorAt(lane, v, x.shape.m)
-			sum := dot(s.a[row][:x.shape.k], s.b[col][:x.shape.k])
+			sum := 0.0
+			if !s.zero[col] || !s.finite[row] {
+				sum = dot(s.a[row*maxK:][:k], s.b[col*maxK:][:k])
+			}
 			bits := uint32(w.regs[x.rc[v/n]][lane]) >> (v % n * x.c.t.bits)
 			s.c[lane][v] = sum + x.c.load(bits)
 		}
@@ -171,4 +183,24 @@ func dot(a, b []float64) float64 {
 		a, b = a[4:], b[4:]
 	}
 	return (s0 + s1) + (s2 + s3)
+}
+
+// allZero and allFinite find sums that need no arithmetic: few tokens leave most columns of a tile empty. A sum of zeros of either
+// sign that starts at +0 is +0.
+func allZero(v []float64) bool {
+	for _, x := range v {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func allFinite(v []float64) bool {
+	for _, x := range v {
+		if x-x != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -132,21 +132,15 @@ func TestMma(t *testing.T) {
 
 func testMma(t *testing.T, rng *rand.Rand, l layoutRow, op, dt string, codeA, codeB func(int) uint32, signedA, signedB bool) {
 	const n = 8
-	small := func(signed bool) int {
-		if signed {
-			return rng.IntN(9) - 4
-		}
-		return rng.IntN(9)
-	}
 	a, b, c := make([]int, l.m*l.k), make([]int, l.k*n), make([]int, l.m*n)
 	for i := range a {
-		a[i] = small(signedA)
+		a[i] = smallInt(rng, signedA)
 	}
 	for i := range b {
-		b[i] = small(signedB)
+		b[i] = smallInt(rng, signedB)
 	}
 	for i := range c {
-		c[i] = small(true)
+		c[i] = smallInt(rng, true)
 	}
 	p, values := 32/l.bits, l.m*n/32
 	wa, wb := make([]uint32, l.m*l.k/p), make([]uint32, l.k*n/p)
@@ -192,6 +186,13 @@ func testMma(t *testing.T, rng *rand.Rand, l layoutRow, op, dt string, codeA, co
 	}
 }
 
+func smallInt(rng *rand.Rand, signed bool) int {
+	if signed {
+		return rng.IntN(9) - 4
+	}
+	return rng.IntN(9)
+}
+
 func accumulatorCode(typ string) (code func(int) uint32, bits int) {
 	switch typ {
 	case "s32":
@@ -219,6 +220,34 @@ func TestMmaSatfinite(t *testing.T) {
 	for i := range c {
 		if word(out, i) != 0x7fffffff {
 			t.Fatalf("value %d is %#x, want the largest integer", i, word(out, i))
+		}
+	}
+}
+
+// Empty columns of B are skipped, but not where a row of A would make them NaN.
+func TestMmaEmptyColumns(t *testing.T) {
+	x := newTestKernel(t, fragmentKernel("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", 4, 2, 4), "k")
+	a := make([]uint32, 4*32)
+	a[0] = 0x7f80 // infinity in row 0
+	a[4] = 0x3f80 // one in row 1
+	x.words(a)
+	x.words(make([]uint32, 2*32))
+	c := make([]uint32, 4*32)
+	for i := range c {
+		c[i] = f32(3)
+	}
+	out := x.words(c)
+	x.launch(1, 32, 0)
+	for lane := range 32 {
+		for i := range 4 {
+			row, _ := accumulatorRow(lane, i)
+			want := f32(3)
+			if row == 0 {
+				want = nanF32
+			}
+			if got := word(out, i*32+lane); got != want {
+				t.Errorf("row %d: %#x, want %#x", row, got, want)
+			}
 		}
 	}
 }

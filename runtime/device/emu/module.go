@@ -12,8 +12,9 @@ type Module struct {
 	text    *ptxtext.Module
 	funcs   map[string]*ptxtext.Func
 	vars    map[string]*variable // module scope
-	globals []*variable          // in .global, in text order
-	consts  []byte               // constant bank
+	globals []*variable          // in .global; grows when a kernel with .global variables of its own is decoded
+	static  map[*ptxtext.Var]*variable
+	consts  []byte // constant bank
 
 	mu      sync.Mutex
 	kernels map[string]*Kernel
@@ -41,7 +42,7 @@ func Load(text string) (*Module, error) {
 	if parsed.AddressSize != 64 {
 		return nil, fmt.Errorf("address size %d: only 64 is supported", parsed.AddressSize)
 	}
-	m := &Module{text: parsed, funcs: map[string]*ptxtext.Func{}, vars: map[string]*variable{}, kernels: map[string]*Kernel{}}
+	m := &Module{text: parsed, funcs: map[string]*ptxtext.Func{}, vars: map[string]*variable{}, static: map[*ptxtext.Var]*variable{}, kernels: map[string]*Kernel{}}
 	for _, f := range parsed.Funcs {
 		if old := m.funcs[f.Name]; old != nil && !old.Declared && !f.Declared {
 			return nil, &ptxtext.Error{Pos: f.Pos, Msg: "function " + f.Name + " is defined twice"}
@@ -88,6 +89,23 @@ func (m *Module) declare(v *ptxtext.Var) error {
 func (m *Module) place(x *variable) {
 	x.addr = uint64(len(m.globals))
 	m.globals = append(m.globals, x)
+}
+
+// placeStatic gives a .global variable of a function its number, the same for all kernels that call the function.
+func (m *Module) placeStatic(v *variable) *variable {
+	if old := m.static[v.decl]; old != nil {
+		return old
+	}
+	m.place(v)
+	m.static[v.decl] = v
+	return v
+}
+
+// globalVars returns the .global variables known so far.
+func (m *Module) globalVars() []*variable {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.globals[:len(m.globals):len(m.globals)]
 }
 
 func newVariable(v *ptxtext.Var) (*variable, error) {

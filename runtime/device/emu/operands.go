@@ -58,6 +58,9 @@ func (d *decoder) source(o *ptxtext.Operand, t typ, wide bool) int32 {
 		return r
 	}
 	s, ok := d.lookup(o.Name)
+	if !ok && o.Name == "WARP_SZ" {
+		return d.constReg(warpSize)
+	}
 	if !ok {
 		d.errorf(o.Pos, "unknown name %s", o.Name)
 		return 0

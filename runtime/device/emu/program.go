@@ -21,7 +21,6 @@ type inst struct {
 	guard int32 // predicate, or -1
 	not   bool
 	whole bool // run even where the guard leaves no lane
-	full  bool // needs all 32 lanes
 	line  int
 	name  string
 	class Class

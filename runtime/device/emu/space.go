@@ -31,6 +31,34 @@ type place struct {
 	addr  uint64 // in the space
 }
 
+// quick resolves the common case, an aligned address in the buffer touched last or in shared memory; else bytes is nil.
+func (w *warp) quick(sp space, addr uint64, size int) place {
+	if addr&uint64(size-1) != 0 {
+		return place{}
+	}
+	switch sp {
+	case spaceGlobal, spaceGeneric:
+		b := w.seg
+		if off := addr - b.addr; off < uint64(len(b.data)) && uint64(size) <= uint64(len(b.data))-off {
+			return place{b.data[off : off+uint64(size)], spaceGlobal, addr}
+		}
+	case spaceShared:
+		if off := addr - sharedBase; off < uint64(len(w.cta.shared)) && uint64(size) <= uint64(len(w.cta.shared))-off {
+			return place{w.cta.shared[off : off+uint64(size)], sp, addr}
+		}
+	}
+	return place{}
+}
+
+// checked reports whether accesses to a space must be shown to the checks: race detection, mbarriers, or asynchronous operations.
+func (w *warp) checked(sp space) bool {
+	c := w.cta
+	if sp == spaceGlobal {
+		return c.launch.races != nil
+	}
+	return c.races != nil || c.launch.races != nil || len(c.mbars) > 0 || c.usesAsync
+}
+
 // resolve checks an access of size bytes and finds its memory. A nil slice means that the warp has failed.
 func (w *warp) resolve(sp space, lane int, addr uint64, size int, write bool) place {
 	if addr&uint64(size-1) != 0 {

@@ -81,9 +81,6 @@ func (d *decoder) specialReg(o *ptxtext.Operand) (int32, bool) {
 		}, ClassControl)
 		return r, true
 	}
-	if name == "%WARP_SZ" {
-		return d.constReg(warpSize), true
-	}
 	value := specialRegisters[name]
 	if value == nil {
 		return 0, false

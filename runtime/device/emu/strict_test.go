@@ -15,11 +15,11 @@ import (
 // marked //BUG to the wrong one alone. The right one must run, the wrong one must fail with the fault that the head names, at
 // the line marked HERE.
 type strictCase struct {
-	fault         string
-	target        string
-	block, grid   int
-	right, wrong  string
-	line, comment int
+	fault        string
+	target       string
+	block, grid  int
+	right, wrong string
+	line         int
 }
 
 const strictHead = `.version 8.0

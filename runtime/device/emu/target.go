@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// gpu is an architecture: its number, and the suffix that binds code to it ("a": exactly this one, "f": its family).
-type gpu struct {
+// architecture is a GPU's number, and the suffix that binds code to it ("a": exactly this one, "f": its family).
+type architecture struct {
 	number int
 	suffix string
 }
 
 // parseGPU reads sm_90a or sm90a.
-func parseGPU(name string) (gpu, bool) {
+func parseGPU(name string) (architecture, bool) {
 	rest, ok := strings.CutPrefix(name, "sm")
 	rest = strings.TrimPrefix(rest, "_")
 	digits := strings.TrimRight(rest, "af")
 	n, err := strconv.Atoi(digits)
-	g := gpu{n, rest[len(digits):]}
+	g := architecture{n, rest[len(digits):]}
 	return g, ok && err == nil && n >= 10 && n < 1000 && len(g.suffix) <= 1
 }
 

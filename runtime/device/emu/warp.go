@@ -56,11 +56,12 @@ type warp struct {
 	fault *Fault
 	tmp   vec
 
-	clock  raceClock
-	async  asyncState
-	memory memoryCounts
-	mma    mmaScratch
-	wg     wgmmaState
+	clock   raceClock
+	async   asyncState
+	memory  memoryCounts
+	traffic traffic // of the running memory instruction
+	mma     mmaScratch
+	wg      wgmmaState
 
 	clusterArrived bool
 	clusterPhase   int // of the last barrier.cluster.arrive
@@ -180,6 +181,7 @@ func (w *warp) obey(s signal) bool {
 		return true
 	case finish:
 		w.exited |= w.exec
+		w.wake()
 		if w.active &^= w.exec; w.active != 0 {
 			w.pc++
 			return true
@@ -196,6 +198,15 @@ func (w *warp) obey(s signal) bool {
 		w.leave(parked, w.pc+1, w.parked)
 	}
 	return w.pick()
+}
+
+// wake lets gathering groups try again: the lanes that they wait for may have exited.
+func (w *warp) wake() {
+	for i := range w.groups {
+		if w.groups[i].state == gathering {
+			w.groups[i].state = ready
+		}
+	}
 }
 
 func (w *warp) leave(s groupState, pc int, p *parking) {
@@ -252,20 +263,13 @@ func (w *warp) pick() bool {
 		return true
 	}
 	if !waiting {
-		w.retryGathering()
+		w.scatterFault()
 	}
 	return w.fault == nil && w.running
 }
 
-// retryGathering handles a warp in which every group gathers: lanes that exited may have made one complete, else it is stuck.
-func (w *warp) retryGathering() {
-	for i := range w.groups {
-		if g := &w.groups[i]; w.prog.code[g.pc].complete(w, g) {
-			g.state = ready
-			w.pickReady()
-			return
-		}
-	}
+// scatterFault blames a warp in which every group gathers: the lanes that they wait for will never come.
+func (w *warp) scatterFault() {
 	g := w.groups[0]
 	w.pc, w.active, w.exec = g.pc, g.mask, g.mask
 	lane := bits.TrailingZeros32(g.mask)
@@ -276,11 +280,6 @@ func (w *warp) retryGathering() {
 		return
 	}
 	w.fail(Divergence, lane, "only lanes %#08x execute it, lanes %#08x have exited or were never there", g.mask, w.exited)
-}
-
-// complete reports whether a gathering group may try again: some lane has exited since, so that the group is all that is left.
-func (in *inst) complete(w *warp, g *group) bool {
-	return !in.full && g.mask|w.exited == allLanes
 }
 
 // regroup merges groups that stand at the running one's pc and switches to a ready group with a lower pc.

@@ -176,6 +176,84 @@ st.global.v4.u32 [d1+16], {r6, r7, r8, r9};
 	}
 }
 
+const callText = `.version 8.0
+.target sm_80
+.address_size 64
+.extern .func __assertfail (.param .b64 a);
+.func (.reg .v2 .u32 r) twice (.reg .v2 .u32 v, .reg .u32 skip)
+{
+	.reg .u32 x, y; .reg .pred p;
+	setp.ne.u32 p, skip, 0;
+	mov.u32 x, v.x; mov.u32 y, v.y;
+	add.u32 x, x, x;
+	@p bra SKIP;
+	add.u32 y, y, y;
+SKIP:
+	mov.u32 r.x, x; mov.u32 r.y, y;
+	ret;
+}
+.func (.param .b32 r) half (.param .b32 v)
+{
+	.reg .u32 x; .reg .pred p;
+	ld.param.u32 x, [v];
+	setp.lt.u32 p, x, 20;
+	@p bra SMALL;
+	shr.u32 x, x, 1;
+	st.param.b32 [r], x;
+	ret;
+SMALL:
+	st.param.b32 [r], WARP_SZ;
+	ret;
+}
+.visible .entry k(.param .u64 out)
+{
+	.reg .v2 .u32 v; .reg .u32 t, h; .reg .pred p, q; .reg .b64 d0, d1;
+	ld.param.u64 d0, [out];
+	mov.u32 t, %tid.x;
+	setp.gt.u32 p, t, 3;
+	setp.gt.u32 q, t, 1000;
+	selp.u32 h, 1, 0, p;
+	mov.u32 v.x, t; mov.u32 v.y, 7;
+	call (v), twice, (v, h);
+	@!p call (v), twice, (v, h);
+	mov.u32 h, 99;
+	{
+		.param .b32 a; .param .b32 b; .param .b64 c;
+		st.param.b32 [a], v.x;
+		call.uni (b), half, (a);
+		ld.param.b32 h, [b];
+		st.param.b64 [c], d0;
+		@q call __assertfail, (c);
+	}
+	mul.wide.u32 d1, t, 16; add.u64 d0, d0, d1;
+	st.global.v2.u32 [d0], {v.x, v.y};
+	st.global.u32 [d0+8], h;
+	ret;
+}
+`
+
+// Functions are inlined at every call, under guards, with vectors and parameters in memory.
+func TestCalls(t *testing.T) {
+	x := newTestKernel(t, callText, "k")
+	out := x.words(make([]uint32, 128))
+	x.launch(1, 32, 0)
+	for i := range uint32(32) {
+		a, b := 4*i, uint32(28)
+		if i > 3 {
+			a, b = 2*i, 7
+		}
+		h := a / 2
+		if a < 20 {
+			h = 32
+		}
+		for k, want := range []uint32{a, b, h} {
+			if got := word(out, int(4*i)+k); got != want {
+				t.Errorf("thread %d, value %d: %d, want %d", i, k, got, want)
+			}
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	spin := newTestKernel(t, kernelText("sm_80", "L:\nadd.u32 r0, r0, 1;\nbra L;\n"), "k")
 	spin.buffer(make([]byte, 16))

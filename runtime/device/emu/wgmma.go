@@ -14,6 +14,7 @@ type wgmmaState struct {
 	group  uint32        // number of the group that collects now
 	serial uint32        // wgmma executed
 	b      []float64     // scratch: operand B by column
+	zero   [256]bool     // scratch: empty columns of B
 }
 
 func (s *wgmmaState) reset() {

@@ -172,6 +172,13 @@ func (x *wgmma) compute(w *warp, op *wgmmaOp) {
 	}
 	b := w.wg.b
 	x.loadMatrix(w, &op.descB, 0, x.n, &x.b, x.transB, func(col, k int, v float64) { b[col*x.k+k] = v })
+	for col := range x.n {
+		w.wg.zero[col] = allZero(b[col*x.k:][:x.k])
+	}
+	var finite [16]bool
+	for row := range finite {
+		finite[row] = allFinite(op.a[row][:x.k])
+	}
 	neg := x.negA != x.negB
 	n := x.d.perReg()
 	for r, reg := range x.rd {
@@ -180,7 +187,10 @@ func (x *wgmma) compute(w *warp, op *wgmmaOp) {
 			old, out := uint32(w.regs[reg][lane]), uint64(0)
 			for e := range n {
 				row, col := accumulatorAt(lane, r*n+e, 16)
-				sum := dot(op.a[row][:x.k], b[col*x.k:][:x.k])
+				sum := 0.0
+				if !w.wg.zero[col] || !finite[row] {
+					sum = dot(op.a[row][:x.k], b[col*x.k:][:x.k])
+				}
 				if neg {
 					sum = -sum
 				}

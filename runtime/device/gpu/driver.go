@@ -1,14 +1,9 @@
 package gpu
 
-import "math"
-
-// EveryCapability is the capability of a device that has the instructions of all of them.
-const EveryCapability = math.MaxInt16
-
 // Driver is one device and its memory.
 type Driver interface {
 	// Capability is the compute capability, major*10 + minor: programs for it and for those below run, but those for exactly one
-	// other. EveryCapability runs all.
+	// other.
 	Capability() int
 	// TotalMemory is the size of the device's memory in bytes.
 	TotalMemory() int64

@@ -52,7 +52,7 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 		return err
 	}
 	request := limits.Request{Settings: settings, Info: &m.info, TokenBytes: m.pool.pageBytes / int64(settings.PageSize),
-		Threads: 1 << 10, Memory: m.driver.TotalMemory()}
+		Threads: 1, Memory: m.driver.TotalMemory()}
 	if m.limits, err = request.Fill(); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func chooseTarget(built []string, wanted string, capability int) (string, error)
 		if err != nil || t.Device != "cuda" || wanted != "" && name != wanted || t.SM > capability || t.SM < newest {
 			continue
 		}
-		if t.Exact && t.SM != capability && capability != EveryCapability {
+		if t.Exact && t.SM != capability {
 			continue
 		}
 		best, newest = name, t.SM

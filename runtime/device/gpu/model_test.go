@@ -12,7 +12,7 @@ func TestChooseTarget(t *testing.T) {
 	}{
 		{all, "", 80, "sm80"}, {all, "", 86, "sm80"}, {all, "", 89, "sm89"}, {all, "", 90, "sm90"},
 		{all, "", 100, "sm89"}, // code for sm90 runs on no other
-		{all, "", EveryCapability, "sm90"}, {all, "sm80", 90, "sm80"},
+		{all, "sm80", 90, "sm80"},
 		{all, "sm90", 100, ""}, {all, "", 75, ""}, {[]string{"x86-64-v3"}, "", 90, ""},
 	} {
 		got, err := chooseTarget(c.built, c.wanted, c.capability)

@@ -13,6 +13,7 @@ const (
 	DefaultPageSize   = 16
 	kvShareOfMemory   = 4 // the cache takes at most this part of the device's memory
 	maxStepTokens     = 1 << 16
+	maxThreads        = 1 << 10 // more than processors are of no use, but harmless: they take turns
 )
 
 // Request is what a device asks defaults for.
@@ -20,7 +21,7 @@ type Request struct {
 	Settings   engine.Settings
 	Info       *engine.ModelInfo
 	TokenBytes int64 // cache size of one position
-	Threads    int   // workers at most
+	Threads    int   // workers when the settings leave it open
 	Memory     int64 // of the device, bytes
 }
 
@@ -46,7 +47,7 @@ func (r Request) Fill() (Limits, error) {
 		name    string
 		v, high int
 	}{
-		{"threads", s.Threads, r.Threads}, {"max-step-tokens", s.MaxStepTokens, maxStepTokens}, {"max-batch", s.MaxSequences, maxStepTokens},
+		{"threads", s.Threads, maxThreads}, {"max-step-tokens", s.MaxStepTokens, maxStepTokens}, {"max-batch", s.MaxSequences, maxStepTokens},
 		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, 128},
 	} {
 		if c.v < 1 || c.v > c.high {

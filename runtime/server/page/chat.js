@@ -26,7 +26,7 @@ const kept = {
 };
 
 let conversation = kept.read("conversation", []); // {role, content, facts?, failed?}
-if (!Array.isArray(conversation)) conversation = [];
+if (!Array.isArray(conversation) || !conversation.every((m) => typeof m?.content === "string")) conversation = [];
 let running = null; // AbortController of the answer being written
 
 const settings = ["system", "temperature", "max-tokens"];
@@ -39,81 +39,6 @@ $("key").addEventListener("change", () => {
   try { sessionStorage.setItem("llmrun.key", $("key").value); } catch { /* as above */ }
   loadModels();
 });
-
-// ---- A little Markdown: fenced code, headings, lists, and inside a line code and bold.
-
-function appendInline(parent, text) {
-  for (const part of text.split(/(`[^`\n]+`|\*\*[^*\n]+\*\*)/)) {
-    if (part.length > 2 && part.startsWith("`")) parent.append(make("code", "", part.slice(1, -1)));
-    else if (part.length > 4 && part.startsWith("**")) parent.append(make("strong", "", part.slice(2, -2)));
-    else parent.append(part);
-  }
-}
-
-function makeButton(className, label, clicked) {
-  const button = make("button", className, label);
-  button.type = "button";
-  button.addEventListener("click", () => clicked(button));
-  return button;
-}
-
-function codeBlock(language, lines) {
-  const figure = make("figure");
-  const caption = make("figcaption", "", language || "code");
-  caption.append(makeButton("small", "Copy", (button) => copyText(lines.join("\n"), button)));
-  const pre = make("pre");
-  pre.tabIndex = 0;
-  pre.append(make("code", "", lines.join("\n")));
-  figure.append(caption, pre);
-  return figure;
-}
-
-async function copyText(text, button) {
-  const label = button.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Not allowed";
-  }
-  setTimeout(() => { button.textContent = label; }, 1500);
-}
-
-const listItem = /^\s*(?:([-*+])|\d+[.)])\s+(.*)$/;
-
-function renderMarkdown(body, text) {
-  const blocks = [];
-  let list = null, paragraph = null;
-  const lines = text.split("\n");
-  for (let i = 0; i < lines.length; i++) {
-    const line = lines[i];
-    const fence = line.match(/^\s*(`{3,}|~{3,})\s*([\w+#.-]*)/);
-    const heading = line.match(/^#{1,6}\s+(.*)$/);
-    const item = line.match(listItem);
-    if (!item) list = null;
-    if (fence || heading || item || line.trim() === "") paragraph = null;
-    if (fence) {
-      const code = [];
-      while (++i < lines.length && !lines[i].trimStart().startsWith(fence[1])) code.push(lines[i]);
-      blocks.push(codeBlock(fence[2], code));
-    } else if (heading) {
-      const h = make("h3");
-      appendInline(h, heading[1]);
-      blocks.push(h);
-    } else if (item) {
-      const tag = item[1] ? "UL" : "OL";
-      if (list?.tagName !== tag) blocks.push(list = make(tag));
-      const li = make("li");
-      appendInline(li, item[2]);
-      list.append(li);
-    } else if (line.trim() !== "") {
-      if (paragraph) paragraph.append("\n");
-      else blocks.push(paragraph = make("p"));
-      appendInline(paragraph, line);
-    }
-  }
-  body.replaceChildren(...blocks);
-}
 
 // ---- The conversation on the page.
 
@@ -381,4 +306,5 @@ for (const idea of ["Explain how a bicycle stays upright", "Write a haiku about 
 }
 
 showConversation();
+follow();
 loadModels();

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bufio"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"llmc/internal/clitest"
+)
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+// buildDemo compiles a model; without a name, the bundled one.
+func buildDemo(t *testing.T, model string) string {
+	t.Helper()
+	if model == "" {
+		model = "demo"
+	}
+	out := filepath.Join(t.TempDir(), "demo.plan")
+	// The serving side does not import the compiler: it is run, as by a user.
+	if text, err := exec.Command("go", "run", "llmc/cmd/llmc", "build", "../../testdata/"+model, "-o", out).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return out
+}
+
+type generatedJSON struct {
+	Tokens  []int32
+	Text    string
+	Prompt  []int32 `json:"prompt_tokens"`
+	Timings map[string]float64
+}
+
+func TestGenerate(t *testing.T) {
+	plan := buildDemo(t, "")
+	var one, other generatedJSON
+	clitest.Run(t, "", "generate", plan, "--tokens", "1,2,3", "--max-tokens", "5", "--ignore-eos", "--threads", "1", "--json").JSON(t, &one)
+	if len(one.Tokens) != 5 || !slices.Equal(one.Prompt, []int32{1, 2, 3}) {
+		t.Errorf("generated %+v", one)
+	}
+	for _, name := range []string{"load_s", "prefill_s", "decode_s"} {
+		if _, has := one.Timings[name]; !has {
+			t.Errorf("no %s in %v", name, one.Timings)
+		}
+	}
+	// More threads than there may be processors give the same tokens.
+	clitest.Run(t, "", "generate", plan, "--tokens", "1,2,3", "--max-tokens", "5", "--ignore-eos", "--threads", "7", "--json").JSON(t, &other)
+	if !slices.Equal(one.Tokens, other.Tokens) || one.Text != other.Text {
+		t.Errorf("1 thread: %+v; 7 threads: %+v", one, other)
+	}
+	if text := clitest.Run(t, "", "generate", plan, "--chat", "Hello", "--max-tokens", "5").Done(t); !strings.HasSuffix(text, "\n") || len(text) < 2 {
+		t.Errorf("streamed %q", text)
+	}
+}
+
+func TestGenerateWithoutTokenizer(t *testing.T) {
+	plan := buildDemo(t, "checkpoints/qwen3-v5")
+	var g generatedJSON
+	clitest.Run(t, "", "generate", plan, "--tokens", "1,2,3", "--max-tokens", "4", "--ignore-eos", "--json").JSON(t, &g)
+	if len(g.Tokens) != 4 || g.Text != "" {
+		t.Errorf("generated %+v", g)
+	}
+	clitest.Run(t, "", "generate", plan, "--prompt", "x").Refused(t, 1, "the plan has no tokenizer")
+}
+
+func TestLines(t *testing.T) {
+	plan := buildDemo(t, "")
+	ids := clitest.Run(t, "\"Hello\"\n{}\n", "tokenize", plan, "--json").Done(t)
+	lines := strings.SplitAfter(ids, "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "[") || !strings.HasPrefix(lines[1], `{"error":"`) {
+		t.Fatalf("tokenize: %q", ids)
+	}
+	if back := clitest.Run(t, lines[0], "detokenize", plan, "--skip-special", "--json").Done(t); back != "\"Hello\"\n" {
+		t.Errorf("detokenize: %q", back)
+	}
+	if text := clitest.Run(t, `{"messages":[{"role":"user","content":"Hi"}]}`, "chat", plan, "--render", "--json").Done(t); !strings.HasPrefix(text, `"`) {
+		t.Errorf("render: %q", text)
+	}
+}
+
+func TestLogitsAndBench(t *testing.T) {
+	plan := buildDemo(t, "")
+	var last, all struct{ Logits [][]float32 }
+	clitest.Run(t, "", "logits", plan, "--tokens", "1,2,3", "--json").JSON(t, &last)
+	clitest.Run(t, "", "logits", plan, "--tokens", "1,2,3", "--all", "--json").JSON(t, &all)
+	if len(last.Logits) != 1 || len(all.Logits) != 3 || !slices.Equal(last.Logits[0], all.Logits[2]) {
+		t.Errorf("%d rows and %d rows, or the last differ", len(last.Logits), len(all.Logits))
+	}
+	var rows []map[string]float64
+	profile := filepath.Join(t.TempDir(), "profile")
+	clitest.Run(t, "", "bench", plan, "--prompt", "8", "--gen", "2", "--batch", "1,2", "--repeat", "1", "--profile", profile, "--json").JSON(t, &rows)
+	if len(rows) != 2 {
+		t.Fatalf("rows %v", rows)
+	}
+	for _, key := range []string{"batch", "prompt", "gen", "prefill_tps", "decode_tps", "bandwidth_frac", "peak_rss"} {
+		if _, has := rows[0][key]; !has {
+			t.Errorf("no %s in %v", key, rows[0])
+		}
+	}
+	if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
+		t.Errorf("no profile: %v", err)
+	}
+}
+
+func TestServeAnswersAndDrains(t *testing.T) {
+	cmd := clitest.Command("serve", buildDemo(t, ""), "--port", "0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	lines := bufio.NewScanner(stderr)
+	lines.Scan()
+	_, rest, ok := strings.Cut(lines.Text(), "ready: ")
+	address, _, _ := strings.Cut(rest, " ")
+	if !ok || !strings.HasSuffix(rest, " s") {
+		t.Fatalf("ready line %q", lines.Text())
+	}
+	resp, err := http.Get(address + "/v1/models")
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	resp.Body.Close()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() { // to the end, so that the process can write
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+func TestWaitingForInputEndsWithASignal(t *testing.T) {
+	cmd := clitest.Command("tokenize", buildDemo(t, ""))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write([]byte("\"a\"\n")); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil { // it waits for the next line now
+		t.Fatalf("%q, %v", line, err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	plan := buildDemo(t, "")
+	for _, c := range []struct {
+		exit int
+		args []string
+		want string
+	}{
+		{2, []string{"serve"}, "at least 1 arg"},
+		{2, []string{"serve", plan, plan}, `would both be called "demo"`},
+		{2, []string{"serve", plan, "--port", "70000"}, "--port is 70000"},
+		{2, []string{"serve", plan, "--verify=maybe"}, "must be one of full, background, off"},
+		{2, []string{"serve", plan, "--tls-cert", "x"}, "need each other"},
+		{2, []string{"serve", plan, "--max-batch", "-1"}, "--max-batch is -1"},
+		{2, []string{"serve", plan, "--kv-memory", "much"}, "is not a size"},
+		{2, []string{"serve", plan, "--device", "cuda"}, "not supported yet"},
+		{2, []string{"serve", plan, "--adapter", "a=b"}, "--adapter \"a=b\": not supported yet"},
+		{2, []string{"serve", plan, "--draft", "ngram"}, "not supported yet"},
+		{2, []string{"serve", plan, "--tp", "2"}, "not supported yet"},
+		{2, []string{"serve", plan, "--nnodes", "2", "--node-rank", "1", "--leader-addr", "a"}, "not supported yet"},
+		{2, []string{"serve", plan, "--model-repository", "d"}, "not supported yet"},
+		{2, []string{"serve", plan, "--grpc-port", "9000"}, "not supported yet"},
+		{1, []string{"serve", plan, "--kv-memory", "1"}, "one page takes"},
+		{1, []string{"serve", plan, "--api-key-file", plan + ".none"}, "no such file"},
+		{2, []string{"generate", plan}, "give one of"},
+		{2, []string{"generate", plan, "--prompt", "a", "--tokens", "1"}, "give one of"},
+		{2, []string{"generate", plan, "--prompt", "a", "--max-tokens", "0"}, "--max-tokens is 0"},
+		{2, []string{"generate", plan, "--prompt", "a", "--temperature", "-1"}, "--temperature is -1"},
+		{2, []string{"generate", plan, "--tokens", "1,x"}, `"x" is not a token id`},
+		{1, []string{"generate", plan, "--tokens", "1,99999"}, "outside the vocabulary"},
+		{2, []string{"logits", plan, "--text", "a", "--image", "f"}, "not supported yet"},
+		{2, []string{"logits", plan}, "either --tokens or --text"},
+		{2, []string{"bench", plan, "--batch", "0"}, "--batch is 0"},
+		{2, []string{"bench", plan, "--repeat", "0"}, "--repeat is 0"},
+		{1, []string{"bench", plan + ".none"}, "no such file"},
+		{1, []string{"tokenize", "oci://registry.example/x:y"}, "registries are not supported yet"},
+	} {
+		clitest.Run(t, "", c.args...).Refused(t, c.exit, c.want)
+	}
+}
+
+func TestHelpHasExamples(t *testing.T) {
+	for _, c := range commands {
+		if cmd := c(); cmd.Example == "" || cmd.Short == "" {
+			t.Errorf("%s has no example or no summary", cmd.Name())
+		}
+	}
+	if out := clitest.Run(t, "", "serve", "--help").Done(t); strings.Contains(out, "default 0") || strings.Contains(out, "--adapter") {
+		t.Errorf("the help shows defaults that are none, or flags that are not there yet:\n%s", out)
+	}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if out := clitest.Run(t, "", "completion", shell).Done(t); !strings.Contains(out, "llmrun") {
+			t.Errorf("completion for %s: %.80q", shell, out)
+		}
+	}
+}

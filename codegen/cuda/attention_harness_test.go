@@ -1,0 +1,161 @@
+package cuda_test
+
+import (
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"llmc/engine"
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+)
+
+// shape is what an attention is written for.
+type shape struct {
+	heads, kv, dim, window int
+	softcap                float64
+	q, y                   dtype.Type
+}
+
+func (c shape) scale() float64 { return 1 / math.Sqrt(float64(c.dim)) }
+
+// history is a sequence: a query, a key and a value for each position and head.
+type history struct {
+	shape
+	q, k, v []float32 // [position][head][dim], as kernels see them
+}
+
+func newHistory(c shape, length int, seed uint64) *history {
+	h := &history{shape: c, q: randoms(length*c.heads*c.dim, seed, 2), k: randoms(length*c.kv*c.dim, seed+1, 1), v: randoms(length*c.kv*c.dim, seed+2, 1)}
+	for _, numbers := range [][]float32{h.q, h.k, h.v} {
+		for i, x := range numbers {
+			numbers[i] = rounded(x)
+		}
+	}
+	return h
+}
+
+// attend is one head at one position, in float64.
+func (h *history) attend(position, head int) []float64 {
+	first := 0
+	if h.window > 0 {
+		first = max(0, position-h.window+1)
+	}
+	kv := head / (h.heads / h.kv)
+	q := h.q[(position*h.heads+head)*h.dim:]
+	var scores []float64
+	top := math.Inf(-1)
+	for p := first; p <= position; p++ {
+		s := 0.0
+		for d := range h.dim {
+			s += float64(q[d]) * float64(h.k[(p*h.kv+kv)*h.dim+d])
+		}
+		s *= h.scale()
+		if h.softcap > 0 {
+			s = h.softcap * math.Tanh(s/h.softcap)
+		}
+		scores, top = append(scores, s), max(top, s)
+	}
+	out, sum := make([]float64, h.dim), 0.0
+	for i, s := range scores {
+		w := math.Exp(s - top)
+		sum += w
+		for d := range out {
+			out[d] += w * float64(h.v[((first+i)*h.kv+kv)*h.dim+d])
+		}
+	}
+	for d := range out {
+		out[d] /= sum
+	}
+	return out
+}
+
+// chunk is the tokens at positions from..to-1 of a sequence in a step.
+type chunk struct {
+	*history
+	from, to int
+}
+
+// attention is a kernel that is written, to run steps with.
+type attention struct {
+	*single
+	shape
+	qBuffer, yBuffer *engine.Buffer
+}
+
+func newAttention(t *testing.T, c shape, target string) *attention {
+	t.Helper()
+	s := newSingle(t, "cuda.attention", "attn.paged",
+		engine.Attr{Name: "heads", Int: int64(c.heads)}, engine.Attr{Name: "kv_heads", Int: int64(c.kv)}, engine.Attr{Name: "dim", Int: int64(c.dim)},
+		engine.Attr{Name: "scale", Float: c.scale()}, engine.Attr{Name: "window", Int: int64(c.window)}, engine.Attr{Name: "softcap", Float: c.softcap})
+	s.program.Buffers = make([]engine.Buffer, 0, 2)
+	a := &attention{single: s, shape: c}
+	a.qBuffer, a.yBuffer = s.buffer("q", c.q, c.heads*c.dim), s.buffer("y", c.y, c.heads*c.dim)
+	s.inputs("positions", "items", "page_start", "pages")
+	s.cache(c.kv, c.dim)
+	s.write(target)
+	return a
+}
+
+// step runs chunks of sequences and returns the row of y of each token, in order. Pages lie in random order, and whatever no
+// position of a sequence has been written to is NaN.
+func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
+	a.t.Helper()
+	kv, err := layout.NewPlainKV(dtype.BF16, pageSize, a.kv, a.dim)
+	check(a.t, err)
+	m, stride := newMemory(a.t), kv.Bytes()+64
+	tokens, pages := 0, 0
+	for _, c := range chunks {
+		tokens += c.to - c.from
+		pages += (c.to + pageSize - 1) / pageSize
+	}
+	q, y, cache := m.matrix(a.qBuffer, tokens), m.matrix(a.yBuffer, tokens), m.fresh("cache", pages*stride)
+	order := rand.New(rand.NewPCG(uint64(tokens), uint64(pages))).Perm(pages)
+	block := int(a.launch.Int("block", 0))
+	var positions, items, table []int32
+	start := []int32{0}
+	for b, c := range chunks {
+		for p := range c.to {
+			if p%pageSize == 0 {
+				table = append(table, int32(order[len(table)]))
+			}
+			a.fill(cache[int(table[len(table)-1])*stride:], kv, c.history, p)
+		}
+		start = append(start, int32(len(table)))
+		for p := c.from; p < c.to; p++ {
+			if (p-c.from)%block == 0 {
+				items = append(items, int32(b), int32(len(positions)), int32(min(block, c.to-p)), 0)
+			}
+			for i := range a.heads * a.dim {
+				q.set(len(positions), i, c.q[p*a.heads*a.dim+i])
+			}
+			positions = append(positions, int32(p))
+		}
+	}
+	items = append(items, make([]int32, 4*((tokens+block-1)/block+len(chunks))-len(items))...)
+	m.ints("positions", positions)
+	m.ints("items", items)
+	m.ints("page_start", start)
+	m.ints("pages", table)
+	a.run(m, tokens, len(chunks), pageSize, stride)
+	y.checkPadding(a.t, tokens)
+	rows := make([][]float32, tokens)
+	for r := range rows {
+		for c := range int(y.Cols) {
+			rows[r] = append(rows[r], y.at(r, c))
+		}
+	}
+	return rows
+}
+
+// fill writes the keys and values of a position to its page.
+func (a *attention) fill(page []byte, kv layout.PlainKV, h *history, p int) {
+	for head := range a.kv {
+		for d := range a.dim {
+			at := (p*a.kv+head)*a.dim + d
+			binary.LittleEndian.PutUint16(page[kv.K(head, p%kv.PageSize, d):], bf16(h.k[at]))
+			binary.LittleEndian.PutUint16(page[kv.V(head, p%kv.PageSize, d):], bf16(h.v[at]))
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+)
+
+// loads copies tiles through the page table. A warp copies 16 rows of a tile, which lie together in one page. Rows behind the item's
+// last position become zeros and are not read.
+type loads struct {
+	*attend
+	from   ptx.Reg // position of the first tile
+	tile   ptx.Reg // position of the next tile whose keys are copied
+	table  ptx.Reg // the sequence's page table
+	magic  ptx.Reg // see lookup
+	page   ptx.Reg // number of the page of the next tile, loaded ahead
+	offset ptx.Reg // of the warp's rows in it
+
+	keys, left   ptx.Reg // of the tile whose keys were copied last: where they lie, rows until the last position
+	values       ptx.Reg // bytes from keys to values
+	copies       []unit
+	sharedOffset ptx.Reg // of the warp's rows in a slot
+}
+
+// unit is 16 bytes that a lane copies. Units repeat in rows further down, so registers hold what differs among the first of them.
+type unit struct {
+	row, to ptx.Reg // row of the first, its place in the slot
+	rows    int     // this one is that many rows further
+	have    ptx.Operand
+	from    int     // bytes behind the lane's first unit
+	ok      ptx.Reg // no register: every lane has this one
+}
+
+func (a *attend) startLoads(sequence ptx.Reg) loads {
+	a.Section("page table")
+	l := loads{attend: a, from: a.Const(ptx.S32, 0)}
+	if a.window > 0 {
+		oldest := a.Ld(ptx.S32, a.Index(a.pointers["positions"], a.first, 4))
+		a.Set(l.from, a.And(a.Max(a.Sub(oldest, a.window-1), 0), -attentionTile))
+	}
+	l.tile = a.Mov(l.from)
+	start := a.Ld(ptx.U32, a.Index(a.pointers["page_start"], sequence, 4))
+	l.table = a.Index(a.pointers["pages"], start, 4)
+	groups := a.Shr(a.pageSize, 4)
+	l.magic = a.Div(a.Add(groups, 1<<31-1), groups)
+	l.page, l.offset, l.keys, l.left = a.Reg(ptx.U32), a.Reg(ptx.U32), a.Reg(ptx.Global), a.Reg(ptx.S32)
+	l.values = a.valueBytes()
+	l.units()
+	l.zeroColumns()
+	l.lookup()
+	return l
+}
+
+// units plans the lane's copies: unit lane + 32*i of the warp's 16 rows.
+func (l *loads) units() {
+	width := l.kvRowBytes() / 16 // units of a row
+	period := width
+	for common := 32; period%2 == 0 && common > 1; common /= 2 {
+		period /= 2
+	}
+	l.sharedOffset = l.Mul(l.warp, 16*l.rowBytes())
+	for i := 0; i*32 < 16*width; i++ {
+		u := unit{from: 512 * i, have: 16}
+		if i < period {
+			number := l.Add(l.lane, 32*i)
+			u.row = l.Div(number, width)
+			column := l.Sub(number, l.Mul(u.row, width))
+			u.to = l.Mad(u.row, l.rowBytes(), l.Mad(column, 16, l.sharedOffset))
+			if rest := l.dim * 2 % 16; rest != 0 {
+				u.have = l.Select(l.Eq(column, width-1), l.Const(ptx.U32, rest), 16)
+			}
+			if i*32+32 > 16*width {
+				u.ok = l.Lt(number, 16*width)
+			}
+		} else {
+			first := l.copies[i%period]
+			u.row, u.to, u.have, u.rows = first.row, first.to, first.have, i/period*(32*period/width)
+		}
+		l.copies = append(l.copies, u)
+	}
+}
+
+// zeroColumns clears the channels that no copy writes, once for all tiles.
+func (l *loads) zeroColumns() {
+	from := l.kvRowBytes()
+	if from == 2*l.dimPad() {
+		return
+	}
+	zero := l.Zeros(ptx.B32, 4)
+	l.For(ptx.Range{Name: "rows", From: l.TidX(), To: l.slots * attentionTile, Step: attentionThreads}, func(row ptx.Reg) {
+		l.StV(l.Index(l.ring, row, l.rowBytes()).At(from), zero)
+	})
+}
+
+// lookup finds the page of the warp's rows of the next tile, or of the last position where that comes before. It divides by the 16s of
+// a page by multiplying with 2^31/n rounded up, which is exact for positions below 2^31 and n up to 8.
+func (l *loads) lookup() {
+	position := l.Min(l.Add(l.tile, l.Shl(l.warp, 4).As(ptx.S32)), l.top).As(ptx.U32)
+	group := l.Shr(position, 4)
+	number := l.MulHi(l.Shl(group, 1), l.magic)
+	l.Into(l.page).Ld(ptx.U32, l.Index(l.table, number, 4))
+	l.Into(l.offset).Sub(l.Shl(group, 4), l.Mul(number, l.pageSize))
+}
+
+// issue starts the copy of a tile's keys (j even) or of the same tile's values (odd) to a slot.
+func (l *loads) issue(j int, slot ptx.Reg) {
+	if j%2 == 1 {
+		l.copy(l.Index(l.keys, l.values, 1), slot)
+		return
+	}
+	rows := l.Index(l.kvPage(l.page), l.kvRow(l.CtaY(), l.offset), l.kvRowBytes())
+	l.Into(l.keys).Index(rows, l.lane, 16)
+	l.Into(l.left).Sub(l.top, l.tile)
+	l.copy(l.keys, slot)
+	l.Into(l.tile).Add(l.tile, attentionTile)
+	l.lookup()
+}
+
+// copy starts the lane's copies, unless the tile is behind the last position.
+func (l *loads) copy(from, slot ptx.Reg) {
+	l.If(l.Ge(l.left, 0), func() {
+		left := l.Sub(l.left, l.Shl(l.warp, 4).As(ptx.S32))
+		to := l.Add(l.ring, slot)
+		for _, u := range l.copies {
+			have := l.Select(l.Le(u.row.As(ptx.S32), l.Sub(left, u.rows)), u.have, l.Const(ptx.U32, 0))
+			b := l.Builder
+			at := b.Add(to, u.to)
+			if u.ok != (ptx.Reg{}) {
+				b = b.When(u.ok)
+			}
+			b.CopyAsyncZero(at.At(u.rows*l.rowBytes()), from.At(u.from), 16, have)
+		}
+	})
+	l.CopyCommit()
+}

@@ -1,0 +1,168 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+)
+
+const (
+	tileSteps  = attentionTile / 16 // of positions, in a product with V
+	tileBlocks = attentionTile / 8
+)
+
+// fragments cuts pairs of weights, two for each block of positions, into operands A: a step has two blocks.
+func fragments(pairs []ptx.Reg) (steps [][]ptx.Reg) {
+	for i := 0; i < len(pairs); i += 4 {
+		steps = append(steps, pairs[i:i+4])
+	}
+	return steps
+}
+
+// rowWarps gives each warp 16 rows and the whole of every tile: scores go from the accumulators to operand A in registers.
+type rowWarps struct {
+	*rowState
+	queries, keys, values ptx.Reg // the lane's places, of keys and values in a slot
+	touched               ptx.Reg // some row of the warp sees something of the tile
+	pairs                 []ptx.Reg
+}
+
+func newRowWarps(a *attend) *rowWarps {
+	a.Section("rows of a warp")
+	row := a.Mad(a.warp, 16, a.Shr(a.lane, 2))
+	w := &rowWarps{rowState: newRowState(a, row, a.dimPad()/8), pairs: a.Zeros(ptx.BF16x2, 2*tileBlocks)}
+	w.queries = w.queryPlace(a.q, a.warp, a.rowBytes())
+	w.keys, w.values = w.keyPlace(), w.valuePlace()
+	return w
+}
+
+func (w *rowWarps) scores(slot, position ptx.Reg) {
+	w.Section("scores")
+	w.see(position)
+	w.touched = w.VoteAny(w.Or(w.valid[0], w.valid[1]))
+	w.If(w.touched, func() {
+		var acc [][]ptx.Reg
+		for range tileBlocks {
+			acc = append(acc, w.Zeros(ptx.F32, 4))
+		}
+		keys := w.Add(slot, w.keys)
+		for c := 0; c < w.dimPad(); c += 16 {
+			query := w.Ldmatrix(ptx.BF16x2, 4, false, w.queries.At(2*c))
+			for step := range tileSteps {
+				w.score(acc[2*step:2*step+2], query, keys.At(16*step*w.rowBytes()+2*c))
+			}
+		}
+		w.exponents(acc, position, position)
+		w.weights(acc, w.largestOf(acc), w.pairs)
+	})
+}
+
+func (w *rowWarps) accumulate(slot ptx.Reg) {
+	w.Section("values")
+	w.If(w.touched, func() {
+		steps := fragments(w.pairs)
+		m := w.merge(steps)
+		values := w.Add(slot, w.values)
+		for n := 0; n < len(w.out); n += 2 {
+			w.product(m, steps, w.out[n:n+2], values.At(16*n))
+		}
+	})
+}
+
+func (w *rowWarps) store() {
+	w.results(func(each func(n int, column ptx.Reg)) {
+		column := w.Shl(w.And(w.lane, 3), 1)
+		for n := range w.out {
+			each(n, w.Add(column, 8*n))
+		}
+	})
+}
+
+// sharedRows gives all warps the same 16 rows. Warp w has the scores of positions 16w to 16w+15 of a tile, and of the results channels
+// 16w to 16w+15, then 64 further, and so on. The numbers are those of rowWarps, made of the same operands in the same order.
+type sharedRows struct {
+	*rowState
+	queries, keys, values ptx.Reg
+	mine                  ptx.Reg // where the lane's weights go
+	theirs                ptx.Reg // where it reads those of all
+}
+
+func newSharedRows(a *attend) *sharedRows {
+	a.Section("shared rows")
+	row := a.Shr(a.lane, 2)
+	parts := (a.dimPad()/16 + attentionWarps - 1) / attentionWarps
+	w := &sharedRows{rowState: newRowState(a, row, 2*parts)}
+	w.queries = w.queryPlace(a.q, a.Const(ptx.U32, 0), a.rowBytes())
+	w.keys = a.Mad(a.warp, 16*a.rowBytes(), w.keyPlace())
+	w.values = a.Mad(a.warp, 32, w.valuePlace())
+	w.mine = a.Add(a.Mad(row, weightRowBytes, a.p), a.Mad(a.warp, 32, a.Shl(a.And(a.lane, 3), 2)))
+	w.theirs = w.queryPlace(a.p, a.Const(ptx.U32, 0), weightRowBytes)
+	return w
+}
+
+func (w *sharedRows) scores(slot, position ptx.Reg) {
+	w.Section("scores")
+	w.see(position)
+	acc := [][]ptx.Reg{w.Zeros(ptx.F32, 4), w.Zeros(ptx.F32, 4)}
+	keys := w.Add(slot, w.keys)
+	for c := 0; c < w.dimPad(); c += 16 {
+		w.score(acc, w.Ldmatrix(ptx.BF16x2, 4, false, w.queries.At(2*c)), keys.At(2*c))
+	}
+	w.exponents(acc, position, w.Add(position, w.Shl(w.warp, 4).As(ptx.S32)))
+	top := w.exchange(w.largestOf(acc))
+	pairs := w.Regs(ptx.BF16x2, 4)
+	w.weights(acc, top, pairs)
+	for n := range acc {
+		for i := range 2 {
+			w.St(w.mine.At(16*n+8*i*weightRowBytes), pairs[2*n+i])
+		}
+	}
+}
+
+// exchange makes the largest exponents of the warps' positions those of the tile.
+func (w *sharedRows) exchange(top [2]ptx.Reg) [2]ptx.Reg {
+	row := w.Index(w.tops, w.number, 4)
+	own := w.Index(row, w.warp, 64)
+	first := w.Eq(w.And(w.lane, 3), 0)
+	for i := range top {
+		w.When(first).St(own.At(32*i), top[i])
+	}
+	w.Sync()
+	for i := range top {
+		top[i] = w.Ld(ptx.F32, row.At(32*i))
+		for v := 1; v < attentionWarps; v++ {
+			top[i] = w.Max(top[i], w.Ld(ptx.F32, row.At(64*v+32*i)))
+		}
+	}
+	return top
+}
+
+func (w *sharedRows) accumulate(slot ptx.Reg) {
+	w.Section("values")
+	var steps [][]ptx.Reg
+	for step := range tileSteps {
+		steps = append(steps, w.Ldmatrix(ptx.BF16x2, 4, false, w.theirs.At(32*step)))
+	}
+	m := w.merge(steps)
+	values := w.Add(slot, w.values)
+	for n := 0; n < len(w.out); n += 2 {
+		w.ours(n, func() { w.product(m, steps, w.out[n:n+2], values.At(16*attentionWarps*n)) })
+	}
+}
+
+// ours runs then if the warp's share has blocks n and n+1.
+func (w *sharedRows) ours(n int, then func()) {
+	all := w.dimPad() / 16
+	if (n/2+1)*attentionWarps <= all {
+		then()
+		return
+	}
+	w.If(w.Lt(w.warp, all-n/2*attentionWarps), then)
+}
+
+func (w *sharedRows) store() {
+	w.results(func(each func(n int, column ptx.Reg)) {
+		column := w.Mad(w.warp, 16, w.Shl(w.And(w.lane, 3), 1))
+		for n := range w.out {
+			w.ours(n/2*2, func() { each(n, w.Add(column, 16*attentionWarps*(n/2)+8*(n%2))) })
+		}
+	})
+}

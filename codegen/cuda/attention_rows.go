@@ -1,0 +1,170 @@
+package cuda
+
+import (
+	"math"
+
+	"llmc/codegen/ptx"
+)
+
+// rowState is what a lane knows of the two rows of a tile of 16 that its accumulators belong to: row lane/4 and eight further.
+type rowState struct {
+	*attend
+	number       ptx.Reg    // of the first one in the CTA
+	from, to     [2]ptx.Reg // positions that the row sees; to is -1 where there is no row
+	largest, sum [2]ptx.Reg // of the tiles so far
+	out          [][]ptx.Reg
+	valid        [2]ptx.Reg // the row sees something of the tile
+	tileLargest  [2]ptx.Reg
+}
+
+func newRowState(a *attend, row ptx.Reg, blocks int) *rowState {
+	s := &rowState{attend: a, number: row}
+	for i := range 2 {
+		token, _, ok := a.query(a.Add(row, 8*i))
+		s.to[i] = a.Const(ptx.S32, -1)
+		at := a.Index(a.pointers["positions"], token, 4)
+		a.When(ok).Into(s.to[i]).Ld(ptx.S32, at)
+		s.from[i] = a.Const(ptx.S32, 0)
+		if a.window > 0 {
+			a.Set(s.from[i], a.Max(a.Sub(s.to[i], a.window-1), 0))
+		}
+		s.largest[i], s.sum[i], s.tileLargest[i] = a.Const(ptx.F32, math.Inf(-1)), a.Const(ptx.F32, 0), a.Const(ptx.F32, 0)
+	}
+	for range blocks {
+		s.out = append(s.out, a.Zeros(ptx.F32, 4))
+	}
+	return s
+}
+
+// see tells which rows see something of the tile.
+func (s *rowState) see(position ptx.Reg) {
+	last := s.Add(position, attentionTile-1)
+	for i := range 2 {
+		s.valid[i] = s.CmpAnd(ptx.GE, last, s.from[i], s.Ge(s.to[i], position))
+	}
+}
+
+// score multiplies a fragment of queries with 16 keys: blocks of 8 positions.
+func (s *rowState) score(acc [][]ptx.Reg, query []ptx.Reg, keys ptx.Addr) {
+	k := s.Ldmatrix(ptx.BF16x2, 4, false, keys)
+	s.Mma(ptx.MmaBF16, acc[0], query, k[:2])
+	s.Mma(ptx.MmaBF16, acc[1], query, k[2:])
+}
+
+// queryPlace is where a lane reads operand A of a tile of rows: row lane%16, the second eight channels in the upper half of the warp.
+func (s *rowState) queryPlace(base, tile ptx.Reg, rowBytes int) ptx.Reg {
+	lane := s.Mad(s.And(s.lane, 15), rowBytes, s.Shl(s.Shr(s.lane, 4), 4))
+	return s.Add(s.Mad(tile, 16*rowBytes, base), lane)
+}
+
+// keyPlace is where a lane reads 16 positions as operand B: matrices of positions 0-7 and 8-15, each of channels 0-7, then 8-15.
+func (s *rowState) keyPlace() ptx.Reg {
+	position := s.Add(s.And(s.lane, 7), s.Shl(s.Shr(s.lane, 4), 3))
+	return s.Mad(position, s.rowBytes(), s.Shl(s.And(s.lane, 8), 1))
+}
+
+// valuePlace is where a lane reads 16 positions transposed: channels 0-7, then 8-15, each of positions 0-7, then 8-15.
+func (s *rowState) valuePlace() ptx.Reg {
+	return s.Mad(s.And(s.lane, 15), s.rowBytes(), s.Shl(s.Shr(s.lane, 4), 4))
+}
+
+// exponents makes products exponents of 2 and hides positions that a row does not see. Column c of block n is position 8n + c behind
+// first.
+func (s *rowState) exponents(acc [][]ptx.Reg, tile, first ptx.Reg) {
+	softcap := s.launch.Float("softcap", 0)
+	for _, block := range acc {
+		for _, v := range block {
+			if softcap == 0 {
+				s.Into(v).Mul(v, s.base2())
+				continue
+			}
+			s.Into(v).Mul(s.tanh(s.Mul(v, s.launch.Float("scale", 1)/softcap)), softcap*math.Log2E)
+		}
+	}
+	whole := s.Ge(tile, 0)
+	last := s.Add(tile, attentionTile-1)
+	for i := range 2 {
+		inside := s.CmpAnd(ptx.LE, last, s.to[i], s.Ge(tile, s.from[i]))
+		whole = s.And(whole, s.CmpOr(ptx.LT, s.to[i], 0, inside))
+	}
+	s.If(s.VoteAll(whole).Not(), func() {
+		column := s.Add(first, s.Shl(s.And(s.lane, 3), 1).As(ptx.S32))
+		for n, block := range acc {
+			for j, v := range block {
+				position := s.Add(column, 8*n+j%2)
+				seen := s.CmpAnd(ptx.LE, position, s.to[j/2], s.Ge(position, s.from[j/2]))
+				s.Unless(seen).Set(v, math.Inf(-1))
+			}
+		}
+	})
+}
+
+// tanh is good to the last places of 1, which is what scores need: 1 - 2/(1 + e^2x).
+func (s *rowState) tanh(x ptx.Reg) ptx.Reg {
+	e := s.Ex2(s.Mul(x, 2*math.Log2E))
+	return s.Fma(s.RcpApprox(s.Add(e, 1)), -2.0, 1.0)
+}
+
+// largestOf is the largest exponent of each row among the blocks.
+func (s *rowState) largestOf(acc [][]ptx.Reg) (top [2]ptx.Reg) {
+	for i := range 2 {
+		top[i] = s.Max(acc[0][2*i], acc[0][2*i+1])
+		for _, block := range acc[1:] {
+			top[i] = s.Max(top[i], s.Max(block[2*i], block[2*i+1]))
+		}
+		for _, mask := range []int{1, 2} {
+			top[i] = s.Max(top[i], s.ShflXor(top[i], mask))
+		}
+	}
+	return top
+}
+
+// weights makes exponents the weights 2^(exponent - largest), as pairs of bf16: for each block those of the first row, then of the
+// second.
+func (s *rowState) weights(acc [][]ptx.Reg, top [2]ptx.Reg, pairs []ptx.Reg) {
+	for i := range 2 {
+		s.Set(s.tileLargest[i], s.Select(s.valid[i], top[i], 0.0))
+	}
+	for n, block := range acc {
+		for i := range 2 {
+			low, high := s.Ex2(s.Sub(block[2*i], s.tileLargest[i])), s.Ex2(s.Sub(block[2*i+1], s.tileLargest[i]))
+			s.Into(pairs[2*n+i]).Cvt2(ptx.BF16x2, low, high)
+		}
+	}
+}
+
+// merging is how the tiles before and a tile come together: out = out*old + tile*now.
+type merging struct{ old, now [2]ptx.Reg }
+
+// merge adds the weights of the tile to the sum. The matrix units add them up, as products with ones, in the order of all products.
+func (s *rowState) merge(weights [][]ptx.Reg) merging {
+	var m merging
+	sums, ones := s.Zeros(ptx.F32, 4), s.Const(ptx.BF16x2, 1.0)
+	for _, w := range weights {
+		s.Mma(ptx.MmaBF16, sums, w, []ptx.Reg{ones, ones})
+	}
+	for i := range 2 {
+		top := s.Max(s.largest[i], s.tileLargest[i])
+		m.old[i], m.now[i] = s.Ex2(s.Sub(s.largest[i], top)), s.Ex2(s.Sub(s.tileLargest[i], top))
+		tile := s.Mul(sums[2*i], m.now[i])
+		s.When(s.valid[i]).Into(s.sum[i]).Fma(s.sum[i], m.old[i], tile)
+		s.When(s.valid[i]).Into(s.largest[i]).Mov(top)
+	}
+	return m
+}
+
+// product adds weights times 16 channels of the tile's values to two blocks of the result.
+func (s *rowState) product(m merging, weights [][]ptx.Reg, out [][]ptx.Reg, values ptx.Addr) {
+	acc := [][]ptx.Reg{s.Zeros(ptx.F32, 4), s.Zeros(ptx.F32, 4)}
+	for step, w := range weights {
+		v := s.Ldmatrix(ptx.BF16x2, 4, true, values.At(16*step*s.rowBytes()))
+		s.Mma(ptx.MmaBF16, acc[0], w, v[:2])
+		s.Mma(ptx.MmaBF16, acc[1], w, v[2:])
+	}
+	for n := range acc {
+		for j, v := range acc[n] {
+			tile := s.Mul(v, m.now[j/2])
+			s.When(s.valid[j/2]).Into(out[n][j]).Fma(out[n][j], m.old[j/2], tile)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package cuda_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"llmc/internal/dtype"
+)
+
+var attentionShapes = []shape{
+	{heads: 2, kv: 2, dim: 64, q: dtype.F32, y: dtype.BF16},
+	{heads: 4, kv: 2, dim: 16, q: dtype.BF16, y: dtype.F32},
+	{heads: 3, kv: 1, dim: 24, q: dtype.F32, y: dtype.BF16, window: 40},
+	{heads: 8, kv: 2, dim: 80, q: dtype.BF16, y: dtype.BF16, softcap: 20},
+	{heads: 8, kv: 1, dim: 128, q: dtype.BF16, y: dtype.BF16, window: 100, softcap: 5},
+	{heads: 2, kv: 1, dim: 256, q: dtype.F32, y: dtype.F32},
+	{heads: 2, kv: 2, dim: 5, q: dtype.BF16, y: dtype.BF16},
+	{heads: 1, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32},
+	{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16},
+}
+
+func (c shape) String() string {
+	return fmt.Sprintf("%d_%d_%d_w%d_c%v_%v_%v", c.heads, c.kv, c.dim, c.window, c.softcap, c.q, c.y)
+}
+
+// TestAttention runs steps that mix long and short chunks with single tokens, at contexts around the sizes of tiles and pages.
+func TestAttention(t *testing.T) {
+	for i, c := range attentionShapes {
+		t.Run(c.String(), func(t *testing.T) {
+			a := newAttention(t, c, "sm80")
+			worst := 0.0
+			for j, chunks := range [][]chunk{
+				{{newHistory(c, 1, 1), 0, 1}},
+				{{newHistory(c, 15, 2), 14, 15}, {newHistory(c, 16, 3), 0, 16}, {newHistory(c, 65, 4), 64, 65}},
+				{{newHistory(c, 300, 5), 299, 300}, {newHistory(c, 64, 6), 17, 64}, {newHistory(c, 17, 7), 16, 17}, {newHistory(c, 63, 8), 62, 63}},
+				{{newHistory(c, 140, 9), 60, 140}},
+			} {
+				rows := a.step([]int{16, 32, 64, 48, 128}[(i+j)%5], chunks...)
+				worst = max(worst, compareRows(t, c, rows, chunks))
+			}
+			t.Logf("largest difference %.2g", worst)
+		})
+	}
+}
+
+// compareRows wants the results of plain arithmetic. Weights are rounded to bf16, so that they are off by 2^-9 of their sum at most.
+func compareRows(t *testing.T, c shape, rows [][]float32, chunks []chunk) (worst float64) {
+	t.Helper()
+	r := 0
+	for b, chunk := range chunks {
+		top := 0.0
+		for _, v := range chunk.v {
+			top = max(top, math.Abs(float64(v)))
+		}
+		for p := chunk.from; p < chunk.to; p++ {
+			for h := range c.heads {
+				for d, want := range chunk.attend(p, h) {
+					tolerance := 1.0/256*top + 1e-6
+					if c.y == dtype.BF16 {
+						tolerance += math.Abs(want) / 256
+					}
+					off := math.Abs(float64(rows[r][h*c.dim+d]) - want)
+					if worst = max(worst, off); !(off <= tolerance) {
+						t.Fatalf("sequence %d position %d head %d channel %d: %v, want %v", b, p, h, d, rows[r][h*c.dim+d], want)
+					}
+				}
+			}
+			r++
+		}
+	}
+	return worst
+}
+
+// TestAttentionIsInvariant wants the same bits for a position however the prompt is cut, whatever else is in the step, and for every
+// size of page.
+func TestAttentionIsInvariant(t *testing.T) {
+	for _, c := range []shape{
+		{heads: 4, kv: 1, dim: 64, q: dtype.BF16, y: dtype.F32},
+		{heads: 3, kv: 1, dim: 24, q: dtype.BF16, y: dtype.F32, window: 50, softcap: 10},
+		{heads: 2, kv: 2, dim: 80, q: dtype.F32, y: dtype.F32, window: 70},
+	} {
+		t.Run(c.String(), func(t *testing.T) {
+			const length = 150
+			a := newAttention(t, c, "sm80")
+			h, other := newHistory(c, length, 11), newHistory(c, 200, 12)
+			whole := a.step(16, chunk{h, 0, length})
+			for _, cuts := range []struct {
+				page int
+				ends []int
+			}{{32, []int{1, 2, 5, 64, 65, 100, length}}, {64, []int{70, 71, 72, 140, 149, length}}, {48, []int{17, 80, length}}} {
+				from := 0
+				for _, to := range cuts.ends {
+					alone := a.step(cuts.page, chunk{h, from, to})
+					n := to - from
+					among := a.step(cuts.page, chunk{other, 190, 200}, chunk{h, from, to}, chunk{other, 5, 6})
+					for i := range n {
+						if p := from + i; !slices.Equal(alone[i], whole[p]) || !slices.Equal(among[10+i], whole[p]) {
+							t.Fatalf("position %d differs in the chunk %d..%d with pages of %d", p, from, to, cuts.page)
+						}
+					}
+					from = to
+				}
+			}
+		})
+	}
+}

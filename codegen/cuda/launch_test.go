@@ -1,0 +1,214 @@
+package cuda_test
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"llmc/codegen/cuda"
+	"llmc/engine"
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
+	"llmc/ir"
+	"llmc/runtime/device/emu"
+)
+
+// single is a program of one launch, to run a kernel alone.
+type single struct {
+	t       *testing.T
+	op      ir.Op
+	program engine.Program
+	launch  engine.Launch
+	code    *engine.Code
+	text    string
+}
+
+// newSingle starts a launch of a kernel for the op; operands are added with buffer, cache, weight and input.
+func newSingle(t *testing.T, kernel, op string, attrs ...engine.Attr) *single {
+	s := &single{t: t, launch: engine.Launch{Kernel: kernel, Attrs: attrs}}
+	s.op.Kind = ir.FindOp(op)
+	s.op.Args = make([]*ir.Value, len(s.op.Kind.Args))
+	s.launch.Operands = make([]engine.Operand, len(engine.FindKernel(kernel).Roles))
+	return s
+}
+
+func (s *single) place(role string, o engine.Operand) {
+	for i, r := range engine.FindKernel(s.launch.Kernel).Roles {
+		if r.Name == role {
+			s.launch.Operands[i] = o
+			return
+		}
+	}
+	s.t.Fatalf("no role %s", role)
+}
+
+// buffer adds an activation of T rows, which are as long as the target makes them.
+func (s *single) buffer(role string, t dtype.Type, cols int) *engine.Buffer {
+	padded := cols
+	if t == dtype.BF16 {
+		padded = (cols + 63) / 64 * 64
+	}
+	s.place(role, engine.Operand{Kind: engine.OperandBuffer, Index: len(s.program.Buffers)})
+	s.program.Buffers = append(s.program.Buffers, engine.Buffer{
+		Name: role, Rows: sym.Of(sym.T), Cols: int64(cols), Stride: int64((padded*t.Size() + 63) / 64 * 64), DType: t,
+	})
+	return &s.program.Buffers[len(s.program.Buffers)-1]
+}
+
+func (s *single) cache(heads, dim int) {
+	s.place("cache", engine.Operand{Kind: engine.OperandCache})
+	s.program.Caches = []engine.Cache{{Name: "kv", Kind: "paged", Layers: 1, KVHeads: heads, Dim: dim, DType: dtype.BF16}}
+}
+
+func (s *single) weight(role string, dims ...int64) {
+	s.place(role, engine.Operand{Kind: engine.OperandWeight})
+	w := &ir.Weight{}
+	w.Type.DType = dtype.F32
+	for _, d := range dims {
+		w.Type.Dims = append(w.Type.Dims, sym.Const(d))
+	}
+	w.Weight = w
+	for i, a := range s.op.Kind.Args {
+		if a.Name == role {
+			s.op.Args[i] = &w.Value
+		}
+	}
+}
+
+func (s *single) inputs(roles ...string) {
+	for _, role := range roles {
+		s.place(role, engine.Operand{Kind: engine.OperandInput})
+	}
+}
+
+// write writes the kernel for a target.
+func (s *single) write(target string) {
+	s.t.Helper()
+	row, err := engine.FindTarget(target)
+	check(s.t, err)
+	gpu, err := cuda.NewTarget(row)
+	check(s.t, err)
+	coder := cuda.NewCoder(gpu)
+	codes, err := coder.Code(&s.op, &s.launch, &s.program)
+	check(s.t, err)
+	s.code = &codes[len(codes)-1] // the one for steps of every size
+	s.text, err = coder.Text()
+	check(s.t, err)
+}
+
+// memory holds a launch's operands in the emulator.
+type memory struct {
+	t    *testing.T
+	emu  *emu.Memory
+	args map[string]uint64
+}
+
+func newMemory(t *testing.T) *memory { return &memory{t, emu.NewMemory(), map[string]uint64{}} }
+
+// fresh is memory that nobody wrote: NaN in every format.
+func (m *memory) fresh(role string, bytes int) []byte {
+	m.t.Helper()
+	b, err := m.emu.Alloc(role, bytes)
+	check(m.t, err)
+	m.args[role] = b.Addr()
+	return b.Bytes()
+}
+
+func (m *memory) ints(role string, values []int32) {
+	m.t.Helper()
+	b := m.fresh(role, 4*len(values))
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(b[4*i:], uint32(v))
+	}
+}
+
+func (m *memory) floats(role string, values []float32) {
+	m.t.Helper()
+	b := m.fresh(role, 4*len(values))
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
+	}
+}
+
+// matrix is the memory of an activation of as many rows.
+func (m *memory) matrix(b *engine.Buffer, rows int) matrix {
+	m.t.Helper()
+	return matrix{b, m.fresh(b.Name, rows*int(b.Stride))}
+}
+
+// run launches the kernel with races checked.
+func (s *single) run(m *memory, tokens, sequences, pageSize, pageStride int) {
+	s.t.Helper()
+	module, err := emu.Load(s.text)
+	check(s.t, err)
+	kernel, err := module.Kernel(s.code.Entry)
+	check(s.t, err)
+	config := emu.Config{Block: [3]uint32{uint32(s.code.Threads), 1, 1}, Shared: s.code.Shared}
+	for i, e := range s.code.Grid {
+		n, err := e.Eval(sym.Bind(int64(tokens), int64(sequences), 0, 0))
+		check(s.t, err)
+		config.Grid[i] = uint32(n)
+	}
+	for _, role := range engine.FindKernel(s.launch.Kernel).Roles {
+		config.Args = append(config.Args, m.args[role.Name])
+	}
+	config.Args = append(config.Args, uint64(tokens), uint64(sequences), 0, uint64(pageSize), uint64(pageStride))
+	_, err = kernel.Launch(context.Background(), m.emu, config, emu.Options{Races: true, Seed: 1, Steps: 1 << 32})
+	check(s.t, err)
+}
+
+// matrix reads and writes an activation.
+type matrix struct {
+	*engine.Buffer
+	bytes []byte
+}
+
+func (m matrix) set(row, col int, v float32) {
+	at := row*int(m.Stride) + col*m.DType.Size()
+	if m.DType == dtype.BF16 {
+		binary.LittleEndian.PutUint16(m.bytes[at:], bf16(v))
+		return
+	}
+	binary.LittleEndian.PutUint32(m.bytes[at:], math.Float32bits(v))
+}
+
+func (m matrix) at(row, col int) float32 {
+	at := row*int(m.Stride) + col*m.DType.Size()
+	if m.DType == dtype.BF16 {
+		return widened(binary.LittleEndian.Uint16(m.bytes[at:]))
+	}
+	return math.Float32frombits(binary.LittleEndian.Uint32(m.bytes[at:]))
+}
+
+// checkPadding wants zeros behind the columns of bf16, up to a multiple of 64.
+func (m matrix) checkPadding(t *testing.T, rows int) {
+	t.Helper()
+	for r := 0; m.DType == dtype.BF16 && r < rows; r++ {
+		for c := int(m.Cols); c < (int(m.Cols)+63)/64*64; c++ {
+			if m.at(r, c) != 0 {
+				t.Fatalf("%s: padding at row %d, column %d is %v", m.Name, r, c, m.at(r, c))
+			}
+		}
+	}
+}
+
+// bf16 rounds to nearest, ties to even.
+func bf16(v float32) uint16 {
+	b := math.Float32bits(v)
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
+
+func widened(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
+
+func rounded(v float32) float32 { return widened(bf16(v)) }
+
+func randoms(n int, seed uint64, scale float64) []float32 {
+	r := rand.New(rand.NewPCG(seed, 0))
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = float32(r.NormFloat64() * scale)
+	}
+	return out
+}
