@@ -99,7 +99,9 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	}
 	variants := []variant{{family: f}}
 	if wide := wideFamilies[l.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
-		variants = wide(e)
+		if list := wide(e); list != nil {
+			variants = list
+		}
 	}
 	short := strings.TrimPrefix(l.Kernel, "cuda.")
 	c.names[short]++

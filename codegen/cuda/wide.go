@@ -1,6 +1,8 @@
 package cuda
 
 import (
+	"strings"
+
 	"llmc/codegen/ptx"
 	"llmc/engine"
 	"llmc/engine/layout"
@@ -67,7 +69,8 @@ var wideShapes = []struct {
 //	zeros      panels x groups x 16 bytes     bulk copies, for formats with zero points
 //
 // span is 1 for bf16, 2 for codes of 8 bits, 4 for those of 4. All stages but the one that is multiplied may be under way: for n = 8 and
-// bf16 that is 2 rings x 4 stages x 8 KB of weights for each of the two CTAs of a multiprocessor, 128 KB.
+// bf16 that is 2 rings x 4 stages x 8 KB of weights for each of the two CTAs of a multiprocessor, 128 KB; a CTA that has a
+// multiprocessor to itself, because the product has few outputs, has 2 x 9 stages, 144 KB.
 //
 // The order of sums is that of every target: K is cut into eight parts, each is summed in the order of k, and the parts are added in
 // order, beginning with zero. That a column of a result of wgmma does not depend on n is assumed; then all shapes give the same bits.
@@ -91,7 +94,7 @@ type wide struct {
 
 func newWide(e *entry, s wideShape) *wide {
 	w := &wide{product: newProduct(e), wideShape: s, panels: wideGroups * widePanels / s.rings}
-	w.decode = wideReaders[w.w.Depth](w)
+	w.decode = wideReaders[formatBase(w.w)](w)
 	w.instruction = ptx.WGMMA{N: s.tokens, A: ptx.BF16}
 	w.span = panelBytes / w.chunkBytes()
 	if g := w.w.Group; g > chunk {
@@ -124,31 +127,45 @@ func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
 // producers is how many threads feed a ring.
 func (w *wide) producers() int { return 128 / w.rings }
 
-// wideVariants are the entries of a product, each for steps of up to so many tokens.
+// wideVariants are the entries of a product, each for steps of up to so many tokens; none for a weight that no wideReader reads.
 func wideVariants(e *entry) []variant {
-	shapes := wideShapes
-	for newProduct(e).w.Group > 0 && !shapes[len(shapes)-1].grouped {
-		shapes = shapes[:len(shapes)-1]
+	p := newProduct(e)
+	if wideReaders[formatBase(p.w)] == nil {
+		return nil
 	}
 	var list []variant
-	for i, s := range shapes {
-		v := variant{limit: int64(s.tokens), ctas: s.ctas, family: family{
-			threads: wideThreads,
-			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s.wideShape).grid() },
-			build:   func(e *entry) { newWide(e, s.wideShape).write() },
-		}}
-		if i == len(shapes)-1 {
-			v.limit = 0
+	for _, row := range wideShapes {
+		if p.w.Group > 0 && !row.grouped {
+			continue
 		}
-		list = append(list, v)
+		s := row.wideShape
+		if s.ctas > 1 && ceilDiv(p.w.Panels(), widePanels) <= e.cores {
+			s.ctas, s.memory = 1, lonelyMemory
+		}
+		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, family: family{
+			threads: wideThreads,
+			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
+			build:   func(e *entry) { newWide(e, s).write() },
+		}})
 	}
+	list[len(list)-1].limit = 0
 	return list
 }
 
+// lonelyMemory is for the stages of a CTA that has a multiprocessor to itself because there are no more CTAs than multiprocessors.
+const lonelyMemory = 180 << 10
+
+// formatBase is the name of a format without its group.
+func formatBase(f layout.Fragments) string {
+	base, _, _ := strings.Cut(f.Name, ".g")
+	return base
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
 // grid has tokens first: CTAs that run together share weights.
 func (w *wide) grid() [3]engine.Extent {
-	ctas := (w.w.Panels() + w.panels - 1) / w.panels
-	return grid(engine.Extent{Of: w.buffer("y").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ctas), Per: 1})
+	return grid(engine.Extent{Of: w.buffer("y").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
 }
 
 // Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 are less than the 64 K that there are.

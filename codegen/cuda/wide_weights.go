@@ -13,11 +13,12 @@ type wideReader interface {
 	scale(output ptx.Reg) (ptx.Reg, bool)
 }
 
-// wideReaders is indexed by the k of a fragment.
-var wideReaders = map[int]func(w *wide) wideReader{
-	16: func(w *wide) wideReader { return wideBF16{w} },
-	32: func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
-	64: func(w *wide) wideReader { return wideU4{w, &u4Reader{product: w.product}} },
+// wideReaders is indexed by the format without its group.
+var wideReaders = map[string]func(w *wide) wideReader{
+	"frag.bf16": func(w *wide) wideReader { return wideBF16{w} },
+	"frag.u8":   func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
+	"frag.u4":   newWideU4,
+	"frag.u4z":  newWideU4,
 }
 
 // words loads the lane's part of a chunk.
@@ -80,20 +81,28 @@ type wideU4 struct {
 	codes *u4Reader
 }
 
+func newWideU4(w *wide) wideReader { return wideU4{w, &u4Reader{product: w.product}} }
+
+// multiply starts all groups of the chunk; the sums of one are scaled while the next is under way.
 func (r wideU4) multiply(at chunkPlace, part []ptx.Reg) {
 	r.codes.one, r.codes.minus = r.Const(ptx.BF16x2, 1.0), r.Const(ptx.BF16x2, -136.0)
 	words := r.words(at)[0]
 	steps := min(chunkSteps, r.w.Group/16)
+	var scales [][2]ptx.Reg
+	var sums [][]ptx.Reg
 	for from := 0; from < chunkSteps; from += steps {
-		scales, minus := r.scales(at, from)
+		scale, minus := r.scales(at, from)
 		sum := r.Zeros(ptx.F32, len(part))
 		for s := from; s < from+steps; s++ {
 			r.step(sum, r.codes.numbers(words[s], minus), at.b, s)
 		}
 		r.WgmmaCommit()
-		r.WgmmaWait(0)
+		scales, sums = append(scales, scale), append(sums, sum)
+	}
+	for g, sum := range sums {
+		r.WgmmaWait(len(sums) - 1 - g)
 		for i := range part {
-			r.Into(part[i]).Fma(sum[i], scales[i%4/2], part[i])
+			r.Into(part[i]).Fma(sum[i], scales[g][i%4/2], part[i])
 		}
 	}
 }
