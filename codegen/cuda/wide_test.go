@@ -44,7 +44,7 @@ var wideFormats = []struct {
 // must and with ones that land at random.
 func TestWideExact(t *testing.T) {
 	for _, format := range wideFormats {
-		for _, size := range [][3]int{{16, 64, 1}, {70, 160, 3}, {33, 1184, 17}, {200, 576, 9}, {130, 224, 41}, {70, 96, 131}} {
+		for _, size := range [][3]int{{16, 64, 1}, {70, 160, 3}, {33, 1184, 17}, {200, 576, 9}, {130, 224, 41}, {70, 96, 131}, {8500, 64, 3}} {
 			for seed := range uint64(2) {
 				t.Run(fmt.Sprintf("%s/%v/%d", format.name, size, seed), func(t *testing.T) {
 					n, k, tokens := size[0], size[1], size[2]
@@ -75,26 +75,23 @@ func TestWideZeroPoints(t *testing.T) {
 
 // TestWideSameBits wants the same bits for a token whatever the number of tokens beside it, and so whatever the shape of the CTA.
 func TestWideSameBits(t *testing.T) {
-	const n, k, most = 96, 352, 200
-	for _, format := range []string{"bf16", "int8", "int4-g32", "int4-g128"} {
-		for _, swiglu := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/%v", format, swiglu), func(t *testing.T) {
-				weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
-				plan := compile(t, product(t, n, k, swiglu), weights, "sm90", format, n)
-				var longest [][]float32
-				for _, tokens := range []int{most, 100, 64, 33, 9, 8, 7, 1} {
-					rows := run(t, plan, n, sequence(tokens, n))
-					if longest == nil {
-						longest = rows
-					}
-					for i := range rows {
-						if !slices.Equal(rows[i], longest[i]) {
-							t.Fatalf("token %d of %d differs from that of %d", i, tokens, most)
-						}
+	const n, k, most = 96, 608, 200
+	for _, c := range []struct {
+		format string
+		swiglu bool
+	}{{"bf16", false}, {"bf16", true}, {"int8", true}, {"int4-g32", true}, {"int4-g128", false}} {
+		t.Run(fmt.Sprintf("%s/%v", c.format, c.swiglu), func(t *testing.T) {
+			weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
+			plan := compile(t, product(t, n, k, c.swiglu), weights, "sm90", c.format, n)
+			longest := runOn(t, emu.Options{}, plan, n, sequence(most, n))
+			for _, tokens := range []int{100, 64, 33, 17, 9, 8, 7, 1} {
+				for i, row := range runOn(t, emu.Options{}, plan, n, sequence(tokens, n)) {
+					if !slices.Equal(row, longest[i]) {
+						t.Fatalf("token %d of %d differs from that of %d", i, tokens, most)
 					}
 				}
-			})
-		}
+			}
+		})
 	}
 }
 
