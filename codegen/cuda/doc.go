@@ -2,6 +2,6 @@
 // as PTX, each specialised for the shapes, strides and formats of its launches. One file holds one family of kernels.
 //
 // Products of matrices have the weights on the M side of the matrix instructions and the tokens on the N side, so that one token
-// wastes nothing. Weights lie in the order of fragments (engine/layout), K is cut into as many parts as there are warps in a
-// CTA, and the parts are added in order: a result depends on its own row of inputs alone.
+// wastes nothing. Weights lie in the order of fragments (engine/layout), K is cut into eight parts, and the parts are added in
+// order: a result depends on its own row of inputs alone. linear.go has the products on mma.sync, wide.go those of sm90 on wgmma.
 package cuda

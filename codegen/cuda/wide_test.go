@@ -46,6 +46,9 @@ func TestWideExact(t *testing.T) {
 	for _, format := range wideFormats {
 		for _, size := range [][3]int{{16, 64, 1}, {70, 160, 3}, {33, 1184, 17}, {200, 576, 9}, {130, 224, 41}, {70, 96, 131}, {8500, 64, 3}} {
 			for seed := range uint64(2) {
+				if seed == 0 && format.name != "bf16" && format.name != "int4-g32" {
+					continue
+				}
 				t.Run(fmt.Sprintf("%s/%v/%d", format.name, size, seed), func(t *testing.T) {
 					n, k, tokens := size[0], size[1], size[2]
 					weights := integers{map[string]int{"x": n * k, "w": n * k, "bias": n}, format.peak}
