@@ -13,7 +13,7 @@ import (
 // A Coder gives a launch its code, and the attributes that the IR does not know, on targets whose kernels are part of the plan. op has the
 // operands' types; p their buffers.
 type Coder interface {
-	Code(op *ir.Op, l *engine.Launch, p *engine.Program) (*engine.Code, error)
+	Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error)
 }
 
 // Emit turns a scheduled and planned function into the program of a target. It decides nothing: kernels, order,

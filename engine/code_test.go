@@ -22,8 +22,8 @@ import (
 const codeText = ".version 7.8\n.target sm_80\n.address_size 64\n\n.visible .entry gather_1()\n{\n}\n\n.visible .entry rows_1()\n{\n}\n\n" +
 	".visible .entry cast_1()\n{\n}\n\n.visible .entry linear_1()\n{\n}\n"
 
-func code(entry string, x, y sym.Dim, per int64, threads, shared int) *Code {
-	return &Code{Entry: entry, Grid: [3]Extent{{x, 1}, {y, per}, {sym.Const(1), 1}}, Threads: threads, Shared: shared}
+func code(entry string, x, y sym.Dim, per int64, threads, shared int) []Code {
+	return []Code{{Entry: entry, Grid: [3]Extent{{x, 1}, {y, per}, {sym.Const(1), 1}}, Threads: threads, Shared: shared}}
 }
 
 // codeProgram is a valid program of a device that takes its kernels from the plan: the logits of the embedding's own rows.
@@ -88,7 +88,7 @@ func TestCodeRoundTrip(t *testing.T) {
 	if text, err := p.Section(KindPTX, "sm80"); err != nil || string(text) != codeText {
 		t.Errorf("code %q, %v", text, err)
 	}
-	y := got.Launches[3].Code.Grid[1]
+	y := got.Launches[3].Code[0].Grid[1]
 	for rows, want := range map[int64]int64{1: 1, 5: 1, 6: 2, 14: 3} {
 		if n, err := y.Eval(sym.Bind(rows, 1, rows, rows)); err != nil || n != want {
 			t.Errorf("%v for %d rows is %d (%v), want %d", y, rows, n, err, want)
@@ -99,23 +99,23 @@ func TestCodeRoundTrip(t *testing.T) {
 func TestCodeChecks(t *testing.T) {
 	for _, c := range []programChange{
 		{"nothing", func(*Program) {}, ""},
-		{"largest", func(p *Program) { p.Launches[0].Code.Threads, p.Launches[0].Code.Shared = 1024, 256<<10 }, ""},
+		{"largest", func(p *Program) { p.Launches[0].Code[0].Threads, p.Launches[0].Code[0].Shared = 1024, 256<<10 }, ""},
 		{"no code", func(p *Program) { p.Launches[1].Code = nil }, "device cuda takes kernels from the plan's code: true; the launch names an entry: false"},
 		{"kernel of a CPU", func(p *Program) { p.Launches[1].Kernel = "cpu.select_rows" }, "no such kernel for device cuda"},
-		{"no entry", func(p *Program) { p.Launches[1].Code.Entry = "" }, `entry ""`},
-		{"entry of two lines", func(p *Program) { p.Launches[1].Code.Entry = "a\nb" }, "not an identifier"},
-		{"entry with a digit first", func(p *Program) { p.Launches[1].Code.Entry = "1a" }, "not an identifier"},
-		{"long entry", func(p *Program) { p.Launches[1].Code.Entry = strings.Repeat("a", 257) }, "not an identifier"},
-		{"no threads", func(p *Program) { p.Launches[1].Code.Threads = 0 }, "entry rows_1: 0 threads"},
-		{"threads negative", func(p *Program) { p.Launches[1].Code.Threads = -1 }, "-1 threads"},
-		{"many threads", func(p *Program) { p.Launches[1].Code.Threads = 1025 }, "1025 threads"},
-		{"shared negative", func(p *Program) { p.Launches[1].Code.Shared = -1 }, "-1 bytes of shared"},
-		{"much shared", func(p *Program) { p.Launches[1].Code.Shared = 256<<10 + 1 }, "262145 bytes of shared"},
-		{"grid negative", func(p *Program) { p.Launches[1].Code.Grid[2].Of = sym.Const(-1) }, "grid: size -1"},
-		{"grid coefficient negative", func(p *Program) { p.Launches[1].Code.Grid[0].Of.Coef[sym.B] = -2 }, "grid: size"},
-		{"grid huge", func(p *Program) { p.Launches[1].Code.Grid[0].Of.Coef[sym.T] = math.MaxInt64 }, "grid: size"},
-		{"divided by zero", func(p *Program) { p.Launches[1].Code.Grid[0].Per = 0 }, "grid divided by 0"},
-		{"divided by less", func(p *Program) { p.Launches[1].Code.Grid[0].Per = math.MinInt64 }, "grid divided by"},
+		{"no entry", func(p *Program) { p.Launches[1].Code[0].Entry = "" }, `entry ""`},
+		{"entry of two lines", func(p *Program) { p.Launches[1].Code[0].Entry = "a\nb" }, "not an identifier"},
+		{"entry with a digit first", func(p *Program) { p.Launches[1].Code[0].Entry = "1a" }, "not an identifier"},
+		{"long entry", func(p *Program) { p.Launches[1].Code[0].Entry = strings.Repeat("a", 257) }, "not an identifier"},
+		{"no threads", func(p *Program) { p.Launches[1].Code[0].Threads = 0 }, "entry rows_1: 0 threads"},
+		{"threads negative", func(p *Program) { p.Launches[1].Code[0].Threads = -1 }, "-1 threads"},
+		{"many threads", func(p *Program) { p.Launches[1].Code[0].Threads = 1025 }, "1025 threads"},
+		{"shared negative", func(p *Program) { p.Launches[1].Code[0].Shared = -1 }, "-1 bytes of shared"},
+		{"much shared", func(p *Program) { p.Launches[1].Code[0].Shared = 256<<10 + 1 }, "262145 bytes of shared"},
+		{"grid negative", func(p *Program) { p.Launches[1].Code[0].Grid[2].Of = sym.Const(-1) }, "grid: size -1"},
+		{"grid coefficient negative", func(p *Program) { p.Launches[1].Code[0].Grid[0].Of.Coef[sym.B] = -2 }, "grid: size"},
+		{"grid huge", func(p *Program) { p.Launches[1].Code[0].Grid[0].Of.Coef[sym.T] = math.MaxInt64 }, "grid: size"},
+		{"divided by zero", func(p *Program) { p.Launches[1].Code[0].Grid[0].Per = 0 }, "grid divided by 0"},
+		{"divided by less", func(p *Program) { p.Launches[1].Code[0].Grid[0].Per = math.MinInt64 }, "grid divided by"},
 		{"input that CPUs have not", func(p *Program) { p.Launches[0].Operands[1].Index = 8 }, "launch 0 cuda.gather (embed): operand ids"},
 	} {
 		p := codeProgram()
@@ -150,7 +150,7 @@ func TestCodeFieldsHostile(t *testing.T) {
 			if err := msgpack.Unmarshal(content.Data, &program); err != nil {
 				t.Fatal(err)
 			}
-			at(program, "launches", 3)["code"].(map[string]any)[field] = value
+			at(at(program, "launches", 3), "code", 0)[field] = value
 			data, err := marshal(program)
 			if err != nil {
 				t.Fatal(err)

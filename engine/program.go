@@ -80,8 +80,9 @@ type Launch struct {
 	Attrs    []Attr    `msgpack:"attrs,omitempty"`
 	// Sync is set when the launch reads what an earlier launch since the last Sync wrote: all workers wait before it.
 	Sync bool `msgpack:"sync,omitempty"`
-	// Code is how a launch runs on a device that takes its kernels from the plan; nil elsewhere.
-	Code *Code `msgpack:"code,omitempty"`
+	// Code is how a launch runs on a device that takes its kernels from the plan; nil elsewhere. The first whose limit admits the
+	// step is run: limits ascend, and the last has none. Which one it is changes no bit of a result.
+	Code []Code `msgpack:"code,omitempty"`
 }
 
 // Code is an entry of the plan's code for the program's target, and the shape of its launch. Its parameters are slots of 8 bytes: the
@@ -92,6 +93,22 @@ type Code struct {
 	Grid    [3]Extent // CTAs
 	Threads int       // of a CTA
 	Shared  int       // dynamic shared memory, bytes
+	Limit   Limit     // the steps it serves
+}
+
+// Limit admits steps in which Of is at most Max. The zero Limit admits all.
+type Limit struct {
+	Of  sym.Dim
+	Max int64
+}
+
+// Admits tells whether the step is within the limit.
+func (l Limit) Admits(env sym.Env) bool {
+	if l.Max == 0 {
+		return true
+	}
+	n, err := l.Of.Eval(env)
+	return err == nil && n <= l.Max
 }
 
 // Extent is a number of CTAs: Of divided by Per, rounded up.

@@ -46,13 +46,14 @@ type (
 		Operands []operandWire `msgpack:"operands,omitempty"`
 		Attrs    []Attr        `msgpack:"attrs,omitempty"`
 		Sync     bool          `msgpack:"sync,omitempty"`
-		Code     *codeWire     `msgpack:"code,omitempty"`
+		Code     []codeWire    `msgpack:"code,omitempty"`
 	}
 	codeWire struct {
 		Entry   string   `msgpack:"entry"`
 		Grid    []string `msgpack:"grid"` // sizes, each with the divisor behind a slash: "4*T+16/64"
 		Threads int64    `msgpack:"threads"`
 		Shared  int64    `msgpack:"shared,omitempty"`
+		Limit   string   `msgpack:"limit,omitempty"` // the largest step that it serves: "T<=8"
 	}
 	operandWire struct {
 		//lint:ignore U1000 the library looks for it
@@ -102,7 +103,7 @@ func toWire(p *Program) *programWire {
 			Dim: int64(c.Dim), DType: dtypeText(c.DType)})
 	}
 	for _, l := range p.Launches {
-		lw := launchWire{Kernel: l.Kernel, Label: l.Label, Attrs: l.Attrs, Sync: l.Sync, Code: l.Code.wire()}
+		lw := launchWire{Kernel: l.Kernel, Label: l.Label, Attrs: l.Attrs, Sync: l.Sync, Code: codesToWire(l.Code)}
 		for _, o := range l.Operands {
 			lw.Operands = append(lw.Operands, operandWire{Kind: o.Kind.String(), Index: int64(o.Index)})
 		}
@@ -161,6 +162,6 @@ func (l *launchWire) launch() (Launch, error) {
 		out.Operands[i] = Operand{Kind: OperandKind(kind), Index: int(o.Index)}
 	}
 	var err error
-	out.Code, err = l.Code.code()
+	out.Code, err = codesFromWire(l.Code)
 	return out, err
 }

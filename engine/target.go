@@ -16,6 +16,7 @@ type Target struct {
 	Nominal  Nominal
 	// Of GPUs: compute capability as major*10 + minor, and the multiprocessors of the card that the nominal figures are of.
 	SM, Cores int
+	Exact     bool // the code runs on that capability alone, and not on those above
 }
 
 // Nominal are round figures of one core, for predictions: a present server core near 3 GHz, not any one machine; of GPUs, the
@@ -57,7 +58,7 @@ var Targets = []Target{
 	{Name: "x86-64-v4-bf16", Device: "cpu", Features: featuresBF16, Doc: "AVX-512 with 8-bit and bfloat16 dot products", Nominal: nominalBF16},
 	{Name: "sm80", Device: "cuda", Doc: "Ampere; figures of an A100 of 80 GB", SM: 80, Cores: 108, Nominal: perCore(108, 2.0e12, 19.5e12, 312e12, 624e12)},
 	{Name: "sm89", Device: "cuda", Doc: "Ada; figures of an L40S", SM: 89, Cores: 142, Nominal: perCore(142, 0.86e12, 91e12, 362e12, 733e12)},
-	{Name: "sm90", Device: "cuda", Doc: "Hopper; figures of an H200", SM: 90, Cores: 132, Nominal: perCore(132, 4.8e12, 67e12, 989e12, 1979e12)},
+	{Name: "sm90", Device: "cuda", Doc: "Hopper; figures of an H200", SM: 90, Exact: true, Cores: 132, Nominal: perCore(132, 4.8e12, 67e12, 989e12, 1979e12)},
 }
 
 // perCore divides a card's figures among its cores.

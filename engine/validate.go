@@ -196,13 +196,11 @@ func (s *programScope) checkLaunch(l *Launch, device string) error {
 	if kernel == nil || kernel.Device() != device {
 		return fmt.Errorf("this release has no such kernel for device %s; use a newer one or build the plan again", device)
 	}
-	if owns := device != "cpu"; owns != (l.Code != nil) {
-		return fmt.Errorf("device %s takes kernels from the plan's code: %v; the launch names an entry: %v", device, owns, l.Code != nil)
+	if owns := device != "cpu"; owns != (len(l.Code) > 0) {
+		return fmt.Errorf("device %s takes kernels from the plan's code: %v; the launch names an entry: %v", device, owns, len(l.Code) > 0)
 	}
-	if l.Code != nil {
-		if err := l.Code.check(); err != nil {
-			return err
-		}
+	if err := checkCodes(l.Code); err != nil {
+		return err
 	}
 	if len(l.Operands) > len(kernel.Roles) {
 		return fmt.Errorf("%d operands; the kernel has %d", len(l.Operands), len(kernel.Roles))

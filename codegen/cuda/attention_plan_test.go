@@ -8,6 +8,7 @@ import (
 
 	"llmc/internal/dtype"
 	"llmc/ir"
+	"llmc/runtime/device/emu"
 )
 
 // TestAttentionPlan runs plans of two layers of attention alone, from tokens to logits, so that the places of layers, heads and pages are
@@ -50,7 +51,7 @@ func TestAttentionPlan(t *testing.T) {
 			}
 			whole := run(t, plan, width, ids)
 			compare(t, m, weights, ids, whole, 0.01)
-			for r, row := range runSteps(t, plan, width, ids, 7) {
+			for r, row := range runOn(t, emu.Options{Races: true}, plan, width, ids, 7) {
 				if !slices.Equal(row, whole[r]) {
 					t.Fatalf("row %d differs in steps of 7 tokens", r)
 				}

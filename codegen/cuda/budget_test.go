@@ -6,7 +6,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -51,8 +53,8 @@ const budgetPath = "testdata/budget.txt"
 
 // entriesOf are the distinct entries of one target under names of their own, with the class that each counts for.
 type entriesOf struct {
-	arch    string // as ptxas calls it
-	text    strings.Builder
+	arch    string                      // as ptxas calls it
+	texts   map[string]*strings.Builder // by the head of their module, which names the PTX version
 	seen    map[string]bool
 	classes map[string]string
 }
@@ -69,7 +71,7 @@ func TestAssembleModels(t *testing.T) {
 			for _, a := range assemblers {
 				t.Run(target+"/"+a.Release, func(t *testing.T) {
 					t.Parallel()
-					for _, u := range a.Assemble(t, all.text.String(), all.arch) {
+					for _, u := range all.assemble(t, a) {
 						class := all.classes[u.Entry]
 						if u.Spills != 0 || u.Stack != 0 {
 							t.Errorf("%s (%s) spills %d bytes and has a stack of %d", class, u.Entry, u.Spills, u.Stack)
@@ -81,6 +83,23 @@ func TestAssembleModels(t *testing.T) {
 		}
 	})
 	compareBudget(t, assemblers, got.most)
+}
+
+var moduleVersion = regexp.MustCompile(`\.version (\d)\.(\d)`)
+
+// assemble gives the assembler the modules of all PTX versions that it reads.
+func (all *entriesOf) assemble(t *testing.T, a ptxas.Assembler) (used []ptxas.Usage) {
+	t.Helper()
+	for head, text := range all.texts {
+		m := moduleVersion.FindStringSubmatch(head)
+		if m == nil {
+			t.Fatalf("no version in %q", head)
+		}
+		if version, _ := strconv.Atoi(m[1] + m[2]); version <= a.Version {
+			used = append(used, a.Assemble(t, head+text.String(), all.arch)...)
+		}
+	}
+	return used
 }
 
 // usages are registers and bytes of shared memory, the most by target, release and class.
@@ -103,7 +122,7 @@ func collect(t *testing.T, target string) *entriesOf {
 	check(t, err)
 	gpu, err := cuda.NewTarget(row)
 	check(t, err)
-	all := &entriesOf{arch: gpu.PTX.Name, seen: map[string]bool{}, classes: map[string]string{}}
+	all := &entriesOf{arch: gpu.PTX.Name, texts: map[string]*strings.Builder{}, seen: map[string]bool{}, classes: map[string]string{}}
 	for _, model := range budgetModels {
 		imported := importConfig(t, model.config)
 		for _, format := range model.formats {
@@ -137,8 +156,10 @@ func importConfig(t *testing.T, config string) *ir.Module {
 
 // add takes in the entries that no model before had. An entry's name is in its labels and parameters too.
 func (all *entriesOf) add(m *ir.Module, program *engine.Program, code *dump.PTX) {
-	if all.text.Len() == 0 {
-		all.text.WriteString(code.Head)
+	text := all.texts[code.Head]
+	if text == nil {
+		text = &strings.Builder{}
+		all.texts[code.Head] = text
 	}
 	for _, e := range code.Entries {
 		const placeholder = "\x00"
@@ -149,13 +170,15 @@ func (all *entriesOf) add(m *ir.Module, program *engine.Program, code *dump.PTX)
 		all.seen[body] = true
 		name := fmt.Sprintf("entry_%d", len(all.seen))
 		all.classes[name] = classOf(m, program, e.Name)
-		all.text.WriteString(strings.ReplaceAll(body, placeholder, name))
+		text.WriteString(strings.ReplaceAll(body, placeholder, name))
 	}
 }
 
 // classOf names the kernel of an entry and what its code depends on most: the layout of its matrix, the shape of heads, or the types of activations.
 func classOf(m *ir.Module, program *engine.Program, entry string) string {
-	at := slices.IndexFunc(program.Launches, func(l engine.Launch) bool { return l.Code.Entry == entry })
+	at := slices.IndexFunc(program.Launches, func(l engine.Launch) bool {
+		return slices.ContainsFunc(l.Code, func(c engine.Code) bool { return c.Entry == entry })
+	})
 	if at < 0 {
 		return "unused " + entry
 	}

@@ -16,13 +16,13 @@ import (
 type Coder struct {
 	target  Target
 	module  *ptx.Module
-	entries map[string]*engine.Code // by what the entry is specialised for
+	entries map[string][]engine.Code // by what the entries are specialised for
 	names   map[string]int
 }
 
 // NewCoder starts the code of a program.
 func NewCoder(t Target) *Coder {
-	return &Coder{target: t, module: ptx.NewModule(t.PTX), entries: map[string]*engine.Code{}, names: map[string]int{}}
+	return &Coder{target: t, module: ptx.NewModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}}
 }
 
 // family writes the entries of one kernel.
@@ -56,6 +56,19 @@ var families = map[string]family{
 // not the best. 0 leaves it the choice.
 var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs}
 
+// variant is a family's entry for steps in which the rows of y are at most limit; 0: for all.
+type variant struct {
+	family
+	limit int64
+	ctas  int // of a multiprocessor, where the entry counts on them
+}
+
+// wideFamilies lists the kernels that have entries of their own on targets with wgmma.
+var wideFamilies = map[string]func(e *entry) []variant{
+	"cuda.linear":        wideVariants,
+	"cuda.linear_swiglu": wideVariants,
+}
+
 // perRow gives a CTA to each row of a result.
 func perRow(role string) func(e *entry) [3]engine.Extent {
 	return func(e *entry) [3]engine.Extent { return grid(engine.Extent{Of: e.buffer(role).Rows, Per: 1}) }
@@ -75,8 +88,8 @@ func grid(extents ...engine.Extent) [3]engine.Extent {
 	return out
 }
 
-// Code returns the entry of a launch, written now if no launch before it had the same shape.
-func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) (*engine.Code, error) {
+// Code returns the entries of a launch, written now if no launch before it had the same shape.
+func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error) {
 	f, ok := families[l.Kernel]
 	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
@@ -86,23 +99,43 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) (*engine.Co
 		l.Attrs = append(l.Attrs, engine.Attr{Name: "block", Int: int64(newAttend(e).block)})
 	}
 	signature := e.signature()
-	if code := c.entries[signature]; code != nil {
-		return code, nil
+	if codes := c.entries[signature]; codes != nil {
+		return codes, nil
+	}
+	variants := []variant{{family: f}}
+	if wide := wideFamilies[l.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
+		if list := wide(e); list != nil {
+			variants = list
+		}
 	}
 	short := strings.TrimPrefix(l.Kernel, "cuda.")
 	c.names[short]++
 	name := fmt.Sprintf("%s_%d", short, c.names[short])
-	shape := ptx.Launch{Threads: f.threads}
-	if ctas := wantedCTAs[l.Kernel]; ctas != nil {
-		shape.MinCTAs = ctas(e)
+	var codes []engine.Code
+	for _, v := range variants {
+		codes = append(codes, c.write(*e, v, name))
 	}
-	e.Builder = c.module.Kernel(name, shape)
-	e.threads = f.threads
+	c.entries[signature] = codes
+	return codes, nil
+}
+
+// write adds an entry to the module.
+func (c *Coder) write(e entry, v variant, name string) engine.Code {
+	code := engine.Code{Entry: name, Grid: v.grid(&e), Threads: v.threads}
+	if v.limit != 0 {
+		code.Limit = engine.Limit{Of: e.buffer("y").Rows, Max: v.limit}
+		code.Entry = fmt.Sprintf("%s_to_%d", name, v.limit)
+	}
+	shape := ptx.Launch{Threads: v.threads, MinCTAs: v.ctas}
+	if ctas := wantedCTAs[e.launch.Kernel]; ctas != nil {
+		shape.MinCTAs = ctas(&e)
+	}
+	e.Builder = c.module.Kernel(code.Entry, shape)
+	e.threads = v.threads
 	e.declare()
-	f.build(e)
-	code := &engine.Code{Entry: name, Grid: f.grid(e), Threads: f.threads, Shared: e.shared}
-	c.entries[signature] = code
-	return code, nil
+	v.build(&e)
+	code.Shared = e.shared
+	return code
 }
 
 // Text verifies and prints all kernels.

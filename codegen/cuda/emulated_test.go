@@ -130,13 +130,13 @@ func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntr
 // run computes the logits of all tokens of one sequence on the emulator, races checked.
 func run(t *testing.T, plan *engine.Plan, vocab int, tokens []int32) [][]float32 {
 	t.Helper()
-	return runSteps(t, plan, vocab, tokens, len(tokens))
+	return runOn(t, emu.Options{Races: true}, plan, vocab, tokens, len(tokens))
 }
 
-// runSteps is run in steps of so many tokens.
-func runSteps(t *testing.T, plan *engine.Plan, vocab int, tokens []int32, n int) [][]float32 {
+// runOn does so as the options say, in steps of n tokens.
+func runOn(t *testing.T, options emu.Options, plan *engine.Plan, vocab int, tokens []int32, n int) [][]float32 {
 	t.Helper()
-	device := emu.Device{Options: emu.Options{Races: true}}
+	device := emu.Device{Options: options}
 	settings := engine.Settings{MaxStepTokens: n, MaxSequences: 1, MaxRows: n, MaxContext: max(16, len(tokens))}
 	model, err := device.Load(plan, settings)
 	check(t, err)

@@ -91,8 +91,9 @@ func (s *single) write(target string) {
 	gpu, err := cuda.NewTarget(row)
 	check(s.t, err)
 	coder := cuda.NewCoder(gpu)
-	s.code, err = coder.Code(&s.op, &s.launch, &s.program)
+	codes, err := coder.Code(&s.op, &s.launch, &s.program)
 	check(s.t, err)
+	s.code = &codes[len(codes)-1] // the one for steps of every size
 	s.text, err = coder.Text()
 	check(s.t, err)
 }

@@ -2,7 +2,6 @@ package cuda_test
 
 import (
 	"os"
-	"strings"
 	"testing"
 
 	"llmc/internal/dtype"
@@ -34,8 +33,7 @@ func TestAssembleAttention(t *testing.T) {
 	if os.Getenv("LLMC_LONG") == "" {
 		shapes, ropes = shapes[:1], ropes[:2]
 	}
-	for _, target := range []string{"sm80", "sm89", "sm90"} {
-		arch := strings.Replace(target, "sm", "sm_", 1)
+	for target, arch := range map[string]string{"sm80": "sm_80", "sm89": "sm_89", "sm90": "sm_90a"} {
 		for _, c := range shapes {
 			t.Logf("%s attention %v: %v", target, c, assembled(t, newAttention(t, c, target).text, arch))
 		}

@@ -21,7 +21,11 @@ type Target struct {
 
 // NewTarget returns the target of a GPU row.
 func NewTarget(row engine.Target) (Target, error) {
-	p, ok := ptx.FindTarget(fmt.Sprintf("sm_%d", row.SM))
+	name := fmt.Sprintf("sm_%d", row.SM)
+	if row.SM == ptx.SM90a.SM {
+		name = ptx.SM90a.Name // wgmma; plans for newer ones fall back on sm80
+	}
+	p, ok := ptx.FindTarget(name)
 	if row.Device != "cuda" || !ok {
 		return Target{}, fmt.Errorf("target %s is not a GPU that PTX can be written for", row.Name)
 	}

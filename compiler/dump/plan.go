@@ -78,7 +78,7 @@ type Launch struct {
 	WeightBytes int64  `json:"weight_bytes"`    // read once a step, whatever the number of tokens
 	Flops       int64  `json:"flops_per_token"` // multiplications and additions with weights, an input's digits counted as one
 	Steps       []Cost `json:"steps"`           // for each of the program's steps
-	Code        *Code  `json:"code,omitempty"`  // of targets that take kernels from the plan
+	Code        []Code `json:"code,omitempty"`  // of targets that take kernels from the plan: the first whose limit admits a step
 }
 
 // NewPlan reads a report off an opened plan. Times are predicted for threads cores of CPUs, and for whole GPUs.
@@ -140,7 +140,7 @@ func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program,
 	}
 	for i := range program.Launches {
 		r.Launches = append(r.Launches, newLaunch(p, program, &program.Launches[i]))
-		r.Launches[i].Code = entries.code(program.Launches[i].Code)
+		r.Launches[i].Code = entries.codes(program.Launches[i].Code)
 		if program.Launches[i].Sync {
 			r.Barriers++
 		}

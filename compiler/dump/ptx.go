@@ -112,7 +112,8 @@ func (p *PTX) String() string {
 // Code is the entry that a launch runs, and how.
 type Code struct {
 	Entry        string    `json:"entry"`
-	Grid         [3]string `json:"grid"` // CTAs, by the sizes of the step: "T", "T/16"
+	Limit        string    `json:"limit,omitempty"` // the steps that it serves: "T<=8"; "" for all
+	Grid         [3]string `json:"grid"`            // CTAs, by the sizes of the step: "T", "T/16"
 	Threads      int       `json:"threads"`
 	Shared       int64     `json:"shared"`        // of a CTA in bytes, given at launch
 	StaticShared int64     `json:"static_shared"` // of a CTA in bytes, declared in the code
@@ -140,11 +141,16 @@ func newEntries(p *engine.Plan, target string) (entries, error) {
 // staticShared matches a declaration of shared memory; code generation declares bytes alone.
 var staticShared = regexp.MustCompile(`(?m)^\s*\.shared\s+\.align\s+\d+\s+\.b8\s+[^\s\[\]]+\[(\d{1,9})\];`)
 
-func (all entries) code(c *engine.Code) *Code {
-	if c == nil {
-		return nil
+func (all entries) codes(list []engine.Code) []Code {
+	var out []Code
+	for i := range list {
+		out = append(out, all.code(&list[i]))
 	}
-	out := &Code{Entry: c.Entry, Threads: c.Threads, Shared: int64(c.Shared)}
+	return out
+}
+
+func (all entries) code(c *engine.Code) Code {
+	out := Code{Entry: c.Entry, Limit: c.Limit.String(), Threads: c.Threads, Shared: int64(c.Shared)}
 	for i, e := range c.Grid {
 		out.Grid[i] = e.String()
 	}

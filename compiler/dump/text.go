@@ -78,7 +78,7 @@ func (p *Program) Assumed() string {
 }
 
 // hasCode tells whether launches run entries of the plan's code.
-func (p *Program) hasCode() bool { return len(p.Launches) > 0 && p.Launches[0].Code != nil }
+func (p *Program) hasCode() bool { return len(p.Launches) > 0 && len(p.Launches[0].Code) > 0 }
 
 func (p *Program) writeTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -96,15 +96,27 @@ func (p *Program) writeTable(w io.Writer) error {
 			barrier = "*"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s", l.Label, l.Kernel, barrier, cli.FormatBytes(l.WeightBytes))
-		if c := l.Code; c != nil {
-			fmt.Fprintf(t, "\t%s\t%s\t%d\t%s", c.Entry, strings.Join(c.Grid[:], " x "), c.Threads, cli.FormatBytes(c.Shared+c.StaticShared))
+		if len(l.Code) > 0 {
+			writeCode(t, &l.Code[0])
 		}
 		for _, c := range l.Steps {
 			fmt.Fprintf(t, "\t%s\t%s\t%s", decimal(c.Bytes, "B"), decimal(c.Flops, ""), duration(c.Seconds))
 		}
 		fmt.Fprintln(t)
+		for i := range l.Code {
+			if i > 0 {
+				fmt.Fprint(t, "\t\t\t")
+				writeCode(t, &l.Code[i])
+				fmt.Fprintln(t, strings.Repeat("\t", 3*len(l.Steps)))
+			}
+		}
 	}
 	return t.Flush()
+}
+
+// writeCode prints the entry for steps up to a limit, and its shape.
+func writeCode(w io.Writer, c *Code) {
+	fmt.Fprintf(w, "\t%s\t%s\t%d\t%s", c.Entry, strings.Join(c.Grid[:], " x "), c.Threads, cli.FormatBytes(c.Shared+c.StaticShared))
 }
 
 // decimal prints x with three digits and a decimal prefix.

@@ -151,6 +151,7 @@ def check_weights(file, section, weights):
 
 SIZE = r"(\d+|(\d+\*)?[TBRS])(\+(\d+|(\d+\*)?[TBRS]))*"
 EXTENT = re.compile(SIZE + r"(/[1-9]\d*)?")
+LIMIT = re.compile(SIZE + r"<=(?P<max>\d+)")
 
 
 def read_programs(file, header):
@@ -168,15 +169,23 @@ def read_programs(file, header):
             program = Msgpack.decode(section("program", s["name"]))
             launches = program["launches"]
             programs[s["name"]] = [launch["kernel"] for launch in launches]
-            codes = [launch["code"] for launch in launches if "code" in launch]
+            codes = [launch["code"] for launch in launches if launch.get("code")]
             if codes:
                 text = section("ptx", program["target"]).decode("utf-8")
                 for code in codes:
-                    check_code(code, text)
-                entries[s["name"]] = [code["entry"] for code in codes]
+                    check_codes(code, text)
+                entries[s["name"]] = [code["entry"] for alternatives in codes for code in alternatives]
             if len(codes) != (0 if program["target"].startswith("x86-64") else len(launches)):
                 raise BadPlan(f"program {s['name']}: {len(codes)} of {len(launches)} launches have code")
     return programs, entries
+
+
+def check_codes(codes, text):
+    for code in codes:
+        check_code(code, text)
+    limits = [LIMIT.fullmatch(code["limit"]) for code in codes[:-1]]
+    if codes[-1].get("limit") or not all(limits) or any(int(a["max"]) >= int(b["max"]) for a, b in zip(limits, limits[1:])):
+        raise BadPlan(f"entry {codes[0]['entry']}: limits do not ascend to none")
 
 
 def check_code(code, text):

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/engine"
 	"llmc/internal/sym"
@@ -9,9 +10,15 @@ import (
 
 // launch is a program's launch bound to memory. Its arguments are in the order that engine.Code states.
 type launch struct {
-	code  *engine.Code
-	call  Launch
-	sizes []uint64 // the last arguments: T, B, R, positions of a page, bytes of a page
+	label    string
+	variants []variant
+	sizes    []uint64 // the last arguments of all variants: T, B, R, positions of a page, bytes of a page
+}
+
+// variant is an entry that serves steps of some sizes.
+type variant struct {
+	code *engine.Code
+	call Launch
 }
 
 // bind makes the weights readable and binds every launch.
@@ -39,28 +46,36 @@ func (m *Model) bind(plan *engine.Plan) error {
 	kernels := map[string]Kernel{}
 	for i := range m.program.Launches {
 		l := &m.program.Launches[i]
-		if kernels[l.Code.Entry] == nil {
-			if kernels[l.Code.Entry], err = code.Entry(l.Code.Entry); err != nil {
+		for _, c := range l.Code {
+			if kernels[c.Entry] != nil {
+				continue
+			}
+			if kernels[c.Entry], err = code.Entry(c.Entry); err != nil {
 				return fmt.Errorf("launch %d (%s): %w", i, l.Label, err)
 			}
 		}
-		m.launches = append(m.launches, m.newLaunch(l, kernels[l.Code.Entry], weights))
+		m.launches = append(m.launches, m.newLaunch(l, kernels, weights))
 	}
 	return nil
 }
 
-func (m *Model) newLaunch(l *engine.Launch, k Kernel, weights []uint64) launch {
-	bound := launch{code: l.Code, call: Launch{Kernel: k, Label: l.Label, Threads: uint32(l.Code.Threads), Shared: uint32(l.Code.Shared)}}
+func (m *Model) newLaunch(l *engine.Launch, kernels map[string]Kernel, weights []uint64) launch {
+	var args []uint64
 	for i := range engine.FindKernel(l.Kernel).Roles {
 		address := uint64(0)
 		if i < len(l.Operands) {
 			address = m.address(l, l.Operands[i], weights)
 		}
-		bound.call.Args = append(bound.call.Args, address)
+		args = append(args, address)
 	}
-	n := len(bound.call.Args)
-	bound.call.Args = append(bound.call.Args, 0, 0, 0, uint64(m.limits.PageSize), uint64(m.pool.pageBytes))
-	bound.sizes = bound.call.Args[n:]
+	n := len(args)
+	args = append(args, 0, 0, 0, uint64(m.limits.PageSize), uint64(m.pool.pageBytes))
+	bound := launch{label: l.Label, sizes: args[n:]}
+	for i := range l.Code {
+		c := &l.Code[i]
+		call := Launch{Kernel: kernels[c.Entry], Label: l.Label, Threads: uint32(c.Threads), Shared: uint32(c.Shared), Args: args}
+		bound.variants = append(bound.variants, variant{c, call})
+	}
 	return bound
 }
 
@@ -85,23 +100,25 @@ func (m *Model) address(l *engine.Launch, o engine.Operand, weights []uint64) ui
 	return 0
 }
 
-// queue launches for a step of the given sizes; a grid without CTAs is left out.
+// queue launches what serves a step of the given sizes; a grid without CTAs is left out.
 func (l *launch) queue(d Driver, env sym.Env) error {
-	for i, e := range l.code.Grid {
+	// The program has been validated: the last variant serves every step.
+	v := &l.variants[slices.IndexFunc(l.variants, func(v variant) bool { return v.code.Limit.Admits(env) })]
+	for i, e := range v.code.Grid {
 		n, err := e.Eval(env)
 		if err != nil || n > 1<<31-1 {
-			return fmt.Errorf("launch %s: grid of %d (%v)", l.call.Label, n, err)
+			return fmt.Errorf("launch %s: grid of %d (%v)", l.label, n, err)
 		}
 		if n == 0 {
 			return nil
 		}
-		l.call.Grid[i] = uint32(n)
+		v.call.Grid[i] = uint32(n)
 	}
 	for i, s := range []sym.Symbol{sym.T, sym.B, sym.R} {
 		l.sizes[i] = uint64(env[s])
 	}
-	if err := d.Launch(&l.call); err != nil {
-		return fmt.Errorf("launch %s: %w", l.call.Label, err)
+	if err := d.Launch(&v.call); err != nil {
+		return fmt.Errorf("launch %s: %w", l.label, err)
 	}
 	return nil
 }

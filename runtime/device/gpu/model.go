@@ -78,6 +78,9 @@ func chooseTarget(built []string, wanted string, capability int) (string, error)
 		if err != nil || t.Device != "cuda" || wanted != "" && name != wanted || t.SM > capability || t.SM < newest {
 			continue
 		}
+		if t.Exact && t.SM != capability {
+			continue
+		}
 		best, newest = name, t.SM
 	}
 	if best == "" {

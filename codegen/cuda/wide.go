@@ -1,0 +1,257 @@
+package cuda
+
+import (
+	"strings"
+
+	"llmc/codegen/ptx"
+	"llmc/engine"
+	"llmc/engine/layout"
+)
+
+// Shape of a CTA of sm90: two warpgroups multiply, a third one brings what they need.
+const (
+	wideGroups  = 2
+	wideThreads = 128 * (wideGroups + 1)
+	wideRows    = 64                             // outputs of a warpgroup: m of wgmma
+	widePanels  = wideRows / layout.FragmentRows // one for each of its warps
+	wideParts   = linearWarps                    // parts of K, as on every target
+	panelBytes  = 2048                           // of a panel in a stage: one bulk copy
+	tokenRow    = 2 * chunk                      // bytes of a token in a tile: a row of the 128-byte swizzle
+	tileAlign   = 1024                           // of tiles with that swizzle
+	maxStages   = 12
+)
+
+// wideShape is how an entry shares the work.
+type wideShape struct {
+	tokens int // of a CTA: n of wgmma
+	// rings is 2 where the warpgroups have the same 64 outputs and four parts of K each, which they are fed through rings of their
+	// own: steps of few tokens, bounded by the reading of weights. It is 1 where each has 64 outputs of its own and all of K.
+	rings  int
+	memory int // bytes that stages may take
+	ctas   int // of a multiprocessor
+}
+
+// wideShapes are the shapes by the tokens of a step, ascending: the last one serves all steps that the others do not. Groups of codes
+// have sums of their own, for which the registers of the largest tile do not suffice.
+var wideShapes = []struct {
+	wideShape
+	grouped bool // also for formats with groups
+}{
+	{wideShape{tokens: 8, rings: 2, memory: 100 << 10, ctas: 2}, true},
+	{wideShape{tokens: 16, rings: 2, memory: 88 << 10, ctas: 2}, true},
+	{wideShape{tokens: 32, rings: 2, memory: 180 << 10, ctas: 1}, true},
+	{wideShape{tokens: 64, rings: 1, memory: 192 << 10, ctas: 1}, true},
+	{wideShape{tokens: 128, rings: 1, memory: 192 << 10, ctas: 1}, false},
+}
+
+// wide is a product on wgmma: y[T,N] = x[T,K] * w[N,K]^T (+ bias), or silu(gate) * up of a weight that interleaves both. Unproven on
+// hardware.
+//
+//	CTA (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings)
+//
+//	threads          one ring                                 two rings
+//	  0-127          outputs 0-63, parts 0-7 of K             outputs 0-63, parts 0-3
+//	128-255          outputs 64-127, parts 0-7                outputs 0-63, parts 4-7
+//	256-383          bring weights and tokens                 two warps for each ring
+//
+//	             n
+//	warp 0 m16 | D |    The weight is operand A, from registers: warp w of a group has the panel of 16 outputs that gives rows 16w.. of
+//	warp 1 m16 | D |    m64; a lane's 16 bytes of a fragment are its registers, dequantized where they are codes. The tokens are
+//	warp 2 m16 | D |    operand B: n rows of 64 k in shared memory, swizzled over 128 bytes. A lane has rows g and g+8 of its
+//	warp 3 m16 | D |    panel and columns 8j+2t, 8j+2t+1: n/2 sums.
+//
+// Shared memory has what stages have of tokens, then what they have of weights, each those of ring 0 first; then what the warpgroups
+// tell each other at the end (exchange).
+//
+//	tokens     span tiles of n x 128 bytes    cp.async of 16 bytes; zeros for tokens behind the last one
+//	fragments  panels x 2048 bytes            a bulk copy for each panel: span chunks of 64 k
+//	scales     panels x groups x 32 bytes     bulk copies, for formats with groups
+//	zeros      panels x groups x 16 bytes     bulk copies, for formats with zero points
+//
+// span is 1 for bf16, 2 for codes of 8 bits, 4 for those of 4. All stages but the one that is multiplied may be under way: for n = 8 and
+// bf16 that is 2 rings x 4 stages x 8 KB of weights for each of the two CTAs of a multiprocessor, 128 KB; a CTA that has a
+// multiprocessor to itself, because the product has few outputs, has 2 x 9 stages, 144 KB.
+//
+// The order of sums is that of every target: K is cut into eight parts, each is summed in the order of k, and the parts are added in
+// order, beginning with zero. That a column of a result of wgmma does not depend on n is assumed; then all shapes give the same bits.
+type wide struct {
+	*product
+	wideShape
+	span, stages, panels, groups int // chunks of a stage; stages of a ring; panels and scales of an output in a stage
+	scalesAt, zerosAt            int // among what a stage has of weights
+	tokenBytes, weightBytes      int // of a stage
+	instruction                  ptx.WGMMA
+	decode                       wideReader
+
+	group, ring     ptx.Reg // of the thread's warp
+	tokenStages     ptx.Reg // of the ring
+	weightStages    ptx.Reg
+	exchanged       ptx.Reg
+	full, empty     ptx.Reg // barriers of the ring, one for each stage
+	token           ptx.Reg // the CTA's first one
+	from, to, parts ptx.Reg // chunks of the ring; its first part
+}
+
+func newWide(e *entry, s wideShape) *wide {
+	w := &wide{product: newProduct(e), wideShape: s, panels: wideGroups * widePanels / s.rings}
+	w.decode = wideReaders[formatBase(w.w)](w)
+	w.instruction = ptx.WGMMA{N: s.tokens, A: ptx.BF16}
+	w.span = panelBytes / w.chunkBytes()
+	if g := w.w.Group; g > chunk {
+		w.groups = w.span*chunk/g + 1 // a stage need not begin with a group
+	} else if g > 0 {
+		w.groups = w.span * chunk / g
+	}
+	w.scalesAt = w.panels * panelBytes
+	w.zerosAt = w.scalesAt + w.panels*w.groups*scaleRow
+	w.tokenBytes, w.weightBytes = w.span*s.tokens*tokenRow, w.zerosAt
+	if w.w.Zeros {
+		w.weightBytes += w.panels * w.groups * zeroRow
+	}
+	w.stages = min(maxStages, s.memory/(s.rings*(w.tokenBytes+w.weightBytes)))
+	return w
+}
+
+// Sizes of what a group of k has for a panel.
+const (
+	scaleRow = 2 * layout.FragmentRows
+	zeroRow  = layout.FragmentRows
+)
+
+// chunkBytes is what a panel stores of a chunk.
+func (w *wide) chunkBytes() int { return chunk / w.w.Depth * fragmentBytes }
+
+// outputs is the number of rows of the weight that a CTA multiplies.
+func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
+
+// producers is how many threads feed a ring.
+func (w *wide) producers() int { return 128 / w.rings }
+
+// wideVariants are the entries of a product, each for steps of up to so many tokens; none for a weight that no wideReader reads.
+func wideVariants(e *entry) []variant {
+	p := newProduct(e)
+	if wideReaders[formatBase(p.w)] == nil {
+		return nil
+	}
+	var list []variant
+	for _, row := range wideShapes {
+		if p.w.Group > 0 && !row.grouped {
+			continue
+		}
+		s := row.wideShape
+		if s.ctas > 1 && ceilDiv(p.w.Panels(), widePanels) <= e.cores {
+			s.ctas, s.memory = 1, lonelyMemory
+		}
+		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, family: family{
+			threads: wideThreads,
+			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
+			build:   func(e *entry) { newWide(e, s).write() },
+		}})
+	}
+	list[len(list)-1].limit = 0
+	return list
+}
+
+// lonelyMemory is for the stages of a CTA that has a multiprocessor to itself because there are no more CTAs than multiprocessors.
+const lonelyMemory = 180 << 10
+
+// formatBase is the name of a format without its group.
+func formatBase(f layout.Fragments) string {
+	base, _, _ := strings.Cut(f.Name, ".g")
+	return base
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// grid has tokens first: CTAs that run together share weights.
+func (w *wide) grid() [3]engine.Extent {
+	return grid(engine.Extent{Of: w.buffer("y").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
+}
+
+// Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 are less than the 64 K that there are.
+const (
+	feederRegisters   = 40
+	multiplyRegisters = 232
+)
+
+func (w *wide) write() {
+	w.Section("barriers")
+	stages := w.rings * w.stages
+	w.tokenStages = w.Addr(w.Dynamic("tokens_of_stages", stages*w.tokenBytes, tileAlign))
+	w.weightStages = w.Addr(w.Dynamic("weights_of_stages", stages*w.weightBytes, 16))
+	w.exchanged = w.Addr(w.Dynamic("exchange", w.exchangeBytes(), 16))
+	w.shared = stages*(w.tokenBytes+w.weightBytes) + w.exchangeBytes()
+	w.full = w.Addr(w.Static("full", 8*stages, 8))
+	w.empty = w.Addr(w.Static("empty", 8*stages, 8))
+	w.group = w.Warpgroup()
+	w.If(w.Eq(w.TidX(), 0), func() {
+		for s := range stages {
+			w.BarrierInit(w.full.At(8*s), 1+w.producers()/32)
+			w.BarrierInit(w.empty.At(8*s), wideGroups/w.rings*4)
+		}
+		w.FenceBarrierInit()
+	})
+	w.Sync()
+	w.token = w.Mul(w.CtaX(), w.tokens)
+	w.Role("feed", w.Eq(w.group, wideGroups), func() {
+		feeder := *w // each role has registers of its own
+		feeder.setRegisters(feederRegisters)
+		feeder.chooseRing(w.Shr(w.Sub(w.Warp(), 4*wideGroups), 1))
+		feeder.feed()
+	})
+	w.Role("multiply", w.Lt(w.group, wideGroups), func() {
+		w.setRegisters(multiplyRegisters)
+		w.chooseRing(w.group)
+		w.multiply()
+	})
+}
+
+func (w *wide) setRegisters(n int) {
+	switch {
+	case w.ctas > 1:
+	case n == feederRegisters:
+		w.RegistersDown(n)
+	default:
+		w.RegistersUp(n)
+	}
+}
+
+// chooseRing finds a ring's stages, barriers and chunks.
+func (w *wide) chooseRing(number ptx.Reg) {
+	if w.rings == 1 {
+		number = w.Const(ptx.U32, 0)
+	}
+	w.ring = number
+	w.tokenStages = w.Index(w.tokenStages, number, w.stages*w.tokenBytes)
+	w.weightStages = w.Index(w.weightStages, number, w.stages*w.weightBytes)
+	w.full, w.empty = w.Index(w.full, number, 8*w.stages), w.Index(w.empty, number, 8*w.stages)
+	w.parts = w.Mul(number, wideParts/w.rings)
+	w.from, w.to = w.partStart(w.parts), w.partStart(w.Add(w.parts, wideParts/w.rings))
+}
+
+// partStart is the first chunk of a part.
+func (w *wide) partStart(part ptx.Reg) ptx.Reg {
+	return w.Shr(w.Mul(part, w.w.KPad()/chunk), log2(wideParts))
+}
+
+// stageCounter walks around a ring.
+type stageCounter struct{ stage, parity ptx.Reg }
+
+func (w *wide) newStageCounter() stageCounter {
+	return stageCounter{w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)}
+}
+
+// mutable is a register with a first value.
+func (w *wide) mutable(t ptx.Type, first ptx.Operand) ptx.Reg {
+	r := w.Reg(t)
+	w.Set(r, first)
+	return r
+}
+
+// next goes to the next stage; the parity of a stage flips each time around.
+func (w *wide) next(c stageCounter) {
+	w.Into(c.stage).Add(c.stage, 1)
+	around := w.Eq(c.stage, w.stages)
+	w.When(around).Set(c.stage, 0)
+	w.When(around).Into(c.parity).Xor(c.parity, 1)
+}

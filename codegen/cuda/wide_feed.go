@@ -1,0 +1,119 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+)
+
+// feed brings a ring's stages, one after the other, as they become free.
+//
+// Bulk copies count their bytes at the barrier themselves. Copies of tokens are followed by the threads that made them: those of the
+// last lag stages are under way; when those before have landed, the threads let the async proxy see them and arrive.
+func (w *wide) feed() {
+	f := &feeder{wide: w, ahead: w.newStageCounter(), behind: w.newStageCounter(), lag: max(1, w.stages-1)}
+	f.start()
+	w.For(ptx.Range{Name: "stages", From: w.from, To: w.to, Step: w.span, NoUnroll: true}, func(c ptx.Reg) {
+		count := w.Min(w.Sub(w.to, c), w.span)
+		w.BarrierWait(w.Index(w.empty, f.ahead.stage, 8), w.Xor(f.ahead.parity, 1))
+		w.If(w.Eq(f.warp, 0), func() { f.weights(c, count) })
+		f.tokens(c, count)
+		w.CopyCommit()
+		w.next(f.ahead)
+		w.Into(f.open).Add(f.open, 1)
+		w.If(w.Gt(f.open, f.lag-1), func() {
+			w.CopyWait(f.lag - 1)
+			f.arrive()
+		})
+	})
+	w.CopyWait(0)
+	w.While("last_stages", func() ptx.Reg { return w.Gt(f.open, 0) }, f.arrive)
+}
+
+// feeder is what the threads that feed a ring know.
+type feeder struct {
+	*wide
+	lag           int // stages whose tokens may be under way
+	ahead, behind stageCounter
+	open          ptx.Reg // stages between the two
+	warp, lane    ptx.Reg // among those of the ring
+	panel         ptx.Reg // of the lane: address in the weight
+	row           ptx.Reg // of the thread: its first token, counted from the CTA's
+	rows          ptx.Reg // tokens of the CTA that there are
+	source        ptx.Reg // of its 16 bytes of the first chunk of that token
+	place         ptx.Reg // of them in a tile
+}
+
+func (f *feeder) start() {
+	thread := f.And(f.TidX(), f.producers()-1)
+	f.open = f.mutable(ptx.U32, 0)
+	f.warp, f.lane = f.And(f.Warp(), f.producers()/32-1), f.Lane()
+	number := f.Min(f.Mad(f.CtaY(), f.panels, f.lane), f.w.Panels()-1) // those behind the last one are dropped in the end
+	f.panel = f.Index(f.pointers["w"], number, f.w.PanelBytes())
+	unit := f.And(thread, 7)
+	f.row = f.Shr(thread, 3)
+	f.rows = f.Sub(f.wide.rows("y"), f.token)
+	f.source = f.Index(f.wide.row("x", f.Add(f.token, f.row)), unit, 16)
+	f.place = f.Swizzled(ptx.Swizzle128, f.Mad(f.row, tokenRow, f.Mul(unit, 16)))
+}
+
+// weights starts the bulk copies of a stage, those of a panel by a lane.
+func (f *feeder) weights(c, count ptx.Reg) {
+	place, full := f.Index(f.weightStages, f.ahead.stage, f.weightBytes), f.Index(f.full, f.ahead.stage, 8)
+	bytes := f.Mul(count, f.chunkBytes())
+	all := bytes
+	var group, scales ptx.Reg
+	if f.groups > 0 {
+		shift := log2(f.w.Group / 32) // k/32 are exact
+		group = f.Shr(f.Mul(c, chunk/32), shift)
+		end := f.Add(f.Shr(f.Sub(f.Mul(f.Add(c, count), chunk/32), 1), shift), 1)
+		scales = f.Sub(end, group)
+		all = f.Mad(scales, f.groupBytes(), bytes)
+	}
+	f.If(f.Eq(f.lane, 0), func() { f.BarrierArriveExpect(full, f.Mul(all, f.panels)) })
+	f.SyncWarp()
+	f.If(f.Lt(f.lane, f.panels), func() {
+		from := f.Index(f.panel, c, f.chunkBytes())
+		f.BulkLoad(f.Index(place, f.lane, panelBytes), from, bytes, full)
+		if f.groups == 0 {
+			return
+		}
+		to := f.Index(place, f.lane, f.groups*scaleRow).At(f.scalesAt)
+		f.BulkLoad(to, f.Index(f.panel, group, scaleRow).At(f.w.ScaleOffset(0)), f.Mul(scales, scaleRow), full)
+		if f.w.Zeros {
+			to := f.Index(place, f.lane, f.groups*zeroRow).At(f.zerosAt)
+			f.BulkLoad(to, f.Index(f.panel, group, zeroRow).At(f.w.ZeroOffset(0)), f.Mul(scales, zeroRow), full)
+		}
+	})
+}
+
+// groupBytes is what a group has for a panel.
+func (w *wide) groupBytes() int {
+	if w.w.Zeros {
+		return scaleRow + zeroRow
+	}
+	return scaleRow
+}
+
+// tokens starts the copies of a stage's tokens: eight threads bring the 128 bytes of one. Rows of x are padded with zeros to a
+// multiple of 64 columns, so whole chunks are read.
+func (f *feeder) tokens(c, count ptx.Reg) {
+	place := f.Index(f.tokenStages, f.ahead.stage, f.tokenBytes)
+	to, from := f.Add(place, f.place), f.Index(f.source, c, tokenRow)
+	step := f.producers() / 8
+	stride := int(f.buffer("x").Stride)
+	for first := 0; first < f.wide.tokens; first += step {
+		have := f.Select(f.Lt(f.Add(f.row, first), f.rows), f.Const(ptx.U32, 16), f.Const(ptx.U32, 0))
+		f.CopyAsyncZero(to.At(first*tokenRow), from.At(first*stride), 16, have)
+		for s := 1; s < f.span; s++ {
+			f.When(f.Gt(count, s)).CopyAsyncZero(to.At((s*f.wide.tokens+first)*tokenRow), from.At(first*stride+s*tokenRow), 16, have)
+		}
+	}
+}
+
+// arrive says that the tokens of the oldest open stage are there.
+func (f *feeder) arrive() {
+	f.FenceAsyncShared()
+	f.SyncWarp()
+	f.If(f.Eq(f.lane, 0), func() { f.BarrierArrive(f.Index(f.full, f.behind.stage, 8)) })
+	f.next(f.behind)
+	f.Into(f.open).Sub(f.open, 1)
+}
