@@ -41,12 +41,12 @@ func relative(l panelLoss) float64 {
 	return math.Sqrt(l.err / l.ref)
 }
 
-// accuracy makes the report of all jobs.
+// accuracy makes the report of all jobs. Codes that are stored for several devices count once.
 func accuracy(jobs []*packJob) Accuracy {
 	var a Accuracy
 	var all panelLoss
 	for _, j := range jobs {
-		if j.format == nil {
+		if j.format == nil || j.repeats {
 			continue
 		}
 		var sum panelLoss
@@ -65,7 +65,7 @@ func accuracy(jobs []*packJob) Accuracy {
 	return a
 }
 
-// storedBits returns the bits that matrices take for each of their elements.
+// storedBits returns the bits that the matrices of one target take for each of their elements, and the elements of all its weights.
 func storedBits(jobs []*packJob) (bits float64, parameters int64) {
 	total := 0.0
 	matrices := int64(0)

@@ -35,7 +35,7 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 			report.PeakAnonBytes, report.Seconds = peak, time.Since(start).Seconds()
 		}
 	}()
-	b := &build{Options: &o}
+	b := &build{Options: &o, weights: newWeightTable()}
 	if b.targets, err = o.resolve(); err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ type build struct {
 	format     *quant.Format
 	model      *models.Model
 	lowered    []*lowered
-	jobs       []*packJob
+	weights    *weightTable
 }
 
 func (b *build) open() error {
@@ -85,34 +85,24 @@ func (b *build) compile() error {
 		return err
 	}
 	for _, t := range b.targets {
-		l, err := b.lower(b.model.Module, t, b.policy)
+		l, err := b.lower(b.model.Module, t, b.policy, b.weights)
 		if err != nil {
-			return err
+			return fmt.Errorf("target %s: %w", t.Name, err)
 		}
 		b.lowered = append(b.lowered, l)
-		if err := sameWeights(b.lowered[0].module, l.module); err != nil {
-			return fmt.Errorf("targets %s and %s need different weights (%w): build a plan for each", b.targets[0].Name, t.Name, err)
-		}
-	}
-	for i, w := range b.lowered[0].module.Weights {
-		j, err := newPackJob(w, i)
-		if err != nil {
-			return err
-		}
-		b.jobs = append(b.jobs, j)
 	}
 	return nil
 }
 
 // write makes all sections and the file.
 func (b *build) write(ctx context.Context) (*Report, error) {
-	bits, parameters := storedBits(b.jobs)
+	bits, parameters := storedBits(b.weights.of(b.lowered[0].module))
 	info := b.info(bits, parameters)
 	sections, err := b.sections(ctx, &info)
 	if err != nil {
 		return nil, err
 	}
-	out := output{checkpoint: b.checkpoint, jobs: b.jobs, path: b.Out, gate: b.Gate, threads: b.Threads, progress: b.Progress}
+	out := output{checkpoint: b.checkpoint, jobs: b.weights.jobs, path: b.Out, gate: b.Gate, threads: b.Threads, progress: b.Progress}
 	report, err := out.write(ctx, sections)
 	if err != nil {
 		return nil, err
@@ -158,8 +148,12 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 		contents = append(contents, c)
 	}
 	contents = append(contents, engine.Content{Kind: engine.KindIR, Name: "import", Data: []byte(ir.Print(b.model.Module))})
-	contents = append(contents, engine.Content{Kind: engine.KindIR, Name: "final", Data: []byte(ir.Print(b.lowered[0].module))})
-	for _, l := range b.lowered {
+	for i, l := range b.lowered {
+		final := finalIR
+		if i > 0 {
+			final += "/" + l.program.Target
+		}
+		contents = append(contents, engine.Content{Kind: engine.KindIR, Name: final, Data: []byte(ir.Print(l.module))})
 		c, err := engine.ProgramContent(l.program)
 		if err != nil {
 			return nil, err

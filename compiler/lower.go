@@ -1,8 +1,6 @@
 package compiler
 
 import (
-	"fmt"
-
 	"llmc/codegen"
 	"llmc/codegen/cuda"
 	"llmc/codegen/x86"
@@ -10,6 +8,9 @@ import (
 	"llmc/ir"
 	"llmc/passes"
 )
+
+// finalIR names the section of the IR after the passes, of the first target; others' follows a slash with the target's name.
+const finalIR = "final"
 
 // lowered is a module as compiled for one target.
 type lowered struct {
@@ -19,8 +20,8 @@ type lowered struct {
 	ptx     string // of targets whose kernels are part of the plan
 }
 
-// lower runs the passes on a copy of m and generates the step program.
-func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy) (*lowered, error) {
+// lower runs the passes on a copy of m, takes its weights into the plan's table and generates the step program.
+func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy, weights *weightTable) (*lowered, error) {
 	t, coder, err := backends[target.Device](target)
 	if err != nil {
 		return nil, err
@@ -32,16 +33,18 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 		options.After = run.After
 		defer func() { run.End(l.report) }()
 	}
-	l.report, err = passes.Run(l.module, options)
-	if err != nil {
-		return nil, fmt.Errorf("target %s: %w", target.Name, err)
+	if l.report, err = passes.Run(l.module, options); err != nil {
+		return nil, err
+	}
+	if err := weights.add(l.module); err != nil {
+		return nil, err
 	}
 	if coder == nil {
 		l.program, err = codegen.Emit(l.module, l.module.Func("step"), target.Name, nil)
 		return l, err
 	}
 	if l.program, err = codegen.Emit(l.module, l.module.Func("step"), target.Name, coder); err != nil {
-		return nil, fmt.Errorf("target %s: %w", target.Name, err)
+		return nil, err
 	}
 	l.ptx, err = coder.Text()
 	return l, err
@@ -60,19 +63,6 @@ var backends = map[string]func(engine.Target) (passes.Target, *cuda.Coder, error
 		}
 		return t, cuda.NewCoder(t), nil
 	},
-}
-
-// sameWeights tells whether two targets read the same packed weights, so that the plan holds them once.
-func sameWeights(a, b *ir.Module) error {
-	if len(a.Weights) != len(b.Weights) {
-		return fmt.Errorf("%d weights and %d", len(a.Weights), len(b.Weights))
-	}
-	for i, w := range a.Weights {
-		if v := b.Weights[i]; w.Name != v.Name || !w.Type.Equal(v.Type) || w.Segment != v.Segment {
-			return fmt.Errorf("weight %q: %v and %v", w.Name, w.Type, v.Type)
-		}
-	}
-	return nil
 }
 
 // ruleCounts is the passes' report in the form that the plan keeps.

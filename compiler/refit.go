@@ -100,32 +100,41 @@ func (r *refit) sameModel() error {
 // plannedWeights makes the jobs from the plan's compiled IR, which has the recipe and the packed form of every weight, and holds them
 // to the plan's own table: the programs were checked against that.
 func (r *refit) plannedWeights() error {
-	text, err := r.plan.Section(engine.KindIR, "final")
+	weights := newWeightTable()
+	for _, name := range r.plan.Names(engine.KindIR) {
+		if name != finalIR && !strings.HasPrefix(name, finalIR+"/") {
+			continue
+		}
+		if err := r.addWeights(weights, name); err != nil {
+			return fmt.Errorf("section ir %s: %w", name, err)
+		}
+	}
+	table := r.plan.Weights()
+	if len(table) != len(weights.jobs) {
+		return fmt.Errorf("section ir %s has %d weights, the plan's table %d", finalIR, len(weights.jobs), len(table))
+	}
+	for i, j := range weights.jobs {
+		if have := j.entry(); !samePlace(&have, &table[i]) {
+			return fmt.Errorf("weight %q is not as section ir %s describes it", table[i].Name, finalIR)
+		}
+	}
+	r.jobs = weights.jobs
+	return nil
+}
+
+func (r *refit) addWeights(weights *weightTable, section string) error {
+	text, err := r.plan.Section(engine.KindIR, section)
 	if err != nil {
 		return err
 	}
 	m, err := ir.Parse(string(text))
 	if err != nil {
-		return fmt.Errorf("section ir final: %w", err)
+		return err
 	}
 	if err := ir.Verify(m); err != nil {
-		return fmt.Errorf("section ir final: %w", err)
+		return err
 	}
-	table := r.plan.Weights()
-	if len(table) != len(m.Weights) {
-		return fmt.Errorf("section ir final has %d weights, the plan's table %d", len(m.Weights), len(table))
-	}
-	for i, w := range m.Weights {
-		j, err := newPackJob(w, i)
-		if err != nil {
-			return err
-		}
-		if have := j.entry(); !samePlace(&have, &table[i]) {
-			return fmt.Errorf("weight %q is not as section ir final describes it", table[i].Name)
-		}
-		r.jobs = append(r.jobs, j)
-	}
-	return nil
+	return weights.add(m)
 }
 
 // samePlace compares what programs rely on.

@@ -37,8 +37,8 @@ func asIs(config string) string { return config }
 func TestRefitGivesTheBytesOfABuild(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	other := otherWeights(t, refitModel, asIs)
-	for _, quant := range []string{"f32", "bf16", "int4"} {
-		options := Options{Model: refitModel, Archs: []string{"x86-64-v3"}, Quant: quant}
+	for quant, archs := range map[string][]string{"f32": {"x86-64-v3"}, "bf16": {"x86-64-v3", "x86-64-v4"}, "int4": {"sm80", "x86-64-v3", "sm90"}} {
+		options := Options{Model: refitModel, Archs: archs, Quant: quant}
 		old, built, refitted := filepath.Join(dir, "old"), filepath.Join(dir, "built"), filepath.Join(dir, "refitted")
 		options.Out = old
 		if _, err := Build(ctx, options); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"llmc/compiler/hf"
 	"llmc/engine"
@@ -37,7 +38,8 @@ type place struct {
 	run    ir.Run
 }
 
-func newStoredWeights(checkpoint *hf.Checkpoint, plan *engine.Plan) (*storedWeights, error) {
+// newStoredWeights finds all weights of the plan; the tensors are put together from those that program reads.
+func newStoredWeights(checkpoint *hf.Checkpoint, plan *engine.Plan, program *engine.Program) (*storedWeights, error) {
 	s := &storedWeights{checkpoint: checkpoint, places: map[string][]place{}}
 	for i := range plan.Weights() {
 		w, err := newStoredWeight(plan, &plan.Weights()[i])
@@ -45,6 +47,9 @@ func newStoredWeights(checkpoint *hf.Checkpoint, plan *engine.Plan) (*storedWeig
 			return nil, fmt.Errorf("weight %q: %w", plan.Weights()[i].Name, err)
 		}
 		s.weights = append(s.weights, w)
+		if !slices.Contains(program.Weights, w.Name) {
+			continue
+		}
 		row := int64(0)
 		for run := range w.recipe.Runs(w.cols, 0, w.rows) {
 			if run.Source.Kind == ir.FromTensor && run.Source.Transform == "" {

@@ -31,8 +31,9 @@ type Verification struct {
 }
 
 // tolerances are how far a value may be from the reference on average, by the format of the weights. What remains beside the order of
-// sums is the rounding of inputs and of the KV cache. A wrong op or order puts a value off by a tenth of its range or more.
-var tolerances = map[string]float64{"f32": 1e-5, "bf16": 5e-3}
+// sums is the rounding of inputs, to 4 bits where they become e4m3, and of the KV cache. A wrong op or order puts a value off by a tenth of its
+// range or more.
+var tolerances = map[string]float64{"f32": 1e-5, "bf16": 5e-3, "fp8": 3e-2}
 
 const otherTolerance = 3e-3
 
@@ -46,7 +47,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 		return nil, err
 	}
 	defer checkpoint.Close()
-	kv, err := cacheType(plan)
+	program, err := programOf(plan, model)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err := options.SetIgnored(plan); err != nil {
 		return nil, err
 	}
-	imported, err := models.Import(checkpoint, options.importing(kv))
+	imported, err := models.Import(checkpoint, options.importing(cacheType(program)))
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	for i := range tokens {
 		tokens[i] = random.Int32N(int32(info.Vocab))
 	}
-	stored, err := newStoredWeights(checkpoint, plan)
+	stored, err := newStoredWeights(checkpoint, plan, program)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
 	}
@@ -94,18 +95,18 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	return c.result(info.Layers)
 }
 
-// cacheType returns the element type in which the plan stores keys and values: the reference rounds them alike.
-func cacheType(plan *engine.Plan) (dtype.Type, error) {
-	for _, target := range plan.Targets("step") {
-		program, err := plan.Program("step", target)
-		if err != nil {
-			return dtype.Invalid, err
-		}
-		for _, c := range program.Caches {
-			return c.DType, nil
-		}
+// programOf returns the program that a loaded model runs.
+func programOf(plan *engine.Plan, model engine.Tracer) (*engine.Program, error) {
+	settings, _ := model.Limits()
+	return plan.Program("step", settings.Target)
+}
+
+// cacheType returns the element type in which a program stores keys and values: the reference rounds them alike.
+func cacheType(program *engine.Program) dtype.Type {
+	for _, c := range program.Caches {
+		return c.DType
 	}
-	return dtype.F32, nil
+	return dtype.F32
 }
 
 // reference returns the values of all named activations, by name.

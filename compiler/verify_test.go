@@ -2,6 +2,8 @@ package compiler_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,18 +11,24 @@ import (
 	"llmc/compiler"
 	"llmc/engine"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/emu"
 )
 
 // verified builds a plan of the checkpoint in dir and compares it with the one in against.
 func verified(t *testing.T, dir, against, format string) *compiler.Verification {
+	return verifiedOn(t, cpu.Device{}, "native", dir, against, format)
+}
+
+// verifiedOn does so for a target, on a device.
+func verifiedOn(t *testing.T, device engine.Device, target, dir, against, format string) *compiler.Verification {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "engine.plan")
-	_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format})
+	_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format, Archs: []string{target}})
 	check(t, err)
 	plan, err := engine.Open(path)
 	check(t, err)
 	defer plan.Close()
-	model, err := (cpu.Device{}).Load(plan, compiler.VerifySettings())
+	model, err := device.Load(plan, compiler.VerifySettings())
 	check(t, err)
 	defer model.Close()
 	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), against)
@@ -40,6 +48,49 @@ func TestVerify(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestVerifyEmulated wants the same of GPU programs, which the emulator runs. Each checkpoint goes through each target and each format; with
+// LLMC_LONG through all pairs of them.
+func TestVerifyEmulated(t *testing.T) {
+	targets, formats := []string{"sm80", "sm89", "sm90"}, []string{"bf16", "int8", "int4-g32", "int4-g64", "int4-g128-zp"}
+	for n, g := range checkpoints(t) {
+		if kind := ropeKind(t, g.dir); kind == "dynamic" || kind == "longrope" {
+			continue // no GPU kernels yet
+		}
+		for i, target := range targets {
+			for k, format := range formats {
+				if os.Getenv("LLMC_LONG") == "" && (n+i)%len(formats) != k {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%s/%s", target, format, filepath.Base(g.dir)), func(t *testing.T) {
+					v := verifiedOn(t, emu.Device{}, target, g.dir, g.dir, format)
+					if !v.OK || !(v.MaxErr <= 2e-2) {
+						t.Errorf("%+v", *v)
+					}
+				})
+			}
+		}
+	}
+}
+
+// ropeKind returns the checkpoint's kind of rotary scaling.
+func ropeKind(t *testing.T, dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	check(t, err)
+	var c struct {
+		Scaling    map[string]any `json:"rope_scaling"`
+		Parameters map[string]any `json:"rope_parameters"`
+	}
+	check(t, json.Unmarshal(text, &c))
+	for _, scaling := range []map[string]any{c.Scaling, c.Parameters} {
+		for _, key := range []string{"rope_type", "type"} {
+			if kind, ok := scaling[key].(string); ok {
+				return kind
+			}
+		}
+	}
+	return ""
 }
 
 // damage copies a checkpoint and changes one of its files.

@@ -33,6 +33,7 @@ type packJob struct {
 	packed            layout.Packed // nil for row-major weights
 	format            *quant.Format // nil unless codes are made
 	loss              []panelLoss   // of each panel, where codes are made
+	repeats           bool          // an earlier weight holds the same codes in another order
 }
 
 // rowsAtOnce is how many rows of a row-major weight are read at a time.

@@ -10,7 +10,7 @@ import (
 const fragments = "frag.*"
 
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 are padded with zeros to a multiple of 64.
+// m stands for any number of rows. Rows of bf16 and e4m3t are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -34,15 +34,16 @@ var cudaKernels = []Kernel{
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
-		Roles: []Role{arg("x", "bf16", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
 			result("y", "f32 bf16", "m n")},
+		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = silu(gate) * up, where blocks of 32 outputs of w are those of gate and up in turn",
-		Roles: []Role{arg("x", "bf16", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")),
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")),
 			result("y", "f32 bf16", "m n")},
-		Check: checkHalves,
+		Check: checkFragmentHalves,
 	},
 	{
 		Name: "cuda.rope_kv",
@@ -72,6 +73,11 @@ var cudaKernels = []Kernel{
 		Name:  "cuda.cast",
 		Doc:   "x rounded to bf16, or widened",
 		Roles: []Role{arg("x", "f32 bf16", "m k"), result("y", "f32 bf16", "m k")},
+	},
+	{
+		Name:  "cuda.quantize",
+		Doc:   "codes and the scale of each row, in the result's format",
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "e4m3t", "m k")},
 	},
 	{
 		Name:  "cuda.swiglu",
@@ -104,8 +110,22 @@ var cudaKernels = []Kernel{
 // swiGLUBlock is how many outputs of gate, then of up, lie together in the weight of a linear_swiglu.
 const swiGLUBlock = 32
 
-// checkHalves wants whole blocks of gate and of up.
-func checkHalves(b *Bound) error {
+// checkFragmentInput wants codes as inputs only of weights that are such codes too.
+func checkFragmentInput(b *Bound) error {
+	if x, w := b.Buffer("x"), b.Weight("w"); x.Format != "" && w.Layout != "frag."+formatElements[x.Format] {
+		return fmt.Errorf("weight %s of %s takes an input of bf16, not %s", w.Name, w.Layout, x.TypeName())
+	}
+	return nil
+}
+
+// formatElements are the elements of rows of codes that matrix units multiply.
+var formatElements = map[string]string{"e4m3t": "e4m3"}
+
+// checkFragmentHalves also wants whole blocks of gate and of up.
+func checkFragmentHalves(b *Bound) error {
+	if err := checkFragmentInput(b); err != nil {
+		return err
+	}
 	if have, n := b.Size("panels"), b.Size("n"); have != 2*roundUp(n, swiGLUBlock) {
 		return fmt.Errorf("weight of %d outputs for a result of %d columns; it must be twice that, each half rounded up to %d", have, n, swiGLUBlock)
 	}

@@ -23,7 +23,7 @@ type Settings struct {
 
 // Model is a loaded plan. Step is called by one goroutine at a time.
 type Model interface {
-	// Limits returns the settings in force, defaults filled in, with the number of KV pages that fit.
+	// Limits returns the settings in force, defaults and the chosen target filled in, with the number of KV pages that fit.
 	Limits() (settings Settings, pages int)
 	// Step runs one forward pass and samples: out[i] answers step.Rows[i]. It does not allocate.
 	Step(step *Step, out []Sampled) error
@@ -46,6 +46,7 @@ type TrafficReporter interface {
 
 // Tracer is a Model that can show what its launches compute.
 type Tracer interface {
+	Model
 	// Trace is Step, and calls visit after each launch with each plain matrix that it wrote, by the name that the value has in the
 	// IR. The rows are valid until visit returns.
 	Trace(step *Step, out []Sampled, visit func(name string, rows [][]float32)) error

@@ -15,7 +15,7 @@ const (
 	KindTokenizer     = "tokenizer"      // binary form of internal/tokenizer
 	KindTokenizerFile = "tokenizer_file" // a file of the checkpoint, by its name
 	KindTemplate      = "template"       // Jinja source of a chat template, by its name ("default")
-	KindIR            = "ir"             // IR text, named "import" (before the passes) and "final" (after)
+	KindIR            = "ir"             // IR text, named "import" (before the passes), "final" (after, first target) and "final/TARGET" (others)
 	KindRules         = "rules"          // []RuleCount, msgpack
 	KindProvenance    = "provenance"     // Provenance, msgpack
 	KindCard          = "card"           // model card, Markdown

@@ -121,7 +121,7 @@ func (b *Buffer) RowBytes() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if b.Format != "" && (a.Entries() == 0 || b.DType != dtype.Invalid) {
+	if b.Format != "" && (!a.Coded() || b.DType != dtype.Invalid) {
 		return 0, fmt.Errorf("format %s and element type %q; only quantized rows have a format, and they have no element type", b.Format, dtypeText(b.DType))
 	}
 	return int64(a.Bytes()), nil

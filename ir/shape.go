@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/internal/dtype"
 )
@@ -115,13 +116,16 @@ func checkProduct(x, w *Value) error {
 	if cols(x) != cols(w) {
 		return fmt.Errorf("x has %d columns, w %d", cols(x), cols(w))
 	}
+	if x.Type.Quant == "" {
+		return nil
+	}
 	xBase, xGroup := SplitQuant(x.Type.Quant)
 	wBase, wGroup := SplitQuant(w.Type.Quant)
-	switch {
-	case xBase == "", xBase == "q16t" && wBase == "int8" && xGroup == w.Weight.Segment:
-		return nil
-	case xBase == "q16g" && (wBase == "int4" || wBase == "int4z") && xGroup == wGroup:
-		return nil
+	for _, f := range ActivationFormats {
+		want := [...]int64{NoGroups: 0, GroupSums: w.Weight.Segment, GroupScales: wGroup}[f.Group]
+		if f.Base == xBase && slices.Contains(f.Weights, wBase) && xGroup == want {
+			return nil
+		}
 	}
 	return fmt.Errorf("no product of %s activations and a weight of format %q with segment %d is defined", x.Type.Quant, w.Type.Quant, w.Weight.Segment)
 }
@@ -151,12 +155,16 @@ func shapeCast(_ *Module, op *Op) ([]Type, error) {
 }
 
 func shapeQuantize(_ *Module, op *Op) ([]Type, error) {
-	format, group := op.Text("format"), op.Int("group")
-	if format == "q16g" && group == 0 {
-		return nil, fmt.Errorf("format q16g takes a group")
+	name, group := op.Text("format"), op.Int("group")
+	f := FindActivation(name)
+	switch {
+	case f.Group == GroupScales && group == 0:
+		return nil, fmt.Errorf("format %s takes a group", name)
+	case f.Group == NoGroups && group != 0:
+		return nil, fmt.Errorf("format %s has no groups", name)
 	}
-	t := Tensor(dtype.I8, op.Arg("x").Type.Dims...)
-	t.Quant = QuantName(format, group)
+	t := Tensor(f.Code, op.Arg("x").Type.Dims...)
+	t.Quant = QuantName(name, group)
 	return []Type{t}, nil
 }
 

@@ -103,18 +103,6 @@ func (c *Cache) check() error {
 	return nil
 }
 
-// WeightFormats are the formats of quantized weights: the code of each element, and whether a scale covers a group of
-// columns (its size is part of the name, as in int4.g32) or the row.
-var WeightFormats = []struct {
-	Base    string
-	Code    dtype.Type
-	Grouped bool
-}{
-	{"int8", dtype.U8, false},
-	{"int4", dtype.U4, true},
-	{"int4z", dtype.U4, true},
-}
-
 var axes = []string{"", "row", "col"}
 
 func (w *Weight) check() error {

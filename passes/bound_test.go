@@ -69,5 +69,8 @@ func inputError(f *quant.Format) numberError {
 	if f.Plain() {
 		return weightError(f)
 	}
+	if f.Activation == "e4m3t" {
+		return weightError(f) // inputs are quantized as weights are
+	}
 	return numberError{f.Group, func(group []float32, _ float32) float64 { return float64(amax(group)) / 254 * 1.001 }}
 }

@@ -54,13 +54,37 @@ func (p *Policy) format(w *ir.Weight, r role) (string, error) {
 // form is how the input of a product is stored: plain numbers, or codes of an activation format.
 type form struct {
 	dtype  dtype.Type
-	format string // "q16t", "q16g"; "" for plain numbers
+	format string // "q16t", "q16g", "e4m3t"; "" for plain numbers
 	group  int64
 }
 
-// inputForm returns the form of input that a weight is multiplied with: f32 and bf16 weights meet numbers of their own
-// type, other plain weights f32, codes meet the activation format that goes with theirs.
-func inputForm(w *ir.Weight) form {
+// plainForm is the input of weights of codes on targets that turn them into numbers.
+var plainForm = form{dtype: dtype.BF16}
+
+// inputForm returns the form of input that the target multiplies a weight with.
+func (c *Context) inputForm(w *ir.Weight) (form, error) {
+	if w.Type.Quant == "" || c.Options.Target == nil {
+		return ownForm(w), nil
+	}
+	f, err := quant.FindType(w.Type.Quant)
+	if err != nil {
+		return form{}, err
+	}
+	name, err := c.Options.Target.InputFormat(f)
+	switch {
+	case err != nil:
+		return form{}, err
+	case name == f.Activation:
+		return ownForm(w), nil
+	case name == plainForm.dtype.String():
+		return plainForm, nil
+	}
+	return form{}, fmt.Errorf("target %s multiplies %s with inputs of %s, which are not defined", c.Options.Target.Name(), f.Name, name)
+}
+
+// ownForm returns the form of input that goes with a weight where no target says more: f32 and bf16 weights meet numbers of their own type, other
+// plain weights f32, codes meet the activation format that goes with theirs.
+func ownForm(w *ir.Weight) form {
 	if w.Type.Quant == "" {
 		if w.Type.DType == dtype.BF16 {
 			return form{dtype: dtype.BF16}
@@ -71,22 +95,9 @@ func inputForm(w *ir.Weight) form {
 	if err != nil || f.Activation == "" {
 		return form{dtype: dtype.F32} // multiplied as the numbers that it stands for
 	}
-	group := int64(f.Group)
-	if f.Activation == "q16t" {
-		group = w.Segment // one scale; its sums of codes are per segment
-	}
-	return form{dtype.I8, f.Activation, group}
-}
-
-// plainForm is the input of weights of codes on targets that dequantize them.
-var plainForm = form{dtype: dtype.BF16}
-
-// inputForm returns the form of input that the target multiplies a weight with.
-func (c *Context) inputForm(w *ir.Weight) form {
-	if w.Type.Quant != "" && c.Options.Target != nil && c.Options.Target.PlainInputs() {
-		return plainForm
-	}
-	return inputForm(w)
+	a := ir.FindActivation(f.Activation)
+	groups := [...]int64{ir.NoGroups: 0, ir.GroupSums: w.Segment, ir.GroupScales: int64(f.Group)}
+	return form{a.Code, a.Base, groups[a.Group]}
 }
 
 // fits tells whether a value of type t has the form.

@@ -27,7 +27,7 @@ func FuzzPasses(f *testing.F) {
 			}
 		}
 	}
-	policies := []string{"", "bf16", "int8", "int4"}
+	policies := []string{"", "bf16", "int8", "int4", "fp8"}
 	f.Fuzz(func(t *testing.T, choice uint8, text string) {
 		m, err := ir.Parse(text)
 		if err != nil {

@@ -65,7 +65,7 @@ func checkQuantized(_ *ir.Module, f *ir.Func) error {
 		if w == nil || op.Kind.Name == "gather" {
 			continue
 		}
-		if x, want := op.Arg("x").Type, inputForm(w); !want.fits(x) && !(w.Type.Quant != "" && plainForm.fits(x)) {
+		if x, want := op.Arg("x").Type, ownForm(w); !want.fits(x) && !(w.Type.Quant != "" && plainForm.fits(x)) {
 			return fmt.Errorf("%s multiplies %v with a weight %v; its input must be %v", describe(op.Result()), x, w.Type, want)
 		}
 	}

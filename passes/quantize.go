@@ -13,7 +13,7 @@ import (
 const ruleNormCast = "norm-cast"
 
 // quantize gives weights the formats that the policy names and linears the inputs that these are multiplied with: bf16
-// rows, or codes with a scale per token (int8) or per token and group (int4). Readers of one value share one
+// rows, or codes with a scale per token (int8, fp8) or per token and group (int4), as the target's kernels want. Readers of one value share one
 // quantized form of it. A norm that is only read as bf16 rounds its result itself. All other weights become f32.
 // A weight that the checkpoint brings in codes keeps them where the policy names no format.
 //
@@ -43,7 +43,7 @@ const ruleNormCast = "norm-cast"
 //	  return %a, %b
 //	}
 func quantize(c *Context) error {
-	roles := weightRoles(c.Module)
+	roles, forms := weightRoles(c.Module), map[*ir.Weight]form{}
 	for _, w := range c.Module.Weights {
 		c.at(&w.Value)
 		r, isProduct := roles[w]
@@ -56,9 +56,13 @@ func quantize(c *Context) error {
 		if err := c.setFormat(w, r); err != nil {
 			return err
 		}
+		var err error
+		if forms[w], err = c.inputForm(w); err != nil {
+			return fmt.Errorf("weight %%%s: %w", w.Name, err)
+		}
 	}
 	for _, f := range c.Module.Funcs {
-		if err := c.convertInputs(f); err != nil {
+		if err := c.convertInputs(f, forms); err != nil {
 			return fmt.Errorf("function @%s: %w", f.Name, err)
 		}
 		c.castInNorms(f)
@@ -106,7 +110,7 @@ func (c *Context) setFormat(w *ir.Weight, r role) error {
 }
 
 // convertInputs puts a cast or quantize before each linear whose input has not the form that its weight needs.
-func (c *Context) convertInputs(f *ir.Func) error {
+func (c *Context) convertInputs(f *ir.Func, forms map[*ir.Weight]form) error {
 	type request struct {
 		x *ir.Value
 		form
@@ -115,12 +119,12 @@ func (c *Context) convertInputs(f *ir.Func) error {
 	var ops []*ir.Op
 	for _, op := range f.Ops {
 		w := matrixOf(op)
-		if w == nil || op.Kind.Name == "gather" || c.inputForm(w).fits(op.Arg("x").Type) {
+		if w == nil || op.Kind.Name == "gather" || forms[w].fits(op.Arg("x").Type) {
 			ops = append(ops, op)
 			continue
 		}
 		c.at(op.Result())
-		key := request{op.Arg("x"), c.inputForm(w)}
+		key := request{op.Arg("x"), forms[w]}
 		if key.x.Type.DType != dtype.F32 {
 			return fmt.Errorf("%s: its input is already %v, a weight %v takes %v", describe(op.Result()), key.x.Type, w.Type, key.form)
 		}

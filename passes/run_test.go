@@ -14,7 +14,7 @@ import (
 )
 
 // policies are the ways in which the tests quantize.
-var policies = []Policy{{}, {Linear: "f32"}, {Linear: "bf16"}, {Linear: "int8"}, {Linear: "int4", Output: "int8"}, {Linear: "int4-g64-zp"}}
+var policies = []Policy{{}, {Linear: "f32"}, {Linear: "bf16"}, {Linear: "int8"}, {Linear: "int4", Output: "int8"}, {Linear: "int4-g64-zp"}, {Linear: "fp8"}}
 
 // After each pass every model computes what it did before it, within what the pass may change.
 func TestPassesKeepMeaning(t *testing.T) {

@@ -3,6 +3,7 @@ package passes
 import (
 	"fmt"
 
+	"llmc/internal/quant"
 	"llmc/ir"
 )
 
@@ -13,8 +14,9 @@ type Target interface {
 	Kernels(op *ir.Op) []Kernel
 	// Layout names the order of bytes in which the kernels of readers read w, "" for row-major.
 	Layout(w *ir.Weight, readers []*ir.Op) (string, error)
-	// PlainInputs tells whether weights of codes are multiplied with inputs of bf16 instead of the input format that goes with theirs.
-	PlainInputs() bool
+	// InputFormat names what weights stored in a format of codes are multiplied with: the format's own activations, or bf16 where kernels
+	// turn the codes into numbers. It is an error where no kernel reads the format.
+	InputFormat(f *quant.Format) (string, error)
 	// RowBytes is the distance in bytes between rows of an activation of type t.
 	RowBytes(t ir.Type) (int64, error)
 }
@@ -45,8 +47,8 @@ func (Plain) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	return "", nil
 }
 
-// PlainInputs implements Target.
-func (Plain) PlainInputs() bool { return false }
+// InputFormat implements Target.
+func (Plain) InputFormat(f *quant.Format) (string, error) { return f.Activation, nil }
 
 // RowBytes implements Target. Codes take a byte; scales and sums are not stored.
 func (Plain) RowBytes(t ir.Type) (int64, error) {

@@ -16,7 +16,7 @@ type inspectFlags struct {
 	settings                  dump.MemorySettings
 	kvMemory                  cli.Bytes
 	threads                   int
-	html                      string
+	html, ptx                 string
 }
 
 func inspectCommand() *cobra.Command {
@@ -24,7 +24,7 @@ func inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "inspect PLAN",
 		Short:   "Show what a plan holds and what it needs",
-		Example: "  llmc inspect engine.plan --kernels --threads 8\n  llmc inspect engine.plan --html report.html\n  llmc inspect engine.plan --memory --max-batch 32 --max-context 4096 --json",
+		Example: "  llmc inspect engine.plan --kernels --threads 8\n  llmc inspect engine.plan --html report.html\n  llmc inspect engine.plan --ptx sm90\n  llmc inspect engine.plan --memory --max-batch 32 --max-context 4096 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.threads < 1 {
@@ -48,21 +48,24 @@ func inspectCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.ir, "ir", false, "print the IR as imported and as compiled")
-	flags.BoolVar(&f.kernels, "kernels", false, "print every launch with the bytes, operations and time that it takes by the roofline, for steps of 1 and of 512 tokens")
-	flags.IntVar(&f.threads, "threads", 2, "cores that times are predicted for, at the target's nominal figures")
+	flags.BoolVar(&f.kernels, "kernels", false, "print every launch with the bytes, operations and time that it takes by the roofline, for steps of 1 and of 512 tokens, and on GPUs its entry and shape")
+	flags.StringVar(&f.ptx, "ptx", "", "print the PTX of a target (sm90) or of one entry (linear_1, sm90/linear_1)")
+	flags.IntVar(&f.threads, "threads", 2, "cores that times of CPU targets are predicted for, at nominal figures; those of GPUs are for a whole card")
 	flags.StringVar(&f.html, "html", "", "write a report of everything to this file")
 	flags.BoolVar(&f.memory, "memory", false, "print memory and capacity at the launch settings below")
 	flags.IntVar(&f.settings.MaxBatch, "max-batch", 0, "sequences that run together (default 64)")
 	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence (default: the model's)")
 	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context)")
-	cli.AddPlanned(cmd, []cli.Planned{{Name: "ptx", Why: "plans hold no GPU code; --kernels lists what a plan launches"}})
 	return cmd
 }
 
 func (f *inspectFlags) print(w io.Writer, plan *engine.Plan) error {
 	if f.ir {
 		return f.printIR(w, plan)
+	}
+	if f.ptx != "" {
+		return f.printPTX(w, plan)
 	}
 	if f.memory {
 		return f.printMemory(w, plan)
@@ -107,6 +110,22 @@ func (f *inspectFlags) printMemory(w io.Writer, plan *engine.Plan) error {
 		return cli.PrintJSON(w, memory)
 	}
 	return memory.WriteText(w)
+}
+
+func (f *inspectFlags) printPTX(w io.Writer, plan *engine.Plan) error {
+	found, err := dump.FindPTX(plan, f.ptx)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return cli.PrintJSON(w, found)
+	}
+	for _, code := range found {
+		if _, err := io.WriteString(w, code.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // irText is the IR at one stage, in the form of --json.

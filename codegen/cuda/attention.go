@@ -15,16 +15,19 @@ const (
 	attentionThreads = 32 * attentionWarps
 	attentionTile    = 64 // positions; a warp copies 16 of them, which are in one page
 
-	// Shared memory: what every target has, and what lets two CTAs share a multiprocessor of most.
-	sharedBound, sharedWanted = 99 << 10, 80 << 10
-	minSlots, maxSlots        = 2, 4 // tiles of keys or values in it
+	warpChannels = 192      // of 16 rows of results, that the registers of a warp hold
+	sharedWanted = 80 << 10 // bytes of shared memory, which let two CTAs have a multiprocessor of most targets
+
+	// Tiles of keys or values in shared memory. The fewest take 87 KB with the largest heads, which every target has.
+	minSlots, maxSlots = 2, 4
 )
 
 // attend is what an attention is written for.
 type attend struct {
 	*entry
 	heads, kvHeads, dim int
-	rows                int // queries of a CTA at most: tokens times heads, a warp has 16
+	rows                int // queries of a CTA at most: tokens times heads
+	shares              int // warps that have the channels of 16 rows
 	group               int // query heads of a CTA
 	parts               int // CTAs that share the heads of one KV head
 	window              int
@@ -43,10 +46,8 @@ type attend struct {
 func newAttend(e *entry) *attend {
 	attr := func(name string) int { return int(e.launch.Int(name, 0)) }
 	a := &attend{entry: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), window: attr("window")}
-	a.rows = 16 * attentionWarps
-	for a.bytes(minSlots) > sharedBound {
-		a.rows -= 16
-	}
+	a.shares = (a.dimPad() + warpChannels - 1) / warpChannels
+	a.rows = 16 * attentionWarps / a.shares
 	a.slots = maxSlots
 	for a.slots > minSlots && a.bytes(a.slots) > sharedWanted {
 		a.slots--
@@ -93,7 +94,7 @@ func attentionGrid(e *entry) [3]engine.Extent {
 // warps compute it, which other rows there are, or which tiles those need.
 //
 //	up to 16 rows: a warp has 16 positions of the scores and a quarter of the channels of the result; P goes through shared memory
-//	more:          a warp has 16 rows
+//	more:          a warp has 16 rows, or two warps have them, each half of the channels of the result
 func attention(e *entry) {
 	a := newAttend(e)
 	a.lane, a.warp = a.Lane(), a.Warp()

@@ -26,8 +26,20 @@ type history struct {
 	q, k, v []float32 // [position][head][dim], as kernels see them
 }
 
+// newHistory makes a sequence of random numbers. The first channels make all scores negative, so that a hidden position or an empty
+// tile that counts as zero outweighs them.
 func newHistory(c shape, length int, seed uint64) *history {
 	h := &history{shape: c, q: randoms(length*c.heads*c.dim, seed, 2), k: randoms(length*c.kv*c.dim, seed+1, 1), v: randoms(length*c.kv*c.dim, seed+2, 1)}
+	for i := range h.q {
+		if i%c.dim == 0 {
+			h.q[i] -= 8
+		}
+	}
+	for i := range h.k {
+		if i%c.dim == 0 {
+			h.k[i] += 8
+		}
+	}
 	for _, numbers := range [][]float32{h.q, h.k, h.v} {
 		for i, x := range numbers {
 			numbers[i] = rounded(x)

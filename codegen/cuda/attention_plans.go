@@ -17,9 +17,11 @@ func fragments(pairs []ptx.Reg) (steps [][]ptx.Reg) {
 	return steps
 }
 
-// rowWarps gives each warp 16 rows and the whole of every tile: scores go from the accumulators to operand A in registers.
+// rowWarps gives each warp 16 rows and the whole of every tile: scores go from the accumulators to operand A in registers. Where the
+// registers do not hold the result, neighbouring warps have the same rows and scores, each with a share of the channels.
 type rowWarps struct {
 	*rowState
+	share                 ptx.Reg
 	queries, keys, values ptx.Reg // the lane's places, of keys and values in a slot
 	touched               ptx.Reg // some row of the warp sees something of the tile
 	pairs                 []ptx.Reg
@@ -27,11 +29,24 @@ type rowWarps struct {
 
 func newRowWarps(a *attend) *rowWarps {
 	a.Section("rows of a warp")
-	row := a.Mad(a.warp, 16, a.Shr(a.lane, 2))
-	w := &rowWarps{rowState: newRowState(a, row, a.dimPad()/8), pairs: a.Zeros(ptx.BF16x2, 2*tileBlocks)}
-	w.queries = w.queryPlace(a.q, a.warp, a.rowBytes())
-	w.keys, w.values = w.keyPlace(), w.valuePlace()
+	tile, share := a.Div(a.warp, a.shares), a.Rem(a.warp, a.shares)
+	row := a.Mad(tile, 16, a.Shr(a.lane, 2))
+	w := &rowWarps{rowState: newRowState(a, row, 2*a.shareSteps()), share: share, pairs: a.Zeros(ptx.BF16x2, 2*tileBlocks)}
+	w.queries = w.queryPlace(a.q, tile, a.rowBytes())
+	w.keys, w.values = w.keyPlace(), a.Mad(share, 32*a.shareSteps(), w.valuePlace())
 	return w
+}
+
+// shareSteps is how many times 16 channels a warp has of the result.
+func (a *attend) shareSteps() int { return (a.dimPad()/16 + a.shares - 1) / a.shares }
+
+// ours runs then if the warp's share has its 16 channels of that number: the last share may be short.
+func (w *rowWarps) ours(step int, then func()) {
+	if w.shares == 1 || (w.shares-1)*w.shareSteps()+step < w.dimPad()/16 {
+		then()
+		return
+	}
+	w.If(w.Lt(w.share, w.shares-1), then)
 }
 
 func (w *rowWarps) scores(slot, position ptx.Reg) {
@@ -62,16 +77,16 @@ func (w *rowWarps) accumulate(slot ptx.Reg) {
 		m := w.merge(steps)
 		values := w.Add(slot, w.values)
 		for n := 0; n < len(w.out); n += 2 {
-			w.product(m, steps, w.out[n:n+2], values.At(16*n))
+			w.ours(n/2, func() { w.product(m, steps, w.out[n:n+2], values.At(16*n)) })
 		}
 	})
 }
 
 func (w *rowWarps) store() {
 	w.results(func(each func(n int, column ptx.Reg)) {
-		column := w.Shl(w.And(w.lane, 3), 1)
+		column := w.Mad(w.share, 16*w.shareSteps(), w.Shl(w.And(w.lane, 3), 1))
 		for n := range w.out {
-			each(n, w.Add(column, 8*n))
+			w.ours(n/2, func() { each(n, w.Add(column, 8*n)) })
 		}
 	})
 }

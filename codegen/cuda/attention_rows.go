@@ -127,7 +127,7 @@ func (s *rowState) weights(acc [][]ptx.Reg, top [2]ptx.Reg, pairs []ptx.Reg) {
 	}
 	for n, block := range acc {
 		for i := range 2 {
-			low, high := s.Ex2(s.Sub(block[2*i], s.tileLargest[i])), s.Ex2(s.Sub(block[2*i+1], s.tileLargest[i]))
+			low, high := s.Ex2Ftz(s.Sub(block[2*i], s.tileLargest[i])), s.Ex2Ftz(s.Sub(block[2*i+1], s.tileLargest[i]))
 			s.Into(pairs[2*n+i]).Cvt2(ptx.BF16x2, low, high)
 		}
 	}
@@ -145,7 +145,7 @@ func (s *rowState) merge(weights [][]ptx.Reg) merging {
 	}
 	for i := range 2 {
 		top := s.Max(s.largest[i], s.tileLargest[i])
-		m.old[i], m.now[i] = s.Ex2(s.Sub(s.largest[i], top)), s.Ex2(s.Sub(s.tileLargest[i], top))
+		m.old[i], m.now[i] = s.Ex2Ftz(s.Sub(s.largest[i], top)), s.Ex2Ftz(s.Sub(s.tileLargest[i], top))
 		tile := s.Mul(sums[2*i], m.now[i])
 		s.When(s.valid[i]).Into(s.sum[i]).Fma(s.sum[i], m.old[i], tile)
 		s.When(s.valid[i]).Into(s.largest[i]).Mov(top)

@@ -16,6 +16,7 @@ var attentionShapes = []shape{
 	{heads: 8, kv: 2, dim: 80, q: dtype.BF16, y: dtype.BF16, softcap: 20},
 	{heads: 8, kv: 1, dim: 128, q: dtype.BF16, y: dtype.BF16, window: 100, softcap: 5},
 	{heads: 2, kv: 1, dim: 256, q: dtype.F32, y: dtype.F32},
+	{heads: 4, kv: 2, dim: 208, q: dtype.F32, y: dtype.BF16},
 	{heads: 2, kv: 2, dim: 5, q: dtype.BF16, y: dtype.BF16},
 	{heads: 1, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32},
 	{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16},
@@ -80,6 +81,7 @@ func TestAttentionIsInvariant(t *testing.T) {
 		{heads: 4, kv: 1, dim: 64, q: dtype.BF16, y: dtype.F32},
 		{heads: 3, kv: 1, dim: 24, q: dtype.BF16, y: dtype.F32, window: 50, softcap: 10},
 		{heads: 2, kv: 2, dim: 80, q: dtype.F32, y: dtype.F32, window: 70},
+		{heads: 2, kv: 1, dim: 208, q: dtype.BF16, y: dtype.F32, softcap: 30},
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			const length = 150

@@ -44,6 +44,7 @@ var families = map[string]family{
 	"cuda.attention":     {attentionThreads, attentionGrid, attention},
 	"cuda.select_rows":   {rowThreads, perRow("y"), selectRows},
 	"cuda.cast":          {rowThreads, perRow("y"), elementwise},
+	"cuda.quantize":      {quantizeThreads, perRow("y"), quantize},
 	"cuda.swiglu":        {rowThreads, perRow("y"), elementwise},
 	"cuda.silu":          {rowThreads, perRow("y"), elementwise},
 	"cuda.add":           {rowThreads, perRow("y"), elementwise},

@@ -25,14 +25,24 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// compile lowers a module for a target, all passes checked, and writes a plan with the given tensors.
+// compile lowers a module for a target, all passes checked, and writes a plan with the given tensors. Tables that are only looked up are bf16.
 func compile(t *testing.T, m *ir.Module, weights interp.Weights, target, format string, vocab int) *engine.Plan {
+	t.Helper()
+	spec, packed := lower(t, m, weights, target, passes.Policy{Linear: format, Embed: "bf16"}, vocab)
+	plan, err := write(t, spec, packed)
+	check(t, err)
+	t.Cleanup(func() { plan.Close() })
+	return plan
+}
+
+// lower makes what a plan consists of.
+func lower(t *testing.T, m *ir.Module, weights interp.Weights, target string, policy passes.Policy, vocab int) (engine.Spec, [][]byte) {
 	t.Helper()
 	row, err := engine.FindTarget(target)
 	check(t, err)
 	gpu, err := cuda.NewTarget(row)
 	check(t, err)
-	_, err = passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format, Embed: "bf16"}, Check: true})
+	_, err = passes.Run(m, passes.Options{Target: gpu, Policy: policy, Check: true})
 	check(t, err)
 	coder := cuda.NewCoder(gpu)
 	program, err := codegen.Emit(m, m.Func("step"), target, coder)
@@ -50,19 +60,25 @@ func compile(t *testing.T, m *ir.Module, weights interp.Weights, target, format 
 		entry, bytes := pack(t, w, weights)
 		spec.Weights, packed = append(spec.Weights, entry), append(packed, bytes)
 	}
+	return spec, packed
+}
+
+// write writes a plan and opens it.
+func write(t *testing.T, spec engine.Spec, packed [][]byte) (*engine.Plan, error) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.plan")
 	writer, err := engine.NewWriter(path, spec)
-	check(t, err)
+	if err != nil {
+		return nil, err
+	}
 	for i, b := range packed {
 		_, err := writer.Weight(i).Write(b)
 		check(t, err)
 	}
-	_, err = writer.Finish()
-	check(t, err)
-	plan, err := engine.Open(path)
-	check(t, err)
-	t.Cleanup(func() { plan.Close() })
-	return plan
+	if _, err = writer.Finish(); err != nil {
+		return nil, err
+	}
+	return engine.Open(path)
 }
 
 // pack makes the bytes of a weight as a build would.
@@ -114,13 +130,20 @@ func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntr
 // run computes the logits of all tokens of one sequence on the emulator, races checked.
 func run(t *testing.T, plan *engine.Plan, vocab int, tokens []int32) [][]float32 {
 	t.Helper()
-	return runOn(t, emu.Options{Races: true}, plan, vocab, tokens)
+	return runSteps(t, plan, vocab, tokens, len(tokens))
 }
 
-func runOn(t *testing.T, options emu.Options, plan *engine.Plan, vocab int, tokens []int32) [][]float32 {
+// runSteps is run in steps of so many tokens.
+func runSteps(t *testing.T, plan *engine.Plan, vocab int, tokens []int32, n int) [][]float32 {
+	t.Helper()
+	return runOn(t, emu.Options{Races: true}, plan, vocab, tokens, n)
+}
+
+// runOn is runSteps on an emulator of the given strictness.
+func runOn(t *testing.T, options emu.Options, plan *engine.Plan, vocab int, tokens []int32, n int) [][]float32 {
 	t.Helper()
 	device := emu.Device{Options: options}
-	settings := engine.Settings{MaxStepTokens: len(tokens), MaxSequences: 1, MaxRows: len(tokens), MaxContext: max(16, len(tokens))}
+	settings := engine.Settings{MaxStepTokens: n, MaxSequences: 1, MaxRows: n, MaxContext: max(16, len(tokens))}
 	model, err := device.Load(plan, settings)
 	check(t, err)
 	defer model.Close()

@@ -9,7 +9,7 @@ import (
 const gatherThreads = 128
 
 // gather is y[m] = table[ids[m]], one CTA for each row, pairs of neighbouring columns a thread. It reads the same fragments as a
-// tied output matrix: column k of row r lies in lane 4*(r%8) + k%8/2 of fragment k/depth, register r/8 + k%16/8*2 of its step.
+// tied output matrix.
 func gather(e *entry) {
 	w := e.weight("table")
 	n, _ := w.Type.Rows().IsConst()
@@ -22,47 +22,90 @@ func gather(e *entry) {
 	id := e.Ld(ptx.U32, e.Index(e.pointers["ids"], row, 4))
 	base := e.Index(e.pointers["table"], e.Shr(id, 4), f.PanelBytes())
 	within := e.And(id, layout.FragmentRows-1)
-	lane, half := e.Shl(e.And(within, 7), 2), e.Shr(within, 3)
 	out := e.row("y", row)
-	decode := tableDecoders[f.Depth](e, f, base, within)
-	e.pairs(e.cols("y"), func(i ptx.Reg) {
-		at := e.Mul(e.Shr(i, log2(f.Depth)), fragmentBytes)
-		at = e.Mad(e.Add(lane, e.Shr(e.And(i, 7), 1)), 16, at)
-		register := e.Add(half, e.Shl(e.And(e.Shr(i, 3), 1), 1))
-		step := e.And(e.Shr(i, 4), f.Depth/16-1)
-		e.store2("y", out, i, decode(i, at, step, register))
-	})
+	t := &table{e, f, base, within}
+	decode := tableDecoders[f.Element](t)
+	e.pairs(e.cols("y"), func(i ptx.Reg) { e.store2("y", out, i, decode(i)) })
 }
 
-// tableDecoders is indexed by the k of a fragment. A decoder gives columns i and i+1, whose lane's 16 bytes lie at at.
-var tableDecoders = map[int]func(e *entry, f layout.Fragments, base, row ptx.Reg) func(i, at, step, register ptx.Reg) [2]ptx.Reg{
-	16: func(e *entry, _ layout.Fragments, base, _ ptx.Reg) func(i, at, step, register ptx.Reg) [2]ptx.Reg {
-		return func(_, at, _, register ptx.Reg) [2]ptx.Reg {
-			return e.widen(e.Ld(ptx.BF16x2, e.Index(base, e.Mad(register, 4, at), 1)))
+// table is a row of a packed table.
+type table struct {
+	*entry
+	w    layout.Fragments
+	base ptx.Reg // of the row's panel
+	row  ptx.Reg // within it
+}
+
+// fragment is the offset in the panel of the fragment that has column i.
+func (t *table) fragment(i ptx.Reg) ptx.Reg { return t.Mul(t.Shr(i, log2(t.w.Depth)), fragmentBytes) }
+
+// bit is bit n of i, in place of bit 0.
+func (t *table) bit(i ptx.Reg, n int) ptx.Reg { return t.And(t.Shr(i, n), 1) }
+
+// pair says where columns i and i+1 lie, of fragments whose registers are pairs: in lane 4*(row%8) + i%8/2, whose 16 bytes are at at, in
+// register row/8 + i%16/8*2 of a step of 16 columns.
+func (t *table) pair(i ptx.Reg) (at, step, register ptx.Reg) {
+	lane := t.Add(t.Shl(t.And(t.row, 7), 2), t.Shr(t.And(i, 7), 1))
+	register = t.Add(t.Shr(t.row, 3), t.Shl(t.bit(i, 3), 1))
+	return t.Mad(lane, 16, t.fragment(i)), t.And(t.Shr(i, 4), t.w.Depth/16-1), register
+}
+
+// quad is the same for fragments whose registers have four columns: in lane 4*(row%8) + i%16/4, register row/8 + i%32/16*2.
+func (t *table) quad(i ptx.Reg) (at, register ptx.Reg) {
+	lane := t.Add(t.Shl(t.And(t.row, 7), 2), t.Shr(t.And(i, 15), 2))
+	return t.Mad(lane, 16, t.fragment(i)), t.Add(t.Shr(t.row, 3), t.Shl(t.bit(i, 4), 1))
+}
+
+// rowScale loads the scale that a row has.
+func (t *table) rowScale() ptx.Reg {
+	return t.Ld(ptx.F32, t.Index(t.base, t.row, 4).At(t.w.ScaleOffset(0)))
+}
+
+// tableDecoders is indexed by what is stored of a weight. A decoder gives columns i and i+1.
+var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
+	"bf16": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
+		return func(i ptx.Reg) [2]ptx.Reg {
+			at, _, register := t.pair(i)
+			return t.widen(t.Ld(ptx.BF16x2, t.Index(t.base, t.Mad(register, 4, at), 1)))
 		}
 	},
-	32: func(e *entry, f layout.Fragments, base, row ptx.Reg) func(i, at, step, register ptx.Reg) [2]ptx.Reg {
-		scale := e.Ld(ptx.F32, e.Index(base, row, 4).At(f.ScaleOffset(0)))
-		return func(_, at, step, register ptx.Reg) [2]ptx.Reg {
-			codes := e.Index(base, e.Mad(register, 2, e.Mad(step, 8, at)), 1)
+	"u8": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
+		scale := t.rowScale()
+		return func(i ptx.Reg) [2]ptx.Reg {
+			at, step, register := t.pair(i)
+			codes := t.Index(t.base, t.Mad(register, 2, t.Mad(step, 8, at)), 1)
 			number := func(i int) ptx.Reg {
-				return e.Mul(e.Cvt(ptx.F32, e.Sub(e.Ld(ptx.U8, codes.At(i)).As(ptx.S32), 128)), scale)
+				return t.Mul(t.Cvt(ptx.F32, t.Sub(t.Ld(ptx.U8, codes.At(i)).As(ptx.S32), 128)), scale)
 			}
 			return [2]ptx.Reg{number(0), number(1)}
 		}
 	},
-	64: func(e *entry, f layout.Fragments, base, row ptx.Reg) func(i, at, step, register ptx.Reg) [2]ptx.Reg {
-		return func(i, at, step, register ptx.Reg) [2]ptx.Reg {
-			element := e.Mad(e.Shr(i, log2(f.Group)), layout.FragmentRows, row)
-			scale := e.Cvt(ptx.F32, e.Ld(ptx.F16, e.Index(base, element, 2).At(f.ScaleOffset(0))))
-			zero := e.Const(ptx.S32, 8)
-			if f.Zeros {
-				zero = e.Ld(ptx.U8, e.Index(base, element, 1).At(f.ZeroOffset(0))).As(ptx.S32)
+	"e4m3": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
+		scale := t.rowScale()
+		return func(i ptx.Reg) [2]ptx.Reg {
+			at, register := t.quad(i)
+			codes := t.Index(t.base, t.Add(t.Mad(register, 4, at), t.And(i, 2)), 1)
+			number := func(i int) ptx.Reg {
+				code := t.Ld(ptx.U8, codes.At(i)).As(ptx.B32)
+				bits := t.Or(t.Shl(t.And(code, 0x80), 24), t.Shl(t.And(code, 0x7f), 20))
+				return t.Mul(t.Mul(bits.As(ptx.F32), float64(float8Scale)), scale)
 			}
-			word := e.Shr(e.Ld(ptx.B32, e.Index(base, e.Mad(step, 4, at), 1)), e.Shl(register, 2))
+			return [2]ptx.Reg{number(0), number(1)}
+		}
+	},
+	"u4": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
+		return func(i ptx.Reg) [2]ptx.Reg {
+			at, step, register := t.pair(i)
+			element := t.Mad(t.Shr(i, log2(t.w.Group)), layout.FragmentRows, t.row)
+			scale := t.Cvt(ptx.F32, t.Ld(ptx.F16, t.Index(t.base, element, 2).At(t.w.ScaleOffset(0))))
+			zero := t.Const(ptx.S32, 8)
+			if t.w.Zeros {
+				zero = t.Ld(ptx.U8, t.Index(t.base, element, 1).At(t.w.ZeroOffset(0))).As(ptx.S32)
+			}
+			word := t.Shr(t.Ld(ptx.B32, t.Index(t.base, t.Mad(step, 4, at), 1)), t.Shl(register, 2))
 			number := func(shift int) ptx.Reg {
-				code := e.And(e.Shr(word, shift), 15).As(ptx.S32)
-				return e.Mul(e.Cvt(ptx.F32, e.Sub(code, zero)), scale)
+				code := t.And(t.Shr(word, shift), 15).As(ptx.S32)
+				return t.Mul(t.Cvt(ptx.F32, t.Sub(code, zero)), scale)
 			}
 			return [2]ptx.Reg{number(0), number(16)}
 		}

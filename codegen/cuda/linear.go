@@ -13,7 +13,7 @@ const (
 	tokenTile     = 16 // tokens of a CTA: two n8
 	tokenBlocks   = tokenTile / 8
 	chunk         = 64         // k of one round of the main loop, for every format
-	chunkSteps    = chunk / 16 // matrix instructions along it
+	chunkSteps    = chunk / 16 // matrix instructions of bf16 along it
 	swiGLUBlock   = 32         // outputs of gate, then of up
 	linearGroup   = 2          // CTAs wanted for each multiprocessor
 	maxBlocks     = 4          // panels of 16 outputs of a CTA at most
@@ -40,7 +40,6 @@ func newProduct(e *entry) *product {
 	for !p.swiglu && p.blocks > 1 && f.Panels()/p.blocks < linearGroup*e.cores {
 		p.blocks /= 2 // more CTAs, each with less to do
 	}
-	p.reader = weightReaders[f.Depth](p)
 	return p
 }
 
@@ -65,6 +64,7 @@ func linearGrid(e *entry) [3]engine.Extent {
 // are computed from the last one's row and dropped.
 func linear(e *entry) {
 	p := newProduct(e)
+	p.reader = weightReaders[p.w.Element](p)
 	acc := make([][][]ptx.Reg, p.blocks)
 	for m := range acc {
 		for range tokenBlocks {
@@ -81,35 +81,34 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	chunks := p.w.KPad() / chunk
 	first := p.Shr(p.Mul(warp, chunks), 3)
 	last := p.Shr(p.Mul(p.Add(warp, 1), chunks), 3)
-	tokens := p.inputs(lane, first)
+	how := p.reader.operandB()
+	tokens := p.inputs(how, lane, first)
 	panels := p.reader.start(lane, first)
 
 	p.Section("main loop")
 	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {
-		var b [tokenBlocks][chunkSteps][]ptx.Reg
+		var b chunkB
 		for j, x := range tokens {
-			for s := range chunkSteps {
-				b[j][s] = []ptx.Reg{p.Ld(ptx.BF16x2, x.At(32*s)), p.Ld(ptx.BF16x2, x.At(32*s+16))}
-			}
+			b[j] = p.load(how, x)
 		}
 		for m, panel := range panels {
 			p.reader.multiply(panel, i, acc[m], b)
 		}
 		for _, x := range tokens {
-			p.Into(x).Add(x, 2*chunk)
+			p.Into(x).Add(x, chunk*how.element)
 		}
 	})
 }
 
-// inputs returns where a lane reads operand B of each block of 8 tokens: pair 2*(lane%4) of token lane/4, from chunk first on.
-func (p *product) inputs(lane, first ptx.Reg) []ptx.Reg {
+// inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.
+func (p *product) inputs(how operandB, lane, first ptx.Reg) []ptx.Reg {
 	rows := p.rows("y")
 	token := p.Mad(p.CtaY(), tokenTile, p.Shr(lane, 2))
-	column := p.Mad(first, chunk, p.Shl(p.And(lane, 3), 1))
+	offset := p.Mad(first, chunk*how.element, p.Mul(p.And(lane, 3), how.lane))
 	var places []ptx.Reg
 	for j := range tokenBlocks {
 		row := p.row("x", p.Min(p.Add(token, 8*j), p.Sub(rows, 1)))
-		places = append(places, p.Index(row, column, 2))
+		places = append(places, p.Index(row, offset, 1))
 	}
 	return places
 }
@@ -147,23 +146,23 @@ func (p *product) epilogue(acc [][][]ptx.Reg) {
 		wanted := p.CmpAnd(ptx.LT, out, p.cols("y"), p.Lt(row, p.rows("y")))
 		p.If(wanted, func() {
 			output := p.Mad(p.CtaX(), outputs, column)
-			v := p.total(from, output)
+			v := p.total(from, output, row)
 			if p.swiglu {
-				v = p.Mul(p.silu(v), p.total(p.Add(from, 4*swiGLUBlock), p.Add(output, swiGLUBlock)))
+				v = p.Mul(p.silu(v), p.total(p.Add(from, 4*swiGLUBlock), p.Add(output, swiGLUBlock), row))
 			}
 			p.St(p.Index(p.row("y", row), out, 4), v)
 		})
 	})
 }
 
-// total is one output of the weight: the sum of its parts, scaled where its format has one scale for it, with the bias.
-func (p *product) total(from ptx.Reg, output ptx.Reg) ptx.Reg {
+// total is one output of the weight for a token: the sum of its parts, scaled where formats have one scale for it, with the bias.
+func (p *product) total(from, output, token ptx.Reg) ptx.Reg {
 	at := from.At(0)
 	sum := p.Ld(ptx.F32, at)
 	for v := 1; v < linearWarps; v++ {
 		sum = p.Add(sum, p.Ld(ptx.F32, at.At(4*v*tokenTile*p.outputs())))
 	}
-	sum = p.reader.finish(sum, output)
+	sum = p.reader.finish(sum, output, token)
 	if p.has("bias") {
 		sum = p.Add(sum, p.Ld(ptx.F32, p.Index(p.pointers["bias"], output, 4)))
 	}

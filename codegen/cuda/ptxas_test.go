@@ -38,23 +38,30 @@ func assembled(t *testing.T, text, arch string) string {
 	return out.String()
 }
 
+// architectures are the assembler's names of targets.
+var architectures = map[string]string{"sm80": "sm_80", "sm89": "sm_89", "sm90": "sm_90a"}
+
 var registers = regexp.MustCompile(`Used \d+ registers`)
 
-// TestAssembleAttention assembles attention and rope_kv for every target.
+// TestAssembleAttention assembles attention and rope_kv for every target; with LLMC_LONG=1 in all shapes.
 func TestAssembleAttention(t *testing.T) {
-	for name, arch := range map[string]string{"sm80": "sm_80", "sm89": "sm_89", "sm90": "sm_90a"} {
-		shapes := append([]shape{
-			{heads: 32, kv: 8, dim: 128, q: dtype.F32, y: dtype.BF16}, {heads: 9, kv: 3, dim: 64, q: dtype.F32, y: dtype.BF16},
-			{heads: 8, kv: 4, dim: 192, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
-			{heads: 8, kv: 4, dim: 256, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
-		}, attentionShapes...)
+	shapes := append([]shape{
+		{heads: 32, kv: 8, dim: 128, q: dtype.F32, y: dtype.BF16}, {heads: 8, kv: 4, dim: 256, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
+		{heads: 9, kv: 3, dim: 64, q: dtype.F32, y: dtype.BF16}, {heads: 8, kv: 4, dim: 192, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
+	}, attentionShapes...)
+	ropes := ropeCases
+	if os.Getenv("LLMC_LONG") == "" {
+		shapes, ropes = shapes[:1], ropes[:2]
+	}
+	for _, target := range []string{"sm80", "sm89", "sm90"} {
+		arch := architectures[target]
 		for _, c := range shapes {
-			t.Logf("%s attention %v: %v", name, c, registers.FindAllString(assembled(t, newAttention(t, c, name).text, arch), -1))
+			t.Logf("%s attention %v: %v", target, c, registers.FindAllString(assembled(t, newAttention(t, c, target).text, arch), -1))
 		}
-		for _, c := range ropeCases {
+		for _, c := range ropes {
 			s, _, _ := c.single(t)
-			s.write(name)
-			t.Logf("%s rope_kv %v: %v", name, c, registers.FindAllString(assembled(t, s.text, arch), -1))
+			s.write(target)
+			t.Logf("%s rope_kv %v: %v", target, c, registers.FindAllString(assembled(t, s.text, arch), -1))
 		}
 	}
 }

@@ -13,11 +13,11 @@ import (
 
 // ropeCase is a shape of rope_kv.
 type ropeCase struct {
-	heads, kv, dim, rotary int
-	style                  string
-	norm                   bool
-	out                    dtype.Type
-	page                   int
+	heads, kvHeads, dim, rotary int
+	style                       string
+	norm                        bool
+	out                         dtype.Type
+	page                        int
 }
 
 var ropeCases = []ropeCase{
@@ -35,14 +35,14 @@ const ropeFactor, ropeEps = 1.25, 1e-6
 
 func (c ropeCase) single(t *testing.T) (*single, *engine.Buffer, *engine.Buffer) {
 	s := newSingle(t, "cuda.rope_kv", "rope_kv",
-		engine.Attr{Name: "heads", Int: int64(c.heads)}, engine.Attr{Name: "kv_heads", Int: int64(c.kv)}, engine.Attr{Name: "dim", Int: int64(c.dim)},
+		engine.Attr{Name: "heads", Int: int64(c.heads)}, engine.Attr{Name: "kv_heads", Int: int64(c.kvHeads)}, engine.Attr{Name: "dim", Int: int64(c.dim)},
 		engine.Attr{Name: "rotary_dim", Int: int64(c.rotary)}, engine.Attr{Name: "style", Text: c.style}, engine.Attr{Name: "factor", Float: ropeFactor},
 		engine.Attr{Name: "eps", Float: ropeEps})
 	s.program.Buffers = make([]engine.Buffer, 0, 2)
-	qkv, y := s.buffer("qkv", dtype.F32, (c.heads+2*c.kv)*c.dim), s.buffer("y", c.out, c.heads*c.dim)
+	qkv, y := s.buffer("qkv", dtype.F32, (c.heads+2*c.kvHeads)*c.dim), s.buffer("y", c.out, c.heads*c.dim)
 	s.inputs("positions", "slots")
 	s.weight("inv_freq", 1, int64(c.rotary/2))
-	s.cache(c.kv, c.dim)
+	s.cache(c.kvHeads, c.dim)
 	if c.norm {
 		s.weight("q_norm", int64(c.dim))
 		s.weight("k_norm", int64(c.dim))
@@ -74,71 +74,100 @@ func (c ropeCase) turned(head, norm []float32, position int32, frequencies []flo
 	return x
 }
 
+// ropeStep is a step of rope_kv: what goes in and where the results lie.
+type ropeStep struct {
+	ropeCase
+	positions, slots          []int32
+	data                      []float32 // rows of qkv
+	frequencies, qNorm, kNorm []float32
+	y                         matrix
+	kv                        layout.PlainKV
+	cache                     []byte
+	stride                    int          // of pages
+	written                   map[int]bool // bytes of the cache that were compared
+}
+
+func (c ropeCase) run(t *testing.T, positions, slots []int32) *ropeStep {
+	t.Helper()
+	s, qkvBuffer, yBuffer := c.single(t)
+	s.write("sm80")
+	r := &ropeStep{ropeCase: c, positions: positions, slots: slots, written: map[int]bool{}, frequencies: make([]float32, c.rotary/2)}
+	var err error
+	r.kv, err = layout.NewPlainKV(dtype.BF16, c.page, c.kvHeads, c.dim)
+	check(t, err)
+	m := newMemory(t)
+	r.stride = r.kv.Bytes() + 64
+	qkv := m.matrix(qkvBuffer, len(positions))
+	r.y, r.cache = m.matrix(yBuffer, len(positions)), m.fresh("cache", 9*r.stride)
+	m.ints("positions", positions)
+	m.ints("slots", slots)
+	for i := range r.frequencies {
+		r.frequencies[i] = float32(math.Pow(10000, -2*float64(i)/float64(c.rotary)))
+	}
+	m.floats("inv_freq", r.frequencies)
+	r.qNorm, r.kNorm = randoms(c.dim, 1, 1), randoms(c.dim, 2, 1)
+	if c.norm {
+		m.floats("q_norm", r.qNorm)
+		m.floats("k_norm", r.kNorm)
+	}
+	r.data = randoms(len(positions)*int(qkv.Cols), 3, 1)
+	for i, v := range r.data {
+		qkv.set(i/int(qkv.Cols), i%int(qkv.Cols), v)
+	}
+	s.run(m, len(positions), 1, c.page, r.stride)
+	return r
+}
+
+// head is a head of a token's row of qkv.
+func (r *ropeStep) head(token, h int) []float32 {
+	return r.data[(token*(r.heads+2*r.kv.Heads)+h)*r.dim:][:r.dim]
+}
+
+// stored is what lies at a place of a slot's page.
+func (r *ropeStep) stored(slot int32, place func(offset int) int) float32 {
+	at := int(slot)/r.page*r.stride + place(int(slot)%r.page)
+	r.written[at] = true
+	return widened(binary.LittleEndian.Uint16(r.cache[at:]))
+}
+
 // TestRopeKV compares queries, keys and values of tokens at near and far positions with plain arithmetic, and wants everything
 // else of the cache untouched.
 func TestRopeKV(t *testing.T) {
-	positions := []int32{0, 1, 17, 99999, 131071, 5}
-	slots := []int32{3, 40, 0, 5, -1, 130}
 	for _, c := range ropeCases {
-		t.Run(fmt.Sprintf("%d_%d_%d_%d_%s_%v", c.heads, c.kv, c.dim, c.rotary, c.style, c.out), func(t *testing.T) {
-			s, qkvBuffer, yBuffer := c.single(t)
-			s.write("sm80")
-			kv, err := layout.NewPlainKV(dtype.BF16, c.page, c.kv, c.dim)
-			check(t, err)
-			m := newMemory(t)
-			stride := kv.Bytes() + 64
-			qkv, y := m.matrix(qkvBuffer, len(positions)), m.matrix(yBuffer, len(positions))
-			cache := m.fresh("cache", 9*stride)
-			m.ints("positions", positions)
-			m.ints("slots", slots)
-			frequencies := make([]float32, c.rotary/2)
-			for i := range frequencies {
-				frequencies[i] = float32(math.Pow(10000, -2*float64(i)/float64(c.rotary)))
+		t.Run(fmt.Sprintf("%d_%d_%d_%d_%s_%v", c.heads, c.kvHeads, c.dim, c.rotary, c.style, c.out), func(t *testing.T) {
+			r := c.run(t, []int32{0, 1, 17, 99999, 131071, 5}, []int32{3, 40, 0, 5, -1, 130})
+			for token := range r.positions {
+				r.checkToken(t, token)
 			}
-			m.floats("inv_freq", frequencies)
-			qNorm, kNorm := randoms(c.dim, 1, 1), randoms(c.dim, 2, 1)
-			if c.norm {
-				m.floats("q_norm", qNorm)
-				m.floats("k_norm", kNorm)
-			}
-			data := randoms(len(positions)*int(qkv.Cols), 3, 1)
-			for i, v := range data {
-				qkv.set(i/int(qkv.Cols), i%int(qkv.Cols), v)
-			}
-			s.run(m, len(positions), 1, c.page, stride)
-			written := map[int]bool{}
-			for token, p := range positions {
-				row := data[token*int(qkv.Cols):]
-				for h := range c.heads {
-					near(t, fmt.Sprintf("token %d query %d", token, h), c.turned(row[h*c.dim:][:c.dim], qNorm, p, frequencies), c.out,
-						func(d int) float32 { return y.at(token, h*c.dim+d) })
-				}
-				if slots[token] < 0 {
-					continue
-				}
-				page, offset := int(slots[token])/c.page, int(slots[token])%c.page
-				for h := range c.kv {
-					key, value := row[(c.heads+h)*c.dim:][:c.dim], row[(c.heads+c.kv+h)*c.dim:][:c.dim]
-					at := func(place int) float32 {
-						written[page*stride+place] = true
-						return widened(binary.LittleEndian.Uint16(cache[page*stride+place:]))
-					}
-					near(t, fmt.Sprintf("token %d key %d", token, h), c.turned(key, kNorm, p, frequencies), dtype.BF16,
-						func(d int) float32 { return at(kv.K(h, offset, d)) })
-					for d, want := range value {
-						if got := at(kv.V(h, offset, d)); got != rounded(want) {
-							t.Fatalf("token %d value %d channel %d: %v, want %v", token, h, d, got, rounded(want))
-						}
-					}
-				}
-			}
-			y.checkPadding(t, len(positions))
-			for i := 0; i < len(cache); i += 2 {
-				if !written[i] && binary.LittleEndian.Uint16(cache[i:]) != 0xffff {
+			r.y.checkPadding(t, len(r.positions))
+			for i := 0; i < len(r.cache); i += 2 {
+				if !r.written[i] && binary.LittleEndian.Uint16(r.cache[i:]) != 0xffff {
 					t.Fatalf("byte %d of the cache was written", i)
 				}
 			}
 		})
+	}
+}
+
+func (r *ropeStep) checkToken(t *testing.T, token int) {
+	t.Helper()
+	position, slot := r.positions[token], r.slots[token]
+	for h := range r.heads {
+		near(t, fmt.Sprintf("token %d query %d", token, h), r.turned(r.head(token, h), r.qNorm, position, r.frequencies), r.out,
+			func(d int) float32 { return r.y.at(token, h*r.dim+d) })
+	}
+	if slot < 0 {
+		return
+	}
+	for h := range r.kv.Heads {
+		near(t, fmt.Sprintf("token %d key %d", token, h), r.turned(r.head(token, r.heads+h), r.kNorm, position, r.frequencies), dtype.BF16,
+			func(d int) float32 { return r.stored(slot, func(offset int) int { return r.kv.K(h, offset, d) }) })
+		for d, v := range r.head(token, r.heads+r.kv.Heads+h) {
+			got := r.stored(slot, func(offset int) int { return r.kv.V(h, offset, d) })
+			if got != rounded(v) {
+				t.Fatalf("token %d value %d channel %d: %v, want %v", token, h, d, got, rounded(v))
+			}
+		}
 	}
 }
 

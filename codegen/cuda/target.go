@@ -8,6 +8,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 	"llmc/ir"
 	"llmc/passes"
 )
@@ -45,10 +46,11 @@ var candidates = map[string][]candidate{
 	"gather":        {{kernel: "cuda.gather"}},
 	"rmsnorm":       {{kernel: "cuda.rmsnorm", usable: wholeRows}},
 	"add_rmsnorm":   {{kernel: "cuda.add_rmsnorm"}},
-	"linear":        {{kernel: "cuda.linear", usable: bf16Input}},
-	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: bf16Input}},
-	"rope_kv":       {{kernel: "cuda.rope_kv", usable: fixedFrequencies}},
-	"attn.paged":    {{kernel: "cuda.attention", usable: fixedFrequencies}},
+	"linear":        {{kernel: "cuda.linear", usable: matrixInput}},
+	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: matrixInput}},
+	"quantize":      {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return op.Text("format") == "e4m3t" }}},
+	"rope_kv":       {{kernel: "cuda.rope_kv", usable: plainHeads}},
+	"attn.paged":    {{kernel: "cuda.attention", usable: plainHeads}},
 	"select_rows":   {{kernel: "cuda.select_rows"}},
 	"cast":          {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
 	"swiglu":        {{kernel: "cuda.swiglu"}},
@@ -60,9 +62,15 @@ var candidates = map[string][]candidate{
 
 func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
-func bf16Input(op *ir.Op) bool { x := op.Arg("x").Type; return x.DType == dtype.BF16 && x.Quant == "" }
+func matrixInput(op *ir.Op) bool {
+	x := op.Arg("x").Type
+	return x.DType == dtype.BF16 && x.Quant == "" || x.Quant == "e4m3t"
+}
 
-func fixedFrequencies(op *ir.Op) bool { return op.Text("mode") == "static" }
+// plainHeads tells that frequencies are fixed, so that keys are stored turned, and that a head fits the registers of a warp.
+func plainHeads(op *ir.Op) bool {
+	return op.Text("mode") == "static" && op.Int("dim") <= layout.MaxPlainDim
+}
 
 // Kernels lists the kernels that can run op.
 func (t Target) Kernels(op *ir.Op) []passes.Kernel {
@@ -76,7 +84,7 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "frag.u8", "int4": "frag.u4", "int4z": "frag.u4z"}
+var layoutBases = map[string]string{"int8": "frag.u8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3"}
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
@@ -94,8 +102,20 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	return name, nil
 }
 
-// PlainInputs tells that codes are dequantized on their way to the matrix units.
-func (t Target) PlainInputs() bool { return true }
+// InputFormat tells that codes are dequantized on their way to the matrix units, but for those that the units multiply.
+func (t Target) InputFormat(f *quant.Format) (string, error) {
+	base, _ := ir.SplitQuant(f.Type)
+	switch {
+	case layoutBases[base] == "":
+		return "", fmt.Errorf("no GPU kernel reads %s; use int8", f.Name)
+	case f.Activation == "e4m3t" && t.multipliesE4M3():
+		return f.Activation, nil
+	}
+	return "bf16", nil
+}
+
+// multipliesE4M3 tells whether mma.sync takes e4m3. On sm_90 ptxas makes products of f16 of it.
+func (t Target) multipliesE4M3() bool { return t.SM >= 89 }
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {

@@ -7,12 +7,44 @@ import (
 
 // weightReader brings fragments of a weight to the matrix units: one file for each way to store them.
 type weightReader interface {
+	// operandB says how lanes read their tokens.
+	operandB() operandB
 	// start returns, for each panel of the CTA, what multiply needs to know of where it is; first is the warp's first chunk.
 	start(lane, first ptx.Reg) []panel
 	// multiply adds the product of chunk i of a panel with b to acc, and moves the panel on to the next chunk.
-	multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg)
-	// finish is what the sum of all products of an output stands for.
-	finish(sum, output ptx.Reg) ptx.Reg
+	multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB)
+	// finish is what the sum of all products of an output and a token stands for.
+	finish(sum, output, token ptx.Reg) ptx.Reg
+}
+
+// operandB says how a lane reads the tokens of a chunk: 32 bytes of a token are a step of the matrix unit, in which the lane has two registers.
+type operandB struct {
+	register ptx.Type
+	element  int // bytes of one k
+	lane     int // bytes from the first register of a lane to that of the next, of the four that share a token
+	second   int // bytes from the first register to the second
+}
+
+// bf16Pairs is operand B of mma.m16n8k16: neighbouring k 2t and 2t+1, then 2t+8 and 2t+9, for lane 4g+t and token g.
+var bf16Pairs = operandB{ptx.BF16x2, 2, 4, 16}
+
+// steps is the number of matrix instructions along a chunk.
+func (o operandB) steps() int { return chunk * o.element / 32 }
+
+// chunkB is operand B of a chunk, by block of tokens and by step.
+type chunkB [tokenBlocks][][]ptx.Reg
+
+// load reads the lane's part of a chunk of one token.
+func (p *product) load(o operandB, x ptx.Reg) [][]ptx.Reg {
+	var steps [][]ptx.Reg
+	for s := range o.steps() {
+		if o.second == 4 {
+			steps = append(steps, as(o.register, p.LdV(ptx.B32, 2, x.At(32*s))))
+			continue
+		}
+		steps = append(steps, []ptx.Reg{p.Ld(o.register, x.At(32*s)), p.Ld(o.register, x.At(32*s+o.second))})
+	}
+	return steps
 }
 
 // panel is where a lane reads a panel of 16 outputs.
@@ -21,11 +53,12 @@ type panel struct {
 	next ptx.Reg // the lane's next 16 bytes of fragments
 }
 
-// weightReaders is indexed by the k of a fragment.
-var weightReaders = map[int]func(p *product) weightReader{
-	16: func(p *product) weightReader { return bf16Reader{p} },
-	32: func(p *product) weightReader { return u8Reader{p} },
-	64: func(p *product) weightReader { return &u4Reader{product: p} },
+// weightReaders is indexed by what is stored of a weight.
+var weightReaders = map[string]func(p *product) weightReader{
+	"bf16": func(p *product) weightReader { return bf16Reader{p} },
+	"u8":   func(p *product) weightReader { return u8Reader{p} },
+	"e4m3": newE4M3Reader,
+	"u4":   func(p *product) weightReader { return &u4Reader{product: p} },
 }
 
 const fragmentBytes = 512 // of a panel: 16 for each lane
@@ -53,7 +86,7 @@ func (p *product) fragments(at panel) [][]ptx.Reg {
 }
 
 // mma adds one step of 16 k to the accumulators of every block of tokens.
-func (p *product) mma(acc [][]ptx.Reg, a []ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg, step int) {
+func (p *product) mma(acc [][]ptx.Reg, a []ptx.Reg, b chunkB, step int) {
 	for j := range acc {
 		p.Mma(ptx.MmaBF16, acc[j], a, b[j][step])
 	}
@@ -62,15 +95,17 @@ func (p *product) mma(acc [][]ptx.Reg, a []ptx.Reg, b [tokenBlocks][chunkSteps][
 // bf16Reader reads numbers.
 type bf16Reader struct{ *product }
 
+func (r bf16Reader) operandB() operandB { return bf16Pairs }
+
 func (r bf16Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
 
-func (r bf16Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg) {
+func (r bf16Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 	for step, words := range r.fragments(at) {
 		r.mma(acc, as(ptx.BF16x2, words), b, step)
 	}
 }
 
-func (r bf16Reader) finish(sum, _ ptx.Reg) ptx.Reg { return sum }
+func (r bf16Reader) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }
 
 // as sees registers as another type of their size.
 func as(t ptx.Type, regs []ptx.Reg) []ptx.Reg {
@@ -85,9 +120,11 @@ func as(t ptx.Type, regs []ptx.Reg) []ptx.Reg {
 // 2^23, then a bf16, which holds -127 to 127 exactly.
 type u8Reader struct{ *product }
 
+func (r u8Reader) operandB() operandB { return bf16Pairs }
+
 func (r u8Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
 
-func (r u8Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg) {
+func (r u8Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 	for f, words := range r.fragments(at) {
 		for half := range 2 {
 			var a []ptx.Reg
@@ -108,11 +145,13 @@ func (r u8Reader) pair(word ptx.Reg, i int) ptx.Reg {
 	return r.Cvt2(ptx.BF16x2, number(i), number(i+1))
 }
 
-func (r u8Reader) finish(sum, output ptx.Reg) ptx.Reg {
-	number := r.Min(r.Shr(output, 4), r.w.Panels()-1)
-	base := r.Index(r.pointers["w"], number, r.w.PanelBytes())
-	scale := r.Ld(ptx.F32, r.Index(base, r.And(output, layout.FragmentRows-1), 4).At(r.w.ScaleOffset(0)))
-	return r.Mul(sum, scale)
+func (r u8Reader) finish(sum, output, _ ptx.Reg) ptx.Reg { return r.Mul(sum, r.outputScale(output)) }
+
+// outputScale loads the scale of an output.
+func (p *product) outputScale(output ptx.Reg) ptx.Reg {
+	number := p.Min(p.Shr(output, 4), p.w.Panels()-1)
+	base := p.Index(p.pointers["w"], number, p.w.PanelBytes())
+	return p.Ld(ptx.F32, p.Index(base, p.And(output, layout.FragmentRows-1), 4).At(p.w.ScaleOffset(0)))
 }
 
 // u4Reader reads codes of 4 bits. Two of them become bf16 by one logical operation, which puts them below the exponent of 128; the
@@ -123,12 +162,14 @@ type u4Reader struct {
 	row        ptx.Reg // of the lane: its first row of a panel
 }
 
+func (r *u4Reader) operandB() operandB { return bf16Pairs }
+
 func (r *u4Reader) start(lane, first ptx.Reg) []panel {
 	r.one, r.minus, r.row = r.Const(ptx.BF16x2, 1.0), r.Const(ptx.BF16x2, -136.0), r.Shr(lane, 2)
 	return r.startPanels(lane, first)
 }
 
-func (r *u4Reader) multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b [tokenBlocks][chunkSteps][]ptx.Reg) {
+func (r *u4Reader) multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 	words := r.fragments(at)[0]
 	steps := min(chunkSteps, r.w.Group/16)
 	for from := 0; from < chunkSteps; from += steps {
@@ -180,7 +221,7 @@ func (r *u4Reader) scales(at panel, group ptx.Reg) (scales, minus [2]ptx.Reg) {
 	return scales, minus
 }
 
-func (r *u4Reader) finish(sum, _ ptx.Reg) ptx.Reg { return sum }
+func (r *u4Reader) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }
 
 func log2(n int) int {
 	bits := 0

@@ -127,10 +127,11 @@ func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
 // producers is how many threads feed a ring.
 func (w *wide) producers() int { return 128 / w.rings }
 
-// wideVariants are the entries of a product, each for steps of up to so many tokens; none for a weight that no wideReader reads.
+// wideVariants are the entries of a product, each for steps of up to so many tokens; none for a weight that no wideReader reads, and for
+// inputs that are codes.
 func wideVariants(e *entry) []variant {
 	p := newProduct(e)
-	if wideReaders[formatBase(p.w)] == nil {
+	if wideReaders[formatBase(p.w)] == nil || !e.isBF16("x") {
 		return nil
 	}
 	var list []variant

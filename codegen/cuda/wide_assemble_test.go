@@ -12,7 +12,7 @@ func TestAssembleWide(t *testing.T) {
 		for _, n := range []int{128, 8500} {
 			const k = 96
 			weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
-			plan := compile(t, product(t, n, k, n == 128), weights, "sm90", format, n)
+			plan := compile(t, wideProduct(t, n, k, n == 128), weights, "sm90", format, n)
 			text, err := plan.Section(engine.KindPTX, "sm90")
 			check(t, err)
 			t.Logf("%s, %d outputs: %v", format, n, registers.FindAllString(assembled(t, string(text), "sm_90a"), -1))

@@ -10,8 +10,8 @@ import (
 	"llmc/runtime/device/emu"
 )
 
-// product is y[T,n] = x * w^T + bias, or with swiglu silu(gate) * up. Tokens are rows of x[n,k].
-func product(t *testing.T, n, k int, swiglu bool) *ir.Module {
+// wideProduct is y[T,n] = x * w^T + bias, or with swiglu silu(gate) * up. Tokens are rows of x[n,k].
+func wideProduct(t *testing.T, n, k int, swiglu bool) *ir.Module {
 	t.Helper()
 	b := ir.NewBuilder("product")
 	step := b.Step()
@@ -52,10 +52,10 @@ func TestWideExact(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%v/%d", format.name, size, seed), func(t *testing.T) {
 					n, k, tokens := size[0], size[1], size[2]
 					weights := integers{map[string]int{"x": n * k, "w": n * k, "bias": n}, format.peak}
-					m := product(t, n, k, false)
+					m := wideProduct(t, n, k, false)
 					plan := compile(t, m, weights, "sm90", format.name, n)
 					ids := sequence(tokens, n)
-					compare(t, m, weights, ids, runOn(t, emu.Options{Races: true, Seed: seed}, plan, n, ids), 0)
+					compare(t, m, weights, ids, runOn(t, emu.Options{Races: true, Seed: seed}, plan, n, ids, tokens), 0)
 				})
 			}
 		}
@@ -67,11 +67,11 @@ func TestWideZeroPoints(t *testing.T) {
 	const n, k = 70, 1376
 	weights := fractions{map[string]int{"x": n * k, "w": n * k, "bias": n}}
 	for _, format := range []string{"int4-g32-zp", "int4-g64-zp", "int4-g128-zp"} {
-		m := product(t, n, k, false)
+		m := wideProduct(t, n, k, false)
 		plan := compile(t, m, weights, "sm90", format, n)
 		for i, tokens := range []int{1, 13, 70} {
 			ids := sequence(tokens, n)
-			compare(t, m, weights, ids, runOn(t, emu.Options{Races: true, Seed: uint64(i)}, plan, n, ids), 1e-6)
+			compare(t, m, weights, ids, runOn(t, emu.Options{Races: true, Seed: uint64(i)}, plan, n, ids, tokens), 1e-6)
 		}
 	}
 }
@@ -85,10 +85,10 @@ func TestWideSameBits(t *testing.T) {
 	}{{"bf16", false}, {"bf16", true}, {"int8", true}, {"int4-g32", true}, {"int4-g128", false}} {
 		t.Run(fmt.Sprintf("%s/%v", c.format, c.swiglu), func(t *testing.T) {
 			weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
-			plan := compile(t, product(t, n, k, c.swiglu), weights, "sm90", c.format, n)
-			longest := runOn(t, emu.Options{}, plan, n, sequence(most, n))
+			plan := compile(t, wideProduct(t, n, k, c.swiglu), weights, "sm90", c.format, n)
+			longest := runOn(t, emu.Options{}, plan, n, sequence(most, n), most)
 			for _, tokens := range []int{100, 64, 33, 17, 9, 8, 7, 1} {
-				for i, row := range runOn(t, emu.Options{}, plan, n, sequence(tokens, n)) {
+				for i, row := range runOn(t, emu.Options{}, plan, n, sequence(tokens, n), tokens) {
 					if !slices.Equal(row, longest[i]) {
 						t.Fatalf("token %d of %d differs from that of %d", i, tokens, most)
 					}

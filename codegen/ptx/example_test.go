@@ -35,11 +35,12 @@ func TestExamples(t *testing.T) {
 func TestExamplesAssemble(t *testing.T) {
 	for _, a := range assemblers(t) {
 		for _, e := range examples {
-			u := a.assemble(t, example(t, e.target, e.build), e.target)
-			if u.spills != 0 || u.stack != 0 {
-				t.Errorf("%s with ptxas %s: %d bytes spilled, %d of stack", e.name, a.version, u.spills, u.stack)
+			for _, u := range a.Assemble(t, example(t, e.target, e.build), e.target.Name) {
+				if u.Spills != 0 || u.Stack != 0 {
+					t.Errorf("%s with ptxas %s: %d bytes spilled, %d of stack", e.name, a.Release, u.Spills, u.Stack)
+				}
+				t.Logf("%s with ptxas %s: %d registers", e.name, a.Release, u.Registers)
 			}
-			t.Logf("%s with ptxas for PTX %s: %d registers", e.name, a.version, u.registers)
 		}
 	}
 }

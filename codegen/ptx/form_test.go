@@ -169,7 +169,7 @@ func TestFormsAssemble(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				a.run(t, m.text(), target)
+				a.Run(t, m.text(), target.Name)
 			})
 		}
 	}

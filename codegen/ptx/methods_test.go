@@ -128,7 +128,7 @@ func TestMethodsAssemble(t *testing.T) {
 			m := NewModule(c.target)
 			c.write(newScene(m, c.name))
 			if m.Version() <= a.version {
-				a.run(t, m.text(), c.target)
+				a.Run(t, m.text(), c.target.Name)
 			}
 		}
 	}

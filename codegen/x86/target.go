@@ -7,6 +7,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 	"llmc/ir"
 	"llmc/passes"
 )
@@ -83,8 +84,13 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	return name, nil
 }
 
-// PlainInputs tells that integer weights meet integer inputs.
-func (t Target) PlainInputs() bool { return false }
+// InputFormat tells that integer weights meet integer inputs.
+func (t Target) InputFormat(f *quant.Format) (string, error) {
+	if base, _ := ir.SplitQuant(f.Type); layoutBases[base] == "" {
+		return "", fmt.Errorf("no CPU kernel reads %s; use int8", f.Name)
+	}
+	return f.Activation, nil
+}
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {

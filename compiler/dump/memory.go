@@ -64,7 +64,11 @@ func NewMemory(p *engine.Plan, program *engine.Program, s MemorySettings) (*Memo
 		return nil, err
 	}
 	m := &Memory{MaxBatch: s.MaxBatch, MaxContext: s.MaxContext, StepTokens: s.StepTokens}
-	for _, w := range p.Weights() {
+	for _, name := range program.Weights { // those of other targets are not loaded
+		w, _, err := p.Weight(name)
+		if err != nil {
+			return nil, err
+		}
 		m.WeightBytes += w.Bytes
 	}
 	env := sym.Bind(int64(s.StepTokens), int64(s.MaxBatch), int64(s.MaxBatch), int64(s.MaxContext))

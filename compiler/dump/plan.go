@@ -51,13 +51,14 @@ type Rule struct {
 	Count int64  `json:"count"`
 }
 
-// Program is the launch list of one function for one target, with predictions for Threads cores of the Nominal figures.
+// Program is the launch list of one function for one target, with predictions for Cores cores of the Nominal figures.
 type Program struct {
 	Function string          `json:"function"`
 	Target   string          `json:"target"`
 	Launches []Launch        `json:"launches"`
-	Barriers int             `json:"barriers"` // synchronisations of a step
-	Threads  int             `json:"threads"`
+	Barriers int             `json:"barriers"`                   // synchronisations of a step
+	Cores    int             `json:"threads"`                    // that times are for; of a GPU, its multiprocessors
+	Card     string          `json:"card,omitempty"`             // the GPU that has so many
 	Nominal  *engine.Nominal `json:"nominal_per_core,omitempty"` // absent for targets that this program does not know
 	Steps    []StepCost      `json:"steps"`
 }
@@ -77,9 +78,10 @@ type Launch struct {
 	WeightBytes int64  `json:"weight_bytes"`    // read once a step, whatever the number of tokens
 	Flops       int64  `json:"flops_per_token"` // multiplications and additions with weights, an input's digits counted as one
 	Steps       []Cost `json:"steps"`           // for each of the program's steps
+	Code        []Code `json:"code,omitempty"`  // of targets that take kernels from the plan
 }
 
-// NewPlan reads a report off an opened plan. Times are predicted for threads cores.
+// NewPlan reads a report off an opened plan. Times are predicted for threads cores of CPUs, and for whole GPUs.
 func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
 	if threads < 1 {
 		return nil, fmt.Errorf("threads is %d: must be at least 1", threads)
@@ -125,18 +127,26 @@ func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
 }
 
 func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program, error) {
-	r := &Program{Function: program.Func, Target: program.Target, Threads: threads}
+	r := &Program{Function: program.Func, Target: program.Target, Cores: threads}
 	if target, err := engine.FindTarget(program.Target); err == nil {
 		r.Nominal = &target.Nominal
+		if target.Device != "cpu" {
+			r.Cores, r.Card = target.Cores, target.Doc
+		}
+	}
+	entries, err := newEntries(p, program.Target)
+	if err != nil {
+		return nil, err
 	}
 	for i := range program.Launches {
 		r.Launches = append(r.Launches, newLaunch(p, program, &program.Launches[i]))
+		r.Launches[i].Code = entries.codes(program.Launches[i].Code)
 		if program.Launches[i].Sync {
 			r.Barriers++
 		}
 	}
 	for _, s := range Steps {
-		predict := newPredictor(p, program, r.Nominal, threads, s)
+		predict := newPredictor(p, program, r.Nominal, r.Cores, s)
 		total := StepCost{Step: predict.step}
 		for i := range program.Launches {
 			cost, err := predict.launch(&program.Launches[i])

@@ -56,6 +56,12 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.rope_kv":       {positions: (*predictor).written},
 	"cpu.kv_write":      {positions: (*predictor).written},
 	"cpu.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
+
+	"cuda.gather":        {rowsOnly: true},
+	"cuda.linear":        {flops: (*predictor).product},
+	"cuda.linear_swiglu": {flops: (*predictor).product},
+	"cuda.rope_kv":       {positions: (*predictor).written},
+	"cuda.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
 }
 
 // predictor computes the costs of a program's launches for one step.
@@ -63,16 +69,16 @@ type predictor struct {
 	plan    *engine.Plan
 	program *engine.Program
 	nominal *engine.Nominal // nil: no times
-	threads int
+	cores   int             // threads, or multiprocessors of a GPU
 	step    Step
 	env     sym.Env
 }
 
 // newPredictor cuts the step to what the model takes.
-func newPredictor(p *engine.Plan, program *engine.Program, nominal *engine.Nominal, threads int, s Step) *predictor {
+func newPredictor(p *engine.Plan, program *engine.Program, nominal *engine.Nominal, cores int, s Step) *predictor {
 	s.Context = min(s.Context, int64(p.Info().MaxContext))
 	s.Tokens = min(s.Tokens, s.Context)
-	return &predictor{p, program, nominal, threads, s, sym.Bind(s.Tokens, 1, 1, s.Context)}
+	return &predictor{p, program, nominal, cores, s, sym.Bind(s.Tokens, 1, 1, s.Context)}
 }
 
 // launch returns the cost of l. The program has been validated: operands are there and of the kinds that the kernel's row states.
@@ -91,7 +97,7 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 		c.Flops, speed = model.flops(p, l)
 	}
 	if p.nominal != nil && speed != nil {
-		cores := float64(p.threads)
+		cores := float64(p.cores)
 		c.Seconds = max(c.Bytes/(p.nominal.ReadBytes*cores), c.Flops/(speed(p.nominal)*cores))
 	}
 	return c, nil
@@ -141,7 +147,8 @@ func (p *predictor) weight(o engine.Operand) *engine.WeightEntry {
 	return w
 }
 
-// product counts y[m, n] = x[m, k] * transpose(w), once for each digit of x.
+// product counts y[m, n] = x[m, k] * transpose(w), once for each digit of x. The rate is that of the input: codes of a weight that meets plain
+// numbers are dequantized on their way.
 func (p *predictor) product(l *engine.Launch) (float64, rate) {
 	kernel := engine.FindKernel(l.Kernel)
 	w, x := p.weight(kernel.Operand(l, "w")), &p.program.Buffers[kernel.Operand(l, "x").Index]

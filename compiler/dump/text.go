@@ -52,8 +52,8 @@ func (r *Plan) writeLaunches(w io.Writer) error {
 		}
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		if n := p.Nominal; n != nil {
-			fmt.Fprintf(t, "assumed\t%d threads; nominal figures of a core, not measured: reads %s/s, f32 %s, bf16 %s, int8 %s operations/s\n",
-				p.Threads, decimal(n.ReadBytes, "B"), decimal(n.F32, ""), decimal(n.BF16, ""), decimal(n.Int8, ""))
+			fmt.Fprintf(t, "assumed\t%s: reads %s/s, f32 %s, bf16 %s, int8 %s operations/s\n",
+				p.Assumed(), decimal(n.ReadBytes, "B"), decimal(n.F32, ""), decimal(n.BF16, ""), decimal(n.Int8, ""))
 		}
 		for _, s := range p.Steps {
 			fmt.Fprintf(t, "predicted\t%s, context %d: %s, %s, at least %s, at most %.1f tokens/s\n",
@@ -69,9 +69,23 @@ func (r *Plan) writeLaunches(w io.Writer) error {
 	return nil
 }
 
+// Assumed says what the predicted times are for.
+func (p *Program) Assumed() string {
+	if p.Card != "" {
+		return fmt.Sprintf("%d multiprocessors (%s); the vendor's figures of one, not measured", p.Cores, p.Card)
+	}
+	return fmt.Sprintf("%d threads; nominal figures of a core, not measured", p.Cores)
+}
+
+// hasCode tells whether launches run entries of the plan's code.
+func (p *Program) hasCode() bool { return len(p.Launches) > 0 && len(p.Launches[0].Code) > 0 }
+
 func (p *Program) writeTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "launch\tkernel\tbarrier\tweights")
+	if p.hasCode() {
+		fmt.Fprint(t, "\tentry\tgrid\tthreads\tshared")
+	}
 	for _, s := range p.Steps {
 		fmt.Fprintf(t, "\t%s: moves\tflops\ttime", tokens(s.Tokens))
 	}
@@ -82,12 +96,25 @@ func (p *Program) writeTable(w io.Writer) error {
 			barrier = "*"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s", l.Label, l.Kernel, barrier, cli.FormatBytes(l.WeightBytes))
+		last := len(l.Code) - 1
+		if last >= 0 {
+			l.Code[last].write(t)
+		}
 		for _, c := range l.Steps {
 			fmt.Fprintf(t, "\t%s\t%s\t%s", decimal(c.Bytes, "B"), decimal(c.Flops, ""), duration(c.Seconds))
 		}
 		fmt.Fprintln(t)
+		for i := range max(0, last) {
+			fmt.Fprintf(t, "  %s\t\t\t", l.Code[i].Limit)
+			l.Code[i].write(t)
+			fmt.Fprintln(t)
+		}
 	}
 	return t.Flush()
+}
+
+func (c *Code) write(w io.Writer) {
+	fmt.Fprintf(w, "\t%s\t%s\t%d\t%s", c.Entry, strings.Join(c.Grid[:], " x "), c.Threads, cli.FormatBytes(c.Shared+c.StaticShared))
 }
 
 // decimal prints x with three digits and a decimal prefix.

@@ -23,6 +23,7 @@ type ActivationFormat struct {
 	Digits       int   // 2: a second code holds what the first leaves over
 	Zero         int32 // of the weights that it meets: Entry.Bias = -Zero * sum; 0: no entries
 	GroupScales  bool  // each entry has a scale of its own, else the row has one
+	RowScale     bool  // the row's scale, an f32, follows the codes: there are no entries that hold it
 }
 
 // ActivationFormats lists every form.
@@ -32,18 +33,20 @@ type ActivationFormat struct {
 //	q8t   [Kp] i8 in [-127, 127], then one Entry per segment; one scale per row
 //	q8g   [Kp] i8 in [-127, 127], then one Entry per group, with a scale of its own
 //	q16t, q16g   [Kp/4][2][4] i8, four codes of the first digit before four of the second, then entries as in q8t and q8g
+//	e4m3t        [Kp] e4m3, then the row's scale, f32
 //
 // Integer weights are multiplied with q16: 8 bits for an input lose more of a model than 8 bits for a weight do, because inputs have
-// outliers, and a product with the second digit costs a step that waits for memory nothing.
+// outliers, and a product with the second digit costs a step that waits for memory nothing. GPUs multiply weights of e4m3 with e4m3t.
 //
 // Kp is K rounded up to 64, padding is zero.
 var ActivationFormats = []ActivationFormat{
-	{"f32", 4, 1, 0, false},
-	{"bf16", 2, 1, 0, false},
-	{"q8t", 1, 1, u8Zero, false},
-	{"q8g", 1, 1, u4Zero, true},
-	{"q16t", 1, 2, u8Zero, false},
-	{"q16g", 1, 2, u4Zero, true},
+	{"f32", 4, 1, 0, false, false},
+	{"bf16", 2, 1, 0, false, false},
+	{"q8t", 1, 1, u8Zero, false, false},
+	{"q8g", 1, 1, u4Zero, true, false},
+	{"q16t", 1, 2, u8Zero, false, false},
+	{"q16g", 1, 2, u4Zero, true, false},
+	{"e4m3t", 1, 1, 0, false, true},
 }
 
 // Activation describes the rows of a linear's input.
@@ -121,8 +124,22 @@ func (a Activation) OneDigit() Activation {
 	panic("layout: no form of one digit")
 }
 
+// scaleBytes is the size of the scale of a row.
+const scaleBytes = 4
+
+// ScaleOffset returns where the scale of a row lies that has one behind its codes.
+func (a Activation) ScaleOffset() int { return a.EntryOffset() }
+
+// Coded tells whether rows are codes, not numbers.
+func (f *ActivationFormat) Coded() bool { return f.Zero != 0 || f.RowScale }
+
 // Bytes returns how much of a row is used.
-func (a Activation) Bytes() int { return a.EntryOffset() + a.Entries()*EntryBytes }
+func (a Activation) Bytes() int {
+	if a.RowScale {
+		return a.ScaleOffset() + scaleBytes
+	}
+	return a.EntryOffset() + a.Entries()*EntryBytes
+}
 
 // RowBytes returns the distance between rows when nothing else decides it. Padded formats use an odd number of cache
 // lines: rows that are a power of two apart would compete for the same few lines of the first-level cache.

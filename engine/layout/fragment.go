@@ -17,8 +17,9 @@ const fragmentBytes = 32 * 16
 // FragmentFormat is one way to store a linear weight for matrix instructions of GPUs.
 type FragmentFormat struct {
 	Name       string
-	Depth      int // k of a fragment: 16, 32 or 64, by the size of an element
-	Group      int // k covered by one scale; 0: no scale, or one per output (frag.u8)
+	Element    string // "bf16", "u8", "e4m3" or "u4": what is stored of a weight
+	Depth      int    // k of a fragment: 16, 32 or 64, by the size of an element
+	Group      int    // k covered by one scale; 0: no scale, or one per output (frag.u8, frag.e4m3)
 	ScaleBytes int
 	Zeros      bool
 }
@@ -31,20 +32,26 @@ type FragmentFormat struct {
 //
 //	frag.bf16     one step; 4 registers of two bf16
 //	frag.u8       two steps; of each 4 registers' pairs of code+128, a byte each; after the fragments [16] f32 scales
+//	frag.e4m3     see below; after the fragments [16] f32 scales
 //	frag.u4.gG    four steps, a word each: register i's pair of codes in bits 4i.. and 16+4i..; after the fragments [groups][16] f16
 //	              scales; zero point 8
 //	frag.u4z.gG   the same, and then [groups][16] u8 zero points, padded to 64 bytes
 //
+// A fragment of frag.e4m3 is operand A of mma.m16n8k32 of 8-bit floating point (in the same section): register i has row g + 8*(i%2), k 4t to
+// 4t+3, + 16*(i/2). Units that multiply bf16 take it as two steps of 16 k: registers 0 and 1, then 2 and 3, where a lane has four neighbouring k
+// instead of two and two.
+//
 // K is padded to a multiple of 64 and N to 16 with weights that are zero.
 var FragmentFormats = []FragmentFormat{
-	{Name: "frag.bf16", Depth: 16},
-	{Name: "frag.u8", Depth: 32, ScaleBytes: 4},
-	{Name: "frag.u4.g32", Depth: 64, Group: 32, ScaleBytes: 2},
-	{Name: "frag.u4.g64", Depth: 64, Group: 64, ScaleBytes: 2},
-	{Name: "frag.u4.g128", Depth: 64, Group: 128, ScaleBytes: 2},
-	{Name: "frag.u4z.g32", Depth: 64, Group: 32, ScaleBytes: 2, Zeros: true},
-	{Name: "frag.u4z.g64", Depth: 64, Group: 64, ScaleBytes: 2, Zeros: true},
-	{Name: "frag.u4z.g128", Depth: 64, Group: 128, ScaleBytes: 2, Zeros: true},
+	{Name: "frag.bf16", Element: "bf16", Depth: 16},
+	{Name: "frag.u8", Element: "u8", Depth: 32, ScaleBytes: 4},
+	{Name: "frag.e4m3", Element: "e4m3", Depth: 32, ScaleBytes: 4},
+	{Name: "frag.u4.g32", Element: "u4", Depth: 64, Group: 32, ScaleBytes: 2},
+	{Name: "frag.u4.g64", Element: "u4", Depth: 64, Group: 64, ScaleBytes: 2},
+	{Name: "frag.u4.g128", Element: "u4", Depth: 64, Group: 128, ScaleBytes: 2},
+	{Name: "frag.u4z.g32", Element: "u4", Depth: 64, Group: 32, ScaleBytes: 2, Zeros: true},
+	{Name: "frag.u4z.g64", Element: "u4", Depth: 64, Group: 64, ScaleBytes: 2, Zeros: true},
+	{Name: "frag.u4z.g128", Element: "u4", Depth: 64, Group: 128, ScaleBytes: 2, Zeros: true},
 }
 
 // Fragments describes one weight [N, K] in fragments.
@@ -111,90 +118,35 @@ func (f Fragments) Bytes() int { return f.Panels() * f.PanelBytes() }
 
 // place returns where the element (row, k) of a panel lies: the first bit, counted in bytes and bits.
 func (f Fragments) place(row, k int) (at, shift int) {
-	g, kk := row%8, k%16
-	lane := 4*g + kk%8/2
-	register := row/8 + kk/8*2
-	step := k % f.Depth / 16
-	at = k/f.Depth*fragmentBytes + lane*16
-	switch f.Depth {
-	case 16:
-		return at + 4*register + kk%2*2, 0
-	case 32:
-		return at + 8*step + 2*register + kk%2, 0
-	}
-	bit := 4*register + kk%2*16
-	return at + 4*step + bit/8, bit % 8
+	at, shift = places[f.Element](row, k%f.Depth)
+	return at + k/f.Depth*fragmentBytes, shift
 }
 
-// PackFloats writes a panel of frag.bf16 from rows [up to 16, K]; missing rows are zero.
-func (f Fragments) PackFloats(panel []byte, rows []float32) error {
-	if f.Depth != 16 {
-		return fmt.Errorf("layout %s holds codes", f.Name)
-	}
-	clear(panel[:f.PanelBytes()])
-	for i, x := range rows {
-		at, _ := f.place(i/f.K, i%f.K)
-		binary.LittleEndian.PutUint16(panel[at:], dtype.F32ToBF16(x))
-	}
-	return nil
+// places is indexed by what is stored of a weight. A function says where an element lies in its fragment.
+var places = map[string]func(row, k int) (at, shift int){
+	"bf16": func(row, k int) (at, shift int) {
+		lane, register := pairPlace(row, k)
+		return lane*16 + 4*register + k%2*2, 0
+	},
+	"u8": func(row, k int) (at, shift int) {
+		lane, register := pairPlace(row, k)
+		return lane*16 + k/16*8 + 2*register + k%2, 0
+	},
+	"e4m3": func(row, k int) (at, shift int) {
+		lane, register := 4*(row%8)+k%16/4, row/8+k/16*2
+		return lane*16 + 4*register + k%4, 0
+	},
+	"u4": func(row, k int) (at, shift int) {
+		lane, register := pairPlace(row, k)
+		bit := 4*register + k%2*16
+		return lane*16 + k/16*4 + bit/8, bit % 8
+	},
 }
 
-// PackCodes writes a panel from the codes, scales and zero points of up to 16 rows.
-func (f Fragments) PackCodes(panel []byte, c Codes) error {
-	if f.ScaleBytes == 0 {
-		return fmt.Errorf("layout %s holds numbers", f.Name)
-	}
-	clear(panel[:f.PanelBytes()])
-	f.padCodes(panel)
-	groups := f.groups(f.K)
-	for i, code := range c.Codes {
-		f.put(panel, i/f.K, i%f.K, code)
-	}
-	for i, s := range c.Scales {
-		at := f.ScaleOffset(i%groups) + i/groups*f.ScaleBytes
-		if f.ScaleBytes == 4 {
-			binary.LittleEndian.PutUint32(panel[at:], math.Float32bits(s))
-			continue
-		}
-		half := dtype.F32ToF16(s)
-		if dtype.F16ToF32(half) != s {
-			return fmt.Errorf("scale %v of row %d is not a number of 16 bits", s, i/groups)
-		}
-		binary.LittleEndian.PutUint16(panel[at:], half)
-	}
-	if f.Zeros {
-		for i, z := range c.Zeros {
-			panel[f.ZeroOffset(i%groups)+i/groups] = z
-		}
-	}
-	return nil
-}
+// pairPlace returns which lane and which register of a step of 16 k has an element of mma.m16n8k16.
+func pairPlace(row, k int) (lane, register int) { return 4*(row%8) + k%8/2, row/8 + k%16/8*2 }
 
-// padCodes fills a panel with the code of zero where no zero points are stored; where they are, the code 0 with zero point 0.
-func (f Fragments) padCodes(panel []byte) {
-	if f.Zeros {
-		return
-	}
-	fill := byte(u8Zero)
-	if f.Depth == 64 {
-		fill = u4Zero | u4Zero<<4
-	}
-	codes := panel[:f.KPad()/f.Depth*fragmentBytes]
-	for i := range codes {
-		codes[i] = fill
-	}
-}
-
-func (f Fragments) put(panel []byte, row, k int, code uint8) {
-	at, shift := f.place(row, k)
-	if f.Depth == 32 {
-		panel[at] = code
-		return
-	}
-	panel[at] = panel[at]&^(15<<shift) | code<<shift
-}
-
-// Code returns the code of an integer weight as stored.
+// Code returns the code of a weight as stored.
 func (f Fragments) Code(panel []byte, row, k int) uint8 {
 	at, shift := f.place(row, k)
 	if f.Depth == 32 {
@@ -225,6 +177,9 @@ func (f Fragments) at(panel []byte, row, k int) float32 {
 		zero = int(panel[f.ZeroOffset(g)+row])
 	}
 	value := float32(int(f.Code(panel, row, k)) - zero)
+	if f.Element == "e4m3" {
+		value = dtype.E4M3ToF32(f.Code(panel, row, k))
+	}
 	at := f.ScaleOffset(g) + row*f.ScaleBytes
 	if f.ScaleBytes == 2 {
 		return value * dtype.F16ToF32(binary.LittleEndian.Uint16(panel[at:]))

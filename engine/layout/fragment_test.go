@@ -59,6 +59,11 @@ func randomCodes(random *rand.Rand, f Fragments, out []float32) Codes {
 	if f.Depth == 32 {
 		zero, limit = u8Zero, 256
 	}
+	number := func(code, zero int) float32 { return float32(code - zero) }
+	if f.Element == "e4m3" {
+		limit = 0x7f // no NaN
+		number = func(code, _ int) float32 { return dtype.E4M3ToF32(uint8(code)) }
+	}
 	var c Codes
 	for range len(out) / f.K * groups {
 		c.Scales = append(c.Scales, float32(1+random.IntN(100))/64)
@@ -77,7 +82,7 @@ func randomCodes(random *rand.Rand, f Fragments, out []float32) Codes {
 		}
 		code := random.IntN(limit)
 		c.Codes = append(c.Codes, uint8(code))
-		out[i] = float32(code-z) * c.Scales[i/f.K*groups+g]
+		out[i] = number(code, z) * c.Scales[i/f.K*groups+g]
 	}
 	return c
 }
@@ -99,6 +104,31 @@ func TestFragmentsAreDense(t *testing.T) {
 		}
 		if size := 16 * 128 * bits / 8; size != 128/f.Depth*fragmentBytes {
 			t.Errorf("%s: %d bytes of elements in fragments of %d", f.Name, size, 128/f.Depth*fragmentBytes)
+		}
+	}
+}
+
+// Operand A of mma.m16n8k32 as the ISA states it for 8-bit elements: a0..a15 of a lane, four to a register. Row: groupID for i below 4 and for 8
+// to 11, else groupID + 8. Column: threadID_in_group*4 + i%4, + 16 from i = 8 on.
+func TestE4M3FragmentIsOperandA(t *testing.T) {
+	f, err := NewFragments("frag.e4m3", 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lane := range 32 {
+		for i := range 16 {
+			row, k := lane/4, lane%4*4+i%4
+			if i >= 4 && i < 8 || i >= 12 {
+				row += 8
+			}
+			if i >= 8 {
+				k += 16
+			}
+			for _, depth := range []int{0, 1} {
+				if at, _ := f.place(row, k+32*depth); at != 512*depth+16*lane+i {
+					t.Errorf("element (%d,%d) lies at %d, not in lane %d as a%d", row, k+32*depth, at, lane, i)
+				}
+			}
 		}
 	}
 }

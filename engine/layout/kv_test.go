@@ -72,6 +72,7 @@ func TestActivationRows(t *testing.T) {
 		{"q8g", 160, 128, 2, 192, 320},
 		{"q8g", 576, 32, 18, 576, 896 + 64},
 		{"q16g", 160, 128, 2, 384, 448},
+		{"e4m3t", 160, 0, 0, 192, 320},
 	} {
 		a, err := NewActivation(c.format, c.k, c.group)
 		if err != nil {
@@ -80,6 +81,9 @@ func TestActivationRows(t *testing.T) {
 		if a.Entries() != c.entries || a.EntryOffset() != c.at || a.RowBytes() != c.n {
 			t.Errorf("%s %d/%d: %d entries at %d, %d bytes", c.format, c.k, c.group, a.Entries(), a.EntryOffset(), a.RowBytes())
 		}
+	}
+	if a, err := NewActivation("e4m3t", 100, 64); err != nil || !a.Coded() || a.Group != 0 || a.ScaleOffset() != 128 || a.Bytes() != 132 {
+		t.Errorf("e4m3t: %+v, %v", a, err)
 	}
 	two, err := NewActivation("q16g", 160, 32)
 	if err != nil {

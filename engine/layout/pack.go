@@ -8,10 +8,10 @@ import (
 	"llmc/internal/dtype"
 )
 
-// Codes is what a panel of an integer format is packed from: the rows of up to 32 outputs.
+// Codes is what a panel of a format of codes is packed from: the rows of as many outputs as a panel has, or fewer.
 type Codes struct {
-	Codes  []uint8   // [rows, K]; u8: weight+128, u4: 0..15
-	Scales []float32 // u8: [rows]; u4: [rows, Groups]
+	Codes  []uint8   // [rows, K]; u8: weight+128, u4: 0..15, e4m3
+	Scales []float32 // u8, e4m3: [rows]; u4: [rows, Groups]
 	Zeros  []uint8   // u4z: [rows, Groups]; else nil
 }
 

@@ -11,7 +11,7 @@ import (
 // Block holds the codes of some rows of a weight. Its slices are reused from one Quantize to the next.
 type Block struct {
 	Rows, Cols int
-	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15
+	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15, fp8: e4m3
 	Scales     []float32 // [Rows, Groups]
 	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points
 }
@@ -57,6 +57,12 @@ func (f *Format) Dequantize(dst []float32, b *Block) {
 		}
 		r, g := i/groups, i%groups
 		lo, hi := r*b.Cols+g*size, r*b.Cols+min(b.Cols, (g+1)*size)
+		if f.levels != nil {
+			for k, code := range b.Codes[lo:hi] {
+				dst[lo+k] = f.levels[code] * b.Scales[i]
+			}
+			continue
+		}
 		for k, code := range b.Codes[lo:hi] {
 			dst[lo+k] = float32(int32(code)-int32(zero)) * b.Scales[i]
 		}

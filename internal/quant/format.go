@@ -1,7 +1,7 @@
 // Package quant owns the formats of quantized numbers: for each, one file with how numbers become codes, what codes stand
 // for, and how far apart the two may be.
 //
-// A code c in a group with scale s and zero point z stands for (c-z)*s. Weights are quantized in blocks of rows, each row on
+// A code c in a group with scale s and zero point z stands for (c-z)*s; a code of 8-bit floating point for its number times s. Weights are quantized in blocks of rows, each row on
 // its own, so that neither the size of the blocks nor the number of threads changes a result. All arithmetic is f32 without fused
 // multiply-add (products are rounded by explicit conversions), so that no host changes one either.
 //
@@ -27,10 +27,11 @@ type Format struct {
 	Group int
 	// ScaleBits and ZeroBits are the sizes of the scale and of the zero point of a group; 0: none.
 	ScaleBits, ZeroBits int
-	// Activation is the form of the inputs that its integer products take: "q16t", "q16g"; "" where inputs are numbers.
+	// Activation is the form of the inputs that its products of codes take: "q16t", "q16g", "e4m3t"; "" where inputs are numbers.
 	Activation string
 
-	zero     uint8 // zero point of formats that do not store one
+	zero     uint8         // zero point of formats that do not store one
+	levels   *[256]float32 // what codes stand for at scale one; nil: integers, less the zero point
 	quantize func(f *Format, b *Block, row int, x []float32) error
 	// bound returns the largest root mean square error of a group, and the largest error of one element of a group of size
 	// elements, as parts of the group's largest magnitude.
@@ -41,7 +42,7 @@ type Format struct {
 var Formats = []Format{
 	{Name: "f32", Doc: "single precision", DType: dtype.F32},
 	{Name: "bf16", Doc: "8 bits of mantissa", DType: dtype.BF16},
-	int8Format,
+	int8Format, fp8Format,
 	int4Format(32), int4Format(64), int4Format(128),
 	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),
 }

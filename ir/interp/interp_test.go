@@ -265,6 +265,31 @@ func @f(%x: f32[T,4], %z: f32[T,64]) -> (f32[T,2], f32[T,1]) {
 	compare(t, "q16g x int4", append(out[1].Data, 0), []float32{-8*127 + 16*12.7, 0}, 1e-3)
 }
 
+// Codes of 8-bit floating point: rows whose largest magnitude is 448 have scale one, and are rounded to 4 bits.
+func TestFloat8Linear(t *testing.T) {
+	m, err := ir.Parse(`
+weight %w : f8e4m3[2,4]:fp8
+func @f(%x: f32[T,4]) -> (f32[T,2]) {
+  %q = quantize %x {format="e4m3t"} : f8e4m3[T,4]:e4m3t
+  %a = linear %q, %w : f32[T,2]
+  return %a
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := tensors{"w": {448, -3, 17, 0.5, 896, -6.4, 4, 2}}
+	var b Batch
+	b.Add(0, 0, 1, 1)
+	b.Inputs = map[string]Tensor{"x": {Rows: 1, Cols: 4, Data: []float32{1, 2.4, 224, -29}}}
+	out, err := New(m, weights).Run("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The scale of x is a half, in whose steps 2.4 is 4.8, which becomes 5, and 29 is 58, which becomes the even one of 56 and 60. In w
+	// 17 becomes 16; 6.4 with the scale two is 3.2, which becomes 3.25.
+	compare(t, "e4m3t x fp8", out[0].Data, []float32{448 - 3*2.5 + 16*224 - 0.5*28, 896 - 6.5*2.5 + 4*224 - 2*28}, 1e-6)
+}
+
 func TestRunReportsMistakes(t *testing.T) {
 	m := one(t, ir.Rope{}, 0, dtype.F32)
 	for _, c := range []struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"llmc/internal/dtype"
 	"llmc/internal/quant"
 	"llmc/ir"
 )
@@ -22,21 +23,35 @@ func storedAs(data []float32, format string, cols int) error {
 	return nil
 }
 
-// quantize gives what the codes of the activation formats stand for. The group of q16t is that of its sums: it has one
-// scale for the row.
+// activations replace part of a row by what its codes in an activation format stand for.
+var activations = map[string]func(part []float32){
+	"q16t": quant.Q16,
+	"q16g": quant.Q16,
+	"e4m3t": func(row []float32) {
+		codes := make([]uint8, len(row))
+		scale := quant.E4M3(codes, row)
+		for i, code := range codes {
+			row[i] = dtype.E4M3ToF32(code) * scale
+		}
+	},
+}
+
+// quantize gives what the codes of the activation formats stand for. Where a group is not one of scales, the row has one scale.
 func (c *call) quantize() error {
 	x := c.arg("x")
 	format, group := ir.SplitQuant(c.op.Result().Type.Quant)
-	if format == "q16t" {
-		group = int64(x.Cols)
-	} else if format != "q16g" {
+	f, store := ir.FindActivation(format), activations[format]
+	if f == nil || store == nil {
 		return fmt.Errorf("unknown activation format %q", format)
+	}
+	if f.Group != ir.GroupScales {
+		group = int64(x.Cols)
 	}
 	y := newTensor(x.Rows, x.Cols)
 	for m := range x.Rows {
 		copy(y.Row(m), x.Row(m))
 		for part := range slices.Chunk(y.Row(m), int(group)) {
-			quant.Q16(part)
+			store(part)
 		}
 	}
 	c.give(y)

@@ -6,7 +6,9 @@ prints one JSON object and exits 0, or prints one line on standard error and exi
 """
 
 import hashlib
+import itertools
 import json
+import re
 import struct
 import sys
 
@@ -148,15 +150,46 @@ def check_weights(file, section, weights):
         raise BadPlan("section weights does not fit its weights")
 
 
+SIZE = r"(\d+|(\d+\*)?[TBRS])(\+(\d+|(\d+\*)?[TBRS]))*"
+EXTENT = re.compile(SIZE + r"(/[1-9]\d*)?")
+
+
 def read_programs(file, header):
-    """Returns the kernels that each program launches, in order."""
-    programs = {}
+    """Returns the kernels that each program launches, in order, and the entries of those that run code of the plan."""
+    def section(kind, name):
+        for s in header["sections"]:
+            if (s["kind"], s.get("name", "")) == (kind, name):
+                file.seek(s["offset"])
+                return file.read(s["size"])
+        raise BadPlan(f"no section {kind} {name}")
+
+    programs, entries = {}, {}
     for s in header["sections"]:
         if s["kind"] == "program":
-            file.seek(s["offset"])
-            program = Msgpack.decode(file.read(s["size"]))
-            programs[s["name"]] = [launch["kernel"] for launch in program["launches"]]
-    return programs
+            program = Msgpack.decode(section("program", s["name"]))
+            launches = program["launches"]
+            programs[s["name"]] = [launch["kernel"] for launch in launches]
+            codes = [launch["code"] for launch in launches if "code" in launch]
+            if codes:
+                text = section("ptx", program["target"]).decode("utf-8")
+                for code in itertools.chain(*codes):
+                    check_code(code, text)
+                if any(("limit" in code) == (code is launch[-1]) for launch in codes for code in launch):
+                    raise BadPlan(f"program {s['name']}: all entries of a launch but the last have a limit")
+                entries[s["name"]] = [code["entry"] for code in itertools.chain(*codes)]
+            if len(codes) != (0 if program["target"].startswith("x86-64") else len(launches)):
+                raise BadPlan(f"program {s['name']}: {len(codes)} of {len(launches)} launches have code")
+    return programs, entries
+
+
+def check_code(code, text):
+    entry, grid = code["entry"], code["grid"]
+    if not re.fullmatch(r"[a-zA-Z_]\w{0,255}", entry, re.ASCII) or not re.search(r"\.entry\s+" + entry + r"\b", text):
+        raise BadPlan(f"entry {entry!r} is not in the code")
+    if len(grid) != 3 or not all(EXTENT.fullmatch(extent) for extent in grid):
+        raise BadPlan(f"entry {entry}: grid {grid}")
+    if not 1 <= code["threads"] <= 1024 or not 0 <= code.get("shared", 0) <= 256 << 10:
+        raise BadPlan(f"entry {entry}: {code}")
 
 
 def main():
@@ -166,10 +199,10 @@ def main():
         if file.tell() != header["file_size"]:
             raise BadPlan(f"{file.tell()} bytes, not {header['file_size']}")
         check_sections(file, header)
-        programs = read_programs(file, header)
+        programs, entries = read_programs(file, header)
     hexed = lambda rows: [{k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()} for row in rows]
     json.dump({"digest": "sha256:" + digest, "sections": hexed(header["sections"]), "weights": hexed(header.get("weights", [])),
-               "programs": programs}, sys.stdout)
+               "programs": programs, "entries": entries}, sys.stdout)
 
 
 if __name__ == "__main__":

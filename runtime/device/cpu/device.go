@@ -32,6 +32,7 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	if err != nil {
 		return nil, err
 	}
+	settings.Target = target
 	m := &model{plan: plan, program: program, set: set}
 	if err := m.load(settings); err != nil {
 		m.Close()

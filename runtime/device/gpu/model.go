@@ -45,6 +45,7 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	if m.program, err = plan.Program("step", target); err != nil {
 		return err
 	}
+	settings.Target = target
 	if settings.PageSize == 0 {
 		settings.PageSize = limits.DefaultPageSize
 	}

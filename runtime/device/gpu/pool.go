@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"llmc/engine"
-	"llmc/internal/dtype"
+	"llmc/engine/layout"
 )
 
 // pool says where each cache of a program lies in a page. A page is one block of bytes that covers PageSize positions in all layers of all
@@ -18,17 +18,17 @@ type pool struct {
 // cacheLayers is one row of the program's cache table within a page.
 type cacheLayers struct{ offset, layerBytes int64 }
 
-// layerAlign is what the parts of a page are padded to.
-const layerAlign = 64
-
 func newPool(caches []engine.Cache, pageSize int) (*pool, error) {
 	p := &pool{}
 	for _, c := range caches {
-		if c.Kind != "paged" || c.DType != dtype.BF16 {
-			return nil, fmt.Errorf("cache %q: a %s cache of %v is not supported on GPUs", c.Name, c.Kind, c.DType)
+		if c.Kind != "paged" {
+			return nil, fmt.Errorf("cache %q: a %s cache is not supported on GPUs", c.Name, c.Kind)
 		}
-		part := int64(c.KVHeads) * int64(pageSize) * int64(c.Dim) * int64(c.DType.Size())
-		layer := 2 * ((part + layerAlign - 1) / layerAlign * layerAlign)
+		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
+		if err != nil {
+			return nil, fmt.Errorf("cache %q: %w", c.Name, err)
+		}
+		layer := int64(kv.Bytes())
 		p.layers = append(p.layers, cacheLayers{p.pageBytes, layer})
 		p.pageBytes += layer * int64(c.Layers)
 	}

@@ -51,7 +51,7 @@ func FuzzQuantize(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, size uint16) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		x := wildRow(r, 1+int(size)%2000)
-		form := layout.ActivationFormats[r.IntN(len(layout.ActivationFormats))].Name
+		form := forms[r.IntN(len(forms))]
 		a, err := layout.NewActivation(form, len(x), 32<<r.IntN(3))
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,230 @@
+package cuda_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"llmc/codegen"
+	"llmc/codegen/cuda"
+	"llmc/compiler/dump"
+	"llmc/compiler/hf"
+	"llmc/compiler/models"
+	"llmc/engine"
+	"llmc/internal/dtype"
+	"llmc/internal/golden"
+	"llmc/internal/ptxas"
+	"llmc/ir"
+	"llmc/passes"
+)
+
+// budgetModels are shapes that entries are written for, of two layers each; entries do not depend on the number of layers.
+var budgetModels = []struct {
+	name, config string
+	formats      []string
+}{
+	{"llama 8B", `{"model_type":"llama","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,"rope_theta":500000.0`,
+		[]string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
+	{"llama 135M", `{"model_type":"llama","hidden_size":576,"intermediate_size":1536,"num_attention_heads":9,"num_key_value_heads":3,"vocab_size":49152,"tie_word_embeddings":true`,
+		[]string{"bf16", "int8", "fp8", "int4-g32", "int4-g64-zp"}},
+	{"mistral 7B", `{"model_type":"mistral","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":32000,"sliding_window":4096`,
+		[]string{"bf16"}},
+	{"qwen2 0.5B", `{"model_type":"qwen2","hidden_size":896,"intermediate_size":4864,"num_attention_heads":14,"num_key_value_heads":2,"vocab_size":151936,"tie_word_embeddings":true`,
+		[]string{"bf16", "int8", "int4-g32", "int4-g128"}},
+	{"qwen3 0.6B", `{"model_type":"qwen3","hidden_size":1024,"intermediate_size":3072,"num_attention_heads":16,"num_key_value_heads":8,"head_dim":128,"vocab_size":151936,"tie_word_embeddings":true`,
+		[]string{"bf16", "int8", "int4-g64"}},
+	{"odd sizes", `{"model_type":"llama","hidden_size":72,"intermediate_size":100,"num_attention_heads":3,"num_key_value_heads":1,"head_dim":24,"vocab_size":301`,
+		[]string{"bf16", "int8", "int4-g32"}},
+}
+
+var budgetTargets = []string{"sm80", "sm89", "sm90"}
+
+// budgetPath lists what entries may take: target, release of ptxas, kernel, class of shapes, registers of a thread and declared shared
+// memory of a CTA in bytes, each the most of the class. UPDATE=1 rewrites the rows of the installed releases.
+const budgetPath = "testdata/budget.txt"
+
+// entriesOf are the distinct entries of one target under names of their own, with the class that each counts for.
+type entriesOf struct {
+	arch    string // as ptxas calls it
+	text    strings.Builder
+	seen    map[string]bool
+	classes map[string]string
+}
+
+// TestAssembleModels assembles every distinct entry of the models for every target: no warning, no spills, no stack, and no more registers and shared
+// memory than the budget says. Less is an error too: the budget is what reviewers see.
+func TestAssembleModels(t *testing.T) {
+	assemblers := ptxas.Find(t)
+	got := map[string][2]int{}
+	for _, target := range budgetTargets {
+		all := collect(t, target)
+		for _, a := range assemblers {
+			for _, u := range a.Assemble(t, all.text.String(), all.arch) {
+				class := all.classes[u.Entry]
+				if u.Spills != 0 || u.Stack != 0 {
+					t.Errorf("%s, ptxas %s: %s (%s) spills %d bytes and has a stack of %d", target, a.Release, class, u.Entry, u.Spills, u.Stack)
+				}
+				key := fmt.Sprintf("%s %s %s", target, a.Release, class)
+				most := got[key]
+				got[key] = [2]int{max(most[0], u.Registers), max(most[1], u.Shared)}
+			}
+		}
+		t.Logf("%s: %d entries of %d classes", target, len(all.classes), len(slices.Compact(slices.Sorted(maps.Values(all.classes)))))
+	}
+	compareBudget(t, assemblers, got)
+}
+
+// collect writes the models' programs for a target.
+func collect(t *testing.T, target string) *entriesOf {
+	t.Helper()
+	row, err := engine.FindTarget(target)
+	check(t, err)
+	gpu, err := cuda.NewTarget(row)
+	check(t, err)
+	all := &entriesOf{arch: gpu.PTX.Name, seen: map[string]bool{}, classes: map[string]string{}}
+	for _, model := range budgetModels {
+		imported := importConfig(t, model.config)
+		for _, format := range model.formats {
+			m := imported.Clone()
+			_, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}})
+			if err != nil {
+				t.Fatalf("%s, %s: %v", model.name, format, err)
+			}
+			coder := cuda.NewCoder(gpu)
+			program, err := codegen.Emit(m, m.Func("step"), target, coder)
+			check(t, err)
+			text, err := coder.Text()
+			check(t, err)
+			all.add(m, program, dump.NewPTX(target, text))
+		}
+	}
+	return all
+}
+
+func importConfig(t *testing.T, config string) *ir.Module {
+	t.Helper()
+	dir := t.TempDir()
+	config += `,"num_hidden_layers":2,"rms_norm_eps":1e-05,"max_position_embeddings":4096}`
+	check(t, os.WriteFile(filepath.Join(dir, hf.ConfigFile), []byte(config), 0o644))
+	c, err := hf.OpenRandom(dir, 1)
+	check(t, err)
+	m, err := models.Import(c, models.Options{KV: dtype.BF16})
+	check(t, err)
+	return m.Module
+}
+
+// add takes in the entries that no model before had. An entry's name is in its labels and parameters too.
+func (all *entriesOf) add(m *ir.Module, program *engine.Program, code *dump.PTX) {
+	if all.text.Len() == 0 {
+		all.text.WriteString(code.Head)
+	}
+	for _, e := range code.Entries {
+		const placeholder = "\x00"
+		body := strings.ReplaceAll(e.Text, e.Name, placeholder)
+		if all.seen[body] {
+			continue
+		}
+		all.seen[body] = true
+		name := fmt.Sprintf("entry_%d", len(all.seen))
+		all.classes[name] = classOf(m, program, e.Name)
+		all.text.WriteString(strings.ReplaceAll(body, placeholder, name))
+	}
+}
+
+// classOf names the kernel of an entry and what its code depends on most: the layout of its matrix, the shape of heads, or the types of activations.
+func classOf(m *ir.Module, program *engine.Program, entry string) string {
+	at := slices.IndexFunc(program.Launches, func(l engine.Launch) bool {
+		return slices.ContainsFunc(l.Code, func(c engine.Code) bool { return c.Entry == entry })
+	})
+	if at < 0 {
+		return "unused " + entry
+	}
+	l := &program.Launches[at]
+	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}
+	for _, c := range l.Code {
+		if c.Entry == entry && c.Limit.Max != 0 {
+			class[0] += fmt.Sprintf("_to_%d", c.Limit.Max)
+		}
+	}
+	if heads := l.Int("heads", 0); heads > 0 {
+		class = append(class, fmt.Sprintf("%d/%dx%d", heads, l.Int("kv_heads", 0), l.Int("dim", 0)))
+	}
+	for i, role := range engine.FindKernel(l.Kernel).Roles {
+		switch o := l.Operands[i]; {
+		case o.Kind == engine.OperandWeight && role.Packed():
+			w := slices.IndexFunc(m.Weights, func(w *ir.Weight) bool { return w.Name == program.Weights[o.Index] })
+			class = append(class, m.Weights[w].Type.Layout)
+		case o.Kind == engine.OperandWeight && role.Optional:
+			class = append(class, role.Name)
+		case o.Kind == engine.OperandBuffer && role.Writes:
+			class = append(class, program.Buffers[o.Index].TypeName())
+		}
+	}
+	return strings.Join(class, ",")
+}
+
+// compareBudget wants the rows of the installed releases to be those of the file.
+func compareBudget(t *testing.T, assemblers []ptxas.Assembler, got map[string][2]int) {
+	t.Helper()
+	installed := map[string]bool{}
+	for _, a := range assemblers {
+		installed[a.Release] = true
+	}
+	var old []byte
+	if data, err := os.ReadFile(budgetPath); err == nil {
+		old = data
+	} else if !golden.Updating() {
+		t.Fatalf("%v (UPDATE=1 writes it)", err)
+	}
+	var rows [][]string
+	for line := range strings.Lines(string(old)) {
+		row := strings.Fields(line)
+		if len(row) != 5 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if !installed[row[1]] {
+			rows = append(rows, row)
+			continue
+		}
+		key := strings.Join(row[:3], " ")
+		now := got[key]
+		want := fmt.Sprintf("%s registers and %s bytes", row[3], row[4])
+		if have := fmt.Sprintf("%d registers and %d bytes", now[0], now[1]); have != want && !golden.Updating() {
+			t.Errorf("%s: %s, the budget says %s (UPDATE=1 records it)", key, have, want)
+		}
+		if !golden.Updating() {
+			delete(got, key)
+		}
+	}
+	if !golden.Updating() {
+		// What is left has no row. Releases that nobody has recorded are not compared.
+		for key := range got {
+			if strings.Contains(string(old), " "+strings.Fields(key)[1]+" ") {
+				t.Errorf("%s is not in %s (UPDATE=1 adds it)", key, budgetPath)
+			}
+		}
+		return
+	}
+	for key, n := range got {
+		rows = append(rows, append(strings.Fields(key), fmt.Sprint(n[0]), fmt.Sprint(n[1])))
+	}
+	writeBudget(t, rows)
+}
+
+func writeBudget(t *testing.T, rows [][]string) {
+	t.Helper()
+	slices.SortFunc(rows, func(a, b []string) int {
+		return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[2], b[2]), cmp.Compare(a[1], b[1]))
+	})
+	var out strings.Builder
+	out.WriteString("# target, release of ptxas, kernel and class of shapes, registers, bytes of shared memory: the most of each class\n")
+	for _, row := range rows {
+		fmt.Fprintf(&out, "%-5s %-5s %-50s %4s %6s\n", row[0], row[1], row[2], row[3], row[4])
+	}
+	check(t, os.WriteFile(budgetPath, []byte(out.String()), 0o644))
+}

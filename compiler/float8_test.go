@@ -1,0 +1,44 @@
+package compiler_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"llmc/compiler"
+	"llmc/engine"
+)
+
+// fp8 is for GPUs: their targets share one set of weights, and a CPU target is refused by name with what to take instead.
+func TestFloat8Targets(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "demo.plan")
+	options := compiler.Options{Model: "../testdata/demo", Out: out, Archs: []string{"sm80", "sm89", "sm90"}, Quant: "fp8", Check: true}
+	report, err := compiler.Build(context.Background(), options)
+	check(t, err)
+	if report.Quant != "fp8" || report.BitsPerWeight < 8 || report.BitsPerWeight > 8.3 || !(report.Accuracy.WeightError < 1.0/28) {
+		t.Errorf("%s, %g bits, error %g", report.Quant, report.BitsPerWeight, report.Accuracy.WeightError)
+	}
+	plan, err := engine.Open(out)
+	check(t, err)
+	defer plan.Close()
+	for _, w := range plan.Weights() {
+		if want := w.Layout != ""; want != (w.Format == "fp8") || want != (w.Layout == "frag.e4m3") {
+			t.Errorf("weight %s is %s in layout %q", w.Name, w.Format, w.Layout)
+		}
+	}
+	for target, inputs := range map[string]string{"sm80": "bf16", "sm89": "e4m3t", "sm90": "e4m3t"} {
+		program, err := plan.Program("step", target)
+		check(t, err)
+		for _, l := range program.Launches {
+			if x := l.Operands[0]; l.Kernel == "cuda.linear" && program.Buffers[x.Index].TypeName() != inputs {
+				t.Errorf("%s: %s reads %s", target, l.Label, program.Buffers[x.Index].TypeName())
+			}
+		}
+	}
+
+	options.Archs = []string{"x86-64-v4"}
+	_, err = compiler.Build(context.Background(), options)
+	if want := "target x86-64-v4: pass quantize: weight %model.embed_tokens.weight: no CPU kernel reads fp8; use int8"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}

@@ -1,0 +1,81 @@
+package compiler
+
+import (
+	"fmt"
+
+	"llmc/ir"
+)
+
+// weightTable is what a plan is going to store, in order: the weights of its targets, each distinct one once.
+type weightTable struct {
+	jobs   []*packJob
+	byName map[string]*packJob
+	rows   map[string]bool // of the rows that codes are made of, by recipe and format
+}
+
+func newWeightTable() *weightTable {
+	return &weightTable{byName: map[string]*packJob{}, rows: map[string]bool{}}
+}
+
+// add takes in the weights of a module that has gone through the passes. Where the table has the same weight already, the module shares it.
+// Where it has another one of that name, packed for kernels of another device, the module's is renamed: NAME/LAYOUT, so that the name
+// does not depend on the target that needed it first.
+func (t *weightTable) add(m *ir.Module) error {
+	for _, w := range m.Weights {
+		name := w.Name
+		for n := 2; ; n++ {
+			stored := t.byName[w.Name]
+			if stored == nil {
+				if err := t.store(w); err != nil {
+					return err
+				}
+				break
+			}
+			if sameWeight(stored.weight, w) {
+				break
+			}
+			if n == 2 {
+				w.Name = name + "/" + storage(w)
+			} else {
+				w.Name = fmt.Sprintf("%s/%s/%d", name, storage(w), n)
+			}
+		}
+	}
+	return nil
+}
+
+// storage is what tells apart the ways to store a weight.
+func storage(w *ir.Weight) string {
+	if w.Type.Layout != "" {
+		return w.Type.Layout
+	}
+	return w.Type.DType.String()
+}
+
+func (t *weightTable) store(w *ir.Weight) error {
+	j, err := newPackJob(w, len(t.jobs))
+	if err != nil {
+		return err
+	}
+	if j.format != nil {
+		rows := j.format.Name + " " + w.Recipe.String()
+		j.repeats = t.rows[rows]
+		t.rows[rows] = true
+	}
+	t.jobs, t.byName[w.Name] = append(t.jobs, j), j
+	return nil
+}
+
+// of returns the jobs of a module's weights.
+func (t *weightTable) of(m *ir.Module) []*packJob {
+	var jobs []*packJob
+	for _, w := range m.Weights {
+		jobs = append(jobs, t.byName[w.Name])
+	}
+	return jobs
+}
+
+// sameWeight tells whether two weights are the same bytes, read in the same order.
+func sameWeight(a, b *ir.Weight) bool {
+	return a.Type.Equal(b.Type) && a.Segment == b.Segment && a.Recipe.String() == b.Recipe.String()
+}

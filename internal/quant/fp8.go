@@ -1,0 +1,51 @@
+package quant
+
+import (
+	"math"
+
+	"llmc/internal/dtype"
+)
+
+// fp8Format is e4m3 (internal/dtype) with one scale for each output channel: amax/448 in f32, so that the largest magnitude takes the largest
+// code. Targets whose matrix units multiply e4m3 quantize the inputs in the same way for each token (e4m3t); others read the codes as bf16.
+var fp8Format = Format{
+	Name: "fp8", Doc: "8 bits of floating point (e4m3), a scale per output channel; inputs the same, a scale per token, or bf16; GPUs only",
+	Type: "fp8", DType: dtype.F8E4M3, ScaleBits: 32, Activation: "e4m3t",
+	levels: e4m3Levels(), quantize: quantizeFP8,
+	// Half a step of the uppermost binade, 16 of 448, and the rounding of x*(448/amax).
+	bound: func(int) (rms, most float64) { return 1.0001 / 28, 1.0001 / 28 },
+}
+
+// e4m3Levels is what each code stands for at scale one.
+func e4m3Levels() *[256]float32 {
+	var levels [256]float32
+	for code := range levels {
+		levels[code] = dtype.E4M3ToF32(uint8(code))
+	}
+	return &levels
+}
+
+func quantizeFP8(_ *Format, b *Block, row int, x []float32) error {
+	if _, err := extreme(x); err != nil {
+		return err
+	}
+	b.Scales[row] = E4M3(b.Codes[row*b.Cols:(row+1)*b.Cols], x)
+	return nil
+}
+
+// E4M3 quantizes one row of a weight, or of a linear's inputs (format e4m3t), to e4m3 and returns its scale, amax/448. NaN makes the scale NaN.
+// This is the meaning of both formats; the kernels give the same bits.
+func E4M3(codes []uint8, x []float32) (scale float32) {
+	var most uint32
+	for _, v := range x {
+		most = max(most, math.Float32bits(v)&^signBit)
+	}
+	amax, inverse := math.Float32frombits(most), float32(0)
+	if !(amax < leastMaxAbs) {
+		scale, inverse = amax/dtype.E4M3Max, dtype.E4M3Max/amax
+	}
+	for i, v := range x {
+		codes[i] = dtype.F32ToE4M3(float32(v * inverse))
+	}
+	return scale
+}

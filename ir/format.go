@@ -1,0 +1,53 @@
+package ir
+
+import "llmc/internal/dtype"
+
+// WeightFormats are the formats of quantized weights: the code of each element, and whether a scale covers a group of
+// columns (its size is part of the name, as in int4.g32) or the row.
+var WeightFormats = []struct {
+	Base    string
+	Code    dtype.Type
+	Grouped bool
+}{
+	{"int8", dtype.U8, false},
+	{"fp8", dtype.F8E4M3, false},
+	{"int4", dtype.U4, true},
+	{"int4z", dtype.U4, true},
+}
+
+// ActivationFormats are the formats of quantized inputs: the code of each element, what a group of columns means, and the weights that they are
+// multiplied with.
+var ActivationFormats = []ActivationFormat{
+	{"q16t", dtype.I8, GroupSums, []string{"int8"}},
+	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z"}},
+	{"e4m3t", dtype.F8E4M3, NoGroups, []string{"fp8"}},
+}
+
+// ActivationFormat is one format of quantized inputs.
+type ActivationFormat struct {
+	Base    string
+	Code    dtype.Type
+	Group   GroupMeaning
+	Weights []string // bases of formats
+}
+
+// FindActivation returns the row of a format, nil if there is none.
+func FindActivation(base string) *ActivationFormat {
+	for i := range ActivationFormats {
+		if ActivationFormats[i].Base == base {
+			return &ActivationFormats[i]
+		}
+	}
+	return nil
+}
+
+// GroupMeaning is what a format of inputs keeps for each group of columns.
+type GroupMeaning uint8
+
+// Without groups a row has one scale and nothing else. GroupSums: one scale, and sums of codes for each segment of the weight, of which there may
+// be one. GroupScales: a scale for each group of the weight.
+const (
+	NoGroups GroupMeaning = iota
+	GroupSums
+	GroupScales
+)

@@ -1,0 +1,49 @@
+package emu_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"llmc/compiler"
+	"llmc/engine"
+	"llmc/runtime/device/devicetest"
+	"llmc/runtime/device/emu"
+)
+
+// build compiles a checkpoint of the repository.
+func build(t *testing.T, name, target, format string) *engine.Plan {
+	t.Helper()
+	dir := filepath.Join("../../../testdata", name)
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "engine.plan")
+	if _, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format, Archs: []string{target}, Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := engine.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { plan.Close() })
+	return plan
+}
+
+// TestLogitsDoNotDependOnTheSchedule runs GPU programs under random schedules and wants the same bits each time.
+func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
+	rounds := 1
+	if os.Getenv("LLMC_LONG") != "" {
+		rounds = 20
+	}
+	for _, c := range []struct{ checkpoint, target, format string }{
+		{"checkpoints/llama-yarn", "sm80", "bf16"},
+		{"checkpoints/qwen3-v5", "sm89", "int8"},
+		{"checkpoints/mistral-v5", "sm90", "int4"},
+	} {
+		t.Run(c.target+"/"+c.format, func(t *testing.T) {
+			plan := build(t, c.checkpoint, c.target, c.format)
+			devicetest.Schedules(t, emu.Device{}, plan, plan.Info().Vocab, 128, rounds)
+		})
+	}
+}
