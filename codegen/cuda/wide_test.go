@@ -51,7 +51,7 @@ func TestWideExact(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s/%v/%d", format.name, size, seed), func(t *testing.T) {
 					n, k, tokens := size[0], size[1], size[2]
-					weights := integers{map[string]int{"x": n * k, "w": n * k, "bias": n}, format.peak}
+					weights := integers{map[string]int{"x": n * k, "w": n * k, "bias": n}, format.peak, false}
 					m := wideProduct(t, n, k, false)
 					plan := compile(t, m, weights, "sm90", format.name, n)
 					ids := sequence(tokens, n)
