@@ -184,6 +184,11 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 	}
 	l := &program.Launches[at]
 	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}
+	for _, c := range l.Code {
+		if c.Entry == entry && c.Limit.Max != 0 {
+			class[0] += fmt.Sprintf("_to_%d", c.Limit.Max)
+		}
+	}
 	if heads := l.Int("heads", 0); heads > 0 {
 		class = append(class, fmt.Sprintf("%d/%dx%d", heads, l.Int("kv_heads", 0), l.Int("dim", 0)))
 	}

@@ -1,8 +1,6 @@
 package cuda
 
 import (
-	"strings"
-
 	"llmc/codegen/ptx"
 	"llmc/engine"
 	"llmc/engine/layout"
@@ -94,7 +92,7 @@ type wide struct {
 
 func newWide(e *entry, s wideShape) *wide {
 	w := &wide{product: newProduct(e), wideShape: s, panels: wideGroups * widePanels / s.rings}
-	w.decode = wideReaders[formatBase(w.w)](w)
+	w.decode = wideReaders[w.w.Element](w)
 	w.instruction = ptx.WGMMA{N: s.tokens, A: ptx.BF16}
 	w.span = panelBytes / w.chunkBytes()
 	if g := w.w.Group; g > chunk {
@@ -127,10 +125,11 @@ func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
 // producers is how many threads feed a ring.
 func (w *wide) producers() int { return 128 / w.rings }
 
-// wideVariants are the entries of a product, each for steps of up to so many tokens; none for a weight that no wideReader reads.
+// wideVariants are the entries of a product, each for steps of up to so many tokens; none for a weight that no wideReader reads, and for
+// inputs that are codes.
 func wideVariants(e *entry) []variant {
 	p := newProduct(e)
-	if wideReaders[formatBase(p.w)] == nil {
+	if wideReaders[p.w.Element] == nil || !e.isBF16("x") {
 		return nil
 	}
 	var list []variant
@@ -154,12 +153,6 @@ func wideVariants(e *entry) []variant {
 
 // lonelyMemory is for the stages of a CTA that has a multiprocessor to itself because there are no more CTAs than multiprocessors.
 const lonelyMemory = 180 << 10
-
-// formatBase is the name of a format without its group.
-func formatBase(f layout.Fragments) string {
-	base, _, _ := strings.Cut(f.Name, ".g")
-	return base
-}
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 

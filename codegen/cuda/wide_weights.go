@@ -13,12 +13,11 @@ type wideReader interface {
 	scale(output ptx.Reg) (ptx.Reg, bool)
 }
 
-// wideReaders is indexed by the format without its group.
+// wideReaders is indexed by what is stored of a weight.
 var wideReaders = map[string]func(w *wide) wideReader{
-	"frag.bf16": func(w *wide) wideReader { return wideBF16{w} },
-	"frag.u8":   func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
-	"frag.u4":   newWideU4,
-	"frag.u4z":  newWideU4,
+	"bf16": func(w *wide) wideReader { return wideBF16{w} },
+	"u8":   func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
+	"u4":   newWideU4,
 }
 
 // words loads the lane's part of a chunk.
