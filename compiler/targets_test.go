@@ -14,6 +14,7 @@ import (
 	"llmc/compiler/dump"
 	"llmc/engine"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/emu"
 )
 
 const demo = "../testdata/demo"
@@ -112,15 +113,17 @@ func checkStored(t *testing.T, plan *engine.Plan, limit int64) {
 	}
 }
 
-// TestVerifySeveralDevices compares the CPU's program with the checkpoint where the plan also holds weights in another order.
+// TestVerifySeveralDevices compares each device's program with the checkpoint where the plan also holds weights in another order.
 func TestVerifySeveralDevices(t *testing.T) {
 	plan, _ := buildFor(t, 2, "int4", "sm80", "x86-64-v3")
-	model, err := (cpu.Device{}).Load(plan, compiler.VerifySettings())
-	check(t, err)
-	defer model.Close()
-	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), demo)
-	check(t, err)
-	if !v.OK || v.FirstBadWeight != "" {
-		t.Errorf("%+v", *v)
+	for _, device := range []engine.Device{cpu.Device{}, emu.Device{}} {
+		model, err := device.Load(plan, compiler.VerifySettings())
+		check(t, err)
+		defer model.Close()
+		v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), demo)
+		check(t, err)
+		if !v.OK || v.FirstBadWeight != "" || v.Compared < 15 {
+			t.Errorf("%s: %+v", device.Name(), *v)
+		}
 	}
 }

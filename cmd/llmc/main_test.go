@@ -125,6 +125,7 @@ func TestRefusals(t *testing.T) {
 		{1, []string{"build", missing, "-o", missing}, "does not exist"},
 		{1, []string{"build", demo, "-o", missing + "/x.plan"}, "there is no directory " + missing},
 		{1, []string{"build", demo, "-o", os.DevNull}, "not a regular file"},
+		{1, []string{"inspect", plan, "--ptx", "x"}, "the plan holds no PTX"},
 		{2, []string{"inspect", plan, "--threads", "0"}, "--threads is 0"},
 		{1, []string{"inspect", missing}, "no such file"},
 		{1, []string{"inspect", "oci://registry.example/x:y"}, "registries are not supported yet"},

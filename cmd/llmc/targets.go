@@ -20,6 +20,15 @@ type targetRow struct {
 	Doc      string   `json:"doc"`
 	Native   bool     `json:"native"`  // what --arch native means on this machine
 	Missing  []string `json:"missing"` // features that this machine lacks
+	GPU      *gpuRow  `json:"gpu,omitempty"`
+}
+
+// gpuRow says what GPUs a target is for, and the figures of the card that predictions are for.
+type gpuRow struct {
+	Capability      string  `json:"compute_capability"` // the least that runs it
+	Multiprocessors int     `json:"multiprocessors"`
+	ReadBytes       float64 `json:"read_bytes_per_second"`
+	BF16            float64 `json:"bf16_ops_per_second"`
 }
 
 type formatRow struct {
@@ -61,7 +70,12 @@ func listTargets() targetList {
 		if missing == nil {
 			missing = []string{}
 		}
-		list.Targets = append(list.Targets, targetRow{t.Name, t.Device, t.Features, t.Doc, t.Name == native.Name, missing})
+		row := targetRow{Name: t.Name, Device: t.Device, Features: append([]string{}, t.Features...), Doc: t.Doc, Native: t.Name == native.Name, Missing: missing}
+		if t.SM != 0 {
+			cores := float64(t.Cores)
+			row.GPU = &gpuRow{fmt.Sprintf("%d.%d", t.SM/10, t.SM%10), t.Cores, cores * t.Nominal.ReadBytes, cores * t.Nominal.BF16}
+		}
+		list.Targets = append(list.Targets, row)
 	}
 	const typicalRow = 4096
 	for i := range quant.Formats {
@@ -77,6 +91,14 @@ func listTargets() targetList {
 	return list
 }
 
+func (r *targetRow) text() string {
+	if r.GPU == nil {
+		return r.Doc
+	}
+	return fmt.Sprintf("compute capability %s: %s, of %d multiprocessors, %.3g TB/s, %.3g bf16 Top/s", r.GPU.Capability, r.Doc, r.GPU.Multiprocessors,
+		r.GPU.ReadBytes/1e12, r.GPU.BF16/1e12)
+}
+
 func (l targetList) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "target\tdevice\there\tfor")
@@ -89,7 +111,7 @@ func (l targetList) print(w io.Writer) error {
 		} else if r.Native {
 			here = "yes, native"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Name, r.Device, here, r.Doc)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Name, r.Device, here, r.text())
 	}
 	fmt.Fprintln(t, "\nformat\tbits a weight\t\t")
 	for _, f := range l.Formats {

@@ -15,7 +15,7 @@ const (
 	attentionThreads = 32 * attentionWarps
 	attentionTile    = 64 // positions; a warp copies 16 of them, which are in one page
 
-	warpChannels = 192      // of 16 rows of results, that the registers of a warp hold
+	warpChannels = 128      // of 16 rows of results, that the registers of a warp hold
 	sharedWanted = 80 << 10 // bytes of shared memory, which let two CTAs have a multiprocessor of most targets
 
 	// Tiles of keys or values in shared memory. The fewest take 87 KB with the largest heads, which every target has.
@@ -84,6 +84,15 @@ func attentionGrid(e *entry) [3]engine.Extent {
 	items := engine.Extent{Of: e.buffer("y").Rows, Per: int64(a.block)}
 	items.Of = items.Of.Add(sym.Of(sym.B).Scale(int64(a.block)))
 	return grid(items, engine.Extent{Of: constant(a.kvHeads), Per: 1}, engine.Extent{Of: constant(a.parts), Per: 1})
+}
+
+// attentionCTAs is what shared memory allows most targets with heads of more than 64 channels. Left alone, some assemblers would rather
+// spill a few registers than have two CTAs where three would find registers.
+func attentionCTAs(e *entry) int {
+	if newAttend(e).dim > 64 {
+		return 2
+	}
+	return 0
 }
 
 // attention is y = softmax(scale * q K^T) V over the positions that each query sees. CTA (i, j, k) has item i and KV head j; its rows are

@@ -56,7 +56,7 @@ var families = map[string]family{
 type variant struct {
 	family
 	limit int64
-	ctas  int // of a multiprocessor, where the entry counts on them
+	ctas  int // wanted of a multiprocessor at a time; 0: the assembler chooses
 }
 
 // wideFamilies lists the kernels that have entries of their own on targets with wgmma.
@@ -64,6 +64,10 @@ var wideFamilies = map[string]func(e *entry) []variant{
 	"cuda.linear":        wideVariants,
 	"cuda.linear_swiglu": wideVariants,
 }
+
+// wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
+// not the best. 0 leaves it the choice.
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs}
 
 // perRow gives a CTA to each row of a result.
 func perRow(role string) func(e *entry) [3]engine.Extent {
@@ -99,6 +103,9 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 		return codes, nil
 	}
 	variants := []variant{{family: f}}
+	if ctas := wantedCTAs[l.Kernel]; ctas != nil {
+		variants[0].ctas = ctas(e)
+	}
 	if wide := wideFamilies[l.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
 		if list := wide(e); list != nil {
 			variants = list

@@ -1,47 +1,30 @@
 package cuda_test
 
 import (
-	"bytes"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"testing"
 
 	"llmc/internal/dtype"
+	"llmc/internal/ptxas"
 )
 
-// assembled wants NVIDIA's assembler to take the text for its targets without spilling registers and without wgmma that waits for
-// the one before it (C75xx, which counts as information), and returns what it says.
-func assembled(t *testing.T, text, arch string) string {
+// assembled wants NVIDIA's assembler to take the text for its target without spilling registers, and returns the registers of each entry.
+func assembled(t *testing.T, text, arch string) []int {
 	t.Helper()
-	paths := filepath.SplitList(os.Getenv("LLMC_PTXAS"))
-	if len(paths) == 0 {
-		paths, _ = filepath.Glob("../../.tools/ptxas*/bin/ptxas")
-	}
-	if len(paths) == 0 {
-		t.Skip("SKIPPED: no ptxas: set LLMC_PTXAS=path[:path...] or run make ptxas-check")
-	}
-	file := filepath.Join(t.TempDir(), "module.ptx")
-	check(t, os.WriteFile(file, []byte(text), 0o644))
-	var out bytes.Buffer
-	for _, path := range paths {
-		cmd := exec.Command(path, "-v", "-arch="+arch, "-o", os.DevNull, file)
-		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("%s: %v\n%.2000s", path, err, out.String())
+	var registers []int
+	for _, a := range ptxas.Find(t) {
+		for _, u := range a.Assemble(t, text, arch) {
+			if u.Spills != 0 || u.Stack != 0 {
+				t.Errorf("%s for %s, ptxas %s: spills %d bytes and has a stack of %d", u.Entry, arch, a.Release, u.Spills, u.Stack)
+			}
+			registers = append(registers, u.Registers)
 		}
 	}
-	if bad := regexp.MustCompile(`(?m)^.*([1-9]\d* bytes (spill|stack)|C75\d\d|warning).*$`).FindString(out.String()); bad != "" {
-		t.Fatal(bad)
-	}
-	return out.String()
+	return registers
 }
 
 // architectures are the assembler's names of targets.
 var architectures = map[string]string{"sm80": "sm_80", "sm89": "sm_89", "sm90": "sm_90a"}
-
-var registers = regexp.MustCompile(`Used \d+ registers`)
 
 // TestAssembleAttention assembles attention and rope_kv for every target; with LLMC_LONG=1 in all shapes.
 func TestAssembleAttention(t *testing.T) {
@@ -56,12 +39,12 @@ func TestAssembleAttention(t *testing.T) {
 	for _, target := range []string{"sm80", "sm89", "sm90"} {
 		arch := architectures[target]
 		for _, c := range shapes {
-			t.Logf("%s attention %v: %v", target, c, registers.FindAllString(assembled(t, newAttention(t, c, target).text, arch), -1))
+			t.Logf("%s attention %v: %v", target, c, assembled(t, newAttention(t, c, target).text, arch))
 		}
 		for _, c := range ropes {
 			s, _, _ := c.single(t)
 			s.write(target)
-			t.Logf("%s rope_kv %v: %v", target, c, registers.FindAllString(assembled(t, s.text, arch), -1))
+			t.Logf("%s rope_kv %v: %v", target, c, assembled(t, s.text, arch))
 		}
 	}
 }

@@ -15,7 +15,7 @@ func TestAssembleWide(t *testing.T) {
 			plan := compile(t, wideProduct(t, n, k, n == 128), weights, "sm90", format, n)
 			text, err := plan.Section(engine.KindPTX, "sm90")
 			check(t, err)
-			t.Logf("%s, %d outputs: %v", format, n, registers.FindAllString(assembled(t, string(text), "sm_90a"), -1))
+			t.Logf("%s, %d outputs: %v", format, n, assembled(t, string(text), architectures["sm90"]))
 		}
 	}
 }
