@@ -108,7 +108,7 @@ func TestRefusals(t *testing.T) {
 		{2, build("--threads", "-1"), "--threads is -1"},
 		{2, build("--threads", "x"), `--threads "x": is not a whole number`},
 		{2, build("--arch", "sm70"), `--arch: unknown target "sm70"; known are`},
-		{2, build("--quant", "fp8"), `--quant: unknown format "fp8"; there are`},
+		{1, build("--quant", "fp8"), "no CPU kernel reads fp8; use int8"},
 		{2, build("--kv-dtype", "fp8"), `--kv-dtype: "fp8": the KV cache can be auto, f32, bf16`},
 		{2, build("--weights", "zeros"), "expected random:SEED"},
 		{2, build("--gate", "ppl<1"), "there is no figure"},
