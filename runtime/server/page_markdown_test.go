@@ -25,7 +25,7 @@ func testPageMarkdown(t *testing.T, ctx context.Context) {
 	page := openPage(t, ctx, ts)
 	for _, c := range markdownCases {
 		page.text("localStorage.setItem('llmrun.conversation', JSON.stringify([{role: 'assistant', content: " + quoteJS(c.text) + "}]))")
-		page.text("window.leaving = true, location.reload()")
+		page.text("window.leaving = true, setTimeout(() => location.reload(), 0), 0")
 		page.await(`!window.leaving && document.readyState === "complete" && document.querySelectorAll(".assistant .body").length === 1 && document.getElementById("model").value === "tiny"`)
 		got := page.text(`document.querySelector(".assistant .body").innerHTML`)
 		if got = strings.ReplaceAll(got, ` class="table"`, ""); got != c.want {

@@ -106,15 +106,23 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 // text evaluates a JavaScript expression to a string.
 func (b *browser) text(expression string) string {
 	b.t.Helper()
-	s, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf("String(%s)", expression)))
+	s, err := b.evaluate(expression)
 	must(b.t, err)
 	return s
 }
 
-// await waits until an expression is true; the page's policy rules out waiting inside of it.
+func (b *browser) evaluate(expression string) (string, error) {
+	return chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf("String(%s)", expression)))
+}
+
+// await waits until an expression is true; the page's policy rules out waiting inside of it. While a page is replaced by the next it
+// cannot be evaluated, which is no error.
 func (b *browser) await(expression string) {
 	b.t.Helper()
-	eventually(b.t, expression, func() bool { return b.text(expression) == "true" })
+	eventually(b.t, expression, func() bool {
+		s, err := b.evaluate(expression)
+		return err == nil && s == "true"
+	})
 }
 
 func (b *browser) ask(question string) {

@@ -11,6 +11,7 @@ import (
 func TestWorkersOwnThreads(t *testing.T) {
 	team := start(3)
 	defer team.Close()
+	team.Run(team.Barrier) // by now each has its thread
 	ids := make([]int, 3)
 	team.Run(func(w int) {
 		ids[w] = unix.Gettid()
