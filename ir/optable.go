@@ -9,8 +9,8 @@ var headAttrs = []AttrInfo{
 
 var layerAttr = AttrInfo{Name: "layer", Kind: Int, Doc: "layer of the cache"}
 
-// dtypeAttr lets a norm round its result, which saves a cast.
-var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: floatNames, Doc: "of the normalised result, rounded to nearest, ties to even"}
+// dtypeAttr lets an op round its result, of a norm the normalised one, which saves a cast.
+var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: floatNames, Doc: "of the result (of norms: the normalised one), rounded to nearest, ties to even"}
 
 var floatNames = []string{"f32", "bf16", "f16"}
 
@@ -120,6 +120,7 @@ var Ops = []*OpInfo{
 			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
 			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},
 			{Name: "softcap", Kind: Float, Default: 0.0, Doc: "scores become softcap*tanh(score/softcap); 0: off"},
+			dtypeAttr,
 		}, ropeAttrs),
 		Results: []string{"y"}, Shape: shapeAttention,
 	},
@@ -139,7 +140,7 @@ var Ops = []*OpInfo{
 		Doc: "swiglu of the two halves of linear(x, w, bias). Blocks of 32 rows of w (and elements of bias) belong to gate and up in turn; " +
 			"the last blocks are padded with zeros to 32.",
 		Args:    []ArgInfo{argInput, argW, argBias},
-		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}},
+		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, dtypeAttr},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
 	},
 	{

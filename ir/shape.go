@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"llmc/internal/dtype"
+	"llmc/internal/sym"
 )
 
 // SwiGLUBlock is how many rows of gate and up alternate in the weight of linear_swiglu.
@@ -102,6 +103,12 @@ func floatLike(op *Op, v *Value) (Type, error) {
 	return Tensor(dt, v.Type.Dims...), err
 }
 
+// floatResult is a matrix of the op's dtype.
+func floatResult(op *Op, rows sym.Dim, cols int64) ([]Type, error) {
+	dt, err := dtype.Parse(op.Text("dtype"))
+	return []Type{Tensor(dt, rows, sym.Const(cols))}, err
+}
+
 func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
 	types, err := shapeLike(m, op)
 	if err := firstError(err, wantLength(op, "w", cols(op.Arg("x")))); err != nil {
@@ -146,7 +153,7 @@ func shapeLinearSwiGLU(_ *Module, op *Op) ([]Type, error) {
 	if err := firstError(checkProduct(x, w), wantLength(op, "bias", first(w))); err != nil {
 		return nil, err
 	}
-	return []Type{F32(x.Type.Rows(), f)}, nil
+	return floatResult(op, x.Type.Rows(), f)
 }
 
 func shapeCast(_ *Module, op *Op) ([]Type, error) {
@@ -257,7 +264,10 @@ func shapeAttention(m *Module, op *Op) ([]Type, error) {
 	q, width := op.Arg("q"), op.Int("heads")*op.Int("dim")
 	err = firstError(checkHeads(op, c), wantCols(op, "q", width), checkRope(op, c.Dim, op.Text("mode") != "static"),
 		sameRows(q, op.Arg("positions"), op.Arg("ropelen")))
-	return []Type{F32(q.Type.Rows(), width)}, err
+	if err != nil {
+		return nil, err
+	}
+	return floatResult(op, q.Type.Rows(), width)
 }
 
 func shapeRopeKV(m *Module, op *Op) ([]Type, error) {

@@ -9,12 +9,12 @@ import (
 	"llmc/ir"
 )
 
-// ruleNormCast is the name under which casts that a norm does itself are counted.
-const ruleNormCast = "norm-cast"
+// ruleOwnCast is the name under which casts that the op before does itself are counted.
+const ruleOwnCast = "cast-in-producer"
 
 // quantize gives weights the formats that the policy names and linears the inputs that these are multiplied with: bf16
 // rows, or codes with a scale per token (int8, fp8) or per token and group (int4), as the target's kernels want. Readers of one value share one
-// quantized form of it. A norm that is only read as bf16 rounds its result itself. All other weights become f32.
+// quantized form of it. A norm that is only read as bf16 rounds its result itself, other ops where the target can. All other weights become f32.
 // A weight that the checkpoint brings in codes keeps them where the policy names no format.
 //
 // Before (policy int8):
@@ -65,7 +65,7 @@ func quantize(c *Context) error {
 		if err := c.convertInputs(f, forms); err != nil {
 			return fmt.Errorf("function @%s: %w", f.Name, err)
 		}
-		c.castInNorms(f)
+		c.castInProducers(f)
 	}
 	return nil
 }
@@ -156,9 +156,10 @@ func (c *Context) conversion(x *ir.Value, to form) *ir.Op {
 	return op
 }
 
-// castInNorms lets a norm round its own result where a cast is its only reader.
-func (c *Context) castInNorms(f *ir.Func) {
-	if c.disabled(ruleNormCast) {
+// castInProducers lets an op round its own result where a cast is its only reader: a norm always, others where the target has a kernel for
+// it.
+func (c *Context) castInProducers(f *ir.Func) {
+	if c.disabled(ruleOwnCast) {
 		return
 	}
 	for _, cast := range slices.Clone(f.Ops) {
@@ -166,19 +167,30 @@ func (c *Context) castInNorms(f *ir.Func) {
 			continue
 		}
 		x := cast.Arg("x")
-		norm := x.Def
-		if norm == nil || readers(f, x) != 1 || norm.Kind.Name != "rmsnorm" && norm.Kind.Name != "add_rmsnorm" || x.Index != len(norm.Results)-1 {
+		producer := x.Def
+		if producer == nil || readers(f, x) != 1 || !rounds(producer) || x.Index != len(producer.Results)-1 {
 			continue
 		}
 		c.at(x)
-		rounded := c.newOp(norm.Kind.Name, norm.Args, append(slices.Clone(norm.Attrs), cast.Attrs...)...)
-		for i, r := range norm.Results {
+		rounded := c.newOp(producer.Kind.Name, producer.Args, append(slices.Clone(producer.Attrs), cast.Attrs...)...)
+		if !isNorm(producer) && (c.Options.Target == nil || len(c.Options.Target.Kernels(rounded)) == 0) {
+			continue
+		}
+		for i, r := range producer.Results {
 			rounded.Results[i].Name, r.Name = r.Name, ""
 			f.Replace(r, rounded.Results[i])
 		}
 		f.Replace(cast.Result(), rounded.Results[x.Index])
-		f.Ops[slices.Index(f.Ops, norm)] = rounded
+		f.Ops[slices.Index(f.Ops, producer)] = rounded
 		f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return op == cast })
-		c.fired(ruleNormCast)
+		c.fired(ruleOwnCast)
 	}
+}
+
+func isNorm(op *ir.Op) bool { return op.Kind.Name == "rmsnorm" || op.Kind.Name == "add_rmsnorm" }
+
+// rounds tells whether an op can round its result, and does not yet.
+func rounds(op *ir.Op) bool {
+	known := slices.ContainsFunc(op.Kind.Attrs, func(a ir.AttrInfo) bool { return a.Name == "dtype" })
+	return known && op.Kind.Name != "cast" && op.Text("dtype") == "f32"
 }

@@ -150,7 +150,7 @@ func (p *product) epilogue(acc [][][]ptx.Reg) {
 			if p.swiglu {
 				v = p.Mul(p.silu(v), p.total(p.Add(from, 4*swiGLUBlock), p.Add(output, swiGLUBlock), row))
 			}
-			p.St(p.Index(p.row("y", row), out, 4), v)
+			p.storeResult(p.Index(p.row("y", row), out, p.buffer("y").DType.Size()), v)
 		})
 	})
 }
@@ -167,4 +167,15 @@ func (p *product) total(from, output, token ptx.Reg) ptx.Reg {
 		sum = p.Add(sum, p.Ld(ptx.F32, p.Index(p.pointers["bias"], output, 4)))
 	}
 	return sum
+}
+
+// storeResult writes one number of y.
+func (p *product) storeResult(at ptx.Address, v ptx.Reg) { p.storeWhen(p.Builder, at, v) }
+
+// storeWhen does so through a view of the builder, which may have a guard.
+func (p *product) storeWhen(b *ptx.Builder, at ptx.Address, v ptx.Reg) {
+	if p.isBF16("y") {
+		v = p.Cvt(ptx.BF16, v)
+	}
+	b.St(at, v)
 }

@@ -47,7 +47,7 @@ var candidates = map[string][]candidate{
 	"rmsnorm":       {{kernel: "cuda.rmsnorm", usable: wholeRows}},
 	"add_rmsnorm":   {{kernel: "cuda.add_rmsnorm"}},
 	"linear":        {{kernel: "cuda.linear", usable: matrixInput}},
-	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: matrixInput}},
+	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: func(op *ir.Op) bool { return matrixInput(op) && wholeTiles(op) }}},
 	"quantize":      {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return op.Text("format") == "e4m3t" }}},
 	"rope_kv":       {{kernel: "cuda.rope_kv", usable: plainHeads}},
 	"attn.paged":    {{kernel: "cuda.attention", usable: plainHeads}},
@@ -61,6 +61,11 @@ var candidates = map[string][]candidate{
 }
 
 func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
+
+// wholeTiles tells that a rounded result has no padding, which products do not write.
+func wholeTiles(op *ir.Op) bool {
+	return op.Text("dtype") == "f32" || op.Text("dtype") == "bf16" && op.Int("features")%64 == 0
+}
 
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type

@@ -186,10 +186,12 @@ func (w *wide) write2(total []ptx.Reg, column ptx.Reg) {
 	token := w.Shl(w.And(w.Lane(), 3), 1)
 	rows := w.Sub(w.rows("y"), w.token)
 	stride := int(w.buffer("y").Stride)
-	base := w.Index(w.row("y", w.Add(w.token, token)), column, 4)
+	size := w.buffer("y").DType.Size()
+	base := w.Index(w.row("y", w.Add(w.token, token)), column, size)
 	inside := [2]ptx.Reg{w.Lt(column, w.cols("y")), w.Lt(w.Add(column, 8), w.cols("y"))}
 	for i := range total {
 		n, h := i/4*8+i%2, i%4/2
-		w.When(w.CmpAnd(ptx.LT, w.Add(token, n), rows, inside[h])).St(base.At(n*stride+32*h), total[i])
+		wanted := w.When(w.CmpAnd(ptx.LT, w.Add(token, n), rows, inside[h]))
+		w.storeWhen(wanted, base.At(n*stride+8*size*h), total[i])
 	}
 }

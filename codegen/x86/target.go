@@ -39,12 +39,12 @@ var candidates = map[string][]candidate{
 	"rmsnorm":       {{kernel: "cpu.rmsnorm"}},
 	"add_rmsnorm":   {{kernel: "cpu.add_rmsnorm"}},
 	"linear":        {{kernel: "cpu.linear"}},
-	"linear_swiglu": {{kernel: "cpu.linear_swiglu"}},
+	"linear_swiglu": {{kernel: "cpu.linear_swiglu", usable: wide}},
 	"swiglu":        {{kernel: "cpu.swiglu"}},
 	"rope":          {{kernel: "cpu.rope"}},
 	"kv.write":      {{kernel: "cpu.kv_write"}},
 	"rope_kv":       {{kernel: "cpu.rope_kv"}},
-	"attn.paged":    {{kernel: "cpu.attention", usable: func(op *ir.Op) bool { return op.Float("softcap") == 0 }}},
+	"attn.paged":    {{kernel: "cpu.attention", usable: func(op *ir.Op) bool { return op.Float("softcap") == 0 && wide(op) }}},
 	"select_rows":   {{kernel: "cpu.select_rows"}},
 	"silu":          {{kernel: "cpu.silu"}},
 	"scale":         {{kernel: "cpu.scale"}},
@@ -53,6 +53,9 @@ var candidates = map[string][]candidate{
 	"quantize":      {{kernel: "cpu.quantize"}},
 	"cast":          {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
 }
+
+// wide tells that the op does not round its result.
+func wide(op *ir.Op) bool { return op.Text("dtype") == "f32" }
 
 // Kernels lists the kernels that can run op.
 func (t Target) Kernels(op *ir.Op) []passes.Kernel {

@@ -81,7 +81,7 @@ func (c *call) attention() error {
 		}
 	}
 	c.give(y)
-	return nil
+	return round(y.Data, c.op.Result().Type.DType)
 }
 
 // keys returns the keys that token m sees, turned by the token's length where they are stored unturned.

@@ -185,7 +185,7 @@ func (c *call) linearSwiGLU() error {
 		}
 	}
 	c.give(y)
-	return nil
+	return round(y.Data, c.op.Result().Type.DType)
 }
 
 // rounders round to the nearest number of a narrower type, ties to even.

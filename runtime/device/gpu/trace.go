@@ -1,6 +1,8 @@
 package gpu
 
 import (
+	"encoding/binary"
+
 	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/internal/sym"
@@ -25,21 +27,32 @@ func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name s
 	return m.Step(step, out)
 }
 
-// show reads a buffer of numbers back; others are left out.
+// show reads a buffer of numbers back, rounded ones too; others are left out.
 func (m *Model) show(b *engine.Buffer, env sym.Env, visit func(name string, rows [][]float32)) error {
 	n, err := b.Rows.Eval(env)
-	if err != nil || b.Format != "" || b.DType != dtype.F32 {
+	decode := decoders[b.DType]
+	if err != nil || b.Format != "" || decode == nil {
 		return err
 	}
 	rows := make([][]float32, n)
-	bytes := make([]byte, 4*b.Cols)
+	bytes := make([]byte, int64(b.DType.Size())*b.Cols)
 	for i := range rows {
 		if err := m.slots[b.Slot].Read(b.Offset+int64(i)*b.Stride, bytes); err != nil {
 			return err
 		}
 		rows[i] = make([]float32, b.Cols)
-		decodeFloats(rows[i], bytes)
+		decode(rows[i], bytes)
 	}
 	visit(b.Name, rows)
 	return nil
+}
+
+// decoders read the numbers of buffers, little-endian.
+var decoders = map[dtype.Type]func(dst []float32, src []byte){
+	dtype.F32: decodeFloats,
+	dtype.BF16: func(dst []float32, src []byte) {
+		for i := range dst {
+			dst[i] = dtype.BF16ToF32(binary.LittleEndian.Uint16(src[2*i:]))
+		}
+	},
 }
