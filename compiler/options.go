@@ -41,6 +41,7 @@ type Report struct {
 	Plan          string   `json:"plan"`
 	PlanBytes     int64    `json:"plan_bytes"`
 	Seconds       float64  `json:"seconds"`
+	SyncSeconds   float64  `json:"sync_seconds"` // of them, waiting until the file is on the disk
 	PeakAnonBytes int64    `json:"peak_anon_bytes"`
 	Accuracy      Accuracy `json:"accuracy"`
 	Digest        string   `json:"digest"`
