@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"time"
 
 	"llmc/compiler/hf"
 	"llmc/engine"
@@ -59,7 +60,10 @@ func (o *output) fill(ctx context.Context, w *engine.Writer, total int64) (*Repo
 		return nil, err
 	}
 	report.Accuracy.Weights = nil // the plan has them; the summary names the worst
-	if report.Digest, err = w.Finish(); err != nil {
+	written := time.Now()
+	report.Digest, err = w.Finish()
+	report.SyncSeconds = time.Since(written).Seconds()
+	if err != nil {
 		return nil, err
 	}
 	if info, err := os.Stat(o.path); err == nil {
