@@ -40,7 +40,7 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 	if err := read(dst, run.First, run.First+run.Rows); err != nil {
 		return err
 	}
-	return transform(dst, run.Source.Transform)
+	return ir.ApplyTransform(dst, run.Source.Transform)
 }
 
 // sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors get the shape that the run asks for.
@@ -57,19 +57,4 @@ func sourceTensor(c *hf.Checkpoint, run ir.Run, cols int64, vector bool) (*hf.Te
 		return t, nil
 	}
 	return nil, fmt.Errorf("the checkpoint has no tensor %q", name)
-}
-
-func transform(values []float32, name string) error {
-	if name == "" {
-		return nil
-	}
-	for _, t := range ir.Transforms {
-		if t.Name == name {
-			for i, v := range values {
-				values[i] = t.Apply(v)
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown transform %q", name)
 }

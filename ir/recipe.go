@@ -46,6 +46,22 @@ var Transforms = []struct {
 	{"add1", "1 + w: RMS norms that store their weight's distance from one (Gemma)", func(x float32) float32 { return 1 + x }},
 }
 
+// ApplyTransform maps values in place as the transform of that name says; "" leaves them.
+func ApplyTransform(values []float32, name string) error {
+	if name == "" {
+		return nil
+	}
+	for _, t := range Transforms {
+		if t.Name == name {
+			for i, v := range values {
+				values[i] = t.Apply(v)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown transform %q", name)
+}
+
 func transformNames() []string {
 	var names []string
 	for _, t := range Transforms {

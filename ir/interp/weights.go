@@ -87,22 +87,7 @@ func appendRun(data []float32, run ir.Run, cols int64, source Weights) ([]float3
 	} else {
 		data = append(data, tensor[from:to]...)
 	}
-	return data, transform(data[start:], run.Source.Transform)
-}
-
-func transform(values []float32, name string) error {
-	if name == "" {
-		return nil
-	}
-	for _, t := range ir.Transforms {
-		if t.Name == name {
-			for i, v := range values {
-				values[i] = t.Apply(v)
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown transform %q", name)
+	return data, ir.ApplyTransform(data[start:], run.Source.Transform)
 }
 
 // plain tells whether numbers of a type can be rounded to it one by one.
