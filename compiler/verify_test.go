@@ -2,7 +2,6 @@ package compiler_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,9 +54,6 @@ func TestVerify(t *testing.T) {
 func TestVerifyEmulated(t *testing.T) {
 	targets, formats := []string{"sm80", "sm89", "sm90"}, []string{"bf16", "int8", "int4-g32", "int4-g64", "int4-g128-zp"}
 	for n, g := range checkpoints(t) {
-		if kind := ropeKind(t, g.dir); kind == "dynamic" || kind == "longrope" {
-			continue // no GPU kernels yet
-		}
 		for i, target := range targets {
 			for k, format := range formats {
 				if os.Getenv("LLMC_LONG") == "" && (n+i)%len(formats) != k {
@@ -72,25 +68,6 @@ func TestVerifyEmulated(t *testing.T) {
 			}
 		}
 	}
-}
-
-// ropeKind returns the checkpoint's kind of rotary scaling.
-func ropeKind(t *testing.T, dir string) string {
-	text, err := os.ReadFile(filepath.Join(dir, "config.json"))
-	check(t, err)
-	var c struct {
-		Scaling    map[string]any `json:"rope_scaling"`
-		Parameters map[string]any `json:"rope_parameters"`
-	}
-	check(t, json.Unmarshal(text, &c))
-	for _, scaling := range []map[string]any{c.Scaling, c.Parameters} {
-		for _, key := range []string{"rope_type", "type"} {
-			if kind, ok := scaling[key].(string); ok {
-				return kind
-			}
-		}
-	}
-	return ""
 }
 
 // damage copies a checkpoint and changes one of its files.

@@ -41,6 +41,7 @@ type attend struct {
 	first, count ptx.Reg // rows of the item
 	top          ptx.Reg // position of its last row
 	load         loads
+	keys         keyTurns // where keys turn as they are read
 }
 
 func newAttend(e *entry) *attend {
@@ -56,6 +57,9 @@ func newAttend(e *entry) *attend {
 	a.parts = (all + a.rows - 1) / a.rows
 	a.group = (all + a.parts - 1) / a.parts
 	a.block = a.rows / a.group
+	if e.turnsOnRead() {
+		a.block = 1 // the rows of a CTA share its keys, so that all must have one token's frequencies
+	}
 	return a
 }
 
@@ -115,6 +119,13 @@ func attention(e *entry) {
 		a.padRows()
 		a.stageQueries()
 		a.load = a.startLoads(sequence)
+		if a.turnsOnRead() {
+			a.keys = a.newKeyTurns()
+		}
+		if a.block*a.group <= 16 {
+			a.tiles(newSharedRows(a))
+			return
+		}
 		a.IfElse(a.Gt(a.Mul(a.count, a.group), 16),
 			func() { a.tiles(newRowWarps(a)) },
 			func() { a.tiles(newSharedRows(a)) })
@@ -213,7 +224,12 @@ func (a *attend) tiles(plan scorePlan) {
 	}
 	a.Section("tiles")
 	a.For(ptx.Range{Name: "tiles", From: l.from, To: a.Add(a.top, 1), Step: attentionTile}, func(position ptx.Reg) {
-		plan.scores(arrive(0), position)
+		keys := arrive(0)
+		if a.turnsOnRead() {
+			a.keys.turn(keys, position)
+			a.Sync()
+		}
+		plan.scores(keys, position)
 		plan.accumulate(arrive(1))
 	})
 	a.Section("results")
