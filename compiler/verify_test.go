@@ -70,6 +70,43 @@ func TestVerifyEmulated(t *testing.T) {
 	}
 }
 
+// TestVerifyEmulatedLengths wants it of models whose rotary frequencies depend on the length: of those of the repository, which are read in
+// the regime of short sequences, and of the same weights where the sequence is a long one. That makes a difference, which verification sees.
+func TestVerifyEmulatedLengths(t *testing.T) {
+	for _, c := range []struct{ name, limit, lower string }{
+		{"llama-longrope", `"original_max_position_embeddings": 40`, `"original_max_position_embeddings": 20`},
+		{"llama-dynamic", `"max_position_embeddings": 48`, `"max_position_embeddings": 20`},
+	} {
+		short := filepath.Join("../testdata/checkpoints", c.name)
+		long := t.TempDir()
+		for _, name := range []string{"config.json", "model.safetensors"} {
+			data, err := os.ReadFile(filepath.Join(short, name))
+			check(t, err)
+			if name == "config.json" {
+				if !bytes.Contains(data, []byte(c.limit)) {
+					t.Fatalf("%s: no %s", c.name, c.limit)
+				}
+				data = bytes.ReplaceAll(data, []byte(c.limit), []byte(c.lower))
+			}
+			check(t, os.WriteFile(filepath.Join(long, name), data, 0o644))
+		}
+		for i, target := range []string{"sm80", "sm89", "sm90"} {
+			format := []string{"bf16", "int8", "int4-g32"}[i]
+			for _, dir := range []string{short, long} {
+				t.Run(fmt.Sprintf("%s/%s/%s/%v", c.name, target, format, dir == long), func(t *testing.T) {
+					v := verifiedOn(t, emu.Device{}, target, dir, dir, format)
+					if !v.OK || !(v.MaxErr <= 2e-2) {
+						t.Errorf("%+v", *v)
+					}
+				})
+			}
+		}
+		if v := verifiedOn(t, emu.Device{}, "sm80", long, short, "bf16"); v.OK {
+			t.Errorf("%s: long and short sequences are alike: %+v", c.name, *v)
+		}
+	}
+}
+
 // damage copies a checkpoint and changes one of its files.
 func damage(t *testing.T, dir, file string, change func([]byte)) string {
 	t.Helper()
