@@ -106,6 +106,8 @@ func attentionCTAs(e *entry) int {
 // with V from zero. This is merged into what the tiles before gave, in order of position. What a row gets does not depend on which
 // warps compute it, which other rows there are, or which tiles those need.
 //
+// Where keys turn as they are read, all threads first turn those of a tile in shared memory, and an item is one token.
+//
 //	up to 16 rows: a warp has 16 positions of the scores and a quarter of the channels of the result; P goes through shared memory
 //	more:          a warp has 16 rows, or two warps have them, each half of the channels of the result
 func attention(e *entry) {
