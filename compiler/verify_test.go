@@ -2,7 +2,6 @@ package compiler_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,9 +54,6 @@ func TestVerify(t *testing.T) {
 func TestVerifyEmulated(t *testing.T) {
 	targets, formats := []string{"sm80", "sm89", "sm90"}, []string{"bf16", "int8", "int4-g32", "int4-g64", "int4-g128-zp"}
 	for n, g := range checkpoints(t) {
-		if kind := ropeKind(t, g.dir); kind == "dynamic" || kind == "longrope" {
-			continue // no GPU kernels yet
-		}
 		for i, target := range targets {
 			for k, format := range formats {
 				if os.Getenv("LLMC_LONG") == "" && (n+i)%len(formats) != k {
@@ -74,23 +70,41 @@ func TestVerifyEmulated(t *testing.T) {
 	}
 }
 
-// ropeKind returns the checkpoint's kind of rotary scaling.
-func ropeKind(t *testing.T, dir string) string {
-	text, err := os.ReadFile(filepath.Join(dir, "config.json"))
-	check(t, err)
-	var c struct {
-		Scaling    map[string]any `json:"rope_scaling"`
-		Parameters map[string]any `json:"rope_parameters"`
-	}
-	check(t, json.Unmarshal(text, &c))
-	for _, scaling := range []map[string]any{c.Scaling, c.Parameters} {
-		for _, key := range []string{"rope_type", "type"} {
-			if kind, ok := scaling[key].(string); ok {
-				return kind
+// TestVerifyEmulatedLengths wants it of models whose rotary frequencies depend on the length: of those of the repository, which are read in
+// the regime of short sequences, and of the same weights where the sequence is a long one. That makes a difference, which verification sees.
+func TestVerifyEmulatedLengths(t *testing.T) {
+	for _, c := range []struct{ name, limit, lower string }{
+		{"llama-longrope", `"original_max_position_embeddings": 40`, `"original_max_position_embeddings": 20`},
+		{"llama-dynamic", `"max_position_embeddings": 48`, `"max_position_embeddings": 20`},
+	} {
+		short := filepath.Join("../testdata/checkpoints", c.name)
+		long := t.TempDir()
+		for _, name := range []string{"config.json", "model.safetensors"} {
+			data, err := os.ReadFile(filepath.Join(short, name))
+			check(t, err)
+			if name == "config.json" {
+				if !bytes.Contains(data, []byte(c.limit)) {
+					t.Fatalf("%s: no %s", c.name, c.limit)
+				}
+				data = bytes.ReplaceAll(data, []byte(c.limit), []byte(c.lower))
+			}
+			check(t, os.WriteFile(filepath.Join(long, name), data, 0o644))
+		}
+		for i, target := range []string{"sm80", "sm89", "sm90"} {
+			format := []string{"bf16", "int8", "int4-g32"}[i]
+			for _, dir := range []string{short, long} {
+				t.Run(fmt.Sprintf("%s/%s/%s/%v", c.name, target, format, dir == long), func(t *testing.T) {
+					v := verifiedOn(t, emu.Device{}, target, dir, dir, format)
+					if !v.OK || !(v.MaxErr <= 2e-2) {
+						t.Errorf("%+v", *v)
+					}
+				})
 			}
 		}
+		if v := verifiedOn(t, emu.Device{}, "sm80", long, short, "bf16"); v.OK {
+			t.Errorf("%s: long and short sequences are alike: %+v", c.name, *v)
+		}
 	}
-	return ""
 }
 
 // damage copies a checkpoint and changes one of its files.

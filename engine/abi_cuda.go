@@ -47,22 +47,26 @@ var cudaKernels = []Kernel{
 	},
 	{
 		Name: "cuda.rope_kv",
-		Doc:  "normalises (where weights are given) and rotates the queries and keys of qkv, writes keys and values to the cache",
+		Doc:  "normalises (where weights are given) and rotates the queries and keys of qkv, writes keys and values to the cache; in modes other than static keys are written unrotated",
 		Roles: []Role{
-			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("slots", "T"),
+			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("ropelen", "T"), input("slots", "T"),
 			vector("inv_freq", "f32", "variants half"), cache("cache", "bf16", true),
 			optional(vector("q_norm", "f32", "dim")), optional(vector("k_norm", "f32", "dim")), result("y", "f32 bf16", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
-		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim", "variants = 1"},
+		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
+		Check: checkRope,
 	},
 	{
 		Name: "cuda.attention",
-		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens",
+		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens; inv_freq is given when keys are cached unrotated",
 		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", "bf16", false),
-			input("items", ""), input("page_start", ""), input("pages", ""), result("y", "f32 bf16", "T heads*dim")},
+			input("items", ""), input("page_start", ""), input("pages", ""),
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
-			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)}),
-		Where: []string{"layer < layers", "kv_heads divides heads"},
+			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)},
+			allOptional(ropeAttrs)),
+		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
+		Check: checkAttentionItems,
 	},
 	{
 		Name:  "cuda.select_rows",
@@ -105,6 +109,14 @@ var cudaKernels = []Kernel{
 		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
 		Attrs: []AttrRow{floatAttr("by", -1e30, 1e30)},
 	},
+}
+
+// checkAttentionItems also wants items of one token where keys turn as they are read: by the frequencies of that token.
+func checkAttentionItems(b *Bound) error {
+	if block := b.Launch.Int("block", 0); block != 1 && b.Kernel.Operand(b.Launch, "inv_freq").Kind != OperandNone {
+		return fmt.Errorf("items of %d tokens; keys are turned for one token at a time", block)
+	}
+	return checkRotateOnRead(b)
 }
 
 // swiGLUBlock is how many outputs of gate, then of up, lie together in the weight of a linear_swiglu.

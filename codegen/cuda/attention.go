@@ -41,6 +41,7 @@ type attend struct {
 	first, count ptx.Reg // rows of the item
 	top          ptx.Reg // position of its last row
 	load         loads
+	keys         keyTurns // where keys turn as they are read
 }
 
 func newAttend(e *entry) *attend {
@@ -56,6 +57,9 @@ func newAttend(e *entry) *attend {
 	a.parts = (all + a.rows - 1) / a.rows
 	a.group = (all + a.parts - 1) / a.parts
 	a.block = a.rows / a.group
+	if e.turnsOnRead() {
+		a.block = 1 // the rows of a CTA share its keys, so that all must have one token's frequencies
+	}
 	return a
 }
 
@@ -102,6 +106,8 @@ func attentionCTAs(e *entry) int {
 // with V from zero. This is merged into what the tiles before gave, in order of position. What a row gets does not depend on which
 // warps compute it, which other rows there are, or which tiles those need.
 //
+// Where keys turn as they are read, all threads first turn those of a tile in shared memory, and an item is one token.
+//
 //	up to 16 rows: a warp has 16 positions of the scores and a quarter of the channels of the result; P goes through shared memory
 //	more:          a warp has 16 rows, or two warps have them, each half of the channels of the result
 func attention(e *entry) {
@@ -115,6 +121,13 @@ func attention(e *entry) {
 		a.padRows()
 		a.stageQueries()
 		a.load = a.startLoads(sequence)
+		if a.turnsOnRead() {
+			a.keys = a.newKeyTurns()
+		}
+		if a.block*a.group <= 16 {
+			a.tiles(newSharedRows(a))
+			return
+		}
 		a.IfElse(a.Gt(a.Mul(a.count, a.group), 16),
 			func() { a.tiles(newRowWarps(a)) },
 			func() { a.tiles(newSharedRows(a)) })
@@ -213,7 +226,12 @@ func (a *attend) tiles(plan scorePlan) {
 	}
 	a.Section("tiles")
 	a.For(ptx.Range{Name: "tiles", From: l.from, To: a.Add(a.top, 1), Step: attentionTile}, func(position ptx.Reg) {
-		plan.scores(arrive(0), position)
+		keys := arrive(0)
+		if a.turnsOnRead() {
+			a.keys.turn(keys, position)
+			a.Sync()
+		}
+		plan.scores(keys, position)
 		plan.accumulate(arrive(1))
 	})
 	a.Section("results")

@@ -16,6 +16,7 @@ type shape struct {
 	heads, kv, dim, window int
 	softcap                float64
 	q, y                   dtype.Type
+	rotary                 // where keys turn as they are read
 }
 
 func (c shape) scale() float64 { return 1 / math.Sqrt(float64(c.dim)) }
@@ -24,6 +25,7 @@ func (c shape) scale() float64 { return 1 / math.Sqrt(float64(c.dim)) }
 type history struct {
 	shape
 	q, k, v []float32 // [position][head][dim], as kernels see them
+	turned  func(key []float64, position, length int32)
 }
 
 // newHistory makes a sequence of random numbers. The first channels make all scores negative, so that a hidden position or an empty
@@ -45,7 +47,27 @@ func newHistory(c shape, length int, seed uint64) *history {
 			numbers[i] = rounded(x)
 		}
 	}
+	h.turned = func([]float64, int32, int32) {}
+	if c.mode != "" {
+		h.turned = c.turn
+	}
 	return h
+}
+
+// ropeLen is the length that a position stands for: that of a prompt of 50, until the sequence is longer.
+func ropeLen(position int) int32 { return int32(max(50, position+1)) }
+
+// key is a head's key as the query at a position sees it, in bf16.
+func (h *history) key(p, head, position int) []float64 {
+	k := make([]float64, h.dim)
+	for d := range k {
+		k[d] = float64(h.k[(p*h.kv+head)*h.dim+d])
+	}
+	h.turned(k, int32(p), ropeLen(position))
+	for d := range k {
+		k[d] = float64(rounded(float32(k[d])))
+	}
+	return k
 }
 
 // attend is one head at one position, in float64.
@@ -60,8 +82,8 @@ func (h *history) attend(position, head int) []float64 {
 	top := math.Inf(-1)
 	for p := first; p <= position; p++ {
 		s := 0.0
-		for d := range h.dim {
-			s += float64(q[d]) * float64(h.k[(p*h.kv+kv)*h.dim+d])
+		for d, k := range h.key(p, kv, position) {
+			s += float64(q[d]) * k
 		}
 		s *= h.scale()
 		if h.softcap > 0 {
@@ -98,14 +120,23 @@ type attention struct {
 
 func newAttention(t *testing.T, c shape, target string) *attention {
 	t.Helper()
-	s := newSingle(t, "cuda.attention", "attn.paged",
-		engine.Attr{Name: "heads", Int: int64(c.heads)}, engine.Attr{Name: "kv_heads", Int: int64(c.kv)}, engine.Attr{Name: "dim", Int: int64(c.dim)},
-		engine.Attr{Name: "scale", Float: c.scale()}, engine.Attr{Name: "window", Int: int64(c.window)}, engine.Attr{Name: "softcap", Float: c.softcap})
+	attrs := []engine.Attr{
+		{Name: "heads", Int: int64(c.heads)}, {Name: "kv_heads", Int: int64(c.kv)}, {Name: "dim", Int: int64(c.dim)},
+		{Name: "scale", Float: c.scale()}, {Name: "window", Int: int64(c.window)}, {Name: "softcap", Float: c.softcap},
+	}
+	if c.mode != "" {
+		attrs = append(attrs, c.attrs()...)
+	}
+	s := newSingle(t, "cuda.attention", "attn.paged", attrs...)
 	s.program.Buffers = make([]engine.Buffer, 0, 2)
 	a := &attention{single: s, shape: c}
 	a.qBuffer, a.yBuffer = s.buffer("q", c.q, c.heads*c.dim), s.buffer("y", c.y, c.heads*c.dim)
 	s.inputs("positions", "items", "page_start", "pages")
 	s.cache(c.kv, c.dim)
+	if c.mode != "" {
+		s.inputs("ropelen")
+		s.weight("inv_freq", int64(c.variants()), int64(c.rotary.dim/2))
+	}
 	s.write(target)
 	return a
 }
@@ -125,7 +156,7 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	q, y, cache := m.matrix(a.qBuffer, tokens), m.matrix(a.yBuffer, tokens), m.fresh("cache", pages*stride)
 	order := rand.New(rand.NewPCG(uint64(tokens), uint64(pages))).Perm(pages)
 	block := int(a.launch.Int("block", 0))
-	var positions, items, table []int32
+	var positions, lengths, items, table []int32
 	start := []int32{0}
 	for b, c := range chunks {
 		for p := range c.to {
@@ -142,11 +173,15 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 			for i := range a.heads * a.dim {
 				q.set(len(positions), i, c.q[p*a.heads*a.dim+i])
 			}
-			positions = append(positions, int32(p))
+			positions, lengths = append(positions, int32(p)), append(lengths, ropeLen(p))
 		}
 	}
 	items = append(items, make([]int32, 4*((tokens+block-1)/block+len(chunks))-len(items))...)
 	m.ints("positions", positions)
+	if a.mode != "" {
+		m.ints("ropelen", lengths)
+		m.floats("inv_freq", a.rotary.table())
+	}
 	m.ints("items", items)
 	m.ints("page_start", start)
 	m.ints("pages", table)

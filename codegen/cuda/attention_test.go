@@ -22,13 +22,23 @@ var attentionShapes = []shape{
 	{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16},
 }
 
+// turnedShapes have keys that turn as they are read.
+var turnedShapes = []shape{
+	{heads: 4, kv: 1, dim: 16, q: dtype.BF16, y: dtype.F32, rotary: rotary{"longrope", "half", 16}},
+	{heads: 3, kv: 1, dim: 24, q: dtype.F32, y: dtype.BF16, window: 40, rotary: rotary{"dynamic", "interleaved", 20}},
+	{heads: 2, kv: 1, dim: 80, q: dtype.BF16, y: dtype.BF16, softcap: 20, rotary: rotary{"dynamic", "half", 70}},
+	{heads: 20, kv: 1, dim: 20, q: dtype.F32, y: dtype.F32, rotary: rotary{"longrope", "interleaved", 4}},
+	{heads: 1, kv: 1, dim: 256, q: dtype.BF16, y: dtype.F32, rotary: rotary{"dynamic", "half", 256}},
+	{heads: 2, kv: 2, dim: 5, q: dtype.BF16, y: dtype.BF16, rotary: rotary{"longrope", "half", 2}},
+}
+
 func (c shape) String() string {
-	return fmt.Sprintf("%d_%d_%d_w%d_c%v_%v_%v", c.heads, c.kv, c.dim, c.window, c.softcap, c.q, c.y)
+	return fmt.Sprintf("%d_%d_%d_w%d_c%v_%v_%v%v", c.heads, c.kv, c.dim, c.window, c.softcap, c.q, c.y, c.rotary)
 }
 
 // TestAttention runs steps that mix long and short chunks with single tokens, at contexts around the sizes of tiles and pages.
 func TestAttention(t *testing.T) {
-	for i, c := range attentionShapes {
+	for i, c := range append(turnedShapes, attentionShapes...) {
 		t.Run(c.String(), func(t *testing.T) {
 			a := newAttention(t, c, "sm80")
 			worst := 0.0
@@ -82,6 +92,7 @@ func TestAttentionIsInvariant(t *testing.T) {
 		{heads: 3, kv: 1, dim: 24, q: dtype.BF16, y: dtype.F32, window: 50, softcap: 10},
 		{heads: 2, kv: 2, dim: 80, q: dtype.F32, y: dtype.F32, window: 70},
 		{heads: 2, kv: 1, dim: 208, q: dtype.BF16, y: dtype.F32, softcap: 30},
+		turnedShapes[0], turnedShapes[1],
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			const length = 150

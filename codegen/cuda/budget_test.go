@@ -41,6 +41,8 @@ var budgetModels = []struct {
 		[]string{"bf16", "int8", "int4-g32", "int4-g128"}},
 	{"qwen3 0.6B", `{"model_type":"qwen3","hidden_size":1024,"intermediate_size":3072,"num_attention_heads":16,"num_key_value_heads":8,"head_dim":128,"vocab_size":151936,"tie_word_embeddings":true`,
 		[]string{"bf16", "int8", "int4-g64"}},
+	{"llama 8B, frequencies that depend on the length", `{"model_type":"llama","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,"rope_scaling":{"rope_type":"dynamic","factor":4.0}`,
+		[]string{"bf16"}},
 	{"odd sizes", `{"model_type":"llama","hidden_size":72,"intermediate_size":100,"num_attention_heads":3,"num_key_value_heads":1,"head_dim":24,"vocab_size":301`,
 		[]string{"bf16", "int8", "int4-g32"}},
 }

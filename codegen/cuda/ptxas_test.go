@@ -2,6 +2,7 @@ package cuda_test
 
 import (
 	"os"
+	"slices"
 	"testing"
 
 	"llmc/internal/dtype"
@@ -28,10 +29,15 @@ func TestAssembleAttention(t *testing.T) {
 	shapes := append([]shape{
 		{heads: 32, kv: 8, dim: 128, q: dtype.F32, y: dtype.BF16}, {heads: 8, kv: 4, dim: 256, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
 		{heads: 9, kv: 3, dim: 64, q: dtype.F32, y: dtype.BF16}, {heads: 8, kv: 4, dim: 192, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
-	}, attentionShapes...)
-	ropes := ropeCases
+	}, append(turnedShapes, attentionShapes...)...)
+	ropes := append(slices.Clone(ropeCases[8:]), ropeCases...)
+	for _, mode := range []string{"dynamic", "longrope"} {
+		c := shapes[0]
+		c.rotary = rotary{mode, "half", 128}
+		shapes = append([]shape{c}, shapes...)
+	}
 	if os.Getenv("LLMC_LONG") == "" {
-		shapes, ropes = shapes[:1], ropes[:2]
+		shapes, ropes = shapes[:3], ropes[:3]
 	}
 	for target, arch := range map[string]string{"sm80": "sm_80", "sm89": "sm_89", "sm90": "sm_90a"} {
 		for _, c := range shapes {

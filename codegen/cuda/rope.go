@@ -1,8 +1,6 @@
 package cuda
 
 import (
-	"math"
-
 	"llmc/codegen/ptx"
 	"llmc/engine"
 )
@@ -31,7 +29,8 @@ func ropeGrid(e *entry) [3]engine.Extent {
 }
 
 // ropeKV is one CTA for each token and four of its heads, a warp a head. A lane has pairs lane, lane+32, ... of the channels that turn
-// together, and of the channels that do not turn as many: they stay in its registers from the load to the store.
+// together, and of the channels that do not turn as many: they stay in its registers from the load to the store. Where frequencies
+// depend on the length of the sequence, keys are stored as they are, and attention turns them.
 func ropeKV(e *entry) {
 	r := newRope(e)
 	token := r.CtaX()
@@ -51,7 +50,11 @@ func ropeKV(e *entry) {
 			if r.has("q_norm") {
 				r.normalise(all, head)
 			}
-			r.turn(pairs, token)
+			if !r.turnsOnRead() {
+				r.turn(pairs, token)
+			} else {
+				r.If(r.Lt(head, r.heads), func() { r.turn(pairs, token) })
+			}
 		})
 		r.IfElse(r.Lt(head, r.heads), func() { r.storeQuery(all, token, head) }, func() { r.storeCache(all, token, head) })
 	})
@@ -126,33 +129,14 @@ func (r *rope) normalise(all []channel, head ptx.Reg) {
 func (r *rope) turn(pairs [][2]channel, token ptx.Reg) {
 	r.Section("rotation")
 	position := r.Cvt(ptx.F32, r.Ld(ptx.S32, r.Index(r.pointers["positions"], token, 4)))
-	factor := r.launch.Float("factor", 1)
+	f := newFrequencies(r.entry, token)
 	for n, p := range pairs {
 		number, _ := r.share(32*n, r.rotary/2)
 		frequency := r.Const(ptx.F32, 0)
-		r.load(frequency, r.pointers["inv_freq"], channel{at: number, ok: p[0].ok})
-		angle := r.reduce(r.Mul(position, frequency))
-		cos, sin := r.Cos(angle), r.Sin(angle)
-		if factor != 1 {
-			cos, sin = r.Mul(cos, factor), r.Mul(sin, factor)
-		}
-		a, b := p[0].value, p[1].value
-		first := r.Fma(a, cos, r.Neg(r.Mul(b, sin)))
-		r.Into(b).Fma(a, sin, r.Mul(b, cos))
-		r.Set(a, first)
+		r.load(frequency, f.table, channel{at: number, ok: p[0].ok})
+		f.scale(frequency, number)
+		r.turnPair(p[0].value, p[1].value, position, frequency)
 	}
-}
-
-// reduce brings an angle to -pi..pi, where the approximations of sine and cosine are good to 2^-20. It is the scheme of Cody and
-// Waite with 2*pi in three parts. The first step is exact, since all numbers in it are multiples of the last place of a number below 8.
-func (r *rope) reduce(angle ptx.Reg) ptx.Reg {
-	turns := r.Round(ptx.Nearest, r.Mul(angle, 1/(2*math.Pi)))
-	for rest, i := 2*math.Pi, 0; i < 3; i++ {
-		part := float64(float32(rest))
-		angle = r.Fma(turns, -part, angle)
-		rest -= part
-	}
-	return angle
 }
 
 // storeQuery writes the head to its columns of y. The first head also writes the zeros behind rows of bf16.

@@ -72,10 +72,8 @@ func matrixInput(op *ir.Op) bool {
 	return x.DType == dtype.BF16 && x.Quant == "" || x.Quant == "e4m3t"
 }
 
-// plainHeads tells that frequencies are fixed, so that keys are stored turned, and that a head fits the registers of a warp.
-func plainHeads(op *ir.Op) bool {
-	return op.Text("mode") == "static" && op.Int("dim") <= layout.MaxPlainDim
-}
+// plainHeads tells that a head fits the registers of a warp.
+func plainHeads(op *ir.Op) bool { return op.Int("dim") <= layout.MaxPlainDim }
 
 // Kernels lists the kernels that can run op.
 func (t Target) Kernels(op *ir.Op) []passes.Kernel {
