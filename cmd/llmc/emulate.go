@@ -98,6 +98,9 @@ func (o *emulateOptions) run(ctx context.Context, path string) (*emu.Counts, err
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	mem := emu.NewMemory()
+	if n := len(k.Params()); n < len(o.args) {
+		fmt.Fprintf(os.Stderr, "kernel %s takes %d arguments: the last %d of %d are not passed\n", k.Name(), n, len(o.args)-n, len(o.args))
+	}
 	bound, err := bindArgs(mem, k, o.args)
 	if err != nil {
 		return nil, err

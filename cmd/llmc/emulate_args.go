@@ -145,13 +145,16 @@ type boundArgs struct {
 
 const pointerBytes = 8
 
+// bindArgs makes buffers of the arguments. Those behind the last parameter are not passed, as a driver does that reads as many as the
+// kernel declares. A file that is named by several --out is one buffer.
 func bindArgs(mem *emu.Memory, k *emu.Kernel, args []emulateArg) (*boundArgs, error) {
 	params := k.Params()
-	if len(params) != len(args) {
+	if len(params) > len(args) {
 		return nil, cli.Usagef("kernel %s takes %d arguments, %d given: one --in, --out or --scalar for each parameter, in order", k.Name(), len(params), len(args))
 	}
 	b := &boundArgs{}
-	for i, a := range args {
+	shared := map[string]*emu.Buffer{}
+	for i, a := range args[:len(params)] {
 		size := a.size
 		if a.flag != "scalar" {
 			size = pointerBytes
@@ -161,6 +164,13 @@ func bindArgs(mem *emu.Memory, k *emu.Kernel, args []emulateArg) (*boundArgs, er
 		}
 		if a.flag == "scalar" {
 			b.slots = append(b.slots, a.bits)
+			continue
+		}
+		if buffer := shared[a.file]; a.flag == "out" && buffer != nil {
+			if len(buffer.Bytes()) != int(a.bytes) {
+				return nil, cli.Usagef("--out %s: %d bytes and %d", a.file, len(buffer.Bytes()), a.bytes)
+			}
+			b.slots = append(b.slots, buffer.Addr())
 			continue
 		}
 		data := make([]byte, a.bytes)
@@ -175,6 +185,7 @@ func bindArgs(mem *emu.Memory, k *emu.Kernel, args []emulateArg) (*boundArgs, er
 			return nil, err
 		}
 		if a.flag == "out" {
+			shared[a.file] = buffer
 			b.outs = append(b.outs, struct {
 				file string
 				data []byte

@@ -136,3 +136,29 @@ func TestParseScalar(t *testing.T) {
 		}
 	}
 }
+
+// A file named by two --out is one buffer, and what is behind the last parameter is not passed.
+func TestEmulateSharedAndFurtherArguments(t *testing.T) {
+	ptx, a, _, out := emulateFiles(t)
+	seeded := func(args ...string) []byte {
+		t.Helper()
+		if code, _ := emulate(append([]string{ptx, "--entry", "scale", "--arch", "sm80", "--grid", "2", "--block", "8", "--in", a}, args...)...); code != cli.ExitDone {
+			t.Fatalf("%v: exit code %d", args, code)
+		}
+		got, err := os.ReadFile(out)
+		if err != nil || len(got) != 40 {
+			t.Fatalf("%v: %d bytes, %v", args, len(got), err)
+		}
+		return got
+	}
+	want := seeded("--scalar", "u32:3", "--out", "40:"+out, "--in", a, "--scalar", "u16:0") // nothing is written
+	if !bytes.Equal(want, make([]byte, 40)) {
+		t.Errorf("an out buffer does not start with zeros: %x", want)
+	}
+	got := seeded("--scalar", "u32:3", "--out", "40:"+out, "--out", "40:"+out, "--scalar", "u16:10", "--out", "8:"+filepath.Join(t.TempDir(), "further"))
+	for i := range uint32(10) {
+		if v := binary.LittleEndian.Uint32(got[4*i:]); v != 3*i {
+			t.Errorf("word %d is %d, want %d", i, v, 3*i)
+		}
+	}
+}
