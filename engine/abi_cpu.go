@@ -115,37 +115,6 @@ var cpuKernels = []Kernel{
 		Check: checkRotateOnRead,
 	},
 	{
-		Name:  "cpu.select_rows",
-		Doc:   "the rows of x that are sampled",
-		Roles: []Role{arg("x", "f32", "T k"), input("rows", "R"), result("y", "f32", "R k")},
-	},
-	{
-		Name:  "cpu.swiglu",
-		Doc:   "silu(gate) * up",
-		Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},
-	},
-	{
-		Name:  "cpu.silu",
-		Doc:   "x / (1 + exp(-x))",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
-	},
-	{
-		Name:  "cpu.add",
-		Doc:   "a + b",
-		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
-	},
-	{
-		Name:  "cpu.mul",
-		Doc:   "a * b",
-		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
-	},
-	{
-		Name:  "cpu.scale",
-		Doc:   "x * by",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
-		Attrs: []AttrRow{floatAttr("by", -1e30, 1e30)},
-	},
-	{
 		Name:  "cpu.cast",
 		Doc:   "x rounded to the result's element type, or widened; a copy when both are the same",
 		Roles: []Role{arg("x", "f32 bf16", "m k"), result("y", "f32 bf16", "m k")},

@@ -69,11 +69,6 @@ var cudaKernels = []Kernel{
 		Check: checkAttentionItems,
 	},
 	{
-		Name:  "cuda.select_rows",
-		Doc:   "the rows of x that are sampled",
-		Roles: []Role{arg("x", "f32", "T k"), input("rows", "R"), result("y", "f32", "R k")},
-	},
-	{
 		Name:  "cuda.cast",
 		Doc:   "x rounded to bf16, or widened",
 		Roles: []Role{arg("x", "f32 bf16", "m k"), result("y", "f32 bf16", "m k")},
@@ -82,32 +77,6 @@ var cudaKernels = []Kernel{
 		Name:  "cuda.quantize",
 		Doc:   "codes and the scale of each row, in the result's format",
 		Roles: []Role{arg("x", "f32", "m k"), result("y", "e4m3t", "m k")},
-	},
-	{
-		Name:  "cuda.swiglu",
-		Doc:   "silu(gate) * up",
-		Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},
-	},
-	{
-		Name:  "cuda.silu",
-		Doc:   "x / (1 + exp(-x))",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
-	},
-	{
-		Name:  "cuda.add",
-		Doc:   "a + b",
-		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
-	},
-	{
-		Name:  "cuda.mul",
-		Doc:   "a * b",
-		Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
-	},
-	{
-		Name:  "cuda.scale",
-		Doc:   "x * by",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
-		Attrs: []AttrRow{floatAttr("by", -1e30, 1e30)},
 	},
 }
 

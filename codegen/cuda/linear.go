@@ -4,6 +4,7 @@ import (
 	"llmc/codegen/ptx"
 	"llmc/engine"
 	"llmc/engine/layout"
+	"llmc/ir"
 )
 
 // Shape of a CTA's share of a product.
@@ -14,7 +15,6 @@ const (
 	tokenBlocks   = tokenTile / 8
 	chunk         = 64         // k of one round of the main loop, for every format
 	chunkSteps    = chunk / 16 // matrix instructions of bf16 along it
-	swiGLUBlock   = 32         // outputs of gate, then of up
 	linearGroup   = 2          // CTAs wanted for each multiprocessor
 	maxBlocks     = 4          // panels of 16 outputs of a CTA at most
 )
@@ -148,9 +148,9 @@ func (p *product) epilogue(acc [][][]ptx.Reg) {
 			output := p.Mad(p.CtaX(), outputs, column)
 			v := p.total(from, output, row)
 			if p.swiglu {
-				v = p.Mul(p.silu(v), p.total(p.Add(from, 4*swiGLUBlock), p.Add(output, swiGLUBlock), row))
+				v = p.Mul(p.silu(v), p.total(p.Add(from, 4*ir.SwiGLUBlock), p.Add(output, ir.SwiGLUBlock), row))
 			}
-			p.storeResult(p.Index(p.row("y", row), out, p.buffer("y").DType.Size()), v)
+			p.storeResult(p.Builder, p.Index(p.row("y", row), out, p.buffer("y").DType.Size()), v)
 		})
 	})
 }
@@ -169,11 +169,8 @@ func (p *product) total(from, output, token ptx.Reg) ptx.Reg {
 	return sum
 }
 
-// storeResult writes one number of y.
-func (p *product) storeResult(at ptx.Address, v ptx.Reg) { p.storeWhen(p.Builder, at, v) }
-
-// storeWhen does so through a view of the builder, which may have a guard.
-func (p *product) storeWhen(b *ptx.Builder, at ptx.Address, v ptx.Reg) {
+// storeResult writes one number of y through a view of the builder, which may have a guard.
+func (p *product) storeResult(b *ptx.Builder, at ptx.Address, v ptx.Reg) {
 	if p.isBF16("y") {
 		v = p.Cvt(ptx.BF16, v)
 	}

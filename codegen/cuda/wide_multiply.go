@@ -192,6 +192,6 @@ func (w *wide) write2(total []ptx.Reg, column ptx.Reg) {
 	for i := range total {
 		n, h := i/4*8+i%2, i%4/2
 		wanted := w.When(w.CmpAnd(ptx.LT, w.Add(token, n), rows, inside[h]))
-		w.storeWhen(wanted, base.At(n*stride+8*size*h), total[i])
+		w.storeResult(wanted, base.At(n*stride+8*size*h), total[i])
 	}
 }

@@ -88,11 +88,10 @@ func (m *model) load(settings engine.Settings) error {
 	info := m.plan.Info()
 	m.info = &info
 	request := limits.Request{Settings: settings, Info: m.info, TokenBytes: perToken, Threads: runtime.NumCPU(), Memory: physicalMemory()}
-	if m.limits, err = request.Fill(); err != nil {
+	if m.settings, err = request.Fill(); err != nil {
 		return err
 	}
-	m.settings = m.limits.Settings
-	if m.kv, err = newKVPool(m.program.Caches, m.settings.PageSize, m.limits.Pages); err != nil {
+	if m.kv, err = newKVPool(m.program.Caches, m.settings.PageSize, m.settings.Pages); err != nil {
 		return err
 	}
 	env := sym.Bind(int64(m.settings.MaxStepTokens), int64(m.settings.MaxSequences), int64(m.settings.MaxRows), int64(m.settings.MaxContext))

@@ -18,8 +18,7 @@ type model struct {
 	plan       *engine.Plan
 	info       *engine.ModelInfo
 	program    *engine.Program
-	limits     limits.Limits
-	settings   engine.Settings // those of limits
+	settings   limits.Limits
 	set        *kernel.Set
 	team       *team.Team
 	arena      region
@@ -59,7 +58,7 @@ func (r rowsOf) count(s *state) int {
 	return int(n)
 }
 
-func (m *model) Limits() (engine.Settings, int) { return m.settings, m.kv.pages }
+func (m *model) Limits() (engine.Settings, int) { return m.settings.Settings, m.settings.Pages }
 
 func (m *model) CopyPage(dst, src int32) error { return m.kv.copyPage(dst, src) }
 
@@ -68,7 +67,7 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if m.team == nil {
 		return errClosed
 	}
-	if err := m.limits.Check(step, out); err != nil {
+	if err := m.settings.Check(step, out); err != nil {
 		return err
 	}
 	s := &m.state

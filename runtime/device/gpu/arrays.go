@@ -4,41 +4,66 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"llmc/engine"
 	"llmc/runtime/device/limits"
 )
 
-// arrays are the step's arrays on the device, by the names of engine.Inputs; "items" has one for each size of block.
+// arrays are the step's arrays on the device.
 type arrays struct {
-	memory map[string]Memory
-	items  map[int64]Memory // by the launch's attribute block
-	words  []byte           // on their way
+	memory map[string]Memory // by the names of engine.Inputs, but for items
+	items  map[int64]Memory  // by the launch's attribute block
+	list   []int32           // what is made of a step, reused
+	words  []byte            // on their way
 }
 
-// itemBytes is the size of an engine.Item.
-const itemBytes = 16
+// itemWords is the size of an engine.Item in int32.
+const itemWords = 4
+
+// inputs says for each of engine.Inputs how long it is at most, and what it holds; list is room for what a step does not have as it is.
+var inputs = []struct {
+	name string
+	most func(l *limits.Limits) int
+	of   func(s *engine.Step, list []int32) []int32
+}{
+	{"ids", stepTokens, func(s *engine.Step, _ []int32) []int32 { return s.IDs }},
+	{"positions", stepTokens, func(s *engine.Step, _ []int32) []int32 { return s.Positions }},
+	{"ropelen", stepTokens, func(s *engine.Step, _ []int32) []int32 { return s.RopeLen }},
+	{"slots", stepTokens, func(s *engine.Step, _ []int32) []int32 { return s.Slots }},
+	{"rows", func(l *limits.Limits) int { return l.MaxRows }, sampledTokens},
+	{"context", func(l *limits.Limits) int { return l.MaxSequences }, func(s *engine.Step, _ []int32) []int32 { return s.Context }},
+	{"page_start", func(l *limits.Limits) int { return l.MaxSequences + 1 }, func(s *engine.Step, _ []int32) []int32 { return s.PageStart }},
+	{"pages", func(l *limits.Limits) int {
+		return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
+	}, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
+}
+
+func stepTokens(l *limits.Limits) int { return l.MaxStepTokens }
+
+func sampledTokens(s *engine.Step, list []int32) []int32 {
+	for i := range s.Rows {
+		list = append(list, s.Rows[i].Token)
+	}
+	return list
+}
 
 // take allocates arrays for the largest step.
 func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program) error {
-	perSequence := (l.MaxContext + l.PageSize - 1) / l.PageSize
 	a.memory, a.items = map[string]Memory{}, map[int64]Memory{}
-	for name, n := range map[string]int{
-		"ids": l.MaxStepTokens, "positions": l.MaxStepTokens, "ropelen": l.MaxStepTokens, "slots": l.MaxStepTokens, "rows": l.MaxRows,
-		"context": l.MaxSequences, "page_start": l.MaxSequences + 1, "pages": l.MaxSequences * perSequence,
-	} {
-		mem, err := d.Alloc(name, 4*int64(n))
+	for _, in := range inputs {
+		mem, err := d.Alloc(in.name, 4*int64(in.most(l)))
 		if err != nil {
 			return err
 		}
-		a.memory[name] = mem
+		a.memory[in.name] = mem
 	}
 	for i := range p.Launches {
 		block := p.Launches[i].Int("block", 0)
 		if block == 0 || a.items[block] != nil {
 			continue
 		}
-		mem, err := d.Alloc("items", itemBytes*(int64(l.MaxStepTokens)/block+int64(l.MaxSequences)+1))
+		mem, err := d.Alloc("items", 4*itemWords*(int64(l.MaxStepTokens)/block+int64(l.MaxSequences)+1))
 		if err != nil {
 			return err
 		}
@@ -49,44 +74,41 @@ func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program) error {
 
 // write copies a step to the device.
 func (a *arrays) write(s *engine.Step) error {
-	rows := make([]int32, len(s.Rows))
-	for i := range s.Rows {
-		rows[i] = s.Rows[i].Token
-	}
-	for name, values := range map[string][]int32{
-		"ids": s.IDs, "positions": s.Positions, "ropelen": s.RopeLen, "slots": s.Slots, "rows": rows, "context": s.Context,
-		"page_start": s.PageStart, "pages": s.Pages,
-	} {
-		if err := a.copy(a.memory[name], values); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	a.list = slices.Grow(a.list[:0], len(s.Rows))
+	for _, in := range inputs {
+		if err := a.copy(in.name, a.memory[in.name], in.of(s, a.list)); err != nil {
+			return err
 		}
 	}
 	for block, mem := range a.items {
-		if err := a.copy(mem, items(s, int32(block))); err != nil {
-			return fmt.Errorf("items: %w", err)
+		a.list = items(a.list[:0], s, int32(block))
+		if err := a.copy("items", mem, a.list); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (a *arrays) copy(mem Memory, values []int32) error {
+func (a *arrays) copy(name string, mem Memory, values []int32) error {
 	a.words = a.words[:0]
 	for _, v := range values {
 		a.words = binary.LittleEndian.AppendUint32(a.words, uint32(v))
 	}
-	return mem.Write(0, a.words)
+	if err := mem.Write(0, a.words); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
-// items cuts each sequence's tokens into blocks, and fills the list up to its bound of ceil(T/block) + B items.
-func items(s *engine.Step, block int32) []int32 {
-	var list []int32
+// items appends to list each sequence's tokens in blocks, and fills up to the bound of ceil(T/block) + B items.
+func items(list []int32, s *engine.Step, block int32) []int32 {
 	for b := range s.Context {
 		for first := s.SeqStart[b]; first < s.SeqStart[b+1]; first += block {
 			list = append(list, int32(b), first, min(block, s.SeqStart[b+1]-first), 0)
 		}
 	}
 	bound := (s.T()+int(block)-1)/int(block) + s.B()
-	for len(list) < bound*itemBytes/4 {
+	for len(list) < bound*itemWords {
 		list = append(list, 0)
 	}
 	return list

@@ -1,0 +1,38 @@
+package engine
+
+// rowKernels are the kernels of f32 rows that every device has under its own name.
+func rowKernels(device string) []Kernel {
+	return []Kernel{
+		{
+			Name:  device + ".select_rows",
+			Doc:   "the rows of x that are sampled",
+			Roles: []Role{arg("x", "f32", "T k"), input("rows", "R"), result("y", "f32", "R k")},
+		},
+		{
+			Name:  device + ".swiglu",
+			Doc:   "silu(gate) * up",
+			Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},
+		},
+		{
+			Name:  device + ".silu",
+			Doc:   "x / (1 + exp(-x))",
+			Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
+		},
+		{
+			Name:  device + ".add",
+			Doc:   "a + b",
+			Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
+		},
+		{
+			Name:  device + ".mul",
+			Doc:   "a * b",
+			Roles: []Role{arg("a", "f32", "m k"), arg("b", "f32", "m k"), result("y", "f32", "m k")},
+		},
+		{
+			Name:  device + ".scale",
+			Doc:   "x * by",
+			Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
+			Attrs: []AttrRow{floatAttr("by", -1e30, 1e30)},
+		},
+	}
+}
