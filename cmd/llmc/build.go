@@ -59,7 +59,7 @@ func buildCommand() *cobra.Command {
 	flags.IntVar(&f.options.Threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas")
-	flags.Bool("no-fallback", false, "no second program for older devices; plans for CPUs have none anyway")
+	flags.BoolVar(&f.options.NoFallback, "no-fallback", false, "for sm90, whose code runs on that GPU alone, no program of sm80 beside it for newer ones")
 	_ = cmd.MarkFlagRequired("output")
 	cli.CompleteArgs(cmd, cli.ModelArg)
 	cli.CompleteFlag(cmd, "arch", targetNames()...)
