@@ -18,6 +18,8 @@ type Options struct {
 	Archs []string // target names; "native" is resolved to a row
 	// NoFallback leaves out the program that other GPUs than those of an exact target could run.
 	NoFallback bool
+	Cubin      bool              // keep what ptxas makes of the PTX of GPU targets beside it
+	PTXAS      string            // path of ptxas; "" looks for it
 	Quant      string            // "auto", or a row of the formats table
 	Override   []passes.Override // formats of single weights, by pattern of their names
 	KVDType    string            // "auto", "f32", "bf16"
