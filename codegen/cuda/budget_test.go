@@ -185,7 +185,7 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 		return slices.ContainsFunc(l.Code, func(c engine.Code) bool { return c.Entry == entry })
 	})
 	if at < 0 {
-		return "unused " + entry
+		return entry // of no launch: an auxiliary one
 	}
 	l := &program.Launches[at]
 	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}
