@@ -34,16 +34,42 @@ var cudaKernels = []Kernel{
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares,
 			result("y", "f32 bf16", "m n")},
+		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.linear_swiglu",
-		Doc:  "y = silu(gate) * up, where blocks of 32 outputs of w are those of gate and up in turn",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")),
+		Doc:  "y = silu(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn",
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares,
 			result("y", "f32 bf16", "m n")},
+		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentHalves,
+	},
+	{
+		Name: "cuda.linear_add",
+		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16", "m n"), result("squared", "f32", "m sums")},
+		Check: checkSums,
+	},
+	{
+		Name: "cuda.linear_rope_kv",
+		Doc:  "rotates the queries and keys of x * transpose(w) + bias by the angles of rope_turns, writes keys and values to the cache; the two channels of a pair are 8 outputs apart",
+		Roles: []Role{arg("x", "bf16 e4m3t", "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares,
+			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16", true), result("y", "f32", "T heads*dim")},
+		Attrs: slices.Concat(headAttrs, []AttrRow{intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
+		Where: []string{"layer < layers", "rotary_dim <= dim"},
+		Check: checkTurned,
+	},
+	{
+		Name:  "cuda.rope_turns",
+		Doc:   "cosine and sine of positions * inv_freq, times factor",
+		Roles: []Role{input("positions", "T"), vector("inv_freq", "f32", "one half"), result("y", "f32", "T turns")},
+		Attrs: []AttrRow{floatAttr("factor", 0, 1e6)},
+		Where: []string{"turns = 2*half"},
 	},
 	{
 		Name: "cuda.rope_kv",
@@ -88,11 +114,60 @@ func checkAttentionItems(b *Bound) error {
 	return checkRotateOnRead(b)
 }
 
-// swiGLUBlock is how many outputs of gate, then of up, lie together in the weight of a linear_swiglu.
-const swiGLUBlock = 32
+// squares finish the norm of x.
+var squares = optional(arg("squares", "f32", "m sums"))
 
-// checkFragmentInput wants codes as inputs only of weights that are such codes too.
+// Outputs of gate and up, and of the two halves of a head's channels, alternate in blocks of pairBlock; squares are added up for squareColumns.
+const (
+	pairBlock     = 8
+	squareColumns = 16
+)
+
+// checkSquares wants a sum for every 16 columns of x.
+func checkSquares(b *Bound) error {
+	if b.Kernel.Operand(b.Launch, "squares").Kind == OperandNone {
+		return nil
+	}
+	return checkSumCount(b, "k")
+}
+
+func checkSumCount(b *Bound, of string) error {
+	if have, n := b.Size("sums"), b.Size(of); have != (n+squareColumns-1)/squareColumns {
+		return fmt.Errorf("%d sums of squares for rows of %d columns; it must be one for every %d", have, n, squareColumns)
+	}
+	return nil
+}
+
+// checkSums is for the sums that a product writes.
+func checkSums(b *Bound) error {
+	if err := checkInputCodes(b); err != nil {
+		return err
+	}
+	return checkSumCount(b, "n")
+}
+
+// checkTurned wants whole blocks of channels.
+func checkTurned(b *Bound) error {
+	if err := checkFragmentInput(b); err != nil {
+		return err
+	}
+	for _, name := range []string{"dim", "rotary_dim"} {
+		if n := b.Size(name); n%(2*pairBlock) != 0 {
+			return fmt.Errorf("%s %d is not a multiple of %d", name, n, 2*pairBlock)
+		}
+	}
+	return nil
+}
+
+// checkFragmentInput wants codes as inputs only of weights that are such codes too, and squares that fit.
 func checkFragmentInput(b *Bound) error {
+	if err := checkInputCodes(b); err != nil {
+		return err
+	}
+	return checkSquares(b)
+}
+
+func checkInputCodes(b *Bound) error {
 	if x, w := b.Buffer("x"), b.Weight("w"); x.Format != "" && w.Layout != "frag."+formatElements[x.Format] {
 		return fmt.Errorf("weight %s of %s takes an input of bf16, not %s", w.Name, w.Layout, x.TypeName())
 	}
@@ -107,8 +182,8 @@ func checkFragmentHalves(b *Bound) error {
 	if err := checkFragmentInput(b); err != nil {
 		return err
 	}
-	if have, n := b.Size("panels"), b.Size("n"); have != 2*roundUp(n, swiGLUBlock) {
-		return fmt.Errorf("weight of %d outputs for a result of %d columns; it must be twice that, each half rounded up to %d", have, n, swiGLUBlock)
+	if have, n := b.Size("panels"), b.Size("n"); have != 2*roundUp(n, pairBlock) {
+		return fmt.Errorf("weight of %d outputs for a result of %d columns; it must be twice that, each half rounded up to %d", have, n, pairBlock)
 	}
 	return nil
 }

@@ -42,8 +42,7 @@ var wideShapes = []struct {
 	{wideShape{tokens: 128, rings: 1, memory: 192 << 10, ctas: 1}, false},
 }
 
-// wide is a product on wgmma: y[T,N] = x[T,K] * w[N,K]^T (+ bias), or silu(gate) * up of a weight that interleaves both. Unproven on
-// hardware.
+// wide is a product on wgmma: x[T,K] * w[N,K]^T (+ bias), and what finishers make of it. Unproven on hardware.
 //
 //	CTA (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings)
 //
@@ -85,6 +84,7 @@ type wide struct {
 	tokenStages     ptx.Reg // of the ring
 	weightStages    ptx.Reg
 	exchanged       ptx.Reg
+	factors         ptx.Reg // of the tokens of the thread's warpgroup
 	full, empty     ptx.Reg // barriers of the ring, one for each stage
 	token           ptx.Reg // the CTA's first one
 	from, to, parts ptx.Reg // chunks of the ring; its first part
@@ -158,7 +158,7 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 // grid has tokens first: CTAs that run together share weights.
 func (w *wide) grid() [3]engine.Extent {
-	return grid(engine.Extent{Of: w.buffer("y").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
+	return grid(engine.Extent{Of: w.buffer("x").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
 }
 
 // Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 are less than the 64 K that there are.
