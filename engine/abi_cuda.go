@@ -10,7 +10,7 @@ import (
 const fragments = "frag.*"
 
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 and e4m3t are padded with zeros to a multiple of 64.
+// m stands for any number of rows. Rows of bf16 and e4m3t are padded with zeros to a multiple of 64, those of bf16m are whole multiples.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -21,20 +21,20 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
-		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 bf16m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 bf16m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares,
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
 			result("y", "f32 bf16", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
@@ -42,23 +42,23 @@ var cudaKernels = []Kernel{
 	{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = silu(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares,
-			result("y", "f32 bf16", "m n")},
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
+			result("y", "f32 bf16 bf16m", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentHalves,
 	},
 	{
 		Name: "cuda.linear_add",
 		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
 			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
-			result("sum", "f32", "m n"), result("scaled", "f32 bf16", "m n"), result("squared", "f32", "m sums")},
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16 bf16m", "m n"), result("squared", "f32", "m sums")},
 		Check: checkSums,
 	},
 	{
 		Name: "cuda.linear_rope_kv",
 		Doc:  "rotates the queries and keys of x * transpose(w) + bias by the angles of rope_turns, writes keys and values to the cache; the two channels of a pair are 8 outputs apart",
-		Roles: []Role{arg("x", "bf16 e4m3t", "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares,
+		Roles: []Role{arg("x", "bf16 e4m3t", "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares("T"), raw("T"),
 			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16", true), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim <= dim"},
@@ -87,7 +87,7 @@ var cudaKernels = []Kernel{
 		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens; inv_freq is given when keys are cached unrotated",
 		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", "bf16", false),
 			input("items", ""), input("page_start", ""), input("pages", ""),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16", "T heads*dim")},
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 bf16m", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)},
 			allOptional(ropeAttrs)),
@@ -102,7 +102,7 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.quantize",
 		Doc:   "codes and the scale of each row, in the result's format",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "e4m3t", "m k")},
+		Roles: []Role{arg("x", "f32 bf16m", "m k"), result("y", "e4m3t", "m k")},
 	},
 }
 
@@ -114,8 +114,10 @@ func checkAttentionItems(b *Bound) error {
 	return checkRotateOnRead(b)
 }
 
-// squares finish the norm of x.
-var squares = optional(arg("squares", "f32", "m sums"))
+// squares finish the norm of x. raw is what x was quantized from, which entries for few rows read instead.
+func squares(rows string) Role { return optional(arg("squares", "f32", rows+" sums")) }
+
+func raw(rows string) Role { return optional(arg("raw", "bf16m", rows+" k")) }
 
 // Outputs of gate and up, and of the two halves of a head's channels, alternate in blocks of pairBlock; squares are added up for squareColumns.
 const (

@@ -21,7 +21,12 @@ var ActivationFormats = []ActivationFormat{
 	{"q16t", dtype.I8, GroupSums, []string{"int8"}},
 	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z"}},
 	{"e4m3t", dtype.F8E4M3, NoGroups, []string{"fp8"}},
+	{maximaFormat, dtype.BF16, NoGroups, nil},
 }
+
+// maximaFormat is bf16 with the largest magnitude of every eight columns: what is quantized to e4m3t with one more rounding, but without another
+// look at the whole row.
+const maximaFormat = "bf16m"
 
 // ActivationFormat is one format of quantized inputs.
 type ActivationFormat struct {

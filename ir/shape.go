@@ -95,15 +95,24 @@ func shapeRMSNorm(_ *Module, op *Op) ([]Type, error) {
 }
 
 // floatLike returns the type of v with the op's dtype.
-func floatLike(op *Op, v *Value) (Type, error) {
-	dt, err := dtype.Parse(op.Text("dtype"))
-	return Tensor(dt, v.Type.Dims...), err
-}
+func floatLike(op *Op, v *Value) (Type, error) { return rounded(op, v.Type.Dims...) }
 
 // floatResult is a matrix of the op's dtype.
 func floatResult(op *Op, rows sym.Dim, cols int64) ([]Type, error) {
-	dt, err := dtype.Parse(op.Text("dtype"))
-	return []Type{Tensor(dt, rows, sym.Const(cols))}, err
+	t, err := rounded(op, rows, sym.Const(cols))
+	return []Type{t}, err
+}
+
+// rounded is a tensor of the op's dtype.
+func rounded(op *Op, dims ...sym.Dim) (Type, error) {
+	name := op.Text("dtype")
+	if name == maximaFormat {
+		t := Tensor(dtype.BF16, dims...)
+		t.Quant = name
+		return t, nil
+	}
+	dt, err := dtype.Parse(name)
+	return Tensor(dt, dims...), err
 }
 
 func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {

@@ -8,6 +8,7 @@ import (
 	"llmc/codegen"
 	"llmc/codegen/ptx"
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/internal/sym"
 	"llmc/ir"
 )
@@ -233,4 +234,4 @@ func (e *entry) row(role string, i ptx.Reg) ptx.Reg {
 func (e *entry) cols(role string) int { return int(e.buffer(role).Cols) }
 
 // isBF16 tells the element type of the activation in a role, which is f32 otherwise.
-func (e *entry) isBF16(role string) bool { return e.buffer(role).TypeName() == "bf16" }
+func (e *entry) isBF16(role string) bool { return e.buffer(role).DType == dtype.BF16 }

@@ -137,14 +137,47 @@ func (p *product) storeBoth(at resultPlace, results []tokenResult) {
 
 // storeGated writes silu(gate) * up: outputs row and row+8 are those of one feature.
 func (p *product) storeGated(at resultPlace, results []tokenResult) {
-	size := p.buffer("y").DType.Size()
+	stride, size := int(p.buffer("y").Stride), p.buffer("y").DType.Size()
 	column := p.Add(p.Shl(p.Shr(at.row, log2(layout.FragmentRows)), 3), p.And(at.row, 7))
 	base := p.Index(p.row("y", at.token), column, size)
 	inside := p.Lt(column, p.cols("y"))
+	maxima := p.maxima("y", at, column)
 	for _, r := range results {
-		wanted := p.When(p.And(p.exists(at, r.n), inside))
-		p.storeResult(wanted, "y", base.At(r.n*int(p.buffer("y").Stride)), p.Mul(p.silu(r.v[0]), r.v[1]))
+		wanted := p.And(p.exists(at, r.n), inside)
+		v := p.Mul(p.silu(r.v[0]), r.v[1])
+		p.storeResult(p.When(wanted), "y", base.At(r.n*stride), v)
+		maxima.store(v, wanted, r.n*stride)
 	}
+}
+
+// maxima are where a thread's rows have the largest magnitude of the eight columns that it shares with seven lanes; all nil where rows have none.
+type maxima struct {
+	*product
+	base, first ptx.Reg // of the first token; the thread is the first of the eight
+	lanes       []int
+}
+
+// maxima finds the largest magnitudes for a thread's column.
+func (p *product) maxima(role string, at resultPlace, column ptx.Reg) maxima {
+	if !p.hasMaxima(role) {
+		return maxima{}
+	}
+	part := p.Shr(column, log2(layout.MaximaColumns))
+	base := p.Index(p.row(role, at.token), part, 2)
+	return maxima{p, p.Add(base, p.maximaOffset(role)), p.Eq(p.And(column, layout.MaximaColumns-1), 0), at.lanes}
+}
+
+// store writes the largest of the eight lanes' magnitudes. Magnitudes are compared as integers, so that NaN is the largest; rounded like the numbers
+// themselves, it is the largest of those too.
+func (m maxima) store(v, wanted ptx.Reg, offset int) {
+	if m.product == nil {
+		return
+	}
+	most := m.And(v.As(ptx.U32), 0x7fffffff)
+	for _, lane := range m.lanes {
+		most = m.Max(most, m.ShflXor(most, lane))
+	}
+	m.When(m.And(wanted, m.first)).St(m.base.At(offset), m.Cvt(ptx.BF16, most.As(ptx.F32)))
 }
 
 // storeSum adds the residual, writes the sum, the sum times the weights of the norm that follows, and the panel's sum of squares: first of a lane's two
@@ -161,16 +194,20 @@ func (p *product) storeSum(at resultPlace, results []tokenResult) {
 	}
 	stride := func(role string, n int) int { return n * int(p.buffer(role).Stride) }
 	size := p.buffer("scaled").DType.Size()
+	most := [2]maxima{p.maxima("scaled", at, at.row), p.maxima("scaled", at, p.Add(at.row, 8))}
 	for _, r := range results {
 		exists := p.exists(at, r.n)
 		square := p.Const(ptx.F32, 0)
 		for h, v := range r.v {
-			wanted := p.When(p.And(exists, inside[h]))
+			there := p.And(exists, inside[h])
+			wanted := p.When(there)
 			before := p.Const(ptx.F32, 0)
 			wanted.Into(before).Ld(ptx.F32, residual.At(stride("residual", r.n)+4*8*h))
 			v = p.Add(before, v)
 			wanted.St(sum.At(stride("sum", r.n)+4*8*h), v)
-			p.storeResult(wanted, "scaled", scaled.At(stride("scaled", r.n)+size*8*h), p.Mul(v, norm[h]))
+			times := p.Mul(v, norm[h])
+			p.storeResult(wanted, "scaled", scaled.At(stride("scaled", r.n)+size*8*h), times)
+			most[h].store(times, there, stride("scaled", r.n))
 			wanted.Into(square).Fma(v, v, square)
 		}
 		for _, lane := range at.lanes {

@@ -30,10 +30,7 @@ func quantize(e *entry) {
 			e.Into(most).Max(most, e.And(v.As(ptx.U32), 0x7fffffff))
 		}
 	})
-	amax := e.maxOfCTA(most).As(ptx.F32)
-	small := e.Lt(amax, leastMaxAbs)
-	scale := e.Select(small, 0.0, e.Div(amax, float64(dtype.E4M3Max)))
-	inverse := e.Select(small, 0.0, e.Div(float64(dtype.E4M3Max), amax))
+	scale, inverse := e.e4m3Scale(e.maxOfCTA(most).As(ptx.F32))
 	e.When(e.Eq(e.TidX(), 0)).St(out.At(y.ScaleOffset()), scale)
 
 	e.Section("codes")
@@ -50,6 +47,13 @@ func quantize(e *entry) {
 		i := e.Add(e.Shl(e.TidX(), 1), from)
 		e.If(e.Lt(i, to), func() { e.St(e.Index(out, i, 1), e.Const(ptx.B16, 0)) })
 	}
+}
+
+// e4m3Scale is the scale of a row by its largest magnitude, and what its numbers are multiplied with to be codes.
+func (e *entry) e4m3Scale(amax ptx.Reg) (scale, inverse ptx.Reg) {
+	small := e.Lt(amax, leastMaxAbs)
+	scale = e.Select(small, 0.0, e.Div(amax, float64(dtype.E4M3Max)))
+	return scale, e.Select(small, 0.0, e.Div(float64(dtype.E4M3Max), amax))
 }
 
 // maxOfCTA is the largest of a number of every thread.
