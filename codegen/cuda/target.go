@@ -117,7 +117,7 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 	return "bf16", nil
 }
 
-// multipliesE4M3 tells whether mma.sync takes e4m3. On sm_90 ptxas makes products of f16 of it.
+// multipliesE4M3 tells whether mma.sync takes e4m3; on sm_90 wgmma does (ptxas makes products of f16 of mma.sync there).
 func (t Target) multipliesE4M3() bool { return t.SM >= 89 }
 
 // RowBytes is the distance between rows of an activation.

@@ -37,7 +37,7 @@ func (w *wide) multiply() {
 			tokens := w.Index(w.tokenStages, at.stage, w.tokenBytes)
 			place := chunkPlace{stage: stage, panel: panel, number: c, first: opened}
 			place.fragments = w.Index(w.Index(w.Index(stage, panel, panelBytes), within, w.chunkBytes()), lane, 16)
-			place.b = w.Descriptor(ptx.KTile(ptx.Swizzle128), w.Index(tokens, within, w.tokens*tokenRow))
+			place.b = w.Descriptor(ptx.KTile(ptx.Swizzle128), w.Index(tokens, within, w.chunkStep()))
 			w.decode.multiply(place, part)
 			w.Into(within).Add(within, 1)
 			w.If(w.CmpOr(ptx.EQ, within, w.span, w.Eq(w.Add(c, 1), w.to)), func() {
@@ -49,7 +49,18 @@ func (w *wide) multiply() {
 		})
 		w.endPart(v, total, part)
 	})
+	if w.coded() {
+		w.BarrierWait(w.told, 0)
+	}
 	w.results(total, warp)
+}
+
+// chunkStep is how far a tile's chunk lies from the one before: within the rows of a tile, or in tiles of their own.
+func (w *wide) chunkStep() int {
+	if w.tileChunks() > 1 {
+		return w.chunkRow
+	}
+	return w.tokens * tokenRow
 }
 
 // endPart adds a part to those before it. Where other threads have those, it is kept for them.
@@ -163,7 +174,7 @@ func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 func (w *wide) finish(total []ptx.Reg, h int, output ptx.Reg) {
 	n, _ := w.weight("w").Type.Rows().IsConst()
 	output = w.Min(output, int(n)-1)
-	scale, scaled := w.decode.scale(output)
+	factor := w.decode.factor(output)
 	var bias ptx.Reg
 	if w.has("bias") {
 		bias = w.Ld(ptx.F32, w.Index(w.pointers["bias"], output, 4))
@@ -172,8 +183,8 @@ func (w *wide) finish(total []ptx.Reg, h int, output ptx.Reg) {
 		if i%4/2 != h {
 			continue
 		}
-		if scaled {
-			w.Into(total[i]).Mul(total[i], scale)
+		if factor != nil {
+			w.Into(total[i]).Mul(total[i], factor(i))
 		}
 		if w.has("bias") {
 			w.Into(total[i]).Add(total[i], bias)
