@@ -9,8 +9,11 @@ import (
 // fragments are the layouts of matrices that CUDA kernels read; see engine/layout.
 const fragments = "frag.*"
 
+// fragmentInputs are the inputs that products with these take.
+const fragmentInputs = "bf16 e4m3t s8t"
+
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 and e4m3t are padded with zeros to a multiple of 64.
+// m stands for any number of rows. Rows of bf16 and of codes are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -34,14 +37,14 @@ var cudaKernels = []Kernel{
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
 			result("y", "f32 bf16", "m n")},
 		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = silu(gate) * up, where blocks of 32 outputs of w are those of gate and up in turn",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")),
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")),
 			result("y", "f32 bf16", "m n")},
 		Check: checkFragmentHalves,
 	},
@@ -76,7 +79,7 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.quantize",
 		Doc:   "codes and the scale of each row, in the result's format",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "e4m3t", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "e4m3t s8t", "m k")},
 	},
 }
 
@@ -91,16 +94,21 @@ func checkAttentionItems(b *Bound) error {
 // swiGLUBlock is how many outputs of gate, then of up, lie together in the weight of a linear_swiglu.
 const swiGLUBlock = 32
 
+// codeInputs are the forms of codes that matrix units multiply weights with, by layout. Signed bytes are multiplied with nothing else.
+var codeInputs = map[string]string{"frag.e4m3": "e4m3t", "frag.s8": "s8t"}
+
 // checkFragmentInput wants codes as inputs only of weights that are such codes too.
 func checkFragmentInput(b *Bound) error {
-	if x, w := b.Buffer("x"), b.Weight("w"); x.Format != "" && w.Layout != "frag."+formatElements[x.Format] {
+	x, w := b.Buffer("x"), b.Weight("w")
+	codes := codeInputs[w.Layout]
+	switch {
+	case w.Layout == "frag.s8" && x.Format != codes:
+		return fmt.Errorf("weight %s of %s takes an input of %s, not %s", w.Name, w.Layout, codes, x.TypeName())
+	case x.Format != "" && x.Format != codes:
 		return fmt.Errorf("weight %s of %s takes an input of bf16, not %s", w.Name, w.Layout, x.TypeName())
 	}
 	return nil
 }
-
-// formatElements are the elements of rows of codes that matrix units multiply.
-var formatElements = map[string]string{"e4m3t": "e4m3"}
 
 // checkFragmentHalves also wants whole blocks of gate and of up.
 func checkFragmentHalves(b *Bound) error {

@@ -8,7 +8,7 @@ import (
 type e4m3Reader struct{ *product }
 
 // e4m3Quads is operand B of mma.m16n8k32: neighbouring k 4t to 4t+3, then 4t+16 to 4t+19.
-var e4m3Quads = operandB{ptx.E4M3x4, 1, 4, 16}
+var e4m3Quads = operandB{ptx.E4M3x4, 1, 4, 16, ptx.F32}
 
 func (r e4m3Reader) operandB() operandB { return e4m3Quads }
 
@@ -34,7 +34,12 @@ func (r e4m3Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 }
 
 func (r e4m3Reader) finish(sum, output, token ptx.Reg) ptx.Reg {
-	return r.Mul(sum, r.Mul(r.outputScale(output), r.tokenScale(token)))
+	return r.scaled(sum, output, token)
+}
+
+// scaled multiplies the sum of products of codes by the scales of the output and of the token.
+func (p *product) scaled(sum, output, token ptx.Reg) ptx.Reg {
+	return p.Mul(sum, p.Mul(p.outputScale(output), p.tokenScale(token)))
 }
 
 // tokenScale loads the scale of a token's codes.
@@ -53,7 +58,7 @@ type float8Reader struct {
 }
 
 // operandB is for a step of 16 k whose neighbours lie four to a lane, as frag.e4m3 has them.
-func (r *float8Reader) operandB() operandB { return operandB{ptx.BF16x2, 2, 8, 4} }
+func (r *float8Reader) operandB() operandB { return operandB{ptx.BF16x2, 2, 8, 4, ptx.F32} }
 
 func (r *float8Reader) start(lane, first ptx.Reg) []panel {
 	r.scale, r.zero = r.Const(ptx.BF16x2, float8Scale), r.Const(ptx.BF16x2, 0.0)

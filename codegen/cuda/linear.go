@@ -68,10 +68,15 @@ func linear(e *entry) {
 	acc := make([][][]ptx.Reg, p.blocks)
 	for m := range acc {
 		for range tokenBlocks {
-			acc[m] = append(acc[m], e.Zeros(ptx.F32, 4))
+			acc[m] = append(acc[m], e.Zeros(p.reader.operandB().sums, 4))
 		}
 	}
 	p.mainLoop(acc)
+	for m := range acc {
+		for j := range acc[m] {
+			acc[m][j] = p.numbers(acc[m][j])
+		}
+	}
 	p.epilogue(acc)
 }
 

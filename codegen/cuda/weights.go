@@ -23,10 +23,11 @@ type operandB struct {
 	element  int // bytes of one k
 	lane     int // bytes from the first register of a lane to that of the next, of the four that share a token
 	second   int // bytes from the first register to the second
+	sums     ptx.Type
 }
 
 // bf16Pairs is operand B of mma.m16n8k16: neighbouring k 2t and 2t+1, then 2t+8 and 2t+9, for lane 4g+t and token g.
-var bf16Pairs = operandB{ptx.BF16x2, 2, 4, 16}
+var bf16Pairs = operandB{ptx.BF16x2, 2, 4, 16, ptx.F32}
 
 // steps is the number of matrix instructions along a chunk.
 func (o operandB) steps() int { return chunk * o.element / 32 }
@@ -60,6 +61,7 @@ var weightReaders = map[string]func(p *product) weightReader{
 	"e4m3":  func(p *product) weightReader { return &float8Reader{product: p} },
 	"u4":    func(p *product) weightReader { return &u4Reader{product: p} },
 	"e4m3t": func(p *product) weightReader { return e4m3Reader{p} },
+	"s8t":   func(p *product) weightReader { return s8Reader{p} },
 }
 
 // reads is the name of the readers for the product's weight and inputs.

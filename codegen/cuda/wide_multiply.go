@@ -24,7 +24,7 @@ func (w *wide) multiply() {
 		panel = w.Mad(w.group, widePanels, warp)
 	}
 	at := w.newStageCounter()
-	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(ptx.F32, w.instruction.Accumulators())
+	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(w.reader.operandB().sums, w.instruction.Accumulators())
 	within, opened := w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)
 	w.For(ptx.Range{Name: "parts", From: 0, To: wideParts / w.rings, NoUnroll: true}, func(v ptx.Reg) {
 		number := w.Add(w.parts, v)
@@ -65,9 +65,10 @@ func (w *wide) chunkStep() int {
 
 // endPart adds a part to those before it. Where other threads have those, it is kept for them.
 func (w *wide) endPart(v ptx.Reg, total, part []ptx.Reg) {
+	sums := w.numbers(part)
 	add := func() {
-		for i := range part {
-			w.Into(total[i]).Add(total[i], part[i])
+		for i := range sums {
+			w.Into(total[i]).Add(total[i], sums[i])
 		}
 	}
 	if w.rings == 1 {
@@ -75,8 +76,8 @@ func (w *wide) endPart(v ptx.Reg, total, part []ptx.Reg) {
 	} else {
 		w.IfElse(w.Eq(w.group, 0), add, func() {
 			to := w.exchange(v, w.And(w.TidX(), 127), 128)
-			for i := range part {
-				w.St(to.At(4*128*i), part[i])
+			for i := range sums {
+				w.St(to.At(4*128*i), sums[i])
 			}
 		})
 	}
