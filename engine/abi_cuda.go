@@ -9,8 +9,11 @@ import (
 // fragments are the layouts of matrices that CUDA kernels read; see engine/layout.
 const fragments = "frag.*"
 
+// fragmentInputs are the inputs that products with these take.
+const fragmentInputs = "bf16 e4m3t s8t"
+
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 and e4m3t are padded with zeros to a multiple of 64, those of bf16m are whole multiples.
+// m stands for any number of rows. Rows of bf16 and of codes are padded with zeros to a multiple of 64, those of bf16m are whole multiples.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -34,7 +37,7 @@ var cudaKernels = []Kernel{
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
 			result("y", "f32 bf16", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
@@ -42,7 +45,7 @@ var cudaKernels = []Kernel{
 	{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = silu(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
 			result("y", "f32 bf16 bf16m", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentHalves,
@@ -50,7 +53,7 @@ var cudaKernels = []Kernel{
 	{
 		Name: "cuda.linear_add",
 		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
 			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
 			result("sum", "f32", "m n"), result("scaled", "f32 bf16 bf16m", "m n"), result("squared", "f32", "m sums")},
 		Check: checkSums,
@@ -58,7 +61,7 @@ var cudaKernels = []Kernel{
 	{
 		Name: "cuda.linear_rope_kv",
 		Doc:  "rotates the queries and keys of x * transpose(w) + bias by the angles of rope_turns, writes keys and values to the cache; the two channels of a pair are 8 outputs apart",
-		Roles: []Role{arg("x", "bf16 e4m3t", "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares("T"), raw("T"),
+		Roles: []Role{arg("x", fragmentInputs, "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares("T"), raw("T"),
 			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16", true), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim <= dim"},
@@ -102,7 +105,7 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.quantize",
 		Doc:   "codes and the scale of each row, in the result's format",
-		Roles: []Role{arg("x", "f32 bf16m", "m k"), result("y", "e4m3t", "m k")},
+		Roles: []Role{arg("x", "f32 bf16m", "m k"), result("y", "e4m3t s8t", "m k")},
 	},
 }
 
@@ -169,15 +172,20 @@ func checkFragmentInput(b *Bound) error {
 	return checkSquares(b)
 }
 
+// codeInputs are the forms of codes that matrix units multiply weights with, by layout. Signed bytes are multiplied with nothing else.
+var codeInputs = map[string]string{"frag.e4m3": "e4m3t", "frag.s8": "s8t"}
+
 func checkInputCodes(b *Bound) error {
-	if x, w := b.Buffer("x"), b.Weight("w"); x.Format != "" && w.Layout != "frag."+formatElements[x.Format] {
+	x, w := b.Buffer("x"), b.Weight("w")
+	codes := codeInputs[w.Layout]
+	switch {
+	case w.Layout == "frag.s8" && x.Format != codes:
+		return fmt.Errorf("weight %s of %s takes an input of %s, not %s", w.Name, w.Layout, codes, x.TypeName())
+	case x.Format != "" && x.Format != codes:
 		return fmt.Errorf("weight %s of %s takes an input of bf16, not %s", w.Name, w.Layout, x.TypeName())
 	}
 	return nil
 }
-
-// formatElements are the elements of rows of codes that matrix units multiply.
-var formatElements = map[string]string{"e4m3t": "e4m3"}
 
 // checkFragmentHalves also wants whole blocks of gate and of up.
 func checkFragmentHalves(b *Bound) error {

@@ -40,6 +40,7 @@ func newProduct(e *entry) *product {
 	for p.blocks > 1 && f.Panels()/p.blocks < linearGroup*e.cores {
 		p.blocks /= 2 // more CTAs, each with less to do
 	}
+	p.reader = weightReaders[p.reads()](p)
 	return p
 }
 
@@ -64,15 +65,19 @@ func linearGrid(e *entry) [3]engine.Extent {
 // are computed from the last one's row and dropped.
 func linear(e *entry) {
 	p := newProduct(e)
-	p.reader = weightReaders[p.w.Element](p)
 	acc := make([][][]ptx.Reg, p.blocks)
 	for m := range acc {
 		for range tokenBlocks {
-			acc[m] = append(acc[m], e.Zeros(ptx.F32, 4))
+			acc[m] = append(acc[m], e.Zeros(p.reader.operandB().sums, 4))
 		}
 	}
 	factors := p.normFactors(p.TidX(), p.CtaY(), tokenTile, "factors")
 	p.mainLoop(acc)
+	for m := range acc {
+		for j := range acc[m] {
+			acc[m][j] = p.numbers(acc[m][j])
+		}
+	}
 	p.epilogue(acc, factors)
 }
 

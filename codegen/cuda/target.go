@@ -56,7 +56,7 @@ var candidates = map[string][]candidate{
 	}}},
 	"linear_rope_kv": {{kernel: "cuda.linear_rope_kv", usable: func(op *ir.Op) bool { return matrixInput(op) && op.Int("dim")%layout.FragmentRows == 0 }}},
 	"rope_turns":     {{kernel: "cuda.rope_turns"}},
-	"quantize":       {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return op.Text("format") == "e4m3t" }}},
+	"quantize":       {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
 	"rope_kv":        {{kernel: "cuda.rope_kv", usable: plainHeads}},
 	"attn.paged":     {{kernel: "cuda.attention", usable: plainHeads}},
 	"select_rows":    {{kernel: "cuda.select_rows"}},
@@ -83,7 +83,8 @@ func (t Target) GateBlock() int64 { return gateBlock }
 
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
-	return x.DType == dtype.BF16 && x.Quant == "" || x.Quant == "e4m3t"
+	base, _ := ir.SplitQuant(x.Quant)
+	return x.DType == dtype.BF16 && x.Quant == "" || multipliedFrom[base] > 0
 }
 
 // plainHeads tells that a head fits the registers of a warp.
@@ -111,7 +112,7 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "frag.u8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3"}
+var layoutBases = map[string]string{"int8": "frag.u8", "int8a8": "frag.s8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3"}
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
@@ -135,14 +136,15 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 	switch {
 	case layoutBases[base] == "":
 		return "", fmt.Errorf("no GPU kernel reads %s; use int8", f.Name)
-	case f.Activation == "e4m3t" && t.multipliesE4M3():
+	case multipliedFrom[f.Activation] > 0 && t.SM >= multipliedFrom[f.Activation]:
 		return f.Activation, nil
 	}
 	return "bf16", nil
 }
 
-// multipliesE4M3 tells whether mma.sync takes e4m3. On sm_90 ptxas makes products of f16 of it.
-func (t Target) multipliesE4M3() bool { return t.SM >= 89 }
+// multipliedFrom is the least target whose matrix units multiply inputs of a format of codes. On sm_90 wgmma takes e4m3 (ptxas makes products of
+// f16 of mma.sync there).
+var multipliedFrom = map[string]int{"e4m3t": 89, "s8t": 80}
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {
