@@ -55,8 +55,8 @@ type Rule struct {
 type Program struct {
 	Function string          `json:"function"`
 	Target   string          `json:"target"`
-	PTX      *PTXInfo        `json:"ptx,omitempty"`   // of GPUs
-	Cubin    *CubinInfo      `json:"cubin,omitempty"` // where the build was asked for one
+	PTX      *PTXInfo        `json:"ptx,omitempty"`     // of GPUs
+	Cubin    *CubinInfo      `json:"cubin,omitempty"`   // where the build was asked for one
 	Buckets  []int           `json:"buckets,omitempty"` // of GPUs: tokens that steps of up to 512 are padded to where they run as graphs
 	Launches []Launch        `json:"launches"`
 	Barriers int             `json:"barriers"`                   // synchronisations of a step
