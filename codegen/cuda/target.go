@@ -72,7 +72,7 @@ func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
 // wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
 func wholeTiles(op *ir.Op, columns int64) bool {
-	return op.Text("dtype") == "f32" || (op.Text("dtype") == "bf16" || op.Text("dtype") == "bf16m") && columns%64 == 0
+	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || op.Text("dtype") == "bf16" && columns%64 == 0
 }
 
 // gateBlock puts gate and up of a feature into one lane of a matrix instruction's result.
@@ -90,10 +90,14 @@ func matrixInput(op *ir.Op) bool {
 // plainHeads tells that a head fits the registers of a warp.
 func plainHeads(op *ir.Op) bool { return op.Int("dim") <= layout.MaxPlainDim }
 
-// wholeMaxima tells that rows with largest magnitudes have no padding, which has none.
+// wholeMaxima tells that largest magnitudes are all of as many columns, of one head.
 func wholeMaxima(op *ir.Op) bool {
 	for _, r := range op.Results {
-		if n, _ := r.Type.Cols(); r.Type.Quant == "bf16m" && n%64 != 0 {
+		n, _ := r.Type.Cols()
+		if op.Kind.Name == "attn.paged" {
+			n = op.Int("dim")
+		}
+		if r.Type.Quant == "f32m" && n%layout.MaximaColumns != 0 {
 			return false
 		}
 	}

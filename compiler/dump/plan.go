@@ -55,6 +55,8 @@ type Rule struct {
 type Program struct {
 	Function string          `json:"function"`
 	Target   string          `json:"target"`
+	PTX      *PTXInfo        `json:"ptx,omitempty"`   // of GPUs
+	Cubin    *CubinInfo      `json:"cubin,omitempty"` // where the build was asked for one
 	Launches []Launch        `json:"launches"`
 	Barriers int             `json:"barriers"`                   // synchronisations of a step
 	Cores    int             `json:"threads"`                    // that times are for; of a GPU, its multiprocessors
@@ -133,6 +135,13 @@ func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program,
 		if target.Device != "cpu" {
 			r.Cores, r.Card = target.Cores, target.Doc
 		}
+	}
+	var err error
+	if r.PTX, err = newPTXInfo(p, program.Target); err != nil {
+		return nil, err
+	}
+	if r.Cubin, err = newCubinInfo(p, program.Target); err != nil {
+		return nil, err
 	}
 	entries, err := newEntries(p, program.Target)
 	if err != nil {

@@ -28,6 +28,12 @@ func (r *Plan) WriteText(w io.Writer, kernels bool) error {
 	}
 	for _, p := range r.Programs {
 		fmt.Fprintf(t, "program\t%s for %s: %d launches, %d barriers\n", p.Function, p.Target, len(p.Launches), p.Barriers)
+		if p.PTX != nil {
+			fmt.Fprintf(t, "code\t%s: %v\n", p.Target, p.PTX)
+		}
+		if p.Cubin != nil {
+			fmt.Fprintf(t, "cubin\t%s: %v, %s\n", p.Target, p.Cubin, cli.FormatBytes(p.Cubin.Bytes))
+		}
 	}
 	for _, rule := range r.Rules {
 		if rule.Count > 0 {

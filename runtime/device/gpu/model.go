@@ -3,7 +3,6 @@ package gpu
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"llmc/engine"
 	"llmc/internal/sym"
@@ -28,7 +27,7 @@ type Model struct {
 	closed   bool
 }
 
-// Load binds the most demanding program of the plan that the driver can run, or settings.Target's. The model owns the driver.
+// Load binds the program of the plan that fits the driver's card best, or settings.Target's; see Choose. The model owns the driver.
 func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, error) {
 	m := &Model{driver: driver, info: plan.Info()}
 	if err := m.load(plan, settings); err != nil {
@@ -38,22 +37,24 @@ func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, e
 }
 
 func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
-	target, err := chooseTarget(plan.Targets("step"), settings.Target, m.driver.Capability())
-	if err != nil {
-		return err
-	}
-	if m.program, err = plan.Program("step", target); err != nil {
-		return err
-	}
-	settings.Target = target
 	if settings.PageSize == 0 {
 		settings.PageSize = limits.DefaultPageSize
+	}
+	card := m.driver.Card()
+	var err error
+	if m.program, err = Choose(plan, card, settings.Target, settings.PageSize); err != nil {
+		return err
+	}
+	settings.Target = m.program.Target
+	weights, err := weightBytes(plan, m.program)
+	if err != nil {
+		return err
 	}
 	if m.pool, err = newPool(m.program.Caches, settings.PageSize); err != nil {
 		return err
 	}
 	request := limits.Request{Settings: settings, Info: &m.info, TokenBytes: m.pool.pageBytes / int64(settings.PageSize),
-		Threads: 1, Memory: m.driver.TotalMemory()}
+		Threads: 1, Memory: card.Memory - weights}
 	if m.limits, err = request.Fill(); err != nil {
 		return err
 	}
@@ -68,26 +69,6 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	}
 	m.sampler, m.logits, m.rowBytes = sample.New(m.info.Vocab), make([]float32, m.info.Vocab), make([]byte, 4*m.info.Vocab)
 	return m.bind(plan)
-}
-
-// chooseTarget picks the newest of the plan's GPU targets that a device of the capability runs.
-func chooseTarget(built []string, wanted string, capability int) (string, error) {
-	best, newest := "", 0
-	for _, name := range built {
-		t, err := engine.FindTarget(name)
-		if err != nil || t.Device != "cuda" || wanted != "" && name != wanted || t.SM > capability || t.SM < newest {
-			continue
-		}
-		if t.Exact && t.SM != capability {
-			continue
-		}
-		best, newest = name, t.SM
-	}
-	if best == "" {
-		return "", fmt.Errorf("the plan has no program for a GPU of compute capability %d.%d, it has %s: build it with --arch sm%d",
-			capability/10, capability%10, strings.Join(built, ", "), capability)
-	}
-	return best, nil
 }
 
 // takeMemory allocates activations and the step's arrays for the largest step.
