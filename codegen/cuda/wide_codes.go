@@ -46,7 +46,7 @@ func columnOf(i int) int { return i/4*8 + i%2 }
 // tokenScales loads the scale of the thread's token, 0 behind the last one.
 func (f *feeder) tokenScales() ptx.Reg {
 	scale := f.mutable(ptx.F32, 0.0)
-	if !f.coded() {
+	if !f.rowScaled() {
 		return scale
 	}
 	thread := f.And(f.TidX(), f.producers()-1)
@@ -58,7 +58,7 @@ func (f *feeder) tokenScales() ptx.Reg {
 
 // tellScales hands the scales of the CTA's tokens to the warpgroups that multiply: those of ring 0 do so for all.
 func (f *feeder) tellScales(scale ptx.Reg) {
-	if !f.coded() {
+	if !f.rowScaled() {
 		return
 	}
 	f.If(f.Eq(f.ring, 0), func() {
@@ -67,4 +67,54 @@ func (f *feeder) tellScales(scale ptx.Reg) {
 		f.SyncWarp()
 		f.If(f.Eq(f.lane, 0), func() { f.BarrierArrive(f.told) })
 	})
+}
+
+// rowScaled tells whether tokens are codes with one scale each.
+func (w *wide) rowScaled() bool { return w.coded() && w.w.Group == 0 }
+
+// wideBlocks scales the sum of each chunk; see e4m3Blocks.
+type wideBlocks struct{ wideE4M3 }
+
+func newWideBlocks(w *wide) wideReader {
+	w.instruction.A = ptx.E4M3x4
+	return wideBlocks{wideE4M3{w}}
+}
+
+func (r wideBlocks) multiply(at chunkPlace, part []ptx.Reg) {
+	group := r.Sub(r.groupOf(at.number), r.groupOf(at.first))
+	quarter := r.Shr(r.Shr(r.Lane(), 2), log2(r.w.ScaleRows))
+	element := r.Mad(r.Mad(at.panel, r.groups, group), r.w.GroupBytes()/4, quarter)
+	var weights [2]ptx.Reg
+	for h := range weights {
+		weights[h] = r.Ld(ptx.F32, r.Index(at.stage, element, 4).At(r.scalesAt+8/r.w.ScaleRows*4*h))
+	}
+	token := r.Mad(group, r.wide.tokens, r.Shl(r.And(r.Lane(), 3), 1))
+	scales := r.Index(at.stage, token, 4)
+	var tokens []ptx.Reg // of columns 2t and 2t+1 of each block of 8
+	for j := range r.wide.tokens / 8 {
+		tokens = append(tokens, r.LdV(ptx.F32, 2, scales.At(r.tokensAt+32*j))...)
+	}
+	for i, v := range r.chunkSum(at) {
+		r.Into(part[i]).Fma(v, r.Mul(weights[i%4/2], tokens[i/4*2+i%2]), part[i])
+	}
+}
+
+func (wideBlocks) factor(ptx.Reg) func(int) ptx.Reg { return nil }
+
+// groupScales starts the copies of the scales that tokens have for the groups of a stage, one for a thread; zeros for tokens behind the last one.
+func (f *feeder) groupScales(c, count ptx.Reg) {
+	if !f.coded() || f.rowScaled() {
+		return
+	}
+	if f.groups*f.wide.tokens > f.producers() {
+		panic("cuda: more scales of tokens than threads that bring them")
+	}
+	thread := f.And(f.TidX(), f.producers()-1)
+	n, token := f.Shr(thread, log2(f.wide.tokens)), f.And(thread, f.wide.tokens-1)
+	group, groups := f.groupsOf(c, count)
+	have := f.Select(f.Lt(token, f.rows), f.Const(ptx.U32, 4), f.Const(ptx.U32, 0))
+	place := f.Index(f.Index(f.weightStages, f.ahead.stage, f.weightBytes), thread, 4)
+	row := f.wide.row("x", f.Add(f.token, f.Min(token, f.Sub(f.rows, 1))))
+	from := f.Index(row, f.Add(group, n), 4)
+	f.When(f.Lt(n, groups)).CopyAsyncZero(place.At(f.tokensAt), from.At(f.codes().ScaleOffset()), 4, have)
 }
