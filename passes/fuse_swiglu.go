@@ -2,8 +2,8 @@ package passes
 
 import "llmc/ir"
 
-// fuseSwiGLURules turn the gated half of an MLP into one op over one weight, in which blocks of 32 rows belong to gate and up
-// in turn: a panel of gate and the panel of up with the same features lie side by side, and the product needs no buffer.
+// fuseSwiGLURules turn the gated half of an MLP into one op over one weight, in which blocks of rows, 32 where no target says otherwise, belong
+// to gate and up in turn: those of the same features lie side by side, and the product needs no buffer.
 //
 // Before:
 //
@@ -27,20 +27,22 @@ import "llmc/ir"
 var fuseSwiGLURules = []Rule{
 	{Name: "silu-mul", Match: "(mul (silu g) u)", Replace: "(swiglu g u)"},
 	{
-		Name: "linear-swiglu", Match: "(swiglu (linear x gate) (linear x up))", Replace: "(linear_swiglu x w {features=$f})",
+		Name: "linear-swiglu", Match: "(swiglu (linear x gate) (linear x up))", Replace: "(linear_swiglu x w {features=$f block=$b})",
 		When: func(m *Match) bool { return m.joinable("gate", "up") },
-		Sets: []string{"w", "$f"},
+		Sets: []string{"w", "$f", "$b"},
 		Derive: func(m *Match) {
 			m.SetAttr("f", columns(m.Root))
+			m.SetAttr("b", m.Context.gateBlock())
 			m.interleave("w", "gate", "up")
 		},
 	},
 	{
-		Name: "linear-bias-swiglu", Match: "(swiglu (linear x gate gbias) (linear x up ubias))", Replace: "(linear_swiglu x w bias {features=$f})",
+		Name: "linear-bias-swiglu", Match: "(swiglu (linear x gate gbias) (linear x up ubias))", Replace: "(linear_swiglu x w bias {features=$f block=$b})",
 		When: func(m *Match) bool { return m.joinable("gate", "up") && m.joinable("gbias", "ubias") },
-		Sets: []string{"w", "bias", "$f"},
+		Sets: []string{"w", "bias", "$f", "$b"},
 		Derive: func(m *Match) {
 			m.SetAttr("f", columns(m.Root))
+			m.SetAttr("b", m.Context.gateBlock())
 			m.interleave("w", "gate", "up")
 			m.interleave("bias", "gbias", "ubias")
 		},
@@ -55,7 +57,15 @@ func (m *Match) joinable(a, b string) bool {
 // interleave sets name to the weight whose blocks are those of a and b in turn.
 func (m *Match) interleave(name, a, b string) {
 	one, two := m.Value(a).Weight, m.Value(b).Weight
-	recipe := ir.InterleaveRows(ir.SwiGLUBlock, one.Recipe, two.Recipe)
+	recipe := ir.InterleaveRows(m.Context.gateBlock(), one.Recipe, two.Recipe)
 	m.Set(name, m.Context.derive(jointName("gate_up", one.Name, two.Name), recipe, one))
 	m.Context.dropWeights([]*ir.Weight{one, two})
+}
+
+// gateBlock is how many rows of gate and up alternate.
+func (c *Context) gateBlock() int64 {
+	if c.Options.Target == nil {
+		return Plain{}.GateBlock()
+	}
+	return c.Options.Target.GateBlock()
 }

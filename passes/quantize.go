@@ -66,6 +66,7 @@ func quantize(c *Context) error {
 			return fmt.Errorf("function @%s: %w", f.Name, err)
 		}
 		c.castInProducers(f)
+		c.rawInputs(f)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"llmc/codegen/ptx"
 	"llmc/engine"
 	"llmc/engine/layout"
-	"llmc/ir"
 )
 
 // Shape of a CTA's share of a product.
@@ -23,9 +22,9 @@ const (
 type product struct {
 	*entry
 	w      layout.Fragments
-	blocks int // panels of 16 outputs of a CTA: gate's and up's with swiglu
-	swiglu bool
+	blocks int // panels of 16 outputs of a CTA
 	reader weightReader
+	finish func(at resultPlace, results []tokenResult) // what becomes of the sums
 }
 
 func newProduct(e *entry) *product {
@@ -36,8 +35,9 @@ func newProduct(e *entry) *product {
 	if err != nil {
 		panic("cuda: " + err.Error()) // the layout pass asked Target, which knows them
 	}
-	p := &product{entry: e, w: f, swiglu: e.launch.Kernel == "cuda.linear_swiglu", blocks: maxBlocks}
-	for !p.swiglu && p.blocks > 1 && f.Panels()/p.blocks < linearGroup*e.cores {
+	p := &product{entry: e, w: f, blocks: maxBlocks}
+	p.finish = func(at resultPlace, results []tokenResult) { finishers[e.launch.Kernel](p, at, results) }
+	for p.blocks > 1 && f.Panels()/p.blocks < linearGroup*e.cores {
 		p.blocks /= 2 // more CTAs, each with less to do
 	}
 	p.reader = weightReaders[p.reads()](p)
@@ -50,10 +50,10 @@ func (p *product) outputs() int { return p.blocks * layout.FragmentRows }
 func linearGrid(e *entry) [3]engine.Extent {
 	p := newProduct(e)
 	ctas := (p.w.Panels() + p.blocks - 1) / p.blocks
-	return grid(engine.Extent{Of: constant(ctas), Per: 1}, engine.Extent{Of: e.buffer("y").Rows, Per: tokenTile})
+	return grid(engine.Extent{Of: constant(ctas), Per: 1}, engine.Extent{Of: e.buffer("x").Rows, Per: tokenTile})
 }
 
-// linear is y[T,N] = x[T,K] * w[N,K]^T (+ bias), or silu(gate) * up of a weight that interleaves both.
+// linear is x[T,K] * w[N,K]^T (+ bias), and what finishers make of it.
 //
 //	CTA (i, j): outputs 16*blocks*i.., tokens 16*j..          warp v: chunks C*v/8 .. C*(v+1)/8 of the C chunks of 64 k
 //
@@ -71,13 +71,14 @@ func linear(e *entry) {
 			acc[m] = append(acc[m], e.Zeros(p.reader.operandB().sums, 4))
 		}
 	}
+	factors := p.normFactors(p.TidX(), p.CtaY(), tokenTile, "factors")
 	p.mainLoop(acc)
 	for m := range acc {
 		for j := range acc[m] {
 			acc[m][j] = p.numbers(acc[m][j])
 		}
 	}
-	p.epilogue(acc)
+	p.epilogue(acc, factors)
 }
 
 func (p *product) mainLoop(acc [][][]ptx.Reg) {
@@ -107,7 +108,7 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 
 // inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.
 func (p *product) inputs(how operandB, lane, first ptx.Reg) []ptx.Reg {
-	rows := p.rows("y")
+	rows := p.rows("x")
 	token := p.Mad(p.CtaY(), tokenTile, p.Shr(lane, 2))
 	offset := p.Mad(first, chunk*how.element, p.Mul(p.And(lane, 3), how.lane))
 	var places []ptx.Reg
@@ -118,8 +119,8 @@ func (p *product) inputs(how operandB, lane, first ptx.Reg) []ptx.Reg {
 	return places
 }
 
-// epilogue adds the parts of K in order and stores what comes out.
-func (p *product) epilogue(acc [][][]ptx.Reg) {
+// epilogue adds the parts of K in order and stores what comes out. A thread has outputs row and row+8 of a panel for one token at a time.
+func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 	p.Section("partial sums")
 	outputs := p.outputs()
 	partBytes := 4 * tokenTile * outputs
@@ -139,45 +140,29 @@ func (p *product) epilogue(acc [][][]ptx.Reg) {
 	p.Sync()
 
 	p.Section("results")
-	columns := outputs
-	if p.swiglu {
-		columns /= 2
-	}
-	p.For(ptx.Range{Name: "results", From: p.TidX(), To: tokenTile * columns, Step: linearThreads}, func(i ptx.Reg) {
-		token, column := p.Div(i, columns), p.Rem(i, columns)
-		from := p.Index(partials, p.Mad(token, outputs, column), 4)
-		row := p.Mad(p.CtaY(), tokenTile, token)
-		out := p.Mad(p.CtaX(), columns, column)
-		wanted := p.CmpAnd(ptx.LT, out, p.cols("y"), p.Lt(row, p.rows("y")))
-		p.If(wanted, func() {
-			output := p.Mad(p.CtaX(), outputs, column)
-			v := p.total(from, output, row)
-			if p.swiglu {
-				v = p.Mul(p.silu(v), p.total(p.Add(from, 4*ir.SwiGLUBlock), p.Add(output, ir.SwiGLUBlock), row))
-			}
-			p.storeResult(p.Builder, p.Index(p.row("y", row), out, p.buffer("y").DType.Size()), v)
-		})
+	p.For(ptx.Range{Name: "results", From: p.Shl(p.Warp(), 5), To: tokenTile * outputs / 2, Step: linearThreads}, func(warp ptx.Reg) {
+		i := p.Add(warp, lane)
+		token, pair := p.Div(i, outputs/2), p.Rem(i, outputs/2)
+		row := p.Add(p.Shl(p.Shr(pair, 3), 4), p.And(pair, 7))
+		from := p.Index(partials, p.Mad(token, outputs, row), 4)
+		first := p.Mad(p.CtaX(), outputs, row)
+		place := resultPlace{row: first, token: p.Mad(p.CtaY(), tokenTile, token), lanes: []int{1, 2, 4}}
+		var v [2]ptx.Reg
+		for h := range v {
+			output := p.realOutput(p.Add(first, 8*h))
+			sum := p.total(from.At(4 * 8 * h))
+			v[h] = p.reader.finish(sum, output, p.Min(place.token, p.Sub(p.rows("x"), 1)))
+			v[h] = p.normedAndBiased(v[h], output, factors, token)
+		}
+		p.finish(place, []tokenResult{{0, v}})
 	})
 }
 
-// total is one output of the weight for a token: the sum of its parts, scaled where formats have one scale for it, with the bias.
-func (p *product) total(from, output, token ptx.Reg) ptx.Reg {
-	at := from.At(0)
+// total is the sum of the parts of one output for one token.
+func (p *product) total(at ptx.Addr) ptx.Reg {
 	sum := p.Ld(ptx.F32, at)
 	for v := 1; v < linearWarps; v++ {
 		sum = p.Add(sum, p.Ld(ptx.F32, at.At(4*v*tokenTile*p.outputs())))
 	}
-	sum = p.reader.finish(sum, output, token)
-	if p.has("bias") {
-		sum = p.Add(sum, p.Ld(ptx.F32, p.Index(p.pointers["bias"], output, 4)))
-	}
 	return sum
-}
-
-// storeResult writes one number of y through a view of the builder, which may have a guard.
-func (p *product) storeResult(b *ptx.Builder, at ptx.Address, v ptx.Reg) {
-	if p.isBF16("y") {
-		v = p.Cvt(ptx.BF16, v)
-	}
-	b.St(at, v)
 }

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"llmc/codegen/ptx"
+	"llmc/engine/layout"
 )
 
 // normThreads work on one row.
@@ -54,6 +55,13 @@ func norm(e *entry) {
 		e.store2(result, out, i, [2]ptx.Reg{e.Mul(e.Mul(v[0], scale), w[0]), e.Mul(e.Mul(v[1], scale), w[1])})
 	})
 	e.pad(result, out)
+	if e.hasMaxima(result) {
+		e.Section("maxima")
+		e.Sync()
+		e.For(ptx.Range{Name: "maxima", From: e.TidX(), To: e.cols(result) / layout.MaximaColumns, Step: e.threads}, func(i ptx.Reg) {
+			e.partMaximum(result, out, i)
+		})
+	}
 }
 
 // sumOfCTA adds up a number of every thread: the lanes of each warp in a butterfly, then the warps in order.

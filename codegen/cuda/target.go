@@ -43,29 +43,43 @@ type candidate struct {
 
 // candidates lists the kernels by op, cheapest first.
 var candidates = map[string][]candidate{
-	"gather":        {{kernel: "cuda.gather"}},
-	"rmsnorm":       {{kernel: "cuda.rmsnorm", usable: wholeRows}},
-	"add_rmsnorm":   {{kernel: "cuda.add_rmsnorm"}},
-	"linear":        {{kernel: "cuda.linear", usable: matrixInput}},
-	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: func(op *ir.Op) bool { return matrixInput(op) && wholeTiles(op) }}},
-	"quantize":      {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
-	"rope_kv":       {{kernel: "cuda.rope_kv", usable: plainHeads}},
-	"attn.paged":    {{kernel: "cuda.attention", usable: plainHeads}},
-	"select_rows":   {{kernel: "cuda.select_rows"}},
-	"cast":          {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
-	"swiglu":        {{kernel: "cuda.swiglu"}},
-	"silu":          {{kernel: "cuda.silu"}},
-	"add":           {{kernel: "cuda.add"}},
-	"mul":           {{kernel: "cuda.mul"}},
-	"scale":         {{kernel: "cuda.scale"}},
+	"gather":      {{kernel: "cuda.gather"}},
+	"rmsnorm":     {{kernel: "cuda.rmsnorm", usable: wholeRows}},
+	"add_rmsnorm": {{kernel: "cuda.add_rmsnorm"}},
+	"linear":      {{kernel: "cuda.linear", usable: matrixInput}},
+	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: func(op *ir.Op) bool {
+		return matrixInput(op) && wholeTiles(op, op.Int("features")) && op.Int("block") == gateBlock
+	}}},
+	"linear_add": {{kernel: "cuda.linear_add", usable: func(op *ir.Op) bool {
+		n, _ := op.Results[0].Type.Cols()
+		return matrixInput(op) && wholeTiles(op, n)
+	}}},
+	"linear_rope_kv": {{kernel: "cuda.linear_rope_kv", usable: func(op *ir.Op) bool { return matrixInput(op) && op.Int("dim")%layout.FragmentRows == 0 }}},
+	"rope_turns":     {{kernel: "cuda.rope_turns"}},
+	"quantize":       {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
+	"rope_kv":        {{kernel: "cuda.rope_kv", usable: plainHeads}},
+	"attn.paged":     {{kernel: "cuda.attention", usable: plainHeads}},
+	"select_rows":    {{kernel: "cuda.select_rows"}},
+	"cast":           {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+	"swiglu":         {{kernel: "cuda.swiglu"}},
+	"silu":           {{kernel: "cuda.silu"}},
+	"add":            {{kernel: "cuda.add"}},
+	"mul":            {{kernel: "cuda.mul"}},
+	"scale":          {{kernel: "cuda.scale"}},
 }
 
 func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
-// wholeTiles tells that a rounded result has no padding, which products do not write.
-func wholeTiles(op *ir.Op) bool {
-	return op.Text("dtype") == "f32" || op.Text("dtype") == "bf16" && op.Int("features")%64 == 0
+// wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
+func wholeTiles(op *ir.Op, columns int64) bool {
+	return op.Text("dtype") == "f32" || (op.Text("dtype") == "bf16" || op.Text("dtype") == "bf16m") && columns%64 == 0
 }
+
+// gateBlock puts gate and up of a feature into one lane of a matrix instruction's result.
+const gateBlock = layout.FragmentRows / 2
+
+// GateBlock implements passes.Target.
+func (t Target) GateBlock() int64 { return gateBlock }
 
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
@@ -76,11 +90,21 @@ func matrixInput(op *ir.Op) bool {
 // plainHeads tells that a head fits the registers of a warp.
 func plainHeads(op *ir.Op) bool { return op.Int("dim") <= layout.MaxPlainDim }
 
+// wholeMaxima tells that rows with largest magnitudes have no padding, which has none.
+func wholeMaxima(op *ir.Op) bool {
+	for _, r := range op.Results {
+		if n, _ := r.Type.Cols(); r.Type.Quant == "bf16m" && n%64 != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // Kernels lists the kernels that can run op.
 func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 	var list []passes.Kernel
 	for i, c := range candidates[op.Kind.Name] {
-		if c.usable == nil || c.usable(op) {
+		if wholeMaxima(op) && (c.usable == nil || c.usable(op)) {
 			list = append(list, passes.Kernel{Name: c.kernel, Cost: float64(i + 1)})
 		}
 	}

@@ -30,10 +30,10 @@ type wideShape struct {
 }
 
 // wideShapes are the shapes by the tokens of a step, ascending: the last one serves all steps that the others do not. Groups of codes
-// have sums of their own, for which the registers of the largest tile do not suffice.
+// that are made numbers have sums of their own, for which the registers of the largest tile do not suffice.
 var wideShapes = []struct {
 	wideShape
-	grouped bool // also for formats with groups
+	grouped bool // also for codes with groups
 }{
 	{wideShape{tokens: 8, rings: 2, memory: 100 << 10, ctas: 2}, true},
 	{wideShape{tokens: 16, rings: 2, memory: 88 << 10, ctas: 2}, true},
@@ -42,8 +42,7 @@ var wideShapes = []struct {
 	{wideShape{tokens: 128, rings: 1, memory: 192 << 10, ctas: 1}, false},
 }
 
-// wide is a product on wgmma: y[T,N] = x[T,K] * w[N,K]^T (+ bias), or silu(gate) * up of a weight that interleaves both. Unproven on
-// hardware.
+// wide is a product on wgmma: x[T,K] * w[N,K]^T (+ bias), and what finishers make of it. Unproven on hardware.
 //
 //	CTA (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings)
 //
@@ -89,6 +88,7 @@ type wide struct {
 	tokenStages     ptx.Reg // of the ring
 	weightStages    ptx.Reg
 	exchanged       ptx.Reg
+	factors         ptx.Reg // of the tokens of the thread's warpgroup
 	tokenScales     ptx.Reg // of tokens that are codes: [tokens] f32
 	told            ptx.Reg // barrier of these
 	full, empty     ptx.Reg // barriers of the ring, one for each stage
@@ -144,7 +144,7 @@ func wideVariants(e *entry) []variant {
 	}
 	var list []variant
 	for _, row := range wideShapes {
-		if p.w.Group > 0 && !row.grouped {
+		if p.w.Group > 0 && !p.coded() && !row.grouped {
 			continue
 		}
 		s := row.wideShape
@@ -168,7 +168,7 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 // grid has tokens first: CTAs that run together share weights.
 func (w *wide) grid() [3]engine.Extent {
-	return grid(engine.Extent{Of: w.buffer("y").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
+	return grid(engine.Extent{Of: w.buffer("x").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
 }
 
 // Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 are less than the 64 K that there are.

@@ -4,39 +4,55 @@ import (
 	"llmc/codegen/ptx"
 )
 
-// wideE4M3 multiplies codes with codes; see e4m3Reader. The products of a chunk are summed apart there too.
-type wideE4M3 struct{ *wide }
+// wideE4M3 multiplies codes with codes; see e4m3Reader. The products of a chunk are summed apart there too, for so many tokens at a time that the
+// registers of the largest tile suffice.
+type wideE4M3 struct {
+	*wide
+	most ptx.WGMMA
+}
+
+// apartTokens is how many tokens have sums of a chunk at a time.
+const apartTokens = 64
 
 func newWideE4M3(w *wide) wideReader {
 	w.instruction.A = ptx.E4M3x4
-	return wideE4M3{w}
+	r := wideE4M3{w, w.instruction}
+	r.most.N = min(w.instruction.N, apartTokens)
+	return r
 }
 
 func (r wideE4M3) multiply(at chunkPlace, part []ptx.Reg) {
-	for i, v := range r.chunkSum(at) {
-		r.Into(part[i]).Add(part[i], v)
+	r.chunkSums(at, func(first int, sums []ptx.Reg) {
+		for i, v := range sums {
+			r.Into(part[first+i]).Add(part[first+i], v)
+		}
+	})
+}
+
+// chunkSums calls each with the product of a chunk for some tokens after the other: the first one's number among a lane's sums, and these.
+func (r wideE4M3) chunkSums(at chunkPlace, each func(first int, sums []ptx.Reg)) {
+	fragments := r.words(at)
+	for token := 0; token < r.instruction.N; token += r.most.N {
+		sums := r.Zeros(ptx.F32, r.most.Accumulators())
+		tokens := r.Advance(at.b, token*tokenRow)
+		for s, words := range fragments {
+			r.WgmmaFence()
+			r.Wgmma(r.most, sums, as(ptx.E4M3x4, words), r.Advance(tokens, 32*s), true)
+		}
+		r.WgmmaCommit()
+		r.WgmmaWait(0)
+		each(token/2, sums)
 	}
 }
 
-// chunkSum is the product of a chunk.
-func (r wideE4M3) chunkSum(at chunkPlace) []ptx.Reg {
-	sum := r.Zeros(ptx.F32, r.instruction.Accumulators())
-	for s, words := range r.words(at) {
-		r.step(sum, as(ptx.E4M3x4, words), at.b, s)
-	}
-	r.WgmmaCommit()
-	r.WgmmaWait(0)
-	return sum
-}
+func (r wideE4M3) factor(output ptx.Reg) func(n int) ptx.Reg { return r.codeFactor(output) }
 
-func (r wideE4M3) factor(output ptx.Reg) func(int) ptx.Reg { return r.codeFactor(output) }
-
-// codeFactor is the scale of an output times that of the token of a sum.
-func (w *wide) codeFactor(output ptx.Reg) func(i int) ptx.Reg {
+// codeFactor is the scale of an output times that of the lane's token number n.
+func (w *wide) codeFactor(output ptx.Reg) func(n int) ptx.Reg {
 	scale := w.outputScale(output)
 	first := w.Index(w.tokenScales, w.And(w.Lane(), 3), 8)
-	return func(i int) ptx.Reg {
-		return w.Mul(scale, w.Ld(ptx.F32, first.At(4*columnOf(i))))
+	return func(n int) ptx.Reg {
+		return w.Mul(scale, w.Ld(ptx.F32, first.At(4*n)))
 	}
 }
 
@@ -50,7 +66,7 @@ func (f *feeder) tokenScales() ptx.Reg {
 		return scale
 	}
 	thread := f.And(f.TidX(), f.producers()-1)
-	token := f.Min(f.Add(f.token, thread), f.Sub(f.wide.rows("y"), 1))
+	token := f.Min(f.Add(f.token, thread), f.Sub(f.wide.rows("x"), 1))
 	at := f.wide.row("x", token)
 	f.When(f.Lt(thread, f.rows)).Into(scale).Ld(ptx.F32, at.At(f.codes().ScaleOffset()))
 	return scale
@@ -75,10 +91,7 @@ func (w *wide) rowScaled() bool { return w.coded() && w.w.Group == 0 }
 // wideBlocks scales the sum of each chunk; see e4m3Blocks.
 type wideBlocks struct{ wideE4M3 }
 
-func newWideBlocks(w *wide) wideReader {
-	w.instruction.A = ptx.E4M3x4
-	return wideBlocks{wideE4M3{w}}
-}
+func newWideBlocks(w *wide) wideReader { return wideBlocks{newWideE4M3(w).(wideE4M3)} }
 
 func (r wideBlocks) multiply(at chunkPlace, part []ptx.Reg) {
 	group := r.Sub(r.groupOf(at.number), r.groupOf(at.first))
@@ -90,13 +103,15 @@ func (r wideBlocks) multiply(at chunkPlace, part []ptx.Reg) {
 	}
 	token := r.Mad(group, r.wide.tokens, r.Shl(r.And(r.Lane(), 3), 1))
 	scales := r.Index(at.stage, token, 4)
-	var tokens []ptx.Reg // of columns 2t and 2t+1 of each block of 8
-	for j := range r.wide.tokens / 8 {
-		tokens = append(tokens, r.LdV(ptx.F32, 2, scales.At(r.tokensAt+32*j))...)
-	}
-	for i, v := range r.chunkSum(at) {
-		r.Into(part[i]).Fma(v, r.Mul(weights[i%4/2], tokens[i/4*2+i%2]), part[i])
-	}
+	r.chunkSums(at, func(first int, sums []ptx.Reg) {
+		var tokens []ptx.Reg // of columns 2t and 2t+1 of a block of 8
+		for i, v := range sums {
+			if i%4 == 0 {
+				tokens = r.LdV(ptx.F32, 2, scales.At(r.tokensAt+4*columnOf(first+i)))
+			}
+			r.Into(part[first+i]).Fma(v, r.Mul(weights[i%4/2], tokens[i%2]), part[first+i])
+		}
+	})
 }
 
 func (wideBlocks) factor(ptx.Reg) func(int) ptx.Reg { return nil }
@@ -106,15 +121,14 @@ func (f *feeder) groupScales(c, count ptx.Reg) {
 	if !f.coded() || f.rowScaled() {
 		return
 	}
-	if f.groups*f.wide.tokens > f.producers() {
-		panic("cuda: more scales of tokens than threads that bring them")
-	}
-	thread := f.And(f.TidX(), f.producers()-1)
-	n, token := f.Shr(thread, log2(f.wide.tokens)), f.And(thread, f.wide.tokens-1)
 	group, groups := f.groupsOf(c, count)
-	have := f.Select(f.Lt(token, f.rows), f.Const(ptx.U32, 4), f.Const(ptx.U32, 0))
-	place := f.Index(f.Index(f.weightStages, f.ahead.stage, f.weightBytes), thread, 4)
-	row := f.wide.row("x", f.Add(f.token, f.Min(token, f.Sub(f.rows, 1))))
-	from := f.Index(row, f.Add(group, n), 4)
-	f.When(f.Lt(n, groups)).CopyAsyncZero(place.At(f.tokensAt), from.At(f.codes().ScaleOffset()), 4, have)
+	stage := f.Index(f.weightStages, f.ahead.stage, f.weightBytes)
+	for first := 0; first < f.groups*f.wide.tokens; first += f.producers() {
+		i := f.Add(f.And(f.TidX(), f.producers()-1), first)
+		n, token := f.Shr(i, log2(f.wide.tokens)), f.And(i, f.wide.tokens-1)
+		have := f.Select(f.Lt(token, f.rows), f.Const(ptx.U32, 4), f.Const(ptx.U32, 0))
+		row := f.wide.row("x", f.Add(f.token, f.Min(token, f.Sub(f.rows, 1))))
+		from := f.Index(row, f.Add(group, n), 4)
+		f.When(f.Lt(n, groups)).CopyAsyncZero(f.Index(stage, i, 4).At(f.tokensAt), from.At(f.codes().ScaleOffset()), 4, have)
+	}
 }

@@ -54,7 +54,7 @@ func (f *feeder) start() {
 	f.panel = f.Index(f.pointers["w"], number, f.w.PanelBytes())
 	unit := f.And(thread, 7)
 	f.row = f.Shr(thread, 3)
-	f.rows = f.Sub(f.wide.rows("y"), f.token)
+	f.rows = f.Sub(f.wide.rows("x"), f.token)
 	f.source = f.Index(f.wide.row("x", f.Add(f.token, f.row)), unit, 16)
 	f.place = f.Swizzled(ptx.Swizzle128, f.Mad(f.row, tokenRow, f.Mul(unit, 16)))
 	f.within = f.Shr(unit, log2(f.chunkRow/16))

@@ -9,8 +9,8 @@ import (
 type wideReader interface {
 	// multiply adds the product of a chunk to a part of K, and waits for it.
 	multiply(at chunkPlace, part []ptx.Reg)
-	// factor gives what sum i of an output is multiplied with at the end; nil: nothing.
-	factor(output ptx.Reg) func(i int) ptx.Reg
+	// factor gives what the sum of an output and the lane's token number n is multiplied with at the end; nil: nothing.
+	factor(output ptx.Reg) func(n int) ptx.Reg
 }
 
 // wideReaders is indexed as weightReaders.

@@ -57,11 +57,13 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.kv_write":      {positions: (*predictor).written},
 	"cpu.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
 
-	"cuda.gather":        {rowsOnly: true},
-	"cuda.linear":        {flops: (*predictor).product},
-	"cuda.linear_swiglu": {flops: (*predictor).product},
-	"cuda.rope_kv":       {positions: (*predictor).written},
-	"cuda.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cuda.gather":         {rowsOnly: true},
+	"cuda.linear":         {flops: (*predictor).product},
+	"cuda.linear_swiglu":  {flops: (*predictor).product},
+	"cuda.linear_add":     {flops: (*predictor).product},
+	"cuda.linear_rope_kv": {flops: (*predictor).product, positions: (*predictor).written},
+	"cuda.rope_kv":        {positions: (*predictor).written},
+	"cuda.attention":      {positions: (*predictor).attended, flops: (*predictor).scores},
 }
 
 // predictor computes the costs of a program's launches for one step.

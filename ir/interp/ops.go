@@ -27,6 +27,10 @@ var executors = map[string]func(*call) error{
 	"rope_kv":       (*call).ropeKV,
 	"cast":          (*call).cast,
 	"quantize":      (*call).quantize,
+
+	"linear_add":     (*call).linearAdd,
+	"rope_turns":     (*call).ropeTurns,
+	"linear_rope_kv": (*call).linearRopeKV,
 }
 
 func silu(x float64) float64 { return x / (1 + math.Exp(-x)) }
@@ -134,58 +138,6 @@ func (c *call) addRMSNorm() error {
 	y := normalize(c.out[0], w.Data, c.op.Float("eps"))
 	c.give(y)
 	return round(y.Data, c.op.Results[1].Type.DType)
-}
-
-// product returns x times w transposed, plus bias if the op has one: [M,K] x [N,K] -> [M,N].
-func (c *call) product() (Tensor, error) {
-	x := c.arg("x")
-	w, err := c.weight("w")
-	if err != nil {
-		return Tensor{}, err
-	}
-	bias := make([]float32, w.Rows)
-	if c.has("bias") {
-		b, err := c.weight("bias")
-		if err != nil {
-			return Tensor{}, err
-		}
-		bias = b.Data
-	}
-	y := newTensor(x.Rows, w.Rows)
-	for n := range w.Rows {
-		row := w.Row(n)
-		for m := range x.Rows {
-			sum := 0.0
-			for k, v := range x.Row(m) {
-				sum += float64(v) * float64(row[k])
-			}
-			y.Row(m)[n] = float32(sum + float64(bias[n]))
-		}
-	}
-	return y, nil
-}
-
-func (c *call) linear() error {
-	y, err := c.product()
-	c.give(y)
-	return err
-}
-
-// linearSwiGLU takes feature f's gate and up from the blocks of 32 outputs that alternate.
-func (c *call) linearSwiGLU() error {
-	both, err := c.product()
-	if err != nil {
-		return err
-	}
-	y := newTensor(both.Rows, c.int("features"))
-	for m := range y.Rows {
-		for f := range y.Cols {
-			gate := f/32*64 + f%32
-			y.Row(m)[f] = float32(silu(float64(both.Row(m)[gate])) * float64(both.Row(m)[gate+32]))
-		}
-	}
-	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
 }
 
 // rounders round to the nearest number of a narrower type, ties to even.
