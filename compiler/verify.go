@@ -42,7 +42,9 @@ type Tolerance struct {
 // tolerances are how far a value may be from the reference, by the format of the weights: three times what the public checkpoints need and
 // more. What there is beside the order of sums is the rounding of the numbers that attention multiplies, and inputs that lie so near the middle
 // between two codes that the order of sums decides between them. A wrong op or order puts a value off by a tenth of its range or more.
-var tolerances = map[string]Tolerance{"f32": {Max: 2e-5, Mean: 2e-6}, "fp8": {Max: 2e-2, Mean: 1.5e-3}}
+var tolerances = map[string]Tolerance{"f32": {Max: 2e-5, Mean: 2e-6}, "fp8": float8Tolerance, "fp8-tensor": float8Tolerance, "fp8-block": float8Tolerance}
+
+var float8Tolerance = Tolerance{Max: 2e-2, Mean: 1.5e-3}
 
 var otherTolerance = Tolerance{Max: 1e-2, Mean: 8e-4}
 

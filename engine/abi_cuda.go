@@ -10,7 +10,7 @@ import (
 const fragments = "frag.*"
 
 // fragmentInputs are the inputs that products with these take.
-const fragmentInputs = "bf16 e4m3t s8t"
+const fragmentInputs = "bf16 e4m3t e4m3g s8t"
 
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
 // m stands for any number of rows. Rows of bf16 and of codes are padded with zeros to a multiple of 64.
@@ -104,8 +104,8 @@ var cudaKernels = []Kernel{
 	},
 	{
 		Name:  "cuda.quantize",
-		Doc:   "codes and the scale of each row, in the result's format",
-		Roles: []Role{arg("x", "f32 f32m", "m k"), result("y", "e4m3t s8t", "m k")},
+		Doc:   "codes and the scales of each row, in the result's format",
+		Roles: []Role{arg("x", "f32 f32m", "m k"), result("y", "e4m3t e4m3g s8t", "m k")},
 	},
 }
 
@@ -173,12 +173,17 @@ func checkFragmentInput(b *Bound) error {
 }
 
 // codeInputs are the forms of codes that matrix units multiply weights with, by layout. Signed bytes are multiplied with nothing else.
-var codeInputs = map[string]string{"frag.e4m3": "e4m3t", "frag.s8": "s8t"}
+var codeInputs = map[string]string{"frag.e4m3": "e4m3t", "frag.e4m3.g128": "e4m3g", "frag.s8": "s8t"}
+
+// codeGroup is how many columns share a scale of e4m3g.
+const codeGroup = 128
 
 func checkInputCodes(b *Bound) error {
 	x, w := b.Buffer("x"), b.Weight("w")
 	codes := codeInputs[w.Layout]
 	switch {
+	case x.Format == "e4m3g" && x.Group != codeGroup:
+		return fmt.Errorf("weight %s of %s takes an input with groups of %d, not %d", w.Name, w.Layout, codeGroup, x.Group)
 	case w.Layout == "frag.s8" && x.Format != codes:
 		return fmt.Errorf("weight %s of %s takes an input of %s, not %s", w.Name, w.Layout, codes, x.TypeName())
 	case x.Format != "" && x.Format != codes:

@@ -116,7 +116,7 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "frag.u8", "int8a8": "frag.s8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3"}
+var layoutBases = map[string]string{"int8": "frag.u8", "int8a8": "frag.s8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3", "fp8_tensor": "frag.e4m3", "fp8_block": "frag.e4m3"}
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
@@ -148,7 +148,7 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 
 // multipliedFrom is the least target whose matrix units multiply inputs of a format of codes. On sm_90 wgmma takes e4m3 (ptxas makes products of
 // f16 of mma.sync there).
-var multipliedFrom = map[string]int{"e4m3t": 89, "s8t": 80}
+var multipliedFrom = map[string]int{"e4m3t": 89, "e4m3g": 89, "s8t": 80}
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {

@@ -50,7 +50,7 @@ func (w *wide) multiply() {
 		})
 		w.endPart(v, total, part)
 	})
-	if w.coded() {
+	if w.rowScaled() {
 		w.BarrierWait(w.told, 0)
 	}
 	w.results(total, warp)
