@@ -41,11 +41,11 @@ type Tolerance struct {
 }
 
 // tolerances are how far a value may be from the reference, by the format of the weights: three times what the public checkpoints need and
-// more. What there is beside the order of sums is the rounding of the numbers that attention multiplies, and inputs that lie so near the middle
-// between two codes that the order of sums decides between them. A wrong op or order puts a value off by a tenth of its range or more.
-var tolerances = map[string]Tolerance{"f32": {Max: 2e-5, Mean: 2e-6}, "fp8": {Max: 2e-2, Mean: 1.5e-3}}
+// more. What there is beside the order of sums is the rounding of the numbers that attention multiplies, and numbers that lie so near the middle
+// between two of a narrower format that the order of sums decides between them. A wrong op or order puts a value off by a tenth of its range or more.
+var tolerances = map[string]Tolerance{"f32": {Max: 5e-6, Mean: 5e-7}}
 
-var otherTolerance = Tolerance{Max: 1e-2, Mean: 8e-4}
+var otherTolerance = Tolerance{Max: 1e-2, Mean: 6e-4}
 
 func tolerance(info *engine.ModelInfo) Tolerance {
 	if t, ok := tolerances[info.Quant]; ok {

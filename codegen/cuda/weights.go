@@ -58,9 +58,10 @@ type panel struct {
 var weightReaders = map[string]func(p *product) weightReader{
 	"bf16":  func(p *product) weightReader { return bf16Reader{p} },
 	"u8":    func(p *product) weightReader { return u8Reader{p} },
-	"e4m3":  func(p *product) weightReader { return &float8Reader{product: p} },
+	"e4m3":  newFloat8Reader,
 	"u4":    func(p *product) weightReader { return &u4Reader{product: p} },
 	"e4m3t": func(p *product) weightReader { return e4m3Reader{p} },
+	"e4m3g": func(p *product) weightReader { return &e4m3Blocks{product: p} },
 	"s8t":   func(p *product) weightReader { return s8Reader{p} },
 }
 

@@ -30,10 +30,10 @@ type wideShape struct {
 }
 
 // wideShapes are the shapes by the tokens of a step, ascending: the last one serves all steps that the others do not. Groups of codes
-// have sums of their own, for which the registers of the largest tile do not suffice.
+// that are made numbers have sums of their own, for which the registers of the largest tile do not suffice.
 var wideShapes = []struct {
 	wideShape
-	grouped bool // also for formats with groups
+	grouped bool // also for codes with groups
 }{
 	{wideShape{tokens: 8, rings: 2, memory: 100 << 10, ctas: 2}, true},
 	{wideShape{tokens: 16, rings: 2, memory: 88 << 10, ctas: 2}, true},
@@ -64,8 +64,9 @@ var wideShapes = []struct {
 //	fragments  panels x 2048 bytes            a bulk copy for each panel: span chunks of 64 k
 //	scales     panels x groups x 32 bytes     bulk copies, for formats with groups
 //	zeros      panels x groups x 16 bytes     bulk copies, for formats with zero points
+//	           groups x n x 4 bytes           cp.async, the scales of tokens that have one for each group
 //
-// Tokens that are codes have their scales in a block of its own (tokenScales).
+// Tokens that are codes with one scale have these in a block of its own (tokenScales).
 //
 // span is 1 for bf16, 2 for codes of 8 bits, 4 for those of 4. All stages but the one that is multiplied may be under way: for n = 8 and
 // bf16 that is 2 rings x 4 stages x 8 KB of weights for each of the two CTAs of a multiprocessor, 128 KB; a CTA that has a
@@ -78,7 +79,7 @@ type wide struct {
 	wideShape
 	span, stages, panels, groups int // chunks of a stage; stages of a ring; panels and scales of an output in a stage
 	chunkRow                     int // bytes of a chunk of a token: a tile has one or two chunks
-	scalesAt, zerosAt            int // among what a stage has of weights
+	scalesAt, zerosAt, tokensAt  int // scales, zero points and scales of tokens among what a stage has of weights
 	tokenBytes, weightBytes      int // of a stage
 	instruction                  ptx.WGMMA
 	decode                       wideReader
@@ -107,20 +108,21 @@ func newWide(e *entry, s wideShape) *wide {
 		w.groups = w.span * chunk / g
 	}
 	w.scalesAt = w.panels * panelBytes
-	w.zerosAt = w.scalesAt + w.panels*w.groups*scaleRow
+	w.zerosAt = w.scalesAt + w.panels*w.groups*w.w.GroupBytes()
 	w.tokenBytes, w.weightBytes = w.span*s.tokens*w.chunkRow, w.zerosAt
 	if w.w.Zeros {
 		w.weightBytes += w.panels * w.groups * zeroRow
+	}
+	w.tokensAt = w.weightBytes
+	if w.coded() {
+		w.weightBytes += w.groups * s.tokens * 4
 	}
 	w.stages = min(maxStages, s.memory/(s.rings*(w.tokenBytes+w.weightBytes)))
 	return w
 }
 
-// Sizes of what a group of k has for a panel.
-const (
-	scaleRow = 2 * layout.FragmentRows
-	zeroRow  = layout.FragmentRows
-)
+// zeroRow is the size of a panel's zero points of a group of k.
+const zeroRow = layout.FragmentRows
 
 // chunkBytes is what a panel stores of a chunk.
 func (w *wide) chunkBytes() int { return chunk / w.w.Depth * fragmentBytes }
@@ -142,7 +144,7 @@ func wideVariants(e *entry) []variant {
 	}
 	var list []variant
 	for _, row := range wideShapes {
-		if p.w.Group > 0 && !row.grouped {
+		if p.w.Group > 0 && !p.coded() && !row.grouped {
 			continue
 		}
 		s := row.wideShape
@@ -182,7 +184,7 @@ func (w *wide) write() {
 	w.weightStages = w.Addr(w.Dynamic("weights_of_stages", stages*w.weightBytes, 16))
 	w.exchanged = w.Addr(w.Dynamic("exchange", w.exchangeBytes(), 16))
 	w.shared = stages*(w.tokenBytes+w.weightBytes) + w.exchangeBytes()
-	if w.coded() {
+	if w.rowScaled() {
 		w.tokenScales = w.Addr(w.Static("scales_of_tokens", 4*w.tokens, 16))
 		w.told = w.Addr(w.Static("told", 8, 8))
 	}
@@ -194,7 +196,7 @@ func (w *wide) write() {
 			w.BarrierInit(w.full.At(8*s), 1+w.producers()/32)
 			w.BarrierInit(w.empty.At(8*s), wideGroups/w.rings*4)
 		}
-		if w.coded() {
+		if w.rowScaled() {
 			w.BarrierInit(w.told, w.producers()/32)
 		}
 		w.FenceBarrierInit()
