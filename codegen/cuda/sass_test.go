@@ -23,11 +23,13 @@ var sassRules = []struct {
 	{`sm80`, `^linear.*frag\.e4m3`, []string{"HMMA.16816.F32.BF16", "BAR"}, nil},
 	{`sm89`, `^linear.*frag\.e4m3`, []string{"QMMA.16832.F32.E4M3.E4M3", "BAR"}, []string{"HMMA"}},
 	{`sm90`, `^linear.*frag\.(bf16|u4|u8)`, []string{"HGMMA", "WARPGROUP", "UBLKCP", "SYNCS", "LDGSTS"}, []string{"HMMA"}},
-	{`sm90`, `^linear.*frag\.e4m3`, []string{"HMMA.16816.F32", "BAR"}, nil},
+	{`sm80|sm89`, `^linear.*frag\.s8`, []string{"IMMA.16832.S8.S8", "BAR"}, []string{"HMMA"}},
+	{`sm90`, `^linear.*frag\.e4m3`, []string{"QGMMA", "WARPGROUP", "UBLKCP", "SYNCS"}, []string{"HMMA", "QMMA"}},
+	{`sm90`, `^linear.*frag\.s8`, []string{"IGMMA", "WARPGROUP", "UBLKCP", "SYNCS"}, []string{"HMMA", "IMMA"}},
 	{`.`, `^attention`, []string{"HMMA.16816.F32.BF16", "LDSM", "LDGSTS", "MUFU.EX2"}, nil},
 	{`.`, `^(add_)?rmsnorm`, []string{"MUFU.RSQ", "BAR"}, []string{"HMMA"}},
-	{`.`, `^quantize`, []string{"BAR"}, []string{"HMMA"}},
-	{`sm89|sm90`, `^quantize`, []string{"F2FP"}, nil},
+	{`.`, `^quantize`, nil, []string{"HMMA"}},
+	{`sm89|sm90`, `^quantize,e4m3`, []string{"F2FP"}, nil},
 }
 
 // TestAssembleSASS disassembles what ptxas makes of a model's kernels of every family and format.

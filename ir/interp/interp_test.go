@@ -306,3 +306,47 @@ func TestRunReportsMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestExactAndRevised wants a machine that rounds nothing to give the numbers that it would have rounded, and one whose values are revised to go on
+// with what they are revised to.
+func TestExactAndRevised(t *testing.T) {
+	m, err := ir.Parse(`func @f(%x: f32[T,4]) -> (bf16[T,4], f8e4m3[T,4]:e4m3t, f32[T,4]) {
+  %b = cast %x {dtype="bf16"} : bf16[T,4]
+  %q = quantize %x {format="e4m3t"} : f8e4m3[T,4]:e4m3t
+  %s = silu %x : f32[T,4]
+  %y = add %s, %x : f32[T,4]
+  return %b, %q, %y
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Tensor{Rows: 1, Cols: 4, Data: []float32{1.001, 0.3, -7.77, 5}}
+	batch := &Batch{IDs: []int32{0}, Positions: []int32{0}, RopeLen: []int32{1}, Seq: []int{0}, Inputs: map[string]Tensor{"x": x}}
+	run := func(exact bool, revise func(*ir.Value, Tensor) Tensor) []Tensor {
+		machine := New(m, nil)
+		machine.Exact, machine.Revise = exact, revise
+		out, err := machine.Run("f", batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	rounded, exact := run(false, nil), run(true, nil)
+	for i, v := range x.Data {
+		if exact[0].Data[i] != v || exact[1].Data[i] != v {
+			t.Errorf("exact: %v of %v", exact[0].Data[i], v)
+		}
+	}
+	if rounded[0].Data[0] == exact[0].Data[0] || rounded[1].Data[1] == exact[1].Data[1] {
+		t.Error("nothing is rounded")
+	}
+	revised := run(true, func(v *ir.Value, v0 Tensor) Tensor {
+		if v.Name == "s" {
+			return Tensor{Rows: 1, Cols: 4, Data: make([]float32, 4)}
+		}
+		return v0
+	})
+	if revised[2].Data[2] != x.Data[2] {
+		t.Errorf("revised: %v", revised[2].Data)
+	}
+}
