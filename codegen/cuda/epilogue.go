@@ -93,19 +93,9 @@ func (p *product) sumOfSquares(row, lane ptx.Reg) ptx.Reg {
 	}
 	sums := p.Zeros(ptx.F32, width)
 	for first := 0; first < columns; first += squareLanes * width {
-		column := p.Mad(lane, width, first)
-		read := p.Builder
-		if first+squareLanes*width > columns {
-			read = p.When(p.Lt(column, columns))
-		}
-		place, values := p.Index(row, column, 4), p.Zeros(ptx.F32, width)
-		if width == 1 {
-			read.Into(values...).Ld(ptx.F32, place)
-		} else {
-			read.Into(values...).LdV(ptx.F32, width, place)
-		}
-		for i := range sums {
-			sums[i] = p.Add(sums[i], values[i])
+		guarded := columns-first < squareLanes*width
+		for i, v := range p.readSome(ptx.F32, row, p.Mad(lane, width, first), width, 0, guarded, columns) {
+			sums[i] = p.Add(sums[i], v)
 		}
 	}
 	for len(sums) > 1 {

@@ -84,6 +84,9 @@ func (t Target) GateBlock() int64 { return gateBlock }
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
 	base, _ := ir.SplitQuant(x.Quant)
+	if n, _ := x.Cols(); codegen.Named(op, "raw") != nil && !rawInput(n) {
+		return false
+	}
 	return x.DType == dtype.BF16 && x.Quant == "" || multipliedFrom[base] > 0
 }
 

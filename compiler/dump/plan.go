@@ -69,6 +69,7 @@ type Program struct {
 type StepCost struct {
 	Step
 	Cost
+	Launches        int     `json:"launches"` // those that have something to do
 	TokensPerSecond float64 `json:"tokens_per_second,omitempty"`
 }
 
@@ -158,9 +159,12 @@ func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program,
 		predict := newPredictor(p, program, r.Nominal, r.Cores, s)
 		total := StepCost{Step: predict.step}
 		for i := range program.Launches {
-			cost, err := predict.launch(&program.Launches[i])
-			if err != nil {
-				return nil, err
+			var cost Cost
+			if !predict.leftOut(&program.Launches[i]) {
+				total.Launches++
+				if cost, err = predict.launch(&program.Launches[i]); err != nil {
+					return nil, err
+				}
 			}
 			r.Launches[i].Steps = append(r.Launches[i].Steps, cost)
 			total.add(cost)
