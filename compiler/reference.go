@@ -3,86 +3,100 @@ package compiler
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/ir"
-	"llmc/passes"
+	"llmc/ir/interp"
 )
 
-// conversions are the ops that quantize puts before products.
-var conversions = []string{"cast", "quantize"}
-
-// roundInputs makes an imported module round the inputs of its products as the plan's program does: by pass quantize alone, with the formats
-// that the plan's weights have and the target's answers. What a product is multiplied with belongs to the format, as the codes of the
-// weights do. Every other pass is left to be judged, and this one as far as its result is the module itself but for the conversions.
-func (s *storedWeights) roundInputs(m *ir.Module, program *engine.Program) error {
-	row, err := engine.FindTarget(program.Target)
-	if err != nil {
-		return err
-	}
-	target, _, err := backends[row.Device](row)
-	if err != nil {
-		return err
-	}
-	imported := m.Clone()
-	options := passes.Options{Target: target, Policy: s.policy(m), Disabled: []string{"cast-in-producer", "raw-input"}}
-	if _, err := passes.RunOne("quantize", m, options); err != nil {
-		return err
-	}
-	for i, f := range m.Funcs {
-		if err := sameButConversions(imported.Funcs[i], f); err != nil {
-			return fmt.Errorf("function @%s: %w", f.Name, err)
-		}
-	}
-	return nil
+// reference judges a plan in two halves, which meet in the IR after the passes as the plan keeps it. The passes are judged without any rounding to
+// narrower formats: there, what they made computes the same function as the imported module, to the last digits of f32. The program is judged
+// with all roundings, which are those of the IR after the passes.
+type reference struct {
+	imported, final *ir.Module
+	weights         interp.Weights
+	tokens          []int32
 }
 
-// policy names for each weight of an imported module the format in which the plan stores it.
-func (s *storedWeights) policy(m *ir.Module) passes.Policy {
-	var p passes.Policy
+// passTolerance is how far f32 and the order of sums put values of the same function.
+var passTolerance = Tolerance{Max: 1e-5, Mean: 1e-6}
+
+// finalModule reads the IR that a program was generated from.
+func finalModule(plan *engine.Plan, program *engine.Program) (*ir.Module, error) {
+	section := finalIR
+	if targets := plan.Targets("step"); targets[0] != program.Target {
+		section += "/" + program.Target
+	}
+	text, err := plan.Section(engine.KindIR, section)
+	if err != nil {
+		return nil, err
+	}
+	m, err := ir.Parse(string(text))
+	if err == nil {
+		err = ir.Verify(m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: section ir %s: %w", plan.Path(), section, err)
+	}
+	if m.Func("step") == nil {
+		return nil, fmt.Errorf("%s: section ir %s: no function @step", plan.Path(), section)
+	}
+	return m, nil
+}
+
+// passes compares the functions that the two modules compute: the logits, and what they call by the same names.
+func (r *reference) passes() (*comparison, error) {
+	values := map[string]interp.Tensor{}
+	keep := func(v *ir.Value, t interp.Tensor) interp.Tensor {
+		if v.Name != "" {
+			values[v.Name] = t
+		}
+		return t
+	}
+	got, err := r.run(r.final, true, keep)
+	if err != nil {
+		return nil, fmt.Errorf("IR after the passes: %w", err)
+	}
+	c := &comparison{shown: values, Verification: Verification{Tolerance: passTolerance}}
+	want, err := r.run(r.imported, true, func(v *ir.Value, t interp.Tensor) interp.Tensor {
+		c.compare(v, t)
+		return t // no error is to hide behind another one
+	})
+	if err != nil {
+		return nil, fmt.Errorf("imported IR: %w", err)
+	}
+	if len(got) == 0 || len(want) == 0 || got[0].Rows != want[0].Rows || got[0].Cols != want[0].Cols {
+		return nil, fmt.Errorf("the IR after the passes does not give the logits that the imported one does")
+	}
+	c.judge("logits", got[0], want[0])
+	return c, nil
+}
+
+// program compares what a program made of each value with what its IR makes of the program's values before it.
+func (r *reference) program(shown map[string]interp.Tensor, t Tolerance) (*comparison, error) {
+	c := &comparison{shown: shown, Verification: Verification{Tolerance: t}}
+	if _, err := r.run(r.final, false, c.compare); err != nil {
+		return nil, fmt.Errorf("IR after the passes: %w", err)
+	}
+	return c, nil
+}
+
+// run computes a module's step with the numbers that the plan stores.
+func (r *reference) run(m *ir.Module, exact bool, revise func(*ir.Value, interp.Tensor) interp.Tensor) ([]interp.Tensor, error) {
+	m = m.Clone()
+	for _, f := range m.Funcs {
+		f.Number() // as programs call values without a name
+	}
 	for _, w := range m.Weights {
-		cols, _ := w.Type.Cols()
-		for run := range w.Recipe.Runs(cols, 0, w.Recipe.Rows(cols)) {
-			if places := s.places[run.Source.Tensor]; len(places) > 0 && places[0].weight.format != nil {
-				p.Overrides = append(p.Overrides, passes.Override{Pattern: literal.Replace(w.Name), Format: places[0].weight.format.Name})
-				break
-			}
-		}
+		w.Type.DType, w.Type.Quant = dtype.F32, "" // stored numbers are not to be rounded again
 	}
-	return p
-}
-
-// literal makes a name the pattern of itself.
-var literal = strings.NewReplacer(`\\`, `\\\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
-
-// sameButConversions wants the ops of was in order, with nothing between them but conversions of the numbers that they read.
-func sameButConversions(was, now *ir.Func) error {
-	origin := map[*ir.Value]*ir.Value{} // of values of now, in was
-	for i, p := range now.Params {
-		origin[p] = was.Params[i]
-	}
-	same := func(a, b *ir.Value) bool {
-		return a == nil && b == nil || a != nil && b != nil && (origin[b] == a || a.Weight != nil && b.Weight != nil && a.Name == b.Name)
-	}
-	next := 0
-	for _, op := range now.Ops {
-		if next < len(was.Ops) {
-			if old := was.Ops[next]; old.Kind == op.Kind && slices.Equal(old.Attrs, op.Attrs) && slices.EqualFunc(old.Args, op.Args, same) {
-				for i, r := range op.Results {
-					origin[r] = old.Results[i]
-				}
-				next++
-				continue
-			}
-		}
-		if !slices.Contains(conversions, op.Kind.Name) {
-			return fmt.Errorf("%s is not what was imported", op.Kind.Name)
-		}
-		origin[op.Result()] = origin[op.Arg("x")]
-	}
-	if next != len(was.Ops) || !slices.EqualFunc(was.Results, now.Results, same) {
-		return fmt.Errorf("%d of %d ops are as imported", next, len(was.Ops))
-	}
-	return nil
+	batch := &interp.Batch{}
+	batch.Add(0, 0, len(r.tokens), r.tokens...)
+	batch.SampleAll()
+	machine := interp.New(m, r.weights)
+	machine.KeepBytes = 0 // each weight is read once
+	machine.Exact, machine.Revise = exact, revise
+	results, err := machine.Run("step", batch)
+	return slices.DeleteFunc(results, func(t interp.Tensor) bool { return len(t.Data) == 0 }), err
 }

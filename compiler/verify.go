@@ -17,10 +17,10 @@ import (
 	"llmc/ir/interp"
 )
 
-// Verification is the result of comparing a plan with the checkpoint that it should be of: each stored weight with its tensors, then each
-// value of a run with the reference interpreter. That computes in f32 with weights, keys and values as stored, with the inputs of products
-// rounded as their format asks, and each value from what the plan made of the values before it. So an error is that of the few ops between two
-// values, not what later roundings make of earlier ones: it judges the compiler and the kernels. What the format costs is for Evaluate to say.
+// Verification is the result of comparing a plan with the checkpoint that it should be of: each stored weight with its tensors; then the
+// functions that the IR computes as imported and after the passes, in f32 with weights as stored and nothing else rounded; then each value of the program with
+// what the reference interpreter makes of that IR, roundings included, from what the program made of the values before it. So an error is that of
+// one op, not what later roundings make of earlier ones: it judges the compiler and the kernels. What the format costs is for Evaluate to say.
 // Errors are relative to the range of the reference's value.
 type Verification struct {
 	OK             bool    `json:"ok"`
@@ -30,6 +30,7 @@ type Verification struct {
 	FirstBadWeight string  `json:"first_bad_weight,omitempty"` // further from the checkpoint than its format explains
 	Compared       int     `json:"compared"`                   // values of the IR that both computed
 	WorstMean      float64 `json:"worst_mean"`                 // the largest mean error of a value
+	PassesErr      float64 `json:"passes_max_err"`             // of what the passes made of the imported IR, nothing rounded
 	Tolerance
 }
 
@@ -40,13 +41,11 @@ type Tolerance struct {
 }
 
 // tolerances are how far a value may be from the reference, by the format of the weights: three times what the public checkpoints need and
-// more. What there is beside the order of sums is the rounding of the numbers that attention multiplies, and inputs that lie so near the middle
-// between two codes that the order of sums decides between them. A wrong op or order puts a value off by a tenth of its range or more.
-var tolerances = map[string]Tolerance{"f32": {Max: 2e-5, Mean: 2e-6}, "fp8": float8Tolerance, "fp8-tensor": float8Tolerance, "fp8-block": float8Tolerance}
+// more. What there is beside the order of sums is the rounding of the numbers that attention multiplies, and numbers that lie so near the middle
+// between two of a narrower format that the order of sums decides between them. A wrong op or order puts a value off by a tenth of its range or more.
+var tolerances = map[string]Tolerance{"f32": {Max: 5e-6, Mean: 5e-7}}
 
-var float8Tolerance = Tolerance{Max: 2e-2, Mean: 1.5e-3}
-
-var otherTolerance = Tolerance{Max: 1e-2, Mean: 8e-4}
+var otherTolerance = Tolerance{Max: 1e-2, Mean: 6e-4}
 
 func tolerance(info *engine.ModelInfo) Tolerance {
 	if t, ok := tolerances[info.Quant]; ok {
@@ -95,21 +94,48 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err != nil {
 		return nil, err
 	}
-	if err := stored.roundInputs(imported.Module, program); err != nil {
-		return nil, fmt.Errorf("reference: %w", err)
+	final, err := finalModule(plan, program)
+	if err != nil {
+		return nil, err
 	}
-	shown, err := trace(model, tokens, info.Vocab)
+	r := reference{imported.Module, final, stored, tokens}
+	v, err := r.verify(ctx, model, &info)
+	if err == nil && bad != nil {
+		v.FirstBadWeight = bad.Name
+		v.fail(layerOf(tensorLayer, bad.Recipe, info.Layers))
+	}
+	return v, err
+}
+
+// verify judges the passes, then the program.
+func (r *reference) verify(ctx context.Context, model engine.Tracer, info *engine.ModelInfo) (*Verification, error) {
+	functions, err := r.passes()
 	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := comparison{shown: shown, bad: bad, Verification: Verification{Tolerance: tolerance(&info)}}
-	if err := c.run(imported.Module, stored, tokens); err != nil {
+	shown, err := trace(model, r.tokens, info.Vocab)
+	if err != nil {
 		return nil, err
 	}
-	return c.result(info.Layers)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c, err := r.program(shown, tolerance(info))
+	if err != nil {
+		return nil, err
+	}
+	if c.Compared < info.Layers || functions.Compared < info.Layers {
+		return nil, fmt.Errorf("only %d values of %d layers could be compared, and %d of the passes", c.Compared, info.Layers, functions.Compared)
+	}
+	v := &c.Verification
+	v.OK, v.MeanErr, v.PassesErr = true, c.sum/float64(c.n), functions.MaxErr
+	for _, name := range append(functions.wrong, c.wrong...) {
+		v.fail(layerOf(valueLayer, name, info.Layers))
+	}
+	return v, nil
 }
 
 // trace runs the plan and returns the values that it shows, by name.
@@ -176,37 +202,39 @@ func VerifySettings() engine.Settings {
 	return engine.Settings{MaxStepTokens: verifyTokens, MaxSequences: 1, MaxRows: verifyTokens, MaxContext: verifyTokens, PageSize: 16}
 }
 
-// comparison collects the errors of the values that the plan shows.
+// comparison collects the errors of values that are there twice.
 type comparison struct {
 	Verification
 	shown map[string]interp.Tensor
-	bad   *storedWeight // nil if all are good
 	sum   float64
 	n     int
+	layer string   // the last name that says one
 	wrong []string // names of values beyond the tolerance
 }
 
-// run computes the reference.
-func (c *comparison) run(m *ir.Module, weights interp.Weights, tokens []int32) error {
-	for _, w := range m.Weights {
-		w.Type.DType, w.Type.Quant = dtype.F32, "" // stored numbers are not to be rounded again
-	}
-	batch := &interp.Batch{}
-	batch.Add(0, 0, len(tokens), tokens...)
-	batch.SampleAll()
-	machine := interp.New(m, weights)
-	machine.KeepBytes = 0 // each weight is read once
-	machine.Revise = c.compare
-	_, err := machine.Run("step", batch)
-	return err
-}
-
-// compare judges the plan's value and hands it on where it is right.
+// compare judges what is shown of a value and gives it where it is right, else what it should be. Values without a name are called by their number.
 func (c *comparison) compare(v *ir.Value, want interp.Tensor) interp.Tensor {
-	got, ok := c.shown[v.Name]
+	name := v.Name
+	if name == "" {
+		name = strconv.Itoa(v.ID)
+	} else if valueLayer.MatchString(name) {
+		c.layer = name
+	}
+	got, ok := c.shown[name]
 	if !ok || got.Rows != want.Rows || got.Cols != want.Cols || len(want.Data) == 0 {
 		return want
 	}
+	if v.Name == "" && c.layer != "" {
+		name = c.layer // where to look for it
+	}
+	if !c.judge(name, got, want) {
+		return want
+	}
+	return got
+}
+
+// judge compares two tensors of one shape.
+func (c *comparison) judge(name string, got, want interp.Tensor) (right bool) {
 	scale := math.Max(float64(slices.Max(want.Data))-float64(slices.Min(want.Data)), 1e-12)
 	most, sum := 0.0, 0.0
 	for i, x := range got.Data {
@@ -221,11 +249,10 @@ func (c *comparison) compare(v *ir.Value, want interp.Tensor) interp.Tensor {
 	c.sum, c.n = c.sum+sum, c.n+len(want.Data)
 	c.MaxErr, c.WorstMean = math.Max(c.MaxErr, most), math.Max(c.WorstMean, mean)
 	c.Compared++
-	if most > c.Tolerance.Max || mean > c.Tolerance.Mean {
-		c.wrong = append(c.wrong, v.Name)
-		return want
+	if right = most <= c.Tolerance.Max && mean <= c.Tolerance.Mean; !right {
+		c.wrong = append(c.wrong, name)
 	}
-	return got
+	return right
 }
 
 var valueLayer = regexp.MustCompile(`^l(\d+)\.`)
@@ -233,30 +260,19 @@ var valueLayer = regexp.MustCompile(`^l(\d+)\.`)
 // tensorLayer finds the layer in a recipe's first tensor, such as model.layers.3.mlp.up_proj.weight.
 var tensorLayer = regexp.MustCompile(`\.(\d+)\.`)
 
-func (c *comparison) result(layers int) (*Verification, error) {
-	if c.Compared < layers {
-		return nil, fmt.Errorf("only %d values of %d layers could be compared", c.Compared, layers)
-	}
-	c.MeanErr = c.sum / float64(c.n)
-	c.OK = true
-	for _, name := range c.wrong {
-		c.fail(valueLayer.FindStringSubmatch(name), layers)
-	}
-	if c.bad != nil {
-		c.FirstBadWeight = c.bad.Name
-		c.fail(tensorLayer.FindStringSubmatch(c.bad.Recipe), layers)
-	}
-	return &c.Verification, nil
-}
-
-// fail notes that something is wrong in the layer that a match found; without one it is in what follows the last layer.
-func (c *comparison) fail(match []string, layers int) {
-	c.OK = false
+// layerOf returns the layer that a name says by a pattern; without one it is what follows the last layer.
+func layerOf(pattern *regexp.Regexp, name string, layers int) int {
 	layer := layers
-	if match != nil {
+	if match := pattern.FindStringSubmatch(name); match != nil {
 		layer, _ = strconv.Atoi(match[1])
 	}
-	if c.FirstBadLayer == nil || layer < *c.FirstBadLayer {
-		c.FirstBadLayer = &layer
+	return layer
+}
+
+// fail notes that something is wrong in a layer.
+func (v *Verification) fail(layer int) {
+	v.OK = false
+	if v.FirstBadLayer == nil || layer < *v.FirstBadLayer {
+		v.FirstBadLayer = &layer
 	}
 }

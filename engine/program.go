@@ -17,6 +17,8 @@ type Program struct {
 	Caches   []Cache   `msgpack:"caches"`
 	Launches []Launch  `msgpack:"launches"`
 	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads
+	// Auxiliary are entries of the plan's code that serve the program between steps.
+	Auxiliary []Auxiliary `msgpack:"auxiliary,omitempty"`
 }
 
 // Buffer is a matrix of activations [Rows, Cols] inside a slot. Views share a slot.

@@ -81,6 +81,9 @@ func (s *programScope) check() error {
 			return fmt.Errorf("launch %d %s (%s): %w", i, l.Kernel, l.Label, err)
 		}
 	}
+	if err := p.checkAuxiliary(target.Device); err != nil {
+		return err
+	}
 	return s.checkLogits()
 }
 

@@ -55,8 +55,9 @@ type Rule struct {
 type Program struct {
 	Function string          `json:"function"`
 	Target   string          `json:"target"`
-	PTX      *PTXInfo        `json:"ptx,omitempty"`   // of GPUs
-	Cubin    *CubinInfo      `json:"cubin,omitempty"` // where the build was asked for one
+	PTX      *PTXInfo        `json:"ptx,omitempty"`     // of GPUs
+	Cubin    *CubinInfo      `json:"cubin,omitempty"`   // where the build was asked for one
+	Buckets  []int           `json:"buckets,omitempty"` // of GPUs: tokens that steps of up to 512 are padded to where they run as graphs
 	Launches []Launch        `json:"launches"`
 	Barriers int             `json:"barriers"`                   // synchronisations of a step
 	Cores    int             `json:"threads"`                    // that times are for; of a GPU, its multiprocessors
@@ -129,6 +130,9 @@ func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
 	return r, nil
 }
 
+// bucketTokens is the largest step at the server's default settings.
+const bucketTokens = 512
+
 func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program, error) {
 	r := &Program{Function: program.Func, Target: program.Target, Cores: threads}
 	if target, err := engine.FindTarget(program.Target); err == nil {
@@ -143,6 +147,9 @@ func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program,
 	}
 	if r.Cubin, err = newCubinInfo(p, program.Target); err != nil {
 		return nil, err
+	}
+	if r.PTX != nil {
+		r.Buckets = program.Buckets(bucketTokens)
 	}
 	entries, err := newEntries(p, program.Target)
 	if err != nil {

@@ -30,6 +30,7 @@ func (r *Plan) WriteText(w io.Writer, kernels bool) error {
 		fmt.Fprintf(t, "program\t%s for %s: %d launches, %d barriers\n", p.Function, p.Target, len(p.Launches), p.Barriers)
 		if p.PTX != nil {
 			fmt.Fprintf(t, "code\t%s: %v\n", p.Target, p.PTX)
+			fmt.Fprintf(t, "buckets\t%s: steps of %s tokens\n", p.Target, strings.Trim(fmt.Sprint(p.Buckets), "[]"))
 		}
 		if p.Cubin != nil {
 			fmt.Fprintf(t, "cubin\t%s: %v, %s\n", p.Target, p.Cubin, cli.FormatBytes(p.Cubin.Bytes))

@@ -13,6 +13,8 @@ type Machine struct {
 	Watch func(v *ir.Value, t Tensor)
 	// Revise, when set, gives what the ops behind a value read in its place: t itself, or another tensor of its shape. It may not change t.
 	Revise func(v *ir.Value, t Tensor) Tensor
+	// Exact leaves out all rounding to narrower formats, of activations and of caches: what remains is the function that is computed.
+	Exact bool
 	// KeepBytes bounds the memory for weights that stay converted between uses; 0 keeps none.
 	KeepBytes int64
 

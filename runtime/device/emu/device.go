@@ -13,6 +13,7 @@ import (
 type Device struct {
 	Options Options
 	Card    gpu.Card
+	Pad     bool // every step to the size of its bucket, as drivers that run graphs want it
 }
 
 // Name returns "emu".
@@ -27,7 +28,14 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 			d.Card.Memory += w.Bytes
 		}
 	}
-	return gpu.Load(plan, &driver{options: d.Options, card: d.Card, memory: NewMemory()}, settings)
+	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, memory: NewMemory()}, settings)
+	if err != nil {
+		return nil, err
+	}
+	if d.Pad {
+		model.PadSteps()
+	}
+	return model, nil
 }
 
 const (

@@ -20,6 +20,10 @@ type Model struct {
 	slots    []Memory
 	arrays   arrays
 	launches []launch
+	copier   *copier // nil where the program has no code for it
+	buckets  []int   // sizes of steps, ascending
+	pad      bool    // every step to its bucket
+	padded   engine.Step
 	sampler  *sample.Sampler
 	logits   []float32 // of a row whose request does not ask for them
 	rowBytes []byte
@@ -61,6 +65,7 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	if m.limits.PageSize%16 != 0 {
 		return fmt.Errorf("page size is %d: must be a multiple of 16", m.limits.PageSize)
 	}
+	m.buckets = m.program.Buckets(m.limits.MaxStepTokens)
 	if m.pool.mem, err = m.driver.Alloc("KV pages", m.pool.pageBytes*int64(m.limits.Pages)); err != nil {
 		return err
 	}
@@ -100,10 +105,14 @@ func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
 	if err := m.limits.Check(step, out); err != nil {
 		return err
 	}
-	if err := m.arrays.write(step); err != nil {
+	run := step
+	if m.pad && step.T() > 0 {
+		run, _ = m.Padded(step)
+	}
+	if err := m.arrays.write(run); err != nil {
 		return err
 	}
-	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	env := sym.Bind(int64(run.T()), int64(run.B()), int64(len(run.Rows)), 0)
 	for i := range m.launches {
 		if err := m.launches[i].queue(m.driver, env); err != nil {
 			return err
@@ -131,18 +140,6 @@ func (m *Model) sample(step *engine.Step, out []engine.Sampled) error {
 		_ = m.sampler.Sample(&step.Rows[i], m.logits, &out[i]) // no choice is the token -1, for which the sequence is ended
 	}
 	return nil
-}
-
-// CopyPage implements engine.Model.
-func (m *Model) CopyPage(dst, src int32) error {
-	if dst < 0 || src < 0 || int(dst) >= m.limits.Pages || int(src) >= m.limits.Pages {
-		return fmt.Errorf("copy of page %d to %d: there are %d pages", src, dst, m.limits.Pages)
-	}
-	page := make([]byte, m.pool.pageBytes)
-	if err := m.pool.mem.Read(int64(src)*m.pool.pageBytes, page); err != nil {
-		return err
-	}
-	return m.pool.mem.Write(int64(dst)*m.pool.pageBytes, page)
 }
 
 // Close gives everything back.
