@@ -45,14 +45,14 @@ var sampleKernels = []Kernel{
 	{
 		Name: "cuda.sample_edit",
 		Doc:  "applies bias, bans and penalties to the logits, and keeps what was there in undo",
-		Roles: []Role{arg("logits", "f32", "R v"), input("sampling", "R"), input("edits", ""), result("undo", "f32", "one entries"),
+		Roles: []Role{arg("logits", "f32", "R v"), input("sampling", "R"), input("edits", ""), result("undo", "i32", "one entries"),
 			arg("found", "i64", "R cells")},
 		Check: checkSampling,
 	},
 	{
 		Name: "cuda.sample_finish",
 		Doc:  "takes the edits back and looks the tokens' logits up",
-		Roles: []Role{arg("logits", "f32", "R v"), input("sampling", "R"), input("edits", ""), arg("undo", "f32", "one entries"),
+		Roles: []Role{arg("logits", "f32", "R v"), input("sampling", "R"), input("edits", ""), arg("undo", "i32", "one entries"),
 			result("found", "i64", "R cells")},
 		Check: checkSampling,
 	},

@@ -67,6 +67,9 @@ func (h *TokenHistory) Add(id int32) {
 	h.counts[id] = c
 }
 
+// Len returns how many different tokens were seen.
+func (h *TokenHistory) Len() int { return len(h.counts) }
+
 // Each calls yield for every token seen, in no particular order.
 func (h *TokenHistory) Each(yield func(id int32, outputs int32, inPrompt bool)) {
 	for id, c := range h.counts {

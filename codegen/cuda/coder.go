@@ -92,6 +92,9 @@ func grid(extents ...engine.Extent) [3]engine.Extent {
 func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error) {
 	f, ok := families[l.Kernel]
 	if !ok {
+		f, ok = sampleFamilies[l.Kernel]
+	}
+	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
 	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores}
