@@ -54,7 +54,10 @@ var families = map[string]family{
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
-var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs}
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs,
+	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
+
+func always(n int) func(*entry) int { return func(*entry) int { return n } }
 
 // variant is a family's entry for steps in which the rows of y are at most limit; 0: for all.
 type variant struct {
