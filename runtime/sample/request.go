@@ -45,7 +45,7 @@ func Request(row *engine.Row) (r engine.SampleRow, ok bool) {
 }
 
 // Answer turns what a device found for a request into the row's answer, and tells whether it could; if not, Sample can. alternatives are
-// the most likely tokens as the device lists them.
+// the most likely tokens as the device lists them. A device's code comes with the plan, so a token may be none.
 func Answer(r *engine.SampleRow, found, alternatives []uint64, vocab int, out *engine.Sampled) bool {
 	*out = engine.Sampled{Token: -1, Top: out.Top[:0]}
 	most, ok := best(found[engine.FoundBest])
@@ -65,13 +65,19 @@ func Answer(r *engine.SampleRow, found, alternatives []uint64, vocab int, out *e
 		}
 		token = uint32(found[engine.FoundToken])
 	}
+	if token >= uint32(vocab) {
+		return false
+	}
 	if r.Flags&engine.SampleLogprobs != 0 {
 		if found[engine.FoundCount] == engine.NoChoice {
 			return false
 		}
 		norm := logNorm(most, found[engine.FoundRawMass], vocab)
 		out.Logprob = logprob(math.Float32frombits(uint32(found[engine.FoundLogit])), norm)
-		for _, a := range alternatives[:min(int(found[engine.FoundCount]), len(alternatives))] {
+		for _, a := range alternatives[:min(found[engine.FoundCount], uint64(len(alternatives)))] {
+			if uint32(a) >= uint32(vocab) {
+				return false
+			}
 			out.Top = append(out.Top, engine.TokenLogprob{Token: ranked(a).id(), Logprob: logprob(ranked(a).logit(), norm)})
 		}
 	}
