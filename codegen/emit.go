@@ -16,6 +16,8 @@ type Coder interface {
 	Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error)
 	// Auxiliary gives the entries that serve the program between steps.
 	Auxiliary(p *engine.Program) []engine.Auxiliary
+	// Finish adds what comes behind the logits, when all other launches are there.
+	Finish(p *engine.Program) error
 }
 
 // Emit turns a scheduled and planned function into the program of a target. It decides nothing: kernels, order,
@@ -51,6 +53,9 @@ func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program
 	}
 	logits, err := e.buffer(f.Results[0])
 	e.program.Logits = logits
+	if err == nil && coder != nil {
+		err = coder.Finish(e.program)
+	}
 	return e.program, err
 }
 

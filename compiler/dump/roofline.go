@@ -44,6 +44,7 @@ var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16}
 
 // kernelCost is how a kernel differs from one that reads and writes each operand once and multiplies no matrices.
 type kernelCost struct {
+	few       bool                                         // of its operands it touches a few bytes a row
 	rowsOnly  bool                                         // of its matrix it reads one row for each row of the result
 	positions func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
 	flops     func(p *predictor, l *engine.Launch) (float64, rate)
@@ -64,6 +65,11 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.linear_rope_kv": {flops: (*predictor).product, positions: (*predictor).written},
 	"cuda.rope_kv":        {positions: (*predictor).written},
 	"cuda.attention":      {positions: (*predictor).attended, flops: (*predictor).scores},
+
+	// Launches of sampling are counted as if the row wanted all of them.
+	"cuda.sample_edit":   {few: true},
+	"cuda.sample_finish": {few: true},
+	"cuda.accept":        {few: true},
 }
 
 // predictor computes the costs of a program's launches for one step.
@@ -124,6 +130,9 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kernelCost) (float64, error) {
 	switch o.Kind {
 	case engine.OperandBuffer:
+		if model.few {
+			return 0, nil
+		}
 		return p.bufferBytes(&p.program.Buffers[o.Index])
 	case engine.OperandWeight:
 		w := p.weight(o)
