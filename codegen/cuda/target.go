@@ -57,7 +57,7 @@ var candidates = map[string][]candidate{
 	"linear_rope_kv": {{kernel: "cuda.linear_rope_kv", usable: func(op *ir.Op) bool { return matrixInput(op) && op.Int("dim")%layout.FragmentRows == 0 }}},
 	"rope_turns":     {{kernel: "cuda.rope_turns"}},
 	"quantize":       {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
-	"rope_kv":        {{kernel: "cuda.rope_kv", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" }}},
+	"rope_kv":        {{kernel: "cuda.rope_kv", usable: plainHeads}},
 	"attn.paged":     {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" }}},
 	"select_rows":    {{kernel: "cuda.select_rows"}},
 	"cast":           {{kernel: "cuda.cast"}},
