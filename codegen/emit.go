@@ -165,7 +165,7 @@ func Activation(t ir.Type) (layout.Activation, error) {
 	k, _ := t.Cols()
 	if t.Quant == "" {
 		switch t.DType {
-		case dtype.F32, dtype.BF16:
+		case dtype.F32, dtype.BF16, dtype.F16:
 			return layout.NewActivation(t.DType.String(), int(k), 0)
 		}
 		return layout.Activation{}, fmt.Errorf("activations of %v are not supported", t)

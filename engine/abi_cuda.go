@@ -10,10 +10,10 @@ import (
 const fragments = "frag.*"
 
 // fragmentInputs are the inputs that products with these take.
-const fragmentInputs = "bf16 e4m3t e4m3g s8t"
+const fragmentInputs = "bf16 f16 e4m3t e4m3g s8t"
 
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 and of codes are padded with zeros to a multiple of 64.
+// m stands for any number of rows. Rows of bf16, f16 and codes are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -24,21 +24,21 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
-		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f32m", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16 f32m", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
-			result("y", "f32 bf16", "m n")},
+			result("y", "f32 bf16 f16", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
@@ -46,7 +46,7 @@ var cudaKernels = []Kernel{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = silu(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
-			result("y", "f32 bf16 f32m", "m n")},
+			result("y", "f32 bf16 f16 f32m", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentHalves,
 	},
@@ -55,7 +55,7 @@ var cudaKernels = []Kernel{
 		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
 			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
-			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f32m", "m n"), result("squared", "f32", "m sums")},
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f16 f32m", "m n"), result("squared", "f32", "m sums")},
 		Check: checkSums,
 	},
 	{
@@ -100,7 +100,7 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.cast",
 		Doc:   "x rounded to bf16, or widened",
-		Roles: []Role{arg("x", "f32 bf16", "m k"), result("y", "f32 bf16", "m k")},
+		Roles: []Role{arg("x", "f32 bf16 f16", "m k"), result("y", "f32 bf16 f16", "m k")},
 	},
 	{
 		Name:  "cuda.quantize",
@@ -184,6 +184,8 @@ func checkInputCodes(b *Bound) error {
 	switch {
 	case x.Format == "e4m3g" && x.Group != codeGroup:
 		return fmt.Errorf("weight %s of %s takes an input with groups of %d, not %d", w.Name, w.Layout, codeGroup, x.Group)
+	case x.Format == "" && (w.Layout == "frag.f16") != (x.TypeName() == "f16"):
+		return fmt.Errorf("weight %s of %s takes no input of %s", w.Name, w.Layout, x.TypeName())
 	case w.Layout == "frag.s8" && x.Format != codes:
 		return fmt.Errorf("weight %s of %s takes an input of %s, not %s", w.Name, w.Layout, codes, x.TypeName())
 	case x.Format != "" && x.Format != codes:

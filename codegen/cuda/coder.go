@@ -257,5 +257,14 @@ func (e *entry) row(role string, i ptx.Reg) ptx.Reg {
 
 func (e *entry) cols(role string) int { return int(e.buffer(role).Cols) }
 
+// pairTypes are what two neighbouring numbers of 16 bits are loaded as.
+var pairTypes = map[dtype.Type]ptx.Type{dtype.BF16: ptx.BF16x2, dtype.F16: ptx.F16x2}
+
+// pairType is that of the activation in a role; none where it is f32.
+func (e *entry) pairType(role string) (ptx.Type, bool) {
+	t, ok := pairTypes[e.buffer(role).DType]
+	return t, ok
+}
+
 // isBF16 tells the element type of the activation in a role, which is f32 otherwise.
 func (e *entry) isBF16(role string) bool { return e.buffer(role).DType == dtype.BF16 }

@@ -52,15 +52,15 @@ var candidates = map[string][]candidate{
 	}}},
 	"linear_add": {{kernel: "cuda.linear_add", usable: func(op *ir.Op) bool {
 		n, _ := op.Results[0].Type.Cols()
-		return matrixInput(op) && wholeTiles(op, n)
+		return matrixInput(op) && wholeTiles(op, n) && op.Text("dtype") != "f16" // rows that are not yet normalised can pass its range
 	}}},
 	"linear_rope_kv": {{kernel: "cuda.linear_rope_kv", usable: func(op *ir.Op) bool { return matrixInput(op) && op.Int("dim")%layout.FragmentRows == 0 }}},
 	"rope_turns":     {{kernel: "cuda.rope_turns"}},
 	"quantize":       {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
 	"rope_kv":        {{kernel: "cuda.rope_kv", usable: plainHeads}},
-	"attn.paged":     {{kernel: "cuda.attention", usable: plainHeads}},
+	"attn.paged":     {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" }}},
 	"select_rows":    {{kernel: "cuda.select_rows"}},
-	"cast":           {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+	"cast":           {{kernel: "cuda.cast"}},
 	"swiglu":         {{kernel: "cuda.swiglu"}},
 	"silu":           {{kernel: "cuda.silu"}},
 	"add":            {{kernel: "cuda.add"}},
@@ -72,7 +72,7 @@ func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
 // wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
 func wholeTiles(op *ir.Op, columns int64) bool {
-	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || op.Text("dtype") == "bf16" && columns%64 == 0
+	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || columns%64 == 0
 }
 
 // gateBlock puts gate and up of a feature into one lane of a matrix instruction's result.
@@ -83,11 +83,14 @@ func (t Target) GateBlock() int64 { return gateBlock }
 
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
-	base, _ := ir.SplitQuant(x.Quant)
 	if n, _ := x.Cols(); codegen.Named(op, "raw") != nil && !rawInput(n) {
 		return false
 	}
-	return x.DType == dtype.BF16 && x.Quant == "" || multipliedFrom[base] > 0
+	if x.Quant != "" {
+		base, _ := ir.SplitQuant(x.Quant)
+		return multipliedFrom[base] > 0
+	}
+	return x.DType == dtype.F16 && op.Arg("w").Type.DType == dtype.F16 || x.DType == dtype.BF16 && op.Arg("w").Type.DType != dtype.F16
 }
 
 // plainHeads tells that a head fits the registers of a warp.
@@ -141,6 +144,8 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 func (t Target) InputFormat(f *quant.Format) (string, error) {
 	base, _ := ir.SplitQuant(f.Type)
 	switch {
+	case f.DType == dtype.F16:
+		return "f16", nil
 	case layoutBases[base] == "":
 		return "", fmt.Errorf("no GPU kernel reads %s; use int8", f.Name)
 	case multipliedFrom[f.Activation] > 0 && t.SM >= multipliedFrom[f.Activation]:

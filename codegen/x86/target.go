@@ -89,6 +89,9 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 
 // InputFormat tells that integer weights meet integer inputs.
 func (t Target) InputFormat(f *quant.Format) (string, error) {
+	if f.Plain() {
+		return "", fmt.Errorf("no CPU kernel reads %s; use bf16", f.Name)
+	}
 	if base, _ := ir.SplitQuant(f.Type); layoutBases[base] == "" {
 		return "", fmt.Errorf("no CPU kernel reads %s; use int8", f.Name)
 	}
