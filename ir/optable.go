@@ -113,7 +113,8 @@ var Ops = []*OpInfo{
 		Results: []string{"y"}, Shape: shapeSelectRows,
 	},
 	{
-		Name: "kv.write", Doc: "Stores k[m] and v[m], rounded to the cache's dtype, at the position of token m in its sequence.",
+		Name: "kv.write", Doc: "Stores k[m] and v[m], rounded to the cache's dtype, at the position of token m in its sequence. " +
+			"In a cache of f8e4m3 or i8, each head's row is codes (e4m3, or integers of -127..127) times a scale: amax/448 or amax/127 of the row, rounded to f16.",
 		Args:    []ArgInfo{argCache, {Name: "k", Role: RoleFloat}, {Name: "v", Role: RoleFloat}},
 		Attrs:   []AttrInfo{layerAttr},
 		Results: []string{"cache"}, Flags: WritesCache, Shape: shapeKVWrite,

@@ -5,6 +5,7 @@ import (
 
 	"llmc/codegen/ptx"
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/internal/sym"
 )
 
@@ -31,11 +32,14 @@ type attend struct {
 	group               int // query heads of a CTA
 	parts               int // CTAs that share the heads of one KV head
 	window              int
+	format              tileFormat
 	block               int // tokens of an item at most
 	slots               int // tiles in shared memory
 
 	lane, warp ptx.Reg
 	q, ring    ptx.Reg // shared memory: queries, slots of tiles
+	turned     ptx.Reg // a tile of keys that were codes, where they turn
+	int8Offset ptx.Reg
 	p, tops    ptx.Reg // of one row tile: what all warps share when they have a part of each tile
 
 	first, count ptx.Reg // rows of the item
@@ -47,6 +51,7 @@ type attend struct {
 func newAttend(e *entry) *attend {
 	attr := func(name string) int { return int(e.launch.Int(name, 0)) }
 	a := &attend{entry: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), window: attr("window")}
+	a.format = tileFormatOf(e)
 	a.shares = (a.dimPad() + warpChannels - 1) / warpChannels
 	a.rows = 16 * attentionWarps / a.shares
 	a.slots = maxSlots
@@ -65,17 +70,30 @@ func newAttend(e *entry) *attend {
 
 // bytes is the shared memory with that many slots.
 func (a *attend) bytes(slots int) int {
-	return a.queryBytes() + topsBytes + weightsBytes + slots*a.slotBytes()
+	return a.queryBytes() + topsBytes + weightsBytes + slots*a.slotBytes() + a.turnedBytes()
 }
 
 // dimPad is the channels that the matrix units see.
 func (a *attend) dimPad() int { return (a.dim + 15) / 16 * 16 }
 
-// rowBytes is the distance of rows of channels in shared memory: an odd number of 16 bytes, so that eight rows lie in different banks.
+// rowBytes is the distance of rows of 16-bit channels in shared memory: an odd number of 16 bytes, so that eight rows lie in different banks.
 func (a *attend) rowBytes() int { return 2*a.dimPad() + 16 }
 
-func (a *attend) slotBytes() int  { return attentionTile * a.rowBytes() }
 func (a *attend) queryBytes() int { return a.rows * a.rowBytes() }
+
+func (a *attend) slotBytes() int {
+	if a.scaled() {
+		return a.tileScale() + attentionTile*kvScaleBytes
+	}
+	return a.tileScale()
+}
+
+func (a *attend) turnedBytes() int {
+	if a.scaled() && a.turnsOnRead() {
+		return attentionTile * a.rowBytes()
+	}
+	return 0
+}
 
 const (
 	weightRowBytes = 2*attentionTile + 16    // of P in shared memory
@@ -140,6 +158,12 @@ func (a *attend) places() {
 	a.p = a.Addr(a.Dynamic("weights", weightsBytes, 16))
 	a.tops = a.Addr(a.Dynamic("tops", topsBytes, 16))
 	a.ring = a.Addr(a.Dynamic("tiles", a.slots*a.slotBytes(), 16))
+	if n := a.turnedBytes(); n > 0 {
+		a.turned = a.Addr(a.Dynamic("turned", n, 16))
+	}
+	if a.kv().DType == dtype.I8 {
+		a.int8Offset = a.Const(ptx.F16x2, float64(int8Offset))
+	}
 	a.shared = a.bytes(a.slots)
 	a.top = a.Ld(ptx.S32, a.Index(a.pointers["positions"], a.Sub(a.Add(a.first, a.count), 1), 4))
 }
@@ -157,7 +181,7 @@ func (a *attend) query(row ptx.Reg) (token, column, ok ptx.Reg) {
 	return a.Add(a.first, number), column, ok
 }
 
-// stageQueries writes the queries to shared memory as bf16, with zeros in rows and channels that are not there.
+// stageQueries writes the queries to shared memory, as what keys are multiplied as, with zeros in rows and channels that are not there.
 func (a *attend) stageQueries() {
 	a.Section("queries")
 	pairs := a.dimPad() / 2
@@ -170,7 +194,7 @@ func (a *attend) stageQueries() {
 		a.If(a.CmpAnd(ptx.LT, d, a.dim, ok), func() {
 			a.Set(both, a.queryPair(a.row("q", token), a.Add(column, d), d).As(ptx.B32))
 		})
-		a.St(a.Mad(row, a.rowBytes(), a.Index(a.q, d, 2)), both)
+		a.St(a.Mad(row, a.rowBytes(), a.Index(a.q, a.queryOrder(d), 2)), both)
 	})
 }
 
@@ -178,22 +202,31 @@ func (a *attend) stageQueries() {
 func (a *attend) queryPair(row, column, d ptx.Reg) ptx.Reg {
 	if a.dim%2 == 0 {
 		if a.isBF16("q") {
-			return a.Ld(ptx.BF16x2, a.Index(row, column, 2))
+			return a.fromBF16(a.Ld(ptx.BF16x2, a.Index(row, column, 2)))
 		}
 		v := a.LdV(ptx.F32, 2, a.Index(row, column, 4))
-		return a.Cvt2(ptx.BF16x2, v[0], v[1])
+		return a.Cvt2(a.format.pair, v[0], v[1])
 	}
 	there := a.Lt(d, a.dim-1)
 	if a.isBF16("q") {
 		at, high := a.Index(row, column, 2), a.Const(ptx.B16, 0)
 		low := a.Ld(ptx.B16, at)
 		a.When(there).Into(high).Ld(ptx.B16, at.At(2))
-		return a.Pack(ptx.BF16x2, low, high)
+		return a.fromBF16(a.Pack(ptx.BF16x2, low, high))
 	}
 	at, high := a.Index(row, column, 4), a.Const(ptx.F32, 0)
 	low := a.Ld(ptx.F32, at)
 	a.When(there).Into(high).Ld(ptx.F32, at.At(4))
-	return a.Cvt2(ptx.BF16x2, low, high)
+	return a.Cvt2(a.format.pair, low, high)
+}
+
+// fromBF16 makes a pair of bf16 one of the type that keys have.
+func (a *attend) fromBF16(pair ptx.Reg) ptx.Reg {
+	if a.format.pair == ptx.BF16x2 {
+		return pair
+	}
+	both := a.widen(pair)
+	return a.Cvt2(a.format.pair, both[0], both[1])
 }
 
 // scorePlan is how the warps share the work on a tile.
@@ -226,9 +259,10 @@ func (a *attend) tiles(plan scorePlan) {
 	}
 	a.Section("tiles")
 	a.For(ptx.Range{Name: "tiles", From: l.from, To: a.Add(a.top, 1), Step: attentionTile}, func(position ptx.Reg) {
-		keys := arrive(0)
+		slot := arrive(0)
+		keys := slot
 		if a.turnsOnRead() {
-			a.keys.turn(keys, position)
+			keys = a.keys.turn(slot, position)
 			a.Sync()
 		}
 		plan.scores(keys, position)

@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 )
 
 // shape is what an attention is written for.
@@ -16,7 +18,8 @@ type shape struct {
 	heads, kv, dim, window int
 	softcap                float64
 	q, y                   dtype.Type
-	rotary                 // where keys turn as they are read
+	cache                  dtype.Type // invalid: bf16
+	rotary                            // where keys turn as they are read
 }
 
 func (c shape) scale() float64 { return 1 / math.Sqrt(float64(c.dim)) }
@@ -42,9 +45,12 @@ func newHistory(c shape, length int, seed uint64) *history {
 			h.k[i] += 8
 		}
 	}
-	for _, numbers := range [][]float32{h.q, h.k, h.v} {
-		for i, x := range numbers {
-			numbers[i] = rounded(x)
+	for i, x := range h.q {
+		h.q[i] = rounded(x)
+	}
+	for _, numbers := range [][]float32{h.k, h.v} {
+		for row := range slices.Chunk(numbers, c.dim) {
+			kvPut(c.stored(), row, nil, nil)
 		}
 	}
 	h.turned = func([]float64, int32, int32) {}
@@ -57,15 +63,67 @@ func newHistory(c shape, length int, seed uint64) *history {
 // ropeLen is the length that a position stands for: that of a prompt of 50, until the sequence is longer.
 func ropeLen(position int) int32 { return int32(max(50, position+1)) }
 
-// key is a head's key as the query at a position sees it, in bf16.
+// stored is the type of the cache.
+func (c shape) stored() dtype.Type {
+	if c.cache == dtype.Invalid {
+		return dtype.BF16
+	}
+	return c.cache
+}
+
+// multiplied is what a number of a key is rounded to when it has turned.
+func (c shape) multiplied(x float32) float32 {
+	if c.stored() == dtype.BF16 {
+		return rounded(x)
+	}
+	return dtype.F16ToF32(dtype.F32ToF16(x))
+}
+
+// kvPut writes a row of a key or a value to a page, at row, with its scale at scale, and makes the row's numbers those that were stored.
+func kvPut(t dtype.Type, numbers []float32, row, scale []byte) {
+	f, err := quant.KVOf(t)
+	if err != nil {
+		panic(err)
+	}
+	if f.Scaled() {
+		codes := make([]uint8, len(numbers))
+		s := f.Codes(codes, numbers)
+		for i, code := range codes {
+			numbers[i] = f.Level(code) * s
+		}
+		copy(row, codes)
+		if len(scale) > 0 {
+			binary.LittleEndian.PutUint16(scale, dtype.F32ToF16(s))
+		}
+		return
+	}
+	for i, x := range numbers {
+		bits := bf16(x)
+		numbers[i] = widened(bits)
+		if t == dtype.F16 {
+			bits = dtype.F32ToF16(x)
+			numbers[i] = dtype.F16ToF32(bits)
+		}
+		if row != nil {
+			binary.LittleEndian.PutUint16(row[2*i:], bits)
+		}
+	}
+}
+
+// key is a head's key as the query at a position sees it.
 func (h *history) key(p, head, position int) []float64 {
 	k := make([]float64, h.dim)
 	for d := range k {
 		k[d] = float64(h.k[(p*h.kv+head)*h.dim+d])
 	}
-	h.turned(k, int32(p), ropeLen(position))
-	for d := range k {
-		k[d] = float64(rounded(float32(k[d])))
+	if h.mode != "" {
+		for d := range k {
+			k[d] = float64(h.multiplied(float32(k[d]))) // of codes; others are such numbers
+		}
+		h.turned(k, int32(p), ropeLen(position))
+		for d := range k {
+			k[d] = float64(h.multiplied(float32(k[d])))
+		}
 	}
 	return k
 }
@@ -132,7 +190,7 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 	a := &attention{single: s, shape: c}
 	a.qBuffer, a.yBuffer = s.buffer("q", c.q, c.heads*c.dim), s.buffer("y", c.y, c.heads*c.dim)
 	s.inputs("positions", "items", "page_start", "pages")
-	s.cache(c.kv, c.dim)
+	s.cache(c.kv, c.dim, c.stored())
 	if c.mode != "" {
 		s.inputs("ropelen")
 		s.weight("inv_freq", int64(c.variants()), int64(c.rotary.dim/2))
@@ -145,7 +203,7 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 // position of a sequence has been written to is NaN.
 func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	a.t.Helper()
-	kv, err := layout.NewPlainKV(dtype.BF16, pageSize, a.kv, a.dim)
+	kv, err := layout.NewPlainKV(a.stored(), pageSize, a.kv, a.dim)
 	check(a.t, err)
 	m, stride := newMemory(a.t), kv.Bytes()+64
 	tokens, pages := 0, 0
@@ -199,10 +257,13 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 // fill writes the keys and values of a position to its page.
 func (a *attention) fill(page []byte, kv layout.PlainKV, h *history, p int) {
 	for head := range a.kv {
-		for d := range a.dim {
-			at := (p*a.kv+head)*a.dim + d
-			binary.LittleEndian.PutUint16(page[kv.K(head, p%kv.PageSize, d):], bf16(h.k[at]))
-			binary.LittleEndian.PutUint16(page[kv.V(head, p%kv.PageSize, d):], bf16(h.v[at]))
+		row, slot := h.k[(p*a.kv+head)*a.dim:][:a.dim], p%kv.PageSize
+		values := h.v[(p*a.kv+head)*a.dim:][:a.dim]
+		var keyScale, valueScale []byte
+		if kv.Scaled() {
+			keyScale, valueScale = page[kv.KScale(head, slot):], page[kv.VScale(head, slot):]
 		}
+		kvPut(kv.DType, slices.Clone(row), page[kv.K(head, slot, 0):], keyScale)
+		kvPut(kv.DType, slices.Clone(values), page[kv.V(head, slot, 0):], valueScale)
 	}
 }

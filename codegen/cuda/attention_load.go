@@ -17,6 +17,9 @@ type loads struct {
 
 	keys, left   ptx.Reg // of the tile whose keys were copied last: where they lie, rows until the last position
 	values       ptx.Reg // bytes from keys to values
+	scales       ptx.Reg // of those keys, and how far behind lie those of the values
+	valueScales  ptx.Reg
+	scalesTo     ptx.Reg // where the lane's scales go in a slot
 	copies       []unit
 	sharedOffset ptx.Reg // of the warp's rows in a slot
 }
@@ -44,6 +47,10 @@ func (a *attend) startLoads(sequence ptx.Reg) loads {
 	l.magic = a.Div(a.Add(groups, 1<<31-1), groups)
 	l.page, l.offset, l.keys, l.left = a.Reg(ptx.U32), a.Reg(ptx.U32), a.Reg(ptx.Global), a.Reg(ptx.S32)
 	l.values = a.valueBytes()
+	if l.scaled() {
+		l.scales, l.valueScales = a.Reg(ptx.Global), a.Mul(a.kvRows(), kvScaleBytes)
+		l.scalesTo = a.Add(a.Mad(a.warp, 16*kvScaleBytes, a.Shl(a.lane, 4)), a.tileScale())
+	}
 	l.units()
 	l.zeroColumns()
 	l.lookup()
@@ -57,15 +64,15 @@ func (l *loads) units() {
 	for common := 32; period%2 == 0 && common > 1; common /= 2 {
 		period /= 2
 	}
-	l.sharedOffset = l.Mul(l.warp, 16*l.rowBytes())
+	l.sharedOffset = l.Mul(l.warp, 16*l.tileRowBytes())
 	for i := 0; i*32 < 16*width; i++ {
 		u := unit{from: 512 * i, have: 16}
 		if i < period {
 			number := l.Add(l.lane, 32*i)
 			u.row = l.Div(number, width)
 			column := l.Sub(number, l.Mul(u.row, width))
-			u.to = l.Mad(u.row, l.rowBytes(), l.Mad(column, 16, l.sharedOffset))
-			if rest := l.dim * 2 % 16; rest != 0 {
+			u.to = l.Mad(u.row, l.tileRowBytes(), l.Mad(column, 16, l.sharedOffset))
+			if rest := l.dim * l.elementBytes() % 16; rest != 0 {
 				u.have = l.Select(l.Eq(column, width-1), l.Const(ptx.U32, rest), 16)
 			}
 			if i*32+32 > 16*width {
@@ -82,12 +89,12 @@ func (l *loads) units() {
 // zeroColumns clears the channels that no copy writes, once for all tiles.
 func (l *loads) zeroColumns() {
 	from := l.kvRowBytes()
-	if from == 2*l.dimPad() {
+	if from == l.elementBytes()*l.dimPad() {
 		return
 	}
 	zero := l.Zeros(ptx.B32, 4)
 	l.For(ptx.Range{Name: "rows", From: l.TidX(), To: l.slots * attentionTile, Step: attentionThreads}, func(row ptx.Reg) {
-		l.StV(l.Index(l.ring, row, l.rowBytes()).At(from), zero)
+		l.StV(l.Index(l.ring, row, l.tileRowBytes()).At(from), zero)
 	})
 }
 
@@ -104,12 +111,18 @@ func (l *loads) lookup() {
 // issue starts the copy of a tile's keys (j even) or of the same tile's values (odd) to a slot.
 func (l *loads) issue(j int, slot ptx.Reg) {
 	if j%2 == 1 {
+		if l.scaled() {
+			l.Into(l.scales).Index(l.scales, l.valueScales, 1)
+		}
 		l.copy(l.Index(l.keys, l.values, 1), slot)
 		return
 	}
-	rows := l.Index(l.kvPage(l.page), l.kvRow(l.CtaY(), l.offset), l.kvRowBytes())
-	l.Into(l.keys).Index(rows, l.lane, 16)
+	page, row := l.kvPage(l.page), l.kvRow(l.CtaY(), l.offset)
+	l.Into(l.keys).Index(l.Index(page, row, l.kvRowBytes()), l.lane, 16)
 	l.Into(l.left).Sub(l.top, l.tile)
+	if l.scaled() {
+		l.Into(l.scales).Index(l.Index(l.kvScales(page), row, kvScaleBytes), l.lane, 16)
+	}
 	l.copy(l.keys, slot)
 	l.Into(l.tile).Add(l.tile, attentionTile)
 	l.lookup()
@@ -127,8 +140,17 @@ func (l *loads) copy(from, slot ptx.Reg) {
 			if u.ok != (ptx.Reg{}) {
 				b = b.When(u.ok)
 			}
-			b.CopyAsyncZero(at.At(u.rows*l.rowBytes()), from.At(u.from), 16, have)
+			b.CopyAsyncZero(at.At(u.rows*l.tileRowBytes()), from.At(u.from), 16, have)
+		}
+		if l.scaled() {
+			l.copyScales(left, to)
 		}
 	})
 	l.CopyCommit()
+}
+
+// copyScales starts the copies of the scales of the warp's 16 rows, of which left are before the last position: eight by each of two lanes.
+func (l *loads) copyScales(left, slot ptx.Reg) {
+	mine := l.Max(l.Min(l.Sub(l.Add(left, 1), l.Shl(l.lane, 3).As(ptx.S32)), 8), 0)
+	l.When(l.Lt(l.lane, 2)).CopyAsyncZero(l.Add(slot, l.scalesTo), l.scales, 16, l.Shl(mine, 1).As(ptx.U32))
 }

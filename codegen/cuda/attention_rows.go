@@ -44,11 +44,11 @@ func (s *rowState) see(position ptx.Reg) {
 	}
 }
 
-// score multiplies a fragment of queries with 16 keys: blocks of 8 positions.
-func (s *rowState) score(acc [][]ptx.Reg, query []ptx.Reg, keys ptx.Addr) {
-	k := s.Ldmatrix(ptx.BF16x2, 4, false, keys)
-	s.Mma(ptx.MmaBF16, acc[0], query, k[:2])
-	s.Mma(ptx.MmaBF16, acc[1], query, k[2:])
+// score multiplies channels c to c+15 of queries with those of 16 keys: blocks of 8 positions.
+func (s *rowState) score(acc [][]ptx.Reg, query []ptx.Reg, keys ptx.Addr, c int) {
+	for i, k := range s.keyOperand(keys, c) {
+		s.Mma(s.format.mma, acc[i], query, k)
+	}
 }
 
 // queryPlace is where a lane reads operand A of a tile of rows: row lane%16, the second eight channels in the upper half of the warp.
@@ -57,28 +57,70 @@ func (s *rowState) queryPlace(base, tile ptx.Reg, rowBytes int) ptx.Reg {
 	return s.Add(s.Mad(tile, 16*rowBytes, base), lane)
 }
 
-// keyPlace is where a lane reads 16 positions as operand B: matrices of positions 0-7 and 8-15, each of channels 0-7, then 8-15.
+// keyPlace is where a lane reads 16 positions as operand B: matrices of positions 0-7 and 8-15, each of channels 0-7, then 8-15; of codes, all 16
+// channels.
 func (s *rowState) keyPlace() ptx.Reg {
+	if s.codedKeys() {
+		return s.Mul(s.And(s.lane, 15), s.keyRowBytes())
+	}
 	position := s.Add(s.And(s.lane, 7), s.Shl(s.Shr(s.lane, 4), 3))
-	return s.Mad(position, s.rowBytes(), s.Shl(s.And(s.lane, 8), 1))
+	return s.Mad(position, s.keyRowBytes(), s.Shl(s.And(s.lane, 8), 1))
 }
 
-// valuePlace is where a lane reads 16 positions transposed: channels 0-7, then 8-15, each of positions 0-7, then 8-15.
+// valuePlace is where a lane reads 16 positions transposed: channels 0-7, then 8-15, each of positions 0-7, then 8-15; of codes, all 16
+// channels, which only half of the lanes read.
 func (s *rowState) valuePlace() ptx.Reg {
-	return s.Mad(s.And(s.lane, 15), s.rowBytes(), s.Shl(s.Shr(s.lane, 4), 4))
+	place := s.Mul(s.And(s.lane, 15), s.tileRowBytes())
+	if s.scaled() {
+		return place
+	}
+	return s.Add(place, s.Shl(s.Shr(s.lane, 4), 4))
+}
+
+// valueScales loads the scales of a tile's values as pairs of neighbouring positions, in the order of operand B: two for 16 positions.
+func (s *rowState) valueScales(slot ptx.Reg) (scales []ptx.Reg) {
+	if !s.scaled() {
+		return nil
+	}
+	at := s.Add(slot, s.Shl(s.And(s.lane, 3), 2)).At(s.tileScale())
+	for i := range 2 * tileSteps {
+		scale := s.Ld(ptx.F16x2, at.At(8*i*kvScaleBytes))
+		if factor := s.format.codes.factor; factor != 1 {
+			scale = s.Mul(scale, s.Const(ptx.F16x2, factor))
+		}
+		scales = append(scales, scale)
+	}
+	return scales
+}
+
+// keyScales multiplies the scores of a block of positions by their keys' scales; positions is where the block's scales lie.
+func (s *rowState) keyScales(block []ptx.Reg, positions ptx.Addr) {
+	low, high := s.Unpack(ptx.F16, s.Ld(ptx.F16x2, positions))
+	for j, scale := range []ptx.Reg{s.Cvt(ptx.F32, low), s.Cvt(ptx.F32, high)} {
+		for _, v := range []ptx.Reg{block[j], block[j+2]} {
+			s.Into(v).Mul(v, scale)
+		}
+	}
 }
 
 // exponents makes products exponents of 2 and hides positions that a row does not see. Column c of block n is position 8n + c behind
-// first.
-func (s *rowState) exponents(acc [][]ptx.Reg, tile, first ptx.Reg) {
-	softcap := s.launch.Float("softcap", 0)
-	for _, block := range acc {
+// first; scales is where the keys' scales begin, of keys that are codes.
+func (s *rowState) exponents(acc [][]ptx.Reg, tile, first, scales ptx.Reg) {
+	softcap, factor := s.launch.Float("softcap", 0), 1.0
+	if s.codedKeys() {
+		factor = s.format.codes.factor
+		scales = s.Add(scales, s.Shl(s.And(s.lane, 3), 2))
+	}
+	for n, block := range acc {
+		if s.codedKeys() {
+			s.keyScales(block, scales.At(8*n*kvScaleBytes))
+		}
 		for _, v := range block {
 			if softcap == 0 {
-				s.Into(v).Mul(v, s.base2())
+				s.Into(v).Mul(v, factor*s.base2())
 				continue
 			}
-			s.Into(v).Mul(s.tanh(s.Mul(v, s.launch.Float("scale", 1)/softcap)), softcap*math.Log2E)
+			s.Into(v).Mul(s.tanh(s.Mul(v, factor*s.launch.Float("scale", 1)/softcap)), softcap*math.Log2E)
 		}
 	}
 	whole := s.Ge(tile, 0)
@@ -119,7 +161,7 @@ func (s *rowState) largestOf(acc [][]ptx.Reg) (top [2]ptx.Reg) {
 	return top
 }
 
-// weights makes exponents the weights 2^(exponent - largest), as pairs of bf16: for each block those of the first row, then of the
+// weights makes exponents the weights 2^(exponent - largest), as pairs of what values are multiplied as: for each block those of the first row, then of the
 // second.
 func (s *rowState) weights(acc [][]ptx.Reg, top [2]ptx.Reg, pairs []ptx.Reg) {
 	for i := range 2 {
@@ -128,7 +170,7 @@ func (s *rowState) weights(acc [][]ptx.Reg, top [2]ptx.Reg, pairs []ptx.Reg) {
 	for n, block := range acc {
 		for i := range 2 {
 			low, high := s.Ex2Ftz(s.Sub(block[2*i], s.tileLargest[i])), s.Ex2Ftz(s.Sub(block[2*i+1], s.tileLargest[i]))
-			s.Into(pairs[2*n+i]).Cvt2(ptx.BF16x2, low, high)
+			s.Into(pairs[2*n+i]).Cvt2(s.format.pair, low, high)
 		}
 	}
 }
@@ -139,9 +181,9 @@ type merging struct{ old, now [2]ptx.Reg }
 // merge adds the weights of the tile to the sum. The matrix units add them up, as products with ones, in the order of all products.
 func (s *rowState) merge(weights [][]ptx.Reg) merging {
 	var m merging
-	sums, ones := s.Zeros(ptx.F32, 4), s.Const(ptx.BF16x2, 1.0)
+	sums, ones := s.Zeros(ptx.F32, 4), s.Const(s.format.pair, 1.0)
 	for _, w := range weights {
-		s.Mma(ptx.MmaBF16, sums, w, []ptx.Reg{ones, ones})
+		s.Mma(s.format.mma, sums, w, []ptx.Reg{ones, ones})
 	}
 	for i := range 2 {
 		top := s.Max(s.largest[i], s.tileLargest[i])
@@ -154,12 +196,16 @@ func (s *rowState) merge(weights [][]ptx.Reg) merging {
 }
 
 // product adds weights times 16 channels of the tile's values to two blocks of the result.
-func (s *rowState) product(m merging, weights [][]ptx.Reg, out [][]ptx.Reg, values ptx.Addr) {
+func (s *rowState) product(m merging, weights, out [][]ptx.Reg, values ptx.Addr, scales []ptx.Reg) {
 	acc := [][]ptx.Reg{s.Zeros(ptx.F32, 4), s.Zeros(ptx.F32, 4)}
 	for step, w := range weights {
-		v := s.Ldmatrix(ptx.BF16x2, 4, true, values.At(16*step*s.rowBytes()))
-		s.Mma(ptx.MmaBF16, acc[0], w, v[:2])
-		s.Mma(ptx.MmaBF16, acc[1], w, v[2:])
+		var mine []ptx.Reg
+		if scales != nil {
+			mine = scales[2*step : 2*step+2]
+		}
+		for i, v := range s.valueOperand(values.At(16*step*s.tileRowBytes()), mine) {
+			s.Mma(s.format.mma, acc[i], w, v)
+		}
 	}
 	for n := range acc {
 		for j, v := range acc[n] {

@@ -13,7 +13,8 @@ func (s *rowState) results(blocks func(each func(n int, column ptx.Reg))) {
 			out := s.Index(s.row("y", token), column, s.resultBytes())
 			scale := s.Rcp(s.sum[i])
 			blocks(func(n int, channel ptx.Reg) {
-				s.storePair(out, channel, s.Mul(s.out[n][2*i], scale), s.Mul(s.out[n][2*i+1], scale))
+				low, high := s.resultPair(n, i)
+				s.storePair(out, channel, s.Mul(low, scale), s.Mul(high, scale))
 			})
 		})
 	}

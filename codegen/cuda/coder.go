@@ -99,7 +99,7 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
-	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores}
+	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, convertsE4M3: c.target.convertsE4M3()}
 	if l.Kernel == "cuda.attention" {
 		l.Attrs = append(l.Attrs, engine.Attr{Name: "block", Int: int64(newAttend(e).block)})
 	}
@@ -156,6 +156,8 @@ type entry struct {
 	threads int
 	shared  int // dynamic shared memory, bytes
 	cores   int // multiprocessors of the target's card
+
+	convertsE4M3 bool // the target has instructions that convert e4m3
 
 	pointers             map[string]ptx.Reg // by role
 	t, b, r              ptx.Reg            // sizes of the step

@@ -134,6 +134,9 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 // multipliesE4M3 tells whether mma.sync takes e4m3. On sm_90 ptxas makes products of f16 of it.
 func (t Target) multipliesE4M3() bool { return t.SM >= 89 }
 
+// convertsE4M3 tells whether the target has instructions that convert e4m3.
+func (t Target) convertsE4M3() bool { return t.SM >= 89 }
+
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {
 	a, err := codegen.Activation(typ)

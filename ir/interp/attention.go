@@ -39,7 +39,7 @@ func (c *cache) history(layer, seq int) *history {
 	return h
 }
 
-// store rounds k and v to the cache's type and keeps them. A position may be written again, but none left out.
+// store keeps k and v as the cache's type has them. A position may be written again, but none left out.
 func (c *call) store(k, v Tensor) error {
 	cache := c.caches[c.op.Arg("cache").Type.Cache]
 	for m := range k.Rows {
@@ -50,7 +50,7 @@ func (c *call) store(k, v Tensor) error {
 		}
 		key, value := append([]float32(nil), k.Row(m)...), append([]float32(nil), v.Row(m)...)
 		for _, row := range [][]float32{key, value} {
-			if err := round(row, cache.row.DType); err != nil {
+			if err := storedInCache(row, cache.row); err != nil {
 				return err
 			}
 		}
