@@ -87,12 +87,15 @@ var cudaKernels = []Kernel{
 	},
 	{
 		Name: "cuda.attention",
-		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens; inv_freq is given when keys are cached unrotated",
+		Doc: "paged attention of each sequence's tokens over its cache, in items of up to block tokens that planes CTAs have, each up to group heads; " +
+			"alibi are slopes of the heads' scores, sinks scores without values; " +
+			"items in pieces, up to extra more, put together in partials; inv_freq is given when keys are cached unrotated",
 		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", cudaCaches, false),
 			input("items", ""), input("page_start", ""), input("pages", ""),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16", "T heads*dim")},
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16", "T heads*dim"),
+			scratch("partials", "f32", "lines 16"), optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
-			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)},
+			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)},
 			allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
 		Check: checkAttentionItems,
@@ -113,6 +116,9 @@ var cudaKernels = []Kernel{
 func checkAttentionItems(b *Bound) error {
 	if block := b.Launch.Int("block", 0); block != 1 && b.Kernel.Operand(b.Launch, "inv_freq").Kind != OperandNone {
 		return fmt.Errorf("items of %d tokens; keys are turned for one token at a time", block)
+	}
+	if extra, planes := b.Launch.Int("extra", 0), b.Launch.Int("planes", 0); extra*planes > 1<<20 {
+		return fmt.Errorf("%d counters of items in pieces", extra*planes)
 	}
 	return checkRotateOnRead(b)
 }

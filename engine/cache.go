@@ -14,11 +14,17 @@ var CacheTypes = map[string][]dtype.Type{"cpu": {dtype.F32, dtype.BF16}, "cuda":
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 	"cpu": func(c *Cache, pageSize int) (int, error) {
 		kv, err := layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
-		return kv.Bytes(), err
+		if err != nil {
+			return 0, err
+		}
+		return kv.Bytes(), nil
 	},
 	"cuda": func(c *Cache, pageSize int) (int, error) {
 		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
-		return kv.Bytes(), err
+		if err != nil {
+			return 0, err
+		}
+		return kv.Bytes(), nil
 	},
 }
 

@@ -122,8 +122,10 @@ var Ops = []*OpInfo{
 	{
 		Name: "attn.paged",
 		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m] (and > positions[m]-window). " +
-			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned.",
-		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq)},
+			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned. " +
+			"alibi[h] times p - positions[m] is added to the scores of head h. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",
+		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq),
+			{Name: "alibi", Role: RoleVector, Optional: true}, {Name: "sinks", Role: RoleVector, Optional: true}},
 		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
 			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
 			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},

@@ -12,6 +12,7 @@ import (
 // Shape of attention. Positions are cut into tiles at multiples of attentionTile, whatever the step, so that the order of sums is
 // a property of the sequence alone. All else here may change without changing a bit of a result.
 const (
+	attentionSplit   = engine.AttentionSplit
 	attentionWarps   = 4
 	attentionThreads = 32 * attentionWarps
 	attentionTile    = 64 // positions; a warp copies 16 of them, which are in one page
@@ -19,7 +20,7 @@ const (
 	warpChannels = 128      // of 16 rows of results, that the registers of a warp hold
 	sharedWanted = 80 << 10 // bytes of shared memory, which let two CTAs have a multiprocessor of most targets
 
-	// Tiles of keys or values in shared memory. The fewest take 87 KB with the largest heads, which every target has.
+	// Tiles of keys or values in shared memory. The fewest take 99 KB with the largest heads, which every target has.
 	minSlots, maxSlots = 2, 4
 )
 
@@ -42,10 +43,9 @@ type attend struct {
 	int8Offset ptx.Reg
 	p, tops    ptx.Reg // of one row tile: what all warps share when they have a part of each tile
 
-	first, count ptx.Reg // rows of the item
-	top          ptx.Reg // position of its last row
-	load         loads
-	keys         keyTurns // where keys turn as they are read
+	work piece
+	load loads
+	keys keyTurns // where keys turn as they are read
 }
 
 func newAttend(e *entry) *attend {
@@ -54,10 +54,6 @@ func newAttend(e *entry) *attend {
 	a.format = tileFormatOf(e)
 	a.shares = (a.dimPad() + warpChannels - 1) / warpChannels
 	a.rows = 16 * attentionWarps / a.shares
-	a.slots = maxSlots
-	for a.slots > minSlots && a.bytes(a.slots) > sharedWanted {
-		a.slots--
-	}
 	all := a.heads / a.kvHeads
 	a.parts = (all + a.rows - 1) / a.rows
 	a.group = (all + a.parts - 1) / a.parts
@@ -65,12 +61,16 @@ func newAttend(e *entry) *attend {
 	if e.turnsOnRead() {
 		a.block = 1 // the rows of a CTA share its keys, so that all must have one token's frequencies
 	}
+	a.slots = maxSlots
+	for a.slots > minSlots && a.bytes(a.slots) > sharedWanted {
+		a.slots--
+	}
 	return a
 }
 
 // bytes is the shared memory with that many slots.
 func (a *attend) bytes(slots int) int {
-	return a.queryBytes() + topsBytes + weightsBytes + slots*a.slotBytes() + a.turnedBytes()
+	return a.queryBytes() + topsBytes + weightsBytes + slots*a.slotBytes() + a.turnedBytes() + a.parkedBytes()
 }
 
 // dimPad is the channels that the matrix units see.
@@ -104,15 +104,18 @@ const (
 func attentionGrid(e *entry) [3]engine.Extent {
 	a := newAttend(e)
 	items := engine.Extent{Of: e.buffer("y").Rows, Per: int64(a.block)}
-	items.Of = items.Of.Add(sym.Of(sym.B).Scale(int64(a.block)))
+	items.Of = items.Of.Add(sym.Of(sym.B).Add(constant(a.extra())).Scale(int64(a.block)))
 	return grid(items, engine.Extent{Of: constant(a.kvHeads), Per: 1}, engine.Extent{Of: constant(a.parts), Per: 1})
 }
 
-// attentionCTAs is what shared memory allows most targets with heads of more than 64 channels. Left alone, some assemblers would rather
+// attentionCTAs is what shared memory allows most targets with heads of more than 64 channels, or 32. Left alone, some assemblers would rather
 // spill a few registers than have two CTAs where three would find registers.
 func attentionCTAs(e *entry) int {
-	if newAttend(e).dim > 64 {
+	switch a := newAttend(e); {
+	case a.dim > 64:
 		return 2
+	case a.dim > 32:
+		return 3
 	}
 	return 0
 }
@@ -121,8 +124,9 @@ func attentionCTAs(e *entry) int {
 // the item's tokens times the query heads of j (a part of them, if they are more than 64), row = token*group + head.
 //
 // Each tile of 64 positions gives every row its largest score, then weights P = 2^(score - largest) in bf16, their sum and their products
-// with V from zero. This is merged into what the tiles before gave, in order of position. What a row gets does not depend on which
-// warps compute it, which other rows there are, or which tiles those need.
+// with V from zero. This is merged into what the tiles before gave of the same split of 256 positions, and splits are merged into what those
+// before gave, both in order of position. What a row gets does not depend on which warps compute it, which other rows there are, or
+// which tiles those need; nor on whether one CTA has all splits of an item or several have some each, as the work list says: see piece.
 //
 // Where keys turn as they are read, all threads first turn those of a tile in shared memory, and an item is one token.
 //
@@ -131,24 +135,23 @@ func attentionCTAs(e *entry) int {
 func attention(e *entry) {
 	a := newAttend(e)
 	a.lane, a.warp = a.Lane(), a.Warp()
-	item := a.LdV(ptx.U32, 4, a.Index(a.pointers["items"], a.CtaX(), 16))
-	sequence := item[0]
-	a.first, a.count = item[1], item[2]
-	a.If(a.Gt(a.count, 0), func() {
+	item := a.item()
+	a.If(a.Gt(item[2], 0), func() {
 		a.places()
-		a.padRows()
-		a.stageQueries()
-		a.load = a.startLoads(sequence)
+		a.work = a.newPiece(item)
+		a.stageQueries(item)
+		a.load = a.startLoads(item)
+		a.padRows(item)
 		if a.turnsOnRead() {
-			a.keys = a.newKeyTurns()
+			a.keys = a.newKeyTurns(item[1])
 		}
 		if a.block*a.group <= 16 {
-			a.tiles(newSharedRows(a))
+			a.tiles(newSharedRows(a, item))
 			return
 		}
-		a.IfElse(a.Gt(a.Mul(a.count, a.group), 16),
-			func() { a.tiles(newRowWarps(a)) },
-			func() { a.tiles(newSharedRows(a)) })
+		a.IfElse(a.Gt(a.Mul(item[2], a.group), 16),
+			func() { a.tiles(newRowWarps(a, item)) },
+			func() { a.tiles(newSharedRows(a, item)) })
 	})
 }
 
@@ -165,31 +168,30 @@ func (a *attend) places() {
 		a.int8Offset = a.Const(ptx.F16x2, float64(int8Offset))
 	}
 	a.shared = a.bytes(a.slots)
-	a.top = a.Ld(ptx.S32, a.Index(a.pointers["positions"], a.Sub(a.Add(a.first, a.count), 1), 4))
 }
 
 // query tells the token (a row of q and y), the head and the column of a row of the CTA, and whether there is such a row.
-func (a *attend) query(row ptx.Reg) (token, column, ok ptx.Reg) {
+func (a *attend) query(item []ptx.Reg, row ptx.Reg) (token, column, ok ptx.Reg) {
 	number := a.Div(row, a.group)
 	head := a.Sub(row, a.Mul(number, a.group))
-	ok = a.Lt(number, a.count)
+	ok = a.Lt(number, item[2])
 	if a.parts > 1 {
 		head = a.Mad(a.CtaZ(), a.group, head)
 		ok = a.CmpAnd(ptx.LT, head, a.heads/a.kvHeads, ok)
 	}
 	column = a.Mul(a.Mad(a.CtaY(), a.heads/a.kvHeads, head), a.dim)
-	return a.Add(a.first, number), column, ok
+	return a.Add(item[1], number), column, ok
 }
 
 // stageQueries writes the queries to shared memory, as what keys are multiplied as, with zeros in rows and channels that are not there.
-func (a *attend) stageQueries() {
+func (a *attend) stageQueries(item []ptx.Reg) {
 	a.Section("queries")
 	pairs := a.dimPad() / 2
-	tiles := a.Shr(a.Add(a.Mul(a.count, a.group), 15), 4)
+	tiles := a.Shr(a.Add(a.Mul(item[2], a.group), 15), 4)
 	a.For(ptx.Range{Name: "queries", From: a.TidX(), To: a.Mul(tiles, 16*pairs), Step: attentionThreads}, func(i ptx.Reg) {
 		row := a.Div(i, pairs)
 		d := a.Shl(a.Sub(i, a.Mul(row, pairs)), 1)
-		token, column, ok := a.query(row)
+		token, column, ok := a.query(item, row)
 		both := a.Const(ptx.B32, 0)
 		a.If(a.CmpAnd(ptx.LT, d, a.dim, ok), func() {
 			a.Set(both, a.queryPair(a.row("q", token), a.Add(column, d), d).As(ptx.B32))
@@ -235,8 +237,11 @@ type scorePlan interface {
 	scores(slot, position ptx.Reg)
 	// accumulate takes the values of the same tile.
 	accumulate(slot ptx.Reg)
-	// store writes the results.
-	store()
+	// blocks calls each for the lane's blocks of results, with the first of its two channels.
+	blocks(each func(n int, column ptx.Reg))
+	// state is that of the lane's rows; leads tells whether the lane is the first that has them.
+	state() *rowState
+	leads() ptx.Reg
 }
 
 // tiles goes through the tiles that some row of the CTA sees. Tiles of keys and of values are copied in turn, slots-1 of them ahead.
@@ -258,7 +263,8 @@ func (a *attend) tiles(plan scorePlan) {
 		return at
 	}
 	a.Section("tiles")
-	a.For(ptx.Range{Name: "tiles", From: l.from, To: a.Add(a.top, 1), Step: attentionTile}, func(position ptx.Reg) {
+	end := a.Add(a.work.last, 1)
+	a.For(ptx.Range{Name: "tiles", From: l.from, To: end, Step: attentionTile}, func(position ptx.Reg) {
 		slot := arrive(0)
 		keys := slot
 		if a.turnsOnRead() {
@@ -267,9 +273,10 @@ func (a *attend) tiles(plan scorePlan) {
 		}
 		plan.scores(keys, position)
 		plan.accumulate(arrive(1))
+		next := a.Add(position, attentionTile)
+		a.If(a.CmpOr(ptx.GE, next, end, a.Eq(a.And(next, attentionSplit-1), 0)), func() { a.endSplit(plan, position) })
 	})
-	a.Section("results")
-	plan.store()
+	a.finish(plan)
 }
 
 // base2 is the factor that makes the products of queries and keys exponents of 2.

@@ -156,11 +156,11 @@ func (a *attend) queryOrder(d ptx.Reg) ptx.Reg {
 
 // resultPair is where a lane's two neighbouring channels of 16 lie, in the blocks of results n-n%2 and the next one: those of
 // block n of plain numbers. column is the first of them, less the first of the 16.
-func (s *rowState) resultPair(n, row int) (low, high ptx.Reg) {
+func (s *rowState) resultPair(out [][]ptx.Reg, n, row int) (low, high ptx.Reg) {
 	if !s.scaled() {
-		return s.out[n][2*row], s.out[n][2*row+1]
+		return out[n][2*row], out[n][2*row+1]
 	}
-	return s.out[n&^1][2*row+n%2], s.out[n|1][2*row+n%2]
+	return out[n&^1][2*row+n%2], out[n|1][2*row+n%2]
 }
 
 // resultColumn is the lane's first channel of block 0, and resultStep how many further that of block 1 is.

@@ -19,7 +19,8 @@ type shape struct {
 	softcap                float64
 	q, y                   dtype.Type
 	cache                  dtype.Type // invalid: bf16
-	rotary                            // where keys turn as they are read
+	alibi, sinks           bool
+	rotary                 // where keys turn as they are read
 }
 
 func (c shape) scale() float64 { return 1 / math.Sqrt(float64(c.dim)) }
@@ -147,9 +148,17 @@ func (h *history) attend(position, head int) []float64 {
 		if h.softcap > 0 {
 			s = h.softcap * math.Tanh(s/h.softcap)
 		}
+		if h.alibi {
+			s += float64(h.slopes()[head]) * float64(p-position)
+		}
 		scores, top = append(scores, s), max(top, s)
 	}
 	out, sum := make([]float64, h.dim), 0.0
+	if h.sinks {
+		sink := float64(h.sinkScores()[head])
+		top = max(top, sink)
+		sum = math.Exp(sink - top)
+	}
 	for i, s := range scores {
 		w := math.Exp(s - top)
 		sum += w
@@ -163,6 +172,24 @@ func (h *history) attend(position, head int) []float64 {
 	return out
 }
 
+// slopes are those of alibi: near positions count most.
+func (c shape) slopes() []float32 {
+	slopes := make([]float32, c.heads)
+	for i := range slopes {
+		slopes[i] = float32(math.Exp2(-8 * float64(i+1) / float64(c.heads)))
+	}
+	return slopes
+}
+
+// sinkScores lie about where scores do, so that a sink has its share.
+func (c shape) sinkScores() []float32 {
+	scores := randoms(c.heads, 31, 1)
+	for i := range scores {
+		scores[i] -= float32(64 * c.scale())
+	}
+	return scores
+}
+
 // chunk is the tokens at positions from..to-1 of a sequence in a step.
 type chunk struct {
 	*history
@@ -174,6 +201,7 @@ type attention struct {
 	*single
 	shape
 	qBuffer, yBuffer *engine.Buffer
+	share            int // splits of a piece; 0: items are whole
 }
 
 func newAttention(t *testing.T, c shape, target string) *attention {
@@ -186,7 +214,7 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 		attrs = append(attrs, c.attrs()...)
 	}
 	s := newSingle(t, "cuda.attention", "attn.paged", attrs...)
-	s.program.Buffers = make([]engine.Buffer, 0, 2)
+	s.program.Buffers = make([]engine.Buffer, 0, 3)
 	a := &attention{single: s, shape: c}
 	a.qBuffer, a.yBuffer = s.buffer("q", c.q, c.heads*c.dim), s.buffer("y", c.y, c.heads*c.dim)
 	s.inputs("positions", "items", "page_start", "pages")
@@ -194,6 +222,11 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 	if c.mode != "" {
 		s.inputs("ropelen")
 		s.weight("inv_freq", int64(c.variants()), int64(c.rotary.dim/2))
+	}
+	for role, given := range map[string]bool{"alibi": c.alibi, "sinks": c.sinks} {
+		if given {
+			s.weight(role, int64(c.heads))
+		}
 	}
 	s.write(target)
 	return a
@@ -214,7 +247,8 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	q, y, cache := m.matrix(a.qBuffer, tokens), m.matrix(a.yBuffer, tokens), m.fresh("cache", pages*stride)
 	order := rand.New(rand.NewPCG(uint64(tokens), uint64(pages))).Perm(pages)
 	block := int(a.launch.Int("block", 0))
-	var positions, lengths, items, table []int32
+	work := a.newWorkList()
+	var positions, lengths, table []int32
 	start := []int32{0}
 	for b, c := range chunks {
 		for p := range c.to {
@@ -226,7 +260,7 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 		start = append(start, int32(len(table)))
 		for p := c.from; p < c.to; p++ {
 			if (p-c.from)%block == 0 {
-				items = append(items, int32(b), int32(len(positions)), int32(min(block, c.to-p)), 0)
+				work.add(b, len(positions), min(block, c.to-p), p)
 			}
 			for i := range a.heads * a.dim {
 				q.set(len(positions), i, c.q[p*a.heads*a.dim+i])
@@ -234,16 +268,27 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 			positions, lengths = append(positions, int32(p)), append(lengths, ropeLen(p))
 		}
 	}
-	items = append(items, make([]int32, 4*((tokens+block-1)/block+len(chunks))-len(items))...)
 	m.ints("positions", positions)
 	if a.mode != "" {
 		m.ints("ropelen", lengths)
 		m.floats("inv_freq", a.rotary.table())
 	}
-	m.ints("items", items)
+	if a.alibi {
+		m.floats("alibi", a.slopes())
+	}
+	if a.sinks {
+		m.floats("sinks", a.sinkScores())
+	}
+	items := m.ints("items", work.words(tokens, len(chunks)))
+	m.fresh("partials", max(work.rows, 1)*int(a.launch.Int("planes", 0))*engine.PartialRowBytes(a.dim))
 	m.ints("page_start", start)
 	m.ints("pages", table)
 	a.run(m, tokens, len(chunks), pageSize, stride)
+	for i, b := range items[:4*engine.AttentionCounters(int(a.launch.Int("extra", 0)), int(a.launch.Int("planes", 0)))] {
+		if b != 0 {
+			a.t.Fatalf("byte %d of the counters is %d behind the launch", i, b)
+		}
+	}
 	y.checkPadding(a.t, tokens)
 	rows := make([][]float32, tokens)
 	for r := range rows {
@@ -252,6 +297,45 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 		}
 	}
 	return rows
+}
+
+// workList is the input "items" as it is made.
+type workList struct {
+	*attention
+	items         []int32
+	rows, counter int
+}
+
+func (a *attention) newWorkList() *workList { return &workList{attention: a} }
+
+// add appends the item of count tokens from first on, the first of which is at a position.
+func (w *workList) add(sequence, first, count, position int) {
+	from, to := 0, (position+count-1)/engine.AttentionSplit+1
+	if w.window > 0 {
+		from = max(0, position-w.window+1) / engine.AttentionSplit
+	}
+	share := w.share
+	if share == 0 || to-from <= share {
+		w.items = append(w.items, int32(sequence), int32(first), int32(count), int32(from), int32(to), 1, 0, 0)
+		return
+	}
+	pieces := (to - from + share - 1) / share
+	for p := from; p < to; p += share {
+		w.items = append(w.items, int32(sequence), int32(first), int32(count), int32(p), int32(min(p+share, to)), int32(pieces), int32(w.rows), int32(w.counter))
+	}
+	w.rows += (to - from) * count * int(w.launch.Int("group", 0))
+	w.counter++
+}
+
+// words is the list of a step, padded to what the grid has.
+func (w *workList) words(tokens, sequences int) []int32 {
+	block, extra := int(w.launch.Int("block", 0)), int(w.launch.Int("extra", 0))
+	items := (tokens+block-1)/block + sequences + extra
+	if len(w.items)/8 > items {
+		w.t.Fatalf("%d items, the grid has %d", len(w.items)/8, items)
+	}
+	list := append(make([]int32, engine.AttentionCounters(extra, int(w.launch.Int("planes", 0)))), w.items...)
+	return append(list, make([]int32, 8*items-len(w.items))...)
 }
 
 // fill writes the keys and values of a position to its page.

@@ -5,7 +5,7 @@ import (
 )
 
 // loads copies tiles through the page table. A warp copies 16 rows of a tile, which lie together in one page. Rows behind the item's
-// last position become zeros and are not read.
+// last position, or that of the CTA's piece, become zeros and are not read.
 type loads struct {
 	*attend
 	from   ptx.Reg // position of the first tile
@@ -33,15 +33,11 @@ type unit struct {
 	ok      ptx.Reg // no register: every lane has this one
 }
 
-func (a *attend) startLoads(sequence ptx.Reg) loads {
+func (a *attend) startLoads(item []ptx.Reg) loads {
 	a.Section("page table")
-	l := loads{attend: a, from: a.Const(ptx.S32, 0)}
-	if a.window > 0 {
-		oldest := a.Ld(ptx.S32, a.Index(a.pointers["positions"], a.first, 4))
-		a.Set(l.from, a.And(a.Max(a.Sub(oldest, a.window-1), 0), -attentionTile))
-	}
+	l := loads{attend: a, from: a.Max(a.firstPosition(item), a.Shl(a.work.from, log2(attentionSplit)))}
 	l.tile = a.Mov(l.from)
-	start := a.Ld(ptx.U32, a.Index(a.pointers["page_start"], sequence, 4))
+	start := a.Ld(ptx.U32, a.Index(a.pointers["page_start"], item[0], 4))
 	l.table = a.Index(a.pointers["pages"], start, 4)
 	groups := a.Shr(a.pageSize, 4)
 	l.magic = a.Div(a.Add(groups, 1<<31-1), groups)
@@ -98,10 +94,10 @@ func (l *loads) zeroColumns() {
 	})
 }
 
-// lookup finds the page of the warp's rows of the next tile, or of the last position where that comes before. It divides by the 16s of
+// lookup finds the page of the warp's rows of the next tile, or of the CTA's last position where that comes before. It divides by the 16s of
 // a page by multiplying with 2^31/n rounded up, which is exact for positions below 2^31 and n up to 8.
 func (l *loads) lookup() {
-	position := l.Min(l.Add(l.tile, l.Shl(l.warp, 4).As(ptx.S32)), l.top).As(ptx.U32)
+	position := l.Min(l.Add(l.tile, l.Shl(l.warp, 4).As(ptx.S32)), l.work.last).As(ptx.U32)
 	group := l.Shr(position, 4)
 	number := l.MulHi(l.Shl(group, 1), l.magic)
 	l.Into(l.page).Ld(ptx.U32, l.Index(l.table, number, 4))
@@ -119,7 +115,7 @@ func (l *loads) issue(j int, slot ptx.Reg) {
 	}
 	page, row := l.kvPage(l.page), l.kvRow(l.CtaY(), l.offset)
 	l.Into(l.keys).Index(l.Index(page, row, l.kvRowBytes()), l.lane, 16)
-	l.Into(l.left).Sub(l.top, l.tile)
+	l.Into(l.left).Sub(l.work.last, l.tile)
 	if l.scaled() {
 		l.Into(l.scales).Index(l.Index(l.kvScales(page), row, kvScaleBytes), l.lane, 16)
 	}

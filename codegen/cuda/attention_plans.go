@@ -27,11 +27,12 @@ type rowWarps struct {
 	pairs                 []ptx.Reg
 }
 
-func newRowWarps(a *attend) *rowWarps {
+func newRowWarps(a *attend, item []ptx.Reg) *rowWarps {
 	a.Section("rows of a warp")
 	tile, share := a.Div(a.warp, a.shares), a.Rem(a.warp, a.shares)
 	row := a.Mad(tile, 16, a.Shr(a.lane, 2))
-	w := &rowWarps{rowState: newRowState(a, row, 2*a.shareSteps()), share: share, pairs: a.Zeros(a.format.pair, 2*tileBlocks)}
+	w := &rowWarps{rowState: newRowState(a, item, row, 2*a.shareSteps()), share: share, pairs: a.Zeros(a.format.pair, 2*tileBlocks)}
+	w.park(a.parkedBlocks())
 	w.queries = w.queryPlace(a.q, tile, a.rowBytes())
 	w.keys, w.values = w.keyPlace(), a.Mad(share, 16*a.elementBytes()*a.shareSteps(), w.valuePlace())
 	return w
@@ -39,6 +40,20 @@ func newRowWarps(a *attend) *rowWarps {
 
 // shareSteps is how many times 16 channels a warp has of the result.
 func (a *attend) shareSteps() int { return (a.dimPad()/16 + a.shares - 1) / a.shares }
+
+// parkedBlocks is how many blocks of 8 channels of the results of rowWarps do not fit registers beside those of a split.
+func (a *attend) parkedBlocks() int {
+	switch blocks := 2 * a.shareSteps(); {
+	case a.block*a.group <= 16 || blocks < 14: // there is room, or there are no rowWarps
+		return 0
+	case a.shares > 1:
+		return 6
+	}
+	return 4
+}
+
+// parkedBytes is what they take of shared memory.
+func (a *attend) parkedBytes() int { return 16 * attentionThreads * a.parkedBlocks() }
 
 // ours runs then if the warp's share has its 16 channels of that number: the last share may be short.
 func (w *rowWarps) ours(step int, then func()) {
@@ -76,19 +91,21 @@ func (w *rowWarps) accumulate(slot ptx.Reg) {
 		steps := fragments(w.pairs)
 		m := w.merge(steps)
 		values, scales := w.Add(slot, w.values), w.valueScales(slot)
-		for n := 0; n < len(w.out); n += 2 {
-			w.ours(n/2, func() { w.product(m, steps, w.out[n:n+2], values.At(8*w.elementBytes()*n), scales) })
+		for n := 0; n < len(w.part); n += 2 {
+			w.ours(n/2, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*n), scales) })
 		}
 	})
 }
 
-func (w *rowWarps) store() {
-	w.results(func(each func(n int, column ptx.Reg)) {
-		column := w.Mad(w.share, 16*w.shareSteps(), w.resultColumn())
-		for n := range w.out {
-			w.ours(n/2, func() { each(n, w.Add(column, 16*(n/2)+w.resultStep()*(n%2))) })
-		}
-	})
+func (w *rowWarps) blocks(each func(n int, column ptx.Reg)) {
+	column := w.Mad(w.share, 16*w.shareSteps(), w.resultColumn())
+	for n := range w.part {
+		w.ours(n/2, func() { each(n, w.Add(column, 16*(n/2)+w.resultStep()*(n%2))) })
+	}
+}
+
+func (w *rowWarps) leads() ptx.Reg {
+	return w.CmpAnd(ptx.EQ, w.share, 0, w.Eq(w.And(w.lane, 3), 0))
 }
 
 // sharedRows gives all warps the same 16 rows. Warp w has the scores of positions 16w to 16w+15 of a tile, and of the results channels
@@ -100,11 +117,11 @@ type sharedRows struct {
 	theirs                ptx.Reg // where it reads those of all
 }
 
-func newSharedRows(a *attend) *sharedRows {
+func newSharedRows(a *attend, item []ptx.Reg) *sharedRows {
 	a.Section("shared rows")
 	row := a.Shr(a.lane, 2)
 	parts := (a.dimPad()/16 + attentionWarps - 1) / attentionWarps
-	w := &sharedRows{rowState: newRowState(a, row, 2*parts)}
+	w := &sharedRows{rowState: newRowState(a, item, row, 2*parts)}
 	w.queries = w.queryPlace(a.q, a.Const(ptx.U32, 0), a.rowBytes())
 	w.keys = a.Mad(a.warp, 16*a.keyRowBytes(), w.keyPlace())
 	w.values = a.Mad(a.warp, 16*a.elementBytes(), w.valuePlace())
@@ -159,7 +176,7 @@ func (w *sharedRows) accumulate(slot ptx.Reg) {
 	m := w.merge(steps)
 	values, scales := w.Add(slot, w.values), w.valueScales(slot)
 	for n := 0; n < len(w.out); n += 2 {
-		w.ours(n, func() { w.product(m, steps, w.out[n:n+2], values.At(8*w.elementBytes()*attentionWarps*n), scales) })
+		w.ours(n, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*attentionWarps*n), scales) })
 	}
 }
 
@@ -173,11 +190,13 @@ func (w *sharedRows) ours(n int, then func()) {
 	w.If(w.Lt(w.warp, all-n/2*attentionWarps), then)
 }
 
-func (w *sharedRows) store() {
-	w.results(func(each func(n int, column ptx.Reg)) {
-		column := w.Mad(w.warp, 16, w.resultColumn())
-		for n := range w.out {
-			w.ours(n/2*2, func() { each(n, w.Add(column, 16*attentionWarps*(n/2)+w.resultStep()*(n%2))) })
-		}
-	})
+func (w *sharedRows) blocks(each func(n int, column ptx.Reg)) {
+	column := w.Mad(w.warp, 16, w.resultColumn())
+	for n := range w.out {
+		w.ours(n/2*2, func() { each(n, w.Add(column, 16*attentionWarps*(n/2)+w.resultStep()*(n%2))) })
+	}
+}
+
+func (w *sharedRows) leads() ptx.Reg {
+	return w.CmpAnd(ptx.EQ, w.warp, 0, w.Eq(w.And(w.lane, 3), 0))
 }

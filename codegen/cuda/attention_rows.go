@@ -10,37 +10,65 @@ import (
 type rowState struct {
 	*attend
 	number       ptx.Reg    // of the first one in the CTA
-	from, to     [2]ptx.Reg // positions that the row sees; to is -1 where there is no row
-	largest, sum [2]ptx.Reg // of the tiles so far
+	slope        [2]ptx.Reg // of the row's head, where there is alibi
+	to           [2]ptx.Reg // last position that the row sees; -1 where there is no row
+	largest, sum [2]ptx.Reg // of the splits so far
 	out          [][]ptx.Reg
+	parked       []ptx.Addr // where the last blocks of out lie in shared memory, when registers do not hold them
+	partLargest  [2]ptx.Reg // of the tiles so far of the present split
+	partSum      [2]ptx.Reg
+	part         [][]ptx.Reg
 	valid        [2]ptx.Reg // the row sees something of the tile
 	tileLargest  [2]ptx.Reg
 }
 
-func newRowState(a *attend, row ptx.Reg, blocks int) *rowState {
+func newRowState(a *attend, item []ptx.Reg, row ptx.Reg, blocks int) *rowState {
 	s := &rowState{attend: a, number: row}
 	for i := range 2 {
-		token, _, ok := a.query(a.Add(row, 8*i))
+		token, column, ok := a.query(item, a.Add(row, 8*i))
 		s.to[i] = a.Const(ptx.S32, -1)
 		at := a.Index(a.pointers["positions"], token, 4)
 		a.When(ok).Into(s.to[i]).Ld(ptx.S32, at)
-		s.from[i] = a.Const(ptx.S32, 0)
-		if a.window > 0 {
-			a.Set(s.from[i], a.Max(a.Sub(s.to[i], a.window-1), 0))
+		if a.has("alibi") {
+			s.slope[i] = a.Mul(a.ofHead("alibi", column, ok), math.Log2E)
 		}
 		s.largest[i], s.sum[i], s.tileLargest[i] = a.Const(ptx.F32, math.Inf(-1)), a.Const(ptx.F32, 0), a.Const(ptx.F32, 0)
+		s.partLargest[i], s.partSum[i] = a.Const(ptx.F32, math.Inf(-1)), a.Const(ptx.F32, 0)
 	}
 	for range blocks {
-		s.out = append(s.out, a.Zeros(ptx.F32, 4))
+		s.out, s.part = append(s.out, a.Zeros(ptx.F32, 4)), append(s.part, a.Zeros(ptx.F32, 4))
 	}
 	return s
+}
+
+func (s *rowState) state() *rowState { return s }
+
+// clearPart begins a split.
+func (s *rowState) clearPart() {
+	for i := range 2 {
+		s.Set(s.partLargest[i], math.Inf(-1))
+		s.Set(s.partSum[i], 0.0)
+	}
+	for _, block := range s.part {
+		for _, v := range block {
+			s.Set(v, 0.0)
+		}
+	}
+}
+
+// after tells, where p holds, whether a position is not before the first one that a row sees. There may be none before it.
+func (s *rowState) after(position ptx.Reg, i int, p ptx.Reg) ptx.Reg {
+	if s.window == 0 {
+		return p
+	}
+	return s.CmpAnd(ptx.GE, position, s.Sub(s.to[i], s.window-1), p)
 }
 
 // see tells which rows see something of the tile.
 func (s *rowState) see(position ptx.Reg) {
 	last := s.Add(position, attentionTile-1)
 	for i := range 2 {
-		s.valid[i] = s.CmpAnd(ptx.GE, last, s.from[i], s.Ge(s.to[i], position))
+		s.valid[i] = s.after(last, i, s.Ge(s.to[i], position))
 	}
 }
 
@@ -123,10 +151,13 @@ func (s *rowState) exponents(acc [][]ptx.Reg, tile, first, scales ptx.Reg) {
 			s.Into(v).Mul(s.tanh(s.Mul(v, factor*s.launch.Float("scale", 1)/softcap)), softcap*math.Log2E)
 		}
 	}
+	if s.has("alibi") {
+		s.lean(acc, first)
+	}
 	whole := s.Ge(tile, 0)
 	last := s.Add(tile, attentionTile-1)
 	for i := range 2 {
-		inside := s.CmpAnd(ptx.LE, last, s.to[i], s.Ge(tile, s.from[i]))
+		inside := s.after(tile, i, s.Le(last, s.to[i]))
 		whole = s.And(whole, s.CmpOr(ptx.LT, s.to[i], 0, inside))
 	}
 	s.If(s.VoteAll(whole).Not(), func() {
@@ -134,11 +165,24 @@ func (s *rowState) exponents(acc [][]ptx.Reg, tile, first, scales ptx.Reg) {
 		for n, block := range acc {
 			for j, v := range block {
 				position := s.Add(column, 8*n+j%2)
-				seen := s.CmpAnd(ptx.LE, position, s.to[j/2], s.Ge(position, s.from[j/2]))
+				seen := s.after(position, j/2, s.Le(position, s.to[j/2]))
 				s.Unless(seen).Set(v, math.Inf(-1))
 			}
 		}
 	})
+}
+
+// lean adds slope times the distance from the row's position, an exact number, to the exponents.
+func (s *rowState) lean(acc [][]ptx.Reg, first ptx.Reg) {
+	column := s.Add(first, s.Shl(s.And(s.lane, 3), 1).As(ptx.S32))
+	for i := range 2 {
+		distance := s.Cvt(ptx.F32, s.Sub(column, s.to[i]))
+		for n, block := range acc {
+			for j, v := range block[2*i : 2*i+2] {
+				s.Into(v).Fma(s.slope[i], s.Add(distance, float64(8*n+j)), v)
+			}
+		}
+	}
 }
 
 // tanh is good to the last places of 1, which is what scores need: 1 - 2/(1 + e^2x).
@@ -175,24 +219,77 @@ func (s *rowState) weights(acc [][]ptx.Reg, top [2]ptx.Reg, pairs []ptx.Reg) {
 	}
 }
 
-// merging is how the tiles before and a tile come together: out = out*old + tile*now.
-type merging struct{ old, now [2]ptx.Reg }
+// merging is how what was before and what comes now are put together: out = out*old + new*now, in rows in which there is something new.
+type merging struct {
+	old, now [2]ptx.Reg
+	valid    [2]ptx.Reg
+}
+
+// join makes largest and sum those of both.
+func (s *rowState) join(largest, sum, newLargest, newSum, valid [2]ptx.Reg) (m merging) {
+	m.valid = valid
+	for i := range 2 {
+		top := s.Max(largest[i], newLargest[i])
+		m.old[i], m.now[i] = s.Ex2Ftz(s.Sub(largest[i], top)), s.Ex2Ftz(s.Sub(newLargest[i], top))
+		part := s.Mul(newSum[i], m.now[i])
+		s.When(valid[i]).Into(sum[i]).Fma(sum[i], m.old[i], part)
+		s.When(valid[i]).Into(largest[i]).Mov(top)
+	}
+	return m
+}
+
+// add is out*old + new*now.
+func (s *rowState) add(m merging, out, block []ptx.Reg) {
+	for j, v := range block {
+		part := s.Mul(v, m.now[j/2])
+		s.When(m.valid[j/2]).Into(out[j]).Fma(out[j], m.old[j/2], part)
+	}
+}
+
+// fold adds a split to those before it. To the first one nothing is added, so that it stays as it is.
+func (s *rowState) fold() {
+	var some [2]ptx.Reg
+	for i := range 2 {
+		some[i] = s.Gt(s.partLargest[i], math.Inf(-1))
+	}
+	m := s.join(s.largest, s.sum, s.partLargest, s.partSum, some)
+	for n := range s.out {
+		s.add(m, s.out[n], s.part[n])
+	}
+	for i, at := range s.parked {
+		block := s.LdV(ptx.F32, 4, at)
+		s.add(m, block, s.part[len(s.out)+i])
+		s.StV(at, block)
+	}
+}
+
+// park keeps the last n blocks of out in shared memory, a place for each thread. Only the ends of splits need them.
+func (s *rowState) park(n int) {
+	s.out = s.out[:len(s.out)-n]
+	first := s.Index(s.Addr(s.Dynamic("parked", s.parkedBytes(), 16)), s.TidX(), 16)
+	zero := s.Zeros(ptx.F32, 4)
+	for i := range n {
+		at := first.At(16 * attentionThreads * i)
+		s.parked = append(s.parked, at)
+		s.StV(at, zero)
+	}
+}
+
+// unpark brings them back, for good.
+func (s *rowState) unpark() {
+	for _, at := range s.parked {
+		s.out = append(s.out, s.LdV(ptx.F32, 4, at))
+	}
+	s.parked = nil
+}
 
 // merge adds the weights of the tile to the sum. The matrix units add them up, as products with ones, in the order of all products.
 func (s *rowState) merge(weights [][]ptx.Reg) merging {
-	var m merging
 	sums, ones := s.Zeros(ptx.F32, 4), s.Const(s.format.pair, 1.0)
 	for _, w := range weights {
 		s.Mma(s.format.mma, sums, w, []ptx.Reg{ones, ones})
 	}
-	for i := range 2 {
-		top := s.Max(s.largest[i], s.tileLargest[i])
-		m.old[i], m.now[i] = s.Ex2Ftz(s.Sub(s.largest[i], top)), s.Ex2Ftz(s.Sub(s.tileLargest[i], top))
-		tile := s.Mul(sums[2*i], m.now[i])
-		s.When(s.valid[i]).Into(s.sum[i]).Fma(s.sum[i], m.old[i], tile)
-		s.When(s.valid[i]).Into(s.largest[i]).Mov(top)
-	}
-	return m
+	return s.join(s.partLargest, s.partSum, s.tileLargest, [2]ptx.Reg{sums[0], sums[2]}, s.valid)
 }
 
 // product adds weights times 16 channels of the tile's values to two blocks of the result.
@@ -208,9 +305,6 @@ func (s *rowState) product(m merging, weights, out [][]ptx.Reg, values ptx.Addr,
 		}
 	}
 	for n := range acc {
-		for j, v := range acc[n] {
-			tile := s.Mul(v, m.now[j/2])
-			s.When(s.valid[j/2]).Into(out[n][j]).Fma(out[n][j], m.old[j/2], tile)
-		}
+		s.add(m, out[n], acc[n])
 	}
 }

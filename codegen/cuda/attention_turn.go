@@ -16,7 +16,7 @@ type keyTurns struct {
 	between, bytes int     // from the first channel to the second, from a row to the thread's next
 }
 
-func (a *attend) newKeyTurns() keyTurns {
+func (a *attend) newKeyTurns(token ptx.Reg) keyTurns {
 	a.Section("frequencies")
 	half := int(a.launch.Int("rotary_dim", 0)) / 2 // at most the threads: a head has at most layout.MaxPlainDim channels
 	k := keyTurns{attend: a, step: min(attentionThreads/half, attentionTile), between: 2 * half}
@@ -29,7 +29,7 @@ func (a *attend) newKeyTurns() keyTurns {
 		width, k.between = 4, 2
 	}
 	k.first = a.Mad(k.row, a.rowBytes(), a.Mul(pair, width))
-	f := newFrequencies(a.entry, a.first)
+	f := newFrequencies(a.entry, token)
 	k.frequency = a.Ld(ptx.F32, a.Index(f.table, pair, 4))
 	f.scale(k.frequency, pair)
 	return k

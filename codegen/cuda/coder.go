@@ -101,7 +101,7 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	}
 	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, convertsE4M3: c.target.convertsE4M3()}
 	if l.Kernel == "cuda.attention" {
-		l.Attrs = append(l.Attrs, engine.Attr{Name: "block", Int: int64(newAttend(e).block)})
+		newAttend(e).plan(l, p)
 	}
 	signature := e.signature()
 	if codes := c.entries[signature]; codes != nil {

@@ -116,12 +116,13 @@ func (m *memory) fresh(role string, bytes int) []byte {
 	return b.Bytes()
 }
 
-func (m *memory) ints(role string, values []int32) {
+func (m *memory) ints(role string, values []int32) []byte {
 	m.t.Helper()
 	b := m.fresh(role, 4*len(values))
 	for i, v := range values {
 		binary.LittleEndian.PutUint32(b[4*i:], uint32(v))
 	}
+	return b
 }
 
 func (m *memory) floats(role string, values []float32) {

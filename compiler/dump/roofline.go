@@ -88,6 +88,9 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 	var c Cost
 	model := kernelCosts[l.Kernel]
 	for i, o := range l.Operands {
+		if engine.FindKernel(l.Kernel).Roles[i].Scratch {
+			continue // little of it is used
+		}
 		n, err := p.operandBytes(l, o, &model)
 		if err != nil {
 			return c, fmt.Errorf("launch %q: operand %d: %w", l.Label, i, err)
