@@ -84,6 +84,9 @@ func (e *emitter) launch(op *ir.Op) error {
 		}
 		l.Operands = append(l.Operands, operand)
 	}
+	if name := untaken(op, kernel); name != "" {
+		return fmt.Errorf("kernel %s takes no operand %q", kernel.Name, name)
+	}
 	if e.coder != nil {
 		var err error
 		if l.Code, err = e.coder.Code(op, &l, e.program); err != nil {
@@ -92,6 +95,16 @@ func (e *emitter) launch(op *ir.Op) error {
 	}
 	e.program.Launches = append(e.program.Launches, l)
 	return nil
+}
+
+// untaken names an operand of the op that the kernel has no role for, "" if there is none.
+func untaken(op *ir.Op, kernel *engine.Kernel) string {
+	for i, a := range op.Kind.Args {
+		if op.Args[i] != nil && !slices.ContainsFunc(kernel.Roles, func(r engine.Role) bool { return r.Name == a.Name }) {
+			return a.Name
+		}
+	}
+	return ""
 }
 
 // Named returns the op's operand or result with that name in the op table, nil when it is absent.

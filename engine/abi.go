@@ -29,6 +29,7 @@ type Role struct {
 	Kind     OperandKind
 	Optional bool // the operand may be OperandNone
 	Writes   bool
+	Scratch  bool // a buffer that holds nothing before and after the launch; whoever writes the launch's code places it
 	packed   bool // a weight in a layout of engine/layout; otherwise weights are row-major
 	// Types accepted: for buffers an element type or activation format; for weights a packed layout, a family of layouts
 	// ("u4*"), or an element type.
@@ -98,6 +99,13 @@ func arg(name, types, dims string) Role {
 func result(name, types, dims string) Role {
 	r := arg(name, types, dims)
 	r.Writes = true
+	return r
+}
+
+// scratch is memory for the launch alone.
+func scratch(name, types, dims string) Role {
+	r := arg(name, types, dims)
+	r.Scratch = true
 	return r
 }
 

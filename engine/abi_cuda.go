@@ -12,6 +12,9 @@ const fragments = "frag.*"
 // fragmentInputs are the inputs that products with these take.
 const fragmentInputs = "bf16 f16 e4m3t e4m3g s8t"
 
+// cudaCaches are the element types of caches; codes have a scale for each row, which a kernel that writes them must have the whole of.
+const cudaCaches = "bf16 f16 f8e4m3 i8"
+
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
 // m stands for any number of rows. Rows of bf16, f16 and codes are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
@@ -62,7 +65,7 @@ var cudaKernels = []Kernel{
 		Name: "cuda.linear_rope_kv",
 		Doc:  "rotates the queries and keys of x * transpose(w) + bias by the angles of rope_turns, writes keys and values to the cache; the two channels of a pair are 8 outputs apart",
 		Roles: []Role{arg("x", fragmentInputs, "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares("T"), raw("T"),
-			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16", true), result("y", "f32", "T heads*dim")},
+			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16 f16", true), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim <= dim"},
 		Check: checkTurned,
@@ -79,7 +82,7 @@ var cudaKernels = []Kernel{
 		Doc:  "normalises (where weights are given) and rotates the queries and keys of qkv, writes keys and values to the cache; in modes other than static keys are written unrotated",
 		Roles: []Role{
 			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("ropelen", "T"), input("slots", "T"),
-			vector("inv_freq", "f32", "variants half"), cache("cache", "bf16", true),
+			vector("inv_freq", "f32", "variants half"), cache("cache", cudaCaches, true),
 			optional(vector("q_norm", "f32", "dim")), optional(vector("k_norm", "f32", "dim")), result("y", "f32 bf16", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
@@ -87,12 +90,15 @@ var cudaKernels = []Kernel{
 	},
 	{
 		Name: "cuda.attention",
-		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens; inv_freq is given when keys are cached unrotated",
-		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", "bf16", false),
+		Doc: "paged attention of each sequence's tokens over its cache, in items of up to block tokens that planes CTAs have, each up to group heads; " +
+			"alibi are slopes of the heads' scores, sinks scores without values; " +
+			"items in pieces, up to extra more, put together in partials; inv_freq is given when keys are cached unrotated",
+		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", cudaCaches, false),
 			input("items", ""), input("page_start", ""), input("pages", ""),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 f32m", "T heads*dim")},
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 f16 f32m", "T heads*dim"),
+			scratch("partials", "f32", "lines 16"), optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
-			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)},
+			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)},
 			allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
 		Check: checkAttentionItems,
@@ -113,6 +119,9 @@ var cudaKernels = []Kernel{
 func checkAttentionItems(b *Bound) error {
 	if block := b.Launch.Int("block", 0); block != 1 && b.Kernel.Operand(b.Launch, "inv_freq").Kind != OperandNone {
 		return fmt.Errorf("items of %d tokens; keys are turned for one token at a time", block)
+	}
+	if extra, planes := b.Launch.Int("extra", 0), b.Launch.Int("planes", 0); extra*planes > 1<<20 {
+		return fmt.Errorf("%d counters of items in pieces", extra*planes)
 	}
 	return checkRotateOnRead(b)
 }

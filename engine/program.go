@@ -69,12 +69,6 @@ type Operand struct {
 var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items",
 	"sampling", "edits", "masks", "drafts"}
 
-// Item is a piece of a step's attention: up to as many neighbouring tokens of one sequence as the launch's attribute "block" says. It is what the
-// input "items" holds, as four int32. A list is padded to its bound with items of no tokens.
-type Item struct {
-	Sequence, First, Count, _ int32
-}
-
 // Launch runs one kernel. Operands are in the order of the kernel's ABI row, results after arguments.
 type Launch struct {
 	Kernel   string    `msgpack:"kernel"`

@@ -71,8 +71,8 @@ func (s *programScope) check() error {
 		}
 	}
 	for i := range p.Caches {
-		if err := p.Caches[i].check(); err != nil {
-			return fmt.Errorf("cache %d %s: %w", i, p.Caches[i].Name, err)
+		if err := s.checkCache(i); err != nil {
+			return err
 		}
 	}
 	for i := range p.Launches {
@@ -171,17 +171,6 @@ func (s *programScope) checkBuffer(b *Buffer) error {
 		return fmt.Errorf("its end %v is past the end %v of slot %d", end, slot, b.Slot)
 	}
 	return nil
-}
-
-func (c *Cache) check() error {
-	if c.Kind != "paged" {
-		return fmt.Errorf("unknown kind %q", c.Kind)
-	}
-	if c.Layers < 1 || c.Layers > 1<<16 {
-		return fmt.Errorf("%d layers", c.Layers)
-	}
-	_, err := layout.NewKV(c.DType, 16, c.KVHeads, c.Dim)
-	return err
 }
 
 // checkLogits wants the rows that sampling reads.

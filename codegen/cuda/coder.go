@@ -107,9 +107,9 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
-	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores}
+	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, convertsE4M3: c.target.convertsE4M3()}
 	if l.Kernel == "cuda.attention" {
-		l.Attrs = append(l.Attrs, engine.Attr{Name: "block", Int: int64(newAttend(e).block)})
+		newAttend(e).plan(l, p)
 	}
 	signature := e.signature()
 	if codes := c.entries[signature]; codes != nil {
@@ -181,6 +181,8 @@ type entry struct {
 	shared     int  // dynamic shared memory, bytes
 	cores      int  // multiprocessors of the target's card
 	makesCodes bool // inputs that are codes are made of those that are raw
+
+	convertsE4M3 bool // the target has instructions that convert e4m3
 
 	pointers             map[string]ptx.Reg // by role
 	t, b, r              ptx.Reg            // sizes of the step

@@ -158,6 +158,9 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 // f16 of mma.sync there).
 var multipliedFrom = map[string]int{"e4m3t": 89, "e4m3g": 89, "s8t": 80}
 
+// convertsE4M3 tells whether the target has instructions that convert e4m3.
+func (t Target) convertsE4M3() bool { return t.SM >= 89 }
+
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {
 	a, err := codegen.Activation(typ)

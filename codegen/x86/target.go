@@ -44,7 +44,7 @@ var candidates = map[string][]candidate{
 	"rope":          {{kernel: "cpu.rope"}},
 	"kv.write":      {{kernel: "cpu.kv_write"}},
 	"rope_kv":       {{kernel: "cpu.rope_kv"}},
-	"attn.paged":    {{kernel: "cpu.attention", usable: func(op *ir.Op) bool { return op.Float("softcap") == 0 && wide(op) }}},
+	"attn.paged":    {{kernel: "cpu.attention", usable: plainScores}},
 	"select_rows":   {{kernel: "cpu.select_rows"}},
 	"silu":          {{kernel: "cpu.silu"}},
 	"scale":         {{kernel: "cpu.scale"}},
@@ -52,6 +52,11 @@ var candidates = map[string][]candidate{
 	"mul":           {{kernel: "cpu.mul"}},
 	"quantize":      {{kernel: "cpu.quantize"}},
 	"cast":          {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+}
+
+// plainScores tells that attention's scores are products of queries and keys alone.
+func plainScores(op *ir.Op) bool {
+	return op.Float("softcap") == 0 && op.Arg("alibi") == nil && op.Arg("sinks") == nil && wide(op)
 }
 
 // wide tells that the op does not round its result.

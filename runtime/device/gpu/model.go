@@ -80,7 +80,7 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 // takeMemory allocates activations and the step's arrays for the largest step.
 func (m *Model) takeMemory() error {
 	l := &m.limits
-	env := sym.Bind(int64(l.MaxStepTokens), int64(l.MaxSequences), int64(l.MaxRows), int64(l.MaxContext))
+	env := largest(l)
 	for i, slot := range m.program.Slots {
 		bytes, err := slot.Eval(env)
 		if err != nil {
