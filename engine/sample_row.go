@@ -61,9 +61,9 @@ const (
 	FoundRawMass // of all tokens under the raw logits, at temperature 1
 	FoundMass    // of all tokens under those that are drawn from
 	FoundCutMass // of those that min-p leaves
-	FoundToken   // drawn; NoChoice: the device could not tell
+	FoundToken   // drawn
 	FoundLogit   // raw, of the token: float bits
-	FoundCount   // of alternatives; NoChoice: the device could not tell
+	FoundCount   // of alternatives
 	FoundAccepted
 	FoundNext // the token behind those accepted
 	// FoundCells is the length of a row.

@@ -48,8 +48,9 @@ func (d *drawer) byRank() {
 		on := e.Or(draws, e.Or(e.And(counts, e.Ne(topK, 0)), e.And(e.Eq(phase, phaseTopP), e.Ne(topP, 0))))
 		active := e.Ne(e.Assume(ptx.CTAUniform, e.Select(on, e.Const(ptx.U32, 1), 0)), 0)
 		e.If(active, func() {
-			d.find(counts, target, engine.FoundToken, func(token, mass ptx.Reg) {
+			d.find(counts, target, func(word, mass ptx.Reg) {
 				e.Set(left, mass)
+				token, _ := e.Unpack(ptx.U32, word)
 				e.When(e.Eq(e.TidX(), 0)).St(d.cell(engine.FoundToken), e.Cvt(ptx.U64, token))
 			})
 		})

@@ -52,7 +52,6 @@ func logitsSource(t *testing.T, target string, vocab int) *engine.Plan {
 type card struct {
 	t        *testing.T
 	memory   *emu.Memory
-	logits   [][]float32
 	launched []string
 	read     int64 // bytes of logits
 }

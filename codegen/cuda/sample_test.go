@@ -17,6 +17,9 @@ var minusInf = float32(math.Inf(-1))
 // randomRow is a row of logits with its sampling: all options on and off, with ties, tokens that are ruled out and now and then nothing to choose.
 func randomRow(rng *rand.Rand, vocab int) (engine.Row, []float32) {
 	coarse, scale := rng.IntN(3) == 0, math.Exp(rng.NormFloat64())*2
+	if rng.IntN(5) == 0 {
+		scale = 1e-6 // more nearly equal tokens than a list holds, in long vocabularies
+	}
 	logits := make([]float32, vocab)
 	for i := range logits {
 		v := rng.NormFloat64() * scale
@@ -107,10 +110,10 @@ func same(t *testing.T, rows []engine.Row, got, want []engine.Sampled) {
 // TestSampleAgainstHost samples random rows with random settings on the device and wants the bits of runtime/sample, without the logits
 // being read.
 func TestSampleAgainstHost(t *testing.T) {
-	for n, vocab := range []int{1, 2, 31, 64, 301, 2048, 4097, 9001} {
+	for n, vocab := range []int{1, 2, 64, 301, 2049, 6001} {
 		rng := rand.New(rand.NewPCG(3, uint64(n)))
 		d := newDeviceSampler(t, []string{"sm80", "sm90"}[n%2], vocab)
-		rounds := max(2, 6-vocab/200)
+		rounds := max(3, 6-vocab/100)
 		if os.Getenv("LLMC_LONG") != "" {
 			rounds *= 20
 		}
@@ -181,10 +184,11 @@ func TestSampleFallsBack(t *testing.T) {
 		{"more alternatives than there is room for", engine.Row{Sampling: sampling(engine.Sampling{Logprobs: 201})}, rough, true},
 		{"a token biased twice", engine.Row{Sampling: sampling(engine.Sampling{Bias: []engine.TokenBias{{Token: 7, Bias: 5}, {Token: 7, Bias: 6}}})}, rough, true},
 		{"more bans than there is room for", engine.Row{Sampling: sampling(engine.Sampling{Banned: make([]int32, 70_000)})}, rough, true},
-		{"nearly equal tokens that a list can not hold", engine.Row{Sampling: sampling(engine.Sampling{Temperature: 1, TopP: 0.5})}, flat, true},
-		{"nearly equal alternatives", engine.Row{Sampling: sampling(engine.Sampling{Logprobs: 6})}, flat, true},
+		{"more nearly equal tokens than a list can hold", engine.Row{Sampling: sampling(engine.Sampling{Temperature: 1, TopP: 0.5})}, flat, false},
+		{"nearly equal alternatives", engine.Row{Sampling: sampling(engine.Sampling{Logprobs: 6})}, flat, false},
 		{"nearly equal tokens in order of id", engine.Row{Sampling: sampling(engine.Sampling{Temperature: 1})}, flat, false},
-		{"equal tokens", engine.Row{Sampling: sampling(engine.Sampling{Temperature: 1, TopK: 2000})}, make([]float32, vocab), true},
+		{"equal tokens by mass", engine.Row{Sampling: sampling(engine.Sampling{Temperature: 1, TopP: 0.9, Logprobs: 100})}, make([]float32, vocab), false},
+		{"equal tokens", engine.Row{Sampling: sampling(engine.Sampling{Temperature: 1, TopK: 2000})}, make([]float32, vocab), false},
 		{"all bounds kept", engine.Row{Sampling: sampling(engine.Sampling{Logprobs: 129, Temperature: 1, TopP: 0.9, PresencePenalty: 1}), History: long}, rough, false},
 	} {
 		rows, logits := []engine.Row{{}, c.row, {}}, [][]float32{flat, c.logits, rough}

@@ -60,18 +60,12 @@ func Answer(r *engine.SampleRow, found, alternatives []uint64, vocab int, out *e
 	}
 	token := ^uint32(cell)
 	if r.Flags&engine.SampleDraws != 0 {
-		if found[engine.FoundToken] == engine.NoChoice {
-			return false
-		}
 		token = uint32(found[engine.FoundToken])
 	}
 	if token >= uint32(vocab) {
 		return false
 	}
 	if r.Flags&engine.SampleLogprobs != 0 {
-		if found[engine.FoundCount] == engine.NoChoice {
-			return false
-		}
 		norm := logNorm(most, found[engine.FoundRawMass], vocab)
 		out.Logprob = logprob(math.Float32frombits(uint32(found[engine.FoundLogit])), norm)
 		for _, a := range alternatives[:min(found[engine.FoundCount], uint64(len(alternatives)))] {

@@ -31,11 +31,9 @@ func TestAnswer(t *testing.T) {
 		{"edited", edited, map[int]uint64{engine.FoundBest: cell(2, 7), engine.FoundEdited: cell(3, 1)}, nil, true, 1},
 		{"all ruled out by edits", edited, map[int]uint64{engine.FoundBest: cell(2, 7), engine.FoundEdited: cell(negInf, 1)}, nil, true, -1},
 		{"drawn", draws, map[int]uint64{engine.FoundBest: cell(2, 7), engine.FoundToken: 3, engine.FoundRawMass: 1}, nil, true, 3},
-		{"could not draw", draws, map[int]uint64{engine.FoundBest: cell(2, 7), engine.FoundToken: engine.NoChoice}, nil, false, -1},
 		{"drew no token", draws, map[int]uint64{engine.FoundBest: cell(2, 7), engine.FoundToken: vocab}, nil, false, -1},
 		{"ranked", ranked, map[int]uint64{engine.FoundBest: cell(2, 7), engine.FoundRawMass: 1, engine.FoundCount: 2}, []uint64{7, 1}, true, 7},
 		{"ranked no token", ranked, map[int]uint64{engine.FoundBest: cell(2, 7), engine.FoundRawMass: 1, engine.FoundCount: 1 << 40}, []uint64{7, vocab}, false, -1},
-		{"could not rank", ranked, map[int]uint64{engine.FoundBest: cell(2, 7), engine.FoundCount: engine.NoChoice}, []uint64{7, 1}, false, -1},
 	} {
 		found := make([]uint64, engine.FoundCells)
 		for i, v := range c.found {
