@@ -55,7 +55,7 @@ func TestVerify(t *testing.T) {
 // LLMC_LONG through all pairs of them.
 func TestVerifyEmulated(t *testing.T) {
 	targets := []string{"sm80", "sm89", "sm90"}
-	formats := []string{"bf16", "int8", "int4-g32", "int4-g64", "int4-g128-zp", "f16", "int8-w8a8", "fp8-tensor", "fp8-block"}
+	formats := []string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128-zp", "f16", "int8-w8a8", "fp8-tensor", "fp8-block"}
 	for n, g := range checkpoints(t) {
 		for i, target := range targets {
 			for k, format := range formats {
@@ -159,5 +159,11 @@ func TestVerifyFinds(t *testing.T) {
 				}
 			})
 		}
+		t.Run(c.name+"/fp8", func(t *testing.T) {
+			v := verifiedOn(t, emu.Device{}, "sm89", dir, damage(t, dir, c.file, c.change), "fp8")
+			if v.OK || v.FirstBadLayer == nil || *v.FirstBadLayer != c.layer || (v.FirstBadWeight != "") != c.weight {
+				t.Errorf("%+v", *v)
+			}
+		})
 	}
 }

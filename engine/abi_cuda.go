@@ -13,7 +13,7 @@ const fragments = "frag.*"
 const fragmentInputs = "bf16 f16 e4m3t e4m3g s8t"
 
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16, f16 and codes are padded with zeros to a multiple of 64, those of bf16m are whole multiples.
+// m stands for any number of rows. Rows of bf16, f16 and codes are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -24,14 +24,14 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
-		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 bf16m", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16 f16 bf16m", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
@@ -46,7 +46,7 @@ var cudaKernels = []Kernel{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = silu(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
-			result("y", "f32 bf16 f16 bf16m", "m n")},
+			result("y", "f32 bf16 f16 f32m", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentHalves,
 	},
@@ -55,7 +55,7 @@ var cudaKernels = []Kernel{
 		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
 			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
-			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f16 bf16m", "m n"), result("squared", "f32", "m sums")},
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f16 f32m", "m n"), result("squared", "f32", "m sums")},
 		Check: checkSums,
 	},
 	{
@@ -90,7 +90,7 @@ var cudaKernels = []Kernel{
 		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens; inv_freq is given when keys are cached unrotated",
 		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", "bf16", false),
 			input("items", ""), input("page_start", ""), input("pages", ""),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 bf16m", "T heads*dim")},
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 f32m", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)},
 			allOptional(ropeAttrs)),
@@ -105,7 +105,7 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.quantize",
 		Doc:   "codes and the scales of each row, in the result's format",
-		Roles: []Role{arg("x", "f32 bf16m", "m k"), result("y", "e4m3t e4m3g s8t", "m k")},
+		Roles: []Role{arg("x", "f32 f32m", "m k"), result("y", "e4m3t e4m3g s8t", "m k")},
 	},
 }
 
@@ -120,7 +120,7 @@ func checkAttentionItems(b *Bound) error {
 // squares finish the norm of x. raw is what x was quantized from, which entries for few rows read instead.
 func squares(rows string) Role { return optional(arg("squares", "f32", rows+" sums")) }
 
-func raw(rows string) Role { return optional(arg("raw", "bf16m", rows+" k")) }
+func raw(rows string) Role { return optional(arg("raw", "f32m", rows+" k")) }
 
 // Outputs of gate and up, and of the two halves of a head's channels, alternate in blocks of pairBlock; squares are added up for squareColumns.
 const (

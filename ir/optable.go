@@ -14,7 +14,7 @@ var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: result
 
 var floatNames = []string{"f32", "bf16", "f16"}
 
-// resultNames are types of numbers that ops round their results to: bf16m is bf16 with the largest magnitude of every eight columns.
+// resultNames are types of numbers that ops round their results to: f32m is f32 with the largest magnitude of every eight columns.
 var resultNames = append(floatNames[:len(floatNames):len(floatNames)], maximaFormat)
 
 // ropeAttrs describe a rotary embedding.

@@ -117,8 +117,8 @@ func (s *usages) add(key string, u ptxas.Usage) {
 	s.most[key] = [2]int{max(most[0], u.Registers), max(most[1], u.Shared)}
 }
 
-// collect writes the models' programs for a target.
-func collect(t *testing.T, target string) *entriesOf {
+// collect writes the programs of all models, or of those named, for a target.
+func collect(t *testing.T, target string, only ...string) *entriesOf {
 	t.Helper()
 	row, err := engine.FindTarget(target)
 	check(t, err)
@@ -126,6 +126,9 @@ func collect(t *testing.T, target string) *entriesOf {
 	check(t, err)
 	all := &entriesOf{arch: gpu.PTX.Name, texts: map[string]*strings.Builder{}, seen: map[string]bool{}, classes: map[string]string{}}
 	for _, model := range budgetModels {
+		if len(only) > 0 && !slices.Contains(only, model.name) {
+			continue
+		}
 		imported := importConfig(t, model.config)
 		for _, format := range model.formats {
 			m := imported.Clone()
@@ -182,7 +185,7 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 		return slices.ContainsFunc(l.Code, func(c engine.Code) bool { return c.Entry == entry })
 	})
 	if at < 0 {
-		return "unused " + entry
+		return entry // of no launch: an auxiliary one
 	}
 	l := &program.Launches[at]
 	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}

@@ -58,13 +58,17 @@ var families = map[string]family{
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
-var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs}
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs,
+	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
+
+func always(n int) func(*entry) int { return func(*entry) int { return n } }
 
 // variant is a family's entry for steps in which the rows of x are at most limit; 0: for all.
 type variant struct {
 	family
-	limit int64
-	ctas  int // of a multiprocessor, where the entry counts on them
+	limit      int64
+	ctas       int  // of a multiprocessor, where the entry counts on them
+	makesCodes bool // the entry quantizes its inputs itself
 }
 
 // wideFamilies lists the kernels that have entries of their own on targets with wgmma.
@@ -98,6 +102,9 @@ func grid(extents ...engine.Extent) [3]engine.Extent {
 func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error) {
 	f, ok := families[l.Kernel]
 	if !ok {
+		f, ok = sampleFamilies[l.Kernel]
+	}
+	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
 	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores}
@@ -108,28 +115,44 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	if codes := c.entries[signature]; codes != nil {
 		return codes, nil
 	}
-	variants := []variant{{family: f}}
-	if wide := wideFamilies[l.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
-		if list := wide(e); list != nil {
-			variants = list
-		}
-	}
 	short := strings.TrimPrefix(l.Kernel, "cuda.")
 	c.names[short]++
 	name := fmt.Sprintf("%s_%d", short, c.names[short])
 	var codes []engine.Code
-	for _, v := range variants {
+	for _, v := range c.variants(e, f) {
 		codes = append(codes, c.write(*e, v, name))
 	}
 	c.entries[signature] = codes
 	return codes, nil
 }
 
-// write adds an entry to the module.
+// variants lists the entries of a launch.
+func (c *Coder) variants(e *entry, f family) []variant {
+	if wide := wideFamilies[e.launch.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
+		if list := wide(e); list != nil {
+			return list
+		}
+	}
+	switch {
+	case e.has("raw"):
+		return rawVariants(f)
+	case e.quantizesRaw():
+		return skipped(f)
+	}
+	return []variant{{family: f}}
+}
+
+// write adds an entry to the module, if the variant has one.
 func (c *Coder) write(e entry, v variant, name string) engine.Code {
+	e.makesCodes = v.makesCodes
 	code := engine.Code{Entry: name, Grid: v.grid(&e), Threads: v.threads}
 	if v.limit != 0 {
 		code.Limit = engine.Limit{Of: e.buffer("x").Rows, Max: v.limit}
+	}
+	if v.build == nil {
+		return code // none of the last variant's CTAs
+	}
+	if v.limit != 0 {
 		code.Entry = fmt.Sprintf("%s_to_%d", name, v.limit)
 	}
 	shape := ptx.Launch{Threads: v.threads, MinCTAs: v.ctas}
@@ -150,13 +173,14 @@ func (c *Coder) Text() (string, error) { return c.module.Print() }
 // entry is a kernel that is being written: the builder, and what it is specialised for.
 type entry struct {
 	*ptx.Builder
-	op      *ir.Op
-	launch  *engine.Launch
-	program *engine.Program
-	kernel  *engine.Kernel
-	threads int
-	shared  int // dynamic shared memory, bytes
-	cores   int // multiprocessors of the target's card
+	op         *ir.Op
+	launch     *engine.Launch
+	program    *engine.Program
+	kernel     *engine.Kernel
+	threads    int
+	shared     int  // dynamic shared memory, bytes
+	cores      int  // multiprocessors of the target's card
+	makesCodes bool // inputs that are codes are made of those that are raw
 
 	pointers             map[string]ptx.Reg // by role
 	t, b, r              ptx.Reg            // sizes of the step

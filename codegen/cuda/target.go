@@ -52,7 +52,7 @@ var candidates = map[string][]candidate{
 	}}},
 	"linear_add": {{kernel: "cuda.linear_add", usable: func(op *ir.Op) bool {
 		n, _ := op.Results[0].Type.Cols()
-		return matrixInput(op) && wholeTiles(op, n)
+		return matrixInput(op) && wholeTiles(op, n) && op.Text("dtype") != "f16" // rows that are not yet normalised can pass its range
 	}}},
 	"linear_rope_kv": {{kernel: "cuda.linear_rope_kv", usable: func(op *ir.Op) bool { return matrixInput(op) && op.Int("dim")%layout.FragmentRows == 0 }}},
 	"rope_turns":     {{kernel: "cuda.rope_turns"}},
@@ -72,7 +72,7 @@ func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
 // wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
 func wholeTiles(op *ir.Op, columns int64) bool {
-	return op.Text("dtype") == "f32" || columns%64 == 0
+	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || columns%64 == 0
 }
 
 // gateBlock puts gate and up of a feature into one lane of a matrix instruction's result.
@@ -83,6 +83,9 @@ func (t Target) GateBlock() int64 { return gateBlock }
 
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
+	if n, _ := x.Cols(); codegen.Named(op, "raw") != nil && !rawInput(n) {
+		return false
+	}
 	if x.Quant != "" {
 		base, _ := ir.SplitQuant(x.Quant)
 		return multipliedFrom[base] > 0
@@ -93,10 +96,14 @@ func matrixInput(op *ir.Op) bool {
 // plainHeads tells that a head fits the registers of a warp.
 func plainHeads(op *ir.Op) bool { return op.Int("dim") <= layout.MaxPlainDim }
 
-// wholeMaxima tells that rows with largest magnitudes have no padding, which has none.
+// wholeMaxima tells that largest magnitudes are all of as many columns, of one head.
 func wholeMaxima(op *ir.Op) bool {
 	for _, r := range op.Results {
-		if n, _ := r.Type.Cols(); r.Type.Quant == "bf16m" && n%64 != 0 {
+		n, _ := r.Type.Cols()
+		if op.Kind.Name == "attn.paged" {
+			n = op.Int("dim")
+		}
+		if r.Type.Quant == "f32m" && n%layout.MaximaColumns != 0 {
 			return false
 		}
 	}

@@ -13,7 +13,7 @@ type weightReader interface {
 	start(lane, first ptx.Reg) []panel
 	// multiply adds the product of chunk i of a panel with b to acc, and moves the panel on to the next chunk.
 	multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB)
-	// finish is what the sum of all products of an output and a token stands for.
+	// finish is what the sum of all products of an output and the CTA's token of a number stands for.
 	finish(sum, output, token ptx.Reg) ptx.Reg
 }
 

@@ -129,6 +129,7 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 
 // store gives a warpgroup's outputs to the finisher: sum 4j+i of a lane is row g + 8*(i/2) of its panel and token 8j + 2t + i%2.
 func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
+	w.reload()
 	lane := w.Lane()
 	first := w.Mul(w.CtaY(), w.outputs())
 	if w.rings == 1 {

@@ -44,6 +44,7 @@ var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16}
 
 // kernelCost is how a kernel differs from one that reads and writes each operand once and multiplies no matrices.
 type kernelCost struct {
+	few       bool                                         // of its operands it touches a few bytes a row
 	rowsOnly  bool                                         // of its matrix it reads one row for each row of the result
 	positions func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
 	flops     func(p *predictor, l *engine.Launch) (float64, rate)
@@ -64,6 +65,11 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.linear_rope_kv": {flops: (*predictor).product, positions: (*predictor).written},
 	"cuda.rope_kv":        {positions: (*predictor).written},
 	"cuda.attention":      {positions: (*predictor).attended, flops: (*predictor).scores},
+
+	// Launches of sampling are counted as if the row wanted all of them.
+	"cuda.sample_edit":   {few: true},
+	"cuda.sample_finish": {few: true},
+	"cuda.accept":        {few: true},
 }
 
 // predictor computes the costs of a program's launches for one step.
@@ -81,6 +87,22 @@ func newPredictor(p *engine.Plan, program *engine.Program, nominal *engine.Nomin
 	s.Context = min(s.Context, int64(p.Info().MaxContext))
 	s.Tokens = min(s.Tokens, s.Context)
 	return &predictor{p, program, nominal, cores, s, sym.Bind(s.Tokens, 1, 1, s.Context)}
+}
+
+// leftOut tells whether a launch has nothing to do in the step: its grid is without CTAs.
+func (p *predictor) leftOut(l *engine.Launch) bool {
+	for _, c := range l.Code {
+		if !c.Limit.Admits(p.env) {
+			continue
+		}
+		for _, e := range c.Grid {
+			if n, err := e.Eval(p.env); err == nil && n == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	return false
 }
 
 // launch returns the cost of l. The program has been validated: operands are there and of the kinds that the kernel's row states.
@@ -108,6 +130,9 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kernelCost) (float64, error) {
 	switch o.Kind {
 	case engine.OperandBuffer:
+		if model.few {
+			return 0, nil
+		}
 		return p.bufferBytes(&p.program.Buffers[o.Index])
 	case engine.OperandWeight:
 		w := p.weight(o)

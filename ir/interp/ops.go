@@ -124,7 +124,7 @@ func (c *call) rmsnorm() error {
 	}
 	y := normalize(c.arg("x"), w.Data, c.op.Float("eps"))
 	c.give(y)
-	return round(y.Data, c.op.Results[0].Type.DType)
+	return c.round(y.Data, c.op.Results[0].Type.DType)
 }
 
 func (c *call) addRMSNorm() error {
@@ -137,7 +137,7 @@ func (c *call) addRMSNorm() error {
 	}
 	y := normalize(c.out[0], w.Data, c.op.Float("eps"))
 	c.give(y)
-	return round(y.Data, c.op.Results[1].Type.DType)
+	return c.round(y.Data, c.op.Results[1].Type.DType)
 }
 
 // rounders round to the nearest number of a narrower type, ties to even.
@@ -158,10 +158,18 @@ func round(values []float32, to dtype.Type) error {
 	return nil
 }
 
+// round rounds a result.
+func (c *call) round(values []float32, to dtype.Type) error {
+	if c.Exact {
+		return nil
+	}
+	return round(values, to)
+}
+
 func (c *call) cast() error {
 	x := c.arg("x")
 	y := newTensor(x.Rows, x.Cols)
 	copy(y.Data, x.Data)
 	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
+	return c.round(y.Data, c.op.Result().Type.DType)
 }
