@@ -32,6 +32,20 @@ var cudaKernels = []Kernel{
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
+		Name: "cuda.layernorm",
+		Doc:  "(x - mean(x)) / sqrt(variance(x) + eps) * w + bias over each row",
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
+			result("y", "f32 bf16", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name: "cuda.add_layernorm",
+		Doc:  "sum = x + delta; normed = layernorm(sum, w, bias)",
+		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
+			result("sum", "f32", "m k"), result("normed", "f32 bf16", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
 		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),

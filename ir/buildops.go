@@ -19,6 +19,11 @@ func (b *Builder) GroupRMSNorm(x, w *Value, eps float64, group int) *Value {
 	return b.op1("rmsnorm", []*Value{x, w}, Attr{"eps", eps}, Attr{"group", int64(group)})
 }
 
+// LayerNorm normalises rows around their mean; bias may be nil.
+func (b *Builder) LayerNorm(x, w, bias *Value, eps float64) *Value {
+	return b.op1("layernorm", []*Value{x, w, bias}, Attr{"eps", eps})
+}
+
 // Linear multiplies x [M,K] with w [N,K]; bias may be nil.
 func (b *Builder) Linear(x, w, bias *Value) *Value {
 	return b.op1("linear", []*Value{x, w, bias})

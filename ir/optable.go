@@ -69,6 +69,12 @@ var Ops = []*OpInfo{
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRMSNorm,
 	},
 	{
+		Name: "layernorm", Doc: "y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w, + bias, over each row.",
+		Args:    []ArgInfo{argX, argNorm, argBias},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the variance"}, dtypeAttr},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLayerNorm,
+	},
+	{
 		Name: "linear", Doc: "y[m,n] = sum over k of x[m,k]*w[n,k], + bias[n]. Quantized operands stand for code*scale.",
 		Args:    []ArgInfo{argInput, argW, argBias},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinear,
@@ -129,7 +135,13 @@ var Ops = []*OpInfo{
 		Name: "add_rmsnorm", Doc: "sum = x + delta; normed = rmsnorm(sum, w).",
 		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm},
 		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the mean"}, dtypeAttr},
-		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddRMSNorm,
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
+	},
+	{
+		Name: "add_layernorm", Doc: "sum = x + delta; normed = layernorm(sum, w, bias).",
+		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm, argBias},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the variance"}, dtypeAttr},
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
 	},
 	{
 		Name: "swiglu", Doc: "y = silu(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},

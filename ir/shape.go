@@ -109,9 +109,30 @@ func floatResult(op *Op, rows sym.Dim, cols int64) ([]Type, error) {
 	return []Type{Tensor(dt, rows, sym.Const(cols))}, err
 }
 
-func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
+func shapeLayerNorm(_ *Module, op *Op) ([]Type, error) {
+	if err := checkNormWeights(op); err != nil {
+		return nil, err
+	}
+	t, err := floatLike(op, op.Arg("x"))
+	return []Type{t}, err
+}
+
+// checkNormWeights wants an element of each vector for every column.
+func checkNormWeights(op *Op) error {
+	width := cols(op.Arg("x"))
+	for i, a := range op.Kind.Args {
+		if a.Role == RoleVector && op.Args[i] != nil {
+			if err := wantLength(op, a.Name, width); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func shapeAddNorm(m *Module, op *Op) ([]Type, error) {
 	types, err := shapeLike(m, op)
-	if err := firstError(err, wantLength(op, "w", cols(op.Arg("x")))); err != nil {
+	if err := firstError(err, checkNormWeights(op)); err != nil {
 		return nil, err
 	}
 	normed, err := floatLike(op, op.Arg("x"))

@@ -187,7 +187,9 @@ func (c *Context) castInProducers(f *ir.Func) {
 	}
 }
 
-func isNorm(op *ir.Op) bool { return op.Kind.Name == "rmsnorm" || op.Kind.Name == "add_rmsnorm" }
+func isNorm(op *ir.Op) bool { return slices.Contains(norms, op.Kind.Name) }
+
+var norms = []string{"rmsnorm", "add_rmsnorm", "layernorm", "add_layernorm"}
 
 // rounds tells whether an op can round its result, and does not yet.
 func rounds(op *ir.Op) bool {

@@ -38,6 +38,8 @@ var families = map[string]family{
 	"cuda.gather":        {gatherThreads, perRow("y"), gather},
 	"cuda.rmsnorm":       {normThreads, perRow("y"), norm},
 	"cuda.add_rmsnorm":   {normThreads, perRow("normed"), norm},
+	"cuda.layernorm":     {normThreads, perRow("y"), norm},
+	"cuda.add_layernorm": {normThreads, perRow("normed"), norm},
 	"cuda.linear":        {linearThreads, linearGrid, linear},
 	"cuda.linear_swiglu": {linearThreads, linearGrid, linear},
 	"cuda.rope_kv":       {ropeThreads, ropeGrid, ropeKV},

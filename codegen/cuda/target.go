@@ -46,6 +46,8 @@ var candidates = map[string][]candidate{
 	"gather":        {{kernel: "cuda.gather"}},
 	"rmsnorm":       {{kernel: "cuda.rmsnorm", usable: wholeRows}},
 	"add_rmsnorm":   {{kernel: "cuda.add_rmsnorm"}},
+	"layernorm":     {{kernel: "cuda.layernorm"}},
+	"add_layernorm": {{kernel: "cuda.add_layernorm"}},
 	"linear":        {{kernel: "cuda.linear", usable: matrixInput}},
 	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: func(op *ir.Op) bool { return matrixInput(op) && wholeTiles(op) }}},
 	"quantize":      {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return op.Text("format") == "e4m3t" }}},

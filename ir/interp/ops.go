@@ -23,6 +23,8 @@ var executors = map[string]func(*call) error{
 	"kv.write":      (*call).kvWrite,
 	"attn.paged":    (*call).attention,
 	"add_rmsnorm":   (*call).addRMSNorm,
+	"layernorm":     (*call).layerNorm,
+	"add_layernorm": (*call).addLayerNorm,
 	"linear_swiglu": (*call).linearSwiGLU,
 	"rope_kv":       (*call).ropeKV,
 	"cast":          (*call).cast,
@@ -94,46 +96,6 @@ func columns(x Tensor, start, n int) Tensor {
 		copy(y.Row(m), x.Row(m)[start:start+n])
 	}
 	return y
-}
-
-// normalize returns x / sqrt(mean(x^2) + eps) * w over groups of len(w) columns.
-func normalize(x Tensor, w []float32, eps float64) Tensor {
-	y := newTensor(x.Rows, x.Cols)
-	for at := 0; at < len(x.Data); at += len(w) {
-		group := x.Data[at : at+len(w)]
-		sum := 0.0
-		for _, v := range group {
-			sum += float64(v) * float64(v)
-		}
-		inverse := 1 / math.Sqrt(sum/float64(len(w))+eps)
-		for i, v := range group {
-			y.Data[at+i] = float32(float64(v) * inverse * float64(w[i]))
-		}
-	}
-	return y
-}
-
-func (c *call) rmsnorm() error {
-	w, err := c.weight("w")
-	if err != nil {
-		return err
-	}
-	y := normalize(c.arg("x"), w.Data, c.op.Float("eps"))
-	c.give(y)
-	return round(y.Data, c.op.Results[0].Type.DType)
-}
-
-func (c *call) addRMSNorm() error {
-	w, err := c.weight("w")
-	if err != nil {
-		return err
-	}
-	if err := c.pairs("x", "delta", func(a, b float64) float64 { return a + b }); err != nil {
-		return err
-	}
-	y := normalize(c.out[0], w.Data, c.op.Float("eps"))
-	c.give(y)
-	return round(y.Data, c.op.Results[1].Type.DType)
 }
 
 // product returns x times w transposed, plus bias if the op has one: [M,K] x [N,K] -> [M,N].
