@@ -54,10 +54,19 @@ var cudaKernels = []Kernel{
 	},
 	{
 		Name: "cuda.linear_swiglu",
-		Doc:  "y = silu(gate) * up, where blocks of 32 outputs of w are those of gate and up in turn",
+		Doc:  "y = act(gate) * up, where blocks of 32 outputs of w are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")),
 			result("y", "f32 bf16", "m n")},
+		Attrs: []AttrRow{optionalAttr(actAttr)},
 		Check: checkFragmentHalves,
+	},
+	{
+		Name: "cuda.linear_act",
+		Doc:  "y = act(x * transpose(w) + bias)",
+		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+			result("y", "f32 bf16", "m n")},
+		Attrs: []AttrRow{actAttr},
+		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.rope_kv",

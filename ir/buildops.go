@@ -30,7 +30,15 @@ func (b *Builder) Linear(x, w, bias *Value) *Value {
 }
 
 // SiLU applies x*sigmoid(x).
-func (b *Builder) SiLU(x *Value) *Value { return b.op1("silu", []*Value{x}) }
+func (b *Builder) SiLU(x *Value) *Value { return b.Activation("silu", x) }
+
+// Activation applies one of Activations.
+func (b *Builder) Activation(name string, x *Value) *Value { return b.op1(name, []*Value{x}) }
+
+// Softcap bounds x smoothly: by*tanh(x/by).
+func (b *Builder) Softcap(x *Value, by float64) *Value {
+	return b.op1("softcap", []*Value{x}, Attr{"by", by})
+}
 
 // Mul multiplies element by element.
 func (b *Builder) Mul(x, y *Value) *Value { return b.op1("mul", []*Value{x, y}) }

@@ -1,5 +1,7 @@
 package ir
 
+import "slices"
+
 // headAttrs are those of ops that see several heads.
 var headAttrs = []AttrInfo{
 	{Name: "heads", Kind: Int, Min: 1, Doc: "query heads"},
@@ -51,8 +53,11 @@ func optional(a ArgInfo) ArgInfo {
 	return a
 }
 
-// Ops is the op table. The first group is what models are imported as; fused and lowered ops follow.
-var Ops = []*OpInfo{
+// Ops is the op table.
+var Ops = slices.Concat(coreOps, activationOps())
+
+// coreOps are those that every model has. The first group is what models are imported as; fused and lowered ops follow.
+var coreOps = []*OpInfo{
 	{
 		Name: "gather", Doc: "y[m] = table[ids[m]], as f32.",
 		Args:    []ArgInfo{{Name: "table", Role: RoleMatrix}, {Name: "ids", Role: RoleIndex}},
@@ -88,7 +93,6 @@ var Ops = []*OpInfo{
 		}, ropeAttrs),
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRope,
 	},
-	{Name: "silu", Doc: "y = x / (1 + exp(-x)).", Args: []ArgInfo{argX}, Results: []string{"y"}, Flags: RowWise, Shape: shapeLike},
 	{
 		Name: "scale", Doc: "y = x * by.", Args: []ArgInfo{argX},
 		Attrs:   []AttrInfo{{Name: "by", Kind: Float, Doc: "factor"}},
@@ -144,7 +148,8 @@ var Ops = []*OpInfo{
 		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
 	},
 	{
-		Name: "swiglu", Doc: "y = silu(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Name: "swiglu", Doc: "y = act(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Attrs:   []AttrInfo{gateAttr},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
 	},
 	{
@@ -152,8 +157,14 @@ var Ops = []*OpInfo{
 		Doc: "swiglu of the two halves of linear(x, w, bias). Blocks of 32 rows of w (and elements of bias) belong to gate and up in turn; " +
 			"the last blocks are padded with zeros to 32.",
 		Args:    []ArgInfo{argInput, argW, argBias},
-		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, dtypeAttr},
+		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, gateAttr, dtypeAttr},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
+	},
+	{
+		Name: "linear_act", Doc: "y = act(linear(x, w, bias)).",
+		Args:    []ArgInfo{argInput, argW, argBias},
+		Attrs:   []AttrInfo{{Name: "act", Kind: Text, Enum: activationNames(), Doc: "function of each sum"}, dtypeAttr},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearAct,
 	},
 	{
 		Name: "rope_kv",

@@ -166,6 +166,14 @@ func shapeLinear(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(x.Type.Rows(), first(w))}, nil
 }
 
+func shapeLinearAct(_ *Module, op *Op) ([]Type, error) {
+	x, w := op.Arg("x"), op.Arg("w")
+	if err := firstError(checkProduct(x, w), wantLength(op, "bias", first(w))); err != nil {
+		return nil, err
+	}
+	return floatResult(op, x.Type.Rows(), first(w))
+}
+
 func shapeLinearSwiGLU(_ *Module, op *Op) ([]Type, error) {
 	x, w, f := op.Arg("x"), op.Arg("w"), op.Int("features")
 	if want := 2 * roundUp(f, SwiGLUBlock); first(w) != want {

@@ -67,7 +67,7 @@ func jointName(joint, a, b string) string {
 // matrixOf returns the weight that a matrix product or a look-up reads, nil for other ops.
 func matrixOf(op *ir.Op) *ir.Weight {
 	switch op.Kind.Name {
-	case "linear", "linear_swiglu":
+	case "linear", "linear_swiglu", "linear_act":
 		return op.Arg("w").Weight
 	case "gather":
 		return op.Arg("table").Weight

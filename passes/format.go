@@ -131,7 +131,7 @@ func segment(w *ir.Weight) int64 {
 func outputs(f *ir.Func) []*ir.Op {
 	var found []*ir.Op
 	for _, v := range f.Results {
-		for v.Def != nil && slices.Contains([]string{"scale", "select_rows"}, v.Def.Kind.Name) {
+		for v.Def != nil && slices.Contains([]string{"scale", "softcap", "select_rows"}, v.Def.Kind.Name) {
 			v = v.Def.Arg("x")
 		}
 		if v.Def != nil && v.Def.Kind.Name == "linear" {

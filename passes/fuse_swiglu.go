@@ -1,6 +1,10 @@
 package passes
 
-import "llmc/ir"
+import (
+	"slices"
+
+	"llmc/ir"
+)
 
 // fuseSwiGLURules turn the gated half of an MLP into one op over one weight, in which blocks of 32 rows belong to gate and up
 // in turn: a panel of gate and the panel of up with the same features lie side by side, and the product needs no buffer.
@@ -24,10 +28,11 @@ import "llmc/ir"
 //	  %y = linear_swiglu %x, %l.gate_up_proj.weight {features=40} : f32[T,40]
 //	  return %y
 //	}
-var fuseSwiGLURules = []Rule{
-	{Name: "silu-mul", Match: "(mul (silu g) u)", Replace: "(swiglu g u)"},
+//
+// Gates of other activations have an attribute that names theirs.
+var fuseSwiGLURules = slices.Concat(gateRules(), []Rule{
 	{
-		Name: "linear-swiglu", Match: "(swiglu (linear x gate) (linear x up))", Replace: "(linear_swiglu x w {features=$f})",
+		Name: "linear-swiglu", Match: "(swiglu (linear x gate) (linear x up) {act=$a})", Replace: "(linear_swiglu x w {features=$f act=$a})",
 		When: func(m *Match) bool { return m.joinable("gate", "up") },
 		Sets: []string{"w", "$f"},
 		Derive: func(m *Match) {
@@ -36,7 +41,7 @@ var fuseSwiGLURules = []Rule{
 		},
 	},
 	{
-		Name: "linear-bias-swiglu", Match: "(swiglu (linear x gate gbias) (linear x up ubias))", Replace: "(linear_swiglu x w bias {features=$f})",
+		Name: "linear-bias-swiglu", Match: "(swiglu (linear x gate gbias) (linear x up ubias) {act=$a})", Replace: "(linear_swiglu x w bias {features=$f act=$a})",
 		When: func(m *Match) bool { return m.joinable("gate", "up") && m.joinable("gbias", "ubias") },
 		Sets: []string{"w", "bias", "$f"},
 		Derive: func(m *Match) {
@@ -45,6 +50,15 @@ var fuseSwiGLURules = []Rule{
 			m.interleave("bias", "gbias", "ubias")
 		},
 	},
+})
+
+// gateRules has a rule for each activation: "silu-mul" and so on.
+func gateRules() []Rule {
+	var rules []Rule
+	for _, a := range ir.Activations {
+		rules = append(rules, Rule{Name: a.Name + "-mul", Match: "(mul (" + a.Name + " g) u)", Replace: "(swiglu g u {act=" + a.Name + "})"})
+	}
+	return rules
 }
 
 // joinable tells whether two matched weights may become one.

@@ -14,7 +14,8 @@ const ruleOwnCast = "cast-in-producer"
 
 // quantize gives weights the formats that the policy names and linears the inputs that these are multiplied with: bf16
 // rows, or codes with a scale per token (int8, fp8) or per token and group (int4), as the target's kernels want. Readers of one value share one
-// quantized form of it. A norm that is only read as bf16 rounds its result itself, other ops where the target can. All other weights become f32.
+// quantized form of it. A product applies the activation that alone reads it where the target can (see fuse_act.go). A norm that is only read as
+// bf16 rounds its result itself, other ops where the target can. All other weights become f32.
 // A weight that the checkpoint brings in codes keeps them where the policy names no format.
 //
 // Before (policy int8):
@@ -65,6 +66,7 @@ func quantize(c *Context) error {
 		if err := c.convertInputs(f, forms); err != nil {
 			return fmt.Errorf("function @%s: %w", f.Name, err)
 		}
+		c.activateInProducers(f)
 		c.castInProducers(f)
 	}
 	return nil

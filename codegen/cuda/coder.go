@@ -42,6 +42,7 @@ var families = map[string]family{
 	"cuda.add_layernorm": {normThreads, perRow("normed"), norm},
 	"cuda.linear":        {linearThreads, linearGrid, linear},
 	"cuda.linear_swiglu": {linearThreads, linearGrid, linear},
+	"cuda.linear_act":    {linearThreads, linearGrid, linear},
 	"cuda.rope_kv":       {ropeThreads, ropeGrid, ropeKV},
 	"cuda.attention":     {attentionThreads, attentionGrid, attention},
 	"cuda.select_rows":   {rowThreads, perRow("y"), selectRows},
@@ -49,6 +50,13 @@ var families = map[string]family{
 	"cuda.quantize":      {quantizeThreads, perRow("y"), quantize},
 	"cuda.swiglu":        {rowThreads, perRow("y"), elementwise},
 	"cuda.silu":          {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu":          {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu_tanh":     {rowThreads, perRow("y"), elementwise},
+	"cuda.quick_gelu":    {rowThreads, perRow("y"), elementwise},
+	"cuda.relu":          {rowThreads, perRow("y"), elementwise},
+	"cuda.relu2":         {rowThreads, perRow("y"), elementwise},
+	"cuda.sigmoid":       {rowThreads, perRow("y"), elementwise},
+	"cuda.softcap":       {rowThreads, perRow("y"), elementwise},
 	"cuda.add":           {rowThreads, perRow("y"), elementwise},
 	"cuda.mul":           {rowThreads, perRow("y"), elementwise},
 	"cuda.scale":         {rowThreads, perRow("y"), elementwise},
@@ -69,6 +77,7 @@ type variant struct {
 var wideFamilies = map[string]func(e *entry) []variant{
 	"cuda.linear":        wideVariants,
 	"cuda.linear_swiglu": wideVariants,
+	"cuda.linear_act":    wideVariants,
 }
 
 // perRow gives a CTA to each row of a result.

@@ -52,7 +52,7 @@ func linearGrid(e *entry) [3]engine.Extent {
 	return grid(engine.Extent{Of: constant(ctas), Per: 1}, engine.Extent{Of: e.buffer("y").Rows, Per: tokenTile})
 }
 
-// linear is y[T,N] = x[T,K] * w[N,K]^T (+ bias), or silu(gate) * up of a weight that interleaves both.
+// linear is y[T,N] = x[T,K] * w[N,K]^T (+ bias), or act of it, or act(gate) * up of a weight that interleaves both.
 //
 //	CTA (i, j): outputs 16*blocks*i.., tokens 16*j..          warp v: chunks C*v/8 .. C*(v+1)/8 of the C chunks of 64 k
 //
@@ -148,14 +148,15 @@ func (p *product) epilogue(acc [][][]ptx.Reg) {
 			output := p.Mad(p.CtaX(), outputs, column)
 			v := p.total(from, output, row)
 			if p.swiglu {
-				v = p.Mul(p.silu(v), p.total(p.Add(from, 4*ir.SwiGLUBlock), p.Add(output, ir.SwiGLUBlock), row))
+				v = p.Mul(p.activate(v), p.total(p.Add(from, 4*ir.SwiGLUBlock), p.Add(output, ir.SwiGLUBlock), row))
 			}
 			p.storeResult(p.Builder, p.Index(p.row("y", row), out, p.buffer("y").DType.Size()), v)
 		})
 	})
 }
 
-// total is one output of the weight for a token: the sum of its parts, scaled where formats have one scale for it, with the bias.
+// total is one output of the weight for a token: the sum of its parts, scaled where formats have one scale for it, with the bias, under the
+// activation of products that apply one to every output.
 func (p *product) total(from, output, token ptx.Reg) ptx.Reg {
 	at := from.At(0)
 	sum := p.Ld(ptx.F32, at)
@@ -165,6 +166,9 @@ func (p *product) total(from, output, token ptx.Reg) ptx.Reg {
 	sum = p.reader.finish(sum, output, token)
 	if p.has("bias") {
 		sum = p.Add(sum, p.Ld(ptx.F32, p.Index(p.pointers["bias"], output, 4)))
+	}
+	if p.applies() {
+		sum = p.activate(sum)
 	}
 	return sum
 }

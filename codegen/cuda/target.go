@@ -50,6 +50,7 @@ var candidates = map[string][]candidate{
 	"add_layernorm": {{kernel: "cuda.add_layernorm"}},
 	"linear":        {{kernel: "cuda.linear", usable: matrixInput}},
 	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: func(op *ir.Op) bool { return matrixInput(op) && wholeTiles(op) }}},
+	"linear_act":    {{kernel: "cuda.linear_act", usable: func(op *ir.Op) bool { return matrixInput(op) && wholeColumns(op) }}},
 	"quantize":      {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return op.Text("format") == "e4m3t" }}},
 	"rope_kv":       {{kernel: "cuda.rope_kv", usable: plainHeads}},
 	"attn.paged":    {{kernel: "cuda.attention", usable: plainHeads}},
@@ -57,6 +58,13 @@ var candidates = map[string][]candidate{
 	"cast":          {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
 	"swiglu":        {{kernel: "cuda.swiglu"}},
 	"silu":          {{kernel: "cuda.silu"}},
+	"gelu":          {{kernel: "cuda.gelu"}},
+	"gelu_tanh":     {{kernel: "cuda.gelu_tanh"}},
+	"quick_gelu":    {{kernel: "cuda.quick_gelu"}},
+	"relu":          {{kernel: "cuda.relu"}},
+	"relu2":         {{kernel: "cuda.relu2"}},
+	"sigmoid":       {{kernel: "cuda.sigmoid"}},
+	"softcap":       {{kernel: "cuda.softcap"}},
 	"add":           {{kernel: "cuda.add"}},
 	"mul":           {{kernel: "cuda.mul"}},
 	"scale":         {{kernel: "cuda.scale"}},
@@ -67,6 +75,12 @@ func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 // wholeTiles tells that a rounded result has no padding, which products do not write.
 func wholeTiles(op *ir.Op) bool {
 	return op.Text("dtype") == "f32" || op.Text("dtype") == "bf16" && op.Int("features")%64 == 0
+}
+
+// wholeColumns is wholeTiles of a product without a gate.
+func wholeColumns(op *ir.Op) bool {
+	n, _ := op.Arg("w").Type.Rows().IsConst()
+	return op.Text("dtype") == "f32" || op.Text("dtype") == "bf16" && n%64 == 0
 }
 
 func matrixInput(op *ir.Op) bool {

@@ -42,8 +42,8 @@ var wideShapes = []struct {
 	{wideShape{tokens: 128, rings: 1, memory: 192 << 10, ctas: 1}, false},
 }
 
-// wide is a product on wgmma: y[T,N] = x[T,K] * w[N,K]^T (+ bias), or silu(gate) * up of a weight that interleaves both. Unproven on
-// hardware.
+// wide is a product on wgmma: y[T,N] = x[T,K] * w[N,K]^T (+ bias), or act of it, or act(gate) * up of a weight that interleaves
+// both. Unproven on hardware.
 //
 //	CTA (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings)
 //

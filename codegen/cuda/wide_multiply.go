@@ -153,7 +153,7 @@ func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 	w.SyncSome(w.Add(w.group, groupBarrier), 128)
 	w.If(up.Not(), func() {
 		for i := range total {
-			w.Into(total[i]).Mul(w.silu(total[i]), w.Ld(ptx.F32, at.At(4*64*i)))
+			w.Into(total[i]).Mul(w.activate(total[i]), w.Ld(ptx.F32, at.At(4*64*i)))
 		}
 		w.write2(total, w.Add(w.Shr(first, 1), row))
 	})
@@ -177,6 +177,9 @@ func (w *wide) finish(total []ptx.Reg, h int, output ptx.Reg) {
 		}
 		if w.has("bias") {
 			w.Into(total[i]).Add(total[i], bias)
+		}
+		if w.applies() {
+			w.Set(total[i], w.activate(total[i]))
 		}
 	}
 }

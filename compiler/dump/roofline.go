@@ -60,6 +60,7 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.gather":        {rowsOnly: true},
 	"cuda.linear":        {flops: (*predictor).product},
 	"cuda.linear_swiglu": {flops: (*predictor).product},
+	"cuda.linear_act":    {flops: (*predictor).product},
 	"cuda.rope_kv":       {positions: (*predictor).written},
 	"cuda.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
 }

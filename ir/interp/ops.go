@@ -2,22 +2,20 @@ package interp
 
 import (
 	"fmt"
-	"math"
 
 	"llmc/internal/dtype"
 )
 
 // executors gives each op of the table its meaning.
-var executors = map[string]func(*call) error{
+var executors = withActivations(map[string]func(*call) error{
 	"gather":        (*call).gather,
 	"rmsnorm":       (*call).rmsnorm,
 	"linear":        (*call).linear,
 	"rope":          (*call).rope,
-	"silu":          func(c *call) error { return c.each("x", silu) },
 	"scale":         func(c *call) error { return c.each("x", func(x float64) float64 { return x * c.op.Float("by") }) },
 	"mul":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a * b }) },
 	"add":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a + b }) },
-	"swiglu":        func(c *call) error { return c.pairs("gate", "up", func(g, u float64) float64 { return silu(g) * u }) },
+	"swiglu":        (*call).swiGLU,
 	"slice":         (*call).slice,
 	"select_rows":   (*call).selectRows,
 	"kv.write":      (*call).kvWrite,
@@ -26,12 +24,11 @@ var executors = map[string]func(*call) error{
 	"layernorm":     (*call).layerNorm,
 	"add_layernorm": (*call).addLayerNorm,
 	"linear_swiglu": (*call).linearSwiGLU,
+	"linear_act":    (*call).linearAct,
 	"rope_kv":       (*call).ropeKV,
 	"cast":          (*call).cast,
 	"quantize":      (*call).quantize,
-}
-
-func silu(x float64) float64 { return x / (1 + math.Exp(-x)) }
+})
 
 // each maps every element.
 func (c *call) each(name string, f func(float64) float64) error {
@@ -131,23 +128,6 @@ func (c *call) linear() error {
 	y, err := c.product()
 	c.give(y)
 	return err
-}
-
-// linearSwiGLU takes feature f's gate and up from the blocks of 32 outputs that alternate.
-func (c *call) linearSwiGLU() error {
-	both, err := c.product()
-	if err != nil {
-		return err
-	}
-	y := newTensor(both.Rows, c.int("features"))
-	for m := range y.Rows {
-		for f := range y.Cols {
-			gate := f/32*64 + f%32
-			y.Row(m)[f] = float32(silu(float64(both.Row(m)[gate])) * float64(both.Row(m)[gate+32]))
-		}
-	}
-	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
 }
 
 // rounders round to the nearest number of a narrower type, ties to even.
