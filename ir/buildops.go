@@ -51,6 +51,9 @@ func (b *Builder) Scale(x *Value, by float64) *Value {
 	return b.op1("scale", []*Value{x}, Attr{"by", by})
 }
 
+// ScaleRows multiplies each row of x [M,N] by its number of by [M,1].
+func (b *Builder) ScaleRows(x, by *Value) *Value { return b.op1("scale_rows", []*Value{x, by}) }
+
 // Slice takes columns [start, start+n).
 func (b *Builder) Slice(x *Value, start, n int) *Value {
 	return b.op1("slice", []*Value{x}, Attr{"start", int64(start)}, Attr{"len", int64(n)})

@@ -54,7 +54,7 @@ func optional(a ArgInfo) ArgInfo {
 }
 
 // Ops is the op table.
-var Ops = slices.Concat(coreOps, activationOps())
+var Ops = slices.Concat(coreOps, activationOps(), expertOps)
 
 // coreOps are those that every model has. The first group is what models are imported as; fused and lowered ops follow.
 var coreOps = []*OpInfo{
@@ -101,6 +101,10 @@ var coreOps = []*OpInfo{
 	{
 		Name: "mul", Doc: "y = a * b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
 		Results: []string{"y"}, Flags: Commutative | RowWise, Shape: shapeLike,
+	},
+	{
+		Name: "scale_rows", Doc: "y[m] = x[m] * by[m].", Args: []ArgInfo{argX, {Name: "by", Role: RoleFloat}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeScaleRows,
 	},
 	{
 		Name: "add", Doc: "y = a + b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},

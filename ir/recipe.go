@@ -19,7 +19,7 @@ const (
 	Interleave                   // blocks of rows taken from the parts in turn
 )
 
-// Recipe says how the rows (first axis) of a weight come from the checkpoint. A writer streams any range of rows through
+// Recipe says how the rows (first axis, of a stack of matrices those of all of them) of a weight come from the checkpoint. A writer streams any range of rows through
 // Runs with bounded memory, whatever was fused. Recipes are never changed once made: weights may share them.
 type Recipe struct {
 	Kind RecipeKind
@@ -188,6 +188,24 @@ func (r *Recipe) interleavedRuns(cols, from, to int64, yield func(Run) bool) boo
 		from += count
 	}
 	return true
+}
+
+// Part returns the recipe of rows [from, to) alone.
+func (r *Recipe) Part(cols, from, to int64) *Recipe {
+	var parts []*Recipe
+	for run := range r.Runs(cols, from, to) {
+		p := *run.Source
+		switch p.Kind {
+		case FromTensor:
+			p.Start, p.Count = run.First, run.Rows
+		case FromValues:
+			p.Values = p.Values[run.First*cols : (run.First+run.Rows)*cols]
+		case FromZeros:
+			p.Count = run.Rows
+		}
+		parts = append(parts, &p)
+	}
+	return ConcatRows(parts...)
 }
 
 // maxRecipeDepth bounds nesting, and with it recursion.

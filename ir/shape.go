@@ -141,8 +141,8 @@ func shapeAddNorm(m *Module, op *Op) ([]Type, error) {
 
 // checkProduct verifies that x [M,K] times w [N,K] is defined: integer products need the formats that belong together.
 func checkProduct(x, w *Value) error {
-	if cols(x) != cols(w) {
-		return fmt.Errorf("x has %d columns, w %d", cols(x), cols(w))
+	if _, k, _ := w.Type.Matrix(); cols(x) != k {
+		return fmt.Errorf("x has %d columns, w %d", cols(x), k)
 	}
 	if x.Type.Quant == "" {
 		return nil

@@ -37,7 +37,7 @@ var fuseSwiGLURules = slices.Concat(gateRules(), []Rule{
 		Sets: []string{"w", "$f"},
 		Derive: func(m *Match) {
 			m.SetAttr("f", columns(m.Root))
-			m.interleave("w", "gate", "up")
+			m.interleave("w", "gate", "up", 1)
 		},
 	},
 	{
@@ -46,8 +46,29 @@ var fuseSwiGLURules = slices.Concat(gateRules(), []Rule{
 		Sets: []string{"w", "bias", "$f"},
 		Derive: func(m *Match) {
 			m.SetAttr("f", columns(m.Root))
-			m.interleave("w", "gate", "up")
-			m.interleave("bias", "gbias", "ubias")
+			m.interleave("w", "gate", "up", 1)
+			m.interleave("bias", "gbias", "ubias", 1)
+		},
+	},
+	{
+		Name: "experts-swiglu", Match: "(swiglu (moe.linear x o gate r) (moe.linear x o up r) {act=$a})", Replace: "(moe.linear_swiglu x o w r {features=$f act=$a})",
+		When: func(m *Match) bool { return m.joinable("gate", "up") },
+		Sets: []string{"w", "$f"},
+		Derive: func(m *Match) {
+			m.SetAttr("f", columns(m.Root))
+			m.interleave("w", "gate", "up", m.experts("gate"))
+		},
+	},
+	{
+		Name: "experts-bias-swiglu", Match: "(swiglu (moe.linear x o gate r gbias) (moe.linear x o up r ubias) {act=$a})",
+		Replace: "(moe.linear_swiglu x o w r bias {features=$f act=$a})",
+		When:    func(m *Match) bool { return m.joinable("gate", "up") && m.joinable("gbias", "ubias") },
+		Sets:    []string{"w", "bias", "$f"},
+		Derive: func(m *Match) {
+			m.SetAttr("f", columns(m.Root))
+			experts := m.experts("gate")
+			m.interleave("w", "gate", "up", experts)
+			m.interleave("bias", "gbias", "ubias", experts)
 		},
 	},
 })
@@ -66,10 +87,21 @@ func (m *Match) joinable(a, b string) bool {
 	return joinable(m.Context.Module, m.Value(a).Weight, m.Value(b).Weight)
 }
 
-// interleave sets name to the weight whose blocks are those of a and b in turn.
-func (m *Match) interleave(name, a, b string) {
+// experts is the number of matrices of a matched weight.
+func (m *Match) experts(name string) int64 {
+	n, _ := stacked(m.Value(name).Weight)
+	return n
+}
+
+// interleave sets name to the weight whose blocks are those of a and b in turn, for each of the experts that the rows of both are cut into.
+func (m *Match) interleave(name, a, b string, experts int64) {
 	one, two := m.Value(a).Weight, m.Value(b).Weight
-	recipe := ir.InterleaveRows(ir.SwiGLUBlock, one.Recipe, two.Recipe)
-	m.Set(name, m.Context.derive(jointName("gate_up", one.Name, two.Name), recipe, one))
+	rows, cols, _ := one.Type.Matrix()
+	n := rows / experts
+	var parts []*ir.Recipe
+	for e := range experts {
+		parts = append(parts, ir.InterleaveRows(ir.SwiGLUBlock, one.Recipe.Part(cols, e*n, (e+1)*n), two.Recipe.Part(cols, e*n, (e+1)*n)))
+	}
+	m.Set(name, m.Context.derive(jointName("gate_up", one.Name, two.Name), ir.ConcatRows(parts...), one))
 	m.Context.dropWeights([]*ir.Weight{one, two})
 }

@@ -84,6 +84,8 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 			}
 			r := roleLinear
 			switch old, known := roles[w]; {
+			case isRouter(f, op):
+				r = roleRouter
 			case slices.Contains(ends, op) || known && old == roleOutput:
 				r = roleOutput
 			case op.Kind.Name == "gather" && (!known || old == roleEmbed):
@@ -93,6 +95,13 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 		}
 	}
 	return roles
+}
+
+// isRouter tells whether the result of a product is read to choose experts.
+func isRouter(f *ir.Func, op *ir.Op) bool {
+	return slices.ContainsFunc(f.Ops, func(reader *ir.Op) bool {
+		return reader.Kind.Name == "moe.route" && reader.Arg("logits") == op.Result()
+	})
 }
 
 func (c *Context) setFormat(w *ir.Weight, r role) error {

@@ -28,6 +28,13 @@ var executors = withActivations(map[string]func(*call) error{
 	"rope_kv":       (*call).ropeKV,
 	"cast":          (*call).cast,
 	"quantize":      (*call).quantize,
+
+	"scale_rows":        (*call).scaleRows,
+	"moe.route":         (*call).route,
+	"moe.dispatch":      (*call).dispatch,
+	"moe.linear":        (*call).expertLinear,
+	"moe.linear_swiglu": (*call).expertSwiGLU,
+	"moe.combine":       (*call).combine,
 })
 
 // each maps every element.
