@@ -25,15 +25,15 @@ type packer struct {
 
 // packJob is one weight on its way into the plan.
 type packJob struct {
-	weight            *ir.Weight
-	index             int // in the plan's table of weights
-	cols              int64
-	rows              int64
-	panelRows, panels int64
-	packed            layout.Packed // nil for row-major weights
-	format            *quant.Format // nil unless codes are made
-	loss              []panelLoss   // of each panel, where codes are made
-	repeats           bool          // an earlier weight holds the same codes in another order
+	weight  *ir.Weight
+	index   int // in the plan's table of weights
+	cols    int64
+	rows    int64
+	panels  int64
+	packed  layout.Packed // nil for row-major weights
+	format  *quant.Format // nil unless codes are made
+	loss    []panelLoss   // of each panel, where codes are made
+	repeats bool          // an earlier weight holds the same codes in another order
 }
 
 // rowsAtOnce is how many rows of a row-major weight are read at a time.
@@ -43,20 +43,19 @@ const rowsAtOnce = 32
 const piecePanels = 8
 
 func newPackJob(w *ir.Weight, index int) (*packJob, error) {
-	rows, _ := w.Type.Rows().IsConst()
-	cols, ok := w.Type.Cols()
+	rows, cols, ok := w.Type.Matrix()
 	if !ok {
 		return nil, fmt.Errorf("weight %q: type %v has no fixed size", w.Name, w.Type)
 	}
-	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panelRows: rowsAtOnce, panels: (rows + rowsAtOnce - 1) / rowsAtOnce}
+	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panels: (rows + rowsAtOnce - 1) / rowsAtOnce}
 	if w.Type.Layout == "" {
 		return j, nil
 	}
 	var err error
-	if j.packed, err = layout.Find(w.Type.Layout, int(rows), int(cols), int(w.Segment)); err != nil {
+	if j.packed, err = packedLayout(w); err != nil {
 		return nil, fmt.Errorf("weight %q: %w", w.Name, err)
 	}
-	j.panelRows, j.panels = int64(j.packed.PanelRows()), int64(j.packed.Panels())
+	j.panels = int64(j.packed.Panels())
 	if w.Type.Quant != "" {
 		if j.format, err = quant.FindType(w.Type.Quant); err != nil {
 			return nil, fmt.Errorf("weight %q: %w", w.Name, err)
@@ -64,6 +63,25 @@ func newPackJob(w *ir.Weight, index int) (*packJob, error) {
 		j.loss = make([]panelLoss, j.panels)
 	}
 	return j, nil
+}
+
+// packedLayout describes the layout that passes chose for a weight.
+func packedLayout(w *ir.Weight) (layout.Packed, error) {
+	e := engine.WeightEntry{Layout: w.Type.Layout, Segment: w.Segment}
+	for _, d := range w.Type.Dims {
+		n, _ := d.IsConst()
+		e.Shape = append(e.Shape, n)
+	}
+	return e.Packed()
+}
+
+// rowRange returns the rows of a panel, of row-major weights as many as are read at a time.
+func (j *packJob) rowRange(panel int64) (lo, hi int64) {
+	if j.packed == nil {
+		return panel * rowsAtOnce, min(j.rows, (panel+1)*rowsAtOnce)
+	}
+	from, to := j.packed.Rows(int(panel))
+	return int64(from), int64(to)
 }
 
 // entry describes the weight for the plan's table.
@@ -131,14 +149,14 @@ type packWorker struct {
 
 // pack writes panels [first, last) of a weight.
 func (w *packWorker) pack(j *packJob, first, last int64) error {
-	size := j.panelRows * j.cols * 4
+	size := rowsAtOnce * j.cols * 4
 	if j.packed != nil {
 		size = int64(j.packed.PanelBytes())
 	}
 	w.out = grow(w.out, int((last-first)*size))
 	used := int64(0)
 	for panel := first; panel < last; panel++ {
-		lo, hi := panel*j.panelRows, min(j.rows, (panel+1)*j.panelRows)
+		lo, hi := j.rowRange(panel)
 		w.rows = grow(w.rows, int((hi-lo)*j.cols))
 		if err := readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi); err != nil {
 			return err

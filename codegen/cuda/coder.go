@@ -57,9 +57,16 @@ var families = map[string]family{
 	"cuda.relu2":         {rowThreads, perRow("y"), elementwise},
 	"cuda.sigmoid":       {rowThreads, perRow("y"), elementwise},
 	"cuda.softcap":       {rowThreads, perRow("y"), elementwise},
-	"cuda.add":           {rowThreads, perRow("y"), elementwise},
-	"cuda.mul":           {rowThreads, perRow("y"), elementwise},
-	"cuda.scale":         {rowThreads, perRow("y"), elementwise},
+	"cuda.scale_rows":    {rowThreads, perRow("y"), scaleRows},
+
+	"cuda.moe_route":         {routeThreads, routeGrid, route},
+	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},
+	"cuda.moe_linear":        {linearThreads, expertGrid, expertLinear},
+	"cuda.moe_linear_swiglu": {linearThreads, expertGrid, expertLinear},
+	"cuda.moe_combine":       {rowThreads, perRow("z"), combine},
+	"cuda.add":               {rowThreads, perRow("y"), elementwise},
+	"cuda.mul":               {rowThreads, perRow("y"), elementwise},
+	"cuda.scale":             {rowThreads, perRow("y"), elementwise},
 }
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
@@ -125,6 +132,9 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	var codes []engine.Code
 	for _, v := range variants {
 		codes = append(codes, c.write(*e, v, name))
+	}
+	if e.stacked() {
+		codes = expertCodes(e, codes)
 	}
 	c.entries[signature] = codes
 	return codes, nil
@@ -225,10 +235,15 @@ func (e *entry) weight(role string) *ir.Weight { return codegen.Named(e.op, role
 
 // rows returns the number of rows of the activation in a role: a size of the step.
 func (e *entry) rows(role string) ptx.Reg {
-	if e.buffer(role).Rows == sym.Of(sym.R) {
-		return e.r
+	of := e.buffer(role).Rows
+	size, coefficient := e.t, of.Coef[sym.T]
+	if coefficient == 0 {
+		size, coefficient = e.r, of.Coef[sym.R]
 	}
-	return e.t
+	if coefficient == 1 {
+		return size
+	}
+	return e.Mul(size, int(coefficient))
 }
 
 // row is the address of a row of the activation in a role.

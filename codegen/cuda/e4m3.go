@@ -47,7 +47,7 @@ func (r e4m3Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 }
 
 func (r e4m3Reader) finish(sum, output, token ptx.Reg) ptx.Reg {
-	scale := r.Ld(ptx.F32, r.row("x", token).At(r.x.ScaleOffset()))
+	scale := r.Ld(ptx.F32, r.row("x", r.tile.source(token)).At(r.x.ScaleOffset()))
 	return r.Mul(sum, r.Mul(r.outputScale(output), scale))
 }
 

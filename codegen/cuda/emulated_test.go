@@ -106,13 +106,14 @@ func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntr
 		return entry, bytes
 	}
 	entry.Layout = w.Type.Layout
-	n, k := int(entry.Shape[0]), int(entry.Shape[1])
-	p, err := layout.Find(w.Type.Layout, n, k, int(w.Segment))
+	k := int(entry.K())
+	p, err := entry.Packed()
 	check(t, err)
 	bytes := make([]byte, p.Bytes())
 	entry.Bytes = int64(len(bytes))
 	for i := range p.Panels() {
-		rows := data[i*p.PanelRows()*k : min(n, (i+1)*p.PanelRows())*k]
+		lo, hi := p.Rows(i)
+		rows := data[lo*k : hi*k]
 		panel := bytes[i*p.PanelBytes() : (i+1)*p.PanelBytes()]
 		if w.Type.Quant == "" {
 			check(t, p.PackFloats(panel, rows))

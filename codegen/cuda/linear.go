@@ -1,6 +1,8 @@
 package cuda
 
 import (
+	"strings"
+
 	"llmc/codegen/ptx"
 	"llmc/engine"
 	"llmc/engine/layout"
@@ -26,21 +28,32 @@ type product struct {
 	blocks int // panels of 16 outputs of a CTA: gate's and up's with swiglu
 	swiglu bool
 	reader weightReader
+	tile   tile
+}
+
+// tile is the CTA's part of the rows of y: up to tokenTile from first on, those below end. source gives the row of x that one is made of.
+type tile struct {
+	first, end ptx.Reg
+	source     func(row ptx.Reg) ptx.Reg
 }
 
 func newProduct(e *entry) *product {
-	w := e.weight("w")
-	k, _ := w.Type.Cols()
-	n, _ := w.Type.Rows().IsConst()
-	f, err := layout.NewFragments(w.Type.Layout, int(n), int(k))
+	n, k := matrixSize(e.weight("w"))
+	f, err := layout.NewFragments(e.weight("w").Type.Layout, n, k)
 	if err != nil {
 		panic("cuda: " + err.Error()) // the layout pass asked Target, which knows them
 	}
-	p := &product{entry: e, w: f, swiglu: e.launch.Kernel == "cuda.linear_swiglu", blocks: maxBlocks}
-	for !p.swiglu && p.blocks > 1 && f.Panels()/p.blocks < linearGroup*e.cores {
+	p := &product{entry: e, w: f, swiglu: strings.HasSuffix(e.launch.Kernel, "linear_swiglu"), blocks: maxBlocks}
+	for !p.swiglu && p.blocks > 1 && f.Panels()*e.matrices()/p.blocks < linearGroup*e.cores {
 		p.blocks /= 2 // more CTAs, each with less to do
 	}
 	return p
+}
+
+// matrixSize returns the outputs and inputs of a matrix, or of each of a stack.
+func matrixSize(w *ir.Weight) (n, k int) {
+	dims := w.Type.Dims[w.Type.Rank()-2:]
+	return int(dims[0].K), int(dims[1].K)
 }
 
 // outputs is the number of rows of the weight that a CTA multiplies.
@@ -64,11 +77,17 @@ func linearGrid(e *entry) [3]engine.Extent {
 // are computed from the last one's row and dropped.
 func linear(e *entry) {
 	p := newProduct(e)
+	p.tile = tile{p.Mul(p.CtaY(), tokenTile), p.rows("y"), func(row ptx.Reg) ptx.Reg { return row }}
+	p.multiply()
+}
+
+// multiply computes the CTA's tile.
+func (p *product) multiply() {
 	p.reader = weightReaders[p.w.Element](p)
 	acc := make([][][]ptx.Reg, p.blocks)
 	for m := range acc {
 		for range tokenBlocks {
-			acc[m] = append(acc[m], e.Zeros(ptx.F32, 4))
+			acc[m] = append(acc[m], p.Zeros(ptx.F32, 4))
 		}
 	}
 	p.mainLoop(acc)
@@ -102,12 +121,11 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 
 // inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.
 func (p *product) inputs(how operandB, lane, first ptx.Reg) []ptx.Reg {
-	rows := p.rows("y")
-	token := p.Mad(p.CtaY(), tokenTile, p.Shr(lane, 2))
+	token := p.Add(p.tile.first, p.Shr(lane, 2))
 	offset := p.Mad(first, chunk*how.element, p.Mul(p.And(lane, 3), how.lane))
 	var places []ptx.Reg
 	for j := range tokenBlocks {
-		row := p.row("x", p.Min(p.Add(token, 8*j), p.Sub(rows, 1)))
+		row := p.row("x", p.tile.source(p.Min(p.Add(token, 8*j), p.Sub(p.tile.end, 1))))
 		places = append(places, p.Index(row, offset, 1))
 	}
 	return places
@@ -141,9 +159,9 @@ func (p *product) epilogue(acc [][][]ptx.Reg) {
 	p.For(ptx.Range{Name: "results", From: p.TidX(), To: tokenTile * columns, Step: linearThreads}, func(i ptx.Reg) {
 		token, column := p.Div(i, columns), p.Rem(i, columns)
 		from := p.Index(partials, p.Mad(token, outputs, column), 4)
-		row := p.Mad(p.CtaY(), tokenTile, token)
+		row := p.Add(p.tile.first, token)
 		out := p.Mad(p.CtaX(), columns, column)
-		wanted := p.CmpAnd(ptx.LT, out, p.cols("y"), p.Lt(row, p.rows("y")))
+		wanted := p.CmpAnd(ptx.LT, out, p.cols("y"), p.Lt(row, p.tile.end))
 		p.If(wanted, func() {
 			output := p.Mad(p.CtaX(), outputs, column)
 			v := p.total(from, output, row)

@@ -65,9 +65,16 @@ var candidates = map[string][]candidate{
 	"relu2":         {{kernel: "cuda.relu2"}},
 	"sigmoid":       {{kernel: "cuda.sigmoid"}},
 	"softcap":       {{kernel: "cuda.softcap"}},
-	"add":           {{kernel: "cuda.add"}},
-	"mul":           {{kernel: "cuda.mul"}},
-	"scale":         {{kernel: "cuda.scale"}},
+	"scale_rows":    {{kernel: "cuda.scale_rows"}},
+
+	"moe.route":         {{kernel: "cuda.moe_route"}},
+	"moe.dispatch":      {{kernel: "cuda.moe_dispatch"}},
+	"moe.linear":        {{kernel: "cuda.moe_linear", usable: matrixInput}},
+	"moe.linear_swiglu": {{kernel: "cuda.moe_linear_swiglu", usable: func(op *ir.Op) bool { return matrixInput(op) && wholeTiles(op) }}},
+	"moe.combine":       {{kernel: "cuda.moe_combine"}},
+	"add":               {{kernel: "cuda.add"}},
+	"mul":               {{kernel: "cuda.mul"}},
+	"scale":             {{kernel: "cuda.scale"}},
 }
 
 func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
@@ -107,7 +114,7 @@ var layoutBases = map[string]string{"int8": "frag.u8", "int4": "frag.u4", "int4z
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
-	if w.Type.Rank() != 2 || !codegen.Packed(w, readers) {
+	if w.Type.Rank() < 2 || !codegen.Packed(w, readers) {
 		return "", nil
 	}
 	name := "frag." + w.Type.DType.String()
@@ -138,6 +145,10 @@ func (t Target) multipliesE4M3() bool { return t.SM >= 89 }
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {
+	if typ.DType == dtype.I32 {
+		cols, _ := typ.Cols()
+		return 4 * cols, nil // indices are read as one array
+	}
 	a, err := codegen.Activation(typ)
 	if err != nil {
 		return 0, err
