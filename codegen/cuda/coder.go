@@ -71,7 +71,7 @@ var families = map[string]family{
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
-var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs}
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.moe_linear": expertCTAs}
 
 // variant is a family's entry for steps in which the rows of y are at most limit; 0: for all.
 type variant struct {

@@ -37,6 +37,14 @@ func expertCodes(e *entry, codes []engine.Code) []engine.Code {
 	return append([]engine.Code{few}, codes...)
 }
 
+// expertCTAs keeps the assembler from spilling registers of small CTAs for the sake of a fourth one.
+func expertCTAs(e *entry) int {
+	if newProduct(e).blocks == maxBlocks {
+		return 0
+	}
+	return linearGroup
+}
+
 // expertLinear is linear with the matrix of each place's expert. CTA (i, j) has the outputs 16*blocks*i.. of the expert that the j-th tile of 16
 // places belongs to; those behind the last tile have nothing to do. A place's result is that of linear, so neither the places beside it
 // nor the number of its expert's rows matter.
@@ -44,17 +52,16 @@ func expertLinear(e *entry) {
 	p := newProduct(e)
 	stack := layout.Stack{Fragments: p.w, Experts: e.experts()}
 	expert, first, end := p.findTile(e.CtaY())
-	p.If(p.Lt(expert, stack.Experts), func() {
-		p.pointers["w"] = p.Index(p.pointers["w"], p.Cvt(ptx.U64, expert), stack.ExpertBytes())
-		if p.has("bias") {
-			p.pointers["bias"] = p.Index(p.pointers["bias"], expert, 4*p.w.N)
-		}
-		p.tile = tile{first, end, func(row ptx.Reg) ptx.Reg { return row }}
-		if p.has("rows") {
-			p.tile.source = func(row ptx.Reg) ptx.Reg { return p.Ld(ptx.U32, p.Index(p.pointers["rows"], row, 4), ptx.ReadOnly) }
-		}
-		p.multiply()
-	})
+	p.When(p.Ge(expert, stack.Experts)).Return()
+	p.pointers["w"] = p.Index(p.pointers["w"], p.Cvt(ptx.U64, expert), stack.ExpertBytes())
+	if p.has("bias") {
+		p.pointers["bias"] = p.Index(p.pointers["bias"], expert, 4*p.w.N)
+	}
+	p.tile = tile{first, end, func(row ptx.Reg) ptx.Reg { return row }}
+	if p.has("rows") {
+		p.tile.source = func(row ptx.Reg) ptx.Reg { return p.Ld(ptx.U32, p.Index(p.pointers["rows"], row, 4), ptx.ReadOnly) }
+	}
+	p.multiply()
 }
 
 // findTile returns the expert of a tile, and its places from the tile's first on; without such a tile, an expert that there is not. A lane looks at

@@ -85,7 +85,10 @@ var mixtures = []mixture{
 func TestMixtures(t *testing.T) {
 	for i, c := range mixtures {
 		for j, target := range gpuTargets {
-			format := []string{"bf16", "int4-g32", "fp8", "int8", "int4-g32-zp"}[(i+j)%5]
+			if i > 1 && (i+j)%3 != 0 {
+				continue
+			}
+			format := []string{"bf16", "int4-g32", "fp8", "int8", "int4-g32-zp"}[(2*i+j)%5]
 			t.Run(fmt.Sprintf("%d/%s/%s", i, target, format), func(t *testing.T) {
 				m := c.build(t)
 				weights, err := interp.NewRandomWeights(m, 5)
@@ -98,11 +101,11 @@ func TestMixtures(t *testing.T) {
 				if kinds["moe.linear_swiglu"] != 2 || kinds["moe.linear"] != 2 {
 					t.Errorf("%v", kinds)
 				}
-				ids := sequence(41, c.vocab)
+				ids := sequence(23, c.vocab)
 				whole := run(t, plan, c.vocab, ids)
 				compare(t, m, weights, ids, whole, 0.02)
-				for _, n := range []int{1, 9} {
-					for r, row := range runOn(t, emu.Options{}, plan, c.vocab, ids[:20], n) {
+				for _, n := range []int{1, 7} {
+					for r, row := range runOn(t, emu.Options{}, plan, c.vocab, ids[:10], n) {
 						if !slices.Equal(row, whole[r]) {
 							t.Fatalf("row %d differs in steps of %d tokens", r, n)
 						}

@@ -86,12 +86,16 @@ func (c *call) route() error {
 		}
 		bias = b.Data
 	}
+	byOrder := !c.has("bias") && c.op.Text("group_score") == "max" // of scores is that of logits
 	experts, weights := Tensor{Rows: logits.Rows, Cols: k}, newTensor(logits.Rows, k)
 	for m := range logits.Rows {
 		scores := c.scores(logits.Row(m))
-		choice := slices.Clone(scores)
+		choice := make([]float64, len(scores))
 		for i := range choice {
-			choice[i] += float64(bias[i])
+			choice[i] = scores[i] + float64(bias[i])
+			if byOrder { // which rounding would make equal at the ends of the scores
+				choice[i] = float64(logits.Row(m)[i])
+			}
 		}
 		sum := 0.0
 		chosen := c.choose(choice)
