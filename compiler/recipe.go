@@ -47,18 +47,19 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 	return ir.ApplyTransform(dst, run.Source.Transform)
 }
 
-// sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors get the shape that the run asks for.
+// sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors that nobody asked for yet
+// get the shape that the run asks for.
 func sourceTensor(c *hf.Checkpoint, run ir.Run, cols int64, vector bool) (*hf.Tensor, error) {
 	name := run.Source.Tensor
+	if t := c.Lookup(name); t != nil {
+		return t, nil
+	}
 	if c.Random() {
 		shape := []int64{run.Source.Start + run.Source.Count, cols}
 		if vector {
 			shape = shape[:1]
 		}
 		return c.Tensor(name, shape...)
-	}
-	if t := c.Lookup(name); t != nil {
-		return t, nil
 	}
 	return nil, fmt.Errorf("the checkpoint has no tensor %q", name)
 }

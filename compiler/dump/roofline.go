@@ -2,6 +2,7 @@ package dump
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/engine"
 	"llmc/engine/layout"
@@ -44,9 +45,10 @@ var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16}
 
 // kernelCost is how a kernel differs from one that reads and writes each operand once and multiplies no matrices.
 type kernelCost struct {
-	rowsOnly  bool                                         // of its matrix it reads one row for each row of the result
-	positions func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
-	flops     func(p *predictor, l *engine.Launch) (float64, rate)
+	rowsOnly    bool                                         // of its matrix it reads one row for each row of the result
+	expertsOnly bool                                         // of its stack it reads at most a matrix for each row of the result
+	positions   func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
+	flops       func(p *predictor, l *engine.Launch) (float64, rate)
 }
 
 var kernelCosts = map[string]kernelCost{
@@ -57,12 +59,14 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.kv_write":      {positions: (*predictor).written},
 	"cpu.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
 
-	"cuda.gather":        {rowsOnly: true},
-	"cuda.linear":        {flops: (*predictor).product},
-	"cuda.linear_swiglu": {flops: (*predictor).product},
-	"cuda.linear_act":    {flops: (*predictor).product},
-	"cuda.rope_kv":       {positions: (*predictor).written},
-	"cuda.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cuda.gather":            {rowsOnly: true},
+	"cuda.linear":            {flops: (*predictor).product},
+	"cuda.linear_swiglu":     {flops: (*predictor).product},
+	"cuda.linear_act":        {flops: (*predictor).product},
+	"cuda.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
+	"cuda.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
+	"cuda.rope_kv":           {positions: (*predictor).written},
+	"cuda.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
 }
 
 // predictor computes the costs of a program's launches for one step.
@@ -113,6 +117,10 @@ func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kern
 		if model.rowsOnly && w.N() > 0 {
 			return float64(w.Bytes) / float64(w.N()) * float64(p.step.Tokens), nil
 		}
+		if model.expertsOnly {
+			rows, err := p.results(l)
+			return float64(w.Bytes) * min(1, float64(rows)/float64(w.Experts())), err
+		}
 		return float64(w.Bytes), nil
 	case engine.OperandCache:
 		if model.positions == nil {
@@ -153,7 +161,7 @@ func (p *predictor) weight(o engine.Operand) *engine.WeightEntry {
 func (p *predictor) product(l *engine.Launch) (float64, rate) {
 	kernel := engine.FindKernel(l.Kernel)
 	w, x := p.weight(kernel.Operand(l, "w")), &p.program.Buffers[kernel.Operand(l, "x").Index]
-	rows, err := x.Rows.Eval(p.env)
+	rows, err := p.results(l)
 	if err != nil {
 		return 0, nil
 	}
@@ -166,6 +174,11 @@ func (p *predictor) product(l *engine.Launch) (float64, rate) {
 		speed, digits = rateInt8, a.Digits
 	}
 	return 2 * float64(rows) * float64(w.N()) * float64(w.K()) * float64(digits), speed
+}
+
+// results is how many rows a product has.
+func (p *predictor) results(l *engine.Launch) (int64, error) {
+	return p.program.Buffers[engine.FindKernel(l.Kernel).Operand(l, "y").Index].Rows.Eval(p.env)
 }
 
 // written is how many positions a step adds to the cache.
@@ -203,4 +216,10 @@ func positionBytes(c *engine.Cache) (float64, error) {
 		return 0, fmt.Errorf("cache %s: %w", c.Name, err)
 	}
 	return float64(kv.Bytes()) / pageSize, nil
+}
+
+// resultsPerRow is how many rows a product has for each token, or sampled row: one for each of its experts.
+func resultsPerRow(program *engine.Program, l *engine.Launch) int64 {
+	rows := program.Buffers[engine.FindKernel(l.Kernel).Operand(l, "y").Index].Rows
+	return max(1, slices.Max(rows.Coef[:]))
 }

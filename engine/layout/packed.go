@@ -23,7 +23,7 @@ type Packed interface {
 // FindStack describes matrices [experts, n, k] stored one after the other in the layout of that name.
 func FindStack(name string, experts, n, k int) (Packed, error) {
 	if !strings.HasPrefix(name, "frag.") {
-		return nil, fmt.Errorf("layout %q is not for stacks of matrices", name)
+		return nil, fmt.Errorf("a stack of matrices in layout %q; what it describes must be [N, K]", name)
 	}
 	return NewStack(name, experts, n, k)
 }
