@@ -141,7 +141,10 @@ func (e *emitter) buffer(v *ir.Value) (int, error) {
 	} else if err != nil {
 		return 0, err
 	} else if v.Type.Quant != "" {
-		b.DType, b.Format, b.Group = dtype.Invalid, a.Name, int64(a.Group)
+		b.Format, b.Group = a.Name, int64(a.Group)
+		if !a.Maxima {
+			b.DType = dtype.Invalid
+		}
 	}
 	i := len(e.program.Buffers)
 	e.buffers[v] = i

@@ -47,8 +47,7 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 	return ir.ApplyTransform(dst, run.Source.Transform)
 }
 
-// sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors that nobody asked for yet
-// get the shape that the run asks for.
+// sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors that it has not asked for get the shape that the run asks for.
 func sourceTensor(c *hf.Checkpoint, run ir.Run, cols int64, vector bool) (*hf.Tensor, error) {
 	name := run.Source.Tensor
 	if t := c.Lookup(name); t != nil {

@@ -35,7 +35,7 @@ func TestStacksOfMatrices(t *testing.T) {
 	for e := range int64(experts) {
 		one := ir.TensorRows(fmt.Sprintf("e%d", e), 0, n)
 		each = append(each, one)
-		halves = append(halves, ir.InterleaveRows(ir.SwiGLUBlock, one, ir.TensorRows("all", e*n, n)))
+		halves = append(halves, ir.InterleaveRows(32, one, ir.TensorRows("all", e*n, n)))
 	}
 	var jobs []*packJob
 	for _, layout := range []struct{ name, quant string }{{"frag.bf16", ""}, {"frag.u4z.g32", "int4z.g32"}, {"frag.e4m3", "fp8"}} {

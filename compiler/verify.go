@@ -31,9 +31,9 @@ type Verification struct {
 }
 
 // tolerances are how far a value may be from the reference on average, by the format of the weights. What remains beside the order of
-// sums is the rounding of inputs, to 4 bits where they become e4m3, and of the KV cache. A wrong op or order puts a value off by a tenth of its
+// sums is the rounding of inputs, to 4 bits where they become e4m3, to 8 where they become integers, and of the KV cache. A wrong op or order puts a value off by a tenth of its
 // range or more.
-var tolerances = map[string]float64{"f32": 1e-5, "bf16": 5e-3, "fp8": 3e-2}
+var tolerances = map[string]float64{"f32": 1e-5, "bf16": 5e-3, "fp8": 3e-2, "int8-w8a8": 1e-2}
 
 const otherTolerance = 3e-3
 

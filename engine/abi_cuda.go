@@ -9,8 +9,11 @@ import (
 // fragments are the layouts of matrices that CUDA kernels read; see engine/layout.
 const fragments = "frag.*"
 
+// fragmentInputs are the inputs that products with these take.
+const fragmentInputs = "bf16 e4m3t s8t"
+
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 and e4m3t are padded with zeros to a multiple of 64.
+// m stands for any number of rows. Rows of bf16 and of codes are padded with zeros to a multiple of 64, those of bf16m are whole multiples.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -21,52 +24,77 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
-		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 bf16m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 bf16m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.layernorm",
 		Doc:  "(x - mean(x)) / sqrt(variance(x) + eps) * w + bias over each row",
 		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
-			result("y", "f32 bf16", "m k")},
+			result("y", "f32 bf16 bf16m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_layernorm",
 		Doc:  "sum = x + delta; normed = layernorm(sum, w, bias)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 bf16m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
 			result("y", "f32 bf16", "m n")},
+		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.linear_swiglu",
-		Doc:  "y = act(gate) * up, where blocks of 32 outputs of w are those of gate and up in turn; silu where no act is named",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")),
-			result("y", "f32 bf16", "m n")},
-		Attrs: []AttrRow{optionalAttr(actAttr)},
+		Doc:  "y = act(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn; silu where no act is named",
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
+			result("y", "f32 bf16 bf16m", "m n")},
+		Attrs: []AttrRow{optionalAttr(epsAttr), optionalAttr(actAttr)},
 		Check: checkFragmentHalves,
 	},
 	{
 		Name: "cuda.linear_act",
 		Doc:  "y = act(x * transpose(w) + bias)",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
-			result("y", "f32 bf16", "m n")},
-		Attrs: []AttrRow{actAttr},
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
+			result("y", "f32 bf16 bf16m", "m n")},
+		Attrs: []AttrRow{actAttr, optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
+	},
+	{
+		Name: "cuda.linear_add",
+		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
+			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16 bf16m", "m n"), result("squared", "f32", "m sums")},
+		Check: checkSums,
+	},
+	{
+		Name: "cuda.linear_rope_kv",
+		Doc:  "rotates the queries and keys of x * transpose(w) + bias by the angles of rope_turns, writes keys and values to the cache; the two channels of a pair are 8 outputs apart",
+		Roles: []Role{arg("x", fragmentInputs, "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares("T"), raw("T"),
+			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16", true), result("y", "f32", "T heads*dim")},
+		Attrs: slices.Concat(headAttrs, []AttrRow{intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
+		Where: []string{"layer < layers", "rotary_dim <= dim"},
+		Check: checkTurned,
+	},
+	{
+		Name:  "cuda.rope_turns",
+		Doc:   "cosine and sine of positions * inv_freq, times factor",
+		Roles: []Role{input("positions", "T"), vector("inv_freq", "f32", "one half"), result("y", "f32", "T turns")},
+		Attrs: []AttrRow{floatAttr("factor", 0, 1e6)},
+		Where: []string{"turns = 2*half"},
 	},
 	{
 		Name: "cuda.rope_kv",
@@ -84,7 +112,7 @@ var cudaKernels = []Kernel{
 		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens; inv_freq is given when keys are cached unrotated",
 		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", "bf16", false),
 			input("items", ""), input("page_start", ""), input("pages", ""),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16", "T heads*dim")},
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 bf16m", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)},
 			allOptional(ropeAttrs)),
@@ -99,7 +127,7 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.quantize",
 		Doc:   "codes and the scale of each row, in the result's format",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "e4m3t", "m k")},
+		Roles: []Role{arg("x", "f32 bf16m", "m k"), result("y", "e4m3t s8t", "m k")},
 	},
 }
 
@@ -111,27 +139,83 @@ func checkAttentionItems(b *Bound) error {
 	return checkRotateOnRead(b)
 }
 
-// swiGLUBlock is how many outputs of gate, then of up, lie together in the weight of a linear_swiglu.
-const swiGLUBlock = 32
+// squares finish the norm of x. raw is what x was quantized from, which entries for few rows read instead.
+func squares(rows string) Role { return optional(arg("squares", "f32", rows+" sums")) }
 
-// checkFragmentInput wants codes as inputs only of weights that are such codes too.
-func checkFragmentInput(b *Bound) error {
-	if x, w := b.Buffer("x"), b.Weight("w"); x.Format != "" && w.Layout != "frag."+formatElements[x.Format] {
-		return fmt.Errorf("weight %s of %s takes an input of bf16, not %s", w.Name, w.Layout, x.TypeName())
+func raw(rows string) Role { return optional(arg("raw", "bf16m", rows+" k")) }
+
+// Outputs of gate and up, and of the two halves of a head's channels, alternate in blocks of pairBlock; squares are added up for squareColumns.
+const (
+	pairBlock     = 8
+	squareColumns = 16
+)
+
+// checkSquares wants a sum for every 16 columns of x.
+func checkSquares(b *Bound) error {
+	if b.Kernel.Operand(b.Launch, "squares").Kind == OperandNone {
+		return nil
+	}
+	return checkSumCount(b, "k")
+}
+
+func checkSumCount(b *Bound, of string) error {
+	if have, n := b.Size("sums"), b.Size(of); have != (n+squareColumns-1)/squareColumns {
+		return fmt.Errorf("%d sums of squares for rows of %d columns; it must be one for every %d", have, n, squareColumns)
 	}
 	return nil
 }
 
-// formatElements are the elements of rows of codes that matrix units multiply.
-var formatElements = map[string]string{"e4m3t": "e4m3"}
+// checkSums is for the sums that a product writes.
+func checkSums(b *Bound) error {
+	if err := checkInputCodes(b); err != nil {
+		return err
+	}
+	return checkSumCount(b, "n")
+}
+
+// checkTurned wants whole blocks of channels.
+func checkTurned(b *Bound) error {
+	if err := checkFragmentInput(b); err != nil {
+		return err
+	}
+	for _, name := range []string{"dim", "rotary_dim"} {
+		if n := b.Size(name); n%(2*pairBlock) != 0 {
+			return fmt.Errorf("%s %d is not a multiple of %d", name, n, 2*pairBlock)
+		}
+	}
+	return nil
+}
+
+// checkFragmentInput wants codes as inputs only of weights that are such codes too, and squares that fit.
+func checkFragmentInput(b *Bound) error {
+	if err := checkInputCodes(b); err != nil {
+		return err
+	}
+	return checkSquares(b)
+}
+
+// codeInputs are the forms of codes that matrix units multiply weights with, by layout. Signed bytes are multiplied with nothing else.
+var codeInputs = map[string]string{"frag.e4m3": "e4m3t", "frag.s8": "s8t"}
+
+func checkInputCodes(b *Bound) error {
+	x, w := b.Buffer("x"), b.Weight("w")
+	codes := codeInputs[w.Layout]
+	switch {
+	case w.Layout == "frag.s8" && x.Format != codes:
+		return fmt.Errorf("weight %s of %s takes an input of %s, not %s", w.Name, w.Layout, codes, x.TypeName())
+	case x.Format != "" && x.Format != codes:
+		return fmt.Errorf("weight %s of %s takes an input of bf16, not %s", w.Name, w.Layout, x.TypeName())
+	}
+	return nil
+}
 
 // checkFragmentHalves also wants whole blocks of gate and of up.
 func checkFragmentHalves(b *Bound) error {
 	if err := checkFragmentInput(b); err != nil {
 		return err
 	}
-	if have, n := b.Size("panels"), b.Size("n"); have != 2*roundUp(n, swiGLUBlock) {
-		return fmt.Errorf("weight of %d outputs for a result of %d columns; it must be twice that, each half rounded up to %d", have, n, swiGLUBlock)
+	if have, n := b.Size("panels"), b.Size("n"); have != 2*roundUp(n, pairBlock) {
+		return fmt.Errorf("weight of %d outputs for a result of %d columns; it must be twice that, each half rounded up to %d", have, n, pairBlock)
 	}
 	return nil
 }

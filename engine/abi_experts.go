@@ -34,14 +34,14 @@ var expertKernels = []Kernel{
 	{
 		Name: "cuda.moe_linear",
 		Doc:  "y = x * transpose(w) + bias, of the matrix of each place's expert; x has a row for each place, or rows says which one is there",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), arg("offsets", "i32", "edges 1"), matrix("w", fragments, "stack n k"),
+		Roles: []Role{arg("x", fragmentInputs, "m k"), arg("offsets", "i32", "edges 1"), matrix("w", fragments, "stack n k"),
 			optional(arg("rows", "i32", "places 1")), optional(vector("bias", "f32", "stack*n")), result("y", "f32 bf16", "places n")},
 		Check: checkStack,
 	},
 	{
 		Name: "cuda.moe_linear_swiglu",
-		Doc:  "act(gate) * up of moe_linear, where blocks of 32 outputs of each matrix are those of gate and up in turn; silu where no act is named",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), arg("offsets", "i32", "edges 1"), matrix("w", fragments, "stack panels k"),
+		Doc:  "act(gate) * up of moe_linear, where blocks of 8 outputs of each matrix are those of gate and up in turn; silu where no act is named",
+		Roles: []Role{arg("x", fragmentInputs, "m k"), arg("offsets", "i32", "edges 1"), matrix("w", fragments, "stack panels k"),
 			optional(arg("rows", "i32", "places 1")), optional(vector("bias", "f32", "stack*panels")), result("y", "f32 bf16", "places n")},
 		Attrs: []AttrRow{optionalAttr(actAttr)},
 		Check: func(b *Bound) error { return firstError(checkStack(b), checkFragmentHalves(b)) },

@@ -53,9 +53,9 @@ var expertOps = []*OpInfo{
 	},
 	{
 		Name:    "moe.linear_swiglu",
-		Doc:     "act(gate) * up of the two halves of moe.linear, whose blocks of 32 outputs belong to gate and up in turn as those of linear_swiglu do.",
+		Doc:     "act(gate) * up of the two halves of moe.linear, whose blocks of outputs belong to gate and up in turn as those of linear_swiglu do.",
 		Args:    []ArgInfo{argInput, argOffsets, argStack, argPlaced, argBias},
-		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, gateAttr, dtypeAttr},
+		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, blockAttr, gateAttr, dtypeAttr},
 		Results: []string{"y"}, Shape: shapeStackSwiGLU,
 	},
 	{
@@ -142,7 +142,7 @@ func shapeStackLinear(_ *Module, op *Op) ([]Type, error) {
 
 func shapeStackSwiGLU(_ *Module, op *Op) ([]Type, error) {
 	f := op.Int("features")
-	places, err := checkStack(op, 2*roundUp(f, SwiGLUBlock))
+	places, err := checkStack(op, 2*roundUp(f, op.Int("block")))
 	if err != nil {
 		return nil, err
 	}

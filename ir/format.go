@@ -10,6 +10,7 @@ var WeightFormats = []struct {
 	Grouped bool
 }{
 	{"int8", dtype.U8, false},
+	{"int8a8", dtype.U8, false},
 	{"fp8", dtype.F8E4M3, false},
 	{"int4", dtype.U4, true},
 	{"int4z", dtype.U4, true},
@@ -20,8 +21,14 @@ var WeightFormats = []struct {
 var ActivationFormats = []ActivationFormat{
 	{"q16t", dtype.I8, GroupSums, []string{"int8"}},
 	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z"}},
+	{"s8t", dtype.I8, NoGroups, []string{"int8a8"}},
 	{"e4m3t", dtype.F8E4M3, NoGroups, []string{"fp8"}},
+	{maximaFormat, dtype.BF16, NoGroups, nil},
 }
+
+// maximaFormat is bf16 with the largest magnitude of every eight columns: what is quantized to e4m3t with one more rounding, but without another
+// look at the whole row.
+const maximaFormat = "bf16m"
 
 // ActivationFormat is one format of quantized inputs.
 type ActivationFormat struct {

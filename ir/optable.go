@@ -12,9 +12,12 @@ var headAttrs = []AttrInfo{
 var layerAttr = AttrInfo{Name: "layer", Kind: Int, Doc: "layer of the cache"}
 
 // dtypeAttr lets an op round its result, of a norm the normalised one, which saves a cast.
-var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: floatNames, Doc: "of the result (of norms: the normalised one), rounded to nearest, ties to even"}
+var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: resultNames, Doc: "of the result (of norms: the normalised one), rounded to nearest, ties to even"}
 
 var floatNames = []string{"f32", "bf16", "f16"}
+
+// resultNames are types of numbers that ops round their results to: bf16m is bf16 with the largest magnitude of every eight columns.
+var resultNames = append(floatNames[:len(floatNames):len(floatNames)], maximaFormat)
 
 // ropeAttrs describe a rotary embedding.
 var ropeAttrs = []AttrInfo{
@@ -46,7 +49,15 @@ var (
 	argPositions = ArgInfo{Name: "positions", Role: RoleIndex}
 	argRopeLen   = ArgInfo{Name: "ropelen", Role: RoleIndex}
 	argInvFreq   = ArgInfo{Name: "inv_freq", Role: RoleMatrix}
+	argSquares   = ArgInfo{Name: "squares", Role: RoleFloat, Optional: true}
+	argRaw       = ArgInfo{Name: "raw", Role: RoleInput, Optional: true}
 )
+
+// squaresEps belongs to argSquares, with which a product finishes the norm of its input.
+var squaresEps = AttrInfo{Name: "eps", Kind: Float, Default: 0.0, Doc: "where squares are given: added to the mean of the input's squares"}
+
+// blockAttr is how gate and up alternate in the weight of both.
+var blockAttr = AttrInfo{Name: "block", Kind: Int, Min: 1, Default: int64(32), Doc: "rows of a block"}
 
 func optional(a ArgInfo) ArgInfo {
 	a.Optional = true
@@ -80,8 +91,12 @@ var coreOps = []*OpInfo{
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLayerNorm,
 	},
 	{
-		Name: "linear", Doc: "y[m,n] = sum over k of x[m,k]*w[n,k], + bias[n]. Quantized operands stand for code*scale.",
-		Args:    []ArgInfo{argInput, argW, argBias},
+		Name: "linear",
+		Doc: "y[m,n] = sum over k of x[m,k]*w[n,k], + bias[n]. Quantized operands stand for code*scale. " +
+			"With squares, the squared of linear_add, the sum is first divided by sqrt(mean + eps), the mean of the squares of the row that x is a multiple of. " +
+			"raw is what x was quantized from: a kernel may take it instead, to the same effect.",
+		Args:    []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
+		Attrs:   []AttrInfo{squaresEps},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinear,
 	},
 	{
@@ -158,16 +173,19 @@ var coreOps = []*OpInfo{
 	},
 	{
 		Name: "linear_swiglu",
-		Doc: "swiglu of the two halves of linear(x, w, bias). Blocks of 32 rows of w (and elements of bias) belong to gate and up in turn; " +
-			"the last blocks are padded with zeros to 32.",
-		Args:    []ArgInfo{argInput, argW, argBias},
-		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, gateAttr, dtypeAttr},
+		Doc: "swiglu of the two halves of linear(x, w, bias, squares). Blocks of rows of w (and elements of bias) belong to gate and up in turn; " +
+			"the last blocks are padded with zeros.",
+		Args: []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
+		Attrs: []AttrInfo{
+			{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"},
+			blockAttr, gateAttr, dtypeAttr, squaresEps,
+		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
 	},
 	{
-		Name: "linear_act", Doc: "y = act(linear(x, w, bias)).",
-		Args:    []ArgInfo{argInput, argW, argBias},
-		Attrs:   []AttrInfo{{Name: "act", Kind: Text, Enum: activationNames(), Doc: "function of each sum"}, dtypeAttr},
+		Name: "linear_act", Doc: "y = act(linear(x, w, bias, squares)).",
+		Args:    []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
+		Attrs:   []AttrInfo{{Name: "act", Kind: Text, Enum: activationNames(), Doc: "function of each sum"}, dtypeAttr, squaresEps},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearAct,
 	},
 	{
@@ -183,6 +201,31 @@ var coreOps = []*OpInfo{
 	},
 
 	{
+		Name: "linear_add",
+		Doc: "sum = residual + linear(x, w, bias); scaled = sum * norm; squared[m,i] = sum of sum[m,n]^2 over the 16 columns from 16*i on. " +
+			"A product of scaled, with squared as its squares, is one of rmsnorm(sum, norm).",
+		Args:    []ArgInfo{argInput, argW, {Name: "residual", Role: RoleFloat}, {Name: "norm", Role: RoleVector}, argBias, argRaw},
+		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Default: "f32", Enum: resultNames, Doc: "of scaled, rounded to nearest, ties to even"}},
+		Results: []string{"sum", "scaled", "squared"}, Flags: RowWise, Shape: shapeLinearAdd,
+	},
+	{
+		Name: "rope_turns", Doc: "y[m,2i] = factor * cos(positions[m]*inv_freq[0,i]), y[m,2i+1] = factor * sin of the same.",
+		Args:    []ArgInfo{argPositions, argInvFreq},
+		Attrs:   []AttrInfo{{Name: "factor", Kind: Float, Default: 1.0, Doc: "multiplies sine and cosine"}},
+		Results: []string{"y"}, Shape: shapeRopeTurns,
+	},
+	{
+		Name: "linear_rope_kv",
+		Doc: "rope_kv of linear(x, w, bias, squares) with the angles of rope_turns, style half. Of the channels of queries and keys that turn, w (and bias) have " +
+			"blocks of 8 rows of a head's first and second half in turn, so that the two of a pair are 8 rows apart.",
+		Args: []ArgInfo{argInput, argW, {Name: "turns", Role: RoleFloat}, argCache, argBias, argSquares, argRaw},
+		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
+			{Name: "rotary_dim", Kind: Int, Default: int64(0), Doc: "channels of a head that turn, the first ones, a multiple of 16; 0: all"}, dtypeAttr, squaresEps,
+		}),
+		Results: []string{"y", "cache"}, Flags: WritesCache, Shape: shapeLinearRopeKV,
+	},
+
+	{
 		Name: "cast", Doc: "y = x rounded to dtype, to nearest, ties to even.", Args: []ArgInfo{argX},
 		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Enum: floatNames, Doc: "of the result"}},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeCast,
@@ -191,10 +234,11 @@ var coreOps = []*OpInfo{
 		Name: "quantize",
 		Doc: "q16t, q16g: y = two digits in [-127, 127], the second in steps of 1/254 of the first's scale, which is amax/127 of each row (q16t; group is the length of the parts whose codes are summed) " +
 			"or for each group of columns (q16g). " +
+			"s8t: one digit in [-127, 127] and a scale of amax/127 of the row. " +
 			"e4m3t: one number of e4m3, x times 448/amax of the row rounded to nearest, ties to even, and a scale of amax/448.",
-		Args: []ArgInfo{argX},
+		Args: []ArgInfo{{Name: "x", Role: RoleNumbers}},
 		Attrs: []AttrInfo{
-			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g", "e4m3t"}, Doc: "q16t, q16g or e4m3t"},
+			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g", "s8t", "e4m3t"}, Doc: "q16t, q16g, s8t or e4m3t"},
 			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (not q16g): the row"},
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeQuantize,

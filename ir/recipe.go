@@ -117,6 +117,41 @@ func InterleaveRows(block int64, parts ...*Recipe) *Recipe {
 	return &Recipe{Kind: Interleave, Block: block, Parts: parts}
 }
 
+// SliceRows takes rows [start, start+count) of a recipe of cols elements a row; ok is false where its rows alternate.
+func SliceRows(r *Recipe, cols, start, count int64) (part *Recipe, ok bool) {
+	switch r.Kind {
+	case FromTensor:
+		whole := *r
+		whole.Start, whole.Count = r.Start+start, count
+		return &whole, true
+	case FromZeros:
+		return Zeros(count), true
+	case FromValues:
+		return Constant(r.Values[start*cols : (start+count)*cols]), true
+	case Concat:
+		return sliceParts(r.Parts, cols, start, count)
+	}
+	return nil, false
+}
+
+func sliceParts(all []*Recipe, cols, start, count int64) (*Recipe, bool) {
+	var parts []*Recipe
+	for _, p := range all {
+		rows := p.Rows(cols)
+		from, to := max(start, 0), min(start+count, rows)
+		start -= rows
+		if from >= to {
+			continue
+		}
+		part, ok := SliceRows(p, cols, from, to-from)
+		if !ok {
+			return nil, false
+		}
+		parts = append(parts, part)
+	}
+	return ConcatRows(parts...), true
+}
+
 // Rows returns how many rows the recipe gives when a row has cols elements.
 func (r *Recipe) Rows(cols int64) int64 {
 	switch r.Kind {
@@ -188,24 +223,6 @@ func (r *Recipe) interleavedRuns(cols, from, to int64, yield func(Run) bool) boo
 		from += count
 	}
 	return true
-}
-
-// Part returns the recipe of rows [from, to) alone.
-func (r *Recipe) Part(cols, from, to int64) *Recipe {
-	var parts []*Recipe
-	for run := range r.Runs(cols, from, to) {
-		p := *run.Source
-		switch p.Kind {
-		case FromTensor:
-			p.Start, p.Count = run.First, run.Rows
-		case FromValues:
-			p.Values = p.Values[run.First*cols : (run.First+run.Rows)*cols]
-		case FromZeros:
-			p.Count = run.Rows
-		}
-		parts = append(parts, &p)
-	}
-	return ConcatRows(parts...)
 }
 
 // maxRecipeDepth bounds nesting, and with it recursion.

@@ -8,9 +8,6 @@ import (
 	"llmc/internal/sym"
 )
 
-// SwiGLUBlock is how many rows of gate and up alternate in the weight of linear_swiglu.
-const SwiGLUBlock = 32
-
 // cols returns the width of a rank 2 operand.
 func cols(v *Value) int64 {
 	n, _ := v.Type.Cols()
@@ -98,15 +95,24 @@ func shapeRMSNorm(_ *Module, op *Op) ([]Type, error) {
 }
 
 // floatLike returns the type of v with the op's dtype.
-func floatLike(op *Op, v *Value) (Type, error) {
-	dt, err := dtype.Parse(op.Text("dtype"))
-	return Tensor(dt, v.Type.Dims...), err
-}
+func floatLike(op *Op, v *Value) (Type, error) { return rounded(op, v.Type.Dims...) }
 
 // floatResult is a matrix of the op's dtype.
 func floatResult(op *Op, rows sym.Dim, cols int64) ([]Type, error) {
-	dt, err := dtype.Parse(op.Text("dtype"))
-	return []Type{Tensor(dt, rows, sym.Const(cols))}, err
+	t, err := rounded(op, rows, sym.Const(cols))
+	return []Type{t}, err
+}
+
+// rounded is a tensor of the op's dtype.
+func rounded(op *Op, dims ...sym.Dim) (Type, error) {
+	name := op.Text("dtype")
+	if name == maximaFormat {
+		t := Tensor(dtype.BF16, dims...)
+		t.Quant = name
+		return t, nil
+	}
+	dt, err := dtype.Parse(name)
+	return Tensor(dt, dims...), err
 }
 
 func shapeLayerNorm(_ *Module, op *Op) ([]Type, error) {
@@ -156,33 +162,6 @@ func checkProduct(x, w *Value) error {
 		}
 	}
 	return fmt.Errorf("no product of %s activations and a weight of format %q with segment %d is defined", x.Type.Quant, w.Type.Quant, w.Weight.Segment)
-}
-
-func shapeLinear(_ *Module, op *Op) ([]Type, error) {
-	x, w := op.Arg("x"), op.Arg("w")
-	if err := firstError(checkProduct(x, w), wantLength(op, "bias", first(w))); err != nil {
-		return nil, err
-	}
-	return []Type{F32(x.Type.Rows(), first(w))}, nil
-}
-
-func shapeLinearAct(_ *Module, op *Op) ([]Type, error) {
-	x, w := op.Arg("x"), op.Arg("w")
-	if err := firstError(checkProduct(x, w), wantLength(op, "bias", first(w))); err != nil {
-		return nil, err
-	}
-	return floatResult(op, x.Type.Rows(), first(w))
-}
-
-func shapeLinearSwiGLU(_ *Module, op *Op) ([]Type, error) {
-	x, w, f := op.Arg("x"), op.Arg("w"), op.Int("features")
-	if want := 2 * roundUp(f, SwiGLUBlock); first(w) != want {
-		return nil, fmt.Errorf("w has %d rows instead of %d for %d features", first(w), want, f)
-	}
-	if err := firstError(checkProduct(x, w), wantLength(op, "bias", first(w))); err != nil {
-		return nil, err
-	}
-	return floatResult(op, x.Type.Rows(), f)
 }
 
 func shapeCast(_ *Module, op *Op) ([]Type, error) {

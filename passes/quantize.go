@@ -68,6 +68,7 @@ func quantize(c *Context) error {
 		}
 		c.activateInProducers(f)
 		c.castInProducers(f)
+		c.rawInputs(f)
 	}
 	return nil
 }

@@ -24,11 +24,12 @@ type Pass struct {
 // Effect is how much a pass may change what a module computes.
 type Effect uint8
 
-// Exact passes change no bit of the interpreter's results. Rounding passes move roundings, some ulp of each value.
-// Narrowing passes store numbers in narrower formats, each with its own bound.
+// Exact passes change no bit of the interpreter's results. Rounding passes move roundings, some ulp of each value; Rerounding ones also those
+// to fewer bits, a step of their format. Narrowing passes store numbers in narrower formats, each with its own bound.
 const (
 	Exact Effect = iota
 	Rounding
+	Rerounding
 	Narrowing
 )
 
@@ -41,7 +42,8 @@ var Table = []Pass{
 	{Name: "fuse-swiglu", Doc: "gate, up and their product become one op over one weight", Rules: fuseSwiGLURules, Effect: Rounding},
 	{Name: "fuse-rope-kv", Doc: "head norms, rotary embedding and cache write become one op", Run: fuseRopeKV, Effect: Exact},
 	{Name: "dce", Doc: "what nobody reads disappears", Run: dce, Effect: Exact, Establishes: []Property{Live}},
-	{Name: "quantize", Doc: "weights get the formats of the policy, linears the inputs that these formats multiply with", Run: quantize, Rewrites: []string{ruleOwnActivation, ruleOwnCast}, Effect: Narrowing, Establishes: []Property{Quantized}},
+	{Name: "quantize", Doc: "weights get the formats of the policy, linears the inputs that these formats multiply with", Run: quantize, Rewrites: []string{ruleOwnActivation, ruleOwnCast, ruleRawInput}, Effect: Narrowing, Establishes: []Property{Quantized}},
+	{Name: "fuse-linear", Doc: "products add the residual and scale for the norm, or turn q and k and write the cache", Run: fuseLinear, Rewrites: []string{ruleAddInProduct, ruleTurnInProduct}, NeedsTarget: true, Effect: Rerounding, Requires: []Property{Quantized}},
 	{Name: "select", Doc: "the target names the kernel of each op", Run: selectKernels, NeedsTarget: true, Effect: Exact, Requires: []Property{Quantized}, Establishes: []Property{Selected}},
 	{Name: "layout", Doc: "the target names the layout of each weight", Run: layout, NeedsTarget: true, Effect: Exact, Requires: []Property{Selected}, Establishes: []Property{LaidOut}},
 	{Name: "schedule", Doc: "order of launches, and where all workers wait", Run: schedule, NeedsTarget: true, Effect: Exact, Requires: []Property{Selected}, Establishes: []Property{Scheduled}},
@@ -60,6 +62,8 @@ var order = []struct{ before, after, why string }{
 	{"fuse-rope-kv", "dce", "the slices of q, k and v are left behind"},
 	{"fuse-swiglu", "dce", "the weights of gate and up are left behind"},
 	{"dce", "quantize", "a dead reader would give a weight the wrong format"},
+	{"quantize", "fuse-linear", "which kernels there are depends on the formats of their operands"},
+	{"fuse-linear", "select", "kernels are chosen for the ops that are left"},
 	{"quantize", "select", "kernels are chosen by the formats of their operands"},
 	{"select", "layout", "a layout is what the chosen kernels read"},
 	{"select", "schedule", "what has no kernel costs no launch"},

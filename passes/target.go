@@ -17,6 +17,8 @@ type Target interface {
 	// InputFormat names what weights stored in a format of codes are multiplied with: the format's own activations, or bf16 where kernels
 	// turn the codes into numbers. It is an error where no kernel reads the format.
 	InputFormat(f *quant.Format) (string, error)
+	// GateBlock is how many rows of gate and up alternate in the weight of a linear_swiglu.
+	GateBlock() int64
 	// RowBytes is the distance in bytes between rows of an activation of type t.
 	RowBytes(t ir.Type) (int64, error)
 }
@@ -49,6 +51,9 @@ func (Plain) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 
 // InputFormat implements Target.
 func (Plain) InputFormat(f *quant.Format) (string, error) { return f.Activation, nil }
+
+// GateBlock implements Target.
+func (Plain) GateBlock() int64 { return 32 }
 
 // RowBytes implements Target. Codes take a byte; scales and sums are not stored.
 func (Plain) RowBytes(t ir.Type) (int64, error) {

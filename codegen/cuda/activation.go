@@ -59,6 +59,3 @@ func (e *entry) gelu(x ptx.Reg) ptx.Reg {
 func (e *entry) tanh(x ptx.Reg) ptx.Reg {
 	return e.Fma(e.Div(1.0, e.Add(e.Ex2(e.Mul(x, 2*log2e)), 1)), -2.0, 1.0)
 }
-
-// applies tells whether a product applies its activation to every output.
-func (p *product) applies() bool { return p.launch.Kernel == "cuda.linear_act" }

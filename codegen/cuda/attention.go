@@ -126,11 +126,12 @@ func attention(e *entry) {
 		}
 		if a.block*a.group <= 16 {
 			a.tiles(newSharedRows(a))
-			return
+		} else {
+			a.IfElse(a.Gt(a.Mul(a.count, a.group), 16),
+				func() { a.tiles(newRowWarps(a)) },
+				func() { a.tiles(newSharedRows(a)) })
 		}
-		a.IfElse(a.Gt(a.Mul(a.count, a.group), 16),
-			func() { a.tiles(newRowWarps(a)) },
-			func() { a.tiles(newSharedRows(a)) })
+		a.storeMaxima()
 	})
 }
 

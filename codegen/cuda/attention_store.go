@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"llmc/codegen/ptx"
+	"llmc/engine/layout"
 )
 
 // results divides what the weights added up by their sum and writes it to y. blocks calls each for the lane's blocks, with the first of its
@@ -39,6 +40,22 @@ func (a *attend) storePair(out, d, low, high ptx.Reg) {
 		a.When(first).St(at, low)
 		a.When(second).St(at.At(4), high)
 	}
+}
+
+// storeMaxima writes the largest magnitudes of the results, once all threads have written those.
+func (a *attend) storeMaxima() {
+	if !a.hasMaxima("y") {
+		return
+	}
+	a.Section("maxima")
+	a.Sync()
+	parts := a.dim / layout.MaximaColumns
+	a.For(ptx.Range{Name: "maxima", From: a.TidX(), To: a.Mul(a.count, a.group*parts), Step: attentionThreads}, func(i ptx.Reg) {
+		row := a.Div(i, parts)
+		token, column, ok := a.query(row)
+		first := a.Add(column, a.Mul(a.Sub(i, a.Mul(row, parts)), layout.MaximaColumns))
+		a.If(ok, func() { a.partMaximum("y", a.row("y", token), a.Shr(first, log2(layout.MaximaColumns))) })
+	})
 }
 
 // padRows writes the zeros behind the rows of the item in a y of bf16; the CTA of the last head does.

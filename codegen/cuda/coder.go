@@ -8,6 +8,7 @@ import (
 	"llmc/codegen"
 	"llmc/codegen/ptx"
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/internal/sym"
 	"llmc/ir"
 )
@@ -35,45 +36,48 @@ type family struct {
 
 // families lists the kernels by the names of engine's kernel table.
 var families = map[string]family{
-	"cuda.gather":        {gatherThreads, perRow("y"), gather},
-	"cuda.rmsnorm":       {normThreads, perRow("y"), norm},
-	"cuda.add_rmsnorm":   {normThreads, perRow("normed"), norm},
-	"cuda.layernorm":     {normThreads, perRow("y"), norm},
-	"cuda.add_layernorm": {normThreads, perRow("normed"), norm},
-	"cuda.linear":        {linearThreads, linearGrid, linear},
-	"cuda.linear_swiglu": {linearThreads, linearGrid, linear},
-	"cuda.linear_act":    {linearThreads, linearGrid, linear},
-	"cuda.rope_kv":       {ropeThreads, ropeGrid, ropeKV},
-	"cuda.attention":     {attentionThreads, attentionGrid, attention},
-	"cuda.select_rows":   {rowThreads, perRow("y"), selectRows},
-	"cuda.cast":          {rowThreads, perRow("y"), elementwise},
-	"cuda.quantize":      {quantizeThreads, perRow("y"), quantize},
-	"cuda.swiglu":        {rowThreads, perRow("y"), elementwise},
-	"cuda.silu":          {rowThreads, perRow("y"), elementwise},
-	"cuda.gelu":          {rowThreads, perRow("y"), elementwise},
-	"cuda.gelu_tanh":     {rowThreads, perRow("y"), elementwise},
-	"cuda.quick_gelu":    {rowThreads, perRow("y"), elementwise},
-	"cuda.relu":          {rowThreads, perRow("y"), elementwise},
-	"cuda.relu2":         {rowThreads, perRow("y"), elementwise},
-	"cuda.sigmoid":       {rowThreads, perRow("y"), elementwise},
-	"cuda.softcap":       {rowThreads, perRow("y"), elementwise},
-	"cuda.scale_rows":    {rowThreads, perRow("y"), scaleRows},
+	"cuda.gather":         {gatherThreads, perRow("y"), gather},
+	"cuda.rmsnorm":        {normThreads, perRow("y"), norm},
+	"cuda.add_rmsnorm":    {normThreads, perRow("normed"), norm},
+	"cuda.layernorm":      {normThreads, perRow("y"), norm},
+	"cuda.add_layernorm":  {normThreads, perRow("normed"), norm},
+	"cuda.linear":         {linearThreads, linearGrid, linear},
+	"cuda.linear_swiglu":  {linearThreads, linearGrid, linear},
+	"cuda.linear_act":     {linearThreads, linearGrid, linear},
+	"cuda.linear_add":     {linearThreads, linearGrid, linear},
+	"cuda.linear_rope_kv": {linearThreads, linearGrid, linear},
+	"cuda.rope_turns":     {turnsThreads, perRow("y"), ropeTurns},
+	"cuda.rope_kv":        {ropeThreads, ropeGrid, ropeKV},
+	"cuda.attention":      {attentionThreads, attentionGrid, attention},
+	"cuda.select_rows":    {rowThreads, perRow("y"), selectRows},
+	"cuda.cast":           {rowThreads, perRow("y"), elementwise},
+	"cuda.quantize":       {quantizeThreads, perRow("y"), quantize},
+	"cuda.swiglu":         {rowThreads, perRow("y"), elementwise},
+	"cuda.silu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu_tanh":      {rowThreads, perRow("y"), elementwise},
+	"cuda.quick_gelu":     {rowThreads, perRow("y"), elementwise},
+	"cuda.relu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.relu2":          {rowThreads, perRow("y"), elementwise},
+	"cuda.sigmoid":        {rowThreads, perRow("y"), elementwise},
+	"cuda.softcap":        {rowThreads, perRow("y"), elementwise},
+	"cuda.add":            {rowThreads, perRow("y"), elementwise},
+	"cuda.mul":            {rowThreads, perRow("y"), elementwise},
+	"cuda.scale":          {rowThreads, perRow("y"), elementwise},
+	"cuda.scale_rows":     {rowThreads, perRow("y"), scaleRows},
 
 	"cuda.moe_route":         {routeThreads, routeGrid, route},
 	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},
 	"cuda.moe_linear":        {linearThreads, expertGrid, expertLinear},
 	"cuda.moe_linear_swiglu": {linearThreads, expertGrid, expertLinear},
 	"cuda.moe_combine":       {rowThreads, perRow("z"), combine},
-	"cuda.add":               {rowThreads, perRow("y"), elementwise},
-	"cuda.mul":               {rowThreads, perRow("y"), elementwise},
-	"cuda.scale":             {rowThreads, perRow("y"), elementwise},
 }
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
 var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.moe_linear": expertCTAs}
 
-// variant is a family's entry for steps in which the rows of y are at most limit; 0: for all.
+// variant is a family's entry for steps in which the rows of x are at most limit; 0: for all.
 type variant struct {
 	family
 	limit int64
@@ -82,9 +86,11 @@ type variant struct {
 
 // wideFamilies lists the kernels that have entries of their own on targets with wgmma.
 var wideFamilies = map[string]func(e *entry) []variant{
-	"cuda.linear":        wideVariants,
-	"cuda.linear_swiglu": wideVariants,
-	"cuda.linear_act":    wideVariants,
+	"cuda.linear":         wideVariants,
+	"cuda.linear_swiglu":  wideVariants,
+	"cuda.linear_act":     wideVariants,
+	"cuda.linear_add":     wideVariants,
+	"cuda.linear_rope_kv": wideVariants,
 }
 
 // perRow gives a CTA to each row of a result.
@@ -144,7 +150,7 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 func (c *Coder) write(e entry, v variant, name string) engine.Code {
 	code := engine.Code{Entry: name, Grid: v.grid(&e), Threads: v.threads}
 	if v.limit != 0 {
-		code.Limit = engine.Limit{Of: e.buffer("y").Rows, Max: v.limit}
+		code.Limit = engine.Limit{Of: e.buffer("x").Rows, Max: v.limit}
 		code.Entry = fmt.Sprintf("%s_to_%d", name, v.limit)
 	}
 	shape := ptx.Launch{Threads: v.threads, MinCTAs: v.ctas}
@@ -220,7 +226,7 @@ func (e *entry) declare() {
 	e.pageSize, e.pageStride = e.Uint("page_size"), e.Uint64("page_stride")
 }
 
-// has tells whether an optional operand is there.
+// has tells whether an operand is there. Kernels that share code need not have its role.
 func (e *entry) has(role string) bool {
 	return e.kernel.Operand(e.launch, role).Kind != engine.OperandNone
 }
@@ -254,4 +260,4 @@ func (e *entry) row(role string, i ptx.Reg) ptx.Reg {
 func (e *entry) cols(role string) int { return int(e.buffer(role).Cols) }
 
 // isBF16 tells the element type of the activation in a role, which is f32 otherwise.
-func (e *entry) isBF16(role string) bool { return e.buffer(role).TypeName() == "bf16" }
+func (e *entry) isBF16(role string) bool { return e.buffer(role).DType == dtype.BF16 }

@@ -2,28 +2,15 @@ package cuda
 
 import (
 	"llmc/codegen/ptx"
-	"llmc/engine/layout"
 )
 
-// newE4M3Reader reads codes of e4m3: as they are where the inputs are such codes too, else as bf16.
-func newE4M3Reader(p *product) weightReader {
-	if p.buffer("x").Format == "" {
-		return &float8Reader{product: p}
-	}
-	x, err := layout.NewActivation(p.buffer("x").Format, p.w.K, 0)
-	if err != nil {
-		panic("cuda: " + err.Error()) // emit asked for the same
-	}
-	return e4m3Reader{p, x}
-}
-
 // e4m3Reader multiplies codes with codes. An output is scaled by the scale of its weight's row times that of its token.
-type e4m3Reader struct {
-	*product
-	x layout.Activation
-}
+type e4m3Reader struct{ *product }
 
-func (r e4m3Reader) operandB() operandB { return operandB{ptx.E4M3x4, 1, 4, 16} }
+// e4m3Quads is operand B of mma.m16n8k32: neighbouring k 4t to 4t+3, then 4t+16 to 4t+19.
+var e4m3Quads = operandB{ptx.E4M3x4, 1, 4, 16, ptx.F32}
+
+func (r e4m3Reader) operandB() operandB { return e4m3Quads }
 
 func (r e4m3Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
 
@@ -47,8 +34,17 @@ func (r e4m3Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 }
 
 func (r e4m3Reader) finish(sum, output, token ptx.Reg) ptx.Reg {
-	scale := r.Ld(ptx.F32, r.row("x", r.tile.source(token)).At(r.x.ScaleOffset()))
-	return r.Mul(sum, r.Mul(r.outputScale(output), scale))
+	return r.scaled(sum, output, token)
+}
+
+// scaled multiplies the sum of products of codes by the scales of the output and of the token.
+func (p *product) scaled(sum, output, token ptx.Reg) ptx.Reg {
+	return p.Mul(sum, p.Mul(p.outputScale(output), p.tokenScale(token)))
+}
+
+// tokenScale loads the scale of a token's codes.
+func (p *product) tokenScale(token ptx.Reg) ptx.Reg {
+	return p.Ld(ptx.F32, p.row("x", p.source(token)).At(p.codes().ScaleOffset()))
 }
 
 // float8Scale is what a code of e4m3 is too small by as bf16 or f32, with its exponent and mantissa at the lower end of theirs: the difference
@@ -62,7 +58,7 @@ type float8Reader struct {
 }
 
 // operandB is for a step of 16 k whose neighbours lie four to a lane, as frag.e4m3 has them.
-func (r *float8Reader) operandB() operandB { return operandB{ptx.BF16x2, 2, 8, 4} }
+func (r *float8Reader) operandB() operandB { return operandB{ptx.BF16x2, 2, 8, 4, ptx.F32} }
 
 func (r *float8Reader) start(lane, first ptx.Reg) []panel {
 	r.scale, r.zero = r.Const(ptx.BF16x2, float8Scale), r.Const(ptx.BF16x2, 0.0)

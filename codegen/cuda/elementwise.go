@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"llmc/codegen/ptx"
+	"llmc/engine/layout"
 )
 
 // rowThreads work on a row of an activation, two neighbouring columns each at a time.
@@ -75,6 +76,34 @@ func (e *entry) padBF16(role string, row, lane ptx.Reg) {
 		at := e.Index(row, i, 2)
 		e.When(e.Lt(i, (columns+63)/64*64)).St(at, zero)
 	}
+}
+
+// hasMaxima tells whether rows of a role have the largest magnitude of every eight columns behind them.
+func (e *entry) hasMaxima(role string) bool { return e.buffer(role).Format == "bf16m" }
+
+// maximaOffset is where they lie in a row.
+func (e *entry) maximaOffset(role string) int {
+	a, err := layout.NewActivation(e.buffer(role).Format, e.cols(role), 0)
+	if err != nil {
+		panic("cuda: " + err.Error()) // emit asked for the same
+	}
+	return a.MaximaOffset()
+}
+
+// partMaximum writes the largest magnitude of part number part of a row, whose columns the CTA wrote before its last barrier.
+func (e *entry) partMaximum(role string, row, part ptx.Reg) {
+	most := e.largest(e.LdV(ptx.B32, 4, e.Index(row, part, 2*layout.MaximaColumns)))
+	e.St(e.Index(row, part, 2).At(e.maximaOffset(role)), e.Cvt(ptx.BF16, most.As(ptx.F32)))
+}
+
+// largest is the largest magnitude of pairs of bf16, as the bits of an f32. Compared as integers, NaN is the largest.
+func (e *entry) largest(pairs []ptx.Reg) ptx.Reg {
+	most := e.Const(ptx.U32, 0)
+	for _, pair := range pairs {
+		low, high := e.And(e.Shl(pair, 16), 0x7fff0000), e.And(pair, 0x7fff0000)
+		most = e.Max(most, e.Max(low.As(ptx.U32), high.As(ptx.U32)))
+	}
+	return most
 }
 
 // formula is an element-wise kernel: what the columns of the result are of those of the operands.

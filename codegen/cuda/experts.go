@@ -25,7 +25,7 @@ func (e *entry) experts() int { return int(e.weight("w").Type.Rows().K) }
 // expertGrid has the outputs of a matrix first, then tiles of rows: each expert has whole ones, so the last of each may be in part empty.
 func expertGrid(e *entry) [3]engine.Extent {
 	g := linearGrid(e)
-	g[1].Of = g[1].Of.Add(sym.Const(int64(e.experts() * (tokenTile - 1))))
+	g[1].Of = e.buffer("y").Rows.Add(sym.Const(int64(e.experts() * (tokenTile - 1))))
 	return g
 }
 
@@ -57,7 +57,7 @@ func expertLinear(e *entry) {
 	if p.has("bias") {
 		p.pointers["bias"] = p.Index(p.pointers["bias"], expert, 4*p.w.N)
 	}
-	p.tile = tile{first, end, func(row ptx.Reg) ptx.Reg { return row }}
+	p.tile = &tile{first, end, func(row ptx.Reg) ptx.Reg { return row }}
 	if p.has("rows") {
 		p.tile.source = func(row ptx.Reg) ptx.Reg { return p.Ld(ptx.U32, p.Index(p.pointers["rows"], row, 4), ptx.ReadOnly) }
 	}

@@ -70,7 +70,7 @@ func TestExpertsExact(t *testing.T) {
 		for _, c := range []exactStack{{experts: 1, top: 1, n: 16, k: 64}, {experts: 3, top: 1, n: 70, k: 160}, {experts: 40, top: 3, n: 33, k: 576}} {
 			for _, target := range format.targets {
 				t.Run(fmt.Sprintf("%s/%s/%v", format.name, target, c), func(t *testing.T) {
-					c.peak, c.inputs = format.peak, format.name == "fp8"
+					c.peak, c.inputs = format.peak, format.inputs
 					m := c.build(t)
 					plan := compile(t, m, c, target, format.name, c.n)
 					for _, tokens := range []int{1, min(tokensOfStack, c.n)} {

@@ -56,14 +56,20 @@ func (f *frequencies) scale(frequency, i ptx.Reg) {
 
 // turnPair rotates two channels by position * frequency, a product of f32 numbers as models are trained with.
 func (e *entry) turnPair(a, b, position, frequency ptx.Reg) {
-	angle := e.reduce(e.Mul(position, frequency))
-	cos, sin := e.Cos(angle), e.Sin(angle)
-	if factor := e.launch.Float("factor", 1); factor != 1 {
-		cos, sin = e.Mul(cos, factor), e.Mul(sin, factor)
-	}
+	cos, sin := e.turns(position, frequency)
 	first := e.Fma(a, cos, e.Neg(e.Mul(b, sin)))
 	e.Into(b).Fma(a, sin, e.Mul(b, cos))
 	e.Set(a, first)
+}
+
+// turns is the cosine and sine of position * frequency, times the factor of the embedding.
+func (e *entry) turns(position, frequency ptx.Reg) (cos, sin ptx.Reg) {
+	angle := e.reduce(e.Mul(position, frequency))
+	cos, sin = e.Cos(angle), e.Sin(angle)
+	if factor := e.launch.Float("factor", 1); factor != 1 {
+		cos, sin = e.Mul(cos, factor), e.Mul(sin, factor)
+	}
+	return cos, sin
 }
 
 // reduce brings an angle to -pi..pi, where the approximations of sine and cosine are good to 2^-20. It is the scheme of Cody and

@@ -80,6 +80,17 @@ var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
 			return [2]ptx.Reg{number(0), number(1)}
 		}
 	},
+	"s8": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
+		scale := t.rowScale()
+		return func(i ptx.Reg) [2]ptx.Reg {
+			at, register := t.quad(i)
+			codes := t.Index(t.base, t.Add(t.Mad(register, 4, at), t.And(i, 2)), 1)
+			number := func(i int) ptx.Reg {
+				return t.Mul(t.Cvt(ptx.F32, t.ExtendS8(t.Ld(ptx.U8, codes.At(i)))), scale)
+			}
+			return [2]ptx.Reg{number(0), number(1)}
+		}
+	},
 	"e4m3": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
 		scale := t.rowScale()
 		return func(i ptx.Reg) [2]ptx.Reg {

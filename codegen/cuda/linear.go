@@ -1,8 +1,6 @@
 package cuda
 
 import (
-	"strings"
-
 	"llmc/codegen/ptx"
 	"llmc/engine"
 	"llmc/engine/layout"
@@ -25,16 +23,41 @@ const (
 type product struct {
 	*entry
 	w      layout.Fragments
-	blocks int // panels of 16 outputs of a CTA: gate's and up's with swiglu
-	swiglu bool
+	blocks int // panels of 16 outputs of a CTA
 	reader weightReader
-	tile   tile
+	tile   *tile                                       // nil: tile number j of the rows of x
+	finish func(at resultPlace, results []tokenResult) // what becomes of the sums
 }
 
-// tile is the CTA's part of the rows of y: up to tokenTile from first on, those below end. source gives the row of x that one is made of.
+// tile is a CTA's part of the rows of y, where it is not tile number j of all: up to tokenTile from first on, those below end. source gives the row
+// of x that one is made of.
 type tile struct {
 	first, end ptx.Reg
 	source     func(row ptx.Reg) ptx.Reg
+}
+
+// tokenOfTile is a row of y, by its number among those of the CTA.
+func (p *product) tokenOfTile(within ptx.Reg) ptx.Reg {
+	if p.tile == nil {
+		return p.Mad(p.CtaY(), tokenTile, within)
+	}
+	return p.Add(p.tile.first, within)
+}
+
+// end is behind the last row of y that the CTA may have.
+func (p *product) end() ptx.Reg {
+	if p.tile == nil {
+		return p.rows("x")
+	}
+	return p.tile.end
+}
+
+// source is the row of x that a row of y is made of.
+func (p *product) source(row ptx.Reg) ptx.Reg {
+	if p.tile == nil {
+		return row
+	}
+	return p.tile.source(row)
 }
 
 func newProduct(e *entry) *product {
@@ -43,10 +66,12 @@ func newProduct(e *entry) *product {
 	if err != nil {
 		panic("cuda: " + err.Error()) // the layout pass asked Target, which knows them
 	}
-	p := &product{entry: e, w: f, swiglu: strings.HasSuffix(e.launch.Kernel, "linear_swiglu"), blocks: maxBlocks}
-	for !p.swiglu && p.blocks > 1 && f.Panels()*e.matrices()/p.blocks < linearGroup*e.cores {
+	p := &product{entry: e, w: f, blocks: maxBlocks}
+	p.finish = func(at resultPlace, results []tokenResult) { finishers[e.launch.Kernel](p, at, results) }
+	for p.blocks > 1 && f.Panels()*e.matrices()/p.blocks < linearGroup*e.cores {
 		p.blocks /= 2 // more CTAs, each with less to do
 	}
+	p.reader = weightReaders[p.reads()](p)
 	return p
 }
 
@@ -62,10 +87,10 @@ func (p *product) outputs() int { return p.blocks * layout.FragmentRows }
 func linearGrid(e *entry) [3]engine.Extent {
 	p := newProduct(e)
 	ctas := (p.w.Panels() + p.blocks - 1) / p.blocks
-	return grid(engine.Extent{Of: constant(ctas), Per: 1}, engine.Extent{Of: e.buffer("y").Rows, Per: tokenTile})
+	return grid(engine.Extent{Of: constant(ctas), Per: 1}, engine.Extent{Of: e.buffer("x").Rows, Per: tokenTile})
 }
 
-// linear is y[T,N] = x[T,K] * w[N,K]^T (+ bias), or act of it, or act(gate) * up of a weight that interleaves both.
+// linear is x[T,K] * w[N,K]^T (+ bias), and what finishers make of it.
 //
 //	CTA (i, j): outputs 16*blocks*i.., tokens 16*j..          warp v: chunks C*v/8 .. C*(v+1)/8 of the C chunks of 64 k
 //
@@ -76,22 +101,25 @@ func linearGrid(e *entry) [3]engine.Extent {
 // Then the eight partial sums of each result, which lie in shared memory, are added in the order of k. Tokens behind the last one
 // are computed from the last one's row and dropped.
 func linear(e *entry) {
-	p := newProduct(e)
-	p.tile = tile{p.Mul(p.CtaY(), tokenTile), p.rows("y"), func(row ptx.Reg) ptx.Reg { return row }}
-	p.multiply()
+	newProduct(e).multiply()
 }
 
 // multiply computes the CTA's tile.
 func (p *product) multiply() {
-	p.reader = weightReaders[p.w.Element](p)
 	acc := make([][][]ptx.Reg, p.blocks)
 	for m := range acc {
 		for range tokenBlocks {
-			acc[m] = append(acc[m], p.Zeros(ptx.F32, 4))
+			acc[m] = append(acc[m], p.Zeros(p.reader.operandB().sums, 4))
 		}
 	}
+	factors := p.normFactors(p.TidX(), p.CtaY(), tokenTile, "factors")
 	p.mainLoop(acc)
-	p.epilogue(acc)
+	for m := range acc {
+		for j := range acc[m] {
+			acc[m][j] = p.numbers(acc[m][j])
+		}
+	}
+	p.epilogue(acc, factors)
 }
 
 func (p *product) mainLoop(acc [][][]ptx.Reg) {
@@ -121,18 +149,18 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 
 // inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.
 func (p *product) inputs(how operandB, lane, first ptx.Reg) []ptx.Reg {
-	token := p.Add(p.tile.first, p.Shr(lane, 2))
+	token := p.tokenOfTile(p.Shr(lane, 2))
 	offset := p.Mad(first, chunk*how.element, p.Mul(p.And(lane, 3), how.lane))
 	var places []ptx.Reg
 	for j := range tokenBlocks {
-		row := p.row("x", p.tile.source(p.Min(p.Add(token, 8*j), p.Sub(p.tile.end, 1))))
+		row := p.row("x", p.source(p.Min(p.Add(token, 8*j), p.Sub(p.end(), 1))))
 		places = append(places, p.Index(row, offset, 1))
 	}
 	return places
 }
 
-// epilogue adds the parts of K in order and stores what comes out.
-func (p *product) epilogue(acc [][][]ptx.Reg) {
+// epilogue adds the parts of K in order and stores what comes out. A thread has outputs row and row+8 of a panel for one token at a time.
+func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 	p.Section("partial sums")
 	outputs := p.outputs()
 	partBytes := 4 * tokenTile * outputs
@@ -152,49 +180,29 @@ func (p *product) epilogue(acc [][][]ptx.Reg) {
 	p.Sync()
 
 	p.Section("results")
-	columns := outputs
-	if p.swiglu {
-		columns /= 2
-	}
-	p.For(ptx.Range{Name: "results", From: p.TidX(), To: tokenTile * columns, Step: linearThreads}, func(i ptx.Reg) {
-		token, column := p.Div(i, columns), p.Rem(i, columns)
-		from := p.Index(partials, p.Mad(token, outputs, column), 4)
-		row := p.Add(p.tile.first, token)
-		out := p.Mad(p.CtaX(), columns, column)
-		wanted := p.CmpAnd(ptx.LT, out, p.cols("y"), p.Lt(row, p.tile.end))
-		p.If(wanted, func() {
-			output := p.Mad(p.CtaX(), outputs, column)
-			v := p.total(from, output, row)
-			if p.swiglu {
-				v = p.Mul(p.activate(v), p.total(p.Add(from, 4*ir.SwiGLUBlock), p.Add(output, ir.SwiGLUBlock), row))
-			}
-			p.storeResult(p.Builder, p.Index(p.row("y", row), out, p.buffer("y").DType.Size()), v)
-		})
+	p.For(ptx.Range{Name: "results", From: p.Shl(p.Warp(), 5), To: tokenTile * outputs / 2, Step: linearThreads}, func(warp ptx.Reg) {
+		i := p.Add(warp, lane)
+		token, pair := p.Div(i, outputs/2), p.Rem(i, outputs/2)
+		row := p.Add(p.Shl(p.Shr(pair, 3), 4), p.And(pair, 7))
+		from := p.Index(partials, p.Mad(token, outputs, row), 4)
+		first := p.Mad(p.CtaX(), outputs, row)
+		place := resultPlace{row: first, token: p.tokenOfTile(token), lanes: []int{1, 2, 4}}
+		var v [2]ptx.Reg
+		for h := range v {
+			output := p.realOutput(p.Add(first, 8*h))
+			sum := p.total(from.At(4 * 8 * h))
+			v[h] = p.reader.finish(sum, output, p.Min(place.token, p.Sub(p.end(), 1)))
+			v[h] = p.normedAndBiased(v[h], output, factors, token)
+		}
+		p.finish(place, []tokenResult{{0, v}})
 	})
 }
 
-// total is one output of the weight for a token: the sum of its parts, scaled where formats have one scale for it, with the bias, under the
-// activation of products that apply one to every output.
-func (p *product) total(from, output, token ptx.Reg) ptx.Reg {
-	at := from.At(0)
+// total is the sum of the parts of one output for one token.
+func (p *product) total(at ptx.Addr) ptx.Reg {
 	sum := p.Ld(ptx.F32, at)
 	for v := 1; v < linearWarps; v++ {
 		sum = p.Add(sum, p.Ld(ptx.F32, at.At(4*v*tokenTile*p.outputs())))
 	}
-	sum = p.reader.finish(sum, output, token)
-	if p.has("bias") {
-		sum = p.Add(sum, p.Ld(ptx.F32, p.Index(p.pointers["bias"], output, 4)))
-	}
-	if p.applies() {
-		sum = p.activate(sum)
-	}
 	return sum
-}
-
-// storeResult writes one number of y through a view of the builder, which may have a guard.
-func (p *product) storeResult(b *ptx.Builder, at ptx.Address, v ptx.Reg) {
-	if p.isBF16("y") {
-		v = p.Cvt(ptx.BF16, v)
-	}
-	b.St(at, v)
 }

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"llmc/codegen/ptx"
+	"llmc/engine/layout"
 )
 
 // normThreads work on one row.
@@ -47,6 +48,19 @@ func norm(e *entry) {
 		e.store2(n.result, n.out, i, y)
 	})
 	e.pad(n.result, n.out)
+	n.maxima()
+}
+
+// maxima writes the largest magnitude of every eight columns, where rows have it.
+func (n *normRow) maxima() {
+	if !n.hasMaxima(n.result) {
+		return
+	}
+	n.Section("maxima")
+	n.Sync()
+	n.For(ptx.Range{Name: "maxima", From: n.TidX(), To: n.cols(n.result) / layout.MaximaColumns, Step: n.threads}, func(i ptx.Reg) {
+		n.partMaximum(n.result, n.out, i)
+	})
 }
 
 // normRow is the row that a CTA normalises.

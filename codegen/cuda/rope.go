@@ -154,6 +154,11 @@ func (r *rope) storeQuery(all []channel, token, head ptx.Reg) {
 // storeCache writes a key or a value to the token's slot, if it has one.
 func (r *rope) storeCache(all []channel, token, head ptx.Reg) {
 	r.Section("key or value")
+	r.atSlot(token, head, func(row ptx.Reg) { r.store(all, row, ptx.BF16) })
+}
+
+// atSlot calls then with the row of the cache for a head of keys or values of a token, if the token has a slot.
+func (r *rope) atSlot(token, head ptx.Reg, then func(row ptx.Reg)) {
 	slot := r.Ld(ptx.S32, r.Index(r.pointers["slots"], token, 4))
 	r.If(r.Ge(slot, 0), func() {
 		at := slot.As(ptx.U32)
@@ -162,8 +167,7 @@ func (r *rope) storeCache(all []channel, token, head ptx.Reg) {
 		isValue := r.Ge(head, r.heads+r.kvHeads)
 		before := r.Select(isValue, r.Const(ptx.U32, r.heads+r.kvHeads), r.heads)
 		row := r.Index(r.kvPage(page), r.kvRow(r.Sub(head, before), offset), r.kvRowBytes())
-		further := r.Select(isValue, r.valueBytes(), 0)
-		r.store(all, r.Index(row, further, 1), ptx.BF16)
+		then(r.Index(row, r.Select(isValue, r.valueBytes(), 0), 1))
 	})
 }
 

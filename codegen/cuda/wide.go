@@ -14,7 +14,7 @@ const (
 	widePanels  = wideRows / layout.FragmentRows // one for each of its warps
 	wideParts   = linearWarps                    // parts of K, as on every target
 	panelBytes  = 2048                           // of a panel in a stage: one bulk copy
-	tokenRow    = 2 * chunk                      // bytes of a token in a tile: a row of the 128-byte swizzle
+	tokenRow    = 128                            // bytes of a token in a tile: a row of the 128-byte swizzle
 	tileAlign   = 1024                           // of tiles with that swizzle
 	maxStages   = 12
 )
@@ -42,8 +42,7 @@ var wideShapes = []struct {
 	{wideShape{tokens: 128, rings: 1, memory: 192 << 10, ctas: 1}, false},
 }
 
-// wide is a product on wgmma: y[T,N] = x[T,K] * w[N,K]^T (+ bias), or act of it, or act(gate) * up of a weight that interleaves
-// both. Unproven on hardware.
+// wide is a product on wgmma: x[T,K] * w[N,K]^T (+ bias), and what finishers make of it. Unproven on hardware.
 //
 //	CTA (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings)
 //
@@ -54,17 +53,19 @@ var wideShapes = []struct {
 //
 //	             n
 //	warp 0 m16 | D |    The weight is operand A, from registers: warp w of a group has the panel of 16 outputs that gives rows 16w.. of
-//	warp 1 m16 | D |    m64; a lane's 16 bytes of a fragment are its registers, dequantized where they are codes. The tokens are
-//	warp 2 m16 | D |    operand B: n rows of 64 k in shared memory, swizzled over 128 bytes. A lane has rows g and g+8 of its
-//	warp 3 m16 | D |    panel and columns 8j+2t, 8j+2t+1: n/2 sums.
+//	warp 1 m16 | D |    m64; a lane's 16 bytes of a fragment are its registers, dequantized where the tokens are numbers. The tokens are
+//	warp 2 m16 | D |    operand B: n rows of 128 bytes in shared memory, swizzled over them: 64 k of numbers, 128 of codes. A lane has
+//	warp 3 m16 | D |    rows g and g+8 of its panel and columns 8j+2t, 8j+2t+1: n/2 sums.
 //
 // Shared memory has what stages have of tokens, then what they have of weights, each those of ring 0 first; then what the warpgroups
 // tell each other at the end (exchange).
 //
-//	tokens     span tiles of n x 128 bytes    cp.async of 16 bytes; zeros for tokens behind the last one
+//	tokens     tiles of n x 128 bytes         cp.async of 16 bytes; zeros for tokens behind the last one
 //	fragments  panels x 2048 bytes            a bulk copy for each panel: span chunks of 64 k
 //	scales     panels x groups x 32 bytes     bulk copies, for formats with groups
 //	zeros      panels x groups x 16 bytes     bulk copies, for formats with zero points
+//
+// Tokens that are codes have their scales in a block of its own (tokenScales).
 //
 // span is 1 for bf16, 2 for codes of 8 bits, 4 for those of 4. All stages but the one that is multiplied may be under way: for n = 8 and
 // bf16 that is 2 rings x 4 stages x 8 KB of weights for each of the two CTAs of a multiprocessor, 128 KB; a CTA that has a
@@ -76,6 +77,7 @@ type wide struct {
 	*product
 	wideShape
 	span, stages, panels, groups int // chunks of a stage; stages of a ring; panels and scales of an output in a stage
+	chunkRow                     int // bytes of a chunk of a token: a tile has one or two chunks
 	scalesAt, zerosAt            int // among what a stage has of weights
 	tokenBytes, weightBytes      int // of a stage
 	instruction                  ptx.WGMMA
@@ -85,6 +87,9 @@ type wide struct {
 	tokenStages     ptx.Reg // of the ring
 	weightStages    ptx.Reg
 	exchanged       ptx.Reg
+	factors         ptx.Reg // of the tokens of the thread's warpgroup
+	tokenScales     ptx.Reg // of tokens that are codes: [tokens] f32
+	told            ptx.Reg // barrier of these
 	full, empty     ptx.Reg // barriers of the ring, one for each stage
 	token           ptx.Reg // the CTA's first one
 	from, to, parts ptx.Reg // chunks of the ring; its first part
@@ -92,9 +97,10 @@ type wide struct {
 
 func newWide(e *entry, s wideShape) *wide {
 	w := &wide{product: newProduct(e), wideShape: s, panels: wideGroups * widePanels / s.rings}
-	w.decode = wideReaders[w.w.Element](w)
 	w.instruction = ptx.WGMMA{N: s.tokens, A: ptx.BF16}
+	w.decode = wideReaders[w.reads()](w)
 	w.span = panelBytes / w.chunkBytes()
+	w.chunkRow = chunk * w.reader.operandB().element
 	if g := w.w.Group; g > chunk {
 		w.groups = w.span*chunk/g + 1 // a stage need not begin with a group
 	} else if g > 0 {
@@ -102,7 +108,7 @@ func newWide(e *entry, s wideShape) *wide {
 	}
 	w.scalesAt = w.panels * panelBytes
 	w.zerosAt = w.scalesAt + w.panels*w.groups*scaleRow
-	w.tokenBytes, w.weightBytes = w.span*s.tokens*tokenRow, w.zerosAt
+	w.tokenBytes, w.weightBytes = w.span*s.tokens*w.chunkRow, w.zerosAt
 	if w.w.Zeros {
 		w.weightBytes += w.panels * w.groups * zeroRow
 	}
@@ -125,11 +131,13 @@ func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
 // producers is how many threads feed a ring.
 func (w *wide) producers() int { return 128 / w.rings }
 
-// wideVariants are the entries of a product, each for steps of up to so many tokens; none for a weight that no wideReader reads, and for
-// inputs that are codes.
+// tileChunks is how many chunks of a token a row of a tile has.
+func (w *wide) tileChunks() int { return tokenRow / w.chunkRow }
+
+// wideVariants are the entries of a product, each for steps of up to so many tokens; none where no wideReader reads the weight and its inputs.
 func wideVariants(e *entry) []variant {
 	p := newProduct(e)
-	if wideReaders[p.w.Element] == nil || !e.isBF16("x") {
+	if wideReaders[p.reads()] == nil {
 		return nil
 	}
 	var list []variant
@@ -158,7 +166,7 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 // grid has tokens first: CTAs that run together share weights.
 func (w *wide) grid() [3]engine.Extent {
-	return grid(engine.Extent{Of: w.buffer("y").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
+	return grid(engine.Extent{Of: w.buffer("x").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
 }
 
 // Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 are less than the 64 K that there are.
@@ -174,6 +182,10 @@ func (w *wide) write() {
 	w.weightStages = w.Addr(w.Dynamic("weights_of_stages", stages*w.weightBytes, 16))
 	w.exchanged = w.Addr(w.Dynamic("exchange", w.exchangeBytes(), 16))
 	w.shared = stages*(w.tokenBytes+w.weightBytes) + w.exchangeBytes()
+	if w.coded() {
+		w.tokenScales = w.Addr(w.Static("scales_of_tokens", 4*w.tokens, 16))
+		w.told = w.Addr(w.Static("told", 8, 8))
+	}
 	w.full = w.Addr(w.Static("full", 8*stages, 8))
 	w.empty = w.Addr(w.Static("empty", 8*stages, 8))
 	w.group = w.Warpgroup()
@@ -181,6 +193,9 @@ func (w *wide) write() {
 		for s := range stages {
 			w.BarrierInit(w.full.At(8*s), 1+w.producers()/32)
 			w.BarrierInit(w.empty.At(8*s), wideGroups/w.rings*4)
+		}
+		if w.coded() {
+			w.BarrierInit(w.told, w.producers()/32)
 		}
 		w.FenceBarrierInit()
 	})

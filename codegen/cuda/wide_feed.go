@@ -11,6 +11,7 @@ import (
 func (w *wide) feed() {
 	f := &feeder{wide: w, ahead: w.newStageCounter(), behind: w.newStageCounter(), lag: max(1, w.stages-1)}
 	f.start()
+	scale := f.tokenScales()
 	w.For(ptx.Range{Name: "stages", From: w.from, To: w.to, Step: w.span, NoUnroll: true}, func(c ptx.Reg) {
 		count := w.Min(w.Sub(w.to, c), w.span)
 		w.BarrierWait(w.Index(w.empty, f.ahead.stage, 8), w.Xor(f.ahead.parity, 1))
@@ -26,6 +27,7 @@ func (w *wide) feed() {
 	})
 	w.CopyWait(0)
 	w.While("last_stages", func() ptx.Reg { return w.Gt(f.open, 0) }, f.arrive)
+	f.tellScales(scale)
 }
 
 // feeder is what the threads that feed a ring know.
@@ -40,6 +42,7 @@ type feeder struct {
 	rows          ptx.Reg // tokens of the CTA that there are
 	source        ptx.Reg // of its 16 bytes of the first chunk of that token
 	place         ptx.Reg // of them in a tile
+	within        ptx.Reg // the chunk of a tile that they are of
 }
 
 func (f *feeder) start() {
@@ -50,9 +53,10 @@ func (f *feeder) start() {
 	f.panel = f.Index(f.pointers["w"], number, f.w.PanelBytes())
 	unit := f.And(thread, 7)
 	f.row = f.Shr(thread, 3)
-	f.rows = f.Sub(f.wide.rows("y"), f.token)
+	f.rows = f.Sub(f.wide.rows("x"), f.token)
 	f.source = f.Index(f.wide.row("x", f.Add(f.token, f.row)), unit, 16)
 	f.place = f.Swizzled(ptx.Swizzle128, f.Mad(f.row, tokenRow, f.Mul(unit, 16)))
+	f.within = f.Shr(unit, log2(f.chunkRow/16))
 }
 
 // weights starts the bulk copies of a stage, those of a panel by a lane.
@@ -93,18 +97,22 @@ func (w *wide) groupBytes() int {
 	return scaleRow
 }
 
-// tokens starts the copies of a stage's tokens: eight threads bring the 128 bytes of one. Rows of x are padded with zeros to a
+// tokens starts the copies of a stage's tokens: eight threads bring the 128 bytes that one has in a tile. Rows of x are padded with zeros to a
 // multiple of 64 columns, so whole chunks are read.
 func (f *feeder) tokens(c, count ptx.Reg) {
 	place := f.Index(f.tokenStages, f.ahead.stage, f.tokenBytes)
-	to, from := f.Add(place, f.place), f.Index(f.source, c, tokenRow)
+	to, from := f.Add(place, f.place), f.Index(f.source, c, f.chunkRow)
 	step := f.producers() / 8
 	stride := int(f.buffer("x").Stride)
 	for first := 0; first < f.wide.tokens; first += step {
 		have := f.Select(f.Lt(f.Add(f.row, first), f.rows), f.Const(ptx.U32, 16), f.Const(ptx.U32, 0))
-		f.CopyAsyncZero(to.At(first*tokenRow), from.At(first*stride), 16, have)
-		for s := 1; s < f.span; s++ {
-			f.When(f.Gt(count, s)).CopyAsyncZero(to.At((s*f.wide.tokens+first)*tokenRow), from.At(first*stride+s*tokenRow), 16, have)
+		for s := 0; s < f.span; s += f.tileChunks() {
+			b := f.Builder
+			if s > 0 || f.tileChunks() > 1 {
+				b = f.When(f.Gt(count, f.Add(f.within, s)))
+			}
+			tile := s / f.tileChunks()
+			b.CopyAsyncZero(to.At((tile*f.wide.tokens+first)*tokenRow), from.At(first*stride+tile*tokenRow), 16, have)
 		}
 	}
 }

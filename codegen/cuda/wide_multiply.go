@@ -17,6 +17,7 @@ type chunkPlace struct {
 
 // multiply is what a warpgroup does: its parts of K one after the other, then their sums.
 func (w *wide) multiply() {
+	w.startFactors()
 	w.Section("parts")
 	warp, lane := w.And(w.Warp(), 3), w.Lane()
 	panel := warp
@@ -24,7 +25,7 @@ func (w *wide) multiply() {
 		panel = w.Mad(w.group, widePanels, warp)
 	}
 	at := w.newStageCounter()
-	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(ptx.F32, w.instruction.Accumulators())
+	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(w.reader.operandB().sums, w.instruction.Accumulators())
 	within, opened := w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)
 	w.For(ptx.Range{Name: "parts", From: 0, To: wideParts / w.rings, NoUnroll: true}, func(v ptx.Reg) {
 		number := w.Add(w.parts, v)
@@ -37,7 +38,7 @@ func (w *wide) multiply() {
 			tokens := w.Index(w.tokenStages, at.stage, w.tokenBytes)
 			place := chunkPlace{stage: stage, panel: panel, number: c, first: opened}
 			place.fragments = w.Index(w.Index(w.Index(stage, panel, panelBytes), within, w.chunkBytes()), lane, 16)
-			place.b = w.Descriptor(ptx.KTile(ptx.Swizzle128), w.Index(tokens, within, w.tokens*tokenRow))
+			place.b = w.Descriptor(ptx.KTile(ptx.Swizzle128), w.Index(tokens, within, w.chunkStep()))
 			w.decode.multiply(place, part)
 			w.Into(within).Add(within, 1)
 			w.If(w.CmpOr(ptx.EQ, within, w.span, w.Eq(w.Add(c, 1), w.to)), func() {
@@ -49,23 +50,35 @@ func (w *wide) multiply() {
 		})
 		w.endPart(v, total, part)
 	})
+	if w.coded() {
+		w.BarrierWait(w.told, 0)
+	}
 	w.results(total, warp)
+}
+
+// chunkStep is how far a tile's chunk lies from the one before: within the rows of a tile, or in tiles of their own.
+func (w *wide) chunkStep() int {
+	if w.tileChunks() > 1 {
+		return w.chunkRow
+	}
+	return w.tokens * tokenRow
 }
 
 // endPart adds a part to those before it. Where other threads have those, it is kept for them.
 func (w *wide) endPart(v ptx.Reg, total, part []ptx.Reg) {
+	sums := w.numbers(part)
 	add := func() {
-		for i := range part {
-			w.Into(total[i]).Add(total[i], part[i])
+		for i := range sums {
+			w.Into(total[i]).Add(total[i], sums[i])
 		}
 	}
 	if w.rings == 1 {
 		add()
 	} else {
 		w.IfElse(w.Eq(w.group, 0), add, func() {
-			to := w.exchange(v, w.And(w.TidX(), 127), 128)
-			for i := range part {
-				w.St(to.At(4*128*i), part[i])
+			to := w.exchange(v, w.And(w.TidX(), 127))
+			for i := range sums {
+				w.St(to.At(4*128*i), sums[i])
 			}
 		})
 	}
@@ -80,26 +93,18 @@ const (
 	groupBarrier = 2
 )
 
-// exchangeBytes is the size of the memory for what threads tell each other at the end, once no stage is in use: the sums of the other
-// warpgroup's parts (two rings), [part][sum][thread] f32; then what warps with outputs of up tell those with outputs of gate,
-// [warpgroup][sum][64 threads] f32.
+// exchangeBytes is the size of the memory for what threads tell each other at the end, once no stage is in use: with two rings the sums of the
+// other warpgroup's parts, [part][sum][thread] f32.
 func (w *wide) exchangeBytes() int {
-	sums, bytes := w.instruction.Accumulators(), 0
-	if w.rings == 2 {
-		bytes = 4 * 128 * sums * wideParts / 2
+	if w.rings == 1 {
+		return 0
 	}
-	if w.swiglu && w.rings == 1 {
-		bytes = 4 * 64 * sums * wideGroups
-	}
-	if w.swiglu && w.rings == 2 {
-		bytes += 4 * 64 * sums
-	}
-	return bytes
+	return 4 * 128 * w.instruction.Accumulators() * wideParts / 2
 }
 
-// exchange is where a thread's first sum of one of the blocks lies, which have so many threads.
-func (w *wide) exchange(block, thread ptx.Reg, threads int) ptx.Reg {
-	return w.Index(w.Index(w.exchanged, block, 4*threads*w.instruction.Accumulators()), thread, 4)
+// exchange is where a thread's first sum of a part lies.
+func (w *wide) exchange(part, thread ptx.Reg) ptx.Reg {
+	return w.Index(w.Index(w.exchanged, part, 4*128*w.instruction.Accumulators()), thread, 4)
 }
 
 // results adds what the other warpgroup has and stores.
@@ -113,7 +118,7 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 	w.If(w.Eq(w.group, 0), func() {
 		thread := w.And(w.TidX(), 127)
 		for v := range wideParts / 2 {
-			from := w.exchange(w.Const(ptx.U32, v), thread, 128)
+			from := w.exchange(w.Const(ptx.U32, v), thread)
 			for i := range total {
 				w.Into(total[i]).Add(total[i], w.Ld(ptx.F32, from.At(4*128*i)))
 			}
@@ -122,79 +127,66 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 	})
 }
 
-// store writes a warpgroup's outputs: sum 4j+i of a lane is row g + 8*(i/2) of its panel and token 8j + 2t + i%2.
+// store gives a warpgroup's outputs to the finisher: sum 4j+i of a lane is row g + 8*(i/2) of its panel and token 8j + 2t + i%2.
 func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 	lane := w.Lane()
-	row := w.Mad(warp, layout.FragmentRows, w.Shr(lane, 2))
 	first := w.Mul(w.CtaY(), w.outputs())
 	if w.rings == 1 {
 		first = w.Mad(w.group, wideRows, first)
 	}
+	token := w.Shl(w.And(lane, 3), 1)
+	at := resultPlace{
+		row: w.Add(first, w.Mad(warp, layout.FragmentRows, w.Shr(lane, 2))), token: w.Add(w.token, token), lanes: []int{4, 8, 16},
+	}
+	var factors ptx.Reg
+	if w.has("squares") {
+		w.SyncSome(w.Add(w.group, groupBarrier), 128)
+		factors = w.Index(w.factors, token, 4)
+	}
+	var results []tokenResult
+	for i := range total {
+		if i%4 < 2 {
+			results = append(results, tokenResult{columnOf(i), [2]ptx.Reg{total[i], total[i+2]}})
+		}
+	}
 	for h := range 2 {
-		output := w.Add(first, w.Add(row, 8*h))
-		w.finish(total, h, output)
+		w.complete(results, h, w.realOutput(w.Add(at.row, 8*h)), factors)
 	}
-	if !w.swiglu {
-		w.write2(total, w.Add(first, row))
-		return
-	}
-	thread := w.And(w.TidX(), 63)
-	block := w.group
-	if w.rings == 2 {
-		block = w.Const(ptx.U32, wideParts/2*2) // behind the parts, which have twice the threads
-	}
-	at := w.exchange(block, thread, 64)
-	up := w.Ge(warp, widePanels/2)
-	w.If(up, func() {
-		for i := range total {
-			w.St(at.At(4*64*i), total[i])
-		}
-	})
-	w.SyncSome(w.Add(w.group, groupBarrier), 128)
-	w.If(up.Not(), func() {
-		for i := range total {
-			w.Into(total[i]).Mul(w.activate(total[i]), w.Ld(ptx.F32, at.At(4*64*i)))
-		}
-		w.write2(total, w.Add(w.Shr(first, 1), row))
-	})
+	w.finish(at, results)
 }
 
-// finish makes of the sums of one output of a lane what they stand for. Outputs behind the last one are given that one's.
-func (w *wide) finish(total []ptx.Reg, h int, output ptx.Reg) {
-	n, _ := w.weight("w").Type.Rows().IsConst()
-	output = w.Min(output, int(n)-1)
-	scale, scaled := w.decode.scale(output)
+// complete makes of the sums of one output of a lane what they stand for.
+func (w *wide) complete(results []tokenResult, h int, output, factors ptx.Reg) {
+	factor := w.decode.factor(output)
 	var bias ptx.Reg
 	if w.has("bias") {
 		bias = w.Ld(ptx.F32, w.Index(w.pointers["bias"], output, 4))
 	}
-	for i := range total {
-		if i%4/2 != h {
-			continue
+	for _, r := range results {
+		v := r.v[h]
+		if factor != nil {
+			w.Into(v).Mul(v, factor(r.n))
 		}
-		if scaled {
-			w.Into(total[i]).Mul(total[i], scale)
+		if w.has("squares") {
+			w.Into(v).Mul(v, w.Ld(ptx.F32, factors.At(4*r.n)))
 		}
 		if w.has("bias") {
-			w.Into(total[i]).Add(total[i], bias)
-		}
-		if w.applies() {
-			w.Set(total[i], w.activate(total[i]))
+			w.Into(v).Add(v, bias)
 		}
 	}
 }
 
-// write2 stores columns column and column+8 of y.
-func (w *wide) write2(total []ptx.Reg, column ptx.Reg) {
-	token := w.Shl(w.And(w.Lane(), 3), 1)
-	rows := w.Sub(w.rows("y"), w.token)
-	stride := int(w.buffer("y").Stride)
-	size := w.buffer("y").DType.Size()
-	base := w.Index(w.row("y", w.Add(w.token, token)), column, size)
-	inside := [2]ptx.Reg{w.Lt(column, w.cols("y")), w.Lt(w.Add(column, 8), w.cols("y"))}
-	for i := range total {
-		n, h := i/4*8+i%2, i%4/2
-		wanted := w.When(w.CmpAnd(ptx.LT, w.Add(token, n), rows, inside[h]))
-		w.storeResult(wanted, base.At(n*stride+8*size*h), total[i])
+// startFactors makes the norms of the CTA's tokens, for those warpgroups that store.
+func (w *wide) startFactors() {
+	if !w.has("squares") {
+		return
 	}
+	w.Section("norms")
+	groups := wideGroups / w.rings
+	all := w.Addr(w.Static("factors", 4*groups*w.tokens, 16))
+	w.factors = all
+	if groups > 1 {
+		w.factors = w.Index(all, w.group, 4*w.tokens)
+	}
+	w.If(w.Lt(w.group, groups), func() { w.storeNormFactors(w.factors, w.And(w.TidX(), 127), 128, w.CtaX(), w.tokens) })
 }

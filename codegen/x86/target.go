@@ -98,6 +98,11 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 	return f.Activation, nil
 }
 
+// GateBlock is half of a panel's rows.
+func (t Target) GateBlock() int64 { return gateBlock }
+
+const gateBlock = 32
+
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {
 	a, err := codegen.Activation(typ)

@@ -63,6 +63,8 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.linear":            {flops: (*predictor).product},
 	"cuda.linear_swiglu":     {flops: (*predictor).product},
 	"cuda.linear_act":        {flops: (*predictor).product},
+	"cuda.linear_add":        {flops: (*predictor).product},
+	"cuda.linear_rope_kv":    {flops: (*predictor).product, positions: (*predictor).written},
 	"cuda.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
 	"cuda.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
 	"cuda.rope_kv":           {positions: (*predictor).written},
@@ -176,9 +178,17 @@ func (p *predictor) product(l *engine.Launch) (float64, rate) {
 	return 2 * float64(rows) * float64(w.N()) * float64(w.K()) * float64(digits), speed
 }
 
-// results is how many rows a product has.
+// results is how many rows a product has: those of its input, or with experts of its result.
 func (p *predictor) results(l *engine.Launch) (int64, error) {
-	return p.program.Buffers[engine.FindKernel(l.Kernel).Operand(l, "y").Index].Rows.Eval(p.env)
+	return productRows(p.program, l).Eval(p.env)
+}
+
+func productRows(program *engine.Program, l *engine.Launch) sym.Dim {
+	kernel, role := engine.FindKernel(l.Kernel), "x"
+	if kernel.Operand(l, "offsets").Kind != engine.OperandNone {
+		role = "y"
+	}
+	return program.Buffers[kernel.Operand(l, role).Index].Rows
 }
 
 // written is how many positions a step adds to the cache.
@@ -220,6 +230,6 @@ func positionBytes(c *engine.Cache) (float64, error) {
 
 // resultsPerRow is how many rows a product has for each token, or sampled row: one for each of its experts.
 func resultsPerRow(program *engine.Program, l *engine.Launch) int64 {
-	rows := program.Buffers[engine.FindKernel(l.Kernel).Operand(l, "y").Index].Rows
+	rows := productRows(program, l)
 	return max(1, slices.Max(rows.Coef[:]))
 }

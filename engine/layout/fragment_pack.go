@@ -27,8 +27,8 @@ func (f Fragments) PackFloats(panel []byte, rows []float32) error {
 	return nil
 }
 
-// PackCodes writes a panel from the codes, scales and zero points of up to 16 rows. Missing rows and the k behind K have the code
-// of zero; where zero points are stored, code 0.
+// PackCodes writes a panel from the codes, scales and zero points of up to 16 rows; codes of 8 bits that are integers come with 128 added.
+// Missing rows and the k behind K have the code of zero; where zero points are stored, code 0.
 func (f Fragments) PackCodes(panel []byte, c Codes) error {
 	if f.ScaleBytes == 0 {
 		return fmt.Errorf("layout %s holds numbers", f.Name)
@@ -62,6 +62,7 @@ var codePackers = map[string]struct {
 	zero byte
 }{
 	"u8":   {packU8, u8Zero},
+	"s8":   {packS8, u8Zero},
 	"e4m3": {packE4M3, 0},
 	"u4":   {packU4, u4Zero},
 }
@@ -145,6 +146,15 @@ func packE4M3(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
 	return true
 }
 
+// packS8 writes the same of codes less 128, as signed bytes.
+func packS8(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
+	packE4M3(dst, rows)
+	for i := 0; i < fragmentBytes; i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:], binary.LittleEndian.Uint64(dst[i:])^0x8080808080808080)
+	}
+	return true
+}
+
 // packU4 writes four steps, a word of each for a lane: the bytes k = 2t, 2t+8, 2t+1, 2t+9, row g in the low half of each and row g+8
 // in the high one. It tells whether all codes are below 16.
 func packU4(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
@@ -170,14 +180,18 @@ func packU4(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
 // putScales writes scales and zero points; those of missing rows and groups are zero already.
 func (f Fragments) putScales(panel []byte, c Codes, groups int) error {
 	for i, s := range c.Scales {
-		at := f.ScaleOffset(i%groups) + i/groups*f.ScaleBytes
+		row, g := i/groups, i%groups
+		if first := row / f.ScaleRows * f.ScaleRows; c.Scales[first*groups+g] != s {
+			return fmt.Errorf("group %d: scale %v of row %d differs from %v of row %d, which shares it", g, s, row, c.Scales[first*groups+g], first)
+		}
+		at := f.scaleAt(row, g)
 		if f.ScaleBytes == 4 {
 			binary.LittleEndian.PutUint32(panel[at:], math.Float32bits(s))
 			continue
 		}
 		short := dtype.F32ToF16(s)
 		if dtype.F16ToF32(short) != s {
-			return fmt.Errorf("scale %v of row %d is not a number of 16 bits", s, i/groups)
+			return fmt.Errorf("scale %v of row %d is not a number of 16 bits", s, row)
 		}
 		binary.LittleEndian.PutUint16(panel[at:], short)
 	}

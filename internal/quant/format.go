@@ -27,7 +27,7 @@ type Format struct {
 	Group int
 	// ScaleBits and ZeroBits are the sizes of the scale and of the zero point of a group; 0: none.
 	ScaleBits, ZeroBits int
-	// Activation is the form of the inputs that its products of codes take: "q16t", "q16g", "e4m3t"; "" where inputs are numbers.
+	// Activation is the form of the inputs that its products of codes take: "q16t", "q16g", "s8t", "e4m3t"; "" where inputs are numbers.
 	Activation string
 
 	zero     uint8         // zero point of formats that do not store one
@@ -42,7 +42,7 @@ type Format struct {
 var Formats = []Format{
 	{Name: "f32", Doc: "single precision", DType: dtype.F32},
 	{Name: "bf16", Doc: "8 bits of mantissa", DType: dtype.BF16},
-	int8Format, fp8Format,
+	int8Format, int8BothFormat, fp8Format,
 	int4Format(32), int4Format(64), int4Format(128),
 	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),
 }

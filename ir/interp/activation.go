@@ -48,24 +48,13 @@ func (c *call) linearAct() error {
 	return round(y.Data, c.op.Result().Type.DType)
 }
 
-// linearSwiGLU takes feature f's gate and up from the blocks of 32 outputs that alternate.
-func (c *call) linearSwiGLU() error {
-	both, err := c.product()
-	if err != nil {
-		return err
-	}
-	y := c.gated(both)
-	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
-}
-
-// gated is act(gate) * up of rows in which blocks of 32 outputs are those of gate and up in turn.
+// gated is act(gate) * up of rows in which blocks of outputs are those of gate and up in turn.
 func (c *call) gated(both Tensor) Tensor {
-	y, act := newTensor(both.Rows, c.int("features")), c.act()
+	y, act, block := newTensor(both.Rows, c.int("features")), c.act(), c.int("block")
 	for m := range y.Rows {
 		for f := range y.Cols {
-			gate := f/32*64 + f%32
-			y.Row(m)[f] = float32(act(float64(both.Row(m)[gate])) * float64(both.Row(m)[gate+32]))
+			gate := f/block*2*block + f%block
+			y.Row(m)[f] = float32(act(float64(both.Row(m)[gate])) * float64(both.Row(m)[gate+block]))
 		}
 	}
 	return y

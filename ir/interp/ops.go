@@ -29,6 +29,10 @@ var executors = withActivations(map[string]func(*call) error{
 	"cast":          (*call).cast,
 	"quantize":      (*call).quantize,
 
+	"linear_add":     (*call).linearAdd,
+	"rope_turns":     (*call).ropeTurns,
+	"linear_rope_kv": (*call).linearRopeKV,
+
 	"scale_rows":        (*call).scaleRows,
 	"moe.route":         (*call).route,
 	"moe.dispatch":      (*call).dispatch,
@@ -100,41 +104,6 @@ func columns(x Tensor, start, n int) Tensor {
 		copy(y.Row(m), x.Row(m)[start:start+n])
 	}
 	return y
-}
-
-// product returns x times w transposed, plus bias if the op has one: [M,K] x [N,K] -> [M,N].
-func (c *call) product() (Tensor, error) {
-	x := c.arg("x")
-	w, err := c.weight("w")
-	if err != nil {
-		return Tensor{}, err
-	}
-	bias := make([]float32, w.Rows)
-	if c.has("bias") {
-		b, err := c.weight("bias")
-		if err != nil {
-			return Tensor{}, err
-		}
-		bias = b.Data
-	}
-	y := newTensor(x.Rows, w.Rows)
-	for n := range w.Rows {
-		row := w.Row(n)
-		for m := range x.Rows {
-			sum := 0.0
-			for k, v := range x.Row(m) {
-				sum += float64(v) * float64(row[k])
-			}
-			y.Row(m)[n] = float32(sum + float64(bias[n]))
-		}
-	}
-	return y, nil
-}
-
-func (c *call) linear() error {
-	y, err := c.product()
-	c.give(y)
-	return err
 }
 
 // rounders round to the nearest number of a narrower type, ties to even.

@@ -27,6 +27,13 @@ func storedAs(data []float32, format string, cols int) error {
 var activations = map[string]func(part []float32){
 	"q16t": quant.Q16,
 	"q16g": quant.Q16,
+	"s8t": func(row []float32) {
+		codes := make([]int8, len(row))
+		scale, _ := quant.Q8(codes, row)
+		for i, code := range codes {
+			row[i] = float32(code) * scale
+		}
+	},
 	"e4m3t": func(row []float32) {
 		codes := make([]uint8, len(row))
 		scale := quant.E4M3(codes, row)
