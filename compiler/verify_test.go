@@ -52,7 +52,7 @@ func TestVerify(t *testing.T) {
 // TestVerifyEmulated wants the same of GPU programs, which the emulator runs. Each checkpoint goes through each target and each format; with
 // LLMC_LONG through all pairs of them.
 func TestVerifyEmulated(t *testing.T) {
-	targets, formats := []string{"sm80", "sm89", "sm90"}, []string{"bf16", "int8", "int4-g32", "int4-g64", "int4-g128-zp"}
+	targets, formats := []string{"sm80", "sm89", "sm90"}, []string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128-zp"}
 	for n, g := range checkpoints(t) {
 		for i, target := range targets {
 			for k, format := range formats {
@@ -152,5 +152,11 @@ func TestVerifyFinds(t *testing.T) {
 				}
 			})
 		}
+		t.Run(c.name+"/fp8", func(t *testing.T) {
+			v := verifiedOn(t, emu.Device{}, "sm89", dir, damage(t, dir, c.file, c.change), "fp8")
+			if v.OK || v.FirstBadLayer == nil || *v.FirstBadLayer != c.layer || (v.FirstBadWeight != "") != c.weight {
+				t.Errorf("%+v", *v)
+			}
+		})
 	}
 }

@@ -32,6 +32,8 @@ type packJob struct {
 	panels  int64
 	packed  layout.Packed // nil for row-major weights
 	format  *quant.Format // nil unless codes are made
+	limits  *quant.Limits // nil unless rows share scales
+	merging sync.Mutex    // of limits
 	loss    []panelLoss   // of each panel, where codes are made
 	repeats bool          // an earlier weight holds the same codes in another order
 }
@@ -61,6 +63,7 @@ func newPackJob(w *ir.Weight, index int) (*packJob, error) {
 			return nil, fmt.Errorf("weight %q: %w", w.Name, err)
 		}
 		j.loss = make([]panelLoss, j.panels)
+		j.limits = j.format.NewLimits(int(rows), int(cols))
 	}
 	return j, nil
 }
@@ -103,8 +106,23 @@ func (j *packJob) entry() engine.WeightEntry {
 	return e
 }
 
-// run packs all weights with the given number of workers. The bytes do not depend on it: a panel's depend on its rows alone.
+// run packs all weights with the given number of workers. The bytes do not depend on it: a panel's depend on its rows alone, or on the largest
+// numbers of all rows, which are found first.
 func (p *packer) run(ctx context.Context, threads int) error {
+	var shared []*packJob
+	for _, j := range p.jobs {
+		if j.limits != nil {
+			shared = append(shared, j)
+		}
+	}
+	if err := p.each(ctx, threads, shared, (*packWorker).measure); err != nil {
+		return err
+	}
+	return p.each(ctx, threads, p.jobs, (*packWorker).pack)
+}
+
+// each lets workers take pieces of all jobs: panels [first, last) of a weight.
+func (p *packer) each(ctx context.Context, threads int, jobs []*packJob, do func(w *packWorker, j *packJob, first, last int64) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	type piece struct {
@@ -122,13 +140,13 @@ func (p *packer) run(ctx context.Context, threads int) error {
 				if ctx.Err() != nil {
 					continue
 				}
-				if err := w.pack(piece.job, piece.first, min(piece.job.panels, piece.first+piecePanels)); err != nil {
+				if err := do(&w, piece.job, piece.first, min(piece.job.panels, piece.first+piecePanels)); err != nil {
 					cancel(fmt.Errorf("weight %q: %w", piece.job.weight.Name, err))
 				}
 			}
 		}()
 	}
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		for first := int64(0); first < j.panels; first += piecePanels {
 			pieces <- piece{j, first}
 		}
@@ -147,6 +165,31 @@ type packWorker struct {
 	out   []byte
 }
 
+// measure takes panels [first, last) of a weight into its limits.
+func (w *packWorker) measure(j *packJob, first, last int64) error {
+	limits := j.format.NewLimits(int(j.rows), int(j.cols))
+	for panel := first; panel < last; panel++ {
+		lo, err := w.read(j, panel)
+		if err != nil {
+			return err
+		}
+		if err := limits.Add(w.rows, int(lo)); err != nil {
+			return err
+		}
+	}
+	j.merging.Lock()
+	defer j.merging.Unlock()
+	j.limits.Join(limits)
+	return nil
+}
+
+// read brings the rows of a panel and returns the first one's number.
+func (w *packWorker) read(j *packJob, panel int64) (first int64, err error) {
+	lo, hi := j.rowRange(panel)
+	w.rows = grow(w.rows, int((hi-lo)*j.cols))
+	return lo, readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi)
+}
+
 // pack writes panels [first, last) of a weight.
 func (w *packWorker) pack(j *packJob, first, last int64) error {
 	size := rowsAtOnce * j.cols * 4
@@ -156,9 +199,7 @@ func (w *packWorker) pack(j *packJob, first, last int64) error {
 	w.out = grow(w.out, int((last-first)*size))
 	used := int64(0)
 	for panel := first; panel < last; panel++ {
-		lo, hi := j.rowRange(panel)
-		w.rows = grow(w.rows, int((hi-lo)*j.cols))
-		if err := readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi); err != nil {
+		if _, err := w.read(j, panel); err != nil {
 			return err
 		}
 		n, err := w.encode(j, panel, w.out[used:])
@@ -185,7 +226,8 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 	case j.format == nil:
 		return int64(j.packed.PanelBytes()), j.packed.PackFloats(out[:j.packed.PanelBytes()], w.rows)
 	}
-	if err := j.format.Quantize(&w.block, w.rows, int(j.cols)); err != nil {
+	first, _ := j.rowRange(panel)
+	if err := j.format.QuantizeRows(&w.block, w.rows, int(j.cols), int(first), j.limits); err != nil {
 		return 0, err
 	}
 	w.back = grow(w.back, len(w.rows))

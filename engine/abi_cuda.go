@@ -10,10 +10,10 @@ import (
 const fragments = "frag.*"
 
 // fragmentInputs are the inputs that products with these take.
-const fragmentInputs = "bf16 e4m3t s8t"
+const fragmentInputs = "bf16 e4m3t e4m3g s8t"
 
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 and of codes are padded with zeros to a multiple of 64, those of bf16m are whole multiples.
+// m stands for any number of rows. Rows of bf16 and of codes are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -24,28 +24,28 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
-		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 bf16m", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16 bf16m", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.layernorm",
 		Doc:  "(x - mean(x)) / sqrt(variance(x) + eps) * w + bias over each row",
 		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
-			result("y", "f32 bf16 bf16m", "m k")},
+			result("y", "f32 bf16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_layernorm",
 		Doc:  "sum = x + delta; normed = layernorm(sum, w, bias)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16 bf16m", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
@@ -60,7 +60,7 @@ var cudaKernels = []Kernel{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = act(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
-			result("y", "f32 bf16 bf16m", "m n")},
+			result("y", "f32 bf16 f32m", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr), optionalAttr(actAttr)},
 		Check: checkFragmentHalves,
 	},
@@ -68,7 +68,7 @@ var cudaKernels = []Kernel{
 		Name: "cuda.linear_act",
 		Doc:  "y = act(x * transpose(w) + bias)",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
-			result("y", "f32 bf16 bf16m", "m n")},
+			result("y", "f32 bf16 f32m", "m n")},
 		Attrs: []AttrRow{actAttr, optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
@@ -77,7 +77,7 @@ var cudaKernels = []Kernel{
 		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
 			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
-			result("sum", "f32", "m n"), result("scaled", "f32 bf16 bf16m", "m n"), result("squared", "f32", "m sums")},
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f32m", "m n"), result("squared", "f32", "m sums")},
 		Check: checkSums,
 	},
 	{
@@ -112,7 +112,7 @@ var cudaKernels = []Kernel{
 		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens; inv_freq is given when keys are cached unrotated",
 		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", "bf16", false),
 			input("items", ""), input("page_start", ""), input("pages", ""),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 bf16m", "T heads*dim")},
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 f32m", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)},
 			allOptional(ropeAttrs)),
@@ -126,8 +126,8 @@ var cudaKernels = []Kernel{
 	},
 	{
 		Name:  "cuda.quantize",
-		Doc:   "codes and the scale of each row, in the result's format",
-		Roles: []Role{arg("x", "f32 bf16m", "m k"), result("y", "e4m3t s8t", "m k")},
+		Doc:   "codes and the scales of each row, in the result's format",
+		Roles: []Role{arg("x", "f32 f32m", "m k"), result("y", "e4m3t e4m3g s8t", "m k")},
 	},
 }
 
@@ -142,7 +142,7 @@ func checkAttentionItems(b *Bound) error {
 // squares finish the norm of x. raw is what x was quantized from, which entries for few rows read instead.
 func squares(rows string) Role { return optional(arg("squares", "f32", rows+" sums")) }
 
-func raw(rows string) Role { return optional(arg("raw", "bf16m", rows+" k")) }
+func raw(rows string) Role { return optional(arg("raw", "f32m", rows+" k")) }
 
 // Outputs of gate and up, and of the two halves of a head's channels, alternate in blocks of pairBlock; squares are added up for squareColumns.
 const (
@@ -195,12 +195,17 @@ func checkFragmentInput(b *Bound) error {
 }
 
 // codeInputs are the forms of codes that matrix units multiply weights with, by layout. Signed bytes are multiplied with nothing else.
-var codeInputs = map[string]string{"frag.e4m3": "e4m3t", "frag.s8": "s8t"}
+var codeInputs = map[string]string{"frag.e4m3": "e4m3t", "frag.e4m3.g128": "e4m3g", "frag.s8": "s8t"}
+
+// codeGroup is how many columns share a scale of e4m3g.
+const codeGroup = 128
 
 func checkInputCodes(b *Bound) error {
 	x, w := b.Buffer("x"), b.Weight("w")
 	codes := codeInputs[w.Layout]
 	switch {
+	case x.Format == "e4m3g" && x.Group != codeGroup:
+		return fmt.Errorf("weight %s of %s takes an input with groups of %d, not %d", w.Name, w.Layout, codeGroup, x.Group)
 	case w.Layout == "frag.s8" && x.Format != codes:
 		return fmt.Errorf("weight %s of %s takes an input of %s, not %s", w.Name, w.Layout, codes, x.TypeName())
 	case x.Format != "" && x.Format != codes:

@@ -44,7 +44,8 @@ func codeProgram() *Program {
 			{Kernel: "cuda.linear", Label: "head", Operands: ops(b, 2, w, 0, none, 0, none, 0, none, 0, b, 3), Sync: true,
 				Code: code("linear_1", sym.Const(3), r.Scale(2).Add(sym.Const(5)), 16, 256, 99<<10)},
 		},
-		Logits: 3,
+		Logits:    3,
+		Auxiliary: []Auxiliary{{CopyPages, code(CopyPages, t, sym.Const(8), 1, 128, 0)[0]}},
 	}
 }
 

@@ -17,6 +17,8 @@ type Program struct {
 	Caches   []Cache   `msgpack:"caches"`
 	Launches []Launch  `msgpack:"launches"`
 	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads
+	// Auxiliary are entries of the plan's code that serve the program between steps.
+	Auxiliary []Auxiliary `msgpack:"auxiliary,omitempty"`
 }
 
 // Buffer is a matrix of activations [Rows, Cols] inside a slot. Views share a slot.
@@ -30,7 +32,7 @@ type Buffer struct {
 	// DType is the element type of a plain buffer. A quantized activation has a Format instead:
 	// its rows are records of codes, scales and sums (layout.Activation gives the offsets).
 	DType  dtype.Type `msgpack:"dtype"`
-	Format string     `msgpack:"format,omitempty"` // "", "q16t", "q16g", "s8t", "e4m3t", "bf16m"
+	Format string     `msgpack:"format,omitempty"` // "", "q16t", "q16g", "s8t", "e4m3t", "e4m3g", "f32m"
 	Group  int64      `msgpack:"group,omitempty"`  // K covered by one scale (q16g) or one sum (q16t: segment length)
 }
 

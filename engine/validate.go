@@ -81,6 +81,9 @@ func (s *programScope) check() error {
 			return fmt.Errorf("launch %d %s (%s): %w", i, l.Kernel, l.Label, err)
 		}
 	}
+	if err := p.checkAuxiliary(target.Device); err != nil {
+		return err
+	}
 	return s.checkLogits()
 }
 
@@ -121,8 +124,8 @@ func (b *Buffer) RowBytes() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if b.Format != "" && (!a.Coded() || a.Maxima != (b.DType == dtype.BF16) || !a.Maxima && b.DType != dtype.Invalid) {
-		return 0, fmt.Errorf("format %s and element type %q; only quantized rows have a format, and of these bf16m alone an element type", b.Format, dtypeText(b.DType))
+	if b.Format != "" && (!a.Coded() || a.Maxima != (b.DType == dtype.F32) || !a.Maxima && b.DType != dtype.Invalid) {
+		return 0, fmt.Errorf("format %s and element type %q; only quantized rows have a format, and of these f32m alone an element type", b.Format, dtypeText(b.DType))
 	}
 	return int64(a.Bytes()), nil
 }

@@ -16,7 +16,7 @@ var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: result
 
 var floatNames = []string{"f32", "bf16", "f16"}
 
-// resultNames are types of numbers that ops round their results to: bf16m is bf16 with the largest magnitude of every eight columns.
+// resultNames are types of numbers that ops round their results to: f32m is f32 with the largest magnitude of every eight columns.
 var resultNames = append(floatNames[:len(floatNames):len(floatNames)], maximaFormat)
 
 // ropeAttrs describe a rotary embedding.
@@ -235,11 +235,11 @@ var coreOps = []*OpInfo{
 		Doc: "q16t, q16g: y = two digits in [-127, 127], the second in steps of 1/254 of the first's scale, which is amax/127 of each row (q16t; group is the length of the parts whose codes are summed) " +
 			"or for each group of columns (q16g). " +
 			"s8t: one digit in [-127, 127] and a scale of amax/127 of the row. " +
-			"e4m3t: one number of e4m3, x times 448/amax of the row rounded to nearest, ties to even, and a scale of amax/448.",
+			"e4m3t: one number of e4m3, x times 448/amax of the row rounded to nearest, ties to even, and a scale of amax/448; e4m3g: the same for each group of columns.",
 		Args: []ArgInfo{{Name: "x", Role: RoleNumbers}},
 		Attrs: []AttrInfo{
-			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g", "s8t", "e4m3t"}, Doc: "q16t, q16g, s8t or e4m3t"},
-			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (not q16g): the row"},
+			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g", "s8t", "e4m3t", "e4m3g"}, Doc: "q16t, q16g, s8t, e4m3t or e4m3g"},
+			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (not q16g, e4m3g): the row"},
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeQuantize,
 	},

@@ -107,7 +107,7 @@ func floatResult(op *Op, rows sym.Dim, cols int64) ([]Type, error) {
 func rounded(op *Op, dims ...sym.Dim) (Type, error) {
 	name := op.Text("dtype")
 	if name == maximaFormat {
-		t := Tensor(dtype.BF16, dims...)
+		t := Tensor(dtype.F32, dims...)
 		t.Quant = name
 		return t, nil
 	}

@@ -71,7 +71,7 @@ func (p *Policy) router() (string, error) {
 // form is how the input of a product is stored: plain numbers, or codes of an activation format.
 type form struct {
 	dtype  dtype.Type
-	format string // "q16t", "q16g", "s8t", "e4m3t"; "" for plain numbers
+	format string // "q16t", "q16g", "s8t", "e4m3t", "e4m3g"; "" for plain numbers
 	group  int64
 }
 

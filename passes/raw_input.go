@@ -9,8 +9,8 @@ import (
 // ruleRawInput is the name under which giveRaw is counted.
 const ruleRawInput = "raw-input"
 
-// rawInputs lets the ops that make inputs round them to bf16 before they are quantized, and gives products both, where the target has such kernels:
-// they quantize the inputs of few tokens themselves, which saves a launch.
+// rawInputs gives products their inputs as they were before they were quantized too, with largest magnitudes from the ops that make them, where the
+// target has such kernels: they quantize the inputs of few tokens themselves, which saves a launch.
 func (c *Context) rawInputs(f *ir.Func) {
 	if c.disabled(ruleRawInput) || c.Options.Target == nil {
 		return
@@ -23,7 +23,7 @@ func (c *Context) rawInputs(f *ir.Func) {
 	}
 }
 
-// giveRaw makes x of quantize bf16 with largest magnitudes, so that nobody need look at a whole row for its scale.
+// giveRaw lets x of quantize have largest magnitudes, so that nobody need look at a whole row for its scale.
 func (c *Context) giveRaw(f *ir.Func, quantize *ir.Op) {
 	x := quantize.Arg("x")
 	producer := x.Def
@@ -33,7 +33,7 @@ func (c *Context) giveRaw(f *ir.Func, quantize *ir.Op) {
 	if producer == nil || readers(f, x) != 1 || !rounds(producer) || x.Index != len(producer.Results)-1 {
 		return
 	}
-	maxima := ir.Attr{Name: "dtype", Val: "bf16m"}
+	maxima := ir.Attr{Name: "dtype", Val: "f32m"}
 	rounded := c.newOp(producer.Kind.Name, producer.Args, append(slices.Clone(producer.Attrs), maxima)...)
 	raw := rounded.Results[x.Index]
 	codes := c.newOp("quantize", []*ir.Value{raw}, quantize.Attrs...)

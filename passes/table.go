@@ -25,7 +25,7 @@ type Pass struct {
 type Effect uint8
 
 // Exact passes change no bit of the interpreter's results. Rounding passes move roundings, some ulp of each value; Rerounding ones also those
-// to fewer bits, a step of their format. Narrowing passes store numbers in narrower formats, each with its own bound.
+// to 16 bits. Narrowing passes store numbers in narrower formats, each with its own bound.
 const (
 	Exact Effect = iota
 	Rounding

@@ -32,9 +32,9 @@ var budgetModels = []struct {
 	formats      []string
 }{
 	{"llama 8B", `{"model_type":"llama","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,"rope_theta":500000.0`,
-		[]string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
+		[]string{"bf16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
 	{"llama 135M", `{"model_type":"llama","hidden_size":576,"intermediate_size":1536,"num_attention_heads":9,"num_key_value_heads":3,"vocab_size":49152,"tie_word_embeddings":true`,
-		[]string{"bf16", "int8", "fp8", "int4-g32", "int4-g64-zp"}},
+		[]string{"bf16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64-zp"}},
 	{"mistral 7B", `{"model_type":"mistral","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":32000,"sliding_window":4096`,
 		[]string{"bf16"}},
 	{"qwen2 0.5B", `{"model_type":"qwen2","hidden_size":896,"intermediate_size":4864,"num_attention_heads":14,"num_key_value_heads":2,"vocab_size":151936,"tie_word_embeddings":true`,
@@ -117,8 +117,8 @@ func (s *usages) add(key string, u ptxas.Usage) {
 	s.most[key] = [2]int{max(most[0], u.Registers), max(most[1], u.Shared)}
 }
 
-// collect writes the models' programs for a target.
-func collect(t *testing.T, target string) *entriesOf {
+// collect writes the programs of all models, or of those named, for a target.
+func collect(t *testing.T, target string, only ...string) *entriesOf {
 	t.Helper()
 	row, err := engine.FindTarget(target)
 	check(t, err)
@@ -126,6 +126,9 @@ func collect(t *testing.T, target string) *entriesOf {
 	check(t, err)
 	all := &entriesOf{arch: gpu.PTX.Name, texts: map[string]*strings.Builder{}, seen: map[string]bool{}, classes: map[string]string{}}
 	for _, model := range budgetModels {
+		if len(only) > 0 && !slices.Contains(only, model.name) {
+			continue
+		}
 		imported := importConfig(t, model.config)
 		for _, format := range model.formats {
 			all.lower(t, gpu, model.name, imported.Clone(), format)
@@ -191,7 +194,7 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 		return slices.ContainsFunc(l.Code, func(c engine.Code) bool { return c.Entry == entry })
 	})
 	if at < 0 {
-		return "unused " + entry
+		return entry // of no launch: an auxiliary one
 	}
 	l := &program.Launches[at]
 	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}

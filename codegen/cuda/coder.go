@@ -81,7 +81,8 @@ var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, 
 type variant struct {
 	family
 	limit int64
-	ctas  int // of a multiprocessor, where the entry counts on them
+	ctas  int  // of a multiprocessor, where the entry counts on them
+	raw   bool // the entry quantizes its inputs itself
 }
 
 // wideFamilies lists the kernels that have entries of their own on targets with wgmma.
@@ -126,17 +127,11 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	if codes := c.entries[signature]; codes != nil {
 		return codes, nil
 	}
-	variants := []variant{{family: f}}
-	if wide := wideFamilies[l.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
-		if list := wide(e); list != nil {
-			variants = list
-		}
-	}
 	short := strings.TrimPrefix(l.Kernel, "cuda.")
 	c.names[short]++
 	name := fmt.Sprintf("%s_%d", short, c.names[short])
 	var codes []engine.Code
-	for _, v := range variants {
+	for _, v := range c.variants(e, f) {
 		codes = append(codes, c.write(*e, v, name))
 	}
 	if e.stacked() {
@@ -146,11 +141,33 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	return codes, nil
 }
 
-// write adds an entry to the module.
+// variants lists the entries of a launch.
+func (c *Coder) variants(e *entry, f family) []variant {
+	if wide := wideFamilies[e.launch.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
+		if list := wide(e); list != nil {
+			return list
+		}
+	}
+	switch {
+	case e.has("raw"):
+		return rawVariants(f)
+	case e.quantizesRaw():
+		return skipped(f)
+	}
+	return []variant{{family: f}}
+}
+
+// write adds an entry to the module, if the variant has one.
 func (c *Coder) write(e entry, v variant, name string) engine.Code {
+	e.raw = v.raw
 	code := engine.Code{Entry: name, Grid: v.grid(&e), Threads: v.threads}
 	if v.limit != 0 {
 		code.Limit = engine.Limit{Of: e.buffer("x").Rows, Max: v.limit}
+	}
+	if v.build == nil {
+		return code // none of the last variant's CTAs
+	}
+	if v.limit != 0 {
 		code.Entry = fmt.Sprintf("%s_to_%d", name, v.limit)
 	}
 	shape := ptx.Launch{Threads: v.threads, MinCTAs: v.ctas}
@@ -176,8 +193,9 @@ type entry struct {
 	program *engine.Program
 	kernel  *engine.Kernel
 	threads int
-	shared  int // dynamic shared memory, bytes
-	cores   int // multiprocessors of the target's card
+	shared  int  // dynamic shared memory, bytes
+	cores   int  // multiprocessors of the target's card
+	raw     bool // inputs that are codes are made of those that are raw
 
 	pointers             map[string]ptx.Reg // by role
 	t, b, r              ptx.Reg            // sizes of the step

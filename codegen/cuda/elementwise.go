@@ -79,7 +79,7 @@ func (e *entry) padBF16(role string, row, lane ptx.Reg) {
 }
 
 // hasMaxima tells whether rows of a role have the largest magnitude of every eight columns behind them.
-func (e *entry) hasMaxima(role string) bool { return e.buffer(role).Format == "bf16m" }
+func (e *entry) hasMaxima(role string) bool { return e.buffer(role).Format == "f32m" }
 
 // maximaOffset is where they lie in a row.
 func (e *entry) maximaOffset(role string) int {
@@ -90,20 +90,16 @@ func (e *entry) maximaOffset(role string) int {
 	return a.MaximaOffset()
 }
 
-// partMaximum writes the largest magnitude of part number part of a row, whose columns the CTA wrote before its last barrier.
+// partMaximum writes the largest magnitude of part number part of a row, whose columns the CTA wrote before its last barrier. Magnitudes are
+// compared as integers, so that NaN is the largest.
 func (e *entry) partMaximum(role string, row, part ptx.Reg) {
-	most := e.largest(e.LdV(ptx.B32, 4, e.Index(row, part, 2*layout.MaximaColumns)))
-	e.St(e.Index(row, part, 2).At(e.maximaOffset(role)), e.Cvt(ptx.BF16, most.As(ptx.F32)))
-}
-
-// largest is the largest magnitude of pairs of bf16, as the bits of an f32. Compared as integers, NaN is the largest.
-func (e *entry) largest(pairs []ptx.Reg) ptx.Reg {
-	most := e.Const(ptx.U32, 0)
-	for _, pair := range pairs {
-		low, high := e.And(e.Shl(pair, 16), 0x7fff0000), e.And(pair, 0x7fff0000)
-		most = e.Max(most, e.Max(low.As(ptx.U32), high.As(ptx.U32)))
+	columns, most := e.Index(row, part, 4*layout.MaximaColumns), e.Const(ptx.U32, 0)
+	for at := 0; at < layout.MaximaColumns; at += 4 {
+		for _, v := range e.LdV(ptx.B32, 4, columns.At(4*at)) {
+			most = e.Max(most, e.And(v, 0x7fffffff).As(ptx.U32))
+		}
 	}
-	return most
+	e.St(e.Index(row, part, 4).At(e.maximaOffset(role)), most)
 }
 
 // formula is an element-wise kernel: what the columns of the result are of those of the operands.

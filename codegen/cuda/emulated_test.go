@@ -110,6 +110,7 @@ func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntr
 	p, err := entry.Packed()
 	check(t, err)
 	bytes := make([]byte, p.Bytes())
+	f, limits := limitsOf(t, w, data, k)
 	entry.Bytes = int64(len(bytes))
 	for i := range p.Panels() {
 		lo, hi := p.Rows(i)
@@ -119,13 +120,24 @@ func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntr
 			check(t, p.PackFloats(panel, rows))
 			continue
 		}
-		f, err := quant.FindType(w.Type.Quant)
-		check(t, err)
 		var block quant.Block
-		check(t, f.Quantize(&block, rows, k))
+		check(t, f.QuantizeRows(&block, rows, k, lo, limits))
 		check(t, p.PackCodes(panel, layout.Codes{Codes: block.Codes, Scales: block.Scales, Zeros: block.Zeros}))
 	}
 	return entry, bytes
+}
+
+// limitsOf finds the format of a weight and what its rows share.
+func limitsOf(t *testing.T, w *ir.Weight, data []float32, k int) (*quant.Format, *quant.Limits) {
+	t.Helper()
+	if w.Type.Quant == "" {
+		return nil, nil
+	}
+	f, err := quant.FindType(w.Type.Quant)
+	check(t, err)
+	limits := f.NewLimits(len(data)/k, k)
+	check(t, limits.Add(data, 0))
+	return f, limits
 }
 
 // run computes the logits of all tokens of one sequence on the emulator, races checked.

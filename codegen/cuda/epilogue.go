@@ -30,6 +30,18 @@ var finishers = map[string]func(p *product, at resultPlace, results []tokenResul
 	"cuda.moe_linear_swiglu": (*product).storeGated,
 }
 
+// finisherRoles are the operands that finishers alone read or write.
+var finisherRoles = []string{"bias", "residual", "norm", "turns", "slots", "cache", "y", "sum", "scaled", "squared"}
+
+// reload brings the pointers of finishers back: the main loop needs the registers.
+func (p *product) reload() {
+	for _, role := range finisherRoles {
+		if p.has(role) {
+			p.pointers[role] = p.Reload(role)
+		}
+	}
+}
+
 // exists tells whether there is token n of a place.
 func (p *product) exists(at resultPlace, n int) ptx.Reg {
 	return p.Lt(p.Add(at.token, n), p.end())
@@ -85,19 +97,9 @@ func (p *product) sumOfSquares(row, lane ptx.Reg) ptx.Reg {
 	}
 	sums := p.Zeros(ptx.F32, width)
 	for first := 0; first < columns; first += squareLanes * width {
-		column := p.Mad(lane, width, first)
-		read := p.Builder
-		if first+squareLanes*width > columns {
-			read = p.When(p.Lt(column, columns))
-		}
-		place, values := p.Index(row, column, 4), p.Zeros(ptx.F32, width)
-		if width == 1 {
-			read.Into(values...).Ld(ptx.F32, place)
-		} else {
-			read.Into(values...).LdV(ptx.F32, width, place)
-		}
-		for i := range sums {
-			sums[i] = p.Add(sums[i], values[i])
+		guarded := columns-first < squareLanes*width
+		for i, v := range p.readSome(ptx.F32, row, p.Mad(lane, width, first), width, 0, guarded, columns) {
+			sums[i] = p.Add(sums[i], v)
 		}
 	}
 	for len(sums) > 1 {
@@ -183,12 +185,11 @@ func (p *product) maxima(role string, at resultPlace, column ptx.Reg) maxima {
 		return maxima{}
 	}
 	part := p.Shr(column, log2(layout.MaximaColumns))
-	base := p.Index(p.row(role, at.token), part, 2)
+	base := p.Index(p.row(role, at.token), part, 4)
 	return maxima{p, p.Add(base, p.maximaOffset(role)), p.Eq(p.And(column, layout.MaximaColumns-1), 0), at.lanes}
 }
 
-// store writes the largest of the eight lanes' magnitudes. Magnitudes are compared as integers, so that NaN is the largest; rounded like the numbers
-// themselves, it is the largest of those too.
+// store writes the largest of the eight lanes' magnitudes. Magnitudes are compared as integers, so that NaN is the largest.
 func (m maxima) store(v, wanted ptx.Reg, offset int) {
 	if m.product == nil {
 		return
@@ -197,7 +198,7 @@ func (m maxima) store(v, wanted ptx.Reg, offset int) {
 	for _, lane := range m.lanes {
 		most = m.Max(most, m.ShflXor(most, lane))
 	}
-	m.When(m.And(wanted, m.first)).St(m.base.At(offset), m.Cvt(ptx.BF16, most.As(ptx.F32)))
+	m.When(m.And(wanted, m.first)).St(m.base.At(offset), most)
 }
 
 // storeSum adds the residual, writes the sum, the sum times the weights of the norm that follows, and the panel's sum of squares: first of a lane's two

@@ -29,10 +29,13 @@ func expertGrid(e *entry) [3]engine.Extent {
 	return g
 }
 
-// expertCodes puts the same entry with a smaller grid before the others, for steps with fewer places than experts: at most each place has a tile.
+// expertCodes puts the same entry with a smaller grid before the others, for steps with no more places than experts: each place has a tile at most.
 func expertCodes(e *entry, codes []engine.Code) []engine.Code {
 	few, places := codes[0], e.buffer("y").Rows
-	few.Limit = engine.Limit{Of: places, Max: int64(e.experts())}
+	few.Limit = engine.Limit{Of: sym.Of(sym.T), Max: int64(e.experts() / e.matrices())}
+	if places.Coef[sym.T] == 0 {
+		few.Limit.Of = sym.Of(sym.R)
+	}
 	few.Grid[1] = engine.Extent{Of: places, Per: 1}
 	return append([]engine.Code{few}, codes...)
 }

@@ -61,6 +61,19 @@ func (t *table) rowScale() ptx.Reg {
 	return t.Ld(ptx.F32, t.Index(t.base, t.row, 4).At(t.w.ScaleOffset(0)))
 }
 
+// scaleOf gives the scale of a column, loaded at once where the row has only one.
+func (t *table) scaleOf() func(i ptx.Reg) ptx.Reg {
+	if t.w.Group == 0 {
+		scale := t.rowScale()
+		return func(ptx.Reg) ptx.Reg { return scale }
+	}
+	quarter := t.Shr(t.row, log2(t.w.ScaleRows))
+	return func(i ptx.Reg) ptx.Reg {
+		element := t.Mad(t.Shr(i, log2(t.w.Group)), t.w.GroupBytes()/4, quarter)
+		return t.Ld(ptx.F32, t.Index(t.base, element, 4).At(t.w.ScaleOffset(0)))
+	}
+}
+
 // tableDecoders is indexed by what is stored of a weight. A decoder gives columns i and i+1.
 var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
 	"bf16": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
@@ -92,9 +105,10 @@ var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
 		}
 	},
 	"e4m3": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
-		scale := t.rowScale()
+		scale := t.scaleOf()
 		return func(i ptx.Reg) [2]ptx.Reg {
 			at, register := t.quad(i)
+			scale := scale(i)
 			codes := t.Index(t.base, t.Add(t.Mad(register, 4, at), t.And(i, 2)), 1)
 			number := func(i int) ptx.Reg {
 				code := t.Ld(ptx.U8, codes.At(i)).As(ptx.B32)

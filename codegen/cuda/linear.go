@@ -26,6 +26,7 @@ type product struct {
 	blocks int // panels of 16 outputs of a CTA
 	reader weightReader
 	tile   *tile                                       // nil: tile number j of the rows of x
+	scales ptx.Reg                                     // of tokens that are quantized here; see rawScales
 	finish func(at resultPlace, results []tokenResult) // what becomes of the sums
 }
 
@@ -113,6 +114,7 @@ func (p *product) multiply() {
 		}
 	}
 	factors := p.normFactors(p.TidX(), p.CtaY(), tokenTile, "factors")
+	p.scales = p.rawScales()
 	p.mainLoop(acc)
 	for m := range acc {
 		for j := range acc[m] {
@@ -129,31 +131,40 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	first := p.Shr(p.Mul(warp, chunks), 3)
 	last := p.Shr(p.Mul(p.Add(warp, 1), chunks), 3)
 	how := p.reader.operandB()
-	tokens := p.inputs(how, lane, first)
+	tokens := p.inputs(lane, first)
+	inverses := p.inverses(lane)
 	panels := p.reader.start(lane, first)
 
 	p.Section("main loop")
 	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {
 		var b chunkB
 		for j, x := range tokens {
-			b[j] = p.load(how, x)
+			if p.raw {
+				b[j] = p.loadRaw(how, x, inverses[j])
+			} else {
+				b[j] = p.load(how, x)
+			}
 		}
 		for m, panel := range panels {
 			p.reader.multiply(panel, i, acc[m], b)
 		}
 		for _, x := range tokens {
-			p.Into(x).Add(x, chunk*how.element)
+			p.Into(x).Add(x, chunk*p.operandB().element)
 		}
 	})
 }
 
 // inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.
-func (p *product) inputs(how operandB, lane, first ptx.Reg) []ptx.Reg {
+func (p *product) inputs(lane, first ptx.Reg) []ptx.Reg {
+	how, role := p.operandB(), "x"
+	if p.raw {
+		role = "raw"
+	}
 	token := p.tokenOfTile(p.Shr(lane, 2))
 	offset := p.Mad(first, chunk*how.element, p.Mul(p.And(lane, 3), how.lane))
 	var places []ptx.Reg
 	for j := range tokenBlocks {
-		row := p.row("x", p.source(p.Min(p.Add(token, 8*j), p.Sub(p.end(), 1))))
+		row := p.row(role, p.source(p.Min(p.Add(token, 8*j), p.Sub(p.end(), 1))))
 		places = append(places, p.Index(row, offset, 1))
 	}
 	return places
@@ -191,7 +202,7 @@ func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 		for h := range v {
 			output := p.realOutput(p.Add(first, 8*h))
 			sum := p.total(from.At(4 * 8 * h))
-			v[h] = p.reader.finish(sum, output, p.Min(place.token, p.Sub(p.end(), 1)))
+			v[h] = p.reader.finish(sum, output, token)
 			v[h] = p.normedAndBiased(v[h], output, factors, token)
 		}
 		p.finish(place, []tokenResult{{0, v}})

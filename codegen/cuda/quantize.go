@@ -48,7 +48,7 @@ func quantize(e *entry) {
 	if err != nil {
 		panic("cuda: " + err.Error()) // emit asked for the same
 	}
-	if y.GroupScales {
+	if y.Group > 0 {
 		quantizeGroups(e, y)
 		return
 	}

@@ -84,7 +84,7 @@ func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
 // wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
 func wholeTiles(op *ir.Op, columns int64) bool {
-	return op.Text("dtype") == "f32" || (op.Text("dtype") == "bf16" || op.Text("dtype") == "bf16m") && columns%64 == 0
+	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || op.Text("dtype") == "bf16" && columns%64 == 0
 }
 
 // wholeColumns is wholeTiles of a product of as many columns as outputs.
@@ -107,16 +107,23 @@ func (t Target) GateBlock() int64 { return gateBlock }
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
 	base, _ := ir.SplitQuant(x.Quant)
+	if n, _ := x.Cols(); codegen.Named(op, "raw") != nil && !rawInput(n) {
+		return false
+	}
 	return x.DType == dtype.BF16 && x.Quant == "" || multipliedFrom[base] > 0
 }
 
 // plainHeads tells that a head fits the registers of a warp.
 func plainHeads(op *ir.Op) bool { return op.Int("dim") <= layout.MaxPlainDim }
 
-// wholeMaxima tells that rows with largest magnitudes have no padding, which has none.
+// wholeMaxima tells that largest magnitudes are all of as many columns, of one head.
 func wholeMaxima(op *ir.Op) bool {
 	for _, r := range op.Results {
-		if n, _ := r.Type.Cols(); r.Type.Quant == "bf16m" && n%64 != 0 {
+		n, _ := r.Type.Cols()
+		if op.Kind.Name == "attn.paged" {
+			n = op.Int("dim")
+		}
+		if r.Type.Quant == "f32m" && n%layout.MaximaColumns != 0 {
 			return false
 		}
 	}
@@ -135,7 +142,7 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "frag.u8", "int8a8": "frag.s8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3"}
+var layoutBases = map[string]string{"int8": "frag.u8", "int8a8": "frag.s8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3", "fp8_tensor": "frag.e4m3", "fp8_block": "frag.e4m3"}
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
@@ -167,7 +174,7 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 
 // multipliedFrom is the least target whose matrix units multiply inputs of a format of codes. On sm_90 wgmma takes e4m3 (ptxas makes products of
 // f16 of mma.sync there).
-var multipliedFrom = map[string]int{"e4m3t": 89, "s8t": 80}
+var multipliedFrom = map[string]int{"e4m3t": 89, "e4m3g": 89, "s8t": 80}
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {

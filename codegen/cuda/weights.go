@@ -13,7 +13,7 @@ type weightReader interface {
 	start(lane, first ptx.Reg) []panel
 	// multiply adds the product of chunk i of a panel with b to acc, and moves the panel on to the next chunk.
 	multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB)
-	// finish is what the sum of all products of an output and a token stands for.
+	// finish is what the sum of all products of an output and the CTA's token of a number stands for.
 	finish(sum, output, token ptx.Reg) ptx.Reg
 }
 
@@ -58,9 +58,10 @@ type panel struct {
 var weightReaders = map[string]func(p *product) weightReader{
 	"bf16":  func(p *product) weightReader { return bf16Reader{p} },
 	"u8":    func(p *product) weightReader { return u8Reader{p} },
-	"e4m3":  func(p *product) weightReader { return &float8Reader{product: p} },
+	"e4m3":  newFloat8Reader,
 	"u4":    func(p *product) weightReader { return &u4Reader{product: p} },
 	"e4m3t": func(p *product) weightReader { return e4m3Reader{p} },
+	"e4m3g": func(p *product) weightReader { return &e4m3Blocks{product: p} },
 	"s8t":   func(p *product) weightReader { return s8Reader{p} },
 }
 

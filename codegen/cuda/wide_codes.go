@@ -4,29 +4,45 @@ import (
 	"llmc/codegen/ptx"
 )
 
-// wideE4M3 multiplies codes with codes; see e4m3Reader. The products of a chunk are summed apart there too.
-type wideE4M3 struct{ *wide }
+// wideE4M3 multiplies codes with codes; see e4m3Reader. The products of a chunk are summed apart there too, for so many tokens at a time that the
+// registers of the largest tile suffice.
+type wideE4M3 struct {
+	*wide
+	most ptx.WGMMA
+}
+
+// apartTokens is how many tokens have sums of a chunk at a time.
+const apartTokens = 64
 
 func newWideE4M3(w *wide) wideReader {
 	w.instruction.A = ptx.E4M3x4
-	return wideE4M3{w}
+	r := wideE4M3{w, w.instruction}
+	r.most.N = min(w.instruction.N, apartTokens)
+	return r
 }
 
 func (r wideE4M3) multiply(at chunkPlace, part []ptx.Reg) {
-	for i, v := range r.chunkSum(at) {
-		r.Into(part[i]).Add(part[i], v)
-	}
+	r.chunkSums(at, func(first int, sums []ptx.Reg) {
+		for i, v := range sums {
+			r.Into(part[first+i]).Add(part[first+i], v)
+		}
+	})
 }
 
-// chunkSum is the product of a chunk.
-func (r wideE4M3) chunkSum(at chunkPlace) []ptx.Reg {
-	sum := r.Zeros(ptx.F32, r.instruction.Accumulators())
-	for s, words := range r.words(at) {
-		r.step(sum, as(ptx.E4M3x4, words), at.b, s)
+// chunkSums calls each with the product of a chunk for some tokens after the other: the first one's number among a lane's sums, and these.
+func (r wideE4M3) chunkSums(at chunkPlace, each func(first int, sums []ptx.Reg)) {
+	fragments := r.words(at)
+	for token := 0; token < r.instruction.N; token += r.most.N {
+		sums := r.Zeros(ptx.F32, r.most.Accumulators())
+		tokens := r.Advance(at.b, token*tokenRow)
+		for s, words := range fragments {
+			r.WgmmaFence()
+			r.Wgmma(r.most, sums, as(ptx.E4M3x4, words), r.Advance(tokens, 32*s), true)
+		}
+		r.WgmmaCommit()
+		r.WgmmaWait(0)
+		each(token/2, sums)
 	}
-	r.WgmmaCommit()
-	r.WgmmaWait(0)
-	return sum
 }
 
 func (r wideE4M3) factor(output ptx.Reg) func(n int) ptx.Reg { return r.codeFactor(output) }
@@ -46,7 +62,7 @@ func columnOf(i int) int { return i/4*8 + i%2 }
 // tokenScales loads the scale of the thread's token, 0 behind the last one.
 func (f *feeder) tokenScales() ptx.Reg {
 	scale := f.mutable(ptx.F32, 0.0)
-	if !f.coded() {
+	if !f.rowScaled() {
 		return scale
 	}
 	thread := f.And(f.TidX(), f.producers()-1)
@@ -58,7 +74,7 @@ func (f *feeder) tokenScales() ptx.Reg {
 
 // tellScales hands the scales of the CTA's tokens to the warpgroups that multiply: those of ring 0 do so for all.
 func (f *feeder) tellScales(scale ptx.Reg) {
-	if !f.coded() {
+	if !f.rowScaled() {
 		return
 	}
 	f.If(f.Eq(f.ring, 0), func() {
@@ -67,4 +83,52 @@ func (f *feeder) tellScales(scale ptx.Reg) {
 		f.SyncWarp()
 		f.If(f.Eq(f.lane, 0), func() { f.BarrierArrive(f.told) })
 	})
+}
+
+// rowScaled tells whether tokens are codes with one scale each.
+func (w *wide) rowScaled() bool { return w.coded() && w.w.Group == 0 }
+
+// wideBlocks scales the sum of each chunk; see e4m3Blocks.
+type wideBlocks struct{ wideE4M3 }
+
+func newWideBlocks(w *wide) wideReader { return wideBlocks{newWideE4M3(w).(wideE4M3)} }
+
+func (r wideBlocks) multiply(at chunkPlace, part []ptx.Reg) {
+	group := r.Sub(r.groupOf(at.number), r.groupOf(at.first))
+	quarter := r.Shr(r.Shr(r.Lane(), 2), log2(r.w.ScaleRows))
+	element := r.Mad(r.Mad(at.panel, r.groups, group), r.w.GroupBytes()/4, quarter)
+	var weights [2]ptx.Reg
+	for h := range weights {
+		weights[h] = r.Ld(ptx.F32, r.Index(at.stage, element, 4).At(r.scalesAt+8/r.w.ScaleRows*4*h))
+	}
+	token := r.Mad(group, r.wide.tokens, r.Shl(r.And(r.Lane(), 3), 1))
+	scales := r.Index(at.stage, token, 4)
+	r.chunkSums(at, func(first int, sums []ptx.Reg) {
+		var tokens []ptx.Reg // of columns 2t and 2t+1 of a block of 8
+		for i, v := range sums {
+			if i%4 == 0 {
+				tokens = r.LdV(ptx.F32, 2, scales.At(r.tokensAt+4*columnOf(first+i)))
+			}
+			r.Into(part[first+i]).Fma(v, r.Mul(weights[i%4/2], tokens[i%2]), part[first+i])
+		}
+	})
+}
+
+func (wideBlocks) factor(ptx.Reg) func(int) ptx.Reg { return nil }
+
+// groupScales starts the copies of the scales that tokens have for the groups of a stage, one for a thread; zeros for tokens behind the last one.
+func (f *feeder) groupScales(c, count ptx.Reg) {
+	if !f.coded() || f.rowScaled() {
+		return
+	}
+	group, groups := f.groupsOf(c, count)
+	stage := f.Index(f.weightStages, f.ahead.stage, f.weightBytes)
+	for first := 0; first < f.groups*f.wide.tokens; first += f.producers() {
+		i := f.Add(f.And(f.TidX(), f.producers()-1), first)
+		n, token := f.Shr(i, log2(f.wide.tokens)), f.And(i, f.wide.tokens-1)
+		have := f.Select(f.Lt(token, f.rows), f.Const(ptx.U32, 4), f.Const(ptx.U32, 0))
+		row := f.wide.row("x", f.Add(f.token, f.Min(token, f.Sub(f.rows, 1))))
+		from := f.Index(row, f.Add(group, n), 4)
+		f.When(f.Lt(n, groups)).CopyAsyncZero(f.Index(stage, i, 4).At(f.tokensAt), from.At(f.codes().ScaleOffset()), 4, have)
+	}
 }

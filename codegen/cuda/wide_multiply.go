@@ -50,7 +50,7 @@ func (w *wide) multiply() {
 		})
 		w.endPart(v, total, part)
 	})
-	if w.coded() {
+	if w.rowScaled() {
 		w.BarrierWait(w.told, 0)
 	}
 	w.results(total, warp)
@@ -129,6 +129,7 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 
 // store gives a warpgroup's outputs to the finisher: sum 4j+i of a lane is row g + 8*(i/2) of its panel and token 8j + 2t + i%2.
 func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
+	w.reload()
 	lane := w.Lane()
 	first := w.Mul(w.CtaY(), w.outputs())
 	if w.rings == 1 {

@@ -19,6 +19,7 @@ var wideReaders = map[string]func(w *wide) wideReader{
 	"u8":    func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
 	"u4":    newWideU4,
 	"e4m3t": newWideE4M3,
+	"e4m3g": newWideBlocks,
 	"s8t":   newWideS8,
 }
 

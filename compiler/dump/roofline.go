@@ -88,6 +88,22 @@ func newPredictor(p *engine.Plan, program *engine.Program, nominal *engine.Nomin
 	return &predictor{p, program, nominal, cores, s, sym.Bind(s.Tokens, 1, 1, s.Context)}
 }
 
+// leftOut tells whether a launch has nothing to do in the step: its grid is without CTAs.
+func (p *predictor) leftOut(l *engine.Launch) bool {
+	for _, c := range l.Code {
+		if !c.Limit.Admits(p.env) {
+			continue
+		}
+		for _, e := range c.Grid {
+			if n, err := e.Eval(p.env); err == nil && n == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	return false
+}
+
 // launch returns the cost of l. The program has been validated: operands are there and of the kinds that the kernel's row states.
 func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 	var c Cost

@@ -24,7 +24,7 @@ type ActivationFormat struct {
 	Zero         int32 // of the weights that it meets: Entry.Bias = -Zero * sum; 0: no entries
 	GroupScales  bool  // each entry has a scale of its own, else the row has one
 	Scales       bool  // scales in f32 follow the codes, the row's or one for each group: there are no entries that hold them
-	Maxima       bool  // the largest magnitude of every MaximaColumns numbers, a bf16, follows the numbers
+	Maxima       bool  // the largest magnitude of every MaximaColumns numbers follows the numbers
 }
 
 // MaximaColumns is how many columns have one largest magnitude.
@@ -34,7 +34,7 @@ const MaximaColumns = 8
 //
 //	f32   [K] f32, not padded
 //	bf16  [Kp] bf16
-//	bf16m [Kp] bf16, then the largest magnitude of every eight of them, [Kp/8] bf16
+//	f32m  [K] f32, then the largest magnitude of every eight of them, [K/8] f32; K is a multiple of 8
 //	q8t   [Kp] i8 in [-127, 127], then one Entry per segment; one scale per row
 //	q8g   [Kp] i8 in [-127, 127], then one Entry per group, with a scale of its own
 //	q16t, q16g   [Kp/4][2][4] i8, four codes of the first digit before four of the second, then entries as in q8t and q8g
@@ -50,7 +50,7 @@ const MaximaColumns = 8
 var ActivationFormats = []ActivationFormat{
 	{Name: "f32", ElementBytes: 4, Digits: 1},
 	{Name: "bf16", ElementBytes: 2, Digits: 1},
-	{Name: "bf16m", ElementBytes: 2, Digits: 1, Maxima: true},
+	{Name: "f32m", ElementBytes: 4, Digits: 1, Maxima: true},
 	{Name: "q8t", ElementBytes: 1, Digits: 1, Zero: u8Zero},
 	{Name: "q8g", ElementBytes: 1, Digits: 1, Zero: u4Zero, GroupScales: true},
 	{Name: "q16t", ElementBytes: 1, Digits: 2, Zero: u8Zero},

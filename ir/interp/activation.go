@@ -45,7 +45,7 @@ func (c *call) linearAct() error {
 		y.Data[i] = float32(act(float64(v)))
 	}
 	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
+	return c.round(y.Data, c.op.Result().Type.DType)
 }
 
 // gated is act(gate) * up of rows in which blocks of outputs are those of gate and up in turn.

@@ -181,7 +181,7 @@ func (c *call) expertSwiGLU() error {
 	}
 	y := c.gated(both)
 	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
+	return c.round(y.Data, c.op.Result().Type.DType)
 }
 
 func (c *call) combine() error {

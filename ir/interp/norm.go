@@ -26,7 +26,7 @@ func (c *call) rmsnorm() error {
 	}
 	y := normalize(c.arg("x"), w.Data, c.op.Float("eps"))
 	c.give(y)
-	return round(y.Data, c.op.Results[0].Type.DType)
+	return c.round(y.Data, c.op.Results[0].Type.DType)
 }
 
 func (c *call) addRMSNorm() error {
@@ -39,7 +39,7 @@ func (c *call) addRMSNorm() error {
 	}
 	y := normalize(c.out[0], w.Data, c.op.Float("eps"))
 	c.give(y)
-	return round(y.Data, c.op.Results[1].Type.DType)
+	return c.round(y.Data, c.op.Results[1].Type.DType)
 }
 
 // sum gives x + delta.
@@ -84,7 +84,7 @@ func (c *call) layerNorm() error {
 		return err
 	}
 	c.give(y)
-	return round(y.Data, c.op.Results[0].Type.DType)
+	return c.round(y.Data, c.op.Results[0].Type.DType)
 }
 
 func (c *call) addLayerNorm() error {
@@ -96,5 +96,5 @@ func (c *call) addLayerNorm() error {
 		return err
 	}
 	c.give(y)
-	return round(y.Data, c.op.Results[1].Type.DType)
+	return c.round(y.Data, c.op.Results[1].Type.DType)
 }

@@ -124,10 +124,18 @@ func round(values []float32, to dtype.Type) error {
 	return nil
 }
 
+// round rounds a result.
+func (c *call) round(values []float32, to dtype.Type) error {
+	if c.Exact {
+		return nil
+	}
+	return round(values, to)
+}
+
 func (c *call) cast() error {
 	x := c.arg("x")
 	y := newTensor(x.Rows, x.Cols)
 	copy(y.Data, x.Data)
 	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
+	return c.round(y.Data, c.op.Result().Type.DType)
 }

@@ -67,7 +67,7 @@ func (c *call) linearSwiGLU() error {
 	}
 	y := c.gated(both)
 	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
+	return c.round(y.Data, c.op.Result().Type.DType)
 }
 
 func (c *call) linearAdd() error {
@@ -92,7 +92,7 @@ func (c *call) linearAdd() error {
 	c.give(sum)
 	c.give(scaled)
 	c.give(squares)
-	return round(scaled.Data, c.op.Results[1].Type.DType)
+	return c.round(scaled.Data, c.op.Results[1].Type.DType)
 }
 
 func (c *call) ropeTurns() error {
@@ -135,7 +135,7 @@ func (c *call) linearRopeKV() error {
 	}
 	q := columns(all, 0, qWidth)
 	c.give(q)
-	if err := round(q.Data, c.op.Results[0].Type.DType); err != nil {
+	if err := c.round(q.Data, c.op.Results[0].Type.DType); err != nil {
 		return err
 	}
 	return c.store(columns(all, qWidth, kvWidth), columns(all, qWidth+kvWidth, kvWidth))

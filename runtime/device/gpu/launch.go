@@ -56,7 +56,8 @@ func (m *Model) bind(plan *engine.Plan) error {
 		}
 		m.launches = append(m.launches, m.newLaunch(l, kernels, weights))
 	}
-	return nil
+	m.copier, err = m.newCopier(code)
+	return err
 }
 
 func (m *Model) newLaunch(l *engine.Launch, kernels map[string]Kernel, weights []uint64) launch {
