@@ -159,7 +159,9 @@ func (e *emitter) buffer(v *ir.Value) (int, error) {
 	b := engine.Buffer{
 		Name: name(v), Slot: v.Place.Slot, Rows: v.Type.Rows(), Cols: cols, Offset: v.Place.Offset, Stride: v.Place.Stride, DType: v.Type.DType,
 	}
-	if a, err := Activation(v.Type); err != nil {
+	if a, err := Activation(v.Type); v.Type.DType == dtype.I32 {
+		// Indices lie as they are.
+	} else if err != nil {
 		return 0, err
 	} else if v.Type.Quant != "" {
 		b.Format, b.Group = a.Name, int64(a.Group)

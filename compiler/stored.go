@@ -66,6 +66,9 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 	for _, d := range entry.Shape[1:] {
 		w.cols *= d
 	}
+	if len(entry.Shape) == 3 {
+		w.rows, w.cols = entry.Experts()*entry.N(), entry.K()
+	}
 	var err error
 	if w.recipe, err = ir.ParseRecipe(entry.Recipe, w.cols); err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 	if _, w.data, err = plan.Weight(entry.Name); err != nil || entry.Layout == "" {
 		return w, err
 	}
-	w.packed, err = layout.Find(entry.Layout, int(w.rows), int(w.cols), int(entry.Segment))
+	w.packed, err = entry.Packed()
 	return w, err
 }
 

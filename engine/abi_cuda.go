@@ -38,6 +38,20 @@ var cudaKernels = []Kernel{
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
+		Name: "cuda.layernorm",
+		Doc:  "(x - mean(x)) / sqrt(variance(x) + eps) * w + bias over each row",
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
+			result("y", "f32 bf16 f16 f32m", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name: "cuda.add_layernorm",
+		Doc:  "sum = x + delta; normed = layernorm(sum, w, bias)",
+		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f16 f32m", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
@@ -47,11 +61,19 @@ var cudaKernels = []Kernel{
 	},
 	{
 		Name: "cuda.linear_swiglu",
-		Doc:  "y = silu(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn",
+		Doc:  "y = act(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
 			result("y", "f32 bf16 f16 f32m", "m n")},
-		Attrs: []AttrRow{optionalAttr(epsAttr)},
+		Attrs: []AttrRow{optionalAttr(epsAttr), optionalAttr(actAttr)},
 		Check: checkFragmentHalves,
+	},
+	{
+		Name: "cuda.linear_act",
+		Doc:  "y = act(x * transpose(w) + bias)",
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
+			result("y", "f32 bf16 f16 f32m", "m n")},
+		Attrs: []AttrRow{actAttr, optionalAttr(epsAttr)},
+		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.linear_add",

@@ -1,5 +1,7 @@
 package ir
 
+import "slices"
+
 // headAttrs are those of ops that see several heads.
 var headAttrs = []AttrInfo{
 	{Name: "heads", Kind: Int, Min: 1, Doc: "query heads"},
@@ -54,13 +56,19 @@ var (
 // squaresEps belongs to argSquares, with which a product finishes the norm of its input.
 var squaresEps = AttrInfo{Name: "eps", Kind: Float, Default: 0.0, Doc: "where squares are given: added to the mean of the input's squares"}
 
+// blockAttr is how gate and up alternate in the weight of both.
+var blockAttr = AttrInfo{Name: "block", Kind: Int, Min: 1, Default: int64(32), Doc: "rows of a block"}
+
 func optional(a ArgInfo) ArgInfo {
 	a.Optional = true
 	return a
 }
 
-// Ops is the op table. The first group is what models are imported as; fused and lowered ops follow.
-var Ops = []*OpInfo{
+// Ops is the op table.
+var Ops = slices.Concat(coreOps, activationOps(), expertOps)
+
+// coreOps are those that every model has. The first group is what models are imported as; fused and lowered ops follow.
+var coreOps = []*OpInfo{
 	{
 		Name: "gather", Doc: "y[m] = table[ids[m]], as f32.",
 		Args:    []ArgInfo{{Name: "table", Role: RoleMatrix}, {Name: "ids", Role: RoleIndex}},
@@ -75,6 +83,12 @@ var Ops = []*OpInfo{
 			dtypeAttr,
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRMSNorm,
+	},
+	{
+		Name: "layernorm", Doc: "y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w, + bias, over each row.",
+		Args:    []ArgInfo{argX, argNorm, argBias},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the variance"}, dtypeAttr},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLayerNorm,
 	},
 	{
 		Name: "linear",
@@ -94,7 +108,6 @@ var Ops = []*OpInfo{
 		}, ropeAttrs),
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRope,
 	},
-	{Name: "silu", Doc: "y = x / (1 + exp(-x)).", Args: []ArgInfo{argX}, Results: []string{"y"}, Flags: RowWise, Shape: shapeLike},
 	{
 		Name: "scale", Doc: "y = x * by.", Args: []ArgInfo{argX},
 		Attrs:   []AttrInfo{{Name: "by", Kind: Float, Doc: "factor"}},
@@ -103,6 +116,10 @@ var Ops = []*OpInfo{
 	{
 		Name: "mul", Doc: "y = a * b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
 		Results: []string{"y"}, Flags: Commutative | RowWise, Shape: shapeLike,
+	},
+	{
+		Name: "scale_rows", Doc: "y[m] = x[m] * by[m].", Args: []ArgInfo{argX, {Name: "by", Role: RoleFloat}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeScaleRows,
 	},
 	{
 		Name: "add", Doc: "y = a + b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
@@ -144,10 +161,17 @@ var Ops = []*OpInfo{
 		Name: "add_rmsnorm", Doc: "sum = x + delta; normed = rmsnorm(sum, w).",
 		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm},
 		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the mean"}, dtypeAttr},
-		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddRMSNorm,
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
 	},
 	{
-		Name: "swiglu", Doc: "y = silu(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Name: "add_layernorm", Doc: "sum = x + delta; normed = layernorm(sum, w, bias).",
+		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm, argBias},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the variance"}, dtypeAttr},
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
+	},
+	{
+		Name: "swiglu", Doc: "y = act(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Attrs:   []AttrInfo{gateAttr},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
 	},
 	{
@@ -157,10 +181,15 @@ var Ops = []*OpInfo{
 		Args: []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
 		Attrs: []AttrInfo{
 			{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"},
-			{Name: "block", Kind: Int, Min: 1, Default: int64(32), Doc: "rows of a block"},
-			dtypeAttr, squaresEps,
+			blockAttr, gateAttr, dtypeAttr, squaresEps,
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
+	},
+	{
+		Name: "linear_act", Doc: "y = act(linear(x, w, bias, squares)).",
+		Args:    []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
+		Attrs:   []AttrInfo{{Name: "act", Kind: Text, Enum: activationNames(), Doc: "function of each sum"}, dtypeAttr, squaresEps},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearAct,
 	},
 	{
 		Name: "rope_kv",

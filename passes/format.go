@@ -31,6 +31,7 @@ const (
 	roleLinear role = iota
 	roleOutput
 	roleEmbed
+	roleRouter
 )
 
 // format returns the name of the format for a weight, "" to keep what it has.
@@ -44,11 +45,27 @@ func (p *Policy) format(w *ir.Weight, r role) (string, error) {
 			return o.Format, nil
 		}
 	}
+	if r == roleRouter {
+		return p.router()
+	}
 	byRole := map[role]string{roleLinear: p.Linear, roleOutput: p.Output, roleEmbed: p.Embed}
 	if name := byRole[r]; name != "" {
 		return name, nil
 	}
 	return p.Linear, nil
+}
+
+// router is the format of a matrix whose products choose experts: that of linears, but for codes, whose errors would send rows elsewhere and of which
+// so small a matrix saves nothing.
+func (p *Policy) router() (string, error) {
+	if p.Linear == "" {
+		return "", nil
+	}
+	f, err := quant.Find(p.Linear)
+	if err != nil || f.Plain() {
+		return p.Linear, err
+	}
+	return plainForm.dtype.String(), nil
 }
 
 // form is how the input of a product is stored: plain numbers, or codes of an activation format.
@@ -130,7 +147,7 @@ func segment(w *ir.Weight) int64 {
 func outputs(f *ir.Func) []*ir.Op {
 	var found []*ir.Op
 	for _, v := range f.Results {
-		for v.Def != nil && slices.Contains([]string{"scale", "select_rows"}, v.Def.Kind.Name) {
+		for v.Def != nil && slices.Contains([]string{"scale", "softcap", "select_rows"}, v.Def.Kind.Name) {
 			v = v.Def.Arg("x")
 		}
 		if v.Def != nil && v.Def.Kind.Name == "linear" {

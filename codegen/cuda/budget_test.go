@@ -131,20 +131,29 @@ func collect(t *testing.T, target string, only ...string) *entriesOf {
 		}
 		imported := importConfig(t, model.config)
 		for _, format := range model.formats {
-			m := imported.Clone()
-			_, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}})
-			if err != nil {
-				t.Fatalf("%s, %s: %v", model.name, format, err)
-			}
-			coder := cuda.NewCoder(gpu)
-			program, err := codegen.Emit(m, m.Func("step"), target, coder)
-			check(t, err)
-			text, err := coder.Text()
-			check(t, err)
-			all.add(m, program, dump.NewPTX(target, text))
+			all.lower(t, gpu, model.name, imported.Clone(), format)
+		}
+	}
+	for _, network := range budgetNetworks {
+		for _, format := range network.formats {
+			all.lower(t, gpu, network.name, network.build(t), format)
 		}
 	}
 	return all
+}
+
+// lower takes in the entries of a module's program.
+func (all *entriesOf) lower(t *testing.T, gpu cuda.Target, name string, m *ir.Module, format string) {
+	t.Helper()
+	if _, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}}); err != nil {
+		t.Fatalf("%s, %s: %v", name, format, err)
+	}
+	coder := cuda.NewCoder(gpu)
+	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), coder)
+	check(t, err)
+	text, err := coder.Text()
+	check(t, err)
+	all.add(m, program, dump.NewPTX(gpu.Name(), text))
 }
 
 func importConfig(t *testing.T, config string) *ir.Module {
@@ -190,9 +199,15 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 	l := &program.Launches[at]
 	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}
 	for _, c := range l.Code {
-		if c.Entry == entry && c.Limit.Max != 0 {
+		if c.Entry == entry && c.Limit.Max != 0 && c.Entry != l.Code[len(l.Code)-1].Entry {
 			class[0] += fmt.Sprintf("_to_%d", c.Limit.Max)
 		}
+	}
+	if act := l.Text("act", "silu"); act != "silu" {
+		class[0] += "_" + act
+	}
+	if k := l.Int("top_k", 0); k > 0 {
+		class = append(class, fmt.Sprintf("%d/%d", k, program.Buffers[l.Operands[0].Index].Cols))
 	}
 	if heads := l.Int("heads", 0); heads > 0 {
 		class = append(class, fmt.Sprintf("%d/%dx%d", heads, l.Int("kv_heads", 0), l.Int("dim", 0)))

@@ -39,8 +39,11 @@ var families = map[string]family{
 	"cuda.gather":         {gatherThreads, perRow("y"), gather},
 	"cuda.rmsnorm":        {normThreads, perRow("y"), norm},
 	"cuda.add_rmsnorm":    {normThreads, perRow("normed"), norm},
+	"cuda.layernorm":      {normThreads, perRow("y"), norm},
+	"cuda.add_layernorm":  {normThreads, perRow("normed"), norm},
 	"cuda.linear":         {linearThreads, linearGrid, linear},
 	"cuda.linear_swiglu":  {linearThreads, linearGrid, linear},
+	"cuda.linear_act":     {linearThreads, linearGrid, linear},
 	"cuda.linear_add":     {linearThreads, linearGrid, linear},
 	"cuda.linear_rope_kv": {linearThreads, linearGrid, linear},
 	"cuda.rope_turns":     {turnsThreads, perRow("y"), ropeTurns},
@@ -51,14 +54,28 @@ var families = map[string]family{
 	"cuda.quantize":       {quantizeThreads, perRow("y"), quantize},
 	"cuda.swiglu":         {rowThreads, perRow("y"), elementwise},
 	"cuda.silu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu_tanh":      {rowThreads, perRow("y"), elementwise},
+	"cuda.quick_gelu":     {rowThreads, perRow("y"), elementwise},
+	"cuda.relu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.relu2":          {rowThreads, perRow("y"), elementwise},
+	"cuda.sigmoid":        {rowThreads, perRow("y"), elementwise},
+	"cuda.softcap":        {rowThreads, perRow("y"), elementwise},
 	"cuda.add":            {rowThreads, perRow("y"), elementwise},
 	"cuda.mul":            {rowThreads, perRow("y"), elementwise},
 	"cuda.scale":          {rowThreads, perRow("y"), elementwise},
+	"cuda.scale_rows":     {rowThreads, perRow("y"), scaleRows},
+
+	"cuda.moe_route":         {routeThreads, routeGrid, route},
+	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},
+	"cuda.moe_linear":        {linearThreads, expertGrid, expertLinear},
+	"cuda.moe_linear_swiglu": {linearThreads, expertGrid, expertLinear},
+	"cuda.moe_combine":       {rowThreads, perRow("z"), combine},
 }
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
-var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs,
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.moe_linear": expertCTAs,
 	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
 
 func always(n int) func(*entry) int { return func(*entry) int { return n } }
@@ -75,6 +92,7 @@ type variant struct {
 var wideFamilies = map[string]func(e *entry) []variant{
 	"cuda.linear":         wideVariants,
 	"cuda.linear_swiglu":  wideVariants,
+	"cuda.linear_act":     wideVariants,
 	"cuda.linear_add":     wideVariants,
 	"cuda.linear_rope_kv": wideVariants,
 }
@@ -121,6 +139,9 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	var codes []engine.Code
 	for _, v := range c.variants(e, f) {
 		codes = append(codes, c.write(*e, v, name))
+	}
+	if e.stacked() {
+		codes = expertCodes(e, codes)
 	}
 	c.entries[signature] = codes
 	return codes, nil
@@ -246,10 +267,15 @@ func (e *entry) weight(role string) *ir.Weight { return codegen.Named(e.op, role
 
 // rows returns the number of rows of the activation in a role: a size of the step.
 func (e *entry) rows(role string) ptx.Reg {
-	if e.buffer(role).Rows == sym.Of(sym.R) {
-		return e.r
+	of := e.buffer(role).Rows
+	size, coefficient := e.t, of.Coef[sym.T]
+	if coefficient == 0 {
+		size, coefficient = e.r, of.Coef[sym.R]
 	}
-	return e.t
+	if coefficient == 1 {
+		return size
+	}
+	return e.Mul(size, int(coefficient))
 }
 
 // row is the address of a row of the activation in a role.

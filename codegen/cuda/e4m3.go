@@ -53,6 +53,6 @@ func (p *product) tokenScale(token ptx.Reg) ptx.Reg {
 	if p.makesCodes {
 		return p.Ld(ptx.F32, p.Index(p.scales, token, 4))
 	}
-	row := p.row("x", p.Min(p.Mad(p.CtaY(), tokenTile, token), p.Sub(p.rows("x"), 1)))
+	row := p.row("x", p.source(p.Min(p.tokenOfTile(token), p.Sub(p.end(), 1))))
 	return p.Ld(ptx.F32, row.At(p.codes().ScaleOffset()))
 }

@@ -1,14 +1,14 @@
 package cuda
 
 import (
+	"strings"
+
 	"llmc/codegen/ptx"
 	"llmc/engine/layout"
 )
 
 // rowThreads work on a row of an activation, two neighbouring columns each at a time.
 const rowThreads = 128
-
-const log2e = 1.4426950408889634
 
 // pairs calls each for the columns of a row, two at a time: i is the first of a pair, both its columns are below columns unless odd
 // tells that the second is not. Threads take neighbouring pairs.
@@ -106,27 +106,37 @@ func (e *entry) partMaximum(role string, row, part ptx.Reg) {
 	e.St(e.Index(row, part, 4).At(e.maximaOffset(role)), most)
 }
 
-// silu is x / (1 + exp(-x)).
-func (e *entry) silu(x ptx.Reg) ptx.Reg {
-	return e.Div(x, e.Add(e.Ex2(e.Mul(x, -log2e)), 1))
-}
-
-// formulas are the element-wise kernels: what the columns of the result are of those of the operands.
-var formulas = map[string]struct {
+// formula is an element-wise kernel: what the columns of the result are of those of the operands.
+type formula struct {
 	args []string
 	f    func(e *entry, v []ptx.Reg) ptx.Reg
-}{
-	"cuda.cast":   {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return v[0] }},
-	"cuda.silu":   {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.silu(v[0]) }},
+}
+
+// formulas lists those that are not activations.
+var formulas = map[string]formula{
+	"cuda.cast": {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return v[0] }},
+	"cuda.softcap": {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg {
+		by := e.launch.Float("by", 1)
+		return e.Mul(e.tanh(e.Div(v[0], by)), by)
+	}},
 	"cuda.scale":  {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(v[0], e.launch.Float("by", 1)) }},
 	"cuda.add":    {[]string{"a", "b"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Add(v[0], v[1]) }},
 	"cuda.mul":    {[]string{"a", "b"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(v[0], v[1]) }},
-	"cuda.swiglu": {[]string{"gate", "up"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(e.silu(v[0]), v[1]) }},
+	"cuda.swiglu": {[]string{"gate", "up"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(e.activate(v[0]), v[1]) }},
+}
+
+// formulaOf is a kernel's row, which activations that are kernels of their own have by their name.
+func formulaOf(kernel string) formula {
+	if f, ok := formulas[kernel]; ok {
+		return f
+	}
+	act := activations[strings.TrimPrefix(kernel, "cuda.")]
+	return formula{[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return act(e, v[0]) }}
 }
 
 // elementwise is one CTA for each row; a thread has pairs of neighbouring columns.
 func elementwise(e *entry) {
-	formula := formulas[e.launch.Kernel]
+	formula := formulaOf(e.launch.Kernel)
 	row := e.CtaX()
 	out := e.row("y", row)
 	var in []ptx.Reg

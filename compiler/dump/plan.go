@@ -201,7 +201,7 @@ func newLaunch(p *engine.Plan, program *engine.Program, l *engine.Launch) Launch
 		}
 		out.WeightBytes += bytes
 		if model.flops != nil {
-			out.Flops += 2 * w.N() * w.K()
+			out.Flops += 2 * w.N() * w.K() * resultsPerRow(program, l)
 		}
 	}
 	return out

@@ -89,6 +89,11 @@ func (f Fragments) Panels() int { return ceilDiv(f.N, FragmentRows) }
 // PanelRows returns 16.
 func (f Fragments) PanelRows() int { return FragmentRows }
 
+// Rows returns the rows of a panel.
+func (f Fragments) Rows(panel int) (lo, hi int) {
+	return panel * FragmentRows, min(f.N, (panel+1)*FragmentRows)
+}
+
 // Groups returns the number of scales that are stored for a row: those of the padding are zero.
 func (f Fragments) Groups() int { return f.groups(f.KPad()) }
 
