@@ -7,7 +7,7 @@ import (
 	"llmc/ir"
 )
 
-// readRows assembles rows [lo, hi) of a weight by its recipe into dst, [hi-lo, cols]. rank is the number of the weight's dimensions.
+// readRows assembles rows [lo, hi) of a weight by its recipe into dst, [hi-lo, cols]; those of a stack of matrices are counted through all. rank is the number of the weight's dimensions.
 func readRows(c *hf.Checkpoint, recipe *ir.Recipe, dst []float32, rank int, lo, hi int64) error {
 	cols := int64(len(dst)) / (hi - lo)
 	for run := range recipe.Runs(cols, lo, hi) {
@@ -33,9 +33,13 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 	if err != nil {
 		return err
 	}
-	read := tensor.ReadRows
-	if run.Source.Transpose {
-		read = tensor.ReadColumns
+	read := tensor.ReadColumns
+	if !run.Source.Transpose {
+		view, err := tensor.View(cols)
+		if err != nil {
+			return err
+		}
+		read = view.ReadRows
 	}
 	if err := read(dst, run.First, run.First+run.Rows); err != nil {
 		return err

@@ -66,6 +66,9 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 	for _, d := range entry.Shape[1:] {
 		w.cols *= d
 	}
+	if len(entry.Shape) == 3 {
+		w.rows, w.cols = entry.Experts()*entry.N(), entry.K()
+	}
 	var err error
 	if w.recipe, err = ir.ParseRecipe(entry.Recipe, w.cols); err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 	if _, w.data, err = plan.Weight(entry.Name); err != nil || entry.Layout == "" {
 		return w, err
 	}
-	w.packed, err = layout.Find(entry.Layout, int(w.rows), int(w.cols), int(entry.Segment))
+	w.packed, err = entry.Packed()
 	return w, err
 }
 
@@ -150,8 +153,8 @@ func (s *storedWeights) firstBad() (*storedWeight, error) {
 	return nil, nil
 }
 
-// roundingBounds are the largest errors of a number in plain formats, as parts of the number.
-var roundingBounds = map[string]float64{"f32": 0, "bf16": 0x1p-8}
+// roundingBounds are the largest errors of a number in plain formats, as parts of the number or half the least number.
+var roundingBounds = map[string]struct{ part, least float64 }{"f32": {0, 0x1p-133}, "bf16": {0x1p-8, 0x1p-133}, "f16": {0x1p-11, 0x1p-25}}
 
 // limits finds the largest magnitudes of what shares a scale; nil where every row has scales of its own.
 func (s *storedWeights) limits(w *storedWeight) (*quant.Limits, error) {
@@ -177,12 +180,12 @@ func (s *storedWeights) limits(w *storedWeight) (*quant.Limits, error) {
 // near judges one row: numbers one by one, codes by what their format promises for a group.
 func (w *storedWeight) near(got, want []float32, row int, limits *quant.Limits) bool {
 	if w.format == nil || w.format.Plain() {
-		bound := 0.0
+		bound := roundingBounds["f32"]
 		if w.format != nil {
 			bound = roundingBounds[w.format.Name]
 		}
 		for i, x := range want {
-			if !(math.Abs(float64(got[i])-float64(x)) <= bound*math.Abs(float64(x))+0x1p-133) { // half the least bf16
+			if !(math.Abs(float64(got[i])-float64(x)) <= bound.part*math.Abs(float64(x))+bound.least) {
 				return false
 			}
 		}

@@ -25,17 +25,17 @@ type packer struct {
 
 // packJob is one weight on its way into the plan.
 type packJob struct {
-	weight            *ir.Weight
-	index             int // in the plan's table of weights
-	cols              int64
-	rows              int64
-	panelRows, panels int64
-	packed            layout.Packed // nil for row-major weights
-	format            *quant.Format // nil unless codes are made
-	limits            *quant.Limits // nil unless rows share scales
-	merging           sync.Mutex    // of limits
-	loss              []panelLoss   // of each panel, where codes are made
-	repeats           bool          // an earlier weight holds the same codes in another order
+	weight  *ir.Weight
+	index   int // in the plan's table of weights
+	cols    int64
+	rows    int64
+	panels  int64
+	packed  layout.Packed // nil for row-major weights
+	format  *quant.Format // nil unless codes are made
+	limits  *quant.Limits // nil unless rows share scales
+	merging sync.Mutex    // of limits
+	loss    []panelLoss   // of each panel, where codes are made
+	repeats bool          // an earlier weight holds the same codes in another order
 }
 
 // rowsAtOnce is how many rows of a row-major weight are read at a time.
@@ -45,20 +45,19 @@ const rowsAtOnce = 32
 const piecePanels = 8
 
 func newPackJob(w *ir.Weight, index int) (*packJob, error) {
-	rows, _ := w.Type.Rows().IsConst()
-	cols, ok := w.Type.Cols()
+	rows, cols, ok := w.Type.Matrix()
 	if !ok {
 		return nil, fmt.Errorf("weight %q: type %v has no fixed size", w.Name, w.Type)
 	}
-	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panelRows: rowsAtOnce, panels: (rows + rowsAtOnce - 1) / rowsAtOnce}
+	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panels: (rows + rowsAtOnce - 1) / rowsAtOnce}
 	if w.Type.Layout == "" {
 		return j, nil
 	}
 	var err error
-	if j.packed, err = layout.Find(w.Type.Layout, int(rows), int(cols), int(w.Segment)); err != nil {
+	if j.packed, err = packedLayout(w); err != nil {
 		return nil, fmt.Errorf("weight %q: %w", w.Name, err)
 	}
-	j.panelRows, j.panels = int64(j.packed.PanelRows()), int64(j.packed.Panels())
+	j.panels = int64(j.packed.Panels())
 	if w.Type.Quant != "" {
 		if j.format, err = quant.FindType(w.Type.Quant); err != nil {
 			return nil, fmt.Errorf("weight %q: %w", w.Name, err)
@@ -67,6 +66,25 @@ func newPackJob(w *ir.Weight, index int) (*packJob, error) {
 		j.limits = j.format.NewLimits(int(rows), int(cols))
 	}
 	return j, nil
+}
+
+// packedLayout describes the layout that passes chose for a weight.
+func packedLayout(w *ir.Weight) (layout.Packed, error) {
+	e := engine.WeightEntry{Layout: w.Type.Layout, Segment: w.Segment}
+	for _, d := range w.Type.Dims {
+		n, _ := d.IsConst()
+		e.Shape = append(e.Shape, n)
+	}
+	return e.Packed()
+}
+
+// rowRange returns the rows of a panel, of row-major weights as many as are read at a time.
+func (j *packJob) rowRange(panel int64) (lo, hi int64) {
+	if j.packed == nil {
+		return panel * rowsAtOnce, min(j.rows, (panel+1)*rowsAtOnce)
+	}
+	from, to := j.packed.Rows(int(panel))
+	return int64(from), int64(to)
 }
 
 // entry describes the weight for the plan's table.
@@ -167,14 +185,14 @@ func (w *packWorker) measure(j *packJob, first, last int64) error {
 
 // read brings the rows of a panel and returns the first one's number.
 func (w *packWorker) read(j *packJob, panel int64) (first int64, err error) {
-	lo, hi := panel*j.panelRows, min(j.rows, (panel+1)*j.panelRows)
+	lo, hi := j.rowRange(panel)
 	w.rows = grow(w.rows, int((hi-lo)*j.cols))
 	return lo, readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi)
 }
 
 // pack writes panels [first, last) of a weight.
 func (w *packWorker) pack(j *packJob, first, last int64) error {
-	size := j.panelRows * j.cols * 4
+	size := rowsAtOnce * j.cols * 4
 	if j.packed != nil {
 		size = int64(j.packed.PanelBytes())
 	}
@@ -208,7 +226,8 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 	case j.format == nil:
 		return int64(j.packed.PanelBytes()), j.packed.PackFloats(out[:j.packed.PanelBytes()], w.rows)
 	}
-	if err := j.format.QuantizeRows(&w.block, w.rows, int(j.cols), int(panel*j.panelRows), j.limits); err != nil {
+	first, _ := j.rowRange(panel)
+	if err := j.format.QuantizeRows(&w.block, w.rows, int(j.cols), int(first), j.limits); err != nil {
 		return 0, err
 	}
 	w.back = grow(w.back, len(w.rows))

@@ -54,6 +54,8 @@ const (
 	RoleMatrix
 	RoleVector
 	RoleToken
+	RoleStack
+	RoleRoutes
 )
 
 var roleRows = [...]struct {
@@ -72,7 +74,11 @@ var roleRows = [...]struct {
 	RoleIndex:  {"index", "i32[M]", func(v *Value) bool { return v.Weight == nil && v.Type.DType == dtype.I32 && v.Type.Rank() == 1 }},
 	RoleMatrix: {"matrix", "weight [N,K]", func(v *Value) bool { return v.Weight != nil && v.Type.Rank() == 2 }},
 	RoleVector: {"vector", "weight [N]", func(v *Value) bool { return v.Weight != nil && v.Type.Rank() == 1 }},
-	RoleToken:  {"token", "kv", func(v *Value) bool { return v.Type.IsToken() }},
+	RoleStack:  {"stack", "weight [E,N,K]", func(v *Value) bool { return v.Weight != nil && v.Type.Rank() == 3 }},
+	RoleRoutes: {"routes", "i32[M,k]", func(v *Value) bool {
+		return v.Weight == nil && v.Type.DType == dtype.I32 && v.Type.Rank() == 2
+	}},
+	RoleToken: {"token", "kv", func(v *Value) bool { return v.Type.IsToken() }},
 }
 
 // String returns the role's name in docs/ops.md.

@@ -1,5 +1,7 @@
 package ir
 
+import "slices"
+
 // headAttrs are those of ops that see several heads.
 var headAttrs = []AttrInfo{
 	{Name: "heads", Kind: Int, Min: 1, Doc: "query heads"},
@@ -54,13 +56,19 @@ var (
 // squaresEps belongs to argSquares, with which a product finishes the norm of its input.
 var squaresEps = AttrInfo{Name: "eps", Kind: Float, Default: 0.0, Doc: "where squares are given: added to the mean of the input's squares"}
 
+// blockAttr is how gate and up alternate in the weight of both.
+var blockAttr = AttrInfo{Name: "block", Kind: Int, Min: 1, Default: int64(32), Doc: "rows of a block"}
+
 func optional(a ArgInfo) ArgInfo {
 	a.Optional = true
 	return a
 }
 
-// Ops is the op table. The first group is what models are imported as; fused and lowered ops follow.
-var Ops = []*OpInfo{
+// Ops is the op table.
+var Ops = slices.Concat(coreOps, activationOps(), expertOps)
+
+// coreOps are those that every model has. The first group is what models are imported as; fused and lowered ops follow.
+var coreOps = []*OpInfo{
 	{
 		Name: "gather", Doc: "y[m] = table[ids[m]], as f32.",
 		Args:    []ArgInfo{{Name: "table", Role: RoleMatrix}, {Name: "ids", Role: RoleIndex}},
@@ -75,6 +83,12 @@ var Ops = []*OpInfo{
 			dtypeAttr,
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRMSNorm,
+	},
+	{
+		Name: "layernorm", Doc: "y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w, + bias, over each row.",
+		Args:    []ArgInfo{argX, argNorm, argBias},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the variance"}, dtypeAttr},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLayerNorm,
 	},
 	{
 		Name: "linear",
@@ -94,7 +108,6 @@ var Ops = []*OpInfo{
 		}, ropeAttrs),
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRope,
 	},
-	{Name: "silu", Doc: "y = x / (1 + exp(-x)).", Args: []ArgInfo{argX}, Results: []string{"y"}, Flags: RowWise, Shape: shapeLike},
 	{
 		Name: "scale", Doc: "y = x * by.", Args: []ArgInfo{argX},
 		Attrs:   []AttrInfo{{Name: "by", Kind: Float, Doc: "factor"}},
@@ -103,6 +116,10 @@ var Ops = []*OpInfo{
 	{
 		Name: "mul", Doc: "y = a * b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
 		Results: []string{"y"}, Flags: Commutative | RowWise, Shape: shapeLike,
+	},
+	{
+		Name: "scale_rows", Doc: "y[m] = x[m] * by[m].", Args: []ArgInfo{argX, {Name: "by", Role: RoleFloat}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeScaleRows,
 	},
 	{
 		Name: "add", Doc: "y = a + b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
@@ -118,7 +135,8 @@ var Ops = []*OpInfo{
 		Results: []string{"y"}, Shape: shapeSelectRows,
 	},
 	{
-		Name: "kv.write", Doc: "Stores k[m] and v[m], rounded to the cache's dtype, at the position of token m in its sequence.",
+		Name: "kv.write", Doc: "Stores k[m] and v[m], rounded to the cache's dtype, at the position of token m in its sequence. " +
+			"In a cache of f8e4m3 or i8, each head's row is codes (e4m3, or integers of -127..127) times a scale: amax/448 or amax/127 of the row, rounded to f16.",
 		Args:    []ArgInfo{argCache, {Name: "k", Role: RoleFloat}, {Name: "v", Role: RoleFloat}},
 		Attrs:   []AttrInfo{layerAttr},
 		Results: []string{"cache"}, Flags: WritesCache, Shape: shapeKVWrite,
@@ -126,8 +144,10 @@ var Ops = []*OpInfo{
 	{
 		Name: "attn.paged",
 		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m] (and > positions[m]-window). " +
-			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned.",
-		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq)},
+			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned. " +
+			"alibi[h] times p - positions[m] is added to the scores of head h. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",
+		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq),
+			{Name: "alibi", Role: RoleVector, Optional: true}, {Name: "sinks", Role: RoleVector, Optional: true}},
 		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
 			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
 			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},
@@ -141,10 +161,17 @@ var Ops = []*OpInfo{
 		Name: "add_rmsnorm", Doc: "sum = x + delta; normed = rmsnorm(sum, w).",
 		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm},
 		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the mean"}, dtypeAttr},
-		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddRMSNorm,
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
 	},
 	{
-		Name: "swiglu", Doc: "y = silu(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Name: "add_layernorm", Doc: "sum = x + delta; normed = layernorm(sum, w, bias).",
+		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm, argBias},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the variance"}, dtypeAttr},
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
+	},
+	{
+		Name: "swiglu", Doc: "y = act(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Attrs:   []AttrInfo{gateAttr},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
 	},
 	{
@@ -154,10 +181,15 @@ var Ops = []*OpInfo{
 		Args: []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
 		Attrs: []AttrInfo{
 			{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"},
-			{Name: "block", Kind: Int, Min: 1, Default: int64(32), Doc: "rows of a block"},
-			dtypeAttr, squaresEps,
+			blockAttr, gateAttr, dtypeAttr, squaresEps,
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
+	},
+	{
+		Name: "linear_act", Doc: "y = act(linear(x, w, bias, squares)).",
+		Args:    []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
+		Attrs:   []AttrInfo{{Name: "act", Kind: Text, Enum: activationNames(), Doc: "function of each sum"}, dtypeAttr, squaresEps},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearAct,
 	},
 	{
 		Name: "rope_kv",

@@ -115,9 +115,30 @@ func rounded(op *Op, dims ...sym.Dim) (Type, error) {
 	return Tensor(dt, dims...), err
 }
 
-func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
+func shapeLayerNorm(_ *Module, op *Op) ([]Type, error) {
+	if err := checkNormWeights(op); err != nil {
+		return nil, err
+	}
+	t, err := floatLike(op, op.Arg("x"))
+	return []Type{t}, err
+}
+
+// checkNormWeights wants an element of each vector for every column.
+func checkNormWeights(op *Op) error {
+	width := cols(op.Arg("x"))
+	for i, a := range op.Kind.Args {
+		if a.Role == RoleVector && op.Args[i] != nil {
+			if err := wantLength(op, a.Name, width); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func shapeAddNorm(m *Module, op *Op) ([]Type, error) {
 	types, err := shapeLike(m, op)
-	if err := firstError(err, wantLength(op, "w", cols(op.Arg("x")))); err != nil {
+	if err := firstError(err, checkNormWeights(op)); err != nil {
 		return nil, err
 	}
 	normed, err := floatLike(op, op.Arg("x"))
@@ -126,8 +147,8 @@ func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
 
 // checkProduct verifies that x [M,K] times w [N,K] is defined: integer products need the formats that belong together.
 func checkProduct(x, w *Value) error {
-	if cols(x) != cols(w) {
-		return fmt.Errorf("x has %d columns, w %d", cols(x), cols(w))
+	if _, k, _ := w.Type.Matrix(); cols(x) != k {
+		return fmt.Errorf("x has %d columns, w %d", cols(x), k)
 	}
 	if x.Type.Quant == "" {
 		return nil
@@ -250,7 +271,7 @@ func shapeAttention(m *Module, op *Op) ([]Type, error) {
 	}
 	q, width := op.Arg("q"), op.Int("heads")*op.Int("dim")
 	err = firstError(checkHeads(op, c), wantCols(op, "q", width), checkRope(op, c.Dim, op.Text("mode") != "static"),
-		sameRows(q, op.Arg("positions"), op.Arg("ropelen")))
+		sameRows(q, op.Arg("positions"), op.Arg("ropelen")), wantLength(op, "alibi", op.Int("heads")), wantLength(op, "sinks", op.Int("heads")))
 	if err != nil {
 		return nil, err
 	}

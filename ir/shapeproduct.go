@@ -36,6 +36,13 @@ func shapeLinear(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(op.Arg("x").Type.Rows(), first(op.Arg("w")))}, nil
 }
 
+func shapeLinearAct(_ *Module, op *Op) ([]Type, error) {
+	if err := checkNormed(op); err != nil {
+		return nil, err
+	}
+	return floatResult(op, op.Arg("x").Type.Rows(), first(op.Arg("w")))
+}
+
 func shapeLinearSwiGLU(_ *Module, op *Op) ([]Type, error) {
 	x, w, f := op.Arg("x"), op.Arg("w"), op.Int("features")
 	if want := 2 * roundUp(f, op.Int("block")); first(w) != want {

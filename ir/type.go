@@ -61,6 +61,18 @@ func (t Type) Cols() (cols int64, ok bool) {
 	return cols, true
 }
 
+// Matrix returns the rows and columns of a type without symbols as weights are stored: a stack of matrices [E,N,K] is one of E*N rows, others
+// have the rows of their first dim.
+func (t Type) Matrix() (rows, cols int64, ok bool) {
+	rows, isConst := t.Rows().IsConst()
+	cols, ok = t.Cols()
+	if !isConst || !ok || len(t.Dims) < 3 {
+		return rows, cols, isConst && ok
+	}
+	last, _ := t.Dims[len(t.Dims)-1].IsConst()
+	return rows * (cols / last), last, true
+}
+
 // Elements returns the number of elements of a type without symbols.
 func (t Type) Elements() (n int64, ok bool) {
 	rows, isConst := t.Rows().IsConst()

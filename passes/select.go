@@ -50,9 +50,14 @@ func selectKernels(c *Context) error {
 	return nil
 }
 
-// signature prints an op with the types of its operands.
+// signature prints an op with the types of its operands, and the texts among its attributes, by which kernels are told apart too.
 func signature(op *ir.Op) string {
 	s := op.Kind.Name
+	for _, a := range op.Attrs {
+		if text, ok := a.Val.(string); ok {
+			s += " " + a.Name + "=" + text
+		}
+	}
 	for _, a := range op.Args {
 		if a != nil {
 			s += " " + a.Type.String()

@@ -34,7 +34,7 @@ var budgetModels = []struct {
 	{"llama 8B", `{"model_type":"llama","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,"rope_theta":500000.0`,
 		[]string{"bf16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
 	{"llama 135M", `{"model_type":"llama","hidden_size":576,"intermediate_size":1536,"num_attention_heads":9,"num_key_value_heads":3,"vocab_size":49152,"tie_word_embeddings":true`,
-		[]string{"bf16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64-zp"}},
+		[]string{"bf16", "f16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64-zp"}},
 	{"mistral 7B", `{"model_type":"mistral","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":32000,"sliding_window":4096`,
 		[]string{"bf16"}},
 	{"qwen2 0.5B", `{"model_type":"qwen2","hidden_size":896,"intermediate_size":4864,"num_attention_heads":14,"num_key_value_heads":2,"vocab_size":151936,"tie_word_embeddings":true`,
@@ -131,20 +131,29 @@ func collect(t *testing.T, target string, only ...string) *entriesOf {
 		}
 		imported := importConfig(t, model.config)
 		for _, format := range model.formats {
-			m := imported.Clone()
-			_, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}})
-			if err != nil {
-				t.Fatalf("%s, %s: %v", model.name, format, err)
-			}
-			coder := cuda.NewCoder(gpu)
-			program, err := codegen.Emit(m, m.Func("step"), target, coder)
-			check(t, err)
-			text, err := coder.Text()
-			check(t, err)
-			all.add(m, program, dump.NewPTX(target, text))
+			all.lower(t, gpu, model.name, imported.Clone(), format)
+		}
+	}
+	for _, network := range budgetNetworks {
+		for _, format := range network.formats {
+			all.lower(t, gpu, network.name, network.build(t), format)
 		}
 	}
 	return all
+}
+
+// lower takes in the entries of a module's program.
+func (all *entriesOf) lower(t *testing.T, gpu cuda.Target, name string, m *ir.Module, format string) {
+	t.Helper()
+	if _, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}}); err != nil {
+		t.Fatalf("%s, %s: %v", name, format, err)
+	}
+	coder := cuda.NewCoder(gpu)
+	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), coder)
+	check(t, err)
+	text, err := coder.Text()
+	check(t, err)
+	all.add(m, program, dump.NewPTX(gpu.Name(), text))
 }
 
 func importConfig(t *testing.T, config string) *ir.Module {
@@ -190,9 +199,15 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 	l := &program.Launches[at]
 	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}
 	for _, c := range l.Code {
-		if c.Entry == entry && c.Limit.Max != 0 {
+		if c.Entry == entry && c.Limit.Max != 0 && c.Entry != l.Code[len(l.Code)-1].Entry {
 			class[0] += fmt.Sprintf("_to_%d", c.Limit.Max)
 		}
+	}
+	if act := l.Text("act", "silu"); act != "silu" {
+		class[0] += "_" + act
+	}
+	if k := l.Int("top_k", 0); k > 0 {
+		class = append(class, fmt.Sprintf("%d/%d", k, program.Buffers[l.Operands[0].Index].Cols))
 	}
 	if heads := l.Int("heads", 0); heads > 0 {
 		class = append(class, fmt.Sprintf("%d/%dx%d", heads, l.Int("kv_heads", 0), l.Int("dim", 0)))

@@ -48,7 +48,11 @@ func (p *product) scaled(sum, output, token ptx.Reg) ptx.Reg {
 	return p.Mul(sum, p.Mul(p.outputScale(output), p.tokenScale(token)))
 }
 
-// tokenScale loads the scale of a token's codes.
+// tokenScale loads the scale of the codes of the CTA's token of a number.
 func (p *product) tokenScale(token ptx.Reg) ptx.Reg {
-	return p.Ld(ptx.F32, p.row("x", token).At(p.codes().ScaleOffset()))
+	if p.makesCodes {
+		return p.Ld(ptx.F32, p.Index(p.scales, token, 4))
+	}
+	row := p.row("x", p.source(p.Min(p.tokenOfTile(token), p.Sub(p.end(), 1))))
+	return p.Ld(ptx.F32, row.At(p.codes().ScaleOffset()))
 }

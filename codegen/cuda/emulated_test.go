@@ -106,21 +106,22 @@ func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntr
 		return entry, bytes
 	}
 	entry.Layout = w.Type.Layout
-	n, k := int(entry.Shape[0]), int(entry.Shape[1])
-	p, err := layout.Find(w.Type.Layout, n, k, int(w.Segment))
+	k := int(entry.K())
+	p, err := entry.Packed()
 	check(t, err)
 	bytes := make([]byte, p.Bytes())
 	f, limits := limitsOf(t, w, data, k)
 	entry.Bytes = int64(len(bytes))
 	for i := range p.Panels() {
-		rows := data[i*p.PanelRows()*k : min(n, (i+1)*p.PanelRows())*k]
+		lo, hi := p.Rows(i)
+		rows := data[lo*k : hi*k]
 		panel := bytes[i*p.PanelBytes() : (i+1)*p.PanelBytes()]
 		if w.Type.Quant == "" {
 			check(t, p.PackFloats(panel, rows))
 			continue
 		}
 		var block quant.Block
-		check(t, f.QuantizeRows(&block, rows, k, i*p.PanelRows(), limits))
+		check(t, f.QuantizeRows(&block, rows, k, lo, limits))
 		check(t, p.PackCodes(panel, layout.Codes{Codes: block.Codes, Scales: block.Scales, Zeros: block.Zeros}))
 	}
 	return entry, bytes

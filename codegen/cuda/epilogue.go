@@ -3,6 +3,7 @@ package cuda
 import (
 	"llmc/codegen/ptx"
 	"llmc/engine/layout"
+	"llmc/internal/dtype"
 )
 
 // resultPlace is where the sums of a thread belong: outputs row and row+8 of one panel, for tokens counted from token on.
@@ -21,9 +22,13 @@ type tokenResult struct {
 // all threads of a warp come along.
 var finishers = map[string]func(p *product, at resultPlace, results []tokenResult){
 	"cuda.linear":         (*product).storeBoth,
+	"cuda.linear_act":     (*product).storeActivated,
 	"cuda.linear_swiglu":  (*product).storeGated,
 	"cuda.linear_add":     (*product).storeSum,
 	"cuda.linear_rope_kv": (*product).storeTurned,
+
+	"cuda.moe_linear":        (*product).storeBoth,
+	"cuda.moe_linear_swiglu": (*product).storeGated,
 }
 
 // finisherRoles are the operands that finishers alone read or write.
@@ -40,7 +45,7 @@ func (p *product) reload() {
 
 // exists tells whether there is token n of a place.
 func (p *product) exists(at resultPlace, n int) ptx.Reg {
-	return p.Lt(p.Add(at.token, n), p.rows("x"))
+	return p.Lt(p.Add(at.token, n), p.end())
 }
 
 // realOutput is an output, or the last one where it is behind that.
@@ -93,19 +98,9 @@ func (p *product) sumOfSquares(row, lane ptx.Reg) ptx.Reg {
 	}
 	sums := p.Zeros(ptx.F32, width)
 	for first := 0; first < columns; first += squareLanes * width {
-		column := p.Mad(lane, width, first)
-		read := p.Builder
-		if first+squareLanes*width > columns {
-			read = p.When(p.Lt(column, columns))
-		}
-		place, values := p.Index(row, column, 4), p.Zeros(ptx.F32, width)
-		if width == 1 {
-			read.Into(values...).Ld(ptx.F32, place)
-		} else {
-			read.Into(values...).LdV(ptx.F32, width, place)
-		}
-		for i := range sums {
-			sums[i] = p.Add(sums[i], values[i])
+		guarded := columns-first < squareLanes*width
+		for i, v := range p.readSome(ptx.F32, row, p.Mad(lane, width, first), width, 0, guarded, columns) {
+			sums[i] = p.Add(sums[i], v)
 		}
 	}
 	for len(sums) > 1 {
@@ -123,8 +118,11 @@ func (p *product) sumOfSquares(row, lane ptx.Reg) ptx.Reg {
 
 // storeResult writes one number of an activation through a view of the builder, which may have a guard.
 func (p *product) storeResult(b *ptx.Builder, role string, at ptx.Address, v ptx.Reg) {
-	if p.isBF16(role) {
+	switch p.buffer(role).DType {
+	case dtype.BF16:
 		v = p.Cvt(ptx.BF16, v)
+	case dtype.F16:
+		v = p.Cvt(ptx.F16, v)
 	}
 	b.St(at, v)
 }
@@ -147,7 +145,23 @@ func (p *product) storeBoth(at resultPlace, results []tokenResult) {
 	}
 }
 
-// storeGated writes silu(gate) * up: outputs row and row+8 are those of one feature.
+// storeActivated writes the activation of every output.
+func (p *product) storeActivated(at resultPlace, results []tokenResult) {
+	base, inside := p.bothPlaces("y", at)
+	stride, size := int(p.buffer("y").Stride), p.buffer("y").DType.Size()
+	most := [2]maxima{p.maxima("y", at, at.row), p.maxima("y", at, p.Add(at.row, 8))}
+	for _, r := range results {
+		exists := p.exists(at, r.n)
+		for h, v := range r.v {
+			wanted := p.And(exists, inside[h])
+			v = p.activate(v)
+			p.storeResult(p.When(wanted), "y", base.At(r.n*stride+8*size*h), v)
+			most[h].store(v, wanted, r.n*stride)
+		}
+	}
+}
+
+// storeGated writes act(gate) * up: outputs row and row+8 are those of one feature.
 func (p *product) storeGated(at resultPlace, results []tokenResult) {
 	stride, size := int(p.buffer("y").Stride), p.buffer("y").DType.Size()
 	column := p.Add(p.Shl(p.Shr(at.row, log2(layout.FragmentRows)), 3), p.And(at.row, 7))
@@ -156,7 +170,7 @@ func (p *product) storeGated(at resultPlace, results []tokenResult) {
 	maxima := p.maxima("y", at, column)
 	for _, r := range results {
 		wanted := p.And(p.exists(at, r.n), inside)
-		v := p.Mul(p.silu(r.v[0]), r.v[1])
+		v := p.Mul(p.activate(r.v[0]), r.v[1])
 		p.storeResult(p.When(wanted), "y", base.At(r.n*stride), v)
 		maxima.store(v, wanted, r.n*stride)
 	}

@@ -151,7 +151,7 @@ func wideVariants(e *entry) []variant {
 		if s.ctas > 1 && ceilDiv(p.w.Panels(), widePanels) <= e.cores {
 			s.ctas, s.memory = 1, lonelyMemory
 		}
-		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, family: family{
+		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
 			threads: wideThreads,
 			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
 			build:   func(e *entry) { newWide(e, s).write() },
@@ -171,10 +171,14 @@ func (w *wide) grid() [3]engine.Extent {
 	return grid(engine.Extent{Of: w.buffer("x").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
 }
 
-// Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 are less than the 64 K that there are.
+// Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 and 128*96 + 256*200 are less than the 64 K that there are, of
+// which a thread has 168 at first.
 const (
-	feederRegisters   = 40
-	multiplyRegisters = 232
+	feederRegisters      = 40
+	multiplyRegisters    = 232
+	rawFeederRegisters   = 96
+	rawMultiplyRegisters = 200
+	firstRegisters       = 168
 )
 
 func (w *wide) write() {
@@ -205,21 +209,30 @@ func (w *wide) write() {
 	w.token = w.Mul(w.CtaX(), w.tokens)
 	w.Role("feed", w.Eq(w.group, wideGroups), func() {
 		feeder := *w // each role has registers of its own
-		feeder.setRegisters(feederRegisters)
 		feeder.chooseRing(w.Shr(w.Sub(w.Warp(), 4*wideGroups), 1))
+		if w.makesCodes {
+			feeder.registers(rawFeederRegisters)
+			feeder.feedRaw()
+			return
+		}
+		feeder.registers(feederRegisters)
 		feeder.feed()
 	})
 	w.Role("multiply", w.Lt(w.group, wideGroups), func() {
-		w.setRegisters(multiplyRegisters)
+		if w.makesCodes {
+			w.registers(rawMultiplyRegisters)
+		} else {
+			w.registers(multiplyRegisters)
+		}
 		w.chooseRing(w.group)
 		w.multiply()
 	})
 }
 
-func (w *wide) setRegisters(n int) {
+func (w *wide) registers(n int) {
 	switch {
 	case w.ctas > 1:
-	case n == feederRegisters:
+	case n < firstRegisters:
 		w.RegistersDown(n)
 	default:
 		w.RegistersUp(n)

@@ -9,8 +9,8 @@ import (
 // Bulk copies count their bytes at the barrier themselves. Copies of tokens are followed by the threads that made them: those of the
 // last lag stages are under way; when those before have landed, the threads let the async proxy see them and arrive.
 func (w *wide) feed() {
-	f := &feeder{wide: w, ahead: w.newStageCounter(), behind: w.newStageCounter(), lag: max(1, w.stages-1)}
-	f.start()
+	f := &feeder{wide: w, ahead: w.newStageCounter(), behind: w.newStageCounter(), open: w.mutable(ptx.U32, 0), lag: max(1, w.stages-1)}
+	f.start("x", 16)
 	scale := f.tokenScales()
 	w.For(ptx.Range{Name: "stages", From: w.from, To: w.to, Step: w.span, NoUnroll: true}, func(c ptx.Reg) {
 		count := w.Min(w.Sub(w.to, c), w.span)
@@ -46,16 +46,16 @@ type feeder struct {
 	within        ptx.Reg // the chunk of a tile that they are of
 }
 
-func (f *feeder) start() {
+// start finds the thread's part of tokens in a role, of which it reads so many bytes at a time.
+func (f *feeder) start(role string, bytes int) {
 	thread := f.And(f.TidX(), f.producers()-1)
-	f.open = f.mutable(ptx.U32, 0)
 	f.warp, f.lane = f.And(f.Warp(), f.producers()/32-1), f.Lane()
 	number := f.Min(f.Mad(f.CtaY(), f.panels, f.lane), f.w.Panels()-1) // those behind the last one are dropped in the end
 	f.panel = f.Index(f.pointers["w"], number, f.w.PanelBytes())
 	unit := f.And(thread, 7)
 	f.row = f.Shr(thread, 3)
 	f.rows = f.Sub(f.wide.rows("x"), f.token)
-	f.source = f.Index(f.wide.row("x", f.Add(f.token, f.row)), unit, 16)
+	f.source = f.Index(f.wide.row(role, f.Add(f.token, f.row)), unit, bytes)
 	f.place = f.Swizzled(ptx.Swizzle128, f.Mad(f.row, tokenRow, f.Mul(unit, 16)))
 	f.within = f.Shr(unit, log2(f.chunkRow/16))
 }

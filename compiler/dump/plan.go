@@ -70,6 +70,7 @@ type Program struct {
 type StepCost struct {
 	Step
 	Cost
+	Launches        int     `json:"launches"` // those that have something to do
 	TokensPerSecond float64 `json:"tokens_per_second,omitempty"`
 }
 
@@ -165,9 +166,12 @@ func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program,
 		predict := newPredictor(p, program, r.Nominal, r.Cores, s)
 		total := StepCost{Step: predict.step}
 		for i := range program.Launches {
-			cost, err := predict.launch(&program.Launches[i])
-			if err != nil {
-				return nil, err
+			var cost Cost
+			if !predict.leftOut(&program.Launches[i]) {
+				total.Launches++
+				if cost, err = predict.launch(&program.Launches[i]); err != nil {
+					return nil, err
+				}
 			}
 			r.Launches[i].Steps = append(r.Launches[i].Steps, cost)
 			total.add(cost)
@@ -197,7 +201,7 @@ func newLaunch(p *engine.Plan, program *engine.Program, l *engine.Launch) Launch
 		}
 		out.WeightBytes += bytes
 		if model.flops != nil {
-			out.Flops += 2 * w.N() * w.K()
+			out.Flops += 2 * w.N() * w.K() * resultsPerRow(program, l)
 		}
 	}
 	return out

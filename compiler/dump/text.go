@@ -63,8 +63,8 @@ func (r *Plan) writeLaunches(w io.Writer) error {
 				p.Assumed(), decimal(n.ReadBytes, "B"), decimal(n.F32, ""), decimal(n.BF16, ""), decimal(n.Int8, ""))
 		}
 		for _, s := range p.Steps {
-			fmt.Fprintf(t, "predicted\t%s, context %d: %s, %s, at least %s, at most %.1f tokens/s\n",
-				tokens(s.Tokens), s.Context, decimal(s.Bytes, "B"), decimal(s.Flops, "flop"), duration(s.Seconds), s.TokensPerSecond)
+			fmt.Fprintf(t, "predicted\t%s, context %d: %d launches, %s, %s, at least %s, at most %.1f tokens/s\n",
+				tokens(s.Tokens), s.Context, s.Launches, decimal(s.Bytes, "B"), decimal(s.Flops, "flop"), duration(s.Seconds), s.TokensPerSecond)
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -65,14 +65,7 @@ func (c *call) linearSwiGLU() error {
 	if err != nil {
 		return err
 	}
-	block := c.int("block")
-	y := newTensor(both.Rows, c.int("features"))
-	for m := range y.Rows {
-		for f := range y.Cols {
-			gate := f/block*2*block + f%block
-			y.Row(m)[f] = float32(silu(float64(both.Row(m)[gate])) * float64(both.Row(m)[gate+block]))
-		}
-	}
+	y := c.gated(both)
 	c.give(y)
 	return c.round(y.Data, c.op.Result().Type.DType)
 }
