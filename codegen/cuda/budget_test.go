@@ -19,6 +19,7 @@ import (
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
 	"llmc/engine"
+	"llmc/engine/layout"
 	"llmc/internal/dtype"
 	"llmc/internal/golden"
 	"llmc/internal/ptxas"
@@ -126,32 +127,39 @@ func collect(t *testing.T, target string) *entriesOf {
 	check(t, err)
 	all := &entriesOf{arch: gpu.PTX.Name, texts: map[string]*strings.Builder{}, seen: map[string]bool{}, classes: map[string]string{}}
 	for _, model := range budgetModels {
-		imported := importConfig(t, model.config)
-		for _, format := range model.formats {
-			m := imported.Clone()
-			_, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}})
-			if err != nil {
-				t.Fatalf("%s, %s: %v", model.name, format, err)
+		for _, kv := range layout.PlainTypes {
+			imported := importConfig(t, model.config, kv)
+			for _, format := range model.formats {
+				if kv == dtype.BF16 || format == model.formats[0] {
+					all.compile(t, imported.Clone(), gpu, format)
+				}
 			}
-			coder := cuda.NewCoder(gpu)
-			program, err := codegen.Emit(m, m.Func("step"), target, coder)
-			check(t, err)
-			text, err := coder.Text()
-			check(t, err)
-			all.add(m, program, dump.NewPTX(target, text))
 		}
 	}
 	return all
 }
 
-func importConfig(t *testing.T, config string) *ir.Module {
+// compile takes in the entries of a model in a format.
+func (all *entriesOf) compile(t *testing.T, m *ir.Module, gpu cuda.Target, format string) {
+	t.Helper()
+	_, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}})
+	check(t, err)
+	coder := cuda.NewCoder(gpu)
+	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), coder)
+	check(t, err)
+	text, err := coder.Text()
+	check(t, err)
+	all.add(m, program, dump.NewPTX(gpu.Name(), text))
+}
+
+func importConfig(t *testing.T, config string, kv dtype.Type) *ir.Module {
 	t.Helper()
 	dir := t.TempDir()
 	config += `,"num_hidden_layers":2,"rms_norm_eps":1e-05,"max_position_embeddings":4096}`
 	check(t, os.WriteFile(filepath.Join(dir, hf.ConfigFile), []byte(config), 0o644))
 	c, err := hf.OpenRandom(dir, 1)
 	check(t, err)
-	m, err := models.Import(c, models.Options{KV: dtype.BF16})
+	m, err := models.Import(c, models.Options{KV: kv})
 	check(t, err)
 	return m.Module
 }
@@ -201,6 +209,8 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 			class = append(class, m.Weights[w].Type.Layout)
 		case o.Kind == engine.OperandWeight && role.Optional:
 			class = append(class, role.Name)
+		case o.Kind == engine.OperandCache && program.Caches[o.Index].DType != dtype.BF16:
+			class = append(class, "kv-"+program.Caches[o.Index].DType.String())
 		case o.Kind == engine.OperandBuffer && role.Writes:
 			class = append(class, program.Buffers[o.Index].TypeName())
 		}
