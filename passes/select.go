@@ -50,18 +50,21 @@ func selectKernels(c *Context) error {
 	return nil
 }
 
-// signature prints an op with the types of its operands, and the texts among its attributes, by which kernels are told apart too.
+// signature prints an op with the types of its operands, the optional ones with their names, and its attributes: any of them may be what no
+// kernel takes.
 func signature(op *ir.Op) string {
 	s := op.Kind.Name
-	for _, a := range op.Attrs {
-		if text, ok := a.Val.(string); ok {
-			s += " " + a.Name + "=" + text
-		}
-	}
-	for _, a := range op.Args {
-		if a != nil {
+	for i, a := range op.Args {
+		switch info := op.Kind.Args[i]; {
+		case a == nil:
+		case info.Optional:
+			s += " " + info.Name + ":" + a.Type.String()
+		default:
 			s += " " + a.Type.String()
 		}
+	}
+	for _, a := range op.Attrs {
+		s += fmt.Sprintf(" %s=%v", a.Name, a.Val)
 	}
 	return s
 }

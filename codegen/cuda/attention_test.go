@@ -44,7 +44,7 @@ var storedShapes = []shape{
 	{heads: 1, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32, cache: dtype.I8},
 	{heads: 4, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, cache: dtype.I8, rotary: rotary{"longrope", "half", 16}},
 	{heads: 4, kv: 2, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3},
-	{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16, cache: dtype.F8E4M3},
+	{heads: 20, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16, cache: dtype.F8E4M3},
 	{heads: 8, kv: 1, dim: 128, q: dtype.BF16, y: dtype.BF16, cache: dtype.F8E4M3, softcap: 20},
 	{heads: 2, kv: 1, dim: 256, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3, window: 40},
 	{heads: 2, kv: 1, dim: 5, q: dtype.BF16, y: dtype.BF16, cache: dtype.F8E4M3},
@@ -53,11 +53,11 @@ var storedShapes = []shape{
 
 // biasedShapes have scores of more than queries and keys.
 var biasedShapes = []shape{
-	{heads: 8, kv: 8, dim: 64, q: dtype.F32, y: dtype.BF16, alibi: true},
-	{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.F32, alibi: true, cache: dtype.I8},
+	{heads: 2, kv: 2, dim: 64, q: dtype.F32, y: dtype.BF16, alibi: true},
+	{heads: 22, kv: 1, dim: 20, q: dtype.F32, y: dtype.F32, alibi: true, cache: dtype.I8},
 	{heads: 8, kv: 1, dim: 64, q: dtype.BF16, y: dtype.BF16, sinks: true, window: 40},
 	{heads: 20, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, sinks: true, cache: dtype.F8E4M3},
-	{heads: 8, kv: 2, dim: 128, q: dtype.F32, y: dtype.F32, sinks: true, alibi: true, softcap: 20, window: 100},
+	{heads: 8, kv: 1, dim: 128, q: dtype.F32, y: dtype.F32, sinks: true, alibi: true, softcap: 20, window: 100},
 }
 
 func (c shape) String() string {
@@ -131,10 +131,8 @@ func TestAttentionIsInvariant(t *testing.T) {
 		{heads: 2, kv: 2, dim: 80, q: dtype.F32, y: dtype.F32, window: 70},
 		{heads: 2, kv: 1, dim: 208, q: dtype.BF16, y: dtype.F32, softcap: 30},
 		turnedShapes[0], turnedShapes[1],
-		{heads: 4, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, cache: dtype.F16},
-		{heads: 4, kv: 1, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.I8, window: 50},
-		{heads: 3, kv: 1, dim: 80, q: dtype.BF16, y: dtype.F32, cache: dtype.F8E4M3, softcap: 10},
-		storedShapes[8], biasedShapes[0], biasedShapes[3], biasedShapes[4],
+		{heads: 4, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, cache: dtype.I8, window: 50},
+		{heads: 3, kv: 1, dim: 20, q: dtype.BF16, y: dtype.F32, cache: dtype.F8E4M3, alibi: true, sinks: true},
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			const length = 150
@@ -144,7 +142,7 @@ func TestAttentionIsInvariant(t *testing.T) {
 			for _, cuts := range []struct {
 				page int
 				ends []int
-			}{{32, []int{1, 2, 5, 64, 65, 100, length}}, {64, []int{70, 71, 72, 140, 149, length}}, {48, []int{17, 80, length}}} {
+			}{{32, []int{1, 2, 64, 65, 100, length}}, {48, []int{70, 71, 140, 149, length}}} {
 				from := 0
 				for _, to := range cuts.ends {
 					alone := a.step(cuts.page, chunk{h, from, to})

@@ -19,6 +19,7 @@ import (
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
 	"llmc/engine"
+	"llmc/engine/layout"
 	"llmc/internal/dtype"
 	"llmc/internal/golden"
 	"llmc/internal/ptxas"
@@ -129,9 +130,13 @@ func collect(t *testing.T, target string, only ...string) *entriesOf {
 		if len(only) > 0 && !slices.Contains(only, model.name) {
 			continue
 		}
-		imported := importConfig(t, model.config)
-		for _, format := range model.formats {
-			all.lower(t, gpu, model.name, imported.Clone(), format)
+		for _, kv := range layout.PlainTypes {
+			imported := importConfig(t, model.config, kv)
+			for _, format := range model.formats {
+				if kv == dtype.BF16 || format == model.formats[0] {
+					all.lower(t, gpu, model.name, imported.Clone(), format)
+				}
+			}
 		}
 	}
 	for _, network := range budgetNetworks {
@@ -156,14 +161,14 @@ func (all *entriesOf) lower(t *testing.T, gpu cuda.Target, name string, m *ir.Mo
 	all.add(m, program, dump.NewPTX(gpu.Name(), text))
 }
 
-func importConfig(t *testing.T, config string) *ir.Module {
+func importConfig(t *testing.T, config string, kv dtype.Type) *ir.Module {
 	t.Helper()
 	dir := t.TempDir()
 	config += `,"num_hidden_layers":2,"rms_norm_eps":1e-05,"max_position_embeddings":4096}`
 	check(t, os.WriteFile(filepath.Join(dir, hf.ConfigFile), []byte(config), 0o644))
 	c, err := hf.OpenRandom(dir, 1)
 	check(t, err)
-	m, err := models.Import(c, models.Options{KV: dtype.BF16})
+	m, err := models.Import(c, models.Options{KV: kv})
 	check(t, err)
 	return m.Module
 }
@@ -219,6 +224,8 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 			class = append(class, m.Weights[w].Type.Layout)
 		case o.Kind == engine.OperandWeight && role.Optional:
 			class = append(class, role.Name)
+		case o.Kind == engine.OperandCache && program.Caches[o.Index].DType != dtype.BF16:
+			class = append(class, "kv-"+program.Caches[o.Index].DType.String())
 		case o.Kind == engine.OperandBuffer && role.Writes:
 			class = append(class, program.Buffers[o.Index].TypeName())
 		}

@@ -155,7 +155,7 @@ func (c *Coder) variants(e *entry, f family) []variant {
 		}
 	}
 	switch {
-	case e.has("raw"):
+	case finishers[e.launch.Kernel] != nil && e.has("raw"):
 		return rawVariants(f)
 	case e.quantizesRaw():
 		return skipped(f)

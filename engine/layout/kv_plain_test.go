@@ -44,6 +44,37 @@ func TestPlainKVOffsetsAreDistinct(t *testing.T) {
 	}
 }
 
+// Codes take half the bytes, and each row of keys and values has a scale of its own behind all rows.
+func TestPlainKVScales(t *testing.T) {
+	for _, typ := range []dtype.Type{dtype.F8E4M3, dtype.I8} {
+		kv, err := NewPlainKV(typ, 32, 3, 24)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := 2 * 3 * 32 * 32
+		if !kv.Scaled() || kv.RowBytes() != 32 || kv.Bytes() != rows+2*3*32*2 || kv.Bytes()%Align != 0 {
+			t.Errorf("%v: %d bytes in rows of %d", typ, kv.Bytes(), kv.RowBytes())
+		}
+		if at := kv.V(1, 3, 2); at != 3*32*32+(32+3)*32+2 {
+			t.Errorf("%v: value at %d", typ, at)
+		}
+		seen := map[int]bool{}
+		for h := range 3 {
+			for s := range 32 {
+				for _, at := range []int{kv.KScale(h, s), kv.VScale(h, s)} {
+					if seen[at] || at < rows || at%2 != 0 || at+2 > kv.Bytes() {
+						t.Fatalf("%v: scale of head %d, slot %d at %d", typ, h, s, at)
+					}
+					seen[at] = true
+				}
+			}
+		}
+	}
+	if kv, err := NewPlainKV(dtype.F16, 16, 1, 64); err != nil || kv.Scaled() || kv.Bytes() != 2*16*128 {
+		t.Errorf("f16: %+v, %v", kv, err)
+	}
+}
+
 func TestNewPlainKVRefuses(t *testing.T) {
 	for _, c := range []PlainKV{
 		{dtype.F32, 16, 1, 64}, {dtype.BF16, 8, 1, 64}, {dtype.BF16, 24, 1, 64}, {dtype.BF16, 144, 1, 64}, {dtype.BF16, 0, 1, 64},

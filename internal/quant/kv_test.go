@@ -1,0 +1,98 @@
+package quant
+
+import (
+	"math"
+	"testing"
+
+	"llmc/internal/dtype"
+
+	"pgregory.net/rapid"
+)
+
+// Numbers of a row come back within half a step of the row's codes, the largest magnitude has the largest code, and what is stored stays the
+// same when it is stored again.
+func TestKVRows(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		off  func(x, amax float64) float64 // how far a number may be off
+		most float64
+	}{
+		{"int8", func(_, amax float64) float64 { return amax / 254 }, 127},
+		{"fp8", func(x, amax float64) float64 { return math.Max(x/16, amax/448/1024) }, dtype.E4M3Max},
+	} {
+		f, err := FindKV(c.name)
+		if err != nil || !f.Scaled() {
+			t.Fatal(f, err)
+		}
+		t.Run(c.name, rapid.MakeCheck(func(t *rapid.T) {
+			row := weights(t, rapid.IntRange(1, 130).Draw(t, "dim"))
+			codes, again := make([]uint8, len(row)), make([]uint8, len(row))
+			scale := f.Codes(codes, row)
+			amax, top := 0.0, 0.0
+			stored := make([]float32, len(row))
+			for i, x := range row {
+				amax = math.Max(amax, math.Abs(float64(x)))
+				stored[i] = f.Level(codes[i]) * scale
+				top = math.Max(top, math.Abs(float64(f.Level(codes[i]))))
+			}
+			if scale != dtype.F16ToF32(dtype.F32ToF16(scale)) {
+				t.Fatalf("scale %v is not of f16", scale)
+			}
+			if amax/c.most < 0x1p-14 || amax/c.most > 65000 {
+				return // beyond the normal numbers of f16
+			}
+			if top != c.most {
+				t.Fatalf("largest level %v", top)
+			}
+			for i, x := range row {
+				if d := math.Abs(float64(stored[i]) - float64(x)); d > 1.001*c.off(math.Abs(float64(x)), amax)+amax/2048 {
+					t.Fatalf("%v became %v in a row of up to %v", x, stored[i], amax)
+				}
+			}
+			if s := f.Codes(again, stored); s != scale {
+				t.Fatalf("scale %v became %v", scale, s)
+			}
+			for i := range codes {
+				if f.Level(codes[i]) != f.Level(again[i]) {
+					t.Fatalf("code %d became %d", codes[i], again[i])
+				}
+			}
+		}))
+	}
+}
+
+// What can not be stored is not stored as something else.
+func TestKVRowsNotFinite(t *testing.T) {
+	for _, name := range []string{"int8", "fp8"} {
+		f, err := FindKV(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(-1))} {
+			codes := make([]uint8, 3)
+			scale := f.Codes(codes, []float32{1, bad, 2})
+			if x := f.Level(codes[1]) * scale; x-x == 0 {
+				t.Errorf("%s: %v became %v", name, bad, x)
+			}
+		}
+		codes := make([]uint8, 2)
+		if scale := f.Codes(codes, []float32{0, 0}); scale != 0 || f.Level(codes[0]) != 0 {
+			t.Errorf("%s: zeros became %v times %v", name, codes, scale)
+		}
+	}
+}
+
+func TestKVFormats(t *testing.T) {
+	for _, f := range KVFormats {
+		found, err := KVOf(f.DType)
+		if err != nil || found.Name != f.Name {
+			t.Errorf("%v: %v, %v", f.DType, found, err)
+		}
+	}
+	if _, err := KVOf(dtype.I32); err == nil {
+		t.Error("a cache of i32 is known")
+	}
+	if _, err := FindKV("fp4"); err == nil {
+		t.Error("fp4 is known")
+	}
+}
