@@ -284,11 +284,7 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	m.ints("page_start", start)
 	m.ints("pages", table)
 	a.run(m, tokens, len(chunks), pageSize, stride)
-	for i, b := range items[:4*engine.AttentionCounters(int(a.launch.Int("extra", 0)), int(a.launch.Int("planes", 0)))] {
-		if b != 0 {
-			a.t.Fatalf("byte %d of the counters is %d behind the launch", i, b)
-		}
-	}
+	a.checkCounters(items)
 	y.checkPadding(a.t, tokens)
 	rows := make([][]float32, tokens)
 	for r := range rows {
@@ -297,6 +293,16 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 		}
 	}
 	return rows
+}
+
+// checkCounters wants the counters before the items to be zero, as the next launch needs them.
+func (a *attention) checkCounters(items []byte) {
+	a.t.Helper()
+	for i, b := range items[:4*engine.AttentionCounters(int(a.launch.Int("extra", 0)), int(a.launch.Int("planes", 0)))] {
+		if b != 0 {
+			a.t.Fatalf("byte %d of the counters is %d behind the launch", i, b)
+		}
+	}
 }
 
 // workList is the input "items" as it is made.
