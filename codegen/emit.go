@@ -16,6 +16,8 @@ type Coder interface {
 	Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error)
 	// Auxiliary gives the entries that serve the program between steps.
 	Auxiliary(p *engine.Program) []engine.Auxiliary
+	// Finish adds what comes behind the logits, when all other launches are there.
+	Finish(p *engine.Program) error
 }
 
 // Emit turns a scheduled and planned function into the program of a target. It decides nothing: kernels, order,
@@ -51,6 +53,9 @@ func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program
 	}
 	logits, err := e.buffer(f.Results[0])
 	e.program.Logits = logits
+	if err == nil && coder != nil {
+		err = coder.Finish(e.program)
+	}
 	return e.program, err
 }
 
@@ -79,6 +84,9 @@ func (e *emitter) launch(op *ir.Op) error {
 		}
 		l.Operands = append(l.Operands, operand)
 	}
+	if name := untaken(op, kernel); name != "" {
+		return fmt.Errorf("kernel %s takes no operand %q", kernel.Name, name)
+	}
 	if e.coder != nil {
 		var err error
 		if l.Code, err = e.coder.Code(op, &l, e.program); err != nil {
@@ -87,6 +95,16 @@ func (e *emitter) launch(op *ir.Op) error {
 	}
 	e.program.Launches = append(e.program.Launches, l)
 	return nil
+}
+
+// untaken names an operand of the op that the kernel has no role for, "" if there is none.
+func untaken(op *ir.Op, kernel *engine.Kernel) string {
+	for i, a := range op.Kind.Args {
+		if op.Args[i] != nil && !slices.ContainsFunc(kernel.Roles, func(r engine.Role) bool { return r.Name == a.Name }) {
+			return a.Name
+		}
+	}
+	return ""
 }
 
 // Named returns the op's operand or result with that name in the op table, nil when it is absent.
@@ -162,7 +180,7 @@ func Activation(t ir.Type) (layout.Activation, error) {
 	k, _ := t.Cols()
 	if t.Quant == "" {
 		switch t.DType {
-		case dtype.F32, dtype.BF16:
+		case dtype.F32, dtype.BF16, dtype.F16:
 			return layout.NewActivation(t.DType.String(), int(k), 0)
 		}
 		return layout.Activation{}, fmt.Errorf("activations of %v are not supported", t)

@@ -82,7 +82,7 @@ func (b *build) open() error {
 
 // compile imports the model and lowers it for every target.
 func (b *build) compile() error {
-	kv, err := kvDType(b.KVDType, b.format)
+	kv, err := kvDType(b.KVDType, b.format, b.targets)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
 	"llmc/passes"
@@ -28,27 +29,50 @@ func policy(name string) (passes.Policy, *quant.Format, error) {
 	return passes.Policy{Linear: f.Name}, f, nil
 }
 
-// kvDTypes are the element types that a KV cache can have.
-var kvDTypes = []string{"f32", "bf16"}
+// KVDTypes lists what --kv-dtype takes.
+func KVDTypes() []string {
+	names := []string{Auto}
+	for _, f := range quant.KVFormats {
+		names = append(names, f.Name)
+	}
+	return names
+}
 
 // CheckKVDType tells whether --kv-dtype takes a name.
 func CheckKVDType(name string) error {
-	if name == "" || name == Auto || slices.Contains(kvDTypes, name) {
+	if name == "" || slices.Contains(KVDTypes(), name) {
 		return nil
 	}
-	return fmt.Errorf("%q: the KV cache can be %s", name, strings.Join(append([]string{Auto}, kvDTypes...), ", "))
+	return fmt.Errorf("%q: the KV cache can be %s", name, strings.Join(KVDTypes(), ", "))
 }
 
-// kvDType chooses the element type of the KV cache: f32 keeps an f32 plan exact, bf16 is enough for all others.
-func kvDType(name string, weights *quant.Format) (dtype.Type, error) {
-	if err := CheckKVDType(name); err != nil {
+// kvDType chooses the element type of the KV cache: f32 keeps an f32 plan exact, bf16 is enough for all others. Each target must have it.
+func kvDType(name string, weights *quant.Format, targets []engine.Target) (dtype.Type, error) {
+	if name == "" || name == Auto {
+		name = "bf16"
+		if weights.DType == dtype.F32 {
+			name = "f32"
+		}
+	}
+	f, err := quant.FindKV(name)
+	if err != nil {
 		return 0, err
 	}
-	if name != "" && name != Auto {
-		return dtype.Parse(name)
+	for _, t := range targets {
+		if !slices.Contains(engine.CacheTypes[t.Device], f.DType) {
+			return 0, fmt.Errorf("target %s takes no KV cache of %s: give --kv-dtype one of %s, or build for other targets", t.Name, name, kvNames(t.Device))
+		}
 	}
-	if weights.DType == dtype.F32 {
-		return dtype.F32, nil
+	return f.DType, nil
+}
+
+// kvNames lists the formats of a KV cache that a device has.
+func kvNames(device string) string {
+	var names []string
+	for _, f := range quant.KVFormats {
+		if slices.Contains(engine.CacheTypes[device], f.DType) {
+			names = append(names, f.Name)
+		}
 	}
-	return dtype.BF16, nil
+	return strings.Join(names, ", ")
 }

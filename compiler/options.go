@@ -22,7 +22,7 @@ type Options struct {
 	PTXAS      string            // path of ptxas; "" looks for it
 	Quant      string            // "auto", or a row of the formats table
 	Override   []passes.Override // formats of single weights, by pattern of their names
-	KVDType    string            // "auto", "f32", "bf16"
+	KVDType    string            // one of KVDTypes
 	Random     *uint64           // seed of made-up weights instead of the checkpoint's
 
 	// IgnoreKeys are keys of config.json, IgnoreTensors patterns (path.Match) of tensors, that are known not to matter although the

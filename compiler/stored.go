@@ -153,8 +153,8 @@ func (s *storedWeights) firstBad() (*storedWeight, error) {
 	return nil, nil
 }
 
-// roundingBounds are the largest errors of a number in plain formats, as parts of the number.
-var roundingBounds = map[string]float64{"f32": 0, "bf16": 0x1p-8}
+// roundingBounds are the largest errors of a number in plain formats, as parts of the number or half the least number.
+var roundingBounds = map[string]struct{ part, least float64 }{"f32": {0, 0x1p-133}, "bf16": {0x1p-8, 0x1p-133}, "f16": {0x1p-11, 0x1p-25}}
 
 // limits finds the largest magnitudes of what shares a scale; nil where every row has scales of its own.
 func (s *storedWeights) limits(w *storedWeight) (*quant.Limits, error) {
@@ -180,12 +180,12 @@ func (s *storedWeights) limits(w *storedWeight) (*quant.Limits, error) {
 // near judges one row: numbers one by one, codes by what their format promises for a group.
 func (w *storedWeight) near(got, want []float32, row int, limits *quant.Limits) bool {
 	if w.format == nil || w.format.Plain() {
-		bound := 0.0
+		bound := roundingBounds["f32"]
 		if w.format != nil {
 			bound = roundingBounds[w.format.Name]
 		}
 		for i, x := range want {
-			if !(math.Abs(float64(got[i])-float64(x)) <= bound*math.Abs(float64(x))+0x1p-133) { // half the least bf16
+			if !(math.Abs(float64(got[i])-float64(x)) <= bound.part*math.Abs(float64(x))+bound.least) {
 				return false
 			}
 		}

@@ -29,6 +29,7 @@ type Role struct {
 	Kind     OperandKind
 	Optional bool // the operand may be OperandNone
 	Writes   bool
+	Scratch  bool // a buffer that holds nothing before and after the launch; whoever writes the launch's code places it
 	packed   bool // a weight in a layout of engine/layout; otherwise weights are row-major
 	// Types accepted: for buffers an element type or activation format; for weights a packed layout, a family of layouts
 	// ("u4*"), or an element type.
@@ -58,7 +59,7 @@ type AttrRow struct {
 }
 
 // Kernels lists every launchable kernel, device by device. A kernel's name begins with its device and a dot.
-var Kernels = slices.Concat(cpuKernels, rowKernels("cpu"), cudaKernels, expertKernels, rowKernels("cuda", optionalAttr(actAttr)), activationKernels("cuda"))
+var Kernels = slices.Concat(cpuKernels, rowKernels("cpu"), cudaKernels, expertKernels, rowKernels("cuda", optionalAttr(actAttr)), activationKernels("cuda"), sampleKernels)
 
 // FindKernel returns the row of a kernel, nil when there is none.
 func FindKernel(name string) *Kernel {
@@ -98,6 +99,13 @@ func arg(name, types, dims string) Role {
 func result(name, types, dims string) Role {
 	r := arg(name, types, dims)
 	r.Writes = true
+	return r
+}
+
+// scratch is memory for the launch alone.
+func scratch(name, types, dims string) Role {
+	r := arg(name, types, dims)
+	r.Scratch = true
 	return r
 }
 

@@ -10,10 +10,13 @@ import (
 const fragments = "frag.*"
 
 // fragmentInputs are the inputs that products with these take.
-const fragmentInputs = "bf16 e4m3t e4m3g s8t"
+const fragmentInputs = "bf16 f16 e4m3t e4m3g s8t"
+
+// cudaCaches are the element types of caches; codes have a scale for each row, which a kernel that writes them must have the whole of.
+const cudaCaches = "bf16 f16 f8e4m3 i8"
 
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 and of codes are padded with zeros to a multiple of 64.
+// m stands for any number of rows. Rows of bf16, f16 and codes are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -24,35 +27,35 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
-		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f32m", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16 f32m", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.layernorm",
 		Doc:  "(x - mean(x)) / sqrt(variance(x) + eps) * w + bias over each row",
 		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
-			result("y", "f32 bf16 f32m", "m k")},
+			result("y", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_layernorm",
 		Doc:  "sum = x + delta; normed = layernorm(sum, w, bias)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16 f32m", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
-			result("y", "f32 bf16", "m n")},
+			result("y", "f32 bf16 f16", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
@@ -60,7 +63,7 @@ var cudaKernels = []Kernel{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = act(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
-			result("y", "f32 bf16 f32m", "m n")},
+			result("y", "f32 bf16 f16 f32m", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr), optionalAttr(actAttr)},
 		Check: checkFragmentHalves,
 	},
@@ -68,7 +71,7 @@ var cudaKernels = []Kernel{
 		Name: "cuda.linear_act",
 		Doc:  "y = act(x * transpose(w) + bias)",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
-			result("y", "f32 bf16 f32m", "m n")},
+			result("y", "f32 bf16 f16 f32m", "m n")},
 		Attrs: []AttrRow{actAttr, optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
@@ -77,14 +80,14 @@ var cudaKernels = []Kernel{
 		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
 			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
-			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f32m", "m n"), result("squared", "f32", "m sums")},
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f16 f32m", "m n"), result("squared", "f32", "m sums")},
 		Check: checkSums,
 	},
 	{
 		Name: "cuda.linear_rope_kv",
 		Doc:  "rotates the queries and keys of x * transpose(w) + bias by the angles of rope_turns, writes keys and values to the cache; the two channels of a pair are 8 outputs apart",
 		Roles: []Role{arg("x", fragmentInputs, "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares("T"), raw("T"),
-			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16", true), result("y", "f32", "T heads*dim")},
+			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16 f16", true), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim <= dim"},
 		Check: checkTurned,
@@ -101,7 +104,7 @@ var cudaKernels = []Kernel{
 		Doc:  "normalises (where weights are given) and rotates the queries and keys of qkv, writes keys and values to the cache; in modes other than static keys are written unrotated",
 		Roles: []Role{
 			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("ropelen", "T"), input("slots", "T"),
-			vector("inv_freq", "f32", "variants half"), cache("cache", "bf16", true),
+			vector("inv_freq", "f32", "variants half"), cache("cache", cudaCaches, true),
 			optional(vector("q_norm", "f32", "dim")), optional(vector("k_norm", "f32", "dim")), result("y", "f32 bf16", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
@@ -109,12 +112,15 @@ var cudaKernels = []Kernel{
 	},
 	{
 		Name: "cuda.attention",
-		Doc:  "paged attention of each sequence's tokens over its cache, in items of up to block tokens; inv_freq is given when keys are cached unrotated",
-		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", "bf16", false),
+		Doc: "paged attention of each sequence's tokens over its cache, in items of up to block tokens that planes CTAs have, each up to group heads; " +
+			"alibi are slopes of the heads' scores, sinks scores without values; " +
+			"items in pieces, up to extra more, put together in partials; inv_freq is given when keys are cached unrotated",
+		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", cudaCaches, false),
 			input("items", ""), input("page_start", ""), input("pages", ""),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 f32m", "T heads*dim")},
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 f16 f32m", "T heads*dim"),
+			scratch("partials", "f32", "lines 16"), optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
-			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024)},
+			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)},
 			allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
 		Check: checkAttentionItems,
@@ -122,7 +128,7 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.cast",
 		Doc:   "x rounded to bf16, or widened",
-		Roles: []Role{arg("x", "f32 bf16", "m k"), result("y", "f32 bf16", "m k")},
+		Roles: []Role{arg("x", "f32 bf16 f16", "m k"), result("y", "f32 bf16 f16", "m k")},
 	},
 	{
 		Name:  "cuda.quantize",
@@ -135,6 +141,9 @@ var cudaKernels = []Kernel{
 func checkAttentionItems(b *Bound) error {
 	if block := b.Launch.Int("block", 0); block != 1 && b.Kernel.Operand(b.Launch, "inv_freq").Kind != OperandNone {
 		return fmt.Errorf("items of %d tokens; keys are turned for one token at a time", block)
+	}
+	if extra, planes := b.Launch.Int("extra", 0), b.Launch.Int("planes", 0); extra*planes > 1<<20 {
+		return fmt.Errorf("%d counters of items in pieces", extra*planes)
 	}
 	return checkRotateOnRead(b)
 }
@@ -206,6 +215,8 @@ func checkInputCodes(b *Bound) error {
 	switch {
 	case x.Format == "e4m3g" && x.Group != codeGroup:
 		return fmt.Errorf("weight %s of %s takes an input with groups of %d, not %d", w.Name, w.Layout, codeGroup, x.Group)
+	case x.Format == "" && (w.Layout == "frag.f16") != (x.TypeName() == "f16"):
+		return fmt.Errorf("weight %s of %s takes no input of %s", w.Name, w.Layout, x.TypeName())
 	case w.Layout == "frag.s8" && x.Format != codes:
 		return fmt.Errorf("weight %s of %s takes an input of %s, not %s", w.Name, w.Layout, codes, x.TypeName())
 	case x.Format != "" && x.Format != codes:

@@ -36,6 +36,9 @@ func (s *Step) Pad(tokens, sequences, rows int) {
 	for len(s.Rows) < rows {
 		s.Rows = append(s.Rows, Row{Token: int32(s.T()) - 1})
 	}
+	for len(s.Drafts) > 0 && len(s.Drafts) < len(s.Rows) {
+		s.Drafts = append(s.Drafts, -1)
+	}
 }
 
 // Copy makes s equal to another step, in memory of its own.
@@ -44,5 +47,5 @@ func (s *Step) Copy(from *Step) {
 	s.RopeLen, s.Slots = append(s.RopeLen[:0], from.RopeLen...), append(s.Slots[:0], from.Slots...)
 	s.SeqStart, s.Context = append(s.SeqStart[:0], from.SeqStart...), append(s.Context[:0], from.Context...)
 	s.Pages, s.PageStart = append(s.Pages[:0], from.Pages...), append(s.PageStart[:0], from.PageStart...)
-	s.Rows = append(s.Rows[:0], from.Rows...)
+	s.Rows, s.Drafts = append(s.Rows[:0], from.Rows...), append(s.Drafts[:0], from.Drafts...)
 }

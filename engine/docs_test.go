@@ -85,6 +85,9 @@ func describeRole(r *Role) string {
 	if r.Writes {
 		text = "-> " + text
 	}
+	if r.Scratch {
+		text = "scratch " + text
+	}
 	if r.Optional {
 		text += "?"
 	}

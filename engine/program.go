@@ -65,14 +65,9 @@ type Operand struct {
 }
 
 // Inputs are the step's arrays that launches may read, by operand index: those of Step, and "items", the work list of attention on
-// devices that want one (see Item).
-var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items"}
-
-// Item is a piece of a step's attention: up to as many neighbouring tokens of one sequence as the launch's attribute "block" says. It is what the
-// input "items" holds, as four int32. A list is padded to its bound with items of no tokens.
-type Item struct {
-	Sequence, First, Count, _ int32
-}
+// devices that want one (see Item), and how rows are sampled, on devices that do so: "sampling" (see SampleRow), "edits", "masks" and "drafts".
+var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items",
+	"sampling", "edits", "masks", "drafts"}
 
 // Launch runs one kernel. Operands are in the order of the kernel's ABI row, results after arguments.
 type Launch struct {

@@ -71,8 +71,8 @@ func (s *programScope) check() error {
 		}
 	}
 	for i := range p.Caches {
-		if err := p.Caches[i].check(); err != nil {
-			return fmt.Errorf("cache %d %s: %w", i, p.Caches[i].Name, err)
+		if err := s.checkCache(i); err != nil {
+			return err
 		}
 	}
 	for i := range p.Launches {
@@ -113,13 +113,13 @@ func (b *Buffer) RowBytes() (int64, error) {
 	if b.Group < 0 || b.Group > maxDim {
 		return 0, fmt.Errorf("group of %d", b.Group)
 	}
-	if b.Format == "" && b.DType != dtype.BF16 {
+	if b.Format == "" && !b.halves() {
 		if b.DType.Size() == 0 {
 			return 0, fmt.Errorf("element type %q", dtypeText(b.DType))
 		}
 		return b.Cols * int64(b.DType.Size()), nil
 	}
-	// Rows of bf16 are inputs of matrix products too, padded as those are.
+	// Rows of bf16 and f16 are inputs of matrix products too, padded as those are.
 	a, err := layout.NewActivation(b.TypeName(), int(b.Cols), int(b.Group))
 	if err != nil {
 		return 0, err
@@ -130,9 +130,12 @@ func (b *Buffer) RowBytes() (int64, error) {
 	return int64(a.Bytes()), nil
 }
 
+// halves tells whether numbers have 16 bits.
+func (b *Buffer) halves() bool { return b.DType == dtype.BF16 || b.DType == dtype.F16 }
+
 // align returns what offset and stride must be multiples of.
 func (b *Buffer) align() int64 {
-	if b.Format != "" || b.DType == dtype.BF16 {
+	if b.Format != "" || b.halves() {
 		return layout.Align
 	}
 	return int64(b.DType.Size())
@@ -168,17 +171,6 @@ func (s *programScope) checkBuffer(b *Buffer) error {
 		return fmt.Errorf("its end %v is past the end %v of slot %d", end, slot, b.Slot)
 	}
 	return nil
-}
-
-func (c *Cache) check() error {
-	if c.Kind != "paged" {
-		return fmt.Errorf("unknown kind %q", c.Kind)
-	}
-	if c.Layers < 1 || c.Layers > 1<<16 {
-		return fmt.Errorf("%d layers", c.Layers)
-	}
-	_, err := layout.NewKV(c.DType, 16, c.KVHeads, c.Dim)
-	return err
 }
 
 // checkLogits wants the rows that sampling reads.

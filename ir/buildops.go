@@ -112,6 +112,7 @@ type Attention struct {
 	Window                     int     // 0: none
 	Softcap                    float64 // 0: off
 	Rope                       Rope    // read only when it is not static: K is then turned when read
+	ALiBi, Sinks               *Value  // a number for each head; nil: none
 }
 
 // Attention lets q read the cache as it is after token.
@@ -120,9 +121,9 @@ func (b *Builder) Attention(q, token *Value, s Step, a Attention) *Value {
 		{"layer", int64(a.Layer)}, {"heads", int64(a.Heads)}, {"kv_heads", int64(a.KVHeads)}, {"dim", int64(a.Dim)},
 		{"scale", a.Scale}, {"window", int64(a.Window)}, {"softcap", a.Softcap},
 	}
-	args := []*Value{q, token}
+	args := []*Value{q, token, nil, nil, nil, a.ALiBi, a.Sinks}
 	if !a.Rope.Static() {
-		args = append(args, s.Positions, s.RopeLen, a.Rope.InvFreq)
+		args[2], args[3], args[4] = s.Positions, s.RopeLen, a.Rope.InvFreq
 		attrs = append(attrs, a.Rope.attrs()...)
 	}
 	return b.op1("attn.paged", args, attrs...)

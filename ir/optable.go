@@ -135,7 +135,8 @@ var coreOps = []*OpInfo{
 		Results: []string{"y"}, Shape: shapeSelectRows,
 	},
 	{
-		Name: "kv.write", Doc: "Stores k[m] and v[m], rounded to the cache's dtype, at the position of token m in its sequence.",
+		Name: "kv.write", Doc: "Stores k[m] and v[m], rounded to the cache's dtype, at the position of token m in its sequence. " +
+			"In a cache of f8e4m3 or i8, each head's row is codes (e4m3, or integers of -127..127) times a scale: amax/448 or amax/127 of the row, rounded to f16.",
 		Args:    []ArgInfo{argCache, {Name: "k", Role: RoleFloat}, {Name: "v", Role: RoleFloat}},
 		Attrs:   []AttrInfo{layerAttr},
 		Results: []string{"cache"}, Flags: WritesCache, Shape: shapeKVWrite,
@@ -143,8 +144,10 @@ var coreOps = []*OpInfo{
 	{
 		Name: "attn.paged",
 		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m] (and > positions[m]-window). " +
-			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned.",
-		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq)},
+			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned. " +
+			"alibi[h] times p - positions[m] is added to the scores of head h. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",
+		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq),
+			{Name: "alibi", Role: RoleVector, Optional: true}, {Name: "sinks", Role: RoleVector, Optional: true}},
 		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
 			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
 			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},

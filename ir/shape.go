@@ -271,7 +271,7 @@ func shapeAttention(m *Module, op *Op) ([]Type, error) {
 	}
 	q, width := op.Arg("q"), op.Int("heads")*op.Int("dim")
 	err = firstError(checkHeads(op, c), wantCols(op, "q", width), checkRope(op, c.Dim, op.Text("mode") != "static"),
-		sameRows(q, op.Arg("positions"), op.Arg("ropelen")))
+		sameRows(q, op.Arg("positions"), op.Arg("ropelen")), wantLength(op, "alibi", op.Int("heads")), wantLength(op, "sinks", op.Int("heads")))
 	if err != nil {
 		return nil, err
 	}

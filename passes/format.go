@@ -80,10 +80,13 @@ var plainForm = form{dtype: dtype.BF16}
 
 // inputForm returns the form of input that the target multiplies a weight with.
 func (c *Context) inputForm(w *ir.Weight) (form, error) {
-	if w.Type.Quant == "" || c.Options.Target == nil {
+	if w.Type.Quant == "" && w.Type.DType != dtype.F16 || c.Options.Target == nil {
 		return ownForm(w), nil
 	}
 	f, err := quant.FindType(w.Type.Quant)
+	if w.Type.Quant == "" {
+		f, err = quant.Find(w.Type.DType.String())
+	}
 	if err != nil {
 		return form{}, err
 	}
@@ -91,7 +94,7 @@ func (c *Context) inputForm(w *ir.Weight) (form, error) {
 	switch {
 	case err != nil:
 		return form{}, err
-	case name == f.Activation:
+	case name == f.Activation, f.Plain() && name == f.DType.String():
 		return ownForm(w), nil
 	case name == plainForm.dtype.String():
 		return plainForm, nil
@@ -99,14 +102,10 @@ func (c *Context) inputForm(w *ir.Weight) (form, error) {
 	return form{}, fmt.Errorf("target %s multiplies %s with inputs of %s, which are not defined", c.Options.Target.Name(), f.Name, name)
 }
 
-// ownForm returns the form of input that goes with a weight where no target says more: f32 and bf16 weights meet numbers of their own type, other
-// plain weights f32, codes meet the activation format that goes with theirs.
+// ownForm returns the form of input that goes with a weight where no target says more: plain weights meet numbers of their own type, codes meet the activation format that goes with theirs.
 func ownForm(w *ir.Weight) form {
 	if w.Type.Quant == "" {
-		if w.Type.DType == dtype.BF16 {
-			return form{dtype: dtype.BF16}
-		}
-		return form{dtype: dtype.F32}
+		return form{dtype: w.Type.DType}
 	}
 	f, err := quant.FindType(w.Type.Quant)
 	if err != nil || f.Activation == "" {

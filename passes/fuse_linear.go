@@ -3,6 +3,7 @@ package passes
 import (
 	"slices"
 
+	"llmc/internal/quant"
 	"llmc/ir"
 )
 
@@ -17,7 +18,7 @@ const (
 // A product adds the residual to its own result, multiplies that with the weights of the norm that follows, and adds up squares. The norm's
 // one factor for a row is then left to the products that read it: it comes out of their sums.
 //
-// The product of q, k and v turns queries and keys and writes the cache. The two channels of a pair must meet, so the rows of its weight
+// The product of q, k and v turns queries and keys and writes the cache, unless that has scales, which take a whole head to know. The two channels of a pair must meet, so the rows of its weight
 // are put in another order. Sines and cosines are computed once for all layers.
 //
 // Before:
@@ -101,7 +102,8 @@ func (c *Context) addInProduct(f *ir.Func, norm *ir.Op) {
 func (c *Context) turnInProduct(f *ir.Func, rope *ir.Op, turns map[string]*ir.Value) {
 	product, dim := soleProduct(f, rope.Arg("qkv")), rope.Int("dim")
 	rotary := ir.RotaryDim(rope, dim)
-	if product == nil || rope.Arg("q_norm") != nil || rope.Text("mode") != "static" || rope.Text("style") != "half" || rotary%(2*ir.TurnBlock) != 0 {
+	cache, err := quant.KVOf(c.Module.Cache(rope.Arg("cache").Type.Cache).DType)
+	if err != nil || cache.Scaled() || product == nil || rope.Arg("q_norm") != nil || rope.Text("mode") != "static" || rope.Text("style") != "half" || rotary%(2*ir.TurnBlock) != 0 {
 		return
 	}
 	order := headOrder{dim: dim, rotary: rotary, turning: rope.Int("heads") + rope.Int("kv_heads")}

@@ -49,7 +49,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVarP(&f.options.Out, "output", "o", "", "path of the plan")
 	flags.StringSliceVar(&f.options.Archs, "arch", []string{"native"}, "targets, a list; 'llmc targets' shows them")
 	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that 'llmc targets' lists")
-	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "element type of the KV cache: auto, f32, bf16")
+	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; CPUs have f32 and bf16, GPUs all but f32")
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
 	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")
@@ -66,7 +66,7 @@ func buildCommand() *cobra.Command {
 	cli.CompleteArgs(cmd, cli.ModelArg)
 	cli.CompleteFlag(cmd, "arch", targetNames()...)
 	cli.CompleteFlag(cmd, "quant", append([]string{compiler.Auto}, quant.Names()...)...)
-	cli.CompleteFlag(cmd, "kv-dtype", compiler.Auto, "f32", "bf16")
+	cli.CompleteFlag(cmd, "kv-dtype", compiler.KVDTypes()...)
 	cli.CompleteFlag(cmd, "dump", append([]string{"all", "html"}, passes.Names()...)...)
 	cli.AddPlanned(cmd, plannedBuildFlags)
 	return cmd

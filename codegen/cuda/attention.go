@@ -5,12 +5,14 @@ import (
 
 	"llmc/codegen/ptx"
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/internal/sym"
 )
 
 // Shape of attention. Positions are cut into tiles at multiples of attentionTile, whatever the step, so that the order of sums is
 // a property of the sequence alone. All else here may change without changing a bit of a result.
 const (
+	attentionSplit   = engine.AttentionSplit
 	attentionWarps   = 4
 	attentionThreads = 32 * attentionWarps
 	attentionTile    = 64 // positions; a warp copies 16 of them, which are in one page
@@ -18,7 +20,7 @@ const (
 	warpChannels = 128      // of 16 rows of results, that the registers of a warp hold
 	sharedWanted = 80 << 10 // bytes of shared memory, which let two CTAs have a multiprocessor of most targets
 
-	// Tiles of keys or values in shared memory. The fewest take 87 KB with the largest heads, which every target has.
+	// Tiles of keys or values in shared memory. The fewest take 99 KB with the largest heads, which every target has.
 	minSlots, maxSlots = 2, 4
 )
 
@@ -31,28 +33,27 @@ type attend struct {
 	group               int // query heads of a CTA
 	parts               int // CTAs that share the heads of one KV head
 	window              int
+	format              tileFormat
 	block               int // tokens of an item at most
 	slots               int // tiles in shared memory
 
 	lane, warp ptx.Reg
 	q, ring    ptx.Reg // shared memory: queries, slots of tiles
+	turned     ptx.Reg // a tile of keys that were codes, where they turn
+	int8Offset ptx.Reg
 	p, tops    ptx.Reg // of one row tile: what all warps share when they have a part of each tile
 
-	first, count ptx.Reg // rows of the item
-	top          ptx.Reg // position of its last row
-	load         loads
-	keys         keyTurns // where keys turn as they are read
+	work piece
+	load loads
+	keys keyTurns // where keys turn as they are read
 }
 
 func newAttend(e *entry) *attend {
 	attr := func(name string) int { return int(e.launch.Int(name, 0)) }
 	a := &attend{entry: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), window: attr("window")}
+	a.format = tileFormatOf(e)
 	a.shares = (a.dimPad() + warpChannels - 1) / warpChannels
 	a.rows = 16 * attentionWarps / a.shares
-	a.slots = maxSlots
-	for a.slots > minSlots && a.bytes(a.slots) > sharedWanted {
-		a.slots--
-	}
 	all := a.heads / a.kvHeads
 	a.parts = (all + a.rows - 1) / a.rows
 	a.group = (all + a.parts - 1) / a.parts
@@ -60,22 +61,39 @@ func newAttend(e *entry) *attend {
 	if e.turnsOnRead() {
 		a.block = 1 // the rows of a CTA share its keys, so that all must have one token's frequencies
 	}
+	a.slots = maxSlots
+	for a.slots > minSlots && a.bytes(a.slots) > sharedWanted {
+		a.slots--
+	}
 	return a
 }
 
 // bytes is the shared memory with that many slots.
 func (a *attend) bytes(slots int) int {
-	return a.queryBytes() + topsBytes + weightsBytes + slots*a.slotBytes()
+	return a.queryBytes() + topsBytes + weightsBytes + slots*a.slotBytes() + a.turnedBytes() + a.parkedBytes()
 }
 
 // dimPad is the channels that the matrix units see.
 func (a *attend) dimPad() int { return (a.dim + 15) / 16 * 16 }
 
-// rowBytes is the distance of rows of channels in shared memory: an odd number of 16 bytes, so that eight rows lie in different banks.
+// rowBytes is the distance of rows of 16-bit channels in shared memory: an odd number of 16 bytes, so that eight rows lie in different banks.
 func (a *attend) rowBytes() int { return 2*a.dimPad() + 16 }
 
-func (a *attend) slotBytes() int  { return attentionTile * a.rowBytes() }
 func (a *attend) queryBytes() int { return a.rows * a.rowBytes() }
+
+func (a *attend) slotBytes() int {
+	if a.scaled() {
+		return a.tileScale() + attentionTile*kvScaleBytes
+	}
+	return a.tileScale()
+}
+
+func (a *attend) turnedBytes() int {
+	if a.scaled() && a.turnsOnRead() {
+		return attentionTile * a.rowBytes()
+	}
+	return 0
+}
 
 const (
 	weightRowBytes = 2*attentionTile + 16    // of P in shared memory
@@ -86,15 +104,18 @@ const (
 func attentionGrid(e *entry) [3]engine.Extent {
 	a := newAttend(e)
 	items := engine.Extent{Of: e.buffer("y").Rows, Per: int64(a.block)}
-	items.Of = items.Of.Add(sym.Of(sym.B).Scale(int64(a.block)))
+	items.Of = items.Of.Add(sym.Of(sym.B).Add(constant(a.extra())).Scale(int64(a.block)))
 	return grid(items, engine.Extent{Of: constant(a.kvHeads), Per: 1}, engine.Extent{Of: constant(a.parts), Per: 1})
 }
 
-// attentionCTAs is what shared memory allows most targets with heads of more than 64 channels. Left alone, some assemblers would rather
+// attentionCTAs is what shared memory allows most targets with heads of more than 64 channels, or 32. Left alone, some assemblers would rather
 // spill a few registers than have two CTAs where three would find registers.
 func attentionCTAs(e *entry) int {
-	if newAttend(e).dim > 64 {
+	switch a := newAttend(e); {
+	case a.dim > 64:
 		return 2
+	case a.dim > 32:
+		return 3
 	}
 	return 0
 }
@@ -103,8 +124,9 @@ func attentionCTAs(e *entry) int {
 // the item's tokens times the query heads of j (a part of them, if they are more than 64), row = token*group + head.
 //
 // Each tile of 64 positions gives every row its largest score, then weights P = 2^(score - largest) in bf16, their sum and their products
-// with V from zero. This is merged into what the tiles before gave, in order of position. What a row gets does not depend on which
-// warps compute it, which other rows there are, or which tiles those need.
+// with V from zero. This is merged into what the tiles before gave of the same split of 256 positions, and splits are merged into what those
+// before gave, both in order of position. What a row gets does not depend on which warps compute it, which other rows there are, or
+// which tiles those need; nor on whether one CTA has all splits of an item or several have some each, as the work list says: see piece.
 //
 // Where keys turn as they are read, all threads first turn those of a tile in shared memory, and an item is one token.
 //
@@ -113,25 +135,23 @@ func attentionCTAs(e *entry) int {
 func attention(e *entry) {
 	a := newAttend(e)
 	a.lane, a.warp = a.Lane(), a.Warp()
-	item := a.LdV(ptx.U32, 4, a.Index(a.pointers["items"], a.CtaX(), 16))
-	sequence := item[0]
-	a.first, a.count = item[1], item[2]
-	a.If(a.Gt(a.count, 0), func() {
+	item := a.item()
+	a.If(a.Gt(item[2], 0), func() {
 		a.places()
-		a.padRows()
-		a.stageQueries()
-		a.load = a.startLoads(sequence)
+		a.work = a.newPiece(item)
+		a.stageQueries(item)
+		a.load = a.startLoads(item)
+		a.padRows(item)
 		if a.turnsOnRead() {
-			a.keys = a.newKeyTurns()
+			a.keys = a.newKeyTurns(item[1])
 		}
 		if a.block*a.group <= 16 {
-			a.tiles(newSharedRows(a))
-		} else {
-			a.IfElse(a.Gt(a.Mul(a.count, a.group), 16),
-				func() { a.tiles(newRowWarps(a)) },
-				func() { a.tiles(newSharedRows(a)) })
+			a.tiles(newSharedRows(a, item))
+			return
 		}
-		a.storeMaxima()
+		a.IfElse(a.Gt(a.Mul(item[2], a.group), 16),
+			func() { a.tiles(newRowWarps(a, item)) },
+			func() { a.tiles(newSharedRows(a, item)) })
 	})
 }
 
@@ -141,37 +161,42 @@ func (a *attend) places() {
 	a.p = a.Addr(a.Dynamic("weights", weightsBytes, 16))
 	a.tops = a.Addr(a.Dynamic("tops", topsBytes, 16))
 	a.ring = a.Addr(a.Dynamic("tiles", a.slots*a.slotBytes(), 16))
+	if n := a.turnedBytes(); n > 0 {
+		a.turned = a.Addr(a.Dynamic("turned", n, 16))
+	}
+	if a.kv().DType == dtype.I8 {
+		a.int8Offset = a.Const(ptx.F16x2, float64(int8Offset))
+	}
 	a.shared = a.bytes(a.slots)
-	a.top = a.Ld(ptx.S32, a.Index(a.pointers["positions"], a.Sub(a.Add(a.first, a.count), 1), 4))
 }
 
 // query tells the token (a row of q and y), the head and the column of a row of the CTA, and whether there is such a row.
-func (a *attend) query(row ptx.Reg) (token, column, ok ptx.Reg) {
+func (a *attend) query(item []ptx.Reg, row ptx.Reg) (token, column, ok ptx.Reg) {
 	number := a.Div(row, a.group)
 	head := a.Sub(row, a.Mul(number, a.group))
-	ok = a.Lt(number, a.count)
+	ok = a.Lt(number, item[2])
 	if a.parts > 1 {
 		head = a.Mad(a.CtaZ(), a.group, head)
 		ok = a.CmpAnd(ptx.LT, head, a.heads/a.kvHeads, ok)
 	}
 	column = a.Mul(a.Mad(a.CtaY(), a.heads/a.kvHeads, head), a.dim)
-	return a.Add(a.first, number), column, ok
+	return a.Add(item[1], number), column, ok
 }
 
-// stageQueries writes the queries to shared memory as bf16, with zeros in rows and channels that are not there.
-func (a *attend) stageQueries() {
+// stageQueries writes the queries to shared memory, as what keys are multiplied as, with zeros in rows and channels that are not there.
+func (a *attend) stageQueries(item []ptx.Reg) {
 	a.Section("queries")
 	pairs := a.dimPad() / 2
-	tiles := a.Shr(a.Add(a.Mul(a.count, a.group), 15), 4)
+	tiles := a.Shr(a.Add(a.Mul(item[2], a.group), 15), 4)
 	a.For(ptx.Range{Name: "queries", From: a.TidX(), To: a.Mul(tiles, 16*pairs), Step: attentionThreads}, func(i ptx.Reg) {
 		row := a.Div(i, pairs)
 		d := a.Shl(a.Sub(i, a.Mul(row, pairs)), 1)
-		token, column, ok := a.query(row)
+		token, column, ok := a.query(item, row)
 		both := a.Const(ptx.B32, 0)
 		a.If(a.CmpAnd(ptx.LT, d, a.dim, ok), func() {
 			a.Set(both, a.queryPair(a.row("q", token), a.Add(column, d), d).As(ptx.B32))
 		})
-		a.St(a.Mad(row, a.rowBytes(), a.Index(a.q, d, 2)), both)
+		a.St(a.Mad(row, a.rowBytes(), a.Index(a.q, a.queryOrder(d), 2)), both)
 	})
 }
 
@@ -179,22 +204,31 @@ func (a *attend) stageQueries() {
 func (a *attend) queryPair(row, column, d ptx.Reg) ptx.Reg {
 	if a.dim%2 == 0 {
 		if a.isBF16("q") {
-			return a.Ld(ptx.BF16x2, a.Index(row, column, 2))
+			return a.fromBF16(a.Ld(ptx.BF16x2, a.Index(row, column, 2)))
 		}
 		v := a.LdV(ptx.F32, 2, a.Index(row, column, 4))
-		return a.Cvt2(ptx.BF16x2, v[0], v[1])
+		return a.Cvt2(a.format.pair, v[0], v[1])
 	}
 	there := a.Lt(d, a.dim-1)
 	if a.isBF16("q") {
 		at, high := a.Index(row, column, 2), a.Const(ptx.B16, 0)
 		low := a.Ld(ptx.B16, at)
 		a.When(there).Into(high).Ld(ptx.B16, at.At(2))
-		return a.Pack(ptx.BF16x2, low, high)
+		return a.fromBF16(a.Pack(ptx.BF16x2, low, high))
 	}
 	at, high := a.Index(row, column, 4), a.Const(ptx.F32, 0)
 	low := a.Ld(ptx.F32, at)
 	a.When(there).Into(high).Ld(ptx.F32, at.At(4))
-	return a.Cvt2(ptx.BF16x2, low, high)
+	return a.Cvt2(a.format.pair, low, high)
+}
+
+// fromBF16 makes a pair of bf16 one of the type that keys have.
+func (a *attend) fromBF16(pair ptx.Reg) ptx.Reg {
+	if a.format.pair == ptx.BF16x2 {
+		return pair
+	}
+	both := a.widen(pair)
+	return a.Cvt2(a.format.pair, both[0], both[1])
 }
 
 // scorePlan is how the warps share the work on a tile.
@@ -203,8 +237,11 @@ type scorePlan interface {
 	scores(slot, position ptx.Reg)
 	// accumulate takes the values of the same tile.
 	accumulate(slot ptx.Reg)
-	// store writes the results.
-	store()
+	// blocks calls each for the lane's blocks of results, with the first of its two channels.
+	blocks(each func(n int, column ptx.Reg))
+	// state is that of the lane's rows; leads tells whether the lane is the first that has them.
+	state() *rowState
+	leads() ptx.Reg
 }
 
 // tiles goes through the tiles that some row of the CTA sees. Tiles of keys and of values are copied in turn, slots-1 of them ahead.
@@ -226,17 +263,20 @@ func (a *attend) tiles(plan scorePlan) {
 		return at
 	}
 	a.Section("tiles")
-	a.For(ptx.Range{Name: "tiles", From: l.from, To: a.Add(a.top, 1), Step: attentionTile}, func(position ptx.Reg) {
-		keys := arrive(0)
+	end := a.Add(a.work.last, 1)
+	a.For(ptx.Range{Name: "tiles", From: l.from, To: end, Step: attentionTile}, func(position ptx.Reg) {
+		slot := arrive(0)
+		keys := slot
 		if a.turnsOnRead() {
-			a.keys.turn(keys, position)
+			keys = a.keys.turn(slot, position)
 			a.Sync()
 		}
 		plan.scores(keys, position)
 		plan.accumulate(arrive(1))
+		next := a.Add(position, attentionTile)
+		a.If(a.CmpOr(ptx.GE, next, end, a.Eq(a.And(next, attentionSplit-1), 0)), func() { a.endSplit(plan, position) })
 	})
-	a.Section("results")
-	plan.store()
+	a.finish(plan)
 }
 
 // base2 is the factor that makes the products of queries and keys exponents of 2.

@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 )
 
 // shape is what an attention is written for.
@@ -16,6 +18,8 @@ type shape struct {
 	heads, kv, dim, window int
 	softcap                float64
 	q, y                   dtype.Type
+	cache                  dtype.Type // invalid: bf16
+	alibi, sinks           bool
 	rotary                 // where keys turn as they are read
 }
 
@@ -42,9 +46,12 @@ func newHistory(c shape, length int, seed uint64) *history {
 			h.k[i] += 8
 		}
 	}
-	for _, numbers := range [][]float32{h.q, h.k, h.v} {
-		for i, x := range numbers {
-			numbers[i] = rounded(x)
+	for i, x := range h.q {
+		h.q[i] = rounded(x)
+	}
+	for _, numbers := range [][]float32{h.k, h.v} {
+		for row := range slices.Chunk(numbers, c.dim) {
+			kvPut(c.stored(), row, nil, nil)
 		}
 	}
 	h.turned = func([]float64, int32, int32) {}
@@ -57,15 +64,67 @@ func newHistory(c shape, length int, seed uint64) *history {
 // ropeLen is the length that a position stands for: that of a prompt of 50, until the sequence is longer.
 func ropeLen(position int) int32 { return int32(max(50, position+1)) }
 
-// key is a head's key as the query at a position sees it, in bf16.
+// stored is the type of the cache.
+func (c shape) stored() dtype.Type {
+	if c.cache == dtype.Invalid {
+		return dtype.BF16
+	}
+	return c.cache
+}
+
+// multiplied is what a number of a key is rounded to when it has turned.
+func (c shape) multiplied(x float32) float32 {
+	if c.stored() == dtype.BF16 {
+		return rounded(x)
+	}
+	return dtype.F16ToF32(dtype.F32ToF16(x))
+}
+
+// kvPut writes a row of a key or a value to a page, at row, with its scale at scale, and makes the row's numbers those that were stored.
+func kvPut(t dtype.Type, numbers []float32, row, scale []byte) {
+	f, err := quant.KVOf(t)
+	if err != nil {
+		panic(err)
+	}
+	if f.Scaled() {
+		codes := make([]uint8, len(numbers))
+		s := f.Codes(codes, numbers)
+		for i, code := range codes {
+			numbers[i] = f.Level(code) * s
+		}
+		copy(row, codes)
+		if len(scale) > 0 {
+			binary.LittleEndian.PutUint16(scale, dtype.F32ToF16(s))
+		}
+		return
+	}
+	for i, x := range numbers {
+		bits := bf16(x)
+		numbers[i] = widened(bits)
+		if t == dtype.F16 {
+			bits = dtype.F32ToF16(x)
+			numbers[i] = dtype.F16ToF32(bits)
+		}
+		if row != nil {
+			binary.LittleEndian.PutUint16(row[2*i:], bits)
+		}
+	}
+}
+
+// key is a head's key as the query at a position sees it.
 func (h *history) key(p, head, position int) []float64 {
 	k := make([]float64, h.dim)
 	for d := range k {
 		k[d] = float64(h.k[(p*h.kv+head)*h.dim+d])
 	}
-	h.turned(k, int32(p), ropeLen(position))
-	for d := range k {
-		k[d] = float64(rounded(float32(k[d])))
+	if h.mode != "" {
+		for d := range k {
+			k[d] = float64(h.multiplied(float32(k[d]))) // of codes; others are such numbers
+		}
+		h.turned(k, int32(p), ropeLen(position))
+		for d := range k {
+			k[d] = float64(h.multiplied(float32(k[d])))
+		}
 	}
 	return k
 }
@@ -89,9 +148,17 @@ func (h *history) attend(position, head int) []float64 {
 		if h.softcap > 0 {
 			s = h.softcap * math.Tanh(s/h.softcap)
 		}
+		if h.alibi {
+			s += float64(h.slopes()[head]) * float64(p-position)
+		}
 		scores, top = append(scores, s), max(top, s)
 	}
 	out, sum := make([]float64, h.dim), 0.0
+	if h.sinks {
+		sink := float64(h.sinkScores()[head])
+		top = max(top, sink)
+		sum = math.Exp(sink - top)
+	}
 	for i, s := range scores {
 		w := math.Exp(s - top)
 		sum += w
@@ -105,6 +172,24 @@ func (h *history) attend(position, head int) []float64 {
 	return out
 }
 
+// slopes are those of alibi: near positions count most.
+func (c shape) slopes() []float32 {
+	slopes := make([]float32, c.heads)
+	for i := range slopes {
+		slopes[i] = float32(math.Exp2(-8 * float64(i+1) / float64(c.heads)))
+	}
+	return slopes
+}
+
+// sinkScores lie about where scores do, so that a sink has its share.
+func (c shape) sinkScores() []float32 {
+	scores := randoms(c.heads, 31, 1)
+	for i := range scores {
+		scores[i] -= float32(64 * c.scale())
+	}
+	return scores
+}
+
 // chunk is the tokens at positions from..to-1 of a sequence in a step.
 type chunk struct {
 	*history
@@ -116,6 +201,7 @@ type attention struct {
 	*single
 	shape
 	qBuffer, yBuffer *engine.Buffer
+	share            int // splits of a piece; 0: items are whole
 }
 
 func newAttention(t *testing.T, c shape, target string) *attention {
@@ -128,14 +214,19 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 		attrs = append(attrs, c.attrs()...)
 	}
 	s := newSingle(t, "cuda.attention", "attn.paged", attrs...)
-	s.program.Buffers = make([]engine.Buffer, 0, 2)
+	s.program.Buffers = make([]engine.Buffer, 0, 3)
 	a := &attention{single: s, shape: c}
 	a.qBuffer, a.yBuffer = s.buffer("q", c.q, c.heads*c.dim), s.buffer("y", c.y, c.heads*c.dim)
 	s.inputs("positions", "items", "page_start", "pages")
-	s.cache(c.kv, c.dim)
+	s.cache(c.kv, c.dim, c.stored())
 	if c.mode != "" {
 		s.inputs("ropelen")
 		s.weight("inv_freq", int64(c.variants()), int64(c.rotary.dim/2))
+	}
+	for role, given := range map[string]bool{"alibi": c.alibi, "sinks": c.sinks} {
+		if given {
+			s.weight(role, int64(c.heads))
+		}
 	}
 	s.write(target)
 	return a
@@ -145,7 +236,7 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 // position of a sequence has been written to is NaN.
 func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	a.t.Helper()
-	kv, err := layout.NewPlainKV(dtype.BF16, pageSize, a.kv, a.dim)
+	kv, err := layout.NewPlainKV(a.stored(), pageSize, a.kv, a.dim)
 	check(a.t, err)
 	m, stride := newMemory(a.t), kv.Bytes()+64
 	tokens, pages := 0, 0
@@ -156,7 +247,8 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	q, y, cache := m.matrix(a.qBuffer, tokens), m.matrix(a.yBuffer, tokens), m.fresh("cache", pages*stride)
 	order := rand.New(rand.NewPCG(uint64(tokens), uint64(pages))).Perm(pages)
 	block := int(a.launch.Int("block", 0))
-	var positions, lengths, items, table []int32
+	work := a.newWorkList()
+	var positions, lengths, table []int32
 	start := []int32{0}
 	for b, c := range chunks {
 		for p := range c.to {
@@ -168,7 +260,7 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 		start = append(start, int32(len(table)))
 		for p := c.from; p < c.to; p++ {
 			if (p-c.from)%block == 0 {
-				items = append(items, int32(b), int32(len(positions)), int32(min(block, c.to-p)), 0)
+				work.add(b, len(positions), min(block, c.to-p), p)
 			}
 			for i := range a.heads * a.dim {
 				q.set(len(positions), i, c.q[p*a.heads*a.dim+i])
@@ -176,16 +268,27 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 			positions, lengths = append(positions, int32(p)), append(lengths, ropeLen(p))
 		}
 	}
-	items = append(items, make([]int32, 4*((tokens+block-1)/block+len(chunks))-len(items))...)
 	m.ints("positions", positions)
 	if a.mode != "" {
 		m.ints("ropelen", lengths)
 		m.floats("inv_freq", a.rotary.table())
 	}
-	m.ints("items", items)
+	if a.alibi {
+		m.floats("alibi", a.slopes())
+	}
+	if a.sinks {
+		m.floats("sinks", a.sinkScores())
+	}
+	items := m.ints("items", work.words(tokens, len(chunks)))
+	m.fresh("partials", max(work.rows, 1)*int(a.launch.Int("planes", 0))*engine.PartialRowBytes(a.dim))
 	m.ints("page_start", start)
 	m.ints("pages", table)
 	a.run(m, tokens, len(chunks), pageSize, stride)
+	for i, b := range items[:4*engine.AttentionCounters(int(a.launch.Int("extra", 0)), int(a.launch.Int("planes", 0)))] {
+		if b != 0 {
+			a.t.Fatalf("byte %d of the counters is %d behind the launch", i, b)
+		}
+	}
 	y.checkPadding(a.t, tokens)
 	rows := make([][]float32, tokens)
 	for r := range rows {
@@ -196,13 +299,55 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	return rows
 }
 
+// workList is the input "items" as it is made.
+type workList struct {
+	*attention
+	items         []int32
+	rows, counter int
+}
+
+func (a *attention) newWorkList() *workList { return &workList{attention: a} }
+
+// add appends the item of count tokens from first on, the first of which is at a position.
+func (w *workList) add(sequence, first, count, position int) {
+	from, to := 0, (position+count-1)/engine.AttentionSplit+1
+	if w.window > 0 {
+		from = max(0, position-w.window+1) / engine.AttentionSplit
+	}
+	share := w.share
+	if share == 0 || to-from <= share {
+		w.items = append(w.items, int32(sequence), int32(first), int32(count), int32(from), int32(to), 1, 0, 0)
+		return
+	}
+	pieces := (to - from + share - 1) / share
+	for p := from; p < to; p += share {
+		w.items = append(w.items, int32(sequence), int32(first), int32(count), int32(p), int32(min(p+share, to)), int32(pieces), int32(w.rows), int32(w.counter))
+	}
+	w.rows += (to - from) * count * int(w.launch.Int("group", 0))
+	w.counter++
+}
+
+// words is the list of a step, padded to what the grid has.
+func (w *workList) words(tokens, sequences int) []int32 {
+	block, extra := int(w.launch.Int("block", 0)), int(w.launch.Int("extra", 0))
+	items := (tokens+block-1)/block + sequences + extra
+	if len(w.items)/8 > items {
+		w.t.Fatalf("%d items, the grid has %d", len(w.items)/8, items)
+	}
+	list := append(make([]int32, engine.AttentionCounters(extra, int(w.launch.Int("planes", 0)))), w.items...)
+	return append(list, make([]int32, 8*items-len(w.items))...)
+}
+
 // fill writes the keys and values of a position to its page.
 func (a *attention) fill(page []byte, kv layout.PlainKV, h *history, p int) {
 	for head := range a.kv {
-		for d := range a.dim {
-			at := (p*a.kv+head)*a.dim + d
-			binary.LittleEndian.PutUint16(page[kv.K(head, p%kv.PageSize, d):], bf16(h.k[at]))
-			binary.LittleEndian.PutUint16(page[kv.V(head, p%kv.PageSize, d):], bf16(h.v[at]))
+		row, slot := h.k[(p*a.kv+head)*a.dim:][:a.dim], p%kv.PageSize
+		values := h.v[(p*a.kv+head)*a.dim:][:a.dim]
+		var keyScale, valueScale []byte
+		if kv.Scaled() {
+			keyScale, valueScale = page[kv.KScale(head, slot):], page[kv.VScale(head, slot):]
 		}
+		kvPut(kv.DType, slices.Clone(row), page[kv.K(head, slot, 0):], keyScale)
+		kvPut(kv.DType, slices.Clone(values), page[kv.V(head, slot, 0):], valueScale)
 	}
 }

@@ -5,7 +5,7 @@ import (
 )
 
 // loads copies tiles through the page table. A warp copies 16 rows of a tile, which lie together in one page. Rows behind the item's
-// last position become zeros and are not read.
+// last position, or that of the CTA's piece, become zeros and are not read.
 type loads struct {
 	*attend
 	from   ptx.Reg // position of the first tile
@@ -17,6 +17,9 @@ type loads struct {
 
 	keys, left   ptx.Reg // of the tile whose keys were copied last: where they lie, rows until the last position
 	values       ptx.Reg // bytes from keys to values
+	scales       ptx.Reg // of those keys, and how far behind lie those of the values
+	valueScales  ptx.Reg
+	scalesTo     ptx.Reg // where the lane's scales go in a slot
 	copies       []unit
 	sharedOffset ptx.Reg // of the warp's rows in a slot
 }
@@ -30,20 +33,20 @@ type unit struct {
 	ok      ptx.Reg // no register: every lane has this one
 }
 
-func (a *attend) startLoads(sequence ptx.Reg) loads {
+func (a *attend) startLoads(item []ptx.Reg) loads {
 	a.Section("page table")
-	l := loads{attend: a, from: a.Const(ptx.S32, 0)}
-	if a.window > 0 {
-		oldest := a.Ld(ptx.S32, a.Index(a.pointers["positions"], a.first, 4))
-		a.Set(l.from, a.And(a.Max(a.Sub(oldest, a.window-1), 0), -attentionTile))
-	}
+	l := loads{attend: a, from: a.Max(a.firstPosition(item), a.Shl(a.work.from, log2(attentionSplit)))}
 	l.tile = a.Mov(l.from)
-	start := a.Ld(ptx.U32, a.Index(a.pointers["page_start"], sequence, 4))
+	start := a.Ld(ptx.U32, a.Index(a.pointers["page_start"], item[0], 4))
 	l.table = a.Index(a.pointers["pages"], start, 4)
 	groups := a.Shr(a.pageSize, 4)
 	l.magic = a.Div(a.Add(groups, 1<<31-1), groups)
 	l.page, l.offset, l.keys, l.left = a.Reg(ptx.U32), a.Reg(ptx.U32), a.Reg(ptx.Global), a.Reg(ptx.S32)
 	l.values = a.valueBytes()
+	if l.scaled() {
+		l.scales, l.valueScales = a.Reg(ptx.Global), a.Mul(a.kvRows(), kvScaleBytes)
+		l.scalesTo = a.Add(a.Mad(a.warp, 16*kvScaleBytes, a.Shl(a.lane, 4)), a.tileScale())
+	}
 	l.units()
 	l.zeroColumns()
 	l.lookup()
@@ -57,15 +60,15 @@ func (l *loads) units() {
 	for common := 32; period%2 == 0 && common > 1; common /= 2 {
 		period /= 2
 	}
-	l.sharedOffset = l.Mul(l.warp, 16*l.rowBytes())
+	l.sharedOffset = l.Mul(l.warp, 16*l.tileRowBytes())
 	for i := 0; i*32 < 16*width; i++ {
 		u := unit{from: 512 * i, have: 16}
 		if i < period {
 			number := l.Add(l.lane, 32*i)
 			u.row = l.Div(number, width)
 			column := l.Sub(number, l.Mul(u.row, width))
-			u.to = l.Mad(u.row, l.rowBytes(), l.Mad(column, 16, l.sharedOffset))
-			if rest := l.dim * 2 % 16; rest != 0 {
+			u.to = l.Mad(u.row, l.tileRowBytes(), l.Mad(column, 16, l.sharedOffset))
+			if rest := l.dim * l.elementBytes() % 16; rest != 0 {
 				u.have = l.Select(l.Eq(column, width-1), l.Const(ptx.U32, rest), 16)
 			}
 			if i*32+32 > 16*width {
@@ -82,19 +85,19 @@ func (l *loads) units() {
 // zeroColumns clears the channels that no copy writes, once for all tiles.
 func (l *loads) zeroColumns() {
 	from := l.kvRowBytes()
-	if from == 2*l.dimPad() {
+	if from == l.elementBytes()*l.dimPad() {
 		return
 	}
 	zero := l.Zeros(ptx.B32, 4)
 	l.For(ptx.Range{Name: "rows", From: l.TidX(), To: l.slots * attentionTile, Step: attentionThreads}, func(row ptx.Reg) {
-		l.StV(l.Index(l.ring, row, l.rowBytes()).At(from), zero)
+		l.StV(l.Index(l.ring, row, l.tileRowBytes()).At(from), zero)
 	})
 }
 
-// lookup finds the page of the warp's rows of the next tile, or of the last position where that comes before. It divides by the 16s of
+// lookup finds the page of the warp's rows of the next tile, or of the CTA's last position where that comes before. It divides by the 16s of
 // a page by multiplying with 2^31/n rounded up, which is exact for positions below 2^31 and n up to 8.
 func (l *loads) lookup() {
-	position := l.Min(l.Add(l.tile, l.Shl(l.warp, 4).As(ptx.S32)), l.top).As(ptx.U32)
+	position := l.Min(l.Add(l.tile, l.Shl(l.warp, 4).As(ptx.S32)), l.work.last).As(ptx.U32)
 	group := l.Shr(position, 4)
 	number := l.MulHi(l.Shl(group, 1), l.magic)
 	l.Into(l.page).Ld(ptx.U32, l.Index(l.table, number, 4))
@@ -104,12 +107,18 @@ func (l *loads) lookup() {
 // issue starts the copy of a tile's keys (j even) or of the same tile's values (odd) to a slot.
 func (l *loads) issue(j int, slot ptx.Reg) {
 	if j%2 == 1 {
+		if l.scaled() {
+			l.Into(l.scales).Index(l.scales, l.valueScales, 1)
+		}
 		l.copy(l.Index(l.keys, l.values, 1), slot)
 		return
 	}
-	rows := l.Index(l.kvPage(l.page), l.kvRow(l.CtaY(), l.offset), l.kvRowBytes())
-	l.Into(l.keys).Index(rows, l.lane, 16)
-	l.Into(l.left).Sub(l.top, l.tile)
+	page, row := l.kvPage(l.page), l.kvRow(l.CtaY(), l.offset)
+	l.Into(l.keys).Index(l.Index(page, row, l.kvRowBytes()), l.lane, 16)
+	l.Into(l.left).Sub(l.work.last, l.tile)
+	if l.scaled() {
+		l.Into(l.scales).Index(l.Index(l.kvScales(page), row, kvScaleBytes), l.lane, 16)
+	}
 	l.copy(l.keys, slot)
 	l.Into(l.tile).Add(l.tile, attentionTile)
 	l.lookup()
@@ -127,8 +136,17 @@ func (l *loads) copy(from, slot ptx.Reg) {
 			if u.ok != (ptx.Reg{}) {
 				b = b.When(u.ok)
 			}
-			b.CopyAsyncZero(at.At(u.rows*l.rowBytes()), from.At(u.from), 16, have)
+			b.CopyAsyncZero(at.At(u.rows*l.tileRowBytes()), from.At(u.from), 16, have)
+		}
+		if l.scaled() {
+			l.copyScales(left, to)
 		}
 	})
 	l.CopyCommit()
+}
+
+// copyScales starts the copies of the scales of the warp's 16 rows, of which left are before the last position: eight by each of two lanes.
+func (l *loads) copyScales(left, slot ptx.Reg) {
+	mine := l.Max(l.Min(l.Sub(l.Add(left, 1), l.Shl(l.lane, 3).As(ptx.S32)), 8), 0)
+	l.When(l.Lt(l.lane, 2)).CopyAsyncZero(l.Add(slot, l.scalesTo), l.scales, 16, l.Shl(mine, 1).As(ptx.U32))
 }

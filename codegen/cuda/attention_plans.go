@@ -27,18 +27,33 @@ type rowWarps struct {
 	pairs                 []ptx.Reg
 }
 
-func newRowWarps(a *attend) *rowWarps {
+func newRowWarps(a *attend, item []ptx.Reg) *rowWarps {
 	a.Section("rows of a warp")
 	tile, share := a.Div(a.warp, a.shares), a.Rem(a.warp, a.shares)
 	row := a.Mad(tile, 16, a.Shr(a.lane, 2))
-	w := &rowWarps{rowState: newRowState(a, row, 2*a.shareSteps()), share: share, pairs: a.Zeros(ptx.BF16x2, 2*tileBlocks)}
+	w := &rowWarps{rowState: newRowState(a, item, row, 2*a.shareSteps()), share: share, pairs: a.Zeros(a.format.pair, 2*tileBlocks)}
+	w.park(a.parkedBlocks())
 	w.queries = w.queryPlace(a.q, tile, a.rowBytes())
-	w.keys, w.values = w.keyPlace(), a.Mad(share, 32*a.shareSteps(), w.valuePlace())
+	w.keys, w.values = w.keyPlace(), a.Mad(share, 16*a.elementBytes()*a.shareSteps(), w.valuePlace())
 	return w
 }
 
 // shareSteps is how many times 16 channels a warp has of the result.
 func (a *attend) shareSteps() int { return (a.dimPad()/16 + a.shares - 1) / a.shares }
+
+// parkedBlocks is how many blocks of 8 channels of the results of rowWarps do not fit registers beside those of a split.
+func (a *attend) parkedBlocks() int {
+	switch blocks := 2 * a.shareSteps(); {
+	case a.block*a.group <= 16 || blocks < 14: // there is room, or there are no rowWarps
+		return 0
+	case a.shares > 1:
+		return 6
+	}
+	return 4
+}
+
+// parkedBytes is what they take of shared memory.
+func (a *attend) parkedBytes() int { return 16 * attentionThreads * a.parkedBlocks() }
 
 // ours runs then if the warp's share has its 16 channels of that number: the last share may be short.
 func (w *rowWarps) ours(step int, then func()) {
@@ -60,12 +75,12 @@ func (w *rowWarps) scores(slot, position ptx.Reg) {
 		}
 		keys := w.Add(slot, w.keys)
 		for c := 0; c < w.dimPad(); c += 16 {
-			query := w.Ldmatrix(ptx.BF16x2, 4, false, w.queries.At(2*c))
+			query := w.Ldmatrix(w.format.pair, 4, false, w.queries.At(2*c))
 			for step := range tileSteps {
-				w.score(acc[2*step:2*step+2], query, keys.At(16*step*w.rowBytes()+2*c))
+				w.score(acc[2*step:2*step+2], query, keys.At(16*step*w.keyRowBytes()), c)
 			}
 		}
-		w.exponents(acc, position, position)
+		w.exponents(acc, position, position, w.Add(slot, w.tileScale()))
 		w.weights(acc, w.largestOf(acc), w.pairs)
 	})
 }
@@ -75,20 +90,22 @@ func (w *rowWarps) accumulate(slot ptx.Reg) {
 	w.If(w.touched, func() {
 		steps := fragments(w.pairs)
 		m := w.merge(steps)
-		values := w.Add(slot, w.values)
-		for n := 0; n < len(w.out); n += 2 {
-			w.ours(n/2, func() { w.product(m, steps, w.out[n:n+2], values.At(16*n)) })
+		values, scales := w.Add(slot, w.values), w.valueScales(slot)
+		for n := 0; n < len(w.part); n += 2 {
+			w.ours(n/2, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*n), scales) })
 		}
 	})
 }
 
-func (w *rowWarps) store() {
-	w.results(func(each func(n int, column ptx.Reg)) {
-		column := w.Mad(w.share, 16*w.shareSteps(), w.Shl(w.And(w.lane, 3), 1))
-		for n := range w.out {
-			w.ours(n/2, func() { each(n, w.Add(column, 8*n)) })
-		}
-	})
+func (w *rowWarps) blocks(each func(n int, column ptx.Reg)) {
+	column := w.Mad(w.share, 16*w.shareSteps(), w.resultColumn())
+	for n := range w.part {
+		w.ours(n/2, func() { each(n, w.Add(column, 16*(n/2)+w.resultStep()*(n%2))) })
+	}
+}
+
+func (w *rowWarps) leads() ptx.Reg {
+	return w.CmpAnd(ptx.EQ, w.share, 0, w.Eq(w.And(w.lane, 3), 0))
 }
 
 // sharedRows gives all warps the same 16 rows. Warp w has the scores of positions 16w to 16w+15 of a tile, and of the results channels
@@ -100,14 +117,14 @@ type sharedRows struct {
 	theirs                ptx.Reg // where it reads those of all
 }
 
-func newSharedRows(a *attend) *sharedRows {
+func newSharedRows(a *attend, item []ptx.Reg) *sharedRows {
 	a.Section("shared rows")
 	row := a.Shr(a.lane, 2)
 	parts := (a.dimPad()/16 + attentionWarps - 1) / attentionWarps
-	w := &sharedRows{rowState: newRowState(a, row, 2*parts)}
+	w := &sharedRows{rowState: newRowState(a, item, row, 2*parts)}
 	w.queries = w.queryPlace(a.q, a.Const(ptx.U32, 0), a.rowBytes())
-	w.keys = a.Mad(a.warp, 16*a.rowBytes(), w.keyPlace())
-	w.values = a.Mad(a.warp, 32, w.valuePlace())
+	w.keys = a.Mad(a.warp, 16*a.keyRowBytes(), w.keyPlace())
+	w.values = a.Mad(a.warp, 16*a.elementBytes(), w.valuePlace())
 	w.mine = a.Add(a.Mad(row, weightRowBytes, a.p), a.Mad(a.warp, 32, a.Shl(a.And(a.lane, 3), 2)))
 	w.theirs = w.queryPlace(a.p, a.Const(ptx.U32, 0), weightRowBytes)
 	return w
@@ -119,11 +136,11 @@ func (w *sharedRows) scores(slot, position ptx.Reg) {
 	acc := [][]ptx.Reg{w.Zeros(ptx.F32, 4), w.Zeros(ptx.F32, 4)}
 	keys := w.Add(slot, w.keys)
 	for c := 0; c < w.dimPad(); c += 16 {
-		w.score(acc, w.Ldmatrix(ptx.BF16x2, 4, false, w.queries.At(2*c)), keys.At(2*c))
+		w.score(acc, w.Ldmatrix(w.format.pair, 4, false, w.queries.At(2*c)), keys.At(0), c)
 	}
-	w.exponents(acc, position, w.Add(position, w.Shl(w.warp, 4).As(ptx.S32)))
+	w.exponents(acc, position, w.Add(position, w.Shl(w.warp, 4).As(ptx.S32)), w.Mad(w.warp, 16*kvScaleBytes, w.Add(slot, w.tileScale())))
 	top := w.exchange(w.largestOf(acc))
-	pairs := w.Regs(ptx.BF16x2, 4)
+	pairs := w.Regs(w.format.pair, 4)
 	w.weights(acc, top, pairs)
 	for n := range acc {
 		for i := range 2 {
@@ -154,12 +171,12 @@ func (w *sharedRows) accumulate(slot ptx.Reg) {
 	w.Section("values")
 	var steps [][]ptx.Reg
 	for step := range tileSteps {
-		steps = append(steps, w.Ldmatrix(ptx.BF16x2, 4, false, w.theirs.At(32*step)))
+		steps = append(steps, w.Ldmatrix(w.format.pair, 4, false, w.theirs.At(32*step)))
 	}
 	m := w.merge(steps)
-	values := w.Add(slot, w.values)
+	values, scales := w.Add(slot, w.values), w.valueScales(slot)
 	for n := 0; n < len(w.out); n += 2 {
-		w.ours(n, func() { w.product(m, steps, w.out[n:n+2], values.At(16*attentionWarps*n)) })
+		w.ours(n, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*attentionWarps*n), scales) })
 	}
 }
 
@@ -173,11 +190,13 @@ func (w *sharedRows) ours(n int, then func()) {
 	w.If(w.Lt(w.warp, all-n/2*attentionWarps), then)
 }
 
-func (w *sharedRows) store() {
-	w.results(func(each func(n int, column ptx.Reg)) {
-		column := w.Mad(w.warp, 16, w.Shl(w.And(w.lane, 3), 1))
-		for n := range w.out {
-			w.ours(n/2*2, func() { each(n, w.Add(column, 16*attentionWarps*(n/2)+8*(n%2))) })
-		}
-	})
+func (w *sharedRows) blocks(each func(n int, column ptx.Reg)) {
+	column := w.Mad(w.warp, 16, w.resultColumn())
+	for n := range w.out {
+		w.ours(n/2*2, func() { each(n, w.Add(column, 16*attentionWarps*(n/2)+w.resultStep()*(n%2))) })
+	}
+}
+
+func (w *sharedRows) leads() ptx.Reg {
+	return w.CmpAnd(ptx.EQ, w.warp, 0, w.Eq(w.And(w.lane, 3), 0))
 }

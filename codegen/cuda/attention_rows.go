@@ -10,45 +10,73 @@ import (
 type rowState struct {
 	*attend
 	number       ptx.Reg    // of the first one in the CTA
-	from, to     [2]ptx.Reg // positions that the row sees; to is -1 where there is no row
-	largest, sum [2]ptx.Reg // of the tiles so far
+	slope        [2]ptx.Reg // of the row's head, where there is alibi
+	to           [2]ptx.Reg // last position that the row sees; -1 where there is no row
+	largest, sum [2]ptx.Reg // of the splits so far
 	out          [][]ptx.Reg
+	parked       []ptx.Addr // where the last blocks of out lie in shared memory, when registers do not hold them
+	partLargest  [2]ptx.Reg // of the tiles so far of the present split
+	partSum      [2]ptx.Reg
+	part         [][]ptx.Reg
 	valid        [2]ptx.Reg // the row sees something of the tile
 	tileLargest  [2]ptx.Reg
 }
 
-func newRowState(a *attend, row ptx.Reg, blocks int) *rowState {
+func newRowState(a *attend, item []ptx.Reg, row ptx.Reg, blocks int) *rowState {
 	s := &rowState{attend: a, number: row}
 	for i := range 2 {
-		token, _, ok := a.query(a.Add(row, 8*i))
+		token, column, ok := a.query(item, a.Add(row, 8*i))
 		s.to[i] = a.Const(ptx.S32, -1)
 		at := a.Index(a.pointers["positions"], token, 4)
 		a.When(ok).Into(s.to[i]).Ld(ptx.S32, at)
-		s.from[i] = a.Const(ptx.S32, 0)
-		if a.window > 0 {
-			a.Set(s.from[i], a.Max(a.Sub(s.to[i], a.window-1), 0))
+		if a.has("alibi") {
+			s.slope[i] = a.Mul(a.ofHead("alibi", column, ok), math.Log2E)
 		}
 		s.largest[i], s.sum[i], s.tileLargest[i] = a.Const(ptx.F32, math.Inf(-1)), a.Const(ptx.F32, 0), a.Const(ptx.F32, 0)
+		s.partLargest[i], s.partSum[i] = a.Const(ptx.F32, math.Inf(-1)), a.Const(ptx.F32, 0)
 	}
 	for range blocks {
-		s.out = append(s.out, a.Zeros(ptx.F32, 4))
+		s.out, s.part = append(s.out, a.Zeros(ptx.F32, 4)), append(s.part, a.Zeros(ptx.F32, 4))
 	}
 	return s
+}
+
+func (s *rowState) state() *rowState { return s }
+
+// clearPart begins a split.
+func (s *rowState) clearPart() {
+	for i := range 2 {
+		s.Set(s.partLargest[i], math.Inf(-1))
+		s.Set(s.partSum[i], 0.0)
+	}
+	for _, block := range s.part {
+		for _, v := range block {
+			s.Set(v, 0.0)
+		}
+	}
+}
+
+// after tells, where p holds, whether a position is not before the first one that a row sees. There may be none before it.
+func (s *rowState) after(position ptx.Reg, i int, p ptx.Reg) ptx.Reg {
+	if s.window == 0 {
+		return p
+	}
+	return s.CmpAnd(ptx.GE, position, s.Sub(s.to[i], s.window-1), p)
 }
 
 // see tells which rows see something of the tile.
 func (s *rowState) see(position ptx.Reg) {
 	last := s.Add(position, attentionTile-1)
 	for i := range 2 {
-		s.valid[i] = s.CmpAnd(ptx.GE, last, s.from[i], s.Ge(s.to[i], position))
+		s.valid[i] = s.after(last, i, s.Ge(s.to[i], position))
 	}
 }
 
-// score multiplies a fragment of queries with 16 keys: blocks of 8 positions.
-func (s *rowState) score(acc [][]ptx.Reg, query []ptx.Reg, keys ptx.Addr) {
-	k := s.Ldmatrix(ptx.BF16x2, 4, false, keys)
-	s.Mma(ptx.MmaBF16, acc[0], query, k[:2])
-	s.Mma(ptx.MmaBF16, acc[1], query, k[2:])
+// score multiplies channels c to c+15 of queries with those of 16 keys: blocks of 8 positions.
+func (s *rowState) score(acc [][]ptx.Reg, query []ptx.Reg, keys ptx.Addr, c int) {
+	for i, k := range s.keyOperand(keys, c) {
+		s.Mma(s.format.mma, acc[i], query, k)
+	}
 }
 
 // queryPlace is where a lane reads operand A of a tile of rows: row lane%16, the second eight channels in the upper half of the warp.
@@ -57,34 +85,79 @@ func (s *rowState) queryPlace(base, tile ptx.Reg, rowBytes int) ptx.Reg {
 	return s.Add(s.Mad(tile, 16*rowBytes, base), lane)
 }
 
-// keyPlace is where a lane reads 16 positions as operand B: matrices of positions 0-7 and 8-15, each of channels 0-7, then 8-15.
+// keyPlace is where a lane reads 16 positions as operand B: matrices of positions 0-7 and 8-15, each of channels 0-7, then 8-15; of codes, all 16
+// channels.
 func (s *rowState) keyPlace() ptx.Reg {
+	if s.codedKeys() {
+		return s.Mul(s.And(s.lane, 15), s.keyRowBytes())
+	}
 	position := s.Add(s.And(s.lane, 7), s.Shl(s.Shr(s.lane, 4), 3))
-	return s.Mad(position, s.rowBytes(), s.Shl(s.And(s.lane, 8), 1))
+	return s.Mad(position, s.keyRowBytes(), s.Shl(s.And(s.lane, 8), 1))
 }
 
-// valuePlace is where a lane reads 16 positions transposed: channels 0-7, then 8-15, each of positions 0-7, then 8-15.
+// valuePlace is where a lane reads 16 positions transposed: channels 0-7, then 8-15, each of positions 0-7, then 8-15; of codes, all 16
+// channels, which only half of the lanes read.
 func (s *rowState) valuePlace() ptx.Reg {
-	return s.Mad(s.And(s.lane, 15), s.rowBytes(), s.Shl(s.Shr(s.lane, 4), 4))
+	place := s.Mul(s.And(s.lane, 15), s.tileRowBytes())
+	if s.scaled() {
+		return place
+	}
+	return s.Add(place, s.Shl(s.Shr(s.lane, 4), 4))
+}
+
+// valueScales loads the scales of a tile's values as pairs of neighbouring positions, in the order of operand B: two for 16 positions.
+func (s *rowState) valueScales(slot ptx.Reg) (scales []ptx.Reg) {
+	if !s.scaled() {
+		return nil
+	}
+	at := s.Add(slot, s.Shl(s.And(s.lane, 3), 2)).At(s.tileScale())
+	for i := range 2 * tileSteps {
+		scale := s.Ld(ptx.F16x2, at.At(8*i*kvScaleBytes))
+		if factor := s.format.codes.factor; factor != 1 {
+			scale = s.Mul(scale, s.Const(ptx.F16x2, factor))
+		}
+		scales = append(scales, scale)
+	}
+	return scales
+}
+
+// keyScales multiplies the scores of a block of positions by their keys' scales; positions is where the block's scales lie.
+func (s *rowState) keyScales(block []ptx.Reg, positions ptx.Addr) {
+	low, high := s.Unpack(ptx.F16, s.Ld(ptx.F16x2, positions))
+	for j, scale := range []ptx.Reg{s.Cvt(ptx.F32, low), s.Cvt(ptx.F32, high)} {
+		for _, v := range []ptx.Reg{block[j], block[j+2]} {
+			s.Into(v).Mul(v, scale)
+		}
+	}
 }
 
 // exponents makes products exponents of 2 and hides positions that a row does not see. Column c of block n is position 8n + c behind
-// first.
-func (s *rowState) exponents(acc [][]ptx.Reg, tile, first ptx.Reg) {
-	softcap := s.launch.Float("softcap", 0)
-	for _, block := range acc {
+// first; scales is where the keys' scales begin, of keys that are codes.
+func (s *rowState) exponents(acc [][]ptx.Reg, tile, first, scales ptx.Reg) {
+	softcap, factor := s.launch.Float("softcap", 0), 1.0
+	if s.codedKeys() {
+		factor = s.format.codes.factor
+		scales = s.Add(scales, s.Shl(s.And(s.lane, 3), 2))
+	}
+	for n, block := range acc {
+		if s.codedKeys() {
+			s.keyScales(block, scales.At(8*n*kvScaleBytes))
+		}
 		for _, v := range block {
 			if softcap == 0 {
-				s.Into(v).Mul(v, s.base2())
+				s.Into(v).Mul(v, factor*s.base2())
 				continue
 			}
-			s.Into(v).Mul(s.tanh(s.Mul(v, s.launch.Float("scale", 1)/softcap)), softcap*math.Log2E)
+			s.Into(v).Mul(s.tanh(s.Mul(v, factor*s.launch.Float("scale", 1)/softcap)), softcap*math.Log2E)
 		}
+	}
+	if s.has("alibi") {
+		s.lean(acc, first)
 	}
 	whole := s.Ge(tile, 0)
 	last := s.Add(tile, attentionTile-1)
 	for i := range 2 {
-		inside := s.CmpAnd(ptx.LE, last, s.to[i], s.Ge(tile, s.from[i]))
+		inside := s.after(tile, i, s.Le(last, s.to[i]))
 		whole = s.And(whole, s.CmpOr(ptx.LT, s.to[i], 0, inside))
 	}
 	s.If(s.VoteAll(whole).Not(), func() {
@@ -92,11 +165,24 @@ func (s *rowState) exponents(acc [][]ptx.Reg, tile, first ptx.Reg) {
 		for n, block := range acc {
 			for j, v := range block {
 				position := s.Add(column, 8*n+j%2)
-				seen := s.CmpAnd(ptx.LE, position, s.to[j/2], s.Ge(position, s.from[j/2]))
+				seen := s.after(position, j/2, s.Le(position, s.to[j/2]))
 				s.Unless(seen).Set(v, math.Inf(-1))
 			}
 		}
 	})
+}
+
+// lean adds slope times the distance from the row's position, an exact number, to the exponents.
+func (s *rowState) lean(acc [][]ptx.Reg, first ptx.Reg) {
+	column := s.Add(first, s.Shl(s.And(s.lane, 3), 1).As(ptx.S32))
+	for i := range 2 {
+		distance := s.Cvt(ptx.F32, s.Sub(column, s.to[i]))
+		for n, block := range acc {
+			for j, v := range block[2*i : 2*i+2] {
+				s.Into(v).Fma(s.slope[i], s.Add(distance, float64(8*n+j)), v)
+			}
+		}
+	}
 }
 
 // tanh is good to the last places of 1, which is what scores need: 1 - 2/(1 + e^2x).
@@ -119,7 +205,7 @@ func (s *rowState) largestOf(acc [][]ptx.Reg) (top [2]ptx.Reg) {
 	return top
 }
 
-// weights makes exponents the weights 2^(exponent - largest), as pairs of bf16: for each block those of the first row, then of the
+// weights makes exponents the weights 2^(exponent - largest), as pairs of what values are multiplied as: for each block those of the first row, then of the
 // second.
 func (s *rowState) weights(acc [][]ptx.Reg, top [2]ptx.Reg, pairs []ptx.Reg) {
 	for i := range 2 {
@@ -128,43 +214,97 @@ func (s *rowState) weights(acc [][]ptx.Reg, top [2]ptx.Reg, pairs []ptx.Reg) {
 	for n, block := range acc {
 		for i := range 2 {
 			low, high := s.Ex2Ftz(s.Sub(block[2*i], s.tileLargest[i])), s.Ex2Ftz(s.Sub(block[2*i+1], s.tileLargest[i]))
-			s.Into(pairs[2*n+i]).Cvt2(ptx.BF16x2, low, high)
+			s.Into(pairs[2*n+i]).Cvt2(s.format.pair, low, high)
 		}
 	}
 }
 
-// merging is how the tiles before and a tile come together: out = out*old + tile*now.
-type merging struct{ old, now [2]ptx.Reg }
+// merging is how what was before and what comes now are put together: out = out*old + new*now, in rows in which there is something new.
+type merging struct {
+	old, now [2]ptx.Reg
+	valid    [2]ptx.Reg
+}
 
-// merge adds the weights of the tile to the sum. The matrix units add them up, as products with ones, in the order of all products.
-func (s *rowState) merge(weights [][]ptx.Reg) merging {
-	var m merging
-	sums, ones := s.Zeros(ptx.F32, 4), s.Const(ptx.BF16x2, 1.0)
-	for _, w := range weights {
-		s.Mma(ptx.MmaBF16, sums, w, []ptx.Reg{ones, ones})
-	}
+// join makes largest and sum those of both.
+func (s *rowState) join(largest, sum, newLargest, newSum, valid [2]ptx.Reg) (m merging) {
+	m.valid = valid
 	for i := range 2 {
-		top := s.Max(s.largest[i], s.tileLargest[i])
-		m.old[i], m.now[i] = s.Ex2Ftz(s.Sub(s.largest[i], top)), s.Ex2Ftz(s.Sub(s.tileLargest[i], top))
-		tile := s.Mul(sums[2*i], m.now[i])
-		s.When(s.valid[i]).Into(s.sum[i]).Fma(s.sum[i], m.old[i], tile)
-		s.When(s.valid[i]).Into(s.largest[i]).Mov(top)
+		top := s.Max(largest[i], newLargest[i])
+		m.old[i], m.now[i] = s.Ex2Ftz(s.Sub(largest[i], top)), s.Ex2Ftz(s.Sub(newLargest[i], top))
+		part := s.Mul(newSum[i], m.now[i])
+		s.When(valid[i]).Into(sum[i]).Fma(sum[i], m.old[i], part)
+		s.When(valid[i]).Into(largest[i]).Mov(top)
 	}
 	return m
 }
 
+// add is out*old + new*now.
+func (s *rowState) add(m merging, out, block []ptx.Reg) {
+	for j, v := range block {
+		part := s.Mul(v, m.now[j/2])
+		s.When(m.valid[j/2]).Into(out[j]).Fma(out[j], m.old[j/2], part)
+	}
+}
+
+// fold adds a split to those before it. To the first one nothing is added, so that it stays as it is.
+func (s *rowState) fold() {
+	var some [2]ptx.Reg
+	for i := range 2 {
+		some[i] = s.Gt(s.partLargest[i], math.Inf(-1))
+	}
+	m := s.join(s.largest, s.sum, s.partLargest, s.partSum, some)
+	for n := range s.out {
+		s.add(m, s.out[n], s.part[n])
+	}
+	for i, at := range s.parked {
+		block := s.LdV(ptx.F32, 4, at)
+		s.add(m, block, s.part[len(s.out)+i])
+		s.StV(at, block)
+	}
+}
+
+// park keeps the last n blocks of out in shared memory, a place for each thread. Only the ends of splits need them.
+func (s *rowState) park(n int) {
+	s.out = s.out[:len(s.out)-n]
+	first := s.Index(s.Addr(s.Dynamic("parked", s.parkedBytes(), 16)), s.TidX(), 16)
+	zero := s.Zeros(ptx.F32, 4)
+	for i := range n {
+		at := first.At(16 * attentionThreads * i)
+		s.parked = append(s.parked, at)
+		s.StV(at, zero)
+	}
+}
+
+// unpark brings them back, for good.
+func (s *rowState) unpark() {
+	for _, at := range s.parked {
+		s.out = append(s.out, s.LdV(ptx.F32, 4, at))
+	}
+	s.parked = nil
+}
+
+// merge adds the weights of the tile to the sum. The matrix units add them up, as products with ones, in the order of all products.
+func (s *rowState) merge(weights [][]ptx.Reg) merging {
+	sums, ones := s.Zeros(ptx.F32, 4), s.Const(s.format.pair, 1.0)
+	for _, w := range weights {
+		s.Mma(s.format.mma, sums, w, []ptx.Reg{ones, ones})
+	}
+	return s.join(s.partLargest, s.partSum, s.tileLargest, [2]ptx.Reg{sums[0], sums[2]}, s.valid)
+}
+
 // product adds weights times 16 channels of the tile's values to two blocks of the result.
-func (s *rowState) product(m merging, weights [][]ptx.Reg, out [][]ptx.Reg, values ptx.Addr) {
+func (s *rowState) product(m merging, weights, out [][]ptx.Reg, values ptx.Addr, scales []ptx.Reg) {
 	acc := [][]ptx.Reg{s.Zeros(ptx.F32, 4), s.Zeros(ptx.F32, 4)}
 	for step, w := range weights {
-		v := s.Ldmatrix(ptx.BF16x2, 4, true, values.At(16*step*s.rowBytes()))
-		s.Mma(ptx.MmaBF16, acc[0], w, v[:2])
-		s.Mma(ptx.MmaBF16, acc[1], w, v[2:])
+		var mine []ptx.Reg
+		if scales != nil {
+			mine = scales[2*step : 2*step+2]
+		}
+		for i, v := range s.valueOperand(values.At(16*step*s.tileRowBytes()), mine) {
+			s.Mma(s.format.mma, acc[i], w, v)
+		}
 	}
 	for n := range acc {
-		for j, v := range acc[n] {
-			tile := s.Mul(v, m.now[j/2])
-			s.When(s.valid[j/2]).Into(out[n][j]).Fma(out[n][j], m.old[j/2], tile)
-		}
+		s.add(m, out[n], acc[n])
 	}
 }

@@ -32,15 +32,50 @@ var turnedShapes = []shape{
 	{heads: 2, kv: 2, dim: 5, q: dtype.BF16, y: dtype.BF16, rotary: rotary{"longrope", "half", 2}},
 }
 
+// storedShapes have caches of every other format.
+var storedShapes = []shape{
+	{heads: 2, kv: 2, dim: 64, q: dtype.F32, y: dtype.BF16, cache: dtype.F16},
+	{heads: 8, kv: 2, dim: 80, q: dtype.BF16, y: dtype.BF16, softcap: 20, cache: dtype.F16, window: 40},
+	{heads: 2, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32, cache: dtype.F16, rotary: rotary{"dynamic", "half", 10}},
+	{heads: 4, kv: 2, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.I8},
+	{heads: 20, kv: 1, dim: 80, q: dtype.BF16, y: dtype.BF16, softcap: 20, cache: dtype.I8, window: 100},
+	{heads: 8, kv: 1, dim: 128, q: dtype.BF16, y: dtype.F32, cache: dtype.I8},
+	{heads: 2, kv: 1, dim: 208, q: dtype.F32, y: dtype.F32, cache: dtype.I8, softcap: 5},
+	{heads: 1, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32, cache: dtype.I8},
+	{heads: 4, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, cache: dtype.I8, rotary: rotary{"longrope", "half", 16}},
+	{heads: 4, kv: 2, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3},
+	{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16, cache: dtype.F8E4M3},
+	{heads: 8, kv: 1, dim: 128, q: dtype.BF16, y: dtype.BF16, cache: dtype.F8E4M3, softcap: 20},
+	{heads: 2, kv: 1, dim: 256, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3, window: 40},
+	{heads: 2, kv: 1, dim: 5, q: dtype.BF16, y: dtype.BF16, cache: dtype.F8E4M3},
+	{heads: 4, kv: 1, dim: 80, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3, rotary: rotary{"dynamic", "interleaved", 70}},
+}
+
+// biasedShapes have scores of more than queries and keys.
+var biasedShapes = []shape{
+	{heads: 8, kv: 8, dim: 64, q: dtype.F32, y: dtype.BF16, alibi: true},
+	{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.F32, alibi: true, cache: dtype.I8},
+	{heads: 8, kv: 1, dim: 64, q: dtype.BF16, y: dtype.BF16, sinks: true, window: 40},
+	{heads: 20, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, sinks: true, cache: dtype.F8E4M3},
+	{heads: 8, kv: 2, dim: 128, q: dtype.F32, y: dtype.F32, sinks: true, alibi: true, softcap: 20, window: 100},
+}
+
 func (c shape) String() string {
-	return fmt.Sprintf("%d_%d_%d_w%d_c%v_%v_%v%v", c.heads, c.kv, c.dim, c.window, c.softcap, c.q, c.y, c.rotary)
+	biases := ""
+	if c.alibi {
+		biases += "_alibi"
+	}
+	if c.sinks {
+		biases += "_sinks"
+	}
+	return fmt.Sprintf("%d_%d_%d_w%d_c%v_%v_%v_%v%v%s", c.heads, c.kv, c.dim, c.window, c.softcap, c.q, c.y, c.stored(), c.rotary, biases)
 }
 
 // TestAttention runs steps that mix long and short chunks with single tokens, at contexts around the sizes of tiles and pages.
 func TestAttention(t *testing.T) {
-	for i, c := range append(turnedShapes, attentionShapes...) {
+	for i, c := range slices.Concat(turnedShapes, attentionShapes, storedShapes, biasedShapes) {
 		t.Run(c.String(), func(t *testing.T) {
-			a := newAttention(t, c, "sm80")
+			a := newAttention(t, c, []string{"sm80", "sm89"}[i%2])
 			worst := 0.0
 			for j, chunks := range [][]chunk{
 				{{newHistory(c, 1, 1), 0, 1}},
@@ -56,7 +91,7 @@ func TestAttention(t *testing.T) {
 	}
 }
 
-// compareRows wants the results of plain arithmetic. Weights are rounded to bf16, so that they are off by 2^-9 of their sum at most.
+// compareRows wants the results of plain arithmetic. Weights are rounded to bf16, so that they are off by 2^-9 of their sum at most, or to f16.
 func compareRows(t *testing.T, c shape, rows [][]float32, chunks []chunk) (worst float64) {
 	t.Helper()
 	r := 0
@@ -69,6 +104,9 @@ func compareRows(t *testing.T, c shape, rows [][]float32, chunks []chunk) (worst
 			for h := range c.heads {
 				for d, want := range chunk.attend(p, h) {
 					tolerance := 1.0/256*top + 1e-6
+					if c.stored() != dtype.BF16 {
+						tolerance = 1.0/1024*top + 1e-6
+					}
 					if c.y == dtype.BF16 {
 						tolerance += math.Abs(want) / 256
 					}
@@ -93,6 +131,10 @@ func TestAttentionIsInvariant(t *testing.T) {
 		{heads: 2, kv: 2, dim: 80, q: dtype.F32, y: dtype.F32, window: 70},
 		{heads: 2, kv: 1, dim: 208, q: dtype.BF16, y: dtype.F32, softcap: 30},
 		turnedShapes[0], turnedShapes[1],
+		{heads: 4, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, cache: dtype.F16},
+		{heads: 4, kv: 1, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.I8, window: 50},
+		{heads: 3, kv: 1, dim: 80, q: dtype.BF16, y: dtype.F32, cache: dtype.F8E4M3, softcap: 10},
+		storedShapes[8], biasedShapes[0], biasedShapes[3], biasedShapes[4],
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			const length = 150
@@ -114,6 +156,35 @@ func TestAttentionIsInvariant(t *testing.T) {
 						}
 					}
 					from = to
+				}
+			}
+		})
+	}
+}
+
+// TestAttentionInPieces wants the same bits however the splits of an item are shared out, as results of plain arithmetic.
+func TestAttentionInPieces(t *testing.T) {
+	for i, c := range []shape{
+		{heads: 4, kv: 2, dim: 16, q: dtype.BF16, y: dtype.F32},
+		{heads: 20, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, window: 300, softcap: 10},
+		{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16, window: 290},
+		{heads: 2, kv: 1, dim: 208, q: dtype.F32, y: dtype.F32},
+		{heads: 4, kv: 2, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.I8},
+		{heads: 18, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3},
+		{heads: 4, kv: 1, dim: 16, q: dtype.BF16, y: dtype.F32, rotary: rotary{"longrope", "half", 16}},
+		biasedShapes[1], biasedShapes[4],
+	} {
+		t.Run(c.String(), func(t *testing.T) {
+			a := newAttention(t, c, []string{"sm80", "sm89"}[i%2])
+			chunks := []chunk{{newHistory(c, 700, 21), 699, 700}, {newHistory(c, 514, 22), 510, 514}, {newHistory(c, 30, 23), 28, 30}, {newHistory(c, 257, 24), 255, 257}}
+			whole := a.step(16, chunks...)
+			compareRows(t, c, whole, chunks)
+			for _, share := range []int{1, 2} {
+				a.share = share
+				for r, row := range a.step(64, chunks...) {
+					if !slices.Equal(row, whole[r]) {
+						t.Fatalf("row %d differs in pieces of %d splits", r, share)
+					}
 				}
 			}
 		})

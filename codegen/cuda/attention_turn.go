@@ -16,7 +16,7 @@ type keyTurns struct {
 	between, bytes int     // from the first channel to the second, from a row to the thread's next
 }
 
-func (a *attend) newKeyTurns() keyTurns {
+func (a *attend) newKeyTurns(token ptx.Reg) keyTurns {
 	a.Section("frequencies")
 	half := int(a.launch.Int("rotary_dim", 0)) / 2 // at most the threads: a head has at most layout.MaxPlainDim channels
 	k := keyTurns{attend: a, step: min(attentionThreads/half, attentionTile), between: 2 * half}
@@ -29,7 +29,7 @@ func (a *attend) newKeyTurns() keyTurns {
 		width, k.between = 4, 2
 	}
 	k.first = a.Mad(k.row, a.rowBytes(), a.Mul(pair, width))
-	f := newFrequencies(a.entry, a.first)
+	f := newFrequencies(a.entry, token)
 	k.frequency = a.Ld(ptx.F32, a.Index(f.table, pair, 4))
 	f.scale(k.frequency, pair)
 	return k
@@ -37,11 +37,18 @@ func (a *attend) newKeyTurns() keyTurns {
 
 func (a *attend) interleaved() bool { return a.launch.Text("style", "") == "interleaved" }
 
-// turn rotates the keys in a slot, of the tile that begins at a position. Rows behind the last position are zeros and stay so.
-func (k *keyTurns) turn(slot, position ptx.Reg) {
+// turn rotates the keys in a slot, of the tile that begins at a position, and returns where they are then. Rows behind the last position are
+// zeros and stay so. Codes become numbers first, in a tile of their own.
+func (k *keyTurns) turn(slot, position ptx.Reg) (tile ptx.Reg) {
+	tile = slot
+	if k.scaled() {
+		tile = k.turned
+		k.expandTile(slot)
+		k.Sync()
+	}
 	k.Section("rotation")
 	k.If(k.mine, func() {
-		at := k.Add(slot, k.first)
+		at := k.Add(tile, k.first)
 		first := k.Add(position, k.row.As(ptx.S32))
 		last := k.Add(position, attentionTile)
 		k.For(ptx.Range{Name: "rows", From: first, To: last, Step: k.step}, func(p ptx.Reg) {
@@ -51,21 +58,41 @@ func (k *keyTurns) turn(slot, position ptx.Reg) {
 			k.Into(at).Add(at, k.bytes)
 		})
 	})
+	return tile
+}
+
+// expandTile writes the keys in a slot to the tile of numbers, four channels of a row at a time. They are rounded to f16 here, and again when
+// they have turned.
+func (k *keyTurns) expandTile(slot ptx.Reg) {
+	k.Section("numbers of the keys")
+	words := k.dimPad() / 4
+	k.For(ptx.Range{Name: "words", From: k.TidX(), To: attentionTile * words, Step: attentionThreads}, func(i ptx.Reg) {
+		row := k.Div(i, words)
+		word := k.Sub(i, k.Mul(row, words))
+		scale := k.Ld(ptx.F16, k.Index(slot, row, kvScaleBytes).At(k.tileScale()))
+		both := k.Pack(ptx.F16x2, scale, scale)
+		if factor := k.format.codes.factor; factor != 1 {
+			both = k.Mul(both, k.Const(ptx.F16x2, factor))
+		}
+		codes := k.Ld(ptx.B32, k.Mad(row, k.tileRowBytes(), k.Index(slot, word, 4)))
+		pairs := k.format.codes.expand(k.attend, codes, false)
+		k.StV(k.Mad(row, k.rowBytes(), k.Index(k.turned, word, 8)), []ptx.Reg{k.Mul(pairs[0], both), k.Mul(pairs[1], both)})
+	})
 }
 
 func (k *keyTurns) loadPair(at ptx.Reg) (a, b ptx.Reg) {
 	if k.interleaved() {
-		both := k.widen(k.Ld(ptx.BF16x2, at))
-		return both[0], both[1]
+		low, high := k.Unpack(k.format.number, k.Ld(k.format.pair, at))
+		return k.Cvt(ptx.F32, low), k.Cvt(ptx.F32, high)
 	}
-	return k.Cvt(ptx.F32, k.Ld(ptx.BF16, at)), k.Cvt(ptx.F32, k.Ld(ptx.BF16, at.At(k.between)))
+	return k.Cvt(ptx.F32, k.Ld(k.format.number, at)), k.Cvt(ptx.F32, k.Ld(k.format.number, at.At(k.between)))
 }
 
 func (k *keyTurns) storePair(at, a, b ptx.Reg) {
 	if k.interleaved() {
-		k.St(at, k.Cvt2(ptx.BF16x2, a, b))
+		k.St(at, k.Cvt2(k.format.pair, a, b))
 		return
 	}
-	k.St(at, k.Cvt(ptx.BF16, a))
-	k.St(at.At(k.between), k.Cvt(ptx.BF16, b))
+	k.St(at, k.Cvt(k.format.number, a))
+	k.St(at.At(k.between), k.Cvt(k.format.number, b))
 }

@@ -75,14 +75,17 @@ var families = map[string]family{
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
-var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.moe_linear": expertCTAs}
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.moe_linear": expertCTAs,
+	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
+
+func always(n int) func(*entry) int { return func(*entry) int { return n } }
 
 // variant is a family's entry for steps in which the rows of x are at most limit; 0: for all.
 type variant struct {
 	family
-	limit int64
-	ctas  int  // of a multiprocessor, where the entry counts on them
-	raw   bool // the entry quantizes its inputs itself
+	limit      int64
+	ctas       int  // of a multiprocessor, where the entry counts on them
+	makesCodes bool // the entry quantizes its inputs itself
 }
 
 // wideFamilies lists the kernels that have entries of their own on targets with wgmma.
@@ -117,11 +120,14 @@ func grid(extents ...engine.Extent) [3]engine.Extent {
 func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error) {
 	f, ok := families[l.Kernel]
 	if !ok {
+		f, ok = sampleFamilies[l.Kernel]
+	}
+	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
-	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores}
+	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, convertsE4M3: c.target.convertsE4M3()}
 	if l.Kernel == "cuda.attention" {
-		l.Attrs = append(l.Attrs, engine.Attr{Name: "block", Int: int64(newAttend(e).block)})
+		newAttend(e).plan(l, p)
 	}
 	signature := e.signature()
 	if codes := c.entries[signature]; codes != nil {
@@ -159,7 +165,7 @@ func (c *Coder) variants(e *entry, f family) []variant {
 
 // write adds an entry to the module, if the variant has one.
 func (c *Coder) write(e entry, v variant, name string) engine.Code {
-	e.raw = v.raw
+	e.makesCodes = v.makesCodes
 	code := engine.Code{Entry: name, Grid: v.grid(&e), Threads: v.threads}
 	if v.limit != 0 {
 		code.Limit = engine.Limit{Of: e.buffer("x").Rows, Max: v.limit}
@@ -188,14 +194,16 @@ func (c *Coder) Text() (string, error) { return c.module.Print() }
 // entry is a kernel that is being written: the builder, and what it is specialised for.
 type entry struct {
 	*ptx.Builder
-	op      *ir.Op
-	launch  *engine.Launch
-	program *engine.Program
-	kernel  *engine.Kernel
-	threads int
-	shared  int  // dynamic shared memory, bytes
-	cores   int  // multiprocessors of the target's card
-	raw     bool // inputs that are codes are made of those that are raw
+	op         *ir.Op
+	launch     *engine.Launch
+	program    *engine.Program
+	kernel     *engine.Kernel
+	threads    int
+	shared     int  // dynamic shared memory, bytes
+	cores      int  // multiprocessors of the target's card
+	makesCodes bool // inputs that are codes are made of those that are raw
+
+	convertsE4M3 bool // the target has instructions that convert e4m3
 
 	pointers             map[string]ptx.Reg // by role
 	t, b, r              ptx.Reg            // sizes of the step
@@ -276,6 +284,15 @@ func (e *entry) row(role string, i ptx.Reg) ptx.Reg {
 }
 
 func (e *entry) cols(role string) int { return int(e.buffer(role).Cols) }
+
+// pairTypes are what two neighbouring numbers of 16 bits are loaded as.
+var pairTypes = map[dtype.Type]ptx.Type{dtype.BF16: ptx.BF16x2, dtype.F16: ptx.F16x2}
+
+// pairType is that of the activation in a role; none where it is f32.
+func (e *entry) pairType(role string) (ptx.Type, bool) {
+	t, ok := pairTypes[e.buffer(role).DType]
+	return t, ok
+}
 
 // isBF16 tells the element type of the activation in a role, which is f32 otherwise.
 func (e *entry) isBF16(role string) bool { return e.buffer(role).DType == dtype.BF16 }

@@ -50,7 +50,7 @@ func (p *product) scaled(sum, output, token ptx.Reg) ptx.Reg {
 
 // tokenScale loads the scale of the codes of the CTA's token of a number.
 func (p *product) tokenScale(token ptx.Reg) ptx.Reg {
-	if p.raw {
+	if p.makesCodes {
 		return p.Ld(ptx.F32, p.Index(p.scales, token, 4))
 	}
 	row := p.row("x", p.source(p.Min(p.tokenOfTile(token), p.Sub(p.end(), 1))))

@@ -19,8 +19,8 @@ func (e *entry) pairs(columns int, each func(i ptx.Reg)) {
 
 // load2 reads columns i and i+1 of a row as f32; rows are padded, so there is something to read behind the last column.
 func (e *entry) load2(role string, row, i ptx.Reg) [2]ptx.Reg {
-	if e.isBF16(role) {
-		return e.widen(e.Ld(ptx.BF16x2, e.Index(row, i, 2)))
+	if t, ok := e.pairType(role); ok {
+		return e.widen(e.Ld(t, e.Index(row, i, 2)))
 	}
 	if e.cols(role)%2 != 0 {
 		return [2]ptx.Reg{e.Ld(ptx.F32, e.Index(row, i, 4)), e.Ld(ptx.F32, e.Index(row, e.lastColumn(role, i), 4))}
@@ -34,11 +34,11 @@ func (e *entry) lastColumn(role string, i ptx.Reg) ptx.Reg { return e.Min(e.Add(
 
 // store2 writes columns i and i+1 of a row.
 func (e *entry) store2(role string, row, i ptx.Reg, v [2]ptx.Reg) {
-	if e.isBF16(role) {
+	if t, ok := e.pairType(role); ok {
 		if e.cols(role)%2 != 0 {
 			v[1] = e.Select(e.Lt(i, e.cols(role)-1), v[1], e.Const(ptx.F32, 0))
 		}
-		e.St(e.Index(row, i, 2), e.Cvt2(ptx.BF16x2, v[0], v[1]))
+		e.St(e.Index(row, i, 2), e.Cvt2(t, v[0], v[1]))
 		return
 	}
 	if e.cols(role)%2 != 0 {
@@ -49,17 +49,21 @@ func (e *entry) store2(role string, row, i ptx.Reg, v [2]ptx.Reg) {
 	e.StV(e.Index(row, i, 4), v[:])
 }
 
-// widen gives the two bf16 of a register as f32: the low half shifted up, the high half in place.
+// widen gives the two numbers of a register as f32; of bf16 that is the low half shifted up, the high half in place.
 func (e *entry) widen(pair ptx.Reg) [2]ptx.Reg {
+	if pair.Type() == ptx.F16x2 {
+		low, high := e.Unpack(ptx.F16, pair)
+		return [2]ptx.Reg{e.Cvt(ptx.F32, low), e.Cvt(ptx.F32, high)}
+	}
 	word := pair.As(ptx.B32)
 	return [2]ptx.Reg{e.Shl(word, 16).As(ptx.F32), e.And(word, 0xffff0000).As(ptx.F32)}
 }
 
-// pad writes the zeros behind the columns of a row of bf16, up to the multiple of 64 that products read.
+// pad writes the zeros behind the columns of a row of bf16 or f16, up to the multiple of 64 that products read.
 func (e *entry) pad(role string, row ptx.Reg) {
 	columns := e.cols(role)
 	from, to := (columns+1)/2*2, (columns+63)/64*64
-	if !e.isBF16(role) || from == to {
+	if _, ok := e.pairType(role); !ok || from == to {
 		return
 	}
 	zero := e.Const(ptx.B32, 0)

@@ -3,6 +3,7 @@ package cuda
 import (
 	"llmc/codegen/ptx"
 	"llmc/engine/layout"
+	"llmc/internal/dtype"
 )
 
 // resultPlace is where the sums of a thread belong: outputs row and row+8 of one panel, for tokens counted from token on.
@@ -117,8 +118,11 @@ func (p *product) sumOfSquares(row, lane ptx.Reg) ptx.Reg {
 
 // storeResult writes one number of an activation through a view of the builder, which may have a guard.
 func (p *product) storeResult(b *ptx.Builder, role string, at ptx.Address, v ptx.Reg) {
-	if p.isBF16(role) {
+	switch p.buffer(role).DType {
+	case dtype.BF16:
 		v = p.Cvt(ptx.BF16, v)
+	case dtype.F16:
+		v = p.Cvt(ptx.F16, v)
 	}
 	b.St(at, v)
 }

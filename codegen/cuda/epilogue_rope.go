@@ -76,9 +76,9 @@ func (p *product) storeTurned(at resultPlace, results []tokenResult) {
 
 // storePair writes two channels of a key or a value to the token's slot, if it has one.
 func (r *rope) storePair(token ptx.Reg, t turned, v [2]ptx.Reg) {
-	r.atSlot(token, t.head, func(row ptx.Reg) {
+	r.atHead(token, t.head, func(place kvPlace) {
 		for h := range v {
-			r.St(r.Index(row, t.channels[h], 2), r.Cvt(ptx.BF16, v[h]))
+			r.storeKV(r.Builder, place, t.channels[h], v[h])
 		}
 	})
 }

@@ -74,14 +74,18 @@ func (t *table) scaleOf() func(i ptx.Reg) ptx.Reg {
 	}
 }
 
+// halves decodes pairs of numbers of 16 bits.
+func (t *table) halves(pair ptx.Type) func(i ptx.Reg) [2]ptx.Reg {
+	return func(i ptx.Reg) [2]ptx.Reg {
+		at, _, register := t.pair(i)
+		return t.widen(t.Ld(pair, t.Index(t.base, t.Mad(register, 4, at), 1)))
+	}
+}
+
 // tableDecoders is indexed by what is stored of a weight. A decoder gives columns i and i+1.
 var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
-	"bf16": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
-		return func(i ptx.Reg) [2]ptx.Reg {
-			at, _, register := t.pair(i)
-			return t.widen(t.Ld(ptx.BF16x2, t.Index(t.base, t.Mad(register, 4, at), 1)))
-		}
-	},
+	"bf16": func(t *table) func(i ptx.Reg) [2]ptx.Reg { return t.halves(ptx.BF16x2) },
+	"f16":  func(t *table) func(i ptx.Reg) [2]ptx.Reg { return t.halves(ptx.F16x2) },
 	"u8": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
 		scale := t.rowScale()
 		return func(i ptx.Reg) [2]ptx.Reg {

@@ -57,9 +57,9 @@ func (s *single) buffer(role string, t dtype.Type, cols int) *engine.Buffer {
 	return &s.program.Buffers[len(s.program.Buffers)-1]
 }
 
-func (s *single) cache(heads, dim int) {
+func (s *single) cache(heads, dim int, t dtype.Type) {
 	s.place("cache", engine.Operand{Kind: engine.OperandCache})
-	s.program.Caches = []engine.Cache{{Name: "kv", Kind: "paged", Layers: 1, KVHeads: heads, Dim: dim, DType: dtype.BF16}}
+	s.program.Caches = []engine.Cache{{Name: "kv", Kind: "paged", Layers: 1, KVHeads: heads, Dim: dim, DType: t}}
 }
 
 func (s *single) weight(role string, dims ...int64) {
@@ -116,12 +116,13 @@ func (m *memory) fresh(role string, bytes int) []byte {
 	return b.Bytes()
 }
 
-func (m *memory) ints(role string, values []int32) {
+func (m *memory) ints(role string, values []int32) []byte {
 	m.t.Helper()
 	b := m.fresh(role, 4*len(values))
 	for i, v := range values {
 		binary.LittleEndian.PutUint32(b[4*i:], uint32(v))
 	}
+	return b
 }
 
 func (m *memory) floats(role string, values []float32) {

@@ -139,7 +139,7 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {
 		var b chunkB
 		for j, x := range tokens {
-			if p.raw {
+			if p.makesCodes {
 				b[j] = p.loadRaw(how, x, inverses[j])
 			} else {
 				b[j] = p.load(how, x)
@@ -157,7 +157,7 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 // inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.
 func (p *product) inputs(lane, first ptx.Reg) []ptx.Reg {
 	how, role := p.operandB(), "x"
-	if p.raw {
+	if p.makesCodes {
 		role = "raw"
 	}
 	token := p.tokenOfTile(p.Shr(lane, 2))

@@ -37,7 +37,7 @@ var exactFormats = []struct {
 	inputs  bool // are codes too
 	targets []string
 }{
-	{"bf16", 0, false, []string{"sm80"}}, {"int8", 127, false, []string{"sm80"}}, {"fp8", 448, true, []string{"sm80", "sm89", "sm90"}},
+	{"bf16", 0, false, []string{"sm80"}}, {"f16", 0, false, []string{"sm80"}}, {"int8", 127, false, []string{"sm80"}}, {"fp8", 448, true, []string{"sm80", "sm89", "sm90"}},
 	{"fp8-tensor", 448, true, []string{"sm80", "sm89"}}, {"fp8-block", 448, true, []string{"sm80", "sm89", "sm90"}},
 	{"int8-w8a8", 127, true, []string{"sm80", "sm90"}},
 	{"int4-g32", -8, false, []string{"sm80"}}, {"int4-g64", -8, false, []string{"sm80"}}, {"int4-g128", -8, false, []string{"sm80"}},

@@ -31,6 +31,13 @@ func TestAssembleAttention(t *testing.T) {
 		{heads: 9, kv: 3, dim: 64, q: dtype.F32, y: dtype.BF16}, {heads: 8, kv: 4, dim: 192, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
 	}, append(turnedShapes, attentionShapes...)...)
 	ropes := append(slices.Clone(ropeCases[8:]), ropeCases...)
+	for _, stored := range []dtype.Type{dtype.F16, dtype.I8, dtype.F8E4M3} {
+		for _, c := range slices.Clone(shapes[:4]) {
+			c.cache = stored
+			shapes = append(shapes, c)
+		}
+	}
+	shapes = slices.Concat(shapes, storedShapes, biasedShapes)
 	for _, mode := range []string{"dynamic", "longrope"} {
 		c := shapes[0]
 		c.rotary = rotary{mode, "half", 128}

@@ -16,7 +16,7 @@ func rawInput(columns int64) bool { return columns%64 == 0 }
 
 // rawVariants are the entries of a product on mma.sync that has its inputs raw too.
 func rawVariants(f family) []variant {
-	return []variant{{family: f, limit: rawTokens, raw: true}, {family: f}}
+	return []variant{{family: f, limit: rawTokens, makesCodes: true}, {family: f}}
 }
 
 // skipped are the entries of a launch that is left out where products quantize.
@@ -66,7 +66,7 @@ func (p *product) readSome(t ptx.Type, row, column ptx.Reg, width, offset int, g
 // rawScales are the scales of the tokens of a CTA of mma.sync and what their numbers are multiplied with, [2][tokens] f32 in shared memory. 16 threads
 // have a token.
 func (p *product) rawScales() ptx.Reg {
-	if !p.raw {
+	if !p.makesCodes {
 		return ptx.Reg{}
 	}
 	p.Section("scales of tokens")
@@ -88,7 +88,7 @@ var rawQuads = operandB{element: 4, lane: 16, second: 64}
 
 // operandB is how a lane reads its inputs: codes that the CTA makes are read as numbers.
 func (p *product) operandB() operandB {
-	if p.raw {
+	if p.makesCodes {
 		return rawQuads
 	}
 	return p.reader.operandB()
@@ -96,7 +96,7 @@ func (p *product) operandB() operandB {
 
 // inverses are what the numbers of the lane's token of each block are multiplied with.
 func (p *product) inverses(lane ptx.Reg) []ptx.Reg {
-	if !p.raw {
+	if !p.makesCodes {
 		return nil
 	}
 	var inverses []ptx.Reg

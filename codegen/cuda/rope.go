@@ -154,21 +154,22 @@ func (r *rope) storeQuery(all []channel, token, head ptx.Reg) {
 // storeCache writes a key or a value to the token's slot, if it has one.
 func (r *rope) storeCache(all []channel, token, head ptx.Reg) {
 	r.Section("key or value")
-	r.atSlot(token, head, func(row ptx.Reg) { r.store(all, row, ptx.BF16) })
+	if r.kv().Scaled() {
+		r.storeCodes(all, token, head)
+		return
+	}
+	r.atHead(token, head, func(place kvPlace) {
+		for _, c := range all {
+			r.storeKV(r.only(c), place, c.at, c.value)
+		}
+	})
 }
 
-// atSlot calls then with the row of the cache for a head of keys or values of a token, if the token has a slot.
-func (r *rope) atSlot(token, head ptx.Reg, then func(row ptx.Reg)) {
-	slot := r.Ld(ptx.S32, r.Index(r.pointers["slots"], token, 4))
-	r.If(r.Ge(slot, 0), func() {
-		at := slot.As(ptx.U32)
-		page := r.Div(at, r.pageSize)
-		offset := r.Sub(at, r.Mul(page, r.pageSize))
-		isValue := r.Ge(head, r.heads+r.kvHeads)
-		before := r.Select(isValue, r.Const(ptx.U32, r.heads+r.kvHeads), r.heads)
-		row := r.Index(r.kvPage(page), r.kvRow(r.Sub(head, before), offset), r.kvRowBytes())
-		then(r.Index(row, r.Select(isValue, r.valueBytes(), 0), 1))
-	})
+// atHead is atSlot for a head among all: those of queries come first, then those of keys.
+func (r *rope) atHead(token, head ptx.Reg, then func(place kvPlace)) {
+	isValue := r.Ge(head, r.heads+r.kvHeads)
+	before := r.Select(isValue, r.Const(ptx.U32, r.heads+r.kvHeads), r.heads)
+	r.atSlot(token, r.Sub(head, before), isValue, then)
 }
 
 // store writes the lane's channels of a head.

@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 )
 
 // ropeCase is a shape of rope_kv.
@@ -19,23 +21,32 @@ type ropeCase struct {
 	out                         dtype.Type
 	page                        int
 	mode                        string
+	cache                       dtype.Type // invalid: bf16
 }
 
 var ropeCases = []ropeCase{
-	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static"},
-	{4, 2, 128, 128, "half", true, dtype.BF16, 32, "static"},
-	{3, 1, 80, 32, "half", false, dtype.BF16, 48, "static"},
-	{5, 5, 24, 24, "interleaved", true, dtype.F32, 16, "static"},
-	{2, 1, 96, 70, "interleaved", false, dtype.BF16, 64, "static"},
-	{2, 1, 256, 256, "half", true, dtype.BF16, 128, "static"},
-	{1, 1, 5, 4, "half", true, dtype.BF16, 16, "static"},
-	{2, 2, 20, 10, "interleaved", true, dtype.F32, 16, "static"},
-	{4, 2, 64, 64, "half", false, dtype.F32, 16, "longrope"},
-	{2, 1, 96, 70, "interleaved", true, dtype.BF16, 64, "longrope"},
-	{3, 1, 80, 32, "half", true, dtype.BF16, 48, "dynamic"},
-	{2, 2, 20, 10, "interleaved", false, dtype.F32, 16, "dynamic"},
-	{2, 1, 256, 256, "half", false, dtype.F32, 16, "dynamic"},
+	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.Invalid},
+	{4, 2, 128, 128, "half", true, dtype.BF16, 32, "static", dtype.Invalid},
+	{3, 1, 80, 32, "half", false, dtype.BF16, 48, "static", dtype.Invalid},
+	{5, 5, 24, 24, "interleaved", true, dtype.F32, 16, "static", dtype.Invalid},
+	{2, 1, 96, 70, "interleaved", false, dtype.BF16, 64, "static", dtype.Invalid},
+	{2, 1, 256, 256, "half", true, dtype.BF16, 128, "static", dtype.Invalid},
+	{1, 1, 5, 4, "half", true, dtype.BF16, 16, "static", dtype.Invalid},
+	{2, 2, 20, 10, "interleaved", true, dtype.F32, 16, "static", dtype.Invalid},
+	{4, 2, 64, 64, "half", false, dtype.F32, 16, "longrope", dtype.Invalid},
+	{2, 1, 96, 70, "interleaved", true, dtype.BF16, 64, "longrope", dtype.Invalid},
+	{3, 1, 80, 32, "half", true, dtype.BF16, 48, "dynamic", dtype.Invalid},
+	{2, 2, 20, 10, "interleaved", false, dtype.F32, 16, "dynamic", dtype.Invalid},
+	{2, 1, 256, 256, "half", false, dtype.F32, 16, "dynamic", dtype.Invalid},
+	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.F16},
+	{2, 1, 96, 70, "interleaved", true, dtype.BF16, 64, "static", dtype.F16},
+	{4, 2, 128, 128, "half", true, dtype.BF16, 32, "static", dtype.I8},
+	{3, 1, 21, 10, "half", false, dtype.F32, 48, "dynamic", dtype.I8},
+	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.F8E4M3},
+	{1, 1, 5, 4, "half", true, dtype.BF16, 16, "static", dtype.F8E4M3},
 }
+
+func (c ropeCase) stored() dtype.Type { return shape{cache: c.cache}.stored() }
 
 func (c ropeCase) rope() rotary { return rotary{c.mode, c.style, c.rotary} }
 
@@ -49,7 +60,7 @@ func (c ropeCase) single(t *testing.T) (*single, *engine.Buffer, *engine.Buffer)
 	qkv, y := s.buffer("qkv", dtype.F32, (c.heads+2*c.kvHeads)*c.dim), s.buffer("y", c.out, c.heads*c.dim)
 	s.inputs("positions", "ropelen", "slots")
 	s.weight("inv_freq", int64(c.rope().variants()), int64(c.rotary/2))
-	s.cache(c.kvHeads, c.dim)
+	s.cache(c.kvHeads, c.dim, c.stored())
 	if c.norm {
 		s.weight("q_norm", int64(c.dim))
 		s.weight("k_norm", int64(c.dim))
@@ -86,13 +97,13 @@ type ropeStep struct {
 	written                   map[int]bool // bytes of the cache that were compared
 }
 
-func (c ropeCase) run(t *testing.T, positions, slots []int32) *ropeStep {
+func (c ropeCase) run(t *testing.T, target string, positions, slots []int32) *ropeStep {
 	t.Helper()
 	s, qkvBuffer, yBuffer := c.single(t)
-	s.write("sm80")
+	s.write(target)
 	r := &ropeStep{ropeCase: c, positions: positions, slots: slots, written: map[int]bool{}}
 	var err error
-	r.kv, err = layout.NewPlainKV(dtype.BF16, c.page, c.kvHeads, c.dim)
+	r.kv, err = layout.NewPlainKV(c.stored(), c.page, c.kvHeads, c.dim)
 	check(t, err)
 	m := newMemory(t)
 	r.stride = r.kv.Bytes() + 64
@@ -123,29 +134,72 @@ func (r *ropeStep) head(token, h int) []float32 {
 	return r.data[(token*(r.heads+2*r.kv.Heads)+h)*r.dim:][:r.dim]
 }
 
-// stored is what lies at a place of a slot's page.
-func (r *ropeStep) stored(slot int32, place func(offset int) int) float32 {
-	at := int(slot)/r.page*r.stride + place(int(slot)%r.page)
-	r.written[at] = true
-	return widened(binary.LittleEndian.Uint16(r.cache[at:]))
+// at marks bytes of a slot's page as written, and returns what lies there.
+func (r *ropeStep) at(slot int32, offset, size int) []byte {
+	at := int(slot)/r.page*r.stride + offset
+	for i := range size {
+		r.written[at+i] = true
+	}
+	return r.cache[at : at+size]
+}
+
+// row is a head of keys or values that was stored for a token: its numbers, and its bytes with the scale.
+func (r *ropeStep) row(slot int32, h int, value bool) (numbers []float32, bytes, scale []byte) {
+	offset := int(slot) % r.page
+	from, scaleAt := r.kv.K(h, offset, 0), 0
+	if value {
+		from = r.kv.V(h, offset, 0)
+	}
+	bytes = r.at(slot, from, r.dim*r.kv.DType.Size())
+	if r.kv.Scaled() {
+		scaleAt = r.kv.KScale(h, offset)
+		if value {
+			scaleAt = r.kv.VScale(h, offset)
+		}
+		scale = r.at(slot, scaleAt, 2)
+	}
+	for d := range r.dim {
+		numbers = append(numbers, kvNumber(r.kv.DType, bytes, scale, d))
+	}
+	return numbers, bytes, scale
+}
+
+// kvNumber is what channel d of a row stands for.
+func kvNumber(t dtype.Type, row, scale []byte, d int) float32 {
+	f, err := quant.KVOf(t)
+	if err != nil {
+		panic(err)
+	}
+	switch {
+	case f.Scaled():
+		return f.Level(row[d]) * dtype.F16ToF32(binary.LittleEndian.Uint16(scale))
+	case t == dtype.F16:
+		return dtype.F16ToF32(binary.LittleEndian.Uint16(row[2*d:]))
+	}
+	return widened(binary.LittleEndian.Uint16(row[2*d:]))
 }
 
 // TestRopeKV compares queries, keys and values of tokens at near and far positions with plain arithmetic, and wants everything
 // else of the cache untouched.
 func TestRopeKV(t *testing.T) {
 	for _, c := range ropeCases {
-		t.Run(fmt.Sprintf("%d_%d_%d_%d_%s_%v_%s", c.heads, c.kvHeads, c.dim, c.rotary, c.style, c.out, c.mode), func(t *testing.T) {
-			r := c.run(t, []int32{0, 1, 17, 99999, 131071, 5}, []int32{3, 40, 0, 5, -1, 130})
-			for token := range r.positions {
-				r.checkToken(t, token)
+		for _, target := range []string{"sm80", "sm89"} { // which round to e4m3 each in its own way
+			if target != "sm80" && c.cache != dtype.F8E4M3 {
+				continue
 			}
-			r.y.checkPadding(t, len(r.positions))
-			for i := 0; i < len(r.cache); i += 2 {
-				if !r.written[i] && binary.LittleEndian.Uint16(r.cache[i:]) != 0xffff {
-					t.Fatalf("byte %d of the cache was written", i)
+			t.Run(fmt.Sprintf("%s_%d_%d_%d_%d_%s_%v_%s_%v", target, c.heads, c.kvHeads, c.dim, c.rotary, c.style, c.out, c.mode, c.stored()), func(t *testing.T) {
+				r := c.run(t, target, []int32{0, 1, 17, 99999, 131071, 5}, []int32{3, 40, 0, 5, -1, 130})
+				for token := range r.positions {
+					r.checkToken(t, token)
 				}
-			}
-		})
+				r.y.checkPadding(t, len(r.positions))
+				for i, b := range r.cache {
+					if !r.written[i] && b != 0xff {
+						t.Fatalf("byte %d of the cache was written", i)
+					}
+				}
+			})
+		}
 	}
 }
 
@@ -167,13 +221,13 @@ func (r *ropeStep) checkToken(t *testing.T, token int) {
 		if r.mode == "static" {
 			r.rope().turn(want, position, length)
 		}
-		near(t, fmt.Sprintf("token %d key %d", token, h), want, dtype.BF16, 0,
-			func(d int) float32 { return r.stored(slot, func(offset int) int { return r.kv.K(h, offset, d) }) })
-		for d, v := range r.head(token, r.heads+r.kv.Heads+h) {
-			got := r.stored(slot, func(offset int) int { return r.kv.V(h, offset, d) })
-			if got != rounded(v) {
-				t.Fatalf("token %d value %d channel %d: %v, want %v", token, h, d, got, rounded(v))
-			}
+		keys, _, _ := r.row(slot, h, false)
+		near(t, fmt.Sprintf("token %d key %d", token, h), want, r.kv.DType, 0, func(d int) float32 { return keys[d] })
+		_, bytes, scale := r.row(slot, h, true)
+		wantBytes, wantScale := make([]byte, len(bytes)), make([]byte, len(scale))
+		kvPut(r.kv.DType, slices.Clone(r.head(token, r.heads+r.kv.Heads+h)), wantBytes, wantScale)
+		if !slices.Equal(bytes, wantBytes) || !slices.Equal(scale, wantScale) {
+			t.Fatalf("token %d value %d: %v with scale %v, want %v with %v", token, h, bytes, scale, wantBytes, wantScale)
 		}
 	}
 }
@@ -187,8 +241,15 @@ func near(t *testing.T, what string, want []float64, typ dtype.Type, slack float
 	}
 	for d, w := range want {
 		tolerance := (4e-6 + slack) * top
-		if typ == dtype.BF16 {
+		switch typ {
+		case dtype.BF16:
 			tolerance += math.Abs(w) / 256
+		case dtype.F16:
+			tolerance += math.Abs(w) / 2047
+		case dtype.F8E4M3:
+			tolerance += max(math.Abs(w)/16, top/448/512) * 1.001
+		case dtype.I8:
+			tolerance += top / 254 * 1.001
 		}
 		if g := float64(got(d)); !(math.Abs(g-w) <= tolerance) {
 			t.Fatalf("%s channel %d: %v, want %v", what, d, g, w)

@@ -43,22 +43,24 @@ type candidate struct {
 
 // candidates lists the kernels by op, cheapest first.
 var candidates = map[string][]candidate{
-	"gather":         {{kernel: "cuda.gather"}},
-	"rmsnorm":        {{kernel: "cuda.rmsnorm", usable: wholeRows}},
-	"add_rmsnorm":    {{kernel: "cuda.add_rmsnorm"}},
-	"layernorm":      {{kernel: "cuda.layernorm"}},
-	"add_layernorm":  {{kernel: "cuda.add_layernorm"}},
-	"linear":         {{kernel: "cuda.linear", usable: matrixInput}},
-	"linear_swiglu":  {{kernel: "cuda.linear_swiglu", usable: gatedTiles}},
-	"linear_act":     {{kernel: "cuda.linear_act", usable: wholeColumns}},
-	"linear_add":     {{kernel: "cuda.linear_add", usable: wholeColumns}},
+	"gather":        {{kernel: "cuda.gather"}},
+	"rmsnorm":       {{kernel: "cuda.rmsnorm", usable: wholeRows}},
+	"add_rmsnorm":   {{kernel: "cuda.add_rmsnorm"}},
+	"layernorm":     {{kernel: "cuda.layernorm"}},
+	"add_layernorm": {{kernel: "cuda.add_layernorm"}},
+	"linear":        {{kernel: "cuda.linear", usable: matrixInput}},
+	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: gatedTiles}},
+	"linear_act":    {{kernel: "cuda.linear_act", usable: wholeColumns}},
+	"linear_add": {{kernel: "cuda.linear_add", usable: func(op *ir.Op) bool {
+		return wholeColumns(op) && op.Text("dtype") != "f16" // rows that are not yet normalised can pass its range
+	}}},
 	"linear_rope_kv": {{kernel: "cuda.linear_rope_kv", usable: func(op *ir.Op) bool { return matrixInput(op) && op.Int("dim")%layout.FragmentRows == 0 }}},
 	"rope_turns":     {{kernel: "cuda.rope_turns"}},
 	"quantize":       {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
 	"rope_kv":        {{kernel: "cuda.rope_kv", usable: plainHeads}},
-	"attn.paged":     {{kernel: "cuda.attention", usable: plainHeads}},
+	"attn.paged":     {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" }}},
 	"select_rows":    {{kernel: "cuda.select_rows"}},
-	"cast":           {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+	"cast":           {{kernel: "cuda.cast"}},
 	"swiglu":         {{kernel: "cuda.swiglu"}},
 	"silu":           {{kernel: "cuda.silu"}},
 	"gelu":           {{kernel: "cuda.gelu"}},
@@ -84,7 +86,7 @@ func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
 // wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
 func wholeTiles(op *ir.Op, columns int64) bool {
-	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || op.Text("dtype") == "bf16" && columns%64 == 0
+	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || columns%64 == 0
 }
 
 // wholeColumns is wholeTiles of a product of as many columns as outputs.
@@ -106,11 +108,14 @@ func (t Target) GateBlock() int64 { return gateBlock }
 
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
-	base, _ := ir.SplitQuant(x.Quant)
 	if n, _ := x.Cols(); codegen.Named(op, "raw") != nil && !rawInput(n) {
 		return false
 	}
-	return x.DType == dtype.BF16 && x.Quant == "" || multipliedFrom[base] > 0
+	if x.Quant != "" {
+		base, _ := ir.SplitQuant(x.Quant)
+		return multipliedFrom[base] > 0
+	}
+	return x.DType == dtype.F16 && op.Arg("w").Type.DType == dtype.F16 || x.DType == dtype.BF16 && op.Arg("w").Type.DType != dtype.F16
 }
 
 // plainHeads tells that a head fits the registers of a warp.
@@ -164,6 +169,8 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 func (t Target) InputFormat(f *quant.Format) (string, error) {
 	base, _ := ir.SplitQuant(f.Type)
 	switch {
+	case f.DType == dtype.F16:
+		return "f16", nil
 	case layoutBases[base] == "":
 		return "", fmt.Errorf("no GPU kernel reads %s; use int8", f.Name)
 	case multipliedFrom[f.Activation] > 0 && t.SM >= multipliedFrom[f.Activation]:
@@ -175,6 +182,9 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 // multipliedFrom is the least target whose matrix units multiply inputs of a format of codes. On sm_90 wgmma takes e4m3 (ptxas makes products of
 // f16 of mma.sync there).
 var multipliedFrom = map[string]int{"e4m3t": 89, "e4m3g": 89, "s8t": 80}
+
+// convertsE4M3 tells whether the target has instructions that convert e4m3.
+func (t Target) convertsE4M3() bool { return t.SM >= 89 }
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {

@@ -29,6 +29,9 @@ type operandB struct {
 // bf16Pairs is operand B of mma.m16n8k16: neighbouring k 2t and 2t+1, then 2t+8 and 2t+9, for lane 4g+t and token g.
 var bf16Pairs = operandB{ptx.BF16x2, 2, 4, 16, ptx.F32}
 
+// f16Pairs is the same of f16.
+var f16Pairs = operandB{ptx.F16x2, 2, 4, 16, ptx.F32}
+
 // steps is the number of matrix instructions along a chunk.
 func (o operandB) steps() int { return chunk * o.element / 32 }
 
@@ -56,7 +59,8 @@ type panel struct {
 
 // weightReaders is indexed by what is stored of a weight, or by the format of inputs that are codes.
 var weightReaders = map[string]func(p *product) weightReader{
-	"bf16":  func(p *product) weightReader { return bf16Reader{p} },
+	"bf16":  func(p *product) weightReader { return halfReader{p, ptx.MmaBF16, bf16Pairs} },
+	"f16":   func(p *product) weightReader { return halfReader{p, ptx.MmaF16, f16Pairs} },
 	"u8":    func(p *product) weightReader { return u8Reader{p} },
 	"e4m3":  newFloat8Reader,
 	"u4":    func(p *product) weightReader { return &u4Reader{product: p} },
@@ -117,20 +121,26 @@ func (p *product) mma(acc [][]ptx.Reg, a []ptx.Reg, b chunkB, step int) {
 	}
 }
 
-// bf16Reader reads numbers.
-type bf16Reader struct{ *product }
+// halfReader reads numbers of 16 bits.
+type halfReader struct {
+	*product
+	mma ptx.MMA
+	b   operandB
+}
 
-func (r bf16Reader) operandB() operandB { return bf16Pairs }
+func (r halfReader) operandB() operandB { return r.b }
 
-func (r bf16Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
+func (r halfReader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
 
-func (r bf16Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
+func (r halfReader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 	for step, words := range r.fragments(at) {
-		r.mma(acc, as(ptx.BF16x2, words), b, step)
+		for j := range acc {
+			r.Mma(r.mma, acc[j], as(r.b.register, words), b[j][step])
+		}
 	}
 }
 
-func (r bf16Reader) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }
+func (r halfReader) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }
 
 // as sees registers as another type of their size.
 func as(t ptx.Type, regs []ptx.Reg) []ptx.Reg {

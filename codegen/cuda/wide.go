@@ -151,7 +151,7 @@ func wideVariants(e *entry) []variant {
 		if s.ctas > 1 && ceilDiv(p.w.Panels(), widePanels) <= e.cores {
 			s.ctas, s.memory = 1, lonelyMemory
 		}
-		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, raw: s.tokens <= rawTokens && e.has("raw"), family: family{
+		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
 			threads: wideThreads,
 			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
 			build:   func(e *entry) { newWide(e, s).write() },
@@ -210,7 +210,7 @@ func (w *wide) write() {
 	w.Role("feed", w.Eq(w.group, wideGroups), func() {
 		feeder := *w // each role has registers of its own
 		feeder.chooseRing(w.Shr(w.Sub(w.Warp(), 4*wideGroups), 1))
-		if w.raw {
+		if w.makesCodes {
 			feeder.registers(rawFeederRegisters)
 			feeder.feedRaw()
 			return
@@ -219,7 +219,7 @@ func (w *wide) write() {
 		feeder.feed()
 	})
 	w.Role("multiply", w.Lt(w.group, wideGroups), func() {
-		if w.raw {
+		if w.makesCodes {
 			w.registers(rawMultiplyRegisters)
 		} else {
 			w.registers(multiplyRegisters)

@@ -39,7 +39,7 @@ var wideFormats = []struct {
 	name   string
 	peak   int
 	inputs bool // are codes too
-}{{"bf16", 0, false}, {"int8", 127, false}, {"int4-g32", -8, false}, {"int4-g64", -8, false}, {"int4-g128", -8, false}, {"fp8", 448, true}, {"fp8-block", 448, true}, {"int8-w8a8", 127, true}}
+}{{"bf16", 0, false}, {"f16", 0, false}, {"int8", 127, false}, {"int4-g32", -8, false}, {"int4-g64", -8, false}, {"int4-g128", -8, false}, {"fp8", 448, true}, {"fp8-block", 448, true}, {"int8-w8a8", 127, true}}
 
 // TestWideExact multiplies whole numbers on wgmma, in every format and shape of a CTA, with copies and products that land when they
 // must and with ones that land at random.
@@ -83,7 +83,7 @@ func TestWideSameBits(t *testing.T) {
 	for _, c := range []struct {
 		format string
 		swiglu bool
-	}{{"bf16", false}, {"bf16", true}, {"int8", true}, {"int4-g32", true}, {"int4-g128", false}, {"fp8", false}, {"fp8", true}, {"fp8-block", false}, {"fp8-block", true}, {"int8-w8a8", false}, {"int8-w8a8", true}} {
+	}{{"bf16", false}, {"bf16", true}, {"f16", true}, {"int8", true}, {"int4-g32", true}, {"int4-g128", false}, {"fp8", false}, {"fp8", true}, {"fp8-block", false}, {"fp8-block", true}, {"int8-w8a8", false}, {"int8-w8a8", true}} {
 		t.Run(fmt.Sprintf("%s/%v", c.format, c.swiglu), func(t *testing.T) {
 			weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
 			plan := compile(t, wideProduct(t, n, k, c.swiglu), weights, "sm90", c.format, n)

@@ -15,7 +15,8 @@ type wideReader interface {
 
 // wideReaders is indexed as weightReaders.
 var wideReaders = map[string]func(w *wide) wideReader{
-	"bf16":  func(w *wide) wideReader { return wideBF16{w} },
+	"bf16":  func(w *wide) wideReader { return wideHalf{w} },
+	"f16":   newWideF16,
 	"u8":    func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
 	"u4":    newWideU4,
 	"e4m3t": newWideE4M3,
@@ -38,10 +39,15 @@ func (w *wide) step(acc, a []ptx.Reg, b ptx.Reg, s int) {
 	w.Wgmma(w.instruction, acc, a, w.Advance(b, 32*s), true)
 }
 
-// wideBF16 reads numbers.
-type wideBF16 struct{ *wide }
+// wideHalf reads numbers of 16 bits.
+type wideHalf struct{ *wide }
 
-func (r wideBF16) multiply(at chunkPlace, part []ptx.Reg) {
+func newWideF16(w *wide) wideReader {
+	w.instruction.A = ptx.F16
+	return wideHalf{w}
+}
+
+func (r wideHalf) multiply(at chunkPlace, part []ptx.Reg) {
 	for s, words := range r.words(at) {
 		r.step(part, words, at.b, s)
 	}
@@ -49,7 +55,7 @@ func (r wideBF16) multiply(at chunkPlace, part []ptx.Reg) {
 	r.WgmmaWait(0)
 }
 
-func (wideBF16) factor(ptx.Reg) func(int) ptx.Reg { return nil }
+func (wideHalf) factor(ptx.Reg) func(int) ptx.Reg { return nil }
 
 // wideU8 reads codes of 8 bits; see u8Reader.
 type wideU8 struct {

@@ -44,7 +44,7 @@ var candidates = map[string][]candidate{
 	"rope":          {{kernel: "cpu.rope"}},
 	"kv.write":      {{kernel: "cpu.kv_write"}},
 	"rope_kv":       {{kernel: "cpu.rope_kv"}},
-	"attn.paged":    {{kernel: "cpu.attention", usable: func(op *ir.Op) bool { return op.Float("softcap") == 0 && wide(op) }}},
+	"attn.paged":    {{kernel: "cpu.attention", usable: plainScores}},
 	"select_rows":   {{kernel: "cpu.select_rows"}},
 	"silu":          {{kernel: "cpu.silu"}},
 	"scale":         {{kernel: "cpu.scale"}},
@@ -52,6 +52,11 @@ var candidates = map[string][]candidate{
 	"mul":           {{kernel: "cpu.mul"}},
 	"quantize":      {{kernel: "cpu.quantize"}},
 	"cast":          {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+}
+
+// plainScores tells that attention's scores are products of queries and keys alone.
+func plainScores(op *ir.Op) bool {
+	return op.Float("softcap") == 0 && op.Arg("alibi") == nil && op.Arg("sinks") == nil && wide(op)
 }
 
 // wide tells that the op does not round its result.
@@ -92,6 +97,9 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 
 // InputFormat tells that integer weights meet integer inputs.
 func (t Target) InputFormat(f *quant.Format) (string, error) {
+	if f.Plain() {
+		return "", fmt.Errorf("no CPU kernel reads %s; use bf16", f.Name)
+	}
 	if base, _ := ir.SplitQuant(f.Type); layoutBases[base] == "" {
 		return "", fmt.Errorf("no CPU kernel reads %s; use int8", f.Name)
 	}

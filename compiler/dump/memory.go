@@ -89,12 +89,12 @@ func NewMemory(p *engine.Plan, program *engine.Program, s MemorySettings) (*Memo
 // cache fills in the figures of the KV cache. given is its size in bytes, 0: what all sequences take at full context.
 func (m *Memory) cache(program *engine.Program, given int64) error {
 	pageBytes := int64(0) // all layers and caches of one page
-	for _, c := range program.Caches {
-		kv, err := layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
+	for i, c := range program.Caches {
+		layer, err := program.LayerBytes(i, pageSize)
 		if err != nil {
-			return fmt.Errorf("cache %s: %w", c.Name, err)
+			return err
 		}
-		n, err := product(int64(kv.Bytes()), int64(c.Layers))
+		n, err := product(layer, int64(c.Layers))
 		if err != nil {
 			return fmt.Errorf("cache %s: %w", c.Name, err)
 		}

@@ -40,11 +40,12 @@ func rateF32(n *engine.Nominal) float64  { return n.F32 }
 func rateBF16(n *engine.Nominal) float64 { return n.BF16 }
 func rateInt8(n *engine.Nominal) float64 { return n.Int8 }
 
-// rates says what products of plain numbers run at; those of quantized inputs run at rateInt8.
-var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16}
+// rates says what products of plain numbers run at, and those of codes of a KV cache, which become f16; those of quantized inputs run at rateInt8.
+var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16, dtype.F16: rateBF16, dtype.F8E4M3: rateBF16, dtype.I8: rateBF16}
 
 // kernelCost is how a kernel differs from one that reads and writes each operand once and multiplies no matrices.
 type kernelCost struct {
+	few         bool                                         // of its operands it touches a few bytes a row
 	rowsOnly    bool                                         // of its matrix it reads one row for each row of the result
 	expertsOnly bool                                         // of its stack it reads at most a matrix for each row of the result
 	positions   func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
@@ -69,6 +70,11 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
 	"cuda.rope_kv":           {positions: (*predictor).written},
 	"cuda.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
+
+	// Launches of sampling are counted as if the row wanted all of them.
+	"cuda.sample_edit":   {few: true},
+	"cuda.sample_finish": {few: true},
+	"cuda.accept":        {few: true},
 }
 
 // predictor computes the costs of a program's launches for one step.
@@ -109,6 +115,9 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 	var c Cost
 	model := kernelCosts[l.Kernel]
 	for i, o := range l.Operands {
+		if engine.FindKernel(l.Kernel).Roles[i].Scratch {
+			continue // little of it is used
+		}
 		n, err := p.operandBytes(l, o, &model)
 		if err != nil {
 			return c, fmt.Errorf("launch %q: operand %d: %w", l.Label, i, err)
@@ -129,6 +138,9 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kernelCost) (float64, error) {
 	switch o.Kind {
 	case engine.OperandBuffer:
+		if model.few {
+			return 0, nil
+		}
 		return p.bufferBytes(&p.program.Buffers[o.Index])
 	case engine.OperandWeight:
 		w := p.weight(o)
@@ -144,8 +156,8 @@ func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kern
 		if model.positions == nil {
 			return 0, nil
 		}
-		n, err := positionBytes(&p.program.Caches[o.Index])
-		return n * model.positions(p, l), err
+		n, err := p.program.LayerBytes(o.Index, pageSize)
+		return float64(n) / pageSize * model.positions(p, l), err
 	}
 	return 0, nil // a step's arrays are a few bytes a token
 }
@@ -233,15 +245,6 @@ func (p *predictor) scores(l *engine.Launch) (float64, rate) {
 	cache := engine.FindKernel(l.Kernel).Operand(l, "cache")
 	const products = 2
 	return 2 * products * float64(pairs) * float64(l.Int("heads", 0)) * float64(l.Int("dim", 0)), rates[p.program.Caches[cache.Index].DType]
-}
-
-// positionBytes is what one layer of a cache takes for one position.
-func positionBytes(c *engine.Cache) (float64, error) {
-	kv, err := layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
-	if err != nil {
-		return 0, fmt.Errorf("cache %s: %w", c.Name, err)
-	}
-	return float64(kv.Bytes()) / pageSize, nil
 }
 
 // resultsPerRow is how many rows a product has for each token, or sampled row: one for each of its experts.

@@ -34,6 +34,7 @@ const MaximaColumns = 8
 //
 //	f32   [K] f32, not padded
 //	bf16  [Kp] bf16
+//	f16   [Kp] f16
 //	f32m  [K] f32, then the largest magnitude of every eight of them, [K/8] f32; K is a multiple of 8
 //	q8t   [Kp] i8 in [-127, 127], then one Entry per segment; one scale per row
 //	q8g   [Kp] i8 in [-127, 127], then one Entry per group, with a scale of its own
@@ -50,6 +51,7 @@ const MaximaColumns = 8
 var ActivationFormats = []ActivationFormat{
 	{Name: "f32", ElementBytes: 4, Digits: 1},
 	{Name: "bf16", ElementBytes: 2, Digits: 1},
+	{Name: "f16", ElementBytes: 2, Digits: 1},
 	{Name: "f32m", ElementBytes: 4, Digits: 1, Maxima: true},
 	{Name: "q8t", ElementBytes: 1, Digits: 1, Zero: u8Zero},
 	{Name: "q8g", ElementBytes: 1, Digits: 1, Zero: u4Zero, GroupScales: true},

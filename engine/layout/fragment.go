@@ -17,7 +17,7 @@ const fragmentBytes = 32 * 16
 // FragmentFormat is one way to store a linear weight for matrix instructions of GPUs.
 type FragmentFormat struct {
 	Name       string
-	Element    string // "bf16", "u8", "s8", "e4m3" or "u4": what is stored of a weight
+	Element    string // "bf16", "f16", "u8", "s8", "e4m3" or "u4": what is stored of a weight
 	Depth      int    // k of a fragment: 16, 32 or 64, by the size of an element
 	Group      int    // k covered by one scale; 0: no scale, or one per output (frag.u8, frag.s8, frag.e4m3)
 	ScaleBytes int
@@ -32,6 +32,7 @@ type FragmentFormat struct {
 // mma.m16n8k16): in register i of a step of 16 k, row g + 8*(i%2), k 2t and 2t+1, + 8*(i/2).
 //
 //	frag.bf16     one step; 4 registers of two bf16
+//	frag.f16      the same of f16
 //	frag.u8       two steps; of each 4 registers' pairs of code+128, a byte each; after the fragments [16] f32 scales
 //	frag.e4m3     see below; after the fragments [16] f32 scales
 //	frag.e4m3.gG  the same fragments; then [groups][4] f32 scales, each of four outputs
@@ -47,6 +48,7 @@ type FragmentFormat struct {
 // K is padded to a multiple of 64 and N to 16 with weights that are zero.
 var FragmentFormats = []FragmentFormat{
 	{Name: "frag.bf16", Element: "bf16", Depth: 16},
+	{Name: "frag.f16", Element: "f16", Depth: 16},
 	{Name: "frag.u8", Element: "u8", Depth: 32, ScaleBytes: 4, ScaleRows: 1},
 	{Name: "frag.s8", Element: "s8", Depth: 32, ScaleBytes: 4, ScaleRows: 1},
 	{Name: "frag.e4m3", Element: "e4m3", Depth: 32, ScaleBytes: 4, ScaleRows: 1},
@@ -147,10 +149,8 @@ func (f Fragments) place(row, k int) (at, shift int) {
 
 // places is indexed by what is stored of a weight. A function says where an element lies in its fragment.
 var places = map[string]func(row, k int) (at, shift int){
-	"bf16": func(row, k int) (at, shift int) {
-		lane, register := pairPlace(row, k)
-		return lane*16 + 4*register + k%2*2, 0
-	},
+	"bf16": halfPlace,
+	"f16":  halfPlace,
 	"u8": func(row, k int) (at, shift int) {
 		lane, register := pairPlace(row, k)
 		return lane*16 + k/16*8 + 2*register + k%2, 0
@@ -162,6 +162,12 @@ var places = map[string]func(row, k int) (at, shift int){
 		bit := 4*register + k%2*16
 		return lane*16 + k/16*4 + bit/8, bit % 8
 	},
+}
+
+// halfPlace returns where an element of 16 bits lies in its fragment.
+func halfPlace(row, k int) (at, shift int) {
+	lane, register := pairPlace(row, k)
+	return lane*16 + 4*register + k%2*2, 0
 }
 
 // quadPlace returns where an element of mma.m16n8k32 lies in its fragment.
@@ -194,7 +200,7 @@ func (f Fragments) Row(dst []float32, data []byte, n int) {
 func (f Fragments) at(panel []byte, row, k int) float32 {
 	if f.ScaleBytes == 0 {
 		at, _ := f.place(row, k)
-		return dtype.BF16ToF32(binary.LittleEndian.Uint16(panel[at:]))
+		return halves[f.Element].number(binary.LittleEndian.Uint16(panel[at:]))
 	}
 	g := 0
 	if f.Group > 0 {
@@ -217,4 +223,13 @@ var codeNumbers = map[string]func(code uint8) float32{
 	"s8":   func(code uint8) float32 { return float32(int8(code)) },
 	"e4m3": dtype.E4M3ToF32,
 	"u4":   func(code uint8) float32 { return float32(int(code) - u4Zero) },
+}
+
+// halves is indexed by what is stored of a weight: how numbers of 16 bits are made and read.
+var halves = map[string]struct {
+	bits   func(f float32) uint16
+	number func(bits uint16) float32
+}{
+	"bf16": {dtype.F32ToBF16, dtype.BF16ToF32},
+	"f16":  {dtype.F32ToF16, dtype.F16ToF32},
 }

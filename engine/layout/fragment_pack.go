@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"llmc/internal/dtype"
 )
@@ -11,7 +12,7 @@ import (
 // half is how many rows lie in one register of a fragment: a lane has rows g and g+8.
 const half = FragmentRows / 2
 
-// PackFloats writes a panel of frag.bf16 from rows [up to 16, K]; missing rows are zero.
+// PackFloats writes a panel of frag.bf16 or frag.f16 from rows [up to 16, K]; missing rows are zero.
 func (f Fragments) PackFloats(panel []byte, rows []float32) error {
 	if f.ScaleBytes != 0 {
 		return fmt.Errorf("layout %s holds codes", f.Name)
@@ -19,9 +20,13 @@ func (f Fragments) PackFloats(panel []byte, rows []float32) error {
 	if _, err := f.rowCount(len(rows), panel); err != nil {
 		return err
 	}
+	bits := halves[f.Element].bits
+	if i := slices.IndexFunc(rows, func(v float32) bool { return f.Element == "f16" && math.Abs(float64(v)) > mostF16 }); i >= 0 {
+		return fmt.Errorf("number %v in column %d is beyond the range of f16; use bf16", rows[i], i%f.K)
+	}
 	var pad [FragmentRows * 16]float32
 	for i := range f.KPad() / f.Depth {
-		packBF16((*[fragmentBytes]byte)(panel[i*fragmentBytes:]), fragmentRows(&f, i, rows, pad[:], 0))
+		packHalves((*[fragmentBytes]byte)(panel[i*fragmentBytes:]), fragmentRows(&f, i, rows, pad[:], 0), bits)
 	}
 	clear(panel[f.ScaleOffset(0):f.PanelBytes()])
 	return nil
@@ -99,23 +104,23 @@ func fragmentRows[T float32 | byte](f *Fragments, i int, rows, pad []T, fill T) 
 	return out
 }
 
-// packBF16 writes one step: of lane 4g+t the pairs k = 2t of row g, of row g+8, then k = 2t+8 of both.
-func packBF16(dst *[fragmentBytes]byte, rows [FragmentRows][]float32) {
+// mostF16 is what the largest f16 is for: numbers beyond it are rounded to infinity.
+const mostF16 = 65504 + 16 - 1.0/1024
+
+// packHalves writes one step: of lane 4g+t the pairs k = 2t of row g, of row g+8, then k = 2t+8 of both.
+func packHalves(dst *[fragmentBytes]byte, rows [FragmentRows][]float32, bits func(float32) uint16) {
+	pair := func(x, y float32) uint32 { return uint32(bits(x)) | uint32(bits(y))<<16 }
 	for g := range half {
 		a, b := (*[16]float32)(rows[g]), (*[16]float32)(rows[g+half])
 		for t := range 4 {
 			lane := dst[(4*g+t)*16:][:16]
-			binary.LittleEndian.PutUint64(lane, uint64(pairBF16(a[2*t], a[2*t+1]))|uint64(pairBF16(b[2*t], b[2*t+1]))<<32)
-			binary.LittleEndian.PutUint64(lane[8:], uint64(pairBF16(a[2*t+8], a[2*t+9]))|uint64(pairBF16(b[2*t+8], b[2*t+9]))<<32)
+			binary.LittleEndian.PutUint64(lane, uint64(pair(a[2*t], a[2*t+1]))|uint64(pair(b[2*t], b[2*t+1]))<<32)
+			binary.LittleEndian.PutUint64(lane[8:], uint64(pair(a[2*t+8], a[2*t+9]))|uint64(pair(b[2*t+8], b[2*t+9]))<<32)
 		}
 	}
 }
 
-func pairBF16(x, y float32) uint32 {
-	return uint32(dtype.F32ToBF16(x)) | uint32(dtype.F32ToBF16(y))<<16
-}
-
-// packU8 writes two steps, each like one of packBF16 with a byte for an element. Any code is right.
+// packU8 writes two steps, each like one of packHalves with a byte for an element. Any code is right.
 func packU8(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
 	for g := range half {
 		a, b := (*[32]byte)(rows[g]), (*[32]byte)(rows[g+half])

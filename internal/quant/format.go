@@ -44,6 +44,7 @@ type Format struct {
 var Formats = []Format{
 	{Name: "f32", Doc: "single precision", DType: dtype.F32},
 	{Name: "bf16", Doc: "8 bits of mantissa", DType: dtype.BF16},
+	{Name: "f16", Doc: "11 bits of mantissa, up to 65504; inputs the same; GPUs only", DType: dtype.F16},
 	int8Format, int8BothFormat, fp8Format, fp8TensorFormat, fp8BlockFormat,
 	int4Format(32), int4Format(64), int4Format(128),
 	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),

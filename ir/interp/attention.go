@@ -39,7 +39,7 @@ func (c *cache) history(layer, seq int) *history {
 	return h
 }
 
-// store rounds k and v to the cache's type and keeps them. A position may be written again, but none left out.
+// store keeps k and v as the cache's type has them. A position may be written again, but none left out.
 func (c *call) store(k, v Tensor) error {
 	cache := c.caches[c.op.Arg("cache").Type.Cache]
 	for m := range k.Rows {
@@ -50,7 +50,10 @@ func (c *call) store(k, v Tensor) error {
 		}
 		key, value := append([]float32(nil), k.Row(m)...), append([]float32(nil), v.Row(m)...)
 		for _, row := range [][]float32{key, value} {
-			if err := c.round(row, cache.row.DType); err != nil {
+			if c.Exact {
+				continue
+			}
+			if err := storedInCache(row, cache.row); err != nil {
 				return err
 			}
 		}
@@ -68,6 +71,10 @@ func (c *call) attention() error {
 	q, dim := c.arg("q"), c.int("dim")
 	y := newTensor(q.Rows, q.Cols)
 	cache := c.caches[c.op.Arg("cache").Type.Cache]
+	biases, err := c.biases()
+	if err != nil {
+		return err
+	}
 	for m := range q.Rows {
 		h := cache.history(c.int("layer"), c.batch.Seq[m])
 		keys, err := c.keys(h, m)
@@ -77,7 +84,8 @@ func (c *call) attention() error {
 		group := c.int("heads") / c.int("kv_heads")
 		for head := range c.int("heads") {
 			at, kv := head*dim, head/group*dim
-			c.attend(y.Row(m)[at:at+dim], q.Row(m)[at:at+dim], keys, h.v, kv, int(c.batch.Positions[m]))
+			biases.head = head
+			c.attend(y.Row(m)[at:at+dim], q.Row(m)[at:at+dim], keys, h.v, kv, int(c.batch.Positions[m]), biases)
 		}
 	}
 	c.give(y)
@@ -105,8 +113,28 @@ func (c *call) keys(h *history, m int) ([][]float32, error) {
 	return turned, nil
 }
 
+// biases are what scores of a head have besides queries and keys.
+type biases struct {
+	head         int
+	alibi, sinks []float32 // by head; nil: none
+}
+
+func (c *call) biases() (b biases, err error) {
+	for name, to := range map[string]*[]float32{"alibi": &b.alibi, "sinks": &b.sinks} {
+		if !c.has(name) {
+			continue
+		}
+		w, err := c.weight(name)
+		if err != nil {
+			return b, err
+		}
+		*to = w.Data
+	}
+	return b, nil
+}
+
 // attend computes one head of one token: y = softmax(scale * q.K) V. kv is the first channel of the head's keys and values.
-func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int) {
+func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int, b biases) {
 	first := 0
 	if window := c.int("window"); window > 0 {
 		first = max(0, position-window+1)
@@ -121,9 +149,17 @@ func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int
 		if softcap := c.op.Float("softcap"); softcap > 0 {
 			scores[i] = softcap * math.Tanh(scores[i]/softcap)
 		}
+		if b.alibi != nil {
+			scores[i] += float64(b.alibi[b.head]) * float64(first+i-position)
+		}
 		top = max(top, scores[i])
 	}
 	sum := 0.0
+	if b.sinks != nil {
+		sink := float64(b.sinks[b.head])
+		top = max(top, sink)
+		sum = math.Exp(sink - top)
+	}
 	for i, s := range scores {
 		scores[i] = math.Exp(s - top)
 		sum += scores[i]

@@ -23,6 +23,25 @@ func storedAs(data []float32, format string, cols int) error {
 	return nil
 }
 
+// storedInCache replaces the heads of a row by what a cache keeps of them.
+func storedInCache(row []float32, cache *ir.Cache) error {
+	f, err := quant.KVOf(cache.DType)
+	if err != nil {
+		return err
+	}
+	if !f.Scaled() {
+		return round(row, cache.DType)
+	}
+	codes := make([]uint8, cache.Dim)
+	for head := range slices.Chunk(row, int(cache.Dim)) {
+		scale := f.Codes(codes, head)
+		for i, code := range codes {
+			head[i] = f.Level(code) * scale
+		}
+	}
+	return nil
+}
+
 // activations replace part of a row by what its codes in an activation format stand for.
 var activations = map[string]func(part []float32){
 	"q16t": quant.Q16,

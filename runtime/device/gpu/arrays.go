@@ -7,19 +7,18 @@ import (
 	"slices"
 
 	"llmc/engine"
+	"llmc/internal/sym"
 	"llmc/runtime/device/limits"
 )
 
 // arrays are the step's arrays on the device.
 type arrays struct {
-	memory map[string]Memory // by the names of engine.Inputs, but for items
-	items  map[int64]Memory  // by the launch's attribute block
-	list   []int32           // what is made of a step, reused
-	words  []byte            // on their way
+	memory map[string]Memory // by the names of engine.Inputs, but for items; those of sampling where the program samples
+	items  map[workShape]Memory
+	of     []Memory // by launch: its work list, nil if it has none
+	list   []int32  // what is made of a step, reused
+	words  []byte   // on their way
 }
-
-// itemWords is the size of an engine.Item in int32.
-const itemWords = 4
 
 // inputs says for each of engine.Inputs how long it is at most, and what it holds; list is room for what a step does not have as it is.
 var inputs = []struct {
@@ -37,6 +36,7 @@ var inputs = []struct {
 	{"pages", func(l *limits.Limits) int {
 		return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
 	}, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
+	{"drafts", func(l *limits.Limits) int { return l.MaxRows }, func(s *engine.Step, _ []int32) []int32 { return s.Drafts }},
 }
 
 func stepTokens(l *limits.Limits) int { return l.MaxStepTokens }
@@ -50,7 +50,7 @@ func sampledTokens(s *engine.Step, list []int32) []int32 {
 
 // take allocates arrays for the largest step.
 func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program) error {
-	a.memory, a.items = map[string]Memory{}, map[int64]Memory{}
+	a.memory, a.items, a.of = map[string]Memory{}, map[workShape]Memory{}, make([]Memory, len(p.Launches))
 	for _, in := range inputs {
 		mem, err := d.Alloc(in.name, 4*int64(in.most(l)))
 		if err != nil {
@@ -59,17 +59,26 @@ func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program) error {
 		a.memory[in.name] = mem
 	}
 	for i := range p.Launches {
-		block := p.Launches[i].Int("block", 0)
-		if block == 0 || a.items[block] != nil {
-			continue
-		}
-		mem, err := d.Alloc("items", 4*itemWords*(int64(l.MaxStepTokens)/block+int64(l.MaxSequences)+1))
+		shape, ok, err := newWorkShape(p, &p.Launches[i], largest(l))
 		if err != nil {
 			return err
 		}
-		a.items[block] = mem
+		if !ok {
+			continue
+		}
+		if a.items[shape] == nil {
+			if a.items[shape], err = d.Alloc("items", 4*int64(shape.words())); err != nil {
+				return err
+			}
+		}
+		a.of[i] = a.items[shape]
 	}
 	return nil
+}
+
+// largest gives the sizes of the largest step.
+func largest(l *limits.Limits) sym.Env {
+	return sym.Bind(int64(l.MaxStepTokens), int64(l.MaxSequences), int64(l.MaxRows), int64(l.MaxContext))
 }
 
 // write copies a step to the device.
@@ -80,8 +89,8 @@ func (a *arrays) write(s *engine.Step) error {
 			return err
 		}
 	}
-	for block, mem := range a.items {
-		a.list = items(a.list[:0], s, int32(block))
+	for shape, mem := range a.items {
+		a.list = shape.list(a.list[:0], s)
 		if err := a.copy("items", mem, a.list); err != nil {
 			return err
 		}
@@ -98,20 +107,6 @@ func (a *arrays) copy(name string, mem Memory, values []int32) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
-}
-
-// items appends to list each sequence's tokens in blocks, and fills up to the bound of ceil(T/block) + B items.
-func items(list []int32, s *engine.Step, block int32) []int32 {
-	for b := range s.Context {
-		for first := s.SeqStart[b]; first < s.SeqStart[b+1]; first += block {
-			list = append(list, int32(b), first, min(block, s.SeqStart[b+1]-first), 0)
-		}
-	}
-	bound := (s.T()+int(block)-1)/int(block) + s.B()
-	for len(list) < bound*itemWords {
-		list = append(list, 0)
-	}
-	return list
 }
 
 // decodeFloats reads little-endian f32.

@@ -12,6 +12,7 @@ import (
 type launch struct {
 	label    string
 	variants []variant
+	flags    uint32   // of the rows that want it; 0: every step does
 	sizes    []uint64 // the last arguments of all variants: T, B, R, positions of a page, bytes of a page
 }
 
@@ -54,24 +55,25 @@ func (m *Model) bind(plan *engine.Plan) error {
 				return fmt.Errorf("launch %d (%s): %w", i, l.Label, err)
 			}
 		}
-		m.launches = append(m.launches, m.newLaunch(l, kernels, weights))
+		m.launches = append(m.launches, m.newLaunch(i, kernels, weights))
 	}
 	m.copier, err = m.newCopier(code)
 	return err
 }
 
-func (m *Model) newLaunch(l *engine.Launch, kernels map[string]Kernel, weights []uint64) launch {
+func (m *Model) newLaunch(number int, kernels map[string]Kernel, weights []uint64) launch {
+	l := &m.program.Launches[number]
 	var args []uint64
 	for i := range engine.FindKernel(l.Kernel).Roles {
 		address := uint64(0)
 		if i < len(l.Operands) {
-			address = m.address(l, l.Operands[i], weights)
+			address = m.address(number, l.Operands[i], weights)
 		}
 		args = append(args, address)
 	}
 	n := len(args)
 	args = append(args, 0, 0, 0, uint64(m.limits.PageSize), uint64(m.pool.pageBytes))
-	bound := launch{label: l.Label, sizes: args[n:]}
+	bound := launch{label: l.Label, flags: launchFlags[launchKey(l)], sizes: args[n:]}
 	for i := range l.Code {
 		c := &l.Code[i]
 		call := Launch{Kernel: kernels[c.Entry], Label: l.Label, Threads: uint32(c.Threads), Shared: uint32(c.Shared), Args: args}
@@ -81,7 +83,7 @@ func (m *Model) newLaunch(l *engine.Launch, kernels map[string]Kernel, weights [
 }
 
 // address returns where an operand lies. The program has been validated: indices are in range.
-func (m *Model) address(l *engine.Launch, o engine.Operand, weights []uint64) uint64 {
+func (m *Model) address(launch int, o engine.Operand, weights []uint64) uint64 {
 	switch o.Kind {
 	case engine.OperandBuffer:
 		b := &m.program.Buffers[o.Index]
@@ -89,12 +91,12 @@ func (m *Model) address(l *engine.Launch, o engine.Operand, weights []uint64) ui
 	case engine.OperandWeight:
 		return weights[o.Index]
 	case engine.OperandCache:
-		return m.pool.mem.Addr() + uint64(m.pool.layer(o.Index, l.Int("layer", 0)))
+		return m.pool.mem.Addr() + uint64(m.pool.layer(o.Index, m.program.Launches[launch].Int("layer", 0)))
 	case engine.OperandInput:
 		if name := engine.Inputs[o.Index]; name != "items" {
 			return m.arrays.memory[name].Addr()
 		}
-		if mem := m.arrays.items[l.Int("block", 0)]; mem != nil {
+		if mem := m.arrays.of[launch]; mem != nil {
 			return mem.Addr()
 		}
 	}

@@ -19,6 +19,7 @@ type Model struct {
 	pool     *pool
 	slots    []Memory
 	arrays   arrays
+	sampling sampling
 	launches []launch
 	copier   *copier // nil where the program has no code for it
 	buckets  []int   // sizes of steps, ascending
@@ -79,7 +80,7 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 // takeMemory allocates activations and the step's arrays for the largest step.
 func (m *Model) takeMemory() error {
 	l := &m.limits
-	env := sym.Bind(int64(l.MaxStepTokens), int64(l.MaxSequences), int64(l.MaxRows), int64(l.MaxContext))
+	env := largest(l)
 	for i, slot := range m.program.Slots {
 		bytes, err := slot.Eval(env)
 		if err != nil {
@@ -91,7 +92,10 @@ func (m *Model) takeMemory() error {
 		}
 		m.slots = append(m.slots, mem)
 	}
-	return m.arrays.take(m.driver, l, m.program)
+	if err := m.arrays.take(m.driver, l, m.program); err != nil {
+		return err
+	}
+	return m.sampling.take(m.driver, l, m.program, m.arrays.memory)
 }
 
 // Limits implements engine.Model.
@@ -109,11 +113,14 @@ func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
 	if m.pad && step.T() > 0 {
 		run, _ = m.Padded(step)
 	}
-	if err := m.arrays.write(run); err != nil {
+	if err := m.write(run); err != nil {
 		return err
 	}
 	env := sym.Bind(int64(run.T()), int64(run.B()), int64(len(run.Rows)), 0)
 	for i := range m.launches {
+		if flags := m.launches[i].flags; flags != 0 && flags&m.sampling.flags == 0 {
+			continue
+		}
 		if err := m.launches[i].queue(m.driver, env); err != nil {
 			return err
 		}
@@ -129,16 +136,53 @@ func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
 	return m.sample(step, out)
 }
 
-// sample chooses the tokens of the step's rows on the host.
+// write copies the step and what its rows want to the device.
+func (m *Model) write(step *engine.Step) error {
+	if err := m.arrays.write(step); err != nil || m.sampling.found == nil {
+		return err
+	}
+	if err := m.sampling.write(step, m.info.Vocab, m.arrays.memory); err != nil {
+		return err
+	}
+	return m.sampling.clear(len(step.Rows), m.slots)
+}
+
+// sample answers the step's rows with what the device found, and on the host where it found nothing. Logits are copied for rows that ask
+// for them or that the host answers.
 func (m *Model) sample(step *engine.Step, out []engine.Sampled) error {
-	b := &m.program.Buffers[m.program.Logits]
-	for i := range step.Rows {
-		if err := m.slots[b.Slot].Read(b.Offset+int64(i)*b.Stride, m.rowBytes); err != nil {
+	told := m.sampling.found != nil
+	if told {
+		if err := m.sampling.read(step, m.slots); err != nil {
 			return err
 		}
-		decodeFloats(m.logits, m.rowBytes)
-		_ = m.sampler.Sample(&step.Rows[i], m.logits, &out[i]) // no choice is the token -1, for which the sequence is ended
 	}
+	for i := range step.Rows {
+		row := &step.Rows[i]
+		if !told || !m.sampling.answer(i, m.info.Vocab, &out[i]) {
+			if err := m.readLogits(i); err != nil {
+				return err
+			}
+			_ = m.sampler.Sample(row, m.logits, &out[i]) // no choice is the token -1, for which the sequence is ended
+		} else if row.Logits != nil {
+			if err := m.readLogits(i); err != nil {
+				return err
+			}
+			copy(row.Logits, m.logits)
+		}
+	}
+	if !told || !m.sampling.accepted(out[:len(step.Rows)]) {
+		sample.Accept(step.Drafts, out)
+	}
+	return nil
+}
+
+// readLogits copies a row's logits.
+func (m *Model) readLogits(row int) error {
+	b := &m.program.Buffers[m.program.Logits]
+	if err := m.slots[b.Slot].Read(b.Offset+int64(row)*b.Stride, m.rowBytes); err != nil {
+		return err
+	}
+	decodeFloats(m.logits, m.rowBytes)
 	return nil
 }
 

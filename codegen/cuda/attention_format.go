@@ -1,0 +1,179 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+	"llmc/internal/dtype"
+)
+
+// tileFormat is how keys and values lie in shared memory and come to the matrix units.
+//
+// Numbers are multiplied as they are. Codes of 8 bits become f16, which holds all of them exactly, on their way from shared memory to the
+// operands: a tile then takes half the shared memory and bandwidth, and where few queries read a long cache, each code is converted once.
+// Two f16 are made of codes in two instructions or three, where bf16 would take five.
+//
+// The scale of a key multiplies its scores, in f32. That of a value multiplies the value, in f16, since a product adds up values of several
+// positions.
+//
+// A matrix of 8x8 16-bit elements holds 16 channels of codes. A lane gets channels 4t to 4t+3 of a key where it would get numbers
+// 2t, 2t+1 and 2t+8, 2t+9: queries are stored in that order. Transposed, it gets channels 2g and 2g+1 of two positions, so that the two
+// blocks of 8 results are those of even channels and of odd ones.
+type tileFormat struct {
+	number, pair ptx.Type
+	mma          ptx.MMA
+	codes        *codeFormat // nil: numbers
+}
+
+// codeFormat turns codes into pairs of f16.
+type codeFormat struct {
+	// expand makes f16 of the four codes of a word: of the first two, then of the others, or where alternate is set of the first and the third,
+	// then of the second and the fourth.
+	expand func(a *attend, word ptx.Reg, alternate bool) [2]ptx.Reg
+	factor float64 // what the numbers are too small by
+}
+
+var tileFormats = map[dtype.Type]tileFormat{
+	dtype.BF16:   {ptx.BF16, ptx.BF16x2, ptx.MmaBF16, nil},
+	dtype.F16:    {ptx.F16, ptx.F16x2, ptx.MmaF16, nil},
+	dtype.I8:     {ptx.F16, ptx.F16x2, ptx.MmaF16, &codeFormat{(*attend).expandInt8, 1}},
+	dtype.F8E4M3: {ptx.F16, ptx.F16x2, ptx.MmaF16, &codeFormat{(*attend).expandE4M3, 1}},
+}
+
+// shiftedE4M3 is for targets that can not convert e4m3. Codes become f16 by a shift, 2^8 too small: the difference of the exponents' biases.
+var shiftedE4M3 = codeFormat{(*attend).shiftE4M3, 0x1p8}
+
+func tileFormatOf(e *entry) tileFormat {
+	t := e.kv().DType
+	f := tileFormats[t]
+	if t == dtype.F8E4M3 && !e.convertsE4M3 {
+		f.codes = &shiftedE4M3
+	}
+	return f
+}
+
+// int8Offset is what expandInt8 subtracts: the bias of codes too.
+const int8Offset = 1024 + 128
+
+// expandInt8 puts codes below the exponent of 1024, from which they and 128 are then subtracted.
+func (a *attend) expandInt8(word ptx.Reg, alternate bool) (pairs [2]ptx.Reg) {
+	const exponent = 0x64646464
+	selectors := [2]int{0x4140, 0x4342}
+	if alternate {
+		selectors = [2]int{0x4240, 0x4341}
+	}
+	for i, selector := range selectors {
+		pairs[i] = a.Sub(a.Permute(word, exponent, selector).As(ptx.F16x2), a.int8Offset)
+	}
+	return pairs
+}
+
+func (a *attend) expandE4M3(word ptx.Reg, alternate bool) (pairs [2]ptx.Reg) {
+	if alternate {
+		word = a.Permute(word, 0, 0x3120)
+	}
+	low, high := a.Unpack(ptx.E4M3x2, word)
+	return [2]ptx.Reg{a.Cvt(ptx.F16x2, low), a.Cvt(ptx.F16x2, high)}
+}
+
+func (a *attend) shiftE4M3(word ptx.Reg, alternate bool) (pairs [2]ptx.Reg) {
+	selectors := [2]int{0x1404, 0x3424} // each code the upper byte of a half
+	if alternate {
+		selectors = [2]int{0x2404, 0x3414}
+	}
+	for i, selector := range selectors {
+		codes := a.Permute(word, 0, selector)
+		rest := a.And(a.Shr(codes, 1), 0x3f803f80)
+		pairs[i] = a.Lop3(codes, 0x80008000, rest, func(x, y, z uint8) uint8 { return x&y | z }).As(ptx.F16x2)
+	}
+	return pairs
+}
+
+// scaled tells whether keys and values have scales in shared memory.
+func (a *attend) scaled() bool { return a.format.codes != nil }
+
+// codedKeys tells whether keys are codes when scores are computed. Where they turn, they have become numbers.
+func (a *attend) codedKeys() bool { return a.scaled() && !a.turnsOnRead() }
+
+// tileScale is where the scale of a position lies in a slot, behind the rows.
+func (a *attend) tileScale() int { return attentionTile * a.tileRowBytes() }
+
+// elementBytes is the size of a number or a code of a cache.
+func (a *attend) elementBytes() int { return a.kv().DType.Size() }
+
+// tileRowBytes is the distance of rows of a tile in shared memory: an odd number of 16 bytes, so that eight rows lie in different banks.
+func (a *attend) tileRowBytes() int {
+	if !a.scaled() {
+		return a.rowBytes()
+	}
+	return a.dimPad() | 16
+}
+
+// keyRowBytes is tileRowBytes of keys as scores read them.
+func (a *attend) keyRowBytes() int {
+	if a.codedKeys() {
+		return a.tileRowBytes()
+	}
+	return a.rowBytes()
+}
+
+// keyOperand reads channels c to c+15 of 16 keys as operand B: of the first eight positions, then of the others.
+func (a *attend) keyOperand(keys ptx.Addr, c int) (blocks [2][]ptx.Reg) {
+	if !a.codedKeys() {
+		k := a.Ldmatrix(a.format.pair, 4, false, keys.At(2*c))
+		return [2][]ptx.Reg{k[:2], k[2:]}
+	}
+	for i, word := range a.Ldmatrix(ptx.B32, 2, false, keys.At(c)) {
+		pairs := a.format.codes.expand(a, word, false)
+		blocks[i] = pairs[:]
+	}
+	return blocks
+}
+
+// valueOperand reads 16 channels of 16 values as operand B of two blocks of results. scales are those of the positions, where there are.
+func (a *attend) valueOperand(values ptx.Addr, scales []ptx.Reg) (blocks [2][]ptx.Reg) {
+	if !a.scaled() {
+		v := a.Ldmatrix(a.format.pair, 4, true, values)
+		return [2][]ptx.Reg{v[:2], v[2:]}
+	}
+	for i, word := range a.Ldmatrix(ptx.B32, 2, true, values) {
+		pairs := a.format.codes.expand(a, word, true)
+		for n, both := range pairs {
+			blocks[n] = append(blocks[n], a.Mul(both, scales[i]))
+		}
+	}
+	return blocks
+}
+
+// queryOrder is where channels d and d+1, an even number, lie in a row of queries: as keyOperand has them.
+func (a *attend) queryOrder(d ptx.Reg) ptx.Reg {
+	if !a.codedKeys() {
+		return d
+	}
+	// Pair 2j of 16 channels is the jth, pair 2j+1 is four further.
+	pair := a.Shr(d, 1)
+	within := a.Add(a.Shl(a.And(pair, 1), 3), a.And(pair, 6))
+	return a.Add(a.And(d, -16), within)
+}
+
+// resultPair is where a lane's two neighbouring channels of 16 lie, in the blocks of results n-n%2 and the next one: those of
+// block n of plain numbers. column is the first of them, less the first of the 16.
+func (s *rowState) resultPair(out [][]ptx.Reg, n, row int) (low, high ptx.Reg) {
+	if !s.scaled() {
+		return out[n][2*row], out[n][2*row+1]
+	}
+	return out[n&^1][2*row+n%2], out[n|1][2*row+n%2]
+}
+
+// resultColumn is the lane's first channel of block 0, and resultStep how many further that of block 1 is.
+func (a *attend) resultColumn() ptx.Reg {
+	if a.scaled() {
+		return a.Shl(a.And(a.lane, 3), 2)
+	}
+	return a.Shl(a.And(a.lane, 3), 1)
+}
+
+func (a *attend) resultStep() int {
+	if a.scaled() {
+		return 2
+	}
+	return 8
+}

@@ -1,0 +1,184 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+	"llmc/engine"
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
+)
+
+// piece is the part of an item's splits that a CTA has. A CTA that has all of them merges them as it goes. Where few sequences would leave most of
+// the card idle, the work list gives an item to several CTAs. Each then writes what every one of its splits gave to partials, and the last
+// one to come merges all of them in order of position: the same operations on the same numbers. Nobody waits: a launch needs no CTAs that run
+// at the same time.
+//
+// What is needed at the end of a split alone is read from the item again: registers are scarce.
+type piece struct {
+	*attend
+	last  ptx.Reg // position behind which the CTA has nothing to do
+	alone ptx.Reg // the CTA has all splits
+	from  ptx.Reg // split of the CTA's first position
+}
+
+// extra bounds the items that the work list may add to those of whole items: as many as fill the target's card.
+func (a *attend) extra() int {
+	return (linearGroup*a.cores + a.planes() - 1) / a.planes()
+}
+
+// planes is how many CTAs an item has.
+func (a *attend) planes() int { return a.kvHeads * a.parts }
+
+// itemWords is the size of an engine.Item in u32.
+const itemWords = 8
+
+// item reads the CTA's item. The list begins with the counters.
+func (a *attend) item() []ptx.Reg {
+	at := a.Index(a.pointers["items"], a.CtaX(), 4*itemWords).At(4 * engine.AttentionCounters(a.extra(), a.planes()))
+	return append(a.LdV(ptx.U32, 4, at), a.LdV(ptx.U32, 4, at.At(16))...)
+}
+
+func (a *attend) newPiece(item []ptx.Reg) piece {
+	a.Section("piece")
+	w := piece{attend: a, from: item[3].As(ptx.S32), alone: a.Le(item[5], 1)}
+	w.last = a.Min(a.lastPosition(item), a.Sub(a.Mul(item[4].As(ptx.S32), attentionSplit), 1))
+	return w
+}
+
+// lastPosition is that of the item's last token.
+func (a *attend) lastPosition(item []ptx.Reg) ptx.Reg {
+	return a.Ld(ptx.S32, a.Index(a.pointers["positions"], a.Sub(a.Add(item[1], item[2]), 1), 4))
+}
+
+// firstPosition is where the first tile begins that a token of the item sees.
+func (a *attend) firstPosition(item []ptx.Reg) ptx.Reg {
+	if a.window == 0 {
+		return a.Const(ptx.S32, 0)
+	}
+	oldest := a.Ld(ptx.S32, a.Index(a.pointers["positions"], item[1], 4))
+	return a.And(a.Max(a.Sub(oldest, a.window-1), 0), -attentionTile)
+}
+
+// plane is the CTA's number among those of an item.
+func (a *attend) plane() ptx.Reg {
+	if a.parts == 1 {
+		return a.CtaY()
+	}
+	return a.Mad(a.CtaY(), a.parts, a.CtaZ())
+}
+
+// partPlace is where the lane's first row of a split of the item lies in partials: the largest exponent, the sum, then the channels.
+func (s *rowState) partPlace(item []ptx.Reg, split ptx.Reg) ptx.Reg {
+	before := s.Sub(split, s.split(s.firstPosition(item))).As(ptx.U32)
+	number := s.Add(item[6], s.Mad(before, s.Mul(item[2], s.group), s.number))
+	return s.Index(s.pointers["partials"], s.Mad(number, s.planes(), s.plane()), engine.PartialRowBytes(s.dim))
+}
+
+// endSplit is for the end of a split, in the tile at a position.
+func (a *attend) endSplit(plan scorePlan, position ptx.Reg) {
+	a.Section("end of a split")
+	s := plan.state()
+	a.IfElse(a.work.alone, s.fold, func() {
+		s.eachPart(plan, s.partPlace(a.item(), a.split(position)), func(i int, at ptx.Reg) {
+			leads := a.And(plan.leads(), a.Ge(s.to[i], 0))
+			a.When(leads).StV(at, []ptx.Reg{s.partLargest[i], s.partSum[i]})
+		}, func(i, n int, at ptx.Address) {
+			low, high := s.resultPair(s.part, n, i)
+			a.When(a.Ge(s.to[i], 0)).StV(at, []ptx.Reg{low, high})
+		})
+	})
+	s.clearPart()
+}
+
+// split is the number of a position's split.
+func (a *attend) split(position ptx.Reg) ptx.Reg { return a.Shr(position, log2(attentionSplit)) }
+
+// eachPart calls row for each of the lane's rows and pair for each pair of channels, with their places in partials: first is that of the first.
+func (s *rowState) eachPart(plan scorePlan, first ptx.Reg, row func(i int, at ptx.Reg), pair func(i, n int, at ptx.Address)) {
+	for i := range 2 {
+		at := s.Index(first, s.Const(ptx.U32, 8*i*s.planes()), engine.PartialRowBytes(s.dim))
+		row(i, at)
+		plan.blocks(func(n int, column ptx.Reg) { pair(i, n, s.Index(at, column, 4).At(engine.PartialHeadBytes)) })
+	}
+}
+
+// finish writes the results: of an item that the CTA has alone, or if it is the last of those that have it.
+func (a *attend) finish(plan scorePlan) {
+	a.Section("last piece")
+	w := &a.work
+	last := a.Mov(a.Const(ptx.U32, 1))
+	a.If(w.alone.Not(), func() {
+		a.Sync() // all have written their parts, and nobody needs tops any more
+		a.If(a.Eq(a.TidX(), 0), func() {
+			item := a.item()
+			most := a.Sub(item[5], 1)
+			counter := a.Index(a.pointers["items"], a.Mad(item[7], a.planes(), a.plane()), 4)
+			before := a.AtomInc(ptx.AcquireRelease, counter, most)
+			a.St(a.tops, a.Select(a.Eq(before, most), a.Const(ptx.U32, 1), 0))
+		})
+		a.Sync()
+		a.Set(last, a.Ld(ptx.U32, a.tops))
+		a.If(a.Eq(last, 1), func() { a.mergeParts(plan) })
+	})
+	a.If(a.Eq(last, 1), func() {
+		a.Section("results")
+		plan.state().unpark()
+		plan.state().results(plan)
+	})
+	if a.hasMaxima("y") {
+		a.Sync()
+		a.If(a.Eq(last, 1), a.storeMaxima)
+	}
+}
+
+// mergeParts folds what all pieces of the item wrote, in order of position. Rows that are not there stay as they are.
+func (a *attend) mergeParts(plan scorePlan) {
+	a.Section("parts")
+	s, item := plan.state(), a.item()
+	from := a.split(a.firstPosition(item))
+	end := a.Add(a.split(a.lastPosition(item)), 1)
+	at := s.partPlace(item, from)
+	step := a.Mul(a.Mul(item[2], a.group), a.planes())
+	a.For(ptx.Range{Name: "parts", From: from, To: end}, func(ptx.Reg) {
+		s.eachPart(plan, at, func(i int, at ptx.Reg) {
+			a.When(a.Ge(s.to[i], 0)).Into(s.partLargest[i], s.partSum[i]).LdV(ptx.F32, 2, at)
+		}, func(i, n int, at ptx.Address) {
+			low, high := s.resultPair(s.part, n, i)
+			a.When(a.Ge(s.to[i], 0)).Into(low, high).LdV(ptx.F32, 2, at)
+		})
+		s.fold()
+		a.Into(at).Index(at, step, engine.PartialRowBytes(a.dim))
+	})
+}
+
+// plan gives the launch what the device must know to write the work list, and memory.
+func (a *attend) plan(l *engine.Launch, p *engine.Program) {
+	for _, attr := range []struct {
+		name  string
+		value int
+	}{{"block", a.block}, {"group", a.group}, {"planes", a.planes()}, {"extra", a.extra()}} {
+		l.Attrs = append(l.Attrs, engine.Attr{Name: attr.name, Int: int64(attr.value)})
+	}
+	for i, role := range a.kernel.Roles {
+		if role.Scratch {
+			l.Operands[i] = a.partials(p)
+		}
+	}
+}
+
+// partials gives the launch memory for the parts of items that several CTAs have: enough for a sequence that is as long as any may be, and sixteen
+// splits for each CTA that fills the card. All launches of the same shape share it, since they run one after the other.
+func (a *attend) partials(p *engine.Program) engine.Operand {
+	const splitsPerCTA, line = 16, engine.PartialLineBytes
+	splitBytes := a.group * a.planes() * engine.PartialRowBytes(a.dim)
+	lines := sym.Of(sym.S).Scale(int64(splitBytes/attentionSplit+line-1) / line).Add(constant((1 + splitsPerCTA*a.extra()) * splitBytes / line))
+	for i := range p.Buffers {
+		if b := &p.Buffers[i]; b.Name == partialsName && b.Rows == lines {
+			return engine.Operand{Kind: engine.OperandBuffer, Index: i}
+		}
+	}
+	p.Slots = append(p.Slots, lines.Scale(line))
+	p.Buffers = append(p.Buffers, engine.Buffer{Name: partialsName, Slot: len(p.Slots) - 1, Rows: lines, Cols: line / 4, Stride: line, DType: dtype.F32})
+	return engine.Operand{Kind: engine.OperandBuffer, Index: len(p.Buffers) - 1}
+}
+
+const partialsName = "partials"

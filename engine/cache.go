@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"fmt"
+
+	"llmc/engine/layout"
+	"llmc/internal/dtype"
+)
+
+// CacheTypes lists, by device, the element types that a KV cache can have.
+var CacheTypes = map[string][]dtype.Type{"cpu": {dtype.F32, dtype.BF16}, "cuda": layout.PlainTypes}
+
+// layerBytes returns, by device, what one layer of a cache takes of a page.
+var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
+	"cpu": func(c *Cache, pageSize int) (int, error) {
+		kv, err := layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
+		if err != nil {
+			return 0, err
+		}
+		return kv.Bytes(), nil
+	},
+	"cuda": func(c *Cache, pageSize int) (int, error) {
+		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
+		if err != nil {
+			return 0, err
+		}
+		return kv.Bytes(), nil
+	},
+}
+
+// LayerBytes returns what one layer of the program's cache takes of a page of so many positions, on the device of its target.
+func (p *Program) LayerBytes(cache, pageSize int) (int64, error) {
+	target, err := FindTarget(p.Target)
+	if err != nil {
+		return 0, err
+	}
+	c := &p.Caches[cache]
+	n, err := layerBytes[target.Device](c, pageSize)
+	if err != nil {
+		return 0, fmt.Errorf("cache %s: %w", c.Name, err)
+	}
+	return int64(n), nil
+}
+
+func (s *programScope) checkCache(i int) error {
+	c := &s.program.Caches[i]
+	if c.Kind != "paged" {
+		return fmt.Errorf("cache %s: unknown kind %q", c.Name, c.Kind)
+	}
+	if c.Layers < 1 || c.Layers > 1<<16 {
+		return fmt.Errorf("cache %s: %d layers", c.Name, c.Layers)
+	}
+	_, err := s.program.LayerBytes(i, layout.MinPageSize)
+	return err
+}
