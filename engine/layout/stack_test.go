@@ -8,7 +8,10 @@ import (
 // Every expert of a stack begins with a panel of its own, and its rows are those of its matrix alone.
 func TestStack(t *testing.T) {
 	const experts, n, k = 4, 37, 100
-	for _, format := range FragmentFormats[1:] {
+	for _, format := range FragmentFormats {
+		if format.ScaleBytes == 0 {
+			continue // numbers, which lie as codes do
+		}
 		s, err := NewStack(format.Name, experts, n, k)
 		if err != nil {
 			t.Fatal(err)
