@@ -92,6 +92,9 @@ func TestActivationsInProducts(t *testing.T) {
 	const vocab = 40
 	for i, a := range ir.Activations {
 		for j, target := range gpuTargets {
+			if i != 1 && (i+j)%3 != 0 {
+				continue
+			}
 			format := []string{"bf16", "int8", "fp8", "int4-g32"}[(i+j)%4]
 			features := []int{128, 72}[(i+j)%2]
 			t.Run(fmt.Sprintf("%s/%s/%s/%d", a.Name, target, format, features), func(t *testing.T) {

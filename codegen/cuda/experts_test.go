@@ -88,7 +88,7 @@ func TestMixtures(t *testing.T) {
 			if i > 1 && (i+j)%3 != 0 {
 				continue
 			}
-			format := []string{"bf16", "int4-g32", "fp8", "int8", "fp8-block", "int4-g32-zp", "int8-w8a8"}[(3*i+j)%7]
+			format := []string{"bf16", "int4-g32", "fp8", "int8", "fp8-block", "int4-g32-zp", "int8-w8a8", "f16"}[(3*i+j)%8]
 			t.Run(fmt.Sprintf("%d/%s/%s", i, target, format), func(t *testing.T) {
 				m := c.build(t)
 				weights, err := interp.NewRandomWeights(m, 5)
