@@ -46,9 +46,11 @@ fuzz: ## every fuzz target for $(FUZZ) each
 # The oldest ptxas stands for the oldest driver that is served, the newest for what comes. Neither may be redistributed.
 PTXAS_OLD ?= nvidia-cuda-nvcc-cu12==12.2.140
 PTXAS_NEW ?= nvidia-cuda-nvcc==13.5.37
+NVDISASM  ?= nvidia-cuda-nvdisasm==13.5.37
 
-ptxas-check: .tools/ptxas-old/bin/ptxas .tools/ptxas-new/bin/ptxas ## every GPU instruction and kernel through NVIDIA's assembler (from PyPI)
-	LLMC_LONG=1 LLMC_PTXAS=$(CURDIR)/.tools/ptxas-old/bin/ptxas:$(CURDIR)/.tools/ptxas-new/bin/ptxas $(GO) test -count=1 -run Assemble ./codegen/...
+ptxas-check: .tools/ptxas-old/bin/ptxas .tools/ptxas-new/bin/ptxas .tools/nvdisasm/bin/nvdisasm ## every GPU instruction and kernel through NVIDIA's assembler, the machine code looked at (both from PyPI)
+	LLMC_LONG=1 LLMC_PTXAS=$(CURDIR)/.tools/ptxas-old/bin/ptxas:$(CURDIR)/.tools/ptxas-new/bin/ptxas LLMC_NVDISASM=$(CURDIR)/.tools/nvdisasm/bin/nvdisasm \
+	  $(GO) test -count=1 -timeout 30m -run 'Assemble|Cubin' ./codegen/... ./compiler
 
 .tools/ptxas-old/bin/ptxas: PTXAS = $(PTXAS_OLD)
 .tools/ptxas-new/bin/ptxas: PTXAS = $(PTXAS_NEW)
@@ -57,6 +59,12 @@ ptxas-check: .tools/ptxas-old/bin/ptxas .tools/ptxas-new/bin/ptxas ## every GPU 
 	.tools/pip/bin/pip install -q --no-deps --target .tools/ptxas-$*/wheel '$(PTXAS)'
 	mkdir -p $(@D)
 	ln -sf "$$(find $(CURDIR)/.tools/ptxas-$*/wheel -path '*/bin/ptxas')" $@
+
+.tools/nvdisasm/bin/nvdisasm:
+	python3 -m venv .tools/pip
+	.tools/pip/bin/pip install -q --no-deps --target .tools/nvdisasm/wheel '$(NVDISASM)'
+	mkdir -p $(@D)
+	ln -sf "$$(find $(CURDIR)/.tools/nvdisasm/wheel -path '*/bin/nvdisasm')" $@
 
 golden: ## rewrite golden files after a reviewed change
 	UPDATE=1 $(GO) test ./ir/... ./passes/... ./codegen/... ./compiler/...

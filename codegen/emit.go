@@ -14,6 +14,10 @@ import (
 // operands' types; p their buffers.
 type Coder interface {
 	Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error)
+	// Auxiliary gives the entries that serve the program between steps.
+	Auxiliary(p *engine.Program) []engine.Auxiliary
+	// Finish adds what comes behind the logits, when all other launches are there.
+	Finish(p *engine.Program) error
 }
 
 // Emit turns a scheduled and planned function into the program of a target. It decides nothing: kernels, order,
@@ -44,8 +48,14 @@ func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program
 	if len(f.Results) == 0 || f.Results[0].Place == nil {
 		return nil, fmt.Errorf("func %s: the first result is not a planned buffer", f.Name)
 	}
+	if coder != nil {
+		e.program.Auxiliary = coder.Auxiliary(e.program)
+	}
 	logits, err := e.buffer(f.Results[0])
 	e.program.Logits = logits
+	if err == nil && coder != nil {
+		err = coder.Finish(e.program)
+	}
 	return e.program, err
 }
 
@@ -149,10 +159,15 @@ func (e *emitter) buffer(v *ir.Value) (int, error) {
 	b := engine.Buffer{
 		Name: name(v), Slot: v.Place.Slot, Rows: v.Type.Rows(), Cols: cols, Offset: v.Place.Offset, Stride: v.Place.Stride, DType: v.Type.DType,
 	}
-	if a, err := Activation(v.Type); err != nil {
+	if a, err := Activation(v.Type); v.Type.DType == dtype.I32 {
+		// Indices lie as they are.
+	} else if err != nil {
 		return 0, err
 	} else if v.Type.Quant != "" {
-		b.DType, b.Format, b.Group = dtype.Invalid, a.Name, int64(a.Group)
+		b.Format, b.Group = a.Name, int64(a.Group)
+		if !a.Maxima {
+			b.DType = dtype.Invalid
+		}
 	}
 	i := len(e.program.Buffers)
 	e.buffers[v] = i
@@ -165,7 +180,7 @@ func Activation(t ir.Type) (layout.Activation, error) {
 	k, _ := t.Cols()
 	if t.Quant == "" {
 		switch t.DType {
-		case dtype.F32, dtype.BF16:
+		case dtype.F32, dtype.BF16, dtype.F16:
 			return layout.NewActivation(t.DType.String(), int(k), 0)
 		}
 		return layout.Activation{}, fmt.Errorf("activations of %v are not supported", t)

@@ -13,6 +13,7 @@ import (
 	"llmc/compiler/models"
 	"llmc/engine"
 	"llmc/internal/cli"
+	"llmc/internal/cubin"
 	"llmc/internal/quant"
 	"llmc/internal/version"
 	"llmc/ir"
@@ -39,6 +40,9 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 	if b.targets, err = o.resolve(); err != nil {
 		return nil, err
 	}
+	if err := b.findAssembler(); err != nil {
+		return nil, err
+	}
 	if err := b.open(); err != nil {
 		return nil, err
 	}
@@ -58,6 +62,7 @@ type build struct {
 	format     *quant.Format
 	model      *models.Model
 	lowered    []*lowered
+	assemblers []cubin.Assembler // of which one makes the cubins
 	weights    *weightTable
 }
 
@@ -159,9 +164,11 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 			return nil, err
 		}
 		contents = append(contents, c)
-		if l.ptx != "" {
-			contents = append(contents, engine.Content{Kind: engine.KindPTX, Name: l.program.Target, Data: []byte(l.ptx)})
+		code, err := b.code(ctx, l)
+		if err != nil {
+			return nil, err
 		}
+		contents = append(contents, code...)
 	}
 	return contents, nil
 }

@@ -3,6 +3,7 @@ package compiler_test
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"llmc/compiler"
@@ -33,6 +34,15 @@ func TestFloat8Targets(t *testing.T) {
 			if x := l.Operands[0]; l.Kernel == "cuda.linear" && program.Buffers[x.Index].TypeName() != inputs {
 				t.Errorf("%s: %s reads %s", target, l.Label, program.Buffers[x.Index].TypeName())
 			}
+		}
+	}
+
+	for _, format := range []string{"fp8-tensor", "fp8-block"} { // scales that rows share do not depend on who finds them
+		one, _ := buildFor(t, 1, format, "sm90")
+		many, _ := buildFor(t, 5, format, "sm90")
+		first, _ := read(t, one, "sm90")
+		if second, _ := read(t, many, "sm90"); !slices.Equal(first, second) {
+			t.Errorf("%s: weights depend on the number of threads", format)
 		}
 	}
 

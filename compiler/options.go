@@ -13,13 +13,17 @@ import (
 
 // Options say what to build. Only Threads, Progress and the dump do not change the plan's bytes.
 type Options struct {
-	Model    string            // directory in HuggingFace layout
-	Out      string            // path of the plan
-	Archs    []string          // target names; "native" is resolved to a row
-	Quant    string            // "auto", or a row of the formats table
-	Override []passes.Override // formats of single weights, by pattern of their names
-	KVDType  string            // one of KVDTypes
-	Random   *uint64           // seed of made-up weights instead of the checkpoint's
+	Model string   // directory in HuggingFace layout
+	Out   string   // path of the plan
+	Archs []string // target names; "native" is resolved to a row
+	// NoFallback leaves out the program that other GPUs than those of an exact target could run.
+	NoFallback bool
+	Cubin      bool              // keep what ptxas makes of the PTX of GPU targets beside it
+	PTXAS      string            // path of ptxas; "" looks for it
+	Quant      string            // "auto", or a row of the formats table
+	Override   []passes.Override // formats of single weights, by pattern of their names
+	KVDType    string            // one of KVDTypes
+	Random     *uint64           // seed of made-up weights instead of the checkpoint's
 
 	// IgnoreKeys are keys of config.json, IgnoreTensors patterns (path.Match) of tensors, that are known not to matter although the
 	// model's family does not know them.
@@ -56,20 +60,42 @@ func (o *Options) resolve() ([]engine.Target, error) {
 	if len(o.Archs) == 0 {
 		o.Archs = []string{"native"}
 	}
+	named := map[string]bool{}
 	var targets []engine.Target
 	for _, name := range o.Archs {
 		t, err := engine.FindTarget(name)
 		if err != nil {
 			return nil, err
 		}
-		for _, have := range targets {
-			if have.Name == t.Name {
-				return nil, fmt.Errorf("target %s is given twice", t.Name)
-			}
+		if named[t.Name] {
+			return nil, fmt.Errorf("target %s is given twice", t.Name)
 		}
-		targets = append(targets, t)
+		named[t.Name] = true
+		if targets, err = withTarget(targets, t.Code()); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range targets {
+		if t.Fallback == "" || o.NoFallback {
+			continue
+		}
+		var err error
+		if targets, err = withTarget(targets, t.Fallback); err != nil {
+			return nil, err
+		}
 	}
 	return targets, nil
+}
+
+// withTarget adds a target unless it is there.
+func withTarget(targets []engine.Target, name string) ([]engine.Target, error) {
+	for _, have := range targets {
+		if have.Name == name {
+			return targets, nil
+		}
+	}
+	t, err := engine.FindTarget(name)
+	return append(targets, t), err
 }
 
 // workers is the number of threads to use when threads are asked for; 0 asks for one on each processor.

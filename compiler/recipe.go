@@ -7,7 +7,7 @@ import (
 	"llmc/ir"
 )
 
-// readRows assembles rows [lo, hi) of a weight by its recipe into dst, [hi-lo, cols]. rank is the number of the weight's dimensions.
+// readRows assembles rows [lo, hi) of a weight by its recipe into dst, [hi-lo, cols]; those of a stack of matrices are counted through all. rank is the number of the weight's dimensions.
 func readRows(c *hf.Checkpoint, recipe *ir.Recipe, dst []float32, rank int, lo, hi int64) error {
 	cols := int64(len(dst)) / (hi - lo)
 	for run := range recipe.Runs(cols, lo, hi) {
@@ -33,9 +33,13 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 	if err != nil {
 		return err
 	}
-	read := tensor.ReadRows
-	if run.Source.Transpose {
-		read = tensor.ReadColumns
+	read := tensor.ReadColumns
+	if !run.Source.Transpose {
+		view, err := tensor.View(cols)
+		if err != nil {
+			return err
+		}
+		read = view.ReadRows
 	}
 	if err := read(dst, run.First, run.First+run.Rows); err != nil {
 		return err
@@ -43,18 +47,18 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 	return ir.ApplyTransform(dst, run.Source.Transform)
 }
 
-// sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors get the shape that the run asks for.
+// sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors that it has not asked for get the shape that the run asks for.
 func sourceTensor(c *hf.Checkpoint, run ir.Run, cols int64, vector bool) (*hf.Tensor, error) {
 	name := run.Source.Tensor
+	if t := c.Lookup(name); t != nil {
+		return t, nil
+	}
 	if c.Random() {
 		shape := []int64{run.Source.Start + run.Source.Count, cols}
 		if vector {
 			shape = shape[:1]
 		}
 		return c.Tensor(name, shape...)
-	}
-	if t := c.Lookup(name); t != nil {
-		return t, nil
 	}
 	return nil, fmt.Errorf("the checkpoint has no tensor %q", name)
 }

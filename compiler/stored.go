@@ -66,6 +66,9 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 	for _, d := range entry.Shape[1:] {
 		w.cols *= d
 	}
+	if len(entry.Shape) == 3 {
+		w.rows, w.cols = entry.Experts()*entry.N(), entry.K()
+	}
 	var err error
 	if w.recipe, err = ir.ParseRecipe(entry.Recipe, w.cols); err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 	if _, w.data, err = plan.Weight(entry.Name); err != nil || entry.Layout == "" {
 		return w, err
 	}
-	w.packed, err = layout.Find(entry.Layout, int(w.rows), int(w.cols), int(entry.Segment))
+	w.packed, err = entry.Packed()
 	return w, err
 }
 
@@ -128,6 +131,10 @@ func (s *storedWeights) Tensor(name string) ([]float32, error) {
 // firstBad returns the first weight whose numbers are further from the checkpoint's than its format explains, nil if there is none.
 func (s *storedWeights) firstBad() (*storedWeight, error) {
 	for _, w := range s.weights {
+		limits, err := s.limits(w)
+		if err != nil {
+			return nil, err
+		}
 		step := min(w.rows, layout.Lanes)
 		got, want := make([]float32, step*w.cols), make([]float32, step*w.cols)
 		for first := int64(0); first < w.rows; first += step {
@@ -137,7 +144,7 @@ func (s *storedWeights) firstBad() (*storedWeight, error) {
 			}
 			w.decode(got[:n], first)
 			for at := int64(0); at < n; at += w.cols {
-				if !w.near(got[at:at+w.cols], want[at:at+w.cols]) {
+				if !w.near(got[at:at+w.cols], want[at:at+w.cols], int(first+at/w.cols), limits) {
 					return w, nil
 				}
 			}
@@ -146,18 +153,39 @@ func (s *storedWeights) firstBad() (*storedWeight, error) {
 	return nil, nil
 }
 
-// roundingBounds are the largest errors of a number in plain formats, as parts of the number.
-var roundingBounds = map[string]float64{"f32": 0, "bf16": 0x1p-8}
+// roundingBounds are the largest errors of a number in plain formats, as parts of the number or half the least number.
+var roundingBounds = map[string]struct{ part, least float64 }{"f32": {0, 0x1p-133}, "bf16": {0x1p-8, 0x1p-133}, "f16": {0x1p-11, 0x1p-25}}
+
+// limits finds the largest magnitudes of what shares a scale; nil where every row has scales of its own.
+func (s *storedWeights) limits(w *storedWeight) (*quant.Limits, error) {
+	if w.format == nil || w.format.Rows == 0 {
+		return nil, nil
+	}
+	limits := w.format.NewLimits(int(w.rows), int(w.cols))
+	step := min(w.rows, layout.Lanes)
+	rows := make([]float32, step*w.cols)
+	for first := int64(0); first < w.rows; first += step {
+		n := min(step, w.rows-first) * w.cols
+		err := readRows(s.checkpoint, w.recipe, rows[:n], len(w.Shape), first, min(w.rows, first+step))
+		if err == nil {
+			err = limits.Add(rows[:n], int(first))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("weight %q: %w", w.Name, err)
+		}
+	}
+	return limits, nil
+}
 
 // near judges one row: numbers one by one, codes by what their format promises for a group.
-func (w *storedWeight) near(got, want []float32) bool {
+func (w *storedWeight) near(got, want []float32, row int, limits *quant.Limits) bool {
 	if w.format == nil || w.format.Plain() {
-		bound := 0.0
+		bound := roundingBounds["f32"]
 		if w.format != nil {
 			bound = roundingBounds[w.format.Name]
 		}
 		for i, x := range want {
-			if !(math.Abs(float64(got[i])-float64(x)) <= bound*math.Abs(float64(x))+0x1p-133) { // half the least bf16
+			if !(math.Abs(float64(got[i])-float64(x)) <= bound.part*math.Abs(float64(x))+bound.least) {
 				return false
 			}
 		}
@@ -174,6 +202,9 @@ func (w *storedWeight) near(got, want []float32) bool {
 			amax = max(amax, float32(math.Abs(float64(x[i]))))
 			d := float64(g[i]) - float64(x[i])
 			sum += d * d
+		}
+		if limits != nil {
+			amax = limits.Of(row, at/size)
 		}
 		if rms, _ := w.format.ErrorBound(amax, len(x)); !(math.Sqrt(sum/float64(len(x))) <= 1.01*float64(rms)) {
 			return false

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"strings"
 
 	"llmc/ir"
 )
@@ -10,7 +11,7 @@ import (
 type weightTable struct {
 	jobs   []*packJob
 	byName map[string]*packJob
-	rows   map[string]bool // of the rows that codes are made of, by recipe and format
+	rows   map[string]bool // of the rows that codes are made of, by name of the weight and format
 }
 
 func newWeightTable() *weightTable {
@@ -52,13 +53,15 @@ func storage(w *ir.Weight) string {
 	return w.Type.DType.String()
 }
 
+// store takes in a weight. Those whose names differ in the storage alone have the same rows, if perhaps in other orders.
 func (t *weightTable) store(w *ir.Weight) error {
 	j, err := newPackJob(w, len(t.jobs))
 	if err != nil {
 		return err
 	}
 	if j.format != nil {
-		rows := j.format.Name + " " + w.Recipe.String()
+		name, _, _ := strings.Cut(w.Name, "/")
+		rows := j.format.Name + " " + name
 		j.repeats = t.rows[rows]
 		t.rows[rows] = true
 	}

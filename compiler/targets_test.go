@@ -122,7 +122,7 @@ func TestVerifySeveralDevices(t *testing.T) {
 		defer model.Close()
 		v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), demo)
 		check(t, err)
-		if !v.OK || v.FirstBadWeight != "" || v.Compared < 15 {
+		if !v.OK || v.FirstBadWeight != "" || v.Compared < 10 {
 			t.Errorf("%s: %+v", device.Name(), *v)
 		}
 	}

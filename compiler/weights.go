@@ -25,15 +25,17 @@ type packer struct {
 
 // packJob is one weight on its way into the plan.
 type packJob struct {
-	weight            *ir.Weight
-	index             int // in the plan's table of weights
-	cols              int64
-	rows              int64
-	panelRows, panels int64
-	packed            layout.Packed // nil for row-major weights
-	format            *quant.Format // nil unless codes are made
-	loss              []panelLoss   // of each panel, where codes are made
-	repeats           bool          // an earlier weight holds the same codes in another order
+	weight  *ir.Weight
+	index   int // in the plan's table of weights
+	cols    int64
+	rows    int64
+	panels  int64
+	packed  layout.Packed // nil for row-major weights
+	format  *quant.Format // nil unless codes are made
+	limits  *quant.Limits // nil unless rows share scales
+	merging sync.Mutex    // of limits
+	loss    []panelLoss   // of each panel, where codes are made
+	repeats bool          // an earlier weight holds the same codes in another order
 }
 
 // rowsAtOnce is how many rows of a row-major weight are read at a time.
@@ -43,27 +45,46 @@ const rowsAtOnce = 32
 const piecePanels = 8
 
 func newPackJob(w *ir.Weight, index int) (*packJob, error) {
-	rows, _ := w.Type.Rows().IsConst()
-	cols, ok := w.Type.Cols()
+	rows, cols, ok := w.Type.Matrix()
 	if !ok {
 		return nil, fmt.Errorf("weight %q: type %v has no fixed size", w.Name, w.Type)
 	}
-	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panelRows: rowsAtOnce, panels: (rows + rowsAtOnce - 1) / rowsAtOnce}
+	j := &packJob{weight: w, index: index, rows: rows, cols: cols, panels: (rows + rowsAtOnce - 1) / rowsAtOnce}
 	if w.Type.Layout == "" {
 		return j, nil
 	}
 	var err error
-	if j.packed, err = layout.Find(w.Type.Layout, int(rows), int(cols), int(w.Segment)); err != nil {
+	if j.packed, err = packedLayout(w); err != nil {
 		return nil, fmt.Errorf("weight %q: %w", w.Name, err)
 	}
-	j.panelRows, j.panels = int64(j.packed.PanelRows()), int64(j.packed.Panels())
+	j.panels = int64(j.packed.Panels())
 	if w.Type.Quant != "" {
 		if j.format, err = quant.FindType(w.Type.Quant); err != nil {
 			return nil, fmt.Errorf("weight %q: %w", w.Name, err)
 		}
 		j.loss = make([]panelLoss, j.panels)
+		j.limits = j.format.NewLimits(int(rows), int(cols))
 	}
 	return j, nil
+}
+
+// packedLayout describes the layout that passes chose for a weight.
+func packedLayout(w *ir.Weight) (layout.Packed, error) {
+	e := engine.WeightEntry{Layout: w.Type.Layout, Segment: w.Segment}
+	for _, d := range w.Type.Dims {
+		n, _ := d.IsConst()
+		e.Shape = append(e.Shape, n)
+	}
+	return e.Packed()
+}
+
+// rowRange returns the rows of a panel, of row-major weights as many as are read at a time.
+func (j *packJob) rowRange(panel int64) (lo, hi int64) {
+	if j.packed == nil {
+		return panel * rowsAtOnce, min(j.rows, (panel+1)*rowsAtOnce)
+	}
+	from, to := j.packed.Rows(int(panel))
+	return int64(from), int64(to)
 }
 
 // entry describes the weight for the plan's table.
@@ -85,8 +106,23 @@ func (j *packJob) entry() engine.WeightEntry {
 	return e
 }
 
-// run packs all weights with the given number of workers. The bytes do not depend on it: a panel's depend on its rows alone.
+// run packs all weights with the given number of workers. The bytes do not depend on it: a panel's depend on its rows alone, or on the largest
+// numbers of all rows, which are found first.
 func (p *packer) run(ctx context.Context, threads int) error {
+	var shared []*packJob
+	for _, j := range p.jobs {
+		if j.limits != nil {
+			shared = append(shared, j)
+		}
+	}
+	if err := p.each(ctx, threads, shared, (*packWorker).measure); err != nil {
+		return err
+	}
+	return p.each(ctx, threads, p.jobs, (*packWorker).pack)
+}
+
+// each lets workers take pieces of all jobs: panels [first, last) of a weight.
+func (p *packer) each(ctx context.Context, threads int, jobs []*packJob, do func(w *packWorker, j *packJob, first, last int64) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	type piece struct {
@@ -104,13 +140,13 @@ func (p *packer) run(ctx context.Context, threads int) error {
 				if ctx.Err() != nil {
 					continue
 				}
-				if err := w.pack(piece.job, piece.first, min(piece.job.panels, piece.first+piecePanels)); err != nil {
+				if err := do(&w, piece.job, piece.first, min(piece.job.panels, piece.first+piecePanels)); err != nil {
 					cancel(fmt.Errorf("weight %q: %w", piece.job.weight.Name, err))
 				}
 			}
 		}()
 	}
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		for first := int64(0); first < j.panels; first += piecePanels {
 			pieces <- piece{j, first}
 		}
@@ -129,18 +165,41 @@ type packWorker struct {
 	out   []byte
 }
 
+// measure takes panels [first, last) of a weight into its limits.
+func (w *packWorker) measure(j *packJob, first, last int64) error {
+	limits := j.format.NewLimits(int(j.rows), int(j.cols))
+	for panel := first; panel < last; panel++ {
+		lo, err := w.read(j, panel)
+		if err != nil {
+			return err
+		}
+		if err := limits.Add(w.rows, int(lo)); err != nil {
+			return err
+		}
+	}
+	j.merging.Lock()
+	defer j.merging.Unlock()
+	j.limits.Join(limits)
+	return nil
+}
+
+// read brings the rows of a panel and returns the first one's number.
+func (w *packWorker) read(j *packJob, panel int64) (first int64, err error) {
+	lo, hi := j.rowRange(panel)
+	w.rows = grow(w.rows, int((hi-lo)*j.cols))
+	return lo, readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi)
+}
+
 // pack writes panels [first, last) of a weight.
 func (w *packWorker) pack(j *packJob, first, last int64) error {
-	size := j.panelRows * j.cols * 4
+	size := rowsAtOnce * j.cols * 4
 	if j.packed != nil {
 		size = int64(j.packed.PanelBytes())
 	}
 	w.out = grow(w.out, int((last-first)*size))
 	used := int64(0)
 	for panel := first; panel < last; panel++ {
-		lo, hi := panel*j.panelRows, min(j.rows, (panel+1)*j.panelRows)
-		w.rows = grow(w.rows, int((hi-lo)*j.cols))
-		if err := readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi); err != nil {
+		if _, err := w.read(j, panel); err != nil {
 			return err
 		}
 		n, err := w.encode(j, panel, w.out[used:])
@@ -167,7 +226,8 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 	case j.format == nil:
 		return int64(j.packed.PanelBytes()), j.packed.PackFloats(out[:j.packed.PanelBytes()], w.rows)
 	}
-	if err := j.format.Quantize(&w.block, w.rows, int(j.cols)); err != nil {
+	first, _ := j.rowRange(panel)
+	if err := j.format.QuantizeRows(&w.block, w.rows, int(j.cols), int(first), j.limits); err != nil {
 		return 0, err
 	}
 	w.back = grow(w.back, len(w.rows))

@@ -9,11 +9,14 @@ import (
 // fragments are the layouts of matrices that CUDA kernels read; see engine/layout.
 const fragments = "frag.*"
 
+// fragmentInputs are the inputs that products with these take.
+const fragmentInputs = "bf16 f16 e4m3t e4m3g s8t"
+
 // cudaCaches are the element types of caches; codes have a scale for each row, which a kernel that writes them must have the whole of.
 const cudaCaches = "bf16 f16 f8e4m3 i8"
 
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
-// m stands for any number of rows. Rows of bf16 and e4m3t are padded with zeros to a multiple of 64.
+// m stands for any number of rows. Rows of bf16, f16 and codes are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.gather",
@@ -24,44 +27,66 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
-		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
-			result("sum", "f32", "m k"), result("normed", "f32 bf16", "m k")},
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f16 f32m", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name: "cuda.layernorm",
+		Doc:  "(x - mean(x)) / sqrt(variance(x) + eps) * w + bias over each row",
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
+			result("y", "f32 bf16 f16 f32m", "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name: "cuda.add_layernorm",
+		Doc:  "sum = x + delta; normed = layernorm(sum, w, bias)",
+		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
+			result("sum", "f32", "m k"), result("normed", "f32 bf16 f16 f32m", "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
 	{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares,
-			result("y", "f32 bf16", "m n")},
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
+			result("y", "f32 bf16 f16", "m n")},
 		Attrs: []AttrRow{optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.linear_swiglu",
-		Doc:  "y = silu(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares,
-			result("y", "f32 bf16", "m n")},
-		Attrs: []AttrRow{optionalAttr(epsAttr)},
+		Doc:  "y = act(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn; silu where no act is named",
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
+			result("y", "f32 bf16 f16 f32m", "m n")},
+		Attrs: []AttrRow{optionalAttr(epsAttr), optionalAttr(actAttr)},
 		Check: checkFragmentHalves,
+	},
+	{
+		Name: "cuda.linear_act",
+		Doc:  "y = act(x * transpose(w) + bias)",
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
+			result("y", "f32 bf16 f16 f32m", "m n")},
+		Attrs: []AttrRow{actAttr, optionalAttr(epsAttr)},
+		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.linear_add",
 		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
-		Roles: []Role{arg("x", "bf16 e4m3t", "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")),
+		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
 			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
-			result("sum", "f32", "m n"), result("scaled", "f32 bf16", "m n"), result("squared", "f32", "m sums")},
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f16 f32m", "m n"), result("squared", "f32", "m sums")},
 		Check: checkSums,
 	},
 	{
 		Name: "cuda.linear_rope_kv",
 		Doc:  "rotates the queries and keys of x * transpose(w) + bias by the angles of rope_turns, writes keys and values to the cache; the two channels of a pair are 8 outputs apart",
-		Roles: []Role{arg("x", "bf16 e4m3t", "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares,
+		Roles: []Role{arg("x", fragmentInputs, "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares("T"), raw("T"),
 			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16 f16", true), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim <= dim"},
@@ -92,7 +117,7 @@ var cudaKernels = []Kernel{
 			"items in pieces, up to extra more, put together in partials; inv_freq is given when keys are cached unrotated",
 		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", cudaCaches, false),
 			input("items", ""), input("page_start", ""), input("pages", ""),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16", "T heads*dim"),
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 f16 f32m", "T heads*dim"),
 			scratch("partials", "f32", "lines 16"), optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)},
@@ -103,12 +128,12 @@ var cudaKernels = []Kernel{
 	{
 		Name:  "cuda.cast",
 		Doc:   "x rounded to bf16, or widened",
-		Roles: []Role{arg("x", "f32 bf16", "m k"), result("y", "f32 bf16", "m k")},
+		Roles: []Role{arg("x", "f32 bf16 f16", "m k"), result("y", "f32 bf16 f16", "m k")},
 	},
 	{
 		Name:  "cuda.quantize",
-		Doc:   "codes and the scale of each row, in the result's format",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "e4m3t", "m k")},
+		Doc:   "codes and the scales of each row, in the result's format",
+		Roles: []Role{arg("x", "f32 f32m", "m k"), result("y", "e4m3t e4m3g s8t", "m k")},
 	},
 }
 
@@ -123,8 +148,10 @@ func checkAttentionItems(b *Bound) error {
 	return checkRotateOnRead(b)
 }
 
-// squares finish the norm of x.
-var squares = optional(arg("squares", "f32", "m sums"))
+// squares finish the norm of x. raw is what x was quantized from, which entries for few rows read instead.
+func squares(rows string) Role { return optional(arg("squares", "f32", rows+" sums")) }
+
+func raw(rows string) Role { return optional(arg("raw", "f32m", rows+" k")) }
 
 // Outputs of gate and up, and of the two halves of a head's channels, alternate in blocks of pairBlock; squares are added up for squareColumns.
 const (
@@ -176,15 +203,27 @@ func checkFragmentInput(b *Bound) error {
 	return checkSquares(b)
 }
 
+// codeInputs are the forms of codes that matrix units multiply weights with, by layout. Signed bytes are multiplied with nothing else.
+var codeInputs = map[string]string{"frag.e4m3": "e4m3t", "frag.e4m3.g128": "e4m3g", "frag.s8": "s8t"}
+
+// codeGroup is how many columns share a scale of e4m3g.
+const codeGroup = 128
+
 func checkInputCodes(b *Bound) error {
-	if x, w := b.Buffer("x"), b.Weight("w"); x.Format != "" && w.Layout != "frag."+formatElements[x.Format] {
+	x, w := b.Buffer("x"), b.Weight("w")
+	codes := codeInputs[w.Layout]
+	switch {
+	case x.Format == "e4m3g" && x.Group != codeGroup:
+		return fmt.Errorf("weight %s of %s takes an input with groups of %d, not %d", w.Name, w.Layout, codeGroup, x.Group)
+	case x.Format == "" && (w.Layout == "frag.f16") != (x.TypeName() == "f16"):
+		return fmt.Errorf("weight %s of %s takes no input of %s", w.Name, w.Layout, x.TypeName())
+	case w.Layout == "frag.s8" && x.Format != codes:
+		return fmt.Errorf("weight %s of %s takes an input of %s, not %s", w.Name, w.Layout, codes, x.TypeName())
+	case x.Format != "" && x.Format != codes:
 		return fmt.Errorf("weight %s of %s takes an input of bf16, not %s", w.Name, w.Layout, x.TypeName())
 	}
 	return nil
 }
-
-// formatElements are the elements of rows of codes that matrix units multiply.
-var formatElements = map[string]string{"e4m3t": "e4m3"}
 
 // checkFragmentHalves also wants whole blocks of gate and of up.
 func checkFragmentHalves(b *Bound) error {

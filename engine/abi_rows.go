@@ -1,7 +1,7 @@
 package engine
 
-// rowKernels are the kernels of f32 rows that every device has under its own name.
-func rowKernels(device string) []Kernel {
+// rowKernels are the kernels of f32 rows that every device has under its own name. gate are attributes of gated activations.
+func rowKernels(device string, gate ...AttrRow) []Kernel {
 	return []Kernel{
 		{
 			Name:  device + ".select_rows",
@@ -10,8 +10,9 @@ func rowKernels(device string) []Kernel {
 		},
 		{
 			Name:  device + ".swiglu",
-			Doc:   "silu(gate) * up",
+			Doc:   "act(gate) * up; silu where no act is named",
 			Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},
+			Attrs: gate,
 		},
 		{
 			Name:  device + ".silu",

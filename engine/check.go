@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"llmc/engine/layout"
 	"llmc/internal/dtype"
 )
 
@@ -133,13 +132,10 @@ func (w *WeightEntry) checkShape() error {
 
 // checkPacked compares the size of a packed matrix with what its layout takes.
 func (w *WeightEntry) checkPacked() error {
-	if len(w.Shape) != 2 {
-		return fmt.Errorf("shape %v of a packed matrix; it must be [N, K]", w.Shape)
-	}
 	if w.DType != "" {
 		return fmt.Errorf("layout %s and dtype %s; a packed matrix has no dtype", w.Layout, w.DType)
 	}
-	packed, err := layout.Find(w.Layout, int(w.N()), int(w.K()), int(w.Segment))
+	packed, err := w.Packed()
 	if err != nil {
 		return err
 	}

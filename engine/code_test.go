@@ -41,10 +41,11 @@ func codeProgram() *Program {
 			{Kernel: "cuda.gather", Label: "embed", Operands: ops(w, 0, in, 0, b, 0), Code: code("gather_1", t, one, 1, 128, 0)},
 			{Kernel: "cuda.select_rows", Label: "rows", Operands: ops(b, 0, in, 4, b, 1), Sync: true, Code: code("rows_1", r, one, 1, 32, 0)},
 			{Kernel: "cuda.cast", Label: "last", Operands: ops(b, 1, b, 2), Sync: true, Code: code("cast_1", r, one, 1, 1024, 0)},
-			{Kernel: "cuda.linear", Label: "head", Operands: ops(b, 2, w, 0, none, 0, none, 0, b, 3), Sync: true,
+			{Kernel: "cuda.linear", Label: "head", Operands: ops(b, 2, w, 0, none, 0, none, 0, none, 0, b, 3), Sync: true,
 				Code: code("linear_1", sym.Const(3), r.Scale(2).Add(sym.Const(5)), 16, 256, 99<<10)},
 		},
-		Logits: 3,
+		Logits:    3,
+		Auxiliary: []Auxiliary{{CopyPages, code(CopyPages, t, sym.Const(8), 1, 128, 0)[0]}},
 	}
 }
 

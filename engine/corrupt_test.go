@@ -58,6 +58,11 @@ func openAll(path string) error {
 			return err
 		}
 	}
+	for _, target := range p.Names(KindCubin) {
+		if _, err := p.Cubin(target); err != nil {
+			return err
+		}
+	}
 	for _, w := range p.Weights() {
 		entry, data, err := p.Weight(w.Name)
 		if err != nil || int64(len(data)) != entry.Bytes {
@@ -248,7 +253,7 @@ var hostileHeaders = []struct {
 	{"file size negative", func(h looseHeader) { h["file_size"] = -1 }, ErrFormat, "follow its end"},
 	{"no sections", func(h looseHeader) { delete(h, "sections") }, ErrFormat, "section info is missing"},
 	{"section is no map", func(h looseHeader) { h["sections"] = 3 }, ErrFormat, "header"},
-	{"section past the end", func(h looseHeader) { at(h, "sections", 12)["size"] = 1 << 20 }, ErrFormat, "past the end"},
+	{"section past the end", func(h looseHeader) { at(h, "sections", 14)["size"] = 1 << 20 }, ErrFormat, "past the end"},
 	{"offset wraps", func(h looseHeader) { at(h, "sections", 1)["offset"] = int64(math.MaxInt64) / 4096 * 4096 }, ErrFormat, "section program step/x86-64-v3: offset"},
 	{"size wraps", func(h looseHeader) { at(h, "sections", 1)["size"] = int64(math.MaxInt64) }, ErrFormat, "past the end"},
 	{"unsigned", func(h looseHeader) { at(h, "sections", 1)["size"] = uint64(math.MaxUint64) }, ErrFormat, "63 bits"},
@@ -265,7 +270,7 @@ var hostileHeaders = []struct {
 	{"program without name", func(h looseHeader) { delete(at(h, "sections", 1), "name") }, ErrFormat, "has no name"},
 	{"info with name", func(h looseHeader) { at(h, "sections", 0)["name"] = "x" }, ErrFormat, "this kind has none"},
 	{"unknown kind", func(h looseHeader) { at(h, "sections", 9)["kind"] = "later" }, nil, ""},
-	{"weights renamed", func(h looseHeader) { at(h, "sections", 12)["kind"] = "later" }, ErrFormat, "section weights is missing"},
+	{"weights renamed", func(h looseHeader) { at(h, "sections", 14)["kind"] = "later" }, ErrFormat, "section weights is missing"},
 
 	{"weight past its section", func(h looseHeader) { at(h, "weights", 3)["bytes"] = 1 << 20 }, ErrFormat, "weight inv_freq"},
 	{"weight offset wraps", func(h looseHeader) { at(h, "weights", 3)["offset"] = int64(math.MaxInt64) }, ErrFormat, "weight inv_freq"},
@@ -353,7 +358,7 @@ func TestEveryFieldHostile(t *testing.T) {
 		}
 	}
 	rows := func(h looseHeader) map[string]map[string]any {
-		return map[string]map[string]any{"header": h, "section": at(h, "sections", 2), "weights section": at(h, "sections", 12),
+		return map[string]map[string]any{"header": h, "section": at(h, "sections", 2), "weights section": at(h, "sections", 14), "cubin": at(h, "sections", 13),
 			"packed weight": at(h, "weights", 0), "vector": at(h, "weights", 1)}
 	}
 	for row, fields := range rows(readLoose(t, whole)) {

@@ -32,6 +32,11 @@ type Model interface {
 	Close() error
 }
 
+// PageCopier is a Model that copies many KV pages at once. The list may not write a page twice, nor one that it reads.
+type PageCopier interface {
+	CopyPages(list []PageCopy) error
+}
+
 // Traffic tells what a decode step has to read, for comparing measured speed with what memory allows.
 type Traffic struct {
 	WeightBytes  int64   // weights of one step

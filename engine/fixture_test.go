@@ -104,6 +104,9 @@ func fixtureSpec(t testing.TB) Spec {
 	}
 	add(RulesContent([]RuleCount{{"fuse-qkv", "qkv", 1}}))
 	add(ProvenanceContent(&provenance))
+	const text = ".version 7.8\n.target sm_80\n"
+	add(Content{KindPTX, "sm80", []byte(text)}, nil)
+	add(CubinContent("sm80", &Cubin{Arch: "sm_80", Assembler: "12.2.140", PTX: SumPTX(text), Image: []byte("\x7fELF and the rest")}))
 	return spec
 }
 

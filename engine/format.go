@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+
+	"llmc/engine/layout"
 )
 
 // The plan format, version 1.0. docs/plan-format.md describes every byte.
@@ -60,7 +62,7 @@ type WeightEntry struct {
 	Layout string `msgpack:"layout,omitempty"`
 	DType  string `msgpack:"dtype,omitempty"`  // element type of a row-major tensor: "f32", "bf16", ...
 	Format string `msgpack:"format,omitempty"` // quantization format, for people: "bf16", "int4.g64"
-	// Shape is the logical shape, before padding: [N, K] of a packed matrix.
+	// Shape is the logical shape, before padding: [N, K] of a packed matrix, [experts, N, K] of a packed stack of them.
 	Shape []int64 `msgpack:"shape,omitempty"`
 	// Segment is the length of the parts of K that are summed apart, 0 when K is one segment.
 	Segment int64  `msgpack:"segment,omitempty"`
@@ -71,20 +73,39 @@ type WeightEntry struct {
 	Recipe string `msgpack:"recipe,omitempty"`
 }
 
-// N returns the number of outputs of a matrix, 0 for what is not one.
+// N returns the number of outputs of a matrix, or of each of a stack, 0 for what is neither.
 func (w *WeightEntry) N() int64 {
-	if len(w.Shape) != 2 {
+	if len(w.Shape) < 2 || len(w.Shape) > 3 {
 		return 0
+	}
+	return w.Shape[len(w.Shape)-2]
+}
+
+// K returns the number of inputs of a matrix, or of each of a stack, 0 for what is neither.
+func (w *WeightEntry) K() int64 {
+	if len(w.Shape) < 2 || len(w.Shape) > 3 {
+		return 0
+	}
+	return w.Shape[len(w.Shape)-1]
+}
+
+// Experts returns the number of matrices of a stack, 1 for what is none.
+func (w *WeightEntry) Experts() int64 {
+	if len(w.Shape) != 3 {
+		return 1
 	}
 	return w.Shape[0]
 }
 
-// K returns the number of inputs of a matrix, 0 for what is not one.
-func (w *WeightEntry) K() int64 {
-	if len(w.Shape) != 2 {
-		return 0
+// Packed describes the weight's layout.
+func (w *WeightEntry) Packed() (layout.Packed, error) {
+	switch len(w.Shape) {
+	case 2:
+		return layout.Find(w.Layout, int(w.N()), int(w.K()), int(w.Segment))
+	case 3:
+		return layout.FindStack(w.Layout, int(w.Experts()), int(w.N()), int(w.K()))
 	}
-	return w.Shape[1]
+	return nil, fmt.Errorf("shape %v of a packed matrix; it must be [N, K], or [experts, N, K]", w.Shape)
 }
 
 // weightAlign returns the alignment of a weight of n bytes inside its section.

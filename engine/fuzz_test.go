@@ -45,6 +45,34 @@ func tryFile(t *testing.T, path string, data []byte) {
 	}
 }
 
+// Any bytes as a cubin: a typed error, or one that comes back the same after encoding.
+func FuzzCubin(f *testing.F) {
+	const text = ".version 7.8\n"
+	h := Header{Sections: []Section{{Kind: KindPTX, Name: "sm80", SHA256: SumPTX(text)}}}
+	c, err := CubinContent("sm80", &Cubin{Arch: "sm_80", Assembler: "12.2.140", PTX: SumPTX(text), Image: []byte("\x7fELF")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(c.Data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cubin, err := decodeCubin("sm80", data, &h)
+		if err != nil {
+			if !typed(err) {
+				t.Errorf("error of no kind: %v", err)
+			}
+			return
+		}
+		again, err := CubinContent("sm80", cubin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := decodeCubin("sm80", again.Data, &h)
+		if diff := cmp.Diff(cubin, same); err != nil || diff != "" {
+			t.Fatalf("encoded again it differs (%v):\n%s", err, diff)
+		}
+	})
+}
+
 // Any bytes as a program: an error, or one that comes back the same after encoding.
 func FuzzProgram(f *testing.F) {
 	c, err := ProgramContent(fixtureProgram("x86-64-v3"))

@@ -12,6 +12,7 @@ const (
 	KindInfo          = "info"           // ModelInfo, msgpack
 	KindProgram       = "program"        // Program, msgpack; named FUNCTION/TARGET
 	KindPTX           = "ptx"            // PTX text of a target's kernels; named TARGET
+	KindCubin         = "cubin"          // Cubin, msgpack: what an assembler made of a target's PTX; named TARGET
 	KindTokenizer     = "tokenizer"      // binary form of internal/tokenizer
 	KindTokenizerFile = "tokenizer_file" // a file of the checkpoint, by its name
 	KindTemplate      = "template"       // Jinja source of a chat template, by its name ("default")
@@ -37,6 +38,7 @@ var kinds = []kindRow{
 	{kind: KindInfo, required: true, loaded: true, max: 1 << 20},
 	{kind: KindProgram, many: true, loaded: true, max: 16 << 20},
 	{kind: KindPTX, many: true, max: 64 << 20},
+	{kind: KindCubin, many: true, max: 64 << 20},
 	{kind: KindTokenizer, loaded: true, max: 256 << 20},
 	{kind: KindTokenizerFile, many: true, max: 256 << 20},
 	{kind: KindTemplate, many: true, loaded: true, max: 4 << 20},

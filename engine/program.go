@@ -17,6 +17,8 @@ type Program struct {
 	Caches   []Cache   `msgpack:"caches"`
 	Launches []Launch  `msgpack:"launches"`
 	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads
+	// Auxiliary are entries of the plan's code that serve the program between steps.
+	Auxiliary []Auxiliary `msgpack:"auxiliary,omitempty"`
 }
 
 // Buffer is a matrix of activations [Rows, Cols] inside a slot. Views share a slot.
@@ -30,7 +32,7 @@ type Buffer struct {
 	// DType is the element type of a plain buffer. A quantized activation has a Format instead:
 	// its rows are records of codes, scales and sums (layout.Activation gives the offsets).
 	DType  dtype.Type `msgpack:"dtype"`
-	Format string     `msgpack:"format,omitempty"` // "", "q16t", "q16g", "e4m3t"
+	Format string     `msgpack:"format,omitempty"` // "", "q16t", "q16g", "s8t", "e4m3t", "e4m3g", "f32m"
 	Group  int64      `msgpack:"group,omitempty"`  // K covered by one scale (q16g) or one sum (q16t: segment length)
 }
 
@@ -63,8 +65,9 @@ type Operand struct {
 }
 
 // Inputs are the step's arrays that launches may read, by operand index: those of Step, and "items", the work list of attention on
-// devices that want one (see Item).
-var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items"}
+// devices that want one (see Item), and how rows are sampled, on devices that do so: "sampling" (see SampleRow), "edits", "masks" and "drafts".
+var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items",
+	"sampling", "edits", "masks", "drafts"}
 
 // Launch runs one kernel. Operands are in the order of the kernel's ABI row, results after arguments.
 type Launch struct {

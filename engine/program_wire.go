@@ -20,6 +20,8 @@ type (
 		Caches   []cacheWire  `msgpack:"caches,omitempty"`
 		Launches []launchWire `msgpack:"launches,omitempty"`
 		Logits   int64        `msgpack:"logits"`
+
+		Auxiliary []auxiliaryWire `msgpack:"auxiliary,omitempty"`
 	}
 	bufferWire struct {
 		Name   string `msgpack:"name,omitempty"`
@@ -54,6 +56,10 @@ type (
 		Threads int64    `msgpack:"threads"`
 		Shared  int64    `msgpack:"shared,omitempty"`
 		Limit   string   `msgpack:"limit,omitempty"` // the largest step that it serves: "T<=8"
+	}
+	auxiliaryWire struct {
+		Name string     `msgpack:"name"`
+		Code []codeWire `msgpack:"code"` // one
 	}
 	operandWire struct {
 		//lint:ignore U1000 the library looks for it
@@ -109,6 +115,9 @@ func toWire(p *Program) *programWire {
 		}
 		w.Launches = append(w.Launches, lw)
 	}
+	for _, a := range p.Auxiliary {
+		w.Auxiliary = append(w.Auxiliary, auxiliaryWire{a.Name, codesToWire([]Code{a.Code})})
+	}
 	return w
 }
 
@@ -138,6 +147,13 @@ func fromWire(w *programWire) (*Program, error) {
 		if p.Launches[i], err = l.launch(); err != nil {
 			return nil, fmt.Errorf("launch %d %s: %w", i, l.Label, err)
 		}
+	}
+	for _, a := range w.Auxiliary {
+		codes, err := codesFromWire(a.Code)
+		if err != nil || len(codes) != 1 {
+			return nil, fmt.Errorf("auxiliary %.40q: %d entries, not one (%v)", a.Name, len(a.Code), err)
+		}
+		p.Auxiliary = append(p.Auxiliary, Auxiliary{a.Name, codes[0]})
 	}
 	return p, nil
 }

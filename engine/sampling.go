@@ -16,6 +16,9 @@ type Sampling struct {
 	Bias []TokenBias // added to the logits
 	// Banned tokens can not be drawn (the end-of-sequence tokens before MinTokens, for instance).
 	Banned []int32
+	// Allowed has a bit for every token that can be drawn, token i at bit i%32 of word i/32; nil: all. It comes after the penalties, which
+	// changes nothing of what is drawn.
+	Allowed []uint32
 
 	Seed     uint64 // the draw at a position depends on (Seed, position) alone
 	Logprobs int32  // -1: none; n: the chosen token's and the n most likely
@@ -29,7 +32,8 @@ type TokenBias struct {
 
 // Greedy tells whether the choice is the plain maximum of the logits, nothing else to be computed.
 func (s *Sampling) Greedy() bool {
-	return s == nil || s.Temperature == 0 && !s.Penalized() && len(s.Bias) == 0 && len(s.Banned) == 0 && s.Logprobs < 0
+	return s == nil || s.Temperature == 0 && !s.Penalized() && len(s.Bias) == 0 && len(s.Banned) == 0 &&
+		s.Allowed == nil && s.Logprobs < 0
 }
 
 // Penalized tells whether the tokens seen so far change the logits.
@@ -62,6 +66,9 @@ func (h *TokenHistory) Add(id int32) {
 	c.output++
 	h.counts[id] = c
 }
+
+// Len returns how many different tokens were seen.
+func (h *TokenHistory) Len() int { return len(h.counts) }
 
 // Each calls yield for every token seen, in no particular order.
 func (h *TokenHistory) Each(yield func(id int32, outputs int32, inPrompt bool)) {

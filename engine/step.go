@@ -20,6 +20,9 @@ type Step struct {
 	PageStart []int32 // [B+1]
 
 	Rows []Row // [R] in ascending order of Token
+	// Drafts asks for the verification of guesses; empty: none were made. Drafts[i] is the guess for the token that row i samples, which
+	// the step's next token already carries, so that row i+1 continues it; -1 ends a chain of rows. See Sampled.Accepted.
+	Drafts []int32 // [R]
 }
 
 // T returns the number of tokens of the step.
@@ -34,7 +37,7 @@ func (s *Step) Reset() {
 	s.SeqStart = append(s.SeqStart[:0], 0)
 	s.Context, s.Pages = s.Context[:0], s.Pages[:0]
 	s.PageStart = append(s.PageStart[:0], 0)
-	s.Rows = s.Rows[:0]
+	s.Rows, s.Drafts = s.Rows[:0], s.Drafts[:0]
 }
 
 // Row asks for one sampled token.
@@ -51,6 +54,9 @@ type Sampled struct {
 	Token   int32
 	Logprob float32 // natural logarithm of the token's probability; set only if Sampling.Logprobs >= 0
 	Top     []TokenLogprob
+	// Accepted is how many guesses from this row on, the first of a chain, are what its rows sampled; that many rows further is the token
+	// that follows them. 0 in other rows. What is sampled is what sampling one by one would have given: a guess is accepted when equal.
+	Accepted int32
 }
 
 // TokenLogprob is one alternative of a sampled position.

@@ -15,8 +15,20 @@ type Target struct {
 	Doc      string
 	Nominal  Nominal
 	// Of GPUs: compute capability as major*10 + minor, and the multiprocessors of the card that the nominal figures are of.
-	SM, Cores int
-	Exact     bool // the code runs on that capability alone, and not on those above
+	SM, Cores    int
+	Memory       int64  // of that card, bytes
+	SharedMemory int    // bytes that a CTA can have at most
+	Exact        bool   // the code runs on that capability alone, and not on those above
+	Fallback     string // the target whose program runs above, and is built beside one that is exact
+	ServedBy     string // the target whose program runs there: the row has no code of its own
+}
+
+// Code is the name of the target that a program for t is built as.
+func (t Target) Code() string {
+	if t.ServedBy != "" {
+		return t.ServedBy
+	}
+	return t.Name
 }
 
 // Nominal are round figures of one core, for predictions: a present server core near 3 GHz, not any one machine; of GPUs, the
@@ -56,9 +68,16 @@ var Targets = []Target{
 	{Name: "x86-64-v4", Device: "cpu", Features: featuresV4, Doc: "AVX-512", Nominal: nominalV4},
 	{Name: "x86-64-v4-vnni", Device: "cpu", Features: featuresVNNI, Doc: "AVX-512 with 8-bit dot products", Nominal: nominalVNNI},
 	{Name: "x86-64-v4-bf16", Device: "cpu", Features: featuresBF16, Doc: "AVX-512 with 8-bit and bfloat16 dot products", Nominal: nominalBF16},
-	{Name: "sm80", Device: "cuda", Doc: "Ampere; figures of an A100 of 80 GB", SM: 80, Cores: 108, Nominal: perCore(108, 2.0e12, 19.5e12, 312e12, 624e12)},
-	{Name: "sm89", Device: "cuda", Doc: "Ada; figures of an L40S", SM: 89, Cores: 142, Nominal: perCore(142, 0.86e12, 91e12, 362e12, 733e12)},
-	{Name: "sm90", Device: "cuda", Doc: "Hopper; figures of an H200", SM: 90, Exact: true, Cores: 132, Nominal: perCore(132, 4.8e12, 67e12, 989e12, 1979e12)},
+	{Name: "sm80", Device: "cuda", Doc: "Ampere; figures of an A100 of 80 GB", SM: 80, Cores: 108, Memory: 80e9, SharedMemory: 163 << 10,
+		Nominal: perCore(108, 2.0e12, 19.5e12, 312e12, 624e12)},
+	{Name: "sm89", Device: "cuda", Doc: "Ada; figures of an L40S", SM: 89, Cores: 142, Memory: 48e9, SharedMemory: 99 << 10,
+		Nominal: perCore(142, 0.86e12, 91e12, 362e12, 733e12)},
+	{Name: "sm90", Device: "cuda", Doc: "Hopper; figures of an H200", SM: 90, Exact: true, Fallback: "sm80", Cores: 132, Memory: 141e9, SharedMemory: 227 << 10,
+		Nominal: perCore(132, 4.8e12, 67e12, 989e12, 1979e12)},
+	{Name: "sm100", Device: "cuda", Doc: "Blackwell, served by the code of sm80; figures of a B200", SM: 100, ServedBy: "sm80", Cores: 148, Memory: 180e9, SharedMemory: 227 << 10,
+		Nominal: perCore(148, 8.0e12, 75e12, 2250e12, 4500e12)},
+	{Name: "sm120", Device: "cuda", Doc: "Blackwell of workstations, served by the code of sm80; figures of an RTX PRO 6000", SM: 120, ServedBy: "sm80", Cores: 188, Memory: 96e9, SharedMemory: 99 << 10,
+		Nominal: perCore(188, 1.79e12, 125e12, 500e12, 1000e12)},
 }
 
 // perCore divides a card's figures among its cores.

@@ -81,6 +81,9 @@ func (s *programScope) check() error {
 			return fmt.Errorf("launch %d %s (%s): %w", i, l.Kernel, l.Label, err)
 		}
 	}
+	if err := p.checkAuxiliary(target.Device); err != nil {
+		return err
+	}
 	return s.checkLogits()
 }
 
@@ -110,26 +113,29 @@ func (b *Buffer) RowBytes() (int64, error) {
 	if b.Group < 0 || b.Group > maxDim {
 		return 0, fmt.Errorf("group of %d", b.Group)
 	}
-	if b.Format == "" && b.DType != dtype.BF16 {
+	if b.Format == "" && !b.halves() {
 		if b.DType.Size() == 0 {
 			return 0, fmt.Errorf("element type %q", dtypeText(b.DType))
 		}
 		return b.Cols * int64(b.DType.Size()), nil
 	}
-	// Rows of bf16 are inputs of matrix products too, padded as those are.
+	// Rows of bf16 and f16 are inputs of matrix products too, padded as those are.
 	a, err := layout.NewActivation(b.TypeName(), int(b.Cols), int(b.Group))
 	if err != nil {
 		return 0, err
 	}
-	if b.Format != "" && (!a.Coded() || b.DType != dtype.Invalid) {
-		return 0, fmt.Errorf("format %s and element type %q; only quantized rows have a format, and they have no element type", b.Format, dtypeText(b.DType))
+	if b.Format != "" && (!a.Coded() || a.Maxima != (b.DType == dtype.F32) || !a.Maxima && b.DType != dtype.Invalid) {
+		return 0, fmt.Errorf("format %s and element type %q; only quantized rows have a format, and of these f32m alone an element type", b.Format, dtypeText(b.DType))
 	}
 	return int64(a.Bytes()), nil
 }
 
+// halves tells whether numbers have 16 bits.
+func (b *Buffer) halves() bool { return b.DType == dtype.BF16 || b.DType == dtype.F16 }
+
 // align returns what offset and stride must be multiples of.
 func (b *Buffer) align() int64 {
-	if b.Format != "" || b.DType == dtype.BF16 {
+	if b.Format != "" || b.halves() {
 		return layout.Align
 	}
 	return int64(b.DType.Size())

@@ -83,6 +83,9 @@ func (p *Plan) Verify(ctx context.Context, threads int, progress func(done, tota
 		if err == nil && s.Kind == KindProgram {
 			_, err = decodeProgram(s.Name, data, p.weights, &p.info)
 		}
+		if err == nil && s.Kind == KindCubin {
+			_, err = decodeCubin(s.Name, data, &p.header)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.path, err)
 		}

@@ -132,7 +132,7 @@ func (w *Writer) checkLayout(spec Spec) error {
 	if err := w.header.check(w.end); err != nil {
 		return err
 	}
-	if err := checkProgramsOf(spec, w.header.weightIndex()); err != nil {
+	if err := checkContents(spec, &w.header); err != nil {
 		return err
 	}
 	for _, kind := range spec.Late {
@@ -144,7 +144,8 @@ func (w *Writer) checkLayout(spec Spec) error {
 	return nil
 }
 
-func checkProgramsOf(spec Spec, weights map[string]*WeightEntry) error {
+func checkContents(spec Spec, h *Header) error {
+	weights := h.weightIndex()
 	var info ModelInfo
 	for _, c := range spec.Sections {
 		if c.Kind == KindInfo {
@@ -157,10 +158,14 @@ func checkProgramsOf(spec Spec, weights map[string]*WeightEntry) error {
 		return err
 	}
 	for _, c := range spec.Sections {
-		if c.Kind != KindProgram {
-			continue
+		var err error
+		switch c.Kind {
+		case KindProgram:
+			_, err = decodeProgram(c.Name, c.Data, weights, &info)
+		case KindCubin:
+			_, err = decodeCubin(c.Name, c.Data, h)
 		}
-		if _, err := decodeProgram(c.Name, c.Data, weights, &info); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -19,13 +19,26 @@ func (b *Builder) GroupRMSNorm(x, w *Value, eps float64, group int) *Value {
 	return b.op1("rmsnorm", []*Value{x, w}, Attr{"eps", eps}, Attr{"group", int64(group)})
 }
 
+// LayerNorm normalises rows around their mean; bias may be nil.
+func (b *Builder) LayerNorm(x, w, bias *Value, eps float64) *Value {
+	return b.op1("layernorm", []*Value{x, w, bias}, Attr{"eps", eps})
+}
+
 // Linear multiplies x [M,K] with w [N,K]; bias may be nil.
 func (b *Builder) Linear(x, w, bias *Value) *Value {
 	return b.op1("linear", []*Value{x, w, bias})
 }
 
 // SiLU applies x*sigmoid(x).
-func (b *Builder) SiLU(x *Value) *Value { return b.op1("silu", []*Value{x}) }
+func (b *Builder) SiLU(x *Value) *Value { return b.Activation("silu", x) }
+
+// Activation applies one of Activations.
+func (b *Builder) Activation(name string, x *Value) *Value { return b.op1(name, []*Value{x}) }
+
+// Softcap bounds x smoothly: by*tanh(x/by).
+func (b *Builder) Softcap(x *Value, by float64) *Value {
+	return b.op1("softcap", []*Value{x}, Attr{"by", by})
+}
 
 // Mul multiplies element by element.
 func (b *Builder) Mul(x, y *Value) *Value { return b.op1("mul", []*Value{x, y}) }
@@ -37,6 +50,9 @@ func (b *Builder) Add(x, y *Value) *Value { return b.op1("add", []*Value{x, y}) 
 func (b *Builder) Scale(x *Value, by float64) *Value {
 	return b.op1("scale", []*Value{x}, Attr{"by", by})
 }
+
+// ScaleRows multiplies each row of x [M,N] by its number of by [M,1].
+func (b *Builder) ScaleRows(x, by *Value) *Value { return b.op1("scale_rows", []*Value{x, by}) }
 
 // Slice takes columns [start, start+n).
 func (b *Builder) Slice(x *Value, start, n int) *Value {

@@ -3,14 +3,17 @@ package ir
 import "llmc/internal/dtype"
 
 // WeightFormats are the formats of quantized weights: the code of each element, and whether a scale covers a group of
-// columns (its size is part of the name, as in int4.g32) or the row.
+// columns (its size is part of the name, as in int4.g32) or the row. Package quant tells how many rows share one.
 var WeightFormats = []struct {
 	Base    string
 	Code    dtype.Type
 	Grouped bool
 }{
 	{"int8", dtype.U8, false},
+	{"int8a8", dtype.U8, false},
 	{"fp8", dtype.F8E4M3, false},
+	{"fp8_tensor", dtype.F8E4M3, false},
+	{"fp8_block", dtype.F8E4M3, true},
 	{"int4", dtype.U4, true},
 	{"int4z", dtype.U4, true},
 }
@@ -20,8 +23,15 @@ var WeightFormats = []struct {
 var ActivationFormats = []ActivationFormat{
 	{"q16t", dtype.I8, GroupSums, []string{"int8"}},
 	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z"}},
-	{"e4m3t", dtype.F8E4M3, NoGroups, []string{"fp8"}},
+	{"s8t", dtype.I8, NoGroups, []string{"int8a8"}},
+	{"e4m3t", dtype.F8E4M3, NoGroups, []string{"fp8", "fp8_tensor"}},
+	{"e4m3g", dtype.F8E4M3, GroupScales, []string{"fp8_block"}},
+	{maximaFormat, dtype.F32, NoGroups, nil},
 }
+
+// maximaFormat is f32 with the largest magnitude of every eight columns, so that the scale of a row's codes is found without another look at all
+// of it.
+const maximaFormat = "f32m"
 
 // ActivationFormat is one format of quantized inputs.
 type ActivationFormat struct {

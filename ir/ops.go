@@ -48,11 +48,14 @@ type Role uint8
 // The roles; roleRows says what each accepts.
 const (
 	RoleFloat Role = iota
+	RoleNumbers
 	RoleInput
 	RoleIndex
 	RoleMatrix
 	RoleVector
 	RoleToken
+	RoleStack
+	RoleRoutes
 )
 
 var roleRows = [...]struct {
@@ -62,13 +65,20 @@ var roleRows = [...]struct {
 	RoleFloat: {"activations", "f32[M,N]", func(v *Value) bool {
 		return v.Weight == nil && v.Type.DType == dtype.F32 && v.Type.Rank() == 2 && v.Type.Quant == ""
 	}},
+	RoleNumbers: {"numbers", "f32[M,N] or f32m[M,N]", func(v *Value) bool {
+		return v.Weight == nil && v.Type.Rank() == 2 && v.Type.DType == dtype.F32 && (v.Type.Quant == "" || v.Type.Quant == maximaFormat)
+	}},
 	RoleInput: {"input", "[M,K]: f32, bf16, f16 or quantized", func(v *Value) bool {
 		return v.Weight == nil && !v.Type.IsToken() && v.Type.Rank() == 2 && (v.Type.DType.IsFloat() || v.Type.Quant != "")
 	}},
 	RoleIndex:  {"index", "i32[M]", func(v *Value) bool { return v.Weight == nil && v.Type.DType == dtype.I32 && v.Type.Rank() == 1 }},
 	RoleMatrix: {"matrix", "weight [N,K]", func(v *Value) bool { return v.Weight != nil && v.Type.Rank() == 2 }},
 	RoleVector: {"vector", "weight [N]", func(v *Value) bool { return v.Weight != nil && v.Type.Rank() == 1 }},
-	RoleToken:  {"token", "kv", func(v *Value) bool { return v.Type.IsToken() }},
+	RoleStack:  {"stack", "weight [E,N,K]", func(v *Value) bool { return v.Weight != nil && v.Type.Rank() == 3 }},
+	RoleRoutes: {"routes", "i32[M,k]", func(v *Value) bool {
+		return v.Weight == nil && v.Type.DType == dtype.I32 && v.Type.Rank() == 2
+	}},
+	RoleToken: {"token", "kv", func(v *Value) bool { return v.Type.IsToken() }},
 }
 
 // String returns the role's name in docs/ops.md.

@@ -1,5 +1,7 @@
 package ir
 
+import "slices"
+
 // headAttrs are those of ops that see several heads.
 var headAttrs = []AttrInfo{
 	{Name: "heads", Kind: Int, Min: 1, Doc: "query heads"},
@@ -10,9 +12,12 @@ var headAttrs = []AttrInfo{
 var layerAttr = AttrInfo{Name: "layer", Kind: Int, Doc: "layer of the cache"}
 
 // dtypeAttr lets an op round its result, of a norm the normalised one, which saves a cast.
-var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: floatNames, Doc: "of the result (of norms: the normalised one), rounded to nearest, ties to even"}
+var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: resultNames, Doc: "of the result (of norms: the normalised one), rounded to nearest, ties to even"}
 
 var floatNames = []string{"f32", "bf16", "f16"}
+
+// resultNames are types of numbers that ops round their results to: f32m is f32 with the largest magnitude of every eight columns.
+var resultNames = append(floatNames[:len(floatNames):len(floatNames)], maximaFormat)
 
 // ropeAttrs describe a rotary embedding.
 var ropeAttrs = []AttrInfo{
@@ -45,18 +50,25 @@ var (
 	argRopeLen   = ArgInfo{Name: "ropelen", Role: RoleIndex}
 	argInvFreq   = ArgInfo{Name: "inv_freq", Role: RoleMatrix}
 	argSquares   = ArgInfo{Name: "squares", Role: RoleFloat, Optional: true}
+	argRaw       = ArgInfo{Name: "raw", Role: RoleInput, Optional: true}
 )
 
 // squaresEps belongs to argSquares, with which a product finishes the norm of its input.
 var squaresEps = AttrInfo{Name: "eps", Kind: Float, Default: 0.0, Doc: "where squares are given: added to the mean of the input's squares"}
+
+// blockAttr is how gate and up alternate in the weight of both.
+var blockAttr = AttrInfo{Name: "block", Kind: Int, Min: 1, Default: int64(32), Doc: "rows of a block"}
 
 func optional(a ArgInfo) ArgInfo {
 	a.Optional = true
 	return a
 }
 
-// Ops is the op table. The first group is what models are imported as; fused and lowered ops follow.
-var Ops = []*OpInfo{
+// Ops is the op table.
+var Ops = slices.Concat(coreOps, activationOps(), expertOps)
+
+// coreOps are those that every model has. The first group is what models are imported as; fused and lowered ops follow.
+var coreOps = []*OpInfo{
 	{
 		Name: "gather", Doc: "y[m] = table[ids[m]], as f32.",
 		Args:    []ArgInfo{{Name: "table", Role: RoleMatrix}, {Name: "ids", Role: RoleIndex}},
@@ -73,10 +85,17 @@ var Ops = []*OpInfo{
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRMSNorm,
 	},
 	{
+		Name: "layernorm", Doc: "y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w, + bias, over each row.",
+		Args:    []ArgInfo{argX, argNorm, argBias},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the variance"}, dtypeAttr},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLayerNorm,
+	},
+	{
 		Name: "linear",
 		Doc: "y[m,n] = sum over k of x[m,k]*w[n,k], + bias[n]. Quantized operands stand for code*scale. " +
-			"With squares, the squared of linear_add, the sum is first divided by sqrt(mean + eps), the mean of the squares of the row that x is a multiple of.",
-		Args:    []ArgInfo{argInput, argW, argBias, argSquares},
+			"With squares, the squared of linear_add, the sum is first divided by sqrt(mean + eps), the mean of the squares of the row that x is a multiple of. " +
+			"raw is what x was quantized from: a kernel may take it instead, to the same effect.",
+		Args:    []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
 		Attrs:   []AttrInfo{squaresEps},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinear,
 	},
@@ -89,7 +108,6 @@ var Ops = []*OpInfo{
 		}, ropeAttrs),
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeRope,
 	},
-	{Name: "silu", Doc: "y = x / (1 + exp(-x)).", Args: []ArgInfo{argX}, Results: []string{"y"}, Flags: RowWise, Shape: shapeLike},
 	{
 		Name: "scale", Doc: "y = x * by.", Args: []ArgInfo{argX},
 		Attrs:   []AttrInfo{{Name: "by", Kind: Float, Doc: "factor"}},
@@ -98,6 +116,10 @@ var Ops = []*OpInfo{
 	{
 		Name: "mul", Doc: "y = a * b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
 		Results: []string{"y"}, Flags: Commutative | RowWise, Shape: shapeLike,
+	},
+	{
+		Name: "scale_rows", Doc: "y[m] = x[m] * by[m].", Args: []ArgInfo{argX, {Name: "by", Role: RoleFloat}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeScaleRows,
 	},
 	{
 		Name: "add", Doc: "y = a + b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
@@ -139,23 +161,35 @@ var Ops = []*OpInfo{
 		Name: "add_rmsnorm", Doc: "sum = x + delta; normed = rmsnorm(sum, w).",
 		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm},
 		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the mean"}, dtypeAttr},
-		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddRMSNorm,
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
 	},
 	{
-		Name: "swiglu", Doc: "y = silu(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Name: "add_layernorm", Doc: "sum = x + delta; normed = layernorm(sum, w, bias).",
+		Args:    []ArgInfo{argX, {Name: "delta", Role: RoleFloat}, argNorm, argBias},
+		Attrs:   []AttrInfo{{Name: "eps", Kind: Float, Doc: "added to the variance"}, dtypeAttr},
+		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
+	},
+	{
+		Name: "swiglu", Doc: "y = act(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Attrs:   []AttrInfo{gateAttr},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
 	},
 	{
 		Name: "linear_swiglu",
 		Doc: "swiglu of the two halves of linear(x, w, bias, squares). Blocks of rows of w (and elements of bias) belong to gate and up in turn; " +
 			"the last blocks are padded with zeros.",
-		Args: []ArgInfo{argInput, argW, argBias, argSquares},
+		Args: []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
 		Attrs: []AttrInfo{
 			{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"},
-			{Name: "block", Kind: Int, Min: 1, Default: int64(32), Doc: "rows of a block"},
-			dtypeAttr, squaresEps,
+			blockAttr, gateAttr, dtypeAttr, squaresEps,
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
+	},
+	{
+		Name: "linear_act", Doc: "y = act(linear(x, w, bias, squares)).",
+		Args:    []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
+		Attrs:   []AttrInfo{{Name: "act", Kind: Text, Enum: activationNames(), Doc: "function of each sum"}, dtypeAttr, squaresEps},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearAct,
 	},
 	{
 		Name: "rope_kv",
@@ -173,8 +207,8 @@ var Ops = []*OpInfo{
 		Name: "linear_add",
 		Doc: "sum = residual + linear(x, w, bias); scaled = sum * norm; squared[m,i] = sum of sum[m,n]^2 over the 16 columns from 16*i on. " +
 			"A product of scaled, with squared as its squares, is one of rmsnorm(sum, norm).",
-		Args:    []ArgInfo{argInput, argW, {Name: "residual", Role: RoleFloat}, {Name: "norm", Role: RoleVector}, argBias},
-		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Default: "f32", Enum: floatNames, Doc: "of scaled, rounded to nearest, ties to even"}},
+		Args:    []ArgInfo{argInput, argW, {Name: "residual", Role: RoleFloat}, {Name: "norm", Role: RoleVector}, argBias, argRaw},
+		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Default: "f32", Enum: resultNames, Doc: "of scaled, rounded to nearest, ties to even"}},
 		Results: []string{"sum", "scaled", "squared"}, Flags: RowWise, Shape: shapeLinearAdd,
 	},
 	{
@@ -187,7 +221,7 @@ var Ops = []*OpInfo{
 		Name: "linear_rope_kv",
 		Doc: "rope_kv of linear(x, w, bias, squares) with the angles of rope_turns, style half. Of the channels of queries and keys that turn, w (and bias) have " +
 			"blocks of 8 rows of a head's first and second half in turn, so that the two of a pair are 8 rows apart.",
-		Args: []ArgInfo{argInput, argW, {Name: "turns", Role: RoleFloat}, argCache, argBias, argSquares},
+		Args: []ArgInfo{argInput, argW, {Name: "turns", Role: RoleFloat}, argCache, argBias, argSquares, argRaw},
 		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
 			{Name: "rotary_dim", Kind: Int, Default: int64(0), Doc: "channels of a head that turn, the first ones, a multiple of 16; 0: all"}, dtypeAttr, squaresEps,
 		}),
@@ -203,11 +237,12 @@ var Ops = []*OpInfo{
 		Name: "quantize",
 		Doc: "q16t, q16g: y = two digits in [-127, 127], the second in steps of 1/254 of the first's scale, which is amax/127 of each row (q16t; group is the length of the parts whose codes are summed) " +
 			"or for each group of columns (q16g). " +
-			"e4m3t: one number of e4m3, x times 448/amax of the row rounded to nearest, ties to even, and a scale of amax/448.",
-		Args: []ArgInfo{argX},
+			"s8t: one digit in [-127, 127] and a scale of amax/127 of the row. " +
+			"e4m3t: one number of e4m3, x times 448/amax of the row rounded to nearest, ties to even, and a scale of amax/448; e4m3g: the same for each group of columns.",
+		Args: []ArgInfo{{Name: "x", Role: RoleNumbers}},
 		Attrs: []AttrInfo{
-			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g", "e4m3t"}, Doc: "q16t, q16g or e4m3t"},
-			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (not q16g): the row"},
+			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g", "s8t", "e4m3t", "e4m3g"}, Doc: "q16t, q16g, s8t, e4m3t or e4m3g"},
+			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (not q16g, e4m3g): the row"},
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeQuantize,
 	},

@@ -57,7 +57,10 @@ func weightRecipe(w *Weight) string {
 }
 
 // ownTensor is the recipe that a weight has when none is given: the tensor of the same name.
-func ownTensor(w *Weight) *Recipe { return TensorRows(w.Name, 0, first(&w.Value)) }
+func ownTensor(w *Weight) *Recipe {
+	rows, _, _ := w.Type.Matrix()
+	return TensorRows(w.Name, 0, rows)
+}
 
 // String prints recipes such as `tensor("q", 0:64)`, `tensor("w", 0:64, transpose)`, `const(1, 0.5)`, `zeros(8)`,
 // `concat(..., ...)` and `interleave(32, ..., ...)`.

@@ -19,7 +19,7 @@ const (
 	Interleave                   // blocks of rows taken from the parts in turn
 )
 
-// Recipe says how the rows (first axis) of a weight come from the checkpoint. A writer streams any range of rows through
+// Recipe says how the rows (first axis, of a stack of matrices those of all of them) of a weight come from the checkpoint. A writer streams any range of rows through
 // Runs with bounded memory, whatever was fused. Recipes are never changed once made: weights may share them.
 type Recipe struct {
 	Kind RecipeKind

@@ -95,20 +95,50 @@ func shapeRMSNorm(_ *Module, op *Op) ([]Type, error) {
 }
 
 // floatLike returns the type of v with the op's dtype.
-func floatLike(op *Op, v *Value) (Type, error) {
-	dt, err := dtype.Parse(op.Text("dtype"))
-	return Tensor(dt, v.Type.Dims...), err
-}
+func floatLike(op *Op, v *Value) (Type, error) { return rounded(op, v.Type.Dims...) }
 
 // floatResult is a matrix of the op's dtype.
 func floatResult(op *Op, rows sym.Dim, cols int64) ([]Type, error) {
-	dt, err := dtype.Parse(op.Text("dtype"))
-	return []Type{Tensor(dt, rows, sym.Const(cols))}, err
+	t, err := rounded(op, rows, sym.Const(cols))
+	return []Type{t}, err
 }
 
-func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
+// rounded is a tensor of the op's dtype.
+func rounded(op *Op, dims ...sym.Dim) (Type, error) {
+	name := op.Text("dtype")
+	if name == maximaFormat {
+		t := Tensor(dtype.F32, dims...)
+		t.Quant = name
+		return t, nil
+	}
+	dt, err := dtype.Parse(name)
+	return Tensor(dt, dims...), err
+}
+
+func shapeLayerNorm(_ *Module, op *Op) ([]Type, error) {
+	if err := checkNormWeights(op); err != nil {
+		return nil, err
+	}
+	t, err := floatLike(op, op.Arg("x"))
+	return []Type{t}, err
+}
+
+// checkNormWeights wants an element of each vector for every column.
+func checkNormWeights(op *Op) error {
+	width := cols(op.Arg("x"))
+	for i, a := range op.Kind.Args {
+		if a.Role == RoleVector && op.Args[i] != nil {
+			if err := wantLength(op, a.Name, width); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func shapeAddNorm(m *Module, op *Op) ([]Type, error) {
 	types, err := shapeLike(m, op)
-	if err := firstError(err, wantLength(op, "w", cols(op.Arg("x")))); err != nil {
+	if err := firstError(err, checkNormWeights(op)); err != nil {
 		return nil, err
 	}
 	normed, err := floatLike(op, op.Arg("x"))
@@ -117,8 +147,8 @@ func shapeAddRMSNorm(m *Module, op *Op) ([]Type, error) {
 
 // checkProduct verifies that x [M,K] times w [N,K] is defined: integer products need the formats that belong together.
 func checkProduct(x, w *Value) error {
-	if cols(x) != cols(w) {
-		return fmt.Errorf("x has %d columns, w %d", cols(x), cols(w))
+	if _, k, _ := w.Type.Matrix(); cols(x) != k {
+		return fmt.Errorf("x has %d columns, w %d", cols(x), k)
 	}
 	if x.Type.Quant == "" {
 		return nil

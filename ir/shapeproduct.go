@@ -11,10 +11,16 @@ const TurnBlock = 8
 // squareSums is how many sums of squares linear_add gives for a row of n columns.
 func squareSums(n int64) int64 { return (n + SquareColumns - 1) / SquareColumns }
 
-// checkLinear verifies what all products have: x [M,K], w [N,K], perhaps a bias [N].
+// checkLinear verifies what all products have: x [M,K], w [N,K], perhaps a bias [N] and what x was quantized from.
 func checkLinear(op *Op) error {
-	x, w := op.Arg("x"), op.Arg("w")
-	return firstError(checkProduct(x, w), wantLength(op, "bias", first(w)))
+	x, w, raw := op.Arg("x"), op.Arg("w"), op.Arg("raw")
+	if raw != nil {
+		base, _ := SplitQuant(x.Type.Quant)
+		if f := FindActivation(base); raw.Type.Quant != maximaFormat || f == nil || f.Group != NoGroups {
+			return fmt.Errorf("operand %q is %v and x %v; it must be %s and x have a scale for each row alone", "raw", raw.Type, x.Type, maximaFormat)
+		}
+	}
+	return firstError(checkProduct(x, w), wantLength(op, "bias", first(w)), wantCols(op, "raw", cols(x)), sameRows(x, raw))
 }
 
 // checkNormed also verifies the squares of a product that may finish the norm of its input.
@@ -28,6 +34,13 @@ func shapeLinear(_ *Module, op *Op) ([]Type, error) {
 		return nil, err
 	}
 	return []Type{F32(op.Arg("x").Type.Rows(), first(op.Arg("w")))}, nil
+}
+
+func shapeLinearAct(_ *Module, op *Op) ([]Type, error) {
+	if err := checkNormed(op); err != nil {
+		return nil, err
+	}
+	return floatResult(op, op.Arg("x").Type.Rows(), first(op.Arg("w")))
 }
 
 func shapeLinearSwiGLU(_ *Module, op *Op) ([]Type, error) {

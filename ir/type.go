@@ -14,7 +14,7 @@ import (
 type Type struct {
 	DType dtype.Type // Invalid for a cache token
 	Dims  []sym.Dim
-	// Quant names the format of codes and scales: "int8", "fp8", "int4.g32" for weights, "q16t", "q16g.g32", "e4m3t" for activations; "" for plain numbers.
+	// Quant names the format of codes and scales: "int8", "fp8", "int4.g32" for weights, "q16t", "q16g.g32", "s8t", "e4m3t", "e4m3g.g128" for activations; "" for plain numbers.
 	Quant string
 	// Layout names the order of bytes in storage; "" is row-major.
 	Layout string
@@ -59,6 +59,18 @@ func (t Type) Cols() (cols int64, ok bool) {
 		cols *= n
 	}
 	return cols, true
+}
+
+// Matrix returns the rows and columns of a type without symbols as weights are stored: a stack of matrices [E,N,K] is one of E*N rows, others
+// have the rows of their first dim.
+func (t Type) Matrix() (rows, cols int64, ok bool) {
+	rows, isConst := t.Rows().IsConst()
+	cols, ok = t.Cols()
+	if !isConst || !ok || len(t.Dims) < 3 {
+		return rows, cols, isConst && ok
+	}
+	last, _ := t.Dims[len(t.Dims)-1].IsConst()
+	return rows * (cols / last), last, true
 }
 
 // Elements returns the number of elements of a type without symbols.

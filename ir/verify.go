@@ -115,7 +115,7 @@ func (w *Weight) check() error {
 	if err := w.Type.check(); err != nil {
 		return fmt.Errorf("weight %%%s: %w", w.Name, err)
 	}
-	rows, ok := w.Type.Rows().IsConst()
+	rows, cols, ok := w.Type.Matrix()
 	if !ok || w.Type.IsToken() {
 		return fmt.Errorf("weight %%%s: type %v is not of fixed size", w.Name, w.Type)
 	}
@@ -125,7 +125,6 @@ func (w *Weight) check() error {
 	if err := w.checkFormat(); err != nil {
 		return fmt.Errorf("weight %%%s: %w", w.Name, err)
 	}
-	cols, _ := w.Type.Cols()
 	if w.Recipe == nil {
 		return fmt.Errorf("weight %%%s has no recipe", w.Name)
 	}

@@ -81,6 +81,9 @@ func TestProductsNeedMatchingFormats(t *testing.T) {
 		{"q16t", "int4.g32", 0, false}, {"q16g.g32", "int4.g32", 0, true}, {"q16g.g32", "int4z.g32", 64, true},
 		{"q16g.g64", "int4.g32", 0, false}, {"q16t", "", 0, false}, {"", "int8", 64, true}, {"", "int4.g32", 0, true},
 		{"e4m3t", "fp8", 0, true}, {"e4m3t", "fp8", 64, true}, {"e4m3t.g64", "fp8", 64, false}, {"e4m3t", "int8", 0, false}, {"q16t", "fp8", 0, false},
+		{"e4m3t", "fp8_tensor", 0, true}, {"e4m3g.g128", "fp8_block.g128", 64, true}, {"e4m3g.g64", "fp8_block.g128", 0, false}, {"e4m3t", "fp8_block.g128", 0, false},
+		{"e4m3g.g128", "fp8", 0, false},
+		{"s8t", "int8a8", 0, true}, {"s8t", "int8a8", 64, true}, {"s8t", "int8", 0, false}, {"q16t", "int8a8", 0, false},
 	} {
 		w := &Weight{Segment: c.segment}
 		w.Value = Value{Type: Type{Quant: c.w, Dims: constDims([]int{8, 64})}, Weight: w}

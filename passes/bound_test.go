@@ -69,8 +69,8 @@ func inputError(f *quant.Format) numberError {
 	if f.Plain() {
 		return weightError(f)
 	}
-	if f.Activation == "e4m3t" {
+	if f.DType == dtype.F8E4M3 {
 		return weightError(f) // inputs are quantized as weights are
 	}
-	return numberError{f.Group, func(group []float32, _ float32) float64 { return float64(amax(group)) / 254 * 1.001 }}
+	return numberError{f.Group, func(group []float32, _ float32) float64 { return float64(amax(group)) / 254 * 1.001 }} // of one digit or two
 }

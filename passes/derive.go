@@ -8,17 +8,32 @@ import (
 	"llmc/ir"
 )
 
-// derive adds a weight with the given recipe. All else is as in like: element type, format, axis and the dims after the first.
+// derive adds a weight with the given recipe. All else is as in like: element type, format, axis and the dims but that of
+// the rows.
 func (c *Context) derive(name string, recipe *ir.Recipe, like *ir.Weight) *ir.Value {
-	cols, _ := like.Type.Cols()
+	_, cols, _ := like.Type.Matrix()
 	w := &ir.Weight{Axis: like.Axis, Segment: like.Segment, Recipe: recipe}
 	w.Name = c.fresh(name)
 	w.Type = like.Type
-	w.Type.Dims = append([]sym.Dim{sym.Const(recipe.Rows(cols))}, like.Type.Dims[1:]...)
+	w.Type.Dims = slices.Clone(like.Type.Dims)
+	rows := recipe.Rows(cols)
+	if experts, ok := stacked(like); ok {
+		w.Type.Dims[1] = sym.Const(rows / experts)
+	} else {
+		w.Type.Dims[0] = sym.Const(rows)
+	}
 	w.Value.Weight = w
 	at := slices.Index(c.Module.Weights, like)
 	c.Module.Weights = slices.Insert(c.Module.Weights, at, w) // beside its parts, so that weights stay in layer order
 	return &w.Value
+}
+
+// stacked returns how many matrices a weight is a stack of.
+func stacked(w *ir.Weight) (experts int64, ok bool) {
+	if w.Type.Rank() != 3 {
+		return 1, false
+	}
+	return w.Type.Rows().IsConst()
 }
 
 // joinable tells whether the rows of weights may become rows of one: same columns, type and axis, and no reader besides
@@ -67,7 +82,7 @@ func jointName(joint, a, b string) string {
 // matrixOf returns the weight that a matrix product or a look-up reads, nil for other ops.
 func matrixOf(op *ir.Op) *ir.Weight {
 	switch op.Kind.Name {
-	case "linear", "linear_swiglu", "linear_add", "linear_rope_kv":
+	case "linear", "linear_swiglu", "linear_act", "linear_add", "linear_rope_kv", "moe.linear", "moe.linear_swiglu":
 		return op.Arg("w").Weight
 	case "gather":
 		return op.Arg("table").Weight

@@ -31,6 +31,7 @@ const (
 	roleLinear role = iota
 	roleOutput
 	roleEmbed
+	roleRouter
 )
 
 // format returns the name of the format for a weight, "" to keep what it has.
@@ -44,6 +45,9 @@ func (p *Policy) format(w *ir.Weight, r role) (string, error) {
 			return o.Format, nil
 		}
 	}
+	if r == roleRouter {
+		return p.router()
+	}
 	byRole := map[role]string{roleLinear: p.Linear, roleOutput: p.Output, roleEmbed: p.Embed}
 	if name := byRole[r]; name != "" {
 		return name, nil
@@ -51,10 +55,23 @@ func (p *Policy) format(w *ir.Weight, r role) (string, error) {
 	return p.Linear, nil
 }
 
+// router is the format of a matrix whose products choose experts: that of linears, but for codes, whose errors would send rows elsewhere and of which
+// so small a matrix saves nothing.
+func (p *Policy) router() (string, error) {
+	if p.Linear == "" {
+		return "", nil
+	}
+	f, err := quant.Find(p.Linear)
+	if err != nil || f.Plain() {
+		return p.Linear, err
+	}
+	return plainForm.dtype.String(), nil
+}
+
 // form is how the input of a product is stored: plain numbers, or codes of an activation format.
 type form struct {
 	dtype  dtype.Type
-	format string // "q16t", "q16g", "e4m3t"; "" for plain numbers
+	format string // "q16t", "q16g", "s8t", "e4m3t", "e4m3g"; "" for plain numbers
 	group  int64
 }
 
@@ -63,10 +80,13 @@ var plainForm = form{dtype: dtype.BF16}
 
 // inputForm returns the form of input that the target multiplies a weight with.
 func (c *Context) inputForm(w *ir.Weight) (form, error) {
-	if w.Type.Quant == "" || c.Options.Target == nil {
+	if w.Type.Quant == "" && w.Type.DType != dtype.F16 || c.Options.Target == nil {
 		return ownForm(w), nil
 	}
 	f, err := quant.FindType(w.Type.Quant)
+	if w.Type.Quant == "" {
+		f, err = quant.Find(w.Type.DType.String())
+	}
 	if err != nil {
 		return form{}, err
 	}
@@ -74,7 +94,7 @@ func (c *Context) inputForm(w *ir.Weight) (form, error) {
 	switch {
 	case err != nil:
 		return form{}, err
-	case name == f.Activation:
+	case name == f.Activation, f.Plain() && name == f.DType.String():
 		return ownForm(w), nil
 	case name == plainForm.dtype.String():
 		return plainForm, nil
@@ -82,14 +102,10 @@ func (c *Context) inputForm(w *ir.Weight) (form, error) {
 	return form{}, fmt.Errorf("target %s multiplies %s with inputs of %s, which are not defined", c.Options.Target.Name(), f.Name, name)
 }
 
-// ownForm returns the form of input that goes with a weight where no target says more: f32 and bf16 weights meet numbers of their own type, other
-// plain weights f32, codes meet the activation format that goes with theirs.
+// ownForm returns the form of input that goes with a weight where no target says more: plain weights meet numbers of their own type, codes meet the activation format that goes with theirs.
 func ownForm(w *ir.Weight) form {
 	if w.Type.Quant == "" {
-		if w.Type.DType == dtype.BF16 {
-			return form{dtype: dtype.BF16}
-		}
-		return form{dtype: dtype.F32}
+		return form{dtype: w.Type.DType}
 	}
 	f, err := quant.FindType(w.Type.Quant)
 	if err != nil || f.Activation == "" {
@@ -131,7 +147,7 @@ func segment(w *ir.Weight) int64 {
 func outputs(f *ir.Func) []*ir.Op {
 	var found []*ir.Op
 	for _, v := range f.Results {
-		for v.Def != nil && slices.Contains([]string{"scale", "select_rows"}, v.Def.Kind.Name) {
+		for v.Def != nil && slices.Contains([]string{"scale", "softcap", "select_rows"}, v.Def.Kind.Name) {
 			v = v.Def.Arg("x")
 		}
 		if v.Def != nil && v.Def.Kind.Name == "linear" {

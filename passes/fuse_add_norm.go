@@ -23,4 +23,12 @@ var fuseAddNormRules = []Rule{
 		Name: "add-rmsnorm", Match: "normed=(rmsnorm sum=(add x delta) w {eps=$e})", Replace: "(add_rmsnorm x delta w {eps=$e})",
 		Gives: []string{"sum", "normed"},
 	},
+	{
+		Name: "add-layernorm", Match: "normed=(layernorm sum=(add x delta) w {eps=$e})", Replace: "(add_layernorm x delta w {eps=$e})",
+		Gives: []string{"sum", "normed"},
+	},
+	{
+		Name: "add-layernorm-bias", Match: "normed=(layernorm sum=(add x delta) w b {eps=$e})", Replace: "(add_layernorm x delta w b {eps=$e})",
+		Gives: []string{"sum", "normed"},
+	},
 }

@@ -70,63 +70,32 @@ func soleProduct(f *ir.Func, v *ir.Value) *ir.Op {
 	return v.Def
 }
 
-// addInProduct replaces a linear and an add_rmsnorm behind it, and gives the squares to the readers of the norm.
+// addInProduct replaces a linear and an add_rmsnorm behind it, and gives the squares to the products that read the norm.
 func (c *Context) addInProduct(f *ir.Func, norm *ir.Op) {
 	residual, product := norm.Arg("x"), soleProduct(f, norm.Arg("delta"))
 	if product == nil {
 		residual, product = norm.Arg("delta"), soleProduct(f, norm.Arg("x"))
 	}
-	sum, normed := norm.Results[0], norm.Results[1]
-	if product == nil || normed.Type.Quant != "" {
+	if product == nil {
 		return
 	}
-	args := []*ir.Value{product.Arg("x"), product.Arg("w"), residual, norm.Arg("w"), product.Arg("bias")}
+	sum, normed := norm.Results[0], norm.Results[1]
+	args := []*ir.Value{product.Arg("x"), product.Arg("w"), residual, norm.Arg("w"), product.Arg("bias"), product.Arg("raw")}
 	joint := c.newOp("linear_add", args, ir.Attr{Name: "dtype", Val: norm.Text("dtype")})
-	finished, ok := c.finishNorm(f, normed, joint.Results[1], joint.Results[2], norm.Float("eps"))
+	eps := ir.Attr{Name: "eps", Val: norm.Float("eps")}
+	finished, ok := c.withOperand(f, productsOf(f, normed), "squares", joint.Results[2], eps)
 	if !ok || len(c.Options.Target.Kernels(joint)) == 0 {
 		return
 	}
 	if normed.Name != "" {
 		joint.Results[1].Name, joint.Results[2].Name = c.fresh(normed.Name+".scaled"), c.fresh(normed.Name+".squared")
 	}
-	c.takeOver(f, joint.Results[0], sum)
 	f.Ops[slices.Index(f.Ops, norm)] = joint
-	for reader, op := range finished {
-		for i, r := range reader.Results {
-			c.takeOver(f, op.Results[i], r)
-		}
-		f.Ops[slices.Index(f.Ops, reader)] = op
-	}
+	c.replaceOps(f, finished)
+	c.takeOver(f, joint.Results[0], sum)
+	f.Replace(normed, joint.Results[1]) // of the same type
 	f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return op == product })
 	c.fired(ruleAddInProduct)
-}
-
-// takeOver puts a value in place of another, of which it takes the name.
-func (c *Context) takeOver(f *ir.Func, v, old *ir.Value) {
-	v.Name, old.Name = old.Name, ""
-	f.Replace(old, v)
-}
-
-// finishNorm makes those ops that read scaled and squares instead of normed; ok is false where some reader can not.
-func (c *Context) finishNorm(f *ir.Func, normed, scaled, squares *ir.Value, eps float64) (finished map[*ir.Op]*ir.Op, ok bool) {
-	finished = map[*ir.Op]*ir.Op{}
-	for _, op := range f.Ops {
-		if !slices.Contains(op.Args, normed) {
-			continue
-		}
-		at := slices.IndexFunc(op.Kind.Args, func(a ir.ArgInfo) bool { return a.Name == "squares" })
-		if at < 0 || op.Args[at] != nil || op.Arg("x") != normed {
-			return nil, false
-		}
-		args := slices.Clone(op.Args)
-		args[0], args[at] = scaled, squares
-		next := c.newOp(op.Kind.Name, args, append(slices.Clone(op.Attrs), ir.Attr{Name: "eps", Val: eps})...)
-		if len(c.Options.Target.Kernels(next)) == 0 {
-			return nil, false
-		}
-		finished[op] = next
-	}
-	return finished, !slices.Contains(f.Results, normed)
 }
 
 // turnInProduct replaces the joint projection and the rope_kv behind it. turns are the angles of the function so far, by what they are of.
@@ -150,7 +119,7 @@ func (c *Context) turnInProduct(f *ir.Func, rope *ir.Op, turns map[string]*ir.Va
 		recipes[v.Weight] = recipe
 	}
 	angles, made := c.angles(rope, turns)
-	args := []*ir.Value{product.Arg("x"), product.Arg("w"), angles.Result(), rope.Arg("cache"), product.Arg("bias")}
+	args := []*ir.Value{product.Arg("x"), product.Arg("w"), angles.Result(), rope.Arg("cache"), product.Arg("bias"), nil, product.Arg("raw")}
 	joint := c.newOp("linear_rope_kv", args, keep(rope.Attrs, "layer", "heads", "kv_heads", "dim", "rotary_dim")...)
 	if len(c.Options.Target.Kernels(joint)) == 0 || len(c.Options.Target.Kernels(angles)) == 0 {
 		return

@@ -14,7 +14,8 @@ const ruleOwnCast = "cast-in-producer"
 
 // quantize gives weights the formats that the policy names and linears the inputs that these are multiplied with: bf16
 // rows, or codes with a scale per token (int8, fp8) or per token and group (int4), as the target's kernels want. Readers of one value share one
-// quantized form of it. A norm that is only read as bf16 rounds its result itself, other ops where the target can. All other weights become f32.
+// quantized form of it. A product applies the activation that alone reads it where the target can (see fuse_act.go). A norm that is only read as
+// bf16 rounds its result itself, other ops where the target can. All other weights become f32.
 // A weight that the checkpoint brings in codes keeps them where the policy names no format.
 //
 // Before (policy int8):
@@ -65,7 +66,9 @@ func quantize(c *Context) error {
 		if err := c.convertInputs(f, forms); err != nil {
 			return fmt.Errorf("function @%s: %w", f.Name, err)
 		}
+		c.activateInProducers(f)
 		c.castInProducers(f)
+		c.rawInputs(f)
 	}
 	return nil
 }
@@ -82,6 +85,8 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 			}
 			r := roleLinear
 			switch old, known := roles[w]; {
+			case isRouter(f, op):
+				r = roleRouter
 			case slices.Contains(ends, op) || known && old == roleOutput:
 				r = roleOutput
 			case op.Kind.Name == "gather" && (!known || old == roleEmbed):
@@ -91,6 +96,13 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 		}
 	}
 	return roles
+}
+
+// isRouter tells whether the result of a product is read to choose experts.
+func isRouter(f *ir.Func, op *ir.Op) bool {
+	return slices.ContainsFunc(f.Ops, func(reader *ir.Op) bool {
+		return reader.Kind.Name == "moe.route" && reader.Arg("logits") == op.Result()
+	})
 }
 
 func (c *Context) setFormat(w *ir.Weight, r role) error {
@@ -187,7 +199,9 @@ func (c *Context) castInProducers(f *ir.Func) {
 	}
 }
 
-func isNorm(op *ir.Op) bool { return op.Kind.Name == "rmsnorm" || op.Kind.Name == "add_rmsnorm" }
+func isNorm(op *ir.Op) bool { return slices.Contains(norms, op.Kind.Name) }
+
+var norms = []string{"rmsnorm", "add_rmsnorm", "layernorm", "add_layernorm"}
 
 // rounds tells whether an op can round its result, and does not yet.
 func rounds(op *ir.Op) bool {

@@ -59,7 +59,9 @@ func buildCommand() *cobra.Command {
 	flags.IntVar(&f.options.Threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas")
-	flags.Bool("no-fallback", false, "no second program for older devices; plans for CPUs have none anyway")
+	flags.BoolVar(&f.options.NoFallback, "no-fallback", false, "for sm90, whose code runs on that GPU alone, no program of sm80 beside it for newer ones")
+	flags.BoolVar(&f.options.Cubin, "cubin", false, "keep code that NVIDIA's ptxas assembles beside the PTX of GPU targets, so that drivers need not")
+	flags.StringVar(&f.options.PTXAS, "ptxas", "", "path of ptxas for --cubin (default: LLMC_PTXAS, CUDA_HOME, or the search path)")
 	_ = cmd.MarkFlagRequired("output")
 	cli.CompleteArgs(cmd, cli.ModelArg)
 	cli.CompleteFlag(cmd, "arch", targetNames()...)
@@ -80,7 +82,6 @@ var plannedBuildFlags = []cli.Planned{
 	{Name: "adapter", Why: "merge the adapter into the checkpoint and build that"},
 	{Name: "base", Why: "there are no adapter plans"},
 	{Name: "family", Why: "the families are those built in"},
-	{Name: "cubin", Why: "plans hold no device code", Switch: true},
 }
 
 // targetNames are the values of --arch.
@@ -161,6 +162,9 @@ func (f *buildFlags) check() error {
 	}
 	if f.options.Out == "" {
 		return cli.Usagef("--output: the path of the plan is empty")
+	}
+	if f.options.PTXAS != "" && !f.options.Cubin {
+		return cli.Usagef("--ptxas is for --cubin, which is not given")
 	}
 	var err error
 	if f.options.Gate, err = compiler.ParseGate(f.gate); err != nil {

@@ -25,7 +25,9 @@ type targetRow struct {
 
 // gpuRow says what GPUs a target is for, and the figures of the card that predictions are for.
 type gpuRow struct {
-	Capability      string  `json:"compute_capability"` // the least that runs it
+	Capability      string  `json:"compute_capability"`  // the least that runs it
+	ServedBy        string  `json:"served_by,omitempty"` // the target whose code runs there
+	Exact           bool    `json:"exact,omitempty"`     // no other capability runs it
 	Multiprocessors int     `json:"multiprocessors"`
 	ReadBytes       float64 `json:"read_bytes_per_second"`
 	BF16            float64 `json:"bf16_ops_per_second"`
@@ -73,7 +75,7 @@ func listTargets() targetList {
 		row := targetRow{Name: t.Name, Device: t.Device, Features: append([]string{}, t.Features...), Doc: t.Doc, Native: t.Name == native.Name, Missing: missing}
 		if t.SM != 0 {
 			cores := float64(t.Cores)
-			row.GPU = &gpuRow{fmt.Sprintf("%d.%d", t.SM/10, t.SM%10), t.Cores, cores * t.Nominal.ReadBytes, cores * t.Nominal.BF16}
+			row.GPU = &gpuRow{fmt.Sprintf("%d.%d", t.SM/10, t.SM%10), t.ServedBy, t.Exact, t.Cores, cores * t.Nominal.ReadBytes, cores * t.Nominal.BF16}
 		}
 		list.Targets = append(list.Targets, row)
 	}
@@ -95,7 +97,7 @@ func (r *targetRow) text() string {
 	if r.GPU == nil {
 		return r.Doc
 	}
-	return fmt.Sprintf("compute capability %s: %s, of %d multiprocessors, %.3g TB/s, %.3g bf16 Top/s", r.GPU.Capability, r.Doc, r.GPU.Multiprocessors,
+	return fmt.Sprintf("compute capability %s: %s, of %d multiprocessors, %.4g TB/s, %.4g bf16 Top/s", r.GPU.Capability, r.Doc, r.GPU.Multiprocessors,
 		r.GPU.ReadBytes/1e12, r.GPU.BF16/1e12)
 }
 
@@ -104,7 +106,9 @@ func (l targetList) print(w io.Writer) error {
 	fmt.Fprintln(t, "target\tdevice\there\tfor")
 	for _, r := range l.Targets {
 		here := "yes"
-		if r.Device != "cpu" {
+		if r.GPU != nil && r.GPU.ServedBy != "" {
+			here = "as " + r.GPU.ServedBy
+		} else if r.Device != "cpu" {
 			here = "emulated"
 		} else if len(r.Missing) > 0 {
 			here = "lacks " + strings.Join(r.Missing, ", ")

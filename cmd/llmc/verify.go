@@ -36,8 +36,8 @@ func verifyCommand() *cobra.Command {
 			if v.FirstBadWeight != "" {
 				return fmt.Errorf("%s: weight %q is not what %s holds; build the plan again", args[0], v.FirstBadWeight, against)
 			}
-			return fmt.Errorf("%s: from layer %d on values differ from the reference by more than %.3g of their range on average; report it as a bug",
-				args[0], *v.FirstBadLayer, v.Tolerance)
+			return fmt.Errorf("%s: from layer %d on values differ from the reference by more than %.3g of their range on average, or %.3g at most; report it as a bug",
+				args[0], *v.FirstBadLayer, v.Tolerance.Mean, v.Tolerance.Max)
 		},
 	}
 	cli.CompleteArgs(cmd, cli.PlanArg)
@@ -106,7 +106,7 @@ func printVerification(cmd *cobra.Command, v *compiler.Verification) error {
 	if v.FirstBadLayer != nil {
 		verdict = fmt.Sprintf("bad from layer %d on", *v.FirstBadLayer)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %d values compared, largest error %.3g, mean %.3g of the range (mean of a value: %.3g allowed)\n",
-		verdict, v.Compared, v.MaxErr, v.MeanErr, v.Tolerance)
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %d values compared, largest error %.3g (%.3g allowed), mean %.3g of the range, of a value at most %.3g (%.3g allowed)\n",
+		verdict, v.Compared, v.MaxErr, v.Tolerance.Max, v.MeanErr, v.WorstMean, v.Tolerance.Mean)
 	return err
 }

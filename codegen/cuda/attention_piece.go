@@ -124,6 +124,10 @@ func (a *attend) finish(plan scorePlan) {
 		plan.state().unpark()
 		plan.state().results(plan)
 	})
+	if a.hasMaxima("y") {
+		a.Sync()
+		a.If(a.Eq(last, 1), a.storeMaxima)
+	}
 }
 
 // mergeParts folds what all pieces of the item wrote, in order of position. Rows that are not there stay as they are.

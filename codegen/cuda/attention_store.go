@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"llmc/codegen/ptx"
+	"llmc/engine/layout"
 )
 
 // results divides what the weights added up by their sum and writes it to y.
@@ -66,6 +67,18 @@ func (a *attend) storePair(out, d, low, high ptx.Reg) {
 		a.When(first).St(at, low)
 		a.When(second).St(at.At(4), high)
 	}
+}
+
+// storeMaxima writes the largest magnitudes of the results, which all threads have written before the last barrier.
+func (a *attend) storeMaxima() {
+	a.Section("maxima")
+	item, parts := a.item(), a.dim/layout.MaximaColumns
+	a.For(ptx.Range{Name: "maxima", From: a.TidX(), To: a.Mul(item[2], a.group*parts), Step: attentionThreads}, func(i ptx.Reg) {
+		row := a.Div(i, parts)
+		token, column, ok := a.query(item, row)
+		first := a.Add(column, a.Mul(a.Sub(i, a.Mul(row, parts)), layout.MaximaColumns))
+		a.If(ok, func() { a.partMaximum("y", a.row("y", token), a.Shr(first, log2(layout.MaximaColumns))) })
+	})
 }
 
 // padRows writes the zeros behind the rows of the item in a y of bf16; the CTA of the last head with the item's first split does.

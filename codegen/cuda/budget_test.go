@@ -33,9 +33,9 @@ var budgetModels = []struct {
 	formats      []string
 }{
 	{"llama 8B", `{"model_type":"llama","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,"rope_theta":500000.0`,
-		[]string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
+		[]string{"bf16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
 	{"llama 135M", `{"model_type":"llama","hidden_size":576,"intermediate_size":1536,"num_attention_heads":9,"num_key_value_heads":3,"vocab_size":49152,"tie_word_embeddings":true`,
-		[]string{"bf16", "int8", "fp8", "int4-g32", "int4-g64-zp"}},
+		[]string{"bf16", "f16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64-zp"}},
 	{"mistral 7B", `{"model_type":"mistral","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":32000,"sliding_window":4096`,
 		[]string{"bf16"}},
 	{"qwen2 0.5B", `{"model_type":"qwen2","hidden_size":896,"intermediate_size":4864,"num_attention_heads":14,"num_key_value_heads":2,"vocab_size":151936,"tie_word_embeddings":true`,
@@ -118,8 +118,8 @@ func (s *usages) add(key string, u ptxas.Usage) {
 	s.most[key] = [2]int{max(most[0], u.Registers), max(most[1], u.Shared)}
 }
 
-// collect writes the models' programs for a target.
-func collect(t *testing.T, target string) *entriesOf {
+// collect writes the programs of all models, or of those named, for a target.
+func collect(t *testing.T, target string, only ...string) *entriesOf {
 	t.Helper()
 	row, err := engine.FindTarget(target)
 	check(t, err)
@@ -127,23 +127,32 @@ func collect(t *testing.T, target string) *entriesOf {
 	check(t, err)
 	all := &entriesOf{arch: gpu.PTX.Name, texts: map[string]*strings.Builder{}, seen: map[string]bool{}, classes: map[string]string{}}
 	for _, model := range budgetModels {
+		if len(only) > 0 && !slices.Contains(only, model.name) {
+			continue
+		}
 		for _, kv := range layout.PlainTypes {
 			imported := importConfig(t, model.config, kv)
 			for _, format := range model.formats {
 				if kv == dtype.BF16 || format == model.formats[0] {
-					all.compile(t, imported.Clone(), gpu, format)
+					all.lower(t, gpu, model.name, imported.Clone(), format)
 				}
 			}
+		}
+	}
+	for _, network := range budgetNetworks {
+		for _, format := range network.formats {
+			all.lower(t, gpu, network.name, network.build(t), format)
 		}
 	}
 	return all
 }
 
-// compile takes in the entries of a model in a format.
-func (all *entriesOf) compile(t *testing.T, m *ir.Module, gpu cuda.Target, format string) {
+// lower takes in the entries of a module's program.
+func (all *entriesOf) lower(t *testing.T, gpu cuda.Target, name string, m *ir.Module, format string) {
 	t.Helper()
-	_, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}})
-	check(t, err)
+	if _, err := passes.Run(m, passes.Options{Target: gpu, Policy: passes.Policy{Linear: format}}); err != nil {
+		t.Fatalf("%s, %s: %v", name, format, err)
+	}
 	coder := cuda.NewCoder(gpu)
 	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), coder)
 	check(t, err)
@@ -190,14 +199,20 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 		return slices.ContainsFunc(l.Code, func(c engine.Code) bool { return c.Entry == entry })
 	})
 	if at < 0 {
-		return "unused " + entry
+		return entry // of no launch: an auxiliary one
 	}
 	l := &program.Launches[at]
 	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}
 	for _, c := range l.Code {
-		if c.Entry == entry && c.Limit.Max != 0 {
+		if c.Entry == entry && c.Limit.Max != 0 && c.Entry != l.Code[len(l.Code)-1].Entry {
 			class[0] += fmt.Sprintf("_to_%d", c.Limit.Max)
 		}
+	}
+	if act := l.Text("act", "silu"); act != "silu" {
+		class[0] += "_" + act
+	}
+	if k := l.Int("top_k", 0); k > 0 {
+		class = append(class, fmt.Sprintf("%d/%d", k, program.Buffers[l.Operands[0].Index].Cols))
 	}
 	if heads := l.Int("heads", 0); heads > 0 {
 		class = append(class, fmt.Sprintf("%d/%dx%d", heads, l.Int("kv_heads", 0), l.Int("dim", 0)))

@@ -8,6 +8,7 @@ import (
 	"llmc/codegen"
 	"llmc/codegen/ptx"
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/internal/sym"
 	"llmc/ir"
 )
@@ -38,8 +39,11 @@ var families = map[string]family{
 	"cuda.gather":         {gatherThreads, perRow("y"), gather},
 	"cuda.rmsnorm":        {normThreads, perRow("y"), norm},
 	"cuda.add_rmsnorm":    {normThreads, perRow("normed"), norm},
+	"cuda.layernorm":      {normThreads, perRow("y"), norm},
+	"cuda.add_layernorm":  {normThreads, perRow("normed"), norm},
 	"cuda.linear":         {linearThreads, linearGrid, linear},
 	"cuda.linear_swiglu":  {linearThreads, linearGrid, linear},
+	"cuda.linear_act":     {linearThreads, linearGrid, linear},
 	"cuda.linear_add":     {linearThreads, linearGrid, linear},
 	"cuda.linear_rope_kv": {linearThreads, linearGrid, linear},
 	"cuda.rope_turns":     {turnsThreads, perRow("y"), ropeTurns},
@@ -50,26 +54,45 @@ var families = map[string]family{
 	"cuda.quantize":       {quantizeThreads, perRow("y"), quantize},
 	"cuda.swiglu":         {rowThreads, perRow("y"), elementwise},
 	"cuda.silu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu_tanh":      {rowThreads, perRow("y"), elementwise},
+	"cuda.quick_gelu":     {rowThreads, perRow("y"), elementwise},
+	"cuda.relu":           {rowThreads, perRow("y"), elementwise},
+	"cuda.relu2":          {rowThreads, perRow("y"), elementwise},
+	"cuda.sigmoid":        {rowThreads, perRow("y"), elementwise},
+	"cuda.softcap":        {rowThreads, perRow("y"), elementwise},
 	"cuda.add":            {rowThreads, perRow("y"), elementwise},
 	"cuda.mul":            {rowThreads, perRow("y"), elementwise},
 	"cuda.scale":          {rowThreads, perRow("y"), elementwise},
+	"cuda.scale_rows":     {rowThreads, perRow("y"), scaleRows},
+
+	"cuda.moe_route":         {routeThreads, routeGrid, route},
+	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},
+	"cuda.moe_linear":        {linearThreads, expertGrid, expertLinear},
+	"cuda.moe_linear_swiglu": {linearThreads, expertGrid, expertLinear},
+	"cuda.moe_combine":       {rowThreads, perRow("z"), combine},
 }
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
-var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs}
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.moe_linear": expertCTAs,
+	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
+
+func always(n int) func(*entry) int { return func(*entry) int { return n } }
 
 // variant is a family's entry for steps in which the rows of x are at most limit; 0: for all.
 type variant struct {
 	family
-	limit int64
-	ctas  int // of a multiprocessor, where the entry counts on them
+	limit      int64
+	ctas       int  // of a multiprocessor, where the entry counts on them
+	makesCodes bool // the entry quantizes its inputs itself
 }
 
 // wideFamilies lists the kernels that have entries of their own on targets with wgmma.
 var wideFamilies = map[string]func(e *entry) []variant{
 	"cuda.linear":         wideVariants,
 	"cuda.linear_swiglu":  wideVariants,
+	"cuda.linear_act":     wideVariants,
 	"cuda.linear_add":     wideVariants,
 	"cuda.linear_rope_kv": wideVariants,
 }
@@ -97,6 +120,9 @@ func grid(extents ...engine.Extent) [3]engine.Extent {
 func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error) {
 	f, ok := families[l.Kernel]
 	if !ok {
+		f, ok = sampleFamilies[l.Kernel]
+	}
+	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
 	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, convertsE4M3: c.target.convertsE4M3()}
@@ -107,28 +133,47 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	if codes := c.entries[signature]; codes != nil {
 		return codes, nil
 	}
-	variants := []variant{{family: f}}
-	if wide := wideFamilies[l.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
-		if list := wide(e); list != nil {
-			variants = list
-		}
-	}
 	short := strings.TrimPrefix(l.Kernel, "cuda.")
 	c.names[short]++
 	name := fmt.Sprintf("%s_%d", short, c.names[short])
 	var codes []engine.Code
-	for _, v := range variants {
+	for _, v := range c.variants(e, f) {
 		codes = append(codes, c.write(*e, v, name))
+	}
+	if e.stacked() {
+		codes = expertCodes(e, codes)
 	}
 	c.entries[signature] = codes
 	return codes, nil
 }
 
-// write adds an entry to the module.
+// variants lists the entries of a launch.
+func (c *Coder) variants(e *entry, f family) []variant {
+	if wide := wideFamilies[e.launch.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
+		if list := wide(e); list != nil {
+			return list
+		}
+	}
+	switch {
+	case e.has("raw"):
+		return rawVariants(f)
+	case e.quantizesRaw():
+		return skipped(f)
+	}
+	return []variant{{family: f}}
+}
+
+// write adds an entry to the module, if the variant has one.
 func (c *Coder) write(e entry, v variant, name string) engine.Code {
+	e.makesCodes = v.makesCodes
 	code := engine.Code{Entry: name, Grid: v.grid(&e), Threads: v.threads}
 	if v.limit != 0 {
 		code.Limit = engine.Limit{Of: e.buffer("x").Rows, Max: v.limit}
+	}
+	if v.build == nil {
+		return code // none of the last variant's CTAs
+	}
+	if v.limit != 0 {
 		code.Entry = fmt.Sprintf("%s_to_%d", name, v.limit)
 	}
 	shape := ptx.Launch{Threads: v.threads, MinCTAs: v.ctas}
@@ -149,13 +194,14 @@ func (c *Coder) Text() (string, error) { return c.module.Print() }
 // entry is a kernel that is being written: the builder, and what it is specialised for.
 type entry struct {
 	*ptx.Builder
-	op      *ir.Op
-	launch  *engine.Launch
-	program *engine.Program
-	kernel  *engine.Kernel
-	threads int
-	shared  int // dynamic shared memory, bytes
-	cores   int // multiprocessors of the target's card
+	op         *ir.Op
+	launch     *engine.Launch
+	program    *engine.Program
+	kernel     *engine.Kernel
+	threads    int
+	shared     int  // dynamic shared memory, bytes
+	cores      int  // multiprocessors of the target's card
+	makesCodes bool // inputs that are codes are made of those that are raw
 
 	convertsE4M3 bool // the target has instructions that convert e4m3
 
@@ -221,10 +267,15 @@ func (e *entry) weight(role string) *ir.Weight { return codegen.Named(e.op, role
 
 // rows returns the number of rows of the activation in a role: a size of the step.
 func (e *entry) rows(role string) ptx.Reg {
-	if e.buffer(role).Rows == sym.Of(sym.R) {
-		return e.r
+	of := e.buffer(role).Rows
+	size, coefficient := e.t, of.Coef[sym.T]
+	if coefficient == 0 {
+		size, coefficient = e.r, of.Coef[sym.R]
 	}
-	return e.t
+	if coefficient == 1 {
+		return size
+	}
+	return e.Mul(size, int(coefficient))
 }
 
 // row is the address of a row of the activation in a role.
@@ -234,5 +285,14 @@ func (e *entry) row(role string, i ptx.Reg) ptx.Reg {
 
 func (e *entry) cols(role string) int { return int(e.buffer(role).Cols) }
 
+// pairTypes are what two neighbouring numbers of 16 bits are loaded as.
+var pairTypes = map[dtype.Type]ptx.Type{dtype.BF16: ptx.BF16x2, dtype.F16: ptx.F16x2}
+
+// pairType is that of the activation in a role; none where it is f32.
+func (e *entry) pairType(role string) (ptx.Type, bool) {
+	t, ok := pairTypes[e.buffer(role).DType]
+	return t, ok
+}
+
 // isBF16 tells the element type of the activation in a role, which is f32 otherwise.
-func (e *entry) isBF16(role string) bool { return e.buffer(role).TypeName() == "bf16" }
+func (e *entry) isBF16(role string) bool { return e.buffer(role).DType == dtype.BF16 }

@@ -7,4 +7,11 @@
 //
 // Attention goes through the cache in tiles of 64 positions that begin at multiples of 64. What a tile gives is a function of the row and
 // the tile alone, and is merged in order of position: a result does not depend on the chunk, the batch or the size of pages.
+//
+// A mixture of experts is four kinds of launches: route.go chooses the experts of each row, dispatch.go sorts rows by expert, experts.go multiplies them with
+// stacks of matrices and adds up what a row's experts give. Its products are those of linear.go, tile by tile of one expert's rows.
+//
+// Sampling (sample*.go) is a few launches behind the logits, which engine's table lists in their order. Rows are sampled side by side, with settings
+// of their own; a launch that only some rows want leaves out the others. Everything is integers but for the masses of tokens, so that atomics
+// may add them up, and the answer is that of runtime/sample.
 package cuda

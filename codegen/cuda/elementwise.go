@@ -1,13 +1,14 @@
 package cuda
 
 import (
+	"strings"
+
 	"llmc/codegen/ptx"
+	"llmc/engine/layout"
 )
 
 // rowThreads work on a row of an activation, two neighbouring columns each at a time.
 const rowThreads = 128
-
-const log2e = 1.4426950408889634
 
 // pairs calls each for the columns of a row, two at a time: i is the first of a pair, both its columns are below columns unless odd
 // tells that the second is not. Threads take neighbouring pairs.
@@ -18,8 +19,8 @@ func (e *entry) pairs(columns int, each func(i ptx.Reg)) {
 
 // load2 reads columns i and i+1 of a row as f32; rows are padded, so there is something to read behind the last column.
 func (e *entry) load2(role string, row, i ptx.Reg) [2]ptx.Reg {
-	if e.isBF16(role) {
-		return e.widen(e.Ld(ptx.BF16x2, e.Index(row, i, 2)))
+	if t, ok := e.pairType(role); ok {
+		return e.widen(e.Ld(t, e.Index(row, i, 2)))
 	}
 	if e.cols(role)%2 != 0 {
 		return [2]ptx.Reg{e.Ld(ptx.F32, e.Index(row, i, 4)), e.Ld(ptx.F32, e.Index(row, e.lastColumn(role, i), 4))}
@@ -33,11 +34,11 @@ func (e *entry) lastColumn(role string, i ptx.Reg) ptx.Reg { return e.Min(e.Add(
 
 // store2 writes columns i and i+1 of a row.
 func (e *entry) store2(role string, row, i ptx.Reg, v [2]ptx.Reg) {
-	if e.isBF16(role) {
+	if t, ok := e.pairType(role); ok {
 		if e.cols(role)%2 != 0 {
 			v[1] = e.Select(e.Lt(i, e.cols(role)-1), v[1], e.Const(ptx.F32, 0))
 		}
-		e.St(e.Index(row, i, 2), e.Cvt2(ptx.BF16x2, v[0], v[1]))
+		e.St(e.Index(row, i, 2), e.Cvt2(t, v[0], v[1]))
 		return
 	}
 	if e.cols(role)%2 != 0 {
@@ -48,17 +49,21 @@ func (e *entry) store2(role string, row, i ptx.Reg, v [2]ptx.Reg) {
 	e.StV(e.Index(row, i, 4), v[:])
 }
 
-// widen gives the two bf16 of a register as f32: the low half shifted up, the high half in place.
+// widen gives the two numbers of a register as f32; of bf16 that is the low half shifted up, the high half in place.
 func (e *entry) widen(pair ptx.Reg) [2]ptx.Reg {
+	if pair.Type() == ptx.F16x2 {
+		low, high := e.Unpack(ptx.F16, pair)
+		return [2]ptx.Reg{e.Cvt(ptx.F32, low), e.Cvt(ptx.F32, high)}
+	}
 	word := pair.As(ptx.B32)
 	return [2]ptx.Reg{e.Shl(word, 16).As(ptx.F32), e.And(word, 0xffff0000).As(ptx.F32)}
 }
 
-// pad writes the zeros behind the columns of a row of bf16, up to the multiple of 64 that products read.
+// pad writes the zeros behind the columns of a row of bf16 or f16, up to the multiple of 64 that products read.
 func (e *entry) pad(role string, row ptx.Reg) {
 	columns := e.cols(role)
 	from, to := (columns+1)/2*2, (columns+63)/64*64
-	if !e.isBF16(role) || from == to {
+	if _, ok := e.pairType(role); !ok || from == to {
 		return
 	}
 	zero := e.Const(ptx.B32, 0)
@@ -77,27 +82,61 @@ func (e *entry) padBF16(role string, row, lane ptx.Reg) {
 	}
 }
 
-// silu is x / (1 + exp(-x)).
-func (e *entry) silu(x ptx.Reg) ptx.Reg {
-	return e.Div(x, e.Add(e.Ex2(e.Mul(x, -log2e)), 1))
+// hasMaxima tells whether rows of a role have the largest magnitude of every eight columns behind them.
+func (e *entry) hasMaxima(role string) bool { return e.buffer(role).Format == "f32m" }
+
+// maximaOffset is where they lie in a row.
+func (e *entry) maximaOffset(role string) int {
+	a, err := layout.NewActivation(e.buffer(role).Format, e.cols(role), 0)
+	if err != nil {
+		panic("cuda: " + err.Error()) // emit asked for the same
+	}
+	return a.MaximaOffset()
 }
 
-// formulas are the element-wise kernels: what the columns of the result are of those of the operands.
-var formulas = map[string]struct {
+// partMaximum writes the largest magnitude of part number part of a row, whose columns the CTA wrote before its last barrier. Magnitudes are
+// compared as integers, so that NaN is the largest.
+func (e *entry) partMaximum(role string, row, part ptx.Reg) {
+	columns, most := e.Index(row, part, 4*layout.MaximaColumns), e.Const(ptx.U32, 0)
+	for at := 0; at < layout.MaximaColumns; at += 4 {
+		for _, v := range e.LdV(ptx.B32, 4, columns.At(4*at)) {
+			most = e.Max(most, e.And(v, 0x7fffffff).As(ptx.U32))
+		}
+	}
+	e.St(e.Index(row, part, 4).At(e.maximaOffset(role)), most)
+}
+
+// formula is an element-wise kernel: what the columns of the result are of those of the operands.
+type formula struct {
 	args []string
 	f    func(e *entry, v []ptx.Reg) ptx.Reg
-}{
-	"cuda.cast":   {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return v[0] }},
-	"cuda.silu":   {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.silu(v[0]) }},
+}
+
+// formulas lists those that are not activations.
+var formulas = map[string]formula{
+	"cuda.cast": {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return v[0] }},
+	"cuda.softcap": {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg {
+		by := e.launch.Float("by", 1)
+		return e.Mul(e.tanh(e.Div(v[0], by)), by)
+	}},
 	"cuda.scale":  {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(v[0], e.launch.Float("by", 1)) }},
 	"cuda.add":    {[]string{"a", "b"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Add(v[0], v[1]) }},
 	"cuda.mul":    {[]string{"a", "b"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(v[0], v[1]) }},
-	"cuda.swiglu": {[]string{"gate", "up"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(e.silu(v[0]), v[1]) }},
+	"cuda.swiglu": {[]string{"gate", "up"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(e.activate(v[0]), v[1]) }},
+}
+
+// formulaOf is a kernel's row, which activations that are kernels of their own have by their name.
+func formulaOf(kernel string) formula {
+	if f, ok := formulas[kernel]; ok {
+		return f
+	}
+	act := activations[strings.TrimPrefix(kernel, "cuda.")]
+	return formula{[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return act(e, v[0]) }}
 }
 
 // elementwise is one CTA for each row; a thread has pairs of neighbouring columns.
 func elementwise(e *entry) {
-	formula := formulas[e.launch.Kernel]
+	formula := formulaOf(e.launch.Kernel)
 	row := e.CtaX()
 	out := e.row("y", row)
 	var in []ptx.Reg

@@ -106,25 +106,38 @@ func pack(t *testing.T, w *ir.Weight, weights interp.Weights) (engine.WeightEntr
 		return entry, bytes
 	}
 	entry.Layout = w.Type.Layout
-	n, k := int(entry.Shape[0]), int(entry.Shape[1])
-	p, err := layout.Find(w.Type.Layout, n, k, int(w.Segment))
+	k := int(entry.K())
+	p, err := entry.Packed()
 	check(t, err)
 	bytes := make([]byte, p.Bytes())
+	f, limits := limitsOf(t, w, data, k)
 	entry.Bytes = int64(len(bytes))
 	for i := range p.Panels() {
-		rows := data[i*p.PanelRows()*k : min(n, (i+1)*p.PanelRows())*k]
+		lo, hi := p.Rows(i)
+		rows := data[lo*k : hi*k]
 		panel := bytes[i*p.PanelBytes() : (i+1)*p.PanelBytes()]
 		if w.Type.Quant == "" {
 			check(t, p.PackFloats(panel, rows))
 			continue
 		}
-		f, err := quant.FindType(w.Type.Quant)
-		check(t, err)
 		var block quant.Block
-		check(t, f.Quantize(&block, rows, k))
+		check(t, f.QuantizeRows(&block, rows, k, lo, limits))
 		check(t, p.PackCodes(panel, layout.Codes{Codes: block.Codes, Scales: block.Scales, Zeros: block.Zeros}))
 	}
 	return entry, bytes
+}
+
+// limitsOf finds the format of a weight and what its rows share.
+func limitsOf(t *testing.T, w *ir.Weight, data []float32, k int) (*quant.Format, *quant.Limits) {
+	t.Helper()
+	if w.Type.Quant == "" {
+		return nil, nil
+	}
+	f, err := quant.FindType(w.Type.Quant)
+	check(t, err)
+	limits := f.NewLimits(len(data)/k, k)
+	check(t, limits.Add(data, 0))
+	return f, limits
 }
 
 // run computes the logits of all tokens of one sequence on the emulator, races checked.

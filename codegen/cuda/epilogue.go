@@ -3,6 +3,7 @@ package cuda
 import (
 	"llmc/codegen/ptx"
 	"llmc/engine/layout"
+	"llmc/internal/dtype"
 )
 
 // resultPlace is where the sums of a thread belong: outputs row and row+8 of one panel, for tokens counted from token on.
@@ -21,14 +22,30 @@ type tokenResult struct {
 // all threads of a warp come along.
 var finishers = map[string]func(p *product, at resultPlace, results []tokenResult){
 	"cuda.linear":         (*product).storeBoth,
+	"cuda.linear_act":     (*product).storeActivated,
 	"cuda.linear_swiglu":  (*product).storeGated,
 	"cuda.linear_add":     (*product).storeSum,
 	"cuda.linear_rope_kv": (*product).storeTurned,
+
+	"cuda.moe_linear":        (*product).storeBoth,
+	"cuda.moe_linear_swiglu": (*product).storeGated,
+}
+
+// finisherRoles are the operands that finishers alone read or write.
+var finisherRoles = []string{"bias", "residual", "norm", "turns", "slots", "cache", "y", "sum", "scaled", "squared"}
+
+// reload brings the pointers of finishers back: the main loop needs the registers.
+func (p *product) reload() {
+	for _, role := range finisherRoles {
+		if p.has(role) {
+			p.pointers[role] = p.Reload(role)
+		}
+	}
 }
 
 // exists tells whether there is token n of a place.
 func (p *product) exists(at resultPlace, n int) ptx.Reg {
-	return p.Lt(p.Add(at.token, n), p.rows("x"))
+	return p.Lt(p.Add(at.token, n), p.end())
 }
 
 // realOutput is an output, or the last one where it is behind that.
@@ -81,19 +98,9 @@ func (p *product) sumOfSquares(row, lane ptx.Reg) ptx.Reg {
 	}
 	sums := p.Zeros(ptx.F32, width)
 	for first := 0; first < columns; first += squareLanes * width {
-		column := p.Mad(lane, width, first)
-		read := p.Builder
-		if first+squareLanes*width > columns {
-			read = p.When(p.Lt(column, columns))
-		}
-		place, values := p.Index(row, column, 4), p.Zeros(ptx.F32, width)
-		if width == 1 {
-			read.Into(values...).Ld(ptx.F32, place)
-		} else {
-			read.Into(values...).LdV(ptx.F32, width, place)
-		}
-		for i := range sums {
-			sums[i] = p.Add(sums[i], values[i])
+		guarded := columns-first < squareLanes*width
+		for i, v := range p.readSome(ptx.F32, row, p.Mad(lane, width, first), width, 0, guarded, columns) {
+			sums[i] = p.Add(sums[i], v)
 		}
 	}
 	for len(sums) > 1 {
@@ -111,8 +118,11 @@ func (p *product) sumOfSquares(row, lane ptx.Reg) ptx.Reg {
 
 // storeResult writes one number of an activation through a view of the builder, which may have a guard.
 func (p *product) storeResult(b *ptx.Builder, role string, at ptx.Address, v ptx.Reg) {
-	if p.isBF16(role) {
+	switch p.buffer(role).DType {
+	case dtype.BF16:
 		v = p.Cvt(ptx.BF16, v)
+	case dtype.F16:
+		v = p.Cvt(ptx.F16, v)
 	}
 	b.St(at, v)
 }
@@ -135,16 +145,64 @@ func (p *product) storeBoth(at resultPlace, results []tokenResult) {
 	}
 }
 
-// storeGated writes silu(gate) * up: outputs row and row+8 are those of one feature.
+// storeActivated writes the activation of every output.
+func (p *product) storeActivated(at resultPlace, results []tokenResult) {
+	base, inside := p.bothPlaces("y", at)
+	stride, size := int(p.buffer("y").Stride), p.buffer("y").DType.Size()
+	most := [2]maxima{p.maxima("y", at, at.row), p.maxima("y", at, p.Add(at.row, 8))}
+	for _, r := range results {
+		exists := p.exists(at, r.n)
+		for h, v := range r.v {
+			wanted := p.And(exists, inside[h])
+			v = p.activate(v)
+			p.storeResult(p.When(wanted), "y", base.At(r.n*stride+8*size*h), v)
+			most[h].store(v, wanted, r.n*stride)
+		}
+	}
+}
+
+// storeGated writes act(gate) * up: outputs row and row+8 are those of one feature.
 func (p *product) storeGated(at resultPlace, results []tokenResult) {
-	size := p.buffer("y").DType.Size()
+	stride, size := int(p.buffer("y").Stride), p.buffer("y").DType.Size()
 	column := p.Add(p.Shl(p.Shr(at.row, log2(layout.FragmentRows)), 3), p.And(at.row, 7))
 	base := p.Index(p.row("y", at.token), column, size)
 	inside := p.Lt(column, p.cols("y"))
+	maxima := p.maxima("y", at, column)
 	for _, r := range results {
-		wanted := p.When(p.And(p.exists(at, r.n), inside))
-		p.storeResult(wanted, "y", base.At(r.n*int(p.buffer("y").Stride)), p.Mul(p.silu(r.v[0]), r.v[1]))
+		wanted := p.And(p.exists(at, r.n), inside)
+		v := p.Mul(p.activate(r.v[0]), r.v[1])
+		p.storeResult(p.When(wanted), "y", base.At(r.n*stride), v)
+		maxima.store(v, wanted, r.n*stride)
 	}
+}
+
+// maxima are where a thread's rows have the largest magnitude of the eight columns that it shares with seven lanes; all nil where rows have none.
+type maxima struct {
+	*product
+	base, first ptx.Reg // of the first token; the thread is the first of the eight
+	lanes       []int
+}
+
+// maxima finds the largest magnitudes for a thread's column.
+func (p *product) maxima(role string, at resultPlace, column ptx.Reg) maxima {
+	if !p.hasMaxima(role) {
+		return maxima{}
+	}
+	part := p.Shr(column, log2(layout.MaximaColumns))
+	base := p.Index(p.row(role, at.token), part, 4)
+	return maxima{p, p.Add(base, p.maximaOffset(role)), p.Eq(p.And(column, layout.MaximaColumns-1), 0), at.lanes}
+}
+
+// store writes the largest of the eight lanes' magnitudes. Magnitudes are compared as integers, so that NaN is the largest.
+func (m maxima) store(v, wanted ptx.Reg, offset int) {
+	if m.product == nil {
+		return
+	}
+	most := m.And(v.As(ptx.U32), 0x7fffffff)
+	for _, lane := range m.lanes {
+		most = m.Max(most, m.ShflXor(most, lane))
+	}
+	m.When(m.And(wanted, m.first)).St(m.base.At(offset), most)
 }
 
 // storeSum adds the residual, writes the sum, the sum times the weights of the norm that follows, and the panel's sum of squares: first of a lane's two
@@ -161,16 +219,20 @@ func (p *product) storeSum(at resultPlace, results []tokenResult) {
 	}
 	stride := func(role string, n int) int { return n * int(p.buffer(role).Stride) }
 	size := p.buffer("scaled").DType.Size()
+	most := [2]maxima{p.maxima("scaled", at, at.row), p.maxima("scaled", at, p.Add(at.row, 8))}
 	for _, r := range results {
 		exists := p.exists(at, r.n)
 		square := p.Const(ptx.F32, 0)
 		for h, v := range r.v {
-			wanted := p.When(p.And(exists, inside[h]))
+			there := p.And(exists, inside[h])
+			wanted := p.When(there)
 			before := p.Const(ptx.F32, 0)
 			wanted.Into(before).Ld(ptx.F32, residual.At(stride("residual", r.n)+4*8*h))
 			v = p.Add(before, v)
 			wanted.St(sum.At(stride("sum", r.n)+4*8*h), v)
-			p.storeResult(wanted, "scaled", scaled.At(stride("scaled", r.n)+size*8*h), p.Mul(v, norm[h]))
+			times := p.Mul(v, norm[h])
+			p.storeResult(wanted, "scaled", scaled.At(stride("scaled", r.n)+size*8*h), times)
+			most[h].store(times, there, stride("scaled", r.n))
 			wanted.Into(square).Fma(v, v, square)
 		}
 		for _, lane := range at.lanes {

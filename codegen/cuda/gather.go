@@ -61,14 +61,31 @@ func (t *table) rowScale() ptx.Reg {
 	return t.Ld(ptx.F32, t.Index(t.base, t.row, 4).At(t.w.ScaleOffset(0)))
 }
 
+// scaleOf gives the scale of a column, loaded at once where the row has only one.
+func (t *table) scaleOf() func(i ptx.Reg) ptx.Reg {
+	if t.w.Group == 0 {
+		scale := t.rowScale()
+		return func(ptx.Reg) ptx.Reg { return scale }
+	}
+	quarter := t.Shr(t.row, log2(t.w.ScaleRows))
+	return func(i ptx.Reg) ptx.Reg {
+		element := t.Mad(t.Shr(i, log2(t.w.Group)), t.w.GroupBytes()/4, quarter)
+		return t.Ld(ptx.F32, t.Index(t.base, element, 4).At(t.w.ScaleOffset(0)))
+	}
+}
+
+// halves decodes pairs of numbers of 16 bits.
+func (t *table) halves(pair ptx.Type) func(i ptx.Reg) [2]ptx.Reg {
+	return func(i ptx.Reg) [2]ptx.Reg {
+		at, _, register := t.pair(i)
+		return t.widen(t.Ld(pair, t.Index(t.base, t.Mad(register, 4, at), 1)))
+	}
+}
+
 // tableDecoders is indexed by what is stored of a weight. A decoder gives columns i and i+1.
 var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
-	"bf16": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
-		return func(i ptx.Reg) [2]ptx.Reg {
-			at, _, register := t.pair(i)
-			return t.widen(t.Ld(ptx.BF16x2, t.Index(t.base, t.Mad(register, 4, at), 1)))
-		}
-	},
+	"bf16": func(t *table) func(i ptx.Reg) [2]ptx.Reg { return t.halves(ptx.BF16x2) },
+	"f16":  func(t *table) func(i ptx.Reg) [2]ptx.Reg { return t.halves(ptx.F16x2) },
 	"u8": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
 		scale := t.rowScale()
 		return func(i ptx.Reg) [2]ptx.Reg {
@@ -80,10 +97,22 @@ var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
 			return [2]ptx.Reg{number(0), number(1)}
 		}
 	},
-	"e4m3": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
+	"s8": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
 		scale := t.rowScale()
 		return func(i ptx.Reg) [2]ptx.Reg {
 			at, register := t.quad(i)
+			codes := t.Index(t.base, t.Add(t.Mad(register, 4, at), t.And(i, 2)), 1)
+			number := func(i int) ptx.Reg {
+				return t.Mul(t.Cvt(ptx.F32, t.ExtendS8(t.Ld(ptx.U8, codes.At(i)))), scale)
+			}
+			return [2]ptx.Reg{number(0), number(1)}
+		}
+	},
+	"e4m3": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
+		scale := t.scaleOf()
+		return func(i ptx.Reg) [2]ptx.Reg {
+			at, register := t.quad(i)
+			scale := scale(i)
 			codes := t.Index(t.base, t.Add(t.Mad(register, 4, at), t.And(i, 2)), 1)
 			number := func(i int) ptx.Reg {
 				code := t.Ld(ptx.U8, codes.At(i)).As(ptx.B32)

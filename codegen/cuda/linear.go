@@ -4,6 +4,7 @@ import (
 	"llmc/codegen/ptx"
 	"llmc/engine"
 	"llmc/engine/layout"
+	"llmc/ir"
 )
 
 // Shape of a CTA's share of a product.
@@ -24,23 +25,61 @@ type product struct {
 	w      layout.Fragments
 	blocks int // panels of 16 outputs of a CTA
 	reader weightReader
+	tile   *tile                                       // nil: tile number j of the rows of x
+	scales ptx.Reg                                     // of tokens that are quantized here; see rawScales
 	finish func(at resultPlace, results []tokenResult) // what becomes of the sums
 }
 
+// tile is a CTA's part of the rows of y, where it is not tile number j of all: up to tokenTile from first on, those below end. source gives the row
+// of x that one is made of.
+type tile struct {
+	first, end ptx.Reg
+	source     func(row ptx.Reg) ptx.Reg
+}
+
+// tokenOfTile is a row of y, by its number among those of the CTA.
+func (p *product) tokenOfTile(within ptx.Reg) ptx.Reg {
+	if p.tile == nil {
+		return p.Mad(p.CtaY(), tokenTile, within)
+	}
+	return p.Add(p.tile.first, within)
+}
+
+// end is behind the last row of y that the CTA may have.
+func (p *product) end() ptx.Reg {
+	if p.tile == nil {
+		return p.rows("x")
+	}
+	return p.tile.end
+}
+
+// source is the row of x that a row of y is made of.
+func (p *product) source(row ptx.Reg) ptx.Reg {
+	if p.tile == nil {
+		return row
+	}
+	return p.tile.source(row)
+}
+
 func newProduct(e *entry) *product {
-	w := e.weight("w")
-	k, _ := w.Type.Cols()
-	n, _ := w.Type.Rows().IsConst()
-	f, err := layout.NewFragments(w.Type.Layout, int(n), int(k))
+	n, k := matrixSize(e.weight("w"))
+	f, err := layout.NewFragments(e.weight("w").Type.Layout, n, k)
 	if err != nil {
 		panic("cuda: " + err.Error()) // the layout pass asked Target, which knows them
 	}
 	p := &product{entry: e, w: f, blocks: maxBlocks}
 	p.finish = func(at resultPlace, results []tokenResult) { finishers[e.launch.Kernel](p, at, results) }
-	for p.blocks > 1 && f.Panels()/p.blocks < linearGroup*e.cores {
+	for p.blocks > 1 && f.Panels()*e.matrices()/p.blocks < linearGroup*e.cores {
 		p.blocks /= 2 // more CTAs, each with less to do
 	}
+	p.reader = weightReaders[p.reads()](p)
 	return p
+}
+
+// matrixSize returns the outputs and inputs of a matrix, or of each of a stack.
+func matrixSize(w *ir.Weight) (n, k int) {
+	dims := w.Type.Dims[w.Type.Rank()-2:]
+	return int(dims[0].K), int(dims[1].K)
 }
 
 // outputs is the number of rows of the weight that a CTA multiplies.
@@ -63,16 +102,25 @@ func linearGrid(e *entry) [3]engine.Extent {
 // Then the eight partial sums of each result, which lie in shared memory, are added in the order of k. Tokens behind the last one
 // are computed from the last one's row and dropped.
 func linear(e *entry) {
-	p := newProduct(e)
-	p.reader = weightReaders[p.w.Element](p)
+	newProduct(e).multiply()
+}
+
+// multiply computes the CTA's tile.
+func (p *product) multiply() {
 	acc := make([][][]ptx.Reg, p.blocks)
 	for m := range acc {
 		for range tokenBlocks {
-			acc[m] = append(acc[m], e.Zeros(ptx.F32, 4))
+			acc[m] = append(acc[m], p.Zeros(p.reader.operandB().sums, 4))
 		}
 	}
 	factors := p.normFactors(p.TidX(), p.CtaY(), tokenTile, "factors")
+	p.scales = p.rawScales()
 	p.mainLoop(acc)
+	for m := range acc {
+		for j := range acc[m] {
+			acc[m][j] = p.numbers(acc[m][j])
+		}
+	}
 	p.epilogue(acc, factors)
 }
 
@@ -83,32 +131,40 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	first := p.Shr(p.Mul(warp, chunks), 3)
 	last := p.Shr(p.Mul(p.Add(warp, 1), chunks), 3)
 	how := p.reader.operandB()
-	tokens := p.inputs(how, lane, first)
+	tokens := p.inputs(lane, first)
+	inverses := p.inverses(lane)
 	panels := p.reader.start(lane, first)
 
 	p.Section("main loop")
 	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {
 		var b chunkB
 		for j, x := range tokens {
-			b[j] = p.load(how, x)
+			if p.makesCodes {
+				b[j] = p.loadRaw(how, x, inverses[j])
+			} else {
+				b[j] = p.load(how, x)
+			}
 		}
 		for m, panel := range panels {
 			p.reader.multiply(panel, i, acc[m], b)
 		}
 		for _, x := range tokens {
-			p.Into(x).Add(x, chunk*how.element)
+			p.Into(x).Add(x, chunk*p.operandB().element)
 		}
 	})
 }
 
 // inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.
-func (p *product) inputs(how operandB, lane, first ptx.Reg) []ptx.Reg {
-	rows := p.rows("x")
-	token := p.Mad(p.CtaY(), tokenTile, p.Shr(lane, 2))
+func (p *product) inputs(lane, first ptx.Reg) []ptx.Reg {
+	how, role := p.operandB(), "x"
+	if p.makesCodes {
+		role = "raw"
+	}
+	token := p.tokenOfTile(p.Shr(lane, 2))
 	offset := p.Mad(first, chunk*how.element, p.Mul(p.And(lane, 3), how.lane))
 	var places []ptx.Reg
 	for j := range tokenBlocks {
-		row := p.row("x", p.Min(p.Add(token, 8*j), p.Sub(rows, 1)))
+		row := p.row(role, p.source(p.Min(p.Add(token, 8*j), p.Sub(p.end(), 1))))
 		places = append(places, p.Index(row, offset, 1))
 	}
 	return places
@@ -141,12 +197,12 @@ func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 		row := p.Add(p.Shl(p.Shr(pair, 3), 4), p.And(pair, 7))
 		from := p.Index(partials, p.Mad(token, outputs, row), 4)
 		first := p.Mad(p.CtaX(), outputs, row)
-		place := resultPlace{row: first, token: p.Mad(p.CtaY(), tokenTile, token), lanes: []int{1, 2, 4}}
+		place := resultPlace{row: first, token: p.tokenOfTile(token), lanes: []int{1, 2, 4}}
 		var v [2]ptx.Reg
 		for h := range v {
 			output := p.realOutput(p.Add(first, 8*h))
 			sum := p.total(from.At(4 * 8 * h))
-			v[h] = p.reader.finish(sum, output, p.Min(place.token, p.Sub(p.rows("x"), 1)))
+			v[h] = p.reader.finish(sum, output, token)
 			v[h] = p.normedAndBiased(v[h], output, factors, token)
 		}
 		p.finish(place, []tokenResult{{0, v}})

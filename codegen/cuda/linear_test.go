@@ -34,10 +34,13 @@ func (w integers) Tensor(name string) ([]float32, error) {
 var exactFormats = []struct {
 	name    string
 	peak    int
+	inputs  bool // are codes too
 	targets []string
 }{
-	{"bf16", 0, []string{"sm80"}}, {"int8", 127, []string{"sm80"}}, {"fp8", 448, []string{"sm80", "sm89", "sm90"}},
-	{"int4-g32", -8, []string{"sm80"}}, {"int4-g64", -8, []string{"sm80"}}, {"int4-g128", -8, []string{"sm80"}},
+	{"bf16", 0, false, []string{"sm80"}}, {"f16", 0, false, []string{"sm80"}}, {"int8", 127, false, []string{"sm80"}}, {"fp8", 448, true, []string{"sm80", "sm89", "sm90"}},
+	{"fp8-tensor", 448, true, []string{"sm80", "sm89"}}, {"fp8-block", 448, true, []string{"sm80", "sm89", "sm90"}},
+	{"int8-w8a8", 127, true, []string{"sm80", "sm90"}},
+	{"int4-g32", -8, false, []string{"sm80"}}, {"int4-g64", -8, false, []string{"sm80"}}, {"int4-g128", -8, false, []string{"sm80"}},
 }
 
 // TestLinearExact multiplies whole numbers in every format and over sizes that fill no tile: each result is exact.
@@ -48,7 +51,7 @@ func TestLinearExact(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%v", format.name, target, size), func(t *testing.T) {
 					n, k, tokens := size[0], size[1], size[2]
 					k = (k + 31) / 32 * 32 // whole runs
-					weights := integers{map[string]int{"x": max(n, tokens) * k, "w": n * k, "bias": n}, format.peak, format.name == "fp8"}
+					weights := integers{map[string]int{"x": max(n, tokens) * k, "w": n * k, "bias": n}, format.peak, format.inputs}
 					m := product(t, n, k, max(n, tokens), true)
 					plan := compile(t, m, weights, target, format.name, n)
 					ids := upTo(tokens)

@@ -2,6 +2,7 @@ package cuda_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"llmc/engine"
@@ -38,6 +39,30 @@ func TestSumInProduct(t *testing.T) {
 				ids := sequence(tokens, n)
 				compare(t, m, weights, ids, runOn(t, emu.Options{Races: true, Seed: 1}, plan, n, ids, len(ids)), 1e-2)
 				wantKernels(t, plan, target, "cuda.linear_add")
+			})
+		}
+	}
+}
+
+// TestSameBitsRaw wants the same bits for a token whatever the number of tokens beside it: products that quantize their inputs themselves, for few
+// tokens, give what those give whose inputs were quantized before.
+func TestSameBitsRaw(t *testing.T) {
+	const n, k, most = 192, 160, 40
+	for _, target := range []string{"sm89", "sm90"} {
+		for _, format := range []string{"bf16", "fp8", "int8-w8a8", "int4-g32"} {
+			t.Run(target+"/"+format, func(t *testing.T) {
+				weights := fractions{map[string]int{"x": n * k, "r": n * n, "w": n * k, "bias": n, "norm": n, "back": n * n, "bias_back": n}}
+				m := residual(t, n, k)
+				plan := compile(t, m, weights, target, format, n)
+				longest := runOn(t, emu.Options{}, plan, n, sequence(most, n), most)
+				compare(t, m, weights, sequence(most, n), longest, 1e-5)
+				for _, tokens := range []int{33, 17, 16, 9, 8, 1} {
+					for i, row := range runOn(t, emu.Options{Races: true, Seed: 1}, plan, n, sequence(tokens, n), tokens) {
+						if !slices.Equal(row, longest[i]) {
+							t.Fatalf("token %d of %d differs from that of %d", i, tokens, most)
+						}
+					}
+				}
 			})
 		}
 	}

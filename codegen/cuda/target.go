@@ -43,36 +43,62 @@ type candidate struct {
 
 // candidates lists the kernels by op, cheapest first.
 var candidates = map[string][]candidate{
-	"gather":      {{kernel: "cuda.gather"}},
-	"rmsnorm":     {{kernel: "cuda.rmsnorm", usable: wholeRows}},
-	"add_rmsnorm": {{kernel: "cuda.add_rmsnorm"}},
-	"linear":      {{kernel: "cuda.linear", usable: matrixInput}},
-	"linear_swiglu": {{kernel: "cuda.linear_swiglu", usable: func(op *ir.Op) bool {
-		return matrixInput(op) && wholeTiles(op, op.Int("features")) && op.Int("block") == gateBlock
-	}}},
-	"linear_add": {{kernel: "cuda.linear_add", usable: func(op *ir.Op) bool {
-		n, _ := op.Results[0].Type.Cols()
-		return matrixInput(op) && wholeTiles(op, n)
-	}}},
+	"gather":         {{kernel: "cuda.gather"}},
+	"rmsnorm":        {{kernel: "cuda.rmsnorm", usable: wholeRows}},
+	"add_rmsnorm":    {{kernel: "cuda.add_rmsnorm"}},
+	"layernorm":      {{kernel: "cuda.layernorm"}},
+	"add_layernorm":  {{kernel: "cuda.add_layernorm"}},
+	"linear":         {{kernel: "cuda.linear", usable: matrixInput}},
+	"linear_swiglu":  {{kernel: "cuda.linear_swiglu", usable: gatedTiles}},
+	"linear_act":     {{kernel: "cuda.linear_act", usable: wholeColumns}},
+	"linear_add":     {{kernel: "cuda.linear_add", usable: scaledColumns}},
 	"linear_rope_kv": {{kernel: "cuda.linear_rope_kv", usable: func(op *ir.Op) bool { return matrixInput(op) && op.Int("dim")%layout.FragmentRows == 0 }}},
 	"rope_turns":     {{kernel: "cuda.rope_turns"}},
-	"quantize":       {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return op.Text("format") == "e4m3t" }}},
+	"quantize":       {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
 	"rope_kv":        {{kernel: "cuda.rope_kv", usable: plainHeads}},
-	"attn.paged":     {{kernel: "cuda.attention", usable: plainHeads}},
+	"attn.paged":     {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" }}},
 	"select_rows":    {{kernel: "cuda.select_rows"}},
-	"cast":           {{kernel: "cuda.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+	"cast":           {{kernel: "cuda.cast"}},
 	"swiglu":         {{kernel: "cuda.swiglu"}},
 	"silu":           {{kernel: "cuda.silu"}},
+	"gelu":           {{kernel: "cuda.gelu"}},
+	"gelu_tanh":      {{kernel: "cuda.gelu_tanh"}},
+	"quick_gelu":     {{kernel: "cuda.quick_gelu"}},
+	"relu":           {{kernel: "cuda.relu"}},
+	"relu2":          {{kernel: "cuda.relu2"}},
+	"sigmoid":        {{kernel: "cuda.sigmoid"}},
+	"softcap":        {{kernel: "cuda.softcap"}},
 	"add":            {{kernel: "cuda.add"}},
 	"mul":            {{kernel: "cuda.mul"}},
 	"scale":          {{kernel: "cuda.scale"}},
+	"scale_rows":     {{kernel: "cuda.scale_rows"}},
+
+	"moe.route":         {{kernel: "cuda.moe_route"}},
+	"moe.dispatch":      {{kernel: "cuda.moe_dispatch"}},
+	"moe.linear":        {{kernel: "cuda.moe_linear", usable: matrixInput}},
+	"moe.linear_swiglu": {{kernel: "cuda.moe_linear_swiglu", usable: gatedTiles}},
+	"moe.combine":       {{kernel: "cuda.moe_combine"}},
 }
 
 func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
 // wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
 func wholeTiles(op *ir.Op, columns int64) bool {
-	return op.Text("dtype") == "f32" || op.Text("dtype") == "bf16" && columns%64 == 0
+	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || columns%64 == 0
+}
+
+// wholeColumns is wholeTiles of a product of as many columns as outputs.
+func wholeColumns(op *ir.Op) bool {
+	n, _ := op.Result().Type.Cols()
+	return matrixInput(op) && wholeTiles(op, n)
+}
+
+// scaledColumns leaves out f16: rows that are not yet normalised can pass its range.
+func scaledColumns(op *ir.Op) bool { return wholeColumns(op) && op.Text("dtype") != "f16" }
+
+// gatedTiles is wholeTiles of a gated product whose gate and up alternate as kernels want.
+func gatedTiles(op *ir.Op) bool {
+	return matrixInput(op) && wholeTiles(op, op.Int("features")) && op.Int("block") == gateBlock
 }
 
 // gateBlock puts gate and up of a feature into one lane of a matrix instruction's result.
@@ -83,17 +109,38 @@ func (t Target) GateBlock() int64 { return gateBlock }
 
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
-	return x.DType == dtype.BF16 && x.Quant == "" || x.Quant == "e4m3t"
+	if n, _ := x.Cols(); codegen.Named(op, "raw") != nil && !rawInput(n) {
+		return false
+	}
+	if x.Quant != "" {
+		base, _ := ir.SplitQuant(x.Quant)
+		return multipliedFrom[base] > 0
+	}
+	return x.DType == dtype.F16 && op.Arg("w").Type.DType == dtype.F16 || x.DType == dtype.BF16 && op.Arg("w").Type.DType != dtype.F16
 }
 
 // plainHeads tells that a head fits the registers of a warp.
 func plainHeads(op *ir.Op) bool { return op.Int("dim") <= layout.MaxPlainDim }
 
+// wholeMaxima tells that largest magnitudes are all of as many columns, of one head.
+func wholeMaxima(op *ir.Op) bool {
+	for _, r := range op.Results {
+		n, _ := r.Type.Cols()
+		if op.Kind.Name == "attn.paged" {
+			n = op.Int("dim")
+		}
+		if r.Type.Quant == "f32m" && n%layout.MaximaColumns != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // Kernels lists the kernels that can run op.
 func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 	var list []passes.Kernel
 	for i, c := range candidates[op.Kind.Name] {
-		if c.usable == nil || c.usable(op) {
+		if wholeMaxima(op) && (c.usable == nil || c.usable(op)) {
 			list = append(list, passes.Kernel{Name: c.kernel, Cost: float64(i + 1)})
 		}
 	}
@@ -101,11 +148,11 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "frag.u8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3"}
+var layoutBases = map[string]string{"int8": "frag.u8", "int8a8": "frag.s8", "int4": "frag.u4", "int4z": "frag.u4z", "fp8": "frag.e4m3", "fp8_tensor": "frag.e4m3", "fp8_block": "frag.e4m3"}
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
-	if w.Type.Rank() != 2 || !codegen.Packed(w, readers) {
+	if w.Type.Rank() < 2 || !codegen.Packed(w, readers) {
 		return "", nil
 	}
 	name := "frag." + w.Type.DType.String()
@@ -123,22 +170,29 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 func (t Target) InputFormat(f *quant.Format) (string, error) {
 	base, _ := ir.SplitQuant(f.Type)
 	switch {
+	case f.DType == dtype.F16:
+		return "f16", nil
 	case layoutBases[base] == "":
 		return "", fmt.Errorf("no GPU kernel reads %s; use int8", f.Name)
-	case f.Activation == "e4m3t" && t.multipliesE4M3():
+	case multipliedFrom[f.Activation] > 0 && t.SM >= multipliedFrom[f.Activation]:
 		return f.Activation, nil
 	}
 	return "bf16", nil
 }
 
-// multipliesE4M3 tells whether mma.sync takes e4m3. On sm_90 ptxas makes products of f16 of it.
-func (t Target) multipliesE4M3() bool { return t.SM >= 89 }
+// multipliedFrom is the least target whose matrix units multiply inputs of a format of codes. On sm_90 wgmma takes e4m3 (ptxas makes products of
+// f16 of mma.sync there).
+var multipliedFrom = map[string]int{"e4m3t": 89, "e4m3g": 89, "s8t": 80}
 
 // convertsE4M3 tells whether the target has instructions that convert e4m3.
 func (t Target) convertsE4M3() bool { return t.SM >= 89 }
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {
+	if typ.DType == dtype.I32 {
+		cols, _ := typ.Cols()
+		return 4 * cols, nil // indices are read as one array
+	}
 	a, err := codegen.Activation(typ)
 	if err != nil {
 		return 0, err

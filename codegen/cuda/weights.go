@@ -13,7 +13,7 @@ type weightReader interface {
 	start(lane, first ptx.Reg) []panel
 	// multiply adds the product of chunk i of a panel with b to acc, and moves the panel on to the next chunk.
 	multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB)
-	// finish is what the sum of all products of an output and a token stands for.
+	// finish is what the sum of all products of an output and the CTA's token of a number stands for.
 	finish(sum, output, token ptx.Reg) ptx.Reg
 }
 
@@ -23,10 +23,14 @@ type operandB struct {
 	element  int // bytes of one k
 	lane     int // bytes from the first register of a lane to that of the next, of the four that share a token
 	second   int // bytes from the first register to the second
+	sums     ptx.Type
 }
 
 // bf16Pairs is operand B of mma.m16n8k16: neighbouring k 2t and 2t+1, then 2t+8 and 2t+9, for lane 4g+t and token g.
-var bf16Pairs = operandB{ptx.BF16x2, 2, 4, 16}
+var bf16Pairs = operandB{ptx.BF16x2, 2, 4, 16, ptx.F32}
+
+// f16Pairs is the same of f16.
+var f16Pairs = operandB{ptx.F16x2, 2, 4, 16, ptx.F32}
 
 // steps is the number of matrix instructions along a chunk.
 func (o operandB) steps() int { return chunk * o.element / 32 }
@@ -53,12 +57,37 @@ type panel struct {
 	next ptx.Reg // the lane's next 16 bytes of fragments
 }
 
-// weightReaders is indexed by what is stored of a weight.
+// weightReaders is indexed by what is stored of a weight, or by the format of inputs that are codes.
 var weightReaders = map[string]func(p *product) weightReader{
-	"bf16": func(p *product) weightReader { return bf16Reader{p} },
-	"u8":   func(p *product) weightReader { return u8Reader{p} },
-	"e4m3": newE4M3Reader,
-	"u4":   func(p *product) weightReader { return &u4Reader{product: p} },
+	"bf16":  func(p *product) weightReader { return halfReader{p, ptx.MmaBF16, bf16Pairs} },
+	"f16":   func(p *product) weightReader { return halfReader{p, ptx.MmaF16, f16Pairs} },
+	"u8":    func(p *product) weightReader { return u8Reader{p} },
+	"e4m3":  newFloat8Reader,
+	"u4":    func(p *product) weightReader { return &u4Reader{product: p} },
+	"e4m3t": func(p *product) weightReader { return e4m3Reader{p} },
+	"e4m3g": func(p *product) weightReader { return &e4m3Blocks{product: p} },
+	"s8t":   func(p *product) weightReader { return s8Reader{p} },
+}
+
+// reads is the name of the readers for the product's weight and inputs.
+func (p *product) reads() string {
+	if p.coded() {
+		return p.buffer("x").Format
+	}
+	return p.w.Element
+}
+
+// coded tells whether the inputs are codes.
+func (p *product) coded() bool { return p.buffer("x").Format != "" }
+
+// codes describes inputs that are codes.
+func (p *product) codes() layout.Activation {
+	x := p.buffer("x")
+	a, err := layout.NewActivation(x.Format, p.w.K, int(x.Group))
+	if err != nil {
+		panic("cuda: " + err.Error()) // emit asked for the same
+	}
+	return a
 }
 
 const fragmentBytes = 512 // of a panel: 16 for each lane
@@ -92,20 +121,26 @@ func (p *product) mma(acc [][]ptx.Reg, a []ptx.Reg, b chunkB, step int) {
 	}
 }
 
-// bf16Reader reads numbers.
-type bf16Reader struct{ *product }
+// halfReader reads numbers of 16 bits.
+type halfReader struct {
+	*product
+	mma ptx.MMA
+	b   operandB
+}
 
-func (r bf16Reader) operandB() operandB { return bf16Pairs }
+func (r halfReader) operandB() operandB { return r.b }
 
-func (r bf16Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
+func (r halfReader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
 
-func (r bf16Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
+func (r halfReader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 	for step, words := range r.fragments(at) {
-		r.mma(acc, as(ptx.BF16x2, words), b, step)
+		for j := range acc {
+			r.Mma(r.mma, acc[j], as(r.b.register, words), b[j][step])
+		}
 	}
 }
 
-func (r bf16Reader) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }
+func (r halfReader) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }
 
 // as sees registers as another type of their size.
 func as(t ptx.Type, regs []ptx.Reg) []ptx.Reg {
@@ -151,7 +186,7 @@ func (r u8Reader) finish(sum, output, _ ptx.Reg) ptx.Reg { return r.Mul(sum, r.o
 func (p *product) outputScale(output ptx.Reg) ptx.Reg {
 	number := p.Min(p.Shr(output, 4), p.w.Panels()-1)
 	base := p.Index(p.pointers["w"], number, p.w.PanelBytes())
-	return p.Ld(ptx.F32, p.Index(base, p.And(output, layout.FragmentRows-1), 4).At(p.w.ScaleOffset(0)))
+	return p.Ld(ptx.F32, p.Index(base, p.And(output, layout.FragmentRows-1), 4).At(p.w.ScaleOffset(0)), ptx.ReadOnly)
 }
 
 // u4Reader reads codes of 4 bits. Two of them become bf16 by one logical operation, which puts them below the exponent of 128; the

@@ -14,7 +14,7 @@ const (
 	widePanels  = wideRows / layout.FragmentRows // one for each of its warps
 	wideParts   = linearWarps                    // parts of K, as on every target
 	panelBytes  = 2048                           // of a panel in a stage: one bulk copy
-	tokenRow    = 2 * chunk                      // bytes of a token in a tile: a row of the 128-byte swizzle
+	tokenRow    = 128                            // bytes of a token in a tile: a row of the 128-byte swizzle
 	tileAlign   = 1024                           // of tiles with that swizzle
 	maxStages   = 12
 )
@@ -30,10 +30,10 @@ type wideShape struct {
 }
 
 // wideShapes are the shapes by the tokens of a step, ascending: the last one serves all steps that the others do not. Groups of codes
-// have sums of their own, for which the registers of the largest tile do not suffice.
+// that are made numbers have sums of their own, for which the registers of the largest tile do not suffice.
 var wideShapes = []struct {
 	wideShape
-	grouped bool // also for formats with groups
+	grouped bool // also for codes with groups
 }{
 	{wideShape{tokens: 8, rings: 2, memory: 100 << 10, ctas: 2}, true},
 	{wideShape{tokens: 16, rings: 2, memory: 88 << 10, ctas: 2}, true},
@@ -53,17 +53,20 @@ var wideShapes = []struct {
 //
 //	             n
 //	warp 0 m16 | D |    The weight is operand A, from registers: warp w of a group has the panel of 16 outputs that gives rows 16w.. of
-//	warp 1 m16 | D |    m64; a lane's 16 bytes of a fragment are its registers, dequantized where they are codes. The tokens are
-//	warp 2 m16 | D |    operand B: n rows of 64 k in shared memory, swizzled over 128 bytes. A lane has rows g and g+8 of its
-//	warp 3 m16 | D |    panel and columns 8j+2t, 8j+2t+1: n/2 sums.
+//	warp 1 m16 | D |    m64; a lane's 16 bytes of a fragment are its registers, dequantized where the tokens are numbers. The tokens are
+//	warp 2 m16 | D |    operand B: n rows of 128 bytes in shared memory, swizzled over them: 64 k of numbers, 128 of codes. A lane has
+//	warp 3 m16 | D |    rows g and g+8 of its panel and columns 8j+2t, 8j+2t+1: n/2 sums.
 //
 // Shared memory has what stages have of tokens, then what they have of weights, each those of ring 0 first; then what the warpgroups
 // tell each other at the end (exchange).
 //
-//	tokens     span tiles of n x 128 bytes    cp.async of 16 bytes; zeros for tokens behind the last one
+//	tokens     tiles of n x 128 bytes         cp.async of 16 bytes; zeros for tokens behind the last one
 //	fragments  panels x 2048 bytes            a bulk copy for each panel: span chunks of 64 k
 //	scales     panels x groups x 32 bytes     bulk copies, for formats with groups
 //	zeros      panels x groups x 16 bytes     bulk copies, for formats with zero points
+//	           groups x n x 4 bytes           cp.async, the scales of tokens that have one for each group
+//
+// Tokens that are codes with one scale have these in a block of its own (tokenScales).
 //
 // span is 1 for bf16, 2 for codes of 8 bits, 4 for those of 4. All stages but the one that is multiplied may be under way: for n = 8 and
 // bf16 that is 2 rings x 4 stages x 8 KB of weights for each of the two CTAs of a multiprocessor, 128 KB; a CTA that has a
@@ -75,7 +78,8 @@ type wide struct {
 	*product
 	wideShape
 	span, stages, panels, groups int // chunks of a stage; stages of a ring; panels and scales of an output in a stage
-	scalesAt, zerosAt            int // among what a stage has of weights
+	chunkRow                     int // bytes of a chunk of a token: a tile has one or two chunks
+	scalesAt, zerosAt, tokensAt  int // scales, zero points and scales of tokens among what a stage has of weights
 	tokenBytes, weightBytes      int // of a stage
 	instruction                  ptx.WGMMA
 	decode                       wideReader
@@ -85,6 +89,8 @@ type wide struct {
 	weightStages    ptx.Reg
 	exchanged       ptx.Reg
 	factors         ptx.Reg // of the tokens of the thread's warpgroup
+	tokenScales     ptx.Reg // of tokens that are codes: [tokens] f32
+	told            ptx.Reg // barrier of these
 	full, empty     ptx.Reg // barriers of the ring, one for each stage
 	token           ptx.Reg // the CTA's first one
 	from, to, parts ptx.Reg // chunks of the ring; its first part
@@ -92,29 +98,31 @@ type wide struct {
 
 func newWide(e *entry, s wideShape) *wide {
 	w := &wide{product: newProduct(e), wideShape: s, panels: wideGroups * widePanels / s.rings}
-	w.decode = wideReaders[w.w.Element](w)
 	w.instruction = ptx.WGMMA{N: s.tokens, A: ptx.BF16}
+	w.decode = wideReaders[w.reads()](w)
 	w.span = panelBytes / w.chunkBytes()
+	w.chunkRow = chunk * w.reader.operandB().element
 	if g := w.w.Group; g > chunk {
 		w.groups = w.span*chunk/g + 1 // a stage need not begin with a group
 	} else if g > 0 {
 		w.groups = w.span * chunk / g
 	}
 	w.scalesAt = w.panels * panelBytes
-	w.zerosAt = w.scalesAt + w.panels*w.groups*scaleRow
-	w.tokenBytes, w.weightBytes = w.span*s.tokens*tokenRow, w.zerosAt
+	w.zerosAt = w.scalesAt + w.panels*w.groups*w.w.GroupBytes()
+	w.tokenBytes, w.weightBytes = w.span*s.tokens*w.chunkRow, w.zerosAt
 	if w.w.Zeros {
 		w.weightBytes += w.panels * w.groups * zeroRow
+	}
+	w.tokensAt = w.weightBytes
+	if w.coded() {
+		w.weightBytes += w.groups * s.tokens * 4
 	}
 	w.stages = min(maxStages, s.memory/(s.rings*(w.tokenBytes+w.weightBytes)))
 	return w
 }
 
-// Sizes of what a group of k has for a panel.
-const (
-	scaleRow = 2 * layout.FragmentRows
-	zeroRow  = layout.FragmentRows
-)
+// zeroRow is the size of a panel's zero points of a group of k.
+const zeroRow = layout.FragmentRows
 
 // chunkBytes is what a panel stores of a chunk.
 func (w *wide) chunkBytes() int { return chunk / w.w.Depth * fragmentBytes }
@@ -125,23 +133,25 @@ func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
 // producers is how many threads feed a ring.
 func (w *wide) producers() int { return 128 / w.rings }
 
-// wideVariants are the entries of a product, each for steps of up to so many tokens; none for a weight that no wideReader reads, and for
-// inputs that are codes.
+// tileChunks is how many chunks of a token a row of a tile has.
+func (w *wide) tileChunks() int { return tokenRow / w.chunkRow }
+
+// wideVariants are the entries of a product, each for steps of up to so many tokens; none where no wideReader reads the weight and its inputs.
 func wideVariants(e *entry) []variant {
 	p := newProduct(e)
-	if wideReaders[p.w.Element] == nil || !e.isBF16("x") {
+	if wideReaders[p.reads()] == nil {
 		return nil
 	}
 	var list []variant
 	for _, row := range wideShapes {
-		if p.w.Group > 0 && !row.grouped {
+		if p.w.Group > 0 && !p.coded() && !row.grouped {
 			continue
 		}
 		s := row.wideShape
 		if s.ctas > 1 && ceilDiv(p.w.Panels(), widePanels) <= e.cores {
 			s.ctas, s.memory = 1, lonelyMemory
 		}
-		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, family: family{
+		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
 			threads: wideThreads,
 			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
 			build:   func(e *entry) { newWide(e, s).write() },
@@ -161,10 +171,14 @@ func (w *wide) grid() [3]engine.Extent {
 	return grid(engine.Extent{Of: w.buffer("x").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
 }
 
-// Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 are less than the 64 K that there are.
+// Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 and 128*96 + 256*200 are less than the 64 K that there are, of
+// which a thread has 168 at first.
 const (
-	feederRegisters   = 40
-	multiplyRegisters = 232
+	feederRegisters      = 40
+	multiplyRegisters    = 232
+	rawFeederRegisters   = 96
+	rawMultiplyRegisters = 200
+	firstRegisters       = 168
 )
 
 func (w *wide) write() {
@@ -174,6 +188,10 @@ func (w *wide) write() {
 	w.weightStages = w.Addr(w.Dynamic("weights_of_stages", stages*w.weightBytes, 16))
 	w.exchanged = w.Addr(w.Dynamic("exchange", w.exchangeBytes(), 16))
 	w.shared = stages*(w.tokenBytes+w.weightBytes) + w.exchangeBytes()
+	if w.rowScaled() {
+		w.tokenScales = w.Addr(w.Static("scales_of_tokens", 4*w.tokens, 16))
+		w.told = w.Addr(w.Static("told", 8, 8))
+	}
 	w.full = w.Addr(w.Static("full", 8*stages, 8))
 	w.empty = w.Addr(w.Static("empty", 8*stages, 8))
 	w.group = w.Warpgroup()
@@ -182,27 +200,39 @@ func (w *wide) write() {
 			w.BarrierInit(w.full.At(8*s), 1+w.producers()/32)
 			w.BarrierInit(w.empty.At(8*s), wideGroups/w.rings*4)
 		}
+		if w.rowScaled() {
+			w.BarrierInit(w.told, w.producers()/32)
+		}
 		w.FenceBarrierInit()
 	})
 	w.Sync()
 	w.token = w.Mul(w.CtaX(), w.tokens)
 	w.Role("feed", w.Eq(w.group, wideGroups), func() {
 		feeder := *w // each role has registers of its own
-		feeder.setRegisters(feederRegisters)
 		feeder.chooseRing(w.Shr(w.Sub(w.Warp(), 4*wideGroups), 1))
+		if w.makesCodes {
+			feeder.registers(rawFeederRegisters)
+			feeder.feedRaw()
+			return
+		}
+		feeder.registers(feederRegisters)
 		feeder.feed()
 	})
 	w.Role("multiply", w.Lt(w.group, wideGroups), func() {
-		w.setRegisters(multiplyRegisters)
+		if w.makesCodes {
+			w.registers(rawMultiplyRegisters)
+		} else {
+			w.registers(multiplyRegisters)
+		}
 		w.chooseRing(w.group)
 		w.multiply()
 	})
 }
 
-func (w *wide) setRegisters(n int) {
+func (w *wide) registers(n int) {
 	switch {
 	case w.ctas > 1:
-	case n == feederRegisters:
+	case n < firstRegisters:
 		w.RegistersDown(n)
 	default:
 		w.RegistersUp(n)

@@ -8,7 +8,7 @@ import (
 
 // TestAssembleWide assembles the products of sm90, of each format: those of few outputs, and those whose CTAs share a multiprocessor.
 func TestAssembleWide(t *testing.T) {
-	for _, format := range []string{"bf16", "int8", "int4-g32", "int4-g128", "int4-g32-zp"} {
+	for _, format := range []string{"bf16", "f16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g128", "int4-g32-zp"} {
 		for _, n := range []int{128, 8500} {
 			const k = 96
 			weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}

@@ -9,13 +9,15 @@ import (
 // Bulk copies count their bytes at the barrier themselves. Copies of tokens are followed by the threads that made them: those of the
 // last lag stages are under way; when those before have landed, the threads let the async proxy see them and arrive.
 func (w *wide) feed() {
-	f := &feeder{wide: w, ahead: w.newStageCounter(), behind: w.newStageCounter(), lag: max(1, w.stages-1)}
-	f.start()
+	f := &feeder{wide: w, ahead: w.newStageCounter(), behind: w.newStageCounter(), open: w.mutable(ptx.U32, 0), lag: max(1, w.stages-1)}
+	f.start("x", 16)
+	scale := f.tokenScales()
 	w.For(ptx.Range{Name: "stages", From: w.from, To: w.to, Step: w.span, NoUnroll: true}, func(c ptx.Reg) {
 		count := w.Min(w.Sub(w.to, c), w.span)
 		w.BarrierWait(w.Index(w.empty, f.ahead.stage, 8), w.Xor(f.ahead.parity, 1))
 		w.If(w.Eq(f.warp, 0), func() { f.weights(c, count) })
 		f.tokens(c, count)
+		f.groupScales(c, count)
 		w.CopyCommit()
 		w.next(f.ahead)
 		w.Into(f.open).Add(f.open, 1)
@@ -26,6 +28,7 @@ func (w *wide) feed() {
 	})
 	w.CopyWait(0)
 	w.While("last_stages", func() ptx.Reg { return w.Gt(f.open, 0) }, f.arrive)
+	f.tellScales(scale)
 }
 
 // feeder is what the threads that feed a ring know.
@@ -40,19 +43,21 @@ type feeder struct {
 	rows          ptx.Reg // tokens of the CTA that there are
 	source        ptx.Reg // of its 16 bytes of the first chunk of that token
 	place         ptx.Reg // of them in a tile
+	within        ptx.Reg // the chunk of a tile that they are of
 }
 
-func (f *feeder) start() {
+// start finds the thread's part of tokens in a role, of which it reads so many bytes at a time.
+func (f *feeder) start(role string, bytes int) {
 	thread := f.And(f.TidX(), f.producers()-1)
-	f.open = f.mutable(ptx.U32, 0)
 	f.warp, f.lane = f.And(f.Warp(), f.producers()/32-1), f.Lane()
 	number := f.Min(f.Mad(f.CtaY(), f.panels, f.lane), f.w.Panels()-1) // those behind the last one are dropped in the end
 	f.panel = f.Index(f.pointers["w"], number, f.w.PanelBytes())
 	unit := f.And(thread, 7)
 	f.row = f.Shr(thread, 3)
 	f.rows = f.Sub(f.wide.rows("x"), f.token)
-	f.source = f.Index(f.wide.row("x", f.Add(f.token, f.row)), unit, 16)
+	f.source = f.Index(f.wide.row(role, f.Add(f.token, f.row)), unit, bytes)
 	f.place = f.Swizzled(ptx.Swizzle128, f.Mad(f.row, tokenRow, f.Mul(unit, 16)))
+	f.within = f.Shr(unit, log2(f.chunkRow/16))
 }
 
 // weights starts the bulk copies of a stage, those of a panel by a lane.
@@ -62,10 +67,7 @@ func (f *feeder) weights(c, count ptx.Reg) {
 	all := bytes
 	var group, scales ptx.Reg
 	if f.groups > 0 {
-		shift := log2(f.w.Group / 32) // k/32 are exact
-		group = f.Shr(f.Mul(c, chunk/32), shift)
-		end := f.Add(f.Shr(f.Sub(f.Mul(f.Add(c, count), chunk/32), 1), shift), 1)
-		scales = f.Sub(end, group)
+		group, scales = f.groupsOf(c, count)
 		all = f.Mad(scales, f.groupBytes(), bytes)
 	}
 	f.If(f.Eq(f.lane, 0), func() { f.BarrierArriveExpect(full, f.Mul(all, f.panels)) })
@@ -76,8 +78,8 @@ func (f *feeder) weights(c, count ptx.Reg) {
 		if f.groups == 0 {
 			return
 		}
-		to := f.Index(place, f.lane, f.groups*scaleRow).At(f.scalesAt)
-		f.BulkLoad(to, f.Index(f.panel, group, scaleRow).At(f.w.ScaleOffset(0)), f.Mul(scales, scaleRow), full)
+		to := f.Index(place, f.lane, f.groups*f.w.GroupBytes()).At(f.scalesAt)
+		f.BulkLoad(to, f.Index(f.panel, group, f.w.GroupBytes()).At(f.w.ScaleOffset(0)), f.Mul(scales, f.w.GroupBytes()), full)
 		if f.w.Zeros {
 			to := f.Index(place, f.lane, f.groups*zeroRow).At(f.zerosAt)
 			f.BulkLoad(to, f.Index(f.panel, group, zeroRow).At(f.w.ZeroOffset(0)), f.Mul(scales, zeroRow), full)
@@ -85,26 +87,38 @@ func (f *feeder) weights(c, count ptx.Reg) {
 	})
 }
 
+// groupsOf is the first group of some chunks, and how many they have of it and others.
+func (w *wide) groupsOf(c, count ptx.Reg) (group, groups ptx.Reg) {
+	shift := log2(w.w.Group / 32) // k/32 are exact
+	group = w.Shr(w.Mul(c, chunk/32), shift)
+	end := w.Add(w.Shr(w.Sub(w.Mul(w.Add(c, count), chunk/32), 1), shift), 1)
+	return group, w.Sub(end, group)
+}
+
 // groupBytes is what a group has for a panel.
 func (w *wide) groupBytes() int {
 	if w.w.Zeros {
-		return scaleRow + zeroRow
+		return w.w.GroupBytes() + zeroRow
 	}
-	return scaleRow
+	return w.w.GroupBytes()
 }
 
-// tokens starts the copies of a stage's tokens: eight threads bring the 128 bytes of one. Rows of x are padded with zeros to a
+// tokens starts the copies of a stage's tokens: eight threads bring the 128 bytes that one has in a tile. Rows of x are padded with zeros to a
 // multiple of 64 columns, so whole chunks are read.
 func (f *feeder) tokens(c, count ptx.Reg) {
 	place := f.Index(f.tokenStages, f.ahead.stage, f.tokenBytes)
-	to, from := f.Add(place, f.place), f.Index(f.source, c, tokenRow)
+	to, from := f.Add(place, f.place), f.Index(f.source, c, f.chunkRow)
 	step := f.producers() / 8
 	stride := int(f.buffer("x").Stride)
 	for first := 0; first < f.wide.tokens; first += step {
 		have := f.Select(f.Lt(f.Add(f.row, first), f.rows), f.Const(ptx.U32, 16), f.Const(ptx.U32, 0))
-		f.CopyAsyncZero(to.At(first*tokenRow), from.At(first*stride), 16, have)
-		for s := 1; s < f.span; s++ {
-			f.When(f.Gt(count, s)).CopyAsyncZero(to.At((s*f.wide.tokens+first)*tokenRow), from.At(first*stride+s*tokenRow), 16, have)
+		for s := 0; s < f.span; s += f.tileChunks() {
+			b := f.Builder
+			if s > 0 || f.tileChunks() > 1 {
+				b = f.When(f.Gt(count, f.Add(f.within, s)))
+			}
+			tile := s / f.tileChunks()
+			b.CopyAsyncZero(to.At((tile*f.wide.tokens+first)*tokenRow), from.At(first*stride+tile*tokenRow), 16, have)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func (w *wide) multiply() {
 		panel = w.Mad(w.group, widePanels, warp)
 	}
 	at := w.newStageCounter()
-	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(ptx.F32, w.instruction.Accumulators())
+	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(w.reader.operandB().sums, w.instruction.Accumulators())
 	within, opened := w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)
 	w.For(ptx.Range{Name: "parts", From: 0, To: wideParts / w.rings, NoUnroll: true}, func(v ptx.Reg) {
 		number := w.Add(w.parts, v)
@@ -38,7 +38,7 @@ func (w *wide) multiply() {
 			tokens := w.Index(w.tokenStages, at.stage, w.tokenBytes)
 			place := chunkPlace{stage: stage, panel: panel, number: c, first: opened}
 			place.fragments = w.Index(w.Index(w.Index(stage, panel, panelBytes), within, w.chunkBytes()), lane, 16)
-			place.b = w.Descriptor(ptx.KTile(ptx.Swizzle128), w.Index(tokens, within, w.tokens*tokenRow))
+			place.b = w.Descriptor(ptx.KTile(ptx.Swizzle128), w.Index(tokens, within, w.chunkStep()))
 			w.decode.multiply(place, part)
 			w.Into(within).Add(within, 1)
 			w.If(w.CmpOr(ptx.EQ, within, w.span, w.Eq(w.Add(c, 1), w.to)), func() {
@@ -50,14 +50,26 @@ func (w *wide) multiply() {
 		})
 		w.endPart(v, total, part)
 	})
+	if w.rowScaled() {
+		w.BarrierWait(w.told, 0)
+	}
 	w.results(total, warp)
+}
+
+// chunkStep is how far a tile's chunk lies from the one before: within the rows of a tile, or in tiles of their own.
+func (w *wide) chunkStep() int {
+	if w.tileChunks() > 1 {
+		return w.chunkRow
+	}
+	return w.tokens * tokenRow
 }
 
 // endPart adds a part to those before it. Where other threads have those, it is kept for them.
 func (w *wide) endPart(v ptx.Reg, total, part []ptx.Reg) {
+	sums := w.numbers(part)
 	add := func() {
-		for i := range part {
-			w.Into(total[i]).Add(total[i], part[i])
+		for i := range sums {
+			w.Into(total[i]).Add(total[i], sums[i])
 		}
 	}
 	if w.rings == 1 {
@@ -65,8 +77,8 @@ func (w *wide) endPart(v ptx.Reg, total, part []ptx.Reg) {
 	} else {
 		w.IfElse(w.Eq(w.group, 0), add, func() {
 			to := w.exchange(v, w.And(w.TidX(), 127))
-			for i := range part {
-				w.St(to.At(4*128*i), part[i])
+			for i := range sums {
+				w.St(to.At(4*128*i), sums[i])
 			}
 		})
 	}
@@ -117,6 +129,7 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 
 // store gives a warpgroup's outputs to the finisher: sum 4j+i of a lane is row g + 8*(i/2) of its panel and token 8j + 2t + i%2.
 func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
+	w.reload()
 	lane := w.Lane()
 	first := w.Mul(w.CtaY(), w.outputs())
 	if w.rings == 1 {
@@ -134,7 +147,7 @@ func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 	var results []tokenResult
 	for i := range total {
 		if i%4 < 2 {
-			results = append(results, tokenResult{i/4*8 + i%2, [2]ptx.Reg{total[i], total[i+2]}})
+			results = append(results, tokenResult{columnOf(i), [2]ptx.Reg{total[i], total[i+2]}})
 		}
 	}
 	for h := range 2 {
@@ -145,15 +158,15 @@ func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 
 // complete makes of the sums of one output of a lane what they stand for.
 func (w *wide) complete(results []tokenResult, h int, output, factors ptx.Reg) {
-	scale, scaled := w.decode.scale(output)
+	factor := w.decode.factor(output)
 	var bias ptx.Reg
 	if w.has("bias") {
 		bias = w.Ld(ptx.F32, w.Index(w.pointers["bias"], output, 4))
 	}
 	for _, r := range results {
 		v := r.v[h]
-		if scaled {
-			w.Into(v).Mul(v, scale)
+		if factor != nil {
+			w.Into(v).Mul(v, factor(r.n))
 		}
 		if w.has("squares") {
 			w.Into(v).Mul(v, w.Ld(ptx.F32, factors.At(4*r.n)))

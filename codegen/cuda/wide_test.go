@@ -36,9 +36,10 @@ func sequence(tokens, n int) []int32 {
 }
 
 var wideFormats = []struct {
-	name string
-	peak int
-}{{"bf16", 0}, {"int8", 127}, {"int4-g32", -8}, {"int4-g64", -8}, {"int4-g128", -8}}
+	name   string
+	peak   int
+	inputs bool // are codes too
+}{{"bf16", 0, false}, {"f16", 0, false}, {"int8", 127, false}, {"int4-g32", -8, false}, {"int4-g64", -8, false}, {"int4-g128", -8, false}, {"fp8", 448, true}, {"fp8-block", 448, true}, {"int8-w8a8", 127, true}}
 
 // TestWideExact multiplies whole numbers on wgmma, in every format and shape of a CTA, with copies and products that land when they
 // must and with ones that land at random.
@@ -46,12 +47,12 @@ func TestWideExact(t *testing.T) {
 	for _, format := range wideFormats {
 		for _, size := range [][3]int{{16, 64, 1}, {70, 160, 3}, {33, 1184, 17}, {200, 576, 9}, {130, 224, 41}, {70, 96, 131}, {8500, 64, 3}} {
 			for seed := range uint64(2) {
-				if seed == 0 && format.name != "bf16" && format.name != "int4-g32" {
+				if seed == 0 && format.name != "bf16" && format.name != "int4-g32" && format.name != "fp8-block" {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s/%v/%d", format.name, size, seed), func(t *testing.T) {
 					n, k, tokens := size[0], size[1], size[2]
-					weights := integers{shapes: map[string]int{"x": n * k, "w": n * k, "bias": n}, peak: format.peak}
+					weights := integers{shapes: map[string]int{"x": n * k, "w": n * k, "bias": n}, peak: format.peak, inputs: format.inputs}
 					m := wideProduct(t, n, k, false)
 					plan := compile(t, m, weights, "sm90", format.name, n)
 					ids := sequence(tokens, n)
@@ -82,7 +83,7 @@ func TestWideSameBits(t *testing.T) {
 	for _, c := range []struct {
 		format string
 		swiglu bool
-	}{{"bf16", false}, {"bf16", true}, {"int8", true}, {"int4-g32", true}, {"int4-g128", false}} {
+	}{{"bf16", false}, {"bf16", true}, {"f16", true}, {"int8", true}, {"int4-g32", true}, {"int4-g128", false}, {"fp8", false}, {"fp8", true}, {"fp8-block", false}, {"fp8-block", true}, {"int8-w8a8", false}, {"int8-w8a8", true}} {
 		t.Run(fmt.Sprintf("%s/%v", c.format, c.swiglu), func(t *testing.T) {
 			weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
 			plan := compile(t, wideProduct(t, n, k, c.swiglu), weights, "sm90", c.format, n)

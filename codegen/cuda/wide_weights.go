@@ -9,15 +9,19 @@ import (
 type wideReader interface {
 	// multiply adds the product of a chunk to a part of K, and waits for it.
 	multiply(at chunkPlace, part []ptx.Reg)
-	// scale is the factor of an output, where its format has one for it.
-	scale(output ptx.Reg) (ptx.Reg, bool)
+	// factor gives what the sum of an output and the lane's token number n is multiplied with at the end; nil: nothing.
+	factor(output ptx.Reg) func(n int) ptx.Reg
 }
 
-// wideReaders is indexed by what is stored of a weight.
+// wideReaders is indexed as weightReaders.
 var wideReaders = map[string]func(w *wide) wideReader{
-	"bf16": func(w *wide) wideReader { return wideBF16{w} },
-	"u8":   func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
-	"u4":   newWideU4,
+	"bf16":  func(w *wide) wideReader { return wideHalf{w} },
+	"f16":   newWideF16,
+	"u8":    func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
+	"u4":    newWideU4,
+	"e4m3t": newWideE4M3,
+	"e4m3g": newWideBlocks,
+	"s8t":   newWideS8,
 }
 
 // words loads the lane's part of a chunk.
@@ -29,16 +33,21 @@ func (w *wide) words(at chunkPlace) [][]ptx.Reg {
 	return words
 }
 
-// step starts one step of 16 k. The numbers of the next one are made while it runs.
+// step starts one step of 32 bytes of k. The numbers of the next one are made while it runs.
 func (w *wide) step(acc, a []ptx.Reg, b ptx.Reg, s int) {
 	w.WgmmaFence()
 	w.Wgmma(w.instruction, acc, a, w.Advance(b, 32*s), true)
 }
 
-// wideBF16 reads numbers.
-type wideBF16 struct{ *wide }
+// wideHalf reads numbers of 16 bits.
+type wideHalf struct{ *wide }
 
-func (r wideBF16) multiply(at chunkPlace, part []ptx.Reg) {
+func newWideF16(w *wide) wideReader {
+	w.instruction.A = ptx.F16
+	return wideHalf{w}
+}
+
+func (r wideHalf) multiply(at chunkPlace, part []ptx.Reg) {
 	for s, words := range r.words(at) {
 		r.step(part, words, at.b, s)
 	}
@@ -46,7 +55,7 @@ func (r wideBF16) multiply(at chunkPlace, part []ptx.Reg) {
 	r.WgmmaWait(0)
 }
 
-func (wideBF16) scale(ptx.Reg) (ptx.Reg, bool) { return ptx.Reg{}, false }
+func (wideHalf) factor(ptx.Reg) func(int) ptx.Reg { return nil }
 
 // wideU8 reads codes of 8 bits; see u8Reader.
 type wideU8 struct {
@@ -68,10 +77,9 @@ func (r wideU8) multiply(at chunkPlace, part []ptx.Reg) {
 	r.WgmmaWait(0)
 }
 
-func (r wideU8) scale(output ptx.Reg) (ptx.Reg, bool) {
-	base := r.Index(r.pointers["w"], r.Shr(output, log2(layout.FragmentRows)), r.w.PanelBytes())
-	place := r.Index(base, r.And(output, layout.FragmentRows-1), 4)
-	return r.Ld(ptx.F32, place.At(r.w.ScaleOffset(0)), ptx.ReadOnly), true
+func (r wideU8) factor(output ptx.Reg) func(int) ptx.Reg {
+	scale := r.outputScale(output)
+	return func(int) ptx.Reg { return scale }
 }
 
 // wideU4 reads codes of 4 bits; see u4Reader. The products of a group within a chunk are summed apart.
@@ -123,4 +131,4 @@ func (r wideU4) scales(at chunkPlace, s int) (scales, minus [2]ptx.Reg) {
 	return scales, minus
 }
 
-func (wideU4) scale(ptx.Reg) (ptx.Reg, bool) { return ptx.Reg{}, false }
+func (wideU4) factor(ptx.Reg) func(int) ptx.Reg { return nil }

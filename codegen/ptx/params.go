@@ -22,6 +22,22 @@ func (b *Builder) Pointer(name string, align int) Reg {
 	return d
 }
 
+// Reload loads a pointer that is declared once more, so that no register holds it until here.
+func (b *Builder) Reload(name string) Reg {
+	for i, a := range b.params {
+		if a.Name != name || a.Type != Global {
+			continue
+		}
+		raw := b.newReg(Generic)
+		b.emit("ld.param.u64/pointer", raw, Addr{symbol: b.paramSymbol(i)})
+		d := b.result(Global)
+		b.emit("cvta.to.global.u64", d, raw)
+		return d
+	}
+	b.fail("no pointer called %s is declared", name)
+	return b.newReg(Global)
+}
+
 // Uint declares a parameter of type u32.
 func (b *Builder) Uint(name string) Reg { return b.param(Arg{Name: name, Type: U32}) }
 

@@ -229,7 +229,9 @@ func (p *paths) copies(i *instruction, s *state) {
 	switch {
 	case strings.HasPrefix(name, "cp.async.commit"):
 		s.uncommitted = false
-	case strings.HasPrefix(name, "cp.async.wait"), strings.HasPrefix(name, "mbarrier.t"):
+	case strings.HasPrefix(name, "mbarrier.t"):
+		s.signalled = true
+	case strings.HasPrefix(name, "cp.async.wait"):
 		s.waited = true
 		if name == "cp.async.wait_all" {
 			s.uncommitted = false
@@ -243,7 +245,7 @@ func (p *paths) copies(i *instruction, s *state) {
 		}
 	case strings.HasPrefix(name, "ldmatrix"), strings.HasPrefix(name, "ld.shared"):
 		region := p.addressRegion(&i.operands[1])
-		if region != 0 && s.copied.has(int32(region)) && !s.waited {
+		if region != 0 && s.copied.has(int32(region)) && !s.waited && !s.signalled {
 			p.problem(i.place, name, "reads shared region %s, which cp.async writes, with no wait before it", p.k.shared[region-1].Name)
 		}
 	}

@@ -39,9 +39,10 @@ type state struct {
 	unfenced         bitset
 	fenced           bool
 
-	// cp.async: regions written to, whether a wait stands on every way, whether copies are in no group yet
-	copied              bitset
-	waited, uncommitted bool
+	// cp.async: regions written to, whether a wait stands on every way, whether copies are in no group yet; whether a wait at an mbarrier stands on
+	// some way: a thread that others bring data to waits once for several reads, under conditions that a walk does not see
+	copied                         bitset
+	waited, uncommitted, signalled bool
 }
 
 func newState(k *kernel) *state {
@@ -76,6 +77,7 @@ func (s *state) join(t *state) {
 	s.fenced = s.fenced && t.fenced
 	s.waited = s.waited && t.waited
 	s.uncommitted = s.uncommitted || t.uncommitted
+	s.signalled = s.signalled || t.signalled
 }
 
 func youngest(into, from map[int32]int) {

@@ -39,8 +39,8 @@ var candidates = map[string][]candidate{
 	"rmsnorm":       {{kernel: "cpu.rmsnorm"}},
 	"add_rmsnorm":   {{kernel: "cpu.add_rmsnorm"}},
 	"linear":        {{kernel: "cpu.linear"}},
-	"linear_swiglu": {{kernel: "cpu.linear_swiglu", usable: wide}},
-	"swiglu":        {{kernel: "cpu.swiglu"}},
+	"linear_swiglu": {{kernel: "cpu.linear_swiglu", usable: func(op *ir.Op) bool { return wide(op) && silu(op) }}},
+	"swiglu":        {{kernel: "cpu.swiglu", usable: silu}},
 	"rope":          {{kernel: "cpu.rope"}},
 	"kv.write":      {{kernel: "cpu.kv_write"}},
 	"rope_kv":       {{kernel: "cpu.rope_kv"}},
@@ -61,6 +61,9 @@ func plainScores(op *ir.Op) bool {
 
 // wide tells that the op does not round its result.
 func wide(op *ir.Op) bool { return op.Text("dtype") == "f32" }
+
+// silu tells that the activation of a gate is the one that kernels have.
+func silu(op *ir.Op) bool { return op.Text("act") == "silu" }
 
 // Kernels lists the kernels that can run op.
 func (t Target) Kernels(op *ir.Op) []passes.Kernel {
@@ -94,6 +97,9 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 
 // InputFormat tells that integer weights meet integer inputs.
 func (t Target) InputFormat(f *quant.Format) (string, error) {
+	if f.Plain() {
+		return "", fmt.Errorf("no CPU kernel reads %s; use bf16", f.Name)
+	}
 	if base, _ := ir.SplitQuant(f.Type); layoutBases[base] == "" {
 		return "", fmt.Errorf("no CPU kernel reads %s; use int8", f.Name)
 	}

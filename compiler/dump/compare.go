@@ -112,6 +112,11 @@ func factsOf(p *engine.Plan) (*facts, error) {
 			counts[program.Launches[i].Kernel]++
 		}
 		f.add("program", "step/"+target, "%d launches", len(program.Launches))
+		if c, err := newCubinInfo(p, target); err != nil {
+			return nil, err
+		} else if c != nil {
+			f.add("program", "step/"+target+" cubin", "%v", c)
+		}
 		for i := range program.Launches {
 			kernel := program.Launches[i].Kernel
 			f.add("program", "step/"+target+" "+kernel, "%d launches", counts[kernel])

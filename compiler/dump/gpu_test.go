@@ -114,7 +114,7 @@ func TestPTX(t *testing.T) {
 		t.Errorf("rmsnorm_1: %d modules, %v", len(both), err)
 	}
 	for _, name := range []string{"sm89", "sm90/", "sm90/none", "sm89/rmsnorm_1", "/", ""} {
-		if _, err := dump.FindPTX(plan, name); err == nil || !strings.Contains(err.Error(), "sm80 (gather_1, ") {
+		if _, err := dump.FindPTX(plan, name); err == nil || !strings.Contains(err.Error(), "sm80 (rope_turns_1, gather_1, ") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

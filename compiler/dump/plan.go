@@ -55,6 +55,9 @@ type Rule struct {
 type Program struct {
 	Function string          `json:"function"`
 	Target   string          `json:"target"`
+	PTX      *PTXInfo        `json:"ptx,omitempty"`     // of GPUs
+	Cubin    *CubinInfo      `json:"cubin,omitempty"`   // where the build was asked for one
+	Buckets  []int           `json:"buckets,omitempty"` // of GPUs: tokens that steps of up to 512 are padded to where they run as graphs
 	Launches []Launch        `json:"launches"`
 	Barriers int             `json:"barriers"`                   // synchronisations of a step
 	Cores    int             `json:"threads"`                    // that times are for; of a GPU, its multiprocessors
@@ -67,6 +70,7 @@ type Program struct {
 type StepCost struct {
 	Step
 	Cost
+	Launches        int     `json:"launches"` // those that have something to do
 	TokensPerSecond float64 `json:"tokens_per_second,omitempty"`
 }
 
@@ -126,6 +130,9 @@ func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
 	return r, nil
 }
 
+// bucketTokens is the largest step at the server's default settings.
+const bucketTokens = 512
+
 func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program, error) {
 	r := &Program{Function: program.Func, Target: program.Target, Cores: threads}
 	if target, err := engine.FindTarget(program.Target); err == nil {
@@ -133,6 +140,16 @@ func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program,
 		if target.Device != "cpu" {
 			r.Cores, r.Card = target.Cores, target.Doc
 		}
+	}
+	var err error
+	if r.PTX, err = newPTXInfo(p, program.Target); err != nil {
+		return nil, err
+	}
+	if r.Cubin, err = newCubinInfo(p, program.Target); err != nil {
+		return nil, err
+	}
+	if r.PTX != nil {
+		r.Buckets = program.Buckets(bucketTokens)
 	}
 	entries, err := newEntries(p, program.Target)
 	if err != nil {
@@ -149,9 +166,12 @@ func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program,
 		predict := newPredictor(p, program, r.Nominal, r.Cores, s)
 		total := StepCost{Step: predict.step}
 		for i := range program.Launches {
-			cost, err := predict.launch(&program.Launches[i])
-			if err != nil {
-				return nil, err
+			var cost Cost
+			if !predict.leftOut(&program.Launches[i]) {
+				total.Launches++
+				if cost, err = predict.launch(&program.Launches[i]); err != nil {
+					return nil, err
+				}
 			}
 			r.Launches[i].Steps = append(r.Launches[i].Steps, cost)
 			total.add(cost)
@@ -181,7 +201,7 @@ func newLaunch(p *engine.Plan, program *engine.Program, l *engine.Launch) Launch
 		}
 		out.WeightBytes += bytes
 		if model.flops != nil {
-			out.Flops += 2 * w.N() * w.K()
+			out.Flops += 2 * w.N() * w.K() * resultsPerRow(program, l)
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/engine"
 	"llmc/engine/layout"
@@ -44,9 +45,11 @@ var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16, dtype.
 
 // kernelCost is how a kernel differs from one that reads and writes each operand once and multiplies no matrices.
 type kernelCost struct {
-	rowsOnly  bool                                         // of its matrix it reads one row for each row of the result
-	positions func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
-	flops     func(p *predictor, l *engine.Launch) (float64, rate)
+	few         bool                                         // of its operands it touches a few bytes a row
+	rowsOnly    bool                                         // of its matrix it reads one row for each row of the result
+	expertsOnly bool                                         // of its stack it reads at most a matrix for each row of the result
+	positions   func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
+	flops       func(p *predictor, l *engine.Launch) (float64, rate)
 }
 
 var kernelCosts = map[string]kernelCost{
@@ -57,13 +60,21 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.kv_write":      {positions: (*predictor).written},
 	"cpu.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
 
-	"cuda.gather":         {rowsOnly: true},
-	"cuda.linear":         {flops: (*predictor).product},
-	"cuda.linear_swiglu":  {flops: (*predictor).product},
-	"cuda.linear_add":     {flops: (*predictor).product},
-	"cuda.linear_rope_kv": {flops: (*predictor).product, positions: (*predictor).written},
-	"cuda.rope_kv":        {positions: (*predictor).written},
-	"cuda.attention":      {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cuda.gather":            {rowsOnly: true},
+	"cuda.linear":            {flops: (*predictor).product},
+	"cuda.linear_swiglu":     {flops: (*predictor).product},
+	"cuda.linear_act":        {flops: (*predictor).product},
+	"cuda.linear_add":        {flops: (*predictor).product},
+	"cuda.linear_rope_kv":    {flops: (*predictor).product, positions: (*predictor).written},
+	"cuda.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
+	"cuda.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
+	"cuda.rope_kv":           {positions: (*predictor).written},
+	"cuda.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
+
+	// Launches of sampling are counted as if the row wanted all of them.
+	"cuda.sample_edit":   {few: true},
+	"cuda.sample_finish": {few: true},
+	"cuda.accept":        {few: true},
 }
 
 // predictor computes the costs of a program's launches for one step.
@@ -81,6 +92,22 @@ func newPredictor(p *engine.Plan, program *engine.Program, nominal *engine.Nomin
 	s.Context = min(s.Context, int64(p.Info().MaxContext))
 	s.Tokens = min(s.Tokens, s.Context)
 	return &predictor{p, program, nominal, cores, s, sym.Bind(s.Tokens, 1, 1, s.Context)}
+}
+
+// leftOut tells whether a launch has nothing to do in the step: its grid is without CTAs.
+func (p *predictor) leftOut(l *engine.Launch) bool {
+	for _, c := range l.Code {
+		if !c.Limit.Admits(p.env) {
+			continue
+		}
+		for _, e := range c.Grid {
+			if n, err := e.Eval(p.env); err == nil && n == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	return false
 }
 
 // launch returns the cost of l. The program has been validated: operands are there and of the kinds that the kernel's row states.
@@ -111,11 +138,18 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kernelCost) (float64, error) {
 	switch o.Kind {
 	case engine.OperandBuffer:
+		if model.few {
+			return 0, nil
+		}
 		return p.bufferBytes(&p.program.Buffers[o.Index])
 	case engine.OperandWeight:
 		w := p.weight(o)
 		if model.rowsOnly && w.N() > 0 {
 			return float64(w.Bytes) / float64(w.N()) * float64(p.step.Tokens), nil
+		}
+		if model.expertsOnly {
+			rows, err := p.results(l)
+			return float64(w.Bytes) * min(1, float64(rows)/float64(w.Experts())), err
 		}
 		return float64(w.Bytes), nil
 	case engine.OperandCache:
@@ -157,7 +191,7 @@ func (p *predictor) weight(o engine.Operand) *engine.WeightEntry {
 func (p *predictor) product(l *engine.Launch) (float64, rate) {
 	kernel := engine.FindKernel(l.Kernel)
 	w, x := p.weight(kernel.Operand(l, "w")), &p.program.Buffers[kernel.Operand(l, "x").Index]
-	rows, err := x.Rows.Eval(p.env)
+	rows, err := p.results(l)
 	if err != nil {
 		return 0, nil
 	}
@@ -170,6 +204,19 @@ func (p *predictor) product(l *engine.Launch) (float64, rate) {
 		speed, digits = rateInt8, a.Digits
 	}
 	return 2 * float64(rows) * float64(w.N()) * float64(w.K()) * float64(digits), speed
+}
+
+// results is how many rows a product has: those of its input, or with experts of its result.
+func (p *predictor) results(l *engine.Launch) (int64, error) {
+	return productRows(p.program, l).Eval(p.env)
+}
+
+func productRows(program *engine.Program, l *engine.Launch) sym.Dim {
+	kernel, role := engine.FindKernel(l.Kernel), "x"
+	if kernel.Operand(l, "offsets").Kind != engine.OperandNone {
+		role = "y"
+	}
+	return program.Buffers[kernel.Operand(l, role).Index].Rows
 }
 
 // written is how many positions a step adds to the cache.
@@ -198,4 +245,10 @@ func (p *predictor) scores(l *engine.Launch) (float64, rate) {
 	cache := engine.FindKernel(l.Kernel).Operand(l, "cache")
 	const products = 2
 	return 2 * products * float64(pairs) * float64(l.Int("heads", 0)) * float64(l.Int("dim", 0)), rates[p.program.Caches[cache.Index].DType]
+}
+
+// resultsPerRow is how many rows a product has for each token, or sampled row: one for each of its experts.
+func resultsPerRow(program *engine.Program, l *engine.Launch) int64 {
+	rows := productRows(program, l)
+	return max(1, slices.Max(rows.Coef[:]))
 }

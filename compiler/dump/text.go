@@ -28,6 +28,13 @@ func (r *Plan) WriteText(w io.Writer, kernels bool) error {
 	}
 	for _, p := range r.Programs {
 		fmt.Fprintf(t, "program\t%s for %s: %d launches, %d barriers\n", p.Function, p.Target, len(p.Launches), p.Barriers)
+		if p.PTX != nil {
+			fmt.Fprintf(t, "code\t%s: %v\n", p.Target, p.PTX)
+			fmt.Fprintf(t, "buckets\t%s: steps of %s tokens\n", p.Target, strings.Trim(fmt.Sprint(p.Buckets), "[]"))
+		}
+		if p.Cubin != nil {
+			fmt.Fprintf(t, "cubin\t%s: %v, %s\n", p.Target, p.Cubin, cli.FormatBytes(p.Cubin.Bytes))
+		}
 	}
 	for _, rule := range r.Rules {
 		if rule.Count > 0 {
@@ -56,8 +63,8 @@ func (r *Plan) writeLaunches(w io.Writer) error {
 				p.Assumed(), decimal(n.ReadBytes, "B"), decimal(n.F32, ""), decimal(n.BF16, ""), decimal(n.Int8, ""))
 		}
 		for _, s := range p.Steps {
-			fmt.Fprintf(t, "predicted\t%s, context %d: %s, %s, at least %s, at most %.1f tokens/s\n",
-				tokens(s.Tokens), s.Context, decimal(s.Bytes, "B"), decimal(s.Flops, "flop"), duration(s.Seconds), s.TokensPerSecond)
+			fmt.Fprintf(t, "predicted\t%s, context %d: %d launches, %s, %s, at least %s, at most %.1f tokens/s\n",
+				tokens(s.Tokens), s.Context, s.Launches, decimal(s.Bytes, "B"), decimal(s.Flops, "flop"), duration(s.Seconds), s.TokensPerSecond)
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -50,6 +50,19 @@ func (t *Tensor) Cols() int64 {
 // Elements returns the number of elements.
 func (t *Tensor) Elements() int64 { return t.Rows() * t.Cols() }
 
+// View returns the same elements as rows of cols, so that an array of matrices can be read as the rows of all of them.
+func (t *Tensor) View(cols int64) (*Tensor, error) {
+	if t.Cols() == cols {
+		return t, nil
+	}
+	if cols < 1 || t.Elements()%cols != 0 {
+		return nil, t.Errorf("has %d elements, which are no rows of %d", t.Elements(), cols)
+	}
+	view := *t
+	view.Shape = []int64{t.Elements() / cols, cols}
+	return &view, nil
+}
+
 // Bytes returns the size of the tensor in its file, 0 for random weights.
 func (t *Tensor) Bytes() int64 { return t.end - t.begin }
 

@@ -23,37 +23,50 @@ type ActivationFormat struct {
 	Digits       int   // 2: a second code holds what the first leaves over
 	Zero         int32 // of the weights that it meets: Entry.Bias = -Zero * sum; 0: no entries
 	GroupScales  bool  // each entry has a scale of its own, else the row has one
-	RowScale     bool  // the row's scale, an f32, follows the codes: there are no entries that hold it
+	Scales       bool  // scales in f32 follow the codes, the row's or one for each group: there are no entries that hold them
+	Maxima       bool  // the largest magnitude of every MaximaColumns numbers follows the numbers
 }
+
+// MaximaColumns is how many columns have one largest magnitude.
+const MaximaColumns = 8
 
 // ActivationFormats lists every form.
 //
 //	f32   [K] f32, not padded
 //	bf16  [Kp] bf16
+//	f16   [Kp] f16
+//	f32m  [K] f32, then the largest magnitude of every eight of them, [K/8] f32; K is a multiple of 8
 //	q8t   [Kp] i8 in [-127, 127], then one Entry per segment; one scale per row
 //	q8g   [Kp] i8 in [-127, 127], then one Entry per group, with a scale of its own
 //	q16t, q16g   [Kp/4][2][4] i8, four codes of the first digit before four of the second, then entries as in q8t and q8g
 //	e4m3t        [Kp] e4m3, then the row's scale, f32
+//	e4m3g        [Kp] e4m3, then the scale of each group, f32
+//	s8t          [Kp] i8 in [-127, 127], then the row's scale, f32
 //
 // Integer weights are multiplied with q16: 8 bits for an input lose more of a model than 8 bits for a weight do, because inputs have
-// outliers, and a product with the second digit costs a step that waits for memory nothing. GPUs multiply weights of e4m3 with e4m3t.
+// outliers, and a product with the second digit costs a step that waits for memory nothing. GPUs multiply weights of e4m3 with
+// e4m3t or e4m3g, and signed weights of 8 bits, which need no sums of codes, with s8t.
 //
 // Kp is K rounded up to 64, padding is zero.
 var ActivationFormats = []ActivationFormat{
-	{"f32", 4, 1, 0, false, false},
-	{"bf16", 2, 1, 0, false, false},
-	{"q8t", 1, 1, u8Zero, false, false},
-	{"q8g", 1, 1, u4Zero, true, false},
-	{"q16t", 1, 2, u8Zero, false, false},
-	{"q16g", 1, 2, u4Zero, true, false},
-	{"e4m3t", 1, 1, 0, false, true},
+	{Name: "f32", ElementBytes: 4, Digits: 1},
+	{Name: "bf16", ElementBytes: 2, Digits: 1},
+	{Name: "f16", ElementBytes: 2, Digits: 1},
+	{Name: "f32m", ElementBytes: 4, Digits: 1, Maxima: true},
+	{Name: "q8t", ElementBytes: 1, Digits: 1, Zero: u8Zero},
+	{Name: "q8g", ElementBytes: 1, Digits: 1, Zero: u4Zero, GroupScales: true},
+	{Name: "q16t", ElementBytes: 1, Digits: 2, Zero: u8Zero},
+	{Name: "q16g", ElementBytes: 1, Digits: 2, Zero: u4Zero, GroupScales: true},
+	{Name: "e4m3t", ElementBytes: 1, Digits: 1, Scales: true},
+	{Name: "e4m3g", ElementBytes: 1, Digits: 1, GroupScales: true, Scales: true},
+	{Name: "s8t", ElementBytes: 1, Digits: 1, Scales: true},
 }
 
 // Activation describes the rows of a linear's input.
 type Activation struct {
 	*ActivationFormat
 	K     int
-	Group int // k per Entry: the weight's group (q8g) or segment (q8t)
+	Group int // k per Entry or scale: the weight's group (q8g, e4m3g) or segment (q8t)
 }
 
 // NewActivation describes rows of k elements in format; group is the k per entry of quantized formats.
@@ -66,7 +79,7 @@ func NewActivation(format string, k, group int) (Activation, error) {
 		if f.Name != format {
 			continue
 		}
-		if f.Zero == 0 {
+		if f.Zero == 0 && !f.GroupScales {
 			group = 0
 		} else if group < 1 || group%groupUnit != 0 || group > maxDotK && k > maxDotK {
 			return Activation{}, fmt.Errorf("activation %s: group of %d must be a multiple of %d up to %d", format, group, groupUnit, maxDotK)
@@ -99,7 +112,7 @@ func (a Activation) KPad() int {
 
 // Entries returns the number of entries of a row.
 func (a Activation) Entries() int {
-	if a.Group == 0 {
+	if a.Group == 0 || a.Scales {
 		return 0
 	}
 	return ceilDiv(a.K, a.Group)
@@ -127,16 +140,24 @@ func (a Activation) OneDigit() Activation {
 // scaleBytes is the size of the scale of a row.
 const scaleBytes = 4
 
-// ScaleOffset returns where the scale of a row lies that has one behind its codes.
+// ScaleOffset returns where the scales of a row lie that has them behind its codes.
 func (a Activation) ScaleOffset() int { return a.EntryOffset() }
 
-// Coded tells whether rows are codes, not numbers.
-func (f *ActivationFormat) Coded() bool { return f.Zero != 0 || f.RowScale }
+// Coded tells whether rows are more than their numbers.
+func (f *ActivationFormat) Coded() bool { return f.Zero != 0 || f.Scales || f.Maxima }
+
+// MaximaOffset returns where the largest magnitudes of a row lie.
+func (a Activation) MaximaOffset() int { return a.EntryOffset() }
 
 // Bytes returns how much of a row is used.
 func (a Activation) Bytes() int {
-	if a.RowScale {
+	switch {
+	case a.Scales && a.Group > 0:
+		return a.ScaleOffset() + scaleBytes*ceilDiv(a.K, a.Group)
+	case a.Scales:
 		return a.ScaleOffset() + scaleBytes
+	case a.Maxima:
+		return a.MaximaOffset() + a.KPad()/MaximaColumns*a.ElementBytes
 	}
 	return a.EntryOffset() + a.Entries()*EntryBytes
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"llmc/internal/dtype"
 )
@@ -11,7 +12,7 @@ import (
 // half is how many rows lie in one register of a fragment: a lane has rows g and g+8.
 const half = FragmentRows / 2
 
-// PackFloats writes a panel of frag.bf16 from rows [up to 16, K]; missing rows are zero.
+// PackFloats writes a panel of frag.bf16 or frag.f16 from rows [up to 16, K]; missing rows are zero.
 func (f Fragments) PackFloats(panel []byte, rows []float32) error {
 	if f.ScaleBytes != 0 {
 		return fmt.Errorf("layout %s holds codes", f.Name)
@@ -19,16 +20,20 @@ func (f Fragments) PackFloats(panel []byte, rows []float32) error {
 	if _, err := f.rowCount(len(rows), panel); err != nil {
 		return err
 	}
+	bits := halves[f.Element].bits
+	if i := slices.IndexFunc(rows, func(v float32) bool { return f.Element == "f16" && math.Abs(float64(v)) > mostF16 }); i >= 0 {
+		return fmt.Errorf("number %v in column %d is beyond the range of f16; use bf16", rows[i], i%f.K)
+	}
 	var pad [FragmentRows * 16]float32
 	for i := range f.KPad() / f.Depth {
-		packBF16((*[fragmentBytes]byte)(panel[i*fragmentBytes:]), fragmentRows(&f, i, rows, pad[:], 0))
+		packHalves((*[fragmentBytes]byte)(panel[i*fragmentBytes:]), fragmentRows(&f, i, rows, pad[:], 0), bits)
 	}
 	clear(panel[f.ScaleOffset(0):f.PanelBytes()])
 	return nil
 }
 
-// PackCodes writes a panel from the codes, scales and zero points of up to 16 rows. Missing rows and the k behind K have the code
-// of zero; where zero points are stored, code 0.
+// PackCodes writes a panel from the codes, scales and zero points of up to 16 rows; codes of 8 bits that are integers come with 128 added.
+// Missing rows and the k behind K have the code of zero; where zero points are stored, code 0.
 func (f Fragments) PackCodes(panel []byte, c Codes) error {
 	if f.ScaleBytes == 0 {
 		return fmt.Errorf("layout %s holds numbers", f.Name)
@@ -62,6 +67,7 @@ var codePackers = map[string]struct {
 	zero byte
 }{
 	"u8":   {packU8, u8Zero},
+	"s8":   {packS8, u8Zero},
 	"e4m3": {packE4M3, 0},
 	"u4":   {packU4, u4Zero},
 }
@@ -98,23 +104,23 @@ func fragmentRows[T float32 | byte](f *Fragments, i int, rows, pad []T, fill T) 
 	return out
 }
 
-// packBF16 writes one step: of lane 4g+t the pairs k = 2t of row g, of row g+8, then k = 2t+8 of both.
-func packBF16(dst *[fragmentBytes]byte, rows [FragmentRows][]float32) {
+// mostF16 is what the largest f16 is for: numbers beyond it are rounded to infinity.
+const mostF16 = 65504 + 16 - 1.0/1024
+
+// packHalves writes one step: of lane 4g+t the pairs k = 2t of row g, of row g+8, then k = 2t+8 of both.
+func packHalves(dst *[fragmentBytes]byte, rows [FragmentRows][]float32, bits func(float32) uint16) {
+	pair := func(x, y float32) uint32 { return uint32(bits(x)) | uint32(bits(y))<<16 }
 	for g := range half {
 		a, b := (*[16]float32)(rows[g]), (*[16]float32)(rows[g+half])
 		for t := range 4 {
 			lane := dst[(4*g+t)*16:][:16]
-			binary.LittleEndian.PutUint64(lane, uint64(pairBF16(a[2*t], a[2*t+1]))|uint64(pairBF16(b[2*t], b[2*t+1]))<<32)
-			binary.LittleEndian.PutUint64(lane[8:], uint64(pairBF16(a[2*t+8], a[2*t+9]))|uint64(pairBF16(b[2*t+8], b[2*t+9]))<<32)
+			binary.LittleEndian.PutUint64(lane, uint64(pair(a[2*t], a[2*t+1]))|uint64(pair(b[2*t], b[2*t+1]))<<32)
+			binary.LittleEndian.PutUint64(lane[8:], uint64(pair(a[2*t+8], a[2*t+9]))|uint64(pair(b[2*t+8], b[2*t+9]))<<32)
 		}
 	}
 }
 
-func pairBF16(x, y float32) uint32 {
-	return uint32(dtype.F32ToBF16(x)) | uint32(dtype.F32ToBF16(y))<<16
-}
-
-// packU8 writes two steps, each like one of packBF16 with a byte for an element. Any code is right.
+// packU8 writes two steps, each like one of packHalves with a byte for an element. Any code is right.
 func packU8(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
 	for g := range half {
 		a, b := (*[32]byte)(rows[g]), (*[32]byte)(rows[g+half])
@@ -145,6 +151,15 @@ func packE4M3(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
 	return true
 }
 
+// packS8 writes the same of codes less 128, as signed bytes.
+func packS8(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
+	packE4M3(dst, rows)
+	for i := 0; i < fragmentBytes; i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:], binary.LittleEndian.Uint64(dst[i:])^0x8080808080808080)
+	}
+	return true
+}
+
 // packU4 writes four steps, a word of each for a lane: the bytes k = 2t, 2t+8, 2t+1, 2t+9, row g in the low half of each and row g+8
 // in the high one. It tells whether all codes are below 16.
 func packU4(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
@@ -170,14 +185,18 @@ func packU4(dst *[fragmentBytes]byte, rows [FragmentRows][]byte) bool {
 // putScales writes scales and zero points; those of missing rows and groups are zero already.
 func (f Fragments) putScales(panel []byte, c Codes, groups int) error {
 	for i, s := range c.Scales {
-		at := f.ScaleOffset(i%groups) + i/groups*f.ScaleBytes
+		row, g := i/groups, i%groups
+		if first := row / f.ScaleRows * f.ScaleRows; c.Scales[first*groups+g] != s {
+			return fmt.Errorf("group %d: scale %v of row %d differs from %v of row %d, which shares it", g, s, row, c.Scales[first*groups+g], first)
+		}
+		at := f.scaleAt(row, g)
 		if f.ScaleBytes == 4 {
 			binary.LittleEndian.PutUint32(panel[at:], math.Float32bits(s))
 			continue
 		}
 		short := dtype.F32ToF16(s)
 		if dtype.F16ToF32(short) != s {
-			return fmt.Errorf("scale %v of row %d is not a number of 16 bits", s, i/groups)
+			return fmt.Errorf("scale %v of row %d is not a number of 16 bits", s, row)
 		}
 		binary.LittleEndian.PutUint16(panel[at:], short)
 	}

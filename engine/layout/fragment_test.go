@@ -32,7 +32,7 @@ func checkFragments(t *testing.T, f Fragments) {
 		var err error
 		if f.ScaleBytes == 0 {
 			for i := range out {
-				out[i] = dtype.BF16ToF32(uint16(random.IntN(0x7f00)))
+				out[i] = halves[f.Element].number(uint16(random.IntN(0x7bff)))
 			}
 			err = f.PackFloats(panel, out)
 		} else {
@@ -57,7 +57,7 @@ func checkFragments(t *testing.T, f Fragments) {
 func randomCodes(random *rand.Rand, f Fragments, out []float32) Codes {
 	groups, zero, limit := f.groups(f.K), u4Zero, 16
 	if f.Depth == 32 {
-		zero, limit = u8Zero, 256
+		zero, limit = u8Zero, 256 // codes of s8 come as those of u8
 	}
 	number := func(code, zero int) float32 { return float32(code - zero) }
 	if f.Element == "e4m3" {
@@ -65,8 +65,12 @@ func randomCodes(random *rand.Rand, f Fragments, out []float32) Codes {
 		number = func(code, _ int) float32 { return dtype.E4M3ToF32(uint8(code)) }
 	}
 	var c Codes
-	for range len(out) / f.K * groups {
-		c.Scales = append(c.Scales, float32(1+random.IntN(100))/64)
+	for i := range len(out) / f.K * groups {
+		scale := float32(1+random.IntN(100)) / 64
+		if shared := i / groups % f.ScaleRows; shared > 0 {
+			scale = c.Scales[i-shared*groups]
+		}
+		c.Scales = append(c.Scales, scale)
 		if f.Zeros {
 			c.Zeros = append(c.Zeros, uint8(random.IntN(16)))
 		}

@@ -73,6 +73,8 @@ func TestActivationRows(t *testing.T) {
 		{"q8g", 576, 32, 18, 576, 896 + 64},
 		{"q16g", 160, 128, 2, 384, 448},
 		{"e4m3t", 160, 0, 0, 192, 320},
+		{"e4m3g", 160, 128, 0, 192, 320},
+		{"s8t", 160, 0, 0, 192, 320},
 	} {
 		a, err := NewActivation(c.format, c.k, c.group)
 		if err != nil {
@@ -84,6 +86,9 @@ func TestActivationRows(t *testing.T) {
 	}
 	if a, err := NewActivation("e4m3t", 100, 64); err != nil || !a.Coded() || a.Group != 0 || a.ScaleOffset() != 128 || a.Bytes() != 132 {
 		t.Errorf("e4m3t: %+v, %v", a, err)
+	}
+	if a, err := NewActivation("e4m3g", 300, 128); err != nil || !a.Coded() || a.Group != 128 || a.ScaleOffset() != 320 || a.Bytes() != 332 {
+		t.Errorf("e4m3g: %+v, %v", a, err)
 	}
 	two, err := NewActivation("q16g", 160, 32)
 	if err != nil {

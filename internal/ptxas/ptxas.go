@@ -13,20 +13,17 @@ import (
 	"strings"
 	"testing"
 
+	"llmc/internal/cubin"
 	"llmc/internal/golden"
 )
 
 // Assembler is a ptxas binary.
-type Assembler struct {
-	Path    string
-	Release string // of CUDA: "12.2"
-	Version int    // the newest PTX version that it reads for sure, as 10*major + minor
-}
+type Assembler struct{ cubin.Assembler }
 
 // Find lists the binaries that LLMC_PTXAS names or that .tools holds, and skips the test where there is none.
 func Find(t testing.TB) []Assembler {
 	t.Helper()
-	paths := filepath.SplitList(os.Getenv("LLMC_PTXAS"))
+	paths := filepath.SplitList(os.Getenv(cubin.Variable))
 	if len(paths) == 0 {
 		paths, _ = filepath.Glob(filepath.Join(golden.Root(t), ".tools", "ptxas*", "bin", "ptxas"))
 	}
@@ -35,34 +32,13 @@ func Find(t testing.TB) []Assembler {
 	}
 	var out []Assembler
 	for _, path := range paths {
-		a, err := identify(path)
+		a, err := cubin.Identify(path)
 		if err != nil {
-			t.Fatalf("%s: %v", path, err)
+			t.Fatal(err)
 		}
-		out = append(out, a)
+		out = append(out, Assembler{a})
 	}
 	return out
-}
-
-var release = regexp.MustCompile(`release ((\d+)\.(\d+))`)
-
-func identify(path string) (Assembler, error) {
-	text, err := exec.Command(path, "--version").Output()
-	if err != nil {
-		return Assembler{}, err
-	}
-	m := release.FindStringSubmatch(string(text))
-	if m == nil {
-		return Assembler{}, fmt.Errorf("no release in %q", text)
-	}
-	major, _ := strconv.Atoi(m[2])
-	minor, _ := strconv.Atoi(m[3])
-	// CUDA 12.x reads PTX 8.x up to 12.5, 13.x reads 9.x; releases from 12.6 on are bounded from below.
-	version := (major-4)*10 + minor
-	if major == 12 && minor >= 6 {
-		version--
-	}
-	return Assembler{path, m[1], version}, nil
 }
 
 // Run gives what ptxas -v prints and fails when it fails.

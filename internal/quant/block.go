@@ -14,6 +14,9 @@ type Block struct {
 	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15, fp8: e4m3
 	Scales     []float32 // [Rows, Groups]
 	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points
+
+	first  int     // the first row's number in the weight
+	limits *Limits // of formats whose rows share scales
 }
 
 // resize makes room for rows of cols elements.
@@ -30,19 +33,40 @@ func (b *Block) resize(f *Format, rows, cols int) {
 	b.Zeros = slices.Grow(b.Zeros, groups)[:groups]
 }
 
-// Quantize fills b with the codes of x, rows of cols elements. Each row is quantized on its own.
+// Quantize fills b with the codes of x, rows of cols elements. Each row is quantized on its own; where rows share scales, x is the whole weight.
 func (f *Format) Quantize(b *Block, x []float32, cols int) error {
+	if err := f.checkRows(x, cols); err != nil {
+		return err
+	}
+	limits := f.NewLimits(len(x)/cols, cols)
+	if err := limits.Add(x, 0); err != nil {
+		return err
+	}
+	return f.QuantizeRows(b, x, cols, 0, limits)
+}
+
+// QuantizeRows does so for the rows of a weight from first on, with the limits of all its rows; these are nil for formats whose rows have scales
+// of their own.
+func (f *Format) QuantizeRows(b *Block, x []float32, cols, first int, limits *Limits) error {
+	if err := f.checkRows(x, cols); err != nil {
+		return err
+	}
+	b.resize(f, len(x)/cols, cols)
+	b.first, b.limits = first, limits
+	for r := range b.Rows {
+		if err := f.quantize(f, b, r, x[r*cols:(r+1)*cols]); err != nil {
+			return fmt.Errorf("row %d: %w", r, err)
+		}
+	}
+	return nil
+}
+
+func (f *Format) checkRows(x []float32, cols int) error {
 	if f.Plain() {
 		return fmt.Errorf("format %s has no codes", f.Name)
 	}
 	if cols < 1 || len(x)%cols != 0 {
 		return fmt.Errorf("%d elements are not rows of %d", len(x), cols)
-	}
-	b.resize(f, len(x)/cols, cols)
-	for r := range b.Rows {
-		if err := f.quantize(f, b, r, x[r*cols:(r+1)*cols]); err != nil {
-			return fmt.Errorf("row %d: %w", r, err)
-		}
 	}
 	return nil
 }

@@ -25,9 +25,11 @@ type Format struct {
 	DType dtype.Type
 	// Group is how many elements of a row share a scale; 0: the whole row, or no scale at all.
 	Group int
-	// ScaleBits and ZeroBits are the sizes of the scale and of the zero point of a group; 0: none.
+	// Rows is how many rows share a scale, from row 0 of the weight on: AllRows for one scale of the weight. 0: each has its own.
+	Rows int
+	// ScaleBits and ZeroBits are the sizes of the scale and of the zero point of a group of one row, which may be a share of what is stored; 0: none.
 	ScaleBits, ZeroBits int
-	// Activation is the form of the inputs that its products of codes take: "q16t", "q16g", "e4m3t"; "" where inputs are numbers.
+	// Activation is the form of the inputs that its products of codes take: "q16t", "q16g", "s8t", "e4m3t", "e4m3g"; "" where inputs are numbers.
 	Activation string
 
 	zero     uint8         // zero point of formats that do not store one
@@ -42,10 +44,14 @@ type Format struct {
 var Formats = []Format{
 	{Name: "f32", Doc: "single precision", DType: dtype.F32},
 	{Name: "bf16", Doc: "8 bits of mantissa", DType: dtype.BF16},
-	int8Format, fp8Format,
+	{Name: "f16", Doc: "11 bits of mantissa, up to 65504; inputs the same; GPUs only", DType: dtype.F16},
+	int8Format, int8BothFormat, fp8Format, fp8TensorFormat, fp8BlockFormat,
 	int4Format(32), int4Format(64), int4Format(128),
 	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),
 }
+
+// AllRows is the Rows of formats with one scale for a whole weight.
+const AllRows = 1 << 30
 
 // Aliases are short names of formats.
 var Aliases = []struct{ Name, Format string }{

@@ -16,6 +16,21 @@ var fp8Format = Format{
 	bound: func(int) (rms, most float64) { return 1.0001 / 28, 1.0001 / 28 },
 }
 
+// fp8TensorFormat has one scale for the whole weight.
+var fp8TensorFormat = Format{
+	Name: "fp8-tensor", Doc: "8 bits of floating point (e4m3), one scale; inputs the same, a scale per token, or bf16; GPUs only",
+	Type: "fp8_tensor", DType: dtype.F8E4M3, Rows: AllRows, ScaleBits: 32, Activation: "e4m3t",
+	levels: e4m3Levels(), quantize: quantizeShared, bound: fp8Format.bound,
+}
+
+// fp8BlockFormat has a scale for each block of 128 rows and 128 columns, and inputs one for each token and 128 columns ("DeepSeek-V3 Technical
+// Report", section 3.3.2). Four rows of a panel of a kernel's weight share one.
+var fp8BlockFormat = Format{
+	Name: "fp8-block", Doc: "8 bits of floating point (e4m3), a scale per 128x128 weights; inputs the same, a scale per token and 128 inputs, or bf16; GPUs only",
+	Type: "fp8_block.g128", DType: dtype.F8E4M3, Group: 128, Rows: 128, ScaleBits: 32 / 4, Activation: "e4m3g",
+	levels: e4m3Levels(), quantize: quantizeShared, bound: fp8Format.bound,
+}
+
 // e4m3Levels is what each code stands for at scale one.
 func e4m3Levels() *[256]float32 {
 	var levels [256]float32
@@ -33,14 +48,32 @@ func quantizeFP8(_ *Format, b *Block, row int, x []float32) error {
 	return nil
 }
 
-// E4M3 quantizes one row of a weight, or of a linear's inputs (format e4m3t), to e4m3 and returns its scale, amax/448. NaN makes the scale NaN.
-// This is the meaning of both formats; the kernels give the same bits.
+// quantizeShared takes scales from the limits of all rows that share them.
+func quantizeShared(f *Format, b *Block, row int, x []float32) error {
+	group := 0
+	return f.eachGroup(b, row, x, func(i int, x []float32, codes []uint8) error {
+		if _, err := extreme(x); err != nil {
+			return err
+		}
+		b.Scales[i] = e4m3Within(codes, x, b.limits.Of(b.first+row, group))
+		group++
+		return nil
+	})
+}
+
+// E4M3 quantizes one row of a weight, or one row (format e4m3t) or group (e4m3g) of a linear's inputs, to e4m3 and returns its scale, amax/448. NaN makes the scale NaN.
+// This is the meaning of these formats; the kernels give the same bits.
 func E4M3(codes []uint8, x []float32) (scale float32) {
 	var most uint32
 	for _, v := range x {
 		most = max(most, math.Float32bits(v)&^signBit)
 	}
-	amax, inverse := math.Float32frombits(most), float32(0)
+	return e4m3Within(codes, x, math.Float32frombits(most))
+}
+
+// e4m3Within quantizes numbers whose magnitudes are at most amax.
+func e4m3Within(codes []uint8, x []float32, amax float32) (scale float32) {
+	inverse := float32(0)
 	if !(amax < leastMaxAbs) {
 		scale, inverse = amax/dtype.E4M3Max, dtype.E4M3Max/amax
 	}

@@ -16,6 +16,13 @@ var int8Format = Format{
 	bound: func(int) (rms, most float64) { return 1.0001 / 254, 1.0001 / 254 },
 }
 
+// int8BothFormat is the same for products of codes of 8 bits: inputs are quantized to one digit for each token (s8t).
+var int8BothFormat = Format{
+	Name: "int8-w8a8", Doc: "8 bits, a scale per output channel; inputs 8 bits, a scale per token; GPUs only",
+	Type: "int8a8", DType: dtype.U8, ScaleBits: 32, Activation: "s8t",
+	zero: 128, quantize: quantizeInt8, bound: int8Format.bound,
+}
+
 // leastMaxAbs is where a group counts as zero: below it the inverse of a step could overflow.
 const leastMaxAbs = 1e-30
 

@@ -2,10 +2,10 @@ package quant
 
 import "math"
 
-// Q8 quantizes one row (format q8t) or one group (q8g) of a linear's inputs to one digit: codes -127..127, scale amax/127 in f32. It returns the
+// Q8 quantizes one row (formats q8t, s8t) or one group (q8g) of a linear's inputs to one digit: codes -127..127, scale amax/127 in f32. It returns the
 // scale and the sum of the codes, which corrects for the zero points of weights. NaN becomes -127 and makes the scale NaN.
 //
-// This is the meaning of both formats; the kernels give the same bits.
+// This is the meaning of these formats; the kernels give the same bits.
 func Q8(codes []int8, x []float32) (scale float32, sum int32) {
 	var most uint32
 	for _, v := range x {

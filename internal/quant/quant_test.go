@@ -76,6 +76,10 @@ func checkBounds(t *rapid.T, f *Format, x []float32, cols int) {
 	y := make([]float32, len(x))
 	f.Dequantize(y, &b)
 	size := f.groupSize(cols)
+	limits := f.NewLimits(b.Rows, cols)
+	if err := limits.Add(x, 0); err != nil {
+		t.Fatal(err)
+	}
 	for r := range b.Rows {
 		for lo := 0; lo < cols; lo += size {
 			hi := min(cols, lo+size)
@@ -84,6 +88,9 @@ func checkBounds(t *rapid.T, f *Format, x []float32, cols int) {
 			for i := r*cols + lo; i < r*cols+hi; i++ {
 				amax, most = max(amax, abs(x[i])), max(most, abs(x[i]-y[i]))
 				sum += float64(x[i]-y[i]) * float64(x[i]-y[i])
+			}
+			if limits != nil {
+				amax = limits.Of(r, lo/size)
 			}
 			rms, bound := f.ErrorBound(amax, hi-lo)
 			if got := math.Sqrt(sum / float64(hi-lo)); got > float64(rms)*(1+1e-6) || most > bound*(1+1e-6) {
@@ -189,10 +196,13 @@ func TestBlocksDoNotMatter(t *testing.T) {
 		if err := f.Quantize(&whole, x, cols); err != nil {
 			t.Fatal(err)
 		}
-		groups := f.Groups(cols)
+		groups, limits := f.Groups(cols), f.NewLimits(rows, cols)
+		if err := limits.Add(x, 0); err != nil {
+			t.Fatal(err)
+		}
 		for lo := 0; lo < rows; lo += 2 {
 			hi := min(rows, lo+2)
-			if err := f.Quantize(&part, x[lo*cols:hi*cols], cols); err != nil {
+			if err := f.QuantizeRows(&part, x[lo*cols:hi*cols], cols, lo, limits); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(part.Codes, whole.Codes[lo*cols:hi*cols]) || !slices.Equal(part.Scales, whole.Scales[lo*groups:hi*groups]) {
@@ -235,7 +245,7 @@ func TestRefusedWeights(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	for name, bits := range map[string]float64{
-		"f32": 32, "bf16": 16, "int8": 8 + 32.0/512, "fp8": 8 + 32.0/512, "int4": 4.5, "int4-g64": 4.25, "int4-g128": 4.125, "int4-zp": 4.75, "int4-g128-zp": 4.1875,
+		"f32": 32, "bf16": 16, "int8": 8 + 32.0/512, "int8-w8a8": 8 + 32.0/512, "fp8": 8 + 32.0/512, "fp8-tensor": 8 + 32.0/512, "fp8-block": 8 + 8.0/128, "int4": 4.5, "int4-g64": 4.25, "int4-g128": 4.125, "int4-zp": 4.75, "int4-g128-zp": 4.1875,
 	} {
 		f, err := Find(name)
 		if err != nil {

@@ -50,6 +50,9 @@ func (c *call) store(k, v Tensor) error {
 		}
 		key, value := append([]float32(nil), k.Row(m)...), append([]float32(nil), v.Row(m)...)
 		for _, row := range [][]float32{key, value} {
+			if c.Exact {
+				continue
+			}
 			if err := storedInCache(row, cache.row); err != nil {
 				return err
 			}
@@ -86,7 +89,7 @@ func (c *call) attention() error {
 		}
 	}
 	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
+	return c.round(y.Data, c.op.Result().Type.DType)
 }
 
 // keys returns the keys that token m sees, turned by the token's length where they are stored unturned.

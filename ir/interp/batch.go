@@ -34,11 +34,11 @@ func (b *Batch) SampleAll() {
 	}
 }
 
-// Tensor is a value: a matrix of numbers, or a vector of indices.
+// Tensor is a value: a matrix of numbers or of indices.
 type Tensor struct {
 	Rows, Cols int
 	Data       []float32 // [Rows, Cols]
-	Index      []int32   // [Rows]; Data is nil then
+	Index      []int32   // [Rows, Cols]; Data is nil then
 }
 
 // Row returns row r of a matrix.

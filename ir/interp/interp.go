@@ -11,6 +11,10 @@ import (
 type Machine struct {
 	// Watch, when set, sees every value as it is computed. Tokens of caches are empty.
 	Watch func(v *ir.Value, t Tensor)
+	// Revise, when set, gives what the ops behind a value read in its place: t itself, or another tensor of its shape. It may not change t.
+	Revise func(v *ir.Value, t Tensor) Tensor
+	// Exact leaves out all rounding to narrower formats, of activations and of caches: what remains is the function that is computed.
+	Exact bool
 	// KeepBytes bounds the memory for weights that stay converted between uses; 0 keeps none.
 	KeepBytes int64
 
@@ -125,6 +129,9 @@ func (r *run) step(op *ir.Op) error {
 		var t Tensor
 		if !v.Type.IsToken() {
 			t = c.out[i]
+			if r.Revise != nil {
+				t = r.Revise(v, t)
+			}
 			if err := r.fits(v, t); err != nil {
 				return err
 			}

@@ -2,28 +2,29 @@ package interp
 
 import (
 	"fmt"
-	"math"
 
 	"llmc/internal/dtype"
 )
 
 // executors gives each op of the table its meaning.
-var executors = map[string]func(*call) error{
+var executors = withActivations(map[string]func(*call) error{
 	"gather":        (*call).gather,
 	"rmsnorm":       (*call).rmsnorm,
 	"linear":        (*call).linear,
 	"rope":          (*call).rope,
-	"silu":          func(c *call) error { return c.each("x", silu) },
 	"scale":         func(c *call) error { return c.each("x", func(x float64) float64 { return x * c.op.Float("by") }) },
 	"mul":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a * b }) },
 	"add":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a + b }) },
-	"swiglu":        func(c *call) error { return c.pairs("gate", "up", func(g, u float64) float64 { return silu(g) * u }) },
+	"swiglu":        (*call).swiGLU,
 	"slice":         (*call).slice,
 	"select_rows":   (*call).selectRows,
 	"kv.write":      (*call).kvWrite,
 	"attn.paged":    (*call).attention,
 	"add_rmsnorm":   (*call).addRMSNorm,
+	"layernorm":     (*call).layerNorm,
+	"add_layernorm": (*call).addLayerNorm,
 	"linear_swiglu": (*call).linearSwiGLU,
+	"linear_act":    (*call).linearAct,
 	"rope_kv":       (*call).ropeKV,
 	"cast":          (*call).cast,
 	"quantize":      (*call).quantize,
@@ -31,9 +32,14 @@ var executors = map[string]func(*call) error{
 	"linear_add":     (*call).linearAdd,
 	"rope_turns":     (*call).ropeTurns,
 	"linear_rope_kv": (*call).linearRopeKV,
-}
 
-func silu(x float64) float64 { return x / (1 + math.Exp(-x)) }
+	"scale_rows":        (*call).scaleRows,
+	"moe.route":         (*call).route,
+	"moe.dispatch":      (*call).dispatch,
+	"moe.linear":        (*call).expertLinear,
+	"moe.linear_swiglu": (*call).expertSwiGLU,
+	"moe.combine":       (*call).combine,
+})
 
 // each maps every element.
 func (c *call) each(name string, f func(float64) float64) error {
@@ -100,46 +106,6 @@ func columns(x Tensor, start, n int) Tensor {
 	return y
 }
 
-// normalize returns x / sqrt(mean(x^2) + eps) * w over groups of len(w) columns.
-func normalize(x Tensor, w []float32, eps float64) Tensor {
-	y := newTensor(x.Rows, x.Cols)
-	for at := 0; at < len(x.Data); at += len(w) {
-		group := x.Data[at : at+len(w)]
-		sum := 0.0
-		for _, v := range group {
-			sum += float64(v) * float64(v)
-		}
-		inverse := 1 / math.Sqrt(sum/float64(len(w))+eps)
-		for i, v := range group {
-			y.Data[at+i] = float32(float64(v) * inverse * float64(w[i]))
-		}
-	}
-	return y
-}
-
-func (c *call) rmsnorm() error {
-	w, err := c.weight("w")
-	if err != nil {
-		return err
-	}
-	y := normalize(c.arg("x"), w.Data, c.op.Float("eps"))
-	c.give(y)
-	return round(y.Data, c.op.Results[0].Type.DType)
-}
-
-func (c *call) addRMSNorm() error {
-	w, err := c.weight("w")
-	if err != nil {
-		return err
-	}
-	if err := c.pairs("x", "delta", func(a, b float64) float64 { return a + b }); err != nil {
-		return err
-	}
-	y := normalize(c.out[0], w.Data, c.op.Float("eps"))
-	c.give(y)
-	return round(y.Data, c.op.Results[1].Type.DType)
-}
-
 // rounders round to the nearest number of a narrower type, ties to even.
 var rounders = map[dtype.Type]func(float32) float32{
 	dtype.F32:  func(x float32) float32 { return x },
@@ -158,10 +124,18 @@ func round(values []float32, to dtype.Type) error {
 	return nil
 }
 
+// round rounds a result.
+func (c *call) round(values []float32, to dtype.Type) error {
+	if c.Exact {
+		return nil
+	}
+	return round(values, to)
+}
+
 func (c *call) cast() error {
 	x := c.arg("x")
 	y := newTensor(x.Rows, x.Cols)
 	copy(y.Data, x.Data)
 	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
+	return c.round(y.Data, c.op.Result().Type.DType)
 }

@@ -65,16 +65,9 @@ func (c *call) linearSwiGLU() error {
 	if err != nil {
 		return err
 	}
-	block := c.int("block")
-	y := newTensor(both.Rows, c.int("features"))
-	for m := range y.Rows {
-		for f := range y.Cols {
-			gate := f/block*2*block + f%block
-			y.Row(m)[f] = float32(silu(float64(both.Row(m)[gate])) * float64(both.Row(m)[gate+block]))
-		}
-	}
+	y := c.gated(both)
 	c.give(y)
-	return round(y.Data, c.op.Result().Type.DType)
+	return c.round(y.Data, c.op.Result().Type.DType)
 }
 
 func (c *call) linearAdd() error {
@@ -99,7 +92,7 @@ func (c *call) linearAdd() error {
 	c.give(sum)
 	c.give(scaled)
 	c.give(squares)
-	return round(scaled.Data, c.op.Results[1].Type.DType)
+	return c.round(scaled.Data, c.op.Results[1].Type.DType)
 }
 
 func (c *call) ropeTurns() error {
@@ -142,7 +135,7 @@ func (c *call) linearRopeKV() error {
 	}
 	q := columns(all, 0, qWidth)
 	c.give(q)
-	if err := round(q.Data, c.op.Results[0].Type.DType); err != nil {
+	if err := c.round(q.Data, c.op.Results[0].Type.DType); err != nil {
 		return err
 	}
 	return c.store(columns(all, qWidth, kvWidth), columns(all, qWidth+kvWidth, kvWidth))

@@ -46,18 +46,32 @@ func storedInCache(row []float32, cache *ir.Cache) error {
 var activations = map[string]func(part []float32){
 	"q16t": quant.Q16,
 	"q16g": quant.Q16,
-	"e4m3t": func(row []float32) {
-		codes := make([]uint8, len(row))
-		scale := quant.E4M3(codes, row)
+	"s8t": func(row []float32) {
+		codes := make([]int8, len(row))
+		scale, _ := quant.Q8(codes, row)
 		for i, code := range codes {
-			row[i] = dtype.E4M3ToF32(code) * scale
+			row[i] = float32(code) * scale
 		}
 	},
+	"e4m3t": storeE4M3,
+	"e4m3g": storeE4M3,
+}
+
+func storeE4M3(part []float32) {
+	codes := make([]uint8, len(part))
+	scale := quant.E4M3(codes, part)
+	for i, code := range codes {
+		part[i] = dtype.E4M3ToF32(code) * scale
+	}
 }
 
 // quantize gives what the codes of the activation formats stand for. Where a group is not one of scales, the row has one scale.
 func (c *call) quantize() error {
 	x := c.arg("x")
+	if c.Exact {
+		c.give(x)
+		return nil
+	}
 	format, group := ir.SplitQuant(c.op.Result().Type.Quant)
 	f, store := ir.FindActivation(format), activations[format]
 	if f == nil || store == nil {

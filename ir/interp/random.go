@@ -47,7 +47,7 @@ func (r *RandomWeights) add(recipe *ir.Recipe, w *ir.Weight, bias bool, seed uin
 	if recipe.Kind != ir.FromTensor {
 		return nil
 	}
-	cols, _ := w.Type.Cols()
+	_, cols, _ := w.Type.Matrix()
 	n := (recipe.Start + recipe.Count) * cols
 	if n <= int64(len(r.tensors[recipe.Tensor])) {
 		return nil

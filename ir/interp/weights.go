@@ -13,7 +13,8 @@ type Weights interface {
 	Tensor(name string) ([]float32, error)
 }
 
-// weight returns a weight operand as numbers: what its stored form stands for. A vector is one row.
+// weight returns a weight operand as numbers: what its stored form stands for. A vector is one row, a stack of
+// matrices the rows of all.
 func (c *call) weight(name string) (Tensor, error) {
 	w := c.op.Arg(name).Weight
 	data, err := c.numbers(w)
@@ -23,7 +24,7 @@ func (c *call) weight(name string) (Tensor, error) {
 	if w.Type.Rank() == 1 {
 		return Tensor{Rows: 1, Cols: len(data), Data: data}, nil
 	}
-	cols, _ := w.Type.Cols()
+	_, cols, _ := w.Type.Matrix()
 	return Tensor{Rows: len(data) / int(cols), Cols: int(cols), Data: data}, nil
 }
 
@@ -45,8 +46,7 @@ func (m *Machine) numbers(w *ir.Weight) ([]float32, error) {
 
 // Elements assembles a weight by its recipe and rounds it to what its type can hold.
 func Elements(w *ir.Weight, source Weights) ([]float32, error) {
-	rows, _ := w.Type.Rows().IsConst()
-	cols, _ := w.Type.Cols()
+	rows, cols, _ := w.Type.Matrix()
 	data := make([]float32, 0, rows*cols)
 	for run := range w.Recipe.Runs(cols, 0, rows) {
 		var err error

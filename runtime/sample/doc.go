@@ -13,5 +13,6 @@
 //     if top-k or top-p is on, over all ids in order otherwise.
 //   - A temperature below 1e-5 is greedy: dividing by it leaves nothing but the maximum.
 //
-// Arithmetic on logits (bias, penalties) is float32, as in vLLM and transformers; probabilities are float64.
+// Arithmetic on logits (bias, penalties) is float32, as in vLLM and transformers. Probabilities are masses, whole numbers that engine defines
+// (engine/mass.go): sums are exact, so that devices that sample by themselves find the same token in whatever way suits them.
 package sample

@@ -3,19 +3,21 @@ package sample
 import (
 	"math"
 	"testing"
+
+	"llmc/engine"
 )
 
 func TestNegExp(t *testing.T) {
-	worst := 0.0
-	for d := 0.0; d < negligible; d += 0.000977 {
+	worst, table := 0.0, exp2Table(0)
+	for d := 0.0; d*engine.MassSteps < negligible; d += 0.0000977 {
 		want := math.Exp(-d)
-		worst = max(worst, math.Abs(negExp(d)-want)/want)
+		worst = max(worst, math.Abs(negExp(d*engine.MassSteps, &table)-want)/want)
 	}
 	if worst > 1e-12 {
 		t.Errorf("relative error %g", worst)
 	}
-	if negExp(0) != 1 {
-		t.Errorf("negExp(0) = %v", negExp(0))
+	if negExp(0, &table) != 1 {
+		t.Errorf("negExp(0) = %v", negExp(0, &table))
 	}
 }
 
@@ -26,10 +28,11 @@ func BenchmarkExp(b *testing.B) {
 	for i := range gaps {
 		gaps[i] = float32(i%317) * 0.1
 	}
+	table := exp2Table(0)
 	for _, c := range []struct {
 		name string
 		exp  func(float64) float64
-	}{{"negExp", negExp}, {"math", func(d float64) float64 { return math.Exp(-d) }}} {
+	}{{"negExp", func(d float64) float64 { return negExp(d, &table) }}, {"math", func(d float64) float64 { return math.Exp(-d) }}} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
 				sum := 0.0

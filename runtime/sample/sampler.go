@@ -13,16 +13,17 @@ const leastTemperature = 1e-5
 type Sampler struct {
 	edits   edits
 	ranked  []ranked
-	weights []float64
-	blocks  []float64
+	masses  []uint64
+	blocks  []uint64
+	allowed []float32 // logits under a mask
 }
 
 // New returns a sampler for vocabularies of the given size.
 func New(vocab int) *Sampler {
 	return &Sampler{
-		ranked:  make([]ranked, 0, 2*nucleus),
-		weights: make([]float64, 0, nucleus),
-		blocks:  make([]float64, 0, vocab/blockTokens+1),
+		ranked: make([]ranked, 0, 2*nucleus),
+		masses: make([]uint64, 0, nucleus),
+		blocks: make([]uint64, 0, vocab/blockTokens+1),
 	}
 }
 
@@ -66,7 +67,10 @@ func (s *Sampler) sample(row *engine.Row, logits []float32, out *engine.Sampled,
 func (s *Sampler) choose(row *engine.Row, logits []float32, most float32, u float64) (int32, error) {
 	s.edits.apply(logits, row.Sampling, row.History)
 	defer s.edits.undo(logits)
-	if len(s.edits.done) > 0 {
+	if row.Sampling.Allowed != nil {
+		logits = s.mask(logits, row.Sampling.Allowed)
+	}
+	if len(s.edits.done) > 0 || row.Sampling.Allowed != nil {
 		var err error
 		if most, err = maximum(logits); err != nil {
 			return -1, err
@@ -78,39 +82,63 @@ func (s *Sampler) choose(row *engine.Row, logits []float32, most float32, u floa
 	return s.pick(row.Sampling, logits, most, u), nil
 }
 
+// mask returns the logits of the tokens that are allowed, the others ruled out, in memory of the sampler.
+func (s *Sampler) mask(logits []float32, allowed []uint32) []float32 {
+	s.allowed = append(s.allowed[:0], logits...)
+	for i := range s.allowed {
+		if allowed[i/32]>>(i%32)&1 == 0 {
+			s.allowed[i] = negInf
+		}
+	}
+	return s.allowed
+}
+
 // pick draws at u, in [0, 1), from what temperature, top-k, top-p and min-p leave.
 func (s *Sampler) pick(sampling *engine.Sampling, logits []float32, most float32, u float64) int32 {
-	d := distribution{logits: logits, max: float64(most), scale: 1 / float64(sampling.Temperature), cut: negligible}
+	d := newDistribution(logits, most, scale(sampling.Temperature))
 	cut := minPCut(sampling.MinP)
-	if sampling.TopK <= 0 && !topPOn(sampling.TopP) {
+	if !rankedDraw(sampling) {
 		d.cut = cut
 		blocks, total := d.sum(s.blocks[:0])
-		return d.draw(blocks, u*total)
+		return d.draw(blocks, part(fraction(u), total))
 	}
-	list, weights := s.truncate(&d, sampling.TopK, sampling.TopP)
-	total := 0.0
+	list, masses := s.truncate(&d, sampling.TopK, sampling.TopP)
+	total := uint64(0)
 	for i, r := range list {
 		if d.gap(r.logit()) > cut {
-			list, weights = list[:i], weights[:i]
+			masses = masses[:i]
 			break
 		}
-		total += weights[i]
+		total += masses[i]
 	}
-	i, _ := crossing(weights, u*total)
+	i, _ := crossing(masses, part(fraction(u), total))
 	return list[i].id()
 }
 
+// scale is what gaps are multiplied with.
+func scale(temperature float32) float64 { return engine.MassSteps / float64(temperature) }
+
+// rankedDraw tells whether tokens are drawn in the order of their likelihood.
+func rankedDraw(p *engine.Sampling) bool { return p.TopK > 0 || topPOn(p.TopP) }
+
 // logprobs adds the log-probability of the chosen token and of the n most likely ones, under the raw logits.
 func (s *Sampler) logprobs(logits []float32, most float32, n int, out *engine.Sampled) {
-	d := distribution{logits: logits, max: float64(most), scale: 1, cut: negligible}
+	d := newDistribution(logits, most, engine.MassSteps)
 	_, total := d.sum(s.blocks[:0])
-	norm := float64(most) + math.Log(total)
-	out.Logprob = float32(float64(logits[out.Token]) - norm)
+	norm := logNorm(most, total, len(logits))
+	out.Logprob = logprob(logits[out.Token], norm)
 	if n == 0 {
 		return
 	}
 	s.ranked = top(s.ranked, logits, n)
 	for _, r := range s.ranked {
-		out.Top = append(out.Top, engine.TokenLogprob{Token: r.id(), Logprob: float32(float64(r.logit()) - norm)})
+		out.Top = append(out.Top, engine.TokenLogprob{Token: r.id(), Logprob: logprob(r.logit(), norm)})
 	}
 }
+
+// logNorm is the logarithm of the sum of the exponentials of all logits.
+func logNorm(most float32, total uint64, vocab int) float64 {
+	return float64(most) + math.Log(math.Ldexp(float64(total), -engine.MassBits(vocab)))
+}
+
+func logprob(logit float32, norm float64) float32 { return float32(float64(logit) - norm) }

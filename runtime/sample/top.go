@@ -1,34 +1,21 @@
 package sample
 
 import (
-	"math"
 	"slices"
+
+	"llmc/engine"
 )
 
 // ranked is a token and its logit in one word that sorts from most to least likely, equal logits by id.
 type ranked uint64
 
-// rank packs a token. Float bits with the sign bit flipped, or all bits if negative, sort like the numbers; adding zero makes
-// -0 and 0 the same.
 func rank(logit float32, id int32) ranked {
-	b := math.Float32bits(logit + 0)
-	if b>>31 == 0 {
-		b |= 1 << 31
-	} else {
-		b = ^b
-	}
-	return ranked(^b)<<32 | ranked(uint32(id))
+	return ranked(^engine.LogitKey(logit))<<32 | ranked(uint32(id))
 }
 
 func (r ranked) id() int32 { return int32(uint32(r)) }
 
-func (r ranked) logit() float32 {
-	b := ^uint32(r >> 32)
-	if b>>31 != 0 {
-		return math.Float32frombits(b &^ (1 << 31))
-	}
-	return math.Float32frombits(^b)
-}
+func (r ranked) logit() float32 { return engine.KeyLogit(^uint32(r >> 32)) }
 
 // top returns the n most likely tokens, best first, using buf's memory; fewer if fewer are not -Inf. It collects what beats the
 // n-th best so far and sorts when twice as many have come together: most of a long vocabulary costs one comparison.

@@ -11,6 +11,7 @@ import (
 	"llmc/runtime/device/cpu/kernel"
 	"llmc/runtime/device/cpu/team"
 	"llmc/runtime/device/limits"
+	"llmc/runtime/sample"
 )
 
 // model is a plan loaded on the CPU: one program bound to its memory.
@@ -82,6 +83,7 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if failure := s.failure.Load(); failure != nil {
 		return *failure
 	}
+	sample.Accept(step.Drafts, out)
 	return nil
 }
 

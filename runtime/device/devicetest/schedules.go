@@ -138,9 +138,13 @@ type driver struct {
 	now    time.Time
 }
 
-func (d *driver) step() {
+func (d *driver) schedule() *engine.Step {
 	d.now = d.now.Add(time.Millisecond)
-	st := d.s.Schedule(d.now)
+	return d.s.Schedule(d.now)
+}
+
+func (d *driver) step() {
+	st := d.schedule()
 	if st.T() == 0 {
 		d.s.TakeOutputs(nil)
 		return

@@ -8,39 +8,76 @@ import (
 	"llmc/runtime/device/gpu"
 )
 
-// Device runs GPU plans without a GPU: slowly, and strictly. Options say how.
-type Device struct{ Options Options }
+// Device runs GPU plans without a GPU: slowly, and strictly. Options say how, Card what it passes for: without one, the newest GPU whose
+// instructions the emulator has.
+type Device struct {
+	Options Options
+	Card    gpu.Card
+	Pad     bool // every step to the size of its bucket, as drivers that run graphs want it
+}
 
 // Name returns "emu".
 func (Device) Name() string { return "emu" }
 
-// Load implements engine.Device. The emulator has every architecture's instructions, so it runs the newest program of the plan.
+// Load implements engine.Device.
 func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
 	d.Options.Workers = settings.Threads
-	return gpu.Load(plan, &driver{options: d.Options, memory: NewMemory()}, settings)
+	if d.Card.Capability == 0 {
+		d.Card = gpu.Card{Name: "the emulator", Capability: newestCapability, Driver: newestDriver, Memory: emulatedMemory, SharedMemory: maxShared}
+		for _, w := range plan.Weights() { // they stay where the file is mapped
+			d.Card.Memory += w.Bytes
+		}
+	}
+	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, memory: NewMemory()}, settings)
+	if err != nil {
+		return nil, err
+	}
+	if d.Pad {
+		model.PadSteps()
+	}
+	return model, nil
 }
 
-// newestCapability is that of the newest GPU whose instructions the emulator has.
-const newestCapability = 90
+const (
+	// newestCapability is that of the newest GPU whose instructions the emulator has.
+	newestCapability = 90
+	// newestDriver stands for the present one.
+	newestDriver engine.CUDAVersion = 13000
+	// emulatedMemory is what the emulated card has beside weights; it takes of the machine's memory what is in use.
+	emulatedMemory = 4 << 30
+)
 
-// emulatedMemory is what the emulated card has; it takes of the machine's memory what is in use.
-const emulatedMemory = 4 << 30
+// Impersonate describes the card of a row of engine.Targets with a driver of some CUDA version, such as 12040.
+func Impersonate(target string, cuda engine.CUDAVersion) (gpu.Card, error) {
+	t, err := engine.FindTarget(target)
+	if err == nil && t.Device != "cuda" {
+		err = fmt.Errorf("target %s is not a GPU", target)
+	}
+	return gpu.Card{Name: "emulated " + t.Name, Capability: t.SM, Driver: cuda, Memory: t.Memory, SharedMemory: t.SharedMemory}, err
+}
 
 // driver is the emulated card.
 type driver struct {
 	options Options
+	card    gpu.Card
 	memory  *Memory
 }
 
-func (*driver) Capability() int    { return newestCapability }
-func (*driver) TotalMemory() int64 { return emulatedMemory }
-func (*driver) Finish() error      { return nil } // launches return when they are done
-func (*driver) Close() error       { return nil }
+// Card implements gpu.Driver.
+func (d *driver) Card() gpu.Card { return d.card }
+func (*driver) Finish() error    { return nil } // launches return when they are done
+func (*driver) Close() error     { return nil }
 
-// Load implements gpu.Driver.
-func (*driver) Load(ptx string) (gpu.Code, error) {
+// Load implements gpu.Driver: it takes what the card that the emulator passes for would take.
+func (d *driver) Load(ptx string) (gpu.Code, error) {
 	m, err := Load(ptx)
-	return code{m}, err
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckTarget(m.Target(), fmt.Sprintf("sm%d", d.card.Capability)); err != nil {
+		return nil, err
+	}
+	return code{m}, nil
 }
 
 type code struct{ *Module }

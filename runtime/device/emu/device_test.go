@@ -47,3 +47,9 @@ func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
 		})
 	}
 }
+
+// TestSamplesAsTheHost serves requests with all ways to sample.
+func TestSamplesAsTheHost(t *testing.T) {
+	plan := build(t, "checkpoints/llama-yarn", "sm80", "bf16")
+	devicetest.Sampling(t, emu.Device{}, plan, plan.Info().Vocab, 128)
+}

@@ -13,7 +13,7 @@ import (
 
 // arrays are the step's arrays on the device.
 type arrays struct {
-	memory map[string]Memory // by the names of engine.Inputs, but for items
+	memory map[string]Memory // by the names of engine.Inputs, but for items; those of sampling where the program samples
 	items  map[workShape]Memory
 	of     []Memory // by launch: its work list, nil if it has none
 	list   []int32  // what is made of a step, reused
@@ -36,6 +36,7 @@ var inputs = []struct {
 	{"pages", func(l *limits.Limits) int {
 		return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
 	}, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
+	{"drafts", func(l *limits.Limits) int { return l.MaxRows }, func(s *engine.Step, _ []int32) []int32 { return s.Drafts }},
 }
 
 func stepTokens(l *limits.Limits) int { return l.MaxStepTokens }

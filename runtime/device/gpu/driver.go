@@ -2,11 +2,8 @@ package gpu
 
 // Driver is one device and its memory.
 type Driver interface {
-	// Capability is the compute capability, major*10 + minor: programs for it and for those below run, but those for exactly one
-	// other.
-	Capability() int
-	// TotalMemory is the size of the device's memory in bytes.
-	TotalMemory() int64
+	// Card describes the device.
+	Card() Card
 	// Load makes the entries of PTX text ready.
 	Load(ptx string) (Code, error)
 	// Alloc takes memory; what it holds at first is not defined.

@@ -12,6 +12,7 @@ import (
 type launch struct {
 	label    string
 	variants []variant
+	flags    uint32   // of the rows that want it; 0: every step does
 	sizes    []uint64 // the last arguments of all variants: T, B, R, positions of a page, bytes of a page
 }
 
@@ -56,7 +57,8 @@ func (m *Model) bind(plan *engine.Plan) error {
 		}
 		m.launches = append(m.launches, m.newLaunch(i, kernels, weights))
 	}
-	return nil
+	m.copier, err = m.newCopier(code)
+	return err
 }
 
 func (m *Model) newLaunch(number int, kernels map[string]Kernel, weights []uint64) launch {
@@ -71,7 +73,7 @@ func (m *Model) newLaunch(number int, kernels map[string]Kernel, weights []uint6
 	}
 	n := len(args)
 	args = append(args, 0, 0, 0, uint64(m.limits.PageSize), uint64(m.pool.pageBytes))
-	bound := launch{label: l.Label, sizes: args[n:]}
+	bound := launch{label: l.Label, flags: launchFlags[launchKey(l)], sizes: args[n:]}
 	for i := range l.Code {
 		c := &l.Code[i]
 		call := Launch{Kernel: kernels[c.Entry], Label: l.Label, Threads: uint32(c.Threads), Shared: uint32(c.Shared), Args: args}

@@ -3,7 +3,6 @@ package gpu
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"llmc/engine"
 	"llmc/internal/sym"
@@ -20,7 +19,12 @@ type Model struct {
 	pool     *pool
 	slots    []Memory
 	arrays   arrays
+	sampling sampling
 	launches []launch
+	copier   *copier // nil where the program has no code for it
+	buckets  []int   // sizes of steps, ascending
+	pad      bool    // every step to its bucket
+	padded   engine.Step
 	sampler  *sample.Sampler
 	logits   []float32 // of a row whose request does not ask for them
 	rowBytes []byte
@@ -28,7 +32,7 @@ type Model struct {
 	closed   bool
 }
 
-// Load binds the most demanding program of the plan that the driver can run, or settings.Target's. The model owns the driver.
+// Load binds the program of the plan that fits the driver's card best, or settings.Target's; see Choose. The model owns the driver.
 func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, error) {
 	m := &Model{driver: driver, info: plan.Info()}
 	if err := m.load(plan, settings); err != nil {
@@ -38,28 +42,31 @@ func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, e
 }
 
 func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
-	target, err := chooseTarget(plan.Targets("step"), settings.Target, m.driver.Capability())
-	if err != nil {
-		return err
-	}
-	if m.program, err = plan.Program("step", target); err != nil {
-		return err
-	}
-	settings.Target = target
 	if settings.PageSize == 0 {
 		settings.PageSize = limits.DefaultPageSize
+	}
+	card := m.driver.Card()
+	var err error
+	if m.program, err = Choose(plan, card, settings.Target, settings.PageSize); err != nil {
+		return err
+	}
+	settings.Target = m.program.Target
+	weights, err := weightBytes(plan, m.program)
+	if err != nil {
+		return err
 	}
 	if m.pool, err = newPool(m.program.Caches, settings.PageSize); err != nil {
 		return err
 	}
 	request := limits.Request{Settings: settings, Info: &m.info, TokenBytes: m.pool.pageBytes / int64(settings.PageSize),
-		Threads: 1, Memory: m.driver.TotalMemory()}
+		Threads: 1, Memory: card.Memory - weights}
 	if m.limits, err = request.Fill(); err != nil {
 		return err
 	}
 	if m.limits.PageSize%16 != 0 {
 		return fmt.Errorf("page size is %d: must be a multiple of 16", m.limits.PageSize)
 	}
+	m.buckets = m.program.Buckets(m.limits.MaxStepTokens)
 	if m.pool.mem, err = m.driver.Alloc("KV pages", m.pool.pageBytes*int64(m.limits.Pages)); err != nil {
 		return err
 	}
@@ -68,26 +75,6 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	}
 	m.sampler, m.logits, m.rowBytes = sample.New(m.info.Vocab), make([]float32, m.info.Vocab), make([]byte, 4*m.info.Vocab)
 	return m.bind(plan)
-}
-
-// chooseTarget picks the newest of the plan's GPU targets that a device of the capability runs.
-func chooseTarget(built []string, wanted string, capability int) (string, error) {
-	best, newest := "", 0
-	for _, name := range built {
-		t, err := engine.FindTarget(name)
-		if err != nil || t.Device != "cuda" || wanted != "" && name != wanted || t.SM > capability || t.SM < newest {
-			continue
-		}
-		if t.Exact && t.SM != capability {
-			continue
-		}
-		best, newest = name, t.SM
-	}
-	if best == "" {
-		return "", fmt.Errorf("the plan has no program for a GPU of compute capability %d.%d, it has %s: build it with --arch sm%d",
-			capability/10, capability%10, strings.Join(built, ", "), capability)
-	}
-	return best, nil
 }
 
 // takeMemory allocates activations and the step's arrays for the largest step.
@@ -105,7 +92,10 @@ func (m *Model) takeMemory() error {
 		}
 		m.slots = append(m.slots, mem)
 	}
-	return m.arrays.take(m.driver, l, m.program)
+	if err := m.arrays.take(m.driver, l, m.program); err != nil {
+		return err
+	}
+	return m.sampling.take(m.driver, l, m.program, m.arrays.memory)
 }
 
 // Limits implements engine.Model.
@@ -119,11 +109,18 @@ func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
 	if err := m.limits.Check(step, out); err != nil {
 		return err
 	}
-	if err := m.arrays.write(step); err != nil {
+	run := step
+	if m.pad && step.T() > 0 {
+		run, _ = m.Padded(step)
+	}
+	if err := m.write(run); err != nil {
 		return err
 	}
-	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	env := sym.Bind(int64(run.T()), int64(run.B()), int64(len(run.Rows)), 0)
 	for i := range m.launches {
+		if flags := m.launches[i].flags; flags != 0 && flags&m.sampling.flags == 0 {
+			continue
+		}
 		if err := m.launches[i].queue(m.driver, env); err != nil {
 			return err
 		}
@@ -139,29 +136,54 @@ func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
 	return m.sample(step, out)
 }
 
-// sample chooses the tokens of the step's rows on the host.
+// write copies the step and what its rows want to the device.
+func (m *Model) write(step *engine.Step) error {
+	if err := m.arrays.write(step); err != nil || m.sampling.found == nil {
+		return err
+	}
+	if err := m.sampling.write(step, m.info.Vocab, m.arrays.memory); err != nil {
+		return err
+	}
+	return m.sampling.clear(len(step.Rows), m.slots)
+}
+
+// sample answers the step's rows with what the device found, and on the host where it found nothing. Logits are copied for rows that ask
+// for them or that the host answers.
 func (m *Model) sample(step *engine.Step, out []engine.Sampled) error {
-	b := &m.program.Buffers[m.program.Logits]
-	for i := range step.Rows {
-		if err := m.slots[b.Slot].Read(b.Offset+int64(i)*b.Stride, m.rowBytes); err != nil {
+	told := m.sampling.found != nil
+	if told {
+		if err := m.sampling.read(step, m.slots); err != nil {
 			return err
 		}
-		decodeFloats(m.logits, m.rowBytes)
-		_ = m.sampler.Sample(&step.Rows[i], m.logits, &out[i]) // no choice is the token -1, for which the sequence is ended
+	}
+	for i := range step.Rows {
+		row := &step.Rows[i]
+		if !told || !m.sampling.answer(i, m.info.Vocab, &out[i]) {
+			if err := m.readLogits(i); err != nil {
+				return err
+			}
+			_ = m.sampler.Sample(row, m.logits, &out[i]) // no choice is the token -1, for which the sequence is ended
+		} else if row.Logits != nil {
+			if err := m.readLogits(i); err != nil {
+				return err
+			}
+			copy(row.Logits, m.logits)
+		}
+	}
+	if !told || !m.sampling.accepted(out[:len(step.Rows)]) {
+		sample.Accept(step.Drafts, out)
 	}
 	return nil
 }
 
-// CopyPage implements engine.Model.
-func (m *Model) CopyPage(dst, src int32) error {
-	if dst < 0 || src < 0 || int(dst) >= m.limits.Pages || int(src) >= m.limits.Pages {
-		return fmt.Errorf("copy of page %d to %d: there are %d pages", src, dst, m.limits.Pages)
-	}
-	page := make([]byte, m.pool.pageBytes)
-	if err := m.pool.mem.Read(int64(src)*m.pool.pageBytes, page); err != nil {
+// readLogits copies a row's logits.
+func (m *Model) readLogits(row int) error {
+	b := &m.program.Buffers[m.program.Logits]
+	if err := m.slots[b.Slot].Read(b.Offset+int64(row)*b.Stride, m.rowBytes); err != nil {
 		return err
 	}
-	return m.pool.mem.Write(int64(dst)*m.pool.pageBytes, page)
+	decodeFloats(m.logits, m.rowBytes)
+	return nil
 }
 
 // Close gives everything back.

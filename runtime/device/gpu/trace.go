@@ -31,7 +31,7 @@ func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name s
 func (m *Model) show(b *engine.Buffer, env sym.Env, visit func(name string, rows [][]float32)) error {
 	n, err := b.Rows.Eval(env)
 	decode := decoders[b.DType]
-	if err != nil || b.Format != "" || decode == nil {
+	if err != nil || decode == nil {
 		return err
 	}
 	rows := make([][]float32, n)

@@ -57,8 +57,24 @@ func (l *Limits) checkIndices(s *engine.Step) error {
 			}
 		}
 	}
+	return l.checkRows(s)
+}
+
+func (l *Limits) checkRows(s *engine.Step) error {
+	vocab := int32(l.Vocab)
+	if len(s.Drafts) != 0 && len(s.Drafts) != len(s.Rows) {
+		return fmt.Errorf("step of %d sampled rows has %d drafts", len(s.Rows), len(s.Drafts))
+	}
+	for i, draft := range s.Drafts {
+		if draft < -1 || draft >= vocab || draft >= 0 && i == len(s.Drafts)-1 {
+			return fmt.Errorf("row %d: draft %d is outside the vocabulary of %d, or no row continues it", i, draft, vocab)
+		}
+	}
 	for i := range s.Rows {
 		row := &s.Rows[i]
+		if p := row.Sampling; p != nil && p.Allowed != nil && len(p.Allowed) != (l.Vocab+31)/32 {
+			return fmt.Errorf("row %d: a mask of %d words, the vocabulary of %d takes %d", i, len(p.Allowed), vocab, (l.Vocab+31)/32)
+		}
 		if row.Token < 0 || int(row.Token) >= s.T() || i > 0 && row.Token < s.Rows[i-1].Token {
 			return fmt.Errorf("row %d: token %d is outside the step or out of order", i, row.Token)
 		}

@@ -1,0 +1,117 @@
+package cuda_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"llmc/internal/ptxas"
+)
+
+// sassRules say what the machine code of kernels must be made of, by target and class of the budget. They stand for what the kernels are for:
+// a product that an assembler turned into plain multiplications, or a copy that it took apart, computes the same and is of no use.
+// Instructions are named as nvdisasm names them ("CUDA Binary Utilities", Instruction Set Reference), without their modifiers or with the first of them.
+var sassRules = []struct {
+	targets, classes string // patterns
+	must, mustNot    []string
+}{
+	{`.`, `.`, nil, []string{"LDL", "STL", "DADD", "DMUL", "DFMA"}}, // no spilled registers, no f64
+	{`sm80|sm89`, `^linear.*frag\.(bf16|u4|u8)`, []string{"HMMA.16816.F32.BF16", "BAR"}, nil},
+	{`sm80`, `^linear.*frag\.e4m3`, []string{"HMMA.16816.F32.BF16", "BAR"}, nil},
+	{`sm89`, `^linear.*frag\.e4m3`, []string{"QMMA.16832.F32.E4M3.E4M3", "BAR"}, []string{"HMMA"}},
+	{`sm90`, `^linear.*frag\.(bf16|u4|u8)`, []string{"HGMMA", "WARPGROUP", "UBLKCP", "SYNCS", "LDGSTS"}, []string{"HMMA"}},
+	{`sm90`, `^linear.*frag\.e4m3`, []string{"HMMA.16816.F32", "BAR"}, nil},
+	{`.`, `^attention`, []string{"HMMA.16816.F32.BF16", "LDSM", "LDGSTS", "MUFU.EX2"}, nil},
+	{`.`, `^(add_)?rmsnorm`, []string{"MUFU.RSQ", "BAR"}, []string{"HMMA"}},
+	{`.`, `^quantize`, []string{"BAR"}, []string{"HMMA"}},
+	{`sm89|sm90`, `^quantize`, []string{"F2FP"}, nil},
+}
+
+// TestAssembleSASS disassembles what ptxas makes of a model's kernels of every family and format.
+func TestAssembleSASS(t *testing.T) {
+	disassembler, assemblers := ptxas.FindDisassembler(t), ptxas.Find(t)
+	if os.Getenv("LLMC_LONG") == "" {
+		assemblers = assemblers[len(assemblers)-1:]
+	}
+	used := make([]bool, len(sassRules))
+	for _, target := range budgetTargets {
+		all := collect(t, target, "llama 8B")
+		for _, a := range assemblers {
+			for head, text := range all.texts {
+				m := moduleVersion.FindStringSubmatch(head)
+				if version, _ := strconv.Atoi(m[1] + m[2]); version > a.Version {
+					continue
+				}
+				for entry, opcodes := range disassembler.Opcodes(t, a, head+text.String()) {
+					for _, fault := range judge(target, all.classes[entry], opcodes, used) {
+						t.Errorf("%s, ptxas %s, %s: %s", target, a.Release, all.classes[entry], fault)
+					}
+				}
+			}
+		}
+	}
+	for i, rule := range sassRules {
+		if !used[i] {
+			t.Errorf("no kernel of %s is of class %s", rule.targets, rule.classes)
+		}
+	}
+}
+
+// judge holds the instructions of an entry to every rule for it, and notes the rules.
+func judge(target, class string, opcodes map[string]int, used []bool) (faults []string) {
+	has := func(name string) bool {
+		for op := range opcodes {
+			if op == name || strings.HasPrefix(op, name+".") {
+				return true
+			}
+		}
+		return false
+	}
+	for i, rule := range sassRules {
+		if !regexp.MustCompile(rule.targets).MatchString(target) || !regexp.MustCompile(rule.classes).MatchString(class) {
+			continue
+		}
+		used[i] = true
+		for _, name := range rule.must {
+			if !has(name) {
+				faults = append(faults, "there is no "+name)
+			}
+		}
+		for _, name := range rule.mustNot {
+			if has(name) {
+				faults = append(faults, "there is "+name)
+			}
+		}
+	}
+	return faults
+}
+
+// TestJudgeSASS wants the rules to see what they are for, whether or not a disassembler is there.
+func TestJudgeSASS(t *testing.T) {
+	good := map[string]int{"HGMMA.64": 4, "WARPGROUP.ARRIVE": 1, "UBLKCP.S.G": 1, "SYNCS.EXCH.64": 2, "LDGSTS.E.BYPASS.128": 1}
+	used := make([]bool, len(sassRules))
+	const class = "linear_to_8,frag.u4.g128,f32"
+	if faults := judge("sm90", class, good, used); len(faults) != 0 || !used[0] {
+		t.Errorf("%v", faults)
+	}
+	for _, c := range []struct{ drop, add, want string }{
+		{"HGMMA.64", "HMMA.16816.F32.BF16", "there is no HGMMA, there is HMMA"}, {"UBLKCP.S.G", "LDG.E", "there is no UBLKCP"}, {"", "STL.64", "there is STL"},
+	} {
+		bad := map[string]int{c.add: 1}
+		for op, n := range good {
+			if op != c.drop {
+				bad[op] = n
+			}
+		}
+		faults := judge("sm90", class, bad, used)
+		want := strings.Split(c.want, ", ")
+		slices.Sort(want)
+		slices.Sort(faults)
+		if !slices.Equal(faults, want) {
+			t.Errorf("%+v: %v", c, faults)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+)
+
+// rawFeeder is a feeder that makes the codes of tokens on their way: it reads numbers one stage ahead, and writes their codes into the tile.
+// Eight threads have a token, each 16 of the 128 k of a stage.
+type rawFeeder struct {
+	*feeder
+	quantizer
+	values  [][]ptx.Reg // of the next stage: [tokens of the thread][16]
+	inverse []ptx.Reg   // what the numbers of a token are multiplied with
+}
+
+// rawUnit is how many k a thread has of a stage.
+const rawUnit = 16
+
+// feedRaw is feed for inputs that are numbers. The weights of the first stages are under way before the scales are known.
+func (w *wide) feedRaw() {
+	f := &rawFeeder{feeder: &feeder{wide: w, ahead: w.newStageCounter()}, quantizer: quantizers[w.codes().Name]}
+	f.behind, f.open = f.ahead, w.mutable(ptx.U32, 0) // a stage's codes are there before the next one's are made
+	f.start("raw", 4*rawUnit)
+	begun := w.Min(w.Add(w.from, w.stages*w.span), w.to)
+	f.firstWeights(begun)
+	f.tell(f.startTokens())
+	f.load(w.from)
+	w.For(ptx.Range{Name: "stages", From: w.from, To: w.to, Step: w.span, NoUnroll: true}, func(c ptx.Reg) {
+		w.BarrierWait(w.Index(w.empty, f.ahead.stage, 8), w.Xor(f.ahead.parity, 1))
+		w.If(w.CmpAnd(ptx.GE, c, begun, w.Eq(f.warp, 0)), func() { f.weights(c, w.Min(w.Sub(w.to, c), w.span)) })
+		codes := f.codes16()
+		f.load(w.Add(c, w.span))
+		f.store(codes)
+		f.arrive()
+	})
+}
+
+// firstWeights starts the copies of weights that find their stages free.
+func (f *rawFeeder) firstWeights(begun ptx.Reg) {
+	early := *f.feeder
+	early.ahead = f.newStageCounter()
+	f.For(ptx.Range{Name: "first_weights", From: f.from, To: begun, Step: f.span, NoUnroll: true}, func(c ptx.Reg) {
+		f.If(f.Eq(f.warp, 0), func() { early.weights(c, f.Min(f.Sub(f.to, c), f.span)) })
+		f.next(early.ahead)
+	})
+}
+
+// step is how many tokens lie between two of a thread.
+func (f *rawFeeder) step() int { return f.producers() / 8 }
+
+// startTokens finds the scales of the thread's tokens.
+func (f *rawFeeder) startTokens() (scales []ptx.Reg) {
+	unit := f.And(f.TidX(), 7)
+	for first := 0; first < f.wide.tokens; first += f.step() {
+		token := f.Min(f.Add(f.row, first), f.Sub(f.rows, 1))
+		most := f.rowMaximum(f.wide.row("raw", f.Add(f.token, token)), unit, 8)
+		scale, inverse := f.scales(f.entry, most.As(ptx.F32))
+		scales, f.inverse = append(scales, scale), append(f.inverse, inverse)
+		f.values = append(f.values, f.Zeros(ptx.F32, rawUnit))
+	}
+	return scales
+}
+
+// load reads the thread's numbers of the stage that begins with a chunk, zeros of tokens and chunks that are not there.
+func (f *rawFeeder) load(c ptx.Reg) {
+	from := f.Index(f.source, c, 4*chunk)
+	there := f.Lt(f.Add(c, f.within), f.to)
+	for i, values := range f.values {
+		for _, v := range values {
+			f.Set(v, 0)
+		}
+		wanted := f.When(f.CmpAnd(ptx.LT, f.Add(f.row, i*f.step()), f.rows, there))
+		for at := 0; at < rawUnit; at += 4 {
+			wanted.Into(values[at:at+4]...).LdV(ptx.F32, 4, from.At(i*f.step()*int(f.buffer("raw").Stride)+4*at))
+		}
+	}
+}
+
+// codes16 makes the codes of what was read.
+func (f *rawFeeder) codes16() [][]ptx.Reg {
+	var codes [][]ptx.Reg
+	for i, values := range f.values {
+		var words []ptx.Reg
+		for at := 0; at < rawUnit; at += 4 {
+			words = append(words, f.quad(f.entry, values[at:at+4], f.inverse[i]))
+		}
+		codes = append(codes, words)
+	}
+	return codes
+}
+
+// store writes codes into the tile of the stage.
+func (f *rawFeeder) store(codes [][]ptx.Reg) {
+	to := f.Add(f.Index(f.tokenStages, f.ahead.stage, f.tokenBytes), f.place)
+	for i, words := range codes {
+		f.StV(to.At(i*f.step()*tokenRow), words)
+	}
+}
+
+// tell hands the scales to the warpgroups that multiply, as tellScales does.
+func (f *rawFeeder) tell(scales []ptx.Reg) {
+	f.If(f.Eq(f.ring, 0), func() {
+		for i, scale := range scales {
+			f.When(f.Eq(f.And(f.TidX(), 7), 0)).St(f.Index(f.wide.tokenScales, f.row, 4).At(4*i*f.step()), scale)
+		}
+		f.SyncWarp()
+		f.If(f.Eq(f.lane, 0), func() { f.BarrierArrive(f.told) })
+	})
+}

@@ -1,0 +1,102 @@
+package compiler
+
+import (
+	"fmt"
+	"slices"
+
+	"llmc/engine"
+	"llmc/internal/dtype"
+	"llmc/ir"
+	"llmc/ir/interp"
+)
+
+// reference judges a plan in two halves, which meet in the IR after the passes as the plan keeps it. The passes are judged without any rounding to
+// narrower formats: there, what they made computes the same function as the imported module, to the last digits of f32. The program is judged
+// with all roundings, which are those of the IR after the passes.
+type reference struct {
+	imported, final *ir.Module
+	weights         interp.Weights
+	tokens          []int32
+}
+
+// passTolerance is how far f32 and the order of sums put values of the same function.
+var passTolerance = Tolerance{Max: 1e-5, Mean: 1e-6}
+
+// finalModule reads the IR that a program was generated from.
+func finalModule(plan *engine.Plan, program *engine.Program) (*ir.Module, error) {
+	section := finalIR
+	if targets := plan.Targets("step"); targets[0] != program.Target {
+		section += "/" + program.Target
+	}
+	text, err := plan.Section(engine.KindIR, section)
+	if err != nil {
+		return nil, err
+	}
+	m, err := ir.Parse(string(text))
+	if err == nil {
+		err = ir.Verify(m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: section ir %s: %w", plan.Path(), section, err)
+	}
+	if m.Func("step") == nil {
+		return nil, fmt.Errorf("%s: section ir %s: no function @step", plan.Path(), section)
+	}
+	return m, nil
+}
+
+// passes compares the functions that the two modules compute: the logits, and what they call by the same names.
+func (r *reference) passes() (*comparison, error) {
+	values := map[string]interp.Tensor{}
+	keep := func(v *ir.Value, t interp.Tensor) interp.Tensor {
+		if v.Name != "" {
+			values[v.Name] = t
+		}
+		return t
+	}
+	got, err := r.run(r.final, true, keep)
+	if err != nil {
+		return nil, fmt.Errorf("IR after the passes: %w", err)
+	}
+	c := &comparison{shown: values, Verification: Verification{Tolerance: passTolerance}}
+	want, err := r.run(r.imported, true, func(v *ir.Value, t interp.Tensor) interp.Tensor {
+		c.compare(v, t)
+		return t // no error is to hide behind another one
+	})
+	if err != nil {
+		return nil, fmt.Errorf("imported IR: %w", err)
+	}
+	if len(got) == 0 || len(want) == 0 || got[0].Rows != want[0].Rows || got[0].Cols != want[0].Cols {
+		return nil, fmt.Errorf("the IR after the passes does not give the logits that the imported one does")
+	}
+	c.judge("logits", got[0], want[0])
+	return c, nil
+}
+
+// program compares what a program made of each value with what its IR makes of the program's values before it.
+func (r *reference) program(shown map[string]interp.Tensor, t Tolerance) (*comparison, error) {
+	c := &comparison{shown: shown, Verification: Verification{Tolerance: t}}
+	if _, err := r.run(r.final, false, c.compare); err != nil {
+		return nil, fmt.Errorf("IR after the passes: %w", err)
+	}
+	return c, nil
+}
+
+// run computes a module's step with the numbers that the plan stores.
+func (r *reference) run(m *ir.Module, exact bool, revise func(*ir.Value, interp.Tensor) interp.Tensor) ([]interp.Tensor, error) {
+	m = m.Clone()
+	for _, f := range m.Funcs {
+		f.Number() // as programs call values without a name
+	}
+	for _, w := range m.Weights {
+		w.Type.DType, w.Type.Quant = dtype.F32, "" // stored numbers are not to be rounded again
+	}
+	batch := &interp.Batch{}
+	batch.Add(0, 0, len(r.tokens), r.tokens...)
+	batch.SampleAll()
+	machine := interp.New(m, r.weights)
+	machine.KeepBytes = 0 // each weight is read once
+	machine.Exact, machine.Revise = exact, revise
+	results, err := machine.Run("step", batch)
+	return slices.DeleteFunc(results, func(t interp.Tensor) bool { return len(t.Data) == 0 }), err
+}

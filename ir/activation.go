@@ -1,0 +1,37 @@
+package ir
+
+// Activations are the functions of one number that a layer applies to its sums: ops of their name, and what act may be in ops that apply
+// one to a gate or to a product.
+var Activations = []struct{ Name, Doc string }{
+	{"silu", "y = x / (1 + exp(-x))."},
+	{"gelu", "y = x * (1 + erf(x / sqrt(2))) / 2."},
+	{"gelu_tanh", "y = x * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3))) / 2."},
+	{"quick_gelu", "y = x / (1 + exp(-1.702*x))."},
+	{"relu", "y = max(x, 0)."},
+	{"relu2", "y = max(x, 0)^2."},
+	{"sigmoid", "y = 1 / (1 + exp(-x))."},
+}
+
+func activationNames() []string {
+	var names []string
+	for _, a := range Activations {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+// gateAttr is the activation of a gate. Ops with swiglu in their name are those of the whole family (Shazeer, "GLU Variants Improve
+// Transformer"), of which SwiGLU is the one that models have most.
+var gateAttr = AttrInfo{Name: "act", Kind: Text, Default: "silu", Enum: activationNames(), Doc: "function of the gate"}
+
+func activationOps() []*OpInfo {
+	var ops []*OpInfo
+	for _, a := range Activations {
+		ops = append(ops, &OpInfo{Name: a.Name, Doc: a.Doc, Args: []ArgInfo{argX}, Results: []string{"y"}, Flags: RowWise, Shape: shapeLike})
+	}
+	return append(ops, &OpInfo{
+		Name: "softcap", Doc: "y = by * tanh(x / by).", Args: []ArgInfo{argX},
+		Attrs:   []AttrInfo{{Name: "by", Kind: Float, Doc: "bound of the result"}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
+	})
+}

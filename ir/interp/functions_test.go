@@ -1,0 +1,67 @@
+package interp
+
+import (
+	"math"
+	"testing"
+
+	"llmc/ir"
+)
+
+// runOne computes the function @f of a module for an input x of one row.
+func runOne(t *testing.T, text string, x ...float32) []Tensor {
+	t.Helper()
+	m, err := ir.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := Batch{Inputs: map[string]Tensor{"x": {Rows: 1, Cols: len(x), Data: x}}}
+	b.Add(0, 0, 1, 0)
+	out, err := New(m, nil).Run("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func wantNear(t *testing.T, what string, got []float32, want ...float64) {
+	t.Helper()
+	for i, w := range want {
+		if math.Abs(float64(got[i])-w) > 1e-6*math.Max(1, math.Abs(w)) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+			return
+		}
+	}
+}
+
+// Values of the functions as tables and other software have them.
+func TestActivationValues(t *testing.T) {
+	for name, want := range map[string][3]float64{ // of -1, 0.5, 3
+		"silu":       {-0.268941421, 0.311229666, 2.857722381},
+		"gelu":       {-0.158655254, 0.345731231, 2.995950306},
+		"gelu_tanh":  {-0.158808009, 0.345714010, 2.996362790},
+		"quick_gelu": {-0.154204234, 0.350388437, 2.981928687},
+		"relu":       {0, 0.5, 3},
+		"relu2":      {0, 0.25, 9},
+		"sigmoid":    {0.268941421, 0.622459331, 0.952574127},
+	} {
+		out := runOne(t, "func @f(%x: f32[T,3]) -> (f32[T,3]) {\n  %y = "+name+" %x : f32[T,3]\n  return %y\n}", -1, 0.5, 3)
+		wantNear(t, name, out[0].Data, want[:]...)
+	}
+	out := runOne(t, "func @f(%x: f32[T,2]) -> (f32[T,2]) {\n  %y = softcap %x {by=30} : f32[T,2]\n  return %y\n}", -60, 15)
+	wantNear(t, "softcap", out[0].Data, -28.920827403, 13.863514718)
+}
+
+// A row of 1, 2, 3, 4 has the mean 2.5 and the variance 1.25.
+func TestLayerNormByHand(t *testing.T) {
+	out := runOne(t, `
+weight %w : f32[4] = const(1, 2, 1, 1)
+weight %b : f32[4] = const(0, 0, 0.5, 0)
+func @f(%x: f32[T,4]) -> (f32[T,4], f32[T,4], f32[T,4]) {
+  %y = layernorm %x, %w, %b {eps=0} : f32[T,4]
+  %s, %n = add_layernorm %x, %x, %w {eps=0} : f32[T,4], f32[T,4]
+  return %y, %s, %n
+}`, 1, 2, 3, 4)
+	wantNear(t, "layernorm", out[0].Data, -1.341640786, -0.894427191, 0.947213595, 1.341640786)
+	wantNear(t, "sum", out[1].Data, 2, 4, 6, 8)
+	wantNear(t, "normed", out[2].Data, -1.341640786, -0.894427191, 0.447213595, 1.341640786)
+}

@@ -1,0 +1,171 @@
+package gpu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"llmc/engine"
+	"llmc/internal/sym"
+)
+
+// Card is what must be known of a GPU and its driver before anything is loaded.
+type Card struct {
+	Name         string
+	Capability   int                // compute capability, major*10 + minor
+	Driver       engine.CUDAVersion // the newest CUDA that the driver serves
+	Memory       int64              // bytes
+	SharedMemory int                // bytes that a CTA can have at most
+}
+
+func (c *Card) String() string {
+	return fmt.Sprintf("%s (compute capability %s)", c.Name, capability(c.Capability))
+}
+
+func capability(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
+
+// Choose returns the program of the plan that fits a card best: the one made for exactly its capability, else the newest below, among those
+// that its driver reads and its memory has room for. wanted, where it is not empty, is the only target to look at. The error says in one line why none runs.
+func Choose(plan *engine.Plan, card Card, wanted string, pageSize int) (*engine.Program, error) {
+	var refusals []string
+	for _, name := range suited(plan.Targets("step"), wanted, card.Capability) {
+		program, err := plan.Program("step", name)
+		if err != nil {
+			return nil, err
+		}
+		refusal, err := card.refuse(plan, program, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		if refusal == "" {
+			return program, nil
+		}
+		refusals = append(refusals, refusal)
+	}
+	if len(refusals) == 0 {
+		return nil, card.noProgram(plan.Targets("step"), wanted)
+	}
+	return nil, fmt.Errorf("%v can not run the plan: %s", &card, strings.Join(refusals, "; "))
+}
+
+// suited lists the plan's GPU targets that a capability runs, best first.
+func suited(built []string, wanted string, capability int) []string {
+	var rows []engine.Target
+	for _, name := range built {
+		t, err := engine.FindTarget(name)
+		if err != nil || t.Device != "cuda" || wanted != "" && name != wanted || t.SM > capability || t.Exact && t.SM != capability {
+			continue
+		}
+		rows = append(rows, t)
+	}
+	slices.SortFunc(rows, func(a, b engine.Target) int { return b.SM - a.SM })
+	var names []string
+	for _, t := range rows {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// noProgram says what the plan holds and how to build what it lacks.
+func (c *Card) noProgram(built []string, wanted string) error {
+	var have []string
+	for _, name := range built {
+		if t, err := engine.FindTarget(name); err == nil && t.Exact {
+			name += ", which runs on " + capability(t.SM) + " alone"
+		}
+		have = append(have, name)
+	}
+	arch, least := "", ""
+	for _, t := range engine.Targets {
+		if t.Device != "cuda" {
+			continue
+		}
+		if least == "" {
+			least = capability(t.SM)
+		}
+		if t.SM == c.Capability || t.SM < c.Capability && !t.Exact && t.ServedBy == "" {
+			arch = t.Name
+		}
+	}
+	what := "the plan has no program"
+	if wanted != "" {
+		what += " " + wanted
+	}
+	if arch == "" {
+		return fmt.Errorf("%s for %v: programs need %s or newer", what, c, least)
+	}
+	return fmt.Errorf("%s for %v, it has %s: build it with llmc build --arch %s", what, c, strings.Join(have, "; "), arch)
+}
+
+// refuse says why the card can not run a program that is made for it, "" if it can.
+func (c *Card) refuse(plan *engine.Plan, program *engine.Program, pageSize int) (string, error) {
+	text, err := plan.Section(engine.KindPTX, program.Target)
+	if err != nil {
+		return "", err
+	}
+	version, err := engine.VersionOfPTX(text)
+	if err != nil {
+		return "", fmt.Errorf("section %s %s: %w", engine.KindPTX, program.Target, err)
+	}
+	driver, known := engine.DriverFor(version)
+	switch shared := sharedMemory(program); {
+	case !known:
+		return fmt.Sprintf("%s is PTX %v, newer than what is known of drivers; use a newer llmrun", program.Target, version), nil
+	case c.Driver < driver.CUDA:
+		return fmt.Sprintf("%s is PTX %v, which needs driver %d or newer (CUDA %v), the one here is of CUDA %v", program.Target, version, driver.Branch, driver.CUDA, c.Driver), nil
+	case shared > c.SharedMemory:
+		return fmt.Sprintf("%s needs %d bytes of shared memory in a block, it has %d", program.Target, shared, c.SharedMemory), nil
+	}
+	weights, rest, err := leastMemory(plan, program, pageSize)
+	if err == nil && (weights > c.Memory || rest > c.Memory-weights) {
+		return fmt.Sprintf("%s needs %.2f GiB for weights and %.2f GiB for activations and one KV page at least, it has %.2f GiB; build with a smaller --quant",
+			program.Target, gib(weights), gib(rest), gib(c.Memory)), nil
+	}
+	return "", err
+}
+
+func gib(bytes int64) float64 { return float64(bytes) / (1 << 30) }
+
+// sharedMemory is the dynamic shared memory that a CTA of the program takes at most.
+func sharedMemory(program *engine.Program) int {
+	most := 0
+	for i := range program.Launches {
+		for _, c := range program.Launches[i].Code {
+			most = max(most, c.Shared)
+		}
+	}
+	return most
+}
+
+// leastMemory is what a program's weights take, and what a step of one token with one page of KV does.
+func leastMemory(plan *engine.Plan, program *engine.Program, pageSize int) (weights, rest int64, err error) {
+	if weights, err = weightBytes(plan, program); err != nil {
+		return 0, 0, err
+	}
+	p, err := newPool(program.Caches, pageSize)
+	if err != nil {
+		return 0, 0, err
+	}
+	rest = p.pageBytes
+	for _, slot := range program.Slots {
+		bytes, err := slot.Eval(sym.Bind(1, 1, 1, 1))
+		if err != nil {
+			return 0, 0, err
+		}
+		rest += bytes
+	}
+	return weights, rest, nil
+}
+
+// weightBytes is what the weights take that a program reads.
+func weightBytes(plan *engine.Plan, program *engine.Program) (int64, error) {
+	total := int64(0)
+	for _, name := range program.Weights {
+		w, _, err := plan.Weight(name)
+		if err != nil {
+			return 0, err
+		}
+		total += w.Bytes
+	}
+	return total, nil
+}
