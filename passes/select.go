@@ -50,10 +50,15 @@ func selectKernels(c *Context) error {
 	return nil
 }
 
-// signature prints an op with the types of its operands, the optional ones with their names, and its attributes: any of them may be what no
-// kernel takes.
+// signature prints an op with the texts among its attributes, by which kernels are told apart too, and the types of its operands, the optional
+// ones with their names: any of them may be what no kernel takes.
 func signature(op *ir.Op) string {
 	s := op.Kind.Name
+	for _, a := range op.Attrs {
+		if text, ok := a.Val.(string); ok {
+			s += " " + a.Name + "=" + text
+		}
+	}
 	for i, a := range op.Args {
 		switch info := op.Kind.Args[i]; {
 		case a == nil:
@@ -62,9 +67,6 @@ func signature(op *ir.Op) string {
 		default:
 			s += " " + a.Type.String()
 		}
-	}
-	for _, a := range op.Attrs {
-		s += fmt.Sprintf(" %s=%v", a.Name, a.Val)
 	}
 	return s
 }

@@ -268,23 +268,10 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 			positions, lengths = append(positions, int32(p)), append(lengths, ropeLen(p))
 		}
 	}
-	m.ints("positions", positions)
-	if a.mode != "" {
-		m.ints("ropelen", lengths)
-		m.floats("inv_freq", a.rotary.table())
-	}
-	if a.alibi {
-		m.floats("alibi", a.slopes())
-	}
-	if a.sinks {
-		m.floats("sinks", a.sinkScores())
-	}
-	items := m.ints("items", work.words(tokens, len(chunks)))
-	m.fresh("partials", max(work.rows, 1)*int(a.launch.Int("planes", 0))*engine.PartialRowBytes(a.dim))
+	a.operands(m, positions, lengths)
 	m.ints("page_start", start)
 	m.ints("pages", table)
-	a.run(m, tokens, len(chunks), pageSize, stride)
-	a.checkCounters(items)
+	work.run(m, tokens, len(chunks), pageSize, stride)
 	y.checkPadding(a.t, tokens)
 	rows := make([][]float32, tokens)
 	for r := range rows {
@@ -295,13 +282,18 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	return rows
 }
 
-// checkCounters wants the counters before the items to be zero, as the next launch needs them.
-func (a *attention) checkCounters(items []byte) {
-	a.t.Helper()
-	for i, b := range items[:4*engine.AttentionCounters(int(a.launch.Int("extra", 0)), int(a.launch.Int("planes", 0)))] {
-		if b != 0 {
-			a.t.Fatalf("byte %d of the counters is %d behind the launch", i, b)
-		}
+// operands places what depends on the tokens' positions, and what does not depend on the step.
+func (a *attention) operands(m *memory, positions, lengths []int32) {
+	m.ints("positions", positions)
+	if a.mode != "" {
+		m.ints("ropelen", lengths)
+		m.floats("inv_freq", a.rotary.table())
+	}
+	if a.alibi {
+		m.floats("alibi", a.slopes())
+	}
+	if a.sinks {
+		m.floats("sinks", a.sinkScores())
 	}
 }
 
@@ -331,6 +323,20 @@ func (w *workList) add(sequence, first, count, position int) {
 	}
 	w.rows += (to - from) * count * int(w.launch.Int("group", 0))
 	w.counter++
+}
+
+// run launches the kernel and wants the counters as they were.
+func (w *workList) run(m *memory, tokens, sequences, pageSize, stride int) {
+	w.t.Helper()
+	planes := int(w.launch.Int("planes", 0))
+	items := m.ints("items", w.words(tokens, sequences))
+	m.fresh("partials", max(w.rows, 1)*planes*engine.PartialRowBytes(w.dim))
+	w.attention.run(m, tokens, sequences, pageSize, stride)
+	for i, b := range items[:4*engine.AttentionCounters(int(w.launch.Int("extra", 0)), planes)] {
+		if b != 0 {
+			w.t.Fatalf("byte %d of the counters is %d behind the launch", i, b)
+		}
+	}
 }
 
 // words is the list of a step, padded to what the grid has.
