@@ -83,6 +83,9 @@ func TestAttention(t *testing.T) {
 				{{newHistory(c, 300, 5), 299, 300}, {newHistory(c, 64, 6), 17, 64}, {newHistory(c, 17, 7), 16, 17}, {newHistory(c, 63, 8), 62, 63}},
 				{{newHistory(c, 140, 9), 60, 140}},
 			} {
+				if !thorough() && (i+j)%2 != 0 {
+					continue
+				}
 				rows := a.step([]int{16, 32, 64, 48, 128}[(i+j)%5], chunks...)
 				worst = max(worst, compareRows(t, c, rows, chunks))
 			}

@@ -3,6 +3,7 @@ package cuda_test
 import (
 	"encoding/binary"
 	"math"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -17,6 +18,9 @@ import (
 	"llmc/passes"
 	"llmc/runtime/device/emu"
 )
+
+// thorough asks for all combinations of what tests otherwise take turns with.
+func thorough() bool { return os.Getenv("LLMC_LONG") != "" }
 
 func check(t testing.TB, err error) {
 	t.Helper()

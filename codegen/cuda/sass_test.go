@@ -18,7 +18,8 @@ var sassRules = []struct {
 	targets, classes string // patterns
 	must, mustNot    []string
 }{
-	{`.`, `.`, nil, []string{"LDL", "STL", "DADD", "DMUL", "DFMA"}}, // no spilled registers, no f64
+	{`.`, `.`, nil, []string{"LDL", "STL"}},                       // no spilled registers
+	{`.`, `^([^s]|s[^a])`, nil, []string{"DADD", "DMUL", "DFMA"}}, // no f64 but in sampling, which wants the host's bits
 	{`sm80|sm89`, `^linear.*frag\.(bf16|u4|u8)`, []string{"HMMA.16816.F32.BF16", "BAR"}, nil},
 	{`sm80`, `^linear.*frag\.e4m3`, []string{"HMMA.16816.F32.BF16", "BAR"}, nil},
 	{`sm89`, `^linear.*frag\.e4m3`, []string{"QMMA.16832.F32.E4M3.E4M3", "BAR"}, []string{"HMMA"}},
@@ -26,7 +27,7 @@ var sassRules = []struct {
 	{`sm80|sm89`, `^linear.*frag\.s8`, []string{"IMMA.16832.S8.S8", "BAR"}, []string{"HMMA"}},
 	{`sm90`, `^linear.*frag\.e4m3`, []string{"QGMMA", "WARPGROUP", "UBLKCP", "SYNCS"}, []string{"HMMA", "QMMA"}},
 	{`sm90`, `^linear.*frag\.s8`, []string{"IGMMA", "WARPGROUP", "UBLKCP", "SYNCS"}, []string{"HMMA", "IMMA"}},
-	{`.`, `^attention`, []string{"HMMA.16816.F32.BF16", "LDSM", "LDGSTS", "MUFU.EX2"}, nil},
+	{`.`, `^attention`, []string{"HMMA.16816.F32", "LDSM", "LDGSTS", "MUFU.EX2"}, nil},
 	{`.`, `^(add_)?rmsnorm`, []string{"MUFU.RSQ", "BAR"}, []string{"HMMA"}},
 	{`.`, `^quantize`, nil, []string{"HMMA"}},
 	{`sm89|sm90`, `^quantize,e4m3`, []string{"F2FP"}, nil},

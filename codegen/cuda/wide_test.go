@@ -44,8 +44,11 @@ var wideFormats = []struct {
 // TestWideExact multiplies whole numbers on wgmma, in every format and shape of a CTA, with copies and products that land when they
 // must and with ones that land at random.
 func TestWideExact(t *testing.T) {
-	for _, format := range wideFormats {
-		for _, size := range [][3]int{{16, 64, 1}, {70, 160, 3}, {33, 1184, 17}, {200, 576, 9}, {130, 224, 41}, {70, 96, 131}, {8500, 64, 3}} {
+	for i, format := range wideFormats {
+		for j, size := range [][3]int{{16, 64, 1}, {70, 160, 3}, {33, 1184, 17}, {200, 576, 9}, {130, 224, 41}, {70, 96, 131}, {8500, 64, 3}} {
+			if !thorough() && i > 0 && (i+j)%2 != 0 {
+				continue
+			}
 			for seed := range uint64(2) {
 				if seed == 0 && format.name != "bf16" && format.name != "int4-g32" && format.name != "fp8-block" {
 					continue
