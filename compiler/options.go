@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 
 	"llmc/compiler/dump"
 	"llmc/engine"
@@ -89,10 +90,8 @@ func (o *Options) resolve() ([]engine.Target, error) {
 
 // withTarget adds a target unless it is there.
 func withTarget(targets []engine.Target, name string) ([]engine.Target, error) {
-	for _, have := range targets {
-		if have.Name == name {
-			return targets, nil
-		}
+	if slices.ContainsFunc(targets, func(have engine.Target) bool { return have.Name == name }) {
+		return targets, nil
 	}
 	t, err := engine.FindTarget(name)
 	return append(targets, t), err

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/models"
 	"llmc/engine"
 	"llmc/internal/cli"
 	"llmc/internal/dtype"
@@ -99,7 +100,7 @@ func checkStored(t *testing.T, c *hf.Checkpoint, plan *engine.Plan, j *packJob) 
 		t.Fatalf("%s: %d x %d instead of %d x %d", entry.Name, w.rows, w.cols, j.rows, j.cols)
 	}
 	want, got := make([]float32, j.rows*j.cols), make([]float32, j.rows*j.cols)
-	if err := readRows(c, j.weight.Recipe, want, 3, 0, j.rows); err != nil {
+	if err := models.ReadRows(c, j.weight.Recipe, want, 3, 0, j.rows); err != nil {
 		t.Fatal(err)
 	}
 	if j.format != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/models"
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/quant"
@@ -139,7 +140,7 @@ func (s *storedWeights) firstBad() (*storedWeight, error) {
 		got, want := make([]float32, step*w.cols), make([]float32, step*w.cols)
 		for first := int64(0); first < w.rows; first += step {
 			n := min(step, w.rows-first) * w.cols
-			if err := readRows(s.checkpoint, w.recipe, want[:n], len(w.Shape), first, min(w.rows, first+step)); err != nil {
+			if err := models.ReadRows(s.checkpoint, w.recipe, want[:n], len(w.Shape), first, min(w.rows, first+step)); err != nil {
 				return nil, fmt.Errorf("weight %q: %w", w.Name, err)
 			}
 			w.decode(got[:n], first)
@@ -166,7 +167,7 @@ func (s *storedWeights) limits(w *storedWeight) (*quant.Limits, error) {
 	rows := make([]float32, step*w.cols)
 	for first := int64(0); first < w.rows; first += step {
 		n := min(step, w.rows-first) * w.cols
-		err := readRows(s.checkpoint, w.recipe, rows[:n], len(w.Shape), first, min(w.rows, first+step))
+		err := models.ReadRows(s.checkpoint, w.recipe, rows[:n], len(w.Shape), first, min(w.rows, first+step))
 		if err == nil {
 			err = limits.Add(rows[:n], int(first))
 		}

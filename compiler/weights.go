@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/models"
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/cli"
@@ -187,7 +188,7 @@ func (w *packWorker) measure(j *packJob, first, last int64) error {
 func (w *packWorker) read(j *packJob, panel int64) (first int64, err error) {
 	lo, hi := j.rowRange(panel)
 	w.rows = grow(w.rows, int((hi-lo)*j.cols))
-	return lo, readRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi)
+	return lo, models.ReadRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi)
 }
 
 // pack writes panels [first, last) of a weight.

@@ -2,7 +2,7 @@ package ir
 
 // Activations are the functions of one number that a layer applies to its sums: ops of their name, and what act may be in ops that apply
 // one to a gate or to a product.
-var Activations = []struct{ Name, Doc string }{
+var Activations = []Activation{
 	{"silu", "y = x / (1 + exp(-x))."},
 	{"gelu", "y = x * (1 + erf(x / sqrt(2))) / 2."},
 	{"gelu_tanh", "y = x * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3))) / 2."},
@@ -11,6 +11,9 @@ var Activations = []struct{ Name, Doc string }{
 	{"relu2", "y = max(x, 0)^2."},
 	{"sigmoid", "y = 1 / (1 + exp(-x))."},
 }
+
+// Activation is one of these functions.
+type Activation struct{ Name, Doc string }
 
 func activationNames() []string {
 	var names []string

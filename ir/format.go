@@ -26,12 +26,12 @@ var ActivationFormats = []ActivationFormat{
 	{"s8t", dtype.I8, NoGroups, []string{"int8a8"}},
 	{"e4m3t", dtype.F8E4M3, NoGroups, []string{"fp8", "fp8_tensor"}},
 	{"e4m3g", dtype.F8E4M3, GroupScales, []string{"fp8_block"}},
-	{maximaFormat, dtype.F32, NoGroups, nil},
+	{MaximaFormat, dtype.F32, NoGroups, nil},
 }
 
-// maximaFormat is f32 with the largest magnitude of every eight columns, so that the scale of a row's codes is found without another look at all
+// MaximaFormat is f32 with the largest magnitude of every eight columns, so that the scale of a row's codes is found without another look at all
 // of it.
-const maximaFormat = "f32m"
+const MaximaFormat = "f32m"
 
 // ActivationFormat is one format of quantized inputs.
 type ActivationFormat struct {

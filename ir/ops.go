@@ -66,7 +66,7 @@ var roleRows = [...]struct {
 		return v.Weight == nil && v.Type.DType == dtype.F32 && v.Type.Rank() == 2 && v.Type.Quant == ""
 	}},
 	RoleNumbers: {"numbers", "f32[M,N] or f32m[M,N]", func(v *Value) bool {
-		return v.Weight == nil && v.Type.Rank() == 2 && v.Type.DType == dtype.F32 && (v.Type.Quant == "" || v.Type.Quant == maximaFormat)
+		return v.Weight == nil && v.Type.Rank() == 2 && v.Type.DType == dtype.F32 && (v.Type.Quant == "" || v.Type.Quant == MaximaFormat)
 	}},
 	RoleInput: {"input", "[M,K]: f32, bf16, f16 or quantized", func(v *Value) bool {
 		return v.Weight == nil && !v.Type.IsToken() && v.Type.Rank() == 2 && (v.Type.DType.IsFloat() || v.Type.Quant != "")

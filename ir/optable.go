@@ -17,7 +17,7 @@ var dtypeAttr = AttrInfo{Name: "dtype", Kind: Text, Default: "f32", Enum: result
 var floatNames = []string{"f32", "bf16", "f16"}
 
 // resultNames are types of numbers that ops round their results to: f32m is f32 with the largest magnitude of every eight columns.
-var resultNames = append(floatNames[:len(floatNames):len(floatNames)], maximaFormat)
+var resultNames = append(floatNames[:len(floatNames):len(floatNames)], MaximaFormat)
 
 // ropeAttrs describe a rotary embedding.
 var ropeAttrs = []AttrInfo{

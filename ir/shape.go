@@ -106,7 +106,7 @@ func floatResult(op *Op, rows sym.Dim, cols int64) ([]Type, error) {
 // rounded is a tensor of the op's dtype.
 func rounded(op *Op, dims ...sym.Dim) (Type, error) {
 	name := op.Text("dtype")
-	if name == maximaFormat {
+	if name == MaximaFormat {
 		t := Tensor(dtype.F32, dims...)
 		t.Quant = name
 		return t, nil

@@ -16,8 +16,8 @@ func checkLinear(op *Op) error {
 	x, w, raw := op.Arg("x"), op.Arg("w"), op.Arg("raw")
 	if raw != nil {
 		base, _ := SplitQuant(x.Type.Quant)
-		if f := FindActivation(base); raw.Type.Quant != maximaFormat || f == nil || f.Group != NoGroups {
-			return fmt.Errorf("operand %q is %v and x %v; it must be %s and x have a scale for each row alone", "raw", raw.Type, x.Type, maximaFormat)
+		if f := FindActivation(base); raw.Type.Quant != MaximaFormat || f == nil || f.Group != NoGroups {
+			return fmt.Errorf("operand %q is %v and x %v; it must be %s and x have a scale for each row alone", "raw", raw.Type, x.Type, MaximaFormat)
 		}
 	}
 	return firstError(checkProduct(x, w), wantLength(op, "bias", first(w)), wantCols(op, "raw", cols(x)), sameRows(x, raw))

@@ -29,8 +29,7 @@ func (c *Context) activateInProducers(f *ir.Func) {
 		if len(c.Options.Target.Kernels(joint)) == 0 {
 			continue
 		}
-		joint.Result().Name, act.Result().Name = act.Result().Name, ""
-		f.Replace(act.Result(), joint.Result())
+		c.takeOver(f, joint.Result(), act.Result())
 		f.Ops[slices.Index(f.Ops, product)] = joint
 		f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return op == act })
 		c.fired(ruleOwnActivation)
@@ -38,10 +37,5 @@ func (c *Context) activateInProducers(f *ir.Func) {
 }
 
 func isActivation(op *ir.Op) bool {
-	for _, a := range ir.Activations {
-		if a.Name == op.Kind.Name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ir.Activations, func(a ir.Activation) bool { return a.Name == op.Kind.Name })
 }

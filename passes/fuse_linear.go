@@ -112,7 +112,7 @@ func (c *Context) turnInProduct(f *ir.Func, rope *ir.Op, turns map[string]*ir.Va
 		if v == nil {
 			continue
 		}
-		recipe, ok := order.permute(v.Weight.Recipe, v)
+		recipe, ok := order.permute(v.Weight)
 		if !ok || weightReaders(c.Module, v.Weight) != 1 {
 			return
 		}
@@ -158,16 +158,12 @@ func keep(attrs []ir.Attr, names ...string) []ir.Attr {
 // others.
 type headOrder struct{ dim, rotary, turning int64 }
 
-// permute puts the rows of v in that order; ok is false for recipes whose rows can not be taken apart.
-func (o headOrder) permute(r *ir.Recipe, v *ir.Value) (permuted *ir.Recipe, ok bool) {
-	rows, _ := v.Type.Rows().IsConst()
-	cols := int64(1)
-	if v.Type.Rank() == 2 {
-		cols, _ = v.Type.Cols()
-	}
+// permute puts the rows of w in that order; ok is false for recipes whose rows can not be taken apart.
+func (o headOrder) permute(w *ir.Weight) (permuted *ir.Recipe, ok bool) {
+	rows, cols, _ := w.Type.Matrix()
 	var parts []*ir.Recipe
 	take := func(start, count int64) *ir.Recipe {
-		part, can := ir.SliceRows(r, cols, start, count)
+		part, can := ir.SliceRows(w.Recipe, cols, start, count)
 		ok = ok && can
 		return part
 	}

@@ -189,8 +189,7 @@ func (c *Context) castInProducers(f *ir.Func) {
 			continue
 		}
 		for i, r := range producer.Results {
-			rounded.Results[i].Name, r.Name = r.Name, ""
-			f.Replace(r, rounded.Results[i])
+			c.takeOver(f, rounded.Results[i], r)
 		}
 		f.Replace(cast.Result(), rounded.Results[x.Index])
 		f.Ops[slices.Index(f.Ops, producer)] = rounded

@@ -33,7 +33,7 @@ func (c *Context) giveRaw(f *ir.Func, quantize *ir.Op) {
 	if producer == nil || readers(f, x) != 1 || !rounds(producer) || x.Index != len(producer.Results)-1 {
 		return
 	}
-	maxima := ir.Attr{Name: "dtype", Val: "f32m"}
+	maxima := ir.Attr{Name: "dtype", Val: ir.MaximaFormat}
 	rounded := c.newOp(producer.Kind.Name, producer.Args, append(slices.Clone(producer.Attrs), maxima)...)
 	raw := rounded.Results[x.Index]
 	codes := c.newOp("quantize", []*ir.Value{raw}, quantize.Attrs...)

@@ -121,10 +121,7 @@ func (s *usages) add(key string, u ptxas.Usage) {
 // collect writes the programs of all models, or of those named, for a target.
 func collect(t *testing.T, target string, only ...string) *entriesOf {
 	t.Helper()
-	row, err := engine.FindTarget(target)
-	check(t, err)
-	gpu, err := cuda.NewTarget(row)
-	check(t, err)
+	gpu := gpuTarget(t, target)
 	all := &entriesOf{arch: gpu.PTX.Name, texts: map[string]*strings.Builder{}, seen: map[string]bool{}, classes: map[string]string{}}
 	for _, model := range budgetModels {
 		if len(only) > 0 && !slices.Contains(only, model.name) {

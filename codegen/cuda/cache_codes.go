@@ -17,12 +17,12 @@ var kvCodeWriters = map[dtype.Type]kvCodes{
 	dtype.F8E4M3: {dtype.E4M3Max, (*entry).roundE4M3},
 }
 
-// storeCodes writes a head that a warp holds, as codes with their scale. Magnitudes are compared as integers, so that NaN is the largest.
+// storeCodes writes a head that a warp holds, as codes with their scale.
 func (r *rope) storeCodes(all []channel, token, head ptx.Reg) {
 	writer := kvCodeWriters[r.kv().DType]
 	most := r.Const(ptx.U32, 0)
 	for _, c := range all {
-		r.Into(most).Max(most, r.And(c.value.As(ptx.U32), 0x7fffffff)) // channels that a lane has not are zero
+		r.Into(most).Max(most, r.magnitude(c.value)) // channels that a lane has not are zero
 	}
 	amax := r.Redux("max", most).As(ptx.F32)
 	scale := r.Cvt(ptx.F16, r.Div(amax, writer.most))
@@ -55,7 +55,7 @@ func (e *entry) roundE4M3(x ptx.Reg) ptx.Reg {
 		magic    = 1 << 14 // added to a number below 2^-6, it rounds that to a multiple of 2^-9
 	)
 	bits := x.As(ptx.U32)
-	u := e.Min(e.And(bits, 0x7fffffff), limit)
+	u := e.Min(e.magnitude(x), limit)
 	odd := e.And(e.Shr(u, shift), 1)
 	large := e.Sub(e.Shr(e.Add(e.Add(u, halfStep), odd), shift), rebias)
 	small := e.And(e.Add(u.As(ptx.F32), float64(magic)).As(ptx.U32), 0xff)

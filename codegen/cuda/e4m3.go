@@ -27,10 +27,7 @@ func (r e4m3Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 
 // chunkOfCodes is the product of a chunk, by block of tokens.
 func (p *product) chunkOfCodes(at panel, blocks int, b chunkB) [][]ptx.Reg {
-	part := make([][]ptx.Reg, blocks)
-	for j := range part {
-		part[j] = p.Zeros(ptx.F32, 4)
-	}
+	part := p.zeroSums(ptx.F32, blocks)
 	for step, words := range p.fragments(at) {
 		for j := range part {
 			p.Mma(ptx.MmaE4M3, part[j], as(ptx.E4M3x4, words), b[j][step])
@@ -53,6 +50,6 @@ func (p *product) tokenScale(token ptx.Reg) ptx.Reg {
 	if p.makesCodes {
 		return p.Ld(ptx.F32, p.Index(p.scales, token, 4))
 	}
-	row := p.row("x", p.source(p.Min(p.tokenOfTile(token), p.Sub(p.end(), 1))))
+	row := p.row("x", p.source(p.realToken(p.tokenOfTile(token))))
 	return p.Ld(ptx.F32, row.At(p.codes().ScaleOffset()))
 }

@@ -14,11 +14,10 @@ type e4m3Blocks struct {
 func (r *e4m3Blocks) operandB() operandB { return e4m3Quads }
 
 func (r *e4m3Blocks) start(lane, first ptx.Reg) []panel {
-	last := r.Sub(r.end(), 1)
 	column := r.tokenOfTile(r.Shl(r.And(lane, 3), 1))
 	for j := range r.tokens {
 		for n := range r.tokens[j] {
-			row := r.row("x", r.source(r.Min(r.Add(column, 8*j+n), last)))
+			row := r.row("x", r.source(r.realToken(r.Add(column, 8*j+n))))
 			r.tokens[j][n] = r.Index(row, r.codes().ScaleOffset(), 1)
 		}
 	}

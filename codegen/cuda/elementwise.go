@@ -5,6 +5,7 @@ import (
 
 	"llmc/codegen/ptx"
 	"llmc/engine/layout"
+	"llmc/ir"
 )
 
 // rowThreads work on a row of an activation, two neighbouring columns each at a time.
@@ -83,7 +84,7 @@ func (e *entry) padBF16(role string, row, lane ptx.Reg) {
 }
 
 // hasMaxima tells whether rows of a role have the largest magnitude of every eight columns behind them.
-func (e *entry) hasMaxima(role string) bool { return e.buffer(role).Format == "f32m" }
+func (e *entry) hasMaxima(role string) bool { return e.buffer(role).Format == ir.MaximaFormat }
 
 // maximaOffset is where they lie in a row.
 func (e *entry) maximaOffset(role string) int {
@@ -94,13 +95,12 @@ func (e *entry) maximaOffset(role string) int {
 	return a.MaximaOffset()
 }
 
-// partMaximum writes the largest magnitude of part number part of a row, whose columns the CTA wrote before its last barrier. Magnitudes are
-// compared as integers, so that NaN is the largest.
+// partMaximum writes the largest magnitude of part number part of a row, whose columns the CTA wrote before its last barrier.
 func (e *entry) partMaximum(role string, row, part ptx.Reg) {
 	columns, most := e.Index(row, part, 4*layout.MaximaColumns), e.Const(ptx.U32, 0)
 	for at := 0; at < layout.MaximaColumns; at += 4 {
 		for _, v := range e.LdV(ptx.B32, 4, columns.At(4*at)) {
-			most = e.Max(most, e.And(v, 0x7fffffff).As(ptx.U32))
+			most = e.Max(most, e.magnitude(v))
 		}
 	}
 	e.St(e.Index(row, part, 4).At(e.maximaOffset(role)), most)

@@ -39,14 +39,21 @@ func compile(t *testing.T, m *ir.Module, weights interp.Weights, target, format 
 	return plan
 }
 
-// lower makes what a plan consists of.
-func lower(t *testing.T, m *ir.Module, weights interp.Weights, target string, policy passes.Policy, vocab int) (engine.Spec, [][]byte) {
+// gpuTarget is what kernels are written for, by the name of a target.
+func gpuTarget(t *testing.T, target string) cuda.Target {
 	t.Helper()
 	row, err := engine.FindTarget(target)
 	check(t, err)
 	gpu, err := cuda.NewTarget(row)
 	check(t, err)
-	_, err = passes.Run(m, passes.Options{Target: gpu, Policy: policy, Check: true})
+	return gpu
+}
+
+// lower makes what a plan consists of.
+func lower(t *testing.T, m *ir.Module, weights interp.Weights, target string, policy passes.Policy, vocab int) (engine.Spec, [][]byte) {
+	t.Helper()
+	gpu := gpuTarget(t, target)
+	_, err := passes.Run(m, passes.Options{Target: gpu, Policy: policy, Check: true})
 	check(t, err)
 	coder := cuda.NewCoder(gpu)
 	program, err := codegen.Emit(m, m.Func("step"), target, coder)

@@ -65,20 +65,20 @@ func (p *product) normedAndBiased(sum, output, factors, token ptx.Reg) ptx.Reg {
 // squareLanes is how many lanes add up the squares of a token.
 const squareLanes = 16
 
-// normFactors puts what the rows of x are to be multiplied with to be normalised into shared memory, for tokens of a tile: 1 / sqrt(mean of squares
-// + eps). 16 threads have a token: they add up what linear_add wrote for it in the order of the columns, each its own, then in a butterfly.
-// Threads that wait for a barrier before they read them see them. It is no register where the input has no norm to finish.
-func (p *product) normFactors(thread, tile ptx.Reg, tokens int, name string) ptx.Reg {
+// normFactors is where storeNormFactors puts those of the CTA's tokens; no register where the input has no norm to finish.
+func (p *product) normFactors() ptx.Reg {
 	if !p.has("squares") {
 		return ptx.Reg{}
 	}
 	p.Section("norms")
-	factors := p.Addr(p.Static(name, 4*tokens, 16))
-	p.storeNormFactors(factors, thread, p.threads, tile, tokens)
+	factors := p.Addr(p.Static("factors", 4*tokenTile, 16))
+	p.storeNormFactors(factors, p.TidX(), p.threads, p.CtaY(), tokenTile)
 	return factors
 }
 
-// storeNormFactors is normFactors for so many threads.
+// storeNormFactors puts what the rows of x are to be multiplied with to be normalised into shared memory, for tokens of a tile: 1 / sqrt(mean of
+// squares + eps). Of so many threads 16 have a token: they add up what linear_add wrote for it in the order of the columns, each its own, then in a
+// butterfly. Threads that wait for a barrier before they read them see them.
 func (p *product) storeNormFactors(factors, thread ptx.Reg, threads int, tile ptx.Reg, tokens int) {
 	lane := p.And(thread, squareLanes-1)
 	for first := 0; first < tokens; first += threads / squareLanes {
@@ -92,17 +92,9 @@ func (p *product) storeNormFactors(factors, thread ptx.Reg, threads int, tile pt
 
 // sumOfSquares adds up a row of squares with the lanes that have the token.
 func (p *product) sumOfSquares(row, lane ptx.Reg) ptx.Reg {
-	columns, width := p.cols("squares"), 4
-	if columns%width != 0 {
-		width = 1
-	}
-	sums := p.Zeros(ptx.F32, width)
-	for first := 0; first < columns; first += squareLanes * width {
-		guarded := columns-first < squareLanes*width
-		for i, v := range p.readSome(ptx.F32, row, p.Mad(lane, width, first), width, 0, guarded, columns) {
-			sums[i] = p.Add(sums[i], v)
-		}
-	}
+	squares := rowPart{row: row, columns: p.cols("squares")}
+	sums := p.Zeros(ptx.F32, squares.width())
+	p.eachColumn(ptx.F32, squares, lane, squareLanes, func(i int, v ptx.Reg) { sums[i] = p.Add(sums[i], v) })
 	for len(sums) > 1 {
 		half := len(sums) / 2
 		for i := range half {
@@ -135,26 +127,24 @@ func (p *product) bothPlaces(role string, at resultPlace) (base ptx.Reg, inside 
 
 // storeBoth writes y.
 func (p *product) storeBoth(at resultPlace, results []tokenResult) {
-	base, inside := p.bothPlaces("y", at)
-	stride, size := int(p.buffer("y").Stride), p.buffer("y").DType.Size()
-	for _, r := range results {
-		exists := p.exists(at, r.n)
-		for h, v := range r.v {
-			p.storeResult(p.When(p.And(exists, inside[h])), "y", base.At(r.n*stride+8*size*h), v)
-		}
-	}
+	p.storeEach(at, results, func(v ptx.Reg) ptx.Reg { return v })
 }
 
 // storeActivated writes the activation of every output.
 func (p *product) storeActivated(at resultPlace, results []tokenResult) {
+	p.storeEach(at, results, p.activate)
+}
+
+// storeEach writes what f makes of every output to y.
+func (p *product) storeEach(at resultPlace, results []tokenResult, f func(v ptx.Reg) ptx.Reg) {
 	base, inside := p.bothPlaces("y", at)
 	stride, size := int(p.buffer("y").Stride), p.buffer("y").DType.Size()
-	most := [2]maxima{p.maxima("y", at, at.row), p.maxima("y", at, p.Add(at.row, 8))}
+	most := p.bothMaxima("y", at)
 	for _, r := range results {
 		exists := p.exists(at, r.n)
 		for h, v := range r.v {
 			wanted := p.And(exists, inside[h])
-			v = p.activate(v)
+			v = f(v)
 			p.storeResult(p.When(wanted), "y", base.At(r.n*stride+8*size*h), v)
 			most[h].store(v, wanted, r.n*stride)
 		}
@@ -193,12 +183,20 @@ func (p *product) maxima(role string, at resultPlace, column ptx.Reg) maxima {
 	return maxima{p, p.Add(base, p.maximaOffset(role)), p.Eq(p.And(column, layout.MaximaColumns-1), 0), at.lanes}
 }
 
-// store writes the largest of the eight lanes' magnitudes. Magnitudes are compared as integers, so that NaN is the largest.
+// bothMaxima finds them for the two columns of a place.
+func (p *product) bothMaxima(role string, at resultPlace) (both [2]maxima) {
+	if !p.hasMaxima(role) {
+		return both
+	}
+	return [2]maxima{p.maxima(role, at, at.row), p.maxima(role, at, p.Add(at.row, 8))}
+}
+
+// store writes the largest of the eight lanes' magnitudes.
 func (m maxima) store(v, wanted ptx.Reg, offset int) {
 	if m.product == nil {
 		return
 	}
-	most := m.And(v.As(ptx.U32), 0x7fffffff)
+	most := m.magnitude(v)
 	for _, lane := range m.lanes {
 		most = m.Max(most, m.ShflXor(most, lane))
 	}
@@ -219,7 +217,7 @@ func (p *product) storeSum(at resultPlace, results []tokenResult) {
 	}
 	stride := func(role string, n int) int { return n * int(p.buffer(role).Stride) }
 	size := p.buffer("scaled").DType.Size()
-	most := [2]maxima{p.maxima("scaled", at, at.row), p.maxima("scaled", at, p.Add(at.row, 8))}
+	most := p.bothMaxima("scaled", at)
 	for _, r := range results {
 		exists := p.exists(at, r.n)
 		square := p.Const(ptx.F32, 0)

@@ -56,10 +56,7 @@ func (r *float8Reader) finish(sum, output, _ ptx.Reg) ptx.Reg {
 type float8Groups struct{ *float8Reader }
 
 func (r *float8Groups) multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB) {
-	part := make([][]ptx.Reg, len(acc))
-	for j := range part {
-		part[j] = r.Zeros(ptx.F32, 4)
-	}
+	part := r.zeroSums(ptx.F32, len(acc))
 	scales := r.groupScales(at, i)
 	r.float8Reader.multiply(at, i, part, b)
 	for j := range acc {

@@ -86,11 +86,7 @@ func (s *single) inputs(roles ...string) {
 // write writes the kernel for a target.
 func (s *single) write(target string) {
 	s.t.Helper()
-	row, err := engine.FindTarget(target)
-	check(s.t, err)
-	gpu, err := cuda.NewTarget(row)
-	check(s.t, err)
-	coder := cuda.NewCoder(gpu)
+	coder := cuda.NewCoder(gpuTarget(s.t, target))
 	codes, err := coder.Code(&s.op, &s.launch, &s.program)
 	check(s.t, err)
 	s.code = &codes[len(codes)-1] // the one for steps of every size

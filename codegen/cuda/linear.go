@@ -53,6 +53,9 @@ func (p *product) end() ptx.Reg {
 	return p.tile.end
 }
 
+// realToken is a row of y, or the CTA's last one where it is behind that.
+func (p *product) realToken(token ptx.Reg) ptx.Reg { return p.Min(token, p.Sub(p.end(), 1)) }
+
 // source is the row of x that a row of y is made of.
 func (p *product) source(row ptx.Reg) ptx.Reg {
 	if p.tile == nil {
@@ -109,11 +112,9 @@ func linear(e *entry) {
 func (p *product) multiply() {
 	acc := make([][][]ptx.Reg, p.blocks)
 	for m := range acc {
-		for range tokenBlocks {
-			acc[m] = append(acc[m], p.Zeros(p.reader.operandB().sums, 4))
-		}
+		acc[m] = p.zeroSums(p.reader.operandB().sums, tokenBlocks)
 	}
-	factors := p.normFactors(p.TidX(), p.CtaY(), tokenTile, "factors")
+	factors := p.normFactors()
 	p.scales = p.rawScales()
 	p.mainLoop(acc)
 	for m := range acc {
@@ -164,7 +165,7 @@ func (p *product) inputs(lane, first ptx.Reg) []ptx.Reg {
 	offset := p.Mad(first, chunk*how.element, p.Mul(p.And(lane, 3), how.lane))
 	var places []ptx.Reg
 	for j := range tokenBlocks {
-		row := p.row(role, p.source(p.Min(p.Add(token, 8*j), p.Sub(p.end(), 1))))
+		row := p.row(role, p.source(p.realToken(p.Add(token, 8*j))))
 		places = append(places, p.Index(row, offset, 1))
 	}
 	return places

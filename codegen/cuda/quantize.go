@@ -41,7 +41,7 @@ func (q quantizer) scales(e *entry, amax ptx.Reg) (scale, inverse ptx.Reg) {
 }
 
 // quantize is y = code(x * (most/amax)) with the scale amax/most of each row or of each group of it, one CTA for a row: the same bits as those of
-// internal/quant. Magnitudes are compared as integers, so that NaN is the largest and no order matters.
+// internal/quant.
 func quantize(e *entry) {
 	columns, b := e.cols("x"), e.buffer("y")
 	y, err := layout.NewActivation(b.Format, columns, int(b.Group))
@@ -60,7 +60,7 @@ func quantize(e *entry) {
 	most := e.Const(ptx.U32, 0)
 	e.pairs(columns, func(i ptx.Reg) {
 		for _, v := range e.load2("x", x, i) {
-			e.Into(most).Max(most, e.And(v.As(ptx.U32), 0x7fffffff))
+			e.Into(most).Max(most, e.magnitude(v))
 		}
 	})
 	scale, inverse := q.scales(e, e.maxOfCTA(most).As(ptx.F32))
@@ -96,7 +96,7 @@ func quantizeGroups(e *entry, y layout.Activation) {
 			v := e.load2("x", x, e.Min(column, (columns-1)/2*2))
 			for n := range v {
 				v[n] = e.Select(e.Lt(column, columns-n), v[n], 0.0)
-				e.Into(most).Max(most, e.And(v[n].As(ptx.U32), 0x7fffffff))
+				e.Into(most).Max(most, e.magnitude(v[n]))
 			}
 			values = append(values, v)
 		}
@@ -109,6 +109,9 @@ func quantizeGroups(e *entry, y layout.Activation) {
 		}
 	})
 }
+
+// magnitude is that of an f32 as its bits, which are compared as integers: NaN is the largest, and the order of comparisons does not matter.
+func (e *entry) magnitude(v ptx.Reg) ptx.Reg { return e.And(v.As(ptx.U32), 0x7fffffff) }
 
 // maxOfCTA is the largest of a number of every thread.
 func (e *entry) maxOfCTA(x ptx.Reg) ptx.Reg {

@@ -31,36 +31,49 @@ func (e *entry) quantizesRaw() bool { return e.launch.Kernel == "cuda.quantize" 
 // rowMaximum is the largest magnitude of a row of raw, as the bits of an f32, in all of the lanes that have the row; lane is the number among
 // these.
 func (p *product) rowMaximum(row, lane ptx.Reg, lanes int) ptx.Reg {
-	columns, width := p.w.K/layout.MaximaColumns, 4
-	if columns%width != 0 {
-		width = 1
-	}
 	most := p.Const(ptx.U32, 0)
-	for first := 0; first < columns; first += lanes * width {
-		column := p.Mad(lane, width, first)
-		for _, v := range p.readSome(ptx.U32, row, column, width, p.maximaOffset("raw"), columns-first < lanes*width, columns) {
-			most = p.Max(most, v)
-		}
-	}
+	maxima := rowPart{row: row, offset: p.maximaOffset("raw"), columns: p.w.K / layout.MaximaColumns}
+	p.eachColumn(ptx.U32, maxima, lane, lanes, func(_ int, v ptx.Reg) { most = p.Max(most, v) })
 	for bit := lanes / 2; bit > 0; bit /= 2 {
 		most = p.Max(most, p.ShflXor(most, bit))
 	}
 	return most
 }
 
-// readSome reads width columns of 4 bytes of a row, which begins at an offset; zeros behind the last column where a guard is needed.
-func (p *product) readSome(t ptx.Type, row, column ptx.Reg, width, offset int, guarded bool, columns int) []ptx.Reg {
-	values, b := p.Zeros(t, width), p.Builder
-	if guarded {
-		b = p.When(p.Lt(column, columns))
+// rowPart is columns of 4 bytes that begin at an offset of a row.
+type rowPart struct {
+	row             ptx.Reg
+	offset, columns int
+}
+
+// width is how many columns a lane reads with one instruction.
+func (r rowPart) width() int {
+	if r.columns%4 == 0 {
+		return 4
 	}
-	at := p.Index(row, column, 4).At(offset)
-	if width == 1 {
-		b.Into(values...).Ld(t, at)
-	} else {
-		b.Into(values...).LdV(t, width, at)
+	return 1
+}
+
+// eachColumn reads columns with the lanes that share a row, and calls f with each number and its place in what the lane reads at once; zeros behind the
+// last column.
+func (p *product) eachColumn(t ptx.Type, from rowPart, lane ptx.Reg, lanes int, f func(i int, v ptx.Reg)) {
+	width := from.width()
+	for first := 0; first < from.columns; first += lanes * width {
+		column := p.Mad(lane, width, first)
+		values, b := p.Zeros(t, width), p.Builder
+		if from.columns-first < lanes*width {
+			b = p.When(p.Lt(column, from.columns))
+		}
+		at := p.Index(from.row, column, 4).At(from.offset)
+		if width == 1 {
+			b.Into(values...).Ld(t, at)
+		} else {
+			b.Into(values...).LdV(t, width, at)
+		}
+		for i, v := range values {
+			f(i, v)
+		}
 	}
-	return values
 }
 
 // rawScales are the scales of the tokens of a CTA of mma.sync and what their numbers are multiplied with, [2][tokens] f32 in shared memory. 16 threads
@@ -73,7 +86,7 @@ func (p *product) rawScales() ptx.Reg {
 	const lanes = linearThreads / tokenTile
 	scales := p.Addr(p.Static("scales", 2*4*tokenTile, 16))
 	token, lane := p.Div(p.TidX(), lanes), p.And(p.TidX(), lanes-1)
-	row := p.row("raw", p.Min(p.Mad(p.CtaY(), tokenTile, token), p.Sub(p.rows("x"), 1)))
+	row := p.row("raw", p.realToken(p.tokenOfTile(token)))
 	scale, inverse := quantizers[p.codes().Name].scales(p.entry, p.rowMaximum(row, lane, lanes).As(ptx.F32))
 	at := p.Index(scales, token, 4)
 	first := p.When(p.Eq(lane, 0))

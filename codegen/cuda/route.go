@@ -106,18 +106,8 @@ func (r *router) order(logits []ptx.Reg) {
 	}
 }
 
-// key is an integer from 1 on that is in the order of numbers: the bits with the sign turned, of negative numbers all of them turned.
-func (r *router) key(v ptx.Reg) ptx.Reg {
-	bits := r.Add(v, 0.0).As(ptx.S32) // -0 is 0
-	turned := r.Xor(bits, r.Or(r.Shr(bits, 31), math.MinInt32))
-	return r.Max(turned.As(ptx.U32), 1)
-}
-
-// number is the number of a key.
-func (r *router) number(key ptx.Reg) ptx.Reg {
-	bits := key.As(ptx.S32)
-	return r.Xor(bits, r.Or(r.Invert(r.Shr(bits, 31)), math.MinInt32)).As(ptx.F32)
-}
+// key is an integer from 1 on that is in the order of numbers.
+func (r *router) key(v ptx.Reg) ptx.Reg { return r.Max(r.logitKey(v), 1) }
 
 // best returns the largest key of the warp and the lowest of the ids that have it.
 func (r *router) best(keys, ids []ptx.Reg) (key, id ptx.Reg) {
@@ -181,7 +171,7 @@ func (r *router) groupKey(first, size int) ptx.Reg {
 		return most
 	}
 	second, _ := r.best(r.without(keys, ids, id), ids)
-	return r.key(r.Add(r.number(most), r.number(second)))
+	return r.key(r.Add(r.keyLogit(most), r.keyLogit(second)))
 }
 
 // choose writes the best experts. Lane j has the j-th one.

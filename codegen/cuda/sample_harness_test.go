@@ -18,11 +18,7 @@ import (
 // logitsSource is a program whose logits are given: it copies rows of a buffer, which the driver of the test fills.
 func logitsSource(t *testing.T, target string, vocab int) *engine.Plan {
 	t.Helper()
-	row, err := engine.FindTarget(target)
-	check(t, err)
-	card, err := cuda.NewTarget(row)
-	check(t, err)
-	coder := cuda.NewCoder(card)
+	coder := cuda.NewCoder(gpuTarget(t, target))
 	stride := int64(4*vocab+63) / 64 * 64
 	p := &engine.Program{Func: "step", Target: target, Slots: []sym.Dim{sym.Of(sym.T).Scale(stride), sym.Of(sym.R).Scale(stride)}, Logits: 1,
 		Buffers: []engine.Buffer{
@@ -31,8 +27,9 @@ func logitsSource(t *testing.T, target string, vocab int) *engine.Plan {
 		}}
 	l := engine.Launch{Kernel: "cuda.select_rows", Label: "logits", Operands: []engine.Operand{
 		{Kind: engine.OperandBuffer}, {Kind: engine.OperandInput, Index: 4}, {Kind: engine.OperandBuffer, Index: 1}}}
-	l.Code, err = coder.Code(nil, &l, p)
+	codes, err := coder.Code(nil, &l, p)
 	check(t, err)
+	l.Code = codes
 	p.Launches = []engine.Launch{l}
 	check(t, coder.Finish(p))
 	text, err := coder.Text()

@@ -84,7 +84,7 @@ func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
 // wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
 func wholeTiles(op *ir.Op, columns int64) bool {
-	return op.Text("dtype") == "f32" || op.Text("dtype") == "f32m" || columns%64 == 0
+	return op.Text("dtype") == "f32" || op.Text("dtype") == ir.MaximaFormat || columns%64 == 0
 }
 
 // wholeColumns is wholeTiles of a product of as many columns as outputs.
@@ -129,7 +129,7 @@ func wholeMaxima(op *ir.Op) bool {
 		if op.Kind.Name == "attn.paged" {
 			n = op.Int("dim")
 		}
-		if r.Type.Quant == "f32m" && n%layout.MaximaColumns != 0 {
+		if r.Type.Quant == ir.MaximaFormat && n%layout.MaximaColumns != 0 {
 			return false
 		}
 	}

@@ -114,6 +114,15 @@ func (p *product) fragments(at panel) [][]ptx.Reg {
 	return words
 }
 
+// zeroSums are the sums of blocks of tokens, to be added to.
+func (p *product) zeroSums(t ptx.Type, blocks int) [][]ptx.Reg {
+	sums := make([][]ptx.Reg, blocks)
+	for j := range sums {
+		sums[j] = p.Zeros(t, 4)
+	}
+	return sums
+}
+
 // mma adds one step of 16 k to the accumulators of every block of tokens.
 func (p *product) mma(acc [][]ptx.Reg, a []ptx.Reg, b chunkB, step int) {
 	for j := range acc {
@@ -210,10 +219,7 @@ func (r *u4Reader) multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 	for from := 0; from < chunkSteps; from += steps {
 		group := r.Shr(r.Mad(i, chunk, 16*from), log2(r.w.Group))
 		scales, minus := r.scales(at, group)
-		part := make([][]ptx.Reg, len(acc))
-		for j := range part {
-			part[j] = r.Zeros(ptx.F32, 4)
-		}
+		part := r.zeroSums(ptx.F32, len(acc))
 		for s := from; s < from+steps; s++ {
 			r.mma(part, r.numbers(words[s], minus), b, s)
 		}

@@ -77,9 +77,16 @@ func (f *feeder) tellScales(scale ptx.Reg) {
 	if !f.rowScaled() {
 		return
 	}
-	f.If(f.Eq(f.ring, 0), func() {
+	f.tell(func() {
 		thread := f.And(f.TidX(), f.producers()-1)
 		f.When(f.Lt(thread, f.wide.tokens)).St(f.Index(f.wide.tokenScales, thread, 4), scale)
+	})
+}
+
+// tell stores scales of tokens and says so.
+func (f *feeder) tell(store func()) {
+	f.If(f.Eq(f.ring, 0), func() {
+		store()
 		f.SyncWarp()
 		f.If(f.Eq(f.lane, 0), func() { f.BarrierArrive(f.told) })
 	})

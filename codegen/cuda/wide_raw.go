@@ -23,7 +23,7 @@ func (w *wide) feedRaw() {
 	f.start("raw", 4*rawUnit)
 	begun := w.Min(w.Add(w.from, w.stages*w.span), w.to)
 	f.firstWeights(begun)
-	f.tell(f.startTokens())
+	f.tellScales(f.startTokens())
 	f.load(w.from)
 	w.For(ptx.Range{Name: "stages", From: w.from, To: w.to, Step: w.span, NoUnroll: true}, func(c ptx.Reg) {
 		w.BarrierWait(w.Index(w.empty, f.ahead.stage, 8), w.Xor(f.ahead.parity, 1))
@@ -97,13 +97,11 @@ func (f *rawFeeder) store(codes [][]ptx.Reg) {
 	}
 }
 
-// tell hands the scales to the warpgroups that multiply, as tellScales does.
-func (f *rawFeeder) tell(scales []ptx.Reg) {
-	f.If(f.Eq(f.ring, 0), func() {
+// tellScales hands those of the thread's tokens to the warpgroups that multiply.
+func (f *rawFeeder) tellScales(scales []ptx.Reg) {
+	f.tell(func() {
 		for i, scale := range scales {
 			f.When(f.Eq(f.And(f.TidX(), 7), 0)).St(f.Index(f.wide.tokenScales, f.row, 4).At(4*i*f.step()), scale)
 		}
-		f.SyncWarp()
-		f.If(f.Eq(f.lane, 0), func() { f.BarrierArrive(f.told) })
 	})
 }

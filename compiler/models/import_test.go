@@ -224,14 +224,14 @@ func TestReadRows(t *testing.T) {
 		for lo := int64(0); lo < rows; lo += 7 {
 			hi := min(rows, lo+7)
 			got := make([]float32, (hi-lo)*32)
-			if err := ReadRows(c, w, got, lo, hi); err != nil {
+			if err := ReadRows(c, w.Recipe, got, w.Type.Rank(), lo, hi); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			if !slices.Equal(got, want[lo*32:hi*32]) {
 				t.Errorf("%s: rows %d to %d differ", name, lo, hi)
 			}
 		}
-		wantError(t, ReadRows(c, w, make([]float32, 32), rows, rows+1), "rows")
+		wantError(t, ReadRows(c, w.Recipe, make([]float32, 32), w.Type.Rank(), rows, rows+1), "rows")
 	}
 }
 

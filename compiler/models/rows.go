@@ -7,16 +7,19 @@ import (
 	"llmc/ir"
 )
 
-// ReadRows writes rows [lo, hi) of a weight of an imported module to dst, as numbers: what its recipe makes of the checkpoint's tensors. It may be
-// called from several goroutines at once.
-func ReadRows(c *hf.Checkpoint, w *ir.Weight, dst []float32, lo, hi int64) error {
-	_, cols, _ := w.Type.Matrix()
-	if lo < 0 || hi < lo || hi > w.Recipe.Rows(cols) || int64(len(dst)) != (hi-lo)*cols {
-		return fmt.Errorf("weight %s: rows %d:%d of %d into %d elements", w.Name, lo, hi, w.Recipe.Rows(cols), len(dst))
+// ReadRows writes rows [lo, hi) of a weight to dst, [hi-lo, cols], as numbers: what its recipe makes of the checkpoint's tensors. Rows of a stack of
+// matrices are counted through all of them. rank is the number of the weight's dimensions. It may be called from several goroutines at once.
+func ReadRows(c *hf.Checkpoint, recipe *ir.Recipe, dst []float32, rank int, lo, hi int64) error {
+	if lo < 0 || hi <= lo || int64(len(dst))%(hi-lo) != 0 {
+		return fmt.Errorf("rows %d:%d into %d elements", lo, hi, len(dst))
 	}
-	for run := range w.Recipe.Runs(cols, lo, hi) {
+	cols := int64(len(dst)) / (hi - lo)
+	if rows := recipe.Rows(cols); hi > rows {
+		return fmt.Errorf("rows %d:%d of %d", lo, hi, rows)
+	}
+	for run := range recipe.Runs(cols, lo, hi) {
 		n := run.Rows * cols
-		if err := readRun(c, run, dst[:n], cols); err != nil {
+		if err := readRun(c, run, dst[:n], cols, rank == 1); err != nil {
 			return err
 		}
 		dst = dst[n:]
@@ -24,7 +27,7 @@ func ReadRows(c *hf.Checkpoint, w *ir.Weight, dst []float32, lo, hi int64) error
 	return nil
 }
 
-func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64) error {
+func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector bool) error {
 	switch run.Source.Kind {
 	case ir.FromZeros:
 		clear(dst)
@@ -33,40 +36,37 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64) error {
 		copy(dst, run.Source.Values[run.First*cols:])
 		return nil
 	}
-	return readTensor(c, run, dst, cols)
-}
-
-func readTensor(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64) error {
-	r := run.Source
-	t := c.Lookup(r.Tensor)
-	if t == nil {
-		return fmt.Errorf("tensor %q is not in the checkpoint", r.Tensor)
-	}
-	read, err := rowReader(t, r.Transpose, cols)
+	tensor, err := sourceTensor(c, run, cols, vector)
 	if err != nil {
 		return err
+	}
+	read := tensor.ReadColumns
+	if !run.Source.Transpose {
+		view, err := tensor.View(cols)
+		if err != nil {
+			return err
+		}
+		read = view.ReadRows
 	}
 	if err := read(dst, run.First, run.First+run.Rows); err != nil {
 		return err
 	}
-	for _, f := range ir.Transforms {
-		if f.Name == r.Transform {
-			for i, x := range dst {
-				dst[i] = f.Apply(x)
-			}
-		}
-	}
-	return nil
+	return ir.ApplyTransform(dst, run.Source.Transform)
 }
 
-// rowReader returns what reads rows of cols of a tensor as it lies, or columns of it as rows.
-func rowReader(t *hf.Tensor, transpose bool, cols int64) (func(dst []float32, lo, hi int64) error, error) {
-	if transpose {
-		return t.ReadColumns, nil
+// sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors that it has not asked for get the shape that the run
+// asks for.
+func sourceTensor(c *hf.Checkpoint, run ir.Run, cols int64, vector bool) (*hf.Tensor, error) {
+	name := run.Source.Tensor
+	if t := c.Lookup(name); t != nil {
+		return t, nil
 	}
-	view, err := t.View(cols)
-	if err != nil {
-		return nil, err
+	if c.Random() {
+		shape := []int64{run.Source.Start + run.Source.Count, cols}
+		if vector {
+			shape = shape[:1]
+		}
+		return c.Tensor(name, shape...)
 	}
-	return view.ReadRows, nil
+	return nil, fmt.Errorf("the checkpoint has no tensor %q", name)
 }

@@ -65,6 +65,10 @@ var FragmentFormats = []FragmentFormat{
 type Fragments struct {
 	*FragmentFormat
 	N, K int
+
+	inFragment func(row, k int) (at, shift int) // where an element lies in its fragment
+	number     func(code uint8) float32         // what a code stands for at scale one, where zero points are not stored; nil for numbers of 16 bits
+	half       func(bits uint16) float32        // a number of 16 bits; nil for codes
 }
 
 // NewFragments describes a weight [n, k].
@@ -74,7 +78,7 @@ func NewFragments(format string, n, k int) (Fragments, error) {
 	}
 	for i := range FragmentFormats {
 		if f := &FragmentFormats[i]; f.Name == format {
-			return Fragments{f, n, k}, nil
+			return Fragments{f, n, k, places[f.Element], codeNumbers[f.Element], halves[f.Element].number}, nil
 		}
 	}
 	return Fragments{}, fmt.Errorf("unknown weight layout %q", format)
@@ -143,7 +147,7 @@ func (f Fragments) Bytes() int { return f.Panels() * f.PanelBytes() }
 
 // place returns where the element (row, k) of a panel lies: the first bit, counted in bytes and bits.
 func (f Fragments) place(row, k int) (at, shift int) {
-	at, shift = places[f.Element](row, k%f.Depth)
+	at, shift = f.inFragment(row, k%f.Depth)
 	return at + k/f.Depth*fragmentBytes, shift
 }
 
@@ -200,13 +204,13 @@ func (f Fragments) Row(dst []float32, data []byte, n int) {
 func (f Fragments) at(panel []byte, row, k int) float32 {
 	if f.ScaleBytes == 0 {
 		at, _ := f.place(row, k)
-		return halves[f.Element].number(binary.LittleEndian.Uint16(panel[at:]))
+		return f.half(binary.LittleEndian.Uint16(panel[at:]))
 	}
 	g := 0
 	if f.Group > 0 {
 		g = k / f.Group
 	}
-	value := codeNumbers[f.Element](f.Code(panel, row, k))
+	value := f.number(f.Code(panel, row, k))
 	if f.Zeros {
 		value += float32(u4Zero - int(panel[f.ZeroOffset(g)+row]))
 	}

@@ -78,13 +78,9 @@ func (c *call) choose(choice []float64) []int {
 
 func (c *call) route() error {
 	logits, k := c.arg("logits"), c.int("top_k")
-	bias := make([]float32, logits.Cols)
-	if c.has("bias") {
-		b, err := c.weight("bias")
-		if err != nil {
-			return err
-		}
-		bias = b.Data
+	bias, err := c.bias(logits.Cols)
+	if err != nil {
+		return err
 	}
 	byOrder := !c.has("bias") && c.op.Text("group_score") == "max" // of scores is that of logits
 	experts, weights := Tensor{Rows: logits.Rows, Cols: k}, newTensor(logits.Rows, k)
@@ -141,13 +137,9 @@ func (c *call) expertProduct() (Tensor, error) {
 		return Tensor{}, err
 	}
 	outputs := w.Rows / (len(offsets) - 1)
-	bias := make([]float32, w.Rows)
-	if c.has("bias") {
-		b, err := c.weight("bias")
-		if err != nil {
-			return Tensor{}, err
-		}
-		bias = b.Data
+	bias, err := c.bias(w.Rows)
+	if err != nil {
+		return Tensor{}, err
 	}
 	y := newTensor(int(offsets[len(offsets)-1]), outputs)
 	for e := range len(offsets) - 1 {
@@ -157,31 +149,11 @@ func (c *call) expertProduct() (Tensor, error) {
 				row = int(c.arg("rows").Index[p])
 			}
 			for n := range outputs {
-				sum := 0.0
-				for k, v := range x.Row(row) {
-					sum += float64(v) * float64(w.Row(e*outputs + n)[k])
-				}
-				y.Row(int(p))[n] = float32(sum + float64(bias[e*outputs+n]))
+				y.Row(int(p))[n] = float32(dot(x.Row(row), w.Row(e*outputs+n)) + float64(bias[e*outputs+n]))
 			}
 		}
 	}
 	return y, nil
-}
-
-func (c *call) expertLinear() error {
-	y, err := c.expertProduct()
-	c.give(y)
-	return err
-}
-
-func (c *call) expertSwiGLU() error {
-	both, err := c.expertProduct()
-	if err != nil {
-		return err
-	}
-	y := c.gated(both)
-	c.give(y)
-	return c.round(y.Data, c.op.Result().Type.DType)
 }
 
 func (c *call) combine() error {

@@ -53,13 +53,9 @@ func (c *call) center(x Tensor) (Tensor, error) {
 	if err != nil {
 		return Tensor{}, err
 	}
-	bias := make([]float32, x.Cols)
-	if c.has("bias") {
-		b, err := c.weight("bias")
-		if err != nil {
-			return Tensor{}, err
-		}
-		bias = b.Data
+	bias, err := c.bias(x.Cols)
+	if err != nil {
+		return Tensor{}, err
 	}
 	y := newTensor(x.Rows, x.Cols)
 	for m := range x.Rows {

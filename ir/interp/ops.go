@@ -10,7 +10,7 @@ import (
 var executors = withActivations(map[string]func(*call) error{
 	"gather":        (*call).gather,
 	"rmsnorm":       (*call).rmsnorm,
-	"linear":        (*call).linear,
+	"linear":        linear((*call).product),
 	"rope":          (*call).rope,
 	"scale":         func(c *call) error { return c.each("x", func(x float64) float64 { return x * c.op.Float("by") }) },
 	"mul":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a * b }) },
@@ -23,7 +23,7 @@ var executors = withActivations(map[string]func(*call) error{
 	"add_rmsnorm":   (*call).addRMSNorm,
 	"layernorm":     (*call).layerNorm,
 	"add_layernorm": (*call).addLayerNorm,
-	"linear_swiglu": (*call).linearSwiGLU,
+	"linear_swiglu": linearSwiGLU((*call).product),
 	"linear_act":    (*call).linearAct,
 	"rope_kv":       (*call).ropeKV,
 	"cast":          (*call).cast,
@@ -36,8 +36,8 @@ var executors = withActivations(map[string]func(*call) error{
 	"scale_rows":        (*call).scaleRows,
 	"moe.route":         (*call).route,
 	"moe.dispatch":      (*call).dispatch,
-	"moe.linear":        (*call).expertLinear,
-	"moe.linear_swiglu": (*call).expertSwiGLU,
+	"moe.linear":        linear((*call).expertProduct),
+	"moe.linear_swiglu": linearSwiGLU((*call).expertProduct),
 	"moe.combine":       (*call).combine,
 })
 

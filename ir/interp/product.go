@@ -13,27 +13,36 @@ func (c *call) product() (Tensor, error) {
 	if err != nil {
 		return Tensor{}, err
 	}
-	bias := make([]float32, w.Rows)
-	if c.has("bias") {
-		b, err := c.weight("bias")
-		if err != nil {
-			return Tensor{}, err
-		}
-		bias = b.Data
+	bias, err := c.bias(w.Rows)
+	if err != nil {
+		return Tensor{}, err
 	}
 	factors := c.normFactors(x)
 	y := newTensor(x.Rows, w.Rows)
 	for n := range w.Rows {
 		row := w.Row(n)
 		for m := range x.Rows {
-			sum := 0.0
-			for k, v := range x.Row(m) {
-				sum += float64(v) * float64(row[k])
-			}
-			y.Row(m)[n] = float32(sum*factors[m] + float64(bias[n]))
+			y.Row(m)[n] = float32(dot(x.Row(m), row)*factors[m] + float64(bias[n]))
 		}
 	}
 	return y, nil
+}
+
+// bias returns the op's bias, zeros if it has none.
+func (c *call) bias(n int) ([]float32, error) {
+	if !c.has("bias") {
+		return make([]float32, n), nil
+	}
+	b, err := c.weight("bias")
+	return b.Data, err
+}
+
+func dot(a, b []float32) float64 {
+	sum := 0.0
+	for i, v := range a {
+		sum += float64(v) * float64(b[i])
+	}
+	return sum
 }
 
 // normFactors returns what the rows of x are to be multiplied with to be normalised; 1 where that is done.
@@ -53,21 +62,26 @@ func (c *call) normFactors(x Tensor) []float64 {
 	return factors
 }
 
-func (c *call) linear() error {
-	y, err := c.product()
-	c.give(y)
-	return err
-}
-
-// linearSwiGLU takes feature f's gate and up from the blocks of outputs that alternate.
-func (c *call) linearSwiGLU() error {
-	both, err := c.product()
-	if err != nil {
+// linear gives a product as it is.
+func linear(product func(*call) (Tensor, error)) func(*call) error {
+	return func(c *call) error {
+		y, err := product(c)
+		c.give(y)
 		return err
 	}
-	y := c.gated(both)
-	c.give(y)
-	return c.round(y.Data, c.op.Result().Type.DType)
+}
+
+// linearSwiGLU takes feature f's gate and up from the blocks of a product's outputs that alternate.
+func linearSwiGLU(product func(*call) (Tensor, error)) func(*call) error {
+	return func(c *call) error {
+		both, err := product(c)
+		if err != nil {
+			return err
+		}
+		y := c.gated(both)
+		c.give(y)
+		return c.round(y.Data, c.op.Result().Type.DType)
+	}
 }
 
 func (c *call) linearAdd() error {
@@ -80,7 +94,8 @@ func (c *call) linearAdd() error {
 		return err
 	}
 	residual := c.arg("residual")
-	scaled, squares := newTensor(sum.Rows, sum.Cols), newTensor(sum.Rows, (sum.Cols+ir.SquareColumns-1)/ir.SquareColumns)
+	parts, _ := c.op.Results[2].Type.Cols()
+	scaled, squares := newTensor(sum.Rows, sum.Cols), newTensor(sum.Rows, int(parts))
 	for m := range sum.Rows {
 		row := sum.Row(m)
 		for n := range row {
@@ -104,8 +119,8 @@ func (c *call) ropeTurns() error {
 	y := newTensor(len(positions), 2*freq.Cols)
 	for m, position := range positions {
 		for i, f := range freq.Row(0) {
-			angle := float64(float32(position) * f)
-			y.Row(m)[2*i], y.Row(m)[2*i+1] = float32(math.Cos(angle)*factor), float32(math.Sin(angle)*factor)
+			cos, sin := turnBy(position, f, factor)
+			y.Row(m)[2*i], y.Row(m)[2*i+1] = float32(cos), float32(sin)
 		}
 	}
 	c.give(y)
@@ -127,9 +142,8 @@ func (c *call) linearRopeKV() error {
 			stored := append([]float32(nil), row...)
 			for i := range rotary / 2 {
 				at := i/ir.TurnBlock*2*ir.TurnBlock + i%ir.TurnBlock
-				a, b := float64(stored[at]), float64(stored[at+ir.TurnBlock])
 				cos, sin := float64(turns.Row(m)[2*i]), float64(turns.Row(m)[2*i+1])
-				row[i], row[i+rotary/2] = float32(a*cos-b*sin), float32(b*cos+a*sin)
+				row[i], row[i+rotary/2] = turned(stored[at], stored[at+ir.TurnBlock], cos, sin)
 			}
 		}
 	}

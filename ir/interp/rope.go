@@ -48,20 +48,30 @@ func (r rotation) dynamic(length float64) []float32 {
 	return freq
 }
 
-// turn rotates one row of heads in place. The angle is a product of f32 numbers, as models are trained with.
+// turnBy returns the cosine and sine of a position's angle, times a factor. The angle is a product of f32 numbers, as models are trained with.
+func turnBy(position int32, frequency float32, factor float64) (cos, sin float64) {
+	angle := float64(float32(position) * frequency)
+	return math.Cos(angle) * factor, math.Sin(angle) * factor
+}
+
+// turned rotates a pair of channels.
+func turned(a, b float32, cos, sin float64) (float32, float32) {
+	x, y := float64(a), float64(b)
+	return float32(x*cos - y*sin), float32(y*cos + x*sin)
+}
+
+// turn rotates one row of heads in place.
 func (r rotation) turn(row []float32, position, ropeLen int32) {
 	freq := r.frequencies(ropeLen)
 	factor := r.op.Float("factor")
 	for head := 0; head < len(row); head += r.dim {
 		for i, f := range freq {
-			angle := float64(float32(position) * f)
-			cos, sin := math.Cos(angle)*factor, math.Sin(angle)*factor
+			cos, sin := turnBy(position, f, factor)
 			ia, ib := head+i, head+i+r.rotary/2
 			if r.op.Text("style") == "interleaved" {
 				ia, ib = head+2*i, head+2*i+1
 			}
-			a, b := float64(row[ia]), float64(row[ib])
-			row[ia], row[ib] = float32(a*cos-b*sin), float32(b*cos+a*sin)
+			row[ia], row[ib] = turned(row[ia], row[ib], cos, sin)
 		}
 	}
 }

@@ -47,10 +47,10 @@ func (m *Machine) numbers(w *ir.Weight) ([]float32, error) {
 // Elements assembles a weight by its recipe and rounds it to what its type can hold.
 func Elements(w *ir.Weight, source Weights) ([]float32, error) {
 	rows, cols, _ := w.Type.Matrix()
-	data := make([]float32, 0, rows*cols)
+	data, once := make([]float32, 0, rows*cols), readOnce{source, map[string][]float32{}}
 	for run := range w.Recipe.Runs(cols, 0, rows) {
 		var err error
-		if data, err = appendRun(data, run, cols, source); err != nil {
+		if data, err = appendRun(data, run, cols, once); err != nil {
 			return nil, err
 		}
 	}
@@ -58,6 +58,24 @@ func Elements(w *ir.Weight, source Weights) ([]float32, error) {
 		return data, storedAs(data, w.Type.Quant, int(cols))
 	}
 	return data, round(data, w.Type.DType)
+}
+
+// readOnce keeps the tensors that a weight is made of until it is: the rows of two that alternate are many runs.
+type readOnce struct {
+	source Weights
+	read   map[string][]float32
+}
+
+// Tensor implements Weights.
+func (o readOnce) Tensor(name string) ([]float32, error) {
+	if data, ok := o.read[name]; ok {
+		return data, nil
+	}
+	data, err := o.source.Tensor(name)
+	if err == nil {
+		o.read[name] = data
+	}
+	return data, err
 }
 
 // appendRun adds the rows of one run.

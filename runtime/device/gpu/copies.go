@@ -64,12 +64,12 @@ func (m *Model) copyPages(list []engine.PageCopy) error {
 		return err
 	}
 	c.call.Args[2] = uint64(len(list))
-	for i, e := range c.code.Grid {
-		n, err := e.Eval(sym.Bind(int64(len(list)), 0, 0, 0))
-		if err != nil || n < 1 || n > 1<<31-1 {
-			return fmt.Errorf("launch %s: grid of %d (%v)", c.call.Label, n, err)
-		}
-		c.call.Grid[i] = uint32(n)
+	empty, err := c.call.setGrid(c.code, sym.Bind(int64(len(list)), 0, 0, 0))
+	if empty {
+		err = fmt.Errorf("launch %s: grid of no CTAs", c.call.Label)
+	}
+	if err != nil {
+		return err
 	}
 	if err := m.driver.Launch(&c.call); err != nil {
 		return fmt.Errorf("launch %s: %w", c.call.Label, err)

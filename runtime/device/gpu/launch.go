@@ -103,19 +103,27 @@ func (m *Model) address(launch int, o engine.Operand, weights []uint64) uint64 {
 	return 0
 }
 
+// setGrid makes the grid that of a step of the given sizes; one without CTAs is empty.
+func (l *Launch) setGrid(code *engine.Code, env sym.Env) (empty bool, err error) {
+	for i, e := range code.Grid {
+		n, err := e.Eval(env)
+		if err != nil || n > 1<<31-1 {
+			return false, fmt.Errorf("launch %s: grid of %d (%v)", l.Label, n, err)
+		}
+		if n == 0 {
+			return true, nil
+		}
+		l.Grid[i] = uint32(n)
+	}
+	return false, nil
+}
+
 // queue launches what serves a step of the given sizes; a grid without CTAs is left out.
 func (l *launch) queue(d Driver, env sym.Env) error {
 	// The program has been validated: the last variant serves every step.
 	v := &l.variants[slices.IndexFunc(l.variants, func(v variant) bool { return v.code.Limit.Admits(env) })]
-	for i, e := range v.code.Grid {
-		n, err := e.Eval(env)
-		if err != nil || n > 1<<31-1 {
-			return fmt.Errorf("launch %s: grid of %d (%v)", l.label, n, err)
-		}
-		if n == 0 {
-			return nil
-		}
-		v.call.Grid[i] = uint32(n)
+	if empty, err := v.call.setGrid(v.code, env); empty || err != nil {
+		return err
 	}
 	for i, s := range []sym.Symbol{sym.T, sym.B, sym.R} {
 		l.sizes[i] = uint64(env[s])
