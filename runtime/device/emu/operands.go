@@ -2,6 +2,7 @@ package emu
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"llmc/runtime/device/emu/ptxtext"
@@ -33,6 +34,11 @@ func (d *decoder) constReg(bits uint64) int32 {
 	d.consts[bits] = r
 	d.prog.constants = append(d.prog.constants, constant{r, bits})
 	return r
+}
+
+// isConst reports whether a register is one of constReg.
+func (d *decoder) isConst(r int32) bool {
+	return slices.ContainsFunc(d.prog.constants, func(c constant) bool { return c.reg == r })
 }
 
 // src returns the register of a source operand whose width must be that of t.

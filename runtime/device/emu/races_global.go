@@ -68,6 +68,39 @@ func (r *globalRaces) note(w *warp, lane int, addr uint64, size int, k accessKin
 	return false
 }
 
+// noteRow is note for plain accesses of 32 lanes, size bytes each, right behind each other.
+func (r *globalRaces) noteRow(w *warp, addr uint64, size int, write bool) bool {
+	k := accessKind{write: write}
+	for at, end := addr, addr+uint64(warpSize*size); at < end; {
+		next := min(end, at/racePageBytes*racePageBytes+racePageBytes)
+		if !r.markWords(&w.cta.order, at, next, k) {
+			return false
+		}
+		at = next
+	}
+	return true
+}
+
+// markWords leaves marks on whole words of one page; false where a mark is in conflict.
+func (r *globalRaces) markWords(o *ctaOrder, from, to uint64, k accessKind) bool {
+	page := from / racePageBytes
+	i := page % uint64(len(r.mu))
+	r.mu[i].Lock()
+	defer r.mu[i].Unlock()
+	p := r.pages[i][page]
+	if p == nil {
+		p = new(racePage)
+		r.pages[i][page] = p
+	}
+	first := from % racePageBytes / 4
+	for x := range p[first:][:(to-from)/4] {
+		if p[first:][x].touch(o, 15, k) != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // byteMask marks the bytes of the word at that an access covers.
 func byteMask(at, addr uint64, size int) uint8 {
 	m := uint8(15)
