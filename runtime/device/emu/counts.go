@@ -64,12 +64,8 @@ type memoryCounts = MemoryCounts
 
 func newCounts(n int) *Counts { return &Counts{perInst: make([]uint64, n)} }
 
-// add takes over and clears what a finished CTA counted.
+// add takes over and clears the traffic of a finished CTA.
 func (c *Counts) add(b *cta) {
-	for i, n := range b.counts {
-		c.perInst[i] += n
-	}
-	clear(b.counts)
 	for _, w := range b.warps {
 		m := &w.memory
 		c.GlobalLoaded += m.GlobalLoaded
