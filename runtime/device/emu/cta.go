@@ -14,7 +14,7 @@ type cta struct {
 	linear uint32
 
 	warps        []*warp
-	shared       []byte // from sharedBase
+	shared       []byte   // from sharedBase
 	counts       []uint64 // per instruction, of the worker that runs it
 	barriers     [numBarriers]barrier
 	clusterClock []uint32 // races: what the last cluster barrier published
