@@ -1,9 +1,6 @@
 package emu
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 func (a *access) load(w *warp) signal {
 	if w.exec&^w.init[a.base] != 0 {
@@ -12,24 +9,20 @@ func (a *access) load(w *warp) signal {
 	}
 	w.turn++
 	t := &w.traffic
-	t.n = 0
+	t.start(w)
 	base, checked := &w.regs[a.base], w.checked(a.space)
-	switch a.pattern(w, base) {
-	case onePlace:
-		if a.loadOne(w, base, checked) {
-			return goOn
-		}
-	case row:
-		if p := a.row(w, base, checked, false); p != nil {
-			for lane := range warpSize {
-				a.read(w, lane, p[lane*a.total:])
-			}
-			a.loaded(w, t)
-			return goOn
-		}
+	if a.onePlace(w, base) && a.loadOne(w, base, checked) {
+		return goOn
 	}
 	for m := w.exec; m != 0 && w.fault == nil; m &= m - 1 {
-		lane := bits.TrailingZeros32(m) & 31
+		lane := firstLane(m)
+		if n := a.run(base, m, lane, checked); n > 1 {
+			if p := a.resolveRun(w, lane, n, base[lane]+a.off, checked, false); p != nil {
+				a.read(w, lane, n, p)
+				m &^= (1<<(n-1) - 1) << lane
+				continue
+			}
+		}
 		addr := base[lane] + a.off
 		p := w.quick(a.space, addr, a.total)
 		if p.bytes == nil {
@@ -40,11 +33,11 @@ func (a *access) load(w *warp) signal {
 		if a.strong && p.space == spaceGlobal {
 			w.strongly(p.addr, func() {
 				if w.note(lane, p, accessKind{sync: a.sync, strong: true}) {
-					a.read(w, lane, p.bytes)
+					a.read(w, lane, 1, p.bytes)
 				}
 			})
 		} else if !checked || w.note(lane, p, accessKind{sync: a.sync, strong: a.strong}) {
-			a.read(w, lane, p.bytes)
+			a.read(w, lane, 1, p.bytes)
 		}
 		t.add(p.space, p.addr)
 	}
@@ -70,23 +63,27 @@ func (a *access) loaded(w *warp, t *traffic) {
 	w.count(t, a.total, false)
 }
 
-func (a *access) read(w *warp, lane int, p []byte) {
-	switch a.size {
-	case 4:
-		for k, r := range a.regs {
-			w.regs[r][lane] = uint64(binary.LittleEndian.Uint32(p[4*k:]))
-		}
-	case 8:
-		for k, r := range a.regs {
-			w.regs[r][lane] = binary.LittleEndian.Uint64(p[8*k:])
-		}
-	case 2:
-		for k, r := range a.regs {
-			w.regs[r][lane] = uint64(binary.LittleEndian.Uint16(p[2*k:]))
-		}
-	default:
-		for k, r := range a.regs {
-			w.regs[r][lane] = uint64(p[k])
+// read takes the elements of n lanes, from lane on, out of their memory.
+func (a *access) read(w *warp, lane, n int, p []byte) {
+	for k, r := range a.regs {
+		d := w.regs[r][lane:][:n]
+		switch p := p[k*a.size:]; a.size {
+		case 4:
+			for i := range d {
+				d[i] = uint64(binary.LittleEndian.Uint32(p[i*a.total:]))
+			}
+		case 8:
+			for i := range d {
+				d[i] = binary.LittleEndian.Uint64(p[i*a.total:])
+			}
+		case 2:
+			for i := range d {
+				d[i] = uint64(binary.LittleEndian.Uint16(p[i*a.total:]))
+			}
+		default:
+			for i := range d {
+				d[i] = uint64(p[i*a.total])
+			}
 		}
 	}
 }
@@ -99,19 +96,17 @@ func (a *access) store(w *warp) signal {
 	w.cta.progress++
 	w.turn++
 	t := &w.traffic
-	t.n = 0
+	t.start(w)
 	base, checked := &w.regs[a.base], w.checked(a.space)
-	if a.pattern(w, base) == row {
-		if p := a.row(w, base, checked, true); p != nil {
-			for lane := range warpSize {
-				a.write(w, lane, p[lane*a.total:])
-			}
-			w.count(t, a.total, true)
-			return goOn
-		}
-	}
 	for m := w.exec; m != 0 && w.fault == nil; m &= m - 1 {
-		lane := bits.TrailingZeros32(m) & 31
+		lane := firstLane(m)
+		if n := a.run(base, m, lane, checked); n > 1 {
+			if p := a.resolveRun(w, lane, n, base[lane]+a.off, checked, true); p != nil {
+				a.write(w, lane, n, p)
+				m &^= (1<<(n-1) - 1) << lane
+				continue
+			}
+		}
 		addr := base[lane] + a.off
 		p := w.quick(a.space, addr, a.total)
 		if p.bytes == nil || w.seg.readOnly {
@@ -122,11 +117,11 @@ func (a *access) store(w *warp) signal {
 		if a.strong && p.space == spaceGlobal {
 			w.strongly(p.addr, func() {
 				if w.note(lane, p, accessKind{write: true, sync: a.sync, strong: true}) {
-					a.write(w, lane, p.bytes)
+					a.write(w, lane, 1, p.bytes)
 				}
 			})
 		} else if !checked || w.note(lane, p, accessKind{write: true, sync: a.sync, strong: a.strong}) {
-			a.write(w, lane, p.bytes)
+			a.write(w, lane, 1, p.bytes)
 		}
 		t.add(p.space, p.addr)
 	}
@@ -136,23 +131,27 @@ func (a *access) store(w *warp) signal {
 	return goOn
 }
 
-func (a *access) write(w *warp, lane int, p []byte) {
-	switch a.size {
-	case 4:
-		for k, r := range a.regs {
-			binary.LittleEndian.PutUint32(p[4*k:], uint32(w.regs[r][lane]))
-		}
-	case 8:
-		for k, r := range a.regs {
-			binary.LittleEndian.PutUint64(p[8*k:], w.regs[r][lane])
-		}
-	case 2:
-		for k, r := range a.regs {
-			binary.LittleEndian.PutUint16(p[2*k:], uint16(w.regs[r][lane]))
-		}
-	default:
-		for k, r := range a.regs {
-			p[k] = byte(w.regs[r][lane])
+// write puts the elements of n lanes, from lane on, into their memory.
+func (a *access) write(w *warp, lane, n int, p []byte) {
+	for k, r := range a.regs {
+		v := w.regs[r][lane:][:n]
+		switch p := p[k*a.size:]; a.size {
+		case 4:
+			for i := range v {
+				binary.LittleEndian.PutUint32(p[i*a.total:], uint32(v[i]))
+			}
+		case 8:
+			for i := range v {
+				binary.LittleEndian.PutUint64(p[i*a.total:], v[i])
+			}
+		case 2:
+			for i := range v {
+				binary.LittleEndian.PutUint16(p[i*a.total:], uint16(v[i]))
+			}
+		default:
+			for i := range v {
+				p[i*a.total] = byte(v[i])
+			}
 		}
 	}
 }

@@ -117,20 +117,24 @@ func (c *Counts) finish(p *program) {
 type traffic struct {
 	n     int
 	space space
+	exact bool // addrs are wanted
 	addrs [warpSize]uint64
 }
 
+func (t *traffic) start(w *warp) { t.n, t.exact = 0, w.cta.launch.opt.Counts }
+
 func (t *traffic) add(sp space, addr uint64) {
 	t.space = sp
-	t.addrs[t.n] = addr
+	if t.exact {
+		t.addrs[t.n] = addr
+	}
 	t.n++
 }
 
 // count adds an access of size bytes a lane to the counters.
 func (w *warp) count(t *traffic, size int, write bool) {
 	bytes := uint64(t.n * size)
-	m := &w.memory
-	exact := w.cta.launch.opt.Counts
+	m, exact := &w.memory, t.exact
 	switch {
 	case t.space == spaceGlobal && write:
 		m.GlobalStored += bytes

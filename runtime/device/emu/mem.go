@@ -82,7 +82,7 @@ func (d *decoder) access(addr, value *ptxtext.Operand, load bool) (a access, ok 
 		return a, false
 	}
 	a.space, a.base, a.off = d.address(addr, spaceOf(d.in))
-	a.fixed = d.isConst(a.base)
+	_, a.fixed = d.constant(a.base)
 	list := d.elements(value)
 	n := vectorOf(d.in)
 	if len(list) != n || t.kind == kPred || t.bits > 64 {

@@ -2,7 +2,6 @@ package emu
 
 import (
 	"math"
-	"slices"
 	"strings"
 
 	"llmc/runtime/device/emu/ptxtext"
@@ -36,9 +35,14 @@ func (d *decoder) constReg(bits uint64) int32 {
 	return r
 }
 
-// isConst reports whether a register is one of constReg.
-func (d *decoder) isConst(r int32) bool {
-	return slices.ContainsFunc(d.prog.constants, func(c constant) bool { return c.reg == r })
+// constant returns the bits of a register of constReg.
+func (d *decoder) constant(r int32) (bits uint64, ok bool) {
+	for _, c := range d.prog.constants {
+		if c.reg == r {
+			return c.bits, true
+		}
+	}
+	return 0, false
 }
 
 // src returns the register of a source operand whose width must be that of t.

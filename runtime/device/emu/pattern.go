@@ -1,37 +1,37 @@
 package emu
 
-// pattern says how the addresses of an access lie. The two usual ones are resolved and checked once instead of lane by lane; what
-// they find wrong is left to the lanes in turn, which say whose fault it is.
-type pattern uint8
+// Most accesses of a warp have one address for all lanes, or addresses that follow each other. What is so is resolved and checked once
+// instead of lane by lane; what is found wrong with it is left to the lanes in turn, which say whose fault it is.
 
-const (
-	scattered pattern = iota
-	onePlace          // all executing lanes at one address
-	row               // all lanes, each right behind the one before
-)
-
-func (a *access) pattern(w *warp, base *vec) pattern {
-	switch {
-	case a.strong, a.space == spaceLocal:
-		return scattered // steps of their own, memory of their own
-	case a.fixed:
-		return onePlace
-	case w.exec != allLanes:
-		return scattered
+// onePlace reports whether all executing lanes have the same address.
+func (a *access) onePlace(w *warp, base *vec) bool {
+	if a.strong || a.space == spaceLocal { // steps of their own, memory of their own
+		return false
 	}
-	step := base[1] - base[0]
-	if step != 0 && step != uint64(a.total) {
-		return scattered
+	if a.fixed {
+		return true
 	}
-	for i := 2; i < warpSize; i++ {
-		if base[i]-base[i-1] != step {
-			return scattered
+	if w.exec != allLanes {
+		return false
+	}
+	for _, addr := range base[1:] {
+		if addr != base[0] {
+			return false
 		}
 	}
-	if step == 0 {
-		return onePlace
+	return true
+}
+
+// run counts the lanes of a mask, from lane on, each of which stands right behind the one before.
+func (a *access) run(base *vec, mask uint32, lane int, checked bool) int {
+	if a.strong || a.space == spaceLocal || checked && a.total < 4 { // the checks go by words
+		return 1
 	}
-	return row
+	n := 1
+	for next := lane + 1; next < warpSize && mask>>next&1 == 1 && base[next]-base[next-1] == uint64(a.total); next++ {
+		n++
+	}
+	return n
 }
 
 // loadOne loads for all executing lanes what lies at their common address. It is false where each lane has memory of its own there.
@@ -53,7 +53,7 @@ func (a *access) loadOne(w *warp, base *vec, checked bool) bool {
 			return true
 		}
 	}
-	a.read(w, lane, p.bytes)
+	a.read(w, lane, 1, p.bytes)
 	for _, r := range a.regs {
 		w.spread(r, lane)
 	}
@@ -80,11 +80,12 @@ func (w *warp) spread(r int32, lane int) {
 	}
 }
 
-// row is the memory of lanes that follow each other, after all checks; nil where the lanes must be looked at one by one.
-func (a *access) row(w *warp, base *vec, checked, write bool) []byte {
-	p := w.quick(a.space, base[0]+a.off, a.total)
+// resolveRun is the memory of n lanes that follow each other, from lane on, after all checks; nil where the lanes must be looked at one
+// by one.
+func (a *access) resolveRun(w *warp, lane, n int, addr uint64, checked, write bool) []byte {
+	p := w.quick(a.space, addr, a.total)
 	if p.bytes == nil || write && p.space == spaceGlobal && w.seg.readOnly {
-		if p = w.resolve(a.space, 0, base[0]+a.off, a.total, write); p.bytes == nil {
+		if p = w.resolve(a.space, lane, addr, a.total, write); p.bytes == nil {
 			return nil
 		}
 	}
@@ -98,28 +99,22 @@ func (a *access) row(w *warp, base *vec, checked, write bool) []byte {
 	default:
 		return nil
 	}
-	if uint64(len(all))-at < uint64(warpSize*a.total) || checked && !w.noteRow(p, write) {
+	if uint64(len(all))-at < uint64(n*a.total) || checked && !w.noteRun(lane, n, p, write) {
 		return nil
 	}
-	t := &w.traffic
-	t.space, t.n = p.space, warpSize
-	for i := range t.addrs {
-		t.addrs[i] = p.addr + uint64(i*a.total)
+	for i := range n {
+		w.traffic.add(p.space, p.addr+uint64(i*a.total))
 	}
-	return all[at:][:warpSize*a.total]
+	return all[at:][:n*a.total]
 }
 
-// noteRow is note for 32 lanes that follow each other, of which p is the first. It is false where a lane may be at fault.
-func (w *warp) noteRow(p place, write bool) bool {
-	size := len(p.bytes)
-	if size < 4 {
-		return false // lanes share words
-	}
+// noteRun is note for n lanes that follow each other, of which p is the first. It is false where a lane may be at fault.
+func (w *warp) noteRun(lane, n int, p place, write bool) bool {
 	if p.space == spaceShared {
-		return w.noteSharedRow(uint32(p.addr-sharedBase), size, write)
+		return w.noteSharedRun(lane, n, uint32(p.addr-sharedBase), len(p.bytes), write)
 	}
 	if r := w.cta.launch.races; r != nil && !w.seg.readOnly {
-		return r.noteRow(w, p.addr, size, write)
+		return r.noteRun(w, p.addr, n*len(p.bytes), write)
 	}
 	return true
 }

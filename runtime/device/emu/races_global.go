@@ -68,10 +68,10 @@ func (r *globalRaces) note(w *warp, lane int, addr uint64, size int, k accessKin
 	return false
 }
 
-// noteRow is note for plain accesses of 32 lanes, size bytes each, right behind each other.
-func (r *globalRaces) noteRow(w *warp, addr uint64, size int, write bool) bool {
+// noteRun is note for plain accesses to whole words, size bytes of them.
+func (r *globalRaces) noteRun(w *warp, addr uint64, size int, write bool) bool {
 	k := accessKind{write: write}
-	for at, end := addr, addr+uint64(warpSize*size); at < end; {
+	for at, end := addr, addr+uint64(size); at < end; {
 		next := min(end, at/racePageBytes*racePageBytes+racePageBytes)
 		if !r.markWords(&w.cta.order, at, next, k) {
 			return false

@@ -220,16 +220,16 @@ func (w *warp) proxyFenced(m *writeMark) bool {
 	return writer.clock.fenced[m.warp] >= m.epoch || w.clock.fenced[m.warp] >= m.epoch
 }
 
-// noteSharedRow is noteShared for plain accesses of 32 lanes, size bytes each, right behind each other. It is false where one of
-// them may be at fault; what it has marked until then a second look marks alike.
-func (w *warp) noteSharedRow(off uint32, size int, write bool) bool {
+// noteSharedRun is noteShared for plain accesses of n lanes, size bytes each, right behind each other. It is false where one of them may
+// be at fault; what it has marked until then a second look marks alike.
+func (w *warp) noteSharedRun(lane, n int, off uint32, size int, write bool) bool {
 	c := w.cta
-	if len(c.mbars) > 0 && c.overMbarrier(off, warpSize*size) {
+	if len(c.mbars) > 0 && c.overMbarrier(off, n*size) {
 		return false
 	}
 	words := size / 4 // of a lane
 	first := int(off / 4)
-	for _, busy := range c.reads[first:][:warpSize*words] {
+	for _, busy := range c.reads[first:][:n*words] {
 		if busy != 0 && (write || busy&landing != 0) {
 			return false
 		}
@@ -237,9 +237,9 @@ func (w *warp) noteSharedRow(off uint32, size int, write bool) bool {
 	if c.races == nil {
 		return true
 	}
-	for lane := range warpSize {
+	for i := range n {
 		for word := range words {
-			if !c.races.markWord(w, lane, first+lane*words+word, write) {
+			if !c.races.markWord(w, lane+i, first+i*words+word, write) {
 				return false
 			}
 		}
