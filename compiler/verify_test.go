@@ -21,12 +21,23 @@ func verified(t *testing.T, dir, against, format string) *compiler.Verification 
 // verifiedOn does so for a target, on a device.
 func verifiedOn(t *testing.T, device engine.Device, target, dir, against, format string) *compiler.Verification {
 	t.Helper()
+	return verifiedPlan(t, device, planOf(t, target, dir, format), against)
+}
+
+// planOf builds and opens a plan.
+func planOf(t *testing.T, target, dir, format string) *engine.Plan {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "engine.plan")
 	_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format, Archs: []string{target}})
 	check(t, err)
 	plan, err := engine.Open(path)
 	check(t, err)
-	defer plan.Close()
+	t.Cleanup(func() { plan.Close() })
+	return plan
+}
+
+func verifiedPlan(t *testing.T, device engine.Device, plan *engine.Plan, against string) *compiler.Verification {
+	t.Helper()
 	model, err := device.Load(plan, compiler.VerifySettings())
 	check(t, err)
 	defer model.Close()
@@ -134,6 +145,11 @@ func TestVerifyFinds(t *testing.T) {
 		copy(data[at:], new)
 	}
 	const q, o, spare = "layers.2.self_attn.q_proj", "layers.2.self_attn.o_proj", "layers.2.self_attn.x_proj"
+	plans := map[string]*engine.Plan{}
+	formats := []string{"f32", "bf16", "int8", "int4"}
+	for _, format := range formats {
+		plans[format] = planOf(t, "native", dir, format)
+	}
 	for _, c := range []struct {
 		name, file string
 		change     func([]byte)
@@ -145,9 +161,10 @@ func TestVerifyFinds(t *testing.T) {
 		{"rotary base", "config.json", func(d []byte) { replace(d, `"rope_theta": 10000.0`, `"rope_theta": 500.000`) }, 0, false},
 		{"epsilon", "config.json", func(d []byte) { replace(d, `"rms_norm_eps": 1e-05`, `"rms_norm_eps": 1e-01`) }, 0, false},
 	} {
-		for _, format := range []string{"f32", "bf16", "int8", "int4"} {
+		damaged := damage(t, dir, c.file, c.change)
+		for _, format := range formats {
 			t.Run(c.name+"/"+format, func(t *testing.T) {
-				v := verified(t, dir, damage(t, dir, c.file, c.change), format)
+				v := verifiedPlan(t, cpu.Device{}, plans[format], damaged)
 				if v.OK || v.FirstBadLayer == nil || *v.FirstBadLayer != c.layer || (v.FirstBadWeight != "") != c.weight {
 					t.Errorf("%+v", *v)
 				}
