@@ -113,12 +113,14 @@ func byteMask(at, addr uint64, size int) uint8 {
 	return m
 }
 
+// conflicts reports whether an access may not happen beside the one that left the mark.
+func (m *mark) conflicts(o *ctaOrder, bytes uint8, k accessKind) bool {
+	return m.bytes&bytes != 0 && m.cta != o.self+1 && !o.knows(m.cta-1, m.epoch) && !(m.strong && k.strong)
+}
+
 // touch checks an access against the marks and leaves its own. It returns the mark in conflict.
 func (x *wordMarks) touch(o *ctaOrder, bytes uint8, k accessKind) *mark {
-	conflict := func(m *mark) bool {
-		return m.bytes&bytes != 0 && !o.knows(m.cta-1, m.epoch) && !(m.strong && k.strong)
-	}
-	if conflict(&x.write) {
+	if x.write.conflicts(o, bytes, k) {
 		return &x.write
 	}
 	mine := mark{o.self + 1, o.epoch, bytes, k.strong}
@@ -135,7 +137,7 @@ func (x *wordMarks) touch(o *ctaOrder, bytes uint8, k accessKind) *mark {
 		return nil
 	}
 	for i := range x.reads {
-		if conflict(&x.reads[i]) {
+		if x.reads[i].conflicts(o, bytes, k) {
 			return &x.reads[i]
 		}
 	}
