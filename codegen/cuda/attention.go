@@ -26,7 +26,7 @@ const (
 
 // attend is what an attention is written for.
 type attend struct {
-	*entry
+	e                   *entry
 	heads, kvHeads, dim int
 	rows                int // queries of a CTA at most: tokens times heads
 	shares              int // warps that have the channels of 16 rows
@@ -50,7 +50,7 @@ type attend struct {
 
 func newAttend(e *entry) *attend {
 	attr := func(name string) int { return int(e.launch.Int(name, 0)) }
-	a := &attend{entry: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), window: attr("window")}
+	a := &attend{e: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), window: attr("window")}
 	a.format = tileFormatOf(e)
 	a.shares = (a.dimPad() + warpChannels - 1) / warpChannels
 	a.rows = 16 * attentionWarps / a.shares
@@ -89,7 +89,7 @@ func (a *attend) slotBytes() int {
 }
 
 func (a *attend) turnedBytes() int {
-	if a.scaled() && a.turnsOnRead() {
+	if a.scaled() && a.e.turnsOnRead() {
 		return attentionTile * a.rowBytes()
 	}
 	return 0
@@ -134,22 +134,22 @@ func attentionCTAs(e *entry) int {
 //	more:          a warp has 16 rows, or two warps have them, each half of the channels of the result
 func attention(e *entry) {
 	a := newAttend(e)
-	a.lane, a.warp = a.Lane(), a.Warp()
+	a.lane, a.warp = a.e.Lane(), a.e.Warp()
 	item := a.item()
-	a.If(a.Gt(item[2], 0), func() {
+	a.e.If(a.e.Gt(item[2], 0), func() {
 		a.places()
 		a.work = a.newPiece(item)
 		a.stageQueries(item)
 		a.load = a.startLoads(item)
 		a.padRows(item)
-		if a.turnsOnRead() {
+		if a.e.turnsOnRead() {
 			a.keys = a.newKeyTurns(item[1])
 		}
 		if a.block*a.group <= 16 {
 			a.tiles(newSharedRows(a, item))
 			return
 		}
-		a.IfElse(a.Gt(a.Mul(item[2], a.group), 16),
+		a.e.IfElse(a.e.Gt(a.e.Mul(item[2], a.group), 16),
 			func() { a.tiles(newRowWarps(a, item)) },
 			func() { a.tiles(newSharedRows(a, item)) })
 	})
@@ -157,69 +157,69 @@ func attention(e *entry) {
 
 // places declares shared memory.
 func (a *attend) places() {
-	a.q = a.Addr(a.Dynamic("queries", a.queryBytes(), 16))
-	a.p = a.Addr(a.Dynamic("weights", weightsBytes, 16))
-	a.tops = a.Addr(a.Dynamic("tops", topsBytes, 16))
-	a.ring = a.Addr(a.Dynamic("tiles", a.slots*a.slotBytes(), 16))
+	a.q = a.e.Addr(a.e.Dynamic("queries", a.queryBytes(), 16))
+	a.p = a.e.Addr(a.e.Dynamic("weights", weightsBytes, 16))
+	a.tops = a.e.Addr(a.e.Dynamic("tops", topsBytes, 16))
+	a.ring = a.e.Addr(a.e.Dynamic("tiles", a.slots*a.slotBytes(), 16))
 	if n := a.turnedBytes(); n > 0 {
-		a.turned = a.Addr(a.Dynamic("turned", n, 16))
+		a.turned = a.e.Addr(a.e.Dynamic("turned", n, 16))
 	}
-	if a.kv().DType == dtype.I8 {
-		a.int8Offset = a.Const(ptx.F16x2, float64(int8Offset))
+	if a.e.kv().DType == dtype.I8 {
+		a.int8Offset = a.e.Const(ptx.F16x2, float64(int8Offset))
 	}
-	a.shared = a.bytes(a.slots)
+	a.e.shared = a.bytes(a.slots)
 }
 
 // query tells the token (a row of q and y), the head and the column of a row of the CTA, and whether there is such a row.
 func (a *attend) query(item []ptx.Reg, row ptx.Reg) (token, column, ok ptx.Reg) {
-	number := a.Div(row, a.group)
-	head := a.Sub(row, a.Mul(number, a.group))
-	ok = a.Lt(number, item[2])
+	number := a.e.Div(row, a.group)
+	head := a.e.Sub(row, a.e.Mul(number, a.group))
+	ok = a.e.Lt(number, item[2])
 	if a.parts > 1 {
-		head = a.Mad(a.CtaZ(), a.group, head)
-		ok = a.CmpAnd(ptx.LT, head, a.heads/a.kvHeads, ok)
+		head = a.e.Mad(a.e.CtaZ(), a.group, head)
+		ok = a.e.CmpAnd(ptx.LT, head, a.heads/a.kvHeads, ok)
 	}
-	column = a.Mul(a.Mad(a.CtaY(), a.heads/a.kvHeads, head), a.dim)
-	return a.Add(item[1], number), column, ok
+	column = a.e.Mul(a.e.Mad(a.e.CtaY(), a.heads/a.kvHeads, head), a.dim)
+	return a.e.Add(item[1], number), column, ok
 }
 
 // stageQueries writes the queries to shared memory, as what keys are multiplied as, with zeros in rows and channels that are not there.
 func (a *attend) stageQueries(item []ptx.Reg) {
-	a.Section("queries")
+	a.e.Section("queries")
 	pairs := a.dimPad() / 2
-	tiles := a.Shr(a.Add(a.Mul(item[2], a.group), 15), 4)
-	a.For(ptx.Range{Name: "queries", From: a.TidX(), To: a.Mul(tiles, 16*pairs), Step: attentionThreads}, func(i ptx.Reg) {
-		row := a.Div(i, pairs)
-		d := a.Shl(a.Sub(i, a.Mul(row, pairs)), 1)
+	tiles := a.e.Shr(a.e.Add(a.e.Mul(item[2], a.group), 15), 4)
+	a.e.For(ptx.Range{Name: "queries", From: a.e.TidX(), To: a.e.Mul(tiles, 16*pairs), Step: attentionThreads}, func(i ptx.Reg) {
+		row := a.e.Div(i, pairs)
+		d := a.e.Shl(a.e.Sub(i, a.e.Mul(row, pairs)), 1)
 		token, column, ok := a.query(item, row)
-		both := a.Const(ptx.B32, 0)
-		a.If(a.CmpAnd(ptx.LT, d, a.dim, ok), func() {
-			a.Set(both, a.queryPair(a.row("q", token), a.Add(column, d), d).As(ptx.B32))
+		both := a.e.Const(ptx.B32, 0)
+		a.e.If(a.e.CmpAnd(ptx.LT, d, a.dim, ok), func() {
+			a.e.Set(both, a.queryPair(a.e.row("q", token), a.e.Add(column, d), d).As(ptx.B32))
 		})
-		a.St(a.Mad(row, a.rowBytes(), a.Index(a.q, a.queryOrder(d), 2)), both)
+		a.e.St(a.e.Mad(row, a.rowBytes(), a.e.Index(a.q, a.queryOrder(d), 2)), both)
 	})
 }
 
 // queryPair reads channels d and d+1 of a head at column of a row of q. The second may be behind an odd head's last one.
 func (a *attend) queryPair(row, column, d ptx.Reg) ptx.Reg {
 	if a.dim%2 == 0 {
-		if a.isBF16("q") {
-			return a.fromBF16(a.Ld(ptx.BF16x2, a.Index(row, column, 2)))
+		if a.e.isBF16("q") {
+			return a.fromBF16(a.e.Ld(ptx.BF16x2, a.e.Index(row, column, 2)))
 		}
-		v := a.LdV(ptx.F32, 2, a.Index(row, column, 4))
-		return a.Cvt2(a.format.pair, v[0], v[1])
+		v := a.e.LdV(ptx.F32, 2, a.e.Index(row, column, 4))
+		return a.e.Cvt2(a.format.pair, v[0], v[1])
 	}
-	there := a.Lt(d, a.dim-1)
-	if a.isBF16("q") {
-		at, high := a.Index(row, column, 2), a.Const(ptx.B16, 0)
-		low := a.Ld(ptx.B16, at)
-		a.When(there).Into(high).Ld(ptx.B16, at.At(2))
-		return a.fromBF16(a.Pack(ptx.BF16x2, low, high))
+	there := a.e.Lt(d, a.dim-1)
+	if a.e.isBF16("q") {
+		at, high := a.e.Index(row, column, 2), a.e.Const(ptx.B16, 0)
+		low := a.e.Ld(ptx.B16, at)
+		a.e.When(there).Into(high).Ld(ptx.B16, at.At(2))
+		return a.fromBF16(a.e.Pack(ptx.BF16x2, low, high))
 	}
-	at, high := a.Index(row, column, 4), a.Const(ptx.F32, 0)
-	low := a.Ld(ptx.F32, at)
-	a.When(there).Into(high).Ld(ptx.F32, at.At(4))
-	return a.Cvt2(a.format.pair, low, high)
+	at, high := a.e.Index(row, column, 4), a.e.Const(ptx.F32, 0)
+	low := a.e.Ld(ptx.F32, at)
+	a.e.When(there).Into(high).Ld(ptx.F32, at.At(4))
+	return a.e.Cvt2(a.format.pair, low, high)
 }
 
 // fromBF16 makes a pair of bf16 one of the type that keys have.
@@ -227,8 +227,8 @@ func (a *attend) fromBF16(pair ptx.Reg) ptx.Reg {
 	if a.format.pair == ptx.BF16x2 {
 		return pair
 	}
-	both := a.widen(pair)
-	return a.Cvt2(a.format.pair, both[0], both[1])
+	both := a.e.widen(pair)
+	return a.e.Cvt2(a.format.pair, both[0], both[1])
 }
 
 // scorePlan is how the warps share the work on a tile.
@@ -247,37 +247,37 @@ type scorePlan interface {
 // tiles goes through the tiles that some row of the CTA sees. Tiles of keys and of values are copied in turn, slots-1 of them ahead.
 func (a *attend) tiles(plan scorePlan) {
 	l := &a.load
-	a.Section("first tiles")
+	a.e.Section("first tiles")
 	for j := range a.slots - 1 {
-		l.issue(j, a.Const(ptx.U32, j*a.slotBytes()))
+		l.issue(j, a.e.Const(ptx.U32, j*a.slotBytes()))
 	}
-	slot, free := a.Const(ptx.U32, 0), a.Const(ptx.U32, (a.slots-1)*a.slotBytes())
+	slot, free := a.e.Const(ptx.U32, 0), a.e.Const(ptx.U32, (a.slots-1)*a.slotBytes())
 	arrive := func(j int) ptx.Reg {
-		a.CopyWait(a.slots - 2)
-		a.Sync() // the tile has come for all, and all have left the one before, whose slot is filled next
+		a.e.CopyWait(a.slots - 2)
+		a.e.Sync() // the tile has come for all, and all have left the one before, whose slot is filled next
 		l.issue(j+a.slots-1, free)
-		at := a.Add(a.ring, slot)
-		a.Set(free, slot)
-		next := a.Add(slot, a.slotBytes())
-		a.Set(slot, a.Select(a.Eq(next, a.slots*a.slotBytes()), 0, next))
+		at := a.e.Add(a.ring, slot)
+		a.e.Set(free, slot)
+		next := a.e.Add(slot, a.slotBytes())
+		a.e.Set(slot, a.e.Select(a.e.Eq(next, a.slots*a.slotBytes()), 0, next))
 		return at
 	}
-	a.Section("tiles")
-	end := a.Add(a.work.last, 1)
-	a.For(ptx.Range{Name: "tiles", From: l.from, To: end, Step: attentionTile}, func(position ptx.Reg) {
+	a.e.Section("tiles")
+	end := a.e.Add(a.work.last, 1)
+	a.e.For(ptx.Range{Name: "tiles", From: l.from, To: end, Step: attentionTile}, func(position ptx.Reg) {
 		slot := arrive(0)
 		keys := slot
-		if a.turnsOnRead() {
+		if a.e.turnsOnRead() {
 			keys = a.keys.turn(slot, position)
-			a.Sync()
+			a.e.Sync()
 		}
 		plan.scores(keys, position)
 		plan.accumulate(arrive(1))
-		next := a.Add(position, attentionTile)
-		a.If(a.CmpOr(ptx.GE, next, end, a.Eq(a.And(next, attentionSplit-1), 0)), func() { a.endSplit(plan, position) })
+		next := a.e.Add(position, attentionTile)
+		a.e.If(a.e.CmpOr(ptx.GE, next, end, a.e.Eq(a.e.And(next, attentionSplit-1), 0)), func() { a.endSplit(plan, position) })
 	})
 	a.finish(plan)
 }
 
 // base2 is the factor that makes the products of queries and keys exponents of 2.
-func (a *attend) base2() float64 { return a.launch.Float("scale", 1) * math.Log2E }
+func (a *attend) base2() float64 { return a.e.launch.Float("scale", 1) * math.Log2E }

@@ -61,17 +61,17 @@ func (a *attend) expandInt8(word ptx.Reg, alternate bool) (pairs [2]ptx.Reg) {
 		selectors = [2]int{0x4240, 0x4341}
 	}
 	for i, selector := range selectors {
-		pairs[i] = a.Sub(a.Permute(word, exponent, selector).As(ptx.F16x2), a.int8Offset)
+		pairs[i] = a.e.Sub(a.e.Permute(word, exponent, selector).As(ptx.F16x2), a.int8Offset)
 	}
 	return pairs
 }
 
 func (a *attend) expandE4M3(word ptx.Reg, alternate bool) (pairs [2]ptx.Reg) {
 	if alternate {
-		word = a.Permute(word, 0, 0x3120)
+		word = a.e.Permute(word, 0, 0x3120)
 	}
-	low, high := a.Unpack(ptx.E4M3x2, word)
-	return [2]ptx.Reg{a.Cvt(ptx.F16x2, low), a.Cvt(ptx.F16x2, high)}
+	low, high := a.e.Unpack(ptx.E4M3x2, word)
+	return [2]ptx.Reg{a.e.Cvt(ptx.F16x2, low), a.e.Cvt(ptx.F16x2, high)}
 }
 
 func (a *attend) shiftE4M3(word ptx.Reg, alternate bool) (pairs [2]ptx.Reg) {
@@ -80,9 +80,9 @@ func (a *attend) shiftE4M3(word ptx.Reg, alternate bool) (pairs [2]ptx.Reg) {
 		selectors = [2]int{0x2404, 0x3414}
 	}
 	for i, selector := range selectors {
-		codes := a.Permute(word, 0, selector)
-		rest := a.And(a.Shr(codes, 1), 0x3f803f80)
-		pairs[i] = a.Lop3(codes, 0x80008000, rest, func(x, y, z uint8) uint8 { return x&y | z }).As(ptx.F16x2)
+		codes := a.e.Permute(word, 0, selector)
+		rest := a.e.And(a.e.Shr(codes, 1), 0x3f803f80)
+		pairs[i] = a.e.Lop3(codes, 0x80008000, rest, func(x, y, z uint8) uint8 { return x&y | z }).As(ptx.F16x2)
 	}
 	return pairs
 }
@@ -91,13 +91,13 @@ func (a *attend) shiftE4M3(word ptx.Reg, alternate bool) (pairs [2]ptx.Reg) {
 func (a *attend) scaled() bool { return a.format.codes != nil }
 
 // codedKeys tells whether keys are codes when scores are computed. Where they turn, they have become numbers.
-func (a *attend) codedKeys() bool { return a.scaled() && !a.turnsOnRead() }
+func (a *attend) codedKeys() bool { return a.scaled() && !a.e.turnsOnRead() }
 
 // tileScale is where the scale of a position lies in a slot, behind the rows.
 func (a *attend) tileScale() int { return attentionTile * a.tileRowBytes() }
 
 // elementBytes is the size of a number or a code of a cache.
-func (a *attend) elementBytes() int { return a.kv().DType.Size() }
+func (a *attend) elementBytes() int { return a.e.kv().DType.Size() }
 
 // tileRowBytes is the distance of rows of a tile in shared memory: an odd number of 16 bytes, so that eight rows lie in different banks.
 func (a *attend) tileRowBytes() int {
@@ -118,10 +118,10 @@ func (a *attend) keyRowBytes() int {
 // keyOperand reads channels c to c+15 of 16 keys as operand B: of the first eight positions, then of the others.
 func (a *attend) keyOperand(keys ptx.Addr, c int) (blocks [2][]ptx.Reg) {
 	if !a.codedKeys() {
-		k := a.Ldmatrix(a.format.pair, 4, false, keys.At(2*c))
+		k := a.e.Ldmatrix(a.format.pair, 4, false, keys.At(2*c))
 		return [2][]ptx.Reg{k[:2], k[2:]}
 	}
-	for i, word := range a.Ldmatrix(ptx.B32, 2, false, keys.At(c)) {
+	for i, word := range a.e.Ldmatrix(ptx.B32, 2, false, keys.At(c)) {
 		pairs := a.format.codes.expand(a, word, false)
 		blocks[i] = pairs[:]
 	}
@@ -131,13 +131,13 @@ func (a *attend) keyOperand(keys ptx.Addr, c int) (blocks [2][]ptx.Reg) {
 // valueOperand reads 16 channels of 16 values as operand B of two blocks of results. scales are those of the positions, where there are.
 func (a *attend) valueOperand(values ptx.Addr, scales []ptx.Reg) (blocks [2][]ptx.Reg) {
 	if !a.scaled() {
-		v := a.Ldmatrix(a.format.pair, 4, true, values)
+		v := a.e.Ldmatrix(a.format.pair, 4, true, values)
 		return [2][]ptx.Reg{v[:2], v[2:]}
 	}
-	for i, word := range a.Ldmatrix(ptx.B32, 2, true, values) {
+	for i, word := range a.e.Ldmatrix(ptx.B32, 2, true, values) {
 		pairs := a.format.codes.expand(a, word, true)
 		for n, both := range pairs {
-			blocks[n] = append(blocks[n], a.Mul(both, scales[i]))
+			blocks[n] = append(blocks[n], a.e.Mul(both, scales[i]))
 		}
 	}
 	return blocks
@@ -149,9 +149,9 @@ func (a *attend) queryOrder(d ptx.Reg) ptx.Reg {
 		return d
 	}
 	// Pair 2j of 16 channels is the jth, pair 2j+1 is four further.
-	pair := a.Shr(d, 1)
-	within := a.Add(a.Shl(a.And(pair, 1), 3), a.And(pair, 6))
-	return a.Add(a.And(d, -16), within)
+	pair := a.e.Shr(d, 1)
+	within := a.e.Add(a.e.Shl(a.e.And(pair, 1), 3), a.e.And(pair, 6))
+	return a.e.Add(a.e.And(d, -16), within)
 }
 
 // resultPair is where a lane's two neighbouring channels of 16 lie, in the blocks of results n-n%2 and the next one: those of
@@ -166,9 +166,9 @@ func (s *rowState) resultPair(out [][]ptx.Reg, n, row int) (low, high ptx.Reg) {
 // resultColumn is the lane's first channel of block 0, and resultStep how many further that of block 1 is.
 func (a *attend) resultColumn() ptx.Reg {
 	if a.scaled() {
-		return a.Shl(a.And(a.lane, 3), 2)
+		return a.e.Shl(a.e.And(a.lane, 3), 2)
 	}
-	return a.Shl(a.And(a.lane, 3), 1)
+	return a.e.Shl(a.e.And(a.lane, 3), 1)
 }
 
 func (a *attend) resultStep() int {

@@ -34,18 +34,18 @@ type unit struct {
 }
 
 func (a *attend) startLoads(item []ptx.Reg) loads {
-	a.Section("page table")
-	l := loads{attend: a, from: a.Max(a.firstPosition(item), a.Shl(a.work.from, log2(attentionSplit)))}
-	l.tile = a.Mov(l.from)
-	start := a.Ld(ptx.U32, a.Index(a.pointers["page_start"], item[0], 4))
-	l.table = a.Index(a.pointers["pages"], start, 4)
-	groups := a.Shr(a.pageSize, 4)
-	l.magic = a.Div(a.Add(groups, 1<<31-1), groups)
-	l.page, l.offset, l.keys, l.left = a.Reg(ptx.U32), a.Reg(ptx.U32), a.Reg(ptx.Global), a.Reg(ptx.S32)
-	l.values = a.valueBytes()
+	a.e.Section("page table")
+	l := loads{attend: a, from: a.e.Max(a.firstPosition(item), a.e.Shl(a.work.from, log2(attentionSplit)))}
+	l.tile = a.e.Mov(l.from)
+	start := a.e.Ld(ptx.U32, a.e.Index(a.e.pointers["page_start"], item[0], 4))
+	l.table = a.e.Index(a.e.pointers["pages"], start, 4)
+	groups := a.e.Shr(a.e.pageSize, 4)
+	l.magic = a.e.Div(a.e.Add(groups, 1<<31-1), groups)
+	l.page, l.offset, l.keys, l.left = a.e.Reg(ptx.U32), a.e.Reg(ptx.U32), a.e.Reg(ptx.Global), a.e.Reg(ptx.S32)
+	l.values = a.e.valueBytes()
 	if l.scaled() {
-		l.scales, l.valueScales = a.Reg(ptx.Global), a.Mul(a.kvRows(), kvScaleBytes)
-		l.scalesTo = a.Add(a.Mad(a.warp, 16*kvScaleBytes, a.Shl(a.lane, 4)), a.tileScale())
+		l.scales, l.valueScales = a.e.Reg(ptx.Global), a.e.Mul(a.e.kvRows(), kvScaleBytes)
+		l.scalesTo = a.e.Add(a.e.Mad(a.warp, 16*kvScaleBytes, a.e.Shl(a.lane, 4)), a.tileScale())
 	}
 	l.units()
 	l.zeroColumns()
@@ -55,24 +55,24 @@ func (a *attend) startLoads(item []ptx.Reg) loads {
 
 // units plans the lane's copies: unit lane + 32*i of the warp's 16 rows.
 func (l *loads) units() {
-	width := l.kvRowBytes() / 16 // units of a row
+	width := l.e.kvRowBytes() / 16 // units of a row
 	period := width
 	for common := 32; period%2 == 0 && common > 1; common /= 2 {
 		period /= 2
 	}
-	l.sharedOffset = l.Mul(l.warp, 16*l.tileRowBytes())
+	l.sharedOffset = l.e.Mul(l.warp, 16*l.tileRowBytes())
 	for i := 0; i*32 < 16*width; i++ {
 		u := unit{from: 512 * i, have: 16}
 		if i < period {
-			number := l.Add(l.lane, 32*i)
-			u.row = l.Div(number, width)
-			column := l.Sub(number, l.Mul(u.row, width))
-			u.to = l.Mad(u.row, l.tileRowBytes(), l.Mad(column, 16, l.sharedOffset))
+			number := l.e.Add(l.lane, 32*i)
+			u.row = l.e.Div(number, width)
+			column := l.e.Sub(number, l.e.Mul(u.row, width))
+			u.to = l.e.Mad(u.row, l.tileRowBytes(), l.e.Mad(column, 16, l.sharedOffset))
 			if rest := l.dim * l.elementBytes() % 16; rest != 0 {
-				u.have = l.Select(l.Eq(column, width-1), l.Const(ptx.U32, rest), 16)
+				u.have = l.e.Select(l.e.Eq(column, width-1), l.e.Const(ptx.U32, rest), 16)
 			}
 			if i*32+32 > 16*width {
-				u.ok = l.Lt(number, 16*width)
+				u.ok = l.e.Lt(number, 16*width)
 			}
 		} else {
 			first := l.copies[i%period]
@@ -84,54 +84,54 @@ func (l *loads) units() {
 
 // zeroColumns clears the channels that no copy writes, once for all tiles.
 func (l *loads) zeroColumns() {
-	from := l.kvRowBytes()
+	from := l.e.kvRowBytes()
 	if from == l.elementBytes()*l.dimPad() {
 		return
 	}
-	zero := l.Zeros(ptx.B32, 4)
-	l.For(ptx.Range{Name: "rows", From: l.TidX(), To: l.slots * attentionTile, Step: attentionThreads}, func(row ptx.Reg) {
-		l.StV(l.Index(l.ring, row, l.tileRowBytes()).At(from), zero)
+	zero := l.e.Zeros(ptx.B32, 4)
+	l.e.For(ptx.Range{Name: "rows", From: l.e.TidX(), To: l.slots * attentionTile, Step: attentionThreads}, func(row ptx.Reg) {
+		l.e.StV(l.e.Index(l.ring, row, l.tileRowBytes()).At(from), zero)
 	})
 }
 
 // lookup finds the page of the warp's rows of the next tile, or of the CTA's last position where that comes before. It divides by the 16s of
 // a page by multiplying with 2^31/n rounded up, which is exact for positions below 2^31 and n up to 8.
 func (l *loads) lookup() {
-	position := l.Min(l.Add(l.tile, l.Shl(l.warp, 4).As(ptx.S32)), l.work.last).As(ptx.U32)
-	group := l.Shr(position, 4)
-	number := l.MulHi(l.Shl(group, 1), l.magic)
-	l.Into(l.page).Ld(ptx.U32, l.Index(l.table, number, 4))
-	l.Into(l.offset).Sub(l.Shl(group, 4), l.Mul(number, l.pageSize))
+	position := l.e.Min(l.e.Add(l.tile, l.e.Shl(l.warp, 4).As(ptx.S32)), l.work.last).As(ptx.U32)
+	group := l.e.Shr(position, 4)
+	number := l.e.MulHi(l.e.Shl(group, 1), l.magic)
+	l.e.Into(l.page).Ld(ptx.U32, l.e.Index(l.table, number, 4))
+	l.e.Into(l.offset).Sub(l.e.Shl(group, 4), l.e.Mul(number, l.e.pageSize))
 }
 
 // issue starts the copy of a tile's keys (j even) or of the same tile's values (odd) to a slot.
 func (l *loads) issue(j int, slot ptx.Reg) {
 	if j%2 == 1 {
 		if l.scaled() {
-			l.Into(l.scales).Index(l.scales, l.valueScales, 1)
+			l.e.Into(l.scales).Index(l.scales, l.valueScales, 1)
 		}
-		l.copy(l.Index(l.keys, l.values, 1), slot)
+		l.copy(l.e.Index(l.keys, l.values, 1), slot)
 		return
 	}
-	page, row := l.kvPage(l.page), l.kvRow(l.CtaY(), l.offset)
-	l.Into(l.keys).Index(l.Index(page, row, l.kvRowBytes()), l.lane, 16)
-	l.Into(l.left).Sub(l.work.last, l.tile)
+	page, row := l.e.kvPage(l.page), l.e.kvRow(l.e.CtaY(), l.offset)
+	l.e.Into(l.keys).Index(l.e.Index(page, row, l.e.kvRowBytes()), l.lane, 16)
+	l.e.Into(l.left).Sub(l.work.last, l.tile)
 	if l.scaled() {
-		l.Into(l.scales).Index(l.Index(l.kvScales(page), row, kvScaleBytes), l.lane, 16)
+		l.e.Into(l.scales).Index(l.e.Index(l.e.kvScales(page), row, kvScaleBytes), l.lane, 16)
 	}
 	l.copy(l.keys, slot)
-	l.Into(l.tile).Add(l.tile, attentionTile)
+	l.e.Into(l.tile).Add(l.tile, attentionTile)
 	l.lookup()
 }
 
 // copy starts the lane's copies, unless the tile is behind the last position.
 func (l *loads) copy(from, slot ptx.Reg) {
-	l.If(l.Ge(l.left, 0), func() {
-		left := l.Sub(l.left, l.Shl(l.warp, 4).As(ptx.S32))
-		to := l.Add(l.ring, slot)
+	l.e.If(l.e.Ge(l.left, 0), func() {
+		left := l.e.Sub(l.left, l.e.Shl(l.warp, 4).As(ptx.S32))
+		to := l.e.Add(l.ring, slot)
 		for _, u := range l.copies {
-			have := l.Select(l.Le(u.row.As(ptx.S32), l.Sub(left, u.rows)), u.have, l.Const(ptx.U32, 0))
-			b := l.Builder
+			have := l.e.Select(l.e.Le(u.row.As(ptx.S32), l.e.Sub(left, u.rows)), u.have, l.e.Const(ptx.U32, 0))
+			b := l.e.Builder
 			at := b.Add(to, u.to)
 			if u.ok != (ptx.Reg{}) {
 				b = b.When(u.ok)
@@ -142,11 +142,11 @@ func (l *loads) copy(from, slot ptx.Reg) {
 			l.copyScales(left, to)
 		}
 	})
-	l.CopyCommit()
+	l.e.CopyCommit()
 }
 
 // copyScales starts the copies of the scales of the warp's 16 rows, of which left are before the last position: eight by each of two lanes.
 func (l *loads) copyScales(left, slot ptx.Reg) {
-	mine := l.Max(l.Min(l.Sub(l.Add(left, 1), l.Shl(l.lane, 3).As(ptx.S32)), 8), 0)
-	l.When(l.Lt(l.lane, 2)).CopyAsyncZero(l.Add(slot, l.scalesTo), l.scales, 16, l.Shl(mine, 1).As(ptx.U32))
+	mine := l.e.Max(l.e.Min(l.e.Sub(l.e.Add(left, 1), l.e.Shl(l.lane, 3).As(ptx.S32)), 8), 0)
+	l.e.When(l.e.Lt(l.lane, 2)).CopyAsyncZero(l.e.Add(slot, l.scalesTo), l.scales, 16, l.e.Shl(mine, 1).As(ptx.U32))
 }

@@ -22,7 +22,7 @@ type piece struct {
 
 // extra bounds the items that the work list may add to those of whole items: as many as fill the target's card.
 func (a *attend) extra() int {
-	return (linearGroup*a.cores + a.planes() - 1) / a.planes()
+	return (linearGroup*a.e.cores + a.planes() - 1) / a.planes()
 }
 
 // planes is how many CTAs an item has.
@@ -33,120 +33,120 @@ const itemWords = 8
 
 // item reads the CTA's item. The list begins with the counters.
 func (a *attend) item() []ptx.Reg {
-	at := a.Index(a.pointers["items"], a.CtaX(), 4*itemWords).At(4 * engine.AttentionCounters(a.extra(), a.planes()))
-	return append(a.LdV(ptx.U32, 4, at), a.LdV(ptx.U32, 4, at.At(16))...)
+	at := a.e.Index(a.e.pointers["items"], a.e.CtaX(), 4*itemWords).At(4 * engine.AttentionCounters(a.extra(), a.planes()))
+	return append(a.e.LdV(ptx.U32, 4, at), a.e.LdV(ptx.U32, 4, at.At(16))...)
 }
 
 func (a *attend) newPiece(item []ptx.Reg) piece {
-	a.Section("piece")
-	w := piece{attend: a, from: item[3].As(ptx.S32), alone: a.Le(item[5], 1)}
-	w.last = a.Min(a.lastPosition(item), a.Sub(a.Mul(item[4].As(ptx.S32), attentionSplit), 1))
+	a.e.Section("piece")
+	w := piece{attend: a, from: item[3].As(ptx.S32), alone: a.e.Le(item[5], 1)}
+	w.last = a.e.Min(a.lastPosition(item), a.e.Sub(a.e.Mul(item[4].As(ptx.S32), attentionSplit), 1))
 	return w
 }
 
 // lastPosition is that of the item's last token.
 func (a *attend) lastPosition(item []ptx.Reg) ptx.Reg {
-	return a.Ld(ptx.S32, a.Index(a.pointers["positions"], a.Sub(a.Add(item[1], item[2]), 1), 4))
+	return a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["positions"], a.e.Sub(a.e.Add(item[1], item[2]), 1), 4))
 }
 
 // firstPosition is where the first tile begins that a token of the item sees.
 func (a *attend) firstPosition(item []ptx.Reg) ptx.Reg {
 	if a.window == 0 {
-		return a.Const(ptx.S32, 0)
+		return a.e.Const(ptx.S32, 0)
 	}
-	oldest := a.Ld(ptx.S32, a.Index(a.pointers["positions"], item[1], 4))
-	return a.And(a.Max(a.Sub(oldest, a.window-1), 0), -attentionTile)
+	oldest := a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["positions"], item[1], 4))
+	return a.e.And(a.e.Max(a.e.Sub(oldest, a.window-1), 0), -attentionTile)
 }
 
 // plane is the CTA's number among those of an item.
 func (a *attend) plane() ptx.Reg {
 	if a.parts == 1 {
-		return a.CtaY()
+		return a.e.CtaY()
 	}
-	return a.Mad(a.CtaY(), a.parts, a.CtaZ())
+	return a.e.Mad(a.e.CtaY(), a.parts, a.e.CtaZ())
 }
 
 // partPlace is where the lane's first row of a split of the item lies in partials: the largest exponent, the sum, then the channels.
 func (s *rowState) partPlace(item []ptx.Reg, split ptx.Reg) ptx.Reg {
-	before := s.Sub(split, s.split(s.firstPosition(item))).As(ptx.U32)
-	number := s.Add(item[6], s.Mad(before, s.Mul(item[2], s.group), s.number))
-	return s.Index(s.pointers["partials"], s.Mad(number, s.planes(), s.plane()), engine.PartialRowBytes(s.dim))
+	before := s.e.Sub(split, s.split(s.firstPosition(item))).As(ptx.U32)
+	number := s.e.Add(item[6], s.e.Mad(before, s.e.Mul(item[2], s.group), s.number))
+	return s.e.Index(s.e.pointers["partials"], s.e.Mad(number, s.planes(), s.plane()), engine.PartialRowBytes(s.dim))
 }
 
 // endSplit is for the end of a split, in the tile at a position.
 func (a *attend) endSplit(plan scorePlan, position ptx.Reg) {
-	a.Section("end of a split")
+	a.e.Section("end of a split")
 	s := plan.state()
-	a.IfElse(a.work.alone, s.fold, func() {
+	a.e.IfElse(a.work.alone, s.fold, func() {
 		s.eachPart(plan, s.partPlace(a.item(), a.split(position)), func(i int, at ptx.Reg) {
-			leads := a.And(plan.leads(), a.Ge(s.to[i], 0))
-			a.When(leads).StV(at, []ptx.Reg{s.partLargest[i], s.partSum[i]})
+			leads := a.e.And(plan.leads(), a.e.Ge(s.to[i], 0))
+			a.e.When(leads).StV(at, []ptx.Reg{s.partLargest[i], s.partSum[i]})
 		}, func(i, n int, at ptx.Address) {
 			low, high := s.resultPair(s.part, n, i)
-			a.When(a.Ge(s.to[i], 0)).StV(at, []ptx.Reg{low, high})
+			a.e.When(a.e.Ge(s.to[i], 0)).StV(at, []ptx.Reg{low, high})
 		})
 	})
 	s.clearPart()
 }
 
 // split is the number of a position's split.
-func (a *attend) split(position ptx.Reg) ptx.Reg { return a.Shr(position, log2(attentionSplit)) }
+func (a *attend) split(position ptx.Reg) ptx.Reg { return a.e.Shr(position, log2(attentionSplit)) }
 
 // eachPart calls row for each of the lane's rows and pair for each pair of channels, with their places in partials: first is that of the first.
 func (s *rowState) eachPart(plan scorePlan, first ptx.Reg, row func(i int, at ptx.Reg), pair func(i, n int, at ptx.Address)) {
 	for i := range 2 {
-		at := s.Index(first, s.Const(ptx.U32, 8*i*s.planes()), engine.PartialRowBytes(s.dim))
+		at := s.e.Index(first, s.e.Const(ptx.U32, 8*i*s.planes()), engine.PartialRowBytes(s.dim))
 		row(i, at)
-		plan.blocks(func(n int, column ptx.Reg) { pair(i, n, s.Index(at, column, 4).At(engine.PartialHeadBytes)) })
+		plan.blocks(func(n int, column ptx.Reg) { pair(i, n, s.e.Index(at, column, 4).At(engine.PartialHeadBytes)) })
 	}
 }
 
 // finish writes the results: of an item that the CTA has alone, or if it is the last of those that have it.
 func (a *attend) finish(plan scorePlan) {
-	a.Section("last piece")
+	a.e.Section("last piece")
 	w := &a.work
-	last := a.Mov(a.Const(ptx.U32, 1))
-	a.If(w.alone.Not(), func() {
-		a.Sync() // all have written their parts, and nobody needs tops any more
-		a.If(a.Eq(a.TidX(), 0), func() {
+	last := a.e.Mov(a.e.Const(ptx.U32, 1))
+	a.e.If(w.alone.Not(), func() {
+		a.e.Sync() // all have written their parts, and nobody needs tops any more
+		a.e.If(a.e.Eq(a.e.TidX(), 0), func() {
 			item := a.item()
-			most := a.Sub(item[5], 1)
-			counter := a.Index(a.pointers["items"], a.Mad(item[7], a.planes(), a.plane()), 4)
-			before := a.AtomInc(ptx.AcquireRelease, counter, most)
-			a.St(a.tops, a.Select(a.Eq(before, most), a.Const(ptx.U32, 1), 0))
+			most := a.e.Sub(item[5], 1)
+			counter := a.e.Index(a.e.pointers["items"], a.e.Mad(item[7], a.planes(), a.plane()), 4)
+			before := a.e.AtomInc(ptx.AcquireRelease, counter, most)
+			a.e.St(a.tops, a.e.Select(a.e.Eq(before, most), a.e.Const(ptx.U32, 1), 0))
 		})
-		a.Sync()
-		a.Set(last, a.Ld(ptx.U32, a.tops))
-		a.If(a.Eq(last, 1), func() { a.mergeParts(plan) })
+		a.e.Sync()
+		a.e.Set(last, a.e.Ld(ptx.U32, a.tops))
+		a.e.If(a.e.Eq(last, 1), func() { a.mergeParts(plan) })
 	})
-	a.If(a.Eq(last, 1), func() {
-		a.Section("results")
+	a.e.If(a.e.Eq(last, 1), func() {
+		a.e.Section("results")
 		plan.state().unpark()
 		plan.state().results(plan)
 	})
-	if a.hasMaxima("y") {
-		a.Sync()
-		a.If(a.Eq(last, 1), a.storeMaxima)
+	if a.e.hasMaxima("y") {
+		a.e.Sync()
+		a.e.If(a.e.Eq(last, 1), a.storeMaxima)
 	}
 }
 
 // mergeParts folds what all pieces of the item wrote, in order of position. Rows that are not there stay as they are.
 func (a *attend) mergeParts(plan scorePlan) {
-	a.Section("parts")
+	a.e.Section("parts")
 	s, item := plan.state(), a.item()
 	from := a.split(a.firstPosition(item))
-	end := a.Add(a.split(a.lastPosition(item)), 1)
+	end := a.e.Add(a.split(a.lastPosition(item)), 1)
 	at := s.partPlace(item, from)
-	step := a.Mul(a.Mul(item[2], a.group), a.planes())
-	a.For(ptx.Range{Name: "parts", From: from, To: end}, func(ptx.Reg) {
+	step := a.e.Mul(a.e.Mul(item[2], a.group), a.planes())
+	a.e.For(ptx.Range{Name: "parts", From: from, To: end}, func(ptx.Reg) {
 		s.eachPart(plan, at, func(i int, at ptx.Reg) {
-			a.When(a.Ge(s.to[i], 0)).Into(s.partLargest[i], s.partSum[i]).LdV(ptx.F32, 2, at)
+			a.e.When(a.e.Ge(s.to[i], 0)).Into(s.partLargest[i], s.partSum[i]).LdV(ptx.F32, 2, at)
 		}, func(i, n int, at ptx.Address) {
 			low, high := s.resultPair(s.part, n, i)
-			a.When(a.Ge(s.to[i], 0)).Into(low, high).LdV(ptx.F32, 2, at)
+			a.e.When(a.e.Ge(s.to[i], 0)).Into(low, high).LdV(ptx.F32, 2, at)
 		})
 		s.fold()
-		a.Into(at).Index(at, step, engine.PartialRowBytes(a.dim))
+		a.e.Into(at).Index(at, step, engine.PartialRowBytes(a.dim))
 	})
 }
 
@@ -158,7 +158,7 @@ func (a *attend) plan(l *engine.Launch, p *engine.Program) {
 	}{{"block", a.block}, {"group", a.group}, {"planes", a.planes()}, {"extra", a.extra()}} {
 		l.Attrs = append(l.Attrs, engine.Attr{Name: attr.name, Int: int64(attr.value)})
 	}
-	for i, role := range a.kernel.Roles {
+	for i, role := range a.e.kernel.Roles {
 		if role.Scratch {
 			l.Operands[i] = a.partials(p)
 		}

@@ -28,13 +28,13 @@ type rowWarps struct {
 }
 
 func newRowWarps(a *attend, item []ptx.Reg) *rowWarps {
-	a.Section("rows of a warp")
-	tile, share := a.Div(a.warp, a.shares), a.Rem(a.warp, a.shares)
-	row := a.Mad(tile, 16, a.Shr(a.lane, 2))
-	w := &rowWarps{rowState: newRowState(a, item, row, 2*a.shareSteps()), share: share, pairs: a.Zeros(a.format.pair, 2*tileBlocks)}
+	a.e.Section("rows of a warp")
+	tile, share := a.e.Div(a.warp, a.shares), a.e.Rem(a.warp, a.shares)
+	row := a.e.Mad(tile, 16, a.e.Shr(a.lane, 2))
+	w := &rowWarps{rowState: newRowState(a, item, row, 2*a.shareSteps()), share: share, pairs: a.e.Zeros(a.format.pair, 2*tileBlocks)}
 	w.park(a.parkedBlocks())
 	w.queries = w.queryPlace(a.q, tile, a.rowBytes())
-	w.keys, w.values = w.keyPlace(), a.Mad(share, 16*a.elementBytes()*a.shareSteps(), w.valuePlace())
+	w.keys, w.values = w.keyPlace(), a.e.Mad(share, 16*a.elementBytes()*a.shareSteps(), w.valuePlace())
 	return w
 }
 
@@ -61,36 +61,36 @@ func (w *rowWarps) ours(step int, then func()) {
 		then()
 		return
 	}
-	w.If(w.Lt(w.share, w.shares-1), then)
+	w.e.If(w.e.Lt(w.share, w.shares-1), then)
 }
 
 func (w *rowWarps) scores(slot, position ptx.Reg) {
-	w.Section("scores")
+	w.e.Section("scores")
 	w.see(position)
-	w.touched = w.VoteAny(w.Or(w.valid[0], w.valid[1]))
-	w.If(w.touched, func() {
+	w.touched = w.e.VoteAny(w.e.Or(w.valid[0], w.valid[1]))
+	w.e.If(w.touched, func() {
 		var acc [][]ptx.Reg
 		for range tileBlocks {
-			acc = append(acc, w.Zeros(ptx.F32, 4))
+			acc = append(acc, w.e.Zeros(ptx.F32, 4))
 		}
-		keys := w.Add(slot, w.keys)
+		keys := w.e.Add(slot, w.keys)
 		for c := 0; c < w.dimPad(); c += 16 {
-			query := w.Ldmatrix(w.format.pair, 4, false, w.queries.At(2*c))
+			query := w.e.Ldmatrix(w.format.pair, 4, false, w.queries.At(2*c))
 			for step := range tileSteps {
 				w.score(acc[2*step:2*step+2], query, keys.At(16*step*w.keyRowBytes()), c)
 			}
 		}
-		w.exponents(acc, position, position, w.Add(slot, w.tileScale()))
+		w.exponents(acc, position, position, w.e.Add(slot, w.tileScale()))
 		w.weights(acc, w.largestOf(acc), w.pairs)
 	})
 }
 
 func (w *rowWarps) accumulate(slot ptx.Reg) {
-	w.Section("values")
-	w.If(w.touched, func() {
+	w.e.Section("values")
+	w.e.If(w.touched, func() {
 		steps := fragments(w.pairs)
 		m := w.merge(steps)
-		values, scales := w.Add(slot, w.values), w.valueScales(slot)
+		values, scales := w.e.Add(slot, w.values), w.valueScales(slot)
 		for n := 0; n < len(w.part); n += 2 {
 			w.ours(n/2, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*n), scales) })
 		}
@@ -98,14 +98,14 @@ func (w *rowWarps) accumulate(slot ptx.Reg) {
 }
 
 func (w *rowWarps) blocks(each func(n int, column ptx.Reg)) {
-	column := w.Mad(w.share, 16*w.shareSteps(), w.resultColumn())
+	column := w.e.Mad(w.share, 16*w.shareSteps(), w.resultColumn())
 	for n := range w.part {
-		w.ours(n/2, func() { each(n, w.Add(column, 16*(n/2)+w.resultStep()*(n%2))) })
+		w.ours(n/2, func() { each(n, w.e.Add(column, 16*(n/2)+w.resultStep()*(n%2))) })
 	}
 }
 
 func (w *rowWarps) leads() ptx.Reg {
-	return w.CmpAnd(ptx.EQ, w.share, 0, w.Eq(w.And(w.lane, 3), 0))
+	return w.e.CmpAnd(ptx.EQ, w.share, 0, w.e.Eq(w.e.And(w.lane, 3), 0))
 }
 
 // sharedRows gives all warps the same 16 rows. Warp w has the scores of positions 16w to 16w+15 of a tile, and of the results channels
@@ -118,63 +118,63 @@ type sharedRows struct {
 }
 
 func newSharedRows(a *attend, item []ptx.Reg) *sharedRows {
-	a.Section("shared rows")
-	row := a.Shr(a.lane, 2)
+	a.e.Section("shared rows")
+	row := a.e.Shr(a.lane, 2)
 	parts := (a.dimPad()/16 + attentionWarps - 1) / attentionWarps
 	w := &sharedRows{rowState: newRowState(a, item, row, 2*parts)}
-	w.queries = w.queryPlace(a.q, a.Const(ptx.U32, 0), a.rowBytes())
-	w.keys = a.Mad(a.warp, 16*a.keyRowBytes(), w.keyPlace())
-	w.values = a.Mad(a.warp, 16*a.elementBytes(), w.valuePlace())
-	w.mine = a.Add(a.Mad(row, weightRowBytes, a.p), a.Mad(a.warp, 32, a.Shl(a.And(a.lane, 3), 2)))
-	w.theirs = w.queryPlace(a.p, a.Const(ptx.U32, 0), weightRowBytes)
+	w.queries = w.queryPlace(a.q, a.e.Const(ptx.U32, 0), a.rowBytes())
+	w.keys = a.e.Mad(a.warp, 16*a.keyRowBytes(), w.keyPlace())
+	w.values = a.e.Mad(a.warp, 16*a.elementBytes(), w.valuePlace())
+	w.mine = a.e.Add(a.e.Mad(row, weightRowBytes, a.p), a.e.Mad(a.warp, 32, a.e.Shl(a.e.And(a.lane, 3), 2)))
+	w.theirs = w.queryPlace(a.p, a.e.Const(ptx.U32, 0), weightRowBytes)
 	return w
 }
 
 func (w *sharedRows) scores(slot, position ptx.Reg) {
-	w.Section("scores")
+	w.e.Section("scores")
 	w.see(position)
-	acc := [][]ptx.Reg{w.Zeros(ptx.F32, 4), w.Zeros(ptx.F32, 4)}
-	keys := w.Add(slot, w.keys)
+	acc := [][]ptx.Reg{w.e.Zeros(ptx.F32, 4), w.e.Zeros(ptx.F32, 4)}
+	keys := w.e.Add(slot, w.keys)
 	for c := 0; c < w.dimPad(); c += 16 {
-		w.score(acc, w.Ldmatrix(w.format.pair, 4, false, w.queries.At(2*c)), keys.At(0), c)
+		w.score(acc, w.e.Ldmatrix(w.format.pair, 4, false, w.queries.At(2*c)), keys.At(0), c)
 	}
-	w.exponents(acc, position, w.Add(position, w.Shl(w.warp, 4).As(ptx.S32)), w.Mad(w.warp, 16*kvScaleBytes, w.Add(slot, w.tileScale())))
+	w.exponents(acc, position, w.e.Add(position, w.e.Shl(w.warp, 4).As(ptx.S32)), w.e.Mad(w.warp, 16*kvScaleBytes, w.e.Add(slot, w.tileScale())))
 	top := w.exchange(w.largestOf(acc))
-	pairs := w.Regs(w.format.pair, 4)
+	pairs := w.e.Regs(w.format.pair, 4)
 	w.weights(acc, top, pairs)
 	for n := range acc {
 		for i := range 2 {
-			w.St(w.mine.At(16*n+8*i*weightRowBytes), pairs[2*n+i])
+			w.e.St(w.mine.At(16*n+8*i*weightRowBytes), pairs[2*n+i])
 		}
 	}
 }
 
 // exchange makes the largest exponents of the warps' positions those of the tile.
 func (w *sharedRows) exchange(top [2]ptx.Reg) [2]ptx.Reg {
-	row := w.Index(w.tops, w.number, 4)
-	own := w.Index(row, w.warp, 64)
-	first := w.Eq(w.And(w.lane, 3), 0)
+	row := w.e.Index(w.tops, w.number, 4)
+	own := w.e.Index(row, w.warp, 64)
+	first := w.e.Eq(w.e.And(w.lane, 3), 0)
 	for i := range top {
-		w.When(first).St(own.At(32*i), top[i])
+		w.e.When(first).St(own.At(32*i), top[i])
 	}
-	w.Sync()
+	w.e.Sync()
 	for i := range top {
-		top[i] = w.Ld(ptx.F32, row.At(32*i))
+		top[i] = w.e.Ld(ptx.F32, row.At(32*i))
 		for v := 1; v < attentionWarps; v++ {
-			top[i] = w.Max(top[i], w.Ld(ptx.F32, row.At(64*v+32*i)))
+			top[i] = w.e.Max(top[i], w.e.Ld(ptx.F32, row.At(64*v+32*i)))
 		}
 	}
 	return top
 }
 
 func (w *sharedRows) accumulate(slot ptx.Reg) {
-	w.Section("values")
+	w.e.Section("values")
 	var steps [][]ptx.Reg
 	for step := range tileSteps {
-		steps = append(steps, w.Ldmatrix(w.format.pair, 4, false, w.theirs.At(32*step)))
+		steps = append(steps, w.e.Ldmatrix(w.format.pair, 4, false, w.theirs.At(32*step)))
 	}
 	m := w.merge(steps)
-	values, scales := w.Add(slot, w.values), w.valueScales(slot)
+	values, scales := w.e.Add(slot, w.values), w.valueScales(slot)
 	for n := 0; n < len(w.out); n += 2 {
 		w.ours(n, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*attentionWarps*n), scales) })
 	}
@@ -187,16 +187,16 @@ func (w *sharedRows) ours(n int, then func()) {
 		then()
 		return
 	}
-	w.If(w.Lt(w.warp, all-n/2*attentionWarps), then)
+	w.e.If(w.e.Lt(w.warp, all-n/2*attentionWarps), then)
 }
 
 func (w *sharedRows) blocks(each func(n int, column ptx.Reg)) {
-	column := w.Mad(w.warp, 16, w.resultColumn())
+	column := w.e.Mad(w.warp, 16, w.resultColumn())
 	for n := range w.out {
-		w.ours(n/2*2, func() { each(n, w.Add(column, 16*attentionWarps*(n/2)+w.resultStep()*(n%2))) })
+		w.ours(n/2*2, func() { each(n, w.e.Add(column, 16*attentionWarps*(n/2)+w.resultStep()*(n%2))) })
 	}
 }
 
 func (w *sharedRows) leads() ptx.Reg {
-	return w.CmpAnd(ptx.EQ, w.warp, 0, w.Eq(w.And(w.lane, 3), 0))
+	return w.e.CmpAnd(ptx.EQ, w.warp, 0, w.e.Eq(w.e.And(w.lane, 3), 0))
 }

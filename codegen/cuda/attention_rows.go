@@ -25,18 +25,18 @@ type rowState struct {
 func newRowState(a *attend, item []ptx.Reg, row ptx.Reg, blocks int) *rowState {
 	s := &rowState{attend: a, number: row}
 	for i := range 2 {
-		token, column, ok := a.query(item, a.Add(row, 8*i))
-		s.to[i] = a.Const(ptx.S32, -1)
-		at := a.Index(a.pointers["positions"], token, 4)
-		a.When(ok).Into(s.to[i]).Ld(ptx.S32, at)
-		if a.has("alibi") {
-			s.slope[i] = a.Mul(a.ofHead("alibi", column, ok), math.Log2E)
+		token, column, ok := a.query(item, a.e.Add(row, 8*i))
+		s.to[i] = a.e.Const(ptx.S32, -1)
+		at := a.e.Index(a.e.pointers["positions"], token, 4)
+		a.e.When(ok).Into(s.to[i]).Ld(ptx.S32, at)
+		if a.e.has("alibi") {
+			s.slope[i] = a.e.Mul(a.ofHead("alibi", column, ok), math.Log2E)
 		}
-		s.largest[i], s.sum[i], s.tileLargest[i] = a.Const(ptx.F32, math.Inf(-1)), a.Const(ptx.F32, 0), a.Const(ptx.F32, 0)
-		s.partLargest[i], s.partSum[i] = a.Const(ptx.F32, math.Inf(-1)), a.Const(ptx.F32, 0)
+		s.largest[i], s.sum[i], s.tileLargest[i] = a.e.Const(ptx.F32, math.Inf(-1)), a.e.Const(ptx.F32, 0), a.e.Const(ptx.F32, 0)
+		s.partLargest[i], s.partSum[i] = a.e.Const(ptx.F32, math.Inf(-1)), a.e.Const(ptx.F32, 0)
 	}
 	for range blocks {
-		s.out, s.part = append(s.out, a.Zeros(ptx.F32, 4)), append(s.part, a.Zeros(ptx.F32, 4))
+		s.out, s.part = append(s.out, a.e.Zeros(ptx.F32, 4)), append(s.part, a.e.Zeros(ptx.F32, 4))
 	}
 	return s
 }
@@ -46,12 +46,12 @@ func (s *rowState) state() *rowState { return s }
 // clearPart begins a split.
 func (s *rowState) clearPart() {
 	for i := range 2 {
-		s.Set(s.partLargest[i], math.Inf(-1))
-		s.Set(s.partSum[i], 0.0)
+		s.e.Set(s.partLargest[i], math.Inf(-1))
+		s.e.Set(s.partSum[i], 0.0)
 	}
 	for _, block := range s.part {
 		for _, v := range block {
-			s.Set(v, 0.0)
+			s.e.Set(v, 0.0)
 		}
 	}
 }
@@ -61,48 +61,48 @@ func (s *rowState) after(position ptx.Reg, i int, p ptx.Reg) ptx.Reg {
 	if s.window == 0 {
 		return p
 	}
-	return s.CmpAnd(ptx.GE, position, s.Sub(s.to[i], s.window-1), p)
+	return s.e.CmpAnd(ptx.GE, position, s.e.Sub(s.to[i], s.window-1), p)
 }
 
 // see tells which rows see something of the tile.
 func (s *rowState) see(position ptx.Reg) {
-	last := s.Add(position, attentionTile-1)
+	last := s.e.Add(position, attentionTile-1)
 	for i := range 2 {
-		s.valid[i] = s.after(last, i, s.Ge(s.to[i], position))
+		s.valid[i] = s.after(last, i, s.e.Ge(s.to[i], position))
 	}
 }
 
 // score multiplies channels c to c+15 of queries with those of 16 keys: blocks of 8 positions.
 func (s *rowState) score(acc [][]ptx.Reg, query []ptx.Reg, keys ptx.Addr, c int) {
 	for i, k := range s.keyOperand(keys, c) {
-		s.Mma(s.format.mma, acc[i], query, k)
+		s.e.Mma(s.format.mma, acc[i], query, k)
 	}
 }
 
 // queryPlace is where a lane reads operand A of a tile of rows: row lane%16, the second eight channels in the upper half of the warp.
 func (s *rowState) queryPlace(base, tile ptx.Reg, rowBytes int) ptx.Reg {
-	lane := s.Mad(s.And(s.lane, 15), rowBytes, s.Shl(s.Shr(s.lane, 4), 4))
-	return s.Add(s.Mad(tile, 16*rowBytes, base), lane)
+	lane := s.e.Mad(s.e.And(s.lane, 15), rowBytes, s.e.Shl(s.e.Shr(s.lane, 4), 4))
+	return s.e.Add(s.e.Mad(tile, 16*rowBytes, base), lane)
 }
 
 // keyPlace is where a lane reads 16 positions as operand B: matrices of positions 0-7 and 8-15, each of channels 0-7, then 8-15; of codes, all 16
 // channels.
 func (s *rowState) keyPlace() ptx.Reg {
 	if s.codedKeys() {
-		return s.Mul(s.And(s.lane, 15), s.keyRowBytes())
+		return s.e.Mul(s.e.And(s.lane, 15), s.keyRowBytes())
 	}
-	position := s.Add(s.And(s.lane, 7), s.Shl(s.Shr(s.lane, 4), 3))
-	return s.Mad(position, s.keyRowBytes(), s.Shl(s.And(s.lane, 8), 1))
+	position := s.e.Add(s.e.And(s.lane, 7), s.e.Shl(s.e.Shr(s.lane, 4), 3))
+	return s.e.Mad(position, s.keyRowBytes(), s.e.Shl(s.e.And(s.lane, 8), 1))
 }
 
 // valuePlace is where a lane reads 16 positions transposed: channels 0-7, then 8-15, each of positions 0-7, then 8-15; of codes, all 16
 // channels, which only half of the lanes read.
 func (s *rowState) valuePlace() ptx.Reg {
-	place := s.Mul(s.And(s.lane, 15), s.tileRowBytes())
+	place := s.e.Mul(s.e.And(s.lane, 15), s.tileRowBytes())
 	if s.scaled() {
 		return place
 	}
-	return s.Add(place, s.Shl(s.Shr(s.lane, 4), 4))
+	return s.e.Add(place, s.e.Shl(s.e.Shr(s.lane, 4), 4))
 }
 
 // valueScales loads the scales of a tile's values as pairs of neighbouring positions, in the order of operand B: two for 16 positions.
@@ -110,11 +110,11 @@ func (s *rowState) valueScales(slot ptx.Reg) (scales []ptx.Reg) {
 	if !s.scaled() {
 		return nil
 	}
-	at := s.Add(slot, s.Shl(s.And(s.lane, 3), 2)).At(s.tileScale())
+	at := s.e.Add(slot, s.e.Shl(s.e.And(s.lane, 3), 2)).At(s.tileScale())
 	for i := range 2 * tileSteps {
-		scale := s.Ld(ptx.F16x2, at.At(8*i*kvScaleBytes))
+		scale := s.e.Ld(ptx.F16x2, at.At(8*i*kvScaleBytes))
 		if factor := s.format.codes.factor; factor != 1 {
-			scale = s.Mul(scale, s.Const(ptx.F16x2, factor))
+			scale = s.e.Mul(scale, s.e.Const(ptx.F16x2, factor))
 		}
 		scales = append(scales, scale)
 	}
@@ -123,10 +123,10 @@ func (s *rowState) valueScales(slot ptx.Reg) (scales []ptx.Reg) {
 
 // keyScales multiplies the scores of a block of positions by their keys' scales; positions is where the block's scales lie.
 func (s *rowState) keyScales(block []ptx.Reg, positions ptx.Addr) {
-	low, high := s.Unpack(ptx.F16, s.Ld(ptx.F16x2, positions))
-	for j, scale := range []ptx.Reg{s.Cvt(ptx.F32, low), s.Cvt(ptx.F32, high)} {
+	low, high := s.e.Unpack(ptx.F16, s.e.Ld(ptx.F16x2, positions))
+	for j, scale := range []ptx.Reg{s.e.Cvt(ptx.F32, low), s.e.Cvt(ptx.F32, high)} {
 		for _, v := range []ptx.Reg{block[j], block[j+2]} {
-			s.Into(v).Mul(v, scale)
+			s.e.Into(v).Mul(v, scale)
 		}
 	}
 }
@@ -134,10 +134,10 @@ func (s *rowState) keyScales(block []ptx.Reg, positions ptx.Addr) {
 // exponents makes products exponents of 2 and hides positions that a row does not see. Column c of block n is position 8n + c behind
 // first; scales is where the keys' scales begin, of keys that are codes.
 func (s *rowState) exponents(acc [][]ptx.Reg, tile, first, scales ptx.Reg) {
-	softcap, factor := s.launch.Float("softcap", 0), 1.0
+	softcap, factor := s.e.launch.Float("softcap", 0), 1.0
 	if s.codedKeys() {
 		factor = s.format.codes.factor
-		scales = s.Add(scales, s.Shl(s.And(s.lane, 3), 2))
+		scales = s.e.Add(scales, s.e.Shl(s.e.And(s.lane, 3), 2))
 	}
 	for n, block := range acc {
 		if s.codedKeys() {
@@ -145,28 +145,28 @@ func (s *rowState) exponents(acc [][]ptx.Reg, tile, first, scales ptx.Reg) {
 		}
 		for _, v := range block {
 			if softcap == 0 {
-				s.Into(v).Mul(v, factor*s.base2())
+				s.e.Into(v).Mul(v, factor*s.base2())
 				continue
 			}
-			s.Into(v).Mul(s.tanh(s.Mul(v, factor*s.launch.Float("scale", 1)/softcap)), softcap*math.Log2E)
+			s.e.Into(v).Mul(s.tanh(s.e.Mul(v, factor*s.e.launch.Float("scale", 1)/softcap)), softcap*math.Log2E)
 		}
 	}
-	if s.has("alibi") {
+	if s.e.has("alibi") {
 		s.lean(acc, first)
 	}
-	whole := s.Ge(tile, 0)
-	last := s.Add(tile, attentionTile-1)
+	whole := s.e.Ge(tile, 0)
+	last := s.e.Add(tile, attentionTile-1)
 	for i := range 2 {
-		inside := s.after(tile, i, s.Le(last, s.to[i]))
-		whole = s.And(whole, s.CmpOr(ptx.LT, s.to[i], 0, inside))
+		inside := s.after(tile, i, s.e.Le(last, s.to[i]))
+		whole = s.e.And(whole, s.e.CmpOr(ptx.LT, s.to[i], 0, inside))
 	}
-	s.If(s.VoteAll(whole).Not(), func() {
-		column := s.Add(first, s.Shl(s.And(s.lane, 3), 1).As(ptx.S32))
+	s.e.If(s.e.VoteAll(whole).Not(), func() {
+		column := s.e.Add(first, s.e.Shl(s.e.And(s.lane, 3), 1).As(ptx.S32))
 		for n, block := range acc {
 			for j, v := range block {
-				position := s.Add(column, 8*n+j%2)
-				seen := s.after(position, j/2, s.Le(position, s.to[j/2]))
-				s.Unless(seen).Set(v, math.Inf(-1))
+				position := s.e.Add(column, 8*n+j%2)
+				seen := s.after(position, j/2, s.e.Le(position, s.to[j/2]))
+				s.e.Unless(seen).Set(v, math.Inf(-1))
 			}
 		}
 	})
@@ -174,12 +174,12 @@ func (s *rowState) exponents(acc [][]ptx.Reg, tile, first, scales ptx.Reg) {
 
 // lean adds slope times the distance from the row's position, an exact number, to the exponents.
 func (s *rowState) lean(acc [][]ptx.Reg, first ptx.Reg) {
-	column := s.Add(first, s.Shl(s.And(s.lane, 3), 1).As(ptx.S32))
+	column := s.e.Add(first, s.e.Shl(s.e.And(s.lane, 3), 1).As(ptx.S32))
 	for i := range 2 {
-		distance := s.Cvt(ptx.F32, s.Sub(column, s.to[i]))
+		distance := s.e.Cvt(ptx.F32, s.e.Sub(column, s.to[i]))
 		for n, block := range acc {
 			for j, v := range block[2*i : 2*i+2] {
-				s.Into(v).Fma(s.slope[i], s.Add(distance, float64(8*n+j)), v)
+				s.e.Into(v).Fma(s.slope[i], s.e.Add(distance, float64(8*n+j)), v)
 			}
 		}
 	}
@@ -187,19 +187,19 @@ func (s *rowState) lean(acc [][]ptx.Reg, first ptx.Reg) {
 
 // tanh is good to the last places of 1, which is what scores need: 1 - 2/(1 + e^2x).
 func (s *rowState) tanh(x ptx.Reg) ptx.Reg {
-	e := s.Ex2(s.Mul(x, 2*math.Log2E))
-	return s.Fma(s.RcpApprox(s.Add(e, 1)), -2.0, 1.0)
+	e := s.e.Ex2(s.e.Mul(x, 2*math.Log2E))
+	return s.e.Fma(s.e.RcpApprox(s.e.Add(e, 1)), -2.0, 1.0)
 }
 
 // largestOf is the largest exponent of each row among the blocks.
 func (s *rowState) largestOf(acc [][]ptx.Reg) (top [2]ptx.Reg) {
 	for i := range 2 {
-		top[i] = s.Max(acc[0][2*i], acc[0][2*i+1])
+		top[i] = s.e.Max(acc[0][2*i], acc[0][2*i+1])
 		for _, block := range acc[1:] {
-			top[i] = s.Max(top[i], s.Max(block[2*i], block[2*i+1]))
+			top[i] = s.e.Max(top[i], s.e.Max(block[2*i], block[2*i+1]))
 		}
 		for _, mask := range []int{1, 2} {
-			top[i] = s.Max(top[i], s.ShflXor(top[i], mask))
+			top[i] = s.e.Max(top[i], s.e.ShflXor(top[i], mask))
 		}
 	}
 	return top
@@ -209,12 +209,12 @@ func (s *rowState) largestOf(acc [][]ptx.Reg) (top [2]ptx.Reg) {
 // second.
 func (s *rowState) weights(acc [][]ptx.Reg, top [2]ptx.Reg, pairs []ptx.Reg) {
 	for i := range 2 {
-		s.Set(s.tileLargest[i], s.Select(s.valid[i], top[i], 0.0))
+		s.e.Set(s.tileLargest[i], s.e.Select(s.valid[i], top[i], 0.0))
 	}
 	for n, block := range acc {
 		for i := range 2 {
-			low, high := s.Ex2Ftz(s.Sub(block[2*i], s.tileLargest[i])), s.Ex2Ftz(s.Sub(block[2*i+1], s.tileLargest[i]))
-			s.Into(pairs[2*n+i]).Cvt2(s.format.pair, low, high)
+			low, high := s.e.Ex2Ftz(s.e.Sub(block[2*i], s.tileLargest[i])), s.e.Ex2Ftz(s.e.Sub(block[2*i+1], s.tileLargest[i]))
+			s.e.Into(pairs[2*n+i]).Cvt2(s.format.pair, low, high)
 		}
 	}
 }
@@ -229,11 +229,11 @@ type merging struct {
 func (s *rowState) join(largest, sum, newLargest, newSum, valid [2]ptx.Reg) (m merging) {
 	m.valid = valid
 	for i := range 2 {
-		top := s.Max(largest[i], newLargest[i])
-		m.old[i], m.now[i] = s.Ex2Ftz(s.Sub(largest[i], top)), s.Ex2Ftz(s.Sub(newLargest[i], top))
-		part := s.Mul(newSum[i], m.now[i])
-		s.When(valid[i]).Into(sum[i]).Fma(sum[i], m.old[i], part)
-		s.When(valid[i]).Into(largest[i]).Mov(top)
+		top := s.e.Max(largest[i], newLargest[i])
+		m.old[i], m.now[i] = s.e.Ex2Ftz(s.e.Sub(largest[i], top)), s.e.Ex2Ftz(s.e.Sub(newLargest[i], top))
+		part := s.e.Mul(newSum[i], m.now[i])
+		s.e.When(valid[i]).Into(sum[i]).Fma(sum[i], m.old[i], part)
+		s.e.When(valid[i]).Into(largest[i]).Mov(top)
 	}
 	return m
 }
@@ -241,8 +241,8 @@ func (s *rowState) join(largest, sum, newLargest, newSum, valid [2]ptx.Reg) (m m
 // add is out*old + new*now.
 func (s *rowState) add(m merging, out, block []ptx.Reg) {
 	for j, v := range block {
-		part := s.Mul(v, m.now[j/2])
-		s.When(m.valid[j/2]).Into(out[j]).Fma(out[j], m.old[j/2], part)
+		part := s.e.Mul(v, m.now[j/2])
+		s.e.When(m.valid[j/2]).Into(out[j]).Fma(out[j], m.old[j/2], part)
 	}
 }
 
@@ -250,58 +250,58 @@ func (s *rowState) add(m merging, out, block []ptx.Reg) {
 func (s *rowState) fold() {
 	var some [2]ptx.Reg
 	for i := range 2 {
-		some[i] = s.Gt(s.partLargest[i], math.Inf(-1))
+		some[i] = s.e.Gt(s.partLargest[i], math.Inf(-1))
 	}
 	m := s.join(s.largest, s.sum, s.partLargest, s.partSum, some)
 	for n := range s.out {
 		s.add(m, s.out[n], s.part[n])
 	}
 	for i, at := range s.parked {
-		block := s.LdV(ptx.F32, 4, at)
+		block := s.e.LdV(ptx.F32, 4, at)
 		s.add(m, block, s.part[len(s.out)+i])
-		s.StV(at, block)
+		s.e.StV(at, block)
 	}
 }
 
 // park keeps the last n blocks of out in shared memory, a place for each thread. Only the ends of splits need them.
 func (s *rowState) park(n int) {
 	s.out = s.out[:len(s.out)-n]
-	first := s.Index(s.Addr(s.Dynamic("parked", s.parkedBytes(), 16)), s.TidX(), 16)
-	zero := s.Zeros(ptx.F32, 4)
+	first := s.e.Index(s.e.Addr(s.e.Dynamic("parked", s.parkedBytes(), 16)), s.e.TidX(), 16)
+	zero := s.e.Zeros(ptx.F32, 4)
 	for i := range n {
 		at := first.At(16 * attentionThreads * i)
 		s.parked = append(s.parked, at)
-		s.StV(at, zero)
+		s.e.StV(at, zero)
 	}
 }
 
 // unpark brings them back, for good.
 func (s *rowState) unpark() {
 	for _, at := range s.parked {
-		s.out = append(s.out, s.LdV(ptx.F32, 4, at))
+		s.out = append(s.out, s.e.LdV(ptx.F32, 4, at))
 	}
 	s.parked = nil
 }
 
 // merge adds the weights of the tile to the sum. The matrix units add them up, as products with ones, in the order of all products.
 func (s *rowState) merge(weights [][]ptx.Reg) merging {
-	sums, ones := s.Zeros(ptx.F32, 4), s.Const(s.format.pair, 1.0)
+	sums, ones := s.e.Zeros(ptx.F32, 4), s.e.Const(s.format.pair, 1.0)
 	for _, w := range weights {
-		s.Mma(s.format.mma, sums, w, []ptx.Reg{ones, ones})
+		s.e.Mma(s.format.mma, sums, w, []ptx.Reg{ones, ones})
 	}
 	return s.join(s.partLargest, s.partSum, s.tileLargest, [2]ptx.Reg{sums[0], sums[2]}, s.valid)
 }
 
 // product adds weights times 16 channels of the tile's values to two blocks of the result.
 func (s *rowState) product(m merging, weights, out [][]ptx.Reg, values ptx.Addr, scales []ptx.Reg) {
-	acc := [][]ptx.Reg{s.Zeros(ptx.F32, 4), s.Zeros(ptx.F32, 4)}
+	acc := [][]ptx.Reg{s.e.Zeros(ptx.F32, 4), s.e.Zeros(ptx.F32, 4)}
 	for step, w := range weights {
 		var mine []ptx.Reg
 		if scales != nil {
 			mine = scales[2*step : 2*step+2]
 		}
 		for i, v := range s.valueOperand(values.At(16*step*s.tileRowBytes()), mine) {
-			s.Mma(s.format.mma, acc[i], w, v)
+			s.e.Mma(s.format.mma, acc[i], w, v)
 		}
 	}
 	for n := range acc {

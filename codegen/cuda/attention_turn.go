@@ -17,25 +17,25 @@ type keyTurns struct {
 }
 
 func (a *attend) newKeyTurns(token ptx.Reg) keyTurns {
-	a.Section("frequencies")
-	half := int(a.launch.Int("rotary_dim", 0)) / 2 // at most the threads: a head has at most layout.MaxPlainDim channels
+	a.e.Section("frequencies")
+	half := int(a.e.launch.Int("rotary_dim", 0)) / 2 // at most the threads: a head has at most layout.MaxPlainDim channels
 	k := keyTurns{attend: a, step: min(attentionThreads/half, attentionTile), between: 2 * half}
-	k.row = a.Div(a.TidX(), half)
-	pair := a.Sub(a.TidX(), a.Mul(k.row, half))
-	k.mine = a.Lt(k.row, k.step)
+	k.row = a.e.Div(a.e.TidX(), half)
+	pair := a.e.Sub(a.e.TidX(), a.e.Mul(k.row, half))
+	k.mine = a.e.Lt(k.row, k.step)
 	k.bytes = k.step * a.rowBytes()
 	width := 2
 	if a.interleaved() {
 		width, k.between = 4, 2
 	}
-	k.first = a.Mad(k.row, a.rowBytes(), a.Mul(pair, width))
-	f := newFrequencies(a.entry, token)
-	k.frequency = a.Ld(ptx.F32, a.Index(f.table, pair, 4))
+	k.first = a.e.Mad(k.row, a.rowBytes(), a.e.Mul(pair, width))
+	f := newFrequencies(a.e, token)
+	k.frequency = a.e.Ld(ptx.F32, a.e.Index(f.table, pair, 4))
 	f.scale(k.frequency, pair)
 	return k
 }
 
-func (a *attend) interleaved() bool { return a.launch.Text("style", "") == "interleaved" }
+func (a *attend) interleaved() bool { return a.e.launch.Text("style", "") == "interleaved" }
 
 // turn rotates the keys in a slot, of the tile that begins at a position, and returns where they are then. Rows behind the last position are
 // zeros and stay so. Codes become numbers first, in a tile of their own.
@@ -44,18 +44,18 @@ func (k *keyTurns) turn(slot, position ptx.Reg) (tile ptx.Reg) {
 	if k.scaled() {
 		tile = k.turned
 		k.expandTile(slot)
-		k.Sync()
+		k.e.Sync()
 	}
-	k.Section("rotation")
-	k.If(k.mine, func() {
-		at := k.Add(tile, k.first)
-		first := k.Add(position, k.row.As(ptx.S32))
-		last := k.Add(position, attentionTile)
-		k.For(ptx.Range{Name: "rows", From: first, To: last, Step: k.step}, func(p ptx.Reg) {
+	k.e.Section("rotation")
+	k.e.If(k.mine, func() {
+		at := k.e.Add(tile, k.first)
+		first := k.e.Add(position, k.row.As(ptx.S32))
+		last := k.e.Add(position, attentionTile)
+		k.e.For(ptx.Range{Name: "rows", From: first, To: last, Step: k.step}, func(p ptx.Reg) {
 			a, b := k.loadPair(at)
-			k.turnPair(a, b, k.Cvt(ptx.F32, p), k.frequency)
+			k.e.turnPair(a, b, k.e.Cvt(ptx.F32, p), k.frequency)
 			k.storePair(at, a, b)
-			k.Into(at).Add(at, k.bytes)
+			k.e.Into(at).Add(at, k.bytes)
 		})
 	})
 	return tile
@@ -64,35 +64,35 @@ func (k *keyTurns) turn(slot, position ptx.Reg) (tile ptx.Reg) {
 // expandTile writes the keys in a slot to the tile of numbers, four channels of a row at a time. They are rounded to f16 here, and again when
 // they have turned.
 func (k *keyTurns) expandTile(slot ptx.Reg) {
-	k.Section("numbers of the keys")
+	k.e.Section("numbers of the keys")
 	words := k.dimPad() / 4
-	k.For(ptx.Range{Name: "words", From: k.TidX(), To: attentionTile * words, Step: attentionThreads}, func(i ptx.Reg) {
-		row := k.Div(i, words)
-		word := k.Sub(i, k.Mul(row, words))
-		scale := k.Ld(ptx.F16, k.Index(slot, row, kvScaleBytes).At(k.tileScale()))
-		both := k.Pack(ptx.F16x2, scale, scale)
+	k.e.For(ptx.Range{Name: "words", From: k.e.TidX(), To: attentionTile * words, Step: attentionThreads}, func(i ptx.Reg) {
+		row := k.e.Div(i, words)
+		word := k.e.Sub(i, k.e.Mul(row, words))
+		scale := k.e.Ld(ptx.F16, k.e.Index(slot, row, kvScaleBytes).At(k.tileScale()))
+		both := k.e.Pack(ptx.F16x2, scale, scale)
 		if factor := k.format.codes.factor; factor != 1 {
-			both = k.Mul(both, k.Const(ptx.F16x2, factor))
+			both = k.e.Mul(both, k.e.Const(ptx.F16x2, factor))
 		}
-		codes := k.Ld(ptx.B32, k.Mad(row, k.tileRowBytes(), k.Index(slot, word, 4)))
+		codes := k.e.Ld(ptx.B32, k.e.Mad(row, k.tileRowBytes(), k.e.Index(slot, word, 4)))
 		pairs := k.format.codes.expand(k.attend, codes, false)
-		k.StV(k.Mad(row, k.rowBytes(), k.Index(k.turned, word, 8)), []ptx.Reg{k.Mul(pairs[0], both), k.Mul(pairs[1], both)})
+		k.e.StV(k.e.Mad(row, k.rowBytes(), k.e.Index(k.turned, word, 8)), []ptx.Reg{k.e.Mul(pairs[0], both), k.e.Mul(pairs[1], both)})
 	})
 }
 
 func (k *keyTurns) loadPair(at ptx.Reg) (a, b ptx.Reg) {
 	if k.interleaved() {
-		low, high := k.Unpack(k.format.number, k.Ld(k.format.pair, at))
-		return k.Cvt(ptx.F32, low), k.Cvt(ptx.F32, high)
+		low, high := k.e.Unpack(k.format.number, k.e.Ld(k.format.pair, at))
+		return k.e.Cvt(ptx.F32, low), k.e.Cvt(ptx.F32, high)
 	}
-	return k.Cvt(ptx.F32, k.Ld(k.format.number, at)), k.Cvt(ptx.F32, k.Ld(k.format.number, at.At(k.between)))
+	return k.e.Cvt(ptx.F32, k.e.Ld(k.format.number, at)), k.e.Cvt(ptx.F32, k.e.Ld(k.format.number, at.At(k.between)))
 }
 
 func (k *keyTurns) storePair(at, a, b ptx.Reg) {
 	if k.interleaved() {
-		k.St(at, k.Cvt2(k.format.pair, a, b))
+		k.e.St(at, k.e.Cvt2(k.format.pair, a, b))
 		return
 	}
-	k.St(at, k.Cvt(k.format.number, a))
-	k.St(at.At(k.between), k.Cvt(k.format.number, b))
+	k.e.St(at, k.e.Cvt(k.format.number, a))
+	k.e.St(at.At(k.between), k.e.Cvt(k.format.number, b))
 }

@@ -19,20 +19,20 @@ var kvCodeWriters = map[dtype.Type]kvCodes{
 
 // storeCodes writes a head that a warp holds, as codes with their scale.
 func (r *rope) storeCodes(all []channel, token, head ptx.Reg) {
-	writer := kvCodeWriters[r.kv().DType]
-	most := r.Const(ptx.U32, 0)
+	writer := kvCodeWriters[r.e.kv().DType]
+	most := r.e.Const(ptx.U32, 0)
 	for _, c := range all {
-		r.Into(most).Max(most, r.magnitude(c.value)) // channels that a lane has not are zero
+		r.e.Into(most).Max(most, r.e.magnitude(c.value)) // channels that a lane has not are zero
 	}
-	amax := r.Redux("max", most).As(ptx.F32)
-	scale := r.Cvt(ptx.F16, r.Div(amax, writer.most))
-	wide := r.Cvt(ptx.F32, scale)
-	inverse := r.Select(r.Eq(wide, 0.0), 0.0, r.Div(1.0, wide))
+	amax := r.e.Redux("max", most).As(ptx.F32)
+	scale := r.e.Cvt(ptx.F16, r.e.Div(amax, writer.most))
+	wide := r.e.Cvt(ptx.F32, scale)
+	inverse := r.e.Select(r.e.Eq(wide, 0.0), 0.0, r.e.Div(1.0, wide))
 	r.atHead(token, head, func(place kvPlace) {
-		r.When(r.Eq(r.lane, 0)).St(place.scale, scale)
+		r.e.When(r.e.Eq(r.lane, 0)).St(place.scale, scale)
 		for _, c := range all {
-			code := writer.code(r.entry, r.Mul(c.value, inverse))
-			at := r.Index(place.row, c.at, 1)
+			code := writer.code(r.e, r.e.Mul(c.value, inverse))
+			at := r.e.Index(place.row, c.at, 1)
 			r.only(c).St8(at, code)
 		}
 	})

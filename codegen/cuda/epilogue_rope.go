@@ -31,12 +31,12 @@ type turned struct {
 
 // turned finds the outputs of a row: pairs that turn lie in panels of eight, ir.TurnBlock rows apart.
 func (r *rope) turned(row ptx.Reg) turned {
-	t := turned{head: r.Div(row, r.dim)}
-	within := r.Sub(row, r.Mul(t.head, r.dim))
-	t.turns = r.CmpAnd(ptx.LT, within, r.rotary, r.Lt(t.head, r.heads+r.kvHeads))
-	t.pair = r.Add(r.Mul(r.Shr(within, log2(2*ir.TurnBlock)), ir.TurnBlock), r.And(within, ir.TurnBlock-1))
-	t.channels[0] = r.Select(t.turns, t.pair, within)
-	t.channels[1] = r.Add(t.channels[0], r.Select(t.turns, r.Const(ptx.U32, r.rotary/2), 8))
+	t := turned{head: r.e.Div(row, r.dim)}
+	within := r.e.Sub(row, r.e.Mul(t.head, r.dim))
+	t.turns = r.e.CmpAnd(ptx.LT, within, r.rotary, r.e.Lt(t.head, r.heads+r.kvHeads))
+	t.pair = r.e.Add(r.e.Mul(r.e.Shr(within, log2(2*ir.TurnBlock)), ir.TurnBlock), r.e.And(within, ir.TurnBlock-1))
+	t.channels[0] = r.e.Select(t.turns, t.pair, within)
+	t.channels[1] = r.e.Add(t.channels[0], r.e.Select(t.turns, r.e.Const(ptx.U32, r.rotary/2), 8))
 	return t
 }
 
@@ -78,7 +78,7 @@ func (p *product) storeTurned(at resultPlace, results []tokenResult) {
 func (r *rope) storePair(token ptx.Reg, t turned, v [2]ptx.Reg) {
 	r.atHead(token, t.head, func(place kvPlace) {
 		for h := range v {
-			r.storeKV(r.Builder, place, t.channels[h], v[h])
+			r.e.storeKV(r.e.Builder, place, t.channels[h], v[h])
 		}
 	})
 }

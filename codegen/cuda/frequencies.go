@@ -8,7 +8,7 @@ import (
 
 // frequencies are those by which the channels of a token's sequence turn. Positions times them are angles.
 type frequencies struct {
-	*entry
+	e     *entry
 	table ptx.Reg // row of inv_freq
 	grown ptx.Reg // mode dynamic: pair i turns slower by 2^(i*grown), which is not positive
 }
@@ -23,7 +23,7 @@ var ropeModes = map[string]func(f *frequencies, length ptx.Reg){
 }
 
 func newFrequencies(e *entry, token ptx.Reg) frequencies {
-	f := frequencies{entry: e, table: e.pointers["inv_freq"]}
+	f := frequencies{e: e, table: e.pointers["inv_freq"]}
 	if complete := ropeModes[e.launch.Text("mode", "static")]; complete != nil {
 		complete(&f, e.Ld(ptx.S32, e.Index(e.pointers["ropelen"], token, 4)))
 	}
@@ -32,25 +32,25 @@ func newFrequencies(e *entry, token ptx.Reg) frequencies {
 
 // choose takes the second row of the table for long sequences.
 func (f *frequencies) choose(length ptx.Reg) {
-	long := f.Gt(length, int(f.launch.Int("original_max", 0)))
-	half := int(f.launch.Int("rotary_dim", 0)) / 2
-	f.table = f.Index(f.table, f.Select(long, f.Const(ptx.U32, half), 0), 4)
+	long := f.e.Gt(length, int(f.e.launch.Int("original_max", 0)))
+	half := int(f.e.launch.Int("rotary_dim", 0)) / 2
+	f.table = f.e.Index(f.table, f.e.Select(long, f.e.Const(ptx.U32, half), 0), 4)
 }
 
 // grow is "NTK-aware" scaling: base' = base * s^(d/(d-2)), where s = ntk_factor*length/max_positions - (ntk_factor-1) and d channels turn.
 // The frequency of pair i, which is base^(-2i/d), is then the table's times s^(-2i/(d-2)). s is near 1, so that its logarithm is small and
 // the approximations of logarithm and power are off by a few places of the last bit.
 func (f *frequencies) grow(length ptx.Reg) {
-	most, rotary := f.launch.Int("max_positions", 1), f.launch.Int("rotary_dim", 4)
-	beyond := f.Cvt(ptx.F32, f.Sub(length, int(most)))
-	s := f.Fma(beyond, f.launch.Float("ntk_factor", 1)/float64(most), 1.0)
-	f.grown = f.Select(f.Gt(length, int(most)), f.Mul(f.Lg2(s), -2/float64(rotary-2)), 0.0)
+	most, rotary := f.e.launch.Int("max_positions", 1), f.e.launch.Int("rotary_dim", 4)
+	beyond := f.e.Cvt(ptx.F32, f.e.Sub(length, int(most)))
+	s := f.e.Fma(beyond, f.e.launch.Float("ntk_factor", 1)/float64(most), 1.0)
+	f.grown = f.e.Select(f.e.Gt(length, int(most)), f.e.Mul(f.e.Lg2(s), -2/float64(rotary-2)), 0.0)
 }
 
 // scale makes the table's frequency of pair i the token's.
 func (f *frequencies) scale(frequency, i ptx.Reg) {
 	if f.grown != (ptx.Reg{}) {
-		f.Into(frequency).Mul(frequency, f.Ex2(f.Mul(f.grown, f.Cvt(ptx.F32, i))))
+		f.e.Into(frequency).Mul(frequency, f.e.Ex2(f.e.Mul(f.grown, f.e.Cvt(ptx.F32, i))))
 	}
 }
 

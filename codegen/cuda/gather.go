@@ -30,35 +30,37 @@ func gather(e *entry) {
 
 // table is a row of a packed table.
 type table struct {
-	*entry
+	e    *entry
 	w    layout.Fragments
 	base ptx.Reg // of the row's panel
 	row  ptx.Reg // within it
 }
 
 // fragment is the offset in the panel of the fragment that has column i.
-func (t *table) fragment(i ptx.Reg) ptx.Reg { return t.Mul(t.Shr(i, log2(t.w.Depth)), fragmentBytes) }
+func (t *table) fragment(i ptx.Reg) ptx.Reg {
+	return t.e.Mul(t.e.Shr(i, log2(t.w.Depth)), fragmentBytes)
+}
 
 // bit is bit n of i, in place of bit 0.
-func (t *table) bit(i ptx.Reg, n int) ptx.Reg { return t.And(t.Shr(i, n), 1) }
+func (t *table) bit(i ptx.Reg, n int) ptx.Reg { return t.e.And(t.e.Shr(i, n), 1) }
 
 // pair says where columns i and i+1 lie, of fragments whose registers are pairs: in lane 4*(row%8) + i%8/2, whose 16 bytes are at at, in
 // register row/8 + i%16/8*2 of a step of 16 columns.
 func (t *table) pair(i ptx.Reg) (at, step, register ptx.Reg) {
-	lane := t.Add(t.Shl(t.And(t.row, 7), 2), t.Shr(t.And(i, 7), 1))
-	register = t.Add(t.Shr(t.row, 3), t.Shl(t.bit(i, 3), 1))
-	return t.Mad(lane, 16, t.fragment(i)), t.And(t.Shr(i, 4), t.w.Depth/16-1), register
+	lane := t.e.Add(t.e.Shl(t.e.And(t.row, 7), 2), t.e.Shr(t.e.And(i, 7), 1))
+	register = t.e.Add(t.e.Shr(t.row, 3), t.e.Shl(t.bit(i, 3), 1))
+	return t.e.Mad(lane, 16, t.fragment(i)), t.e.And(t.e.Shr(i, 4), t.w.Depth/16-1), register
 }
 
 // quad is the same for fragments whose registers have four columns: in lane 4*(row%8) + i%16/4, register row/8 + i%32/16*2.
 func (t *table) quad(i ptx.Reg) (at, register ptx.Reg) {
-	lane := t.Add(t.Shl(t.And(t.row, 7), 2), t.Shr(t.And(i, 15), 2))
-	return t.Mad(lane, 16, t.fragment(i)), t.Add(t.Shr(t.row, 3), t.Shl(t.bit(i, 4), 1))
+	lane := t.e.Add(t.e.Shl(t.e.And(t.row, 7), 2), t.e.Shr(t.e.And(i, 15), 2))
+	return t.e.Mad(lane, 16, t.fragment(i)), t.e.Add(t.e.Shr(t.row, 3), t.e.Shl(t.bit(i, 4), 1))
 }
 
 // rowScale loads the scale that a row has.
 func (t *table) rowScale() ptx.Reg {
-	return t.Ld(ptx.F32, t.Index(t.base, t.row, 4).At(t.w.ScaleOffset(0)))
+	return t.e.Ld(ptx.F32, t.e.Index(t.base, t.row, 4).At(t.w.ScaleOffset(0)))
 }
 
 // scaleOf gives the scale of a column, loaded at once where the row has only one.
@@ -67,10 +69,10 @@ func (t *table) scaleOf() func(i ptx.Reg) ptx.Reg {
 		scale := t.rowScale()
 		return func(ptx.Reg) ptx.Reg { return scale }
 	}
-	quarter := t.Shr(t.row, log2(t.w.ScaleRows))
+	quarter := t.e.Shr(t.row, log2(t.w.ScaleRows))
 	return func(i ptx.Reg) ptx.Reg {
-		element := t.Mad(t.Shr(i, log2(t.w.Group)), t.w.GroupBytes()/4, quarter)
-		return t.Ld(ptx.F32, t.Index(t.base, element, 4).At(t.w.ScaleOffset(0)))
+		element := t.e.Mad(t.e.Shr(i, log2(t.w.Group)), t.w.GroupBytes()/4, quarter)
+		return t.e.Ld(ptx.F32, t.e.Index(t.base, element, 4).At(t.w.ScaleOffset(0)))
 	}
 }
 
@@ -78,7 +80,7 @@ func (t *table) scaleOf() func(i ptx.Reg) ptx.Reg {
 func (t *table) halves(pair ptx.Type) func(i ptx.Reg) [2]ptx.Reg {
 	return func(i ptx.Reg) [2]ptx.Reg {
 		at, _, register := t.pair(i)
-		return t.widen(t.Ld(pair, t.Index(t.base, t.Mad(register, 4, at), 1)))
+		return t.e.widen(t.e.Ld(pair, t.e.Index(t.base, t.e.Mad(register, 4, at), 1)))
 	}
 }
 
@@ -90,9 +92,9 @@ var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
 		scale := t.rowScale()
 		return func(i ptx.Reg) [2]ptx.Reg {
 			at, step, register := t.pair(i)
-			codes := t.Index(t.base, t.Mad(register, 2, t.Mad(step, 8, at)), 1)
+			codes := t.e.Index(t.base, t.e.Mad(register, 2, t.e.Mad(step, 8, at)), 1)
 			number := func(i int) ptx.Reg {
-				return t.Mul(t.Cvt(ptx.F32, t.Sub(t.Ld(ptx.U8, codes.At(i)).As(ptx.S32), 128)), scale)
+				return t.e.Mul(t.e.Cvt(ptx.F32, t.e.Sub(t.e.Ld(ptx.U8, codes.At(i)).As(ptx.S32), 128)), scale)
 			}
 			return [2]ptx.Reg{number(0), number(1)}
 		}
@@ -101,9 +103,9 @@ var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
 		scale := t.rowScale()
 		return func(i ptx.Reg) [2]ptx.Reg {
 			at, register := t.quad(i)
-			codes := t.Index(t.base, t.Add(t.Mad(register, 4, at), t.And(i, 2)), 1)
+			codes := t.e.Index(t.base, t.e.Add(t.e.Mad(register, 4, at), t.e.And(i, 2)), 1)
 			number := func(i int) ptx.Reg {
-				return t.Mul(t.Cvt(ptx.F32, t.ExtendS8(t.Ld(ptx.U8, codes.At(i)))), scale)
+				return t.e.Mul(t.e.Cvt(ptx.F32, t.e.ExtendS8(t.e.Ld(ptx.U8, codes.At(i)))), scale)
 			}
 			return [2]ptx.Reg{number(0), number(1)}
 		}
@@ -113,11 +115,11 @@ var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
 		return func(i ptx.Reg) [2]ptx.Reg {
 			at, register := t.quad(i)
 			scale := scale(i)
-			codes := t.Index(t.base, t.Add(t.Mad(register, 4, at), t.And(i, 2)), 1)
+			codes := t.e.Index(t.base, t.e.Add(t.e.Mad(register, 4, at), t.e.And(i, 2)), 1)
 			number := func(i int) ptx.Reg {
-				code := t.Ld(ptx.U8, codes.At(i)).As(ptx.B32)
-				bits := t.Or(t.Shl(t.And(code, 0x80), 24), t.Shl(t.And(code, 0x7f), 20))
-				return t.Mul(t.Mul(bits.As(ptx.F32), float64(float8Scale)), scale)
+				code := t.e.Ld(ptx.U8, codes.At(i)).As(ptx.B32)
+				bits := t.e.Or(t.e.Shl(t.e.And(code, 0x80), 24), t.e.Shl(t.e.And(code, 0x7f), 20))
+				return t.e.Mul(t.e.Mul(bits.As(ptx.F32), float64(float8Scale)), scale)
 			}
 			return [2]ptx.Reg{number(0), number(1)}
 		}
@@ -125,16 +127,16 @@ var tableDecoders = map[string]func(t *table) func(i ptx.Reg) [2]ptx.Reg{
 	"u4": func(t *table) func(i ptx.Reg) [2]ptx.Reg {
 		return func(i ptx.Reg) [2]ptx.Reg {
 			at, step, register := t.pair(i)
-			element := t.Mad(t.Shr(i, log2(t.w.Group)), layout.FragmentRows, t.row)
-			scale := t.Cvt(ptx.F32, t.Ld(ptx.F16, t.Index(t.base, element, 2).At(t.w.ScaleOffset(0))))
-			zero := t.Const(ptx.S32, 8)
+			element := t.e.Mad(t.e.Shr(i, log2(t.w.Group)), layout.FragmentRows, t.row)
+			scale := t.e.Cvt(ptx.F32, t.e.Ld(ptx.F16, t.e.Index(t.base, element, 2).At(t.w.ScaleOffset(0))))
+			zero := t.e.Const(ptx.S32, 8)
 			if t.w.Zeros {
-				zero = t.Ld(ptx.U8, t.Index(t.base, element, 1).At(t.w.ZeroOffset(0))).As(ptx.S32)
+				zero = t.e.Ld(ptx.U8, t.e.Index(t.base, element, 1).At(t.w.ZeroOffset(0))).As(ptx.S32)
 			}
-			word := t.Shr(t.Ld(ptx.B32, t.Index(t.base, t.Mad(step, 4, at), 1)), t.Shl(register, 2))
+			word := t.e.Shr(t.e.Ld(ptx.B32, t.e.Index(t.base, t.e.Mad(step, 4, at), 1)), t.e.Shl(register, 2))
 			number := func(shift int) ptx.Reg {
-				code := t.And(t.Shr(word, shift), 15).As(ptx.S32)
-				return t.Mul(t.Cvt(ptx.F32, t.Sub(code, zero)), scale)
+				code := t.e.And(t.e.Shr(word, shift), 15).As(ptx.S32)
+				return t.e.Mul(t.e.Cvt(ptx.F32, t.e.Sub(code, zero)), scale)
 			}
 			return [2]ptx.Reg{number(0), number(16)}
 		}

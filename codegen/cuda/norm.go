@@ -53,19 +53,19 @@ func norm(e *entry) {
 
 // maxima writes the largest magnitude of every eight columns, where rows have it.
 func (n *normRow) maxima() {
-	if !n.hasMaxima(n.result) {
+	if !n.e.hasMaxima(n.result) {
 		return
 	}
-	n.Section("maxima")
-	n.Sync()
-	n.For(ptx.Range{Name: "maxima", From: n.TidX(), To: n.cols(n.result) / layout.MaximaColumns, Step: n.threads}, func(i ptx.Reg) {
-		n.partMaximum(n.result, n.out, i)
+	n.e.Section("maxima")
+	n.e.Sync()
+	n.e.For(ptx.Range{Name: "maxima", From: n.e.TidX(), To: n.e.cols(n.result) / layout.MaximaColumns, Step: n.e.threads}, func(i ptx.Reg) {
+		n.e.partMaximum(n.result, n.out, i)
 	})
 }
 
 // normRow is the row that a CTA normalises.
 type normRow struct {
-	*entry
+	e       *entry
 	columns int
 	result  string             // role of what is normalised
 	at, out ptx.Reg            // what is read and what is written
@@ -75,7 +75,7 @@ type normRow struct {
 
 func newNormRow(e *entry) *normRow {
 	row := e.CtaX()
-	n := &normRow{entry: e, columns: e.cols("x"), result: "y", at: e.row("x", row)}
+	n := &normRow{e: e, columns: e.cols("x"), result: "y", at: e.row("x", row)}
 	if e.has("delta") {
 		n.delta = map[string]ptx.Reg{"x": n.at, "delta": e.row("delta", row)}
 		n.result, n.at = "normed", e.row("sum", row)
@@ -85,44 +85,44 @@ func newNormRow(e *entry) *normRow {
 }
 
 // load reads columns i and i+1.
-func (n *normRow) load(i ptx.Reg) [2]ptx.Reg { return n.load2("x", n.at, i) }
+func (n *normRow) load(i ptx.Reg) [2]ptx.Reg { return n.e.load2("x", n.at, i) }
 
 // loadCentered reads their distance from the mean.
 func (n *normRow) loadCentered(i ptx.Reg) [2]ptx.Reg {
 	v := n.load(i)
-	return [2]ptx.Reg{n.Sub(v[0], n.mean), n.Sub(v[1], n.mean)}
+	return [2]ptx.Reg{n.e.Sub(v[0], n.mean), n.e.Sub(v[1], n.mean)}
 }
 
 // add makes them from x and delta, and stores them.
 func (n *normRow) add(i ptx.Reg) [2]ptx.Reg {
-	x, d := n.load2("x", n.delta["x"], i), n.load2("delta", n.delta["delta"], i)
-	v := [2]ptx.Reg{n.Add(x[0], d[0]), n.Add(x[1], d[1])}
-	n.store2("sum", n.at, i, v)
+	x, d := n.e.load2("x", n.delta["x"], i), n.e.load2("delta", n.delta["delta"], i)
+	v := [2]ptx.Reg{n.e.Add(x[0], d[0]), n.e.Add(x[1], d[1])}
+	n.e.store2("sum", n.at, i, v)
 	return v
 }
 
 // sum takes the thread's columns in, one after the other.
 func (n *normRow) sum(load func(i ptx.Reg) [2]ptx.Reg, take func(sum, v ptx.Reg) ptx.Reg) ptx.Reg {
-	sum := n.Const(ptx.F32, 0)
-	n.pairs(n.columns, func(i ptx.Reg) {
+	sum := n.e.Const(ptx.F32, 0)
+	n.e.pairs(n.columns, func(i ptx.Reg) {
 		v := load(i)
-		n.Set(sum, take(sum, v[0]))
+		n.e.Set(sum, take(sum, v[0]))
 		second := take(sum, v[1])
 		if n.columns%2 != 0 {
-			second = n.Select(n.Lt(i, n.columns-1), second, sum)
+			second = n.e.Select(n.e.Lt(i, n.columns-1), second, sum)
 		}
-		n.Set(sum, second)
+		n.e.Set(sum, second)
 	})
 	return sum
 }
 
 // vector reads elements i and i+1 of a weight.
 func (n *normRow) vector(role string, i ptx.Reg) [2]ptx.Reg {
-	at := n.pointers[role]
+	at := n.e.pointers[role]
 	if n.columns%2 != 0 {
-		return [2]ptx.Reg{n.Ld(ptx.F32, n.Index(at, i, 4)), n.Ld(ptx.F32, n.Index(at, n.lastColumn("x", i), 4))}
+		return [2]ptx.Reg{n.e.Ld(ptx.F32, n.e.Index(at, i, 4)), n.e.Ld(ptx.F32, n.e.Index(at, n.e.lastColumn("x", i), 4))}
 	}
-	v := n.LdV(ptx.F32, 2, n.Index(at, i, 4))
+	v := n.e.LdV(ptx.F32, 2, n.e.Index(at, i, 4))
 	return [2]ptx.Reg{v[0], v[1]}
 }
 

@@ -115,7 +115,7 @@ func sampleOperand(role *engine.Role, names map[string]string, buffers map[strin
 
 // sampled is a kernel of sampling at work on a row.
 type sampled struct {
-	*entry
+	e      *entry
 	row    ptx.Reg
 	record ptx.Reg // address of the row's engine.SampleRow
 	flags  ptx.Reg
@@ -130,33 +130,35 @@ func newSampled(e *entry, row ptx.Reg) sampled {
 }
 
 func sampledAt(e *entry, row ptx.Reg) sampled {
-	s := sampled{entry: e, row: row, record: e.Index(e.pointers["sampling"], row, engine.SampleRowBytes), found: e.row("found", row)}
+	s := sampled{e: e, row: row, record: e.Index(e.pointers["sampling"], row, engine.SampleRowBytes), found: e.row("found", row)}
 	s.flags = s.field(ptx.U32, unsafe.Offsetof(engine.SampleRow{}.Flags))
 	return s
 }
 
 // field is one of engine.SampleRow.
-func (s *sampled) field(t ptx.Type, offset uintptr) ptx.Reg { return s.Ld(t, s.record.At(int(offset))) }
+func (s *sampled) field(t ptx.Type, offset uintptr) ptx.Reg {
+	return s.e.Ld(t, s.record.At(int(offset)))
+}
 
 func (s *sampled) cell(i int) ptx.Addr { return s.found.At(8 * i) }
 
 // wants tells whether the row has one of the flags.
-func (s *sampled) wants(flags int) ptx.Reg { return s.Ne(s.And(s.flags, flags), 0) }
+func (s *sampled) wants(flags int) ptx.Reg { return s.e.Ne(s.e.And(s.flags, flags), 0) }
 
 // leaveUnless ends the CTA.
-func (s *sampled) leaveUnless(p ptx.Reg) { s.If(p.Not(), s.Return) }
+func (s *sampled) leaveUnless(p ptx.Reg) { s.e.If(p.Not(), s.e.Return) }
 
 // raw tells whether the launch looks at raw logits, not at those that are drawn from.
 func (e *entry) raw() bool { return e.launch.Text("pass", "drawn") == "raw" }
 
 // best is the cell of the greatest logit of those that the launch looks at.
 func (s *sampled) best() ptx.Reg {
-	cell := s.Ld(ptx.U64, s.cell(engine.FoundBest))
-	if !s.raw() {
-		edited := s.Ld(ptx.U64, s.cell(engine.FoundEdited))
-		cell = s.Select(s.wants(engine.SampleEdited|engine.SampleMasked), edited, cell)
+	cell := s.e.Ld(ptx.U64, s.cell(engine.FoundBest))
+	if !s.e.raw() {
+		edited := s.e.Ld(ptx.U64, s.cell(engine.FoundEdited))
+		cell = s.e.Select(s.wants(engine.SampleEdited|engine.SampleMasked), edited, cell)
 	}
-	return s.Assume(ptx.CTAUniform, cell)
+	return s.e.Assume(ptx.CTAUniform, cell)
 }
 
 // choice tells whether a cell has a logit that may be chosen.
@@ -182,19 +184,19 @@ func (e *entry) keyLogit(key ptx.Reg) ptx.Reg {
 
 // logits reads the row's logits by id, those that the mask rules out as minus infinity if the launch looks at masks.
 func (s *sampled) logits() func(id ptx.Reg) ptx.Reg {
-	row := s.entry.row("logits", s.row)
-	if s.raw() {
-		return func(id ptx.Reg) ptx.Reg { return s.Ld(ptx.F32, s.Index(row, id, 4)) }
+	row := s.e.row("logits", s.row)
+	if s.e.raw() {
+		return func(id ptx.Reg) ptx.Reg { return s.e.Ld(ptx.F32, s.e.Index(row, id, 4)) }
 	}
-	words := (s.cols("logits") + 31) / 32
+	words := (s.e.cols("logits") + 31) / 32
 	masked := s.wants(engine.SampleMasked)
-	mask := s.Index(s.pointers["masks"], s.field(ptx.U32, unsafe.Offsetof(engine.SampleRow{}.Mask)), 4*words)
+	mask := s.e.Index(s.e.pointers["masks"], s.field(ptx.U32, unsafe.Offsetof(engine.SampleRow{}.Mask)), 4*words)
 	return func(id ptx.Reg) ptx.Reg {
-		v := s.Ld(ptx.F32, s.Index(row, id, 4))
-		s.If(masked, func() {
-			word := s.Ld(ptx.U32, s.Index(mask, s.Shr(id, 5), 4))
-			allowed := s.Ne(s.And(s.Shr(word, s.And(id, 31)), 1), 0)
-			s.Into(v).Select(allowed, v, negInf)
+		v := s.e.Ld(ptx.F32, s.e.Index(row, id, 4))
+		s.e.If(masked, func() {
+			word := s.e.Ld(ptx.U32, s.e.Index(mask, s.e.Shr(id, 5), 4))
+			allowed := s.e.Ne(s.e.And(s.e.Shr(word, s.e.And(id, 31)), 1), 0)
+			s.e.Into(v).Select(allowed, v, negInf)
 		})
 		return v
 	}

@@ -13,7 +13,7 @@ func sampleDraw(e *entry) {
 	s := newSampled(e, e.CtaX())
 	s.leaveUnless(s.wants(engine.SampleDraws))
 	best := s.best()
-	s.leaveUnless(s.choice(best))
+	s.leaveUnless(s.e.choice(best))
 	d := drawer{ranking: newRanking(&s, newMasses(&s, best)), uniform: s.uniform()}
 	e.Sync()
 	e.IfElse(s.wants(engine.SampleRanked), d.byRank, d.byID)
@@ -33,7 +33,7 @@ const (
 )
 
 func (d *drawer) byRank() {
-	e := d.sampled.entry
+	e := d.sampled.e
 	left := e.Assume(ptx.CTAUniform, e.Ld(ptx.U64, d.cell(engine.FoundMass)))
 	topK := d.field(ptx.U32, unsafe.Offsetof(engine.SampleRow{}.TopK))
 	topP := d.field(ptx.U64, unsafe.Offsetof(engine.SampleRow{}.TopP))
@@ -58,7 +58,7 @@ func (d *drawer) byRank() {
 }
 
 func (d *drawer) byID() {
-	e := d.sampled.entry
+	e := d.sampled.e
 	left := e.Ld(ptx.U64, d.cell(engine.FoundCutMass))
 	target := e.MulHi(d.uniform, left)
 	row := e.row("parts", d.row)
@@ -100,16 +100,16 @@ const (
 // uniform is the random number of the row's seed and position: 53 bits, as a fraction of 2^64.
 func (s *sampled) uniform() ptx.Reg {
 	seed := s.field(ptx.U64, unsafe.Offsetof(engine.SampleRow{}.Seed))
-	k0, k1 := s.Unpack(ptx.U32, seed)
+	k0, k1 := s.e.Unpack(ptx.U32, seed)
 	c := [4]ptx.Reg{s.field(ptx.U32, unsafe.Offsetof(engine.SampleRow{}.Position))}
 	for i := 1; i < len(c); i++ {
-		c[i] = s.Const(ptx.U32, 0)
+		c[i] = s.e.Const(ptx.U32, 0)
 	}
 	for range philoxRounds {
-		lo0, hi0 := s.Unpack(ptx.U32, s.MulWide(c[0], s.Const(ptx.U32, philoxM0)))
-		lo1, hi1 := s.Unpack(ptx.U32, s.MulWide(c[2], s.Const(ptx.U32, philoxM1)))
-		c = [4]ptx.Reg{s.Xor(s.Xor(hi1, c[1]), k0), lo1, s.Xor(s.Xor(hi0, c[3]), k1), lo0}
-		k0, k1 = s.Add(k0, philoxW0), s.Add(k1, philoxW1)
+		lo0, hi0 := s.e.Unpack(ptx.U32, s.e.MulWide(c[0], s.e.Const(ptx.U32, philoxM0)))
+		lo1, hi1 := s.e.Unpack(ptx.U32, s.e.MulWide(c[2], s.e.Const(ptx.U32, philoxM1)))
+		c = [4]ptx.Reg{s.e.Xor(s.e.Xor(hi1, c[1]), k0), lo1, s.e.Xor(s.e.Xor(hi0, c[3]), k1), lo0}
+		k0, k1 = s.e.Add(k0, philoxW0), s.e.Add(k1, philoxW1)
 	}
-	return s.And(s.Pack(ptx.U64, c[1], c[0]), int64(-1<<11))
+	return s.e.And(s.e.Pack(ptx.U64, c[1], c[0]), int64(-1<<11))
 }

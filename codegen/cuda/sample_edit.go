@@ -21,11 +21,11 @@ func newEdits(e *entry) edits {
 // each calls what for the entries between two fields of the row's record: with the address of the token's logit, that of its place in
 // undo, and the entry's value. Then the CTA waits.
 func (t *edits) each(name string, from, to uintptr, what func(logit, undo, value ptx.Reg)) {
-	t.For(ptx.Range{Name: name, From: t.Add(t.field(ptx.U32, from), t.TidX()), To: t.field(ptx.U32, to), Step: editThreads}, func(i ptx.Reg) {
-		entry := t.LdV(ptx.U32, 2, t.Index(t.entries, i, 8))
-		what(t.Index(t.logits, entry[0], 4), t.Index(t.undo, i, 4), entry[1])
+	t.e.For(ptx.Range{Name: name, From: t.e.Add(t.field(ptx.U32, from), t.e.TidX()), To: t.field(ptx.U32, to), Step: editThreads}, func(i ptx.Reg) {
+		entry := t.e.LdV(ptx.U32, 2, t.e.Index(t.entries, i, 8))
+		what(t.e.Index(t.logits, entry[0], 4), t.e.Index(t.undo, i, 4), entry[1])
 	})
-	t.Sync()
+	t.e.Sync()
 }
 
 const (
@@ -40,24 +40,24 @@ const (
 func sampleEdit(e *entry) {
 	t := newEdits(e)
 	t.leaveUnless(t.wants(engine.SampleEdited))
-	keep := func(logit, undo, _ ptx.Reg) { t.St(undo, t.Ld(ptx.F32, logit)) }
+	keep := func(logit, undo, _ ptx.Reg) { t.e.St(undo, t.e.Ld(ptx.F32, logit)) }
 	t.each("bias", biasField, bannedField, func(logit, undo, value ptx.Reg) {
-		v := t.Ld(ptx.F32, logit)
-		t.St(undo, v)
-		t.St(logit, t.Add(v, value.As(ptx.F32)))
+		v := t.e.Ld(ptx.F32, logit)
+		t.e.St(undo, v)
+		t.e.St(logit, t.e.Add(v, value.As(ptx.F32)))
 	})
 	t.each("kept", bannedField, historyField, keep)
-	ruledOut := t.Const(ptx.F32, negInf)
-	t.each("banned", bannedField, historyField, func(logit, _, _ ptx.Reg) { t.St(logit, ruledOut) })
+	ruledOut := t.e.Const(ptx.F32, negInf)
+	t.each("banned", bannedField, historyField, func(logit, _, _ ptx.Reg) { t.e.St(logit, ruledOut) })
 	repetition := t.field(ptx.F32, unsafe.Offsetof(engine.SampleRow{}.Repetition))
 	frequency := t.field(ptx.F32, unsafe.Offsetof(engine.SampleRow{}.Frequency))
 	presence := t.field(ptx.F32, unsafe.Offsetof(engine.SampleRow{}.Presence))
 	t.each("penalties", historyField, endField, func(logit, undo, outputs ptx.Reg) {
-		old := t.Ld(ptx.F32, logit)
-		t.St(undo, old)
-		v := t.Select(t.Gt(old, 0.0), t.Div(old, repetition), t.Mul(old, repetition))
-		lower := t.Sub(t.Sub(v, t.Mul(frequency, t.Cvt(ptx.F32, outputs))), presence)
-		t.St(logit, t.Select(t.Ne(outputs, 0), lower, v))
+		old := t.e.Ld(ptx.F32, logit)
+		t.e.St(undo, old)
+		v := t.e.Select(t.e.Gt(old, 0.0), t.e.Div(old, repetition), t.e.Mul(old, repetition))
+		lower := t.e.Sub(t.e.Sub(v, t.e.Mul(frequency, t.e.Cvt(ptx.F32, outputs))), presence)
+		t.e.St(logit, t.e.Select(t.e.Ne(outputs, 0), lower, v))
 	})
 }
 
@@ -65,23 +65,23 @@ func sampleEdit(e *entry) {
 func sampleFinish(e *entry) {
 	t := newEdits(e)
 	t.leaveUnless(t.wants(engine.SampleEdited | engine.SampleLogprobs))
-	restore := func(logit, undo, _ ptx.Reg) { t.St(logit, t.Ld(ptx.F32, undo)) }
+	restore := func(logit, undo, _ ptx.Reg) { t.e.St(logit, t.e.Ld(ptx.F32, undo)) }
 	t.each("penalties", historyField, endField, restore)
 	t.each("banned", bannedField, historyField, restore)
 	t.each("bias", biasField, bannedField, restore)
 	token := t.token()
-	t.If(t.And(t.Eq(t.TidX(), 0), t.Lt(token, e.cols("logits"))), func() {
-		logit := t.Ld(ptx.U32, t.Index(t.logits, token, 4))
-		t.St(t.cell(engine.FoundLogit), t.Cvt(ptx.U64, logit))
+	t.e.If(t.e.And(t.e.Eq(t.e.TidX(), 0), t.e.Lt(token, e.cols("logits"))), func() {
+		logit := t.e.Ld(ptx.U32, t.e.Index(t.logits, token, 4))
+		t.e.St(t.cell(engine.FoundLogit), t.e.Cvt(ptx.U64, logit))
 	})
 }
 
 // token is what the row sampled, all ones if nothing.
 func (s *sampled) token() ptx.Reg {
-	raw, edited := s.Ld(ptx.U64, s.cell(engine.FoundBest)), s.Ld(ptx.U64, s.cell(engine.FoundEdited))
-	best := s.Select(s.wants(engine.SampleEdited|engine.SampleMasked), edited, raw)
-	inverted, _ := s.Unpack(ptx.U32, best)
-	drawn, _ := s.Unpack(ptx.U32, s.Ld(ptx.U64, s.cell(engine.FoundToken)))
-	token := s.Select(s.wants(engine.SampleDraws), drawn, s.Invert(inverted))
-	return s.Select(s.And(s.choice(raw), s.choice(best)), token, int64(0xffffffff))
+	raw, edited := s.e.Ld(ptx.U64, s.cell(engine.FoundBest)), s.e.Ld(ptx.U64, s.cell(engine.FoundEdited))
+	best := s.e.Select(s.wants(engine.SampleEdited|engine.SampleMasked), edited, raw)
+	inverted, _ := s.e.Unpack(ptx.U32, best)
+	drawn, _ := s.e.Unpack(ptx.U32, s.e.Ld(ptx.U64, s.cell(engine.FoundToken)))
+	token := s.e.Select(s.wants(engine.SampleDraws), drawn, s.e.Invert(inverted))
+	return s.e.Select(s.e.And(s.e.choice(raw), s.e.choice(best)), token, int64(0xffffffff))
 }

@@ -6,7 +6,7 @@ import (
 
 // finder looks for places in sequences of samplePart numbers, of which a thread has four neighbours.
 type finder struct {
-	*entry
+	e        *entry
 	partials ptx.Reg // of each warp and sequence
 	place    ptx.Reg // where one thread leaves what it found: the index, then the sums before it
 }
@@ -23,70 +23,70 @@ func newFinder(e *entry) finder {
 
 // quad is what of gives for the thread's four indices.
 func (f *finder) quad(of func(i ptx.Reg) ptx.Reg) (v four) {
-	first := f.Shl(f.TidX(), 2)
+	first := f.e.Shl(f.e.TidX(), 2)
 	for j := range v {
-		v[j] = of(f.Add(first, j))
+		v[j] = of(f.e.Add(first, j))
 	}
 	return v
 }
 
 // prefix gives the sum of each sequence before the thread's numbers, and that of all of them.
 func (f *finder) prefix(lists ...four) (before, total []ptx.Reg) {
-	warps := f.threads / 32
-	lane, warp := f.Lane(), f.Warp()
+	warps := f.e.threads / 32
+	lane, warp := f.e.Lane(), f.e.Warp()
 	for n, v := range lists {
-		own := f.Add(f.Add(v[0], v[1]), f.Add(v[2], v[3]))
-		through := f.Mov(own)
+		own := f.e.Add(f.e.Add(v[0], v[1]), f.e.Add(v[2], v[3]))
+		through := f.e.Mov(own)
 		for step := 1; step < 32; step *= 2 {
-			lo, hi := f.Unpack(ptx.U32, through)
-			below := f.Pack(ptx.U64, f.ShflUp(lo, step), f.ShflUp(hi, step))
-			f.Into(through).Add(through, f.Select(f.Ge(lane, step), below, 0))
+			lo, hi := f.e.Unpack(ptx.U32, through)
+			below := f.e.Pack(ptx.U64, f.e.ShflUp(lo, step), f.e.ShflUp(hi, step))
+			f.e.Into(through).Add(through, f.e.Select(f.e.Ge(lane, step), below, 0))
 		}
-		f.When(f.Eq(lane, 31)).St(f.Index(f.partials, f.Add(warp, n*warps), 8), through)
-		before = append(before, f.Sub(through, own))
+		f.e.When(f.e.Eq(lane, 31)).St(f.e.Index(f.partials, f.e.Add(warp, n*warps), 8), through)
+		before = append(before, f.e.Sub(through, own))
 	}
-	f.Sync()
+	f.e.Sync()
 	for n := range lists {
-		sum, all := before[n], f.Const(ptx.U64, 0)
+		sum, all := before[n], f.e.Const(ptx.U64, 0)
 		for w := range warps {
-			p := f.Ld(ptx.U64, f.partials.At(8*(n*warps+w)))
-			f.Into(all).Add(all, p)
-			f.Into(sum).Add(sum, f.Select(f.Gt(warp, w), p, 0))
+			p := f.e.Ld(ptx.U64, f.partials.At(8*(n*warps+w)))
+			f.e.Into(all).Add(all, p)
+			f.e.Into(sum).Add(sum, f.e.Select(f.e.Gt(warp, w), p, 0))
 		}
-		total = append(total, f.Assume(ptx.CTAUniform, all))
+		total = append(total, f.e.Assume(ptx.CTAUniform, all))
 	}
-	f.When(f.Eq(f.TidX(), 0)).St(f.place, f.Const(ptx.U64, samplePart))
-	f.Sync()
+	f.e.When(f.e.Eq(f.e.TidX(), 0)).St(f.place, f.e.Const(ptx.U64, samplePart))
+	f.e.Sync()
 	return before, total
 }
 
 // cross gives the index at which the running sum of the first sequence exceeds target, samplePart if it does nowhere, and the sums of all
 // sequences before it. before is what prefix gave.
 func (f *finder) cross(target ptx.Reg, before []ptx.Reg, lists ...four) (index ptx.Reg, sums []ptx.Reg) {
-	first := f.Shl(f.TidX(), 2)
+	first := f.e.Shl(f.e.TidX(), 2)
 	running := make([]ptx.Reg, len(lists))
 	for n := range lists {
-		running[n] = f.Mov(before[n])
+		running[n] = f.e.Mov(before[n])
 	}
 	for j := range 4 {
-		next := f.Add(running[0], lists[0][j])
-		hit := f.And(f.Le(running[0], target), f.Gt(next, target))
-		f.If(hit, func() {
-			f.St(f.place, f.Cvt(ptx.U64, f.Add(first, j)))
+		next := f.e.Add(running[0], lists[0][j])
+		hit := f.e.And(f.e.Le(running[0], target), f.e.Gt(next, target))
+		f.e.If(hit, func() {
+			f.e.St(f.place, f.e.Cvt(ptx.U64, f.e.Add(first, j)))
 			for n := range lists {
-				f.St(f.place.At(8*(1+n)), running[n])
+				f.e.St(f.place.At(8*(1+n)), running[n])
 			}
 		})
 		for n := range lists {
-			f.Into(running[n]).Add(running[n], lists[n][j])
+			f.e.Into(running[n]).Add(running[n], lists[n][j])
 		}
 	}
-	f.Sync()
-	index = f.Assume(ptx.CTAUniform, f.Cvt(ptx.U32, f.Ld(ptx.U64, f.place)))
+	f.e.Sync()
+	index = f.e.Assume(ptx.CTAUniform, f.e.Cvt(ptx.U32, f.e.Ld(ptx.U64, f.place)))
 	for n := range lists {
-		sums = append(sums, f.Assume(ptx.CTAUniform, f.Ld(ptx.U64, f.place.At(8*(1+n)))))
+		sums = append(sums, f.e.Assume(ptx.CTAUniform, f.e.Ld(ptx.U64, f.place.At(8*(1+n)))))
 	}
-	f.Sync()
+	f.e.Sync()
 	return index, sums
 }
 

@@ -24,9 +24,9 @@ type ranking struct {
 }
 
 func newRanking(s *sampled, m masses) *ranking {
-	r := &ranking{sampled: s, finder: newFinder(s.entry), masses: m}
-	r.hist, r.bins = s.entry.row("hist", s.row), s.entry.row("bins", s.row)
-	e := s.entry
+	r := &ranking{sampled: s, finder: newFinder(s.e), masses: m}
+	r.hist, r.bins = s.e.row("hist", s.row), s.e.row("bins", s.row)
+	e := s.e
 	r.list = e.Addr(e.Static("list", 8*samplePart, 16))
 	r.counter = e.Addr(e.Static("counter", 4, 4))
 	r.digits = e.Addr(e.Static("digits", 4*samplePart, 16))
@@ -42,17 +42,17 @@ const everyWord = -1
 
 // binMass and binCount read the histogram.
 func (r *ranking) binMass(i ptx.Reg) ptx.Reg {
-	return r.sampled.Ld(ptx.U64, r.sampled.Index(r.hist, i, 8))
+	return r.sampled.e.Ld(ptx.U64, r.sampled.e.Index(r.hist, i, 8))
 }
 
 func (r *ranking) binCount(i ptx.Reg) ptx.Reg {
-	return r.sampled.Ld(ptx.U64, r.sampled.Index(r.hist, i, 8).At(8*engine.SampleBins))
+	return r.sampled.e.Ld(ptx.U64, r.sampled.e.Index(r.hist, i, 8).At(8*engine.SampleBins))
 }
 
 // load makes class bin the window's last, before which are count tokens of so much mass. If the window can begin at the first class it does:
 // all that is asked later lies before. Of a class with more tokens than the list can hold, the window has the part where the target is.
 func (r *ranking) load(bin, count, mass, counts, target ptx.Reg) {
-	e := r.sampled.entry
+	e := r.sampled.e
 	all := e.Add(count, r.binCount(bin))
 	fromFirst := e.Le(all, samplePart)
 	e.Into(r.lo).Select(fromFirst, 0, bin)
@@ -72,7 +72,7 @@ const digitBits = 11
 
 // narrow cuts the window down to words that begin alike until there is room for them, digit by digit. Words differ, so that an end is certain.
 func (r *ranking) narrow(size, counts, target ptx.Reg) {
-	e := r.sampled.entry
+	e := r.sampled.e
 	width := e.Assume(ptx.CTAUniform, e.Const(ptx.U32, 64))
 	e.DoWhile("digits", func() ptx.Reg {
 		e.Into(width).Sub(width, digitBits)
@@ -105,7 +105,7 @@ func (r *ranking) narrow(size, counts, target ptx.Reg) {
 
 // each calls what for the words of the window's tokens and their logits, in no order.
 func (r *ranking) each(what func(word, logit ptx.Reg)) {
-	e := r.sampled.entry
+	e := r.sampled.e
 	columns, logits := e.cols("bins"), e.row("logits", r.row)
 	classes := e.Sub(r.hi, r.lo)
 	e.For(ptx.Range{Name: "classes", From: e.TidX(), To: (columns + 7) / 8, Step: e.threads, NoUnroll: true}, func(i ptx.Reg) {
@@ -125,7 +125,7 @@ func (r *ranking) each(what func(word, logit ptx.Reg)) {
 
 // collect fills the list with the window's tokens and sorts them.
 func (r *ranking) collect() {
-	e := r.sampled.entry
+	e := r.sampled.e
 	e.When(e.Eq(e.TidX(), 0)).St(r.counter, e.Const(ptx.U32, 0))
 	// The power of two that the sort takes.
 	rounded := e.Assume(ptx.CTAUniform, e.Max(e.Shl(e.Const(ptx.U32, 1), e.Sub(e.Const(ptx.U32, 32), e.Clz(e.Sub(r.size, 1)))), 2))
@@ -141,7 +141,7 @@ func (r *ranking) collect() {
 
 // massAt is the mass of a place of the list, none behind its end.
 func (r *ranking) massAt(i ptx.Reg) ptx.Reg {
-	e := r.sampled.entry
+	e := r.sampled.e
 	_, inverted := e.Unpack(ptx.U32, e.Ld(ptx.U64, e.Index(r.list, i, 8)))
 	v := e.Select(e.Lt(i, r.size), e.keyLogit(e.Invert(inverted)), negInf)
 	mass, _ := r.masses.of(r.masses.gap(v))
@@ -151,7 +151,7 @@ func (r *ranking) massAt(i ptx.Reg) ptx.Reg {
 // find looks for the first token, the most likely first, at which the running count of tokens or, unless counts, the running mass exceeds target.
 // It calls found with the token's word and the mass up to and with it, if there is one.
 func (r *ranking) find(counts, target ptx.Reg, found func(word, mass ptx.Reg)) {
-	e := r.sampled.entry
+	e := r.sampled.e
 	mass, count := r.quad(r.binMass), r.quad(r.binCount)
 	sequence := choose(e, counts, count, mass)
 	before, _ := r.prefix(sequence, count, mass)
@@ -186,7 +186,7 @@ func sampleRank(e *entry) {
 	s := newSampled(e, e.CtaX())
 	s.leaveUnless(s.wants(engine.SampleAlternatives))
 	best := s.best()
-	s.leaveUnless(s.choice(best))
+	s.leaveUnless(s.e.choice(best))
 	r := newRanking(&s, newMasses(&s, best))
 	wanted := e.Cvt(ptx.U64, s.field(ptx.U32, unsafe.Offsetof(engine.SampleRow{}.Alternatives)))
 	_, total := r.prefix(r.quad(r.binCount))
@@ -203,7 +203,7 @@ func sampleRank(e *entry) {
 		r.collect()
 	})
 	i := e.TidX()
-	alternatives := s.entry.row("alternatives", s.row)
+	alternatives := s.e.row("alternatives", s.row)
 	e.If(e.Lt(e.Cvt(ptx.U64, i), n), func() { e.St(e.Index(alternatives, i, 8), e.Ld(ptx.U64, e.Index(r.list, i, 8))) })
 	e.When(e.Eq(i, 0)).St(s.cell(engine.FoundCount), n)
 }

@@ -14,7 +14,7 @@ var negInf = math.Inf(-1)
 func sampleScan(e *entry) {
 	s := newSampled(e, e.CtaY())
 	cell := engine.FoundBest
-	if s.raw() {
+	if s.e.raw() {
 		s.clear("raw", engine.SampleAlternatives)
 		s.clear("drawn", engine.SampleRanked)
 	} else {
@@ -22,38 +22,38 @@ func sampleScan(e *entry) {
 		s.leaveUnless(s.wants(engine.SampleEdited | engine.SampleMasked))
 	}
 	logit := s.logits()
-	best := s.Const(ptx.U64, 0)
+	best := s.e.Const(ptx.U64, 0)
 	s.chunk(func(id ptx.Reg) {
 		v := logit(id)
-		entry := s.Pack(ptx.U64, s.Invert(id), s.logitKey(v))
-		bad := s.Cmp(ptx.GTU, v, math.MaxFloat32) // or not a number
-		s.Into(best).Max(best, s.Select(bad, int64(-1), entry))
+		entry := s.e.Pack(ptx.U64, s.e.Invert(id), s.e.logitKey(v))
+		bad := s.e.Cmp(ptx.GTU, v, math.MaxFloat32) // or not a number
+		s.e.Into(best).Max(best, s.e.Select(bad, int64(-1), entry))
 	})
-	best = s.reduce64(best, s.Max)
-	s.When(s.Eq(s.Lane(), 0)).RedMax(ptx.Relaxed, s.cell(cell), best)
+	best = s.e.reduce64(best, s.e.Max)
+	s.e.When(s.e.Eq(s.e.Lane(), 0)).RedMax(ptx.Relaxed, s.cell(cell), best)
 }
 
 // clear empties a histogram of rows that want it.
 func (s *sampled) clear(role string, flag int) {
-	hist, zero := s.entry.row(role, s.row), s.Const(ptx.U64, 0)
-	s.If(s.wants(flag), func() {
-		first := s.Mad(s.CtaX(), sampleThreads, s.TidX())
-		s.For(ptx.Range{Name: role, From: first, To: 2 * engine.SampleBins, Step: s.Mul(s.GridX(), sampleThreads)}, func(i ptx.Reg) {
-			s.St(s.Index(hist, i, 8), zero)
+	hist, zero := s.e.row(role, s.row), s.e.Const(ptx.U64, 0)
+	s.e.If(s.wants(flag), func() {
+		first := s.e.Mad(s.e.CtaX(), sampleThreads, s.e.TidX())
+		s.e.For(ptx.Range{Name: role, From: first, To: 2 * engine.SampleBins, Step: s.e.Mul(s.e.GridX(), sampleThreads)}, func(i ptx.Reg) {
+			s.e.St(s.e.Index(hist, i, 8), zero)
 		})
 	})
 }
 
 // chunk calls each for the ids of the CTA's part of the vocabulary.
 func (s *sampled) chunk(each func(id ptx.Reg)) {
-	base := s.Mul(s.CtaX(), sampleChunk)
+	base := s.e.Mul(s.e.CtaX(), sampleChunk)
 	s.tokens(base, sampleChunk, each)
 }
 
 // tokens calls each for n ids from base on, those of the vocabulary.
 func (s *sampled) tokens(base ptx.Reg, n int, each func(id ptx.Reg)) {
-	end := s.Min(s.Add(base, n), s.cols("logits"))
-	s.For(ptx.Range{Name: "tokens", From: s.Add(base, s.TidX()), To: end, Step: s.threads, Unroll: 4}, each)
+	end := s.e.Min(s.e.Add(base, n), s.e.cols("logits"))
+	s.e.For(ptx.Range{Name: "tokens", From: s.e.Add(base, s.e.TidX()), To: end, Step: s.e.threads, Unroll: 4}, each)
 }
 
 // reduce64 combines a number of 64 bits of every lane.
