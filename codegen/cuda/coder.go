@@ -88,14 +88,8 @@ type variant struct {
 	makesCodes bool // the entry quantizes its inputs itself
 }
 
-// wideFamilies lists the kernels that have entries of their own on targets with wgmma.
-var wideFamilies = map[string]func(e *entry) []variant{
-	"cuda.linear":         wideVariants,
-	"cuda.linear_swiglu":  wideVariants,
-	"cuda.linear_act":     wideVariants,
-	"cuda.linear_add":     wideVariants,
-	"cuda.linear_rope_kv": wideVariants,
-}
+// products lists the kernels that multiply a matrix with all rows of their input. On targets with wgmma they are written for it.
+var products = []string{"cuda.linear", "cuda.linear_swiglu", "cuda.linear_act", "cuda.linear_add", "cuda.linear_rope_kv"}
 
 // perRow gives a CTA to each row of a result.
 func perRow(role string) func(e *entry) [3]engine.Extent {
@@ -126,10 +120,13 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
 	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, convertsE4M3: c.target.convertsE4M3()}
-	if l.Kernel == "cuda.attention" {
-		newAttend(e).plan(l, p)
-	}
 	signature := e.signature()
+	switch {
+	case l.Kernel == "cuda.attention":
+		newAttend(e).plan(l, p)
+	case c.isWide(e):
+		planStream(e)
+	}
 	if codes := c.entries[signature]; codes != nil {
 		return codes, nil
 	}
@@ -147,14 +144,16 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	return codes, nil
 }
 
+// isWide tells whether the launch is a product on wgmma.
+func (c *Coder) isWide(e *entry) bool {
+	return c.target.PTX == ptx.SM90a && slices.Contains(products, e.launch.Kernel) && wideReaders[newProduct(e).reads()] != nil
+}
+
 // variants lists the entries of a launch.
 func (c *Coder) variants(e *entry, f family) []variant {
-	if wide := wideFamilies[e.launch.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
-		if list := wide(e); list != nil {
-			return list
-		}
-	}
 	switch {
+	case c.isWide(e):
+		return wideVariants(e)
 	case finishers[e.launch.Kernel] != nil && e.has("raw"):
 		return rawVariants(f)
 	case e.quantizesRaw():

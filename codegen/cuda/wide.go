@@ -25,8 +25,9 @@ type wideShape struct {
 	// rings is 2 where the warpgroups have the same 64 outputs and four parts of K each, which they are fed through rings of their
 	// own: steps of few tokens, bounded by the reading of weights. It is 1 where each has 64 outputs of its own and all of K.
 	rings  int
-	memory int // bytes that stages may take
-	ctas   int // of a multiprocessor
+	memory int  // bytes that stages may take
+	ctas   int  // of a multiprocessor
+	oneRow bool // of tiles: steps have no more tokens than that
 }
 
 // wideShapes are the shapes by the tokens of a step, ascending: the last one serves all steps that the others do not. Groups of codes
@@ -44,7 +45,7 @@ var wideShapes = []struct {
 
 // wide is a product on wgmma: x[T,K] * w[N,K]^T (+ bias), and what finishers make of it. Unproven on hardware.
 //
-//	CTA (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings)
+//	tile (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings); CTA (i, j) has it, or see stream
 //
 //	threads          one ring                                 two rings
 //	  0-127          outputs 0-63, parts 0-7 of K             outputs 0-63, parts 0-3
@@ -83,17 +84,21 @@ type wide struct {
 	tokenBytes, weightBytes      int // of a stage
 	instruction                  ptx.WGMMA
 	decode                       wideReader
+	stream                       stream
 
-	group, ring     ptx.Reg // of the thread's warp
-	tokenStages     ptx.Reg // of the ring
-	weightStages    ptx.Reg
-	exchanged       ptx.Reg
-	factors         ptx.Reg // of the tokens of the thread's warpgroup
-	tokenScales     ptx.Reg // of tokens that are codes: [tokens] f32
-	told            ptx.Reg // barrier of these
-	full, empty     ptx.Reg // barriers of the ring, one for each stage
-	token           ptx.Reg // the CTA's first one
-	from, to, parts ptx.Reg // chunks of the ring; its first part
+	piece        streamPiece
+	counted      ptx.Reg // the CTA was the last one of its tile
+	group, ring  ptx.Reg // of the thread's warp
+	tokenStages  ptx.Reg // of the ring
+	weightStages ptx.Reg
+	exchanged    ptx.Reg
+	factors      ptx.Reg // of the tokens of the thread's warpgroup
+	tokenScales  ptx.Reg // of tokens that are codes: [tokens] f32
+	told         ptx.Reg // barrier of these
+	full, empty  ptx.Reg // barriers of the ring, one for each stage
+	token        ptx.Reg // the CTA's first one
+	from, to     ptx.Reg // chunks of the ring
+	parts, ends  ptx.Reg // its first part, and the one behind its last one
 }
 
 func newWide(e *entry, s wideShape) *wide {
@@ -118,6 +123,7 @@ func newWide(e *entry, s wideShape) *wide {
 		w.weightBytes += w.groups * s.tokens * 4
 	}
 	w.stages = min(maxStages, s.memory/(s.rings*(w.tokenBytes+w.weightBytes)))
+	w.stream = newStream(w)
 	return w
 }
 
@@ -136,13 +142,27 @@ func (w *wide) producers() int { return 128 / w.rings }
 // tileChunks is how many chunks of a token a row of a tile has.
 func (w *wide) tileChunks() int { return tokenRow / w.chunkRow }
 
-// wideVariants are the entries of a product, each for steps of up to so many tokens; none where no wideReader reads the weight and its inputs.
+// wideVariants are the entries of a product, each for steps of up to so many tokens.
 func wideVariants(e *entry) []variant {
-	p := newProduct(e)
-	if wideReaders[p.reads()] == nil {
-		return nil
-	}
 	var list []variant
+	for _, s := range wideShapesOf(e) {
+		v := variant{ctas: s.ctas, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
+			threads: wideThreads,
+			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
+			build:   func(e *entry) { newWide(e, s).write() },
+		}}
+		if s.oneRow {
+			v.limit = int64(s.tokens)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// wideShapesOf are the shapes of a product's entries.
+func wideShapesOf(e *entry) []wideShape {
+	p := newProduct(e)
+	var list []wideShape
 	for _, row := range wideShapes {
 		if p.w.Group > 0 && !p.coded() && !row.grouped {
 			continue
@@ -151,13 +171,10 @@ func wideVariants(e *entry) []variant {
 		if s.ctas > 1 && ceilDiv(p.w.Panels(), widePanels) <= e.cores {
 			s.ctas, s.memory = 1, lonelyMemory
 		}
-		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
-			threads: wideThreads,
-			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
-			build:   func(e *entry) { newWide(e, s).write() },
-		}})
+		s.oneRow = true
+		list = append(list, s)
 	}
-	list[len(list)-1].limit = 0
+	list[len(list)-1].oneRow = false
 	return list
 }
 
@@ -165,11 +182,6 @@ func wideVariants(e *entry) []variant {
 const lonelyMemory = 180 << 10
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
-
-// grid has tokens first: CTAs that run together share weights.
-func (w *wide) grid() [3]engine.Extent {
-	return grid(engine.Extent{Of: w.buffer("x").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
-}
 
 // Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 and 128*96 + 256*200 are less than the 64 K that there are, of
 // which a thread has 168 at first.
@@ -182,6 +194,7 @@ const (
 )
 
 func (w *wide) write() {
+	w.startPiece()
 	w.Section("barriers")
 	stages := w.rings * w.stages
 	w.tokenStages = w.Addr(w.Dynamic("tokens_of_stages", stages*w.tokenBytes, tileAlign))
@@ -194,6 +207,9 @@ func (w *wide) write() {
 	}
 	w.full = w.Addr(w.Static("full", 8*stages, 8))
 	w.empty = w.Addr(w.Static("empty", 8*stages, 8))
+	if w.cuts() {
+		w.counted = w.Addr(w.Static("counted", 4, 4))
+	}
 	w.group = w.Warpgroup()
 	w.If(w.Eq(w.TidX(), 0), func() {
 		for s := range stages {
@@ -206,27 +222,33 @@ func (w *wide) write() {
 		w.FenceBarrierInit()
 	})
 	w.Sync()
-	w.token = w.Mul(w.CtaX(), w.tokens)
-	w.Role("feed", w.Eq(w.group, wideGroups), func() {
-		feeder := *w // each role has registers of its own
-		feeder.chooseRing(w.Shr(w.Sub(w.Warp(), 4*wideGroups), 1))
-		if w.makesCodes {
-			feeder.registers(rawFeederRegisters)
-			feeder.feedRaw()
-			return
-		}
-		feeder.registers(feederRegisters)
-		feeder.feed()
-	})
-	w.Role("multiply", w.Lt(w.group, wideGroups), func() {
-		if w.makesCodes {
-			w.registers(rawMultiplyRegisters)
-		} else {
-			w.registers(multiplyRegisters)
-		}
-		w.chooseRing(w.group)
-		w.multiply()
-	})
+	w.token = w.Mul(w.piece.row, w.tokens)
+	w.IfElse(w.Eq(w.group, wideGroups), w.startFeeding, w.startMultiplying)
+}
+
+// startFeeding and startMultiplying are what warps do that bring and that multiply; each finds its ring first.
+func (w *wide) startFeeding() {
+	w.Section("feed")
+	feeder := *w // each role has registers of its own
+	feeder.chooseRing(w.Shr(w.Sub(w.Warp(), 4*wideGroups), 1))
+	if w.makesCodes {
+		feeder.registers(rawFeederRegisters)
+		feeder.feedRaw()
+		return
+	}
+	feeder.registers(feederRegisters)
+	feeder.feed()
+}
+
+func (w *wide) startMultiplying() {
+	w.Section("multiply")
+	if w.makesCodes {
+		w.registers(rawMultiplyRegisters)
+	} else {
+		w.registers(multiplyRegisters)
+	}
+	w.chooseRing(w.group)
+	w.multiply()
 }
 
 func (w *wide) registers(n int) {
@@ -248,8 +270,13 @@ func (w *wide) chooseRing(number ptx.Reg) {
 	w.tokenStages = w.Index(w.tokenStages, number, w.stages*w.tokenBytes)
 	w.weightStages = w.Index(w.weightStages, number, w.stages*w.weightBytes)
 	w.full, w.empty = w.Index(w.full, number, 8*w.stages), w.Index(w.empty, number, 8*w.stages)
-	w.parts = w.Mul(number, wideParts/w.rings)
-	w.from, w.to = w.partStart(w.parts), w.partStart(w.Add(w.parts, wideParts/w.rings))
+	w.parts, w.ends = w.piece.from, w.piece.to
+	if w.rings > 1 {
+		half := w.Shr(w.Sub(w.ends, w.parts), 1) // ranges are multiples of two parts then
+		w.parts = w.Mad(number, half, w.parts)
+		w.ends = w.Add(w.parts, half)
+	}
+	w.from, w.to = w.partStart(w.parts), w.partStart(w.ends)
 }
 
 // partStart is the first chunk of a part.

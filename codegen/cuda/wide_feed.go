@@ -50,7 +50,7 @@ type feeder struct {
 func (f *feeder) start(role string, bytes int) {
 	thread := f.And(f.TidX(), f.producers()-1)
 	f.warp, f.lane = f.And(f.Warp(), f.producers()/32-1), f.Lane()
-	number := f.Min(f.Mad(f.CtaY(), f.panels, f.lane), f.w.Panels()-1) // those behind the last one are dropped in the end
+	number := f.Min(f.Mad(f.piece.column, f.panels, f.lane), f.w.Panels()-1) // those behind the last one are dropped in the end
 	f.panel = f.Index(f.pointers["w"], number, f.w.PanelBytes())
 	unit := f.And(thread, 7)
 	f.row = f.Shr(thread, 3)

@@ -27,8 +27,7 @@ func (w *wide) multiply() {
 	at := w.newStageCounter()
 	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(w.reader.operandB().sums, w.instruction.Accumulators())
 	within, opened := w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)
-	w.For(ptx.Range{Name: "parts", From: 0, To: wideParts / w.rings, NoUnroll: true}, func(v ptx.Reg) {
-		number := w.Add(w.parts, v)
+	w.For(ptx.Range{Name: "parts", From: w.parts, To: w.ends, NoUnroll: true}, func(number ptx.Reg) {
 		w.For(ptx.Range{Name: "chunks", From: w.partStart(number), To: w.partStart(w.Add(number, 1)), NoUnroll: true}, func(c ptx.Reg) {
 			w.If(w.Eq(within, 0), func() {
 				w.BarrierWait(w.Index(w.full, at.stage, 8), at.parity)
@@ -48,7 +47,7 @@ func (w *wide) multiply() {
 				w.Set(within, 0)
 			})
 		})
-		w.endPart(v, total, part)
+		w.endPart(number, total, part)
 	})
 	if w.rowScaled() {
 		w.BarrierWait(w.told, 0)
@@ -64,23 +63,29 @@ func (w *wide) chunkStep() int {
 	return w.tokens * tokenRow
 }
 
-// endPart adds a part to those before it. Where other threads have those, it is kept for them.
-func (w *wide) endPart(v ptx.Reg, total, part []ptx.Reg) {
+// endPart adds a part to those before it. Where other threads or CTAs have those, it is kept for them.
+func (w *wide) endPart(number ptx.Reg, total, part []ptx.Reg) {
 	sums := w.numbers(part)
 	add := func() {
 		for i := range sums {
 			w.Into(total[i]).Add(total[i], sums[i])
 		}
 	}
-	if w.rings == 1 {
-		add()
+	keep := add
+	if w.rings > 1 {
+		keep = func() {
+			w.IfElse(w.Eq(w.group, 0), add, func() {
+				to := w.exchange(w.Sub(number, w.parts), w.And(w.TidX(), 127))
+				for i := range sums {
+					w.St(to.At(4*128*i), sums[i])
+				}
+			})
+		}
+	}
+	if w.cuts() {
+		w.IfElse(w.piece.cut, func() { w.storePart(number, sums) }, keep)
 	} else {
-		w.IfElse(w.Eq(w.group, 0), add, func() {
-			to := w.exchange(v, w.And(w.TidX(), 127))
-			for i := range sums {
-				w.St(to.At(4*128*i), sums[i])
-			}
-		})
+		keep()
 	}
 	for i := range part {
 		w.Set(part[i], 0)
@@ -107,11 +112,34 @@ func (w *wide) exchange(part, thread ptx.Reg) ptx.Reg {
 	return w.Index(w.Index(w.exchanged, part, 4*128*w.instruction.Accumulators()), thread, 4)
 }
 
-// results adds what the other warpgroup has and stores.
+// results adds what others have and stores. Of CTAs with pieces of one tile the last one does.
 func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
+	w.piece, _ = w.findPiece()
 	w.Section("results")
+	last := w.mutable(ptx.U32, 1)
+	if w.cuts() {
+		w.IfElse(w.piece.cut, func() {
+			w.Set(last, w.countPiece())
+			w.If(w.stores(last), func() { w.addParts(total) })
+		}, func() { w.addOther(total) })
+	} else {
+		w.addOther(total)
+	}
+	w.If(w.stores(last), func() { w.store(total, warp) })
+}
+
+// stores tells whether the thread's warpgroup stores results.
+func (w *wide) stores(last ptx.Reg) ptx.Reg {
+	mine := w.Eq(w.Assume(ptx.CTAUniform, last), 1)
 	if w.rings == 1 {
-		w.store(total, warp)
+		return mine
+	}
+	return w.CmpAnd(ptx.EQ, w.group, 0, mine)
+}
+
+// addOther adds the parts of the other warpgroup.
+func (w *wide) addOther(total []ptx.Reg) {
+	if w.rings == 1 {
 		return
 	}
 	w.SyncSome(bothBarrier, 128*wideGroups)
@@ -123,7 +151,6 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 				w.Into(total[i]).Add(total[i], w.Ld(ptx.F32, from.At(4*128*i)))
 			}
 		}
-		w.store(total, warp)
 	})
 }
 
@@ -131,7 +158,7 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 	w.reload()
 	lane := w.Lane()
-	first := w.Mul(w.CtaY(), w.outputs())
+	first := w.Mul(w.piece.column, w.outputs())
 	if w.rings == 1 {
 		first = w.Mad(w.group, wideRows, first)
 	}
@@ -189,5 +216,5 @@ func (w *wide) startFactors() {
 	if groups > 1 {
 		w.factors = w.Index(all, w.group, 4*w.tokens)
 	}
-	w.If(w.Lt(w.group, groups), func() { w.storeNormFactors(w.factors, w.And(w.TidX(), 127), 128, w.CtaX(), w.tokens) })
+	w.If(w.Lt(w.group, groups), func() { w.storeNormFactors(w.factors, w.And(w.TidX(), 127), 128, w.piece.row, w.tokens) })
 }
