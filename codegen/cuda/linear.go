@@ -134,20 +134,22 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	how := p.reader.operandB()
 	tokens := p.inputs(lane, first)
 	inverses := p.inverses(lane)
-	panels := p.reader.start(lane, first)
+	p.reader.prepare()
+	panels := p.weightPanels(lane, first)
 
 	p.Section("main loop")
 	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {
 		var b chunkB
 		for j, x := range tokens {
 			if p.makesCodes {
-				b[j] = p.loadRaw(how, x, inverses[j])
+				b = append(b, p.loadRaw(how, x, inverses[j]))
 			} else {
-				b[j] = p.load(how, x)
+				b = append(b, p.load(how, x))
 			}
 		}
-		for m, panel := range panels {
-			p.reader.multiply(panel, i, acc[m], b)
+		for m, at := range panels {
+			at.number = i
+			p.reader.multiply(at, acc[m], b)
 		}
 		for _, x := range tokens {
 			p.Into(x).Add(x, chunk*p.operandB().element)
@@ -203,8 +205,10 @@ func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 		for h := range v {
 			output := p.realOutput(p.Add(first, 8*h))
 			sum := p.total(from.At(4 * 8 * h))
-			v[h] = p.reader.finish(sum, output, token)
-			v[h] = p.normedAndBiased(v[h], output, factors, token)
+			if factor := p.factor(output, func(int) ptx.Reg { return p.tokenScale(token) }); factor != nil {
+				sum = p.Mul(sum, factor(0))
+			}
+			v[h] = p.normedAndBiased(sum, output, factors, token)
 		}
 		p.finish(place, []tokenResult{{0, v}})
 	})

@@ -57,14 +57,9 @@ var wideShapes = []struct {
 //	warp 2 m16 | D |    operand B: n rows of 128 bytes in shared memory, swizzled over them: 64 k of numbers, 128 of codes. A lane has
 //	warp 3 m16 | D |    rows g and g+8 of its panel and columns 8j+2t, 8j+2t+1: n/2 sums.
 //
-// Shared memory has what stages have of tokens, then what they have of weights, each those of ring 0 first; then what the warpgroups
-// tell each other at the end (exchange).
-//
-//	tokens     tiles of n x 128 bytes         cp.async of 16 bytes; zeros for tokens behind the last one
-//	fragments  panels x 2048 bytes            a bulk copy for each panel: span chunks of 64 k
-//	scales     panels x groups x 32 bytes     bulk copies, for formats with groups
-//	zeros      panels x groups x 16 bytes     bulk copies, for formats with zero points
-//	           groups x n x 4 bytes           cp.async, the scales of tokens that have one for each group
+// Shared memory has what stages have of tokens, then what they have of weights (stageLayout), each those of ring 0 first; then what the
+// warpgroups tell each other at the end (exchange). Tokens, in tiles of n x 128 bytes, come by cp.async of 16 bytes, with zeros for tokens behind
+// the last one; fragments, scales and zero points by a bulk copy of each for a panel; scales of groups of tokens by cp.async.
 //
 // Tokens that are codes with one scale have these in a block of its own (tokenScales).
 //
@@ -77,12 +72,10 @@ var wideShapes = []struct {
 type wide struct {
 	*product
 	wideShape
-	span, stages, panels, groups int // chunks of a stage; stages of a ring; panels and scales of an output in a stage
-	chunkRow                     int // bytes of a chunk of a token: a tile has one or two chunks
-	scalesAt, zerosAt, tokensAt  int // scales, zero points and scales of tokens among what a stage has of weights
-	tokenBytes, weightBytes      int // of a stage
-	instruction                  ptx.WGMMA
-	decode                       wideReader
+	stageLayout
+	stages      int // of a ring
+	instruction ptx.WGMMA
+	decode      wideReader
 
 	group, ring     ptx.Reg // of the thread's warp
 	tokenStages     ptx.Reg // of the ring
@@ -97,35 +90,13 @@ type wide struct {
 }
 
 func newWide(e *entry, s wideShape) *wide {
-	w := &wide{product: newProduct(e), wideShape: s, panels: wideGroups * widePanels / s.rings}
+	w := &wide{product: newProduct(e), wideShape: s}
+	w.stageLayout = w.newStage(panelBytes/w.chunkBytes(), wideGroups*widePanels/s.rings, s.tokens)
 	w.instruction = ptx.WGMMA{N: s.tokens, A: ptx.BF16}
 	w.decode = wideReaders[w.reads()](w)
-	w.span = panelBytes / w.chunkBytes()
-	w.chunkRow = chunk * w.reader.operandB().element
-	if g := w.w.Group; g > chunk {
-		w.groups = w.span*chunk/g + 1 // a stage need not begin with a group
-	} else if g > 0 {
-		w.groups = w.span * chunk / g
-	}
-	w.scalesAt = w.panels * panelBytes
-	w.zerosAt = w.scalesAt + w.panels*w.groups*w.w.GroupBytes()
-	w.tokenBytes, w.weightBytes = w.span*s.tokens*w.chunkRow, w.zerosAt
-	if w.w.Zeros {
-		w.weightBytes += w.panels * w.groups * zeroRow
-	}
-	w.tokensAt = w.weightBytes
-	if w.coded() {
-		w.weightBytes += w.groups * s.tokens * 4
-	}
 	w.stages = min(maxStages, s.memory/(s.rings*(w.tokenBytes+w.weightBytes)))
 	return w
 }
-
-// zeroRow is the size of a panel's zero points of a group of k.
-const zeroRow = layout.FragmentRows
-
-// chunkBytes is what a panel stores of a chunk.
-func (w *wide) chunkBytes() int { return chunk / w.w.Depth * fragmentBytes }
 
 // outputs is the number of rows of the weight that a CTA multiplies.
 func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
