@@ -9,7 +9,8 @@ import (
 
 // Shape of a CTA's share of a product.
 const (
-	linearWarps   = 8 // parts of K
+	kParts        = 8 // of K, on every target
+	linearWarps   = kParts
 	linearThreads = 32 * linearWarps
 	tokenTile     = 16 // tokens of a CTA: two n8
 	tokenBlocks   = tokenTile / 8
@@ -128,9 +129,7 @@ func (p *product) multiply() {
 func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	p.Section("places")
 	lane, warp := p.Lane(), p.Warp()
-	chunks := p.w.KPad() / chunk
-	first := p.Shr(p.Mul(warp, chunks), 3)
-	last := p.Shr(p.Mul(p.Add(warp, 1), chunks), 3)
+	first, last := p.partStart(warp), p.partStart(p.Add(warp, 1))
 	how := p.reader.operandB()
 	tokens := p.inputs(lane, first)
 	inverses := p.inverses(lane)
@@ -155,6 +154,11 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 			p.Into(x).Add(x, chunk*p.operandB().element)
 		}
 	})
+}
+
+// partStart is the first chunk of a part of K.
+func (p *product) partStart(part ptx.Reg) ptx.Reg {
+	return p.Shr(p.Mul(part, p.w.KPad()/chunk), log2(kParts))
 }
 
 // inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.

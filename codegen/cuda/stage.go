@@ -72,7 +72,10 @@ func (p *product) newTokenShare(role string, token, thread ptx.Reg, threads, uni
 	return s
 }
 
-// have is how many bytes a copy of token row+n of the CTA reads: none of those behind the last one.
-func (p *product) have(s tokenShare, n, bytes int) ptx.Reg {
-	return p.Select(p.Lt(p.Add(s.row, n), s.rows), p.Const(ptx.U32, bytes), p.Const(ptx.U32, 0))
+// there tells whether there is token row+n of the CTA.
+func (p *product) there(s tokenShare, n int) ptx.Reg { return p.Lt(p.Add(s.row, n), s.rows) }
+
+// sizeIf is how many bytes a copy reads, so many or none.
+func (p *product) sizeIf(there ptx.Reg, bytes int) ptx.Reg {
+	return p.Select(there, p.Const(ptx.U32, bytes), p.Const(ptx.U32, 0))
 }

@@ -12,7 +12,6 @@ const (
 	wideThreads = 128 * (wideGroups + 1)
 	wideRows    = 64                             // outputs of a warpgroup: m of wgmma
 	widePanels  = wideRows / layout.FragmentRows // one for each of its warps
-	wideParts   = linearWarps                    // parts of K, as on every target
 	panelBytes  = 2048                           // of a panel in a stage: one bulk copy
 	tokenRow    = 128                            // bytes of a token in a tile: a row of the 128-byte swizzle
 	tileAlign   = 1024                           // of tiles with that swizzle
@@ -219,13 +218,8 @@ func (w *wide) chooseRing(number ptx.Reg) {
 	w.tokenStages = w.Index(w.tokenStages, number, w.stages*w.tokenBytes)
 	w.weightStages = w.Index(w.weightStages, number, w.stages*w.weightBytes)
 	w.full, w.empty = w.Index(w.full, number, 8*w.stages), w.Index(w.empty, number, 8*w.stages)
-	w.parts = w.Mul(number, wideParts/w.rings)
-	w.from, w.to = w.partStart(w.parts), w.partStart(w.Add(w.parts, wideParts/w.rings))
-}
-
-// partStart is the first chunk of a part.
-func (w *wide) partStart(part ptx.Reg) ptx.Reg {
-	return w.Shr(w.Mul(part, w.w.KPad()/chunk), log2(wideParts))
+	w.parts = w.Mul(number, kParts/w.rings)
+	w.from, w.to = w.partStart(w.parts), w.partStart(w.Add(w.parts, kParts/w.rings))
 }
 
 // stageCounter walks around a ring.
@@ -233,13 +227,6 @@ type stageCounter struct{ stage, parity ptx.Reg }
 
 func (w *wide) newStageCounter() stageCounter {
 	return stageCounter{w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)}
-}
-
-// mutable is a register with a first value.
-func (w *wide) mutable(t ptx.Type, first ptx.Operand) ptx.Reg {
-	r := w.Reg(t)
-	w.Set(r, first)
-	return r
 }
 
 // next goes to the next stage; the parity of a stage flips each time around.

@@ -109,7 +109,7 @@ func (f *feeder) copyGroupScales(c, count ptx.Reg) {
 	for first := 0; first < f.groups*f.wide.tokens; first += f.producers() {
 		i := f.Add(f.And(f.TidX(), f.producers()-1), first)
 		n, token := f.Shr(i, log2(f.wide.tokens)), f.And(i, f.wide.tokens-1)
-		have := f.Select(f.Lt(token, f.rows), f.Const(ptx.U32, 4), f.Const(ptx.U32, 0))
+		have := f.sizeIf(f.Lt(token, f.rows), 4)
 		row := f.wide.row("x", f.Add(f.token, f.Min(token, f.Sub(f.rows, 1))))
 		from := f.Index(row, f.Add(group, n), 4)
 		f.When(f.Lt(n, groups)).CopyAsyncZero(f.Index(stage, i, 4).At(f.tokensAt), from.At(f.codes().ScaleOffset()), 4, have)

@@ -105,7 +105,7 @@ func (f *feeder) tokens(c, count ptx.Reg) {
 	to, from := f.Add(place, f.place), f.Index(f.source, c, f.chunkRow)
 	stride := int(f.buffer("x").Stride)
 	for first := 0; first < f.wide.tokens; first += f.apart {
-		have := f.have(f.tokenShare, first, 16)
+		have := f.sizeIf(f.there(f.tokenShare, first), 16)
 		for s := 0; s < f.span; s += f.tileChunks() {
 			b := f.Builder
 			if s > 0 || f.tileChunks() > 1 {

@@ -50,7 +50,7 @@ func (w *wide) multiply() {
 	at := w.newStageCounter()
 	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(w.reader.operandB().sums, w.instruction.Accumulators())
 	within, opened := w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)
-	w.For(ptx.Range{Name: "parts", From: 0, To: wideParts / w.rings, NoUnroll: true}, func(v ptx.Reg) {
+	w.For(ptx.Range{Name: "parts", From: 0, To: kParts / w.rings, NoUnroll: true}, func(v ptx.Reg) {
 		number := w.Add(w.parts, v)
 		w.For(ptx.Range{Name: "chunks", From: w.partStart(number), To: w.partStart(w.Add(number, 1)), NoUnroll: true}, func(c ptx.Reg) {
 			w.If(w.Eq(within, 0), func() {
@@ -122,7 +122,7 @@ func (w *wide) exchangeBytes() int {
 	if w.rings == 1 {
 		return 0
 	}
-	return 4 * 128 * w.instruction.Accumulators() * wideParts / 2
+	return 4 * 128 * w.instruction.Accumulators() * kParts / 2
 }
 
 // exchange is where a thread's first sum of a part lies.
@@ -140,7 +140,7 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 	w.SyncSome(bothBarrier, 128*wideGroups)
 	w.If(w.Eq(w.group, 0), func() {
 		thread := w.And(w.TidX(), 127)
-		for v := range wideParts / 2 {
+		for v := range kParts / 2 {
 			from := w.exchange(w.Const(ptx.U32, v), thread)
 			for i := range total {
 				w.Into(total[i]).Add(total[i], w.Ld(ptx.F32, from.At(4*128*i)))
