@@ -95,7 +95,7 @@ func linearGrid(e *entry) [3]engine.Extent {
 	return grid(engine.Extent{Of: constant(ctas), Per: 1}, engine.Extent{Of: e.buffer("x").Rows, Per: tokenTile})
 }
 
-// linear is x[T,K] * w[N,K]^T (+ bias), and what finishers make of it.
+// linear is x[T,K] * w[N,K]^T (+ bias), and what finishers make of it, for steps of few tokens and for rows of experts; see multistage.
 //
 //	CTA (i, j): outputs 16*blocks*i.., tokens 16*j..          warp v: chunks C*v/8 .. C*(v+1)/8 of the C chunks of 64 k
 //

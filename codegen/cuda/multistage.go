@@ -81,7 +81,8 @@ func newMultistage(e *entry, s multistageShape) *multistage {
 	}
 }
 
-// multistageVariants puts multistage entries behind that of linear, which is left with steps of few tokens. The tile grows with the step. Limits are powers of two, so that they make no more buckets of steps.
+// multistageVariants puts multistage entries behind that of linear, which is left with steps of few tokens. The tile grows with the step. Limits are
+// powers of two, so that they make no more buckets of steps.
 func multistageVariants(e *entry, few family) []variant {
 	p := newProduct(e)
 	list := []variant{{family: few, limit: fewTokens}}
@@ -135,7 +136,7 @@ func (m *multistage) grid() [3]engine.Extent {
 func (m *multistage) write() {
 	m.Section("places")
 	m.shared = m.stages * m.bytes
-	m.stagesAt = m.Dynamic("stages", m.shared, lineBytes)
+	m.stagesAt = m.Dynamic("stages", m.shared, 16) // behind static regions of whole lines
 	m.read = m.mutable(ptx.Shared, m.Addr(m.stagesAt))
 	m.copies = m.newCopier()
 	m.copies.first()

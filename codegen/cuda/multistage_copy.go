@@ -127,10 +127,13 @@ func (c *copier) copyGroup(g groupCopy, number, stage ptx.Reg) {
 		return
 	}
 	group := number
-	if c.w.Group > chunk {
+	switch {
+	case c.w.Group > chunk:
 		group = c.Shr(number, log2(c.w.Group/chunk))
+	case c.groups > 1:
+		group = c.Mul(number, c.groups)
 	}
-	from := c.Index(g.from, c.Mul(c.Mul(group, c.groups), g.next), 1)
+	from := c.Index(g.from, c.Mul(group, g.next), 1)
 	c.When(g.wanted).CopyAsyncZero(c.Add(stage, g.to), from, g.bytes, g.size)
 }
 
