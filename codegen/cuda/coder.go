@@ -88,9 +88,6 @@ type variant struct {
 	makesCodes bool // the entry quantizes its inputs itself
 }
 
-// products lists the kernels that multiply a matrix with all rows of their input. On targets with wgmma they are written for it.
-var products = []string{"cuda.linear", "cuda.linear_swiglu", "cuda.linear_act", "cuda.linear_add", "cuda.linear_rope_kv"}
-
 // perRow gives a CTA to each row of a result.
 func perRow(role string) func(e *entry) [3]engine.Extent {
 	return func(e *entry) [3]engine.Extent { return grid(engine.Extent{Of: e.buffer(role).Rows, Per: 1}) }
@@ -119,7 +116,7 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
-	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, convertsE4M3: c.target.convertsE4M3()}
+	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, sharedMemory: c.target.SharedMemory, convertsE4M3: c.target.convertsE4M3()}
 	signature := e.signature()
 	switch {
 	case l.Kernel == "cuda.attention":
@@ -144,9 +141,12 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	return codes, nil
 }
 
+// isProduct tells whether the launch multiplies one matrix with all rows of its input.
+func (e *entry) isProduct() bool { return finishers[e.launch.Kernel] != nil && !e.stacked() }
+
 // isWide tells whether the launch is a product on wgmma.
 func (c *Coder) isWide(e *entry) bool {
-	return c.target.PTX == ptx.SM90a && slices.Contains(products, e.launch.Kernel) && wideReaders[newProduct(e).reads()] != nil
+	return c.target.PTX == ptx.SM90a && e.isProduct() && wideReaders[newProduct(e).reads()] != nil
 }
 
 // variants lists the entries of a launch.
@@ -154,8 +154,8 @@ func (c *Coder) variants(e *entry, f family) []variant {
 	switch {
 	case c.isWide(e):
 		return wideVariants(e)
-	case finishers[e.launch.Kernel] != nil && e.has("raw"):
-		return rawVariants(f)
+	case e.isProduct():
+		return multistageVariants(e, f)
 	case e.quantizesRaw():
 		return skipped(f)
 	}
@@ -199,9 +199,10 @@ type entry struct {
 	kernel     *engine.Kernel
 	threads    int
 	shared     int  // dynamic shared memory, bytes
-	cores      int  // multiprocessors of the target's card
 	makesCodes bool // inputs that are codes are made of those that are raw
 
+	cores        int  // multiprocessors of the target's card
+	sharedMemory int  // bytes that a CTA can have there
 	convertsE4M3 bool // the target has instructions that convert e4m3
 
 	pointers             map[string]ptx.Reg // by role
@@ -275,6 +276,13 @@ func (e *entry) rows(role string) ptx.Reg {
 		return size
 	}
 	return e.Mul(size, int(coefficient))
+}
+
+// mutable is a register with a first value.
+func (e *entry) mutable(t ptx.Type, first ptx.Operand) ptx.Reg {
+	r := e.Reg(t)
+	e.Set(r, first)
+	return r
 }
 
 // row is the address of a row of the activation in a role.

@@ -32,11 +32,11 @@ func check(t testing.TB, err error) {
 // compile lowers a module for a target, all passes checked, and writes a plan with the given tensors. Tables that are only looked up are bf16.
 func compile(t *testing.T, m *ir.Module, weights interp.Weights, target, format string, vocab int) *engine.Plan {
 	t.Helper()
-	return compileFor(t, m, weights, gpuTarget(t, target), format, vocab)
+	return compileOn(t, m, weights, gpuTarget(t, target), format, vocab)
 }
 
-// compileFor is compile for a card of its own.
-func compileFor(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, format string, vocab int) *engine.Plan {
+// compileOn does so for a target that need not be in the table.
+func compileOn(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, format string, vocab int) *engine.Plan {
 	t.Helper()
 	spec, packed := lower(t, m, weights, gpu, passes.Policy{Linear: format, Embed: "bf16"}, vocab)
 	plan, err := write(t, spec, packed)

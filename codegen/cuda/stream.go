@@ -38,14 +38,14 @@ const (
 func newStream(w *wide) stream {
 	s := stream{slots: w.cores * w.ctas, step: w.rings}
 	chunks := w.w.KPad() / chunk
-	s.least = roundUp(ceilDiv(wideParts*leastChunks*w.rings, chunks), s.step)
+	s.least = roundUp(ceilDiv(kParts*leastChunks*w.rings, chunks), s.step)
 	part, sums := w.partCycles(), w.partBytes()/sumsPerCycle
-	for length := s.least; length < wideParts; length += s.step {
-		cost := (wideParts+length)*sums + tripCycles
-		if wideParts%length != 0 {
+	for length := s.least; length < kParts; length += s.step {
+		cost := (kParts+length)*sums + tripCycles
+		if kParts%length != 0 {
 			cost += tripCycles // of second pieces
 		}
-		if (wideParts-length)*part > cost {
+		if (kParts-length)*part > cost {
 			s.most = length
 		}
 	}
@@ -56,8 +56,8 @@ func roundUp(n, to int) int { return ceilDiv(n, to) * to }
 
 // partCycles is what a part of K of a tile takes: to be read, or to be multiplied.
 func (w *wide) partCycles() int {
-	read := w.panels * w.w.PanelBytes() / wideParts / readPerCycle
-	product := 2 * w.outputs() * w.tokens * w.w.KPad() / wideParts / productPerCycle
+	read := w.panels * w.w.PanelBytes() / kParts / readPerCycle
+	product := 2 * w.outputs() * w.tokens * w.w.KPad() / kParts / productPerCycle
 	if w.coded() {
 		product /= 2
 	}
@@ -69,9 +69,9 @@ func (w *wide) partBytes() int { return 4 * w.outputs() * w.tokens }
 
 // lengthOf is the length of ranges for a last round of so many tiles, 8 where these are not cut.
 func (s stream) lengthOf(rest int) int {
-	length := max(roundUp(ceilDiv(wideParts*rest, s.slots), s.step), s.least)
+	length := max(roundUp(ceilDiv(kParts*rest, s.slots), s.step), s.least)
 	if rest == 0 || length > s.most {
-		return wideParts
+		return kParts
 	}
 	return length
 }
@@ -79,8 +79,8 @@ func (s stream) lengthOf(rest int) int {
 // piecesOf is the number of CTAs for ranges of a last round of so many tiles.
 func (s stream) piecesOf(rest int) (ranges, pieces int) {
 	length := s.lengthOf(rest)
-	ranges = ceilDiv(wideParts*rest, length)
-	if wideParts%length != 0 {
+	ranges = ceilDiv(kParts*rest, length)
+	if kParts%length != 0 {
 		return ranges, 2 * ranges
 	}
 	return ranges, ranges
@@ -91,7 +91,7 @@ func (s stream) bounds() (ctas, tiles int) {
 	for rest := range s.slots {
 		_, pieces := s.piecesOf(rest)
 		ctas = max(ctas, pieces-rest)
-		if s.lengthOf(rest) < wideParts {
+		if s.lengthOf(rest) < kParts {
 			tiles = rest
 		}
 	}
@@ -100,7 +100,7 @@ func (s stream) bounds() (ctas, tiles int) {
 
 // cuts tells whether the entry may cut tiles.
 func (w *wide) cuts() bool {
-	return w.stream.most > 0 && (!w.oneRow || w.stream.lengthOf(w.rest()) < wideParts)
+	return w.stream.most > 0 && (!w.oneRow || w.stream.lengthOf(w.rest()) < kParts)
 }
 
 // columns is the number of tiles along the outputs.

@@ -17,7 +17,7 @@ func planStream(e *entry) {
 		if w.oneRow {
 			tiles = w.rest()
 		}
-		bytes, tickets = max(bytes, tiles*wideParts*w.partBytes()), max(tickets, tiles)
+		bytes, tickets = max(bytes, tiles*kParts*w.partBytes()), max(tickets, tiles)
 	}
 	if tickets == 0 {
 		return

@@ -30,7 +30,7 @@ func (w *wide) startPiece() {
 // main loop.
 func (w *wide) findPiece() (p streamPiece, idle []ptx.Reg) {
 	if !w.cuts() {
-		return streamPiece{row: w.CtaX(), column: w.CtaY(), from: w.Const(ptx.U32, 0), to: w.Const(ptx.U32, wideParts)}, nil
+		return streamPiece{row: w.CtaX(), column: w.CtaY(), from: w.Const(ptx.U32, 0), to: w.Const(ptx.U32, kParts)}, nil
 	}
 	w.Section("piece")
 	round := w.knownRound()
@@ -41,22 +41,22 @@ func (w *wide) findPiece() (p streamPiece, idle []ptx.Reg) {
 	range_, second := number, w.Ge(number, round.ranges)
 	range_ = w.Select(second, w.Sub(number, round.ranges), number)
 	begin := w.Mul(range_, round.length)
-	end := w.Min(w.Add(begin, round.length), w.Mul(round.rest, wideParts))
-	border := w.Min(w.And(w.Add(begin, wideParts), -wideParts), end) // of tiles, behind the first one's parts in the range
+	end := w.Min(w.Add(begin, round.length), w.Mul(round.rest, kParts))
+	border := w.Min(w.And(w.Add(begin, kParts), -kParts), end) // of tiles, behind the first one's parts in the range
 	other := w.CmpXor(ptx.LT, w.Sub(border, begin), w.Sub(end, border), second)
 	from, to := w.Select(other, border, begin), w.Select(other, end, border)
 
 	whole := w.Ge(number, round.pieces)
-	tile := w.Select(whole, w.Add(w.Sub(number, round.pieces), round.rest), w.Shr(from, log2(wideParts)))
+	tile := w.Select(whole, w.Add(w.Sub(number, round.pieces), round.rest), w.Shr(from, log2(kParts)))
 	idle = []ptx.Reg{w.Ge(tile, round.tiles), w.CmpAnd(ptx.GE, from, to, whole.Not())}
 	p = streamPiece{row: w.CtaX(), column: tile, ticket: tile, length: round.length}
 	if !w.oneRow {
 		p.column = w.Div(tile, round.rows)
 		p.row = w.Sub(tile, w.Mul(p.column, round.rows))
 	}
-	first := w.Shl(tile, log2(wideParts))
-	p.from, p.to = w.Select(whole, w.Const(ptx.U32, 0), w.Sub(from, first)), w.Select(whole, w.Const(ptx.U32, wideParts), w.Sub(to, first))
-	p.cut = w.Lt(w.Sub(p.to, p.from), wideParts)
+	first := w.Shl(tile, log2(kParts))
+	p.from, p.to = w.Select(whole, w.Const(ptx.U32, 0), w.Sub(from, first)), w.Select(whole, w.Const(ptx.U32, kParts), w.Sub(to, first))
+	p.cut = w.Lt(w.Sub(p.to, p.from), kParts)
 	return p, idle
 }
 
@@ -73,18 +73,18 @@ func (w *wide) lastRound() streamRound {
 	r := streamRound{rows: w.Shr(w.Add(w.rows("x"), w.tokens-1), log2(w.tokens))}
 	r.tiles = w.Mul(r.rows, w.columns())
 	r.rest = w.Rem(r.tiles, s.slots)
-	length := w.Div(w.Mad(r.rest, wideParts, s.slots-1), s.slots)
+	length := w.Div(w.Mad(r.rest, kParts, s.slots-1), s.slots)
 	length = w.Max(w.And(w.Add(length, s.step-1), -s.step), s.least)
-	r.length = w.Select(w.Gt(length, s.most), w.Const(ptx.U32, wideParts), length)
-	r.ranges = w.Div(w.Sub(w.Mad(r.rest, wideParts, r.length), 1), r.length)
-	uneven := w.Ne(w.Rem(w.Const(ptx.U32, wideParts), r.length), 0)
+	r.length = w.Select(w.Gt(length, s.most), w.Const(ptx.U32, kParts), length)
+	r.ranges = w.Div(w.Sub(w.Mad(r.rest, kParts, r.length), 1), r.length)
+	uneven := w.Ne(w.Rem(w.Const(ptx.U32, kParts), r.length), 0)
 	r.pieces = w.Select(uneven, w.Shl(r.ranges, 1), r.ranges)
 	return r
 }
 
 // partPlace is where a thread's first sum of a part of the tile lies: [tile][part][sum][thread] f32.
 func (w *wide) partPlace(part ptx.Reg) ptx.Reg {
-	number := w.Mad(w.piece.ticket, wideParts, part)
+	number := w.Mad(w.piece.ticket, kParts, part)
 	return w.Index(w.Index(w.Reload("parts"), number, w.partBytes()), w.owner(), 4)
 }
 
@@ -105,8 +105,8 @@ func (w *wide) storePart(part ptx.Reg, sums []ptx.Reg) {
 func (w *wide) countPiece() ptx.Reg {
 	w.SyncSome(bothBarrier, 128*wideGroups)
 	w.If(w.Eq(w.TidX(), 0), func() {
-		first := w.Shl(w.piece.ticket, log2(wideParts))
-		pieces := w.Sub(w.Div(w.Add(first, wideParts-1), w.piece.length), w.Div(first, w.piece.length))
+		first := w.Shl(w.piece.ticket, log2(kParts))
+		pieces := w.Sub(w.Div(w.Add(first, kParts-1), w.piece.length), w.Div(first, w.piece.length))
 		ticket := w.Index(w.Reload("tickets"), w.piece.ticket, 4)
 		before := w.AtomInc(ptx.AcquireRelease, ticket, pieces)
 		w.St(w.counted, w.Select(w.Eq(before, pieces), w.Const(ptx.U32, 1), 0))
@@ -118,7 +118,7 @@ func (w *wide) countPiece() ptx.Reg {
 // addParts adds all parts of the tile to total, in order.
 func (w *wide) addParts(total []ptx.Reg) {
 	from := w.partPlace(w.Const(ptx.U32, 0))
-	w.For(ptx.Range{Name: "parts", From: 0, To: wideParts, NoUnroll: true}, func(ptx.Reg) {
+	w.For(ptx.Range{Name: "parts", From: 0, To: kParts, NoUnroll: true}, func(ptx.Reg) {
 		var sums []ptx.Reg
 		for i := range total {
 			sums = append(sums, w.Ld(ptx.F32, from.At(4*w.owners()*i)))

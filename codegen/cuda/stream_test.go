@@ -40,7 +40,7 @@ func TestStreamExact(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%v", format.name, c), func(t *testing.T) {
 				weights := integers{shapes: map[string]int{"x": c.n * c.k, "w": c.n * c.k, "bias": c.n}, peak: format.peak, inputs: format.inputs}
 				m := wideProduct(t, c.n, c.k, false)
-				plan := compileFor(t, m, weights, cardOf(t, c.cores), format.name, c.n)
+				plan := compileOn(t, m, weights, cardOf(t, c.cores), format.name, c.n)
 				if tickets(t, plan) == 0 {
 					t.Fatal("no tile is cut")
 				}
@@ -60,7 +60,7 @@ func TestStreamSameBits(t *testing.T) {
 		tokens, whole int
 	}{{"bf16", 67, 3}, {"fp8", 5, 5}} {
 		results := func(cores int) [][]float32 {
-			plan := compileFor(t, wideProduct(t, n, k, true), weights, cardOf(t, cores), c.format, n)
+			plan := compileOn(t, wideProduct(t, n, k, true), weights, cardOf(t, cores), c.format, n)
 			return runOn(t, emu.Options{}, plan, n, sequence(c.tokens, n), c.tokens)
 		}
 		whole := results(c.whole)

@@ -12,7 +12,6 @@ const (
 	wideThreads = 128 * (wideGroups + 1)
 	wideRows    = 64                             // outputs of a warpgroup: m of wgmma
 	widePanels  = wideRows / layout.FragmentRows // one for each of its warps
-	wideParts   = linearWarps                    // parts of K, as on every target
 	panelBytes  = 2048                           // of a panel in a stage: one bulk copy
 	tokenRow    = 128                            // bytes of a token in a tile: a row of the 128-byte swizzle
 	tileAlign   = 1024                           // of tiles with that swizzle
@@ -58,14 +57,9 @@ var wideShapes = []struct {
 //	warp 2 m16 | D |    operand B: n rows of 128 bytes in shared memory, swizzled over them: 64 k of numbers, 128 of codes. A lane has
 //	warp 3 m16 | D |    rows g and g+8 of its panel and columns 8j+2t, 8j+2t+1: n/2 sums.
 //
-// Shared memory has what stages have of tokens, then what they have of weights, each those of ring 0 first; then what the warpgroups
-// tell each other at the end (exchange).
-//
-//	tokens     tiles of n x 128 bytes         cp.async of 16 bytes; zeros for tokens behind the last one
-//	fragments  panels x 2048 bytes            a bulk copy for each panel: span chunks of 64 k
-//	scales     panels x groups x 32 bytes     bulk copies, for formats with groups
-//	zeros      panels x groups x 16 bytes     bulk copies, for formats with zero points
-//	           groups x n x 4 bytes           cp.async, the scales of tokens that have one for each group
+// Shared memory has what stages have of tokens, then what they have of weights (stageLayout), each those of ring 0 first; then what the
+// warpgroups tell each other at the end (exchange). Tokens, in tiles of n x 128 bytes, come by cp.async of 16 bytes, with zeros for tokens behind
+// the last one; fragments, scales and zero points by a bulk copy of each for a panel; scales of groups of tokens by cp.async.
 //
 // Tokens that are codes with one scale have these in a block of its own (tokenScales).
 //
@@ -78,13 +72,11 @@ var wideShapes = []struct {
 type wide struct {
 	*product
 	wideShape
-	span, stages, panels, groups int // chunks of a stage; stages of a ring; panels and scales of an output in a stage
-	chunkRow                     int // bytes of a chunk of a token: a tile has one or two chunks
-	scalesAt, zerosAt, tokensAt  int // scales, zero points and scales of tokens among what a stage has of weights
-	tokenBytes, weightBytes      int // of a stage
-	instruction                  ptx.WGMMA
-	decode                       wideReader
-	stream                       stream
+	stageLayout
+	stages      int // of a ring
+	instruction ptx.WGMMA
+	decode      wideReader
+	stream      stream
 
 	piece        streamPiece
 	counted      ptx.Reg // the CTA was the last one of its tile
@@ -102,36 +94,14 @@ type wide struct {
 }
 
 func newWide(e *entry, s wideShape) *wide {
-	w := &wide{product: newProduct(e), wideShape: s, panels: wideGroups * widePanels / s.rings}
+	w := &wide{product: newProduct(e), wideShape: s}
+	w.stageLayout = w.newStage(panelBytes/w.chunkBytes(), wideGroups*widePanels/s.rings, s.tokens)
 	w.instruction = ptx.WGMMA{N: s.tokens, A: ptx.BF16}
 	w.decode = wideReaders[w.reads()](w)
-	w.span = panelBytes / w.chunkBytes()
-	w.chunkRow = chunk * w.reader.operandB().element
-	if g := w.w.Group; g > chunk {
-		w.groups = w.span*chunk/g + 1 // a stage need not begin with a group
-	} else if g > 0 {
-		w.groups = w.span * chunk / g
-	}
-	w.scalesAt = w.panels * panelBytes
-	w.zerosAt = w.scalesAt + w.panels*w.groups*w.w.GroupBytes()
-	w.tokenBytes, w.weightBytes = w.span*s.tokens*w.chunkRow, w.zerosAt
-	if w.w.Zeros {
-		w.weightBytes += w.panels * w.groups * zeroRow
-	}
-	w.tokensAt = w.weightBytes
-	if w.coded() {
-		w.weightBytes += w.groups * s.tokens * 4
-	}
 	w.stages = min(maxStages, s.memory/(s.rings*(w.tokenBytes+w.weightBytes)))
 	w.stream = newStream(w)
 	return w
 }
-
-// zeroRow is the size of a panel's zero points of a group of k.
-const zeroRow = layout.FragmentRows
-
-// chunkBytes is what a panel stores of a chunk.
-func (w *wide) chunkBytes() int { return chunk / w.w.Depth * fragmentBytes }
 
 // outputs is the number of rows of the weight that a CTA multiplies.
 func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
@@ -279,23 +249,11 @@ func (w *wide) chooseRing(number ptx.Reg) {
 	w.from, w.to = w.partStart(w.parts), w.partStart(w.ends)
 }
 
-// partStart is the first chunk of a part.
-func (w *wide) partStart(part ptx.Reg) ptx.Reg {
-	return w.Shr(w.Mul(part, w.w.KPad()/chunk), log2(wideParts))
-}
-
 // stageCounter walks around a ring.
 type stageCounter struct{ stage, parity ptx.Reg }
 
 func (w *wide) newStageCounter() stageCounter {
 	return stageCounter{w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)}
-}
-
-// mutable is a register with a first value.
-func (w *wide) mutable(t ptx.Type, first ptx.Operand) ptx.Reg {
-	r := w.Reg(t)
-	w.Set(r, first)
-	return r
 }
 
 // next goes to the next stage; the parity of a stage flips each time around.

@@ -5,14 +5,37 @@ import (
 	"llmc/engine/layout"
 )
 
-// chunkPlace is a chunk that lies in shared memory.
+// chunkPlace is a chunk that lies in a stage.
 type chunkPlace struct {
-	fragments ptx.Reg // of the lane
-	b         ptx.Reg // descriptor of the tokens
-	stage     ptx.Reg // of its weights
-	panel     ptx.Reg // of the warp, among those of the stage
-	number    ptx.Reg // of the chunk
-	first     ptx.Reg // the stage's first one
+	*wide
+	words  ptx.Reg // the lane's first 16 bytes of fragments
+	b      ptx.Reg // descriptor of the tokens
+	stage  ptx.Reg // of its weights
+	panel  ptx.Reg // of the warp, among those of the stage
+	number ptx.Reg // of the chunk
+	first  ptx.Reg // the stage's first one
+}
+
+func (at chunkPlace) fragments() [][]ptx.Reg { return at.wordsAt(at.words.At(0)) }
+
+// group is that of a step, counted from the stage's first one.
+func (at chunkPlace) group(step int) ptx.Reg {
+	shift := log2(at.w.Group / 16)
+	return at.Sub(at.Shr(at.Mad(at.number, chunkSteps, step), shift), at.Shr(at.Mul(at.first, chunkSteps), shift))
+}
+
+func (at chunkPlace) scale(step int, element ptx.Reg, bytes int) ptx.Addr {
+	element = at.Mad(at.Mad(at.panel, at.groups, at.group(step)), at.w.GroupBytes()/bytes, element)
+	return at.Index(at.stage, element, bytes).At(at.scalesAt)
+}
+
+func (at chunkPlace) zero(step int, element ptx.Reg) ptx.Addr {
+	return at.Add(at.stage, at.Mad(at.Mad(at.panel, at.groups, at.group(step)), zeroRow, element)).At(at.zerosAt)
+}
+
+func (at chunkPlace) tokenScales(block int) []ptx.Reg {
+	token := at.Mad(at.group(0), at.tokens, at.Shl(at.And(at.Lane(), 3), 1))
+	return at.LdV(ptx.F32, 2, at.Index(at.stage, token, 4).At(at.tokensAt+4*8*block))
 }
 
 // multiply is what a warpgroup does: its parts of K one after the other, then their sums.
@@ -35,8 +58,8 @@ func (w *wide) multiply() {
 			})
 			stage := w.Index(w.weightStages, at.stage, w.weightBytes)
 			tokens := w.Index(w.tokenStages, at.stage, w.tokenBytes)
-			place := chunkPlace{stage: stage, panel: panel, number: c, first: opened}
-			place.fragments = w.Index(w.Index(w.Index(stage, panel, panelBytes), within, w.chunkBytes()), lane, 16)
+			place := chunkPlace{wide: w, stage: stage, panel: panel, number: c, first: opened}
+			place.words = w.Index(w.Index(w.Index(stage, panel, panelBytes), within, w.chunkBytes()), lane, 16)
 			place.b = w.Descriptor(ptx.KTile(ptx.Swizzle128), w.Index(tokens, within, w.chunkStep()))
 			w.decode.multiply(place, part)
 			w.Into(within).Add(within, 1)
@@ -104,7 +127,7 @@ func (w *wide) exchangeBytes() int {
 	if w.rings == 1 {
 		return 0
 	}
-	return 4 * 128 * w.instruction.Accumulators() * wideParts / 2
+	return 4 * 128 * w.instruction.Accumulators() * kParts / 2
 }
 
 // exchange is where a thread's first sum of a part lies.
@@ -145,7 +168,7 @@ func (w *wide) addOther(total []ptx.Reg) {
 	w.SyncSome(bothBarrier, 128*wideGroups)
 	w.If(w.Eq(w.group, 0), func() {
 		thread := w.And(w.TidX(), 127)
-		for v := range wideParts / 2 {
+		for v := range kParts / 2 {
 			from := w.exchange(w.Const(ptx.U32, v), thread)
 			for i := range total {
 				w.Into(total[i]).Add(total[i], w.Ld(ptx.F32, from.At(4*128*i)))
@@ -166,42 +189,12 @@ func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 	at := resultPlace{
 		row: w.Add(first, w.Mad(warp, layout.FragmentRows, w.Shr(lane, 2))), token: w.Add(w.token, token), lanes: []int{4, 8, 16},
 	}
-	var factors ptx.Reg
+	f := columnFactors{scales: w.tokenScales}
 	if w.has("squares") {
 		w.SyncSome(w.Add(w.group, groupBarrier), 128)
-		factors = w.Index(w.factors, token, 4)
+		f.norms = w.factors
 	}
-	var results []tokenResult
-	for i := range total {
-		if i%4 < 2 {
-			results = append(results, tokenResult{columnOf(i), [2]ptx.Reg{total[i], total[i+2]}})
-		}
-	}
-	for h := range 2 {
-		w.complete(results, h, w.realOutput(w.Add(at.row, 8*h)), factors)
-	}
-	w.finish(at, results)
-}
-
-// complete makes of the sums of one output of a lane what they stand for.
-func (w *wide) complete(results []tokenResult, h int, output, factors ptx.Reg) {
-	factor := w.decode.factor(output)
-	var bias ptx.Reg
-	if w.has("bias") {
-		bias = w.Ld(ptx.F32, w.Index(w.pointers["bias"], output, 4))
-	}
-	for _, r := range results {
-		v := r.v[h]
-		if factor != nil {
-			w.Into(v).Mul(v, factor(r.n))
-		}
-		if w.has("squares") {
-			w.Into(v).Mul(v, w.Ld(ptx.F32, factors.At(4*r.n)))
-		}
-		if w.has("bias") {
-			w.Into(v).Add(v, bias)
-		}
-	}
+	w.finishColumns(at, total, token, f)
 }
 
 // startFactors makes the norms of the CTA's tokens, for those warpgroups that store.
