@@ -12,46 +12,36 @@ import (
 	"llmc/runtime/device/emu"
 )
 
-// TestKVFormats builds the demo model with every format of the KV cache that GPUs have, for each target, and wants all values of a run on the
+// TestKVFormats builds a model with every format of the KV cache that GPUs have, for each target, and wants all values of a run on the
 // emulator to be the interpreter's, which rounds keys and values in the same way. Cached positions take what the format says.
 func TestKVFormats(t *testing.T) {
-	bytes := map[string]int64{}
-	for i, format := range []string{"bf16", "f16", "fp8", "int8", "fp8"} {
-		arch := []string{"sm80", "sm89", "sm90", "sm80", "sm89"}[i]
-		out := filepath.Join(t.TempDir(), "demo.plan")
-		_, err := compiler.Build(context.Background(), compiler.Options{Model: demo, Out: out, Archs: []string{arch}, KVDType: format, Check: true})
-		check(t, err)
-		plan, err := engine.Open(out)
-		check(t, err)
-		t.Cleanup(func() { plan.Close() })
-		program, err := plan.Program("step", arch)
-		check(t, err)
-		memory, err := dump.NewMemory(plan, program, dump.MemorySettings{})
-		check(t, err)
-		bytes[format] = memory.KVTokenBytes
-		model, err := emu.Device{}.Load(plan, compiler.VerifySettings())
-		check(t, err)
-		report, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), demo)
-		check(t, err)
-		check(t, model.Close())
-		if !report.OK || report.Compared < 4 {
-			t.Errorf("%s, %s: %+v", arch, format, report)
-		}
+	const tiny = "../testdata/checkpoints/qwen3-v5"
+	for _, c := range []struct {
+		format, arch, model string
+		bytes, scale        int // of a number, and of a head's position
+	}{
+		{"bf16", "sm80", tiny, 2, 0}, {"f16", "sm89", tiny, 2, 0}, {"fp8", "sm90", tiny, 1, 2}, {"int8", "sm80", tiny, 1, 2}, {"fp8", "sm89", demo, 1, 2},
+	} {
+		t.Run(c.arch+"/"+c.format, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "engine.plan")
+			_, err := compiler.Build(context.Background(), compiler.Options{Model: c.model, Out: out, Archs: []string{c.arch}, KVDType: c.format, Check: true})
+			check(t, err)
+			plan, err := engine.Open(out)
+			check(t, err)
+			defer plan.Close()
+			program, err := plan.Program("step", c.arch)
+			check(t, err)
+			memory, err := dump.NewMemory(plan, program, dump.MemorySettings{})
+			check(t, err)
+			info := plan.Info()
+			if want := int64(2 * info.Layers * info.KVHeads * (info.HeadDim*c.bytes + c.scale)); memory.KVTokenBytes != want {
+				t.Errorf("a position takes %d bytes, want %d", memory.KVTokenBytes, want)
+			}
+			if v := verifiedPlan(t, emu.Device{}, plan, c.model); !v.OK || v.Compared < 4 {
+				t.Errorf("%+v", *v)
+			}
+		})
 	}
-	info := readInfo(t)
-	rows := int64(2 * info.Layers * info.KVHeads)
-	if half := rows * int64(info.HeadDim) * 2; bytes["bf16"] != half || bytes["f16"] != half {
-		t.Errorf("a position takes %v, want %d of 16 bits", bytes, half)
-	}
-	if one := rows * int64(info.HeadDim+2); bytes["fp8"] != one || bytes["int8"] != one {
-		t.Errorf("a position takes %v, want %d of 8 bits with scales", bytes, one)
-	}
-}
-
-func readInfo(t *testing.T) engine.ModelInfo {
-	t.Helper()
-	plan, _ := buildFor(t, 1, "bf16", "sm80")
-	return plan.Info()
 }
 
 // A device that lacks a format is named, with those that it has.

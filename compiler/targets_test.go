@@ -47,7 +47,11 @@ func read(t *testing.T, plan *engine.Plan, target string) (hashes []string, byte
 // TestTargetsOfSeveralDevices wants each program of a plan to read the very bytes that a plan of its target alone holds, weights that
 // several programs read the same way to be stored once, and figures of the model not to depend on how many targets there are.
 func TestTargetsOfSeveralDevices(t *testing.T) {
-	for _, format := range []string{"bf16", "int8", "int4-g32", "int4-g64-zp"} {
+	formats := []string{"bf16", "int4-g64-zp"} // those with the least and the most beside the numbers themselves
+	if thorough() {
+		formats = append(formats, "int8", "int4-g32")
+	}
+	for _, format := range formats {
 		t.Run(format, func(t *testing.T) {
 			archs := []string{"x86-64-v3", "sm80", "x86-64-v4-bf16", "sm90"}
 			plan, report := buildFor(t, 3, format, archs...)

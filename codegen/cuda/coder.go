@@ -19,11 +19,12 @@ type Coder struct {
 	module  *ptx.Module
 	entries map[string][]engine.Code // by what the entries are specialised for
 	names   map[string]int
+	again   []func() // write what has been written once more
 }
 
 // NewCoder starts the code of a program.
 func NewCoder(t Target) *Coder {
-	return &Coder{target: t, module: ptx.NewModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}}
+	return &Coder{target: t, module: ptx.NewQuickModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}}
 }
 
 // family writes the entries of one kernel.
@@ -164,6 +165,11 @@ func (c *Coder) variants(e *entry, f family) []variant {
 
 // write adds an entry to the module, if the variant has one.
 func (c *Coder) write(e entry, v variant, name string) engine.Code {
+	c.again = append(c.again, func() { c.writeOnce(e, v, name) })
+	return c.writeOnce(e, v, name)
+}
+
+func (c *Coder) writeOnce(e entry, v variant, name string) engine.Code {
 	e.makesCodes = v.makesCodes
 	code := engine.Code{Entry: name, Grid: v.grid(&e), Threads: v.threads}
 	if v.limit != 0 {
@@ -187,8 +193,21 @@ func (c *Coder) write(e entry, v variant, name string) engine.Code {
 	return code
 }
 
-// Text verifies and prints all kernels.
-func (c *Coder) Text() (string, error) { return c.module.Print() }
+// Text verifies and prints all kernels. Where one is wrong they are written again, to tell which line of Go code is at fault.
+func (c *Coder) Text() (string, error) {
+	text, err := c.module.Print()
+	if err == nil {
+		return text, nil
+	}
+	c.module = ptx.NewModule(c.target.PTX)
+	for _, write := range c.again {
+		write()
+	}
+	if _, placed := c.module.Print(); placed != nil {
+		err = placed
+	}
+	return "", err
+}
 
 // entry is a kernel that is being written: the builder, and what it is specialised for.
 type entry struct {

@@ -27,6 +27,7 @@ func (c *Coder) Auxiliary(p *engine.Program) []engine.Auxiliary {
 	}
 	var all []engine.Auxiliary
 	for _, a := range auxiliaries {
+		c.again = append(c.again, func() { a.build(c, a.name) })
 		all = append(all, engine.Auxiliary{Name: a.name, Code: a.build(c, a.name)})
 	}
 	return all

@@ -85,7 +85,7 @@ func (k *kernel) append(n node) {
 
 // place takes the comments that wait for a statement.
 func (k *kernel) place() place {
-	p := place{k.section, k.comments, whoCalls()}
+	p := place{k.section, k.comments, k.whoCalls()}
 	k.comments = nil
 	return p
 }
@@ -130,6 +130,7 @@ func (b *Builder) emit(name string, args ...any) {
 		problem("%d operands, wants %d", len(args), len(i.form.operands))
 		return
 	}
+	i.operands = make([]operand, 0, len(args))
 	for n, arg := range args {
 		o, err := b.match(i.form.operands[n], arg)
 		if err != nil {

@@ -10,8 +10,12 @@ import (
 // callers are the innermost calls that led to a statement; they are resolved for error messages alone.
 type callers [10]uintptr
 
-func whoCalls() callers {
-	var c callers
+// whoCalls notes who calls its caller, unless the module wants no such notes.
+func (k *kernel) whoCalls() *callers {
+	if k.module.quick {
+		return nil
+	}
+	c := new(callers)
 	runtime.Callers(3, c[:])
 	return c
 }
@@ -20,8 +24,8 @@ func whoCalls() callers {
 var builderMethods = [...]string{"(*Builder).", "(*kernel).", "(*Loop).", "Reg.", "Range."}
 
 // where is the file and line of the kernel's code that made the call.
-func (c callers) where() string {
-	if c[0] == 0 {
+func (c *callers) where() string {
+	if c == nil {
 		return ""
 	}
 	frames := runtime.CallersFrames(c[:])

@@ -1,16 +1,25 @@
 package ptx
 
+import mathbits "math/bits"
+
 // liveness estimates the registers of a kernel: the largest number of 32-bit registers that hold values still wanted, at
 // any point. The assembler may do with fewer (it computes cheap values again) or need more (addresses, pairs, alignment).
 type liveness struct {
 	k       *kernel
 	after   map[*loop]bitset // live behind the loops that are open
+	bySize  [3]bitset        // the registers that take so many words
 	maximum int
 	section string
 }
 
 func (k *kernel) registers() (int, string) {
 	l := &liveness{k: k, after: map[*loop]bitset{}}
+	for words := range l.bySize {
+		l.bySize[words] = newBitset(len(k.types))
+	}
+	for id, t := range k.types {
+		l.bySize[classes[t.class()].words].add(int32(id))
+	}
 	l.block(k.top, newBitset(len(k.types)))
 	return l.maximum, l.section
 }
@@ -106,9 +115,7 @@ func (l *liveness) instruction(i *instruction, live bitset) {
 func (l *liveness) measure(i *instruction, live bitset) {
 	words := 0
 	for w, set := range live {
-		for ; set != 0; set &= set - 1 {
-			words += classes[l.k.types[w*64+trailing(set)].class()].words
-		}
+		words += mathbits.OnesCount64(set&l.bySize[1][w]) + 2*mathbits.OnesCount64(set&l.bySize[2][w])
 	}
 	if words > l.maximum {
 		l.maximum, l.section = words, i.section

@@ -12,10 +12,15 @@ type Module struct {
 	target  Target
 	kernels []*kernel
 	raws    int
+	quick   bool // errors do not tell where in the Go code they come from
 }
 
 // NewModule starts a module for the target.
 func NewModule(t Target) *Module { return &Module{target: t} }
+
+// NewQuickModule is NewModule without a note at every statement of the Go code that it comes from, which takes a third of the time of writing
+// a kernel. Whoever finds an error in such a module writes it once more in one with notes.
+func NewQuickModule(t Target) *Module { return &Module{target: t, quick: true} }
 
 // Target is what the module is built for.
 func (m *Module) Target() Target { return m.target }
@@ -36,7 +41,7 @@ type node any
 type place struct {
 	section string
 	comment []string
-	callers callers
+	callers *callers
 }
 
 type instruction struct {
@@ -151,7 +156,7 @@ func (e *Error) Error() string {
 const maxErrors = 20
 
 func (k *kernel) fail(format string, args ...any) {
-	k.report(place{section: k.section, callers: whoCalls()}, "", format, args...)
+	k.report(place{section: k.section, callers: k.whoCalls()}, "", format, args...)
 }
 
 func (k *kernel) report(at place, instruction, format string, args ...any) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"llmc/internal/dtype"
 )
@@ -262,30 +261,4 @@ func number(arg any) (float64, bool) {
 	}
 	i, ok := integer(arg)
 	return float64(i), ok
-}
-
-// text prints the operand; name gives a register its name.
-func (o *operand) print(name func(Reg) string) string {
-	switch {
-	case o.isAddress():
-		base := o.text
-		if base == "" {
-			base = name(o.regs[0])
-		}
-		if o.offset == 0 {
-			return "[" + base + "]"
-		}
-		return fmt.Sprintf("[%s+%d]", base, o.offset) // a negative offset is printed "+-8", the only way ptxas reads it
-	case len(o.regs) == 0:
-		return o.text
-	case o.second.id != 0:
-		return name(o.regs[0]) + "|" + name(o.second)
-	case o.spec.count == 0:
-		return name(o.regs[0])
-	}
-	names := make([]string, len(o.regs))
-	for i, r := range o.regs {
-		names[i] = name(r)
-	}
-	return "{" + strings.Join(names, ", ") + "}"
 }

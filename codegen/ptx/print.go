@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -37,7 +38,7 @@ type printer struct {
 	b      strings.Builder
 	depth  int
 	k      *kernel
-	names  map[int32]string
+	names  []string // of registers, by id
 	used   [classCount]int
 	labels int
 	after  map[*loop]string // labels behind the loops that are open
@@ -46,15 +47,25 @@ type printer struct {
 
 func (p *printer) line(format string, args ...any) {
 	if format != "" {
-		p.b.WriteString(strings.Repeat("    ", p.depth))
+		p.indent()
 		fmt.Fprintf(&p.b, format, args...)
 	}
 	p.b.WriteByte('\n')
 }
 
+func (p *printer) indent() {
+	for range p.depth {
+		p.b.WriteString("    ")
+	}
+}
+
 func (p *printer) kernel(k *kernel) {
-	p.k, p.names, p.used, p.labels, p.after = k, map[int32]string{}, [classCount]int{}, 0, map[*loop]string{}
-	p.jumped = map[string]bool{}
+	// The body comes first: it decides how many registers there are.
+	body := &printer{depth: p.depth + 1, k: k, names: make([]string, len(k.types)), after: map[*loop]string{}, jumped: map[string]bool{}}
+	body.block(k.top)
+	if !endsInReturn(k.top) {
+		body.line("ret;")
+	}
 	p.line(".visible .entry %s(", k.name)
 	for i := range k.params {
 		comma := ","
@@ -70,17 +81,7 @@ func (p *printer) kernel(k *kernel) {
 	}
 	p.line("{")
 	p.depth++
-	// The body comes first: it decides how many registers there are.
-	head := p.b
-	p.b = strings.Builder{}
-	p.block(k.top)
-	if !endsInReturn(k.top) {
-		p.line("ret;")
-	}
-	body := p.b.String()
-	p.b = strings.Builder{}
-	p.b.WriteString(head.String())
-	for c, n := range p.used {
+	for c, n := range body.used {
 		if n > 0 {
 			p.line(".reg %s %s<%d>;", classes[c].decl, classes[c].prefix, n)
 		}
@@ -90,7 +91,7 @@ func (p *printer) kernel(k *kernel) {
 			p.line(".shared .align %d .b8 %s[%d];", r.Align, r.symbol(), r.Bytes)
 		}
 	}
-	p.b.WriteString(body)
+	p.b.WriteString(body.b.String())
 	p.depth--
 	p.line("}")
 }
@@ -110,10 +111,10 @@ func (i *instruction) ends() bool {
 
 // name is the printed name of a register.
 func (p *printer) name(r Reg) string {
-	n, ok := p.names[r.id]
-	if !ok {
+	n := p.names[r.id]
+	if n == "" {
 		c := p.k.types[r.id].class()
-		n = fmt.Sprintf("%s%d", classes[c].prefix, p.used[c])
+		n = classes[c].prefix + strconv.Itoa(p.used[c])
 		p.used[c]++
 		p.names[r.id] = n
 	}
@@ -188,15 +189,53 @@ func (p *printer) instruction(i *instruction) {
 		p.line("%s%s;", guard, text)
 		return
 	}
-	var operands []string
+	p.indent()
+	p.b.WriteString(guard)
+	p.b.WriteString(i.form.mnemonic())
 	for n := range i.operands {
-		operands = append(operands, i.operands[n].print(p.name))
+		if n == 0 {
+			p.b.WriteByte(' ')
+		} else {
+			p.b.WriteString(", ")
+		}
+		p.operand(&i.operands[n])
 	}
-	text := guard + i.form.mnemonic()
-	if len(operands) > 0 {
-		text += " " + strings.Join(operands, ", ")
+	p.b.WriteString(";\n")
+}
+
+func (p *printer) operand(o *operand) {
+	switch {
+	case o.isAddress():
+		p.b.WriteByte('[')
+		if o.text != "" {
+			p.b.WriteString(o.text)
+		} else {
+			p.b.WriteString(p.name(o.regs[0]))
+		}
+		if o.offset != 0 { // a negative offset is printed "+-8", the only way ptxas reads it
+			p.b.WriteByte('+')
+			p.b.WriteString(strconv.Itoa(o.offset))
+		}
+		p.b.WriteByte(']')
+	case len(o.regs) == 0:
+		p.b.WriteString(o.text)
+	case o.second.id != 0:
+		p.b.WriteString(p.name(o.regs[0]))
+		p.b.WriteByte('|')
+		p.b.WriteString(p.name(o.second))
+	case o.spec.count == 0:
+		p.b.WriteString(p.name(o.regs[0]))
+	default:
+		for n, r := range o.regs {
+			if n == 0 {
+				p.b.WriteByte('{')
+			} else {
+				p.b.WriteString(", ")
+			}
+			p.b.WriteString(p.name(r))
+		}
+		p.b.WriteByte('}')
 	}
-	p.line("%s;", text)
 }
 
 func (p *printer) branch(n *branch) {

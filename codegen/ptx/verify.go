@@ -1,12 +1,9 @@
 package ptx
 
 import (
-	mathbits "math/bits"
 	"slices"
 	"strings"
 )
-
-func trailing(set uint64) int { return mathbits.TrailingZeros64(set) }
 
 // verify runs every check on a kernel, unless that was done since it last changed.
 func (k *kernel) verify() {
@@ -78,8 +75,11 @@ func (k *kernel) checkAlignment(a *analysis, i *instruction) {
 	}
 	for n := range i.operands {
 		o := &i.operands[n]
+		if !o.isAddress() || len(o.regs) == 0 {
+			continue
+		}
 		size := i.accessBytes(o)
-		if !o.isAddress() || size <= 1 || len(o.regs) == 0 {
+		if size <= 1 {
 			continue
 		}
 		number := a.facts[o.regs[0].id].number.add(exactly(int64(o.offset)))

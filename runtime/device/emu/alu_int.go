@@ -165,6 +165,26 @@ func mulWide(t typ, a, b uint64) uint64 {
 	return a & lowBits(t.bits) * (b & lowBits(t.bits))
 }
 
+// madWide adds the whole product to a number of twice the bits; that of 32 bits computes addresses everywhere.
+func madWide(t typ) lanes3 {
+	switch {
+	case t.bits == 32 && t.signed():
+		return func(d, a, b, c *vec) {
+			for i := range d {
+				d[i] = uint64(int64(int32(a[i]))*int64(int32(b[i]))) + c[i]
+			}
+		}
+	case t.bits == 32:
+		return func(d, a, b, c *vec) {
+			for i := range d {
+				d[i] = uint64(uint32(a[i]))*uint64(uint32(b[i])) + c[i]
+			}
+		}
+	}
+	m := lowBits(2 * t.bits)
+	return each3(func(a, b, c uint64) uint64 { return (mulWide(t, a, b) + c) & m })
+}
+
 // mul24 multiplies the low 24 bits; hi gives bits 16 to 47 of the product (PTX ISA, "mul24").
 func mul24(t typ, high bool, a, b uint64) uint64 {
 	p := int64(a&0xffffff) * int64(b&0xffffff)

@@ -8,7 +8,12 @@ import (
 
 // masked emits an instruction with a member mask: it runs when every lane of the masks that has not exited is here.
 func (d *decoder) masked(mask int32, run func(w *warp) signal, c Class) {
+	bits, fixed := d.constant(mask)
+	everyone := fixed && uint32(bits) == allLanes
 	d.emit(func(w *warp) signal {
+		if everyone && w.exec == allLanes {
+			return run(w)
+		}
 		if !w.defined(mask) {
 			return goOn
 		}
@@ -56,8 +61,20 @@ func decodeShfl(d *decoder) {
 		d.unsupported("mode")
 		return
 	}
+	same := d.fixedShuffle(mode, b, c)
 	d.masked(mask, func(w *warp) signal {
 		if !w.defined(a, b, c) {
+			return goOn
+		}
+		if same != nil && w.exec == allLanes {
+			v := &w.regs[a]
+			for lane, src := range same.source {
+				w.tmp[lane] = v[src&31]
+			}
+			w.regs[dst], w.init[dst] = w.tmp, allLanes
+			if p >= 0 {
+				w.setPred(p, same.in)
+			}
 			return goOn
 		}
 		in := uint32(0)
@@ -77,6 +94,31 @@ func decodeShfl(d *decoder) {
 		}
 		return goOn
 	}, ClassShuffle)
+}
+
+// shuffle is a shfl whose operands are constants: the lanes that the lanes read, and those that wanted one in range.
+type shuffle struct {
+	source [warpSize]uint8
+	in     uint32
+}
+
+// fixedShuffle is nil where b or c are no constants.
+func (d *decoder) fixedShuffle(mode string, b, c int32) *shuffle {
+	lane, ok := d.constant(b)
+	clamp, ok2 := d.constant(c)
+	if !ok || !ok2 {
+		return nil
+	}
+	s := &shuffle{}
+	for i := range s.source {
+		src, in := shflSource(mode, uint32(i), uint32(lane), uint32(clamp))
+		if src >= warpSize {
+			return nil
+		}
+		s.source[i] = uint8(src)
+		s.in |= uint32(truth(in)) << i
+	}
+	return s
 }
 
 // shflSource is the lane that lane reads, itself where the wanted one is out of range.

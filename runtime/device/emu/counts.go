@@ -2,7 +2,7 @@ package emu
 
 import (
 	"math/bits"
-	"sort"
+	"slices"
 )
 
 // Class groups opcodes for counting.
@@ -64,12 +64,8 @@ type memoryCounts = MemoryCounts
 
 func newCounts(n int) *Counts { return &Counts{perInst: make([]uint64, n)} }
 
-// add takes over and clears what a finished CTA counted.
+// add takes over and clears the traffic of a finished CTA.
 func (c *Counts) add(b *cta) {
-	for i, n := range b.counts {
-		c.perInst[i] += n
-	}
-	clear(b.counts)
 	for _, w := range b.warps {
 		m := &w.memory
 		c.GlobalLoaded += m.GlobalLoaded
@@ -87,45 +83,58 @@ func (c *Counts) add(b *cta) {
 
 // finish derives the totals.
 func (c *Counts) finish(p *program) {
-	c.Classes = map[string]uint64{}
-	lines := map[int]int{}
+	var classes [numClasses]uint64
 	for i, n := range c.perInst {
-		in := &p.code[i]
 		if n == 0 {
 			continue
 		}
+		in := &p.code[i]
 		c.Instructions += n
-		c.Classes[in.class.String()] += n
+		classes[in.class] += n
 		c.MACs += n * uint64(in.macs)
-		at, ok := lines[in.line]
-		if !ok {
-			at = len(c.Lines)
-			lines[in.line] = at
-			c.Lines = append(c.Lines, LineCount{Line: in.line, Inst: in.name})
-		}
-		c.Lines[at].Count += n
+		c.Lines = append(c.Lines, LineCount{Line: in.line, Inst: in.name, Count: n})
 	}
-	sort.SliceStable(c.Lines, func(i, j int) bool { return c.Lines[i].Line < c.Lines[j].Line })
+	c.Classes = map[string]uint64{}
+	for class, n := range classes {
+		if n > 0 {
+			c.Classes[Class(class).String()] = n
+		}
+	}
+	// A line has several instructions, and those of an inlined function appear wherever it is called.
+	slices.SortStableFunc(c.Lines, func(a, b LineCount) int { return a.Line - b.Line })
+	lines := c.Lines[:0]
+	for _, l := range c.Lines {
+		if last := len(lines) - 1; last >= 0 && lines[last].Line == l.Line {
+			lines[last].Count += l.Count
+		} else {
+			lines = append(lines, l)
+		}
+	}
+	c.Lines = lines
 }
 
 // traffic collects the addresses of one access of a warp.
 type traffic struct {
 	n     int
 	space space
+	exact bool // addrs are wanted
 	addrs [warpSize]uint64
 }
 
+func (t *traffic) start(w *warp) { t.n, t.exact = 0, w.cta.launch.opt.Counts }
+
 func (t *traffic) add(sp space, addr uint64) {
 	t.space = sp
-	t.addrs[t.n] = addr
+	if t.exact {
+		t.addrs[t.n] = addr
+	}
 	t.n++
 }
 
 // count adds an access of size bytes a lane to the counters.
 func (w *warp) count(t *traffic, size int, write bool) {
 	bytes := uint64(t.n * size)
-	m := &w.memory
-	exact := w.cta.launch.opt.Counts
+	m, exact := &w.memory, t.exact
 	switch {
 	case t.space == spaceGlobal && write:
 		m.GlobalStored += bytes

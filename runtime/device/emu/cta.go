@@ -14,8 +14,8 @@ type cta struct {
 	linear uint32
 
 	warps        []*warp
-	shared       []byte // from sharedBase
-	counts       []uint64
+	shared       []byte   // from sharedBase
+	counts       []uint64 // per instruction, of the worker that runs it
 	barriers     [numBarriers]barrier
 	clusterClock []uint32 // races: what the last cluster barrier published
 	mbars        map[uint32]*mbarrier
@@ -45,7 +45,7 @@ const (
 
 // newCTA makes the memory of a CTA; start gives it an identity.
 func newCTA(l *launch) *cta {
-	c := &cta{launch: l, prog: l.prog, counts: make([]uint64, len(l.prog.code)), mbars: map[uint32]*mbarrier{}}
+	c := &cta{launch: l, prog: l.prog, mbars: map[uint32]*mbarrier{}}
 	c.shared = make([]byte, l.sharedBytes)
 	threads := int(l.Block[0] * l.Block[1] * l.Block[2])
 	for i := 0; i*warpSize < threads; i++ {
@@ -75,6 +75,25 @@ func newCTA(l *launch) *cta {
 	}
 	c.reads = make([]uint16, (len(c.shared)+3)/4)
 	return c
+}
+
+// anotherCTA returns the memory of a CTA of a launch before, where one of the same size is left, or a new one.
+func (l *launch) anotherCTA() *cta {
+	c, _ := l.kernel.ctas.Get().(*cta)
+	threads := int(l.Block[0] * l.Block[1] * l.Block[2])
+	if c == nil || len(c.shared) != l.sharedBytes || len(c.warps) != (threads+warpSize-1)/warpSize || (c.races != nil) != l.opt.Races {
+		return newCTA(l)
+	}
+	c.launch, c.ticks, c.clusterClock = l, 0, nil
+	return c
+}
+
+// detach lets go of what belongs to the launch.
+func (c *cta) detach() {
+	c.launch, c.counts = nil, nil
+	for _, w := range c.warps {
+		w.seg = &noBuffer
+	}
 }
 
 func (c *cta) start(linear uint32) {

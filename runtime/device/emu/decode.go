@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"strconv"
 
 	"llmc/runtime/device/emu/ptxtext"
 )
@@ -38,8 +39,10 @@ type decoder struct {
 	scopes []scope
 	consts map[uint64]int32
 	fixed  map[string]int32 // special registers by name
-	calls  []string         // functions being inlined
-	ret    *label           // where ret goes; nil in the kernel itself
+	names  map[string]string
+	text   []byte   // scratch of name
+	calls  []string // functions being inlined
+	ret    *label   // where ret goes; nil in the kernel itself
 	in     *ptxtext.Inst
 	dsts   []int32
 	guard  int32
@@ -51,7 +54,7 @@ type decoder struct {
 
 func decode(m *Module, f *ptxtext.Func) (*program, error) {
 	p := &program{name: f.Name, mod: m, preds: fixedPreds, predNames: []string{"0", "1"}, limits: f.Limits}
-	d := &decoder{mod: m, prog: p, consts: map[uint64]int32{}, fixed: map[string]int32{}, static: map[*ptxtext.Var]*variable{}, guard: -1, in: &ptxtext.Inst{Pos: f.Pos}}
+	d := &decoder{mod: m, prog: p, consts: map[uint64]int32{}, fixed: map[string]int32{}, names: map[string]string{}, static: map[*ptxtext.Var]*variable{}, guard: -1, in: &ptxtext.Inst{Pos: f.Pos}}
 	d.scopes = []scope{{}}
 	d.moduleShared()
 	d.kernelParams(f)
@@ -213,7 +216,7 @@ func (d *decoder) declareRegs(v *ptxtext.Var, s scope) {
 		return
 	}
 	for i := range v.Range {
-		name := fmt.Sprintf("%s%d", v.Name, i)
+		name := v.Name + strconv.Itoa(i)
 		if _, ok := s[name]; ok {
 			d.errorf(v.Pos, "%s is declared twice", name)
 		}
@@ -271,6 +274,20 @@ func (d *decoder) lookup(name string) (symbol, bool) {
 	return symbol{}, false
 }
 
+// name is d.in.Name, one string for all instructions of a name.
+func (d *decoder) name() string {
+	d.text = append(d.text[:0], d.in.Op...)
+	for _, m := range d.in.Mods {
+		d.text = append(append(d.text, '.'), m...)
+	}
+	name, ok := d.names[string(d.text)]
+	if !ok {
+		name = string(d.text)
+		d.names[name] = name
+	}
+	return name
+}
+
 // emit appends an instruction under the guard of the current one.
 func (d *decoder) emit(run func(w *warp) signal, class Class) *inst {
 	if len(d.prog.code) >= maxProgram {
@@ -278,7 +295,7 @@ func (d *decoder) emit(run func(w *warp) signal, class Class) *inst {
 		return &inst{}
 	}
 	d.prog.code = append(d.prog.code, inst{
-		run: run, guard: d.guard, not: d.not, line: d.in.Line, name: d.in.Name(), class: class, dsts: d.dsts,
+		run: run, guard: d.guard, not: d.not, line: d.in.Line, name: d.name(), class: class, dsts: d.dsts,
 	})
 	d.dsts = nil
 	return &d.prog.code[len(d.prog.code)-1]

@@ -78,8 +78,7 @@ func decodeMad(d *decoder) {
 	}
 	switch {
 	case hasMod(d.in, "wide"):
-		m := lowBits(2 * t.bits)
-		d.op3Types(widened(t), t, t, widened(t), each3(func(a, b, c uint64) uint64 { return (mulWide(t, a, b) + c) & m }), ClassInt)
+		d.op3Types(widened(t), t, t, widened(t), madWide(t), ClassInt)
 	case hasMod(d.in, "hi") && hasMod(d.in, "sat"):
 		d.op3(t, each3(func(a, b, c uint64) uint64 { return addSaturated(mulHigh(t, a, b), c) }), ClassInt)
 	case hasMod(d.in, "hi"):

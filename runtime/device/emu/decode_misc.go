@@ -204,7 +204,11 @@ func decodeCvta(d *decoder) {
 	if hasMod(d.in, "to") {
 		offset = -offset
 	}
-	d.op1(t, each1(func(a uint64) uint64 { return a + offset }), ClassInt)
+	d.op1(t, func(d, a *vec) {
+		for i := range d {
+			d[i] = a[i] + offset
+		}
+	}, ClassInt)
 }
 
 // decodeIsspacep tests the window of a generic address.

@@ -70,7 +70,7 @@ func (*driver) Close() error     { return nil }
 
 // Load implements gpu.Driver: it takes what the card that the emulator passes for would take.
 func (d *driver) Load(ptx string) (gpu.Code, error) {
-	m, err := Load(ptx)
+	m, err := recent.load(ptx)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,10 @@ import (
 )
 
 // Kernel is a decoded entry. It may be launched from several goroutines.
-type Kernel struct{ prog *program }
+type Kernel struct {
+	prog *program
+	ctas sync.Pool // of *cta, from launches before
+}
 
 // Name of the entry.
 func (k *Kernel) Name() string { return k.prog.name }
@@ -47,6 +50,7 @@ type Options struct {
 // launch is one run of a kernel.
 type launch struct {
 	Config
+	kernel      *Kernel
 	prog        *program
 	mem         *Memory
 	opt         Options
@@ -107,6 +111,10 @@ func (k *Kernel) Launch(ctx context.Context, mem *Memory, cfg Config, opt Option
 	if l.fault != nil {
 		return l.counts, l.fault
 	}
+	for _, c := range l.spare {
+		c.detach()
+		k.ctas.Put(c)
+	}
 	return l.counts, nil
 }
 
@@ -148,7 +156,7 @@ func (k *Kernel) prepare(mem *Memory, cfg Config, opt Options) (*launch, error) 
 		return bad("%d bytes of shared memory, at most %d", dyn+cfg.Shared, maxShared)
 	}
 	l := &launch{
-		Config: cfg, prog: p, mem: mem, opt: opt, sharedBytes: dyn + cfg.Shared, dynBase: uint32(sharedBase + dyn),
+		Config: cfg, kernel: k, prog: p, mem: mem, opt: opt, sharedBytes: dyn + cfg.Shared, dynBase: uint32(sharedBase + dyn),
 		total: uint32(ctas), counts: newCounts(len(p.code)),
 	}
 	if l.opt.Resident <= 0 {
@@ -204,6 +212,8 @@ func packArgs(p *program, args []uint64) ([]byte, error) {
 // work runs CTAs until none is left. A CTA that may be waiting for another one makes room: new CTAs go first, so that all that
 // wait for each other get to run.
 func (l *launch) work(ctx context.Context) {
+	counts := make([]uint64, len(l.prog.code))
+	defer l.counted(counts)
 	for {
 		c, ok := l.take()
 		if !ok {
@@ -213,6 +223,7 @@ func (l *launch) work(ctx context.Context) {
 			time.Sleep(idleSleep)
 			continue
 		}
+		c.counts = counts
 		for ended := false; !ended && !c.polled; {
 			ended = l.slice(ctx, c)
 		}
@@ -262,7 +273,7 @@ func (l *launch) take() (c *cta, ok bool) {
 		if n := len(l.spare); n > 0 {
 			c, l.spare = l.spare[n-1], l.spare[:n-1]
 		} else {
-			c = newCTA(l)
+			c = l.anotherCTA()
 		}
 		c.start(l.next)
 		l.next++
@@ -274,6 +285,15 @@ func (l *launch) take() (c *cta, ok bool) {
 		return c, true
 	}
 	return nil, l.open > 0
+}
+
+// counted takes over how often a worker executed each instruction.
+func (l *launch) counted(perInst []uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, n := range perInst {
+		l.counts.perInst[i] += n
+	}
 }
 
 func (l *launch) put(c *cta) {

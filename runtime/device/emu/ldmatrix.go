@@ -71,7 +71,8 @@ func (x *matrixMove) rows(w *warp, write bool) (rows [warpSize][]byte, ok bool) 
 		return rows, false
 	}
 	w.turn++
-	var t traffic
+	t := &w.traffic
+	t.start(w)
 	for lane := range matrixRows * len(x.regs) {
 		p := w.resolve(x.space, lane, w.regs[x.base][lane]+x.off, rowBytes, write)
 		if p.bytes == nil {
@@ -87,7 +88,7 @@ func (x *matrixMove) rows(w *warp, write bool) (rows [warpSize][]byte, ok bool) 
 		rows[lane] = p.bytes
 		t.add(spaceShared, p.addr)
 	}
-	w.count(&t, rowBytes, write)
+	w.count(t, rowBytes, write)
 	return rows, true
 }
 

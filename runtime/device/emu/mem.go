@@ -1,8 +1,6 @@
 package emu
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"strings"
 
 	"llmc/runtime/device/emu/ptxtext"
@@ -12,6 +10,7 @@ import (
 type access struct {
 	space  space
 	base   int32
+	fixed  bool // the base is a constant: all lanes have one address
 	off    uint64
 	size   int // bytes of an element
 	total  int // bytes of the vector
@@ -83,6 +82,7 @@ func (d *decoder) access(addr, value *ptxtext.Operand, load bool) (a access, ok 
 		return a, false
 	}
 	a.space, a.base, a.off = d.address(addr, spaceOf(d.in))
+	_, a.fixed = d.constant(a.base)
 	list := d.elements(value)
 	n := vectorOf(d.in)
 	if len(list) != n || t.kind == kPred || t.bits > 64 {
@@ -131,186 +131,4 @@ func decodeStore(d *decoder) {
 	if a, ok := d.access(&d.in.Args[0], &d.in.Args[1], false); ok {
 		d.emit(a.store, ClassStore)
 	}
-}
-
-func (a *access) load(w *warp) signal {
-	if w.exec&^w.init[a.base] != 0 {
-		w.defined(a.base)
-		return goOn
-	}
-	w.turn++
-	t := &w.traffic
-	t.n = 0
-	base, checked := &w.regs[a.base], w.checked(a.space)
-	if p := a.row(w, base, checked); p != nil {
-		for lane := range warpSize {
-			a.read(w, lane, p[lane*a.total:])
-		}
-		a.loaded(w, t)
-		return goOn
-	}
-	for m := w.exec; m != 0; m &= m - 1 {
-		lane := bits.TrailingZeros32(m) & 31
-		addr := base[lane] + a.off
-		p := w.quick(a.space, addr, a.total)
-		if p.bytes == nil {
-			if p = w.resolve(a.space, lane, addr, a.total, false); p.bytes == nil {
-				return goOn
-			}
-		}
-		if a.strong && p.space == spaceGlobal {
-			w.strongly(p.addr, func() {
-				if w.note(lane, p, accessKind{sync: a.sync, strong: true}) {
-					a.read(w, lane, p.bytes)
-				}
-			})
-		} else if !checked || w.note(lane, p, accessKind{sync: a.sync, strong: a.strong}) {
-			a.read(w, lane, p.bytes)
-		}
-		if w.fault != nil {
-			return goOn
-		}
-		t.add(p.space, p.addr)
-	}
-	a.loaded(w, t)
-	return goOn
-}
-
-// loaded ends a load: signed values are extended to their registers.
-func (a *access) loaded(w *warp, t *traffic) {
-	for _, r := range a.regs {
-		if a.extend > 0 {
-			v, m := &w.regs[r], lowBits(a.extend)
-			for i := range v {
-				if w.exec>>i&1 == 1 {
-					v[i] = uint64(signExtend(v[i], a.narrow)) & m
-				}
-			}
-		}
-		w.init[r] |= w.exec
-	}
-	w.count(t, a.total, false)
-}
-
-// row is the memory of a whole warp whose lanes follow each other without a gap, the usual case; else nil.
-func (a *access) row(w *warp, base *vec, checked bool) []byte {
-	if checked || a.strong || w.exec != allLanes || base[1]-base[0] != uint64(a.total) {
-		return nil
-	}
-	for i := 2; i < warpSize; i++ {
-		if base[i]-base[i-1] != uint64(a.total) {
-			return nil
-		}
-	}
-	p := w.quick(a.space, base[0]+a.off, a.total)
-	if p.bytes == nil {
-		return nil
-	}
-	all, at := w.cta.shared, p.addr-sharedBase
-	if p.space == spaceGlobal {
-		all, at = w.seg.data, p.addr-w.seg.addr
-	}
-	if uint64(len(all))-at < uint64(warpSize*a.total) {
-		return nil
-	}
-	t := &w.traffic
-	t.space, t.n = p.space, warpSize
-	for i := range t.addrs {
-		t.addrs[i] = p.addr + uint64(i*a.total)
-	}
-	return all[at:][:warpSize*a.total]
-}
-
-func (a *access) read(w *warp, lane int, p []byte) {
-	switch a.size {
-	case 4:
-		for k, r := range a.regs {
-			w.regs[r][lane] = uint64(binary.LittleEndian.Uint32(p[4*k:]))
-		}
-	case 8:
-		for k, r := range a.regs {
-			w.regs[r][lane] = binary.LittleEndian.Uint64(p[8*k:])
-		}
-	case 2:
-		for k, r := range a.regs {
-			w.regs[r][lane] = uint64(binary.LittleEndian.Uint16(p[2*k:]))
-		}
-	default:
-		for k, r := range a.regs {
-			w.regs[r][lane] = uint64(p[k])
-		}
-	}
-}
-
-func (a *access) store(w *warp) signal {
-	if w.exec&^w.init[a.base] != 0 || !w.defined(a.regs...) {
-		w.defined(a.base)
-		return goOn
-	}
-	w.cta.progress++
-	w.turn++
-	t := &w.traffic
-	t.n = 0
-	base, checked := &w.regs[a.base], w.checked(a.space)
-	if p := a.row(w, base, checked || w.seg.readOnly); p != nil {
-		for lane := range warpSize {
-			a.write(w, lane, p[lane*a.total:])
-		}
-		w.count(t, a.total, true)
-		return goOn
-	}
-	for m := w.exec; m != 0; m &= m - 1 {
-		lane := bits.TrailingZeros32(m) & 31
-		addr := base[lane] + a.off
-		p := w.quick(a.space, addr, a.total)
-		if p.bytes == nil || w.seg.readOnly {
-			if p = w.resolve(a.space, lane, addr, a.total, true); p.bytes == nil {
-				return goOn
-			}
-		}
-		if a.strong && p.space == spaceGlobal {
-			w.strongly(p.addr, func() {
-				if w.note(lane, p, accessKind{write: true, sync: a.sync, strong: true}) {
-					a.write(w, lane, p.bytes)
-				}
-			})
-		} else if !checked || w.note(lane, p, accessKind{write: true, sync: a.sync, strong: a.strong}) {
-			a.write(w, lane, p.bytes)
-		}
-		if w.fault != nil {
-			return goOn
-		}
-		t.add(p.space, p.addr)
-	}
-	w.count(t, a.total, true)
-	return goOn
-}
-
-func (a *access) write(w *warp, lane int, p []byte) {
-	switch a.size {
-	case 4:
-		for k, r := range a.regs {
-			binary.LittleEndian.PutUint32(p[4*k:], uint32(w.regs[r][lane]))
-		}
-	case 8:
-		for k, r := range a.regs {
-			binary.LittleEndian.PutUint64(p[8*k:], w.regs[r][lane])
-		}
-	case 2:
-		for k, r := range a.regs {
-			binary.LittleEndian.PutUint16(p[2*k:], uint16(w.regs[r][lane]))
-		}
-	default:
-		for k, r := range a.regs {
-			p[k] = byte(w.regs[r][lane])
-		}
-	}
-}
-
-// strongly runs an access to global memory, with what the race check notes about it, as one step among those of other CTAs.
-func (w *warp) strongly(addr uint64, f func()) {
-	w.cta.polled = true
-	l := w.cta.launch.mem.lock(addr)
-	defer l.Unlock()
-	f()
 }

@@ -49,7 +49,8 @@ type mma struct {
 	c, d     accumulator
 	ra, rb   []int32
 	rc, rd   []int32
-	atA, atB []uint16 // by register, lane and element: row*maxK + k
+	atA, atB []uint16   // by register, lane and element: row*maxK + k
+	atC      [][2]uint8 // by lane and value: row, column
 }
 
 const maxK = 32 // of all shapes
@@ -96,6 +97,12 @@ func decodeMma(d *decoder) {
 	x.rb = d.fragment(&args[2], x.shape.n*x.shape.k/(warpSize*p), false)
 	x.rd = d.fragment(&args[0], values/x.d.perReg(), true)
 	x.atA, x.atB = fragmentPlaces(len(x.ra), p, x.shape.m), fragmentPlaces(len(x.rb), p, 8)
+	for lane := range warpSize {
+		for v := range values {
+			row, col := accumulatorAt(lane, v, x.shape.m)
+			x.atC = append(x.atC, [2]uint8{uint8(row), uint8(col)})
+		}
+	}
 	in := d.fullWarp(x.run, ClassTensor)
 	in.macs = uint32(x.shape.m * x.shape.n * x.shape.k)
 }
@@ -161,7 +168,7 @@ func (x *mma) multiply(w *warp, s *mmaScratch) {
 	}
 	for lane := range warpSize {
 		for v := range values {
-			row, col := accumulatorAt(lane, v, x.shape.m)
+			row, col := int(x.atC[lane*values+v][0]), int(x.atC[lane*values+v][1])
 			sum := 0.0
 			if !s.zero[col] || !s.finite[row] {
 				sum = dot(s.a[row*maxK:][:k], s.b[col*maxK:][:k])

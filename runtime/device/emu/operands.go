@@ -35,6 +35,16 @@ func (d *decoder) constReg(bits uint64) int32 {
 	return r
 }
 
+// constant returns the bits of a register of constReg.
+func (d *decoder) constant(r int32) (bits uint64, ok bool) {
+	for _, c := range d.prog.constants {
+		if c.reg == r {
+			return c.bits, true
+		}
+	}
+	return 0, false
+}
+
 // src returns the register of a source operand whose width must be that of t.
 func (d *decoder) src(o *ptxtext.Operand, t typ) int32 { return d.source(o, t, false) }
 

@@ -68,6 +68,39 @@ func (r *globalRaces) note(w *warp, lane int, addr uint64, size int, k accessKin
 	return false
 }
 
+// noteRun is note for plain accesses to whole words, size bytes of them.
+func (r *globalRaces) noteRun(w *warp, addr uint64, size int, write bool) bool {
+	k := accessKind{write: write}
+	for at, end := addr, addr+uint64(size); at < end; {
+		next := min(end, at/racePageBytes*racePageBytes+racePageBytes)
+		if !r.markWords(&w.cta.order, at, next, k) {
+			return false
+		}
+		at = next
+	}
+	return true
+}
+
+// markWords leaves marks on whole words of one page; false where a mark is in conflict.
+func (r *globalRaces) markWords(o *ctaOrder, from, to uint64, k accessKind) bool {
+	page := from / racePageBytes
+	i := page % uint64(len(r.mu))
+	r.mu[i].Lock()
+	defer r.mu[i].Unlock()
+	p := r.pages[i][page]
+	if p == nil {
+		p = new(racePage)
+		r.pages[i][page] = p
+	}
+	first := from % racePageBytes / 4
+	for x := range p[first:][:(to-from)/4] {
+		if p[first:][x].touch(o, 15, k) != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // byteMask marks the bytes of the word at that an access covers.
 func byteMask(at, addr uint64, size int) uint8 {
 	m := uint8(15)
@@ -80,12 +113,14 @@ func byteMask(at, addr uint64, size int) uint8 {
 	return m
 }
 
+// conflicts reports whether an access may not happen beside the one that left the mark.
+func (m *mark) conflicts(o *ctaOrder, bytes uint8, k accessKind) bool {
+	return m.bytes&bytes != 0 && m.cta != o.self+1 && !o.knows(m.cta-1, m.epoch) && !(m.strong && k.strong)
+}
+
 // touch checks an access against the marks and leaves its own. It returns the mark in conflict.
 func (x *wordMarks) touch(o *ctaOrder, bytes uint8, k accessKind) *mark {
-	conflict := func(m *mark) bool {
-		return m.bytes&bytes != 0 && !o.knows(m.cta-1, m.epoch) && !(m.strong && k.strong)
-	}
-	if conflict(&x.write) {
+	if x.write.conflicts(o, bytes, k) {
 		return &x.write
 	}
 	mine := mark{o.self + 1, o.epoch, bytes, k.strong}
@@ -102,7 +137,7 @@ func (x *wordMarks) touch(o *ctaOrder, bytes uint8, k accessKind) *mark {
 		return nil
 	}
 	for i := range x.reads {
-		if conflict(&x.reads[i]) {
+		if x.reads[i].conflicts(o, bytes, k) {
 			return &x.reads[i]
 		}
 	}

@@ -219,3 +219,61 @@ func (w *warp) proxyFenced(m *writeMark) bool {
 	writer := w.cta.warps[m.warp]
 	return writer.clock.fenced[m.warp] >= m.epoch || w.clock.fenced[m.warp] >= m.epoch
 }
+
+// noteSharedRun is noteShared for plain accesses of n lanes, size bytes each, right behind each other. It is false where one of them may
+// be at fault; what it has marked until then a second look marks alike.
+func (w *warp) noteSharedRun(lane, n int, off uint32, size int, write bool) bool {
+	c := w.cta
+	if len(c.mbars) > 0 && c.overMbarrier(off, n*size) {
+		return false
+	}
+	words := size / 4 // of a lane
+	first := int(off / 4)
+	for _, busy := range c.reads[first:][:n*words] {
+		if busy != 0 && (write || busy&landing != 0) {
+			return false
+		}
+	}
+	if c.races == nil {
+		return true
+	}
+	for i := range n {
+		for word := range words {
+			if !c.races.markWord(w, lane+i, first+i*words+word, write) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// markWord is raceWord for a plain access to a whole word, without a word about what is wrong.
+func (r *sharedRaces) markWord(w *warp, lane, word int, write bool) bool {
+	at, self := w.clock.at, w.index
+	m := &r.writes[word]
+	if m.bytes != 0 {
+		if int(m.warp) != self {
+			if m.epoch > at[m.warp] {
+				return false
+			}
+		} else if int(m.lane) != lane && m.lane != wholeWarp && m.epoch == at[self] && m.turn != w.turn {
+			return false
+		}
+	}
+	reads := r.reads[word*r.warps:][:r.warps]
+	if !write {
+		reads[self] = at[self]<<4 | 15
+		return true
+	}
+	for u, x := range reads {
+		if x&15 != 0 && x>>4 > at[u] && u != self {
+			return false
+		}
+	}
+	mine := writeMark{at[self], w.turn, uint8(self), uint8(lane), 15, plainWrite}
+	if m.epoch == mine.epoch && m.warp == mine.warp && m.kind == plainWrite && m.bytes != 0 && m.lane != mine.lane {
+		mine.lane = wholeWarp
+	}
+	*m = mine
+	return true
+}

@@ -127,57 +127,56 @@ func (p *parser) block(depth int) ([]Stmt, error) {
 		if err := p.count(); err != nil {
 			return nil, err
 		}
-		stmts, err := p.statement(depth)
-		if err != nil {
+		var err error
+		if body, err = p.statement(body, depth); err != nil {
 			return nil, err
 		}
-		body = append(body, stmts...)
 	}
 	return body, p.advance()
 }
 
-func (p *parser) statement(depth int) ([]Stmt, error) {
+// statement appends what the next statement says.
+func (p *parser) statement(body []Stmt, depth int) ([]Stmt, error) {
 	pos := p.tok.pos
 	switch {
 	case p.at(";"):
-		return nil, p.advance()
+		return body, p.advance()
 	case p.at("{"):
 		inner, err := p.block(depth + 1)
-		return []Stmt{{Block: inner, Pos: pos}}, err
+		return append(body, Stmt{Block: inner, Pos: pos}), err
 	case p.tok.kind == dotToken:
-		return p.bodyDirective()
+		return p.bodyDirective(body)
 	case p.at("@"):
 		in, err := p.guarded()
-		return []Stmt{{Inst: in, Pos: pos}}, err
+		return append(body, Stmt{Inst: in, Pos: pos}), err
 	case p.tok.kind == wordToken:
 		if next := p.peek(); next.kind == signToken && next.text == ":" {
 			label := p.tok.text
 			if err := p.advance(); err != nil {
 				return nil, err
 			}
-			return []Stmt{{Label: label, Pos: pos}}, p.advance()
+			return append(body, Stmt{Label: label, Pos: pos}), p.advance()
 		}
 		in, err := p.instruction(&Inst{Pos: pos})
-		return []Stmt{{Inst: in, Pos: pos}}, err
+		return append(body, Stmt{Inst: in, Pos: pos}), err
 	}
 	return nil, p.errorf("expected a statement, found %s", p.found())
 }
 
-func (p *parser) bodyDirective() ([]Stmt, error) {
+func (p *parser) bodyDirective(body []Stmt) ([]Stmt, error) {
 	switch p.tok.text {
 	case "loc", "file":
-		return nil, p.skipLine()
+		return body, p.skipLine()
 	case "pragma":
-		return nil, p.skipStatement()
+		return body, p.skipStatement()
 	case "callprototype", "calltargets", "branchtargets":
 		return nil, p.errorf(".%s is not supported: indirect jumps and calls", p.tok.text)
 	}
 	vars, err := p.variables(false)
-	stmts := make([]Stmt, len(vars))
-	for i, v := range vars {
-		stmts[i] = Stmt{Decl: v, Pos: v.Pos}
+	for _, v := range vars {
+		body = append(body, Stmt{Decl: v, Pos: v.Pos})
 	}
-	return stmts, err
+	return body, err
 }
 
 func (p *parser) guarded() (*Inst, error) {

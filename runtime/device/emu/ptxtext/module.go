@@ -3,7 +3,10 @@
 // The text is untrusted: size, nesting and counts are bounded, and every error names line and column.
 package ptxtext
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Pos is a place in the text, counted from 1.
 type Pos struct{ Line, Col int }
@@ -103,11 +106,10 @@ type Inst struct {
 
 // Name is the opcode with all its modifiers.
 func (in *Inst) Name() string {
-	name := in.Op
-	for _, m := range in.Mods {
-		name += "." + m
+	if len(in.Mods) == 0 {
+		return in.Op
 	}
-	return name
+	return in.Op + "." + strings.Join(in.Mods, ".")
 }
 
 // Operand is one argument of an instruction.

@@ -1,19 +1,23 @@
 package ptxtext
 
+import "slices"
+
 func (p *parser) instruction(in *Inst) (*Inst, error) {
 	var err error
 	in.Pos = p.tok.pos
 	if in.Op, err = p.word("an opcode"); err != nil {
 		return nil, err
 	}
+	p.mods = p.mods[:0]
 	for p.tok.kind == dotToken {
-		if in.Mods = append(in.Mods, p.tok.text); len(in.Mods) > 32 {
+		if p.mods = append(p.mods, p.tok.text); len(p.mods) > 32 {
 			return nil, p.errorf("more than 32 modifiers")
 		}
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
 	}
+	in.Mods = slices.Clone(p.mods)
 	if ok, err := p.accept(";"); ok || err != nil {
 		return in, err
 	}
@@ -26,13 +30,14 @@ func (p *parser) operands(end string, depth int) ([]Operand, error) {
 	if depth > 4 {
 		return nil, p.errorf("operands nested deeper than 4")
 	}
-	var list []Operand
+	first := len(p.args)
+	defer func() { p.args = p.args[:first] }()
 	for {
 		o, err := p.operand(depth)
 		if err != nil {
 			return nil, err
 		}
-		if list = append(list, o); len(list) > maxOperands {
+		if p.args = append(p.args, o); len(p.args)-first > maxOperands {
 			return nil, p.errorf("more than %d operands", maxOperands)
 		}
 		more, err := p.accept(",")
@@ -40,7 +45,7 @@ func (p *parser) operands(end string, depth int) ([]Operand, error) {
 			return nil, err
 		}
 		if !more {
-			return list, p.expect(end)
+			return slices.Clone(p.args[first:]), p.expect(end)
 		}
 	}
 }

@@ -17,9 +17,12 @@ const (
 type parser struct {
 	lex    lexer
 	tok    token
-	peeked *token
+	ahead  token // behind tok, where peeked
+	peeked bool
 	items  int
 	inits  int
+	mods   []string  // scratch: of the instruction being read
+	args   []Operand // scratch: of the lists being read
 }
 
 // Parse reads one module.
@@ -47,8 +50,8 @@ func Parse(src string) (*Module, error) {
 }
 
 func (p *parser) advance() error {
-	if p.peeked != nil {
-		p.tok, p.peeked = *p.peeked, nil
+	if p.peeked {
+		p.tok, p.peeked = p.ahead, false
 	} else {
 		p.tok = p.lex.next()
 	}
@@ -56,11 +59,10 @@ func (p *parser) advance() error {
 }
 
 func (p *parser) peek() token {
-	if p.peeked == nil {
-		t := p.lex.next()
-		p.peeked = &t
+	if !p.peeked {
+		p.ahead, p.peeked = p.lex.next(), true
 	}
-	return *p.peeked
+	return p.ahead
 }
 
 func (p *parser) errorf(format string, args ...any) error {
