@@ -75,7 +75,7 @@ func (e *emitter) launch(op *ir.Op) error {
 	}
 	l := engine.Launch{Kernel: op.Kernel, Label: label(op), Sync: op.Sync, Attrs: attrs(op, kernel)}
 	for _, role := range kernel.Roles {
-		operand := engine.Operand{Kind: engine.OperandInput, Index: slices.Index(engine.Inputs, role.Name)}
+		operand := engine.InputOperand(role.Name)
 		if v := Named(op, role.Name); role.Kind != engine.OperandInput || role.Optional && v == nil {
 			var err error
 			if operand, err = e.operand(v); err != nil {
@@ -138,11 +138,11 @@ func (e *emitter) operand(v *ir.Value) (engine.Operand, error) {
 		i := slices.IndexFunc(e.module.Caches, func(c *ir.Cache) bool { return c.Name == v.Type.Cache })
 		return engine.Operand{Kind: engine.OperandCache, Index: i}, nil
 	case v.Def == nil:
-		i := slices.Index(engine.Inputs, v.Name)
-		if i < 0 {
+		operand := engine.InputOperand(v.Name)
+		if operand.Index < 0 {
 			return engine.Operand{}, fmt.Errorf("a step has no input called %q", v.Name)
 		}
-		return engine.Operand{Kind: engine.OperandInput, Index: i}, nil
+		return operand, nil
 	}
 	i, err := e.buffer(v)
 	return engine.Operand{Kind: engine.OperandBuffer, Index: i}, err

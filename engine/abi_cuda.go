@@ -55,24 +55,27 @@ var cudaKernels = []Kernel{
 		Name: "cuda.linear",
 		Doc:  "y = x * transpose(w) + bias",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
-			result("y", "f32 bf16 f16", "m n")},
-		Attrs: []AttrRow{optionalAttr(epsAttr)},
+			result("y", "f32 bf16 f16", "m n"),
+			parts, tickets},
+		Attrs: []AttrRow{ticketsAttr, optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
 	{
 		Name: "cuda.linear_swiglu",
 		Doc:  "y = act(gate) * up, where blocks of 8 outputs of w are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
-			result("y", "f32 bf16 f16 f32m", "m n")},
-		Attrs: []AttrRow{optionalAttr(epsAttr), optionalAttr(actAttr)},
+			result("y", "f32 bf16 f16 f32m", "m n"),
+			parts, tickets},
+		Attrs: []AttrRow{ticketsAttr, optionalAttr(epsAttr), optionalAttr(actAttr)},
 		Check: checkFragmentHalves,
 	},
 	{
 		Name: "cuda.linear_act",
 		Doc:  "y = act(x * transpose(w) + bias)",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), squares("m"), raw("m"),
-			result("y", "f32 bf16 f16 f32m", "m n")},
-		Attrs: []AttrRow{actAttr, optionalAttr(epsAttr)},
+			result("y", "f32 bf16 f16 f32m", "m n"),
+			parts, tickets},
+		Attrs: []AttrRow{ticketsAttr, actAttr, optionalAttr(epsAttr)},
 		Check: checkFragmentInput,
 	},
 	{
@@ -80,15 +83,18 @@ var cudaKernels = []Kernel{
 		Doc:  "sum = residual + x * transpose(w) + bias; scaled = sum * norm; squared = squares of sum, added up for every 16 columns",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "n k"), optional(vector("bias", "f32", "n")), raw("m"),
 			arg("residual", "f32", "m n"), vector("norm", "f32", "n"),
-			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f16 f32m", "m n"), result("squared", "f32", "m sums")},
+			result("sum", "f32", "m n"), result("scaled", "f32 bf16 f16 f32m", "m n"), result("squared", "f32", "m sums"),
+			parts, tickets},
+		Attrs: []AttrRow{ticketsAttr},
 		Check: checkSums,
 	},
 	{
 		Name: "cuda.linear_rope_kv",
 		Doc:  "rotates the queries and keys of x * transpose(w) + bias by the angles of rope_turns, writes keys and values to the cache; the two channels of a pair are 8 outputs apart",
 		Roles: []Role{arg("x", fragmentInputs, "T k"), matrix("w", fragments, "heads*dim+2*kv_heads*dim k"), optional(vector("bias", "f32", "heads*dim+2*kv_heads*dim")), squares("T"), raw("T"),
-			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16 f16", true), result("y", "f32", "T heads*dim")},
-		Attrs: slices.Concat(headAttrs, []AttrRow{intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
+			arg("turns", "f32", "T rotary_dim"), input("slots", "T"), cache("cache", "bf16 f16", true), result("y", "f32", "T heads*dim"),
+			parts, tickets},
+		Attrs: slices.Concat(headAttrs, []AttrRow{ticketsAttr, intAttr("rotary_dim", 16, 1<<16), optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim <= dim"},
 		Check: checkTurned,
 	},
@@ -153,6 +159,14 @@ func squares(rows string) Role { return optional(arg("squares", "f32", rows+" su
 
 func raw(rows string) Role { return optional(arg("raw", "f32m", rows+" k")) }
 
+// parts and tickets are for products some of whose tiles several CTAs have: sums on their way, and a counter for each such tile, at most as many as the
+// attribute tickets says, which are zero before and after each launch.
+var (
+	parts       = optional(scratch("parts", "f32", "lines 16"))
+	tickets     = optional(input("tickets", ""))
+	ticketsAttr = optionalAttr(intAttr("tickets", 0, 1<<16))
+)
+
 // Outputs of gate and up, and of the two halves of a head's channels, alternate in blocks of pairBlock; squares are added up for squareColumns.
 const (
 	pairBlock     = 8
@@ -176,7 +190,7 @@ func checkSumCount(b *Bound, of string) error {
 
 // checkSums is for the sums that a product writes.
 func checkSums(b *Bound) error {
-	if err := checkInputCodes(b); err != nil {
+	if err := checkProduct(b); err != nil {
 		return err
 	}
 	return checkSumCount(b, "n")
@@ -197,10 +211,18 @@ func checkTurned(b *Bound) error {
 
 // checkFragmentInput wants codes as inputs only of weights that are such codes too, and squares that fit.
 func checkFragmentInput(b *Bound) error {
-	if err := checkInputCodes(b); err != nil {
+	if err := checkProduct(b); err != nil {
 		return err
 	}
 	return checkSquares(b)
+}
+
+// checkProduct is for what all products have.
+func checkProduct(b *Bound) error {
+	if n := b.Launch.Int("tickets", 0); (n > 0) != (b.Kernel.Operand(b.Launch, "tickets").Kind != OperandNone) {
+		return fmt.Errorf("attribute tickets is %d; products whose tiles are shared have both that and the input of this name", n)
+	}
+	return checkInputCodes(b)
 }
 
 // codeInputs are the forms of codes that matrix units multiply weights with, by layout. Signed bytes are multiplied with nothing else.

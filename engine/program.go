@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"llmc/internal/dtype"
 	"llmc/internal/sym"
 )
@@ -66,8 +68,14 @@ type Operand struct {
 
 // Inputs are the step's arrays that launches may read, by operand index: those of Step, and "items", the work list of attention on
 // devices that want one (see Item), and how rows are sampled, on devices that do so: "sampling" (see SampleRow), "edits", "masks" and "drafts".
+// "tickets" are counters that products use for themselves, zero before and after each launch.
 var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items",
-	"sampling", "edits", "masks", "drafts"}
+	"sampling", "edits", "masks", "drafts", "tickets"}
+
+// InputOperand is the operand that stands for an array of Inputs; its index is negative where there is none of that name.
+func InputOperand(name string) Operand {
+	return Operand{Kind: OperandInput, Index: slices.Index(Inputs, name)}
+}
 
 // Launch runs one kernel. Operands are in the order of the kernel's ABI row, results after arguments.
 type Launch struct {

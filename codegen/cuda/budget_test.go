@@ -202,7 +202,7 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 	class := []string{strings.TrimPrefix(l.Kernel, "cuda.")}
 	for _, c := range l.Code {
 		if c.Entry == entry && c.Limit.Max != 0 && c.Entry != l.Code[len(l.Code)-1].Entry {
-			class[0] += fmt.Sprintf("_to_%d", c.Limit.Max)
+			class[0] += fmt.Sprintf("_to_%d", min(c.Limit.Max, 64)) // those of larger steps have the same tiles
 		}
 	}
 	if act := l.Text("act", "silu"); act != "silu" {

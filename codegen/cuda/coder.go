@@ -89,15 +89,6 @@ type variant struct {
 	makesCodes bool // the entry quantizes its inputs itself
 }
 
-// wideFamilies lists the kernels that have entries of their own on targets with wgmma.
-var wideFamilies = map[string]func(e *entry) []variant{
-	"cuda.linear":         wideVariants,
-	"cuda.linear_swiglu":  wideVariants,
-	"cuda.linear_act":     wideVariants,
-	"cuda.linear_add":     wideVariants,
-	"cuda.linear_rope_kv": wideVariants,
-}
-
 // perRow gives a CTA to each row of a result.
 func perRow(role string) func(e *entry) [3]engine.Extent {
 	return func(e *entry) [3]engine.Extent { return grid(engine.Extent{Of: e.buffer(role).Rows, Per: 1}) }
@@ -126,11 +117,14 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	if !ok {
 		return nil, fmt.Errorf("no kernel %s can be written", l.Kernel)
 	}
-	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, convertsE4M3: c.target.convertsE4M3()}
-	if l.Kernel == "cuda.attention" {
-		newAttend(e).plan(l, p)
-	}
+	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, sharedMemory: c.target.SharedMemory, convertsE4M3: c.target.convertsE4M3()}
 	signature := e.signature()
+	switch {
+	case l.Kernel == "cuda.attention":
+		newAttend(e).plan(l, p)
+	case c.isWide(e):
+		planStream(e)
+	}
 	if codes := c.entries[signature]; codes != nil {
 		return codes, nil
 	}
@@ -148,16 +142,21 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	return codes, nil
 }
 
+// isProduct tells whether the launch multiplies one matrix with all rows of its input.
+func (e *entry) isProduct() bool { return finishers[e.launch.Kernel] != nil && !e.stacked() }
+
+// isWide tells whether the launch is a product on wgmma.
+func (c *Coder) isWide(e *entry) bool {
+	return c.target.PTX == ptx.SM90a && e.isProduct() && wideReaders[newProduct(e).reads()] != nil
+}
+
 // variants lists the entries of a launch.
 func (c *Coder) variants(e *entry, f family) []variant {
-	if wide := wideFamilies[e.launch.Kernel]; wide != nil && c.target.PTX == ptx.SM90a {
-		if list := wide(e); list != nil {
-			return list
-		}
-	}
 	switch {
-	case finishers[e.launch.Kernel] != nil && e.has("raw"):
-		return rawVariants(f)
+	case c.isWide(e):
+		return wideVariants(e)
+	case e.isProduct():
+		return multistageVariants(e, f)
 	case e.quantizesRaw():
 		return skipped(f)
 	}
@@ -220,9 +219,10 @@ type entry struct {
 	kernel     *engine.Kernel
 	threads    int
 	shared     int  // dynamic shared memory, bytes
-	cores      int  // multiprocessors of the target's card
 	makesCodes bool // inputs that are codes are made of those that are raw
 
+	cores        int  // multiprocessors of the target's card
+	sharedMemory int  // bytes that a CTA can have there
 	convertsE4M3 bool // the target has instructions that convert e4m3
 
 	pointers             map[string]ptx.Reg // by role
@@ -296,6 +296,13 @@ func (e *entry) rows(role string) ptx.Reg {
 		return size
 	}
 	return e.Mul(size, int(coefficient))
+}
+
+// mutable is a register with a first value.
+func (e *entry) mutable(t ptx.Type, first ptx.Operand) ptx.Reg {
+	r := e.Reg(t)
+	e.Set(r, first)
+	return r
 }
 
 // row is the address of a row of the activation in a role.

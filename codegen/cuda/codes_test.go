@@ -174,7 +174,7 @@ func TestCodesNeedTheirWeights(t *testing.T) {
 	m := product(t, 32, 64, 32, false)
 	weights, err := interp.NewRandomWeights(m, 5)
 	check(t, err)
-	spec, packed := lower(t, m, weights, "sm89", passes.Policy{Linear: "fp8", Embed: "bf16"}, 32)
+	spec, packed := lower(t, m, weights, gpuTarget(t, "sm89"), passes.Policy{Linear: "fp8", Embed: "bf16"}, 32)
 	for layout, want := range map[string]string{ // of the same size
 		"frag.u8": "weight w of frag.u8 takes an input of bf16, not e4m3t", "frag.s8": "weight w of frag.s8 takes an input of s8t, not e4m3t",
 	} {

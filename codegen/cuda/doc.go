@@ -3,7 +3,8 @@
 //
 // Products of matrices have the weights on the M side of the matrix instructions and the tokens on the N side, so that one token
 // wastes nothing. Weights lie in the order of fragments (engine/layout), K is cut into eight parts, and the parts are added in
-// order: a result depends on its own row of inputs alone. linear.go has the products on mma.sync, wide.go those of sm90 on wgmma.
+// order: a result depends on its own row of inputs alone. linear.go has the products of few
+// tokens on mma.sync, multistage.go those of many, wide.go those of sm90 on wgmma; weights.go has what readers of a format share.
 //
 // Attention goes through the cache in tiles of 64 positions that begin at multiples of 64. What a tile gives is a function of the row and
 // the tile alone, and is merged in order of position: a result does not depend on the chunk, the batch or the size of pages.

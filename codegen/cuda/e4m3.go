@@ -12,11 +12,9 @@ var e4m3Quads = operandB{ptx.E4M3x4, 1, 4, 16, ptx.F32}
 
 func (r e4m3Reader) operandB() operandB { return e4m3Quads }
 
-func (r e4m3Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
-
 // multiply adds up the products of a chunk apart: units for e4m3 may add with fewer bits than f32 has ("DeepSeek-V3 Technical Report", section
 // 3.3.2), which a sum over all of K would feel.
-func (r e4m3Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
+func (r e4m3Reader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
 	part := r.chunkOfCodes(at, len(acc), b)
 	for j := range acc {
 		for n := range acc[j] {
@@ -26,23 +24,14 @@ func (r e4m3Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
 }
 
 // chunkOfCodes is the product of a chunk, by block of tokens.
-func (p *product) chunkOfCodes(at panel, blocks int, b chunkB) [][]ptx.Reg {
+func (p *product) chunkOfCodes(at chunkSource, blocks int, b chunkB) [][]ptx.Reg {
 	part := p.zeroSums(ptx.F32, blocks)
-	for step, words := range p.fragments(at) {
+	for step, words := range at.fragments() {
 		for j := range part {
 			p.Mma(ptx.MmaE4M3, part[j], as(ptx.E4M3x4, words), b[j][step])
 		}
 	}
 	return part
-}
-
-func (r e4m3Reader) finish(sum, output, token ptx.Reg) ptx.Reg {
-	return r.scaled(sum, output, token)
-}
-
-// scaled multiplies the sum of products of codes by the scales of the output and of the token.
-func (p *product) scaled(sum, output, token ptx.Reg) ptx.Reg {
-	return p.Mul(sum, p.Mul(p.outputScale(output), p.tokenScale(token)))
 }
 
 // tokenScale loads the scale of the codes of the CTA's token of a number.

@@ -32,7 +32,13 @@ func check(t testing.TB, err error) {
 // compile lowers a module for a target, all passes checked, and writes a plan with the given tensors. Tables that are only looked up are bf16.
 func compile(t *testing.T, m *ir.Module, weights interp.Weights, target, format string, vocab int) *engine.Plan {
 	t.Helper()
-	spec, packed := lower(t, m, weights, target, passes.Policy{Linear: format, Embed: "bf16"}, vocab)
+	return compileOn(t, m, weights, gpuTarget(t, target), format, vocab)
+}
+
+// compileOn does so for a target that need not be in the table.
+func compileOn(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, format string, vocab int) *engine.Plan {
+	t.Helper()
+	spec, packed := lower(t, m, weights, gpu, passes.Policy{Linear: format, Embed: "bf16"}, vocab)
 	plan, err := write(t, spec, packed)
 	check(t, err)
 	t.Cleanup(func() { plan.Close() })
@@ -56,13 +62,12 @@ type logitsOnly struct{ *cuda.Coder }
 func (logitsOnly) Finish(*engine.Program) error { return nil }
 
 // lower makes what a plan consists of.
-func lower(t *testing.T, m *ir.Module, weights interp.Weights, target string, policy passes.Policy, vocab int) (engine.Spec, [][]byte) {
+func lower(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, policy passes.Policy, vocab int) (engine.Spec, [][]byte) {
 	t.Helper()
-	gpu := gpuTarget(t, target)
 	_, err := passes.Run(m, passes.Options{Target: gpu, Policy: policy, Check: true})
 	check(t, err)
 	coder := cuda.NewCoder(gpu)
-	program, err := codegen.Emit(m, m.Func("step"), target, logitsOnly{coder})
+	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), logitsOnly{coder})
 	check(t, err)
 	text, err := coder.Text()
 	check(t, err)
@@ -71,7 +76,7 @@ func lower(t *testing.T, m *ir.Module, weights interp.Weights, target string, po
 	check(t, err)
 	programContent, err := engine.ProgramContent(program)
 	check(t, err)
-	spec := engine.Spec{Sections: []engine.Content{infoContent, programContent, {Kind: engine.KindPTX, Name: target, Data: []byte(text)}}}
+	spec := engine.Spec{Sections: []engine.Content{infoContent, programContent, {Kind: engine.KindPTX, Name: gpu.Name(), Data: []byte(text)}}}
 	var packed [][]byte
 	for _, w := range m.Weights {
 		entry, bytes := pack(t, w, weights)

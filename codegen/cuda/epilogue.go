@@ -62,6 +62,52 @@ func (p *product) normedAndBiased(sum, output, factors, token ptx.Reg) ptx.Reg {
 	return sum
 }
 
+// columnFactors are where the scales of a CTA's tokens lie in shared memory, f32, and the factors of their norms; no registers where there are none.
+type columnFactors struct{ scales, norms ptx.Reg }
+
+// finishColumns gives the sums of a panel to the finisher: sum 4j+i of a lane is row g + 8*(i/2) and column 8j + 2t + i%2. column is the lane's first one.
+func (p *product) finishColumns(at resultPlace, sums []ptx.Reg, column ptx.Reg, f columnFactors) {
+	var results []tokenResult
+	for i := range sums {
+		if i%4 < 2 {
+			results = append(results, tokenResult{columnOf(i), [2]ptx.Reg{sums[i], sums[i+2]}})
+		}
+	}
+	for _, of := range []*ptx.Reg{&f.scales, &f.norms} {
+		if *of != (ptx.Reg{}) {
+			*of = p.Index(*of, column, 4)
+		}
+	}
+	for h := range 2 {
+		p.complete(results, h, p.realOutput(p.Add(at.row, 8*h)), f)
+	}
+	p.finish(at, results)
+}
+
+// columnOf is the column of sum i, counted from that of the lane's first one.
+func columnOf(i int) int { return i/4*8 + i%2 }
+
+// complete makes of the sums of one output of a lane what they stand for, with the factors from the lane's first column on.
+func (p *product) complete(results []tokenResult, h int, output ptx.Reg, f columnFactors) {
+	factor := p.factor(output, func(n int) ptx.Reg { return p.Ld(ptx.F32, f.scales.At(4*n)) })
+	var bias ptx.Reg
+	if p.has("bias") {
+		bias = p.Ld(ptx.F32, p.Index(p.pointers["bias"], output, 4))
+	}
+	for _, r := range results {
+		v := r.v[h]
+		if factor != nil {
+			p.Into(v).Mul(v, factor(r.n))
+		}
+		if p.has("squares") {
+			p.Into(v).Mul(v, p.Ld(ptx.F32, f.norms.At(4*r.n)))
+		}
+		if p.has("bias") {
+			p.Into(v).Add(v, bias)
+		}
+	}
+}
+
 // squareLanes is how many lanes add up the squares of a token.
 const squareLanes = 16
 

@@ -41,7 +41,7 @@ func TestExpertPlansAreChecked(t *testing.T) {
 			check(t, err)
 			gpu := gpuTarget(t, "sm80")
 			copied := m.Clone()
-			spec, packed := lower(t, m, weights, "sm80", passes.Policy{Linear: "bf16"}, mixtures[0].vocab)
+			spec, packed := lower(t, m, weights, gpuTarget(t, "sm80"), passes.Policy{Linear: "bf16"}, mixtures[0].vocab)
 			_, err = passes.Run(copied, passes.Options{Target: gpu, Policy: passes.Policy{Linear: "bf16"}})
 			check(t, err)
 			program, err := codegen.Emit(copied, copied.Func("step"), "sm80", cuda.NewCoder(gpu))

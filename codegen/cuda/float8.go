@@ -26,13 +26,12 @@ type float8Reader struct {
 // operandB is for a step of 16 k whose neighbours lie four to a lane, as frag.e4m3 has them.
 func (r *float8Reader) operandB() operandB { return operandB{ptx.BF16x2, 2, 8, 4, ptx.F32} }
 
-func (r *float8Reader) start(lane, first ptx.Reg) []panel {
+func (r *float8Reader) prepare() {
 	r.scale, r.zero = r.Const(ptx.BF16x2, float8Scale), r.Const(ptx.BF16x2, 0.0)
-	return r.startPanels(lane, first)
 }
 
-func (r *float8Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
-	for f, words := range r.fragments(at) {
+func (r *float8Reader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
+	for f, words := range at.fragments() {
 		for half := range 2 {
 			low, high := words[2*half], words[2*half+1] // of the lane's first row and its second
 			r.mma(acc, []ptx.Reg{r.pair(low, 0), r.pair(high, 0), r.pair(low, 2), r.pair(high, 2)}, b, 2*f+half)
@@ -48,22 +47,16 @@ func (r *float8Reader) pair(word ptx.Reg, i int) ptx.Reg {
 	return r.Fma(numbers.As(ptx.BF16x2), r.scale, r.zero)
 }
 
-func (r *float8Reader) finish(sum, output, _ ptx.Reg) ptx.Reg {
-	return r.Mul(sum, r.outputScale(output))
-}
-
 // float8Groups sums the products of a chunk, which lies in one group, apart and scales the sum.
 type float8Groups struct{ *float8Reader }
 
-func (r *float8Groups) multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB) {
+func (r *float8Groups) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
 	part := r.zeroSums(ptx.F32, len(acc))
-	scales := r.groupScales(at, i)
-	r.float8Reader.multiply(at, i, part, b)
+	scales := r.groupScales(at)
+	r.float8Reader.multiply(at, part, b)
 	for j := range acc {
 		for n := range acc[j] {
 			r.Into(acc[j][n]).Fma(part[j][n], scales[n/2], acc[j][n])
 		}
 	}
 }
-
-func (r *float8Groups) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }

@@ -9,7 +9,8 @@ import (
 
 // Shape of a CTA's share of a product.
 const (
-	linearWarps   = 8 // parts of K
+	kParts        = 8 // of K, on every target
+	linearWarps   = kParts
 	linearThreads = 32 * linearWarps
 	tokenTile     = 16 // tokens of a CTA: two n8
 	tokenBlocks   = tokenTile / 8
@@ -94,7 +95,7 @@ func linearGrid(e *entry) [3]engine.Extent {
 	return grid(engine.Extent{Of: constant(ctas), Per: 1}, engine.Extent{Of: e.buffer("x").Rows, Per: tokenTile})
 }
 
-// linear is x[T,K] * w[N,K]^T (+ bias), and what finishers make of it.
+// linear is x[T,K] * w[N,K]^T (+ bias), and what finishers make of it, for steps of few tokens and for rows of experts; see multistage.
 //
 //	CTA (i, j): outputs 16*blocks*i.., tokens 16*j..          warp v: chunks C*v/8 .. C*(v+1)/8 of the C chunks of 64 k
 //
@@ -128,31 +129,36 @@ func (p *product) multiply() {
 func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	p.Section("places")
 	lane, warp := p.Lane(), p.Warp()
-	chunks := p.w.KPad() / chunk
-	first := p.Shr(p.Mul(warp, chunks), 3)
-	last := p.Shr(p.Mul(p.Add(warp, 1), chunks), 3)
+	first, last := p.partStart(warp), p.partStart(p.Add(warp, 1))
 	how := p.reader.operandB()
 	tokens := p.inputs(lane, first)
 	inverses := p.inverses(lane)
-	panels := p.reader.start(lane, first)
+	p.reader.prepare()
+	panels := p.weightPanels(lane, first)
 
 	p.Section("main loop")
 	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {
 		var b chunkB
 		for j, x := range tokens {
 			if p.makesCodes {
-				b[j] = p.loadRaw(how, x, inverses[j])
+				b = append(b, p.loadRaw(how, x, inverses[j]))
 			} else {
-				b[j] = p.load(how, x)
+				b = append(b, p.load(how, x))
 			}
 		}
-		for m, panel := range panels {
-			p.reader.multiply(panel, i, acc[m], b)
+		for m, at := range panels {
+			at.number = i
+			p.reader.multiply(at, acc[m], b)
 		}
 		for _, x := range tokens {
 			p.Into(x).Add(x, chunk*p.operandB().element)
 		}
 	})
+}
+
+// partStart is the first chunk of a part of K.
+func (p *product) partStart(part ptx.Reg) ptx.Reg {
+	return p.Shr(p.Mul(part, p.w.KPad()/chunk), log2(kParts))
 }
 
 // inputs returns where a lane reads operand B of each block of 8 tokens: its part of token lane/4, from chunk first on.
@@ -203,8 +209,10 @@ func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 		for h := range v {
 			output := p.realOutput(p.Add(first, 8*h))
 			sum := p.total(from.At(4 * 8 * h))
-			v[h] = p.reader.finish(sum, output, token)
-			v[h] = p.normedAndBiased(v[h], output, factors, token)
+			if factor := p.factor(output, func(int) ptx.Reg { return p.tokenScale(token) }); factor != nil {
+				sum = p.Mul(sum, factor(0))
+			}
+			v[h] = p.normedAndBiased(sum, output, factors, token)
 		}
 		p.finish(place, []tokenResult{{0, v}})
 	})

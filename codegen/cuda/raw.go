@@ -14,11 +14,6 @@ const rawTokens = 16
 // rawInput tells that products can take raw inputs of so many columns: there is no padding.
 func rawInput(columns int64) bool { return columns%64 == 0 }
 
-// rawVariants are the entries of a product on mma.sync that has its inputs raw too.
-func rawVariants(f family) []variant {
-	return []variant{{family: f, limit: rawTokens, makesCodes: true}, {family: f}}
-}
-
 // skipped are the entries of a launch that is left out where products quantize.
 func skipped(f family) []variant {
 	nothing := family{f.threads, func(*entry) [3]engine.Extent { return grid(engine.Extent{Of: sym.Const(0), Per: 1}) }, nil}

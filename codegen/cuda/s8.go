@@ -10,17 +10,13 @@ type s8Reader struct{ *product }
 
 func (r s8Reader) operandB() operandB { return operandB{ptx.S8x4, 1, 4, 16, ptx.S32} }
 
-func (r s8Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
-
-func (r s8Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
-	for step, words := range r.fragments(at) {
+func (r s8Reader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
+	for step, words := range at.fragments() {
 		for j := range acc {
 			r.Mma(ptx.MmaS8, acc[j], as(ptx.S8x4, words), b[j][step])
 		}
 	}
 }
-
-func (r s8Reader) finish(sum, output, token ptx.Reg) ptx.Reg { return r.scaled(sum, output, token) }
 
 // numbers gives sums as f32.
 func (p *product) numbers(sums []ptx.Reg) []ptx.Reg {
@@ -43,11 +39,9 @@ func newWideS8(w *wide) wideReader {
 }
 
 func (r wideS8) multiply(at chunkPlace, part []ptx.Reg) {
-	for s, words := range r.words(at) {
+	for s, words := range at.fragments() {
 		r.step(part, as(ptx.S8x4, words), at.b, s)
 	}
 	r.WgmmaCommit()
 	r.WgmmaWait(0)
 }
-
-func (r wideS8) factor(output ptx.Reg) func(int) ptx.Reg { return r.codeFactor(output) }

@@ -1,7 +1,6 @@
 package cuda
 
 import (
-	"slices"
 	"unsafe"
 
 	"llmc/codegen/ptx"
@@ -100,7 +99,7 @@ func (c *Coder) Finish(p *engine.Program) error {
 
 func sampleOperand(role *engine.Role, names map[string]string, buffers map[string]int) engine.Operand {
 	if role.Kind == engine.OperandInput {
-		return engine.Operand{Kind: engine.OperandInput, Index: slices.Index(engine.Inputs, role.Name)}
+		return engine.InputOperand(role.Name)
 	}
 	name := role.Name
 	if names[name] != "" {

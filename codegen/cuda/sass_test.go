@@ -23,6 +23,9 @@ var sassRules = []struct {
 	{`sm80|sm89`, `^linear.*frag\.(bf16|u4|u8)`, []string{"HMMA.16816.F32.BF16", "BAR"}, nil},
 	{`sm80`, `^linear.*frag\.e4m3`, []string{"HMMA.16816.F32.BF16", "BAR"}, nil},
 	{`sm89`, `^linear.*frag\.e4m3`, []string{"QMMA.16832.F32.E4M3.E4M3", "BAR"}, []string{"HMMA"}},
+	{`sm80|sm89`, multistageClass + `frag\.(bf16|u4|u8|s8)`, []string{"LDSM.16.M88.4", "LDGSTS.E.BYPASS"}, nil},
+	{`sm89`, multistageClass + `frag\.e4m3`, []string{"LDSM.16.M88.4", "LDGSTS.E.BYPASS"}, nil},
+	{`sm80`, multistageClass + `frag\.e4m3`, []string{"LDS.64", "LDGSTS.E.BYPASS"}, nil}, // see swizzled
 	{`sm90`, `^linear.*frag\.(bf16|u4|u8)`, []string{"HGMMA", "WARPGROUP", "UBLKCP", "SYNCS", "LDGSTS"}, []string{"HMMA"}},
 	{`sm80|sm89`, `^linear.*frag\.s8`, []string{"IMMA.16832.S8.S8", "BAR"}, []string{"HMMA"}},
 	{`sm90`, `^linear.*frag\.e4m3`, []string{"QGMMA", "WARPGROUP", "UBLKCP", "SYNCS"}, []string{"HMMA", "QMMA"}},
@@ -32,6 +35,9 @@ var sassRules = []struct {
 	{`.`, `^quantize`, nil, []string{"HMMA"}},
 	{`sm89|sm90`, `^quantize,e4m3`, []string{"F2FP"}, nil},
 }
+
+// multistageClass begins the classes of products for more than 32 tokens where there is no wgmma.
+const multistageClass = `^linear[a-z_]*(_to_64[a-z0-9_]*)?,.*`
 
 // TestAssembleSASS disassembles what ptxas makes of a model's kernels of every family and format.
 func TestAssembleSASS(t *testing.T) {

@@ -5,17 +5,18 @@ import (
 	"llmc/engine/layout"
 )
 
-// weightReader brings fragments of a weight to the matrix units: one file for each way to store them.
+// weightReader brings fragments of a weight to mma.sync: one file for each way to store them.
 type weightReader interface {
 	// operandB says how lanes read their tokens.
 	operandB() operandB
-	// start returns, for each panel of the CTA, what multiply needs to know of where it is; first is the warp's first chunk.
-	start(lane, first ptx.Reg) []panel
-	// multiply adds the product of chunk i of a panel with b to acc, and moves the panel on to the next chunk.
-	multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB)
-	// finish is what the sum of all products of an output and the CTA's token of a number stands for.
-	finish(sum, output, token ptx.Reg) ptx.Reg
+	// prepare makes what all chunks need.
+	prepare()
+	// multiply adds the product of a chunk of a panel with b to acc, by block of tokens.
+	multiply(at chunkSource, acc [][]ptx.Reg, b chunkB)
 }
+
+// prepare is that of readers that need nothing.
+func (p *product) prepare() {}
 
 // operandB says how a lane reads the tokens of a chunk: 32 bytes of a token are a step of the matrix unit, in which the lane has two registers.
 type operandB struct {
@@ -35,8 +36,8 @@ var f16Pairs = operandB{ptx.F16x2, 2, 4, 16, ptx.F32}
 // steps is the number of matrix instructions along a chunk.
 func (o operandB) steps() int { return chunk * o.element / 32 }
 
-// chunkB is operand B of a chunk, by block of tokens and by step.
-type chunkB [tokenBlocks][][]ptx.Reg
+// chunkB is operand B of a chunk, by block of 8 tokens and by step.
+type chunkB [][][]ptx.Reg
 
 // load reads the lane's part of a chunk of one token.
 func (p *product) load(o operandB, x ptx.Reg) [][]ptx.Reg {
@@ -51,12 +52,6 @@ func (p *product) load(o operandB, x ptx.Reg) [][]ptx.Reg {
 	return steps
 }
 
-// panel is where a lane reads a panel of 16 outputs.
-type panel struct {
-	base ptx.Reg // of the panel
-	next ptx.Reg // the lane's next 16 bytes of fragments
-}
-
 // weightReaders is indexed by what is stored of a weight, or by the format of inputs that are codes.
 var weightReaders = map[string]func(p *product) weightReader{
 	"bf16":  func(p *product) weightReader { return halfReader{p, ptx.MmaBF16, bf16Pairs} },
@@ -65,7 +60,7 @@ var weightReaders = map[string]func(p *product) weightReader{
 	"e4m3":  newFloat8Reader,
 	"u4":    func(p *product) weightReader { return &u4Reader{product: p} },
 	"e4m3t": func(p *product) weightReader { return e4m3Reader{p} },
-	"e4m3g": func(p *product) weightReader { return &e4m3Blocks{product: p} },
+	"e4m3g": func(p *product) weightReader { return e4m3Blocks{p} },
 	"s8t":   func(p *product) weightReader { return s8Reader{p} },
 }
 
@@ -92,28 +87,6 @@ func (p *product) codes() layout.Activation {
 
 const fragmentBytes = 512 // of a panel: 16 for each lane
 
-// startPanels returns the panels of the CTA. Those behind the weight's last one are read as the last one, and dropped.
-func (p *product) startPanels(lane, first ptx.Reg) []panel {
-	var panels []panel
-	for m := range p.blocks {
-		number := p.Min(p.Mad(p.CtaX(), p.blocks, m), p.w.Panels()-1)
-		base := p.Index(p.pointers["w"], number, p.w.PanelBytes())
-		offset := p.Mad(first, chunk/p.w.Depth*fragmentBytes, p.Shl(lane, 4))
-		panels = append(panels, panel{base, p.Index(base, offset, 1)})
-	}
-	return panels
-}
-
-// fragments loads the lane's part of one chunk: 16 bytes for each fragment.
-func (p *product) fragments(at panel) [][]ptx.Reg {
-	var words [][]ptx.Reg
-	for f := range chunk / p.w.Depth {
-		words = append(words, p.LdV(ptx.B32, 4, at.next.At(f*fragmentBytes), ptx.ReadOnly))
-	}
-	p.Into(at.next).Add(at.next, chunk/p.w.Depth*fragmentBytes)
-	return words
-}
-
 // zeroSums are the sums of blocks of tokens, to be added to.
 func (p *product) zeroSums(t ptx.Type, blocks int) [][]ptx.Reg {
 	sums := make([][]ptx.Reg, blocks)
@@ -139,17 +112,13 @@ type halfReader struct {
 
 func (r halfReader) operandB() operandB { return r.b }
 
-func (r halfReader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
-
-func (r halfReader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
-	for step, words := range r.fragments(at) {
+func (r halfReader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
+	for step, words := range at.fragments() {
 		for j := range acc {
 			r.Mma(r.mma, acc[j], as(r.b.register, words), b[j][step])
 		}
 	}
 }
-
-func (r halfReader) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }
 
 // as sees registers as another type of their size.
 func as(t ptx.Type, regs []ptx.Reg) []ptx.Reg {
@@ -166,10 +135,8 @@ type u8Reader struct{ *product }
 
 func (r u8Reader) operandB() operandB { return bf16Pairs }
 
-func (r u8Reader) start(lane, first ptx.Reg) []panel { return r.startPanels(lane, first) }
-
-func (r u8Reader) multiply(at panel, _ ptx.Reg, acc [][]ptx.Reg, b chunkB) {
-	for f, words := range r.fragments(at) {
+func (r u8Reader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
+	for f, words := range at.fragments() {
 		for half := range 2 {
 			var a []ptx.Reg
 			for _, word := range words[2*half : 2*half+2] {
@@ -189,7 +156,18 @@ func (r u8Reader) pair(word ptx.Reg, i int) ptx.Reg {
 	return r.Cvt2(ptx.BF16x2, number(i), number(i+1))
 }
 
-func (r u8Reader) finish(sum, output, _ ptx.Reg) ptx.Reg { return r.Mul(sum, r.outputScale(output)) }
+// factor gives what the sum of an output and a token is multiplied with at the end: the scale of the output, and of a token that has one for all of K,
+// which tokenScale loads by the token's number. nil: sums have been scaled group by group, or nothing has scales.
+func (p *product) factor(output ptx.Reg, tokenScale func(n int) ptx.Reg) func(n int) ptx.Reg {
+	if p.w.ScaleBytes == 0 || p.w.Group > 0 {
+		return nil
+	}
+	scale := p.outputScale(output)
+	if !p.coded() {
+		return func(int) ptx.Reg { return scale }
+	}
+	return func(n int) ptx.Reg { return p.Mul(scale, tokenScale(n)) }
+}
 
 // outputScale loads the scale of an output.
 func (p *product) outputScale(output ptx.Reg) ptx.Reg {
@@ -208,17 +186,15 @@ type u4Reader struct {
 
 func (r *u4Reader) operandB() operandB { return bf16Pairs }
 
-func (r *u4Reader) start(lane, first ptx.Reg) []panel {
-	r.one, r.minus, r.row = r.Const(ptx.BF16x2, 1.0), r.Const(ptx.BF16x2, -136.0), r.Shr(lane, 2)
-	return r.startPanels(lane, first)
+func (r *u4Reader) prepare() {
+	r.one, r.minus, r.row = r.Const(ptx.BF16x2, 1.0), r.Const(ptx.BF16x2, -136.0), r.Shr(r.Lane(), 2)
 }
 
-func (r *u4Reader) multiply(at panel, i ptx.Reg, acc [][]ptx.Reg, b chunkB) {
-	words := r.fragments(at)[0]
+func (r *u4Reader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
+	words := at.fragments()[0]
 	steps := min(chunkSteps, r.w.Group/16)
 	for from := 0; from < chunkSteps; from += steps {
-		group := r.Shr(r.Mad(i, chunk, 16*from), log2(r.w.Group))
-		scales, minus := r.scales(at, group)
+		scales, minus := r.scales(at, from)
 		part := r.zeroSums(ptx.F32, len(acc))
 		for s := from; s < from+steps; s++ {
 			r.mma(part, r.numbers(words[s], minus), b, s)
@@ -246,23 +222,20 @@ func (r *u4Reader) numbers(word ptx.Reg, minus [2]ptx.Reg) []ptx.Reg {
 	return a
 }
 
-// scales loads the scales of a group for the lane's rows row and row+8, and what to add to its codes.
-func (r *u4Reader) scales(at panel, group ptx.Reg) (scales, minus [2]ptx.Reg) {
+// scales loads the scales of the group that a step of a chunk lies in for the lane's rows row and row+8, and what to add to its codes.
+func (r *u4Reader) scales(at chunkSource, step int) (scales, minus [2]ptx.Reg) {
 	minus = [2]ptx.Reg{r.minus, r.minus}
-	element := r.Mad(group, layout.FragmentRows, r.row)
-	place := r.Index(at.base, element, 2)
+	place := at.scale(step, r.row, 2)
 	for i := range scales {
-		scales[i] = r.Cvt(ptx.F32, r.Ld(ptx.F16, place.At(r.w.ScaleOffset(0)+16*i)))
+		scales[i] = r.Cvt(ptx.F32, r.Ld(ptx.F16, place.At(16*i)))
 		if r.w.Zeros {
-			zero := r.Ld(ptx.U8, r.Index(at.base, element, 1).At(r.w.ZeroOffset(0)+8*i)).As(ptx.B32)
+			zero := r.Ld(ptx.U8, at.zero(step, r.row).At(8*i)).As(ptx.B32)
 			both := r.Or(r.Or(zero, r.Shl(zero, 16)), 0x43004300)
 			minus[i] = r.Neg(both.As(ptx.BF16x2))
 		}
 	}
 	return scales, minus
 }
-
-func (r *u4Reader) finish(sum, _, _ ptx.Reg) ptx.Reg { return sum }
 
 func log2(n int) int {
 	bits := 0

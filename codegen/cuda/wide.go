@@ -12,7 +12,6 @@ const (
 	wideThreads = 128 * (wideGroups + 1)
 	wideRows    = 64                             // outputs of a warpgroup: m of wgmma
 	widePanels  = wideRows / layout.FragmentRows // one for each of its warps
-	wideParts   = linearWarps                    // parts of K, as on every target
 	panelBytes  = 2048                           // of a panel in a stage: one bulk copy
 	tokenRow    = 128                            // bytes of a token in a tile: a row of the 128-byte swizzle
 	tileAlign   = 1024                           // of tiles with that swizzle
@@ -25,8 +24,9 @@ type wideShape struct {
 	// rings is 2 where the warpgroups have the same 64 outputs and four parts of K each, which they are fed through rings of their
 	// own: steps of few tokens, bounded by the reading of weights. It is 1 where each has 64 outputs of its own and all of K.
 	rings  int
-	memory int // bytes that stages may take
-	ctas   int // of a multiprocessor
+	memory int  // bytes that stages may take
+	ctas   int  // of a multiprocessor
+	oneRow bool // of tiles: steps have no more tokens than that
 }
 
 // wideShapes are the shapes by the tokens of a step, ascending: the last one serves all steps that the others do not. Groups of codes
@@ -44,7 +44,7 @@ var wideShapes = []struct {
 
 // wide is a product on wgmma: x[T,K] * w[N,K]^T (+ bias), and what finishers make of it. Unproven on hardware.
 //
-//	CTA (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings)
+//	tile (i, j): tokens n*i.., outputs 128*j.. (one ring) or 64*j.. (two rings); CTA (i, j) has it, or see stream
 //
 //	threads          one ring                                 two rings
 //	  0-127          outputs 0-63, parts 0-7 of K             outputs 0-63, parts 0-3
@@ -57,14 +57,9 @@ var wideShapes = []struct {
 //	warp 2 m16 | D |    operand B: n rows of 128 bytes in shared memory, swizzled over them: 64 k of numbers, 128 of codes. A lane has
 //	warp 3 m16 | D |    rows g and g+8 of its panel and columns 8j+2t, 8j+2t+1: n/2 sums.
 //
-// Shared memory has what stages have of tokens, then what they have of weights, each those of ring 0 first; then what the warpgroups
-// tell each other at the end (exchange).
-//
-//	tokens     tiles of n x 128 bytes         cp.async of 16 bytes; zeros for tokens behind the last one
-//	fragments  panels x 2048 bytes            a bulk copy for each panel: span chunks of 64 k
-//	scales     panels x groups x 32 bytes     bulk copies, for formats with groups
-//	zeros      panels x groups x 16 bytes     bulk copies, for formats with zero points
-//	           groups x n x 4 bytes           cp.async, the scales of tokens that have one for each group
+// Shared memory has what stages have of tokens, then what they have of weights (stageLayout), each those of ring 0 first; then what the
+// warpgroups tell each other at the end (exchange). Tokens, in tiles of n x 128 bytes, come by cp.async of 16 bytes, with zeros for tokens behind
+// the last one; fragments, scales and zero points by a bulk copy of each for a panel; scales of groups of tokens by cp.async.
 //
 // Tokens that are codes with one scale have these in a block of its own (tokenScales).
 //
@@ -77,55 +72,36 @@ var wideShapes = []struct {
 type wide struct {
 	*product
 	wideShape
-	span, stages, panels, groups int // chunks of a stage; stages of a ring; panels and scales of an output in a stage
-	chunkRow                     int // bytes of a chunk of a token: a tile has one or two chunks
-	scalesAt, zerosAt, tokensAt  int // scales, zero points and scales of tokens among what a stage has of weights
-	tokenBytes, weightBytes      int // of a stage
-	instruction                  ptx.WGMMA
-	decode                       wideReader
+	stageLayout
+	stages      int // of a ring
+	instruction ptx.WGMMA
+	decode      wideReader
+	stream      stream
 
-	group, ring     ptx.Reg // of the thread's warp
-	tokenStages     ptx.Reg // of the ring
-	weightStages    ptx.Reg
-	exchanged       ptx.Reg
-	factors         ptx.Reg // of the tokens of the thread's warpgroup
-	tokenScales     ptx.Reg // of tokens that are codes: [tokens] f32
-	told            ptx.Reg // barrier of these
-	full, empty     ptx.Reg // barriers of the ring, one for each stage
-	token           ptx.Reg // the CTA's first one
-	from, to, parts ptx.Reg // chunks of the ring; its first part
+	piece        streamPiece
+	counted      ptx.Reg // the CTA was the last one of its tile
+	group, ring  ptx.Reg // of the thread's warp
+	tokenStages  ptx.Reg // of the ring
+	weightStages ptx.Reg
+	exchanged    ptx.Reg
+	factors      ptx.Reg // of the tokens of the thread's warpgroup
+	tokenScales  ptx.Reg // of tokens that are codes: [tokens] f32
+	told         ptx.Reg // barrier of these
+	full, empty  ptx.Reg // barriers of the ring, one for each stage
+	token        ptx.Reg // the CTA's first one
+	from, to     ptx.Reg // chunks of the ring
+	parts, ends  ptx.Reg // its first part, and the one behind its last one
 }
 
 func newWide(e *entry, s wideShape) *wide {
-	w := &wide{product: newProduct(e), wideShape: s, panels: wideGroups * widePanels / s.rings}
+	w := &wide{product: newProduct(e), wideShape: s}
+	w.stageLayout = w.newStage(panelBytes/w.chunkBytes(), wideGroups*widePanels/s.rings, s.tokens)
 	w.instruction = ptx.WGMMA{N: s.tokens, A: ptx.BF16}
 	w.decode = wideReaders[w.reads()](w)
-	w.span = panelBytes / w.chunkBytes()
-	w.chunkRow = chunk * w.reader.operandB().element
-	if g := w.w.Group; g > chunk {
-		w.groups = w.span*chunk/g + 1 // a stage need not begin with a group
-	} else if g > 0 {
-		w.groups = w.span * chunk / g
-	}
-	w.scalesAt = w.panels * panelBytes
-	w.zerosAt = w.scalesAt + w.panels*w.groups*w.w.GroupBytes()
-	w.tokenBytes, w.weightBytes = w.span*s.tokens*w.chunkRow, w.zerosAt
-	if w.w.Zeros {
-		w.weightBytes += w.panels * w.groups * zeroRow
-	}
-	w.tokensAt = w.weightBytes
-	if w.coded() {
-		w.weightBytes += w.groups * s.tokens * 4
-	}
 	w.stages = min(maxStages, s.memory/(s.rings*(w.tokenBytes+w.weightBytes)))
+	w.stream = newStream(w)
 	return w
 }
-
-// zeroRow is the size of a panel's zero points of a group of k.
-const zeroRow = layout.FragmentRows
-
-// chunkBytes is what a panel stores of a chunk.
-func (w *wide) chunkBytes() int { return chunk / w.w.Depth * fragmentBytes }
 
 // outputs is the number of rows of the weight that a CTA multiplies.
 func (w *wide) outputs() int { return w.panels * layout.FragmentRows }
@@ -136,13 +112,27 @@ func (w *wide) producers() int { return 128 / w.rings }
 // tileChunks is how many chunks of a token a row of a tile has.
 func (w *wide) tileChunks() int { return tokenRow / w.chunkRow }
 
-// wideVariants are the entries of a product, each for steps of up to so many tokens; none where no wideReader reads the weight and its inputs.
+// wideVariants are the entries of a product, each for steps of up to so many tokens.
 func wideVariants(e *entry) []variant {
-	p := newProduct(e)
-	if wideReaders[p.reads()] == nil {
-		return nil
-	}
 	var list []variant
+	for _, s := range wideShapesOf(e) {
+		v := variant{ctas: s.ctas, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
+			threads: wideThreads,
+			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
+			build:   func(e *entry) { newWide(e, s).write() },
+		}}
+		if s.oneRow {
+			v.limit = int64(s.tokens)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// wideShapesOf are the shapes of a product's entries.
+func wideShapesOf(e *entry) []wideShape {
+	p := newProduct(e)
+	var list []wideShape
 	for _, row := range wideShapes {
 		if p.w.Group > 0 && !p.coded() && !row.grouped {
 			continue
@@ -151,13 +141,10 @@ func wideVariants(e *entry) []variant {
 		if s.ctas > 1 && ceilDiv(p.w.Panels(), widePanels) <= e.cores {
 			s.ctas, s.memory = 1, lonelyMemory
 		}
-		list = append(list, variant{limit: int64(s.tokens), ctas: s.ctas, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
-			threads: wideThreads,
-			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
-			build:   func(e *entry) { newWide(e, s).write() },
-		}})
+		s.oneRow = true
+		list = append(list, s)
 	}
-	list[len(list)-1].limit = 0
+	list[len(list)-1].oneRow = false
 	return list
 }
 
@@ -165,11 +152,6 @@ func wideVariants(e *entry) []variant {
 const lonelyMemory = 180 << 10
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
-
-// grid has tokens first: CTAs that run together share weights.
-func (w *wide) grid() [3]engine.Extent {
-	return grid(engine.Extent{Of: w.buffer("x").Rows, Per: int64(w.tokens)}, engine.Extent{Of: constant(ceilDiv(w.w.Panels(), w.panels)), Per: 1})
-}
 
 // Registers of a thread where a CTA has a multiprocessor to itself: 128*40 + 256*232 and 128*96 + 256*200 are less than the 64 K that there are, of
 // which a thread has 168 at first.
@@ -182,6 +164,7 @@ const (
 )
 
 func (w *wide) write() {
+	w.startPiece()
 	w.Section("barriers")
 	stages := w.rings * w.stages
 	w.tokenStages = w.Addr(w.Dynamic("tokens_of_stages", stages*w.tokenBytes, tileAlign))
@@ -194,6 +177,9 @@ func (w *wide) write() {
 	}
 	w.full = w.Addr(w.Static("full", 8*stages, 8))
 	w.empty = w.Addr(w.Static("empty", 8*stages, 8))
+	if w.cuts() {
+		w.counted = w.Addr(w.Static("counted", 4, 4))
+	}
 	w.group = w.Warpgroup()
 	w.If(w.Eq(w.TidX(), 0), func() {
 		for s := range stages {
@@ -206,27 +192,33 @@ func (w *wide) write() {
 		w.FenceBarrierInit()
 	})
 	w.Sync()
-	w.token = w.Mul(w.CtaX(), w.tokens)
-	w.Role("feed", w.Eq(w.group, wideGroups), func() {
-		feeder := *w // each role has registers of its own
-		feeder.chooseRing(w.Shr(w.Sub(w.Warp(), 4*wideGroups), 1))
-		if w.makesCodes {
-			feeder.registers(rawFeederRegisters)
-			feeder.feedRaw()
-			return
-		}
-		feeder.registers(feederRegisters)
-		feeder.feed()
-	})
-	w.Role("multiply", w.Lt(w.group, wideGroups), func() {
-		if w.makesCodes {
-			w.registers(rawMultiplyRegisters)
-		} else {
-			w.registers(multiplyRegisters)
-		}
-		w.chooseRing(w.group)
-		w.multiply()
-	})
+	w.token = w.Mul(w.piece.row, w.tokens)
+	w.IfElse(w.Eq(w.group, wideGroups), w.startFeeding, w.startMultiplying)
+}
+
+// startFeeding and startMultiplying are what warps do that bring and that multiply; each finds its ring first.
+func (w *wide) startFeeding() {
+	w.Section("feed")
+	feeder := *w // each role has registers of its own
+	feeder.chooseRing(w.Shr(w.Sub(w.Warp(), 4*wideGroups), 1))
+	if w.makesCodes {
+		feeder.registers(rawFeederRegisters)
+		feeder.feedRaw()
+		return
+	}
+	feeder.registers(feederRegisters)
+	feeder.feed()
+}
+
+func (w *wide) startMultiplying() {
+	w.Section("multiply")
+	if w.makesCodes {
+		w.registers(rawMultiplyRegisters)
+	} else {
+		w.registers(multiplyRegisters)
+	}
+	w.chooseRing(w.group)
+	w.multiply()
 }
 
 func (w *wide) registers(n int) {
@@ -248,13 +240,13 @@ func (w *wide) chooseRing(number ptx.Reg) {
 	w.tokenStages = w.Index(w.tokenStages, number, w.stages*w.tokenBytes)
 	w.weightStages = w.Index(w.weightStages, number, w.stages*w.weightBytes)
 	w.full, w.empty = w.Index(w.full, number, 8*w.stages), w.Index(w.empty, number, 8*w.stages)
-	w.parts = w.Mul(number, wideParts/w.rings)
-	w.from, w.to = w.partStart(w.parts), w.partStart(w.Add(w.parts, wideParts/w.rings))
-}
-
-// partStart is the first chunk of a part.
-func (w *wide) partStart(part ptx.Reg) ptx.Reg {
-	return w.Shr(w.Mul(part, w.w.KPad()/chunk), log2(wideParts))
+	w.parts, w.ends = w.piece.from, w.piece.to
+	if w.rings > 1 {
+		half := w.Shr(w.Sub(w.ends, w.parts), 1) // ranges are multiples of two parts then
+		w.parts = w.Mad(number, half, w.parts)
+		w.ends = w.Add(w.parts, half)
+	}
+	w.from, w.to = w.partStart(w.parts), w.partStart(w.ends)
 }
 
 // stageCounter walks around a ring.
@@ -262,13 +254,6 @@ type stageCounter struct{ stage, parity ptx.Reg }
 
 func (w *wide) newStageCounter() stageCounter {
 	return stageCounter{w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)}
-}
-
-// mutable is a register with a first value.
-func (w *wide) mutable(t ptx.Type, first ptx.Operand) ptx.Reg {
-	r := w.Reg(t)
-	w.Set(r, first)
-	return r
 }
 
 // next goes to the next stage; the parity of a stage flips each time around.

@@ -31,7 +31,7 @@ func (r wideE4M3) multiply(at chunkPlace, part []ptx.Reg) {
 
 // chunkSums calls each with the product of a chunk for some tokens after the other: the first one's number among a lane's sums, and these.
 func (r wideE4M3) chunkSums(at chunkPlace, each func(first int, sums []ptx.Reg)) {
-	fragments := r.words(at)
+	fragments := at.fragments()
 	for token := 0; token < r.instruction.N; token += r.most.N {
 		sums := r.Zeros(ptx.F32, r.most.Accumulators())
 		tokens := r.Advance(at.b, token*tokenRow)
@@ -44,20 +44,6 @@ func (r wideE4M3) chunkSums(at chunkPlace, each func(first int, sums []ptx.Reg))
 		each(token/2, sums)
 	}
 }
-
-func (r wideE4M3) factor(output ptx.Reg) func(n int) ptx.Reg { return r.codeFactor(output) }
-
-// codeFactor is the scale of an output times that of the lane's token number n.
-func (w *wide) codeFactor(output ptx.Reg) func(n int) ptx.Reg {
-	scale := w.outputScale(output)
-	first := w.Index(w.tokenScales, w.And(w.Lane(), 3), 8)
-	return func(n int) ptx.Reg {
-		return w.Mul(scale, w.Ld(ptx.F32, first.At(4*n)))
-	}
-}
-
-// columnOf is the column of sum i, counted from that of the lane's first one.
-func columnOf(i int) int { return i/4*8 + i%2 }
 
 // tokenScales loads the scale of the thread's token, 0 behind the last one.
 func (f *feeder) tokenScales() ptx.Reg {
@@ -93,7 +79,7 @@ func (f *feeder) tell(store func()) {
 }
 
 // rowScaled tells whether tokens are codes with one scale each.
-func (w *wide) rowScaled() bool { return w.coded() && w.w.Group == 0 }
+func (p *product) rowScaled() bool { return p.coded() && p.w.Group == 0 }
 
 // wideBlocks scales the sum of each chunk; see e4m3Blocks.
 type wideBlocks struct{ wideE4M3 }
@@ -101,30 +87,20 @@ type wideBlocks struct{ wideE4M3 }
 func newWideBlocks(w *wide) wideReader { return wideBlocks{newWideE4M3(w).(wideE4M3)} }
 
 func (r wideBlocks) multiply(at chunkPlace, part []ptx.Reg) {
-	group := r.Sub(r.groupOf(at.number), r.groupOf(at.first))
-	quarter := r.Shr(r.Shr(r.Lane(), 2), log2(r.w.ScaleRows))
-	element := r.Mad(r.Mad(at.panel, r.groups, group), r.w.GroupBytes()/4, quarter)
-	var weights [2]ptx.Reg
-	for h := range weights {
-		weights[h] = r.Ld(ptx.F32, r.Index(at.stage, element, 4).At(r.scalesAt+8/r.w.ScaleRows*4*h))
-	}
-	token := r.Mad(group, r.wide.tokens, r.Shl(r.And(r.Lane(), 3), 1))
-	scales := r.Index(at.stage, token, 4)
+	weights := r.groupScales(at)
 	r.chunkSums(at, func(first int, sums []ptx.Reg) {
 		var tokens []ptx.Reg // of columns 2t and 2t+1 of a block of 8
 		for i, v := range sums {
 			if i%4 == 0 {
-				tokens = r.LdV(ptx.F32, 2, scales.At(r.tokensAt+4*columnOf(first+i)))
+				tokens = at.tokenScales((first + i) / 4)
 			}
 			r.Into(part[first+i]).Fma(v, r.Mul(weights[i%4/2], tokens[i%2]), part[first+i])
 		}
 	})
 }
 
-func (wideBlocks) factor(ptx.Reg) func(int) ptx.Reg { return nil }
-
-// groupScales starts the copies of the scales that tokens have for the groups of a stage, one for a thread; zeros for tokens behind the last one.
-func (f *feeder) groupScales(c, count ptx.Reg) {
+// copyGroupScales starts the copies of the scales that tokens have for the groups of a stage, one for a thread; zeros for tokens behind the last one.
+func (f *feeder) copyGroupScales(c, count ptx.Reg) {
 	if !f.coded() || f.rowScaled() {
 		return
 	}
@@ -133,7 +109,7 @@ func (f *feeder) groupScales(c, count ptx.Reg) {
 	for first := 0; first < f.groups*f.wide.tokens; first += f.producers() {
 		i := f.Add(f.And(f.TidX(), f.producers()-1), first)
 		n, token := f.Shr(i, log2(f.wide.tokens)), f.And(i, f.wide.tokens-1)
-		have := f.Select(f.Lt(token, f.rows), f.Const(ptx.U32, 4), f.Const(ptx.U32, 0))
+		have := f.sizeIf(f.Lt(token, f.rows), 4)
 		row := f.wide.row("x", f.Add(f.token, f.Min(token, f.Sub(f.rows, 1))))
 		from := f.Index(row, f.Add(group, n), 4)
 		f.When(f.Lt(n, groups)).CopyAsyncZero(f.Index(stage, i, 4).At(f.tokensAt), from.At(f.codes().ScaleOffset()), 4, have)

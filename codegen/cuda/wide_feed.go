@@ -17,7 +17,7 @@ func (w *wide) feed() {
 		w.BarrierWait(w.Index(w.empty, f.ahead.stage, 8), w.Xor(f.ahead.parity, 1))
 		w.If(w.Eq(f.warp, 0), func() { f.weights(c, count) })
 		f.tokens(c, count)
-		f.groupScales(c, count)
+		f.copyGroupScales(c, count)
 		w.CopyCommit()
 		w.next(f.ahead)
 		w.Into(f.open).Add(f.open, 1)
@@ -39,25 +39,20 @@ type feeder struct {
 	open          ptx.Reg // stages between the two
 	warp, lane    ptx.Reg // among those of the ring
 	panel         ptx.Reg // of the lane: address in the weight
-	row           ptx.Reg // of the thread: its first token, counted from the CTA's
-	rows          ptx.Reg // tokens of the CTA that there are
-	source        ptx.Reg // of its 16 bytes of the first chunk of that token
-	place         ptx.Reg // of them in a tile
-	within        ptx.Reg // the chunk of a tile that they are of
+	tokenShare
+	place  ptx.Reg // of the thread's first unit in a tile
+	within ptx.Reg // the chunk of a tile that it is of
 }
 
 // start finds the thread's part of tokens in a role, of which it reads so many bytes at a time.
 func (f *feeder) start(role string, bytes int) {
 	thread := f.And(f.TidX(), f.producers()-1)
 	f.warp, f.lane = f.And(f.Warp(), f.producers()/32-1), f.Lane()
-	number := f.Min(f.Mad(f.CtaY(), f.panels, f.lane), f.w.Panels()-1) // those behind the last one are dropped in the end
+	number := f.Min(f.Mad(f.piece.column, f.panels, f.lane), f.w.Panels()-1) // those behind the last one are dropped in the end
 	f.panel = f.Index(f.pointers["w"], number, f.w.PanelBytes())
-	unit := f.And(thread, 7)
-	f.row = f.Shr(thread, 3)
-	f.rows = f.Sub(f.wide.rows("x"), f.token)
-	f.source = f.Index(f.wide.row(role, f.Add(f.token, f.row)), unit, bytes)
-	f.place = f.Swizzled(ptx.Swizzle128, f.Mad(f.row, tokenRow, f.Mul(unit, 16)))
-	f.within = f.Shr(unit, log2(f.chunkRow/16))
+	f.tokenShare = f.newTokenShare(role, f.token, thread, f.producers(), tokenRow/16, bytes)
+	f.place = f.Swizzled(ptx.Swizzle128, f.Mad(f.row, tokenRow, f.Mul(f.unit, 16)))
+	f.within = f.Shr(f.unit, log2(f.chunkRow/16))
 }
 
 // weights starts the bulk copies of a stage, those of a panel by a lane.
@@ -108,10 +103,9 @@ func (w *wide) groupBytes() int {
 func (f *feeder) tokens(c, count ptx.Reg) {
 	place := f.Index(f.tokenStages, f.ahead.stage, f.tokenBytes)
 	to, from := f.Add(place, f.place), f.Index(f.source, c, f.chunkRow)
-	step := f.producers() / 8
 	stride := int(f.buffer("x").Stride)
-	for first := 0; first < f.wide.tokens; first += step {
-		have := f.Select(f.Lt(f.Add(f.row, first), f.rows), f.Const(ptx.U32, 16), f.Const(ptx.U32, 0))
+	for first := 0; first < f.wide.tokens; first += f.apart {
+		have := f.sizeIf(f.there(f.tokenShare, first), 16)
 		for s := 0; s < f.span; s += f.tileChunks() {
 			b := f.Builder
 			if s > 0 || f.tileChunks() > 1 {

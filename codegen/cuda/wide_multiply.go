@@ -5,14 +5,37 @@ import (
 	"llmc/engine/layout"
 )
 
-// chunkPlace is a chunk that lies in shared memory.
+// chunkPlace is a chunk that lies in a stage.
 type chunkPlace struct {
-	fragments ptx.Reg // of the lane
-	b         ptx.Reg // descriptor of the tokens
-	stage     ptx.Reg // of its weights
-	panel     ptx.Reg // of the warp, among those of the stage
-	number    ptx.Reg // of the chunk
-	first     ptx.Reg // the stage's first one
+	*wide
+	words  ptx.Reg // the lane's first 16 bytes of fragments
+	b      ptx.Reg // descriptor of the tokens
+	stage  ptx.Reg // of its weights
+	panel  ptx.Reg // of the warp, among those of the stage
+	number ptx.Reg // of the chunk
+	first  ptx.Reg // the stage's first one
+}
+
+func (at chunkPlace) fragments() [][]ptx.Reg { return at.wordsAt(at.words.At(0)) }
+
+// group is that of a step, counted from the stage's first one.
+func (at chunkPlace) group(step int) ptx.Reg {
+	shift := log2(at.w.Group / 16)
+	return at.Sub(at.Shr(at.Mad(at.number, chunkSteps, step), shift), at.Shr(at.Mul(at.first, chunkSteps), shift))
+}
+
+func (at chunkPlace) scale(step int, element ptx.Reg, bytes int) ptx.Addr {
+	element = at.Mad(at.Mad(at.panel, at.groups, at.group(step)), at.w.GroupBytes()/bytes, element)
+	return at.Index(at.stage, element, bytes).At(at.scalesAt)
+}
+
+func (at chunkPlace) zero(step int, element ptx.Reg) ptx.Addr {
+	return at.Add(at.stage, at.Mad(at.Mad(at.panel, at.groups, at.group(step)), zeroRow, element)).At(at.zerosAt)
+}
+
+func (at chunkPlace) tokenScales(block int) []ptx.Reg {
+	token := at.Mad(at.group(0), at.tokens, at.Shl(at.And(at.Lane(), 3), 1))
+	return at.LdV(ptx.F32, 2, at.Index(at.stage, token, 4).At(at.tokensAt+4*8*block))
 }
 
 // multiply is what a warpgroup does: its parts of K one after the other, then their sums.
@@ -27,8 +50,7 @@ func (w *wide) multiply() {
 	at := w.newStageCounter()
 	total, part := w.Zeros(ptx.F32, w.instruction.Accumulators()), w.Zeros(w.reader.operandB().sums, w.instruction.Accumulators())
 	within, opened := w.mutable(ptx.U32, 0), w.mutable(ptx.U32, 0)
-	w.For(ptx.Range{Name: "parts", From: 0, To: wideParts / w.rings, NoUnroll: true}, func(v ptx.Reg) {
-		number := w.Add(w.parts, v)
+	w.For(ptx.Range{Name: "parts", From: w.parts, To: w.ends, NoUnroll: true}, func(number ptx.Reg) {
 		w.For(ptx.Range{Name: "chunks", From: w.partStart(number), To: w.partStart(w.Add(number, 1)), NoUnroll: true}, func(c ptx.Reg) {
 			w.If(w.Eq(within, 0), func() {
 				w.BarrierWait(w.Index(w.full, at.stage, 8), at.parity)
@@ -36,8 +58,8 @@ func (w *wide) multiply() {
 			})
 			stage := w.Index(w.weightStages, at.stage, w.weightBytes)
 			tokens := w.Index(w.tokenStages, at.stage, w.tokenBytes)
-			place := chunkPlace{stage: stage, panel: panel, number: c, first: opened}
-			place.fragments = w.Index(w.Index(w.Index(stage, panel, panelBytes), within, w.chunkBytes()), lane, 16)
+			place := chunkPlace{wide: w, stage: stage, panel: panel, number: c, first: opened}
+			place.words = w.Index(w.Index(w.Index(stage, panel, panelBytes), within, w.chunkBytes()), lane, 16)
 			place.b = w.Descriptor(ptx.KTile(ptx.Swizzle128), w.Index(tokens, within, w.chunkStep()))
 			w.decode.multiply(place, part)
 			w.Into(within).Add(within, 1)
@@ -48,7 +70,7 @@ func (w *wide) multiply() {
 				w.Set(within, 0)
 			})
 		})
-		w.endPart(v, total, part)
+		w.endPart(number, total, part)
 	})
 	if w.rowScaled() {
 		w.BarrierWait(w.told, 0)
@@ -64,23 +86,29 @@ func (w *wide) chunkStep() int {
 	return w.tokens * tokenRow
 }
 
-// endPart adds a part to those before it. Where other threads have those, it is kept for them.
-func (w *wide) endPart(v ptx.Reg, total, part []ptx.Reg) {
+// endPart adds a part to those before it. Where other threads or CTAs have those, it is kept for them.
+func (w *wide) endPart(number ptx.Reg, total, part []ptx.Reg) {
 	sums := w.numbers(part)
 	add := func() {
 		for i := range sums {
 			w.Into(total[i]).Add(total[i], sums[i])
 		}
 	}
-	if w.rings == 1 {
-		add()
+	keep := add
+	if w.rings > 1 {
+		keep = func() {
+			w.IfElse(w.Eq(w.group, 0), add, func() {
+				to := w.exchange(w.Sub(number, w.parts), w.And(w.TidX(), 127))
+				for i := range sums {
+					w.St(to.At(4*128*i), sums[i])
+				}
+			})
+		}
+	}
+	if w.cuts() {
+		w.IfElse(w.piece.cut, func() { w.storePart(number, sums) }, keep)
 	} else {
-		w.IfElse(w.Eq(w.group, 0), add, func() {
-			to := w.exchange(v, w.And(w.TidX(), 127))
-			for i := range sums {
-				w.St(to.At(4*128*i), sums[i])
-			}
-		})
+		keep()
 	}
 	for i := range part {
 		w.Set(part[i], 0)
@@ -99,7 +127,7 @@ func (w *wide) exchangeBytes() int {
 	if w.rings == 1 {
 		return 0
 	}
-	return 4 * 128 * w.instruction.Accumulators() * wideParts / 2
+	return 4 * 128 * w.instruction.Accumulators() * kParts / 2
 }
 
 // exchange is where a thread's first sum of a part lies.
@@ -107,23 +135,45 @@ func (w *wide) exchange(part, thread ptx.Reg) ptx.Reg {
 	return w.Index(w.Index(w.exchanged, part, 4*128*w.instruction.Accumulators()), thread, 4)
 }
 
-// results adds what the other warpgroup has and stores.
+// results adds what others have and stores. Of CTAs with pieces of one tile the last one does.
 func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
+	w.piece, _ = w.findPiece()
 	w.Section("results")
+	last := w.mutable(ptx.U32, 1)
+	if w.cuts() {
+		w.IfElse(w.piece.cut, func() {
+			w.Set(last, w.countPiece())
+			w.If(w.stores(last), func() { w.addParts(total) })
+		}, func() { w.addOther(total) })
+	} else {
+		w.addOther(total)
+	}
+	w.If(w.stores(last), func() { w.store(total, warp) })
+}
+
+// stores tells whether the thread's warpgroup stores results.
+func (w *wide) stores(last ptx.Reg) ptx.Reg {
+	mine := w.Eq(w.Assume(ptx.CTAUniform, last), 1)
 	if w.rings == 1 {
-		w.store(total, warp)
+		return mine
+	}
+	return w.CmpAnd(ptx.EQ, w.group, 0, mine)
+}
+
+// addOther adds the parts of the other warpgroup.
+func (w *wide) addOther(total []ptx.Reg) {
+	if w.rings == 1 {
 		return
 	}
 	w.SyncSome(bothBarrier, 128*wideGroups)
 	w.If(w.Eq(w.group, 0), func() {
 		thread := w.And(w.TidX(), 127)
-		for v := range wideParts / 2 {
+		for v := range kParts / 2 {
 			from := w.exchange(w.Const(ptx.U32, v), thread)
 			for i := range total {
 				w.Into(total[i]).Add(total[i], w.Ld(ptx.F32, from.At(4*128*i)))
 			}
 		}
-		w.store(total, warp)
 	})
 }
 
@@ -131,7 +181,7 @@ func (w *wide) results(total []ptx.Reg, warp ptx.Reg) {
 func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 	w.reload()
 	lane := w.Lane()
-	first := w.Mul(w.CtaY(), w.outputs())
+	first := w.Mul(w.piece.column, w.outputs())
 	if w.rings == 1 {
 		first = w.Mad(w.group, wideRows, first)
 	}
@@ -139,42 +189,12 @@ func (w *wide) store(total []ptx.Reg, warp ptx.Reg) {
 	at := resultPlace{
 		row: w.Add(first, w.Mad(warp, layout.FragmentRows, w.Shr(lane, 2))), token: w.Add(w.token, token), lanes: []int{4, 8, 16},
 	}
-	var factors ptx.Reg
+	f := columnFactors{scales: w.tokenScales}
 	if w.has("squares") {
 		w.SyncSome(w.Add(w.group, groupBarrier), 128)
-		factors = w.Index(w.factors, token, 4)
+		f.norms = w.factors
 	}
-	var results []tokenResult
-	for i := range total {
-		if i%4 < 2 {
-			results = append(results, tokenResult{columnOf(i), [2]ptx.Reg{total[i], total[i+2]}})
-		}
-	}
-	for h := range 2 {
-		w.complete(results, h, w.realOutput(w.Add(at.row, 8*h)), factors)
-	}
-	w.finish(at, results)
-}
-
-// complete makes of the sums of one output of a lane what they stand for.
-func (w *wide) complete(results []tokenResult, h int, output, factors ptx.Reg) {
-	factor := w.decode.factor(output)
-	var bias ptx.Reg
-	if w.has("bias") {
-		bias = w.Ld(ptx.F32, w.Index(w.pointers["bias"], output, 4))
-	}
-	for _, r := range results {
-		v := r.v[h]
-		if factor != nil {
-			w.Into(v).Mul(v, factor(r.n))
-		}
-		if w.has("squares") {
-			w.Into(v).Mul(v, w.Ld(ptx.F32, factors.At(4*r.n)))
-		}
-		if w.has("bias") {
-			w.Into(v).Add(v, bias)
-		}
-	}
+	w.finishColumns(at, total, token, f)
 }
 
 // startFactors makes the norms of the CTA's tokens, for those warpgroups that store.
@@ -189,5 +209,5 @@ func (w *wide) startFactors() {
 	if groups > 1 {
 		w.factors = w.Index(all, w.group, 4*w.tokens)
 	}
-	w.If(w.Lt(w.group, groups), func() { w.storeNormFactors(w.factors, w.And(w.TidX(), 127), 128, w.CtaX(), w.tokens) })
+	w.If(w.Lt(w.group, groups), func() { w.storeNormFactors(w.factors, w.And(w.TidX(), 127), 128, w.piece.row, w.tokens) })
 }

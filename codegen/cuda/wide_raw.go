@@ -45,13 +45,10 @@ func (f *rawFeeder) firstWeights(begun ptx.Reg) {
 	})
 }
 
-// step is how many tokens lie between two of a thread.
-func (f *rawFeeder) step() int { return f.producers() / 8 }
-
 // startTokens finds the scales of the thread's tokens.
 func (f *rawFeeder) startTokens() (scales []ptx.Reg) {
 	unit := f.And(f.TidX(), 7)
-	for first := 0; first < f.wide.tokens; first += f.step() {
+	for first := 0; first < f.wide.tokens; first += f.apart {
 		token := f.Min(f.Add(f.row, first), f.Sub(f.rows, 1))
 		most := f.rowMaximum(f.wide.row("raw", f.Add(f.token, token)), unit, 8)
 		scale, inverse := f.scales(f.entry, most.As(ptx.F32))
@@ -69,9 +66,9 @@ func (f *rawFeeder) load(c ptx.Reg) {
 		for _, v := range values {
 			f.Set(v, 0)
 		}
-		wanted := f.When(f.CmpAnd(ptx.LT, f.Add(f.row, i*f.step()), f.rows, there))
+		wanted := f.When(f.CmpAnd(ptx.LT, f.Add(f.row, i*f.apart), f.rows, there))
 		for at := 0; at < rawUnit; at += 4 {
-			wanted.Into(values[at:at+4]...).LdV(ptx.F32, 4, from.At(i*f.step()*int(f.buffer("raw").Stride)+4*at))
+			wanted.Into(values[at:at+4]...).LdV(ptx.F32, 4, from.At(i*f.apart*int(f.buffer("raw").Stride)+4*at))
 		}
 	}
 }
@@ -93,7 +90,7 @@ func (f *rawFeeder) codes16() [][]ptx.Reg {
 func (f *rawFeeder) store(codes [][]ptx.Reg) {
 	to := f.Add(f.Index(f.tokenStages, f.ahead.stage, f.tokenBytes), f.place)
 	for i, words := range codes {
-		f.StV(to.At(i*f.step()*tokenRow), words)
+		f.StV(to.At(i*f.apart*tokenRow), words)
 	}
 }
 
@@ -101,7 +98,7 @@ func (f *rawFeeder) store(codes [][]ptx.Reg) {
 func (f *rawFeeder) tellScales(scales []ptx.Reg) {
 	f.tell(func() {
 		for i, scale := range scales {
-			f.When(f.Eq(f.And(f.TidX(), 7), 0)).St(f.Index(f.wide.tokenScales, f.row, 4).At(4*i*f.step()), scale)
+			f.When(f.Eq(f.And(f.TidX(), 7), 0)).St(f.Index(f.wide.tokenScales, f.row, 4).At(4*i*f.apart), scale)
 		}
 	})
 }

@@ -58,6 +58,9 @@ func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program) error {
 		}
 		a.memory[in.name] = mem
 	}
+	if err := a.takeTickets(d, p); err != nil {
+		return err
+	}
 	for i := range p.Launches {
 		shape, ok, err := newWorkShape(p, &p.Launches[i], largest(l))
 		if err != nil {
@@ -74,6 +77,23 @@ func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program) error {
 		a.of[i] = a.items[shape]
 	}
 	return nil
+}
+
+// takeTickets allocates counters for the launch that has most. They are zero again after each.
+func (a *arrays) takeTickets(d Driver, p *engine.Program) error {
+	most := int64(0)
+	for i := range p.Launches {
+		most = max(most, p.Launches[i].Int("tickets", 0))
+	}
+	if most == 0 {
+		return nil
+	}
+	mem, err := d.Alloc("tickets", 4*most)
+	if err != nil {
+		return err
+	}
+	a.memory["tickets"] = mem
+	return mem.Write(0, make([]byte, 4*most))
 }
 
 // largest gives the sizes of the largest step.

@@ -1,0 +1,85 @@
+package cuda
+
+import (
+	"llmc/codegen/ptx"
+)
+
+// chunkSource is where a lane finds a chunk of 64 k of a panel of the weight, and what belongs to it.
+type chunkSource interface {
+	// fragments loads the lane's words: 16 bytes for each fragment.
+	fragments() [][]ptx.Reg
+	// scale is where the group of a step of 16 k has a scale: elements of so many bytes, counted from the panel's first.
+	scale(step int, element ptx.Reg, bytes int) ptx.Addr
+	// zero is where it has a zero point.
+	zero(step int, element ptx.Reg) ptx.Addr
+	// tokenScales loads what columns 2t and 2t+1 of a block of 8 tokens have for the chunk's group.
+	tokenScales(block int) []ptx.Reg
+}
+
+// panel is a chunk that is read where the weight lies.
+type panel struct {
+	*product
+	base   ptx.Reg      // of the panel
+	next   ptx.Reg      // the lane's next 16 bytes of fragments
+	number ptx.Reg      // of the chunk
+	tokens [][2]ptx.Reg // where the scales of the lane's columns lie, by block
+}
+
+// weightPanels returns the panels of the CTA, from chunk first on. Those behind the weight's last one are read as the last one, and dropped.
+func (p *product) weightPanels(lane, first ptx.Reg) []panel {
+	var panels []panel
+	tokens := p.groupedTokens(lane)
+	for m := range p.blocks {
+		number := p.Min(p.Mad(p.CtaX(), p.blocks, m), p.w.Panels()-1)
+		base := p.Index(p.pointers["w"], number, p.w.PanelBytes())
+		offset := p.Mad(first, p.chunkBytes(), p.Shl(lane, 4))
+		panels = append(panels, panel{product: p, base: base, next: p.Index(base, offset, 1), tokens: tokens})
+	}
+	return panels
+}
+
+// groupedTokens returns where the scales of the lane's columns lie, where tokens have one for each group.
+func (p *product) groupedTokens(lane ptx.Reg) [][2]ptx.Reg {
+	if !p.coded() || p.w.Group == 0 {
+		return nil
+	}
+	tokens := make([][2]ptx.Reg, tokenBlocks)
+	column := p.tokenOfTile(p.Shl(p.And(lane, 3), 1))
+	for j := range tokens {
+		for n := range tokens[j] {
+			row := p.row("x", p.source(p.realToken(p.Add(column, 8*j+n))))
+			tokens[j][n] = p.Index(row, p.codes().ScaleOffset(), 1)
+		}
+	}
+	return tokens
+}
+
+// fragments implements chunkSource, and goes on to the next chunk.
+func (at panel) fragments() [][]ptx.Reg {
+	words := at.wordsAt(at.next.At(0), ptx.ReadOnly)
+	at.Into(at.next).Add(at.next, at.chunkBytes())
+	return words
+}
+
+// group is that of a step of the chunk.
+func (at panel) group(step int) ptx.Reg {
+	if at.w.Group >= chunk {
+		return at.Shr(at.number, log2(at.w.Group/chunk))
+	}
+	return at.Shr(at.Mad(at.number, chunk, 16*step), log2(at.w.Group))
+}
+
+func (at panel) scale(step int, element ptx.Reg, bytes int) ptx.Addr {
+	return at.Index(at.base, at.Mad(at.group(step), at.w.GroupBytes()/bytes, element), bytes).At(at.w.ScaleOffset(0))
+}
+
+func (at panel) zero(step int, element ptx.Reg) ptx.Addr {
+	return at.Index(at.base, at.Mad(at.group(step), zeroRow, element), 1).At(at.w.ZeroOffset(0))
+}
+
+func (at panel) tokenScales(block int) (scales []ptx.Reg) {
+	for _, token := range at.tokens[block] {
+		scales = append(scales, at.Ld(ptx.F32, at.Index(token, at.group(0), 4), ptx.ReadOnly))
+	}
+	return scales
+}
