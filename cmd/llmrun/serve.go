@@ -205,6 +205,9 @@ func (s *serving) load(ctx context.Context, path string, plans int) error {
 		return err
 	}
 	s.loaded = append(s.loaded, loaded)
+	for _, note := range loaded.Notes {
+		fmt.Fprintf(os.Stderr, "note: %s: %s\n", path, note)
+	}
 	if s.flags.verify == "full" {
 		if err := loaded.Plan.VerifyWeights(ctx, 0, nil); err != nil {
 			return err
