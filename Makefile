@@ -31,6 +31,11 @@ test: ## every test that needs nothing but Go; under three minutes
 test-long: ## what is too slow for every change: large checkpoints, many random schedules
 	LLMC_LONG=1 $(GO) test -timeout 30m ./...
 
+test-cuda: ## the CUDA build over an emulated driver; needs a C compiler, no GPU
+	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc
+	$(WITH_CUDA) $(GO) test -tags cuda ./runtime/device/cuda/...
+	$(WITH_CUDA) $(GO) test -tags cuda -run 'GPU|Loses|Refus' ./cmd/llmrun
+
 test-clients: build .tools/python/bin/openai ## real clients from PyPI against our server
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
 

@@ -56,6 +56,16 @@ func Calls() []string {
 	return names
 }
 
+// Unresolved lists the calls that the library does not have.
+func Unresolved() (names []string) {
+	for i, name := range Calls() {
+		if C.llmc_cuda_entry(C.int(i)) == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Replace puts an emulated driver in the place of the library, for tests: C functions by symbol. Calls that it does not have fail.
 func Replace(functions map[string]unsafe.Pointer) error {
 	names := Calls()
