@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -87,6 +88,15 @@ func TestAutoTakesTheGPU(t *testing.T) {
 			t.Errorf("%+v on %s: failed %v: %s", c.faults, c.device, failed, text)
 		}
 	}
+}
+
+// TestNoGPUDriver wants the command to start without NVIDIA's driver, and to say that there is none.
+func TestNoGPUDriver(t *testing.T) {
+	var missing *driver.NotFound
+	if !errors.As(driver.Start(), &missing) {
+		t.Skip("SKIPPED: there is a driver here")
+	}
+	clitest.Run(t, "", "serve", buildFor(t, "sm80"), "--device", "cuda").Refused(t, 1, "device cuda: no NVIDIA driver is installed (libcuda.so.1: ", "install one, or take --device cpu")
 }
 
 // TestServeLosesItsDevice lets a GPU fail while an answer is streamed: the client is told, the server says that it is not well, and the process ends

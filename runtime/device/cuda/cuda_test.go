@@ -4,6 +4,7 @@ package cuda_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -158,6 +159,48 @@ func TestWhatIsMissing(t *testing.T) {
 			}
 			returned(t, d)
 		})
+	}
+}
+
+// TestCubin wants code that the plan brings for exactly this card to be taken instead of the text, if the driver takes it.
+func TestCubin(t *testing.T) {
+	dir := t.TempDir()
+	assembler, path := filepath.Join(dir, "ptxas"), filepath.Join(dir, "engine.plan")
+	// What the emulated driver takes for code, from a ptxas that NVIDIA did not make.
+	const script = "#!/bin/sh\n[ \"$1\" = --version ] && { echo 'release 12.2, V12.2.140'; exit; }\n{ printf '\\177ELF'; cat module.ptx; } >module.cubin\n"
+	if err := os.WriteFile(assembler, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/checkpoints/llama-yarn", Out: path, Quant: "bf16", Archs: []string{"sm80"},
+		Cubin: true, PTXAS: assembler}); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := engine.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plan.Close()
+	for _, c := range []struct {
+		capability int
+		old        bool
+		want       int
+	}{{80, false, 1}, {86, false, 0}, {80, true, 0}} {
+		d := install(t, "sm80", 12040)
+		d.Card.Capability, d.Faults.OldCubins = c.capability, c.old
+		model, err := cuda.Device{}.Load(plan, engine.Settings{MaxSequences: 2, MaxStepTokens: 16, MaxContext: 16})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := model.Step(decoding(2, 0, plan.Info().Vocab), make([]engine.Sampled, 2)); err != nil {
+			t.Error(err)
+		}
+		if err := model.Close(); err != nil {
+			t.Error(err)
+		}
+		if n := d.Counts().Cubins; n != c.want {
+			t.Errorf("capability %d, old %v: %d cubins were taken", c.capability, c.old, n)
+		}
+		returned(t, d)
 	}
 }
 

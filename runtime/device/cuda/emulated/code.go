@@ -6,11 +6,11 @@ package emulated
 import "C"
 
 import (
-	"bytes"
 	"context"
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"llmc/engine"
@@ -25,10 +25,10 @@ type function struct {
 
 const sharedWithoutAsking = 48 << 10
 
-// load makes a module of PTX. Code that is not PTX is for GPUs that there are.
+// load makes a module of PTX, or of what begins as an ELF file and goes on as PTX, in the place of code for GPUs that there are.
 func (d *Driver) load(module *C.CUmodule, image unsafe.Pointer) (C.CUresult, string) {
-	text := C.GoString((*C.char)(image))
-	if bytes.HasPrefix([]byte(text), []byte(elf.ELFMAG)) {
+	text, assembled := strings.CutPrefix(C.GoString((*C.char)(image)), elf.ELFMAG)
+	if assembled && d.Faults.OldCubins {
 		return C.CUDA_ERROR_NO_BINARY_FOR_GPU, ""
 	}
 	version, err := engine.VersionOfPTX([]byte(text))
@@ -47,6 +47,9 @@ func (d *Driver) load(module *C.CUmodule, image unsafe.Pointer) (C.CUresult, str
 	}
 	p := d.handle(m)
 	d.functions[p] = map[string]unsafe.Pointer{}
+	if assembled {
+		d.counts.Cubins++
+	}
 	*module = C.CUmodule(p)
 	return C.CUDA_SUCCESS, ""
 }

@@ -41,13 +41,14 @@ type Faults struct {
 	Start       driver.Result // what cuInit answers
 	OutOfMemory int           // this allocation and all later ones find no memory
 	NoGraphs    bool          // there is no memory for graphs
+	OldCubins   bool          // code that is not PTX is refused
 	Launch      int           // this launch ends with Failure when it runs
 	Failure     driver.Result
 }
 
 // Counts are what was asked of the driver.
 type Counts struct {
-	Allocations, Launches, Copies, Captures, Replays, Waits int
+	Cubins, Allocations, Launches, Copies, Captures, Replays, Waits int
 }
 
 // New returns a driver whose card passes for a row of engine.Targets with all the memory that it has.
