@@ -7,7 +7,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda demo test test-long test-cuda test-clients test-browser lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda demo test test-long test-cuda test-gpu test-clients test-browser lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -32,9 +32,13 @@ test-long: ## what is too slow for every change: large checkpoints, many random 
 	LLMC_LONG=1 $(GO) test -timeout 30m ./...
 
 test-cuda: ## the CUDA build over an emulated driver; needs a C compiler, no GPU
+	command -v gcc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
 	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc
 	$(WITH_CUDA) $(GO) test -tags cuda ./runtime/device/cuda/...
 	$(WITH_CUDA) $(GO) test -tags cuda -run 'GPU|Loses' ./cmd/llmrun
+
+test-gpu: ## what wants an NVIDIA GPU and its driver; skipped without
+	$(WITH_CUDA) $(GO) test -tags cuda -count=1 -v ./runtime/device/cuda/hardware ./runtime/device/cuda/driver
 
 test-clients: build .tools/python/bin/openai ## real clients from PyPI against our server
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...

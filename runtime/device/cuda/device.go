@@ -26,6 +26,15 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	return model, nil
 }
 
+// Card describes the GPU.
+func (Device) Card() (gpu.Card, error) {
+	driver, err := open()
+	if err != nil {
+		return gpu.Card{}, err
+	}
+	return driver.Card(), driver.Close()
+}
+
 // ErrNotBuilt is what every use of the device comes to in a build without tag cuda.
 var ErrNotBuilt error = &absent{"this build has no CUDA support; `make cuda` builds bin/llmrun-cuda and bin/llmc-cuda, which have it, with gcc alone"}
 
