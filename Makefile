@@ -5,10 +5,20 @@ PORT    ?= 8000
 FUZZ    ?= 10s
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: build demo test test-long test-clients test-browser lint fuzz ptxas-check golden generate bench clean
+LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
+
+.PHONY: build cuda demo test test-long test-cuda test-gpu test-clients test-browser lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
-	$(GO) build -trimpath -ldflags "-s -w -X llmc/internal/version.commit=$(VERSION)" -o bin/ ./cmd/llmc ./cmd/llmrun
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
+
+# What gorgonia.org/cu is compiled with comes before what it looks for by itself, so that an installed CUDA of any version changes nothing.
+CUDA_DRIVER := $(CURDIR)/runtime/device/cuda/driver
+WITH_CUDA   := CGO_ENABLED=1 CGO_CFLAGS='-O2 -g "-I$(CUDA_DRIVER)/include"' CGO_LDFLAGS='"-L$(CUDA_DRIVER)/lib"'
+
+cuda: ## bin/llmc-cuda and bin/llmrun-cuda, which run plans on NVIDIA GPUs; needs a C compiler, no CUDA
+	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o bin/llmc-cuda ./cmd/llmc
+	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o bin/llmrun-cuda ./cmd/llmrun
 
 demo: build ## compile the bundled model and serve it with a chat page
 	bin/llmc build testdata/demo -o bin/demo.plan
@@ -20,6 +30,15 @@ test: ## every test that needs nothing but Go; under three minutes
 
 test-long: ## what is too slow for every change: large checkpoints, many random schedules
 	LLMC_LONG=1 $(GO) test -timeout 30m ./...
+
+test-cuda: ## the CUDA build over an emulated driver; needs a C compiler, no GPU
+	command -v gcc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
+	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc
+	$(WITH_CUDA) $(GO) test -tags cuda ./runtime/device/cuda/...
+	$(WITH_CUDA) $(GO) test -tags cuda -run 'GPU|Loses' ./cmd/llmrun
+
+test-gpu: ## what wants an NVIDIA GPU and its driver; skipped without
+	$(WITH_CUDA) $(GO) test -tags cuda -count=1 -v ./runtime/device/cuda/hardware ./runtime/device/cuda/driver
 
 test-clients: build .tools/python/bin/openai ## real clients from PyPI against our server
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...

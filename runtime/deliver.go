@@ -103,8 +103,8 @@ func (e *Engine) hand(g *generation, o *sched.Output, now time.Time) (ended bool
 	if event.Finish == "" {
 		end := ends[o.Finish]
 		event.Finish, event.Err = end.finish, end.err
-		if o.Finish == sched.Failed {
-			event.Err = e.lastErr
+		if o.Finish == sched.Failed || o.Finish == sched.Aborted && e.gone.Load() != nil {
+			event.Finish, event.Err = FinishError, e.lastErr
 		}
 	} else {
 		e.drop(g) // a stop string: the scheduler does not know yet

@@ -68,6 +68,7 @@ type Engine struct {
 
 	wake chan struct{} // tells the loop that there may be work
 	done chan struct{} // closed when the loop has ended
+	lost chan struct{} // closed when the device is lost
 	pulse
 
 	// The loop's own.
@@ -125,7 +126,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	info.EOS = slices.Clone(info.EOS)
 	e := &Engine{
 		model: model, info: info, newStream: newStream, options: options, limits: limits, sched: s,
-		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 		out: make([]engine.Sampled, limits.MaxRows),
 	}
 	e.timer, _ = options.Observer.(StepTimer)
@@ -188,4 +189,5 @@ type pulse struct {
 	deviceTime, hostTime  atomic.Int64  // nanoseconds in all
 	lastStep, stepStarted atomic.Int64  // Unix nanoseconds; 0: never, not in a step
 	lastFailure           atomic.Pointer[error]
+	gone                  atomic.Pointer[error] // why the device is lost
 }

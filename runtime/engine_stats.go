@@ -49,6 +49,9 @@ func (e *Engine) Health() error {
 	if closed {
 		return errClosed
 	}
+	if gone := e.gone.Load(); gone != nil {
+		return *gone
+	}
 	if at := e.stepStarted.Load(); at != 0 {
 		if took := e.options.Now().Sub(time.Unix(0, at)); took > e.options.StallAfter {
 			return fmt.Errorf("a step has been running for %v", took.Round(time.Second))

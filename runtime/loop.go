@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -47,6 +48,9 @@ func (e *Engine) step() {
 	computing := e.options.Now()
 	e.lastErr = e.compute(st, out)
 	computed := e.options.Now()
+	if errors.Is(e.lastErr, engine.ErrDeviceLost) {
+		e.lose(e.lastErr)
+	}
 	e.complete(out)
 	e.deliver()
 	e.stepStarted.Store(0)
@@ -86,6 +90,9 @@ func (e *Engine) complete(out []engine.Sampled) {
 		e.sched.Fail()
 	} else {
 		e.sched.Complete(out)
+	}
+	if e.gone.Load() != nil {
+		e.sched.AbortAll()
 	}
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
 }

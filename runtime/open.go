@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"llmc/engine"
 	"llmc/internal/tokenizer"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/cuda"
 	"llmc/runtime/device/emu"
 )
 
@@ -16,12 +18,10 @@ var devices = []struct {
 	engine.Device
 	auto bool
 }{
+	{cuda.Device{}, true},
 	{cpu.Device{}, true},
 	{emu.Device{}, false},
 }
-
-// laterDevices are names that --device will take one day.
-var laterDevices = []string{"cuda"}
 
 // DeviceNames are the names that Load takes.
 func DeviceNames() []string {
@@ -32,17 +32,15 @@ func DeviceNames() []string {
 	return names
 }
 
-// CheckDevice tells whether Load takes a name of a device.
+// CheckDevice tells whether Load takes a name of a device. A device that this build has no code for is refused before any plan is looked at.
 func CheckDevice(name string) error {
-	names := DeviceNames()
-	known := strings.Join(names, ", ")
-	switch {
-	case slices.Contains(names, name):
-		return nil
-	case slices.Contains(laterDevices, name):
-		return fmt.Errorf("device %q is not supported yet; there are %s", name, known)
+	if names := DeviceNames(); !slices.Contains(names, name) {
+		return fmt.Errorf("unknown device %q; there are %s", name, strings.Join(names, ", "))
 	}
-	return fmt.Errorf("unknown device %q; there are %s", name, known)
+	if name == (cuda.Device{}).Name() && !cuda.Built {
+		return fmt.Errorf("device %q: %w", name, cuda.ErrNotBuilt)
+	}
+	return nil
 }
 
 // Loaded is a plan on a device.
@@ -50,6 +48,8 @@ type Loaded struct {
 	Plan  *engine.Plan
 	Info  engine.ModelInfo
 	Model engine.Model
+	// Notes say why "auto" passed over devices that are there.
+	Notes []string
 }
 
 // Load opens the plan at path and loads it onto the named device; "auto" takes the first that can run it.
@@ -61,27 +61,32 @@ func Load(path, device string, settings engine.Settings) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := loadModel(plan, device, settings)
-	if err != nil {
+	loaded := &Loaded{Plan: plan, Info: plan.Info()}
+	if err := loaded.loadModel(device, settings); err != nil {
 		plan.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Loaded{Plan: plan, Info: plan.Info(), Model: model}, nil
+	return loaded, nil
 }
 
-func loadModel(plan *engine.Plan, device string, settings engine.Settings) (engine.Model, error) {
+func (l *Loaded) loadModel(device string, settings engine.Settings) error {
 	var failures []string
 	for _, d := range devices {
 		if device != d.Name() && !(device == "auto" && d.auto) {
 			continue
 		}
-		model, err := d.Load(plan, settings)
+		model, err := d.Load(l.Plan, settings)
 		if err == nil {
-			return model, nil
+			l.Model = model
+			return nil
 		}
-		failures = append(failures, fmt.Sprintf("device %s: %v", d.Name(), err))
+		failure := fmt.Sprintf("device %s: %v", d.Name(), err)
+		failures = append(failures, failure)
+		if !errors.Is(err, engine.ErrNoDevice) {
+			l.Notes = append(l.Notes, failure)
+		}
 	}
-	return nil, fmt.Errorf("%s", strings.Join(failures, "; "))
+	return errors.New(strings.Join(failures, "; "))
 }
 
 // Traffic returns what a decode step reads; zeros where the device cannot tell.

@@ -48,7 +48,7 @@ func evalCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.text, "text", "", "text to measure on")
 	flags.StringVar(&f.against, "against", "", "checkpoint directory: compare with the model as it is, in f32")
-	flags.StringVar(&f.device, "device", "auto", "where to run: auto, cpu")
+	flags.StringVar(&f.device, "device", "auto", "where to run: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
 	flags.IntVar(&f.threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("text")

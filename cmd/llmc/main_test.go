@@ -133,7 +133,6 @@ func TestRefusals(t *testing.T) {
 		{1, []string{"inspect", missing}, "no such file"},
 		{1, []string{"inspect", "oci://registry.example/x:y"}, "registries are not supported yet"},
 		{1, []string{"inspect", demo + "/config.json"}, "not a plan file"},
-		{2, []string{"verify", plan, "--device", "cuda"}, `device "cuda" is not supported yet`},
 		{2, []string{"verify", plan, "--device", "tpu"}, `unknown device "tpu"`},
 		{1, []string{"eval", plan, "--text", missing}, "no such file"},
 		{2, []string{"eval", plan}, `"text" not set`},

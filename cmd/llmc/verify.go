@@ -43,7 +43,7 @@ func verifyCommand() *cobra.Command {
 	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
 	flags.StringVar(&against, "against", "", "checkpoint directory that the plan was built from")
-	flags.StringVar(&device, "device", "auto", "where to run the plan: auto, cpu")
+	flags.StringVar(&device, "device", "auto", "where to run the plan: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
 	flags.IntVar(&threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)

@@ -182,7 +182,6 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"serve", plan, "--tls-cert", "x"}, "need each other"},
 		{2, []string{"serve", plan, "--max-batch", "-1"}, "--max-batch is -1"},
 		{2, []string{"serve", plan, "--kv-memory", "much"}, "is not a size"},
-		{2, []string{"serve", plan, "--device", "cuda"}, "not supported yet"},
 		{2, []string{"serve", plan, "--adapter", "a=b"}, "--adapter \"a=b\": not supported yet"},
 		{2, []string{"serve", plan, "--draft", "ngram"}, "not supported yet"},
 		{2, []string{"serve", plan, "--tp", "2"}, "not supported yet"},

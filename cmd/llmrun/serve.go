@@ -158,18 +158,20 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	}
 	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", scheme, ln.Addr(), strings.Join(s.names, ", "), time.Since(start).Seconds())
 	s.verifyInBackground(ctx)
-	return f.serve(ctx, srv, ln)
+	return f.serve(ctx, srv, ln, s.lost(ctx))
 }
 
-// serve runs until the first SIGTERM or interrupt, then lets running requests end; a second signal ends at once.
-func (f *serveFlags) serve(ctx context.Context, srv *server.Server, ln net.Listener) error {
+// serve runs until the first SIGTERM or interrupt, or until a device is lost, then lets running requests end; a second signal ends at once.
+func (f *serveFlags) serve(ctx context.Context, srv *server.Server, ln net.Listener, lost <-chan error) error {
 	serveCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(serveCtx, ln) }()
+	var reason error
 	select {
 	case err := <-failed:
 		return err
+	case reason = <-lost: // its requests have ended; those of other models go on
 	case <-ctx.Done():
 	}
 	fmt.Fprintf(os.Stderr, "draining: up to %v, signal again to stop now\n", f.grace)
@@ -177,10 +179,10 @@ func (f *serveFlags) serve(ctx context.Context, srv *server.Server, ln net.Liste
 	defer stop()
 	drainCtx, expire := context.WithTimeout(drainCtx, f.grace)
 	defer expire()
-	if err := srv.Shutdown(drainCtx); err != nil {
+	if err := srv.Shutdown(drainCtx); err != nil && reason == nil {
 		return fmt.Errorf("requests were cut off: %w", err)
 	}
-	return nil
+	return reason
 }
 
 // serving holds what is open while the server runs.
@@ -205,6 +207,9 @@ func (s *serving) load(ctx context.Context, path string, plans int) error {
 		return err
 	}
 	s.loaded = append(s.loaded, loaded)
+	for _, note := range loaded.Notes {
+		fmt.Fprintf(os.Stderr, "note: %s: %s\n", path, note)
+	}
 	if s.flags.verify == "full" {
 		if err := loaded.Plan.VerifyWeights(ctx, 0, nil); err != nil {
 			return err
@@ -235,6 +240,21 @@ func (s *serving) verifyInBackground(ctx context.Context) {
 			}
 		}
 	}()
+}
+
+// lost returns a channel that gets why a model lost its device.
+func (s *serving) lost(ctx context.Context) <-chan error {
+	reasons := make(chan error, len(s.engines))
+	for i, e := range s.engines {
+		go func() {
+			select {
+			case <-e.Lost():
+				reasons <- fmt.Errorf("model %s: %w; start again", s.names[i], e.Health())
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return reasons
 }
 
 func (s *serving) close() {

@@ -19,7 +19,7 @@ type deviceFlags struct {
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.device, "device", "auto", "where to run: auto, cpu")
+	flags.StringVar(&f.device, "device", "auto", "where to run: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
 	cli.CompleteArgs(cmd, cli.PlanArg)
 	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	flags.IntVar(&f.settings.Threads, "threads", 0, "threads of the cpu device (default: all cores)")

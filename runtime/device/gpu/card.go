@@ -14,7 +14,7 @@ type Card struct {
 	Name         string
 	Capability   int                // compute capability, major*10 + minor
 	Driver       engine.CUDAVersion // the newest CUDA that the driver serves
-	Memory       int64              // bytes
+	Memory       int64              // bytes that a model may have of it
 	SharedMemory int                // bytes that a CTA can have at most
 }
 

@@ -1,5 +1,7 @@
 package gpu
 
+import "llmc/engine"
+
 // Driver is one device and its memory.
 type Driver interface {
 	// Card describes the device.
@@ -16,6 +18,24 @@ type Driver interface {
 	Finish() error
 	Close() error
 }
+
+// CubinLoader is a Driver that also takes what an assembler made of PTX, for exactly its card.
+type CubinLoader interface {
+	// LoadCubin makes the entries ready; false where the card or its driver does not take this code, so that the PTX has to be compiled.
+	LoadCubin(c *engine.Cubin) (Code, bool)
+}
+
+// Recorder is a Driver that runs launches again for less than what it takes to launch each of them.
+type Recorder interface {
+	// Record calls queue, which launches kernels and does nothing else, and keeps these launches instead of running them. It is
+	// engine.ErrDeviceMemory where there is no room to keep them.
+	Record(queue func() error) (Recording, error)
+	// Replay queues the launches of a recording.
+	Replay(r Recording) error
+}
+
+// Recording is a list of launches with their arguments, kept by a Recorder until it is closed.
+type Recording any
 
 // Code is loaded PTX.
 type Code interface {

@@ -24,11 +24,7 @@ type variant struct {
 
 // bind makes the weights readable and binds every launch.
 func (m *Model) bind(plan *engine.Plan) error {
-	text, err := plan.Section(engine.KindPTX, m.program.Target)
-	if err != nil {
-		return err
-	}
-	code, err := m.driver.Load(string(text))
+	code, err := m.loadCode(plan)
 	if err != nil {
 		return fmt.Errorf("code of target %s: %w", m.program.Target, err)
 	}

@@ -23,8 +23,9 @@ type Model struct {
 	launches []launch
 	copier   *copier // nil where the program has no code for it
 	buckets  []int   // sizes of steps, ascending
-	pad      bool    // every step to its bucket
+	padTo    int     // tokens of the longest step that is made as long as its bucket
 	padded   engine.Step
+	replay   replay
 	sampler  *sample.Sampler
 	logits   []float32 // of a row whose request does not ask for them
 	rowBytes []byte
@@ -110,13 +111,23 @@ func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
 		return err
 	}
 	run := step
-	if m.pad && step.T() > 0 {
+	if m.pads(step) {
 		run, _ = m.Padded(step)
 	}
 	if err := m.write(run); err != nil {
 		return err
 	}
-	env := sym.Bind(int64(run.T()), int64(run.B()), int64(len(run.Rows)), 0)
+	if err := m.run(run, run != step); err != nil {
+		return err
+	}
+	if err := m.driver.Finish(); err != nil {
+		return err
+	}
+	return m.sample(step, out)
+}
+
+// queue queues the launches of a step of the given sizes.
+func (m *Model) queue(env sym.Env) error {
 	for i := range m.launches {
 		if flags := m.launches[i].flags; flags != 0 && flags&m.sampling.flags == 0 {
 			continue
@@ -130,10 +141,7 @@ func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
 			}
 		}
 	}
-	if err := m.driver.Finish(); err != nil {
-		return err
-	}
-	return m.sample(step, out)
+	return nil
 }
 
 // write copies the step and what its rows want to the device.

@@ -126,13 +126,14 @@ func (s *sampling) clear(rows int, slots []Memory) error {
 
 const foundBytes = 8 * engine.FoundCells
 
-// read copies what was found for the step's rows: their cells, then the alternatives of rows that want them.
+// read copies what was found for the step's rows: their cells, then the alternatives of rows that want them. Rows of padding are left out.
 func (s *sampling) read(step *engine.Step, slots []Memory) error {
 	rows := len(step.Rows)
-	if err := slots[s.found.Slot].Read(s.found.Offset, s.bytes[:rows*foundBytes]); err != nil {
+	s.bytes = s.bytes[:rows*foundBytes]
+	if err := slots[s.found.Slot].Read(s.found.Offset, s.bytes); err != nil {
 		return err
 	}
-	for i := range s.rows {
+	for i := range step.Rows {
 		if n := 8 * int(s.rows[i].Alternatives); n > 0 {
 			at := len(s.bytes)
 			s.bytes = slices.Grow(s.bytes, n)[:at+n]

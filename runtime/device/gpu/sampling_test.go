@@ -72,6 +72,28 @@ func TestSamplingDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// TestPaddedRowsAreLeftOut wants the alternatives of a step whose rows were padded on the device.
+func TestPaddedRowsAreLeftOut(t *testing.T) {
+	const vocab, padded, wanted = 100, 4, 2
+	step := &engine.Step{Rows: []engine.Row{{Sampling: &engine.Sampling{Logprobs: wanted}}}}
+	s, memory, slots := samplingOf(padded, vocab)
+	if err := s.write(&engine.Step{Rows: append(step.Rows, make([]engine.Row, padded-1)...)}, vocab, memory); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.clear(padded, slots); err != nil {
+		t.Fatal(err)
+	}
+	for i := range wanted {
+		binary.LittleEndian.PutUint64(slots[1].(*ram).bytes[8*i:], uint64(i+7))
+	}
+	if err := s.read(step, slots); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.cells[s.listed:]; len(got) != wanted || got[0] != 7 || got[1] != 8 {
+		t.Errorf("alternatives %v", got)
+	}
+}
+
 // TestEditsAreChecked refuses tokens that no vocabulary has, and leaves what does not fit to the host.
 func TestEditsAreChecked(t *testing.T) {
 	const vocab = 50

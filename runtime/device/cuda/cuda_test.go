@@ -1,0 +1,233 @@
+//go:build cuda
+
+package cuda_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"llmc/compiler"
+	"llmc/engine"
+	"llmc/runtime/device/cuda"
+	"llmc/runtime/device/cuda/emulated"
+	"llmc/runtime/device/devicetest"
+	"llmc/runtime/device/emu"
+)
+
+// build compiles a checkpoint of the repository.
+func build(t *testing.T, name, target, format string) *engine.Plan {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "engine.plan")
+	if _, err := compiler.Build(t.Context(), compiler.Options{Model: filepath.Join("../../../testdata", name), Out: path, Quant: format, Archs: []string{target}}); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := engine.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { plan.Close() })
+	return plan
+}
+
+// install puts an emulated driver of a card in place.
+func install(t *testing.T, target string, version engine.CUDAVersion) *emulated.Driver {
+	t.Helper()
+	card, err := emu.Impersonate(target, version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	card.Memory = 4 << 30
+	d := emulated.New(card)
+	if err := d.Install(); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// returned wants nothing of the driver to be in use.
+func returned(t *testing.T, d *emulated.Driver) {
+	t.Helper()
+	if n := d.InUse(); n != 0 {
+		t.Errorf("%d things of the driver have not been given back", n)
+	}
+	if err := d.Fault(); err != nil {
+		t.Errorf("a kernel failed: %v", err)
+	}
+}
+
+// TestDevice runs what every device has to pass, through cu, on cards of every kind.
+func TestDevice(t *testing.T) {
+	t.Run("schedules", func(t *testing.T) {
+		d, plan := install(t, "sm80", 11080), build(t, "checkpoints/llama-yarn", "sm80", "bf16")
+		devicetest.Schedules(t, cuda.Device{}, plan, plan.Info().Vocab, 128, 1)
+		returned(t, d)
+		if c := d.Counts(); c.Replays < 20 || c.Captures >= c.Replays {
+			t.Errorf("steps were not replayed: %+v", c)
+		}
+	})
+	t.Run("sampling", func(t *testing.T) {
+		d, plan := install(t, "sm80", 11080), build(t, "checkpoints/llama-yarn", "sm80", "bf16")
+		devicetest.Sampling(t, cuda.Device{}, plan, plan.Info().Vocab, 128)
+		returned(t, d)
+	})
+}
+
+// decoding is a step of one token for each of n sequences at a position, all sampled.
+func decoding(n, position, vocab int) *engine.Step {
+	s := &engine.Step{}
+	s.Reset()
+	for i := range n {
+		s.IDs, s.Positions, s.RopeLen = append(s.IDs, int32((7*i+3*position+1)%vocab)), append(s.Positions, int32(position)), append(s.RopeLen, int32(position+1))
+		s.Slots, s.Pages = append(s.Slots, int32(16*i+position)), append(s.Pages, int32(i))
+		s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, int32(i+1)), append(s.Context, int32(position+1)), append(s.PageStart, int32(i+1))
+		s.Rows = append(s.Rows, engine.Row{Token: int32(i), Position: int32(position + 1), Sampling: &engine.Sampling{Logprobs: -1}, Logits: make([]float32, vocab)})
+	}
+	return s
+}
+
+// TestReplayedStepsGiveTheSameBits wants the logits of the emulator from steps that are recorded and replayed, and from the same steps where there is
+// no memory for recordings.
+func TestReplayedStepsGiveTheSameBits(t *testing.T) {
+	plan := build(t, "checkpoints/mistral-v5", "sm90", "int4")
+	settings := engine.Settings{MaxStepTokens: 8, MaxSequences: 5, MaxContext: 16, PageSize: 16}
+	vocab := plan.Info().Vocab
+	run := func(device engine.Device) (logits [][]float32) {
+		model, err := device.Load(plan, settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer model.Close()
+		for position, n := range []int{5, 5, 4, 3, 2, 1, 1} {
+			step := decoding(n, position, vocab)
+			if err := model.Step(step, make([]engine.Sampled, n)); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range step.Rows {
+				logits = append(logits, r.Logits)
+			}
+		}
+		return logits
+	}
+	want := run(emu.Device{})
+	for _, full := range []bool{false, true} {
+		d := install(t, "sm90", 12020)
+		d.Faults.NoGraphs = full
+		if got := run(cuda.Device{}); !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("without room for graphs %v: logits are not those of the emulator", full)
+		}
+		returned(t, d)
+		if c := d.Counts(); full && c.Replays != 0 || !full && (c.Replays != 7 || c.Captures != 4) {
+			t.Errorf("without room for graphs %v: %+v", full, c)
+		}
+	}
+}
+
+// TestWhatIsMissing wants one line that says what is wrong with the machine, and whether there is a device at all.
+func TestWhatIsMissing(t *testing.T) {
+	plan := build(t, "checkpoints/llama-yarn", "sm80", "bf16")
+	for _, c := range []struct {
+		name   string
+		row    string
+		cuda   engine.CUDAVersion
+		break_ func(*emulated.Driver)
+		is     error
+		want   string
+	}{
+		{"no GPU", "sm80", 12040, func(d *emulated.Driver) { d.Devices = 0 }, engine.ErrNoDevice, "sees no GPU"},
+		{"a broken driver", "sm80", 12040, func(d *emulated.Driver) { d.Faults.Start = 803 }, engine.ErrNoDevice, "does not start: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)"},
+		{"an old driver", "sm80", 11040, nil, engine.ErrNoDevice, "is of CUDA 11.4: programs need driver 520 or newer (CUDA 11.8)"},
+		{"another card", "sm120", 13000, func(d *emulated.Driver) { d.Card.Capability = 75 }, nil, "the plan has no program for emulated sm120 (compute capability 7.5)"},
+		{"little memory", "sm80", 12040, func(d *emulated.Driver) { d.Card.Memory = 17 << 20; d.Faults.OutOfMemory = 4 }, engine.ErrDeviceMemory, "out of device memory: emulated sm80: "},
+		{"no memory", "sm80", 12040, func(d *emulated.Driver) { d.Card.Memory = 10 << 10 }, nil, "build with a smaller --quant"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := install(t, c.row, c.cuda)
+			if c.break_ != nil {
+				c.break_(d)
+			}
+			model, err := cuda.Device{}.Load(plan, engine.Settings{MaxSequences: 2, MaxStepTokens: 16, MaxContext: 64})
+			if err == nil {
+				model.Close()
+				t.Fatal("the plan was loaded")
+			}
+			if !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || c.is != nil && !errors.Is(err, c.is) {
+				t.Errorf("%v; want %s", err, c.want)
+			}
+			returned(t, d)
+		})
+	}
+}
+
+// TestCubin wants code that the plan brings for exactly this card to be taken instead of the text, if the driver takes it.
+func TestCubin(t *testing.T) {
+	dir := t.TempDir()
+	assembler, path := filepath.Join(dir, "ptxas"), filepath.Join(dir, "engine.plan")
+	// What the emulated driver takes for code, from a ptxas that NVIDIA did not make.
+	const script = "#!/bin/sh\n[ \"$1\" = --version ] && { echo 'release 12.2, V12.2.140'; exit; }\n{ printf '\\177ELF'; cat module.ptx; } >module.cubin\n"
+	if err := os.WriteFile(assembler, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/checkpoints/llama-yarn", Out: path, Quant: "bf16", Archs: []string{"sm80"},
+		Cubin: true, PTXAS: assembler}); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := engine.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plan.Close()
+	for _, c := range []struct {
+		capability int
+		old        bool
+		want       int
+	}{{80, false, 1}, {86, false, 0}, {80, true, 0}} {
+		d := install(t, "sm80", 12040)
+		d.Card.Capability, d.Faults.OldCubins = c.capability, c.old
+		model, err := cuda.Device{}.Load(plan, engine.Settings{MaxSequences: 2, MaxStepTokens: 16, MaxContext: 16})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := model.Step(decoding(2, 0, plan.Info().Vocab), make([]engine.Sampled, 2)); err != nil {
+			t.Error(err)
+		}
+		if err := model.Close(); err != nil {
+			t.Error(err)
+		}
+		if n := d.Counts().Cubins; n != c.want {
+			t.Errorf("capability %d, old %v: %d cubins were taken", c.capability, c.old, n)
+		}
+		returned(t, d)
+	}
+}
+
+// TestLostDevice wants a failure of a kernel to say what was lost, and every later use to say it again.
+func TestLostDevice(t *testing.T) {
+	plan := build(t, "checkpoints/llama-yarn", "sm80", "bf16")
+	d := install(t, "sm80", 12040)
+	d.Faults.Launch, d.Faults.Failure = 40, 700
+	model, err := cuda.Device{}.Load(plan, engine.Settings{MaxSequences: 2, MaxStepTokens: 16, MaxContext: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	vocab, failed := plan.Info().Vocab, 0
+	for position := range 8 {
+		if err := model.Step(decoding(2, position, vocab), make([]engine.Sampled, 2)); err != nil {
+			failed++
+			if !errors.Is(err, engine.ErrDeviceLost) || !strings.Contains(err.Error(), "emulated sm80: a step: CUDA_ERROR_ILLEGAL_ADDRESS (700)") {
+				t.Errorf("step %d: %v", position, err)
+			}
+		} else if failed > 0 {
+			t.Errorf("step %d ran on a lost device", position)
+		}
+	}
+	if failed < 2 {
+		t.Errorf("%d steps failed", failed)
+	}
+	if err := model.Close(); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+}

@@ -1,0 +1,47 @@
+package cuda
+
+import (
+	"llmc/engine"
+	"llmc/runtime/device/gpu"
+)
+
+// Device is the first NVIDIA GPU that the driver shows; CUDA_VISIBLE_DEVICES chooses another.
+type Device struct{}
+
+// Name returns "cuda".
+func (Device) Name() string { return "cuda" }
+
+// Load implements engine.Device.
+func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	driver, err := open()
+	if err != nil {
+		return nil, err
+	}
+	model, err := gpu.Load(plan, driver, settings)
+	if err != nil {
+		return nil, err
+	}
+	limits, _ := model.Limits()
+	model.ReplaySteps(limits.MaxSequences) // steps in which nobody reads a prompt
+	return model, nil
+}
+
+// Card describes the GPU.
+func (Device) Card() (gpu.Card, error) {
+	driver, err := open()
+	if err != nil {
+		return gpu.Card{}, err
+	}
+	return driver.Card(), driver.Close()
+}
+
+// ErrNotBuilt is what every use of the device comes to in a build without tag cuda.
+var ErrNotBuilt error = &absent{"this build has no CUDA support; `make cuda` builds bin/llmrun-cuda and bin/llmc-cuda, which have it, with gcc alone"}
+
+// absent says why there is no GPU. It is an engine.ErrNoDevice.
+type absent struct{ text string }
+
+func (e *absent) Error() string { return e.text }
+
+// Is implements errors.Is.
+func (*absent) Is(target error) bool { return target == engine.ErrNoDevice }

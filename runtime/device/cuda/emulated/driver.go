@@ -1,0 +1,130 @@
+//go:build cuda
+
+package emulated
+
+// #cgo CFLAGS: -I${SRCDIR}/../driver/include
+// #include "table.h"
+import "C"
+
+import (
+	"sync"
+	"unsafe"
+
+	"llmc/runtime/device/cuda/driver"
+	"llmc/runtime/device/emu"
+	"llmc/runtime/device/gpu"
+)
+
+// Driver is an emulated driver with one card. Its fields may be set before it is installed.
+type Driver struct {
+	Card    gpu.Card
+	Devices int // 0 or 1
+	Faults  Faults
+	Options emu.Options
+
+	mu        sync.Mutex
+	sticky    C.CUresult // what every call answers once a kernel has failed
+	fault     error      // of the kernel
+	memory    *emu.Memory
+	buffers   []*emu.Buffer // by address
+	used      int64
+	pinned    map[unsafe.Pointer]int
+	handles   map[unsafe.Pointer]any
+	context   unsafe.Pointer
+	retained  int
+	counts    Counts
+	functions map[unsafe.Pointer]map[string]unsafe.Pointer // by module
+}
+
+// Faults say what goes wrong. Numbers count from 1; 0: never.
+type Faults struct {
+	Start       driver.Result // what cuInit answers
+	OutOfMemory int           // this allocation and all later ones find no memory
+	NoGraphs    bool          // there is no memory for graphs
+	OldCubins   bool          // code that is not PTX is refused
+	Launch      int           // this launch ends with Failure when it runs
+	Failure     driver.Result
+}
+
+// Counts are what was asked of the driver.
+type Counts struct {
+	Cubins, Allocations, Launches, Copies, Captures, Replays, Waits int
+}
+
+// New returns a driver whose card passes for a row of engine.Targets with all the memory that it has.
+func New(card gpu.Card) *Driver {
+	return &Driver{Card: card, Devices: 1, memory: emu.NewMemory(), pinned: map[unsafe.Pointer]int{}, handles: map[unsafe.Pointer]any{},
+		functions: map[unsafe.Pointer]map[string]unsafe.Pointer{}}
+}
+
+// installed is the driver that the calls reach.
+var installed *Driver
+
+// Install puts the driver in the place of NVIDIA's. Nothing may be in use of one installed before.
+func (d *Driver) Install() error {
+	installed = d
+	functions := map[string]unsafe.Pointer{}
+	for _, c := range unsafe.Slice((*C.emulated_call)(unsafe.Pointer(&C.emulated_calls)), int(C.emulated_count)) {
+		functions[C.GoString(c.symbol)] = c.function
+	}
+	return driver.Replace(functions)
+}
+
+// Counts returns what was asked so far.
+func (d *Driver) Counts() Counts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.counts
+}
+
+// Fault is what a kernel did wrong, nil if none did.
+func (d *Driver) Fault() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fault
+}
+
+// InUse is how many things have not been given back: memory of both kinds, handles, the context.
+func (d *Driver) InUse() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.buffers) + len(d.pinned) + len(d.handles) + d.retained
+}
+
+// enter begins a call that needs the context: it answers why that can not be made, 0 if it can. leave ends it in any case.
+func enter() (d *Driver, answer C.CUresult) {
+	d = installed
+	d.mu.Lock()
+	switch {
+	case d.sticky != 0:
+		return d, d.sticky
+	case d.retained == 0 || unsafe.Pointer(C.emulated_current()) != d.context:
+		return d, C.CUDA_ERROR_INVALID_CONTEXT
+	}
+	return d, C.CUDA_SUCCESS
+}
+
+func (d *Driver) leave() { d.mu.Unlock() }
+
+// handle gives a thing the pointer that stands for it outside.
+func (d *Driver) handle(thing any) unsafe.Pointer {
+	p := C.malloc(1)
+	d.handles[p] = thing
+	return p
+}
+
+// find returns the thing that a pointer stands for; it is not ok if there is none of this kind.
+func find[T any](d *Driver, p unsafe.Pointer) (thing T, ok bool) {
+	thing, ok = d.handles[p].(T)
+	return thing, ok
+}
+
+// drop forgets a thing.
+func drop[T any](d *Driver, p unsafe.Pointer) C.CUresult {
+	if _, ok := find[T](d, p); !ok {
+		return C.CUDA_ERROR_INVALID_HANDLE
+	}
+	delete(d.handles, p)
+	C.free(p)
+	return C.CUDA_SUCCESS
+}

@@ -1,0 +1,146 @@
+//go:build cuda
+
+package emulated
+
+// #include "table.h"
+import "C"
+
+import (
+	"slices"
+	"sort"
+	"unsafe"
+
+	"llmc/runtime/device/emu"
+)
+
+//export emulatedMemInfo
+func emulatedMemInfo(free, total *C.size_t) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer == 0 {
+		*free, *total = C.size_t(d.Card.Memory-d.used), C.size_t(d.Card.Memory)
+	}
+	return answer
+}
+
+//export emulatedMemAlloc
+func emulatedMemAlloc(address *C.CUdeviceptr, bytes C.size_t) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	if bytes == 0 {
+		return C.CUDA_ERROR_INVALID_VALUE
+	}
+	d.counts.Allocations++
+	if n := d.Faults.OutOfMemory; n > 0 && d.counts.Allocations >= n || int64(bytes) > d.Card.Memory-d.used {
+		return C.CUDA_ERROR_OUT_OF_MEMORY
+	}
+	b, err := d.memory.Alloc("device memory", int(bytes))
+	if err != nil {
+		return C.CUDA_ERROR_OUT_OF_MEMORY
+	}
+	d.used += int64(bytes)
+	d.buffers = append(d.buffers, b) // addresses only grow
+	*address = C.CUdeviceptr(b.Addr())
+	return C.CUDA_SUCCESS
+}
+
+//export emulatedMemFree
+func emulatedMemFree(address C.CUdeviceptr) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	i := slices.IndexFunc(d.buffers, func(b *emu.Buffer) bool { return b.Addr() == uint64(address) })
+	if i < 0 {
+		return C.CUDA_ERROR_INVALID_VALUE
+	}
+	d.used -= int64(len(d.buffers[i].Bytes()))
+	d.memory.Free(d.buffers[i])
+	d.buffers = slices.Delete(d.buffers, i, i+1)
+	return C.CUDA_SUCCESS
+}
+
+//export emulatedHostAlloc
+func emulatedHostAlloc(memory *unsafe.Pointer, bytes C.size_t, _ C.uint) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	*memory = C.malloc(bytes)
+	d.pinned[*memory] = int(bytes)
+	return C.CUDA_SUCCESS
+}
+
+//export emulatedHostFree
+func emulatedHostFree(memory unsafe.Pointer) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	if d.pinned[memory] == 0 {
+		return C.CUDA_ERROR_INVALID_VALUE
+	}
+	delete(d.pinned, memory)
+	C.free(memory)
+	return C.CUDA_SUCCESS
+}
+
+// onDevice returns device memory; nil where no allocation has all of it.
+func (d *Driver) onDevice(address C.CUdeviceptr, bytes C.size_t) []byte {
+	i := sort.Search(len(d.buffers), func(i int) bool { return d.buffers[i].Addr() > uint64(address) }) - 1
+	if i < 0 {
+		return nil
+	}
+	data, offset := d.buffers[i].Bytes(), uint64(address)-d.buffers[i].Addr()
+	if offset > uint64(len(data)) || uint64(bytes) > uint64(len(data))-offset {
+		return nil
+	}
+	return data[offset : offset+uint64(bytes)]
+}
+
+// onHost returns pinned memory; nil where the memory is not pinned: a copy of that would wait on hardware.
+func (d *Driver) onHost(memory unsafe.Pointer, bytes C.size_t) []byte {
+	for base, size := range d.pinned {
+		if offset := uintptr(memory) - uintptr(base); uintptr(memory) >= uintptr(base) && offset+uintptr(bytes) <= uintptr(size) {
+			return unsafe.Slice((*byte)(memory), int(bytes))
+		}
+	}
+	return nil
+}
+
+//export emulatedToDevice
+func emulatedToDevice(to C.CUdeviceptr, from unsafe.Pointer, bytes C.size_t, s C.CUstream) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	return d.copies(unsafe.Pointer(s), d.onDevice(to, bytes), d.onHost(from, bytes))
+}
+
+//export emulatedToHost
+func emulatedToHost(to unsafe.Pointer, from C.CUdeviceptr, bytes C.size_t, s C.CUstream) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	return d.copies(unsafe.Pointer(s), d.onHost(to, bytes), d.onDevice(from, bytes))
+}
+
+func (d *Driver) copies(s unsafe.Pointer, to, from []byte) C.CUresult {
+	if to == nil || from == nil {
+		return C.CUDA_ERROR_INVALID_VALUE
+	}
+	d.counts.Copies++
+	return d.queue(s, func() C.CUresult {
+		copy(to, from)
+		return C.CUDA_SUCCESS
+	})
+}

@@ -1,0 +1,143 @@
+//go:build cuda
+
+package emulated
+
+// #include "table.h"
+import "C"
+
+import "unsafe"
+
+// work is something that a stream does when its turn has come.
+type work func() C.CUresult
+
+// stream is what has been queued and not yet been waited for.
+type stream struct {
+	pending []work
+	done    int    // of all work ever queued
+	capture *graph // to which work goes instead, if not nil
+}
+
+// event is a place in a stream.
+type event struct {
+	stream *stream
+	until  int // work of the stream
+}
+
+// queue appends work to a stream.
+func (d *Driver) queue(s unsafe.Pointer, w work) C.CUresult {
+	st, ok := find[*stream](d, s)
+	if !ok {
+		return C.CUDA_ERROR_INVALID_HANDLE
+	}
+	if st.capture != nil {
+		st.capture.work = append(st.capture.work, w)
+		return C.CUDA_SUCCESS
+	}
+	st.pending = append(st.pending, w)
+	return C.CUDA_SUCCESS
+}
+
+// run does what has been queued up to a place.
+func (d *Driver) run(s *stream, until int) C.CUresult {
+	for s.done < until && len(s.pending) > 0 {
+		w := s.pending[0]
+		s.pending = s.pending[1:]
+		s.done++
+		if answer := w(); answer != 0 {
+			d.sticky = answer
+			return answer
+		}
+	}
+	return C.CUDA_SUCCESS
+}
+
+//export emulatedStream
+func emulatedStream(s *C.CUstream, _ C.uint) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer == 0 {
+		*s = C.CUstream(d.handle(&stream{}))
+	}
+	return answer
+}
+
+//export emulatedStreamDestroy
+func emulatedStreamDestroy(s C.CUstream) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	return drop[*stream](d, unsafe.Pointer(s))
+}
+
+//export emulatedStreamSynchronize
+func emulatedStreamSynchronize(s C.CUstream) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	st, ok := find[*stream](d, unsafe.Pointer(s))
+	switch {
+	case !ok:
+		return C.CUDA_ERROR_INVALID_HANDLE
+	case st.capture != nil:
+		return C.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+	}
+	d.counts.Waits++
+	return d.run(st, st.done+len(st.pending))
+}
+
+//export emulatedEvent
+func emulatedEvent(e *C.CUevent, _ C.uint) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer == 0 {
+		*e = C.CUevent(d.handle(&event{}))
+	}
+	return answer
+}
+
+//export emulatedEventDestroy
+func emulatedEventDestroy(e C.CUevent) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	return drop[*event](d, unsafe.Pointer(e))
+}
+
+//export emulatedEventRecord
+func emulatedEventRecord(e C.CUevent, s C.CUstream) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	ev, ok := find[*event](d, unsafe.Pointer(e))
+	st, has := find[*stream](d, unsafe.Pointer(s))
+	if !ok || !has {
+		return C.CUDA_ERROR_INVALID_HANDLE
+	}
+	ev.stream, ev.until = st, st.done+len(st.pending)
+	return C.CUDA_SUCCESS
+}
+
+//export emulatedEventSynchronize
+func emulatedEventSynchronize(e C.CUevent) C.CUresult {
+	d, answer := enter()
+	defer d.leave()
+	if answer != 0 {
+		return answer
+	}
+	ev, ok := find[*event](d, unsafe.Pointer(e))
+	if !ok {
+		return C.CUDA_ERROR_INVALID_HANDLE
+	}
+	if ev.stream == nil {
+		return C.CUDA_SUCCESS
+	}
+	return d.run(ev.stream, ev.until)
+}

@@ -1,0 +1,75 @@
+//go:build cuda
+
+package hardware_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"llmc/compiler"
+	"llmc/engine"
+	"llmc/runtime/device/cuda"
+	"llmc/runtime/device/devicetest"
+)
+
+// aimed is the GPU with a program of one target.
+type aimed struct {
+	cuda.Device
+	target string
+}
+
+// Load implements engine.Device.
+func (a aimed) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	settings.Target = a.target
+	return a.Device.Load(plan, settings)
+}
+
+// cases are checkpoints in formats that the targets have.
+var cases = []struct{ checkpoint, target, format string }{
+	{"llama-yarn", "sm80", "bf16"}, {"mistral-v5", "sm80", "int4"}, {"qwen3-v5", "sm80", "int8-w8a8"}, {"qwen3-v5", "sm89", "fp8"},
+	{"llama-yarn", "sm90", "bf16"}, {"mistral-v5", "sm90", "int4"}, {"qwen3-v5", "sm90", "fp8"}, {"llama-dynamic", "sm90", "int8"},
+}
+
+// TestGPU compares every layer with the reference interpreter, wants logits that depend on no schedule, to the bit, and tokens as the host samples them.
+func TestGPU(t *testing.T) {
+	card, err := cuda.Device{}.Card()
+	if errors.Is(err, engine.ErrNoDevice) {
+		t.Skip("SKIPPED: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%v, driver of CUDA %v", &card, card.Driver)
+	for _, c := range cases {
+		t.Run(c.target+"/"+c.format, func(t *testing.T) {
+			if target, err := engine.FindTarget(c.target); err != nil || target.SM > card.Capability || target.Exact && target.SM != card.Capability {
+				t.Skip("SKIPPED: this card does not run such programs")
+			}
+			dir, path := filepath.Join("../../../../testdata/checkpoints", c.checkpoint), filepath.Join(t.TempDir(), "engine.plan")
+			if _, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: c.format, Archs: []string{c.target}, NoFallback: true}); err != nil {
+				t.Fatal(err)
+			}
+			plan, err := engine.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer plan.Close()
+			device := aimed{target: c.target}
+			model, err := device.Load(plan, compiler.VerifySettings())
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), dir)
+			if err := errors.Join(err, model.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if !v.OK {
+				t.Errorf("against the reference: %+v", v)
+			}
+			vocab := plan.Info().Vocab
+			devicetest.Schedules(t, device, plan, vocab, 128, 10)
+			devicetest.Sampling(t, device, plan, vocab, 128)
+		})
+	}
+}

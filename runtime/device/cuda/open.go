@@ -1,0 +1,97 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/cu"
+
+	"llmc/engine"
+	"llmc/runtime/device/cuda/driver"
+	"llmc/runtime/device/cuda/shim"
+	"llmc/runtime/device/gpu"
+)
+
+// Built tells whether this binary can use GPUs.
+const Built = true
+
+const (
+	// oldestPTX is the least that programs are written in; drivers that do not read it run none of them.
+	oldestPTX engine.PTXVersion = 78
+	// reserved is the part of the free memory that stays so: code, graphs, and what the driver takes for itself.
+	reserved = 32
+)
+
+// open starts the driver and takes the first device.
+func open() (gpu.Driver, error) {
+	if err := driver.Start(); err != nil {
+		return nil, notStarted(err)
+	}
+	version := engine.CUDAVersion(cu.Version())
+	if oldest, _ := engine.DriverFor(oldestPTX); version < oldest.CUDA {
+		return nil, &absent{fmt.Sprintf("the NVIDIA driver here is of CUDA %v: programs need driver %d or newer (CUDA %v)", version, oldest.Branch, oldest.CUDA)}
+	}
+	n, err := cu.NumDevices()
+	if err != nil {
+		return nil, notStarted(err)
+	}
+	if n == 0 {
+		return nil, notStarted(cu.NoDevice)
+	}
+	number, err := cu.GetDevice(0)
+	if err != nil {
+		return nil, notStarted(err)
+	}
+	d := &device{number: number, card: gpu.Card{Driver: version}}
+	if err := d.take(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// notStarted says in one line what is wrong with the driver or with what it sees.
+func notStarted(err error) error {
+	var missing *driver.NotFound
+	switch {
+	case errors.As(err, &missing):
+		return &absent{"no NVIDIA driver is installed (" + missing.Reason + "): install one, or take --device cpu"}
+	case resultOf(err) == noDevice:
+		return &absent{"the NVIDIA driver sees no GPU; there is none, or CUDA_VISIBLE_DEVICES hides it"}
+	}
+	return &absent{"the NVIDIA driver does not start: " + describe(err)}
+}
+
+// take describes the device and takes what every model needs of it: the primary context, a stream and pinned memory.
+func (d *device) take() error {
+	var err error
+	if d.card.Name, err = d.number.Name(); err != nil {
+		return fmt.Errorf("name of GPU 0: %s", describe(err))
+	}
+	var major, minor int
+	for _, a := range []struct {
+		attribute cu.DeviceAttribute
+		value     *int
+	}{{cu.ComputeCapabilityMajor, &major}, {cu.ComputeCapabilityMinor, &minor}, {shim.SharedMemoryOptIn, &d.card.SharedMemory}} {
+		if *a.value, err = d.number.Attribute(a.attribute); err != nil {
+			return fmt.Errorf("attribute %d of %s: %s", a.attribute, d.card.Name, describe(err))
+		}
+	}
+	d.card.Capability = 10*major + minor
+	if d.context, err = d.number.RetainPrimaryCtx(); err != nil {
+		return d.judge("a context on "+d.card.Name, err)
+	}
+	d.retained = true
+	return d.do("a stream on "+d.card.Name, func() error {
+		free, _, err := cu.MemInfo()
+		if err != nil {
+			return err
+		}
+		d.card.Memory = free - free/reserved
+		if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+			return err
+		}
+		return d.staging.take()
+	})
+}

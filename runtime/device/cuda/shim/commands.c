@@ -1,0 +1,44 @@
+//go:build cuda
+
+#include "commands.h"
+
+typedef CUresult (*runner)(const llmc_command *c, const uint64_t *arguments, CUstream stream);
+
+static CUresult launch(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	void *pointers[LLMC_MOST_ARGUMENTS]; /* the driver reads as many bytes of each slot as its parameter has */
+	if (c->count > LLMC_MOST_ARGUMENTS) {
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+	for (uint32_t i = 0; i < c->count; i++) {
+		pointers[i] = (void *)&arguments[c->first + i];
+	}
+	return cuLaunchKernel((CUfunction)(uintptr_t)c->handle, c->grid[0], c->grid[1], c->grid[2], c->threads, 1, 1, c->shared, stream, pointers, NULL);
+}
+
+static CUresult to_device(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	(void)arguments;
+	return cuMemcpyHtoDAsync((CUdeviceptr)c->target, (const void *)(uintptr_t)c->source, c->bytes, stream);
+}
+
+static CUresult to_host(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	(void)arguments;
+	return cuMemcpyDtoHAsync((void *)(uintptr_t)c->target, (CUdeviceptr)c->source, c->bytes, stream);
+}
+
+static CUresult graph(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	(void)arguments;
+	return cuGraphLaunch((CUgraphExec)(uintptr_t)c->handle, stream);
+}
+
+static const runner runners[] = {[LLMC_LAUNCH] = launch, [LLMC_TO_DEVICE] = to_device, [LLMC_TO_HOST] = to_host, [LLMC_GRAPH] = graph};
+
+CUresult llmc_submit(const llmc_command *commands, size_t n, const uint64_t *arguments, CUstream stream, size_t *done) {
+	for (*done = 0; *done < n; ++*done) {
+		const llmc_command *c = &commands[*done];
+		CUresult r = runners[c->kind](c, arguments, stream);
+		if (r != CUDA_SUCCESS) {
+			return r;
+		}
+	}
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,22 @@
+/* What is queued for a stream. */
+#ifndef LLMC_CUDA_COMMANDS_H
+#define LLMC_CUDA_COMMANDS_H
+
+#include "cuda.h"
+
+enum { LLMC_LAUNCH, LLMC_TO_DEVICE, LLMC_TO_HOST, LLMC_GRAPH };
+enum { LLMC_MOST_ARGUMENTS = 64 };
+
+/* Fields that a kind does not use are 0. Pointers are numbers, so that Go may hold the list. */
+typedef struct {
+	uint32_t kind;
+	uint32_t grid[3], threads, shared;
+	uint32_t first, count; /* arguments of a launch, in slots of 8 bytes */
+	uint64_t handle;       /* function or executable graph */
+	uint64_t target, source, bytes;
+} llmc_command;
+
+/* Gives n commands to a stream, one after the other; done is how many were taken. */
+CUresult llmc_submit(const llmc_command *commands, size_t n, const uint64_t *arguments, CUstream stream, size_t *done);
+
+#endif
