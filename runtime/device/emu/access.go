@@ -21,6 +21,8 @@ func (a *access) load(w *warp) signal {
 				a.read(w, lane, n, p)
 				m &^= (1<<(n-1) - 1) << lane
 				continue
+			} else if w.fault != nil {
+				return goOn
 			}
 		}
 		addr := base[lane] + a.off
@@ -105,6 +107,8 @@ func (a *access) store(w *warp) signal {
 				a.write(w, lane, n, p)
 				m &^= (1<<(n-1) - 1) << lane
 				continue
+			} else if w.fault != nil {
+				return goOn
 			}
 		}
 		addr := base[lane] + a.off

@@ -80,8 +80,8 @@ func (w *warp) spread(r int32, lane int) {
 	}
 }
 
-// resolveRun is the memory of n lanes that follow each other, from lane on, after all checks; nil where the lanes must be looked at one
-// by one.
+// resolveRun is the memory of n lanes that follow each other, from lane on, after all checks; nil where one is at fault, or where the lanes must be
+// looked at one by one.
 func (a *access) resolveRun(w *warp, lane, n int, addr uint64, checked, write bool) []byte {
 	p := w.quick(a.space, addr, a.total)
 	if p.bytes == nil || write && p.space == spaceGlobal && w.seg.readOnly {
@@ -108,13 +108,14 @@ func (a *access) resolveRun(w *warp, lane, n int, addr uint64, checked, write bo
 	return all[at:][:n*a.total]
 }
 
-// noteRun is note for n lanes that follow each other, of which p is the first. It is false where a lane may be at fault.
+// noteRun is note for n lanes that follow each other, of which p is the first. It is false where a lane is at fault, which for shared memory
+// the lanes in turn have to say: nobody else touches its marks meanwhile, as other CTAs do those of global memory.
 func (w *warp) noteRun(lane, n int, p place, write bool) bool {
 	if p.space == spaceShared {
 		return w.noteSharedRun(lane, n, uint32(p.addr-sharedBase), len(p.bytes), write)
 	}
 	if r := w.cta.launch.races; r != nil && !w.seg.readOnly {
-		return r.noteRun(w, p.addr, n*len(p.bytes), write)
+		return r.noteRun(w, lane, n, p.addr, len(p.bytes), write)
 	}
 	return true
 }

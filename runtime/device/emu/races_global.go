@@ -61,19 +61,26 @@ func (r *globalRaces) note(w *warp, lane int, addr uint64, size int, k accessKin
 	if bad == nil {
 		return true
 	}
+	r.tell(w, lane, addr, other)
+	return false
+}
+
+// tell ends the launch because of what another CTA did.
+func (r *globalRaces) tell(w *warp, lane int, addr uint64, other mark) {
 	g := w.cta.launch.Grid
 	n := other.cta - 1
 	w.failAddr(Race, lane, addr, "CTA %d,%d,%d touched it too, nothing orders the two, and at least one is a plain write",
 		n%g[0], n/g[0]%g[1], n/g[0]/g[1])
-	return false
 }
 
-// noteRun is note for plain accesses to whole words, size bytes of them.
-func (r *globalRaces) noteRun(w *warp, addr uint64, size int, write bool) bool {
+// noteRun is note for plain accesses of n lanes that follow each other, from lane on, size bytes of whole words each.
+func (r *globalRaces) noteRun(w *warp, lane, n int, addr uint64, size int, write bool) bool {
 	k := accessKind{write: write}
-	for at, end := addr, addr+uint64(size); at < end; {
+	for at, end := addr, addr+uint64(n*size); at < end; {
 		next := min(end, at/racePageBytes*racePageBytes+racePageBytes)
-		if !r.markWords(&w.cta.order, at, next, k) {
+		if place, other := r.markWords(&w.cta.order, at, next, k); other.cta != 0 {
+			whose := int(place-addr) / size
+			r.tell(w, lane+whose, addr+uint64(whose*size), other)
 			return false
 		}
 		at = next
@@ -81,8 +88,8 @@ func (r *globalRaces) noteRun(w *warp, addr uint64, size int, write bool) bool {
 	return true
 }
 
-// markWords leaves marks on whole words of one page; false where a mark is in conflict.
-func (r *globalRaces) markWords(o *ctaOrder, from, to uint64, k accessKind) bool {
+// markWords leaves marks on whole words of one page. It returns the first word whose mark is in conflict and that mark, one of no CTA if none is.
+func (r *globalRaces) markWords(o *ctaOrder, from, to uint64, k accessKind) (at uint64, other mark) {
 	page := from / racePageBytes
 	i := page % uint64(len(r.mu))
 	r.mu[i].Lock()
@@ -94,11 +101,11 @@ func (r *globalRaces) markWords(o *ctaOrder, from, to uint64, k accessKind) bool
 	}
 	first := from % racePageBytes / 4
 	for x := range p[first:][:(to-from)/4] {
-		if p[first:][x].touch(o, 15, k) != nil {
-			return false
+		if bad := p[first:][x].touch(o, 15, k); bad != nil {
+			return from + uint64(4*x), *bad
 		}
 	}
-	return true
+	return 0, mark{}
 }
 
 // byteMask marks the bytes of the word at that an access covers.
