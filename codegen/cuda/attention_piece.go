@@ -3,14 +3,12 @@ package cuda
 import (
 	"llmc/codegen/ptx"
 	"llmc/engine"
-	"llmc/internal/dtype"
 	"llmc/internal/sym"
 )
 
 // piece is the part of an item's splits that a CTA has. A CTA that has all of them merges them as it goes. Where few sequences would leave most of
 // the card idle, the work list gives an item to several CTAs. Each then writes what every one of its splits gave to partials, and the last
-// one to come merges all of them in order of position: the same operations on the same numbers. Nobody waits: a launch needs no CTAs that run
-// at the same time.
+// one to come merges all of them in order of position: the same operations on the same numbers.
 //
 // What is needed at the end of a split alone is read from the item again: registers are scarce.
 type piece struct {
@@ -107,16 +105,12 @@ func (a *attend) finish(plan scorePlan) {
 	w := &a.work
 	last := a.e.Mov(a.e.Const(ptx.U32, 1))
 	a.e.If(w.alone.Not(), func() {
-		a.e.Sync() // all have written their parts, and nobody needs tops any more
-		a.e.If(a.e.Eq(a.e.TidX(), 0), func() {
+		// Nobody needs tops any more when all have written their parts.
+		a.e.Set(last, a.e.lastPiece(a.tops, a.e.Sync, func() (at, others ptx.Reg) {
 			item := a.item()
-			most := a.e.Sub(item[5], 1)
-			counter := a.e.Index(a.e.pointers["items"], a.e.Mad(item[7], a.planes(), a.plane()), 4)
-			before := a.e.AtomInc(ptx.AcquireRelease, counter, most)
-			a.e.St(a.tops, a.e.Select(a.e.Eq(before, most), a.e.Const(ptx.U32, 1), 0))
-		})
-		a.e.Sync()
-		a.e.Set(last, a.e.Ld(ptx.U32, a.tops))
+			others = a.e.Sub(item[5], 1)
+			return a.e.Index(a.e.pointers["items"], a.e.Mad(item[7], a.planes(), a.plane()), 4), others
+		}))
 		a.e.If(a.e.Eq(last, 1), func() { a.mergeParts(plan) })
 	})
 	a.e.If(a.e.Eq(last, 1), func() {
@@ -158,27 +152,14 @@ func (a *attend) plan(l *engine.Launch, p *engine.Program) {
 	}{{"block", a.block}, {"group", a.group}, {"planes", a.planes()}, {"extra", a.extra()}} {
 		l.Attrs = append(l.Attrs, engine.Attr{Name: attr.name, Int: int64(attr.value)})
 	}
-	for i, role := range a.e.kernel.Roles {
-		if role.Scratch {
-			l.Operands[i] = a.partials(p)
-		}
-	}
+	a.e.place("partials", a.partials(p))
 }
 
 // partials gives the launch memory for the parts of items that several CTAs have: enough for a sequence that is as long as any may be, and sixteen
-// splits for each CTA that fills the card. All launches of the same shape share it, since they run one after the other.
+// splits for each CTA that fills the card.
 func (a *attend) partials(p *engine.Program) engine.Operand {
 	const splitsPerCTA, line = 16, engine.PartialLineBytes
 	splitBytes := a.group * a.planes() * engine.PartialRowBytes(a.dim)
 	lines := sym.Of(sym.S).Scale(int64(splitBytes/attentionSplit+line-1) / line).Add(constant((1 + splitsPerCTA*a.extra()) * splitBytes / line))
-	for i := range p.Buffers {
-		if b := &p.Buffers[i]; b.Name == partialsName && b.Rows == lines {
-			return engine.Operand{Kind: engine.OperandBuffer, Index: i}
-		}
-	}
-	p.Slots = append(p.Slots, lines.Scale(line))
-	p.Buffers = append(p.Buffers, engine.Buffer{Name: partialsName, Slot: len(p.Slots) - 1, Rows: lines, Cols: line / 4, Stride: line, DType: dtype.F32})
-	return engine.Operand{Kind: engine.OperandBuffer, Index: len(p.Buffers) - 1}
+	return pieceMemory(p, "partials", lines)
 }
-
-const partialsName = "partials"

@@ -55,6 +55,14 @@ func gpuTarget(t *testing.T, target string) cuda.Target {
 	return gpu
 }
 
+// ofCores is a target whose card has so many multiprocessors, which decide how work is shared.
+func ofCores(t *testing.T, target string, cores int) cuda.Target {
+	t.Helper()
+	gpu := gpuTarget(t, target)
+	gpu.Cores = cores
+	return gpu
+}
+
 // logitsOnly writes programs that end with their logits. The kernels that sample are longer than many a network here and have tests of
 // their own.
 type logitsOnly struct{ *cuda.Coder }

@@ -6,20 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"llmc/codegen/cuda"
 	"llmc/internal/dtype"
 	"llmc/ir/interp"
 	"llmc/runtime/device/emu"
 )
 
-// ofCores is a target with so many multiprocessors: with one, products have large tiles as soon as these are half full, with many they have small ones.
-func ofCores(t *testing.T, target string, cores int) cuda.Target {
-	t.Helper()
-	gpu := gpuTarget(t, target)
-	gpu.Cores = cores
-	return gpu
-}
-
+// manyCores leave products with small tiles; with one they have large ones as soon as these are half full.
 const manyCores = 1000
 
 var multistageFormats = []struct {

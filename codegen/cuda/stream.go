@@ -17,8 +17,8 @@ import (
 // unevenly at all; behind those each CTA has a whole tile. So whoever is free takes the next piece, and no CTA has two.
 //
 // A piece's sum of each part of K goes to memory of the launch, and its CTA counts itself on the tile's ticket. The last one to come adds up
-// all eight in order, as a CTA that has the whole tile does: the bits are the same whatever the card, the shape and the number of tiles. Nobody
-// waits: pieces need not run at the same time. Unproven on hardware.
+// all eight in order, as a CTA that has the whole tile does: the bits are the same whatever the card, the shape and the number of tiles. Unproven
+// on hardware.
 type stream struct {
 	slots int // CTAs that the target's card takes at a time
 	// Ranges have from least to most parts of K, a multiple of step: for shorter ones a CTA is filled and emptied for too little, with longer ones writing

@@ -1,9 +1,6 @@
 package cuda
 
-import (
-	"llmc/engine"
-	"llmc/internal/dtype"
-)
+import "llmc/engine"
 
 // planStream gives a launch the memory that its entries want for pieces.
 func planStream(e *entry) {
@@ -23,31 +20,6 @@ func planStream(e *entry) {
 		return
 	}
 	e.launch.Attrs = append(e.launch.Attrs, engine.Attr{Name: "tickets", Int: int64(tickets)})
-	for i, role := range e.kernel.Roles {
-		switch role.Name {
-		case "parts":
-			e.launch.Operands[i] = partsBuffer(e.program, bytes)
-		case "tickets":
-			e.launch.Operands[i] = engine.InputOperand(role.Name)
-		}
-	}
-}
-
-const partsName = "stream.parts"
-
-// partsBuffer is memory of at least that size for the sums of parts. All launches share it, since they run one after the other.
-func partsBuffer(p *engine.Program, bytes int) engine.Operand {
-	const line = engine.PartialLineBytes
-	rows := constant(ceilDiv(bytes, line))
-	for i := range p.Buffers {
-		if b := &p.Buffers[i]; b.Name == partsName {
-			if b.Rows.K < rows.K {
-				b.Rows, p.Slots[b.Slot] = rows, rows.Scale(line)
-			}
-			return engine.Operand{Kind: engine.OperandBuffer, Index: i}
-		}
-	}
-	p.Slots = append(p.Slots, rows.Scale(line))
-	p.Buffers = append(p.Buffers, engine.Buffer{Name: partsName, Slot: len(p.Slots) - 1, Rows: rows, Cols: line / 4, Stride: line, DType: dtype.F32})
-	return engine.Operand{Kind: engine.OperandBuffer, Index: len(p.Buffers) - 1}
+	e.place("parts", pieceMemory(e.program, "stream.parts", constant(ceilDiv(bytes, engine.PartialLineBytes))))
+	e.place("tickets", engine.InputOperand("tickets"))
 }

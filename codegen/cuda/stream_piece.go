@@ -103,16 +103,13 @@ func (w *wide) storePart(part ptx.Reg, sums []ptx.Reg) {
 
 // countPiece counts the CTA on the ticket of its tile, once its warpgroups have written all sums. It returns whether the CTA is the last one to.
 func (w *wide) countPiece() ptx.Reg {
-	w.SyncSome(bothBarrier, 128*wideGroups)
-	w.If(w.Eq(w.TidX(), 0), func() {
+	both := func() { w.SyncSome(bothBarrier, 128*wideGroups) }
+	last := w.lastPiece(w.counted, both, func() (at, others ptx.Reg) {
 		first := w.Shl(w.piece.ticket, log2(kParts))
-		pieces := w.Sub(w.Div(w.Add(first, kParts-1), w.piece.length), w.Div(first, w.piece.length))
-		ticket := w.Index(w.Reload("tickets"), w.piece.ticket, 4)
-		before := w.AtomInc(ptx.AcquireRelease, ticket, pieces)
-		w.St(w.counted, w.Select(w.Eq(before, pieces), w.Const(ptx.U32, 1), 0))
+		others = w.Sub(w.Div(w.Add(first, kParts-1), w.piece.length), w.Div(first, w.piece.length))
+		return w.Index(w.Reload("tickets"), w.piece.ticket, 4), others
 	})
-	w.SyncSome(bothBarrier, 128*wideGroups)
-	return w.Assume(ptx.CTAUniform, w.Ld(ptx.U32, w.counted))
+	return w.Assume(ptx.CTAUniform, last)
 }
 
 // addParts adds all parts of the tile to total, in order.

@@ -5,17 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"llmc/codegen/cuda"
 	"llmc/engine"
 	"llmc/runtime/device/emu"
 )
-
-// cardOf is a target whose card has so many multiprocessors.
-func cardOf(t *testing.T, cores int) cuda.Target {
-	gpu := gpuTarget(t, "sm90")
-	gpu.Cores = cores
-	return gpu
-}
 
 // tickets is how many tiles of the plan's product several CTAs may have.
 func tickets(t *testing.T, plan *engine.Plan) (most int64) {
@@ -40,7 +32,7 @@ func TestStreamExact(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%v", format.name, c), func(t *testing.T) {
 				weights := integers{shapes: map[string]int{"x": c.n * c.k, "w": c.n * c.k, "bias": c.n}, peak: format.peak, inputs: format.inputs}
 				m := wideProduct(t, c.n, c.k, false)
-				plan := compileOn(t, m, weights, cardOf(t, c.cores), format.name, c.n)
+				plan := compileOn(t, m, weights, ofCores(t, "sm90", c.cores), format.name, c.n)
 				if tickets(t, plan) == 0 {
 					t.Fatal("no tile is cut")
 				}
@@ -60,7 +52,7 @@ func TestStreamSameBits(t *testing.T) {
 		tokens, whole int
 	}{{"bf16", 67, 3}, {"fp8", 5, 5}} {
 		results := func(cores int) [][]float32 {
-			plan := compileOn(t, wideProduct(t, n, k, true), weights, cardOf(t, cores), c.format, n)
+			plan := compileOn(t, wideProduct(t, n, k, true), weights, ofCores(t, "sm90", cores), c.format, n)
 			return runOn(t, emu.Options{}, plan, n, sequence(c.tokens, n), c.tokens)
 		}
 		whole := results(c.whole)

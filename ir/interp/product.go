@@ -52,11 +52,7 @@ func dots(sums, x, w []float64) {
 		sums[m], sums[m+1], sums[m+2], sums[m+3] = s0, s1, s2, s3
 	}
 	for ; m < len(sums); m++ {
-		sum := 0.0
-		for i, v := range w {
-			sum += x[m*k+i] * v
-		}
-		sums[m] = sum
+		sums[m] = dot(x[m*k:][:k], w)
 	}
 }
 
@@ -69,7 +65,7 @@ func (c *call) bias(n int) ([]float32, error) {
 	return b.Data, err
 }
 
-func dot(a, b []float32) float64 {
+func dot[T float32 | float64](a, b []T) float64 {
 	sum := 0.0
 	for i, v := range a {
 		sum += float64(v) * float64(b[i])
