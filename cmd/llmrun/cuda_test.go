@@ -103,21 +103,7 @@ func TestNoGPUDriver(t *testing.T) {
 // with the reason.
 func TestServeLosesItsDevice(t *testing.T) {
 	cmd := onDriver(t, emulated.Faults{Launch: 120, Failure: driver.Result(700)}, "serve", buildFor(t, "sm80"), "--device", "cuda", "--port", "0", "--max-batch", "2", "--max-context", "64")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Process.Kill()
-	lines := bufio.NewScanner(stderr)
-	lines.Scan()
-	_, rest, ok := strings.Cut(lines.Text(), "ready: ")
-	address, _, _ := strings.Cut(rest, " ")
-	if !ok {
-		t.Fatalf("ready line %q", lines.Text())
-	}
+	address, lines := startServer(t, cmd)
 	said := make(chan string)
 	go func() {
 		text := ""

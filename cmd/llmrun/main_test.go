@@ -108,8 +108,9 @@ func TestLogitsAndBench(t *testing.T) {
 	}
 }
 
-func TestServeAnswersAndDrains(t *testing.T) {
-	cmd := clitest.Command("serve", buildDemo(t, ""), "--port", "0")
+// startServer starts a server and waits for its ready line: the address in it, and what the server says afterwards.
+func startServer(t *testing.T, cmd *exec.Cmd) (address string, lines *bufio.Scanner) {
+	t.Helper()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,14 +118,20 @@ func TestServeAnswersAndDrains(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Process.Kill()
-	lines := bufio.NewScanner(stderr)
+	t.Cleanup(func() { cmd.Process.Kill() })
+	lines = bufio.NewScanner(stderr)
 	lines.Scan()
 	_, rest, ok := strings.Cut(lines.Text(), "ready: ")
-	address, _, _ := strings.Cut(rest, " ")
+	address, _, _ = strings.Cut(rest, " ")
 	if !ok || !strings.HasSuffix(rest, " s") {
 		t.Fatalf("ready line %q", lines.Text())
 	}
+	return address, lines
+}
+
+func TestServeAnswersAndDrains(t *testing.T) {
+	cmd := clitest.Command("serve", buildDemo(t, ""), "--port", "0")
+	address, lines := startServer(t, cmd)
 	resp, err := http.Get(address + "/v1/models")
 	if err != nil || resp.StatusCode != 200 {
 		t.Fatalf("%v, %v", resp, err)

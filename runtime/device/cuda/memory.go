@@ -28,6 +28,16 @@ func (m *memory) check(offset int64, n int) error {
 	return nil
 }
 
+// stage returns pinned memory for up to n bytes on their way; where there is none left, what is queued is waited for.
+func (d *device) stage(what string, n int) ([]byte, error) {
+	if d.staging.room() == 0 {
+		if err := d.submit(what, true); err != nil {
+			return nil, err
+		}
+	}
+	return d.staging.next(n), nil
+}
+
 // Write implements gpu.Memory. The copy is queued: data is taken to pinned memory first.
 func (m *memory) Write(offset int64, data []byte) error {
 	if err := m.check(offset, len(data)); err != nil {
@@ -35,12 +45,10 @@ func (m *memory) Write(offset int64, data []byte) error {
 	}
 	d := m.device
 	for len(data) > 0 {
-		if d.staging.room() == 0 {
-			if err := d.submit(m.name, true); err != nil {
-				return err
-			}
+		part, err := d.stage(m.name, len(data))
+		if err != nil {
+			return err
 		}
-		part := d.staging.next(len(data))
 		copy(part, data)
 		d.queue.ToDevice(m.address+uint64(offset), part, m.name)
 		data, offset = data[len(part):], offset+int64(len(part))
@@ -55,12 +63,10 @@ func (m *memory) Read(offset int64, data []byte) error {
 	}
 	d := m.device
 	for len(data) > 0 {
-		if d.staging.room() == 0 {
-			if err := d.submit(m.name, true); err != nil {
-				return err
-			}
+		part, err := d.stage(m.name, len(data))
+		if err != nil {
+			return err
 		}
-		part := d.staging.next(len(data))
 		d.queue.ToHost(part, m.address+uint64(offset), m.name)
 		if err := d.submit(m.name, true); err != nil {
 			return err

@@ -42,9 +42,9 @@ func (b *blank) Launch(l *gpu.Launch) error {
 	return nil
 }
 
-// TestOneGraphForABucket wants all steps of a bucket to be the same launches with the same arguments, whatever tokens, sequences and rows they
-// have, and those of different buckets to differ.
-func TestOneGraphForABucket(t *testing.T) {
+// demoPlan is the bundled model for sm90.
+func demoPlan(t *testing.T) *engine.Plan {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "engine.plan")
 	if _, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/demo", Out: path, Quant: "int4", Archs: []string{"sm90"}}); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,14 @@ func TestOneGraphForABucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer plan.Close()
+	t.Cleanup(func() { plan.Close() })
+	return plan
+}
+
+// TestOneGraphForABucket wants all steps of a bucket to be the same launches with the same arguments, whatever tokens, sequences and rows they
+// have, and those of different buckets to differ.
+func TestOneGraphForABucket(t *testing.T) {
+	plan := demoPlan(t)
 	card := &blank{}
 	model, err := gpu.Load(plan, card, engine.Settings{MaxStepTokens: 100, MaxSequences: 12, MaxContext: 64})
 	if err != nil {

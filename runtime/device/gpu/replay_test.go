@@ -2,10 +2,8 @@ package gpu_test
 
 import (
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
-	"llmc/compiler"
 	"llmc/engine"
 	"llmc/runtime/device/gpu"
 )
@@ -39,15 +37,7 @@ func (r *recorder) Replay(recording gpu.Recording) error {
 // TestReplay wants short steps to be replayed, with the launches that they would have had, and long ones to stay as they are.
 func TestReplay(t *testing.T) {
 	const longest = 16
-	path := filepath.Join(t.TempDir(), "engine.plan")
-	if _, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/demo", Out: path, Quant: "int4", Archs: []string{"sm90"}}); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer plan.Close()
+	plan := demoPlan(t)
 	settings := engine.Settings{MaxStepTokens: 100, MaxSequences: 12, MaxContext: 64}
 	load := func(driver gpu.Driver) *gpu.Model {
 		model, err := gpu.Load(plan, driver, settings)

@@ -56,129 +56,109 @@ func (d *Driver) load(module *C.CUmodule, image unsafe.Pointer) (C.CUresult, str
 
 //export emulatedLoad
 func emulatedLoad(module *C.CUmodule, image unsafe.Pointer) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer == 0 {
-		answer, _ = d.load(module, image)
-	}
-	return answer
+	return call(func(d *Driver) C.CUresult {
+		answer, _ := d.load(module, image)
+		return answer
+	})
 }
 
 //export emulatedLoadWith
 func emulatedLoadWith(module *C.CUmodule, image unsafe.Pointer, n C.uint, options *C.CUjit_option, values *unsafe.Pointer) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	answer, said := d.load(module, image)
-	var log unsafe.Pointer
-	room := 0
-	for i, o := range unsafe.Slice(options, int(n)) {
-		slot := unsafe.Add(unsafe.Pointer(values), 8*i)
-		switch o {
-		case C.CU_JIT_ERROR_LOG_BUFFER:
-			log = *(*unsafe.Pointer)(slot)
-		case C.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
-			room = int(*(*uint32)(slot))
+	return call(func(d *Driver) C.CUresult {
+		answer, said := d.load(module, image)
+		var log unsafe.Pointer
+		room := 0
+		for i, o := range unsafe.Slice(options, int(n)) {
+			slot := unsafe.Add(unsafe.Pointer(values), 8*i)
+			switch o {
+			case C.CU_JIT_ERROR_LOG_BUFFER:
+				log = *(*unsafe.Pointer)(slot)
+			case C.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
+				room = int(*(*uint32)(slot))
+			}
 		}
-	}
-	if log != nil && room > 0 {
-		out := unsafe.Slice((*byte)(log), room)
-		out[copy(out[:room-1], said)] = 0
-	}
-	return answer
+		if log != nil && room > 0 {
+			out := unsafe.Slice((*byte)(log), room)
+			out[copy(out[:room-1], said)] = 0
+		}
+		return answer
+	})
 }
 
 //export emulatedUnload
 func emulatedUnload(module C.CUmodule) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	for _, f := range d.functions[unsafe.Pointer(module)] {
-		drop[*function](d, f)
-	}
-	delete(d.functions, unsafe.Pointer(module))
-	return drop[*emu.Module](d, unsafe.Pointer(module))
+	return call(func(d *Driver) C.CUresult {
+		for _, f := range d.functions[unsafe.Pointer(module)] {
+			drop[*function](d, f)
+		}
+		delete(d.functions, unsafe.Pointer(module))
+		return drop[*emu.Module](d, unsafe.Pointer(module))
+	})
 }
 
 //export emulatedFunction
 func emulatedFunction(f *C.CUfunction, module C.CUmodule, name *C.char) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	m, ok := find[*emu.Module](d, unsafe.Pointer(module))
-	if !ok {
-		return C.CUDA_ERROR_INVALID_HANDLE
-	}
-	known := d.functions[unsafe.Pointer(module)]
-	entry := C.GoString(name)
-	if known[entry] == nil {
-		kernel, err := m.Kernel(entry)
-		if err != nil {
-			return C.CUDA_ERROR_NOT_FOUND
+	return call(func(d *Driver) C.CUresult {
+		m, ok := find[*emu.Module](d, unsafe.Pointer(module))
+		if !ok {
+			return C.CUDA_ERROR_INVALID_HANDLE
 		}
-		known[entry] = d.handle(&function{kernel, sharedWithoutAsking})
-	}
-	*f = C.CUfunction(known[entry])
-	return C.CUDA_SUCCESS
+		known := d.functions[unsafe.Pointer(module)]
+		entry := C.GoString(name)
+		if known[entry] == nil {
+			kernel, err := m.Kernel(entry)
+			if err != nil {
+				return C.CUDA_ERROR_NOT_FOUND
+			}
+			known[entry] = d.handle(&function{kernel, sharedWithoutAsking})
+		}
+		*f = C.CUfunction(known[entry])
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedFunctionAttribute
 func emulatedFunctionAttribute(value *C.int, attribute C.CUfunction_attribute, f C.CUfunction) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	fn, ok := find[*function](d, unsafe.Pointer(f))
-	if !ok || attribute != C.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES {
-		return C.CUDA_ERROR_INVALID_VALUE
-	}
-	*value = C.int(fn.kernel.StaticShared())
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		fn, ok := find[*function](d, unsafe.Pointer(f))
+		if !ok || attribute != C.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES {
+			return C.CUDA_ERROR_INVALID_VALUE
+		}
+		*value = C.int(fn.kernel.StaticShared())
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedSetFunctionAttribute
 func emulatedSetFunctionAttribute(f C.CUfunction, attribute C.CUfunction_attribute, value C.int) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	fn, ok := find[*function](d, unsafe.Pointer(f))
-	if !ok || attribute != C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || int(value)+fn.kernel.StaticShared() > d.Card.SharedMemory {
-		return C.CUDA_ERROR_INVALID_VALUE
-	}
-	fn.shared = int(value)
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		fn, ok := find[*function](d, unsafe.Pointer(f))
+		if !ok || attribute != C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || int(value)+fn.kernel.StaticShared() > d.Card.SharedMemory {
+			return C.CUDA_ERROR_INVALID_VALUE
+		}
+		fn.shared = int(value)
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedLaunch
 func emulatedLaunch(f C.CUfunction, gx, gy, gz, bx, by, bz, shared C.uint, s C.CUstream, parameters, extra *unsafe.Pointer) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	fn, ok := find[*function](d, unsafe.Pointer(f))
-	if !ok || int(shared) > fn.shared || extra != nil || gx == 0 || gy == 0 || gz == 0 {
-		return C.CUDA_ERROR_INVALID_VALUE
-	}
-	config := emu.Config{Grid: [3]uint32{uint32(gx), uint32(gy), uint32(gz)}, Block: [3]uint32{uint32(bx), uint32(by), uint32(bz)}, Shared: int(shared)}
-	for i, size := range fn.kernel.Params() {
-		if size > 8 {
-			return C.CUDA_ERROR_NOT_SUPPORTED
+	return call(func(d *Driver) C.CUresult {
+		fn, ok := find[*function](d, unsafe.Pointer(f))
+		if !ok || int(shared) > fn.shared || extra != nil || gx == 0 || gy == 0 || gz == 0 {
+			return C.CUDA_ERROR_INVALID_VALUE
 		}
-		var slot [8]byte // the driver reads what the parameter has, when it is called
-		copy(slot[:], unsafe.Slice(*(**byte)(unsafe.Add(unsafe.Pointer(parameters), 8*i)), size))
-		config.Args = append(config.Args, binary.LittleEndian.Uint64(slot[:]))
-	}
-	return d.queue(unsafe.Pointer(s), func() C.CUresult { return d.launch(fn.kernel, config) })
+		config := emu.Config{Grid: [3]uint32{uint32(gx), uint32(gy), uint32(gz)}, Block: [3]uint32{uint32(bx), uint32(by), uint32(bz)}, Shared: int(shared)}
+		for i, size := range fn.kernel.Params() {
+			if size > 8 {
+				return C.CUDA_ERROR_NOT_SUPPORTED
+			}
+			var slot [8]byte // the driver reads what the parameter has, when it is called
+			copy(slot[:], unsafe.Slice(*(**byte)(unsafe.Add(unsafe.Pointer(parameters), 8*i)), size))
+			config.Args = append(config.Args, binary.LittleEndian.Uint64(slot[:]))
+		}
+		return d.queue(unsafe.Pointer(s), func() C.CUresult { return d.launch(fn.kernel, config) })
+	})
 }
 
 // launch runs a kernel. Its faults are those that hardware finds too, and others that it does not.

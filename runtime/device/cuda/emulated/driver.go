@@ -91,20 +91,19 @@ func (d *Driver) InUse() int {
 	return len(d.buffers) + len(d.pinned) + len(d.handles) + d.retained
 }
 
-// enter begins a call that needs the context: it answers why that can not be made, 0 if it can. leave ends it in any case.
-func enter() (d *Driver, answer C.CUresult) {
-	d = installed
+// call makes a call that needs the context: one after the other, and none once a kernel has failed.
+func call(do func(d *Driver) C.CUresult) C.CUresult {
+	d := installed
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	switch {
 	case d.sticky != 0:
-		return d, d.sticky
+		return d.sticky
 	case d.retained == 0 || unsafe.Pointer(C.emulated_current()) != d.context:
-		return d, C.CUDA_ERROR_INVALID_CONTEXT
+		return C.CUDA_ERROR_INVALID_CONTEXT
 	}
-	return d, C.CUDA_SUCCESS
+	return do(d)
 }
-
-func (d *Driver) leave() { d.mu.Unlock() }
 
 // handle gives a thing the pointer that stands for it outside.
 func (d *Driver) handle(thing any) unsafe.Pointer {

@@ -18,92 +18,74 @@ type (
 
 //export emulatedBeginCapture
 func emulatedBeginCapture(s C.CUstream, _ C.CUstreamCaptureMode) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	st, ok := find[*stream](d, unsafe.Pointer(s))
-	if !ok || st.capture != nil {
-		return C.CUDA_ERROR_ILLEGAL_STATE
-	}
-	st.capture = &graph{}
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		st, ok := find[*stream](d, unsafe.Pointer(s))
+		if !ok || st.capture != nil {
+			return C.CUDA_ERROR_ILLEGAL_STATE
+		}
+		st.capture = &graph{}
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedEndCapture
 func emulatedEndCapture(s C.CUstream, g *C.CUgraph) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	st, ok := find[*stream](d, unsafe.Pointer(s))
-	if !ok || st.capture == nil {
-		return C.CUDA_ERROR_ILLEGAL_STATE
-	}
-	*g = C.CUgraph(d.handle(st.capture))
-	st.capture = nil
-	d.counts.Captures++
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		st, ok := find[*stream](d, unsafe.Pointer(s))
+		if !ok || st.capture == nil {
+			return C.CUDA_ERROR_ILLEGAL_STATE
+		}
+		*g = C.CUgraph(d.handle(st.capture))
+		st.capture = nil
+		d.counts.Captures++
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedInstantiate
 func emulatedInstantiate(e *C.CUgraphExec, g C.CUgraph, _ C.ulonglong) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	captured, ok := find[*graph](d, unsafe.Pointer(g))
-	switch {
-	case !ok:
-		return C.CUDA_ERROR_INVALID_HANDLE
-	case d.Faults.NoGraphs:
-		return C.CUDA_ERROR_OUT_OF_MEMORY
-	}
-	*e = C.CUgraphExec(d.handle(&executable{slices.Clone(captured.work)}))
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		captured, ok := find[*graph](d, unsafe.Pointer(g))
+		switch {
+		case !ok:
+			return C.CUDA_ERROR_INVALID_HANDLE
+		case d.Faults.NoGraphs:
+			return C.CUDA_ERROR_OUT_OF_MEMORY
+		}
+		*e = C.CUgraphExec(d.handle(&executable{slices.Clone(captured.work)}))
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedGraphLaunch
 func emulatedGraphLaunch(e C.CUgraphExec, s C.CUstream) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	x, ok := find[*executable](d, unsafe.Pointer(e))
-	if !ok {
-		return C.CUDA_ERROR_INVALID_HANDLE
-	}
-	d.counts.Replays++
-	return d.queue(unsafe.Pointer(s), func() C.CUresult {
-		for _, w := range x.work {
-			if answer := w(); answer != 0 {
-				return answer
-			}
+	return call(func(d *Driver) C.CUresult {
+		x, ok := find[*executable](d, unsafe.Pointer(e))
+		if !ok {
+			return C.CUDA_ERROR_INVALID_HANDLE
 		}
-		return C.CUDA_SUCCESS
+		d.counts.Replays++
+		return d.queue(unsafe.Pointer(s), func() C.CUresult {
+			for _, w := range x.work {
+				if answer := w(); answer != 0 {
+					return answer
+				}
+			}
+			return C.CUDA_SUCCESS
+		})
 	})
 }
 
 //export emulatedGraphDestroy
 func emulatedGraphDestroy(g C.CUgraph) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	return drop[*graph](d, unsafe.Pointer(g))
+	return call(func(d *Driver) C.CUresult {
+		return drop[*graph](d, unsafe.Pointer(g))
+	})
 }
 
 //export emulatedGraphExecDestroy
 func emulatedGraphExecDestroy(e C.CUgraphExec) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	return drop[*executable](d, unsafe.Pointer(e))
+	return call(func(d *Driver) C.CUresult {
+		return drop[*executable](d, unsafe.Pointer(e))
+	})
 }

@@ -15,80 +15,66 @@ import (
 
 //export emulatedMemInfo
 func emulatedMemInfo(free, total *C.size_t) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer == 0 {
+	return call(func(d *Driver) C.CUresult {
 		*free, *total = C.size_t(d.Card.Memory-d.used), C.size_t(d.Card.Memory)
-	}
-	return answer
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedMemAlloc
 func emulatedMemAlloc(address *C.CUdeviceptr, bytes C.size_t) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	if bytes == 0 {
-		return C.CUDA_ERROR_INVALID_VALUE
-	}
-	d.counts.Allocations++
-	if n := d.Faults.OutOfMemory; n > 0 && d.counts.Allocations >= n || int64(bytes) > d.Card.Memory-d.used {
-		return C.CUDA_ERROR_OUT_OF_MEMORY
-	}
-	b, err := d.memory.Alloc("device memory", int(bytes))
-	if err != nil {
-		return C.CUDA_ERROR_OUT_OF_MEMORY
-	}
-	d.used += int64(bytes)
-	d.buffers = append(d.buffers, b) // addresses only grow
-	*address = C.CUdeviceptr(b.Addr())
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		if bytes == 0 {
+			return C.CUDA_ERROR_INVALID_VALUE
+		}
+		d.counts.Allocations++
+		if n := d.Faults.OutOfMemory; n > 0 && d.counts.Allocations >= n || int64(bytes) > d.Card.Memory-d.used {
+			return C.CUDA_ERROR_OUT_OF_MEMORY
+		}
+		b, err := d.memory.Alloc("device memory", int(bytes))
+		if err != nil {
+			return C.CUDA_ERROR_OUT_OF_MEMORY
+		}
+		d.used += int64(bytes)
+		d.buffers = append(d.buffers, b) // addresses only grow
+		*address = C.CUdeviceptr(b.Addr())
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedMemFree
 func emulatedMemFree(address C.CUdeviceptr) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	i := slices.IndexFunc(d.buffers, func(b *emu.Buffer) bool { return b.Addr() == uint64(address) })
-	if i < 0 {
-		return C.CUDA_ERROR_INVALID_VALUE
-	}
-	d.used -= int64(len(d.buffers[i].Bytes()))
-	d.memory.Free(d.buffers[i])
-	d.buffers = slices.Delete(d.buffers, i, i+1)
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		i := slices.IndexFunc(d.buffers, func(b *emu.Buffer) bool { return b.Addr() == uint64(address) })
+		if i < 0 {
+			return C.CUDA_ERROR_INVALID_VALUE
+		}
+		d.used -= int64(len(d.buffers[i].Bytes()))
+		d.memory.Free(d.buffers[i])
+		d.buffers = slices.Delete(d.buffers, i, i+1)
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedHostAlloc
 func emulatedHostAlloc(memory *unsafe.Pointer, bytes C.size_t, _ C.uint) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	*memory = C.malloc(bytes)
-	d.pinned[*memory] = int(bytes)
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		*memory = C.malloc(bytes)
+		d.pinned[*memory] = int(bytes)
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedHostFree
 func emulatedHostFree(memory unsafe.Pointer) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	if d.pinned[memory] == 0 {
-		return C.CUDA_ERROR_INVALID_VALUE
-	}
-	delete(d.pinned, memory)
-	C.free(memory)
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		if d.pinned[memory] == 0 {
+			return C.CUDA_ERROR_INVALID_VALUE
+		}
+		delete(d.pinned, memory)
+		C.free(memory)
+		return C.CUDA_SUCCESS
+	})
 }
 
 // onDevice returns device memory; nil where no allocation has all of it.
@@ -116,22 +102,16 @@ func (d *Driver) onHost(memory unsafe.Pointer, bytes C.size_t) []byte {
 
 //export emulatedToDevice
 func emulatedToDevice(to C.CUdeviceptr, from unsafe.Pointer, bytes C.size_t, s C.CUstream) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	return d.copies(unsafe.Pointer(s), d.onDevice(to, bytes), d.onHost(from, bytes))
+	return call(func(d *Driver) C.CUresult {
+		return d.copies(unsafe.Pointer(s), d.onDevice(to, bytes), d.onHost(from, bytes))
+	})
 }
 
 //export emulatedToHost
 func emulatedToHost(to unsafe.Pointer, from C.CUdeviceptr, bytes C.size_t, s C.CUstream) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	return d.copies(unsafe.Pointer(s), d.onHost(to, bytes), d.onDevice(from, bytes))
+	return call(func(d *Driver) C.CUresult {
+		return d.copies(unsafe.Pointer(s), d.onHost(to, bytes), d.onDevice(from, bytes))
+	})
 }
 
 func (d *Driver) copies(s unsafe.Pointer, to, from []byte) C.CUresult {

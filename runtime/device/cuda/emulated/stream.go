@@ -53,91 +53,72 @@ func (d *Driver) run(s *stream, until int) C.CUresult {
 
 //export emulatedStream
 func emulatedStream(s *C.CUstream, _ C.uint) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer == 0 {
+	return call(func(d *Driver) C.CUresult {
 		*s = C.CUstream(d.handle(&stream{}))
-	}
-	return answer
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedStreamDestroy
 func emulatedStreamDestroy(s C.CUstream) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	return drop[*stream](d, unsafe.Pointer(s))
+	return call(func(d *Driver) C.CUresult {
+		return drop[*stream](d, unsafe.Pointer(s))
+	})
 }
 
 //export emulatedStreamSynchronize
 func emulatedStreamSynchronize(s C.CUstream) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	st, ok := find[*stream](d, unsafe.Pointer(s))
-	switch {
-	case !ok:
-		return C.CUDA_ERROR_INVALID_HANDLE
-	case st.capture != nil:
-		return C.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
-	}
-	d.counts.Waits++
-	return d.run(st, st.done+len(st.pending))
+	return call(func(d *Driver) C.CUresult {
+		st, ok := find[*stream](d, unsafe.Pointer(s))
+		switch {
+		case !ok:
+			return C.CUDA_ERROR_INVALID_HANDLE
+		case st.capture != nil:
+			return C.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+		}
+		d.counts.Waits++
+		return d.run(st, st.done+len(st.pending))
+	})
 }
 
 //export emulatedEvent
 func emulatedEvent(e *C.CUevent, _ C.uint) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer == 0 {
+	return call(func(d *Driver) C.CUresult {
 		*e = C.CUevent(d.handle(&event{}))
-	}
-	return answer
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedEventDestroy
 func emulatedEventDestroy(e C.CUevent) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	return drop[*event](d, unsafe.Pointer(e))
+	return call(func(d *Driver) C.CUresult {
+		return drop[*event](d, unsafe.Pointer(e))
+	})
 }
 
 //export emulatedEventRecord
 func emulatedEventRecord(e C.CUevent, s C.CUstream) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	ev, ok := find[*event](d, unsafe.Pointer(e))
-	st, has := find[*stream](d, unsafe.Pointer(s))
-	if !ok || !has {
-		return C.CUDA_ERROR_INVALID_HANDLE
-	}
-	ev.stream, ev.until = st, st.done+len(st.pending)
-	return C.CUDA_SUCCESS
+	return call(func(d *Driver) C.CUresult {
+		ev, ok := find[*event](d, unsafe.Pointer(e))
+		st, has := find[*stream](d, unsafe.Pointer(s))
+		if !ok || !has {
+			return C.CUDA_ERROR_INVALID_HANDLE
+		}
+		ev.stream, ev.until = st, st.done+len(st.pending)
+		return C.CUDA_SUCCESS
+	})
 }
 
 //export emulatedEventSynchronize
 func emulatedEventSynchronize(e C.CUevent) C.CUresult {
-	d, answer := enter()
-	defer d.leave()
-	if answer != 0 {
-		return answer
-	}
-	ev, ok := find[*event](d, unsafe.Pointer(e))
-	if !ok {
-		return C.CUDA_ERROR_INVALID_HANDLE
-	}
-	if ev.stream == nil {
-		return C.CUDA_SUCCESS
-	}
-	return d.run(ev.stream, ev.until)
+	return call(func(d *Driver) C.CUresult {
+		ev, ok := find[*event](d, unsafe.Pointer(e))
+		if !ok {
+			return C.CUDA_ERROR_INVALID_HANDLE
+		}
+		if ev.stream == nil {
+			return C.CUDA_SUCCESS
+		}
+		return d.run(ev.stream, ev.until)
+	})
 }
