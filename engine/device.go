@@ -32,6 +32,18 @@ type Model interface {
 	Close() error
 }
 
+// Starter is a Model that works on steps while its owner does something else. Steps run in the order in which they are started. Step is Start and Wait.
+type Starter interface {
+	Model
+	// Foresees tells whether a second step may be started before the first has been waited for, whose IDs may be FromRow of the first one's rows.
+	Foresees() bool
+	// Start begins a step, and returns without waiting for it where it can. The step, all it points to and out must stay as they are until Wait
+	// has come back from it. A step that Start refuses has not been started.
+	Start(step *Step, out []Sampled) error
+	// Wait waits for the oldest step started and answers its rows.
+	Wait() error
+}
+
 // PageCopier is a Model that copies many KV pages at once. The list may not write a page twice, nor one that it reads.
 type PageCopier interface {
 	CopyPages(list []PageCopy) error

@@ -5,7 +5,7 @@ package engine
 //
 // The owner reuses the slices from step to step; a device reads them only until its Step call returns.
 type Step struct {
-	IDs       []int32 // [T] token ids
+	IDs       []int32 // [T] token ids; FromRow of a row of the step before, for a Starter
 	Positions []int32 // [T] position of each token in its sequence
 	// RopeLen is max(prompt length of the sequence, position+1), per token, so that rotary embeddings whose
 	// frequencies depend on the length give the same numbers however the prompt is cut into chunks. In a sequence that was started
@@ -24,6 +24,12 @@ type Step struct {
 	// the step's next token already carries, so that row i+1 continues it; -1 ends a chain of rows. See Sampled.Accepted.
 	Drafts []int32 // [R]
 }
+
+// FromRow stands in IDs for the token that a row of the step before samples, where that is not known yet. See Starter.
+func FromRow(row int) int32 { return -1 - int32(row) }
+
+// RowOf is the other way round; ok is false for ids of tokens.
+func RowOf(id int32) (row int, ok bool) { return int(-1 - id), id < 0 }
 
 // T returns the number of tokens of the step.
 func (s *Step) T() int { return len(s.IDs) }

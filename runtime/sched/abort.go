@@ -2,15 +2,8 @@ package sched
 
 import "time"
 
-// Abort ends a sequence; an Output says when it has ended. A sequence of the step in flight ends with the step, every other one at
-// once. Aborting an ended sequence does nothing.
-func (s *Scheduler) Abort(q *Sequence) {
-	if q.state == running && s.inFlight && q.planned > 0 {
-		q.aborted = true
-		return
-	}
-	s.drop(q, Aborted)
-}
+// Abort ends a sequence; an Output says so. What steps in flight give for it is dropped. Aborting an ended sequence does nothing.
+func (s *Scheduler) Abort(q *Sequence) { s.drop(q, Aborted) }
 
 // AbortAll aborts every sequence.
 func (s *Scheduler) AbortAll() {
@@ -22,16 +15,11 @@ func (s *Scheduler) AbortAll() {
 	}
 }
 
-// Drop ends a sequence without an Output, because the owner knows: the text of its output holds a stop string. It must not be
-// called while a step is in flight.
+// Drop ends a sequence without an Output, because the owner knows: the text of its output holds a stop string.
 func (s *Scheduler) Drop(q *Sequence) {
-	if q.state == ended {
-		return
+	if q.state != ended {
+		s.leave(q)
 	}
-	if s.inFlight {
-		panic("sched: dropped while a step is in flight")
-	}
-	s.leave(q)
 }
 
 func (s *Scheduler) drop(q *Sequence, finish Finish) {

@@ -35,7 +35,7 @@ func (s *Scheduler) admit(now time.Time) {
 
 // missing returns how many pages a sequence needs for its tokens beyond those it has.
 func (s *Scheduler) missing(q *Sequence) int {
-	return max(0, s.pool.PagesFor(len(q.tokens))-len(q.table.Pages()))
+	return max(0, s.pool.PagesFor(q.total())-len(q.table.Pages()))
 }
 
 // fits takes what the prefix cache has of the sequence and tells whether there are pages for the rest of its tokens beside the

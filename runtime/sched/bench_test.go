@@ -31,7 +31,7 @@ func crowd(tb testing.TB, n int, change func(*Request)) *Scheduler {
 	}
 	var outputs []Output
 	out := make([]engine.Sampled, n)
-	for s.Stats().Running < n || len(s.batch) < n || s.step.T() > n {
+	for s.Stats().Running < n || len(s.spare.parts) < n || s.spare.step.T() > n {
 		outputs = advance(tb, s, out, outputs)
 	}
 	return s
@@ -60,6 +60,30 @@ func TestStepDoesNotAllocate(t *testing.T) {
 	outputs = advance(t, s, out, outputs)
 	// Page and hash boundaries are crossed; the room that sequences begin with is not.
 	if got := testing.AllocsPerRun(300, func() { outputs = advance(t, s, out, outputs) }); got != 0 {
+		t.Errorf("%v allocations a step", got)
+	}
+}
+
+func TestStepAheadDoesNotAllocate(t *testing.T) {
+	const n = 64
+	s := crowd(t, n, nil)
+	out := make([]engine.Sampled, n)
+	for i := range out {
+		out[i].Token = 1000
+	}
+	var outputs []Output
+	s.Schedule(time.Time{})
+	step := func() {
+		if st := s.Ahead(time.Time{}); st == nil || st.T() != n {
+			t.Fatal("no step of all sequences ahead")
+		}
+		s.Complete(out)
+		outputs = s.TakeOutputs(outputs[:0])
+	}
+	for range 3 {
+		step()
+	}
+	if got := testing.AllocsPerRun(300, step); got != 0 {
 		t.Errorf("%v allocations a step", got)
 	}
 }

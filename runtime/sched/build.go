@@ -2,24 +2,37 @@ package sched
 
 import "llmc/engine"
 
-// build writes the planned tokens of the running sequences into the step.
-func (s *Scheduler) build() {
-	s.step.Reset()
-	s.batch = s.batch[:0]
+// build writes the planned tokens of the running sequences into a new flight.
+func (s *Scheduler) build() *flight {
+	f := s.take()
 	for _, q := range s.running {
 		if q.planned > 0 {
-			s.batch = append(s.batch, q)
-			s.appendTokens(q)
-			s.appendRows(q)
+			s.append(f, q)
 		}
 	}
-	s.inFlight = len(s.batch) > 0
+	return f
 }
 
-func (s *Scheduler) appendTokens(q *Sequence) {
-	st := &s.step
+// append gives a sequence its part of a step. From here on its tokens count as computed, and the one that is sampled as there, if not known.
+func (s *Scheduler) append(f *flight, q *Sequence) {
+	p := part{q: q, life: q.life, from: q.computed, tokens: q.planned, firstRow: len(f.step.Rows), samples: q.planned == q.behind()}
+	s.appendTokens(&f.step, q)
+	appendRows(&f.step, q, p.samples)
+	p.rows = len(f.step.Rows) - p.firstRow
+	f.parts = append(f.parts, p)
+	q.computed += q.planned
+	if p.samples {
+		q.pending++
+		q.row = len(f.step.Rows) - 1
+	}
+}
+
+func (s *Scheduler) appendTokens(st *engine.Step, q *Sequence) {
 	end := q.computed + q.planned
-	st.IDs = append(st.IDs, q.tokens[q.computed:end]...)
+	st.IDs = append(st.IDs, q.tokens[q.computed:min(end, len(q.tokens))]...)
+	if end > len(q.tokens) {
+		st.IDs = append(st.IDs, engine.FromRow(q.row))
+	}
 	for position := q.computed; position < end; position++ {
 		st.Positions = append(st.Positions, int32(position))
 		st.RopeLen = append(st.RopeLen, int32(max(q.ropeLen, position+1)))
@@ -32,9 +45,7 @@ func (s *Scheduler) appendTokens(q *Sequence) {
 }
 
 // appendRows asks for the sequence's next token if the step completes what it has, and for the log-probabilities of its prompt.
-func (s *Scheduler) appendRows(q *Sequence) {
-	st := &s.step
-	q.firstRow = len(st.Rows)
+func appendRows(st *engine.Step, q *Sequence, samples bool) {
 	first := int32(len(st.IDs) - q.planned) // row of the step of the sequence's first token in it
 	end := q.computed + q.planned
 	if q.prompt.pending() {
@@ -46,7 +57,7 @@ func (s *Scheduler) appendRows(q *Sequence) {
 			})
 		}
 	}
-	if end == len(q.tokens) {
+	if samples {
 		st.Rows = append(st.Rows, engine.Row{
 			Token:    int32(len(st.IDs) - 1),
 			Position: int32(end),
@@ -54,5 +65,4 @@ func (s *Scheduler) appendRows(q *Sequence) {
 			History:  q.history,
 		})
 	}
-	q.rows = len(st.Rows) - q.firstRow
 }

@@ -6,34 +6,37 @@ import (
 	"llmc/engine"
 )
 
-// Complete takes the results of the step: out[i] answers its row i. What was computed may now be shared.
+// Complete takes the results of the oldest step in flight: out[i] answers its row i. What was computed may now be shared.
 func (s *Scheduler) Complete(out []engine.Sampled) {
-	s.settle()
-	if len(out) != len(s.step.Rows) {
+	f := s.land()
+	if len(out) != len(f.step.Rows) {
 		panic("sched: a step has as many results as rows")
 	}
-	for _, q := range s.batch {
-		from := q.computed
-		q.computed += q.planned
-		s.stats.Computed += uint64(q.planned)
-		s.pool.Commit(&q.table, q.tokens[:q.computed])
-		rows := out[q.firstRow : q.firstRow+q.rows]
-		if q.computed == len(q.tokens) {
-			rows = rows[:len(rows)-1]
-		}
-		if q.aborted {
-			s.end(q, Aborted)
-			continue
-		}
-		if len(rows) > 0 {
-			q.prompt.record(from+1, rows)
-		}
-		if q.computed == len(q.tokens) {
-			row := q.firstRow + q.rows - 1
-			s.extend(q, row, out[row].Token)
+	for i := range f.parts {
+		p := &f.parts[i]
+		s.stats.Computed += uint64(p.tokens)
+		if p.alive() {
+			s.completePart(p, out)
 		}
 	}
 	s.sweep()
+}
+
+func (s *Scheduler) completePart(p *part, out []engine.Sampled) {
+	q := p.q
+	s.pool.Commit(&q.table, q.tokens[:p.from+p.tokens])
+	rows := out[p.firstRow : p.firstRow+p.rows]
+	if p.samples {
+		rows = rows[:len(rows)-1]
+	}
+	if len(rows) > 0 {
+		q.prompt.record(p.from+1, rows)
+	}
+	if p.samples {
+		q.pending--
+		row := p.firstRow + p.rows - 1
+		s.extend(q, row, out[row].Token)
+	}
 }
 
 // extend gives a sequence its sampled token and ends it if that was the last.
@@ -67,25 +70,16 @@ func (q *Sequence) finished(token int32) Finish {
 	return Running
 }
 
-// Fail says that the step could not be computed: its sequences end. Their pages are given back without anybody having to trust
+// Fail says that the oldest step in flight could not be computed: its sequences end. Their pages are given back without anybody having to trust
 // what the device may have written to them; pages that were full before have not been written to.
 func (s *Scheduler) Fail() {
-	s.settle()
-	for _, q := range s.batch {
-		finish := Failed
-		if q.aborted {
-			finish = Aborted
+	f := s.land()
+	for i := range f.parts {
+		if p := &f.parts[i]; p.alive() {
+			s.end(p.q, Failed)
 		}
-		s.end(q, finish)
 	}
 	s.sweep()
-}
-
-func (s *Scheduler) settle() {
-	if !s.inFlight {
-		panic("sched: no step is in flight")
-	}
-	s.inFlight = false
 }
 
 // end ends a running sequence without a token. The caller sweeps.
@@ -97,6 +91,7 @@ func (s *Scheduler) end(q *Sequence, finish Finish) {
 func (s *Scheduler) release(q *Sequence) {
 	s.pool.Release(&q.table)
 	q.state = ended
+	q.reborn()
 }
 
 // sweep takes the ended sequences out of the running ones.

@@ -89,8 +89,11 @@ func choose(prefix uint64, vocab int, position int32, sampling *engine.Sampling,
 	return engine.Sampled{Token: token, Logprob: -float32(scramble(prefix, uint64(token)) % 1000)}
 }
 
-// Step runs the step as a real device would: first all writes of a layer, then all reads.
-func (d *device) Step(st *engine.Step, out []engine.Sampled) error {
+// Step runs a step whose tokens are known.
+func (d *device) Step(st *engine.Step, out []engine.Sampled) error { return d.run(st, nil, out) }
+
+// run runs the step as a real device would: first all writes of a layer, then all reads. before has the answers of the step before.
+func (d *device) run(st *engine.Step, before, out []engine.Sampled) error {
 	d.steps++
 	if err := d.validate(st); err != nil {
 		return err
@@ -109,7 +112,11 @@ func (d *device) Step(st *engine.Step, out []engine.Sampled) error {
 			for p := range int(st.Positions[t]) {
 				prefix = scramble(prefix, d.memory[int(pages[p/d.config.PageSize])*d.config.PageSize+p%d.config.PageSize])
 			}
-			w := word(d.config.RopeSalt, prefix, st.IDs[t], st.Positions[t], st.RopeLen[t])
+			id := st.IDs[t]
+			if row, ok := engine.RowOf(id); ok {
+				id = before[row].Token
+			}
+			w := word(d.config.RopeSalt, prefix, id, st.Positions[t], st.RopeLen[t])
 			d.memory[st.Slots[t]] = w
 			prefixes[t] = scramble(prefix, w)
 		}

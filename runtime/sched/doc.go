@@ -5,7 +5,8 @@
 //	s.Complete(out)           // or s.Fail()
 //	outputs = s.TakeOutputs(outputs[:0])
 //
-// and may call Add and Abort at any time in between (never at the same time: the owner serialises).
+// and may call Add and Abort at any time in between (never at the same time: the owner serialises). With a device that takes a step while it works on
+// another, it calls Ahead once Schedule's or the last Ahead's step has been started, so that the device need not wait for what comes next.
 //
 // There is no prefill phase and no decode phase. A sequence is a list of tokens of which the first few have their keys and
 // values cached; in each step it catches up by some of the others, and when it has caught up, the step samples its next token.

@@ -68,6 +68,7 @@ func TestSchedulesChangeNothing(t *testing.T) {
 func runSchedule(t *rapid.T) {
 	c := drawConfig(t)
 	h := newHarness(t, c)
+	h.ahead, h.late = rapid.Bool().Draw(t, "ahead"), rapid.Bool().Draw(t, "late")
 	jobs := make([]job, rapid.IntRange(1, 14).Draw(t, "jobs"))
 	total := 0
 	for i := range jobs {
@@ -88,7 +89,7 @@ func runSchedule(t *rapid.T) {
 			}
 		}
 		h.aborts(jobs, queued, n, false)
-		if n < len(preemptions) {
+		if n < len(preemptions) && len(h.flights) == 0 {
 			h.s.Preempt(preemptions[n])
 		}
 		h.step(func() { h.aborts(jobs, queued, n, true) })
@@ -140,6 +141,7 @@ func TestRandomFailures(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawConfig(t)
 		h := newHarness(t, c)
+		h.ahead, h.late = rapid.Bool().Draw(t, "ahead"), rapid.Bool().Draw(t, "late")
 		h.device.failAt = rapid.IntRange(1, 30).Draw(t, "failing step")
 		var requests []Request
 		var queued []*Sequence

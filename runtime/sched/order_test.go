@@ -11,8 +11,8 @@ import (
 // tokensOf returns how many tokens each of the sequences has in the step.
 func tokensOf(h *harness, st *engine.Step, queued ...*Sequence) []int {
 	n := make([]int, len(queued))
-	for b, q := range h.s.batch {
-		if i := slices.Index(queued, q); i >= 0 {
+	for b, p := range h.s.spare.parts {
+		if i := slices.Index(queued, p.q); i >= 0 {
 			n[i] = int(st.SeqStart[b+1] - st.SeqStart[b])
 		}
 	}
@@ -198,8 +198,7 @@ func TestTokenOutsideTheVocabularyEndsItsSequenceAlone(t *testing.T) {
 		}
 		out[0].Token = bad
 		h.s.Complete(out)
-		h.out = out
-		h.collect()
+		h.collect(out)
 		if h.answers[a].finish != BadSample || h.answers[b].finish != Running {
 			t.Errorf("token %d: finishes %d and %d", bad, h.answers[a].finish, h.answers[b].finish)
 		}

@@ -30,7 +30,7 @@ func (s *Scheduler) preempt(i int) {
 // Preempt sends the n worst-ranked running sequences back to wait, as if memory had run out. It is for tests of what
 // preemption may not change, and must not be called while a step is in flight.
 func (s *Scheduler) Preempt(n int) {
-	if s.inFlight {
+	if len(s.flights) > 0 {
 		panic("sched: preempted while a step is in flight")
 	}
 	for ; n > 0 && len(s.running) > 0; n-- {

@@ -66,4 +66,5 @@ func (s *Scheduler) leave(q *Sequence) {
 		s.running = slices.Delete(s.running, at, at+1)
 	}
 	q.state = ended
+	q.reborn()
 }

@@ -58,6 +58,7 @@ func (s *Scheduler) change(q *Sequence) {
 		return
 	}
 	s.pool.Release(&q.table)
+	q.reborn()
 	q.ropeLen, q.computed, q.again = len(q.tokens), 0, true
 	s.initTable(q)
 }

@@ -24,7 +24,41 @@ type harness struct {
 	now     time.Time
 	answers map[*Sequence]*answer
 	outputs []Output
-	out     []engine.Sampled
+	flights []*flown
+	ahead   bool // schedules the next step before this one is done
+	late    bool // the device works on a step when it is waited for, not when it is started
+	guessed int  // steps that were scheduled ahead
+}
+
+// flown is a step in flight.
+type flown struct {
+	st     *engine.Step
+	before []engine.Sampled // answers of the step before
+	out    []engine.Sampled
+	ran    bool
+	err    error
+}
+
+// launch gives a step to the device.
+func (h *harness) launch(st *engine.Step) {
+	f := &flown{st: st, out: make([]engine.Sampled, len(st.Rows))}
+	if n := len(h.flights); n > 0 {
+		f.before = h.flights[n-1].out
+	}
+	if h.flights = append(h.flights, f); !h.late {
+		h.run(f)
+	}
+}
+
+// run lets the device work on a step, once.
+func (h *harness) run(f *flown) {
+	if f.ran {
+		return
+	}
+	f.ran, f.err = true, h.device.run(f.st, f.before, f.out)
+	if f.err != nil && h.device.steps != h.device.failAt {
+		h.t.Fatalf("%v", f.err)
+	}
 }
 
 var epoch = time.Unix(1_000_000, 0)
@@ -48,47 +82,57 @@ func (h *harness) add(r Request) *Sequence {
 	return q
 }
 
-// step runs one step. inFlight, if not nil, runs while the device works.
+// step completes a step, and schedules one before if none is in flight. inFlight, if not nil, runs while the device works.
 func (h *harness) step(inFlight func()) *engine.Step {
 	h.t.Helper()
 	h.now = h.now.Add(time.Second)
-	st := h.s.Schedule(h.now)
-	if st.T() == 0 {
-		if len(h.s.running)+len(h.s.waiting) > 0 {
-			h.t.Fatalf("empty step with %d running and %d waiting", len(h.s.running), len(h.s.waiting))
+	if len(h.flights) == 0 {
+		st := h.s.Schedule(h.now)
+		if st.T() == 0 {
+			if len(h.s.running)+len(h.s.waiting) > 0 {
+				h.t.Fatalf("empty step with %d running and %d waiting", len(h.s.running), len(h.s.waiting))
+			}
+			h.collect(nil)
+			return st
 		}
-		h.collect()
-		return st
+		if h.s.running[0] != h.s.flights[0].parts[0].q {
+			h.t.Fatalf("the best-ranked sequence does not move on")
+		}
+		h.launch(st)
 	}
-	if h.s.running[0] != h.s.batch[0] {
-		h.t.Fatalf("the best-ranked sequence does not move on")
+	if h.ahead {
+		if st := h.s.Ahead(h.now); st != nil {
+			h.guessed++
+			h.launch(st)
+		}
 	}
-	h.out = slices.Grow(h.out[:0], len(st.Rows))[:len(st.Rows)]
-	err := h.device.Step(st, h.out)
-	if err != nil && h.device.steps != h.device.failAt {
-		h.t.Fatalf("%v", err)
-	}
+	f := h.flights[0]
+	h.run(f)
 	if inFlight != nil {
 		inFlight()
 	}
-	if err != nil {
+	if h.flights = h.flights[1:]; f.err != nil {
 		h.s.Fail()
 	} else {
 		h.verifyCache()
-		h.s.Complete(h.out)
+		h.s.Complete(f.out)
 	}
-	h.collect()
+	h.collect(f.out)
 	if err := h.s.Check(); err != nil {
 		h.t.Fatalf("%v", err)
 	}
-	return st
+	return f.st
 }
 
-// verifyCache compares the device's memory for every sequence of the step with an unbatched run.
+// verifyCache compares the device's memory for every sequence of the oldest step with an unbatched run.
 func (h *harness) verifyCache() {
 	h.t.Helper()
-	for _, q := range h.s.batch {
-		want, _ := words(h.s.config.RopeSalt, q.tokens[:q.computed+q.planned], wholeLength(h.s.config.RopeSalt, len(q.tokens), len(q.request.Prompt)))
+	for _, p := range h.s.flights[0].parts {
+		if !p.alive() {
+			continue
+		}
+		q := p.q
+		want, _ := words(h.s.config.RopeSalt, q.tokens[:p.from+p.tokens], wholeLength(h.s.config.RopeSalt, len(q.tokens), len(q.request.Prompt)))
 		for p, w := range want {
 			if h.device.memory[h.s.pool.Slot(&q.table, p)] != w {
 				h.t.Fatalf("sequence %d: position %d of the cache is wrong", q.arrival, p)
@@ -97,7 +141,7 @@ func (h *harness) verifyCache() {
 	}
 }
 
-func (h *harness) collect() {
+func (h *harness) collect(out []engine.Sampled) {
 	h.t.Helper()
 	h.outputs = h.s.TakeOutputs(h.outputs[:0])
 	for _, o := range h.outputs {
@@ -107,7 +151,7 @@ func (h *harness) collect() {
 		}
 		if o.Token >= 0 {
 			a.output = append(a.output, o.Token)
-			a.samples = append(a.samples, h.out[o.Row])
+			a.samples = append(a.samples, out[o.Row])
 		}
 		a.finish = o.Finish
 		a.prompt = o.Seq.PromptLogprobs()
@@ -117,7 +161,7 @@ func (h *harness) collect() {
 // drain steps until nothing is left, within a bound that only a livelock exceeds.
 func (h *harness) drain(bound int) {
 	h.t.Helper()
-	for i := 0; h.s.HasWork(); i++ {
+	for i := 0; h.s.HasWork(); i++ { // steps in flight included
 		if i > bound {
 			h.t.Fatalf("not done after %d steps: %+v", bound, h.s.Stats())
 		}

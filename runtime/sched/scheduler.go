@@ -18,9 +18,8 @@ type Scheduler struct {
 	running  []*Sequence // best rank first
 	deadline time.Time   // no sequence has an earlier one; zero: none has any
 
-	step     engine.Step
-	batch    []*Sequence // the sequences of the step, in its order
-	inFlight bool
+	flights  []*flight   // oldest first
+	spare    *flight     // whose memory is used again
 	prefills []*Sequence // scratch of share
 	outputs  []Output
 	stats    Stats
@@ -86,23 +85,26 @@ func (s *Scheduler) Add(r Request) (*Sequence, error) {
 	return q, nil
 }
 
-// Schedule fills the next step. The step is empty if and only if no sequence is left; it belongs to the scheduler and is valid
-// until Complete or Fail.
+// Schedule fills the next step when none is in flight. The step is empty if and only if no sequence is left; it belongs to the scheduler and is
+// valid until Complete or Fail.
 func (s *Scheduler) Schedule(now time.Time) *engine.Step {
-	if s.inFlight {
+	if len(s.flights) > 0 {
 		panic("sched: the last step has not been completed")
 	}
 	s.expire(now)
 	s.admit(now)
 	s.share()
 	s.place()
-	s.build()
-	return &s.step
+	f := s.build()
+	if len(f.parts) == 0 {
+		s.land()
+	}
+	return &f.step
 }
 
-// HasWork tells whether there is something to schedule or to take.
+// HasWork tells whether there is something to schedule, to complete or to take.
 func (s *Scheduler) HasWork() bool {
-	return len(s.running) > 0 || len(s.waiting) > 0 || len(s.outputs) > 0
+	return len(s.running) > 0 || len(s.waiting) > 0 || len(s.outputs) > 0 || len(s.flights) > 0
 }
 
 // TakeOutputs appends what has happened since the last call to dst.

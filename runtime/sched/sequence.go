@@ -32,7 +32,7 @@ type Sequence struct {
 
 	tokens   []int32 // prompt, then output
 	limit    int     // tokens at most
-	computed int     // leading tokens whose keys and values are cached
+	computed int     // leading tokens whose keys and values are cached when the steps in flight have run
 	ropeLen  int     // at least this in every token's engine.Step.RopeLen: length of the prompt, or at the change of regime
 	table    kv.Table
 
@@ -44,11 +44,11 @@ type Sequence struct {
 	cached int  // prompt tokens found in the cache when they were first needed
 	again  bool // has been preempted, or started anew, at least once
 
-	planned  int // tokens in the step that is built or in flight
-	firstRow int // of the step's rows
-	rows     int
-	aborted  bool // while in flight
-	place    int  // in the waiting heap
+	planned int // tokens in the step that is being built
+	pending int // tokens behind tokens that steps in flight sample
+	row     int // of the last of these, in its step
+	life    int // counts up when what is in flight for the sequence counts no more
+	place   int // in the waiting heap
 }
 
 type state uint8
@@ -62,6 +62,15 @@ const (
 // Owner returns the request's Owner.
 func (q *Sequence) Owner() any { return q.request.Owner }
 
+// total is how many tokens the sequence has, those included that are not known yet.
+func (q *Sequence) total() int { return len(q.tokens) + q.pending }
+
+// doomed tells whether the sequence ends with the steps in flight, whatever they sample.
+func (q *Sequence) doomed() bool { return q.pending > 0 && q.total() >= q.limit }
+
+// reborn drops what is in flight for the sequence.
+func (q *Sequence) reborn() { q.life, q.pending = q.life+1, 0 }
+
 // Outputs returns how many tokens have been sampled.
 func (q *Sequence) Outputs() int { return len(q.tokens) - len(q.request.Prompt) }
 
@@ -72,7 +81,7 @@ func (q *Sequence) Cached() int { return q.cached }
 func (q *Sequence) Started() time.Time { return q.started }
 
 // behind returns how many tokens the sequence has to catch up with before its next one can be sampled.
-func (q *Sequence) behind() int { return len(q.tokens) - q.computed }
+func (q *Sequence) behind() int { return q.total() - q.computed }
 
 // before tells whether q ranks ahead of r.
 func (q *Sequence) before(r *Sequence) bool {
@@ -113,7 +122,7 @@ func (s *Scheduler) newSequence(r Request) *Sequence {
 
 // sampling returns how the next token is to be chosen.
 func (q *Sequence) sampling() *engine.Sampling {
-	if q.early != nil && q.Outputs() < q.request.MinTokens {
+	if q.early != nil && q.Outputs()+q.pending < q.request.MinTokens {
 		return q.early
 	}
 	return &q.request.Sampling

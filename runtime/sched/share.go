@@ -18,6 +18,7 @@ func (s *Scheduler) share() {
 			s.rematch(q)
 		}
 		switch {
+		case q.doomed():
 		case q.behind() == 1:
 			q.planned = 1
 			budget--
@@ -63,10 +64,15 @@ func (s *Scheduler) follows(q *Sequence) bool {
 	if s.config.NoPrefixCache || q.prompt.pending() || start%s.config.PageSize != 0 || end >= len(q.tokens) {
 		return false
 	}
-	for _, r := range s.prefills {
-		if len(r.tokens) >= end && q.table.Level(&r.table) && slices.Equal(q.tokens[start:end], r.tokens[start:end]) {
-			return true
+	same := func(r *Sequence) bool {
+		return len(r.tokens) >= end && q.table.Level(&r.table) && slices.Equal(q.tokens[start:end], r.tokens[start:end])
+	}
+	for _, f := range s.flights { // whose pages are not known yet
+		for i := range f.parts {
+			if p := &f.parts[i]; p.alive() && p.q != q && p.from+p.tokens >= end && same(p.q) {
+				return true
+			}
 		}
 	}
-	return false
+	return slices.ContainsFunc(s.prefills, same)
 }
