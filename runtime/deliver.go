@@ -71,6 +71,7 @@ func (e *Engine) deliver() {
 		}
 	}
 	clear(e.outputs)
+	e.outputs = e.outputs[:0]
 	if ended > 0 {
 		e.mu.Lock()
 		e.live -= ended

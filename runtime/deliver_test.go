@@ -13,7 +13,9 @@ import (
 	"llmc/engine"
 )
 
-func TestOutputs(t *testing.T) {
+func TestOutputs(t *testing.T) { bothWays(t, testOutputs) }
+
+func testOutputs(t *testing.T, newEcho func() *echo) {
 	with := func(r Request, change func(*Request)) Request {
 		change(&r)
 		return r
@@ -62,7 +64,9 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
-func TestEveryTokenHasItsEvent(t *testing.T) {
+func TestEveryTokenHasItsEvent(t *testing.T) { bothWays(t, testEveryTokenHasItsEvent) }
+
+func testEveryTokenHasItsEvent(t *testing.T, newEcho func() *echo) {
 	r := scriptText("a€b</s>")
 	r.Stop = []string{"</s>"}
 	got := read(t, submit(t, start(t, newEcho(), Options{}), r))
@@ -75,7 +79,9 @@ func TestEveryTokenHasItsEvent(t *testing.T) {
 	}
 }
 
-func TestLogprobs(t *testing.T) {
+func TestLogprobs(t *testing.T) { bothWays(t, testLogprobs) }
+
+func testLogprobs(t *testing.T, newEcho func() *echo) {
 	e := start(t, newEcho(), Options{})
 	r := scriptText("abc")
 	r.Sampling.Logprobs = 2
@@ -103,7 +109,9 @@ func TestLogprobs(t *testing.T) {
 }
 
 // Many consumers at once get what each would get alone, under tight limits and forced preemption.
-func TestConcurrentRequests(t *testing.T) {
+func TestConcurrentRequests(t *testing.T) { bothWays(t, testConcurrentRequests) }
+
+func testConcurrentRequests(t *testing.T, newEcho func() *echo) {
 	m := newEcho()
 	m.limits.MaxStepTokens, m.limits.MaxSequences, m.limits.MaxContext, m.pages = 24, 8, 400, 140
 	e := start(t, m, Options{PreemptEvery: 7, ChunkTokens: 9})
@@ -130,7 +138,9 @@ func TestConcurrentRequests(t *testing.T) {
 }
 
 // A consumer that does not read holds up nobody and loses nothing.
-func TestSlowConsumer(t *testing.T) {
+func TestSlowConsumer(t *testing.T) { bothWays(t, testSlowConsumer) }
+
+func testSlowConsumer(t *testing.T, newEcho func() *echo) {
 	e := start(t, newEcho(), Options{})
 	text := strings.Repeat("long ", 50)
 	slow := submit(t, e, scriptText(text))

@@ -44,7 +44,7 @@ type Observer interface {
 	Phases(queued, prefill, decode time.Duration)
 }
 
-// StepTimer is an Observer that also wants the times of every step: the device's, and the host's for everything else.
+// StepTimer is an Observer that also wants the times of every step: the device's, and the host's for everything else, which the device may have been working through.
 type StepTimer interface {
 	StepTimes(device, host time.Duration)
 }
@@ -57,7 +57,8 @@ type Engine struct {
 	newStream func(skipSpecial bool) TextStream
 	options   Options
 	limits    engine.Settings
-	timer     StepTimer // nil: not wanted
+	starter   engine.Starter // nil: the model computes a step at a time
+	timer     StepTimer      // nil: not wanted
 
 	mu       sync.Mutex // guards what follows; never held while the device works
 	sched    *sched.Scheduler
@@ -72,9 +73,12 @@ type Engine struct {
 	pulse
 
 	// The loop's own.
-	out     []engine.Sampled
-	outputs []sched.Output
-	lastErr error // of the step whose outputs are delivered
+	flights  []*flight // oldest first
+	memory   [2]flight // of flights, in turn
+	launched int
+	out      []engine.Sampled // of the step whose outputs are delivered
+	outputs  []sched.Output
+	lastErr  error // of that step
 }
 
 // New returns an engine whose loop runs. It serves a loaded model, which must outlive it and which it alone may drive. Without a
@@ -127,8 +131,8 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	e := &Engine{
 		model: model, info: info, newStream: newStream, options: options, limits: limits, sched: s,
 		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
-		out: make([]engine.Sampled, limits.MaxRows),
 	}
+	e.starter, _ = model.(engine.Starter)
 	e.timer, _ = options.Observer.(StepTimer)
 	return e, nil
 }

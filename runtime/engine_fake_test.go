@@ -29,7 +29,64 @@ type echo struct {
 	memory []int32                                                     // token by slot
 	before func(step int, st *engine.Step, out []engine.Sampled) error // runs in each step when set; steps count from 1
 	breaks bool                                                        // idBroken can not be sampled
+	ahead  bool                                                        // takes a step ahead
 	steps  atomic.Int64
+}
+
+// bothWays runs a test on a model that computes a step at a time, and on one that takes a step ahead.
+func bothWays(t *testing.T, test func(t *testing.T, newEcho func() *echo)) {
+	for name, ahead := range map[string]bool{"a step at a time": false, "a step ahead": true} {
+		t.Run(name, func(t *testing.T) {
+			test(t, func() *echo {
+				m := newEcho()
+				m.ahead = ahead
+				return m
+			})
+		})
+	}
+}
+
+// model is what an engine gets of the echo.
+func (m *echo) model() engine.Model {
+	if m.ahead {
+		return &aheadEcho{echo: m}
+	}
+	return m
+}
+
+// aheadEcho works on a step when it is waited for: as late as a device may.
+type aheadEcho struct {
+	*echo
+	started []startedStep
+	before  []engine.Sampled // answers of the last step that was waited for
+}
+
+type startedStep struct {
+	step *engine.Step
+	out  []engine.Sampled
+}
+
+func (m *aheadEcho) Foresees() bool { return true }
+
+func (m *aheadEcho) Start(st *engine.Step, out []engine.Sampled) error {
+	if len(m.started) == 2 {
+		panic("a third step was started")
+	}
+	m.started = append(m.started, startedStep{st, out})
+	return nil
+}
+
+func (m *aheadEcho) Wait() error {
+	s := m.started[0]
+	m.started = m.started[1:]
+	for i, id := range s.step.IDs {
+		if row, ok := engine.RowOf(id); ok {
+			s.step.IDs[i] = m.before[row].Token
+		}
+	}
+	err := m.Step(s.step, s.out)
+	m.before = append(m.before[:0], s.out...)
+	return err
 }
 
 func newEcho() *echo {
@@ -126,7 +183,7 @@ var info = engine.ModelInfo{Name: "echo", Vocab: vocab, MaxContext: 4096, EOS: [
 // start returns a running engine that is closed with the test.
 func start(t *testing.T, m *echo, options Options) *Engine {
 	t.Helper()
-	e, err := newEngine(m, info, newBytesStream, options)
+	e, err := newEngine(m.model(), info, newBytesStream, options)
 	if err != nil {
 		t.Fatal(err)
 	}

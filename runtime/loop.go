@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"llmc/engine"
@@ -15,6 +13,9 @@ func (e *Engine) run() {
 	for e.await() {
 		e.step()
 	}
+	for len(e.flights) > 0 {
+		e.finish()
+	}
 	e.mu.Lock()
 	e.sched.AbortAll()
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
@@ -22,7 +23,7 @@ func (e *Engine) run() {
 	e.deliver()
 }
 
-// await waits for work. It returns false when the engine is closed.
+// await waits for work. It returns false when the engine is closed; steps may be in flight then.
 func (e *Engine) await() bool {
 	for {
 		e.mu.Lock()
@@ -35,33 +36,52 @@ func (e *Engine) await() bool {
 	}
 }
 
-// step schedules, computes and hands out one step.
+// step schedules a step if none is in flight, another one ahead where that can be, and hands out what the older of them gives.
 func (e *Engine) step() {
-	started := e.options.Now()
-	st := e.schedule(started)
-	e.deliver() // what ended before it came into the step
-	if st.T() == 0 {
-		return
+	if len(e.flights) == 0 {
+		now := e.options.Now()
+		st := e.schedule(now)
+		e.deliver() // what ended before it came into the step
+		if st.T() == 0 {
+			return
+		}
+		e.launch(st, now)
 	}
-	e.stepStarted.Store(started.UnixNano())
-	tokens, out := st.T(), e.out[:len(st.Rows)]
-	computing := e.options.Now()
-	e.lastErr = e.compute(st, out)
-	computed := e.options.Now()
+	if e.starter != nil && e.starter.Foresees() && !e.preempts() {
+		now := e.options.Now()
+		st := e.ahead(now)
+		e.deliver()
+		if st != nil {
+			e.launch(st, now)
+		}
+	}
+	e.finish()
+}
+
+// finish waits for the oldest step in flight and hands out what it gives.
+func (e *Engine) finish() {
+	var f *flight
+	f, e.lastErr = e.land()
+	landed := e.options.Now()
 	if errors.Is(e.lastErr, engine.ErrDeviceLost) {
 		e.lose(e.lastErr)
 	}
-	e.complete(out)
+	e.out = f.out
+	e.complete(f.out)
 	e.deliver()
 	e.stepStarted.Store(0)
+	if len(e.flights) > 0 {
+		e.flights[0].begun = landed
+		e.stepStarted.Store(landed.UnixNano())
+	}
 	ended := e.options.Now()
-	e.record(tokens, computed.Sub(computing), ended.Sub(started)-computed.Sub(computing), ended)
+	e.record(f.tokens, landed.Sub(f.begun), f.host+ended.Sub(landed), ended)
 }
 
 func (e *Engine) schedule(now time.Time) *engine.Step {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n := e.options.PreemptEvery; n > 0 && e.steps.Load()%uint64(n) == uint64(n)-1 {
+	if e.preempts() {
 		e.sched.Preempt(1)
 	}
 	st := e.sched.Schedule(now)
@@ -69,18 +89,22 @@ func (e *Engine) schedule(now time.Time) *engine.Step {
 	return st
 }
 
-// compute runs the device. A panic in it is an error like any other.
-func (e *Engine) compute(st *engine.Step, out []engine.Sampled) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			e.options.Log.Error("panic in a step", "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic in a step: %v", p)
-		}
-	}()
-	for i := range out {
-		out[i] = engine.Sampled{Token: -1, Top: out[i].Top[:0]} // a row that the device forgets is no token
+// preempts tells whether the step after those in flight begins with a preemption.
+func (e *Engine) preempts() bool {
+	n := e.options.PreemptEvery
+	return n > 0 && (int(e.steps.Load())+len(e.flights))%n == n-1
+}
+
+// ahead schedules the step behind the one in flight; nil: that has to be done first.
+func (e *Engine) ahead(now time.Time) *engine.Step {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || e.gone.Load() != nil {
+		return nil
 	}
-	return e.model.Step(st, out)
+	st := e.sched.Ahead(now)
+	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
+	return st
 }
 
 func (e *Engine) complete(out []engine.Sampled) {

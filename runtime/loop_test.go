@@ -63,7 +63,9 @@ func TestCancelTakesEffectWithinOneStep(t *testing.T) {
 }
 
 // A failing step takes the requests in it along, by an error or a panic; the engine goes on.
-func TestFailingSteps(t *testing.T) {
+func TestFailingSteps(t *testing.T) { bothWays(t, testFailingSteps) }
+
+func testFailingSteps(t *testing.T, newEcho func() *echo) {
 	failure := errors.New("device lost")
 	for _, c := range []struct {
 		name string
@@ -157,7 +159,9 @@ func TestHealthOfAHangingStep(t *testing.T) {
 }
 
 // Faults that concern one request end that one.
-func TestFaultsOfOneRequest(t *testing.T) {
+func TestFaultsOfOneRequest(t *testing.T) { bothWays(t, testFaultsOfOneRequest) }
+
+func testFaultsOfOneRequest(t *testing.T, newEcho func() *echo) {
 	m := newEcho()
 	m.breaks = true
 	e := start(t, m, Options{})
@@ -230,7 +234,9 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-func TestCloseAbortsAll(t *testing.T) {
+func TestCloseAbortsAll(t *testing.T) { bothWays(t, testCloseAbortsAll) }
+
+func testCloseAbortsAll(t *testing.T, newEcho func() *echo) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newEcho()
 		m.limits.MaxSequences = 2

@@ -2,6 +2,9 @@ package runtime
 
 // lose ends the engine's service: the device answers nothing any more. Nobody is admitted from now on; all that was ends with the step.
 func (e *Engine) lose(reason error) {
+	if e.gone.Load() != nil { // the step behind is lost too
+		return
+	}
 	e.gone.Store(&reason)
 	e.mu.Lock()
 	if !e.draining {

@@ -9,7 +9,9 @@ import (
 )
 
 // TestLostDevice wants everybody to be told, in the step and waiting, nobody to be admitted, and the reason to be known.
-func TestLostDevice(t *testing.T) {
+func TestLostDevice(t *testing.T) { bothWays(t, testLostDevice) }
+
+func testLostDevice(t *testing.T, newEcho func() *echo) {
 	m := newEcho()
 	m.limits.MaxSequences, m.limits.MaxRows = 1, 1
 	begun := make(chan struct{})

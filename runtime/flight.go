@@ -1,0 +1,66 @@
+package runtime
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"llmc/engine"
+)
+
+// flight is a step that the device has been given. There are at most two: on a device that takes a step while it works on another, the second is
+// scheduled before the first is done, so that the device never waits for the host.
+type flight struct {
+	step    *engine.Step
+	out     []engine.Sampled
+	tokens  int
+	begun   time.Time // when the device could begin: when it was started, or when the one before was done
+	host    time.Duration
+	refused error // it was not started
+}
+
+// launch gives a step to the device. Scheduling it began at since.
+func (e *Engine) launch(st *engine.Step, since time.Time) {
+	f := &e.memory[e.launched%len(e.memory)]
+	e.launched++
+	if cap(f.out) < len(st.Rows) {
+		f.out = make([]engine.Sampled, e.limits.MaxRows)
+	}
+	*f = flight{step: st, out: f.out[:len(st.Rows)], tokens: st.T()}
+	for i := range f.out {
+		f.out[i] = engine.Sampled{Token: -1, Top: f.out[i].Top[:0]} // a row that the device forgets is no token
+	}
+	if e.starter != nil {
+		f.refused = e.guard(func() error { return e.starter.Start(st, f.out) })
+	}
+	f.begun = e.options.Now()
+	f.host = f.begun.Sub(since)
+	e.flights = append(e.flights, f)
+	if len(e.flights) == 1 {
+		e.stepStarted.Store(f.begun.UnixNano())
+	}
+}
+
+// land waits for the oldest step in flight.
+func (e *Engine) land() (*flight, error) {
+	f := e.flights[0]
+	e.flights = append(e.flights[:0], e.flights[1:]...)
+	switch {
+	case f.refused != nil:
+		return f, f.refused
+	case e.starter != nil:
+		return f, e.guard(e.starter.Wait)
+	}
+	return f, e.guard(func() error { return e.model.Step(f.step, f.out) })
+}
+
+// guard makes a panic in the device an error like any other.
+func (e *Engine) guard(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.options.Log.Error("panic in a step", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic in a step: %v", p)
+		}
+	}()
+	return call()
+}
