@@ -14,10 +14,10 @@ import (
 // operands' types; p their buffers.
 type Coder interface {
 	Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.Code, error)
-	// Auxiliary gives the entries that serve the program between steps.
-	Auxiliary(p *engine.Program) []engine.Auxiliary
 	// Finish adds what comes behind the logits, when all other launches are there.
 	Finish(p *engine.Program) error
+	// Auxiliary gives the entries that serve the program beside its launches, when all are there.
+	Auxiliary(p *engine.Program) []engine.Auxiliary
 }
 
 // Emit turns a scheduled and planned function into the program of a target. It decides nothing: kernels, order,
@@ -48,13 +48,12 @@ func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program
 	if len(f.Results) == 0 || f.Results[0].Place == nil {
 		return nil, fmt.Errorf("func %s: the first result is not a planned buffer", f.Name)
 	}
-	if coder != nil {
-		e.program.Auxiliary = coder.Auxiliary(e.program)
-	}
 	logits, err := e.buffer(f.Results[0])
 	e.program.Logits = logits
 	if err == nil && coder != nil {
-		err = coder.Finish(e.program)
+		if err = coder.Finish(e.program); err == nil {
+			e.program.Auxiliary = coder.Auxiliary(e.program)
+		}
 	}
 	return e.program, err
 }

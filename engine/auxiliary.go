@@ -7,7 +7,7 @@ import (
 	"llmc/internal/sym"
 )
 
-// Auxiliary is an entry of the plan's code that serves a program between steps, beside those of its launches.
+// Auxiliary is an entry of the plan's code that serves a program beside those of its launches.
 type Auxiliary struct {
 	Name string // a row of Auxiliaries
 	Code Code   // without a limit
@@ -16,10 +16,15 @@ type Auxiliary struct {
 // CopyPages copies pages of the KV pool: all layers of all caches, as they are.
 const CopyPages = "copy_pages"
 
+// BeginStep runs before a step's launches where they sample: it puts tokens in place of ids that stand for the answers of the step before, and clears
+// the cells of the buffer "found". Such an id is -1-n for cell n: one of FoundBest, FoundEdited and FoundToken of a row.
+const BeginStep = "begin_step"
+
 // Auxiliaries lists what auxiliary entries there are, and the parameters that they take, slots of 8 bytes each. In their grids T is the
 // number of things that they work on.
 var Auxiliaries = []struct{ Name, Params string }{
 	{CopyPages, "the address of page 0; that of the list, for each copy the page to read and the page to write, i32; the number T of copies; the bytes of a page"},
+	{BeginStep, "the addresses of ids and found; the numbers of tokens, of rows and of the vocabulary"},
 }
 
 // FindAuxiliary returns the program's entry of that name, nil where it has none.

@@ -12,27 +12,6 @@ const (
 	copyBytes   = 16 // of a thread at a time
 )
 
-// auxiliaries write the entries that a program of a target has beside those of its launches, by their names in engine.Auxiliaries.
-var auxiliaries = []struct {
-	name  string
-	build func(c *Coder, name string) engine.Code
-}{
-	{engine.CopyPages, copyPages},
-}
-
-// Auxiliary writes the entries that serve a program between steps.
-func (c *Coder) Auxiliary(p *engine.Program) []engine.Auxiliary {
-	if len(p.Caches) == 0 {
-		return nil
-	}
-	var all []engine.Auxiliary
-	for _, a := range auxiliaries {
-		c.again = append(c.again, func() { a.build(c, a.name) })
-		all = append(all, engine.Auxiliary{Name: a.name, Code: a.build(c, a.name)})
-	}
-	return all
-}
-
 // copyPages copies whole pages of the KV pool, as they are: every CTA takes each copyParts-th piece of one page of the list.
 func copyPages(c *Coder, name string) engine.Code {
 	b := c.module.Kernel(name, ptx.Launch{Threads: copyThreads})

@@ -47,6 +47,7 @@ func logitsSource(t *testing.T, target string, vocab int) *engine.Plan {
 
 // card is the emulator as a driver that fills the source of the logits and counts what is read of them.
 type card struct {
+	gpu.HostMemory
 	t        *testing.T
 	memory   *emu.Memory
 	launched []string
@@ -56,8 +57,7 @@ type card struct {
 func (*card) Card() gpu.Card {
 	return gpu.Card{Name: "test", Capability: 90, Driver: 13000, Memory: 4 << 30, SharedMemory: 227 << 10}
 }
-func (*card) Finish() error { return nil }
-func (*card) Close() error  { return nil }
+func (*card) Close() error { return nil }
 
 func (c *card) Load(ptx string) (gpu.Code, error) {
 	m, err := emu.Load(ptx)
@@ -71,6 +71,10 @@ func (c cardCode) Entry(name string) (gpu.Kernel, error) { return c.Kernel(name)
 func (c *card) Alloc(name string, bytes int64) (gpu.Memory, error) {
 	b, err := c.memory.Alloc(name, int(bytes))
 	return &cardMemory{c, name, b}, err
+}
+
+func (c *card) AllocTogether(names []string, bytes []int64) ([]gpu.Memory, error) {
+	return gpu.AllocEach(c, names, bytes)
 }
 
 func (c *card) Constant(string, []byte) (gpu.Memory, error) { return nil, fmt.Errorf("no weights") }

@@ -74,6 +74,11 @@ func TestDevice(t *testing.T) {
 		devicetest.Sampling(t, cuda.Device{}, plan, plan.Info().Vocab, 128)
 		returned(t, d)
 	})
+	t.Run("ahead", func(t *testing.T) {
+		d, plan := install(t, "sm80", 11080), build(t, "checkpoints/llama-yarn", "sm80", "bf16")
+		devicetest.Ahead(t, cuda.Device{}, plan, plan.Info().Vocab, 128, 2)
+		returned(t, d)
+	})
 }
 
 // decoding is a step of one token for each of n sequences at a position, all sampled.
@@ -124,6 +129,51 @@ func TestReplayedStepsGiveTheSameBits(t *testing.T) {
 			t.Errorf("without room for graphs %v: %+v", full, c)
 		}
 	}
+}
+
+// TestOneCopyEachWay wants a step to be a copy of its arrays, a graph, a copy of what it found and one wait, however many are in flight.
+func TestOneCopyEachWay(t *testing.T) {
+	d, plan := install(t, "sm80", 12040), build(t, "checkpoints/llama-yarn", "sm80", "bf16")
+	loaded, err := cuda.Device{}.Load(plan, engine.Settings{MaxStepTokens: 8, MaxSequences: 2, MaxContext: 32, PageSize: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, vocab := loaded.(engine.Starter), plan.Info().Vocab
+	const steps = 6
+	var before emulated.Counts
+	outs := make([][]engine.Sampled, steps+1)
+	start := func(position int) {
+		step := decoding(2, position, vocab)
+		for i := range step.Rows {
+			step.Rows[i].Logits = nil
+			if position > 0 {
+				step.IDs[i] = engine.FromRow(i)
+			}
+		}
+		outs[position] = make([]engine.Sampled, 2)
+		if err := model.Start(step, outs[position]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start(0)
+	for position := range steps {
+		if position == 1 {
+			before = d.Counts()
+		}
+		start(position + 1)
+		if err := model.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := d.Counts()
+	const n = steps - 1
+	if copies, waits, replays := after.Copies-before.Copies, after.Waits-before.Waits, after.Replays-before.Replays; copies != 2*n || waits != n || replays != n {
+		t.Errorf("%d steps took %d copies, %d waits and %d graphs", n, copies, waits, replays)
+	}
+	if err := errors.Join(model.Wait(), model.Close()); err != nil {
+		t.Error(err)
+	}
+	returned(t, d)
 }
 
 // TestWhatIsMissing wants one line that says what is wrong with the machine, and whether there is a device at all.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -23,6 +24,8 @@ type device struct {
 	stream   cu.Stream
 	queue    shim.Queue // what the driver does not know of yet
 	staging  staging
+	marks    marks
+	pinned   []unsafe.Pointer
 	memory   []cu.DevicePtr
 	modules  []cu.Module
 	graphs   []cu.ExecGraph
@@ -137,6 +140,10 @@ func (d *device) release() error {
 	for _, p := range d.memory {
 		errs = append(errs, cu.MemFree(p))
 	}
+	for _, p := range d.pinned {
+		errs = append(errs, cu.MemFreeHost(p))
+	}
+	errs = append(errs, d.marks.release()...)
 	errs = append(errs, d.staging.release())
 	if d.stream != (cu.Stream{}) {
 		errs = append(errs, d.stream.Destroy())

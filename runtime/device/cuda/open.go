@@ -92,6 +92,9 @@ func (d *device) take() error {
 		if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 			return err
 		}
+		if err := d.marks.take(); err != nil {
+			return err
+		}
 		return d.staging.take()
 	})
 }

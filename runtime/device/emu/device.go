@@ -58,6 +58,7 @@ func Impersonate(target string, cuda engine.CUDAVersion) (gpu.Card, error) {
 
 // driver is the emulated card.
 type driver struct {
+	gpu.HostMemory
 	options Options
 	card    gpu.Card
 	memory  *Memory
@@ -65,7 +66,6 @@ type driver struct {
 
 // Card implements gpu.Driver.
 func (d *driver) Card() gpu.Card { return d.card }
-func (*driver) Finish() error    { return nil } // launches return when they are done
 func (*driver) Close() error     { return nil }
 
 // Load implements gpu.Driver: it takes what the card that the emulator passes for would take.
@@ -89,6 +89,11 @@ func (c code) Entry(name string) (gpu.Kernel, error) { return c.Kernel(name) }
 func (d *driver) Alloc(name string, bytes int64) (gpu.Memory, error) {
 	b, err := d.memory.Alloc(name, int(bytes))
 	return memory{b}, err
+}
+
+// AllocTogether implements gpu.Driver: arrays are kept apart, so that none is taken for its neighbour.
+func (d *driver) AllocTogether(names []string, bytes []int64) ([]gpu.Memory, error) {
+	return gpu.AllocEach(d, names, bytes)
 }
 
 // Constant implements gpu.Driver: the data is used where it lies.

@@ -59,4 +59,5 @@ func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
 func TestSamplesAsTheHost(t *testing.T) {
 	plan := build(t, "checkpoints/llama-yarn", "sm80", "bf16")
 	devicetest.Sampling(t, emu.Device{}, plan, plan.Info().Vocab, 128)
+	devicetest.Ahead(t, emu.Device{}, plan, plan.Info().Vocab, 128, 1)
 }

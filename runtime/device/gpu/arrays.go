@@ -11,16 +11,31 @@ import (
 	"llmc/runtime/device/limits"
 )
 
-// arrays are the step's arrays on the device.
+// arrays are the step's arrays on the device. Those that every step has lie in one block, so that they go there in one copy.
 type arrays struct {
+	parts  []part
+	bytes  int64             // of the block
 	memory map[string]Memory // by the names of engine.Inputs, but for items; those of sampling where the program samples
-	items  map[workShape]Memory
-	of     []Memory // by launch: its work list, nil if it has none
-	list   []int32  // what is made of a step, reused
-	words  []byte   // on their way
+	of     []Memory          // by launch: its work list, nil if it has none
+	list   []int32           // what is made of a step, reused
+	sends  []Transfer
 }
 
-// inputs says for each of engine.Inputs how long it is at most, and what it holds; list is room for what a step does not have as it is.
+// part is an array of the block.
+type part struct {
+	name   string
+	offset int64 // in the block
+	bytes  int64
+	memory Memory
+	// put writes a step's array to the block's copy in the host's memory, and returns how long it is.
+	put func(s *engine.Step, to []byte) int
+}
+
+// PartAlign is that of each array in a block: no two share a sector, and kernels may load vectors.
+const PartAlign = 256
+
+// inputs says for each of engine.Inputs how long it is at most, and what it holds; list is room for what a step does not have as it is. What may be
+// longest by far comes last: copies end with what a step has.
 var inputs = []struct {
 	name string
 	most func(l *limits.Limits) int
@@ -33,10 +48,10 @@ var inputs = []struct {
 	{"rows", func(l *limits.Limits) int { return l.MaxRows }, sampledTokens},
 	{"context", func(l *limits.Limits) int { return l.MaxSequences }, func(s *engine.Step, _ []int32) []int32 { return s.Context }},
 	{"page_start", func(l *limits.Limits) int { return l.MaxSequences + 1 }, func(s *engine.Step, _ []int32) []int32 { return s.PageStart }},
+	{"drafts", func(l *limits.Limits) int { return l.MaxRows }, func(s *engine.Step, _ []int32) []int32 { return s.Drafts }},
 	{"pages", func(l *limits.Limits) int {
 		return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
 	}, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
-	{"drafts", func(l *limits.Limits) int { return l.MaxRows }, func(s *engine.Step, _ []int32) []int32 { return s.Drafts }},
 }
 
 func stepTokens(l *limits.Limits) int { return l.MaxStepTokens }
@@ -48,35 +63,77 @@ func sampledTokens(s *engine.Step, list []int32) []int32 {
 	return list
 }
 
-// take allocates arrays for the largest step.
-func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program) error {
-	a.memory, a.items, a.of = map[string]Memory{}, map[workShape]Memory{}, make([]Memory, len(p.Launches))
-	for _, in := range inputs {
-		mem, err := d.Alloc(in.name, 4*int64(in.most(l)))
-		if err != nil {
-			return err
-		}
-		a.memory[in.name] = mem
-	}
-	if err := a.takeTickets(d, p); err != nil {
-		return err
-	}
+// add appends an array to the block.
+func (a *arrays) add(name string, bytes int, put func(s *engine.Step, to []byte) int) {
+	a.parts = append(a.parts, part{name: name, offset: a.bytes, bytes: int64(bytes), put: put})
+	a.bytes += (int64(bytes) + PartAlign - 1) &^ (PartAlign - 1)
+}
+
+// plan says what the block holds: work lists first, whose shapes come with the program's launches.
+func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (shapes []workShape, of []int, err error) {
 	for i := range p.Launches {
 		shape, ok, err := newWorkShape(p, &p.Launches[i], largest(l))
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		if !ok {
-			continue
-		}
-		if a.items[shape] == nil {
-			if a.items[shape], err = d.Alloc("items", 4*int64(shape.words())); err != nil {
-				return err
+		number := -1
+		if ok {
+			if number = slices.Index(shapes, shape); number < 0 {
+				number = len(shapes)
+				shapes = append(shapes, shape)
+				a.add("items", 4*shape.words(), func(s *engine.Step, to []byte) int {
+					a.list = shape.list(a.list[:0], s)
+					return putInts(to, a.list)
+				})
 			}
 		}
-		a.of[i] = a.items[shape]
+		of = append(of, number)
 	}
-	return nil
+	if sampling.found != nil {
+		a.add("sampling", l.MaxRows*engine.SampleRowBytes, func(_ *engine.Step, to []byte) int { return copy(to, sampling.records) })
+	}
+	for _, in := range inputs {
+		a.add(in.name, 4*in.most(l), func(s *engine.Step, to []byte) int { return putInts(to, in.of(s, a.list[:0])) })
+	}
+	return shapes, of, nil
+}
+
+// putInts writes numbers as devices read them, and returns how many bytes that are.
+func putInts(to []byte, values []int32) int {
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(to[4*i:], uint32(v))
+	}
+	return 4 * len(values)
+}
+
+// take allocates arrays for the largest step.
+func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program, sampling *sampling) error {
+	shapes, of, err := a.plan(l, p, sampling)
+	if err != nil {
+		return err
+	}
+	names, sizes := make([]string, len(a.parts)), make([]int64, len(a.parts))
+	for i, part := range a.parts {
+		names[i], sizes[i] = part.name, part.bytes
+	}
+	memory, err := d.AllocTogether(names, sizes)
+	if err != nil {
+		return err
+	}
+	a.memory, a.of = map[string]Memory{}, make([]Memory, len(of))
+	for i := range a.parts {
+		a.parts[i].memory = memory[i]
+		if i >= len(shapes) {
+			a.memory[names[i]] = memory[i]
+		}
+	}
+	for launch, shape := range of {
+		if shape >= 0 {
+			a.of[launch] = memory[shape]
+		}
+	}
+	a.list = make([]int32, 0, max(l.MaxRows, 1))
+	return a.takeTickets(d, p)
 }
 
 // takeTickets allocates counters for the launch that has most. They are zero again after each.
@@ -101,30 +158,18 @@ func largest(l *limits.Limits) sym.Env {
 	return sym.Bind(int64(l.MaxStepTokens), int64(l.MaxSequences), int64(l.MaxRows), int64(l.MaxContext))
 }
 
-// write copies a step to the device.
-func (a *arrays) write(s *engine.Step) error {
-	a.list = slices.Grow(a.list[:0], len(s.Rows))
-	for _, in := range inputs {
-		if err := a.copy(in.name, a.memory[in.name], in.of(s, a.list)); err != nil {
-			return err
+// write sends a step to the device. block is a copy of the block in the host's memory that the device can read, and stays as it is until that is done.
+func (a *arrays) write(d Driver, s *engine.Step, block []byte) error {
+	a.sends = a.sends[:0]
+	for i := range a.parts {
+		p := &a.parts[i]
+		room := block[p.offset : p.offset+p.bytes]
+		if n := p.put(s, room); n > 0 {
+			a.sends = append(a.sends, Transfer{p.memory, room[:n]})
 		}
 	}
-	for shape, mem := range a.items {
-		a.list = shape.list(a.list[:0], s)
-		if err := a.copy("items", mem, a.list); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *arrays) copy(name string, mem Memory, values []int32) error {
-	a.words = a.words[:0]
-	for _, v := range values {
-		a.words = binary.LittleEndian.AppendUint32(a.words, uint32(v))
-	}
-	if err := mem.Write(0, a.words); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if err := d.Send(a.sends); err != nil {
+		return fmt.Errorf("a step's arrays: %w", err)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 // blank is a card that runs nothing and keeps what was launched since it was last looked at.
 type blank struct {
+	gpu.HostMemory
 	next     uint64
 	launched string
 }
@@ -29,12 +30,15 @@ func (b *blank) Card() gpu.Card {
 func (b *blank) Load(string) (gpu.Code, error)               { return b, nil }
 func (b *blank) Entry(name string) (gpu.Kernel, error)       { return name, nil }
 func (b *blank) Constant(string, []byte) (gpu.Memory, error) { return b.Alloc("", 0) }
-func (b *blank) Finish() error                               { return nil }
 func (b *blank) Close() error                                { return nil }
 
 func (b *blank) Alloc(string, int64) (gpu.Memory, error) {
 	b.next += 4096
 	return blankMemory(b.next), nil
+}
+
+func (b *blank) AllocTogether(names []string, bytes []int64) ([]gpu.Memory, error) {
+	return gpu.AllocEach(b, names, bytes)
 }
 
 func (b *blank) Launch(l *gpu.Launch) error {

@@ -10,13 +10,34 @@ type Driver interface {
 	Load(ptx string) (Code, error)
 	// Alloc takes memory; what it holds at first is not defined.
 	Alloc(name string, bytes int64) (Memory, error)
+	// AllocTogether takes memory for several arrays, each aligned to PartAlign, one behind the other where that is of use.
+	AllocTogether(names []string, bytes []int64) ([]Memory, error)
+	// Pinned takes memory of the host that Send and Fetch copy from and to.
+	Pinned(name string, bytes int64) ([]byte, error)
 	// Constant makes data readable by kernels. Data stays as it is as long as the memory is in use, so it need not be copied.
 	Constant(name string, data []byte) (Memory, error)
 	// Launch queues a kernel. Kernels run one after the other.
 	Launch(l *Launch) error
+	// Send queues copies from pinned memory, which must stay as it is until a mark behind them has been awaited.
+	Send(list []Transfer) error
+	// Fetch queues a copy to pinned memory, which is there when a mark behind it has been awaited.
+	Fetch(to []byte, from Memory, offset int64) error
+	// Mark starts what is queued and returns the place behind it. There are at most two marks that have not been awaited.
+	Mark() (Mark, error)
+	// Await waits for the oldest such mark, and reports what went wrong before it.
+	Await(m Mark) error
 	// Finish waits for everything queued, and reports what went wrong in it.
 	Finish() error
 	Close() error
+}
+
+// Mark is a place in what is queued.
+type Mark int
+
+// Transfer is a copy to the beginning of memory.
+type Transfer struct {
+	To   Memory
+	Data []byte
 }
 
 // CubinLoader is a Driver that also takes what an assembler made of PTX, for exactly its card.
@@ -49,7 +70,7 @@ type Kernel any
 // Memory is a range of the device's memory.
 type Memory interface {
 	Addr() uint64
-	// Write and Read copy to and from the range at an offset, after everything queued.
+	// Write and Read copy to and from the range at an offset, after everything queued. Read waits.
 	Write(offset int64, data []byte) error
 	Read(offset int64, data []byte) error
 }

@@ -53,7 +53,10 @@ func (m *Model) bind(plan *engine.Plan) error {
 		}
 		m.launches = append(m.launches, m.newLaunch(i, kernels, weights))
 	}
-	m.copier, err = m.newCopier(code)
+	if m.copier, err = m.newCopier(code); err != nil {
+		return err
+	}
+	m.begin, err = m.newBeginner(code)
 	return err
 }
 

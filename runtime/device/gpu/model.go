@@ -21,9 +21,13 @@ type Model struct {
 	arrays   arrays
 	sampling sampling
 	launches []launch
-	copier   *copier // nil where the program has no code for it
-	buckets  []int   // sizes of steps, ascending
-	padTo    int     // tokens of the longest step that is made as long as its bucket
+	begin    *beginner // nil where the program has no code for it
+	copier   *copier   // nil where the program has no code for it
+	flights  []*flight // steps that have been started, oldest first
+	memory   [2]flight // of flights, in turn
+	started  int
+	buckets  []int // sizes of steps, ascending
+	padTo    int   // tokens of the longest step that is made as long as its bucket
 	padded   engine.Step
 	replay   replay
 	sampler  *sample.Sampler
@@ -93,43 +97,28 @@ func (m *Model) takeMemory() error {
 		}
 		m.slots = append(m.slots, mem)
 	}
-	if err := m.arrays.take(m.driver, l, m.program); err != nil {
+	m.sampling.find(m.program, l.Vocab)
+	if err := m.arrays.take(m.driver, l, m.program, &m.sampling); err != nil {
 		return err
 	}
-	return m.sampling.take(m.driver, l, m.program, m.arrays.memory)
+	if err := m.sampling.take(m.driver, l, m.arrays.memory); err != nil {
+		return err
+	}
+	return m.takeFlights()
 }
 
 // Limits implements engine.Model.
 func (m *Model) Limits() (engine.Settings, int) { return m.limits.Settings, m.limits.Pages }
 
-// Step implements engine.Model.
-func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
-	if m.closed {
-		return errors.New("the model is closed")
+// queue queues the launches of a step of the given sizes, in which rows want what flags say.
+func (m *Model) queue(env sym.Env, flags uint32) error {
+	if m.begin != nil {
+		if err := m.begin.queue(m.driver, env); err != nil {
+			return err
+		}
 	}
-	if err := m.limits.Check(step, out); err != nil {
-		return err
-	}
-	run := step
-	if m.pads(step) {
-		run, _ = m.Padded(step)
-	}
-	if err := m.write(run); err != nil {
-		return err
-	}
-	if err := m.run(run, run != step); err != nil {
-		return err
-	}
-	if err := m.driver.Finish(); err != nil {
-		return err
-	}
-	return m.sample(step, out)
-}
-
-// queue queues the launches of a step of the given sizes.
-func (m *Model) queue(env sym.Env) error {
 	for i := range m.launches {
-		if flags := m.launches[i].flags; flags != 0 && flags&m.sampling.flags == 0 {
+		if wanted := m.launches[i].flags; wanted != 0 && wanted&flags == 0 {
 			continue
 		}
 		if err := m.launches[i].queue(m.driver, env); err != nil {
@@ -140,46 +129,6 @@ func (m *Model) queue(env sym.Env) error {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// write copies the step and what its rows want to the device.
-func (m *Model) write(step *engine.Step) error {
-	if err := m.arrays.write(step); err != nil || m.sampling.found == nil {
-		return err
-	}
-	if err := m.sampling.write(step, m.info.Vocab, m.arrays.memory); err != nil {
-		return err
-	}
-	return m.sampling.clear(len(step.Rows), m.slots)
-}
-
-// sample answers the step's rows with what the device found, and on the host where it found nothing. Logits are copied for rows that ask
-// for them or that the host answers.
-func (m *Model) sample(step *engine.Step, out []engine.Sampled) error {
-	told := m.sampling.found != nil
-	if told {
-		if err := m.sampling.read(step, m.slots); err != nil {
-			return err
-		}
-	}
-	for i := range step.Rows {
-		row := &step.Rows[i]
-		if !told || !m.sampling.answer(i, m.info.Vocab, &out[i]) {
-			if err := m.readLogits(i); err != nil {
-				return err
-			}
-			_ = m.sampler.Sample(row, m.logits, &out[i]) // no choice is the token -1, for which the sequence is ended
-		} else if row.Logits != nil {
-			if err := m.readLogits(i); err != nil {
-				return err
-			}
-			copy(row.Logits, m.logits)
-		}
-	}
-	if !told || !m.sampling.accepted(out[:len(step.Rows)]) {
-		sample.Accept(step.Drafts, out)
 	}
 	return nil
 }

@@ -30,23 +30,23 @@ func (m *Model) ReplaySteps(tokens int) {
 }
 
 // run queues the launches of a step: from a recording if the step is padded, else one after the other.
-func (m *Model) run(step *engine.Step, padded bool) error {
+func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
 	r := &m.replay
 	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
 	if !padded || r.recorder == nil {
-		return m.queue(env)
+		return m.queue(env, flags)
 	}
-	key := replayKey{step.T(), step.B(), len(step.Rows), m.sampling.flags}
+	key := replayKey{step.T(), step.B(), len(step.Rows), flags}
 	recording, ok := r.recordings[key]
 	if !ok {
 		if len(r.recordings) == mostRecordings {
-			return m.queue(env)
+			return m.queue(env, flags)
 		}
 		var err error
-		recording, err = r.recorder.Record(func() error { return m.queue(env) })
+		recording, err = r.recorder.Record(func() error { return m.queue(env, flags) })
 		if errors.Is(err, engine.ErrDeviceMemory) {
 			r.recorder = nil
-			return m.queue(env)
+			return m.queue(env, flags)
 		}
 		if err != nil {
 			return err

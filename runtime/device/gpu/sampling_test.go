@@ -22,15 +22,20 @@ func (m *ram) Read(offset int64, data []byte) error {
 	return nil
 }
 
-func samplingOf(rows, vocab int) (*sampling, map[string]Memory, []Memory) {
-	stride := int64(8 * engine.MaxAlternatives)
-	s := &sampling{found: &engine.Buffer{Stride: foundBytes}, alternatives: &engine.Buffer{Slot: 1, Stride: stride}}
+// fetching is a driver that copies.
+type fetching struct{ Driver }
+
+func (fetching) Fetch(to []byte, from Memory, offset int64) error { return from.Read(offset, to) }
+
+func samplingOf(rows, vocab int) (*sampling, *asked, map[string]Memory, []Memory) {
+	s := &sampling{found: &engine.Buffer{Stride: foundBytes}, alternatives: &engine.Buffer{Slot: 1, Stride: listedBytes}}
 	s.edits = edits{most: 100, seen: make([]uint32, vocab)}
 	memory := map[string]Memory{}
-	for _, name := range []string{"sampling", "edits", "masks"} {
+	for _, name := range []string{"edits", "masks"} {
 		memory[name] = &ram{make([]byte, 1<<16)}
 	}
-	return s, memory, []Memory{&ram{make([]byte, rows*foundBytes)}, &ram{make([]byte, int64(rows)*stride)}}
+	a := &asked{found: make([]byte, rows*foundBytes), listed: make([]byte, rows*listedBytes)}
+	return s, a, memory, []Memory{&ram{make([]byte, rows*foundBytes)}, &ram{make([]byte, rows*listedBytes)}}
 }
 
 // TestSamplingDoesNotAllocate passes a step's wishes to a device that answers nothing.
@@ -43,22 +48,20 @@ func TestSamplingDoesNotAllocate(t *testing.T) {
 		{Sampling: &engine.Sampling{Bias: []engine.TokenBias{{Token: 1, Bias: 2}}, Banned: []int32{4}, Allowed: make([]uint32, 4), Logprobs: 2}},
 	}}
 	out := make([]engine.Sampled, len(step.Rows))
-	s, memory, slots := samplingOf(len(step.Rows), vocab)
+	s, a, memory, slots := samplingOf(len(step.Rows), vocab)
 	run := func() {
-		if err := s.write(step, vocab, memory); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.clear(len(step.Rows), slots); err != nil {
+		if err := s.ask(a, step, vocab, memory); err != nil {
 			t.Fatal(err)
 		}
 		for i := range step.Rows { // a logit that is not a number
 			binary.LittleEndian.PutUint64(slots[0].(*ram).bytes[i*foundBytes+8*engine.FoundBest:], engine.NoChoice)
 		}
-		if err := s.read(step, slots); err != nil {
+		if err := a.fetch(fetching{}, s, len(step.Rows), slots); err != nil {
 			t.Fatal(err)
 		}
+		a.read(len(step.Rows))
 		for i := range out {
-			if !s.answer(i, vocab, &out[i]) || out[i].Token != -1 {
+			if !a.answer(i, vocab, &out[i]) || out[i].Token != -1 {
 				t.Fatalf("row %d: %+v of a row that is not a number", i, out[i])
 			}
 		}
@@ -67,8 +70,8 @@ func TestSamplingDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(20, run); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if all := uint32(engine.SampleDraws | engine.SampleRanked | engine.SampleEdited | engine.SampleMasked | engine.SampleLogprobs | engine.SampleAlternatives); s.flags != all {
-		t.Errorf("flags of the step are %b, want %b", s.flags, all)
+	if all := uint32(engine.SampleDraws | engine.SampleRanked | engine.SampleEdited | engine.SampleMasked | engine.SampleLogprobs | engine.SampleAlternatives); a.flags != all {
+		t.Errorf("flags of the step are %b, want %b", a.flags, all)
 	}
 }
 
@@ -76,20 +79,18 @@ func TestSamplingDoesNotAllocate(t *testing.T) {
 func TestPaddedRowsAreLeftOut(t *testing.T) {
 	const vocab, padded, wanted = 100, 4, 2
 	step := &engine.Step{Rows: []engine.Row{{Sampling: &engine.Sampling{Logprobs: wanted}}}}
-	s, memory, slots := samplingOf(padded, vocab)
-	if err := s.write(&engine.Step{Rows: append(step.Rows, make([]engine.Row, padded-1)...)}, vocab, memory); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.clear(padded, slots); err != nil {
+	s, a, memory, slots := samplingOf(padded, vocab)
+	if err := s.ask(a, &engine.Step{Rows: append(step.Rows, make([]engine.Row, padded-1)...)}, vocab, memory); err != nil {
 		t.Fatal(err)
 	}
 	for i := range wanted {
 		binary.LittleEndian.PutUint64(slots[1].(*ram).bytes[8*i:], uint64(i+7))
 	}
-	if err := s.read(step, slots); err != nil {
+	if err := a.fetch(fetching{}, s, len(step.Rows), slots); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.cells[s.listed:]; len(got) != wanted || got[0] != 7 || got[1] != 8 {
+	a.read(len(step.Rows))
+	if got := a.cells[a.next:]; len(got) != wanted || got[0] != 7 || got[1] != 8 {
 		t.Errorf("alternatives %v", got)
 	}
 }
@@ -115,14 +116,14 @@ func TestEditsAreChecked(t *testing.T) {
 		{"no token", engine.Sampling{Bias: bias(50)}, false, true},
 		{"a negative token", engine.Sampling{Banned: []int32{-1}}, false, true},
 	} {
-		s, memory, _ := samplingOf(2, vocab)
+		s, a, memory, _ := samplingOf(2, vocab)
 		step := &engine.Step{Rows: []engine.Row{{Sampling: &engine.Sampling{Banned: []int32{1}}}, {Sampling: &c.sampling}}}
-		err := s.write(step, vocab, memory)
+		err := s.ask(a, step, vocab, memory)
 		if (err != nil) != c.refused {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		if err == nil && s.host[1] != c.host {
-			t.Errorf("%s: left to the host: %v", c.name, s.host[1])
+		if err == nil && a.host[1] != c.host {
+			t.Errorf("%s: left to the host: %v", c.name, a.host[1])
 		}
 	}
 }

@@ -7,7 +7,10 @@ import (
 )
 
 // Check refuses a step that would read or write outside the model's memory. It looks at every index.
-func (l *Limits) Check(s *engine.Step, out []engine.Sampled) error {
+func (l *Limits) Check(s *engine.Step, out []engine.Sampled) error { return l.CheckBehind(s, out, 0) }
+
+// CheckBehind is Check of a step behind one in flight that samples so many rows, for which its IDs may stand.
+func (l *Limits) CheckBehind(s *engine.Step, out []engine.Sampled, before int) error {
 	t, b, r := s.T(), s.B(), len(s.Rows)
 	switch {
 	case t < 1 || t > l.MaxStepTokens:
@@ -22,13 +25,13 @@ func (l *Limits) Check(s *engine.Step, out []engine.Sampled) error {
 		s.PageStart[0] != 0 || int(s.PageStart[b]) != len(s.Pages):
 		return fmt.Errorf("step of %d sequences: token or page ranges do not cover it", b)
 	}
-	return l.checkIndices(s)
+	return l.checkIndices(s, before)
 }
 
-func (l *Limits) checkIndices(s *engine.Step) error {
+func (l *Limits) checkIndices(s *engine.Step, before int) error {
 	vocab, slots := int32(l.Vocab), int64(l.Pages)*int64(l.PageSize)
 	for i, id := range s.IDs {
-		if id < 0 || id >= vocab {
+		if row, ok := engine.RowOf(id); ok && row >= before || id >= vocab {
 			return fmt.Errorf("token %d: id %d is outside the vocabulary of %d", i, id, vocab)
 		}
 		if s.Positions[i] < 0 || int(s.Positions[i]) >= l.MaxContext || s.RopeLen[i] <= s.Positions[i] {

@@ -119,6 +119,7 @@ func emulatedEventSynchronize(e C.CUevent) C.CUresult {
 		if ev.stream == nil {
 			return C.CUDA_SUCCESS
 		}
+		d.counts.Waits++
 		return d.run(ev.stream, ev.until)
 	})
 }

@@ -4,7 +4,7 @@
 
 #include "cuda.h"
 
-enum { LLMC_LAUNCH, LLMC_TO_DEVICE, LLMC_TO_HOST, LLMC_GRAPH };
+enum { LLMC_LAUNCH, LLMC_TO_DEVICE, LLMC_TO_HOST, LLMC_GRAPH, LLMC_EVENT };
 enum { LLMC_MOST_ARGUMENTS = 64 };
 
 /* Fields that a kind does not use are 0. Pointers are numbers, so that Go may hold the list. */
@@ -12,7 +12,7 @@ typedef struct {
 	uint32_t kind;
 	uint32_t grid[3], threads, shared;
 	uint32_t first, count; /* arguments of a launch, in slots of 8 bytes */
-	uint64_t handle;       /* function or executable graph */
+	uint64_t handle;       /* function, executable graph or event */
 	uint64_t target, source, bytes;
 } llmc_command;
 

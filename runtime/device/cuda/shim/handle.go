@@ -10,13 +10,14 @@ import (
 
 // handles are cu's types that are one pointer of the driver's, in a field that is not exported.
 type handles interface {
-	cu.Function | cu.Stream | cu.ExecGraph | cu.Graph
+	cu.Function | cu.Stream | cu.Event | cu.ExecGraph | cu.Graph
 }
 
 // The conversions below hold while cu's types are as large as a pointer: these arrays have no negative size.
 var (
 	_ [unsafe.Sizeof(uintptr(0)) - unsafe.Sizeof(cu.Function{})]struct{}
 	_ [unsafe.Sizeof(uintptr(0)) - unsafe.Sizeof(cu.Stream{})]struct{}
+	_ [unsafe.Sizeof(uintptr(0)) - unsafe.Sizeof(cu.Event{})]struct{}
 	_ [unsafe.Sizeof(uintptr(0)) - unsafe.Sizeof(cu.Graph{})]struct{}
 	_ [unsafe.Sizeof(uintptr(0)) - unsafe.Sizeof(cu.ExecGraph{})]struct{}
 )

@@ -62,6 +62,11 @@ func (q *Queue) Graph(g cu.ExecGraph, label string) {
 	q.add(C.llmc_command{kind: C.LLMC_GRAPH, handle: C.uint64_t(uintptr(handle(&g)))}, label)
 }
 
+// Event queues the record of an event: what is behind everything before it.
+func (q *Queue) Event(e cu.Event, label string) {
+	q.add(C.llmc_command{kind: C.LLMC_EVENT, handle: C.uint64_t(uintptr(handle(&e)))}, label)
+}
+
 func (q *Queue) add(c C.llmc_command, label string) {
 	q.commands, q.labels = append(q.commands, c), append(q.labels, label)
 }

@@ -1,0 +1,44 @@
+package gpu
+
+import "errors"
+
+// HostMemory gives a driver whose device works when it is told to, and has the host's memory, what drivers need for what they do meanwhile.
+type HostMemory struct{}
+
+// Pinned implements Driver.
+func (HostMemory) Pinned(_ string, bytes int64) ([]byte, error) { return make([]byte, bytes), nil }
+
+// Send implements Driver.
+func (HostMemory) Send(list []Transfer) error {
+	var errs []error
+	for _, t := range list {
+		errs = append(errs, t.To.Write(0, t.Data))
+	}
+	return errors.Join(errs...)
+}
+
+// Fetch implements Driver.
+func (HostMemory) Fetch(to []byte, from Memory, offset int64) error { return from.Read(offset, to) }
+
+// Mark implements Driver.
+func (HostMemory) Mark() (Mark, error) { return 0, nil }
+
+// Await implements Driver.
+func (HostMemory) Await(Mark) error { return nil }
+
+// Finish implements Driver.
+func (HostMemory) Finish() error { return nil }
+
+// AllocEach is AllocTogether of a driver that takes each array by itself.
+func AllocEach(d interface {
+	Alloc(name string, bytes int64) (Memory, error)
+}, names []string, bytes []int64) ([]Memory, error) {
+	list := make([]Memory, len(names))
+	for i, name := range names {
+		var err error
+		if list[i], err = d.Alloc(name, bytes[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
