@@ -47,7 +47,7 @@ func (b *blank) Launch(l *gpu.Launch) error {
 }
 
 // demoPlan is the bundled model for sm90.
-func demoPlan(t *testing.T) *engine.Plan {
+func demoPlan(t testing.TB) *engine.Plan {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "engine.plan")
 	if _, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/demo", Out: path, Quant: "int4", Archs: []string{"sm90"}}); err != nil {

@@ -1,7 +1,5 @@
 package gpu
 
-import "errors"
-
 // HostMemory gives a driver whose device works when it is told to, and has the host's memory, what drivers need for what they do meanwhile.
 type HostMemory struct{}
 
@@ -10,11 +8,12 @@ func (HostMemory) Pinned(_ string, bytes int64) ([]byte, error) { return make([]
 
 // Send implements Driver.
 func (HostMemory) Send(list []Transfer) error {
-	var errs []error
 	for _, t := range list {
-		errs = append(errs, t.To.Write(0, t.Data))
+		if err := t.To.Write(0, t.Data); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Fetch implements Driver.
