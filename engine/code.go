@@ -11,6 +11,8 @@ import (
 
 // Bounds of a launch of the plan's own code: what any GPU takes.
 const (
+	// earlySM is the first compute capability that starts a launch while the one before it ends.
+	earlySM    = 90
 	maxThreads = 1024
 	maxShared  = 256 << 10
 	maxGrid    = 1<<31 - 1
@@ -19,7 +21,7 @@ const (
 func codesToWire(codes []Code) []codeWire {
 	var out []codeWire
 	for _, c := range codes {
-		w := codeWire{Entry: c.Entry, Threads: int64(c.Threads), Shared: int64(c.Shared), Limit: c.Limit.String()}
+		w := codeWire{Entry: c.Entry, Threads: int64(c.Threads), Shared: int64(c.Shared), Limit: c.Limit.String(), Early: c.Early}
 		for _, e := range c.Grid {
 			w.Grid = append(w.Grid, e.String())
 		}
@@ -85,7 +87,7 @@ func parseExtent(text string) (Extent, error) {
 }
 
 func (w *codeWire) code() (Code, error) {
-	c := Code{Entry: w.Entry, Threads: int(w.Threads), Shared: int(w.Shared)}
+	c := Code{Entry: w.Entry, Threads: int(w.Threads), Shared: int(w.Shared), Early: w.Early}
 	if len(w.Grid) != len(c.Grid) {
 		return c, fmt.Errorf("entry %s: a grid of %d dimensions, not %d", w.Entry, len(w.Grid), len(c.Grid))
 	}

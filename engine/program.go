@@ -99,6 +99,9 @@ type Code struct {
 	Threads int       // of a CTA
 	Shared  int       // dynamic shared memory, bytes
 	Limit   Limit     // the steps it serves
+	// Early: the entry waits by itself for what was launched before it, so that it may be started while that comes to its end. Until then it reads weights
+	// alone.
+	Early bool
 }
 
 // Limit admits steps in which Of is at most Max. The zero Limit admits all.

@@ -56,6 +56,7 @@ type (
 		Threads int64    `msgpack:"threads"`
 		Shared  int64    `msgpack:"shared,omitempty"`
 		Limit   string   `msgpack:"limit,omitempty"` // the largest step that it serves: "T<=8"
+		Early   bool     `msgpack:"early,omitempty"`
 	}
 	auxiliaryWire struct {
 		Name string     `msgpack:"name"`

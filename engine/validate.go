@@ -80,6 +80,9 @@ func (s *programScope) check() error {
 		if err := s.checkLaunch(l, target.Device); err != nil {
 			return fmt.Errorf("launch %d %s (%s): %w", i, l.Kernel, l.Label, err)
 		}
+		if slices.ContainsFunc(l.Code, func(c Code) bool { return c.Early }) && target.SM < earlySM {
+			return fmt.Errorf("launch %d %s (%s): target %s has no early entries", i, l.Kernel, l.Label, target.Name)
+		}
 	}
 	if err := p.checkAuxiliary(target.Device); err != nil {
 		return err

@@ -87,6 +87,8 @@ type variant struct {
 	limit      int64
 	ctas       int  // of a multiprocessor, where the entry counts on them
 	makesCodes bool // the entry quantizes its inputs itself
+	// readsWeights: the entry begins with weights, and waits for what the launch before it writes later.
+	readsWeights bool
 }
 
 // perRow gives a CTA to each row of a result.
@@ -188,6 +190,13 @@ func (c *Coder) writeOnce(e entry, v variant, name string) engine.Code {
 	e.Builder = c.module.Kernel(code.Entry, shape)
 	e.threads = v.threads
 	e.declare()
+	if code.Early = c.target.PTX == ptx.SM90a; code.Early {
+		e.LaunchDependents()
+		e.early = v.readsWeights
+	}
+	if !e.early && code.Early {
+		e.WaitForDependency()
+	}
 	v.build(&e)
 	code.Shared = e.shared
 	return code
@@ -220,6 +229,7 @@ type entry struct {
 	threads    int
 	shared     int  // dynamic shared memory, bytes
 	makesCodes bool // inputs that are codes are made of those that are raw
+	early      bool // runs while the launch before it ends, until it says awaitInputs
 
 	cores        int  // multiprocessors of the target's card
 	sharedMemory int  // bytes that a CTA can have there
@@ -270,6 +280,14 @@ func (e *entry) declare() {
 	}
 	e.t, e.b, e.r = e.Uint("tokens"), e.Uint("sequences"), e.Uint("rows_sampled")
 	e.pageSize, e.pageStride = e.Uint("page_size"), e.Uint64("page_stride")
+}
+
+// awaitInputs waits for the launch before this one, where it may not have ended. Only weights may be read before; every thread that reads or writes anything
+// else, or lets others do so, says this first.
+func (e *entry) awaitInputs() {
+	if e.early {
+		e.WaitForDependency()
+	}
 }
 
 // has tells whether an operand is there. Kernels that share code need not have its role.

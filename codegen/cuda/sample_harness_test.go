@@ -83,7 +83,7 @@ func (c *card) Constant(string, []byte) (gpu.Memory, error) { return nil, fmt.Er
 func (c *card) Launch(l *gpu.Launch) error {
 	kernel := l.Kernel.(*emu.Kernel)
 	c.launched = append(c.launched, kernel.Name())
-	config := emu.Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args}
+	config := emu.Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args, Early: l.Early}
 	_, err := kernel.Launch(context.Background(), c.memory, config, emu.Options{Races: true, Seed: 1})
 	return err
 }

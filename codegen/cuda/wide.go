@@ -116,7 +116,7 @@ func (w *wide) tileChunks() int { return tokenRow / w.chunkRow }
 func wideVariants(e *entry) []variant {
 	var list []variant
 	for _, s := range wideShapesOf(e) {
-		v := variant{ctas: s.ctas, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
+		v := variant{ctas: s.ctas, readsWeights: true, makesCodes: s.tokens <= rawTokens && e.has("raw"), family: family{
 			threads: wideThreads,
 			grid:    func(e *entry) [3]engine.Extent { return newWide(e, s).grid() },
 			build:   func(e *entry) { newWide(e, s).write() },

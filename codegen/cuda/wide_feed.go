@@ -4,18 +4,20 @@ import (
 	"llmc/codegen/ptx"
 )
 
-// feed brings a ring's stages, one after the other, as they become free.
+// feed brings a ring's stages, one after the other, as they become free. The weights of the first ones are under way before the tokens are there.
 //
 // Bulk copies count their bytes at the barrier themselves. Copies of tokens are followed by the threads that made them: those of the
 // last lag stages are under way; when those before have landed, the threads let the async proxy see them and arrive.
 func (w *wide) feed() {
 	f := &feeder{wide: w, ahead: w.newStageCounter(), behind: w.newStageCounter(), open: w.mutable(ptx.U32, 0), lag: max(1, w.stages-1)}
 	f.start("x", 16)
+	begun := f.firstWeights()
+	w.awaitInputs()
 	scale := f.tokenScales()
 	w.For(ptx.Range{Name: "stages", From: w.from, To: w.to, Step: w.span, NoUnroll: true}, func(c ptx.Reg) {
 		count := w.Min(w.Sub(w.to, c), w.span)
 		w.BarrierWait(w.Index(w.empty, f.ahead.stage, 8), w.Xor(f.ahead.parity, 1))
-		w.If(w.Eq(f.warp, 0), func() { f.weights(c, count) })
+		w.If(w.CmpAnd(ptx.GE, c, begun, w.Eq(f.warp, 0)), func() { f.weights(c, count) })
 		f.tokens(c, count)
 		f.copyGroupScales(c, count)
 		w.CopyCommit()
@@ -53,6 +55,20 @@ func (f *feeder) start(role string, bytes int) {
 	f.tokenShare = f.newTokenShare(role, f.token, thread, f.producers(), tokenRow/16, bytes)
 	f.place = f.Swizzled(ptx.Swizzle128, f.Mad(f.row, tokenRow, f.Mul(f.unit, 16)))
 	f.within = f.Shr(f.unit, log2(f.chunkRow/16))
+}
+
+// firstWeights starts the copies of weights that find their stages free, and returns the chunk behind them.
+func (f *feeder) firstWeights() (begun ptx.Reg) {
+	begun = f.Min(f.Add(f.from, f.stages*f.span), f.to)
+	early := *f
+	early.ahead = f.newStageCounter()
+	f.If(f.Eq(f.warp, 0), func() {
+		f.For(ptx.Range{Name: "first_weights", From: f.from, To: begun, Step: f.span, NoUnroll: true}, func(c ptx.Reg) {
+			early.weights(c, f.Min(f.Sub(f.to, c), f.span))
+			f.next(early.ahead)
+		})
+	})
+	return begun
 }
 
 // weights starts the bulk copies of a stage, those of a panel by a lane.

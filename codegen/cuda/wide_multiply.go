@@ -40,6 +40,7 @@ func (at chunkPlace) tokenScales(block int) []ptx.Reg {
 
 // multiply is what a warpgroup does: its parts of K one after the other, then their sums.
 func (w *wide) multiply() {
+	w.awaitInputs()
 	w.startFactors()
 	w.Section("parts")
 	warp, lane := w.And(w.Warp(), 3), w.Lane()

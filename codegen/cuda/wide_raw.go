@@ -21,8 +21,8 @@ func (w *wide) feedRaw() {
 	f := &rawFeeder{feeder: &feeder{wide: w, ahead: w.newStageCounter()}, quantizer: quantizers[w.codes().Name]}
 	f.behind, f.open = f.ahead, w.mutable(ptx.U32, 0) // a stage's codes are there before the next one's are made
 	f.start("raw", 4*rawUnit)
-	begun := w.Min(w.Add(w.from, w.stages*w.span), w.to)
-	f.firstWeights(begun)
+	begun := f.firstWeights()
+	w.awaitInputs()
 	f.tellScales(f.startTokens())
 	f.load(w.from)
 	w.For(ptx.Range{Name: "stages", From: w.from, To: w.to, Step: w.span, NoUnroll: true}, func(c ptx.Reg) {
@@ -32,16 +32,6 @@ func (w *wide) feedRaw() {
 		f.load(w.Add(c, w.span))
 		f.store(codes)
 		f.arrive()
-	})
-}
-
-// firstWeights starts the copies of weights that find their stages free.
-func (f *rawFeeder) firstWeights(begun ptx.Reg) {
-	early := *f.feeder
-	early.ahead = f.newStageCounter()
-	f.For(ptx.Range{Name: "first_weights", From: f.from, To: begun, Step: f.span, NoUnroll: true}, func(c ptx.Reg) {
-		f.If(f.Eq(f.warp, 0), func() { early.weights(c, f.Min(f.Sub(f.to, c), f.span)) })
-		f.next(early.ahead)
 	})
 }
 

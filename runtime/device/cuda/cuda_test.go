@@ -119,7 +119,11 @@ func TestReplayedStepsGiveTheSameBits(t *testing.T) {
 	}
 	want := run(emu.Device{})
 	for _, full := range []bool{false, true} {
-		d := install(t, "sm90", 12020)
+		version := engine.CUDAVersion(12020)
+		if full {
+			version = 12030
+		}
+		d := install(t, "sm90", version)
 		d.Faults.NoGraphs = full
 		if got := run(cuda.Device{}); !slices.EqualFunc(got, want, slices.Equal) {
 			t.Errorf("without room for graphs %v: logits are not those of the emulator", full)
@@ -127,6 +131,9 @@ func TestReplayedStepsGiveTheSameBits(t *testing.T) {
 		returned(t, d)
 		if c := d.Counts(); full && c.Replays != 0 || !full && (c.Replays != 7 || c.Captures != 4) {
 			t.Errorf("without room for graphs %v: %+v", full, c)
+		}
+		if c := d.Counts(); (c.Early > 0) != (version == 12030) {
+			t.Errorf("driver of CUDA %v: %d launches were started early", version, c.Early)
 		}
 	}
 }

@@ -32,6 +32,9 @@ type device struct {
 	lost     error // after which nothing works any more
 }
 
+// earlyCUDA is the first CUDA whose graphs keep that a launch may start before the one before it has ended.
+const earlyCUDA = 12030
+
 // mostQueued bounds the commands of one call.
 const mostQueued = 4096
 
@@ -102,7 +105,8 @@ func (d *device) Launch(l *gpu.Launch) error {
 			return err
 		}
 	}
-	return d.queue.Launch(l.Kernel.(cu.Function), &shim.Launch{Label: l.Label, Grid: l.Grid, Threads: l.Threads, Shared: l.Shared, Args: l.Args})
+	return d.queue.Launch(l.Kernel.(cu.Function), &shim.Launch{Label: l.Label, Grid: l.Grid, Threads: l.Threads, Shared: l.Shared, Args: l.Args,
+		Early: l.Early && d.card.Driver >= earlyCUDA})
 }
 
 // Finish implements gpu.Driver.

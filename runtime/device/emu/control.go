@@ -214,6 +214,15 @@ func decodeNothing(d *decoder) {
 	d.emit(func(w *warp) signal { return goOn }, ClassControl)
 }
 
+// decodeDependency notes which warps have waited for the launch before. Dependents are started when this one has ended.
+func decodeDependency(d *decoder) {
+	waits := hasMod(d.in, "wait")
+	d.emit(func(w *warp) signal {
+		w.waited = w.waited || waits
+		return goOn
+	}, ClassControl)
+}
+
 func decodeTrap(d *decoder) {
 	d.emit(func(w *warp) signal {
 		w.fail(Trapped, firstLane(w.exec), "the kernel executed %s", w.prog.code[w.pc].name)

@@ -104,7 +104,7 @@ func (d *driver) Constant(name string, data []byte) (gpu.Memory, error) {
 
 // Launch implements gpu.Driver.
 func (d *driver) Launch(l *gpu.Launch) error {
-	config := Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args}
+	config := Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args, Early: l.Early}
 	_, err := l.Kernel.(*Kernel).Launch(context.Background(), d.memory, config, d.options)
 	return err
 }

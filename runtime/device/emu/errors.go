@@ -23,11 +23,12 @@ const (
 	Trapped      // trap
 	StepLimit
 	Canceled
+	TooEarly // memory of a launch that may not have ended, touched before griddepcontrol.wait
 )
 
 var kindNames = [...]string{
 	"", "bad address", "misaligned access", "write to read-only memory", "uninitialized read", "divergence", "deadlock", "race",
-	"asynchronous hazard", "missing fence", "bad operand", "trap", "step limit", "canceled",
+	"asynchronous hazard", "missing fence", "bad operand", "trap", "step limit", "canceled", "access before griddepcontrol.wait",
 }
 
 func (k Kind) String() string { return kindNames[k] }

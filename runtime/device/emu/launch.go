@@ -35,6 +35,8 @@ type Config struct {
 	Grid, Block [3]uint32
 	Shared      int      // bytes of dynamic shared memory
 	Args        []uint64 // 8-byte slots: a parameter takes the low bytes of its slot, one larger than 8 bytes takes several
+	// Early: the launch before may not have ended. Warps that have not waited for it may read memory that is never written, and nothing else.
+	Early bool
 }
 
 // Options are how to emulate. The zero value is strict where strictness is cheap, without race checks.

@@ -104,6 +104,10 @@ func (w *warp) resolveGlobal(lane int, addr uint64, size int, write bool) place 
 		}
 		w.seg = b
 	}
+	if !b.readOnly && !w.waited && w.cta.launch.Early {
+		w.failAddr(TooEarly, lane, addr, "buffer %s may still be in use by the launch before", b.name)
+		return place{}
+	}
 	off := addr - b.addr
 	if uint64(len(b.data))-off < uint64(size) {
 		w.failAddr(BadAddress, lane, addr, "%d bytes run over the end of buffer %s of %d bytes", size, b.name, len(b.data))

@@ -106,7 +106,7 @@ var opcodes = map[string]opcode{
 	"mma":            {decodeMma, ""},
 	"wgmma":          {decodeWgmma, ""},
 	"setmaxnreg":     {decodeSetmaxnreg, ""},
-	"griddepcontrol": {decodeNothing, ""},
+	"griddepcontrol": {decodeDependency, ""},
 	"nanosleep":      {decodeNanosleep, ""},
 	"trap":           {decodeTrap, ""},
 	"brkpt":          {decodeTrap, ""},

@@ -53,6 +53,8 @@ type warp struct {
 
 	local [][]byte
 	seg   *Buffer // last global buffer touched
+	// waited: the launch before has ended; see Config.Early.
+	waited bool
 	fault *Fault
 	tmp   vec
 
@@ -76,7 +78,7 @@ const (
 func (w *warp) start(lanes uint32) {
 	w.pc, w.active, w.next, w.running = 0, lanes, noPC, true
 	w.groups, w.exited, w.streak = w.groups[:0], ^lanes, 0
-	w.carryOK, w.fault, w.fences, w.seg = 0, nil, 1, &noBuffer
+	w.carryOK, w.fault, w.fences, w.seg, w.waited = 0, nil, 1, &noBuffer, false
 	clear(w.init)
 	clear(w.predInit)
 	clear(w.stamp)

@@ -83,4 +83,6 @@ type Launch struct {
 	Threads uint32
 	Shared  uint32
 	Args    []uint64
+	// Early: the kernel waits for the launch before it by itself. See engine.Code.
+	Early bool
 }

@@ -75,7 +75,7 @@ func (m *Model) newLaunch(number int, kernels map[string]Kernel, weights []uint6
 	bound := launch{label: l.Label, flags: launchFlags[launchKey(l)], sizes: args[n:]}
 	for i := range l.Code {
 		c := &l.Code[i]
-		call := Launch{Kernel: kernels[c.Entry], Label: l.Label, Threads: uint32(c.Threads), Shared: uint32(c.Shared), Args: args}
+		call := Launch{Kernel: kernels[c.Entry], Label: l.Label, Threads: uint32(c.Threads), Shared: uint32(c.Shared), Args: args, Early: c.Early}
 		bound.variants = append(bound.variants, variant{c, call})
 	}
 	return bound

@@ -141,6 +141,24 @@ func emulatedSetFunctionAttribute(f C.CUfunction, attribute C.CUfunction_attribu
 	})
 }
 
+//export emulatedLaunchWith
+func emulatedLaunchWith(c *C.CUlaunchConfig, f C.CUfunction, parameters, extra *unsafe.Pointer) C.CUresult {
+	early := false
+	for _, a := range unsafe.Slice(c.attrs, int(c.numAttrs)) {
+		if a.id != C.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION || installed.Card.Capability < 90 {
+			return C.CUDA_ERROR_NOT_SUPPORTED
+		}
+		early = true
+	}
+	answer := emulatedLaunch(f, c.gridDimX, c.gridDimY, c.gridDimZ, c.blockDimX, c.blockDimY, c.blockDimZ, c.sharedMemBytes, c.hStream, parameters, extra)
+	if early && answer == C.CUDA_SUCCESS {
+		installed.mu.Lock()
+		installed.counts.Early++
+		installed.mu.Unlock()
+	}
+	return answer
+}
+
 //export emulatedLaunch
 func emulatedLaunch(f C.CUfunction, gx, gy, gz, bx, by, bz, shared C.uint, s C.CUstream, parameters, extra *unsafe.Pointer) C.CUresult {
 	return call(func(d *Driver) C.CUresult {

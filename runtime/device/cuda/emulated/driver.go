@@ -49,6 +49,7 @@ type Faults struct {
 // Counts are what was asked of the driver.
 type Counts struct {
 	Cubins, Allocations, Launches, Copies, Captures, Replays, Waits int
+	Early                                                           int // launches that may start before those before them have ended; in graphs they count once
 }
 
 // New returns a driver whose card passes for a row of engine.Targets with all the memory that it has.

@@ -46,6 +46,7 @@ const emulated_call emulated_calls[] = {
 	{"cuFuncGetAttribute", emulatedFunctionAttribute},
 	{"cuFuncSetAttribute", emulatedSetFunctionAttribute},
 	{"cuLaunchKernel", emulatedLaunch},
+	{"cuLaunchKernelEx", emulatedLaunchWith},
 	{"cuStreamBeginCapture_v2", emulatedBeginCapture},
 	{"cuStreamEndCapture", emulatedEndCapture},
 	{"cuGraphInstantiateWithFlags", emulatedInstantiate},

@@ -12,7 +12,13 @@ static CUresult launch(const llmc_command *c, const uint64_t *arguments, CUstrea
 	for (uint32_t i = 0; i < c->count; i++) {
 		pointers[i] = (void *)&arguments[c->first + i];
 	}
-	return cuLaunchKernel((CUfunction)(uintptr_t)c->handle, c->grid[0], c->grid[1], c->grid[2], c->threads, 1, 1, c->shared, stream, pointers, NULL);
+	CUfunction function = (CUfunction)(uintptr_t)c->handle;
+	if (c->early) {
+		CUlaunchAttribute early = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, .value.programmaticStreamSerializationAllowed = 1};
+		CUlaunchConfig config = {c->grid[0], c->grid[1], c->grid[2], c->threads, 1, 1, c->shared, stream, &early, 1};
+		return cuLaunchKernelEx(&config, function, pointers, NULL);
+	}
+	return cuLaunchKernel(function, c->grid[0], c->grid[1], c->grid[2], c->threads, 1, 1, c->shared, stream, pointers, NULL);
 }
 
 static CUresult to_device(const llmc_command *c, const uint64_t *arguments, CUstream stream) {

@@ -11,6 +11,7 @@ enum { LLMC_MOST_ARGUMENTS = 64 };
 typedef struct {
 	uint32_t kind;
 	uint32_t grid[3], threads, shared;
+	uint32_t early; /* a launch that may start before the one before it has ended */
 	uint32_t first, count; /* arguments of a launch, in slots of 8 bytes */
 	uint64_t handle;       /* function, executable graph or event */
 	uint64_t target, source, bytes;

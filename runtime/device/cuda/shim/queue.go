@@ -28,6 +28,8 @@ type Launch struct {
 	Grid            [3]uint32
 	Threads, Shared uint32
 	Args            []uint64
+	// Early: the kernel waits for the one before it by itself, so that it may be started while that ends. It counts where a launch is right before.
+	Early bool
 }
 
 // Launch queues a kernel. The arguments are copied.
@@ -37,6 +39,9 @@ func (q *Queue) Launch(f cu.Function, l *Launch) error {
 	}
 	c := C.llmc_command{kind: C.LLMC_LAUNCH, threads: C.uint32_t(l.Threads), shared: C.uint32_t(l.Shared), handle: C.uint64_t(uintptr(handle(&f))),
 		first: C.uint32_t(len(q.arguments)), count: C.uint32_t(len(l.Args))}
+	if n := len(q.commands); l.Early && n > 0 && q.commands[n-1].kind == C.LLMC_LAUNCH {
+		c.early = 1
+	}
 	for i, n := range l.Grid {
 		c.grid[i] = C.uint32_t(n)
 	}
