@@ -79,7 +79,7 @@ func (at panel) zero(step int, element ptx.Reg) ptx.Addr {
 
 func (at panel) tokenScales(block int) (scales []ptx.Reg) {
 	for _, token := range at.tokens[block] {
-		scales = append(scales, at.Ld(ptx.F32, at.Index(token, at.group(0), 4), ptx.ReadOnly))
+		scales = append(scales, at.Ld(ptx.F32, at.Index(token, at.group(0), 4)))
 	}
 	return scales
 }

@@ -20,7 +20,7 @@ func dispatch(e *entry) {
 	share := e.Div(e.Add(choices, dispatchThreads-1), dispatchThreads)
 	from := e.Min(e.Mul(e.TidX(), share), choices)
 	to := e.Min(e.Add(from, share), choices)
-	chosen := func(i ptx.Reg) ptx.Reg { return e.Ld(ptx.U32, e.Index(e.pointers["experts"], i, 4), ptx.ReadOnly) }
+	chosen := func(i ptx.Reg) ptx.Reg { return e.Ld(ptx.U32, e.Index(e.pointers["experts"], i, 4)) }
 
 	e.Section("count")
 	lower, mine := e.Const(ptx.U32, 0), e.Const(ptx.U32, 0)

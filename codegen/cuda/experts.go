@@ -62,7 +62,7 @@ func expertLinear(e *entry) {
 	}
 	p.tile = &tile{first, end, func(row ptx.Reg) ptx.Reg { return row }}
 	if p.has("rows") {
-		p.tile.source = func(row ptx.Reg) ptx.Reg { return p.Ld(ptx.U32, p.Index(p.pointers["rows"], row, 4), ptx.ReadOnly) }
+		p.tile.source = func(row ptx.Reg) ptx.Reg { return p.Ld(ptx.U32, p.Index(p.pointers["rows"], row, 4)) }
 	}
 	p.multiply()
 }
@@ -77,7 +77,7 @@ func (p *product) findTile(number ptx.Reg) (expert, first, end ptx.Reg) {
 	p.For(ptx.Range{Name: "experts", From: 0, To: experts, Step: 32, NoUnroll: true}, func(base ptx.Reg) {
 		id := p.Add(base, lane)
 		at := p.Index(p.pointers["offsets"], p.Min(id, experts-1), 4)
-		from, to := p.Ld(ptx.U32, at, ptx.ReadOnly), p.Ld(ptx.U32, at.At(4), ptx.ReadOnly)
+		from, to := p.Ld(ptx.U32, at), p.Ld(ptx.U32, at.At(4))
 		to = p.Select(p.Lt(id, experts), to, from)
 		tiles := p.Shr(p.Add(p.Sub(to, from), tokenTile-1), log2(tokenTile))
 		upTo := p.scanOfWarp(tiles)

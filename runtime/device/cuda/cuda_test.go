@@ -19,7 +19,7 @@ import (
 )
 
 // build compiles a checkpoint of the repository.
-func build(t *testing.T, name, target, format string) *engine.Plan {
+func build(t testing.TB, name, target, format string) *engine.Plan {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "engine.plan")
 	if _, err := compiler.Build(t.Context(), compiler.Options{Model: filepath.Join("../../../testdata", name), Out: path, Quant: format, Archs: []string{target}}); err != nil {
@@ -34,7 +34,7 @@ func build(t *testing.T, name, target, format string) *engine.Plan {
 }
 
 // install puts an emulated driver of a card in place.
-func install(t *testing.T, target string, version engine.CUDAVersion) *emulated.Driver {
+func install(t testing.TB, target string, version engine.CUDAVersion) *emulated.Driver {
 	t.Helper()
 	card, err := emu.Impersonate(target, version)
 	if err != nil {

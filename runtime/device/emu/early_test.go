@@ -19,22 +19,24 @@ func TestEarly(t *testing.T) {
 	ld.global.u32 %v, [%w];
 	BEFORE
 	griddepcontrol.wait;
+	AFTER
 	st.global.u32 [%x], %v;
 	ret;
 }
 `
 	for _, c := range []struct {
-		before string
-		early  bool
-		fault  bool
+		before, after string
+		early         bool
+		fault         bool
 	}{
-		{"", true, false},
-		{"ld.global.u32 %v, [%x];", true, true},
-		{"st.global.u32 [%x], %v;", true, true},
-		{"red.global.add.u32 [%x], %v;", true, true},
-		{"st.global.u32 [%x], %v;", false, false},
+		{"ld.global.nc.u32 %v, [%w];", "ld.global.u32 %v, [%x];", true, false},
+		{"ld.global.u32 %v, [%x];", "", true, true},
+		{"st.global.u32 [%x], %v;", "", true, true},
+		{"red.global.add.u32 [%x], %v;", "", true, true},
+		{"", "ld.global.nc.u32 %v, [%x];", true, true},
+		{"st.global.u32 [%x], %v;", "ld.global.nc.u32 %v, [%x];", false, false},
 	} {
-		m, err := Load(strings.Replace(text, "BEFORE", c.before, 1))
+		m, err := Load(strings.NewReplacer("BEFORE", c.before, "AFTER", c.after).Replace(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +57,7 @@ func TestEarly(t *testing.T) {
 		_, err = kernel.Launch(t.Context(), memory, config, Options{})
 		var fault *Fault
 		if c.fault != (errors.As(err, &fault) && fault.Kind == TooEarly) || !c.fault && err != nil {
-			t.Errorf("%q, early %v: %v", c.before, c.early, err)
+			t.Errorf("%q, %q, early %v: %v", c.before, c.after, c.early, err)
 		}
 	}
 }

@@ -116,9 +116,25 @@ func decodeLoad(d *decoder) {
 	if !d.nargs(2, 2) {
 		return
 	}
-	if a, ok := d.access(&d.in.Args[1], &d.in.Args[0], true); ok {
+	a, ok := d.access(&d.in.Args[1], &d.in.Args[0], true)
+	switch {
+	case !ok:
+	case hasMod(d.in, "nc"):
+		d.emit(a.loadConstant, ClassLoad)
+	default:
 		d.emit(a.load, ClassLoad)
 	}
+}
+
+// loadConstant is a load of what nobody writes while the kernel runs. One that may have been started before the launch before it ended is only sure of
+// memory that is never written.
+func (a *access) loadConstant(w *warp) signal {
+	next := a.load(w)
+	if w.fault == nil && w.exec != 0 && w.cta.launch.Early && !w.seg.readOnly {
+		lane := firstLane(w.exec)
+		w.failAddr(TooEarly, lane, w.regs[a.base][lane]+a.off, "ld.global.nc of buffer %s, which the launch before may have written while this one ran", w.seg.name)
+	}
+	return next
 }
 
 func decodeStore(d *decoder) {

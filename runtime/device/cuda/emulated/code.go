@@ -184,6 +184,9 @@ func (d *Driver) launch(k *emu.Kernel, config emu.Config) C.CUresult {
 	if d.counts.Launches++; d.counts.Launches == d.Faults.Launch {
 		return C.CUresult(d.Faults.Failure)
 	}
+	if d.Idle {
+		return C.CUDA_SUCCESS
+	}
 	if _, err := k.Launch(context.Background(), d.memory, config, d.Options); err != nil {
 		d.fault = err
 		return C.CUDA_ERROR_LAUNCH_FAILED

@@ -21,6 +21,7 @@ type Driver struct {
 	Devices int // 0 or 1
 	Faults  Faults
 	Options emu.Options
+	Idle    bool // kernels do nothing, and memory is zero at first
 
 	mu        sync.Mutex
 	sticky    C.CUresult // what every call answers once a kernel has failed

@@ -35,6 +35,9 @@ func emulatedMemAlloc(address *C.CUdeviceptr, bytes C.size_t) C.CUresult {
 		if err != nil {
 			return C.CUDA_ERROR_OUT_OF_MEMORY
 		}
+		if d.Idle {
+			clear(b.Bytes())
+		}
 		d.used += int64(bytes)
 		d.buffers = append(d.buffers, b) // addresses only grow
 		*address = C.CUdeviceptr(b.Addr())
