@@ -39,7 +39,7 @@ var importRules = []struct {
 	{"runtime/sample", []string{"engine"}},
 	{"runtime/metrics", []string{"engine", "runtime"}},
 	{"runtime/device/limits", []string{"engine"}},
-	{"runtime/device/devicetest", []string{"engine", "runtime/sample", "runtime/sched"}},
+	{"runtime/device/devicetest", []string{"engine", "runtime", "runtime/sample", "runtime/sched"}},
 	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "engine/...", "runtime/sample", "runtime/device/limits", "runtime/device/cpu/..."}},
 	{"runtime/device/...", []string{"internal/...", "engine/...", "runtime/sample", "runtime/device/..."}},
 	{"runtime/...", []string{"internal/...", "engine/...", "runtime/..."}},

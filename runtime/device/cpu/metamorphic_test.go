@@ -60,4 +60,7 @@ func compareRuns(t *testing.T, path string, vocab, context, rounds int) {
 	check(t, err)
 	defer plan.Close()
 	devicetest.Schedules(t, cpu.Device{}, plan, vocab, context, rounds)
+	if context == 128 {
+		devicetest.Serve(t, cpu.Device{}, plan)
+	}
 }

@@ -74,6 +74,11 @@ func TestDevice(t *testing.T) {
 		devicetest.Sampling(t, cuda.Device{}, plan, plan.Info().Vocab, 128)
 		returned(t, d)
 	})
+	t.Run("serving", func(t *testing.T) {
+		d, plan := install(t, "sm90", 12040), build(t, "checkpoints/mistral-v5", "sm90", "int4")
+		devicetest.Serve(t, cuda.Device{}, plan)
+		returned(t, d)
+	})
 	t.Run("ahead", func(t *testing.T) {
 		d, plan := install(t, "sm80", 11080), build(t, "checkpoints/llama-yarn", "sm80", "bf16")
 		devicetest.Ahead(t, cuda.Device{}, plan, plan.Info().Vocab, 128, 2)

@@ -70,6 +70,7 @@ func TestGPU(t *testing.T) {
 			vocab := plan.Info().Vocab
 			devicetest.Schedules(t, device, plan, vocab, 128, 10)
 			devicetest.Sampling(t, device, plan, vocab, 128)
+			devicetest.Serve(t, device, plan)
 			devicetest.Ahead(t, device, plan, vocab, 128, 4)
 		})
 	}
