@@ -16,6 +16,9 @@ import (
 
 func TestMain(m *testing.M) { clitest.Main(m, main) }
 
+// buildArch is the environment's name for the target that plans are built for, where it is not this machine: so all tests can run on another device.
+const buildArch = "LLMC_TEST_ARCH"
+
 // buildDemo compiles a model; without a name, the bundled one.
 func buildDemo(t *testing.T, model string) string {
 	t.Helper()
@@ -24,7 +27,11 @@ func buildDemo(t *testing.T, model string) string {
 	}
 	out := filepath.Join(t.TempDir(), "demo.plan")
 	// The serving side does not import the compiler: it is run, as by a user.
-	if text, err := exec.Command("go", "run", "llmc/cmd/llmc", "build", "../../testdata/"+model, "-o", out).CombinedOutput(); err != nil {
+	args := []string{"run", "llmc/cmd/llmc", "build", "../../testdata/" + model, "-o", out}
+	if arch := os.Getenv(buildArch); arch != "" {
+		args = append(args, "--arch", arch, "--no-fallback")
+	}
+	if text, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
 	return out
