@@ -16,7 +16,7 @@ var sampleKernels = []Kernel{
 		Name: "cuda.sample_scan",
 		Doc:  "the greatest logit of each row and its token; clears the histograms",
 		Roles: []Role{arg("logits", "f32", "R v"), input("sampling", "R"), input("masks", ""), result("found", "i64", "R cells"),
-			optional(result("raw", "i64", "R hist")), optional(result("drawn", "i64", "R hist"))},
+			optional(result("raw", "i64", "R hist")), optional(result("drawn", "i64", "R hist")), seen},
 		Attrs: []AttrRow{passAttr},
 		Check: checkSampling,
 	},
@@ -24,7 +24,7 @@ var sampleKernels = []Kernel{
 		Name: "cuda.sample_mass",
 		Doc:  "masses of tokens: their sums, those of parts of the vocabulary, and by class, with the class of each token",
 		Roles: []Role{arg("logits", "f32", "R v"), input("sampling", "R"), input("masks", ""), result("found", "i64", "R cells"),
-			result("hist", "i64", "R hist"), result("parts", "i64", "R parts"), result("bins", "i16", "R v")},
+			result("hist", "i64", "R hist"), result("parts", "i64", "R parts"), result("bins", "i16", "R v"), seen},
 		Attrs: []AttrRow{passAttr},
 		Check: checkSampling,
 	},
@@ -39,12 +39,12 @@ var sampleKernels = []Kernel{
 		Name: "cuda.sample_draw",
 		Doc:  "draws a token from the masses by (seed, position)",
 		Roles: []Role{arg("logits", "f32", "R v"), input("sampling", "R"), input("masks", ""), arg("hist", "i64", "R hist"),
-			arg("parts", "i64", "R parts"), arg("bins", "i16", "R v"), result("found", "i64", "R cells")},
+			arg("parts", "i64", "R parts"), arg("bins", "i16", "R v"), result("found", "i64", "R cells"), seen},
 		Check: checkSampling,
 	},
 	{
 		Name: "cuda.sample_edit",
-		Doc:  "applies bias, bans and penalties to the logits, and keeps what was there in undo",
+		Doc:  "applies bias and bans to the logits, and keeps what was there in undo",
 		Roles: []Role{arg("logits", "f32", "R v"), input("sampling", "R"), input("edits", ""), result("undo", "i32", "one entries"),
 			arg("found", "i64", "R cells")},
 		Check: checkSampling,
@@ -63,6 +63,9 @@ var sampleKernels = []Kernel{
 		Check: checkSampling,
 	},
 }
+
+// seen is for penalties: a row for each sequence that has some, a count for each token.
+var seen = optional(input("seen", ""))
 
 // checkSampling wants the sizes that devices count on.
 func checkSampling(b *Bound) error {

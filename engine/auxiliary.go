@@ -20,11 +20,19 @@ const CopyPages = "copy_pages"
 // the cells of the buffer "found". Such an id is -1-n for cell n: one of FoundBest, FoundEdited and FoundToken of a row.
 const BeginStep = "begin_step"
 
+// CountTokens brings the input "seen" up to date before a step begins, which may still be BeginStep's to do.
+const CountTokens = "count_tokens"
+
+// SeenChangeBytes is the size of an entry of CountTokens' list: a row of "seen", times two, plus one for a token of the prompt; and the token, or -1-n
+// for the one in cell n as for BeginStep.
+const SeenChangeBytes = 8
+
 // Auxiliaries lists what auxiliary entries there are, and the parameters that they take, slots of 8 bytes each. In their grids T is the
 // number of things that they work on.
 var Auxiliaries = []struct{ Name, Params string }{
 	{CopyPages, "the address of page 0; that of the list, for each copy the page to read and the page to write, i32; the number T of copies; the bytes of a page"},
 	{BeginStep, "the addresses of ids and found; the numbers of tokens, of rows and of the vocabulary"},
+	{CountTokens, "the addresses of seen, found and the list; the number T of entries; the size of the vocabulary"},
 }
 
 // FindAuxiliary returns the program's entry of that name, nil where it has none.

@@ -35,7 +35,8 @@ type Model interface {
 // Starter is a Model that works on steps while its owner does something else. Steps run in the order in which they are started. Step is Start and Wait.
 type Starter interface {
 	Model
-	// Foresees tells whether a second step may be started before the first has been waited for, whose IDs may be FromRow of the first one's rows.
+	// Foresees tells whether a second step may be started before the first has been waited for, whose IDs may be FromRow of the first one's rows. A row's
+	// history is then that of the tokens that are known when the step is started: the device adds the one that its id stands for.
 	Foresees() bool
 	// Start begins a step, and returns without waiting for it where it can. The step, all it points to and out must stay as they are until Wait
 	// has come back from it. A step that Start refuses has not been started.

@@ -67,10 +67,10 @@ type Operand struct {
 }
 
 // Inputs are the step's arrays that launches may read, by operand index: those of Step, and "items", the work list of attention on
-// devices that want one (see Item), and how rows are sampled, on devices that do so: "sampling" (see SampleRow), "edits", "masks" and "drafts".
+// devices that want one (see Item), and how rows are sampled, on devices that do so: "sampling" (see SampleRow), "edits", "masks", "drafts" and "seen".
 // "tickets" are counters that products use for themselves, zero before and after each launch.
 var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items",
-	"sampling", "edits", "masks", "drafts", "tickets"}
+	"sampling", "edits", "masks", "drafts", "tickets", "seen"}
 
 // InputOperand is the operand that stands for an array of Inputs; its index is negative where there is none of that name.
 func InputOperand(name string) Operand {

@@ -16,9 +16,12 @@ type SampleRow struct {
 	// Position keys the random number.
 	Position     int32
 	Alternatives uint32 // log-probabilities beside the chosen token's, at most MaxAlternatives
-	// Bias to Banned, Banned to History and History to End are the row's entries of the input "edits": pairs of a token and a value, the
-	// bits of what is added, nothing, and how often the token was sampled. Tokens are distinct in the first and in the last.
-	Bias, Banned, History, End      uint32
+	// Bias to Banned and Banned to History are the row's entries of the input "edits": pairs of a token and a value, the bits of what is added, and
+	// nothing. Tokens are distinct in the former.
+	Bias, Banned, History uint32
+	// Seen is the row of the input "seen" that counts the tokens that penalties look at. Programs without that input have entries of edits for
+	// them, from History to Seen: distinct tokens, and how often each was sampled.
+	Seen                            uint32
 	Mask                            uint32 // row of the input "masks", each of which has a bit for every token
 	Repetition, Frequency, Presence float32
 }
@@ -35,6 +38,16 @@ const (
 	SampleLogprobs                 // the chosen token's log-probability is wanted
 	SampleAlternatives             // and others'
 	SampleDrafts                   // of a step: it has drafts
+	SampleSeen                     // there are penalties, and a row of counts for them
+
+	// SampleChanged: tokens are not chosen from the raw logits.
+	SampleChanged = SampleEdited | SampleMasked | SampleSeen
+)
+
+// A count of the input "seen" is how often a token was sampled, times SeenOutput, and SeenPrompt if it is in the prompt: 32 bits for each token.
+const (
+	SeenPrompt = 1
+	SeenOutput = 2
 )
 
 // MaxAlternatives bounds SampleRow.Alternatives.
@@ -45,7 +58,7 @@ func (r *SampleRow) Append(b []byte) []byte {
 	for _, v := range [...]uint64{r.Seed, math.Float64bits(r.Scale), math.Float64bits(r.Cut), r.TopP} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	for _, v := range [...]uint32{r.TopK, r.Flags, uint32(r.Position), r.Alternatives, r.Bias, r.Banned, r.History, r.End, r.Mask,
+	for _, v := range [...]uint32{r.TopK, r.Flags, uint32(r.Position), r.Alternatives, r.Bias, r.Banned, r.History, r.Seen, r.Mask,
 		math.Float32bits(r.Repetition), math.Float32bits(r.Frequency), math.Float32bits(r.Presence)} {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
@@ -54,7 +67,7 @@ func (r *SampleRow) Append(b []byte) []byte {
 
 // Cells of a row of the buffer "found", 64 bits each, in which a device answers. They are zero before a step.
 const (
-	// FoundBest and FoundEdited are the greatest of the raw logits, and of those with edits and mask: LogitKey above the inverted id, so that
+	// FoundBest and FoundEdited are the greatest of the raw logits, and of those that are chosen from: LogitKey above the inverted id, so that
 	// the lowest id is the greatest of equals; NoChoice where a logit is not a number or +Inf.
 	FoundBest = iota
 	FoundEdited

@@ -11,7 +11,7 @@ import (
 // The record is written as Go lays the struct out, which is where kernels read its fields.
 func TestSampleRowLayout(t *testing.T) {
 	r := SampleRow{Seed: 1<<63 + 5, Scale: 1.5, Cut: 40, TopP: 7, TopK: 8, Flags: 9, Position: -10, Alternatives: 11, Bias: 12, Banned: 13,
-		History: 14, End: 15, Mask: 16, Repetition: 1.25, Frequency: -0.5, Presence: 2}
+		History: 14, Seen: 15, Mask: 16, Repetition: 1.25, Frequency: -0.5, Presence: 2}
 	var want bytes.Buffer
 	if err := binary.Write(&want, binary.LittleEndian, &r); err != nil {
 		t.Fatal(err)

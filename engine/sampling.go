@@ -43,7 +43,8 @@ func (s *Sampling) Penalized() bool {
 
 // TokenHistory counts the tokens of one sequence, for penalties.
 type TokenHistory struct {
-	counts map[int32]tokenCount
+	counts  map[int32]tokenCount
+	outputs []int32
 }
 
 type tokenCount struct {
@@ -65,7 +66,11 @@ func (h *TokenHistory) Add(id int32) {
 	c := h.counts[id]
 	c.output++
 	h.counts[id] = c
+	h.outputs = append(h.outputs, id)
 }
+
+// Outputs returns the tokens that were added, in their order.
+func (h *TokenHistory) Outputs() []int32 { return h.outputs }
 
 // Len returns how many different tokens were seen.
 func (h *TokenHistory) Len() int { return len(h.counts) }

@@ -14,6 +14,7 @@ var auxiliaries = []struct {
 }{
 	{engine.CopyPages, func(p *engine.Program) bool { return len(p.Caches) > 0 }, copyPages},
 	{engine.BeginStep, samples, beginStep},
+	{engine.CountTokens, samples, countTokens},
 }
 
 // samples tells whether a program samples its rows.

@@ -25,11 +25,7 @@ func beginStep(c *Coder, name string) engine.Code {
 		at := b.Index(ids, i, 4)
 		id := b.Ld(ptx.S32, at)
 		b.If(b.Lt(id, 0), func() {
-			cell := b.Sub(-1, id).As(ptx.U32)
-			low, _ := b.Unpack(ptx.U32, b.Ld(ptx.U64, b.Index(found, cell, 8)))
-			drawn := b.Eq(b.And(cell, engine.FoundCells-1), engine.FoundToken)
-			// The row may have sampled nothing: what follows is not looked at, but must be a token.
-			b.St(at, b.Min(b.Select(drawn, low, b.Invert(low)), b.Sub(vocab, 1)))
+			b.St(at, sampledToken(b, found, b.Sub(-1, id).As(ptx.U32), vocab))
 		})
 	})
 	b.Sync()

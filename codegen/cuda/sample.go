@@ -155,7 +155,7 @@ func (s *sampled) best() ptx.Reg {
 	cell := s.e.Ld(ptx.U64, s.cell(engine.FoundBest))
 	if !s.e.raw() {
 		edited := s.e.Ld(ptx.U64, s.cell(engine.FoundEdited))
-		cell = s.e.Select(s.wants(engine.SampleEdited|engine.SampleMasked), edited, cell)
+		cell = s.e.Select(s.wants(engine.SampleChanged), edited, cell)
 	}
 	return s.e.Assume(ptx.CTAUniform, cell)
 }
@@ -181,17 +181,18 @@ func (e *entry) keyLogit(key ptx.Reg) ptx.Reg {
 	return e.Select(e.Lt(key, 1<<31), e.Invert(key), e.Xor(key, 1<<31)).As(ptx.F32)
 }
 
-// logits reads the row's logits by id, those that the mask rules out as minus infinity if the launch looks at masks.
+// logits reads the row's logits by id: raw, or as tokens are drawn from them, with penalties for what has been seen and minus infinity for what the
+// mask rules out.
 func (s *sampled) logits() func(id ptx.Reg) ptx.Reg {
-	row := s.e.row("logits", s.row)
 	if s.e.raw() {
-		return func(id ptx.Reg) ptx.Reg { return s.e.Ld(ptx.F32, s.e.Index(row, id, 4)) }
+		return s.rawLogits()
 	}
+	penalized := s.penalizedLogits()
 	words := (s.e.cols("logits") + 31) / 32
 	masked := s.wants(engine.SampleMasked)
 	mask := s.e.Index(s.e.pointers["masks"], s.field(ptx.U32, unsafe.Offsetof(engine.SampleRow{}.Mask)), 4*words)
 	return func(id ptx.Reg) ptx.Reg {
-		v := s.e.Ld(ptx.F32, s.e.Index(row, id, 4))
+		v := penalized(id)
 		s.e.If(masked, func() {
 			word := s.e.Ld(ptx.U32, s.e.Index(mask, s.e.Shr(id, 5), 4))
 			allowed := s.e.Ne(s.e.And(s.e.Shr(word, s.e.And(id, 31)), 1), 0)

@@ -14,7 +14,8 @@ func sampleDraw(e *entry) {
 	s.leaveUnless(s.wants(engine.SampleDraws))
 	best := s.best()
 	s.leaveUnless(s.e.choice(best))
-	d := drawer{ranking: newRanking(&s, newMasses(&s, best)), uniform: s.uniform()}
+	// Tokens that a mask rules out have no class: none is looked at.
+	d := drawer{ranking: newRanking(&s, newMasses(&s, best), s.penalizedLogits()), uniform: s.uniform()}
 	e.Sync()
 	e.IfElse(s.wants(engine.SampleRanked), d.byRank, d.byID)
 }

@@ -32,10 +32,9 @@ const (
 	biasField    = unsafe.Offsetof(engine.SampleRow{}.Bias)
 	bannedField  = unsafe.Offsetof(engine.SampleRow{}.Banned)
 	historyField = unsafe.Offsetof(engine.SampleRow{}.History)
-	endField     = unsafe.Offsetof(engine.SampleRow{}.End)
 )
 
-// sampleEdit changes the logits of a row's edits where they are, in the order of engine.Sampling. Tokens that are banned may occur twice, so
+// sampleEdit changes the logits of a row's edits where they are, in the order of engine.Sampling; penalties come on top when logits are read. Tokens that are banned may occur twice, so
 // what they have is kept before any of them is changed.
 func sampleEdit(e *entry) {
 	t := newEdits(e)
@@ -49,16 +48,6 @@ func sampleEdit(e *entry) {
 	t.each("kept", bannedField, historyField, keep)
 	ruledOut := t.e.Const(ptx.F32, negInf)
 	t.each("banned", bannedField, historyField, func(logit, _, _ ptx.Reg) { t.e.St(logit, ruledOut) })
-	repetition := t.field(ptx.F32, unsafe.Offsetof(engine.SampleRow{}.Repetition))
-	frequency := t.field(ptx.F32, unsafe.Offsetof(engine.SampleRow{}.Frequency))
-	presence := t.field(ptx.F32, unsafe.Offsetof(engine.SampleRow{}.Presence))
-	t.each("penalties", historyField, endField, func(logit, undo, outputs ptx.Reg) {
-		old := t.e.Ld(ptx.F32, logit)
-		t.e.St(undo, old)
-		v := t.e.Select(t.e.Gt(old, 0.0), t.e.Div(old, repetition), t.e.Mul(old, repetition))
-		lower := t.e.Sub(t.e.Sub(v, t.e.Mul(frequency, t.e.Cvt(ptx.F32, outputs))), presence)
-		t.e.St(logit, t.e.Select(t.e.Ne(outputs, 0), lower, v))
-	})
 }
 
 // sampleFinish takes the edits back in the reverse order and looks up the raw logit of the row's token.
@@ -66,7 +55,6 @@ func sampleFinish(e *entry) {
 	t := newEdits(e)
 	t.leaveUnless(t.wants(engine.SampleEdited | engine.SampleLogprobs))
 	restore := func(logit, undo, _ ptx.Reg) { t.e.St(logit, t.e.Ld(ptx.F32, undo)) }
-	t.each("penalties", historyField, endField, restore)
 	t.each("banned", bannedField, historyField, restore)
 	t.each("bias", biasField, bannedField, restore)
 	token := t.token()
@@ -79,7 +67,7 @@ func sampleFinish(e *entry) {
 // token is what the row sampled, all ones if nothing.
 func (s *sampled) token() ptx.Reg {
 	raw, edited := s.e.Ld(ptx.U64, s.cell(engine.FoundBest)), s.e.Ld(ptx.U64, s.cell(engine.FoundEdited))
-	best := s.e.Select(s.wants(engine.SampleEdited|engine.SampleMasked), edited, raw)
+	best := s.e.Select(s.wants(engine.SampleChanged), edited, raw)
 	inverted, _ := s.e.Unpack(ptx.U32, best)
 	drawn, _ := s.e.Unpack(ptx.U32, s.e.Ld(ptx.U64, s.cell(engine.FoundToken)))
 	token := s.e.Select(s.wants(engine.SampleDraws), drawn, s.e.Invert(inverted))

@@ -32,6 +32,7 @@ func logitsSource(t *testing.T, target string, vocab int) *engine.Plan {
 	l.Code = codes
 	p.Launches = []engine.Launch{l}
 	check(t, coder.Finish(p))
+	p.Auxiliary = coder.Auxiliary(p)
 	text, err := coder.Text()
 	check(t, err)
 	info := engine.ModelInfo{Name: "test", Family: "test", Vocab: vocab, Hidden: 1, Layers: 1, Heads: 1, KVHeads: 1, HeadDim: 1, MaxContext: 4096}

@@ -13,6 +13,7 @@ type ranking struct {
 	*sampled
 	finder
 	masses     masses
+	logit      func(id ptx.Reg) ptx.Reg
 	hist, bins ptx.Reg
 	// In shared memory. A narrowed window's masses and counts by digit take the list's place and one of their own.
 	list, counter, digits ptx.Reg
@@ -23,8 +24,8 @@ type ranking struct {
 	base, span, count, mass ptx.Reg
 }
 
-func newRanking(s *sampled, m masses) *ranking {
-	r := &ranking{sampled: s, finder: newFinder(s.e), masses: m}
+func newRanking(s *sampled, m masses, logit func(id ptx.Reg) ptx.Reg) *ranking {
+	r := &ranking{sampled: s, finder: newFinder(s.e), masses: m, logit: logit}
 	r.hist, r.bins = s.e.row("hist", s.row), s.e.row("bins", s.row)
 	e := s.e
 	r.list = e.Addr(e.Static("list", 8*samplePart, 16))
@@ -106,7 +107,7 @@ func (r *ranking) narrow(size, counts, target ptx.Reg) {
 // each calls what for the words of the window's tokens and their logits, in no order.
 func (r *ranking) each(what func(word, logit ptx.Reg)) {
 	e := r.sampled.e
-	columns, logits := e.cols("bins"), e.row("logits", r.row)
+	columns := e.cols("bins")
 	classes := e.Sub(r.hi, r.lo)
 	e.For(ptx.Range{Name: "classes", From: e.TidX(), To: (columns + 7) / 8, Step: e.threads, NoUnroll: true}, func(i ptx.Reg) {
 		first := e.Shl(i, 3)
@@ -114,7 +115,7 @@ func (r *ranking) each(what func(word, logit ptx.Reg)) {
 			for half, bin := range []ptx.Reg{e.And(pair, 0xffff), e.Shr(pair, 16)} {
 				id := e.Add(first, 2*w+half)
 				e.If(e.CmpAnd(ptx.LE, e.Sub(bin, r.lo), classes, e.Lt(id, columns)), func() {
-					logit := e.Ld(ptx.F32, e.Index(logits, id, 4))
+					logit := r.logit(id)
 					word := e.Pack(ptx.U64, id, e.Invert(e.logitKey(logit)))
 					e.If(e.Le(e.Sub(word, r.base), r.span), func() { what(word, logit) })
 				})
@@ -187,7 +188,7 @@ func sampleRank(e *entry) {
 	s.leaveUnless(s.wants(engine.SampleAlternatives))
 	best := s.best()
 	s.leaveUnless(s.e.choice(best))
-	r := newRanking(&s, newMasses(&s, best))
+	r := newRanking(&s, newMasses(&s, best), s.rawLogits())
 	wanted := e.Cvt(ptx.U64, s.field(ptx.U32, unsafe.Offsetof(engine.SampleRow{}.Alternatives)))
 	_, total := r.prefix(r.quad(r.binCount))
 	n := e.Min(wanted, total[0])

@@ -19,7 +19,7 @@ func sampleScan(e *entry) {
 		s.clear("drawn", engine.SampleRanked)
 	} else {
 		cell = engine.FoundEdited
-		s.leaveUnless(s.wants(engine.SampleEdited | engine.SampleMasked))
+		s.leaveUnless(s.wants(engine.SampleChanged))
 	}
 	logit := s.logits()
 	best := s.e.Const(ptx.U64, 0)

@@ -158,7 +158,7 @@ func TestSampleLongVocabulary(t *testing.T) {
 	}
 	greedy := []engine.Row{{}}
 	same(t, greedy, d.step(all[:1], greedy, nil), onHost(greedy, all))
-	if want := []string{"select_rows_1", "sample_scan_1"}; !slices.Equal(d.launched, want) || d.read != 0 {
+	if want := []string{"begin_step", "select_rows_1", "sample_scan_1"}; !slices.Equal(d.launched, want) || d.read != 0 {
 		t.Errorf("a greedy row launches %v and reads %d bytes of logits, want %v", d.launched, d.read, want)
 	}
 }

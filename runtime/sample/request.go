@@ -6,7 +6,7 @@ import (
 	"llmc/engine"
 )
 
-// Request fills in what a device that samples by itself has to know of a row, but for the places of its edits and its mask. ok tells that
+// Request fills in what a device that samples by itself has to know of a row, but for the places of its edits, its mask and its counts. ok tells that
 // such a device can answer it: what it can not, Sample does, with the same bits.
 func Request(row *engine.Row) (r engine.SampleRow, ok bool) {
 	p := row.Sampling
@@ -24,8 +24,11 @@ func Request(row *engine.Row) (r engine.SampleRow, ok bool) {
 			r.TopP = max(1, fraction(float64(p.TopP)))
 		}
 	}
-	if len(p.Bias) > 0 || len(p.Banned) > 0 || row.History != nil && p.Penalized() {
+	if len(p.Bias) > 0 || len(p.Banned) > 0 {
 		r.Flags |= engine.SampleEdited
+	}
+	if row.History != nil && p.Penalized() {
+		r.Flags |= engine.SampleSeen
 	}
 	if r.Repetition = p.RepetitionPenalty; r.Repetition == 0 {
 		r.Repetition = 1
@@ -53,7 +56,7 @@ func Answer(r *engine.SampleRow, found, alternatives []uint64, vocab int, out *e
 		return true
 	}
 	cell := found[engine.FoundBest]
-	if r.Flags&(engine.SampleEdited|engine.SampleMasked) != 0 {
+	if r.Flags&engine.SampleChanged != 0 {
 		if cell = found[engine.FoundEdited]; !choice(cell) {
 			return true
 		}

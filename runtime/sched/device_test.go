@@ -90,10 +90,29 @@ func choose(prefix uint64, vocab int, position int32, sampling *engine.Sampling,
 }
 
 // Step runs a step whose tokens are known.
-func (d *device) Step(st *engine.Step, out []engine.Sampled) error { return d.run(st, nil, out) }
+func (d *device) Step(st *engine.Step, out []engine.Sampled) error { return d.run(st, nil, nil, out) }
 
-// run runs the step as a real device would: first all writes of a layer, then all reads. before has the answers of the step before.
-func (d *device) run(st *engine.Step, before, out []engine.Sampled) error {
+// seen is the history of a row whose step was started when so many outputs were known, with the one that was not.
+func (d *device) seen(st *engine.Step, r *engine.Row, known int, before []engine.Sampled) *engine.TokenHistory {
+	var prompt []int32
+	r.History.Each(func(id, _ int32, inPrompt bool) {
+		if inPrompt {
+			prompt = append(prompt, id)
+		}
+	})
+	h := engine.NewTokenHistory(prompt)
+	for _, id := range r.History.Outputs()[:known] {
+		h.Add(id)
+	}
+	if row, ok := engine.RowOf(st.IDs[r.Token]); ok {
+		h.Add(before[row].Token)
+	}
+	return h
+}
+
+// run runs the step as a real device would: first all writes of a layer, then all reads. seen says how many outputs the histories of rows had when it was
+// started, nil: all that they have; before has the answers of the step before.
+func (d *device) run(st *engine.Step, seen []int, before, out []engine.Sampled) error {
 	d.steps++
 	if err := d.validate(st); err != nil {
 		return err
@@ -122,7 +141,11 @@ func (d *device) run(st *engine.Step, before, out []engine.Sampled) error {
 		}
 	}
 	for i, r := range st.Rows {
-		out[i] = choose(prefixes[r.Token], d.config.Vocab, r.Position, r.Sampling, r.History)
+		history := r.History
+		if history != nil && seen != nil {
+			history = d.seen(st, &r, seen[i], before)
+		}
+		out[i] = choose(prefixes[r.Token], d.config.Vocab, r.Position, r.Sampling, history)
 	}
 	return nil
 }

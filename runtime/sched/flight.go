@@ -25,19 +25,13 @@ type part struct {
 func (p *part) alive() bool { return p.q.life == p.life }
 
 // Ahead fills the step behind the one in flight, before what that one samples is known: a token to come is engine.FromRow of its row. It
-// returns nil where that is not possible, or of no use: where how a token is chosen depends on the one before it, where pages are so scarce
-// that somebody might have to give some back, and where there is nothing to do.
+// returns nil where pages are so scarce that somebody might have to give some back, and where there is nothing to do.
 //
 // A sequence that ends with the step in flight may be part of the step ahead; what that gives for it is dropped. Its pages are given back when it ends:
 // the device runs steps in order, so whoever gets them writes them later.
 func (s *Scheduler) Ahead(now time.Time) *engine.Step {
 	if len(s.flights) != 1 {
 		panic("sched: a step ahead is one ahead of a single step in flight")
-	}
-	for _, q := range s.running {
-		if q.pending > 0 && !q.foreseeable() {
-			return nil
-		}
 	}
 	s.expire(now)
 	s.admit(now)
@@ -53,9 +47,6 @@ func (s *Scheduler) Ahead(now time.Time) *engine.Step {
 	s.flights = s.flights[:1]
 	return nil
 }
-
-// foreseeable tells whether the token after one that is not known yet can be chosen.
-func (q *Sequence) foreseeable() bool { return q.history == nil }
 
 // fit tells whether there are pages for what is planned.
 func (s *Scheduler) fit() bool {

@@ -24,20 +24,6 @@ func TestEveryStepIsAhead(t *testing.T) {
 	}
 }
 
-// TestNoGuessing wants steps to wait for tokens on which the choice of the next one depends, and the tokens after to be the same.
-func TestNoGuessing(t *testing.T) {
-	h := newHarness(t, config())
-	h.ahead = true
-	r := request(3, 10, 6)
-	r.Sampling.PresencePenalty = 1
-	q := h.add(r)
-	h.drain(20)
-	h.expect(q, alone(h.s.config, r))
-	if h.guessed != 0 {
-		t.Errorf("%d steps were scheduled ahead", h.guessed)
-	}
-}
-
 // TestStopsAreNoticedLate wants a step that was ahead of the end of a sequence to change nothing, for it and for the one that gets its pages.
 func TestStopsAreNoticedLate(t *testing.T) {
 	c := config()

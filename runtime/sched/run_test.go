@@ -33,6 +33,7 @@ type harness struct {
 // flown is a step in flight.
 type flown struct {
 	st     *engine.Step
+	seen   []int            // tokens that each row's history had when the step was started
 	before []engine.Sampled // answers of the step before
 	out    []engine.Sampled
 	ran    bool
@@ -41,7 +42,12 @@ type flown struct {
 
 // launch gives a step to the device.
 func (h *harness) launch(st *engine.Step) {
-	f := &flown{st: st, out: make([]engine.Sampled, len(st.Rows))}
+	f := &flown{st: st, out: make([]engine.Sampled, len(st.Rows)), seen: make([]int, len(st.Rows))}
+	for i, r := range st.Rows {
+		if r.History != nil {
+			f.seen[i] = len(r.History.Outputs())
+		}
+	}
 	if n := len(h.flights); n > 0 {
 		f.before = h.flights[n-1].out
 	}
@@ -55,7 +61,7 @@ func (h *harness) run(f *flown) {
 	if f.ran {
 		return
 	}
-	f.ran, f.err = true, h.device.run(f.st, f.before, f.out)
+	f.ran, f.err = true, h.device.run(f.st, f.seen, f.before, f.out)
 	if f.err != nil && h.device.steps != h.device.failAt {
 		h.t.Fatalf("%v", f.err)
 	}

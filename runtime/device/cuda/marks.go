@@ -119,6 +119,16 @@ func (d *device) Send(list []gpu.Transfer) error {
 	return d.lost
 }
 
+// Clear implements gpu.Driver.
+func (d *device) Clear(to gpu.Memory, offset, bytes int64) error {
+	m := to.(*memory)
+	if err := m.check(offset, int(bytes)); err != nil {
+		return err
+	}
+	d.queue.Clear(m.address+uint64(offset), bytes, m.name)
+	return d.lost
+}
+
 // Fetch implements gpu.Driver.
 func (d *device) Fetch(to []byte, from gpu.Memory, offset int64) error {
 	m, ok := from.(*memory)

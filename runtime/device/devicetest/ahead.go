@@ -37,7 +37,7 @@ func Ahead(t *testing.T, device engine.Device, plan *engine.Plan, vocab, context
 	}
 }
 
-// aheadRequests sample in all the ways in which a token does not depend on those before but through the model.
+// aheadRequests sample in all ways.
 func aheadRequests(vocab int, seed uint64) []sched.Request {
 	random := rand.New(rand.NewPCG(seed, 5))
 	allowed := make([]uint32, (vocab+31)/32)
@@ -54,6 +54,9 @@ func aheadRequests(vocab int, seed uint64) []sched.Request {
 		{Temperature: 0.9, TopK: 30, Logprobs: 2},
 		{Bias: []engine.TokenBias{{Token: 3, Bias: 2}}, Logprobs: 1},
 		{Allowed: allowed, Logprobs: -1},
+		{Temperature: 0.8, RepetitionPenalty: 1.3, FrequencyPenalty: 0.2, Logprobs: -1},
+		{RepetitionPenalty: 1.5, PresencePenalty: 0.4, Logprobs: 2},
+		{Temperature: 1, TopP: 0.8, RepetitionPenalty: 1.2, Bias: []engine.TokenBias{{Token: 5, Bias: 1}}, Banned: []int32{9}, Logprobs: 1},
 		{Temperature: 1.1, Allowed: allowed, Banned: []int32{1, 2}, Logprobs: 0},
 	} {
 		prompt := make([]int32, 1+random.IntN(40))

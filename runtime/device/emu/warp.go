@@ -55,8 +55,8 @@ type warp struct {
 	seg   *Buffer // last global buffer touched
 	// waited: the launch before has ended; see Config.Early.
 	waited bool
-	fault *Fault
-	tmp   vec
+	fault  *Fault
+	tmp    vec
 
 	clock   raceClock
 	async   asyncState

@@ -97,7 +97,7 @@ func (a *asked) cell(row int) int32 {
 	switch flags := a.rows[row].Flags; {
 	case flags&engine.SampleDraws != 0:
 		cell = engine.FoundToken
-	case flags&(engine.SampleEdited|engine.SampleMasked) != 0:
+	case flags&engine.SampleChanged != 0:
 		cell = engine.FoundEdited
 	}
 	return int32(row*engine.FoundCells + cell)

@@ -18,6 +18,8 @@ type Driver interface {
 	Constant(name string, data []byte) (Memory, error)
 	// Launch queues a kernel. Kernels run one after the other.
 	Launch(l *Launch) error
+	// Clear queues the filling of a range of memory with zeros.
+	Clear(m Memory, offset, bytes int64) error
 	// Send queues copies from pinned memory, which must stay as it is until a mark behind them has been awaited.
 	Send(list []Transfer) error
 	// Fetch queues a copy to pinned memory, which is there when a mark behind it has been awaited.

@@ -10,10 +10,12 @@ import (
 
 // edits are the entries of a step's input "edits", for rows whose logits are changed before a token is chosen.
 type edits struct {
-	most  int // entries of a step
-	bytes []byte
+	most  int      // entries of a step
 	seen  []uint32 // by token: the round in which it was biased last
 	round uint32
+	// counts: what penalties look at are entries too; programs since have counts of their own, see seats.
+	counts bool
+	bytes  []byte
 }
 
 const editBytes = 8 // a token and a value
@@ -29,7 +31,7 @@ func (e *edits) put(token int32, value uint32) {
 func (e *edits) add(row *engine.Row, r *engine.SampleRow, vocab int) (ok bool, err error) {
 	p, start := row.Sampling, len(e.bytes)
 	seen := 0
-	if row.History != nil && p.Penalized() {
+	if e.counts && r.Flags&engine.SampleSeen != 0 {
 		seen = row.History.Len()
 	}
 	if int(e.entries())+len(p.Bias)+len(p.Banned)+seen > e.most {
@@ -60,7 +62,10 @@ func (e *edits) add(row *engine.Row, r *engine.SampleRow, vocab int) (ok bool, e
 	if seen > 0 {
 		row.History.Each(func(token, outputs int32, _ bool) { put(token, uint32(outputs)) })
 	}
-	if r.End = e.entries(); int(r.End-r.Bias) != len(p.Bias)+len(p.Banned)+seen {
+	if seen > 0 {
+		r.Seen, r.Flags = e.entries(), r.Flags&^engine.SampleSeen|engine.SampleEdited
+	}
+	if int(e.entries()-r.Bias) != len(p.Bias)+len(p.Banned)+seen {
 		return false, fmt.Errorf("token %d is outside the vocabulary of %d", bad, vocab)
 	}
 	if !distinct {

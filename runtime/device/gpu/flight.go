@@ -42,7 +42,9 @@ func (m *Model) takeFlights() error {
 }
 
 // Foresees implements engine.Starter.
-func (m *Model) Foresees() bool { return m.begin != nil }
+func (m *Model) Foresees() bool {
+	return m.begin != nil && m.sampling.seats.counter != nil
+}
 
 // Step implements engine.Model.
 func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
@@ -116,7 +118,7 @@ func (m *Model) begins(f *flight, run *engine.Step) error {
 	told := s.found != nil
 	f.asked.flags, f.asked.host = 0, f.asked.host[:0]
 	if told {
-		if err := s.ask(&f.asked, run, m.info.Vocab, m.arrays.memory); err != nil {
+		if err := s.ask(m.driver, &f.asked, f.step, run, m.info.Vocab, m.arrays.memory); err != nil {
 			return err
 		}
 	}

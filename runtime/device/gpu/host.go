@@ -16,6 +16,11 @@ func (HostMemory) Send(list []Transfer) error {
 	return nil
 }
 
+// Clear implements Driver.
+func (HostMemory) Clear(m Memory, offset, bytes int64) error {
+	return m.Write(offset, make([]byte, bytes))
+}
+
 // Fetch implements Driver.
 func (HostMemory) Fetch(to []byte, from Memory, offset int64) error { return from.Read(offset, to) }
 

@@ -56,7 +56,10 @@ func (m *Model) bind(plan *engine.Plan) error {
 	if m.copier, err = m.newCopier(code); err != nil {
 		return err
 	}
-	m.begin, err = m.newBeginner(code)
+	if m.begin, err = m.newBeginner(code); err != nil {
+		return err
+	}
+	m.sampling.seats.counter, err = m.newCounter(code)
 	return err
 }
 

@@ -3,6 +3,7 @@ package gpu
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"llmc/engine"
 	"llmc/runtime/device/limits"
@@ -13,6 +14,7 @@ import (
 type sampling struct {
 	found, alternatives *engine.Buffer // nil: the program does not sample
 	edits               edits
+	seats               seats
 	records, masks      []byte // on their way
 	masked              uint32 // rows of masks
 }
@@ -36,6 +38,9 @@ func (s *sampling) find(p *engine.Program, vocab int) {
 		return
 	}
 	s.edits.seen = make([]uint32, vocab)
+	s.edits.counts = !slices.ContainsFunc(p.Launches, func(l engine.Launch) bool {
+		return engine.FindKernel(l.Kernel).Operand(&l, "seen").Kind != engine.OperandNone
+	})
 }
 
 // take allocates what few steps have, beside the arrays of all.
@@ -53,7 +58,12 @@ func (s *sampling) take(d Driver, l *limits.Limits, memory map[string]Memory) er
 		}
 		memory[a.name] = mem
 	}
-	return nil
+	if s.edits.counts {
+		return nil
+	}
+	err := s.seats.take(d, l.MaxRows, l.Vocab)
+	memory["seen"] = s.seats.memory
+	return err
 }
 
 // launchFlags says which rows want a launch of sampling, by kernel and pass; the other launches have every step.
@@ -61,7 +71,7 @@ var launchFlags = map[string]uint32{
 	"cuda.sample_mass raw":   engine.SampleLogprobs,
 	"cuda.sample_rank":       engine.SampleAlternatives,
 	"cuda.sample_edit":       engine.SampleEdited,
-	"cuda.sample_scan drawn": engine.SampleEdited | engine.SampleMasked,
+	"cuda.sample_scan drawn": engine.SampleChanged,
 	"cuda.sample_mass drawn": engine.SampleDraws,
 	"cuda.sample_draw":       engine.SampleDraws,
 	"cuda.sample_finish":     engine.SampleEdited | engine.SampleLogprobs,
@@ -75,21 +85,26 @@ func launchKey(l *engine.Launch) string {
 	return l.Kernel
 }
 
-// ask notes what a step's rows want, and sends what few of them have.
-func (s *sampling) ask(a *asked, step *engine.Step, vocab int, memory map[string]Memory) error {
+// ask notes what a step's rows want, and sends what few of them have. given is the step as its owner gave it, step as it is run: resolved, perhaps padded.
+func (s *sampling) ask(d Driver, a *asked, given, step *engine.Step, vocab int, memory map[string]Memory) error {
 	a.rows, a.host, a.flags = a.rows[:0], a.host[:0], 0
 	s.records, s.masks, s.masked, s.edits.bytes = s.records[:0], s.masks[:0], 0, s.edits.bytes[:0]
+	s.seats.begin()
 	if len(step.Drafts) > 0 {
 		a.flags = engine.SampleDrafts
 	}
 	for i := range step.Rows {
 		row := &step.Rows[i]
 		r, ok := sample.Request(row)
-		if ok && r.Flags&engine.SampleEdited != 0 {
-			var err error
-			if ok, err = s.edits.add(row, &r, vocab); err != nil {
-				return fmt.Errorf("row %d: %w", i, err)
-			}
+		var err error
+		if ok && r.Flags&(engine.SampleEdited|engine.SampleSeen) != 0 {
+			ok, err = s.edits.add(row, &r, vocab)
+		}
+		if err == nil && ok && r.Flags&engine.SampleSeen != 0 {
+			r.Seen, err = s.seats.sit(d, row.History, toCome(given, step, row))
+		}
+		if err != nil {
+			return fmt.Errorf("row %d: %w", i, err)
 		}
 		if !ok {
 			r = engine.SampleRow{}
@@ -104,6 +119,11 @@ func (s *sampling) ask(a *asked, step *engine.Step, vocab int, memory map[string
 		a.rows, a.host, a.flags = append(a.rows, r), append(a.host, !ok), a.flags|r.Flags
 		s.records = r.Append(s.records)
 	}
+	if s.seats.counter != nil {
+		if err := s.seats.counter.count(d, s.seats.changes); err != nil {
+			return err
+		}
+	}
 	for _, rare := range [...]struct {
 		name  string
 		bytes []byte
@@ -114,6 +134,14 @@ func (s *sampling) ask(a *asked, step *engine.Step, vocab int, memory map[string
 		if err := memory[rare.name].Write(0, rare.bytes); err != nil {
 			return fmt.Errorf("%s: %w", rare.name, err)
 		}
+	}
+	return nil
+}
+
+// toCome is the last token before a row where its owner did not know it yet; nil where it did.
+func toCome(given, step *engine.Step, row *engine.Row) *int32 {
+	if _, ok := engine.RowOf(given.IDs[row.Token]); ok {
+		return &step.IDs[row.Token]
 	}
 	return nil
 }

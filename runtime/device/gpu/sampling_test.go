@@ -26,10 +26,18 @@ func (m *ram) Read(offset int64, data []byte) error {
 type fetching struct{ Driver }
 
 func (fetching) Fetch(to []byte, from Memory, offset int64) error { return from.Read(offset, to) }
+func (fetching) Alloc(_ string, bytes int64) (Memory, error)      { return &ram{make([]byte, bytes)}, nil }
+func (fetching) Clear(m Memory, offset, bytes int64) error {
+	clear(m.(*ram).bytes[offset:][:bytes])
+	return nil
+}
 
 func samplingOf(rows, vocab int) (*sampling, *asked, map[string]Memory, []Memory) {
 	s := &sampling{found: &engine.Buffer{Stride: foundBytes}, alternatives: &engine.Buffer{Slot: 1, Stride: listedBytes}}
 	s.edits = edits{most: 100, seen: make([]uint32, vocab)}
+	if err := s.seats.take(fetching{}, rows, vocab); err != nil {
+		panic(err)
+	}
 	memory := map[string]Memory{}
 	for _, name := range []string{"edits", "masks"} {
 		memory[name] = &ram{make([]byte, 1<<16)}
@@ -42,7 +50,7 @@ func samplingOf(rows, vocab int) (*sampling, *asked, map[string]Memory, []Memory
 func TestSamplingDoesNotAllocate(t *testing.T) {
 	const vocab = 100
 	history := engine.NewTokenHistory([]int32{1, 2, 3})
-	step := &engine.Step{Rows: []engine.Row{
+	step := &engine.Step{IDs: []int32{0}, Rows: []engine.Row{
 		{},
 		{Sampling: &engine.Sampling{Temperature: 1, TopP: 0.5, PresencePenalty: 1, Logprobs: 5}, History: history},
 		{Sampling: &engine.Sampling{Bias: []engine.TokenBias{{Token: 1, Bias: 2}}, Banned: []int32{4}, Allowed: make([]uint32, 4), Logprobs: 2}},
@@ -50,7 +58,7 @@ func TestSamplingDoesNotAllocate(t *testing.T) {
 	out := make([]engine.Sampled, len(step.Rows))
 	s, a, memory, slots := samplingOf(len(step.Rows), vocab)
 	run := func() {
-		if err := s.ask(a, step, vocab, memory); err != nil {
+		if err := s.ask(fetching{}, a, step, step, vocab, memory); err != nil {
 			t.Fatal(err)
 		}
 		for i := range step.Rows { // a logit that is not a number
@@ -70,7 +78,7 @@ func TestSamplingDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(20, run); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if all := uint32(engine.SampleDraws | engine.SampleRanked | engine.SampleEdited | engine.SampleMasked | engine.SampleLogprobs | engine.SampleAlternatives); a.flags != all {
+	if all := uint32(engine.SampleDraws | engine.SampleRanked | engine.SampleEdited | engine.SampleMasked | engine.SampleSeen | engine.SampleLogprobs | engine.SampleAlternatives); a.flags != all {
 		t.Errorf("flags of the step are %b, want %b", a.flags, all)
 	}
 }
@@ -80,7 +88,7 @@ func TestPaddedRowsAreLeftOut(t *testing.T) {
 	const vocab, padded, wanted = 100, 4, 2
 	step := &engine.Step{Rows: []engine.Row{{Sampling: &engine.Sampling{Logprobs: wanted}}}}
 	s, a, memory, slots := samplingOf(padded, vocab)
-	if err := s.ask(a, &engine.Step{Rows: append(step.Rows, make([]engine.Row, padded-1)...)}, vocab, memory); err != nil {
+	if err := s.ask(fetching{}, a, step, &engine.Step{Rows: append(step.Rows, make([]engine.Row, padded-1)...)}, vocab, memory); err != nil {
 		t.Fatal(err)
 	}
 	for i := range wanted {
@@ -118,7 +126,7 @@ func TestEditsAreChecked(t *testing.T) {
 	} {
 		s, a, memory, _ := samplingOf(2, vocab)
 		step := &engine.Step{Rows: []engine.Row{{Sampling: &engine.Sampling{Banned: []int32{1}}}, {Sampling: &c.sampling}}}
-		err := s.ask(a, step, vocab, memory)
+		err := s.ask(fetching{}, a, step, step, vocab, memory)
 		if (err != nil) != c.refused {
 			t.Fatalf("%s: %v", c.name, err)
 		}

@@ -117,6 +117,22 @@ func emulatedToHost(to unsafe.Pointer, from C.CUdeviceptr, bytes C.size_t, s C.C
 	})
 }
 
+//export emulatedClear
+func emulatedClear(to C.CUdeviceptr, value C.uchar, bytes C.size_t, s C.CUstream) C.CUresult {
+	return call(func(d *Driver) C.CUresult {
+		memory := d.onDevice(to, bytes)
+		if memory == nil {
+			return C.CUDA_ERROR_INVALID_VALUE
+		}
+		return d.queue(unsafe.Pointer(s), func() C.CUresult {
+			for i := range memory {
+				memory[i] = byte(value)
+			}
+			return C.CUDA_SUCCESS
+		})
+	})
+}
+
 func (d *Driver) copies(s unsafe.Pointer, to, from []byte) C.CUresult {
 	if to == nil || from == nil {
 		return C.CUDA_ERROR_INVALID_VALUE

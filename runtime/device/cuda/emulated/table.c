@@ -28,6 +28,7 @@ const emulated_call emulated_calls[] = {
 	{"cuMemGetInfo_v2", emulatedMemInfo},
 	{"cuMemAlloc_v2", emulatedMemAlloc},
 	{"cuMemFree_v2", emulatedMemFree},
+	{"cuMemsetD8Async", emulatedClear},
 	{"cuMemHostAlloc", emulatedHostAlloc},
 	{"cuMemFreeHost", emulatedHostFree},
 	{"cuMemcpyHtoDAsync_v2", emulatedToDevice},

@@ -41,7 +41,12 @@ static CUresult event(const llmc_command *c, const uint64_t *arguments, CUstream
 	return cuEventRecord((CUevent)(uintptr_t)c->handle, stream);
 }
 
-static const runner runners[] = {[LLMC_LAUNCH] = launch, [LLMC_TO_DEVICE] = to_device, [LLMC_TO_HOST] = to_host, [LLMC_GRAPH] = graph, [LLMC_EVENT] = event};
+static CUresult clear(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	(void)arguments;
+	return cuMemsetD8Async((CUdeviceptr)c->target, 0, c->bytes, stream);
+}
+
+static const runner runners[] = {[LLMC_LAUNCH] = launch, [LLMC_TO_DEVICE] = to_device, [LLMC_TO_HOST] = to_host, [LLMC_GRAPH] = graph, [LLMC_EVENT] = event, [LLMC_CLEAR] = clear};
 
 CUresult llmc_submit(const llmc_command *commands, size_t n, const uint64_t *arguments, CUstream stream, size_t *done) {
 	for (*done = 0; *done < n; ++*done) {

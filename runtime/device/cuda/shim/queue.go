@@ -67,6 +67,11 @@ func (q *Queue) Graph(g cu.ExecGraph, label string) {
 	q.add(C.llmc_command{kind: C.LLMC_GRAPH, handle: C.uint64_t(uintptr(handle(&g)))}, label)
 }
 
+// Clear queues the filling of memory with zeros.
+func (q *Queue) Clear(address uint64, bytes int64, label string) {
+	q.add(C.llmc_command{kind: C.LLMC_CLEAR, target: C.uint64_t(address), bytes: C.uint64_t(bytes)}, label)
+}
+
 // Event queues the record of an event: what is behind everything before it.
 func (q *Queue) Event(e cu.Event, label string) {
 	q.add(C.llmc_command{kind: C.LLMC_EVENT, handle: C.uint64_t(uintptr(handle(&e)))}, label)
