@@ -55,7 +55,6 @@ func TestSeats(t *testing.T) {
 		}
 		all[i] = engine.NewTokenHistory(prompt)
 	}
-	added := 0
 	for range 400 {
 		s.begin()
 		step := map[int]uint32{}
@@ -80,23 +79,10 @@ func TestSeats(t *testing.T) {
 			}
 			step[i] = number
 		}
-		added += len(s.changes)
 		s.tally(d.counts)
 		for i, number := range step {
-			want := make([]uint32, vocab)
-			all[i].Each(func(token, outputs int32, prompt bool) {
-				want[token] = uint32(outputs) * engine.SeenOutput
-				if prompt {
-					want[token] |= engine.SeenPrompt
-				}
-			})
-			if ahead[i] != nil {
-				want[*ahead[i]] += engine.SeenOutput
-			}
-			for token := range want {
-				if want[token] != d.counts[number][token] {
-					t.Fatalf("history %d in seat %d: token %d has count %d, want %d", i, number, token, d.counts[number][token], want[token])
-				}
+			if token, have, want := differs(all[i], ahead[i], d.counts[number]); have != want {
+				t.Fatalf("history %d in seat %d: token %d has count %d, want %d", i, number, token, have, want)
 			}
 		}
 	}
@@ -106,4 +92,24 @@ func TestSeats(t *testing.T) {
 	if _, err := s.sit(d, engine.NewTokenHistory([]int32{vocab}), nil); err == nil {
 		t.Error("a token outside the vocabulary was counted")
 	}
+}
+
+// differs returns the first token whose count is not that of a history and a token to come.
+func differs(h *engine.TokenHistory, next *int32, counts []uint32) (token int, have, want uint32) {
+	wanted := make([]uint32, len(counts))
+	h.Each(func(token, outputs int32, prompt bool) {
+		wanted[token] = uint32(outputs) * engine.SeenOutput
+		if prompt {
+			wanted[token] |= engine.SeenPrompt
+		}
+	})
+	if next != nil {
+		wanted[*next] += engine.SeenOutput
+	}
+	for token := range wanted {
+		if wanted[token] != counts[token] {
+			return token, counts[token], wanted[token]
+		}
+	}
+	return 0, 0, 0
 }
