@@ -13,3 +13,6 @@ const (
 
 // Advise does nothing on this system.
 func (p *Plan) Advise(Advice) {}
+
+// ReadAhead does nothing here.
+func (p *Plan) ReadAhead(w *WeightEntry, at, bytes int64) {}

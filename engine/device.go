@@ -19,6 +19,28 @@ type Settings struct {
 	KVBytes       int64 // memory for KV pages
 	Threads       int
 	Target        string // program to run, "" for the best that the machine can run
+	// MemoryUtilization is the part of a GPU's free memory that is planned for, with the KV pages that it leaves room for; where KVBytes is
+	// given, that counts.
+	MemoryUtilization float64
+	// LaterPlans are loaded onto the same device after this one, with so many bytes of weights together; their part is left to them.
+	LaterPlans  int
+	LaterBytes  int64
+	NoCodeCache bool // code that a GPU's driver compiles is neither kept in files nor looked for there
+}
+
+// MemoryUse is what a model takes of its device's memory, in bytes.
+type MemoryUse struct {
+	Device                           string // by its own name
+	Weights, Activations, Arrays, KV int64  // arrays are what the host tells each step, and lists made of it
+	Free                             int64  // before anything was taken
+}
+
+// Total is everything together.
+func (u MemoryUse) Total() int64 { return u.Weights + u.Activations + u.Arrays + u.KV }
+
+// MemoryReporter is a Model that takes what it plans, and nothing later.
+type MemoryReporter interface {
+	Memory() MemoryUse
 }
 
 // Model is a loaded plan. Step is called by one goroutine at a time.

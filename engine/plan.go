@@ -47,6 +47,17 @@ func (p *Plan) Weight(name string) (*WeightEntry, []byte, error) {
 	return w, p.mapped[at : at+w.Bytes : at+w.Bytes], nil
 }
 
+// ReadWeight copies bytes of a weight from at on. For who needs them once that is cheaper than reading the mapping, whose pages come one by one.
+func (p *Plan) ReadWeight(w *WeightEntry, to []byte, at int64) error {
+	if at < 0 || int64(len(to)) > w.Bytes-at {
+		return fmt.Errorf("%s: %d bytes at %d of weight %s, which has %d", p.path, len(to), at, w.Name, w.Bytes)
+	}
+	if _, err := p.file.ReadAt(to, p.base+w.Offset+at); err != nil {
+		return fmt.Errorf("%s: weight %s: %w", p.path, w.Name, err)
+	}
+	return nil
+}
+
 // Section returns the bytes of a section, checked against their hash. name is "" for kinds of which there is one.
 // The weights section is not to be had this way; see Weight.
 func (p *Plan) Section(kind, name string) ([]byte, error) {

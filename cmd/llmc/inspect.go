@@ -14,7 +14,8 @@ import (
 type inspectFlags struct {
 	json, ir, kernels, memory bool
 	settings                  dump.MemorySettings
-	kvMemory                  cli.Bytes
+	kvMemory, deviceMemory    cli.Bytes
+	target                    string
 	threads                   int
 	html, ptx                 string
 }
@@ -32,6 +33,9 @@ func inspectCommand() *cobra.Command {
 			}
 			if s := f.settings; s.MaxBatch < 0 || s.MaxContext < 0 || s.StepTokens < 0 {
 				return cli.Usagef("--max-batch, --max-context and --max-step-tokens must not be below 0")
+			}
+			if u := f.settings.Utilization; !(u >= 0 && u <= 1) {
+				return cli.Usagef("--gpu-memory-utilization is %v: must be above 0 and at most 1, or 0 for the default", u)
 			}
 			plan, err := engine.Open(args[0])
 			if err != nil {
@@ -56,7 +60,10 @@ func inspectCommand() *cobra.Command {
 	flags.IntVar(&f.settings.MaxBatch, "max-batch", 0, "sequences that run together (default 64)")
 	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence (default: the model's)")
 	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
-	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context)")
+	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context, on a GPU as far as they have room)")
+	flags.Var(&f.deviceMemory, "device-memory", "free memory of the GPU (default: all that the target's card has)")
+	flags.Float64Var(&f.settings.Utilization, "gpu-memory-utilization", 0, "part of a GPU's free memory that may be taken (default: 0.9)")
+	flags.StringVar(&f.target, "target", "", "the target that --memory is printed for (default: the plan's first)")
 	return cmd
 }
 
@@ -85,31 +92,11 @@ func (f *inspectFlags) writeHTML(w io.Writer, plan *engine.Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := dump.WriteFile(f.html, func(w io.Writer) error { return report.WriteHTML(w, plan) }); err != nil {
+	if err := dump.WriteFile(f.html, func(w io.Writer) error { return report.WriteHTML(w, plan, defaultMemory(plan)) }); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "report written to %s\n", f.html)
 	return err
-}
-
-func (f *inspectFlags) printMemory(w io.Writer, plan *engine.Plan) error {
-	targets := plan.Targets("step")
-	if len(targets) == 0 {
-		return fmt.Errorf("%s: no step program", plan.Path())
-	}
-	program, err := plan.Program("step", targets[0])
-	if err != nil {
-		return err
-	}
-	f.settings.KVMemory = int64(f.kvMemory)
-	memory, err := dump.NewMemory(plan, program, f.settings)
-	if err != nil {
-		return err
-	}
-	if f.json {
-		return cli.PrintJSON(w, memory)
-	}
-	return memory.WriteText(w)
 }
 
 func (f *inspectFlags) printPTX(w io.Writer, plan *engine.Plan) error {

@@ -16,6 +16,7 @@ import (
 	"llmc/internal/clitest"
 	"llmc/runtime/device/cuda/driver"
 	"llmc/runtime/device/cuda/emulated"
+	"llmc/runtime/device/cuda/jit"
 	"llmc/runtime/device/emu"
 )
 
@@ -59,7 +60,7 @@ func onDriver(t *testing.T, faults emulated.Faults, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := clitest.Command(args...)
-	cmd.Env = append(cmd.Env, emulatedDriver+"="+string(text))
+	cmd.Env = append(cmd.Env, emulatedDriver+"="+string(text), jit.Environment+"="+jit.Off)
 	return cmd
 }
 
@@ -70,7 +71,7 @@ func TestAutoTakesTheGPU(t *testing.T) {
 		out, err := onDriver(t, faults, "generate", plan, "--tokens", "1,2,3", "--max-tokens", "2", "--ignore-eos", "--device", device).CombinedOutput()
 		return string(out), err != nil
 	}
-	lost := emulated.Faults{Launch: 1, Failure: 719}
+	lost := emulated.Faults{Answer: 1, Failure: 719}
 	for _, c := range []struct {
 		faults       emulated.Faults
 		device, plan string
@@ -102,7 +103,7 @@ func TestNoGPUDriver(t *testing.T) {
 // TestServeLosesItsDevice lets a GPU fail while an answer is streamed: the client is told, the server says that it is not well, and the process ends
 // with the reason.
 func TestServeLosesItsDevice(t *testing.T) {
-	cmd := onDriver(t, emulated.Faults{Launch: 120, Failure: driver.Result(700)}, "serve", buildFor(t, "sm80"), "--device", "cuda", "--port", "0", "--max-batch", "2", "--max-context", "64")
+	cmd := onDriver(t, emulated.Faults{Answer: 4, Failure: driver.Result(700)}, "serve", buildFor(t, "sm80"), "--device", "cuda", "--port", "0", "--max-batch", "2", "--max-context", "64")
 	address, lines := startServer(t, cmd)
 	said := make(chan string)
 	go func() {
@@ -139,7 +140,9 @@ func TestServeLosesItsDevice(t *testing.T) {
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("the process ended with %v", err)
 	}
-	if !strings.Contains(text, "llmrun: model demo: the device is lost: emulated sm80: a step: CUDA_ERROR_ILLEGAL_ADDRESS (700): emulated failure; start again") {
-		t.Errorf("the process said:\n%s", text)
+	for _, want := range []string{"memory: demo on emulated sm80: ", " KV cache (8 pages of 16 tokens); ", " of 1.0 GiB free\n", "llmrun: model demo: the device is lost: emulated sm80: ", "CUDA_ERROR_ILLEGAL_ADDRESS (700): emulated failure; start again"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the process does not say %q but\n%s", want, text)
+		}
 	}
 }

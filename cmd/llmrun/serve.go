@@ -128,8 +128,8 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := serving{flags: f, log: log, registry: metrics.New()}
 	defer s.close()
-	for _, path := range plans {
-		if err := s.load(ctx, path, len(plans)); err != nil {
+	for i := range plans {
+		if err := s.load(ctx, plans, i); err != nil {
 			return err
 		}
 	}
@@ -157,6 +157,7 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 		scheme = "https"
 	}
 	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", scheme, ln.Addr(), strings.Join(s.names, ", "), time.Since(start).Seconds())
+	s.tellMemory()
 	s.verifyInBackground(ctx)
 	return f.serve(ctx, srv, ln, s.lost(ctx))
 }
@@ -196,12 +197,19 @@ type serving struct {
 	engines  []*runtime.Engine
 }
 
-func (s *serving) load(ctx context.Context, path string, plans int) error {
+// load loads one of the plans, and leaves room for those behind it.
+func (s *serving) load(ctx context.Context, plans []string, i int) error {
+	path := plans[i]
 	settings, err := s.flags.resolved()
 	if err != nil {
 		return err
 	}
-	settings.KVBytes /= int64(plans)
+	settings.KVBytes /= int64(len(plans))
+	for _, later := range plans[i+1:] {
+		if info, err := os.Stat(later); err == nil {
+			settings.LaterPlans, settings.LaterBytes = settings.LaterPlans+1, settings.LaterBytes+info.Size()
+		}
+	}
 	loaded, err := runtime.Load(path, s.flags.device, settings)
 	if err != nil {
 		return err

@@ -12,9 +12,10 @@ import (
 
 // deviceFlags are the flags of every command that loads a plan onto a device.
 type deviceFlags struct {
-	device   string
-	kvMemory cli.Bytes
-	settings engine.Settings
+	device      string
+	kvMemory    cli.Bytes
+	utilization float64
+	settings    engine.Settings
 }
 
 func (f *deviceFlags) add(cmd *cobra.Command) {
@@ -23,6 +24,7 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	cli.CompleteArgs(cmd, cli.PlanArg)
 	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	flags.IntVar(&f.settings.Threads, "threads", 0, "threads of the cpu device (default: all cores)")
+	flags.BoolVar(&f.settings.NoCodeCache, "no-jit-cache", false, "compile the code for a GPU anew and keep none of it, which is else kept in ~/.nv/ComputeCache or below LLMC_CACHE")
 }
 
 // addLimits adds the launch limits that serving and measuring let the user choose.
@@ -31,13 +33,17 @@ func (f *deviceFlags) addLimits(cmd *cobra.Command) {
 	flags.IntVar(&f.settings.MaxSequences, "max-batch", 0, "sequences that run together (default 64)")
 	flags.IntVar(&f.settings.MaxStepTokens, "max-step-tokens", 0, "tokens of one step at most (default 512)")
 	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence at most (default: the model's)")
-	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache, such as 2G (default: a quarter of the machine's at most)")
+	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache, such as 2G (default: what --gpu-memory-utilization leaves of a GPU, on the cpu a quarter of the machine's at most)")
+	flags.Float64Var(&f.utilization, "gpu-memory-utilization", 0, "part of a GPU's free memory that weights, activations and KV cache may take together (default: 0.9)")
 }
 
 // resolved returns the settings after refusing what no device could take.
 func (f *deviceFlags) resolved() (engine.Settings, error) {
 	s := f.settings
-	s.KVBytes = int64(f.kvMemory)
+	s.KVBytes, s.MemoryUtilization = int64(f.kvMemory), f.utilization
+	if u := s.MemoryUtilization; !(u >= 0 && u <= 1) {
+		return s, cli.Usagef("--gpu-memory-utilization is %v: must be above 0 and at most 1, or 0 for the default", u)
+	}
 	if err := runtime.CheckDevice(f.device); err != nil {
 		return s, cli.Usagef("--device: %w", err)
 	}

@@ -69,16 +69,29 @@ type cardCode struct{ *emu.Module }
 
 func (c cardCode) Entry(name string) (gpu.Kernel, error) { return c.Kernel(name) }
 
-func (c *card) Alloc(name string, bytes int64) (gpu.Memory, error) {
-	b, err := c.memory.Alloc(name, int(bytes))
-	return &cardMemory{c, name, b}, err
+func (c *card) Alloc(_ string, ranges []gpu.Range) (list []gpu.Memory, err error) {
+	for _, r := range ranges {
+		b, err := c.memory.Alloc(r.Name, int(r.Bytes))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, &cardMemory{c, r.Name, b})
+	}
+	return list, nil
 }
 
-func (c *card) AllocTogether(names []string, bytes []int64) ([]gpu.Memory, error) {
-	return gpu.AllocEach(c, names, bytes)
+func (c *card) Constants(list []gpu.Constant) (gpu.Upload, error) {
+	if len(list) > 0 {
+		return nil, fmt.Errorf("%d weights", len(list))
+	}
+	return nothing{}, nil
 }
 
-func (c *card) Constant(string, []byte) (gpu.Memory, error) { return nil, fmt.Errorf("no weights") }
+// nothing is on its way.
+type nothing struct{}
+
+func (nothing) Addr(int) uint64 { return 0 }
+func (nothing) Wait() error     { return nil }
 
 // Launch runs a kernel with races checked.
 func (c *card) Launch(l *gpu.Launch) error {
@@ -145,12 +158,14 @@ type catch struct {
 	d *deviceSampler
 }
 
-func (c *catch) Alloc(name string, bytes int64) (gpu.Memory, error) {
-	m, err := c.card.Alloc(name, bytes)
-	if name == "activations 0" && err == nil {
-		c.d.source = m.(*cardMemory)
+func (c *catch) Alloc(what string, ranges []gpu.Range) ([]gpu.Memory, error) {
+	list, err := c.card.Alloc(what, ranges)
+	for _, m := range list {
+		if m := m.(*cardMemory); m.name == "activations 0" {
+			c.d.source = m
+		}
 	}
-	return m, err
+	return list, err
 }
 
 // step samples rows from logits.

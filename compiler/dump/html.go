@@ -78,15 +78,15 @@ func (c Cost) weight() float64 {
 	return c.Bytes
 }
 
-// WriteHTML writes the report as one page that needs nothing else.
-func (r *Plan) WriteHTML(w io.Writer, p *engine.Plan) error {
+// WriteHTML writes the report as one page that needs nothing else. memory says what a program takes at the server's default settings.
+func (r *Plan) WriteHTML(w io.Writer, p *engine.Plan, memory func(*engine.Program) (*Memory, error)) error {
 	data := page{Plan: r}
 	for _, target := range r.Targets {
 		program, err := p.Program("step", target)
 		if err != nil {
 			return err
 		}
-		m, err := NewMemory(p, program, MemorySettings{})
+		m, err := memory(program)
 		if err != nil {
 			return err
 		}

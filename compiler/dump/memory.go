@@ -20,15 +20,21 @@ const (
 type MemorySettings struct {
 	MaxBatch, MaxContext, StepTokens int
 	KVMemory                         int64 // 0: all sequences at full context, which a server cuts to a part of the machine's memory
+	// Of GPUs: what is free, 0 for all that the card of the target has, and the part of it that may be taken.
+	DeviceMemory int64
+	Utilization  float64
 }
 
-// Memory says what a plan takes at given settings, from the plan alone.
+// Memory says what a plan takes at given settings, from the plan alone. What GPUs take is the runtime's to say, to the byte.
 type Memory struct {
 	WeightBytes     int64 `json:"weight_bytes"`
 	ActivationBytes int64 `json:"activation_bytes"`
+	ArrayBytes      int64 `json:"array_bytes,omitempty"` // of GPUs: what the host tells each step
 	KVTokenBytes    int64 `json:"kv_bytes_per_token"`
 	KVBytes         int64 `json:"kv_bytes"`
 	TotalBytes      int64 `json:"total_bytes"`
+	FreeBytes       int64 `json:"free_bytes,omitempty"` // of the GPU that the report is made for
+	Pages           int64 `json:"kv_pages"`
 	// Tokens is how many positions fit the KV memory; FullSequences how many sequences of MaxContext. Both are in whole pages.
 	Tokens        int64 `json:"kv_tokens"`
 	FullSequences int64 `json:"sequences_at_max_context"`
@@ -112,10 +118,14 @@ func (m *Memory) cache(program *engine.Program, given int64) error {
 		}
 	}
 	if pageBytes > 0 {
-		pages := m.KVBytes / pageBytes
-		m.Tokens, m.FullSequences = pages*pageSize, pages/perSequence
+		m.SetPages(m.KVBytes/pageBytes, perSequence)
 	}
 	return nil
+}
+
+// SetPages fills in what so many pages hold, of which a sequence at full context takes perSequence.
+func (m *Memory) SetPages(pages, perSequence int64) {
+	m.Pages, m.Tokens, m.FullSequences = pages, pages*pageSize, pages/perSequence
 }
 
 // product multiplies sizes that are not negative.

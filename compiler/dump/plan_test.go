@@ -152,7 +152,7 @@ func TestMemoryAddsUp(t *testing.T) {
 	const tokenBytes = 3 * 2 * 16 * 4 // layers, keys and values
 	pages := int64(1<<20) / (16 * tokenBytes)
 	want := dump.Memory{WeightBytes: 8192, ActivationBytes: 10*128*2 + 4*128*2 + 4*192, KVTokenBytes: tokenBytes, KVBytes: 1 << 20,
-		Tokens: 16 * pages, FullSequences: pages / 16, MaxBatch: 4, MaxContext: 250, StepTokens: 10}
+		Pages: pages, Tokens: 16 * pages, FullSequences: pages / 16, MaxBatch: 4, MaxContext: 250, StepTokens: 10}
 	want.TotalBytes = want.WeightBytes + want.ActivationBytes + want.KVBytes
 	if *m != want {
 		t.Errorf("got  %+v\nwant %+v", *m, want)
@@ -200,7 +200,9 @@ func wellFormed(t *testing.T, page string) {
 func TestReportPage(t *testing.T) {
 	plan, report := tinyReport(t, 2)
 	var page strings.Builder
-	check(t, report.WriteHTML(&page, plan))
+	check(t, report.WriteHTML(&page, plan, func(program *engine.Program) (*dump.Memory, error) {
+		return dump.NewMemory(plan, program, dump.MemorySettings{})
+	}))
 	wellFormed(t, page.String())
 	if !strings.Contains(page.String(), "&lt;script&gt;alert") {
 		t.Error("the weight's name is not in the page")

@@ -161,7 +161,14 @@ func (m *Memory) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "weights\t%s\n", cli.FormatBytes(m.WeightBytes))
 	fmt.Fprintf(t, "activations\t%s (%d tokens a step)\n", cli.FormatBytes(m.ActivationBytes), m.StepTokens)
-	fmt.Fprintf(t, "KV cache\t%s, %s a token: %d tokens, %d sequences of %d\n", cli.FormatBytes(m.KVBytes), cli.FormatBytes(m.KVTokenBytes), m.Tokens, m.FullSequences, m.MaxContext)
-	fmt.Fprintf(t, "together\t%s\n", cli.FormatBytes(m.TotalBytes))
+	if m.ArrayBytes > 0 {
+		fmt.Fprintf(t, "arrays\t%s (what the host tells each step)\n", cli.FormatBytes(m.ArrayBytes))
+	}
+	fmt.Fprintf(t, "KV cache\t%s, %s a token: %d pages, %d tokens, %d sequences of %d\n", cli.FormatBytes(m.KVBytes), cli.FormatBytes(m.KVTokenBytes), m.Pages, m.Tokens, m.FullSequences, m.MaxContext)
+	of := ""
+	if m.FreeBytes > 0 {
+		of = " of a GPU with " + cli.FormatBytes(m.FreeBytes) + " free"
+	}
+	fmt.Fprintf(t, "together\t%s%s\n", cli.FormatBytes(m.TotalBytes), of)
 	return t.Flush()
 }

@@ -76,6 +76,9 @@ func contains(list []string, s string) bool {
 	return false
 }
 
+// kvShareOfMemory: the cache takes at most this part of the machine's memory.
+const kvShareOfMemory = 4
+
 // load fills in the settings, takes the memory and binds the launches.
 func (m *model) load(settings engine.Settings) error {
 	if settings.PageSize == 0 {
@@ -87,7 +90,7 @@ func (m *model) load(settings engine.Settings) error {
 	}
 	info := m.plan.Info()
 	m.info = &info
-	request := limits.Request{Settings: settings, Info: m.info, TokenBytes: perToken, Threads: runtime.NumCPU(), Memory: physicalMemory()}
+	request := limits.Request{Settings: settings, Info: m.info, TokenBytes: perToken, Threads: runtime.NumCPU(), KVMemory: physicalMemory() / kvShareOfMemory}
 	if m.settings, err = request.Fill(); err != nil {
 		return err
 	}

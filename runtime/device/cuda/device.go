@@ -1,7 +1,10 @@
 package cuda
 
 import (
+	"fmt"
+
 	"llmc/engine"
+	"llmc/runtime/device/cuda/jit"
 	"llmc/runtime/device/gpu"
 )
 
@@ -13,16 +16,17 @@ func (Device) Name() string { return "cuda" }
 
 // Load implements engine.Device.
 func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	if err := jit.Keep(settings.NoCodeCache); err != nil {
+		return nil, fmt.Errorf("a place for compiled code: %w; %s names another directory, or is \"%s\"", err, jit.Environment, jit.Off)
+	}
 	driver, err := open()
 	if err != nil {
 		return nil, err
 	}
 	model, err := gpu.Load(plan, driver, settings)
 	if err != nil {
-		return nil, err
+		return nil, err // without a model that is not nil
 	}
-	limits, _ := model.Limits()
-	model.ReplaySteps(limits.MaxSequences) // steps in which nobody reads a prompt
 	return model, nil
 }
 

@@ -4,18 +4,16 @@ package cuda
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"unsafe"
 
 	"gorgonia.org/cu"
 
-	"llmc/engine"
 	"llmc/runtime/device/cuda/shim"
 	"llmc/runtime/device/gpu"
 )
 
-// device is a GPU with what a model has of it. One goroutine at a time uses it.
+// device is a GPU with what a model has of it. One goroutine at a time uses it; uploads have threads of their own.
 type device struct {
 	number   cu.Device
 	card     gpu.Card
@@ -27,6 +25,7 @@ type device struct {
 	marks    marks
 	pinned   []unsafe.Pointer
 	memory   []cu.DevicePtr
+	uploads  []*upload
 	modules  []cu.Module
 	graphs   []cu.ExecGraph
 	lost     error // after which nothing works any more
@@ -43,12 +42,17 @@ func (d *device) do(what string, call func() error) error {
 	if d.lost != nil {
 		return d.lost
 	}
+	return d.judge(what, d.inContext(call))
+}
+
+// inContext makes calls of the driver from any goroutine. What they answer is still to be judged, by the goroutine that uses the device.
+func (d *device) inContext(call func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cu.SetCurrentContext(d.context); err != nil {
-		return d.judge(what, err)
+		return err
 	}
-	return d.judge(what, call())
+	return call()
 }
 
 // submit hands the queue over; with wait it comes back when all is done. Pinned memory is free again then.
@@ -66,34 +70,6 @@ func (d *device) submit(what string, wait bool) error {
 
 // Card implements gpu.Driver.
 func (d *device) Card() gpu.Card { return d.card }
-
-// Alloc implements gpu.Driver.
-func (d *device) Alloc(name string, bytes int64) (gpu.Memory, error) {
-	m := &memory{device: d, name: name, bytes: bytes}
-	err := d.do(name, func() error {
-		p, err := cu.MemAlloc(max(bytes, 1)) // there are no allocations of nothing
-		if err != nil {
-			if resultOf(err) == outOfMemory {
-				err = d.noRoom(name, bytes)
-			}
-			return err
-		}
-		d.memory, m.address = append(d.memory, p), uint64(p)
-		return nil
-	})
-	return m, err
-}
-
-// noRoom says what was wanted, what there is, and what to do.
-func (d *device) noRoom(name string, bytes int64) error {
-	const gib = 1 << 30
-	free, total, err := cu.MemInfo()
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: %s: %.2f GiB for %s, %.2f of %.2f GiB are free; give less --kv-memory, --max-batch or --max-step-tokens, or build with a smaller --quant",
-		engine.ErrDeviceMemory, d.card.Name, float64(bytes)/gib, name, float64(free)/gib, float64(total)/gib)
-}
 
 // Launch implements gpu.Driver.
 func (d *device) Launch(l *gpu.Launch) error {
@@ -118,6 +94,9 @@ func (d *device) Close() error {
 		return nil
 	}
 	d.retained = false
+	for _, u := range d.uploads {
+		u.cancel()
+	}
 	if d.lost == nil {
 		if err := d.do("giving memory back", d.release); err != nil {
 			return err

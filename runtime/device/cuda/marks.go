@@ -73,23 +73,6 @@ func (d *device) Pinned(name string, bytes int64) ([]byte, error) {
 	return pinned, err
 }
 
-// AllocTogether implements gpu.Driver: the arrays are parts of one allocation.
-func (d *device) AllocTogether(names []string, bytes []int64) ([]gpu.Memory, error) {
-	list, total := make([]gpu.Memory, len(names)), int64(0)
-	for i, name := range names {
-		list[i] = &memory{device: d, name: name, address: uint64(total), bytes: bytes[i]}
-		total += (bytes[i] + gpu.PartAlign - 1) &^ (gpu.PartAlign - 1)
-	}
-	all, err := d.Alloc("a step's arrays", total)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range list {
-		m.(*memory).address += all.Addr()
-	}
-	return list, nil
-}
-
 // mostGap is how much memory between two arrays is copied along rather than left out: the start of a copy takes as long as some tens of KiB.
 const mostGap = 32 << 10
 

@@ -7,6 +7,7 @@ import (
 
 	"gorgonia.org/cu"
 
+	"llmc/engine"
 	"llmc/runtime/device/gpu"
 )
 
@@ -26,6 +27,48 @@ func (m *memory) check(offset int64, n int) error {
 		return fmt.Errorf("%d bytes at %d of %s, which has %d", n, offset, m.name, m.bytes)
 	}
 	return nil
+}
+
+// Alloc implements gpu.Driver. The ranges lie in one allocation: the driver gives memory in pieces of megabytes.
+func (d *device) Alloc(what string, ranges []gpu.Range) ([]gpu.Memory, error) {
+	block, err := d.allocate(what, gpu.RangeBytes(ranges))
+	if err != nil {
+		return nil, err
+	}
+	var list []gpu.Memory
+	for i, r := range ranges {
+		list = append(list, &memory{d, r.Name, uint64(block) + uint64(gpu.RangeBytes(ranges[:i])), r.Bytes})
+	}
+	return list, nil
+}
+
+// allocate takes memory that is given back with the device.
+func (d *device) allocate(what string, bytes int64) (p cu.DevicePtr, err error) {
+	if bytes == 0 {
+		return 0, d.lost
+	}
+	err = d.do(what, func() error {
+		if p, err = cu.MemAlloc(bytes); err != nil {
+			if resultOf(err) == outOfMemory {
+				err = d.noRoom(what, bytes)
+			}
+			return err
+		}
+		d.memory = append(d.memory, p)
+		return nil
+	})
+	return p, err
+}
+
+// noRoom says what was wanted, what there is, and what to do.
+func (d *device) noRoom(what string, bytes int64) error {
+	const gib = 1 << 30
+	free, total, err := cu.MemInfo()
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s: %.2f GiB for %s, %.2f of %.2f GiB are free; give less --kv-memory, --gpu-memory-utilization, --max-batch or --max-step-tokens, or build with a smaller --quant",
+		engine.ErrDeviceMemory, d.card.Name, float64(bytes)/gib, what, float64(free)/gib, float64(total)/gib)
 }
 
 // stage returns pinned memory for up to n bytes on their way; where there is none left, what is queued is waited for.
@@ -75,26 +118,4 @@ func (m *memory) Read(offset int64, data []byte) error {
 		data, offset = data[len(part):], offset+int64(len(part))
 	}
 	return d.lost
-}
-
-// Constant implements gpu.Driver. A page of the file is read while the one before it is on its way: the halves of the pinned memory take turns.
-func (d *device) Constant(name string, data []byte) (gpu.Memory, error) {
-	m, err := d.Alloc(name, int64(len(data)))
-	if err != nil {
-		return nil, err
-	}
-	if err := d.submit(name, true); err != nil {
-		return nil, err
-	}
-	return m, d.do(name, func() error {
-		to := cu.DevicePtr(m.Addr())
-		for i := 0; len(data) > 0; i++ {
-			n, err := d.staging.send(i%2, to, data, d.stream)
-			if err != nil {
-				return err
-			}
-			data, to = data[n:], to+cu.DevicePtr(n)
-		}
-		return d.stream.Synchronize()
-	})
 }

@@ -17,12 +17,8 @@ import (
 // Built tells whether this binary can use GPUs.
 const Built = true
 
-const (
-	// oldestPTX is the least that programs are written in; drivers that do not read it run none of them.
-	oldestPTX engine.PTXVersion = 78
-	// reserved is the part of the free memory that stays so: code, graphs, and what the driver takes for itself.
-	reserved = 32
-)
+// oldestPTX is the least that programs are written in; drivers that do not read it run none of them.
+const oldestPTX engine.PTXVersion = 78
 
 // open starts the driver and takes the first device.
 func open() (gpu.Driver, error) {
@@ -84,11 +80,9 @@ func (d *device) take() error {
 	}
 	d.retained = true
 	return d.do("a stream on "+d.card.Name, func() error {
-		free, _, err := cu.MemInfo()
-		if err != nil {
+		if d.card.Memory, _, err = cu.MemInfo(); err != nil {
 			return err
 		}
-		d.card.Memory = free - free/reserved
 		if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 			return err
 		}

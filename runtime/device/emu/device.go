@@ -28,6 +28,7 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 			d.Card.Memory += w.Bytes
 		}
 	}
+	d.limitPages(plan, &settings)
 	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, memory: NewMemory()}, settings)
 	if err != nil {
 		return nil, err
@@ -38,7 +39,21 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 	return model, nil
 }
 
+// limitPages keeps KV pages, which are the machine's memory, small where the settings leave them open.
+func (d *Device) limitPages(plan *engine.Plan, s *engine.Settings) {
+	if s.MemoryUtilization != 0 || s.KVBytes != 0 {
+		return
+	}
+	most := int64(besideWeights)
+	for _, w := range plan.Weights() {
+		most += w.Bytes
+	}
+	s.MemoryUtilization = min(0.9, float64(most)/float64(d.Card.Memory))
+}
+
 const (
+	// besideWeights is what activations and KV pages take together at most where the settings leave it open.
+	besideWeights = 1 << 30
 	// newestCapability is that of the newest GPU whose instructions the emulator has.
 	newestCapability = 90
 	// newestDriver stands for the present one.
@@ -85,22 +100,40 @@ type code struct{ *Module }
 // Entry implements gpu.Code.
 func (c code) Entry(name string) (gpu.Kernel, error) { return c.Kernel(name) }
 
-// Alloc implements gpu.Driver.
-func (d *driver) Alloc(name string, bytes int64) (gpu.Memory, error) {
-	b, err := d.memory.Alloc(name, int(bytes))
-	return memory{b}, err
+// Alloc implements gpu.Driver. Ranges are buffers of their own, so that nothing reaches from one into the next.
+func (d *driver) Alloc(_ string, ranges []gpu.Range) ([]gpu.Memory, error) {
+	var list []gpu.Memory
+	for _, r := range ranges {
+		b, err := d.memory.Alloc(r.Name, int(r.Bytes))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, memory{b})
+	}
+	return list, nil
 }
 
-// AllocTogether implements gpu.Driver: arrays are kept apart, so that none is taken for its neighbour.
-func (d *driver) AllocTogether(names []string, bytes []int64) ([]gpu.Memory, error) {
-	return gpu.AllocEach(d, names, bytes)
+// Constants implements gpu.Driver: the data is used where it lies.
+func (d *driver) Constants(list []gpu.Constant) (gpu.Upload, error) {
+	var u upload
+	for _, c := range list {
+		b, err := d.memory.Wrap(c.Name, c.Data, true)
+		if err != nil {
+			return nil, err
+		}
+		u = append(u, b)
+	}
+	return u, nil
 }
 
-// Constant implements gpu.Driver: the data is used where it lies.
-func (d *driver) Constant(name string, data []byte) (gpu.Memory, error) {
-	b, err := d.memory.Wrap(name, data, true)
-	return memory{b}, err
-}
+// upload is done when it begins.
+type upload []*Buffer
+
+// Addr implements gpu.Upload.
+func (u upload) Addr(i int) uint64 { return u[i].Addr() }
+
+// Wait implements gpu.Upload.
+func (upload) Wait() error { return nil }
 
 // Launch implements gpu.Driver.
 func (d *driver) Launch(l *gpu.Launch) error {

@@ -31,9 +31,6 @@ type part struct {
 	put func(s *engine.Step, to []byte) int
 }
 
-// PartAlign is that of each array in a block: no two share a sector, and kernels may load vectors.
-const PartAlign = 256
-
 // inputs says for each of engine.Inputs how long it is at most, and what it holds; list is room for what a step does not have as it is. What may be
 // longest by far comes last: copies end with what a step has.
 var inputs = []struct {
@@ -66,7 +63,7 @@ func sampledTokens(s *engine.Step, list []int32) []int32 {
 // add appends an array to the block.
 func (a *arrays) add(name string, bytes int, put func(s *engine.Step, to []byte) int) {
 	a.parts = append(a.parts, part{name: name, offset: a.bytes, bytes: int64(bytes), put: put})
-	a.bytes += (int64(bytes) + PartAlign - 1) &^ (PartAlign - 1)
+	a.bytes += (int64(bytes) + RangeAlign - 1) &^ (RangeAlign - 1)
 }
 
 // plan says what the block holds: work lists first, whose shapes come with the program's launches.
@@ -106,30 +103,25 @@ func putInts(to []byte, values []int32) int {
 	return 4 * len(values)
 }
 
-// take allocates arrays for the largest step.
-func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program, sampling *sampling) error {
+// take allocates arrays for the largest step: those of the block one after the other.
+func (a *arrays) take(d allocator, l *limits.Limits, p *engine.Program, sampling *sampling) error {
 	shapes, of, err := a.plan(l, p, sampling)
-	if err != nil {
-		return err
-	}
-	names, sizes := make([]string, len(a.parts)), make([]int64, len(a.parts))
-	for i, part := range a.parts {
-		names[i], sizes[i] = part.name, part.bytes
-	}
-	memory, err := d.AllocTogether(names, sizes)
 	if err != nil {
 		return err
 	}
 	a.memory, a.of = map[string]Memory{}, make([]Memory, len(of))
 	for i := range a.parts {
-		a.parts[i].memory = memory[i]
+		part := &a.parts[i]
+		if part.memory, err = d.Alloc(part.name, part.bytes); err != nil {
+			return err
+		}
 		if i >= len(shapes) {
-			a.memory[names[i]] = memory[i]
+			a.memory[part.name] = part.memory
 		}
 	}
 	for launch, shape := range of {
 		if shape >= 0 {
-			a.of[launch] = memory[shape]
+			a.of[launch] = a.parts[shape].memory
 		}
 	}
 	a.list = make([]int32, 0, max(l.MaxRows, 1))
@@ -137,7 +129,7 @@ func (a *arrays) take(d Driver, l *limits.Limits, p *engine.Program, sampling *s
 }
 
 // takeTickets allocates counters for the launch that has most. They are zero again after each.
-func (a *arrays) takeTickets(d Driver, p *engine.Program) error {
+func (a *arrays) takeTickets(d allocator, p *engine.Program) error {
 	most := int64(0)
 	for i := range p.Launches {
 		most = max(most, p.Launches[i].Int("tickets", 0))

@@ -14,10 +14,6 @@ func (*idle) Launch(*gpu.Launch) error                         { return nil }
 func (*idle) Record(queue func() error) (gpu.Recording, error) { return 0, queue() }
 func (*idle) Replay(gpu.Recording) error                       { return nil }
 
-func (i *idle) AllocTogether(names []string, bytes []int64) ([]gpu.Memory, error) {
-	return gpu.AllocEach(i, names, bytes)
-}
-
 // BenchmarkDecodeStep is what a decode step costs the host beside the driver's calls, at batch 1.
 func BenchmarkDecodeStep(b *testing.B) {
 	model, step := decodingModel(b)
@@ -52,7 +48,6 @@ func decodingModel(tb testing.TB) (*gpu.Model, *engine.Step) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { model.Close() })
-	model.ReplaySteps(64)
 	return model, &engine.Step{IDs: []int32{1}, Positions: []int32{40}, RopeLen: []int32{41}, Slots: []int32{40}, SeqStart: []int32{0, 1}, Context: []int32{41},
 		Pages: []int32{0, 1, 2}, PageStart: []int32{0, 3}, Rows: []engine.Row{{Position: 41, Sampling: &engine.Sampling{Temperature: 0.7, TopP: 0.9, Logprobs: -1}}}}
 }

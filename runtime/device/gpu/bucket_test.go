@@ -27,19 +27,27 @@ func (blankMemory) Read(_ int64, b []byte) error { clear(b); return nil }
 func (b *blank) Card() gpu.Card {
 	return gpu.Card{Name: "blank", Capability: 90, Driver: 13000, Memory: 1 << 30, SharedMemory: 227 << 10}
 }
-func (b *blank) Load(string) (gpu.Code, error)               { return b, nil }
-func (b *blank) Entry(name string) (gpu.Kernel, error)       { return name, nil }
-func (b *blank) Constant(string, []byte) (gpu.Memory, error) { return b.Alloc("", 0) }
-func (b *blank) Close() error                                { return nil }
+func (b *blank) Load(string) (gpu.Code, error)         { return b, nil }
+func (b *blank) Entry(name string) (gpu.Kernel, error) { return name, nil }
+func (b *blank) Close() error                          { return nil }
 
-func (b *blank) Alloc(string, int64) (gpu.Memory, error) {
-	b.next += 4096
-	return blankMemory(b.next), nil
+func (b *blank) Alloc(_ string, ranges []gpu.Range) (list []gpu.Memory, err error) {
+	for range ranges {
+		b.next += 4096
+		list = append(list, blankMemory(b.next))
+	}
+	return list, nil
 }
 
-func (b *blank) AllocTogether(names []string, bytes []int64) ([]gpu.Memory, error) {
-	return gpu.AllocEach(b, names, bytes)
+func (b *blank) Constants(list []gpu.Constant) (gpu.Upload, error) {
+	return blankUpload{}, nil
 }
+
+// blankUpload has constants in the order of the list.
+type blankUpload struct{}
+
+func (blankUpload) Addr(i int) uint64 { return 1<<40 + uint64(i)<<20 }
+func (blankUpload) Wait() error       { return nil }
 
 func (b *blank) Launch(l *gpu.Launch) error {
 	b.launched += fmt.Sprintln(l.Kernel, l.Grid, l.Threads, l.Shared, l.Args)

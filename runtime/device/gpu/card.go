@@ -14,7 +14,7 @@ type Card struct {
 	Name         string
 	Capability   int                // compute capability, major*10 + minor
 	Driver       engine.CUDAVersion // the newest CUDA that the driver serves
-	Memory       int64              // bytes that a model may have of it
+	Memory       int64              // bytes of it that are free
 	SharedMemory int                // bytes that a CTA can have at most
 }
 
@@ -159,13 +159,13 @@ func leastMemory(plan *engine.Plan, program *engine.Program, pageSize int) (weig
 
 // weightBytes is what the weights take that a program reads.
 func weightBytes(plan *engine.Plan, program *engine.Program) (int64, error) {
-	total := int64(0)
+	var ranges []Range
 	for _, name := range program.Weights {
 		w, _, err := plan.Weight(name)
 		if err != nil {
 			return 0, err
 		}
-		total += w.Bytes
+		ranges = append(ranges, Range{name, w.Bytes})
 	}
-	return total, nil
+	return RangeBytes(ranges), nil
 }

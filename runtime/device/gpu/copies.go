@@ -18,22 +18,26 @@ type copier struct {
 	list Memory
 }
 
+// takeCopyList allocates the list of pages where the program has an entry that reads it.
+func (m *Model) takeCopyList(a allocator) (err error) {
+	if m.program.FindAuxiliary(engine.CopyPages) != nil && m.pool.pageBytes%16 == 0 {
+		m.copyList, err = a.Alloc("pages to copy", 8*copyBatch)
+	}
+	return err
+}
+
 // newCopier binds the program's entry; nil where it has none.
 func (m *Model) newCopier(code Code) (*copier, error) {
-	a := m.program.FindAuxiliary(engine.CopyPages)
-	if a == nil || m.pool.pageBytes%16 != 0 {
+	if m.copyList == nil {
 		return nil, nil
 	}
+	a := m.program.FindAuxiliary(engine.CopyPages)
 	kernel, err := code.Entry(a.Code.Entry)
 	if err != nil {
 		return nil, fmt.Errorf("auxiliary %s: %w", a.Name, err)
 	}
-	list, err := m.driver.Alloc("pages to copy", 8*copyBatch)
-	if err != nil {
-		return nil, err
-	}
-	args := []uint64{m.pool.mem.Addr(), list.Addr(), 0, uint64(m.pool.pageBytes)}
-	return &copier{Launch{Kernel: kernel, Label: a.Name, Threads: uint32(a.Code.Threads), Shared: uint32(a.Code.Shared), Args: args}, &a.Code, list}, nil
+	args := []uint64{m.pool.mem.Addr(), m.copyList.Addr(), 0, uint64(m.pool.pageBytes)}
+	return &copier{Launch{Kernel: kernel, Label: a.Name, Threads: uint32(a.Code.Threads), Shared: uint32(a.Code.Shared), Args: args}, &a.Code, m.copyList}, nil
 }
 
 // CopyPages copies KV pages in every layer and cache, as they are. The list may not write a page twice, nor one that it reads.

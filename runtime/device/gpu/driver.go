@@ -8,14 +8,14 @@ type Driver interface {
 	Card() Card
 	// Load makes the entries of PTX text ready.
 	Load(ptx string) (Code, error)
-	// Alloc takes memory; what it holds at first is not defined.
-	Alloc(name string, bytes int64) (Memory, error)
-	// AllocTogether takes memory for several arrays, each aligned to PartAlign, one behind the other where that is of use.
-	AllocTogether(names []string, bytes []int64) ([]Memory, error)
+	// Alloc takes memory for all ranges, RangeBytes at most, each aligned to RangeAlign, one behind the other where that is of use. What it holds at
+	// first is not defined. what names them together.
+	Alloc(what string, ranges []Range) ([]Memory, error)
 	// Pinned takes memory of the host that Send and Fetch copy from and to.
 	Pinned(name string, bytes int64) ([]byte, error)
-	// Constant makes data readable by kernels. Data stays as it is as long as the memory is in use, so it need not be copied.
-	Constant(name string, data []byte) (Memory, error)
+	// Constants makes data readable by kernels, which takes RangeBytes at most. The data stays as it is as long as the memory is in use. It
+	// is there when the upload has been waited for; until then the driver may be used for other things.
+	Constants(list []Constant) (Upload, error)
 	// Launch queues a kernel. Kernels run one after the other.
 	Launch(l *Launch) error
 	// Clear queues the filling of a range of memory with zeros.
@@ -59,6 +59,24 @@ type Recorder interface {
 
 // Recording is a list of launches with their arguments, kept by a Recorder until it is closed.
 type Recording any
+
+// Constant is data that kernels read.
+type Constant struct {
+	Name string
+	Data []byte // for a driver that uses it where it lies
+	// Read copies a part of it, for a driver that needs each byte once.
+	Read func(to []byte, at int64) error
+	// ReadAhead says that so many bytes from at on will be read soon.
+	ReadAhead func(at, bytes int64)
+}
+
+// Upload is constants on their way to the device.
+type Upload interface {
+	// Addr is where a constant of the list will lie.
+	Addr(i int) uint64
+	// Wait comes back when all of them are there.
+	Wait() error
+}
 
 // Code is loaded PTX.
 type Code interface {

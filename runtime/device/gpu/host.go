@@ -32,17 +32,3 @@ func (HostMemory) Await(Mark) error { return nil }
 
 // Finish implements Driver.
 func (HostMemory) Finish() error { return nil }
-
-// AllocEach is AllocTogether of a driver that takes each array by itself.
-func AllocEach(d interface {
-	Alloc(name string, bytes int64) (Memory, error)
-}, names []string, bytes []int64) ([]Memory, error) {
-	list := make([]Memory, len(names))
-	for i, name := range names {
-		var err error
-		if list[i], err = d.Alloc(name, bytes[i]); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}

@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -22,25 +23,44 @@ type variant struct {
 	call Launch
 }
 
-// bind makes the weights readable and binds every launch.
-func (m *Model) bind(plan *engine.Plan) error {
-	code, err := m.loadCode(plan)
-	if err != nil {
-		return fmt.Errorf("code of target %s: %w", m.program.Target, err)
-	}
-	weights := make([]uint64, len(m.program.Weights))
-	for i, name := range m.program.Weights {
-		_, data, err := plan.Weight(name)
+// inFileOrder is an upload in the order of the plan's file, asked in the order of the program.
+type inFileOrder struct {
+	Upload
+	place []int
+}
+
+// Addr implements Upload.
+func (u inFileOrder) Addr(i int) uint64 { return u.Upload.Addr(u.place[i]) }
+
+// sendWeights puts the program's weights on their way, in the order of the file, so that a disk is read from end to end.
+func (m *Model) sendWeights(plan *engine.Plan) (Upload, error) {
+	names := m.program.Weights
+	list, order, offset := make([]Constant, len(names)), make([]int, len(names)), make([]int64, len(names))
+	for i, name := range names {
+		w, _, err := plan.Weight(name)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		mem, err := m.driver.Constant(name, data)
-		if err != nil {
-			return fmt.Errorf("weight %q: %w", name, err)
-		}
-		weights[i] = mem.Addr()
+		order[i], offset[i] = i, w.Offset
 	}
-	kernels := map[string]Kernel{}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(offset[a], offset[b]) })
+	place := make([]int, len(names))
+	for at, i := range order {
+		w, data, err := plan.Weight(names[i])
+		if err != nil {
+			return nil, err
+		}
+		list[at] = Constant{names[i], data, func(to []byte, at int64) error { return plan.ReadWeight(w, to, at) },
+			func(at, bytes int64) { plan.ReadAhead(w, at, bytes) }}
+		place[i] = at
+	}
+	upload, err := m.driver.Constants(list)
+	return inFileOrder{upload, place}, err
+}
+
+// bind binds every launch.
+func (m *Model) bind(code Code, weights Upload) error {
+	kernels, err := map[string]Kernel{}, error(nil)
 	for i := range m.program.Launches {
 		l := &m.program.Launches[i]
 		for _, c := range l.Code {
@@ -51,7 +71,7 @@ func (m *Model) bind(plan *engine.Plan) error {
 				return fmt.Errorf("launch %d (%s): %w", i, l.Label, err)
 			}
 		}
-		m.launches = append(m.launches, m.newLaunch(i, kernels, weights))
+		m.launches = append(m.launches, m.newLaunch(i, kernels, weights.Addr))
 	}
 	if m.copier, err = m.newCopier(code); err != nil {
 		return err
@@ -63,13 +83,13 @@ func (m *Model) bind(plan *engine.Plan) error {
 	return err
 }
 
-func (m *Model) newLaunch(number int, kernels map[string]Kernel, weights []uint64) launch {
+func (m *Model) newLaunch(number int, kernels map[string]Kernel, weight func(i int) uint64) launch {
 	l := &m.program.Launches[number]
 	var args []uint64
 	for i := range engine.FindKernel(l.Kernel).Roles {
 		address := uint64(0)
 		if i < len(l.Operands) {
-			address = m.address(number, l.Operands[i], weights)
+			address = m.address(number, l.Operands[i], weight)
 		}
 		args = append(args, address)
 	}
@@ -85,13 +105,13 @@ func (m *Model) newLaunch(number int, kernels map[string]Kernel, weights []uint6
 }
 
 // address returns where an operand lies. The program has been validated: indices are in range.
-func (m *Model) address(launch int, o engine.Operand, weights []uint64) uint64 {
+func (m *Model) address(launch int, o engine.Operand, weight func(i int) uint64) uint64 {
 	switch o.Kind {
 	case engine.OperandBuffer:
 		b := &m.program.Buffers[o.Index]
 		return m.slots[b.Slot].Addr() + uint64(b.Offset)
 	case engine.OperandWeight:
-		return weights[o.Index]
+		return weight(o.Index)
 	case engine.OperandCache:
 		return m.pool.mem.Addr() + uint64(m.pool.layer(o.Index, m.program.Launches[launch].Int("layer", 0)))
 	case engine.OperandInput:

@@ -16,13 +16,15 @@ type Model struct {
 	info     engine.ModelInfo
 	program  *engine.Program
 	limits   limits.Limits
+	taken    *MemoryPlan
 	pool     *pool
 	slots    []Memory
 	arrays   arrays
 	sampling sampling
 	launches []launch
 	begin    *beginner // nil where the program has no code for it
-	copier   *copier   // nil where the program has no code for it
+	copyList Memory    // nil where the program has no code that copies pages
+	copier   *copier   // likewise
 	flights  []*flight // steps that have been started, oldest first
 	memory   [2]flight // of flights, in turn
 	started  int
@@ -46,44 +48,58 @@ func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, e
 	return m, nil
 }
 
+// load plans first. While the weights are on their way, the rest is taken and everything that a step wants is made.
 func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
-	if settings.PageSize == 0 {
-		settings.PageSize = limits.DefaultPageSize
-	}
+	setPageSize(&settings)
 	card := m.driver.Card()
 	var err error
 	if m.program, err = Choose(plan, card, settings.Target, settings.PageSize); err != nil {
 		return err
 	}
 	settings.Target = m.program.Target
-	weights, err := weightBytes(plan, m.program)
-	if err != nil {
+	if m.taken, err = PlanMemory(plan, m.program, card, settings); err != nil {
 		return err
 	}
 	if m.pool, err = newPool(m.program.Caches, settings.PageSize); err != nil {
 		return err
 	}
-	request := limits.Request{Settings: settings, Info: &m.info, TokenBytes: m.pool.pageBytes / int64(settings.PageSize),
-		Threads: 1, Memory: card.Memory - weights}
-	if m.limits, err = request.Fill(); err != nil {
-		return err
-	}
-	if m.limits.PageSize%16 != 0 {
-		return fmt.Errorf("page size is %d: must be a multiple of 16", m.limits.PageSize)
-	}
+	m.limits = m.taken.Limits
 	m.buckets = m.program.Buckets(m.limits.MaxStepTokens)
-	if m.pool.mem, err = m.driver.Alloc("KV pages", m.pool.pageBytes*int64(m.limits.Pages)); err != nil {
-		return err
-	}
-	if err := m.takeMemory(); err != nil {
-		return err
-	}
 	m.sampler, m.logits, m.rowBytes = sample.New(m.info.Vocab), make([]float32, m.info.Vocab), make([]byte, 4*m.info.Vocab)
-	return m.bind(plan)
+	upload, err := m.sendWeights(plan)
+	if err != nil {
+		return err
+	}
+	if err := m.prepare(plan, upload); err != nil {
+		return err
+	}
+	if err := upload.Wait(); err != nil {
+		return err
+	}
+	return m.warmUp()
 }
 
-// takeMemory allocates activations and the step's arrays for the largest step.
-func (m *Model) takeMemory() error {
+// prepare does what needs the addresses of the weights alone.
+func (m *Model) prepare(plan *engine.Plan, weights Upload) error {
+	if err := m.takeWork(); err != nil {
+		return err
+	}
+	// Code comes before the pages: how much it takes is not planned, and who wants all memory for pages is told about them.
+	code, err := m.loadCode(plan)
+	if err != nil {
+		return fmt.Errorf("code of target %s: %w", m.program.Target, err)
+	}
+	if err := m.takePool(); err != nil {
+		return err
+	}
+	if err := m.bind(code, weights); err != nil {
+		return err
+	}
+	return m.recordSteps()
+}
+
+// takeMemory allocates activations, then the step's arrays, for the largest step. Memory of the device is taken nowhere else, or it is not planned.
+func (m *Model) takeMemory(a allocator) error {
 	l := &m.limits
 	env := largest(l)
 	for i, slot := range m.program.Slots {
@@ -91,20 +107,20 @@ func (m *Model) takeMemory() error {
 		if err != nil {
 			return err
 		}
-		mem, err := m.driver.Alloc(fmt.Sprintf("activations %d", i), bytes)
+		mem, err := a.Alloc(fmt.Sprintf("activations %d", i), bytes)
 		if err != nil {
 			return err
 		}
 		m.slots = append(m.slots, mem)
 	}
 	m.sampling.find(m.program, l.Vocab)
-	if err := m.arrays.take(m.driver, l, m.program, &m.sampling); err != nil {
+	if err := m.arrays.take(a, l, m.program, &m.sampling); err != nil {
 		return err
 	}
-	if err := m.sampling.take(m.driver, l, m.arrays.memory); err != nil {
+	if err := m.sampling.take(a, l, m.arrays.memory); err != nil {
 		return err
 	}
-	return m.takeFlights()
+	return m.takeCopyList(a)
 }
 
 // Limits implements engine.Model.

@@ -18,40 +18,86 @@ type replayKey struct {
 	flags                   uint32 // of what the rows want of sampling
 }
 
-// mostRecordings bounds the memory that recordings take: steps of further kinds are launched. There are a few for each bucket.
-const mostRecordings = 96
+// recordedFlags are the kinds of steps that are recorded, the least first: a step is run as the first that has all it wants. What a recording
+// launches beyond that changes nothing, for every kernel of sampling asks the row.
+var recordedFlags = []uint32{0, engine.SampleDraws, ^uint32(0)}
 
-// ReplaySteps makes steps of up to so many tokens as long as their bucket, and runs the launches of each kind of them from a recording where the
-// driver is a Recorder. Longer steps, which compute for longer than it takes to launch them, stay as they are.
-func (m *Model) ReplaySteps(tokens int) {
-	m.padTo = min(tokens, m.limits.MaxStepTokens)
-	m.replay.recorder, _ = m.driver.(Recorder)
-	m.replay.recordings = map[replayKey]Recording{}
+// recordSteps records, where the driver is a Recorder, the launches of every bucket of steps in which nobody reads a prompt; such a step is made as
+// long as its bucket. Nothing is recorded later: that would take memory while requests run. Longer steps, which compute for longer than it takes to
+// launch them, and what there is no room to record, are launched.
+func (m *Model) recordSteps() error {
+	recorder, ok := m.driver.(Recorder)
+	if !ok {
+		return nil
+	}
+	m.padTo = m.limits.MaxSequences
+	m.replay = replay{recorder, map[replayKey]Recording{}}
+	for _, flags := range recordedFlags {
+		if flags != 0 && m.sampling.found == nil {
+			continue
+		}
+		for _, bucket := range m.recordedBuckets() {
+			key := replayKey{bucket, min(bucket, m.limits.MaxSequences), min(bucket, m.limits.MaxRows), flags}
+			recording, err := recorder.Record(func() error { return m.queue(key.env(), flags) })
+			if errors.Is(err, engine.ErrDeviceMemory) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			m.replay.recordings[key] = recording
+		}
+	}
+	return nil
 }
 
-// run queues the launches of a step: from a recording if the step is padded, else one after the other.
-func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
-	r := &m.replay
-	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
-	if !padded || r.recorder == nil {
-		return m.queue(env, flags)
+// recordedBuckets are those that steps are padded to.
+func (m *Model) recordedBuckets() []int {
+	for i, bucket := range m.buckets {
+		if bucket >= m.padTo {
+			return m.buckets[:i+1]
+		}
 	}
-	key := replayKey{step.T(), step.B(), len(step.Rows), flags}
-	recording, ok := r.recordings[key]
-	if !ok {
-		if len(r.recordings) == mostRecordings {
-			return m.queue(env, flags)
+	return m.buckets
+}
+
+func (k replayKey) env() sym.Env {
+	return sym.Bind(int64(k.tokens), int64(k.sequences), int64(k.rows), 0)
+}
+
+// warmUp runs every bucket of recorded steps once, on padding alone, so that what a driver puts off until a kernel runs is not put off until a request.
+func (m *Model) warmUp() error {
+	if m.replay.recorder == nil {
+		return nil
+	}
+	f, step := &m.memory[0], &m.padded
+	for _, bucket := range m.recordedBuckets() {
+		step.Reset()
+		step.Pad(bucket, min(bucket, m.limits.MaxSequences), min(bucket, m.limits.MaxRows))
+		if m.sampling.found != nil {
+			if err := m.sampling.ask(m.driver, &f.asked, step, step, m.info.Vocab, m.arrays.memory); err != nil {
+				return err
+			}
 		}
-		var err error
-		recording, err = r.recorder.Record(func() error { return m.queue(env, flags) })
-		if errors.Is(err, engine.ErrDeviceMemory) {
-			r.recorder = nil
-			return m.queue(env, flags)
-		}
-		if err != nil {
+		if err := m.arrays.write(m.driver, step, f.block); err != nil {
 			return err
 		}
-		r.recordings[key] = recording
+		if err := errors.Join(m.run(step, recordedFlags[len(recordedFlags)-1], true), m.driver.Finish()); err != nil {
+			return err
+		}
 	}
-	return r.recorder.Replay(recording)
+	return nil
+}
+
+// run queues the launches of a step in which rows want what flags say: from a recording if the step is padded and there is one, else one after the other.
+func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
+	key := replayKey{step.T(), step.B(), len(step.Rows), 0}
+	if padded {
+		for _, key.flags = range recordedFlags {
+			if recording, ok := m.replay.recordings[key]; ok && flags&^key.flags == 0 {
+				return m.replay.recorder.Replay(recording)
+			}
+		}
+	}
+	return m.queue(key.env(), flags)
 }

@@ -2,6 +2,8 @@ package gpu_test
 
 import (
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"llmc/engine"
@@ -34,27 +36,30 @@ func (r *recorder) Replay(recording gpu.Recording) error {
 	return nil
 }
 
-// TestReplay wants short steps to be replayed, with the launches that they would have had, and long ones to stay as they are.
+// TestReplay wants short steps to be replayed, with the launches that they would have had, and long ones to stay as they are. What is recorded is
+// recorded at load; steps that there was no room for are launched.
 func TestReplay(t *testing.T) {
-	const longest = 16
+	const sequences = 12
 	plan := demoPlan(t)
-	settings := engine.Settings{MaxStepTokens: 100, MaxSequences: 12, MaxContext: 64}
 	load := func(driver gpu.Driver) *gpu.Model {
-		model, err := gpu.Load(plan, driver, settings)
+		model, err := gpu.Load(plan, driver, engine.Settings{MaxStepTokens: 100, MaxSequences: sequences, MaxContext: 64})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return model
 	}
 	padding, plain, full, kept := &blank{}, &blank{}, &recorder{room: 2}, &recorder{room: 1000}
-	padded := load(padding)
-	padded.PadSteps()
-	models := []*gpu.Model{padded, load(plain), load(full), load(kept)}
-	models[2].ReplaySteps(longest)
-	models[3].ReplaySteps(longest)
-	random, short := rand.New(rand.NewPCG(3, 4)), 0
-	for range 200 {
-		step := randomStep(random, 100, 12)
+	models := []*gpu.Model{load(padding), load(plain), load(full), load(kept)}
+	models[0].PadSteps()
+	if full.recorded != 2 || kept.replayed != 5 || kept.recorded != 15 {
+		t.Fatalf("at load %d steps were recorded and %d run, with room for 2 %d and %d; there are 5 buckets", kept.recorded, kept.replayed, full.recorded, full.replayed)
+	}
+	random, short, kinds := rand.New(rand.NewPCG(3, 4)), 0, []*engine.Sampling{nil, {Temperature: 1, Logprobs: -1}, {Temperature: 1, PresencePenalty: 1, Logprobs: 3}}
+	for i := range 200 {
+		step := randomStep(random, 100, sequences)
+		for j := range step.Rows {
+			step.Rows[j].Sampling = kinds[i%2]
+		}
 		padding.launched, plain.launched, full.launched, kept.launched = "", "", "", ""
 		for _, m := range models {
 			if err := m.Step(step, make([]engine.Sampled, len(step.Rows))); err != nil {
@@ -62,7 +67,7 @@ func TestReplay(t *testing.T) {
 			}
 		}
 		want := plain.launched
-		if step.T() <= longest {
+		if step.T() <= sequences {
 			want = padding.launched
 			short++
 		}
@@ -70,7 +75,44 @@ func TestReplay(t *testing.T) {
 			t.Fatalf("a step of %d tokens has other launches when it may be replayed", step.T())
 		}
 	}
-	if kept.replayed != short || kept.recorded > 6 || full.recorded != 2 {
-		t.Errorf("of %d short steps %d were replayed from %d recordings, with room for 2 from %d", short, kept.replayed, kept.recorded, full.recorded)
+	if kept.replayed != 5+short || kept.recorded != 15 {
+		t.Errorf("of %d short steps %d were replayed, %d steps were recorded after loading", short, kept.replayed-5, kept.recorded-15)
 	}
+	step := decodingStep(3)
+	step.Rows[1].Sampling = kinds[2]
+	kept.launched, padding.launched, kept.replayed = "", "", 0
+	for _, m := range models {
+		if err := m.Step(step, make([]engine.Sampled, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept.replayed != 1 || !contains(kept.launched, padding.launched) {
+		t.Error("a step that wants much of sampling was replayed without some of its launches")
+	}
+}
+
+// decodingStep is one token of each of n sequences, all sampled.
+func decodingStep(n int) *engine.Step {
+	s := &engine.Step{}
+	s.Reset()
+	for i := range int32(n) {
+		s.IDs, s.Positions, s.RopeLen, s.Slots = append(s.IDs, 1), append(s.Positions, 0), append(s.RopeLen, 1), append(s.Slots, 16*i)
+		s.Pages = append(s.Pages, i)
+		s.PageStart, s.SeqStart, s.Context = append(s.PageStart, i+1), append(s.SeqStart, i+1), append(s.Context, 1)
+		s.Rows = append(s.Rows, engine.Row{Token: i, Position: 1})
+	}
+	return s
+}
+
+// contains tells whether every line of part comes in all, in its order.
+func contains(all, part string) bool {
+	lines := strings.SplitAfter(all, "\n")
+	for _, want := range strings.SplitAfter(part, "\n") {
+		i := slices.Index(lines, want)
+		if i < 0 {
+			return false
+		}
+		lines = lines[i+1:]
+	}
+	return true
 }

@@ -44,7 +44,7 @@ func (s *sampling) find(p *engine.Program, vocab int) {
 }
 
 // take allocates what few steps have, beside the arrays of all.
-func (s *sampling) take(d Driver, l *limits.Limits, memory map[string]Memory) error {
+func (s *sampling) take(d allocator, l *limits.Limits, memory map[string]Memory) error {
 	if s.found == nil {
 		return nil
 	}

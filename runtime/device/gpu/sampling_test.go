@@ -22,11 +22,15 @@ func (m *ram) Read(offset int64, data []byte) error {
 	return nil
 }
 
+// rams gives memory of the host.
+type rams struct{}
+
+func (rams) Alloc(_ string, bytes int64) (Memory, error) { return &ram{make([]byte, bytes)}, nil }
+
 // fetching is a driver that copies.
 type fetching struct{ Driver }
 
 func (fetching) Fetch(to []byte, from Memory, offset int64) error { return from.Read(offset, to) }
-func (fetching) Alloc(_ string, bytes int64) (Memory, error)      { return &ram{make([]byte, bytes)}, nil }
 func (fetching) Clear(m Memory, offset, bytes int64) error {
 	clear(m.(*ram).bytes[offset:][:bytes])
 	return nil
@@ -35,7 +39,7 @@ func (fetching) Clear(m Memory, offset, bytes int64) error {
 func samplingOf(rows, vocab int) (*sampling, *asked, map[string]Memory, []Memory) {
 	s := &sampling{found: &engine.Buffer{Stride: foundBytes}, alternatives: &engine.Buffer{Slot: 1, Stride: listedBytes}}
 	s.edits = edits{most: 100, seen: make([]uint32, vocab)}
-	if err := s.seats.take(fetching{}, rows, vocab); err != nil {
+	if err := s.seats.take(rams{}, rows, vocab); err != nil {
 		panic(err)
 	}
 	memory := map[string]Memory{}

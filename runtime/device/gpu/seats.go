@@ -13,6 +13,7 @@ import (
 type seats struct {
 	counter *counter
 	memory  Memory
+	list    Memory // of changes
 	vocab   int
 	of      map[*engine.TokenHistory]*seat
 	free    []uint32
@@ -27,13 +28,16 @@ type seat struct {
 	used    uint64 // step
 }
 
-// take allocates a row for each row that a step samples.
-func (s *seats) take(d Driver, rows, vocab int) (err error) {
+// take allocates a row for each row that a step samples, and the list of changes.
+func (s *seats) take(d allocator, rows, vocab int) (err error) {
 	s.vocab, s.of = vocab, map[*engine.TokenHistory]*seat{}
 	for i := range rows {
 		s.free = append(s.free, uint32(rows-1-i))
 	}
-	s.memory, err = d.Alloc("seen", int64(rows)*s.rowBytes())
+	if s.memory, err = d.Alloc("seen", int64(rows)*s.rowBytes()); err != nil {
+		return err
+	}
+	s.list, err = d.Alloc("tokens to count", mostChanges*engine.SeenChangeBytes)
 	return err
 }
 
@@ -138,10 +142,7 @@ func (m *Model) newCounter(code Code) (*counter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auxiliary %s: %w", a.Name, err)
 	}
-	list, err := m.driver.Alloc("tokens to count", mostChanges*engine.SeenChangeBytes)
-	if err != nil {
-		return nil, err
-	}
+	list := m.sampling.seats.list
 	found := m.slots[m.sampling.found.Slot].Addr() + uint64(m.sampling.found.Offset)
 	args := []uint64{m.arrays.memory["seen"].Addr(), found, list.Addr(), 0, uint64(m.info.Vocab)}
 	return &counter{Launch{Kernel: kernel, Label: a.Name, Threads: uint32(a.Code.Threads), Shared: uint32(a.Code.Shared), Args: args}, &a.Code, list}, nil

@@ -27,8 +27,6 @@ type emptying struct {
 	vocab  int
 }
 
-func (e *emptying) Alloc(string, int64) (Memory, error) { return nil, nil }
-
 func (e *emptying) Clear(_ Memory, offset, _ int64) error {
 	clear(e.counts[int(offset)/4/e.vocab])
 	return nil
@@ -44,7 +42,7 @@ func TestSeats(t *testing.T) {
 		d.counts = append(d.counts, make([]uint32, vocab))
 	}
 	var s seats
-	if err := s.take(d, rows, vocab); err != nil {
+	if err := s.take(&sketch{}, rows, vocab); err != nil {
 		t.Fatal(err)
 	}
 	all, ahead := make([]*engine.TokenHistory, histories), make([]*int32, histories)

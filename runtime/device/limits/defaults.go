@@ -11,7 +11,6 @@ const (
 	defaultStepTokens = 512
 	defaultSequences  = 64
 	DefaultPageSize   = 16
-	kvShareOfMemory   = 4 // the cache takes at most this part of the device's memory
 	maxStepTokens     = 1 << 16
 	maxThreads        = 1 << 10 // more than processors are of no use, but harmless: they take turns
 )
@@ -22,7 +21,7 @@ type Request struct {
 	Info       *engine.ModelInfo
 	TokenBytes int64 // cache size of one position
 	Threads    int   // workers when the settings leave it open
-	Memory     int64 // of the device, bytes
+	KVMemory   int64 // bytes that the cache takes at most when the settings leave it open
 }
 
 // Limits are the settings in force, defaults filled in.
@@ -57,7 +56,7 @@ func (r Request) Fill() (Limits, error) {
 	pageBytes := r.TokenBytes * int64(s.PageSize)
 	perSequence := int64((s.MaxContext + s.PageSize - 1) / s.PageSize)
 	if s.KVBytes == 0 {
-		s.KVBytes = min(perSequence*int64(s.MaxSequences)*pageBytes, r.Memory/kvShareOfMemory)
+		s.KVBytes = min(perSequence*int64(s.MaxSequences)*pageBytes, r.KVMemory)
 		s.KVBytes = max(s.KVBytes, pageBytes)
 	}
 	pages := perSequence * int64(s.MaxSequences) // of a program that caches nothing

@@ -31,27 +31,37 @@ func (d *Driver) load(module *C.CUmodule, image unsafe.Pointer) (C.CUresult, str
 	if assembled && d.Faults.OldCubins {
 		return C.CUDA_ERROR_NO_BINARY_FOR_GPU, ""
 	}
-	version, err := engine.VersionOfPTX([]byte(text))
-	if err != nil {
-		return C.CUDA_ERROR_INVALID_PTX, err.Error()
-	}
-	if oldest, known := engine.DriverFor(version); !known || oldest.CUDA > d.Card.Driver {
-		return C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION, fmt.Sprintf("Unsupported .version %v", version)
-	}
-	m, err := emu.Load(text)
-	if err == nil {
-		err = emu.CheckTarget(m.Target(), fmt.Sprintf("sm%d", d.Card.Capability))
-	}
-	if err != nil {
-		return C.CUDA_ERROR_INVALID_PTX, err.Error()
+	m, answer, said := d.parse(text)
+	if answer != 0 {
+		return answer, said
 	}
 	p := d.handle(m)
 	d.functions[p] = map[string]unsafe.Pointer{}
 	if assembled {
 		d.counts.Cubins++
+	} else {
+		d.counts.Texts++
 	}
 	*module = C.CUmodule(p)
 	return C.CUDA_SUCCESS, ""
+}
+
+// parse reads a text, and says what a driver would that does not take it.
+func (d *Driver) parse(text string) (m *emu.Module, answer C.CUresult, said string) {
+	version, err := engine.VersionOfPTX([]byte(text))
+	if err != nil {
+		return nil, C.CUDA_ERROR_INVALID_PTX, err.Error()
+	}
+	if oldest, known := engine.DriverFor(version); !known || oldest.CUDA > d.Card.Driver {
+		return nil, C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION, fmt.Sprintf("Unsupported .version %v", version)
+	}
+	if m, err = emu.Load(text); err == nil {
+		err = emu.CheckTarget(m.Target(), fmt.Sprintf("sm%d", d.Card.Capability))
+	}
+	if err != nil {
+		return nil, C.CUDA_ERROR_INVALID_PTX, err.Error()
+	}
+	return m, C.CUDA_SUCCESS, ""
 }
 
 //export emulatedLoad

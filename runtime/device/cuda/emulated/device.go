@@ -14,6 +14,9 @@ import (
 //export emulatedInit
 func emulatedInit(C.uint) C.CUresult {
 	d := installed
+	name := C.CString("CUDA_CACHE_PATH") // as C sees it
+	defer C.free(unsafe.Pointer(name))
+	d.told = C.GoString(C.getenv(name))
 	if d.Faults.Start == 0 && d.Devices == 0 {
 		return C.CUDA_ERROR_NO_DEVICE
 	}

@@ -21,7 +21,7 @@ type Driver struct {
 	Devices int // 0 or 1
 	Faults  Faults
 	Options emu.Options
-	Idle    bool // kernels do nothing, and memory is zero at first
+	Idle    bool // kernels do nothing and there is no memory, only addresses: for measuring what the host does
 
 	mu        sync.Mutex
 	sticky    C.CUresult // what every call answers once a kernel has failed
@@ -34,6 +34,9 @@ type Driver struct {
 	context   unsafe.Pointer
 	retained  int
 	counts    Counts
+	answers   int // copies to the host
+	idle      idle
+	told      string                                       // CUDA_CACHE_PATH when the driver started
 	functions map[unsafe.Pointer]map[string]unsafe.Pointer // by module
 }
 
@@ -44,13 +47,15 @@ type Faults struct {
 	NoGraphs    bool          // there is no memory for graphs
 	OldCubins   bool          // code that is not PTX is refused
 	Launch      int           // this launch ends with Failure when it runs
+	Answer      int           // this copy to the host does
 	Failure     driver.Result
 }
 
 // Counts are what was asked of the driver.
 type Counts struct {
-	Cubins, Allocations, Launches, Copies, Captures, Replays, Waits int
-	Early                                                           int // launches that may start before those before them have ended; in graphs they count once
+	Cubins, Texts, Allocations, PinnedAllocations, Launches, Copies, Captures, Replays, Waits int
+	Early                                                                                     int   // launches that may start before those before them have ended; in graphs they count once
+	Taken                                                                                     int64 // bytes of device memory that are in use
 }
 
 // New returns a driver whose card passes for a row of engine.Targets with all the memory that it has.
@@ -76,8 +81,13 @@ func (d *Driver) Install() error {
 func (d *Driver) Counts() Counts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.counts
+	counts := d.counts
+	counts.Taken = d.used
+	return counts
 }
+
+// CachePath is where the driver was told to keep compiled code when it started.
+func (d *Driver) CachePath() string { return d.told }
 
 // Fault is what a kernel did wrong, nil if none did.
 func (d *Driver) Fault() error {
@@ -90,7 +100,7 @@ func (d *Driver) Fault() error {
 func (d *Driver) InUse() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.buffers) + len(d.pinned) + len(d.handles) + d.retained
+	return len(d.buffers) + len(d.idle.bytes) + len(d.pinned) + len(d.handles) + d.retained
 }
 
 // call makes a call that needs the context: one after the other, and none once a kernel has failed.

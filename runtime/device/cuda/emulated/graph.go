@@ -13,7 +13,10 @@ import (
 // graph is work that was captured, executable what can be launched of it.
 type (
 	graph      struct{ work []work }
-	executable struct{ work []work }
+	executable struct {
+		work     []work
+		uploaded bool
+	}
 )
 
 //export emulatedBeginCapture
@@ -52,8 +55,20 @@ func emulatedInstantiate(e *C.CUgraphExec, g C.CUgraph, _ C.ulonglong) C.CUresul
 		case d.Faults.NoGraphs:
 			return C.CUDA_ERROR_OUT_OF_MEMORY
 		}
-		*e = C.CUgraphExec(d.handle(&executable{slices.Clone(captured.work)}))
+		*e = C.CUgraphExec(d.handle(&executable{work: slices.Clone(captured.work)}))
 		return C.CUDA_SUCCESS
+	})
+}
+
+//export emulatedGraphUpload
+func emulatedGraphUpload(e C.CUgraphExec, s C.CUstream) C.CUresult {
+	return call(func(d *Driver) C.CUresult {
+		x, ok := find[*executable](d, unsafe.Pointer(e))
+		if !ok {
+			return C.CUDA_ERROR_INVALID_HANDLE
+		}
+		x.uploaded = true
+		return d.queue(unsafe.Pointer(s), func() C.CUresult { return C.CUDA_SUCCESS })
 	})
 }
 
@@ -61,8 +76,11 @@ func emulatedInstantiate(e *C.CUgraphExec, g C.CUgraph, _ C.ulonglong) C.CUresul
 func emulatedGraphLaunch(e C.CUgraphExec, s C.CUstream) C.CUresult {
 	return call(func(d *Driver) C.CUresult {
 		x, ok := find[*executable](d, unsafe.Pointer(e))
-		if !ok {
+		switch {
+		case !ok:
 			return C.CUDA_ERROR_INVALID_HANDLE
+		case !x.uploaded: // hardware would take memory for it now
+			return C.CUDA_ERROR_OUT_OF_MEMORY
 		}
 		d.counts.Replays++
 		return d.queue(unsafe.Pointer(s), func() C.CUresult {

@@ -31,12 +31,14 @@ func emulatedMemAlloc(address *C.CUdeviceptr, bytes C.size_t) C.CUresult {
 		if n := d.Faults.OutOfMemory; n > 0 && d.counts.Allocations >= n || int64(bytes) > d.Card.Memory-d.used {
 			return C.CUDA_ERROR_OUT_OF_MEMORY
 		}
+		if d.Idle {
+			d.used += int64(bytes)
+			*address = C.CUdeviceptr(d.idle.take(int64(bytes)))
+			return C.CUDA_SUCCESS
+		}
 		b, err := d.memory.Alloc("device memory", int(bytes))
 		if err != nil {
 			return C.CUDA_ERROR_OUT_OF_MEMORY
-		}
-		if d.Idle {
-			clear(b.Bytes())
 		}
 		d.used += int64(bytes)
 		d.buffers = append(d.buffers, b) // addresses only grow
@@ -48,6 +50,11 @@ func emulatedMemAlloc(address *C.CUdeviceptr, bytes C.size_t) C.CUresult {
 //export emulatedMemFree
 func emulatedMemFree(address C.CUdeviceptr) C.CUresult {
 	return call(func(d *Driver) C.CUresult {
+		if bytes, ok := d.idle.bytes[uint64(address)]; ok {
+			d.used -= bytes
+			delete(d.idle.bytes, uint64(address))
+			return C.CUDA_SUCCESS
+		}
 		i := slices.IndexFunc(d.buffers, func(b *emu.Buffer) bool { return b.Addr() == uint64(address) })
 		if i < 0 {
 			return C.CUDA_ERROR_INVALID_VALUE
@@ -62,6 +69,7 @@ func emulatedMemFree(address C.CUdeviceptr) C.CUresult {
 //export emulatedHostAlloc
 func emulatedHostAlloc(memory *unsafe.Pointer, bytes C.size_t, _ C.uint) C.CUresult {
 	return call(func(d *Driver) C.CUresult {
+		d.counts.PinnedAllocations++
 		*memory = C.malloc(bytes)
 		d.pinned[*memory] = int(bytes)
 		return C.CUDA_SUCCESS
@@ -105,6 +113,10 @@ func (d *Driver) onHost(memory unsafe.Pointer, bytes C.size_t) []byte {
 
 //export emulatedToDevice
 func emulatedToDevice(to C.CUdeviceptr, from unsafe.Pointer, bytes C.size_t, s C.CUstream) C.CUresult {
+	if d := installed; d.Idle {
+		d.idle.copy(from, int(bytes))
+		return C.CUDA_SUCCESS
+	}
 	return call(func(d *Driver) C.CUresult {
 		return d.copies(unsafe.Pointer(s), d.onDevice(to, bytes), d.onHost(from, bytes))
 	})
@@ -112,7 +124,14 @@ func emulatedToDevice(to C.CUdeviceptr, from unsafe.Pointer, bytes C.size_t, s C
 
 //export emulatedToHost
 func emulatedToHost(to unsafe.Pointer, from C.CUdeviceptr, bytes C.size_t, s C.CUstream) C.CUresult {
+	if installed.Idle {
+		clear(unsafe.Slice((*byte)(to), int(bytes)))
+		return C.CUDA_SUCCESS
+	}
 	return call(func(d *Driver) C.CUresult {
+		if d.answers++; d.answers == d.Faults.Answer {
+			return d.queue(unsafe.Pointer(s), func() C.CUresult { return C.CUresult(d.Faults.Failure) })
+		}
 		return d.copies(unsafe.Pointer(s), d.onHost(to, bytes), d.onDevice(from, bytes))
 	})
 }
@@ -120,6 +139,9 @@ func emulatedToHost(to unsafe.Pointer, from C.CUdeviceptr, bytes C.size_t, s C.C
 //export emulatedClear
 func emulatedClear(to C.CUdeviceptr, value C.uchar, bytes C.size_t, s C.CUstream) C.CUresult {
 	return call(func(d *Driver) C.CUresult {
+		if d.Idle {
+			return C.CUDA_SUCCESS
+		}
 		memory := d.onDevice(to, bytes)
 		if memory == nil {
 			return C.CUDA_ERROR_INVALID_VALUE

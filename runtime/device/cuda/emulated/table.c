@@ -51,6 +51,7 @@ const emulated_call emulated_calls[] = {
 	{"cuStreamBeginCapture_v2", emulatedBeginCapture},
 	{"cuStreamEndCapture", emulatedEndCapture},
 	{"cuGraphInstantiateWithFlags", emulatedInstantiate},
+	{"cuGraphUpload", emulatedGraphUpload},
 	{"cuGraphLaunch", emulatedGraphLaunch},
 	{"cuGraphDestroy", emulatedGraphDestroy},
 	{"cuGraphExecDestroy", emulatedGraphExecDestroy},

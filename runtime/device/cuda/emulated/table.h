@@ -2,6 +2,8 @@
 #ifndef LLMC_EMULATED_TABLE_H
 #define LLMC_EMULATED_TABLE_H
 
+#include <stdlib.h>
+
 #include "cuda.h"
 
 typedef struct {

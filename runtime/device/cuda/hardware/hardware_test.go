@@ -60,7 +60,11 @@ func TestGPU(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			before := free(t)
 			v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), dir)
+			if after := free(t); after < before {
+				t.Errorf("steps took %d bytes of device memory, if nobody else did", before-after)
+			}
 			if err := errors.Join(err, model.Close()); err != nil {
 				t.Fatal(err)
 			}

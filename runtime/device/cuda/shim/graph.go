@@ -14,7 +14,7 @@ import (
 	"llmc/runtime/device/cuda/driver"
 )
 
-// Capture makes a graph of the commands of a queue, launches alone, instead of running them. The stream must not be used by others meanwhile.
+// Capture makes a graph of the commands of a queue, launches alone, instead of running them, and brings it to the device. The stream must not be used by others meanwhile.
 func Capture(q *Queue, s cu.Stream) (cu.ExecGraph, error) {
 	stream := C.CUstream(handle(&s))
 	// Other threads may go on using the driver: nothing of theirs comes into the graph.
@@ -37,5 +37,10 @@ func Capture(q *Queue, s cu.Stream) (cu.ExecGraph, error) {
 	if err = errors.Join(err, graph.Destroy()); err != nil {
 		return cu.ExecGraph{}, err
 	}
-	return wrap[cu.ExecGraph](unsafe.Pointer(executable)), nil
+	exec := wrap[cu.ExecGraph](unsafe.Pointer(executable))
+	// Its first launch would take the memory that it wants of the device.
+	if err := driver.Check(int(C.cuGraphUpload(executable, stream))); err != nil {
+		return cu.ExecGraph{}, errors.Join(err, exec.Destroy())
+	}
+	return exec, nil
 }

@@ -178,6 +178,7 @@ var calls = []call{
 	{"cuStreamEndCapture", "CUstream, CUgraph *"},
 	{"cuGraphInstantiateWithFlags", "CUgraphExec *, CUgraph, unsigned long long"},
 	{"cuGraphLaunch", "CUgraphExec, CUstream"},
+	{"cuGraphUpload", "CUgraphExec, CUstream"},
 	{"cuGraphExecUpdate_v2", "CUgraphExec, CUgraph, CUgraphExecUpdateResultInfo *"},
 	{"cuMemHostAlloc", "void **, size_t, unsigned int"},
 	{"cuMemHostRegister_v2", "void *, size_t, unsigned int"},
