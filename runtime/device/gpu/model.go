@@ -33,13 +33,15 @@ type Model struct {
 	sampler  *sample.Sampler
 	logits   []float32 // of a row whose request does not ask for them
 	rowBytes []byte
-	visit    func(launch int) error // after each launch when set; see Trace
+	visit    func(launch int) error // after each launch has been queued when set; see Trace and Profile
+	clock    Timer                  // takes the times around the launches of a step when set; see TimeSteps
+	plan     *engine.Plan
 	closed   bool
 }
 
 // Load binds the program of the plan that fits the driver's card best, or settings.Target's; see Choose. The model owns the driver.
 func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, error) {
-	m := &Model{driver: driver, info: plan.Info()}
+	m := &Model{driver: driver, info: plan.Info(), plan: plan}
 	if err := m.load(plan, settings); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -125,7 +127,7 @@ func (m *Model) queue(env sym.Env, flags uint32) error {
 			return err
 		}
 		if m.visit != nil {
-			if err := errors.Join(m.driver.Finish(), m.visit(i)); err != nil {
+			if err := m.visit(i); err != nil {
 				return err
 			}
 		}

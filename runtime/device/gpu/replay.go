@@ -29,11 +29,25 @@ func (m *Model) ReplaySteps(tokens int) {
 	m.replay.recordings = map[replayKey]Recording{}
 }
 
-// run queues the launches of a step: from a recording if the step is padded, else one after the other.
+// run queues the launches of a step, between two times if steps are timed.
 func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
+	if m.clock == nil {
+		return m.launch(step, flags, padded)
+	}
+	if err := m.clock.Stamp(stepBegins); err != nil {
+		return err
+	}
+	if err := m.launch(step, flags, padded); err != nil {
+		return err
+	}
+	return m.clock.Stamp(stepEnds)
+}
+
+// launch queues the launches of a step: from a recording if the step is padded and nobody looks at single launches, else one after the other.
+func (m *Model) launch(step *engine.Step, flags uint32, padded bool) error {
 	r := &m.replay
 	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
-	if !padded || r.recorder == nil {
+	if !padded || r.recorder == nil || m.visit != nil {
 		return m.queue(env, flags)
 	}
 	key := replayKey{step.T(), step.B(), len(step.Rows), flags}
