@@ -30,7 +30,9 @@ type Row struct {
 	// BandwidthFrac is what decoding reads (weights once a step, the KV of every sequence) over time, as a fraction of the
 	// read bandwidth that the same process measures on memory larger than the caches. Above 1 part of it stays in the cache.
 	BandwidthFrac float64 `json:"bandwidth_frac"`
-	PeakRSS       int64   `json:"peak_rss"` // bytes
+	// HostMicros is the time of a decode step in which a device beside the host does nothing for it.
+	HostMicros float64 `json:"host_us,omitempty"`
+	PeakRSS    int64   `json:"peak_rss"` // bytes
 }
 
 // Run measures model. Prompts are random tokens below vocab and differ from run to run.
@@ -54,6 +56,10 @@ func Run(ctx context.Context, model engine.Model, vocab int, c Config) ([]Row, e
 		row.PrefillTS = float64(batch*c.Prompt) / median(prefill)
 		if seconds := median(decode); c.Gen > 0 && seconds > 0 {
 			row.DecodeTS = float64(batch*c.Gen) / seconds
+		}
+		var err error
+		if row.HostMicros, err = newRun(model, limits, vocab, batch, c, uint64(c.Repeat)).hostMicros(ctx); err != nil {
+			return rows, fmt.Errorf("batch %d: %w", batch, err)
 		}
 		rows = append(rows, row)
 	}

@@ -188,6 +188,47 @@ func TestOneCopyEachWay(t *testing.T) {
 	returned(t, d)
 }
 
+// TestProfile wants the time of every launch of a step from events of the driver, and steps to be replayed again behind it.
+func TestProfile(t *testing.T) {
+	d, plan := install(t, "sm90", 12020), build(t, "checkpoints/mistral-v5", "sm90", "int4")
+	loaded, err := cuda.Device{}.Load(plan, engine.Settings{MaxStepTokens: 8, MaxSequences: 2, MaxContext: 16, PageSize: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := loaded.(interface {
+		engine.Profiler
+		engine.StepTimer
+		engine.Model
+	})
+	step, times, ran := decoding(2, 0, plan.Info().Vocab), model.Launches(), 0
+	if err := model.Profile(step, make([]engine.Sampled, 2), times); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range times {
+		if l.Seconds > 0 {
+			ran++
+		} else if l.Seconds < 0 {
+			t.Errorf("%+v", l)
+		}
+	}
+	if c := d.Counts(); ran != c.Launches || c.Captures != 0 { // the last time is the host's and that of the beginning
+		t.Errorf("%d launches have a time: %+v", ran-1, c)
+	}
+	if err := model.TimeSteps(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Step(decoding(2, 1, plan.Info().Vocab), make([]engine.Sampled, 2)); err != nil || d.Counts().Replays != 1 {
+		t.Errorf("%v: %+v", err, d.Counts())
+	}
+	if seconds, err := model.DeviceSeconds(); err != nil || !(seconds > 0) {
+		t.Errorf("%v s on the device: %v", seconds, err)
+	}
+	if err := model.Close(); err != nil {
+		t.Error(err)
+	}
+	returned(t, d)
+}
+
 // TestWhatIsMissing wants one line that says what is wrong with the machine, and whether there is a device at all.
 func TestWhatIsMissing(t *testing.T) {
 	plan := build(t, "checkpoints/llama-yarn", "sm80", "bf16")

@@ -33,7 +33,7 @@ type Model struct {
 	sampler  *sample.Sampler
 	logits   []float32 // of a row whose request does not ask for them
 	rowBytes []byte
-	visit    func(launch int) error // after each launch has been queued when set; see Trace and Profile
+	visit    func(launch int) error // after each launch, or the beginning, has been queued when set; see Trace and Profile
 	clock    Timer                  // takes the times around the launches of a step when set; see TimeSteps
 	plan     *engine.Plan
 	closed   bool
@@ -112,11 +112,19 @@ func (m *Model) takeMemory() error {
 // Limits implements engine.Model.
 func (m *Model) Limits() (engine.Settings, int) { return m.limits.Settings, m.limits.Pages }
 
+// beginning is what the launch that begins a step is called where others have their number.
+const beginning = -1
+
 // queue queues the launches of a step of the given sizes, in which rows want what flags say.
 func (m *Model) queue(env sym.Env, flags uint32) error {
 	if m.begin != nil {
 		if err := m.begin.queue(m.driver, env); err != nil {
 			return err
+		}
+		if m.visit != nil {
+			if err := m.visit(beginning); err != nil {
+				return err
+			}
 		}
 	}
 	for i := range m.launches {

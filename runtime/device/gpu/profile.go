@@ -45,7 +45,10 @@ func (m *Model) Launches() []engine.LaunchTime {
 		t := engine.LaunchTime{Kernel: l.Kernel, Label: l.Label}
 		for j, o := range l.Operands {
 			if o.Kind == engine.OperandWeight && !readsRows(l.Kernel, engine.FindKernel(l.Kernel).Roles[j].Name) {
-				t.WeightBytes += m.weight(o).Bytes
+				w := m.weight(o)
+				if t.WeightBytes += w.Bytes; w.Layout != "" {
+					t.Label = w.Name // fused launches have numbers for names
+				}
 			}
 		}
 		times = append(times, t)
@@ -93,10 +96,13 @@ func (m *Model) Profile(step *engine.Step, out []engine.Sampled, times []engine.
 		if err != nil {
 			return err
 		}
-		t := &times[launch]
-		t.Seconds += seconds
-		m.cost(launch, step, t)
 		last = launchEnds + i
+		if launch == beginning {
+			times[len(times)-1].Seconds += seconds
+			continue
+		}
+		times[launch].Seconds += seconds
+		m.cost(launch, step, &times[launch])
 	}
 	return nil
 }

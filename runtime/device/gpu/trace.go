@@ -12,6 +12,9 @@ import (
 func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
 	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
 	m.visit = func(launch int) error {
+		if launch == beginning {
+			return nil
+		}
 		if err := m.driver.Finish(); err != nil {
 			return err
 		}
