@@ -165,3 +165,21 @@ func (c *coverage) lines() []string {
 	slices.SortFunc(lines, strings.Compare)
 	return lines
 }
+
+// TestCoverage wants every kernel to be on a list of what ran on hardware, which the runs of the other tests have left.
+func TestCoverage(t *testing.T) {
+	path := os.Getenv("LLMC_COVERED")
+	if path == "" {
+		t.Skip("SKIPPED: LLMC_COVERED names no list")
+	}
+	text, err := os.ReadFile(path)
+	check(t, err)
+	for i := range engine.Kernels {
+		name := engine.Kernels[i].Name
+		short, gpu := strings.CutPrefix(name, "cuda.")
+		ran := regexp.MustCompile(`(?m)^COVERED sm_\w+ ` + regexp.QuoteMeta(short) + `( to \d+)?,`)
+		if gpu && !ran.Match(text) {
+			t.Errorf("%s has not run", name)
+		}
+	}
+}
