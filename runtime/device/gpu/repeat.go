@@ -70,7 +70,7 @@ func (r *Repeater) Seconds(launches []int, rounds int) (float64, error) {
 		}
 	}
 	clock := m.driver.(Timer)
-	if err := errors.Join(again(), m.driver.Finish(), clock.Mark(startMark)); err != nil {
+	if err := errors.Join(again(), m.driver.Finish(), clock.Stamp(stepBegins)); err != nil {
 		return 0, err
 	}
 	for range rounds {
@@ -78,10 +78,10 @@ func (r *Repeater) Seconds(launches []int, rounds int) (float64, error) {
 			return 0, err
 		}
 	}
-	if err := errors.Join(clock.Mark(endMark), m.driver.Finish()); err != nil {
+	if err := errors.Join(clock.Stamp(stepEnds), m.driver.Finish()); err != nil {
 		return 0, err
 	}
-	seconds, err := clock.Seconds(startMark, endMark)
+	seconds, err := clock.Seconds(stepBegins, stepEnds)
 	return seconds / float64(rounds), err
 }
 
