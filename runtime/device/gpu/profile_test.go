@@ -102,3 +102,31 @@ func decodingStep(context int32) *engine.Step {
 	s.Rows = []engine.Row{{Position: context}}
 	return s
 }
+
+// TestRepeat wants launches of a step to run again alone, as many rounds as asked for, and what they move once.
+func TestRepeat(t *testing.T) {
+	driver := &clocked{recorder: recorder{room: 0}, stamps: map[int]float64{}}
+	model, err := gpu.Load(demoPlan(t), driver, engine.Settings{MaxStepTokens: 100, MaxSequences: 12, MaxContext: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := model.Repeat(decodingStep(40), make([]engine.Sampled, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var products []int
+	for i, l := range model.Launches() {
+		if l.Kernel == "cuda.linear_add" && r.Runs(i) {
+			products = append(products, i)
+		}
+	}
+	before := driver.seconds
+	seconds, err := r.Seconds(products, 5)
+	if n := float64(len(products)); err != nil || seconds != n || driver.seconds-before != 6*n || n != 8 {
+		t.Errorf("a round of %d launches takes %v s, all take %v: %v", len(products), seconds, driver.seconds-before, err)
+	}
+	one, all := r.Cost(products[:1]), r.Cost(products)
+	if !(one.Flops > 0) || all.Flops <= one.Flops || all.Traffic <= one.Traffic {
+		t.Errorf("%+v, %+v", one, all)
+	}
+}
