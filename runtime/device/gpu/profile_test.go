@@ -121,7 +121,11 @@ func TestRepeat(t *testing.T) {
 		}
 	}
 	before := driver.seconds
-	seconds, err := r.Seconds(products, 5)
+	round, err := r.Round(products)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds, err := round.Seconds(5)
 	if n := float64(len(products)); err != nil || seconds != n || driver.seconds-before != 6*n || n != 8 {
 		t.Errorf("a round of %d launches takes %v s, all take %v: %v", len(products), seconds, driver.seconds-before, err)
 	}

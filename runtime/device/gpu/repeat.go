@@ -49,36 +49,51 @@ func (r *Repeater) Cost(launches []int) (t engine.LaunchTime) {
 	return t
 }
 
-// Seconds runs launches, one behind the other and that rounds times over, once they have run before, and returns what a round took. What a launch reads
-// is what the step left: numbers that launches add to themselves may grow, which takes no other time.
-func (r *Repeater) Seconds(launches []int, rounds int) (float64, error) {
-	m := r.model
-	round := func() error {
+// Round is launches that run one behind the other.
+type Round struct {
+	model *Model
+	queue func() error
+}
+
+// Round prepares launches to be run again: from a recording where the driver is a Recorder. What a launch reads is what the step left; numbers that
+// launches add to themselves may grow, which takes no other time.
+func (r *Repeater) Round(launches []int) (*Round, error) {
+	m, env := r.model, r.env
+	queue := func() error {
 		for _, i := range launches {
-			if err := m.launches[i].queue(m.driver, r.env); err != nil {
+			if err := m.launches[i].queue(m.driver, env); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	again := round
+	round := &Round{m, queue}
 	if recorder, ok := m.driver.(Recorder); ok {
-		if recording, err := recorder.Record(round); err == nil {
-			again = func() error { return recorder.Replay(recording) }
-		} else if !errors.Is(err, engine.ErrDeviceMemory) {
-			return 0, err
+		recording, err := recorder.Record(queue)
+		if errors.Is(err, engine.ErrDeviceMemory) {
+			return round, nil
 		}
+		if err != nil {
+			return nil, err
+		}
+		round.queue = func() error { return recorder.Replay(recording) }
 	}
-	clock := m.driver.(Timer)
-	if err := errors.Join(again(), m.driver.Finish(), clock.Stamp(stepBegins)); err != nil {
+	return round, nil
+}
+
+// Seconds is what a round takes, of so many behind each other and one before them.
+func (r *Round) Seconds(rounds int) (float64, error) {
+	driver := r.model.driver
+	clock := driver.(Timer) // Repeat has looked
+	if err := errors.Join(r.queue(), clock.Stamp(stepBegins)); err != nil {
 		return 0, err
 	}
 	for range rounds {
-		if err := again(); err != nil {
+		if err := r.queue(); err != nil {
 			return 0, err
 		}
 	}
-	if err := errors.Join(clock.Stamp(stepEnds), m.driver.Finish()); err != nil {
+	if err := errors.Join(clock.Stamp(stepEnds), driver.Finish()); err != nil {
 		return 0, err
 	}
 	seconds, err := clock.Seconds(stepBegins, stepEnds)
