@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,7 +54,8 @@ func gpubenchCommand() *cobra.Command {
 	flags.StringVar(&show, "show", "", "print the report of this file instead of measuring")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	flags.StringVar(&o.Section, "section", "", "measure this section in this process, and print its rows")
-	_ = flags.MarkHidden("section")
+	flags.StringVar(&o.Scratch, "scratch", "", "directory for what the section builds")
+	_ = errors.Join(flags.MarkHidden("section"), flags.MarkHidden("scratch"))
 	return cmd
 }
 

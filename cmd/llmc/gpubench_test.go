@@ -27,11 +27,19 @@ func init() {
 	if err != nil {
 		panic(err)
 	}
-	card.Memory = 1 << 30
-	d := emulated.New(card)
-	if err := json.Unmarshal([]byte(text), &d.Faults); err != nil {
+	var how struct {
+		emulated.Faults
+		Idle bool
+	}
+	if err := json.Unmarshal([]byte(text), &how); err != nil {
 		panic(err)
 	}
+	card.Memory = 1 << 30
+	if how.Idle {
+		card.Memory = 24 << 30
+	}
+	d := emulated.New(card)
+	d.Faults, d.Idle = how.Faults, how.Idle
 	if err := d.Install(); err != nil {
 		panic(err)
 	}
@@ -107,6 +115,27 @@ func TestGPUBench(t *testing.T) {
 	}
 	if text := clitest.Run(t, "", "gpubench", "--show", files[0]).Done(t); !strings.Contains(text, "emulated sm90, capability 9.0, CUDA 13.0") || !strings.Contains(text, "8B fp8 batch 1, share of copy bandwidth") {
 		t.Errorf("report:\n%s", text)
+	}
+}
+
+// TestGPUBenchLarge measures a model of a billion parameters on a GPU whose kernels do nothing: all steps have their sizes and their memory.
+func TestGPUBenchLarge(t *testing.T) {
+	if os.Getenv("LLMC_LONG") == "" {
+		t.Skip("SKIPPED: builds 1.2 GB; set LLMC_LONG")
+	}
+	r, _, said := measureOn(t, `{"Idle":true}`, "1b:fp8")
+	for _, s := range r.Sections {
+		if s.Error != "" {
+			t.Errorf("%s: %s", s.Name, s.Error)
+		}
+		for _, row := range s.Rows {
+			if row.Note != "" && row.Kind != "build" && row.Kind != "torch product" {
+				t.Errorf("%+v", row)
+			}
+		}
+	}
+	if len(r.Sections[2].Rows) < 150 {
+		t.Errorf("%d rows\n%s", len(r.Sections[2].Rows), said)
 	}
 }
 

@@ -213,7 +213,7 @@ func (r *run) run(last []int32, first int) error {
 		return err
 	}
 	for i := range n {
-		last[first+i] = r.out[i].Token
+		last[first+i] = max(r.out[i].Token, 0) // -1 where there was nothing to choose
 	}
 	return nil
 }

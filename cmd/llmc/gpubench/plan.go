@@ -33,17 +33,12 @@ type loaded struct {
 
 // measurePlan builds a model, loads it and measures it: whole first, then its launches alone.
 func measurePlan(ctx context.Context, s spec, o *Options, emit func(Row) error) error {
-	dir, err := os.MkdirTemp(scratch(s.mostBytes()), "gpubench")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
 	card, err := cuda.Device{}.Card()
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "engine.plan")
-	if err := build(ctx, s, &card, o, dir, path, emit); err != nil {
+	path := filepath.Join(o.Scratch, "engine.plan")
+	if err := build(ctx, s, &card, o, o.Scratch, path, emit); err != nil {
 		return err
 	}
 	plan, err := engine.Open(path)

@@ -29,6 +29,7 @@ type Options struct {
 	Budget    time.Duration // after which no section begins
 	Limit     time.Duration // of a section
 	Section   string        // the one section that this process measures, "" for a run of all
+	Scratch   string        // directory for what a section builds
 }
 
 // message is a line of a section's output.
@@ -49,7 +50,7 @@ func Run(ctx context.Context, o *Options, command []string, w io.Writer) (*Resul
 	for _, s := range specs {
 		names = append(names, s.String())
 	}
-	r := &run{Options: o, command: command, progress: w, began: time.Now(), torch: map[Row]float64{}}
+	r := &run{Options: o, specs: specs, command: command, progress: w, began: time.Now(), torch: map[Row]float64{}}
 	for _, name := range names {
 		if err := r.section(ctx, name); err != nil {
 			return &r.result, r.path, err
@@ -61,6 +62,7 @@ func Run(ctx context.Context, o *Options, command []string, w io.Writer) (*Resul
 // run is a run of all sections.
 type run struct {
 	*Options
+	specs    []spec
 	command  []string
 	progress io.Writer
 	began    time.Time
@@ -107,7 +109,12 @@ func (r *run) process(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	args := append(r.command[1:len(r.command):len(r.command)], "--section", name)
+	dir, err := r.scratch(name)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	args := append(r.command[1:len(r.command):len(r.command)], "--section", name, "--scratch", dir)
 	cmd := exec.CommandContext(ctx, r.command[0], args...)
 	cmd.WaitDelay = time.Second
 	var said bytes.Buffer
@@ -132,14 +139,33 @@ func (r *run) process(ctx context.Context, name string) error {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("ended after %v", limit)
 	case err != nil:
-		text := strings.TrimSpace(said.String())
-		text = strings.TrimPrefix(text[strings.LastIndexByte(text, '\n')+1:], "llmc: ")
-		if text == "" {
-			text = err.Error()
-		}
-		return errors.New(text)
+		return reason(said.String(), err)
 	}
 	return bad
+}
+
+// reason is the line of what a process said on standard error that says why it ended: its own, or where a crash begins.
+func reason(said string, ended error) error {
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	for _, begin := range []string{"llmc: ", "panic: ", "fatal error: ", "runtime: "} {
+		for _, line := range lines {
+			if strings.HasPrefix(line, begin) {
+				return errors.New(strings.TrimPrefix(line, "llmc: "))
+			}
+		}
+	}
+	return fmt.Errorf("%w: %s", ended, lines[len(lines)-1])
+}
+
+// scratch makes a directory for what a section builds: in memory if there is room.
+func (r *run) scratch(name string) (string, error) {
+	bytes := int64(0)
+	for _, s := range r.specs {
+		if s.String() == name {
+			bytes = s.mostBytes()
+		}
+	}
+	return os.MkdirTemp(scratch(bytes), "gpubench")
 }
 
 // take takes a line of a section's output into the result, and the result into its file.

@@ -31,12 +31,13 @@ func emulatedMemAlloc(address *C.CUdeviceptr, bytes C.size_t) C.CUresult {
 		if n := d.Faults.OutOfMemory; n > 0 && d.counts.Allocations >= n || int64(bytes) > d.Card.Memory-d.used {
 			return C.CUDA_ERROR_OUT_OF_MEMORY
 		}
-		b, err := d.memory.Alloc("device memory", int(bytes))
+		alloc := d.memory.Alloc
+		if d.Idle { // memory that nobody touches takes none
+			alloc = func(name string, n int) (*emu.Buffer, error) { return d.memory.Wrap(name, make([]byte, n), false) }
+		}
+		b, err := alloc("device memory", int(bytes))
 		if err != nil {
 			return C.CUDA_ERROR_OUT_OF_MEMORY
-		}
-		if d.Idle {
-			clear(b.Bytes())
 		}
 		d.used += int64(bytes)
 		d.buffers = append(d.buffers, b) // addresses only grow
