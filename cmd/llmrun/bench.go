@@ -168,7 +168,11 @@ func printBench(w io.Writer, rows []bench.Row) error {
 	}
 	fmt.Fprintln(table)
 	for _, r := range rows {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%.0f\t%.1f\t%.0f %%\t%s\t", r.Batch, r.Prompt, r.Gen, r.PrefillTS, r.DecodeTS, 100*r.BandwidthFrac, cli.FormatBytes(r.PeakRSS))
+		share := "-" // not every device tells its bandwidth
+		if r.BandwidthFrac > 0 {
+			share = fmt.Sprintf("%.0f %%", 100*r.BandwidthFrac)
+		}
+		fmt.Fprintf(table, "%d\t%d\t%d\t%.0f\t%.1f\t%s\t%s\t", r.Batch, r.Prompt, r.Gen, r.PrefillTS, r.DecodeTS, share, cli.FormatBytes(r.PeakRSS))
 		if host {
 			fmt.Fprintf(table, "%.1f\t", r.HostMicros)
 		}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"llmc/internal/version"
@@ -116,6 +117,8 @@ func (r *run) process(ctx context.Context, name string) error {
 	defer os.RemoveAll(dir)
 	args := append(r.command[1:len(r.command):len(r.command)], "--section", name, "--scratch", dir)
 	cmd := exec.CommandContext(ctx, r.command[0], args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it starts ends with it
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	var said bytes.Buffer
 	cmd.Stderr = &said

@@ -11,7 +11,7 @@ import (
 	"os/exec"
 )
 
-//go:embed torch.py
+//go:embed peer.py
 var torchScript string
 
 // torchCases are the launches of the models that torch has something for, each once.

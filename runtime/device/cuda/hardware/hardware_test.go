@@ -93,6 +93,13 @@ func TestGPU(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer plan.Close()
+			if ptx, err := plan.Section(engine.KindPTX, c.target); err != nil {
+				t.Fatal(err)
+			} else if version, err := engine.VersionOfPTX(ptx); err != nil {
+				t.Fatal(err)
+			} else if oldest, _ := engine.DriverFor(version); oldest.CUDA > card.Driver {
+				t.Skipf("SKIPPED: a driver of CUDA %v does not read PTX %v", card.Driver, version)
+			}
 			device := aimed{target: c.target}
 			model, err := device.Load(plan, compiler.VerifySettings())
 			if err != nil {

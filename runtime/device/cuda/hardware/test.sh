@@ -34,18 +34,22 @@ xargs -P "${JOBS:-4}" -L 1 sh -c '
 	cd "$1" || exit 2
 	log=$out/$(echo "$3" | tr / .).log
 	start=$(date +%s)
-	timeout $((each + 10)) "$kit/$2" -test.run "^$(echo "$3" | sed "s|/|\$/^|")" -test.v -test.timeout "${each}s" >"$log" 2>&1
+	timeout $((each + 10)) "$kit/$2" -test.run "^$(echo "$3" | sed "s|/|\$/^|")\$" -test.v -test.timeout "${each}s" >"$log" 2>&1
 	code=$?
 	took=$(($(date +%s) - start))
+	result=ok
 	if [ $code -ne 0 ]; then
+		result=failed
 		echo "FAIL $3 ($took s), $log:"
 		grep -v -e "^=== " -e "^ *--- PASS" -e "^COVERED" "$log" | head -40
 		echo "$3" >>"$out/failed"
 	elif grep -q "^--- SKIP" "$log"; then
+		result=skipped
 		echo "skip $3: $(grep -m 1 -h -i "skip" "$log" | sed "s/^ *//")"
 	else
 		echo "ok   $3 ($took s), $(grep -c "^ *--- PASS" "$log") passed, $(grep -c "^ *--- SKIP" "$log") skipped"
 	fi
+	echo "{\"name\":\"$3\",\"result\":\"$result\",\"seconds\":$took}" >>"$out/results"
 ' run <"$out/list"
 
 echo
@@ -56,6 +60,14 @@ if [ -z "${ONLY:-}" ]; then
 	cd "$kernels" && LLMC_COVERED="$out/covered" "$kit/kernels.test" -test.run '^TestCoverage$' -test.v | grep -v -e '^=== ' -e '^PASS' || echo TestCoverage >>"$out/failed"
 fi
 grep -h SKIPPED "$out"/Test*.log | sed 's/^ *[a-z_]*.go:[0-9]*: //' | sort | uniq -c | sed 's/^/  /'
+# The same for programs.
+{
+	printf '{"card":"%s",\n"date":"%s",\n"tests":[\n' "$(sed -n 's/^ *hardware_test.go:[0-9]*: //p' "$out/card.log" | head -1 | tr -d '"\\')" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+	sed '$!s/$/,/' "$out/results"
+	printf '],\n"covered":[\n'
+	sed 's/^COVERED \(.*\)/"\1"/; $!s/$/,/' "$out/covered"
+	echo ']}'
+} >"$out/results.json"
 echo "$(wc -l <"$out/list") tests in $(($(date +%s) - begin)) s; logs are in $out"
 if [ -e "$out/failed" ]; then
 	echo "FAILED: $(tr '\n' ' ' <"$out/failed")"
