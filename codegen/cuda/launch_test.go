@@ -147,7 +147,7 @@ func (s *single) run(m *memory, tokens, sequences, pageSize, pageStride int) {
 	defer d.Close()
 	code, err := d.Load(s.text)
 	check(s.t, err)
-	launch := &gpu.Launch{Label: s.launch.Kernel, Threads: uint32(s.code.Threads), Shared: uint32(s.code.Shared)}
+	launch := &gpu.Launch{Label: s.launch.Kernel, Threads: uint32(s.code.Threads), Shared: uint32(s.code.Shared), Early: s.code.Early}
 	launch.Kernel, err = code.Entry(s.code.Entry)
 	check(s.t, err)
 	for i, e := range s.code.Grid {
