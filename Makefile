@@ -50,7 +50,7 @@ test-long: ## what is too slow for every change: large checkpoints, many random 
 
 test-cuda: ## the CUDA build over an emulated driver; needs a C compiler, no GPU
 	command -v gcc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
-	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc
+	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc/... ./codegen/cuda
 	$(WITH_CUDA) $(GO) test -tags cuda ./runtime/device/cuda/...
 	LLMC_TEST_DRIVER='{}' LLMC_TEST_ARCH=sm80 $(WITH_CUDA) $(GO) test -tags cuda ./cmd/llmrun
 	$(WITH_CUDA) $(GO) test -tags cuda -run GPU ./cmd/llmc
