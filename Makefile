@@ -61,11 +61,12 @@ test-gpu: ## every kernel and small plans on an NVIDIA GPU, from bin/gpu where t
 	sh runtime/device/cuda/hardware/test.sh $(KIT)
 
 # 8b:fp8 1b:bf16 and the like, or all; see bin/gpu/llmc-cuda gpubench --help.
-BENCH ?= default
+BENCH       ?= default
+BENCH_FLAGS ?=
 
 bench-gpu: ## products, attention and whole models on an NVIDIA GPU beside copy bandwidth and torch, from bin/gpu where there is no Go; a JSON file under bin/gpu
 	@$(BUILT_KIT)
-	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results
+	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results $(BENCH_FLAGS)
 
 test-clients: build .tools/python/bin/openai ## real clients from PyPI against our server
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...

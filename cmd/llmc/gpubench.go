@@ -25,6 +25,9 @@ func gpubenchCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.CopyBytes = int64(copied)
+			if err := o.Check(); err != nil {
+				return cli.Usagef("%w", err)
+			}
 			if o.Section != "" {
 				return gpubench.Measure(cmd.Context(), &o, cmd.OutOrStdout())
 			}
@@ -49,7 +52,7 @@ func gpubenchCommand() *cobra.Command {
 	flags.StringVar(&o.Tokenizer, "tokenizer", filepath.Join("testdata", "demo"), "directory of a checkpoint whose tokenizer the models get")
 	flags.StringVar(&o.Python, "python", "python3", "Python whose torch is measured beside it, if it has that")
 	flags.Var(&copied, "copy", "size of what is copied to measure bandwidth")
-	flags.DurationVar(&o.Budget, "budget", 8*time.Minute, "time after which no further section begins")
+	flags.DurationVar(&o.Budget, "budget", 9*time.Minute, "time of the whole run, after which nothing more is measured")
 	flags.DurationVar(&o.Limit, "limit", 4*time.Minute, "time after which a section is ended")
 	flags.StringVar(&show, "show", "", "print the report of this file instead of measuring")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")

@@ -159,5 +159,5 @@ func TestGPUBenchGoesOn(t *testing.T) {
 func TestGPUBenchWithoutGPU(t *testing.T) {
 	t.Setenv(emulatedDriver, `{"Start":803}`)
 	clitest.Run(t, "", "gpubench", "--out", t.TempDir()).Refused(t, 1, "the NVIDIA driver does not start: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)")
-	clitest.Run(t, "", "gpubench", "--plans", "8b:fp9", "--out", t.TempDir()).Refused(t, 1, `8b:fp9: no format "fp9"`)
+	clitest.Run(t, "", "gpubench", "--plans", "8b:fp9", "--out", t.TempDir()).Refused(t, 2, `--plans: 8b:fp9: no format "fp9"`)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -192,15 +193,17 @@ func (l *loaded) steps(d decode, tokens int) *engine.Step {
 	if d.context > limits.MaxContext || each*d.sequences > pages || d.sequences > limits.MaxSequences {
 		return nil
 	}
+	order := rand.New(rand.NewPCG(1, uint64(pages))).Perm(pages) // as pages lie that have been given out and taken back
 	s := &engine.Step{}
 	s.Reset()
 	for b := range d.sequences {
+		own := order[b*each:]
 		for p := d.context - tokens; p < d.context; p++ {
 			s.IDs, s.Positions, s.RopeLen = append(s.IDs, int32((7*b+p)%l.vocab)), append(s.Positions, int32(p)), append(s.RopeLen, int32(d.context))
-			s.Slots = append(s.Slots, int32(b*each*limits.PageSize+p))
+			s.Slots = append(s.Slots, int32(own[p/limits.PageSize]*limits.PageSize+p%limits.PageSize))
 		}
 		for p := range each {
-			s.Pages = append(s.Pages, int32(b*each+p))
+			s.Pages = append(s.Pages, int32(own[p]))
 		}
 		s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, int32(len(s.IDs))), append(s.Context, int32(d.context)), append(s.PageStart, int32(len(s.Pages)))
 		s.Rows = append(s.Rows, engine.Row{Token: int32(len(s.IDs) - 1), Position: int32(d.context)})

@@ -27,10 +27,21 @@ type Options struct {
 	Tokenizer string        // directory of a checkpoint whose tokenizer the models get
 	Python    string        // with torch, or not
 	CopyBytes int64         // of each array of a copy
-	Budget    time.Duration // after which no section begins
+	Budget    time.Duration // of the run: sections that have not ended by then are ended
 	Limit     time.Duration // of a section
 	Section   string        // the one section that this process measures, "" for a run of all
 	Scratch   string        // directory for what a section builds
+}
+
+// Check refuses options that nothing can be measured with.
+func (o *Options) Check() error {
+	if o.CopyBytes < copyStep || o.CopyBytes > 1<<40 {
+		return fmt.Errorf("--copy is %d bytes: must be within 16K..1T", o.CopyBytes)
+	}
+	if _, err := parseSpecs(o.Plans); err != nil {
+		return fmt.Errorf("--plans: %w", err)
+	}
+	return nil
 }
 
 // message is a line of a section's output.
@@ -60,6 +71,9 @@ func Run(ctx context.Context, o *Options, command []string, w io.Writer) (*Resul
 	return &r.result, r.path, nil
 }
 
+// leastSection is the time without which no section is begun.
+const leastSection = 20 * time.Second
+
 // run is a run of all sections.
 type run struct {
 	*Options
@@ -79,10 +93,10 @@ func (r *run) section(ctx context.Context, name string) error {
 	r.result.Sections = append(r.result.Sections, Section{Name: name, Rows: []Row{}})
 	s := &r.result.Sections[len(r.result.Sections)-1]
 	var err error
-	if time.Since(r.began) > r.Budget {
-		err = fmt.Errorf("not begun: %v have passed", r.Budget)
+	if left := r.Budget - time.Since(r.began); left < leastSection {
+		err = fmt.Errorf("not begun: of %v %v are left", r.Budget, left.Round(time.Second))
 	} else {
-		err = r.process(ctx, name)
+		err = r.process(ctx, name, min(left, r.Limit))
 	}
 	if ctx.Err() != nil {
 		err = ctx.Err()
@@ -103,8 +117,7 @@ func (r *run) write() error {
 }
 
 // process runs this program for a section and takes its rows as they come.
-func (r *run) process(ctx context.Context, name string) error {
-	limit := r.Limit
+func (r *run) process(ctx context.Context, name string, limit time.Duration) error {
 	if name == "torch" {
 		limit /= 2
 	}
@@ -140,7 +153,7 @@ func (r *run) process(ctx context.Context, name string) error {
 	err = cmd.Wait()
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("ended after %v", limit)
+		return fmt.Errorf("ended after %v", limit.Round(time.Second/10))
 	case err != nil:
 		return reason(said.String(), err)
 	}
