@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"llmc/engine"
+	"llmc/internal/ptxas"
 	"llmc/runtime/device/emu"
 	"llmc/runtime/device/gpu"
 )
@@ -144,5 +145,20 @@ func TestRunEnds(t *testing.T) {
 	o.Budget = time.Second
 	if r, _, err := Run(context.Background(), o, []string{"/bin/sh", "-c", script, "sh"}, &strings.Builder{}); err == nil && r.Device != "" || errors.Is(err, context.Canceled) {
 		t.Errorf("%v: %+v", err, r)
+	}
+}
+
+// TestAssembleCopy wants code without spilled registers for the oldest and the newest card.
+func TestAssembleCopy(t *testing.T) {
+	text, err := copyText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range ptxas.Find(t) {
+		for _, arch := range []string{"sm_80", "sm_90"} {
+			if kernels := a.Assemble(t, text, arch); len(kernels) != 2 {
+				t.Errorf("%+v", kernels)
+			}
+		}
 	}
 }
