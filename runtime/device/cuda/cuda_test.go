@@ -72,6 +72,7 @@ func TestDevice(t *testing.T) {
 	t.Run("sampling", func(t *testing.T) {
 		d, plan := install(t, "sm80", 11080), build(t, "checkpoints/llama-yarn", "sm80", "bf16")
 		devicetest.Sampling(t, cuda.Device{}, plan, plan.Info().Vocab, 128)
+		devicetest.Pages(t, cuda.Device{}, plan)
 		returned(t, d)
 	})
 	t.Run("serving", func(t *testing.T) {

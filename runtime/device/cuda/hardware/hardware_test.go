@@ -114,6 +114,7 @@ func TestGPU(t *testing.T) {
 			}
 			vocab := plan.Info().Vocab
 			devicetest.Schedules(t, device, plan, vocab, 128, rounds)
+			devicetest.Pages(t, device, plan)
 			devicetest.Sampling(t, device, plan, vocab, 128)
 			devicetest.Serve(t, device, plan)
 			devicetest.Ahead(t, device, plan, vocab, 128, 4)
