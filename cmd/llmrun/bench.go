@@ -161,10 +161,10 @@ func checkBench(c *bench.Config) error {
 
 func printBench(w io.Writer, rows []bench.Row) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	host := slices.ContainsFunc(rows, func(r bench.Row) bool { return r.HostMicros > 0 })
+	host := slices.ContainsFunc(rows, func(r bench.Row) bool { return r.IdleMicros > 0 })
 	fmt.Fprint(table, "batch\tprompt\tgen\tprefill tok/s\tdecode tok/s\tof bandwidth\tpeak memory\t")
 	if host {
-		fmt.Fprint(table, "host us a step\t")
+		fmt.Fprint(table, "host us a step\tdevice idle us\t")
 	}
 	fmt.Fprintln(table)
 	for _, r := range rows {
@@ -174,7 +174,7 @@ func printBench(w io.Writer, rows []bench.Row) error {
 		}
 		fmt.Fprintf(table, "%d\t%d\t%d\t%.0f\t%.1f\t%s\t%s\t", r.Batch, r.Prompt, r.Gen, r.PrefillTS, r.DecodeTS, share, cli.FormatBytes(r.PeakRSS))
 		if host {
-			fmt.Fprintf(table, "%.1f\t", r.HostMicros)
+			fmt.Fprintf(table, "%.1f\t%.1f\t", r.HostMicros, r.IdleMicros)
 		}
 		fmt.Fprintln(table)
 	}

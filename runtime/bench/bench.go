@@ -30,8 +30,9 @@ type Row struct {
 	// BandwidthFrac is what decoding reads (weights once a step, the KV of every sequence) over time, as a fraction of the
 	// read bandwidth that the same process measures on memory larger than the caches. Above 1 part of it stays in the cache.
 	BandwidthFrac float64 `json:"bandwidth_frac"`
-	// HostMicros is the time of a decode step in which a device beside the host does nothing for it.
+	// HostMicros is what the host does for a decode step of a device beside it, IdleMicros when the device does nothing for one that is waited for.
 	HostMicros float64 `json:"host_us,omitempty"`
+	IdleMicros float64 `json:"idle_us,omitempty"`
 	PeakRSS    int64   `json:"peak_rss"` // bytes
 }
 
@@ -57,10 +58,11 @@ func Run(ctx context.Context, model engine.Model, vocab int, c Config) ([]Row, e
 		if seconds := median(decode); c.Gen > 0 && seconds > 0 {
 			row.DecodeTS = float64(batch*c.Gen) / seconds
 		}
-		var err error
-		if row.HostMicros, err = newRun(model, limits, vocab, batch, c, uint64(c.Repeat)).hostMicros(ctx); err != nil {
+		host, err := newRun(model, limits, vocab, batch, c, uint64(c.Repeat)).hostTimes(ctx)
+		if err != nil {
 			return rows, fmt.Errorf("batch %d: %w", batch, err)
 		}
+		row.HostMicros, row.IdleMicros = host.work, host.idle
 		rows = append(rows, row)
 	}
 	return rows, nil

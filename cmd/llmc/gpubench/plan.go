@@ -129,7 +129,7 @@ func (l *loaded) whole(ctx context.Context) error {
 		r := rows[0]
 		step := float64(b.sequences) / r.DecodeTS // seconds
 		read := float64(traffic.WeightBytes) + float64(b.sequences)*(float64(b.prompt)+float64(b.gen)/2)*float64(traffic.KVTokenBytes)
-		if err := l.tell(Row{Kind: "model", Sequences: b.sequences, Prompt: b.prompt, Gen: b.gen, PrefillTPS: r.PrefillTS, DecodeTPS: r.DecodeTS, HostMicros: r.HostMicros,
+		if err := l.tell(Row{Kind: "model", Sequences: b.sequences, Prompt: b.prompt, Gen: b.gen, PrefillTPS: r.PrefillTS, DecodeTPS: r.DecodeTS, HostMicros: r.HostMicros, IdleMicros: r.IdleMicros,
 			Micros: 1e6 * step, GBs: read / step / 1e9}); err != nil {
 			return err
 		}

@@ -32,6 +32,7 @@ func (r *Row) describe() string {
 	add(r.TFlops > 0, "%s TFLOP/s", number(r.TFlops))
 	add(r.OfTorch > 0, "%sx torch", number(r.OfTorch))
 	add(r.HostMicros > 0, "host %s us", number(r.HostMicros))
+	add(r.IdleMicros > 0, "idle %s us", number(r.IdleMicros))
 	add(r.Seconds > 0, "%s s", number(r.Seconds))
 	add(r.Note != "", "%s", r.Note)
 	return s.String()

@@ -65,7 +65,8 @@ type Row struct {
 	Gen        int     `json:"gen,omitempty"`
 	PrefillTPS float64 `json:"prefill_tps,omitempty"`
 	DecodeTPS  float64 `json:"decode_tps,omitempty"`
-	HostMicros float64 `json:"host_us,omitempty"` // of a decode step that is waited for, in which the device does nothing for it
+	HostMicros float64 `json:"host_us,omitempty"` // what the host does for a decode step
+	IdleMicros float64 `json:"idle_us,omitempty"` // when the device does nothing for a decode step that is waited for
 	Seconds    float64 `json:"seconds,omitempty"` // of a build, of loading
 	Note       string  `json:"note,omitempty"`
 }
