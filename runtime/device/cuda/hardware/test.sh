@@ -57,7 +57,9 @@ grep -h '^COVERED' "$out"/*.log 2>/dev/null | sed 's/, [0-9]* launches$//' | sor
 echo "entries that ran, each against the numbers of the interpreter or of plain arithmetic:"
 sed 's/^COVERED /  /' "$out/covered"
 if [ -z "${ONLY:-}" ]; then
-	cd "$kernels" && LLMC_COVERED="$out/covered" "$kit/kernels.test" -test.run '^TestCoverage$' -test.v | grep -v -e '^=== ' -e '^PASS' || echo TestCoverage >>"$out/failed"
+	cd "$kernels" || exit 2
+	LLMC_COVERED="$out/covered" "$kit/kernels.test" -test.run '^TestCoverage$' -test.v >"$out/coverage.log" 2>&1 || echo TestCoverage >>"$out/failed"
+	grep -v -e '^=== ' -e '^PASS' "$out/coverage.log"
 fi
 grep -h SKIPPED "$out"/Test*.log | sed 's/^ *[a-z_]*.go:[0-9]*: //' | sort | uniq -c | sed 's/^/  /'
 # The same for programs.
