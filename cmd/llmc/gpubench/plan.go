@@ -276,6 +276,7 @@ func (l *loaded) group(again *gpu.Repeater, g *group, row *Row) error {
 		row.Kind, row.Heads, row.KVHeads, row.Dim = "attention", l.heads, l.kvHeads, l.dim
 	case err == nil && len(w.Shape) == 2 && g.kernel != "cuda.gather":
 		row.Kind, row.N, row.K = "product", w.Shape[0], w.Shape[1]
+		row.Tokens = int(cost.Flops/float64(2*row.N*row.K*int64(len(launches))) + 0.5) // the head has sampled ones alone
 	}
 	return nil
 }
