@@ -41,7 +41,7 @@ func gpubenchCommand() *cobra.Command {
 			if asJSON {
 				return cli.PrintJSON(cmd.OutOrStdout(), r)
 			}
-			r.Report(cmd.OutOrStdout())
+			err = errors.Join(err, r.Report(cmd.OutOrStdout()))
 			fmt.Fprintln(cmd.OutOrStdout(), path)
 			return err
 		},

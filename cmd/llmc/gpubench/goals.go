@@ -137,8 +137,11 @@ func (g *Goal) describe() string {
 	return fmt.Sprintf("%-70s %s %-6s %-8s %s", g.Name, relation, number(g.Want), g.Unit, verdict)
 }
 
-// number has three digits.
+// number has three digits; nothing is a dash.
 func number(x float64) string {
+	if x == 0 {
+		return "-"
+	}
 	digits := max(0, 2-int(math.Floor(math.Log10(max(math.Abs(x), 1e-9)))))
 	return fmt.Sprintf("%.*f", digits, x)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"llmc/engine"
+	"llmc/runtime/device/gpu"
 )
 
 // group is launches that are alike: those of a kernel in the same place of each layer.
@@ -30,6 +31,25 @@ func groupsOf(times []engine.LaunchTime) []group {
 		groups[at].launches = append(groups[at].launches, i)
 	}
 	return groups
+}
+
+// alike are the launches of the group that have something to do, and as much as any: behind the last attention there may be sampled rows alone.
+func (g *group) alike(again *gpu.Repeater) []int {
+	var launches []int
+	most := 0.0
+	for _, i := range g.launches {
+		if !again.Runs(i) {
+			continue
+		}
+		cost := again.Cost([]int{i})
+		if cost.Flops+cost.Traffic > most {
+			most, launches = cost.Flops+cost.Traffic, launches[:0]
+		}
+		if cost.Flops+cost.Traffic == most {
+			launches = append(launches, i)
+		}
+	}
+	return launches
 }
 
 func processors() int { return runtime.NumCPU() }

@@ -240,12 +240,7 @@ func (l *loaded) step(ctx context.Context, groups []group, step *engine.Step, ab
 
 // group fills in what one launch of a group takes, if the step has such.
 func (l *loaded) group(again *gpu.Repeater, g *group, row *Row) error {
-	var launches []int
-	for _, i := range g.launches {
-		if again.Runs(i) {
-			launches = append(launches, i)
-		}
-	}
+	launches := g.alike(again)
 	if len(launches) == 0 {
 		return nil
 	}
@@ -276,7 +271,7 @@ func (l *loaded) group(again *gpu.Repeater, g *group, row *Row) error {
 		row.Kind, row.Heads, row.KVHeads, row.Dim = "attention", l.heads, l.kvHeads, l.dim
 	case err == nil && len(w.Shape) == 2 && g.kernel != "cuda.gather":
 		row.Kind, row.N, row.K = "product", w.Shape[0], w.Shape[1]
-		row.Tokens = int(cost.Flops/float64(2*row.N*row.K*int64(len(launches))) + 0.5) // the head has sampled ones alone
+		row.Tokens = int(cost.Flops/float64(2*row.N*row.K*int64(len(launches))) + 0.5) // the head has sampled rows alone
 	}
 	return nil
 }

@@ -38,8 +38,8 @@ func (r *Row) describe() string {
 	return s.String()
 }
 
-// Report prints a run for people: what it ran on, what failed, and the goals.
-func (r *Result) Report(w io.Writer) {
+// Report prints a run for people: what it ran on, what failed, what models and their layers reach, and the goals.
+func (r *Result) Report(w io.Writer) error {
 	fmt.Fprintf(w, "%s, capability %d.%d, CUDA %s, driver %s, %d processors, llmc %s, %s\n", r.Device, r.Capability/10, r.Capability%10, r.CUDA, r.Driver, r.CPUs, r.Version, r.Date)
 	if r.Torch != nil {
 		fmt.Fprintf(w, "beside torch %s with CUDA %s\n", r.Torch.Version, r.Torch.CUDA)
@@ -51,7 +51,11 @@ func (r *Result) Report(w io.Writer) {
 		}
 		fmt.Fprintln(w)
 	}
+	if err := r.tables(w); err != nil {
+		return err
+	}
 	for i := range r.Goals {
 		fmt.Fprintln(w, r.Goals[i].describe())
 	}
+	return nil
 }
