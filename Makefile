@@ -7,7 +7,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda demo test test-long test-cuda test-gpu test-clients test-browser lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -19,6 +19,22 @@ WITH_CUDA   := CGO_ENABLED=1 CGO_CFLAGS='-O2 -g "-I$(CUDA_DRIVER)/include"' CGO_
 cuda: ## bin/llmc-cuda and bin/llmrun-cuda, which run plans on NVIDIA GPUs; needs a C compiler, no CUDA
 	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o bin/llmc-cuda ./cmd/llmc
 	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o bin/llmrun-cuda ./cmd/llmrun
+
+# What a machine with a GPU and a driver needs beside this tree: no Go, no compiler, no CUDA.
+KIT     := bin/gpu
+KIT_MB  := 60
+
+gpu-kit: ## bin/gpu, prebuilt binaries for test-gpu and bench-gpu on machines without Go; needs a C compiler, no CUDA, no GPU
+	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmc-cuda ./cmd/llmc
+	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmrun-cuda ./cmd/llmrun
+	$(WITH_CUDA) $(GO) test -c -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/kernels.test ./codegen/cuda
+	$(WITH_CUDA) $(GO) test -c -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/hardware.test ./runtime/device/cuda/hardware
+	@cd $(KIT) && wc -c llmc-cuda llmrun-cuda kernels.test hardware.test
+	@test $$(cd $(KIT) && cat llmc-cuda llmrun-cuda kernels.test hardware.test | wc -c) -le $(KIT_MB)000000 || { echo "more than $(KIT_MB) MB"; exit 1; }
+
+# Built first where that is possible, else prebuilt.
+BUILT_KIT = if command -v $(GO) >/dev/null && command -v gcc >/dev/null; then $(MAKE) --no-print-directory gpu-kit; fi; \
+	test -x $(KIT)/llmc-cuda || { echo 'no $(KIT): make gpu-kit where Go and gcc are, and bring it here'; exit 1; }
 
 demo: build ## compile the bundled model and serve it with a chat page
 	bin/llmc build testdata/demo -o bin/demo.plan
@@ -34,13 +50,23 @@ test-long: ## what is too slow for every change: large checkpoints, many random 
 
 test-cuda: ## the CUDA build over an emulated driver; needs a C compiler, no GPU
 	command -v gcc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
-	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc
+	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc/... ./codegen/cuda
 	$(WITH_CUDA) $(GO) test -tags cuda ./runtime/device/cuda/...
 	LLMC_CACHE=off LLMC_TEST_DRIVER='{}' LLMC_TEST_ARCH=sm80 $(WITH_CUDA) $(GO) test -tags cuda ./cmd/llmrun
-	$(WITH_CUDA) $(GO) test -tags cuda -run IsTaken ./cmd/llmc
+	$(WITH_CUDA) $(GO) test -tags cuda -run 'IsTaken|GPU' ./cmd/llmc
+	LLMC_DEVICE=emulated $(WITH_CUDA) $(GO) test -tags cuda -run 'Norms|Route|Dispatch|QuantizeBits|StreamSameBits|AttentionPlan$$|FallsBack' ./codegen/cuda
 
-test-gpu: ## what wants an NVIDIA GPU and its driver; skipped without
-	$(WITH_CUDA) $(GO) test -tags cuda -count=1 -v ./runtime/device/cuda/hardware ./runtime/device/cuda/driver
+test-gpu: ## every kernel and small plans on an NVIDIA GPU, from bin/gpu where there is no Go; skipped without a GPU
+	@$(BUILT_KIT)
+	sh runtime/device/cuda/hardware/test.sh $(KIT)
+
+# 8b:fp8 1b:bf16 and the like, or all; see bin/gpu/llmc-cuda gpubench --help.
+BENCH       ?= default
+BENCH_FLAGS ?=
+
+bench-gpu: ## products, attention and whole models on an NVIDIA GPU beside copy bandwidth and torch, from bin/gpu where there is no Go; a JSON file under bin/gpu
+	@$(BUILT_KIT)
+	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results $(BENCH_FLAGS)
 
 test-clients: build .tools/python/bin/openai ## real clients from PyPI against our server
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
@@ -71,7 +97,7 @@ NVDISASM  ?= nvidia-cuda-nvdisasm==13.5.37
 
 ptxas-check: .tools/ptxas-old/bin/ptxas .tools/ptxas-new/bin/ptxas .tools/nvdisasm/bin/nvdisasm ## every GPU instruction and kernel through NVIDIA's assembler, the machine code looked at (both from PyPI)
 	LLMC_LONG=1 LLMC_PTXAS=$(CURDIR)/.tools/ptxas-old/bin/ptxas:$(CURDIR)/.tools/ptxas-new/bin/ptxas LLMC_NVDISASM=$(CURDIR)/.tools/nvdisasm/bin/nvdisasm \
-	  $(GO) test -count=1 -timeout 30m -run 'Assemble|Cubin' ./codegen/... ./compiler
+	  $(GO) test -count=1 -timeout 30m -run 'Assemble|Cubin' ./codegen/... ./compiler ./cmd/llmc/gpubench
 
 .tools/ptxas-old/bin/ptxas: PTXAS = $(PTXAS_OLD)
 .tools/ptxas-new/bin/ptxas: PTXAS = $(PTXAS_NEW)

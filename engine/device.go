@@ -97,13 +97,26 @@ type LaunchTime struct {
 	Kernel, Label string
 	WeightBytes   int64 // of weights that it reads
 	Seconds       float64
+	// Traffic adds up what it reads and writes of weights, activations and cache, each byte once, and Flops the multiplications and additions of its
+	// matrix products, in the steps that Seconds adds up. Both are 0 where the device does not say.
+	Traffic, Flops float64
 }
 
 // Profiler is a Model that can time its launches.
 type Profiler interface {
-	// Profile is Step, and adds the time of each launch to times, which has one element for each launch and one for sampling. All
-	// workers wait for each other after every launch, so the sum is somewhat more than a step takes.
+	// Profile is Step, and adds the time of each launch to times, which has one element for each launch and one for what is not in them: sampling on
+	// a processor, the host's part of the step on a GPU. A launch's time begins with the end of the one before, and no launch begins
+	// before that, so the sum is somewhat more than a step takes.
 	Profile(step *Step, out []Sampled, times []LaunchTime) error
 	// Launches returns times with names and sizes and no seconds.
 	Launches() []LaunchTime
+}
+
+// StepTimer is a Model whose device works beside the host, and can tell how long it worked for a step; what the step takes beyond that is the host's
+// time.
+type StepTimer interface {
+	// TimeSteps switches the timing of steps on or off. It fails where the device has no clock.
+	TimeSteps(on bool) error
+	// DeviceSeconds is how long the device worked for the last step that is done.
+	DeviceSeconds() (float64, error)
 }

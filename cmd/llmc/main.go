@@ -22,6 +22,7 @@ var commands = []func() *cobra.Command{
 	renderCommand,
 	targetsCommand,
 	emulateCommand,
+	gpubenchCommand,
 	cli.PlannedCommand("push PLAN REF", "Store a plan in a registry", copyFile, "  llmc push engine.plan registry.example/models/engine:v1"),
 	cli.PlannedCommand("pull REF -o PLAN", "Fetch a plan from a registry", copyFile, "  llmc pull registry.example/models/engine:v1 -o engine.plan"),
 	cli.PlannedCommand("sign REF --key K", "Sign a plan in a registry", compareDigest, "  llmc sign registry.example/models/engine:v1 --key key.pem"),

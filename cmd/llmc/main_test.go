@@ -139,6 +139,9 @@ func TestRefusals(t *testing.T) {
 		{1, []string{"refit", plan, "../../testdata/checkpoints/qwen3-v5", "-o", missing}, "asks for another computation"},
 		{1, []string{"diff", plan, missing}, "no such file"},
 		{2, []string{"diff", plan}, "accepts 2 arg(s)"},
+		{2, []string{"gpubench", "--plans", "70b:bf16"}, `no model "70b": there are 8b, 1b and tiny`},
+		{2, []string{"gpubench", "--copy", "1K"}, "--copy is 1024 bytes"},
+		{1, []string{"gpubench", "--show", missing}, "no such file"},
 		{2, []string{"push", plan, "registry.example/x:y", "--insecure"}, "push is not supported yet"},
 		{2, []string{"verify-signature", "registry.example/x:y", "--key", "k"}, "not supported yet"},
 	} {

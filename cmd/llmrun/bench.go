@@ -7,8 +7,10 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime/pprof"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -42,7 +44,7 @@ func benchCommand() *cobra.Command {
 	flags.IntSliceVar(&f.config.Batches, "batch", []int{1}, "sequences at a time, a list")
 	flags.IntVar(&f.config.Repeat, "repeat", 5, "runs of which the medians are given")
 	flags.BoolVar(&f.explain, "explain", false, "show where the time goes, kernel by kernel, for the first batch size")
-	flags.StringVar(&f.profile, "profile", "", "write a CPU profile to this file, for 'go tool pprof'")
+	flags.StringVar(&f.profile, "profile", "", "write what each launch takes to this file, a page (.html) or a trace for Perfetto (.json), for the first batch size; else a profile of the processor for 'go tool pprof'")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
@@ -66,20 +68,50 @@ func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
 		return err
 	}
 	defer loaded.Close()
+	if f.explain || f.timeline() != nil {
+		return f.launches(ctx, loaded, w)
+	}
 	return profiled(f.profile, func() error { return f.measure(ctx, loaded, w) })
 }
 
-func (f *benchFlags) measure(ctx context.Context, loaded *runtime.Loaded, w io.Writer) error {
-	if f.explain {
-		parts, err := bench.Explain(ctx, loaded.Model, loaded.Info.Vocab, f.config)
+// timeline returns what writes the file of --profile, if that is for single launches.
+func (f *benchFlags) timeline() func(w io.Writer, title string, phases []bench.Phase) error {
+	switch strings.ToLower(filepath.Ext(f.profile)) {
+	case ".html":
+		return func(w io.Writer, title string, phases []bench.Phase) error {
+			return bench.WriteTimeline(w, title, fmt.Sprintf("%d sequences, prompts of %d tokens.", f.config.Batches[0], f.config.Prompt), phases)
+		}
+	case ".json":
+		return bench.WriteTrace
+	}
+	return nil
+}
+
+// launches times single launches, for a table, and for a file if one is named.
+func (f *benchFlags) launches(ctx context.Context, loaded *runtime.Loaded, w io.Writer) error {
+	phases, err := bench.Profile(ctx, loaded.Model, loaded.Info.Vocab, f.config)
+	if err != nil {
+		return err
+	}
+	if write := f.timeline(); write != nil {
+		out, err := os.Create(f.profile)
 		if err != nil {
 			return err
 		}
-		if f.json {
-			return cli.PrintJSON(w, parts)
+		settings, _ := loaded.Model.Limits()
+		err = write(out, fmt.Sprintf("%s, %s", loaded.Info.Name, settings.Target), phases)
+		if err = errors.Join(err, out.Close()); err != nil {
+			return err
 		}
-		return bench.WriteParts(w, parts)
 	}
+	parts := bench.Parts(phases)
+	if f.json {
+		return cli.PrintJSON(w, parts)
+	}
+	return bench.WriteParts(w, parts)
+}
+
+func (f *benchFlags) measure(ctx context.Context, loaded *runtime.Loaded, w io.Writer) error {
 	rows, err := bench.Run(ctx, loaded.Model, loaded.Info.Vocab, f.config)
 	if err != nil {
 		return err
@@ -129,9 +161,22 @@ func checkBench(c *bench.Config) error {
 
 func printBench(w io.Writer, rows []bench.Row) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "batch\tprompt\tgen\tprefill tok/s\tdecode tok/s\tof bandwidth\tpeak memory\t")
+	host := slices.ContainsFunc(rows, func(r bench.Row) bool { return r.IdleMicros > 0 })
+	fmt.Fprint(table, "batch\tprompt\tgen\tprefill tok/s\tdecode tok/s\tof bandwidth\tpeak memory\t")
+	if host {
+		fmt.Fprint(table, "host us a step\tdevice idle us\t")
+	}
+	fmt.Fprintln(table)
 	for _, r := range rows {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%.0f\t%.1f\t%.0f %%\t%s\t\n", r.Batch, r.Prompt, r.Gen, r.PrefillTS, r.DecodeTS, 100*r.BandwidthFrac, cli.FormatBytes(r.PeakRSS))
+		share := "-" // not every device tells its bandwidth
+		if r.BandwidthFrac > 0 {
+			share = fmt.Sprintf("%.0f %%", 100*r.BandwidthFrac)
+		}
+		fmt.Fprintf(table, "%d\t%d\t%d\t%.0f\t%.1f\t%s\t%s\t", r.Batch, r.Prompt, r.Gen, r.PrefillTS, r.DecodeTS, share, cli.FormatBytes(r.PeakRSS))
+		if host {
+			fmt.Fprintf(table, "%.1f\t%.1f\t", r.HostMicros, r.IdleMicros)
+		}
+		fmt.Fprintln(table)
 	}
 	return table.Flush()
 }

@@ -113,6 +113,11 @@ func TestLogitsAndBench(t *testing.T) {
 	if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
 		t.Errorf("no profile: %v", err)
 	}
+	var parts []map[string]any
+	clitest.Run(t, "", "bench", plan, "--prompt", "8", "--gen", "2", "--profile", profile+".html", "--json").JSON(t, &parts)
+	if page, err := os.ReadFile(profile + ".html"); err != nil || !strings.HasPrefix(string(page), "<!doctype html>") || !strings.Contains(string(page), ".attention") || len(parts) < 10 {
+		t.Errorf("no timeline of %d parts: %v, %.100s", len(parts), err, page)
+	}
 }
 
 // startServer starts a server and waits for its ready line: the address in it, and what the server says afterwards.

@@ -38,6 +38,7 @@ func compile(t *testing.T, m *ir.Module, weights interp.Weights, target, format 
 // compileOn does so for a target that need not be in the table.
 func compileOn(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, format string, vocab int) *engine.Plan {
 	t.Helper()
+	needs(t, gpu.Name())
 	spec, packed := lower(t, m, weights, gpu, passes.Policy{Linear: format, Embed: "bf16"}, vocab)
 	plan, err := write(t, spec, packed)
 	check(t, err)
@@ -79,6 +80,7 @@ func lower(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, 
 	check(t, err)
 	text, err := coder.Text()
 	check(t, err)
+	needsDriver(t, text)
 	info := engine.ModelInfo{Name: "test", Family: "test", Vocab: vocab, Hidden: 1, Layers: 1, Heads: 1, KVHeads: 1, HeadDim: 1, MaxContext: 4096}
 	infoContent, err := engine.InfoContent(&info)
 	check(t, err)
@@ -170,7 +172,7 @@ func limitsOf(t *testing.T, w *ir.Weight, data []float32, k int) (*quant.Format,
 	return f, limits
 }
 
-// run computes the logits of all tokens of one sequence on the emulator, races checked.
+// run computes the logits of all tokens of one sequence, races checked where it is the emulator.
 func run(t *testing.T, plan *engine.Plan, vocab int, tokens []int32) [][]float32 {
 	t.Helper()
 	return runOn(t, emu.Options{Races: true}, plan, vocab, tokens, len(tokens))
@@ -179,10 +181,8 @@ func run(t *testing.T, plan *engine.Plan, vocab int, tokens []int32) [][]float32
 // runOn does so as the options say, in steps of n tokens.
 func runOn(t *testing.T, options emu.Options, plan *engine.Plan, vocab int, tokens []int32, n int) [][]float32 {
 	t.Helper()
-	device := emu.Device{Options: options}
 	settings := engine.Settings{MaxStepTokens: n, MaxSequences: 1, MaxRows: n, MaxContext: max(16, len(tokens))}
-	model, err := device.Load(plan, settings)
-	check(t, err)
+	model := load(t, options, plan, settings)
 	defer model.Close()
 	var rows [][]float32
 	check(t, engine.Forward(model, vocab, tokens, func(int) bool { return true }, func(_ int, logits []float32) error {

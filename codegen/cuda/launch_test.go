@@ -1,7 +1,7 @@
 package cuda_test
 
 import (
-	"context"
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
@@ -13,6 +13,7 @@ import (
 	"llmc/internal/sym"
 	"llmc/ir"
 	"llmc/runtime/device/emu"
+	"llmc/runtime/device/gpu"
 )
 
 // single is a program of one launch, to run a kernel alone.
@@ -86,30 +87,34 @@ func (s *single) inputs(roles ...string) {
 // write writes the kernel for a target.
 func (s *single) write(target string) {
 	s.t.Helper()
+	needs(s.t, target)
 	coder := cuda.NewCoder(gpuTarget(s.t, target))
 	codes, err := coder.Code(&s.op, &s.launch, &s.program)
 	check(s.t, err)
 	s.code = &codes[len(codes)-1] // the one for steps of every size
 	s.text, err = coder.Text()
 	check(s.t, err)
+	needsDriver(s.t, s.text)
 }
 
-// memory holds a launch's operands in the emulator.
+// memory is what a launch's operands are before and after it.
 type memory struct {
-	t    *testing.T
-	emu  *emu.Memory
-	args map[string]uint64
+	t        *testing.T
+	operands []operand
 }
 
-func newMemory(t *testing.T) *memory { return &memory{t, emu.NewMemory(), map[string]uint64{}} }
+type operand struct {
+	role  string
+	bytes []byte
+}
+
+func newMemory(t *testing.T) *memory { return &memory{t: t} }
 
 // fresh is memory that nobody wrote: NaN in every format.
-func (m *memory) fresh(role string, bytes int) []byte {
-	m.t.Helper()
-	b, err := m.emu.Alloc(role, bytes)
-	check(m.t, err)
-	m.args[role] = b.Addr()
-	return b.Bytes()
+func (m *memory) fresh(role string, n int) []byte {
+	b := bytes.Repeat([]byte{0xff}, n)
+	m.operands = append(m.operands, operand{role, b})
+	return b
 }
 
 func (m *memory) ints(role string, values []int32) []byte {
@@ -135,25 +140,41 @@ func (m *memory) matrix(b *engine.Buffer, rows int) matrix {
 	return matrix{b, m.fresh(b.Name, rows*int(b.Stride))}
 }
 
-// run launches the kernel with races checked.
+// run launches the kernel, with races checked where it is the emulator. Operands are copied to the device and back.
 func (s *single) run(m *memory, tokens, sequences, pageSize, pageStride int) {
 	s.t.Helper()
-	module, err := emu.Load(s.text)
+	d := openDriver(s.t, emu.Options{Races: true, Seed: 1, Steps: 1 << 32})
+	defer d.Close()
+	code, err := d.Load(s.text)
 	check(s.t, err)
-	kernel, err := module.Kernel(s.code.Entry)
+	launch := &gpu.Launch{Label: s.launch.Kernel, Threads: uint32(s.code.Threads), Shared: uint32(s.code.Shared), Early: s.code.Early}
+	launch.Kernel, err = code.Entry(s.code.Entry)
 	check(s.t, err)
-	config := emu.Config{Block: [3]uint32{uint32(s.code.Threads), 1, 1}, Shared: s.code.Shared}
 	for i, e := range s.code.Grid {
 		n, err := e.Eval(sym.Bind(int64(tokens), int64(sequences), 0, 0))
 		check(s.t, err)
-		config.Grid[i] = uint32(n)
+		launch.Grid[i] = uint32(n)
+	}
+	var ranges []gpu.Range
+	for _, o := range m.operands {
+		ranges = append(ranges, gpu.Range{Name: o.role, Bytes: int64(len(o.bytes))})
+	}
+	addresses := map[string]uint64{}
+	places, err := d.Alloc("operands", ranges)
+	check(s.t, err)
+	for i, o := range m.operands {
+		check(s.t, places[i].Write(0, o.bytes))
+		addresses[o.role] = places[i].Addr()
 	}
 	for _, role := range engine.FindKernel(s.launch.Kernel).Roles {
-		config.Args = append(config.Args, m.args[role.Name])
+		launch.Args = append(launch.Args, addresses[role.Name])
 	}
-	config.Args = append(config.Args, uint64(tokens), uint64(sequences), 0, uint64(pageSize), uint64(pageStride))
-	_, err = kernel.Launch(context.Background(), m.emu, config, emu.Options{Races: true, Seed: 1, Steps: 1 << 32})
-	check(s.t, err)
+	launch.Args = append(launch.Args, uint64(tokens), uint64(sequences), 0, uint64(pageSize), uint64(pageStride))
+	check(s.t, d.Launch(launch))
+	check(s.t, d.Finish())
+	for i, o := range m.operands {
+		check(s.t, places[i].Read(0, o.bytes))
+	}
 }
 
 // matrix reads and writes an activation.

@@ -116,14 +116,14 @@ func TestMultistageSameBits(t *testing.T) {
 	}
 }
 
-// TestMultistageModel wants a prompt's logits to have the same bits in one step as in steps of 16 tokens: products that turn keys, add residuals and
+// TestMultistageModel wants a prompt's logits to have the same bits in steps of 30 tokens, and in one, as in steps of 16, on wgmma too: products that turn keys, add residuals and
 // leave norms to their readers.
 func TestMultistageModel(t *testing.T) {
 	const vocab, tokens = 80, 70
 	const config = `{"model_type":"llama","hidden_size":96,"intermediate_size":72,"num_attention_heads":3,"num_key_value_heads":1,"head_dim":32,"vocab_size":80`
 	for i, format := range []string{"bf16", "int4-g32", "int8-w8a8", "fp8"} {
-		for j, target := range []string{"sm80", "sm89"} {
-			if !thorough() && i != 3*j {
+		for j, target := range gpuTargets {
+			if !thorough() && i != []int{0, 3, 0}[j] {
 				continue
 			}
 			t.Run(format+"/"+target, func(t *testing.T) {
@@ -134,9 +134,11 @@ func TestMultistageModel(t *testing.T) {
 				wantKernels(t, plan, target, "cuda.linear_rope_kv")
 				ids := sequence(tokens, vocab)
 				few := runOn(t, emu.Options{}, plan, vocab, ids, 16)
-				for r, row := range runOn(t, emu.Options{Races: true, Seed: 1}, plan, vocab, ids, tokens) {
-					if !slices.Equal(row, few[r]) {
-						t.Fatalf("token %d differs from that of steps of 16", r)
+				for _, n := range []int{30, tokens} {
+					for r, row := range runOn(t, emu.Options{Races: true, Seed: 1}, plan, vocab, ids, n) {
+						if !slices.Equal(row, few[r]) {
+							t.Fatalf("token %d of steps of %d differs from that of steps of 16", r, n)
+						}
 					}
 				}
 			})

@@ -1,10 +1,9 @@
 package cuda_test
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"llmc/codegen/cuda"
@@ -18,6 +17,7 @@ import (
 // logitsSource is a program whose logits are given: it copies rows of a buffer, which the driver of the test fills.
 func logitsSource(t *testing.T, target string, vocab int) *engine.Plan {
 	t.Helper()
+	needs(t, target)
 	coder := cuda.NewCoder(gpuTarget(t, target))
 	stride := int64(4*vocab+63) / 64 * 64
 	p := &engine.Program{Func: "step", Target: target, Slots: []sym.Dim{sym.Of(sym.T).Scale(stride), sym.Of(sym.R).Scale(stride)}, Logits: 1,
@@ -35,6 +35,7 @@ func logitsSource(t *testing.T, target string, vocab int) *engine.Plan {
 	p.Auxiliary = coder.Auxiliary(p)
 	text, err := coder.Text()
 	check(t, err)
+	needsDriver(t, text)
 	info := engine.ModelInfo{Name: "test", Family: "test", Vocab: vocab, Hidden: 1, Layers: 1, Heads: 1, KVHeads: 1, HeadDim: 1, MaxContext: 4096}
 	infoContent, err := engine.InfoContent(&info)
 	check(t, err)
@@ -46,94 +47,97 @@ func logitsSource(t *testing.T, target string, vocab int) *engine.Plan {
 	return plan
 }
 
-// card is the emulator as a driver that fills the source of the logits and counts what is read of them.
+// card is a driver that fills the source of the logits and counts what is read of them.
 type card struct {
-	gpu.HostMemory
-	t        *testing.T
-	memory   *emu.Memory
+	gpu.Driver
 	launched []string
 	read     int64 // bytes of logits
 }
 
-func (*card) Card() gpu.Card {
-	return gpu.Card{Name: "test", Capability: 90, Driver: 13000, Memory: 4 << 30, SharedMemory: 227 << 10}
+type cardCode struct{ gpu.Code }
+
+// cardKernel is an entry that knows its name.
+type cardKernel struct {
+	gpu.Kernel
+	name string
 }
-func (*card) Close() error { return nil }
 
 func (c *card) Load(ptx string) (gpu.Code, error) {
-	m, err := emu.Load(ptx)
-	return cardCode{m}, err
+	code, err := c.Driver.Load(ptx)
+	return cardCode{code}, err
 }
 
-type cardCode struct{ *emu.Module }
+func (c cardCode) Entry(name string) (gpu.Kernel, error) {
+	k, err := c.Code.Entry(name)
+	return cardKernel{k, name}, err
+}
 
-func (c cardCode) Entry(name string) (gpu.Kernel, error) { return c.Kernel(name) }
-
-func (c *card) Alloc(_ string, ranges []gpu.Range) (list []gpu.Memory, err error) {
-	for _, r := range ranges {
-		b, err := c.memory.Alloc(r.Name, int(r.Bytes))
-		if err != nil {
-			return nil, err
+func (c *card) Alloc(what string, ranges []gpu.Range) ([]gpu.Memory, error) {
+	list, err := c.Driver.Alloc(what, ranges)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range ranges {
+		if strings.HasPrefix(r.Name, "activations ") { // the driver gets others back as they are
+			list[i] = &cardMemory{c, r.Name, list[i]}
 		}
-		list = append(list, &cardMemory{c, r.Name, b})
 	}
 	return list, nil
 }
 
-func (c *card) Constants(list []gpu.Constant) (gpu.Upload, error) {
-	if len(list) > 0 {
-		return nil, fmt.Errorf("%d weights", len(list))
+// Fetch gives the driver its own memory.
+func (c *card) Fetch(to []byte, from gpu.Memory, offset int64) error {
+	if m, ok := from.(*cardMemory); ok {
+		m.count(len(to))
+		from = m.Memory
 	}
-	return nothing{}, nil
+	return c.Driver.Fetch(to, from, offset)
 }
 
-// nothing is on its way.
-type nothing struct{}
-
-func (nothing) Addr(int) uint64 { return 0 }
-func (nothing) Wait() error     { return nil }
-
-// Launch runs a kernel with races checked.
 func (c *card) Launch(l *gpu.Launch) error {
-	kernel := l.Kernel.(*emu.Kernel)
-	c.launched = append(c.launched, kernel.Name())
-	config := emu.Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args, Early: l.Early}
-	_, err := kernel.Launch(context.Background(), c.memory, config, emu.Options{Races: true, Seed: 1})
-	return err
+	k := l.Kernel.(cardKernel)
+	c.launched = append(c.launched, k.name)
+	own := *l
+	own.Kernel = k.Kernel
+	return c.Driver.Launch(&own)
 }
 
 // cardMemory is memory of the card; activations 0 are the source of the logits, activations 1 the logits.
 type cardMemory struct {
 	card *card
 	name string
-	*emu.Buffer
-}
-
-func (m *cardMemory) Write(offset int64, data []byte) error {
-	copy(m.Bytes()[offset:], data)
-	return nil
+	gpu.Memory
 }
 
 func (m *cardMemory) Read(offset int64, data []byte) error {
+	m.count(len(data))
+	return m.Memory.Read(offset, data)
+}
+
+func (m *cardMemory) count(bytes int) {
 	if m.name == "activations 1" {
-		m.card.read += int64(len(data))
+		m.card.read += int64(bytes)
 	}
-	copy(data, m.Bytes()[offset:])
-	return nil
 }
 
 // fill writes the source of the logits.
-func (m *cardMemory) fill(rows [][]float32) {
+func (m *cardMemory) fill(rows [][]float32) error {
 	stride := (4*len(rows[0]) + 63) / 64 * 64
 	for r, row := range rows {
-		for i, v := range row {
-			binary.LittleEndian.PutUint32(m.Bytes()[r*stride+4*i:], math.Float32bits(v))
+		var bytes []byte
+		for _, v := range row {
+			bytes = binary.LittleEndian.AppendUint32(bytes, math.Float32bits(v))
+		}
+		if err := m.Write(int64(r*stride), bytes); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-// deviceSampler samples given logits on the emulator.
+// deviceSampler samples given logits on the device.
 type deviceSampler struct {
+	t *testing.T
 	*card
 	model  *gpu.Model
 	source *cardMemory
@@ -144,10 +148,11 @@ const sampledRows = 8
 
 func newDeviceSampler(t *testing.T, target string, vocab int) *deviceSampler {
 	t.Helper()
-	d := &deviceSampler{card: &card{t: t, memory: emu.NewMemory()}, vocab: vocab}
+	d := &deviceSampler{t: t, card: &card{Driver: openDriver(t, emu.Options{Races: true, Seed: 1})}, vocab: vocab}
 	settings := engine.Settings{MaxStepTokens: sampledRows, MaxSequences: sampledRows, MaxContext: 64}
 	model, err := gpu.Load(logitsSource(t, target, vocab), &catch{d.card, d}, settings)
 	check(t, err)
+	t.Cleanup(func() { check(t, model.Close()) })
 	d.model = model
 	return d
 }
@@ -161,7 +166,7 @@ type catch struct {
 func (c *catch) Alloc(what string, ranges []gpu.Range) ([]gpu.Memory, error) {
 	list, err := c.card.Alloc(what, ranges)
 	for _, m := range list {
-		if m := m.(*cardMemory); m.name == "activations 0" {
+		if m, ok := m.(*cardMemory); ok && m.name == "activations 0" {
 			c.d.source = m
 		}
 	}
@@ -171,7 +176,7 @@ func (c *catch) Alloc(what string, ranges []gpu.Range) ([]gpu.Memory, error) {
 // step samples rows from logits.
 func (d *deviceSampler) step(logits [][]float32, rows []engine.Row, drafts []int32) []engine.Sampled {
 	d.t.Helper()
-	d.source.fill(logits)
+	check(d.t, d.source.fill(logits))
 	s := &engine.Step{}
 	s.Reset()
 	for i := range rows {

@@ -30,7 +30,10 @@ type Row struct {
 	// BandwidthFrac is what decoding reads (weights once a step, the KV of every sequence) over time, as a fraction of the
 	// read bandwidth that the same process measures on memory larger than the caches. Above 1 part of it stays in the cache.
 	BandwidthFrac float64 `json:"bandwidth_frac"`
-	PeakRSS       int64   `json:"peak_rss"` // bytes
+	// HostMicros is what the host does for a decode step of a device beside it, IdleMicros when the device does nothing for one that is waited for.
+	HostMicros float64 `json:"host_us,omitempty"`
+	IdleMicros float64 `json:"idle_us,omitempty"`
+	PeakRSS    int64   `json:"peak_rss"` // bytes
 }
 
 // Run measures model. Prompts are random tokens below vocab and differ from run to run.
@@ -55,6 +58,11 @@ func Run(ctx context.Context, model engine.Model, vocab int, c Config) ([]Row, e
 		if seconds := median(decode); c.Gen > 0 && seconds > 0 {
 			row.DecodeTS = float64(batch*c.Gen) / seconds
 		}
+		host, err := newRun(model, limits, vocab, batch, c, uint64(c.Repeat)).hostTimes(ctx)
+		if err != nil {
+			return rows, fmt.Errorf("batch %d: %w", batch, err)
+		}
+		row.HostMicros, row.IdleMicros = host.work, host.idle
 		rows = append(rows, row)
 	}
 	return rows, nil
@@ -95,14 +103,14 @@ type run struct {
 	limits engine.Settings
 	c      Config
 	batch  int
-	step   engine.Step
+	step   *engine.Step // that is being filled
 	out    []engine.Sampled
 	tokens [][]int32 // prompt of each sequence, then what it decoded last
 	pages  int       // KV pages of one sequence
 }
 
 func newRun(model engine.Model, limits engine.Settings, vocab, batch int, c Config, seed uint64) *run {
-	r := &run{model: model, limits: limits, c: c, batch: batch, out: make([]engine.Sampled, batch)}
+	r := &run{model: model, limits: limits, c: c, batch: batch, step: &engine.Step{}, out: make([]engine.Sampled, batch)}
 	r.pages = (c.Prompt + c.Gen + limits.PageSize) / limits.PageSize
 	random := rand.New(rand.NewPCG(seed, uint64(batch)))
 	for range batch {
@@ -123,15 +131,24 @@ func (r *run) measure(ctx context.Context) (prefill, decode time.Duration, err e
 	}
 	prefill = time.Since(start)
 	start = time.Now()
+	if ahead, ok := r.model.(engine.Starter); ok && ahead.Foresees() {
+		err = r.decodeAhead(ctx, ahead, last)
+	} else {
+		err = r.decodeAll(ctx, last)
+	}
+	return prefill, time.Since(start), err
+}
+
+func (r *run) decodeAll(ctx context.Context, last []int32) error {
 	for i := range r.c.Gen {
 		if err := ctx.Err(); err != nil {
-			return 0, 0, err
+			return err
 		}
 		if err := r.decode(last, i); err != nil {
-			return 0, 0, err
+			return err
 		}
 	}
-	return prefill, time.Since(start), nil
+	return nil
 }
 
 // decode runs decode step i: every sequence by one token.
@@ -171,7 +188,7 @@ func (r *run) prefill(ctx context.Context, last []int32) error {
 
 // add appends tokens of sequence b at position at to the step, as sampled sequence when row is set.
 func (r *run) add(b int, tokens []int32, at int, row bool) {
-	s := &r.step
+	s := r.step
 	for i, id := range tokens {
 		position := int32(at + i)
 		s.IDs = append(s.IDs, id)
@@ -194,11 +211,11 @@ func (r *run) add(b int, tokens []int32, at int, row bool) {
 // run runs the step; its sampled rows belong to the sequences from first on.
 func (r *run) run(last []int32, first int) error {
 	n := len(r.step.Rows)
-	if err := r.model.Step(&r.step, r.out[:n]); err != nil {
+	if err := r.model.Step(r.step, r.out[:n]); err != nil {
 		return err
 	}
 	for i := range n {
-		last[first+i] = r.out[i].Token
+		last[first+i] = max(r.out[i].Token, 0) // -1 where there was nothing to choose
 	}
 	return nil
 }

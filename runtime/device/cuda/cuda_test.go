@@ -73,7 +73,9 @@ func TestDevice(t *testing.T) {
 	})
 	t.Run("sampling", func(t *testing.T) {
 		d, plan := install(t, "sm80", 11080), build(t, "checkpoints/llama-yarn", "sm80", "bf16")
-		devicetest.Sampling(t, full{t: t, driver: d}, plan, plan.Info().Vocab, 128)
+		device := full{t: t, driver: d}
+		devicetest.Sampling(t, device, plan, plan.Info().Vocab, 128)
+		devicetest.Pages(t, device, plan)
 		returned(t, d)
 	})
 	t.Run("serving", func(t *testing.T) {
@@ -185,6 +187,47 @@ func TestOneCopyEachWay(t *testing.T) {
 		t.Errorf("%d steps took %d copies, %d waits and %d graphs", n, copies, waits, replays)
 	}
 	if err := errors.Join(model.Wait(), model.Close()); err != nil {
+		t.Error(err)
+	}
+	returned(t, d)
+}
+
+// TestProfile wants the time of every launch of a step from events of the driver, and steps to be replayed again behind it.
+func TestProfile(t *testing.T) {
+	d, plan := install(t, "sm90", 12020), build(t, "checkpoints/mistral-v5", "sm90", "int4")
+	loaded, err := cuda.Device{}.Load(plan, engine.Settings{MaxStepTokens: 8, MaxSequences: 2, MaxContext: 16, PageSize: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := loaded.(interface {
+		engine.Profiler
+		engine.StepTimer
+		engine.Model
+	})
+	step, times, ran, loading := decoding(2, 0, plan.Info().Vocab), model.Launches(), 0, d.Counts()
+	if err := model.Profile(step, make([]engine.Sampled, 2), times); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range times {
+		if l.Seconds > 0 {
+			ran++
+		} else if l.Seconds < 0 {
+			t.Errorf("%+v", l)
+		}
+	}
+	if c := d.Counts(); ran != c.Launches-loading.Launches || c.Captures != loading.Captures { // the last time is the host's and that of the beginning
+		t.Errorf("%d launches have a time: %+v", ran-1, c)
+	}
+	if err := model.TimeSteps(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Step(decoding(2, 1, plan.Info().Vocab), make([]engine.Sampled, 2)); err != nil || d.Counts().Replays != loading.Replays+1 {
+		t.Errorf("%v: %+v", err, d.Counts())
+	}
+	if seconds, err := model.DeviceSeconds(); err != nil || !(seconds > 0) {
+		t.Errorf("%v s on the device: %v", seconds, err)
+	}
+	if err := model.Close(); err != nil {
 		t.Error(err)
 	}
 	returned(t, d)

@@ -30,6 +30,9 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	return model, nil
 }
 
+// Open takes the GPU for kernels alone.
+func Open() (gpu.Driver, error) { return open() }
+
 // Card describes the GPU.
 func (Device) Card() (gpu.Card, error) {
 	driver, err := open()

@@ -28,7 +28,8 @@ type device struct {
 	uploads  []*upload
 	modules  []cu.Module
 	graphs   []cu.ExecGraph
-	lost     error // after which nothing works any more
+	stamps   []cu.Event // by number; see Stamp
+	lost     error      // after which nothing works any more
 }
 
 // earlyCUDA is the first CUDA whose graphs keep that a launch may start before the one before it has ended.
@@ -127,6 +128,9 @@ func (d *device) release() error {
 		errs = append(errs, cu.MemFreeHost(p))
 	}
 	errs = append(errs, d.marks.release()...)
+	for i := range d.stamps {
+		errs = append(errs, cu.DestroyEvent(&d.stamps[i]))
+	}
 	errs = append(errs, d.staging.release())
 	if d.stream != (cu.Stream{}) {
 		errs = append(errs, d.stream.Destroy())
@@ -138,4 +142,5 @@ var (
 	_ gpu.Driver      = (*device)(nil)
 	_ gpu.Recorder    = (*device)(nil)
 	_ gpu.CubinLoader = (*device)(nil)
+	_ gpu.Timer       = (*device)(nil)
 )

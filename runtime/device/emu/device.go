@@ -3,6 +3,7 @@ package emu
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"llmc/engine"
 	"llmc/runtime/device/gpu"
@@ -23,7 +24,7 @@ func (Device) Name() string { return "emu" }
 func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
 	d.Options.Workers = settings.Threads
 	if d.Card.Capability == 0 {
-		d.Card = gpu.Card{Name: "the emulator", Capability: newestCapability, Driver: newestDriver, Memory: emulatedMemory, SharedMemory: maxShared}
+		d.Card = ownCard()
 		for _, w := range plan.Weights() { // they stay where the file is mapped
 			d.Card.Memory += w.Bytes
 		}
@@ -62,6 +63,16 @@ const (
 	emulatedMemory = 4 << 30
 )
 
+// ownCard is what the emulator passes for unless told otherwise.
+func ownCard() gpu.Card {
+	return gpu.Card{Name: "the emulator", Capability: newestCapability, Driver: newestDriver, Memory: emulatedMemory, SharedMemory: maxShared}
+}
+
+// Open returns the emulator as a driver, for kernels alone.
+func Open(options Options) gpu.Driver {
+	return &driver{options: options, card: ownCard(), memory: NewMemory()}
+}
+
 // Impersonate describes the card of a row of engine.Targets with a driver of some CUDA version, such as 12040.
 func Impersonate(target string, cuda engine.CUDAVersion) (gpu.Card, error) {
 	t, err := engine.FindTarget(target)
@@ -77,6 +88,7 @@ type driver struct {
 	options Options
 	card    gpu.Card
 	memory  *Memory
+	stamps  []time.Time // by number
 }
 
 // Card implements gpu.Driver.
@@ -99,6 +111,20 @@ type code struct{ *Module }
 
 // Entry implements gpu.Code.
 func (c code) Entry(name string) (gpu.Kernel, error) { return c.Kernel(name) }
+
+// Stamp implements gpu.Timer, by the clock of the machine that emulates.
+func (d *driver) Stamp(n int) error {
+	for len(d.stamps) <= n {
+		d.stamps = append(d.stamps, time.Time{})
+	}
+	d.stamps[n] = time.Now()
+	return nil
+}
+
+// Seconds implements gpu.Timer.
+func (d *driver) Seconds(from, to int) (float64, error) {
+	return d.stamps[to].Sub(d.stamps[from]).Seconds(), nil
+}
 
 // Alloc implements gpu.Driver. Ranges are buffers of their own, so that nothing reaches from one into the next.
 func (d *driver) Alloc(_ string, ranges []gpu.Range) ([]gpu.Memory, error) {

@@ -78,6 +78,14 @@ type Upload interface {
 	Wait() error
 }
 
+// Timer is a Driver that can tell when what was queued was done, by a clock of the device.
+type Timer interface {
+	// Stamp queues the taking of time n, when everything queued before it is done. Numbers are small; a time may be taken again.
+	Stamp(n int) error
+	// Seconds is what lies between two times that have been waited for.
+	Seconds(from, to int) (float64, error)
+}
+
 // Code is loaded PTX.
 type Code interface {
 	// Entry finds a kernel.

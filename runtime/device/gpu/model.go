@@ -35,13 +35,15 @@ type Model struct {
 	sampler  *sample.Sampler
 	logits   []float32 // of a row whose request does not ask for them
 	rowBytes []byte
-	visit    func(launch int) error // after each launch when set; see Trace
+	visit    func(launch int) error // after each launch, or the beginning, has been queued when set; see Trace and Profile
+	clock    Timer                  // takes the times around the launches of a step when set; see TimeSteps
+	plan     *engine.Plan
 	closed   bool
 }
 
 // Load binds the program of the plan that fits the driver's card best, or settings.Target's; see Choose. The model owns the driver.
 func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, error) {
-	m := &Model{driver: driver, info: plan.Info()}
+	m := &Model{driver: driver, info: plan.Info(), plan: plan}
 	if err := m.load(plan, settings); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -126,11 +128,19 @@ func (m *Model) takeMemory(a allocator) error {
 // Limits implements engine.Model.
 func (m *Model) Limits() (engine.Settings, int) { return m.limits.Settings, m.limits.Pages }
 
+// beginning is what the launch that begins a step is called where others have their number.
+const beginning = -1
+
 // queue queues the launches of a step of the given sizes, in which rows want what flags say.
 func (m *Model) queue(env sym.Env, flags uint32) error {
 	if m.begin != nil {
 		if err := m.begin.queue(m.driver, env); err != nil {
 			return err
+		}
+		if m.visit != nil {
+			if err := m.visit(beginning); err != nil {
+				return err
+			}
 		}
 	}
 	for i := range m.launches {
@@ -141,7 +151,7 @@ func (m *Model) queue(env sym.Env, flags uint32) error {
 			return err
 		}
 		if m.visit != nil {
-			if err := errors.Join(m.driver.Finish(), m.visit(i)); err != nil {
+			if err := m.visit(i); err != nil {
 				return err
 			}
 		}

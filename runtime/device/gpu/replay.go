@@ -89,10 +89,24 @@ func (m *Model) warmUp() error {
 	return nil
 }
 
-// run queues the launches of a step in which rows want what flags say: from a recording if the step is padded and there is one, else one after the other.
+// run queues the launches of a step in which rows want what flags say, between two times if steps are timed.
 func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
+	if m.clock == nil {
+		return m.launch(step, flags, padded)
+	}
+	if err := m.clock.Stamp(stepBegins); err != nil {
+		return err
+	}
+	if err := m.launch(step, flags, padded); err != nil {
+		return err
+	}
+	return m.clock.Stamp(stepEnds)
+}
+
+// launch queues them: from a recording if the step is padded, there is one and nobody looks at single launches, else one after the other.
+func (m *Model) launch(step *engine.Step, flags uint32, padded bool) error {
 	key := replayKey{step.T(), step.B(), len(step.Rows), 0}
-	if padded {
+	if padded && m.visit == nil {
 		for _, key.flags = range recordedFlags {
 			if recording, ok := m.replay.recordings[key]; ok && flags&^key.flags == 0 {
 				return m.replay.recorder.Replay(recording)

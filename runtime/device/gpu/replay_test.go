@@ -78,7 +78,7 @@ func TestReplay(t *testing.T) {
 	if kept.replayed != 5+short || kept.recorded != 15 {
 		t.Errorf("of %d short steps %d were replayed, %d steps were recorded after loading", short, kept.replayed-5, kept.recorded-15)
 	}
-	step := decodingStep(3)
+	step := batchStep(3)
 	step.Rows[1].Sampling = kinds[2]
 	kept.launched, padding.launched, kept.replayed = "", "", 0
 	for _, m := range models {
@@ -91,8 +91,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// decodingStep is one token of each of n sequences, all sampled.
-func decodingStep(n int) *engine.Step {
+// batchStep is one token of each of n sequences, all sampled.
+func batchStep(n int) *engine.Step {
 	s := &engine.Step{}
 	s.Reset()
 	for i := range int32(n) {

@@ -12,6 +12,12 @@ import (
 func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
 	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
 	m.visit = func(launch int) error {
+		if launch == beginning {
+			return nil
+		}
+		if err := m.driver.Finish(); err != nil {
+			return err
+		}
 		l := &m.program.Launches[launch]
 		for i, role := range engine.FindKernel(l.Kernel).Roles {
 			if i >= len(l.Operands) || !role.Writes || l.Operands[i].Kind != engine.OperandBuffer {

@@ -5,7 +5,10 @@ package emulated
 // #include "table.h"
 import "C"
 
-import "unsafe"
+import (
+	"time"
+	"unsafe"
+)
 
 // work is something that a stream does when its turn has come.
 type work func() C.CUresult
@@ -21,6 +24,8 @@ type stream struct {
 type event struct {
 	stream *stream
 	until  int // work of the stream
+	timed  bool
+	set    time.Time
 }
 
 // queue appends work to a stream.
@@ -82,9 +87,9 @@ func emulatedStreamSynchronize(s C.CUstream) C.CUresult {
 }
 
 //export emulatedEvent
-func emulatedEvent(e *C.CUevent, _ C.uint) C.CUresult {
+func emulatedEvent(e *C.CUevent, flags C.uint) C.CUresult {
 	return call(func(d *Driver) C.CUresult {
-		*e = C.CUevent(d.handle(&event{}))
+		*e = C.CUevent(d.handle(&event{timed: flags&C.CU_EVENT_DISABLE_TIMING == 0}))
 		return C.CUDA_SUCCESS
 	})
 }
@@ -104,8 +109,11 @@ func emulatedEventRecord(e C.CUevent, s C.CUstream) C.CUresult {
 		if !ok || !has {
 			return C.CUDA_ERROR_INVALID_HANDLE
 		}
-		ev.stream, ev.until = st, st.done+len(st.pending)
-		return C.CUDA_SUCCESS
+		ev.stream, ev.until, ev.set = st, st.done+len(st.pending)+1, time.Time{}
+		return d.queue(unsafe.Pointer(s), func() C.CUresult {
+			ev.set = time.Now()
+			return C.CUDA_SUCCESS
+		})
 	})
 }
 
@@ -121,5 +129,23 @@ func emulatedEventSynchronize(e C.CUevent) C.CUresult {
 		}
 		d.counts.Waits++
 		return d.run(ev.stream, ev.until)
+	})
+}
+
+// emulatedElapsed tells the time of the machine that emulates.
+//
+//export emulatedElapsed
+func emulatedElapsed(milliseconds *C.float, from, to C.CUevent) C.CUresult {
+	return call(func(d *Driver) C.CUresult {
+		a, ok := find[*event](d, unsafe.Pointer(from))
+		b, has := find[*event](d, unsafe.Pointer(to))
+		switch {
+		case !ok || !has || a.stream == nil || b.stream == nil || !a.timed || !b.timed:
+			return C.CUDA_ERROR_INVALID_HANDLE
+		case a.set.IsZero() || b.set.IsZero():
+			return C.CUDA_ERROR_NOT_READY
+		}
+		*milliseconds = C.float(b.set.Sub(a.set).Seconds() * 1e3)
+		return C.CUDA_SUCCESS
 	})
 }

@@ -40,6 +40,7 @@ const emulated_call emulated_calls[] = {
 	{"cuEventDestroy_v2", emulatedEventDestroy},
 	{"cuEventRecord", emulatedEventRecord},
 	{"cuEventSynchronize", emulatedEventSynchronize},
+	{"cuEventElapsedTime", emulatedElapsed},
 	{"cuModuleLoadData", emulatedLoad},
 	{"cuModuleLoadDataEx", emulatedLoadWith},
 	{"cuModuleUnload", emulatedUnload},

@@ -4,13 +4,18 @@ package hardware_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"llmc/compiler"
 	"llmc/engine"
 	"llmc/runtime/device/cuda"
+	"llmc/runtime/device/cuda/driver"
+	"llmc/runtime/device/cuda/emulated"
 	"llmc/runtime/device/devicetest"
+	"llmc/runtime/device/emu"
+	"llmc/runtime/device/gpu"
 )
 
 // aimed is the GPU with a program of one target.
@@ -31,8 +36,22 @@ var cases = []struct{ checkpoint, target, format string }{
 	{"llama-yarn", "sm90", "bf16"}, {"mistral-v5", "sm90", "int4"}, {"qwen3-v5", "sm90", "fp8"}, {"llama-dynamic", "sm90", "int8"},
 }
 
-// TestGPU compares every layer with the reference interpreter, wants logits that depend on no schedule, to the bit, and tokens as the host samples them.
-func TestGPU(t *testing.T) {
+// onEmulator tells that the tests run on NVIDIA's driver over the emulator, to try them out without a GPU.
+var onEmulator = os.Getenv("LLMC_DEVICE") == "emulated"
+
+// theCard describes the GPU; without one the test is skipped.
+func theCard(t *testing.T) gpu.Card {
+	t.Helper()
+	if onEmulator {
+		card, err := emu.Impersonate("sm90", 13000)
+		if err == nil {
+			card.Memory = 4 << 30
+			err = emulated.New(card).Install()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	card, err := cuda.Device{}.Card()
 	if errors.Is(err, engine.ErrNoDevice) {
 		t.Skip("SKIPPED: ", err)
@@ -40,7 +59,26 @@ func TestGPU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%v, driver of CUDA %v", &card, card.Driver)
+	return card
+}
+
+// TestCard says what there is, and wants the driver to have every call.
+func TestCard(t *testing.T) {
+	card := theCard(t)
+	t.Logf("%v, driver of CUDA %v, %d MiB free", &card, card.Driver, card.Memory>>20)
+	if !onEmulator {
+		for _, name := range driver.Unresolved() {
+			t.Errorf("the driver has no %s", name)
+		}
+	}
+}
+
+// TestGPU compares every layer with the reference interpreter, wants logits that depend on no schedule, to the bit, and tokens as the host samples them.
+func TestGPU(t *testing.T) {
+	card, rounds := theCard(t), 10
+	if onEmulator {
+		rounds = 1
+	}
 	for _, c := range cases {
 		t.Run(c.target+"/"+c.format, func(t *testing.T) {
 			if target, err := engine.FindTarget(c.target); err != nil || target.SM > card.Capability || target.Exact && target.SM != card.Capability {
@@ -55,6 +93,13 @@ func TestGPU(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer plan.Close()
+			if ptx, err := plan.Section(engine.KindPTX, c.target); err != nil {
+				t.Fatal(err)
+			} else if version, err := engine.VersionOfPTX(ptx); err != nil {
+				t.Fatal(err)
+			} else if oldest, _ := engine.DriverFor(version); oldest.CUDA > card.Driver {
+				t.Skipf("SKIPPED: a driver of CUDA %v does not read PTX %v", card.Driver, version)
+			}
 			device := aimed{target: c.target}
 			model, err := device.Load(plan, compiler.VerifySettings())
 			if err != nil {
@@ -72,7 +117,8 @@ func TestGPU(t *testing.T) {
 				t.Errorf("against the reference: %+v", v)
 			}
 			vocab := plan.Info().Vocab
-			devicetest.Schedules(t, device, plan, vocab, 128, 10)
+			devicetest.Schedules(t, device, plan, vocab, 128, rounds)
+			devicetest.Pages(t, device, plan)
 			devicetest.Sampling(t, device, plan, vocab, 128)
 			devicetest.Serve(t, device, plan)
 			devicetest.Ahead(t, device, plan, vocab, 128, 4)

@@ -1,0 +1,89 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+
+	"llmc/engine"
+)
+
+// Phase is a kind of steps with what their launches took.
+type Phase struct {
+	Name     string // "prefill" or "decode"
+	Steps    int
+	Launches []engine.LaunchTime // sums over the steps
+}
+
+// Seconds is what the launches took in a step, what is not in launches with it.
+func (p *Phase) Seconds() (total float64) {
+	for _, l := range p.Launches {
+		total += l.Seconds
+	}
+	return total / float64(p.Steps)
+}
+
+// Profile times the launches of one prompt and of its decode steps, for the first batch size.
+func Profile(ctx context.Context, model engine.Model, vocab int, c Config) ([]Phase, error) {
+	profiler, ok := model.(engine.Profiler)
+	if !ok {
+		return nil, fmt.Errorf("this device cannot time launches")
+	}
+	limits, pages := model.Limits()
+	batch := c.Batches[0]
+	if err := check(c, batch, limits, pages); err != nil {
+		return nil, err
+	}
+	// The first steps find code that has not been loaded and memory that has not been touched.
+	if err := newRun(model, limits, vocab, batch, c, 1).warm(ctx); err != nil {
+		return nil, err
+	}
+	p := &profiled{Model: model, profiler: profiler, times: profiler.Launches()}
+	r := newRun(p, limits, vocab, batch, c, 0)
+	last := make([]int32, batch)
+	if err := r.prefill(ctx, last); err != nil {
+		return nil, err
+	}
+	phases := []Phase{p.phase("prefill")}
+	for i := range c.Gen {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := r.decode(last, i); err != nil {
+			return nil, err
+		}
+	}
+	if c.Gen > 0 {
+		phases = append(phases, p.phase("decode"))
+	}
+	return phases, nil
+}
+
+// warm runs a prompt and a decode step.
+func (r *run) warm(ctx context.Context) error {
+	last := make([]int32, r.batch)
+	if err := r.prefill(ctx, last); err != nil || r.c.Gen == 0 {
+		return err
+	}
+	return r.decode(last, 0)
+}
+
+// profiled is a model whose steps are profiled.
+type profiled struct {
+	engine.Model
+	profiler engine.Profiler
+	times    []engine.LaunchTime
+	steps    int
+}
+
+// Step implements engine.Model.
+func (p *profiled) Step(step *engine.Step, out []engine.Sampled) error {
+	p.steps++
+	return p.profiler.Profile(step, out, p.times)
+}
+
+// phase returns what has been timed, and begins anew.
+func (p *profiled) phase(name string) Phase {
+	phase := Phase{Name: name, Steps: p.steps, Launches: p.times}
+	p.times, p.steps = p.profiler.Launches(), 0
+	return phase
+}

@@ -1,0 +1,79 @@
+package gpu
+
+import (
+	"llmc/engine"
+	"llmc/internal/sym"
+)
+
+// cost adds what a launch moves and computes in a step. Of a stack of experts at most one matrix is counted for each row of the result.
+func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
+	l := &m.program.Launches[launch]
+	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	roles := engine.FindKernel(l.Kernel).Roles[:len(l.Operands)]
+	results := 0.0 // rows of the last result
+	for i, role := range roles {
+		if l.Operands[i].Kind != engine.OperandBuffer || role.Scratch {
+			continue
+		}
+		b := &m.program.Buffers[l.Operands[i].Index]
+		n, err := b.Rows.Eval(env)
+		if err != nil {
+			continue // the step has run: there is none
+		}
+		t.Traffic += float64(n) * float64(b.Stride)
+		if role.Writes {
+			results = float64(n)
+		}
+	}
+	for i, role := range roles {
+		switch o := l.Operands[i]; o.Kind {
+		case engine.OperandWeight:
+			weightCost(l.Kernel, role.Name, m.weight(o), results, t)
+		case engine.OperandCache:
+			m.cacheCost(l, float64(m.pool.layers[o.Index].layerBytes)/float64(m.limits.PageSize), step, t)
+		}
+	}
+}
+
+// weightCost adds what reading a weight moves, and for a matrix what multiplying the rows of the result by it computes.
+func weightCost(kernel, role string, w *engine.WeightEntry, rows float64, t *engine.LaunchTime) {
+	share, elements := 1.0, 1.0
+	for _, n := range w.Shape {
+		elements *= float64(n)
+	}
+	switch {
+	case readsRows(kernel, role):
+		share = min(1, rows/float64(w.Shape[0]))
+	case len(w.Shape) == 3 && w.Layout != "": // experts
+		share = min(1, rows/float64(w.Shape[0]))
+		t.Flops += 2 * rows * elements / float64(w.Shape[0])
+	case w.Layout != "":
+		t.Flops += 2 * rows * elements
+	}
+	t.Traffic += share * float64(w.Bytes)
+}
+
+// cacheCost adds the positions of a cache that a launch reads or writes, of so many bytes each, and the products of attention.
+func (m *Model) cacheCost(l *engine.Launch, perPosition float64, step *engine.Step, t *engine.LaunchTime) {
+	if l.Kernel != "cuda.attention" {
+		t.Traffic += float64(step.T()) * perPosition // it writes them
+		return
+	}
+	window := l.Int("window", 0)
+	pairs := 0.0 // of a query and a key
+	for b := range step.B() {
+		longest := int64(step.Context[b])
+		if first := step.SeqStart[b]; window > 0 && step.SeqStart[b+1] > first {
+			longest = min(longest, window+int64(step.SeqStart[b+1]-first))
+		}
+		t.Traffic += float64(longest) * perPosition
+		for i := step.SeqStart[b]; i < step.SeqStart[b+1]; i++ {
+			seen := int64(step.Positions[i]) + 1
+			if window > 0 {
+				seen = min(seen, window)
+			}
+			pairs += float64(seen)
+		}
+	}
+	t.Flops += 4 * pairs * float64(l.Int("heads", 0)*l.Int("dim", 0))
+}

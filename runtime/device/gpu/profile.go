@@ -1,0 +1,113 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"llmc/engine"
+)
+
+// Times of a step: before its first launch, behind its last one, and from launchEnds on behind each launch while it is profiled.
+const (
+	stepBegins = iota
+	stepEnds
+	launchEnds
+)
+
+// TimeSteps implements engine.StepTimer.
+func (m *Model) TimeSteps(on bool) error {
+	m.clock = nil
+	if !on {
+		return nil
+	}
+	timer, ok := m.driver.(Timer)
+	if !ok {
+		return fmt.Errorf("%s has no clock", m.driver.Card().Name)
+	}
+	m.clock = timer
+	return nil
+}
+
+// DeviceSeconds implements engine.StepTimer: the time from the first launch to the end of the last one.
+func (m *Model) DeviceSeconds() (float64, error) {
+	if m.clock == nil {
+		return 0, errors.New("steps are not timed")
+	}
+	return m.clock.Seconds(stepBegins, stepEnds)
+}
+
+// Launches implements engine.Profiler.
+func (m *Model) Launches() []engine.LaunchTime {
+	times := make([]engine.LaunchTime, 0, len(m.program.Launches)+1)
+	for i := range m.program.Launches {
+		l := &m.program.Launches[i]
+		t := engine.LaunchTime{Kernel: l.Kernel, Label: l.Label}
+		for j, o := range l.Operands {
+			if o.Kind == engine.OperandWeight && !readsRows(l.Kernel, engine.FindKernel(l.Kernel).Roles[j].Name) {
+				w := m.weight(o)
+				if t.WeightBytes += w.Bytes; w.Layout != "" {
+					t.Label = w.Name // fused launches have numbers for names
+				}
+			}
+		}
+		times = append(times, t)
+	}
+	return append(times, engine.LaunchTime{Kernel: "host", Label: "host"})
+}
+
+// readsRows tells that of a matrix one row is read for each row of the result.
+func readsRows(kernel, role string) bool { return kernel == "cuda.gather" && role == "table" }
+
+// weight is the entry of an operand's weight. The program has been bound: it is there.
+func (m *Model) weight(o engine.Operand) *engine.WeightEntry {
+	w, _, _ := m.plan.Weight(m.program.Weights[o.Index])
+	return w
+}
+
+// Profile implements engine.Profiler. Launches are queued one by one, also those of steps that run from a recording otherwise.
+func (m *Model) Profile(step *engine.Step, out []engine.Sampled, times []engine.LaunchTime) error {
+	timed := m.clock != nil
+	if err := m.TimeSteps(true); err != nil {
+		return err
+	}
+	var ran []int
+	m.visit = func(launch int) error {
+		ran = append(ran, launch)
+		return m.clock.Stamp(launchEnds + len(ran) - 1)
+	}
+	defer func() {
+		m.visit = nil
+		_ = m.TimeSteps(timed) // can not fail now
+	}()
+	start := time.Now()
+	if err := m.Step(step, out); err != nil {
+		return err
+	}
+	wall := time.Since(start).Seconds()
+	device, err := m.DeviceSeconds()
+	if err != nil {
+		return err
+	}
+	times[len(times)-1].Seconds += max(0, wall-device)
+	last := stepBegins
+	for i, launch := range ran {
+		seconds, err := m.clock.Seconds(last, launchEnds+i)
+		if err != nil {
+			return err
+		}
+		last = launchEnds + i
+		if launch == beginning {
+			times[len(times)-1].Seconds += seconds
+			continue
+		}
+		times[launch].Seconds += seconds
+		m.cost(launch, step, &times[launch])
+	}
+	return nil
+}
+
+var (
+	_ engine.Profiler  = (*Model)(nil)
+	_ engine.StepTimer = (*Model)(nil)
+)
