@@ -14,8 +14,9 @@ type cta struct {
 	linear uint32
 
 	warps        []*warp
-	shared       []byte   // from sharedBase
-	counts       []uint64 // per instruction, of the worker that runs it
+	shared       []byte        // from sharedBase
+	counts       []uint64      // per instruction, of the worker that runs it
+	traffic      []lineTraffic // likewise, with Options.Counts
 	barriers     [numBarriers]barrier
 	clusterClock []uint32 // races: what the last cluster barrier published
 	mbars        map[uint32]*mbarrier
@@ -90,7 +91,7 @@ func (l *launch) anotherCTA() *cta {
 
 // detach lets go of what belongs to the launch.
 func (c *cta) detach() {
-	c.launch, c.counts = nil, nil
+	c.launch, c.counts, c.traffic = nil, nil, nil
 	for _, w := range c.warps {
 		w.seg = &noBuffer
 	}
