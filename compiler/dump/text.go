@@ -69,8 +69,15 @@ func (r *Plan) writeLaunches(w io.Writer) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
-		if err := p.writeTable(w); err != nil {
-			return err
+		if len(p.Cards) == 0 {
+			if err := p.writeTable(w); err != nil {
+				return err
+			}
+		}
+		for i := range p.Cards {
+			if err := p.Cards[i].writeText(w); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
