@@ -40,9 +40,12 @@ $done:
 
 func TestRead(t *testing.T) {
 	f := predict.Read(stream)
-	want := predict.Loop{First: 13, Last: 20, Instructions: 7, Products: 2, MACs: 2048, Unit: "bf16"}
+	want := predict.Loop{Lines: predict.Lines{First: 13, Last: 20}, Instructions: 7, Products: 2, MACs: 2048, Unit: "bf16"}
 	if f.Loop == nil || *f.Loop != want || f.Loads != 32 || f.Static != 8192 || f.Async || f.Registers != 8+40+18 {
 		t.Errorf("%+v, loop %+v", f, f.Loop)
+	}
+	if len(f.Busy) != 2 || f.Busy[0] != f.Loop.Lines || f.Busy[1].First != 10 {
+		t.Errorf("busy loops %v", f.Busy)
 	}
 	wide := strings.ReplaceAll(stream, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {", "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {")
 	wide = strings.Replace(wide, "%r<40>", "%r<400>", 1)

@@ -8,16 +8,20 @@ import (
 
 // Facts are what the text of an entry says of itself.
 type Facts struct {
-	Registers int   // of a thread, at most: what the entry declares, cut to what its bounds allow
-	Static    int64 // bytes of shared memory that it declares
-	Async     bool  // it copies to shared memory while it computes
-	Loads     int   // bytes that a thread's loads bring in a round of the loop that loads most
-	Loop      *Loop // the main loop; nil where no matrices are multiplied
+	Registers int     // of a thread, at most: what the entry declares, cut to what its bounds allow
+	Static    int64   // bytes of shared memory that it declares
+	Async     bool    // it copies to shared memory while it computes
+	Loads     int     // bytes that a thread's loads bring in a round of the loop that loads most
+	Loop      *Loop   // the main loop; nil where no matrices are multiplied
+	Busy      []Lines // loops that multiply matrices or start copies, in the order of their ends
 }
+
+// Lines are those of a loop, from that of its label to that of its branch, counted from 0.
+type Lines struct{ First, Last int }
 
 // Loop is the innermost loop that multiplies most.
 type Loop struct {
-	First, Last  int    // lines of the text, from 0
+	Lines
 	Instructions int    // of a round, as if every branch fell through
 	Products     int    // matrix instructions among them
 	MACs         int    // of one of them, for each warp
@@ -38,7 +42,7 @@ var (
 )
 
 // sums are totals of the lines before one.
-type sums struct{ instructions, products, macs, loads, constant int }
+type sums struct{ instructions, products, macs, loads, constant, copies int }
 
 // Read finds the facts of an entry.
 func Read(text string) Facts {
@@ -47,7 +51,7 @@ func Read(text string) Facts {
 	labels := map[string]int{}
 	var before []sums
 	var units []matrixForm
-	var loops []span
+	var loops []Lines
 	total := sums{}
 	for n, line := range strings.Split(text, "\n") {
 		before = append(before, total)
@@ -60,10 +64,13 @@ func Read(text string) Facts {
 			labels[line[:len(line)-1]] = n
 		case strings.HasSuffix(line, ";"):
 			total.instructions++
-			f.Async = f.Async || strings.Contains(line, "cp.async")
+			if strings.Contains(line, "cp.async") {
+				f.Async = true
+				total.copies++
+			}
 			if m := branch.FindStringSubmatch(line); m != nil {
 				if from, back := labels[m[1]]; back {
-					loops = append(loops, span{from, n})
+					loops = append(loops, Lines{from, n})
 				}
 			}
 			total.load(line)
@@ -79,8 +86,6 @@ func Read(text string) Facts {
 	f.choose(loops, append(before, total), units)
 	return f
 }
-
-type span struct{ from, to int } // lines of the label and of the branch
 
 // matrixForm is one matrix instruction.
 type matrixForm struct {
@@ -127,25 +132,28 @@ func (s *sums) load(line string) {
 }
 
 // choose finds the main loop, and the loop that loads most. A loop around another that multiplies is none of its own.
-func (f *Facts) choose(loops []span, before []sums, units []matrixForm) {
+func (f *Facts) choose(loops []Lines, before []sums, units []matrixForm) {
 	most, inner := 0, -1
 	for _, l := range loops { // in the order of their ends
-		a, b := before[l.from], before[l.to+1]
+		a, b := before[l.First], before[l.Last+1]
 		bytes := b.loads - a.loads
 		if n := b.constant - a.constant; n > 0 {
 			bytes = n
 		}
 		f.Loads = max(f.Loads, bytes)
 		macs := b.macs - a.macs
-		if macs == 0 || inner >= l.from {
+		if macs > 0 || b.copies > a.copies {
+			f.Busy = append(f.Busy, l)
+		}
+		if macs == 0 || inner >= l.First {
 			continue
 		}
-		inner = l.from
+		inner = l.First
 		if macs <= most {
 			continue
 		}
 		most = macs
-		f.Loop = &Loop{First: l.from, Last: l.to, Instructions: b.instructions - a.instructions, Products: b.products - a.products}
+		f.Loop = &Loop{Lines: l, Instructions: b.instructions - a.instructions, Products: b.products - a.products}
 		f.Loop.MACs = macs / f.Loop.Products
 		u := units[a.products]
 		f.Loop.Unit, f.Loop.Wgmma = u.unit, u.wgmma

@@ -132,7 +132,7 @@ func (w *warp) startBulk(lane int, shared, global, size uint64, store bool) *bul
 
 // countBulk adds a lane's bulk copy to the counters.
 func (w *warp) countBulk(b *bulkCopy, m *memoryCounts) {
-	m.CopiedBytes = uint64(b.size)
+	m.CopiedBytes, m.SectorsFetched = uint64(b.size), m.SectorsLoaded
 	t := &w.traffic
 	t.start(w)
 	if !t.exact {

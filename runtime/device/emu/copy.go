@@ -181,6 +181,7 @@ func (w *warp) countCopy(size int) {
 	m.exactly(&to.traffic, size, true)
 	if from.n > 0 {
 		m.exactly(from, size, false)
+		m.SectorsFetched = m.SectorsLoaded
 	}
 	w.charge(&m, from)
 }

@@ -71,6 +71,7 @@ func (l *lineTraffic) add(o *lineTraffic) {
 type MemoryCounts struct {
 	GlobalLoaded, GlobalStored   uint64 // bytes
 	SectorsLoaded, SectorsStored uint64 // of 32 bytes
+	SectorsFetched               uint64 // of those loaded, what the CTA did not have in a first-level cache; asynchronous copies go past it
 	SharedLoaded, SharedStored   uint64 // bytes
 	Conflicts                    uint64 // further passes over the banks of shared memory
 	AtomicBytes                  uint64
@@ -84,6 +85,7 @@ func (m *MemoryCounts) add(o *MemoryCounts) {
 	m.GlobalStored += o.GlobalStored
 	m.SectorsLoaded += o.SectorsLoaded
 	m.SectorsStored += o.SectorsStored
+	m.SectorsFetched += o.SectorsFetched
 	m.SharedLoaded += o.SharedLoaded
 	m.SharedStored += o.SharedStored
 	m.Conflicts += o.Conflicts
@@ -174,6 +176,9 @@ func (w *warp) count(t *traffic, size int, write bool) {
 	var m memoryCounts
 	m.access(t, size, write)
 	m.exactly(t, size, write)
+	if t.space == spaceGlobal && !write {
+		m.SectorsFetched = w.cta.fetch(t, size)
+	}
 	w.charge(&m, t)
 }
 
@@ -223,23 +228,44 @@ func sectorsOf(addr uint64, size int) uint64 {
 
 // sectors counts the distinct 32-byte sectors that the lanes touch.
 func (t *traffic) sectors(size int) uint64 {
-	seen := make([]uint64, 0, 2*warpSize)
 	n := uint64(0)
+	t.eachSector(size, func(uint64) { n++ })
+	return n
+}
+
+// eachSector visits them.
+func (t *traffic) eachSector(size int, visit func(sector uint64)) {
+	var seen [2 * warpSize]uint64
+	n := 0
 	for _, a := range t.addrs[:t.n] {
 	next:
 		for s := a / sectorBytes; s <= (a+uint64(size)-1)/sectorBytes; s++ {
-			for i := len(seen) - 1; i >= 0; i-- {
+			for i := n - 1; i >= 0; i-- {
 				if seen[i] == s {
 					continue next
 				}
 			}
-			if len(seen) < cap(seen) {
-				seen = append(seen, s)
+			if n < len(seen) {
+				seen[n] = s
+				n++
 			}
-			n++
+			visit(s)
 		}
 	}
-	return n
+}
+
+// cachedSectors is the size of a CTA's first-level cache: 16 KB, its share where eight have a multiprocessor. Each sector has one place in it.
+const cachedSectors = 512
+
+// fetch loads sectors through the cache and returns how many were not there.
+func (c *cta) fetch(t *traffic, size int) (missed uint64) {
+	t.eachSector(size, func(s uint64) {
+		if place := &c.cache[s%cachedSectors]; *place != s+1 {
+			*place = s + 1
+			missed++
+		}
+	})
+	return missed
 }
 
 // conflicts counts the passes beyond the first of each part of an access: lanes are served in parts of up to 128 bytes, and a part

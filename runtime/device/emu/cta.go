@@ -17,6 +17,7 @@ type cta struct {
 	shared       []byte        // from sharedBase
 	counts       []uint64      // per instruction, of the worker that runs it
 	traffic      []lineTraffic // likewise, with Options.Counts
+	cache        []uint64      // with Options.Counts: the sector at each place, plus one
 	barriers     [numBarriers]barrier
 	clusterClock []uint32 // races: what the last cluster barrier published
 	mbars        map[uint32]*mbarrier
@@ -102,6 +103,10 @@ func (c *cta) start(linear uint32) {
 	c.linear = linear
 	c.id = [3]uint32{linear % g[0], linear / g[0] % g[1], linear / g[0] / g[1]}
 	fillNaN(c.shared)
+	if c.launch.opt.Counts && c.cache == nil {
+		c.cache = make([]uint64, cachedSectors)
+	}
+	clear(c.cache)
 	clear(c.reads)
 	clear(c.mbars)
 	clear(c.wgmmas)
