@@ -27,13 +27,18 @@ type panel struct {
 	end    ptx.Reg      // behind the last chunk
 }
 
-// aheadRegisters is up to how many registers a lane keeps fragments of the next chunk, under way while a chunk is multiplied. Left alone, assemblers load each
-// fragment right before it is wanted, into the registers of the one before. Four panels of numbers would take more, and have loads enough between each other.
+// aheadRegisters is in up to how many registers a lane keeps fragments of the next chunk, under way while a chunk is multiplied. Left alone, assemblers load
+// each fragment right before it is wanted, into the registers of the one before. Four panels of numbers would take more, and have loads enough
+// between each other; sums of groups leave room for half as many.
 const aheadRegisters = 32
 
 // loadsAhead tells whether the CTA's panels keep fragments of the next chunk.
 func (p *product) loadsAhead() bool {
-	return p.blocks*p.chunkBytes()/fragmentBytes*4 <= aheadRegisters
+	room := aheadRegisters
+	if p.w.Group > 0 {
+		room /= 2
+	}
+	return p.blocks*p.chunkBytes()/fragmentBytes*4 <= room
 }
 
 // weightPanels returns the panels of the CTA, of chunks first to end-1. Those behind the weight's last one are read as the last one, and dropped.

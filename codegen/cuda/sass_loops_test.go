@@ -39,7 +39,8 @@ func judgeLoops(target, class string, code *ptxas.Code) (faults []string) {
 			faults = append(faults, judgeLoop(code.Of(loop), rule.must, rule.mustNot, rule.wait, rule.least)...)
 		}
 	}
-	if streamClass.MatchString(class) {
+	// Sums of groups of codes of 8 bits leave four panels no registers for fragments ahead; their assemblers load some right before they are wanted.
+	if streamClass.MatchString(class) && !strings.Contains(class, "frag.e4m3.g") {
 		for _, loop := range innermost(code, regexp.MustCompile(`^(HMMA|IMMA|QMMA)`)) {
 			faults = append(faults, judgeStream(code.Of(loop))...)
 		}

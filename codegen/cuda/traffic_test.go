@@ -24,17 +24,19 @@ const trafficPath = "testdata/traffic.txt"
 const leastUseful = 0.95
 
 // trafficCases are those of formats of weights, and of KV caches.
-var trafficCases = []struct {
+var trafficCases = []trafficCase{
+	{"bf16", dtype.BF16, []string{"sm80", "sm90"}, ""}, {"fp8", dtype.BF16, []string{"sm80", "sm90"}, ""}, {"int4-g32", dtype.BF16, []string{"sm80", "sm90"}, ""},
+	{"int4-g128", dtype.BF16, nil, ""}, {"int4-g64-zp", dtype.BF16, nil, "cp.async"}, {"int8", dtype.BF16, nil, ""}, {"int8-w8a8", dtype.BF16, nil, ""},
+	{"fp8-block", dtype.BF16, nil, ""}, {"bf16", dtype.I8, nil, ""}, {"bf16", dtype.F8E4M3, nil, ""},
+}
+
+type trafficCase struct {
 	format  string
 	kv      dtype.Type
 	targets []string // run always; others with LLMC_LONG
 	// pass is an instruction of copies that may take a further pass over the banks: one that brings scales and zero points of a panel at once, which lie in
 	// the same banks. "": none may.
 	pass string
-}{
-	{"bf16", dtype.BF16, []string{"sm80", "sm90"}, ""}, {"fp8", dtype.BF16, []string{"sm80", "sm90"}, ""}, {"int4-g32", dtype.BF16, []string{"sm80", "sm90"}, ""},
-	{"int4-g128", dtype.BF16, nil, ""}, {"int4-g64-zp", dtype.BF16, nil, "cp.async"}, {"int8", dtype.BF16, nil, ""}, {"int8-w8a8", dtype.BF16, nil, ""},
-	{"fp8-block", dtype.BF16, nil, ""}, {"bf16", dtype.I8, nil, ""}, {"bf16", dtype.F8E4M3, nil, ""},
 }
 
 // trafficConfig is a model whose tiles are full, on a card of one multiprocessor so that CTAs are the largest.
@@ -43,44 +45,49 @@ const trafficConfig = `{"model_type":"llama","hidden_size":512,"intermediate_siz
 // TestTraffic wants streams to be read once and in whole sectors, main loops without conflicts of banks, and the numbers of the golden.
 func TestTraffic(t *testing.T) {
 	got := map[string]string{}
-	for _, c := range trafficCases {
+	for i := range trafficCases {
+		c := &trafficCases[i]
 		for _, target := range budgetTargets {
-			if !thorough() && !slices.Contains(c.targets, target) {
-				continue
-			}
-			const vocab = 128
-			m := importConfig(t, trafficConfig, c.kv)
-			weights, err := interp.NewRandomWeights(m, 5)
-			check(t, err)
-			r := newTrafficRun(t, compileOn(t, m, weights, ofCores(t, target, 1), c.format, vocab), target)
-			r.step(vocab, 67, 66)
-			r.step(vocab, 33, 33)
-			if thorough() && target == "sm90" {
-				r.step(vocab, 20, 20)
-				r.step(vocab, 12, 12)
-			}
-			for _, name := range r.order {
-				e := r.entries[name]
-				key := fmt.Sprintf("%-5s %-11s %s", target, c.format, name)
-				if strings.HasPrefix(name, "attention") {
-					if c.format != "bf16" {
-						continue
-					}
-					key = fmt.Sprintf("%-5s %-11s %s", target, "kv-"+c.kv.String(), name)
-				}
-				if useful := float64(e.useful) / float64(e.read); !(useful >= leastUseful && useful <= 1) {
-					t.Errorf("%s: %d bytes in sectors of %d", key, e.useful, e.read)
-				}
-				for _, line := range e.conflicting {
-					if c.pass == "" || !strings.HasPrefix(line.Inst, c.pass) {
-						t.Errorf("%s: %d conflicts of banks in %d times %s", key, line.Conflicts, line.Count, line.Inst)
-					}
-				}
-				got[key] = fmt.Sprintf("%5.1f %d %6.2f", 100*float64(e.useful)/float64(e.read), e.conflicts, float64(e.instructions)/float64(e.products))
+			if thorough() || slices.Contains(c.targets, target) {
+				t.Run(fmt.Sprintf("%s/kv-%v/%s", c.format, c.kv, target), func(t *testing.T) { c.run(t, target, got) })
 			}
 		}
 	}
 	compareTraffic(t, got)
+}
+
+// run counts steps of all sizes that have entries of their own, and puts the rows of the golden into got.
+func (c *trafficCase) run(t *testing.T, target string, got map[string]string) {
+	const vocab = 128
+	m := importConfig(t, trafficConfig, c.kv)
+	weights, err := interp.NewRandomWeights(m, 5)
+	check(t, err)
+	r := newTrafficRun(t, compileOn(t, m, weights, ofCores(t, target, 1), c.format, vocab), target)
+	r.step(vocab, 67, 66)
+	r.step(vocab, 33, 33)
+	if thorough() && target == "sm90" {
+		r.step(vocab, 20, 20)
+		r.step(vocab, 12, 12)
+	}
+	for _, name := range r.order {
+		e := r.entries[name]
+		key := fmt.Sprintf("%-5s %-11s %s", target, c.format, name)
+		if strings.HasPrefix(name, "attention") {
+			if c.format != "bf16" {
+				continue
+			}
+			key = fmt.Sprintf("%-5s %-11s %s", target, "kv-"+c.kv.String(), name)
+		}
+		if useful := float64(e.useful) / float64(e.read); !(useful >= leastUseful && useful <= 1) {
+			t.Errorf("%s: %d bytes in sectors of %d", key, e.useful, e.read)
+		}
+		for _, line := range e.conflicting {
+			if c.pass == "" || !strings.HasPrefix(line.Inst, c.pass) {
+				t.Errorf("%s: %d conflicts of banks in %d times %s", key, line.Conflicts, line.Count, line.Inst)
+			}
+		}
+		got[key] = fmt.Sprintf("%5.1f %d %6.2f", 100*float64(e.useful)/float64(e.read), e.conflicts, float64(e.instructions)/float64(e.products))
+	}
 }
 
 // compareTraffic wants the rows of the file for the cases that ran.
