@@ -36,6 +36,7 @@ type Assumed struct {
 	MmaSync    float64 // of the peak that is in reach of mma.sync: 1 but where wgmma is the way
 	Latency    float64 // seconds that a read of memory takes under load
 	LaunchGap  float64 // seconds from the last CTA of a launch of a graph to the first of the next at work
+	EarlyGap   float64 // likewise to a launch that starts while the one before ends (Code.Early); nobody's measurement, half of LaunchGap
 	CyclesRead float64 // bytes that a multiprocessor takes in from the L2 cache in a cycle
 }
 
@@ -43,9 +44,9 @@ type Assumed struct {
 // mma.sync on H100 "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture via Microbenchmarking" (2024); the gap Hazy Research, "Look Ma, No
 // Bubbles!" (2025), 1.3 us on H100 with graphs; latency and the width of the L2 port the same microbenchmarks.
 var (
-	assumedHopper = Assumed{ReadShare: 0.92, MathShare: 0.80, MmaSync: 0.62, Latency: 0.7e-6, LaunchGap: 1.3e-6, CyclesRead: 64}
-	assumedAmpere = Assumed{ReadShare: 0.92, MathShare: 0.88, MmaSync: 1, Latency: 0.6e-6, LaunchGap: 1.3e-6, CyclesRead: 64}
-	assumedAda    = Assumed{ReadShare: 0.92, MathShare: 0.85, MmaSync: 1, Latency: 0.6e-6, LaunchGap: 1.3e-6, CyclesRead: 64}
+	assumedHopper = Assumed{ReadShare: 0.92, MathShare: 0.80, MmaSync: 0.62, Latency: 0.7e-6, LaunchGap: 1.3e-6, EarlyGap: 0.65e-6, CyclesRead: 64}
+	assumedAmpere = Assumed{ReadShare: 0.92, MathShare: 0.88, MmaSync: 1, Latency: 0.6e-6, LaunchGap: 1.3e-6, EarlyGap: 0.65e-6, CyclesRead: 64}
+	assumedAda    = Assumed{ReadShare: 0.92, MathShare: 0.85, MmaSync: 1, Latency: 0.6e-6, LaunchGap: 1.3e-6, EarlyGap: 0.65e-6, CyclesRead: 64}
 )
 
 // Limits that all cards have: registers of a multiprocessor, the granules in which warps get them, and what the system takes of shared memory for a CTA.

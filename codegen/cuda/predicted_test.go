@@ -108,8 +108,7 @@ func sumOf(r *dump.CardReport, step int) stepSum {
 	sum := stepSum{s.Seconds, s.Bound, s.Gaps, s.Bytes, map[string]float64{}}
 	for _, l := range r.Launches {
 		if c := &l.Steps[step]; c.Entry != "" {
-			gap := (s.Gaps / float64(s.Launches)) * float64(l.Count)
-			sum.lost[l.Kernel] += float64(l.Count)*(c.Seconds-c.Bound) - gap
+			sum.lost[l.Kernel] += float64(l.Count) * (c.Seconds - c.Bound - c.Gap)
 		}
 	}
 	return sum

@@ -18,12 +18,12 @@ Times are those of ` + "`llmc inspect PLAN --card h200`" + ` (` + "`compiler/pre
 - **matrix units**: what they are given, tiles filled up, by what products get of the peak, longer by what is idle in the last round of CTAs;
 - **instructions**: those of the main loop, four a cycle and multiprocessor;
 
-and a **gap** to the next launch, which limits launches that are shorter. The bound is bytes by bandwidth or operations by peak of the data sheet, whichever is longer. Registers are those that ptxas 13.5 gives the
+and a **gap** before it, which limits launches that are shorter. The bound is bytes by bandwidth or operations by peak of the data sheet, whichever is longer. Registers are those that ptxas 13.5 gives the
 kernel's class (` + "`codegen/cuda/testdata/budget.txt`" + `).
 
 ## Cards
 
-Figures of data sheets but for the shares of bandwidth and peak, mma.sync, L2 rate, latency and gap, which are published measurements of others (` + "`engine/card.go`" + ` names the sources).
+Figures of data sheets but for the shares of bandwidth and peak, mma.sync, L2 rate, latency and gap, which are published measurements of others (` + "`engine/card.go`" + ` names the sources). The last column is the gap before launches that start while the one before them ends, which is a guess.
 `
 
 const pageLaunches = `
@@ -32,7 +32,7 @@ and instructions for each matrix instruction (of the entries in the order of ste
 `
 
 const pageSteps = `
-Decoding steps of sequences of 1024 positions with a bf16 cache, sampled greedily. The bound is the sum of the launches' bounds. What is lost between launches is the gap after each; the last column but one is the kernel whose launches lose most beside it,
+Decoding steps of sequences of 1024 positions with a bf16 cache, sampled greedily. The bound is the sum of the launches' bounds. What is lost between launches is the gap before each; the last column but one is the kernel whose launches lose most beside it,
 as a share of the step.
 `
 

@@ -89,7 +89,7 @@ func cardTarget(t *testing.T, name string) string {
 func percent(x float64) string { return fmt.Sprintf("%.0f", 100*x) }
 
 func (p *page) cards() {
-	p.head("card", "code", "SMs", "GHz", "memory TB/s", "read", "L2 MB", "L2 TB/s", "shared KB/SM", "bf16 TFLOP/s", "fp8", "int8", "of the peak", "mma.sync", "latency µs", "gap µs")
+	p.head("card", "code", "SMs", "GHz", "memory TB/s", "read", "L2 MB", "L2 TB/s", "shared KB/SM", "bf16 TFLOP/s", "fp8", "int8", "of the peak", "mma.sync", "latency µs", "gap µs", "early")
 	for _, c := range engine.Cards {
 		a := c.Assumed
 		fp8 := "as bf16"
@@ -98,7 +98,7 @@ func (p *page) cards() {
 		}
 		p.row(c.Name, c.Target, fmt.Sprint(c.SMs), fmt.Sprintf("%.2f", c.Clock/1e9), fmt.Sprintf("%.2f", c.ReadBytes/1e12), fmt.Sprintf("%.2f", a.ReadShare),
 			fmt.Sprint(c.L2>>20), fmt.Sprintf("%.1f", c.L2Cycle*c.Clock/1e12), fmt.Sprint(c.SharedMemory>>10), fmt.Sprintf("%.0f", c.BF16/1e12), fp8,
-			fmt.Sprintf("%.0f", c.Int8/1e12), fmt.Sprintf("%.2f", a.MathShare), fmt.Sprintf("%.2f", a.MmaSync), fmt.Sprintf("%.1f", a.Latency*1e6), fmt.Sprintf("%.1f", a.LaunchGap*1e6))
+			fmt.Sprintf("%.0f", c.Int8/1e12), fmt.Sprintf("%.2f", a.MathShare), fmt.Sprintf("%.2f", a.MmaSync), fmt.Sprintf("%.1f", a.Latency*1e6), fmt.Sprintf("%.1f", a.LaunchGap*1e6), fmt.Sprintf("%.2f", a.EarlyGap*1e6))
 	}
 }
 

@@ -54,9 +54,9 @@ type CardCost struct {
 	Flops     float64 `json:"flops"`
 	Seconds   float64 `json:"seconds"`
 	Bound     float64 `json:"bound_seconds"`
-	Fraction  float64 `json:"fraction"` // of the bound
-	Limit     string  `json:"limit"`    // what takes longest: "memory", "L2 cache", "matrix units", "instructions", "gap"
-	gap       float64
+	Fraction  float64 `json:"fraction"`    // of the bound
+	Limit     string  `json:"limit"`       // what takes longest: "memory", "L2 cache", "matrix units", "instructions", "gap"
+	Gap       float64 `json:"gap_seconds"` // between the launch before it and this one
 }
 
 // Registers are those of a thread, by entry, and where they come from.
@@ -106,7 +106,7 @@ func (s *CardStep) add(c *CardCost) {
 	if c.Entry != "" {
 		s.Launches++
 	}
-	s.Bytes, s.Flops, s.Seconds, s.Bound, s.Gaps = s.Bytes+c.Bytes, s.Flops+c.Flops, s.Seconds+c.Seconds, s.Bound+c.Bound, s.Gaps+c.gap
+	s.Bytes, s.Flops, s.Seconds, s.Bound, s.Gaps = s.Bytes+c.Bytes, s.Flops+c.Flops, s.Seconds+c.Seconds, s.Bound+c.Bound, s.Gaps+c.Gap
 }
 
 // group puts launches of the same kernel and costs together, in the order of the first. Entries of the same code have names of their own.
@@ -150,14 +150,14 @@ func (p *predictor) on(card *engine.Card, l *engine.Launch, facts map[string]*pr
 	}
 	use := predict.Use{Registers: f.Registers, Threads: code.Threads, Shared: f.Static + int64(code.Shared)}
 	o := predict.Occupy(card, use)
-	w := predict.Work{Bytes: cost.Bytes, Taken: cost.Bytes, Flops: cost.Flops, Issued: cost.Flops, Loop: f.Loop, Flight: f.Flight(code.Threads, int64(code.Shared))}
+	w := predict.Work{Bytes: cost.Bytes, Taken: cost.Bytes, Flops: cost.Flops, Issued: cost.Flops, Early: code.Early, Loop: f.Loop, Flight: f.Flight(code.Threads, int64(code.Shared))}
 	if err := p.share(l, code, &w, int64(o.CTAs*card.SMs)); err != nil {
 		return CardCost{}, fmt.Errorf("launch %q: %w", l.Label, err)
 	}
 	t := w.On(card, o)
 	return CardCost{
 		Entry: code.Entry, Registers: use.Registers, Shared: use.Shared, PerSM: o.CTAs, LimitedBy: o.Limit, CTAs: w.CTAs, Waves: t.Waves, Bytes: w.Bytes,
-		Flops: w.Flops, Seconds: t.Seconds, Bound: t.Bound, Fraction: t.Fraction(), Limit: t.Limit, gap: t.Gap,
+		Flops: w.Flops, Seconds: t.Seconds, Bound: t.Bound, Fraction: t.Fraction(), Limit: t.Limit, Gap: t.Gap,
 	}, nil
 }
 

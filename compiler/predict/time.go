@@ -11,6 +11,7 @@ type Work struct {
 	CTAs   int64   // that have something to do
 	Flight float64 // bytes that a CTA has under way
 	Even   bool    // work is shared out in pieces, so that the last round of CTAs is as full as the others
+	Early  bool    // it starts while the launch before it ends
 	Loop   *Loop   // the main loop of the entry; nil: no matrices
 }
 
@@ -47,6 +48,9 @@ func (w *Work) On(c *engine.Card, o Occupancy) Time {
 	t := Time{Waves: float64(w.CTAs) / float64(slots), Gap: c.Assumed.LaunchGap}
 	if w.CTAs == 0 {
 		return Time{}
+	}
+	if w.Early {
+		t.Gap = c.Assumed.EarlyGap
 	}
 	busiest := float64((w.CTAs+int64(c.SMs)-1)/int64(c.SMs)) * float64(c.SMs) / float64(w.CTAs)
 	if w.Even {
