@@ -235,7 +235,7 @@ func (r *trafficRun) counted(entry string, grid [3]uint32, c *emu.Counts) {
 	}
 	s := r.stream(l, entry)
 	e.useful += s.bytes
-	for _, line := range c.Lines {
+	for i, line := range c.Lines {
 		if s.has(line.Buffer) {
 			e.read += 32 * line.SectorsFetched
 		}
@@ -246,12 +246,23 @@ func (r *trafficRun) counted(entry string, grid [3]uint32, c *emu.Counts) {
 			}
 		}
 		if inside(place.loop) {
-			e.instructions += line.Count
+			e.instructions += line.Count - retries(c.Lines, i)
 			if strings.HasPrefix(line.Inst, "mma.") || strings.HasPrefix(line.Inst, "wgmma.mma_async") {
 				e.products += line.Count
 			}
 		}
 	}
+}
+
+// retries is how often an instruction of a wait was executed in vain: a wait for a barrier and the branch back to it are followed by what is executed once
+// it is over. How often that is depends on what other warps do meanwhile.
+func retries(lines []emu.LineCount, i int) uint64 {
+	for wait := i; wait >= i-1 && wait >= 0; wait-- {
+		if strings.HasPrefix(lines[wait].Inst, "mbarrier.try_wait") && wait+2 < len(lines) {
+			return lines[i].Count - min(lines[i].Count, lines[wait+2].Count)
+		}
+	}
+	return 0
 }
 
 // kernelOf names an entry by its kernel and by the largest step that it serves.
