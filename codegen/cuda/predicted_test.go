@@ -21,11 +21,11 @@ const newest = "13.5"
 
 // lowered is a program without its weights, which predictions do not read.
 type lowered struct {
-	module    *ir.Module
-	program   *engine.Program
-	text      string
-	registers dump.Registers
-	source    dump.Source
+	module  *ir.Module
+	program *engine.Program
+	code    *dump.CardCode
+	source  dump.Source
+	reports map[string]*dump.CardReport // of the page's steps, by card
 }
 
 // lowerLayers writes a model of some layers.
@@ -39,11 +39,12 @@ func lowerLayers(t *testing.T, config, target, format string, layers int) *lower
 	check(t, err)
 	text, err := coder.Text()
 	check(t, err)
-	l := &lowered{module: m, program: program, text: text, registers: dump.Registers{From: "the budget", Of: map[string]int{}}}
+	l := &lowered{module: m, program: program, reports: map[string]*dump.CardReport{}}
+	registers := dump.Registers{From: "the budget", Of: map[string]int{}}
 	of := registersOfBudget(t, target)
 	for _, e := range dump.NewPTX(target, text).Entries {
 		if n, ok := of[classOf(m, program, e.Name)]; ok {
-			l.registers.Of[e.Name] = n
+			registers.Of[e.Name] = n
 		}
 	}
 	entries := map[string]*engine.WeightEntry{}
@@ -51,6 +52,7 @@ func lowerLayers(t *testing.T, config, target, format string, layers int) *lower
 		entries[w.Name] = entryOf(t, w)
 	}
 	l.source = dump.Source{MaxContext: 4096, Weight: func(name string) *engine.WeightEntry { return entries[name] }}
+	l.code = dump.NewCardCode(l.source, program, text, registers)
 	return l
 }
 
@@ -88,13 +90,15 @@ func registersOfBudget(t *testing.T, target string) map[string]int {
 }
 
 // on predicts the steps of the page on a card.
-func (l *lowered) on(t *testing.T, card string, steps []dump.Step) *dump.CardReport {
+func (l *lowered) on(t *testing.T, card string) *dump.CardReport {
 	t.Helper()
-	c, err := engine.FindCard(card)
-	check(t, err)
-	r, err := dump.NewCardReport(l.source, l.program, l.text, c, l.registers, steps)
-	check(t, err)
-	return r
+	if l.reports[card] == nil {
+		c, err := engine.FindCard(card)
+		check(t, err)
+		l.reports[card], err = l.code.On(c, dump.DefaultCardSteps)
+		check(t, err)
+	}
+	return l.reports[card]
 }
 
 // stepSum is what a step of a model takes, and what each kernel takes beyond its bound.
@@ -129,7 +133,7 @@ func TestExtended(t *testing.T) {
 	const layers = 7
 	var sums []stepSum
 	for _, n := range []int{2, 3, layers} {
-		sums = append(sums, sumOf(lowerLayers(t, budgetModels[0].config, "sm90", "int4-g32", n).on(t, "h200", dump.DefaultCardSteps), 1))
+		sums = append(sums, sumOf(lowerLayers(t, budgetModels[0].config, "sm90", "int4-g32", n).on(t, "h200"), 1))
 	}
 	got, want := extended(sums[0], sums[1], layers), sums[2]
 	near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-9*math.Abs(b) }

@@ -76,7 +76,7 @@ func (p *page) program(model, target, format string, layers int) *lowered {
 }
 
 func (p *page) report(model, card, format string, layers int) *dump.CardReport {
-	return p.program(model, cardTarget(p.t, card), format, layers).on(p.t, card, dump.DefaultCardSteps)
+	return p.program(model, cardTarget(p.t, card), format, layers).on(p.t, card)
 }
 
 func cardTarget(t *testing.T, name string) string {

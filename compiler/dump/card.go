@@ -70,35 +70,48 @@ var DefaultCardSteps = []Step{
 	{1, 1024, 1}, {8, 1024, 8}, {64, 1024, 64}, {256, 1024, 256}, {512, 512, 1}, {2048, 2048, 1},
 }
 
-// NewCardReport predicts steps of a program, whose code is text, on a card.
-func NewCardReport(from Source, program *engine.Program, text string, card *engine.Card, registers Registers, steps []Step) (*CardReport, error) {
-	r := &CardReport{Card: card.Name, Doc: card.Doc, Registers: registers.From}
-	facts := map[string]*predict.Facts{}
+// CardCode is a program with what the text of its entries says, to be predicted on any card.
+type CardCode struct {
+	from      Source
+	program   *engine.Program
+	registers string
+	facts     map[string]*predict.Facts // by entry
+}
+
+// NewCardCode reads a program's code. Entries without registers have what the text bounds.
+func NewCardCode(from Source, program *engine.Program, text string, registers Registers) *CardCode {
+	c := &CardCode{from, program, registers.From, map[string]*predict.Facts{}}
 	for _, e := range NewPTX(program.Target, text).Entries {
 		f := predict.Read(e.Text)
 		if n, ok := registers.Of[e.Name]; ok {
-			f.Registers = n
+			f.Registers = min(f.Registers, n)
 		}
-		facts[e.Name] = &f
+		c.facts[e.Name] = &f
 	}
-	costs := make([][]CardCost, len(program.Launches))
+	return c
+}
+
+// On predicts steps on a card.
+func (c *CardCode) On(card *engine.Card, steps []Step) (*CardReport, error) {
+	r := &CardReport{Card: card.Name, Doc: card.Doc, Registers: c.registers}
+	costs := make([][]CardCost, len(c.program.Launches))
 	for _, s := range steps {
-		p := newPredictor(from, program, nil, card.SMs, s)
+		p := newPredictor(c.from, c.program, nil, card.SMs, s)
 		total := CardStep{Step: p.step}
-		for i := range program.Launches {
-			c, err := p.on(card, &program.Launches[i], facts)
+		for i := range c.program.Launches {
+			cost, err := p.on(card, &c.program.Launches[i], c.facts)
 			if err != nil {
 				return nil, err
 			}
-			costs[i] = append(costs[i], c)
-			total.add(&c)
+			costs[i] = append(costs[i], cost)
+			total.add(&cost)
 		}
 		if total.Seconds > 0 {
 			total.TokensPerSecond = float64(total.Tokens) / total.Seconds
 		}
 		r.Steps = append(r.Steps, total)
 	}
-	r.group(program, costs)
+	r.group(c.program, costs)
 	return r, nil
 }
 

@@ -32,12 +32,12 @@ func (r *Plan) Predict(ctx context.Context, p *engine.Plan, s CardSettings) erro
 		if err != nil || report.PTX == nil {
 			continue
 		}
-		var registers *Registers
+		var code *CardCode
 		for _, card := range cards {
 			if !card.Runs(target) || len(s.Cards) == 0 && card.Target != target.Name {
 				continue
 			}
-			if err := report.predictOn(ctx, p, card, &registers, &s); err != nil {
+			if err := report.predictOn(ctx, p, card, &code, &s); err != nil {
 				return fmt.Errorf("%s: target %s on %s: %w", p.Path(), target.Name, card.Name, err)
 			}
 			some = true
@@ -49,22 +49,24 @@ func (r *Plan) Predict(ctx context.Context, p *engine.Plan, s CardSettings) erro
 	return nil
 }
 
-// predictOn finds the registers where nobody has.
-func (r *Program) predictOn(ctx context.Context, p *engine.Plan, card *engine.Card, registers **Registers, s *CardSettings) error {
-	text, err := p.Section(engine.KindPTX, r.Target)
-	if err != nil {
-		return err
-	}
-	program, err := p.Program(r.Function, r.Target)
-	if err != nil {
-		return err
-	}
-	if *registers == nil {
-		if *registers, err = findRegisters(ctx, p, r.Target, string(text), s.PTXAS); err != nil {
+// predictOn reads the code where nobody has.
+func (r *Program) predictOn(ctx context.Context, p *engine.Plan, card *engine.Card, code **CardCode, s *CardSettings) error {
+	if *code == nil {
+		text, err := p.Section(engine.KindPTX, r.Target)
+		if err != nil {
 			return err
 		}
+		program, err := p.Program(r.Function, r.Target)
+		if err != nil {
+			return err
+		}
+		registers, err := findRegisters(ctx, p, r.Target, string(text), s.PTXAS)
+		if err != nil {
+			return err
+		}
+		*code = NewCardCode(sourceOf(p), program, string(text), *registers)
 	}
-	report, err := NewCardReport(sourceOf(p), program, string(text), card, **registers, s.Steps)
+	report, err := (*code).On(card, s.Steps)
 	if err != nil {
 		return err
 	}
