@@ -71,7 +71,7 @@ func (p *page) goals() {
 		if fraction < g.want {
 			verdict = "**short**"
 		}
-		p.row(g.name, g.format, percent(g.want)+" %", percent(fraction)+" %", verdict, limit)
+		p.row(g.name, g.format, percent(g.want)+" %", fmt.Sprintf("%.1f %%", 100*fraction), verdict, limit)
 	}
 	for _, n := range []int{0, 1, 2} {
 		bf16, int4 := p.step8B("bf16", n), p.step8B("int4-g32", n)
