@@ -101,9 +101,9 @@ var streamClass = regexp.MustCompile(`^(moe_)?linear[a-z_]*(_to_(16|32))?[a-z_]*
 var vectorRegister = regexp.MustCompile(`\bR(\d+)\b`)
 
 // judgeStream wants each load of weights, 16 bytes to a lane, to be under way while others are started, or matrices multiplied, before it is used: it is
-// first used in the next round, or behind streamAhead others.
+// first used in the next round, or behind streamAhead others at least.
 func judgeStream(loop []ptxas.Instruction) (faults []string) {
-	const streamAhead = 2
+	const streamAhead = 1
 	for i, in := range loop {
 		if in.Op != "LDG.E.128.CONSTANT" {
 			continue
