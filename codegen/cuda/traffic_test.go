@@ -2,8 +2,10 @@ package cuda_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -102,6 +104,21 @@ func (c *trafficCase) rows(t *testing.T, r *trafficRun, target string, got map[s
 	}
 }
 
+// alike compares rows. Which sectors meet in a place of the cache depends on where buffers lie, so that useful bytes may differ by a percent.
+func alike(a, b string) bool {
+	var useful [2]float64
+	var rest [2]string
+	for i, row := range []string{a, b} {
+		f := strings.Fields(row)
+		if len(f) != 3 {
+			return false
+		}
+		useful[i], _ = strconv.ParseFloat(f[0], 64)
+		rest[i] = f[1] + " " + f[2]
+	}
+	return rest[0] == rest[1] && math.Abs(useful[0]-useful[1]) <= 1
+}
+
 // compareTraffic wants the rows of the file for the cases that ran.
 func compareTraffic(t *testing.T, got map[string]string) {
 	t.Helper()
@@ -117,7 +134,7 @@ func compareTraffic(t *testing.T, got map[string]string) {
 		}
 	}
 	for key, row := range got {
-		if !golden.Updating() && all[key] != row {
+		if !golden.Updating() && !alike(row, all[key]) {
 			t.Errorf("%s: %s, %s says %q (UPDATE=1 records it)", key, row, trafficPath, all[key])
 		}
 		all[key] = row
