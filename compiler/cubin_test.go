@@ -9,6 +9,7 @@ import (
 
 	"llmc/compiler"
 	"llmc/compiler/dump"
+	"llmc/compiler/predict"
 	"llmc/engine"
 	"llmc/internal/ptxas"
 	"llmc/runtime/device/emu"
@@ -61,10 +62,34 @@ func TestCubin(t *testing.T) {
 	if want := "for sm_90a by ptxas " + all[0].Build; !strings.Contains(text.String(), want) {
 		t.Errorf("no %q in\n%s", want, text.String())
 	}
+	checkRegisters(t, plan, report)
 	checkDiff(t, plan)
 	model, err := emu.Device{}.Load(plan, compiler.VerifySettings())
 	check(t, err)
 	check(t, model.Close())
+}
+
+// checkRegisters wants predictions to have the registers of the cubins, which are no more than the text allows.
+func checkRegisters(t *testing.T, plan *engine.Plan, report *dump.Plan) {
+	t.Helper()
+	check(t, report.Predict(t.Context(), plan, dump.CardSettings{Cards: []string{"h100"}}))
+	for _, p := range report.Programs {
+		text, err := plan.Section(engine.KindPTX, p.Target)
+		if err != nil {
+			continue
+		}
+		bounds := map[string]int{}
+		for _, e := range dump.NewPTX(p.Target, string(text)).Entries {
+			bounds[e.Name] = predict.Read(e.Text).Registers
+		}
+		for _, l := range p.Cards[0].Launches {
+			for _, c := range l.Steps {
+				if c.Entry != "" && (p.Cards[0].Registers != "cubin" || c.Registers < 8 || c.Registers > bounds[c.Entry]) {
+					t.Errorf("%s, %s: %d registers by %s, at most %d", p.Target, c.Entry, c.Registers, p.Cards[0].Registers, bounds[c.Entry])
+				}
+			}
+		}
+	}
 }
 
 // checkDiff wants a plan without cubins to differ in nothing else.

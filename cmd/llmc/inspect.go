@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -18,6 +19,7 @@ type inspectFlags struct {
 	target                    string
 	threads                   int
 	html, ptx                 string
+	cards                     cardFlags
 }
 
 func inspectCommand() *cobra.Command {
@@ -25,7 +27,7 @@ func inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "inspect PLAN",
 		Short:   "Show what a plan holds and what it needs",
-		Example: "  llmc inspect engine.plan --kernels --threads 8\n  llmc inspect engine.plan --html report.html\n  llmc inspect engine.plan --ptx sm90\n  llmc inspect engine.plan --memory --max-batch 32 --max-context 4096 --json",
+		Example: "  llmc inspect engine.plan --kernels --threads 8\n  llmc inspect engine.plan --html report.html\n  llmc inspect engine.plan --card h200 --batch 1,64 --context 4096\n  llmc inspect engine.plan --ptx sm90\n  llmc inspect engine.plan --memory --max-batch 32 --max-context 4096 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.threads < 1 {
@@ -37,15 +39,18 @@ func inspectCommand() *cobra.Command {
 			if u := f.settings.Utilization; !(u >= 0 && u <= 1) {
 				return cli.Usagef("--gpu-memory-utilization is %v: must be above 0 and at most 1, or 0 for the default", u)
 			}
+			if err := f.cards.check(f.html != ""); err != nil {
+				return err
+			}
 			plan, err := engine.Open(args[0])
 			if err != nil {
 				return err
 			}
 			defer plan.Close()
 			if f.html != "" {
-				return f.writeHTML(cmd.ErrOrStderr(), plan)
+				return f.writeHTML(cmd.Context(), cmd.ErrOrStderr(), plan)
 			}
-			return f.print(cmd.OutOrStdout(), plan)
+			return f.print(cmd.Context(), cmd.OutOrStdout(), plan)
 		},
 	}
 	cli.CompleteArgs(cmd, cli.PlanArg)
@@ -60,6 +65,7 @@ func inspectCommand() *cobra.Command {
 	flags.IntVar(&f.settings.MaxBatch, "max-batch", 0, "sequences that run together (default 64)")
 	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence (default: the model's)")
 	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
+	f.cards.add(flags)
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context, on a GPU as far as they have room)")
 	flags.Var(&f.deviceMemory, "device-memory", "free memory of the GPU (default: all that the target's card has)")
 	flags.Float64Var(&f.settings.Utilization, "gpu-memory-utilization", 0, "part of a GPU's free memory that may be taken (default: 0.9)")
@@ -67,7 +73,7 @@ func inspectCommand() *cobra.Command {
 	return cmd
 }
 
-func (f *inspectFlags) print(w io.Writer, plan *engine.Plan) error {
+func (f *inspectFlags) print(ctx context.Context, w io.Writer, plan *engine.Plan) error {
 	if f.ir {
 		return f.printIR(w, plan)
 	}
@@ -81,15 +87,23 @@ func (f *inspectFlags) print(w io.Writer, plan *engine.Plan) error {
 	if err != nil {
 		return err
 	}
+	if len(f.cards.cards) > 0 {
+		if err := f.cards.predict(ctx, report, plan); err != nil {
+			return err
+		}
+	}
 	if f.json {
 		return cli.PrintJSON(w, report)
 	}
-	return report.WriteText(w, f.kernels)
+	return report.WriteText(w, f.kernels || len(f.cards.cards) > 0)
 }
 
-func (f *inspectFlags) writeHTML(w io.Writer, plan *engine.Plan) error {
+func (f *inspectFlags) writeHTML(ctx context.Context, w io.Writer, plan *engine.Plan) error {
 	report, err := dump.NewPlan(plan, f.threads)
 	if err != nil {
+		return err
+	}
+	if err := f.cards.predict(ctx, report, plan); err != nil {
 		return err
 	}
 	if err := dump.WriteFile(f.html, func(w io.Writer) error { return report.WriteHTML(w, plan, defaultMemory(plan)) }); err != nil {

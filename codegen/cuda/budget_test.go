@@ -34,6 +34,8 @@ var budgetModels = []struct {
 }{
 	{"llama 8B", `{"model_type":"llama","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,"rope_theta":500000.0`,
 		[]string{"bf16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
+	{"llama 70B", `{"model_type":"llama","hidden_size":8192,"intermediate_size":28672,"num_attention_heads":64,"num_key_value_heads":8,"vocab_size":128256,"rope_theta":500000.0`,
+		[]string{"bf16", "fp8", "int4-g32"}},
 	{"llama 135M", `{"model_type":"llama","hidden_size":576,"intermediate_size":1536,"num_attention_heads":9,"num_key_value_heads":3,"vocab_size":49152,"tie_word_embeddings":true`,
 		[]string{"bf16", "f16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g64-zp"}},
 	{"mistral 7B", `{"model_type":"mistral","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":32000,"sliding_window":4096`,
@@ -160,8 +162,13 @@ func (all *entriesOf) lower(t *testing.T, gpu cuda.Target, name string, m *ir.Mo
 
 func importConfig(t *testing.T, config string, kv dtype.Type) *ir.Module {
 	t.Helper()
+	return importLayers(t, config, kv, 2)
+}
+
+func importLayers(t *testing.T, config string, kv dtype.Type, layers int) *ir.Module {
+	t.Helper()
 	dir := t.TempDir()
-	config += `,"num_hidden_layers":2,"rms_norm_eps":1e-05,"max_position_embeddings":4096}`
+	config += fmt.Sprintf(`,"num_hidden_layers":%d,"rms_norm_eps":1e-05,"max_position_embeddings":4096}`, layers)
 	check(t, os.WriteFile(filepath.Join(dir, hf.ConfigFile), []byte(config), 0o644))
 	c, err := hf.OpenRandom(dir, 1)
 	check(t, err)

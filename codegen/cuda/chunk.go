@@ -23,17 +23,37 @@ type panel struct {
 	next   ptx.Reg      // the lane's next 16 bytes of fragments
 	number ptx.Reg      // of the chunk
 	tokens [][2]ptx.Reg // where the scales of the lane's columns lie, by block
+	ahead  [][]ptx.Reg  // fragments of the next chunk, under way; nil: they are loaded when they are wanted
+	end    ptx.Reg      // behind the last chunk
 }
 
-// weightPanels returns the panels of the CTA, from chunk first on. Those behind the weight's last one are read as the last one, and dropped.
-func (p *product) weightPanels(lane, first ptx.Reg) []panel {
+// aheadRegisters is in up to how many registers a lane keeps fragments of the next chunk, under way while a chunk is multiplied. Left alone, assemblers load
+// each fragment right before it is wanted, into the registers of the one before. Four panels of numbers would take more, and have loads enough
+// between each other; sums of groups leave room for half as many.
+const aheadRegisters = 32
+
+// loadsAhead tells whether the CTA's panels keep fragments of the next chunk.
+func (p *product) loadsAhead() bool {
+	room := aheadRegisters
+	if p.w.Group > 0 {
+		room /= 2
+	}
+	return p.blocks*p.chunkBytes()/fragmentBytes*4 <= room
+}
+
+// weightPanels returns the panels of the CTA, of chunks first to end-1. Those behind the weight's last one are read as the last one, and dropped.
+func (p *product) weightPanels(lane, first, end ptx.Reg) []panel {
 	var panels []panel
 	tokens := p.groupedTokens(lane)
 	for m := range p.blocks {
 		number := p.Min(p.Mad(p.CtaX(), p.blocks, m), p.w.Panels()-1)
 		base := p.Index(p.pointers["w"], number, p.w.PanelBytes())
 		offset := p.Mad(first, p.chunkBytes(), p.Shl(lane, 4))
-		panels = append(panels, panel{product: p, base: base, next: p.Index(base, offset, 1), tokens: tokens})
+		at := panel{product: p, base: base, next: p.Index(base, offset, 1), tokens: tokens, end: end}
+		if p.loadsAhead() {
+			at.start(first)
+		}
+		panels = append(panels, at)
 	}
 	return panels
 }
@@ -55,10 +75,38 @@ func (p *product) groupedTokens(lane ptx.Reg) [][2]ptx.Reg {
 }
 
 // fragments implements chunkSource, and goes on to the next chunk.
-func (at panel) fragments() [][]ptx.Reg {
-	words := at.wordsAt(at.next.At(0), ptx.ReadOnly)
+func (at panel) fragments() (words [][]ptx.Reg) {
+	if at.ahead == nil {
+		words = at.wordsAt(at.next.At(0), ptx.ReadOnly)
+		at.Into(at.next).Add(at.next, at.chunkBytes())
+		return words
+	}
+	for _, next := range at.ahead {
+		var fragment []ptx.Reg
+		for _, r := range next {
+			fragment = append(fragment, at.Mov(r))
+		}
+		words = append(words, fragment)
+	}
 	at.Into(at.next).Add(at.next, at.chunkBytes())
+	at.loadAhead(at.Add(at.number, 1))
 	return words
+}
+
+// start has the fragments of the first chunk under way.
+func (at *panel) start(first ptx.Reg) {
+	for range chunk / at.w.Depth {
+		at.ahead = append(at.ahead, at.Zeros(ptx.B32, 4))
+	}
+	at.loadAhead(first)
+}
+
+// loadAhead starts to load the fragments of the chunk at next, which has a number, if there is one.
+func (at panel) loadAhead(number ptx.Reg) {
+	there := at.Lt(number, at.end)
+	for f, words := range at.ahead {
+		at.When(there).Into(words...).LdV(ptx.B32, 4, at.next.At(f*fragmentBytes), ptx.ReadOnly)
+	}
 }
 
 // group is that of a step of the chunk.

@@ -134,7 +134,7 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	tokens := p.inputs(lane, first)
 	inverses := p.inverses(lane)
 	p.reader.prepare()
-	panels := p.weightPanels(lane, first)
+	panels := p.weightPanels(lane, first, last)
 
 	p.Section("main loop")
 	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {

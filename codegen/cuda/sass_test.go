@@ -54,8 +54,8 @@ func TestAssembleSASS(t *testing.T) {
 				if version, _ := strconv.Atoi(m[1] + m[2]); version > a.Version {
 					continue
 				}
-				for entry, opcodes := range disassembler.Opcodes(t, a, head+text.String()) {
-					for _, fault := range judge(target, all.classes[entry], opcodes, used) {
+				for entry, code := range disassembler.Disassemble(t, a, head+text.String()) {
+					for _, fault := range append(judge(target, all.classes[entry], code.Opcodes(), used), judgeLoops(target, all.classes[entry], code)...) {
 						t.Errorf("%s, ptxas %s, %s: %s", target, a.Release, all.classes[entry], fault)
 					}
 				}

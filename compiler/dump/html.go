@@ -17,7 +17,7 @@ var pageFiles embed.FS
 // pages are the HTML pages. The template engine escapes every value for the place where it stands: names of weights, options and IR come
 // from files that nobody has checked.
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"bytes": cli.FormatBytes, "decimal": decimal, "duration": duration, "tokens": tokens,
+	"bytes": cli.FormatBytes, "decimal": decimal, "duration": duration, "tokens": tokens, "share": share,
 	"percent": func(x float64) string { return fmt.Sprintf("%.3f %%", 100*x) },
 	"million": func(n int64) string { return fmt.Sprintf("%.1f M", float64(n)/1e6) },
 	"hex":     func(b []byte) string { return fmt.Sprintf("%x", b) },

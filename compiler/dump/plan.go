@@ -64,6 +64,7 @@ type Program struct {
 	Card     string          `json:"card,omitempty"`             // the GPU that has so many
 	Nominal  *engine.Nominal `json:"nominal_per_core,omitempty"` // absent for targets that this program does not know
 	Steps    []StepCost      `json:"steps"`
+	Cards    []CardReport    `json:"cards,omitempty"` // of GPUs, where asked for: see Plan.Predict
 }
 
 // StepCost is the prediction for one step.
@@ -163,7 +164,7 @@ func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program,
 		}
 	}
 	for _, s := range Steps {
-		predict := newPredictor(p, program, r.Nominal, r.Cores, s)
+		predict := newPredictor(sourceOf(p), program, r.Nominal, r.Cores, s)
 		total := StepCost{Step: predict.step}
 		for i := range program.Launches {
 			var cost Cost

@@ -24,22 +24,41 @@ type PTXEntry struct {
 }
 
 // entryStart matches the directive that begins an entry (PTX ISA, "Kernel and Function Directives: .entry").
-var entryStart = regexp.MustCompile(`(?m)^[ \t]*(?:\.visible[ \t]+|\.weak[ \t]+)?\.entry[ \t]+([a-zA-Z_$%][a-zA-Z0-9_$]*)`)
+var entryStart = regexp.MustCompile(`^[ \t]*(?:\.visible[ \t]+|\.weak[ \t]+)?\.entry[ \t]+([a-zA-Z_$%][a-zA-Z0-9_$]*)`)
 
 // NewPTX cuts the text of a target's code.
 func NewPTX(target, text string) *PTX {
 	p := &PTX{Target: target, Head: text}
-	starts := entryStart.FindAllStringSubmatchIndex(text, -1)
+	starts := entryStarts(text)
 	for i, at := range starts {
 		end := len(text)
 		if i+1 < len(starts) {
-			end = starts[i+1][0]
+			end = starts[i+1].from
 		} else {
-			p.Head = text[:starts[0][0]]
+			p.Head = text[:starts[0].from]
 		}
-		p.Entries = append(p.Entries, PTXEntry{text[at[2]:at[3]], strings.TrimRight(text[at[0]:end], "\n") + "\n"})
+		p.Entries = append(p.Entries, PTXEntry{at.name, strings.TrimRight(text[at.from:end], "\n") + "\n"})
 	}
 	return p
+}
+
+// entryPlace is where the line lies that begins an entry.
+type entryPlace struct {
+	from int
+	name string
+}
+
+func entryStarts(text string) (starts []entryPlace) {
+	from := 0
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, ".entry") { // most lines of megabytes do not
+			if m := entryStart.FindStringSubmatch(line); m != nil {
+				starts = append(starts, entryPlace{from, m[1]})
+			}
+		}
+		from += len(line)
+	}
+	return starts
 }
 
 // FindPTX returns the code that name stands for: all of a target (TARGET), or one entry (TARGET/ENTRY, or ENTRY of every target that has it).

@@ -10,11 +10,18 @@ import (
 	"llmc/internal/sym"
 )
 
-// Step is a step that costs are predicted for: the last Tokens of one sequence of Context positions, of which one is sampled.
+// Step is a step that costs are predicted for: the last tokens of sequences of Context positions each, of which one is sampled.
 type Step struct {
-	Tokens  int64 `json:"tokens"`
-	Context int64 `json:"context"`
+	Tokens    int64 `json:"tokens"` // of all sequences, which have equally many
+	Context   int64 `json:"context"`
+	Sequences int64 `json:"sequences,omitempty"` // 0: one
 }
+
+// sequences is how many there are.
+func (s Step) sequences() int64 { return max(1, s.Sequences) }
+
+// each is how many tokens a sequence has.
+func (s Step) each() int64 { return s.Tokens / s.sequences() }
 
 // Steps are a decoding step and the prompt before it.
 var Steps = []Step{{Tokens: 1, Context: 512}, {Tokens: 512, Context: 512}}
@@ -46,6 +53,7 @@ var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16, dtype.
 // kernelCost is how a kernel differs from one that reads and writes each operand once and multiplies no matrices.
 type kernelCost struct {
 	few         bool                                         // of its operands it touches a few bytes a row
+	asResult    bool                                         // of its input it reads as many rows as its result has
 	rowsOnly    bool                                         // of its matrix it reads one row for each row of the result
 	expertsOnly bool                                         // of its stack it reads at most a matrix for each row of the result
 	positions   func(p *predictor, l *engine.Launch) float64 // of the cache that it reads or writes
@@ -54,6 +62,7 @@ type kernelCost struct {
 
 var kernelCosts = map[string]kernelCost{
 	"cpu.gather":        {rowsOnly: true},
+	"cpu.select_rows":   {asResult: true},
 	"cpu.linear":        {flops: (*predictor).product},
 	"cpu.linear_swiglu": {flops: (*predictor).product},
 	"cpu.rope_kv":       {positions: (*predictor).written},
@@ -61,6 +70,7 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.attention":     {positions: (*predictor).attended, flops: (*predictor).scores},
 
 	"cuda.gather":            {rowsOnly: true},
+	"cuda.select_rows":       {asResult: true},
 	"cuda.linear":            {flops: (*predictor).product},
 	"cuda.linear_swiglu":     {flops: (*predictor).product},
 	"cuda.linear_act":        {flops: (*predictor).product},
@@ -77,9 +87,26 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.accept":        {few: true},
 }
 
+// Source is what a prediction wants to know beside the program.
+type Source struct {
+	Weight     func(name string) *engine.WeightEntry // nil where there is none
+	MaxContext int64
+}
+
+// sourceOf asks a plan.
+func sourceOf(p *engine.Plan) Source {
+	return Source{MaxContext: int64(p.Info().MaxContext), Weight: func(name string) *engine.WeightEntry {
+		w, _, err := p.Weight(name)
+		if err != nil {
+			return nil
+		}
+		return w
+	}}
+}
+
 // predictor computes the costs of a program's launches for one step.
 type predictor struct {
-	plan    *engine.Plan
+	source  Source
 	program *engine.Program
 	nominal *engine.Nominal // nil: no times
 	cores   int             // threads, or multiprocessors of a GPU
@@ -88,10 +115,10 @@ type predictor struct {
 }
 
 // newPredictor cuts the step to what the model takes.
-func newPredictor(p *engine.Plan, program *engine.Program, nominal *engine.Nominal, cores int, s Step) *predictor {
-	s.Context = min(s.Context, int64(p.Info().MaxContext))
-	s.Tokens = min(s.Tokens, s.Context)
-	return &predictor{p, program, nominal, cores, s, sym.Bind(s.Tokens, 1, 1, s.Context)}
+func newPredictor(from Source, program *engine.Program, nominal *engine.Nominal, cores int, s Step) *predictor {
+	s.Context = min(s.Context, from.MaxContext)
+	s.Tokens = min(s.each(), s.Context) * s.sequences()
+	return &predictor{from, program, nominal, cores, s, sym.Bind(s.Tokens, s.sequences(), s.sequences(), s.Context)}
 }
 
 // leftOut tells whether a launch has nothing to do in the step: its grid is without CTAs.
@@ -141,6 +168,9 @@ func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kern
 		if model.few {
 			return 0, nil
 		}
+		if model.asResult {
+			o = engine.FindKernel(l.Kernel).Operand(l, "y")
+		}
 		return p.bufferBytes(&p.program.Buffers[o.Index])
 	case engine.OperandWeight:
 		w := p.weight(o)
@@ -179,11 +209,10 @@ func (p *predictor) bufferBytes(b *engine.Buffer) (float64, error) {
 
 // weight returns the entry of an operand, which validation has found.
 func (p *predictor) weight(o engine.Operand) *engine.WeightEntry {
-	w, _, err := p.plan.Weight(p.program.Weights[o.Index])
-	if err != nil {
-		return &engine.WeightEntry{}
+	if w := p.source.Weight(p.program.Weights[o.Index]); w != nil {
+		return w
 	}
-	return w
+	return &engine.WeightEntry{}
 }
 
 // product counts y[m, n] = x[m, k] * transpose(w), once for each digit of x. The rate is that of the input: codes of a weight that meets plain
@@ -226,25 +255,30 @@ func (p *predictor) written(*engine.Launch) float64 { return float64(p.step.Toke
 func (p *predictor) attended(l *engine.Launch) float64 {
 	n := p.step.Context
 	if w := l.Int("window", 0); w > 0 {
-		n = min(n, w+p.step.Tokens-1)
+		n = min(n, w+p.step.each()-1)
 	}
-	return float64(n)
+	return float64(n * p.step.sequences())
 }
 
-// scores counts the two products of attention, queries with keys and weights with values, over what each token sees.
-func (p *predictor) scores(l *engine.Launch) (float64, rate) {
-	window := l.Int("window", 0)
+// pairs is how many positions all tokens see, together.
+func (p *predictor) pairs(l *engine.Launch) float64 {
+	window, n := l.Int("window", 0), p.step.each()
 	pairs := int64(0)
-	for position := p.step.Context - p.step.Tokens; position < p.step.Context; position++ {
+	for position := p.step.Context - n; position < p.step.Context; position++ {
 		seen := position + 1
 		if window > 0 {
 			seen = min(seen, window)
 		}
 		pairs += seen
 	}
+	return float64(pairs * p.step.sequences())
+}
+
+// scores counts the two products of attention, queries with keys and weights with values, over what each token sees.
+func (p *predictor) scores(l *engine.Launch) (float64, rate) {
 	cache := engine.FindKernel(l.Kernel).Operand(l, "cache")
 	const products = 2
-	return 2 * products * float64(pairs) * float64(l.Int("heads", 0)) * float64(l.Int("dim", 0)), rates[p.program.Caches[cache.Index].DType]
+	return 2 * products * p.pairs(l) * float64(l.Int("heads", 0)) * float64(l.Int("dim", 0)), rates[p.program.Caches[cache.Index].DType]
 }
 
 // resultsPerRow is how many rows a product has for each token, or sampled row: one for each of its experts.

@@ -3,6 +3,7 @@ package dump
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -52,8 +53,12 @@ func (r *Plan) WriteText(w io.Writer, kernels bool) error {
 
 // writeLaunches prints, for each program, the predicted steps and what every launch takes of them.
 func (r *Plan) writeLaunches(w io.Writer) error {
+	cards := slices.ContainsFunc(r.Programs, func(p Program) bool { return len(p.Cards) > 0 })
 	for i := range r.Programs {
 		p := &r.Programs[i]
+		if cards && len(p.Cards) == 0 {
+			continue
+		}
 		if _, err := fmt.Fprintf(w, "\n%s for %s\n", p.Function, p.Target); err != nil {
 			return err
 		}
@@ -69,8 +74,15 @@ func (r *Plan) writeLaunches(w io.Writer) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
-		if err := p.writeTable(w); err != nil {
-			return err
+		if len(p.Cards) == 0 {
+			if err := p.writeTable(w); err != nil {
+				return err
+			}
+		}
+		for i := range p.Cards {
+			if err := p.Cards[i].writeText(w); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -80,9 +80,7 @@ func (d *decoder) bulkLoad() {
 			w.release(&b.clock)
 			w.cta.mark(b.shared, b.size, true)
 			w.cta.copies = append(w.cta.copies, b)
-			w.memory.GlobalLoaded += uint64(b.size)
-			w.memory.SharedStored += uint64(b.size)
-			w.memory.SectorsLoaded += uint64(b.size / sectorBytes)
+			w.countBulk(b, &memoryCounts{GlobalLoaded: uint64(b.size), SharedStored: uint64(b.size), SectorsLoaded: sectorsOf(b.global.addr, b.size)})
 			if w.cta.chance.early() {
 				w.cta.deliver(off)
 			}
@@ -129,8 +127,20 @@ func (w *warp) startBulk(lane int, shared, global, size uint64, store bool) *bul
 		w.failAddr(BadOperand, lane, shared, "the copy would overwrite an mbarrier object")
 		return nil
 	}
-	w.memory.CopiedBytes += size
 	return b
+}
+
+// countBulk adds a lane's bulk copy to the counters.
+func (w *warp) countBulk(b *bulkCopy, m *memoryCounts) {
+	m.CopiedBytes, m.SectorsFetched = uint64(b.size), m.SectorsLoaded
+	t := &w.traffic
+	t.start(w)
+	if !t.exact {
+		w.memory.add(m)
+		return
+	}
+	t.add(spaceGlobal, b.global.addr)
+	w.charge(m, t)
 }
 
 // deliver lands what the mbarrier at off awaits: bulk copies and arrivals behind cp.async.
@@ -183,9 +193,7 @@ func (d *decoder) bulkStore() {
 			b.group = w.async.bulkOpen[lane]
 			w.cta.hold(b.shared, b.size, 1)
 			w.cta.copies = append(w.cta.copies, b)
-			w.memory.SharedLoaded += uint64(b.size)
-			w.memory.GlobalStored += uint64(b.size)
-			w.memory.SectorsStored += uint64(b.size / sectorBytes)
+			w.countBulk(b, &memoryCounts{SharedLoaded: uint64(b.size), GlobalStored: uint64(b.size), SectorsStored: sectorsOf(b.global.addr, b.size)})
 		}
 		return goOn
 	}, ClassCopy)

@@ -100,6 +100,8 @@ func (d *decoder) cpAsync() {
 		w.turn++
 		op := &asyncOp{pc: w.pc, mask: w.exec, size: size, group: w.async.open}
 		skip := ignore.value(w)
+		w.traffic.start(w)
+		w.copied.start(w)
 		for m := w.exec; m != 0; m &= m - 1 {
 			lane := firstLane(m)
 			n := size
@@ -113,6 +115,7 @@ func (d *decoder) cpAsync() {
 				return goOn
 			}
 		}
+		w.countCopy(size)
 		w.async.ops = append(w.async.ops, op)
 		if w.cta.chance.early() {
 			w.land(op, op.mask)
@@ -142,7 +145,8 @@ func (w *warp) startCopy(op *asyncOp, lane int, dst, src uint64, n int) bool {
 			return false
 		}
 		op.src[lane] = p
-		w.memory.GlobalLoaded += uint64(n)
+		w.traffic.add(spaceGlobal, p.addr)
+		w.copied.bytes += uint64(n)
 	}
 	p := w.resolve(spaceShared, lane, dst, op.size, true)
 	if p.bytes == nil || !w.note(lane, p, accessKind{write: true}) {
@@ -150,9 +154,36 @@ func (w *warp) startCopy(op *asyncOp, lane int, dst, src uint64, n int) bool {
 	}
 	op.dst[lane] = uint32(p.addr - sharedBase)
 	w.cta.mark(op.dst[lane], op.size, true)
-	w.memory.SharedStored += uint64(op.size)
-	w.memory.CopiedBytes += uint64(op.size)
+	w.copied.add(spaceShared, p.addr)
 	return true
+}
+
+// copied collects the places in shared memory of one copy of a warp, and how many bytes it reads.
+type copied struct {
+	traffic
+	bytes uint64
+}
+
+func (c *copied) start(w *warp) {
+	c.traffic.start(w)
+	c.bytes = 0
+}
+
+// countCopy adds a copy of size bytes a lane to the counters. It stores to shared memory as a warp's stores do, in as many passes.
+func (w *warp) countCopy(size int) {
+	from, to := &w.traffic, &w.copied
+	stored := uint64(to.n * size)
+	m := memoryCounts{GlobalLoaded: to.bytes, SharedStored: stored, CopiedBytes: stored}
+	if !to.exact {
+		w.memory.add(&m)
+		return
+	}
+	m.exactly(&to.traffic, size, true)
+	if from.n > 0 {
+		m.exactly(from, size, false)
+		m.SectorsFetched = m.SectorsLoaded
+	}
+	w.charge(&m, from)
 }
 
 // mark sets or clears the landing mark of the words under [off,off+size).

@@ -3,6 +3,7 @@ package emu
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -162,6 +163,49 @@ st.shared.u32 [r3], r4;
 		x.buffer(ramp(2048))
 		if n := x.launch(1, 32, 0); n.SectorsLoaded != c.sectors || n.Conflicts != c.conflicts || n.GlobalLoaded != 128 || n.SharedStored != 128 {
 			t.Errorf("stride %s: %+v, want %d sectors and %d conflicts", c.stride, n.MemoryCounts, c.sectors, c.conflicts)
+		}
+	}
+}
+
+// TestFetchedSectors wants a sector that was just loaded to be in the CTA's cache, until another one takes its place.
+func TestFetchedSectors(t *testing.T) {
+	for _, c := range []struct {
+		between         string
+		loaded, fetched uint64
+	}{{"", 8, 4}, {"ld.global.u32 r4, [d1+16384];", 12, 12}, {"ld.global.u32 r4, [d1+128];", 12, 8}, {"cp.async.ca.shared.global [r3], [d1], 4; cp.async.wait_all;", 12, 8}} {
+		x := newTestKernel(t, kernelText("sm_80", `
+mov.u32 r1, smem; mul.lo.u32 r2, r0, 4; add.u32 r3, r1, r2;
+cvt.u64.u32 d1, r2; add.u64 d1, d1, d0;
+ld.global.u32 r4, [d1]; `+c.between+` ld.global.u32 r4, [d1];
+`), "k")
+		x.buffer(ramp(32768))
+		if n := x.launch(1, 32, 0); n.SectorsLoaded != c.loaded || n.SectorsFetched != c.fetched {
+			t.Errorf("%q: %d sectors loaded, %d fetched; want %d and %d", c.between, n.SectorsLoaded, n.SectorsFetched, c.loaded, c.fetched)
+		}
+	}
+}
+
+// Counting: what lines moved, and the conflicts of copies: eight lanes store 128 bytes at a time.
+func TestCopyCounts(t *testing.T) {
+	for _, c := range []struct {
+		stride             string
+		sectors, conflicts uint64
+	}{{"16", 16, 0}, {"32", 32, 4}, {"128", 32, 28}} {
+		x := newTestKernel(t, kernelText("sm_80", `
+mov.u32 r1, smem; mul.lo.u32 r2, r0, `+c.stride+`; add.u32 r3, r1, r2;
+cvt.u64.u32 d1, r2; add.u64 d1, d1, d0;
+cp.async.cg.shared.global [r3], [d1], 16;
+cp.async.wait_all;
+`), "k")
+		x.buffer(ramp(8192))
+		n := x.launch(1, 32, 0)
+		if n.SectorsLoaded != c.sectors || n.Conflicts != c.conflicts || n.GlobalLoaded != 512 || n.CopiedBytes != 512 {
+			t.Errorf("stride %s: %+v, want %d sectors and %d conflicts", c.stride, n.MemoryCounts, c.sectors, c.conflicts)
+		}
+		for _, l := range n.Lines {
+			if copies := strings.HasPrefix(l.Inst, "cp.async.cg"); copies && (l.MemoryCounts != n.MemoryCounts || l.Buffer == "") || !copies && l.SectorsLoaded != 0 {
+				t.Errorf("stride %s: line %+v", c.stride, l)
+			}
 		}
 	}
 }

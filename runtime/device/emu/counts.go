@@ -41,19 +41,37 @@ type Counts struct {
 	MemoryCounts
 
 	perInst []uint64
+	traffic []lineTraffic // of each instruction; nil without Options.Counts
 }
 
-// LineCount says how often warps executed the instructions of a line.
+// LineCount says how often warps executed the instructions of a line, and with Options.Counts what they moved.
 type LineCount struct {
-	Line  int
-	Inst  string
-	Count uint64
+	Line   int
+	Inst   string
+	Count  uint64
+	Buffer string // of global memory: the one that the line touched first
+	MemoryCounts
+}
+
+// lineTraffic is what an instruction moved.
+type lineTraffic struct {
+	MemoryCounts
+	buffer *Buffer
+}
+
+// add takes over what another worker counted.
+func (l *lineTraffic) add(o *lineTraffic) {
+	l.MemoryCounts.add(&o.MemoryCounts)
+	if l.buffer == nil {
+		l.buffer = o.buffer
+	}
 }
 
 // MemoryCounts counts traffic. Sectors and Conflicts are counted only where Options.Counts is set.
 type MemoryCounts struct {
 	GlobalLoaded, GlobalStored   uint64 // bytes
 	SectorsLoaded, SectorsStored uint64 // of 32 bytes
+	SectorsFetched               uint64 // of those loaded, what the CTA did not have in a first-level cache; asynchronous copies go past it
 	SharedLoaded, SharedStored   uint64 // bytes
 	Conflicts                    uint64 // further passes over the banks of shared memory
 	AtomicBytes                  uint64
@@ -62,22 +80,32 @@ type MemoryCounts struct {
 
 type memoryCounts = MemoryCounts
 
-func newCounts(n int) *Counts { return &Counts{perInst: make([]uint64, n)} }
+func (m *MemoryCounts) add(o *MemoryCounts) {
+	m.GlobalLoaded += o.GlobalLoaded
+	m.GlobalStored += o.GlobalStored
+	m.SectorsLoaded += o.SectorsLoaded
+	m.SectorsStored += o.SectorsStored
+	m.SectorsFetched += o.SectorsFetched
+	m.SharedLoaded += o.SharedLoaded
+	m.SharedStored += o.SharedStored
+	m.Conflicts += o.Conflicts
+	m.AtomicBytes += o.AtomicBytes
+	m.CopiedBytes += o.CopiedBytes
+}
+
+func newCounts(n int, exact bool) *Counts {
+	c := &Counts{perInst: make([]uint64, n)}
+	if exact {
+		c.traffic = make([]lineTraffic, n)
+	}
+	return c
+}
 
 // add takes over and clears the traffic of a finished CTA.
 func (c *Counts) add(b *cta) {
 	for _, w := range b.warps {
-		m := &w.memory
-		c.GlobalLoaded += m.GlobalLoaded
-		c.GlobalStored += m.GlobalStored
-		c.SectorsLoaded += m.SectorsLoaded
-		c.SectorsStored += m.SectorsStored
-		c.SharedLoaded += m.SharedLoaded
-		c.SharedStored += m.SharedStored
-		c.Conflicts += m.Conflicts
-		c.AtomicBytes += m.AtomicBytes
-		c.CopiedBytes += m.CopiedBytes
-		*m = memoryCounts{}
+		c.MemoryCounts.add(&w.memory)
+		w.memory = memoryCounts{}
 	}
 }
 
@@ -92,7 +120,14 @@ func (c *Counts) finish(p *program) {
 		c.Instructions += n
 		classes[in.class] += n
 		c.MACs += n * uint64(in.macs)
-		c.Lines = append(c.Lines, LineCount{Line: in.line, Inst: in.name, Count: n})
+		line := LineCount{Line: in.line, Inst: in.name, Count: n}
+		if c.traffic != nil {
+			line.MemoryCounts = c.traffic[i].MemoryCounts
+			if b := c.traffic[i].buffer; b != nil {
+				line.Buffer = b.name
+			}
+		}
+		c.Lines = append(c.Lines, line)
 	}
 	c.Classes = map[string]uint64{}
 	for class, n := range classes {
@@ -106,6 +141,7 @@ func (c *Counts) finish(p *program) {
 	for _, l := range c.Lines {
 		if last := len(lines) - 1; last >= 0 && lines[last].Line == l.Line {
 			lines[last].Count += l.Count
+			lines[last].MemoryCounts.add(&l.MemoryCounts)
 		} else {
 			lines = append(lines, l)
 		}
@@ -133,50 +169,103 @@ func (t *traffic) add(sp space, addr uint64) {
 
 // count adds an access of size bytes a lane to the counters.
 func (w *warp) count(t *traffic, size int, write bool) {
+	if !t.exact {
+		w.memory.access(t, size, write)
+		return
+	}
+	var m memoryCounts
+	m.access(t, size, write)
+	m.exactly(t, size, write)
+	if t.space == spaceGlobal && !write {
+		m.SectorsFetched = w.cta.fetch(t, size)
+	}
+	w.charge(&m, t)
+}
+
+// charge counts what the running instruction moved, where lines are counted too; t has its addresses in global memory, if any.
+func (w *warp) charge(m *memoryCounts, t *traffic) {
+	w.memory.add(m)
+	l := &w.cta.traffic[w.pc]
+	l.MemoryCounts.add(m)
+	if l.buffer == nil && t.space == spaceGlobal && t.n > 0 {
+		l.buffer = w.cta.launch.mem.find(t.addrs[0])
+	}
+}
+
+// access counts the bytes of an access.
+func (m *memoryCounts) access(t *traffic, size int, write bool) {
 	bytes := uint64(t.n * size)
-	m, exact := &w.memory, t.exact
 	switch {
 	case t.space == spaceGlobal && write:
 		m.GlobalStored += bytes
-		if exact {
-			m.SectorsStored += t.sectors(size)
-		}
 	case t.space == spaceGlobal:
 		m.GlobalLoaded += bytes
-		if exact {
-			m.SectorsLoaded += t.sectors(size)
-		}
 	case t.space == spaceShared && write:
 		m.SharedStored += bytes
 	case t.space == spaceShared:
 		m.SharedLoaded += bytes
 	}
-	if t.space == spaceShared && exact {
+}
+
+// exactly counts the sectors or conflicts of an access.
+func (m *memoryCounts) exactly(t *traffic, size int, write bool) {
+	switch {
+	case t.space == spaceShared:
 		m.Conflicts += t.conflicts(size)
+	case t.space == spaceGlobal && write:
+		m.SectorsStored += t.sectors(size)
+	case t.space == spaceGlobal:
+		m.SectorsLoaded += t.sectors(size)
 	}
 }
 
 const sectorBytes = 32
 
+// sectorsOf is how many sectors a run of bytes touches.
+func sectorsOf(addr uint64, size int) uint64 {
+	return (addr+uint64(size)-1)/sectorBytes - addr/sectorBytes + 1
+}
+
 // sectors counts the distinct 32-byte sectors that the lanes touch.
 func (t *traffic) sectors(size int) uint64 {
-	seen := make([]uint64, 0, 2*warpSize)
 	n := uint64(0)
+	t.eachSector(size, func(uint64) { n++ })
+	return n
+}
+
+// eachSector visits them.
+func (t *traffic) eachSector(size int, visit func(sector uint64)) {
+	var seen [2 * warpSize]uint64
+	n := 0
 	for _, a := range t.addrs[:t.n] {
 	next:
 		for s := a / sectorBytes; s <= (a+uint64(size)-1)/sectorBytes; s++ {
-			for i := len(seen) - 1; i >= 0; i-- {
+			for i := n - 1; i >= 0; i-- {
 				if seen[i] == s {
 					continue next
 				}
 			}
-			if len(seen) < cap(seen) {
-				seen = append(seen, s)
+			if n < len(seen) {
+				seen[n] = s
+				n++
 			}
-			n++
+			visit(s)
 		}
 	}
-	return n
+}
+
+// cachedSectors is the size of a CTA's first-level cache: 16 KB, its share where eight have a multiprocessor. Each sector has one place in it.
+const cachedSectors = 512
+
+// fetch loads sectors through the cache and returns how many were not there.
+func (c *cta) fetch(t *traffic, size int) (missed uint64) {
+	t.eachSector(size, func(s uint64) {
+		if place := &c.cache[s%cachedSectors]; *place != s+1 {
+			*place = s + 1
+			missed++
+		}
+	})
+	return missed
 }
 
 // conflicts counts the passes beyond the first of each part of an access: lanes are served in parts of up to 128 bytes, and a part

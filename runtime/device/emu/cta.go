@@ -14,8 +14,10 @@ type cta struct {
 	linear uint32
 
 	warps        []*warp
-	shared       []byte   // from sharedBase
-	counts       []uint64 // per instruction, of the worker that runs it
+	shared       []byte        // from sharedBase
+	counts       []uint64      // per instruction, of the worker that runs it
+	traffic      []lineTraffic // likewise, with Options.Counts
+	cache        []uint64      // with Options.Counts: the sector at each place, plus one
 	barriers     [numBarriers]barrier
 	clusterClock []uint32 // races: what the last cluster barrier published
 	mbars        map[uint32]*mbarrier
@@ -90,7 +92,7 @@ func (l *launch) anotherCTA() *cta {
 
 // detach lets go of what belongs to the launch.
 func (c *cta) detach() {
-	c.launch, c.counts = nil, nil
+	c.launch, c.counts, c.traffic = nil, nil, nil
 	for _, w := range c.warps {
 		w.seg = &noBuffer
 	}
@@ -101,6 +103,10 @@ func (c *cta) start(linear uint32) {
 	c.linear = linear
 	c.id = [3]uint32{linear % g[0], linear / g[0] % g[1], linear / g[0] / g[1]}
 	fillNaN(c.shared)
+	if c.launch.opt.Counts && c.cache == nil {
+		c.cache = make([]uint64, cachedSectors)
+	}
+	clear(c.cache)
 	clear(c.reads)
 	clear(c.mbars)
 	clear(c.wgmmas)

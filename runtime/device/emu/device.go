@@ -15,6 +15,8 @@ type Device struct {
 	Options Options
 	Card    gpu.Card
 	Pad     bool // every step to the size of its bucket, as drivers that run graphs want it
+	// Counted, if given, is told what each launch of an entry did.
+	Counted func(entry string, grid [3]uint32, c *Counts)
 }
 
 // Name returns "emu".
@@ -30,7 +32,7 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 		}
 	}
 	d.limitPages(plan, &settings)
-	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, memory: NewMemory()}, settings)
+	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, memory: NewMemory(), counted: d.Counted}, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +91,7 @@ type driver struct {
 	card    gpu.Card
 	memory  *Memory
 	stamps  []time.Time // by number
+	counted func(entry string, grid [3]uint32, c *Counts)
 }
 
 // Card implements gpu.Driver.
@@ -164,7 +167,11 @@ func (upload) Wait() error { return nil }
 // Launch implements gpu.Driver.
 func (d *driver) Launch(l *gpu.Launch) error {
 	config := Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args, Early: l.Early}
-	_, err := l.Kernel.(*Kernel).Launch(context.Background(), d.memory, config, d.options)
+	kernel := l.Kernel.(*Kernel)
+	counts, err := kernel.Launch(context.Background(), d.memory, config, d.options)
+	if err == nil && d.counted != nil {
+		d.counted(kernel.Name(), l.Grid, counts)
+	}
 	return err
 }
 

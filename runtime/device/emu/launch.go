@@ -159,7 +159,7 @@ func (k *Kernel) prepare(mem *Memory, cfg Config, opt Options) (*launch, error) 
 	}
 	l := &launch{
 		Config: cfg, kernel: k, prog: p, mem: mem, opt: opt, sharedBytes: dyn + cfg.Shared, dynBase: uint32(sharedBase + dyn),
-		total: uint32(ctas), counts: newCounts(len(p.code)),
+		total: uint32(ctas), counts: newCounts(len(p.code), opt.Counts),
 	}
 	if l.opt.Resident <= 0 {
 		l.opt.Resident = max(min(defaultResident, residentBytes/ctaBytes(l, threads)), 1)
@@ -214,7 +214,7 @@ func packArgs(p *program, args []uint64) ([]byte, error) {
 // work runs CTAs until none is left. A CTA that may be waiting for another one makes room: new CTAs go first, so that all that
 // wait for each other get to run.
 func (l *launch) work(ctx context.Context) {
-	counts := make([]uint64, len(l.prog.code))
+	counts := newCounts(len(l.prog.code), l.opt.Counts)
 	defer l.counted(counts)
 	for {
 		c, ok := l.take()
@@ -225,7 +225,7 @@ func (l *launch) work(ctx context.Context) {
 			time.Sleep(idleSleep)
 			continue
 		}
-		c.counts = counts
+		c.counts, c.traffic = counts.perInst, counts.traffic
 		for ended := false; !ended && !c.polled; {
 			ended = l.slice(ctx, c)
 		}
@@ -289,12 +289,15 @@ func (l *launch) take() (c *cta, ok bool) {
 	return nil, l.open > 0
 }
 
-// counted takes over how often a worker executed each instruction.
-func (l *launch) counted(perInst []uint64) {
+// counted takes over how often a worker executed each instruction, and what these moved.
+func (l *launch) counted(c *Counts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, n := range perInst {
+	for i, n := range c.perInst {
 		l.counts.perInst[i] += n
+	}
+	for i := range c.traffic {
+		l.counts.traffic[i].add(&c.traffic[i])
 	}
 }
 

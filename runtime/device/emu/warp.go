@@ -62,6 +62,7 @@ type warp struct {
 	async   asyncState
 	memory  memoryCounts
 	traffic traffic // of the running memory instruction
+	copied  copied
 	mma     mmaScratch
 	wg      wgmmaState
 
