@@ -94,14 +94,22 @@ func TestResultsAreJSON(t *testing.T) {
 	}
 }
 
+// refusal is a command that says what is wrong.
+type refusal struct {
+	exit int
+	args []string
+	want string
+}
+
+func (r refusal) check(t *testing.T) {
+	t.Helper()
+	clitest.Run(t, "", r.args...).Refused(t, r.exit, r.want)
+}
+
 func TestRefusals(t *testing.T) {
-	plan, missing := buildDemo(t), filepath.Join(t.TempDir(), "missing")
+	missing := filepath.Join(t.TempDir(), "missing")
 	build := func(flags ...string) []string { return append([]string{"build", demo, "-o", missing}, flags...) }
-	for _, c := range []struct {
-		exit int
-		args []string
-		want string
-	}{
+	for _, c := range []refusal{
 		{2, []string{"biuld"}, `unknown command "biuld"`},
 		{2, []string{"build", demo}, `"output" not set`},
 		{2, []string{"build", demo, "-o", ""}, "--output"},
@@ -128,6 +136,19 @@ func TestRefusals(t *testing.T) {
 		{1, []string{"build", missing, "-o", missing}, "does not exist"},
 		{1, []string{"build", demo, "-o", missing + "/x.plan"}, "there is no directory " + missing},
 		{1, []string{"build", demo, "-o", os.DevNull}, "not a regular file"},
+	} {
+		c.check(t)
+		if _, err := os.Stat(missing); err == nil {
+			t.Errorf("%q left a plan", c.args)
+			_ = os.Remove(missing)
+		}
+	}
+	clitest.Run(t, "", build("--tp", "1", "--pp=1", "--no-fallback", "--cubin=false")...).Done(t)
+}
+
+func TestRefusalsOfPlans(t *testing.T) {
+	plan, missing := buildDemo(t), filepath.Join(t.TempDir(), "missing")
+	for _, c := range []refusal{
 		{1, []string{"inspect", plan, "--ptx", "x"}, "the plan holds no PTX"},
 		{2, []string{"inspect", plan, "--threads", "0"}, "--threads is 0"},
 		{1, []string{"inspect", missing}, "no such file"},
@@ -149,13 +170,8 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"push", plan, "registry.example/x:y", "--insecure"}, "push is not supported yet"},
 		{2, []string{"verify-signature", "registry.example/x:y", "--key", "k"}, "not supported yet"},
 	} {
-		clitest.Run(t, "", c.args...).Refused(t, c.exit, c.want)
-		if _, err := os.Stat(missing); err == nil {
-			t.Errorf("%q left a plan", c.args)
-			_ = os.Remove(missing)
-		}
+		c.check(t)
 	}
-	clitest.Run(t, "", build("--tp", "1", "--pp=1", "--no-fallback", "--cubin=false")...).Done(t)
 }
 
 func TestHelpHasExamples(t *testing.T) {
