@@ -17,16 +17,16 @@ CUDA_DRIVER := $(CURDIR)/runtime/device/cuda/driver
 WITH_CUDA   := CGO_ENABLED=1 CGO_CFLAGS='-O2 -g "-I$(CUDA_DRIVER)/include"' CGO_LDFLAGS='"-L$(CUDA_DRIVER)/lib"'
 
 cuda: ## bin/llmc-cuda and bin/llmrun-cuda, which run plans on NVIDIA GPUs; needs a C compiler, no CUDA
-	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o bin/llmc-cuda ./cmd/llmc
-	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o bin/llmrun-cuda ./cmd/llmrun
+	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o bin/llmc-cuda ./cmd/llmc
+	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o bin/llmrun-cuda ./cmd/llmrun
 
 # What a machine with a GPU and a driver needs beside this tree: no Go, no compiler, no CUDA.
 KIT     := bin/gpu
 KIT_MB  := 60
 
 gpu-kit: ## bin/gpu, prebuilt binaries for test-gpu and bench-gpu on machines without Go; needs a C compiler, no CUDA, no GPU
-	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmc-cuda ./cmd/llmc
-	$(WITH_CUDA) $(GO) build -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmrun-cuda ./cmd/llmrun
+	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmc-cuda ./cmd/llmc
+	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmrun-cuda ./cmd/llmrun
 	$(WITH_CUDA) $(GO) test -c -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/kernels.test ./codegen/cuda
 	$(WITH_CUDA) $(GO) test -c -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/hardware.test ./runtime/device/cuda/hardware
 	@cd $(KIT) && wc -c llmc-cuda llmrun-cuda kernels.test hardware.test
