@@ -27,8 +27,8 @@ KIT_MB  := 60
 gpu-kit: ## bin/gpu, prebuilt binaries for test-gpu and bench-gpu on machines without Go; needs a C compiler, no CUDA, no GPU
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmc-cuda ./cmd/llmc
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmrun-cuda ./cmd/llmrun
-	$(WITH_CUDA) $(GO) test -c -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/kernels.test ./codegen/cuda
-	$(WITH_CUDA) $(GO) test -c -tags cuda -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/hardware.test ./runtime/device/cuda/hardware
+	$(WITH_CUDA) $(GO) test -c -tags cuda,kit,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/kernels.test ./codegen/cuda
+	$(WITH_CUDA) $(GO) test -c -tags cuda,kit,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/hardware.test ./runtime/device/cuda/hardware
 	@cd $(KIT) && wc -c llmc-cuda llmrun-cuda kernels.test hardware.test
 	@test $$(cd $(KIT) && cat llmc-cuda llmrun-cuda kernels.test hardware.test | wc -c) -le $(KIT_MB)000000 || { echo "more than $(KIT_MB) MB"; exit 1; }
 

@@ -1,3 +1,5 @@
+//go:build !kit
+
 package cuda_test
 
 import (
@@ -5,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,8 +17,6 @@ import (
 	"llmc/codegen"
 	"llmc/codegen/cuda"
 	"llmc/compiler/dump"
-	"llmc/compiler/hf"
-	"llmc/compiler/models"
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
@@ -158,23 +157,6 @@ func (all *entriesOf) lower(t *testing.T, gpu cuda.Target, name string, m *ir.Mo
 	text, err := coder.Text()
 	check(t, err)
 	all.add(m, program, dump.NewPTX(gpu.Name(), text))
-}
-
-func importConfig(t *testing.T, config string, kv dtype.Type) *ir.Module {
-	t.Helper()
-	return importLayers(t, config, kv, 2)
-}
-
-func importLayers(t *testing.T, config string, kv dtype.Type, layers int) *ir.Module {
-	t.Helper()
-	dir := t.TempDir()
-	config += fmt.Sprintf(`,"num_hidden_layers":%d,"rms_norm_eps":1e-05,"max_position_embeddings":4096}`, layers)
-	check(t, os.WriteFile(filepath.Join(dir, hf.ConfigFile), []byte(config), 0o644))
-	c, err := hf.OpenRandom(dir, 1)
-	check(t, err)
-	m, err := models.Import(c, models.Options{KV: kv})
-	check(t, err)
-	return m.Module
 }
 
 // add takes in the entries that no model before had. An entry's name is in its labels and parameters too.

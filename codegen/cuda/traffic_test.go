@@ -1,3 +1,5 @@
+//go:build !kit
+
 package cuda_test
 
 import (
