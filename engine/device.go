@@ -18,6 +18,7 @@ type Settings struct {
 	PageSize      int   // positions of a KV page
 	KVBytes       int64 // memory for KV pages
 	Threads       int
+	Persistent    string // whether GPUs run steps of few tokens by the plan's persistent entries: see PersistentAuto
 	Target        string // program to run, "" for the best that the machine can run
 	// MemoryUtilization is the part of a GPU's free memory that is planned for, with the KV pages that it leaves room for; where KVBytes is
 	// given, that counts.
@@ -42,6 +43,13 @@ func (u MemoryUse) Total() int64 { return u.Weights + u.Activations + u.Arrays +
 type MemoryReporter interface {
 	Memory() MemoryUse
 }
+
+// Values of Settings.Persistent.
+const (
+	PersistentAuto = ""    // where that is faster, which the device measures when it loads the plan
+	PersistentOn   = "on"  // wherever an entry serves the step
+	PersistentOff  = "off" // never
+)
 
 // Model is a loaded plan. Step is called by one goroutine at a time.
 type Model interface {

@@ -21,6 +21,10 @@ type Program struct {
 	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads
 	// Auxiliary are entries of the plan's code that serve the program between steps.
 	Auxiliary []Auxiliary `msgpack:"auxiliary,omitempty"`
+	// Persistent are entries that stand for many launches in steps of few tokens, the fewest first; a device may run them or the launches.
+	Persistent []Persistent `msgpack:"persistent,omitempty"`
+	// Unpersistent says for which steps of few tokens there is no such entry, and why.
+	Unpersistent []string `msgpack:"unpersistent,omitempty"`
 }
 
 // Buffer is a matrix of activations [Rows, Cols] inside a slot. Views share a slot.

@@ -21,7 +21,10 @@ type (
 		Launches []launchWire `msgpack:"launches,omitempty"`
 		Logits   int64        `msgpack:"logits"`
 
-		Auxiliary []auxiliaryWire `msgpack:"auxiliary,omitempty"`
+		Auxiliary  []auxiliaryWire  `msgpack:"auxiliary,omitempty"`
+		Persistent []persistentWire `msgpack:"persistent,omitempty"`
+
+		Unpersistent []string `msgpack:"unpersistent,omitempty"`
 	}
 	bufferWire struct {
 		Name   string `msgpack:"name,omitempty"`
@@ -119,6 +122,7 @@ func toWire(p *Program) *programWire {
 	for _, a := range p.Auxiliary {
 		w.Auxiliary = append(w.Auxiliary, auxiliaryWire{a.Name, codesToWire([]Code{a.Code})})
 	}
+	w.Persistent, w.Unpersistent = persistentToWire(p.Persistent), p.Unpersistent
 	return w
 }
 
@@ -156,6 +160,7 @@ func fromWire(w *programWire) (*Program, error) {
 		}
 		p.Auxiliary = append(p.Auxiliary, Auxiliary{a.Name, codes[0]})
 	}
+	p.Persistent, p.Unpersistent = persistentFromWire(w.Persistent), w.Unpersistent
 	return p, nil
 }
 

@@ -87,6 +87,17 @@ func (s *programScope) check() error {
 	if err := p.checkAuxiliary(target.Device); err != nil {
 		return err
 	}
+	if len(p.Persistent) > 0 && target.Device == "cpu" {
+		return fmt.Errorf("a persistent entry for device %s, which takes no code from plans", target.Device)
+	}
+	for _, reason := range p.Unpersistent {
+		if err := checkName(reason); err != nil {
+			return err
+		}
+	}
+	if err := p.CheckPersistent(); err != nil {
+		return err
+	}
 	return s.checkLogits()
 }
 

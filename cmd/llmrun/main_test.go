@@ -200,6 +200,7 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"serve", plan, "--verify=maybe"}, "must be one of full, background, off"},
 		{2, []string{"serve", plan, "--tls-cert", "x"}, "need each other"},
 		{2, []string{"serve", plan, "--max-batch", "-1"}, "--max-batch is -1"},
+		{2, []string{"serve", plan, "--persistent", "yes"}, "--persistent is \"yes\": must be auto, on or off"},
 		{2, []string{"serve", plan, "--kv-memory", "much"}, "is not a size"},
 		{2, []string{"serve", plan, "--gpu-memory-utilization", "90"}, "--gpu-memory-utilization is 90: must be above 0 and at most 1"},
 		{2, []string{"serve", plan, "--adapter", "a=b"}, "--adapter \"a=b\": not supported yet"},

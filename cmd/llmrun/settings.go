@@ -13,6 +13,7 @@ import (
 // deviceFlags are the flags of every command that loads a plan onto a device.
 type deviceFlags struct {
 	device      string
+	persist     string
 	kvMemory    cli.Bytes
 	utilization float64
 	settings    engine.Settings
@@ -23,9 +24,14 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.device, "device", "auto", "where to run: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
 	cli.CompleteArgs(cmd, cli.PlanArg)
 	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
+	flags.StringVar(&f.persist, "persistent", "auto", "whether a GPU runs a step of few tokens in one launch: on, off, or auto: if it measures at start that this is faster")
+	cli.CompleteFlag(cmd, "persistent", "auto", "on", "off")
 	flags.IntVar(&f.settings.Threads, "threads", 0, "threads of the cpu device (default: all cores)")
 	flags.BoolVar(&f.settings.NoCodeCache, "no-jit-cache", false, "compile the code for a GPU anew and keep none of it, which is else kept in ~/.nv/ComputeCache or below LLMC_CACHE")
 }
+
+// persistentValues are the values of --persistent.
+var persistentValues = map[string]string{"auto": engine.PersistentAuto, "on": engine.PersistentOn, "off": engine.PersistentOff}
 
 // addLimits adds the launch limits that serving and measuring let the user choose.
 func (f *deviceFlags) addLimits(cmd *cobra.Command) {
@@ -46,6 +52,10 @@ func (f *deviceFlags) resolved() (engine.Settings, error) {
 	}
 	if err := runtime.CheckDevice(f.device); err != nil {
 		return s, cli.Usagef("--device: %w", err)
+	}
+	known := false
+	if s.Persistent, known = persistentValues[f.persist]; !known {
+		return s, cli.Usagef("--persistent is %q: must be auto, on or off", f.persist)
 	}
 	for _, limit := range []struct {
 		flag  string

@@ -145,7 +145,7 @@ func attention(e *entry) {
 		if a.e.turnsOnRead() {
 			a.keys = a.newKeyTurns(item[1])
 		}
-		if a.block*a.group <= 16 {
+		if a.block*a.group <= 16 || a.e.part != nil && a.partTokens() > 0 {
 			a.tiles(newSharedRows(a, item))
 			return
 		}

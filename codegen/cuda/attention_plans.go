@@ -200,3 +200,12 @@ func (w *sharedRows) blocks(each func(n int, column ptx.Reg)) {
 func (w *sharedRows) leads() ptx.Reg {
 	return w.e.CmpAnd(ptx.EQ, w.warp, 0, w.e.Eq(w.e.And(w.lane, 3), 0))
 }
+
+// partTokens is the most tokens of a sequence for which a part of a persistent kernel does with rows that all warps share, which takes fewer
+// registers; 0 where even one token has more rows than these, or no item has.
+func (a *attend) partTokens() int {
+	if a.block*a.group <= 16 {
+		return 0
+	}
+	return 16 / a.group
+}

@@ -19,12 +19,13 @@ type Coder struct {
 	module  *ptx.Module
 	entries map[string][]engine.Code // by what the entries are specialised for
 	names   map[string]int
-	again   []func() // write what has been written once more
+	sources map[string]source // by entry
+	again   []func()          // write what has been written once more
 }
 
 // NewCoder starts the code of a program.
 func NewCoder(t Target) *Coder {
-	return &Coder{target: t, module: ptx.NewQuickModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}}
+	return &Coder{target: t, module: ptx.NewQuickModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}, sources: map[string]source{}}
 }
 
 // family writes the entries of one kernel.
@@ -89,6 +90,8 @@ type variant struct {
 	makesCodes bool // the entry quantizes its inputs itself
 	// readsWeights: the entry begins with weights, and waits for what the launch before it writes later.
 	readsWeights bool
+	// prefetch is what a part does before it waits for its inputs, with all threads of the CTA; nil: nothing.
+	prefetch func(e *entry)
 }
 
 // perRow gives a CTA to each row of a result.
@@ -168,7 +171,11 @@ func (c *Coder) variants(e *entry, f family) []variant {
 // write adds an entry to the module, if the variant has one.
 func (c *Coder) write(e entry, v variant, name string) engine.Code {
 	c.again = append(c.again, func() { c.writeOnce(e, v, name) })
-	return c.writeOnce(e, v, name)
+	code := c.writeOnce(e, v, name)
+	if v.build != nil {
+		c.sources[code.Entry] = source{e, v}
+	}
+	return code
 }
 
 func (c *Coder) writeOnce(e entry, v variant, name string) engine.Code {
@@ -230,6 +237,7 @@ type entry struct {
 	shared     int  // dynamic shared memory, bytes
 	makesCodes bool // inputs that are codes are made of those that are raw
 	early      bool // runs while the launch before it ends, until it says awaitInputs
+	part       *part
 
 	cores        int  // multiprocessors of the target's card
 	sharedMemory int  // bytes that a CTA can have there
@@ -271,6 +279,10 @@ func (e *entry) signature() string {
 func (e *entry) declare() {
 	e.Section("parameters")
 	e.pointers = map[string]ptx.Reg{}
+	if e.part != nil {
+		e.fetch()
+		return
+	}
 	for _, role := range e.kernel.Roles {
 		align := 4
 		if slices.Contains([]engine.OperandKind{engine.OperandBuffer, engine.OperandWeight, engine.OperandCache}, role.Kind) {
@@ -285,7 +297,10 @@ func (e *entry) declare() {
 // awaitInputs waits for the launch before this one, where it may not have ended. Only weights may be read before; every thread that reads or writes anything
 // else, or lets others do so, says this first.
 func (e *entry) awaitInputs() {
-	if e.early {
+	switch {
+	case e.part != nil && e.part.await != nil:
+		e.part.await()
+	case e.early:
 		e.WaitForDependency()
 	}
 }

@@ -73,10 +73,16 @@ func (logitsOnly) Finish(*engine.Program) error { return nil }
 // lower makes what a plan consists of.
 func lower(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, policy passes.Policy, vocab int) (engine.Spec, [][]byte) {
 	t.Helper()
+	return lowerWith(t, m, weights, gpu, policy, vocab, func(c *cuda.Coder) codegen.Coder { return logitsOnly{c} })
+}
+
+// lowerWith does so with a coder of one's own.
+func lowerWith(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, policy passes.Policy, vocab int, with func(*cuda.Coder) codegen.Coder) (engine.Spec, [][]byte) {
+	t.Helper()
 	_, err := passes.Run(m, passes.Options{Target: gpu, Policy: policy, Check: true})
 	check(t, err)
 	coder := cuda.NewCoder(gpu)
-	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), logitsOnly{coder})
+	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), with(coder))
 	check(t, err)
 	text, err := coder.Text()
 	check(t, err)

@@ -55,7 +55,11 @@ func expertLinear(e *entry) {
 	p := newProduct(e)
 	stack := layout.Stack{Fragments: p.w, Experts: e.experts()}
 	expert, first, end := p.findTile(e.CtaY())
-	p.When(p.Ge(expert, stack.Experts)).Return()
+	p.unless([]ptx.Reg{p.Ge(expert, stack.Experts)}, func() { p.multiplyOf(stack, expert, first, end) })
+}
+
+// multiplyOf is multiply for a tile of an expert.
+func (p *product) multiplyOf(stack layout.Stack, expert, first, end ptx.Reg) {
 	p.pointers["w"] = p.Index(p.pointers["w"], p.Cvt(ptx.U64, expert), stack.ExpertBytes())
 	if p.has("bias") {
 		p.pointers["bias"] = p.Index(p.pointers["bias"], expert, 4*p.w.N)

@@ -85,9 +85,9 @@ func newMultistage(e *entry, s multistageShape) *multistage {
 // powers of two, so that they make no more buckets of steps.
 func multistageVariants(e *entry, few family) []variant {
 	p := newProduct(e)
-	list := []variant{{family: few, limit: fewTokens}}
+	list := []variant{{family: few, limit: fewTokens, prefetch: prefetchTile}}
 	if e.has("raw") {
-		list = append([]variant{{family: few, limit: rawTokens, makesCodes: true}}, list...)
+		list = append([]variant{{family: few, limit: rawTokens, makesCodes: true, prefetch: prefetchTile}}, list...)
 	}
 	shapes := multistageShapes(p)
 	for i, s := range shapes {

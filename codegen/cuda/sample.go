@@ -58,6 +58,9 @@ var sampleLaunches = []struct {
 
 // Finish adds the launches that sample the rows of the program's logits. Vocabularies that are too long for them are left to the host.
 func (c *Coder) Finish(p *engine.Program) error {
+	if err := c.Persist(p); err != nil {
+		return err
+	}
 	vocab := int(p.Buffers[p.Logits].Cols)
 	parts := (vocab + samplePart - 1) / samplePart
 	if parts > samplePart {

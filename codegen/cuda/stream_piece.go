@@ -17,16 +17,13 @@ type streamPiece struct {
 // numbers; those behind have a whole tile each.
 type streamRound struct{ rows, tiles, rest, length, ranges, pieces ptx.Reg }
 
-// startPiece finds what the CTA has to do. It ends those that have nothing.
-func (w *wide) startPiece() {
-	var idle []ptx.Reg
+// startPiece finds what the CTA has to do, and conditions in which that is nothing.
+func (w *wide) startPiece() (idle []ptx.Reg) {
 	w.piece, idle = w.findPiece()
-	for _, p := range idle {
-		w.When(p).Return()
-	}
+	return idle
 }
 
-// findPiece finds the CTA's work, and conditions in which it has none. It is called again where what only the end needs would take registers from the
+// findPiece is startPiece that does not keep what it finds. It is called again where what only the end needs would take registers from the
 // main loop.
 func (w *wide) findPiece() (p streamPiece, idle []ptx.Reg) {
 	if !w.cuts() {

@@ -163,8 +163,9 @@ const (
 	firstRegisters       = 168
 )
 
-func (w *wide) write() {
-	w.startPiece()
+func (w *wide) write() { w.unless(w.startPiece(), w.writePiece) }
+
+func (w *wide) writePiece() {
 	w.Section("barriers")
 	stages := w.rings * w.stages
 	w.tokenStages = w.Addr(w.Dynamic("tokens_of_stages", stages*w.tokenBytes, tileAlign))
@@ -193,7 +194,26 @@ func (w *wide) write() {
 	})
 	w.Sync()
 	w.token = w.Mul(w.piece.row, w.tokens)
+	full, empty := w.full, w.empty // those of all rings
 	w.IfElse(w.Eq(w.group, wideGroups), w.startFeeding, w.startMultiplying)
+	if w.part != nil {
+		w.leaveBarriers(full, empty)
+	}
+}
+
+// leaveBarriers makes barriers ordinary memory again, for what the CTA does next.
+func (w *wide) leaveBarriers(full, empty ptx.Reg) {
+	w.Section("end of barriers")
+	w.Sync()
+	w.If(w.Eq(w.TidX(), 0), func() {
+		for s := range w.rings * w.stages {
+			w.BarrierInval(full.At(8 * s))
+			w.BarrierInval(empty.At(8 * s))
+		}
+		if w.rowScaled() {
+			w.BarrierInval(w.told)
+		}
+	})
 }
 
 // startFeeding and startMultiplying are what warps do that bring and that multiply; each finds its ring first.
@@ -221,9 +241,10 @@ func (w *wide) startMultiplying() {
 	w.multiply()
 }
 
+// registers moves registers between the roles. Parts leave them where they are: the CTA goes on with other work, and tiles of few tokens need no more.
 func (w *wide) registers(n int) {
 	switch {
-	case w.ctas > 1:
+	case w.ctas > 1 || w.part != nil:
 	case n < firstRegisters:
 		w.RegistersDown(n)
 	default:

@@ -49,7 +49,7 @@ func (m *Module) Kernels() ([]Kernel, error) {
 		p.kernel(k)
 		info := Kernel{
 			Name: k.name, Threads: k.launch.Threads, MinCTAs: k.launch.MinCTAs, Args: append([]Arg(nil), k.params...),
-			StaticShared: k.staticBytes(), DynamicShared: DynamicShared{k.dyn.bytes, k.dyn.perUnit, k.dyn.unit},
+			StaticShared: k.staticBytes(), DynamicShared: DynamicShared{k.dyn.size(), k.dyn.perUnit, k.dyn.unit},
 			Registers: registers, Version: k.version(), Hash: sha256.Sum256([]byte(p.b.String())),
 		}
 		for _, r := range k.shared {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ type Launch struct {
 // Block is a list of statements; control flow nests them.
 type block struct{ nodes []node }
 
-// node is a statement: *instruction, *branch, *loop, *leave or *mark.
+// node is a statement: *instruction, *branch, *loop, *leave, *mark, *settle or *assume.
 type node any
 
 // place is where a statement came from, for messages and for comments in the text.
@@ -80,6 +81,9 @@ type leave struct {
 
 // mark starts a section of the text.
 type mark struct{ section string }
+
+// settle ends an overlay of shared memory.
+type settle struct{ place }
 
 // assume declares how far a value is the same among threads.
 type assume struct {
@@ -127,6 +131,11 @@ func (m *Module) Kernel(name string, l Launch) *Builder {
 	}
 	m.kernels = append(m.kernels, k)
 	return &Builder{kernel: k}
+}
+
+// Drop takes a kernel out of its module.
+func (b *Builder) Drop() {
+	b.module.kernels = slices.DeleteFunc(b.module.kernels, func(k *kernel) bool { return k == b.kernel })
 }
 
 // Error is one thing that is wrong with a kernel.

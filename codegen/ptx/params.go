@@ -22,19 +22,24 @@ func (b *Builder) Pointer(name string, align int) Reg {
 	return d
 }
 
-// Reload loads a pointer that is declared once more, so that no register holds it until here.
+// Reload loads a parameter that is declared once more, so that no register holds it until here.
 func (b *Builder) Reload(name string) Reg {
 	for i, a := range b.params {
-		if a.Name != name || a.Type != Global {
-			continue
+		switch {
+		case a.Name != name:
+		case a.Type == Global:
+			raw := b.newReg(Generic)
+			b.emit("ld.param.u64/pointer", raw, Addr{symbol: b.paramSymbol(i)})
+			d := b.result(Global)
+			b.emit("cvta.to.global.u64", d, raw)
+			return d
+		default:
+			d := b.result(a.Type)
+			b.emit("ld.param."+a.Type.arith(), d, Addr{symbol: b.paramSymbol(i)})
+			return d
 		}
-		raw := b.newReg(Generic)
-		b.emit("ld.param.u64/pointer", raw, Addr{symbol: b.paramSymbol(i)})
-		d := b.result(Global)
-		b.emit("cvta.to.global.u64", d, raw)
-		return d
 	}
-	b.fail("no pointer called %s is declared", name)
+	b.fail("no parameter called %s is declared", name)
 	return b.newReg(Global)
 }
 

@@ -54,8 +54,20 @@ func (p *paths) block(b *block, s *state) {
 			if n.cond.id == 0 {
 				s.dead = true
 			}
+		case *settle:
+			p.settle(n, s)
 		}
 	}
+}
+
+// settle ends an overlay: its regions mean nothing any more, so that none of its copies may be left.
+func (p *paths) settle(n *settle, s *state) {
+	if s.dead {
+		return
+	}
+	p.end(s, n.place, "end of an overlay")
+	s.copied = newBitset(len(p.k.shared) + 1)
+	s.waited, s.signalled = false, false
 }
 
 // loop walks the body a second time with what the first iteration leaves behind.

@@ -16,6 +16,7 @@ type Region struct {
 // dynamicShared is the shared memory whose size is given at launch.
 type dynamicShared struct {
 	bytes, align int
+	most         int // that overlays have reached
 	perUnit      int
 	unit         string
 }
@@ -47,6 +48,22 @@ func (b *Builder) DynamicPer(name string, perUnit int, unit string, align int) *
 	b.dyn.perUnit, b.dyn.unit = perUnit, unit
 	return r
 }
+
+// Overlay runs body, whose dynamic regions lie behind those declared before it, where those of other overlays do. Everything that body begins with its
+// regions is over when it ends; a barrier between overlays is the caller's affair.
+func (b *Builder) Overlay(body func()) {
+	start := b.dyn.bytes
+	body()
+	b.dyn.most = max(b.dyn.most, b.dyn.bytes)
+	b.dyn.bytes = start
+	b.append(&settle{place: b.place()})
+}
+
+// DynamicBytes is what the dynamic regions declared so far take.
+func (b *Builder) DynamicBytes() int { return b.dyn.size() }
+
+// size covers all overlays.
+func (d *dynamicShared) size() int { return max(d.bytes, d.most) }
 
 func (b *Builder) region(r *Region) *Region {
 	if !nameRule.MatchString(r.Name) || r.Name == dynamicSymbol {

@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -30,13 +31,38 @@ func (k *kernel) verify() {
 
 func (k *kernel) checkShared() {
 	t := k.module.target
-	static := k.staticBytes()
-	if static > t.StaticShared {
+	if static := k.staticBytes(); static > t.StaticShared {
 		k.report(place{}, "", "static shared memory of %d bytes, the target allows %d: use Dynamic", static, t.StaticShared)
 	}
-	if static+k.dyn.bytes > t.OptInShared {
-		k.report(place{}, "", "shared memory of %d bytes, a CTA of %s has at most %d", static+k.dyn.bytes, t.Name, t.OptInShared)
+	if problem := k.tooMuchShared(); problem != "" {
+		k.report(place{}, "", "%s", problem)
 	}
+}
+
+func (k *kernel) tooMuchShared() string {
+	if n, t := k.staticBytes()+k.dyn.size(), k.module.target; n > t.OptInShared {
+		return fmt.Sprintf("shared memory of %d bytes, a CTA of %s has at most %d", n, t.Name, t.OptInShared)
+	}
+	return ""
+}
+
+func (k *kernel) tooManyRegisters() (problem, section string) {
+	limit := k.registerLimit()
+	n, section := k.registers()
+	if n > limit {
+		problem = fmt.Sprintf("about %d registers are live, a thread of %d has at most %d", n, k.launch.Threads, limit)
+	}
+	return problem, section
+}
+
+// TooLarge says what the kernel as it is now takes more of than the target has, "" if it fits. A kernel that does not is refused when the module is
+// verified: whoever may do without it asks first, and drops it.
+func (b *Builder) TooLarge() string {
+	if problem := b.tooMuchShared(); problem != "" {
+		return problem
+	}
+	problem, _ := b.tooManyRegisters()
+	return problem
 }
 
 // collectives are the instructions that a group of threads must execute together, by prefix of the form's name; the
@@ -139,9 +165,8 @@ func (k *kernel) checkBarrier(i *instruction) {
 
 // checkRegisters compares the estimate with what a thread can have, and the CTA with what warpgroups need.
 func (k *kernel) checkRegisters() {
-	limit := k.registerLimit()
-	if n, section := k.registers(); n > limit {
-		k.report(place{section: section}, "", "about %d registers are live, a thread of %d has at most %d", n, k.launch.Threads, limit)
+	if problem, section := k.tooManyRegisters(); problem != "" {
+		k.report(place{section: section}, "", "%s", problem)
 	}
 	for _, group := range [...]struct {
 		prefix string

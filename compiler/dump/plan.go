@@ -65,6 +65,9 @@ type Program struct {
 	Nominal  *engine.Nominal `json:"nominal_per_core,omitempty"` // absent for targets that this program does not know
 	Steps    []StepCost      `json:"steps"`
 	Cards    []CardReport    `json:"cards,omitempty"` // of GPUs, where asked for: see Plan.Predict
+
+	Persistent   []Persistent `json:"persistent,omitempty"`   // of GPUs: entries that stand for launches
+	Unpersistent []string     `json:"unpersistent,omitempty"` // why steps of few tokens have none
 }
 
 // StepCost is the prediction for one step.
@@ -135,7 +138,7 @@ func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
 const bucketTokens = 512
 
 func newProgram(p *engine.Plan, program *engine.Program, threads int) (*Program, error) {
-	r := &Program{Function: program.Func, Target: program.Target, Cores: threads}
+	r := &Program{Function: program.Func, Target: program.Target, Cores: threads, Persistent: newPersistent(program), Unpersistent: program.Unpersistent}
 	if target, err := engine.FindTarget(program.Target); err == nil {
 		r.Nominal = &target.Nominal
 		if target.Device != "cpu" {

@@ -33,6 +33,7 @@ func (r *Plan) WriteText(w io.Writer, kernels bool) error {
 			fmt.Fprintf(t, "code\t%s: %v\n", p.Target, p.PTX)
 			fmt.Fprintf(t, "buckets\t%s: steps of %s tokens\n", p.Target, strings.Trim(fmt.Sprint(p.Buckets), "[]"))
 		}
+		p.writePersistent(t)
 		if p.Cubin != nil {
 			fmt.Fprintf(t, "cubin\t%s: %v, %s\n", p.Target, p.Cubin, cli.FormatBytes(p.Cubin.Bytes))
 		}
@@ -83,6 +84,9 @@ func (r *Plan) writeLaunches(w io.Writer) error {
 			if err := p.Cards[i].writeText(w); err != nil {
 				return err
 			}
+		}
+		if err := p.writeTasks(w); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -147,6 +147,61 @@ func TestReplayedStepsGiveTheSameBits(t *testing.T) {
 	}
 }
 
+// TestPersistentEntry wants steps of few tokens to be one launch whose CTAs run together, recorded or not, with the logits of the launches; and launches
+// where the card can not run CTAs together, or nobody asks for it.
+func TestPersistentEntry(t *testing.T) {
+	plan := build(t, "checkpoints/mistral-v5", "sm90", "int4")
+	vocab := plan.Info().Vocab
+	run := func(cores int, wanted string, full bool) (logits [][]float32, counts emulated.Counts) {
+		d := install(t, "sm90", 12020)
+		d.Card.Cores, d.Faults.NoGraphs = cores, full
+		settings := engine.Settings{MaxStepTokens: 8, MaxSequences: 5, MaxContext: 16, PageSize: 16, Persistent: wanted}
+		model, err := cuda.Device{}.Load(plan, settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for position, n := range []int{5, 4, 1, 1} {
+			step := decoding(n, position, vocab)
+			if err := model.Step(step, make([]engine.Sampled, n)); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range step.Rows {
+				logits = append(logits, r.Logits)
+			}
+		}
+		if err := model.Close(); err != nil {
+			t.Fatal(err)
+		}
+		returned(t, d)
+		return logits, d.Counts()
+	}
+	want, launches := run(0, "", false)
+	if got, counts := run(3, "", false); !slices.EqualFunc(got, want, slices.Equal) || counts.Together == 0 {
+		t.Errorf("left to the device: other logits, or nothing tried: %+v", counts)
+	}
+	for _, c := range []struct {
+		cores    int
+		wanted   string
+		full     bool
+		together int
+	}{
+		{3, "on", false, 12}, // three kinds of four buckets are recorded
+		{2, "on", true, 4},
+		{0, "", false, 0}, {3, "off", false, 0},
+	} {
+		got, counts := run(c.cores, c.wanted, c.full)
+		if !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%+v: other logits", c)
+		}
+		if c.together > 0 && counts.Launches >= launches.Launches {
+			t.Errorf("%+v: %d launches, %d without persistent entries", c, counts.Launches, launches.Launches)
+		}
+		if counts.Together != c.together {
+			t.Errorf("%+v: %d launches together", c, counts.Together)
+		}
+	}
+}
+
 // TestOneCopyEachWay wants a step to be a copy of its arrays, a graph, a copy of what it found and one wait, however many are in flight.
 func TestOneCopyEachWay(t *testing.T) {
 	d, plan := install(t, "sm80", 12040), build(t, "checkpoints/llama-yarn", "sm80", "bf16")

@@ -1,7 +1,9 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"llmc/engine"
 	"llmc/runtime/device/cuda/jit"
@@ -26,6 +28,9 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	model, err := gpu.Load(plan, driver, settings)
 	if err != nil {
 		return nil, err // without a model that is not nil
+	}
+	if err := model.ChoosePersistent(time.Now); err != nil {
+		return nil, errors.Join(err, model.Close())
 	}
 	return model, nil
 }

@@ -83,7 +83,7 @@ func (d *device) Launch(l *gpu.Launch) error {
 		}
 	}
 	return d.queue.Launch(l.Kernel.(cu.Function), &shim.Launch{Label: l.Label, Grid: l.Grid, Threads: l.Threads, Shared: l.Shared, Args: l.Args,
-		Early: l.Early && d.card.Driver >= earlyCUDA})
+		Early: l.Early && d.card.Driver >= earlyCUDA, Together: l.Together})
 }
 
 // Finish implements gpu.Driver.
@@ -143,4 +143,5 @@ var (
 	_ gpu.Recorder    = (*device)(nil)
 	_ gpu.CubinLoader = (*device)(nil)
 	_ gpu.Timer       = (*device)(nil)
+	_ gpu.Cooperator  = (*device)(nil)
 )

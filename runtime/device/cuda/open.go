@@ -75,6 +75,9 @@ func (d *device) take() error {
 		}
 	}
 	d.card.Capability = 10*major + minor
+	if err := d.takeCores(); err != nil {
+		return fmt.Errorf("multiprocessors of %s: %s", d.card.Name, describe(err))
+	}
 	if d.context, err = d.number.RetainPrimaryCtx(); err != nil {
 		return d.judge("a context on "+d.card.Name, err)
 	}

@@ -14,6 +14,7 @@ import (
 type Device struct {
 	Options Options
 	Card    gpu.Card
+	CTAs    int  // of a persistent entry; 0: 4
 	Pad     bool // every step to the size of its bucket, as drivers that run graphs want it
 	// Counted, if given, is told what each launch of an entry did.
 	Counted func(entry string, grid [3]uint32, c *Counts)
@@ -32,7 +33,7 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 		}
 	}
 	d.limitPages(plan, &settings)
-	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, memory: NewMemory(), counted: d.Counted}, settings)
+	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, ctas: d.CTAs, memory: NewMemory(), counted: d.Counted}, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +90,7 @@ type driver struct {
 	gpu.HostMemory
 	options Options
 	card    gpu.Card
+	ctas    int
 	memory  *Memory
 	stamps  []time.Time // by number
 	counted func(entry string, grid [3]uint32, c *Counts)
@@ -173,6 +175,17 @@ func (d *driver) Launch(l *gpu.Launch) error {
 		d.counted(kernel.Name(), l.Grid, counts)
 	}
 	return err
+}
+
+// defaultTogether is how many CTAs of a persistent entry run where nobody says: the fewer, the less time goes into waiting.
+const defaultTogether = 4
+
+// Resident implements gpu.Cooperator: all CTAs of a launch take turns, as far as memory goes.
+func (d *driver) Resident(gpu.Kernel, uint32, uint32) (int, error) {
+	if d.ctas > 0 {
+		return d.ctas, nil
+	}
+	return defaultTogether, nil
 }
 
 // memory is a buffer as gpu sees it.

@@ -16,6 +16,7 @@ type Card struct {
 	Driver       engine.CUDAVersion // the newest CUDA that the driver serves
 	Memory       int64              // bytes of it that are free
 	SharedMemory int                // bytes that a CTA can have at most
+	Cores        int                // multiprocessors on which CTAs can run that wait for each other; 0: not known, or none
 }
 
 func (c *Card) String() string {

@@ -113,4 +113,6 @@ type Launch struct {
 	Args    []uint64
 	// Early: the kernel waits for the launch before it by itself. See engine.Code.
 	Early bool
+	// Together wants all CTAs to run at the same time, since they wait for each other; see Cooperator.
+	Together bool
 }

@@ -131,6 +131,9 @@ func (m *Model) begins(f *flight, run *engine.Step) error {
 			return err
 		}
 	}
+	if err := m.choosePersistent(run); err != nil {
+		return err
+	}
 	if err := m.run(run, f.asked.flags, m.pads(f.step)); err != nil {
 		return err
 	}

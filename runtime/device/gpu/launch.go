@@ -73,6 +73,9 @@ func (m *Model) bind(code Code, weights Upload) error {
 		}
 		m.launches = append(m.launches, m.newLaunch(i, kernels, weights.Addr))
 	}
+	if err := m.bindPersistent(code); err != nil {
+		return err
+	}
 	if m.copier, err = m.newCopier(code); err != nil {
 		return err
 	}

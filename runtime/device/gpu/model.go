@@ -22,6 +22,7 @@ type Model struct {
 	arrays   arrays
 	sampling sampling
 	launches []launch
+	persist  persistentChoice
 	begin    *beginner // nil where the program has no code for it
 	copyList Memory    // nil where the program has no code that copies pages
 	copier   *copier   // likewise
@@ -122,6 +123,9 @@ func (m *Model) takeMemory(a allocator) error {
 	if err := m.sampling.take(a, l, m.arrays.memory); err != nil {
 		return err
 	}
+	if err := m.takeTasks(a); err != nil {
+		return err
+	}
 	return m.takeCopyList(a)
 }
 
@@ -143,7 +147,14 @@ func (m *Model) queue(env sym.Env, flags uint32) error {
 			}
 		}
 	}
-	for i := range m.launches {
+	first := 0
+	if p := m.persist.now; p != nil {
+		if err := m.driver.Launch(&p.call); err != nil {
+			return fmt.Errorf("launch %s: %w", p.Entry, err)
+		}
+		first = p.Launches
+	}
+	for i := first; i < len(m.launches); i++ {
 		if wanted := m.launches[i].flags; wanted != 0 && wanted&flags == 0 {
 			continue
 		}

@@ -16,6 +16,7 @@ type replay struct {
 type replayKey struct {
 	tokens, sequences, rows int
 	flags                   uint32 // of what the rows want of sampling
+	persistent              bool   // by an entry that stands for the first launches
 }
 
 // recordedFlags are the kinds of steps that are recorded, the least first: a step is run as the first that has all it wants. What a recording
@@ -37,15 +38,18 @@ func (m *Model) recordSteps() error {
 			continue
 		}
 		for _, bucket := range m.recordedBuckets() {
-			key := replayKey{bucket, min(bucket, m.limits.MaxSequences), min(bucket, m.limits.MaxRows), flags}
+			key := replayKey{bucket, min(bucket, m.limits.MaxSequences), min(bucket, m.limits.MaxRows), flags, false}
 			recording, err := recorder.Record(func() error { return m.queue(key.env(), flags) })
+			if err == nil {
+				m.replay.recordings[key] = recording
+				err = m.recordPersistent(recorder, key)
+			}
 			if errors.Is(err, engine.ErrDeviceMemory) {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			m.replay.recordings[key] = recording
 		}
 	}
 	return nil
@@ -105,7 +109,7 @@ func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
 
 // launch queues them: from a recording if the step is padded, there is one and nobody looks at single launches, else one after the other.
 func (m *Model) launch(step *engine.Step, flags uint32, padded bool) error {
-	key := replayKey{step.T(), step.B(), len(step.Rows), 0}
+	key := replayKey{step.T(), step.B(), len(step.Rows), 0, m.persist.now != nil}
 	if padded && m.visit == nil {
 		for _, key.flags = range recordedFlags {
 			if recording, ok := m.replay.recordings[key]; ok && flags&^key.flags == 0 {

@@ -166,6 +166,7 @@ const char *const llmc_cuda_names[] = {
 	"cuGraphExecDestroy",
 	"cuGraphGetEdges",
 	"cuFuncSetAttribute",
+	"cuLaunchCooperativeKernel",
 	"cuLaunchKernelEx",
 	"cuStreamBeginCapture_v2",
 	"cuStreamEndCapture",
@@ -185,8 +186,8 @@ const char *const llmc_cuda_names[] = {
 	"cuGetErrorString",
 	"cuGetErrorName",
 };
-const int llmc_cuda_calls = 178;
-void *llmc_cuda_table[178];
+const int llmc_cuda_calls = 179;
+void *llmc_cuda_table[179];
 
 CUresult cuCtxCreate_v2(CUcontext *a, unsigned int b, CUdevice c) {
 	CUresult (*call)(CUcontext *, unsigned int, CUdevice) = llmc_cuda_entry(0);
@@ -988,92 +989,97 @@ CUresult cuFuncSetAttribute(CUfunction a, CUfunction_attribute b, int c) {
 	return call ? call(a, b, c) : llmc_cuda_missing();
 }
 
+CUresult cuLaunchCooperativeKernel(CUfunction a, unsigned int b, unsigned int c, unsigned int d, unsigned int e, unsigned int f, unsigned int g, unsigned int h, CUstream i, void **j) {
+	CUresult (*call)(CUfunction, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, CUstream, void **) = llmc_cuda_entry(160);
+	return call ? call(a, b, c, d, e, f, g, h, i, j) : llmc_cuda_missing();
+}
+
 CUresult cuLaunchKernelEx(const CUlaunchConfig *a, CUfunction b, void **c, void **d) {
-	CUresult (*call)(const CUlaunchConfig *, CUfunction, void **, void **) = llmc_cuda_entry(160);
+	CUresult (*call)(const CUlaunchConfig *, CUfunction, void **, void **) = llmc_cuda_entry(161);
 	return call ? call(a, b, c, d) : llmc_cuda_missing();
 }
 
 CUresult cuStreamBeginCapture_v2(CUstream a, CUstreamCaptureMode b) {
-	CUresult (*call)(CUstream, CUstreamCaptureMode) = llmc_cuda_entry(161);
+	CUresult (*call)(CUstream, CUstreamCaptureMode) = llmc_cuda_entry(162);
 	return call ? call(a, b) : llmc_cuda_missing();
 }
 
 CUresult cuStreamEndCapture(CUstream a, CUgraph *b) {
-	CUresult (*call)(CUstream, CUgraph *) = llmc_cuda_entry(162);
+	CUresult (*call)(CUstream, CUgraph *) = llmc_cuda_entry(163);
 	return call ? call(a, b) : llmc_cuda_missing();
 }
 
 CUresult cuGraphInstantiateWithFlags(CUgraphExec *a, CUgraph b, unsigned long long c) {
-	CUresult (*call)(CUgraphExec *, CUgraph, unsigned long long) = llmc_cuda_entry(163);
+	CUresult (*call)(CUgraphExec *, CUgraph, unsigned long long) = llmc_cuda_entry(164);
 	return call ? call(a, b, c) : llmc_cuda_missing();
 }
 
 CUresult cuGraphLaunch(CUgraphExec a, CUstream b) {
-	CUresult (*call)(CUgraphExec, CUstream) = llmc_cuda_entry(164);
-	return call ? call(a, b) : llmc_cuda_missing();
-}
-
-CUresult cuGraphUpload(CUgraphExec a, CUstream b) {
 	CUresult (*call)(CUgraphExec, CUstream) = llmc_cuda_entry(165);
 	return call ? call(a, b) : llmc_cuda_missing();
 }
 
+CUresult cuGraphUpload(CUgraphExec a, CUstream b) {
+	CUresult (*call)(CUgraphExec, CUstream) = llmc_cuda_entry(166);
+	return call ? call(a, b) : llmc_cuda_missing();
+}
+
 CUresult cuGraphExecUpdate_v2(CUgraphExec a, CUgraph b, CUgraphExecUpdateResultInfo *c) {
-	CUresult (*call)(CUgraphExec, CUgraph, CUgraphExecUpdateResultInfo *) = llmc_cuda_entry(166);
+	CUresult (*call)(CUgraphExec, CUgraph, CUgraphExecUpdateResultInfo *) = llmc_cuda_entry(167);
 	return call ? call(a, b, c) : llmc_cuda_missing();
 }
 
 CUresult cuMemHostAlloc(void **a, size_t b, unsigned int c) {
-	CUresult (*call)(void **, size_t, unsigned int) = llmc_cuda_entry(167);
+	CUresult (*call)(void **, size_t, unsigned int) = llmc_cuda_entry(168);
 	return call ? call(a, b, c) : llmc_cuda_missing();
 }
 
 CUresult cuMemHostRegister_v2(void *a, size_t b, unsigned int c) {
-	CUresult (*call)(void *, size_t, unsigned int) = llmc_cuda_entry(168);
+	CUresult (*call)(void *, size_t, unsigned int) = llmc_cuda_entry(169);
 	return call ? call(a, b, c) : llmc_cuda_missing();
 }
 
 CUresult cuMemHostUnregister(void *a) {
-	CUresult (*call)(void *) = llmc_cuda_entry(169);
+	CUresult (*call)(void *) = llmc_cuda_entry(170);
 	return call ? call(a) : llmc_cuda_missing();
 }
 
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *a, void *b, unsigned int c) {
-	CUresult (*call)(CUdeviceptr *, void *, unsigned int) = llmc_cuda_entry(170);
+	CUresult (*call)(CUdeviceptr *, void *, unsigned int) = llmc_cuda_entry(171);
 	return call ? call(a, b, c) : llmc_cuda_missing();
 }
 
 CUresult cuMemAllocAsync(CUdeviceptr *a, size_t b, CUstream c) {
-	CUresult (*call)(CUdeviceptr *, size_t, CUstream) = llmc_cuda_entry(171);
+	CUresult (*call)(CUdeviceptr *, size_t, CUstream) = llmc_cuda_entry(172);
 	return call ? call(a, b, c) : llmc_cuda_missing();
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr a, CUstream b) {
-	CUresult (*call)(CUdeviceptr, CUstream) = llmc_cuda_entry(172);
+	CUresult (*call)(CUdeviceptr, CUstream) = llmc_cuda_entry(173);
 	return call ? call(a, b) : llmc_cuda_missing();
 }
 
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *a, CUdevice b) {
-	CUresult (*call)(CUmemoryPool *, CUdevice) = llmc_cuda_entry(173);
+	CUresult (*call)(CUmemoryPool *, CUdevice) = llmc_cuda_entry(174);
 	return call ? call(a, b) : llmc_cuda_missing();
 }
 
 CUresult cuMemPoolSetAttribute(CUmemoryPool a, CUmemPool_attribute b, void *c) {
-	CUresult (*call)(CUmemoryPool, CUmemPool_attribute, void *) = llmc_cuda_entry(174);
+	CUresult (*call)(CUmemoryPool, CUmemPool_attribute, void *) = llmc_cuda_entry(175);
 	return call ? call(a, b, c) : llmc_cuda_missing();
 }
 
 CUresult cuMemPoolTrimTo(CUmemoryPool a, size_t b) {
-	CUresult (*call)(CUmemoryPool, size_t) = llmc_cuda_entry(175);
+	CUresult (*call)(CUmemoryPool, size_t) = llmc_cuda_entry(176);
 	return call ? call(a, b) : llmc_cuda_missing();
 }
 
 CUresult cuGetErrorString(CUresult a, const char **b) {
-	CUresult (*call)(CUresult, const char **) = llmc_cuda_entry(176);
+	CUresult (*call)(CUresult, const char **) = llmc_cuda_entry(177);
 	return call ? call(a, b) : llmc_cuda_missing();
 }
 
 CUresult cuGetErrorName(CUresult a, const char **b) {
-	CUresult (*call)(CUresult, const char **) = llmc_cuda_entry(177);
+	CUresult (*call)(CUresult, const char **) = llmc_cuda_entry(178);
 	return call ? call(a, b) : llmc_cuda_missing();
 }

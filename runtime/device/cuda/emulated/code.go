@@ -10,6 +10,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -172,21 +173,29 @@ func emulatedLaunchWith(c *C.CUlaunchConfig, f C.CUfunction, parameters, extra *
 //export emulatedLaunch
 func emulatedLaunch(f C.CUfunction, gx, gy, gz, bx, by, bz, shared C.uint, s C.CUstream, parameters, extra *unsafe.Pointer) C.CUresult {
 	return call(func(d *Driver) C.CUresult {
-		fn, ok := find[*function](d, unsafe.Pointer(f))
-		if !ok || int(shared) > fn.shared || extra != nil || gx == 0 || gy == 0 || gz == 0 {
+		if extra != nil {
 			return C.CUDA_ERROR_INVALID_VALUE
 		}
-		config := emu.Config{Grid: [3]uint32{uint32(gx), uint32(gy), uint32(gz)}, Block: [3]uint32{uint32(bx), uint32(by), uint32(bz)}, Shared: int(shared)}
-		for i, size := range fn.kernel.Params() {
-			if size > 8 {
-				return C.CUDA_ERROR_NOT_SUPPORTED
-			}
-			var slot [8]byte // the driver reads what the parameter has, when it is called
-			copy(slot[:], unsafe.Slice(*(**byte)(unsafe.Add(unsafe.Pointer(parameters), 8*i)), size))
-			config.Args = append(config.Args, binary.LittleEndian.Uint64(slot[:]))
-		}
-		return d.queue(unsafe.Pointer(s), func() C.CUresult { return d.launch(fn.kernel, config) })
+		return d.launchFunction(f, [3]uint32{uint32(gx), uint32(gy), uint32(gz)}, [3]uint32{uint32(bx), uint32(by), uint32(bz)}, int(shared), s, parameters)
 	})
+}
+
+// launchFunction queues a launch.
+func (d *Driver) launchFunction(f C.CUfunction, grid, block [3]uint32, shared int, s C.CUstream, parameters *unsafe.Pointer) C.CUresult {
+	fn, ok := find[*function](d, unsafe.Pointer(f))
+	if !ok || shared > fn.shared || slices.Contains(grid[:], 0) {
+		return C.CUDA_ERROR_INVALID_VALUE
+	}
+	config := emu.Config{Grid: grid, Block: block, Shared: shared}
+	for i, size := range fn.kernel.Params() {
+		if size > 8 {
+			return C.CUDA_ERROR_NOT_SUPPORTED
+		}
+		var slot [8]byte // the driver reads what the parameter has, when it is called
+		copy(slot[:], unsafe.Slice(*(**byte)(unsafe.Add(unsafe.Pointer(parameters), 8*i)), size))
+		config.Args = append(config.Args, binary.LittleEndian.Uint64(slot[:]))
+	}
+	return d.queue(unsafe.Pointer(s), func() C.CUresult { return d.launch(fn.kernel, config) })
 }
 
 // launch runs a kernel. Its faults are those that hardware finds too, and others that it does not.

@@ -94,6 +94,8 @@ func emulatedDeviceAttribute(value *C.int, attribute C.CUdevice_attribute, _ C.C
 		C.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:          card.Capability / 10,
 		C.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:          card.Capability % 10,
 		C.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: card.SharedMemory,
+		C.CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH:                min(card.Cores, 1),
+		C.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:              card.Cores,
 	}[attribute]
 	if !ok {
 		return C.CUDA_ERROR_INVALID_VALUE

@@ -56,6 +56,7 @@ type Counts struct {
 	Cubins, Texts, Allocations, PinnedAllocations, Launches, Copies, Captures, Replays, Waits int
 	Early                                                                                     int   // launches that may start before those before them have ended; in graphs they count once
 	Taken                                                                                     int64 // bytes of device memory that are in use
+	Together                                                                                  int   // launches whose CTAs run at the same time; in graphs they count once
 }
 
 // New returns a driver whose card passes for a row of engine.Targets with all the memory that it has.

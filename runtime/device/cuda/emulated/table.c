@@ -49,6 +49,8 @@ const emulated_call emulated_calls[] = {
 	{"cuFuncSetAttribute", emulatedSetFunctionAttribute},
 	{"cuLaunchKernel", emulatedLaunch},
 	{"cuLaunchKernelEx", emulatedLaunchWith},
+	{"cuLaunchCooperativeKernel", emulatedLaunchTogether},
+	{"cuOccupancyMaxActiveBlocksPerMultiprocessor", emulatedOccupancy},
 	{"cuStreamBeginCapture_v2", emulatedBeginCapture},
 	{"cuStreamEndCapture", emulatedEndCapture},
 	{"cuGraphInstantiateWithFlags", emulatedInstantiate},

@@ -21,12 +21,12 @@ import (
 // aimed is the GPU with a program of one target.
 type aimed struct {
 	cuda.Device
-	target string
+	target, persistent string
 }
 
 // Load implements engine.Device.
 func (a aimed) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	settings.Target = a.target
+	settings.Target, settings.Persistent = a.target, a.persistent
 	return a.Device.Load(plan, settings)
 }
 
@@ -106,6 +106,7 @@ func TestGPU(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := free(t)
+			t.Logf("in one launch, as faster: %v", model.(*gpu.Model).Persistent())
 			v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), dir)
 			if after := free(t); after < before {
 				t.Errorf("steps took %d bytes of device memory, if nobody else did", before-after)
@@ -118,6 +119,7 @@ func TestGPU(t *testing.T) {
 			}
 			vocab := plan.Info().Vocab
 			devicetest.Schedules(t, device, plan, vocab, 128, rounds)
+			devicetest.Schedules(t, aimed{target: c.target, persistent: engine.PersistentOn}, plan, vocab, 128, rounds) // prompts by launches, tokens by persistent entries
 			devicetest.Pages(t, device, plan)
 			devicetest.Sampling(t, device, plan, vocab, 128)
 			devicetest.Serve(t, device, plan)

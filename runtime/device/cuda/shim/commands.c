@@ -4,13 +4,32 @@
 
 typedef CUresult (*runner)(const llmc_command *c, const uint64_t *arguments, CUstream stream);
 
-static CUresult launch(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
-	void *pointers[LLMC_MOST_ARGUMENTS]; /* the driver reads as many bytes of each slot as its parameter has */
+/* The driver reads as many bytes of each slot as its parameter has. */
+static CUresult point(const llmc_command *c, const uint64_t *arguments, void **pointers) {
 	if (c->count > LLMC_MOST_ARGUMENTS) {
 		return CUDA_ERROR_INVALID_VALUE;
 	}
 	for (uint32_t i = 0; i < c->count; i++) {
 		pointers[i] = (void *)&arguments[c->first + i];
+	}
+	return CUDA_SUCCESS;
+}
+
+/* All CTAs run at the same time, or none. */
+static CUresult launch_together(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	void *pointers[LLMC_MOST_ARGUMENTS];
+	CUresult r = point(c, arguments, pointers);
+	if (r != CUDA_SUCCESS) {
+		return r;
+	}
+	return cuLaunchCooperativeKernel((CUfunction)(uintptr_t)c->handle, c->grid[0], c->grid[1], c->grid[2], c->threads, 1, 1, c->shared, stream, pointers);
+}
+
+static CUresult launch(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	void *pointers[LLMC_MOST_ARGUMENTS];
+	CUresult r = point(c, arguments, pointers);
+	if (r != CUDA_SUCCESS) {
+		return r;
 	}
 	CUfunction function = (CUfunction)(uintptr_t)c->handle;
 	if (c->early) {
@@ -46,7 +65,7 @@ static CUresult clear(const llmc_command *c, const uint64_t *arguments, CUstream
 	return cuMemsetD8Async((CUdeviceptr)c->target, 0, c->bytes, stream);
 }
 
-static const runner runners[] = {[LLMC_LAUNCH] = launch, [LLMC_TO_DEVICE] = to_device, [LLMC_TO_HOST] = to_host, [LLMC_GRAPH] = graph, [LLMC_EVENT] = event, [LLMC_CLEAR] = clear};
+static const runner runners[] = {[LLMC_LAUNCH] = launch, [LLMC_LAUNCH_TOGETHER] = launch_together, [LLMC_TO_DEVICE] = to_device, [LLMC_TO_HOST] = to_host, [LLMC_GRAPH] = graph, [LLMC_EVENT] = event, [LLMC_CLEAR] = clear};
 
 CUresult llmc_submit(const llmc_command *commands, size_t n, const uint64_t *arguments, CUstream stream, size_t *done) {
 	for (*done = 0; *done < n; ++*done) {

@@ -4,7 +4,7 @@
 
 #include "cuda.h"
 
-enum { LLMC_LAUNCH, LLMC_TO_DEVICE, LLMC_TO_HOST, LLMC_GRAPH, LLMC_EVENT, LLMC_CLEAR };
+enum { LLMC_LAUNCH, LLMC_LAUNCH_TOGETHER, LLMC_TO_DEVICE, LLMC_TO_HOST, LLMC_GRAPH, LLMC_EVENT, LLMC_CLEAR };
 enum { LLMC_MOST_ARGUMENTS = 64 };
 
 /* Fields that a kind does not use are 0. Pointers are numbers, so that Go may hold the list. */

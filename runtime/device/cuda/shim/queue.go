@@ -29,7 +29,8 @@ type Launch struct {
 	Threads, Shared uint32
 	Args            []uint64
 	// Early: the kernel waits for the one before it by itself, so that it may be started while that ends. It counts where a launch is right before.
-	Early bool
+	Early    bool
+	Together bool // all CTAs run at the same time, or the launch is refused
 }
 
 // Launch queues a kernel. The arguments are copied.
@@ -41,6 +42,9 @@ func (q *Queue) Launch(f cu.Function, l *Launch) error {
 		first: C.uint32_t(len(q.arguments)), count: C.uint32_t(len(l.Args))}
 	if n := len(q.commands); l.Early && n > 0 && q.commands[n-1].kind == C.LLMC_LAUNCH {
 		c.early = 1
+	}
+	if l.Together {
+		c.kind = C.LLMC_LAUNCH_TOGETHER
 	}
 	for i, n := range l.Grid {
 		c.grid[i] = C.uint32_t(n)

@@ -173,6 +173,7 @@ var calls = []call{
 
 	// Not in cu.
 	{"cuFuncSetAttribute", "CUfunction, CUfunction_attribute, int"},
+	{"cuLaunchCooperativeKernel", "CUfunction, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, CUstream, void **"},
 	{"cuLaunchKernelEx", "const CUlaunchConfig *, CUfunction, void **, void **"},
 	{"cuStreamBeginCapture_v2", "CUstream, CUstreamCaptureMode"},
 	{"cuStreamEndCapture", "CUstream, CUgraph *"},

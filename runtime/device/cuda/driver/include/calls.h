@@ -212,6 +212,7 @@ CUresult cuGraphDestroyNode(CUgraphNode);
 CUresult cuGraphExecDestroy(CUgraphExec);
 CUresult cuGraphGetEdges(CUgraph, CUgraphNode *, CUgraphNode *, size_t *);
 CUresult cuFuncSetAttribute(CUfunction, CUfunction_attribute, int);
+CUresult cuLaunchCooperativeKernel(CUfunction, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, CUstream, void **);
 CUresult cuLaunchKernelEx(const CUlaunchConfig *, CUfunction, void **, void **);
 #define cuStreamBeginCapture cuStreamBeginCapture_v2
 CUresult cuStreamBeginCapture_v2(CUstream, CUstreamCaptureMode);
