@@ -28,6 +28,7 @@ type harness struct {
 	ahead   bool // schedules the next step before this one is done
 	late    bool // the device works on a step when it is waited for, not when it is started
 	guessed int  // steps that were scheduled ahead
+	harmed  bool // a step failed that somebody still wanted something of
 }
 
 // flown is a step in flight.
@@ -118,6 +119,7 @@ func (h *harness) step(inFlight func()) *engine.Step {
 		inFlight()
 	}
 	if h.flights = h.flights[1:]; f.err != nil {
+		h.harmed = slices.ContainsFunc(h.s.flights[0].parts, func(p part) bool { return p.alive() })
 		h.s.Fail()
 	} else {
 		h.verifyCache()
