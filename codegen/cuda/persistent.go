@@ -221,12 +221,21 @@ func (w *persistent) awaitWithin() {
 	b.Set(w.awaited, 1)
 }
 
+// mostPolls is how often a counter is looked at: some ten seconds, thousands of times what a step takes. A CTA that is still waiting then waits for what will never
+// be, and ends the launch with an error rather than with a hang.
+const mostPolls = 1 << 24
+
 // poll looks at one of the counters until its task has counted all of its blocks.
 func (w *persistent) poll(number ptx.Reg) {
 	b := w.b
 	wait := b.LdV(ptx.U32, 2, b.Index(w.waits, b.Add(w.firstWait, number), waitBytes), ptx.ReadOnly)
 	counter := b.Index(w.counters, wait[0], 4)
-	b.DoWhile("wait", func() ptx.Reg { return b.Lt(b.Ld(ptx.U32, counter, ptx.AcquireGPU), wait[1]) })
+	polls := b.Const(ptx.U32, 0)
+	b.DoWhile("wait", func() ptx.Reg {
+		b.Into(polls).Add(polls, 1)
+		b.If(b.Ge(polls, mostPolls), b.Trap)
+		return b.Lt(b.Ld(ptx.U32, counter, ptx.AcquireGPU), wait[1])
+	})
 }
 
 // runBlock does the work of the launch's CTA of that number.
