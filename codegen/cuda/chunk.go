@@ -32,8 +32,11 @@ type panel struct {
 // between each other; sums of groups leave room for half as many.
 const aheadRegisters = 32
 
-// loadsAhead tells whether the CTA's panels keep fragments of the next chunk.
+// loadsAhead tells whether the CTA's panels keep fragments of the next chunk. Parts of an entry with more threads have no registers for that.
 func (p *product) loadsAhead() bool {
+	if p.part != nil && p.part.threads > linearThreads {
+		return false
+	}
 	room := aheadRegisters
 	if p.w.Group > 0 {
 		room /= 2

@@ -44,7 +44,7 @@ const multistageClass = `^linear[a-z_]*(_to_64[a-z0-9_]*)?,.*`
 // TestAssembleSASS disassembles what ptxas makes of a model's kernels of every family and format.
 func TestAssembleSASS(t *testing.T) {
 	disassembler, assemblers := ptxas.FindDisassembler(t), ptxas.Find(t)
-	if os.Getenv("LLMC_LONG") == "" {
+	if os.Getenv("LLMC_LONG") != "all" { // the newest one's code is what drivers make today
 		assemblers = assemblers[len(assemblers)-1:]
 	}
 	used := make([]bool, len(sassRules))
