@@ -64,6 +64,26 @@ var sampleKernels = []Kernel{
 	},
 }
 
+// sampleFlags says which rows want a kernel of sampling, by its pass where it has some; the other launches have every step.
+var sampleFlags = map[string]uint32{
+	"cuda.sample_mass raw":   SampleLogprobs,
+	"cuda.sample_rank":       SampleAlternatives,
+	"cuda.sample_edit":       SampleEdited,
+	"cuda.sample_scan drawn": SampleChanged,
+	"cuda.sample_mass drawn": SampleDraws,
+	"cuda.sample_draw":       SampleDraws,
+	"cuda.sample_finish":     SampleEdited | SampleLogprobs,
+	"cuda.accept":            SampleDrafts,
+}
+
+// SampleFlags says which rows want a launch, those with one of the flags of SampleRow; 0: every step has it.
+func SampleFlags(l *Launch) uint32 {
+	if pass := l.Text("pass", ""); pass != "" {
+		return sampleFlags[l.Kernel+" "+pass]
+	}
+	return sampleFlags[l.Kernel]
+}
+
 // seen is for penalties: a row for each sequence that has some, a count for each token.
 var seen = optional(input("seen", ""))
 

@@ -55,14 +55,7 @@ func (p *Persistent) Serves(env sym.Env, perSequence int64) bool {
 }
 
 // CodeFor returns the launch's entry for all steps of up to so many tokens, sequences and sampled rows.
-func (l *Launch) CodeFor(tokens int64) *Code {
-	most := sym.Bind(tokens, tokens, tokens, 0)
-	i := slices.IndexFunc(l.Code, func(c Code) bool { return c.Limit.Admits(most) })
-	if i < 0 {
-		return nil
-	}
-	return &l.Code[i]
-}
+func (l *Launch) CodeFor(tokens int64) *Code { return l.CodeOf(sym.Bind(tokens, tokens, tokens, 0)) }
 
 // Idle tells whether the entry never has a CTA.
 func (c *Code) Idle() bool {

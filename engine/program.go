@@ -114,6 +114,15 @@ type Limit struct {
 	Max int64
 }
 
+// CodeOf returns the launch's entry for steps of the given sizes, nil where it has none.
+func (l *Launch) CodeOf(env sym.Env) *Code {
+	i := slices.IndexFunc(l.Code, func(c Code) bool { return c.Limit.Admits(env) })
+	if i < 0 {
+		return nil
+	}
+	return &l.Code[i]
+}
+
 // Admits tells whether the step is within the limit.
 func (l Limit) Admits(env sym.Env) bool {
 	if l.Max == 0 {

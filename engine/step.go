@@ -1,5 +1,7 @@
 package engine
 
+import "llmc/internal/sym"
+
 // Step is the ragged batch of one forward pass: T tokens of B sequences, of which R rows are sampled.
 // There is no prefill and no decode: each sequence brings the tokens it has to catch up with.
 //
@@ -36,6 +38,9 @@ func (s *Step) T() int { return len(s.IDs) }
 
 // B returns the number of sequences of the step.
 func (s *Step) B() int { return len(s.Context) }
+
+// Sizes are those that forms of a program's sizes ask for.
+func (s *Step) Sizes() sym.Env { return sym.Bind(int64(s.T()), int64(s.B()), int64(len(s.Rows)), 0) }
 
 // Reset empties the step and keeps its memory.
 func (s *Step) Reset() {

@@ -149,8 +149,8 @@ func (r *CardReport) group(program *engine.Program, costs [][]CardCost) {
 
 // on predicts a launch on a card.
 func (p *predictor) on(card *engine.Card, l *engine.Launch, facts map[string]*predict.Facts) (CardCost, error) {
-	code := p.code(l)
-	if code == nil || p.leftOut(l) || asked[l.Kernel] || asked[l.Kernel+" "+l.Text("pass", "")] {
+	code := l.CodeOf(p.env)
+	if code == nil || p.leftOut(l) || engine.SampleFlags(l) != 0 { // rows take the likeliest token
 		return CardCost{}, nil
 	}
 	f := facts[code.Entry]
@@ -172,22 +172,6 @@ func (p *predictor) on(card *engine.Card, l *engine.Launch, facts map[string]*pr
 		Entry: code.Entry, Registers: use.Registers, Shared: use.Shared, PerSM: o.CTAs, LimitedBy: o.Limit, CTAs: w.CTAs, Waves: t.Waves, Bytes: w.Bytes,
 		Flops: w.Flops, Seconds: t.Seconds, Bound: t.Bound, Fraction: t.Fraction(), Limit: t.Limit, Gap: t.Gap,
 	}, nil
-}
-
-// asked are launches of sampling that a step has only where a row asks for more than the likeliest token.
-var asked = map[string]bool{
-	"cuda.sample_mass raw": true, "cuda.sample_rank": true, "cuda.sample_edit": true, "cuda.sample_scan drawn": true, "cuda.sample_mass drawn": true,
-	"cuda.sample_draw": true, "cuda.sample_finish": true, "cuda.accept": true,
-}
-
-// code is the entry that serves the step.
-func (p *predictor) code(l *engine.Launch) *engine.Code {
-	for i := range l.Code {
-		if l.Code[i].Limit.Admits(p.env) {
-			return &l.Code[i]
-		}
-	}
-	return nil
 }
 
 // share tells how the launch's CTAs share its work. The card takes so many of them at a time.

@@ -123,18 +123,11 @@ func newPredictor(from Source, program *engine.Program, nominal *engine.Nominal,
 
 // leftOut tells whether a launch has nothing to do in the step: its grid is without CTAs.
 func (p *predictor) leftOut(l *engine.Launch) bool {
-	for _, c := range l.Code {
-		if !c.Limit.Admits(p.env) {
-			continue
-		}
-		for _, e := range c.Grid {
-			if n, err := e.Eval(p.env); err == nil && n == 0 {
-				return true
-			}
-		}
-		return false
-	}
-	return false
+	c := l.CodeOf(p.env)
+	return c != nil && slices.ContainsFunc(c.Grid[:], func(e engine.Extent) bool {
+		n, err := e.Eval(p.env)
+		return err == nil && n == 0
+	})
 }
 
 // launch returns the cost of l. The program has been validated: operands are there and of the kinds that the kernel's row states.

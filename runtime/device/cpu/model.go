@@ -73,7 +73,7 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	}
 	s := &m.state
 	s.step, s.out = step, out
-	s.env = sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	s.env = step.Sizes()
 	s.failure.Store(nil)
 	for _, a := range m.attentions {
 		a.next.Store(0)

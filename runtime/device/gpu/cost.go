@@ -2,13 +2,12 @@ package gpu
 
 import (
 	"llmc/engine"
-	"llmc/internal/sym"
 )
 
 // cost adds what a launch moves and computes in a step. Of a stack of experts at most one matrix is counted for each row of the result.
 func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
 	l := &m.program.Launches[launch]
-	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	env := step.Sizes()
 	roles := engine.FindKernel(l.Kernel).Roles[:len(l.Operands)]
 	results := 0.0 // rows of the last result
 	for i, role := range roles {

@@ -98,7 +98,7 @@ func (m *Model) newLaunch(number int, kernels map[string]Kernel, weight func(i i
 	}
 	n := len(args)
 	args = append(args, 0, 0, 0, uint64(m.limits.PageSize), uint64(m.pool.pageBytes))
-	bound := launch{label: l.Label, flags: launchFlags[launchKey(l)], sizes: args[n:]}
+	bound := launch{label: l.Label, flags: engine.SampleFlags(l), sizes: args[n:]}
 	for i := range l.Code {
 		c := &l.Code[i]
 		call := Launch{Kernel: kernels[c.Entry], Label: l.Label, Threads: uint32(c.Threads), Shared: uint32(c.Shared), Args: args, Early: c.Early}
@@ -143,16 +143,23 @@ func (l *Launch) setGrid(code *engine.Code, env sym.Env) (empty bool, err error)
 	return false, nil
 }
 
+// putSizes writes T, B and R, which the last arguments of entries begin with.
+func putSizes(args []uint64, env sym.Env) {
+	args[0], args[1], args[2] = uint64(env[sym.T]), uint64(env[sym.B]), uint64(env[sym.R])
+}
+
+// variant is the one that serves a step of the given sizes. The program has been validated: the last one serves every step.
+func (l *launch) variant(env sym.Env) *variant {
+	return &l.variants[slices.IndexFunc(l.variants, func(v variant) bool { return v.code.Limit.Admits(env) })]
+}
+
 // queue launches what serves a step of the given sizes; a grid without CTAs is left out.
 func (l *launch) queue(d Driver, env sym.Env) error {
-	// The program has been validated: the last variant serves every step.
-	v := &l.variants[slices.IndexFunc(l.variants, func(v variant) bool { return v.code.Limit.Admits(env) })]
+	v := l.variant(env)
 	if empty, err := v.call.setGrid(v.code, env); empty || err != nil {
 		return err
 	}
-	for i, s := range []sym.Symbol{sym.T, sym.B, sym.R} {
-		l.sizes[i] = uint64(env[s])
-	}
+	putSizes(l.sizes, env)
 	if err := d.Launch(&v.call); err != nil {
 		return fmt.Errorf("launch %s: %w", l.label, err)
 	}

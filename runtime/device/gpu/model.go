@@ -23,11 +23,11 @@ type Model struct {
 	sampling sampling
 	launches []launch
 	persist  persistentChoice
-	begin    *beginner // nil where the program has no code for it
-	copyList Memory    // nil where the program has no code that copies pages
-	copier   *copier   // likewise
-	flights  []*flight // steps that have been started, oldest first
-	memory   [2]flight // of flights, in turn
+	begin    *auxiliary // nil where the program has no code for it
+	copyList Memory     // nil where the program has no code that copies pages
+	copier   *auxiliary // likewise
+	flights  []*flight  // steps that have been started, oldest first
+	memory   [2]flight  // of flights, in turn
 	started  int
 	buckets  []int // sizes of steps, ascending
 	padTo    int   // tokens of the longest step that is made as long as its bucket
@@ -138,7 +138,7 @@ const beginning = -1
 // queue queues the launches of a step of the given sizes, in which rows want what flags say.
 func (m *Model) queue(env sym.Env, flags uint32) error {
 	if m.begin != nil {
-		if err := m.begin.queue(m.driver, env); err != nil {
+		if err := m.queueBeginning(env); err != nil {
 			return err
 		}
 		if m.visit != nil {

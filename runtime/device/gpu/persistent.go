@@ -134,7 +134,7 @@ func (m *Model) choosePersistent(step *engine.Step) error {
 	if m.visit != nil {
 		return nil // somebody looks at what each launch wrote
 	}
-	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	env := step.Sizes()
 	longest := int64(0)
 	for b := range step.Context {
 		longest = max(longest, int64(step.SeqStart[b+1]-step.SeqStart[b]))
@@ -184,15 +184,8 @@ func (p *persistent) fill(env sym.Env) error {
 		return fmt.Errorf("tasks of %s: %w", p.Entry, err)
 	}
 	p.filled = env
-	p.setSizes(env)
+	putSizes(p.sizes, env)
 	return nil
-}
-
-// setSizes makes the call that of a step of the given sizes.
-func (p *persistent) setSizes(env sym.Env) {
-	for i, s := range []sym.Symbol{sym.T, sym.B, sym.R} {
-		p.sizes[i] = uint64(env[s])
-	}
 }
 
 // recordPersistent records the launches of a step with the entry that serves it, if there is one.
@@ -204,7 +197,7 @@ func (m *Model) recordPersistent(recorder Recorder, key replayKey) error {
 		}
 		m.persist.now, key.persistent, p.filled = p, true, sym.Env{}
 		defer func() { m.persist.now = nil }()
-		p.setSizes(key.env())
+		putSizes(p.sizes, key.env())
 		recording, err := recorder.Record(func() error { return m.queue(key.env(), key.flags) })
 		if err == nil {
 			m.replay.recordings[key] = recording

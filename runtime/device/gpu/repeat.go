@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"errors"
-	"slices"
 
 	"llmc/engine"
 	"llmc/internal/sym"
@@ -27,7 +26,7 @@ func (m *Model) Repeat(step *engine.Step, out []engine.Sampled) (*Repeater, erro
 	if m.pads(step) {
 		run = &m.padded
 	}
-	return &Repeater{m, run, sym.Bind(int64(run.T()), int64(run.B()), int64(len(run.Rows)), 0)}, nil
+	return &Repeater{m, run, run.Sizes()}, nil
 }
 
 // Runs tells whether a launch, by its number among those that Launches returns, has anything to do in the step.
@@ -36,7 +35,7 @@ func (r *Repeater) Runs(launch int) bool {
 		return false
 	}
 	l := &r.model.launches[launch]
-	v := &l.variants[slices.IndexFunc(l.variants, func(v variant) bool { return v.code.Limit.Admits(r.env) })]
+	v := l.variant(r.env)
 	empty, err := v.call.setGrid(v.code, r.env)
 	return !empty && err == nil
 }

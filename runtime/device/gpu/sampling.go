@@ -25,7 +25,7 @@ func (s *sampling) find(p *engine.Program, vocab int) {
 		launch := &p.Launches[i]
 		kernel := engine.FindKernel(launch.Kernel)
 		for role, buffer := range map[string]**engine.Buffer{"found": &s.found, "alternatives": &s.alternatives} {
-			if o := kernel.Operand(launch, role); o.Kind == engine.OperandBuffer && launchFlags[launchKey(launch)] != 0 {
+			if o := kernel.Operand(launch, role); o.Kind == engine.OperandBuffer && engine.SampleFlags(launch) != 0 {
 				*buffer = &p.Buffers[o.Index]
 			}
 		}
@@ -66,25 +66,6 @@ func (s *sampling) take(d allocator, l *limits.Limits, memory map[string]Memory)
 	return err
 }
 
-// launchFlags says which rows want a launch of sampling, by kernel and pass; the other launches have every step.
-var launchFlags = map[string]uint32{
-	"cuda.sample_mass raw":   engine.SampleLogprobs,
-	"cuda.sample_rank":       engine.SampleAlternatives,
-	"cuda.sample_edit":       engine.SampleEdited,
-	"cuda.sample_scan drawn": engine.SampleChanged,
-	"cuda.sample_mass drawn": engine.SampleDraws,
-	"cuda.sample_draw":       engine.SampleDraws,
-	"cuda.sample_finish":     engine.SampleEdited | engine.SampleLogprobs,
-	"cuda.accept":            engine.SampleDrafts,
-}
-
-func launchKey(l *engine.Launch) string {
-	if pass := l.Text("pass", ""); pass != "" {
-		return l.Kernel + " " + pass
-	}
-	return l.Kernel
-}
-
 // ask notes what a step's rows want, and sends what few of them have. given is the step as its owner gave it, step as it is run: resolved, perhaps padded.
 func (s *sampling) ask(d Driver, a *asked, given, step *engine.Step, vocab int, memory map[string]Memory) error {
 	a.rows, a.host, a.flags = a.rows[:0], a.host[:0], 0
@@ -120,7 +101,7 @@ func (s *sampling) ask(d Driver, a *asked, given, step *engine.Step, vocab int, 
 		s.records = r.Append(s.records)
 	}
 	if s.seats.counter != nil {
-		if err := s.seats.counter.count(d, s.seats.changes); err != nil {
+		if err := s.seats.count(d); err != nil {
 			return err
 		}
 	}

@@ -5,13 +5,12 @@ import (
 	"fmt"
 
 	"llmc/engine"
-	"llmc/internal/sym"
 )
 
 // seats are the rows of the input "seen". A history that penalties look at keeps its seat from step to step, so that a step brings only the tokens that are
 // new. Programs of earlier releases have none.
 type seats struct {
-	counter *counter
+	counter *auxiliary
 	memory  Memory
 	list    Memory // of changes
 	vocab   int
@@ -122,46 +121,30 @@ func (s *seats) put(row uint32, token int32) {
 // mostChanges is how many changes are counted at a time: the list has that much room on the device.
 const mostChanges = 1 << 13
 
-// counter counts changes on the device: see engine.CountTokens.
-type counter struct {
-	call Launch
-	code *engine.Code
-	list Memory
-}
-
-// newCounter binds the program's entry; nil where it needs none.
-func (m *Model) newCounter(code Code) (*counter, error) {
-	a := m.program.FindAuxiliary(engine.CountTokens)
-	if m.arrays.memory["seen"] == nil {
+// newCounter binds the entry that counts changes; nil where the program needs none. See engine.CountTokens.
+func (m *Model) newCounter(code Code) (*auxiliary, error) {
+	seen := m.arrays.memory["seen"]
+	if seen == nil {
 		return nil, nil
 	}
+	a := m.program.FindAuxiliary(engine.CountTokens)
 	if a == nil {
 		return nil, fmt.Errorf("the program reads counts of tokens and has no entry %s that counts them; build the plan again", engine.CountTokens)
 	}
-	kernel, err := code.Entry(a.Code.Entry)
-	if err != nil {
-		return nil, fmt.Errorf("auxiliary %s: %w", a.Name, err)
-	}
-	list := m.sampling.seats.list
-	found := m.slots[m.sampling.found.Slot].Addr() + uint64(m.sampling.found.Offset)
-	args := []uint64{m.arrays.memory["seen"].Addr(), found, list.Addr(), 0, uint64(m.info.Vocab)}
-	return &counter{Launch{Kernel: kernel, Label: a.Name, Threads: uint32(a.Code.Threads), Shared: uint32(a.Code.Shared), Args: args}, &a.Code, list}, nil
+	return newAuxiliary(code, a, seen.Addr(), m.found(), m.sampling.seats.list.Addr(), 0, uint64(m.info.Vocab))
 }
 
-// count queues what a step changes.
-func (c *counter) count(d Driver, changes []byte) error {
-	for len(changes) > 0 {
+// count queues what the step changes.
+func (s *seats) count(d Driver) error {
+	for changes := s.changes; len(changes) > 0; {
 		n := min(len(changes), mostChanges*engine.SeenChangeBytes)
-		if err := c.list.Write(0, changes[:n]); err != nil {
+		if err := s.list.Write(0, changes[:n]); err != nil {
 			return err
 		}
 		entries := n / engine.SeenChangeBytes
-		c.call.Args[3] = uint64(entries)
-		if empty, err := c.call.setGrid(c.code, sym.Bind(int64(entries), 0, 0, 0)); empty || err != nil {
+		s.counter.call.Args[3] = uint64(entries)
+		if err := s.counter.queue(d, int64(entries)); err != nil {
 			return err
-		}
-		if err := d.Launch(&c.call); err != nil {
-			return fmt.Errorf("launch %s: %w", c.call.Label, err)
 		}
 		changes = changes[n:]
 	}

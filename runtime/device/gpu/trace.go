@@ -10,7 +10,7 @@ import (
 
 // Trace implements engine.Tracer.
 func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
-	env := sym.Bind(int64(step.T()), int64(step.B()), int64(len(step.Rows)), 0)
+	env := step.Sizes()
 	m.visit = func(launch int) error {
 		if launch == beginning {
 			return nil
