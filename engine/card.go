@@ -29,7 +29,7 @@ type Card struct {
 	Assumed      Assumed
 }
 
-// Assumed are figures that no data sheet has. They are published measurements of others, and hold until `llmrun bench-gpu` has measured the card.
+// Assumed are figures that no data sheet has. They are published measurements of others, and hold until `llmc gpubench` has measured the card.
 type Assumed struct {
 	ReadShare  float64 // of ReadBytes that long reads get
 	MathShare  float64 // of the peak that the best products of matrices get at the power limit
@@ -85,5 +85,5 @@ func FindCard(name string) (*Card, error) {
 // Runs tells whether the card runs the code of a target.
 func (c *Card) Runs(t Target) bool {
 	own, err := FindTarget(c.Target)
-	return err == nil && t.Device == "cuda" && t.ServedBy == "" && (t.SM == own.SM || !t.Exact && t.SM < own.SM)
+	return err == nil && t.ServedBy == "" && t.RunsOn(own.SM)
 }

@@ -31,6 +31,11 @@ func (t Target) Code() string {
 	return t.Name
 }
 
+// RunsOn tells whether a GPU of a compute capability runs the target's code.
+func (t Target) RunsOn(sm int) bool {
+	return t.Device == "cuda" && (t.SM == sm || t.SM < sm && !t.Exact)
+}
+
 // Nominal are round figures of one core, for predictions: a present server core near 3 GHz, not any one machine; of GPUs, the
 // vendor's for one multiprocessor of the card that the row names. Nothing is chosen by them. Rates are multiplications and additions a second, by what the inputs of a product are.
 type Nominal struct {

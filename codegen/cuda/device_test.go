@@ -56,7 +56,7 @@ func needs(t testing.TB, target string) {
 	check(t, err)
 	row, err := engine.FindTarget(target)
 	check(t, err)
-	if row.SM > card.Capability || row.Exact && row.SM != card.Capability {
+	if !row.RunsOn(card.Capability) {
 		t.Skipf("SKIPPED: %v does not run programs of %s", &card, target)
 	}
 }

@@ -74,12 +74,7 @@ func (l *loaded) tell(r Row) error {
 
 // build compiles the model for the best target of the card.
 func build(ctx context.Context, s spec, card *gpu.Card, o *Options, dir, path string, emit func(Row) error) error {
-	target := ""
-	for _, t := range engine.Targets {
-		if t.Device == "cuda" && t.SM <= card.Capability && (!t.Exact || t.SM == card.Capability) {
-			target = t.Name // the rows ascend
-		}
-	}
+	target := card.Target()
 	if target == "" {
 		return fmt.Errorf("no target for %v", card)
 	}

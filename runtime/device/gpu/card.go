@@ -54,7 +54,7 @@ func suited(built []string, wanted string, capability int) []string {
 	var rows []engine.Target
 	for _, name := range built {
 		t, err := engine.FindTarget(name)
-		if err != nil || t.Device != "cuda" || wanted != "" && name != wanted || t.SM > capability || t.Exact && t.SM != capability {
+		if err != nil || wanted != "" && name != wanted || !t.RunsOn(capability) {
 			continue
 		}
 		rows = append(rows, t)
@@ -67,6 +67,16 @@ func suited(built []string, wanted string, capability int) []string {
 	return names
 }
 
+// Target is the name of the target that a program for the card is built for, "" if there is none.
+func (c *Card) Target() (name string) {
+	for _, t := range engine.Targets { // from the least to the most demanding
+		if t.RunsOn(c.Capability) && (t.SM == c.Capability || t.ServedBy == "") {
+			name = t.Name
+		}
+	}
+	return name
+}
+
 // noProgram says what the plan holds and how to build what it lacks.
 func (c *Card) noProgram(built []string, wanted string) error {
 	var have []string
@@ -76,24 +86,14 @@ func (c *Card) noProgram(built []string, wanted string) error {
 		}
 		have = append(have, name)
 	}
-	arch, least := "", ""
-	for _, t := range engine.Targets {
-		if t.Device != "cuda" {
-			continue
-		}
-		if least == "" {
-			least = capability(t.SM)
-		}
-		if t.SM == c.Capability || t.SM < c.Capability && !t.Exact && t.ServedBy == "" {
-			arch = t.Name
-		}
-	}
 	what := "the plan has no program"
 	if wanted != "" {
 		what += " " + wanted
 	}
+	arch := c.Target()
 	if arch == "" {
-		return fmt.Errorf("%s for %v: programs need %s or newer", what, c, least)
+		least := slices.IndexFunc(engine.Targets, func(t engine.Target) bool { return t.Device == "cuda" })
+		return fmt.Errorf("%s for %v: programs need %s or newer", what, c, capability(engine.Targets[least].SM))
 	}
 	return fmt.Errorf("%s for %v, it has %s: build it with llmc build --arch %s", what, c, strings.Join(have, "; "), arch)
 }
