@@ -140,7 +140,7 @@ func (f *buildFlags) writeTrace(w io.Writer) error {
 		return nil
 	}
 	path := f.options.Out + ".html"
-	if err := dump.WriteFile(path, f.options.Trace.WriteHTML); err != nil {
+	if err := cli.WriteFile(path, f.options.Trace.WriteHTML); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "passes written to %s\n", path)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -196,43 +195,12 @@ func bindArgs(mem *emu.Memory, k *emu.Kernel, args []emulateArg) (*boundArgs, er
 	return b, nil
 }
 
-// writeOuts writes every out buffer to a temporary file and renames it, so that a file is whole or absent.
+// writeOuts writes every out buffer to its file, each of which is whole or absent.
 func (b *boundArgs) writeOuts() error {
 	for _, o := range b.outs {
-		if err := writeWhole(o.file, o.data); err != nil {
+		if err := cli.WriteFile(o.file, func(w io.Writer) error { _, err := w.Write(o.data); return err }); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func writeWhole(path string, data []byte) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0) // a pipe or a device has no whole to replace
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(data)
-		return closeAfter(f, err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".emulate-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err := closeAfter(f, err); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-func closeAfter(c io.Closer, err error) error {
-	if closeErr := c.Close(); err == nil {
-		return closeErr
-	}
-	return err
 }

@@ -106,7 +106,7 @@ func (f *inspectFlags) writeHTML(ctx context.Context, w io.Writer, plan *engine.
 	if err := f.cards.predict(ctx, report, plan); err != nil {
 		return err
 	}
-	if err := dump.WriteFile(f.html, func(w io.Writer) error { return report.WriteHTML(w, plan, defaultMemory(plan)) }); err != nil {
+	if err := cli.WriteFile(f.html, func(w io.Writer) error { return report.WriteHTML(w, plan, defaultMemory(plan)) }); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "report written to %s\n", f.html)

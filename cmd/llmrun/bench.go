@@ -79,7 +79,7 @@ func (f *benchFlags) timeline() func(w io.Writer, title string, phases []bench.P
 	switch strings.ToLower(filepath.Ext(f.profile)) {
 	case ".html":
 		return func(w io.Writer, title string, phases []bench.Phase) error {
-			return bench.WriteTimeline(w, title, fmt.Sprintf("%d sequences, prompts of %d tokens.", f.config.Batches[0], f.config.Prompt), phases)
+			return bench.WriteTimeline(w, title, f.config.Profiled(), phases)
 		}
 	case ".json":
 		return bench.WriteTrace
@@ -94,13 +94,9 @@ func (f *benchFlags) launches(ctx context.Context, loaded *runtime.Loaded, w io.
 		return err
 	}
 	if write := f.timeline(); write != nil {
-		out, err := os.Create(f.profile)
-		if err != nil {
-			return err
-		}
 		settings, _ := loaded.Model.Limits()
-		err = write(out, fmt.Sprintf("%s, %s", loaded.Info.Name, settings.Target), phases)
-		if err = errors.Join(err, out.Close()); err != nil {
+		title := fmt.Sprintf("%s, %s", loaded.Info.Name, settings.Target)
+		if err := cli.WriteFile(f.profile, func(w io.Writer) error { return write(w, title, phases) }); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"llmc/compiler"
 	"llmc/compiler/dump"
 	"llmc/engine"
+	"llmc/internal/cli"
 	"llmc/internal/dtype"
 	"llmc/internal/golden"
 	"llmc/internal/sym"
@@ -228,7 +229,7 @@ func TestTraceOfDemo(t *testing.T) {
 		t.Errorf("changed: %v", changed)
 	}
 	path := filepath.Join(t.TempDir(), "trace.html")
-	check(t, dump.WriteFile(path, trace.WriteHTML))
+	check(t, cli.WriteFile(path, trace.WriteHTML))
 	var page strings.Builder
 	check(t, trace.WriteHTML(&page))
 	wellFormed(t, page.String())

@@ -11,19 +11,17 @@ import (
 func (r *run) decodeAhead(ctx context.Context, model engine.Starter, last []int32) error {
 	var steps [2]engine.Step
 	outs := [2][]engine.Sampled{make([]engine.Sampled, r.batch), make([]engine.Sampled, r.batch)}
+	rows := make([]int32, r.batch) // what comes behind the first step
+	for b := range rows {
+		rows[b] = engine.FromRow(b)
+	}
 	flying := 0
 	for i := range r.c.Gen {
 		err := ctx.Err()
 		if err == nil {
 			r.step = &steps[i%2]
-			r.step.Reset()
-			for b := range r.batch {
-				id := last[b]
-				if i > 0 {
-					id = engine.FromRow(b)
-				}
-				r.add(b, []int32{id}, r.c.Prompt+i, true)
-			}
+			r.fill(last, i)
+			last = rows
 			if err = model.Start(r.step, outs[i%2]); err == nil {
 				flying++
 			}

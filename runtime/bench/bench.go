@@ -54,8 +54,8 @@ func Run(ctx context.Context, model engine.Model, vocab int, c Config) ([]Row, e
 			prefill, decode = append(prefill, p.Seconds()), append(decode, d.Seconds())
 		}
 		row := Row{Batch: batch, Prompt: c.Prompt, Gen: c.Gen, PeakRSS: peakRSS()}
-		row.PrefillTS = float64(batch*c.Prompt) / median(prefill)
-		if seconds := median(decode); c.Gen > 0 && seconds > 0 {
+		row.PrefillTS = float64(batch*c.Prompt) / Median(prefill)
+		if seconds := Median(decode); c.Gen > 0 && seconds > 0 {
 			row.DecodeTS = float64(batch*c.Gen) / seconds
 		}
 		host, err := newRun(model, limits, vocab, batch, c, uint64(c.Repeat)).hostTimes(ctx)
@@ -76,10 +76,14 @@ func Compare(rows []Row, traffic engine.Traffic) {
 	}
 	for i := range rows {
 		r := &rows[i]
-		context := float64(r.Prompt) + float64(r.Gen)/2
-		bytes := float64(traffic.WeightBytes) + float64(r.Batch)*context*float64(traffic.KVTokenBytes)
-		r.BandwidthFrac = bytes * r.DecodeTS / float64(r.Batch) / traffic.Bandwidth
+		r.BandwidthFrac = r.StepBytes(traffic) * r.DecodeTS / float64(r.Batch) / traffic.Bandwidth
 	}
+}
+
+// StepBytes is what a decode step of the row reads: weights once, and the cache of every sequence as long as it is on average.
+func (r *Row) StepBytes(traffic engine.Traffic) float64 {
+	context := float64(r.Prompt) + float64(r.Gen)/2
+	return float64(traffic.WeightBytes) + float64(r.Batch)*context*float64(traffic.KVTokenBytes)
 }
 
 func check(c Config, batch int, limits engine.Settings, pages int) error {
@@ -153,11 +157,16 @@ func (r *run) decodeAll(ctx context.Context, last []int32) error {
 
 // decode runs decode step i: every sequence by one token.
 func (r *run) decode(last []int32, i int) error {
+	r.fill(last, i)
+	return r.run(last, 0)
+}
+
+// fill makes the step decode step i.
+func (r *run) fill(last []int32, i int) {
 	r.step.Reset()
 	for b := range r.batch {
 		r.add(b, last[b:b+1], r.c.Prompt+i, true)
 	}
-	return r.run(last, 0)
 }
 
 // prefill fills each step with as many prompt tokens as it takes, whole sequences first.
@@ -214,13 +223,19 @@ func (r *run) run(last []int32, first int) error {
 	if err := r.model.Step(r.step, r.out[:n]); err != nil {
 		return err
 	}
-	for i := range n {
-		last[first+i] = max(r.out[i].Token, 0) // -1 where there was nothing to choose
-	}
+	r.take(last[first:], n)
 	return nil
 }
 
-func median(v []float64) float64 {
+// take keeps the tokens of n rows.
+func (r *run) take(last []int32, n int) {
+	for i := range n {
+		last[i] = max(r.out[i].Token, 0) // -1 where there was nothing to choose
+	}
+}
+
+// Median sorts its numbers, of which there must be one.
+func Median(v []float64) float64 {
 	slices.Sort(v)
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }

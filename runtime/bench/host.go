@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -60,19 +59,16 @@ func (r *run) hostTimes(ctx context.Context) (h hostTimes, err error) {
 			work = append(work, 1e6*busy)
 		}
 	}
-	h.idle = median(idle)
+	h.idle = Median(idle)
 	if len(work) > 0 {
-		h.work = median(work)
+		h.work = Median(work)
 	}
 	return h, timer.TimeSteps(false)
 }
 
 // decodeSettled runs decode step i and asks for its answer when that has long been there. It returns the seconds that the host was at work.
 func (r *run) decodeSettled(model engine.Starter, last []int32, i int, device float64) (float64, error) {
-	r.step.Reset()
-	for b := range r.batch {
-		r.add(b, last[b:b+1], r.c.Prompt+i, true)
-	}
+	r.fill(last, i)
 	begin := time.Now()
 	err := model.Start(r.step, r.out[:r.batch])
 	started := time.Since(begin)
@@ -81,9 +77,7 @@ func (r *run) decodeSettled(model engine.Starter, last []int32, i int, device fl
 	}
 	time.Sleep(settle + time.Duration(1.5*device*float64(time.Second)))
 	begin = time.Now()
-	err = errors.Join(err, model.Wait())
-	for b := range r.batch {
-		last[b] = max(r.out[b].Token, 0)
-	}
+	err = model.Wait()
+	r.take(last, r.batch)
 	return (started + time.Since(begin)).Seconds(), err
 }

@@ -22,6 +22,11 @@ func (p *Phase) Seconds() (total float64) {
 	return total / float64(p.Steps)
 }
 
+// Profiled says what Profile runs.
+func (c *Config) Profiled() string {
+	return fmt.Sprintf("%d sequences, prompts of %d tokens.", c.Batches[0], c.Prompt)
+}
+
 // Profile times the launches of one prompt and of its decode steps, for the first batch size.
 func Profile(ctx context.Context, model engine.Model, vocab int, c Config) ([]Phase, error) {
 	profiler, ok := model.(engine.Profiler)

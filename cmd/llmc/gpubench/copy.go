@@ -3,9 +3,9 @@ package gpubench
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"llmc/codegen/ptx"
+	"llmc/runtime/bench"
 	"llmc/runtime/device/gpu"
 )
 
@@ -109,10 +109,5 @@ func timeLaunch(d gpu.Driver, clock gpu.Timer, l *gpu.Launch) (float64, error) {
 		}
 		times = append(times, 1e6*seconds)
 	}
-	return median(times), nil
-}
-
-func median(v []float64) float64 {
-	slices.Sort(v)
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+	return bench.Median(times), nil
 }

@@ -2,7 +2,6 @@ package gpubench
 
 import (
 	"regexp"
-	"runtime"
 	"slices"
 
 	"llmc/engine"
@@ -51,5 +50,3 @@ func (g *group) alike(again *gpu.Repeater) []int {
 	}
 	return launches
 }
-
-func processors() int { return runtime.NumCPU() }

@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -86,7 +87,7 @@ func build(ctx context.Context, s spec, card *gpu.Card, o *Options, dir, path st
 	if err != nil {
 		return err
 	}
-	note := fmt.Sprintf("for %s, %s on disk, %d processors", target, cli.FormatBytes(report.PlanBytes), processors())
+	note := fmt.Sprintf("for %s, %s on disk, %d processors", target, cli.FormatBytes(report.PlanBytes), runtime.NumCPU())
 	return emit(Row{Kind: "build", Model: s.name, Format: s.format, Seconds: report.Seconds, Note: note})
 }
 
@@ -123,7 +124,7 @@ func (l *loaded) whole(ctx context.Context) error {
 		}
 		r := rows[0]
 		step := float64(b.sequences) / r.DecodeTS // seconds
-		read := float64(traffic.WeightBytes) + float64(b.sequences)*(float64(b.prompt)+float64(b.gen)/2)*float64(traffic.KVTokenBytes)
+		read := r.StepBytes(traffic)
 		if err := l.tell(Row{Kind: "model", Sequences: b.sequences, Prompt: b.prompt, Gen: b.gen, PrefillTPS: r.PrefillTS, DecodeTPS: r.DecodeTS, HostMicros: r.HostMicros, IdleMicros: r.IdleMicros,
 			Micros: 1e6 * step, GBs: read / step / 1e9}); err != nil {
 			return err
@@ -141,12 +142,7 @@ func (l *loaded) timeline(dir string) func(context.Context) error {
 			return err
 		}
 		path := filepath.Join(dir, fmt.Sprintf("timeline-%s-%s.html", l.name, l.format))
-		out, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		err = bench.WriteTimeline(out, l.String(), fmt.Sprintf("%d sequences, prompts of %d tokens.", c.Batches[0], c.Prompt), phases)
-		if err = errors.Join(err, out.Close()); err != nil {
+		if err := cli.WriteFile(path, func(w io.Writer) error { return bench.WriteTimeline(w, l.String(), c.Profiled(), phases) }); err != nil {
 			return err
 		}
 		for _, p := range bench.Parts(phases) {
@@ -255,7 +251,7 @@ func (l *loaded) group(again *gpu.Repeater, g *group, row *Row) error {
 		}
 		times = append(times, t)
 	}
-	seconds, cost := median(times), again.Cost(launches)
+	seconds, cost := bench.Median(times), again.Cost(launches)
 	row.Kind, row.Name, row.Kernel = "launch", g.name, g.kernel
 	row.Micros = 1e6 * seconds / float64(len(launches))
 	if seconds > 0 {

@@ -2,11 +2,14 @@ package gpubench
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
+
+	"llmc/internal/cli"
 )
 
 // Result is what a run measured, in the form of its file.
@@ -98,10 +101,7 @@ func (r *Result) write(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o666); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return cli.WriteFile(path, func(w io.Writer) error { _, err := w.Write(append(text, '\n')); return err })
 }
 
 // Read reads a file of an earlier run.

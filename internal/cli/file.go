@@ -1,4 +1,4 @@
-package dump
+package cli
 
 import (
 	"bufio"
@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// WriteFile writes a report to path. A file appears whole or not at all; what is there and no regular file, a device or a pipe, is
+// WriteFile writes what a command was asked for to path. A file appears whole or not at all; what is there and no regular file, a device or a pipe, is
 // written into and not replaced.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {

@@ -1,4 +1,4 @@
-package dump_test
+package cli_test
 
 import (
 	"io"
@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"llmc/compiler/dump"
+	"llmc/internal/cli"
 )
 
 func hello(w io.Writer) error {
@@ -18,13 +18,17 @@ func hello(w io.Writer) error {
 func TestWriteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report")
 	for range 2 { // the second time there is one
-		check(t, dump.WriteFile(path, hello))
+		if err := cli.WriteFile(path, hello); err != nil {
+			t.Fatal(err)
+		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != "hello" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
-	check(t, os.Remove(path))
-	if err := dump.WriteFile(path, func(w io.Writer) error { _ = hello(w); return io.ErrShortWrite }); err == nil {
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := cli.WriteFile(path, func(w io.Writer) error { _ = hello(w); return io.ErrShortWrite }); err == nil {
 		t.Error("a report that could not be written is said to be")
 	}
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 0 {
@@ -35,13 +39,17 @@ func TestWriteFile(t *testing.T) {
 // A device or a pipe must not be replaced by a file, which whoever may write to its directory could do.
 func TestWriteFileIntoAPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
-	check(t, syscall.Mkfifo(path, 0o600))
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	got := make(chan string)
 	go func() {
 		text, _ := os.ReadFile(path)
 		got <- string(text)
 	}()
-	check(t, dump.WriteFile(path, hello))
+	if err := cli.WriteFile(path, hello); err != nil {
+		t.Fatal(err)
+	}
 	if text := <-got; text != "hello" {
 		t.Errorf("the reader of the pipe got %q", text)
 	}
