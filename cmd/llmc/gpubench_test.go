@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,35 +11,10 @@ import (
 	"llmc/cmd/llmc/gpubench"
 	"llmc/internal/clitest"
 	"llmc/runtime/device/cuda/emulated"
-	"llmc/runtime/device/emu"
 )
 
-// emulatedDriver is the environment's name for the faults of an emulated driver, which the command, and what it starts, then find in the place of NVIDIA's.
-const emulatedDriver = "LLMC_TEST_DRIVER"
-
 func init() {
-	text := os.Getenv(emulatedDriver)
-	if text == "" {
-		return
-	}
-	card, err := emu.Impersonate("sm90", 13000)
-	if err != nil {
-		panic(err)
-	}
-	var how struct {
-		emulated.Faults
-		Idle bool
-	}
-	if err := json.Unmarshal([]byte(text), &how); err != nil {
-		panic(err)
-	}
-	card.Memory = 1 << 30
-	if how.Idle {
-		card.Memory = 24 << 30
-	}
-	d := emulated.New(card)
-	d.Faults, d.Idle = how.Faults, how.Idle
-	if err := d.Install(); err != nil {
+	if err := emulated.FromEnvironment("sm90", 13000); err != nil {
 		panic(err)
 	}
 }
@@ -57,7 +31,7 @@ echo '{"case":34,"error":"no such product"}'
 // measureOn runs gpubench on an emulated driver with faults.
 func measureOn(t *testing.T, faults, plans string) (r gpubench.Result, dir, stderr string) {
 	t.Helper()
-	t.Setenv(emulatedDriver, faults)
+	t.Setenv(emulated.Environment, faults)
 	dir = t.TempDir()
 	python := filepath.Join(dir, "python3")
 	if err := os.WriteFile(python, []byte(withTorch), 0o700); err != nil {
@@ -157,7 +131,7 @@ func TestGPUBenchGoesOn(t *testing.T) {
 
 // TestGPUBenchWithoutGPU wants one line that says what is missing.
 func TestGPUBenchWithoutGPU(t *testing.T) {
-	t.Setenv(emulatedDriver, `{"Start":803}`)
+	t.Setenv(emulated.Environment, `{"Start":803}`)
 	clitest.Run(t, "", "gpubench", "--out", t.TempDir()).Refused(t, 1, "the NVIDIA driver does not start: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)")
 	clitest.Run(t, "", "gpubench", "--plans", "8b:fp9", "--out", t.TempDir()).Refused(t, 2, `--plans: 8b:fp9: no format "fp9"`)
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,27 +16,10 @@ import (
 	"llmc/runtime/device/cuda/driver"
 	"llmc/runtime/device/cuda/emulated"
 	"llmc/runtime/device/cuda/jit"
-	"llmc/runtime/device/emu"
 )
 
-// emulatedDriver is the environment's name for the faults of an emulated driver, which the command then finds in the place of NVIDIA's.
-const emulatedDriver = "LLMC_TEST_DRIVER"
-
 func init() {
-	text := os.Getenv(emulatedDriver)
-	if text == "" {
-		return
-	}
-	card, err := emu.Impersonate("sm80", 12040)
-	if err != nil {
-		panic(err)
-	}
-	card.Memory = 1 << 30
-	d := emulated.New(card)
-	if err := json.Unmarshal([]byte(text), &d.Faults); err != nil {
-		panic(err)
-	}
-	if err := d.Install(); err != nil {
+	if err := emulated.FromEnvironment("sm80", 12040); err != nil {
 		panic(err)
 	}
 }
@@ -60,7 +42,7 @@ func onDriver(t *testing.T, faults emulated.Faults, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := clitest.Command(args...)
-	cmd.Env = append(cmd.Env, emulatedDriver+"="+string(text), jit.Environment+"="+jit.Off)
+	cmd.Env = append(cmd.Env, emulated.Environment+"="+string(text), jit.Environment+"="+jit.Off)
 	return cmd
 }
 

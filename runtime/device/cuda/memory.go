@@ -71,6 +71,46 @@ func (d *device) noRoom(what string, bytes int64) error {
 		engine.ErrDeviceMemory, d.card.Name, float64(bytes)/gib, what, float64(free)/gib, float64(total)/gib)
 }
 
+// Write implements gpu.Memory. The copy is queued: data is taken to pinned memory first.
+func (m *memory) Write(offset int64, data []byte) error {
+	return m.inParts(offset, data, func(address uint64, part, pinned []byte) error {
+		copy(pinned, part)
+		m.device.queue.ToDevice(address, pinned, m.name)
+		return nil
+	})
+}
+
+// Read implements gpu.Memory.
+func (m *memory) Read(offset int64, data []byte) error {
+	return m.inParts(offset, data, func(address uint64, part, pinned []byte) error {
+		m.device.queue.ToHost(pinned, address, m.name)
+		if err := m.device.submit(m.name, true); err != nil {
+			return err
+		}
+		copy(part, pinned)
+		return nil
+	})
+}
+
+// inParts moves data in parts for which there is pinned memory.
+func (m *memory) inParts(offset int64, data []byte, move func(address uint64, part, pinned []byte) error) error {
+	if err := m.check(offset, len(data)); err != nil {
+		return err
+	}
+	for len(data) > 0 {
+		pinned, err := m.device.stage(m.name, len(data))
+		if err != nil {
+			return err
+		}
+		n := len(pinned)
+		if err := move(m.address+uint64(offset), data[:n], pinned); err != nil {
+			return err
+		}
+		data, offset = data[n:], offset+int64(n)
+	}
+	return m.device.lost
+}
+
 // stage returns pinned memory for up to n bytes on their way; where there is none left, what is queued is waited for.
 func (d *device) stage(what string, n int) ([]byte, error) {
 	if d.staging.room() == 0 {
@@ -79,43 +119,4 @@ func (d *device) stage(what string, n int) ([]byte, error) {
 		}
 	}
 	return d.staging.next(n), nil
-}
-
-// Write implements gpu.Memory. The copy is queued: data is taken to pinned memory first.
-func (m *memory) Write(offset int64, data []byte) error {
-	if err := m.check(offset, len(data)); err != nil {
-		return err
-	}
-	d := m.device
-	for len(data) > 0 {
-		part, err := d.stage(m.name, len(data))
-		if err != nil {
-			return err
-		}
-		copy(part, data)
-		d.queue.ToDevice(m.address+uint64(offset), part, m.name)
-		data, offset = data[len(part):], offset+int64(len(part))
-	}
-	return d.lost
-}
-
-// Read implements gpu.Memory.
-func (m *memory) Read(offset int64, data []byte) error {
-	if err := m.check(offset, len(data)); err != nil {
-		return err
-	}
-	d := m.device
-	for len(data) > 0 {
-		part, err := d.stage(m.name, len(data))
-		if err != nil {
-			return err
-		}
-		d.queue.ToHost(part, m.address+uint64(offset), m.name)
-		if err := d.submit(m.name, true); err != nil {
-			return err
-		}
-		copy(data, part)
-		data, offset = data[len(part):], offset+int64(len(part))
-	}
-	return d.lost
 }
