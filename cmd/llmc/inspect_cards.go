@@ -53,28 +53,7 @@ func (f *cardFlags) check(html bool) error {
 	return nil
 }
 
-// steps are the defaults where neither kind is given.
-func (f *cardFlags) steps() []dump.Step {
-	const context = 1024
-	batch, prompts := f.batch, f.prompts
-	if len(batch)+len(prompts) == 0 {
-		batch, prompts = []int{1, 8, 64, 256}, []int{512, 2048}
-	}
-	var steps []dump.Step
-	for _, n := range batch {
-		s := dump.Step{Tokens: int64(n), Sequences: int64(n), Context: context}
-		if f.context > 0 {
-			s.Context = int64(f.context)
-		}
-		steps = append(steps, s)
-	}
-	for _, n := range prompts {
-		steps = append(steps, dump.Step{Tokens: int64(n), Sequences: 1, Context: int64(max(n, f.context))})
-	}
-	return steps
-}
-
 // predict adds the predictions to a report.
 func (f *cardFlags) predict(ctx context.Context, report *dump.Plan, plan *engine.Plan) error {
-	return report.Predict(ctx, plan, dump.CardSettings{Cards: f.cards, Steps: f.steps(), PTXAS: f.ptxas})
+	return report.Predict(ctx, plan, dump.CardSettings{Cards: f.cards, Steps: dump.CardSteps(f.batch, f.prompts, f.context), PTXAS: f.ptxas})
 }

@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -65,10 +66,27 @@ type Registers struct {
 	Of   map[string]int
 }
 
-// DefaultCardSteps are decoding steps of some sequences, and prompts.
-var DefaultCardSteps = []Step{
-	{1, 1024, 1}, {8, 1024, 8}, {64, 1024, 64}, {256, 1024, 256}, {512, 512, 1}, {2048, 2048, 1},
+// CardSteps are decoding steps of so many sequences, and prompts of so many tokens, usual ones where neither are given. Sequences have context positions; 0:
+// 1024 in decoding steps, and those of a prompt alone.
+func CardSteps(batch, prompts []int, context int) (steps []Step) {
+	const decoding = 1024
+	if len(batch)+len(prompts) == 0 {
+		batch, prompts = []int{1, 8, 64, 256}, []int{512, 2048}
+	}
+	for _, n := range batch {
+		steps = append(steps, Step{Tokens: int64(n), Sequences: int64(n), Context: int64(cmp.Or(context, decoding))})
+	}
+	for _, n := range prompts {
+		steps = append(steps, Step{Tokens: int64(n), Sequences: 1, Context: int64(max(n, context))})
+	}
+	return steps
 }
+
+// DefaultCardSteps are the usual ones.
+var DefaultCardSteps = CardSteps(nil, nil, 0)
+
+// atMost is where registers come from that the text bounds.
+const atMost = "at most"
 
 // CardCode is a program with what the text of its entries says, to be predicted on any card.
 type CardCode struct {

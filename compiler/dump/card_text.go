@@ -11,7 +11,7 @@ import (
 // writeText prints what a program takes on a card: the steps, then for each step its launches.
 func (r *CardReport) writeText(w io.Writer) error {
 	registers := "registers by " + r.Registers
-	if r.Registers == "at most" {
+	if r.Registers == atMost {
 		registers = "registers at most as the text says; a cubin in the plan or --ptxas tells them"
 	}
 	if _, err := fmt.Fprintf(w, "\non %s (%s): data sheet figures and assumptions, not measured; %s\n", r.Card, r.Doc, registers); err != nil {
@@ -60,7 +60,7 @@ func (r *CardReport) writeStep(w io.Writer, step int) error {
 			continue
 		}
 		estimate := ""
-		if r.Registers == "at most" {
+		if r.Registers == atMost {
 			estimate = "~"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s%d\t%s\t%d %s\t%d\t%.2f\t%s\t%s\t%s\t%s\t%s\n", l.Label, l.Kernel, l.Count, c.Entry, estimate, c.Registers,

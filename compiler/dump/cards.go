@@ -101,7 +101,7 @@ func findRegisters(ctx context.Context, p *engine.Plan, target, text, path strin
 		return &Registers{"cubin", of}, nil
 	}
 	if path == "" && os.Getenv(cubin.Variable) == "" {
-		return &Registers{From: "at most"}, nil
+		return &Registers{From: atMost}, nil
 	}
 	all, err := cubin.Find(path)
 	if err != nil {

@@ -63,7 +63,7 @@ func sampledTokens(s *engine.Step, list []int32) []int32 {
 // add appends an array to the block.
 func (a *arrays) add(name string, bytes int, put func(s *engine.Step, to []byte) int) {
 	a.parts = append(a.parts, part{name: name, offset: a.bytes, bytes: int64(bytes), put: put})
-	a.bytes += (int64(bytes) + RangeAlign - 1) &^ (RangeAlign - 1)
+	a.bytes += RangeBytes([]Range{{name, int64(bytes)}})
 }
 
 // plan says what the block holds: work lists first, whose shapes come with the program's launches.
