@@ -80,7 +80,7 @@ func (k *kernel) newReg(t Type) Reg {
 
 func (k *kernel) append(n node) {
 	k.current.nodes = append(k.current.nodes, n)
-	k.verified = false
+	k.verified, k.pressure = false, nil
 }
 
 // place takes the comments that wait for a statement.

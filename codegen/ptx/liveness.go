@@ -5,14 +5,27 @@ import mathbits "math/bits"
 // liveness estimates the registers of a kernel: the largest number of 32-bit registers that hold values still wanted, at
 // any point. The assembler may do with fewer (it computes cheap values again) or need more (addresses, pairs, alignment).
 type liveness struct {
-	k       *kernel
-	after   map[*loop]bitset // live behind the loops that are open
-	bySize  [3]bitset        // the registers that take so many words
-	maximum int
+	k      *kernel
+	after  map[*loop]bitset // live behind the loops that are open
+	bySize [3]bitset        // the registers that take so many words
+	most   pressure
+}
+
+// pressure is how many registers of 32 bits are live at a time at most, and where.
+type pressure struct {
+	words   int
 	section string
 }
 
+// registers is found once for a kernel as it is.
 func (k *kernel) registers() (int, string) {
+	if k.pressure == nil {
+		k.pressure = k.findPressure()
+	}
+	return k.pressure.words, k.pressure.section
+}
+
+func (k *kernel) findPressure() *pressure {
 	l := &liveness{k: k, after: map[*loop]bitset{}}
 	for words := range l.bySize {
 		l.bySize[words] = newBitset(len(k.types))
@@ -21,7 +34,7 @@ func (k *kernel) registers() (int, string) {
 		l.bySize[classes[t.class()].words].add(int32(id))
 	}
 	l.block(k.top, newBitset(len(k.types)))
-	return l.maximum, l.section
+	return &l.most
 }
 
 // block turns the set of what is live behind the block into what is live before it.
@@ -117,7 +130,7 @@ func (l *liveness) measure(i *instruction, live bitset) {
 	for w, set := range live {
 		words += mathbits.OnesCount64(set&l.bySize[1][w]) + 2*mathbits.OnesCount64(set&l.bySize[2][w])
 	}
-	if words > l.maximum {
-		l.maximum, l.section = words, i.section
+	if words > l.most.words {
+		l.most = pressure{words, i.section}
 	}
 }

@@ -104,6 +104,7 @@ type kernel struct {
 	errs                []error
 	found               []error // by the verifier
 	verified, verifying bool
+	pressure            *pressure // nil: not looked for, or something has been added since
 
 	// where the builder is
 	current  *block
