@@ -3,11 +3,11 @@
 package main
 
 import (
-	"path/filepath"
 	"testing"
 
 	"llmc/compiler"
 	"llmc/compiler/dump"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/cuda"
 	"llmc/runtime/device/cuda/emulated"
@@ -21,15 +21,7 @@ func TestInspectMemoryIsTaken(t *testing.T) {
 	for _, c := range []struct{ model, target, format string }{
 		{"checkpoints/llama-yarn", "sm80", "bf16"}, {"checkpoints/mistral-v5", "sm90", "int4"}, {"checkpoints/qwen3-v5", "sm89", "fp8"},
 	} {
-		path := filepath.Join(t.TempDir(), "engine.plan")
-		if _, err := compiler.Build(t.Context(), compiler.Options{Model: filepath.Join("../../testdata", c.model), Out: path, Quant: c.format, Archs: []string{c.target}}); err != nil {
-			t.Fatal(err)
-		}
-		plan, err := engine.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer plan.Close()
+		plan := plantest.Build(t, c.model, compiler.Options{Quant: c.format, Archs: []string{c.target}})
 		program, err := plan.Program("step", c.target)
 		if err != nil {
 			t.Fatal(err)

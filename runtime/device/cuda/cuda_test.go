@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"llmc/compiler"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/cuda"
 	"llmc/runtime/device/cuda/emulated"
@@ -22,16 +23,7 @@ import (
 // build compiles a checkpoint of the repository.
 func build(t testing.TB, name, target, format string) *engine.Plan {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "engine.plan")
-	if _, err := compiler.Build(t.Context(), compiler.Options{Model: filepath.Join("../../../testdata", name), Out: path, Quant: format, Archs: []string{target}}); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { plan.Close() })
-	return plan
+	return plantest.Build(t, name, compiler.Options{Quant: format, Archs: []string{target}})
 }
 
 // install puts an emulated driver of a card in place.
@@ -326,22 +318,13 @@ func TestWhatIsMissing(t *testing.T) {
 
 // TestCubin wants code that the plan brings for exactly this card to be taken instead of the text, if the driver takes it.
 func TestCubin(t *testing.T) {
-	dir := t.TempDir()
-	assembler, path := filepath.Join(dir, "ptxas"), filepath.Join(dir, "engine.plan")
+	assembler := filepath.Join(t.TempDir(), "ptxas")
 	// What the emulated driver takes for code, from a ptxas that NVIDIA did not make.
 	const script = "#!/bin/sh\n[ \"$1\" = --version ] && { echo 'release 12.2, V12.2.140'; exit; }\n{ printf '\\177ELF'; cat module.ptx; } >module.cubin\n"
 	if err := os.WriteFile(assembler, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/checkpoints/llama-yarn", Out: path, Quant: "bf16", Archs: []string{"sm80"},
-		Cubin: true, PTXAS: assembler}); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer plan.Close()
+	plan := plantest.Build(t, "checkpoints/llama-yarn", compiler.Options{Quant: "bf16", Archs: []string{"sm80"}, Cubin: true, PTXAS: assembler})
 	for _, c := range []struct {
 		capability int
 		old        bool

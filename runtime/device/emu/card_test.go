@@ -1,11 +1,11 @@
 package emu_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"llmc/compiler"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/emu"
 )
@@ -13,17 +13,7 @@ import (
 // planFor builds the demo model for targets.
 func planFor(t *testing.T, format string, alone bool, targets ...string) *engine.Plan {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "engine.plan")
-	options := compiler.Options{Model: "../../../testdata/demo", Out: path, Quant: format, Archs: targets, NoFallback: alone}
-	if _, err := compiler.Build(t.Context(), options); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { plan.Close() })
-	return plan
+	return plantest.Build(t, plantest.Demo, compiler.Options{Quant: format, Archs: targets, NoFallback: alone})
 }
 
 // TestCards loads plans onto cards of every row with drivers of several ages, and wants the program that fits best or one line that says why there

@@ -2,10 +2,10 @@ package emu_test
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"llmc/compiler"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/devicetest"
 	"llmc/runtime/device/emu"
@@ -14,20 +14,7 @@ import (
 // build compiles a checkpoint of the repository.
 func build(t *testing.T, name, target, format string) *engine.Plan {
 	t.Helper()
-	dir := filepath.Join("../../../testdata", name)
-	if _, err := os.Stat(dir); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "engine.plan")
-	if _, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format, Archs: []string{target}, Check: true}); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { plan.Close() })
-	return plan
+	return plantest.Build(t, name, compiler.Options{Quant: format, Archs: []string{target}, Check: true})
 }
 
 // TestLogitsDoNotDependOnTheSchedule runs GPU programs under random schedules and wants the same bits each time.

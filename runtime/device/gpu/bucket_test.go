@@ -3,10 +3,10 @@ package gpu_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
 	"llmc/compiler"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/gpu"
 )
@@ -57,16 +57,7 @@ func (b *blank) Launch(l *gpu.Launch) error {
 // demoPlan is the bundled model for sm90.
 func demoPlan(t testing.TB) *engine.Plan {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "engine.plan")
-	if _, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/demo", Out: path, Quant: "int4", Archs: []string{"sm90"}}); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { plan.Close() })
-	return plan
+	return plantest.Build(t, plantest.Demo, compiler.Options{Quant: "int4", Archs: []string{"sm90"}})
 }
 
 // TestOneGraphForABucket wants all steps of a bucket to be the same launches with the same arguments, whatever tokens, sequences and rows they

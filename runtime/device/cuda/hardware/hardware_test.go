@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"llmc/compiler"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/cuda"
 	"llmc/runtime/device/cuda/driver"
@@ -84,15 +85,8 @@ func TestGPU(t *testing.T) {
 			if target, err := engine.FindTarget(c.target); err != nil || !target.RunsOn(card.Capability) {
 				t.Skip("SKIPPED: this card does not run such programs")
 			}
-			dir, path := filepath.Join("../../../../testdata/checkpoints", c.checkpoint), filepath.Join(t.TempDir(), "engine.plan")
-			if _, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: c.format, Archs: []string{c.target}, NoFallback: true}); err != nil {
-				t.Fatal(err)
-			}
-			plan, err := engine.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer plan.Close()
+			dir := filepath.Join("../../../../testdata/checkpoints", c.checkpoint)
+			plan := plantest.Build(t, filepath.Join("checkpoints", c.checkpoint), compiler.Options{Quant: c.format, Archs: []string{c.target}, NoFallback: true})
 			if ptx, err := plan.Section(engine.KindPTX, c.target); err != nil {
 				t.Fatal(err)
 			} else if version, err := engine.VersionOfPTX(ptx); err != nil {

@@ -1,12 +1,12 @@
 package jit_test
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"llmc/compiler"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/cuda/jit"
 	"llmc/runtime/device/emu"
@@ -14,16 +14,8 @@ import (
 
 // TestSplitOfPlans cuts the code of every GPU target: each entry, as it was, is in one part, and parts are modules of about the same length.
 func TestSplitOfPlans(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "engine.plan")
 	targets := []string{"sm80", "sm89", "sm90"}
-	if _, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../../testdata/demo", Out: path, Quant: "fp8", Archs: targets}); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer plan.Close()
+	plan := plantest.Build(t, plantest.Demo, compiler.Options{Quant: "fp8", Archs: targets})
 	for _, target := range targets {
 		data, err := plan.Section(engine.KindPTX, target)
 		if err != nil {
