@@ -54,6 +54,7 @@ test-cuda: ## the CUDA build over an emulated driver; needs a C compiler, no GPU
 	$(WITH_CUDA) $(GO) test -tags cuda ./runtime/device/cuda/...
 	LLMC_CACHE=off LLMC_TEST_DRIVER='{}' LLMC_TEST_ARCH=sm80 $(WITH_CUDA) $(GO) test -tags cuda ./cmd/llmrun
 	$(WITH_CUDA) $(GO) test -tags cuda -run 'IsTaken|GPU' ./cmd/llmc
+	LLMC_DEVICE=emulated $(WITH_CUDA) $(GO) test -tags cuda -run 'TestCard|TestGPU/sm90/int4' ./runtime/device/cuda/hardware
 	LLMC_DEVICE=emulated $(WITH_CUDA) $(GO) test -tags cuda -run 'Norms|Route|Dispatch|QuantizeBits|StreamSameBits|AttentionPlan$$|FallsBack' ./codegen/cuda
 
 test-gpu: ## every kernel and small plans on an NVIDIA GPU, from bin/gpu where there is no Go; skipped without a GPU

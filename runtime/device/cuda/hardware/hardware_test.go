@@ -46,7 +46,7 @@ func theCard(t *testing.T) gpu.Card {
 	if onEmulator {
 		card, err := emu.Impersonate("sm90", 13000)
 		if err == nil {
-			card.Memory = 4 << 30
+			card.Memory, card.Cores = 4<<30, 3
 			err = emulated.New(card).Install()
 		}
 		if err != nil {
