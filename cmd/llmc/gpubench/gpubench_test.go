@@ -137,12 +137,12 @@ func TestTorchCases(t *testing.T) {
 // TestRunEnds wants a section that does not end to be ended, and a run that has no time left to say so.
 func TestRunEnds(t *testing.T) {
 	script := `case "$*" in *"--section copy"*) echo '{"card":{"device":"A Card"}}'; echo '{"row":{"kind":"copy","gb_per_s":2}}';; *) sleep 60;; esac`
-	o := &Options{Plans: "tiny:bf16", Out: t.TempDir(), Budget: leastSection + 200*time.Millisecond, Limit: 200 * time.Millisecond}
+	o := &Options{Plans: "tiny:bf16", Out: t.TempDir(), Budget: leastSection + 1500*time.Millisecond, Limit: 3 * time.Second} // a busy machine begins a shell late
 	r, path, err := Run(context.Background(), o, []string{"/bin/sh", "-c", script, "sh"}, &strings.Builder{})
 	if err != nil || len(r.Sections) != 3 || filepath.Base(path) != "a-card-.json" || len(r.Sections[0].Rows) != 1 || r.Sections[0].Rows[0].OfCopy != 1 {
 		t.Fatalf("%s, %v: %+v", path, err, r)
 	}
-	if s := r.Sections[1:]; !strings.Contains(s[0].Error, "ended after 100ms") || !strings.Contains(s[1].Error, "not begun") && !strings.Contains(s[1].Error, "ended after") {
+	if s := r.Sections[1:]; !strings.Contains(s[0].Error, "ended after 1.5s") || !strings.Contains(s[1].Error, "not begun") {
 		t.Errorf("%+v", s)
 	}
 	o.Budget = time.Second
