@@ -185,15 +185,12 @@ func verifyStep(tokens []int32, vocab int) (*engine.Step, []engine.Sampled) {
 	const pageSize = 16
 	for i, id := range tokens {
 		s.IDs = append(s.IDs, id)
-		s.Positions = append(s.Positions, int32(i))
-		s.RopeLen = append(s.RopeLen, n)
-		s.Slots = append(s.Slots, int32(i))
 		s.Rows = append(s.Rows, engine.Row{Token: int32(i), Position: int32(i) + 1, Logits: make([]float32, vocab)})
 	}
 	for p := int32(0); p*pageSize < n; p++ {
 		s.Pages = append(s.Pages, p)
 	}
-	s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, n), append(s.Context, n), append(s.PageStart, int32(len(s.Pages)))
+	s.EndSequence(0, len(tokens), pageSize)
 	return s, make([]engine.Sampled, n)
 }
 

@@ -56,16 +56,11 @@ func (f *forward) fill(at, end int, want func(int) bool) int {
 			s.Rows = append(s.Rows, Row{Token: int32(i - at), Position: int32(i + 1), Logits: f.row(len(s.Rows))})
 		}
 		s.IDs = append(s.IDs, f.tokens[i])
-		s.Positions = append(s.Positions, int32(i))
-		s.RopeLen = append(s.RopeLen, int32(len(f.tokens)))
-		s.Slots = append(s.Slots, int32(i))
 	}
 	for p := range (end + f.pageSize - 1) / f.pageSize {
 		s.Pages = append(s.Pages, int32(p))
 	}
-	s.SeqStart = append(s.SeqStart, int32(len(s.IDs)))
-	s.Context = append(s.Context, int32(end))
-	s.PageStart = append(s.PageStart, int32(len(s.Pages)))
+	s.EndSequence(at, len(f.tokens), f.pageSize)
 	return end
 }
 

@@ -51,6 +51,22 @@ func (s *Step) Reset() {
 	s.Rows, s.Drafts = s.Rows[:0], s.Drafts[:0]
 }
 
+// EndSequence makes what IDs and Pages got since the sequence before, or since Reset, one more sequence of the step: its tokens from position first on,
+// and its page table, whose pages of pageSize positions hold them. promptLen is the length that its prompt counts as; see RopeLen.
+func (s *Step) EndSequence(first, promptLen, pageSize int) {
+	pages := s.Pages[s.PageStart[s.B()]:]
+	position := first
+	for ; len(s.Positions) < s.T(); position++ {
+		s.Positions = append(s.Positions, int32(position))
+		s.RopeLen = append(s.RopeLen, int32(max(promptLen, position+1)))
+		s.Slots = append(s.Slots, pages[position/pageSize]*int32(pageSize)+int32(position%pageSize))
+	}
+	s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, int32(s.T())), append(s.Context, int32(position)), append(s.PageStart, int32(len(s.Pages)))
+}
+
+// NextRow asks for the token that comes next in the sequence that was ended last.
+func (s *Step) NextRow() Row { return Row{Token: int32(s.T() - 1), Position: s.Context[s.B()-1]} }
+
 // Row asks for one sampled token.
 type Row struct {
 	Token    int32         // row of the step whose logits are used

@@ -198,22 +198,13 @@ func (r *run) prefill(ctx context.Context, last []int32) error {
 // add appends tokens of sequence b at position at to the step, as sampled sequence when row is set.
 func (r *run) add(b int, tokens []int32, at int, row bool) {
 	s := r.step
-	for i, id := range tokens {
-		position := int32(at + i)
-		s.IDs = append(s.IDs, id)
-		s.Positions = append(s.Positions, position)
-		s.RopeLen = append(s.RopeLen, max(int32(r.c.Prompt), position+1))
-		s.Slots = append(s.Slots, int32(b*r.pages*r.limits.PageSize)+position)
-	}
-	end := at + len(tokens)
-	s.SeqStart = append(s.SeqStart, int32(len(s.IDs)))
-	s.Context = append(s.Context, int32(end))
-	for p := range (end + r.limits.PageSize - 1) / r.limits.PageSize {
+	s.IDs = append(s.IDs, tokens...)
+	for p := range (at + len(tokens) + r.limits.PageSize - 1) / r.limits.PageSize {
 		s.Pages = append(s.Pages, int32(b*r.pages+p))
 	}
-	s.PageStart = append(s.PageStart, int32(len(s.Pages)))
+	s.EndSequence(at, r.c.Prompt, r.limits.PageSize)
 	if row {
-		s.Rows = append(s.Rows, engine.Row{Token: int32(len(s.IDs) - 1), Position: int32(end)})
+		s.Rows = append(s.Rows, s.NextRow())
 	}
 }
 

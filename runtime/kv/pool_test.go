@@ -193,14 +193,3 @@ func TestNoIndexForgetsAtOnce(t *testing.T) {
 	}
 	check(t, p)
 }
-
-func TestSlot(t *testing.T) {
-	p := New(8, 4, Options{})
-	a, _ := open(p, Key{}, count(0, 9)...)
-	a.write(t, p)
-	for pos := range 9 {
-		if got, want := p.Slot(&a.Table, pos), a.Pages()[pos/4]*4+int32(pos%4); got != want {
-			t.Errorf("position %d: slot %d, want %d", pos, got, want)
-		}
-	}
-}

@@ -32,11 +32,6 @@ func (t *Table) Level(u *Table) bool {
 	return t.pages[t.indexed-1] == u.pages[t.indexed-1] // and so are those before
 }
 
-// Slot returns where the key and value of a position are kept: page*PageSize + offset.
-func (p *Pool) Slot(t *Table, position int) int32 {
-	return t.pages[position/p.pageSize]*int32(p.pageSize) + int32(position%p.pageSize)
-}
-
 // Match extends the table by cached pages as far as they hold the given tokens, which are those of the sequence from position
 // 0 on, and returns how many positions the table then covers with known content. It does nothing while the table has a page
 // that is not full.

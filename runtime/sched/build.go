@@ -33,15 +33,8 @@ func (s *Scheduler) appendTokens(st *engine.Step, q *Sequence) {
 	if end > len(q.tokens) {
 		st.IDs = append(st.IDs, engine.FromRow(q.row))
 	}
-	for position := q.computed; position < end; position++ {
-		st.Positions = append(st.Positions, int32(position))
-		st.RopeLen = append(st.RopeLen, int32(max(q.ropeLen, position+1)))
-		st.Slots = append(st.Slots, s.pool.Slot(&q.table, position))
-	}
-	st.SeqStart = append(st.SeqStart, int32(len(st.IDs)))
-	st.Context = append(st.Context, int32(end))
 	st.Pages = append(st.Pages, q.table.Pages()...)
-	st.PageStart = append(st.PageStart, int32(len(st.Pages)))
+	st.EndSequence(q.computed, q.ropeLen, s.pool.PageSize())
 }
 
 // appendRows asks for the sequence's next token if the step completes what it has, and for the log-probabilities of its prompt.
@@ -58,11 +51,8 @@ func appendRows(st *engine.Step, q *Sequence, samples bool) {
 		}
 	}
 	if samples {
-		st.Rows = append(st.Rows, engine.Row{
-			Token:    int32(len(st.IDs) - 1),
-			Position: int32(end),
-			Sampling: q.sampling(),
-			History:  q.history,
-		})
+		row := st.NextRow()
+		row.Sampling, row.History = q.sampling(), q.history
+		st.Rows = append(st.Rows, row)
 	}
 }

@@ -141,8 +141,9 @@ func (h *harness) verifyCache() {
 		}
 		q := p.q
 		want, _ := words(h.s.config.RopeSalt, q.tokens[:p.from+p.tokens], wholeLength(h.s.config.RopeSalt, len(q.tokens), len(q.request.Prompt)))
+		size, pages := h.s.pool.PageSize(), q.table.Pages()
 		for p, w := range want {
-			if h.device.memory[h.s.pool.Slot(&q.table, p)] != w {
+			if h.device.memory[int(pages[p/size])*size+p%size] != w {
 				h.t.Fatalf("sequence %d: position %d of the cache is wrong", q.arrival, p)
 			}
 		}

@@ -190,14 +190,13 @@ func (l *loaded) steps(d decode, tokens int) *engine.Step {
 	for b := range d.sequences {
 		own := order[b*each:]
 		for p := d.context - tokens; p < d.context; p++ {
-			s.IDs, s.Positions, s.RopeLen = append(s.IDs, int32((7*b+p)%l.vocab)), append(s.Positions, int32(p)), append(s.RopeLen, int32(d.context))
-			s.Slots = append(s.Slots, int32(own[p/limits.PageSize]*limits.PageSize+p%limits.PageSize))
+			s.IDs = append(s.IDs, int32((7*b+p)%l.vocab))
 		}
 		for p := range each {
 			s.Pages = append(s.Pages, int32(own[p]))
 		}
-		s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, int32(len(s.IDs))), append(s.Context, int32(d.context)), append(s.PageStart, int32(len(s.Pages)))
-		s.Rows = append(s.Rows, engine.Row{Token: int32(len(s.IDs) - 1), Position: int32(d.context)})
+		s.EndSequence(d.context-tokens, d.context, limits.PageSize)
+		s.Rows = append(s.Rows, s.NextRow())
 	}
 	return s
 }

@@ -87,10 +87,11 @@ func decoding(n, position, vocab int) *engine.Step {
 	s := &engine.Step{}
 	s.Reset()
 	for i := range n {
-		s.IDs, s.Positions, s.RopeLen = append(s.IDs, int32((7*i+3*position+1)%vocab)), append(s.Positions, int32(position)), append(s.RopeLen, int32(position+1))
-		s.Slots, s.Pages = append(s.Slots, int32(16*i+position)), append(s.Pages, int32(i))
-		s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, int32(i+1)), append(s.Context, int32(position+1)), append(s.PageStart, int32(i+1))
-		s.Rows = append(s.Rows, engine.Row{Token: int32(i), Position: int32(position + 1), Sampling: &engine.Sampling{Logprobs: -1}, Logits: make([]float32, vocab)})
+		s.IDs, s.Pages = append(s.IDs, int32((7*i+3*position+1)%vocab)), append(s.Pages, int32(i))
+		s.EndSequence(position, 0, 16)
+		row := s.NextRow()
+		row.Sampling, row.Logits = &engine.Sampling{Logprobs: -1}, make([]float32, vocab)
+		s.Rows = append(s.Rows, row)
 	}
 	return s
 }

@@ -18,9 +18,10 @@ func Pages(t *testing.T, device engine.Device, plan *engine.Plan) {
 	var s engine.Step
 	s.Reset()
 	for i := range int32(32) {
-		s.IDs, s.Positions, s.RopeLen, s.Slots = append(s.IDs, i+1), append(s.Positions, i), append(s.RopeLen, 32), append(s.Slots, i)
+		s.IDs = append(s.IDs, i+1)
 	}
-	s.SeqStart, s.Context, s.Pages, s.PageStart = []int32{0, 32}, []int32{32}, []int32{0, 1}, []int32{0, 2}
+	s.Pages = []int32{0, 1}
+	s.EndSequence(0, 32, 16)
 	check(t, model.Step(&s, nil))
 	want := nextLogits(t, model, vocab, 0, 1, 2)
 	if slices.Equal(want, nextLogits(t, model, vocab, 0, 0, 2)) {
@@ -51,10 +52,11 @@ func nextLogits(t *testing.T, model engine.Model, vocab int, pages ...int32) []f
 	t.Helper()
 	var s engine.Step
 	s.Reset()
+	s.IDs, s.Pages = []int32{7}, pages
+	s.EndSequence(32, 32, 16)
 	logits := make([]float32, vocab)
-	s.IDs, s.Positions, s.RopeLen, s.Slots = []int32{7}, []int32{32}, []int32{33}, []int32{pages[2] * 16}
-	s.Rows = []engine.Row{{Token: 0, Position: 33, Logits: logits}}
-	s.SeqStart, s.Context, s.Pages, s.PageStart = []int32{0, 1}, []int32{33}, pages, []int32{0, 3}
+	s.Rows = []engine.Row{s.NextRow()}
+	s.Rows[0].Logits = logits
 	check(t, model.Step(&s, make([]engine.Sampled, 1)))
 	return logits
 }

@@ -15,21 +15,16 @@ import (
 func twoSequences(n, vocab int) *engine.Step {
 	s := &engine.Step{}
 	s.Reset()
+	s.Pages = append(s.Pages, 0, 1, 2)
 	for i := range n {
-		first, base := 0, 0
-		if i >= 30 {
-			first, base = 30, 3
+		if i == 30 {
+			s.EndSequence(0, 0, 16)
+			s.Pages = append(s.Pages, 3, 4, 5)
 		}
-		position := int32(i - first)
-		s.IDs, s.Positions, s.RopeLen = append(s.IDs, int32((3*i+1)%vocab)), append(s.Positions, position), append(s.RopeLen, position+1)
-		s.Slots = append(s.Slots, int32(16*base)+position)
-		s.Rows = append(s.Rows, engine.Row{Token: int32(i), Position: position + 1, Logits: make([]float32, vocab)})
+		s.IDs = append(s.IDs, int32((3*i+1)%vocab))
+		s.Rows = append(s.Rows, engine.Row{Token: int32(i), Position: int32(i) - s.SeqStart[s.B()] + 1, Logits: make([]float32, vocab)})
 	}
-	s.SeqStart, s.Context, s.Pages, s.PageStart = append(s.SeqStart, int32(min(n, 30))), []int32{int32(min(n, 30))}, []int32{0, 1, 2}, []int32{0, 3}
-	if n > 30 {
-		s.SeqStart, s.Context = append(s.SeqStart, int32(n)), append(s.Context, int32(n-30))
-		s.Pages, s.PageStart = append(s.Pages, 3, 4, 5), append(s.PageStart, 6)
-	}
+	s.EndSequence(0, 0, 16)
 	return s
 }
 

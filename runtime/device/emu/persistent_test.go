@@ -36,11 +36,11 @@ func decodeStep(n, vocab int) *engine.Step {
 	s := &engine.Step{}
 	s.Reset()
 	for i := range n {
-		page := int32(i)
-		s.IDs, s.Positions, s.RopeLen = append(s.IDs, int32((5*i+2)%vocab)), append(s.Positions, 0), append(s.RopeLen, 1)
-		s.Slots, s.Pages = append(s.Slots, 16*page), append(s.Pages, page)
-		s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, page+1), append(s.Context, 1), append(s.PageStart, page+1)
-		s.Rows = append(s.Rows, engine.Row{Token: page, Position: 1, Logits: make([]float32, vocab)})
+		s.IDs, s.Pages = append(s.IDs, int32((5*i+2)%vocab)), append(s.Pages, int32(i))
+		s.EndSequence(0, 1, 16)
+		row := s.NextRow()
+		row.Logits = make([]float32, vocab)
+		s.Rows = append(s.Rows, row)
 	}
 	return s
 }
@@ -108,15 +108,17 @@ func TestPersistentPieces(t *testing.T) {
 	var steps []*engine.Step
 	for first := 0; first < prompt+2; {
 		n := min(chunk, max(prompt-first, 1))
-		s := &engine.Step{SeqStart: []int32{0, int32(n)}, Context: []int32{int32(first + n)}, PageStart: []int32{0, int32(first+n+15) / 16}}
+		s := &engine.Step{}
+		s.Reset()
 		for i := first; i < first+n; i++ {
-			s.IDs, s.Positions, s.RopeLen = append(s.IDs, int32((7*i+1)%vocab)), append(s.Positions, int32(i)), append(s.RopeLen, int32(max(prompt, i+1)))
-			s.Slots = append(s.Slots, int32(i))
+			s.IDs = append(s.IDs, int32((7*i+1)%vocab))
 		}
-		for page := range s.PageStart[1] {
-			s.Pages = append(s.Pages, page)
+		for page := range (first + n + 15) / 16 {
+			s.Pages = append(s.Pages, int32(page))
 		}
-		s.Rows = []engine.Row{{Token: int32(n) - 1, Position: int32(first + n), Logits: make([]float32, vocab)}}
+		s.EndSequence(first, prompt, 16)
+		s.Rows = []engine.Row{s.NextRow()}
+		s.Rows[0].Logits = make([]float32, vocab)
 		steps = append(steps, s)
 		first += n
 	}

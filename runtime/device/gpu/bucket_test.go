@@ -104,14 +104,14 @@ func randomStep(random *rand.Rand, most, sequences int) *engine.Step {
 		if s.B() == sequences-1 || s.B() == 0 && left <= 60 {
 			n = min(left, 60)
 		}
-		for i := range n {
-			s.IDs, s.Positions, s.RopeLen, s.Slots = append(s.IDs, 1), append(s.Positions, int32(i)), append(s.RopeLen, int32(n)), append(s.Slots, int32(64*s.B()+i))
+		for range n {
+			s.IDs = append(s.IDs, 1)
 		}
 		for p := range (n + 15) / 16 {
 			s.Pages = append(s.Pages, int32(4*s.B()+p))
 		}
-		s.PageStart, s.SeqStart, s.Context = append(s.PageStart, int32(len(s.Pages))), append(s.SeqStart, int32(len(s.IDs))), append(s.Context, int32(n))
-		s.Rows = append(s.Rows, engine.Row{Token: int32(len(s.IDs)) - 1, Position: int32(n)})
+		s.EndSequence(0, n, 16)
+		s.Rows = append(s.Rows, s.NextRow())
 		if left -= n; s.B() == sequences {
 			break
 		}

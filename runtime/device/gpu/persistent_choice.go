@@ -59,11 +59,9 @@ func (m *Model) trialStep(p *persistent) *engine.Step {
 	s := &engine.Step{}
 	s.Reset()
 	for i := range min(int(p.Tokens), m.limits.MaxStepTokens, m.limits.MaxSequences, m.limits.MaxRows, m.limits.Pages) {
-		n := int32(i)
-		s.IDs, s.Positions, s.RopeLen = append(s.IDs, n%int32(m.info.Vocab)), append(s.Positions, 0), append(s.RopeLen, 1)
-		s.Slots, s.Pages = append(s.Slots, n*int32(m.limits.PageSize)), append(s.Pages, n)
-		s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, n+1), append(s.Context, 1), append(s.PageStart, n+1)
-		s.Rows = append(s.Rows, engine.Row{Token: n, Position: 1})
+		s.IDs, s.Pages = append(s.IDs, int32(i%m.info.Vocab)), append(s.Pages, int32(i))
+		s.EndSequence(0, 1, m.limits.PageSize)
+		s.Rows = append(s.Rows, s.NextRow())
 	}
 	return s
 }

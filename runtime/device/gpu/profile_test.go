@@ -95,12 +95,12 @@ func TestProfileNeedsAClock(t *testing.T) {
 func decodingStep(context int32) *engine.Step {
 	s := &engine.Step{}
 	s.Reset()
-	s.IDs, s.Positions, s.RopeLen, s.Slots = []int32{1}, []int32{context - 1}, []int32{context}, []int32{context - 1}
+	s.IDs = []int32{1}
 	for p := range (context + 15) / 16 {
 		s.Pages = append(s.Pages, p)
 	}
-	s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, 1), []int32{context}, append(s.PageStart, int32(len(s.Pages)))
-	s.Rows = []engine.Row{{Position: context}}
+	s.EndSequence(int(context)-1, 0, 16)
+	s.Rows = []engine.Row{s.NextRow()}
 	return s
 }
 

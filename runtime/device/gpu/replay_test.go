@@ -96,10 +96,9 @@ func batchStep(n int) *engine.Step {
 	s := &engine.Step{}
 	s.Reset()
 	for i := range int32(n) {
-		s.IDs, s.Positions, s.RopeLen, s.Slots = append(s.IDs, 1), append(s.Positions, 0), append(s.RopeLen, 1), append(s.Slots, 16*i)
-		s.Pages = append(s.Pages, i)
-		s.PageStart, s.SeqStart, s.Context = append(s.PageStart, i+1), append(s.SeqStart, i+1), append(s.Context, 1)
-		s.Rows = append(s.Rows, engine.Row{Token: i, Position: 1})
+		s.IDs, s.Pages = append(s.IDs, 1), append(s.Pages, i)
+		s.EndSequence(0, 1, 16)
+		s.Rows = append(s.Rows, s.NextRow())
 	}
 	return s
 }
