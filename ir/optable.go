@@ -235,7 +235,7 @@ var coreOps = []*OpInfo{
 	},
 	{
 		Name: "quantize",
-		Doc: "q16t, q16g: y = two digits in [-127, 127], the second in steps of 1/254 of the first's scale, which is amax/127 of each row (q16t; group is the length of the parts whose codes are summed) " +
+		Doc: "q16t, q16g: y = two digits in [-127, 127], the second in steps of 1/256 of the first's scale, which is amax/127 of each row (q16t; group is the length of the parts whose codes are summed) " +
 			"or for each group of columns (q16g). " +
 			"s8t: one digit in [-127, 127] and a scale of amax/127 of the row. " +
 			"e4m3t: one number of e4m3, x times 448/amax of the row rounded to nearest, ties to even, and a scale of amax/448; e4m3g: the same for each group of columns.",

@@ -26,11 +26,11 @@ func Q8(codes []int8, x []float32) (scale float32, sum int32) {
 	return scale, sum
 }
 
-// restSteps is how many steps of the second digit make one of the first: what the first leaves over is at most half a step of it.
-const restSteps = 254
+// restSteps is how many steps of the second digit make one of the first: half a step of it, the most that the first leaves over, is cut to 127.
+const restSteps = 256
 
 // Q16 replaces one row (format q16t) or one group (q16g) of a linear's inputs by what its two digits stand for. The first digit is Q8;
-// the second holds what that leaves over, in steps of 1/254 of the first's.
+// the second holds what that leaves over, in steps of 1/256 of the first's.
 func Q16(x []float32) {
 	codes := make([]int8, len(x))
 	scale, _ := Q8(codes, x)

@@ -260,7 +260,7 @@ func @f(%x: f32[T,4], %z: f32[T,64]) -> (f32[T,2], f32[T,1]) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// x stands for 1, 2.4, 127, -1 (0.4 in steps of 1/254); w for (127, -3, 6, 0) and (254, -6, 4, 2).
+	// x stands for 1, 2.4, 127, -1 (0.4 in steps of 1/256); w for (127, -3, 6, 0) and (254, -6, 4, 2).
 	compare(t, "q16t x int8", out[0].Data, []float32{127 - 3*2.4 + 762, 254 - 6*2.4 + 508 - 2}, 1e-4)
 	compare(t, "q16g x int4", append(out[1].Data, 0), []float32{-8*127 + 16*12.7, 0}, 1e-3)
 }

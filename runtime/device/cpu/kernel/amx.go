@@ -18,15 +18,19 @@ const (
 	packedBytes = 512 << 10
 	// callProducts and callBytes bound what one call multiplies and reads: some tenths of a millisecond.
 	callProducts, callBytes = 1 << 30, 4 << 20
-	// stagedRows is how many rows pass through scratch memory together where results are not stored at once.
+	// stagedRows is how many rows of a pair of panels pass through scratch memory together where results are not stored at once.
 	stagedRows = 64
+	// expandedPanels is how many panels are expanded together: 16 rows after the other meet all of them.
+	expandedPanels = 2 * stagedRows / amxRows
 )
 
 // amxKernel multiplies by tiles what linearKernels multiply row by row.
 type amxKernel struct {
 	minRows  int // fewer rows are left to linearKernels: these give the same bits, or minRows is 1
 	multiply func(a *amxArgs)
+	few      func(a *amxArgs)    // of up to 16 rows, for tiles as high as these; nil: multiply
 	expand   func(a *expandArgs) // of formats whose panels have to be expanded to be tiles, else nil
+	joined   bool                // expanded to bf16, in which digits are joined; a block of codes is two tiles then
 	// pack writes a row of blocks of 64 bytes a digit to its place in tiles; next is the distance of blocks.
 	pack func(dst, src unsafe.Pointer, blocks, next int)
 }
@@ -35,7 +39,7 @@ type amxKernel struct {
 type amxTable struct{ short, whole [maxDigits + 1]amxKernel }
 
 // amxArgs is what a tile kernel needs: a block of rows, packed as tiles, and panels. Assembly reads the fields by name (go_asm.h); it changes
-// those that are not pointers, panel and y.
+// none that is a pointer.
 type amxArgs struct {
 	panel              unsafe.Pointer // of the weight, or expanded
 	panelBytes, panels int
@@ -47,17 +51,18 @@ type amxArgs struct {
 	y                  unsafe.Pointer // f32: row 0, first output of the first panel
 	yStride            int
 	sums               unsafe.Pointer // [4] tiles
+	config             unsafe.Pointer // of the tiles, where they are not whole
 	// A segment has steps tiles of K (u4: groups); the last one of the call has lastSteps.
 	segments, steps, lastSteps int
 
 	// u4: the scales of each group, [groups, 32] of the outputs and [tiles of rows, groups, 16] of the rows; tiles of K in a group.
-	scales, rowScales unsafe.Pointer
-	chunks            int
+	scales, rowScales   unsafe.Pointer
+	chunks, scalesBytes int
 
 	//lint:ignore U1000 assembly keeps here what it has no registers for
-	adding, half int
-	//lint:ignore U1000 likewise
-	entryAt, xAt, rowScaleAt uintptr
+	adding, half, panelsLeft int
+	//lint:ignore U1000 likewise; no pointers, because they go beyond what they point into
+	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt uintptr
 }
 
 // expandArgs is a panel of 4-bit codes and where its signed bytes and scales go.
@@ -71,12 +76,13 @@ type expandArgs struct {
 type amxScratch struct {
 	args      amxArgs
 	expansion expandArgs
+	config    [64]byte  // of the tiles for few rows
 	sums      []byte    // [4] tiles
 	packed    []byte    // rows as tiles
 	rowScales []float32 // [tiles of rows, groups, 16]
-	panels    [2][]byte // expanded
-	scales    [2][]float32
-	staged    []float32 // [stagedRows, 2*Lanes]
+	panels    []byte    // expanded
+	scales    []float32 // of them, [panels, groups, 32]
+	staged    []float32 // [stagedRows, 2*Lanes] or [amxRows, expandedPanels*Lanes]
 }
 
 // amxProduct is a product being computed by tiles.
@@ -107,11 +113,17 @@ func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok
 		p.pairRows = 2 * amxRows / x.Digits
 		p.pairBytes = 2 * amxBytes * p.blocks()
 	} else {
-		p.pairBytes = amxRows * x.Digits * w.Groups() * w.Group
+		p.pairBytes = amxBytes * x.Digits * w.Groups() * p.groupTiles()
 	}
 	p.sc.prepare(&p)
 	return p, true
 }
+
+// groupTiles returns how many tiles of K a group of 4-bit weights is: one of 32 bf16, or one for each 64 bytes.
+func (p *amxProduct) groupTiles() int { return max(1, p.w.Group/amxRow) }
+
+// expandedBytes returns the size of a panel that has been expanded.
+func (p *amxProduct) expandedBytes() int { return 2 * amxBytes * p.w.Groups() * p.groupTiles() }
 
 // blockK returns the k of a block of 64 bytes a digit.
 func (p *amxProduct) blockK() int { return amxRow / p.x.ElementBytes }
@@ -131,16 +143,14 @@ func (sc *amxScratch) prepare(p *amxProduct) {
 		sc.staged = aligned[float32](stagedRows * 2 * layout.Lanes)
 	}
 	pairs := p.blockRows() / p.pairRows
-	// A last block that is half of what it is packed as goes over the end.
-	grow(&sc.packed, pairs*p.pairBytes+2*amxBytes)
+	// A last block of two groups of which there is one goes over the end.
+	grow(&sc.packed, pairs*p.pairBytes+maxDigits*amxBytes)
 	if p.expand == nil {
 		return
 	}
 	grow(&sc.rowScales, pairs*p.w.Groups()*amxRows)
-	for i := range sc.panels {
-		grow(&sc.panels[i], p.w.Groups()*p.w.Group*layout.Lanes)
-		grow(&sc.scales[i], p.w.Groups()*layout.Lanes)
-	}
+	grow(&sc.panels, expandedPanels*p.expandedBytes())
+	grow(&sc.scales, expandedPanels*p.w.Groups()*layout.Lanes)
 }
 
 // grow makes room for n elements at the start of a cache line.
@@ -154,16 +164,15 @@ func grow[T any](s *[]T, n int) {
 func (p *amxProduct) pack(first, rows int) {
 	p.first, p.rows = first, rows
 	next := amxBytes * p.x.Digits
-	if p.w.Group == 0 {
+	switch {
+	case p.w.Group == 0:
 		next = 2 * amxBytes
-	}
-	place := amxRow // of a row in its tile
-	if p.w.Group == 32 {
-		place = 32
+	case p.joined:
+		next *= 2
 	}
 	missing := p.pairBytes/next - p.blocks() // of a last group that is not whole
 	for r := range rows {
-		dst := p.sc.packed[r/p.pairRows*p.pairBytes+r%p.pairRows/amxRows*amxBytes+r%amxRows*place:]
+		dst := p.sc.packed[r/p.pairRows*p.pairBytes+r%p.pairRows/amxRows*amxBytes+r%amxRows*amxRow:]
 		p.amxKernel.pack(unsafe.Pointer(&dst[0]), unsafe.Pointer(&p.x.Data[(first+r)*p.x.Stride]), p.blocks(), next)
 		for b := range max(0, missing) {
 			for d := range p.x.Digits {
@@ -181,28 +190,34 @@ func (p *amxProduct) packScales(r int) {
 	groups := p.w.Groups()
 	entries := p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset():]
 	to := p.sc.rowScales[r/amxRows*groups*amxRows+r%amxRows:]
+	step := float32(1)
+	if p.joined && p.x.Digits == 2 { // sums are in steps of the second digit
+		step = restStep
+	}
 	for g := range groups {
-		to[g*amxRows] = *at[float32](unsafe.Pointer(&entries[0]), g*layout.EntryBytes)
+		to[g*amxRows] = *at[float32](unsafe.Pointer(&entries[0]), g*layout.EntryBytes) * step
 	}
 }
 
-// expandPanel expands panel number panel into place slot.
-func (p *amxProduct) expandPanel(panel, slot int) {
+// expandPanels expands panels panels from panel on, of formats that need it.
+func (p *amxProduct) expandPanels(panel, panels int) {
 	if p.expand == nil {
 		return
 	}
 	a, w := &p.sc.expansion, p.w
-	a.panel, a.zeros = unsafe.Pointer(&w.Data[panel*w.panel]), nil
-	if w.Zeros {
-		a.zeros = unsafe.Add(a.panel, w.ZeroOffset(0))
-	}
-	a.dst, a.scales = unsafe.Pointer(&p.sc.panels[slot][0]), unsafe.Pointer(&p.sc.scales[slot][0])
 	a.groups, a.groupSteps, a.lastGroupSteps = w.Groups(), w.Group/w.KPerStep, w.GroupK(w.Groups()-1)/w.KPerStep
-	p.expand(a)
+	for i := range panels {
+		a.panel, a.zeros = unsafe.Pointer(&w.Data[(panel+i)*w.panel]), nil
+		if w.Zeros {
+			a.zeros = unsafe.Add(a.panel, w.ZeroOffset(0))
+		}
+		a.dst, a.scales = unsafe.Pointer(&p.sc.panels[i*p.expandedBytes()]), unsafe.Pointer(&p.sc.scales[i*w.Groups()*layout.Lanes])
+		p.expand(a)
+	}
 }
 
-// run multiplies rows rows of the block, from row r on, with panels panels; a panel that is expanded is alone, and lies in place slot.
-func (p *amxProduct) run(panel, panels, slot, r, rows int, y unsafe.Pointer, yStride int) {
+// run multiplies rows rows of the block, from row r on, with panels panels: of formats that need it those that were expanded last.
+func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride int) {
 	a, w := &p.sc.args, p.w
 	pair := r / p.pairRows
 	a.x, a.rows = unsafe.Pointer(&p.sc.packed[pair*p.pairBytes]), rows
@@ -214,21 +229,41 @@ func (p *amxProduct) run(panel, panels, slot, r, rows int, y unsafe.Pointer, ySt
 	a.entry, a.xStride = nil, p.x.Stride
 	if w.Group > 0 {
 		unit = w.Group
-		a.chunks = max(1, w.Group/amxRow)
-		a.panel, a.scales = unsafe.Pointer(&p.sc.panels[slot][0]), unsafe.Pointer(&p.sc.scales[slot][0])
+		a.chunks = p.groupTiles()
+		a.panel, a.panelBytes = unsafe.Pointer(&p.sc.panels[0]), p.expandedBytes()
+		a.scales, a.scalesBytes = unsafe.Pointer(&p.sc.scales[0]), 4*w.Groups()*layout.Lanes
 		a.rowScales = unsafe.Pointer(&p.sc.rowScales[pair*w.Groups()*amxRows])
 	} else if w.ScaleBytes > 0 {
 		a.scaleOffset = w.ScaleOffset(0)
 		a.entry = unsafe.Pointer(&p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset()])
 	}
 	a.steps, a.lastSteps = w.Segment/unit, (w.K-from+unit-1)/unit
+	if p.few != nil && rows <= amxRows {
+		p.sc.configure(rows)
+		a.config = unsafe.Pointer(&p.sc.config)
+		p.few(a)
+		return
+	}
 	p.multiply(a)
+}
+
+// configure sets up tiles of rows rows, and those of panels whole (Software Developer's Manual, volume 1, "Tile Configuration").
+func (sc *amxScratch) configure(rows int) {
+	const palette, columnBytes, heights, tiles, firstB = 0, 16, 48, 8, 6
+	sc.config[palette] = 1
+	for tile := range tiles {
+		sc.config[columnBytes+2*tile] = amxRow
+		sc.config[heights+tile] = uint8(rows)
+		if tile >= firstB {
+			sc.config[heights+tile] = amxRows
+		}
+	}
 }
 
 // callPanels returns how many panels one call takes.
 func (p *amxProduct) callPanels() int {
 	if p.expand != nil {
-		return 1
+		return expandedPanels
 	}
 	products := (p.rows + p.pairRows - 1) / p.pairRows * p.pairBytes * layout.Lanes
 	return max(1, min(callProducts/products, callBytes/p.w.panel))
@@ -242,9 +277,9 @@ func (p *amxProduct) linear(y []float32, ldy, rows, lo, hi int) {
 		whole := min(hi, p.w.N/layout.Lanes)
 		for panel := lo; panel < whole; {
 			n := min(p.callPanels(), whole-panel)
-			p.expandPanel(panel, 0)
+			p.expandPanels(panel, n)
 			out := y[r0*ldy+panel*layout.Lanes:]
-			p.run(panel, n, 0, 0, p.rows, unsafe.Pointer(&out[0]), 4*ldy)
+			p.run(panel, n, 0, p.rows, unsafe.Pointer(&out[0]), 4*ldy)
 			for i := panel; i < panel+n; i++ {
 				p.set.addBias(p.w, i, y[r0*ldy+i*layout.Lanes:], ldy, p.rows)
 			}
@@ -259,10 +294,10 @@ func (p *amxProduct) linear(y []float32, ldy, rows, lo, hi int) {
 // lastPanel multiplies with a panel that has fewer outputs than lanes.
 func (p *amxProduct) lastPanel(panel int, y []float32, ldy int) {
 	width := p.w.N - panel*layout.Lanes
-	p.expandPanel(panel, 0)
+	p.expandPanels(panel, 1)
 	for r := 0; r < p.rows; r += stagedRows {
 		n := min(stagedRows, p.rows-r)
-		p.run(panel, 1, 0, r, n, unsafe.Pointer(&p.sc.staged[0]), 4*layout.Lanes)
+		p.run(panel, 1, r, n, unsafe.Pointer(&p.sc.staged[0]), 4*layout.Lanes)
 		p.set.addBias(p.w, panel, p.sc.staged, layout.Lanes, n)
 		for i := range n {
 			copy(y[(r+i)*ldy:][:width], p.sc.staged[i*layout.Lanes:])
@@ -272,37 +307,43 @@ func (p *amxProduct) lastPanel(panel int, y []float32, ldy int) {
 
 // swiglu is LinearSwiGLU by tiles.
 func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
+	pairs, staged := 1, stagedRows
+	if p.expand != nil {
+		pairs, staged = expandedPanels/2, amxRows
+	}
 	block := p.blockRows()
 	for r0 := 0; r0 < rows; r0 += block {
 		p.pack(r0, min(block, rows-r0))
-		for pair := lo; pair < hi; pair++ {
-			width := min(layout.Lanes, n-pair*layout.Lanes)
-			p.expandPanel(2*pair, 0)
-			p.expandPanel(2*pair+1, 1)
-			for r := 0; r < p.rows; r += stagedRows {
-				staged := min(stagedRows, p.rows-r)
-				p.stagePair(pair, r, staged)
-				for i := range staged {
-					out := y[(r0+r+i)*ldy+pair*layout.Lanes:][:width]
-					gate, up := p.sc.staged[2*i*layout.Lanes:], p.sc.staged[(2*i+1)*layout.Lanes:]
-					p.set.row.swiglu(&out[0], &gate[0], &up[0], width)
+		for pair := lo; pair < hi; pair += pairs {
+			panels := 2 * min(pairs, hi-pair)
+			p.expandPanels(2*pair, panels)
+			for r := 0; r < p.rows; r += staged {
+				rows := min(staged, p.rows-r)
+				p.stage(2*pair, panels, r, rows)
+				for i := range rows {
+					p.gateRow(y[(r0+r+i)*ldy+pair*layout.Lanes:], n-pair*layout.Lanes, i, panels)
 				}
 			}
 		}
 	}
 }
 
-// stagePair computes rows of a pair of panels side by side in scratch memory.
-func (p *amxProduct) stagePair(pair, r, rows int) {
-	const stride = 2 * layout.Lanes
-	if p.expand == nil {
-		p.run(2*pair, 2, 0, r, rows, unsafe.Pointer(&p.sc.staged[0]), 4*stride)
-	} else {
-		for half := range 2 {
-			p.run(2*pair+half, 1, half, r, rows, unsafe.Pointer(&p.sc.staged[half*layout.Lanes]), 4*stride)
-		}
+// stage computes rows of panels side by side in scratch memory.
+func (p *amxProduct) stage(panel, panels, r, rows int) {
+	stride := panels * layout.Lanes
+	p.run(panel, panels, r, rows, unsafe.Pointer(&p.sc.staged[0]), 4*stride)
+	for i := range panels {
+		p.set.addBias(p.w, panel+i, p.sc.staged[i*layout.Lanes:], stride, rows)
 	}
-	for half := range 2 {
-		p.set.addBias(p.w, 2*pair+half, p.sc.staged[half*layout.Lanes:], stride, rows)
+}
+
+// gateRow stores row i of the pairs of panels that were staged, n outputs at most.
+func (p *amxProduct) gateRow(y []float32, n, i, panels int) {
+	row := p.sc.staged[i*panels*layout.Lanes:][:panels*layout.Lanes]
+	for pair := 0; pair < panels/2; pair++ {
+		width := min(layout.Lanes, n-pair*layout.Lanes)
+		out := y[pair*layout.Lanes:][:width]
+		gate, up := row[2*pair*layout.Lanes:], row[(2*pair+1)*layout.Lanes:]
+		p.set.row.swiglu(&out[0], &gate[0], &up[0], width)
 	}
 }

@@ -1,30 +1,33 @@
 package kernel
 
-// fewRows is the number of rows from which tiles are faster than vectors, where both give the same bits.
-const fewRows = 4
+// Numbers of rows from which tiles are faster than vectors, where both give the same bits.
+const (
+	fewRows   = 4
+	fewRowsU4 = 12 // panels have to be expanded
+)
 
 // kernelsAMX are the linear kernels that x86-64-v4-amx adds.
 var kernelsAMX = [linearKinds]amxTable{
-	kindBF16: {whole: [maxDigits + 1]amxKernel{1: {1, tileBF16AMX, nil, packRow64x1AMX}}},
+	kindBF16: {whole: [maxDigits + 1]amxKernel{1: {minRows: 1, multiply: tileBF16AMX, few: tileBF16fewAMX, pack: packRow1AMX}}},
 	kindU8: {whole: [maxDigits + 1]amxKernel{
-		1: {fewRows, tileU8AMX, nil, packRow64x1AMX},
-		2: {fewRows, tileU8digitsAMX, nil, packRow64x2AMX},
+		1: {minRows: fewRows, multiply: tileU8AMX, pack: packRow1AMX},
+		2: {minRows: fewRows, multiply: tileU8digitsAMX, pack: packRow2AMX},
 	}},
-	kindU4:             amxTableU4(expandu4AMX),
-	kindU4Scale32:      amxTableU4(expandu4sAMX),
-	kindU4Zeros:        amxTableU4(expandu4zAMX),
-	kindU4ZerosScale32: amxTableU4(expandu4zsAMX),
+	kindU4:             amxTableU4(expandu4AMX, expandBF16u4AMX),
+	kindU4Scale32:      amxTableU4(expandu4sAMX, expandBF16u4sAMX),
+	kindU4Zeros:        amxTableU4(expandu4zAMX, expandBF16u4zAMX),
+	kindU4ZerosScale32: amxTableU4(expandu4zsAMX, expandBF16u4zsAMX),
 }
 
-func amxTableU4(expand func(a *expandArgs)) amxTable {
+func amxTableU4(bytes, bf16s func(a *expandArgs)) amxTable {
 	return amxTable{
 		short: [maxDigits + 1]amxKernel{
-			1: {fewRows, tileU4k32x1AMX, expand, packRow32x1AMX},
-			2: {fewRows, tileU4k32x2AMX, expand, packRow32x2AMX},
+			1: {fewRowsU4, tileU4joinedAMX, nil, bf16s, true, packCodes1AMX},
+			2: {fewRowsU4, tileU4joineddigitsAMX, nil, bf16s, true, packCodes2AMX},
 		},
 		whole: [maxDigits + 1]amxKernel{
-			1: {fewRows, tileU4k64x1AMX, expand, packRow64x1AMX},
-			2: {fewRows, tileU4k64x2AMX, expand, packRow64x2AMX},
+			1: {fewRowsU4, tileU4AMX, nil, bytes, false, packRow1AMX},
+			2: {fewRowsU4, tileU4digitsAMX, nil, bytes, false, packRow2AMX},
 		},
 	}
 }

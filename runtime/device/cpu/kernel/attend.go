@@ -54,16 +54,27 @@ func (a *Attention) Splits(q *Queries, first, last int) (lo, hi int) {
 // Attend computes softmax(Q K^T * Scale) V for rows [lo, hi) of one KV head. A row's result depends only on its query and on the positions
 // that it sees: not on the other rows, nor on what lies in slots that it does not see.
 func (s *Set) Attend(sc *Scratch, a *Attention, q *Queries, head, lo, hi int) {
+	tiles := s.attendsByTiles(a)
 	for r := lo; r < hi; r += attendRows {
 		n := min(attendRows, hi-r)
-		sc.attend.load(s, a, q, head, r, n)
-		from, to := a.Splits(q, r, r+n-1)
-		for split := from; split < to; split++ {
-			s.attendSplit(&sc.attend, a, q, head, split, r, n, sc.attend.part, sc.attend.state)
-		}
+		s.attendBlock(sc, a, q, head, r, n)
 		for i := range n {
-			s.finish(a, q, head, r+i, sc.attend.state[i*a.PartFloats():])
+			if tiles && n > 1 && s.spoiled(a, q, head, r+i) {
+				s.attendBlock(sc, a, q, head, r+i, 1)
+			}
 		}
+	}
+}
+
+// attendBlock is Attend for up to attendRows rows from r on.
+func (s *Set) attendBlock(sc *Scratch, a *Attention, q *Queries, head, r, n int) {
+	sc.attend.load(s, a, q, head, r, n)
+	from, to := a.Splits(q, r, r+n-1)
+	for split := from; split < to; split++ {
+		s.attendSplit(&sc.attend, a, q, head, split, r, n, sc.attend.part, sc.attend.state)
+	}
+	for i := range n {
+		s.finish(a, q, head, r+i, sc.attend.state[i*a.PartFloats():])
 	}
 }
 
@@ -120,21 +131,28 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 			break
 		}
 	}
-	size := a.PartFloats()
+	size, limit, tiles := a.PartFloats(), maxTile, s.attendsByTiles(a)
+	if tiles {
+		limit = tileQueries
+	}
 	for t, m := first, 0; t < last; t += m {
-		m = tileRows(last-t, maxTile)
+		m = tileRows(last-t, limit)
 		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first}
 		part := parts[(t-r)*size:]
-		s.scores(sc, &tile)
-		s.weights(sc, &tile, part)
-		s.values(sc, &tile, part)
+		if tiles {
+			s.attendTileRows(sc, &tile, part)
+		} else {
+			s.scores(sc, &tile)
+			s.weights(sc, &tile, part)
+			s.values(sc, &tile, part)
+		}
 		if state != nil {
 			s.foldTile(sc, &tile, state[(t-r)*size:], part)
 		}
 	}
 }
 
-// attendTile is up to maxTile rows against one split.
+// attendTile is up to maxTile rows (tileQueries, by tiles) against one split.
 type attendTile struct {
 	*Attention
 	q         *Queries

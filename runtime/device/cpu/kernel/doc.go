@@ -23,7 +23,7 @@
 //   - A linear sums inside a segment of K in order, then adds the segments' partials in order (see layout.Linear.Segment). f32: fused multiply-adds
 //     over k. bf16: for each pair of k the odd product, then the even one, fused. u8: exact integers, then f32(sum) * (wscale*xscale).
 //     u4: per group exact integers, then acc = fma(f32(sum)*xscale, wscale, acc). Where x has two digits there are two integer sums, and
-//     f32(sum) is fma(f32(second), 1/254, f32(first)).
+//     f32(sum) is fma(f32(second), 1/256, f32(first)).
 //   - Attention takes splits of SplitLength positions by absolute position: scores over channels in order, exact maximum, weights in the cache's element
 //     type, their sum in 16 lanes by position, values position after position; splits are combined in order.
 //   - Row operations are elementwise, or sum in a fixed number of lanes (rowKernels.sumSquares).

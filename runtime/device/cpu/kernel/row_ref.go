@@ -170,11 +170,12 @@ func refQuantize(digits int) quantizeFunc {
 	}
 }
 
-// roundCode rounds to nearest, ties to even; NaN becomes -127.
+// roundCode rounds to nearest, ties to even, within 127 of zero; NaN becomes -127.
 func roundCode(q float32) float32 {
 	if !(q > -127) {
 		q = -127
 	}
+	q = min(q, 127)
 	return float32(math.RoundToEven(float64(q)))
 }
 

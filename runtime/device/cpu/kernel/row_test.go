@@ -165,15 +165,16 @@ func TestQuantizeIsWithinHalfAStep(t *testing.T) {
 			for e := range a.Entries() {
 				entry := atByte[layout.Entry](rows.Data, a.EntryOffset()+e*layout.EntryBytes)
 				step := float64(entry.Scale)
+				rest := 0.5
 				if a.Digits == 2 {
-					step /= layout.RestSteps
+					step, rest = step/layout.RestSteps, 1 // half a step of the first digit is one step more than the second holds
 				}
 				var sums [2]int32
 				for i := e * 64; i < min(k, e*64+64); i++ {
 					for d := range a.Digits {
 						sums[d] += int32(int8(rows.Data[a.CodeOffset(i, d)]))
 					}
-					if d := math.Abs(value(&rows, 0, i) - float64(x[i])); d > 0.5001*step+1e-7*math.Abs(float64(x[i])) {
+					if d := math.Abs(value(&rows, 0, i) - float64(x[i])); d > 1.0002*rest*step+1e-7*math.Abs(float64(x[i])) {
 						t.Fatalf("%s: %g became %g, step %g", format, x[i], value(&rows, 0, i), step)
 					}
 				}

@@ -35,7 +35,8 @@ type attendScratch struct {
 	score       scoreArgs
 	value       valueArgs
 	runs        [SplitLength / panelPositions]valueRun
-	factors     []float32 // [2, maxTile]
+	tiles       tileAttendScratch
+	factors     []float32 // [2, tileQueries]
 	scores      []float32 // [maxTile, SplitLength]
 	probs       []uint16  // [maxTile, SplitLength], where weights are rounded
 	queries     []byte    // [attendRows] rows in the cache's element type, padded with zeros
@@ -50,8 +51,8 @@ func newAttendScratch(dim int) attendScratch {
 	return attendScratch{
 		scores:  aligned[float32](maxTile * SplitLength),
 		probs:   aligned[uint16](maxTile * SplitLength),
-		queries: aligned[byte](attendRows * 4 * widest.DimK()),
-		factors: aligned[float32](2 * maxTile),
+		queries: aligned[byte]((attendRows + tileQueries) * 4 * widest.DimK()), // a tile may be read beyond its rows
+		factors: aligned[float32](2 * tileQueries),
 		pair:    aligned[uint32](widest.DimV()),
 		part:    aligned[float32](attendRows * size),
 		state:   aligned[float32](attendRows * size),

@@ -15,7 +15,9 @@ type Set struct {
 	row    rowKernels
 	attend [kvKinds]attendKernels
 	fold   foldKernels
-	bf16   bf16Rules
+
+	tileAttend tileAttendKernels // of sets with AMX
+	bf16       bf16Rules
 }
 
 // Generic is the plain-Go set, which runs everywhere and defines what the others compute.
@@ -72,6 +74,9 @@ func genericSet() *Set { return referenceSet(Generic, bf16Rules{}) }
 // referenceSet builds a set of the Go references alone; rules.flush makes it the reference of an AVX512_BF16 set.
 func referenceSet(name string, rules bf16Rules) *Set {
 	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), bf16: rules}
+	if rules.tiles {
+		s.tileAttend = referenceTileAttend()
+	}
 	for digits := 1; digits <= maxDigits; digits++ {
 		sums := [linearKinds]panelSum{
 			kindU8:             u8Sum(digits),

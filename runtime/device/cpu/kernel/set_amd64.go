@@ -46,6 +46,7 @@ func archSets() []*Set {
 	tiles.Name, tiles.needs = "x86-64-v4-amx", featuresAMX
 	tiles.bf16.tiles = true
 	tiles.amx = kernelsAMX
+	tiles.tileAttend = tileAttendKernels{scores: tileScoresAMX, values: tileValuesAMX}
 	return []*Set{v3, &v4, &vnni, &bf16, &tiles}
 }
 

@@ -870,6 +870,11 @@ func bf16x12BF16(a *linearArgs)
 //go:noescape
 func tileBF16AMX(a *amxArgs)
 
+// tileBF16fewAMX multiplies rows that are packed as tiles with panels.
+//
+//go:noescape
+func tileBF16fewAMX(a *amxArgs)
+
 // tileU8AMX multiplies rows that are packed as tiles with panels.
 //
 //go:noescape
@@ -880,65 +885,95 @@ func tileU8AMX(a *amxArgs)
 //go:noescape
 func tileU8digitsAMX(a *amxArgs)
 
-// tileU4k32x1AMX multiplies rows that are packed as tiles of 32 k with an expanded panel.
+// tileScoresAMX multiplies 32 rows of queries with pairs of panels of keys.
 //
 //go:noescape
-func tileU4k32x1AMX(a *amxArgs)
+func tileScoresAMX(a *scoreTileArgs)
 
-// packRow32x1AMX packs a row of blocks of 64 codes a digit; next is the distance of blocks in dst.
+// tileValuesAMX sums chunks of 16 positions' values, weighted by 32 rows.
 //
 //go:noescape
-func packRow32x1AMX(dst, src unsafe.Pointer, blocks, next int)
+func tileValuesAMX(a *valueTileArgs)
 
-// tileU4k32x2AMX multiplies rows that are packed as tiles of 32 k with an expanded panel.
+// packRow1AMX packs a row of blocks of 64 bytes a digit; next is the distance of blocks in dst.
 //
 //go:noescape
-func tileU4k32x2AMX(a *amxArgs)
+func packRow1AMX(dst, src unsafe.Pointer, blocks, next int)
 
-// packRow32x2AMX packs a row of blocks of 64 codes a digit; next is the distance of blocks in dst.
+// packCodes1AMX packs a row of blocks of 64 codes a digit as bf16; next is the distance of blocks in dst.
 //
 //go:noescape
-func packRow32x2AMX(dst, src unsafe.Pointer, blocks, next int)
+func packCodes1AMX(dst, src unsafe.Pointer, blocks, next int)
 
-// tileU4k64x1AMX multiplies rows that are packed as tiles of 64 k with an expanded panel.
+// tileU4AMX multiplies rows that are packed as tiles with an expanded panel.
 //
 //go:noescape
-func tileU4k64x1AMX(a *amxArgs)
+func tileU4AMX(a *amxArgs)
 
-// packRow64x1AMX packs a row of blocks of 64 codes a digit; next is the distance of blocks in dst.
+// tileU4joinedAMX multiplies rows that are packed as tiles with an expanded panel.
 //
 //go:noescape
-func packRow64x1AMX(dst, src unsafe.Pointer, blocks, next int)
+func tileU4joinedAMX(a *amxArgs)
 
-// tileU4k64x2AMX multiplies rows that are packed as tiles of 64 k with an expanded panel.
+// packRow2AMX packs a row of blocks of 64 bytes a digit; next is the distance of blocks in dst.
 //
 //go:noescape
-func tileU4k64x2AMX(a *amxArgs)
+func packRow2AMX(dst, src unsafe.Pointer, blocks, next int)
 
-// packRow64x2AMX packs a row of blocks of 64 codes a digit; next is the distance of blocks in dst.
+// packCodes2AMX packs a row of blocks of 64 codes a digit as bf16; next is the distance of blocks in dst.
 //
 //go:noescape
-func packRow64x2AMX(dst, src unsafe.Pointer, blocks, next int)
+func packCodes2AMX(dst, src unsafe.Pointer, blocks, next int)
+
+// tileU4digitsAMX multiplies rows that are packed as tiles with an expanded panel.
+//
+//go:noescape
+func tileU4digitsAMX(a *amxArgs)
+
+// tileU4joineddigitsAMX multiplies rows that are packed as tiles with an expanded panel.
+//
+//go:noescape
+func tileU4joineddigitsAMX(a *amxArgs)
 
 // expandu4AMX expands the groups of a panel to signed bytes and f32 scales.
 //
 //go:noescape
 func expandu4AMX(a *expandArgs)
 
+// expandBF16u4AMX expands the groups of a panel to bf16 and f32 scales.
+//
+//go:noescape
+func expandBF16u4AMX(a *expandArgs)
+
 // expandu4sAMX expands the groups of a panel to signed bytes and f32 scales.
 //
 //go:noescape
 func expandu4sAMX(a *expandArgs)
+
+// expandBF16u4sAMX expands the groups of a panel to bf16 and f32 scales.
+//
+//go:noescape
+func expandBF16u4sAMX(a *expandArgs)
 
 // expandu4zAMX expands the groups of a panel to signed bytes and f32 scales.
 //
 //go:noescape
 func expandu4zAMX(a *expandArgs)
 
+// expandBF16u4zAMX expands the groups of a panel to bf16 and f32 scales.
+//
+//go:noescape
+func expandBF16u4zAMX(a *expandArgs)
+
 // expandu4zsAMX expands the groups of a panel to signed bytes and f32 scales.
 //
 //go:noescape
 func expandu4zsAMX(a *expandArgs)
+
+// expandBF16u4zsAMX expands the groups of a panel to bf16 and f32 scales.
+//
+//go:noescape
+func expandBF16u4zsAMX(a *expandArgs)
 
 // addAVX2 computes dst = a + b.
 //

@@ -9,10 +9,10 @@ DATA lowNibbles<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
 DATA lowNibbles<>+24(SB)/8, $0x0f0f0f0f0f0f0f0f
 GLOBL lowNibbles<>(SB), RODATA|NOPTR, $32
 
-DATA restStep<>+0(SB)/8, $0x3b8102043b810204
-DATA restStep<>+8(SB)/8, $0x3b8102043b810204
-DATA restStep<>+16(SB)/8, $0x3b8102043b810204
-DATA restStep<>+24(SB)/8, $0x3b8102043b810204
+DATA restStep<>+0(SB)/8, $0x3b8000003b800000
+DATA restStep<>+8(SB)/8, $0x3b8000003b800000
+DATA restStep<>+16(SB)/8, $0x3b8000003b800000
+DATA restStep<>+24(SB)/8, $0x3b8000003b800000
 GLOBL restStep<>(SB), RODATA|NOPTR, $32
 
 // func u8x1VNNI(a *linearArgs) 

@@ -25,15 +25,26 @@ var constants = map[string][]uint64{
 	"lowest":    number(-127),
 	"steps127":  number(127),
 	"leastMax":  number(1e-30),
-	"restStep":  number(1.0 / 254),
-	"restSteps": number(254),
+	"restStep":  number(1.0 / 256),
+	"restSteps": number(256),
 	"minusInf":  number(float32(math.Inf(-1))),
 	// tailMask: the 8 dwords that start 8-n before its middle have n ones.
 	"tailMask": {^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), 0, 0, 0, 0},
 
-	// Configurations of tiles: bytes in a row, rows. All 16 rows of 64 bytes; tiles of rows 32 bytes long, those of outputs 8 high.
+	// Configurations of tiles: bytes in a row, rows. All 16 rows of 64 bytes; those of A 32 bytes long, of B 8 rows.
 	"wholeTiles": {1, 0, 0x0040004000400040, 0x0040004000400040, 0, 0, 0x1010101010101010, 0},
 	"shortTiles": {1, 0, 0x0040004000400040, 0x0040004000200020, 0, 0, 0x0808101010101010, 0},
+	// 0 to 15, then -16 to -1, as bf16.
+	"wholeNumbers": {0x404040003f800000, 0x40e040c040a04080, 0x4130412041104100, 0x4170416041504140,
+		0xc150c160c170c180, 0xc110c120c130c140, 0xc0a0c0c0c0e0c100, 0xbf80c000c040c080},
+	// The upper halves of 32 dwords, the second and the third of four having changed places; those of two digits one digit after the other.
+	"upperWords1": {0x0007000300050001, 0x000f000b000d0009, 0x0017001300150011, 0x001f001b001d0019,
+		0x0027002300250021, 0x002f002b002d0029, 0x0037003300350031, 0x003f003b003d0039},
+	"upperWords2": {0x0007000300050001, 0x0017001300150011, 0x0027002300250021, 0x0037003300350031,
+		0x000f000b000d0009, 0x001f001b001d0019, 0x002f002b002d0029, 0x003f003b003d0039},
+	// Four codes of the first digit in steps of the second, four of the second.
+	"digitSteps": {0x4380000043800000, 0x4380000043800000, 0x3f8000003f800000, 0x3f8000003f800000,
+		0x4380000043800000, 0x4380000043800000, 0x3f8000003f800000, 0x3f8000003f800000},
 	// Every second dword of two vectors, as bytes.
 	"evenWords": {0x0e0c0a0806040200, 0x1e1c1a1816141210},
 	"oddWords":  {0x0f0d0b0907050301, 0x1f1d1b1917151311},

@@ -68,13 +68,12 @@ func tileUnits() []unit {
 	for _, t := range tileFamilies {
 		u.functions = append(u.functions, t.write())
 	}
-	for _, length := range []int{32, 64} {
-		for digits := 1; digits <= 2; digits++ {
-			u.functions = append(u.functions, tileU4(length, digits), packRow(length, digits))
-		}
+	u.functions = append(u.functions, tileScores(), tileValues())
+	for digits := 1; digits <= 2; digits++ {
+		u.functions = append(u.functions, packRow(digits), packBF16(digits), writeTileU4(false, digits), writeTileU4(true, digits))
 	}
 	for _, v := range u4Variants {
-		u.functions = append(u.functions, expand(v))
+		u.functions = append(u.functions, expand(v, false), expand(v, true))
 	}
 	return []unit{u}
 }

@@ -25,10 +25,11 @@ func quantizers(digits int, write func(k *quantizer)) func(k *rowKernel) {
 	return func(k *rowKernel) { write(&quantizer{*k, digits}) }
 }
 
-// code replaces v by int32 codes round(v*inverse), NaN by -127.
+// code replaces v by int32 codes round(v*inverse), within 127 of zero, NaN by -127.
 func (k *quantizer) code(v, inverse string) {
 	k.op("VMULPS", inverse, v, v)
 	k.op(k.bcst("VMAXPS"), constant("lowest"), v, v)
+	k.op(k.bcst("VMINPS"), constant("steps127"), v, v)
 	k.op("VCVTPS2DQ", v, v)
 }
 

@@ -28,15 +28,20 @@ type tileKernel struct {
 	*function
 	dot    tileDot
 	digits int
+	few    bool // at most 16 rows, of one digit: there is no second tile of rows, and the first is no higher than it has to be
 }
 
 func (k *tileKernel) arg(name string) string { return field("amxArgs", name, args) }
 
 // newTileKernel starts a kernel with the tiles configured.
 func newTileKernel(name, doc string, dot tileDot, digits int, config string) *tileKernel {
-	k := &tileKernel{newFunction(name+"AMX", doc, "a *amxArgs", ""), dot, digits}
+	k := &tileKernel{function: newFunction(name+"AMX", doc, "a *amxArgs", ""), dot: dot, digits: digits}
 	k.op("MOVQ", k.param("a"), args)
-	k.op("LEAQ", constant(config), "AX")
+	if config == "" {
+		k.op("MOVQ", k.arg("config"), "AX")
+	} else {
+		k.op("LEAQ", constant(config), "AX")
+	}
 	k.tileConfigure()
 	k.op("MOVQ", imm(stepBytes), panelStride)
 	k.op("MOVQ", k.arg("yStride"), resultLD)
@@ -50,37 +55,51 @@ func (k *tileKernel) finish() *function {
 }
 
 // pairRows is how many rows of x a pair of tiles holds.
-func (k *tileKernel) pairRows() int { return 2 * tileRows / k.digits }
+func (k *tileKernel) pairRows() int {
+	if k.few {
+		return tileRows
+	}
+	return 2 * tileRows / k.digits
+}
 
 // tileFamily is a linear whose panels are tiles as they are.
 type tileFamily struct {
 	name    string
 	dot     tileDot
 	digits  int
+	few     bool
 	prepare func(k *tileKernel) // before the rows of a panel
 	// finishRow gets the sums of a row in registers Z0 (16 outputs) and Z1, those of the second digit in Z2 and Z3, and leaves results in Z0 and Z1.
 	finishRow func(k *tileKernel)
 }
 
 var tileFamilies = []tileFamily{
-	{"tileBF16", dotBF16Tiles, 1, func(*tileKernel) {}, func(*tileKernel) {}},
-	{"tileU8", dotSignedUnsigned, 1, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
-	{"tileU8digits", dotSignedUnsigned, 2, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
+	{"tileBF16", dotBF16Tiles, 1, false, func(*tileKernel) {}, func(*tileKernel) {}},
+	{"tileBF16few", dotBF16Tiles, 1, true, func(*tileKernel) {}, func(*tileKernel) {}},
+	{"tileU8", dotSignedUnsigned, 1, false, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
+	{"tileU8digits", dotSignedUnsigned, 2, false, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
 }
 
 func (t tileFamily) write() *function {
-	k := newTileKernel(t.name, "multiplies rows that are packed as tiles with panels.", t.dot, t.digits, "wholeTiles")
+	config := "wholeTiles"
+	if t.few {
+		config = ""
+	}
+	k := newTileKernel(t.name, "multiplies rows that are packed as tiles with panels.", t.dot, t.digits, config)
+	k.few = t.few
 	panels, pairs, segment, whole := k.newLabel("panel"), k.newLabel("pair"), k.newLabel("segment"), k.newLabel("whole")
 	k.op("MOVQ", imm(tileRow), tileStride)
+	k.copyArg("panel", "panelAt")
+	k.copyArg("y", "yAt")
 	k.place(panels)
 	t.prepare(k)
 	k.op("MOVQ", k.arg("rows"), rowsLeft)
 	k.op("MOVQ", k.arg("x"), x)
-	k.op("MOVQ", k.arg("y"), result)
+	k.op("MOVQ", k.arg("yAt"), result)
 	k.op("MOVQ", k.arg("entry"), entries)
 	k.place(pairs)
 	k.op("MOVQ", entries, k.arg("entryAt"))
-	k.op("MOVQ", k.arg("panel"), panel)
+	k.op("MOVQ", k.arg("panelAt"), panel)
 	k.op("MOVQ", k.arg("segments"), segments)
 	k.op("MOVQ", imm(0), k.arg("adding"))
 	k.place(segment)
@@ -98,8 +117,8 @@ func (t tileFamily) write() *function {
 	k.nextPair()
 	k.op("JG", pairs)
 	k.op("MOVQ", k.arg("panelBytes"), "AX")
-	k.op("ADDQ", "AX", k.arg("panel"))
-	k.op("ADDQ", imm(stepBytes), k.arg("y"))
+	k.op("ADDQ", "AX", k.arg("panelAt"))
+	k.op("ADDQ", imm(stepBytes), k.arg("yAt"))
 	k.op("DECQ", k.arg("panels"))
 	k.op("JNE", panels)
 	return k.finish()
@@ -115,14 +134,29 @@ func (k *tileKernel) nextPair() {
 	k.op("SUBQ", imm(k.pairRows()), rowsLeft)
 }
 
+func (k *tileKernel) sumTiles() int {
+	if k.few {
+		return 2
+	}
+	return 4
+}
+
+func (k *tileKernel) zeroSums() {
+	for i := range k.sumTiles() {
+		k.tileZero(tileSum + i)
+	}
+}
+
 // tileAhead is how far ahead of itself the first pair of a panel prefetches, bytes.
-const tileAhead = 8192
+const tileAhead = 3072
 
 // multiply sums the tiles of a segment. The first pair of rows, which meets the panel in memory, prefetches.
 func (k *tileKernel) multiply() {
 	cached, done := k.newLabel("cached"), k.newLabel("summed")
-	for i := range 4 {
-		k.tileZero(tileSum + i)
+	k.zeroSums()
+	if k.few {
+		k.tileLoop(true)
+		return
 	}
 	k.op("CMPQ", rowsLeft, k.arg("rows"))
 	k.op("JNE", cached)
@@ -139,11 +173,15 @@ func (k *tileKernel) tileLoop(prefetch bool) {
 	k.tileLoad(0, panel, panelStride, tileB)
 	k.tileLoad(0, x, tileStride, tileA)
 	k.tileDot(k.dot, tileA, tileB, tileSum)
-	k.tileLoad(tileBytes, x, tileStride, tileA+1)
-	k.tileDot(k.dot, tileA+1, tileB, tileSum+2)
+	if !k.few {
+		k.tileLoad(tileBytes, x, tileStride, tileA+1)
+		k.tileDot(k.dot, tileA+1, tileB, tileSum+2)
+	}
 	k.tileLoad(tileRow, panel, panelStride, tileB+1)
 	k.tileDot(k.dot, tileA, tileB+1, tileSum+1)
-	k.tileDot(k.dot, tileA+1, tileB+1, tileSum+3)
+	if !k.few {
+		k.tileDot(k.dot, tileA+1, tileB+1, tileSum+3)
+	}
 	if prefetch {
 		for i := 0; i < 2*tileBytes; i += 64 {
 			k.op("PREFETCHT1", mem(tileAhead+i, panel))
@@ -159,12 +197,12 @@ func (k *tileKernel) tileLoop(prefetch bool) {
 func (k *tileKernel) eachRow(finishRow func(k *tileKernel)) {
 	done := k.newLabel("rows")
 	k.op("MOVQ", k.arg("sums"), sums)
-	for i := range 4 {
+	for i := range k.sumTiles() {
 		k.tileStore(tileSum+i, i*tileBytes, sums, tileStride)
 	}
 	k.op("MOVQ", result, rowResult)
 	k.op("MOVQ", entries, rowEntry)
-	for half := range 2 / k.digits {
+	for half := range k.pairRows() / tileRows {
 		again, counted, plain := k.newLabel("row"), k.newLabel("counted"), k.newLabel("plain")
 		k.op("MOVQ", rowsLeft, rowCount)
 		if half > 0 {
@@ -203,7 +241,7 @@ const (
 )
 
 func (k *tileKernel) loadScalesU8() {
-	k.op("MOVQ", k.arg("panel"), "AX")
+	k.op("MOVQ", k.arg("panelAt"), "AX")
 	k.op("ADDQ", k.arg("scaleOffset"), "AX")
 	for c := range 2 {
 		k.op("VMOVUPS", mem(64*c, "AX"), avx512.reg(tileScale+c))

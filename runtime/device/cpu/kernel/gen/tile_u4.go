@@ -1,9 +1,8 @@
 package main
 
-import "fmt"
-
-// Tile kernels of 4-bit weights read a panel whose codes have been expanded to signed bytes (see expand), and take the sums of each group to f32:
-// 16 rows of 16 outputs are kept in registers.
+// Tile kernels of 4-bit weights read a panel that has been expanded (see tile_pack.go), and take the sums of each group to f32: 16 rows of 16
+// outputs are kept in registers. Groups of 32 are one tile of bf16: there both digits of the rows are added in one tile, the first as 256 times
+// itself. Sums are whole numbers below 2^24, so they are exact in f32 in whatever order. Longer groups are tiles of bytes.
 
 // Registers of 4-bit tile kernels beside those of tile kernels.
 const (
@@ -21,27 +20,42 @@ const (
 	groupRestStep = 31
 )
 
-// tileU4 multiplies rows of tiles that are length k long: all of a group of 32, else half a group of 128 or a whole one.
-func tileU4(length, digits int) *function {
-	name, config := fmt.Sprintf("tileU4k%dx%d", length, digits), "wholeTiles"
-	if length < 64 {
-		config = "shortTiles"
+// tileU4 is a kernel for one kind of expanded panel.
+type tileU4 struct {
+	*tileKernel
+	joined bool // bf16, in which the digits are added as they are multiplied
+}
+
+// write writes the kernel for one kind of panel and rows of digits digits.
+func writeTileU4(joined bool, digits int) *function {
+	name, dot := "tileU4", dotSigned
+	if joined {
+		name, dot = "tileU4joined", dotBF16Tiles
 	}
-	k := newTileKernel(name, fmt.Sprintf("multiplies rows that are packed as tiles of %d k with an expanded panel.", length), dotSigned, digits, config)
-	rows, half, segment, whole := k.newLabel("rows"), k.newLabel("half"), k.newLabel("segment"), k.newLabel("whole")
-	k.op("MOVQ", imm(length), tileStride)
+	if digits == 2 {
+		name += "digits"
+	}
+	k := tileU4{newTileKernel(name, "multiplies rows that are packed as tiles with an expanded panel.", dot, digits, "wholeTiles"), joined}
+	rows, panels, half, segment := k.newLabel("rows"), k.newLabel("panel"), k.newLabel("half"), k.newLabel("segment")
+	whole := k.newLabel("whole")
+	k.op("MOVQ", imm(tileRow), tileStride)
 	k.op("VBROADCASTSS", constant("restStep"), avx512.reg(groupRestStep))
 	k.op("MOVQ", k.arg("rows"), rowsLeft)
 	k.op("MOVQ", k.arg("y"), result)
 	k.op("MOVQ", k.arg("sums"), sums)
 	k.copyArg("x", "xAt")
 	k.copyArg("rowScales", "rowScaleAt")
-	k.place(rows)
+	k.place(rows) // 16 rows stay in the nearest cache for all panels
+	k.copyArg("panel", "panelAt")
+	k.copyArg("scales", "scalesAt")
+	k.copyArg("panels", "panelsLeft")
+	k.op("MOVQ", result, k.arg("yAt"))
+	k.place(panels)
 	k.op("MOVQ", imm(0), k.arg("half"))
 	k.place(half)
-	k.op("MOVQ", k.arg("panel"), panel)
+	k.op("MOVQ", k.arg("panelAt"), panel)
 	k.op("ADDQ", k.arg("half"), panel)
-	k.op("MOVQ", k.arg("scales"), columnScale)
+	k.op("MOVQ", k.arg("scalesAt"), columnScale)
 	k.op("ADDQ", k.arg("half"), columnScale)
 	k.op("MOVQ", k.arg("xAt"), x)
 	k.op("MOVQ", k.arg("rowScaleAt"), rowScales)
@@ -53,7 +67,7 @@ func tileU4(length, digits int) *function {
 	k.op("JNE", whole)
 	k.op("MOVQ", k.arg("lastSteps"), steps)
 	k.place(whole)
-	k.groupLoop(length)
+	k.groupLoop()
 	k.storeRows()
 	k.op("MOVQ", imm(1), k.arg("adding"))
 	k.op("DECQ", segments)
@@ -61,6 +75,13 @@ func tileU4(length, digits int) *function {
 	k.op("ADDQ", imm(tileRow), k.arg("half"))
 	k.op("CMPQ", k.arg("half"), imm(stepBytes))
 	k.op("JNE", half)
+	k.op("MOVQ", k.arg("panelBytes"), "AX")
+	k.op("ADDQ", "AX", k.arg("panelAt"))
+	k.op("MOVQ", k.arg("scalesBytes"), "AX")
+	k.op("ADDQ", "AX", k.arg("scalesAt"))
+	k.op("ADDQ", imm(stepBytes), k.arg("yAt"))
+	k.op("DECQ", k.arg("panelsLeft"))
+	k.op("JNE", panels)
 	k.op("MOVQ", x, k.arg("xAt"))
 	k.op("MOVQ", rowScales, k.arg("rowScaleAt"))
 	k.op("IMUL3Q", imm(tileRows), resultLD, "AX")
@@ -75,30 +96,41 @@ func (k *tileKernel) copyArg(from, to string) {
 	k.op("MOVQ", "AX", k.arg(to))
 }
 
+// sumTiles is how many tiles hold the sums of a group.
+func (k tileU4) sumTiles() int {
+	if k.joined {
+		return 1
+	}
+	return k.digits
+}
+
 // groupLoop adds the groups of a segment to the results.
-func (k *tileKernel) groupLoop(length int) {
+func (k tileU4) groupLoop() {
 	group, chunk := k.newLabel("group"), k.newLabel("chunk")
 	for r := range tileRows {
 		k.op("VXORPS", avx512.reg(r), avx512.reg(r), avx512.reg(r))
 	}
 	k.place(group)
-	for d := range k.digits {
+	for d := range k.sumTiles() {
 		k.tileZero(tileSum + d)
 	}
-	k.op("MOVQ", k.arg("chunks"), chunks)
-	k.place(chunk)
+	if !k.joined {
+		k.op("MOVQ", k.arg("chunks"), chunks)
+		k.place(chunk)
+	}
 	k.tileLoad(0, panel, panelStride, tileB)
 	for d := range k.digits {
-		k.tileLoad(d*tileRows*length, x, tileStride, tileA+d)
-		k.tileDot(k.dot, tileA+d, tileB, tileSum+d)
+		k.tileLoad(d*tileBytes, x, tileStride, tileA+d)
+		k.tileDot(k.dot, tileA+d, tileB, tileSum+d%k.sumTiles())
 	}
-	k.op("ADDQ", imm(length/4*stepBytes), panel)
-	k.op("ADDQ", imm(k.digits*tileRows*length), x)
-	k.op("DECQ", chunks)
-	k.op("JNE", chunk)
-	k.op("MOVQ", imm(tileRow), chunks) // now the distance of the rows of sums
-	for d := range k.digits {
-		k.tileStore(tileSum+d, d*tileBytes, sums, chunks)
+	k.op("ADDQ", imm(tileRows*stepBytes), panel)
+	k.op("ADDQ", imm(k.digits*tileBytes), x)
+	if !k.joined {
+		k.op("DECQ", chunks)
+		k.op("JNE", chunk)
+	}
+	for d := range k.sumTiles() {
+		k.tileStore(tileSum+d, d*tileBytes, sums, tileStride)
 	}
 	k.op("VMOVUPS", mem(0, columnScale), avx512.reg(groupScale))
 	for r := range tileRows {
@@ -111,23 +143,29 @@ func (k *tileKernel) groupLoop(length int) {
 	k.op("JNE", group)
 }
 
-// addGroup adds a group's sums of row r, scaled: the same operations as endGroup's.
-func (k *tileKernel) addGroup(r int) {
+// addGroup adds a group's sums of row r, scaled: the same operations as endGroup's, but that joined sums are in steps of the second digit, and
+// the scales of rows are likewise.
+func (k tileU4) addGroup(r int) {
 	temp := func(d int) string { return avx512.reg(groupTemp + (r*k.digits+d)%groupTemps) }
-	for d := range k.digits {
-		k.op("VCVTDQ2PS", mem(d*tileBytes+r*tileRow, sums), temp(d))
-	}
-	if k.digits == 2 {
-		k.op("VFMADD231PS", avx512.reg(groupRestStep), temp(1), temp(0))
+	at := func(d int) string { return mem(d*tileBytes+r*tileRow, sums) }
+	if k.joined {
+		k.op("VMOVUPS", at(0), temp(0))
+	} else {
+		for d := range k.digits {
+			k.op("VCVTDQ2PS", at(d), temp(d))
+		}
+		if k.digits == 2 {
+			k.op("VFMADD231PS", avx512.reg(groupRestStep), temp(1), temp(0))
+		}
 	}
 	k.op("VMULPS.BCST", mem(4*r, rowScales), temp(0), temp(0))
 	k.op("VFMADD231PS", avx512.reg(groupScale), temp(0), avx512.reg(r))
 }
 
 // storeRows stores the results of the rows that there are, or adds them to y.
-func (k *tileKernel) storeRows() {
+func (k tileU4) storeRows() {
 	done, plain := k.newLabel("stored"), k.newLabel("store")
-	k.op("MOVQ", result, "AX")
+	k.op("MOVQ", k.arg("yAt"), "AX")
 	k.op("ADDQ", k.arg("half"), "AX")
 	k.op("CMPQ", k.arg("adding"), imm(0))
 	k.op("JEQ", plain)

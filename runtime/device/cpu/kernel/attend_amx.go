@@ -1,0 +1,227 @@
+package kernel
+
+import (
+	"math"
+	"unsafe"
+
+	"llmc/engine/layout"
+)
+
+// Sets with AMX attend by tiles where keys and values are bf16 and heads are whole tiles of channels: 32 query rows against a split at once.
+// Scores are sums over 32 channels at a time, values over 16 positions from a multiple of 16 on, in the order of dotTile; positions that a row does
+// not see have weights of zero. A value that a later token brings, and that is not finite, makes NaN of that: such rows are computed again alone.
+
+const (
+	tileQueries   = 2 * amxRows // rows of a tile kernel of attention
+	tileChannels  = 32
+	tilePositions = 16
+)
+
+// tileAttendKernels are the kernels of attention by tiles.
+type tileAttendKernels struct {
+	scores func(a *scoreTileArgs)
+	values func(a *valueTileArgs)
+}
+
+// scoreTileArgs: scores of 32 query rows against pairs of panels of 16 positions.
+type scoreTileArgs struct {
+	q         unsafe.Pointer // [32][steps*32] bf16
+	qStride   int
+	panels    *panelPair // [pairs]
+	pairs     int
+	steps     int            // tiles of channels
+	out       unsafe.Pointer // [32][32*pairs] f32
+	outStride int
+}
+
+// panelPair is two panels of keys, and memory as long as these that will be wanted; nil: none.
+type panelPair struct{ keys, ahead [2]unsafe.Pointer }
+
+// valueTileArgs: values of chunks of 16 positions, weighted by 32 rows.
+type valueTileArgs struct {
+	p         unsafe.Pointer // [32][16*chunks] bf16
+	pStride   int
+	list      *valueChunk // [chunks]
+	chunks    int
+	vStride   int            // bytes of a pair of positions
+	out       unsafe.Pointer // [32][32*blocks] f32
+	outStride int
+	blocks    int // of 32 channels
+}
+
+// valueChunk is the first pair of a chunk's positions, and memory as long as the chunk that will be wanted; nil: none.
+type valueChunk struct{ values, ahead unsafe.Pointer }
+
+// tileAttendScratch is one worker's memory for attention by tiles.
+type tileAttendScratch struct {
+	score  scoreTileArgs
+	value  valueTileArgs
+	pairs  [SplitLength / tilePositions / 2]panelPair
+	chunks [SplitLength / tilePositions]valueChunk
+	// scores and probs are [tileQueries, SplitLength], sums [tileQueries, DimV].
+	scores []float32
+	probs  []uint16
+	sums   []float32
+	edges  [2][]byte // chunks of values that not all positions of are seen, with zeros for those
+}
+
+// attendsByTiles tells whether a is attended by tiles. It is a property of the layer: rows have the same bits however many there are.
+func (s *Set) attendsByTiles(a *Attention) bool {
+	return s.tileAttend.scores != nil && a.kind() == kvBF16 && a.Dim%tileChannels == 0
+}
+
+// referenceTileAttend is what the kernels compute.
+func referenceTileAttend() tileAttendKernels {
+	return tileAttendKernels{scores: refTileScores, values: refTileValues}
+}
+
+func refTileScores(a *scoreTileArgs) {
+	pairs := unsafe.Slice(a.panels, a.pairs)
+	for r := range tileQueries {
+		for i := range 2 * a.pairs * panelPositions {
+			var acc float32
+			for step := range a.steps {
+				var x, w [amxRows][2]uint16
+				for d := range x {
+					pair := step*amxRows + d
+					x[d] = *at[[2]uint16](a.q, r*a.qStride+4*pair)
+					panel := pairs[i/panelPositions/2].keys[i/panelPositions%2]
+					w[d] = *at[[2]uint16](panel, (pair*panelPositions+i%panelPositions)*4)
+				}
+				acc = dotTile(acc, x[:], w[:])
+			}
+			*at[float32](a.out, r*a.outStride+4*i) = acc
+		}
+	}
+}
+
+func refTileValues(a *valueTileArgs) {
+	const pairs = tilePositions / 2
+	for r := range tileQueries {
+		for c := range a.blocks * tileChannels {
+			var acc float32
+			for i, v := range unsafe.Slice(a.list, a.chunks) {
+				var x, w [pairs][2]uint16
+				for p := range x {
+					x[p] = *at[[2]uint16](a.p, r*a.pStride+4*(i*pairs+p))
+					w[p] = *at[[2]uint16](v.values, p*a.vStride+4*c)
+				}
+				acc = dotTile(acc, x[:], w[:])
+			}
+			*at[float32](a.out, r*a.outStride+4*c) = acc
+		}
+	}
+}
+
+func (sc *tileAttendScratch) prepare(kv *layout.KV) {
+	grow(&sc.scores, tileQueries*SplitLength)
+	grow(&sc.probs, tileQueries*SplitLength)
+	grow(&sc.sums, tileQueries*kv.DimV())
+	for i := range sc.edges {
+		grow(&sc.edges[i], tilePositions/2*kv.VRowBytes())
+	}
+}
+
+// attendTileRows computes the parts of the tile's rows.
+func (s *Set) attendTileRows(sc *attendScratch, t *attendTile, part []float32) {
+	tiles := &sc.tiles
+	tiles.prepare(&t.KV)
+	lo, hi := t.span()
+	lo = lo &^ (tilePositions - 1)
+	chunks := (hi - lo + tilePositions - 1) / tilePositions
+	s.scoreTile(sc, t, lo, chunks)
+	size, softmax := t.PartFloats(), s.attend[kvBF16].softmax
+	for i := range t.rows {
+		from, to := t.visible(i)
+		p := tiles.probs[i*SplitLength:][:SplitLength]
+		out := part[i*size:]
+		out[0], out[1] = softmax(unsafe.Pointer(&p[0]), &tiles.scores[i*SplitLength], from, to, t.Scale)
+		clear(p[lo : from&^(tilePositions-1)])
+		clear(p[min(SplitLength, (to+tilePositions-1)&^(tilePositions-1)) : lo+chunks*tilePositions])
+	}
+	s.valueTile(sc, t, lo, chunks)
+	for i := range t.rows {
+		copy(part[i*size+partHead:(i+1)*size], tiles.sums[i*t.DimV():])
+	}
+}
+
+// scoreTile fills the scores of chunks chunks of positions from lo on.
+func (s *Set) scoreTile(sc *attendScratch, t *attendTile, lo, chunks int) {
+	tiles := &sc.tiles
+	pairs := (chunks + 1) / 2
+	first := min(lo, SplitLength-pairs*2*tilePositions) // as if it began earlier where the last pair would end outside the split
+	for i := range 2 * pairs {
+		at := min(first+i*tilePositions, lo+(chunks-1)*tilePositions)
+		at = max(at, lo)
+		pair := &tiles.pairs[i/2]
+		pair.keys[i%2], pair.ahead[i%2] = t.keys(at), nil
+		if t.leads { // the values of these positions come next
+			pair.ahead[i%2] = t.values(at)
+		}
+	}
+	tiles.score = scoreTileArgs{
+		q: unsafe.Pointer(&sc.queries[t.query*sc.queryStride]), qStride: sc.queryStride,
+		panels: &tiles.pairs[0], pairs: pairs, steps: t.Dim / tileChannels,
+		out: unsafe.Pointer(&tiles.scores[first]), outStride: 4 * SplitLength,
+	}
+	s.tileAttend.scores(&tiles.score)
+}
+
+// valueTile sums the values of chunks chunks of positions from lo on.
+func (s *Set) valueTile(sc *attendScratch, t *attendTile, lo, chunks int) {
+	tiles := &sc.tiles
+	from, to := t.span()
+	end := t.q.First + t.q.Tokens - t.base
+	for i := range chunks {
+		at := lo + i*tilePositions
+		chunk := &tiles.chunks[i]
+		chunk.values, chunk.ahead = t.values(at), nil
+		if at < from || at+tilePositions > to {
+			edge := tiles.edges[min(i, 1)]
+			t.copySeen(edge, at, from, to)
+			chunk.values = unsafe.Pointer(&edge[0])
+		}
+		if next := at + SplitLength; t.leads && next < end { // the keys of the next split come then
+			chunk.ahead = t.keys(next)
+		}
+	}
+	tiles.value = valueTileArgs{
+		p: unsafe.Pointer(&tiles.probs[lo]), pStride: 2 * SplitLength,
+		list: &tiles.chunks[0], chunks: chunks, vStride: t.VRowBytes(),
+		out: unsafe.Pointer(&tiles.sums[0]), outStride: 4 * t.DimV(), blocks: t.Dim / tileChannels,
+	}
+	s.tileAttend.values(&tiles.value)
+}
+
+// copySeen copies the values of the chunk at position at, with zeros for what is not in [from, to).
+func (t *attendTile) copySeen(dst []byte, at, from, to int) {
+	row := t.VRowBytes()
+	src := unsafe.Slice((*byte)(t.values(at)), tilePositions/2*row)
+	for i := range tilePositions / 2 {
+		keep := uint32(0)
+		for half := range 2 {
+			if p := at + 2*i + half; p >= from && p < to {
+				keep |= 0xffff << (16 * half)
+			}
+		}
+		from, to := src[i*row:(i+1)*row], dst[i*row:(i+1)*row]
+		switch keep {
+		case 0:
+			clear(to)
+		case math.MaxUint32:
+			copy(to, from)
+		default:
+			in, out := unsafe.Slice((*uint32)(unsafe.Pointer(&from[0])), row/4), unsafe.Slice((*uint32)(unsafe.Pointer(&to[0])), row/4)
+			for c, v := range in {
+				out[c] = v & keep
+			}
+		}
+	}
+}
+
+// spoiled tells whether a row's result is not finite.
+func (s *Set) spoiled(a *Attention, q *Queries, head, r int) bool {
+	g := a.group()
+	out := q.Out[r/g*q.LDOut+(head*g+r%g)*a.Dim:][:a.Dim]
+	return !(s.row.maxAbs(&out[0], a.Dim) <= math.MaxFloat32)
+}
