@@ -26,7 +26,7 @@ type tileU4 struct {
 	joined bool // bf16, in which the digits are added as they are multiplied
 }
 
-// write writes the kernel for one kind of panel and rows of digits digits.
+// writeTileU4 writes the kernel for one kind of panel and rows of digits digits.
 func writeTileU4(joined bool, digits int) *function {
 	name, dot := "tileU4", dotSigned
 	if joined {
@@ -40,11 +40,7 @@ func writeTileU4(joined bool, digits int) *function {
 	whole := k.newLabel("whole")
 	k.op("MOVQ", imm(tileRow), tileStride)
 	k.op("VBROADCASTSS", constant("restStep"), avx512.reg(groupRestStep))
-	k.op("MOVQ", k.arg("rows"), rowsLeft)
-	k.op("MOVQ", k.arg("y"), result)
-	k.op("MOVQ", k.arg("sums"), sums)
-	k.copyArg("x", "xAt")
-	k.copyArg("rowScales", "rowScaleAt")
+	k.startRows()
 	k.place(rows) // 16 rows stay in the nearest cache for all panels
 	k.copyArg("panel", "panelAt")
 	k.copyArg("scales", "scalesAt")
@@ -82,13 +78,26 @@ func writeTileU4(joined bool, digits int) *function {
 	k.op("ADDQ", imm(stepBytes), k.arg("yAt"))
 	k.op("DECQ", k.arg("panelsLeft"))
 	k.op("JNE", panels)
+	k.nextRows()
+	k.op("JG", rows)
+	return k.finish()
+}
+
+func (k tileU4) startRows() {
+	k.op("MOVQ", k.arg("rows"), rowsLeft)
+	k.op("MOVQ", k.arg("y"), result)
+	k.op("MOVQ", k.arg("sums"), sums)
+	k.copyArg("x", "xAt")
+	k.copyArg("rowScales", "rowScaleAt")
+}
+
+// nextRows goes on to the next 16 rows; the flags tell whether there are any.
+func (k tileU4) nextRows() {
 	k.op("MOVQ", x, k.arg("xAt"))
 	k.op("MOVQ", rowScales, k.arg("rowScaleAt"))
 	k.op("IMUL3Q", imm(tileRows), resultLD, "AX")
 	k.op("ADDQ", "AX", result)
 	k.op("SUBQ", imm(tileRows), rowsLeft)
-	k.op("JG", rows)
-	return k.finish()
 }
 
 func (k *tileKernel) copyArg(from, to string) {
