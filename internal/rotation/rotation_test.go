@@ -112,7 +112,7 @@ func TestProductsOfTurnedVectorsStay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x, y := normal(int(n)), normal(int(n)+1)[:n]
+		x, y := normal(int(n)), normal(int(n) + 1)[:n]
 		before, scale := 0.0, 1e-9
 		for i := range x {
 			before += float64(x[i]) * float64(y[i])

@@ -64,6 +64,13 @@ var rowCases = []struct {
 		s.fold.fold(&dst[0], &b[0], len(dst), c[0], c[len(c)-1])
 	}},
 	{"scale", func(s *Set, dst, a, _, c []float32) { s.fold.scale(&dst[0], &a[0], len(dst), c[0]) }},
+	{"hadamard", func(s *Set, dst, a, _, _ []float32) {
+		for block := 1; block <= 256; block *= 2 { // of as many whole blocks as there are
+			if n := len(dst) / block * block; n > 0 {
+				s.Hadamard(dst[:n], a[:n], block)
+			}
+		}
+	}},
 	{"argmax", func(s *Set, dst, a, _, _ []float32) { dst[0] = float32(s.ArgMax(a[:len(dst)])) }},
 	{"max abs", func(s *Set, dst, a, _, _ []float32) { dst[0] = s.row.maxAbs(&a[0], len(dst)) }},
 }

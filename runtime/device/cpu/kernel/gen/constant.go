@@ -31,6 +31,9 @@ var constants = map[string][]uint64{
 	// tailMask: the 8 dwords that start 8-n before its middle have n ones.
 	"tailMask": {^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), 0, 0, 0, 0},
 
+	// laneSigns: for each bit of a lane's number, four vectors of 64 bytes, 1 where it is clear and -1 where it is set.
+	"laneSigns": laneSigns(),
+
 	// exp, see float_ref.go
 	"expLow":  number(-87.33654),
 	"expHigh": number(88.37),
@@ -48,6 +51,17 @@ var constants = map[string][]uint64{
 func every(v uint32) []uint64 {
 	word := uint64(v)<<32 | uint64(v)
 	return []uint64{word, word, word, word}
+}
+
+func laneSigns() []uint64 {
+	var words []uint64
+	for bit := range 4 {
+		for pair := range 8 {
+			sign := func(lane int) uint64 { return uint64(math.Float32bits(float32(1 - 2*(lane>>bit&1)))) }
+			words = append(words, sign(2*pair+1)<<32|sign(2*pair))
+		}
+	}
+	return words
 }
 
 // number repeats an f32.
