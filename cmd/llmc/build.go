@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,10 +21,11 @@ import (
 
 type buildFlags struct {
 	options  compiler.Options
-	weights  string
-	rotation string
-	gate     string
-	json     bool
+	weights   string
+	rotation  string
+	overrides []string
+	gate      string
+	json      bool
 }
 
 func buildCommand() *cobra.Command {
@@ -51,6 +53,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVarP(&f.options.Out, "output", "o", "", "path of the plan")
 	flags.StringSliceVar(&f.options.Archs, "arch", []string{"native"}, "targets, a list; 'llmc targets' shows them")
 	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that 'llmc targets' lists")
+	flags.StringSliceVar(&f.overrides, "override", nil, "formats of single weights, PATTERN=FORMAT, by pattern of their names: '*.down_proj.weight=int8'; the first that fits decides")
 	flags.StringVar(&f.rotation, "rotate", compiler.Auto, "how much of the model is turned, so that codes lose less of its inputs: auto, for formats with inputs of 8 bits, "+strings.Join(rotations(), ", "))
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; CPUs have f32 and bf16, GPUs all but f32")
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
@@ -95,6 +98,18 @@ func targetNames() []string {
 		names = append(names, t.Name)
 	}
 	return names
+}
+
+// parseOverride reads PATTERN=FORMAT.
+func parseOverride(text string) (passes.Override, error) {
+	pattern, format, ok := strings.Cut(text, "=")
+	if _, err := path.Match(pattern, ""); !ok || pattern == "" || err != nil {
+		return passes.Override{}, cli.Usagef("--override %q: expected PATTERN=FORMAT, such as *.down_proj.weight=int8", text)
+	}
+	if _, err := quant.Find(format); err != nil {
+		return passes.Override{}, cli.Usagef("--override %q: %w", text, err)
+	}
+	return passes.Override{Pattern: pattern, Format: format}, nil
 }
 
 // rotations are the values of --rotate, but for auto.
@@ -169,6 +184,13 @@ func (f *buildFlags) check() error {
 	}
 	if err := compiler.CheckKVDType(f.options.KVDType); err != nil {
 		return cli.Usagef("--kv-dtype: %w", err)
+	}
+	for _, text := range f.overrides {
+		o, err := parseOverride(text)
+		if err != nil {
+			return err
+		}
+		f.options.Override = append(f.options.Override, o)
 	}
 	if f.rotation != compiler.Auto {
 		if !slices.Contains(rotations(), f.rotation) {
