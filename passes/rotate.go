@@ -94,7 +94,20 @@ func rotate(c *Context) error {
 			c.rotateGates(f)
 		}
 	}
+	if len(c.report.Rules) > 0 {
+		c.widen()
+	}
 	return nil
+}
+
+// widen lets all numbers be f32, in which those of the checkpoint are exact and turned ones nearly: rounding them is for their format to say, and weights of
+// one type can be fused.
+func (c *Context) widen() {
+	for _, w := range c.Module.Weights {
+		if w.Type.DType.IsFloat() && w.Type.Quant == "" {
+			w.Type.DType = dtype.F32
+		}
+	}
 }
 
 // rotation returns how much to turn: what is asked for, or what the format of the linears wants.
@@ -118,7 +131,7 @@ type turned struct {
 	scale   *ir.Weight // the norm whose weights go into it
 }
 
-// apply turns a weight. It stays a number of f32: rounding it again is for its format to say.
+// apply turns a weight.
 func (c *Context) apply(w *ir.Weight, t turned) {
 	_, cols, _ := w.Type.Matrix()
 	var scale *ir.Recipe
@@ -132,7 +145,6 @@ func (c *Context) apply(w *ir.Weight, t turned) {
 	} else {
 		w.Recipe = ir.Rotate(w.Recipe, scale, t.in, t.out, cols)
 	}
-	w.Type.DType = dtype.F32
 }
 
 // turnOutputs turns what a product gives, its bias too.

@@ -20,7 +20,7 @@ import (
 )
 
 type buildFlags struct {
-	options  compiler.Options
+	options   compiler.Options
 	weights   string
 	rotation  string
 	overrides []string

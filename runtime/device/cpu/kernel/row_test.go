@@ -251,6 +251,14 @@ func TestRowReferences(t *testing.T) {
 	if p[0] != 0 || p[1] != 1 || p[2] != -1 || p[3] != 0 {
 		t.Errorf("rope of pairs: %v", p)
 	}
+	q := []float32{1, 2, 3, 4, 0, 0, 1, 0}
+	s.Hadamard(q, q, 4)
+	for i, want := range []float32{5, -1, -2, 0, 0.5, 0.5, -0.5, -0.5} {
+		if q[i] != want {
+			t.Errorf("two Hadamard transforms of four: %v", q)
+			break
+		}
+	}
 	nan := float32(math.NaN())
 	if i := s.ArgMax([]float32{nan, 1, 5, 5, nan}); i != 2 {
 		t.Errorf("argmax = %d", i)
