@@ -179,6 +179,12 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	if b.KVDType != "" && b.KVDType != Auto {
 		p.Options = append(p.Options, engine.Option{Name: "kv-dtype", Value: b.KVDType})
 	}
+	for _, o := range b.Override {
+		p.Options = append(p.Options, engine.Option{Name: "override", Value: o.Pattern + "=" + o.Format})
+	}
+	if b.Rotation != passes.RotateAuto {
+		p.Options = append(p.Options, engine.Option{Name: "rotate", Value: string(b.Rotation)})
+	}
 	if b.Random != nil {
 		p.Options = append(p.Options, engine.Option{Name: "weights", Value: fmt.Sprintf("random:%d", *b.Random)})
 	}

@@ -27,7 +27,7 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 		return nil, err
 	}
 	l := &lowered{module: m.Clone()}
-	options := passes.Options{Target: t, Policy: policy, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}
+	options := passes.Options{Target: t, Policy: policy, Rotation: o.Rotation, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}
 	if o.Trace != nil {
 		run := o.Trace.Begin(target.Name, l.module)
 		options.After = run.After

@@ -22,6 +22,7 @@ type Options struct {
 	Cubin      bool              // keep what ptxas makes of the PTX of GPU targets beside it
 	PTXAS      string            // path of ptxas; "" looks for it
 	Quant      string            // "auto", or a row of the formats table
+	Rotation   passes.Rotation   // how much of the model is turned
 	Override   []passes.Override // formats of single weights, by pattern of their names
 	KVDType    string            // one of KVDTypes
 	Random     *uint64           // seed of made-up weights instead of the checkpoint's

@@ -1,13 +1,17 @@
 package compiler
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"llmc/compiler/hf"
 	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/ir"
 	"llmc/ir/interp"
+	"llmc/passes"
 )
 
 // reference judges a plan in two halves, which meet in the IR after the passes as the plan keeps it. The passes are judged without any rounding to
@@ -17,6 +21,7 @@ type reference struct {
 	imported, final *ir.Module
 	weights         interp.Weights
 	tokens          []int32
+	turned          bool // by rotate
 }
 
 // passTolerance is how far f32 and the order of sums put values of the same function.
@@ -43,6 +48,67 @@ func finalModule(plan *engine.Plan, program *engine.Program) (*ir.Module, error)
 		return nil, fmt.Errorf("%s: section ir %s: no function @step", plan.Path(), section)
 	}
 	return m, nil
+}
+
+// rotateTolerance is how far the logits of a model that is turned may be from the checkpoint's: its weights are sums of others', rounded to f32.
+var rotateTolerance = Tolerance{Max: 1e-4, Mean: 1e-5}
+
+// rotate puts in place of the imported module the one that the plan's weights are of, if the model was turned. These two compute the same with the numbers of the
+// checkpoint, or it is an error; that the others make of the turned one is for verify to judge.
+func (r *reference) rotate(plan *engine.Plan, checkpoint *hf.Checkpoint) error {
+	level := passes.RotateNone
+	for _, w := range r.final.Weights {
+		if strings.Contains(w.Recipe.String(), "rotated(") {
+			level = passes.RotateWeights
+		}
+	}
+	if level == passes.RotateNone {
+		return nil
+	}
+	if slices.ContainsFunc(r.final.Func("step").Ops, func(op *ir.Op) bool { return op.Kind.Name == "hadamard" }) {
+		level = passes.RotateInputs
+	}
+	provenance, err := plan.Provenance()
+	if err != nil {
+		return err
+	}
+	options := passes.Options{Rotation: level}
+	for _, o := range provenance.Options {
+		if o.Name == "disabled" {
+			options.Disabled = append(options.Disabled, o.Value)
+		}
+	}
+	turned := r.imported.Clone()
+	if _, err := passes.RunOne("rotate", turned, options); err != nil {
+		return err
+	}
+	if err := r.sameLogits(turned, tensors{checkpoint}); err != nil {
+		return err
+	}
+	r.imported, r.turned = turned, true
+	return nil
+}
+
+// sameLogits compares the imported module with another one on weights.
+func (r *reference) sameLogits(other *ir.Module, weights interp.Weights) error {
+	ignore := func(_ *ir.Value, t interp.Tensor) interp.Tensor { return t }
+	on := reference{weights: weights, tokens: r.tokens}
+	want, err := on.run(r.imported, true, ignore)
+	if err != nil {
+		return fmt.Errorf("imported IR: %w", err)
+	}
+	got, err := on.run(other, true, ignore)
+	if err != nil {
+		return fmt.Errorf("turned IR: %w", err)
+	}
+	if len(got) == 0 || len(want) == 0 || got[0].Rows != want[0].Rows || got[0].Cols != want[0].Cols {
+		return errors.New("the turned IR does not give the logits that the imported one does")
+	}
+	c := &comparison{Verification: Verification{Tolerance: rotateTolerance}}
+	if !c.judge("logits", got[0], want[0]) {
+		return fmt.Errorf("turning the model moves its logits by %.2g of their range, %.2g at most", c.MaxErr, rotateTolerance.Max)
+	}
+	return nil
 }
 
 // passes compares the functions that the two modules compute: the logits, and what they call by the same names.

@@ -11,6 +11,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/quant"
+	"llmc/internal/rotation"
 	"llmc/ir"
 )
 
@@ -19,7 +20,7 @@ import (
 type storedWeights struct {
 	checkpoint *hf.Checkpoint
 	weights    []*storedWeight
-	places     map[string][]place // by tensor
+	places     map[string][]place // by tensor, or by the recipe of a turned matrix
 }
 
 // storedWeight is one weight of a plan, a matrix of rows; those of a vector have one element.
@@ -53,13 +54,24 @@ func newStoredWeights(checkpoint *hf.Checkpoint, plan *engine.Plan, program *eng
 		}
 		row := int64(0)
 		for run := range w.recipe.Runs(w.cols, 0, w.rows) {
-			if run.Source.Kind == ir.FromTensor && run.Source.Transform == "" {
-				s.places[run.Source.Tensor] = append(s.places[run.Source.Tensor], place{w, row, run})
+			if key := sourceKey(run.Source, w.cols); key != "" {
+				s.places[key] = append(s.places[key], place{w, row, run})
 			}
 			row += run.Rows
 		}
 	}
 	return s, nil
+}
+
+// sourceKey names what rows come from, "" where they are not its own: constants, and numbers that a transform changed.
+func sourceKey(r *ir.Recipe, cols int64) string {
+	switch {
+	case r.Kind == ir.Rotated:
+		return r.Whole(cols).String()
+	case r.Kind == ir.FromTensor && r.Transform == "":
+		return r.Tensor
+	}
+	return ""
 }
 
 func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeight, error) {
@@ -129,6 +141,22 @@ func (s *storedWeights) Tensor(name string) ([]float32, error) {
 	return data, nil
 }
 
+// Rotated implements interp.RotatedWeights.
+func (s *storedWeights) Rotated(whole *ir.Recipe, cols int64) ([]float32, bool, error) {
+	places := s.places[whole.String()]
+	if len(places) == 0 {
+		return nil, false, nil
+	}
+	data := make([]float32, whole.Count*cols)
+	for _, p := range places {
+		if p.weight.cols != cols || p.run.First+p.run.Rows > whole.Count {
+			return nil, false, fmt.Errorf("weight %q takes rows %d:%d of a matrix that has %d", p.weight.Name, p.run.First, p.run.First+p.run.Rows, whole.Count)
+		}
+		p.weight.decode(data[p.run.First*cols:(p.run.First+p.run.Rows)*cols], p.row)
+	}
+	return data, true, nil
+}
+
 // firstBad returns the first weight whose numbers are further from the checkpoint's than its format explains, nil if there is none.
 func (s *storedWeights) firstBad() (*storedWeight, error) {
 	for _, w := range s.weights {
@@ -136,7 +164,10 @@ func (s *storedWeights) firstBad() (*storedWeight, error) {
 		if err != nil {
 			return nil, err
 		}
-		step := min(w.rows, layout.Lanes)
+		step, err := w.rowsAtOnce()
+		if err != nil {
+			return nil, err
+		}
 		got, want := make([]float32, step*w.cols), make([]float32, step*w.cols)
 		for first := int64(0); first < w.rows; first += step {
 			n := min(step, w.rows-first) * w.cols
@@ -152,6 +183,19 @@ func (s *storedWeights) firstBad() (*storedWeight, error) {
 		}
 	}
 	return nil, nil
+}
+
+// rowsAtOnce is how many rows to compare at a time: more where rows are turned together.
+func (w *storedWeight) rowsAtOnce() (int64, error) {
+	least := int64(layout.Lanes)
+	if _, out := w.recipe.Unmixed(); out != "" {
+		matrix, err := rotation.Find(out)
+		if err != nil {
+			return 0, fmt.Errorf("weight %q: %w", w.Name, err)
+		}
+		least = max(least, int64(matrix.Block))
+	}
+	return min(w.rows, least), nil
 }
 
 // roundingBounds are the largest errors of a number in plain formats, as parts of the number or half the least number.

@@ -22,6 +22,7 @@ type packer struct {
 	writer     *engine.Writer
 	jobs       []*packJob
 	task       *cli.Task
+	whole      []float32 // all rows of the weight whose columns are being turned
 }
 
 // packJob is one weight on its way into the plan.
@@ -37,6 +38,7 @@ type packJob struct {
 	merging sync.Mutex    // of limits
 	loss    []panelLoss   // of each panel, where codes are made
 	repeats bool          // an earlier weight holds the same codes in another order
+	turned  []float32     // all its rows, while a weight whose columns are turned is packed
 }
 
 // rowsAtOnce is how many rows of a row-major weight are read at a time.
@@ -110,26 +112,63 @@ func (j *packJob) entry() engine.WeightEntry {
 // run packs all weights with the given number of workers. The bytes do not depend on it: a panel's depend on its rows alone, or on the largest
 // numbers of all rows, which are found first.
 func (p *packer) run(ctx context.Context, threads int) error {
-	var shared []*packJob
+	var apart, mixed []*packJob
 	for _, j := range p.jobs {
-		if j.limits != nil {
-			shared = append(shared, j)
+		if mixes, err := j.mixesRows(); err != nil {
+			return err
+		} else if mixes {
+			mixed = append(mixed, j)
+		} else {
+			apart = append(apart, j)
 		}
 	}
-	if err := p.each(ctx, threads, shared, (*packWorker).measure); err != nil {
+	if err := p.measureAndPack(ctx, threads, apart); err != nil {
 		return err
 	}
-	return p.each(ctx, threads, p.jobs, (*packWorker).pack)
+	for _, j := range mixed {
+		if err := p.turnAndPack(ctx, threads, j); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// each lets workers take pieces of all jobs: panels [first, last) of a weight.
-func (p *packer) each(ctx context.Context, threads int, jobs []*packJob, do func(w *packWorker, j *packJob, first, last int64) error) error {
+func (p *packer) measureAndPack(ctx context.Context, threads int, jobs []*packJob) error {
+	var shared []piece
+	for _, j := range jobs {
+		if j.limits != nil {
+			shared = append(shared, j.pieces(j.panels, piecePanels)...)
+		}
+	}
+	if err := p.spread(ctx, threads, shared, (*packWorker).measure); err != nil {
+		return err
+	}
+	var all []piece
+	for _, j := range jobs {
+		all = append(all, j.pieces(j.panels, piecePanels)...)
+	}
+	return p.spread(ctx, threads, all, (*packWorker).pack)
+}
+
+// piece is what a worker takes at a time of a weight: panels, rows or columns [first, last).
+type piece struct {
+	job         *packJob
+	first, last int64
+}
+
+// pieces cuts n of a weight's panels or columns into pieces.
+func (j *packJob) pieces(n, size int64) []piece {
+	var all []piece
+	for first := int64(0); first < n; first += size {
+		all = append(all, piece{j, first, min(n, first+size)})
+	}
+	return all
+}
+
+// spread lets workers take pieces in any order.
+func (p *packer) spread(ctx context.Context, threads int, all []piece, do func(w *packWorker, j *packJob, first, last int64) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	type piece struct {
-		job   *packJob
-		first int64
-	}
 	pieces := make(chan piece)
 	var workers sync.WaitGroup
 	for range max(1, threads) {
@@ -141,16 +180,14 @@ func (p *packer) each(ctx context.Context, threads int, jobs []*packJob, do func
 				if ctx.Err() != nil {
 					continue
 				}
-				if err := do(&w, piece.job, piece.first, min(piece.job.panels, piece.first+piecePanels)); err != nil {
+				if err := do(&w, piece.job, piece.first, piece.last); err != nil {
 					cancel(fmt.Errorf("weight %q: %w", piece.job.weight.Name, err))
 				}
 			}
 		}()
 	}
-	for _, j := range jobs {
-		for first := int64(0); first < j.panels; first += piecePanels {
-			pieces <- piece{j, first}
-		}
+	for _, piece := range all {
+		pieces <- piece
 	}
 	close(pieces)
 	workers.Wait()
@@ -187,6 +224,10 @@ func (w *packWorker) measure(j *packJob, first, last int64) error {
 // read brings the rows of a panel and returns the first one's number.
 func (w *packWorker) read(j *packJob, panel int64) (first int64, err error) {
 	lo, hi := j.rowRange(panel)
+	if j.turned != nil {
+		w.rows = append(w.rows[:0], j.turned[lo*j.cols:hi*j.cols]...)
+		return lo, nil
+	}
 	w.rows = grow(w.rows, int((hi-lo)*j.cols))
 	return lo, models.ReadRows(w.checkpoint, j.weight.Recipe, w.rows, j.weight.Type.Rank(), lo, hi)
 }

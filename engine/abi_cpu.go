@@ -13,7 +13,7 @@ import (
 const packed = "f32 bf16 u8 u4*"
 
 // activations are the forms of a matrix product's input.
-const activations = "f32 bf16 q16t q16g"
+const activations = "f32 bf16 q16t q16g q8t q8g"
 
 // ropeAttrs describe the rotary embedding, by the names of the IR. Modes other than static need further numbers; see ropeModes.
 var ropeAttrs = []AttrRow{
@@ -60,7 +60,15 @@ var cpuKernels = []Kernel{
 	{
 		Name:  "cpu.quantize",
 		Doc:   "codes, scales and code sums of each row, in the result's format",
-		Roles: []Role{arg("x", "f32", "m k"), result("y", "q16t q16g", "m k")},
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "q16t q16g q8t q8g", "m k")},
+	},
+	{
+		Name:  "cpu.hadamard",
+		Doc:   "each block of x times the Hadamard matrix of its size over the square root of that",
+		Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
+		Attrs: []AttrRow{intAttr("block", 2, maxDim)},
+		Where: []string{"block divides k"},
+		Check: checkHadamard,
 	},
 	{
 		Name: "cpu.linear",
@@ -129,14 +137,26 @@ func allOptional(rows []AttrRow) []AttrRow {
 	return out
 }
 
-// checkLinear wants the input in the form that the weight's layout is multiplied with.
+// checkHadamard wants a power of two.
+func checkHadamard(b *Bound) error {
+	if block := b.Launch.Int("block", 0); block&(block-1) != 0 {
+		return fmt.Errorf("block of %d, which is not a power of two", block)
+	}
+	return nil
+}
+
+// checkLinear wants the input in the form that the weight's layout is multiplied with, or in that form's first digit.
 func checkLinear(b *Bound) error {
 	x, w := b.Buffer("x"), b.Weight("w")
 	linear, err := w.linear()
 	if err != nil {
 		return err
 	}
-	if want := linear.Input(); x.TypeName() != want.Name || x.Format != "" && x.Group != int64(want.Group) {
+	want := linear.Input()
+	if x.TypeName() == want.OneDigit().Name {
+		want = want.OneDigit()
+	}
+	if x.TypeName() != want.Name || x.Format != "" && x.Group != int64(want.Group) {
 		return fmt.Errorf("weight %s of %s takes an input of %s with groups of %d, not %s with groups of %d",
 			w.Name, w.Layout, want.Name, want.Group, x.TypeName(), x.Group)
 	}

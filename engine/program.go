@@ -38,8 +38,8 @@ type Buffer struct {
 	// DType is the element type of a plain buffer. A quantized activation has a Format instead:
 	// its rows are records of codes, scales and sums (layout.Activation gives the offsets).
 	DType  dtype.Type `msgpack:"dtype"`
-	Format string     `msgpack:"format,omitempty"` // "", "q16t", "q16g", "s8t", "e4m3t", "e4m3g", "f32m"
-	Group  int64      `msgpack:"group,omitempty"`  // K covered by one scale (q16g) or one sum (q16t: segment length)
+	Format string     `msgpack:"format,omitempty"` // "", "q16t", "q16g", "q8t", "q8g", "s8t", "e4m3t", "e4m3g", "f32m"
+	Group  int64      `msgpack:"group,omitempty"`  // K covered by one scale (q16g, q8g) or one sum (q16t, q8t: segment length)
 }
 
 // Cache is one row of the module's cache table.

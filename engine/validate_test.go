@@ -102,6 +102,12 @@ var launchChanges = []programChange{
 	{"weight of other columns", func(p *Program) { p.Launches[3].Operands[3].Index = 4 }, "size 32, not n = 64"},
 	{"input of another format", func(p *Program) { p.Launches[3].Operands[0].Index = 1 }, "takes an input of q16t with groups of 64, not f32"},
 	{"groups of another size", func(p *Program) { p.Buffers[2].Group = 32 }, "takes an input of q16t with groups of 64"},
+	{"input of one digit", func(p *Program) { p.Buffers[2].Format = "q8t" }, ""},
+	{"one digit of another form", func(p *Program) { p.Buffers[2].Format = "q8g" }, "takes an input of q16t with groups of 64, not q8g"},
+	{"one digit, groups of another size", func(p *Program) { p.Buffers[2].Format, p.Buffers[2].Group = "q8t", 32 }, "takes an input of q8t with groups of 64"},
+	{"turned in blocks", func(p *Program) { turnNorm(p, 32) }, ""},
+	{"turned in blocks of no power of two", func(p *Program) { turnNorm(p, 12) }, "block divides k does not hold"},
+	{"turned in other blocks", func(p *Program) { turnNorm(p, 128) }, "block divides k does not hold"},
 	{"zero points with per-row input", func(p *Program) { p.Weights[2] = "zeros" }, "takes an input of q16g with groups of 32"},
 	{"another table", func(p *Program) { p.Launches[0].Operands[0].Index = 2 }, ""},
 	{"table below the vocabulary", func(p *Program) { p.Weights[0] = "small" }, "table of 32 rows for a vocabulary of 48"},
@@ -256,4 +262,11 @@ func checkNames(t *testing.T, k *Kernel, expr string, known map[string]bool) {
 			t.Errorf("%s: %s is not known in %s", k.Name, name, expr)
 		}
 	}
+}
+
+// turnNorm makes a Hadamard transform of the launch that normalises.
+func turnNorm(p *Program, block int64) {
+	l := &p.Launches[1]
+	l.Kernel, l.Operands = "cpu.hadamard", ops(OperandBuffer, 0, OperandBuffer, 1)
+	l.Attrs = []Attr{{Name: "block", Int: block}}
 }

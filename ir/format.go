@@ -16,6 +16,8 @@ var WeightFormats = []struct {
 	{"fp8_block", dtype.F8E4M3, true},
 	{"int4", dtype.U4, true},
 	{"int4z", dtype.U4, true},
+	{"int4a8", dtype.U4, true},
+	{"int4za8", dtype.U4, true},
 }
 
 // ActivationFormats are the formats of quantized inputs: the code of each element, what a group of columns means, and the weights that they are
@@ -23,6 +25,8 @@ var WeightFormats = []struct {
 var ActivationFormats = []ActivationFormat{
 	{"q16t", dtype.I8, GroupSums, []string{"int8"}},
 	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z"}},
+	{"q8t", dtype.I8, GroupSums, []string{"int8a8"}},
+	{"q8g", dtype.I8, GroupScales, []string{"int4a8", "int4za8"}},
 	{"s8t", dtype.I8, NoGroups, []string{"int8a8"}},
 	{"e4m3t", dtype.F8E4M3, NoGroups, []string{"fp8", "fp8_tensor"}},
 	{"e4m3g", dtype.F8E4M3, GroupScales, []string{"fp8_block"}},

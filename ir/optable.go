@@ -229,20 +229,26 @@ var coreOps = []*OpInfo{
 	},
 
 	{
+		Name: "hadamard", Doc: "y = each block of columns of x times the Hadamard matrix of its size, divided by the square root of that: H[i,j] = (-1)^popcount(i&j).",
+		Args:    []ArgInfo{argX},
+		Attrs:   []AttrInfo{{Name: "block", Kind: Int, Min: 2, Doc: "columns of a block, a power of two that divides those of x"}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeHadamard,
+	},
+	{
 		Name: "cast", Doc: "y = x rounded to dtype, to nearest, ties to even.", Args: []ArgInfo{argX},
 		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Enum: floatNames, Doc: "of the result"}},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeCast,
 	},
 	{
 		Name: "quantize",
-		Doc: "q16t, q16g: y = two digits in [-127, 127], the second in steps of 1/256 of the first's scale, which is amax/127 of each row (q16t; group is the length of the parts whose codes are summed) " +
+		Doc: "q16t, q16g: y = two digits in [-127, 127], the second in steps of 1/256 of the first's scale, which is amax/127 of each row (q16t, q8t; group is the length of the parts whose codes are summed) " +
 			"or for each group of columns (q16g). " +
-			"s8t: one digit in [-127, 127] and a scale of amax/127 of the row. " +
+			"q8t, q8g: the first digit alone. s8t: that of q8t without sums. " +
 			"e4m3t: one number of e4m3, x times 448/amax of the row rounded to nearest, ties to even, and a scale of amax/448; e4m3g: the same for each group of columns.",
 		Args: []ArgInfo{{Name: "x", Role: RoleNumbers}},
 		Attrs: []AttrInfo{
-			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g", "s8t", "e4m3t", "e4m3g"}, Doc: "q16t, q16g, s8t, e4m3t or e4m3g"},
-			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (not q16g, e4m3g): the row"},
+			{Name: "format", Kind: Text, Enum: []string{"q16t", "q16g", "q8t", "q8g", "s8t", "e4m3t", "e4m3g"}, Doc: "q16t, q16g, q8t, q8g, s8t, e4m3t or e4m3g"},
+			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group; 0 (not q16g, q8g, e4m3g): the row"},
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeQuantize,
 	},

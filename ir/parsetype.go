@@ -81,7 +81,7 @@ func (p *parser) attrValue(want AttrKind) any {
 	return p.int()
 }
 
-var recipeNames = []string{"tensor", "const", "zeros", "concat", "interleave"}
+var recipeNames = []string{"tensor", "const", "zeros", "concat", "interleave", "rotated"}
 
 // recipe reads what Recipe.String prints.
 func (p *parser) recipe(depth int) *Recipe {
@@ -108,6 +108,8 @@ func (p *parser) recipe(depth int) *Recipe {
 		block := p.int()
 		p.expect(",")
 		return InterleaveRows(block, p.recipes(depth)...)
+	case "rotated":
+		return p.rotatedRecipe(depth)
 	}
 	p.fail(start.pos, "unknown recipe %q%s", clip(name), hint(name, recipeNames))
 	return nil
@@ -129,12 +131,29 @@ func (p *parser) float32() float32 {
 	return float32(f)
 }
 
-func (p *parser) tensorRecipe() *Recipe {
-	r := &Recipe{Kind: FromTensor, Tensor: p.want(tokString, "a tensor's name")}
-	p.expect(",")
+// rows reads a range such as 0:64.
+func (p *parser) rows(r *Recipe) {
 	r.Start = p.int()
 	p.expect(":")
 	r.Count = p.int() - r.Start
+}
+
+func (p *parser) rotatedRecipe(depth int) *Recipe {
+	r := &Recipe{Kind: Rotated}
+	p.rows(r)
+	p.expect(",")
+	r.In = p.want(tokString, "the rotation of rows")
+	p.expect(",")
+	r.Out = p.want(tokString, "the rotation of columns")
+	p.expect(",")
+	r.Parts = p.recipes(depth)
+	return r
+}
+
+func (p *parser) tensorRecipe() *Recipe {
+	r := &Recipe{Kind: FromTensor, Tensor: p.want(tokString, "a tensor's name")}
+	p.expect(",")
+	p.rows(r)
 	for !p.accept(")") {
 		p.expect(",")
 		pos := p.tok.pos

@@ -63,7 +63,7 @@ func ownTensor(w *Weight) *Recipe {
 }
 
 // String prints recipes such as `tensor("q", 0:64)`, `tensor("w", 0:64, transpose)`, `const(1, 0.5)`, `zeros(8)`,
-// `concat(..., ...)` and `interleave(32, ..., ...)`.
+// `concat(..., ...)`, `interleave(32, ..., ...)` and `rotated(0:64, "r64", "", ..., ...)`.
 func (r *Recipe) String() string {
 	var args []string
 	name := ""
@@ -87,6 +87,8 @@ func (r *Recipe) String() string {
 		name = "concat"
 	case Interleave:
 		name, args = "interleave", []string{strconv.FormatInt(r.Block, 10)}
+	case Rotated:
+		name, args = "rotated", []string{fmt.Sprintf("%d:%d", r.Start, r.Start+r.Count), strconv.Quote(r.In), strconv.Quote(r.Out)}
 	}
 	for _, part := range r.Parts {
 		args = append(args, part.String())

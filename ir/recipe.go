@@ -17,6 +17,7 @@ const (
 	FromZeros                    // rows of zeros
 	Concat                       // the parts' rows, one part after the other
 	Interleave                   // blocks of rows taken from the parts in turn
+	Rotated                      // rows of what a part gives, turned; see rotated.go
 )
 
 // Recipe says how the rows (first axis, of a stack of matrices those of all of them) of a weight come from the checkpoint. A writer streams any range of rows through
@@ -26,7 +27,7 @@ type Recipe struct {
 
 	// FromTensor: rows [Start, Start+Count) of Tensor as it would be after Transpose, each element mapped by Transform.
 	Tensor       string
-	Start, Count int64 // FromZeros uses Count too
+	Start, Count int64 // FromZeros uses Count too, Rotated both
 	Transpose    bool  // the checkpoint stores [inputs, outputs]
 	Transform    string
 
@@ -35,6 +36,9 @@ type Recipe struct {
 	// Interleave takes Block rows from each part in turn; parts are padded with rows of zeros to whole blocks.
 	Block int64
 	Parts []*Recipe
+
+	// Rotated: names of matrices of package rotation, "" for none.
+	In, Out string
 }
 
 // Transforms are the element-wise maps that a recipe may ask for.
@@ -108,6 +112,9 @@ func ConcatRows(parts ...*Recipe) *Recipe {
 }
 
 func (r *Recipe) continuedBy(p *Recipe) bool {
+	if r.Kind == Rotated {
+		return r.sameMatrix(p) && r.Start+r.Count == p.Start
+	}
 	return r.Kind == FromTensor && p.Kind == FromTensor && r.Tensor == p.Tensor && r.Transpose == p.Transpose &&
 		r.Transform == p.Transform && r.Start+r.Count == p.Start
 }
@@ -120,7 +127,7 @@ func InterleaveRows(block int64, parts ...*Recipe) *Recipe {
 // SliceRows takes rows [start, start+count) of a recipe of cols elements a row; ok is false where its rows alternate.
 func SliceRows(r *Recipe, cols, start, count int64) (part *Recipe, ok bool) {
 	switch r.Kind {
-	case FromTensor:
+	case FromTensor, Rotated:
 		whole := *r
 		whole.Start, whole.Count = r.Start+start, count
 		return &whole, true
@@ -155,7 +162,7 @@ func sliceParts(all []*Recipe, cols, start, count int64) (*Recipe, bool) {
 // Rows returns how many rows the recipe gives when a row has cols elements.
 func (r *Recipe) Rows(cols int64) int64 {
 	switch r.Kind {
-	case FromTensor, FromZeros:
+	case FromTensor, FromZeros, Rotated:
 		return r.Count
 	case FromValues:
 		return int64(len(r.Values)) / cols
@@ -175,8 +182,8 @@ func roundUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
 
 // Run is a range of a weight's rows that lie together in their source.
 type Run struct {
-	Source *Recipe // FromTensor, FromValues or FromZeros
-	First  int64   // first row in the source: of the tensor itself (Start is added in), or of Values
+	Source *Recipe // FromTensor, FromValues, FromZeros or Rotated
+	First  int64   // first row in the source: of the tensor or the turned matrix itself (Start is added in), or of Values
 	Rows   int64
 }
 
@@ -190,7 +197,7 @@ func (r *Recipe) runs(cols, from, to int64, yield func(Run) bool) bool {
 		return true
 	}
 	switch r.Kind {
-	case FromTensor:
+	case FromTensor, Rotated:
 		return yield(Run{r, r.Start + from, to - from})
 	case FromValues, FromZeros:
 		return yield(Run{r, from, to - from})
@@ -252,6 +259,8 @@ func (r *Recipe) check(cols int64, depth int) error {
 			return fmt.Errorf("recipe: bad number of zero rows %d", r.Count)
 		}
 		return nil
+	case Rotated:
+		return r.checkRotated(cols, depth)
 	}
 	if len(r.Parts) < 2 || r.Kind == Interleave && (r.Block < 1 || r.Block > maxDim) {
 		return errors.New("recipe: concat and interleave take at least two parts, interleave a positive block")
@@ -270,5 +279,5 @@ func (r *Recipe) check(cols int64, depth int) error {
 // Equal compares all parts.
 func (r *Recipe) Equal(s *Recipe) bool {
 	return r.Kind == s.Kind && r.Tensor == s.Tensor && r.Start == s.Start && r.Count == s.Count && r.Transpose == s.Transpose &&
-		r.Transform == s.Transform && r.Block == s.Block && slices.Equal(r.Values, s.Values) && slices.EqualFunc(r.Parts, s.Parts, (*Recipe).Equal)
+		r.Transform == s.Transform && r.Block == s.Block && r.In == s.In && r.Out == s.Out && slices.Equal(r.Values, s.Values) && slices.EqualFunc(r.Parts, s.Parts, (*Recipe).Equal)
 }

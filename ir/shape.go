@@ -63,6 +63,13 @@ func shapeLike(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(x.Type.Rows(), cols(x))}, nil
 }
 
+func shapeHadamard(m *Module, op *Op) ([]Type, error) {
+	if n, block := cols(op.Arg("x")), op.Int("block"); block&(block-1) != 0 || n%block != 0 {
+		return nil, fmt.Errorf("block %d must be a power of two that divides %d columns", block, n)
+	}
+	return shapeLike(m, op)
+}
+
 func shapeGather(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(op.Arg("ids").Type.Rows(), cols(op.Arg("table")))}, nil
 }

@@ -14,7 +14,7 @@ import (
 type Type struct {
 	DType dtype.Type // Invalid for a cache token
 	Dims  []sym.Dim
-	// Quant names the format of codes and scales: "int8", "fp8", "int4.g32" for weights, "q16t", "q16g.g32", "s8t", "e4m3t", "e4m3g.g128" for activations; "" for plain numbers.
+	// Quant names the format of codes and scales: "int8", "fp8", "int4.g32" for weights, "q16t", "q16g.g32", "q8t", "s8t", "e4m3t", "e4m3g.g128" for activations; "" for plain numbers.
 	Quant string
 	// Layout names the order of bytes in storage; "" is row-major.
 	Layout string

@@ -71,7 +71,7 @@ func (p *Policy) router() (string, error) {
 // form is how the input of a product is stored: plain numbers, or codes of an activation format.
 type form struct {
 	dtype  dtype.Type
-	format string // "q16t", "q16g", "s8t", "e4m3t", "e4m3g"; "" for plain numbers
+	format string // "q16t", "q16g", "q8t", "q8g", "s8t", "e4m3t", "e4m3g"; "" for plain numbers
 	group  int64
 }
 
@@ -98,8 +98,17 @@ func (c *Context) inputForm(w *ir.Weight) (form, error) {
 		return ownForm(w), nil
 	case name == plainForm.dtype.String():
 		return plainForm, nil
+	case multiplies(name, w):
+		return codedForm(w, f, name), nil
 	}
 	return form{}, fmt.Errorf("target %s multiplies %s with inputs of %s, which are not defined", c.Options.Target.Name(), f.Name, name)
+}
+
+// multiplies tells whether products of an activation format and of a weight's codes are defined.
+func multiplies(activation string, w *ir.Weight) bool {
+	a := ir.FindActivation(activation)
+	base, _ := ir.SplitQuant(w.Type.Quant)
+	return a != nil && slices.Contains(a.Weights, base)
 }
 
 // ownForm returns the form of input that goes with a weight where no target says more: plain weights meet numbers of their own type, codes meet the activation format that goes with theirs.
@@ -111,7 +120,12 @@ func ownForm(w *ir.Weight) form {
 	if err != nil || f.Activation == "" {
 		return form{dtype: dtype.F32} // multiplied as the numbers that it stands for
 	}
-	a := ir.FindActivation(f.Activation)
+	return codedForm(w, f, f.Activation)
+}
+
+// codedForm is an activation format with the groups that it needs for a weight.
+func codedForm(w *ir.Weight, f *quant.Format, activation string) form {
+	a := ir.FindActivation(activation)
 	groups := [...]int64{ir.NoGroups: 0, ir.GroupSums: w.Segment, ir.GroupScales: int64(f.Group)}
 	return form{a.Code, a.Base, groups[a.Group]}
 }

@@ -14,6 +14,7 @@ import (
 type Options struct {
 	Target   Target // nil: stop before target-specific passes
 	Policy   Policy
+	Rotation Rotation
 	Disabled []string // passes and rules to leave out, by name
 	// Check verifies the module, and every property established so far, after each pass.
 	Check bool

@@ -35,6 +35,7 @@ const (
 
 // Table lists the passes in order.
 var Table = []Pass{
+	{Name: "rotate", Doc: "an equal model whose activations have no outliers, for formats that want it", Run: rotate, Rewrites: []string{ruleRotateStream, ruleRotateHeads, ruleRotateGates}, Effect: Rerounding},
 	{Name: "fold", Doc: "operations on constants, and those that change nothing, disappear", Rules: foldRules, Effect: Rounding},
 	{Name: "canonicalize", Doc: "one form for equal computations; rows are selected as early as possible", Run: canonicalize, Rewrites: []string{ruleShare, ruleOrder, ruleSelectEarly}, Effect: Exact, Establishes: []Property{Shared}},
 	{Name: "fuse-qkv", Doc: "the projections of q, k and v become one", Run: fuseQKV, Effect: Exact},
@@ -52,6 +53,10 @@ var Table = []Pass{
 
 // order states which pass must come before which, and why.
 var order = []struct{ before, after, why string }{
+	{"rotate", "fuse-qkv", "values are turned, queries and keys are not"},
+	{"rotate", "fuse-add-norm", "a norm's weights go into the products that read it"},
+	{"rotate", "fuse-swiglu", "rows of gate and up alternate afterwards"},
+	{"rotate", "quantize", "codes are made of the turned weights"},
 	{"fold", "canonicalize", "folded ops would hide that two computations are equal"},
 	{"canonicalize", "fuse-qkv", "equal projections must be one before their consumers are traced"},
 	{"canonicalize", "fuse-add-norm", "the last sum and norm must be over the selected rows before they become one op"},

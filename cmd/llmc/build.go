@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -18,10 +20,12 @@ import (
 )
 
 type buildFlags struct {
-	options compiler.Options
-	weights string
-	gate    string
-	json    bool
+	options   compiler.Options
+	weights   string
+	rotation  string
+	overrides []string
+	gate      string
+	json      bool
 }
 
 func buildCommand() *cobra.Command {
@@ -49,6 +53,8 @@ func buildCommand() *cobra.Command {
 	flags.StringVarP(&f.options.Out, "output", "o", "", "path of the plan")
 	flags.StringSliceVar(&f.options.Archs, "arch", []string{"native"}, "targets, a list; 'llmc targets' shows them")
 	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that 'llmc targets' lists")
+	flags.StringSliceVar(&f.overrides, "override", nil, "formats of single weights, PATTERN=FORMAT, by pattern of their names: '*.down_proj.weight=int8'; the first that fits decides")
+	flags.StringVar(&f.rotation, "rotate", compiler.Auto, "how much of the model is turned, so that codes lose less of its inputs: auto, for formats with inputs of 8 bits, "+strings.Join(rotations(), ", "))
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; CPUs have f32 and bf16, GPUs all but f32")
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
@@ -66,6 +72,7 @@ func buildCommand() *cobra.Command {
 	cli.CompleteArgs(cmd, cli.ModelArg)
 	cli.CompleteFlag(cmd, "arch", targetNames()...)
 	cli.CompleteFlag(cmd, "quant", append([]string{compiler.Auto}, quant.Names()...)...)
+	cli.CompleteFlag(cmd, "rotate", append([]string{compiler.Auto}, rotations()...)...)
 	cli.CompleteFlag(cmd, "kv-dtype", compiler.KVDTypes()...)
 	cli.CompleteFlag(cmd, "dump", append([]string{"all", "html"}, passes.Names()...)...)
 	cli.AddPlanned(cmd, plannedBuildFlags)
@@ -89,6 +96,27 @@ func targetNames() []string {
 	names := []string{"native"}
 	for _, t := range engine.Targets {
 		names = append(names, t.Name)
+	}
+	return names
+}
+
+// parseOverride reads PATTERN=FORMAT.
+func parseOverride(text string) (passes.Override, error) {
+	pattern, format, ok := strings.Cut(text, "=")
+	if _, err := path.Match(pattern, ""); !ok || pattern == "" || err != nil {
+		return passes.Override{}, cli.Usagef("--override %q: expected PATTERN=FORMAT, such as *.down_proj.weight=int8", text)
+	}
+	if _, err := quant.Find(format); err != nil {
+		return passes.Override{}, cli.Usagef("--override %q: %w", text, err)
+	}
+	return passes.Override{Pattern: pattern, Format: format}, nil
+}
+
+// rotations are the values of --rotate, but for auto.
+func rotations() []string {
+	var names []string
+	for _, r := range passes.Rotations {
+		names = append(names, string(r))
 	}
 	return names
 }
@@ -156,6 +184,19 @@ func (f *buildFlags) check() error {
 	}
 	if err := compiler.CheckKVDType(f.options.KVDType); err != nil {
 		return cli.Usagef("--kv-dtype: %w", err)
+	}
+	for _, text := range f.overrides {
+		o, err := parseOverride(text)
+		if err != nil {
+			return err
+		}
+		f.options.Override = append(f.options.Override, o)
+	}
+	if f.rotation != compiler.Auto {
+		if !slices.Contains(rotations(), f.rotation) {
+			return cli.Usagef("--rotate %q: expected auto, %s", f.rotation, strings.Join(rotations(), ", "))
+		}
+		f.options.Rotation = passes.Rotation(f.rotation)
 	}
 	if f.options.Threads < 0 {
 		return cli.Usagef("--threads is %d: must be at least 1, or 0 for all processors", f.options.Threads)

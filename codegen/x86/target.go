@@ -51,6 +51,7 @@ var candidates = map[string][]candidate{
 	"add":           {{kernel: "cpu.add"}},
 	"mul":           {{kernel: "cpu.mul"}},
 	"quantize":      {{kernel: "cpu.quantize"}},
+	"hadamard":      {{kernel: "cpu.hadamard"}},
 	"cast":          {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
 }
 
@@ -77,7 +78,10 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "u8", "int4": "u4", "int4z": "u4z"}
+var layoutBases = map[string]string{"int8": "u8", "int8a8": "u8", "int4": "u4", "int4z": "u4z", "int4a8": "u4", "int4za8": "u4z"}
+
+// ownInputs are inputs that differ from those that a format of weights has on GPUs: products of codes with an offset want sums of the inputs' codes.
+var ownInputs = map[string]string{"s8t": "q8t"}
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
@@ -102,6 +106,9 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 	}
 	if base, _ := ir.SplitQuant(f.Type); layoutBases[base] == "" {
 		return "", fmt.Errorf("no CPU kernel reads %s; use int8", f.Name)
+	}
+	if own := ownInputs[f.Activation]; own != "" {
+		return own, nil
 	}
 	return f.Activation, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"llmc/compiler/hf"
+	"llmc/internal/rotation"
 	"llmc/ir"
 )
 
@@ -35,6 +36,8 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 	case ir.FromValues:
 		copy(dst, run.Source.Values[run.First*cols:])
 		return nil
+	case ir.Rotated:
+		return readRotated(c, run, dst, cols, vector)
 	}
 	tensor, err := sourceTensor(c, run, cols, vector)
 	if err != nil {
@@ -52,6 +55,61 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 		return err
 	}
 	return ir.ApplyTransform(dst, run.Source.Transform)
+}
+
+// readRotated reads rows of a turned matrix: those asked for where columns stay, else whole blocks of those that turn together.
+func readRotated(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector bool) error {
+	rows, out := run.Source.Unmixed()
+	if out == "" {
+		return readTurnedRows(c, rows, dst, cols, run.First, vector)
+	}
+	matrix, err := rotation.Find(out)
+	if err != nil {
+		return err
+	}
+	block := int64(matrix.Block)
+	first, end := run.First/block*block, (run.First+run.Rows+block-1)/block*block
+	blocks := dst
+	if int64(len(dst)) < (end-first)*cols {
+		blocks = make([]float32, (end-first)*cols)
+	}
+	if err := readTurnedRows(c, rows, blocks, cols, first, vector); err != nil {
+		return err
+	}
+	matrix.Columns(blocks, int(cols), 0, int(cols))
+	copy(dst, blocks[(run.First-first)*cols:])
+	return nil
+}
+
+// readTurnedRows reads rows from first on of what the part gives, scaled and turned.
+func readTurnedRows(c *hf.Checkpoint, r *ir.Recipe, dst []float32, cols, first int64, vector bool) error {
+	rank := 2
+	if vector {
+		rank = 1
+	}
+	if err := ReadRows(c, r.Parts[0], dst, rank, first, first+int64(len(dst))/cols); err != nil {
+		return err
+	}
+	if scale := r.Scale(); scale != nil {
+		factors := make([]float32, cols)
+		if err := ReadRows(c, scale, factors, 1, 0, cols); err != nil {
+			return err
+		}
+		for row := dst; len(row) > 0; row = row[cols:] {
+			for i, f := range factors {
+				row[i] *= f
+			}
+		}
+	}
+	if r.In == "" {
+		return nil
+	}
+	matrix, err := rotation.Find(r.In)
+	if err != nil {
+		return err
+	}
+	matrix.Rows(dst)
+	return nil
 }
 
 // sourceTensor finds the tensor that a run is of. Import has checked the shapes; random tensors that it has not asked for get the shape that the run

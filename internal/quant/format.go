@@ -29,8 +29,10 @@ type Format struct {
 	Rows int
 	// ScaleBits and ZeroBits are the sizes of the scale and of the zero point of a group of one row, which may be a share of what is stored; 0: none.
 	ScaleBits, ZeroBits int
-	// Activation is the form of the inputs that its products of codes take: "q16t", "q16g", "s8t", "e4m3t", "e4m3g"; "" where inputs are numbers.
+	// Activation is the form of the inputs that its products of codes take: "q16t", "q16g", "q8g", "s8t", "e4m3t", "e4m3g"; "" where inputs are numbers.
 	Activation string
+	// Rotate tells that inputs have so few bits that the model is to be turned, so that they have no outliers.
+	Rotate bool
 
 	zero     uint8         // zero point of formats that do not store one
 	levels   *[256]float32 // what codes stand for at scale one; nil: integers, less the zero point
@@ -48,6 +50,8 @@ var Formats = []Format{
 	int8Format, int8BothFormat, fp8Format, fp8TensorFormat, fp8BlockFormat,
 	int4Format(32), int4Format(64), int4Format(128),
 	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),
+	oneDigit(int4Format(32)), oneDigit(int4Format(64)), oneDigit(int4Format(128)),
+	oneDigit(int4ZeroFormat(32)), oneDigit(int4ZeroFormat(64)), oneDigit(int4ZeroFormat(128)),
 }
 
 // AllRows is the Rows of formats with one scale for a whole weight.
@@ -57,6 +61,8 @@ const AllRows = 1 << 30
 var Aliases = []struct{ Name, Format string }{
 	{"int4", "int4-g32"},
 	{"int4-zp", "int4-g32-zp"},
+	{"int4-a8", "int4-g32-a8"},
+	{"int4-zp-a8", "int4-g32-zp-a8"},
 }
 
 // Find returns the format that --quant calls name.

@@ -2,6 +2,7 @@ package quant
 
 import (
 	"fmt"
+	"strings"
 
 	"llmc/internal/dtype"
 )
@@ -14,6 +15,15 @@ func int4Format(group int) Format {
 		Type: fmt.Sprintf("int4.g%d", group), DType: dtype.U4, Group: group, ScaleBits: 16, Activation: "q16g",
 		zero: int4Zero, quantize: quantizeInt4, bound: boundRMS(1 / (2 * int4Spans[0])),
 	}
+}
+
+// oneDigit is a format of 4 bits for inputs of 8: one code each, a scale for the same groups.
+func oneDigit(f Format) Format {
+	base, group, _ := strings.Cut(f.Type, ".")
+	f.Name, f.Type = f.Name+"-a8", base+"a8."+group
+	f.Doc = strings.Replace(f.Doc, "inputs 16 bits, a scale per group", "inputs 8 bits, a scale per group", 1)
+	f.Activation = "q8g" // a group is short enough for its outlier to spoil little
+	return f
 }
 
 const int4Zero = 8

@@ -18,8 +18,8 @@ var int8Format = Format{
 
 // int8BothFormat is the same for products of codes of 8 bits: inputs are quantized to one digit for each token (s8t).
 var int8BothFormat = Format{
-	Name: "int8-w8a8", Doc: "8 bits, a scale per output channel; inputs 8 bits, a scale per token; GPUs only",
-	Type: "int8a8", DType: dtype.U8, ScaleBits: 32, Activation: "s8t",
+	Name: "int8-w8a8", Doc: "8 bits, a scale per output channel; inputs 8 bits, a scale per token; the model is rotated",
+	Type: "int8a8", DType: dtype.U8, ScaleBits: 32, Activation: "s8t", Rotate: true,
 	zero: 128, quantize: quantizeInt8, bound: int8Format.bound,
 }
 

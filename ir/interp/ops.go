@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"llmc/internal/dtype"
+	"llmc/internal/rotation"
 )
 
 // executors gives each op of the table its meaning.
@@ -13,6 +14,7 @@ var executors = withActivations(map[string]func(*call) error{
 	"linear":        linear((*call).product),
 	"rope":          (*call).rope,
 	"scale":         func(c *call) error { return c.each("x", func(x float64) float64 { return x * c.op.Float("by") }) },
+	"hadamard":      (*call).hadamard,
 	"mul":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a * b }) },
 	"add":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a + b }) },
 	"swiglu":        (*call).swiGLU,
@@ -138,4 +140,17 @@ func (c *call) cast() error {
 	copy(y.Data, x.Data)
 	c.give(y)
 	return c.round(y.Data, c.op.Result().Type.DType)
+}
+
+func (c *call) hadamard() error {
+	matrix, err := rotation.Find(rotation.Plain(c.op.Int("block")))
+	if err != nil {
+		return err
+	}
+	x := c.arg("x")
+	y := newTensor(x.Rows, x.Cols)
+	copy(y.Data, x.Data)
+	matrix.Rows(y.Data)
+	c.give(y)
+	return nil
 }

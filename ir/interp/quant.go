@@ -44,17 +44,21 @@ func storedInCache(row []float32, cache *ir.Cache) error {
 
 // activations replace part of a row by what its codes in an activation format stand for.
 var activations = map[string]func(part []float32){
-	"q16t": quant.Q16,
-	"q16g": quant.Q16,
-	"s8t": func(row []float32) {
-		codes := make([]int8, len(row))
-		scale, _ := quant.Q8(codes, row)
-		for i, code := range codes {
-			row[i] = float32(code) * scale
-		}
-	},
+	"q16t":  quant.Q16,
+	"q16g":  quant.Q16,
+	"q8t":   storeQ8,
+	"q8g":   storeQ8,
+	"s8t":   storeQ8,
 	"e4m3t": storeE4M3,
 	"e4m3g": storeE4M3,
+}
+
+func storeQ8(part []float32) {
+	codes := make([]int8, len(part))
+	scale, _ := quant.Q8(codes, part)
+	for i, code := range codes {
+		part[i] = float32(code) * scale
+	}
 }
 
 func storeE4M3(part []float32) {

@@ -6,22 +6,22 @@ import (
 	"llmc/ir"
 )
 
-// rotation is the rotary embedding that an op describes.
-type rotation struct {
+// turning is the rotary embedding that an op describes.
+type turning struct {
 	op      *ir.Op
 	dim     int // channels of a head
 	rotary  int // of which this many turn
 	invFreq Tensor
 }
 
-func (c *call) rotation(dim int) (rotation, error) {
+func (c *call) rotation(dim int) (turning, error) {
 	freq, err := c.weight("inv_freq")
-	return rotation{op: c.op, dim: dim, rotary: int(ir.RotaryDim(c.op, int64(dim))), invFreq: freq}, err
+	return turning{op: c.op, dim: dim, rotary: int(ir.RotaryDim(c.op, int64(dim))), invFreq: freq}, err
 }
 
 // frequencies returns the inverse frequencies for a sequence of the given length, as transformers chooses them
 // (modeling_rope_utils: longrope_frequency_update and dynamic_frequency_update).
-func (r rotation) frequencies(ropeLen int32) []float32 {
+func (r turning) frequencies(ropeLen int32) []float32 {
 	op := r.op
 	switch op.Text("mode") {
 	case "longrope":
@@ -37,7 +37,7 @@ func (r rotation) frequencies(ropeLen int32) []float32 {
 }
 
 // dynamic computes NTK-aware frequencies for one length.
-func (r rotation) dynamic(length float64) []float32 {
+func (r turning) dynamic(length float64) []float32 {
 	op, d := r.op, float64(r.rotary)
 	factor := op.Float("ntk_factor")
 	base := op.Float("base") * math.Pow(factor*length/float64(op.Int("max_positions"))-(factor-1), d/(d-2))
@@ -61,7 +61,7 @@ func turned(a, b float32, cos, sin float64) (float32, float32) {
 }
 
 // turn rotates one row of heads in place.
-func (r rotation) turn(row []float32, position, ropeLen int32) {
+func (r turning) turn(row []float32, position, ropeLen int32) {
 	freq := r.frequencies(ropeLen)
 	factor := r.op.Float("factor")
 	for head := 0; head < len(row); head += r.dim {
@@ -77,7 +77,7 @@ func (r rotation) turn(row []float32, position, ropeLen int32) {
 }
 
 // turnAll rotates every row by the op's positions.
-func (c *call) turnAll(x Tensor, r rotation) {
+func (c *call) turnAll(x Tensor, r turning) {
 	positions, lengths := c.arg("positions").Index, c.arg("ropelen").Index
 	for m := range x.Rows {
 		r.turn(x.Row(m), positions[m], lengths[m])

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"llmc/internal/dtype"
+	"llmc/internal/rotation"
 	"llmc/ir"
 )
 
@@ -11,6 +12,14 @@ import (
 type Weights interface {
 	// Tensor returns all elements of the tensor called name as f32, row-major as stored. The caller does not change them.
 	Tensor(name string) ([]float32, error)
+}
+
+// RotatedWeights are Weights that give turned matrices themselves.
+type RotatedWeights interface {
+	Weights
+	// Rotated returns all elements of the matrix that a recipe of kind ir.Rotated takes rows of, for rows of cols elements. ok is false where the
+	// matrix is to be made of the tensors.
+	Rotated(r *ir.Recipe, cols int64) (data []float32, ok bool, err error)
 }
 
 // weight returns a weight operand as numbers: what its stored form stands for. A vector is one row, a stack of
@@ -47,12 +56,9 @@ func (m *Machine) numbers(w *ir.Weight) ([]float32, error) {
 // Elements assembles a weight by its recipe and rounds it to what its type can hold.
 func Elements(w *ir.Weight, source Weights) ([]float32, error) {
 	rows, cols, _ := w.Type.Matrix()
-	data, once := make([]float32, 0, rows*cols), readOnce{source, map[string][]float32{}}
-	for run := range w.Recipe.Runs(cols, 0, rows) {
-		var err error
-		if data, err = appendRun(data, run, cols, once); err != nil {
-			return nil, err
-		}
+	data, err := newReading(source).elements(w.Recipe, rows, cols)
+	if err != nil {
+		return nil, err
 	}
 	if w.Type.Quant != "" {
 		return data, storedAs(data, w.Type.Quant, int(cols))
@@ -60,34 +66,56 @@ func Elements(w *ir.Weight, source Weights) ([]float32, error) {
 	return data, round(data, w.Type.DType)
 }
 
-// readOnce keeps the tensors that a weight is made of until it is: the rows of two that alternate are many runs.
-type readOnce struct {
-	source Weights
-	read   map[string][]float32
+// reading keeps the tensors and the turned matrices that a weight is made of until it is: the rows of two that alternate are many runs.
+type reading struct {
+	source  Weights
+	tensors map[string][]float32
+	rotated map[string][]float32 // by the recipe of all rows
 }
 
-// Tensor implements Weights.
-func (o readOnce) Tensor(name string) ([]float32, error) {
-	if data, ok := o.read[name]; ok {
+func newReading(source Weights) *reading {
+	return &reading{source, map[string][]float32{}, map[string][]float32{}}
+}
+
+// elements assembles rows of cols elements.
+func (r *reading) elements(recipe *ir.Recipe, rows, cols int64) ([]float32, error) {
+	data := make([]float32, 0, rows*cols)
+	for run := range recipe.Runs(cols, 0, rows) {
+		var err error
+		if data, err = r.appendRun(data, run, cols); err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+func (r *reading) tensor(name string) ([]float32, error) {
+	if data, ok := r.tensors[name]; ok {
 		return data, nil
 	}
-	data, err := o.source.Tensor(name)
+	data, err := r.source.Tensor(name)
 	if err == nil {
-		o.read[name] = data
+		r.tensors[name] = data
 	}
 	return data, err
 }
 
 // appendRun adds the rows of one run.
-func appendRun(data []float32, run ir.Run, cols int64, source Weights) ([]float32, error) {
+func (r *reading) appendRun(data []float32, run ir.Run, cols int64) ([]float32, error) {
 	from, to := run.First*cols, (run.First+run.Rows)*cols
 	switch run.Source.Kind {
 	case ir.FromZeros:
 		return append(data, make([]float32, to-from)...), nil
 	case ir.FromValues:
 		return append(data, run.Source.Values[from:to]...), nil
+	case ir.Rotated:
+		matrix, err := r.matrix(run.Source.Whole(cols), cols)
+		if err != nil {
+			return nil, err
+		}
+		return append(data, matrix[from:to]...), nil
 	}
-	tensor, err := source.Tensor(run.Source.Tensor)
+	tensor, err := r.tensor(run.Source.Tensor)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +134,55 @@ func appendRun(data []float32, run ir.Run, cols int64, source Weights) ([]float3
 		data = append(data, tensor[from:to]...)
 	}
 	return data, ir.ApplyTransform(data[start:], run.Source.Transform)
+}
+
+// matrix returns all rows of a turned matrix.
+func (r *reading) matrix(whole *ir.Recipe, cols int64) ([]float32, error) {
+	key := whole.String()
+	if data, ok := r.rotated[key]; ok {
+		return data, nil
+	}
+	if source, ok := r.source.(RotatedWeights); ok {
+		data, known, err := source.Rotated(whole, cols)
+		if err != nil || known {
+			r.rotated[key] = data
+			return data, err
+		}
+	}
+	data, err := r.elements(whole.Parts[0], whole.Count, cols)
+	if err != nil {
+		return nil, err
+	}
+	if scale := whole.Scale(); scale != nil {
+		factors, err := r.elements(scale, cols, 1)
+		if err != nil {
+			return nil, err
+		}
+		for i := range data {
+			data[i] *= factors[int64(i)%cols]
+		}
+	}
+	r.rotated[key] = data
+	return data, turn(data, whole, int(cols))
+}
+
+// turn turns the rows of a matrix, then its columns.
+func turn(data []float32, by *ir.Recipe, cols int) error {
+	if by.In != "" {
+		in, err := rotation.Find(by.In)
+		if err != nil {
+			return err
+		}
+		in.Rows(data)
+	}
+	if by.Out != "" {
+		out, err := rotation.Find(by.Out)
+		if err != nil {
+			return err
+		}
+		out.Columns(data, cols, 0, cols)
+	}
+	return nil
 }
 
 // plain tells whether numbers of a type can be rounded to it one by one.

@@ -19,6 +19,7 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.rmsnorm":       bindNorm,
 	"cpu.add_rmsnorm":   bindNorm,
 	"cpu.quantize":      bindQuantize,
+	"cpu.hadamard":      bindHadamard,
 	"cpu.linear":        bindLinear,
 	"cpu.linear_swiglu": bindLinear,
 	"cpu.rope_kv":       bindRopeKV,

@@ -44,7 +44,11 @@ func bindLinear(b *binding) (runner, error) {
 			return nil, fmt.Errorf("bias of %d for %d outputs", len(l.w.Bias), l.w.N)
 		}
 	}
-	if l.y.cols != n || l.x.Activation != l.w.Input() || l.units*layout.Lanes < n {
+	form := l.w.Input()
+	if l.x.Digits == 1 {
+		form = form.OneDigit()
+	}
+	if l.y.cols != n || l.x.Activation != form || l.units*layout.Lanes < n {
 		return nil, fmt.Errorf("input or result does not fit weight %s [%d,%d]", l.w.Name, l.w.N, l.w.K)
 	}
 	return l, nil

@@ -212,3 +212,16 @@ func bindScale(b *binding) (runner, error) {
 	}
 	return &elementwise{apply: scale, a: v[0], b: v[0], y: v[1], rows: rowsOfBuffer(b, "y")}, nil
 }
+
+func bindHadamard(b *binding) (runner, error) {
+	v, err := b.views("x", "y")
+	if err != nil {
+		return nil, err
+	}
+	block := int(b.launch.Int("block", 0))
+	if block < 2 || v[0].cols != v[1].cols || v[1].cols%block != 0 {
+		return nil, fmt.Errorf("rows of %d turned in blocks of %d", v[1].cols, block)
+	}
+	turn := func(dst, a, _ []float32) { b.m.set.Hadamard(dst, a, block) }
+	return &elementwise{apply: turn, a: v[0], b: v[0], y: v[1], rows: rowsOfBuffer(b, "y")}, nil
+}

@@ -24,6 +24,7 @@ type rowKernels struct {
 	quantize [maxDigits + 1]quantizeFunc
 	// quantizeGroups quantizes whole groups, multiples of 32, and fills their entries.
 	quantizeGroups [maxDigits + 1]quantizeGroupsFunc
+	hadamard       hadamardKernels
 	toBF16         func(dst *uint16, x *float32, n int)
 	fromBF16       func(dst *float32, x *uint16, n int)
 	// ropeHalf turns (x[i], x[i+half]), ropePairs (x[2i], x[2i+1]), by the angle whose cosine and sine are cos[i], sin[i].
@@ -52,6 +53,7 @@ func rowReference(rules bf16Rules) rowKernels {
 		argMax:         refArgMax,
 		quantize:       [maxDigits + 1]quantizeFunc{1: refQuantize(1), 2: refQuantize(2)},
 		quantizeGroups: [maxDigits + 1]quantizeGroupsFunc{1: refQuantizeGroups(1), 2: refQuantizeGroups(2)},
+		hadamard:       refHadamard,
 		toBF16: func(dst *uint16, x *float32, n int) {
 			d := unsafe.Slice(dst, n)
 			for i, v := range unsafe.Slice(x, n) {

@@ -64,6 +64,13 @@ var rowCases = []struct {
 		s.fold.fold(&dst[0], &b[0], len(dst), c[0], c[len(c)-1])
 	}},
 	{"scale", func(s *Set, dst, a, _, c []float32) { s.fold.scale(&dst[0], &a[0], len(dst), c[0]) }},
+	{"hadamard", func(s *Set, dst, a, _, _ []float32) {
+		for block := 1; block <= 256; block *= 2 { // of as many whole blocks as there are
+			if n := len(dst) / block * block; n > 0 {
+				s.Hadamard(dst[:n], a[:n], block)
+			}
+		}
+	}},
 	{"argmax", func(s *Set, dst, a, _, _ []float32) { dst[0] = float32(s.ArgMax(a[:len(dst)])) }},
 	{"max abs", func(s *Set, dst, a, _, _ []float32) { dst[0] = s.row.maxAbs(&a[0], len(dst)) }},
 }
@@ -244,6 +251,14 @@ func TestRowReferences(t *testing.T) {
 	}
 	if p[0] != 0 || p[1] != 1 || p[2] != -1 || p[3] != 0 {
 		t.Errorf("rope of pairs: %v", p)
+	}
+	q := []float32{1, 2, 3, 4, 0, 0, 1, 0}
+	s.Hadamard(q, q, 4)
+	for i, want := range []float32{5, -1, -2, 0, 0.5, 0.5, -0.5, -0.5} {
+		if q[i] != want {
+			t.Errorf("two Hadamard transforms of four: %v", q)
+			break
+		}
 	}
 	nan := float32(math.NaN())
 	if i := s.ArgMax([]float32{nan, 1, 5, 5, nan}); i != 2 {

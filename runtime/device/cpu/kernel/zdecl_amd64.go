@@ -1070,6 +1070,21 @@ func ropeHalfAVX2(x, cos, sin *float32, half int)
 //go:noescape
 func ropePairsAVX2(x, cos, sin *float32, half int)
 
+// hadamardVectorsAVX2 multiplies each vector of x*scale with the Hadamard matrix of its lanes.
+//
+//go:noescape
+func hadamardVectorsAVX2(dst, x *float32, n int, scale float32)
+
+// hadamardPairsAVX2 replaces numbers that are distance apart by their sum and difference.
+//
+//go:noescape
+func hadamardPairsAVX2(x *float32, n, distance int)
+
+// hadamardQuadsAVX2 does so with one and then with twice the distance.
+//
+//go:noescape
+func hadamardQuadsAVX2(x *float32, n, distance int)
+
 // foldAVX2 computes acc = fma(acc, a, part*b).
 //
 //go:noescape
@@ -1174,6 +1189,21 @@ func ropeHalfAVX512(x, cos, sin *float32, half int)
 //
 //go:noescape
 func ropePairsAVX512(x, cos, sin *float32, half int)
+
+// hadamardVectorsAVX512 multiplies each vector of x*scale with the Hadamard matrix of its lanes.
+//
+//go:noescape
+func hadamardVectorsAVX512(dst, x *float32, n int, scale float32)
+
+// hadamardPairsAVX512 replaces numbers that are distance apart by their sum and difference.
+//
+//go:noescape
+func hadamardPairsAVX512(x *float32, n, distance int)
+
+// hadamardQuadsAVX512 does so with one and then with twice the distance.
+//
+//go:noescape
+func hadamardQuadsAVX512(x *float32, n, distance int)
 
 // foldAVX512 computes acc = fma(acc, a, part*b).
 //

@@ -50,6 +50,8 @@ var constants = map[string][]uint64{
 	"oddWords":  {0x0f0d0b0907050301, 0x1f1d1b1917151311},
 	"eights":    every(0x08080808),
 	"oneBytes":  every(0x01010101),
+	// laneSigns: for each bit of a lane's number, four vectors of 64 bytes, 1 where it is clear and -1 where it is set.
+	"laneSigns": laneSigns(),
 
 	// exp, see float_ref.go
 	"expLow":  number(-87.33654),
@@ -68,6 +70,17 @@ var constants = map[string][]uint64{
 func every(v uint32) []uint64 {
 	word := uint64(v)<<32 | uint64(v)
 	return []uint64{word, word, word, word}
+}
+
+func laneSigns() []uint64 {
+	var words []uint64
+	for bit := range 4 {
+		for pair := range 8 {
+			sign := func(lane int) uint64 { return uint64(math.Float32bits(float32(1 - 2*(lane>>bit&1)))) }
+			words = append(words, sign(2*pair+1)<<32|sign(2*pair))
+		}
+	}
+	return words
 }
 
 // number repeats an f32.

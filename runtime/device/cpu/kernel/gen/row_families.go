@@ -32,6 +32,9 @@ var rowFamilies = []rowFamily{
 	{"fromBF16", "widens x.", "dst *float32, x *uint16, n int", "", fromBF16},
 	{"ropeHalf", "turns the pairs (x[i], x[i+half]).", "x, cos, sin *float32, half int", "", ropeHalf},
 	{"ropePairs", "turns the pairs (x[2i], x[2i+1]).", "x, cos, sin *float32, half int", "", ropePairs},
+	{"hadamardVectors", "multiplies each vector of x*scale with the Hadamard matrix of its lanes.", "dst, x *float32, n int, scale float32", "", hadamardVectors},
+	{"hadamardPairs", "replaces numbers that are distance apart by their sum and difference.", "x *float32, n, distance int", "", hadamardPairs},
+	{"hadamardQuads", "does so with one and then with twice the distance.", "x *float32, n, distance int", "", hadamardQuads},
 	{"fold", "computes acc = fma(acc, a, part*b).", "acc, part *float32, n int, a, b float32", "", foldRow},
 	{"scale", "computes dst = x*a.", "dst, x *float32, n int, a float32", "", scaleRow},
 }
@@ -72,11 +75,12 @@ func rowTable(t isa) string {
 		switch family.name {
 		case "fold", "scale":
 			fmt.Fprintf(&fold, "\t%s: %s%s,\n", family.name, family.name, t.name)
-		case "maxOf", "indexOf", "quantize1", "quantize2", "quantizeGroups1", "quantizeGroups2":
+		case "maxOf", "indexOf", "hadamardVectors", "hadamardPairs", "hadamardQuads", "quantize1", "quantize2", "quantizeGroups1", "quantizeGroups2":
 		default:
 			fmt.Fprintf(&row, "\t%s: %s%s,\n", family.name, family.name, t.name)
 		}
 	}
+	fmt.Fprintf(&row, "\thadamard: hadamardKernels{%[2]d, hadamardVectors%[1]s, hadamardPairs%[1]s, hadamardQuads%[1]s},\n", t.name, t.lanes())
 	fmt.Fprintf(&row, "\targMax: argMaxBy(maxOf%[1]s, indexOf%[1]s),\n", t.name)
 	fmt.Fprintf(&row, "\tquantize: [maxDigits + 1]quantizeFunc{1: quantize1%[1]s, 2: quantize2%[1]s},\n", t.name)
 	fmt.Fprintf(&row, "\tquantizeGroups: [maxDigits + 1]quantizeGroupsFunc{1: quantizeGroups1%[1]s, 2: quantizeGroups2%[1]s},\n", t.name)
