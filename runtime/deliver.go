@@ -28,6 +28,7 @@ type generation struct {
 	arrived    time.Time
 	first      time.Time // when the first token came
 	closed     bool      // the last event has been put
+	guesses    guesser
 
 	queue   eventQueue
 	usage   Usage            // guarded by queue.mu
@@ -178,6 +179,7 @@ func (g *generation) put(event Event, o *sched.Output, now time.Time) {
 		g.first = now
 	}
 	g.queue.mu.Lock()
+	g.usage.DraftTokens, g.usage.AcceptedTokens = seq.Verified()
 	g.usage.CachedTokens, g.usage.OutputTokens = seq.Cached(), o.Outputs
 	if g.prompts == nil {
 		g.prompts = seq.PromptLogprobs()
@@ -186,6 +188,7 @@ func (g *generation) put(event Event, o *sched.Output, now time.Time) {
 	if event.Finish != "" {
 		g.closed = true
 		g.leave()
+		g.engine.drafter.ended(g, o.Outputs)
 		if o := g.engine.options.Observer; o != nil && !g.first.IsZero() {
 			o.Phases(seq.Started().Sub(g.arrived), g.first.Sub(seq.Started()), now.Sub(g.first))
 		}

@@ -20,18 +20,34 @@ func (s *Scheduler) Drafting(dst []*Sequence) []*Sequence {
 	return dst
 }
 
-// Upcoming is how many tokens of prompts, or of what has to be computed again, the next step has room for and somebody waits for.
-func (s *Scheduler) Upcoming() int {
-	tokens, places := 0, s.config.MaxSequences-len(s.running)
+// Outlook foretells the next step, without drafts.
+type Outlook struct {
+	Decoding int // sequences that have caught up: a token of each, and a row
+	Prompt   int // tokens of others, of prompts or what has to be computed again
+	Room     int // drafts that the step has room for
+}
+
+// Outlook says what the next step is likely to be. Which of the waiting sequences come into it is not known before.
+func (s *Scheduler) Outlook() Outlook {
+	var o Outlook
 	for _, q := range s.running {
 		if n := q.behind(); n > 1 {
-			tokens += min(n, s.config.ChunkTokens)
+			o.Prompt += min(n, s.config.ChunkTokens)
+		} else {
+			o.Decoding++
 		}
 	}
-	for _, q := range s.waiting[:max(0, min(places, len(s.waiting)))] { // in the order of a heap, which is near enough
-		tokens += min(q.behind(), s.config.ChunkTokens)
+	places := max(0, s.config.MaxSequences-len(s.running))
+	for _, q := range s.waiting[:min(places, len(s.waiting))] {
+		o.Prompt += min(q.behind(), s.config.ChunkTokens)
 	}
-	return min(tokens, s.config.MaxStepTokens)
+	free := s.config.MaxStepTokens - o.Decoding
+	o.Prompt = min(o.Prompt, free)
+	if o.Prompt > 0 {
+		free /= 2
+	}
+	o.Room = max(0, min(free, s.config.MaxRows-len(s.running)))
+	return o
 }
 
 // Propose says what may come next in a sequence that Drafting named. The next step takes as many of the drafts as it has room for; they are copied.
