@@ -267,6 +267,7 @@ func (d *drafter) ended(g *generation, outputs int) {
 	if outputs > 0 {
 		d.outputs += (1 - keptOutput) * (float64(outputs) - d.outputs)
 	}
+	d.all.Fade()
 	if d.model != nil {
 		if at := slices.Index(d.holders, g); at >= 0 {
 			d.holders = slices.Delete(d.holders, at, at+1)

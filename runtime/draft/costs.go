@@ -1,6 +1,9 @@
 package draft
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Costs learns how long steps take by the number of their tokens. Steps of few tokens are bound by memory on most machines, and a token more is
 // nearly free; how many that are, and where it ends, depends on the machine, the format of the weights, and on who else is at work. The zero value knows nothing.
@@ -9,21 +12,29 @@ type Costs struct {
 	clock uint64 // counts what was observed
 }
 
+// cell is what steps of one size, or of about that, took lately.
 type cell struct {
-	seconds float64
-	tokens  float64 // of the steps that were observed, on average
-	count   int
-	at      uint64
+	recent  [window]float32 // seconds
+	count   int             // of these
+	next    int             // place of the next
+	seconds float64         // their median
+	tokens  float64         // size of the steps
+	at      uint64          // of the last
 }
 
 const (
 	exactSizes  = 32 // sizes with a cell of their own
 	perOctave   = 8  // cells for each doubling of larger ones
 	coarseSizes = 12 * perOctave
-	memory      = 512  // observations after which a cell that was not among them counts no more
-	smoothing   = 8    // observations that an average takes in
-	outlier     = 1.5  // observations beyond this factor are cut down to it: somebody else had the processor
-	rowShare    = 0.08 // of the time of a step of one token that another token is presumed to take
+	window      = 8
+	// A size that was not seen for so many observations is forgotten: texts have become longer, neighbours of the machine busier.
+	memory = 512
+	// A size that was seen less often than this is believed to be better than presumed, not worse: others may have had the processor.
+	believed = 3
+	// What a token more is presumed to take, of the time of a step of one token: little where larger steps are not known, much where smaller ones
+	// are not, so that both are tried.
+	littleShare = 0.08
+	muchShare   = 0.5
 )
 
 func cellOf(tokens int) int {
@@ -43,50 +54,66 @@ func (c *Costs) Observe(tokens int, seconds float64) {
 	if !c.fresh(e) {
 		*e = cell{}
 	}
-	e.count = min(e.count+1, smoothing)
-	if e.count > 2 {
-		seconds = min(max(seconds, e.seconds/outlier), e.seconds*outlier)
-	}
-	weight := 1 / float64(e.count)
-	e.seconds += weight * (seconds - e.seconds)
-	e.tokens += weight * (float64(tokens) - e.tokens)
+	e.recent[e.next] = float32(seconds)
+	e.next = (e.next + 1) % window
+	e.count = min(e.count+1, window)
+	sorted := e.recent
+	slices.Sort(sorted[:e.count])
+	e.seconds = float64(sorted[(e.count-1)/2])
+	e.tokens += (float64(tokens) - e.tokens) / float64(e.count)
 	e.at = c.clock
 }
 
 func (c *Costs) fresh(e *cell) bool { return e.count > 0 && c.clock-e.at <= memory }
 
-// Known tells whether steps of about so many tokens were observed lately.
-func (c *Costs) Known(tokens int) bool { return c.fresh(&c.cells[cellOf(tokens)]) }
+// Known tells whether steps of about so many tokens were observed lately, often enough to be believed.
+func (c *Costs) Known(tokens int) bool {
+	e := &c.cells[cellOf(tokens)]
+	return c.fresh(e) && e.count >= believed
+}
 
-// Of returns what a step of so many tokens takes, from the nearest sizes that were observed lately: what lies between is interpolated, what lies
-// beyond is presumed to be cheap, so that it is tried. 0: nothing is known.
+// Of returns what a step of so many tokens takes, from the nearest sizes that are known: what lies between is interpolated, what lies beyond is presumed.
+// 0: nothing is known.
 func (c *Costs) Of(tokens int) float64 {
 	at := cellOf(tokens)
-	if c.Known(tokens) && at < exactSizes {
-		return c.cells[at].seconds
+	own := &c.cells[at]
+	if at < exactSizes && c.Known(tokens) {
+		return own.seconds
 	}
-	n := float64(tokens)
+	presumed := c.presume(at, float64(tokens))
+	if at < exactSizes && c.fresh(own) && (presumed == 0 || own.seconds < presumed) {
+		return own.seconds
+	}
+	return presumed
+}
+
+// presume tells by other sizes what a step takes.
+func (c *Costs) presume(at int, tokens float64) float64 {
 	var low, high *cell
+	usable := func(e *cell) bool { return c.fresh(e) && (e.count >= believed || c.few()) }
 	for i := at; i >= 0 && low == nil; i-- {
-		if e := &c.cells[i]; c.fresh(e) && e.tokens <= n {
+		if e := &c.cells[i]; usable(e) && e.tokens < tokens {
 			low = e
 		}
 	}
 	for i := at; i < len(c.cells) && high == nil; i++ {
-		if e := &c.cells[i]; c.fresh(e) && e.tokens > n {
+		if e := &c.cells[i]; usable(e) && e.tokens >= tokens && (i != at || at >= exactSizes) {
 			high = e
 		}
 	}
 	switch {
 	case low != nil && high != nil:
-		return low.seconds + (high.seconds-low.seconds)*(n-low.tokens)/(high.tokens-low.tokens)
+		return low.seconds + (high.seconds-low.seconds)*(tokens-low.tokens)/(high.tokens-low.tokens)
 	case low != nil:
-		return low.seconds * presumedCost(n) / presumedCost(low.tokens)
+		return low.seconds * relative(littleShare, tokens) / relative(littleShare, low.tokens)
 	case high != nil:
-		return high.seconds * presumedCost(n) / presumedCost(high.tokens)
+		return high.seconds * relative(muchShare, tokens) / relative(muchShare, high.tokens)
 	}
 	return 0
 }
 
-// presumedCost is the time of a step relative to that of one token, before there is any experience.
-func presumedCost(tokens float64) float64 { return 1 + rowShare*(tokens-1) }
+// few tells whether so little was observed that all of it has to be believed.
+func (c *Costs) few() bool { return c.clock < 2*believed }
+
+// relative is the time of a step, of that of one token, by a token's share.
+func relative(share, tokens float64) float64 { return 1 + share*(tokens-1) }

@@ -29,8 +29,8 @@ func (m Match) Class() Class {
 // Chance is how likely guesses are right: the first, and each of the others if those before it are.
 type Chance struct{ First, Rest float64 }
 
-// presumed are the chances before there is any experience.
-var presumed = [classes]Chance{
+// untried are the chances before there is any experience.
+var untried = [classes]Chance{
 	ShortMatch: {0.3, 0.6},
 	Match4:     {0.5, 0.7},
 	Match8:     {0.8, 0.9},
@@ -47,9 +47,10 @@ type count struct{ right, tried float64 }
 
 // What a verified chain leaves of earlier experience: of one sequence, whose text may change its nature, and of all together.
 const (
-	keptOfSequence = 0.9
+	keptOfSequence = 0.95
 	keptOfAll      = 0.998
-	weightOfPrior  = 3 // guesses of experience that what is known of others counts for
+	keptOfText     = 0.95 // of all experience, when a text has ended
+	weightOfPrior  = 4    // guesses of experience that what is known of others counts for
 )
 
 // record takes in that so many guesses were made and so many right.
@@ -63,6 +64,16 @@ func (r *Rates) record(c Class, drafted, accepted int, kept float64) {
 	add(&r.counts[c][0], 1, min(accepted, 1))
 	if accepted > 0 && drafted > 1 { // guesses behind a wrong one say nothing
 		add(&r.counts[c][1], min(accepted, drafted-1), accepted-1)
+	}
+}
+
+// Fade makes experience count less: what comes may be of another kind.
+func (r *Rates) Fade() {
+	for c := range r.counts {
+		for depth := range r.counts[c] {
+			r.counts[c][depth].right *= keptOfText
+			r.counts[c][depth].tried *= keptOfText
+		}
 	}
 }
 
@@ -82,5 +93,5 @@ func (r *Rates) Chance(all *Rates, c Class) Chance {
 		n := all.counts[c][depth]
 		return (n.right + 2*weightOfPrior*prior) / (n.tried + 2*weightOfPrior)
 	}
-	return Chance{blend(0, general(0, presumed[c].First)), blend(1, general(1, presumed[c].Rest))}
+	return Chance{blend(0, general(0, untried[c].First)), blend(1, general(1, untried[c].Rest))}
 }
