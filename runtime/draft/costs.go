@@ -33,7 +33,7 @@ const (
 	believed = 3
 	// What a token more is presumed to take, of the time of a step of one token: little where larger steps are not known, much where smaller ones
 	// are not, so that both are tried.
-	littleShare = 0.08
+	littleShare = 0.12
 	muchShare   = 0.5
 )
 

@@ -31,7 +31,7 @@ type Chance struct{ First, Rest float64 }
 
 // untried are the chances before there is any experience.
 var untried = [classes]Chance{
-	ShortMatch: {0.3, 0.6},
+	ShortMatch: {0.35, 0.65},
 	Match4:     {0.5, 0.7},
 	Match8:     {0.8, 0.9},
 	Match16:    {0.9, 0.95},
