@@ -25,6 +25,9 @@ type Load struct {
 // promptWorth is what a token of a prompt counts for, in sampled tokens, when time is to be spent on one or the other.
 const promptWorth = 1.0 / 16
 
+// leastGain is how much more tokens a second have to be expected of guesses: costs and chances are estimates, and no guess loses nothing.
+const leastGain = 1.04
+
 // Allot decides how many guesses each sequence takes: those with which the step gives most tokens for its time. Guesses are added from the most likely to the
 // least, and all beginnings of that list are weighed, because costs do not rise evenly. It returns tokens a second with guesses and without.
 func (l *Load) Allot(asks []Ask) (with, without float64) {
@@ -52,6 +55,9 @@ func (l *Load) Allot(asks []Ask) (with, without float64) {
 		if rate := yield / (l.Verify.Of(l.Tokens+len(l.order)) + drafting); rate > with {
 			with, taken = rate, len(l.order)
 		}
+	}
+	if with < leastGain*without {
+		with, taken = without, 0
 	}
 	for _, i := range l.order[taken:] {
 		asks[i].Take--

@@ -9,7 +9,9 @@ import (
 // nearly free; how many that are, and where it ends, depends on the machine, the format of the weights, and on who else is at work. The zero value knows nothing.
 type Costs struct {
 	cells [exactSizes + coarseSizes]cell
-	clock uint64 // counts what was observed
+	clock uint64  // counts what was observed
+	row   float64 // seconds of a token more, on average where larger steps were compared with smaller ones
+	rows  int     // comparisons, up to believed
 }
 
 // cell is what steps of one size, or of about that, took lately.
@@ -50,6 +52,7 @@ func (c *Costs) Observe(tokens int, seconds float64) {
 		return
 	}
 	c.clock++
+	c.compare(tokens, seconds)
 	e := &c.cells[cellOf(tokens)]
 	if !c.fresh(e) {
 		*e = cell{}
@@ -62,6 +65,24 @@ func (c *Costs) Observe(tokens int, seconds float64) {
 	e.seconds = float64(sorted[(e.count-1)/2])
 	e.tokens += (float64(tokens) - e.tokens) / float64(e.count)
 	e.at = c.clock
+}
+
+// compare learns from a step of few tokens and the next smaller size that is known.
+func (c *Costs) compare(tokens int, seconds float64) {
+	if tokens > exactSizes {
+		return
+	}
+	for i := cellOf(tokens) - 1; i >= 0; i-- {
+		if e := &c.cells[i]; c.fresh(e) && e.count >= believed {
+			c.rows = min(c.rows+1, believed+1)
+			row := min(max(seconds-e.seconds, 0)/(float64(tokens)-e.tokens), e.seconds)
+			if c.rows > believed { // one slow step among many is no news
+				row = min(row, 2*c.row+littleShare/4*e.seconds)
+			}
+			c.row += (row - c.row) / float64(c.rows)
+			return
+		}
+	}
 }
 
 func (c *Costs) fresh(e *cell) bool { return e.count > 0 && c.clock-e.at <= memory }
@@ -104,6 +125,8 @@ func (c *Costs) presume(at int, tokens float64) float64 {
 	switch {
 	case low != nil && high != nil:
 		return low.seconds + (high.seconds-low.seconds)*(tokens-low.tokens)/(high.tokens-low.tokens)
+	case low != nil && c.rows >= believed:
+		return low.seconds + c.row*(tokens-low.tokens)
 	case low != nil:
 		return low.seconds * relative(littleShare, tokens) / relative(littleShare, low.tokens)
 	case high != nil:
