@@ -139,7 +139,7 @@ var ends = [...]struct {
 func (g *generation) token(event *Event, o *sched.Output, out []engine.Sampled) {
 	if g.logprobs {
 		event.Logprob = out[o.Row]
-		event.Logprob.Accepted = 0 // says how the token came, not what it is
+		event.Logprob.Accepted = 0                          // says how the token came, not what it is
 		event.Logprob.Top = slices.Clone(event.Logprob.Top) // the loop uses the memory again
 	}
 	last := o.Finish != sched.Running

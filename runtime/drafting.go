@@ -30,8 +30,10 @@ type drafter struct {
 	guess   draft.Costs // of the model's
 	load    draft.Load
 	all     draft.Rates
-	outputs float64 // tokens that a generation has, on average
-	rest    int     // steps that may be scheduled ahead before guesses are looked for again
+	ledger  draft.Ledger
+	asking  time.Duration // that the guesses of the step in flight took
+	outputs float64       // tokens that a generation has, on average
+	rest    int           // steps that may be scheduled ahead before guesses are looked for again
 
 	seqs    []*sched.Sequence // that take guesses in the next step
 	asks    []draft.Ask       // of these
@@ -99,12 +101,15 @@ func (e *Engine) propose() {
 	outlook := e.sched.Outlook()
 	e.mu.Unlock()
 	d.asked, d.rest = d.asked[:0], aheadSteps
-	if !d.allot(outlook) {
+	if d.ledger.Rests() || !d.allot(outlook) {
 		return
 	}
-	d.rest = 0
+	d.rest, d.asking = 0, 0
 	if d.model != nil {
-		if err := e.guard(d.ask); err != nil {
+		begin := d.now()
+		err := e.guard(d.ask)
+		d.asking = d.now().Sub(begin)
+		if err != nil {
 			e.options.Log.Error("the draft model failed; no more guesses are made", "err", err)
 			e.drafter = nil
 			return
@@ -238,14 +243,22 @@ func (d *drafter) learn(tokens int, took time.Duration) {
 		return
 	}
 	d.verify.Observe(tokens, took.Seconds())
+	right := 0
 	for _, g := range d.asked {
 		s := &g.guesses
 		drafted, accepted := g.seq.Verified()
 		s.rates.Record(&d.all, s.class, drafted-s.drafted, accepted-s.accepted)
 		if accepted > s.accepted {
 			s.patience = 0
+			right += accepted - s.accepted
 		}
 		s.drafted, s.accepted = drafted, accepted
+	}
+	if len(d.asked) > 0 && d.load.Prompt == 0 {
+		// A step that somebody else's work has slowed down says nothing about guesses.
+		usual := min(took.Seconds(), 1.5*d.verify.Of(tokens)) + d.asking.Seconds()
+		plain := d.verify.Of(d.load.Tokens) / float64(d.load.Yields)
+		d.ledger.Book(usual, plain*float64(d.load.Yields+right))
 	}
 	d.asked = d.asked[:0]
 }
