@@ -14,6 +14,7 @@ type Settings struct {
 	MaxStepTokens int   // T at most
 	MaxSequences  int   // B at most
 	MaxRows       int   // R at most
+	Drafts        int   // guesses that a sequence brings to a step at most: rows beyond one for each sequence
 	MaxContext    int   // positions of one sequence at most
 	PageSize      int   // positions of a KV page
 	KVBytes       int64 // memory for KV pages

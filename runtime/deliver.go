@@ -28,6 +28,7 @@ type generation struct {
 	arrived    time.Time
 	first      time.Time // when the first token came
 	closed     bool      // the last event has been put
+	guesses    guesser
 
 	queue   eventQueue
 	usage   Usage            // guarded by queue.mu
@@ -90,7 +91,7 @@ func (e *Engine) hand(g *generation, o *sched.Output, now time.Time) (ended bool
 		if p := recover(); p != nil {
 			e.options.Log.Error("panic while handing out a token", "panic", p, "stack", string(debug.Stack()))
 			e.drop(g)
-			g.put(Event{Token: -1, Finish: FinishError, Err: fmt.Errorf("token %d has no text: %v", o.Token, p)}, o.Seq, now)
+			g.put(Event{Token: -1, Finish: FinishError, Err: fmt.Errorf("token %d has no text: %v", o.Token, p)}, o, now)
 			ended = true
 		}
 	}()
@@ -110,7 +111,7 @@ func (e *Engine) hand(g *generation, o *sched.Output, now time.Time) (ended bool
 	} else {
 		e.drop(g) // a stop string: the scheduler does not know yet
 	}
-	g.put(event, o.Seq, now)
+	g.put(event, o, now)
 	return event.Finish != ""
 }
 
@@ -138,6 +139,7 @@ var ends = [...]struct {
 func (g *generation) token(event *Event, o *sched.Output, out []engine.Sampled) {
 	if g.logprobs {
 		event.Logprob = out[o.Row]
+		event.Logprob.Accepted = 0                          // says how the token came, not what it is
 		event.Logprob.Top = slices.Clone(event.Logprob.Top) // the loop uses the memory again
 	}
 	last := o.Finish != sched.Running
@@ -150,7 +152,7 @@ func (g *generation) token(event *Event, o *sched.Output, out []engine.Sampled) 
 	if last {
 		text += g.text.Flush()
 	}
-	if o.Seq.Outputs() <= g.minTokens {
+	if o.Outputs <= g.minTokens {
 		event.Text = text // a stop string that begins here does not count
 		return
 	}
@@ -171,13 +173,15 @@ func (g *generation) stopReason(id int32) any {
 }
 
 // put queues an event and keeps the books.
-func (g *generation) put(event Event, seq *sched.Sequence, now time.Time) {
+func (g *generation) put(event Event, o *sched.Output, now time.Time) {
+	seq := o.Seq
 	event.Time = now
 	if event.Token >= 0 && g.first.IsZero() {
 		g.first = now
 	}
 	g.queue.mu.Lock()
-	g.usage.CachedTokens, g.usage.OutputTokens = seq.Cached(), seq.Outputs()
+	g.usage.DraftTokens, g.usage.AcceptedTokens = seq.Verified()
+	g.usage.CachedTokens, g.usage.OutputTokens = seq.Cached(), o.Outputs
 	if g.prompts == nil {
 		g.prompts = seq.PromptLogprobs()
 	}
@@ -185,6 +189,7 @@ func (g *generation) put(event Event, seq *sched.Sequence, now time.Time) {
 	if event.Finish != "" {
 		g.closed = true
 		g.leave()
+		g.engine.drafter.ended(g, o.Outputs)
 		if o := g.engine.options.Observer; o != nil && !g.first.IsZero() {
 			o.Phases(seq.Started().Sub(g.arrived), g.first.Sub(seq.Started()), now.Sub(g.first))
 		}

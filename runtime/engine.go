@@ -23,6 +23,7 @@ type Options struct {
 	NoPrefixCache               bool // compute every prompt from its first token
 	// StallAfter is how long a step may take before Health reports it; 0: two minutes.
 	StallAfter time.Duration
+	Drafting   Drafting     // guesses of the tokens that come next
 	Observer   Observer     // nil: nobody
 	Log        *slog.Logger // nil: nothing is logged
 	// PreemptEvery, for tests, preempts the worst-ranked running request every so many steps, as if memory had run out.
@@ -59,6 +60,7 @@ type Engine struct {
 	limits    engine.Settings
 	starter   engine.Starter // nil: the model computes a step at a time
 	timer     StepTimer      // nil: not wanted
+	drafter   *drafter       // the loop's own; nil: no guesses are made
 
 	mu       sync.Mutex // guards what follows; never held while the device works
 	sched    *sched.Scheduler
@@ -134,6 +136,9 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	}
 	e.starter, _ = model.(engine.Starter)
 	e.timer, _ = options.Observer.(StepTimer)
+	if e.drafter, err = newDrafter(&e.options, info.Vocab); err != nil {
+		return nil, fmt.Errorf("model %s: %w", info.Name, err)
+	}
 	return e, nil
 }
 

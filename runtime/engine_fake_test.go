@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"llmc/engine"
+	"llmc/runtime/sample"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -118,8 +119,11 @@ func (m *echo) Step(st *engine.Step, out []engine.Sampled) error {
 		}
 	}
 	if m.before != nil {
-		return m.before(n, st, out)
+		if err := m.before(n, st, out); err != nil {
+			return err
+		}
 	}
+	sample.Accept(st.Drafts, out)
 	return nil
 }
 

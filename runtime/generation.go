@@ -56,6 +56,8 @@ type Usage struct {
 	PromptTokens int
 	CachedTokens int // prompt tokens found in the prefix cache
 	OutputTokens int
+	// DraftTokens is how many guesses of output tokens were verified, AcceptedTokens how many were right.
+	DraftTokens, AcceptedTokens int
 }
 
 // Generation is a running request.

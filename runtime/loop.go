@@ -40,6 +40,7 @@ func (e *Engine) await() bool {
 func (e *Engine) step() {
 	if len(e.flights) == 0 {
 		now := e.options.Now()
+		e.propose()
 		st := e.schedule(now)
 		e.deliver() // what ended before it came into the step
 		if st.T() == 0 {
@@ -47,7 +48,7 @@ func (e *Engine) step() {
 		}
 		e.launch(st, now)
 	}
-	if e.starter != nil && e.starter.Foresees() && !e.preempts() {
+	if e.starter != nil && e.starter.Foresees() && !e.preempts() && !e.drafter.waits() {
 		now := e.options.Now()
 		st := e.ahead(now)
 		e.deliver()
@@ -68,6 +69,9 @@ func (e *Engine) finish() {
 	}
 	e.out = f.out
 	e.complete(f.out)
+	if e.lastErr == nil {
+		e.drafter.learn(f.tokens, landed.Sub(f.begun))
+	}
 	e.deliver()
 	e.stepStarted.Store(0)
 	if len(e.flights) > 0 {

@@ -22,6 +22,8 @@ import (
 
 type benchFlags struct {
 	deviceFlags
+	draftFlags
+	text          string
 	config        bench.Config
 	json, explain bool
 	profile       string
@@ -34,15 +36,22 @@ func benchCommand() *cobra.Command {
 		Short:   "Measure prefill and decode speed without a server",
 		Example: "  llmrun bench engine.plan --prompt 512 --gen 128 --batch 1,8,32 --json",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.draftFlags.check(cmd); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), args[0], cmd.OutOrStdout())
+		},
 	}
-	f.add(cmd)
+	f.deviceFlags.add(cmd)
+	f.draftFlags.add(cmd)
 	f.addLimits(cmd)
 	flags := cmd.Flags()
 	flags.IntVar(&f.config.Prompt, "prompt", 512, "tokens of each prompt")
 	flags.IntVar(&f.config.Gen, "gen", 128, "tokens decoded after it")
 	flags.IntSliceVar(&f.config.Batches, "batch", []int{1}, "sequences at a time, a list")
 	flags.IntVar(&f.config.Repeat, "repeat", 5, "runs of which the medians are given")
+	flags.StringVar(&f.text, "text", "", "file that prompts are cut from, with --draft (default: random tokens)")
 	flags.BoolVar(&f.explain, "explain", false, "show where the time goes, kernel by kernel, for the first batch size")
 	flags.StringVar(&f.profile, "profile", "", "write what each launch takes to this file, a page (.html) or a trace for Perfetto (.json), for the first batch size; else a profile of the processor for 'go tool pprof'")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
@@ -54,9 +63,10 @@ func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := checkBench(&f.config); err != nil {
+	if err := f.refuse(); err != nil {
 		return err
 	}
+	f.reserve(&settings)
 	for _, b := range f.config.Batches {
 		settings.MaxSequences = max(settings.MaxSequences, b)
 	}
@@ -68,6 +78,9 @@ func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
 		return err
 	}
 	defer loaded.Close()
+	if f.draft != "" {
+		return f.drafts(ctx, loaded, settings, w)
+	}
 	if f.explain || f.timeline() != nil {
 		return f.launches(ctx, loaded, w)
 	}
@@ -138,6 +151,19 @@ func profiled(path string, work func() error) error {
 	err = work()
 	pprof.StopCPUProfile()
 	return errors.Join(err, out.Close())
+}
+
+// refuse refuses what no plan could be measured with.
+func (f *benchFlags) refuse() error {
+	switch {
+	case f.text != "" && f.draft == "":
+		return cli.Usagef("--text needs --draft: what is computed does not depend on the tokens")
+	case f.draft != "" && (f.explain || f.profile != ""):
+		return cli.Usagef("--draft measures whole runs: leave --explain and --profile out")
+	case f.draft != "" && f.config.Gen < 2:
+		return cli.Usagef("--gen is %d: must be at least 2 with --draft", f.config.Gen)
+	}
+	return checkBench(&f.config)
 }
 
 func checkBench(c *bench.Config) error {

@@ -21,6 +21,7 @@ import (
 
 type generateFlags struct {
 	deviceFlags
+	draftFlags
 	prompt, chat, tokens string
 	maxTokens            int
 	temperature          float32
@@ -41,6 +42,13 @@ type generated struct {
 		Prefill float64 `json:"prefill_s"`
 		Decode  float64 `json:"decode_s"`
 	} `json:"timings"`
+	Draft *drafted `json:"draft,omitempty"`
+}
+
+// drafted says what became of guesses.
+type drafted struct {
+	Tokens   int `json:"draft_tokens"`
+	Accepted int `json:"accepted_tokens"`
 }
 
 func generateCommand() *cobra.Command {
@@ -60,7 +68,8 @@ func generateCommand() *cobra.Command {
 			return f.run(cmd.Context(), args[0], cmd.OutOrStdout())
 		},
 	}
-	f.add(cmd)
+	f.deviceFlags.add(cmd)
+	f.draftFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.prompt, "prompt", "", "text to continue, as it is")
 	flags.StringVar(&f.chat, "chat", "", "a user's message, put into the chat template")
@@ -95,7 +104,7 @@ func (f *generateFlags) check(cmd *cobra.Command) error {
 	case f.topK < 0:
 		return cli.Usagef("--top-k is %d: must be at least 0", f.topK)
 	}
-	return nil
+	return f.draftFlags.check(cmd)
 }
 
 func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error {
@@ -105,6 +114,7 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 		return err
 	}
 	settings.MaxSequences = 1
+	f.reserve(&settings)
 	loaded, err := runtime.Load(path, f.device, settings)
 	if err != nil {
 		return err
@@ -121,7 +131,14 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	if err != nil {
 		return err
 	}
-	e, err := runtime.New(loaded.Model, loaded.Info, tok, runtime.Options{})
+	drafting, draft, err := f.drafting(loaded, f.device, settings)
+	if err != nil {
+		return err
+	}
+	if draft != nil {
+		defer draft.Close()
+	}
+	e, err := runtime.New(loaded.Model, loaded.Info, tok, runtime.Options{Drafting: drafting})
 	if err != nil {
 		return err
 	}
@@ -197,6 +214,10 @@ func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, ids []i
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if f.draft != "" {
+		usage := g.Usage()
+		result.Draft = &drafted{Tokens: usage.DraftTokens, Accepted: usage.AcceptedTokens}
 	}
 	if !first.IsZero() {
 		result.Timings.Prefill, result.Timings.Decode = first.Sub(start).Seconds(), last.Sub(first).Seconds()

@@ -28,6 +28,7 @@ import (
 
 type serveFlags struct {
 	deviceFlags
+	draftFlags
 	host, keyFile   string
 	port            int
 	tlsCert, tlsKey string
@@ -48,9 +49,15 @@ func serveCommand() *cobra.Command {
 		Example:     "  llmrun serve engine.plan\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32",
 		Args:        cobra.MinimumNArgs(1),
 		Annotations: map[string]string{cli.Drains: "yes"},
-		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.draftFlags.check(cmd); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), args)
+		},
 	}
-	f.add(cmd)
+	f.deviceFlags.add(cmd)
+	f.draftFlags.add(cmd)
 	f.addLimits(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on")
@@ -70,7 +77,6 @@ func serveCommand() *cobra.Command {
 		{Name: "adapter", Why: "give a checkpoint that the adapter is merged into"},
 		{Name: "model-repository", Why: "name the plans one after the other"},
 		{Name: "grpc-port", Why: "clients speak HTTP", Harmless: []string{"0"}},
-		{Name: "draft", Why: "every token is computed by the plan itself"},
 		{Name: "tp", Why: onOneDevice, Harmless: []string{"1"}},
 		{Name: "pp", Why: onOneDevice, Harmless: []string{"1"}},
 		{Name: "nnodes", Why: onOneDevice, Harmless: []string{"1"}},
@@ -85,8 +91,8 @@ const onOneDevice = "a plan runs on one device of one machine"
 // verifyModes are the values of --verify.
 var verifyModes = []string{"full", "background", "off"}
 
-// check refuses what is wrong whatever the plans hold, before any is loaded. The names of the models are those of the files.
-func (f *serveFlags) check(plans []string) error {
+// refuse refuses what is wrong whatever the plans hold, before any is loaded. The names of the models are those of the files.
+func (f *serveFlags) refuse(plans []string) error {
 	seen := map[string]string{}
 	for _, path := range plans {
 		name := f.modelName(path)
@@ -98,6 +104,8 @@ func (f *serveFlags) check(plans []string) error {
 	switch {
 	case f.name != "" && len(plans) > 1:
 		return cli.Usagef("--served-model-name names one model, there are %d plans", len(plans))
+	case f.draftFlags.plan() != "" && len(plans) > 1:
+		return cli.Usagef("--draft %s drafts for one plan, there are %d; ngram drafts for all", f.draft, len(plans))
 	case f.port < 0 || f.port > math.MaxUint16:
 		return cli.Usagef("--port is %d: must be within 0..%d", f.port, math.MaxUint16)
 	case !slices.Contains(verifyModes, f.verify):
@@ -121,7 +129,7 @@ func (f *serveFlags) modelName(path string) string {
 
 func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	start := time.Now()
-	if err := f.check(plans); err != nil {
+	if err := f.refuse(plans); err != nil {
 		return err
 	}
 	f.makeRoom()
@@ -194,6 +202,7 @@ type serving struct {
 	models   []server.Model
 	names    []string
 	loaded   []*runtime.Loaded
+	drafts   []*runtime.Loaded // that guess for these
 	engines  []*runtime.Engine
 }
 
@@ -204,28 +213,43 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	if err != nil {
 		return err
 	}
-	settings.KVBytes /= int64(len(plans))
-	for _, later := range plans[i+1:] {
+	loads := plans
+	if draft := s.flags.draftFlags.plan(); draft != "" {
+		loads = append(slices.Clone(plans), draft)
+	}
+	settings.KVBytes /= int64(len(loads))
+	for _, later := range loads[i+1:] {
 		if info, err := os.Stat(later); err == nil {
 			settings.LaterPlans, settings.LaterBytes = settings.LaterPlans+1, settings.LaterBytes+info.Size()
 		}
 	}
+	s.flags.reserve(&settings)
 	loaded, err := runtime.Load(path, s.flags.device, settings)
 	if err != nil {
 		return err
 	}
 	s.loaded = append(s.loaded, loaded)
+	settings.LaterPlans, settings.LaterBytes = 0, 0
+	drafting, draft, err := s.flags.drafting(loaded, s.flags.device, settings)
+	if err != nil {
+		return err
+	}
+	if draft != nil {
+		s.drafts = append(s.drafts, draft)
+	}
 	for _, note := range loaded.Notes {
 		fmt.Fprintf(os.Stderr, "note: %s: %s\n", path, note)
 	}
 	if s.flags.verify == "full" {
-		if err := loaded.Plan.VerifyWeights(ctx, 0, nil); err != nil {
-			return err
+		for _, l := range append(s.loaded[i:], s.drafts...) {
+			if err := l.Plan.VerifyWeights(ctx, 0, nil); err != nil {
+				return err
+			}
 		}
 	}
 	name := s.flags.modelName(path)
 	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
-		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Log: s.log,
+		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -240,7 +264,7 @@ func (s *serving) verifyInBackground(ctx context.Context) {
 		return
 	}
 	go func() {
-		for _, l := range s.loaded {
+		for _, l := range append(s.loaded, s.drafts...) {
 			err := l.Plan.VerifyWeights(ctx, 1, nil)
 			if errors.Is(err, engine.ErrChecksum) {
 				s.log.Error("plan is damaged", "error", err)
@@ -269,7 +293,7 @@ func (s *serving) close() {
 	for _, e := range s.engines {
 		_ = e.Close()
 	}
-	for _, l := range s.loaded {
+	for _, l := range append(s.loaded, s.drafts...) {
 		_ = l.Close()
 	}
 }

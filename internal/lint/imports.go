@@ -39,6 +39,7 @@ var importRules = []struct {
 	{"runtime/kv", []string{"internal/dtype"}},
 	{"runtime/sched", []string{"engine", "runtime/kv"}},
 	{"runtime/sample", []string{"engine"}},
+	{"runtime/draft", []string{"engine", "runtime/kv"}},
 	{"runtime/metrics", []string{"engine", "runtime"}},
 	{"runtime/device/limits", []string{"engine"}},
 	{"runtime/device/devicetest", []string{"engine", "runtime", "runtime/sample", "runtime/sched"}},

@@ -75,6 +75,21 @@ func (m *machine) grow(t *rapid.T) {
 	}
 }
 
+// trim gives back pages that are not full, some of them reserved just now.
+func (m *machine) trim(t *rapid.T) {
+	if len(m.live) == 0 {
+		t.Skip("none open")
+	}
+	s := rapid.SampledFrom(m.live).Draw(t, "sequence")
+	full := s.indexed * m.pool.pageSize
+	held := max(full, len(s.Pages())*m.pool.pageSize)
+	keep := rapid.IntRange(full, held).Draw(t, "positions")
+	m.pool.Trim(&s.Table, keep)
+	if want := m.pool.PagesFor(keep); len(s.Pages()) != want {
+		t.Fatalf("%d pages are left for %d positions, want %d", len(s.Pages()), keep, want)
+	}
+}
+
 func (m *machine) release(t *rapid.T) {
 	if len(m.live) == 0 {
 		t.Skip("none open")
@@ -100,7 +115,7 @@ func TestRandomOperations(t *testing.T) {
 		pages := rapid.IntRange(1, 40).Draw(t, "pages")
 		size := rapid.SampledFrom([]int{1, 2, 3, 4}).Draw(t, "page size")
 		m := &machine{pool: New(pages, size, Options{}), memory: map[int32]string{}, known: map[string]bool{}}
-		t.Repeat(map[string]func(*rapid.T){"open": m.open, "grow": m.grow, "release": m.release, "": m.check})
+		t.Repeat(map[string]func(*rapid.T){"open": m.open, "grow": m.grow, "trim": m.trim, "release": m.release, "": m.check})
 		for _, s := range m.live {
 			m.pool.Release(&s.Table)
 		}

@@ -101,6 +101,18 @@ func (p *Pool) Commit(t *Table, tokens []int32) {
 	}
 }
 
+// Trim gives back the pages behind so many positions, which hold nothing that counts. Full pages must not be among them.
+func (p *Pool) Trim(t *Table, positions int) {
+	keep := p.PagesFor(positions)
+	if keep < t.indexed {
+		panic("kv: a page that others may find is not to be trimmed")
+	}
+	for i := len(t.pages) - 1; i >= keep; i-- {
+		p.drop(t.pages[i])
+	}
+	t.pages = t.pages[:min(keep, len(t.pages))]
+}
+
 // Release gives all pages of the table back, the last one first, so that beginnings stay cached longest.
 func (p *Pool) Release(t *Table) {
 	for i := len(t.pages) - 1; i >= 0; i-- {

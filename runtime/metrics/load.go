@@ -19,6 +19,8 @@ type Load struct {
 	Preemptions   uint64
 	PrefixQueries uint64 // prompt tokens looked up in the prefix cache
 	PrefixHits    uint64 // prompt tokens found there
+
+	Drafts, DraftTokens, AcceptedTokens uint64 // chains of guesses that were verified, guesses in them, those that were right
 }
 
 // loadRows says how a Load is told to Prometheus.
@@ -38,6 +40,12 @@ var loadRows = []struct {
 		func(l Load) float64 { return float64(l.PrefixQueries) }},
 	{"prefix_cache_hits_total", "Prompt tokens found in the prefix cache.", prometheus.CounterValue, "",
 		func(l Load) float64 { return float64(l.PrefixHits) }},
+	{"spec_decode_num_drafts_total", "Chains of guessed tokens that were verified.", prometheus.CounterValue, "",
+		func(l Load) float64 { return float64(l.Drafts) }},
+	{"spec_decode_num_draft_tokens_total", "Guessed tokens that were verified.", prometheus.CounterValue, "",
+		func(l Load) float64 { return float64(l.DraftTokens) }},
+	{"spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.", prometheus.CounterValue, "",
+		func(l Load) float64 { return float64(l.AcceptedTokens) }},
 }
 
 // loadCollector reads a Load once a scrape, so that its rows belong together.

@@ -27,7 +27,7 @@ func (s *Scheduler) drop(q *Sequence, finish Finish) {
 		return
 	}
 	s.leave(q)
-	s.outputs = append(s.outputs, Output{Seq: q, Row: -1, Token: -1, Finish: finish})
+	s.outputs = append(s.outputs, Output{Seq: q, Row: -1, Token: -1, Outputs: q.Outputs(), Finish: finish})
 }
 
 // expire ends the sequences whose deadline has passed.

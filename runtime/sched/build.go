@@ -10,14 +10,18 @@ func (s *Scheduler) build() *flight {
 			s.append(f, q)
 		}
 	}
+	if !f.drafted() {
+		f.step.Drafts = f.step.Drafts[:0]
+	}
 	return f
 }
 
 // append gives a sequence its part of a step. From here on its tokens count as computed, and the one that is sampled as there, if not known.
 func (s *Scheduler) append(f *flight, q *Sequence) {
-	p := part{q: q, life: q.life, from: q.computed, tokens: q.planned, firstRow: len(f.step.Rows), samples: q.planned == q.behind()}
+	p := part{q: q, life: q.life, from: q.computed, tokens: q.planned, firstRow: len(f.step.Rows), samples: q.planned == q.behind(), drafts: len(q.drafts)}
 	s.appendTokens(&f.step, q)
 	appendRows(&f.step, q, p.samples)
+	appendDraftRows(&f.step, q)
 	p.rows = len(f.step.Rows) - p.firstRow
 	f.parts = append(f.parts, p)
 	q.computed += q.planned
@@ -25,6 +29,7 @@ func (s *Scheduler) append(f *flight, q *Sequence) {
 		q.pending++
 		q.row = len(f.step.Rows) - 1
 	}
+	q.drafts = q.drafts[:0]
 }
 
 func (s *Scheduler) appendTokens(st *engine.Step, q *Sequence) {
@@ -33,13 +38,14 @@ func (s *Scheduler) appendTokens(st *engine.Step, q *Sequence) {
 	if end > len(q.tokens) {
 		st.IDs = append(st.IDs, engine.FromRow(q.row))
 	}
+	st.IDs = append(st.IDs, q.drafts...)
 	st.Pages = append(st.Pages, q.table.Pages()...)
 	st.EndSequence(q.computed, q.ropeLen, s.pool.PageSize())
 }
 
 // appendRows asks for the sequence's next token if the step completes what it has, and for the log-probabilities of its prompt.
 func appendRows(st *engine.Step, q *Sequence, samples bool) {
-	first := int32(len(st.IDs) - q.planned) // row of the step of the sequence's first token in it
+	first := int32(len(st.IDs) - q.planned - len(q.drafts)) // row of the step of the sequence's first token in it
 	end := q.computed + q.planned
 	if q.prompt.pending() {
 		for position := q.computed; position < min(end, len(q.request.Prompt)-1); position++ {
@@ -48,11 +54,14 @@ func appendRows(st *engine.Step, q *Sequence, samples bool) {
 				Position: int32(position + 1),
 				Sampling: q.prompt.forced(position + 1),
 			})
+			st.Drafts = append(st.Drafts, -1)
 		}
 	}
 	if samples {
 		row := st.NextRow()
-		row.Sampling, row.History = q.sampling(), q.history
-		st.Rows = append(st.Rows, row)
+		drafts := int32(len(q.drafts)) // which come behind it
+		row.Token, row.Position = row.Token-drafts, row.Position-drafts
+		row.Sampling, row.History = q.Sampling(0), q.history
+		st.Rows, st.Drafts = append(st.Rows, row), append(st.Drafts, -1)
 	}
 }

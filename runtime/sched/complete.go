@@ -14,7 +14,7 @@ func (s *Scheduler) Complete(out []engine.Sampled) {
 	}
 	for i := range f.parts {
 		p := &f.parts[i]
-		s.stats.Computed += uint64(p.tokens)
+		s.stats.Computed += uint64(p.tokens + p.drafts)
 		if p.alive() {
 			s.completePart(p, out)
 		}
@@ -27,15 +27,14 @@ func (s *Scheduler) completePart(p *part, out []engine.Sampled) {
 	s.pool.Commit(&q.table, q.tokens[:p.from+p.tokens])
 	rows := out[p.firstRow : p.firstRow+p.rows]
 	if p.samples {
-		rows = rows[:len(rows)-1]
+		rows = rows[:len(rows)-1-p.drafts]
 	}
 	if len(rows) > 0 {
 		q.prompt.record(p.from+1, rows)
 	}
 	if p.samples {
 		q.pending--
-		row := p.firstRow + p.rows - 1
-		s.extend(q, row, out[row].Token)
+		s.extendChain(p, p.firstRow+len(rows), out)
 	}
 }
 
@@ -56,7 +55,7 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 	} else {
 		s.release(q)
 	}
-	s.outputs = append(s.outputs, Output{Seq: q, Row: row, Token: token, Finish: finish})
+	s.outputs = append(s.outputs, Output{Seq: q, Row: row, Token: token, Outputs: q.Outputs(), Finish: finish})
 }
 
 // finished tells whether the token just sampled was the last.
@@ -85,7 +84,7 @@ func (s *Scheduler) Fail() {
 // end ends a running sequence without a token. The caller sweeps.
 func (s *Scheduler) end(q *Sequence, finish Finish) {
 	s.release(q)
-	s.outputs = append(s.outputs, Output{Seq: q, Row: -1, Token: -1, Finish: finish})
+	s.outputs = append(s.outputs, Output{Seq: q, Row: -1, Token: -1, Outputs: q.Outputs(), Finish: finish})
 }
 
 func (s *Scheduler) release(q *Sequence) {

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/engine"
 )
@@ -147,7 +148,21 @@ func (d *device) run(st *engine.Step, seen []int, before, out []engine.Sampled) 
 		}
 		out[i] = choose(prefixes[r.Token], d.config.Vocab, r.Position, r.Sampling, history)
 	}
+	accept(st.Drafts, out)
 	return nil
+}
+
+// accept counts the drafts of each chain that are what was sampled.
+func accept(drafts []int32, out []engine.Sampled) {
+	first := 0
+	for i, draft := range drafts {
+		switch {
+		case draft < 0:
+			first = i + 1
+		case out[i].Token == draft && int(out[first].Accepted) == i-first:
+			out[first].Accepted++
+		}
+	}
 }
 
 // validate checks what engine.Step promises to devices.
@@ -175,6 +190,14 @@ func (d *device) validate(st *engine.Step) error {
 				return fmt.Errorf("row %d: position %d, slot %d, rope length %d", t, p, st.Slots[t], st.RopeLen[t])
 			}
 			written[slot] = true
+		}
+	}
+	if len(st.Drafts) > 0 && (len(st.Drafts) != len(st.Rows) || !slices.ContainsFunc(st.Drafts, func(id int32) bool { return id >= 0 })) {
+		return fmt.Errorf("%d rows with drafts %v", len(st.Rows), st.Drafts)
+	}
+	for i, draft := range st.Drafts {
+		if draft >= 0 && (st.Rows[i+1].Token != st.Rows[i].Token+1 || st.IDs[st.Rows[i+1].Token] != draft) {
+			return fmt.Errorf("row %d: draft %d is not the token behind it", i, draft)
 		}
 	}
 	for i := 1; i < len(st.Rows); i++ {

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"slices"
 	"time"
 
 	"llmc/engine"
@@ -19,19 +20,28 @@ type part struct {
 	from, tokens   int // positions from .. from+tokens-1
 	firstRow, rows int // of the step's
 	samples        bool
+	drafts         int // tokens behind these that are guesses, each with a row of its own
+}
+
+// drafted tells whether the step verifies drafts.
+func (f *flight) drafted() bool {
+	return slices.ContainsFunc(f.parts, func(p part) bool { return p.drafts > 0 })
 }
 
 // alive tells whether the sequence still wants the results.
 func (p *part) alive() bool { return p.q.life == p.life }
 
 // Ahead fills the step behind the one in flight, before what that one samples is known: a token to come is engine.FromRow of its row. It
-// returns nil where pages are so scarce that somebody might have to give some back, and where there is nothing to do.
+// returns nil where pages are so scarce that somebody might have to give some back, behind a step with drafts, and where there is nothing to do.
 //
 // A sequence that ends with the step in flight may be part of the step ahead; what that gives for it is dropped. Its pages are given back when it ends:
 // the device runs steps in order, so whoever gets them writes them later.
 func (s *Scheduler) Ahead(now time.Time) *engine.Step {
 	if len(s.flights) != 1 {
 		panic("sched: a step ahead is one ahead of a single step in flight")
+	}
+	if s.flights[0].drafted() { // nobody knows how many tokens it gives
+		return nil
 	}
 	s.expire(now)
 	s.admit(now)

@@ -80,6 +80,9 @@ func runSchedule(t *rapid.T) {
 		}
 		total += stepsAlone(c)
 	}
+	if rapid.Bool().Draw(t, "drafts") {
+		h.guess = drawGuesses(t, c)
+	}
 	preemptions := rapid.SliceOfN(rapid.IntRange(0, 3), 0, 30).Draw(t, "preemptions")
 	queued := make([]*Sequence, len(jobs))
 	for n := 0; n <= 40; n++ {

@@ -15,6 +15,7 @@ func (s *Scheduler) place() {
 			}
 		}
 	}
+	s.placeDrafts()
 }
 
 // preempt sends a running sequence back to wait. Its full pages stay cached until somebody needs them.
@@ -23,6 +24,7 @@ func (s *Scheduler) preempt(i int) {
 	s.running = append(s.running[:i], s.running[i+1:]...)
 	s.pool.Release(&q.table)
 	q.computed, q.planned, q.again = 0, 0, true
+	q.drafts = q.drafts[:0]
 	s.stats.Preemptions++
 	s.wait(q)
 }

@@ -25,10 +25,11 @@ type harness struct {
 	answers map[*Sequence]*answer
 	outputs []Output
 	flights []*flown
-	ahead   bool // schedules the next step before this one is done
-	late    bool // the device works on a step when it is waited for, not when it is started
-	guessed int  // steps that were scheduled ahead
-	harmed  bool // a step failed that somebody still wanted something of
+	ahead   bool                      // schedules the next step before this one is done
+	late    bool                      // the device works on a step when it is waited for, not when it is started
+	guessed int                       // steps that were scheduled ahead
+	guess   func(q *Sequence) []int32 // drafts for a sequence; nil: none
+	harmed  bool                      // a step failed that somebody still wanted something of
 }
 
 // flown is a step in flight.
@@ -94,6 +95,7 @@ func (h *harness) step(inFlight func()) *engine.Step {
 	h.t.Helper()
 	h.now = h.now.Add(time.Second)
 	if len(h.flights) == 0 {
+		h.propose()
 		st := h.s.Schedule(h.now)
 		if st.T() == 0 {
 			if len(h.s.running)+len(h.s.waiting) > 0 {
@@ -124,6 +126,7 @@ func (h *harness) step(inFlight func()) *engine.Step {
 	} else {
 		h.verifyCache()
 		h.s.Complete(f.out)
+		h.verifyComputed()
 	}
 	h.collect(f.out)
 	if err := h.s.Check(); err != nil {
@@ -139,13 +142,38 @@ func (h *harness) verifyCache() {
 		if !p.alive() {
 			continue
 		}
-		q := p.q
-		want, _ := words(h.s.config.RopeSalt, q.tokens[:p.from+p.tokens], wholeLength(h.s.config.RopeSalt, len(q.tokens), len(q.request.Prompt)))
-		size, pages := h.s.pool.PageSize(), q.table.Pages()
-		for p, w := range want {
-			if h.device.memory[int(pages[p/size])*size+p%size] != w {
-				h.t.Fatalf("sequence %d: position %d of the cache is wrong", q.arrival, p)
-			}
+		h.verifyPositions(p.q, p.from+p.tokens)
+	}
+}
+
+// verifyPositions does so for the first positions of a sequence.
+func (h *harness) verifyPositions(q *Sequence, positions int) {
+	h.t.Helper()
+	want, _ := words(h.s.config.RopeSalt, q.tokens[:positions], wholeLength(h.s.config.RopeSalt, len(q.tokens), len(q.request.Prompt)))
+	size, pages := h.s.pool.PageSize(), q.table.Pages()
+	for p, w := range want {
+		if h.device.memory[int(pages[p/size])*size+p%size] != w {
+			h.t.Fatalf("sequence %d: position %d of the cache is wrong", q.arrival, p)
+		}
+	}
+}
+
+// verifyComputed does so for all that the sequences count as computed when no step is in flight.
+func (h *harness) verifyComputed() {
+	h.t.Helper()
+	if len(h.s.flights) > 0 {
+		return
+	}
+	for _, q := range h.s.running {
+		h.verifyPositions(q, q.computed)
+	}
+}
+
+// propose drafts for the sequences that take any.
+func (h *harness) propose() {
+	if h.guess != nil {
+		for _, q := range h.s.Drafting(nil) {
+			h.s.Propose(q, h.guess(q))
 		}
 	}
 }

@@ -39,12 +39,13 @@ const (
 	BadSample               // the device sampled no valid token for it, which happens when logits are not numbers
 )
 
-// Output tells the owner what happened to one sequence: it has a new token, has ended, or both.
+// Output tells the owner what happened to one sequence: it has a new token, has ended, or both. A step whose drafts were right gives several.
 type Output struct {
-	Seq    *Sequence
-	Row    int   // index of the sampled token in Complete's out; -1: no token
-	Token  int32 // the sampled token; -1: none
-	Finish Finish
+	Seq     *Sequence
+	Row     int   // index of the sampled token in Complete's out; -1: no token
+	Token   int32 // the sampled token; -1: none
+	Outputs int   // tokens that the sequence had sampled by then
+	Finish  Finish
 }
 
 // New returns a scheduler without sequences.

@@ -44,7 +44,10 @@ type Sequence struct {
 	cached int  // prompt tokens found in the cache when they were first needed
 	again  bool // has been preempted, or started anew, at least once
 
-	planned int // tokens in the step that is being built
+	drafts            []int32 // guesses of what comes next, for the next step
+	drafted, accepted int     // in all steps
+
+	planned int // tokens in the step that is being built, without drafts
 	pending int // tokens behind tokens that steps in flight sample
 	row     int // of the last of these, in its step
 	life    int // counts up when what is in flight for the sequence counts no more
@@ -118,12 +121,4 @@ func (s *Scheduler) newSequence(r Request) *Sequence {
 		q.prompt = newPromptLogprobs(r.Prompt, r.PromptLogprobs)
 	}
 	return q
-}
-
-// sampling returns how the next token is to be chosen.
-func (q *Sequence) sampling() *engine.Sampling {
-	if q.early != nil && q.Outputs()+q.pending < q.request.MinTokens {
-		return q.early
-	}
-	return &q.request.Sampling
 }

@@ -26,7 +26,7 @@ func (s *Scheduler) share() {
 			s.prefills = append(s.prefills, q)
 		}
 	}
-	if len(s.prefills) == 0 {
+	if budget, rows = s.shareDrafts(budget, rows); len(s.prefills) == 0 {
 		return
 	}
 	first, rest := s.prefills[0], s.prefills[1:]

@@ -14,6 +14,10 @@ type Stats struct {
 	PrefixHits    uint64 // prompt tokens that were found
 	Computed      uint64 // tokens that went through the device, again after preemption included
 	Sampled       uint64
+
+	Drafts         uint64 // sequences of steps that brought drafts
+	DraftTokens    uint64
+	AcceptedTokens uint64 // of these
 }
 
 // Stats returns the present figures.

@@ -49,6 +49,7 @@ func load(e *runtime.Engine) metrics.Load {
 	return metrics.Load{
 		Running: s.Running, Waiting: s.Waiting, KVUsage: s.KVUsage(),
 		PrefixQueries: s.PrefixQueries, PrefixHits: s.PrefixHits, Preemptions: s.Preemptions,
+		Drafts: s.Drafts, DraftTokens: s.DraftTokens, AcceptedTokens: s.AcceptedTokens,
 	}
 }
 

@@ -101,7 +101,7 @@ func (m *model) load(settings engine.Settings) error {
 	if m.arena, m.views, err = newArena(m.program, env); err != nil {
 		return err
 	}
-	m.team = team.New(m.settings.Threads)
+	m.team, m.leave = team.Share(m.settings.Threads)
 	m.state.workers = m.team.Workers()
 	m.state.scratch = make([]*kernel.Scratch, m.state.workers)
 	for w := range m.state.scratch {

@@ -22,6 +22,7 @@ type model struct {
 	settings   limits.Limits
 	set        *kernel.Set
 	team       *team.Team
+	leave      func() // the team, which all models with as many threads share
 	arena      region
 	views      []view
 	kv         *kvPool
@@ -131,7 +132,7 @@ func (m *model) Close() error {
 	if m.team == nil {
 		return errors.Join(errClosed, m.release())
 	}
-	m.team.Close()
+	m.leave()
 	m.team = nil
 	return m.release()
 }

@@ -27,35 +27,47 @@ type schedule struct {
 	pages    int // fewer than the sequences want together force preemption
 	chunk    int
 	noPrefix bool
-	seed     uint64 // of arrival times and order
+	seed     uint64    // of arrival times and order
+	drafts   [][]int32 // outputs of the requests, which are guessed, now and then wrongly; nil: no guesses
 }
 
 // trace holds, for each request and each position that it sampled, a hash over the bits of all logits.
 type trace map[[2]int]uint64
 
+// served is what became of requests.
+type served struct {
+	trace   trace
+	outputs [][]int32
+	stats   sched.Stats
+}
+
 // Schedules serves a few requests on a device under rounds random schedules (batches, chunks, page sizes, arrivals, preemptions, prefix cache,
-// threads) and wants the bits of every logit to be those of a plain run. The model of the plan has a vocabulary of vocab, context positions
+// threads, guesses of the next tokens) and wants the bits of every logit to be those of a plain run. The model of the plan has a vocabulary of vocab, context positions
 // are used.
 func Schedules(t *testing.T, device engine.Device, plan *engine.Plan, vocab, context, rounds int) {
 	t.Helper()
 	requests := metamorphicRequests(vocab, context)
-	want, _ := run(t, device, plan, vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 400, MaxSequences: 1, MaxContext: context, PageSize: 16, Threads: 1}, pages: context / 16, noPrefix: true})
+	plain := run(t, device, plan, vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 400, MaxSequences: 1, MaxContext: context, PageSize: 16, Threads: 1}, pages: context / 16, noPrefix: true})
+	want := plain.trace
 	if len(want) < len(requests) {
 		t.Fatalf("the plain run gave %d rows", len(want))
 	}
-	var preemptions, reused uint64
+	var preemptions, reused, accepted uint64
 	for i := range rounds {
 		sc := randomSchedule(uint64(i), context)
-		got, stats := run(t, device, plan, vocab, requests, sc)
+		if sc.settings.Drafts > 0 {
+			sc.drafts = plain.outputs
+		}
+		got := run(t, device, plan, vocab, requests, sc)
 		for key, hash := range want {
-			if got[key] != hash {
+			if got.trace[key] != hash {
 				t.Fatalf("schedule %d (%+v): request %d has other logits at position %d", i, sc, key[0], key[1])
 			}
 		}
-		preemptions, reused = preemptions+stats.Preemptions, reused+stats.PrefixHits
+		preemptions, reused, accepted = preemptions+got.stats.Preemptions, reused+got.stats.PrefixHits, accepted+got.stats.AcceptedTokens
 	}
-	if few := 20; rounds >= few && (preemptions == 0 || reused == 0) {
-		t.Errorf("%d preemptions and %d prefix tokens: the schedules prove less than they should", preemptions, reused)
+	if few := 20; rounds >= few && (preemptions == 0 || reused == 0 || accepted == 0) {
+		t.Errorf("%d preemptions, %d prefix tokens, %d right guesses: the schedules prove less than they should", preemptions, reused, accepted)
 	}
 }
 
@@ -97,11 +109,12 @@ func randomSchedule(seed uint64, context int) schedule {
 		MaxStepTokens: 8 + random.IntN(120), MaxSequences: 1 + random.IntN(6), MaxContext: context, PageSize: page, Threads: 1 + random.IntN(2),
 	}
 	sc.pages = context/page + random.IntN(context/page)
+	sc.settings.Drafts = max(0, random.IntN(12)-4)
 	return sc
 }
 
 // run serves the requests and records the logits of every sampled row.
-func run(t *testing.T, device engine.Device, plan *engine.Plan, vocab int, requests []sched.Request, sc schedule) (trace, sched.Stats) {
+func run(t *testing.T, device engine.Device, plan *engine.Plan, vocab int, requests []sched.Request, sc schedule) served {
 	t.Helper()
 	perToken := int64(1 << 20) // more than a position of the tiny model takes
 	sc.settings.KVBytes = int64(sc.pages*sc.settings.PageSize) * perToken
@@ -111,7 +124,10 @@ func run(t *testing.T, device engine.Device, plan *engine.Plan, vocab int, reque
 	limits, _ := model.Limits()
 	s, err := sched.New(sched.Config{Settings: limits, Pages: sc.pages, Vocab: vocab, ChunkTokens: sc.chunk, NoPrefixCache: sc.noPrefix})
 	check(t, err)
-	d := driver{t: t, model: model, s: s, vocab: vocab, got: trace{}}
+	d := driver{t: t, model: model, s: s, vocab: vocab, got: trace{}, outputs: make([][]int32, len(requests))}
+	if sc.drafts != nil {
+		d.guesses = newGuesses(sc, vocab)
+	}
 	random := rand.New(rand.NewPCG(sc.seed, 11))
 	for _, i := range random.Perm(len(requests)) {
 		_, err := s.Add(requests[i])
@@ -123,23 +139,28 @@ func run(t *testing.T, device engine.Device, plan *engine.Plan, vocab int, reque
 	for s.HasWork() {
 		d.step()
 	}
-	return d.got, s.Stats()
+	return served{d.got, d.outputs, s.Stats()}
 }
 
 // driver is the owner of a scheduler: it runs steps and keeps what they gave.
 type driver struct {
-	t      *testing.T
-	model  engine.Model
-	s      *sched.Scheduler
-	vocab  int
-	got    trace
-	logits [][]float32
-	out    []engine.Sampled
-	now    time.Time
+	t       *testing.T
+	model   engine.Model
+	s       *sched.Scheduler
+	vocab   int
+	got     trace
+	outputs [][]int32
+	guesses *guesses // nil: none
+	logits  [][]float32
+	out     []engine.Sampled
+	now     time.Time
 }
 
 func (d *driver) schedule() *engine.Step {
 	d.now = d.now.Add(time.Millisecond)
+	if d.guesses != nil {
+		d.guesses.propose(d.s)
+	}
 	return d.s.Schedule(d.now)
 }
 
@@ -164,7 +185,11 @@ func (d *driver) step() {
 	d.s.Complete(d.out[:len(positions)])
 	for _, o := range d.s.TakeOutputs(nil) {
 		if o.Row >= 0 {
-			d.got[[2]int{o.Seq.Owner().(int), positions[o.Row]}] = hashBits(d.logits[o.Row])
+			id := o.Seq.Owner().(int)
+			d.got[[2]int{id, positions[o.Row]}] = hashBits(d.logits[o.Row])
+			if d.outputs != nil {
+				d.outputs[id] = append(d.outputs[id], o.Token)
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ const (
 	defaultStepTokens = 512
 	defaultSequences  = 64
 	DefaultPageSize   = 16
+	maxDrafts         = 64 // of all sequences in one step: with more tokens, arithmetic is what a step waits for
 	maxStepTokens     = 1 << 16
 	maxThreads        = 1 << 10 // more than processors are of no use, but harmless: they take turns
 )
@@ -40,14 +41,14 @@ func (r Request) Fill() (Limits, error) {
 	setDefault(&s.MaxStepTokens, defaultStepTokens)
 	setDefault(&s.MaxContext, max(r.Info.MaxContext, 1))
 	s.MaxStepTokens = max(s.MaxStepTokens, s.MaxSequences)
-	setDefault(&s.MaxRows, s.MaxSequences)
+	setDefault(&s.MaxRows, min(s.MaxSequences+min(s.MaxSequences*s.Drafts, maxDrafts), s.MaxStepTokens))
 	l := Limits{Settings: s, Vocab: r.Info.Vocab}
 	for _, c := range []struct {
 		name    string
 		v, high int
 	}{
 		{"threads", s.Threads, maxThreads}, {"max-step-tokens", s.MaxStepTokens, maxStepTokens}, {"max-batch", s.MaxSequences, maxStepTokens},
-		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, 128},
+		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, 128}, {"drafts", s.Drafts + 1, maxStepTokens},
 	} {
 		if c.v < 1 || c.v > c.high {
 			return l, fmt.Errorf("%s is %d: must be within 1..%d", c.name, c.v, c.high)

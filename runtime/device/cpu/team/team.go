@@ -41,8 +41,10 @@ type linePad [128]byte
 
 // New starts a team of up to n workers: no more than the processors that this process may use.
 func New(n int) *Team {
-	return start(max(1, min(n, runtime.NumCPU(), runtime.GOMAXPROCS(0))))
+	return start(possible(n))
 }
+
+func possible(n int) int { return max(1, min(n, runtime.NumCPU(), runtime.GOMAXPROCS(0))) }
 
 func start(n int) *Team {
 	rounds := bits.Len(uint(n - 1))
