@@ -6,8 +6,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,19 +40,19 @@ type Process struct {
 	tail  tail
 	timer *time.Timer
 	once  sync.Once
+	done  chan struct{} // closed when it has ended; err, ended and peak hold then
 	err   error
 	ended time.Time
+	peak  int64
 }
 
 // Start returns when the program has begun.
 func Start(ctx context.Context, s Spec) (*Process, error) {
-	args := append(append([]string{}, s.Wrap...), "sh", "-c", `echo "$0"; exec "$@"`, begun)
-	args = append(args, s.Args...)
-	p := &Process{cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
+	args := slices.Concat(s.Wrap, []string{"sh", "-c", `echo "$0"; exec env "$@"`, begun}, s.Env, s.Args)
+	p := &Process{cmd: exec.CommandContext(ctx, args[0], args[1:]...), done: make(chan struct{})}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it starts ends with it
 	p.cmd.Cancel = func() error { return p.signal(syscall.SIGKILL) }
 	p.cmd.WaitDelay = time.Second
-	p.cmd.Env = append(os.Environ(), s.Env...)
 	p.cmd.Stderr = &p.tail
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -105,6 +105,10 @@ func (p *Process) Wait() error {
 		if err != nil {
 			p.err = fmt.Errorf("%w%s", err, p.tail.last())
 		}
+		if u, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			p.peak = u.Maxrss << 10
+		}
+		close(p.done)
 	})
 	return p.err
 }
@@ -127,11 +131,10 @@ func (p *Process) signal(s syscall.Signal) error { return syscall.Kill(-p.cmd.Pr
 
 // PeakBytes is the most memory that the program had: while it runs of all its processes together, afterwards of the largest.
 func (p *Process) PeakBytes() int64 {
-	if p.cmd.ProcessState != nil {
-		if u, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			return u.Maxrss << 10
-		}
-		return 0
+	select {
+	case <-p.done:
+		return p.peak
+	default:
 	}
 	sum := peakBytes(p.cmd.Process.Pid)
 	for _, s := range descendants(p.cmd.Process.Pid) {

@@ -3,6 +3,7 @@ package sample
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ type Sample struct {
 	Share   float64 `json:"share,omitempty"`   // of the limit that the metric has
 	Foreign float64 `json:"foreign,omitempty"` // part of the machine that other processes took meanwhile
 	Round   int     `json:"round"`
-	Note    string  `json:"note,omitempty"`
+	Failed  string  `json:"failed,omitempty"` // why there is no value
 }
 
 // Write appends the sample to w as a line.
@@ -78,7 +79,7 @@ type Figure struct {
 	Dropped          int     // that were taken while other processes were at work
 	Foreign          float64 // the most of those that count
 	Noisy            bool    // there were none but noisy ones: the quietest count
-	Note             string
+	Failed           string  // why there are none
 }
 
 // alike is how much more of the machine others may take than in the quietest sample, where all are noisy.
@@ -104,12 +105,17 @@ func Summarize(samples []Sample, noise float64) []Figure {
 
 func summarize(k Key, group []Sample, noise float64) Figure {
 	f := Figure{Key: k}
-	quietest := slices.MinFunc(group, func(a, b Sample) int { return compare(a.Foreign, b.Foreign) }).Foreign
+	measured := slices.DeleteFunc(slices.Clone(group), func(s Sample) bool { return s.Failed != "" })
+	if len(measured) == 0 {
+		f.Failed = group[0].Failed
+		return f
+	}
+	quietest := slices.MinFunc(measured, func(a, b Sample) int { return cmp.Compare(a.Foreign, b.Foreign) }).Foreign
 	if quietest > noise {
 		f.Noisy, noise = true, quietest+alike
 	}
 	var values, shares []float64
-	for _, s := range group {
+	for _, s := range measured {
 		if s.Foreign > noise {
 			f.Dropped++
 			continue
@@ -119,25 +125,12 @@ func summarize(k Key, group []Sample, noise float64) Figure {
 			shares = append(shares, s.Share)
 		}
 		f.Foreign = max(f.Foreign, s.Foreign)
-		if s.Note != "" {
-			f.Note = s.Note
-		}
 	}
 	f.Samples, f.Median, f.Min, f.Max = len(values), Median(values), slices.Min(values), slices.Max(values)
 	if len(shares) > 0 {
 		f.Share = Median(shares)
 	}
 	return f
-}
-
-func compare(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // Median returns the middle of numbers, of which there must be one.

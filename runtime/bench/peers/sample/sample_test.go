@@ -35,6 +35,18 @@ func TestSummarizeAllNoisy(t *testing.T) {
 	}
 }
 
+// What failed once and worked another time is a figure of what worked.
+func TestSummarizeFailures(t *testing.T) {
+	failed := of(0, 0)
+	failed.Failed = "out of memory"
+	if f := Summarize([]Sample{failed, of(10, 0)}, 0.1)[0]; f.Samples != 1 || f.Median != 10 || f.Failed != "" {
+		t.Errorf("figure %+v", f)
+	}
+	if f := Summarize([]Sample{failed}, 0.1)[0]; f.Samples != 0 || f.Failed != "out of memory" {
+		t.Errorf("figure %+v", f)
+	}
+}
+
 func TestPercentile(t *testing.T) {
 	numbers := []float64{4, 1, 3, 2}
 	for p, want := range map[float64]float64{0: 1, 50: 2.5, 100: 4, 99: 3.97} {
@@ -53,7 +65,7 @@ func TestPercentile(t *testing.T) {
 func TestReadsWhatItWrites(t *testing.T) {
 	var file bytes.Buffer
 	s := of(12.5, 0.25)
-	s.Note, s.Round, s.Share = "n", 3, 0.5
+	s.Round, s.Share = 3, 0.5
 	if err := s.Write(&file); err != nil {
 		t.Fatal(err)
 	}
