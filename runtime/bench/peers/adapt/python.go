@@ -28,7 +28,7 @@ var openVINO = pythonPeer(Peer{
 }, "ov", "peer_openvino.py")
 
 var onnxRuntime = pythonPeer(Peer{
-	Name: "ONNX Runtime",
+	Name: "ONNXRuntime",
 	Variants: []Variant{
 		{Format: "int4", Name: "int4", Path: "ort/*-int4"},
 		{Format: "f32", Name: "fp32", Path: "ort/*-fp32"},
