@@ -80,7 +80,7 @@ func (r *run) jobsOf(p *adapt.Peer, v adapt.Variant) []job {
 	own := p.Name == sample.Own
 	add("size", r.has("size"), true, job{once: true, run: func(context.Context, wanted) ([]sample.Sample, error) { return r.size(p, v), nil }})
 	add("conversion", r.has("build"), !own, job{once: true, run: func(context.Context, wanted) ([]sample.Sample, error) { return r.converted(p, v) }})
-	add("build", r.has("build") && r.rounds > 1, own, job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.build(ctx, v) }})
+	add("build", r.has("build"), own, job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.build(ctx, v) }})
 	add("perplexity", r.has("perplexity"), p.Quality != nil, job{once: true, run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.quality(ctx, p, v) }})
 	add("start", r.has("start"), p.Start != nil, job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.begin(ctx, p, v) }})
 	cases := r.cases()

@@ -180,17 +180,10 @@ func (r *run) prepare(ctx context.Context) error {
 		return fmt.Errorf("no formats to measure")
 	}
 	for _, v := range variants {
-		samples, err := r.build(ctx, v)
-		if err != nil {
+		if _, err := r.build(ctx, v); err != nil {
 			return fmt.Errorf("%s: %w", v.Name, err)
 		}
-		if r.has("build") {
-			for _, s := range samples {
-				if err := s.Write(r.out); err != nil {
-					return err
-				}
-			}
-		}
+		var err error
 		if r.flops[v.Format], err = r.inspect(ctx, v); err != nil {
 			return fmt.Errorf("%s: %w", v.Name, err)
 		}
