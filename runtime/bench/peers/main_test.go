@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"llmc/internal/clitest"
 	"llmc/runtime/bench/peers/adapt"
@@ -134,5 +136,36 @@ func TestShareOfPeak(t *testing.T) {
 	r.peaks["bf16"] = 1e12
 	if got := r.shareOfPeak(v, 100); got != 0.1 {
 		t.Errorf("share %v", got)
+	}
+}
+
+// A server that ends is not waited for, and its last words are told.
+func TestServerThatEnds(t *testing.T) {
+	r := &run{options: &options{limit: time.Minute, clients: []int{1}}, bench: adapt.Bench{IDs: []int32{1, 2, 3}}}
+	p := &adapt.Peer{Name: "a", Serve: func(*adapt.Bench, adapt.Variant, adapt.Serving) adapt.Command {
+		return adapt.Command{Args: []string{"sh", "-c", "echo no such model >&2; exit 3"}}
+	}}
+	_, err := r.stream(t.Context(), p, adapt.Variant{}, func(sample.Key) bool { return true })
+	if err == nil || !strings.Contains(err.Error(), "the server has ended: exit status 3: no such model") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What a program does not say of a case is an error; so is one that only one case of several ends with.
+func TestCasesThatFail(t *testing.T) {
+	r := &run{options: &options{limit: time.Minute}}
+	p := adapt.Peer{Name: "a", Single: true,
+		Measure: func(_ *adapt.Bench, _ adapt.Variant, cases []adapt.Case) (adapt.Command, error) {
+			script := map[int]string{1: "echo 12", 2: "true", 3: "echo why >&2; exit 1"}[cases[0].Batch]
+			return adapt.Command{Args: []string{"sh", "-c", script}}, nil
+		},
+		Parse: func(line string, _ []adapt.Case) ([]adapt.Found, error) {
+			value, err := strconv.ParseFloat(line, 64)
+			return []adapt.Found{{Value: value}}, err
+		}}
+	cases := []adapt.Case{{Metric: "decode", Batch: 1}, {Metric: "decode", Batch: 2}, {Metric: "decode", Batch: 3}}
+	samples, err := r.measureCases(t.Context(), &p, adapt.Variant{}, cases, func(k sample.Key) bool { return true })
+	if err != nil || len(samples) != 3 || samples[0].Value != 12 || !strings.Contains(samples[1].Failed, "nothing was said") || !strings.Contains(samples[2].Failed, "exit status 1: why") {
+		t.Errorf("samples %+v, %v", samples, err)
 	}
 }
