@@ -18,7 +18,7 @@ type Bench struct {
 	Scratch    string  // directory for plans, requests and adaptors
 	Checkpoint string  // directory of the model
 	Model      string  // its name, by which peers' files of it are found
-	Threads    int     //
+	Threads    int     // of every engine
 	IDs        []int32 // a text's token ids, of which prompts are made
 }
 

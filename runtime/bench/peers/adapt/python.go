@@ -50,7 +50,7 @@ var transformers = pythonPeer(Peer{
 	Name: "transformers",
 	Variants: []Variant{
 		{Format: "bf16", Name: "bfloat16", Path: "models/*"},
-		{Format: "f32", Name: "float32", Path: "models/*-f32"},
+		{Format: "f32", Name: "float32", Path: "models/*"},
 	},
 	Weights: []string{"*.safetensors"},
 }, "ref", "peer_transformers.py")

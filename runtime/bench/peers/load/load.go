@@ -79,7 +79,9 @@ func (l Level) Run(ctx context.Context, s *Server, prompts *Prompts) (*Result, e
 		tokens += a.Tokens
 		r.First, r.Between = append(r.First, a.First.Seconds()), append(r.Between, a.Gaps()...)
 	}
-	r.PerSecond = float64(tokens) / took
+	if r.PerSecond = float64(tokens) / took; len(r.Between) == 0 {
+		return nil, fmt.Errorf("answers came in one piece each: %s does not stream", s.URL)
+	}
 	return r, nil
 }
 

@@ -96,6 +96,14 @@ func TestStreamsThatFail(t *testing.T) {
 	}
 }
 
+// A server that collects its answers before it sends them is not taken for a fast one.
+func TestAnswersInOnePiece(t *testing.T) {
+	s := fake(t, func(w http.ResponseWriter, _ string) { _ = send(w, textA, usage, done) })
+	if _, err := (Level{2, 2, 1, 5}).Run(t.Context(), s, NewPrompts([]int32{1})); err == nil || !strings.Contains(err.Error(), "does not stream") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A server that needs time is asked again; one that never answers ends with the context.
 func TestReady(t *testing.T) {
 	var asked atomic.Int32

@@ -157,13 +157,13 @@ func (p *page) row(m sample.Metric, figures []sample.Figure, columns []string) {
 }
 
 // bestOf returns the best figure of those that count.
-func bestOf(m sample.Metric, figures []sample.Figure, counts func(*sample.Figure) bool) (best sample.Figure, any bool) {
+func bestOf(m sample.Metric, figures []sample.Figure, counts func(*sample.Figure) bool) (best sample.Figure, found bool) {
 	for i := range figures {
-		if f := &figures[i]; f.Samples > 0 && counts(f) && (!any || (f.Median < best.Median) == m.Less && f.Median != best.Median) {
-			best, any = *f, true
+		if f := &figures[i]; f.Samples > 0 && counts(f) && (!found || (f.Median < best.Median) == m.Less && f.Median != best.Median) {
+			best, found = *f, true
 		}
 	}
-	return best, any
+	return best, found
 }
 
 // text says what is wanted, and whether it is reached.
@@ -243,8 +243,12 @@ func (p *page) notes(noise float64) {
 }
 
 func (p *page) counted(least, most, dropped int, noise float64) {
-	fmt.Fprintf(&p.text, "\nMedians of %d to %d samples, the least and the most in parentheses. %d samples were dropped, during which other processes took more than %.0f %% of the machine.\n",
-		least, most, dropped, 100*noise)
+	count := strconv.Itoa(most)
+	if least < most {
+		count = strconv.Itoa(least) + " to " + count
+	}
+	fmt.Fprintf(&p.text, "\nSamples of a figure: %s; it is their median, with the least and the most. Samples dropped, since other processes took more than %.0f %% of the machine: %d.\n",
+		count, 100*noise, dropped)
 	fmt.Fprintf(&p.text, "A ratio is how many times better %s is than the best peer, whatever better means in the row; bold where it is behind.\n", sample.Own)
 	if p.noisy {
 		p.text.WriteString("~: there were only such samples; the quietest count.\n")
