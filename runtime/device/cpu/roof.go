@@ -30,8 +30,8 @@ type RoofPeak struct {
 }
 
 const (
-	roofRepeats = 7
-	roofLeast   = 30 * time.Millisecond // of one measurement
+	roofRepeats = 5
+	roofLeast   = 20 * time.Millisecond // of one measurement
 	roofShare   = 4                     // of the machine's memory, the part that the largest memory may take
 )
 
@@ -40,7 +40,10 @@ var roofSizes = []int64{1 << 20, 8 << 20, 32 << 20, 64 << 20, 128 << 20, 256 << 
 
 // MeasureRoof measures on up to that many threads, 0 for as many as there are processors. It takes some seconds, and a gigabyte of memory where
 // there are four.
-func MeasureRoof(threads int) (*Roof, error) {
+func MeasureRoof(threads int) (*Roof, error) { return measureRoof(threads, roofSizes, roofLeast) }
+
+// measureRoof takes at least that long for each of the measurements that a figure is the median of.
+func measureRoof(threads int, sizes []int64, least time.Duration) (*Roof, error) {
 	if threads == 0 {
 		threads = 1 << 16 // a team has no more workers than processors
 	}
@@ -50,7 +53,7 @@ func MeasureRoof(threads int) (*Roof, error) {
 	t := team.New(threads)
 	defer t.Close()
 	r := &Roof{Threads: t.Workers(), Peaks: []RoofPeak{}}
-	sizes := slices.DeleteFunc(slices.Clone(roofSizes), func(n int64) bool { return n > max(roofSizes[0], physicalMemory()/roofShare) })
+	sizes = slices.DeleteFunc(slices.Clone(sizes), func(n int64) bool { return n > max(sizes[0], physicalMemory()/roofShare) })
 	memory, err := newRegion(slices.Max(sizes), "measuring reads")
 	if err != nil {
 		return nil, err
@@ -60,7 +63,7 @@ func MeasureRoof(threads int) (*Roof, error) {
 		memory[i] = 1
 	}
 	for _, n := range sizes {
-		rate := timed(func(times int) {
+		rate := timed(least, func(times int) {
 			t.Run(func(worker int) {
 				lo, hi := share(int(n)/roofline.ReadUnit, worker, r.Threads)
 				for range times {
@@ -75,20 +78,20 @@ func MeasureRoof(threads int) (*Roof, error) {
 			continue
 		}
 		const rounds = 1 << 12 // far more than starting takes
-		rate := timed(func(times int) { t.Run(func(int) { p.Run(rounds * times) }) })
+		rate := timed(least, func(times int) { t.Run(func(int) { p.Run(rounds * times) }) })
 		r.Peaks = append(r.Peaks, RoofPeak{p.Name, p.Target, float64(p.OpsInRound*rounds*r.Threads) * rate})
 	}
 	return r, nil
 }
 
 // timed returns how often a second work is done, the median of some measurements that each do it often enough to be worth a look at the clock.
-func timed(work func(times int)) float64 {
+func timed(least time.Duration, work func(times int)) float64 {
 	times := 1
 	for {
 		start := time.Now()
 		work(times)
-		if took := time.Since(start); took >= roofLeast/2 {
-			times = max(1, int(float64(times)*float64(roofLeast)/float64(took)))
+		if took := time.Since(start); took >= least/2 {
+			times = max(1, int(float64(times)*float64(least)/float64(took)))
 			break
 		}
 		times *= 2
