@@ -7,7 +7,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -113,6 +113,24 @@ ptxas-check: .tools/ptxas-old/bin/ptxas .tools/ptxas-new/bin/ptxas .tools/nvdisa
 	.tools/pip/bin/pip install -q --no-deps --target .tools/nvdisasm/wheel '$(NVDISASM)'
 	mkdir -p $(@D)
 	ln -sf "$$(find $(CURDIR)/.tools/nvdisasm/wheel -path '*/bin/nvdisasm')" $@
+
+# make bench-peers PEERS=DIR MODEL=DIR ONLY=llama.cpp,openvino FORMATS=int4,int8,bf16 ROUNDS=5 THREADS=2 WRAP="command that waits for a quiet machine";
+# PEERS_FLAGS has more: bench-peers PEERS_FLAGS=--help
+PEERS       ?= .tools/peers
+MODEL       ?= smollm2-135m
+ONLY        ?=
+FORMATS     ?= int4,int8,bf16
+ROUNDS      ?= 5
+THREADS     ?=
+WRAP        ?=
+PEERS_FLAGS ?=
+
+peers: ## llama.cpp, OpenVINO, ONNX Runtime, CTranslate2, vLLM and transformers in PEERS, and MODEL in their formats; Python, a C++ compiler, cmake, ninja; 15 GB
+	PEERS='$(PEERS)' MODEL='$(MODEL)' ONLY='$(ONLY)' sh runtime/bench/peers/setup.sh
+
+bench-peers: build ## this project beside those peers that are installed, in rounds; tables with ratios, samples to bin/peers
+	$(GO) run ./runtime/bench/peers --peers '$(PEERS)' --model '$(MODEL)' --only '$(ONLY)' --formats '$(FORMATS)' --rounds '$(ROUNDS)' \
+	  --wrap '$(WRAP)' $(if $(THREADS),--threads '$(THREADS)') $(PEERS_FLAGS)
 
 golden: ## rewrite golden files after a reviewed change
 	UPDATE=1 $(GO) test ./ir/... ./passes/... ./codegen/... ./compiler/...

@@ -26,6 +26,7 @@ type benchFlags struct {
 	text          string
 	config        bench.Config
 	json, explain bool
+	roofline      bool
 	profile       string
 }
 
@@ -34,9 +35,17 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench PLAN",
 		Short:   "Measure prefill and decode speed without a server",
-		Example: "  llmrun bench engine.plan --prompt 512 --gen 128 --batch 1,8,32 --json",
-		Args:    cobra.ExactArgs(1),
+		Example: "  llmrun bench engine.plan --prompt 512 --gen 128 --batch 1,8,32 --json\n  llmrun bench --roofline --threads 2",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.roofline {
+				return cobra.ExactArgs(0)(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.roofline {
+				return f.roof(cmd.OutOrStdout())
+			}
 			if err := f.draftFlags.check(cmd); err != nil {
 				return err
 			}
@@ -53,6 +62,7 @@ func benchCommand() *cobra.Command {
 	flags.IntVar(&f.config.Repeat, "repeat", 5, "runs of which the medians are given")
 	flags.StringVar(&f.text, "text", "", "file that prompts are cut from, with --draft (default: random tokens)")
 	flags.BoolVar(&f.explain, "explain", false, "show where the time goes, kernel by kernel, for the first batch size")
+	flags.BoolVar(&f.roofline, "roofline", false, "measure no plan but what the processor does at best: reads of memory, multiplications and additions")
 	flags.StringVar(&f.profile, "profile", "", "write what each launch takes to this file, a page (.html) or a trace for Perfetto (.json), for the first batch size; else a profile of the processor for 'go tool pprof'")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd

@@ -113,6 +113,14 @@ func TestLogitsAndBench(t *testing.T) {
 	if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
 		t.Errorf("no profile: %v", err)
 	}
+	var roof struct {
+		Threads int
+		Read    []map[string]float64
+	}
+	clitest.Run(t, "", "bench", "--roofline", "--threads", "1", "--json").JSON(t, &roof)
+	if roof.Threads != 1 || len(roof.Read) == 0 || roof.Read[0]["bytes_per_second"] <= 0 {
+		t.Errorf("roof %+v", roof)
+	}
 	var parts []map[string]any
 	clitest.Run(t, "", "bench", plan, "--prompt", "8", "--gen", "2", "--profile", profile+".html", "--json").JSON(t, &parts)
 	if page, err := os.ReadFile(profile + ".html"); err != nil || !strings.HasPrefix(string(page), "<!doctype html>") || !strings.Contains(string(page), ".attention") || len(parts) < 10 {
@@ -227,6 +235,7 @@ func TestRefusals(t *testing.T) {
 		{1, []string{"generate", plan, "--tokens", "1,99999"}, "outside the vocabulary"},
 		{2, []string{"logits", plan, "--text", "a", "--image", "f"}, "not supported yet"},
 		{2, []string{"logits", plan}, "either --tokens or --text"},
+		{2, []string{"bench", plan, "--roofline"}, "accepts 0 arg(s)"},
 		{2, []string{"bench", plan, "--batch", "0"}, "--batch is 0"},
 		{2, []string{"bench", plan, "--repeat", "0"}, "--repeat is 0"},
 		{1, []string{"bench", plan + ".none"}, "no such file"},

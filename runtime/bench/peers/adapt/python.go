@@ -1,0 +1,105 @@
+package adapt
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// pythonPeer is a peer that an adaptor runs.
+func pythonPeer(p Peer, environment, program string) Peer {
+	p.Needs = environment + "/bin/python"
+	p.Measure = func(b *Bench, v Variant, cases []Case) (Command, error) {
+		return b.adaptor(environment, program, v, cases)
+	}
+	p.Start = func(b *Bench, v Variant) (Command, error) { return b.adaptor(environment, program, v, nil) }
+	p.Parse = parseAdaptor
+	return p
+}
+
+var openVINO = pythonPeer(Peer{
+	Name: "OpenVINO",
+	Variants: []Variant{
+		{Format: "int4", Name: "int4", Path: "ovm/*-int4"},
+		{Format: "int8", Name: "int8", Path: "ovm/*-int8"},
+		{Format: "bf16", Name: "fp16", Path: "ovm/*-fp16"},
+	},
+	Weights: []string{"openvino_model.bin"},
+}, "ov", "peer_openvino.py")
+
+var onnxRuntime = pythonPeer(Peer{
+	Name: "ONNXRuntime",
+	Variants: []Variant{
+		{Format: "int4", Name: "int4", Path: "ort/*-int4"},
+		{Format: "f32", Name: "fp32", Path: "ort/*-fp32"},
+	},
+	Weights: []string{"model.onnx", "model.onnx.data"},
+}, "ortgenai", "peer_onnxruntime.py")
+
+var cTranslate2 = pythonPeer(Peer{
+	Name: "CTranslate2",
+	Variants: []Variant{
+		{Format: "int8", Name: "int8", Path: "ct2m/*-int8"},
+		{Format: "bf16", Name: "bfloat16", Path: "ct2m/*-bfloat16"},
+		{Format: "f32", Name: "float32", Path: "ct2m/*-float32"},
+	},
+	Weights: []string{"model.bin"},
+}, "ct2", "peer_ctranslate2.py")
+
+var transformers = pythonPeer(Peer{
+	Name: "transformers",
+	Variants: []Variant{
+		{Format: "bf16", Name: "bfloat16", Path: "models/*"},
+		{Format: "f32", Name: "float32", Path: "models/*"},
+	},
+	Weights: []string{"*.safetensors"},
+}, "ref", "peer_transformers.py")
+
+var vLLM = vLLMPeer()
+
+// vLLMPeer wants two libraries loaded before others and its threads bound. A start compiles, the next ones find that in a cache.
+func vLLMPeer() Peer {
+	const environment = "vllm"
+	p := pythonPeer(Peer{
+		Name: "vLLM",
+		Variants: []Variant{
+			{Format: "int4", Name: "int4", Path: "models/*-int4"},
+			{Format: "int8", Name: "int8", Path: "models/*-int8"},
+			{Format: "bf16", Name: "bf16", Path: "models/*"},
+		},
+		Weights: []string{"*.safetensors"},
+		Serve: func(b *Bench, v Variant, s Serving) Command {
+			return Command{
+				Args: []string{filepath.Join(b.Peers, environment, "bin", "python"), "-m", "vllm.entrypoints.openai.api_server", "--model", b.Path(v),
+					"--served-model-name", ServedName, "--dtype", "bfloat16", "--max-model-len", strconv.Itoa(s.Context), "--max-num-seqs", strconv.Itoa(s.Slots),
+					"--no-enable-prefix-caching", "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port)},
+				Env: append(b.python(), b.vLLM()...),
+			}
+		},
+		Extra: map[string]any{"ignore_eos": true},
+	}, environment, "peer_vllm.py")
+	measure, start := p.Measure, p.Start
+	p.Measure = func(b *Bench, v Variant, cases []Case) (Command, error) { return b.withVLLM(measure(b, v, cases)) }
+	p.Start = func(b *Bench, v Variant) (Command, error) { return b.withVLLM(start(b, v)) }
+	return p
+}
+
+func (b *Bench) withVLLM(c Command, err error) (Command, error) {
+	c.Env = append(c.Env, b.vLLM()...)
+	return c, err
+}
+
+// vLLM is what its documentation recommends for processors.
+func (b *Bench) vLLM() []string {
+	env := []string{"VLLM_CPU_KVCACHE_SPACE=2", "VLLM_CPU_OMP_THREADS_BIND=0-" + strconv.Itoa(b.Threads-1), "VLLM_CPU_NUM_OF_RESERVED_CPU=0",
+		"VLLM_LOGGING_LEVEL=WARNING", "VLLM_NO_USAGE_STATS=1"}
+	var libraries []string
+	for _, pattern := range []string{"/usr/lib/*/libtcmalloc_minimal.so.4", filepath.Join(b.Peers, "vllm", "lib", "libiomp5.so")} {
+		files, _ := filepath.Glob(pattern)
+		libraries = append(libraries, files[:min(1, len(files))]...)
+	}
+	if len(libraries) > 0 {
+		env = append(env, "LD_PRELOAD="+strings.Join(libraries, ":"))
+	}
+	return env
+}

@@ -1,0 +1,32 @@
+"""CTranslate2: Generator.generate_batch, which takes tokens as text."""
+import json
+import os
+import time
+
+import ctranslate2
+
+from adaptor import main
+
+
+def open_model(request):
+    generator = ctranslate2.Generator(
+        request["model"], device="cpu", compute_type=request["variant"], inter_threads=1, intra_threads=request["threads"]
+    )
+    with open(os.path.join(request["checkpoint"], "tokenizer.json")) as f:
+        text = {number: token for token, number in json.load(f)["model"]["vocab"].items()}
+
+    def generate(prompts, tokens):
+        inputs = [[text[i] for i in p] for p in prompts]
+        began = time.time()
+        results = generator.generate_batch(
+            inputs, max_length=tokens, min_length=tokens, sampling_topk=1, beam_size=1, include_prompt_in_result=False
+        )
+        took = time.time() - began
+        assert all(len(r.sequences_ids[0]) == tokens for r in results)
+        return took, None
+
+    return generate
+
+
+if __name__ == "__main__":
+    main(open_model)

@@ -1,0 +1,157 @@
+// Command peers measures this project beside other engines on the same machine, model and work, in rounds that take turns, and prints tables with
+// ratios. The Makefile's bench-peers runs it; setup.sh installs the others.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"llmc/internal/cli"
+	"llmc/runtime/bench/peers/adapt"
+	"llmc/runtime/bench/peers/report"
+	"llmc/runtime/bench/peers/sample"
+)
+
+// options are the flags.
+type options struct {
+	peers, model, bin, out, report, text, wrap string
+	only, formats, what                        []string
+	batches, clients                           []int
+	rounds, threads, retries                   int
+	noise                                      float64
+	limit                                      time.Duration
+	every                                      bool
+}
+
+func main() { os.Exit(cli.Run(command(), os.Args[1:])) }
+
+func command() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:     "peers",
+		Short:   "Measure this project beside other engines",
+		Example: "  make bench-peers PEERS=.tools/peers ONLY=llama.cpp FORMATS=int4,int8 ROUNDS=5",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.report != "" {
+				return o.tables(o.report, cmd.OutOrStdout())
+			}
+			return o.measure(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.peers, "peers", ".tools/peers", "directory that setup.sh has filled")
+	flags.StringVar(&o.model, "model", "smollm2-135m", "checkpoint directory, or the name of one below models/ of the peers' directory")
+	flags.StringVar(&o.bin, "bin", "bin", "directory of llmc and llmrun")
+	flags.StringVar(&o.out, "out", "", "file that samples are appended to, a JSON line each (default bin/peers/TIME.jsonl)")
+	flags.StringVar(&o.report, "report", "", "measure nothing, print the tables of this file of samples")
+	flags.StringVar(&o.text, "text", "docs/decisions.md", "text that prompts are cut from and perplexity is measured on")
+	flags.StringVar(&o.wrap, "wrap", "", "command in front of every measured process, such as one that waits for a quiet machine")
+	flags.StringSliceVar(&o.only, "only", nil, "peers to measure: "+strings.Join(peerNames(), ", ")+" (default all that are installed)")
+	flags.StringSliceVar(&o.formats, "formats", []string{"int4", "int8", "bf16"}, "formats to measure: int4, int8, bf16, f32")
+	flags.StringSliceVar(&o.what, "what", sections, "what to measure")
+	flags.IntSliceVar(&o.batches, "batches", []int{1, 4, 8, 16, 32}, "sequences together")
+	flags.IntSliceVar(&o.clients, "clients", []int{1, 4, 16, 32}, "streaming clients")
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds, of which the medians are taken")
+	flags.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of every engine")
+	flags.IntVar(&o.retries, "retries", 2, "times that noisy samples of a round are taken anew")
+	flags.Float64Var(&o.noise, "noise", 0.1, "part of the machine above which what other processes take spoils a sample")
+	flags.DurationVar(&o.limit, "limit", 10*time.Minute, "time after which a process is ended")
+	flags.BoolVar(&o.every, "all", false, "measure all of a peer's own formats, not only the fastest of each number of bits")
+	return cmd
+}
+
+func peerNames() []string {
+	var names []string
+	for _, p := range adapt.Peers {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// check refuses options that nothing can be measured with.
+func (o *options) check() error {
+	for _, list := range []struct {
+		flag          string
+		values, known []string
+	}{{"only", o.only, peerNames()}, {"formats", o.formats, formats}, {"what", o.what, sections}} {
+		for _, v := range list.values {
+			if !slices.ContainsFunc(list.known, func(k string) bool { return strings.EqualFold(k, v) }) {
+				return cli.Usagef("--%s: %q is none of %s", list.flag, v, strings.Join(list.known, ", "))
+			}
+		}
+	}
+	for _, n := range []struct {
+		flag         string
+		value, least int
+	}{{"rounds", o.rounds, 1}, {"threads", o.threads, 1}, {"retries", o.retries, 0}, {"batches", slices.Min(append(o.batches, 1)), 1}, {"clients", slices.Min(append(o.clients, 1)), 1}} {
+		if n.value < n.least {
+			return cli.Usagef("--%s is %d: must be at least %d", n.flag, n.value, n.least)
+		}
+	}
+	if !(o.noise > 0 && o.noise <= 1) {
+		return cli.Usagef("--noise is %v: must be above 0 and at most 1", o.noise)
+	}
+	return nil
+}
+
+// checkpoint is the directory of the model.
+func (o *options) checkpoint() (string, error) {
+	for _, dir := range []string{o.model, filepath.Join(o.peers, "models", o.model)} {
+		if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+			return filepath.Abs(dir)
+		}
+	}
+	return "", fmt.Errorf("no checkpoint %s, nor below %s/models: make peers MODEL=DIR prepares one", o.model, o.peers)
+}
+
+// measure runs all rounds and prints the tables.
+func (o *options) measure(ctx context.Context, w, progress io.Writer) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.out == "" {
+		o.out = filepath.Join("bin", "peers", time.Now().Format("20060102-150405")+".jsonl")
+	}
+	if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(o.out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	r, err := newRun(o, out, progress)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(r.bench.Scratch)
+	if err := r.all(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "samples: %s\n", o.out)
+	return o.tables(o.out, w)
+}
+
+// tables prints the tables of a file of samples.
+func (o *options) tables(path string, w io.Writer) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	samples, err := sample.Read(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return report.Write(w, samples, report.Options{Noise: o.noise, Peers: peerNames()})
+}
