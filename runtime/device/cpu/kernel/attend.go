@@ -121,6 +121,11 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 		}
 	}
 	size := a.PartFloats()
+	if a.Scaled() && first < last {
+		all := attendTile{Attention: a, q: q, head: head, base: base, row: first, rows: last - first}
+		lo, hi := all.span()
+		s.loadScales(sc, &all, lo, hi)
+	}
 	for t, m := first, 0; t < last; t += m {
 		m = tileRows(last-t, maxTile)
 		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first}
@@ -172,6 +177,16 @@ func (t *attendTile) keys(i int) unsafe.Pointer {
 	return unsafe.Add(block, t.K(t.head, slot, 0))
 }
 
+// panel describes the panel of keys that starts at position base+i.
+func (t *attendTile) panel(i int) scorePanel {
+	block, slot := t.slot(i)
+	p := scorePanel{k: unsafe.Add(block, t.K(t.head, slot, 0))}
+	if t.Scaled() {
+		p.scales = unsafe.Add(block, t.KScale(t.head, slot))
+	}
+	return p
+}
+
 // values returns the address of the values of position base+i.
 func (t *attendTile) values(i int) unsafe.Pointer {
 	block, slot := t.slot(i)
@@ -185,27 +200,29 @@ func (t *attendTile) pageEnd(i int) int { return i + t.PageSize - (t.base+i)%t.P
 func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	k := &s.attend[t.kind()]
 	lo, hi := t.span()
-	for i := lo &^ (panelPositions - 1); i < hi; {
-		end := min((hi+panelPositions-1)&^(panelPositions-1), t.pageEnd(i))
-		sc.score = scoreArgs{
-			qStride: sc.queryStride, outStride: 4 * SplitLength,
-			k: t.keys(i), panels: (end - i) / panelPositions, steps: t.DimK() / t.Pack(),
-		}
-		sc.score.ahead = sc.score.k
-		if t.leads {
-			sc.score.ahead = t.values(i)
-		}
-		for r, n := 0, 0; r < t.rows; r += n {
-			n = tileRows(t.rows-r, k.scoreTile)
-			sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
-			sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+i])
-			k.score[n](&sc.score)
-		}
-		i = end
+	lo &^= panelPositions - 1
+	count := 0
+	for i := lo; i < hi; i += panelPositions {
+		sc.panels[count] = t.panel(i)
+		count++
+	}
+	sc.score = scoreArgs{
+		qStride: sc.queryStride, outStride: 4 * SplitLength, panels: &sc.panels[0], lines: t.KPanelBytes() / layout.Align,
+	}
+	if t.leads { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
+		sc.score.ahead = t.V(0, 0, 0) - t.K(0, 0, 0)
+	}
+	for r, n := 0, 0; r < t.rows; r += n {
+		n = tileRows(t.rows-r, k.scoreTile)
+		sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
+		sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+lo])
+		sc.score.count = count
+		k.score[n](&sc.score)
 	}
 }
 
-// weights turns scores into softmax weights, and stores largest score and sum of weights in the parts.
+// weights turns scores into softmax weights, and stores largest score and sum of weights in the parts. Weights of codes are then multiplied with
+// the scales of values.
 func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 	softmax := s.attend[t.kind()].softmax
 	for i := range t.rows {
@@ -213,6 +230,22 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 		row := sc.scores[i*SplitLength:]
 		out := part[i*t.PartFloats():]
 		out[0], out[1] = softmax(sc.weight(t.kind(), i), &row[0], lo, hi, t.Scale)
+		if t.Scaled() {
+			s.row.mul(&row[lo], &row[lo], &sc.valueScales[lo], hi-lo)
+		}
+	}
+}
+
+// loadScales widens the scales of the values at positions [lo, hi) of the split.
+func (s *Set) loadScales(sc *attendScratch, t *attendTile, lo, hi int) {
+	for i := lo &^ (panelPositions - 1); i < hi; {
+		end := min((hi+panelPositions-1)&^(panelPositions-1), t.pageEnd(i))
+		block, slot := t.slot(i)
+		s.attend[t.kind()].widen(&sc.valueScales[i], unsafe.Add(block, t.VScale(t.head, slot)), end-i)
+		i = end
+	}
+	if t.kind() == kvE4M3 {
+		s.fold.scale(&sc.valueScales[lo], &sc.valueScales[lo], hi-lo, smallE4M3)
 	}
 }
 

@@ -85,7 +85,8 @@ func (s *Set) sumValues(sc *attendScratch, t *attendTile, row, n int, sums []flo
 // sumChannels adds the first count runs, which start at position i of the split.
 func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []float32, i, count int) {
 	k := &s.attend[t.kind()]
-	elem := t.DType.Size()
+	lane := t.LaneBytes()
+	elem := 4 / t.Pack()
 	runs := sc.runs[:count]
 	sc.value = valueArgs{
 		p: unsafe.Add(sc.weight(t.kind(), row), i*elem), pStride: SplitLength * elem,
@@ -93,8 +94,8 @@ func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []f
 	}
 	for c, width := 0, 0; c < t.DimV(); c += width {
 		for j := range runs { // past the channels of the block before
-			runs[j].v = unsafe.Add(runs[j].v, 4*width)
-			runs[j].ahead = unsafe.Add(runs[j].ahead, 4*width*runs[j].steps)
+			runs[j].v = unsafe.Add(runs[j].v, lane*width)
+			runs[j].ahead = unsafe.Add(runs[j].ahead, lane*width*runs[j].steps)
 		}
 		sum := k.wide[n]
 		if width = valueWide; t.DimV()-c < valueWide {

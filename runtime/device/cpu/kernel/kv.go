@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"math"
 	"unsafe"
 
 	"llmc/engine/layout"
@@ -15,6 +16,17 @@ func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32)
 	key, value := unsafe.Add(base, c.K(head, slot, 0)), unsafe.Add(base, c.V(head, slot-slot%c.Pack(), 0))
 	k, v = k[:c.Dim], v[:c.Dim]
 	kernels := &s.attend[kvKind(c)]
+	if kernels.convert != nil {
+		inverseK, inverseV := float32(1), float32(1)
+		if c.Scaled() {
+			inverseK = s.storeScale(at[uint16](base, c.KScale(head, slot)), c, k)
+			inverseV = s.storeScale(at[uint16](base, c.VScale(head, slot)), c, v)
+		}
+		kernels.spread(key, c, k, inverseK)
+		kernels.convert(value, &v[0], c.Dim, inverseV)
+		clear(unsafe.Slice((*byte)(value), c.VRowBytes())[c.Dim*c.LaneBytes():])
+		return
+	}
 	kernels.storeKey(key, &k[0], c.Dim)
 	kernels.storeValue[slot%2](value, &v[0], c.Dim)
 	if c.Pack() == 1 || slot%2 == 0 {
@@ -25,11 +37,110 @@ func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32)
 	}
 }
 
-func kvKind(c layout.KV) int {
-	if c.DType == dtype.BF16 {
-		return kvBF16
+// storeScale stores the scale that makes a format's largest number of the row's largest magnitude, and returns what numbers are multiplied
+// with to become codes: 0 where the scale is.
+func (s *Set) storeScale(dst *uint16, c layout.KV, row []float32) (inverse float32) {
+	most := float32(mostI8)
+	if c.DType == dtype.F8E4M3 {
+		most = dtype.E4M3Max
 	}
-	return kvF32
+	*dst = dtype.F32ToF16(s.row.maxAbs(&row[0], len(row)) / most)
+	if scale := dtype.F16ToF32(*dst); scale != 0 {
+		return 1 / scale
+	}
+	return 0
+}
+
+// spread stores a key at its lane of a panel, and zeros for the channels that pad it.
+func (k *attendKernels) spread(dst unsafe.Pointer, c layout.KV, row []float32, inverse float32) {
+	const part = 64 // channels at a time
+	var elements [2 * part]byte
+	for d := 0; d < len(row); d += part {
+		n := min(part, len(row)-d)
+		k.convert(unsafe.Pointer(&elements[0]), &row[d], n, inverse)
+		if c.LaneBytes() == 1 {
+			for i, code := range elements[:n] {
+				*at[uint8](dst, panelPositions*(d+i)) = code
+			}
+			continue
+		}
+		for i := range n {
+			*at[uint16](dst, 2*panelPositions*(d+i)) = *at[uint16](unsafe.Pointer(&elements[0]), 2*i)
+		}
+	}
+	for d := len(row); d < c.DimK(); d++ {
+		clear(unsafe.Slice(at[byte](dst, panelPositions*d*c.LaneBytes()), c.LaneBytes()))
+	}
+}
+
+// LoadKV reads the key and the value of one KV head at slot: what StoreKV's numbers have become.
+func LoadKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
+	base := unsafe.Pointer(&block[:c.Bytes()][0])
+	level := kvLevels[kvKind(c)]
+	kScale, vScale := float32(1), float32(1)
+	if c.Scaled() {
+		kScale, vScale = dtype.F16ToF32(*at[uint16](base, c.KScale(head, slot))), dtype.F16ToF32(*at[uint16](base, c.VScale(head, slot)))
+	}
+	for d := range k[:c.Dim] {
+		k[d], v[d] = level(unsafe.Add(base, c.K(head, slot, d)))*kScale, level(unsafe.Add(base, c.V(head, slot, d)))*vScale
+	}
+}
+
+// kvLevels make f32 of an element.
+var kvLevels = [kvKinds]func(at unsafe.Pointer) float32{
+	kvF32:  func(at unsafe.Pointer) float32 { return *(*float32)(at) },
+	kvBF16: func(at unsafe.Pointer) float32 { return dtype.BF16ToF32(*(*uint16)(at)) },
+	kvF16:  func(at unsafe.Pointer) float32 { return dtype.F16ToF32(*(*uint16)(at)) },
+	kvE4M3: func(at unsafe.Pointer) float32 { return dtype.E4M3ToF32(*(*uint8)(at)) },
+	kvI8:   func(at unsafe.Pointer) float32 { return float32(*(*int8)(at)) },
+}
+
+// kvKinds by element type.
+var kindOfKV = [256]uint8{dtype.F32: kvF32, dtype.BF16: kvBF16, dtype.F16: kvF16, dtype.F8E4M3: kvE4M3, dtype.I8: kvI8}
+
+func kvKind(c layout.KV) int { return int(kindOfKV[c.DType]) }
+
+// mostI8 is the largest code, and leastI8 the smallest.
+const (
+	mostI8  = 127
+	leastI8 = -128
+)
+
+// smallE4M3 is what kernels' levels of e4m3 are too small by: a code's bits are those of a number of f16, whose exponents have another bias.
+// Queries and the scales of values make up for it.
+const smallE4M3 = 256
+
+// levelE4M3 is a code as a number, smallE4M3 times too small. Codes that are not numbers count as 480: their scales are not numbers either.
+func levelE4M3(code uint8) float32 {
+	return dtype.F16ToF32(uint16(code&0x80)<<8 | uint16(code&0x7f)<<7)
+}
+
+func convertF16(dst unsafe.Pointer, x *float32, n int, _ float32) {
+	for i, v := range unsafe.Slice(x, n) {
+		*at[uint16](dst, 2*i) = dtype.F32ToF16(v)
+	}
+}
+
+func convertE4M3(dst unsafe.Pointer, x *float32, n int, inverse float32) {
+	for i, v := range unsafe.Slice(x, n) {
+		*at[uint8](dst, i) = dtype.F32ToE4M3(float32(v * inverse))
+	}
+}
+
+func convertI8(dst unsafe.Pointer, x *float32, n int, inverse float32) {
+	for i, v := range unsafe.Slice(x, n) {
+		code := math.RoundToEven(float64(float32(v * inverse)))
+		if code != code {
+			code = 0
+		}
+		*at[int8](dst, i) = int8(min(max(code, leastI8), mostI8))
+	}
+}
+
+func widenScales(dst *float32, scales unsafe.Pointer, n int) {
+	for i := range unsafe.Slice(dst, n) {
+		*at[float32](unsafe.Pointer(dst), 4*i) = dtype.F16ToF32(*at[uint16](scales, 2*i))
+	}
 }
 
 func storeKeyF32(dst unsafe.Pointer, x *float32, n int) {

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"llmc/engine/layout"
+	"llmc/internal/dtype"
 )
 
 // Scratch is the memory that one worker's kernel calls need besides their operands. Calls of different workers need different ones.
@@ -33,27 +34,30 @@ const attendRows = 8 * maxTile
 type attendScratch struct {
 	score       scoreArgs
 	value       valueArgs
+	panels      [SplitLength / panelPositions]scorePanel
 	runs        [SplitLength / panelPositions]valueRun
 	factors     []float32 // [2, maxTile]
 	scores      []float32 // [maxTile, SplitLength]
 	probs       []uint16  // [maxTile, SplitLength], where weights are rounded
-	queries     []byte    // [attendRows] rows in the cache's element type, padded with zeros
+	valueScales []float32 // [SplitLength], of codes
+	queries     []byte    // [attendRows] rows of bf16 for a cache of bf16, else of f32, padded with zeros
 	queryStride int
 	pair        []uint32  // [DimV]
 	part, state []float32 // [attendRows] parts
 }
 
 func newAttendScratch(dim int) attendScratch {
-	widest := layout.KV{Dim: dim}
+	widest := layout.KV{DType: dtype.I8, Dim: dim}
 	size := partHead + widest.DimV()
 	return attendScratch{
-		scores:  aligned[float32](maxTile * SplitLength),
-		probs:   aligned[uint16](maxTile * SplitLength),
-		queries: aligned[byte](attendRows * 4 * widest.DimK()),
-		factors: aligned[float32](2 * maxTile),
-		pair:    aligned[uint32](widest.DimV()),
-		part:    aligned[float32](attendRows * size),
-		state:   aligned[float32](attendRows * size),
+		scores:      aligned[float32](maxTile * SplitLength),
+		probs:       aligned[uint16](maxTile * SplitLength),
+		valueScales: aligned[float32](SplitLength),
+		queries:     aligned[byte](attendRows * 4 * widest.DimK()),
+		factors:     aligned[float32](2 * maxTile),
+		pair:        aligned[uint32](widest.DimV()),
+		part:        aligned[float32](attendRows * size),
+		state:       aligned[float32](attendRows * size),
 	}
 }
 
@@ -65,21 +69,27 @@ func (sc *attendScratch) weight(kind, i int) unsafe.Pointer {
 	return unsafe.Pointer(&sc.scores[i*SplitLength])
 }
 
-// load converts query rows [r, r+n) of a KV head to the cache's element type.
+// load converts query rows [r, r+n) of a KV head to the form that the cache's kernels multiply.
 func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) {
 	if a.Dim > len(sc.pair) {
 		panic("kernel: the scratch was made for smaller heads")
 	}
-	g := a.group()
-	sc.queryStride = a.DimK() * a.DType.Size()
+	g, size := a.group(), 4
+	if a.kind() == kvBF16 {
+		size = 2
+	}
+	sc.queryStride = a.DimK() * size
 	for i := range n {
 		x := q.Q[(r+i)/g*q.LDQ+(head*g+(r+i)%g)*a.Dim:][:a.Dim]
 		row := sc.queries[i*sc.queryStride : (i+1)*sc.queryStride]
-		if a.kind() == kvF32 {
-			copy(row, bytesOf(x))
-		} else {
+		switch a.kind() {
+		case kvBF16:
 			s.row.toBF16((*uint16)(unsafe.Pointer(&row[0])), &x[0], a.Dim)
+		case kvE4M3:
+			s.fold.scale((*float32)(unsafe.Pointer(&row[0])), &x[0], a.Dim, smallE4M3)
+		default:
+			copy(row, bytesOf(x))
 		}
-		clear(row[a.Dim*a.DType.Size():])
+		clear(row[a.Dim*size:])
 	}
 }

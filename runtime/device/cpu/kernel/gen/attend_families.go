@@ -15,6 +15,31 @@ func attendTiles(t isa) (score, value int) {
 
 func upper(name string) string { return strings.ToUpper(name) }
 
+// attendKinds are the kinds of cache.
+var attendKinds = []dotKind{dotF32, dotBF16s, dotF16, dotE4M3, dotI8}
+
+// attendOthers writes what a kind of cache needs beside products, and the fields of its table row.
+func attendOthers(kind dotKind, t isa) (functions []*function, fields string) {
+	if kind.widen != nil {
+		f := convert(kind, t)
+		fields = fmt.Sprintf("\t\tsoftmax: softmaxF32%s,\n\t\tconvert: %s,\n", t.name, f.name)
+		if !kind.scaled() {
+			return []*function{f}, fields
+		}
+		w := widenScales(kind, t)
+		return []*function{f, w}, fields + fmt.Sprintf("\t\twiden: %s,\n", w.name)
+	}
+	f := softmax(kind, t)
+	functions = append(functions, f)
+	fields = fmt.Sprintf("\t\tsoftmax: %s,\n", f.name)
+	if kind.name == "f32" {
+		return functions, fields + "\t\tstoreKey: storeKeyF32,\n\t\tstoreValue: [2]storeFunc{storeValueF32, storeValueF32},\n"
+	}
+	key, even, odd := storeKey(t), storeValue(t, false), storeValue(t, true)
+	fields += fmt.Sprintf("\t\tstoreKey: %s,\n\t\tstoreValue: [2]storeFunc{%s, %s},\n", key.name, even.name, odd.name)
+	return append(functions, key, even, odd), fields
+}
+
 // attendUnits writes one file per instruction set.
 func attendUnits() []unit {
 	var units []unit
@@ -22,8 +47,8 @@ func attendUnits() []unit {
 		u := unit{file: "zattend_" + strings.ToLower(t.name)}
 		var table strings.Builder
 		fmt.Fprintf(&table, "var attendKernels%s = [kvKinds]attendKernels{\n", t.name)
-		for _, kind := range []dotKind{dotF32, dotBF16s} {
-			if t.bf16 && kind.name == "f32" {
+		for _, kind := range attendKinds {
+			if t.bf16 && kind.name != "bf16" {
 				continue // nothing better than AVX-512
 			}
 			scores, values := attendTiles(t)
@@ -40,16 +65,9 @@ func attendUnits() []unit {
 			add("score", "[maxTile + 1]scoreFunc", scores, score)
 			add("narrow", "[maxValueTile + 1]valueFunc", values, value("narrow", positions))
 			add("wide", "[maxValueTile + 1]valueFunc", values, value("wide", wideNV))
-			f := softmax(kind, t)
-			u.functions = append(u.functions, f)
-			fmt.Fprintf(&table, "\t\tsoftmax: %s,\n", f.name)
-			if kind.name == "bf16" {
-				key, even, odd := storeKey(t), storeValue(t, false), storeValue(t, true)
-				u.functions = append(u.functions, key, even, odd)
-				fmt.Fprintf(&table, "\t\tstoreKey: %s,\n\t\tstoreValue: [2]storeFunc{%s, %s},\n", key.name, even.name, odd.name)
-			} else {
-				table.WriteString("\t\tstoreKey: storeKeyF32,\n\t\tstoreValue: [2]storeFunc{storeValueF32, storeValueF32},\n")
-			}
+			others, fields := attendOthers(kind, t)
+			u.functions = append(u.functions, others...)
+			table.WriteString(fields)
 			table.WriteString("\t},\n")
 		}
 		u.table = table.String() + "}\n"
