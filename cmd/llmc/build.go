@@ -49,7 +49,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVarP(&f.options.Out, "output", "o", "", "path of the plan")
 	flags.StringSliceVar(&f.options.Archs, "arch", []string{"native"}, "targets, a list; 'llmc targets' shows them")
 	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that 'llmc targets' lists")
-	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; CPUs have f32 and bf16, GPUs all but f32")
+	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32")
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
 	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")
