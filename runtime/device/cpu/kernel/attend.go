@@ -120,17 +120,20 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 			break
 		}
 	}
-	size := a.PartFloats()
-	if a.Scaled() && first < last {
-		all := attendTile{Attention: a, q: q, head: head, base: base, row: first, rows: last - first}
-		lo, hi := all.span()
-		s.loadScales(sc, &all, lo, hi)
+	if first == last {
+		return
 	}
+	all := attendTile{Attention: a, q: q, head: head, base: base, row: first, rows: last - first}
+	s.locate(sc, &all)
+	size := a.PartFloats()
 	for t, m := first, 0; t < last; t += m {
 		m = tileRows(last-t, maxTile)
 		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first}
 		part := parts[(t-r)*size:]
 		s.scores(sc, &tile)
+		if tile.leads && a.Scaled() {
+			s.loadScales(sc, &all)
+		}
 		s.weights(sc, &tile, part)
 		s.values(sc, &tile, part)
 		if state != nil {
@@ -163,51 +166,45 @@ func (t *attendTile) span() (lo, hi int) {
 	return lo, hi
 }
 
-// slot returns the address of the page's block that holds position base+i, and the slot in it.
-func (t *attendTile) slot(i int) (block unsafe.Pointer, slot int) {
-	p := t.base + i
-	page := int(t.q.Pages[p/t.PageSize])
-	at := page*t.PageStride + t.Offset
-	return unsafe.Pointer(&t.Pool[at : at+t.Bytes()][0]), p % t.PageSize
-}
-
-// keys returns the address of the panel of keys that holds position base+i.
-func (t *attendTile) keys(i int) unsafe.Pointer {
-	block, slot := t.slot(i)
-	return unsafe.Add(block, t.K(t.head, slot, 0))
-}
-
-// panel describes the panel of keys that starts at position base+i.
-func (t *attendTile) panel(i int) scorePanel {
-	block, slot := t.slot(i)
-	p := scorePanel{k: unsafe.Add(block, t.K(t.head, slot, 0))}
-	if t.Scaled() {
-		p.scales = unsafe.Add(block, t.KScale(t.head, slot))
+// locate finds the panels of keys, the values and the scales of the positions that the tile sees, and what lies a split further.
+func (s *Set) locate(sc *attendScratch, t *attendTile) {
+	lo, hi := t.span()
+	most := t.q.First + t.q.Tokens // positions from here on need no memory ahead
+	k, v, kScale, vScale := t.K(t.head, 0, 0), t.V(t.head, 0, 0), t.KScale(t.head, 0), t.VScale(t.head, 0)
+	size, rows, bytes := t.KPanelBytes(), panelPositions/t.Pack()*t.VRowBytes(), t.Bytes()
+	for i := lo / panelPositions; i*panelPositions < hi; i++ {
+		block, part := t.block(t.base+i*panelPositions, bytes)
+		p := scorePanel{k: unsafe.Add(block, k+part*size), v: unsafe.Add(block, v+part*rows)}
+		p.ahead = p.v
+		if next := t.base + i*panelPositions + SplitLength; next < most {
+			block, part := t.block(next, bytes)
+			p.ahead = unsafe.Add(block, k+part*size)
+		}
+		if t.Scaled() {
+			p.scales = unsafe.Add(block, kScale+part*panelPositions*scaleBytes)
+			p.valueScales = unsafe.Add(block, vScale+part*panelPositions*scaleBytes)
+		}
+		sc.panels[i] = p
 	}
-	return p
 }
 
-// values returns the address of the values of position base+i.
-func (t *attendTile) values(i int) unsafe.Pointer {
-	block, slot := t.slot(i)
-	return unsafe.Add(block, t.V(t.head, slot, 0))
-}
+// scaleBytes is the size of a scale of codes.
+const scaleBytes = 2
 
-// pageEnd returns where the page that holds position base+i ends.
-func (t *attendTile) pageEnd(i int) int { return i + t.PageSize - (t.base+i)%t.PageSize }
+// block returns the address of the page's block, of so many bytes, that holds a position, and which panel of it that is in.
+func (t *attendTile) block(position, bytes int) (block unsafe.Pointer, panel int) {
+	page := position / t.PageSize
+	at := int(t.q.Pages[page])*t.PageStride + t.Offset
+	return unsafe.Pointer(&t.Pool[at : at+bytes][0]), (position - page*t.PageSize) / panelPositions
+}
 
 // scores fills sc.scores [rows][SplitLength] for the panels that any row sees.
 func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	k := &s.attend[t.kind()]
 	lo, hi := t.span()
-	lo &^= panelPositions - 1
-	count := 0
-	for i := lo; i < hi; i += panelPositions {
-		sc.panels[count] = t.panel(i)
-		count++
-	}
+	from, to := lo/panelPositions, (hi+panelPositions-1)/panelPositions
 	sc.score = scoreArgs{
-		qStride: sc.queryStride, outStride: 4 * SplitLength, panels: &sc.panels[0], lines: t.KPanelBytes() / layout.Align,
+		qStride: sc.queryStride, outStride: 4 * SplitLength, panels: &sc.panels[from], lines: t.KPanelBytes() / layout.Align,
 	}
 	if t.leads { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
 		sc.score.ahead = t.V(0, 0, 0) - t.K(0, 0, 0)
@@ -215,8 +212,8 @@ func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	for r, n := 0, 0; r < t.rows; r += n {
 		n = tileRows(t.rows-r, k.scoreTile)
 		sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
-		sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+lo])
-		sc.score.count = count
+		sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+from*panelPositions])
+		sc.score.count = to - from
 		k.score[n](&sc.score)
 	}
 }
@@ -236,13 +233,12 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 	}
 }
 
-// loadScales widens the scales of the values at positions [lo, hi) of the split.
-func (s *Set) loadScales(sc *attendScratch, t *attendTile, lo, hi int) {
-	for i := lo &^ (panelPositions - 1); i < hi; {
-		end := min((hi+panelPositions-1)&^(panelPositions-1), t.pageEnd(i))
-		block, slot := t.slot(i)
-		s.attend[t.kind()].widen(&sc.valueScales[i], unsafe.Add(block, t.VScale(t.head, slot)), end-i)
-		i = end
+// loadScales widens the scales of the values that a block's first tile and those behind it see.
+func (s *Set) loadScales(sc *attendScratch, t *attendTile) {
+	lo, hi := t.span()
+	widen := s.attend[t.kind()].widen
+	for i := lo / panelPositions; i*panelPositions < hi; i++ {
+		widen(&sc.valueScales[i*panelPositions], sc.panels[i].valueScales, panelPositions)
 	}
 	if t.kind() == kvE4M3 {
 		s.fold.scale(&sc.valueScales[lo], &sc.valueScales[lo], hi-lo, smallE4M3)

@@ -42,6 +42,8 @@ type scoreArgs struct {
 type scorePanel struct {
 	k      unsafe.Pointer // [steps][16] lanes
 	scales unsafe.Pointer // [16] f16, of codes: scores are multiplied with them
+	// For others than score kernels: the values of the panel's positions, their scales, and the keys that will be wanted after them.
+	v, valueScales, ahead unsafe.Pointer
 }
 
 // valueArgs: weighted sums of values, added to out.

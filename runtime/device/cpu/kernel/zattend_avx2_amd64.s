@@ -5033,7 +5033,11 @@ TEXT ·scoreE4M3x1AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5158,6 +5162,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5241,7 +5247,11 @@ TEXT ·scoreE4M3x2AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5399,6 +5409,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5501,6 +5513,8 @@ TEXT ·scoreE4M3x3AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5623,6 +5637,8 @@ TEXT ·scoreE4M3x4AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5764,6 +5780,8 @@ TEXT ·scoreE4M3x5AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5925,6 +5943,8 @@ TEXT ·scoreE4M3x6AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -7111,7 +7131,11 @@ TEXT ·scoreI8x1AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -7204,6 +7228,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -7271,7 +7297,11 @@ TEXT ·scoreI8x2AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -7397,6 +7427,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -7483,6 +7515,8 @@ TEXT ·scoreI8x3AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -7589,6 +7623,8 @@ TEXT ·scoreI8x4AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -7714,6 +7750,8 @@ TEXT ·scoreI8x5AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -7859,6 +7897,8 @@ TEXT ·scoreI8x6AVX2(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX

@@ -11775,9 +11775,17 @@ TEXT ·scoreE4M3x1AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -11908,7 +11916,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -11985,6 +11997,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -12044,9 +12058,17 @@ TEXT ·scoreE4M3x2AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -12210,7 +12232,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -12306,6 +12332,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -12377,9 +12405,17 @@ TEXT ·scoreE4M3x3AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -12576,7 +12612,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -12691,6 +12731,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -12775,9 +12817,17 @@ TEXT ·scoreE4M3x4AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -13007,7 +13057,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -13141,6 +13195,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -13237,9 +13293,17 @@ TEXT ·scoreE4M3x5AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -13502,7 +13566,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -13655,6 +13723,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -13764,9 +13834,17 @@ TEXT ·scoreE4M3x6AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -14062,7 +14140,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -14234,6 +14316,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -14355,7 +14439,11 @@ TEXT ·scoreE4M3x7AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -14546,6 +14634,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -14680,7 +14770,11 @@ TEXT ·scoreE4M3x8AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -14890,6 +14984,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -15036,7 +15132,11 @@ TEXT ·scoreE4M3x9AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -15265,6 +15365,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -15424,7 +15526,11 @@ TEXT ·scoreE4M3x10AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -15672,6 +15778,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -15843,7 +15951,11 @@ TEXT ·scoreE4M3x11AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -16110,6 +16222,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -16294,7 +16408,11 @@ TEXT ·scoreE4M3x12AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -16580,6 +16698,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -17864,9 +17984,17 @@ TEXT ·scoreI8x1AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -17965,7 +18093,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18026,6 +18158,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18077,9 +18211,17 @@ TEXT ·scoreI8x2AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18211,7 +18353,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18291,6 +18437,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18354,9 +18502,17 @@ TEXT ·scoreI8x3AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18521,7 +18677,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18620,6 +18780,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18696,9 +18858,17 @@ TEXT ·scoreI8x4AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -18896,7 +19066,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -19014,6 +19188,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -19102,9 +19278,17 @@ TEXT ·scoreI8x5AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -19335,7 +19519,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -19472,6 +19660,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -19573,9 +19763,17 @@ TEXT ·scoreI8x6AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
 	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -19839,7 +20037,11 @@ few3:
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -19995,6 +20197,8 @@ few6:
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -20108,7 +20312,11 @@ TEXT ·scoreI8x7AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -20283,6 +20491,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -20409,7 +20619,11 @@ TEXT ·scoreI8x8AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -20603,6 +20817,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -20741,7 +20957,11 @@ TEXT ·scoreI8x9AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -20954,6 +21174,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -21105,7 +21327,11 @@ TEXT ·scoreI8x10AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -21337,6 +21563,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -21500,7 +21728,11 @@ TEXT ·scoreI8x11AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -21751,6 +21983,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -21927,7 +22161,11 @@ TEXT ·scoreI8x12AVX512(SB), NOSPLIT, $0-8
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -22197,6 +22435,8 @@ few3:
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
 	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX

@@ -90,6 +90,10 @@ func (k *attendKernel) panelLoop(n int) {
 	k.op("SUBQ", imm(n), field("scoreArgs", "count", args))
 	k.op("JLT", done)
 	for p, register := range keyPanels[:n] {
+		if k.kind.scaled() {
+			k.op("MOVQ", k.panelField("scales", p), register)
+			k.op("PREFETCHT0", mem(0, register))
+		}
 		k.op("MOVQ", k.panelField("k", p), register)
 	}
 	k.op("MOVQ", field("scoreArgs", "q", args), x)
