@@ -15,7 +15,7 @@ var kvForms = [256]struct {
 	pack, channels uint8 // elements that share a lane, and what a key's channels are rounded up to
 	scaled         bool  // elements are codes
 }{
-	dtype.F32: {1, 2, false}, dtype.BF16: {2, 2, false}, dtype.F16: {1, 2, false}, dtype.F8E4M3: {1, 4, true}, dtype.I8: {1, 4, true},
+	dtype.F32: {1, 2, false}, dtype.BF16: {2, 2, false}, dtype.F16: {1, 2, false}, dtype.F8E4M3: {1, 4, true}, dtype.I8: {4, 4, true},
 }
 
 // KVTypes are the element types of caches that CPU kernels read.
@@ -28,8 +28,8 @@ var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype
 //	K scale [PageSize] f16, of formats of codes
 //	V scale [PageSize] f16
 //
-// q is 2 for bf16 and 1 for all others; Dp is Dim rounded up to even, or to 4 for codes, D16 rounded up to 16. Padding is zero. Who writes
-// position 2i of a bf16 page also zeroes V of position 2i+1. Codes of i8 are signed here, without the 128 that quant.KVFormat adds.
+// q is 2 for bf16, 4 for i8 and 1 for all others; Dp is Dim rounded up to even, or to 4 for codes, D16 rounded up to 16. Padding is zero. Who writes
+// position 2i of a bf16 page also zeroes V of position 2i+1. Codes of i8 have 128 added.
 type KV struct {
 	DType    dtype.Type
 	PageSize int // positions, a multiple of 16

@@ -135,7 +135,11 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 			s.loadScales(sc, &all)
 		}
 		s.weights(sc, &tile, part)
-		s.values(sc, &tile, part)
+		if tile.kind() == kvI8 {
+			s.valuesI8(sc, &tile, part)
+		} else {
+			s.values(sc, &tile, part)
+		}
 		if state != nil {
 			s.foldTile(sc, &tile, state[(t-r)*size:], part)
 		}
@@ -212,6 +216,9 @@ func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	for r, n := 0, 0; r < t.rows; r += n {
 		n = tileRows(t.rows-r, k.scoreTile)
 		sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
+		if t.kind() == kvI8 {
+			sc.score.entry = unsafe.Add(sc.score.q, sc.queryStride-entryBytes)
+		}
 		sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+from*panelPositions])
 		sc.score.count = to - from
 		k.score[n](&sc.score)

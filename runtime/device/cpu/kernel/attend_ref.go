@@ -34,8 +34,9 @@ type scoreArgs struct {
 	count     int            // panels; a kernel counts them down
 	out       unsafe.Pointer // [rows][16*count] f32
 	outStride int
-	lines     int // 64 bytes of a panel each: one step of 16 lanes, or two or four, by the size of a lane
-	ahead     int // distance from what is read to memory that will be wanted next, which is prefetched
+	lines     int            // 64 bytes of a panel each: one step of 16 lanes, or two or four, by the size of a lane
+	entry     unsafe.Pointer // of i8: row 0's layout.Entry; others are qStride apart
+	ahead     int            // distance from what is read to memory that will be wanted next, which is prefetched
 }
 
 // scorePanel is the keys of 16 positions of a head.
@@ -78,8 +79,9 @@ type attendKernels struct {
 	scoreTile, valueTile int
 
 	score  [maxTile + 1]scoreFunc
-	narrow [maxValueTile + 1]valueFunc // 16 channels
-	wide   [maxValueTile + 1]valueFunc // valueWide channels
+	narrow [maxValueTile + 1]valueFunc   // 16 channels
+	wide   [maxValueTile + 1]valueFunc   // valueWide channels
+	values [maxValueTile + 1]valueI8Func // all channels, of i8, which has no others
 	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(fma(s[i], scale, -most)), most being the largest s[i] times scale, scale above 0.
 	// It sums what it stores in 16 lanes by position and folds them. It stores zeros around [lo, hi), up to multiples of 16, and may overwrite s.
 	softmax func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
@@ -115,15 +117,21 @@ func attendReference(rules bf16Rules) (kinds [kvKinds]attendKernels) {
 		},
 		kvF16:  widenedDot(dtype.F16ToF32),
 		kvE4M3: widenedDot(levelE4M3),
-		kvI8:   widenedDot(func(code uint8) float32 { return float32(int8(code)) }),
 	}
 	for kind := range kinds {
 		k := &kinds[kind]
 		k.scoreTile, k.valueTile = maxTile, maxValueTile
 		for rows := 1; rows <= maxTile; rows++ {
-			k.score[rows] = refScore(rows, kvLaneBytes[kind], kind >= kvE4M3, dots[kind])
+			k.score[rows] = refScore(rows, kvLaneBytes[kind], kind == kvE4M3, dots[kind])
+			if kind == kvI8 {
+				k.score[rows] = refScoreI8(rows)
+			}
 		}
 		for rows := 1; rows <= maxValueTile; rows++ {
+			if kind == kvI8 {
+				k.values[rows] = refValueI8(rows)
+				continue
+			}
 			k.narrow[rows] = refValue(rows, panelPositions, kvLaneBytes[kind], dots[kind])
 			k.wide[rows] = refValue(rows, valueWide, kvLaneBytes[kind], dots[kind])
 		}
@@ -145,7 +153,7 @@ func attendReference(rules bf16Rules) (kinds [kvKinds]attendKernels) {
 }
 
 // kvLaneBytes is the size of a lane of each kind.
-var kvLaneBytes = [kvKinds]int{kvF32: 4, kvBF16: 4, kvF16: 2, kvE4M3: 1, kvI8: 1}
+var kvLaneBytes = [kvKinds]int{kvF32: 4, kvBF16: 4, kvF16: 2, kvE4M3: 1, kvI8: 4}
 
 func refScore(rows, lane int, scaled bool, dot dotFunc) func(a *scoreArgs) {
 	return func(a *scoreArgs) {

@@ -22,9 +22,9 @@ func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32)
 			inverseK = s.storeScale(at[uint16](base, c.KScale(head, slot)), c, k)
 			inverseV = s.storeScale(at[uint16](base, c.VScale(head, slot)), c, v)
 		}
-		kernels.spread(key, c, k, inverseK)
-		kernels.convert(value, &v[0], c.Dim, inverseV)
-		clear(unsafe.Slice((*byte)(value), c.VRowBytes())[c.Dim*c.LaneBytes():])
+		size := c.DType.Size()
+		kernels.spread(key, k, inverseK, c.DimK(), size, c.Pack(), panelPositions*c.LaneBytes())
+		kernels.spread(unsafe.Add(base, c.V(head, slot, 0)), v, inverseV, c.DimV(), size, 1, c.LaneBytes())
 		return
 	}
 	kernels.storeKey(key, &k[0], c.Dim)
@@ -51,25 +51,35 @@ func (s *Set) storeScale(dst *uint16, c layout.KV, row []float32) (inverse float
 	return 0
 }
 
-// spread stores a key at its lane of a panel, and zeros for the channels that pad it.
-func (k *attendKernels) spread(dst unsafe.Pointer, c layout.KV, row []float32, inverse float32) {
-	const part = 64 // channels at a time
+// spread stores a row as elements of size bytes and zeros up to width elements: run of them lie side by side, the next ones distance bytes behind the first.
+func (k *attendKernels) spread(dst unsafe.Pointer, row []float32, inverse float32, width, size, run, distance int) {
+	const part = 64 // elements at a time
 	var elements [2 * part]byte
-	for d := 0; d < len(row); d += part {
-		n := min(part, len(row)-d)
-		k.convert(unsafe.Pointer(&elements[0]), &row[d], n, inverse)
-		if c.LaneBytes() == 1 {
-			for i, code := range elements[:n] {
-				*at[uint8](dst, panelPositions*(d+i)) = code
+	for d := 0; d < width; d += part {
+		n := min(part, width-d)
+		if used := min(n, len(row)-d); used > 0 {
+			k.convert(unsafe.Pointer(&elements[0]), &row[d], used, inverse)
+			clear(elements[used*size:])
+		} else {
+			clear(elements[:])
+		}
+		to := unsafe.Add(dst, d/run*distance)
+		switch {
+		case distance == size:
+			copy(unsafe.Slice((*byte)(to), n*size), elements[:])
+		case run == 4:
+			for i := range n / 4 {
+				*at[[4]byte](to, i*distance) = [4]byte(elements[4*i:])
 			}
-			continue
+		case size == 1:
+			for i, code := range elements[:n] {
+				*at[uint8](to, i*distance) = code
+			}
+		default:
+			for i := range n {
+				*at[[2]byte](to, i*distance) = [2]byte(elements[2*i:])
+			}
 		}
-		for i := range n {
-			*at[uint16](dst, 2*panelPositions*(d+i)) = *at[uint16](unsafe.Pointer(&elements[0]), 2*i)
-		}
-	}
-	for d := len(row); d < c.DimK(); d++ {
-		clear(unsafe.Slice(at[byte](dst, panelPositions*d*c.LaneBytes()), c.LaneBytes()))
 	}
 }
 
@@ -92,7 +102,7 @@ var kvLevels = [kvKinds]func(at unsafe.Pointer) float32{
 	kvBF16: func(at unsafe.Pointer) float32 { return dtype.BF16ToF32(*(*uint16)(at)) },
 	kvF16:  func(at unsafe.Pointer) float32 { return dtype.F16ToF32(*(*uint16)(at)) },
 	kvE4M3: func(at unsafe.Pointer) float32 { return dtype.E4M3ToF32(*(*uint8)(at)) },
-	kvI8:   func(at unsafe.Pointer) float32 { return float32(*(*int8)(at)) },
+	kvI8:   func(at unsafe.Pointer) float32 { return float32(*(*uint8)(at)) - zeroI8 },
 }
 
 // kvKinds by element type.
@@ -100,10 +110,11 @@ var kindOfKV = [256]uint8{dtype.F32: kvF32, dtype.BF16: kvBF16, dtype.F16: kvF16
 
 func kvKind(c layout.KV) int { return int(kindOfKV[c.DType]) }
 
-// mostI8 is the largest code, and leastI8 the smallest.
+// Codes of i8 lie between leastI8 and mostI8, before zeroI8 is added.
 const (
 	mostI8  = 127
 	leastI8 = -128
+	zeroI8  = 128
 )
 
 // smallE4M3 is what kernels' levels of e4m3 are too small by: a code's bits are those of a number of f16, whose exponents have another bias.
@@ -133,7 +144,7 @@ func convertI8(dst unsafe.Pointer, x *float32, n int, inverse float32) {
 		if code != code {
 			code = 0
 		}
-		*at[int8](dst, i) = int8(min(max(code, leastI8), mostI8))
+		*at[uint8](dst, i) = uint8(min(max(code, leastI8), mostI8) + zeroI8)
 	}
 }
 

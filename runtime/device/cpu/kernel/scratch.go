@@ -34,13 +34,15 @@ const attendRows = 8 * maxTile
 type attendScratch struct {
 	score       scoreArgs
 	value       valueArgs
+	valueI8     valueI8Args
 	panels      [SplitLength / panelPositions]scorePanel
 	runs        [SplitLength / panelPositions]valueRun
 	factors     []float32 // [2, maxTile]
 	scores      []float32 // [maxTile, SplitLength]
 	probs       []uint16  // [maxTile, SplitLength], where weights are rounded
 	valueScales []float32 // [SplitLength], of codes
-	queries     []byte    // [attendRows] rows of bf16 for a cache of bf16, else of f32, padded with zeros
+	digits      []byte    // [maxTile] rows of the digits of SplitLength weights and their entry, for i8
+	queries     []byte    // [attendRows] rows of bf16 for a cache of bf16, of digits and their entry for i8, else of f32, padded with zeros
 	queryStride int
 	pair        []uint32  // [DimV]
 	part, state []float32 // [attendRows] parts
@@ -53,7 +55,8 @@ func newAttendScratch(dim int) attendScratch {
 		scores:      aligned[float32](maxTile * SplitLength),
 		probs:       aligned[uint16](maxTile * SplitLength),
 		valueScales: aligned[float32](SplitLength),
-		queries:     aligned[byte](attendRows * 4 * widest.DimK()),
+		digits:      aligned[byte](maxTile * (SplitLength*digitsI8 + entryBytes)),
+		queries:     aligned[byte](attendRows * (4*widest.DimV() + entryBytes)),
 		factors:     aligned[float32](2 * maxTile),
 		pair:        aligned[uint32](widest.DimV()),
 		part:        aligned[float32](attendRows * size),
@@ -75,14 +78,21 @@ func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) 
 		panic("kernel: the scratch was made for smaller heads")
 	}
 	g, size := a.group(), 4
-	if a.kind() == kvBF16 {
-		size = 2
-	}
 	sc.queryStride = a.DimK() * size
+	switch a.kind() {
+	case kvBF16:
+		size = 2
+		sc.queryStride = a.DimK() * size
+	case kvI8:
+		sc.queryStride = a.DimV()*digitsI8 + entryBytes
+	}
 	for i := range n {
 		x := q.Q[(r+i)/g*q.LDQ+(head*g+(r+i)%g)*a.Dim:][:a.Dim]
 		row := sc.queries[i*sc.queryStride : (i+1)*sc.queryStride]
 		switch a.kind() {
+		case kvI8:
+			s.digitRow(row, x, sc.queryStride-entryBytes)
+			continue
 		case kvBF16:
 			s.row.toBF16((*uint16)(unsafe.Pointer(&row[0])), &x[0], a.Dim)
 		case kvE4M3:

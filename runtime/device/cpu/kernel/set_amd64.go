@@ -30,6 +30,7 @@ func archSets() []*Set {
 
 	vnni := v4
 	vnni.Name, vnni.needs = "x86-64-v4-vnni", featuresVNNI
+	vnni.attend[kvI8] = attendKernelsVNNI[kvI8]
 	vnni.replaceLinear(&linearKernelsVNNI)
 
 	bf16 := vnni

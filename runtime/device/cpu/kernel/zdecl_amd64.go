@@ -1480,95 +1480,65 @@ func convertE4M3AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32)
 //go:noescape
 func widenScalesE4M3AVX2(dst *float32, scales unsafe.Pointer, n int)
 
-// scoreI8x1AVX2 multiplies 1 query rows with panels of keys.
+// scoreI8x1AVX2 multiplies the digits of 1 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x1AVX2(a *scoreArgs)
 
-// scoreI8x2AVX2 multiplies 2 query rows with panels of keys.
+// scoreI8x2AVX2 multiplies the digits of 2 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x2AVX2(a *scoreArgs)
 
-// scoreI8x3AVX2 multiplies 3 query rows with panels of keys.
+// scoreI8x3AVX2 multiplies the digits of 3 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x3AVX2(a *scoreArgs)
 
-// scoreI8x4AVX2 multiplies 4 query rows with panels of keys.
+// scoreI8x4AVX2 multiplies the digits of 4 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x4AVX2(a *scoreArgs)
 
-// scoreI8x5AVX2 multiplies 5 query rows with panels of keys.
+// scoreI8x5AVX2 multiplies the digits of 5 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x5AVX2(a *scoreArgs)
 
-// scoreI8x6AVX2 multiplies 6 query rows with panels of keys.
+// scoreI8x6AVX2 multiplies the digits of 6 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x6AVX2(a *scoreArgs)
 
-// narrowI8x1AVX2 adds the values of 16 channels, weighted by 1 rows, to out.
+// valueI8x1AVX2 sums values weighted by the digits of 1 rows.
 //
 //go:noescape
-func narrowI8x1AVX2(a *valueArgs)
+func valueI8x1AVX2(a *valueI8Args)
 
-// narrowI8x2AVX2 adds the values of 16 channels, weighted by 2 rows, to out.
+// valueI8x2AVX2 sums values weighted by the digits of 2 rows.
 //
 //go:noescape
-func narrowI8x2AVX2(a *valueArgs)
+func valueI8x2AVX2(a *valueI8Args)
 
-// narrowI8x3AVX2 adds the values of 16 channels, weighted by 3 rows, to out.
+// valueI8x3AVX2 sums values weighted by the digits of 3 rows.
 //
 //go:noescape
-func narrowI8x3AVX2(a *valueArgs)
+func valueI8x3AVX2(a *valueI8Args)
 
-// narrowI8x4AVX2 adds the values of 16 channels, weighted by 4 rows, to out.
+// valueI8x4AVX2 sums values weighted by the digits of 4 rows.
 //
 //go:noescape
-func narrowI8x4AVX2(a *valueArgs)
+func valueI8x4AVX2(a *valueI8Args)
 
-// narrowI8x5AVX2 adds the values of 16 channels, weighted by 5 rows, to out.
+// valueI8x5AVX2 sums values weighted by the digits of 5 rows.
 //
 //go:noescape
-func narrowI8x5AVX2(a *valueArgs)
+func valueI8x5AVX2(a *valueI8Args)
 
-// narrowI8x6AVX2 adds the values of 16 channels, weighted by 6 rows, to out.
+// valueI8x6AVX2 sums values weighted by the digits of 6 rows.
 //
 //go:noescape
-func narrowI8x6AVX2(a *valueArgs)
-
-// wideI8x1AVX2 adds the values of 64 channels, weighted by 1 rows, to out.
-//
-//go:noescape
-func wideI8x1AVX2(a *valueArgs)
-
-// wideI8x2AVX2 adds the values of 64 channels, weighted by 2 rows, to out.
-//
-//go:noescape
-func wideI8x2AVX2(a *valueArgs)
-
-// wideI8x3AVX2 adds the values of 64 channels, weighted by 3 rows, to out.
-//
-//go:noescape
-func wideI8x3AVX2(a *valueArgs)
-
-// wideI8x4AVX2 adds the values of 64 channels, weighted by 4 rows, to out.
-//
-//go:noescape
-func wideI8x4AVX2(a *valueArgs)
-
-// wideI8x5AVX2 adds the values of 64 channels, weighted by 5 rows, to out.
-//
-//go:noescape
-func wideI8x5AVX2(a *valueArgs)
-
-// wideI8x6AVX2 adds the values of 64 channels, weighted by 6 rows, to out.
-//
-//go:noescape
-func wideI8x6AVX2(a *valueArgs)
+func valueI8x6AVX2(a *valueI8Args)
 
 // convertI8AVX2 stores x as i8.
 //
@@ -2100,125 +2070,65 @@ func convertE4M3AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32)
 //go:noescape
 func widenScalesE4M3AVX512(dst *float32, scales unsafe.Pointer, n int)
 
-// scoreI8x1AVX512 multiplies 1 query rows with panels of keys.
+// scoreI8x1AVX512 multiplies the digits of 1 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x1AVX512(a *scoreArgs)
 
-// scoreI8x2AVX512 multiplies 2 query rows with panels of keys.
+// scoreI8x2AVX512 multiplies the digits of 2 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x2AVX512(a *scoreArgs)
 
-// scoreI8x3AVX512 multiplies 3 query rows with panels of keys.
+// scoreI8x3AVX512 multiplies the digits of 3 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x3AVX512(a *scoreArgs)
 
-// scoreI8x4AVX512 multiplies 4 query rows with panels of keys.
+// scoreI8x4AVX512 multiplies the digits of 4 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x4AVX512(a *scoreArgs)
 
-// scoreI8x5AVX512 multiplies 5 query rows with panels of keys.
+// scoreI8x5AVX512 multiplies the digits of 5 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x5AVX512(a *scoreArgs)
 
-// scoreI8x6AVX512 multiplies 6 query rows with panels of keys.
+// scoreI8x6AVX512 multiplies the digits of 6 query rows with panels of keys.
 //
 //go:noescape
 func scoreI8x6AVX512(a *scoreArgs)
 
-// scoreI8x7AVX512 multiplies 7 query rows with panels of keys.
+// valueI8x1AVX512 sums values weighted by the digits of 1 rows.
 //
 //go:noescape
-func scoreI8x7AVX512(a *scoreArgs)
+func valueI8x1AVX512(a *valueI8Args)
 
-// scoreI8x8AVX512 multiplies 8 query rows with panels of keys.
+// valueI8x2AVX512 sums values weighted by the digits of 2 rows.
 //
 //go:noescape
-func scoreI8x8AVX512(a *scoreArgs)
+func valueI8x2AVX512(a *valueI8Args)
 
-// scoreI8x9AVX512 multiplies 9 query rows with panels of keys.
+// valueI8x3AVX512 sums values weighted by the digits of 3 rows.
 //
 //go:noescape
-func scoreI8x9AVX512(a *scoreArgs)
+func valueI8x3AVX512(a *valueI8Args)
 
-// scoreI8x10AVX512 multiplies 10 query rows with panels of keys.
+// valueI8x4AVX512 sums values weighted by the digits of 4 rows.
 //
 //go:noescape
-func scoreI8x10AVX512(a *scoreArgs)
+func valueI8x4AVX512(a *valueI8Args)
 
-// scoreI8x11AVX512 multiplies 11 query rows with panels of keys.
+// valueI8x5AVX512 sums values weighted by the digits of 5 rows.
 //
 //go:noescape
-func scoreI8x11AVX512(a *scoreArgs)
+func valueI8x5AVX512(a *valueI8Args)
 
-// scoreI8x12AVX512 multiplies 12 query rows with panels of keys.
+// valueI8x6AVX512 sums values weighted by the digits of 6 rows.
 //
 //go:noescape
-func scoreI8x12AVX512(a *scoreArgs)
-
-// narrowI8x1AVX512 adds the values of 16 channels, weighted by 1 rows, to out.
-//
-//go:noescape
-func narrowI8x1AVX512(a *valueArgs)
-
-// narrowI8x2AVX512 adds the values of 16 channels, weighted by 2 rows, to out.
-//
-//go:noescape
-func narrowI8x2AVX512(a *valueArgs)
-
-// narrowI8x3AVX512 adds the values of 16 channels, weighted by 3 rows, to out.
-//
-//go:noescape
-func narrowI8x3AVX512(a *valueArgs)
-
-// narrowI8x4AVX512 adds the values of 16 channels, weighted by 4 rows, to out.
-//
-//go:noescape
-func narrowI8x4AVX512(a *valueArgs)
-
-// narrowI8x5AVX512 adds the values of 16 channels, weighted by 5 rows, to out.
-//
-//go:noescape
-func narrowI8x5AVX512(a *valueArgs)
-
-// narrowI8x6AVX512 adds the values of 16 channels, weighted by 6 rows, to out.
-//
-//go:noescape
-func narrowI8x6AVX512(a *valueArgs)
-
-// wideI8x1AVX512 adds the values of 64 channels, weighted by 1 rows, to out.
-//
-//go:noescape
-func wideI8x1AVX512(a *valueArgs)
-
-// wideI8x2AVX512 adds the values of 64 channels, weighted by 2 rows, to out.
-//
-//go:noescape
-func wideI8x2AVX512(a *valueArgs)
-
-// wideI8x3AVX512 adds the values of 64 channels, weighted by 3 rows, to out.
-//
-//go:noescape
-func wideI8x3AVX512(a *valueArgs)
-
-// wideI8x4AVX512 adds the values of 64 channels, weighted by 4 rows, to out.
-//
-//go:noescape
-func wideI8x4AVX512(a *valueArgs)
-
-// wideI8x5AVX512 adds the values of 64 channels, weighted by 5 rows, to out.
-//
-//go:noescape
-func wideI8x5AVX512(a *valueArgs)
-
-// wideI8x6AVX512 adds the values of 64 channels, weighted by 6 rows, to out.
-//
-//go:noescape
-func wideI8x6AVX512(a *valueArgs)
+func valueI8x6AVX512(a *valueI8Args)
 
 // convertI8AVX512 stores x as i8.
 //
@@ -2229,6 +2139,66 @@ func convertI8AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32)
 //
 //go:noescape
 func widenScalesI8AVX512(dst *float32, scales unsafe.Pointer, n int)
+
+// scoreI8x1VNNI multiplies the digits of 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x1VNNI(a *scoreArgs)
+
+// scoreI8x2VNNI multiplies the digits of 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x2VNNI(a *scoreArgs)
+
+// scoreI8x3VNNI multiplies the digits of 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x3VNNI(a *scoreArgs)
+
+// scoreI8x4VNNI multiplies the digits of 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x4VNNI(a *scoreArgs)
+
+// scoreI8x5VNNI multiplies the digits of 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x5VNNI(a *scoreArgs)
+
+// scoreI8x6VNNI multiplies the digits of 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x6VNNI(a *scoreArgs)
+
+// valueI8x1VNNI sums values weighted by the digits of 1 rows.
+//
+//go:noescape
+func valueI8x1VNNI(a *valueI8Args)
+
+// valueI8x2VNNI sums values weighted by the digits of 2 rows.
+//
+//go:noescape
+func valueI8x2VNNI(a *valueI8Args)
+
+// valueI8x3VNNI sums values weighted by the digits of 3 rows.
+//
+//go:noescape
+func valueI8x3VNNI(a *valueI8Args)
+
+// valueI8x4VNNI sums values weighted by the digits of 4 rows.
+//
+//go:noescape
+func valueI8x4VNNI(a *valueI8Args)
+
+// valueI8x5VNNI sums values weighted by the digits of 5 rows.
+//
+//go:noescape
+func valueI8x5VNNI(a *valueI8Args)
+
+// valueI8x6VNNI sums values weighted by the digits of 6 rows.
+//
+//go:noescape
+func valueI8x6VNNI(a *valueI8Args)
 
 // scoreBF16x1BF16 multiplies 1 query rows with panels of keys.
 //

@@ -180,8 +180,7 @@ var attendKernelsAVX2 = [kvKinds]attendKernels{
 	kvI8: {
 		scoreTile: 6, valueTile: 6,
 		score:   [maxTile + 1]scoreFunc{1: scoreI8x1AVX2, 2: scoreI8x2AVX2, 3: scoreI8x3AVX2, 4: scoreI8x4AVX2, 5: scoreI8x5AVX2, 6: scoreI8x6AVX2},
-		narrow:  [maxValueTile + 1]valueFunc{1: narrowI8x1AVX2, 2: narrowI8x2AVX2, 3: narrowI8x3AVX2, 4: narrowI8x4AVX2, 5: narrowI8x5AVX2, 6: narrowI8x6AVX2},
-		wide:    [maxValueTile + 1]valueFunc{1: wideI8x1AVX2, 2: wideI8x2AVX2, 3: wideI8x3AVX2, 4: wideI8x4AVX2, 5: wideI8x5AVX2, 6: wideI8x6AVX2},
+		values:  [maxValueTile + 1]valueI8Func{1: valueI8x1AVX2, 2: valueI8x2AVX2, 3: valueI8x3AVX2, 4: valueI8x4AVX2, 5: valueI8x5AVX2, 6: valueI8x6AVX2},
 		softmax: softmaxF32AVX2,
 		convert: convertI8AVX2,
 		widen:   widenScalesI8AVX2,
@@ -225,10 +224,20 @@ var attendKernelsAVX512 = [kvKinds]attendKernels{
 		widen:   widenScalesE4M3AVX512,
 	},
 	kvI8: {
-		scoreTile: 12, valueTile: 6,
-		score:   [maxTile + 1]scoreFunc{1: scoreI8x1AVX512, 2: scoreI8x2AVX512, 3: scoreI8x3AVX512, 4: scoreI8x4AVX512, 5: scoreI8x5AVX512, 6: scoreI8x6AVX512, 7: scoreI8x7AVX512, 8: scoreI8x8AVX512, 9: scoreI8x9AVX512, 10: scoreI8x10AVX512, 11: scoreI8x11AVX512, 12: scoreI8x12AVX512},
-		narrow:  [maxValueTile + 1]valueFunc{1: narrowI8x1AVX512, 2: narrowI8x2AVX512, 3: narrowI8x3AVX512, 4: narrowI8x4AVX512, 5: narrowI8x5AVX512, 6: narrowI8x6AVX512},
-		wide:    [maxValueTile + 1]valueFunc{1: wideI8x1AVX512, 2: wideI8x2AVX512, 3: wideI8x3AVX512, 4: wideI8x4AVX512, 5: wideI8x5AVX512, 6: wideI8x6AVX512},
+		scoreTile: 6, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreI8x1AVX512, 2: scoreI8x2AVX512, 3: scoreI8x3AVX512, 4: scoreI8x4AVX512, 5: scoreI8x5AVX512, 6: scoreI8x6AVX512},
+		values:  [maxValueTile + 1]valueI8Func{1: valueI8x1AVX512, 2: valueI8x2AVX512, 3: valueI8x3AVX512, 4: valueI8x4AVX512, 5: valueI8x5AVX512, 6: valueI8x6AVX512},
+		softmax: softmaxF32AVX512,
+		convert: convertI8AVX512,
+		widen:   widenScalesI8AVX512,
+	},
+}
+
+var attendKernelsVNNI = [kvKinds]attendKernels{
+	kvI8: {
+		scoreTile: 6, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreI8x1VNNI, 2: scoreI8x2VNNI, 3: scoreI8x3VNNI, 4: scoreI8x4VNNI, 5: scoreI8x5VNNI, 6: scoreI8x6VNNI},
+		values:  [maxValueTile + 1]valueI8Func{1: valueI8x1VNNI, 2: valueI8x2VNNI, 3: valueI8x3VNNI, 4: valueI8x4VNNI, 5: valueI8x5VNNI, 6: valueI8x6VNNI},
 		softmax: softmaxF32AVX512,
 		convert: convertI8AVX512,
 		widen:   widenScalesI8AVX512,

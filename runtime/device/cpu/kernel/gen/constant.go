@@ -29,6 +29,7 @@ var constants = map[string][]uint64{
 	"restStep":  number(1.0 / 254),
 	"restSteps": number(254),
 	"leastI8":   number(-128),
+	"zeroI8":    every(128),
 	"minusInf":  number(float32(math.Inf(-1))),
 	// of e4m3, see internal/dtype
 	"infinity":  every(0x7f800000),

@@ -28,7 +28,7 @@ var (
 	dotBF16s = dotKind{name: "bf16", write: dotStep.pairs, lane: 4}
 	dotF16   = dotKind{name: "f16", write: dotStep.fused, widen: dotStep.widenF16, lane: 2}
 	dotE4M3  = dotKind{name: "e4m3", write: dotStep.fused, widen: dotStep.widenE4M3, lane: 1}
-	dotI8    = dotKind{name: "i8", write: dotStep.fused, widen: dotStep.widenI8, lane: 1}
+	dotI8    = dotKind{name: "i8", lane: 1} // written otherwise: see attend_i8.go
 )
 
 // fused is a fused multiply-add on f32.
@@ -104,9 +104,4 @@ func (s dotStep) widenE4M3(at string, v int) {
 		s.op("VPAND", constant("e4m3AsF16"), half, half)
 	}
 	s.op("VCVTPH2PS", half, s.reg(v))
-}
-
-func (s dotStep) widenI8(at string, v int) {
-	s.op("VPMOVSXBD", at, s.reg(v))
-	s.op("VCVTDQ2PS", s.reg(v), s.reg(v))
 }

@@ -96,8 +96,15 @@ func convert(kind dotKind, t isa) *function {
 			k.storeElements(lower(v), kind.lane)
 			return
 		}
+		if kind.name == "i8" {
+			k.op(k.bcst("VPADDD"), constant("zeroI8"), v, v)
+		}
 		if k.wide() {
 			k.op("VPMOVDB", v, xmm(v))
+		} else if kind.name == "i8" {
+			k.op("VEXTRACTI128", imm(1), v, "X2")
+			k.op("VPACKUSDW", "X2", xmm(v), xmm(v))
+			k.op("VPACKUSWB", xmm(v), xmm(v), xmm(v))
 		} else {
 			k.op("VEXTRACTI128", imm(1), v, "X2")
 			k.op("VPACKSSDW", "X2", xmm(v), xmm(v))
