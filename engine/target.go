@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"llmc/internal/amx"
+
 	"golang.org/x/sys/cpu"
 )
 
@@ -48,6 +50,7 @@ type Nominal struct {
 const (
 	nominalRead     = 15e9 // bytes a second that one core reads
 	nominalIssue256 = 6e9  // 256-bit multiply-adds a second: two a cycle
+	nominalTiles    = 3e9  // cycles a second, in which tiles multiply 1024 bytes
 	nominalIssue512 = 4e9  // 512-bit ones: between the one and the two a cycle of present cores
 )
 
@@ -57,6 +60,7 @@ var (
 	nominalV3   = Nominal{ReadBytes: nominalRead, F32: 16 * nominalIssue256, BF16: 16 * nominalIssue256, Int8: 64 * nominalIssue256 / 2}
 	nominalV4   = Nominal{ReadBytes: nominalRead, F32: 32 * nominalIssue512, BF16: 32 * nominalIssue512, Int8: 128 * nominalIssue512 / 2}
 	nominalVNNI = Nominal{ReadBytes: nominalRead, F32: 32 * nominalIssue512, BF16: 32 * nominalIssue512, Int8: 128 * nominalIssue512}
+	nominalAMX  = Nominal{ReadBytes: nominalRead, F32: 32 * nominalIssue512, BF16: 1024 * nominalTiles, Int8: 2048 * nominalTiles}
 	nominalBF16 = Nominal{ReadBytes: nominalRead, F32: 32 * nominalIssue512, BF16: 64 * nominalIssue512, Int8: 128 * nominalIssue512}
 )
 
@@ -65,6 +69,7 @@ var (
 	featuresV4   = append(featuresV3[:len(featuresV3):len(featuresV3)], "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 	featuresVNNI = append(featuresV4[:len(featuresV4):len(featuresV4)], "avx512_vnni")
 	featuresBF16 = append(featuresVNNI[:len(featuresVNNI):len(featuresVNNI)], "avx512_bf16")
+	featuresAMX  = append(featuresBF16[:len(featuresBF16):len(featuresBF16)], "amx_tile", "amx_int8", "amx_bf16")
 )
 
 // Targets lists every target, from the least to the most demanding of each device.
@@ -73,6 +78,7 @@ var Targets = []Target{
 	{Name: "x86-64-v4", Device: "cpu", Features: featuresV4, Doc: "AVX-512", Nominal: nominalV4},
 	{Name: "x86-64-v4-vnni", Device: "cpu", Features: featuresVNNI, Doc: "AVX-512 with 8-bit dot products", Nominal: nominalVNNI},
 	{Name: "x86-64-v4-bf16", Device: "cpu", Features: featuresBF16, Doc: "AVX-512 with 8-bit and bfloat16 dot products", Nominal: nominalBF16},
+	{Name: "x86-64-v4-amx", Device: "cpu", Features: featuresAMX, Doc: "AMX: tiles of 8-bit and bfloat16 numbers (Intel servers from 2023 on)", Nominal: nominalAMX},
 	{Name: "sm80", Device: "cuda", Doc: "Ampere; figures of an A100 of 80 GB", SM: 80, Cores: 108, Memory: 80e9, SharedMemory: 163 << 10,
 		Nominal: perCore(108, 2.0e12, 19.5e12, 312e12, 624e12)},
 	{Name: "sm89", Device: "cuda", Doc: "Ada; figures of an L40S", SM: 89, Cores: 142, Memory: 48e9, SharedMemory: 99 << 10,
@@ -96,6 +102,7 @@ var hostFeature = map[string]*bool{
 	"avx512f": &cpu.X86.HasAVX512F, "avx512bw": &cpu.X86.HasAVX512BW, "avx512cd": &cpu.X86.HasAVX512CD,
 	"avx512dq": &cpu.X86.HasAVX512DQ, "avx512vl": &cpu.X86.HasAVX512VL,
 	"avx512_vnni": &cpu.X86.HasAVX512VNNI, "avx512_bf16": &cpu.X86.HasAVX512BF16,
+	"amx_tile": &amx.Usable, "amx_int8": &cpu.X86.HasAMXInt8, "amx_bf16": &cpu.X86.HasAMXBF16,
 }
 
 // FindTarget returns the row named name. "native" is the most demanding CPU row that this machine can run.

@@ -8,6 +8,7 @@ var importRules = []struct {
 	pkg   string
 	allow []string
 }{
+	{"internal/amx", nil},
 	{"internal/dtype", nil},
 	{"internal/sym", nil},
 	{"internal/golden", nil},
@@ -23,7 +24,7 @@ var importRules = []struct {
 	{"internal/...", []string{"internal/..."}},
 
 	{"engine/layout", []string{"internal/dtype", "internal/sym", "internal/quant"}},
-	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "engine/..."}},
+	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "engine/..."}},
 
 	{"ir", []string{"internal/dtype", "internal/sym"}},
 	{"ir/interp", []string{"internal/dtype", "internal/sym", "internal/quant", "ir"}},
@@ -40,7 +41,7 @@ var importRules = []struct {
 	{"runtime/metrics", []string{"engine", "runtime"}},
 	{"runtime/device/limits", []string{"engine"}},
 	{"runtime/device/devicetest", []string{"engine", "runtime", "runtime/sample", "runtime/sched"}},
-	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "engine/...", "runtime/sample", "runtime/device/limits", "runtime/device/cpu/..."}},
+	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "engine/...", "runtime/sample", "runtime/device/limits", "runtime/device/cpu/..."}},
 	{"runtime/device/...", []string{"internal/...", "engine/...", "runtime/sample", "runtime/device/..."}},
 	{"runtime/...", []string{"internal/...", "engine/...", "runtime/..."}},
 

@@ -36,9 +36,9 @@ func flush(f float32) float32 {
 	return f
 }
 
-// bf16Rules are the two ways to compute with bf16: with fused multiply-adds on widened numbers, or with
-// AVX512_BF16, which flushes subnormal numbers. They agree on everything else.
-type bf16Rules struct{ flush bool }
+// bf16Rules are the ways to compute with bf16: with fused multiply-adds on widened numbers, or with AVX512_BF16, which flushes subnormal
+// numbers and agrees on everything else; with tiles linears sum in another order.
+type bf16Rules struct{ flush, tiles bool }
 
 // dot adds the products of two pairs to acc: the odd product first, then the even one, each rounded once. This is the order
 // that Intel documents for VDPBF16PS (Software Developer's Manual, volume 2, VDPBF16PS) and that AMD follows.
@@ -52,6 +52,19 @@ func (r bf16Rules) dot(acc float32, a, b [2]uint16) float32 {
 		}
 	}
 	return acc
+}
+
+// dotTile adds the dot product of up to 16 pairs to acc: even products and odd ones are summed apart, then together, then joined to acc, each
+// rounded once. This is the order of TDPBF16PS (Software Developer's Manual, volume 2), which flushes subnormal numbers.
+func dotTile(acc float32, a, b [][2]uint16) float32 {
+	var sums [2]float32
+	for k := range a {
+		for i := range sums {
+			x, y := flush(dtype.BF16ToF32(a[k][i])), flush(dtype.BF16ToF32(b[k][i]))
+			sums[i] = flush(fma32(x, y, sums[i]))
+		}
+	}
+	return flush(flush(acc) + flush(sums[0]+sums[1]))
 }
 
 // round converts to bf16, to nearest, ties to even.

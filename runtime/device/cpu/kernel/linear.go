@@ -33,6 +33,10 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 	w.check(x, rows, hi)
 	last := min(hi*layout.Lanes, w.N) - 1
 	_ = y[(rows-1)*ldy+last]
+	if p, ok := s.tiles(sc, w, x, rows); ok {
+		p.linear(y, ldy, rows, lo, hi)
+		return
+	}
 	k := &s.linear[w.kind][x.Digits]
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
@@ -66,6 +70,10 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 	w.check(x, rows, 2*hi)
 	last := min(hi*layout.Lanes, n) - 1
 	_ = y[(rows-1)*ldy+last]
+	if p, ok := s.tiles(sc, w, x, rows); ok {
+		p.swiglu(y, ldy, n, rows, lo, hi)
+		return
+	}
 	k := &s.linear[w.kind][x.Digits]
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {

@@ -82,11 +82,27 @@ func sumF32(a *linearArgs, r, l, s int) float32 {
 func (b bf16Rules) sum(a *linearArgs, r, l, s int) float32 {
 	var acc float32
 	first := s * a.steps
-	for i := first; i < first+a.segmentSteps(s); i++ {
+	last := first + a.segmentSteps(s)
+	if b.tiles {
+		for i := first; i < last; i += amxRows {
+			acc = dotTileAt(acc, a, r, l, i, min(amxRows, last-i))
+		}
+		return acc
+	}
+	for i := first; i < last; i++ {
 		w := *at[[2]uint16](a.panel, i*layout.StepBytes+4*l)
 		acc = b.dot(acc, *at[[2]uint16](a.x, r*a.xStride+4*i), w)
 	}
 	return acc
+}
+
+// dotTileAt adds the products of n steps, from step i on.
+func dotTileAt(acc float32, a *linearArgs, r, l, i, n int) float32 {
+	var x, w [amxRows][2]uint16
+	for j := range n {
+		x[j], w[j] = *at[[2]uint16](a.x, r*a.xStride+4*(i+j)), *at[[2]uint16](a.panel, (i+j)*layout.StepBytes+4*l)
+	}
+	return dotTile(acc, x[:n], w[:n])
 }
 
 // restStep is a step of the second digit as a fraction of one of the first.

@@ -114,6 +114,9 @@ func randomProduct(t testing.TB, r *rand.Rand) product {
 	if r.IntN(3) == 0 {
 		k = []int{160, 224, 24, 576, 64, 1, 33}[r.IntN(7)]
 	}
+	if r.IntN(4) == 0 { // several tiles of rows, whole blocks
+		n, k, rows = n/4+1, k/4+1, 30+r.IntN(120)
+	}
 	segment := 0
 	if r.IntN(2) == 0 {
 		segment = format.RowParallelSegment(k)

@@ -11,6 +11,7 @@ import (
 type Scratch struct {
 	linear linearArgs
 	tile   []float32 // [maxTile, 2*Lanes]
+	amx    amxScratch
 	attend attendScratch
 }
 

@@ -11,6 +11,7 @@ type Set struct {
 	Name   string    // of the engine's target row, or "generic"
 	needs  []feature // of the processor, for the instructions that the kernels use
 	linear [linearKinds]linearTable
+	amx    [linearKinds]amxTable // of sets with AMX
 	row    rowKernels
 	attend [kvKinds]attendKernels
 	fold   foldKernels

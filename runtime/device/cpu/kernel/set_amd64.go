@@ -3,6 +3,8 @@ package kernel
 import (
 	"slices"
 
+	"llmc/internal/amx"
+
 	"golang.org/x/sys/cpu"
 )
 
@@ -14,6 +16,7 @@ var (
 		{"avx512cd", &cpu.X86.HasAVX512CD}, {"avx512dq", &cpu.X86.HasAVX512DQ}, {"avx512vl", &cpu.X86.HasAVX512VL}})
 	featuresVNNI = slices.Concat(featuresV4, []feature{{"avx512_vnni", &cpu.X86.HasAVX512VNNI}})
 	featuresBF16 = slices.Concat(featuresVNNI, []feature{{"avx512_bf16", &cpu.X86.HasAVX512BF16}})
+	featuresAMX  = slices.Concat(featuresBF16, []feature{{"amx_tile", &amx.Usable}, {"amx_int8", &cpu.X86.HasAMXInt8}, {"amx_bf16", &cpu.X86.HasAMXBF16}})
 )
 
 // archSets returns the sets in assembly. Each starts as the one before and replaces what its instructions do better.
@@ -39,7 +42,12 @@ func archSets() []*Set {
 	bf16.row.toBF16 = toBF16BF16
 	bf16.attend[kvBF16] = attendKernelsBF16[kvBF16]
 	bf16.replaceLinear(&linearKernelsBF16)
-	return []*Set{v3, &v4, &vnni, &bf16}
+
+	tiles := bf16
+	tiles.Name, tiles.needs = "x86-64-v4-amx", featuresAMX
+	tiles.bf16.tiles = true
+	tiles.amx = kernelsAMX
+	return []*Set{v3, &v4, &vnni, &bf16, &tiles}
 }
 
 // replaceLinear takes over the kernels that the table has.

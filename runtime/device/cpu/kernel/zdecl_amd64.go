@@ -865,6 +865,81 @@ func bf16x11BF16(a *linearArgs)
 //go:noescape
 func bf16x12BF16(a *linearArgs)
 
+// tileBF16AMX multiplies rows that are packed as tiles with panels.
+//
+//go:noescape
+func tileBF16AMX(a *amxArgs)
+
+// tileU8AMX multiplies rows that are packed as tiles with panels.
+//
+//go:noescape
+func tileU8AMX(a *amxArgs)
+
+// tileU8digitsAMX multiplies rows that are packed as tiles with panels.
+//
+//go:noescape
+func tileU8digitsAMX(a *amxArgs)
+
+// tileU4k32x1AMX multiplies rows that are packed as tiles of 32 k with an expanded panel.
+//
+//go:noescape
+func tileU4k32x1AMX(a *amxArgs)
+
+// packRow32x1AMX packs a row of blocks of 64 codes a digit; next is the distance of blocks in dst.
+//
+//go:noescape
+func packRow32x1AMX(dst, src unsafe.Pointer, blocks, next int)
+
+// tileU4k32x2AMX multiplies rows that are packed as tiles of 32 k with an expanded panel.
+//
+//go:noescape
+func tileU4k32x2AMX(a *amxArgs)
+
+// packRow32x2AMX packs a row of blocks of 64 codes a digit; next is the distance of blocks in dst.
+//
+//go:noescape
+func packRow32x2AMX(dst, src unsafe.Pointer, blocks, next int)
+
+// tileU4k64x1AMX multiplies rows that are packed as tiles of 64 k with an expanded panel.
+//
+//go:noescape
+func tileU4k64x1AMX(a *amxArgs)
+
+// packRow64x1AMX packs a row of blocks of 64 codes a digit; next is the distance of blocks in dst.
+//
+//go:noescape
+func packRow64x1AMX(dst, src unsafe.Pointer, blocks, next int)
+
+// tileU4k64x2AMX multiplies rows that are packed as tiles of 64 k with an expanded panel.
+//
+//go:noescape
+func tileU4k64x2AMX(a *amxArgs)
+
+// packRow64x2AMX packs a row of blocks of 64 codes a digit; next is the distance of blocks in dst.
+//
+//go:noescape
+func packRow64x2AMX(dst, src unsafe.Pointer, blocks, next int)
+
+// expandu4AMX expands the groups of a panel to signed bytes and f32 scales.
+//
+//go:noescape
+func expandu4AMX(a *expandArgs)
+
+// expandu4sAMX expands the groups of a panel to signed bytes and f32 scales.
+//
+//go:noescape
+func expandu4sAMX(a *expandArgs)
+
+// expandu4zAMX expands the groups of a panel to signed bytes and f32 scales.
+//
+//go:noescape
+func expandu4zAMX(a *expandArgs)
+
+// expandu4zsAMX expands the groups of a panel to signed bytes and f32 scales.
+//
+//go:noescape
+func expandu4zsAMX(a *expandArgs)
+
 // addAVX2 computes dst = a + b.
 //
 //go:noescape

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// constants are the AVX2 vectors in memory that kernels use as operands.
+// constants are vectors in memory that kernels use as operands, and what else they read.
 var constants = map[string][]uint64{
 	"oddHalves":  every(0xffff0000),
 	"evenBytes":  every(0x00ff00ff),
@@ -40,6 +40,15 @@ var constants = map[string][]uint64{
 	"e4m3NaN":   every(0x7f),
 	// tailMask: the 8 dwords that start 8-n before its middle have n ones.
 	"tailMask": {^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), 0, 0, 0, 0},
+
+	// Configurations of tiles: bytes in a row, rows. All 16 rows of 64 bytes; tiles of rows 32 bytes long, those of outputs 8 high.
+	"wholeTiles": {1, 0, 0x0040004000400040, 0x0040004000400040, 0, 0, 0x1010101010101010, 0},
+	"shortTiles": {1, 0, 0x0040004000400040, 0x0040004000200020, 0, 0, 0x0808101010101010, 0},
+	// Every second dword of two vectors, as bytes.
+	"evenWords": {0x0e0c0a0806040200, 0x1e1c1a1816141210},
+	"oddWords":  {0x0f0d0b0907050301, 0x1f1d1b1917151311},
+	"eights":    every(0x08080808),
+	"oneBytes":  every(0x01010101),
 
 	// exp, see float_ref.go
 	"expLow":  number(-87.33654),

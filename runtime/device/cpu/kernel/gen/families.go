@@ -61,3 +61,20 @@ func linearUnits() []unit {
 	}
 	return units
 }
+
+// tileUnits writes the kernels on AMX tiles.
+func tileUnits() []unit {
+	u := unit{file: "ztile_amx"}
+	for _, t := range tileFamilies {
+		u.functions = append(u.functions, t.write())
+	}
+	for _, length := range []int{32, 64} {
+		for digits := 1; digits <= 2; digits++ {
+			u.functions = append(u.functions, tileU4(length, digits), packRow(length, digits))
+		}
+	}
+	for _, v := range u4Variants {
+		u.functions = append(u.functions, expand(v))
+	}
+	return []unit{u}
+}

@@ -54,6 +54,34 @@ func TestEVEX(t *testing.T) {
 	}
 }
 
+// Encodings that GNU as 2.40 gives, but for displacements, which are of four bytes here.
+func TestTileEncodings(t *testing.T) {
+	for name, c := range map[string]struct {
+		write func(f *function)
+		want  string
+	}{
+		"ldtilecfg (%rax)":                  {(*function).tileConfigure, "c4 e2 78 49 00"},
+		"tilerelease":                       {(*function).tileRelease, "c4 e2 78 49 c0"},
+		"tilezero %tmm5":                    {func(f *function) { f.tileZero(5) }, "c4 e2 7b 49 e8"},
+		"tileloadd 0x400(%rsi,%r8,1),%tmm6": {func(f *function) { f.tileLoad(1024, "SI", "R8", 6) }, "c4 a2 7b 4b b4 06 00 04 00 00"},
+		"tileloadd (%r13,%rax,1),%tmm1":     {func(f *function) { f.tileLoad(0, "R13", "AX", 1) }, "c4 c2 7b 4b 8c 05 00 00 00 00"},
+		"tilestored %tmm3,64(%r12,%r9,1)":   {func(f *function) { f.tileStore(3, 64, "R12", "R9") }, "c4 82 7a 4b 9c 0c 40 00 00 00"},
+		"tdpbssd %tmm7,%tmm4,%tmm1":         {func(f *function) { f.tileDot(dotSigned, 4, 7, 1) }, "c4 e2 43 5e cc"},
+		"tdpbsud %tmm6,%tmm5,%tmm2":         {func(f *function) { f.tileDot(dotSignedUnsigned, 5, 6, 2) }, "c4 e2 4a 5e d5"},
+		"tdpbf16ps %tmm6,%tmm4,%tmm0":       {func(f *function) { f.tileDot(dotBF16Tiles, 4, 6, 0) }, "c4 e2 4a 5c c4"},
+	} {
+		f := newFunction("f", "", "", "")
+		c.write(f)
+		var got []string
+		for _, b := range regexp.MustCompile(`BYTE \$0x(..)`).FindAllStringSubmatch(f.text.String(), -1) {
+			got = append(got, b[1])
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %s, want %s", name, strings.Join(got, " "), c.want)
+		}
+	}
+}
+
 // Every register of both instructions, read back by a disassembler that knows them.
 func TestEVEXDisassembles(t *testing.T) {
 	objdump, err := exec.LookPath("objdump")

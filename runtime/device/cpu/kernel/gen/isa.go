@@ -11,13 +11,15 @@ type isa struct {
 	registers int
 	vnni      bool // VPDPBUSD
 	bf16      bool // VDPBF16PS, VCVTNEPS2BF16
+	tiles     bool // AMX
 }
 
 var (
-	avx2   = isa{"AVX2", "x86-64-v3", "Y", 32, 16, false, false}
-	avx512 = isa{"AVX512", "x86-64-v4", "Z", 64, 32, false, false}
-	vnni   = isa{"VNNI", "x86-64-v4-vnni", "Z", 64, 32, true, false}
-	bf16   = isa{"BF16", "x86-64-v4-bf16", "Z", 64, 32, true, true}
+	avx2   = isa{"AVX2", "x86-64-v3", "Y", 32, 16, false, false, false}
+	avx512 = isa{"AVX512", "x86-64-v4", "Z", 64, 32, false, false, false}
+	vnni   = isa{"VNNI", "x86-64-v4-vnni", "Z", 64, 32, true, false, false}
+	bf16   = isa{"BF16", "x86-64-v4-bf16", "Z", 64, 32, true, true, false}
+	amx    = isa{"AMX", "x86-64-v4-amx", "Z", 64, 32, true, true, true}
 )
 
 // lanes is the number of f32 in a vector.

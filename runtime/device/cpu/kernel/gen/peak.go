@@ -18,6 +18,8 @@ var peakOperations = []struct {
 	{"maddBytes", avx512, maddBytes},
 	{"fma", avx512, func(f *function, t isa, acc int) { f.op("VFMADD231PS", t.reg(14), t.reg(15), t.reg(acc)) }},
 	{"dotBytes", vnni, func(f *function, t isa, acc int) { f.op("VPDPBUSD", t.reg(14), t.reg(15), t.reg(acc)) }},
+	{"dotTiles", amx, func(f *function, _ isa, acc int) { f.tileDot(dotSigned, tileA+acc%2, tileB+acc/2%2, tileSum+acc%4) }},
+	{"dotTilesBF16", amx, func(f *function, _ isa, acc int) { f.tileDot(dotBF16Tiles, tileA+acc%2, tileB+acc/2%2, tileSum+acc%4) }},
 	{"dotBF16", bf16, func(f *function, t isa, acc int) { f.dotBF16(14, 15, acc) }},
 }
 
@@ -43,12 +45,20 @@ func peakUnit() unit {
 		for i := range 16 {
 			f.op("VXORPS", o.isa.reg(i), o.isa.reg(i), o.isa.reg(i))
 		}
+		if o.isa.tiles {
+			f.op("LEAQ", constant("wholeTiles"), "AX")
+			f.tileConfigure()
+			f.op("MOVQ", f.param("rounds"), "AX")
+		}
 		f.place("again")
 		for i := range peakChains {
 			o.write(f, o.isa, i)
 		}
 		f.op("DECQ", "AX")
 		f.op("JNE", "again")
+		if o.isa.tiles {
+			f.tileRelease()
+		}
 		f.end()
 		u.functions = append(u.functions, f)
 	}

@@ -12,6 +12,8 @@ var Peaks = []Peak{
 	{"int8 vpmaddubsw", "x86-64-v4", maddBytesAVX512, chains * 64 * 2},
 	{"int8 vpdpbusd", "x86-64-v4-vnni", dotBytesVNNI, chains * 64 * 2},
 	{"bf16 vdpbf16ps", "x86-64-v4-bf16", dotBF16BF16, chains * 32 * 2},
+	{"int8 tdpbssd", "x86-64-v4-amx", dotTilesAMX, chains * 16 * 16 * 64 * 2},
+	{"bf16 tdpbf16ps", "x86-64-v4-amx", dotTilesBF16AMX, chains * 16 * 16 * 32 * 2},
 }
 
 // ReadUnit is what the length of what Read reads is rounded down to.

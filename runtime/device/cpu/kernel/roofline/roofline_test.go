@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"llmc/internal/amx"
+
 	"golang.org/x/sys/cpu"
 )
 
@@ -29,7 +31,7 @@ func TestReadSeesEveryWord(t *testing.T) {
 
 func TestPeaksRun(t *testing.T) {
 	has := map[string]bool{"x86-64-v3": cpu.X86.HasAVX2, "x86-64-v4": cpu.X86.HasAVX512BW,
-		"x86-64-v4-vnni": cpu.X86.HasAVX512VNNI, "x86-64-v4-bf16": cpu.X86.HasAVX512BF16}
+		"x86-64-v4-vnni": cpu.X86.HasAVX512VNNI, "x86-64-v4-bf16": cpu.X86.HasAVX512BF16, "x86-64-v4-amx": amx.Usable}
 	for _, p := range Peaks {
 		if has[p.Target] {
 			p.Run(3)

@@ -39,6 +39,16 @@ func fmaAVX512(rounds int)
 //go:noescape
 func dotBytesVNNI(rounds int)
 
+// dotTilesAMX runs rounds rounds of 12 independent instructions.
+//
+//go:noescape
+func dotTilesAMX(rounds int)
+
+// dotTilesBF16AMX runs rounds rounds of 12 independent instructions.
+//
+//go:noescape
+func dotTilesBF16AMX(rounds int)
+
 // dotBF16BF16 runs rounds rounds of 12 independent instructions.
 //
 //go:noescape
