@@ -125,12 +125,20 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	}
 	all := attendTile{Attention: a, q: q, head: head, base: base, row: first, rows: last - first}
 	s.locate(sc, &all)
-	size := a.PartFloats()
+	size, limit, tiles := a.PartFloats(), maxTile, s.tilesI8(a, last-first)
+	if tiles {
+		limit = tileRowsI8
+		sc.gatherValues(&all)
+	}
 	for t, m := first, 0; t < last; t += m {
-		m = tileRows(last-t, maxTile)
-		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first}
+		m = tileRows(last-t, limit)
+		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first, tiles: tiles}
 		part := parts[(t-r)*size:]
-		s.scores(sc, &tile)
+		if tiles {
+			s.tileScores(sc, &tile)
+		} else {
+			s.scores(sc, &tile)
+		}
 		if tile.leads && a.Scaled() {
 			s.loadScales(sc, &all)
 		}
@@ -146,7 +154,7 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	}
 }
 
-// attendTile is up to maxTile rows against one split.
+// attendTile is up to mostRows rows against one split.
 type attendTile struct {
 	*Attention
 	q         *Queries
@@ -155,6 +163,7 @@ type attendTile struct {
 	row, rows int
 	query     int  // index of row in the block that was loaded
 	leads     bool // the first tile of the split: it finds nothing in the caches
+	tiles     bool // multiplied on AMX tiles
 }
 
 // visible returns the positions that row i of the tile sees, counted from the split's start.
@@ -189,6 +198,13 @@ func (s *Set) locate(sc *attendScratch, t *attendTile) {
 			p.valueScales = unsafe.Add(block, vScale+part*panelPositions*scaleBytes)
 		}
 		sc.panels[i] = p
+	}
+	// Kernels that take two panels may read one that nobody sees.
+	if i := lo / panelPositions; i%2 == 1 {
+		sc.panels[i-1] = sc.panels[i]
+	}
+	if i := (hi - 1) / panelPositions; i%2 == 0 {
+		sc.panels[i+1] = sc.panels[i]
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 // digitsI8 is the number of digits of queries and weights.
 const digitsI8 = 2
 
+// digitStride is the distance of the digits of the weights of two rows.
+const digitStride = SplitLength*digitsI8 + entryBytes
+
 // entryBytes is the room for a row's entry behind its digits: rows stay aligned.
 const entryBytes = layout.Align
 
@@ -83,26 +86,34 @@ func (s *Set) digitRow(row []byte, x []float32, entryAt int) {
 	*at[layout.Entry](unsafe.Pointer(&row[0]), entryAt) = layout.Entry{Scale: scale, Bias: [2]int32{-zeroI8 * first, -zeroI8 * second}}
 }
 
-// weightsI8 turns the softmax weights of the tile's rows, times the scales of values, into digits, and sums the values.
+// valuesI8 turns the softmax weights of the tile's rows, times the scales of values, into digits, and sums the values.
 func (s *Set) valuesI8(sc *attendScratch, t *attendTile, part []float32) {
-	const stride, entryAt = SplitLength*digitsI8 + entryBytes, SplitLength * digitsI8
+	const entryAt = SplitLength * digitsI8
+	unit := panelPositions
+	if t.tiles {
+		unit = tileBlockI8
+	}
 	lo, hi := t.span()
-	lo, hi = lo&^(panelPositions-1), (hi+panelPositions-1)&^(panelPositions-1)
+	lo, hi = lo&^(unit-1), (hi+unit-1)&^(unit-1)
 	for i := range t.rows {
 		from, to := t.visible(i)
 		from, to = from&^(panelPositions-1), (to+panelPositions-1)&^(panelPositions-1)
-		row := sc.digits[i*stride : (i+1)*stride]
+		row := sc.digits[i*digitStride : (i+1)*digitStride]
 		clear(row[digitsI8*lo : digitsI8*from])
 		clear(row[digitsI8*to : digitsI8*hi])
 		s.digitRow(row[digitsI8*from:], sc.scores[i*SplitLength+from:i*SplitLength+to], entryAt-digitsI8*from)
+	}
+	if t.tiles {
+		s.tileValues(sc, t, lo, hi, part)
+		return
 	}
 	size := t.PartFloats()
 	k := &s.attend[kvI8]
 	for r, n := 0, 0; r < t.rows; r += n {
 		n = tileRows(t.rows-r, k.valueTile)
-		row := unsafe.Pointer(&sc.digits[r*stride])
+		row := unsafe.Pointer(&sc.digits[r*digitStride])
 		sc.valueI8 = valueI8Args{
-			p: unsafe.Add(row, digitsI8*lo), pStride: stride, entry: unsafe.Add(row, entryAt),
+			p: unsafe.Add(row, digitsI8*lo), pStride: digitStride, entry: unsafe.Add(row, entryAt),
 			panels: &sc.panels[lo/panelPositions], count: (hi - lo) / panelPositions, vStride: t.VRowBytes(),
 			out: unsafe.Pointer(&part[r*size+partHead]), outStride: 4 * size, width: 4 * t.DimV(),
 		}

@@ -25,6 +25,11 @@ func randomSequence(t testing.TB, r *rand.Rand, positions int) *sequence {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return sequenceIn(r, kv, positions)
+}
+
+// sequenceIn is a random sequence in a cache of kv.
+func sequenceIn(r *rand.Rand, kv layout.KV, positions int) *sequence {
 	s := &sequence{Attention: Attention{KV: kv, QueryHeads: kv.Heads * (1 + r.IntN(4)), Scale: float32(1 / math.Sqrt(float64(kv.Dim)))}}
 	if r.IntN(3) == 0 {
 		s.Window = 1 + r.IntN(positions)
@@ -322,6 +327,29 @@ func TestLoadKVIsWhatTheFormatKeeps(t *testing.T) {
 					if !sameBits(pair[0][i], want) {
 						t.Fatalf("%s: %+v: row %d [%d] of %v is %g, want %g", set.Name, kv, row, i, []float32{k[i], v[i]}[row], pair[0][i], want)
 					}
+				}
+			}
+		}
+	}
+}
+
+// Many rows over a cache of i8, which sets with AMX multiply on tiles, have the bits of the reference wherever pages and windows end.
+func TestManyRowsOverI8(t *testing.T) {
+	for _, set := range Detect() {
+		r := rand.New(rand.NewPCG(37, 38))
+		for round := range 8 {
+			kv, err := layout.NewKV(dtype.I8, []int{16, 48, 64}[r.IntN(3)], 2, 64*(1+round%2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := sequenceIn(r, kv, 60+r.IntN(500))
+			n := len(s.keys)
+			s.store(set, 0, n)
+			from := max(0, n-10-r.IntN(60))
+			got, want := s.attend(set, s.queries(from, n)), s.attend(genericSet(), s.queries(from, n))
+			for i := range want {
+				if !sameBits(got[i], want[i]) || got[i] != got[i] {
+					t.Fatalf("%s: %+v window %d, %d positions: [%d] = %g, want %g", set.Name, s.KV, s.Window, n, i, got[i], want[i])
 				}
 			}
 		}

@@ -28,6 +28,9 @@ func aligned[T any](n int) []T {
 	return all[skip : int(skip)+n : int(skip)+n]
 }
 
+// mostRows is the most rows of a tile of attention.
+const mostRows = max(maxTile, tileRowsI8)
+
 // attendRows is the number of query rows that walk through the cache together.
 const attendRows = 8 * maxTile
 
@@ -36,13 +39,14 @@ type attendScratch struct {
 	score       scoreArgs
 	value       valueArgs
 	valueI8     valueI8Args
+	tiles       tileI8Scratch
 	panels      [SplitLength / panelPositions]scorePanel
 	runs        [SplitLength / panelPositions]valueRun
-	factors     []float32 // [2, maxTile]
-	scores      []float32 // [maxTile, SplitLength]
-	probs       []uint16  // [maxTile, SplitLength], where weights are rounded
+	factors     []float32 // [2, mostRows]
+	scores      []float32 // [mostRows, SplitLength]
+	probs       []uint16  // [mostRows, SplitLength], where weights are rounded
 	valueScales []float32 // [SplitLength], of codes
-	digits      []byte    // [maxTile] rows of the digits of SplitLength weights and their entry, for i8
+	digits      []byte    // [mostRows] rows of the digits of SplitLength weights and their entry, for i8
 	queries     []byte    // [attendRows] rows of bf16 for a cache of bf16, of digits and their entry for i8, else of f32, padded with zeros
 	queryStride int
 	pair        []uint32  // [DimV]
@@ -53,12 +57,12 @@ func newAttendScratch(dim int) attendScratch {
 	widest := layout.KV{DType: dtype.I8, Dim: dim}
 	size := partHead + widest.DimV()
 	return attendScratch{
-		scores:      aligned[float32](maxTile * SplitLength),
-		probs:       aligned[uint16](maxTile * SplitLength),
+		scores:      aligned[float32](mostRows * SplitLength),
+		probs:       aligned[uint16](mostRows * SplitLength),
 		valueScales: aligned[float32](SplitLength),
-		digits:      aligned[byte](maxTile * (SplitLength*digitsI8 + entryBytes)),
+		digits:      aligned[byte](mostRows * digitStride),
 		queries:     aligned[byte](attendRows * (4*widest.DimV() + entryBytes)),
-		factors:     aligned[float32](2 * maxTile),
+		factors:     aligned[float32](2 * mostRows),
 		pair:        aligned[uint32](widest.DimV()),
 		part:        aligned[float32](attendRows * size),
 		state:       aligned[float32](attendRows * size),

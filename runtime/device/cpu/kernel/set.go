@@ -15,6 +15,7 @@ type Set struct {
 	row    rowKernels
 	attend [kvKinds]attendKernels
 	fold   foldKernels
+	tileI8 tileI8Kernels // of sets with AMX, which do the same faster
 	bf16   bf16Rules
 }
 

@@ -2414,3 +2414,13 @@ func storeEvenBF16BF16(dst unsafe.Pointer, x *float32, n int)
 //
 //go:noescape
 func storeOddBF16BF16(dst unsafe.Pointer, x *float32, n int)
+
+// tileScoresI8AMX multiplies 16 rows of queries with pairs of panels of keys.
+//
+//go:noescape
+func tileScoresI8AMX(a *tileScoreI8Args)
+
+// tileValuesI8AMX sums values weighted by 16 rows of digits.
+//
+//go:noescape
+func tileValuesI8AMX(a *tileValueI8Args)
