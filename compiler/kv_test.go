@@ -8,7 +8,9 @@ import (
 
 	"llmc/compiler"
 	"llmc/compiler/dump"
+	"llmc/compiler/plantest"
 	"llmc/engine"
+	"llmc/runtime/device/cpu"
 	"llmc/runtime/device/emu"
 )
 
@@ -44,12 +46,49 @@ func TestKVFormats(t *testing.T) {
 	}
 }
 
+// TestKVFormatsOfCPUs does so for CPUs, with heads that are normalised, windows, and keys that are turned when they are read.
+func TestKVFormatsOfCPUs(t *testing.T) {
+	targets := cpuTargets()
+	for i, c := range []struct {
+		format       string
+		bytes, scale int
+	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 2}, {"int8", 1, 2}} {
+		for j, model := range []string{"qwen3-v5", "qwen2-windows", "llama-longrope", "llama-dynamic"} {
+			target := targets[(i+j)%len(targets)]
+			t.Run(c.format+"/"+model+"/"+target, func(t *testing.T) {
+				dir := "checkpoints/" + model
+				plan := plantest.Build(t, dir, compiler.Options{Archs: []string{target}, KVDType: c.format, Check: true})
+				program, err := plan.Program("step", target)
+				check(t, err)
+				memory, err := dump.NewMemory(plan, program, dump.MemorySettings{})
+				check(t, err)
+				info := plan.Info()
+				if want := int64(2 * info.Layers * info.KVHeads * (info.HeadDim*c.bytes + c.scale)); info.HeadDim%16 == 0 && memory.KVTokenBytes != want {
+					t.Errorf("a position takes %d bytes, want %d", memory.KVTokenBytes, want)
+				}
+				if v := verifiedPlan(t, cpu.Device{}, plan, "../testdata/"+dir); !v.OK || v.Compared < 4 {
+					t.Errorf("%+v", *v)
+				}
+			})
+		}
+	}
+}
+
+// cpuTargets lists the CPU targets that this machine runs.
+func cpuTargets() (names []string) {
+	for _, t := range engine.Targets {
+		if t.Device == "cpu" && len(t.Missing()) == 0 {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
 // A device that lacks a format is named, with those that it has.
 func TestKVFormatOfOtherDevices(t *testing.T) {
 	for archs, c := range map[string]struct{ format, text string }{
-		"x86-64-v3":      {"fp8", "target x86-64-v3 takes no KV cache of fp8: give --kv-dtype one of f32, bf16, or build for other targets"},
-		"sm80,x86-64-v4": {"int8", "target x86-64-v4 takes no KV cache of int8"},
-		"sm90":           {"f32", "target sm90 takes no KV cache of f32: give --kv-dtype one of bf16, f16, fp8, int8"},
+		"sm90":           {"f32", "target sm90 takes no KV cache of f32: give --kv-dtype one of bf16, f16, fp8, int8, or build for other targets"},
+		"x86-64-v4,sm80": {"f32", "target sm80 takes no KV cache of f32"},
 	} {
 		options := compiler.Options{Model: demo, Out: filepath.Join(t.TempDir(), "x.plan"), Archs: strings.Split(archs, ","), KVDType: c.format}
 		if _, err := compiler.Build(context.Background(), options); err == nil || !strings.Contains(err.Error(), c.text) {

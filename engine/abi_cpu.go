@@ -15,6 +15,9 @@ const packed = "f32 bf16 u8 u4*"
 // activations are the forms of a matrix product's input.
 const activations = "f32 bf16 q16t q16g q8t q8g"
 
+// cpuCaches are the element types of caches; codes have a scale for each position and head.
+const cpuCaches = "f32 bf16 f16 f8e4m3 i8"
+
 // ropeAttrs describe the rotary embedding, by the names of the IR. Modes other than static need further numbers; see ropeModes.
 var ropeAttrs = []AttrRow{
 	intAttr("rotary_dim", 2, maxDim),
@@ -89,7 +92,7 @@ var cpuKernels = []Kernel{
 		Doc:  "normalises (where weights are given) and rotates the queries and keys of qkv, writes keys and values to the cache; in modes other than static keys are written unrotated",
 		Roles: []Role{
 			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("ropelen", "T"), input("slots", "T"),
-			vector("inv_freq", "f32", "variants half"), cache("cache", "f32 bf16", true),
+			vector("inv_freq", "f32", "variants half"), cache("cache", cpuCaches, true),
 			optional(vector("q_norm", "f32", "dim")), optional(vector("k_norm", "f32", "dim")), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
@@ -108,14 +111,14 @@ var cpuKernels = []Kernel{
 		Name: "cpu.kv_write",
 		Doc:  "writes keys and values of the step's tokens to their slots",
 		Roles: []Role{arg("k", "f32", "T kv_heads*dim"), arg("v", "f32", "T kv_heads*dim"), input("slots", "T"),
-			cache("cache", "f32 bf16", true)},
+			cache("cache", cpuCaches, true)},
 		Attrs: []AttrRow{intAttr("layer", 0, maxDim)},
 		Where: []string{"layer < layers"},
 	},
 	{
 		Name: "cpu.attention",
 		Doc:  "paged attention of each sequence's tokens over its cache; inv_freq is given when keys are cached unrotated",
-		Roles: []Role{arg("q", "f32", "T heads*dim"), input("positions", "T"), cache("cache", "f32 bf16", false),
+		Roles: []Role{arg("q", "f32", "T heads*dim"), input("positions", "T"), cache("cache", cpuCaches, false),
 			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32", "T heads*dim")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),

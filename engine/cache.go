@@ -8,7 +8,7 @@ import (
 )
 
 // CacheTypes lists, by device, the element types that a KV cache can have.
-var CacheTypes = map[string][]dtype.Type{"cpu": {dtype.F32, dtype.BF16}, "cuda": layout.PlainTypes}
+var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.PlainTypes}
 
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){

@@ -55,7 +55,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that 'llmc targets' lists")
 	flags.StringSliceVar(&f.overrides, "override", nil, "formats of single weights, PATTERN=FORMAT, by pattern of their names: '*.down_proj.weight=int8'; the first that fits decides")
 	flags.StringVar(&f.rotation, "rotate", compiler.Auto, "how much of the model is turned, so that codes lose less of its inputs: auto, for formats with inputs of 8 bits, "+strings.Join(rotations(), ", "))
-	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; CPUs have f32 and bf16, GPUs all but f32")
+	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32")
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
 	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")

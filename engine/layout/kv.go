@@ -2,6 +2,7 @@ package layout
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/internal/dtype"
 )
@@ -9,16 +10,26 @@ import (
 // kvLanes is the number of positions (K) or channels (V) that lie side by side: one vector of f32 accumulators.
 const kvLanes = 16
 
-// kvPack is how many elements share a lane's 4 bytes, by cache dtype; 0: not supported.
-var kvPack = [256]uint8{dtype.F32: 1, dtype.BF16: 2}
+// kvForms says, by cache dtype, how its elements lie; those without lanes are not supported.
+var kvForms = [256]struct {
+	pack, channels uint8 // elements that share a lane, and what a key's channels are rounded up to
+	scaled         bool  // elements are codes
+}{
+	dtype.F32: {1, 2, false}, dtype.BF16: {2, 2, false}, dtype.F16: {1, 2, false}, dtype.F8E4M3: {1, 4, true}, dtype.I8: {4, 4, true},
+}
+
+// KVTypes are the element types of caches that CPU kernels read.
+var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype.I8}
 
 // KV describes one layer's part of a page of the KV cache: for each KV head its keys, then its values.
 //
-//	K  [PageSize/16][Dp/q][16][q]   lanes are positions, so a score needs no reduction across lanes
-//	V  [PageSize/q][D16][q]         lanes are channels
+//	K       [PageSize/16][Dp/q][16][q]   lanes are positions, so a score needs no reduction across lanes
+//	V       [PageSize/q][D16][q]         lanes are channels
+//	K scale [PageSize] f16, of formats of codes
+//	V scale [PageSize] f16
 //
-// q is 1 for f32 and 2 for bf16; Dp is Dim rounded up to even, D16 rounded up to 16. Padding is zero. Who writes position 2i
-// of a bf16 page also zeroes V of position 2i+1.
+// q is 2 for bf16, 4 for i8 and 1 for all others; Dp is Dim rounded up to even, or to 4 for codes, D16 rounded up to 16. Padding is zero. Who writes
+// position 2i of a bf16 page also zeroes V of position 2i+1. Codes of i8 have 128 added.
 type KV struct {
 	DType    dtype.Type
 	PageSize int // positions, a multiple of 16
@@ -35,8 +46,8 @@ const (
 
 // NewKV checks and returns a description.
 func NewKV(t dtype.Type, pageSize, heads, dim int) (KV, error) {
-	if kvPack[t] == 0 {
-		return KV{}, fmt.Errorf("KV cache of %v: only f32 and bf16 are supported", t)
+	if !slices.Contains(KVTypes, t) {
+		return KV{}, fmt.Errorf("KV cache of %v: CPU kernels read %v", t, KVTypes)
 	}
 	if pageSize < kvLanes || pageSize > maxPageSize || pageSize%kvLanes != 0 {
 		return KV{}, fmt.Errorf("KV page of %d positions: must be a multiple of %d up to %d", pageSize, kvLanes, maxPageSize)
@@ -47,11 +58,17 @@ func NewKV(t dtype.Type, pageSize, heads, dim int) (KV, error) {
 	return KV{t, pageSize, heads, dim}, nil
 }
 
-// Pack returns how many elements share a lane's 4 bytes.
-func (c KV) Pack() int { return int(kvPack[c.DType]) }
+// Pack returns how many elements share a lane.
+func (c KV) Pack() int { return int(kvForms[c.DType].pack) }
+
+// LaneBytes returns the size of a lane.
+func (c KV) LaneBytes() int { return c.Pack() * c.DType.Size() }
+
+// Scaled tells whether elements are codes with a scale for each position.
+func (c KV) Scaled() bool { return kvForms[c.DType].scaled }
 
 // DimK returns the channels of a key that are stored.
-func (c KV) DimK() int { return roundUp(c.Dim, 2) }
+func (c KV) DimK() int { return roundUp(c.Dim, max(1, int(kvForms[c.DType].channels))) }
 
 // DimV returns the channels of a value that are stored.
 func (c KV) DimV() int { return roundUp(c.Dim, kvLanes) }
@@ -60,12 +77,20 @@ func (c KV) DimV() int { return roundUp(c.Dim, kvLanes) }
 func (c KV) KPanelBytes() int { return kvLanes * c.DimK() * c.DType.Size() }
 
 // VRowBytes returns the size of the values of Pack() positions of one head.
-func (c KV) VRowBytes() int { return c.Pack() * c.DimV() * c.DType.Size() }
+func (c KV) VRowBytes() int { return c.DimV() * c.LaneBytes() }
 
 func (c KV) kBytes() int { return c.PageSize / kvLanes * c.KPanelBytes() }
 
-// HeadBytes returns the size of one head's keys and values of a page.
-func (c KV) HeadBytes() int { return c.kBytes() + c.PageSize/c.Pack()*c.VRowBytes() }
+// scaleOffset is where the scales of a head start.
+func (c KV) scaleOffset() int { return c.kBytes() + c.PageSize/c.Pack()*c.VRowBytes() }
+
+// HeadBytes returns the size of one head's keys and values of a page: a multiple of Align.
+func (c KV) HeadBytes() int {
+	if c.Scaled() {
+		return c.scaleOffset() + 2*c.PageSize*plainScale
+	}
+	return c.scaleOffset()
+}
 
 // Bytes returns the size of one layer's part of a page.
 func (c KV) Bytes() int { return c.Heads * c.HeadBytes() }
@@ -81,3 +106,11 @@ func (c KV) V(head, slot, d int) int {
 	q := c.Pack()
 	return head*c.HeadBytes() + c.kBytes() + slot/q*c.VRowBytes() + (d*q+slot%q)*c.DType.Size()
 }
+
+// KScale returns the offset of the scale of the key at slot.
+func (c KV) KScale(head, slot int) int {
+	return head*c.HeadBytes() + c.scaleOffset() + slot*plainScale
+}
+
+// VScale returns the offset of the scale of the value at slot.
+func (c KV) VScale(head, slot int) int { return c.KScale(head, c.PageSize+slot) }

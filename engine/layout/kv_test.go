@@ -16,6 +16,9 @@ func TestKVOffsetsAreDistinct(t *testing.T) {
 	}{
 		{dtype.F32, 32, 2, 24, 32*24*4 + 32*32*4, 24*16*4 + (3*16+1)*4, 32*24*4 + 3*32*4 + 2*4},
 		{dtype.BF16, 16, 3, 5, 16*6*2 + 16*16*2, 0, 16*6*2 + 1*16*2*2 + 5*2},
+		{dtype.F16, 32, 2, 24, 32*24*2 + 32*32*2, (24*16 + 3*16 + 1) * 2, 32*24*2 + 3*32*2 + 2*2},
+		{dtype.I8, 32, 2, 5, 32*8 + 32*16 + 32*2*2, 8*16 + 1*4 + 3, 32*8 + 2*4 + 3},
+		{dtype.F8E4M3, 128, 2, 64, 128*64 + 128*64 + 128*2*2, 64*16 + 3*16 + 1, 128*64 + 3*64 + 2},
 		{dtype.BF16, 128, 2, 64, 128*64*2 + 128*64*2, 16*64*2 + ((1*16+1)*2+1)*2, 128*64*2 + 1*64*2*2 + 5*2},
 	} {
 		kv, err := NewKV(c.dtype, c.page, c.kv, c.dim)
@@ -34,6 +37,14 @@ func TestKVOffsetsAreDistinct(t *testing.T) {
 		seen := map[int]bool{}
 		for h := range kv.Heads {
 			for s := range kv.PageSize {
+				if kv.Scaled() { // each row has a scale, too
+					for _, at := range []int{kv.KScale(h, s), kv.VScale(h, s)} {
+						if seen[at] || seen[at+1] || at%2 != 0 || at+2 > kv.Bytes() {
+							t.Fatalf("%+v: scale of head %d slot %d at %d", kv, h, s, at)
+						}
+						seen[at], seen[at+1] = true, true
+					}
+				}
 				for d := range kv.Dim {
 					for _, at := range []int{kv.K(h, s, d), kv.V(h, s, d)} {
 						if seen[at] || at < 0 || at%kv.DType.Size() != 0 || at+kv.DType.Size() > kv.Bytes() {
@@ -49,7 +60,7 @@ func TestKVOffsetsAreDistinct(t *testing.T) {
 
 func TestNewKVRefuses(t *testing.T) {
 	for _, c := range []KV{
-		{dtype.I8, 16, 1, 64}, {dtype.F32, 8, 1, 64}, {dtype.F32, 24, 1, 64}, {dtype.F32, 256, 1, 64}, {dtype.F32, 16, 0, 64},
+		{dtype.I32, 16, 1, 64}, {dtype.F32, 8, 1, 64}, {dtype.F32, 24, 1, 64}, {dtype.F32, 256, 1, 64}, {dtype.F32, 16, 0, 64},
 		{dtype.F32, 16, 1, 0}, {dtype.F32, 16, 1, 1 << 13}, {dtype.F32, 16, 1 << 13, 1},
 	} {
 		if _, err := NewKV(c.DType, c.PageSize, c.Heads, c.Dim); err == nil {

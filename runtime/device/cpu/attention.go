@@ -109,8 +109,10 @@ func (a *attention) runToken(s *state, worker int) {
 	group, size := a.layer.QueryHeads/a.layer.Heads, a.layer.PartFloats()
 	from, to := a.layer.Splits(q, 0, group-1)
 	stride := a.layer.QueryHeads * size
-	for item := worker; item < (to-from)*a.layer.Heads; item += s.workers {
-		split, head := item/a.layer.Heads, item%a.layer.Heads
+	// A worker's splits of a head follow each other, so that it reads what it has asked for ahead.
+	lo, hi := share((to-from)*a.layer.Heads, worker, s.workers)
+	for item := lo; item < hi; item++ {
+		head, split := item/(to-from), item%(to-from)
 		a.set.AttendSplit(s.scratch[worker], &a.layer, q, head, from+split, 0, group, a.parts[split*stride+head*group*size:])
 	}
 	a.meet(worker)

@@ -6,7 +6,7 @@ import (
 
 	"llmc/compiler"
 	"llmc/engine"
-	"llmc/internal/dtype"
+	"llmc/engine/layout"
 	"llmc/ir/interp"
 	"llmc/runtime/device/cpu"
 	"llmc/runtime/device/devicetest"
@@ -14,7 +14,7 @@ import (
 
 // TestLogitsDoNotDependOnTheSchedule runs the same requests under hundreds of random schedules and wants the same bits each time.
 func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
-	for _, kv := range []dtype.Type{dtype.F32, dtype.BF16} {
+	for _, kv := range layout.KVTypes {
 		t.Run(kv.String(), func(t *testing.T) {
 			s := base
 			s.kv = kv

@@ -1,15 +1,14 @@
 package cpu
 
 import (
-	"unsafe"
-
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
 	"llmc/runtime/device/cpu/kernel"
 )
 
 // turning serves models whose rotary frequencies depend on the length of the sequence. Their keys are cached as they were before
-// the rotary embedding; a worker copies one head's pages, turns the keys by the length that its tokens have, and attends to the copy.
+// the rotary embedding; a worker copies one head's pages, turns the keys by the length that its tokens have, and attends to the copy. The
+// copy of a cache of f16 or codes is f32: turned keys are not rounded once more.
 type turning struct {
 	table   *ropeTable
 	layer   kernel.Attention // one head, in scratch pages
@@ -21,6 +20,7 @@ type turnScratch struct {
 	table    []int32 // identity page table
 	freq     []float32
 	cos, sin []float32
+	k, v     []float32 // of a position
 }
 
 func (b *binding) newTurning(cached *kernel.Attention) (*turning, error) {
@@ -28,7 +28,11 @@ func (b *binding) newTurning(cached *kernel.Attention) (*turning, error) {
 	if err != nil {
 		return nil, err
 	}
-	one, err := layout.NewKV(cached.DType, cached.PageSize, 1, cached.Dim)
+	dt := cached.DType
+	if dt != dtype.BF16 {
+		dt = dtype.F32
+	}
+	one, err := layout.NewKV(dt, cached.PageSize, 1, cached.Dim)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +67,7 @@ func newTurnScratch(threads, context int, kv layout.KV, half int) ([]turnScratch
 		w := &scratch[i]
 		w.pages, w.table = mem, make([]int32, pages)
 		w.freq, w.cos, w.sin = make([]float32, half), make([]float32, half), make([]float32, half)
+		w.k, w.v = make([]float32, kv.Dim), make([]float32, kv.Dim)
 		for p := range w.table {
 			w.table[p] = int32(p)
 		}
@@ -104,42 +109,14 @@ func (t *turning) turnKeys(a *attention, w *turnScratch, q *kernel.Queries, head
 	kv, size := a.layer.KV, t.layer.HeadBytes()
 	freq := t.table.spec.frequencies(t.table.invFreq, length, w.freq)
 	for p := 0; p*kv.PageSize < end; p++ {
-		from := int(q.Pages[p])*a.layer.PageStride + a.layer.Offset + head*size
+		from := int(q.Pages[p])*a.layer.PageStride + a.layer.Offset
+		block := a.layer.Pool[from : from+kv.Bytes()]
 		page := w.pages[p*size : (p+1)*size]
-		copy(page, a.layer.Pool[from:from+size])
 		for slot := 0; slot < kv.PageSize && p*kv.PageSize+slot < end; slot++ {
 			t.table.spec.turn(w.cos, w.sin, freq, int32(p*kv.PageSize+slot))
-			t.turnKey(page, slot, w.cos, w.sin)
+			kernel.LoadKV(kv, block, head, slot, w.k, w.v)
+			a.set.Rope(t.table.spec.style, w.k, kv.Dim, w.cos, w.sin)
+			a.set.StoreKV(t.layer.KV, page, 0, slot, w.k, w.v)
 		}
 	}
-}
-
-// turnKey turns one key where it lies.
-func (t *turning) turnKey(page []byte, slot int, cos, sin []float32) {
-	kv := t.layer.KV
-	for i := range cos {
-		first, second := i, i+len(cos)
-		if t.table.spec.style == kernel.RopeInterleaved {
-			first, second = 2*i, 2*i+1
-		}
-		at, bt := kv.K(0, slot, first), kv.K(0, slot, second)
-		x, y := loadElement(page, kv.DType, at), loadElement(page, kv.DType, bt)
-		storeElement(page, kv.DType, at, x*cos[i]-y*sin[i])
-		storeElement(page, kv.DType, bt, y*cos[i]+x*sin[i])
-	}
-}
-
-func loadElement(b []byte, t dtype.Type, at int) float32 {
-	if t == dtype.BF16 {
-		return dtype.BF16ToF32(*(*uint16)(unsafe.Pointer(&b[at])))
-	}
-	return *(*float32)(unsafe.Pointer(&b[at]))
-}
-
-func storeElement(b []byte, t dtype.Type, at int, f float32) {
-	if t == dtype.BF16 {
-		*(*uint16)(unsafe.Pointer(&b[at])) = dtype.F32ToBF16(f)
-		return
-	}
-	*(*float32)(unsafe.Pointer(&b[at])) = f
 }

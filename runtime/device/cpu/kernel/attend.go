@@ -131,20 +131,27 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 			break
 		}
 	}
-	size, limit, tiles := a.PartFloats(), maxTile, s.attendsByTiles(a)
-	if tiles {
+	if first == last {
+		return
+	}
+	all := attendTile{Attention: a, q: q, head: head, base: base, row: first, rows: last - first}
+	s.locate(sc, &all)
+	size, limit, byTiles, tilesI8 := a.PartFloats(), maxTile, s.attendsByTiles(a), s.tilesI8(a, last-first)
+	switch {
+	case byTiles:
 		limit = tileQueries
+	case tilesI8:
+		limit = tileRowsI8
+		sc.gatherValues(&all)
 	}
 	for t, m := first, 0; t < last; t += m {
 		m = tileRows(last-t, limit)
-		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first}
+		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first, tiles: tilesI8}
 		part := parts[(t-r)*size:]
-		if tiles {
+		if byTiles {
 			s.attendTileRows(sc, &tile, part)
 		} else {
-			s.scores(sc, &tile)
-			s.weights(sc, &tile, part)
-			s.values(sc, &tile, part)
+			s.attendRows(sc, &tile, &all, part)
 		}
 		if state != nil {
 			s.foldTile(sc, &tile, state[(t-r)*size:], part)
@@ -152,7 +159,25 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	}
 }
 
-// attendTile is up to maxTile rows (tileQueries, by tiles) against one split.
+// attendRows computes the parts of the tile's rows by vectors, or over i8 by tiles.
+func (s *Set) attendRows(sc *attendScratch, t, all *attendTile, part []float32) {
+	if t.tiles {
+		s.tileScores(sc, t)
+	} else {
+		s.scores(sc, t)
+	}
+	if t.leads && t.Scaled() {
+		s.loadScales(sc, all)
+	}
+	s.weights(sc, t, part)
+	if t.kind() == kvI8 {
+		s.valuesI8(sc, t, part)
+	} else {
+		s.values(sc, t, part)
+	}
+}
+
+// attendTile is up to mostRows rows (tileQueries, over bf16 by tiles) against one split.
 type attendTile struct {
 	*Attention
 	q         *Queries
@@ -161,6 +186,7 @@ type attendTile struct {
 	row, rows int
 	query     int  // index of row in the block that was loaded
 	leads     bool // the first tile of the split: it finds nothing in the caches
+	tiles     bool // multiplied on AMX tiles
 }
 
 // visible returns the positions that row i of the tile sees, counted from the split's start.
@@ -176,54 +202,70 @@ func (t *attendTile) span() (lo, hi int) {
 	return lo, hi
 }
 
-// slot returns the address of the page's block that holds position base+i, and the slot in it.
-func (t *attendTile) slot(i int) (block unsafe.Pointer, slot int) {
-	p := t.base + i
-	page := int(t.q.Pages[p/t.PageSize])
-	at := page*t.PageStride + t.Offset
-	return unsafe.Pointer(&t.Pool[at : at+t.Bytes()][0]), p % t.PageSize
+// locate finds the panels of keys, the values and the scales of the positions that the tile sees, and what lies a split further.
+func (s *Set) locate(sc *attendScratch, t *attendTile) {
+	lo, hi := t.span()
+	most := t.q.First + t.q.Tokens // positions from here on need no memory ahead
+	k, v, kScale, vScale := t.K(t.head, 0, 0), t.V(t.head, 0, 0), t.KScale(t.head, 0), t.VScale(t.head, 0)
+	size, rows, bytes := t.KPanelBytes(), panelPositions/t.Pack()*t.VRowBytes(), t.Bytes()
+	for i := lo / panelPositions; i*panelPositions < hi; i++ {
+		block, part := t.block(t.base+i*panelPositions, bytes)
+		p := scorePanel{k: unsafe.Add(block, k+part*size), v: unsafe.Add(block, v+part*rows)}
+		p.ahead = p.v
+		if next := t.base + i*panelPositions + SplitLength; next < most {
+			block, part := t.block(next, bytes)
+			p.ahead = unsafe.Add(block, k+part*size)
+		}
+		if t.Scaled() {
+			p.scales = unsafe.Add(block, kScale+part*panelPositions*scaleBytes)
+			p.valueScales = unsafe.Add(block, vScale+part*panelPositions*scaleBytes)
+		}
+		sc.panels[i] = p
+	}
+	// Kernels that take two panels may read one that nobody sees.
+	if i := lo / panelPositions; i%2 == 1 {
+		sc.panels[i-1] = sc.panels[i]
+	}
+	if i := (hi - 1) / panelPositions; i%2 == 0 {
+		sc.panels[i+1] = sc.panels[i]
+	}
 }
 
-// keys returns the address of the panel of keys that holds position base+i.
-func (t *attendTile) keys(i int) unsafe.Pointer {
-	block, slot := t.slot(i)
-	return unsafe.Add(block, t.K(t.head, slot, 0))
-}
+// scaleBytes is the size of a scale of codes.
+const scaleBytes = 2
 
-// values returns the address of the values of position base+i.
-func (t *attendTile) values(i int) unsafe.Pointer {
-	block, slot := t.slot(i)
-	return unsafe.Add(block, t.V(t.head, slot, 0))
+// block returns the address of the page's block, of so many bytes, that holds a position, and which panel of it that is in.
+func (t *attendTile) block(position, bytes int) (block unsafe.Pointer, panel int) {
+	page := position / t.PageSize
+	at := int(t.q.Pages[page])*t.PageStride + t.Offset
+	return unsafe.Pointer(&t.Pool[at : at+bytes][0]), (position - page*t.PageSize) / panelPositions
 }
-
-// pageEnd returns where the page that holds position base+i ends.
-func (t *attendTile) pageEnd(i int) int { return i + t.PageSize - (t.base+i)%t.PageSize }
 
 // scores fills sc.scores [rows][SplitLength] for the panels that any row sees.
 func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	k := &s.attend[t.kind()]
 	lo, hi := t.span()
-	for i := lo &^ (panelPositions - 1); i < hi; {
-		end := min((hi+panelPositions-1)&^(panelPositions-1), t.pageEnd(i))
-		sc.score = scoreArgs{
-			qStride: sc.queryStride, outStride: 4 * SplitLength,
-			k: t.keys(i), panels: (end - i) / panelPositions, steps: t.DimK() / t.Pack(),
+	from, to := lo/panelPositions, (hi+panelPositions-1)/panelPositions
+	sc.score = scoreArgs{
+		qStride: sc.queryStride, outStride: 4 * SplitLength, panels: &sc.panels[from], lines: t.KPanelBytes() / layout.Align,
+	}
+	if t.leads { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
+		sc.score.ahead = t.V(0, 0, 0) - t.K(0, 0, 0)
+	}
+	for r, n := 0, 0; r < t.rows; r += n {
+		n = tileRows(t.rows-r, k.scoreTile)
+		sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
+		if t.kind() == kvI8 {
+			sc.score.entry = unsafe.Add(sc.score.q, sc.queryStride-entryBytes)
 		}
-		sc.score.ahead = sc.score.k
-		if t.leads {
-			sc.score.ahead = t.values(i)
-		}
-		for r, n := 0, 0; r < t.rows; r += n {
-			n = tileRows(t.rows-r, k.scoreTile)
-			sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
-			sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+i])
-			k.score[n](&sc.score)
-		}
-		i = end
+		sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+from*panelPositions])
+		sc.score.count = to - from
+		k.score[n](&sc.score)
 	}
 }
 
-// weights turns scores into softmax weights, and stores largest score and sum of weights in the parts.
+// weights turns scores into softmax weights, and stores largest score and sum of weights in the parts. Weights of codes are then multiplied with
+// the scales of values.
 func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 	softmax := s.attend[t.kind()].softmax
 	for i := range t.rows {
@@ -231,6 +273,21 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 		row := sc.scores[i*SplitLength:]
 		out := part[i*t.PartFloats():]
 		out[0], out[1] = softmax(sc.weight(t.kind(), i), &row[0], lo, hi, t.Scale)
+		if t.Scaled() {
+			s.row.mul(&row[lo], &row[lo], &sc.valueScales[lo], hi-lo)
+		}
+	}
+}
+
+// loadScales widens the scales of the values that a block's first tile and those behind it see.
+func (s *Set) loadScales(sc *attendScratch, t *attendTile) {
+	lo, hi := t.span()
+	widen := s.attend[t.kind()].widen
+	for i := lo / panelPositions; i*panelPositions < hi; i++ {
+		widen(&sc.valueScales[i*panelPositions], sc.panels[i].valueScales, panelPositions)
+	}
+	if t.kind() == kvE4M3 {
+		s.fold.scale(&sc.valueScales[lo], &sc.valueScales[lo], hi-lo, smallE4M3)
 	}
 }
 

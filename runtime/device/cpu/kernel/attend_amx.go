@@ -124,7 +124,7 @@ func (sc *tileAttendScratch) prepare(kv *layout.KV) {
 
 // attendTileRows computes the parts of the tile's rows.
 func (s *Set) attendTileRows(sc *attendScratch, t *attendTile, part []float32) {
-	tiles := &sc.tiles
+	tiles := &sc.tilesBF16
 	tiles.prepare(&t.KV)
 	lo, hi := t.span()
 	lo = lo &^ (tilePositions - 1)
@@ -147,42 +147,40 @@ func (s *Set) attendTileRows(sc *attendScratch, t *attendTile, part []float32) {
 
 // scoreTile fills the scores of chunks chunks of positions from lo on.
 func (s *Set) scoreTile(sc *attendScratch, t *attendTile, lo, chunks int) {
-	tiles := &sc.tiles
-	pairs := (chunks + 1) / 2
-	first := min(lo, SplitLength-pairs*2*tilePositions) // as if it began earlier where the last pair would end outside the split
+	tiles := &sc.tilesBF16
+	const pairPositions = 2 * tilePositions
+	from := lo / pairPositions
+	pairs := (lo+chunks*tilePositions+pairPositions-1)/pairPositions - from
 	for i := range 2 * pairs {
-		at := min(first+i*tilePositions, lo+(chunks-1)*tilePositions)
-		at = max(at, lo)
-		pair := &tiles.pairs[i/2]
-		pair.keys[i%2], pair.ahead[i%2] = t.keys(at), nil
+		panel, pair := &sc.panels[2*from+i], &tiles.pairs[i/2]
+		pair.keys[i%2], pair.ahead[i%2] = panel.k, nil
 		if t.leads { // the values of these positions come next
-			pair.ahead[i%2] = t.values(at)
+			pair.ahead[i%2] = panel.v
 		}
 	}
 	tiles.score = scoreTileArgs{
 		q: unsafe.Pointer(&sc.queries[t.query*sc.queryStride]), qStride: sc.queryStride,
 		panels: &tiles.pairs[0], pairs: pairs, steps: t.Dim / tileChannels,
-		out: unsafe.Pointer(&tiles.scores[first]), outStride: 4 * SplitLength,
+		out: unsafe.Pointer(&tiles.scores[from*pairPositions]), outStride: 4 * SplitLength,
 	}
 	s.tileAttend.scores(&tiles.score)
 }
 
 // valueTile sums the values of chunks chunks of positions from lo on.
 func (s *Set) valueTile(sc *attendScratch, t *attendTile, lo, chunks int) {
-	tiles := &sc.tiles
+	tiles := &sc.tilesBF16
 	from, to := t.span()
-	end := t.q.First + t.q.Tokens - t.base
 	for i := range chunks {
 		at := lo + i*tilePositions
-		chunk := &tiles.chunks[i]
-		chunk.values, chunk.ahead = t.values(at), nil
+		panel, chunk := &sc.panels[at/tilePositions], &tiles.chunks[i]
+		chunk.values, chunk.ahead = panel.v, nil
 		if at < from || at+tilePositions > to {
 			edge := tiles.edges[min(i, 1)]
-			t.copySeen(edge, at, from, to)
+			t.copySeen(edge, panel.v, at, from, to)
 			chunk.values = unsafe.Pointer(&edge[0])
 		}
-		if next := at + SplitLength; t.leads && next < end { // the keys of the next split come then
-			chunk.ahead = t.keys(next)
+		if t.leads { // the keys of the next split come then
+			chunk.ahead = panel.ahead
 		}
 	}
 	tiles.value = valueTileArgs{
@@ -194,9 +192,9 @@ func (s *Set) valueTile(sc *attendScratch, t *attendTile, lo, chunks int) {
 }
 
 // copySeen copies the values of the chunk at position at, with zeros for what is not in [from, to).
-func (t *attendTile) copySeen(dst []byte, at, from, to int) {
+func (t *attendTile) copySeen(dst []byte, values unsafe.Pointer, at, from, to int) {
 	row := t.VRowBytes()
-	src := unsafe.Slice((*byte)(t.values(at)), tilePositions/2*row)
+	src := unsafe.Slice((*byte)(values), tilePositions/2*row)
 	for i := range tilePositions / 2 {
 		keep := uint32(0)
 		for half := range 2 {

@@ -11,6 +11,9 @@ import (
 const (
 	kvF32 = iota
 	kvBF16
+	kvF16
+	kvE4M3
+	kvI8
 	kvKinds
 )
 
@@ -25,14 +28,23 @@ const (
 
 // scoreArgs: scores of a tile of query rows against panels of 16 positions each.
 type scoreArgs struct {
-	q         unsafe.Pointer // [rows][steps*4 bytes]
+	q         unsafe.Pointer // [rows], 4 bytes for each step of a panel
 	qStride   int
-	k         unsafe.Pointer // panels, [steps][16][4 bytes] each, contiguous
-	panels    int
-	out       unsafe.Pointer // [rows][16*panels] f32
+	panels    *scorePanel
+	count     int            // panels; a kernel counts them down
+	out       unsafe.Pointer // [rows][16*count] f32
 	outStride int
-	steps     int
-	ahead     unsafe.Pointer // memory that will be wanted next, prefetched as far as the panels are long
+	lines     int            // 64 bytes of a panel each: one step of 16 lanes, or two or four, by the size of a lane
+	entry     unsafe.Pointer // of i8: row 0's layout.Entry; others are qStride apart
+	ahead     int            // distance from what is read to memory that will be wanted next, which is prefetched
+}
+
+// scorePanel is the keys of 16 positions of a head.
+type scorePanel struct {
+	k      unsafe.Pointer // [steps][16] lanes
+	scales unsafe.Pointer // [16] f16, of codes: scores are multiplied with them
+	// For others than score kernels: the values of the panel's positions, their scales, and the keys that will be wanted after them.
+	v, valueScales, ahead unsafe.Pointer
 }
 
 // valueArgs: weighted sums of values, added to out.
@@ -41,7 +53,7 @@ type valueArgs struct {
 	pStride   int
 	runs      *valueRun
 	count     int            // runs
-	vStride   int            // bytes of a step: 4 for each channel of a head
+	vStride   int            // bytes of a step
 	out       unsafe.Pointer // [rows][channels] f32
 	outStride int
 }
@@ -57,6 +69,8 @@ type (
 	scoreFunc func(a *scoreArgs)
 	valueFunc func(a *valueArgs)
 	storeFunc func(dst unsafe.Pointer, x *float32, n int)
+	// A convertFunc stores n numbers, multiplied with inverse where they become codes.
+	convertFunc func(dst unsafe.Pointer, x *float32, n int, inverse float32)
 )
 
 // attendKernels are the micro-kernels for one kind of cache.
@@ -65,15 +79,20 @@ type attendKernels struct {
 	scoreTile, valueTile int
 
 	score  [maxTile + 1]scoreFunc
-	narrow [maxValueTile + 1]valueFunc // 16 channels
-	wide   [maxValueTile + 1]valueFunc // valueWide channels
+	narrow [maxValueTile + 1]valueFunc   // 16 channels
+	wide   [maxValueTile + 1]valueFunc   // valueWide channels
+	values [maxValueTile + 1]valueI8Func // all channels, of i8, which has no others
 	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(fma(s[i], scale, -most)), most being the largest s[i] times scale, scale above 0.
 	// It sums what it stores in 16 lanes by position and folds them. It stores zeros around [lo, hi), up to multiples of 16, and may overwrite s.
 	softmax func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
-	// storeKey stores a key at its lane of a panel. Where channels come in pairs, an odd last one is paired with zero.
+	// storeKey stores a key at its lane of a panel. Where channels come in pairs, an odd last one is paired with zero. Of f32 and bf16.
 	storeKey storeFunc
 	// storeValue stores a value at an even (0) and an odd (1) position. Where positions come in pairs, the even one zeroes the odd one.
 	storeValue [2]storeFunc
+	// convert turns the numbers of a key or a value into elements that are not paired. Of f16 and codes.
+	convert convertFunc
+	// widen makes f32 of n scales. Of codes.
+	widen func(dst *float32, scales unsafe.Pointer, n int)
 }
 
 // foldKernels combine the parts of attention rows.
@@ -82,46 +101,71 @@ type foldKernels struct {
 	scale func(dst, x *float32, n int, a float32)       // dst = x*a
 }
 
+// dotFunc adds the products of one step of a query row or of weights, a, with one lane of keys or values, b.
+type dotFunc func(acc float32, a, b unsafe.Pointer) float32
+
+// widenedDot multiplies f32 with lanes of less than 4 bytes, after level has made f32 of them.
+func widenedDot[T uint8 | uint16](level func(T) float32) dotFunc {
+	return func(acc float32, a, b unsafe.Pointer) float32 { return fma32(*(*float32)(a), level(*(*T)(b)), acc) }
+}
+
 func attendReference(rules bf16Rules) (kinds [kvKinds]attendKernels) {
-	dots := [kvKinds]func(acc float32, a, b unsafe.Pointer) float32{
+	dots := [kvKinds]dotFunc{
 		kvF32: func(acc float32, a, b unsafe.Pointer) float32 { return fma32(*(*float32)(a), *(*float32)(b), acc) },
 		kvBF16: func(acc float32, a, b unsafe.Pointer) float32 {
 			return rules.dot(acc, *(*[2]uint16)(a), *(*[2]uint16)(b))
 		},
+		kvF16:  widenedDot(dtype.F16ToF32),
+		kvE4M3: widenedDot(levelE4M3),
 	}
 	for kind := range kinds {
 		k := &kinds[kind]
 		k.scoreTile, k.valueTile = maxTile, maxValueTile
 		for rows := 1; rows <= maxTile; rows++ {
-			k.score[rows] = refScore(rows, dots[kind])
+			k.score[rows] = refScore(rows, kvLaneBytes[kind], kind == kvE4M3, dots[kind])
+			if kind == kvI8 {
+				k.score[rows] = refScoreI8(rows)
+			}
 		}
 		for rows := 1; rows <= maxValueTile; rows++ {
-			k.narrow[rows] = refValue(rows, panelPositions, dots[kind])
-			k.wide[rows] = refValue(rows, valueWide, dots[kind])
+			if kind == kvI8 {
+				k.values[rows] = refValueI8(rows)
+				continue
+			}
+			k.narrow[rows] = refValue(rows, panelPositions, kvLaneBytes[kind], dots[kind])
+			k.wide[rows] = refValue(rows, valueWide, kvLaneBytes[kind], dots[kind])
 		}
+		k.softmax = refSoftmax(4, func(p unsafe.Pointer, v float32) float32 {
+			*(*float32)(p) = v
+			return v
+		})
+		k.widen = widenScales
 	}
 	kinds[kvF32].storeKey, kinds[kvF32].storeValue = storeKeyF32, [2]storeFunc{storeValueF32, storeValueF32}
 	kinds[kvBF16].storeKey, kinds[kvBF16].storeValue = rules.storeKey, [2]storeFunc{rules.storeEven, rules.storeOdd}
-	kinds[kvF32].softmax = refSoftmax(4, func(p unsafe.Pointer, v float32) float32 {
-		*(*float32)(p) = v
-		return v
-	})
 	kinds[kvBF16].softmax = refSoftmax(2, func(p unsafe.Pointer, v float32) float32 {
 		h := rules.round(v)
 		*(*uint16)(p) = h
 		return dtype.BF16ToF32(h)
 	})
+	kinds[kvF16].convert, kinds[kvE4M3].convert, kinds[kvI8].convert = convertF16, convertE4M3, convertI8
 	return kinds
 }
 
-func refScore(rows int, dot func(acc float32, a, b unsafe.Pointer) float32) func(a *scoreArgs) {
+// kvLaneBytes is the size of a lane of each kind.
+var kvLaneBytes = [kvKinds]int{kvF32: 4, kvBF16: 4, kvF16: 2, kvE4M3: 1, kvI8: 4}
+
+func refScore(rows, lane int, scaled bool, dot dotFunc) func(a *scoreArgs) {
 	return func(a *scoreArgs) {
 		for r := range rows {
-			for i := range a.panels * panelPositions {
-				panel := unsafe.Add(a.k, i/panelPositions*a.steps*panelPositions*4)
+			for i := range a.count * panelPositions {
+				p := unsafe.Slice(a.panels, a.count)[i/panelPositions]
 				var acc float32
-				for d := range a.steps {
-					acc = dot(acc, unsafe.Add(a.q, r*a.qStride+4*d), unsafe.Add(panel, (d*panelPositions+i%panelPositions)*4))
+				for d := range a.lines * (4 / lane) {
+					acc = dot(acc, unsafe.Add(a.q, r*a.qStride+4*d), unsafe.Add(p.k, (d*panelPositions+i%panelPositions)*lane))
+				}
+				if scaled {
+					acc *= dtype.F16ToF32(*at[uint16](p.scales, 2*(i%panelPositions)))
 				}
 				*at[float32](a.out, r*a.outStride+4*i) = acc
 			}
@@ -129,14 +173,14 @@ func refScore(rows int, dot func(acc float32, a, b unsafe.Pointer) float32) func
 	}
 }
 
-func refValue(rows, channels int, dot func(acc float32, a, b unsafe.Pointer) float32) func(a *valueArgs) {
+func refValue(rows, channels, lane int, dot dotFunc) func(a *valueArgs) {
 	return func(a *valueArgs) {
 		for r := range rows {
 			for c := range channels {
 				out, p := at[float32](a.out, r*a.outStride+4*c), unsafe.Add(a.p, r*a.pStride)
 				for _, run := range unsafe.Slice(a.runs, a.count) {
 					for i := range run.steps {
-						*out = dot(*out, p, unsafe.Add(run.v, i*a.vStride+4*c))
+						*out = dot(*out, p, unsafe.Add(run.v, i*a.vStride+lane*c))
 						p = unsafe.Add(p, 4)
 					}
 				}

@@ -7,6 +7,7 @@ import (
 
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 )
 
 // sequence is a random sequence in a paged cache, with all keys and values at hand.
@@ -19,11 +20,16 @@ type sequence struct {
 
 func randomSequence(t testing.TB, r *rand.Rand, positions int) *sequence {
 	t.Helper()
-	kv, err := layout.NewKV([]dtype.Type{dtype.F32, dtype.BF16}[r.IntN(2)], []int{16, 32, 64, 128}[r.IntN(4)], 1+r.IntN(3),
+	kv, err := layout.NewKV(layout.KVTypes[r.IntN(len(layout.KVTypes))], []int{16, 32, 64, 128}[r.IntN(4)], 1+r.IntN(3),
 		[]int{16, 24, 5, 64, 80, 128, 33}[r.IntN(7)])
 	if err != nil {
 		t.Fatal(err)
 	}
+	return sequenceIn(r, kv, positions)
+}
+
+// sequenceIn is a random sequence in a cache of kv.
+func sequenceIn(r *rand.Rand, kv layout.KV, positions int) *sequence {
 	s := &sequence{Attention: Attention{KV: kv, QueryHeads: kv.Heads * (1 + r.IntN(4)), Scale: float32(1 / math.Sqrt(float64(kv.Dim)))}}
 	if r.IntN(3) == 0 {
 		s.Window = 1 + r.IntN(positions)
@@ -72,31 +78,55 @@ func (s *sequence) attend(set *Set, q *Queries) []float32 {
 	return q.Out
 }
 
+// cached returns a head's row as a cache of that type has it.
+func cached(t dtype.Type, row []float32) []float32 {
+	row = append([]float32(nil), row...)
+	f, err := quant.KVOf(t)
+	if err != nil {
+		panic(err)
+	}
+	if f.Scaled() {
+		codes := make([]uint8, len(row))
+		scale := f.Codes(codes, row)
+		for i, code := range codes {
+			row[i] = f.Level(code) * scale
+		}
+		return row
+	}
+	for i, v := range row {
+		switch t {
+		case dtype.BF16:
+			row[i] = dtype.BF16ToF32(dtype.F32ToBF16(v))
+		case dtype.F16:
+			row[i] = dtype.F16ToF32(dtype.F32ToF16(v))
+		}
+	}
+	return row
+}
+
 // expected is attention as the textbook writes it, in float64 on the numbers as cached.
 func (s *sequence) expected(position, head int) []float64 {
-	cached := func(v float32) float64 {
-		if s.DType == dtype.BF16 {
-			v = dtype.BF16ToF32(dtype.F32ToBF16(v))
-		}
-		return float64(v)
-	}
 	at := head / s.group() * s.Dim
 	lo := 0
 	if s.Window > 0 {
 		lo = max(0, position+1-s.Window)
 	}
-	q := s.q[(position*s.QueryHeads+head)*s.Dim:][:s.Dim]
+	q := append([]float32(nil), s.q[(position*s.QueryHeads+head)*s.Dim:][:s.Dim]...)
+	if s.DType == dtype.BF16 {
+		q = cached(s.DType, q)
+	}
 	var sum float64
 	out := make([]float64, s.Dim)
 	for p := lo; p <= position; p++ {
 		var dot float64
+		key, value := cached(s.DType, s.keys[p][at:at+s.Dim]), cached(s.DType, s.values[p][at:at+s.Dim])
 		for d, v := range q {
-			dot += cached(v) * cached(s.keys[p][at+d])
+			dot += float64(v) * float64(key[d])
 		}
 		w := math.Exp(dot * float64(s.Scale))
 		sum += w
 		for d := range out {
-			out[d] += w * cached(s.values[p][at+d])
+			out[d] += w * float64(value[d])
 		}
 	}
 	for d := range out {
@@ -115,8 +145,11 @@ func TestAttentionReferenceIsAttention(t *testing.T) {
 		q := s.queries(from, n)
 		out := s.attend(genericSet(), q)
 		bound := 1e-5
-		if s.DType == dtype.BF16 {
+		switch s.DType {
+		case dtype.BF16:
 			bound = 0.02 // weights are rounded to 8 bits
+		case dtype.I8:
+			bound = 2e-4 // queries and weights have 16 bits, of the largest
 		}
 		for p := from; p < n; p++ {
 			for h := range s.QueryHeads {
@@ -240,7 +273,7 @@ func TestStoreKVMatchesReference(t *testing.T) {
 		r := rand.New(rand.NewPCG(33, 34))
 		ref := reference(set)
 		for range 200 {
-			kv, err := layout.NewKV([]dtype.Type{dtype.F32, dtype.BF16}[r.IntN(2)], 32, 2, 1+r.IntN(130))
+			kv, err := layout.NewKV(layout.KVTypes[r.IntN(len(layout.KVTypes))], 32, 2, 1+r.IntN(130))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -259,10 +292,64 @@ func TestStoreKVMatchesReference(t *testing.T) {
 					}
 				}
 			}
+			// Infinities and NaN aside, whose payload is not fixed; those of codes are in their scales, which one rounding has made.
+			special := map[dtype.Type]uint16{dtype.F32: 0x7f80, dtype.BF16: 0x7f80, dtype.F16: 0x7c00}[kv.DType]
 			for i := 0; i < len(want); i += 2 {
 				a, b := *atByte[uint16](got, i), *atByte[uint16](want, i)
-				if a != b && (a&0x7f80 != 0x7f80 || b&0x7f80 != 0x7f80) { // infinities and NaN aside, whose payload is not fixed
+				if a != b && (special == 0 || a&special != special || b&special != special) {
 					t.Fatalf("%s: %+v: byte %d is %#x, want %#x", set.Name, kv, i, a, b)
+				}
+			}
+		}
+	}
+}
+
+// What is read back from a page is what the format makes of a row.
+func TestLoadKVIsWhatTheFormatKeeps(t *testing.T) {
+	for _, set := range Detect() {
+		r := rand.New(rand.NewPCG(35, 36))
+		for range 200 {
+			kv, err := layout.NewKV(layout.KVTypes[r.IntN(len(layout.KVTypes))], 16, 2, 1+r.IntN(130))
+			if err != nil {
+				t.Fatal(err)
+			}
+			block := make([]byte, kv.Bytes())
+			k, v := wildRow(r, kv.Dim), wildRow(r, kv.Dim)
+			head, slot := r.IntN(2), 2*r.IntN(8)
+			set.StoreKV(kv, block, head, slot, k, v)
+			gotK, gotV := make([]float32, kv.Dim), make([]float32, kv.Dim)
+			LoadKV(kv, block, head, slot, gotK, gotV)
+			for row, pair := range [2][2][]float32{{gotK, cached(kv.DType, k)}, {gotV, cached(kv.DType, v)}} {
+				for i, want := range pair[1] {
+					if set.bf16.flush && kv.DType == dtype.BF16 {
+						want = flush(want)
+					}
+					if !sameBits(pair[0][i], want) {
+						t.Fatalf("%s: %+v: row %d [%d] of %v is %g, want %g", set.Name, kv, row, i, []float32{k[i], v[i]}[row], pair[0][i], want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Many rows over a cache of i8, which sets with AMX multiply on tiles, have the bits of the reference wherever pages and windows end.
+func TestManyRowsOverI8(t *testing.T) {
+	for _, set := range Detect() {
+		r := rand.New(rand.NewPCG(37, 38))
+		for round := range 8 {
+			kv, err := layout.NewKV(dtype.I8, []int{16, 48, 64}[r.IntN(3)], 2, 64*(1+round%2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := sequenceIn(r, kv, 60+r.IntN(500))
+			n := len(s.keys)
+			s.store(set, 0, n)
+			from := max(0, n-10-r.IntN(60))
+			got, want := s.attend(set, s.queries(from, n)), s.attend(genericSet(), s.queries(from, n))
+			for i := range want {
+				if !sameBits(got[i], want[i]) || got[i] != got[i] {
+					t.Fatalf("%s: %+v window %d, %d positions: [%d] = %g, want %g", set.Name, s.KV, s.Window, n, i, got[i], want[i])
 				}
 			}
 		}

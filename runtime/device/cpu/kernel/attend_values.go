@@ -55,7 +55,7 @@ func (s *Set) rowValues(sc *attendScratch, t *attendTile, row int, sums []float3
 
 // halfPair adds one position of the pair at i, the half of each lane that keep selects.
 func (s *Set) halfPair(sc *attendScratch, t *attendTile, row int, sums []float32, i int, keep uint32) {
-	pair := unsafe.Slice((*uint32)(t.values(i)), t.DimV())
+	pair := unsafe.Slice((*uint32)(sc.valuesAt(t, i)), t.DimV())
 	for c, v := range pair {
 		sc.pair[c] = v & keep
 	}
@@ -64,15 +64,23 @@ func (s *Set) halfPair(sc *attendScratch, t *attendTile, row int, sums []float32
 	s.sumChannels(sc, t, row, 1, sums, i, 1)
 }
 
+// valuesAt returns where the values of position i of the split, and of its partner, lie.
+func (sc *attendScratch) valuesAt(t *attendTile, i int) unsafe.Pointer {
+	return unsafe.Add(sc.panels[i/panelPositions].v, i%panelPositions/t.Pack()*t.VRowBytes())
+}
+
 // sumValues adds positions [lo, hi), whole pairs, to the sums of rows [row, row+n).
 func (s *Set) sumValues(sc *attendScratch, t *attendTile, row, n int, sums []float32, lo, hi int) {
-	count := 0
+	count, pack, size := 0, t.Pack(), t.VRowBytes()
+	prefetch := t.leads && row == 0
 	for i := lo; i < hi; count++ {
-		end := min(hi, t.pageEnd(i))
-		run := valueRun{v: t.values(i), steps: (end - i) / t.Pack()}
+		end := min(hi, (i+panelPositions)&^(panelPositions-1))
+		p := &sc.panels[i/panelPositions]
+		skip := i % panelPositions / pack * size
+		run := valueRun{v: unsafe.Add(p.v, skip), steps: (end - i) / pack}
 		run.ahead = run.v
-		if next := i + SplitLength; t.leads && row == 0 && t.base+next < t.q.First+t.q.Tokens {
-			run.ahead = t.keys(next)
+		if prefetch {
+			run.ahead = unsafe.Add(p.ahead, skip)
 		}
 		sc.runs[count] = run
 		i = end
@@ -85,7 +93,8 @@ func (s *Set) sumValues(sc *attendScratch, t *attendTile, row, n int, sums []flo
 // sumChannels adds the first count runs, which start at position i of the split.
 func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []float32, i, count int) {
 	k := &s.attend[t.kind()]
-	elem := t.DType.Size()
+	lane := t.LaneBytes()
+	elem := 4 / t.Pack()
 	runs := sc.runs[:count]
 	sc.value = valueArgs{
 		p: unsafe.Add(sc.weight(t.kind(), row), i*elem), pStride: SplitLength * elem,
@@ -93,8 +102,8 @@ func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []f
 	}
 	for c, width := 0, 0; c < t.DimV(); c += width {
 		for j := range runs { // past the channels of the block before
-			runs[j].v = unsafe.Add(runs[j].v, 4*width)
-			runs[j].ahead = unsafe.Add(runs[j].ahead, 4*width*runs[j].steps)
+			runs[j].v = unsafe.Add(runs[j].v, lane*width)
+			runs[j].ahead = unsafe.Add(runs[j].ahead, lane*width*runs[j].steps)
 		}
 		sum := k.wide[n]
 		if width = valueWide; t.DimV()-c < valueWide {

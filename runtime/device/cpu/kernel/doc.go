@@ -24,8 +24,10 @@
 //     over k. bf16: for each pair of k the odd product, then the even one, fused. u8: exact integers, then f32(sum) * (wscale*xscale).
 //     u4: per group exact integers, then acc = fma(f32(sum)*xscale, wscale, acc). Where x has two digits there are two integer sums, and
 //     f32(sum) is fma(f32(second), 1/256, f32(first)).
-//   - Attention takes splits of SplitLength positions by absolute position: scores over channels in order, exact maximum, weights in the cache's element
-//     type, their sum in 16 lanes by position, values position after position; splits are combined in order.
+//   - Attention takes splits of SplitLength positions by absolute position: scores over channels in order, exact maximum, weights, their sum in 16
+//     lanes by position, values position after position; splits are combined in order. For a cache of bf16 queries and weights are bf16, for f16 and
+//     e4m3 f32, and what is cached is widened. For i8 they are two digits with a scale for each row (of a split, for weights), and sums exact
+//     integers: f32(sum) * (scale of key * scale of query), and f32(sum) * scale of weights, which have been multiplied with the values' scales.
 //   - Row operations are elementwise, or sum in a fixed number of lanes (rowKernels.sumSquares).
 //
 // Sets with AVX512_BF16 differ in one respect: where bf16 is involved they treat subnormal numbers as zero, because the instructions do.

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"math"
 	"unsafe"
 
 	"llmc/engine/layout"
@@ -15,6 +16,17 @@ func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32)
 	key, value := unsafe.Add(base, c.K(head, slot, 0)), unsafe.Add(base, c.V(head, slot-slot%c.Pack(), 0))
 	k, v = k[:c.Dim], v[:c.Dim]
 	kernels := &s.attend[kvKind(c)]
+	if kernels.convert != nil {
+		inverseK, inverseV := float32(1), float32(1)
+		if c.Scaled() {
+			inverseK = s.storeScale(at[uint16](base, c.KScale(head, slot)), c, k)
+			inverseV = s.storeScale(at[uint16](base, c.VScale(head, slot)), c, v)
+		}
+		size := c.DType.Size()
+		kernels.spread(key, k, inverseK, c.DimK(), size, c.Pack(), panelPositions*c.LaneBytes())
+		kernels.spread(unsafe.Add(base, c.V(head, slot, 0)), v, inverseV, c.DimV(), size, 1, c.LaneBytes())
+		return
+	}
 	kernels.storeKey(key, &k[0], c.Dim)
 	kernels.storeValue[slot%2](value, &v[0], c.Dim)
 	if c.Pack() == 1 || slot%2 == 0 {
@@ -25,11 +37,121 @@ func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32)
 	}
 }
 
-func kvKind(c layout.KV) int {
-	if c.DType == dtype.BF16 {
-		return kvBF16
+// storeScale stores the scale that makes a format's largest number of the row's largest magnitude, and returns what numbers are multiplied
+// with to become codes: 0 where the scale is.
+func (s *Set) storeScale(dst *uint16, c layout.KV, row []float32) (inverse float32) {
+	most := float32(mostI8)
+	if c.DType == dtype.F8E4M3 {
+		most = dtype.E4M3Max
 	}
-	return kvF32
+	*dst = dtype.F32ToF16(s.row.maxAbs(&row[0], len(row)) / most)
+	if scale := dtype.F16ToF32(*dst); scale != 0 {
+		return 1 / scale
+	}
+	return 0
+}
+
+// spread stores a row as elements of size bytes and zeros up to width elements: run of them lie side by side, the next ones distance bytes behind the first.
+func (k *attendKernels) spread(dst unsafe.Pointer, row []float32, inverse float32, width, size, run, distance int) {
+	const part = 64 // elements at a time
+	var elements [2 * part]byte
+	for d := 0; d < width; d += part {
+		n := min(part, width-d)
+		if used := min(n, len(row)-d); used > 0 {
+			k.convert(unsafe.Pointer(&elements[0]), &row[d], used, inverse)
+			clear(elements[used*size:])
+		} else {
+			clear(elements[:])
+		}
+		to := unsafe.Add(dst, d/run*distance)
+		switch {
+		case distance == size:
+			copy(unsafe.Slice((*byte)(to), n*size), elements[:])
+		case run == 4:
+			for i := range n / 4 {
+				*at[[4]byte](to, i*distance) = [4]byte(elements[4*i:])
+			}
+		case size == 1:
+			for i, code := range elements[:n] {
+				*at[uint8](to, i*distance) = code
+			}
+		default:
+			for i := range n {
+				*at[[2]byte](to, i*distance) = [2]byte(elements[2*i:])
+			}
+		}
+	}
+}
+
+// LoadKV reads the key and the value of one KV head at slot: what StoreKV's numbers have become.
+func LoadKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
+	base := unsafe.Pointer(&block[:c.Bytes()][0])
+	level := kvLevels[kvKind(c)]
+	kScale, vScale := float32(1), float32(1)
+	if c.Scaled() {
+		kScale, vScale = dtype.F16ToF32(*at[uint16](base, c.KScale(head, slot))), dtype.F16ToF32(*at[uint16](base, c.VScale(head, slot)))
+	}
+	for d := range k[:c.Dim] {
+		k[d], v[d] = level(unsafe.Add(base, c.K(head, slot, d)))*kScale, level(unsafe.Add(base, c.V(head, slot, d)))*vScale
+	}
+}
+
+// kvLevels make f32 of an element.
+var kvLevels = [kvKinds]func(at unsafe.Pointer) float32{
+	kvF32:  func(at unsafe.Pointer) float32 { return *(*float32)(at) },
+	kvBF16: func(at unsafe.Pointer) float32 { return dtype.BF16ToF32(*(*uint16)(at)) },
+	kvF16:  func(at unsafe.Pointer) float32 { return dtype.F16ToF32(*(*uint16)(at)) },
+	kvE4M3: func(at unsafe.Pointer) float32 { return dtype.E4M3ToF32(*(*uint8)(at)) },
+	kvI8:   func(at unsafe.Pointer) float32 { return float32(*(*uint8)(at)) - zeroI8 },
+}
+
+// kvKinds by element type.
+var kindOfKV = [256]uint8{dtype.F32: kvF32, dtype.BF16: kvBF16, dtype.F16: kvF16, dtype.F8E4M3: kvE4M3, dtype.I8: kvI8}
+
+func kvKind(c layout.KV) int { return int(kindOfKV[c.DType]) }
+
+// Codes of i8 lie between leastI8 and mostI8, before zeroI8 is added.
+const (
+	mostI8  = 127
+	leastI8 = -128
+	zeroI8  = 128
+)
+
+// smallE4M3 is what kernels' levels of e4m3 are too small by: a code's bits are those of a number of f16, whose exponents have another bias.
+// Queries and the scales of values make up for it.
+const smallE4M3 = 256
+
+// levelE4M3 is a code as a number, smallE4M3 times too small. Codes that are not numbers count as 480: their scales are not numbers either.
+func levelE4M3(code uint8) float32 {
+	return dtype.F16ToF32(uint16(code&0x80)<<8 | uint16(code&0x7f)<<7)
+}
+
+func convertF16(dst unsafe.Pointer, x *float32, n int, _ float32) {
+	for i, v := range unsafe.Slice(x, n) {
+		*at[uint16](dst, 2*i) = dtype.F32ToF16(v)
+	}
+}
+
+func convertE4M3(dst unsafe.Pointer, x *float32, n int, inverse float32) {
+	for i, v := range unsafe.Slice(x, n) {
+		*at[uint8](dst, i) = dtype.F32ToE4M3(float32(v * inverse))
+	}
+}
+
+func convertI8(dst unsafe.Pointer, x *float32, n int, inverse float32) {
+	for i, v := range unsafe.Slice(x, n) {
+		code := math.RoundToEven(float64(float32(v * inverse)))
+		if code != code {
+			code = 0
+		}
+		*at[uint8](dst, i) = uint8(min(max(code, leastI8), mostI8) + zeroI8)
+	}
+}
+
+func widenScales(dst *float32, scales unsafe.Pointer, n int) {
+	for i := range unsafe.Slice(dst, n) {
+		*at[float32](unsafe.Pointer(dst), 4*i) = dtype.F16ToF32(*at[uint16](scales, 2*i))
+	}
 }
 
 func storeKeyF32(dst unsafe.Pointer, x *float32, n int) {

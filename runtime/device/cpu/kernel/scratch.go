@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"llmc/engine/layout"
+	"llmc/internal/dtype"
 )
 
 // Scratch is the memory that one worker's kernel calls need besides their operands. Calls of different workers need different ones.
@@ -27,6 +28,9 @@ func aligned[T any](n int) []T {
 	return all[skip : int(skip)+n : int(skip)+n]
 }
 
+// mostRows is the most rows of a tile of attention.
+const mostRows = max(maxTile, tileRowsI8)
+
 // attendRows is the number of query rows that walk through the cache together.
 const attendRows = 8 * maxTile
 
@@ -34,28 +38,35 @@ const attendRows = 8 * maxTile
 type attendScratch struct {
 	score       scoreArgs
 	value       valueArgs
+	valueI8     valueI8Args
+	tiles       tileI8Scratch
+	panels      [SplitLength / panelPositions]scorePanel
 	runs        [SplitLength / panelPositions]valueRun
-	tiles       tileAttendScratch
-	factors     []float32 // [2, tileQueries]
-	scores      []float32 // [maxTile, SplitLength]
-	probs       []uint16  // [maxTile, SplitLength], where weights are rounded
-	queries     []byte    // [attendRows] rows in the cache's element type, padded with zeros
+	tilesBF16   tileAttendScratch
+	factors     []float32 // [2, mostRows or tileQueries]
+	scores      []float32 // [mostRows, SplitLength]
+	probs       []uint16  // [mostRows, SplitLength], where weights are rounded
+	valueScales []float32 // [SplitLength], of codes
+	digits      []byte    // [mostRows] rows of the digits of SplitLength weights and their entry, for i8
+	queries     []byte    // [attendRows] rows of bf16 for a cache of bf16, of digits and their entry for i8, else of f32, padded with zeros
 	queryStride int
 	pair        []uint32  // [DimV]
 	part, state []float32 // [attendRows] parts
 }
 
 func newAttendScratch(dim int) attendScratch {
-	widest := layout.KV{Dim: dim}
+	widest := layout.KV{DType: dtype.I8, Dim: dim}
 	size := partHead + widest.DimV()
 	return attendScratch{
-		scores:  aligned[float32](maxTile * SplitLength),
-		probs:   aligned[uint16](maxTile * SplitLength),
-		queries: aligned[byte]((attendRows + tileQueries) * 4 * widest.DimK()), // a tile may be read beyond its rows
-		factors: aligned[float32](2 * tileQueries),
-		pair:    aligned[uint32](widest.DimV()),
-		part:    aligned[float32](attendRows * size),
-		state:   aligned[float32](attendRows * size),
+		scores:      aligned[float32](mostRows * SplitLength),
+		probs:       aligned[uint16](mostRows * SplitLength),
+		valueScales: aligned[float32](SplitLength),
+		digits:      aligned[byte](mostRows * digitStride),
+		queries:     aligned[byte](attendRows * (4*widest.DimV() + entryBytes)),
+		factors:     aligned[float32](2 * max(mostRows, tileQueries)),
+		pair:        aligned[uint32](widest.DimV()),
+		part:        aligned[float32](attendRows * size),
+		state:       aligned[float32](attendRows * size),
 	}
 }
 
@@ -67,21 +78,34 @@ func (sc *attendScratch) weight(kind, i int) unsafe.Pointer {
 	return unsafe.Pointer(&sc.scores[i*SplitLength])
 }
 
-// load converts query rows [r, r+n) of a KV head to the cache's element type.
+// load converts query rows [r, r+n) of a KV head to the form that the cache's kernels multiply.
 func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) {
 	if a.Dim > len(sc.pair) {
 		panic("kernel: the scratch was made for smaller heads")
 	}
-	g := a.group()
-	sc.queryStride = a.DimK() * a.DType.Size()
+	g, size := a.group(), 4
+	sc.queryStride = a.DimK() * size
+	switch a.kind() {
+	case kvBF16:
+		size = 2
+		sc.queryStride = a.DimK() * size
+	case kvI8:
+		sc.queryStride = a.DimV()*digitsI8 + entryBytes
+	}
 	for i := range n {
 		x := q.Q[(r+i)/g*q.LDQ+(head*g+(r+i)%g)*a.Dim:][:a.Dim]
 		row := sc.queries[i*sc.queryStride : (i+1)*sc.queryStride]
-		if a.kind() == kvF32 {
-			copy(row, bytesOf(x))
-		} else {
+		switch a.kind() {
+		case kvI8:
+			s.digitRow(row, x, sc.queryStride-entryBytes)
+			continue
+		case kvBF16:
 			s.row.toBF16((*uint16)(unsafe.Pointer(&row[0])), &x[0], a.Dim)
+		case kvE4M3:
+			s.fold.scale((*float32)(unsafe.Pointer(&row[0])), &x[0], a.Dim, smallE4M3)
+		default:
+			copy(row, bytesOf(x))
 		}
-		clear(row[a.Dim*a.DType.Size():])
+		clear(row[a.Dim*size:])
 	}
 }

@@ -16,7 +16,8 @@ type Set struct {
 	attend [kvKinds]attendKernels
 	fold   foldKernels
 
-	tileAttend tileAttendKernels // of sets with AMX
+	tileAttend tileAttendKernels // of sets with AMX, for a cache of bf16
+	tileI8     tileI8Kernels     // of sets with AMX, which do the same faster
 	bf16       bf16Rules
 }
 

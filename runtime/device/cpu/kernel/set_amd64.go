@@ -33,6 +33,7 @@ func archSets() []*Set {
 
 	vnni := v4
 	vnni.Name, vnni.needs = "x86-64-v4-vnni", featuresVNNI
+	vnni.attend[kvI8] = attendKernelsVNNI[kvI8]
 	vnni.replaceLinear(&linearKernelsVNNI)
 
 	bf16 := vnni
@@ -47,6 +48,7 @@ func archSets() []*Set {
 	tiles.bf16.tiles = true
 	tiles.amx = kernelsAMX
 	tiles.tileAttend = tileAttendKernels{scores: tileScoresAMX, values: tileValuesAMX}
+	tiles.tileI8 = tileI8Kernels{scores: tileScoresI8AMX, values: tileValuesI8AMX, pack: packRow2AMX}
 	return []*Set{v3, &v4, &vnni, &bf16, &tiles}
 }
 

@@ -3,6 +3,48 @@
 #include "go_asm.h"
 #include "textflag.h"
 
+DATA absBits<>+0(SB)/8, $0x7fffffff7fffffff
+DATA absBits<>+8(SB)/8, $0x7fffffff7fffffff
+DATA absBits<>+16(SB)/8, $0x7fffffff7fffffff
+DATA absBits<>+24(SB)/8, $0x7fffffff7fffffff
+GLOBL absBits<>(SB), RODATA|NOPTR, $32
+
+DATA e4m3AsF16<>+0(SB)/8, $0xbfffbfffbfffbfff
+DATA e4m3AsF16<>+8(SB)/8, $0xbfffbfffbfffbfff
+DATA e4m3AsF16<>+16(SB)/8, $0xbfffbfffbfffbfff
+DATA e4m3AsF16<>+24(SB)/8, $0xbfffbfffbfffbfff
+GLOBL e4m3AsF16<>(SB), RODATA|NOPTR, $32
+
+DATA e4m3Magic<>+0(SB)/8, $0x4680000046800000
+DATA e4m3Magic<>+8(SB)/8, $0x4680000046800000
+DATA e4m3Magic<>+16(SB)/8, $0x4680000046800000
+DATA e4m3Magic<>+24(SB)/8, $0x4680000046800000
+GLOBL e4m3Magic<>(SB), RODATA|NOPTR, $32
+
+DATA e4m3Most<>+0(SB)/8, $0x43e0000043e00000
+DATA e4m3Most<>+8(SB)/8, $0x43e0000043e00000
+DATA e4m3Most<>+16(SB)/8, $0x43e0000043e00000
+DATA e4m3Most<>+24(SB)/8, $0x43e0000043e00000
+GLOBL e4m3Most<>(SB), RODATA|NOPTR, $32
+
+DATA e4m3NaN<>+0(SB)/8, $0x0000007f0000007f
+DATA e4m3NaN<>+8(SB)/8, $0x0000007f0000007f
+DATA e4m3NaN<>+16(SB)/8, $0x0000007f0000007f
+DATA e4m3NaN<>+24(SB)/8, $0x0000007f0000007f
+GLOBL e4m3NaN<>(SB), RODATA|NOPTR, $32
+
+DATA e4m3Round<>+0(SB)/8, $0xc407ffffc407ffff
+DATA e4m3Round<>+8(SB)/8, $0xc407ffffc407ffff
+DATA e4m3Round<>+16(SB)/8, $0xc407ffffc407ffff
+DATA e4m3Round<>+24(SB)/8, $0xc407ffffc407ffff
+GLOBL e4m3Round<>(SB), RODATA|NOPTR, $32
+
+DATA e4m3Small<>+0(SB)/8, $0x3c7fffff3c7fffff
+DATA e4m3Small<>+8(SB)/8, $0x3c7fffff3c7fffff
+DATA e4m3Small<>+16(SB)/8, $0x3c7fffff3c7fffff
+DATA e4m3Small<>+24(SB)/8, $0x3c7fffff3c7fffff
+GLOBL e4m3Small<>(SB), RODATA|NOPTR, $32
+
 DATA expLow<>+0(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+8(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+16(SB)/8, $0xc2aeac4fc2aeac4f
@@ -44,6 +86,18 @@ DATA halfUlp<>+8(SB)/8, $0x00007fff00007fff
 DATA halfUlp<>+16(SB)/8, $0x00007fff00007fff
 DATA halfUlp<>+24(SB)/8, $0x00007fff00007fff
 GLOBL halfUlp<>(SB), RODATA|NOPTR, $32
+
+DATA infinity<>+0(SB)/8, $0x7f8000007f800000
+DATA infinity<>+8(SB)/8, $0x7f8000007f800000
+DATA infinity<>+16(SB)/8, $0x7f8000007f800000
+DATA infinity<>+24(SB)/8, $0x7f8000007f800000
+GLOBL infinity<>(SB), RODATA|NOPTR, $32
+
+DATA leastI8<>+0(SB)/8, $0xc3000000c3000000
+DATA leastI8<>+8(SB)/8, $0xc3000000c3000000
+DATA leastI8<>+16(SB)/8, $0xc3000000c3000000
+DATA leastI8<>+24(SB)/8, $0xc3000000c3000000
+GLOBL leastI8<>(SB), RODATA|NOPTR, $32
 
 DATA ln2High<>+0(SB)/8, $0x3f3100003f310000
 DATA ln2High<>+8(SB)/8, $0x3f3100003f310000
@@ -87,17 +141,41 @@ DATA oneBit<>+16(SB)/8, $0x0000000100000001
 DATA oneBit<>+24(SB)/8, $0x0000000100000001
 GLOBL oneBit<>(SB), RODATA|NOPTR, $32
 
+DATA oneWords<>+0(SB)/8, $0x0001000100010001
+DATA oneWords<>+8(SB)/8, $0x0001000100010001
+DATA oneWords<>+16(SB)/8, $0x0001000100010001
+DATA oneWords<>+24(SB)/8, $0x0001000100010001
+GLOBL oneWords<>(SB), RODATA|NOPTR, $32
+
 DATA quietBit<>+0(SB)/8, $0x0000004000000040
 DATA quietBit<>+8(SB)/8, $0x0000004000000040
 DATA quietBit<>+16(SB)/8, $0x0000004000000040
 DATA quietBit<>+24(SB)/8, $0x0000004000000040
 GLOBL quietBit<>(SB), RODATA|NOPTR, $32
 
+DATA restStep<>+0(SB)/8, $0x3b8000003b800000
+DATA restStep<>+8(SB)/8, $0x3b8000003b800000
+DATA restStep<>+16(SB)/8, $0x3b8000003b800000
+DATA restStep<>+24(SB)/8, $0x3b8000003b800000
+GLOBL restStep<>(SB), RODATA|NOPTR, $32
+
 DATA signBit<>+0(SB)/8, $0x8000000080000000
 DATA signBit<>+8(SB)/8, $0x8000000080000000
 DATA signBit<>+16(SB)/8, $0x8000000080000000
 DATA signBit<>+24(SB)/8, $0x8000000080000000
 GLOBL signBit<>(SB), RODATA|NOPTR, $32
+
+DATA signBytes<>+0(SB)/8, $0x8080808080808080
+DATA signBytes<>+8(SB)/8, $0x8080808080808080
+DATA signBytes<>+16(SB)/8, $0x8080808080808080
+DATA signBytes<>+24(SB)/8, $0x8080808080808080
+GLOBL signBytes<>(SB), RODATA|NOPTR, $32
+
+DATA steps127<>+0(SB)/8, $0x42fe000042fe0000
+DATA steps127<>+8(SB)/8, $0x42fe000042fe0000
+DATA steps127<>+16(SB)/8, $0x42fe000042fe0000
+DATA steps127<>+24(SB)/8, $0x42fe000042fe0000
+GLOBL steps127<>(SB), RODATA|NOPTR, $32
 
 DATA tailMask<>+0(SB)/8, $0xffffffffffffffff
 DATA tailMask<>+8(SB)/8, $0xffffffffffffffff
@@ -109,44 +187,88 @@ DATA tailMask<>+48(SB)/8, $0x0000000000000000
 DATA tailMask<>+56(SB)/8, $0x0000000000000000
 GLOBL tailMask<>(SB), RODATA|NOPTR, $64
 
+DATA zeroI8<>+0(SB)/8, $0x0000008000000080
+DATA zeroI8<>+8(SB)/8, $0x0000008000000080
+DATA zeroI8<>+16(SB)/8, $0x0000008000000080
+DATA zeroI8<>+24(SB)/8, $0x0000008000000080
+GLOBL zeroI8<>(SB), RODATA|NOPTR, $32
+
 // func scoreF32x1AVX2(a *scoreArgs) 
 TEXT ·scoreF32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-steps2:
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	VMOVUPS (CX), Y6
+	VMOVUPS 32(CX), Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+lines5:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y2
 	VMOVUPS 32(SI), Y3
 	VBROADCASTSS (DX), Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines5
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
-	JMP panels1
-few3:
-	ADDQ $1, CX
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -154,22 +276,75 @@ few3:
 TEXT ·scoreF32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-steps2:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVUPS (SI), Y8
+	VMOVUPS 32(SI), Y9
+	VMOVUPS (CX), Y10
+	VMOVUPS 32(CX), Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS Y6, 64(DX)
+	VMOVUPS Y7, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines5:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
 	VBROADCASTSS (DX), Y6
@@ -178,12 +353,10 @@ steps2:
 	VBROADCASTSS (DX)(R8*1), Y6
 	VFMADD231PS Y4, Y6, Y2
 	VFMADD231PS Y5, Y6, Y3
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines5
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -193,9 +366,10 @@ steps2:
 	VMOVUPS Y3, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
-	JMP panels1
-few3:
-	ADDQ $1, CX
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -203,24 +377,23 @@ few3:
 TEXT ·scoreF32x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-steps2:
+lines2:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y6
 	VMOVUPS 32(SI), Y7
 	VBROADCASTSS (DX), Y8
@@ -232,12 +405,10 @@ steps2:
 	VBROADCASTSS (DX)(R8*2), Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -250,9 +421,10 @@ steps2:
 	VMOVUPS Y5, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
 few3:
-	ADDQ $1, CX
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -261,17 +433,15 @@ TEXT ·scoreF32x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -280,7 +450,8 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-steps2:
+lines2:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
 	VBROADCASTSS (DX), Y10
@@ -295,12 +466,10 @@ steps2:
 	VBROADCASTSS (DX)(R9*1), Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -316,9 +485,10 @@ steps2:
 	VMOVUPS Y7, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
 few3:
-	ADDQ $1, CX
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -327,17 +497,15 @@ TEXT ·scoreF32x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -348,7 +516,8 @@ panels1:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-steps2:
+lines2:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y10
 	VMOVUPS 32(SI), Y11
 	VBROADCASTSS (DX), Y12
@@ -366,12 +535,10 @@ steps2:
 	VBROADCASTSS (DX)(R8*4), Y12
 	VFMADD231PS Y10, Y12, Y8
 	VFMADD231PS Y11, Y12, Y9
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -390,9 +557,10 @@ steps2:
 	VMOVUPS Y9, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
 few3:
-	ADDQ $1, CX
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -402,17 +570,15 @@ TEXT ·scoreF32x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_qStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -425,7 +591,8 @@ panels1:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-steps2:
+lines2:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y12
 	VMOVUPS 32(SI), Y13
 	VBROADCASTSS (DX), Y14
@@ -446,12 +613,10 @@ steps2:
 	VBROADCASTSS (DX)(R10*1), Y14
 	VFMADD231PS Y12, Y14, Y10
 	VFMADD231PS Y13, Y14, Y11
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -473,9 +638,10 @@ steps2:
 	VMOVUPS Y11, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
 few3:
-	ADDQ $1, CX
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -494,9 +660,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -543,9 +710,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -601,9 +769,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -669,9 +838,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -746,9 +916,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -827,9 +998,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -847,7 +1019,7 @@ steps3:
 	VBROADCASTSS (DX)(R10*1), Y7
 	VFMADD231PS Y6, Y7, Y5
 	PREFETCHT1 (R14)
-	ADDQ $64, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -892,9 +1064,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -952,9 +1125,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -1021,9 +1195,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -1089,9 +1264,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -1166,9 +1342,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -1247,9 +1424,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -1267,7 +1445,7 @@ steps3:
 	VBROADCASTSS (DX)(R10*1), Y7
 	VFMADD231PS Y6, Y7, Y5
 	PREFETCHT1 (R14)
-	ADDQ $64, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -1405,20 +1583,78 @@ vector6:
 TEXT ·scoreBF16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-steps2:
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVUPS (SI), Y4
+	VANDPS oddHalves<>(SB), Y4, Y4
+	VMOVUPS 32(SI), Y5
+	VANDPS oddHalves<>(SB), Y5, Y5
+	VMOVUPS (CX), Y6
+	VANDPS oddHalves<>(SB), Y6, Y6
+	VMOVUPS 32(CX), Y7
+	VANDPS oddHalves<>(SB), Y7, Y7
+	VBROADCASTSS (DX), Y8
+	VANDPS oddHalves<>(SB), Y8, Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VMOVUPS (SI), Y4
+	VPSLLD $16, Y4, Y4
+	VMOVUPS 32(SI), Y5
+	VPSLLD $16, Y5, Y5
+	VMOVUPS (CX), Y6
+	VPSLLD $16, Y6, Y6
+	VMOVUPS 32(CX), Y7
+	VPSLLD $16, Y7, Y7
+	VBROADCASTSS (DX), Y8
+	VPSLLD $16, Y8, Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+lines5:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y2
 	VANDPS oddHalves<>(SB), Y2, Y2
 	VMOVUPS 32(SI), Y3
@@ -1435,21 +1671,20 @@ steps2:
 	VPSLLD $16, Y4, Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines5
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
-	JMP panels1
-few3:
-	ADDQ $1, CX
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -1457,22 +1692,101 @@ few3:
 TEXT ·scoreBF16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $2, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-steps2:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVUPS (SI), Y8
+	VANDPS oddHalves<>(SB), Y8, Y8
+	VMOVUPS 32(SI), Y9
+	VANDPS oddHalves<>(SB), Y9, Y9
+	VMOVUPS (CX), Y10
+	VANDPS oddHalves<>(SB), Y10, Y10
+	VMOVUPS 32(CX), Y11
+	VANDPS oddHalves<>(SB), Y11, Y11
+	VBROADCASTSS (DX), Y12
+	VANDPS oddHalves<>(SB), Y12, Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*1), Y12
+	VANDPS oddHalves<>(SB), Y12, Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VMOVUPS (SI), Y8
+	VPSLLD $16, Y8, Y8
+	VMOVUPS 32(SI), Y9
+	VPSLLD $16, Y9, Y9
+	VMOVUPS (CX), Y10
+	VPSLLD $16, Y10, Y10
+	VMOVUPS 32(CX), Y11
+	VPSLLD $16, Y11, Y11
+	VBROADCASTSS (DX), Y12
+	VPSLLD $16, Y12, Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*1), Y12
+	VPSLLD $16, Y12, Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS Y6, 64(DX)
+	VMOVUPS Y7, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines5:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
 	VMOVUPS 32(SI), Y5
@@ -1497,12 +1811,10 @@ steps2:
 	VPSLLD $16, Y6, Y6
 	VFMADD231PS Y4, Y6, Y2
 	VFMADD231PS Y5, Y6, Y3
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines5
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1512,9 +1824,10 @@ steps2:
 	VMOVUPS Y3, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
-	JMP panels1
-few3:
-	ADDQ $1, CX
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -1522,24 +1835,23 @@ few3:
 TEXT ·scoreBF16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-steps2:
+lines2:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
 	VMOVUPS 32(SI), Y7
@@ -1572,12 +1884,10 @@ steps2:
 	VPSLLD $16, Y8, Y8
 	VFMADD231PS Y6, Y8, Y4
 	VFMADD231PS Y7, Y8, Y5
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1590,9 +1900,10 @@ steps2:
 	VMOVUPS Y5, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
 few3:
-	ADDQ $1, CX
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -1601,17 +1912,15 @@ TEXT ·scoreBF16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1620,7 +1929,8 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-steps2:
+lines2:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
 	VMOVUPS 32(SI), Y9
@@ -1661,12 +1971,10 @@ steps2:
 	VPSLLD $16, Y10, Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1682,9 +1990,10 @@ steps2:
 	VMOVUPS Y7, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
 few3:
-	ADDQ $1, CX
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -1693,17 +2002,15 @@ TEXT ·scoreBF16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	MOVQ scoreArgs_qStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1714,7 +2021,8 @@ panels1:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-steps2:
+lines2:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y10
 	VANDPS oddHalves<>(SB), Y10, Y10
 	VMOVUPS 32(SI), Y11
@@ -1763,12 +2071,10 @@ steps2:
 	VPSLLD $16, Y12, Y12
 	VFMADD231PS Y10, Y12, Y8
 	VFMADD231PS Y11, Y12, Y9
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1787,9 +2093,10 @@ steps2:
 	VMOVUPS Y9, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
 few3:
-	ADDQ $1, CX
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -1799,17 +2106,15 @@ TEXT ·scoreBF16x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_qStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ scoreArgs_k(DI), SI
+	MOVQ scoreArgs_panels(DI), BX
 	MOVQ scoreArgs_out(DI), R15
-	MOVQ scoreArgs_panels(DI), CX
-	MOVQ scoreArgs_steps(DI), BX
-	SHLQ $6, BX
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
-	SUBQ $1, CX
+	SUBQ $1, scoreArgs_count(DI)
 	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
-	MOVQ scoreArgs_steps(DI), AX
+	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1822,7 +2127,8 @@ panels1:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-steps2:
+lines2:
+	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y12
 	VANDPS oddHalves<>(SB), Y12, Y12
 	VMOVUPS 32(SI), Y13
@@ -1879,12 +2185,10 @@ steps2:
 	VPSLLD $16, Y14, Y14
 	VFMADD231PS Y12, Y14, Y10
 	VFMADD231PS Y13, Y14, Y11
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE steps2
+	JNE lines2
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1906,9 +2210,10 @@ steps2:
 	VMOVUPS Y11, 32(DX)
 	ADDQ AX, DX
 	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
 few3:
-	ADDQ $1, CX
+	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
 
@@ -1927,9 +2232,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -1987,9 +2293,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2061,9 +2368,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2150,9 +2458,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2253,9 +2562,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2365,9 +2675,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2412,7 +2723,7 @@ steps3:
 	VPSLLD $16, Y7, Y7
 	VFMADD231PS Y6, Y7, Y5
 	PREFETCHT1 (R14)
-	ADDQ $64, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -2457,9 +2768,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2536,9 +2848,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2631,9 +2944,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2720,9 +3034,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2823,9 +3138,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2935,9 +3251,10 @@ pass1:
 	MOVQ valueArgs_p(DI), DX
 	MOVQ valueArgs_runs(DI), BX
 	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
 run2:
 	MOVQ valueRun_v(BX), SI
-	ADDQ R11, SI
+	ADDQ R12, SI
 	MOVQ valueRun_ahead(BX), R14
 	MOVQ valueRun_steps(BX), AX
 steps3:
@@ -2982,7 +3299,7 @@ steps3:
 	VPSLLD $16, Y7, Y7
 	VFMADD231PS Y6, Y7, Y5
 	PREFETCHT1 (R14)
-	ADDQ $64, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $4, DX
 	DECQ AX
@@ -3303,5 +3620,5658 @@ last4:
 	VORPS Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (DI)
 done5:
+	VZEROUPPER
+	RET
+
+// func scoreF16x1AVX2(a *scoreArgs) 
+TEXT ·scoreF16x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VCVTPH2PS (SI), Y4
+	VCVTPH2PS 16(SI), Y5
+	VCVTPH2PS (CX), Y6
+	VCVTPH2PS 16(CX), Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VCVTPH2PS 32(SI), Y4
+	VCVTPH2PS 48(SI), Y5
+	VCVTPH2PS 32(CX), Y6
+	VCVTPH2PS 48(CX), Y7
+	VBROADCASTSS 4(DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VCVTPH2PS (SI), Y2
+	VCVTPH2PS 16(SI), Y3
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	VCVTPH2PS 32(SI), Y2
+	VCVTPH2PS 48(SI), Y3
+	VBROADCASTSS 4(DX), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines5
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreF16x2AVX2(a *scoreArgs) 
+TEXT ·scoreF16x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VCVTPH2PS (SI), Y8
+	VCVTPH2PS 16(SI), Y9
+	VCVTPH2PS (CX), Y10
+	VCVTPH2PS 16(CX), Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VCVTPH2PS 32(SI), Y8
+	VCVTPH2PS 48(SI), Y9
+	VCVTPH2PS 32(CX), Y10
+	VCVTPH2PS 48(CX), Y11
+	VBROADCASTSS 4(DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS 4(DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS Y6, 64(DX)
+	VMOVUPS Y7, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VCVTPH2PS (SI), Y4
+	VCVTPH2PS 16(SI), Y5
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS (DX)(R8*1), Y6
+	VFMADD231PS Y4, Y6, Y2
+	VFMADD231PS Y5, Y6, Y3
+	VCVTPH2PS 32(SI), Y4
+	VCVTPH2PS 48(SI), Y5
+	VBROADCASTSS 4(DX), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y6
+	VFMADD231PS Y4, Y6, Y2
+	VFMADD231PS Y5, Y6, Y3
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines5
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreF16x3AVX2(a *scoreArgs) 
+TEXT ·scoreF16x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VCVTPH2PS (SI), Y6
+	VCVTPH2PS 16(SI), Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS (DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS (DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	VCVTPH2PS 32(SI), Y6
+	VCVTPH2PS 48(SI), Y7
+	VBROADCASTSS 4(DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS 4(DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreF16x4AVX2(a *scoreArgs) 
+TEXT ·scoreF16x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VCVTPH2PS (SI), Y8
+	VCVTPH2PS 16(SI), Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS (DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS (DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	VCVTPH2PS 32(SI), Y8
+	VCVTPH2PS 48(SI), Y9
+	VBROADCASTSS 4(DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS 4(DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS 4(DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreF16x5AVX2(a *scoreArgs) 
+TEXT ·scoreF16x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VCVTPH2PS (SI), Y10
+	VCVTPH2PS 16(SI), Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS (DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS (DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	VCVTPH2PS 32(SI), Y10
+	VCVTPH2PS 48(SI), Y11
+	VBROADCASTSS 4(DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS 4(DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS 4(DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS 4(DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreF16x6AVX2(a *scoreArgs) 
+TEXT ·scoreF16x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VCVTPH2PS (SI), Y12
+	VCVTPH2PS 16(SI), Y13
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS Y12, Y14, Y0
+	VFMADD231PS Y13, Y14, Y1
+	VBROADCASTSS (DX)(R8*1), Y14
+	VFMADD231PS Y12, Y14, Y2
+	VFMADD231PS Y13, Y14, Y3
+	VBROADCASTSS (DX)(R8*2), Y14
+	VFMADD231PS Y12, Y14, Y4
+	VFMADD231PS Y13, Y14, Y5
+	VBROADCASTSS (DX)(R9*1), Y14
+	VFMADD231PS Y12, Y14, Y6
+	VFMADD231PS Y13, Y14, Y7
+	VBROADCASTSS (DX)(R8*4), Y14
+	VFMADD231PS Y12, Y14, Y8
+	VFMADD231PS Y13, Y14, Y9
+	VBROADCASTSS (DX)(R10*1), Y14
+	VFMADD231PS Y12, Y14, Y10
+	VFMADD231PS Y13, Y14, Y11
+	VCVTPH2PS 32(SI), Y12
+	VCVTPH2PS 48(SI), Y13
+	VBROADCASTSS 4(DX), Y14
+	VFMADD231PS Y12, Y14, Y0
+	VFMADD231PS Y13, Y14, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y14
+	VFMADD231PS Y12, Y14, Y2
+	VFMADD231PS Y13, Y14, Y3
+	VBROADCASTSS 4(DX)(R8*2), Y14
+	VFMADD231PS Y12, Y14, Y4
+	VFMADD231PS Y13, Y14, Y5
+	VBROADCASTSS 4(DX)(R9*1), Y14
+	VFMADD231PS Y12, Y14, Y6
+	VFMADD231PS Y13, Y14, Y7
+	VBROADCASTSS 4(DX)(R8*4), Y14
+	VFMADD231PS Y12, Y14, Y8
+	VFMADD231PS Y13, Y14, Y9
+	VBROADCASTSS 4(DX)(R10*1), Y14
+	VFMADD231PS Y12, Y14, Y10
+	VFMADD231PS Y13, Y14, Y11
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y10, (DX)
+	VMOVUPS Y11, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func narrowF16x1AVX2(a *valueArgs) 
+TEXT ·narrowF16x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y2
+	VCVTPH2PS 16(SI), Y3
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowF16x2AVX2(a *valueArgs) 
+TEXT ·narrowF16x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y4
+	VCVTPH2PS 16(SI), Y5
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS (DX)(R8*1), Y6
+	VFMADD231PS Y4, Y6, Y2
+	VFMADD231PS Y5, Y6, Y3
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowF16x3AVX2(a *valueArgs) 
+TEXT ·narrowF16x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y6
+	VCVTPH2PS 16(SI), Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS (DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS (DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowF16x4AVX2(a *valueArgs) 
+TEXT ·narrowF16x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	ADDQ BX, R15
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y8
+	VCVTPH2PS 16(SI), Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS (DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS (DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowF16x5AVX2(a *valueArgs) 
+TEXT ·narrowF16x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	ADDQ BX, R15
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+	ADDQ BX, R15
+	VMOVUPS (R15), Y8
+	VMOVUPS 32(R15), Y9
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y10
+	VCVTPH2PS 16(SI), Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS (DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS (DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y8, (R15)
+	VMOVUPS Y9, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowF16x6AVX2(a *valueArgs) 
+TEXT ·narrowF16x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	ADDQ BX, R15
+	VMOVUPS (R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	ADDQ BX, R15
+	VMOVUPS (R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	ADDQ BX, R15
+	VMOVUPS (R15), Y5
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y6
+	VBROADCASTSS (DX), Y7
+	VFMADD231PS Y6, Y7, Y0
+	VBROADCASTSS (DX)(R8*1), Y7
+	VFMADD231PS Y6, Y7, Y1
+	VBROADCASTSS (DX)(R8*2), Y7
+	VFMADD231PS Y6, Y7, Y2
+	VBROADCASTSS (DX)(R9*1), Y7
+	VFMADD231PS Y6, Y7, Y3
+	VBROADCASTSS (DX)(R8*4), Y7
+	VFMADD231PS Y6, Y7, Y4
+	VBROADCASTSS (DX)(R10*1), Y7
+	VFMADD231PS Y6, Y7, Y5
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y1, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y3, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y5, (R15)
+	ADDQ $32, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideF16x1AVX2(a *valueArgs) 
+TEXT ·wideF16x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	VMOVUPS 64(R15), Y2
+	VMOVUPS 96(R15), Y3
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y4
+	VCVTPH2PS 16(SI), Y5
+	VCVTPH2PS 32(SI), Y6
+	VCVTPH2PS 48(SI), Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	VMOVUPS Y2, 64(R15)
+	VMOVUPS Y3, 96(R15)
+	ADDQ $128, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideF16x2AVX2(a *valueArgs) 
+TEXT ·wideF16x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	VMOVUPS 64(R15), Y2
+	VMOVUPS 96(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	VMOVUPS 64(R15), Y6
+	VMOVUPS 96(R15), Y7
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y8
+	VCVTPH2PS 16(SI), Y9
+	VCVTPH2PS 32(SI), Y10
+	VCVTPH2PS 48(SI), Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	VMOVUPS Y2, 64(R15)
+	VMOVUPS Y3, 96(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	VMOVUPS Y6, 64(R15)
+	VMOVUPS Y7, 96(R15)
+	ADDQ $128, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideF16x3AVX2(a *valueArgs) 
+TEXT ·wideF16x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y6
+	VCVTPH2PS 16(SI), Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS (DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS (DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideF16x4AVX2(a *valueArgs) 
+TEXT ·wideF16x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	ADDQ BX, R15
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y8
+	VCVTPH2PS 16(SI), Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS (DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS (DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideF16x5AVX2(a *valueArgs) 
+TEXT ·wideF16x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	ADDQ BX, R15
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+	ADDQ BX, R15
+	VMOVUPS (R15), Y8
+	VMOVUPS 32(R15), Y9
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y10
+	VCVTPH2PS 16(SI), Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS (DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS (DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y8, (R15)
+	VMOVUPS Y9, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideF16x6AVX2(a *valueArgs) 
+TEXT ·wideF16x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	ADDQ BX, R15
+	VMOVUPS (R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	ADDQ BX, R15
+	VMOVUPS (R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	ADDQ BX, R15
+	VMOVUPS (R15), Y5
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $1, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VCVTPH2PS (SI), Y6
+	VBROADCASTSS (DX), Y7
+	VFMADD231PS Y6, Y7, Y0
+	VBROADCASTSS (DX)(R8*1), Y7
+	VFMADD231PS Y6, Y7, Y1
+	VBROADCASTSS (DX)(R8*2), Y7
+	VFMADD231PS Y6, Y7, Y2
+	VBROADCASTSS (DX)(R9*1), Y7
+	VFMADD231PS Y6, Y7, Y3
+	VBROADCASTSS (DX)(R8*4), Y7
+	VFMADD231PS Y6, Y7, Y4
+	VBROADCASTSS (DX)(R10*1), Y7
+	VFMADD231PS Y6, Y7, Y5
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y1, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y3, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y5, (R15)
+	ADDQ $32, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func convertF16AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32) 
+TEXT ·convertF16AVX2(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single3:
+	CMPQ CX, $8
+	JLT last4
+	VMOVUPS (SI), Y0
+	VCVTPS2PH $0, Y0, X0
+	VMOVDQU X0, (DI)
+	ADDQ $32, SI
+	ADDQ $16, DI
+	SUBQ $8, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	LEAQ tailMask<>+32(SB), AX
+	NEGQ CX
+	VMOVDQU (AX)(CX*4), Y15
+	NEGQ CX
+	VMASKMOVPS (SI), Y15, Y0
+	VCVTPS2PH $0, Y0, X0
+	MOVQ CX, BX
+element6:
+	VMOVD X0, AX
+	MOVW AX, (DI)
+	VPSRLDQ $2, X0, X0
+	ADDQ $2, DI
+	DECQ BX
+	JNE element6
+done5:
+	VZEROUPPER
+	RET
+
+// func scoreE4M3x1AVX2(a *scoreArgs) 
+TEXT ·scoreE4M3x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VPMOVSXBW (SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 8(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VPMOVSXBW (CX), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 8(CX), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VPMOVSXBW 16(SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 24(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VPMOVSXBW 16(CX), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 24(CX), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS 4(DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VPMOVSXBW 32(SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 40(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VPMOVSXBW 32(CX), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 40(CX), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS 8(DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VPMOVSXBW 48(SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 56(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VPMOVSXBW 48(CX), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 56(CX), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS 12(DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $16, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y4
+	VMULPS Y4, Y0, Y0
+	VCVTPH2PS 16(DX), Y4
+	VMULPS Y4, Y1, Y1
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y4
+	VMULPS Y4, Y2, Y2
+	VCVTPH2PS 16(DX), Y4
+	VMULPS Y4, Y3, Y3
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VPMOVSXBW (SI), X2
+	VPSLLW $7, X2, X2
+	VPAND e4m3AsF16<>(SB), X2, X2
+	VCVTPH2PS X2, Y2
+	VPMOVSXBW 8(SI), X3
+	VPSLLW $7, X3, X3
+	VPAND e4m3AsF16<>(SB), X3, X3
+	VCVTPH2PS X3, Y3
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	VPMOVSXBW 16(SI), X2
+	VPSLLW $7, X2, X2
+	VPAND e4m3AsF16<>(SB), X2, X2
+	VCVTPH2PS X2, Y2
+	VPMOVSXBW 24(SI), X3
+	VPSLLW $7, X3, X3
+	VPAND e4m3AsF16<>(SB), X3, X3
+	VCVTPH2PS X3, Y3
+	VBROADCASTSS 4(DX), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	VPMOVSXBW 32(SI), X2
+	VPSLLW $7, X2, X2
+	VPAND e4m3AsF16<>(SB), X2, X2
+	VCVTPH2PS X2, Y2
+	VPMOVSXBW 40(SI), X3
+	VPSLLW $7, X3, X3
+	VPAND e4m3AsF16<>(SB), X3, X3
+	VCVTPH2PS X3, Y3
+	VBROADCASTSS 8(DX), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	VPMOVSXBW 48(SI), X2
+	VPSLLW $7, X2, X2
+	VPAND e4m3AsF16<>(SB), X2, X2
+	VCVTPH2PS X2, Y2
+	VPMOVSXBW 56(SI), X3
+	VPSLLW $7, X3, X3
+	VPAND e4m3AsF16<>(SB), X3, X3
+	VCVTPH2PS X3, Y3
+	VBROADCASTSS 12(DX), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	ADDQ $64, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y2
+	VMULPS Y2, Y0, Y0
+	VCVTPH2PS 16(DX), Y2
+	VMULPS Y2, Y1, Y1
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreE4M3x2AVX2(a *scoreArgs) 
+TEXT ·scoreE4M3x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VPMOVSXBW (SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 8(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VPMOVSXBW (CX), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 8(CX), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VPMOVSXBW 16(SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 24(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VPMOVSXBW 16(CX), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 24(CX), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS 4(DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS 4(DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VPMOVSXBW 32(SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 40(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VPMOVSXBW 32(CX), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 40(CX), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS 8(DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS 8(DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VPMOVSXBW 48(SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 56(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VPMOVSXBW 48(CX), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 56(CX), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS 12(DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS 12(DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $16, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y8
+	VMULPS Y8, Y0, Y0
+	VMULPS Y8, Y4, Y4
+	VCVTPH2PS 16(DX), Y8
+	VMULPS Y8, Y1, Y1
+	VMULPS Y8, Y5, Y5
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y8
+	VMULPS Y8, Y2, Y2
+	VMULPS Y8, Y6, Y6
+	VCVTPH2PS 16(DX), Y8
+	VMULPS Y8, Y3, Y3
+	VMULPS Y8, Y7, Y7
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS Y6, 64(DX)
+	VMOVUPS Y7, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VPMOVSXBW (SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 8(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS (DX)(R8*1), Y6
+	VFMADD231PS Y4, Y6, Y2
+	VFMADD231PS Y5, Y6, Y3
+	VPMOVSXBW 16(SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 24(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VBROADCASTSS 4(DX), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y6
+	VFMADD231PS Y4, Y6, Y2
+	VFMADD231PS Y5, Y6, Y3
+	VPMOVSXBW 32(SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 40(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VBROADCASTSS 8(DX), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS 8(DX)(R8*1), Y6
+	VFMADD231PS Y4, Y6, Y2
+	VFMADD231PS Y5, Y6, Y3
+	VPMOVSXBW 48(SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 56(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VBROADCASTSS 12(DX), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS 12(DX)(R8*1), Y6
+	VFMADD231PS Y4, Y6, Y2
+	VFMADD231PS Y5, Y6, Y3
+	ADDQ $64, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y4
+	VMULPS Y4, Y0, Y0
+	VMULPS Y4, Y2, Y2
+	VCVTPH2PS 16(DX), Y4
+	VMULPS Y4, Y1, Y1
+	VMULPS Y4, Y3, Y3
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreE4M3x3AVX2(a *scoreArgs) 
+TEXT ·scoreE4M3x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VPMOVSXBW (SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 8(SI), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS (DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS (DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	VPMOVSXBW 16(SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 24(SI), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS 4(DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS 4(DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	VPMOVSXBW 32(SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 40(SI), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS 8(DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS 8(DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS 8(DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	VPMOVSXBW 48(SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 56(SI), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS 12(DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS 12(DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS 12(DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	ADDQ $64, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y6
+	VMULPS Y6, Y0, Y0
+	VMULPS Y6, Y2, Y2
+	VMULPS Y6, Y4, Y4
+	VCVTPH2PS 16(DX), Y6
+	VMULPS Y6, Y1, Y1
+	VMULPS Y6, Y3, Y3
+	VMULPS Y6, Y5, Y5
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreE4M3x4AVX2(a *scoreArgs) 
+TEXT ·scoreE4M3x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VPMOVSXBW (SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 8(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS (DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS (DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	VPMOVSXBW 16(SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 24(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VBROADCASTSS 4(DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS 4(DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS 4(DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	VPMOVSXBW 32(SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 40(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VBROADCASTSS 8(DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS 8(DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS 8(DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS 8(DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	VPMOVSXBW 48(SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 56(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VBROADCASTSS 12(DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS 12(DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS 12(DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS 12(DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	ADDQ $64, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y8
+	VMULPS Y8, Y0, Y0
+	VMULPS Y8, Y2, Y2
+	VMULPS Y8, Y4, Y4
+	VMULPS Y8, Y6, Y6
+	VCVTPH2PS 16(DX), Y8
+	VMULPS Y8, Y1, Y1
+	VMULPS Y8, Y3, Y3
+	VMULPS Y8, Y5, Y5
+	VMULPS Y8, Y7, Y7
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreE4M3x5AVX2(a *scoreArgs) 
+TEXT ·scoreE4M3x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VPMOVSXBW (SI), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 8(SI), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS (DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS (DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	VPMOVSXBW 16(SI), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 24(SI), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS 4(DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS 4(DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS 4(DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS 4(DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	VPMOVSXBW 32(SI), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 40(SI), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS 8(DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS 8(DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS 8(DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS 8(DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS 8(DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	VPMOVSXBW 48(SI), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 56(SI), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS 12(DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS 12(DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS 12(DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS 12(DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS 12(DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	ADDQ $64, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y10
+	VMULPS Y10, Y0, Y0
+	VMULPS Y10, Y2, Y2
+	VMULPS Y10, Y4, Y4
+	VMULPS Y10, Y6, Y6
+	VMULPS Y10, Y8, Y8
+	VCVTPH2PS 16(DX), Y10
+	VMULPS Y10, Y1, Y1
+	VMULPS Y10, Y3, Y3
+	VMULPS Y10, Y5, Y5
+	VMULPS Y10, Y7, Y7
+	VMULPS Y10, Y9, Y9
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreE4M3x6AVX2(a *scoreArgs) 
+TEXT ·scoreE4M3x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VPMOVSXBW (SI), X12
+	VPSLLW $7, X12, X12
+	VPAND e4m3AsF16<>(SB), X12, X12
+	VCVTPH2PS X12, Y12
+	VPMOVSXBW 8(SI), X13
+	VPSLLW $7, X13, X13
+	VPAND e4m3AsF16<>(SB), X13, X13
+	VCVTPH2PS X13, Y13
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS Y12, Y14, Y0
+	VFMADD231PS Y13, Y14, Y1
+	VBROADCASTSS (DX)(R8*1), Y14
+	VFMADD231PS Y12, Y14, Y2
+	VFMADD231PS Y13, Y14, Y3
+	VBROADCASTSS (DX)(R8*2), Y14
+	VFMADD231PS Y12, Y14, Y4
+	VFMADD231PS Y13, Y14, Y5
+	VBROADCASTSS (DX)(R9*1), Y14
+	VFMADD231PS Y12, Y14, Y6
+	VFMADD231PS Y13, Y14, Y7
+	VBROADCASTSS (DX)(R8*4), Y14
+	VFMADD231PS Y12, Y14, Y8
+	VFMADD231PS Y13, Y14, Y9
+	VBROADCASTSS (DX)(R10*1), Y14
+	VFMADD231PS Y12, Y14, Y10
+	VFMADD231PS Y13, Y14, Y11
+	VPMOVSXBW 16(SI), X12
+	VPSLLW $7, X12, X12
+	VPAND e4m3AsF16<>(SB), X12, X12
+	VCVTPH2PS X12, Y12
+	VPMOVSXBW 24(SI), X13
+	VPSLLW $7, X13, X13
+	VPAND e4m3AsF16<>(SB), X13, X13
+	VCVTPH2PS X13, Y13
+	VBROADCASTSS 4(DX), Y14
+	VFMADD231PS Y12, Y14, Y0
+	VFMADD231PS Y13, Y14, Y1
+	VBROADCASTSS 4(DX)(R8*1), Y14
+	VFMADD231PS Y12, Y14, Y2
+	VFMADD231PS Y13, Y14, Y3
+	VBROADCASTSS 4(DX)(R8*2), Y14
+	VFMADD231PS Y12, Y14, Y4
+	VFMADD231PS Y13, Y14, Y5
+	VBROADCASTSS 4(DX)(R9*1), Y14
+	VFMADD231PS Y12, Y14, Y6
+	VFMADD231PS Y13, Y14, Y7
+	VBROADCASTSS 4(DX)(R8*4), Y14
+	VFMADD231PS Y12, Y14, Y8
+	VFMADD231PS Y13, Y14, Y9
+	VBROADCASTSS 4(DX)(R10*1), Y14
+	VFMADD231PS Y12, Y14, Y10
+	VFMADD231PS Y13, Y14, Y11
+	VPMOVSXBW 32(SI), X12
+	VPSLLW $7, X12, X12
+	VPAND e4m3AsF16<>(SB), X12, X12
+	VCVTPH2PS X12, Y12
+	VPMOVSXBW 40(SI), X13
+	VPSLLW $7, X13, X13
+	VPAND e4m3AsF16<>(SB), X13, X13
+	VCVTPH2PS X13, Y13
+	VBROADCASTSS 8(DX), Y14
+	VFMADD231PS Y12, Y14, Y0
+	VFMADD231PS Y13, Y14, Y1
+	VBROADCASTSS 8(DX)(R8*1), Y14
+	VFMADD231PS Y12, Y14, Y2
+	VFMADD231PS Y13, Y14, Y3
+	VBROADCASTSS 8(DX)(R8*2), Y14
+	VFMADD231PS Y12, Y14, Y4
+	VFMADD231PS Y13, Y14, Y5
+	VBROADCASTSS 8(DX)(R9*1), Y14
+	VFMADD231PS Y12, Y14, Y6
+	VFMADD231PS Y13, Y14, Y7
+	VBROADCASTSS 8(DX)(R8*4), Y14
+	VFMADD231PS Y12, Y14, Y8
+	VFMADD231PS Y13, Y14, Y9
+	VBROADCASTSS 8(DX)(R10*1), Y14
+	VFMADD231PS Y12, Y14, Y10
+	VFMADD231PS Y13, Y14, Y11
+	VPMOVSXBW 48(SI), X12
+	VPSLLW $7, X12, X12
+	VPAND e4m3AsF16<>(SB), X12, X12
+	VCVTPH2PS X12, Y12
+	VPMOVSXBW 56(SI), X13
+	VPSLLW $7, X13, X13
+	VPAND e4m3AsF16<>(SB), X13, X13
+	VCVTPH2PS X13, Y13
+	VBROADCASTSS 12(DX), Y14
+	VFMADD231PS Y12, Y14, Y0
+	VFMADD231PS Y13, Y14, Y1
+	VBROADCASTSS 12(DX)(R8*1), Y14
+	VFMADD231PS Y12, Y14, Y2
+	VFMADD231PS Y13, Y14, Y3
+	VBROADCASTSS 12(DX)(R8*2), Y14
+	VFMADD231PS Y12, Y14, Y4
+	VFMADD231PS Y13, Y14, Y5
+	VBROADCASTSS 12(DX)(R9*1), Y14
+	VFMADD231PS Y12, Y14, Y6
+	VFMADD231PS Y13, Y14, Y7
+	VBROADCASTSS 12(DX)(R8*4), Y14
+	VFMADD231PS Y12, Y14, Y8
+	VFMADD231PS Y13, Y14, Y9
+	VBROADCASTSS 12(DX)(R10*1), Y14
+	VFMADD231PS Y12, Y14, Y10
+	VFMADD231PS Y13, Y14, Y11
+	ADDQ $64, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	VCVTPH2PS (DX), Y12
+	VMULPS Y12, Y0, Y0
+	VMULPS Y12, Y2, Y2
+	VMULPS Y12, Y4, Y4
+	VMULPS Y12, Y6, Y6
+	VMULPS Y12, Y8, Y8
+	VMULPS Y12, Y10, Y10
+	VCVTPH2PS 16(DX), Y12
+	VMULPS Y12, Y1, Y1
+	VMULPS Y12, Y3, Y3
+	VMULPS Y12, Y5, Y5
+	VMULPS Y12, Y7, Y7
+	VMULPS Y12, Y9, Y9
+	VMULPS Y12, Y11, Y11
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y10, (DX)
+	VMOVUPS Y11, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func narrowE4M3x1AVX2(a *valueArgs) 
+TEXT ·narrowE4M3x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X2
+	VPSLLW $7, X2, X2
+	VPAND e4m3AsF16<>(SB), X2, X2
+	VCVTPH2PS X2, Y2
+	VPMOVSXBW 8(SI), X3
+	VPSLLW $7, X3, X3
+	VPAND e4m3AsF16<>(SB), X3, X3
+	VCVTPH2PS X3, Y3
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowE4M3x2AVX2(a *valueArgs) 
+TEXT ·narrowE4M3x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 8(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VBROADCASTSS (DX)(R8*1), Y6
+	VFMADD231PS Y4, Y6, Y2
+	VFMADD231PS Y5, Y6, Y3
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowE4M3x3AVX2(a *valueArgs) 
+TEXT ·narrowE4M3x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 8(SI), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS (DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS (DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowE4M3x4AVX2(a *valueArgs) 
+TEXT ·narrowE4M3x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	ADDQ BX, R15
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 8(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS (DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS (DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowE4M3x5AVX2(a *valueArgs) 
+TEXT ·narrowE4M3x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	ADDQ BX, R15
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+	ADDQ BX, R15
+	VMOVUPS (R15), Y8
+	VMOVUPS 32(R15), Y9
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 8(SI), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS (DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS (DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y8, (R15)
+	VMOVUPS Y9, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func narrowE4M3x6AVX2(a *valueArgs) 
+TEXT ·narrowE4M3x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	ADDQ BX, R15
+	VMOVUPS (R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	ADDQ BX, R15
+	VMOVUPS (R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	ADDQ BX, R15
+	VMOVUPS (R15), Y5
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VBROADCASTSS (DX), Y7
+	VFMADD231PS Y6, Y7, Y0
+	VBROADCASTSS (DX)(R8*1), Y7
+	VFMADD231PS Y6, Y7, Y1
+	VBROADCASTSS (DX)(R8*2), Y7
+	VFMADD231PS Y6, Y7, Y2
+	VBROADCASTSS (DX)(R9*1), Y7
+	VFMADD231PS Y6, Y7, Y3
+	VBROADCASTSS (DX)(R8*4), Y7
+	VFMADD231PS Y6, Y7, Y4
+	VBROADCASTSS (DX)(R10*1), Y7
+	VFMADD231PS Y6, Y7, Y5
+	PREFETCHT1 (R14)
+	ADDQ $8, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y1, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y3, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y5, (R15)
+	ADDQ $32, R11
+	CMPQ R11, $64
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideE4M3x1AVX2(a *valueArgs) 
+TEXT ·wideE4M3x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	VMOVUPS 64(R15), Y2
+	VMOVUPS 96(R15), Y3
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X4
+	VPSLLW $7, X4, X4
+	VPAND e4m3AsF16<>(SB), X4, X4
+	VCVTPH2PS X4, Y4
+	VPMOVSXBW 8(SI), X5
+	VPSLLW $7, X5, X5
+	VPAND e4m3AsF16<>(SB), X5, X5
+	VCVTPH2PS X5, Y5
+	VPMOVSXBW 16(SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 24(SI), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	VMOVUPS Y2, 64(R15)
+	VMOVUPS Y3, 96(R15)
+	ADDQ $128, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideE4M3x2AVX2(a *valueArgs) 
+TEXT ·wideE4M3x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	VMOVUPS 64(R15), Y2
+	VMOVUPS 96(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	VMOVUPS 64(R15), Y6
+	VMOVUPS 96(R15), Y7
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 8(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VPMOVSXBW 16(SI), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 24(SI), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	PREFETCHT1 (R14)
+	ADDQ $32, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	VMOVUPS Y2, 64(R15)
+	VMOVUPS Y3, 96(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	VMOVUPS Y6, 64(R15)
+	VMOVUPS Y7, 96(R15)
+	ADDQ $128, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideE4M3x3AVX2(a *valueArgs) 
+TEXT ·wideE4M3x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VPMOVSXBW 8(SI), X7
+	VPSLLW $7, X7, X7
+	VPAND e4m3AsF16<>(SB), X7, X7
+	VCVTPH2PS X7, Y7
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS Y6, Y8, Y0
+	VFMADD231PS Y7, Y8, Y1
+	VBROADCASTSS (DX)(R8*1), Y8
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	VBROADCASTSS (DX)(R8*2), Y8
+	VFMADD231PS Y6, Y8, Y4
+	VFMADD231PS Y7, Y8, Y5
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideE4M3x4AVX2(a *valueArgs) 
+TEXT ·wideE4M3x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	ADDQ BX, R15
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X8
+	VPSLLW $7, X8, X8
+	VPAND e4m3AsF16<>(SB), X8, X8
+	VCVTPH2PS X8, Y8
+	VPMOVSXBW 8(SI), X9
+	VPSLLW $7, X9, X9
+	VPAND e4m3AsF16<>(SB), X9, X9
+	VCVTPH2PS X9, Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (DX)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y3
+	VBROADCASTSS (DX)(R8*2), Y10
+	VFMADD231PS Y8, Y10, Y4
+	VFMADD231PS Y9, Y10, Y5
+	VBROADCASTSS (DX)(R9*1), Y10
+	VFMADD231PS Y8, Y10, Y6
+	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideE4M3x5AVX2(a *valueArgs) 
+TEXT ·wideE4M3x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	VMOVUPS 32(R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	VMOVUPS 32(R15), Y5
+	ADDQ BX, R15
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+	ADDQ BX, R15
+	VMOVUPS (R15), Y8
+	VMOVUPS 32(R15), Y9
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X10
+	VPSLLW $7, X10, X10
+	VPAND e4m3AsF16<>(SB), X10, X10
+	VCVTPH2PS X10, Y10
+	VPMOVSXBW 8(SI), X11
+	VPSLLW $7, X11, X11
+	VPAND e4m3AsF16<>(SB), X11, X11
+	VCVTPH2PS X11, Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS Y10, Y12, Y0
+	VFMADD231PS Y11, Y12, Y1
+	VBROADCASTSS (DX)(R8*1), Y12
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VBROADCASTSS (DX)(R8*2), Y12
+	VFMADD231PS Y10, Y12, Y4
+	VFMADD231PS Y11, Y12, Y5
+	VBROADCASTSS (DX)(R9*1), Y12
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	VBROADCASTSS (DX)(R8*4), Y12
+	VFMADD231PS Y10, Y12, Y8
+	VFMADD231PS Y11, Y12, Y9
+	PREFETCHT1 (R14)
+	ADDQ $16, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	VMOVUPS Y1, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	VMOVUPS Y3, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	VMOVUPS Y5, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	ADDQ BX, R15
+	VMOVUPS Y8, (R15)
+	VMOVUPS Y9, 32(R15)
+	ADDQ $64, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func wideE4M3x6AVX2(a *valueArgs) 
+TEXT ·wideE4M3x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ valueArgs_vStride(DI), R13
+	XORL R11, R11
+pass1:
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS (R15), Y0
+	ADDQ BX, R15
+	VMOVUPS (R15), Y1
+	ADDQ BX, R15
+	VMOVUPS (R15), Y2
+	ADDQ BX, R15
+	VMOVUPS (R15), Y3
+	ADDQ BX, R15
+	VMOVUPS (R15), Y4
+	ADDQ BX, R15
+	VMOVUPS (R15), Y5
+	MOVQ valueArgs_p(DI), DX
+	MOVQ valueArgs_runs(DI), BX
+	MOVQ valueArgs_count(DI), CX
+	MOVQ R11, R12
+	SHRQ $2, R12
+run2:
+	MOVQ valueRun_v(BX), SI
+	ADDQ R12, SI
+	MOVQ valueRun_ahead(BX), R14
+	MOVQ valueRun_steps(BX), AX
+steps3:
+	VPMOVSXBW (SI), X6
+	VPSLLW $7, X6, X6
+	VPAND e4m3AsF16<>(SB), X6, X6
+	VCVTPH2PS X6, Y6
+	VBROADCASTSS (DX), Y7
+	VFMADD231PS Y6, Y7, Y0
+	VBROADCASTSS (DX)(R8*1), Y7
+	VFMADD231PS Y6, Y7, Y1
+	VBROADCASTSS (DX)(R8*2), Y7
+	VFMADD231PS Y6, Y7, Y2
+	VBROADCASTSS (DX)(R9*1), Y7
+	VFMADD231PS Y6, Y7, Y3
+	VBROADCASTSS (DX)(R8*4), Y7
+	VFMADD231PS Y6, Y7, Y4
+	VBROADCASTSS (DX)(R10*1), Y7
+	VFMADD231PS Y6, Y7, Y5
+	PREFETCHT1 (R14)
+	ADDQ $8, R14
+	ADDQ R13, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE steps3
+	ADDQ $valueRun__size, BX
+	DECQ CX
+	JNE run2
+	MOVQ valueArgs_out(DI), R15
+	ADDQ R11, R15
+	MOVQ valueArgs_outStride(DI), BX
+	VMOVUPS Y0, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y1, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y2, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y3, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y4, (R15)
+	ADDQ BX, R15
+	VMOVUPS Y5, (R15)
+	ADDQ $32, R11
+	CMPQ R11, $256
+	JNE pass1
+	VZEROUPPER
+	RET
+
+// func convertE4M3AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32) 
+TEXT ·convertE4M3AVX2(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS inverse+24(FP), Y1
+single3:
+	CMPQ CX, $8
+	JLT last4
+	VMOVUPS (SI), Y0
+	VMULPS Y1, Y0, Y0
+	VPSRAD $31, Y0, Y2
+	VPSLLD $7, Y2, Y2
+	VPAND absBits<>(SB), Y0, Y0
+	VPCMPGTD infinity<>(SB), Y0, Y5
+	VPMINSD e4m3Most<>(SB), Y0, Y0
+	VADDPS e4m3Magic<>(SB), Y0, Y3
+	VPSUBD e4m3Magic<>(SB), Y3, Y3
+	VPSRLD $20, Y0, Y4
+	VPAND oneBit<>(SB), Y4, Y4
+	VPADDD Y0, Y4, Y4
+	VPADDD e4m3Round<>(SB), Y4, Y4
+	VPSRLD $20, Y4, Y4
+	VPCMPGTD e4m3Small<>(SB), Y0, Y0
+	VBLENDVPS Y0, Y4, Y3, Y0
+	VPOR Y2, Y0, Y0
+	VMOVDQU e4m3NaN<>(SB), Y4
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VEXTRACTI128 $1, Y0, X2
+	VPACKSSDW X2, X0, X0
+	VPACKSSWB X0, X0, X0
+	VMOVQ X0, (DI)
+	ADDQ $32, SI
+	ADDQ $8, DI
+	SUBQ $8, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	LEAQ tailMask<>+32(SB), AX
+	NEGQ CX
+	VMOVDQU (AX)(CX*4), Y15
+	NEGQ CX
+	VMASKMOVPS (SI), Y15, Y0
+	VMULPS Y1, Y0, Y0
+	VPSRAD $31, Y0, Y2
+	VPSLLD $7, Y2, Y2
+	VPAND absBits<>(SB), Y0, Y0
+	VPCMPGTD infinity<>(SB), Y0, Y5
+	VPMINSD e4m3Most<>(SB), Y0, Y0
+	VADDPS e4m3Magic<>(SB), Y0, Y3
+	VPSUBD e4m3Magic<>(SB), Y3, Y3
+	VPSRLD $20, Y0, Y4
+	VPAND oneBit<>(SB), Y4, Y4
+	VPADDD Y0, Y4, Y4
+	VPADDD e4m3Round<>(SB), Y4, Y4
+	VPSRLD $20, Y4, Y4
+	VPCMPGTD e4m3Small<>(SB), Y0, Y0
+	VBLENDVPS Y0, Y4, Y3, Y0
+	VPOR Y2, Y0, Y0
+	VMOVDQU e4m3NaN<>(SB), Y4
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VEXTRACTI128 $1, Y0, X2
+	VPACKSSDW X2, X0, X0
+	VPACKSSWB X0, X0, X0
+	MOVQ CX, BX
+element6:
+	VMOVD X0, AX
+	MOVB AX, (DI)
+	VPSRLDQ $1, X0, X0
+	ADDQ $1, DI
+	DECQ BX
+	JNE element6
+done5:
+	VZEROUPPER
+	RET
+
+// func widenScalesE4M3AVX2(dst *float32, scales unsafe.Pointer, n int) 
+TEXT ·widenScalesE4M3AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ scales+8(FP), SI
+	MOVQ n+16(FP), CX
+scales1:
+	VCVTPH2PS (SI), Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JGT scales1
+	VZEROUPPER
+	RET
+
+// func scoreI8x1AVX2(a *scoreArgs) 
+TEXT ·scoreI8x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), CX
+	MOVQ scoreArgs_out(DI), R15
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few2
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines3:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y2
+	VPXOR (SI), Y2, Y2
+	VPABSB Y2, Y3
+	VPBROADCASTD (DX), Y4
+	VPSIGNB Y2, Y4, Y5
+	VPMADDUBSW Y5, Y3, Y5
+	VPMADDWD oneWords<>(SB), Y5, Y5
+	VPADDD Y5, Y0, Y0
+	VPBROADCASTD 4(DX), Y4
+	VPSIGNB Y2, Y4, Y5
+	VPMADDUBSW Y5, Y3, Y5
+	VPMADDWD oneWords<>(SB), Y5, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS (SI), Y2
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y3
+	VMULPS Y2, Y3, Y3
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VFMADD231PS restStep<>(SB), Y1, Y0
+	VMULPS Y3, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y2
+	VPXOR 32(SI), Y2, Y2
+	VPABSB Y2, Y3
+	VPBROADCASTD (DX), Y4
+	VPSIGNB Y2, Y4, Y5
+	VPMADDUBSW Y5, Y3, Y5
+	VPMADDWD oneWords<>(SB), Y5, Y5
+	VPADDD Y5, Y0, Y0
+	VPBROADCASTD 4(DX), Y4
+	VPSIGNB Y2, Y4, Y5
+	VPMADDUBSW Y5, Y3, Y5
+	VPMADDWD oneWords<>(SB), Y5, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines4
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS 16(SI), Y2
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y3
+	VMULPS Y2, Y3, Y3
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VFMADD231PS restStep<>(SB), Y1, Y0
+	VMULPS Y3, Y0, Y0
+	VMOVUPS Y0, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), CX
+	JMP panels1
+few2:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI8x2AVX2(a *scoreArgs) 
+TEXT ·scoreI8x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), CX
+	MOVQ scoreArgs_out(DI), R15
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few2
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines3:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y4
+	VPXOR (SI), Y4, Y4
+	VPABSB Y4, Y5
+	VPBROADCASTD (DX), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y0, Y0
+	VPBROADCASTD 4(DX), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y2, Y2
+	VPBROADCASTD (DX)(R8*1), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS (SI), Y4
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y2, Y2
+	VFMADD231PS restStep<>(SB), Y2, Y0
+	VMULPS Y5, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y3, Y3
+	VFMADD231PS restStep<>(SB), Y3, Y1
+	VMULPS Y5, Y1, Y1
+	VMOVUPS Y1, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y4
+	VPXOR 32(SI), Y4, Y4
+	VPABSB Y4, Y5
+	VPBROADCASTD (DX), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y0, Y0
+	VPBROADCASTD 4(DX), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y2, Y2
+	VPBROADCASTD (DX)(R8*1), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines4
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS 16(SI), Y4
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y2, Y2
+	VFMADD231PS restStep<>(SB), Y2, Y0
+	VMULPS Y5, Y0, Y0
+	VMOVUPS Y0, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y3, Y3
+	VFMADD231PS restStep<>(SB), Y3, Y1
+	VMULPS Y5, Y1, Y1
+	VMOVUPS Y1, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), CX
+	JMP panels1
+few2:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI8x3AVX2(a *scoreArgs) 
+TEXT ·scoreI8x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), CX
+	MOVQ scoreArgs_out(DI), R15
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few2
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines3:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y6
+	VPXOR (SI), Y6, Y6
+	VPABSB Y6, Y7
+	VPBROADCASTD (DX), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y0, Y0
+	VPBROADCASTD 4(DX), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD (DX)(R8*1), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y4, Y4
+	VPBROADCASTD (DX)(R8*2), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS (SI), Y6
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y3, Y3
+	VFMADD231PS restStep<>(SB), Y3, Y0
+	VMULPS Y7, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y4, Y4
+	VFMADD231PS restStep<>(SB), Y4, Y1
+	VMULPS Y7, Y1, Y1
+	VMOVUPS Y1, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y2
+	VMULPS Y7, Y2, Y2
+	VMOVUPS Y2, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y6
+	VPXOR 32(SI), Y6, Y6
+	VPABSB Y6, Y7
+	VPBROADCASTD (DX), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y0, Y0
+	VPBROADCASTD 4(DX), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD (DX)(R8*1), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y4, Y4
+	VPBROADCASTD (DX)(R8*2), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines4
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS 16(SI), Y6
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y3, Y3
+	VFMADD231PS restStep<>(SB), Y3, Y0
+	VMULPS Y7, Y0, Y0
+	VMOVUPS Y0, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y4, Y4
+	VFMADD231PS restStep<>(SB), Y4, Y1
+	VMULPS Y7, Y1, Y1
+	VMOVUPS Y1, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y2
+	VMULPS Y7, Y2, Y2
+	VMOVUPS Y2, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), CX
+	JMP panels1
+few2:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI8x4AVX2(a *scoreArgs) 
+TEXT ·scoreI8x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), CX
+	MOVQ scoreArgs_out(DI), R15
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few2
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines3:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y8
+	VPXOR (SI), Y8, Y8
+	VPABSB Y8, Y9
+	VPBROADCASTD (DX), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y0, Y0
+	VPBROADCASTD 4(DX), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y4, Y4
+	VPBROADCASTD (DX)(R8*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD (DX)(R8*2), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y6, Y6
+	VPBROADCASTD (DX)(R9*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS (SI), Y8
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y4, Y4
+	VFMADD231PS restStep<>(SB), Y4, Y0
+	VMULPS Y9, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y1
+	VMULPS Y9, Y1, Y1
+	VMOVUPS Y1, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y2
+	VMULPS Y9, Y2, Y2
+	VMOVUPS Y2, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y3
+	VMULPS Y9, Y3, Y3
+	VMOVUPS Y3, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y8
+	VPXOR 32(SI), Y8, Y8
+	VPABSB Y8, Y9
+	VPBROADCASTD (DX), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y0, Y0
+	VPBROADCASTD 4(DX), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y4, Y4
+	VPBROADCASTD (DX)(R8*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD (DX)(R8*2), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y6, Y6
+	VPBROADCASTD (DX)(R9*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines4
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS 16(SI), Y8
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y4, Y4
+	VFMADD231PS restStep<>(SB), Y4, Y0
+	VMULPS Y9, Y0, Y0
+	VMOVUPS Y0, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y1
+	VMULPS Y9, Y1, Y1
+	VMOVUPS Y1, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y2
+	VMULPS Y9, Y2, Y2
+	VMOVUPS Y2, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y3
+	VMULPS Y9, Y3, Y3
+	VMOVUPS Y3, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), CX
+	JMP panels1
+few2:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI8x5AVX2(a *scoreArgs) 
+TEXT ·scoreI8x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), CX
+	MOVQ scoreArgs_out(DI), R15
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few2
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines3:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y10
+	VPXOR (SI), Y10, Y10
+	VPABSB Y10, Y11
+	VPBROADCASTD (DX), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y0, Y0
+	VPBROADCASTD 4(DX), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y6, Y6
+	VPBROADCASTD (DX)(R8*2), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD (DX)(R9*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y8, Y8
+	VPBROADCASTD (DX)(R8*4), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y4, Y4
+	VPBROADCASTD 4(DX)(R8*4), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS (SI), Y10
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y0
+	VMULPS Y11, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y1
+	VMULPS Y11, Y1, Y1
+	VMOVUPS Y1, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y2
+	VMULPS Y11, Y2, Y2
+	VMOVUPS Y2, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y8, Y8
+	VFMADD231PS restStep<>(SB), Y8, Y3
+	VMULPS Y11, Y3, Y3
+	VMOVUPS Y3, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y4, Y4
+	VCVTDQ2PS Y9, Y9
+	VFMADD231PS restStep<>(SB), Y9, Y4
+	VMULPS Y11, Y4, Y4
+	VMOVUPS Y4, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y10
+	VPXOR 32(SI), Y10, Y10
+	VPABSB Y10, Y11
+	VPBROADCASTD (DX), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y0, Y0
+	VPBROADCASTD 4(DX), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y6, Y6
+	VPBROADCASTD (DX)(R8*2), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD (DX)(R9*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y8, Y8
+	VPBROADCASTD (DX)(R8*4), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y4, Y4
+	VPBROADCASTD 4(DX)(R8*4), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines4
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS 16(SI), Y10
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y0
+	VMULPS Y11, Y0, Y0
+	VMOVUPS Y0, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y1
+	VMULPS Y11, Y1, Y1
+	VMOVUPS Y1, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y2
+	VMULPS Y11, Y2, Y2
+	VMOVUPS Y2, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y8, Y8
+	VFMADD231PS restStep<>(SB), Y8, Y3
+	VMULPS Y11, Y3, Y3
+	VMOVUPS Y3, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y4, Y4
+	VCVTDQ2PS Y9, Y9
+	VFMADD231PS restStep<>(SB), Y9, Y4
+	VMULPS Y11, Y4, Y4
+	VMOVUPS Y4, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), CX
+	JMP panels1
+few2:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI8x6AVX2(a *scoreArgs) 
+TEXT ·scoreI8x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ scoreArgs_panels(DI), CX
+	MOVQ scoreArgs_out(DI), R15
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few2
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines3:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y12
+	VPXOR (SI), Y12, Y12
+	VPABSB Y12, Y13
+	VPBROADCASTD (DX), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y0, Y0
+	VPBROADCASTD 4(DX), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y6, Y6
+	VPBROADCASTD (DX)(R8*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD (DX)(R8*2), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y8, Y8
+	VPBROADCASTD (DX)(R9*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD (DX)(R8*4), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y4, Y4
+	VPBROADCASTD 4(DX)(R8*4), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y10, Y10
+	VPBROADCASTD (DX)(R10*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 4(DX)(R10*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS (SI), Y12
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y0
+	VMULPS Y13, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y1
+	VMULPS Y13, Y1, Y1
+	VMOVUPS Y1, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y8, Y8
+	VFMADD231PS restStep<>(SB), Y8, Y2
+	VMULPS Y13, Y2, Y2
+	VMOVUPS Y2, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y9, Y9
+	VFMADD231PS restStep<>(SB), Y9, Y3
+	VMULPS Y13, Y3, Y3
+	VMOVUPS Y3, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y4, Y4
+	VCVTDQ2PS Y10, Y10
+	VFMADD231PS restStep<>(SB), Y10, Y4
+	VMULPS Y13, Y4, Y4
+	VMOVUPS Y4, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y5, Y5
+	VCVTDQ2PS Y11, Y11
+	VFMADD231PS restStep<>(SB), Y11, Y5
+	VMULPS Y13, Y5, Y5
+	VMOVUPS Y5, (DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(CX), SI
+	MOVQ scoreArgs_ahead(DI), R14
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+lines4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU signBytes<>(SB), Y12
+	VPXOR 32(SI), Y12, Y12
+	VPABSB Y12, Y13
+	VPBROADCASTD (DX), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y0, Y0
+	VPBROADCASTD 4(DX), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y6, Y6
+	VPBROADCASTD (DX)(R8*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD (DX)(R8*2), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y8, Y8
+	VPBROADCASTD (DX)(R9*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD (DX)(R8*4), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y4, Y4
+	VPBROADCASTD 4(DX)(R8*4), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y10, Y10
+	VPBROADCASTD (DX)(R10*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 4(DX)(R10*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ $64, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE lines4
+	MOVQ (0*scorePanel__size+scorePanel_scales)(CX), SI
+	VCVTPH2PS 16(SI), Y12
+	MOVQ scoreArgs_entry(DI), BX
+	MOVQ R15, DX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y0
+	VMULPS Y13, Y0, Y0
+	VMOVUPS Y0, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y1
+	VMULPS Y13, Y1, Y1
+	VMOVUPS Y1, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y8, Y8
+	VFMADD231PS restStep<>(SB), Y8, Y2
+	VMULPS Y13, Y2, Y2
+	VMOVUPS Y2, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y9, Y9
+	VFMADD231PS restStep<>(SB), Y9, Y3
+	VMULPS Y13, Y3, Y3
+	VMOVUPS Y3, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y4, Y4
+	VCVTDQ2PS Y10, Y10
+	VFMADD231PS restStep<>(SB), Y10, Y4
+	VMULPS Y13, Y4, Y4
+	VMOVUPS Y4, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y5, Y5
+	VCVTDQ2PS Y11, Y11
+	VFMADD231PS restStep<>(SB), Y11, Y5
+	VMULPS Y13, Y5, Y5
+	VMOVUPS Y5, 32(DX)
+	ADDQ scoreArgs_outStride(DI), DX
+	ADDQ R8, BX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), CX
+	JMP panels1
+few2:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func valueI8x1AVX2(a *valueI8Args) 
+TEXT ·valueI8x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ valueI8Args_vStride(DI), R13
+	XORL R11, R11
+channels1:
+	LEAQ 64(R11), AX
+	CMPQ AX, valueI8Args_width(DI)
+	JGT few4
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	MOVQ valueI8Args_panels(DI), BX
+	MOVQ valueI8Args_count(DI), CX
+	MOVQ valueI8Args_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $4, AX
+quads3:
+	PREFETCHT1 (R14)
+	VMOVDQU signBytes<>(SB), Y4
+	VPXOR (SI), Y4, Y4
+	VPABSB Y4, Y6
+	VMOVDQU signBytes<>(SB), Y5
+	VPXOR 32(SI), Y5, Y5
+	VPABSB Y5, Y7
+	VPBROADCASTD (DX), Y8
+	VPSIGNB Y4, Y8, Y9
+	VPMADDUBSW Y9, Y6, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y0, Y0
+	VPSIGNB Y5, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 4(DX), Y8
+	VPSIGNB Y4, Y8, Y9
+	VPMADDUBSW Y9, Y6, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y2, Y2
+	VPSIGNB Y5, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE quads3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ valueI8Args_entry(DI), BX
+	MOVQ valueI8Args_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y2, Y2
+	VFMADD231PS restStep<>(SB), Y2, Y0
+	VMULPS Y4, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y3, Y3
+	VFMADD231PS restStep<>(SB), Y3, Y1
+	VMULPS Y4, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	ADDQ $64, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 32(R11), AX
+	CMPQ AX, valueI8Args_width(DI)
+	JGT few8
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ valueI8Args_panels(DI), BX
+	MOVQ valueI8Args_count(DI), CX
+	MOVQ valueI8Args_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $4, AX
+quads7:
+	PREFETCHT1 (R14)
+	VMOVDQU signBytes<>(SB), Y2
+	VPXOR (SI), Y2, Y2
+	VPABSB Y2, Y3
+	VPBROADCASTD (DX), Y4
+	VPSIGNB Y2, Y4, Y5
+	VPMADDUBSW Y5, Y3, Y5
+	VPMADDWD oneWords<>(SB), Y5, Y5
+	VPADDD Y5, Y0, Y0
+	VPBROADCASTD 4(DX), Y4
+	VPSIGNB Y2, Y4, Y5
+	VPMADDUBSW Y5, Y3, Y5
+	VPMADDWD oneWords<>(SB), Y5, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE quads7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ valueI8Args_entry(DI), BX
+	MOVQ valueI8Args_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VFMADD231PS restStep<>(SB), Y1, Y0
+	VMULPS Y2, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	ADDQ $32, R11
+	JMP channels5
+few8:
+	VZEROUPPER
+	RET
+
+// func valueI8x2AVX2(a *valueI8Args) 
+TEXT ·valueI8x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ valueI8Args_vStride(DI), R13
+	XORL R11, R11
+channels1:
+	LEAQ 64(R11), AX
+	CMPQ AX, valueI8Args_width(DI)
+	JGT few4
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ valueI8Args_panels(DI), BX
+	MOVQ valueI8Args_count(DI), CX
+	MOVQ valueI8Args_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $4, AX
+quads3:
+	PREFETCHT1 (R14)
+	VMOVDQU signBytes<>(SB), Y8
+	VPXOR (SI), Y8, Y8
+	VPABSB Y8, Y10
+	VMOVDQU signBytes<>(SB), Y9
+	VPXOR 32(SI), Y9, Y9
+	VPABSB Y9, Y11
+	VPBROADCASTD (DX), Y12
+	VPSIGNB Y8, Y12, Y13
+	VPMADDUBSW Y13, Y10, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y0, Y0
+	VPSIGNB Y9, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 4(DX), Y12
+	VPSIGNB Y8, Y12, Y13
+	VPMADDUBSW Y13, Y10, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y4, Y4
+	VPSIGNB Y9, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPSIGNB Y8, Y12, Y13
+	VPMADDUBSW Y13, Y10, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y2, Y2
+	VPSIGNB Y9, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*1), Y12
+	VPSIGNB Y8, Y12, Y13
+	VPMADDUBSW Y13, Y10, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y6, Y6
+	VPSIGNB Y9, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE quads3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ valueI8Args_entry(DI), BX
+	MOVQ valueI8Args_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y8
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y4, Y4
+	VFMADD231PS restStep<>(SB), Y4, Y0
+	VMULPS Y8, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y1
+	VMULPS Y8, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y8
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y2
+	VMULPS Y8, Y2, Y2
+	VMOVUPS Y2, (R15)
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y3
+	VMULPS Y8, Y3, Y3
+	VMOVUPS Y3, 32(R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	ADDQ $64, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 32(R11), AX
+	CMPQ AX, valueI8Args_width(DI)
+	JGT few8
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	MOVQ valueI8Args_panels(DI), BX
+	MOVQ valueI8Args_count(DI), CX
+	MOVQ valueI8Args_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $4, AX
+quads7:
+	PREFETCHT1 (R14)
+	VMOVDQU signBytes<>(SB), Y4
+	VPXOR (SI), Y4, Y4
+	VPABSB Y4, Y5
+	VPBROADCASTD (DX), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y0, Y0
+	VPBROADCASTD 4(DX), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y2, Y2
+	VPBROADCASTD (DX)(R8*1), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y6
+	VPSIGNB Y4, Y6, Y7
+	VPMADDUBSW Y7, Y5, Y7
+	VPMADDWD oneWords<>(SB), Y7, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE quads7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ valueI8Args_entry(DI), BX
+	MOVQ valueI8Args_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y2, Y2
+	VFMADD231PS restStep<>(SB), Y2, Y0
+	VMULPS Y4, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y3, Y3
+	VFMADD231PS restStep<>(SB), Y3, Y1
+	VMULPS Y4, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	ADDQ $32, R11
+	JMP channels5
+few8:
+	VZEROUPPER
+	RET
+
+// func valueI8x3AVX2(a *valueI8Args) 
+TEXT ·valueI8x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ valueI8Args_vStride(DI), R13
+	XORL R11, R11
+channels1:
+	LEAQ 32(R11), AX
+	CMPQ AX, valueI8Args_width(DI)
+	JGT few4
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	MOVQ valueI8Args_panels(DI), BX
+	MOVQ valueI8Args_count(DI), CX
+	MOVQ valueI8Args_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $4, AX
+quads3:
+	PREFETCHT1 (R14)
+	VMOVDQU signBytes<>(SB), Y6
+	VPXOR (SI), Y6, Y6
+	VPABSB Y6, Y7
+	VPBROADCASTD (DX), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y0, Y0
+	VPBROADCASTD 4(DX), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD (DX)(R8*1), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y4, Y4
+	VPBROADCASTD (DX)(R8*2), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y8
+	VPSIGNB Y6, Y8, Y9
+	VPMADDUBSW Y9, Y7, Y9
+	VPMADDWD oneWords<>(SB), Y9, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE quads3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ valueI8Args_entry(DI), BX
+	MOVQ valueI8Args_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y3, Y3
+	VFMADD231PS restStep<>(SB), Y3, Y0
+	VMULPS Y6, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y4, Y4
+	VFMADD231PS restStep<>(SB), Y4, Y1
+	VMULPS Y6, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y2
+	VMULPS Y6, Y2, Y2
+	VMOVUPS Y2, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	ADDQ $32, R11
+	JMP channels1
+few4:
+	VZEROUPPER
+	RET
+
+// func valueI8x4AVX2(a *valueI8Args) 
+TEXT ·valueI8x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueI8Args_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueI8Args_vStride(DI), R13
+	XORL R11, R11
+channels1:
+	LEAQ 32(R11), AX
+	CMPQ AX, valueI8Args_width(DI)
+	JGT few4
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ valueI8Args_panels(DI), BX
+	MOVQ valueI8Args_count(DI), CX
+	MOVQ valueI8Args_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $4, AX
+quads3:
+	PREFETCHT1 (R14)
+	VMOVDQU signBytes<>(SB), Y8
+	VPXOR (SI), Y8, Y8
+	VPABSB Y8, Y9
+	VPBROADCASTD (DX), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y0, Y0
+	VPBROADCASTD 4(DX), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y4, Y4
+	VPBROADCASTD (DX)(R8*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD (DX)(R8*2), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y6, Y6
+	VPBROADCASTD (DX)(R9*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y10
+	VPSIGNB Y8, Y10, Y11
+	VPMADDUBSW Y11, Y9, Y11
+	VPMADDWD oneWords<>(SB), Y11, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE quads3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ valueI8Args_entry(DI), BX
+	MOVQ valueI8Args_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y8
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y4, Y4
+	VFMADD231PS restStep<>(SB), Y4, Y0
+	VMULPS Y8, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y8
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y1
+	VMULPS Y8, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y8
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y2
+	VMULPS Y8, Y2, Y2
+	VMOVUPS Y2, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y8
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y3
+	VMULPS Y8, Y3, Y3
+	VMOVUPS Y3, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	ADDQ $32, R11
+	JMP channels1
+few4:
+	VZEROUPPER
+	RET
+
+// func valueI8x5AVX2(a *valueI8Args) 
+TEXT ·valueI8x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueI8Args_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ valueI8Args_vStride(DI), R13
+	XORL R11, R11
+channels1:
+	LEAQ 32(R11), AX
+	CMPQ AX, valueI8Args_width(DI)
+	JGT few4
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	MOVQ valueI8Args_panels(DI), BX
+	MOVQ valueI8Args_count(DI), CX
+	MOVQ valueI8Args_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $4, AX
+quads3:
+	PREFETCHT1 (R14)
+	VMOVDQU signBytes<>(SB), Y10
+	VPXOR (SI), Y10, Y10
+	VPABSB Y10, Y11
+	VPBROADCASTD (DX), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y0, Y0
+	VPBROADCASTD 4(DX), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y6, Y6
+	VPBROADCASTD (DX)(R8*2), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD (DX)(R9*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y8, Y8
+	VPBROADCASTD (DX)(R8*4), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y4, Y4
+	VPBROADCASTD 4(DX)(R8*4), Y12
+	VPSIGNB Y10, Y12, Y13
+	VPMADDUBSW Y13, Y11, Y13
+	VPMADDWD oneWords<>(SB), Y13, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE quads3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ valueI8Args_entry(DI), BX
+	MOVQ valueI8Args_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y5, Y5
+	VFMADD231PS restStep<>(SB), Y5, Y0
+	VMULPS Y10, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y1
+	VMULPS Y10, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y2
+	VMULPS Y10, Y2, Y2
+	VMOVUPS Y2, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y8, Y8
+	VFMADD231PS restStep<>(SB), Y8, Y3
+	VMULPS Y10, Y3, Y3
+	VMOVUPS Y3, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS Y4, Y4
+	VCVTDQ2PS Y9, Y9
+	VFMADD231PS restStep<>(SB), Y9, Y4
+	VMULPS Y10, Y4, Y4
+	VMOVUPS Y4, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	ADDQ $32, R11
+	JMP channels1
+few4:
+	VZEROUPPER
+	RET
+
+// func valueI8x6AVX2(a *valueI8Args) 
+TEXT ·valueI8x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ valueI8Args_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ valueI8Args_vStride(DI), R13
+	XORL R11, R11
+channels1:
+	LEAQ 32(R11), AX
+	CMPQ AX, valueI8Args_width(DI)
+	JGT few4
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ valueI8Args_panels(DI), BX
+	MOVQ valueI8Args_count(DI), CX
+	MOVQ valueI8Args_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $4, AX
+quads3:
+	PREFETCHT1 (R14)
+	VMOVDQU signBytes<>(SB), Y12
+	VPXOR (SI), Y12, Y12
+	VPABSB Y12, Y13
+	VPBROADCASTD (DX), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y0, Y0
+	VPBROADCASTD 4(DX), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y6, Y6
+	VPBROADCASTD (DX)(R8*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD (DX)(R8*2), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y2, Y2
+	VPBROADCASTD 4(DX)(R8*2), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y8, Y8
+	VPBROADCASTD (DX)(R9*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 4(DX)(R9*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD (DX)(R8*4), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y4, Y4
+	VPBROADCASTD 4(DX)(R8*4), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y10, Y10
+	VPBROADCASTD (DX)(R10*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 4(DX)(R10*1), Y14
+	VPSIGNB Y12, Y14, Y15
+	VPMADDUBSW Y15, Y13, Y15
+	VPMADDWD oneWords<>(SB), Y15, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $8, DX
+	DECQ AX
+	JNE quads3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ valueI8Args_entry(DI), BX
+	MOVQ valueI8Args_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y12
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y6, Y6
+	VFMADD231PS restStep<>(SB), Y6, Y0
+	VMULPS Y12, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y12
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y7, Y7
+	VFMADD231PS restStep<>(SB), Y7, Y1
+	VMULPS Y12, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y12
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y8, Y8
+	VFMADD231PS restStep<>(SB), Y8, Y2
+	VMULPS Y12, Y2, Y2
+	VMOVUPS Y2, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y12
+	VCVTDQ2PS Y3, Y3
+	VCVTDQ2PS Y9, Y9
+	VFMADD231PS restStep<>(SB), Y9, Y3
+	VMULPS Y12, Y3, Y3
+	VMOVUPS Y3, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y12
+	VCVTDQ2PS Y4, Y4
+	VCVTDQ2PS Y10, Y10
+	VFMADD231PS restStep<>(SB), Y10, Y4
+	VMULPS Y12, Y4, Y4
+	VMOVUPS Y4, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	VBROADCASTSS (BX), Y12
+	VCVTDQ2PS Y5, Y5
+	VCVTDQ2PS Y11, Y11
+	VFMADD231PS restStep<>(SB), Y11, Y5
+	VMULPS Y12, Y5, Y5
+	VMOVUPS Y5, (R15)
+	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ R8, BX
+	ADDQ $32, R11
+	JMP channels1
+few4:
+	VZEROUPPER
+	RET
+
+// func convertI8AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32) 
+TEXT ·convertI8AVX2(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS inverse+24(FP), Y1
+single3:
+	CMPQ CX, $8
+	JLT last4
+	VMOVUPS (SI), Y0
+	VMULPS Y1, Y0, Y0
+	VCMPPS $7, Y0, Y0, Y2
+	VANDPS Y2, Y0, Y0
+	VMAXPS leastI8<>(SB), Y0, Y0
+	VMINPS steps127<>(SB), Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD zeroI8<>(SB), Y0, Y0
+	VEXTRACTI128 $1, Y0, X2
+	VPACKUSDW X2, X0, X0
+	VPACKUSWB X0, X0, X0
+	VMOVQ X0, (DI)
+	ADDQ $32, SI
+	ADDQ $8, DI
+	SUBQ $8, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	LEAQ tailMask<>+32(SB), AX
+	NEGQ CX
+	VMOVDQU (AX)(CX*4), Y15
+	NEGQ CX
+	VMASKMOVPS (SI), Y15, Y0
+	VMULPS Y1, Y0, Y0
+	VCMPPS $7, Y0, Y0, Y2
+	VANDPS Y2, Y0, Y0
+	VMAXPS leastI8<>(SB), Y0, Y0
+	VMINPS steps127<>(SB), Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD zeroI8<>(SB), Y0, Y0
+	VEXTRACTI128 $1, Y0, X2
+	VPACKUSDW X2, X0, X0
+	VPACKUSWB X0, X0, X0
+	MOVQ CX, BX
+element6:
+	VMOVD X0, AX
+	MOVB AX, (DI)
+	VPSRLDQ $1, X0, X0
+	ADDQ $1, DI
+	DECQ BX
+	JNE element6
+done5:
+	VZEROUPPER
+	RET
+
+// func widenScalesI8AVX2(dst *float32, scales unsafe.Pointer, n int) 
+TEXT ·widenScalesI8AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ scales+8(FP), SI
+	MOVQ n+16(FP), CX
+scales1:
+	VCVTPH2PS (SI), Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JGT scales1
 	VZEROUPPER
 	RET

@@ -1425,6 +1425,271 @@ func storeEvenBF16AVX2(dst unsafe.Pointer, x *float32, n int)
 //go:noescape
 func storeOddBF16AVX2(dst unsafe.Pointer, x *float32, n int)
 
+// scoreF16x1AVX2 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x1AVX2(a *scoreArgs)
+
+// scoreF16x2AVX2 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x2AVX2(a *scoreArgs)
+
+// scoreF16x3AVX2 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x3AVX2(a *scoreArgs)
+
+// scoreF16x4AVX2 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x4AVX2(a *scoreArgs)
+
+// scoreF16x5AVX2 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x5AVX2(a *scoreArgs)
+
+// scoreF16x6AVX2 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x6AVX2(a *scoreArgs)
+
+// narrowF16x1AVX2 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowF16x1AVX2(a *valueArgs)
+
+// narrowF16x2AVX2 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowF16x2AVX2(a *valueArgs)
+
+// narrowF16x3AVX2 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowF16x3AVX2(a *valueArgs)
+
+// narrowF16x4AVX2 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowF16x4AVX2(a *valueArgs)
+
+// narrowF16x5AVX2 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowF16x5AVX2(a *valueArgs)
+
+// narrowF16x6AVX2 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowF16x6AVX2(a *valueArgs)
+
+// wideF16x1AVX2 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideF16x1AVX2(a *valueArgs)
+
+// wideF16x2AVX2 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideF16x2AVX2(a *valueArgs)
+
+// wideF16x3AVX2 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideF16x3AVX2(a *valueArgs)
+
+// wideF16x4AVX2 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideF16x4AVX2(a *valueArgs)
+
+// wideF16x5AVX2 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideF16x5AVX2(a *valueArgs)
+
+// wideF16x6AVX2 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideF16x6AVX2(a *valueArgs)
+
+// convertF16AVX2 stores x as f16.
+//
+//go:noescape
+func convertF16AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32)
+
+// scoreE4M3x1AVX2 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x1AVX2(a *scoreArgs)
+
+// scoreE4M3x2AVX2 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x2AVX2(a *scoreArgs)
+
+// scoreE4M3x3AVX2 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x3AVX2(a *scoreArgs)
+
+// scoreE4M3x4AVX2 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x4AVX2(a *scoreArgs)
+
+// scoreE4M3x5AVX2 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x5AVX2(a *scoreArgs)
+
+// scoreE4M3x6AVX2 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x6AVX2(a *scoreArgs)
+
+// narrowE4M3x1AVX2 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowE4M3x1AVX2(a *valueArgs)
+
+// narrowE4M3x2AVX2 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowE4M3x2AVX2(a *valueArgs)
+
+// narrowE4M3x3AVX2 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowE4M3x3AVX2(a *valueArgs)
+
+// narrowE4M3x4AVX2 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowE4M3x4AVX2(a *valueArgs)
+
+// narrowE4M3x5AVX2 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowE4M3x5AVX2(a *valueArgs)
+
+// narrowE4M3x6AVX2 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowE4M3x6AVX2(a *valueArgs)
+
+// wideE4M3x1AVX2 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideE4M3x1AVX2(a *valueArgs)
+
+// wideE4M3x2AVX2 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideE4M3x2AVX2(a *valueArgs)
+
+// wideE4M3x3AVX2 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideE4M3x3AVX2(a *valueArgs)
+
+// wideE4M3x4AVX2 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideE4M3x4AVX2(a *valueArgs)
+
+// wideE4M3x5AVX2 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideE4M3x5AVX2(a *valueArgs)
+
+// wideE4M3x6AVX2 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideE4M3x6AVX2(a *valueArgs)
+
+// convertE4M3AVX2 stores x as e4m3.
+//
+//go:noescape
+func convertE4M3AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32)
+
+// widenScalesE4M3AVX2 makes f32 of f16, n a multiple of 16.
+//
+//go:noescape
+func widenScalesE4M3AVX2(dst *float32, scales unsafe.Pointer, n int)
+
+// scoreI8x1AVX2 multiplies the digits of 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x1AVX2(a *scoreArgs)
+
+// scoreI8x2AVX2 multiplies the digits of 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x2AVX2(a *scoreArgs)
+
+// scoreI8x3AVX2 multiplies the digits of 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x3AVX2(a *scoreArgs)
+
+// scoreI8x4AVX2 multiplies the digits of 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x4AVX2(a *scoreArgs)
+
+// scoreI8x5AVX2 multiplies the digits of 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x5AVX2(a *scoreArgs)
+
+// scoreI8x6AVX2 multiplies the digits of 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x6AVX2(a *scoreArgs)
+
+// valueI8x1AVX2 sums values weighted by the digits of 1 rows.
+//
+//go:noescape
+func valueI8x1AVX2(a *valueI8Args)
+
+// valueI8x2AVX2 sums values weighted by the digits of 2 rows.
+//
+//go:noescape
+func valueI8x2AVX2(a *valueI8Args)
+
+// valueI8x3AVX2 sums values weighted by the digits of 3 rows.
+//
+//go:noescape
+func valueI8x3AVX2(a *valueI8Args)
+
+// valueI8x4AVX2 sums values weighted by the digits of 4 rows.
+//
+//go:noescape
+func valueI8x4AVX2(a *valueI8Args)
+
+// valueI8x5AVX2 sums values weighted by the digits of 5 rows.
+//
+//go:noescape
+func valueI8x5AVX2(a *valueI8Args)
+
+// valueI8x6AVX2 sums values weighted by the digits of 6 rows.
+//
+//go:noescape
+func valueI8x6AVX2(a *valueI8Args)
+
+// convertI8AVX2 stores x as i8.
+//
+//go:noescape
+func convertI8AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32)
+
+// widenScalesI8AVX2 makes f32 of f16, n a multiple of 16.
+//
+//go:noescape
+func widenScalesI8AVX2(dst *float32, scales unsafe.Pointer, n int)
+
 // scoreF32x1AVX512 multiplies 1 query rows with panels of keys.
 //
 //go:noescape
@@ -1690,6 +1955,391 @@ func storeEvenBF16AVX512(dst unsafe.Pointer, x *float32, n int)
 //go:noescape
 func storeOddBF16AVX512(dst unsafe.Pointer, x *float32, n int)
 
+// scoreF16x1AVX512 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x1AVX512(a *scoreArgs)
+
+// scoreF16x2AVX512 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x2AVX512(a *scoreArgs)
+
+// scoreF16x3AVX512 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x3AVX512(a *scoreArgs)
+
+// scoreF16x4AVX512 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x4AVX512(a *scoreArgs)
+
+// scoreF16x5AVX512 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x5AVX512(a *scoreArgs)
+
+// scoreF16x6AVX512 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x6AVX512(a *scoreArgs)
+
+// scoreF16x7AVX512 multiplies 7 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x7AVX512(a *scoreArgs)
+
+// scoreF16x8AVX512 multiplies 8 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x8AVX512(a *scoreArgs)
+
+// scoreF16x9AVX512 multiplies 9 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x9AVX512(a *scoreArgs)
+
+// scoreF16x10AVX512 multiplies 10 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x10AVX512(a *scoreArgs)
+
+// scoreF16x11AVX512 multiplies 11 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x11AVX512(a *scoreArgs)
+
+// scoreF16x12AVX512 multiplies 12 query rows with panels of keys.
+//
+//go:noescape
+func scoreF16x12AVX512(a *scoreArgs)
+
+// narrowF16x1AVX512 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowF16x1AVX512(a *valueArgs)
+
+// narrowF16x2AVX512 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowF16x2AVX512(a *valueArgs)
+
+// narrowF16x3AVX512 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowF16x3AVX512(a *valueArgs)
+
+// narrowF16x4AVX512 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowF16x4AVX512(a *valueArgs)
+
+// narrowF16x5AVX512 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowF16x5AVX512(a *valueArgs)
+
+// narrowF16x6AVX512 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowF16x6AVX512(a *valueArgs)
+
+// wideF16x1AVX512 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideF16x1AVX512(a *valueArgs)
+
+// wideF16x2AVX512 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideF16x2AVX512(a *valueArgs)
+
+// wideF16x3AVX512 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideF16x3AVX512(a *valueArgs)
+
+// wideF16x4AVX512 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideF16x4AVX512(a *valueArgs)
+
+// wideF16x5AVX512 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideF16x5AVX512(a *valueArgs)
+
+// wideF16x6AVX512 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideF16x6AVX512(a *valueArgs)
+
+// convertF16AVX512 stores x as f16.
+//
+//go:noescape
+func convertF16AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32)
+
+// scoreE4M3x1AVX512 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x1AVX512(a *scoreArgs)
+
+// scoreE4M3x2AVX512 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x2AVX512(a *scoreArgs)
+
+// scoreE4M3x3AVX512 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x3AVX512(a *scoreArgs)
+
+// scoreE4M3x4AVX512 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x4AVX512(a *scoreArgs)
+
+// scoreE4M3x5AVX512 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x5AVX512(a *scoreArgs)
+
+// scoreE4M3x6AVX512 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x6AVX512(a *scoreArgs)
+
+// scoreE4M3x7AVX512 multiplies 7 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x7AVX512(a *scoreArgs)
+
+// scoreE4M3x8AVX512 multiplies 8 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x8AVX512(a *scoreArgs)
+
+// scoreE4M3x9AVX512 multiplies 9 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x9AVX512(a *scoreArgs)
+
+// scoreE4M3x10AVX512 multiplies 10 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x10AVX512(a *scoreArgs)
+
+// scoreE4M3x11AVX512 multiplies 11 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x11AVX512(a *scoreArgs)
+
+// scoreE4M3x12AVX512 multiplies 12 query rows with panels of keys.
+//
+//go:noescape
+func scoreE4M3x12AVX512(a *scoreArgs)
+
+// narrowE4M3x1AVX512 adds the values of 16 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func narrowE4M3x1AVX512(a *valueArgs)
+
+// narrowE4M3x2AVX512 adds the values of 16 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func narrowE4M3x2AVX512(a *valueArgs)
+
+// narrowE4M3x3AVX512 adds the values of 16 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func narrowE4M3x3AVX512(a *valueArgs)
+
+// narrowE4M3x4AVX512 adds the values of 16 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func narrowE4M3x4AVX512(a *valueArgs)
+
+// narrowE4M3x5AVX512 adds the values of 16 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func narrowE4M3x5AVX512(a *valueArgs)
+
+// narrowE4M3x6AVX512 adds the values of 16 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func narrowE4M3x6AVX512(a *valueArgs)
+
+// wideE4M3x1AVX512 adds the values of 64 channels, weighted by 1 rows, to out.
+//
+//go:noescape
+func wideE4M3x1AVX512(a *valueArgs)
+
+// wideE4M3x2AVX512 adds the values of 64 channels, weighted by 2 rows, to out.
+//
+//go:noescape
+func wideE4M3x2AVX512(a *valueArgs)
+
+// wideE4M3x3AVX512 adds the values of 64 channels, weighted by 3 rows, to out.
+//
+//go:noescape
+func wideE4M3x3AVX512(a *valueArgs)
+
+// wideE4M3x4AVX512 adds the values of 64 channels, weighted by 4 rows, to out.
+//
+//go:noescape
+func wideE4M3x4AVX512(a *valueArgs)
+
+// wideE4M3x5AVX512 adds the values of 64 channels, weighted by 5 rows, to out.
+//
+//go:noescape
+func wideE4M3x5AVX512(a *valueArgs)
+
+// wideE4M3x6AVX512 adds the values of 64 channels, weighted by 6 rows, to out.
+//
+//go:noescape
+func wideE4M3x6AVX512(a *valueArgs)
+
+// convertE4M3AVX512 stores x as e4m3.
+//
+//go:noescape
+func convertE4M3AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32)
+
+// widenScalesE4M3AVX512 makes f32 of f16, n a multiple of 16.
+//
+//go:noescape
+func widenScalesE4M3AVX512(dst *float32, scales unsafe.Pointer, n int)
+
+// scoreI8x1AVX512 multiplies the digits of 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x1AVX512(a *scoreArgs)
+
+// scoreI8x2AVX512 multiplies the digits of 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x2AVX512(a *scoreArgs)
+
+// scoreI8x3AVX512 multiplies the digits of 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x3AVX512(a *scoreArgs)
+
+// scoreI8x4AVX512 multiplies the digits of 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x4AVX512(a *scoreArgs)
+
+// scoreI8x5AVX512 multiplies the digits of 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x5AVX512(a *scoreArgs)
+
+// scoreI8x6AVX512 multiplies the digits of 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x6AVX512(a *scoreArgs)
+
+// valueI8x1AVX512 sums values weighted by the digits of 1 rows.
+//
+//go:noescape
+func valueI8x1AVX512(a *valueI8Args)
+
+// valueI8x2AVX512 sums values weighted by the digits of 2 rows.
+//
+//go:noescape
+func valueI8x2AVX512(a *valueI8Args)
+
+// valueI8x3AVX512 sums values weighted by the digits of 3 rows.
+//
+//go:noescape
+func valueI8x3AVX512(a *valueI8Args)
+
+// valueI8x4AVX512 sums values weighted by the digits of 4 rows.
+//
+//go:noescape
+func valueI8x4AVX512(a *valueI8Args)
+
+// valueI8x5AVX512 sums values weighted by the digits of 5 rows.
+//
+//go:noescape
+func valueI8x5AVX512(a *valueI8Args)
+
+// valueI8x6AVX512 sums values weighted by the digits of 6 rows.
+//
+//go:noescape
+func valueI8x6AVX512(a *valueI8Args)
+
+// convertI8AVX512 stores x as i8.
+//
+//go:noescape
+func convertI8AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32)
+
+// widenScalesI8AVX512 makes f32 of f16, n a multiple of 16.
+//
+//go:noescape
+func widenScalesI8AVX512(dst *float32, scales unsafe.Pointer, n int)
+
+// scoreI8x1VNNI multiplies the digits of 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x1VNNI(a *scoreArgs)
+
+// scoreI8x2VNNI multiplies the digits of 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x2VNNI(a *scoreArgs)
+
+// scoreI8x3VNNI multiplies the digits of 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x3VNNI(a *scoreArgs)
+
+// scoreI8x4VNNI multiplies the digits of 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x4VNNI(a *scoreArgs)
+
+// scoreI8x5VNNI multiplies the digits of 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x5VNNI(a *scoreArgs)
+
+// scoreI8x6VNNI multiplies the digits of 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreI8x6VNNI(a *scoreArgs)
+
+// valueI8x1VNNI sums values weighted by the digits of 1 rows.
+//
+//go:noescape
+func valueI8x1VNNI(a *valueI8Args)
+
+// valueI8x2VNNI sums values weighted by the digits of 2 rows.
+//
+//go:noescape
+func valueI8x2VNNI(a *valueI8Args)
+
+// valueI8x3VNNI sums values weighted by the digits of 3 rows.
+//
+//go:noescape
+func valueI8x3VNNI(a *valueI8Args)
+
+// valueI8x4VNNI sums values weighted by the digits of 4 rows.
+//
+//go:noescape
+func valueI8x4VNNI(a *valueI8Args)
+
+// valueI8x5VNNI sums values weighted by the digits of 5 rows.
+//
+//go:noescape
+func valueI8x5VNNI(a *valueI8Args)
+
+// valueI8x6VNNI sums values weighted by the digits of 6 rows.
+//
+//go:noescape
+func valueI8x6VNNI(a *valueI8Args)
+
 // scoreBF16x1BF16 multiplies 1 query rows with panels of keys.
 //
 //go:noescape
@@ -1829,3 +2479,13 @@ func storeEvenBF16BF16(dst unsafe.Pointer, x *float32, n int)
 //
 //go:noescape
 func storeOddBF16BF16(dst unsafe.Pointer, x *float32, n int)
+
+// tileScoresI8AMX multiplies 16 rows of queries with pairs of panels of keys.
+//
+//go:noescape
+func tileScoresI8AMX(a *tileScoreI8Args)
+
+// tileValuesI8AMX sums values weighted by 16 rows of digits.
+//
+//go:noescape
+func tileValuesI8AMX(a *tileValueI8Args)

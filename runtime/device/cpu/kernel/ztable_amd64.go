@@ -162,6 +162,31 @@ var attendKernelsAVX2 = [kvKinds]attendKernels{
 		storeKey:   storeKeyBF16AVX2,
 		storeValue: [2]storeFunc{storeEvenBF16AVX2, storeOddBF16AVX2},
 	},
+	kvF16: {
+		scoreTile: 6, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreF16x1AVX2, 2: scoreF16x2AVX2, 3: scoreF16x3AVX2, 4: scoreF16x4AVX2, 5: scoreF16x5AVX2, 6: scoreF16x6AVX2},
+		narrow:  [maxValueTile + 1]valueFunc{1: narrowF16x1AVX2, 2: narrowF16x2AVX2, 3: narrowF16x3AVX2, 4: narrowF16x4AVX2, 5: narrowF16x5AVX2, 6: narrowF16x6AVX2},
+		wide:    [maxValueTile + 1]valueFunc{1: wideF16x1AVX2, 2: wideF16x2AVX2, 3: wideF16x3AVX2, 4: wideF16x4AVX2, 5: wideF16x5AVX2, 6: wideF16x6AVX2},
+		softmax: softmaxF32AVX2,
+		convert: convertF16AVX2,
+	},
+	kvE4M3: {
+		scoreTile: 6, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreE4M3x1AVX2, 2: scoreE4M3x2AVX2, 3: scoreE4M3x3AVX2, 4: scoreE4M3x4AVX2, 5: scoreE4M3x5AVX2, 6: scoreE4M3x6AVX2},
+		narrow:  [maxValueTile + 1]valueFunc{1: narrowE4M3x1AVX2, 2: narrowE4M3x2AVX2, 3: narrowE4M3x3AVX2, 4: narrowE4M3x4AVX2, 5: narrowE4M3x5AVX2, 6: narrowE4M3x6AVX2},
+		wide:    [maxValueTile + 1]valueFunc{1: wideE4M3x1AVX2, 2: wideE4M3x2AVX2, 3: wideE4M3x3AVX2, 4: wideE4M3x4AVX2, 5: wideE4M3x5AVX2, 6: wideE4M3x6AVX2},
+		softmax: softmaxF32AVX2,
+		convert: convertE4M3AVX2,
+		widen:   widenScalesE4M3AVX2,
+	},
+	kvI8: {
+		scoreTile: 6, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreI8x1AVX2, 2: scoreI8x2AVX2, 3: scoreI8x3AVX2, 4: scoreI8x4AVX2, 5: scoreI8x5AVX2, 6: scoreI8x6AVX2},
+		values:  [maxValueTile + 1]valueI8Func{1: valueI8x1AVX2, 2: valueI8x2AVX2, 3: valueI8x3AVX2, 4: valueI8x4AVX2, 5: valueI8x5AVX2, 6: valueI8x6AVX2},
+		softmax: softmaxF32AVX2,
+		convert: convertI8AVX2,
+		widen:   widenScalesI8AVX2,
+	},
 }
 
 var attendKernelsAVX512 = [kvKinds]attendKernels{
@@ -182,6 +207,42 @@ var attendKernelsAVX512 = [kvKinds]attendKernels{
 		softmax:    softmaxBF16AVX512,
 		storeKey:   storeKeyBF16AVX512,
 		storeValue: [2]storeFunc{storeEvenBF16AVX512, storeOddBF16AVX512},
+	},
+	kvF16: {
+		scoreTile: 12, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreF16x1AVX512, 2: scoreF16x2AVX512, 3: scoreF16x3AVX512, 4: scoreF16x4AVX512, 5: scoreF16x5AVX512, 6: scoreF16x6AVX512, 7: scoreF16x7AVX512, 8: scoreF16x8AVX512, 9: scoreF16x9AVX512, 10: scoreF16x10AVX512, 11: scoreF16x11AVX512, 12: scoreF16x12AVX512},
+		narrow:  [maxValueTile + 1]valueFunc{1: narrowF16x1AVX512, 2: narrowF16x2AVX512, 3: narrowF16x3AVX512, 4: narrowF16x4AVX512, 5: narrowF16x5AVX512, 6: narrowF16x6AVX512},
+		wide:    [maxValueTile + 1]valueFunc{1: wideF16x1AVX512, 2: wideF16x2AVX512, 3: wideF16x3AVX512, 4: wideF16x4AVX512, 5: wideF16x5AVX512, 6: wideF16x6AVX512},
+		softmax: softmaxF32AVX512,
+		convert: convertF16AVX512,
+	},
+	kvE4M3: {
+		scoreTile: 12, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreE4M3x1AVX512, 2: scoreE4M3x2AVX512, 3: scoreE4M3x3AVX512, 4: scoreE4M3x4AVX512, 5: scoreE4M3x5AVX512, 6: scoreE4M3x6AVX512, 7: scoreE4M3x7AVX512, 8: scoreE4M3x8AVX512, 9: scoreE4M3x9AVX512, 10: scoreE4M3x10AVX512, 11: scoreE4M3x11AVX512, 12: scoreE4M3x12AVX512},
+		narrow:  [maxValueTile + 1]valueFunc{1: narrowE4M3x1AVX512, 2: narrowE4M3x2AVX512, 3: narrowE4M3x3AVX512, 4: narrowE4M3x4AVX512, 5: narrowE4M3x5AVX512, 6: narrowE4M3x6AVX512},
+		wide:    [maxValueTile + 1]valueFunc{1: wideE4M3x1AVX512, 2: wideE4M3x2AVX512, 3: wideE4M3x3AVX512, 4: wideE4M3x4AVX512, 5: wideE4M3x5AVX512, 6: wideE4M3x6AVX512},
+		softmax: softmaxF32AVX512,
+		convert: convertE4M3AVX512,
+		widen:   widenScalesE4M3AVX512,
+	},
+	kvI8: {
+		scoreTile: 6, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreI8x1AVX512, 2: scoreI8x2AVX512, 3: scoreI8x3AVX512, 4: scoreI8x4AVX512, 5: scoreI8x5AVX512, 6: scoreI8x6AVX512},
+		values:  [maxValueTile + 1]valueI8Func{1: valueI8x1AVX512, 2: valueI8x2AVX512, 3: valueI8x3AVX512, 4: valueI8x4AVX512, 5: valueI8x5AVX512, 6: valueI8x6AVX512},
+		softmax: softmaxF32AVX512,
+		convert: convertI8AVX512,
+		widen:   widenScalesI8AVX512,
+	},
+}
+
+var attendKernelsVNNI = [kvKinds]attendKernels{
+	kvI8: {
+		scoreTile: 6, valueTile: 6,
+		score:   [maxTile + 1]scoreFunc{1: scoreI8x1VNNI, 2: scoreI8x2VNNI, 3: scoreI8x3VNNI, 4: scoreI8x4VNNI, 5: scoreI8x5VNNI, 6: scoreI8x6VNNI},
+		values:  [maxValueTile + 1]valueI8Func{1: valueI8x1VNNI, 2: valueI8x2VNNI, 3: valueI8x3VNNI, 4: valueI8x4VNNI, 5: valueI8x5VNNI, 6: valueI8x6VNNI},
+		softmax: softmaxF32AVX512,
+		convert: convertI8AVX512,
+		widen:   widenScalesI8AVX512,
 	},
 }
 

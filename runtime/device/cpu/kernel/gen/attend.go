@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Sizes of attention kernels.
 const (
@@ -10,19 +13,15 @@ const (
 
 // Registers of attention kernels beside those of linear kernels: panel is the next key or value, x the queries or weights.
 const (
-	panelBytes = "BX" // size of a panel of keys
-	panels     = "CX" // panels left
-	output     = "R15"
-	valueRow   = "R13" // distance of values
+	panels   = "CX" // runs left, or a panel
+	output   = "R15"
+	valueRow = "R13" // distance of values
+	entryAt  = "BX"  // *scorePanel or *valueRun at hand
+	narrowed = "R12" // column, in bytes of values
 )
 
-// prefetch asks for n more lines, into the second-level cache: they are used after what is being read now.
-func (k *attendKernel) prefetch(n int) {
-	for i := range n {
-		k.op("PREFETCHT1", mem(64*i, ahead))
-	}
-	k.op("ADDQ", imm(64*n), ahead)
-}
+// keyPanels hold the addresses of panels that are read together, beside the row registers of as many rows as panelsAtOnce allows for.
+var keyPanels = []string{panel, panels, "R13", "R12"}
 
 // attendKernel multiplies rows rows with nv vectors at a time.
 type attendKernel struct {
@@ -38,11 +37,13 @@ func newAttend(name, doc, argsType string, kind dotKind, t isa, rows int) *atten
 	return &attendKernel{function: f, isa: t, kind: kind, rows: rows}
 }
 
-// step is one step with the given vectors; the accumulators are [rows][nv] from register 0.
-func (k *attendKernel) step(vectors []string) {
-	s := dotStep{function: k.function, isa: k.isa, vectors: vectors, acc: func(r, c int) int { return r*k.nv + c }, used: k.rows * k.nv}
+// step is one step with the given vectors and the rows' numbers at disp; the accumulators are [rows][nv] from register 0.
+func (k *attendKernel) step(vectors []string, disp int) {
+	s := dotStep{
+		function: k.function, isa: k.isa, vectors: vectors, acc: func(r, c int) int { return r*k.nv + c }, used: k.rows * k.nv, widen: k.kind.widen,
+	}
 	for r := range k.rows {
-		s.scalars = append(s.scalars, rowAt(0, x, r))
+		s.scalars = append(s.scalars, rowAt(disp, x, r))
 	}
 	k.kind.write(s)
 }
@@ -51,56 +52,77 @@ func (k *attendKernel) step(vectors []string) {
 func score(kind dotKind, t isa, rows int) *function {
 	k := newAttend("score", fmt.Sprintf("multiplies %d query rows with panels of keys.", rows), "scoreArgs", kind, t, rows)
 	k.loadStrides(field("scoreArgs", "qStride", args), rows)
-	k.op("MOVQ", field("scoreArgs", "k", args), panel)
+	k.op("MOVQ", field("scoreArgs", "panels", args), entryAt)
 	k.op("MOVQ", field("scoreArgs", "out", args), output)
-	k.op("MOVQ", field("scoreArgs", "panels", args), panels)
-	k.op("MOVQ", field("scoreArgs", "steps", args), panelBytes)
-	k.op("SHLQ", imm(6), panelBytes)
 	k.op("MOVQ", field("scoreArgs", "ahead", args), ahead)
-	if k.panelsAtOnce() == 2 {
-		k.panelLoop(2)
+	for n := k.panelsAtOnce(); n > 0; n /= 2 {
+		k.panelLoop(n)
 	}
-	k.panelLoop(1)
 	k.end()
 	return k.function
 }
 
-// panelsAtOnce is two where a single one would leave registers idle. Few rows are bound by memory, which likes one stream better.
+// panelsAtOnce is how many panels a row's numbers are loaded for: as many as there are registers for sums, and general ones for addresses.
 func (k *attendKernel) panelsAtOnce() int {
-	if k.rows > 9 {
-		return 2
+	n := len(keyPanels)
+	for n > 1 && ((k.rows+1)*n*positions/k.lanes()+2 > k.registers || k.usesAny(keyPanels[1:n])) {
+		n /= 2
 	}
-	return 1
+	return n
+}
+
+// usesAny tells whether strides of rows lie in one of the registers.
+func (k *attendKernel) usesAny(registers []string) bool {
+	for _, r := range rowRegisters {
+		if k.rows > r.multiple && slices.Contains(registers, r.register) {
+			return true
+		}
+	}
+	return false
 }
 
 // panelLoop goes on while there are n panels.
 func (k *attendKernel) panelLoop(n int) {
-	again, inner, done := k.newLabel("panels"), k.newLabel("steps"), k.newLabel("few")
+	again, inner, done := k.newLabel("panels"), k.newLabel("lines"), k.newLabel("few")
 	vectors := positions / k.lanes()
 	k.nv = n * vectors
 	k.place(again)
-	k.op("SUBQ", imm(n), panels)
+	k.op("SUBQ", imm(n), field("scoreArgs", "count", args))
 	k.op("JLT", done)
+	for p, register := range keyPanels[:n] {
+		if k.kind.scaled() {
+			k.op("MOVQ", k.panelField("scales", p), register)
+			k.op("PREFETCHT0", mem(0, register))
+		}
+		k.op("MOVQ", k.panelField("k", p), register)
+	}
 	k.op("MOVQ", field("scoreArgs", "q", args), x)
-	k.op("MOVQ", field("scoreArgs", "steps", args), steps)
+	k.op("MOVQ", field("scoreArgs", "lines", args), steps)
 	for i := range k.rows * k.nv {
 		k.op("VXORPS", k.reg(i), k.reg(i), k.reg(i))
 	}
-	var operands []string
-	for p := range n {
-		for v := range vectors {
-			operands = append(operands, panelAt(p, v*k.bytes))
-		}
-	}
 	k.place(inner)
-	k.step(operands)
-	k.prefetch(n)
-	k.op("ADDQ", imm(4*positions), panel)
-	k.op("ADDQ", imm(4), x)
+	for _, register := range keyPanels[:n] {
+		k.op("PREFETCHT1", indexed(0, register, ahead, 1))
+	}
+	stepsOfLine := 4 / k.kind.lane
+	for step := range stepsOfLine {
+		var operands []string
+		for _, register := range keyPanels[:n] {
+			for v := range vectors {
+				operands = append(operands, mem((step*positions+v*k.lanes())*k.kind.lane, register))
+			}
+		}
+		k.step(operands, 4*step)
+	}
+	for _, register := range keyPanels[:n] {
+		k.op("ADDQ", imm(4*positions), register)
+	}
+	k.op("ADDQ", imm(4*stepsOfLine), x)
 	k.op("DECQ", steps)
 	k.op("JNE", inner)
-	if n == 2 {
-		k.op("ADDQ", panelBytes, panel) // past the second one
+	if k.kind.scaled() {
+		k.scaleScores(n, vectors)
 	}
 	k.op("MOVQ", output, x)
 	k.op("MOVQ", field("scoreArgs", "outStride", args), steps)
@@ -111,17 +133,30 @@ func (k *attendKernel) panelLoop(n int) {
 		k.op("ADDQ", steps, x)
 	}
 	k.op("ADDQ", imm(4*positions*n), output)
+	k.op("ADDQ", fmt.Sprintf("$(%d*scorePanel__size)", n), entryAt)
 	k.op("JMP", again)
 	k.place(done)
-	k.op("ADDQ", imm(n), panels)
+	k.op("ADDQ", imm(n), field("scoreArgs", "count", args))
 }
 
-// panelAt is the operand disp bytes into panel p after the one at hand, 0 or 1.
-func panelAt(p, disp int) string {
-	if p == 0 {
-		return mem(disp, panel)
+// panelField is a field of panel p after the one at hand.
+func (k *attendKernel) panelField(name string, p int) string {
+	return fmt.Sprintf("(%d*scorePanel__size+scorePanel_%s)(%s)", p, name, entryAt)
+}
+
+// scaleScores multiplies the sums with the scales of their panels.
+func (k *attendKernel) scaleScores(n, vectors int) {
+	scale := k.reg(k.rows * k.nv)
+	for p := range n {
+		k.op("MOVQ", k.panelField("scales", p), x)
+		for v := range vectors {
+			k.op("VCVTPH2PS", mem(2*v*k.lanes(), x), scale)
+			for r := range k.rows {
+				sum := k.reg(r*k.nv + p*vectors + v)
+				k.op("VMULPS", scale, sum, sum)
+			}
+		}
 	}
-	return indexed(disp, panel, panelBytes, 1)
 }
 
 // value adds up values weighted by rows of weights, for channels channels: run after run of positions, the sums staying in registers.
@@ -152,25 +187,33 @@ func value(name string, channels int) func(kind dotKind, t isa, rows int) *funct
 func (k *attendKernel) runLoop() {
 	again, inner := k.newLabel("run"), k.newLabel("steps")
 	k.op("MOVQ", field("valueArgs", "p", args), x)
-	k.op("MOVQ", field("valueArgs", "runs", args), "BX")
+	k.op("MOVQ", field("valueArgs", "runs", args), entryAt)
 	k.op("MOVQ", field("valueArgs", "count", args), panels)
+	k.op("MOVQ", column, narrowed)
+	if shift := map[int]int{2: 1, 1: 2}[k.kind.lane]; shift > 0 {
+		k.op("SHRQ", imm(shift), narrowed)
+	}
 	k.place(again)
-	k.op("MOVQ", field("valueRun", "v", "BX"), panel)
-	k.op("ADDQ", column, panel)
-	k.op("MOVQ", field("valueRun", "ahead", "BX"), ahead)
-	k.op("MOVQ", field("valueRun", "steps", "BX"), steps)
+	k.op("MOVQ", field("valueRun", "v", entryAt), panel)
+	k.op("ADDQ", narrowed, panel)
+	k.op("MOVQ", field("valueRun", "ahead", entryAt), ahead)
+	k.op("MOVQ", field("valueRun", "steps", entryAt), steps)
 	var operands []string
+	size := k.lanes() * k.kind.lane
 	for c := range k.nv {
-		operands = append(operands, mem(c*k.bytes, panel))
+		operands = append(operands, mem(c*size, panel))
 	}
 	k.place(inner)
-	k.step(operands)
-	k.prefetch(max(1, k.nv*k.bytes/64))
+	k.step(operands, 0)
+	for line := 0; line < k.nv*size; line += 64 {
+		k.op("PREFETCHT1", mem(line, ahead))
+	}
+	k.op("ADDQ", imm(k.nv*size), ahead)
 	k.op("ADDQ", valueRow, panel)
 	k.op("ADDQ", imm(4), x)
 	k.op("DECQ", steps)
 	k.op("JNE", inner)
-	k.op("ADDQ", "$valueRun__size", "BX")
+	k.op("ADDQ", "$valueRun__size", entryAt)
 	k.op("DECQ", panels)
 	k.op("JNE", again)
 }

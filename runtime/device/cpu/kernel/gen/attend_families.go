@@ -6,8 +6,8 @@ import (
 )
 
 // attendTiles are the most rows of score and value kernels.
-func attendTiles(t isa) (score, value int) {
-	if t.wide() {
+func attendTiles(kind dotKind, t isa) (score, value int) {
+	if t.wide() && kind.name != "i8" {
 		return 12, 6
 	}
 	return 6, 6
@@ -15,19 +15,45 @@ func attendTiles(t isa) (score, value int) {
 
 func upper(name string) string { return strings.ToUpper(name) }
 
+// attendKinds are the kinds of cache.
+var attendKinds = []dotKind{dotF32, dotBF16s, dotF16, dotE4M3, dotI8}
+
+// attendOthers writes what a kind of cache needs beside products, and the fields of its table row.
+func attendOthers(kind dotKind, t isa) (functions []*function, fields string) {
+	if t.vnni && !t.bf16 { // as AVX-512
+		return nil, fmt.Sprintf("\t\tsoftmax: softmaxF32%[1]s,\n\t\tconvert: convert%[2]s%[1]s,\n\t\twiden: widenScales%[2]s%[1]s,\n", avx512.name, upper(kind.name))
+	}
+	if kind.lane < 4 {
+		f := convert(kind, t)
+		fields = fmt.Sprintf("\t\tsoftmax: softmaxF32%s,\n\t\tconvert: %s,\n", t.name, f.name)
+		if !kind.scaled() {
+			return []*function{f}, fields
+		}
+		w := widenScales(kind, t)
+		return []*function{f, w}, fields + fmt.Sprintf("\t\twiden: %s,\n", w.name)
+	}
+	f := softmax(kind, t)
+	functions = append(functions, f)
+	fields = fmt.Sprintf("\t\tsoftmax: %s,\n", f.name)
+	if kind.name == "f32" {
+		return functions, fields + "\t\tstoreKey: storeKeyF32,\n\t\tstoreValue: [2]storeFunc{storeValueF32, storeValueF32},\n"
+	}
+	key, even, odd := storeKey(t), storeValue(t, false), storeValue(t, true)
+	fields += fmt.Sprintf("\t\tstoreKey: %s,\n\t\tstoreValue: [2]storeFunc{%s, %s},\n", key.name, even.name, odd.name)
+	return append(functions, key, even, odd), fields
+}
+
 // attendUnits writes one file per instruction set.
 func attendUnits() []unit {
 	var units []unit
-	for _, t := range []isa{avx2, avx512, bf16} {
+	for _, t := range []isa{avx2, avx512, vnni, bf16} {
 		u := unit{file: "zattend_" + strings.ToLower(t.name)}
 		var table strings.Builder
 		fmt.Fprintf(&table, "var attendKernels%s = [kvKinds]attendKernels{\n", t.name)
-		for _, kind := range []dotKind{dotF32, dotBF16s} {
-			if t.bf16 && kind.name == "f32" {
+		for _, kind := range attendKinds {
+			if best := map[string]string{"VNNI": "i8", "BF16": "bf16"}[t.name]; best != "" && best != kind.name {
 				continue // nothing better than AVX-512
 			}
-			scores, values := attendTiles(t)
-			fmt.Fprintf(&table, "\tkv%s: {\n\t\tscoreTile: %d, valueTile: %d,\n", upper(kind.name), scores, values)
 			add := func(field, array string, tile int, write func(kind dotKind, t isa, rows int) *function) {
 				fmt.Fprintf(&table, "\t\t%s: %s{", field, array)
 				for rows := 1; rows <= tile; rows++ {
@@ -37,19 +63,19 @@ func attendUnits() []unit {
 				}
 				table.WriteString("},\n")
 			}
-			add("score", "[maxTile + 1]scoreFunc", scores, score)
-			add("narrow", "[maxValueTile + 1]valueFunc", values, value("narrow", positions))
-			add("wide", "[maxValueTile + 1]valueFunc", values, value("wide", wideNV))
-			f := softmax(kind, t)
-			u.functions = append(u.functions, f)
-			fmt.Fprintf(&table, "\t\tsoftmax: %s,\n", f.name)
-			if kind.name == "bf16" {
-				key, even, odd := storeKey(t), storeValue(t, false), storeValue(t, true)
-				u.functions = append(u.functions, key, even, odd)
-				fmt.Fprintf(&table, "\t\tstoreKey: %s,\n\t\tstoreValue: [2]storeFunc{%s, %s},\n", key.name, even.name, odd.name)
+			scores, values := attendTiles(kind, t)
+			fmt.Fprintf(&table, "\tkv%s: {\n\t\tscoreTile: %d, valueTile: %d,\n", upper(kind.name), scores, values)
+			if kind.name == "i8" {
+				add("score", "[maxTile + 1]scoreFunc", scores, func(_ dotKind, t isa, rows int) *function { return scoreI8(t, rows) })
+				add("values", "[maxValueTile + 1]valueI8Func", values, func(_ dotKind, t isa, rows int) *function { return valueI8(t, rows) })
 			} else {
-				table.WriteString("\t\tstoreKey: storeKeyF32,\n\t\tstoreValue: [2]storeFunc{storeValueF32, storeValueF32},\n")
+				add("score", "[maxTile + 1]scoreFunc", scores, score)
+				add("narrow", "[maxValueTile + 1]valueFunc", values, value("narrow", positions))
+				add("wide", "[maxValueTile + 1]valueFunc", values, value("wide", wideNV))
 			}
+			others, fields := attendOthers(kind, t)
+			u.functions = append(u.functions, others...)
+			table.WriteString(fields)
 			table.WriteString("\t},\n")
 		}
 		u.table = table.String() + "}\n"

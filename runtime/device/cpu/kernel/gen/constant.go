@@ -14,6 +14,7 @@ var constants = map[string][]uint64{
 	"signBytes":  every(0x80808080),
 	"oneWords":   every(0x00010001),
 	"lowNibbles": every(0x0f0f0f0f),
+	"e4m3AsF16":  every(0xbfffbfff), // without the second copy of the sign
 
 	"signBit":   every(0x80000000),
 	"evenSign":  {0x80000000, 0x80000000, 0x80000000, 0x80000000},
@@ -27,7 +28,16 @@ var constants = map[string][]uint64{
 	"leastMax":  number(1e-30),
 	"restStep":  number(1.0 / 256),
 	"restSteps": number(256),
+	"leastI8":   number(-128),
+	"zeroI8":    every(128),
 	"minusInf":  number(float32(math.Inf(-1))),
+	// of e4m3, see internal/dtype
+	"infinity":  every(0x7f800000),
+	"e4m3Most":  number(448),
+	"e4m3Magic": number(1 << 14),
+	"e4m3Small": every(0x3c7fffff), // the last number below the normal ones
+	"e4m3Round": every(0xc407ffff), // half a unit, less one, and the difference of exponents
+	"e4m3NaN":   every(0x7f),
 	// tailMask: the 8 dwords that start 8-n before its middle have n ones.
 	"tailMask": {^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), 0, 0, 0, 0},
 

@@ -4,7 +4,13 @@ package main
 type dotKind struct {
 	name  string // of the element type
 	write func(s dotStep)
+	// widen loads a vector's lanes, of lane bytes each, as f32; nil: lanes are 4 bytes and stay as they are.
+	widen func(s dotStep, at string, v int)
+	lane  int
 }
+
+// scaled tells whether elements are codes.
+func (k dotKind) scaled() bool { return k.lane == 1 }
 
 // dotStep is one step: acc[r][c] += scalar of row r * vector c. Registers from used on are free.
 type dotStep struct {
@@ -14,17 +20,25 @@ type dotStep struct {
 	scalars []string // operands in memory
 	acc     func(r, c int) int
 	used    int
+	widen   func(s dotStep, at string, v int) // nil: lanes are f32
 }
 
 var (
-	dotF32   = dotKind{"f32", dotStep.fused}
-	dotBF16s = dotKind{"bf16", dotStep.pairs}
+	dotF32   = dotKind{name: "f32", write: dotStep.fused, lane: 4}
+	dotBF16s = dotKind{name: "bf16", write: dotStep.pairs, lane: 4}
+	dotF16   = dotKind{name: "f16", write: dotStep.fused, widen: dotStep.widenF16, lane: 2}
+	dotE4M3  = dotKind{name: "e4m3", write: dotStep.fused, widen: dotStep.widenE4M3, lane: 1}
+	dotI8    = dotKind{name: "i8", lane: 1} // written otherwise: see attend_i8.go
 )
 
 // fused is a fused multiply-add on f32.
 func (s dotStep) fused() {
 	n := len(s.vectors)
 	for c, at := range s.vectors {
+		if s.widen != nil {
+			s.widen(s, at, s.used+c)
+			continue
+		}
 		s.op("VMOVUPS", at, s.reg(s.used+c))
 	}
 	for r, at := range s.scalars {
@@ -75,4 +89,19 @@ func (s dotStep) dotPairs() {
 			s.dotBF16(v, s.used+c, s.acc(r, c))
 		}
 	}
+}
+
+func (s dotStep) widenF16(at string, v int) { s.op("VCVTPH2PS", at, s.reg(v)) }
+
+// widenE4M3 makes numbers of f16 of codes, which are too small by a power of two, for f16 has another bias.
+func (s dotStep) widenE4M3(at string, v int) {
+	half := lower(s.reg(v))
+	s.op("VPMOVSXBW", at, half)
+	s.op("VPSLLW", imm(7), half, half)
+	if s.wide() {
+		s.op("VPANDD.BCST", constant("e4m3AsF16"), half, half)
+	} else {
+		s.op("VPAND", constant("e4m3AsF16"), half, half)
+	}
+	s.op("VCVTPH2PS", half, s.reg(v))
 }
