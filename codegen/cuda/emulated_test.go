@@ -79,7 +79,7 @@ func lower(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, 
 // lowerWith does so with a coder of one's own.
 func lowerWith(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Target, policy passes.Policy, vocab int, with func(*cuda.Coder) codegen.Coder) (engine.Spec, [][]byte) {
 	t.Helper()
-	_, err := passes.Run(m, passes.Options{Target: gpu, Policy: policy, Check: true})
+	_, err := passes.Run(m, passes.Options{Target: gpu, Policy: policy, Rotation: passes.RotateNone, Check: true})
 	check(t, err)
 	coder := cuda.NewCoder(gpu)
 	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), with(coder))

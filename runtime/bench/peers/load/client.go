@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -137,10 +138,13 @@ func (a *Answer) read(r io.Reader, began time.Time, each func(a *Answer)) error 
 	return fmt.Errorf("the stream was cut off after %d events", len(a.Events))
 }
 
+// errNoText is what a stream of tokens that have no text ends with: special ones, or parts of a character.
+var errNoText = errors.New("the stream had no text")
+
 // whole is called at the end of the stream.
 func (a *Answer) whole() error {
 	if len(a.Events) == 0 {
-		return fmt.Errorf("the stream had no text")
+		return errNoText
 	}
 	if a.Tokens == 0 {
 		a.Tokens = len(a.Events)
@@ -149,12 +153,15 @@ func (a *Answer) whole() error {
 }
 
 const (
-	askAgain = 5 * time.Millisecond
-	askLimit = 10 * time.Second // an attempt
+	askAgain   = 5 * time.Millisecond
+	askLimit   = 10 * time.Second // an attempt
+	readyLimit = 10 * time.Minute // some compile for minutes
 )
 
-// Ready asks for one token until there is one, and returns when it came.
+// Ready asks for one token until there is one, for ten minutes at most, and returns when it came.
 func (s *Server) Ready(ctx context.Context, r Request) (time.Time, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, readyLimit, errors.New("the server is not ready"))
+	defer stop()
 	for {
 		attempt, cancel := context.WithTimeout(ctx, askLimit)
 		var at time.Time
@@ -164,6 +171,9 @@ func (s *Server) Ready(ctx context.Context, r Request) (time.Time, error) {
 			}
 		})
 		cancel()
+		if errors.Is(err, errNoText) {
+			return time.Now(), nil
+		}
 		if err == nil {
 			return at, nil
 		}

@@ -196,3 +196,14 @@ func TestPromptsDiffer(t *testing.T) {
 		seen[w[0]] = true
 	}
 }
+
+// A token may have no text: a server that answers with one is ready.
+func TestReadyWithoutText(t *testing.T) {
+	s := fake(t, func(w http.ResponseWriter, _ string) {
+		send(w, `{"choices":[{"text":"","finish_reason":"length"}],"usage":null}`, usage, done)
+	})
+	began := time.Now()
+	if at, err := s.Ready(t.Context(), Request{[]int32{1}, 1}); err != nil || at.Before(began) {
+		t.Errorf("ready at %v, %v", at, err)
+	}
+}
