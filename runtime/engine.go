@@ -61,6 +61,7 @@ type Engine struct {
 	starter   engine.Starter // nil: the model computes a step at a time
 	timer     StepTimer      // nil: not wanted
 	drafter   *drafter       // the loop's own; nil: no guesses are made
+	pace      *pace          // likewise
 
 	mu       sync.Mutex // guards what follows; never held while the device works
 	sched    *sched.Scheduler
@@ -121,17 +122,18 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
+	p := &pace{}
 	s, err := sched.New(sched.Config{
 		Settings: limits, Pages: pages, Vocab: info.Vocab,
 		ChunkTokens: options.ChunkTokens, QueueLimit: max(0, options.QueueLimit),
-		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt,
+		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, PromptTokens: p.promptTokens,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
 	info.EOS = slices.Clone(info.EOS)
 	e := &Engine{
-		model: model, info: info, newStream: newStream, options: options, limits: limits, sched: s,
+		model: model, info: info, newStream: newStream, options: options, limits: limits, sched: s, pace: p,
 		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 	}
 	e.starter, _ = model.(engine.Starter)

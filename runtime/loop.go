@@ -71,6 +71,7 @@ func (e *Engine) finish() {
 	e.complete(f.out)
 	if e.lastErr == nil {
 		e.drafter.learn(f.tokens, landed.Sub(f.begun))
+		e.pace.costs.Observe(f.tokens, landed.Sub(f.begun).Seconds())
 	}
 	e.deliver()
 	e.stepStarted.Store(0)

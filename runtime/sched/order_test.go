@@ -206,3 +206,35 @@ func TestTokenOutsideTheVocabularyEndsItsSequenceAlone(t *testing.T) {
 		h.expect(b, alone(h.s.config, b.request))
 	}
 }
+
+// Config.PromptTokens bounds what a step takes in beside streams, not what it takes in alone.
+func TestPromptTokensBoundsStepsWithStreams(t *testing.T) {
+	c := config()
+	c.MaxStepTokens, c.MaxContext, c.Pages = 64, 2000, 5000
+	asked := [2]int{}
+	c.PromptTokens = func(decoding, prompts int) int {
+		asked = [2]int{decoding, prompts}
+		return 20
+	}
+	h := newHarness(t, c)
+	streams := []*Sequence{h.add(request(1, 4, 40)), h.add(request(2, 4, 40))}
+	h.step(nil)
+	long, other := h.add(request(3, 500, 1)), h.add(request(4, 300, 1))
+	st := h.step(nil)
+	if got := tokensOf(h, st, streams[0], streams[1], long, other); !slices.Equal(got, []int{1, 1, 10, 10}) || asked != [2]int{2, 2} {
+		t.Errorf("tokens of two streams and two prompts: %v, asked %v", got, asked)
+	}
+	c.PromptTokens = func(int, int) int { return 0 }
+	h = newHarness(t, c)
+	h.add(request(1, 4, 40))
+	h.step(nil)
+	long = h.add(request(3, 500, 1))
+	if got := tokensOf(h, h.step(nil), long); got[0] != c.PageSize {
+		t.Errorf("%d tokens of a prompt, want a page of %d", got[0], c.PageSize)
+	}
+	h = newHarness(t, c)
+	long = h.add(request(3, 500, 1))
+	if got := tokensOf(h, h.step(nil), long); got[0] != c.MaxStepTokens {
+		t.Errorf("%d tokens of a prompt alone, want all %d", got[0], c.MaxStepTokens)
+	}
+}

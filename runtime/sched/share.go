@@ -7,9 +7,10 @@ import (
 
 // share divides the step's tokens among the running sequences. Those that are one token behind get it: there are never more
 // of them than tokens. What is left goes to those with more to catch up with, half of it to the best-ranked and the other
-// half by shortest remainder: no prompt starves, and a short one is not held up by a long one.
+// half by shortest remainder: no prompt starves, and a short one is not held up by a long one. Where it would keep those that are being answered
+// waiting for long, a step takes in less than it could hold (Config.PromptTokens).
 func (s *Scheduler) share() {
-	budget := s.config.MaxStepTokens
+	budget, decoding := s.config.MaxStepTokens, 0
 	rows := s.config.MaxRows - len(s.running) // beyond one for each
 	s.prefills = s.prefills[:0]
 	for _, q := range s.running {
@@ -21,6 +22,7 @@ func (s *Scheduler) share() {
 		case q.doomed():
 		case q.behind() == 1:
 			q.planned = 1
+			decoding++
 			budget--
 		case !s.follows(q):
 			s.prefills = append(s.prefills, q)
@@ -28,6 +30,9 @@ func (s *Scheduler) share() {
 	}
 	if budget, rows = s.shareDrafts(budget, rows); len(s.prefills) == 0 {
 		return
+	}
+	if limit := s.config.PromptTokens; limit != nil && decoding > 0 {
+		budget = min(budget, max(s.config.PageSize, limit(decoding, len(s.prefills)+len(s.waiting))))
 	}
 	first, rest := s.prefills[0], s.prefills[1:]
 	grant := func(q *Sequence, tokens int) {
