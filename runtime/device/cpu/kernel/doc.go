@@ -1,6 +1,7 @@
 // Package kernel computes: the micro-kernels of the CPU target in Go assembly, their plain-Go references, and the drivers that walk
 // them over matrices and pages. It owns arithmetic and nothing else: no threads, no memory beyond a worker's Scratch, no knowledge of
-// models, steps or plans. No call allocates; no assembly call runs for more than about a millisecond.
+// models, steps or plans. No call allocates, but that a Scratch grows with the largest product on tiles; no assembly call runs for more than about a
+// millisecond.
 //
 // # Use
 //
@@ -30,7 +31,8 @@
 //     integers: f32(sum) * (scale of key * scale of query), and f32(sum) * scale of weights, which have been multiplied with the values' scales.
 //   - Row operations are elementwise, or sum in a fixed number of lanes (rowKernels.sumSquares).
 //
-// Sets with AVX512_BF16 differ in one respect: where bf16 is involved they treat subnormal numbers as zero, because the instructions do.
+// Sets with AVX512_BF16 differ in one respect: where bf16 is involved they treat subnormal numbers as zero, because the instructions do. Those with
+// AMX also sum linears of bf16, and attention over bf16 for heads of whole tiles, in the order of their tiles (dotTile), for one row as for many.
 //
 // # Speed
 //
@@ -39,7 +41,7 @@
 //
 // # Files
 //
-// *_ref.go hold the references, which are also the generic set. z*_amd64.s and their declarations are written by gen (go generate); its
+// *_ref.go hold the references, which are also the generic set; amx.go and attend_tile_*.go what sets with AMX do on tiles. z*_amd64.s and their declarations are written by gen (go generate); its
 // test fails when they are out of date.
 package kernel
 
