@@ -31,6 +31,7 @@ type Verification struct {
 	Compared       int     `json:"compared"`                   // values of the IR that both computed
 	WorstMean      float64 `json:"worst_mean"`                 // the largest mean error of a value
 	PassesErr      float64 `json:"passes_max_err"`             // of what the passes made of the imported IR, nothing rounded
+	PassesBad      bool    `json:"passes_bad,omitempty"`       // they changed the function: more than f32 and the order of sums explain
 	Tolerance
 }
 
@@ -142,7 +143,7 @@ func (r *reference) verify(ctx context.Context, model engine.Tracer, info *engin
 		return nil, fmt.Errorf("only %d values of %d layers could be compared, and %d of the passes", c.Compared, info.Layers, functions.Compared)
 	}
 	v := &c.Verification
-	v.OK, v.MeanErr, v.PassesErr = true, c.sum/float64(c.n), functions.MaxErr
+	v.OK, v.MeanErr, v.PassesErr, v.PassesBad = true, c.sum/float64(c.n), functions.MaxErr, len(functions.wrong) > 0
 	for _, name := range append(functions.wrong, c.wrong...) {
 		v.fail(layerOf(valueLayer, name, info.Layers))
 	}

@@ -175,7 +175,7 @@ func TestVerifyFinds(t *testing.T) {
 			}
 			t.Run(c.name+"/"+format, func(t *testing.T) {
 				v := verifiedPlan(t, cpu.Device{}, plans[format], damaged)
-				if v.OK || v.FirstBadLayer == nil || *v.FirstBadLayer != c.layer || (v.FirstBadWeight != "") != c.weight {
+				if v.OK || v.FirstBadLayer == nil || *v.FirstBadLayer != c.layer || (v.FirstBadWeight != "") != c.weight || v.PassesBad == c.weight {
 					t.Errorf("%+v", *v)
 				}
 			})

@@ -36,6 +36,10 @@ func verifyCommand() *cobra.Command {
 			if v.FirstBadWeight != "" {
 				return fmt.Errorf("%s: weight %q is not what %s holds; build the plan again", args[0], v.FirstBadWeight, against)
 			}
+			if v.PassesBad {
+				return fmt.Errorf("%s: from layer %d on the passes changed what the model computes, by up to %.3g of a value's range; report it as a bug",
+					args[0], *v.FirstBadLayer, v.PassesErr)
+			}
 			return fmt.Errorf("%s: from layer %d on values differ from the reference by more than %.3g of their range on average, or %.3g at most; report it as a bug",
 				args[0], *v.FirstBadLayer, v.Tolerance.Mean, v.Tolerance.Max)
 		},

@@ -3,7 +3,7 @@ package kernel
 // Numbers of rows from which tiles are faster than vectors, where both give the same bits.
 const (
 	fewRows   = 4
-	fewRowsU4 = 12 // panels have to be expanded
+	fewRowsU4 = 24 // panels have to be expanded
 )
 
 // kernelsAMX are the linear kernels that x86-64-v4-amx adds.
