@@ -33,6 +33,12 @@ func (a *Attention) Rows(q *Queries) int { return q.Tokens * a.group() }
 
 func (a *Attention) group() int { return a.QueryHeads / a.Heads }
 
+// out returns where the result of row r of a KV head goes.
+func (q *Queries) out(a *Attention, head, r int) []float32 {
+	g := a.group()
+	return q.Out[r/g*q.LDOut+(head*g+r%g)*a.Dim:][:a.Dim]
+}
+
 // visible returns the positions [lo, hi) that row r sees.
 func (a *Attention) visible(q *Queries, r int) (lo, hi int) {
 	hi = q.First + r/a.group() + 1
@@ -112,9 +118,7 @@ func (s *Set) Finish(sc *Scratch, a *Attention, q *Queries, head, r, from int, p
 
 // finish divides the weighted sum of values by the sum of weights.
 func (s *Set) finish(a *Attention, q *Queries, head, r int, state []float32) {
-	g := a.group()
-	out := q.Out[r/g*q.LDOut+(head*g+r%g)*a.Dim:][:a.Dim]
-	s.fold.scale(&out[0], &state[partHead], a.Dim, 1/state[1])
+	s.fold.scale(&q.out(a, head, r)[0], &state[partHead], a.Dim, 1/state[1])
 }
 
 // attendSplit computes the parts of rows [r, r+n) that see the split, and folds them into state unless that is nil.
@@ -177,7 +181,7 @@ func (s *Set) attendRows(sc *attendScratch, t, all *attendTile, part []float32) 
 	}
 }
 
-// attendTile is up to mostRows rows (tileQueries, over bf16 by tiles) against one split.
+// attendTile is up to mostRows rows against one split.
 type attendTile struct {
 	*Attention
 	q         *Queries

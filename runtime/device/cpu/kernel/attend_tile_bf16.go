@@ -27,15 +27,13 @@ type tileAttendKernels struct {
 type scoreTileArgs struct {
 	q         unsafe.Pointer // [32][steps*32] bf16
 	qStride   int
-	panels    *panelPair // [pairs]
+	panels    *scorePanel // [2*pairs]
 	pairs     int
 	steps     int            // tiles of channels
+	ahead     int            // 1: the values of the panels come next, and are prefetched
 	out       unsafe.Pointer // [32][32*pairs] f32
 	outStride int
 }
-
-// panelPair is two panels of keys, and memory as long as these that will be wanted; nil: none.
-type panelPair struct{ keys, ahead [2]unsafe.Pointer }
 
 // valueTileArgs: values of chunks of 16 positions, weighted by 32 rows.
 type valueTileArgs struct {
@@ -56,12 +54,8 @@ type valueChunk struct{ values, ahead unsafe.Pointer }
 type tileAttendScratch struct {
 	score  scoreTileArgs
 	value  valueTileArgs
-	pairs  [SplitLength / tilePositions / 2]panelPair
 	chunks [SplitLength / tilePositions]valueChunk
-	// scores and probs are [tileQueries, SplitLength], sums [tileQueries, DimV].
-	scores []float32
-	probs  []uint16
-	sums   []float32
+	sums   []float32 // [tileQueries, DimV]
 	edges  [2][]byte // chunks of values that not all positions of are seen, with zeros for those
 }
 
@@ -76,7 +70,7 @@ func referenceTileAttend() tileAttendKernels {
 }
 
 func refTileScores(a *scoreTileArgs) {
-	pairs := unsafe.Slice(a.panels, a.pairs)
+	panels := unsafe.Slice(a.panels, 2*a.pairs)
 	for r := range tileQueries {
 		for i := range 2 * a.pairs * panelPositions {
 			var acc float32
@@ -85,8 +79,7 @@ func refTileScores(a *scoreTileArgs) {
 				for d := range x {
 					pair := step*amxRows + d
 					x[d] = *at[[2]uint16](a.q, r*a.qStride+4*pair)
-					panel := pairs[i/panelPositions/2].keys[i/panelPositions%2]
-					w[d] = *at[[2]uint16](panel, (pair*panelPositions+i%panelPositions)*4)
+					w[d] = *at[[2]uint16](panels[i/panelPositions].k, (pair*panelPositions+i%panelPositions)*4)
 				}
 				acc = dotTile(acc, x[:], w[:])
 			}
@@ -114,8 +107,6 @@ func refTileValues(a *valueTileArgs) {
 }
 
 func (sc *tileAttendScratch) prepare(kv *layout.KV) {
-	grow(&sc.scores, tileQueries*SplitLength)
-	grow(&sc.probs, tileQueries*SplitLength)
 	grow(&sc.sums, tileQueries*kv.DimV())
 	for i := range sc.edges {
 		grow(&sc.edges[i], tilePositions/2*kv.VRowBytes())
@@ -129,41 +120,35 @@ func (s *Set) attendTileRows(sc *attendScratch, t *attendTile, part []float32) {
 	lo, hi := t.span()
 	lo = lo &^ (tilePositions - 1)
 	chunks := (hi - lo + tilePositions - 1) / tilePositions
-	s.scoreTile(sc, t, lo, chunks)
-	size, softmax := t.PartFloats(), s.attend[kvBF16].softmax
-	for i := range t.rows {
+	s.scoreTile(sc, t, lo, hi)
+	s.weights(sc, t, part)
+	for i := range t.rows { // weights beside what a row sees
 		from, to := t.visible(i)
-		p := tiles.probs[i*SplitLength:][:SplitLength]
-		out := part[i*size:]
-		out[0], out[1] = softmax(unsafe.Pointer(&p[0]), &tiles.scores[i*SplitLength], from, to, t.Scale)
+		p := sc.probs[i*SplitLength:][:SplitLength]
 		clear(p[lo : from&^(tilePositions-1)])
 		clear(p[min(SplitLength, (to+tilePositions-1)&^(tilePositions-1)) : lo+chunks*tilePositions])
 	}
 	s.valueTile(sc, t, lo, chunks)
+	size := t.PartFloats()
 	for i := range t.rows {
 		copy(part[i*size+partHead:(i+1)*size], tiles.sums[i*t.DimV():])
 	}
 }
 
-// scoreTile fills the scores of chunks chunks of positions from lo on.
-func (s *Set) scoreTile(sc *attendScratch, t *attendTile, lo, chunks int) {
-	tiles := &sc.tilesBF16
-	const pairPositions = 2 * tilePositions
-	from := lo / pairPositions
-	pairs := (lo+chunks*tilePositions+pairPositions-1)/pairPositions - from
-	for i := range 2 * pairs {
-		panel, pair := &sc.panels[2*from+i], &tiles.pairs[i/2]
-		pair.keys[i%2], pair.ahead[i%2] = panel.k, nil
-		if t.leads { // the values of these positions come next
-			pair.ahead[i%2] = panel.v
-		}
-	}
-	tiles.score = scoreTileArgs{
+// scoreTile fills the scores of positions [lo, hi), and of others in the same pairs of panels.
+func (s *Set) scoreTile(sc *attendScratch, t *attendTile, lo, hi int) {
+	const pairPositions = 2 * panelPositions
+	from, to := lo/pairPositions, (hi+pairPositions-1)/pairPositions
+	args := &sc.tilesBF16.score
+	*args = scoreTileArgs{
 		q: unsafe.Pointer(&sc.queries[t.query*sc.queryStride]), qStride: sc.queryStride,
-		panels: &tiles.pairs[0], pairs: pairs, steps: t.Dim / tileChannels,
-		out: unsafe.Pointer(&tiles.scores[from*pairPositions]), outStride: 4 * SplitLength,
+		panels: &sc.panels[2*from], pairs: to - from, steps: t.Dim / tileChannels,
+		out: unsafe.Pointer(&sc.scores[from*pairPositions]), outStride: 4 * SplitLength,
 	}
-	s.tileAttend.scores(&tiles.score)
+	if t.leads {
+		args.ahead = 1
+	}
+	s.tileAttend.scores(args)
 }
 
 // valueTile sums the values of chunks chunks of positions from lo on.
@@ -184,7 +169,7 @@ func (s *Set) valueTile(sc *attendScratch, t *attendTile, lo, chunks int) {
 		}
 	}
 	tiles.value = valueTileArgs{
-		p: unsafe.Pointer(&tiles.probs[lo]), pStride: 2 * SplitLength,
+		p: unsafe.Pointer(&sc.probs[lo]), pStride: 2 * SplitLength,
 		list: &tiles.chunks[0], chunks: chunks, vStride: t.VRowBytes(),
 		out: unsafe.Pointer(&tiles.sums[0]), outStride: 4 * t.DimV(), blocks: t.Dim / tileChannels,
 	}
@@ -219,7 +204,5 @@ func (t *attendTile) copySeen(dst []byte, values unsafe.Pointer, at, from, to in
 
 // spoiled tells whether a row's result is not finite.
 func (s *Set) spoiled(a *Attention, q *Queries, head, r int) bool {
-	g := a.group()
-	out := q.Out[r/g*q.LDOut+(head*g+r%g)*a.Dim:][:a.Dim]
-	return !(s.row.maxAbs(&out[0], a.Dim) <= math.MaxFloat32)
+	return !(s.row.maxAbs(&q.out(a, head, r)[0], a.Dim) <= math.MaxFloat32)
 }

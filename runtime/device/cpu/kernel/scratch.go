@@ -29,7 +29,7 @@ func aligned[T any](n int) []T {
 }
 
 // mostRows is the most rows of a tile of attention.
-const mostRows = max(maxTile, tileRowsI8)
+const mostRows = max(maxTile, tileRowsI8, tileQueries)
 
 // attendRows is the number of query rows that walk through the cache together.
 const attendRows = 8 * maxTile
@@ -43,7 +43,7 @@ type attendScratch struct {
 	panels      [SplitLength / panelPositions]scorePanel
 	runs        [SplitLength / panelPositions]valueRun
 	tilesBF16   tileAttendScratch
-	factors     []float32 // [2, mostRows or tileQueries]
+	factors     []float32 // [2, mostRows]
 	scores      []float32 // [mostRows, SplitLength]
 	probs       []uint16  // [mostRows, SplitLength], where weights are rounded
 	valueScales []float32 // [SplitLength], of codes
@@ -63,7 +63,7 @@ func newAttendScratch(dim int) attendScratch {
 		valueScales: aligned[float32](SplitLength),
 		digits:      aligned[byte](mostRows * digitStride),
 		queries:     aligned[byte](attendRows * (4*widest.DimV() + entryBytes)),
-		factors:     aligned[float32](2 * max(mostRows, tileQueries)),
+		factors:     aligned[float32](2 * mostRows),
 		pair:        aligned[uint32](widest.DimV()),
 		part:        aligned[float32](attendRows * size),
 		state:       aligned[float32](attendRows * size),

@@ -885,16 +885,6 @@ func tileU8AMX(a *amxArgs)
 //go:noescape
 func tileU8digitsAMX(a *amxArgs)
 
-// tileScoresAMX multiplies 32 rows of queries with pairs of panels of keys.
-//
-//go:noescape
-func tileScoresAMX(a *scoreTileArgs)
-
-// tileValuesAMX sums chunks of 16 positions' values, weighted by 32 rows.
-//
-//go:noescape
-func tileValuesAMX(a *valueTileArgs)
-
 // packRow1AMX packs a row of blocks of 64 bytes a digit; next is the distance of blocks in dst.
 //
 //go:noescape
@@ -2479,6 +2469,16 @@ func storeEvenBF16BF16(dst unsafe.Pointer, x *float32, n int)
 //
 //go:noescape
 func storeOddBF16BF16(dst unsafe.Pointer, x *float32, n int)
+
+// tileScoresAMX multiplies 32 rows of queries with pairs of panels of keys.
+//
+//go:noescape
+func tileScoresAMX(a *scoreTileArgs)
+
+// tileValuesAMX sums chunks of 16 positions' values, weighted by 32 rows.
+//
+//go:noescape
+func tileValuesAMX(a *valueTileArgs)
 
 // tileScoresI8AMX multiplies 16 rows of queries with pairs of panels of keys.
 //

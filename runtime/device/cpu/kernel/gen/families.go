@@ -62,13 +62,12 @@ func linearUnits() []unit {
 	return units
 }
 
-// tileUnits writes the kernels on AMX tiles.
+// tileUnits writes the linear kernels on AMX tiles.
 func tileUnits() []unit {
 	u := unit{file: "ztile_amx"}
 	for _, t := range tileFamilies {
 		u.functions = append(u.functions, t.write())
 	}
-	u.functions = append(u.functions, tileScores(), tileValues())
 	for digits := 1; digits <= 2; digits++ {
 		u.functions = append(u.functions, packRow(digits), packBF16(digits), writeTileU4(false, digits), writeTileU4(true, digits))
 	}

@@ -77,7 +77,6 @@ func (k *linearKernel) passLoop(body func()) {
 
 // segmentLoop writes body once for each segment: body starts with the accumulators undefined and steps set, and leaves f32 sums in them.
 func (k *linearKernel) segmentLoop(body func()) {
-	again, whole := k.newLabel("segment"), k.newLabel("whole")
 	k.op("MOVQ", k.arg("x"), x)
 	k.op("MOVQ", k.arg("entry"), entries)
 	k.op("MOVQ", k.arg("segments"), segments)
@@ -86,17 +85,25 @@ func (k *linearKernel) segmentLoop(body func()) {
 	if !k.streams() {
 		k.op("MOVQ", k.arg("ahead"), ahead)
 	}
-	k.place(again)
-	k.op("MOVQ", k.arg("steps"), steps)
-	k.op("CMPQ", segments, imm(1))
-	k.op("JNE", whole)
-	k.op("MOVQ", k.arg("lastSteps"), steps)
-	k.place(whole)
+	k.eachSegment(k.arg, func() {
+		body()
+		k.store()
+	})
+}
+
+// eachSegment writes body for the segments that are left, with steps set. Results of those behind the first are added to what the one before stored.
+func (f *function) eachSegment(arg func(name string) string, body func()) {
+	again, whole := f.newLabel("segment"), f.newLabel("whole")
+	f.place(again)
+	f.op("MOVQ", arg("steps"), steps)
+	f.op("CMPQ", segments, imm(1))
+	f.op("JNE", whole)
+	f.op("MOVQ", arg("lastSteps"), steps)
+	f.place(whole)
 	body()
-	k.store()
-	k.op("MOVQ", imm(1), k.arg("adding"))
-	k.op("DECQ", segments)
-	k.op("JNE", again)
+	f.op("MOVQ", imm(1), arg("adding"))
+	f.op("DECQ", segments)
+	f.op("JNE", again)
 }
 
 // store writes the accumulators to y, or adds them to it.

@@ -23,44 +23,71 @@ const (
 	rowEntry    = "AX"
 )
 
-// tileKernel is a kernel being written.
-type tileKernel struct {
+// tileFunction is a function on tiles being written; args points to its arguments, a struct of that name.
+type tileFunction struct {
 	*function
+	argsName string
+}
+
+// startTiles starts a function with the tiles configured: as the constant config says, or "" as the arguments do.
+func startTiles(name, doc, argsName, config string) tileFunction {
+	f := tileFunction{newFunction(name+"AMX", doc, "a *"+argsName, ""), argsName}
+	f.op("MOVQ", f.param("a"), args)
+	if config == "" {
+		f.op("MOVQ", f.arg("config"), "AX")
+	} else {
+		f.op("LEAQ", constant(config), "AX")
+	}
+	f.tileConfigure()
+	return f
+}
+
+func (f tileFunction) arg(name string) string { return field(f.argsName, name, args) }
+
+func (f tileFunction) finish() *function {
+	f.tileRelease()
+	f.end()
+	return f.function
+}
+
+// zeroSums clears the sums of one tile of rows, or of two.
+func (f tileFunction) zeroSums(rows int) {
+	for i := range 2 * rows {
+		f.tileZero(tileSum + i)
+	}
+}
+
+// addProducts adds the products of one or two tiles of rows with both tiles of outputs, which the loads load.
+func (f tileFunction) addProducts(dot tileDot, rows int, loadA, loadB func(i int)) {
+	for b := range 2 {
+		loadB(b)
+		for a := range rows {
+			if b == 0 {
+				loadA(a)
+			}
+			f.tileDot(dot, tileA+a, tileB+b, tileSum+2*a+b)
+		}
+	}
+}
+
+// tileKernel is a kernel for linears being written.
+type tileKernel struct {
+	tileFunction
 	dot    tileDot
 	digits int
 	few    bool // at most 16 rows, of one digit: there is no second tile of rows, and the first is no higher than it has to be
 }
 
-func (k *tileKernel) arg(name string) string { return field("amxArgs", name, args) }
-
-// newTileKernel starts a kernel with the tiles configured.
 func newTileKernel(name, doc string, dot tileDot, digits int, config string) *tileKernel {
-	k := &tileKernel{function: newFunction(name+"AMX", doc, "a *amxArgs", ""), dot: dot, digits: digits}
-	k.op("MOVQ", k.param("a"), args)
-	if config == "" {
-		k.op("MOVQ", k.arg("config"), "AX")
-	} else {
-		k.op("LEAQ", constant(config), "AX")
-	}
-	k.tileConfigure()
+	k := &tileKernel{tileFunction: startTiles(name, doc, "amxArgs", config), dot: dot, digits: digits}
+	k.op("MOVQ", imm(tileRow), tileStride)
 	k.op("MOVQ", imm(stepBytes), panelStride)
 	k.op("MOVQ", k.arg("yStride"), resultLD)
 	return k
 }
 
-func (k *tileKernel) finish() *function {
-	k.tileRelease()
-	k.end()
-	return k.function
-}
-
-// pairRows is how many rows of x a pair of tiles holds.
-func (k *tileKernel) pairRows() int {
-	if k.few {
-		return tileRows
-	}
-	return 2 * tileRows / k.digits
-}
+// pairRows is how many rows of x the tiles of rows hold.
+func (k *tileKernel) pairRows() int { return k.rowTiles() * tileRows / k.digits }
 
 // tileFamily is a linear whose panels are tiles as they are.
 type tileFamily struct {
@@ -87,8 +114,7 @@ func (t tileFamily) write() *function {
 	}
 	k := newTileKernel(t.name, "multiplies rows that are packed as tiles with panels.", t.dot, t.digits, config)
 	k.few = t.few
-	panels, pairs, segment, whole := k.newLabel("panel"), k.newLabel("pair"), k.newLabel("segment"), k.newLabel("whole")
-	k.op("MOVQ", imm(tileRow), tileStride)
+	panels, pairs := k.newLabel("panel"), k.newLabel("pair")
 	k.copyArg("panel", "panelAt")
 	k.copyArg("y", "yAt")
 	k.place(panels)
@@ -102,18 +128,11 @@ func (t tileFamily) write() *function {
 	k.op("MOVQ", k.arg("panelAt"), panel)
 	k.op("MOVQ", k.arg("segments"), segments)
 	k.op("MOVQ", imm(0), k.arg("adding"))
-	k.place(segment)
-	k.op("MOVQ", k.arg("steps"), steps)
-	k.op("CMPQ", segments, imm(1))
-	k.op("JNE", whole)
-	k.op("MOVQ", k.arg("lastSteps"), steps)
-	k.place(whole)
-	k.multiply()
-	k.eachRow(t.finishRow)
-	k.op("MOVQ", imm(1), k.arg("adding"))
-	k.op("ADDQ", imm(entry), entries)
-	k.op("DECQ", segments)
-	k.op("JNE", segment)
+	k.eachSegment(k.arg, func() {
+		k.multiply()
+		k.eachRow(t.finishRow)
+		k.op("ADDQ", imm(entry), entries)
+	})
 	k.nextPair()
 	k.op("JG", pairs)
 	k.op("MOVQ", k.arg("panelBytes"), "AX")
@@ -134,17 +153,12 @@ func (k *tileKernel) nextPair() {
 	k.op("SUBQ", imm(k.pairRows()), rowsLeft)
 }
 
-func (k *tileKernel) sumTiles() int {
+// rowTiles is how many tiles of rows there are.
+func (k *tileKernel) rowTiles() int {
 	if k.few {
-		return 2
+		return 1
 	}
-	return 4
-}
-
-func (k *tileKernel) zeroSums() {
-	for i := range k.sumTiles() {
-		k.tileZero(tileSum + i)
-	}
+	return 2
 }
 
 // tileAhead is how far ahead of itself the first pair of a panel prefetches, bytes.
@@ -153,7 +167,7 @@ const tileAhead = 3072
 // multiply sums the tiles of a segment. The first pair of rows, which meets the panel in memory, prefetches.
 func (k *tileKernel) multiply() {
 	cached, done := k.newLabel("cached"), k.newLabel("summed")
-	k.zeroSums()
+	k.zeroSums(k.rowTiles())
 	if k.few {
 		k.tileLoop(true)
 		return
@@ -170,18 +184,9 @@ func (k *tileKernel) multiply() {
 func (k *tileKernel) tileLoop(prefetch bool) {
 	again := k.newLabel("tiles")
 	k.place(again)
-	k.tileLoad(0, panel, panelStride, tileB)
-	k.tileLoad(0, x, tileStride, tileA)
-	k.tileDot(k.dot, tileA, tileB, tileSum)
-	if !k.few {
-		k.tileLoad(tileBytes, x, tileStride, tileA+1)
-		k.tileDot(k.dot, tileA+1, tileB, tileSum+2)
-	}
-	k.tileLoad(tileRow, panel, panelStride, tileB+1)
-	k.tileDot(k.dot, tileA, tileB+1, tileSum+1)
-	if !k.few {
-		k.tileDot(k.dot, tileA+1, tileB+1, tileSum+3)
-	}
+	k.addProducts(k.dot, k.rowTiles(),
+		func(i int) { k.tileLoad(i*tileBytes, x, tileStride, tileA+i) },
+		func(i int) { k.tileLoad(i*tileRow, panel, panelStride, tileB+i) })
 	if prefetch {
 		for i := 0; i < 2*tileBytes; i += 64 {
 			k.op("PREFETCHT1", mem(tileAhead+i, panel))
@@ -197,7 +202,7 @@ func (k *tileKernel) tileLoop(prefetch bool) {
 func (k *tileKernel) eachRow(finishRow func(k *tileKernel)) {
 	done := k.newLabel("rows")
 	k.op("MOVQ", k.arg("sums"), sums)
-	for i := range k.sumTiles() {
+	for i := range 2 * k.rowTiles() {
 		k.tileStore(tileSum+i, i*tileBytes, sums, tileStride)
 	}
 	k.op("MOVQ", result, rowResult)

@@ -7,8 +7,8 @@ package main
 func tileScores() *function {
 	const first, second, lower, out, at, left = "SI", "BX", "R11", "R12", "R13", "CX"
 	ahead := []string{"R10", "R15"}
-	k := newTileAttend("tileScores", "multiplies 32 rows of queries with pairs of panels of keys.", "scoreTileArgs", "wholeTiles")
-	arg := k.argOf
+	k := tileAttend{startTiles("tileScores", "multiplies 32 rows of queries with pairs of panels of keys.", "scoreTileArgs", "wholeTiles")}
+	arg := k.arg
 	pair, cached, done := k.newLabel("pair"), k.newLabel("cached"), k.newLabel("done")
 	k.op("MOVQ", arg("qStride"), panelStride)
 	k.op("MOVQ", imm(tileRow), tileStride)
@@ -17,23 +17,18 @@ func tileScores() *function {
 	k.op("MOVQ", arg("panels"), at)
 	k.op("MOVQ", arg("pairs"), left)
 	k.place(pair)
-	k.op("MOVQ", mem(0, at), first)
-	k.op("MOVQ", mem(8, at), second)
+	k.op("MOVQ", panelField(0, "k", at), first)
+	k.op("MOVQ", panelField(1, "k", at), second)
 	k.op("MOVQ", arg("q"), x)
 	k.secondRows(x, panelStride, lower)
 	k.op("MOVQ", arg("steps"), steps)
-	k.zeroSums()
+	k.zeroSums(2)
 	loop := func(prefetch bool) {
 		step := k.newLabel("step")
 		k.place(step)
-		k.tileLoad(0, first, tileStride, tileB)
-		k.tileLoad(0, x, panelStride, tileA)
-		k.tileDot(k.dot, tileA, tileB, tileSum)
-		k.tileLoad(0, second, tileStride, tileB+1)
-		k.tileDot(k.dot, tileA, tileB+1, tileSum+1)
-		k.tileLoad(0, lower, panelStride, tileA+1)
-		k.tileDot(k.dot, tileA+1, tileB, tileSum+2)
-		k.tileDot(k.dot, tileA+1, tileB+1, tileSum+3)
+		k.addProducts(dotBF16Tiles, 2,
+			func(i int) { k.tileLoad(0, []string{x, lower}[i], panelStride, tileA+i) },
+			func(i int) { k.tileLoad(0, []string{first, second}[i], tileStride, tileB+i) })
 		moving := []string{first, second}
 		if prefetch {
 			k.fetch(ahead...)
@@ -48,10 +43,10 @@ func tileScores() *function {
 		k.op("DECQ", steps)
 		k.op("JNE", step)
 	}
-	k.op("MOVQ", mem(16, at), ahead[0])
-	k.op("MOVQ", mem(24, at), ahead[1])
-	k.op("TESTQ", ahead[1], ahead[1])
+	k.op("CMPQ", arg("ahead"), imm(0))
 	k.op("JEQ", cached)
+	k.op("MOVQ", panelField(0, "v", at), ahead[0])
+	k.op("MOVQ", panelField(1, "v", at), ahead[1])
 	loop(true)
 	k.op("JMP", done)
 	k.place(cached)
@@ -59,7 +54,7 @@ func tileScores() *function {
 	k.place(done)
 	k.storeSums(out)
 	k.op("ADDQ", imm(2*tileRow), out)
-	k.op("ADDQ", imm(32), at)
+	k.op("ADDQ", "$(2*scorePanel__size)", at)
 	k.op("DECQ", left)
 	k.op("JNE", pair)
 	return k.finish()
@@ -68,8 +63,8 @@ func tileScores() *function {
 // tileValues sums the values of chunks of 16 positions, weighted by 32 rows: 32 channels a round.
 func tileValues() *function {
 	const lower, out, at, channel, value, ahead = "R11", "R12", "R13", "BX", "SI", "R10"
-	k := newTileAttend("tileValues", "sums chunks of 16 positions' values, weighted by 32 rows.", "valueTileArgs", "shortTiles")
-	arg := k.argOf
+	k := tileAttend{startTiles("tileValues", "sums chunks of 16 positions' values, weighted by 32 rows.", "valueTileArgs", "shortTiles")}
+	arg := k.arg
 	block, chunk := k.newLabel("block"), k.newLabel("chunk")
 	k.op("MOVQ", arg("pStride"), tileStride)
 	k.op("MOVQ", arg("vStride"), panelStride)
@@ -81,18 +76,13 @@ func tileValues() *function {
 	k.secondRows(x, tileStride, lower)
 	k.op("MOVQ", arg("list"), at)
 	k.op("MOVQ", arg("chunks"), steps)
-	k.zeroSums()
+	k.zeroSums(2)
 	k.place(chunk)
 	k.op("MOVQ", mem(0, at), value)
 	k.op("ADDQ", channel, value)
-	k.tileLoad(0, value, panelStride, tileB)
-	k.tileLoad(0, x, tileStride, tileA)
-	k.tileDot(k.dot, tileA, tileB, tileSum)
-	k.tileLoad(tileRow, value, panelStride, tileB+1)
-	k.tileDot(k.dot, tileA, tileB+1, tileSum+1)
-	k.tileLoad(0, lower, tileStride, tileA+1)
-	k.tileDot(k.dot, tileA+1, tileB, tileSum+2)
-	k.tileDot(k.dot, tileA+1, tileB+1, tileSum+3)
+	k.addProducts(dotBF16Tiles, 2,
+		func(i int) { k.tileLoad(0, []string{x, lower}[i], tileStride, tileA+i) },
+		func(i int) { k.tileLoad(i*tileRow, value, panelStride, tileB+i) })
 	cached := k.newLabel("cached")
 	k.op("MOVQ", mem(8, at), ahead)
 	k.op("TESTQ", ahead, ahead)
@@ -114,31 +104,18 @@ func tileValues() *function {
 	return k.finish()
 }
 
-// tileAttend is a kernel of attention being written.
-type tileAttend struct {
-	tileKernel
-	argsName string
-}
-
-func newTileAttend(name, doc, argsName, config string) *tileAttend {
-	k := &tileAttend{tileKernel{function: newFunction(name+"AMX", doc, "a *"+argsName, ""), dot: dotBF16Tiles, digits: 1}, argsName}
-	k.op("MOVQ", k.param("a"), args)
-	k.op("LEAQ", constant(config), "AX")
-	k.tileConfigure()
-	return k
-}
-
-func (k *tileAttend) argOf(name string) string { return field(k.argsName, name, args) }
+// tileAttend is a kernel of attention over bf16 being written.
+type tileAttend struct{ tileFunction }
 
 // secondRows points lower at the 16th row behind the one at rows.
-func (k *tileAttend) secondRows(rows, stride, lower string) {
+func (k tileAttend) secondRows(rows, stride, lower string) {
 	k.op("MOVQ", stride, lower)
 	k.op("SHLQ", imm(4), lower)
 	k.op("ADDQ", rows, lower)
 }
 
 // fetch prefetches a tile's worth of memory at each of some addresses.
-func (k *tileAttend) fetch(bases ...string) {
+func (k tileAttend) fetch(bases ...string) {
 	for i := 0; i < tileBytes; i += tileRow {
 		for _, base := range bases {
 			k.op("PREFETCHT1", mem(i, base))
@@ -147,12 +124,10 @@ func (k *tileAttend) fetch(bases ...string) {
 }
 
 // storeSums stores 32 rows of 32 sums.
-func (k *tileAttend) storeSums(out string) {
+func (k tileAttend) storeSums(out string) {
 	k.tileStore(tileSum, 0, out, resultLD)
 	k.tileStore(tileSum+1, tileRow, out, resultLD)
-	k.op("MOVQ", resultLD, "AX")
-	k.op("SHLQ", imm(4), "AX")
-	k.op("ADDQ", out, "AX")
+	k.secondRows(out, resultLD, "AX")
 	k.tileStore(tileSum+2, 0, "AX", resultLD)
 	k.tileStore(tileSum+3, tileRow, "AX", resultLD)
 }

@@ -36,9 +36,7 @@ func writeTileU4(joined bool, digits int) *function {
 		name += "digits"
 	}
 	k := tileU4{newTileKernel(name, "multiplies rows that are packed as tiles with an expanded panel.", dot, digits, "wholeTiles"), joined}
-	rows, panels, half, segment := k.newLabel("rows"), k.newLabel("panel"), k.newLabel("half"), k.newLabel("segment")
-	whole := k.newLabel("whole")
-	k.op("MOVQ", imm(tileRow), tileStride)
+	rows, panels, half := k.newLabel("rows"), k.newLabel("panel"), k.newLabel("half")
 	k.op("VBROADCASTSS", constant("restStep"), avx512.reg(groupRestStep))
 	k.startRows()
 	k.place(rows) // 16 rows stay in the nearest cache for all panels
@@ -57,17 +55,10 @@ func writeTileU4(joined bool, digits int) *function {
 	k.op("MOVQ", k.arg("rowScaleAt"), rowScales)
 	k.op("MOVQ", k.arg("segments"), segments)
 	k.op("MOVQ", imm(0), k.arg("adding"))
-	k.place(segment)
-	k.op("MOVQ", k.arg("steps"), steps)
-	k.op("CMPQ", segments, imm(1))
-	k.op("JNE", whole)
-	k.op("MOVQ", k.arg("lastSteps"), steps)
-	k.place(whole)
-	k.groupLoop()
-	k.storeRows()
-	k.op("MOVQ", imm(1), k.arg("adding"))
-	k.op("DECQ", segments)
-	k.op("JNE", segment)
+	k.eachSegment(k.arg, func() {
+		k.groupLoop()
+		k.storeRows()
+	})
 	k.op("ADDQ", imm(tileRow), k.arg("half"))
 	k.op("CMPQ", k.arg("half"), imm(stepBytes))
 	k.op("JNE", half)
