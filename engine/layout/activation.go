@@ -1,12 +1,16 @@
 package layout
 
-import "fmt"
+import (
+	"fmt"
+
+	"llmc/internal/quant"
+)
 
 // EntryBytes is the size of one Entry in memory.
 const EntryBytes = 16
 
-// RestSteps is how many steps of the second digit make one of the first. A power of two, so that digits can be joined before they are summed.
-const RestSteps = 256
+// RestSteps is how many steps of the second digit make one of the first.
+const RestSteps = quant.RestSteps
 
 // Entry is what a kernel needs to know of a part of a quantized activation row: a group (q8g, q16g) or a segment (q8t, q16t).
 // Arrays are by digit; of one-digit formats the second element is 0.

@@ -26,8 +26,9 @@ func Q8(codes []int8, x []float32) (scale float32, sum int32) {
 	return scale, sum
 }
 
-// restSteps is how many steps of the second digit make one of the first: half a step of it, the most that the first leaves over, is cut to 127.
-const restSteps = 256
+// RestSteps is how many steps of the second digit make one of the first: half a step of it, the most that the first leaves over, is cut to 127.
+// A power of two, so that digits can be joined before they are summed.
+const RestSteps = 256
 
 // Q16 replaces one row (format q16t) or one group (q16g) of a linear's inputs by what its two digits stand for. The first digit is Q8;
 // the second holds what that leaves over, in steps of 1/256 of the first's.
@@ -36,12 +37,12 @@ func Q16(x []float32) {
 	scale, _ := Q8(codes, x)
 	inverse := float32(0)
 	if scale > 0 {
-		inverse = restSteps / scale
+		inverse = RestSteps / scale
 	}
 	for i, v := range x {
 		first := float32(float32(codes[i]) * scale)
 		q := float32(float32(v-first) * inverse)
 		q = min(max(q, -127), 127)
-		x[i] = first + float32(float32(math.RoundToEven(float64(q)))*(scale/restSteps))
+		x[i] = first + float32(float32(math.RoundToEven(float64(q)))*(scale/RestSteps))
 	}
 }

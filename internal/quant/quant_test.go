@@ -291,11 +291,11 @@ func TestQ8(t *testing.T) {
 		Q16(y)
 		for i := range y {
 			bound := float32(0.51)
-			if abs(float32(codes[i])*scale-x[i]) > scale*127/restSteps {
+			if abs(float32(codes[i])*scale-x[i]) > scale*127/RestSteps {
 				bound = 1.01
 			}
-			if scale > 0 && abs(y[i]-x[i]) > scale/restSteps*bound+1e-6*abs(x[i]) {
-				t.Fatalf("element %d: %g became %g with steps of %g", i, x[i], y[i], scale/restSteps)
+			if scale > 0 && abs(y[i]-x[i]) > scale/RestSteps*bound+1e-6*abs(x[i]) {
+				t.Fatalf("element %d: %g became %g with steps of %g", i, x[i], y[i], scale/RestSteps)
 			}
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"math"
 	"sort"
 	"strings"
+
+	"llmc/engine/layout"
 )
 
 // constants are vectors in memory that kernels use as operands, and what else they read.
@@ -26,8 +28,8 @@ var constants = map[string][]uint64{
 	"lowest":    number(-127),
 	"steps127":  number(127),
 	"leastMax":  number(1e-30),
-	"restStep":  number(1.0 / 256),
-	"restSteps": number(256),
+	"restStep":  number(1.0 / layout.RestSteps),
+	"restSteps": number(layout.RestSteps),
 	"leastI8":   number(-128),
 	"zeroI8":    every(128),
 	"minusInf":  number(float32(math.Inf(-1))),
