@@ -26,8 +26,8 @@ type drafter struct {
 	most    int
 	model   *draft.Model // nil: n-grams
 	now     func() time.Time
-	verify  draft.Costs // of steps
-	guess   draft.Costs // of the model's
+	verify  *draft.Costs // of steps, as the loop knows them
+	guess   draft.Costs  // of the model's
 	load    draft.Load
 	all     draft.Rates
 	ledger  draft.Ledger
@@ -71,13 +71,13 @@ const (
 	entryFactor = 1.5
 )
 
-func newDrafter(o *Options, vocab int) (*drafter, error) {
+func newDrafter(o *Options, vocab int, verify *draft.Costs) (*drafter, error) {
 	c := &o.Drafting
 	if c.Tokens <= 0 {
 		return nil, nil
 	}
-	d := &drafter{most: c.Tokens, now: o.Now, outputs: usualOutput}
-	d.load = draft.Load{Verify: &d.verify, Presumed: c.Share}
+	d := &drafter{most: c.Tokens, now: o.Now, outputs: usualOutput, verify: verify}
+	d.load = draft.Load{Verify: verify, Presumed: c.Share}
 	if c.Model != nil {
 		begin := d.now()
 		seconds := func() float64 { return d.now().Sub(begin).Seconds() }
@@ -242,7 +242,6 @@ func (d *drafter) learn(tokens int, took time.Duration) {
 	if d == nil {
 		return
 	}
-	d.verify.Observe(tokens, took.Seconds())
 	right := 0
 	for _, g := range d.asked {
 		s := &g.guesses

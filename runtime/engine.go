@@ -138,7 +138,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	}
 	e.starter, _ = model.(engine.Starter)
 	e.timer, _ = options.Observer.(StepTimer)
-	if e.drafter, err = newDrafter(&e.options, info.Vocab); err != nil {
+	if e.drafter, err = newDrafter(&e.options, info.Vocab, &p.costs); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
 	return e, nil

@@ -70,8 +70,8 @@ func (e *Engine) finish() {
 	e.out = f.out
 	e.complete(f.out)
 	if e.lastErr == nil {
-		e.drafter.learn(f.tokens, landed.Sub(f.begun))
 		e.pace.costs.Observe(f.tokens, landed.Sub(f.begun).Seconds())
+		e.drafter.learn(f.tokens, landed.Sub(f.begun))
 	}
 	e.deliver()
 	e.stepStarted.Store(0)

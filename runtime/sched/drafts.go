@@ -59,7 +59,7 @@ func (s *Scheduler) Propose(q *Sequence, drafts []int32) {
 func (q *Sequence) Tokens() []int32 { return q.tokens }
 
 // MostDrafts returns how many drafts could be right: the token behind them is the last that the sequence may have.
-func (q *Sequence) MostDrafts() int { return q.limit - q.total() - 1 }
+func (q *Sequence) MostDrafts() int { return q.Remaining() - 1 }
 
 // Remaining returns how many more tokens the sequence may have.
 func (q *Sequence) Remaining() int { return q.limit - q.total() }
