@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"llmc/compiler/hf"
 	"llmc/engine"
@@ -58,7 +57,7 @@ var rotateTolerance = Tolerance{Max: 1e-4, Mean: 1e-5}
 func (r *reference) rotate(plan *engine.Plan, checkpoint *hf.Checkpoint) error {
 	level := passes.RotateNone
 	for _, w := range r.final.Weights {
-		if strings.Contains(w.Recipe.String(), "rotated(") {
+		if w.Recipe.Turned() {
 			level = passes.RotateWeights
 		}
 	}

@@ -3,6 +3,7 @@ package ir
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"llmc/internal/rotation"
 )
@@ -33,6 +34,11 @@ func (r *Recipe) Unmixed() (unmixed *Recipe, out string) {
 	rows := *r
 	rows.Out = ""
 	return &rows, r.Out
+}
+
+// Turned tells whether any row is of a turned matrix.
+func (r *Recipe) Turned() bool {
+	return r != nil && (r.Kind == Rotated || slices.ContainsFunc(r.Parts, (*Recipe).Turned))
 }
 
 // Scale returns what the columns of a Rotated recipe are multiplied with, nil for nothing.
