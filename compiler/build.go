@@ -59,7 +59,8 @@ type build struct {
 	targets    []engine.Target
 	checkpoint *hf.Checkpoint
 	policy     passes.Policy
-	format     *quant.Format
+	format     *quant.Format // of a target of which nothing is known
+	quant      string        // what the policy's format is on the targets
 	model      *models.Model
 	lowered    []*lowered
 	assemblers []cubin.Assembler // of which one makes the cubins
@@ -72,6 +73,9 @@ func (b *build) open() error {
 		return err
 	}
 	b.policy.Overrides = b.Override
+	if b.quant, err = formatName(b.policy.Linear, b.targets); err != nil {
+		return err
+	}
 	if b.Random != nil {
 		b.checkpoint, err = hf.OpenRandom(b.Model, *b.Random)
 	} else {
@@ -112,7 +116,7 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report.Quant, report.BitsPerWeight, report.Parameters = b.format.Name, bits, parameters
+	report.Quant, report.BitsPerWeight, report.Parameters = b.quant, bits, parameters
 	for _, t := range b.targets {
 		report.Targets = append(report.Targets, t.Name)
 	}
@@ -175,7 +179,7 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 
 // provenance says what the plan was made from. The checkpoint's files are hashed, by name; the directory's own name stays out.
 func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
-	p := &engine.Provenance{Compiler: version.Full(), Options: []engine.Option{{Name: "quant", Value: b.format.Name}}}
+	p := &engine.Provenance{Compiler: version.Full(), Options: []engine.Option{{Name: "quant", Value: b.quant}}}
 	if b.KVDType != "" && b.KVDType != Auto {
 		p.Options = append(p.Options, engine.Option{Name: "kv-dtype", Value: b.KVDType})
 	}

@@ -17,7 +17,8 @@ const Auto = "auto"
 // autoQuant is what Auto means for checkpoints that are not quantized.
 const autoQuant = "bf16"
 
-// policy turns a name that --quant takes into the formats of linears, output matrix and embedding.
+// policy turns a name that --quant takes into the formats of linears, output matrix and embedding. The format is that of a target of which nothing is
+// known.
 func policy(name string) (passes.Policy, *quant.Format, error) {
 	if name == "" || name == Auto {
 		name = autoQuant
@@ -26,7 +27,27 @@ func policy(name string) (passes.Policy, *quant.Format, error) {
 	if err != nil {
 		return passes.Policy{}, nil, err
 	}
-	return passes.Policy{Linear: f.Name}, f, nil
+	return passes.Policy{Linear: name}, f, nil
+}
+
+// formatName returns what a name stands for on all targets, or the name where that differs.
+func formatName(name string, targets []engine.Target) (string, error) {
+	var found []string
+	for _, row := range targets {
+		t, _, err := backends[row.Device](row)
+		if err != nil {
+			return "", err
+		}
+		f, err := passes.FormatFor(t, name)
+		if err != nil {
+			return "", err
+		}
+		found = append(found, f.Name)
+	}
+	if found = slices.Compact(found); len(found) == 1 {
+		return found[0], nil
+	}
+	return name, nil
 }
 
 // KVDTypes lists what --kv-dtype takes.

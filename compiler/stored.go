@@ -236,10 +236,7 @@ func (w *storedWeight) near(got, want []float32, row int, limits *quant.Limits) 
 		}
 		return true
 	}
-	size := w.format.Group
-	if size == 0 {
-		size = len(want)
-	}
+	size := w.format.BoundColumns(len(want))
 	for at := 0; at < len(want); at += size {
 		g, x := got[at:min(len(got), at+size)], want[at:min(len(want), at+size)]
 		amax, sum := float32(0), 0.0

@@ -275,7 +275,7 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 	w.back = grow(w.back, len(w.rows))
 	j.format.Dequantize(w.back, &w.block)
 	j.loss[panel] = newPanelLoss(w.rows, w.back)
-	codes := layout.Codes{Codes: w.block.Codes, Scales: w.block.Scales, Zeros: w.block.Zeros}
+	codes := layout.Codes{Codes: w.block.Codes, Scales: w.block.Scales, Zeros: w.block.Zeros, Steps: w.block.Steps}
 	return int64(j.packed.PanelBytes()), j.packed.PackCodes(out[:j.packed.PanelBytes()], codes)
 }
 

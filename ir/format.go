@@ -16,18 +16,20 @@ var WeightFormats = []struct {
 	{"fp8_block", dtype.F8E4M3, true},
 	{"int4", dtype.U4, true},
 	{"int4z", dtype.U4, true},
+	{"int4n", dtype.U4, true},
 	{"int4a8", dtype.U4, true},
 	{"int4za8", dtype.U4, true},
+	{"int4na8", dtype.U4, true},
 }
 
 // ActivationFormats are the formats of quantized inputs: the code of each element, what a group of columns means, and the weights that they are
 // multiplied with.
 var ActivationFormats = []ActivationFormat{
-	{"q16t", dtype.I8, GroupSums, []string{"int8"}},
+	{"q16t", dtype.I8, GroupSums, []string{"int8", "int4n"}},
 	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z"}},
-	{"q8t", dtype.I8, GroupSums, []string{"int8a8"}},
+	{"q8t", dtype.I8, GroupSums, []string{"int8a8", "int4na8"}},
 	{"q8g", dtype.I8, GroupScales, []string{"int4a8", "int4za8"}},
-	{"s8t", dtype.I8, NoGroups, []string{"int8a8"}},
+	{"s8t", dtype.I8, NoGroups, []string{"int8a8", "int4na8"}},
 	{"e4m3t", dtype.F8E4M3, NoGroups, []string{"fp8", "fp8_tensor"}},
 	{"e4m3g", dtype.F8E4M3, GroupScales, []string{"fp8_block"}},
 	{MaximaFormat, dtype.F32, NoGroups, nil},

@@ -55,6 +55,17 @@ func (p *Policy) format(w *ir.Weight, r role) (string, error) {
 	return p.Linear, nil
 }
 
+// FormatFor returns the format that a name stands for on a target, which may be nil.
+func FormatFor(t Target, name string) (*quant.Format, error) {
+	if t == nil {
+		return quant.Find(name)
+	}
+	return quant.FindFor(name, func(f *quant.Format) bool {
+		_, err := t.InputFormat(f)
+		return err == nil
+	})
+}
+
 // router is the format of a matrix whose products choose experts: that of linears, but for codes, whose errors would send rows elsewhere and of which
 // so small a matrix saves nothing.
 func (p *Policy) router() (string, error) {

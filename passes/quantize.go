@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"llmc/internal/dtype"
-	"llmc/internal/quant"
 	"llmc/ir"
 )
 
@@ -111,7 +110,7 @@ func (c *Context) setFormat(w *ir.Weight, r role) error {
 		return err
 	}
 	if name != "" {
-		f, err := quant.Find(name)
+		f, err := FormatFor(c.Options.Target, name)
 		if err != nil {
 			return fmt.Errorf("weight %%%s: %w", w.Name, err)
 		}

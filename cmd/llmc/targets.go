@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -84,7 +85,7 @@ func listTargets() targetList {
 		f := &quant.Formats[i]
 		row := formatRow{Name: f.Name, Bits: f.BitsPerWeight(typicalRow), Doc: f.Doc}
 		for _, a := range quant.Aliases {
-			if a.Format == f.Name {
+			if slices.Contains(a.Formats, f.Name) {
 				row.Alias = a.Name
 			}
 		}

@@ -104,8 +104,11 @@ func (l Linear) ZeroOffset(g int) int {
 func (l Linear) PanelBytes() int {
 	last := max(0, l.Groups()-1)
 	n := l.ScaleOffset(last) + Lanes*l.ScaleBytes
-	if l.Zeros {
+	switch {
+	case l.Zeros:
 		n += roundUp(l.Groups()*zeroBytes, Align)
+	case l.Nested:
+		n += roundUp(l.nestedGroups()*nestedBytes, Align)
 	}
 	return n
 }

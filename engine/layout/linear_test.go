@@ -33,6 +33,7 @@ func TestOffsets(t *testing.T) {
 		{"f32", 33, 65, 2, 128 * 128, 64, 64 * 128, 0, 128 * 128, 2 * 128 * 128, 0, 1, "f32"},
 		{"bf16", 32, 160, 1, 96 * 128, 3, 128, 0, 96 * 128, 96 * 128, 0, 1, "bf16"},
 		{"u8", 513, 160, 17, 48*128 + 128, 159, 39 * 128, 0, 48 * 128, 17 * (48*128 + 128), 0, 1, "q16t"},
+		{"u4n.g32", 1, 96, 1, 16*128 + 128 + 192, 95, 11 * 128, 0, 16 * 128, 16*128 + 128 + 192, 0, 1, "q16t"},
 		{"u4.g32", 1, 64, 1, 2 * (512 + 64), 32, 576, 1, 576 + 512, 1152, 2, 1, "q16g"},
 		{"u4.g128", 1, 160, 1, 2048 + 64 + 512 + 64, 136, 2112 + 128, 1, 2112 + 512, 2688, 2, 1, "q16g"},
 		{"u4.g64.s32", 1, 72, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "q16g"},
@@ -113,6 +114,9 @@ func FuzzNew(f *testing.F) {
 		if l.Zeros && l.ZeroOffset(l.Groups()-1)+zeroBytes > l.PanelBytes() {
 			t.Fatalf("%s [%d,%d]: zero points beyond the panel", l.Name, n, k)
 		}
+		if l.Nested && l.NestedOffset(l.nestedGroups()) > l.PanelBytes() {
+			t.Fatalf("%s [%d,%d]: steps beyond the panel", l.Name, n, k)
+		}
 		if _, hi := l.SegmentRange(l.Segments() - 1); hi != k || l.Input().EntryOffset() > l.Input().RowBytes() {
 			t.Fatalf("%s [%d,%d]: segments end at %d", l.Name, n, k, hi)
 		}
@@ -161,6 +165,9 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		}
 		return want
 	}
+	if l.Nested {
+		return fillNested(t, l, panel, rows, next)
+	}
 	groups, mask, zero := max(1, l.Groups()), uint32(15), 8
 	if l.Group == 0 {
 		mask, zero = 255, 128
@@ -186,8 +193,33 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 	return want
 }
 
+func fillNested(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
+	groups := ceilDiv(l.K, NestedGroup)
+	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows), Zeros: make([]uint8, rows*groups), Steps: make([]uint8, rows*groups)}
+	for i := range c.Steps {
+		c.Steps[i] = uint8(next() % 16)
+		c.Zeros[i] = uint8(next() % uint32(256-15*int(c.Steps[i])))
+	}
+	for r := range c.Scales {
+		c.Scales[r] = float32(next()%2048) / 1000
+	}
+	want := make([]float32, rows*l.K)
+	for i := range c.Codes {
+		c.Codes[i] = uint8(next() % 16)
+		r, g := i/l.K, i/l.K*groups+i%l.K/NestedGroup
+		want[i] = float32(int(c.Codes[i])*int(c.Steps[g])+int(c.Zeros[g])-128) * c.Scales[r]
+	}
+	if err := l.PackCodes(panel, c); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
 // checkPadding reads the stored k beyond K.
 func checkPadding(t *rapid.T, l Linear, panel []byte) {
+	if l.Nested {
+		return // inputs are zero there
+	}
 	for i := l.K; i < l.KPad(); i++ {
 		for r := range Lanes {
 			if v := l.at(panel, r, i); v != 0 {
@@ -222,7 +254,7 @@ func TestRowReadsItsPanel(t *testing.T) {
 func TestPackRefuses(t *testing.T) {
 	u4 := mustNew(t, "u4z.g32", 2, 32, 0)
 	panel := make([]byte, u4.PanelBytes())
-	good := func() Codes { return Codes{make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}} }
+	good := func() Codes { return Codes{make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil} }
 	if err := u4.PackCodes(panel, good()); err != nil {
 		t.Fatal(err)
 	}
@@ -237,6 +269,17 @@ func TestPackRefuses(t *testing.T) {
 		c := good()
 		if spoil(&c); u4.PackCodes(panel, c) == nil {
 			t.Errorf("accepted: %s", name)
+		}
+	}
+	nested := mustNew(t, "u4n.g32", 2, 32, 0)
+	panel = make([]byte, nested.PanelBytes())
+	for name, c := range map[string]Codes{
+		"no steps": {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil},
+		"step":     {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, []uint8{1, 16}},
+		"offset":   {make([]uint8, 64), []float32{1, 1}, []uint8{31, 30}, []uint8{15, 15}},
+	} {
+		if nested.PackCodes(panel, c) == nil {
+			t.Errorf("accepted nested: %s", name)
 		}
 	}
 	if u4.PackFloats(panel, make([]float32, 32)) == nil || u4.PackCodes(panel[:8], good()) == nil {

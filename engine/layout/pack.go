@@ -11,8 +11,9 @@ import (
 // Codes is what a panel of a format of codes is packed from: the rows of as many outputs as a panel has, or fewer.
 type Codes struct {
 	Codes  []uint8   // [rows, K]; u8: weight+128, u4: 0..15, e4m3
-	Scales []float32 // u8, e4m3: [rows]; u4: [rows, Groups]
-	Zeros  []uint8   // u4z: [rows, Groups]; else nil
+	Scales []float32 // u8, u4n, e4m3: [rows]; u4: [rows, Groups]
+	Zeros  []uint8   // u4z: [rows, Groups]; u4n: offsets; else nil
+	Steps  []uint8   // u4n: [rows, groups of 32]; else nil
 }
 
 // PackFloats packs up to 32 rows [rows, K] into a panel of an f32 or bf16 weight; bf16 rounds to nearest, ties to even.
@@ -62,6 +63,9 @@ func (l Linear) PackCodes(panel []byte, c Codes) error {
 		return fmt.Errorf("%d rows of %s need %d scales (and zero points), got %d and %d", n, l.Name, n*groups, len(c.Scales), len(c.Zeros))
 	}
 	clear(panel[:l.PanelBytes()])
+	if l.Nested {
+		return l.packNested(panel, c, n)
+	}
 	if l.Group == 0 {
 		return l.packU8(panel, c, n)
 	}

@@ -40,13 +40,19 @@ func (l Linear) at(panel []byte, lane, k int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(panel[l.StepOffset(k)+4*lane:]))
 }
 
-// Code returns the code of an integer weight as stored.
+// Code returns the code of an integer weight as stored; of u4n the byte that it stands for.
 func (l Linear) Code(panel []byte, lane, k int) uint8 {
-	dword := panel[l.StepOffset(k)+4*lane:]
-	if l.Group == 0 {
-		return dword[k%4]
+	switch {
+	case l.Nested:
+		return l.nestedCode(panel, lane, k)
+	case l.Group == 0:
+		return panel[l.StepOffset(k)+4*lane+k%4]
 	}
-	return dword[k%4] >> (k % 8 / 4 * 4) & 15
+	return l.nibble(panel, lane, k)
+}
+
+func (l Linear) nibble(panel []byte, lane, k int) uint8 {
+	return panel[l.StepOffset(k)+4*lane+k%4] >> (k % 8 / 4 * 4) & 15
 }
 
 // Zero returns the code that stands for the weight 0 in group g.

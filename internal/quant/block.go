@@ -12,8 +12,9 @@ import (
 type Block struct {
 	Rows, Cols int
 	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15, fp8: e4m3
-	Scales     []float32 // [Rows, Groups]
-	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points
+	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps
+	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points or offsets
+	Steps      []uint8   // [Rows, Groups]; nil unless the format has steps
 
 	first  int     // the first row's number in the weight
 	limits *Limits // of formats whose rows share scales
@@ -24,13 +25,16 @@ func (b *Block) resize(f *Format, rows, cols int) {
 	groups := rows * f.Groups(cols)
 	b.Rows, b.Cols = rows, cols
 	b.Codes = slices.Grow(b.Codes[:0], rows*cols)[:rows*cols]
-	b.Scales = slices.Grow(b.Scales[:0], groups)[:groups]
-	b.Zeros = b.Zeros[:0]
-	if f.ZeroBits == 0 {
-		b.Zeros = nil
-		return
+	b.Scales = slices.Grow(b.Scales[:0], rows*f.scales(cols))[:rows*f.scales(cols)]
+	b.Zeros, b.Steps = groupBytes(b.Zeros, groups, f.ZeroBits), groupBytes(b.Steps, groups, f.StepBits)
+}
+
+// groupBytes makes room for a byte of each group, where a format has bits of it.
+func groupBytes(s []uint8, groups, bits int) []uint8 {
+	if bits == 0 {
+		return nil
 	}
-	b.Zeros = slices.Grow(b.Zeros, groups)[:groups]
+	return slices.Grow(s[:0], groups)[:groups]
 }
 
 // Quantize fills b with the codes of x, rows of cols elements. Each row is quantized on its own; where rows share scales, x is the whole weight.
@@ -81,6 +85,13 @@ func (f *Format) Dequantize(dst []float32, b *Block) {
 		}
 		r, g := i/groups, i%groups
 		lo, hi := r*b.Cols+g*size, r*b.Cols+min(b.Cols, (g+1)*size)
+		if f.StepBits > 0 {
+			step, offset := int32(b.Steps[i]), int32(zero)-nestedZero
+			for k, code := range b.Codes[lo:hi] {
+				dst[lo+k] = float32(int32(code)*step+offset) * b.Scales[r]
+			}
+			continue
+		}
 		if f.levels != nil {
 			for k, code := range b.Codes[lo:hi] {
 				dst[lo+k] = f.levels[code] * b.Scales[i]

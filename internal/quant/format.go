@@ -29,6 +29,8 @@ type Format struct {
 	Rows int
 	// ScaleBits and ZeroBits are the sizes of the scale and of the zero point of a group of one row, which may be a share of what is stored; 0: none.
 	ScaleBits, ZeroBits int
+	// StepBits is the size of a group's step where rows have one scale and groups have whole steps and offsets (in place of zero points) in it; 0: none.
+	StepBits int
 	// Activation is the form of the inputs that its products of codes take: "q16t", "q16g", "q8g", "s8t", "e4m3t", "e4m3g"; "" where inputs are numbers.
 	Activation string
 	// Rotate tells that inputs have so few bits that the model is to be turned, so that they have no outliers.
@@ -48,28 +50,42 @@ var Formats = []Format{
 	{Name: "bf16", Doc: "8 bits of mantissa", DType: dtype.BF16},
 	{Name: "f16", Doc: "11 bits of mantissa, up to 65504; inputs the same; GPUs only", DType: dtype.F16},
 	int8Format, int8BothFormat, fp8Format, fp8TensorFormat, fp8BlockFormat,
-	int4Format(32), int4Format(64), int4Format(128),
+	int4NestedFormat(), int4Format(32), int4Format(64), int4Format(128),
 	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),
-	oneDigit(int4Format(32)), oneDigit(int4Format(64)), oneDigit(int4Format(128)),
+	int4NestedBothFormat(), oneDigit(int4Format(32)), oneDigit(int4Format(64)), oneDigit(int4Format(128)),
 	oneDigit(int4ZeroFormat(32)), oneDigit(int4ZeroFormat(64)), oneDigit(int4ZeroFormat(128)),
 }
 
 // AllRows is the Rows of formats with one scale for a whole weight.
 const AllRows = 1 << 30
 
-// Aliases are short names of formats.
-var Aliases = []struct{ Name, Format string }{
-	{"int4", "int4-g32"},
-	{"int4-zp", "int4-g32-zp"},
-	{"int4-a8", "int4-g32-a8"},
-	{"int4-zp-a8", "int4-g32-zp-a8"},
+// Aliases are short names of formats: the first that a target takes, the last where nothing is known of targets.
+var Aliases = []Alias{
+	{"int4", []string{"int4-nested", "int4-g32"}},
+	{"int4-zp", []string{"int4-g32-zp"}},
+	{"int4-a8", []string{"int4-nested-a8"}},
+	{"int4-zp-a8", []string{"int4-g32-zp-a8"}},
+}
+
+// Alias is a short name of the best of some formats.
+type Alias struct {
+	Name    string
+	Formats []string
 }
 
 // Find returns the format that --quant calls name.
-func Find(name string) (*Format, error) {
+func Find(name string) (*Format, error) { return FindFor(name, func(*Format) bool { return false }) }
+
+// FindFor returns the format that --quant calls name on a target that takes some.
+func FindFor(name string, takes func(*Format) bool) (*Format, error) {
 	for _, a := range Aliases {
-		if a.Name == name {
-			name = a.Format
+		if a.Name != name {
+			continue
+		}
+		for _, name = range a.Formats {
+			if f, err := Find(name); err != nil || takes(f) {
+				return f, err
+			}
 		}
 	}
 	for i := range Formats {
@@ -118,10 +134,26 @@ func (f *Format) Groups(cols int) int {
 
 // BitsPerWeight returns the bits that an element of a row of cols elements takes, its share of scales and zero points included.
 func (f *Format) BitsPerWeight(cols int) float64 {
-	return float64(f.DType.Bits()) + float64(f.Groups(cols)*(f.ScaleBits+f.ZeroBits))/float64(cols)
+	return float64(f.DType.Bits()) + float64(f.scales(cols)*f.ScaleBits+f.Groups(cols)*(f.StepBits+f.ZeroBits))/float64(cols)
 }
 
-// ErrorBound returns how far dequantized numbers may be from the originals in a group of size elements whose largest magnitude
+// scales returns the number of scales of a row of cols elements.
+func (f *Format) scales(cols int) int {
+	if f.StepBits > 0 {
+		return 1
+	}
+	return f.Groups(cols)
+}
+
+// BoundColumns returns how many of cols columns have one largest magnitude that bounds their errors: those that share a scale.
+func (f *Format) BoundColumns(cols int) int {
+	if f.Group == 0 || f.StepBits > 0 {
+		return cols
+	}
+	return f.Group
+}
+
+// ErrorBound returns how far dequantized numbers may be from the originals among the size elements of BoundColumns whose largest magnitude
 // is amax: the root mean square over the group, and the most for one element. Plain formats have no bound here.
 func (f *Format) ErrorBound(amax float32, size int) (rms, most float32) {
 	if f.Plain() {

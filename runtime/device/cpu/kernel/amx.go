@@ -18,6 +18,8 @@ const (
 	packedBytes = 512 << 10
 	// callProducts and callBytes bound what one call multiplies and reads: some tenths of a millisecond.
 	callProducts, callBytes = 1 << 30, 4 << 20
+	// nestedPanelBytes bounds panels of u4n that have been expanded: they stay in the second-level cache beside the rows.
+	nestedPanelBytes = 256 << 10
 	// stagedRows is how many rows of a pair of panels pass through scratch memory together where results are not stored at once.
 	stagedRows = 64
 	// expandedPanels is how many panels are expanded together: 16 rows after the other meet all of them.
@@ -92,10 +94,11 @@ type amxProduct struct {
 	sc        *amxScratch
 	w         *Matrix
 	x         *Rows
-	pairRows  int // rows of x that follow each other in packed tiles before K does
-	pairBytes int // of them
-	first     int // row of the block
-	rows      int // in the block
+	wide      layout.Linear // of u4n: what panels are expanded to
+	pairRows  int           // rows of x that follow each other in packed tiles before K does
+	pairBytes int           // of them
+	first     int           // row of the block
+	rows      int           // in the block
 }
 
 // tiles returns the product of w and x by tiles, if that is how rows rows are best multiplied.
@@ -109,6 +112,9 @@ func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok
 		return amxProduct{}, false
 	}
 	p = amxProduct{amxKernel: k, set: s, sc: &sc.amx, w: w, x: x, pairRows: amxRows}
+	if w.Nested {
+		p.wide = w.Expanded()
+	}
 	if w.Group == 0 {
 		p.pairRows = 2 * amxRows / x.Digits
 		p.pairBytes = 2 * amxBytes * p.blocks()
@@ -145,6 +151,9 @@ func (sc *amxScratch) prepare(p *amxProduct) {
 	pairs := p.blockRows() / p.pairRows
 	// A last block of two groups of which there is one goes over the end.
 	grow(&sc.packed, pairs*p.pairBytes+maxDigits*amxBytes)
+	if p.w.Nested {
+		grow(&sc.panels, max(2, p.callPanels())*p.wide.PanelBytes())
+	}
 	if p.expand == nil {
 		return
 	}
@@ -201,6 +210,13 @@ func (p *amxProduct) packScales(r int) {
 
 // expandPanels expands panels panels from panel on, of formats that need it.
 func (p *amxProduct) expandPanels(panel, panels int) {
+	if p.w.Nested {
+		size := p.wide.PanelBytes()
+		for i := range panels {
+			p.set.expandNested(p.sc.panels[i*size:][:size], p.w, p.w.Data[(panel+i)*p.w.panel:])
+		}
+		return
+	}
 	if p.expand == nil {
 		return
 	}
@@ -235,6 +251,9 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.rowScales = unsafe.Pointer(&p.sc.rowScales[pair*w.Groups()*amxRows])
 	} else if w.ScaleBytes > 0 {
 		a.scaleOffset = w.ScaleOffset(0)
+		if w.Nested {
+			a.panel, a.panelBytes, a.scaleOffset = unsafe.Pointer(&p.sc.panels[0]), p.wide.PanelBytes(), p.wide.ScaleOffset(0)
+		}
 		a.entry = unsafe.Pointer(&p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset()])
 	}
 	a.steps, a.lastSteps = w.Segment/unit, (w.K-from+unit-1)/unit
@@ -264,6 +283,9 @@ func (sc *amxScratch) configure(rows int) {
 func (p *amxProduct) callPanels() int {
 	if p.expand != nil {
 		return expandedPanels
+	}
+	if p.w.Nested {
+		return max(1, nestedPanelBytes/p.wide.PanelBytes())
 	}
 	products := (p.rows + p.pairRows - 1) / p.pairRows * p.pairBytes * layout.Lanes
 	return max(1, min(callProducts/products, callBytes/p.w.panel))

@@ -4,19 +4,26 @@ package kernel
 const (
 	fewRows   = 4
 	fewRowsU4 = 24 // panels have to be expanded
+	// Panels of u4n too, which vectors do for themselves.
+	fewRowsNested = 4
 )
 
 // kernelsAMX are the linear kernels that x86-64-v4-amx adds.
 var kernelsAMX = [linearKinds]amxTable{
-	kindBF16: {whole: [maxDigits + 1]amxKernel{1: {minRows: 1, multiply: tileBF16AMX, few: tileBF16fewAMX, pack: packRow1AMX}}},
-	kindU8: {whole: [maxDigits + 1]amxKernel{
-		1: {minRows: fewRows, multiply: tileU8AMX, pack: packRow1AMX},
-		2: {minRows: fewRows, multiply: tileU8digitsAMX, pack: packRow2AMX},
-	}},
+	kindBF16:           {whole: [maxDigits + 1]amxKernel{1: {minRows: 1, multiply: tileBF16AMX, few: tileBF16fewAMX, pack: packRow1AMX}}},
+	kindU8:             amxTableU8(fewRows),
+	kindU4Nested:       amxTableU8(fewRowsNested),
 	kindU4:             amxTableU4(expandu4AMX, expandBF16u4AMX),
 	kindU4Scale32:      amxTableU4(expandu4sAMX, expandBF16u4sAMX),
 	kindU4Zeros:        amxTableU4(expandu4zAMX, expandBF16u4zAMX),
 	kindU4ZerosScale32: amxTableU4(expandu4zsAMX, expandBF16u4zsAMX),
+}
+
+func amxTableU8(rows int) amxTable {
+	return amxTable{whole: [maxDigits + 1]amxKernel{
+		1: {minRows: rows, multiply: tileU8AMX, pack: packRow1AMX},
+		2: {minRows: rows, multiply: tileU8digitsAMX, pack: packRow2AMX},
+	}}
 }
 
 func amxTableU4(bytes, bf16s func(a *expandArgs)) amxTable {

@@ -37,11 +37,12 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 		p.linear(y, ldy, rows, lo, hi)
 		return
 	}
-	k := &s.linear[w.kind][x.Digits]
+	k, expand := s.kernels(w, x.Digits, rows)
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
 		for p := lo; p < hi; p++ {
-			sc.linear.start(w, p, min(p+1, hi-1))
+			from := s.panel(sc, w, p, 0, expand)
+			sc.linear.start(from, w.at(min(p+1, hi-1)))
 			width := min(layout.Lanes, w.N-p*layout.Lanes)
 			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
 				r := r0 + t.row
@@ -74,14 +75,18 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 		p.swiglu(y, ldy, n, rows, lo, hi)
 		return
 	}
-	k := &s.linear[w.kind][x.Digits]
+	k, expand := s.kernels(w, x.Digits, rows)
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
 		for p := lo; p < hi; p++ {
+			var halves [2]panelOf
+			for half := range halves {
+				halves[half] = s.panel(sc, w, 2*p+half, half, expand)
+			}
 			width := min(layout.Lanes, n-p*layout.Lanes)
 			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
 				for half := range 2 {
-					sc.linear.start(w, 2*p+half, 2*min(p+1, hi-1)+half)
+					sc.linear.start(halves[half], w.at(2*min(p+1, hi-1)+half))
 					sc.linear.run(k, x, r0+t.row, &t, unsafe.Pointer(&sc.tile[half*layout.Lanes]), 8*layout.Lanes)
 					s.addBias(w, 2*p+half, sc.tile[half*layout.Lanes:], 2*layout.Lanes, t.n)
 				}
@@ -94,6 +99,44 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 		}
 	}
 }
+
+// kernels returns the micro-kernels for rows rows, and whether they read panels that have been expanded to u8: once for all tiles of rows.
+func (s *Set) kernels(w *Matrix, digits, rows int) (k *linearKernels, expand bool) {
+	k = &s.linear[w.kind][digits]
+	if w.Nested && s.nested != nil && rows > k.tile {
+		return &s.linear[kindU8][digits], true
+	}
+	return k, false
+}
+
+// panelOf is a panel that micro-kernels read.
+type panelOf struct {
+	l    layout.Linear
+	data []byte // from the panel on
+}
+
+// panel returns panel p of a weight, or what it is expanded to; a worker has room for two of these.
+func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, expand bool) panelOf {
+	data := w.Data[p*w.panel:]
+	if !expand {
+		return panelOf{w.Linear, data}
+	}
+	l := w.Expanded()
+	size := l.PanelBytes()
+	grow(&sc.expanded, 2*size)
+	dst := sc.expanded[slot*size:][:size]
+	s.expandNested(dst, w, data)
+	return panelOf{l, dst}
+}
+
+// expandNested writes a panel of u4n as u8.
+func (s *Set) expandNested(dst []byte, w *Matrix, panel []byte) {
+	s.nested(unsafe.Pointer(&dst[0]), unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.NestedOffset(0)]), w.KPad()/layout.NestedGroup)
+	copy(dst[w.Expanded().ScaleOffset(0):], panel[w.ScaleOffset(0):w.NestedOffset(0)])
+}
+
+// at points to panel p.
+func (w *Matrix) at(p int) unsafe.Pointer { return unsafe.Pointer(&w.Data[p*w.panel]) }
 
 // addBias adds panel p's part of the bias to rows rows of its outputs, while they are in the cache.
 func (s *Set) addBias(w *Matrix, p int, y []float32, ldy, rows int) {
@@ -152,28 +195,31 @@ func (t *tile) next() {
 	}
 }
 
-// start points the arguments at panel p, all segments. following is the panel that will be wanted next.
-func (a *linearArgs) start(w *Matrix, p, following int) {
-	base := unsafe.Pointer(&w.Data[p*w.panel])
-	a.panel, a.following = base, unsafe.Pointer(&w.Data[following*w.panel])
-	a.panelBytes, a.panelSteps = w.panel, w.KPad()/w.KPerStep
-	a.scale, a.zeros = nil, nil
+// start points the arguments at a panel, all segments. following is the panel that will be wanted next.
+func (a *linearArgs) start(p panelOf, following unsafe.Pointer) {
+	w, base := &p.l, unsafe.Pointer(&p.data[0])
+	a.panel, a.following = base, following
+	a.panelBytes, a.panelSteps = w.PanelBytes(), w.KPad()/w.KPerStep
+	a.scale, a.zeros, a.nested = nil, nil, nil
+	a.groupSteps, a.lastGroupSteps = 0, 0
 	a.segments = w.Segments()
 	first, _ := w.SegmentRange(a.segments - 1)
-	rest := w.K - first
-	if w.Group == 0 {
-		a.steps, a.lastSteps = w.Segment/w.KPerStep, (rest+w.KPerStep-1)/w.KPerStep
-		a.groupSteps, a.lastGroupSteps = 0, 0
-		if w.ScaleBytes > 0 {
-			a.scale = unsafe.Add(base, w.ScaleOffset(0))
+	unit := w.KPerStep
+	switch {
+	case w.Group > 0:
+		unit = w.Group
+		a.groupSteps, a.lastGroupSteps = w.Group/w.KPerStep, w.GroupK(w.Groups()-1)/w.KPerStep
+		if w.Zeros {
+			a.zeros = unsafe.Add(base, w.ZeroOffset(0))
 		}
-		return
+	case w.ScaleBytes > 0:
+		a.scale = unsafe.Add(base, w.ScaleOffset(0))
 	}
-	a.steps, a.lastSteps = w.Segment/w.Group, (rest+w.Group-1)/w.Group
-	a.groupSteps, a.lastGroupSteps = w.Group/w.KPerStep, w.GroupK(w.Groups()-1)/w.KPerStep
-	if w.Zeros {
-		a.zeros = unsafe.Add(base, w.ZeroOffset(0))
+	if w.Nested {
+		unit = layout.NestedGroup
+		a.nested = unsafe.Add(base, w.NestedOffset(0))
 	}
+	a.steps, a.lastSteps = w.Segment/unit, (w.K-first+unit-1)/unit
 }
 
 // run multiplies tile t of x, which starts at row r, with the panel and stores to y. Meanwhile it prefetches its share of the panel that follows.

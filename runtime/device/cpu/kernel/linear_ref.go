@@ -18,7 +18,8 @@ type linearArgs struct {
 	yStride int
 	scale   unsafe.Pointer // u8: the panel's 32 scales
 	zeros   unsafe.Pointer // u4z: zero points of the first group
-	// A segment has steps steps (u4: groups); the last one of the call has lastSteps.
+	nested  unsafe.Pointer // u4n: steps of the first group
+	// A segment has steps steps (u4, u4n: groups); the last one of the call has lastSteps.
 	segments, steps, lastSteps int
 	groupSteps, lastGroupSteps int // u4: steps of a group, and of the last group of the call
 	add                        int // 1: also the first segment is added to y; 0: it is stored
@@ -128,6 +129,30 @@ func u8Sum(digits int) panelSum {
 				x := *at[[4]int8](a.x, r*a.xStride+4*(digits*i+d))
 				for j := range 4 {
 					sums[d] += int32(w[j]) * int32(x[j])
+				}
+			}
+		}
+		return joinDigits(sums[:digits]) * (*at[float32](a.scale, 4*l) * entry.Scale)
+	}
+}
+
+// nestedSum is the same of a 4-bit weight whose codes stand for those of 8 bits.
+func nestedSum(digits int) panelSum {
+	return func(a *linearArgs, r, l, s int) float32 {
+		entry := at[layout.Entry](a.entry, r*a.xStride+s*layout.EntryBytes)
+		sums := entry.Bias
+		const half, groupSteps = layout.Lanes / 2, layout.NestedGroup / 8
+		first := s * a.steps
+		for g := first; g < first+a.segmentSteps(s); g++ {
+			group := at[[half + layout.Lanes]uint8](a.nested, g*(half+layout.Lanes))
+			step, offset := group[l%half]>>(l/half*4)&15, group[half+l]
+			for i := 2 * g * groupSteps; i < 2*(g+1)*groupSteps; i++ {
+				w := *at[[4]uint8](a.panel, i/2*layout.StepBytes+4*l)
+				for d := range digits {
+					x := *at[[4]int8](a.x, r*a.xStride+4*(digits*i+d))
+					for j := range 4 {
+						sums[d] += int32(w[j]>>(i%2*4)&15*step+offset) * int32(x[j])
+					}
 				}
 			}
 		}

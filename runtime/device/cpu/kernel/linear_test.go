@@ -44,6 +44,9 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 	if l.ScaleBytes == 0 {
 		return l.PackFloats(panel, randomRow(r, rows*l.K))
 	}
+	if l.Nested {
+		return packRandomNested(r, l, panel, rows)
+	}
 	groups := max(1, l.Groups())
 	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups), Zeros: make([]uint8, rows*groups)}
 	for i := range c.Scales {
@@ -60,6 +63,29 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 			if l.Group == 0 {
 				c.Codes[i] = []uint8{0, 255}[r.IntN(2)]
 			}
+		}
+	}
+	return l.PackCodes(panel, c)
+}
+
+func packRandomNested(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
+	groups := (l.K + layout.NestedGroup - 1) / layout.NestedGroup
+	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows), Zeros: make([]uint8, rows*groups), Steps: make([]uint8, rows*groups)}
+	for i := range c.Scales {
+		c.Scales[i] = 0.001 + r.Float32()/512
+	}
+	for i := range c.Steps {
+		c.Steps[i] = uint8(r.IntN(16))
+		most := 255 - 15*int(c.Steps[i])
+		c.Zeros[i] = uint8(r.IntN(most + 1))
+		if r.IntN(3) == 0 {
+			c.Zeros[i] = uint8(most)
+		}
+	}
+	for i := range c.Codes {
+		c.Codes[i] = uint8(r.IntN(16))
+		if r.IntN(3) == 0 {
+			c.Codes[i] = []uint8{0, 15}[r.IntN(2)]
 		}
 	}
 	return l.PackCodes(panel, c)

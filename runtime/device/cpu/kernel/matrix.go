@@ -12,6 +12,7 @@ const (
 	kindF32 = iota
 	kindBF16
 	kindU8
+	kindU4Nested
 	kindU4
 	kindU4Scale32
 	kindU4Zeros
@@ -22,20 +23,21 @@ const (
 // kindKeys tells the kinds apart by their format's properties.
 var kindKeys = [linearKinds]struct {
 	kPerStep, scaleBytes int
-	zeros                bool
+	zeros, nested        bool
 }{
-	kindF32:            {1, 0, false},
-	kindBF16:           {2, 0, false},
-	kindU8:             {4, 4, false},
-	kindU4:             {8, 2, false},
-	kindU4Scale32:      {8, 4, false},
-	kindU4Zeros:        {8, 2, true},
-	kindU4ZerosScale32: {8, 4, true},
+	kindF32:            {1, 0, false, false},
+	kindBF16:           {2, 0, false, false},
+	kindU8:             {4, 4, false, false},
+	kindU4Nested:       {8, 4, false, true},
+	kindU4:             {8, 2, false, false},
+	kindU4Scale32:      {8, 4, false, false},
+	kindU4Zeros:        {8, 2, true, false},
+	kindU4ZerosScale32: {8, 4, true, false},
 }
 
 func kindOf(f *layout.Format) (int, error) {
 	for i, k := range kindKeys {
-		if k.kPerStep == f.KPerStep && k.scaleBytes == f.ScaleBytes && k.zeros == f.Zeros {
+		if k.kPerStep == f.KPerStep && k.scaleBytes == f.ScaleBytes && k.zeros == f.Zeros && k.nested == f.Nested {
 			return i, nil
 		}
 	}

@@ -153,6 +153,13 @@ func (s *Set) Gather(dst []float32, w *Matrix, n int) {
 	panel := w.Panel(w.Data, n/layout.Lanes)
 	lane := 4 * (n % layout.Lanes)
 	dst = dst[:w.K]
+	if w.Nested {
+		scale := w.Scale(panel, lane/4, 0)
+		for k := range dst {
+			dst[k] = float32(int(w.Code(panel, lane/4, k))-128) * scale
+		}
+		return
+	}
 	switch w.KPerStep {
 	case 1:
 		for k := range dst {

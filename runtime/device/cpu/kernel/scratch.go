@@ -9,10 +9,11 @@ import (
 
 // Scratch is the memory that one worker's kernel calls need besides their operands. Calls of different workers need different ones.
 type Scratch struct {
-	linear linearArgs
-	tile   []float32 // [maxTile, 2*Lanes]
-	amx    amxScratch
-	attend attendScratch
+	linear   linearArgs
+	tile     []float32 // [maxTile, 2*Lanes]
+	expanded []byte    // two panels
+	amx      amxScratch
+	attend   attendScratch
 }
 
 // NewScratch returns scratch for attention with heads of up to headDim channels.

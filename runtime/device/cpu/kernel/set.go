@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"strings"
+	"unsafe"
 )
 
 // Set is the kernels of one feature set. All sets give the same bits, except that those with AVX512_BF16 treat subnormal numbers
@@ -11,7 +12,8 @@ type Set struct {
 	Name   string    // of the engine's target row, or "generic"
 	needs  []feature // of the processor, for the instructions that the kernels use
 	linear [linearKinds]linearTable
-	amx    [linearKinds]amxTable // of sets with AMX
+	nested func(dst, panel, nested unsafe.Pointer, groups int) // expands a panel of u4n to u8; nil: multiplied as they are
+	amx    [linearKinds]amxTable                               // of sets with AMX
 	row    rowKernels
 	attend [kvKinds]attendKernels
 	fold   foldKernels
@@ -81,6 +83,7 @@ func referenceSet(name string, rules bf16Rules) *Set {
 	for digits := 1; digits <= maxDigits; digits++ {
 		sums := [linearKinds]panelSum{
 			kindU8:             u8Sum(digits),
+			kindU4Nested:       nestedSum(digits),
 			kindU4:             u4Rules{digits: digits}.sum,
 			kindU4Scale32:      u4Rules{scale32: true, digits: digits}.sum,
 			kindU4Zeros:        u4Rules{zeros: true, digits: digits}.sum,

@@ -95,6 +95,26 @@ func u8digitsx1AVX2(a *linearArgs)
 //go:noescape
 func u8digitsx2AVX2(a *linearArgs)
 
+// u4nx1AVX2 multiplies 1 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx1AVX2(a *linearArgs)
+
+// u4nx2AVX2 multiplies 2 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx2AVX2(a *linearArgs)
+
+// u4nx3AVX2 multiplies 3 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx3AVX2(a *linearArgs)
+
+// u4ndigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx1AVX2(a *linearArgs)
+
 // u4x1AVX2 multiplies 1 rows with a panel of u4.
 //
 //go:noescape
@@ -214,6 +234,11 @@ func u4zsdigitsx1AVX2(a *linearArgs)
 //
 //go:noescape
 func u4zsdigitsx2AVX2(a *linearArgs)
+
+// expandNestedAVX2 writes the codes of groups of a panel of u4n as u8.
+//
+//go:noescape
+func expandNestedAVX2(dst, panel, nested unsafe.Pointer, groups int)
 
 // f32x1AVX512 multiplies 1 rows with a panel of f32.
 //
@@ -395,6 +420,46 @@ func u8digitsx3AVX512(a *linearArgs)
 //go:noescape
 func u8digitsx4AVX512(a *linearArgs)
 
+// u4nx1AVX512 multiplies 1 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx1AVX512(a *linearArgs)
+
+// u4nx2AVX512 multiplies 2 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx2AVX512(a *linearArgs)
+
+// u4nx3AVX512 multiplies 3 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx3AVX512(a *linearArgs)
+
+// u4nx4AVX512 multiplies 4 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx4AVX512(a *linearArgs)
+
+// u4ndigitsx1AVX512 multiplies 1 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx1AVX512(a *linearArgs)
+
+// u4ndigitsx2AVX512 multiplies 2 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx2AVX512(a *linearArgs)
+
+// u4ndigitsx3AVX512 multiplies 3 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx3AVX512(a *linearArgs)
+
+// u4ndigitsx4AVX512 multiplies 4 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx4AVX512(a *linearArgs)
+
 // u4x1AVX512 multiplies 1 rows with a panel of u4.
 //
 //go:noescape
@@ -515,6 +580,11 @@ func u4zsdigitsx1AVX512(a *linearArgs)
 //go:noescape
 func u4zsdigitsx2AVX512(a *linearArgs)
 
+// expandNestedAVX512 writes the codes of groups of a panel of u4n as u8.
+//
+//go:noescape
+func expandNestedAVX512(dst, panel, nested unsafe.Pointer, groups int)
+
 // u8x1VNNI multiplies 1 rows with a panel of u8.
 //
 //go:noescape
@@ -604,6 +674,46 @@ func u8digitsx5VNNI(a *linearArgs)
 //
 //go:noescape
 func u8digitsx6VNNI(a *linearArgs)
+
+// u4nx1VNNI multiplies 1 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx1VNNI(a *linearArgs)
+
+// u4nx2VNNI multiplies 2 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx2VNNI(a *linearArgs)
+
+// u4nx3VNNI multiplies 3 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx3VNNI(a *linearArgs)
+
+// u4nx4VNNI multiplies 4 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx4VNNI(a *linearArgs)
+
+// u4ndigitsx1VNNI multiplies 1 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx1VNNI(a *linearArgs)
+
+// u4ndigitsx2VNNI multiplies 2 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx2VNNI(a *linearArgs)
+
+// u4ndigitsx3VNNI multiplies 3 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx3VNNI(a *linearArgs)
+
+// u4ndigitsx4VNNI multiplies 4 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx4VNNI(a *linearArgs)
 
 // u4x1VNNI multiplies 1 rows with a panel of u4.
 //

@@ -14,6 +14,10 @@ var linearKernelsAVX2 = [linearKinds]linearTable{
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u8x1AVX2, 2: u8x2AVX2, 3: u8x3AVX2, 4: u8x4AVX2}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u8digitsx1AVX2, 2: u8digitsx2AVX2}},
 	},
+	kindU4Nested: {
+		1: {tile: 3, rows: [maxTile + 1]linearFunc{1: u4nx1AVX2, 2: u4nx2AVX2, 3: u4nx3AVX2}},
+		2: {tile: 1, rows: [maxTile + 1]linearFunc{1: u4ndigitsx1AVX2}},
+	},
 	kindU4: {
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4x1AVX2, 2: u4x2AVX2, 3: u4x3AVX2, 4: u4x4AVX2}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4digitsx1AVX2, 2: u4digitsx2AVX2}},
@@ -44,6 +48,10 @@ var linearKernelsAVX512 = [linearKinds]linearTable{
 		1: {tile: 8, rows: [maxTile + 1]linearFunc{1: u8x1AVX512, 2: u8x2AVX512, 3: u8x3AVX512, 4: u8x4AVX512, 5: u8x5AVX512, 6: u8x6AVX512, 7: u8x7AVX512, 8: u8x8AVX512}},
 		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u8digitsx1AVX512, 2: u8digitsx2AVX512, 3: u8digitsx3AVX512, 4: u8digitsx4AVX512}},
 	},
+	kindU4Nested: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4nx1AVX512, 2: u4nx2AVX512, 3: u4nx3AVX512, 4: u4nx4AVX512}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ndigitsx1AVX512, 2: u4ndigitsx2AVX512, 3: u4ndigitsx3AVX512, 4: u4ndigitsx4AVX512}},
+	},
 	kindU4: {
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4x1AVX512, 2: u4x2AVX512, 3: u4x3AVX512, 4: u4x4AVX512}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4digitsx1AVX512, 2: u4digitsx2AVX512}},
@@ -67,6 +75,10 @@ var linearKernelsVNNI = [linearKinds]linearTable{
 	kindU8: {
 		1: {tile: 12, rows: [maxTile + 1]linearFunc{1: u8x1VNNI, 2: u8x2VNNI, 3: u8x3VNNI, 4: u8x4VNNI, 5: u8x5VNNI, 6: u8x6VNNI, 7: u8x7VNNI, 8: u8x8VNNI, 9: u8x9VNNI, 10: u8x10VNNI, 11: u8x11VNNI, 12: u8x12VNNI}},
 		2: {tile: 6, rows: [maxTile + 1]linearFunc{1: u8digitsx1VNNI, 2: u8digitsx2VNNI, 3: u8digitsx3VNNI, 4: u8digitsx4VNNI, 5: u8digitsx5VNNI, 6: u8digitsx6VNNI}},
+	},
+	kindU4Nested: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4nx1VNNI, 2: u4nx2VNNI, 3: u4nx3VNNI, 4: u4nx4VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ndigitsx1VNNI, 2: u4ndigitsx2VNNI, 3: u4ndigitsx3VNNI, 4: u4ndigitsx4VNNI}},
 	},
 	kindU4: {
 		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4x1VNNI, 2: u4x2VNNI, 3: u4x3VNNI, 4: u4x4VNNI, 5: u4x5VNNI, 6: u4x6VNNI}},

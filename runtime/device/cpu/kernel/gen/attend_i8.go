@@ -72,7 +72,8 @@ func (k *int8Kernel) multiply(vectors []string) {
 			k.op("VPANDD.BCST", constant("evenBytes"), second(c), first(c))
 			k.op("VPSRLW", imm(8), second(c), second(c))
 		default:
-			k.signAndSize(at, first(c), second(c))
+			k.signed(at, first(c))
+			k.op("VPABSB", first(c), second(c))
 		}
 	}
 	v, w, product := k.temp(used, k.temps(n)-2), "", k.temp(used, k.temps(n)-1)

@@ -62,6 +62,9 @@ var constants = map[string][]uint64{
 	"oddWords":  {0x0f0d0b0907050301, 0x1f1d1b1917151311},
 	"eights":    every(0x08080808),
 	"oneBytes":  every(0x01010101),
+	// For each of 16 lanes the byte of its number, in both words or in all four bytes; the upper bytes of words are zero.
+	"spreadWords": spread(func(lane uint64) uint64 { return 0x80008000 | lane<<16 | lane }),
+	"spreadBytes": spread(func(lane uint64) uint64 { return 0x01010101 * lane }),
 	// laneSigns: for each bit of a lane's number, four vectors of 64 bytes, 1 where it is clear and -1 where it is set.
 	"laneSigns": laneSigns(),
 
@@ -95,15 +98,30 @@ func laneSigns() []uint64 {
 	return words
 }
 
+// spread returns the dwords of 16 lanes.
+func spread(dword func(lane uint64) uint64) []uint64 {
+	var words []uint64
+	for lane := uint64(0); lane < 16; lane += 2 {
+		words = append(words, dword(lane+1)<<32|dword(lane))
+	}
+	return words
+}
+
 // number repeats an f32.
 func number(v float32) []uint64 { return every(math.Float32bits(v)) }
 
 // constant is the operand of a constant.
-func constant(name string) string {
+func constant(name string) string { return constantAt(name, 0) }
+
+// constantAt is the operand at bytes into a constant.
+func constantAt(name string, at int) string {
 	if _, ok := constants[name]; !ok {
 		panic("no constant " + name)
 	}
-	return name + "<>(SB)"
+	if at == 0 {
+		return name + "<>(SB)"
+	}
+	return fmt.Sprintf("%s<>+%d(SB)", name, at)
 }
 
 // defineConstants returns the definitions of those that the text uses.

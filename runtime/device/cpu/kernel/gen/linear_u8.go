@@ -14,13 +14,7 @@ func linearU8(t isa, rows, digits int) *function {
 		nv = 2
 	}
 	k := newLinear("u8", t, rows, digits, nv)
-	start, step := k.startAtBias, k.stepDotU8
-	switch {
-	case !t.wide():
-		start, step = func() { k.zero(k.used()) }, k.stepSignU8
-	case !t.vnni:
-		step = k.stepWidenU8
-	}
+	start, step := k.methodsU8(k.codesU8)
 	k.passLoop(func() {
 		k.segmentLoop(func() {
 			start()
@@ -34,6 +28,33 @@ func linearU8(t isa, rows, digits int) *function {
 	})
 	k.end()
 	return k.function
+}
+
+// codesU8 leaves the codes of vector c in step i in dst; without AVX-512 128 is taken off them.
+func (k *linearKernel) codesU8(i, c int, dst string) {
+	at := mem(i*stepBytes+c*k.bytes, panel)
+	if k.wide() {
+		k.op(k.load(), at, dst)
+		return
+	}
+	k.signed(at, dst)
+}
+
+// signed turns stored codes into signed ones.
+func (k *linearKernel) signed(at, dst string) {
+	k.op("VMOVDQU", constant("signBytes"), dst)
+	k.op("VPXOR", at, dst, dst)
+}
+
+// methodsU8 returns how the instruction set starts sums and adds a step's products to them. codes is as codesU8.
+func (k *linearKernel) methodsU8(codes func(i, c int, dst string)) (start func(), step func(i int)) {
+	switch {
+	case !k.wide():
+		return func() { k.zero(k.used()) }, func(i int) { k.stepSignU8(i, codes) }
+	case !k.vnni:
+		return k.startAtBias, func(i int) { k.stepWidenU8(i, codes) }
+	}
+	return k.startAtBias, func(i int) { k.stepDotU8(i, codes) }
 }
 
 // sum is the register of the sum of digit d; the first digit's becomes the result.
@@ -62,10 +83,10 @@ func (k *linearKernel) startAtBias() {
 	}
 }
 
-func (k *linearKernel) stepDotU8(i int) {
+func (k *linearKernel) stepDotU8(i int, codes func(i, c int, dst string)) {
 	used := k.used()
 	for c := range k.nv {
-		k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), k.temp(used, c))
+		codes(i, c, k.temp(used, c))
 	}
 	k.eachDigit(i, func(r, d int, at string) {
 		v := k.temp(used, k.nv+(r+d)%2)
@@ -77,12 +98,12 @@ func (k *linearKernel) stepDotU8(i int) {
 }
 
 // stepWidenU8 multiplies 16-bit pairs: the even bytes of a step, then the odd ones.
-func (k *linearKernel) stepWidenU8(i int) {
+func (k *linearKernel) stepWidenU8(i int, codes func(i, c int, dst string)) {
 	used := k.used()
 	even, odd := func(c int) string { return k.temp(used, c) }, func(c int) string { return k.temp(used, k.nv+c) }
 	v, half, product := k.temp(used, 2*k.nv), k.temp(used, 2*k.nv+1), k.temp(used, 2*k.nv+2)
 	for c := range k.nv {
-		k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), odd(c))
+		codes(i, c, odd(c))
 		k.op(k.bcst("VPANDD"), constant("evenBytes"), odd(c), even(c))
 		k.op("VPSRLW", imm(8), odd(c), odd(c))
 	}
@@ -101,14 +122,17 @@ func (k *linearKernel) stepWidenU8(i int) {
 }
 
 // stepSignU8 multiplies |w| with x times the sign of w: a pair's sum is at most 2*128*127, so nothing saturates.
-func (k *linearKernel) stepSignU8(i int) {
+func (k *linearKernel) stepSignU8(i int, codes func(i, c int, dst string)) {
 	used := k.used()
-	at := func(c int) string { return mem(i*stepBytes+c*k.bytes, panel) }
+	signAndSize := func(c int, w, size string) {
+		codes(i, c, w)
+		k.op("VPABSB", w, size)
+	}
 	if k.nv > 2 { // one row or two: not enough registers for all weights, but for all rows
 		w, size, product := k.temp(used, 2), k.temp(used, 3), k.temp(used, 4)
 		k.eachDigit(i, func(r, d int, at string) { k.op("VPBROADCASTD", at, k.temp(used, r+d)) })
 		for c := range k.nv {
-			k.signAndSize(at(c), w, size)
+			signAndSize(c, w, size)
 			k.eachDigit(i, func(r, d int, _ string) { k.addSigned(w, size, k.temp(used, r+d), product, k.sum(r, d, c)) })
 		}
 		return
@@ -116,7 +140,7 @@ func (k *linearKernel) stepSignU8(i int) {
 	w, size := func(c int) string { return k.temp(used, 2*c) }, func(c int) string { return k.temp(used, 2*c+1) }
 	v, product := k.temp(used, 2*k.nv), k.temp(used, 2*k.nv+1)
 	for c := range k.nv {
-		k.signAndSize(at(c), w(c), size(c))
+		signAndSize(c, w(c), size(c))
 	}
 	k.eachDigit(i, func(r, d int, at string) {
 		k.op("VPBROADCASTD", at, v)
@@ -124,13 +148,6 @@ func (k *linearKernel) stepSignU8(i int) {
 			k.addSigned(w(c), size(c), v, product, k.sum(r, d, c))
 		}
 	})
-}
-
-// signAndSize turns stored codes into signed weights and their magnitudes.
-func (k *linearKernel) signAndSize(at, w, size string) {
-	k.op("VMOVDQU", constant("signBytes"), w)
-	k.op("VPXOR", at, w, w)
-	k.op("VPABSB", w, size)
 }
 
 // addSigned adds the products of w and v.

@@ -1,0 +1,159 @@
+package quant
+
+import (
+	"math"
+
+	"llmc/internal/dtype"
+)
+
+// int4NestedFormat has one scale for each output channel, and for each group of 32 a step and an offset that are whole numbers: code c of 0..15
+// stands for (c*step + offset - 128) * scale. What is in brackets is a signed byte, so that a weight is one of 8 bits that takes 4.375: products sum
+// codes over all inputs, as those of int8 do, and groups cost them nothing.
+//
+// Two levels of scales are those of "K-quants" (llama.cpp) and SpQR (Dettmers et al., 2023, section 4.3); here the inner level is exact.
+func int4NestedFormat() Format {
+	return Format{
+		Name: "int4-nested", Doc: "4 bits, a scale per output channel, whole steps and offsets per 32 inputs; inputs 16 bits, a scale per token; CPUs only",
+		Type: "int4n.g32", DType: dtype.U4, Group: 32, ScaleBits: 32, StepBits: 4, ZeroBits: 8, Activation: "q16t",
+		quantize: quantizeInt4Nested, bound: boundNested,
+	}
+}
+
+// int4NestedBothFormat is the same for inputs of 8 bits, which a model has to be rotated for.
+func int4NestedBothFormat() Format {
+	f := int4NestedFormat()
+	f.Name, f.Type = "int4-nested-a8", "int4na8.g32"
+	f.Doc = "4 bits, a scale per output channel, whole steps and offsets per 32 inputs; inputs 8 bits, a scale per token; the model is rotated; CPUs only"
+	f.Activation, f.Rotate = "s8t", true
+	return f
+}
+
+// nestedZero is the sum of code*step and offset that stands for the weight 0.
+const nestedZero = 128
+
+// maxStep is the largest step: 15 of them, from the least code on, must be bytes.
+const maxStep = 15
+
+// boundNested: at the step that covers a group, an element is off by half a step and the half by which the offset is rounded, at most 8 of the
+// row's scale, which is at most amax/127 or twice amax over the 225 that the largest step covers.
+func boundNested(size int) (rms, most float64) {
+	const rowScale = 2.0 / (maxCode * maxStep)
+	rms = (maxStep + 1) / 2 * rowScale * 1.0001
+	return rms, rms * math.Sqrt(float64(min(size, 32)))
+}
+
+func quantizeInt4Nested(f *Format, b *Block, row int, x []float32) error {
+	e, err := extreme(x)
+	if err != nil {
+		return err
+	}
+	amax, scale, inverse := abs(e), float32(0), float32(0)
+	if amax >= leastMaxAbs {
+		scale = amax / 127
+		for g := range f.Groups(len(x)) {
+			low, high := span(x[g*f.Group : min(len(x), (g+1)*f.Group)])
+			scale = max(scale, high/(maxCode*maxStep)-low/(maxCode*maxStep))
+		}
+		inverse = 1 / scale
+	}
+	b.Scales[row] = scale
+	return f.eachGroup(b, row, x, func(i int, x []float32, codes []uint8) error {
+		g := bestNested(x, inverse)
+		b.Steps[i], b.Zeros[i] = uint8(g.step), uint8(g.offset+nestedZero)
+		g.assign(codes, x)
+		return nil
+	})
+}
+
+// span returns the range of x.
+func span(x []float32) (low, high float32) {
+	low, high = x[0], x[0]
+	for _, v := range x {
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
+	}
+	return low, high
+}
+
+// nestedGrid is a candidate for a group's step and offset; 128 is not added to this one.
+type nestedGrid struct {
+	step, offset int
+	inverse      float32 // 1/(scale*step)
+	start        float32 // offset/step
+}
+
+// newNestedGrid makes a grid whose numbers are bytes. inverse is that of the row's scale.
+func newNestedGrid(step, offset int, inverse float32) nestedGrid {
+	offset = min(max(offset, -nestedZero), 255-nestedZero-maxCode*step)
+	if step == 0 {
+		return nestedGrid{offset: offset}
+	}
+	return nestedGrid{step, offset, inverse / float32(step), float32(offset) / float32(step)}
+}
+
+// bestNested returns the grid with the least squared error of three: the smallest step that covers x and the two below it, which clip. The offset
+// puts the grid in the middle of x, and then where the mean error is least.
+func bestNested(x []float32, inverse float32) nestedGrid {
+	low, high := span(x)
+	low, high = low*inverse, high*inverse
+	middle := (low + high) / 2
+	covers := min(int(math.Ceil(float64(high-low)/maxCode)), maxStep)
+	if covers == 0 {
+		return newNestedGrid(0, int(math.RoundToEven(float64(middle))), inverse)
+	}
+	var best nestedGrid
+	least, mean := float32(math.Inf(1)), float32(0)
+	for step := covers; step >= max(1, covers-2); step-- {
+		g := newNestedGrid(step, int(math.RoundToEven(float64(middle-maxCode/2.0*float32(step)))), inverse)
+		sum, squares := g.errors(x)
+		if loss := float32(squares * float32(step*step)); loss < least {
+			least, best, mean = loss, g, sum*float32(step)/float32(len(x))
+		}
+	}
+	return newNestedGrid(best.step, best.offset+int(math.RoundToEven(float64(mean))), inverse)
+}
+
+// errors gives each element its nearest code and returns the sums of what is left over and of its squares, in steps.
+func (g nestedGrid) errors(x []float32) (sum, squares float32) {
+	var sum1, squares1 float32
+	for len(x) >= 2 {
+		t0, t1 := float32(x[0]*g.inverse)-g.start, float32(x[1]*g.inverse)-g.start
+		e0, e1 := t0-(nearestCode(t0)-roundMagic), t1-(nearestCode(t1)-roundMagic)
+		sum += e0
+		sum1 += e1
+		squares += float32(e0 * e0)
+		squares1 += float32(e1 * e1)
+		x = x[2:]
+	}
+	for _, v := range x {
+		t := float32(v*g.inverse) - g.start
+		e := t - (nearestCode(t) - roundMagic)
+		sum += e
+		squares += float32(e * e)
+	}
+	return sum + sum1, squares + squares1
+}
+
+// nearestCode returns roundMagic + the code nearest to t, |t| being far below 2^22.
+func nearestCode(t float32) float32 {
+	sum := t + roundMagic
+	if math.Float32bits(sum)-magicBits > maxCode {
+		return clip(sum)
+	}
+	return sum
+}
+
+// assign gives each element its code.
+func (g nestedGrid) assign(codes []uint8, x []float32) {
+	if g.step == 0 {
+		fill(codes, 0)
+		return
+	}
+	for i, v := range x {
+		codes[i] = uint8(math.Float32bits(nearestCode(float32(v*g.inverse) - g.start)))
+	}
+}
