@@ -20,6 +20,8 @@ const (
 	callProducts, callBytes = 1 << 30, 4 << 20
 	// nestedPanelBytes bounds panels of u4n that have been expanded: they stay in the second-level cache beside the rows.
 	nestedPanelBytes = 256 << 10
+	// tileAhead is how far ahead of itself the first pair of rows of a panel prefetches, bytes.
+	tileAhead = 3072
 	// stagedRows is how many rows of a pair of panels pass through scratch memory together where results are not stored at once.
 	stagedRows = 64
 	// expandedPanels is how many panels are expanded together: 16 rows after the other meet all of them.
@@ -45,6 +47,7 @@ type amxTable struct{ short, whole [maxDigits + 1]amxKernel }
 type amxArgs struct {
 	panel              unsafe.Pointer // of the weight, or expanded
 	panelBytes, panels int
+	ahead              int            // from a panel to what is prefetched while it is multiplied for the first time
 	scaleOffset        int            // u8: of a panel's 32 scales in it
 	x                  unsafe.Pointer // tiles
 	rows               int
@@ -242,7 +245,7 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 	from, _ := w.SegmentRange(a.segments - 1)
 	unit := p.blockK()
 	a.panel, a.panelBytes, a.panels = unsafe.Pointer(&w.Data[panel*w.panel]), w.panel, panels
-	a.entry, a.xStride = nil, p.x.Stride
+	a.entry, a.xStride, a.ahead = nil, p.x.Stride, tileAhead
 	if w.Group > 0 {
 		unit = w.Group
 		a.chunks = p.groupTiles()
@@ -253,6 +256,8 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.scaleOffset = w.ScaleOffset(0)
 		if w.Nested {
 			a.panel, a.panelBytes, a.scaleOffset = unsafe.Pointer(&p.sc.panels[0]), p.wide.PanelBytes(), p.wide.ScaleOffset(0)
+			next := unsafe.Pointer(&w.Data[min(panel+panels, w.Panels()-1)*w.panel])
+			a.ahead = int(uintptr(next) - uintptr(a.panel))
 		}
 		a.entry = unsafe.Pointer(&p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset()])
 	}

@@ -161,9 +161,6 @@ func (k *tileKernel) rowTiles() int {
 	return 2
 }
 
-// tileAhead is how far ahead of itself the first pair of a panel prefetches, bytes.
-const tileAhead = 3072
-
 // multiply sums the tiles of a segment. The first pair of rows, which meets the panel in memory, prefetches.
 func (k *tileKernel) multiply() {
 	cached, done := k.newLabel("cached"), k.newLabel("summed")
@@ -183,13 +180,16 @@ func (k *tileKernel) multiply() {
 
 func (k *tileKernel) tileLoop(prefetch bool) {
 	again := k.newLabel("tiles")
+	if prefetch {
+		k.op("MOVQ", k.arg("ahead"), rowResult)
+	}
 	k.place(again)
 	k.addProducts(k.dot, k.rowTiles(),
 		func(i int) { k.tileLoad(i*tileBytes, x, tileStride, tileA+i) },
 		func(i int) { k.tileLoad(i*tileRow, panel, panelStride, tileB+i) })
 	if prefetch {
 		for i := 0; i < 2*tileBytes; i += 64 {
-			k.op("PREFETCHT1", mem(tileAhead+i, panel))
+			k.op("PREFETCHT1", indexed(i, panel, rowResult, 1))
 		}
 	}
 	k.op("ADDQ", imm(tileRows*stepBytes), panel)
