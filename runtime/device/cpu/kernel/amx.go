@@ -20,6 +20,8 @@ const (
 	callProducts, callBytes = 1 << 30, 4 << 20
 	// nestedPanelBytes bounds panels of u4n that have been expanded: they stay in the second-level cache beside the rows.
 	nestedPanelBytes = 256 << 10
+	// fusedPairs is up to how many tiles of rows, in pairs, panels of u4n are expanded for each again.
+	fusedPairs = 2
 	// tileAhead is how far ahead of itself the first pair of rows of a panel prefetches, bytes.
 	tileAhead = 3072
 	// stagedRows is how many rows of a pair of panels pass through scratch memory together where results are not stored at once.
@@ -34,6 +36,7 @@ type amxKernel struct {
 	multiply func(a *amxArgs)
 	few      func(a *amxArgs)    // of up to 16 rows, for tiles as high as these; nil: multiply
 	expand   func(a *expandArgs) // of formats whose panels have to be expanded to be tiles, else nil
+	fused    func(a *amxArgs)    // of panels of u4n as they are, for few rows
 	joined   bool                // expanded to bf16, in which digits are joined; a block of codes is two tiles then
 	// pack writes a row of blocks of 64 bytes a digit to its place in tiles; next is the distance of blocks.
 	pack func(dst, src unsafe.Pointer, blocks, next int)
@@ -57,6 +60,8 @@ type amxArgs struct {
 	yStride            int
 	sums               unsafe.Pointer // [4] tiles
 	config             unsafe.Pointer // of the tiles, where they are not whole
+	block              unsafe.Pointer // u4n: [2, 2] tiles
+	nestedOffset       int            // u4n: of a panel's steps in it
 	// A segment has steps tiles of K (u4: groups); the last one of the call has lastSteps.
 	segments, steps, lastSteps int
 
@@ -67,7 +72,7 @@ type amxArgs struct {
 	//lint:ignore U1000 assembly keeps here what it has no registers for
 	adding, half, panelsLeft int
 	//lint:ignore U1000 likewise; no pointers, because they go beyond what they point into
-	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt uintptr
+	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt, nestedAt uintptr
 }
 
 // expandArgs is a panel of 4-bit codes and where its signed bytes and scales go.
@@ -83,6 +88,7 @@ type amxScratch struct {
 	expansion expandArgs
 	config    [64]byte  // of the tiles for few rows
 	sums      []byte    // [4] tiles
+	block     []byte    // [4] tiles
 	packed    []byte    // rows as tiles
 	rowScales []float32 // [tiles of rows, groups, 16]
 	panels    []byte    // expanded
@@ -97,6 +103,7 @@ type amxProduct struct {
 	sc        *amxScratch
 	w         *Matrix
 	x         *Rows
+	fuse      bool          // whether panels of u4n are expanded as they are multiplied, else before
 	wide      layout.Linear // of u4n: what panels are expanded to
 	pairRows  int           // rows of x that follow each other in packed tiles before K does
 	pairBytes int           // of them
@@ -117,6 +124,7 @@ func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok
 	p = amxProduct{amxKernel: k, set: s, sc: &sc.amx, w: w, x: x, pairRows: amxRows}
 	if w.Nested {
 		p.wide = w.Expanded()
+		p.fuse = rows <= fusedPairs*2*amxRows/x.Digits
 	}
 	if w.Group == 0 {
 		p.pairRows = 2 * amxRows / x.Digits
@@ -146,15 +154,15 @@ func (p *amxProduct) blockRows() int { return max(1, packedBytes/p.pairBytes) * 
 func (sc *amxScratch) prepare(p *amxProduct) {
 	if sc.sums == nil {
 		const flipped = 4 * amxBytes // kernels find the other half by flipping a bit of the address
-		all := make([]byte, 2*flipped)
+		all := make([]byte, 3*flipped)
 		skip := -uintptr(unsafe.Pointer(&all[0])) % flipped
-		sc.sums = all[skip:][:flipped]
+		sc.sums, sc.block = all[skip:][:flipped], all[skip+flipped:][:flipped]
 		sc.staged = aligned[float32](stagedRows * 2 * layout.Lanes)
 	}
 	pairs := p.blockRows() / p.pairRows
 	// A last block of two groups of which there is one goes over the end.
 	grow(&sc.packed, pairs*p.pairBytes+maxDigits*amxBytes)
-	if p.w.Nested {
+	if p.w.Nested && !p.fuse {
 		grow(&sc.panels, max(2, p.callPanels())*p.wide.PanelBytes())
 	}
 	if p.expand == nil {
@@ -213,6 +221,9 @@ func (p *amxProduct) packScales(r int) {
 
 // expandPanels expands panels panels from panel on, of formats that need it.
 func (p *amxProduct) expandPanels(panel, panels int) {
+	if p.fuse {
+		return
+	}
 	if p.w.Nested {
 		size := p.wide.PanelBytes()
 		for i := range panels {
@@ -254,7 +265,9 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.rowScales = unsafe.Pointer(&p.sc.rowScales[pair*w.Groups()*amxRows])
 	} else if w.ScaleBytes > 0 {
 		a.scaleOffset = w.ScaleOffset(0)
-		if w.Nested {
+		if p.fuse {
+			a.nestedOffset, a.block = w.NestedOffset(0), unsafe.Pointer(&p.sc.block[0])
+		} else if w.Nested {
 			a.panel, a.panelBytes, a.scaleOffset = unsafe.Pointer(&p.sc.panels[0]), p.wide.PanelBytes(), p.wide.ScaleOffset(0)
 			next := unsafe.Pointer(&w.Data[min(panel+panels, w.Panels()-1)*w.panel])
 			a.ahead = int(uintptr(next) - uintptr(a.panel))
@@ -266,6 +279,10 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		p.sc.configure(rows)
 		a.config = unsafe.Pointer(&p.sc.config)
 		p.few(a)
+		return
+	}
+	if p.fuse {
+		p.fused(a)
 		return
 	}
 	p.multiply(a)
@@ -289,7 +306,7 @@ func (p *amxProduct) callPanels() int {
 	if p.expand != nil {
 		return expandedPanels
 	}
-	if p.w.Nested {
+	if p.w.Nested && !p.fuse {
 		return max(1, nestedPanelBytes/p.wide.PanelBytes())
 	}
 	products := (p.rows + p.pairRows - 1) / p.pairRows * p.pairBytes * layout.Lanes

@@ -995,6 +995,16 @@ func tileU8AMX(a *amxArgs)
 //go:noescape
 func tileU8digitsAMX(a *amxArgs)
 
+// tileNestedAMX multiplies rows that are packed as tiles with panels.
+//
+//go:noescape
+func tileNestedAMX(a *amxArgs)
+
+// tileNesteddigitsAMX multiplies rows that are packed as tiles with panels.
+//
+//go:noescape
+func tileNesteddigitsAMX(a *amxArgs)
+
 // packRow1AMX packs a row of blocks of 64 bytes a digit; next is the distance of blocks in dst.
 //
 //go:noescape

@@ -75,6 +75,7 @@ type tileKernel struct {
 	tileFunction
 	dot    tileDot
 	digits int
+	nested bool // see tileFamily
 	few    bool // at most 16 rows, of one digit: there is no second tile of rows, and the first is no higher than it has to be
 }
 
@@ -95,16 +96,19 @@ type tileFamily struct {
 	dot     tileDot
 	digits  int
 	few     bool
+	nested  bool                // panels are of u4n: each block of 64 k is expanded as it is multiplied
 	prepare func(k *tileKernel) // before the rows of a panel
 	// finishRow gets the sums of a row in registers Z0 (16 outputs) and Z1, those of the second digit in Z2 and Z3, and leaves results in Z0 and Z1.
 	finishRow func(k *tileKernel)
 }
 
 var tileFamilies = []tileFamily{
-	{"tileBF16", dotBF16Tiles, 1, false, func(*tileKernel) {}, func(*tileKernel) {}},
-	{"tileBF16few", dotBF16Tiles, 1, true, func(*tileKernel) {}, func(*tileKernel) {}},
-	{"tileU8", dotSignedUnsigned, 1, false, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
-	{"tileU8digits", dotSignedUnsigned, 2, false, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
+	{"tileBF16", dotBF16Tiles, 1, false, false, func(*tileKernel) {}, func(*tileKernel) {}},
+	{"tileBF16few", dotBF16Tiles, 1, true, false, func(*tileKernel) {}, func(*tileKernel) {}},
+	{"tileU8", dotSignedUnsigned, 1, false, false, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
+	{"tileU8digits", dotSignedUnsigned, 2, false, false, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
+	{"tileNested", dotSignedUnsigned, 1, false, true, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
+	{"tileNesteddigits", dotSignedUnsigned, 2, false, true, (*tileKernel).loadScalesU8, (*tileKernel).scaleRowU8},
 }
 
 func (t tileFamily) write() *function {
@@ -113,7 +117,7 @@ func (t tileFamily) write() *function {
 		config = ""
 	}
 	k := newTileKernel(t.name, "multiplies rows that are packed as tiles with panels.", t.dot, t.digits, config)
-	k.few = t.few
+	k.few, k.nested = t.few, t.nested
 	panels, pairs := k.newLabel("panel"), k.newLabel("pair")
 	k.copyArg("panel", "panelAt")
 	k.copyArg("y", "yAt")
@@ -128,6 +132,9 @@ func (t tileFamily) write() *function {
 	k.op("MOVQ", k.arg("panelAt"), panel)
 	k.op("MOVQ", k.arg("segments"), segments)
 	k.op("MOVQ", imm(0), k.arg("adding"))
+	if t.nested {
+		k.startNested()
+	}
 	k.eachSegment(k.arg, func() {
 		k.multiply()
 		k.eachRow(t.finishRow)
@@ -165,6 +172,10 @@ func (k *tileKernel) rowTiles() int {
 func (k *tileKernel) multiply() {
 	cached, done := k.newLabel("cached"), k.newLabel("summed")
 	k.zeroSums(k.rowTiles())
+	if k.nested {
+		k.nestedLoop()
+		return
+	}
 	if k.few {
 		k.tileLoop(true)
 		return
@@ -241,8 +252,8 @@ func (k *tileKernel) eachRow(finishRow func(k *tileKernel)) {
 
 // Registers of U8 rows: the outputs' scales and the step of the second digit.
 const (
-	tileScale    = 28 // two
-	tileRestStep = 30
+	tileScale    = 16 // two
+	tileRestStep = 18
 )
 
 func (k *tileKernel) loadScalesU8() {
