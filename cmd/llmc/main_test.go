@@ -124,7 +124,7 @@ func TestRefusals(t *testing.T) {
 		{2, build("--override", "down"), `--override "down": expected PATTERN=FORMAT`},
 		{2, build("--override", "[=int8"), "expected PATTERN=FORMAT"},
 		{2, build("--override", "*=int3"), `unknown format "int3"`},
-		{1, build("--quant", "int4-a8", "--arch", "sm80"), "no GPU kernel reads int4-g32-a8"},
+		{1, build("--quant", "int4-a8", "--arch", "sm80"), "no GPU kernel reads int4-nested-a8"},
 		{1, build("--rotate", "inputs", "--arch", "sm80"), "has no kernel for"},
 		{2, build("--gate", "ppl<1"), "there is no figure"},
 		{2, build("--dump", "nothing"), "--dump"},
