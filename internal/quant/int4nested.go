@@ -65,18 +65,29 @@ func quantizeInt4Nested(f *Format, b *Block, row int, x []float32) error {
 	})
 }
 
-// span returns the range of x.
+// span returns the range of finite numbers. It compares them as integers in the same order, which takes no branches.
 func span(x []float32) (low, high float32) {
-	low, high = x[0], x[0]
-	for _, v := range x {
-		if v < low {
-			low = v
-		}
-		if v > high {
-			high = v
-		}
+	first := ordered(math.Float32bits(x[0]))
+	low0, low1, high0, high1 := first, first, first, first
+	for len(x) >= 2 {
+		v := (*[2]float32)(x)
+		a, b := ordered(math.Float32bits(v[0])), ordered(math.Float32bits(v[1]))
+		low0, low1 = min(low0, a), min(low1, b)
+		high0, high1 = max(high0, a), max(high1, b)
+		x = x[2:]
 	}
-	return low, high
+	for _, v := range x {
+		a := ordered(math.Float32bits(v))
+		low0, high0 = min(low0, a), max(high0, a)
+	}
+	number := func(i int32) float32 { return math.Float32frombits(uint32(ordered(uint32(i)))) }
+	return number(min(low0, low1)), number(max(high0, high1))
+}
+
+// ordered turns the bits of numbers into integers of the same order, and back.
+func ordered(bits uint32) int32 {
+	i := int32(bits)
+	return i ^ int32(uint32(i>>31)>>1)
 }
 
 // nestedGrid is a candidate for a group's step and offset; 128 is not added to this one.
@@ -95,7 +106,7 @@ func newNestedGrid(step, offset int, inverse float32) nestedGrid {
 	return nestedGrid{step, offset, inverse / float32(step), float32(offset) / float32(step)}
 }
 
-// bestNested returns the grid with the least squared error of three: the smallest step that covers x and the two below it, which clip. The offset
+// bestNested returns the grid with the least squared error of two: the smallest step that covers x and the one below it, which clips. The offset
 // puts the grid in the middle of x, and then where the mean error is least.
 func bestNested(x []float32, inverse float32) nestedGrid {
 	low, high := span(x)
@@ -107,7 +118,7 @@ func bestNested(x []float32, inverse float32) nestedGrid {
 	}
 	var best nestedGrid
 	least, mean := float32(math.Inf(1)), float32(0)
-	for step := covers; step >= max(1, covers-2); step-- {
+	for step := covers; step >= max(1, covers-1); step-- {
 		g := newNestedGrid(step, int(math.RoundToEven(float64(middle-maxCode/2.0*float32(step)))), inverse)
 		sum, squares := g.errors(x)
 		if loss := float32(squares * float32(step*step)); loss < least {
@@ -121,7 +132,8 @@ func bestNested(x []float32, inverse float32) nestedGrid {
 func (g nestedGrid) errors(x []float32) (sum, squares float32) {
 	var sum1, squares1 float32
 	for len(x) >= 2 {
-		t0, t1 := float32(x[0]*g.inverse)-g.start, float32(x[1]*g.inverse)-g.start
+		v := (*[2]float32)(x)
+		t0, t1 := float32(v[0]*g.inverse)-g.start, float32(v[1]*g.inverse)-g.start
 		e0, e1 := t0-(nearestCode(t0)-roundMagic), t1-(nearestCode(t1)-roundMagic)
 		sum += e0
 		sum1 += e1
@@ -152,6 +164,14 @@ func (g nestedGrid) assign(codes []uint8, x []float32) {
 	if g.step == 0 {
 		fill(codes, 0)
 		return
+	}
+	for len(x) >= 4 && len(codes) >= 4 {
+		v, c := (*[4]float32)(x), (*[4]uint8)(codes)
+		c0, c1 := nearestCode(float32(v[0]*g.inverse)-g.start), nearestCode(float32(v[1]*g.inverse)-g.start)
+		c2, c3 := nearestCode(float32(v[2]*g.inverse)-g.start), nearestCode(float32(v[3]*g.inverse)-g.start)
+		c[0], c[1] = uint8(math.Float32bits(c0)), uint8(math.Float32bits(c1))
+		c[2], c[3] = uint8(math.Float32bits(c2)), uint8(math.Float32bits(c3))
+		x, codes = x[4:], codes[4:]
 	}
 	for i, v := range x {
 		codes[i] = uint8(math.Float32bits(nearestCode(float32(v*g.inverse) - g.start)))
