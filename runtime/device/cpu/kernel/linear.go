@@ -40,6 +40,7 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 	k, expand := s.kernels(w, x.Digits, rows)
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
+		s.sumGroups(sc, w, x, r0, min(block, rows-r0))
 		for p := lo; p < hi; p++ {
 			from := s.panel(sc, w, p, 0, expand)
 			sc.linear.start(from, w.at(min(p+1, hi-1)))
@@ -78,6 +79,7 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 	k, expand := s.kernels(w, x.Digits, rows)
 	block := rowBlock(x.Stride, k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
+		s.sumGroups(sc, w, x, r0, min(block, rows-r0))
 		for p := lo; p < hi; p++ {
 			var halves [2]panelOf
 			for half := range halves {
@@ -98,41 +100,6 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 			}
 		}
 	}
-}
-
-// kernels returns the micro-kernels for rows rows, and whether they read panels that have been expanded to u8: once for all tiles of rows.
-func (s *Set) kernels(w *Matrix, digits, rows int) (k *linearKernels, expand bool) {
-	k = &s.linear[w.kind][digits]
-	if w.Nested && s.nested != nil && rows > k.tile {
-		return &s.linear[kindU8][digits], true
-	}
-	return k, false
-}
-
-// panelOf is a panel that micro-kernels read.
-type panelOf struct {
-	l    layout.Linear
-	data []byte // from the panel on
-}
-
-// panel returns panel p of a weight, or what it is expanded to; a worker has room for two of these.
-func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, expand bool) panelOf {
-	data := w.Data[p*w.panel:]
-	if !expand {
-		return panelOf{w.Linear, data}
-	}
-	l := w.Expanded()
-	size := l.PanelBytes()
-	grow(&sc.expanded, 2*size)
-	dst := sc.expanded[slot*size:][:size]
-	s.expandNested(dst, w, data)
-	return panelOf{l, dst}
-}
-
-// expandNested writes a panel of u4n as u8.
-func (s *Set) expandNested(dst []byte, w *Matrix, panel []byte) {
-	s.nested(unsafe.Pointer(&dst[0]), unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.NestedOffset(0)]), w.KPad()/layout.NestedGroup)
-	copy(dst[w.Expanded().ScaleOffset(0):], panel[w.ScaleOffset(0):w.NestedOffset(0)])
 }
 
 // at points to panel p.
@@ -229,6 +196,9 @@ func (a *linearArgs) run(k *linearKernels, x *Rows, r int, t *tile, y unsafe.Poi
 	a.entry = nil // not behind the row: the collector takes any pointer for one into an object
 	if x.Group > 0 {
 		a.entry = unsafe.Add(a.x, x.EntryOffset())
+	}
+	if a.sums != nil {
+		a.groupSums = unsafe.Add(a.sums, (r-a.firstSums)*x.Stride)
 	}
 	a.y, a.yStride, a.add = y, yStride, 0
 	a.ahead = uintptr(a.following) + uintptr(a.panelBytes/t.tiles*t.index)

@@ -19,6 +19,8 @@ type linearArgs struct {
 	scale   unsafe.Pointer // u8: the panel's 32 scales
 	zeros   unsafe.Pointer // u4z: zero points of the first group
 	nested  unsafe.Pointer // u4n: steps of the first group
+	// u4n: sums of the codes of row 0 in each group, [2] int32 of the digits; rows are xStride apart. Only where the set wants them.
+	groupSums unsafe.Pointer
 	// A segment has steps steps (u4, u4n: groups); the last one of the call has lastSteps.
 	segments, steps, lastSteps int
 	groupSteps, lastGroupSteps int // u4: steps of a group, and of the last group of the call
@@ -33,6 +35,9 @@ type linearArgs struct {
 	// The panel that follows, and the size of panels.
 	following              unsafe.Pointer
 	panelBytes, panelSteps int
+
+	sums      unsafe.Pointer // of groups, from row firstSums on; nil: not wanted
+	firstSums int
 }
 
 // A linearFunc multiplies one panel with a fixed number of rows.

@@ -12,6 +12,7 @@ type Scratch struct {
 	linear   linearArgs
 	tile     []float32 // [maxTile, 2*Lanes]
 	expanded []byte    // two panels
+	sums     []byte    // of groups of a block of rows
 	amx      amxScratch
 	attend   attendScratch
 }

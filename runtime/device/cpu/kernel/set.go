@@ -13,10 +13,12 @@ type Set struct {
 	needs  []feature // of the processor, for the instructions that the kernels use
 	linear [linearKinds]linearTable
 	nested func(dst, panel, nested unsafe.Pointer, groups int) // expands a panel of u4n to u8; nil: multiplied as they are
-	amx    [linearKinds]amxTable                               // of sets with AMX
-	row    rowKernels
-	attend [kvKinds]attendKernels
-	fold   foldKernels
+	// nestedSums tells that kernels of u4n want sums of the inputs' codes.
+	nestedSums bool
+	amx        [linearKinds]amxTable // of sets with AMX
+	row        rowKernels
+	attend     [kvKinds]attendKernels
+	fold       foldKernels
 
 	tileAttend tileAttendKernels // of sets with AMX, for a cache of bf16
 	tileI8     tileI8Kernels     // of sets with AMX, which do the same faster

@@ -110,10 +110,20 @@ func u4nx2AVX2(a *linearArgs)
 //go:noescape
 func u4nx3AVX2(a *linearArgs)
 
+// u4nx4AVX2 multiplies 4 rows with a panel of u4n.
+//
+//go:noescape
+func u4nx4AVX2(a *linearArgs)
+
 // u4ndigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u4n.
 //
 //go:noescape
 func u4ndigitsx1AVX2(a *linearArgs)
+
+// u4ndigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of u4n.
+//
+//go:noescape
+func u4ndigitsx2AVX2(a *linearArgs)
 
 // u4x1AVX2 multiplies 1 rows with a panel of u4.
 //
@@ -234,11 +244,6 @@ func u4zsdigitsx1AVX2(a *linearArgs)
 //
 //go:noescape
 func u4zsdigitsx2AVX2(a *linearArgs)
-
-// expandNestedAVX2 writes the codes of groups of a panel of u4n as u8.
-//
-//go:noescape
-func expandNestedAVX2(dst, panel, nested unsafe.Pointer, groups int)
 
 // f32x1AVX512 multiplies 1 rows with a panel of f32.
 //
@@ -450,16 +455,6 @@ func u4ndigitsx1AVX512(a *linearArgs)
 //go:noescape
 func u4ndigitsx2AVX512(a *linearArgs)
 
-// u4ndigitsx3AVX512 multiplies 3 rows of 2 digits with a panel of u4n.
-//
-//go:noescape
-func u4ndigitsx3AVX512(a *linearArgs)
-
-// u4ndigitsx4AVX512 multiplies 4 rows of 2 digits with a panel of u4n.
-//
-//go:noescape
-func u4ndigitsx4AVX512(a *linearArgs)
-
 // u4x1AVX512 multiplies 1 rows with a panel of u4.
 //
 //go:noescape
@@ -579,11 +574,6 @@ func u4zsdigitsx1AVX512(a *linearArgs)
 //
 //go:noescape
 func u4zsdigitsx2AVX512(a *linearArgs)
-
-// expandNestedAVX512 writes the codes of groups of a panel of u4n as u8.
-//
-//go:noescape
-func expandNestedAVX512(dst, panel, nested unsafe.Pointer, groups int)
 
 // u8x1VNNI multiplies 1 rows with a panel of u8.
 //
@@ -914,6 +904,11 @@ func u4zsdigitsx3VNNI(a *linearArgs)
 //
 //go:noescape
 func u4zsdigitsx4VNNI(a *linearArgs)
+
+// expandNestedVNNI writes the codes of groups of a panel of u4n as u8.
+//
+//go:noescape
+func expandNestedVNNI(dst, panel, nested unsafe.Pointer, groups int)
 
 // bf16x1BF16 multiplies 1 rows with a panel of bf16.
 //

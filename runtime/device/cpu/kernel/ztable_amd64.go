@@ -15,8 +15,8 @@ var linearKernelsAVX2 = [linearKinds]linearTable{
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u8digitsx1AVX2, 2: u8digitsx2AVX2}},
 	},
 	kindU4Nested: {
-		1: {tile: 3, rows: [maxTile + 1]linearFunc{1: u4nx1AVX2, 2: u4nx2AVX2, 3: u4nx3AVX2}},
-		2: {tile: 1, rows: [maxTile + 1]linearFunc{1: u4ndigitsx1AVX2}},
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4nx1AVX2, 2: u4nx2AVX2, 3: u4nx3AVX2, 4: u4nx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4ndigitsx1AVX2, 2: u4ndigitsx2AVX2}},
 	},
 	kindU4: {
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4x1AVX2, 2: u4x2AVX2, 3: u4x3AVX2, 4: u4x4AVX2}},
@@ -50,7 +50,7 @@ var linearKernelsAVX512 = [linearKinds]linearTable{
 	},
 	kindU4Nested: {
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4nx1AVX512, 2: u4nx2AVX512, 3: u4nx3AVX512, 4: u4nx4AVX512}},
-		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ndigitsx1AVX512, 2: u4ndigitsx2AVX512, 3: u4ndigitsx3AVX512, 4: u4ndigitsx4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4ndigitsx1AVX512, 2: u4ndigitsx2AVX512}},
 	},
 	kindU4: {
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4x1AVX512, 2: u4x2AVX512, 3: u4x3AVX512, 4: u4x4AVX512}},

@@ -11,12 +11,14 @@ import (
 
 // constants are vectors in memory that kernels use as operands, and what else they read.
 var constants = map[string][]uint64{
-	"oddHalves":  every(0xffff0000),
-	"evenBytes":  every(0x00ff00ff),
-	"signBytes":  every(0x80808080),
-	"oneWords":   every(0x00010001),
-	"lowNibbles": every(0x0f0f0f0f),
-	"e4m3AsF16":  every(0xbfffbfff), // without the second copy of the sign
+	"oddHalves":   every(0xffff0000),
+	"evenBytes":   every(0x00ff00ff),
+	"signBytes":   every(0x80808080),
+	"oneWords":    every(0x00010001),
+	"lowNibbles":  every(0x0f0f0f0f),
+	"lowBits":     every(0xf),
+	"minusZeroU8": every(0xffffff80),
+	"e4m3AsF16":   every(0xbfffbfff), // without the second copy of the sign
 
 	"signBit":   every(0x80000000),
 	"evenSign":  {0x80000000, 0x80000000, 0x80000000, 0x80000000},
@@ -111,17 +113,11 @@ func spread(dword func(lane uint64) uint64) []uint64 {
 func number(v float32) []uint64 { return every(math.Float32bits(v)) }
 
 // constant is the operand of a constant.
-func constant(name string) string { return constantAt(name, 0) }
-
-// constantAt is the operand at bytes into a constant.
-func constantAt(name string, at int) string {
+func constant(name string) string {
 	if _, ok := constants[name]; !ok {
 		panic("no constant " + name)
 	}
-	if at == 0 {
-		return name + "<>(SB)"
-	}
-	return fmt.Sprintf("%s<>+%d(SB)", name, at)
+	return name + "<>(SB)"
 }
 
 // defineConstants returns the definitions of those that the text uses.

@@ -22,7 +22,7 @@ var linearFamilies = []linearFamily{
 	{"kindF32", linearFloat(dotF32), map[string]tiles{"AVX2": {1: 6}, "AVX512": {1: 12}}},
 	{"kindBF16", linearFloat(dotBF16s), map[string]tiles{"AVX2": {1: 6}, "AVX512": {1: 12}, "BF16": {1: 12}}},
 	{"kindU8", linearU8, map[string]tiles{"AVX2": {1: 4, 2: 2}, "AVX512": {1: 8, 2: 4}, "VNNI": {1: 12, 2: 6}}},
-	{"kindU4Nested", linearNested, map[string]tiles{"AVX2": {1: 3, 2: 1}, "AVX512": {1: 4, 2: 4}, "VNNI": {1: 4, 2: 4}}},
+	{"kindU4Nested", linearNested, map[string]tiles{"AVX2": {1: 4, 2: 2}, "AVX512": {1: 4, 2: 2}, "VNNI": {1: 4, 2: 4}}},
 	{"kindU4", linearU4(u4Variants[0]), u4Tiles},
 	{"kindU4Scale32", linearU4(u4Variants[1]), u4Tiles},
 	{"kindU4Zeros", linearU4(u4Variants[2]), u4Tiles},
@@ -58,7 +58,7 @@ func linearUnits() []unit {
 			table.WriteString("\t},\n")
 		}
 		u.table = table.String() + "}\n"
-		if t.name == "AVX2" || t.name == "AVX512" {
+		if t.name == "VNNI" {
 			u.functions = append(u.functions, expandNested(t))
 		}
 		units = append(units, u)

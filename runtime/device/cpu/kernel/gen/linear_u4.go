@@ -167,11 +167,11 @@ func (k *u4Kernel) loadConstants() {
 }
 
 // nibbles splits step i's codes of vector c into low and high.
-func (k *u4Kernel) nibbles(i, c int, low, high string) {
+func (k *linearKernel) nibbles(i, c int, mask, low, high string) {
 	k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), low)
 	k.op("VPSRLD", imm(4), low, high)
-	k.op(k.and(), k.lowNibbles(), low, low)
-	k.op(k.and(), k.lowNibbles(), high, high)
+	k.op(k.and(), mask, low, low)
+	k.op(k.and(), mask, high, high)
 }
 
 // blockDot is a block of 32 k with VPDPBUSD.
@@ -180,7 +180,7 @@ func (k *u4Kernel) blockDot() {
 	for i := range blockSteps {
 		k.prefetch(i)
 		for c := range k.nv {
-			k.nibbles(i, c, low(c), high(c))
+			k.nibbles(i, c, k.lowNibbles(), low(c), high(c))
 		}
 		for half, w := range []func(int) string{low, high} {
 			k.eachDigit(2*i+half, func(r, d int, at string) {
@@ -194,26 +194,31 @@ func (k *u4Kernel) blockDot() {
 	}
 }
 
-// blockWords is a block of 32 k with VPMADDUBSW: eight sums of two products of at most 15*127 fit 16 bits.
-func (k *u4Kernel) blockWords() {
-	low, high, v := k.free(0), k.free(1), k.free(2)
+// sumWords leaves the sums of a block of 32 k as words, of even and of odd pairs, by VPMADDUBSW: eight sums of two products of at most 15*127 fit
+// 16 bits. low, high and v are overwritten.
+func (k *linearKernel) sumWords(mask, low, high, v string, word func(r, d, c int) string) {
 	for i := range blockSteps {
 		k.prefetch(i)
 		for c := range k.nv {
-			k.nibbles(i, c, low, high)
+			k.nibbles(i, c, mask, low, high)
 			for half, w := range []string{low, high} {
 				k.eachDigit(2*i+half, func(r, d int, at string) {
 					k.op("VPBROADCASTD", at, v)
 					if i+half == 0 {
-						k.op("VPMADDUBSW", v, w, k.word(r, d, c))
+						k.op("VPMADDUBSW", v, w, word(r, d, c))
 						return
 					}
 					k.op("VPMADDUBSW", v, w, v)
-					k.op("VPADDW", v, k.word(r, d, c), k.word(r, d, c))
+					k.op("VPADDW", v, word(r, d, c), word(r, d, c))
 				})
 			}
 		}
 	}
+}
+
+// blockWords is a block of 32 k by words.
+func (k *u4Kernel) blockWords() {
+	k.sumWords(k.lowNibbles(), k.free(0), k.free(1), k.free(2), k.word)
 	for r := range k.rows {
 		for d := range k.digits {
 			for c := range k.nv {

@@ -14,7 +14,13 @@ func linearU8(t isa, rows, digits int) *function {
 		nv = 2
 	}
 	k := newLinear("u8", t, rows, digits, nv)
-	start, step := k.methodsU8(k.codesU8)
+	start, step := k.startAtBias, func(i int) { k.stepDotU8(i, k.codesU8) }
+	switch {
+	case !t.wide():
+		start, step = func() { k.zero(k.used()) }, k.stepSignU8
+	case !t.vnni:
+		step = k.stepWidenU8
+	}
 	k.passLoop(func() {
 		k.segmentLoop(func() {
 			start()
@@ -30,31 +36,15 @@ func linearU8(t isa, rows, digits int) *function {
 	return k.function
 }
 
-// codesU8 leaves the codes of vector c in step i in dst; without AVX-512 128 is taken off them.
+// codesU8 leaves the codes of vector c in step i in dst.
 func (k *linearKernel) codesU8(i, c int, dst string) {
-	at := mem(i*stepBytes+c*k.bytes, panel)
-	if k.wide() {
-		k.op(k.load(), at, dst)
-		return
-	}
-	k.signed(at, dst)
+	k.op(k.load(), mem(i*stepBytes+c*k.bytes, panel), dst)
 }
 
 // signed turns stored codes into signed ones.
 func (k *linearKernel) signed(at, dst string) {
 	k.op("VMOVDQU", constant("signBytes"), dst)
 	k.op("VPXOR", at, dst, dst)
-}
-
-// methodsU8 returns how the instruction set starts sums and adds a step's products to them. codes is as codesU8.
-func (k *linearKernel) methodsU8(codes func(i, c int, dst string)) (start func(), step func(i int)) {
-	switch {
-	case !k.wide():
-		return func() { k.zero(k.used()) }, func(i int) { k.stepSignU8(i, codes) }
-	case !k.vnni:
-		return k.startAtBias, func(i int) { k.stepWidenU8(i, codes) }
-	}
-	return k.startAtBias, func(i int) { k.stepDotU8(i, codes) }
 }
 
 // sum is the register of the sum of digit d; the first digit's becomes the result.
@@ -83,6 +73,7 @@ func (k *linearKernel) startAtBias() {
 	}
 }
 
+// stepDotU8 adds a step's products; codes is as codesU8.
 func (k *linearKernel) stepDotU8(i int, codes func(i, c int, dst string)) {
 	used := k.used()
 	for c := range k.nv {
@@ -98,12 +89,12 @@ func (k *linearKernel) stepDotU8(i int, codes func(i, c int, dst string)) {
 }
 
 // stepWidenU8 multiplies 16-bit pairs: the even bytes of a step, then the odd ones.
-func (k *linearKernel) stepWidenU8(i int, codes func(i, c int, dst string)) {
+func (k *linearKernel) stepWidenU8(i int) {
 	used := k.used()
 	even, odd := func(c int) string { return k.temp(used, c) }, func(c int) string { return k.temp(used, k.nv+c) }
 	v, half, product := k.temp(used, 2*k.nv), k.temp(used, 2*k.nv+1), k.temp(used, 2*k.nv+2)
 	for c := range k.nv {
-		codes(i, c, odd(c))
+		k.codesU8(i, c, odd(c))
 		k.op(k.bcst("VPANDD"), constant("evenBytes"), odd(c), even(c))
 		k.op("VPSRLW", imm(8), odd(c), odd(c))
 	}
@@ -122,10 +113,10 @@ func (k *linearKernel) stepWidenU8(i int, codes func(i, c int, dst string)) {
 }
 
 // stepSignU8 multiplies |w| with x times the sign of w: a pair's sum is at most 2*128*127, so nothing saturates.
-func (k *linearKernel) stepSignU8(i int, codes func(i, c int, dst string)) {
+func (k *linearKernel) stepSignU8(i int) {
 	used := k.used()
 	signAndSize := func(c int, w, size string) {
-		codes(i, c, w)
+		k.signed(mem(i*stepBytes+c*k.bytes, panel), w)
 		k.op("VPABSB", w, size)
 	}
 	if k.nv > 2 { // one row or two: not enough registers for all weights, but for all rows

@@ -8,7 +8,7 @@ const (
 
 // codes is the expansion of panels of u4n in registers that tile kernels leave alone.
 func (k *tileKernel) codes() nestedCodes {
-	return nestedCodes{&linearKernel{function: k.function, isa: avx512, rows: 1, nv: 2, digits: 1}, false}
+	return nestedCodes{&linearKernel{function: k.function, isa: avx512, rows: 1, nv: 2, digits: 1}}
 }
 
 // startNested points to the first group of the panel.
@@ -27,7 +27,7 @@ func (k *tileKernel) nestedLoop() {
 	k.op("MOVQ", k.arg("block"), block)
 	k.place(again)
 	for group := range 2 {
-		c.loadGroup("Z0", "Z1")
+		c.loadGroup("Z0")
 		for i := range nestedGroup {
 			for half := range 2 {
 				v := avx512.reg((2*i + half) % 8)

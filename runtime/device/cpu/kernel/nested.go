@@ -1,0 +1,79 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"llmc/engine/layout"
+)
+
+// A weight of u4n is one of u8 whose codes are made of those of 4 bits by whole steps and offsets of groups, so all sets sum it as u8. With VPDPBUSD
+// few rows make codes as they multiply, and more multiply with panels that have been expanded; other sets multiply the sums of groups by steps.
+
+// kernels returns the micro-kernels for rows rows, and whether they read panels that have been expanded to u8: once for all tiles of rows.
+func (s *Set) kernels(w *Matrix, digits, rows int) (k *linearKernels, expand bool) {
+	k = &s.linear[w.kind][digits]
+	if w.Nested && s.nested != nil && rows > k.tile {
+		return &s.linear[kindU8][digits], true
+	}
+	return k, false
+}
+
+// panelOf is a panel that micro-kernels read.
+type panelOf struct {
+	l    layout.Linear
+	data []byte // from the panel on
+}
+
+// panel returns panel p of a weight, or what it is expanded to; a worker has room for two of these.
+func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, expand bool) panelOf {
+	data := w.Data[p*w.panel:]
+	if !expand {
+		return panelOf{w.Linear, data}
+	}
+	l := w.Expanded()
+	size := l.PanelBytes()
+	grow(&sc.expanded, 2*size)
+	dst := sc.expanded[slot*size:][:size]
+	s.expandNested(dst, w, data)
+	return panelOf{l, dst}
+}
+
+// expandNested writes a panel of u4n as u8.
+func (s *Set) expandNested(dst []byte, w *Matrix, panel []byte) {
+	s.nested(unsafe.Pointer(&dst[0]), unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.NestedOffset(0)]), w.KPad()/layout.NestedGroup)
+	copy(dst[w.Expanded().ScaleOffset(0):], panel[w.ScaleOffset(0):w.NestedOffset(0)])
+}
+
+// sumGroups gives kernels that want them the sums of the codes of rows [first, first+rows) in each group.
+func (s *Set) sumGroups(sc *Scratch, w *Matrix, x *Rows, first, rows int) {
+	a := &sc.linear
+	a.sums = nil
+	if !w.Nested || !s.nestedSums {
+		return
+	}
+	grow(&sc.sums, rows*x.Stride)
+	for r := range rows {
+		sumGroups(sc.sums[r*x.Stride:][:x.Stride], x.Data[(first+r)*x.Stride:][:x.EntryOffset()], x.Digits)
+	}
+	a.sums, a.firstSums = unsafe.Pointer(&sc.sums[0]), first
+}
+
+// sumGroups writes the sums of each group of 32 codes, [2] int32 of the digits. It adds bytes to words, eight at a time, as they are with 128 added.
+func sumGroups(dst, codes []byte, digits int) {
+	const signs, bytes, zeros = 0x8080808080808080, 0x00ff00ff00ff00ff, layout.NestedGroup * 128
+	for len(codes) >= layout.NestedGroup*digits {
+		words := uint64(0)
+		for i := 0; i < layout.NestedGroup*digits; i += 8 {
+			v := binary.LittleEndian.Uint64(codes[i:]) ^ signs
+			words += v&bytes + v>>8&bytes
+		}
+		lower, upper := int32(words&0xffff+words>>16&0xffff), int32(words>>32&0xffff+words>>48)
+		if digits == 1 {
+			lower, upper = lower+upper, zeros
+		}
+		binary.LittleEndian.PutUint32(dst, uint32(lower-zeros))
+		binary.LittleEndian.PutUint32(dst[4:], uint32(upper-zeros))
+		dst, codes = dst[8:], codes[layout.NestedGroup*digits:]
+	}
+}
