@@ -175,7 +175,7 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 
 // provenance says what the plan was made from. The checkpoint's files are hashed, by name; the directory's own name stays out.
 func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
-	p := &engine.Provenance{Compiler: version.Full(), Options: []engine.Option{{Name: "quant", Value: b.format.Name}}}
+	p := &engine.Provenance{Compiler: version.Full(), Model: b.Repo, Revision: b.Commit, Options: []engine.Option{{Name: "quant", Value: b.format.Name}}}
 	if b.KVDType != "" && b.KVDType != Auto {
 		p.Options = append(p.Options, engine.Option{Name: "kv-dtype", Value: b.KVDType})
 	}

@@ -14,9 +14,10 @@ import (
 
 // Options say what to build. Only Threads, Progress and the dump do not change the plan's bytes.
 type Options struct {
-	Model string   // directory in HuggingFace layout
-	Out   string   // path of the plan
-	Archs []string // target names; "native" is resolved to a row
+	Model        string   // directory in HuggingFace layout
+	Repo, Commit string   // of the Hub, that the directory is a snapshot of; "" when it is none
+	Out          string   // path of the plan
+	Archs        []string // target names; "native" is resolved to a row
 	// NoFallback leaves out the program that other GPUs than those of an exact target could run.
 	NoFallback bool
 	Cubin      bool              // keep what ptxas makes of the PTX of GPU targets beside it

@@ -17,11 +17,12 @@ import (
 
 // RefitOptions say which plan gets whose weights.
 type RefitOptions struct {
-	Plan     string // whose programs, tokenizer and templates are kept
-	Model    string // directory whose weights replace the plan's
-	Out      string
-	Threads  int // as of Options
-	Progress *cli.Progress
+	Plan         string // whose programs, tokenizer and templates are kept
+	Model        string // directory whose weights replace the plan's
+	Repo, Commit string // as of Options
+	Out          string
+	Threads      int // as of Options
+	Progress     *cli.Progress
 }
 
 // Refit writes a plan with the programs, the tokenizer and the formats of one plan and the weights of a checkpoint that asks for the
@@ -190,6 +191,7 @@ func (r *refit) provenance(ctx context.Context) (engine.Content, error) {
 		return engine.Content{}, err
 	}
 	p.Options = slices.DeleteFunc(p.Options, func(o engine.Option) bool { return o.Name == "weights" })
+	p.Model, p.Revision = r.Repo, r.Commit
 	if p.Files, err = sourceFiles(ctx, r.checkpoint, workers(r.Threads), r.Progress); err != nil {
 		return engine.Content{}, err
 	}
