@@ -35,6 +35,7 @@ type Client struct {
 	pieceBytes  int64
 	wait        func(context.Context, time.Duration) error
 	free        func(dir string) int64
+	lock        func(path string) (*fileLock, error) // nil when another has it
 }
 
 // New returns a client. Nothing is asked of the Hub until Fetch.
@@ -50,6 +51,7 @@ func New(s *Settings) *Client {
 		pieceBytes:  pieceBytes,
 		wait:        sleep,
 		free:        freeBytes,
+		lock:        tryLock,
 	}
 }
 

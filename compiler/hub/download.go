@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"llmc/internal/cli"
 )
@@ -37,7 +38,7 @@ func (r *repo) fetch(ctx context.Context, f *file, task *cli.Task) error {
 		task.Add(f.size)
 		return nil
 	}
-	lock, err := takeLock(ctx, r.client.lockPath(r, f.etag), func() {
+	lock, err := r.client.takeLock(ctx, r.client.lockPath(r, f.etag), func() {
 		r.client.Progress.Say("waiting for another process that downloads %s of %s", f.name, r.ref.Repo)
 	})
 	if err != nil {
@@ -90,6 +91,9 @@ func (d *download) into(ctx context.Context, name, left string, piece int64) (re
 	d.count(d.part.have())
 	sum, err := d.fill(ctx)
 	if err != nil {
+		if d.counted.Load() == 0 {
+			d.part.discard() // nothing to go on from
+		}
 		return resumed, d.writeError(err)
 	}
 	if sum != d.file.etag {
@@ -175,7 +179,7 @@ const copyBytes = 256 << 10
 // piece downloads one piece, going on where a connection breaks.
 func (d *download) piece(ctx context.Context, i int) error {
 	at, hi := d.part.bounds(i)
-	whole := len(d.part.done) == 1
+	whole, furthest := len(d.part.done) == 1, at
 	tries := attempts{client: d.client, most: fileTries}
 	for {
 		n, err := d.stream(ctx, at, hi)
@@ -184,7 +188,8 @@ func (d *download) piece(ctx context.Context, i int) error {
 		}
 		if errors.Is(err, errNoRanges) && whole {
 			at, err = 0, &transient{d.errorf(ErrServer, "%s gives no parts of files, and the connection broke: try again", d.client.Endpoint.Host), -1}
-		} else if n > 0 {
+		} else if at > furthest {
+			furthest = at
 			tries.progress()
 		}
 		if err := tries.again(ctx, err); err != nil {
@@ -228,25 +233,18 @@ func (d *download) source() *url.URL {
 }
 
 // moved forgets an address that the Hub gave.
-func (d *download) moved(at *url.URL) (was bool) {
+func (d *download) moved(at *url.URL) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if was = d.location != nil && d.location == at; was {
+	if d.location == at {
 		d.location = nil
 	}
-	return was
 }
 
 // checkAnswer returns an error unless the body is what was asked for.
 func (d *download) checkAnswer(a *answer, req *request, lo, hi int64) error {
 	if a.StatusCode != http.StatusOK && a.StatusCode != http.StatusPartialContent {
-		if d.moved(req.url) && !isPassing(a.StatusCode) { // signed addresses end
-			return &transient{d.refused(a.Response), 0}
-		}
-		if a.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-			return d.errorf(ErrCorrupt, "is shorter at %s than the %d bytes that are listed", a.url.Host, d.file.size)
-		}
-		return d.refused(a.Response)
+		return d.refusedPart(a, req)
 	}
 	if encoding := a.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return d.errorf(ErrAnswer, "%s compresses it (%s) although it was asked not to", a.url.Host, clip(encoding))
@@ -271,6 +269,23 @@ func (d *download) checkAnswer(a *answer, req *request, lo, hi int64) error {
 		d.mu.Unlock()
 	}
 	return nil
+}
+
+// refusedPart makes an error of an answer that brings nothing.
+func (d *download) refusedPart(a *answer, req *request) error {
+	if a.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return d.errorf(ErrCorrupt, "is shorter at %s than the %d bytes that are listed", a.url.Host, d.file.size)
+	}
+	if sameOrigin(a.url, d.client.Endpoint) {
+		d.moved(req.url)
+		return d.refused(a.Response)
+	}
+	// Addresses that the Hub signs end: another one is asked for, at once if this was not a new one.
+	pause := askedPause(a.Response, time.Now())
+	if d.moved(req.url); pause < 0 && req.url.Host == a.url.Host {
+		pause = 0
+	}
+	return &transient{d.errorf(ErrServer, "%s, where %s sends for it, answers %d: try again, what is there is kept", a.url.Host, d.client.Endpoint.Host, a.StatusCode), pause}
 }
 
 // copy writes the body to its place.

@@ -23,13 +23,13 @@ const (
 )
 
 // takeLock waits until the lock is free. waiting is called once when that takes long.
-func takeLock(ctx context.Context, path string, waiting func()) (*fileLock, error) {
+func (c *Client) takeLock(ctx context.Context, path string, waiting func()) (*fileLock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, err
 	}
 	start, said := time.Now(), false
 	for {
-		lock, err := tryLock(path)
+		lock, err := c.lock(path)
 		if err != nil || lock != nil {
 			return lock, err
 		}
