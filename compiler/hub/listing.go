@@ -46,7 +46,7 @@ func (r *repo) list(ctx context.Context) ([]file, error) {
 	}
 	files, err := r.tree(ctx)
 	// Some mirrors have no trees.
-	if e := (*Error)(nil); errors.As(err, &e) && (e.Kind == ErrNotFound || e.Kind == ErrAnswer) {
+	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == ErrNotFound {
 		if names == nil {
 			if again, resolveErr := r.resolve(ctx); resolveErr == nil {
 				names = again

@@ -40,7 +40,11 @@ func (r *repo) refused(resp *http.Response) error {
 		}
 		return &transient{r.errorf(ErrServer, "%s answers %d%s: %s%s", host, resp.StatusCode, said, text, r.cachedHint()), pause}
 	}
-	return r.errorf(ErrAnswer, "%s answers %d%s: is HF_ENDPOINT the address of a Hub?", host, resp.StatusCode, said)
+	kind := ErrAnswer
+	if resp.StatusCode == http.StatusMethodNotAllowed || resp.StatusCode == http.StatusNotImplemented {
+		kind = ErrNotFound
+	}
+	return r.errorf(kind, "%s answers %d%s: is HF_ENDPOINT the address of a Hub?", host, resp.StatusCode, said)
 }
 
 // page is where people look at the repository.
