@@ -138,7 +138,6 @@ func TestRefusals(t *testing.T) {
 		{1, build("--arch", "sm80", "--cubin", "--ptxas", "/nonexistent/ptxas"), "/nonexistent/ptxas is not a ptxas that runs"},
 		{2, build("--ptxas", "ptxas"), "--ptxas is for --cubin"},
 		{1, build("--gate", "weight_error<=0", "--quant", "int4"), "the gate asks for weight_error<=0"},
-		{1, []string{"build", "org/model", "-o", missing}, "hf download org/model"},
 		{1, []string{"build", missing, "-o", missing}, "does not exist"},
 		{1, []string{"build", demo, "-o", missing + "/x.plan"}, "there is no directory " + missing},
 		{1, []string{"build", demo, "-o", os.DevNull}, "not a regular file"},
