@@ -75,7 +75,7 @@ func (b *build) open() error {
 	if b.Random != nil {
 		b.checkpoint, err = hf.OpenRandom(b.Model, *b.Random)
 	} else {
-		b.checkpoint, err = hf.Open(b.Model)
+		b.checkpoint, err = openMerged(b.Model, b.Lora)
 	}
 	return err
 }
@@ -193,8 +193,10 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})
 	}
 	var err error
-	p.Files, err = sourceFiles(ctx, b.checkpoint, b.Threads, b.Progress)
-	return p, err
+	if p.Files, err = sourceFiles(ctx, b.checkpoint, b.Threads, b.Progress); err != nil {
+		return nil, err
+	}
+	return p, recordAdapters(ctx, p, b.checkpoint, b.Lora)
 }
 
 // sourceFiles hashes the files of a checkpoint.

@@ -14,10 +14,9 @@ import (
 
 // Options say what to build. Only Threads, Progress and the dump do not change the plan's bytes.
 type Options struct {
-	Model        string   // directory in HuggingFace layout
-	Repo, Commit string   // of the Hub, that the directory is a snapshot of; "" when it is none
-	Out          string   // path of the plan
-	Archs        []string // target names; "native" is resolved to a row
+	Model string   // directory in HuggingFace layout
+	Out   string   // path of the plan
+	Archs []string // target names; "native" is resolved to a row
 	// NoFallback leaves out the program that other GPUs than those of an exact target could run.
 	NoFallback bool
 	Cubin      bool              // keep what ptxas makes of the PTX of GPU targets beside it
@@ -32,6 +31,11 @@ type Options struct {
 	// model's family does not know them.
 	IgnoreKeys, IgnoreTensors []string
 	Gate                      Gate // what the accuracy report must hold to, or there is no plan
+
+	// Repo and Commit say of which repository of the Hub the directory is a snapshot; "" when it is of none.
+	Repo, Commit string
+
+	Lora []Adapter // merged into the weights, in order
 
 	Check    bool        // verify the IR and the promised properties after every pass
 	Dump     string      // name of a pass, or "all": print the IR after it

@@ -40,7 +40,8 @@ func buildCommand() *cobra.Command {
 		Example: "  llmc build ./SmolLM2-135M-Instruct -o smol.plan --quant int4\n" +
 			"  llmc build ./model -o engine.plan --arch x86-64-v3,x86-64-v4-bf16\n" +
 			"  llmc build HuggingFaceTB/SmolLM2-135M-Instruct@main -o smol.plan --quant int8\n" +
-			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'",
+			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'\n" +
+			"  llmc build ./model --lora ./adapter -o tuned.plan --quant int8",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.options.Model = args[0]
@@ -62,6 +63,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&f.rotation, "rotate", compiler.Auto, "how much of the model is turned, so that codes lose less of its inputs: auto, for formats with inputs of 8 bits, "+strings.Join(rotations(), ", "))
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32")
 	f.model.add(cmd)
+	f.model.addLora(cmd)
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
 	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")
@@ -90,9 +92,8 @@ var plannedBuildFlags = []cli.Planned{
 	{Name: "budget", Why: "choose one format for the whole model with --quant"},
 	{Name: "tp", Why: "a plan runs on one device", Harmless: []string{"1"}},
 	{Name: "pp", Why: "a plan runs on one device", Harmless: []string{"1"}},
-	{Name: "lora", Why: "merge the adapter into the checkpoint and build that"},
 	{Name: "max-lora-rank", Why: "plans take no adapters", Harmless: []string{"0"}},
-	{Name: "adapter", Why: "merge the adapter into the checkpoint and build that"},
+	{Name: "adapter", Why: "merge the adapter into the weights with --lora"},
 	{Name: "base", Why: "there are no adapter plans"},
 	{Name: "family", Why: "the families are those built in"},
 }
@@ -136,6 +137,9 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 		}
 		f.options.Random = &seed
 	}
+	if f.options.Random != nil && len(f.model.lora) > 0 {
+		return nil, cli.Usagef("--lora is merged into weights, and --weights makes them up")
+	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -167,7 +171,8 @@ func (f *buildFlags) find(ctx context.Context) error {
 		return err
 	}
 	f.options.Model, f.options.Repo, f.options.Commit = from.Dir, from.Repo, from.Commit
-	return nil
+	f.options.Lora, err = f.model.adapters(ctx, f.options.Progress)
+	return err
 }
 
 // setDump says where the passes' dumps go: text to w, or everything to a page.

@@ -51,6 +51,7 @@ func evalCommand() *cobra.Command {
 	flags.StringVar(&f.text, "text", "", "text to measure on")
 	flags.StringVar(&f.against, "against", "", "checkpoint, a directory or org/name of the Hub: compare with the model as it is, in f32")
 	f.model.add(cmd)
+	f.model.addLora(cmd)
 	flags.StringVar(&f.device, "device", "auto", "where to run: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
 	flags.IntVar(&f.threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
@@ -112,13 +113,17 @@ func (f *evalFlags) reference(ctx context.Context, plan *engine.Plan, progress *
 	if err != nil {
 		return nil, nil, err
 	}
+	adapters, err := f.model.adapters(ctx, progress)
+	if err != nil {
+		return nil, nil, err
+	}
 	dir, err := os.MkdirTemp("", "llmc-eval-")
 	if err != nil {
 		return nil, nil, err
 	}
 	remove := func() { _ = os.RemoveAll(dir) }
 	path := filepath.Join(dir, "reference.plan")
-	options := compiler.Options{Model: from.Dir, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}
+	options := compiler.Options{Model: from.Dir, Lora: adapters, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}
 	err = options.SetIgnored(plan)
 	if err == nil {
 		_, err = compiler.Build(ctx, options)

@@ -18,7 +18,10 @@ import (
 type source struct{ Dir, Repo, Commit string }
 
 // modelFlags say how the MODEL of a command is found.
-type modelFlags struct{ offline bool }
+type modelFlags struct {
+	offline bool
+	lora    []string // adapters, of commands that merge them
+}
 
 // modelHelp ends the help of commands that take a MODEL.
 const modelHelp = "\n\nMODEL is a directory in HuggingFace layout, or org/name[@revision] of the Hub: what is needed of it is downloaded into the cache that the Hub's own client uses. " +

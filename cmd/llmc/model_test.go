@@ -11,6 +11,7 @@ import (
 
 	"llmc/compiler/hub/hubtest"
 	"llmc/internal/clitest"
+	"llmc/internal/golden"
 )
 
 // startHub starts a Hub that has the bundled model as org/demo, and makes it the commands' own.
@@ -19,11 +20,17 @@ func startHub(t *testing.T) (*hubtest.Server, *hubtest.Repo) {
 	repo := &hubtest.Repo{Commit: hubtest.Commit("main"), Commits: map[string]string{"v1": hubtest.Commit("v1")}, Files: hubtest.Directory(t, demo)}
 	s := hubtest.Start(t, map[string]*hubtest.Repo{"org/demo": repo})
 	s.LargeBytes = 100_000
+	useHub(t, s)
+	return s, repo
+}
+
+// useHub makes a Hub the commands' own, with an empty cache.
+func useHub(t *testing.T, s *hubtest.Server) {
+	t.Helper()
 	for name, value := range map[string]string{"HF_ENDPOINT": s.Hub.URL, "HF_HOME": t.TempDir(), "HF_HUB_CACHE": "", "HUGGINGFACE_HUB_CACHE": "", "HF_TOKEN": "",
 		"HUGGING_FACE_HUB_TOKEN": "", "HF_TOKEN_PATH": "", "HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": ""} {
 		t.Setenv(name, value)
 	}
-	return s, repo
 }
 
 type provenance struct {
@@ -140,6 +147,32 @@ func TestBuildsAtOnce(t *testing.T) {
 	if whole != 2 {
 		t.Errorf("the weights were downloaded %d times, not once for the killed process and once for the others", whole)
 	}
+}
+
+// An adapter comes from the Hub as its base does, and what was merged is recorded.
+func TestAdapterFromTheHub(t *testing.T) {
+	root := filepath.Join(golden.Shared(t), "checkpoints")
+	if _, err := os.Stat(filepath.Join(root, "llama-lora")); err != nil {
+		t.Skip(err)
+	}
+	base := &hubtest.Repo{Commit: hubtest.Commit("base"), Files: hubtest.Directory(t, filepath.Join(root, "llama-gqa"))}
+	adapter := &hubtest.Repo{Commit: hubtest.Commit("adapter"), Files: hubtest.Directory(t, filepath.Join(root, "llama-lora"))}
+	useHub(t, hubtest.Start(t, map[string]*hubtest.Repo{"org/base": base, "org/adapter": adapter, "org/pickle": {Commit: base.Commit,
+		Files: map[string][]byte{"adapter_config.json": []byte("{}"), "adapter_model.bin": []byte("x")}}}))
+	dir := t.TempDir()
+	plan, again := filepath.Join(dir, "x.plan"), filepath.Join(dir, "again.plan")
+	clitest.Run(t, "", "build", "org/base", "--lora", "org/adapter", "-o", plan).Done(t)
+	clitest.Run(t, "", "build", "org/base", "--lora", "org/adapter@"+adapter.Commit, "--offline", "-o", again).Done(t)
+	if !sameBytes(t, plan, again) {
+		t.Error("the same commits gave another plan")
+	}
+	if text := clitest.Run(t, "", "inspect", plan).Done(t); !strings.Contains(text, "lora = org/adapter@"+adapter.Commit) {
+		t.Errorf("the adapter is not shown: %s", text)
+	}
+	clitest.Run(t, "", "verify", plan, "--against", "org/base", "--lora", "org/adapter").Done(t)
+	refusal{1, []string{"build", "org/base", "--lora", "org/pickle", "-o", plan}, "org/pickle: adapter_model.bin: not a format that is read: it is a pickle"}.check(t)
+	refusal{1, []string{"build", "org/base", "--lora", demo, "-o", plan}, "adapter ../../testdata/demo: adapter_config.json: is missing"}.check(t)
+	refusal{1, []string{"build", "org/adapter", "-o", plan}, "it is a LoRA adapter without its base model"}.check(t)
 }
 
 func TestHubRefusals(t *testing.T) {

@@ -32,6 +32,9 @@ func refitCommand() *cobra.Command {
 				return err
 			}
 			o.Model, o.Repo, o.Commit = from.Dir, from.Repo, from.Commit
+			if o.Lora, err = model.adapters(cmd.Context(), o.Progress); err != nil {
+				return err
+			}
 			report, err := compiler.Refit(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -47,6 +50,7 @@ func refitCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVarP(&o.Out, "output", "o", "", "path of the new plan")
 	model.add(cmd)
+	model.addLora(cmd)
 	flags.IntVar(&o.Threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("output")

@@ -49,6 +49,7 @@ func verifyCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.against, "against", "", "checkpoint that the plan was built from: a directory, or org/name of the Hub")
 	f.model.add(cmd)
+	f.model.addLora(cmd)
 	flags.StringVar(&f.device, "device", "auto", "where to run the plan: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
 	flags.IntVar(&f.threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
@@ -87,6 +88,10 @@ func (f *verifyFlags) run(cmd *cobra.Command, path string) (*compiler.Verificati
 	if err != nil {
 		return nil, err
 	}
+	adapters, err := f.model.adapters(cmd.Context(), progress)
+	if err != nil {
+		return nil, err
+	}
 	progress.Wait()
 	progress.Say("running the reference interpreter")
 	settings := compiler.VerifySettings()
@@ -100,7 +105,7 @@ func (f *verifyFlags) run(cmd *cobra.Command, path string) (*compiler.Verificati
 	if !ok {
 		return nil, fmt.Errorf("device %s cannot show intermediate values", f.device)
 	}
-	return compiler.Against(cmd.Context(), plan, tracer, from.Dir)
+	return compiler.Against(cmd.Context(), plan, tracer, from.Dir, adapters...)
 }
 
 // checkRun refuses a device or a number of threads that no plan can be run with, also where none will be run.

@@ -12,8 +12,9 @@ type Need int
 
 // The needs.
 const (
-	NeedModel  Need = iota // everything that Open reads
-	NeedConfig             // what OpenRandom reads: no weights
+	NeedModel   Need = iota // everything that Open reads
+	NeedConfig              // what OpenRandom reads: no weights
+	NeedAdapter             // what OpenAdapter reads
 )
 
 // settingsFiles are small files beside the parts of a checkpoint: what the model is, how its weights are quantized, how its outputs are made.
@@ -33,6 +34,16 @@ type Selection struct {
 // Shards reads from the index.
 func Select(names []string, need Need) (*Selection, error) {
 	s := &Selection{}
+	if need == NeedAdapter {
+		if !slices.Contains(names, AdapterWeightsFile) {
+			return nil, refuseAdapter(names)
+		}
+		if !slices.Contains(names, AdapterConfigFile) {
+			return nil, fileError(AdapterConfigFile, "is missing; the repository holds no adapter")
+		}
+		s.Files = []string{AdapterConfigFile, AdapterWeightsFile}
+		return s, nil
+	}
 	for _, name := range names {
 		if isSmall(name) {
 			s.Files = append(s.Files, name)
@@ -77,7 +88,7 @@ func MaxBytes(name string) int64 {
 			return p.maxBytes
 		}
 	}
-	if matchesAny(settingsFiles, name) {
+	if name == AdapterConfigFile || matchesAny(settingsFiles, name) {
 		return maxConfigBytes
 	}
 	return 0

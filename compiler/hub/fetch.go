@@ -44,7 +44,7 @@ func (c *Client) Fetch(ctx context.Context, ref Ref, need hf.Need) (*Snapshot, e
 	// The configuration comes last: where it is, the rest is.
 	for _, last := range []bool{false, true} {
 		for i := range wanted {
-			if f := &wanted[i]; (f.name == hf.ConfigFile) == last {
+			if f := &wanted[i]; (f.name == hf.ConfigFile || f.name == hf.AdapterConfigFile) == last {
 				if err := r.link(f); err != nil {
 					return nil, err
 				}

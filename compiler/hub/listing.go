@@ -203,7 +203,9 @@ func (r *repo) head(ctx context.Context, f *file) error {
 }
 
 func (r *repo) headOnce(ctx context.Context, f *file) error {
-	linked := func(resp *http.Response) bool { return resp.Header.Get("X-Linked-Etag") != "" && resp.Header.Get("X-Linked-Size") != "" }
+	linked := func(resp *http.Response) bool {
+		return resp.Header.Get("X-Linked-Etag") != "" && resp.Header.Get("X-Linked-Size") != ""
+	}
 	a, err := r.client.ask(ctx, &request{method: http.MethodHead, url: r.address(f.name), timeout: r.client.ListTimeout, final: linked})
 	if err != nil {
 		return r.unreached(ctx, err)
