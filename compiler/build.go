@@ -79,7 +79,7 @@ func (b *build) open() error {
 	if b.Random != nil {
 		b.checkpoint, err = hf.OpenRandom(b.Model, *b.Random)
 	} else {
-		b.checkpoint, err = hf.Open(b.Model)
+		b.checkpoint, err = openMerged(b.Model, b.Lora)
 	}
 	return err
 }
@@ -179,7 +179,7 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 
 // provenance says what the plan was made from. The checkpoint's files are hashed, by name; the directory's own name stays out.
 func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
-	p := &engine.Provenance{Compiler: version.Full(), Options: []engine.Option{{Name: "quant", Value: b.quant}}}
+	p := &engine.Provenance{Compiler: version.Full(), Model: b.Repo, Revision: b.Commit, Options: []engine.Option{{Name: "quant", Value: b.quant}}}
 	if b.KVDType != "" && b.KVDType != Auto {
 		p.Options = append(p.Options, engine.Option{Name: "kv-dtype", Value: b.KVDType})
 	}
@@ -197,8 +197,10 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})
 	}
 	var err error
-	p.Files, err = sourceFiles(ctx, b.checkpoint, b.Threads, b.Progress)
-	return p, err
+	if p.Files, err = sourceFiles(ctx, b.checkpoint, b.Threads, b.Progress); err != nil {
+		return nil, err
+	}
+	return p, recordAdapters(ctx, p, b.checkpoint, b.Lora)
 }
 
 // sourceFiles hashes the files of a checkpoint.

@@ -97,10 +97,16 @@ func check(t *testing.T, err error) {
 // open builds a plan and loads it.
 func open(t *testing.T, dir, format string) (engine.Model, engine.ModelInfo) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "engine.plan")
-	_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format, Check: true})
+	return openBuilt(t, compiler.Options{Model: dir, Quant: format, Check: true})
+}
+
+// openBuilt builds a plan as options say and loads it.
+func openBuilt(t *testing.T, options compiler.Options) (engine.Model, engine.ModelInfo) {
+	t.Helper()
+	options.Out = filepath.Join(t.TempDir(), "engine.plan")
+	_, err := compiler.Build(t.Context(), options)
 	check(t, err)
-	plan, err := engine.Open(path)
+	plan, err := engine.Open(options.Out)
 	check(t, err)
 	model, err := (cpu.Device{}).Load(plan, engine.Settings{MaxStepTokens: 64, MaxSequences: 1, MaxRows: 64, MaxContext: 160})
 	check(t, err)
@@ -137,29 +143,35 @@ func TestGoldensF32(t *testing.T) {
 	for _, g := range checkpoints(t) {
 		t.Run(filepath.Base(g.dir), func(t *testing.T) {
 			model, info := open(t, g.dir, "f32")
-			for _, p := range g.Prompts {
-				got := forward(t, model, info.Vocab, p.IDs, false)[0]
-				if most, _ := relative(got, g.tensor(t, p.Name+".logits")); !(most <= 1e-4) {
-					t.Errorf("%s: logits are off by %.2g of their range", p.Name, most)
-				}
-				ids := slices.Clone(p.IDs)
-				for i, want := range p.Generate.IDs {
-					if p.Generate.Gaps[i] < 0.005 {
-						break
-					}
-					logits := forward(t, model, info.Vocab, ids, false)[0]
-					if next := argMax(logits); next != want {
-						t.Errorf("%s: token %d is %d, want %d", p.Name, i, next, want)
-						break
-					}
-					ids = append(ids, want)
-				}
-			}
-			all := slices.Concat(forward(t, model, info.Vocab, g.Prompts[2].IDs, true)...)
-			if most, _ := relative(all, g.tensor(t, "p33.logits_all")); !(most <= 1e-4) {
-				t.Errorf("all positions: logits are off by %.2g of their range", most)
-			}
+			g.sameF32(t, model, info.Vocab)
 		})
+	}
+}
+
+// sameF32 wants the logits and greedy tokens that were recorded.
+func (g *goldenFile) sameF32(t *testing.T, model engine.Model, vocab int) {
+	t.Helper()
+	for _, p := range g.Prompts {
+		got := forward(t, model, vocab, p.IDs, false)[0]
+		if most, _ := relative(got, g.tensor(t, p.Name+".logits")); !(most <= 1e-4) {
+			t.Errorf("%s: logits are off by %.2g of their range", p.Name, most)
+		}
+		ids := slices.Clone(p.IDs)
+		for i, want := range p.Generate.IDs {
+			if p.Generate.Gaps[i] < 0.005 {
+				break
+			}
+			logits := forward(t, model, vocab, ids, false)[0]
+			if next := argMax(logits); next != want {
+				t.Errorf("%s: token %d is %d, want %d", p.Name, i, next, want)
+				break
+			}
+			ids = append(ids, want)
+		}
+	}
+	all := slices.Concat(forward(t, model, vocab, g.Prompts[2].IDs, true)...)
+	if most, _ := relative(all, g.tensor(t, "p33.logits_all")); !(most <= 1e-4) {
+		t.Errorf("all positions: logits are off by %.2g of their range", most)
 	}
 }
 

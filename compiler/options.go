@@ -32,6 +32,11 @@ type Options struct {
 	IgnoreKeys, IgnoreTensors []string
 	Gate                      Gate // what the accuracy report must hold to, or there is no plan
 
+	// Repo and Commit say of which repository of the Hub the directory is a snapshot; "" when it is of none.
+	Repo, Commit string
+
+	Lora []Adapter // merged into the weights, in order
+
 	Check    bool        // verify the IR and the promised properties after every pass
 	Dump     string      // name of a pass, or "all": print the IR after it
 	DumpTo   io.Writer   // where dumps go

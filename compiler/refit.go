@@ -22,6 +22,11 @@ type RefitOptions struct {
 	Out      string
 	Threads  int // as of Options
 	Progress *cli.Progress
+
+	// As of Options.
+	Repo, Commit string
+
+	Lora []Adapter // merged into the weights, in order
 }
 
 // Refit writes a plan with the programs, the tokenizer and the formats of one plan and the weights of a checkpoint that asks for the
@@ -40,7 +45,7 @@ func Refit(ctx context.Context, o RefitOptions) (report *Report, err error) {
 		return nil, err
 	}
 	defer plan.Close()
-	checkpoint, err := hf.Open(o.Model)
+	checkpoint, err := openMerged(o.Model, o.Lora)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +194,12 @@ func (r *refit) provenance(ctx context.Context) (engine.Content, error) {
 	if err != nil {
 		return engine.Content{}, err
 	}
-	p.Options = slices.DeleteFunc(p.Options, func(o engine.Option) bool { return o.Name == "weights" })
+	p.Options = slices.DeleteFunc(p.Options, func(o engine.Option) bool { return o.Name == "weights" || o.Name == loraOption })
+	p.Model, p.Revision = r.Repo, r.Commit
 	if p.Files, err = sourceFiles(ctx, r.checkpoint, workers(r.Threads), r.Progress); err != nil {
+		return engine.Content{}, err
+	}
+	if err := recordAdapters(ctx, p, r.checkpoint, r.Lora); err != nil {
 		return engine.Content{}, err
 	}
 	return engine.ProvenanceContent(p)

@@ -66,9 +66,9 @@ func tolerance(info *engine.ModelInfo, turned bool) Tolerance {
 // verifyTokens is the length of the sequence that both run: long enough to cross KV pages.
 const verifyTokens = 40
 
-// Against runs the reference interpreter on the checkpoint in dir and the plan on model, and compares every value that both name.
-func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir string) (*Verification, error) {
-	checkpoint, err := hf.Open(dir)
+// Against runs the reference interpreter on the checkpoint in dir, adapters merged, and the plan on model, and compares every value that both name.
+func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir string, adapters ...Adapter) (*Verification, error) {
+	checkpoint, err := openMerged(dir, adapters)
 	if err != nil {
 		return nil, err
 	}

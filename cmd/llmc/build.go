@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path"
@@ -13,6 +14,7 @@ import (
 
 	"llmc/compiler"
 	"llmc/compiler/dump"
+	"llmc/compiler/hf"
 	"llmc/engine"
 	"llmc/internal/cli"
 	"llmc/internal/quant"
@@ -21,6 +23,7 @@ import (
 
 type buildFlags struct {
 	options   compiler.Options
+	model     modelFlags
 	weights   string
 	rotation  string
 	overrides []string
@@ -32,10 +35,13 @@ func buildCommand() *cobra.Command {
 	var f buildFlags
 	cmd := &cobra.Command{
 		Use:   "build MODEL -o PLAN",
-		Short: "Compile a checkpoint directory into a plan",
+		Short: "Compile a checkpoint into a plan",
+		Long:  "Compile a checkpoint into a plan." + modelHelp,
 		Example: "  llmc build ./SmolLM2-135M-Instruct -o smol.plan --quant int4\n" +
 			"  llmc build ./model -o engine.plan --arch x86-64-v3,x86-64-v4-bf16\n" +
-			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'",
+			"  llmc build HuggingFaceTB/SmolLM2-135M-Instruct@main -o smol.plan --quant int8\n" +
+			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'\n" +
+			"  llmc build ./model --lora ./adapter -o tuned.plan --quant int8",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.options.Model = args[0]
@@ -56,6 +62,8 @@ func buildCommand() *cobra.Command {
 	flags.StringSliceVar(&f.overrides, "override", nil, "formats of single weights, PATTERN=FORMAT, by pattern of their names: '*.down_proj.weight=int8'; the first that fits decides")
 	flags.StringVar(&f.rotation, "rotate", compiler.Auto, "how much of the model is turned, so that codes lose less of its inputs: auto, for formats with inputs of 8 bits, "+strings.Join(rotations(), ", "))
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32")
+	f.model.add(cmd)
+	f.model.addLora(cmd)
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
 	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")
@@ -84,9 +92,8 @@ var plannedBuildFlags = []cli.Planned{
 	{Name: "budget", Why: "choose one format for the whole model with --quant"},
 	{Name: "tp", Why: "a plan runs on one device", Harmless: []string{"1"}},
 	{Name: "pp", Why: "a plan runs on one device", Harmless: []string{"1"}},
-	{Name: "lora", Why: "merge the adapter into the checkpoint and build that"},
 	{Name: "max-lora-rank", Why: "plans take no adapters", Harmless: []string{"0"}},
-	{Name: "adapter", Why: "merge the adapter into the checkpoint and build that"},
+	{Name: "adapter", Why: "merge the adapter into the weights with --lora"},
 	{Name: "base", Why: "there are no adapter plans"},
 	{Name: "family", Why: "the families are those built in"},
 }
@@ -130,6 +137,9 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 		}
 		f.options.Random = &seed
 	}
+	if f.options.Random != nil && len(f.model.lora) > 0 {
+		return nil, cli.Usagef("--lora is merged into weights, and --weights makes them up")
+	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -137,6 +147,9 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 		return nil, err
 	}
 	f.options.Progress = cli.NewProgress()
+	if err := f.find(cmd.Context()); err != nil {
+		return nil, err
+	}
 	report, err := compiler.Build(cmd.Context(), f.options)
 	if err == nil {
 		f.options.Progress.Wait()
@@ -145,6 +158,21 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 		err = traceErr
 	}
 	return report, err
+}
+
+// find puts the directory of the checkpoint in the place of its name.
+func (f *buildFlags) find(ctx context.Context) error {
+	need := hf.NeedModel
+	if f.options.Random != nil {
+		need = hf.NeedConfig
+	}
+	from, err := f.model.find(ctx, f.options.Model, need, f.options.Progress)
+	if err != nil {
+		return err
+	}
+	f.options.Model, f.options.Repo, f.options.Commit = from.Dir, from.Repo, from.Commit
+	f.options.Lora, err = f.model.adapters(ctx, f.options.Progress)
+	return err
 }
 
 // setDump says where the passes' dumps go: text to w, or everything to a page.

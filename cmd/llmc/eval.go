@@ -16,6 +16,7 @@ import (
 )
 
 type evalFlags struct {
+	model                 modelFlags
 	against, text, device string
 	threads               int
 	json                  bool
@@ -26,6 +27,7 @@ func evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "eval PLAN --text FILE",
 		Short:   "Measure perplexity, and divergence from the unquantized model",
+		Long:    "Measure perplexity, and divergence from the unquantized MODEL." + modelHelp,
 		Example: "  llmc eval engine.plan --text eval.txt --against ./model --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,7 +49,9 @@ func evalCommand() *cobra.Command {
 	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
 	flags.StringVar(&f.text, "text", "", "text to measure on")
-	flags.StringVar(&f.against, "against", "", "checkpoint directory: compare with the model as it is, in f32")
+	flags.StringVar(&f.against, "against", "", "checkpoint, a directory or org/name of the Hub: compare with the model as it is, in f32")
+	f.model.add(cmd)
+	f.model.addLora(cmd)
 	flags.StringVar(&f.device, "device", "auto", "where to run: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
 	flags.IntVar(&f.threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
@@ -105,13 +109,21 @@ const maxText = 64 << 20
 
 // reference builds an f32 plan of the checkpoint of plan in a temporary directory and loads it.
 func (f *evalFlags) reference(ctx context.Context, plan *engine.Plan, progress *cli.Progress) (*runtime.Loaded, func(), error) {
+	from, err := f.model.findFor(ctx, plan, f.against, progress)
+	if err != nil {
+		return nil, nil, err
+	}
+	adapters, err := f.model.adapters(ctx, progress)
+	if err != nil {
+		return nil, nil, err
+	}
 	dir, err := os.MkdirTemp("", "llmc-eval-")
 	if err != nil {
 		return nil, nil, err
 	}
 	remove := func() { _ = os.RemoveAll(dir) }
 	path := filepath.Join(dir, "reference.plan")
-	options := compiler.Options{Model: f.against, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}
+	options := compiler.Options{Model: from.Dir, Lora: adapters, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}
 	err = options.SetIgnored(plan)
 	if err == nil {
 		_, err = compiler.Build(ctx, options)

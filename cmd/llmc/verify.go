@@ -12,16 +12,17 @@ import (
 )
 
 func verifyCommand() *cobra.Command {
-	var against, device string
-	var threads int
+	var f verifyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "verify PLAN",
-		Short:   "Check every hash and bound of a plan; with --against, every layer against the reference interpreter",
+		Use:   "verify PLAN",
+		Short: "Check every hash and bound of a plan; with --against, every layer against the reference interpreter",
+		Long: "Check every hash and bound of a plan; with --against MODEL, every layer against the reference interpreter." + modelHelp +
+			" Of the repository that the plan was built from, the commit that it was built from is taken unless @revision says otherwise.",
 		Example: "  llmc verify engine.plan\n  llmc verify engine.plan --against ./model --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := verify(cmd, args[0], against, device, threads)
+			v, err := f.run(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -34,7 +35,7 @@ func verifyCommand() *cobra.Command {
 				return err
 			}
 			if v.FirstBadWeight != "" {
-				return fmt.Errorf("%s: weight %q is not what %s holds; build the plan again", args[0], v.FirstBadWeight, against)
+				return fmt.Errorf("%s: weight %q is not what %s holds; build the plan again", args[0], v.FirstBadWeight, f.against)
 			}
 			if v.PassesBad {
 				return fmt.Errorf("%s: from layer %d on the passes changed what the model computes, by up to %.3g of a value's range; report it as a bug",
@@ -46,16 +47,24 @@ func verifyCommand() *cobra.Command {
 	}
 	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
-	flags.StringVar(&against, "against", "", "checkpoint directory that the plan was built from")
-	flags.StringVar(&device, "device", "auto", "where to run the plan: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
-	flags.IntVar(&threads, "threads", 0, "threads (default: all processors)")
+	flags.StringVar(&f.against, "against", "", "checkpoint that the plan was built from: a directory, or org/name of the Hub")
+	f.model.add(cmd)
+	f.model.addLora(cmd)
+	flags.StringVar(&f.device, "device", "auto", "where to run the plan: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
+	flags.IntVar(&f.threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	cli.CompleteFlag(cmd, "device", runtime.DeviceNames()...)
 	return cmd
 }
 
-func verify(cmd *cobra.Command, path, against, device string, threads int) (*compiler.Verification, error) {
-	if err := checkRun(device, threads); err != nil {
+type verifyFlags struct {
+	model           modelFlags
+	against, device string
+	threads         int
+}
+
+func (f *verifyFlags) run(cmd *cobra.Command, path string) (*compiler.Verification, error) {
+	if err := checkRun(f.device, f.threads); err != nil {
 		return nil, err
 	}
 	plan, err := engine.Open(path)
@@ -66,28 +75,37 @@ func verify(cmd *cobra.Command, path, against, device string, threads int) (*com
 	progress := cli.NewProgress()
 	task := progress.Start("hashes", plan.Header().FileSize)
 	done := int64(0)
-	err = plan.Verify(cmd.Context(), threads, func(now, _ int64) { task.Add(now - done); done = now })
+	err = plan.Verify(cmd.Context(), f.threads, func(now, _ int64) { task.Add(now - done); done = now })
 	if err != nil {
 		return nil, err
 	}
 	task.Done()
-	progress.Wait()
-	if against == "" {
+	if f.against == "" {
+		progress.Wait()
 		return &compiler.Verification{OK: true}, nil
 	}
+	from, err := f.model.findFor(cmd.Context(), plan, f.against, progress)
+	if err != nil {
+		return nil, err
+	}
+	adapters, err := f.model.adapters(cmd.Context(), progress)
+	if err != nil {
+		return nil, err
+	}
+	progress.Wait()
 	progress.Say("running the reference interpreter")
 	settings := compiler.VerifySettings()
-	settings.Threads = threads
-	loaded, err := runtime.Load(path, device, settings)
+	settings.Threads = f.threads
+	loaded, err := runtime.Load(path, f.device, settings)
 	if err != nil {
 		return nil, err
 	}
 	defer loaded.Close()
 	tracer, ok := loaded.Model.(engine.Tracer)
 	if !ok {
-		return nil, fmt.Errorf("device %s cannot show intermediate values", device)
+		return nil, fmt.Errorf("device %s cannot show intermediate values", f.device)
 	}
-	return compiler.Against(cmd.Context(), plan, tracer, against)
+	return compiler.Against(cmd.Context(), plan, tracer, from.Dir, adapters...)
 }
 
 // checkRun refuses a device or a number of threads that no plan can be run with, also where none will be run.

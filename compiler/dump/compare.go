@@ -164,6 +164,9 @@ func (f *facts) addProvenance(p *engine.Plan) error {
 		return err
 	}
 	f.add("compiler", "version", "%s", provenance.Compiler)
+	if provenance.Model != "" {
+		f.add("hub", provenance.Model, "commit %s", provenance.Revision)
+	}
 	for _, o := range provenance.Options {
 		f.add("option", o.Name, "%s", o.Value)
 	}

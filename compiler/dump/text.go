@@ -21,6 +21,9 @@ func (r *Plan) WriteText(w io.Writer, kernels bool) error {
 	fmt.Fprintf(t, "model\t%s (%s), %.1f M parameters, %s, %.2f bits a weight\n", m.Name, m.Family, float64(m.Parameters)/1e6, m.Quant, m.BitsPerW)
 	fmt.Fprintf(t, "shape\t%d layers, hidden %d, %d heads, %d KV heads of %d, vocabulary %d, context %d\n", m.Layers, m.Hidden, m.Heads, m.KVHeads, m.HeadDim, m.Vocab, m.MaxContext)
 	fmt.Fprintf(t, "built by\tllmc %s\n", r.Provenance.Compiler)
+	if p := &r.Provenance; p.Model != "" {
+		fmt.Fprintf(t, "from\t%s of the Hub, commit %s\n", p.Model, p.Revision)
+	}
 	for _, o := range r.Provenance.Options {
 		fmt.Fprintf(t, "option\t%s = %s\n", o.Name, o.Value)
 	}

@@ -26,9 +26,10 @@ type Checkpoint struct {
 	Config     *Config
 	Generation *Generation
 
-	files   []string // names in Dir, sorted
-	weights *weightSet
-	random  *randomWeights
+	files    []string // names in Dir, sorted
+	weights  *weightSet
+	random   *randomWeights
+	adapters []*Adapter // that are merged into the weights
 }
 
 // Open opens the directory dir with its weights. Close it after use.
@@ -111,10 +112,14 @@ func readObject(dir, name string) (*Object, error) {
 
 // Close unmaps the weights. Tensors must not be read any more.
 func (c *Checkpoint) Close() error {
-	if c.weights == nil {
-		return nil
+	var errs []error
+	for _, a := range c.adapters {
+		errs = append(errs, a.Close())
 	}
-	return c.weights.close()
+	if c.weights != nil {
+		errs = append(errs, c.weights.close())
+	}
+	return errors.Join(errs...)
 }
 
 // Random tells whether weights are made up instead of read.

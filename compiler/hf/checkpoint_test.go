@@ -130,7 +130,7 @@ func TestForeignFormatsAreRefused(t *testing.T) {
 		}
 	}
 	_, err := Open(directory(t, nil))
-	wantError(t, err, "model.safetensors: the directory has no weights")
+	wantError(t, err, "model.safetensors: there are no weights")
 	only := directory(t, map[string]string{"model.gguf": "x"})
 	if err := os.Remove(filepath.Join(only, ConfigFile)); err != nil {
 		t.Fatal(err)
@@ -147,8 +147,8 @@ func TestOpenNeedsADirectory(t *testing.T) {
 	wantError(t, err, "a.txt: is a file")
 	_, err = Open(filepath.Join(dir, "none"))
 	wantError(t, err, "does not exist")
-	_, err = Open("org/some-model@v1.0")
-	wantError(t, err, "org/some-model@v1.0 does not exist", "hf download org/some-model --revision v1.0 --local-dir DIR")
+	_, err = Open("some-model")
+	wantError(t, err, "some-model does not exist", "given as org/name")
 	if err := os.Remove(filepath.Join(dir, ConfigFile)); err != nil {
 		t.Fatal(err)
 	}

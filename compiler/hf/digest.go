@@ -32,7 +32,15 @@ func (c *Checkpoint) SourceFiles() []string {
 // Digests hashes the source files on up to threads threads. The result does not depend on their number. Progress, when it is not
 // nil, is told of bytes as they are read, from several goroutines.
 func (c *Checkpoint) Digests(ctx context.Context, threads int, progress func(bytes int64)) ([]Digest, error) {
-	names := c.SourceFiles()
+	return digests(ctx, c.Dir, c.SourceFiles(), threads, progress)
+}
+
+// Digests hashes the adapter's files.
+func (a *Adapter) Digests(ctx context.Context) ([]Digest, error) {
+	return digests(ctx, a.Dir, []string{AdapterConfigFile, AdapterWeightsFile}, 1, nil)
+}
+
+func digests(ctx context.Context, dir string, names []string, threads int, progress func(bytes int64)) ([]Digest, error) {
 	digests := make([]Digest, len(names))
 	errs := make([]error, len(names))
 	next := make(chan int, len(names))
@@ -45,7 +53,7 @@ func (c *Checkpoint) Digests(ctx context.Context, threads int, progress func(byt
 		group.Go(func() {
 			buf := make([]byte, digestBlock)
 			for i := range next {
-				digests[i], errs[i] = c.digest(ctx, names[i], buf, progress)
+				digests[i], errs[i] = digest(ctx, dir, names[i], buf, progress)
 			}
 		})
 	}
@@ -60,8 +68,8 @@ func (c *Checkpoint) Digests(ctx context.Context, threads int, progress func(byt
 
 const digestBlock = 1 << 20
 
-func (c *Checkpoint) digest(ctx context.Context, name string, buf []byte, progress func(int64)) (Digest, error) {
-	f, size, err := openRegular(c.Dir, name)
+func digest(ctx context.Context, dir, name string, buf []byte, progress func(int64)) (Digest, error) {
+	f, size, err := openRegular(dir, name)
 	if err != nil {
 		return Digest{}, err
 	}

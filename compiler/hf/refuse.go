@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -45,6 +44,11 @@ func refuseWeights(dir string) error {
 	if err != nil {
 		return err
 	}
+	return refuseNames(names)
+}
+
+// refuseNames explains why files with these names are no weights to read.
+func refuseNames(names []string) error {
 	for _, f := range foreign {
 		for _, name := range names {
 			if ok, _ := path.Match(f.pattern, name); ok {
@@ -52,20 +56,16 @@ func refuseWeights(dir string) error {
 			}
 		}
 	}
-	return fileError(singleFile, "the directory has no weights: neither this file nor %s", indexFile)
+	return fileError(singleFile, "there are no weights: neither this file nor %s", indexFile)
 }
 
 // refuseMissing explains why a path that does not exist is not a checkpoint.
 func refuseMissing(dir string) error {
-	if hubID.MatchString(dir) {
-		return fmt.Errorf("model directory %s does not exist; if it is meant as a Hub id: models are not downloaded yet, "+
-			"fetch it with 'hf download %s --local-dir DIR' and give DIR", dir, strings.Replace(dir, "@", " --revision ", 1))
+	if !strings.ContainsAny(dir, `/\`) {
+		return fmt.Errorf("model directory %s does not exist; a model of the Hub is given as org/name", dir)
 	}
 	return fmt.Errorf("model directory %s does not exist", dir)
 }
-
-// hubID is org/name, with a revision after an @.
-var hubID = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$`)
 
 // selfContained are the foreign files that come without a config.json.
 var selfContained = []string{"*.gguf", "adapter_model.safetensors", "adapter_model.bin"}

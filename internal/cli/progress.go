@@ -91,6 +91,13 @@ func (t *Task) Done() {
 	}
 }
 
+// Stop ends a task that may not have been done. Nobody waits for it any more.
+func (t *Task) Stop() {
+	if t != nil && t.bar != nil {
+		t.bar.Abort(true)
+	}
+}
+
 // Wait draws the last state of all bars and returns.
 func (p *Progress) Wait() {
 	if p != nil && p.bars != nil {
