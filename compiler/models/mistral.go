@@ -7,20 +7,26 @@ import "llmc/compiler/hf"
 var mistral = &family{
 	modelType:    "mistral",
 	architecture: "MistralForCausalLM",
+	sizes:        llamaSizes,
+	defaults:     defaults{kvHeads: 8, maxPositions: 4096 * 32},
+	rotary:       &rotary{},
+	names:        llamaNames,
 	keys:         []string{"sliding_window", "layer_types", "attention_bias"}, // biases there are never; the tensors must agree
-	describe: func(f *hf.Fields) decoder {
-		d := readDecoder(f, defaults{kvHeads: 8, maxPositions: 4096 * 32})
-		window := windowSize(f)
-		for i := range d.windows {
-			d.windows[i] = window
-		}
+	describe: func(f *hf.Fields, d *decoder) {
+		d.setWindows(windowSize(f))
 		want := "full_attention"
-		if window > 0 {
+		if d.windows[0] > 0 {
 			want = "sliding_attention"
 		}
 		checkLayerTypes(f, "mistral", want)
-		return d
 	},
+}
+
+// setWindows gives all layers a window.
+func (d *decoder) setWindows(window int) {
+	for i := range d.windows {
+		d.windows[i] = window
+	}
 }
 
 // checkLayerTypes is for families whose layers are all alike. transformers does not read layer_types of these, but of their
