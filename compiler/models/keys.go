@@ -58,7 +58,7 @@ func (fam *family) keysRead() []string {
 	read := slices.Concat(fam.sizes.keys(), []string{"tie_word_embeddings"}, fam.keys)
 	if r := fam.rotary; r != nil {
 		read = append(read, "rope_scaling", "rope_parameters", "original_max_position_embeddings")
-		read = slices.Concat(read, strings.Fields(cmp.Or(r.baseKey, "rope_theta")), strings.Fields(r.partialKey))
+		read = slices.Concat(read, strings.Fields(cmp.Or(r.baseKey, "rope_theta")), strings.Fields(r.partialKey), strings.Fields(r.widthKey))
 	}
 	return read
 }

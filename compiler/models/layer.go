@@ -1,10 +1,6 @@
 package models
 
-import (
-	"strings"
-
-	"llmc/ir"
-)
+import "llmc/ir"
 
 // layer is one layer being built; label begins the names of its values, prefix those of its tensors.
 type layer struct {
@@ -43,8 +39,8 @@ func (l *layer) norm(x *ir.Value, name string) *ir.Value {
 
 // projection is a matrix of a layer, or rows of one that several projections share.
 type projection struct {
+	what            string // it gives, for names of values
 	name            string // of the tensor
-	part            string // of the projection among those that share the tensor; "": it is the whole
 	axis            string // that tensor parallelism splits
 	outputs, inputs int
 	rows            []span // of the tensor, where it is shared
@@ -62,27 +58,22 @@ func (l *layer) project(x *ir.Value, p projection) *ir.Value {
 	if p.biased {
 		bias = l.rowsOf(l.prefix+p.name, ".bias", &p, false)
 	}
-	name := p.name
-	if p.part != "" {
-		name = p.part
-	}
-	short := strings.TrimSuffix(name[strings.LastIndex(name, ".")+1:], "_proj")
-	return l.Linear(x, w, bias).As(l.label + short)
+	return l.Linear(x, w, bias).As(l.label + p.what)
 }
 
 // queries returns what attention is made of, before it turns.
 func (l *layer) queries(x *ir.Value) (q, k, v *ir.Value) {
 	width, kvWidth := l.heads*l.dim, l.kvHeads*l.dim
 	if l.qkv == "" {
-		q = l.project(x, projection{name: l.q, axis: "col", outputs: width, inputs: l.hidden, biased: l.qkvBias})
-		k = l.project(x, projection{name: l.k, axis: "col", outputs: kvWidth, inputs: l.hidden, biased: l.qkvBias})
-		v = l.project(x, projection{name: l.v, axis: "col", outputs: kvWidth, inputs: l.hidden, biased: l.qkvBias})
+		q = l.project(x, projection{what: "q", name: l.q, axis: "col", outputs: width, inputs: l.hidden, biased: l.qkvBias})
+		k = l.project(x, projection{what: "k", name: l.k, axis: "col", outputs: kvWidth, inputs: l.hidden, biased: l.qkvBias})
+		v = l.project(x, projection{what: "v", name: l.v, axis: "col", outputs: kvWidth, inputs: l.hidden, biased: l.qkvBias})
 		return q, k, v
 	}
 	groups := max(l.qkvGroups, 1)
 	q1, kv1 := width/groups, kvWidth/groups
-	part := func(name string, at, count int) *ir.Value {
-		p := projection{name: l.qkv, part: name, axis: "col", outputs: count * groups, inputs: l.hidden, total: width + 2*kvWidth, biased: l.qkvBias}
+	part := func(what string, at, count int) *ir.Value {
+		p := projection{what: what, name: l.qkv, axis: "col", outputs: count * groups, inputs: l.hidden, total: width + 2*kvWidth, biased: l.qkvBias}
 		for g := range groups {
 			p.rows = append(p.rows, span{g*(q1+2*kv1) + at, count})
 		}
@@ -110,7 +101,7 @@ func (l *layer) attention(x, token *ir.Value, s ir.Step) (y, next *ir.Value) {
 		a.ALiBi = l.Constant("alibi", l.alibi, l.heads)
 	}
 	y = l.Attention(q, next, s, a).As(l.label + "attn")
-	return l.project(y, projection{name: l.o, axis: "row", outputs: l.hidden, inputs: l.heads * l.dim, biased: l.outBias}), next
+	return l.project(y, projection{what: "o", name: l.o, axis: "row", outputs: l.hidden, inputs: l.heads * l.dim, biased: l.outBias}), next
 }
 
 // normHeads is the RMS norm of queries or keys.
@@ -130,16 +121,16 @@ func (l *layer) mlp(x *ir.Value) *ir.Value {
 	if act == "" {
 		act = "silu"
 	}
-	down := projection{name: l.down, axis: "row", outputs: l.hidden, inputs: l.inner, biased: l.mlpBias}
-	up := projection{name: l.up, axis: "col", outputs: l.inner, inputs: l.hidden, biased: l.mlpBias}
+	down := projection{what: "down", name: l.down, axis: "row", outputs: l.hidden, inputs: l.inner, biased: l.mlpBias}
+	up := projection{what: "up", name: l.up, axis: "col", outputs: l.inner, inputs: l.hidden, biased: l.mlpBias}
 	if l.plainMLP {
 		return l.project(l.Activation(act, l.project(x, up)), down)
 	}
 	gate := up
-	gate.name = l.gate
+	gate.what, gate.name = "gate", l.gate
 	if l.gateUp != "" {
-		gate.name, gate.part, gate.rows, gate.total = l.gateUp, "gate", []span{{0, l.inner}}, 2*l.inner
-		up.name, up.part, up.rows, up.total = l.gateUp, "up", []span{{l.inner, l.inner}}, 2*l.inner
+		gate.name, gate.rows, gate.total = l.gateUp, []span{{0, l.inner}}, 2*l.inner
+		up.name, up.rows, up.total = l.gateUp, []span{{l.inner, l.inner}}, 2*l.inner
 	}
 	g, u := l.project(x, gate), l.project(x, up)
 	return l.project(l.Mul(l.Activation(act, g), u), down)

@@ -22,13 +22,6 @@ var mistral = &family{
 	},
 }
 
-// setWindows gives all layers a window.
-func (d *decoder) setWindows(window int) {
-	for i := range d.windows {
-		d.windows[i] = window
-	}
-}
-
 // checkLayerTypes is for families whose layers are all alike. transformers does not read layer_types of these, but of their
 // relatives: what it says must not differ.
 func checkLayerTypes(f *hf.Fields, family, want string) {
@@ -37,12 +30,4 @@ func checkLayerTypes(f *hf.Fields, family, want string) {
 			f.Fail("layer_types", "layer %d has %q, but every layer of a %s model has %s", i, t, family, want)
 		}
 	}
-}
-
-// windowSize reads sliding_window; 0 means none.
-func windowSize(f *hf.Fields) int {
-	if !f.Present("sliding_window") {
-		return 4096 // the default of every family that has the key
-	}
-	return int(f.IntOr("sliding_window", 0, 1, maxPositions))
 }

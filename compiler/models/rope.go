@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -70,11 +71,24 @@ type rotary struct {
 	// partial is the part of a head's channels that turn, partialKey where config.json says which; "": all.
 	partial    float64
 	partialKey string
-	oldTypes   map[string]string // what the family's first checkpoints called a type
+	// channels is how many of them turn, widthKey where config.json says that; "": partialKey does.
+	channels    int64
+	widthKey    string
+	originalMax int64             // of longrope and yarn, where the key is missing; 0: as long as the context
+	oldTypes    map[string]string // what the family's first checkpoints called a type
+	perType     string            // layers that it is for, where rope_parameters hold an object for each type of layer
+	alone       bool              // without such an object there is none: others are for other layers
 }
 
 // width returns how many of dim channels turn. rope_parameters of transformers 5 hold the part too.
 func (r *rotary) width(f *hf.Fields, dim int) int {
+	if r.widthKey != "" {
+		n := int(f.IntOr(r.widthKey, r.channels, 2, int64(dim)))
+		if n%2 != 0 {
+			f.Fail(r.widthKey, "%d is odd; the rotary embedding turns pairs of channels", n)
+		}
+		return n
+	}
 	if r.partialKey == "" {
 		return dim
 	}
@@ -103,13 +117,20 @@ func readRope(f *hf.Fields, family rotary, dim int, maxPos int64) *rope {
 		family.base = 10000
 	}
 	base := f.FloatOr(named(f, family.baseKey), family.base, minBase, maxBase)
-	return readRopeObject(f, f.Object(key), family, base, dim, maxPos)
+	o := f.Object(key)
+	if o != nil && family.perType != "" && o.Has(family.perType) {
+		o = o.Object(family.perType)
+	} else if family.alone {
+		o = nil
+	}
+	return readRopeObject(f, o, family, base, dim, maxPos)
 }
 
 // readRopeObject reads a rotary embedding of dim channels from the object o of f, nil where there is none.
 func readRopeObject(f, o *hf.Fields, family rotary, base float64, dim int, maxPos int64) *rope {
+	first := cmp.Or(family.originalMax, maxPos)
 	r := &rope{kind: "default", style: family.style, dim: dim, factor: 1, maxPositions: maxPos, maxContext: maxPos}
-	p := &ropeParams{f: f, dim: dim, base: base, maxPositions: maxPos, originalMax: maxPos}
+	p := &ropeParams{f: f, dim: dim, base: base, maxPositions: maxPos, originalMax: first}
 	if o != nil {
 		p.f = o
 		checkRopeKeys(o, family.partialKey != "")
@@ -118,7 +139,7 @@ func readRopeObject(f, o *hf.Fields, family rotary, base float64, dim int, maxPo
 		if kind := family.oldTypes[r.kind]; kind != "" {
 			r.kind = kind
 		}
-		p.originalMax = o.IntOr("original_max_position_embeddings", maxPos, 1, maxPositions)
+		p.originalMax = o.IntOr("original_max_position_embeddings", first, 1, maxPositions)
 	}
 	p.originalMax = f.IntOr("original_max_position_embeddings", p.originalMax, 1, maxPositions)
 	r.base, r.originalMax = p.base, p.originalMax

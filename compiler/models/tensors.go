@@ -97,7 +97,9 @@ func (in *importer) transformed(name, transform string, width int) *ir.Value {
 	}
 	recipe := ir.TensorRows(t.Name, 0, t.Rows())
 	recipe.Transform = transform
-	return in.declared(name, "", t, recipe, width)
+	w := ir.Weight{Recipe: recipe}
+	w.Name, w.Type = name, ir.Tensor(dtype.F32, sym.Const(int64(width))) // the type of t might round what it becomes
+	return in.Declare(w)
 }
 
 // skipped declares the rows of a table that learned positions are looked up in.
@@ -113,11 +115,10 @@ func (in *importer) skipped(name string, r learnedRows, width int) *ir.Value {
 // projections share. transposed tensors are stored as [inputs, outputs].
 func (in *importer) rowsOf(tensor, suffix string, p *projection, transposed bool) *ir.Value {
 	name, axis, rows := tensor, p.axis, p.rows
-	if p.part != "" {
-		name = tensor[:strings.LastIndex(tensor, ".")+1] + p.part
-	}
 	total, dims := p.total, []int{p.outputs, p.inputs}
-	if rows == nil {
+	if rows != nil {
+		name = tensor[:strings.LastIndex(tensor, ".")+1] + p.what
+	} else {
 		total, rows = p.outputs, []span{{0, p.outputs}}
 	}
 	stored := []int{total, p.inputs}
