@@ -108,7 +108,7 @@ func (in *importer) declareRopes(d *decoder) map[*rope]ir.Rope {
 func (in *importer) embed(d *decoder, table *ir.Value, s ir.Step) *ir.Value {
 	x := in.scaled(in.Gather(table, s.IDs), d.embedScale)
 	if d.names.positions != "" {
-		x = in.Add(x, in.Gather(in.skipped(d.names.positions+".weight", d.learned, d.hidden), s.Positions))
+		x = in.Add(x, in.GatherPositions(in.skipped(d.names.positions+".weight", d.learned, d.hidden), s.Positions))
 	}
 	if d.names.embedNorm != "" {
 		x = in.normed(d, x, d.names.embedNorm)
