@@ -71,6 +71,7 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.attention":        {positions: (*predictor).attended, flops: (*predictor).scores},
 
 	"cuda.gather":            {rowsOnly: true},
+	"cuda.gather_positions":  {rowsOnly: true},
 	"cuda.select_rows":       {asResult: true},
 	"cuda.linear":            {flops: (*predictor).product},
 	"cuda.linear_swiglu":     {flops: (*predictor).product},
