@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // Activation is a function of each number of a row, one of the names of the attribute act.
 type Activation struct {
@@ -13,14 +16,25 @@ type Activation struct {
 var activations = []Activation{
 	{"silu", func(s *Set, dst, x []float32) { s.SiLU(dst, x) }},
 	{"sigmoid", func(s *Set, dst, x []float32) {
-		s.expOf(dst, x, func(v float32) float32 { return -v })
+		s.Scale(dst, x, -1)
+		s.Exp(dst, dst)
 		for i, e := range dst {
 			dst[i] = 1 / (1 + e)
 		}
 	}},
-	{"quick_gelu", func(s *Set, dst, x []float32) { s.gated(dst, x, func(v float32) float32 { return -1.702 * v }) }},
-	{"gelu_tanh", func(s *Set, dst, x []float32) { s.gated(dst, x, geluExponent) }},
-	{"gelu", (*Set).gelu},
+	{"quick_gelu", func(s *Set, dst, x []float32) {
+		const steepness = 1.702
+		s.Scale(dst, x, steepness)
+		s.SiLU(dst, dst)
+		s.Scale(dst, dst, 1/steepness)
+	}},
+	{"gelu_tanh", func(s *Set, dst, x []float32) { // half of 1 + tanh(z) is the sigmoid of 2z
+		const twice = 2 * 0.7978845608028654 // sqrt(2/pi)
+		if n := len(dst); n > 0 {
+			s.row.gateCubic(&dst[0], &x[:n][0], n, -twice, -twice*0.044715)
+		}
+	}},
+	{"gelu", func(s *Set, dst, x []float32) { s.unary(s.row.gelu, dst, x) }},
 	{"relu", func(_ *Set, dst, x []float32) {
 		for i, v := range x[:len(dst)] {
 			dst[i] = max(v, 0)
@@ -60,48 +74,38 @@ func (s *Set) Gate(a *Activation, dst, gate, up []float32) {
 	s.Mul(dst, dst, up)
 }
 
-// expOf computes dst = e^f(x).
-func (s *Set) expOf(dst, x []float32, f func(float32) float32) {
-	for i, v := range x[:len(dst)] {
-		dst[i] = f(v)
-	}
-	s.Exp(dst, dst)
-}
-
-// gated computes dst = x / (1 + e^f(x)).
-func (s *Set) gated(dst, x []float32, f func(float32) float32) {
-	s.expOf(dst, x, f)
-	for i, v := range x[:len(dst)] {
-		dst[i] = v / (1 + dst[i])
+func refGateCubic(dst, x *float32, n int, a, b float32) {
+	d := unsafe.Slice(dst, n)
+	for i, v := range unsafe.Slice(x, n) {
+		d[i] = v / (1 + exp32(v*fma32(v*v, b, a)))
 	}
 }
 
-// geluExponent: half of 1 + tanh(z) is the sigmoid of 2z.
-func geluExponent(v float32) float32 {
-	const twice = 2 * 0.7978845608028654 // sqrt(2/pi)
-	cube := float32(0.044715) * v * v * v
-	return float32(-twice) * (v + cube)
-}
+// Halves of the coefficients of the complementary error function (Abramowitz and Stegun, 7.1.26), which is within 1.5e-7; gen/constant.go has them too.
+var erfPoly = [...]float32{0.254829592 / 2, -0.284496736 / 2, 1.421413741 / 2, -1.453152027 / 2, 1.061405429 / 2}
 
-// Coefficients of the complementary error function (Abramowitz and Stegun, 7.1.26): an absolute error of 1.5e-7.
-var erfPoly = [...]float32{0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429}
-
-// gelu computes dst = x * (1 + erf(x/sqrt(2))) / 2.
-func (s *Set) gelu(dst, x []float32) {
-	s.expOf(dst, x, func(v float32) float32 { return -0.5 * v * v })
-	for i, v := range x[:len(dst)] {
-		t := 1 / (1 + float32(0.3275911/math.Sqrt2)*max(v, -v))
-		tail := 0.5 * t * (erfPoly[0] + t*(erfPoly[1]+t*(erfPoly[2]+t*(erfPoly[3]+t*erfPoly[4])))) * dst[i]
-		if v >= 0 {
-			tail = 1 - tail
-		}
-		dst[i] = v * tail
+// gelu32 is x * (1 + erf(x/sqrt(2))) / 2, as max(x, 0) less |x| times half of the complementary error function of |x|.
+func gelu32(x float32) float32 {
+	const scale = 0.3275911 / math.Sqrt2
+	size := math.Float32frombits(math.Float32bits(x) &^ (1 << 31))
+	t := 1 / fma32(size, scale, 1)
+	p := erfPoly[4]
+	for i := 3; i >= 0; i-- {
+		p = fma32(p, t, erfPoly[i])
 	}
+	p *= t
+	p *= exp32(x * x * -0.5)
+	p *= size
+	if !(x > 0) { // NaN too, of which p is one
+		x = 0
+	}
+	return x - p
 }
 
 // Softcap computes dst = by * tanh(x/by).
 func (s *Set) Softcap(dst, x []float32, by float32) {
-	s.expOf(dst, x, func(v float32) float32 { return 2 * v / by })
+	s.Scale(dst, x, 2/by)
+	s.Exp(dst, dst)
 	for i, e := range dst {
 		dst[i] = by * ((e - 1) / (e + 1))
 	}
