@@ -47,12 +47,14 @@ func verifiedPlan(t *testing.T, device engine.Device, plan *engine.Plan, against
 	return v
 }
 
+// verifyFormats are those that TestVerify goes through.
+var verifyFormats = []string{"f32", "bf16", "int8", "int4-g32", "int4-g128-zp", "int8-w8a8", "int4-g32-a8"}
+
 // TestVerify wants every plan within the tolerances, which the formats of weights have no part in.
 func TestVerify(t *testing.T) {
-	formats := []string{"f32", "bf16", "int8", "int4-g32", "int4-g128-zp", "int8-w8a8", "int4-g32-a8"}
-	for i, format := range formats {
+	for i, format := range verifyFormats {
 		for n, g := range checkpoints(t) {
-			if !g.takes(n, i, len(formats)) {
+			if !g.takes(n, i, len(verifyFormats)) {
 				continue
 			}
 			t.Run(format+"/"+filepath.Base(g.dir), func(t *testing.T) {
@@ -71,12 +73,16 @@ var withoutGPUKernel = map[string]string{"olmo2": "target sm80 has no kernel for
 // thorough asks for all combinations of what tests otherwise take turns with.
 func thorough() bool { return os.Getenv("LLMC_LONG") != "" }
 
+var (
+	emulatedTargets = []string{"sm80", "sm89", "sm90"}
+	emulatedFormats = []string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128-zp", "f16", "int8-w8a8", "fp8-tensor", "fp8-block"}
+)
+
 // TestVerifyEmulated wants the same of GPU programs, which the emulator runs. Checkpoints go through each target with formats in turn, until
 // every target has had every format, the others through one target; with LLMC_LONG all go through all pairs. Of families beyond those of
 // everyFormat some go through one pair.
 func TestVerifyEmulated(t *testing.T) {
-	targets := []string{"sm80", "sm89", "sm90"}
-	formats := []string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128-zp", "f16", "int8-w8a8", "fp8-tensor", "fp8-block"}
+	targets, formats := emulatedTargets, emulatedFormats
 	for n, g := range checkpoints(t) {
 		name := filepath.Base(g.dir)
 		if !g.thorough && !thorough() && name != "gemma2" && name != "gpt2-bare" {

@@ -69,6 +69,12 @@ func Supported() []string {
 	return types
 }
 
+// Architecture returns the class of transformers whose checkpoints are of a supported model type.
+func Architecture(modelType string) string {
+	i := slices.IndexFunc(families, func(f *family) bool { return f.modelType == modelType })
+	return families[i].architecture
+}
+
 // Import builds the module of a checkpoint.
 func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	fam, err := find(c.Config)
