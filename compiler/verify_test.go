@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"llmc/compiler"
@@ -46,10 +47,16 @@ func verifiedPlan(t *testing.T, device engine.Device, plan *engine.Plan, against
 	return v
 }
 
+// verifyFormats are those that TestVerify goes through.
+var verifyFormats = []string{"f32", "bf16", "int8", "int4-g32", "int4-g128-zp", "int8-w8a8", "int4-g32-a8"}
+
 // TestVerify wants every plan within the tolerances, which the formats of weights have no part in.
 func TestVerify(t *testing.T) {
-	for _, format := range []string{"f32", "bf16", "int8", "int4-g32", "int4-g128-zp", "int8-w8a8", "int4-g32-a8"} {
-		for _, g := range checkpoints(t) {
+	for i, format := range verifyFormats {
+		for n, g := range checkpoints(t) {
+			if !g.takes(n, i, len(verifyFormats)) {
+				continue
+			}
 			t.Run(format+"/"+filepath.Base(g.dir), func(t *testing.T) {
 				v := verified(t, g.dir, g.dir, format)
 				if !v.OK || v.FirstBadLayer != nil || v.FirstBadWeight != "" || !(v.MaxErr <= 2e-2) {
@@ -60,21 +67,40 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// withoutGPUKernel are the checkpoints that GPU targets refuse, and how.
+var withoutGPUKernel = map[string]string{"olmo2": "target sm80 has no kernel for %13 (rope)"}
+
 // thorough asks for all combinations of what tests otherwise take turns with.
 func thorough() bool { return os.Getenv("LLMC_LONG") != "" }
 
+var (
+	emulatedTargets = []string{"sm80", "sm89", "sm90"}
+	emulatedFormats = []string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128-zp", "f16", "int8-w8a8", "fp8-tensor", "fp8-block"}
+)
+
 // TestVerifyEmulated wants the same of GPU programs, which the emulator runs. Checkpoints go through each target with formats in turn, until
-// every target has had every format, the others through one target; with LLMC_LONG all go through all pairs.
+// every target has had every format, the others through one target; with LLMC_LONG all go through all pairs. Of families beyond those of
+// everyFormat some go through one pair.
 func TestVerifyEmulated(t *testing.T) {
-	targets := []string{"sm80", "sm89", "sm90"}
-	formats := []string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128-zp", "f16", "int8-w8a8", "fp8-tensor", "fp8-block"}
+	targets, formats := emulatedTargets, emulatedFormats
 	for n, g := range checkpoints(t) {
+		name := filepath.Base(g.dir)
+		if !g.thorough && !thorough() && name != "gemma2" && name != "gpt2-bare" {
+			continue
+		}
+		if want := withoutGPUKernel[name]; want != "" {
+			_, err := compiler.Build(t.Context(), compiler.Options{Model: g.dir, Out: filepath.Join(t.TempDir(), "engine.plan"), Archs: targets[:1]})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %v, want %s", name, err, want)
+			}
+			continue
+		}
 		for i, target := range targets {
 			for k, format := range formats {
 				if turn := (n+i)%len(formats) == k && (n < len(formats) || n%len(targets) == i); !turn && !thorough() {
 					continue
 				}
-				t.Run(fmt.Sprintf("%s/%s/%s", target, format, filepath.Base(g.dir)), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s/%s/%s", target, format, name), func(t *testing.T) {
 					v := verifiedOn(t, emu.Device{}, target, g.dir, g.dir, format)
 					if !v.OK || !(v.MaxErr <= 2e-2) {
 						t.Errorf("%+v", *v)

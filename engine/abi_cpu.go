@@ -46,6 +46,11 @@ var cpuKernels = []Kernel{
 		Check: checkGather,
 	},
 	{
+		Name:  "cpu.gather_positions",
+		Doc:   "rows positions of the packed table, dequantized; the table has one for every position that a sequence may have",
+		Roles: []Role{matrix("table", packed, "v k"), input("positions", "T"), result("y", "f32", "T k")},
+	},
+	{
 		Name: "cpu.rmsnorm",
 		Doc:  "x / sqrt(mean(x*x) + eps) * w over each g elements of a row; g = k normally, the head size for query and key norms",
 		Roles: []Role{
@@ -57,6 +62,20 @@ var cpuKernels = []Kernel{
 		Name: "cpu.add_rmsnorm",
 		Doc:  "sum = x + delta; normed = rmsnorm(sum, w)",
 		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"),
+			result("sum", "f32", "m k"), result("normed", activations, "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name: "cpu.layernorm",
+		Doc:  "(x - mean(x)) / sqrt(variance(x) + eps) * w + bias over each row",
+		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
+			result("y", activations, "m k")},
+		Attrs: []AttrRow{epsAttr},
+	},
+	{
+		Name: "cpu.add_layernorm",
+		Doc:  "sum = x + delta; normed = layernorm(sum, w, bias)",
+		Roles: []Role{arg("x", "f32", "m k"), arg("delta", "f32", "m k"), vector("w", "f32", "k"), optional(vector("bias", "f32", "k")),
 			result("sum", "f32", "m k"), result("normed", activations, "m k")},
 		Attrs: []AttrRow{epsAttr},
 	},
@@ -82,9 +101,10 @@ var cpuKernels = []Kernel{
 	},
 	{
 		Name: "cpu.linear_swiglu",
-		Doc:  "y = silu(gate) * up, where the panels of w are those of gate and up in turn",
+		Doc:  "y = act(gate) * up, where the panels of w are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", activations, "m k"), matrix("w", packed, "panels k"), optional(vector("bias", "f32", "panels")),
 			result("y", "f32", "m n")},
+		Attrs: []AttrRow{optionalAttr(actAttr)},
 		Check: checkLinearSwiglu,
 	},
 	{
@@ -117,9 +137,11 @@ var cpuKernels = []Kernel{
 	},
 	{
 		Name: "cpu.attention",
-		Doc:  "paged attention of each sequence's tokens over its cache; inv_freq is given when keys are cached unrotated",
+		Doc: "paged attention of each sequence's tokens over its cache; inv_freq is given when keys are cached unrotated; " +
+			"alibi are slopes of the heads' scores, sinks scores without values",
 		Roles: []Role{arg("q", "f32", "T heads*dim"), input("positions", "T"), cache("cache", cpuCaches, false),
-			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32", "T heads*dim")},
+			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32", "T heads*dim"),
+			optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},

@@ -25,6 +25,11 @@ var cudaKernels = []Kernel{
 		Check: checkGather,
 	},
 	{
+		Name:  "cuda.gather_positions",
+		Doc:   "rows positions of the packed table, dequantized; positions beyond it have its last row",
+		Roles: []Role{matrix("table", fragments, "v k"), input("positions", "T"), result("y", "f32", "T k")},
+	},
+	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
 		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 f32m", "m k")},

@@ -9,6 +9,11 @@ func (b *Builder) Gather(table, ids *Value) *Value {
 	return b.op1("gather", []*Value{table, ids})
 }
 
+// GatherPositions looks up what a table has for each position.
+func (b *Builder) GatherPositions(table, positions *Value) *Value {
+	return b.op1("gather_positions", []*Value{table, positions})
+}
+
 // RMSNorm normalises rows.
 func (b *Builder) RMSNorm(x, w *Value, eps float64) *Value {
 	return b.op1("rmsnorm", []*Value{x, w}, Attr{"eps", eps})

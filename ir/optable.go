@@ -75,6 +75,11 @@ var coreOps = []*OpInfo{
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeGather,
 	},
 	{
+		Name: "gather_positions", Doc: "y[m] = table[positions[m]], as f32: learned embeddings of positions.",
+		Args:    []ArgInfo{{Name: "table", Role: RoleMatrix}, argPositions},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeGather,
+	},
+	{
 		Name: "rmsnorm", Doc: "y = x / sqrt(mean(x^2) + eps) * w, over each row or each group of columns.",
 		Args: []ArgInfo{argX, argNorm},
 		Attrs: []AttrInfo{

@@ -71,7 +71,7 @@ func shapeHadamard(m *Module, op *Op) ([]Type, error) {
 }
 
 func shapeGather(_ *Module, op *Op) ([]Type, error) {
-	return []Type{F32(op.Arg("ids").Type.Rows(), cols(op.Arg("table")))}, nil
+	return []Type{F32(op.Args[1].Type.Rows(), cols(op.Arg("table")))}, nil
 }
 
 func shapeSelectRows(_ *Module, op *Op) ([]Type, error) {

@@ -31,7 +31,7 @@ const (
 	roleLinear role = iota
 	roleOutput
 	roleEmbed
-	roleRouter
+	rolePlain // never codes: see plain
 )
 
 // format returns the name of the format for a weight, "" to keep what it has.
@@ -45,8 +45,8 @@ func (p *Policy) format(w *ir.Weight, r role) (string, error) {
 			return o.Format, nil
 		}
 	}
-	if r == roleRouter {
-		return p.router()
+	if r == rolePlain {
+		return p.plain()
 	}
 	byRole := map[role]string{roleLinear: p.Linear, roleOutput: p.Output, roleEmbed: p.Embed}
 	if name := byRole[r]; name != "" {
@@ -66,9 +66,9 @@ func FormatFor(t Target, name string) (*quant.Format, error) {
 	})
 }
 
-// router is the format of a matrix whose products choose experts: that of linears, but for codes, whose errors would send rows elsewhere and of which
-// so small a matrix saves nothing.
-func (p *Policy) router() (string, error) {
+// plain is the format of a matrix whose products choose experts, and of a table of positions: that of linears, but for codes, whose errors would send
+// rows elsewhere or add to every row, and of which so small a matrix saves nothing.
+func (p *Policy) plain() (string, error) {
 	if p.Linear == "" {
 		return "", nil
 	}

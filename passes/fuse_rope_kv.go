@@ -3,6 +3,8 @@ package passes
 import (
 	"slices"
 
+	"llmc/internal/dtype"
+	"llmc/internal/sym"
 	"llmc/ir"
 )
 
@@ -47,9 +49,54 @@ func fuseRopeKV(c *Context) error {
 			}
 			c.at(write.Result())
 			if read := soleAttention(f, write); read != nil {
+				c.turnByNothing(f, write, read)
 				c.joinRopeKV(f, write, read)
 			}
 		}
+	}
+	return nil
+}
+
+// turnByNothing gives queries and keys that do not turn (models with ALiBi or learned positions, layers without a rotary embedding) a rotation by angles
+// of zero, which changes no number, where the target writes caches by the joint op alone.
+func (c *Context) turnByNothing(f *ir.Func, write, read *ir.Op) {
+	q, okQ := traceBranch(f, read.Arg("q"))
+	k, okK := traceBranch(f, write.Arg("k"))
+	positions, lengths := param(f, "positions"), param(f, "ropelen")
+	if !okQ || !okK || q.rope != nil || k.rope != nil || read.Arg("inv_freq") != nil || positions == nil || lengths == nil ||
+		c.Options.Target == nil || len(c.Options.Target.Kernels(write)) > 0 {
+		return
+	}
+	for _, side := range []struct {
+		op    *ir.Op
+		arg   string
+		heads int64
+	}{{read, "q", read.Int("heads")}, {write, "k", read.Int("kv_heads")}} {
+		x := side.op.Arg(side.arg)
+		turn := c.newOp("rope", []*ir.Value{x, positions, lengths, c.noAngles()},
+			ir.Attr{Name: "heads", Val: side.heads}, ir.Attr{Name: "dim", Val: read.Int("dim")}, ir.Attr{Name: "rotary_dim", Val: int64(2)})
+		side.op.Args[slices.Index(side.op.Args, x)] = turn.Result()
+		f.Ops = slices.Insert(f.Ops, slices.Index(f.Ops, x.Def)+1, turn)
+	}
+}
+
+// noAngles is the table of one frequency of zero.
+func (c *Context) noAngles() *ir.Value {
+	const name = "rope.none"
+	if i := slices.IndexFunc(c.Module.Weights, func(w *ir.Weight) bool { return w.Name == name }); i >= 0 {
+		return &c.Module.Weights[i].Value
+	}
+	w := &ir.Weight{Recipe: ir.Constant([]float32{0})}
+	w.Name, w.Type = name, ir.Tensor(dtype.F32, sym.Const(1), sym.Const(1))
+	w.Value.Weight = w
+	c.Module.Weights = append(c.Module.Weights, w)
+	return &w.Value
+}
+
+// param returns the parameter of that name, nil if there is none.
+func param(f *ir.Func, name string) *ir.Value {
+	if i := slices.IndexFunc(f.Params, func(v *ir.Value) bool { return v.Name == name }); i >= 0 {
+		return f.Params[i]
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func checkLive(_ *ir.Module, f *ir.Func) error {
 func checkQuantized(_ *ir.Module, f *ir.Func) error {
 	for _, op := range f.Ops {
 		w := matrixOf(op)
-		if w == nil || op.Kind.Name == "gather" {
+		if w == nil || looksUp(op) {
 			continue
 		}
 		if x, want := op.Arg("x").Type, ownForm(w); !want.fits(x) && !(w.Type.Quant != "" && plainForm.fits(x)) {

@@ -85,10 +85,12 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 			r := roleLinear
 			switch old, known := roles[w]; {
 			case isRouter(f, op):
-				r = roleRouter
+				r = rolePlain
+			case op.Kind.Name == "gather_positions":
+				r = rolePlain
 			case slices.Contains(ends, op) || known && old == roleOutput:
 				r = roleOutput
-			case op.Kind.Name == "gather" && (!known || old == roleEmbed):
+			case looksUp(op) && (!known || old == roleEmbed):
 				r = roleEmbed
 			}
 			roles[w] = r
@@ -130,7 +132,7 @@ func (c *Context) convertInputs(f *ir.Func, forms map[*ir.Weight]form) error {
 	var ops []*ir.Op
 	for _, op := range f.Ops {
 		w := matrixOf(op)
-		if w == nil || op.Kind.Name == "gather" || forms[w].fits(op.Arg("x").Type) {
+		if w == nil || looksUp(op) || forms[w].fits(op.Arg("x").Type) {
 			ops = append(ops, op)
 			continue
 		}

@@ -35,36 +35,38 @@ type candidate struct {
 // candidates lists the kernels by op, cheapest first. All CPU targets have the same ones: a feature set decides how
 // the runtime's kernel computes, not which one is launched.
 var candidates = map[string][]candidate{
-	"gather":        {{kernel: "cpu.gather"}},
-	"rmsnorm":       {{kernel: "cpu.rmsnorm"}},
-	"add_rmsnorm":   {{kernel: "cpu.add_rmsnorm"}},
-	"linear":        {{kernel: "cpu.linear"}},
-	"linear_swiglu": {{kernel: "cpu.linear_swiglu", usable: func(op *ir.Op) bool { return wide(op) && silu(op) }}},
-	"swiglu":        {{kernel: "cpu.swiglu", usable: silu}},
-	"rope":          {{kernel: "cpu.rope"}},
-	"kv.write":      {{kernel: "cpu.kv_write"}},
-	"rope_kv":       {{kernel: "cpu.rope_kv"}},
-	"attn.paged":    {{kernel: "cpu.attention", usable: plainScores}},
-	"select_rows":   {{kernel: "cpu.select_rows"}},
-	"silu":          {{kernel: "cpu.silu"}},
-	"scale":         {{kernel: "cpu.scale"}},
-	"add":           {{kernel: "cpu.add"}},
-	"mul":           {{kernel: "cpu.mul"}},
-	"quantize":      {{kernel: "cpu.quantize"}},
-	"hadamard":      {{kernel: "cpu.hadamard"}},
-	"cast":          {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
-}
-
-// plainScores tells that attention's scores are products of queries and keys alone.
-func plainScores(op *ir.Op) bool {
-	return op.Float("softcap") == 0 && op.Arg("alibi") == nil && op.Arg("sinks") == nil && wide(op)
+	"gather":           {{kernel: "cpu.gather"}},
+	"gather_positions": {{kernel: "cpu.gather_positions"}},
+	"layernorm":        {{kernel: "cpu.layernorm"}},
+	"add_layernorm":    {{kernel: "cpu.add_layernorm"}},
+	"rmsnorm":          {{kernel: "cpu.rmsnorm"}},
+	"add_rmsnorm":      {{kernel: "cpu.add_rmsnorm"}},
+	"linear":           {{kernel: "cpu.linear"}},
+	"linear_swiglu":    {{kernel: "cpu.linear_swiglu", usable: wide}},
+	"swiglu":           {{kernel: "cpu.swiglu"}},
+	"rope":             {{kernel: "cpu.rope"}},
+	"kv.write":         {{kernel: "cpu.kv_write"}},
+	"rope_kv":          {{kernel: "cpu.rope_kv"}},
+	"attn.paged":       {{kernel: "cpu.attention", usable: wide}},
+	"select_rows":      {{kernel: "cpu.select_rows"}},
+	"silu":             {{kernel: "cpu.silu"}},
+	"gelu":             {{kernel: "cpu.gelu"}},
+	"gelu_tanh":        {{kernel: "cpu.gelu_tanh"}},
+	"quick_gelu":       {{kernel: "cpu.quick_gelu"}},
+	"relu":             {{kernel: "cpu.relu"}},
+	"relu2":            {{kernel: "cpu.relu2"}},
+	"sigmoid":          {{kernel: "cpu.sigmoid"}},
+	"softcap":          {{kernel: "cpu.softcap"}},
+	"scale":            {{kernel: "cpu.scale"}},
+	"add":              {{kernel: "cpu.add"}},
+	"mul":              {{kernel: "cpu.mul"}},
+	"quantize":         {{kernel: "cpu.quantize"}},
+	"hadamard":         {{kernel: "cpu.hadamard"}},
+	"cast":             {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
 }
 
 // wide tells that the op does not round its result.
 func wide(op *ir.Op) bool { return op.Text("dtype") == "f32" }
-
-// silu tells that the activation of a gate is the one that kernels have.
-func silu(op *ir.Op) bool { return op.Text("act") == "silu" }
 
 // Kernels lists the kernels that can run op.
 func (t Target) Kernels(op *ir.Op) []passes.Kernel {

@@ -20,12 +20,9 @@ func TestOpsWithoutKernelsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for body, want := range map[string]string{
-		"gelu %x":                      "%y (gelu f32[T,8])",
-		"layernorm %x, %w {eps=1e-05}": "%y (layernorm f32[T,8] f32[8])",
-		`swiglu %x, %x {act="relu"}`:   "%y (swiglu act=relu f32[T,8] f32[T,8])",
-		"softcap %x {by=30}":           "%y (softcap f32[T,8])",
+		"scale_rows %x, %b": "%y (scale_rows f32[T,8] f32[T,1])",
 	} {
-		m, err := ir.Parse("weight %w : f32[8]\nfunc @f(%x: f32[T,8]) -> (f32[T,8]) {\n  %y = " + body + " : f32[T,8]\n  return %y\n}")
+		m, err := ir.Parse("weight %w : f32[8]\nfunc @f(%x: f32[T,8], %b: f32[T,1]) -> (f32[T,8]) {\n  %y = " + body + " : f32[T,8]\n  return %y\n}")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,8 +25,8 @@ func RandomSeed(spec string) (uint64, error) {
 // randomWeights makes tensors up. Each element depends on the seed, the tensor's name and its place alone, so any rows can be
 // made at any time, by any thread.
 //
-// Matrices have a deviation of 1/sqrt(columns), which keeps the size of activations from layer to layer; norms (vectors called
-// "...norm.weight") are spread around 1, other vectors (biases) around 0.
+// Matrices have a deviation of 1/sqrt(columns), which keeps the size of activations from layer to layer; weights of norms (vectors
+// called "....weight") are spread around 1, other vectors (biases) around 0.
 type randomWeights struct {
 	seed  uint64
 	mu    sync.Mutex
@@ -67,7 +67,7 @@ func (r *randomWeights) readRows(t *Tensor, dst []float32, first int64) error {
 	switch {
 	case len(t.Shape) > 1:
 		deviation = float32(1 / math.Sqrt(float64(t.Cols())))
-	case strings.HasSuffix(t.Name, "norm.weight"):
+	case strings.HasSuffix(t.Name, ".weight"):
 		mean = 1
 	}
 	// One part is uniform over 0..65535: variance (2^32-1)/12; the sum of four has a deviation of 65536/sqrt(3).

@@ -70,9 +70,10 @@ func TestConfigErrors(t *testing.T) {
 		change map[string]any
 		want   string
 	}{
-		{map[string]any{"model_type": nil}, "config.json: model_type: is missing; supported are llama, mistral, qwen2, qwen3"},
-		{map[string]any{"model_type": "lama"}, `config.json: model_type: "lama" is not supported (did you mean "llama"?); supported are llama, mistral`},
-		{map[string]any{"model_type": "gpt2"}, `config.json: model_type: "gpt2" is not supported; supported are llama`},
+		{map[string]any{"model_type": nil}, "config.json: model_type: is missing; supported are bloom, cohere, "},
+		{map[string]any{"model_type": "lama"}, `config.json: model_type: "lama" is not supported (did you mean "llama"?); supported are bloom, cohere, `},
+		{map[string]any{"model_type": "rwkv"}, `config.json: model_type: "rwkv" is not supported; supported are bloom, `},
+		{map[string]any{"model_type": "gpt2"}, `config.json: architectures: ["LlamaForCausalLM"] is not supported; of model_type gpt2 it is GPT2LMHeadModel`},
 		{map[string]any{"architectures": []string{"LlamaForSequenceClassification"}}, "config.json: architectures: "},
 		{map[string]any{"num_hidden_layers": 0}, "config.json: num_hidden_layers: 0 is outside 1..4096"},
 		{map[string]any{"num_hidden_layers": 1000000000}, "config.json: num_hidden_layers: 1000000000 is outside"},
@@ -118,6 +119,44 @@ func TestConfigErrors(t *testing.T) {
 	}
 	_, _, err := importRandom(t, small(t, map[string]any{"model_type": "mistral", "architectures": nil, "layer_types": []string{"sliding_attention", "full_attention"}}), Options{})
 	wantError(t, err, `config.json: layer_types: layer 1 has "full_attention", but every layer`)
+}
+
+// What a family's block has no part for is refused by the key that asks for it.
+func TestFamilyErrors(t *testing.T) {
+	gpt2 := map[string]any{
+		"intermediate_size": nil, "num_hidden_layers": nil, "num_attention_heads": nil, "num_key_value_heads": nil, "hidden_size": nil,
+		"max_position_embeddings": nil, "n_embd": 32, "n_layer": 1, "n_head": 4, "n_positions": 64,
+	}
+	for _, c := range []struct {
+		family, architecture string
+		change               map[string]any
+		want                 string
+	}{
+		{"gemma", "GemmaForCausalLM", map[string]any{"hidden_activation": "mish"}, `config.json: hidden_activation: activation "mish" is not supported`},
+		{"gemma", "GemmaForCausalLM", map[string]any{"hidden_act": "silu"}, `config.json: hidden_act: "silu" is not supported; it must be gelu_pytorch_tanh`},
+		{"gemma2", "Gemma2ForCausalLM", map[string]any{"layer_types": []string{"full_attention"}}, "config.json: layer_types: has 1 entries instead of 2"},
+		{"gemma2", "Gemma2ForCausalLM", map[string]any{"use_bidirectional_attention": true}, "config.json: use_bidirectional_attention: true is not supported; it must be false"},
+		{"gemma3_text", "Gemma3ForCausalLM", map[string]any{"attn_logit_softcapping": 3}, "config.json: attn_logit_softcapping: is not supported"},
+		{"gemma3_text", "Gemma3ForCausalLM", map[string]any{"rope_parameters": map[string]any{"full_attention": map[string]any{"theta": 2}}}, "config.json: rope_parameters.full_attention.theta: is not a known key"},
+		{"phi", "PhiForCausalLM", map[string]any{"qk_layernorm": true}, "config.json: qk_layernorm: true is not supported"},
+		{"phi", "PhiForCausalLM", map[string]any{"partial_rotary_factor": 0.4}, "config.json: partial_rotary_factor: 0.4 of 8 channels of a head turn, which is not an even number"},
+		{"phi3", "Phi3ForCausalLM", map[string]any{"rope_scaling": map[string]any{"type": "su", "short_factor": ones(3)}}, "config.json: rope_scaling.short_factor: has 3 numbers instead of 4"},
+		{"falcon", "FalconForCausalLM", map[string]any{"intermediate_size": nil, "num_key_value_heads": nil, "apply_residual_connection_post_layernorm": true}, "apply_residual_connection_post_layernorm: true is not supported"},
+		{"falcon", "FalconForCausalLM", nil, "config.json: intermediate_size: is not a known key of a falcon model"},
+		{"gpt2", "GPT2LMHeadModel", merge(gpt2, map[string]any{"scale_attn_by_inverse_layer_idx": true}), "config.json: scale_attn_by_inverse_layer_idx: true is not supported"},
+		{"gptj", "GPTJForCausalLM", merge(gpt2, map[string]any{"rotary_dim": 10}), "config.json: rotary_dim: 10 is outside 2..8"},
+		{"gptj", "GPTJForCausalLM", merge(gpt2, map[string]any{"rotary_dim": 3}), "config.json: rotary_dim: 3 is odd"},
+		{"opt", "OPTForCausalLM", map[string]any{"intermediate_size": nil, "num_key_value_heads": nil, "ffn_dim": 40, "word_embed_proj_dim": 16}, "config.json: word_embed_proj_dim: 16 is not supported; it must be hidden_size, 32"},
+		{"opt", "OPTForCausalLM", map[string]any{"intermediate_size": nil, "num_key_value_heads": nil, "ffn_dim": 40, "do_layer_norm_before": false}, "config.json: do_layer_norm_before: false is not supported; it must be true"},
+		{"mpt", "MptForCausalLM", merge(gpt2, map[string]any{"n_embd": nil, "n_layer": nil, "n_head": nil, "n_positions": nil, "d_model": 32, "n_layers": 1, "n_heads": 4,
+			"attn_config": map[string]any{"clip_qkv": 6}}), "config.json: attn_config.clip_qkv: is not supported"},
+		{"cohere", "CohereForCausalLM", map[string]any{"use_qk_norm": true}, "config.json: use_qk_norm: true is not supported"},
+		{"granite", "GraniteForCausalLM", map[string]any{"logits_scaling": 0}, "config.json: logits_scaling: 0 is outside"},
+		{"smollm3", "SmolLM3ForCausalLM", map[string]any{"no_rope_layers": []int{1}}, "config.json: no_rope_layers: has 1 entries, the model has 2 layers"},
+	} {
+		_, _, err := importRandom(t, small(t, merge(map[string]any{"model_type": c.family, "architectures": []string{c.architecture}}, c.change)), Options{})
+		wantError(t, err, c.want)
+	}
 }
 
 func merge(a, b map[string]any) map[string]any {

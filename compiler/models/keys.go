@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ var ignoredKeys = strings.Fields(`
 `)
 
 // ignoredPatterns (path.Match) are families of such keys: ids of tokens, rates and factors of training.
-var ignoredPatterns = []string{"*_token_id", "*_token_ids", "*_dropout", "*_pdrop", "*_loss_coef", "initializer_*"}
+var ignoredPatterns = []string{"*_token_id", "*_token_ids", "*_dropout", "*_pdrop", "*_loss_coef", "initializer_*", "summary_*"}
 
 // fixedKeys may be present with these values only: they are known to change what some models compute, and these values are
 // those at which they do not.
@@ -52,6 +53,16 @@ var fixedKeys = map[string][]any{
 	"normalization_type":       {"rmsnorm", "RMSNorm"},
 }
 
+// keysRead returns the keys that the family's file and the parts that it uses read.
+func (fam *family) keysRead() []string {
+	read := slices.Concat(fam.sizes.keys(), []string{"tie_word_embeddings"}, fam.keys)
+	if r := fam.rotary; r != nil {
+		read = append(read, "rope_scaling", "rope_parameters", "original_max_position_embeddings")
+		read = slices.Concat(read, strings.Fields(cmp.Or(r.baseKey, "rope_theta")), strings.Fields(r.partialKey), strings.Fields(r.widthKey))
+	}
+	return read
+}
+
 // checkKeys refuses keys that may change the arithmetic and that the family does not read. Of keys unknown to this program those pass
 // that switch nothing on, and those with text for a value: they name or describe.
 func checkKeys(f *hf.Fields, fam *family, ignore []string) {
@@ -61,7 +72,7 @@ func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 	if code := f.Object("auto_map"); code != nil && code.Has("AutoModelForCausalLM") && !slices.Contains(ignore, "auto_map") {
 		f.Fail("auto_map", "the model is computed by code of the checkpoint's own, which is never run; build with --ignore-key auto_map if a plain %s model computes the same", fam.modelType)
 	}
-	read := slices.Concat(decoderKeys, fam.keys)
+	read := fam.keysRead()
 	if f.Present("use_sliding_window") && inert(f.Value("use_sliding_window")) { // as in a Llama that was once a Qwen
 		read = append(read, "sliding_window", "max_window_layers")
 	}
@@ -71,7 +82,7 @@ func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 		}
 		value := f.Value(key)
 		if inert(value) || strings.HasPrefix(key, "_") || slices.Contains(read, key) || slices.Contains(ignoredKeys, key) ||
-			matches(key, ignoredPatterns) || slices.Contains(ignore, key) {
+			matches(key, ignoredPatterns) || slices.Contains(fam.ignored, key) || slices.Contains(ignore, key) {
 			continue
 		}
 		allowed, fixed := fixedKeys[key]

@@ -11,13 +11,22 @@ import "llmc/compiler/hf"
 var llama = &family{
 	modelType:    "llama",
 	architecture: "LlamaForCausalLM",
-	keys:         []string{"attention_bias", "mlp_bias", "layer_types"},
-	describe: func(f *hf.Fields) decoder {
-		d := readDecoder(f, defaults{maxPositions: 2048})
-		d.qkvBias = f.BoolOr("attention_bias", false)
-		d.outBias = d.qkvBias
-		d.mlpBias = f.BoolOr("mlp_bias", false)
+	sizes:        llamaSizes,
+	defaults:     defaults{maxPositions: 2048},
+	rotary:       &rotary{},
+	names:        llamaNames,
+	keys:         append([]string{"layer_types"}, biasKeys...),
+	describe: func(f *hf.Fields, d *decoder) {
+		readBiases(f, d)
 		checkLayerTypes(f, "llama", "full_attention")
-		return d
 	},
+}
+
+// biasKeys are the keys that readBiases reads.
+var biasKeys = []string{"attention_bias", "mlp_bias"}
+
+func readBiases(f *hf.Fields, d *decoder) {
+	d.qkvBias = f.BoolOr("attention_bias", false)
+	d.outBias = d.qkvBias
+	d.mlpBias = f.BoolOr("mlp_bias", false)
 }

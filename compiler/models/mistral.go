@@ -7,19 +7,18 @@ import "llmc/compiler/hf"
 var mistral = &family{
 	modelType:    "mistral",
 	architecture: "MistralForCausalLM",
+	sizes:        llamaSizes,
+	defaults:     defaults{kvHeads: 8, maxPositions: 4096 * 32},
+	rotary:       &rotary{},
+	names:        llamaNames,
 	keys:         []string{"sliding_window", "layer_types", "attention_bias"}, // biases there are never; the tensors must agree
-	describe: func(f *hf.Fields) decoder {
-		d := readDecoder(f, defaults{kvHeads: 8, maxPositions: 4096 * 32})
-		window := windowSize(f)
-		for i := range d.windows {
-			d.windows[i] = window
-		}
+	describe: func(f *hf.Fields, d *decoder) {
+		d.setWindows(windowSize(f))
 		want := "full_attention"
-		if window > 0 {
+		if d.windows[0] > 0 {
 			want = "sliding_attention"
 		}
 		checkLayerTypes(f, "mistral", want)
-		return d
 	},
 }
 
@@ -31,12 +30,4 @@ func checkLayerTypes(f *hf.Fields, family, want string) {
 			f.Fail("layer_types", "layer %d has %q, but every layer of a %s model has %s", i, t, family, want)
 		}
 	}
-}
-
-// windowSize reads sliding_window; 0 means none.
-func windowSize(f *hf.Fields) int {
-	if !f.Present("sliding_window") {
-		return 4096 // the default of every family that has the key
-	}
-	return int(f.IntOr("sliding_window", 0, 1, maxPositions))
 }

@@ -11,14 +11,24 @@ import (
 )
 
 // families is the registry. A new family is one file and one row here.
-var families = []*family{llama, mistral, qwen2, qwen3}
+var families = []*family{
+	llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, phi, phi3, falcon, bloom, gpt2, gptj, gptneox, opt, mpt, stablelm, starcoder2, olmo2,
+	cohere, granite, smollm3,
+}
 
 // family is one model_type of config.json.
 type family struct {
 	modelType    string
-	architecture string   // the class of transformers with a language model head
-	keys         []string // of config.json that describe reads, besides decoderKeys
-	describe     func(f *hf.Fields) decoder
+	architecture string // the class of transformers with a language model head
+	sizes        sizes  // keys of config.json
+	defaults     defaults
+	rotary       *rotary                        // nil: no rotary embedding
+	names        names                          // of tensors
+	shape        decoder                        // what all models of the family have
+	keys         []string                       // of config.json that describe reads
+	ignored      []string                       // keys that change nothing in this family, besides ignoredKeys
+	unused       []string                       // patterns of tensors that follow from config.json, besides unusedTensors
+	describe     func(f *hf.Fields, d *decoder) // what config.json says besides sizes; nil: nothing
 }
 
 // Options choose what the checkpoint leaves open.
@@ -59,6 +69,12 @@ func Supported() []string {
 	return types
 }
 
+// Architecture returns the class of transformers whose checkpoints are of a supported model type.
+func Architecture(modelType string) string {
+	i := slices.IndexFunc(families, func(f *family) bool { return f.modelType == modelType })
+	return families[i].architecture
+}
+
 // Import builds the module of a checkpoint.
 func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	fam, err := find(c.Config)
@@ -67,20 +83,23 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	}
 	f := c.Config.Fields()
 	checkKeys(f, fam, opts.IgnoreKeys)
-	d := fam.describe(f)
+	d := readDecoder(f, fam)
+	if f.Err() == nil && fam.describe != nil {
+		fam.describe(f, d)
+	}
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	in := newImporter(c, fam.modelType)
-	in.buildStep(&d, opts)
+	in := newImporter(c, fam)
+	in.buildStep(d, opts)
 	module, err := in.Module()
 	if err != nil {
 		return nil, err
 	}
-	if err := in.checkUnused(opts.IgnoreTensors); err != nil {
+	if err := in.checkUnused(fam, opts.IgnoreTensors); err != nil {
 		return nil, err
 	}
-	return &Model{module, in.info(module, &d, fam)}, nil
+	return &Model{module, in.info(module, d, fam)}, nil
 }
 
 // find returns the family of a config.json, which must be that of a causal language model.
@@ -106,10 +125,10 @@ func find(c *hf.Config) (*family, error) {
 func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
 	info := Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
-		HeadDim: d.dim, MaxContext: d.rope.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(),
+		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(),
 	}
 	for _, w := range m.Weights {
-		if w.Recipe.Kind == ir.FromTensor {
+		if w.Recipe.Kind != ir.FromValues {
 			n, _ := w.Type.Elements()
 			info.Parameters += n
 		}

@@ -7,13 +7,13 @@ import "llmc/compiler/hf"
 var qwen2 = &family{
 	modelType:    "qwen2",
 	architecture: "Qwen2ForCausalLM",
+	sizes:        llamaSizes,
+	defaults:     defaults{kvHeads: 32, maxPositions: 32768},
+	rotary:       &rotary{},
+	names:        llamaNames,
+	shape:        decoder{qkvBias: true},
 	keys:         append([]string{"attention_bias"}, windowKeys...), // biases there are always; the tensors must agree
-	describe: func(f *hf.Fields) decoder {
-		d := readDecoder(f, defaults{kvHeads: 32, maxPositions: 32768})
-		d.qkvBias = true
-		readWindows(f, d.windows)
-		return d
-	},
+	describe:     func(f *hf.Fields, d *decoder) { readWindows(f, d.windows) },
 }
 
 // windowKeys are the keys that readWindows reads.

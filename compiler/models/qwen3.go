@@ -7,13 +7,15 @@ import "llmc/compiler/hf"
 var qwen3 = &family{
 	modelType:    "qwen3",
 	architecture: "Qwen3ForCausalLM",
+	sizes:        llamaSizes,
+	defaults:     defaults{kvHeads: 32, dim: 128, maxPositions: 32768},
+	rotary:       &rotary{},
+	names:        llamaNames,
+	shape:        decoder{qkNorm: eachHead},
 	keys:         append([]string{"attention_bias"}, windowKeys...),
-	describe: func(f *hf.Fields) decoder {
-		d := readDecoder(f, defaults{kvHeads: 32, dim: 128, maxPositions: 32768})
-		d.qkNorm = true
+	describe: func(f *hf.Fields, d *decoder) {
 		d.qkvBias = f.BoolOr("attention_bias", false)
 		d.outBias = d.qkvBias
 		readWindows(f, d.windows)
-		return d
 	},
 }

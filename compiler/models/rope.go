@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -14,6 +15,8 @@ import (
 // modeling_rope_utils does, because models are trained with those very numbers; products are rounded by conversions, so that no host fuses them.
 type rope struct {
 	kind         string // a name of ropeTypes
+	style        string // which channels turn together; see op rope
+	dim          int    // channels of a head that turn, the first ones
 	base         float64
 	invFreq      [][]float32 // [1 or 2][dim/2]; longrope: short, long
 	factor       float64     // of sine and cosine
@@ -59,21 +62,84 @@ var ropeKeys = []string{
 	"mscale_all_dim", "truncate", "low_freq_factor", "high_freq_factor", "short_factor", "long_factor", "finetuned",
 }
 
+// rotary says what a family's rotary embedding is like where config.json does not. Keys are those that config.json may have, by any of the names
+// in one text.
+type rotary struct {
+	style   string // see op rope; "" is half
+	base    float64
+	baseKey string
+	// partial is the part of a head's channels that turn, partialKey where config.json says which; "": all.
+	partial    float64
+	partialKey string
+	// channels is how many of them turn, widthKey where config.json says that; "": partialKey does.
+	channels    int64
+	widthKey    string
+	originalMax int64             // of longrope and yarn, where the key is missing; 0: as long as the context
+	oldTypes    map[string]string // what the family's first checkpoints called a type
+	perType     string            // layers that it is for, where rope_parameters hold an object for each type of layer
+	alone       bool              // without such an object there is none: others are for other layers
+}
+
+// width returns how many of dim channels turn. rope_parameters of transformers 5 hold the part too.
+func (r *rotary) width(f *hf.Fields, dim int) int {
+	if r.widthKey != "" {
+		n := int(f.IntOr(r.widthKey, r.channels, 2, int64(dim)))
+		if n%2 != 0 {
+			f.Fail(r.widthKey, "%d is odd; the rotary embedding turns pairs of channels", n)
+		}
+		return n
+	}
+	if r.partialKey == "" {
+		return dim
+	}
+	part := f.FloatOr(named(f, r.partialKey), r.partial, 0, 1)
+	if o := f.Object("rope_parameters"); o != nil {
+		part = o.FloatOr("partial_rotary_factor", part, 0, 1)
+	}
+	n := int(float64(dim) * part)
+	if n < 2 || n%2 != 0 {
+		f.Fail(named(f, r.partialKey), "%g of %d channels of a head turn, which is not an even number", part, dim)
+	}
+	return n
+}
+
 // readRope reads rope_parameters (transformers 5) or rope_scaling and rope_theta (before). As in transformers, rope_scaling is
 // preferred, rope_theta beside it is used where it has none inside, and an original length beside it overrides one inside.
-func readRope(f *hf.Fields, dim int, maxPos int64) rope {
+func readRope(f *hf.Fields, family rotary, dim int, maxPos int64) *rope {
 	key := "rope_parameters"
 	if !inert(f.Value("rope_scaling")) {
 		key = "rope_scaling"
 	}
-	r := rope{kind: "default", factor: 1, maxPositions: maxPos, maxContext: maxPos}
-	p := &ropeParams{f: f, dim: dim, base: f.FloatOr("rope_theta", 10000, minBase, maxBase), maxPositions: maxPos, originalMax: maxPos}
-	if o := f.Object(key); o != nil {
+	if family.baseKey == "" {
+		family.baseKey = "rope_theta"
+	}
+	if family.base == 0 {
+		family.base = 10000
+	}
+	base := f.FloatOr(named(f, family.baseKey), family.base, minBase, maxBase)
+	o := f.Object(key)
+	if o != nil && family.perType != "" && o.Has(family.perType) {
+		o = o.Object(family.perType)
+	} else if family.alone {
+		o = nil
+	}
+	return readRopeObject(f, o, family, base, dim, maxPos)
+}
+
+// readRopeObject reads a rotary embedding of dim channels from the object o of f, nil where there is none.
+func readRopeObject(f, o *hf.Fields, family rotary, base float64, dim int, maxPos int64) *rope {
+	first := cmp.Or(family.originalMax, maxPos)
+	r := &rope{kind: "default", style: family.style, dim: dim, factor: 1, maxPositions: maxPos, maxContext: maxPos}
+	p := &ropeParams{f: f, dim: dim, base: base, maxPositions: maxPos, originalMax: first}
+	if o != nil {
 		p.f = o
-		checkRopeKeys(o)
+		checkRopeKeys(o, family.partialKey != "")
 		p.base = o.FloatOr("rope_theta", p.base, minBase, maxBase)
 		r.kind = o.TextOr("rope_type", o.TextOr("type", "default"))
-		p.originalMax = o.IntOr("original_max_position_embeddings", maxPos, 1, maxPositions)
+		if kind := family.oldTypes[r.kind]; kind != "" {
+			r.kind = kind
+		}
+		p.originalMax = o.IntOr("original_max_position_embeddings", first, 1, maxPositions)
 	}
 	p.originalMax = f.IntOr("original_max_position_embeddings", p.originalMax, 1, maxPositions)
 	r.base, r.originalMax = p.base, p.originalMax
@@ -85,7 +151,7 @@ func readRope(f *hf.Fields, dim int, maxPos int64) rope {
 		p.f.Fail("rope_type", "%q is not supported; supported are %s", r.kind, ropeNames())
 		return r
 	}
-	ropeTypes[i].compute(&r, p)
+	ropeTypes[i].compute(r, p)
 	return r
 }
 
@@ -97,12 +163,13 @@ func ropeNames() string {
 	return strings.Join(names, ", ")
 }
 
-func checkRopeKeys(o *hf.Fields) {
+// checkRopeKeys refuses keys that may change the frequencies. partial tells that not all channels need turn.
+func checkRopeKeys(o *hf.Fields, partial bool) {
 	for _, key := range o.Keys() {
 		value := o.Value(key)
 		switch {
 		case inert(value) || slices.Contains(ropeKeys, key):
-		case key == "partial_rotary_factor" && equalJSON(value, 1.0):
+		case key == "partial_rotary_factor" && (partial || equalJSON(value, 1.0)):
 		default:
 			o.Fail(key, "is not a known key of rotary embeddings%s and may change what the model computes", near(key, ropeKeys))
 		}
@@ -198,12 +265,15 @@ func ropeLong(r *rope, p *ropeParams) {
 	r.factor = p.f.FloatOr("attention_factor", factor, 1e-6, 1e6)
 }
 
-// declare adds the frequencies to the module and returns what ops are told.
-func (r *rope) declare(b *ir.Builder) ir.Rope {
+// declare adds the frequencies to the module, under a name of their own, and returns what ops that turn heads of dim channels are told.
+func (r *rope) declare(b *ir.Builder, name string, dim int) ir.Rope {
 	half := len(r.invFreq[0])
 	op := ir.Rope{
-		InvFreq: b.Constant("rope.inv_freq", slices.Concat(r.invFreq...), len(r.invFreq), half),
-		Factor:  r.factor,
+		InvFreq: b.Constant(name, slices.Concat(r.invFreq...), len(r.invFreq), half),
+		Factor:  r.factor, Style: r.style,
+	}
+	if r.dim < dim {
+		op.RotaryDim = r.dim
 	}
 	switch r.kind {
 	case "longrope":
@@ -216,6 +286,9 @@ func (r *rope) declare(b *ir.Builder) ir.Rope {
 
 // salt says what besides tokens decides a cached key: sequences of other lengths have other frequencies.
 func (r *rope) salt() string {
+	if r == nil {
+		return ""
+	}
 	switch r.kind {
 	case "longrope":
 		return fmt.Sprintf("longrope:%d", r.originalMax)

@@ -28,7 +28,7 @@ func TestRopeTables(t *testing.T) {
 	for _, row := range rows {
 		f := fields(t, string(row.Config))
 		dim := f.IntOr("head_dim", f.Int("hidden_size", 1, 4096)/f.Int("num_attention_heads", 1, 64), 1, 4096)
-		r := readRope(f, int(dim), f.Int("max_position_embeddings", 1, 1<<20))
+		r := readRope(f, rotary{}, int(dim), f.Int("max_position_embeddings", 1, 1<<20))
 		if err := f.Err(); err != nil {
 			t.Errorf("%s: %v", row.Config, err)
 			continue
@@ -85,7 +85,7 @@ func TestRopeErrors(t *testing.T) {
 		`{"rope_scaling":{"rope_type":"longrope","short_factor":[1,1,1,0],"long_factor":[1,1,1,1],"factor":2}}`: "short_factor[3]: 0 is outside",
 	} {
 		f := fields(t, config)
-		readRope(f, 8, 1024)
+		readRope(f, rotary{}, 8, 1024)
 		wantError(t, f.Err(), want)
 	}
 }

@@ -10,30 +10,27 @@ import (
 	"llmc/ir"
 )
 
-// basePrefix begins the names of all tensors but the head's. Checkpoints saved from a model without a head lack it.
-const basePrefix = "model."
-
 // importer builds a module and takes the tensors it is made of from a checkpoint. Weights are named after the tensors, with the prefix.
 type importer struct {
 	*ir.Builder
 	checkpoint *hf.Checkpoint
-	bare       bool                  // names in the checkpoint lack basePrefix
+	base       string                // begins the names of all tensors but the head's; "" where those in the checkpoint lack it
 	used       map[string]*hf.Tensor // by name in the checkpoint
 }
 
-func newImporter(c *hf.Checkpoint, name string) *importer {
-	return &importer{
-		Builder: ir.NewBuilder(name), checkpoint: c, used: map[string]*hf.Tensor{},
-		bare: !c.Has(basePrefix+"embed_tokens.weight") && c.Has("embed_tokens.weight"),
+// newImporter looks how the table of embeddings is called: checkpoints saved from a model without a head lack the first part of names.
+func newImporter(c *hf.Checkpoint, fam *family) *importer {
+	in := &importer{Builder: ir.NewBuilder(fam.modelType), checkpoint: c, used: map[string]*hf.Tensor{}}
+	base, rest, _ := strings.Cut(fam.names.table+".weight", ".")
+	if !c.Has(base+"."+rest) && c.Has(rest) {
+		in.base = base + "."
 	}
+	return in
 }
 
 // stored returns the name under which the checkpoint holds the tensor.
 func (in *importer) stored(name string) string {
-	if in.bare {
-		return strings.TrimPrefix(name, basePrefix)
-	}
-	return name
+	return strings.TrimPrefix(name, in.base)
 }
 
 func (in *importer) has(name string) bool { return in.checkpoint.Has(in.stored(name)) }
@@ -59,11 +56,16 @@ func (in *importer) weight(name, axis string, dims ...int) *ir.Value {
 	if t == nil {
 		return &ir.Value{}
 	}
+	return in.declared(name, axis, t, ir.TensorRows(t.Name, 0, t.Rows()), dims...)
+}
+
+// declared declares a weight that a recipe makes of the tensor t, of the element type that t is stored in.
+func (in *importer) declared(name, axis string, t *hf.Tensor, recipe *ir.Recipe, dims ...int) *ir.Value {
 	kind := t.DType
 	if kind == dtype.F64 { // nothing computes with more than f32
 		kind = dtype.F32
 	}
-	w := ir.Weight{Axis: axis, Recipe: ir.TensorRows(t.Name, 0, t.Rows())}
+	w := ir.Weight{Axis: axis, Recipe: recipe}
 	w.Name, w.Type = name, ir.Tensor(kind)
 	for _, d := range dims {
 		w.Type.Dims = append(w.Type.Dims, sym.Const(int64(d)))
@@ -87,14 +89,65 @@ func (in *importer) bias(name, axis string, outputs int) *ir.Value {
 // vector declares a weight of width elements, such as a norm's.
 func (in *importer) vector(name string, width int) *ir.Value { return in.weight(name, "", width) }
 
-const (
-	tableName = basePrefix + "embed_tokens.weight"
-	headName  = "lm_head.weight"
-)
+// transformed is vector with each element mapped; see ir.Transforms.
+func (in *importer) transformed(name, transform string, width int) *ir.Value {
+	t := in.tensor(name, width)
+	if t == nil {
+		return &ir.Value{}
+	}
+	recipe := ir.TensorRows(t.Name, 0, t.Rows())
+	recipe.Transform = transform
+	w := ir.Weight{Recipe: recipe}
+	w.Name, w.Type = name, ir.Tensor(dtype.F32, sym.Const(int64(width))) // the type of t might round what it becomes
+	return in.Declare(w)
+}
+
+// skipped declares the rows of a table that learned positions are looked up in.
+func (in *importer) skipped(name string, r learnedRows, width int) *ir.Value {
+	t := in.tensor(name, r.skip+r.count, width)
+	if t == nil {
+		return &ir.Value{}
+	}
+	return in.declared(name, "", t, ir.TensorRows(t.Name, int64(r.skip), int64(r.count)), r.count, width)
+}
+
+// rowsOf declares the matrix of a projection (suffix ".weight") or what is added to its outputs (".bias"): a tensor, or rows of one that several
+// projections share. transposed tensors are stored as [inputs, outputs].
+func (in *importer) rowsOf(tensor, suffix string, p *projection, transposed bool) *ir.Value {
+	name, axis, rows := tensor, p.axis, p.rows
+	total, dims := p.total, []int{p.outputs, p.inputs}
+	if rows != nil {
+		name = tensor[:strings.LastIndex(tensor, ".")+1] + p.what
+	} else {
+		total, rows = p.outputs, []span{{0, p.outputs}}
+	}
+	stored := []int{total, p.inputs}
+	switch {
+	case suffix == ".bias":
+		dims, stored = dims[:1], stored[:1]
+		if axis == "row" {
+			axis = ""
+		}
+	case transposed:
+		stored = []int{p.inputs, total}
+	}
+	t := in.tensor(tensor+suffix, stored...)
+	if t == nil {
+		return &ir.Value{}
+	}
+	var parts []*ir.Recipe
+	for _, r := range rows {
+		part := ir.TensorRows(t.Name, int64(r.start), int64(r.count))
+		part.Transpose = transposed
+		parts = append(parts, part)
+	}
+	return in.declared(name+suffix, axis, t, ir.ConcatRows(parts...), dims...)
+}
 
 // embeddings returns the table of token embeddings and the matrix of the head. As in transformers, tied matrices are one if the
 // checkpoint holds one of them or two equal ones; two different ones stay two whatever the key says.
 func (in *importer) embeddings(d *decoder) (table, head *ir.Value) {
+	tableName, headName := d.names.table+".weight", d.names.head+".weight"
 	both := in.has(tableName) && in.has(headName)
 	tied := d.tied && (!both || in.equal(tableName, headName, d))
 	switch {
@@ -123,9 +176,9 @@ func (in *importer) equal(a, b string, d *decoder) bool {
 var unusedTensors = []string{"*.rotary_emb.inv_freq", "*.rotary_emb.cos_cached", "*.rotary_emb.sin_cached"}
 
 // checkUnused refuses tensors that nothing uses: they would be part of what the model computes if the family were understood.
-func (in *importer) checkUnused(ignore []string) error {
+func (in *importer) checkUnused(fam *family, ignore []string) error {
 	for _, name := range in.checkpoint.Names() {
-		if in.used[name] == nil && !matches(name, unusedTensors) && !matches(name, ignore) {
+		if in.used[name] == nil && !matches(name, unusedTensors) && !matches(name, fam.unused) && !matches(name, ignore) {
 			t := in.checkpoint.Lookup(name)
 			return t.Errorf("is not part of a %s model as config.json describes it; if it does not matter, build with --ignore-tensor", in.checkpoint.Config.ModelType)
 		}

@@ -14,6 +14,8 @@ import (
 	"llmc/ir"
 )
 
+const tableName, headName = "model.embed_tokens.weight", "lm_head.weight"
+
 // save writes a checkpoint with random weights after edit has changed its tensors, and opens it.
 func save(t *testing.T, config string, edit func(tensors map[string][]float32)) *hf.Checkpoint {
 	t.Helper()

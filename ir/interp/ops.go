@@ -9,27 +9,28 @@ import (
 
 // executors gives each op of the table its meaning.
 var executors = withActivations(map[string]func(*call) error{
-	"gather":        (*call).gather,
-	"rmsnorm":       (*call).rmsnorm,
-	"linear":        linear((*call).product),
-	"rope":          (*call).rope,
-	"scale":         func(c *call) error { return c.each("x", func(x float64) float64 { return x * c.op.Float("by") }) },
-	"hadamard":      (*call).hadamard,
-	"mul":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a * b }) },
-	"add":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a + b }) },
-	"swiglu":        (*call).swiGLU,
-	"slice":         (*call).slice,
-	"select_rows":   (*call).selectRows,
-	"kv.write":      (*call).kvWrite,
-	"attn.paged":    (*call).attention,
-	"add_rmsnorm":   (*call).addRMSNorm,
-	"layernorm":     (*call).layerNorm,
-	"add_layernorm": (*call).addLayerNorm,
-	"linear_swiglu": linearSwiGLU((*call).product),
-	"linear_act":    (*call).linearAct,
-	"rope_kv":       (*call).ropeKV,
-	"cast":          (*call).cast,
-	"quantize":      (*call).quantize,
+	"gather":           (*call).gather,
+	"gather_positions": (*call).gatherPositions,
+	"rmsnorm":          (*call).rmsnorm,
+	"linear":           linear((*call).product),
+	"rope":             (*call).rope,
+	"scale":            func(c *call) error { return c.each("x", func(x float64) float64 { return x * c.op.Float("by") }) },
+	"hadamard":         (*call).hadamard,
+	"mul":              func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a * b }) },
+	"add":              func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a + b }) },
+	"swiglu":           (*call).swiGLU,
+	"slice":            (*call).slice,
+	"select_rows":      (*call).selectRows,
+	"kv.write":         (*call).kvWrite,
+	"attn.paged":       (*call).attention,
+	"add_rmsnorm":      (*call).addRMSNorm,
+	"layernorm":        (*call).layerNorm,
+	"add_layernorm":    (*call).addLayerNorm,
+	"linear_swiglu":    linearSwiGLU((*call).product),
+	"linear_act":       (*call).linearAct,
+	"rope_kv":          (*call).ropeKV,
+	"cast":             (*call).cast,
+	"quantize":         (*call).quantize,
 
 	"linear_add":     (*call).linearAdd,
 	"rope_turns":     (*call).ropeTurns,
@@ -65,16 +66,21 @@ func (c *call) pairs(a, b string, f func(a, b float64) float64) error {
 	return nil
 }
 
-func (c *call) gather() error {
+func (c *call) gather() error { return c.lookUp("ids") }
+
+func (c *call) gatherPositions() error { return c.lookUp("positions") }
+
+// lookUp gives the rows of the table that an operand names.
+func (c *call) lookUp(index string) error {
 	table, err := c.weight("table")
 	if err != nil {
 		return err
 	}
-	ids := c.arg("ids")
+	ids := c.arg(index)
 	y := newTensor(ids.Rows, table.Cols)
 	for m, id := range ids.Index {
 		if id < 0 || int(id) >= table.Rows {
-			return fmt.Errorf("token %d has id %d of a table of %d", m, id, table.Rows)
+			return fmt.Errorf("token %d has row %d of a table of %d", m, id, table.Rows)
 		}
 		copy(y.Row(m), table.Row(int(id)))
 	}

@@ -1,7 +1,7 @@
 """Makes the recorded data that Go tests compare with, from other people's software.
 
     pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0
-    python testdata/scripts/make_checkpoints.py
+    python testdata/scripts/make_checkpoints.py [NAME ...]
 
 testdata/checkpoints/NAME          tiny models whose config.json says what larger conformance data leaves out
 compiler/models/testdata/rope.json frequencies and attention factors of rotary embeddings
@@ -13,6 +13,7 @@ Weights are random with fixed seeds. Goldens are computed in float32 with eager 
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
 from safetensors.torch import save_file
@@ -65,6 +66,45 @@ CHECKPOINTS = {
         "qwen3", "Qwen3ForCausalLM", head_dim=16, attention_bias=True, use_sliding_window=True, sliding_window=9, max_window_layers=28,
         layer_types=["sliding_attention", "full_attention"], dtype="bfloat16", transformers_version="5.23.0",
         rope_parameters={"rope_type": "default", "rope_theta": 30000.0}).items() if k != "torch_dtype"}, False),
+    # ALiBi of a number of heads that is no power of two, a scale of scores of its own
+    "mpt": ({"architectures": ["MptForCausalLM"], "model_type": "mpt", "d_model": 36, "n_heads": 6, "n_layers": 2, "vocab_size": 47,
+             "expansion_ratio": 4, "max_seq_len": 256, "layer_norm_epsilon": 1e-05, "no_bias": True, "torch_dtype": "bfloat16",
+             "attn_config": {"alibi": True, "alibi_bias_max": 8, "attn_impl": "torch", "softmax_scale": 0.3}}, False),
+    # every multiplier
+    "granite": (causal("granite", "GraniteForCausalLM", embedding_multiplier=6.0, attention_multiplier=0.2, residual_multiplier=0.4,
+                       logits_scaling=3.0, attention_bias=True), False),
+    # layers without rotary embedding, by the list; a window on them
+    "smollm3": (causal("smollm3", "SmolLM3ForCausalLM", num_hidden_layers=3, no_rope_layers=[1, 0, 1], use_sliding_window=True,
+                       sliding_window=14, rope_theta=50000.0, tie_word_embeddings=True, pad_token_id=0), False),
+    # the same by the interval
+    "smollm3-interval": (causal("smollm3", "SmolLM3ForCausalLM", num_hidden_layers=4, no_rope_layer_interval=2, mlp_bias=True, pad_token_id=0), False),
+    # Falcon-RW: one block after the other, ALiBi, biases
+    "falcon-rw": ({"architectures": ["FalconForCausalLM"], "model_type": "falcon", "vocab_size": 47, "hidden_size": 32, "num_attention_heads": 4,
+                   "num_hidden_layers": 2, "alibi": True, "bias": True, "multi_query": False, "parallel_attn": False,
+                   "new_decoder_architecture": False, "layer_norm_epsilon": 1e-05, "torch_dtype": "bfloat16"}, False),
+    # one norm for both branches of the new architecture (Falcon 11B)
+    "falcon-11b-style": ({"architectures": ["FalconForCausalLM"], "model_type": "falcon", "vocab_size": 47, "hidden_size": 32,
+                          "num_attention_heads": 4, "num_kv_heads": 2, "num_hidden_layers": 2, "new_decoder_architecture": True,
+                          "num_ln_in_parallel_attn": 1, "ffn_hidden_size": 72, "rope_theta": 500.0, "tie_word_embeddings": False,
+                          "torch_dtype": "bfloat16"}, False),
+    # attention and MLP beside each other behind one norm
+    "stablelm-parallel": ({k: v for k, v in causal(
+        "stablelm", "StableLmForCausalLM", use_parallel_residual=True, use_qkv_bias=False, layer_norm_eps=1e-05,
+        partial_rotary_factor=0.5).items() if k != "rms_norm_eps"}, False),
+    # attention and MLP one after the other; as transformers 5 writes files
+    "gpt-neox-sequential": ({"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "vocab_size": 47, "hidden_size": 32,
+                             "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 256,
+                             "use_parallel_residual": False, "layer_norm_eps": 1e-05, "hidden_act": "gelu_new", "dtype": "bfloat16",
+                             "tie_word_embeddings": False, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0,
+                                                                               "partial_rotary_factor": 0.5}}, False),
+    # Phi-4-mini: a part of each head turns, with frequencies that switch
+    "phi3-partial": (causal("phi3", "Phi3ForCausalLM", max_position_embeddings=160, original_max_position_embeddings=40, hidden_size=64,
+                            partial_rotary_factor=0.75, tie_word_embeddings=True, pad_token_id=0,
+                            rope_scaling={"type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5],
+                                          "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 6.0]}), False),
+    # matrices with inputs first, names without "transformer."
+    "gpt2-bare": ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": 47, "n_embd": 32, "n_head": 2, "n_layer": 2,
+                   "n_positions": 160, "n_inner": 40, "activation_function": "gelu", "torch_dtype": "float16"}, True),
 }
 
 
@@ -73,7 +113,7 @@ def random_weights(model, dtype, generator):
     tensors = {}
     for name, p in model.state_dict().items():
         x = torch.randn(p.shape, generator=generator)
-        if name.endswith("norm.weight"):
+        if p.dim() == 1 and name.endswith(".weight"):
             x = 1 + 0.2 * x
         elif p.dim() == 1:
             x = 0.2 * x
@@ -91,22 +131,26 @@ def make_checkpoint(name, config, bare, seed):
     dtype = getattr(torch, config.get("dtype") or config["torch_dtype"])
     generator = torch.Generator().manual_seed(seed)
     tensors = random_weights(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(out)), dtype, generator)
-    if config["tie_word_embeddings"]:
+    if AutoConfig.from_pretrained(out).tie_word_embeddings:
         del tensors["lm_head.weight"]
     if bare:
-        tensors = {n.removeprefix("model."): t for n, t in tensors.items()}
+        tensors = {n.removeprefix("model.").removeprefix("transformer."): t for n, t in tensors.items()}
+    if config["model_type"] == "gpt_neox":
+        tensors = {n.replace("lm_head.", "embed_out."): t for n, t in tensors.items()}  # as files have it
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
     record(out, config, generator)
 
 
 def fresh(out):
     """Some rotary embeddings remember the longest sequence; a new model remembers none."""
-    return AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
+    # Falcon's eager attention adds ALiBi twice, once in the mask; as it is meant, and by default runs, it is added once.
+    kind = "sdpa" if AutoConfig.from_pretrained(out).model_type == "falcon" else "eager"
+    return AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation=kind).eval()
 
 
 @torch.no_grad()
 def record(out, config, generator):
-    arrays, prompts, count = {}, [], config["num_hidden_layers"] + 1
+    arrays, prompts, count = {}, [], AutoConfig.from_pretrained(out).num_hidden_layers + 1
     layers = [1, count - 1]
     for name, length in PROMPTS.items():
         ids = torch.randint(3, config["vocab_size"], (1, length), generator=generator)
@@ -195,6 +239,8 @@ def make_dtypes():
 
 if __name__ == "__main__":
     for seed, (name, (config, bare)) in enumerate(CHECKPOINTS.items()):
-        make_checkpoint(name, config, bare, seed)
-    make_rope()
-    make_dtypes()
+        if len(sys.argv) < 2 or name in sys.argv[1:]:
+            make_checkpoint(name, config, bare, seed)
+    if len(sys.argv) < 2:
+        make_rope()
+        make_dtypes()

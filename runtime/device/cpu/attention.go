@@ -37,8 +37,8 @@ func bindAttention(b *binding) (runner, error) {
 	if a.q.cols != width || a.y.cols != width || a.layer.QueryHeads%a.layer.Heads != 0 {
 		return nil, fmt.Errorf("rows of %d and %d for %d query heads of %d over %d KV heads", a.q.cols, a.y.cols, a.layer.QueryHeads, a.layer.Dim, a.layer.Heads)
 	}
-	if softcap := b.launch.Float("softcap", 0); softcap != 0 {
-		return nil, fmt.Errorf("softcap %v is not supported by the cpu device", softcap)
+	if err := b.scores(&a.layer); err != nil {
+		return nil, err
 	}
 	if b.launch.Text("mode", "static") != "static" {
 		if a.turning, err = b.newTurning(&a.layer); err != nil {
@@ -51,6 +51,28 @@ func bindAttention(b *binding) (runner, error) {
 	a.parts = b.m.attentionParts(splits * a.layer.QueryHeads * a.layer.PartFloats())
 	b.m.attentions = append(b.m.attentions, a)
 	return a, nil
+}
+
+// scores reads what makes scores besides queries and keys.
+func (b *binding) scores(layer *kernel.Attention) error {
+	layer.Softcap = float32(b.launch.Float("softcap", 0))
+	for role, to := range map[string]*[]float32{"alibi": &layer.ALiBi, "sinks": &layer.Sinks} {
+		if !b.has(role) {
+			continue
+		}
+		w, err := b.vector(role)
+		if err != nil {
+			return err
+		}
+		if len(w) != layer.QueryHeads {
+			return fmt.Errorf("%s of %d heads for %d", role, len(w), layer.QueryHeads)
+		}
+		if b.launch.Text("mode", "static") != "static" { // a copy of one head at a time does not know which
+			return fmt.Errorf("%s with rotary frequencies that depend on the length", role)
+		}
+		*to = w
+	}
+	return nil
 }
 
 // cacheLayer describes the cache operand at the launch's layer.

@@ -7,7 +7,7 @@ import (
 	"llmc/runtime/device/cpu/kernel"
 )
 
-// linear is y = x * w^T (+ bias), or silu(gate) * up of a weight that interleaves both. Workers share the panels of the
+// linear is y = x * w^T (+ bias), or act(gate) * up of a weight that interleaves both. Workers share the panels of the
 // weight, so that each reads its own contiguous part of it.
 type linear struct {
 	set    *kernel.Set
@@ -29,6 +29,9 @@ func bindLinear(b *binding) (runner, error) {
 		return nil, err
 	}
 	if l.x, err = v[0].input(); err != nil {
+		return nil, err
+	}
+	if l.w.Gate, err = b.activation("act"); err != nil {
 		return nil, err
 	}
 	l.y, l.rows, l.units = v[1], rowsOfBuffer(b, "y"), l.w.Panels()

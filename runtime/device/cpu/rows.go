@@ -8,22 +8,24 @@ import (
 	"llmc/runtime/device/cpu/kernel"
 )
 
-// norm is y = rmsnorm(x) * w, over the row or over each group of columns, or the fused form that first adds delta to x.
+// norm is y = rmsnorm(x) * w, over the row or over each group of columns, or layernorm(x) * w + bias, or a fused form that first adds delta to x.
 type norm struct {
 	set         *kernel.Set
 	x, delta    view
 	sum, normed view
-	w           []float32
+	w, bias     []float32
 	eps         float32
 	group       int
 	fused       bool
+	centered    bool // layer norm
 	rows        rowsOf
 	form        kernel.Rows // of normed
 	row         [][]float32 // per worker: a row on its way into a form that is not f32
 }
 
 func bindNorm(b *binding) (runner, error) {
-	n := &norm{set: b.m.set, eps: float32(b.launch.Float("eps", 0)), fused: b.launch.Kernel == "cpu.add_rmsnorm"}
+	n := &norm{set: b.m.set, eps: float32(b.launch.Float("eps", 0)), fused: b.has("delta")}
+	n.centered = b.launch.Kernel == "cpu.layernorm" || b.launch.Kernel == "cpu.add_layernorm"
 	roles := []string{"x", "y"}
 	if n.fused {
 		roles = []string{"x", "normed", "delta", "sum"}
@@ -39,6 +41,11 @@ func bindNorm(b *binding) (runner, error) {
 	n.rows = rowsOfBuffer(b, roles[1])
 	if n.w, err = b.vector("w"); err != nil {
 		return nil, err
+	}
+	if b.has("bias") {
+		if n.bias, err = b.vector("bias"); err != nil {
+			return nil, err
+		}
 	}
 	n.group = len(n.w)
 	if n.x.cols%n.group != 0 {
@@ -71,7 +78,14 @@ func (n *norm) run(s *state, worker int) {
 // apply writes row r's norm to y.
 func (n *norm) apply(y []float32, r int) {
 	x := n.x.row(r)
-	if n.fused {
+	switch {
+	case n.centered && n.fused:
+		n.set.AddLayerNorm(n.sum.row(r), y, x, n.delta.row(r), n.w, n.bias, n.eps)
+		return
+	case n.centered:
+		n.set.LayerNorm(y, x, n.w, n.bias, n.eps)
+		return
+	case n.fused:
 		n.set.AddRMSNorm(n.sum.row(r), y, x, n.delta.row(r), n.w, n.eps)
 		return
 	}
@@ -110,11 +124,12 @@ func (q *quantize) run(s *state, worker int) {
 	}
 }
 
-// gather is the embedding look-up. It reads the same packed weight as a tied output matrix.
+// gather is the look-up of embeddings, of tokens, from the same packed weight as a tied output matrix, or of positions.
 type gather struct {
 	set   *kernel.Set
 	table kernel.Matrix
 	y     view
+	index func(*engine.Step) []int32
 }
 
 func bindGather(b *binding) (runner, error) {
@@ -129,13 +144,29 @@ func bindGather(b *binding) (runner, error) {
 	if y.cols != table.K || b.m.info.Vocab > table.N {
 		return nil, fmt.Errorf("table [%d,%d] for rows of %d and a vocabulary of %d", table.N, table.K, y.cols, b.m.info.Vocab)
 	}
-	return &gather{b.m.set, table, y}, nil
+	return &gather{b.m.set, table, y, func(s *engine.Step) []int32 { return s.IDs }}, nil
+}
+
+func bindGatherPositions(b *binding) (runner, error) {
+	table, err := b.matrix("table")
+	if err != nil {
+		return nil, err
+	}
+	y, err := b.view("y")
+	if err != nil {
+		return nil, err
+	}
+	if y.cols != table.K || b.m.settings.MaxContext > table.N {
+		return nil, fmt.Errorf("table [%d,%d] for rows of %d and a context of %d: max-context may be %d at most", table.N, table.K, y.cols, b.m.settings.MaxContext, table.N)
+	}
+	return &gather{b.m.set, table, y, func(s *engine.Step) []int32 { return s.Positions }}, nil
 }
 
 func (g *gather) run(s *state, worker int) {
 	lo, hi := share(s.step.T(), worker, s.workers)
+	index := g.index(s.step)
 	for t := lo; t < hi; t++ {
-		g.set.Gather(g.y.row(t), &g.table, int(s.step.IDs[t]))
+		g.set.Gather(g.y.row(t), &g.table, int(index[t]))
 	}
 }
 
@@ -158,70 +189,4 @@ func (l *selectRows) run(s *state, worker int) {
 	for r := lo; r < hi; r++ {
 		copy(l.y.row(r), l.x.row(int(s.step.Rows[r].Token)))
 	}
-}
-
-// elementwise is an operation of one or two operands on each element.
-type elementwise struct {
-	apply   func(dst, a, b []float32)
-	a, b, y view
-	rows    rowsOf
-}
-
-// elementwiseOps are the operations by kernel; those with one operand ignore b.
-var elementwiseOps = map[string]struct {
-	a, b  string // roles
-	apply func(*kernel.Set) func(dst, a, b []float32)
-}{
-	"cpu.add":    {"a", "b", func(set *kernel.Set) func(dst, a, b []float32) { return set.Add }},
-	"cpu.mul":    {"a", "b", func(set *kernel.Set) func(dst, a, b []float32) { return set.Mul }},
-	"cpu.swiglu": {"gate", "up", func(set *kernel.Set) func(dst, a, b []float32) { return set.SwiGLU }},
-	"cpu.silu":   {"x", "x", func(set *kernel.Set) func(dst, a, b []float32) { return func(dst, a, _ []float32) { set.SiLU(dst, a) } }},
-}
-
-func bindElementwise(b *binding) (runner, error) {
-	op := elementwiseOps[b.launch.Kernel]
-	e := &elementwise{apply: op.apply(b.m.set), rows: rowsOfBuffer(b, "y")}
-	v, err := b.views(op.a, op.b, "y")
-	if err != nil {
-		return nil, err
-	}
-	e.a, e.b, e.y = v[0], v[1], v[2]
-	if e.a.cols != e.y.cols || e.b.cols != e.y.cols {
-		return nil, errors.New("operands of different widths")
-	}
-	return e, nil
-}
-
-func (e *elementwise) run(s *state, worker int) {
-	lo, hi := share(e.rows.count(s), worker, s.workers)
-	for r := lo; r < hi; r++ {
-		e.apply(e.y.row(r), e.a.row(r), e.b.row(r))
-	}
-}
-
-func bindScale(b *binding) (runner, error) {
-	v, err := b.views("x", "y")
-	if err != nil {
-		return nil, err
-	}
-	by := float32(b.launch.Float("by", 1))
-	scale := func(dst, a, _ []float32) {
-		for i, x := range a {
-			dst[i] = x * by
-		}
-	}
-	return &elementwise{apply: scale, a: v[0], b: v[0], y: v[1], rows: rowsOfBuffer(b, "y")}, nil
-}
-
-func bindHadamard(b *binding) (runner, error) {
-	v, err := b.views("x", "y")
-	if err != nil {
-		return nil, err
-	}
-	block := int(b.launch.Int("block", 0))
-	if block < 2 || v[0].cols != v[1].cols || v[1].cols%block != 0 {
-		return nil, fmt.Errorf("rows of %d turned in blocks of %d", v[1].cols, block)
-	}
-	turn := func(dst, a, _ []float32) { b.m.set.Hadamard(dst, a, block) }
-	return &elementwise{apply: turn, a: v[0], b: v[0], y: v[1], rows: rowsOfBuffer(b, "y")}, nil
 }

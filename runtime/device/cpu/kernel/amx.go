@@ -388,6 +388,6 @@ func (p *amxProduct) gateRow(y []float32, n, i, panels int) {
 		width := min(layout.Lanes, n-pair*layout.Lanes)
 		out := y[pair*layout.Lanes:][:width]
 		gate, up := row[2*pair*layout.Lanes:], row[(2*pair+1)*layout.Lanes:]
-		p.set.row.swiglu(&out[0], &gate[0], &up[0], width)
+		p.set.Gate(p.w.Gate, out, gate[:width], up[:width])
 	}
 }

@@ -9,9 +9,12 @@ import (
 // Attention describes one layer of paged attention. Page p's part of the layer starts at Pool[p*PageStride+Offset].
 type Attention struct {
 	layout.KV
-	QueryHeads int     // a multiple of KV.Heads; query heads of a KV head are neighbours
-	Scale      float32 // of the scores
-	Window     int     // a token sees the last Window positions, itself included; 0: all
+	QueryHeads int       // a multiple of KV.Heads; query heads of a KV head are neighbours
+	Scale      float32   // of the scores
+	Window     int       // a token sees the last Window positions, itself included; 0: all
+	Softcap    float32   // scores become Softcap*tanh(score/Softcap); 0: off
+	ALiBi      []float32 // [QueryHeads] times position - query's is added to scores; nil: nothing
+	Sinks      []float32 // [QueryHeads] scores of no value, which join the sum of the softmax; nil: none
 	Pool       []byte
 	PageStride int
 	Offset     int
@@ -118,7 +121,12 @@ func (s *Set) Finish(sc *Scratch, a *Attention, q *Queries, head, r, from int, p
 
 // finish divides the weighted sum of values by the sum of weights.
 func (s *Set) finish(a *Attention, q *Queries, head, r int, state []float32) {
-	s.fold.scale(&q.out(a, head, r)[0], &state[partHead], a.Dim, 1/state[1])
+	sum := state[1]
+	if a.Sinks != nil {
+		g := a.group()
+		sum += exp32(a.Sinks[head*g+r%g] - state[0])
+	}
+	s.fold.scale(&q.out(a, head, r)[0], &state[partHead], a.Dim, 1/sum)
 }
 
 // attendSplit computes the parts of rows [r, r+n) that see the split, and folds them into state unless that is nil.
@@ -274,9 +282,13 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 	softmax := s.attend[t.kind()].softmax
 	for i := range t.rows {
 		lo, hi := t.visible(i)
-		row := sc.scores[i*SplitLength:]
+		row, scale := sc.scores[i*SplitLength:], t.Scale
+		if t.shaped() {
+			s.shape(row[lo:hi], t, i)
+			scale = 1
+		}
 		out := part[i*t.PartFloats():]
-		out[0], out[1] = softmax(sc.weight(t.kind(), i), &row[0], lo, hi, t.Scale)
+		out[0], out[1] = softmax(sc.weight(t.kind(), i), &row[0], lo, hi, scale)
 		if t.Scaled() {
 			s.row.mul(&row[lo], &row[lo], &sc.valueScales[lo], hi-lo)
 		}

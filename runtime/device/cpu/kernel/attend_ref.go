@@ -99,6 +99,7 @@ type attendKernels struct {
 type foldKernels struct {
 	fold  func(acc, part *float32, n int, a, b float32) // acc = acc*a + part*b, the product with b rounded first
 	scale func(dst, x *float32, n int, a float32)       // dst = x*a
+	shift func(dst, x *float32, n int, a float32)       // dst = x - a
 }
 
 // dotFunc adds the products of one step of a query row or of weights, a, with one lane of keys or values, b.
@@ -221,6 +222,12 @@ func foldReference() foldKernels {
 			o := unsafe.Slice(dst, n)
 			for i, v := range unsafe.Slice(x, n) {
 				o[i] = v * a
+			}
+		},
+		shift: func(dst, x *float32, n int, a float32) {
+			o := unsafe.Slice(dst, n)
+			for i, v := range unsafe.Slice(x, n) {
+				o[i] = v - a
 			}
 		},
 	}

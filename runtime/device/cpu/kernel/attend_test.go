@@ -34,6 +34,14 @@ func sequenceIn(r *rand.Rand, kv layout.KV, positions int) *sequence {
 	if r.IntN(3) == 0 {
 		s.Window = 1 + r.IntN(positions)
 	}
+	if r.IntN(4) == 0 {
+		s.Softcap = 0.5 + 2*r.Float32()
+	}
+	if r.IntN(4) == 0 {
+		for range s.QueryHeads {
+			s.ALiBi, s.Sinks = append(s.ALiBi, r.Float32()/8), append(s.Sinks, 4*r.Float32()-1)
+		}
+	}
 	s.Offset, s.PageStride = 64, kv.Bytes()+192
 	n := (positions + kv.PageSize - 1) / kv.PageSize
 	s.Pool = make([]byte, (n+3)*s.PageStride)
@@ -116,6 +124,9 @@ func (s *sequence) expected(position, head int) []float64 {
 		q = cached(s.DType, q)
 	}
 	var sum float64
+	if s.Sinks != nil {
+		sum = math.Exp(float64(s.Sinks[head]))
+	}
 	out := make([]float64, s.Dim)
 	for p := lo; p <= position; p++ {
 		var dot float64
@@ -123,7 +134,14 @@ func (s *sequence) expected(position, head int) []float64 {
 		for d, v := range q {
 			dot += float64(v) * float64(key[d])
 		}
-		w := math.Exp(dot * float64(s.Scale))
+		score := dot * float64(s.Scale)
+		if limit := float64(s.Softcap); limit > 0 {
+			score = limit * math.Tanh(score/limit)
+		}
+		if s.ALiBi != nil {
+			score -= float64(s.ALiBi[head]) * float64(position-p)
+		}
+		w := math.Exp(score)
 		sum += w
 		for d := range out {
 			out[d] += w * float64(value[d])

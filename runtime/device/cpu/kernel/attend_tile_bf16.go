@@ -61,7 +61,7 @@ type tileAttendScratch struct {
 
 // attendsByTiles tells whether a is attended by tiles. It is a property of the layer: rows have the same bits however many there are.
 func (s *Set) attendsByTiles(a *Attention) bool {
-	return s.tileAttend.scores != nil && a.kind() == kvBF16 && a.Dim%tileChannels == 0
+	return s.tileAttend.scores != nil && a.kind() == kvBF16 && a.Dim%tileChannels == 0 && !a.shaped()
 }
 
 // referenceTileAttend is what the kernels compute.

@@ -63,7 +63,7 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 	}
 }
 
-// LinearSwiGLU computes y[r, i] = silu(gate[r, i]) * up[r, i] for i < n, where w holds gate and up interleaved: panel 2j has gate's outputs
+// LinearSwiGLU computes y[r, i] = act(gate[r, i]) * up[r, i] for i < n, act being w.Gate, where w holds gate and up interleaved: panel 2j has gate's outputs
 // 32j.., panel 2j+1 up's. It computes the outputs of y whose panel pairs are in [lo, hi).
 func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n, rows, lo, hi int) {
 	if rows == 0 || lo >= hi {
@@ -95,7 +95,7 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 				for i := range t.n {
 					out := y[(r0+t.row+i)*ldy+p*layout.Lanes:][:width]
 					gate, up := sc.tile[2*i*layout.Lanes:], sc.tile[(2*i+1)*layout.Lanes:]
-					s.row.swiglu(&out[0], &gate[0], &up[0], width)
+					s.Gate(w.Gate, out, gate[:width], up[:width])
 				}
 			}
 		}

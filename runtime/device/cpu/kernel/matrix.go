@@ -48,7 +48,8 @@ func kindOf(f *layout.Format) (int, error) {
 type Matrix struct {
 	layout.Linear
 	Data     []byte
-	Bias     []float32 // [N], added to the result; nil: none. N counts the padding of interleaved halves too
+	Bias     []float32   // [N], added to the result; nil: none. N counts the padding of interleaved halves too
+	Gate     *Activation // of a weight that interleaves gate and up; nil: silu
 	kind     int
 	input    layout.Activation
 	oneDigit layout.Activation // what input becomes without its second digit

@@ -23,6 +23,13 @@ func (s *Set) SiLU(dst, x []float32) { s.unary(s.row.silu, dst, x) }
 // Exp computes dst = e^x within 2 units in the last place; below -87.33 it is 0, above 88.37 it stays at e^88.37.
 func (s *Set) Exp(dst, x []float32) { s.unary(s.row.exp, dst, x) }
 
+// Scale computes dst = x * by.
+func (s *Set) Scale(dst, x []float32, by float32) {
+	if n := len(dst); n > 0 {
+		s.fold.scale(&dst[0], &x[:n][0], n, by)
+	}
+}
+
 func (s *Set) binary(f func(dst, a, b *float32, n int), dst, a, b []float32) {
 	if n := len(dst); n > 0 {
 		f(&dst[0], &a[:n][0], &b[:n][0], n)

@@ -11,7 +11,10 @@ import (
 // rowKernels work on one row of n elements, n >= 1 and of any size. Rows may be the same memory, not overlap otherwise.
 type rowKernels struct {
 	add, mul, swiglu func(dst, a, b *float32, n int)
-	silu, exp        func(dst, x *float32, n int)
+	silu, exp, gelu  func(dst, x *float32, n int)
+	gateCubic        func(dst, x *float32, n int, a, b float32) // dst = x / (1 + e^(x*(a + b*x*x)))
+	// sum adds up in 64 lanes as sumSquares does.
+	sum func(x *float32, n int) float32
 	// sumSquares adds up in 64 lanes (element i in lane i%64), then halves the lanes pairwise.
 	sumSquares func(x *float32, n int) float32
 	// addSumSquares also stores sum = x + delta, whose squares it adds up.
@@ -46,6 +49,9 @@ func rowReference(rules bf16Rules) rowKernels {
 		swiglu:         elementwise(func(gate, up float32) float32 { return silu32(gate) * up }),
 		silu:           mapped(silu32),
 		exp:            mapped(exp32),
+		gelu:           mapped(gelu32),
+		gateCubic:      refGateCubic,
+		sum:            refSum,
 		sumSquares:     refSumSquares,
 		addSumSquares:  refAddSumSquares,
 		scaleMul:       refScaleMul,
@@ -97,6 +103,14 @@ func foldLanes(lanes []float32) float32 {
 		}
 	}
 	return lanes[0]
+}
+
+func refSum(x *float32, n int) float32 {
+	var lanes [squareLanes]float32
+	for i, v := range unsafe.Slice(x, n) {
+		lanes[i%squareLanes] += v
+	}
+	return foldLanes(lanes[:])
 }
 
 func refSumSquares(x *float32, n int) float32 {

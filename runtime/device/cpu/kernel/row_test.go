@@ -45,6 +45,15 @@ var rowCases = []struct {
 	{"exp", func(s *Set, dst, a, _, _ []float32) { s.Exp(dst, a) }},
 	{"rmsnorm", func(s *Set, dst, a, b, _ []float32) { s.RMSNorm(dst, a, b, 1e-5) }},
 	{"add_rmsnorm", func(s *Set, dst, a, b, c []float32) { s.AddRMSNorm(a, dst, a, b, c, 1e-6) }},
+	{"layernorm", func(s *Set, dst, a, b, c []float32) { s.LayerNorm(dst, a, b, c, 1e-5) }},
+	{"add_layernorm", func(s *Set, dst, a, b, c []float32) { s.AddLayerNorm(a, dst, a, b, c, nil, 1e-6) }},
+	{"activations", func(s *Set, dst, a, b, _ []float32) {
+		for i := range activations { // of parts of the row
+			lo, hi := i*len(dst)/len(activations), (i+1)*len(dst)/len(activations)
+			s.Gate(&activations[i], dst[lo:hi], a[lo:hi], b[lo:hi])
+		}
+	}},
+	{"softcap", func(s *Set, dst, a, _, _ []float32) { s.Softcap(dst, a, 30) }},
 	{"rope half", func(s *Set, dst, a, b, c []float32) {
 		copy(dst, a)
 		half := len(dst) / 4

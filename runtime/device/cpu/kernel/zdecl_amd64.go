@@ -1105,6 +1105,21 @@ func siluAVX2(dst, x *float32, n int)
 //go:noescape
 func expAVX2(dst, x *float32, n int)
 
+// gateCubicAVX2 computes dst = x / (1 + exp(x*(a + b*x*x))).
+//
+//go:noescape
+func gateCubicAVX2(dst, x *float32, n int, a, b float32)
+
+// geluAVX2 computes dst = x * (1 + erf(x/sqrt(2))) / 2.
+//
+//go:noescape
+func geluAVX2(dst, x *float32, n int)
+
+// sumAVX2 adds up x.
+//
+//go:noescape
+func sumAVX2(x *float32, n int) (total float32)
+
 // sumSquaresAVX2 adds up the squares of x.
 //
 //go:noescape
@@ -1200,6 +1215,11 @@ func foldAVX2(acc, part *float32, n int, a, b float32)
 //go:noescape
 func scaleAVX2(dst, x *float32, n int, a float32)
 
+// shiftAVX2 computes dst = x - a.
+//
+//go:noescape
+func shiftAVX2(dst, x *float32, n int, a float32)
+
 // addAVX512 computes dst = a + b.
 //
 //go:noescape
@@ -1224,6 +1244,21 @@ func siluAVX512(dst, x *float32, n int)
 //
 //go:noescape
 func expAVX512(dst, x *float32, n int)
+
+// gateCubicAVX512 computes dst = x / (1 + exp(x*(a + b*x*x))).
+//
+//go:noescape
+func gateCubicAVX512(dst, x *float32, n int, a, b float32)
+
+// geluAVX512 computes dst = x * (1 + erf(x/sqrt(2))) / 2.
+//
+//go:noescape
+func geluAVX512(dst, x *float32, n int)
+
+// sumAVX512 adds up x.
+//
+//go:noescape
+func sumAVX512(x *float32, n int) (total float32)
 
 // sumSquaresAVX512 adds up the squares of x.
 //
@@ -1319,6 +1354,11 @@ func foldAVX512(acc, part *float32, n int, a, b float32)
 //
 //go:noescape
 func scaleAVX512(dst, x *float32, n int, a float32)
+
+// shiftAVX512 computes dst = x - a.
+//
+//go:noescape
+func shiftAVX512(dst, x *float32, n int, a float32)
 
 // toBF16BF16 rounds x to bf16.
 //

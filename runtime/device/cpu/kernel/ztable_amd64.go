@@ -111,6 +111,9 @@ var rowKernelsAVX2 = rowKernels{
 	swiglu:         swigluAVX2,
 	silu:           siluAVX2,
 	exp:            expAVX2,
+	gateCubic:      gateCubicAVX2,
+	gelu:           geluAVX2,
+	sum:            sumAVX2,
 	sumSquares:     sumSquaresAVX2,
 	addSumSquares:  addSumSquaresAVX2,
 	scaleMul:       scaleMulAVX2,
@@ -128,6 +131,7 @@ var rowKernelsAVX2 = rowKernels{
 var foldKernelsAVX2 = foldKernels{
 	fold:  foldAVX2,
 	scale: scaleAVX2,
+	shift: shiftAVX2,
 }
 
 var rowKernelsAVX512 = rowKernels{
@@ -136,6 +140,9 @@ var rowKernelsAVX512 = rowKernels{
 	swiglu:         swigluAVX512,
 	silu:           siluAVX512,
 	exp:            expAVX512,
+	gateCubic:      gateCubicAVX512,
+	gelu:           geluAVX512,
+	sum:            sumAVX512,
 	sumSquares:     sumSquaresAVX512,
 	addSumSquares:  addSumSquaresAVX512,
 	scaleMul:       scaleMulAVX512,
@@ -153,6 +160,7 @@ var rowKernelsAVX512 = rowKernels{
 var foldKernelsAVX512 = foldKernels{
 	fold:  foldAVX512,
 	scale: scaleAVX512,
+	shift: shiftAVX512,
 }
 
 var attendKernelsAVX2 = [kvKinds]attendKernels{

@@ -81,6 +81,15 @@ var constants = map[string][]uint64{
 	"expP2":   number(0.04166839),
 	"expP3":   number(0.008368745),
 	"expP4":   number(0.0013814541),
+
+	// gelu, see activation.go
+	"erfScale":  number(0.3275911 / math.Sqrt2),
+	"erf0":      number(0.254829592 / 2),
+	"erf1":      number(-0.284496736 / 2),
+	"erf2":      number(1.421413741 / 2),
+	"erf3":      number(-1.453152027 / 2),
+	"erf4":      number(1.061405429 / 2),
+	"minusHalf": number(-0.5),
 }
 
 // every repeats a 32-bit pattern.

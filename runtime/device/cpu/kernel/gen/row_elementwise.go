@@ -88,15 +88,58 @@ func scaleMul(k *rowKernel) {
 	})
 }
 
-// scaleRow is dst = x*a.
-func scaleRow(k *rowKernel) {
+// withScalar is dst = op(x, a).
+func withScalar(op string) func(k *rowKernel) {
+	return func(k *rowKernel) {
+		k.arguments("dst", out, "x", in, "n", count)
+		k.broadcast("a", k.reg(1))
+		k.walk(f32s(out, in), 2, func() {
+			k.load(in, k.reg(0))
+			k.op(op, k.reg(1), k.reg(0), k.reg(0))
+			k.store(k.reg(0), out)
+		})
+	}
+}
+
+// gateCubic is dst = x / (1 + e^(x*(a + b*x*x))).
+func gateCubic(k *rowKernel) {
 	k.arguments("dst", out, "x", in, "n", count)
-	k.broadcast("a", k.reg(1))
+	k.broadcast("a", k.reg(10))
+	k.broadcast("b", k.reg(11))
 	k.walk(f32s(out, in), 2, func() {
-		k.load(in, k.reg(0))
-		k.op("VMULPS", k.reg(1), k.reg(0), k.reg(0))
-		k.store(k.reg(0), out)
+		x, e := k.reg(0), k.reg(1)
+		k.load(in, x)
+		k.op("VMULPS", x, x, e)
+		k.op("VFMADD213PS", k.reg(10), k.reg(11), e)
+		k.op("VMULPS", x, e, e)
+		k.exp(e, 2)
+		k.op(k.bcst("VADDPS"), constant("one"), e, e)
+		k.op("VDIVPS", e, x, x)
+		k.store(x, out)
 	})
+}
+
+// gelu replaces x by max(x, 0) - |x|*(1 - erf(|x|/sqrt(2)))/2, with the operations of gelu32.
+func (k *rowKernel) gelu(x string) {
+	size, t, p, e := k.reg(1), k.reg(2), k.reg(3), k.reg(4)
+	k.op(k.bcst("VANDPS"), constant("absBits"), x, size)
+	k.op("VBROADCASTSS", constant("one"), p)
+	k.op(k.move(), p, t)
+	k.op(k.bcst("VFMADD231PS"), constant("erfScale"), size, t)
+	k.op("VDIVPS", t, p, t)
+	k.op("VBROADCASTSS", constant("erf4"), p)
+	for _, c := range []string{"erf3", "erf2", "erf1", "erf0"} {
+		k.op(k.bcst("VFMADD213PS"), constant(c), t, p)
+	}
+	k.op("VMULPS", t, p, p)
+	k.op("VMULPS", x, x, e)
+	k.op(k.bcst("VMULPS"), constant("minusHalf"), e, e)
+	k.exp(e, 5)
+	k.op("VMULPS", e, p, p)
+	k.op("VMULPS", size, p, p)
+	k.op("VXORPS", t, t, t)
+	k.op("VMAXPS", t, x, x)
+	k.op("VSUBPS", p, x, x)
 }
 
 // foldRow is acc = fma(acc, a, part*b).

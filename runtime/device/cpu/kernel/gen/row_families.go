@@ -18,6 +18,9 @@ var rowFamilies = []rowFamily{
 		})},
 	{"silu", "computes dst = x / (1 + exp(-x)).", "dst, x *float32, n int", "", unary(func(k *rowKernel, x string) { k.silu(x, 1) })},
 	{"exp", "computes dst = exp(x).", "dst, x *float32, n int", "", unary(func(k *rowKernel, x string) { k.exp(x, 1) })},
+	{"gateCubic", "computes dst = x / (1 + exp(x*(a + b*x*x))).", "dst, x *float32, n int, a, b float32", "", gateCubic},
+	{"gelu", "computes dst = x * (1 + erf(x/sqrt(2))) / 2.", "dst, x *float32, n int", "", unary(func(k *rowKernel, x string) { k.gelu(x) })},
+	{"sum", "adds up x.", "x *float32, n int", "total float32", sumRow},
 	{"sumSquares", "adds up the squares of x.", "x *float32, n int", "squares float32", sumSquares(false)},
 	{"addSumSquares", "stores sum = x + delta and adds up its squares.", "sum, x, delta *float32, n int", "squares float32", sumSquares(true)},
 	{"scaleMul", "computes dst = (x*scale)*w.", "dst, x, w *float32, n int, scale float32", "", scaleMul},
@@ -36,7 +39,8 @@ var rowFamilies = []rowFamily{
 	{"hadamardPairs", "replaces numbers that are distance apart by their sum and difference.", "x *float32, n, distance int", "", hadamardPairs},
 	{"hadamardQuads", "does so with one and then with twice the distance.", "x *float32, n, distance int", "", hadamardQuads},
 	{"fold", "computes acc = fma(acc, a, part*b).", "acc, part *float32, n int, a, b float32", "", foldRow},
-	{"scale", "computes dst = x*a.", "dst, x *float32, n int, a float32", "", scaleRow},
+	{"scale", "computes dst = x*a.", "dst, x *float32, n int, a float32", "", withScalar("VMULPS")},
+	{"shift", "computes dst = x - a.", "dst, x *float32, n int, a float32", "", withScalar("VSUBPS")},
 }
 
 const (
@@ -73,7 +77,7 @@ func rowTable(t isa) string {
 	var row, fold strings.Builder
 	for _, family := range rowFamilies {
 		switch family.name {
-		case "fold", "scale":
+		case "fold", "scale", "shift":
 			fmt.Fprintf(&fold, "\t%s: %s%s,\n", family.name, family.name, t.name)
 		case "maxOf", "indexOf", "hadamardVectors", "hadamardPairs", "hadamardQuads", "quantize1", "quantize2", "quantizeGroups1", "quantizeGroups2":
 		default:

@@ -1,11 +1,19 @@
 package main
 
-// sumSquares adds up squares in 64 lanes, element i in lane i%64, and folds them; with it the row x + delta is stored where
-// withDelta is set.
+// sumRow adds up the elements of a row.
+func sumRow(k *rowKernel) {
+	k.arguments("x", in, "n", count)
+	v := k.reg(sumLanes / k.lanes())
+	k.sumInLanes(f32s(in), "total", func(sum string) {
+		k.load(in, v)
+		k.op("VADDPS", v, sum, sum)
+	})
+}
+
+// sumSquares adds up squares; with it the row x + delta is stored where withDelta is set.
 func sumSquares(withDelta bool) func(k *rowKernel) {
 	return func(k *rowKernel) {
-		const squareLanes = 64
-		sums := squareLanes / k.lanes()
+		sums := sumLanes / k.lanes()
 		v, w := k.reg(sums), k.reg(sums+1)
 		rows := f32s(in)
 		k.arguments("x", in, "n", count)
@@ -13,49 +21,57 @@ func sumSquares(withDelta bool) func(k *rowKernel) {
 			rows = f32s(in, other, out)
 			k.arguments("delta", other, "sum", out)
 		}
-		square := func(sum int) {
+		k.sumInLanes(rows, "squares", func(sum string) {
 			k.load(in, v)
 			if withDelta {
 				k.load(other, w)
 				k.op("VADDPS", w, v, v)
 				k.store(v, out)
 			}
-			k.op("VFMADD231PS", v, v, k.reg(sum))
-		}
-		for i := range sums {
-			k.op("VXORPS", k.reg(i), k.reg(i), k.reg(i))
-		}
-		again, rest, done := k.newLabel("round"), k.newLabel("rest"), k.newLabel("done")
-		k.op("SUBQ", imm(squareLanes), count)
-		k.op("JLT", rest)
-		k.place(again)
-		for k.vectorIndex = range sums {
-			square(k.vectorIndex)
-		}
-		for _, p := range rows {
-			k.op("ADDQ", imm(4*squareLanes), p.register)
-		}
-		k.op("SUBQ", imm(squareLanes), count)
-		k.op("JGE", again)
-		k.place(rest)
-		k.op("ADDQ", imm(squareLanes), count)
-		k.masked = true
-		for k.vectorIndex = range sums {
-			k.op("CMPQ", count, imm(0))
-			k.op("JLE", done)
-			k.setMaskUpTo(count)
-			square(k.vectorIndex)
-			k.op("SUBQ", imm(k.lanes()), count)
-		}
-		k.place(done)
-		for n := sums / 2; n > 0; n /= 2 {
-			for i := range n {
-				k.op("VADDPS", k.reg(i+n), k.reg(i), k.reg(i))
-			}
-		}
-		k.fold("VADDPS", k.reg(0), k.reg(1))
-		k.op("VMOVSS", "X0", k.param("squares"))
+			k.op("VFMADD231PS", v, v, sum)
+		})
 	}
+}
+
+// sumLanes is the number of partial sums of a row.
+const sumLanes = 64
+
+// sumInLanes adds up what add adds of each vector, element i in lane i%64, and folds the lanes. The first registers hold the sums.
+func (k *rowKernel) sumInLanes(rows []pointer, result string, add func(sum string)) {
+	sums := sumLanes / k.lanes()
+	for i := range sums {
+		k.op("VXORPS", k.reg(i), k.reg(i), k.reg(i))
+	}
+	again, rest, done := k.newLabel("round"), k.newLabel("rest"), k.newLabel("done")
+	k.op("SUBQ", imm(sumLanes), count)
+	k.op("JLT", rest)
+	k.place(again)
+	for k.vectorIndex = range sums {
+		add(k.reg(k.vectorIndex))
+	}
+	for _, p := range rows {
+		k.op("ADDQ", imm(4*sumLanes), p.register)
+	}
+	k.op("SUBQ", imm(sumLanes), count)
+	k.op("JGE", again)
+	k.place(rest)
+	k.op("ADDQ", imm(sumLanes), count)
+	k.masked = true
+	for k.vectorIndex = range sums {
+		k.op("CMPQ", count, imm(0))
+		k.op("JLE", done)
+		k.setMaskUpTo(count)
+		add(k.reg(k.vectorIndex))
+		k.op("SUBQ", imm(k.lanes()), count)
+	}
+	k.place(done)
+	for n := sums / 2; n > 0; n /= 2 {
+		for i := range n {
+			k.op("VADDPS", k.reg(i+n), k.reg(i), k.reg(i))
+		}
+	}
+	k.fold("VADDPS", k.reg(0), k.reg(1))
+	k.op("VMOVSS", "X0", k.param(result))
 }
 
 // setMaskUpTo selects the first min(n, lanes) lanes, 0 < n <= 64.

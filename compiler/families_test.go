@@ -1,0 +1,109 @@
+package compiler_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"llmc/compiler"
+	"llmc/compiler/models"
+)
+
+// unsupported are the families that there are recorded outputs of and no way to build. Whoever adds one takes its line away.
+var unsupported = map[string]string{
+	"deepseek_v3": "latent attention", "gpt_oss": "attention sinks in a mixture of experts", "llama4_text": "chunked attention in a mixture of experts",
+	"mamba": "a state space", "mixtral": "a mixture of experts", "qwen3_moe": "a mixture of experts",
+}
+
+// Every recorded decoder is of a family that the goldens hold to what transformers computes, or is refused in one line that names its type.
+func TestEveryFamilyBuildsOrIsNamed(t *testing.T) {
+	supported := map[string]bool{}
+	for _, g := range checkpoints(t) {
+		supported[g.dir] = true
+	}
+	seen := map[string]bool{}
+	for _, dir := range goldenDirs(t) {
+		family := modelType(t, dir)
+		if family == "" || supported[dir] {
+			continue
+		}
+		seen[family] = true
+		_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: filepath.Join(t.TempDir(), "engine.plan")})
+		switch {
+		case unsupported[family] == "":
+			t.Errorf("%s is of family %s, which is neither supported nor known to be not", filepath.Base(dir), family)
+		case err == nil:
+			t.Errorf("%s builds: family %s is supported", filepath.Base(dir), family)
+		case !strings.Contains(err.Error(), `model_type: "`+family+`" is not supported`) || strings.Contains(err.Error(), "\n"):
+			t.Errorf("%s: %v", filepath.Base(dir), err)
+		}
+	}
+	for family, why := range unsupported {
+		if !seen[family] {
+			t.Errorf("no checkpoint is of family %s (%s)", family, why)
+		}
+	}
+}
+
+// pageHead is what docs/models.md begins with.
+const pageHead = `# Models
+
+Generated from the registry (` + "`compiler/models`" + `) and what its tests go through by ` + "`UPDATE=1 go test -run TestModelsPage ./compiler`" + `; do not edit.
+
+A family is a model_type of config.json. Each cell names the tests of package compiler, and the checkpoints that are subtests of them, that hold it: logits and greedy tokens that
+transformers recorded (Goldens...), and every layer of a plan against the reference interpreter (Verify...). In a plain run families take turns with formats;
+with LLMC_LONG=1 each has all of them. GPU programs run in the emulator there; what a GPU has run is in testdata/gpu.
+
+`
+
+// The page of models says what the registry has and what the tests above go through.
+func TestModelsPage(t *testing.T) {
+	byFamily, recorded := map[string][]string{}, map[string]bool{}
+	for _, g := range checkpoints(t) {
+		family := modelType(t, g.dir)
+		byFamily[family] = append(byFamily[family], filepath.Base(g.dir))
+		recorded[family] = recorded[family] || g.Difference != nil
+	}
+	var b strings.Builder
+	b.WriteString(pageHead)
+	fmt.Fprintf(&b, "| family | class | checkpoints | f32 on %s | bf16 on CPUs | codes on CPUs | %s |\n|---|---|---|---|---|---|---|\n",
+		strings.Join(olderTargets, ", "), strings.Join(emulatedTargets, ", "))
+	for _, family := range models.Supported() {
+		names := byFamily[family]
+		if len(names) == 0 {
+			t.Errorf("no checkpoint is of family %s", family)
+		}
+		gpu := "VerifyEmulated"
+		for _, name := range names {
+			if why := withoutGPUKernel[name]; why != "" {
+				gpu = "refused: " + why
+			}
+		}
+		bf16 := "Verify"
+		if recorded[family] { // what transformers' own run in bf16 is off by
+			bf16 = "GoldensBF16, Verify"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | GoldensF32, GoldensTargets, Verify | %s | GoldensCodes, Verify | %s |\n",
+			family, models.Architecture(family), strings.Join(names, ", "), bf16, gpu)
+	}
+	codes := slices.Concat(codeFormats, verifyFormats)
+	slices.Sort(codes)
+	codes = slices.DeleteFunc(slices.Compact(codes), func(f string) bool { return f == "f32" || f == "bf16" })
+	fmt.Fprintf(&b, "\nCodes on CPUs: %s. Formats on GPUs: %s. KV caches of f32, bf16, f16, int8 and fp8 (TestAttentionReferenceIsAttention of\nruntime/device/cpu/kernel, with windows, bounds, ALiBi and sinks; TestKVFormats).\n\n",
+		strings.Join(codes, ", "), strings.Join(emulatedFormats, ", "))
+	b.WriteString("Refused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
+	for _, family := range slices.Sorted(maps.Keys(unsupported)) {
+		fmt.Fprintf(&b, "- %s: %s\n", family, unsupported[family])
+	}
+	const path = "../docs/models.md"
+	if os.Getenv("UPDATE") != "" {
+		check(t, os.WriteFile(path, []byte(b.String()), 0o644))
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != b.String() {
+		t.Errorf("%s is old; UPDATE=1 renews it (%v)", path, err)
+	}
+}

@@ -1,0 +1,137 @@
+package models
+
+import "llmc/ir"
+
+// layer is one layer being built; label begins the names of its values, prefix those of its tensors.
+type layer struct {
+	*importer
+	*decoder
+	index         int
+	label, prefix string
+	turn          ir.Rope // without frequencies: nothing turns
+}
+
+// block returns the stream behind the layer, and the cache's next token.
+func (l *layer) block(x, token *ir.Value, s ir.Step) (out, next *ir.Value) {
+	into := l.norm(x, l.preAttn)
+	y, next := l.attention(into, token, s)
+	y = l.scaled(l.norm(y, l.postAttn), l.branchScale)
+	if !l.parallel {
+		x = l.Add(x, y)
+		into = l.norm(x, l.preMLP)
+	} else if l.preMLP != "" {
+		into = l.norm(x, l.preMLP)
+	}
+	z := l.scaled(l.norm(l.mlp(into), l.postMLP), l.branchScale)
+	if l.parallel {
+		x = l.Add(x, y)
+	}
+	return l.Add(x, z), next
+}
+
+// norm is that of rows of the stream, by the layer's tensors of that name.
+func (l *layer) norm(x *ir.Value, name string) *ir.Value {
+	if name == "" {
+		return x
+	}
+	return l.normed(l.decoder, x, l.prefix+name)
+}
+
+// projection is a matrix of a layer, or rows of one that several projections share.
+type projection struct {
+	what            string // it gives, for names of values
+	name            string // of the tensor
+	axis            string // that tensor parallelism splits
+	outputs, inputs int
+	rows            []span // of the tensor, where it is shared
+	total           int    // rows of it
+	biased          bool
+}
+
+// span is a range of rows.
+type span struct{ start, count int }
+
+// project multiplies x with a matrix of [outputs, inputs].
+func (l *layer) project(x *ir.Value, p projection) *ir.Value {
+	w := l.rowsOf(l.prefix+p.name, ".weight", &p, l.turned)
+	var bias *ir.Value
+	if p.biased {
+		bias = l.rowsOf(l.prefix+p.name, ".bias", &p, false)
+	}
+	return l.Linear(x, w, bias).As(l.label + p.what)
+}
+
+// queries returns what attention is made of, before it turns.
+func (l *layer) queries(x *ir.Value) (q, k, v *ir.Value) {
+	width, kvWidth := l.heads*l.dim, l.kvHeads*l.dim
+	if l.qkv == "" {
+		q = l.project(x, projection{what: "q", name: l.q, axis: "col", outputs: width, inputs: l.hidden, biased: l.qkvBias})
+		k = l.project(x, projection{what: "k", name: l.k, axis: "col", outputs: kvWidth, inputs: l.hidden, biased: l.qkvBias})
+		v = l.project(x, projection{what: "v", name: l.v, axis: "col", outputs: kvWidth, inputs: l.hidden, biased: l.qkvBias})
+		return q, k, v
+	}
+	groups := max(l.qkvGroups, 1)
+	q1, kv1 := width/groups, kvWidth/groups
+	part := func(what string, at, count int) *ir.Value {
+		p := projection{what: what, name: l.qkv, axis: "col", outputs: count * groups, inputs: l.hidden, total: width + 2*kvWidth, biased: l.qkvBias}
+		for g := range groups {
+			p.rows = append(p.rows, span{g*(q1+2*kv1) + at, count})
+		}
+		return l.project(x, p)
+	}
+	return part("q", 0, q1), part("k", q1, kv1), part("v", q1+kv1, kv1)
+}
+
+// attention returns the layer's attention to x and the cache's next token.
+func (l *layer) attention(x, token *ir.Value, s ir.Step) (y, next *ir.Value) {
+	q, k, v := l.queries(x)
+	q, k = l.normHeads(q, l.qNorm, l.heads), l.normHeads(k, l.kNorm, l.kvHeads)
+	if l.turn.InvFreq != nil {
+		q = l.Rope(q, s, l.turn, l.heads, l.dim)
+		if l.turn.Static() { // otherwise keys are cached as they are and turned when they are read
+			k = l.Rope(k, s, l.turn, l.kvHeads, l.dim)
+		}
+	}
+	next = l.KVWrite(token, k, v, l.index)
+	a := ir.Attention{
+		Layer: l.index, Heads: l.heads, KVHeads: l.kvHeads, Dim: l.dim,
+		Scale: l.scale(), Window: l.windows[l.index], Softcap: l.scoreCap, Rope: l.turn,
+	}
+	if l.alibi != nil {
+		a.ALiBi = l.Constant("alibi", l.alibi, l.heads)
+	}
+	y = l.Attention(q, next, s, a).As(l.label + "attn")
+	return l.project(y, projection{what: "o", name: l.o, axis: "row", outputs: l.hidden, inputs: l.heads * l.dim, biased: l.outBias}), next
+}
+
+// normHeads is the RMS norm of queries or keys.
+func (l *layer) normHeads(x *ir.Value, name string, heads int) *ir.Value {
+	switch l.qkNorm {
+	case eachHead:
+		return l.GroupRMSNorm(x, l.normWeight(l.decoder, l.prefix+name, l.dim), l.eps, l.dim)
+	case wholeRow:
+		return l.RMSNorm(x, l.normWeight(l.decoder, l.prefix+name, heads*l.dim), l.eps)
+	}
+	return x
+}
+
+// mlp is down(act(gate(x)) * up(x)), or down(act(up(x))).
+func (l *layer) mlp(x *ir.Value) *ir.Value {
+	act := l.act
+	if act == "" {
+		act = "silu"
+	}
+	down := projection{what: "down", name: l.down, axis: "row", outputs: l.hidden, inputs: l.inner, biased: l.mlpBias}
+	up := projection{what: "up", name: l.up, axis: "col", outputs: l.inner, inputs: l.hidden, biased: l.mlpBias}
+	if l.plainMLP {
+		return l.project(l.Activation(act, l.project(x, up)), down)
+	}
+	gate := up
+	gate.what, gate.name = "gate", l.gate
+	if l.gateUp != "" {
+		gate.name, gate.rows, gate.total = l.gateUp, []span{{0, l.inner}}, 2*l.inner
+		up.name, up.rows, up.total = l.gateUp, []span{{l.inner, l.inner}}, 2*l.inner
+	}
+	g, u := l.project(x, gate), l.project(x, up)
+	return l.project(l.Mul(l.Activation(act, g), u), down)
+}

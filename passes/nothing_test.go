@@ -1,0 +1,55 @@
+package passes
+
+import (
+	"testing"
+
+	"llmc/ir"
+)
+
+// jointCaches is a target whose only kernel that writes a cache is that of rope_kv.
+type jointCaches struct{ Plain }
+
+func (t jointCaches) Kernels(op *ir.Op) []Kernel {
+	if op.Kind.Name == "kv.write" {
+		return nil
+	}
+	return t.Plain.Kernels(op)
+}
+
+// Where caches are written by the joint op alone, queries and keys that do not turn get a rotation by nothing; elsewhere they stay as they are.
+func TestCachesOfModelsThatDoNotTurn(t *testing.T) {
+	const text = `cache @kv {kind="paged", layers=1, kv_heads=1, dim=4, dtype="f32"}
+weight %w : f32[16,8]
+weight %slopes : f32[2] = const(0.5, 0.25)
+func @f(%x: f32[T,8], %positions: i32[T], %ropelen: i32[T], %kv0: kv[kv]) -> (f32[T,8], kv[kv]) {
+  %qkv = linear %x, %w : f32[T,16]
+  %q = slice %qkv {start=0, len=8} : f32[T,8]
+  %k = slice %qkv {start=8, len=4} : f32[T,4]
+  %v = slice %qkv {start=12, len=4} : f32[T,4]
+  %kv1 = kv.write %kv0, %k, %v {layer=0} : kv[kv]
+  %y = attn.paged %q, %kv1, _, _, _, %slopes {layer=0, heads=2, kv_heads=1, dim=4, scale=0.5} : f32[T,8]
+  return %y, %kv1
+}
+`
+	for target, want := range map[Target]string{Plain{}: "kv.write", jointCaches{}: "rope_kv"} {
+		m, err := ir.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := m.Clone()
+		if _, err := Run(m, Options{Target: target, Check: true}); err != nil {
+			t.Fatal(err)
+		}
+		kinds := map[string]int{}
+		for _, op := range m.Funcs[0].Ops {
+			kinds[op.Kind.Name]++
+		}
+		if kinds[want] != 1 || kinds["rope_kv"]+kinds["kv.write"] != 1 || kinds["rope"] != 0 {
+			t.Errorf("%T: %v, want one %s", target, kinds, want)
+		}
+		e := newEvaluation(t, before)
+		if d := distance(t, e.run(t, m), e.run(t, before)); d != 0 {
+			t.Errorf("%T: results are %g apart", target, d)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package kernel
+
+import (
+	"math"
+	"unsafe"
+)
+
+// Activation is a function of each number of a row, one of the names of the attribute act.
+type Activation struct {
+	name string
+	// apply computes dst = f(x). dst and x are different memory.
+	apply func(s *Set, dst, x []float32)
+}
+
+// activations are the functions by name. Those with an exponential have its vectors work on the whole row.
+var activations = []Activation{
+	{"silu", func(s *Set, dst, x []float32) { s.SiLU(dst, x) }},
+	{"sigmoid", func(s *Set, dst, x []float32) {
+		s.Scale(dst, x, -1)
+		s.Exp(dst, dst)
+		for i, e := range dst {
+			dst[i] = 1 / (1 + e)
+		}
+	}},
+	{"quick_gelu", func(s *Set, dst, x []float32) {
+		const steepness = 1.702
+		s.Scale(dst, x, steepness)
+		s.SiLU(dst, dst)
+		s.Scale(dst, dst, 1/steepness)
+	}},
+	{"gelu_tanh", func(s *Set, dst, x []float32) { // half of 1 + tanh(z) is the sigmoid of 2z
+		const twice = 2 * 0.7978845608028654 // sqrt(2/pi)
+		if n := len(dst); n > 0 {
+			s.row.gateCubic(&dst[0], &x[:n][0], n, -twice, -twice*0.044715)
+		}
+	}},
+	{"gelu", func(s *Set, dst, x []float32) { s.unary(s.row.gelu, dst, x) }},
+	{"relu", func(_ *Set, dst, x []float32) {
+		for i, v := range x[:len(dst)] {
+			dst[i] = max(v, 0)
+		}
+	}},
+	{"relu2", func(_ *Set, dst, x []float32) {
+		for i, v := range x[:len(dst)] {
+			v = max(v, 0)
+			dst[i] = v * v
+		}
+	}},
+}
+
+// FindActivation returns the activation of that name, silu for "".
+func FindActivation(name string) (*Activation, bool) {
+	if name == "" {
+		name = "silu"
+	}
+	for i := range activations {
+		if activations[i].name == name {
+			return &activations[i], true
+		}
+	}
+	return nil, false
+}
+
+// Activate computes dst = f(x); dst must not be x.
+func (s *Set) Activate(a *Activation, dst, x []float32) { a.apply(s, dst, x) }
+
+// Gate computes dst = f(gate) * up; dst must be neither.
+func (s *Set) Gate(a *Activation, dst, gate, up []float32) {
+	if a == nil || a.name == "silu" {
+		s.SwiGLU(dst, gate, up)
+		return
+	}
+	a.apply(s, dst, gate)
+	s.Mul(dst, dst, up)
+}
+
+func refGateCubic(dst, x *float32, n int, a, b float32) {
+	d := unsafe.Slice(dst, n)
+	for i, v := range unsafe.Slice(x, n) {
+		d[i] = v / (1 + exp32(v*fma32(v*v, b, a)))
+	}
+}
+
+// Halves of the coefficients of the complementary error function (Abramowitz and Stegun, 7.1.26), which is within 1.5e-7; gen/constant.go has them too.
+var erfPoly = [...]float32{0.254829592 / 2, -0.284496736 / 2, 1.421413741 / 2, -1.453152027 / 2, 1.061405429 / 2}
+
+// gelu32 is x * (1 + erf(x/sqrt(2))) / 2, as max(x, 0) less |x| times half of the complementary error function of |x|.
+func gelu32(x float32) float32 {
+	const scale = 0.3275911 / math.Sqrt2
+	size := math.Float32frombits(math.Float32bits(x) &^ (1 << 31))
+	t := 1 / fma32(size, scale, 1)
+	p := erfPoly[4]
+	for i := 3; i >= 0; i-- {
+		p = fma32(p, t, erfPoly[i])
+	}
+	p *= t
+	p *= exp32(x * x * -0.5)
+	p *= size
+	if !(x > 0) { // NaN too, of which p is one
+		x = 0
+	}
+	return x - p
+}
+
+// Softcap computes dst = by * tanh(x/by).
+func (s *Set) Softcap(dst, x []float32, by float32) {
+	s.Scale(dst, x, 2/by)
+	s.Exp(dst, dst)
+	for i, e := range dst {
+		dst[i] = by * ((e - 1) / (e + 1))
+	}
+}
