@@ -258,12 +258,20 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	return nil
 }
 
+// verifyAfter is how long a server is left to its first requests before it checks the weights: hashing takes a processor of those that answers need.
+const verifyAfter = time.Second
+
 // verifyInBackground checks the weights while requests already run. A damaged plan ends the process: its answers are worth nothing.
 func (s *serving) verifyInBackground(ctx context.Context) {
 	if s.flags.verify != "background" {
 		return
 	}
 	go func() {
+		select {
+		case <-time.After(verifyAfter):
+		case <-ctx.Done():
+			return
+		}
 		for _, l := range append(s.loaded, s.drafts...) {
 			err := l.Plan.VerifyWeights(ctx, 1, nil)
 			if errors.Is(err, engine.ErrChecksum) {
