@@ -42,6 +42,19 @@ func (p *Program) LayerBytes(cache, pageSize int) (int64, error) {
 	return int64(n), nil
 }
 
+// PageBytes returns what a page of so many positions takes in all caches.
+func (p *Program) PageBytes(pageSize int) (int64, error) {
+	sum := int64(0)
+	for i := range p.Caches {
+		layer, err := p.LayerBytes(i, pageSize)
+		if err != nil {
+			return 0, err
+		}
+		sum += layer * int64(p.Caches[i].Layers)
+	}
+	return sum, nil
+}
+
 func (s *programScope) checkCache(i int) error {
 	c := &s.program.Caches[i]
 	if c.Kind != "paged" {

@@ -54,8 +54,9 @@ type guesser struct {
 
 	rates             draft.Rates
 	class             draft.Class
-	drafted, accepted int // verified so far
-	waited, patience  int // steps without a guess that there was; steps after which one is tried all the same
+	drafted, accepted int     // verified so far
+	balance           float64 // seconds that guesses have saved, less those that they have taken
+	waited, patience  int     // steps without a guess that there was; steps after which one is tried all the same
 }
 
 const (
@@ -67,6 +68,8 @@ const (
 	aheadSteps = 8
 	// farBehind is how many tokens the model may lag behind a sequence without its having to pay.
 	farBehind = 16
+	// stake is what a sequence may lose by guesses, of the time that its tokens took so far: short answers end before there is experience.
+	stake = 0.04
 	// entryFactor is how much more time a model's guesses have to save than it takes to catch up with a sequence.
 	entryFactor = 1.5
 )
@@ -176,8 +179,21 @@ func (d *drafter) consider(q *sched.Sequence) draft.Ask {
 		return draft.Ask{}
 	}
 	s.class = s.match.Class()
-	return draft.Ask{Most: most, Chance: s.rates.Chance(&d.all, s.class)}
+	return draft.Ask{Most: d.affordable(s, q, most), Chance: s.rates.Chance(&d.all, s.class)}
 }
+
+// affordable returns how many guesses of at most most a sequence can lose: all of them may be wrong.
+func (d *drafter) affordable(s *guesser, q *sched.Sequence, most int) int {
+	stakes := s.balance + stake*float64(q.Outputs())*d.plain()
+	n := most
+	for n > 0 && d.verify.Beyond(d.load.Tokens, n) > stakes {
+		n--
+	}
+	return n
+}
+
+// plain is the time of a token in a step without guesses.
+func (d *drafter) plain() float64 { return d.verify.Of(d.load.Tokens) / float64(d.load.Yields) }
 
 // enters tells whether guesses for a sequence are likely to save more time than the model needs to catch up with it.
 func (d *drafter) enters(q *sched.Sequence, a draft.Ask, behind int) bool {
@@ -242,11 +258,15 @@ func (d *drafter) learn(tokens int, took time.Duration) {
 	if d == nil {
 		return
 	}
-	right := 0
+	right, guesses := 0, max(tokens-d.load.Tokens, 1)
+	// A step that somebody else's work has slowed down says nothing about guesses.
+	usual := min(took.Seconds(), 1.5*d.verify.Of(tokens)) + d.asking.Seconds()
+	each := max(usual-d.verify.Of(d.load.Tokens), 0) / float64(guesses)
 	for _, g := range d.asked {
 		s := &g.guesses
 		drafted, accepted := g.seq.Verified()
 		s.rates.Record(&d.all, s.class, drafted-s.drafted, accepted-s.accepted)
+		s.balance += float64(accepted-s.accepted)*d.plain() - float64(drafted-s.drafted)*each
 		if accepted > s.accepted {
 			s.patience = 0
 			right += accepted - s.accepted
@@ -254,10 +274,7 @@ func (d *drafter) learn(tokens int, took time.Duration) {
 		s.drafted, s.accepted = drafted, accepted
 	}
 	if len(d.asked) > 0 && d.load.Prompt == 0 {
-		// A step that somebody else's work has slowed down says nothing about guesses.
-		usual := min(took.Seconds(), 1.5*d.verify.Of(tokens)) + d.asking.Seconds()
-		plain := d.verify.Of(d.load.Tokens) / float64(d.load.Yields)
-		d.ledger.Book(usual, plain*float64(d.load.Yields+right))
+		d.ledger.Book(usual, d.plain()*float64(d.load.Yields+right))
 	}
 	d.asked = d.asked[:0]
 }

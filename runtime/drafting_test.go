@@ -208,6 +208,38 @@ func TestGuessesSaveTime(t *testing.T) {
 	}
 }
 
+// TestShortAnswersLoseLittle wants no answer to take a twentieth longer, however few tokens it has and whatever they seem to repeat, in a process that
+// knows nothing yet and in one that has answered others.
+func TestShortAnswersLoseLittle(t *testing.T) {
+	for _, share := range []time.Duration{1, 2, 4} { // tenths of a step that a token more takes
+		machine := func() *machine {
+			return &machine{base: 10 * time.Millisecond, free: 1, more: share * time.Millisecond}
+		}
+		random, before := rand.New(rand.NewPCG(uint64(share), 5)), machine()
+		old := start(t, before.drive(newEcho(), 1), Options{Drafting: Drafting{Tokens: 6}, Now: before.now})
+		for range 60 {
+			ids := make([]int32, 4+random.IntN(36))
+			for i := range ids {
+				ids[i] = int32('a' + random.IntN(5))
+			}
+			plain, cold := machine(), machine()
+			without := decoding(t, start(t, plain.drive(newEcho(), 1), Options{Now: plain.now}), ids)
+			for name, e := range map[string]*Engine{"new": start(t, cold.drive(newEcho(), 1), Options{Drafting: Drafting{Tokens: 6}, Now: cold.now}), "old": old} {
+				if with := decoding(t, e, ids); with > 1.05*without {
+					t.Errorf("%d tokens, %d tenths, a process that is %s: %.3f of the time without guesses", len(ids), share, name, with/without)
+				}
+			}
+		}
+	}
+}
+
+// decoding is the time between the first and the last token of an answer.
+func decoding(t *testing.T, e *Engine, ids []int32) float64 {
+	t.Helper()
+	events := read(t, submit(t, e, script(ids...))).events
+	return events[len(events)-1].Time.Sub(events[0].Time).Seconds()
+}
+
 // TestAModelThatFailsIsLeft wants generations to go on without guesses when the model that makes them fails.
 func TestAModelThatFailsIsLeft(t *testing.T) {
 	m := memoryBound()

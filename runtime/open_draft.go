@@ -2,11 +2,13 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
 	"llmc/engine"
 	"llmc/internal/tokenizer"
+	"llmc/runtime/device/limits"
 )
 
 // ErrOtherVocabulary is wrapped when a draft plan's tokens are not those of the plan that it would guess for.
@@ -26,6 +28,51 @@ func (l *Loaded) LoadDraft(path, device string, settings engine.Settings) (*Load
 		return nil, fmt.Errorf("%s can not draft for %s: %w", path, l.Plan.Path(), err)
 	}
 	return d, nil
+}
+
+// ShareKV divides memory for KV pages between the plan at path and the one that is to draft for it, so that both hold as many tokens. 0, nothing asked for, stays 0.
+func ShareKV(bytes int64, path, draft, device string, settings engine.Settings) (own, drafts int64, err error) {
+	if bytes == 0 {
+		return 0, 0, nil
+	}
+	size := cmp.Or(settings.PageSize, limits.DefaultPageSize)
+	page, err := pageBytes(path, device, settings.Target, size)
+	if err != nil {
+		return 0, 0, err
+	}
+	draftPage, err := pageBytes(draft, device, settings.Target, size)
+	if err != nil {
+		return 0, 0, err
+	}
+	pages := bytes / max(page+draftPage, 1)
+	if pages == 0 {
+		return 0, 0, fmt.Errorf("kv-memory of %d bytes: a page of %s takes %d, one of %s %d", bytes, path, page, draft, draftPage)
+	}
+	return pages * page, pages * draftPage, nil
+}
+
+// pageBytes returns what a KV page of the plan at path takes: of a program for the device or target, where that is said and there is one.
+func pageBytes(path, device, target string, size int) (int64, error) {
+	plan, err := engine.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer plan.Close()
+	targets := plan.Targets("step")
+	if len(targets) == 0 {
+		return 0, fmt.Errorf("%s has no program", path)
+	}
+	chosen := targets[0]
+	for _, name := range targets {
+		if t, err := engine.FindTarget(name); name == target || target == "" && err == nil && t.Device == device {
+			chosen = name
+		}
+	}
+	program, err := plan.Program("step", chosen)
+	if err != nil {
+		return 0, err
+	}
+	return program.PageBytes(size)
 }
 
 // Drafting has the plan guess, up to so many tokens of a sequence in a step.

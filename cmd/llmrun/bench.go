@@ -83,13 +83,17 @@ func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
 	if settings.MaxContext == 0 {
 		settings.MaxContext = f.config.Prompt + f.config.Gen + 1
 	}
+	ofDraft, err := f.shareKV(path, f.device, &settings)
+	if err != nil {
+		return err
+	}
 	loaded, err := runtime.Load(path, f.device, settings)
 	if err != nil {
 		return err
 	}
 	defer loaded.Close()
 	if f.draft != "" {
-		return f.drafts(ctx, loaded, settings, w)
+		return f.drafts(ctx, loaded, ofDraft, w)
 	}
 	if f.explain || f.timeline() != nil {
 		return f.launches(ctx, loaded, w)

@@ -55,6 +55,20 @@ func (f *draftFlags) reserve(s *engine.Settings) {
 	}
 }
 
+// shareKV leaves the plan at path its part of the memory for KV pages, and returns the settings with that of the plan that guesses for it.
+func (f *draftFlags) shareKV(path, device string, s *engine.Settings) (engine.Settings, error) {
+	if f.draft == "" || f.plan() == "" {
+		return *s, nil
+	}
+	own, drafts, err := runtime.ShareKV(s.KVBytes, path, f.plan(), device, *s)
+	if err != nil {
+		return *s, err
+	}
+	of := *s
+	s.KVBytes, of.KVBytes = own, drafts
+	return of, nil
+}
+
 // drafting returns where guesses for a loaded plan are from, and the plan that was loaded for it, if any.
 func (f *draftFlags) drafting(target *runtime.Loaded, device string, settings engine.Settings) (runtime.Drafting, *runtime.Loaded, error) {
 	switch {

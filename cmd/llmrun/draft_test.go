@@ -11,7 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	"llmc/engine"
 	"llmc/internal/clitest"
+	"llmc/runtime"
 )
 
 // draftedJSON is what generate says with --draft.
@@ -152,5 +154,34 @@ func TestBenchWithDrafts(t *testing.T) {
 		if _, has := rows[0][key]; !has {
 			t.Errorf("no %s in %v", key, rows[0])
 		}
+	}
+}
+
+// TestBothPlansHoldAsManyTokens wants the memory for KV pages to be divided by what pages take.
+func TestBothPlansHoldAsManyTokens(t *testing.T) {
+	if os.Getenv(buildArch) != "" {
+		t.Skip("the plans are loaded in this process, on its processor")
+	}
+	own, draft := buildDemo(t, ""), buildDemo(t, "checkpoints/qwen3-v5")
+	const all = 3 << 20
+	ownBytes, draftBytes, err := runtime.ShareKV(all, own, draft, "cpu", engine.Settings{})
+	if err != nil || ownBytes == draftBytes || ownBytes+draftBytes > all {
+		t.Fatal(ownBytes, draftBytes, err)
+	}
+	pages := func(path string, bytes int64) int {
+		loaded, err := runtime.Load(path, "cpu", engine.Settings{KVBytes: bytes, Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer loaded.Close()
+		_, pages := loaded.Model.Limits()
+		return pages
+	}
+	a, b := pages(own, ownBytes), pages(draft, draftBytes)
+	if left := all - ownBytes - draftBytes; a != b || int64(a)*left >= ownBytes+draftBytes {
+		t.Errorf("%d and %d pages, %d bytes left over", a, b, left)
+	}
+	if _, _, err := runtime.ShareKV(1, own, draft, "cpu", engine.Settings{}); err == nil {
+		t.Error("pages within a byte")
 	}
 }

@@ -217,20 +217,24 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	if draft := s.flags.draftFlags.plan(); draft != "" {
 		loads = append(slices.Clone(plans), draft)
 	}
-	settings.KVBytes /= int64(len(loads))
+	settings.KVBytes /= int64(len(plans))
 	for _, later := range loads[i+1:] {
 		if info, err := os.Stat(later); err == nil {
 			settings.LaterPlans, settings.LaterBytes = settings.LaterPlans+1, settings.LaterBytes+info.Size()
 		}
 	}
 	s.flags.reserve(&settings)
+	ofDraft, err := s.flags.shareKV(path, s.flags.device, &settings)
+	if err != nil {
+		return err
+	}
 	loaded, err := runtime.Load(path, s.flags.device, settings)
 	if err != nil {
 		return err
 	}
 	s.loaded = append(s.loaded, loaded)
-	settings.LaterPlans, settings.LaterBytes = 0, 0
-	drafting, draft, err := s.flags.drafting(loaded, s.flags.device, settings)
+	ofDraft.LaterPlans, ofDraft.LaterBytes = 0, 0
+	drafting, draft, err := s.flags.drafting(loaded, s.flags.device, ofDraft)
 	if err != nil {
 		return err
 	}
@@ -258,12 +262,20 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	return nil
 }
 
+// verifyAfter is how long a server is left to its first requests before it checks the weights: hashing takes a processor of those that answers need.
+const verifyAfter = time.Second
+
 // verifyInBackground checks the weights while requests already run. A damaged plan ends the process: its answers are worth nothing.
 func (s *serving) verifyInBackground(ctx context.Context) {
 	if s.flags.verify != "background" {
 		return
 	}
 	go func() {
+		select {
+		case <-time.After(verifyAfter):
+		case <-ctx.Done():
+			return
+		}
 		for _, l := range append(s.loaded, s.drafts...) {
 			err := l.Plan.VerifyWeights(ctx, 1, nil)
 			if errors.Is(err, engine.ErrChecksum) {

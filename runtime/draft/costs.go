@@ -35,8 +35,9 @@ const (
 	believed = 3
 	// What a token more is presumed to take, of the time of a step of one token: little where larger steps are not known, much where smaller ones
 	// are not, so that both are tried.
-	littleShare = 0.12
-	muchShare   = 0.5
+	littleShare   = 0.12
+	muchShare     = 0.5
+	cautiousShare = 0.4 // see Beyond
 )
 
 func cellOf(tokens int) int {
@@ -106,6 +107,21 @@ func (c *Costs) Of(tokens int) float64 {
 		return own.seconds
 	}
 	return presumed
+}
+
+// Beyond returns what more tokens add to a step, for who must not lose: of sizes that were not seen often, what tokens added elsewhere, or more than they do
+// on most machines.
+func (c *Costs) Beyond(tokens, more int) float64 {
+	base := c.Of(tokens)
+	added := c.Of(tokens+more) - base
+	if !c.Known(tokens + more) {
+		each := c.row
+		if c.rows == 0 {
+			each = cautiousShare * base / relative(littleShare, float64(tokens))
+		}
+		added = max(added, each*float64(more))
+	}
+	return max(added, 0)
 }
 
 // presume tells by other sizes what a step takes.

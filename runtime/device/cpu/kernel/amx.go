@@ -86,14 +86,14 @@ type expandArgs struct {
 type amxScratch struct {
 	args      amxArgs
 	expansion expandArgs
-	config    [64]byte  // of the tiles for few rows
-	sums      []byte    // [4] tiles
-	block     []byte    // [4] tiles
-	packed    []byte    // rows as tiles
-	rowScales []float32 // [tiles of rows, groups, 16]
-	panels    []byte    // expanded
-	scales    []float32 // of them, [panels, groups, 32]
-	staged    []float32 // [stagedRows, 2*Lanes] or [amxRows, expandedPanels*Lanes]
+	config    tileConfig // of the tiles for few rows
+	sums      []byte     // [4] tiles
+	block     []byte     // [4] tiles
+	packed    []byte     // rows as tiles
+	rowScales []float32  // [tiles of rows, groups, 16]
+	panels    []byte     // expanded
+	scales    []float32  // of them, [panels, groups, 32]
+	staged    []float32  // [stagedRows, 2*Lanes] or [amxRows, expandedPanels*Lanes]
 }
 
 // amxProduct is a product being computed by tiles.
@@ -276,7 +276,7 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 	}
 	a.steps, a.lastSteps = w.Segment/unit, (w.K-from+unit-1)/unit
 	if p.few != nil && rows <= amxRows {
-		p.sc.configure(rows)
+		p.sc.config.set(rows, amxRow, amxRows)
 		a.config = unsafe.Pointer(&p.sc.config)
 		p.few(a)
 		return
@@ -288,15 +288,20 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 	p.multiply(a)
 }
 
-// configure sets up tiles of rows rows, and those of panels whole (Software Developer's Manual, volume 1, "Tile Configuration").
-func (sc *amxScratch) configure(rows int) {
-	const palette, columnBytes, heights, tiles, firstB = 0, 16, 48, 8, 6
-	sc.config[palette] = 1
+// tileConfig is what tiles are configured by (Software Developer's Manual, volume 1, "Tile Configuration").
+type tileConfig [64]byte
+
+// set makes the tiles of A and of sums rows rows high; those of A have rows of aBytes bytes, those of B bRows rows.
+func (c *tileConfig) set(rows, aBytes, bRows int) {
+	const palette, columnBytes, heights, tiles, firstA, firstB = 0, 16, 48, 8, 4, 6
+	c[palette] = 1
 	for tile := range tiles {
-		sc.config[columnBytes+2*tile] = amxRow
-		sc.config[heights+tile] = uint8(rows)
-		if tile >= firstB {
-			sc.config[heights+tile] = amxRows
+		c[columnBytes+2*tile], c[heights+tile] = amxRow, uint8(rows)
+		switch {
+		case tile >= firstB:
+			c[heights+tile] = uint8(bRows)
+		case tile >= firstA:
+			c[columnBytes+2*tile] = uint8(aBytes)
 		}
 	}
 }

@@ -67,10 +67,8 @@ func (s *Set) Attend(sc *Scratch, a *Attention, q *Queries, head, lo, hi int) {
 	for r := lo; r < hi; r += attendRows {
 		n := min(attendRows, hi-r)
 		s.attendBlock(sc, a, q, head, r, n)
-		for i := range n {
-			if tiles && n > 1 && s.spoiled(a, q, head, r+i) {
-				s.attendBlock(sc, a, q, head, r+i, 1)
-			}
+		if tiles && n > 1 {
+			s.repair(sc, a, q, head, r, n)
 		}
 	}
 }
@@ -129,7 +127,7 @@ func (s *Set) finish(a *Attention, q *Queries, head, r int, state []float32) {
 	s.fold.scale(&q.out(a, head, r)[0], &state[partHead], a.Dim, 1/sum)
 }
 
-// attendSplit computes the parts of rows [r, r+n) that see the split, and folds them into state unless that is nil.
+// attendSplit computes the parts of rows [r, r+n) that see the split, or folds them into state, where parts is room for a tile's.
 func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, split, r, n int, parts, state []float32) {
 	base := split * SplitLength
 	first, last := r, r+n
@@ -159,13 +157,19 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	for t, m := first, 0; t < last; t += m {
 		m = tileRows(last-t, limit)
 		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first, tiles: tilesI8}
-		part := parts[(t-r)*size:]
+		part, begins := parts, state != nil && tile.begins()
+		switch {
+		case begins: // nothing to add to
+			part = state[(t-r)*size:]
+		case state == nil:
+			part = parts[(t-r)*size:]
+		}
 		if byTiles {
 			s.attendTileRows(sc, &tile, part)
 		} else {
 			s.attendRows(sc, &tile, &all, part)
 		}
-		if state != nil {
+		if state != nil && !begins {
 			s.foldTile(sc, &tile, state[(t-r)*size:], part)
 		}
 	}
@@ -205,6 +209,12 @@ type attendTile struct {
 func (t *attendTile) visible(i int) (lo, hi int) {
 	lo, hi = t.Attention.visible(t.q, t.row+i)
 	return max(lo-t.base, 0), min(hi-t.base, SplitLength)
+}
+
+// begins tells whether no row of the tile, nor one behind it, sees anything before the split.
+func (t *attendTile) begins() bool {
+	lo, _ := t.Attention.visible(t.q, t.row)
+	return lo >= t.base
 }
 
 // span returns the positions that any row of the tile sees.

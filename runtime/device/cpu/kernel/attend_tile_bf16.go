@@ -17,32 +17,36 @@ const (
 	tilePositions = 16
 )
 
-// tileAttendKernels are the kernels of attention by tiles.
+// tileAttendKernels are the kernels of attention by tiles: of 32 rows, and of up to 16, for tiles as high as these.
 type tileAttendKernels struct {
-	scores func(a *scoreTileArgs)
-	values func(a *valueTileArgs)
+	scores, fewScores func(a *scoreTileArgs)
+	values, fewValues func(a *valueTileArgs)
 }
 
-// scoreTileArgs: scores of 32 query rows against pairs of panels of 16 positions.
+// scoreTileArgs: scores of rows query rows, 32 or few, against pairs of panels of 16 positions.
 type scoreTileArgs struct {
-	q         unsafe.Pointer // [32][steps*32] bf16
+	config    unsafe.Pointer // of the tiles, where they are not whole
+	rows      int
+	q         unsafe.Pointer // [rows][steps*32] bf16
 	qStride   int
 	panels    *scorePanel // [2*pairs]
 	pairs     int
 	steps     int            // tiles of channels
 	ahead     int            // 1: the values of the panels come next, and are prefetched
-	out       unsafe.Pointer // [32][32*pairs] f32
+	out       unsafe.Pointer // [rows][32*pairs] f32
 	outStride int
 }
 
-// valueTileArgs: values of chunks of 16 positions, weighted by 32 rows.
+// valueTileArgs: values of chunks of 16 positions, weighted by rows rows, 32 or few.
 type valueTileArgs struct {
-	p         unsafe.Pointer // [32][16*chunks] bf16
+	config    unsafe.Pointer // of the tiles, where they are not whole
+	rows      int
+	p         unsafe.Pointer // [rows][16*chunks] bf16
 	pStride   int
 	list      *valueChunk // [chunks]
 	chunks    int
 	vStride   int            // bytes of a pair of positions
-	out       unsafe.Pointer // [32][32*blocks] f32
+	out       unsafe.Pointer // [rows][32*blocks] f32
 	outStride int
 	blocks    int // of 32 channels
 }
@@ -57,6 +61,8 @@ type tileAttendScratch struct {
 	chunks [SplitLength / tilePositions]valueChunk
 	sums   []float32 // [tileQueries, DimV]
 	edges  [2][]byte // chunks of values that not all positions of are seen, with zeros for those
+
+	scoreConfig, valueConfig tileConfig // for few rows
 }
 
 // attendsByTiles tells whether a is attended by tiles. It is a property of the layer: rows have the same bits however many there are.
@@ -66,12 +72,12 @@ func (s *Set) attendsByTiles(a *Attention) bool {
 
 // referenceTileAttend is what the kernels compute.
 func referenceTileAttend() tileAttendKernels {
-	return tileAttendKernels{scores: refTileScores, values: refTileValues}
+	return tileAttendKernels{scores: refTileScores, fewScores: refTileScores, values: refTileValues, fewValues: refTileValues}
 }
 
 func refTileScores(a *scoreTileArgs) {
 	panels := unsafe.Slice(a.panels, 2*a.pairs)
-	for r := range tileQueries {
+	for r := range a.rows {
 		for i := range 2 * a.pairs * panelPositions {
 			var acc float32
 			for step := range a.steps {
@@ -90,7 +96,7 @@ func refTileScores(a *scoreTileArgs) {
 
 func refTileValues(a *valueTileArgs) {
 	const pairs = tilePositions / 2
-	for r := range tileQueries {
+	for r := range a.rows {
 		for c := range a.blocks * tileChannels {
 			var acc float32
 			for i, v := range unsafe.Slice(a.list, a.chunks) {
@@ -128,8 +134,13 @@ func (s *Set) attendTileRows(sc *attendScratch, t *attendTile, part []float32) {
 		clear(p[lo : from&^(tilePositions-1)])
 		clear(p[min(SplitLength, (to+tilePositions-1)&^(tilePositions-1)) : lo+chunks*tilePositions])
 	}
-	s.valueTile(sc, t, lo, chunks)
+	// The kernel for 32 rows writes all of them. Where that is more than there are, what it overwrites comes later.
 	size := t.PartFloats()
+	if t.rows <= amxRows || len(part) >= tileQueries*size {
+		s.valueTile(sc, t, lo, chunks, part[partHead:], size)
+		return
+	}
+	s.valueTile(sc, t, lo, chunks, tiles.sums, t.DimV())
 	for i := range t.rows {
 		copy(part[i*size+partHead:(i+1)*size], tiles.sums[i*t.DimV():])
 	}
@@ -148,11 +159,18 @@ func (s *Set) scoreTile(sc *attendScratch, t *attendTile, lo, hi int) {
 	if t.leads {
 		args.ahead = 1
 	}
+	if args.rows = t.rows; t.rows <= amxRows {
+		sc.tilesBF16.scoreConfig.set(t.rows, amxRow, amxRows)
+		args.config = unsafe.Pointer(&sc.tilesBF16.scoreConfig)
+		s.tileAttend.fewScores(args)
+		return
+	}
+	args.rows = tileQueries
 	s.tileAttend.scores(args)
 }
 
-// valueTile sums the values of chunks chunks of positions from lo on.
-func (s *Set) valueTile(sc *attendScratch, t *attendTile, lo, chunks int) {
+// valueTile sums the values of chunks chunks of positions from lo on. Rows of out are ld numbers apart.
+func (s *Set) valueTile(sc *attendScratch, t *attendTile, lo, chunks int, out []float32, ld int) {
 	tiles := &sc.tilesBF16
 	from, to := t.span()
 	for i := range chunks {
@@ -171,8 +189,15 @@ func (s *Set) valueTile(sc *attendScratch, t *attendTile, lo, chunks int) {
 	tiles.value = valueTileArgs{
 		p: unsafe.Pointer(&sc.probs[lo]), pStride: 2 * SplitLength,
 		list: &tiles.chunks[0], chunks: chunks, vStride: t.VRowBytes(),
-		out: unsafe.Pointer(&tiles.sums[0]), outStride: 4 * t.DimV(), blocks: t.Dim / tileChannels,
+		out: unsafe.Pointer(&out[0]), outStride: 4 * ld, blocks: t.Dim / tileChannels,
 	}
+	if tiles.value.rows = t.rows; t.rows <= amxRows {
+		tiles.valueConfig.set(t.rows, tilePositions*2, tilePositions/2)
+		tiles.value.config = unsafe.Pointer(&tiles.valueConfig)
+		s.tileAttend.fewValues(&tiles.value)
+		return
+	}
+	tiles.value.rows = tileQueries
 	s.tileAttend.values(&tiles.value)
 }
 
@@ -202,7 +227,24 @@ func (t *attendTile) copySeen(dst []byte, values unsafe.Pointer, at, from, to in
 	}
 }
 
-// spoiled tells whether a row's result is not finite.
-func (s *Set) spoiled(a *Attention, q *Queries, head, r int) bool {
-	return !(s.row.maxAbs(&q.out(a, head, r)[0], a.Dim) <= math.MaxFloat32)
+// repair computes rows [r, r+n) again that are not finite, each alone. Query heads of a token lie side by side and are looked at together.
+func (s *Set) repair(sc *Scratch, a *Attention, q *Queries, head, r, n int) {
+	group := a.group()
+	for i := 0; i < n; {
+		side := min(group-(r+i)%group, n-i)
+		if s.spoiled(a, q, head, r+i, side) {
+			for j := range side {
+				if s.spoiled(a, q, head, r+i+j, 1) {
+					s.attendBlock(sc, a, q, head, r+i+j, 1)
+				}
+			}
+		}
+		i += side
+	}
+}
+
+// spoiled tells whether a result of n rows of a token is not finite.
+func (s *Set) spoiled(a *Attention, q *Queries, head, r, n int) bool {
+	out := q.Out[r/a.group()*q.LDOut+(head*a.group()+r%a.group())*a.Dim:][:n*a.Dim]
+	return !(s.row.maxAbs(&out[0], len(out)) <= math.MaxFloat32)
 }

@@ -49,7 +49,7 @@ func archSets() []*Set {
 	tiles.Name, tiles.needs = "x86-64-v4-amx", featuresAMX
 	tiles.bf16.tiles = true
 	tiles.amx = kernelsAMX
-	tiles.tileAttend = tileAttendKernels{scores: tileScoresAMX, values: tileValuesAMX}
+	tiles.tileAttend = tileAttendKernels{tileScoresAMX, tileScoresfewAMX, tileValuesAMX, tileValuesfewAMX}
 	tiles.tileI8 = tileI8Kernels{scores: tileScoresI8AMX, values: tileValuesI8AMX, pack: packRow2AMX}
 	return []*Set{v3, &v4, &vnni, &bf16, &tiles}
 }

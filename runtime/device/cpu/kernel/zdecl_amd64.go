@@ -2635,6 +2635,16 @@ func tileScoresAMX(a *scoreTileArgs)
 //go:noescape
 func tileValuesAMX(a *valueTileArgs)
 
+// tileScoresfewAMX multiplies up to 16 rows of queries with pairs of panels of keys.
+//
+//go:noescape
+func tileScoresfewAMX(a *scoreTileArgs)
+
+// tileValuesfewAMX sums chunks of 16 positions' values, weighted by up to 16 rows.
+//
+//go:noescape
+func tileValuesfewAMX(a *valueTileArgs)
+
 // tileScoresI8AMX multiplies 16 rows of queries with pairs of panels of keys.
 //
 //go:noescape

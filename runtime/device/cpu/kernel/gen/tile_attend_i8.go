@@ -138,5 +138,5 @@ func tileValuesI8() *function {
 
 // attendTileUnits writes the kernels of attention on AMX tiles.
 func attendTileUnits() []unit {
-	return []unit{{file: "ztile_attend", functions: []*function{tileScores(), tileValues(), tileScoresI8(), tileValuesI8()}}}
+	return []unit{{file: "ztile_attend", functions: []*function{tileScores(2), tileValues(2), tileScores(1), tileValues(1), tileScoresI8(), tileValuesI8()}}}
 }
