@@ -23,7 +23,9 @@ type wanted func(sample.Key) bool
 // job is what runs without another peer in between.
 type job struct {
 	name, peer, format string
-	once               bool // it is not repeated: its figures do not vary
+	keys               []sample.Key // of what it is run for; it may find more
+	once               bool         // it is not repeated: its figures do not vary
+	again              bool         // it is run whatever is known: others need what it finds
 	run                func(ctx context.Context, want wanted) ([]sample.Sample, error)
 }
 
@@ -31,7 +33,7 @@ type job struct {
 func (r *run) jobs() []job {
 	var list []job
 	if r.has("limits") || r.has("prefill") {
-		list = append(list, job{name: "limits", peer: sample.Machine, run: r.limits})
+		list = append(list, job{name: "limits", peer: sample.Machine, again: true, run: r.limits})
 	}
 	for _, format := range formats {
 		for i := range adapt.Peers {
@@ -70,27 +72,68 @@ func (r *run) jobsOf(p *adapt.Peer, v adapt.Variant) []job {
 		fmt.Fprintf(r.progress, "%s: no file of the model at %s: make peers PEERS=%s MODEL=%s\n", name, r.bench.Path(v), r.peers, r.model)
 		return nil
 	}
+	return slices.DeleteFunc(slices.Concat(r.jobsOnce(p, v), r.jobsOfRounds(p, v)), func(j job) bool { return j.run == nil })
+}
+
+// jobsOnce are those whose figures do not vary.
+func (r *run) jobsOnce(p *adapt.Peer, v adapt.Variant) []job {
+	of := r.maker(p, v)
+	list := []job{of("size", r.has("size") || r.has("perplexity"), []sample.Key{r.key(p, v, "bits", 0)}, func(context.Context, wanted) ([]sample.Sample, error) { return r.size(p, v), nil })}
+	if p.Name != sample.Own {
+		list = append(list, of("conversion", r.has("build"), []sample.Key{r.key(p, v, "build", 0)}, func(context.Context, wanted) ([]sample.Sample, error) { return r.converted(p, v) }))
+	}
+	list = append(list, of("perplexity", r.has("perplexity"), []sample.Key{r.key(p, v, "ppl", int64(r.windows))}, func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.quality(ctx, p, v) }))
+	for i := range list {
+		list[i].once = true
+	}
+	return list
+}
+
+// jobsOfRounds are those that every round has. A program that measures all cases in one process tells there when its first token came; a server that takes
+// long to start is started once for all loads.
+func (r *run) jobsOfRounds(p *adapt.Peer, v adapt.Variant) []job {
+	of := r.maker(p, v)
 	var list []job
-	add := func(section string, asked, can bool, j job) {
-		if asked && can {
-			j.name, j.peer, j.format = name+": "+section, p.Name, v.Format
-			list = append(list, j)
+	if p.Name == sample.Own {
+		list = append(list, of("build", r.has("build"), []sample.Key{r.key(p, v, "build", 0)}, func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.build(ctx, v) }))
+	}
+	start, cases := r.key(p, v, "start", 0), r.cases()
+	within := r.has("start") && !p.Single && len(cases) > 0
+	list = append(list, of("start", r.has("start") && !within, []sample.Key{start}, func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.begin(ctx, p, v) }))
+	var keys []sample.Key
+	for _, c := range cases {
+		keys = append(keys, r.key(p, v, c.Metric, c.Size()))
+	}
+	if within {
+		keys = append(keys, start)
+	}
+	list = append(list, of("run", len(cases) > 0, keys, func(ctx context.Context, want wanted) ([]sample.Sample, error) {
+		return r.measureCases(ctx, p, v, cases, want)
+	}))
+	if p.Serve == nil {
+		return list
+	}
+	loads, all := r.loads(p, v), []sample.Key(nil)
+	for _, l := range loads {
+		all = append(all, l.keys...)
+		if !p.Once {
+			list = append(list, of(l.name, true, l.keys, func(ctx context.Context, want wanted) ([]sample.Sample, error) {
+				return r.load(ctx, p, v, []serverLoad{l}, want)
+			}))
 		}
 	}
-	own := p.Name == sample.Own
-	add("size", r.has("size"), true, job{once: true, run: func(context.Context, wanted) ([]sample.Sample, error) { return r.size(p, v), nil }})
-	add("conversion", r.has("build"), !own, job{once: true, run: func(context.Context, wanted) ([]sample.Sample, error) { return r.converted(p, v) }})
-	add("build", r.has("build"), own, job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.build(ctx, v) }})
-	add("perplexity", r.has("perplexity"), p.Quality != nil, job{once: true, run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.quality(ctx, p, v) }})
-	add("start", r.has("start"), p.Start != nil, job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.begin(ctx, p, v) }})
-	cases := r.cases()
-	add("run", len(cases) > 0, p.Measure != nil, job{run: func(ctx context.Context, want wanted) ([]sample.Sample, error) {
-		return r.measureCases(ctx, p, v, cases, want)
-	}})
-	add("serve", r.has("stream"), p.Serve != nil, job{run: func(ctx context.Context, want wanted) ([]sample.Sample, error) { return r.stream(ctx, p, v, want) }})
-	add("serve while a prompt arrives", r.has("arrival") && r.context >= arrival.context(), p.Serve != nil,
-		job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.arrive(ctx, p, v) }})
-	return list
+	return append(list, of("serve", p.Once && len(loads) > 0, all, func(ctx context.Context, want wanted) ([]sample.Sample, error) { return r.load(ctx, p, v, loads, want) }))
+}
+
+// maker returns what makes jobs of a variant; one that was not asked for has nothing to run.
+func (r *run) maker(p *adapt.Peer, v adapt.Variant) func(section string, asked bool, keys []sample.Key, run func(context.Context, wanted) ([]sample.Sample, error)) job {
+	return func(section string, asked bool, keys []sample.Key, run func(context.Context, wanted) ([]sample.Sample, error)) job {
+		j := job{name: p.Name + " " + v.Name + ": " + section, peer: p.Name, format: v.Format, keys: keys}
+		if asked {
+			j.run = run
+		}
+		return j
+	}
 }
 
 // key is what all samples of a variant have in common.

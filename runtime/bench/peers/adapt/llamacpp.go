@@ -3,6 +3,7 @@ package adapt
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,15 +34,14 @@ var llamaCpp = Peer{
 			"-c", strconv.Itoa(s.Slots * s.Context), "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--cache-ram", "0"}}
 	},
 	Extra: map[string]any{"ignore_eos": true, "cache_prompt": false},
-	Quality: func(b *Bench, v Variant, text string) Command {
-		// The result is among its errors.
-		return Command{Args: []string{"sh", "-c", `exec "$0" "$@" 2>&1`, b.llama("llama-perplexity"), "-m", b.Path(v), "-f", text, "-t", b.threads(), "-c", "512", "--chunks", "64", "--no-warmup"}}
-	},
-	Said: func(line string) (ppl float64, ok bool) {
-		_, rest, found := strings.Cut(line, "Final estimate: PPL = ")
-		number, _, _ := strings.Cut(rest, " ")
-		ppl, err := strconv.ParseFloat(number, 64)
-		return ppl, found && err == nil && ppl > 0
+	// llama-perplexity scores 255 of the 256 tokens of a window's second half, of a text that it tokenizes by itself.
+	Quality: func(b *Bench, v Variant) (Command, error) { return b.scorer("ref", "peer_llamacpp.py", v) },
+	Said:    saidLoss,
+	Version: func(b *Bench) string {
+		text, _ := os.ReadFile(filepath.Join(b.Peers, "llama.cpp-src", "PKG-INFO"))
+		_, rest, _ := strings.Cut(string(text), "\nVersion: ")
+		version, _, _ := strings.Cut(rest, "\n")
+		return "of llama-cpp-python " + version
 	},
 }
 

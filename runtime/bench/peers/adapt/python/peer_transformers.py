@@ -4,12 +4,16 @@ import time
 import torch
 from transformers import AutoModelForCausalLM
 
-from adaptor import main
+from adaptor import log_probabilities, main
+
+
+def load(request):
+    torch.set_num_threads(request["threads"])
+    return AutoModelForCausalLM.from_pretrained(request["model"], dtype=getattr(torch, request["variant"])).eval()
 
 
 def open_model(request):
-    torch.set_num_threads(request["threads"])
-    model = AutoModelForCausalLM.from_pretrained(request["model"], dtype=getattr(torch, request["variant"])).eval()
+    model = load(request)
 
     def generate(prompts, tokens):
         ids = torch.tensor(prompts)
@@ -25,5 +29,16 @@ def open_model(request):
     return generate
 
 
+def open_scorer(request):
+    model = load(request)
+
+    def score(ids, first):
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids])).logits[0, first - 1 : -1]
+        return log_probabilities(logits.float().numpy(), ids[first:])
+
+    return score
+
+
 if __name__ == "__main__":
-    main(open_model)
+    main(open_model, open_scorer)
