@@ -172,8 +172,8 @@ func TestShareOfPeak(t *testing.T) {
 // A server that ends is not waited for, and its last words are told.
 func TestServerThatEnds(t *testing.T) {
 	r := &run{options: &options{limit: time.Minute, clients: []int{1}}, bench: adapt.Bench{IDs: []int32{1, 2, 3}}}
-	p := &adapt.Peer{Name: "a", Serve: func(*adapt.Bench, adapt.Variant, adapt.Serving) adapt.Command {
-		return adapt.Command{Args: []string{"sh", "-c", "echo no such model >&2; exit 3"}}
+	p := &adapt.Peer{Name: "a", Serve: func(*adapt.Bench, adapt.Variant, adapt.Serving) (adapt.Command, error) {
+		return adapt.Command{Args: []string{"sh", "-c", "echo no such model >&2; exit 3"}}, nil
 	}}
 	all := func(sample.Key) bool { return true }
 	r.what = []string{"stream"}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"llmc/runtime/bench/peers/adapt"
 	"llmc/runtime/bench/peers/proc"
@@ -32,6 +33,7 @@ type run struct {
 	peaks      map[string]float64 // operations a second, by the type of the numbers
 	gaveUp     map[string]bool    // jobs that failed
 	known      map[taken]bool     // of this run and those that it goes on with
+	spent      time.Duration      // by programs, without what they waited for a quiet machine
 }
 
 // taken says of which round a sample is.
@@ -130,10 +132,13 @@ func (r *run) all(ctx context.Context) error {
 			if r.round > 0 && j.once || r.gaveUp[j.name] || !j.again && !r.due(j) {
 				continue
 			}
+			before := r.spent
 			if err := r.do(ctx, j); err != nil {
 				return err
 			}
+			fmt.Fprintf(r.progress, "%d/%d %s took %.1f s\n", r.round+1, r.rounds, j.name, (r.spent - before).Seconds())
 		}
+		fmt.Fprintf(r.progress, "%d/%d: %.0f s so far, without waiting\n", r.round+1, r.rounds, r.spent.Seconds())
 		jobs = turned(jobs)
 	}
 	return nil
@@ -230,6 +235,7 @@ func (r *run) lines(ctx context.Context, c adapt.Command, take func(p *proc.Proc
 	if err != nil {
 		return nil, err
 	}
+	defer func() { r.spent += p.Took() }()
 	for line, ok := p.Next(); ok; line, ok = p.Next() {
 		if err := take(p, line); err != nil {
 			p.Stop()

@@ -43,7 +43,11 @@ func (r *run) serve(ctx context.Context, p *adapt.Peer, v adapt.Variant, slots, 
 	if err != nil {
 		return nil, nil, err
 	}
-	running, err := r.start(ctx, p.Serve(&r.bench, v, adapt.Serving{Port: port, Slots: slots, Context: positions}))
+	command, err := p.Serve(&r.bench, v, adapt.Serving{Port: port, Slots: slots, Context: positions})
+	if err != nil {
+		return nil, nil, err
+	}
+	running, err := r.start(ctx, command)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,6 +58,7 @@ func (r *run) serve(ctx context.Context, p *adapt.Peer, v adapt.Variant, slots, 
 	}()
 	stop = func() {
 		running.Stop()
+		r.spent += running.Took()
 		cancel(nil)
 	}
 	s = &serving{Process: running, ctx: ctx, server: &load.Server{URL: "http://127.0.0.1:" + strconv.Itoa(port), Model: adapt.ServedName, Extra: p.Extra}}

@@ -89,7 +89,7 @@ type Peer struct {
 	Measure  func(b *Bench, v Variant, cases []Case) (Command, error)
 	Parse    func(line string, cases []Case) ([]Found, error)
 	Start    func(b *Bench, v Variant) (Command, error) // makes one token
-	Serve    func(b *Bench, v Variant, s Serving) Command
+	Serve    func(b *Bench, v Variant, s Serving) (Command, error)
 	Once     bool           // the server takes so long to start that one does for all loads: what it reserves does not depend on their sizes
 	Extra    map[string]any // fields of requests to the server
 	Quality  func(b *Bench, v Variant) (Command, error)
@@ -205,20 +205,24 @@ func (b *Bench) runAdaptor(environment, program string, r *request) (Command, er
 		return Command{}, err
 	}
 	file := filepath.Join(b.Scratch, "request.json")
-	for name, content := range map[string][]byte{file: text, filepath.Join(b.Scratch, program): nil, filepath.Join(b.Scratch, "adaptor.py"): nil} {
-		if content == nil {
-			if content, err = adaptors.ReadFile("python/" + filepath.Base(name)); err != nil {
-				return Command{}, err
-			}
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return Command{}, err
+	}
+	return b.program(environment, program, file)
+}
+
+// program returns the command that runs a Python program of this package, which may use the adaptors' common part.
+func (b *Bench) program(environment, program string, args ...string) (Command, error) {
+	for _, name := range []string{program, "adaptor.py"} {
+		content, err := adaptors.ReadFile("python/" + name)
+		if err != nil {
+			return Command{}, err
 		}
-		if err := os.WriteFile(name, content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(b.Scratch, name), content, 0o644); err != nil {
 			return Command{}, err
 		}
 	}
-	return Command{
-		Args: []string{filepath.Join(b.Peers, environment, "bin", "python"), filepath.Join(b.Scratch, program), file},
-		Env:  b.python(),
-	}, nil
+	return Command{Args: append([]string{filepath.Join(b.Peers, environment, "bin", "python"), filepath.Join(b.Scratch, program)}, args...), Env: b.python()}, nil
 }
 
 // python is the environment of Python programs: nothing is fetched, no more threads than others have.

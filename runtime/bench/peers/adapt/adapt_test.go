@@ -103,8 +103,9 @@ func TestCommands(t *testing.T) {
 				t.Errorf("%s: %v", p.Name, err)
 			}
 			if p.Serve != nil {
-				if args := p.Serve(b, v, Serving{Port: 1234, Slots: 3, Context: 512}).Args; !slices.Contains(args, "1234") || !slices.Contains(args, model) {
-					t.Errorf("%s: %q", p.Name, args)
+				command, err := p.Serve(b, v, Serving{Port: 1234, Slots: 3, Context: 512})
+				if err != nil || !slices.Contains(command.Args, "1234") || !slices.Contains(command.Args, model) {
+					t.Errorf("%s: %q, %v", p.Name, command.Args, err)
 				}
 			}
 			if command, err := p.Quality(b, v); err != nil || p.Said == nil || p.Name != own.Name && !asksForWindows(t, command, model) {

@@ -29,9 +29,9 @@ var llamaCpp = Peer{
 		return Command{Args: []string{b.llama("llama-completion"), "-m", b.Path(v), "-t", b.threads(), "-c", "512", "-n", "1", "-no-cnv", "--no-warmup",
 			"-p", strings.Repeat("river stone light garden ", startPrompt/4)}}, nil
 	},
-	Serve: func(b *Bench, v Variant, s Serving) Command {
+	Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
 		return Command{Args: []string{b.llama("llama-server"), "-m", b.Path(v), "-t", b.threads(), "-tb", b.threads(), "-np", strconv.Itoa(s.Slots),
-			"-c", strconv.Itoa(s.Slots * s.Context), "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--cache-ram", "0"}}
+			"-c", strconv.Itoa(s.Slots * s.Context), "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--cache-ram", "0"}}, nil
 	},
 	Extra: map[string]any{"ignore_eos": true, "cache_prompt": false},
 	// llama-perplexity scores 255 of the 256 tokens of a window's second half, of a text that it tokenizes by itself.
@@ -49,6 +49,9 @@ func (b *Bench) llama(program string) string {
 	return filepath.Join(b.Peers, "llama.cpp", "bin", program)
 }
 
+// ownWarmUp is how many tokens a prompt has that needs no other before it: adaptors think likewise.
+const ownWarmUp = 1024
+
 func measureLlama(b *Bench, v Variant, cases []Case) (Command, error) {
 	c := cases[0]
 	if c.Batch > 1 {
@@ -59,8 +62,12 @@ func measureLlama(b *Bench, v Variant, cases []Case) (Command, error) {
 	if c.Gen > 0 {
 		prompt, depth = 0, c.Prompt
 	}
-	return Command{Args: []string{b.llama("llama-bench"), "-m", b.Path(v), "-t", b.threads(), "-p", strconv.Itoa(prompt), "-n", strconv.Itoa(c.Gen), "-d", strconv.Itoa(depth),
-		"-r", strconv.Itoa(c.Repeat), "-fa", "1", "-o", "jsonl"}}, nil
+	args := []string{b.llama("llama-bench"), "-m", b.Path(v), "-t", b.threads(), "-p", strconv.Itoa(prompt), "-n", strconv.Itoa(c.Gen), "-d", strconv.Itoa(depth),
+		"-r", strconv.Itoa(c.Repeat), "-fa", "1", "-o", "jsonl"}
+	if c.Prompt >= ownWarmUp {
+		args = append(args, "--no-warmup")
+	}
+	return Command{Args: args}, nil
 }
 
 // parseLlama reads a line of llama-bench or of llama-batched-bench.

@@ -25,9 +25,9 @@ var own = Peer{
 		ids := strings.Trim(strings.ReplaceAll(fmt.Sprint(b.IDs[:startPrompt]), " ", ","), "[]")
 		return Command{Args: []string{b.llmrun(), "generate", b.Plan(v), "--tokens", ids, "--max-tokens", "1", "--ignore-eos", "--threads", b.threads()}}, nil
 	},
-	Serve: func(b *Bench, v Variant, s Serving) Command {
+	Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
 		return Command{Args: []string{b.llmrun(), "serve", b.Plan(v), "--served-model-name", ServedName, "--port", strconv.Itoa(s.Port),
-			"--threads", b.threads(), "--max-batch", strconv.Itoa(s.Slots), "--max-context", strconv.Itoa(s.Context)}}
+			"--threads", b.threads(), "--max-batch", strconv.Itoa(s.Slots), "--max-context", strconv.Itoa(s.Context)}}, nil
 	},
 	Extra: map[string]any{"ignore_eos": true},
 	Quality: func(b *Bench, v Variant) (Command, error) {

