@@ -72,67 +72,88 @@ func (r *run) jobsOf(p *adapt.Peer, v adapt.Variant) []job {
 		fmt.Fprintf(r.progress, "%s: no file of the model at %s: make peers PEERS=%s MODEL=%s\n", name, r.bench.Path(v), r.peers, r.model)
 		return nil
 	}
-	return slices.DeleteFunc(slices.Concat(r.jobsOnce(p, v), r.jobsOfRounds(p, v)), func(j job) bool { return j.run == nil })
+	l := &jobList{run: r, peer: p, variant: v}
+	l.once()
+	if p.Name == sample.Own && r.has("build") {
+		l.add("build", l.keys("build"), func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.build(ctx, v) })
+	}
+	l.programs()
+	if p.Serve != nil {
+		l.servers()
+	}
+	return l.list
 }
 
-// jobsOnce are those whose figures do not vary.
-func (r *run) jobsOnce(p *adapt.Peer, v adapt.Variant) []job {
-	of := r.maker(p, v)
-	list := []job{of("size", r.has("size") || r.has("perplexity"), []sample.Key{r.key(p, v, "bits", 0)}, func(context.Context, wanted) ([]sample.Sample, error) { return r.size(p, v), nil })}
-	if p.Name != sample.Own {
-		list = append(list, of("conversion", r.has("build"), []sample.Key{r.key(p, v, "build", 0)}, func(context.Context, wanted) ([]sample.Sample, error) { return r.converted(p, v) }))
-	}
-	list = append(list, of("perplexity", r.has("perplexity"), []sample.Key{r.key(p, v, "ppl", int64(r.windows))}, func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.quality(ctx, p, v) }))
-	for i := range list {
-		list[i].once = true
-	}
-	return list
+// jobList is filled with the jobs of a variant.
+type jobList struct {
+	run     *run
+	peer    *adapt.Peer
+	variant adapt.Variant
+	list    []job
 }
 
-// jobsOfRounds are those that every round has. A program that measures all cases in one process tells there when its first token came; a server that takes
-// long to start is started once for all loads.
-func (r *run) jobsOfRounds(p *adapt.Peer, v adapt.Variant) []job {
-	of := r.maker(p, v)
-	var list []job
-	if p.Name == sample.Own {
-		list = append(list, of("build", r.has("build"), []sample.Key{r.key(p, v, "build", 0)}, func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.build(ctx, v) }))
+func (l *jobList) add(section string, keys []sample.Key, run func(context.Context, wanted) ([]sample.Sample, error)) *job {
+	name := l.peer.Name + " " + l.variant.Name + ": " + section
+	l.list = append(l.list, job{name: name, peer: l.peer.Name, format: l.variant.Format, keys: keys, run: run})
+	return &l.list[len(l.list)-1]
+}
+
+// keys are those of one figure without a size.
+func (l *jobList) keys(metric string) []sample.Key {
+	return []sample.Key{l.run.key(l.peer, l.variant, metric, 0)}
+}
+
+// once adds what does not vary.
+func (l *jobList) once() {
+	r, p, v := l.run, l.peer, l.variant
+	if r.has("size") || r.has("perplexity") {
+		l.add("size", l.keys("bits"), func(context.Context, wanted) ([]sample.Sample, error) { return r.size(p, v), nil }).once = true
 	}
-	start, cases := r.key(p, v, "start", 0), r.cases()
-	within := r.has("start") && !p.Single && len(cases) > 0
-	list = append(list, of("start", r.has("start") && !within, []sample.Key{start}, func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.begin(ctx, p, v) }))
+	if r.has("build") && p.Name != sample.Own {
+		l.add("conversion", l.keys("build"), func(context.Context, wanted) ([]sample.Sample, error) { return r.converted(p, v) }).once = true
+	}
+	if r.has("perplexity") {
+		keys := []sample.Key{r.key(p, v, "ppl", int64(r.windows))}
+		l.add("perplexity", keys, func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.quality(ctx, p, v) }).once = true
+	}
+}
+
+// programs adds what is measured without a server. A program that measures all cases in one process tells there when its first token came.
+func (l *jobList) programs() {
+	r, p, v, cases := l.run, l.peer, l.variant, l.run.cases()
 	var keys []sample.Key
 	for _, c := range cases {
 		keys = append(keys, r.key(p, v, c.Metric, c.Size()))
 	}
-	if within {
-		keys = append(keys, start)
+	switch {
+	case r.has("start") && !p.Single && len(cases) > 0:
+		keys = append(keys, l.keys("start")...)
+	case r.has("start"):
+		l.add("start", l.keys("start"), func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.begin(ctx, p, v) })
 	}
-	list = append(list, of("run", len(cases) > 0, keys, func(ctx context.Context, want wanted) ([]sample.Sample, error) {
-		return r.measureCases(ctx, p, v, cases, want)
-	}))
-	if p.Serve == nil {
-		return list
+	if len(cases) > 0 {
+		l.add("run", keys, func(ctx context.Context, want wanted) ([]sample.Sample, error) {
+			return r.measureCases(ctx, p, v, cases, want)
+		})
 	}
-	loads, all := r.loads(p, v), []sample.Key(nil)
-	for _, l := range loads {
-		all = append(all, l.keys...)
-		if !p.Once {
-			list = append(list, of(l.name, true, l.keys, func(ctx context.Context, want wanted) ([]sample.Sample, error) {
-				return r.load(ctx, p, v, []serverLoad{l}, want)
-			}))
-		}
-	}
-	return append(list, of("serve", p.Once && len(loads) > 0, all, func(ctx context.Context, want wanted) ([]sample.Sample, error) { return r.load(ctx, p, v, loads, want) }))
 }
 
-// maker returns what makes jobs of a variant; one that was not asked for has nothing to run.
-func (r *run) maker(p *adapt.Peer, v adapt.Variant) func(section string, asked bool, keys []sample.Key, run func(context.Context, wanted) ([]sample.Sample, error)) job {
-	return func(section string, asked bool, keys []sample.Key, run func(context.Context, wanted) ([]sample.Sample, error)) job {
-		j := job{name: p.Name + " " + v.Name + ": " + section, peer: p.Name, format: v.Format, keys: keys}
-		if asked {
-			j.run = run
+// servers adds a server for each load, or one for all where that takes long to start.
+func (l *jobList) servers() {
+	r, p, v, loads := l.run, l.peer, l.variant, l.run.loads(l.peer, l.variant)
+	serve := func(name string, loads []serverLoad) {
+		var keys []sample.Key
+		for _, s := range loads {
+			keys = append(keys, s.keys...)
 		}
-		return j
+		l.add(name, keys, func(ctx context.Context, want wanted) ([]sample.Sample, error) { return r.load(ctx, p, v, loads, want) })
+	}
+	if p.Once && len(loads) > 0 {
+		serve("serve", loads)
+		return
+	}
+	for i := range loads {
+		serve(loads[i].name, loads[i:i+1])
 	}
 }
 

@@ -53,7 +53,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.peers, "peers", ".tools/peers", "directory that setup.sh has filled")
 	flags.StringVar(&o.model, "model", "smollm2-135m", "checkpoint directory, or the name of one below models/ of the peers' directory")
 	flags.StringVar(&o.bin, "bin", "bin", "directory of llmc and llmrun")
-	flags.StringVar(&o.samples, "samples", "", "directory of samples: what it has is not measured again, the tables are of all that is in it (default a new one, bin/peers/TIME)")
+	flags.StringVar(&o.samples, "samples", "", "directory of samples: what it has is not measured again, tables are of all in it (default a new one, bin/peers/TIME)")
 	flags.StringVar(&o.report, "report", "", "measure nothing, print the tables of this directory, or file, of samples")
 	flags.BoolVar(&o.readme, "readme", false, "print the compact tables alone")
 	flags.StringVar(&o.text, "text", someText(), "text that prompts are cut from and perplexity is measured on")
@@ -108,7 +108,8 @@ func (o *options) check() error {
 	for _, n := range []struct {
 		flag         string
 		value, least int
-	}{{"rounds", o.rounds, 1}, {"threads", o.threads, 1}, {"retries", o.retries, 0}, {"windows", o.windows, 1}, {"batches", slices.Min(append(o.batches, 1)), 1}, {"clients", slices.Min(append(o.clients, 1)), 1}} {
+	}{{"rounds", o.rounds, 1}, {"threads", o.threads, 1}, {"retries", o.retries, 0}, {"windows", o.windows, 1},
+		{"batches", slices.Min(append(o.batches, 1)), 1}, {"clients", slices.Min(append(o.clients, 1)), 1}} {
 		if n.value < n.least {
 			return cli.Usagef("--%s is %d: must be at least %d", n.flag, n.value, n.least)
 		}

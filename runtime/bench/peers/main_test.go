@@ -181,6 +181,10 @@ func TestServerThatEnds(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the server has ended: exit status 3: no such model") {
 		t.Errorf("error %v", err)
 	}
+	none := func(sample.Key) bool { return false }
+	if samples, err := r.load(t.Context(), p, adapt.Variant{}, r.loads(p, adapt.Variant{}), none); err != nil || samples != nil {
+		t.Errorf("samples %v, %v of a server that nothing is asked of", samples, err)
+	}
 }
 
 // What a program does not say of a case is an error; so is one that only one case of several ends with.

@@ -96,12 +96,14 @@ func (r *run) loads(p *adapt.Peer, v adapt.Variant) []serverLoad {
 		for _, c := range r.clients {
 			keys = append(keys, r.key(p, v, "stream", int64(c)))
 		}
-		list = append(list, serverLoad{"serve", slices.Max(r.clients), streamContext, keys, func(s *serving, prompts *load.Prompts, want wanted) ([]sample.Sample, error) {
-			return r.stream(s, p, v, prompts, want)
-		}})
+		list = append(list, serverLoad{"serve", slices.Max(r.clients), streamContext, keys,
+			func(s *serving, prompts *load.Prompts, want wanted) ([]sample.Sample, error) {
+				return r.stream(s, p, v, prompts, want)
+			}})
 	}
 	if r.has("arrival") && r.context >= arrival.context() {
-		list = append(list, serverLoad{"serve while a prompt arrives", arrival.Streams + 1, arrival.context(), []sample.Key{r.key(p, v, "arrival_p99", int64(arrival.Long))},
+		keys := []sample.Key{r.key(p, v, "arrival_p99", int64(arrival.Long))}
+		list = append(list, serverLoad{"serve while a prompt arrives", arrival.Streams + 1, arrival.context(), keys,
 			func(s *serving, prompts *load.Prompts, _ wanted) ([]sample.Sample, error) {
 				return r.arrive(s, p, v, prompts)
 			}})
@@ -112,6 +114,9 @@ func (r *run) loads(p *adapt.Peer, v adapt.Variant) []serverLoad {
 // load puts those loads of which something is wanted on a server that has room for the largest.
 func (r *run) load(ctx context.Context, p *adapt.Peer, v adapt.Variant, loads []serverLoad, want wanted) ([]sample.Sample, error) {
 	loads = slices.DeleteFunc(slices.Clone(loads), func(l serverLoad) bool { return !slices.ContainsFunc(l.keys, want) })
+	if len(loads) == 0 {
+		return nil, nil // only when the server was ready was noisy: that alone is not worth a start
+	}
 	slots, positions := 0, 0
 	for _, l := range loads {
 		slots, positions = max(slots, l.slots), max(positions, l.positions)

@@ -82,5 +82,6 @@ func (p *page) about(parts []sample.About) {
 	for _, name := range names {
 		who = append(who, strings.TrimSpace(name+" "+strings.Join(versions[name], ", ")))
 	}
-	fmt.Fprintf(&p.text, "%s, %s. %s.\n\n```\n%s\n```\n", strings.Join(dates, ", "), strings.Join(machines, " and "), strings.Join(who, "; "), strings.Join(commands, "\n"))
+	fmt.Fprintf(&p.text, "%s, %s. %s.\n\n", strings.Join(dates, ", "), strings.Join(machines, " and "), strings.Join(who, "; "))
+	fmt.Fprintf(&p.text, "```\n%s\n```\n", strings.Join(commands, "\n"))
 }

@@ -15,16 +15,31 @@ def load(request):
 def open_model(request):
     model = load(request)
 
+    class Times:
+        """A streamer that notes when it is given the prompt and each token. Those are of one sequence: of several only the sum is told."""
+
+        def __init__(self):
+            self.at = []
+
+        def put(self, ids):
+            self.at.append(time.time())
+
+        def end(self):
+            pass
+
     def generate(prompts, tokens):
-        ids = torch.tensor(prompts)
+        ids, times = torch.tensor(prompts), Times() if len(prompts) == 1 else None
         began = time.time()
         with torch.inference_mode():
             out = model.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0, streamer=times
             )
         took = time.time() - began
         assert out.shape[1] == ids.shape[1] + tokens
-        return took, None
+        if times is None:
+            return took, None
+        first = times.at[1] - began
+        return first, took - first
 
     return generate
 
