@@ -118,7 +118,7 @@ ptxas-check: .tools/ptxas-old/bin/ptxas .tools/ptxas-new/bin/ptxas .tools/nvdisa
 	ln -sf "$$(find $(CURDIR)/.tools/nvdisasm/wheel -path '*/bin/nvdisasm')" $@
 
 # make bench-peers PEERS=DIR MODEL=DIR ONLY=llama.cpp,openvino FORMATS=int4,int8,bf16 ROUNDS=5 THREADS=2 WRAP="command that waits for a quiet machine";
-# PEERS_FLAGS has more: bench-peers PEERS_FLAGS=--help
+# SAMPLES=DIR WHAT=perplexity measures a part: what DIR has is not taken again, the tables are of all that is in it. PEERS_FLAGS has more: bench-peers PEERS_FLAGS=--help
 PEERS       ?= .tools/peers
 MODEL       ?= smollm2-135m
 ONLY        ?=
@@ -126,14 +126,16 @@ FORMATS     ?= int4,int8,bf16
 ROUNDS      ?= 5
 THREADS     ?=
 WRAP        ?=
+SAMPLES     ?=
+WHAT        ?=
 PEERS_FLAGS ?=
 
 peers: ## llama.cpp, OpenVINO, ONNX Runtime, CTranslate2, vLLM and transformers in PEERS, and MODEL in their formats; Python, a C++ compiler, cmake, ninja; 15 GB
 	PEERS='$(PEERS)' MODEL='$(MODEL)' ONLY='$(ONLY)' sh runtime/bench/peers/setup.sh
 
-bench-peers: build ## this project beside those peers that are installed, in rounds; tables with ratios, samples to bin/peers
+bench-peers: build ## this project beside those peers that are installed, in rounds; tables with ratios and goals, samples to bin/peers
 	$(GO) run ./runtime/bench/peers --peers '$(PEERS)' --model '$(MODEL)' --only '$(ONLY)' --formats '$(FORMATS)' --rounds '$(ROUNDS)' \
-	  --wrap '$(WRAP)' $(if $(THREADS),--threads '$(THREADS)') $(PEERS_FLAGS)
+	  --wrap '$(WRAP)' $(if $(THREADS),--threads '$(THREADS)') $(if $(SAMPLES),--samples '$(SAMPLES)') $(if $(WHAT),--what '$(WHAT)') $(PEERS_FLAGS)
 
 golden: ## rewrite golden files after a reviewed change
 	UPDATE=1 $(GO) test ./ir/... ./passes/... ./codegen/... ./compiler/...

@@ -18,7 +18,7 @@ import (
 type evalFlags struct {
 	model                 modelFlags
 	against, text, device string
-	threads               int
+	threads, windows      int
 	json                  bool
 }
 
@@ -53,6 +53,7 @@ func evalCommand() *cobra.Command {
 	f.model.add(cmd)
 	f.model.addLora(cmd)
 	flags.StringVar(&f.device, "device", "auto", "where to run: cpu, cuda (an NVIDIA GPU), or auto: a GPU if the plan has a program for it, else the CPU")
+	flags.IntVar(&f.windows, "windows", calib.Windows, "windows of the text to score at most")
 	flags.IntVar(&f.threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("text")
@@ -67,6 +68,9 @@ func (f *evalFlags) settings() engine.Settings {
 func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error) {
 	if err := checkRun(f.device, f.threads); err != nil {
 		return nil, err
+	}
+	if f.windows < 1 || f.windows > calib.Windows {
+		return nil, cli.Usagef("--windows is %d: must be 1 to %d", f.windows, calib.Windows)
 	}
 	text, err := cli.ReadFile(f.text, maxText)
 	if err != nil {
@@ -84,6 +88,9 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 	ids, err := tok.Encode(string(text), false)
 	if err != nil {
 		return nil, err
+	}
+	if len(ids) > f.windows*calib.Window {
+		ids = ids[:f.windows*calib.Window]
 	}
 	progress := cli.NewProgress()
 	defer progress.Wait()

@@ -23,7 +23,9 @@ type wanted func(sample.Key) bool
 // job is what runs without another peer in between.
 type job struct {
 	name, peer, format string
-	once               bool // it is not repeated: its figures do not vary
+	keys               []sample.Key // of what it is run for; it may find more
+	once               bool         // it is not repeated: its figures do not vary
+	again              bool         // it is run whatever is known: others need what it finds
 	run                func(ctx context.Context, want wanted) ([]sample.Sample, error)
 }
 
@@ -31,7 +33,7 @@ type job struct {
 func (r *run) jobs() []job {
 	var list []job
 	if r.has("limits") || r.has("prefill") {
-		list = append(list, job{name: "limits", peer: sample.Machine, run: r.limits})
+		list = append(list, job{name: "limits", peer: sample.Machine, again: true, run: r.limits})
 	}
 	for _, format := range formats {
 		for i := range adapt.Peers {
@@ -70,27 +72,89 @@ func (r *run) jobsOf(p *adapt.Peer, v adapt.Variant) []job {
 		fmt.Fprintf(r.progress, "%s: no file of the model at %s: make peers PEERS=%s MODEL=%s\n", name, r.bench.Path(v), r.peers, r.model)
 		return nil
 	}
-	var list []job
-	add := func(section string, asked, can bool, j job) {
-		if asked && can {
-			j.name, j.peer, j.format = name+": "+section, p.Name, v.Format
-			list = append(list, j)
-		}
+	l := &jobList{run: r, peer: p, variant: v}
+	l.once()
+	if p.Name == sample.Own && r.has("build") {
+		l.add("build", l.keys("build"), func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.build(ctx, v) })
 	}
-	own := p.Name == sample.Own
-	add("size", r.has("size"), true, job{once: true, run: func(context.Context, wanted) ([]sample.Sample, error) { return r.size(p, v), nil }})
-	add("conversion", r.has("build"), !own, job{once: true, run: func(context.Context, wanted) ([]sample.Sample, error) { return r.converted(p, v) }})
-	add("build", r.has("build"), own, job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.build(ctx, v) }})
-	add("perplexity", r.has("perplexity"), p.Quality != nil, job{once: true, run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.quality(ctx, p, v) }})
-	add("start", r.has("start"), p.Start != nil, job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.begin(ctx, p, v) }})
-	cases := r.cases()
-	add("run", len(cases) > 0, p.Measure != nil, job{run: func(ctx context.Context, want wanted) ([]sample.Sample, error) {
-		return r.measureCases(ctx, p, v, cases, want)
-	}})
-	add("serve", r.has("stream"), p.Serve != nil, job{run: func(ctx context.Context, want wanted) ([]sample.Sample, error) { return r.stream(ctx, p, v, want) }})
-	add("serve while a prompt arrives", r.has("arrival") && r.context >= arrival.context(), p.Serve != nil,
-		job{run: func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.arrive(ctx, p, v) }})
-	return list
+	l.programs()
+	if p.Serve != nil {
+		l.servers()
+	}
+	return l.list
+}
+
+// jobList is filled with the jobs of a variant.
+type jobList struct {
+	run     *run
+	peer    *adapt.Peer
+	variant adapt.Variant
+	list    []job
+}
+
+func (l *jobList) add(section string, keys []sample.Key, run func(context.Context, wanted) ([]sample.Sample, error)) *job {
+	name := l.peer.Name + " " + l.variant.Name + ": " + section
+	l.list = append(l.list, job{name: name, peer: l.peer.Name, format: l.variant.Format, keys: keys, run: run})
+	return &l.list[len(l.list)-1]
+}
+
+// keys are those of one figure without a size.
+func (l *jobList) keys(metric string) []sample.Key {
+	return []sample.Key{l.run.key(l.peer, l.variant, metric, 0)}
+}
+
+// once adds what does not vary.
+func (l *jobList) once() {
+	r, p, v := l.run, l.peer, l.variant
+	if r.has("size") || r.has("perplexity") {
+		l.add("size", l.keys("bits"), func(context.Context, wanted) ([]sample.Sample, error) { return r.size(p, v), nil }).once = true
+	}
+	if r.has("build") && p.Name != sample.Own {
+		l.add("conversion", l.keys("build"), func(context.Context, wanted) ([]sample.Sample, error) { return r.converted(p, v) }).once = true
+	}
+	if r.has("perplexity") {
+		keys := []sample.Key{r.key(p, v, "ppl", int64(r.windows))}
+		l.add("perplexity", keys, func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.quality(ctx, p, v) }).once = true
+	}
+}
+
+// programs adds what is measured without a server. A program that measures all cases in one process tells there when its first token came.
+func (l *jobList) programs() {
+	r, p, v, cases := l.run, l.peer, l.variant, l.run.cases()
+	var keys []sample.Key
+	for _, c := range cases {
+		keys = append(keys, r.key(p, v, c.Metric, c.Size()))
+	}
+	switch {
+	case r.has("start") && !p.Single && len(cases) > 0:
+		keys = append(keys, l.keys("start")...)
+	case r.has("start"):
+		l.add("start", l.keys("start"), func(ctx context.Context, _ wanted) ([]sample.Sample, error) { return r.begin(ctx, p, v) })
+	}
+	if len(cases) > 0 {
+		l.add("run", keys, func(ctx context.Context, want wanted) ([]sample.Sample, error) {
+			return r.measureCases(ctx, p, v, cases, want)
+		})
+	}
+}
+
+// servers adds a server for each load, or one for all where that takes long to start.
+func (l *jobList) servers() {
+	r, p, v, loads := l.run, l.peer, l.variant, l.run.loads(l.peer, l.variant)
+	serve := func(name string, loads []serverLoad) {
+		var keys []sample.Key
+		for _, s := range loads {
+			keys = append(keys, s.keys...)
+		}
+		l.add(name, keys, func(ctx context.Context, want wanted) ([]sample.Sample, error) { return r.load(ctx, p, v, loads, want) })
+	}
+	if p.Once && len(loads) > 0 {
+		serve("serve", loads)
+		return
+	}
+	for i := range loads {
+		serve(loads[i].name, loads[i:i+1])
+	}
 }
 
 // key is what all samples of a variant have in common.

@@ -17,19 +17,20 @@ import (
 
 	"llmc/internal/cli"
 	"llmc/runtime/bench/peers/adapt"
+	"llmc/runtime/bench/peers/proc"
 	"llmc/runtime/bench/peers/report"
 	"llmc/runtime/bench/peers/sample"
 )
 
 // options are the flags.
 type options struct {
-	peers, model, bin, out, report, text, wrap string
-	only, formats, what                        []string
-	batches, clients                           []int
-	rounds, threads, retries                   int
-	noise                                      float64
-	limit                                      time.Duration
-	every                                      bool
+	peers, model, bin, samples, report, text, wrap string
+	only, formats, what                            []string
+	batches, clients                               []int
+	rounds, threads, retries, windows              int
+	noise                                          float64
+	limit                                          time.Duration
+	every, readme                                  bool
 }
 
 func main() { os.Exit(cli.Run(command(), os.Args[1:])) }
@@ -52,22 +53,36 @@ func command() *cobra.Command {
 	flags.StringVar(&o.peers, "peers", ".tools/peers", "directory that setup.sh has filled")
 	flags.StringVar(&o.model, "model", "smollm2-135m", "checkpoint directory, or the name of one below models/ of the peers' directory")
 	flags.StringVar(&o.bin, "bin", "bin", "directory of llmc and llmrun")
-	flags.StringVar(&o.out, "out", "", "file that samples are appended to, a JSON line each (default bin/peers/TIME.jsonl)")
-	flags.StringVar(&o.report, "report", "", "measure nothing, print the tables of this file of samples")
-	flags.StringVar(&o.text, "text", "docs/decisions.md", "text that prompts are cut from and perplexity is measured on")
+	flags.StringVar(&o.samples, "samples", "", "directory of samples: what it has is not measured again, tables are of all in it (default a new one, bin/peers/TIME)")
+	flags.StringVar(&o.report, "report", "", "measure nothing, print the tables of this directory, or file, of samples")
+	flags.BoolVar(&o.readme, "readme", false, "print the compact tables alone")
+	flags.StringVar(&o.text, "text", someText(), "text that prompts are cut from and perplexity is measured on")
 	flags.StringVar(&o.wrap, "wrap", "", "command in front of every measured process, such as one that waits for a quiet machine")
 	flags.StringSliceVar(&o.only, "only", nil, "peers to measure: "+strings.Join(peerNames(), ", ")+" (default all that are installed)")
 	flags.StringSliceVar(&o.formats, "formats", []string{"int4", "int8", "bf16"}, "formats to measure: int4, int8, bf16, f32")
 	flags.StringSliceVar(&o.what, "what", sections, "what to measure")
-	flags.IntSliceVar(&o.batches, "batches", []int{1, 4, 8, 16, 32}, "sequences together")
+	flags.IntSliceVar(&o.batches, "batches", []int{1, 8, 16, 32}, "sequences together")
 	flags.IntSliceVar(&o.clients, "clients", []int{1, 4, 16, 32}, "streaming clients")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds, of which the medians are taken")
+	flags.IntVar(&o.windows, "windows", mostWindows, "windows of the text that perplexity is measured on at most")
 	flags.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of every engine")
 	flags.IntVar(&o.retries, "retries", 2, "times that noisy samples of a round are taken anew")
 	flags.Float64Var(&o.noise, "noise", 0.1, "part of the machine above which what other processes take spoils a sample")
 	flags.DurationVar(&o.limit, "limit", 10*time.Minute, "time after which a process is ended")
 	flags.BoolVar(&o.every, "all", false, "measure all of a peer's own formats, not only the fastest of each number of bits")
 	return cmd
+}
+
+// mostWindows is how many the protocol of shared/eval has.
+const mostWindows = 64
+
+// someText is the evaluation text where it lies beside the project, else prose of the project.
+func someText() string {
+	const evaluation = "../shared/eval/eval.txt"
+	if _, err := os.Stat(evaluation); err == nil {
+		return evaluation
+	}
+	return "docs/decisions.md"
 }
 
 func peerNames() []string {
@@ -93,10 +108,14 @@ func (o *options) check() error {
 	for _, n := range []struct {
 		flag         string
 		value, least int
-	}{{"rounds", o.rounds, 1}, {"threads", o.threads, 1}, {"retries", o.retries, 0}, {"batches", slices.Min(append(o.batches, 1)), 1}, {"clients", slices.Min(append(o.clients, 1)), 1}} {
+	}{{"rounds", o.rounds, 1}, {"threads", o.threads, 1}, {"retries", o.retries, 0}, {"windows", o.windows, 1},
+		{"batches", slices.Min(append(o.batches, 1)), 1}, {"clients", slices.Min(append(o.clients, 1)), 1}} {
 		if n.value < n.least {
 			return cli.Usagef("--%s is %d: must be at least %d", n.flag, n.value, n.least)
 		}
+	}
+	if o.windows > mostWindows {
+		return cli.Usagef("--windows is %d: must be at most %d", o.windows, mostWindows)
 	}
 	if !(o.noise > 0 && o.noise <= 1) {
 		return cli.Usagef("--noise is %v: must be above 0 and at most 1", o.noise)
@@ -119,39 +138,58 @@ func (o *options) measure(ctx context.Context, w, progress io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	if o.out == "" {
-		o.out = filepath.Join("bin", "peers", time.Now().Format("20060102-150405")+".jsonl")
+	begun := time.Now()
+	if o.samples == "" {
+		o.samples = filepath.Join("bin", "peers", begun.Format(stamp))
 	}
-	if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
+	if err := os.MkdirAll(o.samples, 0o755); err != nil {
 		return err
 	}
-	out, err := os.OpenFile(o.out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	known, err := sample.ReadAll(o.samples)
+	if err != nil {
+		return err
+	}
+	part := filepath.Join(o.samples, begun.Format(stamp))
+	out, err := os.OpenFile(part+".jsonl", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	r, err := newRun(o, out, progress)
+	r, err := newRun(o, known.Samples, out, progress)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(r.bench.Scratch)
+	about := r.about(begun)
+	if err := about.Write(part + ".json"); err != nil {
+		return err
+	}
 	if err := r.all(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(progress, "samples: %s\n", o.out)
-	return o.tables(o.out, w)
+	fmt.Fprintf(progress, "samples: %s; --samples %[1]s goes on with them\n", o.samples)
+	return o.tables(o.samples, w)
 }
 
-// tables prints the tables of a file of samples.
+// stamp is how parts of a directory of samples are called.
+const stamp = "20060102-150405"
+
+// tables prints the tables of a directory, or file, of samples.
 func (o *options) tables(path string, w io.Writer) error {
-	file, err := os.Open(path)
+	all, err := sample.ReadAll(path)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	samples, err := sample.Read(file)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	return report.Write(w, all, report.Options{Noise: o.noise, Peers: peerNames(), Compact: o.readme})
+}
+
+// about says what is measured, where and of whom.
+func (r *run) about(begun time.Time) sample.About {
+	a := sample.About{Date: begun.Format(time.DateOnly), Command: os.Args[1:], Machine: proc.Machine(), Threads: r.threads, Versions: map[string]string{}}
+	for i := range adapt.Peers {
+		if p := &adapt.Peers[i]; p.Version != nil && len(r.variants(p)) > 0 && p.Installed(&r.bench) {
+			a.Versions[p.Name] = p.Version(&r.bench)
+		}
 	}
-	return report.Write(w, samples, report.Options{Noise: o.noise, Peers: peerNames()})
+	return a
 }

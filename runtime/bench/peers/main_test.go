@@ -44,8 +44,9 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"--rounds", "0"}, "--rounds is 0"},
 		{2, []string{"--clients", "4,0"}, "--clients is 0"},
 		{2, []string{"--noise", "NaN"}, "--noise is NaN"},
+		{2, []string{"--windows", "65"}, "--windows is 65"},
 		{2, []string{"x"}, "unknown command"},
-		{1, []string{"--peers", "nowhere", "--out", filepath.Join(t.TempDir(), "x.jsonl")}, "no checkpoint smollm2-135m"},
+		{1, []string{"--peers", "nowhere", "--samples", t.TempDir()}, "no checkpoint smollm2-135m"},
 	} {
 		clitest.Run(t, "", c.args...).Refused(t, c.exit, c.want)
 	}
@@ -53,7 +54,7 @@ func TestRefusals(t *testing.T) {
 
 // fakeRun is a run that measures nothing by itself.
 func fakeRun(out io.Writer) *run {
-	return &run{options: &options{rounds: 2, retries: 2, noise: 0.1}, out: out, progress: io.Discard, gaveUp: map[string]bool{}}
+	return &run{options: &options{rounds: 2, retries: 2, noise: 0.1}, out: out, progress: io.Discard, gaveUp: map[string]bool{}, known: map[taken]bool{}}
 }
 
 // Noisy samples are taken anew, and only those, a bounded number of times.
@@ -82,17 +83,46 @@ func TestNoisySamplesAreTakenAnew(t *testing.T) {
 	}
 }
 
-// A job that fails keeps what it has, and is not run again.
+// A run goes on where others stopped: what is known of a round is not taken again, of what does not vary one round says all, and failures are no knowledge.
+func TestGoesOn(t *testing.T) {
+	r := fakeRun(io.Discard)
+	a, b, failed := sample.Key{Peer: "a", Metric: "decode", Size: 1}, sample.Key{Peer: "a", Metric: "decode", Size: 8}, sample.Key{Peer: "a", Metric: "start"}
+	fixed, machine := sample.Key{Peer: "a", Metric: "ppl", Size: 64}, sample.Key{Peer: sample.Machine, Metric: "read", Size: 1024}
+	for _, s := range []sample.Sample{{Key: a}, {Key: b}, {Key: a, Round: 1}, {Key: fixed, Round: 1}, {Key: failed, Failed: "gone"}, {Key: machine}} {
+		r.learn(s)
+	}
+	r.what = []string{"limits"}
+	for _, c := range []struct {
+		name  string
+		job   job
+		round int
+		want  bool
+	}{
+		{"a round that is known", job{keys: []sample.Key{a, b}}, 0, false},
+		{"a size that is not", job{keys: []sample.Key{a, b}}, 1, true},
+		{"what does not vary", job{keys: []sample.Key{fixed}, once: true}, 0, false},
+		{"what failed", job{keys: []sample.Key{failed}}, 0, true},
+		{"the machine, known", job{again: true}, 0, false},
+		{"the machine", job{again: true}, 1, true},
+	} {
+		if r.round = c.round; r.due(c.job) != c.want {
+			t.Errorf("%s: due %v", c.name, !c.want)
+		}
+	}
+}
+
+// A job that fails keeps what it has, tells why there is no more, and is not run again.
 func TestFailedJobs(t *testing.T) {
 	var out bytes.Buffer
 	r := fakeRun(&out)
-	j := job{name: "a", run: func(context.Context, wanted) ([]sample.Sample, error) {
-		return []sample.Sample{{Key: sample.Key{Peer: "a", Metric: "start"}, Value: 1, Foreign: 0.9}}, errors.New("gone")
+	got, lost := sample.Key{Peer: "a", Metric: "start"}, sample.Key{Peer: "a", Metric: "decode", Size: 8}
+	j := job{name: "a", keys: []sample.Key{got, lost}, run: func(context.Context, wanted) ([]sample.Sample, error) {
+		return []sample.Sample{{Key: got, Value: 1, Foreign: 0.9}}, errors.New("gone")
 	}}
 	if err := r.do(t.Context(), j); err != nil || !r.gaveUp["a"] {
 		t.Errorf("%v, gave up %v", err, r.gaveUp)
 	}
-	if list, err := sample.Read(&out); err != nil || len(list) != 1 {
+	if list, err := sample.Read(&out); err != nil || len(list) != 2 || list[0].Failed != "" || list[1].Key != lost || list[1].Failed != "gone" {
 		t.Errorf("samples %+v, %v", list, err)
 	}
 }
@@ -114,7 +144,7 @@ func TestTurned(t *testing.T) {
 }
 
 func TestCases(t *testing.T) {
-	r := &run{options: &options{what: []string{"prefill", "decode", "long"}, batches: []int{1, 8}}, context: 2048}
+	r := &run{options: &options{what: []string{"prefill", "decode", "long"}, batches: []int{8, 1}}, context: 2048}
 	var got []string
 	for _, c := range r.cases() {
 		got = append(got, c.Metric)
@@ -129,7 +159,7 @@ func TestCases(t *testing.T) {
 
 func TestShareOfPeak(t *testing.T) {
 	r := &run{flops: map[string]float64{"bf16": 512e9}, peaks: map[string]float64{"f32": 4e11}}
-	v := adapt.Variant{Format: "bf16"}
+	v := adapt.Variant{Format: "bf16", Name: "bf16"}
 	if got := r.shareOfPeak(v, 100); got != 0.25 { // no bf16 instructions here
 		t.Errorf("share %v", got)
 	}
@@ -142,12 +172,18 @@ func TestShareOfPeak(t *testing.T) {
 // A server that ends is not waited for, and its last words are told.
 func TestServerThatEnds(t *testing.T) {
 	r := &run{options: &options{limit: time.Minute, clients: []int{1}}, bench: adapt.Bench{IDs: []int32{1, 2, 3}}}
-	p := &adapt.Peer{Name: "a", Serve: func(*adapt.Bench, adapt.Variant, adapt.Serving) adapt.Command {
-		return adapt.Command{Args: []string{"sh", "-c", "echo no such model >&2; exit 3"}}
+	p := &adapt.Peer{Name: "a", Serve: func(*adapt.Bench, adapt.Variant, adapt.Serving) (adapt.Command, error) {
+		return adapt.Command{Args: []string{"sh", "-c", "echo no such model >&2; exit 3"}}, nil
 	}}
-	_, err := r.stream(t.Context(), p, adapt.Variant{}, func(sample.Key) bool { return true })
+	all := func(sample.Key) bool { return true }
+	r.what = []string{"stream"}
+	_, err := r.load(t.Context(), p, adapt.Variant{}, r.loads(p, adapt.Variant{}), all)
 	if err == nil || !strings.Contains(err.Error(), "the server has ended: exit status 3: no such model") {
 		t.Errorf("error %v", err)
+	}
+	none := func(sample.Key) bool { return false }
+	if samples, err := r.load(t.Context(), p, adapt.Variant{}, r.loads(p, adapt.Variant{}), none); err != nil || samples != nil {
+		t.Errorf("samples %v, %v of a server that nothing is asked of", samples, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 const (
 	decodePrompt  = 32
 	decodeTokens  = 128
+	sharedTokens  = 64 // of each, where several sequences decode together
 	shortPrompt   = adapt.Predicted
 	longPrompt    = 4096
 	contextPrompt = 7500
@@ -31,16 +33,17 @@ func (r *run) cases() []adapt.Case {
 			list = append(list, c)
 		}
 	}
+	// One sequence first: some engines have a pipeline of their own for it, which is loaded once.
 	add("prefill", adapt.Case{Metric: "prefill", Batch: 1, Prompt: shortPrompt, Repeat: repeat})
-	for _, b := range r.batches {
-		c := adapt.Case{Metric: "decode", Batch: b, Prompt: decodePrompt, Gen: decodeTokens, Repeat: 1}
+	add("long", adapt.Case{Metric: "prefill", Batch: 1, Prompt: longPrompt, Repeat: 1})
+	add("long", adapt.Case{Metric: "context", Batch: 1, Prompt: contextPrompt, Gen: contextTokens, Repeat: 1})
+	for _, b := range slices.Sorted(slices.Values(r.batches)) {
+		c := adapt.Case{Metric: "decode", Batch: b, Prompt: decodePrompt, Gen: sharedTokens, Repeat: 1}
 		if b == 1 {
-			c.Repeat = repeat
+			c.Gen, c.Repeat = decodeTokens, repeat
 		}
 		add("decode", c)
 	}
-	add("long", adapt.Case{Metric: "prefill", Batch: 1, Prompt: longPrompt, Repeat: 1})
-	add("long", adapt.Case{Metric: "context", Batch: 1, Prompt: contextPrompt, Gen: contextTokens, Repeat: 1})
 	return list
 }
 
@@ -53,11 +56,11 @@ func (r *run) measureCases(ctx context.Context, p *adapt.Peer, v adapt.Variant, 
 		}
 	}
 	if !p.Single {
-		return r.oneProcess(ctx, p, v, asked)
+		return r.oneProcess(ctx, p, v, asked, r.has("start") && want(r.key(p, v, "start", 0)))
 	}
 	var samples []sample.Sample
 	for _, c := range asked {
-		more, err := r.oneProcess(ctx, p, v, []adapt.Case{c})
+		more, err := r.oneProcess(ctx, p, v, []adapt.Case{c}, false)
 		samples = append(samples, more...)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -69,8 +72,8 @@ func (r *run) measureCases(ctx context.Context, p *adapt.Peer, v adapt.Variant, 
 	return samples, nil
 }
 
-// oneProcess measures cases in one process.
-func (r *run) oneProcess(ctx context.Context, p *adapt.Peer, v adapt.Variant, cases []adapt.Case) (samples []sample.Sample, err error) {
+// oneProcess measures cases in one process, and maybe when its first token came.
+func (r *run) oneProcess(ctx context.Context, p *adapt.Peer, v adapt.Variant, cases []adapt.Case, start bool) (samples []sample.Sample, err error) {
 	command, err := p.Measure(&r.bench, v, cases)
 	if err != nil {
 		return nil, err
@@ -79,6 +82,9 @@ func (r *run) oneProcess(ctx context.Context, p *adapt.Peer, v adapt.Variant, ca
 	_, err = r.lines(ctx, command, func(running *proc.Process, line string) error {
 		found, err := p.Parse(line, cases)
 		for _, f := range found {
+			if f.First && start {
+				samples = append(samples, r.started(p, v, time.Since(running.Begun), running.Meter.Foreign(), running.PeakBytes())...)
+			}
 			if f.First || f.Begin {
 				running.Meter.Mark()
 				continue
@@ -110,7 +116,7 @@ func (r *run) shareOfPeak(v adapt.Variant, rate float64) float64 {
 	if peak == 0 {
 		return 0
 	}
-	return r.flops[v.Format] * rate / adapt.Predicted / peak
+	return r.flops[v.Name] * rate / adapt.Predicted / peak
 }
 
 // multiplied is the type of numbers that a format's products are made of.
@@ -188,16 +194,24 @@ func (r *run) begin(ctx context.Context, p *adapt.Peer, v adapt.Variant) ([]samp
 	if first == 0 {
 		return nil, fmt.Errorf("it has said nothing of a first token%s", running.Said())
 	}
+	return r.started(p, v, first, foreign, running.PeakBytes()), nil
+}
+
+func (r *run) started(p *adapt.Peer, v adapt.Variant, first time.Duration, foreign float64, peak int64) []sample.Sample {
 	return []sample.Sample{
 		{Key: r.key(p, v, "start", 0), Value: first.Seconds(), Foreign: rounded(foreign)},
-		{Key: r.key(p, v, "memory", 0), Value: float64(running.PeakBytes()) / 1e6},
-	}, nil
+		{Key: r.key(p, v, "memory", 0), Value: float64(peak) / 1e6},
+	}
 }
 
 // quality measures perplexity.
 func (r *run) quality(ctx context.Context, p *adapt.Peer, v adapt.Variant) ([]sample.Sample, error) {
+	command, err := p.Quality(&r.bench, v)
+	if err != nil {
+		return nil, err
+	}
 	found := 0.0
-	_, err := r.lines(ctx, p.Quality(&r.bench, v, r.text), func(_ *proc.Process, line string) error {
+	_, err = r.lines(ctx, command, func(_ *proc.Process, line string) error {
 		if ppl, ok := p.Said(line); ok {
 			found = ppl
 		}
@@ -209,7 +223,7 @@ func (r *run) quality(ctx context.Context, p *adapt.Peer, v adapt.Variant) ([]sa
 	if err != nil {
 		return nil, err
 	}
-	return []sample.Sample{{Key: r.key(p, v, "ppl", 0), Value: found}}, nil
+	return []sample.Sample{{Key: r.key(p, v, "ppl", int64(r.windows)), Value: found}}, nil
 }
 
 // rounded is a part of the machine, to a tenth of a percent.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"llmc/runtime/bench/peers/adapt"
 	"llmc/runtime/bench/peers/proc"
@@ -28,12 +29,40 @@ type run struct {
 	round      int
 	context    int                // of the model, positions
 	parameters int64              // of the model
-	flops      map[string]float64 // of a prompt of adapt.Predicted tokens, by format
+	flops      map[string]float64 // of a prompt of adapt.Predicted tokens, by variant
 	peaks      map[string]float64 // operations a second, by the type of the numbers
 	gaveUp     map[string]bool    // jobs that failed
+	known      map[taken]bool     // of this run and those that it goes on with
+	spent      time.Duration      // by programs, without what they waited for a quiet machine
 }
 
-func newRun(o *options, out, progress io.Writer) (*run, error) {
+// taken says of which round a sample is.
+type taken struct {
+	sample.Key
+	round int
+}
+
+// learn notes that a sample has been taken. What failed may do better another time.
+func (r *run) learn(s sample.Sample) {
+	if s.Failed == "" {
+		r.known[taken{s.Key, s.Round}] = true
+	}
+}
+
+// wants tells whether a job's sample is still to be taken in this round.
+func (r *run) wants(j job, k sample.Key) bool {
+	if !j.once {
+		return !r.known[taken{k, r.round}]
+	}
+	for round := range r.rounds {
+		if r.known[taken{k, round}] {
+			return false
+		}
+	}
+	return true
+}
+
+func newRun(o *options, known []sample.Sample, out, progress io.Writer) (*run, error) {
 	checkpoint, err := o.checkpoint()
 	if err != nil {
 		return nil, err
@@ -50,8 +79,11 @@ func newRun(o *options, out, progress io.Writer) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{options: o, out: out, progress: progress, flops: map[string]float64{}, peaks: map[string]float64{}, gaveUp: map[string]bool{}}
-	r.bench = adapt.Bench{Peers: peers, Bin: bin, Scratch: scratch, Checkpoint: checkpoint, Model: filepath.Base(checkpoint), Threads: o.threads}
+	r := &run{options: o, out: out, progress: progress, flops: map[string]float64{}, peaks: map[string]float64{}, gaveUp: map[string]bool{}, known: map[taken]bool{}}
+	r.bench = adapt.Bench{Peers: peers, Bin: bin, Scratch: scratch, Checkpoint: checkpoint, Model: filepath.Base(checkpoint), Threads: o.threads, Windows: o.windows}
+	for _, s := range known {
+		r.learn(s)
+	}
 	if r.context, err = modelContext(checkpoint); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(scratch))
 	}
@@ -73,6 +105,19 @@ func modelContext(checkpoint string) (int, error) {
 	return config.Context, nil
 }
 
+// due tells whether samples of a job are still to be taken in this round. The machine is measured for others, too.
+func (r *run) due(j job) bool {
+	if !j.again {
+		return !r.gaveUp[j.name] && slices.ContainsFunc(j.keys, func(k sample.Key) bool { return r.wants(j, k) })
+	}
+	for t := range r.known {
+		if t.Peer == sample.Machine && t.round == r.round {
+			return false
+		}
+	}
+	return r.has("limits")
+}
+
 // all runs all rounds. What fails is said and left out of the rounds behind it.
 func (r *run) all(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
@@ -80,14 +125,20 @@ func (r *run) all(ctx context.Context) error {
 	}
 	jobs := r.jobs()
 	for r.round = range r.rounds {
+		if !slices.ContainsFunc(jobs, r.due) {
+			continue
+		}
 		for _, j := range jobs {
-			if r.round > 0 && j.once || r.gaveUp[j.name] {
+			if r.round > 0 && j.once || r.gaveUp[j.name] || !j.again && !r.due(j) {
 				continue
 			}
+			before := r.spent
 			if err := r.do(ctx, j); err != nil {
 				return err
 			}
+			fmt.Fprintf(r.progress, "%d/%d %s took %.1f s\n", r.round+1, r.rounds, j.name, (r.spent - before).Seconds())
 		}
+		fmt.Fprintf(r.progress, "%d/%d: %.0f s so far, without waiting\n", r.round+1, r.rounds, r.spent.Seconds())
 		jobs = turned(jobs)
 	}
 	return nil
@@ -110,33 +161,53 @@ func turned(jobs []job) []job {
 
 // do runs a job, and again for those of its samples that were noisy.
 func (r *run) do(ctx context.Context, j job) error {
-	keep := func(sample.Key) bool { return true }
+	keep := func(k sample.Key) bool { return r.wants(j, k) }
 	for attempt := 0; ; attempt++ {
 		samples, err := j.run(ctx, keep)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		var noisy []sample.Key
-		for _, s := range samples {
-			s.Round = r.round
-			if err := s.Write(r.out); err != nil {
-				return err
-			}
-			r.tell(s)
-			if s.Foreign > r.noise {
-				noisy = append(noisy, s.Key)
-			}
-		}
 		if err != nil {
 			fmt.Fprintf(r.progress, "%s: %v\n", j.name, err)
 			r.gaveUp[j.name] = true
-			return nil
+			samples = r.failed(j, samples, err)
+		}
+		noisy, bad := r.write(samples)
+		if bad != nil || err != nil {
+			return bad
 		}
 		if len(noisy) == 0 || attempt == r.retries {
 			return nil
 		}
 		keep = func(k sample.Key) bool { return slices.Contains(noisy, k) }
 	}
+}
+
+// failed adds to the samples of a job that failed those that are missing, with the reason.
+func (r *run) failed(j job, samples []sample.Sample, err error) []sample.Sample {
+	for _, k := range j.keys {
+		has := slices.ContainsFunc(samples, func(s sample.Sample) bool { return s.Key == k })
+		if !has && r.wants(j, k) {
+			samples = append(samples, sample.Sample{Key: k, Failed: oneLine(err)})
+		}
+	}
+	return samples
+}
+
+// write writes samples of this round, and returns those that are noisy.
+func (r *run) write(samples []sample.Sample) (noisy []sample.Key, err error) {
+	for _, s := range samples {
+		s.Round = r.round
+		if err := s.Write(r.out); err != nil {
+			return nil, err
+		}
+		r.tell(s)
+		r.learn(s)
+		if s.Foreign > r.noise {
+			noisy = append(noisy, s.Key)
+		}
+	}
+	return noisy, nil
 }
 
 func (r *run) tell(s sample.Sample) {
@@ -164,6 +235,7 @@ func (r *run) lines(ctx context.Context, c adapt.Command, take func(p *proc.Proc
 	if err != nil {
 		return nil, err
 	}
+	defer func() { r.spent += p.Took() }()
 	for line, ok := p.Next(); ok; line, ok = p.Next() {
 		if err := take(p, line); err != nil {
 			p.Stop()
@@ -184,7 +256,7 @@ func (r *run) prepare(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", v.Name, err)
 		}
 		var err error
-		if r.flops[v.Format], err = r.inspect(ctx, v); err != nil {
+		if r.flops[v.Name], err = r.inspect(ctx, v); err != nil {
 			return fmt.Errorf("%s: %w", v.Name, err)
 		}
 	}
@@ -211,6 +283,9 @@ func (r *run) tokenize(ctx context.Context, v adapt.Variant) error {
 	}
 	quoted, err := json.Marshal(string(text))
 	if err != nil {
+		return err
+	}
+	if r.bench.Text, err = filepath.Abs(r.text); err != nil {
 		return err
 	}
 	file := filepath.Join(r.bench.Scratch, "text.json")

@@ -22,7 +22,7 @@ const (
 )
 
 // arrival is a prompt that comes while others are being answered.
-var arrival = arrivalSize{load.Arrival{Streams: 8, Prompt: streamPrompt, Tokens: 2048, Settle: 8, Long: 4000}}
+var arrival = arrivalSize{load.Arrival{Streams: 8, Prompt: streamPrompt, Tokens: 2048, Begin: 8, Settle: 40, Long: 4000}}
 
 type arrivalSize struct{ load.Arrival }
 
@@ -43,7 +43,11 @@ func (r *run) serve(ctx context.Context, p *adapt.Peer, v adapt.Variant, slots, 
 	if err != nil {
 		return nil, nil, err
 	}
-	running, err := r.start(ctx, p.Serve(&r.bench, v, adapt.Serving{Port: port, Slots: slots, Context: positions}))
+	command, err := p.Serve(&r.bench, v, adapt.Serving{Port: port, Slots: slots, Context: positions})
+	if err != nil {
+		return nil, nil, err
+	}
+	running, err := r.start(ctx, command)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,6 +58,7 @@ func (r *run) serve(ctx context.Context, p *adapt.Peer, v adapt.Variant, slots, 
 	}()
 	stop = func() {
 		running.Stop()
+		r.spent += running.Took()
 		cancel(nil)
 	}
 	s = &serving{Process: running, ctx: ctx, server: &load.Server{URL: "http://127.0.0.1:" + strconv.Itoa(port), Model: adapt.ServedName, Extra: p.Extra}}
@@ -75,16 +80,67 @@ func freePort() (int, error) {
 	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
-// stream loads a server with clients.
-func (r *run) stream(ctx context.Context, p *adapt.Peer, v adapt.Variant, want wanted) ([]sample.Sample, error) {
+// serverLoad is what is asked of a server.
+type serverLoad struct {
+	name             string
+	slots, positions int
+	keys             []sample.Key
+	run              func(s *serving, prompts *load.Prompts, want wanted) ([]sample.Sample, error)
+}
+
+// loads are those that were asked for and that the model has room for.
+func (r *run) loads(p *adapt.Peer, v adapt.Variant) []serverLoad {
+	var list []serverLoad
+	if r.has("stream") && len(r.clients) > 0 {
+		var keys []sample.Key
+		for _, c := range r.clients {
+			keys = append(keys, r.key(p, v, "stream", int64(c)))
+		}
+		list = append(list, serverLoad{"serve", slices.Max(r.clients), streamContext, keys,
+			func(s *serving, prompts *load.Prompts, want wanted) ([]sample.Sample, error) {
+				return r.stream(s, p, v, prompts, want)
+			}})
+	}
+	if r.has("arrival") && r.context >= arrival.context() {
+		keys := []sample.Key{r.key(p, v, "arrival_p99", int64(arrival.Long))}
+		list = append(list, serverLoad{"serve while a prompt arrives", arrival.Streams + 1, arrival.context(), keys,
+			func(s *serving, prompts *load.Prompts, _ wanted) ([]sample.Sample, error) {
+				return r.arrive(s, p, v, prompts)
+			}})
+	}
+	return list
+}
+
+// load puts those loads of which something is wanted on a server that has room for the largest.
+func (r *run) load(ctx context.Context, p *adapt.Peer, v adapt.Variant, loads []serverLoad, want wanted) ([]sample.Sample, error) {
+	loads = slices.DeleteFunc(slices.Clone(loads), func(l serverLoad) bool { return !slices.ContainsFunc(l.keys, want) })
+	if len(loads) == 0 {
+		return nil, nil // only when the server was ready was noisy: that alone is not worth a start
+	}
+	slots, positions := 0, 0
+	for _, l := range loads {
+		slots, positions = max(slots, l.slots), max(positions, l.positions)
+	}
 	prompts := load.NewPrompts(r.bench.IDs)
-	most := slices.Max(r.clients)
-	s, stop, err := r.serve(ctx, p, v, most, streamContext, prompts)
+	s, stop, err := r.serve(ctx, p, v, slots, positions, prompts)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
 	samples := []sample.Sample{s.start}
+	for _, l := range loads {
+		s.Meter.Mark()
+		more, err := l.run(s, prompts, want)
+		samples = append(samples, more...)
+		if err != nil {
+			return samples, fmt.Errorf("%w%s", err, s.Said())
+		}
+	}
+	return samples, nil
+}
+
+// stream loads a server with clients.
+func (r *run) stream(s *serving, p *adapt.Peer, v adapt.Variant, prompts *load.Prompts, want wanted) (samples []sample.Sample, err error) {
 	for _, clients := range r.clients {
 		if !want(r.key(p, v, "stream", int64(clients))) {
 			continue
@@ -92,7 +148,7 @@ func (r *run) stream(ctx context.Context, p *adapt.Peer, v adapt.Variant, want w
 		s.Meter.Mark()
 		result, err := load.Level{Clients: clients, Requests: streamRequests, Prompt: streamPrompt, Tokens: streamTokens}.Run(s.ctx, s.server, prompts)
 		if err != nil {
-			return samples, fmt.Errorf("%d clients: %w%s", clients, err, s.Said())
+			return samples, fmt.Errorf("%d clients: %w", clients, err)
 		}
 		foreign := rounded(s.Meter.Foreign())
 		for _, f := range []struct {
@@ -106,25 +162,21 @@ func (r *run) stream(ctx context.Context, p *adapt.Peer, v adapt.Variant, want w
 			samples = append(samples, sample.Sample{Key: r.key(p, v, f.metric, int64(clients)), Value: f.value, Foreign: foreign})
 		}
 	}
-	return append(samples, sample.Sample{Key: r.key(p, v, "memory_server", int64(most)), Value: float64(s.PeakBytes()) / 1e6}), nil
+	return append(samples, sample.Sample{Key: r.key(p, v, "memory_server", int64(slices.Max(r.clients))), Value: float64(s.PeakBytes()) / 1e6}), nil
 }
 
 // arrive lets a long prompt arrive at a server that is busy with streams.
-func (r *run) arrive(ctx context.Context, p *adapt.Peer, v adapt.Variant) ([]sample.Sample, error) {
-	prompts := load.NewPrompts(r.bench.IDs)
-	s, stop, err := r.serve(ctx, p, v, arrival.Streams+1, arrival.context(), prompts)
+func (r *run) arrive(s *serving, p *adapt.Peer, v adapt.Variant, prompts *load.Prompts) ([]sample.Sample, error) {
+	result, err := arrival.Run(s.ctx, s.server, prompts)
 	if err != nil {
 		return nil, err
 	}
-	defer stop()
-	s.Meter.Mark()
-	result, err := arrival.Run(s.ctx, s.server, prompts)
-	if err != nil {
-		return nil, fmt.Errorf("%w%s", err, s.Said())
-	}
-	foreign := rounded(s.Meter.Foreign())
+	foreign, size := rounded(s.Meter.Foreign()), int64(arrival.Long)
+	without, with := sample.Percentile(result.Before, 99), sample.Percentile(result.Between, 99)
 	return []sample.Sample{
-		{Key: r.key(p, v, "arrival_p99", int64(arrival.Long)), Value: 1e3 * sample.Percentile(result.Between, 99), Foreign: foreign},
-		{Key: r.key(p, v, "arrival_first", int64(arrival.Long)), Value: 1e3 * result.First, Foreign: foreign},
+		{Key: r.key(p, v, "arrival_before", int64(arrival.Streams)), Value: 1e3 * without, Foreign: foreign},
+		{Key: r.key(p, v, "arrival_p99", size), Value: 1e3 * with, Foreign: foreign},
+		{Key: r.key(p, v, "arrival_times", size), Value: with / without, Foreign: foreign},
+		{Key: r.key(p, v, "arrival_first", size), Value: 1e3 * result.First, Foreign: foreign},
 	}, nil
 }

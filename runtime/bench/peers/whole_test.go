@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,21 +19,24 @@ func TestWholeRun(t *testing.T) {
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	out := filepath.Join(dir, "samples.jsonl")
-	page := clitest.Run(t, "", "--peers", filepath.Join(dir, "nobody"), "--bin", dir, "--out", out, "--model", filepath.Join(root, "testdata", "demo"),
-		"--text", filepath.Join(root, "docs", "decisions.md"), "--formats", "int8", "--rounds", "2", "--retries", "0", "--threads", "1",
-		"--what", "build,size,decode,start,stream,perplexity", "--batches", "1,2", "--clients", "1,2", "--wrap", "nice -n 1").Done(t)
-	file, err := os.Open(out)
-	if err != nil {
-		t.Fatal(err)
+	out := filepath.Join(dir, "samples")
+	part := func(what ...string) string {
+		args := []string{"--peers", filepath.Join(dir, "nobody"), "--bin", dir, "--samples", out, "--model", filepath.Join(root, "testdata", "demo"),
+			"--text", filepath.Join(root, "docs", "decisions.md"), "--formats", "int8", "--retries", "0", "--threads", "1",
+			"--batches", "1,2", "--clients", "1,2", "--wrap", "nice -n 1", "--windows", "2", "--what"}
+		return clitest.Run(t, "", append(args, what...)...).Done(t)
 	}
-	defer file.Close()
-	samples, err := sample.Read(file)
-	if err != nil {
-		t.Fatal(err)
+	part("size,decode", "--rounds", "1")
+	page := part("build,size,decode,start,stream,perplexity", "--rounds", "2") // goes on with the first
+	all, err := sample.ReadAll(out)
+	if err != nil || len(all.About) != 2 {
+		t.Fatalf("%d parts, %v", len(all.About), err)
 	}
 	figures := map[string]sample.Figure{}
-	for _, f := range sample.Summarize(samples, 1) {
+	for _, f := range sample.Summarize(all.Samples, 1) {
+		if f.Variant == "int8-w8a8" {
+			continue // it is built and measured beside
+		}
 		if f.Peer != sample.Own || f.Model != "demo" || f.Format != "int8" || f.Failed != "" || f.Median <= 0 {
 			t.Errorf("figure %+v", f)
 		}
@@ -46,7 +48,7 @@ func TestWholeRun(t *testing.T) {
 			t.Errorf("%s: %d samples, want %d", metric, figures[metric].Samples, want)
 		}
 	}
-	for _, want := range []string{"## demo, int8", "decode, 2 together", "2 streaming clients", "of the bandwidth"} {
+	for _, want := range []string{"## demo\n", "## demo, int8-w8a8", "decode, 2 together", "2 streaming clients", "of the bandwidth"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in %s", want, page)
 		}

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,7 +20,9 @@ type Bench struct {
 	Checkpoint string  // directory of the model
 	Model      string  // its name, by which peers' files of it are found
 	Threads    int     // of every engine
-	IDs        []int32 // a text's token ids, of which prompts are made
+	Text       string  // file that IDs are the tokens of
+	IDs        []int32 // a text's token ids, of which prompts are made and perplexity is measured
+	Windows    int     // of the text at most that perplexity is measured on
 }
 
 // Variant is a model in one of a peer's own formats.
@@ -81,15 +84,21 @@ type Peer struct {
 	Needs    string // below Bench.Peers
 	Variants []Variant
 	Weights  []string // patterns of the files of a variant that is a directory
+	Package  string   // of Python, whose version is the peer's
 	Single   bool     // a process measures one case
 	Measure  func(b *Bench, v Variant, cases []Case) (Command, error)
 	Parse    func(line string, cases []Case) ([]Found, error)
 	Start    func(b *Bench, v Variant) (Command, error) // makes one token
-	Serve    func(b *Bench, v Variant, s Serving) Command
+	Serve    func(b *Bench, v Variant, s Serving) (Command, error)
+	Once     bool           // the server takes so long to start that one does for all loads: what it reserves does not depend on their sizes
 	Extra    map[string]any // fields of requests to the server
-	Quality  func(b *Bench, v Variant, text string) Command
+	Quality  func(b *Bench, v Variant) (Command, error)
 	Said     func(line string) (perplexity float64, ok bool)
+	Version  func(b *Bench) string
 }
+
+// Window is how many tokens a window has that perplexity is measured on: the first half is context only, the second half is scored.
+const Window = 512
 
 // Peers lists all programs; the first is this project's.
 var Peers = []Peer{own, llamaCpp, openVINO, onnxRuntime, cTranslate2, vLLM, transformers}
@@ -148,6 +157,7 @@ var adaptors embed.FS
 
 // request is what an adaptor reads.
 type request struct {
+	Peers      string  `json:"peers"`
 	Model      string  `json:"model"`
 	Checkpoint string  `json:"checkpoint"`
 	Variant    string  `json:"variant"`
@@ -157,6 +167,8 @@ type request struct {
 	Seconds    float64 `json:"seconds"` // after which a case is not repeated any more
 	Cases      []Case  `json:"cases"`
 	IDs        []int32 `json:"ids"`
+	Window     int     `json:"window"`
+	Windows    int     `json:"windows"` // whose perplexity is wanted, instead of cases
 }
 
 const (
@@ -167,30 +179,50 @@ const (
 
 // adaptor returns the command that runs a Python program of this package in a peer's environment.
 func (b *Bench) adaptor(environment, program string, v Variant, cases []Case) (Command, error) {
-	r := request{Model: b.Path(v), Checkpoint: b.Checkpoint, Variant: v.Name, Threads: b.Threads, Context: leastContext, Repeat: adaptorRepeat,
-		Seconds: adaptorSeconds, Cases: append([]Case{}, cases...), IDs: b.IDs}
+	r := b.request(v)
+	r.Cases = append(r.Cases, cases...)
 	for _, c := range cases {
 		r.Context = max(r.Context, c.Prompt+c.Gen+2)
 	}
-	text, err := json.Marshal(&r)
+	return b.runAdaptor(environment, program, r)
+}
+
+// scorer returns the command that runs such a program to measure perplexity.
+func (b *Bench) scorer(environment, program string, v Variant) (Command, error) {
+	r := b.request(v)
+	r.Context, r.Windows = Window+2, b.Windows
+	return b.runAdaptor(environment, program, r)
+}
+
+func (b *Bench) request(v Variant) *request {
+	return &request{Peers: b.Peers, Model: b.Path(v), Checkpoint: b.Checkpoint, Variant: v.Name, Threads: b.Threads, Context: leastContext, Repeat: adaptorRepeat,
+		Seconds: adaptorSeconds, Cases: []Case{}, IDs: b.IDs, Window: Window}
+}
+
+func (b *Bench) runAdaptor(environment, program string, r *request) (Command, error) {
+	text, err := json.Marshal(r)
 	if err != nil {
 		return Command{}, err
 	}
 	file := filepath.Join(b.Scratch, "request.json")
-	for name, content := range map[string][]byte{file: text, filepath.Join(b.Scratch, program): nil, filepath.Join(b.Scratch, "adaptor.py"): nil} {
-		if content == nil {
-			if content, err = adaptors.ReadFile("python/" + filepath.Base(name)); err != nil {
-				return Command{}, err
-			}
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return Command{}, err
+	}
+	return b.program(environment, program, file)
+}
+
+// program returns the command that runs a Python program of this package, which may use the adaptors' common part.
+func (b *Bench) program(environment, program string, args ...string) (Command, error) {
+	for _, name := range []string{program, "adaptor.py"} {
+		content, err := adaptors.ReadFile("python/" + name)
+		if err != nil {
+			return Command{}, err
 		}
-		if err := os.WriteFile(name, content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(b.Scratch, name), content, 0o644); err != nil {
 			return Command{}, err
 		}
 	}
-	return Command{
-		Args: []string{filepath.Join(b.Peers, environment, "bin", "python"), filepath.Join(b.Scratch, program), file},
-		Env:  b.python(),
-	}, nil
+	return Command{Args: append([]string{filepath.Join(b.Peers, environment, "bin", "python"), filepath.Join(b.Scratch, program)}, args...), Env: b.python()}, nil
 }
 
 // python is the environment of Python programs: nothing is fetched, no more threads than others have.
@@ -205,7 +237,19 @@ type said struct {
 	Case    *int
 	Prefill float64 `json:"prefill_s"`
 	Decode  float64 `json:"decode_s"`
+	Loss    float64 // of Tokens tokens, nats
+	Tokens  int
 	Error   string
+}
+
+// saidLoss reads what an adaptor says of its model's loss on the text, as perplexity.
+func saidLoss(line string) (float64, bool) {
+	text, ok := strings.CutPrefix(line, "PEER ")
+	var s said
+	if !ok || json.Unmarshal([]byte(text), &s) != nil || s.Tokens <= 0 || s.Loss <= 0 {
+		return 0, false
+	}
+	return math.Exp(s.Loss / float64(s.Tokens)), true
 }
 
 // parseAdaptor reads a line of an adaptor, among whatever else libraries print.

@@ -48,11 +48,14 @@ func TestPerplexities(t *testing.T) {
 	}{
 		{&own, `{"ppl":26.122,"tokens":16384}`, 26.122},
 		{&own, `{"ppl":0}`, 0},
-		{&llamaCpp, "0.03.598.249 I perplexity: 3.38 seconds per pass - ETA 0.03.704.678 I Final estimate: PPL = 76.1735 +/- 7.16015", 76.1735},
-		{&llamaCpp, "[1]82.8010,[2]80.0710,", 0},
-		{&llamaCpp, "Final estimate: PPL = nan +/- nan", 0},
+		{&llamaCpp, `PEER {"loss": 0.6931471805599453, "tokens": 1}`, 2},
+		{&vLLM, `PEER {"loss": 1571.0271010664985, "tokens": 512}`, 21.507727878700127},
+		{&openVINO, `{"loss": 1, "tokens": 1}`, 0},
+		{&openVINO, `PEER {"loss": NaN, "tokens": 512}`, 0},
+		{&openVINO, `PEER {"loss": 0.0, "tokens": 0}`, 0},
+		{&openVINO, `PEER {"first": true}`, 0},
 	} {
-		if got, ok := c.peer.Said(c.line); ok != (c.want > 0) || ok && got != c.want {
+		if got, ok := c.peer.Said(c.line); ok != (c.want > 0) || ok && math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%q: %v, %v", c.line, got, ok)
 		}
 	}
@@ -76,7 +79,7 @@ func TestConversions(t *testing.T) {
 // Every peer has a command for every case, with the model in it, and what it lacks is found out before it is run.
 func TestCommands(t *testing.T) {
 	dir := t.TempDir()
-	b := &Bench{Peers: filepath.Join(dir, "peers"), Bin: "bin", Scratch: dir, Checkpoint: "model", Model: "m", Threads: 2, IDs: make([]int32, 100)}
+	b := &Bench{Peers: filepath.Join(dir, "peers"), Bin: "bin", Scratch: dir, Checkpoint: "model", Model: "m", Threads: 2, IDs: make([]int32, 100), Windows: 7}
 	for i := range Peers {
 		p := &Peers[i]
 		if p.Installed(b) != (p.Needs == "") || p.Prepared(b, p.Variants[0]) != (p.Name == own.Name) {
@@ -100,12 +103,13 @@ func TestCommands(t *testing.T) {
 				t.Errorf("%s: %v", p.Name, err)
 			}
 			if p.Serve != nil {
-				if args := p.Serve(b, v, Serving{Port: 1234, Slots: 3, Context: 512}).Args; !slices.Contains(args, "1234") || !slices.Contains(args, model) {
-					t.Errorf("%s: %q", p.Name, args)
+				command, err := p.Serve(b, v, Serving{Port: 1234, Slots: 3, Context: 512})
+				if err != nil || !slices.Contains(command.Args, "1234") || !slices.Contains(command.Args, model) {
+					t.Errorf("%s: %q, %v", p.Name, command.Args, err)
 				}
 			}
-			if p.Quality != nil && p.Said == nil {
-				t.Errorf("%s: what it says of its quality is not read", p.Name)
+			if command, err := p.Quality(b, v); err != nil || p.Said == nil || p.Name != own.Name && !asksForWindows(t, command, model) {
+				t.Errorf("%s: perplexity is measured by %q, %v", p.Name, command.Args, err)
 			}
 		}
 	}
@@ -129,6 +133,31 @@ func checkRequest(t *testing.T, c Command, model string, asked Case) {
 	}
 	if r.Model != model || len(r.Cases) != 1 || r.Cases[0].Batch != asked.Batch || r.Context < asked.Prompt+asked.Gen+2 || len(r.IDs) != 100 || r.Threads != 2 {
 		t.Errorf("request %+v", r)
+	}
+}
+
+// asksForWindows looks at what an adaptor would read that measures perplexity.
+func asksForWindows(t *testing.T, c Command, model string) bool {
+	t.Helper()
+	text, err := os.ReadFile(c.Args[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r request
+	return json.Unmarshal(text, &r) == nil && r.Model == model && r.Windows == 7 && r.Window == Window && r.Context > Window && len(r.Cases) == 0
+}
+
+func TestVersions(t *testing.T) {
+	dir := t.TempDir()
+	b := &Bench{Peers: dir, Bin: dir}
+	if v := openVINO.Version(b); v != "" {
+		t.Errorf("OpenVINO %q, where there is none", v)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "ov/lib/python3.11/site-packages/openvino_genai-2026.4.1.0.dist-info"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if v := openVINO.Version(b); v != "2026.4.1.0" {
+		t.Errorf("OpenVINO %q", v)
 	}
 }
 

@@ -63,3 +63,57 @@ func TestAdaptor(t *testing.T) {
 		}
 	}
 }
+
+// fakeScorer knows what the tokens are: each follows the last one by one.
+const fakeScorer = `
+from adaptor import main
+
+def open_scorer(request):
+    def score(ids, first):
+        assert ids == list(range(ids[0], ids[0] + 4)) and ids[0] % 4 == 0 and first == 2, (ids, first)
+        return [-1.0 - ids[0] / 4] * 2
+    return score
+
+main(None, open_scorer)
+`
+
+// Windows follow each other, the second half of each is scored, and what is left of the text is not.
+func TestAdaptorOfPerplexity(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip(err)
+	}
+	for windows, want := range map[int]string{1: `PEER {"loss": 2.0, "tokens": 2}`, 2: `PEER {"loss": 6.0, "tokens": 4}`, 9: `PEER {"loss": 12.0, "tokens": 6}`} {
+		b := &Bench{Peers: t.TempDir(), Scratch: t.TempDir(), Model: "m", Threads: 1}
+		r := b.request(Variant{})
+		r.Window, r.Windows = 4, windows
+		for i := range int32(15) {
+			r.IDs = append(r.IDs, i)
+		}
+		command, err := b.runAdaptor("none", "peer_vllm.py", r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program := filepath.Join(b.Scratch, "fake.py")
+		if err := os.WriteFile(program, []byte(fakeScorer), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := exec.Command(python, program, command.Args[2]).CombinedOutput(); err != nil || strings.TrimSpace(string(text)) != want {
+			t.Errorf("%d windows: %s, %v, want %s", windows, text, err, want)
+		}
+	}
+}
+
+// What follows has the probabilities that a softmax gives, whatever the size of the logits.
+func TestLogProbabilities(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil || exec.Command(python, "-c", "import numpy").Run() != nil {
+		t.Skip("no python3 with numpy")
+	}
+	program := `import sys; sys.path.insert(0, "python"); from adaptor import log_probabilities
+print([round(float(p), 6) for p in log_probabilities([[0, 0, 0, 0], [1000, 1000, -1000, -1000], [0, 1.0986122886681098, 0, 0]], [2, 0, 1])])`
+	text, err := exec.Command(python, "-B", "-c", program).CombinedOutput()
+	if want := "[-1.386294, -0.693147, -0.693147]"; err != nil || strings.TrimSpace(string(text)) != want {
+		t.Errorf("%s, %v, want %s", text, err, want)
+	}
+}

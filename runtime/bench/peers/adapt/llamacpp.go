@@ -3,6 +3,7 @@ package adapt
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,26 +29,28 @@ var llamaCpp = Peer{
 		return Command{Args: []string{b.llama("llama-completion"), "-m", b.Path(v), "-t", b.threads(), "-c", "512", "-n", "1", "-no-cnv", "--no-warmup",
 			"-p", strings.Repeat("river stone light garden ", startPrompt/4)}}, nil
 	},
-	Serve: func(b *Bench, v Variant, s Serving) Command {
+	Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
 		return Command{Args: []string{b.llama("llama-server"), "-m", b.Path(v), "-t", b.threads(), "-tb", b.threads(), "-np", strconv.Itoa(s.Slots),
-			"-c", strconv.Itoa(s.Slots * s.Context), "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--cache-ram", "0"}}
+			"-c", strconv.Itoa(s.Slots * s.Context), "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--cache-ram", "0"}}, nil
 	},
 	Extra: map[string]any{"ignore_eos": true, "cache_prompt": false},
-	Quality: func(b *Bench, v Variant, text string) Command {
-		// The result is among its errors.
-		return Command{Args: []string{"sh", "-c", `exec "$0" "$@" 2>&1`, b.llama("llama-perplexity"), "-m", b.Path(v), "-f", text, "-t", b.threads(), "-c", "512", "--chunks", "64", "--no-warmup"}}
-	},
-	Said: func(line string) (ppl float64, ok bool) {
-		_, rest, found := strings.Cut(line, "Final estimate: PPL = ")
-		number, _, _ := strings.Cut(rest, " ")
-		ppl, err := strconv.ParseFloat(number, 64)
-		return ppl, found && err == nil && ppl > 0
+	// llama-perplexity scores 255 of the 256 tokens of a window's second half, of a text that it tokenizes by itself.
+	Quality: func(b *Bench, v Variant) (Command, error) { return b.scorer("ref", "peer_llamacpp.py", v) },
+	Said:    saidLoss,
+	Version: func(b *Bench) string {
+		text, _ := os.ReadFile(filepath.Join(b.Peers, "llama.cpp-src", "PKG-INFO"))
+		_, rest, _ := strings.Cut(string(text), "\nVersion: ")
+		version, _, _ := strings.Cut(rest, "\n")
+		return "of llama-cpp-python " + version
 	},
 }
 
 func (b *Bench) llama(program string) string {
 	return filepath.Join(b.Peers, "llama.cpp", "bin", program)
 }
+
+// ownWarmUp is how many tokens a prompt has that needs no other before it: adaptors think likewise.
+const ownWarmUp = 1024
 
 func measureLlama(b *Bench, v Variant, cases []Case) (Command, error) {
 	c := cases[0]
@@ -59,8 +62,12 @@ func measureLlama(b *Bench, v Variant, cases []Case) (Command, error) {
 	if c.Gen > 0 {
 		prompt, depth = 0, c.Prompt
 	}
-	return Command{Args: []string{b.llama("llama-bench"), "-m", b.Path(v), "-t", b.threads(), "-p", strconv.Itoa(prompt), "-n", strconv.Itoa(c.Gen), "-d", strconv.Itoa(depth),
-		"-r", strconv.Itoa(c.Repeat), "-fa", "1", "-o", "jsonl"}}, nil
+	args := []string{b.llama("llama-bench"), "-m", b.Path(v), "-t", b.threads(), "-p", strconv.Itoa(prompt), "-n", strconv.Itoa(c.Gen), "-d", strconv.Itoa(depth),
+		"-r", strconv.Itoa(c.Repeat), "-fa", "1", "-o", "jsonl"}
+	if c.Prompt >= ownWarmUp {
+		args = append(args, "--no-warmup")
+	}
+	return Command{Args: args}, nil
 }
 
 // parseLlama reads a line of llama-bench or of llama-batched-bench.

@@ -3,6 +3,7 @@ package adapt
 import (
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -11,26 +12,34 @@ import (
 )
 
 var own = Peer{
-	Name:     sample.Own,
-	Variants: []Variant{{Format: "int4", Name: "int4"}, {Format: "int8", Name: "int8"}, {Format: "bf16", Name: "bf16"}, {Format: "f32", Name: "f32"}},
-	Single:   true,
-	Measure:  measureOwn,
-	Parse:    parseOwn,
+	Name: sample.Own,
+	Variants: []Variant{
+		{Format: "int4", Name: "int4"}, {Format: "int4", Name: "int4-a8"},
+		{Format: "int8", Name: "int8"}, {Format: "int8", Name: "int8-w8a8"},
+		{Format: "bf16", Name: "bf16"}, {Format: "f32", Name: "f32"},
+	},
+	Single:  true,
+	Measure: measureOwn,
+	Parse:   parseOwn,
 	Start: func(b *Bench, v Variant) (Command, error) {
 		ids := strings.Trim(strings.ReplaceAll(fmt.Sprint(b.IDs[:startPrompt]), " ", ","), "[]")
 		return Command{Args: []string{b.llmrun(), "generate", b.Plan(v), "--tokens", ids, "--max-tokens", "1", "--ignore-eos", "--threads", b.threads()}}, nil
 	},
-	Serve: func(b *Bench, v Variant, s Serving) Command {
+	Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
 		return Command{Args: []string{b.llmrun(), "serve", b.Plan(v), "--served-model-name", ServedName, "--port", strconv.Itoa(s.Port),
-			"--threads", b.threads(), "--max-batch", strconv.Itoa(s.Slots), "--max-context", strconv.Itoa(s.Context)}}
+			"--threads", b.threads(), "--max-batch", strconv.Itoa(s.Slots), "--max-context", strconv.Itoa(s.Context)}}, nil
 	},
 	Extra: map[string]any{"ignore_eos": true},
-	Quality: func(b *Bench, v Variant, text string) Command {
-		return Command{Args: []string{b.LLMC(), "eval", b.Plan(v), "--text", text, "--threads", b.threads(), "--json"}}
+	Quality: func(b *Bench, v Variant) (Command, error) {
+		return Command{Args: []string{b.LLMC(), "eval", b.Plan(v), "--text", b.Text, "--windows", strconv.Itoa(b.Windows), "--threads", b.threads(), "--json"}}, nil
 	},
 	Said: func(line string) (float64, bool) {
 		var e struct{ PPL float64 }
 		return e.PPL, json.Unmarshal([]byte(line), &e) == nil && e.PPL > 0
+	},
+	Version: func(b *Bench) string {
+		text, _ := exec.Command(b.llmrun(), "--version").Output()
+		return strings.TrimPrefix(strings.TrimSpace(string(text)), "llmrun version ")
 	},
 }
 

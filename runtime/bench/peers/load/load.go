@@ -104,12 +104,14 @@ type Arrival struct {
 	Streams int
 	Prompt  int // tokens of each stream's prompt
 	Tokens  int // of each stream at most: more than are made until the long prompt is done
-	Settle  int // tokens that each stream has when the long prompt arrives
+	Begin   int // tokens that each stream has when all are taken to run alike
+	Settle  int // tokens that each stream has at least when the long prompt arrives
 	Long    int // tokens of the prompt that arrives
 }
 
 // Arrived is what the streams and the newcomer saw.
 type Arrived struct {
+	Before  []float64 // seconds between the events of the streams while they were alone and all had begun
 	Between []float64 // seconds between the events of the streams, of which at least one is after the arrival and one before the newcomer's first token
 	First   float64   // seconds to the newcomer's first token
 }
@@ -149,13 +151,34 @@ func (l Arrival) Run(ctx context.Context, s *Server, prompts *Prompts) (*Arrived
 	}
 	done := arrived.Add(answer.First)
 	r := &Arrived{First: answer.First.Seconds()}
+	var alone time.Time // when the last stream had begun
+	for _, stream := range times {
+		if at := stream[min(max(l.Begin, 1), len(stream))-1]; at.After(alone) {
+			alone = at
+		}
+	}
 	for i, stream := range times {
 		if failures[i] == nil && stream[len(stream)-1].Before(done) {
 			return nil, fmt.Errorf("a stream of %d tokens ended before the prompt of %d was done: it needs more", l.Tokens, l.Long)
 		}
+		r.Before = append(r.Before, inside(stream, alone, arrived)...)
 		r.Between = append(r.Between, meanwhile(stream, arrived, done)...)
 	}
+	if len(r.Before) == 0 {
+		return nil, fmt.Errorf("streams of %d tokens had none between the %d-th of all and the prompt's arrival", l.Settle, l.Begin)
+	}
 	return r, nil
+}
+
+// inside returns the gaps between events, in seconds, that lie between two times.
+func inside(events []time.Time, from, to time.Time) []float64 {
+	var gaps []float64
+	for i := 1; i < len(events); i++ {
+		if !events[i-1].Before(from) && !events[i].After(to) {
+			gaps = append(gaps, events[i].Sub(events[i-1]).Seconds())
+		}
+	}
+	return gaps
 }
 
 // meanwhile returns the gaps between events, in seconds, that lie in part between two times. A stream that stood still until the end has one more, its last.

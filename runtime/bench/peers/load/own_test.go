@@ -80,11 +80,11 @@ func TestOwnServer(t *testing.T) {
 			t.Errorf("a time of %v s", v)
 		}
 	}
-	a, err := load.Arrival{Streams: 2, Prompt: 8, Tokens: 200, Settle: 2, Long: 250}.Run(t.Context(), s, prompts)
+	a, err := load.Arrival{Streams: 2, Prompt: 8, Tokens: 400, Begin: 2, Settle: 4, Long: 250}.Run(t.Context(), s, prompts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.First <= 0 || len(a.Between) == 0 {
+	if a.First <= 0 || len(a.Between) == 0 || len(a.Before) == 0 {
 		t.Errorf("arrival %+v", a)
 	}
 }

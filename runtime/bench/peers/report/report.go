@@ -16,18 +16,27 @@ import (
 
 // Options say how the tables are made.
 type Options struct {
-	Noise float64  // part of the machine above which what others take spoils a sample
-	Peers []string // in the order of the columns
+	Noise   float64  // part of the machine above which what others take spoils a sample
+	Peers   []string // in the order of the columns
+	Compact bool     // no more than fits a page: the compact table of each model, and its quality
 }
 
 // Write prints all tables.
-func Write(w io.Writer, samples []sample.Sample, o Options) error {
-	figures := sample.Summarize(samples, o.Noise)
+func Write(w io.Writer, all *sample.All, o Options) error {
+	figures := sample.Summarize(all.Samples, o.Noise)
 	p := &page{figures: figures, peers: o.Peers}
-	p.machine()
-	for _, model := range p.distinct(func(k sample.Key) string { return k.Model }) {
-		for _, format := range formats {
-			p.table(model, format)
+	p.about(all.About)
+	models := p.distinct(func(k sample.Key) string { return k.Model })
+	for _, model := range models {
+		p.compact(model)
+		p.quality(model)
+	}
+	if !o.Compact {
+		p.machine()
+		for _, model := range models {
+			for _, format := range formats {
+				p.tables(model, format)
+			}
 		}
 	}
 	p.notes(o.Noise)
@@ -91,13 +100,35 @@ type rowKey struct {
 	size   int64
 }
 
-// table prints what there is of a model in a format.
-func (p *page) table(model, format string) {
+// variants are this project's own formats of those that are compared together.
+func (p *page) variants(model, format string) []string {
+	var list []string
+	for _, f := range p.figures {
+		if f.Model == model && f.Format == format && f.Peer == sample.Own && !slices.Contains(list, f.Variant) {
+			list = append(list, f.Variant)
+		}
+	}
+	return list
+}
+
+// tables prints a table for each of this project's variants of a format, or one for peers alone.
+func (p *page) tables(model, format string) {
+	variants := p.variants(model, format)
+	for _, v := range variants {
+		p.table(model, format, v)
+	}
+	if len(variants) == 0 {
+		p.table(model, format, format)
+	}
+}
+
+// table prints what there is of a model in a format, of this project's in one variant.
+func (p *page) table(model, format, variant string) {
 	rows := map[rowKey][]sample.Figure{}
 	var keys []rowKey
 	var columns []string
 	for _, f := range p.figures {
-		if f.Model != model || f.Format != format {
+		if f.Model != model || f.Format != format || f.Peer == sample.Own && f.Variant != variant {
 			continue
 		}
 		k := rowKey{slices.IndexFunc(sample.Metrics, func(m sample.Metric) bool { return m.Name == f.Metric }), f.Size}
@@ -113,21 +144,26 @@ func (p *page) table(model, format string) {
 		return
 	}
 	slices.SortFunc(keys, func(a, b rowKey) int { return cmp.Or(a.metric-b.metric, cmp.Compare(a.size, b.size)) })
-	slices.SortStableFunc(columns, func(a, b string) int { return slices.Index(p.peers, a) - slices.Index(p.peers, b) })
-	p.head(model+", "+format, slices.Concat([]string{"", "unit", sample.Own, "of its limit"}, columns, []string{"best peer", "ratio", "goal"})...)
+	p.order(columns)
+	p.head(model+", "+variant, slices.Concat([]string{"", "unit", sample.Own, "of its limit"}, columns, []string{"best peer", "ratio", "goal"})...)
 	for _, k := range keys {
 		p.row(sample.Metrics[k.metric], rows[k], columns)
 	}
 }
 
+// order sorts peers as columns are.
+func (p *page) order(columns []string) {
+	slices.SortStableFunc(columns, func(a, b string) int { return slices.Index(p.peers, a) - slices.Index(p.peers, b) })
+}
+
 // row prints the figures of one row, of which there may be several of a peer: its variants.
 func (p *page) row(m sample.Metric, figures []sample.Figure, columns []string) {
-	own, has := bestOf(m, figures, func(f *sample.Figure) bool { return f.Peer == sample.Own })
+	c := p.compare(m, figures)
 	cells := []string{title(m, figures[0].Size), m.Unit, "", ""}
-	if has {
-		cells[2] = p.cell(own)
-		if own.Share > 0 {
-			cells[3] = fmt.Sprintf("%.0f %% %s", 100*own.Share, m.Limit)
+	if c.has {
+		cells[2] = p.cell(c.own)
+		if c.own.Share > 0 {
+			cells[3] = fmt.Sprintf("%.0f %% %s", 100*c.own.Share, m.Limit)
 		}
 	}
 	for _, c := range columns {
@@ -137,23 +173,14 @@ func (p *page) row(m sample.Metric, figures []sample.Figure, columns []string) {
 			cells = append(cells, "")
 		}
 	}
-	best, peers := bestOf(m, figures, func(f *sample.Figure) bool { return f.Peer != sample.Own })
-	name, ratio, aim := "", "", ""
-	gain := 0.0
-	if peers && !m.Plain {
-		name = best.Peer + " " + best.Variant
-		if has {
-			gain = m.Gain(own.Median, best.Median)
-			ratio = fmt.Sprintf("%.2f", gain)
-			if gain < 1 {
-				ratio = "**" + ratio + "**" // behind
-			}
-		}
+	name, aim := "", ""
+	if c.peers {
+		name = c.best.Peer + " " + c.best.Variant
 	}
-	if g, wanted := findGoal(figures[0].Key); wanted && has {
-		aim = g.text(m, own, gain)
+	if c.wanted {
+		aim = c.text(m)
 	}
-	p.line(append(cells, name, ratio, aim)...)
+	p.line(append(cells, name, c.ratio(m), aim)...)
 }
 
 // bestOf returns the best figure of those that count.
@@ -164,27 +191,6 @@ func bestOf(m sample.Metric, figures []sample.Figure, counts func(*sample.Figure
 		}
 	}
 	return best, found
-}
-
-// text says what is wanted, and whether it is reached.
-func (g goal) text(m sample.Metric, own sample.Figure, gain float64) string {
-	var parts []string
-	add := func(what string, reached bool) {
-		if reached {
-			what += " met"
-		}
-		parts = append(parts, what)
-	}
-	if g.gain > 0 {
-		add(fmt.Sprintf("%.2f", g.gain), gain >= g.gain)
-	}
-	if g.value > 0 {
-		add(number(g.value)+" "+m.Unit, m.Gain(own.Median, g.value) >= 1)
-	}
-	if g.share > 0 && own.Share > 0 {
-		add(fmt.Sprintf("%.0f %%", 100*g.share), own.Share >= g.share)
-	}
-	return strings.Join(parts, ", ")
 }
 
 // cell is a figure with its range, marked where it is not to be trusted.
@@ -219,35 +225,52 @@ func number(v float64) string {
 // notes say how the figures were taken, and what peers could not do.
 func (p *page) notes(noise float64) {
 	least, most, dropped := math.MaxInt, 0, 0
-	var said []string
 	for _, f := range p.figures {
 		if f.Failed != "" {
-			m, _ := sample.FindMetric(f.Metric)
-			said = append(said, fmt.Sprintf("%s %s, %s: %s", f.Peer, f.Variant, title(m, f.Size), f.Failed))
 			continue
 		}
 		dropped += f.Dropped
-		if m, _ := sample.FindMetric(f.Metric); f.Peer != sample.Machine && !m.Plain {
+		if m, _ := sample.FindMetric(f.Metric); f.Peer != sample.Machine && !m.Plain && !m.Fixed {
 			least, most = min(least, f.Samples), max(most, f.Samples)
 		}
 	}
 	if most > 0 {
 		p.counted(least, most, dropped, noise)
 	}
-	if len(said) > 0 {
+	p.failures()
+}
+
+// failures lists what could not be measured, what failed for the same reason together.
+func (p *page) failures() {
+	type failure struct{ who, why string }
+	var order []failure
+	what := map[failure][]string{}
+	for _, f := range p.figures {
+		if f.Failed == "" {
+			continue
+		}
+		m, _ := sample.FindMetric(f.Metric)
+		k := failure{f.Peer + " " + f.Variant, f.Failed}
+		if what[k] == nil {
+			order = append(order, k)
+		}
+		what[k] = append(what[k], title(m, f.Size))
+	}
+	if len(order) > 0 {
 		p.text.WriteString("\nNot measured:\n\n")
 	}
-	for _, s := range said {
-		p.text.WriteString("- " + s + "\n")
+	for _, k := range order {
+		fmt.Fprintf(&p.text, "- %s, %s: %s\n", k.who, strings.Join(what[k], "; "), k.why)
 	}
 }
 
 func (p *page) counted(least, most, dropped int, noise float64) {
+	p.text.WriteString("\n")
 	count := strconv.Itoa(most)
 	if least < most {
 		count = strconv.Itoa(least) + " to " + count
 	}
-	fmt.Fprintf(&p.text, "\nSamples of a figure: %s; it is their median, with the least and the most. Samples dropped, since other processes took more than %.0f %% of the machine: %d.\n",
+	fmt.Fprintf(&p.text, "Samples of a figure: %s; it is their median, with the least and the most. Samples dropped, since other processes took more than %.0f %% of the machine: %d.\n",
 		count, 100*noise, dropped)
 	fmt.Fprintf(&p.text, "A ratio is how many times better %s is than the best peer, whatever better means in the row; bold where it is behind.\n", sample.Own)
 	if p.noisy {

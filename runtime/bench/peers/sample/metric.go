@@ -10,6 +10,9 @@ type Metric struct {
 	Less  bool   // less is better
 	Limit string // what a sample's share is a share of
 	Plain bool   // it explains others; nobody is ahead in it
+	Fixed bool   // it does not vary: one sample says all
+
+	AtBits bool // peers are compared in it at equal bits of their models
 }
 
 // Metrics lists all kinds, in the order of the tables.
@@ -26,7 +29,9 @@ var Metrics = []Metric{
 	{Name: "first_p99", Title: "%d clients: first token, p99", Unit: "ms", Less: true},
 	{Name: "between_p50", Title: "%d clients: between tokens, p50", Unit: "ms", Less: true},
 	{Name: "between_p99", Title: "%d clients: between tokens, p99", Unit: "ms", Less: true},
+	{Name: "arrival_before", Title: "%d streams alone: between tokens, p99", Unit: "ms", Less: true},
 	{Name: "arrival_p99", Title: "streams while a prompt of %d arrives: between tokens, p99", Unit: "ms", Less: true},
+	{Name: "arrival_times", Title: "those p99 while a prompt of %d arrives, over those alone", Unit: "times", Less: true},
 	{Name: "arrival_first", Title: "that prompt of %d: first token", Unit: "ms", Less: true},
 
 	{Name: "start_server", Title: "server: start to first token", Unit: "s", Less: true},
@@ -36,9 +41,9 @@ var Metrics = []Metric{
 	{Name: "build", Title: "conversion from the checkpoint", Unit: "s", Less: true},
 	{Name: "build_memory", Title: "conversion: peak memory", Unit: "MB", Less: true},
 
-	{Name: "file", Title: "weights on disk", Unit: "MB", Less: true, Plain: true},
-	{Name: "bits", Title: "bits a parameter", Unit: "bit", Less: true, Plain: true},
-	{Name: "ppl", Title: "perplexity", Unit: "", Less: true},
+	{Name: "file", Title: "weights on disk", Unit: "MB", Less: true, Plain: true, Fixed: true},
+	{Name: "bits", Title: "bits a parameter", Unit: "bit", Less: true, Plain: true, Fixed: true},
+	{Name: "ppl", Title: "perplexity, %d windows", Unit: "", Less: true, Fixed: true, AtBits: true},
 }
 
 // Limits of the machine that shares are taken of.

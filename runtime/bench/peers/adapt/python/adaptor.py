@@ -1,7 +1,8 @@
 """What all adaptors do: read the request, time the cases, say what was found, a line of JSON each.
 
 An adaptor is a module with open_model(request), which returns a function generate(prompts, tokens): it continues lists of token ids greedily by so many tokens
-each and returns the seconds to the first token of all, and the seconds of the others, or None where its API tells only the sum."""
+each and returns the seconds to the first token of all, and the seconds of the others, or None where its API tells only the sum. Where its API tells
+probabilities it has open_scorer(request) too, which returns a function score(ids, first): the log-probabilities of ids[first:], each after what is before it."""
 import json
 import sys
 import time
@@ -51,8 +52,31 @@ def measure(generate, texts, case, repeat, least):
     return [sorted(column)[len(found) // 2] for column in zip(*found)]
 
 
-def main(open_model):
-    request = json.load(open(sys.argv[1]))
+def log_probabilities(logits, following):
+    """Of each row of logits, the log-probability of the token that follows."""
+    import numpy
+
+    rows = numpy.asarray(logits, dtype=numpy.float64)
+    most = rows.max(axis=1)
+    return rows[numpy.arange(len(rows)), following] - most - numpy.log(numpy.exp(rows - most[:, None]).sum(axis=1))
+
+
+def perplexity(score, ids, window, windows):
+    """The first half of each window is context only, the second half is scored: what llmc eval does."""
+    loss, tokens = 0.0, 0
+    for at in range(0, min(len(ids) // window, windows) * window, window):
+        found = [float(p) for p in score(ids[at : at + window], window // 2)]
+        assert len(found) == window - window // 2, len(found)
+        loss, tokens = loss - sum(found), tokens + len(found)
+    say(loss=loss, tokens=tokens)
+
+
+def main(open_model, open_scorer=None):
+    with open(sys.argv[1]) as file:
+        request = json.load(file)
+    if request["windows"] > 0:
+        perplexity(open_scorer(request), request["ids"], request["window"], request["windows"])
+        return
     texts = Texts(request["ids"])
     generate = open_model(request)
     generate(texts.take(1, 32), 1)

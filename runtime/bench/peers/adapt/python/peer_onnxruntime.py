@@ -5,13 +5,17 @@ import time
 import numpy
 import onnxruntime_genai
 
-from adaptor import main
+from adaptor import log_probabilities, main
+
+
+def load(request):
+    config = onnxruntime_genai.Config(request["model"])
+    config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": request["threads"]}}}}))
+    return onnxruntime_genai.Model(config)
 
 
 def open_model(request):
-    config = onnxruntime_genai.Config(request["model"])
-    config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": request["threads"]}}}}))
-    model = onnxruntime_genai.Model(config)
+    model = load(request)
 
     def generate(prompts, tokens):
         length = len(prompts[0]) + tokens
@@ -29,5 +33,20 @@ def open_model(request):
     return generate
 
 
+def open_scorer(request):
+    model = load(request)
+
+    def score(ids, first):
+        params = onnxruntime_genai.GeneratorParams(model)
+        params.set_search_options(max_length=len(ids) + 1, batch_size=1, do_sample=False)
+        generator = onnxruntime_genai.Generator(model, params)
+        generator.append_tokens(numpy.array([ids], dtype=numpy.int32))
+        logits = generator.get_output("logits")[0]
+        assert len(logits) == len(ids), logits.shape
+        return log_probabilities(logits[first - 1 : -1], ids[first:])
+
+    return score
+
+
 if __name__ == "__main__":
-    main(open_model)
+    main(open_model, open_scorer)

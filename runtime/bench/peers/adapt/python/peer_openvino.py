@@ -1,11 +1,12 @@
 """OpenVINO GenAI: LLMPipeline for one sequence, ContinuousBatchingPipeline for several, as its users run it."""
+import os
 import time
 
 import numpy
 import openvino
 import openvino_genai
 
-from adaptor import main
+from adaptor import log_probabilities, main
 
 
 def config(tokens):
@@ -55,5 +56,25 @@ class Pipelines:
         return took, None
 
 
+def open_scorer(request):
+    """The model itself, as the pipelines compile it: they do not tell probabilities of prompts."""
+    properties = {"INFERENCE_NUM_THREADS": request["threads"], "PERFORMANCE_HINT": "LATENCY"}
+    infer = openvino.Core().compile_model(os.path.join(request["model"], "openvino_model.xml"), "CPU", properties).create_infer_request()
+
+    def score(ids, first):
+        infer.reset_state()
+        row = numpy.array([ids], dtype=numpy.int64)
+        asked = {
+            "input_ids": row,
+            "attention_mask": numpy.ones_like(row),
+            "position_ids": numpy.arange(len(ids), dtype=numpy.int64)[None],
+            "beam_idx": numpy.zeros(1, dtype=numpy.int32),
+        }
+        logits = infer.infer(asked)["logits"][0]
+        return log_probabilities(logits[first - 1 : -1], ids[first:])
+
+    return score
+
+
 if __name__ == "__main__":
-    main(lambda request: Pipelines(request).generate)
+    main(lambda request: Pipelines(request).generate, open_scorer)
