@@ -216,6 +216,12 @@ func TestHostileAdapters(t *testing.T) {
 		_, err := merged(t, base, lora(t, c.config, c.tensors))
 		wantError(t, err, c.want...)
 	}
+}
+
+// Adapters that do not fit what they are merged into are refused, and so are directories without one.
+func TestAdaptersThatDoNotFit(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	good := map[string]matrix{loraName + ".lora_A.weight": newMatrix(r, 4, 8), loraName + ".lora_B.weight": newMatrix(r, 6, 4)}
 	square := newMatrix(r, 8, 8)
 	_, err := merged(t, square, lora(t, map[string]any{"fan_in_fan_out": true},
 		map[string]matrix{loraName + ".lora_A.weight": newMatrix(r, 4, 8), loraName + ".lora_B.weight": newMatrix(r, 8, 4)}))
