@@ -75,7 +75,7 @@ func (b *build) open() error {
 	if b.Random != nil {
 		b.checkpoint, err = hf.OpenRandom(b.Model, *b.Random)
 	} else {
-		b.checkpoint, err = hf.Open(b.Model)
+		b.checkpoint, err = openCheckpoint(b.Model)
 	}
 	return err
 }

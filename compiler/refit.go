@@ -40,7 +40,7 @@ func Refit(ctx context.Context, o RefitOptions) (report *Report, err error) {
 		return nil, err
 	}
 	defer plan.Close()
-	checkpoint, err := hf.Open(o.Model)
+	checkpoint, err := openCheckpoint(o.Model)
 	if err != nil {
 		return nil, err
 	}

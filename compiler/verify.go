@@ -68,7 +68,7 @@ const verifyTokens = 40
 
 // Against runs the reference interpreter on the checkpoint in dir and the plan on model, and compares every value that both name.
 func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir string) (*Verification, error) {
-	checkpoint, err := hf.Open(dir)
+	checkpoint, err := openCheckpoint(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,10 @@ type Checkpoint struct {
 	Config     *Config
 	Generation *Generation
 
-	files   []string // names in Dir, sorted
-	weights *weightSet
-	random  *randomWeights
+	files     []string // names in Dir, sorted
+	weights   *weightSet
+	random    *randomWeights
+	container *Container // that it was made of; nil for directories
 }
 
 // Open opens the directory dir with its weights. Close it after use.
@@ -111,7 +112,10 @@ func readObject(dir, name string) (*Object, error) {
 
 // Close unmaps the weights. Tensors must not be read any more.
 func (c *Checkpoint) Close() error {
-	if c.weights == nil {
+	switch {
+	case c.container != nil:
+		return c.container.Close()
+	case c.weights == nil:
 		return nil
 	}
 	return c.weights.close()
@@ -129,6 +133,9 @@ func (c *Checkpoint) Tensor(name string, shape ...int64) (*Tensor, error) {
 		return c.random.tensor(name, shape)
 	}
 	t := c.weights.byName[name]
+	if t == nil && c.container != nil {
+		return nil, tensorError(c.container.Files[0], c.container.Stored(name), "is missing; the metadata ask for it with shape %v", shape)
+	}
 	if t == nil {
 		return nil, tensorError(c.weights.source(), name, "is missing; config.json asks for it with shape %v", shape)
 	}
@@ -159,7 +166,10 @@ func (c *Checkpoint) Names() []string {
 
 // WeightFiles returns the names of the files that hold the weights, and of the index that names them.
 func (c *Checkpoint) WeightFiles() []string {
-	if c.weights == nil {
+	switch {
+	case c.container != nil:
+		return c.container.Files
+	case c.weights == nil:
 		return nil
 	}
 	var names []string
@@ -180,7 +190,7 @@ func (set *weightSet) source() string {
 	return indexFile
 }
 
-// Errorf returns an *Error about a key of config.json.
+// Errorf returns an *Error about a key of config.json, or of what stands in for it.
 func (c *Config) Errorf(key, format string, args ...any) error {
-	return fieldError(ConfigFile, key, format, args...)
+	return fieldError(c.file, c.where(key), format, args...)
 }

@@ -16,6 +16,9 @@ type Digest struct {
 
 // SourceFiles returns the names of the files that a plan of this checkpoint depends on, weights last.
 func (c *Checkpoint) SourceFiles() []string {
+	if c.container != nil {
+		return c.container.Files
+	}
 	names := []string{ConfigFile}
 	if exists(c.Dir, GenerationFile) {
 		names = append(names, GenerationFile)

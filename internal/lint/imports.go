@@ -33,6 +33,7 @@ var importRules = []struct {
 	{"codegen/ptx", []string{"internal/dtype", "internal/sym"}},
 	{"codegen/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/..."}},
 	{"compiler/hf", []string{"internal/..."}},
+	{"compiler/gguf", []string{"internal/...", "compiler/hf"}},
 	{"compiler/models", []string{"internal/...", "ir/...", "compiler/hf"}},
 	{"compiler/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/...", "compiler/..."}},
 
