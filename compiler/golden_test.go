@@ -137,29 +137,35 @@ func TestGoldensF32(t *testing.T) {
 	for _, g := range checkpoints(t) {
 		t.Run(filepath.Base(g.dir), func(t *testing.T) {
 			model, info := open(t, g.dir, "f32")
-			for _, p := range g.Prompts {
-				got := forward(t, model, info.Vocab, p.IDs, false)[0]
-				if most, _ := relative(got, g.tensor(t, p.Name+".logits")); !(most <= 1e-4) {
-					t.Errorf("%s: logits are off by %.2g of their range", p.Name, most)
-				}
-				ids := slices.Clone(p.IDs)
-				for i, want := range p.Generate.IDs {
-					if p.Generate.Gaps[i] < 0.005 {
-						break
-					}
-					logits := forward(t, model, info.Vocab, ids, false)[0]
-					if next := argMax(logits); next != want {
-						t.Errorf("%s: token %d is %d, want %d", p.Name, i, next, want)
-						break
-					}
-					ids = append(ids, want)
-				}
-			}
-			all := slices.Concat(forward(t, model, info.Vocab, g.Prompts[2].IDs, true)...)
-			if most, _ := relative(all, g.tensor(t, "p33.logits_all")); !(most <= 1e-4) {
-				t.Errorf("all positions: logits are off by %.2g of their range", most)
-			}
+			g.compareF32(t, model, info)
 		})
+	}
+}
+
+// compareF32 wants the recorded logits, to 1e-4 of their range, and the recorded greedy tokens up to the first near tie.
+func (g *goldenFile) compareF32(t *testing.T, model engine.Model, info engine.ModelInfo) {
+	t.Helper()
+	for _, p := range g.Prompts {
+		got := forward(t, model, info.Vocab, p.IDs, false)[0]
+		if most, _ := relative(got, g.tensor(t, p.Name+".logits")); !(most <= 1e-4) {
+			t.Errorf("%s: logits are off by %.2g of their range", p.Name, most)
+		}
+		ids := slices.Clone(p.IDs)
+		for i, want := range p.Generate.IDs {
+			if p.Generate.Gaps[i] < 0.005 {
+				break
+			}
+			logits := forward(t, model, info.Vocab, ids, false)[0]
+			if next := argMax(logits); next != want {
+				t.Errorf("%s: token %d is %d, want %d", p.Name, i, next, want)
+				break
+			}
+			ids = append(ids, want)
+		}
+	}
+	all := slices.Concat(forward(t, model, info.Vocab, g.Prompts[2].IDs, true)...)
+	if most, _ := relative(all, g.tensor(t, "p33.logits_all")); !(most <= 1e-4) {
+		t.Errorf("all positions: logits are off by %.2g of their range", most)
 	}
 }
 
