@@ -68,16 +68,19 @@ type build struct {
 
 func (b *build) open() error {
 	var err error
-	if b.policy, b.format, err = policy(b.Quant); err != nil {
-		return err
-	}
-	b.policy.Overrides = b.Override
 	if b.Random != nil {
 		b.checkpoint, err = hf.OpenRandom(b.Model, *b.Random)
 	} else {
 		b.checkpoint, err = openCheckpoint(b.Model)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if b.policy, b.format, err = policy(b.Quant, b.checkpoint); err != nil {
+		return errors.Join(err, b.checkpoint.Close())
+	}
+	b.policy.Overrides = b.Override
+	return nil
 }
 
 // compile imports the model and lowers it for every target.
@@ -113,6 +116,7 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	report.Quant, report.BitsPerWeight, report.Parameters = b.format.Name, bits, parameters
+	report.Stored = b.stored()
 	for _, t := range b.targets {
 		report.Targets = append(report.Targets, t.Name)
 	}
@@ -176,6 +180,9 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 // provenance says what the plan was made from. The checkpoint's files are hashed, by name; the directory's own name stays out.
 func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	p := &engine.Provenance{Compiler: version.Full(), Options: []engine.Option{{Name: "quant", Value: b.format.Name}}}
+	if stored := b.stored(); stored != "" {
+		p.Options = append(p.Options, engine.Option{Name: "stored", Value: stored})
+	}
 	if b.KVDType != "" && b.KVDType != Auto {
 		p.Options = append(p.Options, engine.Option{Name: "kv-dtype", Value: b.KVDType})
 	}

@@ -2,9 +2,11 @@ package compiler
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"llmc/compiler/hf"
 	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
@@ -14,19 +16,41 @@ import (
 // Auto leaves the choice of a format to the checkpoint.
 const Auto = "auto"
 
-// autoQuant is what Auto means for checkpoints that are not quantized.
-const autoQuant = "bf16"
+// autoQuant is what Auto means for checkpoints that are not quantized, exactQuant what for others: it holds whatever number a code stands for.
+const (
+	autoQuant  = "bf16"
+	exactQuant = "f32"
+)
 
 // policy turns a name that --quant takes into the formats of linears, output matrix and embedding.
-func policy(name string) (passes.Policy, *quant.Format, error) {
+func policy(name string, c *hf.Checkpoint) (passes.Policy, *quant.Format, error) {
 	if name == "" || name == Auto {
 		name = autoQuant
+		if len(c.CodedTypes()) > 0 {
+			name = exactQuant
+		}
 	}
 	f, err := quant.Find(name)
 	if err != nil {
 		return passes.Policy{}, nil, err
 	}
 	return passes.Policy{Linear: f.Name}, f, nil
+}
+
+// stored says what becomes of the codes of a quantized checkpoint, "" for other checkpoints.
+func (b *build) stored() string {
+	count := b.checkpoint.CodedTypes()
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		parts = append(parts, fmt.Sprintf("%s x%d", name, count[name]))
+	}
+	switch {
+	case len(parts) == 0:
+		return ""
+	case b.format.Name == exactQuant:
+		return strings.Join(parts, ", ") + ": dequantized, exactly"
+	}
+	return strings.Join(parts, ", ") + ": dequantized and rounded to " + b.format.Name + ", as asked for"
 }
 
 // KVDTypes lists what --kv-dtype takes.

@@ -53,6 +53,7 @@ type Report struct {
 	Digest        string   `json:"digest"`
 	Targets       []string `json:"targets"`
 	Quant         string   `json:"quant"`
+	Stored        string   `json:"stored,omitempty"` // what became of the codes of a checkpoint that is quantized
 	BitsPerWeight float64  `json:"bits_per_weight"`
 	Parameters    int64    `json:"parameters"`
 }

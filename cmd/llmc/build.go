@@ -221,6 +221,9 @@ func printBuild(w io.Writer, r *compiler.Report) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "plan\t%s\n", r.Plan)
 	fmt.Fprintf(t, "size\t%s, %.1f M parameters, %s, %.2f bits a weight\n", cli.FormatBytes(r.PlanBytes), float64(r.Parameters)/1e6, r.Quant, r.BitsPerWeight)
+	if r.Stored != "" {
+		fmt.Fprintf(t, "checkpoint\t%s\n", r.Stored)
+	}
 	fmt.Fprintf(t, "targets\t%s\n", strings.Join(r.Targets, ", "))
 	fmt.Fprintf(t, "time\t%.2f s, %.2f s of it waiting for the disk\n", r.Seconds, r.SyncSeconds)
 	fmt.Fprintf(t, "memory\t%s anonymous at most\n", cli.FormatBytes(r.PeakAnonBytes))

@@ -40,6 +40,20 @@ func (c *Container) Checkpoint() (*Checkpoint, error) {
 	return &Checkpoint{Dir: c.Dir, Config: config, Generation: generation, weights: set, container: c}, nil
 }
 
+// CodedTypes counts the tensors of a container that are stored as codes, by the name of their format; none for other checkpoints.
+func (c *Checkpoint) CodedTypes() map[string]int {
+	count := map[string]int{}
+	if c.container == nil {
+		return count
+	}
+	for _, t := range c.container.Tensors {
+		if t.Stored != t.DType.Safetensors() {
+			count[t.Stored]++
+		}
+	}
+	return count
+}
+
 // RowSource gives the elements of one tensor of a container.
 type RowSource interface {
 	// ReadRows fills dst with elements [first, first+len(dst)) in row-major order.
