@@ -71,7 +71,7 @@ func (b *build) open() error {
 	if b.policy, b.format, err = policy(b.Quant); err != nil {
 		return err
 	}
-	b.policy.Overrides = b.Override
+	b.policy.Overrides, b.policy.Requantize = b.Override, b.Requantize
 	if b.Random != nil {
 		b.checkpoint, err = hf.OpenRandom(b.Model, *b.Random)
 	} else {
@@ -86,7 +86,9 @@ func (b *build) compile() error {
 	if err != nil {
 		return err
 	}
-	if b.model, err = models.Import(b.checkpoint, b.importing(kv)); err != nil {
+	importing := b.importing(kv)
+	importing.Dequantize = !b.policy.KeepStored && (b.format.Plain() || b.Requantize)
+	if b.model, err = models.Import(b.checkpoint, importing); err != nil {
 		return err
 	}
 	for _, t := range b.targets {

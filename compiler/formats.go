@@ -19,14 +19,15 @@ const autoQuant = "bf16"
 
 // policy turns a name that --quant takes into the formats of linears, output matrix and embedding.
 func policy(name string) (passes.Policy, *quant.Format, error) {
-	if name == "" || name == Auto {
+	auto := name == "" || name == Auto
+	if auto {
 		name = autoQuant
 	}
 	f, err := quant.Find(name)
 	if err != nil {
 		return passes.Policy{}, nil, err
 	}
-	return passes.Policy{Linear: f.Name}, f, nil
+	return passes.Policy{Linear: f.Name, KeepStored: auto}, f, nil
 }
 
 // KVDTypes lists what --kv-dtype takes.
