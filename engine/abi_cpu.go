@@ -74,11 +74,6 @@ var cpuKernels = []Kernel{
 		Check: checkHadamard,
 	},
 	{
-		Name:  "cpu.columns",
-		Doc:   "y[m,j] = x[m,order[j]]; the order is checked when the program is bound",
-		Roles: []Role{arg("x", "f32", "m k"), vector("order", "f32", "n"), result("y", "f32", "m n")},
-	},
-	{
 		Name: "cpu.linear",
 		Doc:  "y = x * transpose(w) + bias",
 		Roles: []Role{arg("x", activations, "m k"), matrix("w", packed, "n k"), optional(vector("bias", "f32", "n")),

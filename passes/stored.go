@@ -59,11 +59,10 @@ func (c *Context) storeExactly(w *ir.Weight) {
 		}
 		w.Type.DType, w.Type.Quant = dtype.F32, ""
 	}
-	if _, err := target.Layout(w, c.readersOf(w)); err != nil {
-		w.Type.DType = dtype.BF16
+	for _, op := range c.Module.WeightUses()[w] {
+		if matrixOf(op) == w && len(target.Kernels(op)) == 0 {
+			w.Type.DType = dtype.BF16
+		}
 	}
 	c.fired(ruleDequantized)
 }
-
-// readersOf lists the ops that read a weight.
-func (c *Context) readersOf(w *ir.Weight) []*ir.Op { return c.Module.WeightUses()[w] }
