@@ -68,19 +68,16 @@ type build struct {
 
 func (b *build) open() error {
 	var err error
+	if b.policy, b.format, err = policy(b.Quant); err != nil {
+		return err
+	}
+	b.policy.Overrides, b.policy.Requantize = b.Override, b.Requantize
 	if b.Random != nil {
 		b.checkpoint, err = hf.OpenRandom(b.Model, *b.Random)
 	} else {
 		b.checkpoint, err = openCheckpoint(b.Model)
 	}
-	if err != nil {
-		return err
-	}
-	if b.policy, b.format, err = policy(b.Quant, b.checkpoint); err != nil {
-		return errors.Join(err, b.checkpoint.Close())
-	}
-	b.policy.Overrides = b.Override
-	return nil
+	return err
 }
 
 // compile imports the model and lowers it for every target.
@@ -89,7 +86,9 @@ func (b *build) compile() error {
 	if err != nil {
 		return err
 	}
-	if b.model, err = models.Import(b.checkpoint, b.importing(kv)); err != nil {
+	importing := b.importing(kv)
+	importing.Dequantize = !b.policy.KeepStored && (b.format.Plain() || b.Requantize)
+	if b.model, err = models.Import(b.checkpoint, importing); err != nil {
 		return err
 	}
 	for _, t := range b.targets {
@@ -115,7 +114,7 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report.Quant, report.BitsPerWeight, report.Parameters = b.format.Name, bits, parameters
+	report.Quant, report.BitsPerWeight, report.Parameters = b.quantName(), bits, parameters
 	report.Stored = b.stored()
 	for _, t := range b.targets {
 		report.Targets = append(report.Targets, t.Name)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"llmc/compiler/hf"
 	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
@@ -16,41 +15,48 @@ import (
 // Auto leaves the choice of a format to the checkpoint.
 const Auto = "auto"
 
-// autoQuant is what Auto means for checkpoints that are not quantized, exactQuant what for others: it holds whatever number a code stands for.
-const (
-	autoQuant  = "bf16"
-	exactQuant = "f32"
-)
+// autoQuant is what Auto means for checkpoints that are not quantized.
+const autoQuant = "bf16"
 
 // policy turns a name that --quant takes into the formats of linears, output matrix and embedding.
-func policy(name string, c *hf.Checkpoint) (passes.Policy, *quant.Format, error) {
-	if name == "" || name == Auto {
+func policy(name string) (passes.Policy, *quant.Format, error) {
+	auto := name == "" || name == Auto
+	if auto {
 		name = autoQuant
-		if len(c.CodedTypes()) > 0 {
-			name = exactQuant
-		}
 	}
 	f, err := quant.Find(name)
 	if err != nil {
 		return passes.Policy{}, nil, err
 	}
-	return passes.Policy{Linear: f.Name}, f, nil
+	return passes.Policy{Linear: f.Name, KeepStored: auto}, f, nil
 }
 
-// stored says what becomes of the codes of a quantized checkpoint, "" for other checkpoints.
+// stored says in what the codes of a quantized checkpoint are kept, "" where none are.
 func (b *build) stored() string {
-	count := b.checkpoint.CodedTypes()
+	count := map[string]int{}
+	for _, w := range b.lowered[0].module.Weights {
+		if w.Stored == "" || w.Type.Rank() < 2 {
+			continue
+		}
+		as := w.Type.DType.String() + " numbers"
+		if f, err := quant.FindType(w.Type.Quant); err == nil {
+			as = f.Name
+		}
+		count[w.Stored+" as "+as]++
+	}
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(count)) {
-		parts = append(parts, fmt.Sprintf("%s x%d", name, count[name]))
+	for _, kept := range slices.Sorted(maps.Keys(count)) {
+		parts = append(parts, fmt.Sprintf("%s (%d matrices)", kept, count[kept]))
 	}
-	switch {
-	case len(parts) == 0:
-		return ""
-	case b.format.Name == exactQuant:
-		return strings.Join(parts, ", ") + ": dequantized, exactly"
+	return strings.Join(parts, ", ")
+}
+
+// quantName is what reports call the format of the weights.
+func (b *build) quantName() string {
+	if b.policy.KeepStored && b.stored() != "" {
+		return "as stored"
 	}
-	return strings.Join(parts, ", ") + ": dequantized and rounded to " + b.format.Name + ", as asked for"
+	return b.format.Name
 }
 
 // KVDTypes lists what --kv-dtype takes.

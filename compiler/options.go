@@ -25,6 +25,7 @@ type Options struct {
 	Rotation   passes.Rotation   // how much of the model is turned
 	Override   []passes.Override // formats of single weights, by pattern of their names
 	KVDType    string            // one of KVDTypes
+	Requantize bool              // allows that codes of the checkpoint are rounded to others
 	Random     *uint64           // seed of made-up weights instead of the checkpoint's
 
 	// IgnoreKeys are keys of config.json, IgnoreTensors patterns (path.Match) of tensors, that are known not to matter although the

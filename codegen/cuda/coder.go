@@ -52,6 +52,7 @@ var families = map[string]family{
 	"cuda.rope_kv":        {ropeThreads, ropeGrid, ropeKV},
 	"cuda.attention":      {attentionThreads, attentionGrid, attention},
 	"cuda.select_rows":    {rowThreads, perRow("y"), selectRows},
+	"cuda.columns":        {rowThreads, perRow("y"), columns},
 	"cuda.cast":           {rowThreads, perRow("y"), elementwise},
 	"cuda.quantize":       {quantizeThreads, perRow("y"), quantize},
 	"cuda.swiglu":         {rowThreads, perRow("y"), elementwise},

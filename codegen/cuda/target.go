@@ -58,6 +58,7 @@ var candidates = map[string][]candidate{
 	"rope_kv":        {{kernel: "cuda.rope_kv", usable: plainHeads}},
 	"attn.paged":     {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" }}},
 	"select_rows":    {{kernel: "cuda.select_rows"}},
+	"columns":        {{kernel: "cuda.columns"}},
 	"cast":           {{kernel: "cuda.cast"}},
 	"swiglu":         {{kernel: "cuda.swiglu"}},
 	"silu":           {{kernel: "cuda.silu"}},

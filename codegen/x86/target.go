@@ -52,6 +52,7 @@ var candidates = map[string][]candidate{
 	"mul":           {{kernel: "cpu.mul"}},
 	"quantize":      {{kernel: "cpu.quantize"}},
 	"hadamard":      {{kernel: "cpu.hadamard"}},
+	"columns":       {{kernel: "cpu.columns"}},
 	"cast":          {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
 }
 

@@ -280,6 +280,9 @@ func (m *model) headDim(config *hf.Object) int64 {
 func (m *model) tensors(config *hf.Object) ([]*hf.Tensor, error) {
 	var all []*hf.Tensor
 	dim := m.headDim(config)
+	coded := slices.ContainsFunc(m.files, func(f *file) bool {
+		return slices.ContainsFunc(f.infos, func(t tensorInfo) bool { return t.isCoded() })
+	})
 	for _, f := range m.files {
 		for i := range f.infos {
 			info := &f.infos[i]
@@ -290,7 +293,16 @@ func (m *model) tensors(config *hf.Object) ([]*hf.Tensor, error) {
 			if err != nil {
 				return nil, info.errorf(f.Name, "%w", err)
 			}
-			all = append(all, newRows(f.Mapped, info, paired).tensor(m.family.renamed(info.name)))
+			rows := newRows(f.Mapped, info, paired)
+			t := rows.tensor(m.family.renamed(info.name))
+			matrix, err := rows.matrix(coded)
+			if err != nil {
+				return nil, info.errorf(f.Name, "%w", err)
+			}
+			if matrix != nil {
+				t.WithCodes(matrix)
+			}
+			all = append(all, t)
 		}
 	}
 	return all, nil

@@ -66,7 +66,7 @@ func TestPartsOfBlocks(t *testing.T) {
 	}
 	defer c.Close()
 	x := c.Lookup("blk.0.extra.weight")
-	if x == nil || x.Stored != "Q8_0" || x.DType != dtype.F32 || c.CodedTypes()["Q8_0"] != 1 {
+	if x == nil || x.Stored != "Q8_0" || x.DType != dtype.F32 || x.Codes() == nil {
 		t.Fatalf("tensor %v", x)
 	}
 	want := make([]float32, 128)
@@ -176,77 +176,81 @@ func bytesOf(values ...any) raw {
 	return b.Bytes()
 }
 
+// mistakes are changes to the tiny model with what its error says.
+var mistakes = []struct {
+	want   string
+	change func(w *writer)
+}{
+	{"version: byte 8: 1 is not read", func(w *writer) { w.version = 1 }},
+	{"version: byte 8: the file is big-endian", func(w *writer) { w.version = 0x03000000 }},
+	{"version: byte 8: 99 is not read", func(w *writer) { w.version = 99 }},
+	{"metadata_kv_count: byte 24: 1099511627776 keys, at most 65536", func(w *writer) { w.keyCount = huge }},
+	{"metadata_kv_count: byte 24: 65536 keys do not fit", func(w *writer) { w.keyCount = 1 << 16 }},
+	{"general.architecture: is missing", func(w *writer) { w.keys[0] = "general.other" }},
+	{`general.architecture: "bert" is not supported; supported are llama`, func(w *writer) { w.keys[1] = "bert" }},
+	{"general.architecture: must be a string, not uint32", func(w *writer) { w.keys[1] = 7 }},
+	{"x: byte ", func(w *writer) { w.set("x", bytesOf(uint32(99))) }},
+	{"has type 99, which GGUF does not define", func(w *writer) { w.set("x", bytesOf(uint32(99))) }},
+	{"1099511627776 bytes of a string, at most", func(w *writer) { w.set("x", bytesOf(uint32(kindString), uint64(huge))) }},
+	{"1099511627776 elements, at most", func(w *writer) { w.set("x", bytesOf(uint32(kindArray), uint32(kindU8), uint64(huge))) }},
+	{"4194304 elements do not fit", func(w *writer) { w.set("x", bytesOf(uint32(kindArray), uint32(kindString), uint64(1<<22))) }},
+	{"is an array of type 99", func(w *writer) { w.set("x", bytesOf(uint32(kindArray), uint32(99), uint64(1))) }},
+	{"arrays nested more than 4 deep", func(w *writer) {
+		var v []any
+		for range 20 {
+			v = append(v, uint32(kindArray), uint64(1))
+		}
+		w.set("x", bytesOf(append([]any{uint32(kindArray)}, append(v, uint32(kindU8), uint64(0))...)...))
+	}},
+	{`metadata key 1: byte `, func(w *writer) { w.keys[2] = "general.architecture" }},
+	{"general.alignment: 24 is not a power of two", func(w *writer) { w.set(alignmentKey, 24) }},
+	{"general.alignment: 0 is not a power of two", func(w *writer) { w.set(alignmentKey, 0) }},
+	{"general.alignment: must be numbers, not string", func(w *writer) { w.set(alignmentKey, "x") }},
+	{`tensor "token_embd.weight": has 5 dimensions`, func(w *writer) { firstTensor(w).dims = []uint64{8, 6, 1, 1, 1} }},
+	{`tensor "token_embd.weight": has 0 dimensions`, func(w *writer) { firstTensor(w).dims = nil }},
+	{"has a dimension of 1099511627776", func(w *writer) { firstTensor(w).dims = []uint64{huge, huge} }},
+	{"has a dimension of 0", func(w *writer) { firstTensor(w).dims = []uint64{8, 0} }},
+	{"has type 99, which is not known", func(w *writer) { firstTensor(w).kind = 99 }},
+	{"has type IQ2_XXS, which is not read", func(w *writer) { firstTensor(w).kind = 16 }},
+	{"has rows of 8 elements, which are no blocks of 32 of Q4_0", func(w *writer) { firstTensor(w).kind = 2 }},
+	{"has offset 4, which is no multiple of the alignment 32", func(w *writer) { firstTensor(w).offset = 4 }},
+	{"from 1099511627776 on, but there are", func(w *writer) { firstTensor(w).offset = huge }},
+	{"has offset 9223372036854775808, beyond any file", func(w *writer) { firstTensor(w).offset = 1 << 63 }},
+	{`tensor "output_norm.weight": begins inside tensor "token_embd.weight"`, func(w *writer) { w.tensors[1].offset -= 32 }},
+	{`is empty or there twice`, func(w *writer) { firstTensor(w).name = "output.weight" }},
+	{`is empty or there twice`, func(w *writer) { firstTensor(w).name = "" }},
+	{"llama.attention.head_count: is not a finite number", func(w *writer) {
+		w.set("llama.attention.head_count", raw(bytesOf(uint32(kindF32), uint32(0x7fc00000))))
+	}},
+	{"llama.rope.dimension_count: 2 differs from 4", func(w *writer) { w.set("llama.rope.dimension_count", 2) }},
+	{"blk.0.attn_q.weight\": has 8 rows, which are no heads of 16", func(w *writer) {
+		w.set("llama.rope.dimension_count", 16)
+		w.set("llama.attention.key_length", 16)
+	}},
+	{`tokenizer.ggml.model: "t5" is not supported`, func(w *writer) { w.set(modelKey, "t5") }},
+	{"tokenizer.ggml.scores: has 1 entries, there are 6 tokens", func(w *writer) { w.set(scoresKey, []float32{1}) }},
+	{"tokenizer.ggml.token_type: has 1 entries, there are 6 tokens", func(w *writer) { w.set(typesKey, []int32{1}) }},
+	{"tokenizer.ggml.token_type: token 0 has type 9", func(w *writer) { w.set(typesKey, []int32{9, 1, 1, 1, 1, 1}) }},
+	{"tokenizer.ggml.tokens: token 3 is not UTF-8", func(w *writer) { w.set(tokensKey, []string{"a", "b", "c", "\xff", "d", "e"}) }},
+	{"tokenizer.ggml.tokens: must be an array of strings", func(w *writer) { w.set(tokensKey, 3) }},
+	{"tokenizer.ggml.pre: is missing", func(w *writer) { w.set(modelKey, "gpt2") }},
+	{`tokenizer.ggml.pre: "new" is not supported`, func(w *writer) { w.set(modelKey, "gpt2"); w.set(preKey, "new") }},
+	{"tokenizer.ggml.merges: is missing", func(w *writer) { w.set(modelKey, "gpt2"); w.set(preKey, "gpt-2") }},
+	{"tokenizer.ggml.add_bos_token: must be a bool, not uint32", func(w *writer) { w.set(addBOSKey, 1) }},
+	{"tokenizer.ggml.bos_token_id: must be a whole number", func(w *writer) { w.set(bosKey, 1.5) }},
+	{`tensor "rope_freqs.weight": holds 0, which divides no frequency`, func(w *writer) {
+		w.tensors = append(w.tensors, testTensor{name: frequencies, dims: []uint64{2}, data: make([]byte, 8)})
+	}},
+	{`tensor "rope_freqs.weight": must be a vector`, func(w *writer) {
+		w.tensors = append(w.tensors, testTensor{name: frequencies, dims: []uint64{2, 1}, data: make([]byte, 8)})
+	}},
+}
+
+func firstTensor(w *writer) *testTensor { return &w.tensors[0] }
+
 // TestRefused has one mistake at a time.
 func TestRefused(t *testing.T) {
-	tensor := func(w *writer) *testTensor { return &w.tensors[0] }
-	for _, c := range []struct {
-		want   string
-		change func(w *writer)
-	}{
-		{"version: byte 8: 1 is not read", func(w *writer) { w.version = 1 }},
-		{"version: byte 8: the file is big-endian", func(w *writer) { w.version = 0x03000000 }},
-		{"version: byte 8: 99 is not read", func(w *writer) { w.version = 99 }},
-		{"metadata_kv_count: byte 24: 1099511627776 keys, at most 65536", func(w *writer) { w.keyCount = huge }},
-		{"metadata_kv_count: byte 24: 65536 keys do not fit", func(w *writer) { w.keyCount = 1 << 16 }},
-		{"general.architecture: is missing", func(w *writer) { w.keys[0] = "general.other" }},
-		{`general.architecture: "bert" is not supported; supported are llama`, func(w *writer) { w.keys[1] = "bert" }},
-		{"general.architecture: must be a string, not uint32", func(w *writer) { w.keys[1] = 7 }},
-		{"x: byte ", func(w *writer) { w.set("x", bytesOf(uint32(99))) }},
-		{"has type 99, which GGUF does not define", func(w *writer) { w.set("x", bytesOf(uint32(99))) }},
-		{"1099511627776 bytes of a string, at most", func(w *writer) { w.set("x", bytesOf(uint32(kindString), uint64(huge))) }},
-		{"1099511627776 elements, at most", func(w *writer) { w.set("x", bytesOf(uint32(kindArray), uint32(kindU8), uint64(huge))) }},
-		{"4194304 elements do not fit", func(w *writer) { w.set("x", bytesOf(uint32(kindArray), uint32(kindString), uint64(1<<22))) }},
-		{"is an array of type 99", func(w *writer) { w.set("x", bytesOf(uint32(kindArray), uint32(99), uint64(1))) }},
-		{"arrays nested more than 4 deep", func(w *writer) {
-			var v []any
-			for range 20 {
-				v = append(v, uint32(kindArray), uint64(1))
-			}
-			w.set("x", bytesOf(append([]any{uint32(kindArray)}, append(v, uint32(kindU8), uint64(0))...)...))
-		}},
-		{`metadata key 1: byte `, func(w *writer) { w.keys[2] = "general.architecture" }},
-		{"general.alignment: 24 is not a power of two", func(w *writer) { w.set(alignmentKey, 24) }},
-		{"general.alignment: 0 is not a power of two", func(w *writer) { w.set(alignmentKey, 0) }},
-		{"general.alignment: must be numbers, not string", func(w *writer) { w.set(alignmentKey, "x") }},
-		{`tensor "token_embd.weight": has 5 dimensions`, func(w *writer) { tensor(w).dims = []uint64{8, 6, 1, 1, 1} }},
-		{`tensor "token_embd.weight": has 0 dimensions`, func(w *writer) { tensor(w).dims = nil }},
-		{"has a dimension of 1099511627776", func(w *writer) { tensor(w).dims = []uint64{huge, huge} }},
-		{"has a dimension of 0", func(w *writer) { tensor(w).dims = []uint64{8, 0} }},
-		{"has type 99, which is not known", func(w *writer) { tensor(w).kind = 99 }},
-		{"has type IQ2_XXS, which is not read", func(w *writer) { tensor(w).kind = 16 }},
-		{"has rows of 8 elements, which are no blocks of 32 of Q4_0", func(w *writer) { tensor(w).kind = 2 }},
-		{"has offset 4, which is no multiple of the alignment 32", func(w *writer) { tensor(w).offset = 4 }},
-		{"from 1099511627776 on, but there are", func(w *writer) { tensor(w).offset = huge }},
-		{"has offset 9223372036854775808, beyond any file", func(w *writer) { tensor(w).offset = 1 << 63 }},
-		{`tensor "output_norm.weight": begins inside tensor "token_embd.weight"`, func(w *writer) { w.tensors[1].offset -= 32 }},
-		{`is empty or there twice`, func(w *writer) { tensor(w).name = "output.weight" }},
-		{`is empty or there twice`, func(w *writer) { tensor(w).name = "" }},
-		{"llama.attention.head_count: is not a finite number", func(w *writer) {
-			w.set("llama.attention.head_count", raw(bytesOf(uint32(kindF32), uint32(0x7fc00000))))
-		}},
-		{"llama.rope.dimension_count: 2 differs from 4", func(w *writer) { w.set("llama.rope.dimension_count", 2) }},
-		{"blk.0.attn_q.weight\": has 8 rows, which are no heads of 16", func(w *writer) {
-			w.set("llama.rope.dimension_count", 16)
-			w.set("llama.attention.key_length", 16)
-		}},
-		{`tokenizer.ggml.model: "t5" is not supported`, func(w *writer) { w.set(modelKey, "t5") }},
-		{"tokenizer.ggml.scores: has 1 entries, there are 6 tokens", func(w *writer) { w.set(scoresKey, []float32{1}) }},
-		{"tokenizer.ggml.token_type: has 1 entries, there are 6 tokens", func(w *writer) { w.set(typesKey, []int32{1}) }},
-		{"tokenizer.ggml.token_type: token 0 has type 9", func(w *writer) { w.set(typesKey, []int32{9, 1, 1, 1, 1, 1}) }},
-		{"tokenizer.ggml.tokens: token 3 is not UTF-8", func(w *writer) { w.set(tokensKey, []string{"a", "b", "c", "\xff", "d", "e"}) }},
-		{"tokenizer.ggml.tokens: must be an array of strings", func(w *writer) { w.set(tokensKey, 3) }},
-		{"tokenizer.ggml.pre: is missing", func(w *writer) { w.set(modelKey, "gpt2") }},
-		{`tokenizer.ggml.pre: "new" is not supported`, func(w *writer) { w.set(modelKey, "gpt2"); w.set(preKey, "new") }},
-		{"tokenizer.ggml.merges: is missing", func(w *writer) { w.set(modelKey, "gpt2"); w.set(preKey, "gpt-2") }},
-		{"tokenizer.ggml.add_bos_token: must be a bool, not uint32", func(w *writer) { w.set(addBOSKey, 1) }},
-		{"tokenizer.ggml.bos_token_id: must be a whole number", func(w *writer) { w.set(bosKey, 1.5) }},
-		{`tensor "rope_freqs.weight": holds 0, which divides no frequency`, func(w *writer) {
-			w.tensors = append(w.tensors, testTensor{name: frequencies, dims: []uint64{2}, data: make([]byte, 8)})
-		}},
-		{`tensor "rope_freqs.weight": must be a vector`, func(w *writer) {
-			w.tensors = append(w.tensors, testTensor{name: frequencies, dims: []uint64{2, 1}, data: make([]byte, 8)})
-		}},
-	} {
+	for _, c := range mistakes {
 		w := tiny()
 		c.change(w)
 		refused(t, w.save(t, "model.gguf"), c.want)

@@ -15,6 +15,9 @@ type tensorType struct {
 	number dtype.Type
 	// decode writes the numbers of whole blocks to dst; nil for types that are not read.
 	decode func(dst []float32, src []byte)
+	// format is the one of package quant whose codes and scales the blocks are, and codes takes these out of whole blocks; "" and nil where there is none.
+	format string
+	codes  func(codes []uint8, scales []float32, src []byte)
 }
 
 // tensorTypes are the types that have a meaning in weights. number is the least type of plain numbers that holds every element exactly. The names
@@ -24,17 +27,17 @@ var tensorTypes = []tensorType{
 	{id: 1, name: "F16", block: 1, bytes: 2, number: dtype.F16},
 	{id: 30, name: "BF16", block: 1, bytes: 2, number: dtype.BF16},
 	{id: 28, name: "F64", block: 1, bytes: 8, number: dtype.F64},
-	{2, "Q4_0", 32, 18, dtype.F32, decodeQ4_0},
-	{3, "Q4_1", 32, 20, dtype.F32, decodeQ4_1},
-	{6, "Q5_0", 32, 22, dtype.F32, decodeQ5_0},
-	{7, "Q5_1", 32, 24, dtype.F32, decodeQ5_1},
-	{8, "Q8_0", 32, 34, dtype.F32, decodeQ8_0},
-	{10, "Q2_K", 256, 84, dtype.F32, decodeQ2K},
-	{11, "Q3_K", 256, 110, dtype.F32, decodeQ3K},
-	{12, "Q4_K", 256, 144, dtype.F32, decodeQ4K},
-	{13, "Q5_K", 256, 176, dtype.F32, decodeQ5K},
-	{14, "Q6_K", 256, 210, dtype.F32, decodeQ6K},
-	{20, "IQ4_NL", 32, 18, dtype.F32, decodeIQ4NL},
+	{2, "Q4_0", 32, 18, dtype.F32, decodeQ4_0, "int4-g32", codesQ4_0},
+	{id: 3, name: "Q4_1", block: 32, bytes: 20, number: dtype.F32, decode: decodeQ4_1},
+	{id: 6, name: "Q5_0", block: 32, bytes: 22, number: dtype.F32, decode: decodeQ5_0},
+	{id: 7, name: "Q5_1", block: 32, bytes: 24, number: dtype.F32, decode: decodeQ5_1},
+	{id: 8, name: "Q8_0", block: 32, bytes: 34, number: dtype.F32, decode: decodeQ8_0},
+	{id: 10, name: "Q2_K", block: 256, bytes: 84, number: dtype.F32, decode: decodeQ2K},
+	{id: 11, name: "Q3_K", block: 256, bytes: 110, number: dtype.F32, decode: decodeQ3K},
+	{id: 12, name: "Q4_K", block: 256, bytes: 144, number: dtype.F32, decode: decodeQ4K},
+	{id: 13, name: "Q5_K", block: 256, bytes: 176, number: dtype.F32, decode: decodeQ5K},
+	{id: 14, name: "Q6_K", block: 256, bytes: 210, number: dtype.F32, decode: decodeQ6K},
+	{id: 20, name: "IQ4_NL", block: 32, bytes: 18, number: dtype.F32, decode: decodeIQ4NL},
 	{id: 9, name: "Q8_1"}, {id: 15, name: "Q8_K"},
 	{id: 16, name: "IQ2_XXS"}, {id: 17, name: "IQ2_XS"}, {id: 18, name: "IQ3_XXS"}, {id: 19, name: "IQ1_S"}, {id: 21, name: "IQ3_S"},
 	{id: 22, name: "IQ2_S"}, {id: 23, name: "IQ4_XS"}, {id: 29, name: "IQ1_M"}, {id: 34, name: "TQ1_0"}, {id: 35, name: "TQ2_0"},

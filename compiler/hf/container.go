@@ -40,20 +40,6 @@ func (c *Container) Checkpoint() (*Checkpoint, error) {
 	return &Checkpoint{Dir: c.Dir, Config: config, Generation: generation, weights: set, container: c}, nil
 }
 
-// CodedTypes counts the tensors of a container that are stored as codes, by the name of their format; none for other checkpoints.
-func (c *Checkpoint) CodedTypes() map[string]int {
-	count := map[string]int{}
-	if c.container == nil {
-		return count
-	}
-	for _, t := range c.container.Tensors {
-		if t.Stored != t.DType.Safetensors() {
-			count[t.Stored]++
-		}
-	}
-	return count
-}
-
 // RowSource gives the elements of one tensor of a container.
 type RowSource interface {
 	// ReadRows fills dst with elements [first, first+len(dst)) in row-major order.
@@ -66,6 +52,12 @@ type RowSource interface {
 // its elements exactly.
 func NewTensor(name, file, stored string, kind dtype.Type, shape []int64, bytes int64, rows RowSource) *Tensor {
 	return &Tensor{Name: name, DType: kind, Stored: stored, Shape: slices.Clone(shape), file: file, end: bytes, rows: contained{rows}, contained: true}
+}
+
+// WithCodes has Codes return codes: what else than numbers can be read of the tensor.
+func (t *Tensor) WithCodes(codes Coded) *Tensor {
+	t.codes = codes
+	return t
 }
 
 // contained makes a RowSource the source of its tensor, and of views of it.

@@ -20,7 +20,8 @@ type Tensor struct {
 	file       string // that holds it
 	begin, end int64  // its bytes in the file's data
 	rows       rowSource
-	contained  bool // stored bytes are those of a Container's format, whatever DType says
+	contained  bool  // stored bytes are those of a Container's format, whatever DType says
+	codes      Coded // of matrices that the checkpoint holds in codes
 }
 
 // rowSource gives rows of tensors as numbers.

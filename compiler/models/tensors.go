@@ -2,9 +2,11 @@ package models
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/stored"
 	"llmc/internal/dtype"
 	"llmc/internal/sym"
 	"llmc/ir"
@@ -19,11 +21,13 @@ type importer struct {
 	checkpoint *hf.Checkpoint
 	bare       bool                  // names in the checkpoint lack basePrefix
 	used       map[string]*hf.Tensor // by name in the checkpoint
+	orders     map[*ir.Value][]sortedInput
+	dequantize bool // weights of codes are declared as the numbers that they stand for
 }
 
 func newImporter(c *hf.Checkpoint, name string) *importer {
 	return &importer{
-		Builder: ir.NewBuilder(name), checkpoint: c, used: map[string]*hf.Tensor{},
+		Builder: ir.NewBuilder(name), checkpoint: c, used: map[string]*hf.Tensor{}, orders: map[*ir.Value][]sortedInput{},
 		bare: !c.Has(basePrefix+"embed_tokens.weight") && c.Has("embed_tokens.weight"),
 	}
 }
@@ -65,6 +69,12 @@ func (in *importer) weight(name, axis string, dims ...int) *ir.Value {
 	}
 	w := ir.Weight{Axis: axis, Recipe: ir.TensorRows(t.Name, 0, t.Rows())}
 	w.Name, w.Type = name, ir.Tensor(kind)
+	if m := stored.Of(t); m != nil && !in.dequantize {
+		w.Stored, w.Type.DType = m.Method, m.Plain
+		if m.Format != nil {
+			w.Type.DType, w.Type.Quant = m.Format.DType, m.Format.Type
+		}
+	}
 	for _, d := range dims {
 		w.Type.Dims = append(w.Type.Dims, sym.Const(int64(d)))
 	}
@@ -74,6 +84,43 @@ func (in *importer) weight(name, axis string, dims ...int) *ir.Value {
 // matrix declares a weight of [outputs, inputs].
 func (in *importer) matrix(name, axis string, outputs, inputs int) *ir.Value {
 	return in.weight(name, axis, outputs, inputs)
+}
+
+// Linear multiplies x with w. Where the checkpoint has sorted the columns of w, those of x are put in the same order; products of one input with
+// columns in one order share it.
+func (in *importer) Linear(x, w, bias *ir.Value) *ir.Value {
+	if w.Weight != nil {
+		x = in.sorted(x, w.Weight)
+	}
+	return in.Builder.Linear(x, w, bias)
+}
+
+// sorted returns x in the order of the columns of w.
+func (in *importer) sorted(x *ir.Value, w *ir.Weight) *ir.Value {
+	t := in.checkpoint.Lookup(in.stored(w.Name))
+	if t == nil {
+		return x
+	}
+	m := stored.Of(t)
+	if m == nil || m.Order == nil {
+		return x
+	}
+	name := stored.OrderName(w.Name)
+	for _, known := range in.orders[x] {
+		if slices.Equal(known.order, m.Order) {
+			in.used[in.stored(name)] = in.checkpoint.Lookup(in.stored(name))
+			return known.sorted
+		}
+	}
+	y := in.Columns(x, in.vector(name, len(m.Order)))
+	in.orders[x] = append(in.orders[x], sortedInput{m.Order, y})
+	return y
+}
+
+// sortedInput is an input of products with its columns in some order.
+type sortedInput struct {
+	order  []int32
+	sorted *ir.Value
 }
 
 // bias declares what is added to the outputs of a matrix. It is split with them; when the inputs are split, it is whole.
@@ -125,12 +172,23 @@ var unusedTensors = []string{"*.rotary_emb.inv_freq", "*.rotary_emb.cos_cached",
 // checkUnused refuses tensors that nothing uses: they would be part of what the model computes if the family were understood.
 func (in *importer) checkUnused(ignore []string) error {
 	for _, name := range in.checkpoint.Names() {
-		if in.used[name] == nil && !matches(name, unusedTensors) && !matches(name, ignore) {
+		if in.used[name] == nil && !in.isZeroBias(name) && !matches(name, unusedTensors) && !matches(name, ignore) {
 			t := in.checkpoint.Lookup(name)
 			return t.Errorf("is not part of a %s model as config.json describes it; if it does not matter, build with --ignore-tensor", in.checkpoint.Config.ModelType)
 		}
 	}
 	return nil
+}
+
+// isZeroBias tells whether a tensor is a bias of zeros, which quantizers give to linears that have none.
+func (in *importer) isZeroBias(name string) bool {
+	module, ok := strings.CutSuffix(name, ".bias")
+	if w := in.checkpoint.Lookup(module + ".weight"); !ok || w == nil || stored.Of(w) == nil {
+		return false
+	}
+	t := in.checkpoint.Lookup(name)
+	values := make([]float32, t.Elements())
+	return t.ReadRows(values, 0, t.Rows()) == nil && !slices.ContainsFunc(values, func(v float32) bool { return v != 0 })
 }
 
 func matches(name string, patterns []string) bool {
@@ -147,6 +205,9 @@ func (in *importer) commonDType() dtype.Type {
 	count := map[dtype.Type]int64{}
 	common := dtype.F32
 	for _, t := range in.used {
+		if t.Codes() != nil {
+			continue
+		}
 		count[t.DType] += t.Elements()
 	}
 	for _, kind := range []dtype.Type{dtype.F32, dtype.F16, dtype.BF16, dtype.F64} {

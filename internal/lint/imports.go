@@ -33,8 +33,9 @@ var importRules = []struct {
 	{"codegen/ptx", []string{"internal/dtype", "internal/sym"}},
 	{"codegen/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/..."}},
 	{"compiler/hf", []string{"internal/..."}},
-	{"compiler/gguf", []string{"internal/...", "compiler/hf"}},
-	{"compiler/models", []string{"internal/...", "ir/...", "compiler/hf"}},
+	{"compiler/stored", []string{"internal/...", "compiler/hf"}},
+	{"compiler/gguf", []string{"internal/...", "compiler/hf", "compiler/stored"}},
+	{"compiler/models", []string{"internal/...", "ir/...", "compiler/hf", "compiler/stored"}},
 	{"compiler/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/...", "compiler/..."}},
 
 	{"runtime/kv", []string{"internal/dtype"}},

@@ -15,6 +15,7 @@ var executors = withActivations(map[string]func(*call) error{
 	"rope":          (*call).rope,
 	"scale":         func(c *call) error { return c.each("x", func(x float64) float64 { return x * c.op.Float("by") }) },
 	"hadamard":      (*call).hadamard,
+	"columns":       (*call).columns,
 	"mul":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a * b }) },
 	"add":           func(c *call) error { return c.pairs("a", "b", func(a, b float64) float64 { return a + b }) },
 	"swiglu":        (*call).swiGLU,
@@ -151,6 +152,26 @@ func (c *call) hadamard() error {
 	y := newTensor(x.Rows, x.Cols)
 	copy(y.Data, x.Data)
 	matrix.Rows(y.Data)
+	c.give(y)
+	return nil
+}
+
+func (c *call) columns() error {
+	x := c.arg("x")
+	order, err := c.weight("order")
+	if err != nil {
+		return err
+	}
+	y := newTensor(x.Rows, order.Cols)
+	for j, at := range order.Data {
+		k := int(at)
+		if k < 0 || k >= x.Cols || float32(k) != at {
+			return fmt.Errorf("column %v of %d", at, x.Cols)
+		}
+		for r := range x.Rows {
+			y.Data[r*y.Cols+j] = x.Data[r*x.Cols+k]
+		}
+	}
 	c.give(y)
 	return nil
 }

@@ -20,6 +20,7 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.add_rmsnorm":   bindNorm,
 	"cpu.quantize":      bindQuantize,
 	"cpu.hadamard":      bindHadamard,
+	"cpu.columns":       bindColumns,
 	"cpu.linear":        bindLinear,
 	"cpu.linear_swiglu": bindLinear,
 	"cpu.rope_kv":       bindRopeKV,
