@@ -114,7 +114,7 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report.Quant, report.BitsPerWeight, report.Parameters = b.format.Name, bits, parameters
+	report.Quant, report.BitsPerWeight, report.Parameters = b.formatName(), bits, parameters
 	for _, t := range b.targets {
 		report.Targets = append(report.Targets, t.Name)
 	}
@@ -190,6 +190,10 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	if b.Random != nil {
 		p.Options = append(p.Options, engine.Option{Name: "weights", Value: fmt.Sprintf("random:%d", *b.Random)})
 	}
+	if b.Requantize {
+		p.Options = append(p.Options, engine.Option{Name: "requantize", Value: "true"})
+	}
+	p.Options = append(p.Options, b.keptOptions()...)
 	p.Options = append(p.Options, b.ignored()...)
 	for _, name := range b.Disabled {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})
