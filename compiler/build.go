@@ -114,7 +114,7 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report.Quant, report.BitsPerWeight, report.Parameters = b.quantName(), bits, parameters
+	report.Quant, report.BitsPerWeight, report.Parameters = b.formatName(), bits, parameters
 	report.Stored = b.stored()
 	for _, t := range b.targets {
 		report.Targets = append(report.Targets, t.Name)
@@ -179,9 +179,6 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 // provenance says what the plan was made from. The checkpoint's files are hashed, by name; the directory's own name stays out.
 func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	p := &engine.Provenance{Compiler: version.Full(), Options: []engine.Option{{Name: "quant", Value: b.format.Name}}}
-	if stored := b.stored(); stored != "" {
-		p.Options = append(p.Options, engine.Option{Name: "stored", Value: stored})
-	}
 	if b.KVDType != "" && b.KVDType != Auto {
 		p.Options = append(p.Options, engine.Option{Name: "kv-dtype", Value: b.KVDType})
 	}
@@ -194,6 +191,10 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	if b.Random != nil {
 		p.Options = append(p.Options, engine.Option{Name: "weights", Value: fmt.Sprintf("random:%d", *b.Random)})
 	}
+	if b.Requantize {
+		p.Options = append(p.Options, engine.Option{Name: "requantize", Value: "true"})
+	}
+	p.Options = append(p.Options, b.keptOptions()...)
 	p.Options = append(p.Options, b.ignored()...)
 	for _, name := range b.Disabled {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})

@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -29,34 +28,6 @@ func policy(name string) (passes.Policy, *quant.Format, error) {
 		return passes.Policy{}, nil, err
 	}
 	return passes.Policy{Linear: f.Name, KeepStored: auto}, f, nil
-}
-
-// stored says in what the codes of a quantized checkpoint are kept, "" where none are.
-func (b *build) stored() string {
-	count := map[string]int{}
-	for _, w := range b.lowered[0].module.Weights {
-		if w.Stored == "" || w.Type.Rank() < 2 {
-			continue
-		}
-		as := w.Type.DType.String() + " numbers"
-		if f, err := quant.FindType(w.Type.Quant); err == nil {
-			as = f.Name
-		}
-		count[w.Stored+" as "+as]++
-	}
-	var parts []string
-	for _, kept := range slices.Sorted(maps.Keys(count)) {
-		parts = append(parts, fmt.Sprintf("%s (%d matrices)", kept, count[kept]))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// quantName is what reports call the format of the weights.
-func (b *build) quantName() string {
-	if b.policy.KeepStored && b.stored() != "" {
-		return "as stored"
-	}
-	return b.format.Name
 }
 
 // KVDTypes lists what --kv-dtype takes.

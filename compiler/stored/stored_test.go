@@ -1,6 +1,7 @@
 package stored
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -126,19 +127,22 @@ func with(method, name string, p part) map[string]part {
 	return parts
 }
 
-// TestRefusals gives each method configs that it does not read, and tensors that do not fit each other.
-func TestRefusals(t *testing.T) {
+// refusal is a config and tensors that do not go together, and what the error says.
+type refusal struct {
+	config string
+	parts  map[string]part
+	want   string
+}
+
+// refusals give each method configs that it does not read, and tensors that do not fit each other.
+func refusals() []refusal {
 	group := func(format, kind string, bits int, strategy string, symmetric bool) string {
 		return fmt.Sprintf(ct, format, kind, bits, strategy, symmetric)
 	}
 	packed := group("pack-quantized", "int", 4, "group", true)
 	asymmetric := group("pack-quantized", "int", 4, "group", false)
 	nan, inf := half(float32(math.NaN())), append(half(1), 0, 0x7c)
-	for _, c := range []struct {
-		config string
-		parts  map[string]part
-		want   string
-	}{
+	return []refusal{
 		{`{"bits":4}`, small("gptq"), "config.json: quantization_config.quant_method: is missing"},
 		{`{"quant_method":"hqq"}`, small("gptq"), `config.json: quantization_config.quant_method: "hqq" is not read; supported are gptq, awq, fp8, compressed-tensors, bitsandbytes, mxfp4`},
 		{`{"quant_method":"gptq","bits":3}`, small("gptq"), "config.json: quantization_config.bits: 3 is not read; supported are 4, 8"},
@@ -183,12 +187,39 @@ func TestRefusals(t *testing.T) {
 		{nf4, with("nf4", "x.weight.quant_state.bitsandbytes__nf4", part{"U8", []int64{2}, []byte("no")}), "bitsandbytes__nf4"},
 		{`{"quant_method":"mxfp4"}`, with("mxfp4", "x_blocks", part{"U8", []int64{2, 8, 2, 8}, nil}), "instead of [experts, outputs, blocks, 16]"},
 		{`{"quant_method":"mxfp4"}`, with("mxfp4", "x_scales", part{"U8", []int64{2, 8, 2}, []byte{127, 255}}), "exponent 255 of row 0, block 1 is out of range"},
-	} {
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range refusals() {
 		_, err := attach(t, c.config, c.parts)
 		if e := (*hf.Error)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v, want one line with %q", c.config, err, c.want)
 		}
 	}
+}
+
+// scales are sixteen of f16, all but the first one.
+func scales(first float32) []byte {
+	return half(append([]float32{first}, slices.Repeat([]float32{1}, 15)...)...)
+}
+
+func f32(values ...float32) []byte {
+	var b []byte
+	for _, v := range values {
+		b = append(b, word(math.Float32bits(v))...)
+	}
+	return b
+}
+
+// set gives parts their bytes.
+func set(parts map[string]part, data map[string][]byte) map[string]part {
+	for name, d := range data {
+		p := parts[name]
+		p.data = d
+		parts[name] = p
+	}
+	return parts
 }
 
 // TestNumbers wants the numbers that single codes stand for by the definition of each layout.
@@ -237,10 +268,7 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		x := checkpoint.Lookup("x.weight")
-		if c.name == "mxfp4" {
-			x = checkpoint.Lookup("x")
-		}
+		x := cmp.Or(checkpoint.Lookup("x.weight"), checkpoint.Lookup("x"))
 		got := make([]float32, 64)
 		m := Of(x)
 		if m == nil {
