@@ -3,6 +3,7 @@ package compiler
 import (
 	"math"
 
+	"llmc/engine/layout"
 	"llmc/internal/quant"
 )
 
@@ -83,7 +84,11 @@ func storedBits(jobs []*packJob) (bits float64, parameters int64) {
 		}
 		parameters += n
 		matrices += n
-		total += format.BitsPerWeight(int(j.cols)) * float64(n)
+		bits := format.BitsPerWeight(int(j.cols))
+		if l, ok := j.packed.(layout.Linear); ok && j.format != nil {
+			bits += float64(8*layout.StepBytes/layout.Lanes/l.KPerStep - format.DType.Bits()) // of codes that are held as bf16
+		}
+		total += bits * float64(n)
 	}
 	if matrices == 0 {
 		return 0, parameters
