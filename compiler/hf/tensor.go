@@ -20,7 +20,7 @@ type Tensor struct {
 	file       string // that holds it
 	begin, end int64  // its bytes in the file's data
 	rows       rowSource
-	codes      Coded // of matrices that PutCoded made
+	codes      Coded // of those that PutCoded made
 }
 
 // rowSource gives rows of tensors as numbers.

@@ -67,6 +67,10 @@ func (in *importer) weight(name, axis string, dims ...int) *ir.Value {
 	if kind == dtype.F64 { // nothing computes with more than f32
 		kind = dtype.F32
 	}
+	if m := stored.Of(t); m != nil && m.Digits != nil && !in.dequantize {
+		t = in.checkpoint.Lookup(in.stored(stored.DigitsName(name)))
+		dims = []int{int(t.Rows()), int(t.Cols())}
+	}
 	w := ir.Weight{Axis: axis, Recipe: ir.TensorRows(t.Name, 0, t.Rows())}
 	w.Name, w.Type = name, ir.Tensor(kind)
 	if m := stored.Of(t); m != nil && !in.dequantize {
@@ -102,13 +106,15 @@ func (in *importer) sorted(x *ir.Value, w *ir.Weight) *ir.Value {
 		return x
 	}
 	m := stored.Of(t)
+	if m != nil && m.Digits != nil && !in.dequantize {
+		m = m.Digits
+	}
 	if m == nil || m.Order == nil {
 		return x
 	}
 	name := stored.OrderName(w.Name)
 	for _, known := range in.orders[x] {
 		if slices.Equal(known.order, m.Order) {
-			in.used[in.stored(name)] = in.checkpoint.Lookup(in.stored(name))
 			return known.sorted
 		}
 	}
@@ -172,7 +178,7 @@ var unusedTensors = []string{"*.rotary_emb.inv_freq", "*.rotary_emb.cos_cached",
 // checkUnused refuses tensors that nothing uses: they would be part of what the model computes if the family were understood.
 func (in *importer) checkUnused(ignore []string) error {
 	for _, name := range in.checkpoint.Names() {
-		if in.used[name] == nil && !in.isZeroBias(name) && !matches(name, unusedTensors) && !matches(name, ignore) {
+		if in.used[name] == nil && in.used[stored.WeightOf(in.checkpoint.Lookup(name))] == nil && !in.isZeroBias(name) && !matches(name, unusedTensors) && !matches(name, ignore) {
 			t := in.checkpoint.Lookup(name)
 			return t.Errorf("is not part of a %s model as config.json describes it; if it does not matter, build with --ignore-tensor", in.checkpoint.Config.ModelType)
 		}

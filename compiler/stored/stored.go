@@ -39,6 +39,8 @@ type Matrix struct {
 	Plain dtype.Type
 	// Order says which input each column is multiplied with; nil where they are in order.
 	Order []int32
+	// Digits is the same weight in a form that has a format, with more columns, where this one has none; nil if there is none.
+	Digits *Matrix
 
 	cols int64
 	source
@@ -99,13 +101,30 @@ func Attach(c *hf.Checkpoint) error {
 }
 
 // OrderName is the tensor that holds the order of a matrix's columns.
-func OrderName(weight string) string { return strings.TrimSuffix(weight, "weight") + "order" }
+func OrderName(weight string) string { return companion(weight, "order") }
 
-// put replaces the parts of a linear by its matrix, and adds its order.
+func companion(weight, name string) string { return strings.TrimSuffix(weight, "weight") + name }
+
+// WeightOf returns the weight that a tensor of this package's making belongs to, "" for other tensors.
+func WeightOf(t *hf.Tensor) string {
+	for _, name := range []string{"order", "digits"} {
+		if module, ok := strings.CutSuffix(t.Name, "."+name); ok && t.Codes() != nil {
+			return module + ".weight"
+		}
+	}
+	return ""
+}
+
+// put replaces the parts of a linear by its matrix, and adds its digits and the order of columns.
 func put(c *hf.Checkpoint, name string, rows int64, m *Matrix, parts ...*hf.Tensor) {
-	c.PutCoded(name, m.Method, []int64{rows, m.cols}, m, parts...)
+	c.Drop(parts...)
+	c.PutCoded(name, m.Method, []int64{rows, m.cols}, m, parts[0])
+	if d := m.Digits; d != nil {
+		c.PutCoded(DigitsName(name), d.Method, []int64{rows, d.cols}, d, parts[0])
+		m = d
+	}
 	if m.Order != nil {
-		c.PutCoded(OrderName(name), "an order of columns", []int64{m.cols}, order(m.Order), parts...)
+		c.PutCoded(OrderName(name), "an order of columns", []int64{m.cols}, order(m.Order), parts[0])
 	}
 }
 
