@@ -30,6 +30,9 @@ var methods = []method{
 // ConfigKey is the key of config.json that says how the checkpoint is quantized.
 const ConfigKey = "quantization_config"
 
+// OldConfigKey is what compressed-tensors called it first.
+const OldConfigKey = "compression_config"
+
 // Matrix is a weight [rows, cols] that a checkpoint holds in codes.
 type Matrix struct {
 	Method string // quant_method
@@ -75,7 +78,17 @@ func Of(t *hf.Tensor) *Matrix {
 // Attach puts matrices in place of the tensors of quantized linears, as the checkpoint's config.json describes them. What the file is not clear about
 // is an error.
 func Attach(c *hf.Checkpoint) error {
-	config := c.Config.Fields().Object(ConfigKey)
+	fields := c.Config.Fields()
+	config := fields.Object(ConfigKey)
+	if config == nil {
+		config = fields.Object(OldConfigKey)
+	}
+	if err := fields.Err(); err != nil {
+		return err
+	}
+	if config == nil && c.Quantize != nil && !c.Random() {
+		return attachGPTQ(c, c.Quantize.Fields())
+	}
 	if config == nil || len(config.Keys()) == 0 {
 		return nil
 	}
