@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"llmc/compiler/stored"
 	"llmc/engine"
 	"llmc/internal/quant"
 	"llmc/ir"
@@ -87,4 +88,26 @@ func (b *build) keptOptions() []engine.Option {
 var plainReasons = map[string]string{
 	"f32":  "the exact numbers of their codes: no kernels for these; --quant bf16 takes half the memory and rounds them",
 	"bf16": "the numbers of their codes in bf16: no kernels for these",
+}
+
+// firstTensor names the first tensor that a weight is made of, "" where it is none.
+func firstTensor(w *ir.Weight) string {
+	_, cols, _ := w.Type.Matrix()
+	for run := range w.Recipe.Runs(cols, 0, 1) {
+		return run.Source.Tensor
+	}
+	return ""
+}
+
+// isOrder tells whether a weight is an order of columns, which is no parameter of the model.
+func isOrder(w *ir.Weight) bool {
+	return strings.HasSuffix(firstTensor(w), stored.OrderName(".weight"))
+}
+
+// digitsOf returns how many elements of a weight are one of the checkpoint's.
+func digitsOf(w *ir.Weight) int64 {
+	if strings.HasSuffix(firstTensor(w), stored.DigitsName(".weight")) {
+		return 2
+	}
+	return 1
 }

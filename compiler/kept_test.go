@@ -15,14 +15,15 @@ import (
 	"llmc/runtime/device/cpu"
 )
 
-// quantizedCheckpoints are checkpoints that come in codes, with the format of linears that CPUs multiply these in: f32 where none has the same codes.
+// quantizedCheckpoints are checkpoints that come in codes, with the format of linears that CPUs multiply these in: f32 where none has the same codes; of 8 bits in groups
+// the two digits of 4.
 // They lie among the shared ones, or in testdata/quantized (testdata/scripts/make_quantized.py).
 var quantizedCheckpoints = []struct{ name, format string }{
 	{"llama-gptq-int4-g128", "int4-g128"},
 	{"llama-gptq-int4-actorder", "int4-g128"},
 	{"llama-awq-int4-gemm", "int4-g128-zp"},
 	{"llama-fp8-block", "f32"},
-	{"llama-fp8-compressed", "f32"},
+	{"llama-fp8-compressed", "fp8"},
 	{"llama-int8-compressed", "int8"},
 	{"llama-w4a16-packed", "int4-g128"},
 	{"llama-bnb-int8", "int8"},
@@ -32,16 +33,17 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"gptq-int4-g32-asym-actorder", "int4-g32-zp"},
 	{"gptq-int4-g64-asym-v2", "int4-g128-zp"}, // of its 64 inputs; those of 96 have groups of 64
 	{"gptq-int8-channel", "int8"},
-	{"gptq-int8-g32-asym-v2", "f32"},
+	{"gptq-int8-g32-asym-v2", "int4-g32-zp"},
+	{"gptq-int8-g32-actorder", "int4-g32-zp"},
 	{"awq-int4-g32", "int4-g32-zp"},
-	{"fp8-tensor-static", "f32"},
-	{"ct-fp8-tensor-static", "f32"},
+	{"fp8-tensor-static", "fp8"},
+	{"ct-fp8-tensor-static", "fp8"},
 	{"ct-fp8-block", "f32"},
 	{"ct-int4-g32-asym-actorder", "int4-g32-zp"},
 	{"ct-int4-channel", "int4-g128"},
 	{"ct-int8-packed-channel", "int8"},
 	{"ct-int8-tensor-static", "int8"},
-	{"ct-int8-channel-asym", "f32"},
+	{"ct-int8-channel-asym", "int4-g64-zp"},
 	{"bnb-fp4", "f32"},
 	{"bnb-nf4-nested", "f32"},
 }
@@ -93,7 +95,7 @@ func TestQuantizedCheckpoints(t *testing.T) {
 				if most, _ := relative(got, r.logits); !(most <= bound) {
 					t.Errorf("%s: logits are off by %.2g of their range, at most %g", format, most, bound)
 				}
-				if _, kept, _ := strings.Cut(info.Quant, " "); format == "auto" && kept != c.format {
+				if kept := info.Quant[strings.LastIndex(info.Quant, " ")+1:]; format == "auto" && kept != c.format {
 					t.Errorf("linears are %s, want %s", info.Quant, c.format)
 				}
 			}
@@ -103,7 +105,7 @@ func TestQuantizedCheckpoints(t *testing.T) {
 
 // TestCodesAreKept verifies plans whose codes come from several tensors, in other orders: every weight has the checkpoint's own numbers, and the function is the imported one.
 func TestCodesAreKept(t *testing.T) {
-	for _, name := range []string{"gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested"} {
+	for _, name := range []string{"gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-tensor-static", "gptq-int8-g32-actorder"} {
 		dir := filepath.Join("../testdata/quantized", name)
 		path := filepath.Join(t.TempDir(), "engine.plan")
 		report, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Check: true})

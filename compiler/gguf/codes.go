@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -50,28 +51,36 @@ func (c codedRows) ReadRows(dst []float32, lo int64) error { return c.rows.ReadR
 
 // ReadCodes implements stored.Source.
 func (c codedRows) ReadCodes(b *quant.Block, lo int64) error {
-	t := c.info.kind
-	size, groups := c.cols/t.block*t.bytes, len(b.Scales)/max(1, b.Rows)
-	for i := range b.Rows {
-		row := lo + int64(i)
-		if c.dim > 0 {
-			row = paired(row, c.dim)
-		}
-		if row < 0 || row >= c.info.shape[0] {
-			return fmt.Errorf("row %d of %d", row, c.info.shape[0])
-		}
-		offset := c.info.offset + row*size
+	groups := len(b.Scales) / max(1, b.Rows)
+	return c.eachRow(lo, b.Rows, func(i int, src []byte) error {
 		scales := b.Scales[i*groups : (i+1)*groups]
-		err := c.file.View(offset, size, func(src []byte) { t.codes(b.Codes[i*b.Cols:(i+1)*b.Cols], scales, src) })
-		if err != nil {
-			return c.info.errorf(c.file.Name, "%w", err)
-		}
+		c.info.kind.codes(b.Codes[i*b.Cols:(i+1)*b.Cols], scales, src)
 		for _, s := range scales {
 			if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
-				return c.info.errorf(c.file.Name, "has a scale of %g in row %d: the file is damaged", s, row)
+				return fmt.Errorf("has a scale of %g: the file is damaged", s)
 			}
 		}
+		return nil
+	})
+}
+
+// eachRow calls use with the bytes of n rows from lo on, in the order of transformers.
+func (r *rows) eachRow(lo int64, n int, use func(i int, src []byte) error) error {
+	size := r.cols / r.info.kind.block * r.info.kind.bytes
+	for i := range n {
+		row := lo + int64(i)
+		if r.dim > 0 {
+			row = paired(row, r.dim)
+		}
+		if row < 0 || row >= r.info.shape[0] {
+			return fmt.Errorf("row %d of %d", row, r.info.shape[0])
+		}
+		var inner error
+		err := r.file.View(r.info.offset+row*size, size, func(src []byte) { inner = use(i, src) })
+		if err = cmp.Or(err, inner); err != nil {
+			return r.info.errorf(r.file.Name, "row %d: %w", row, err)
+		}
 	}
-	c.file.Release(c.info.offset+lo*size, int64(b.Rows)*size)
+	r.file.Release(r.info.offset+lo*size, int64(n)*size)
 	return nil
 }

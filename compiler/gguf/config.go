@@ -227,8 +227,8 @@ func (m *model) countVocabulary(s *settings) error {
 	}
 	if v, ok := m.values[tokensKey]; ok {
 		s.set("vocab_size", tokensKey, v.count)
-	} else if t := m.tensor("token_embd.weight"); t != nil {
-		s.set("vocab_size", "token_embd.weight", t.shape[0])
+	} else if t := m.tensor(tableTensor); t != nil {
+		s.set("vocab_size", tableTensor, t.shape[0])
 	}
 	return nil
 }
@@ -265,45 +265,4 @@ func (m *model) impliedHeadDim(s *settings) any {
 	h, _ := hidden.Int64()
 	n, _ := heads.Int64()
 	return json.Number(strconv.FormatInt(h/max(1, n), 10))
-}
-
-// headDim returns the channels of a head.
-func (m *model) headDim(config *hf.Object) int64 {
-	f := config.Fields()
-	if f.Has(headDimKey) {
-		return f.IntOr(headDimKey, 0, 2, 1<<20)
-	}
-	return f.IntOr("hidden_size", 0, 1, 1<<20) / max(1, f.IntOr("num_attention_heads", 1, 1, 1<<20))
-}
-
-// tensors gives all tensors their names and orders of rows.
-func (m *model) tensors(config *hf.Object) ([]*hf.Tensor, error) {
-	var all []*hf.Tensor
-	dim := m.headDim(config)
-	coded := slices.ContainsFunc(m.files, func(f *file) bool {
-		return slices.ContainsFunc(f.infos, func(t tensorInfo) bool { return t.isCoded() })
-	})
-	for _, f := range m.files {
-		for i := range f.infos {
-			info := &f.infos[i]
-			if info.name == frequencies {
-				continue
-			}
-			paired, err := m.family.headDim(info, dim)
-			if err != nil {
-				return nil, info.errorf(f.Name, "%w", err)
-			}
-			rows := newRows(f.Mapped, info, paired)
-			t := rows.tensor(m.family.renamed(info.name))
-			matrix, err := rows.matrix(coded)
-			if err != nil {
-				return nil, info.errorf(f.Name, "%w", err)
-			}
-			if matrix != nil {
-				t.WithCodes(matrix)
-			}
-			all = append(all, t)
-		}
-	}
-	return all, nil
 }

@@ -58,10 +58,18 @@ func (m *model) open(names []string) (*hf.Checkpoint, error) {
 	if c.Documents, err = m.documents(); err != nil {
 		return nil, err
 	}
-	if c.Tensors, err = m.tensors(c.Config); err != nil {
+	tensors, err := m.tensors(c.Config)
+	if err != nil {
 		return nil, err
 	}
-	return c.Checkpoint()
+	for _, t := range tensors {
+		c.Tensors = append(c.Tensors, t.Tensor)
+	}
+	checkpoint, err := c.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint, setDigits(checkpoint, tensors)
 }
 
 func openFile(dir, name string) (*file, error) {

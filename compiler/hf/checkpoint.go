@@ -10,6 +10,9 @@ import (
 // ConfigFile says what the model is.
 const ConfigFile = "config.json"
 
+// QuantizeFile is where AutoGPTQ says how a checkpoint is quantized, if config.json does not.
+const QuantizeFile = "quantize_config.json"
+
 const maxConfigBytes = 16 << 20
 
 // Config is config.json.
@@ -25,6 +28,7 @@ type Checkpoint struct {
 	Dir        string
 	Config     *Config
 	Generation *Generation
+	Quantize   *Object // QuantizeFile, nil when it is absent
 
 	files     []string // names in Dir, sorted
 	weights   *weightSet
@@ -71,6 +75,9 @@ func openDirectory(dir string) (*Checkpoint, error) {
 		return nil, err
 	}
 	if c.Config, err = readConfig(dir, c.files); err != nil {
+		return nil, err
+	}
+	if c.Quantize, err = readObject(dir, QuantizeFile); err != nil {
 		return nil, err
 	}
 	generation, err := readObject(dir, GenerationFile)

@@ -13,11 +13,10 @@ type Coded interface {
 	ReadRows(dst []float32, lo int64) error
 }
 
-// PutCoded puts a matrix of the given name and shape in place of the tensors that hold its codes, the first of which names the file for messages.
-// It is read like a tensor of numbers from then on. stored is what messages call its format.
-func (c *Checkpoint) PutCoded(name, stored string, shape []int64, codes Coded, parts ...*Tensor) {
-	c.Drop(parts...)
-	t := &Tensor{Name: name, DType: dtype.F32, Stored: stored, Shape: slices.Clone(shape), file: parts[0].file, codes: codes}
+// PutCoded adds a tensor of the given name and shape, whose codes are in the file of another one. It is read like a tensor of numbers from then on.
+// stored is what messages call its format.
+func (c *Checkpoint) PutCoded(name, stored string, shape []int64, codes Coded, of *Tensor) {
+	t := &Tensor{Name: name, DType: dtype.F32, Stored: stored, Shape: slices.Clone(shape), file: of.file, codes: codes}
 	t.rows = codedRows{1, codes}
 	if n := len(shape); n > 1 {
 		t.rows = codedRows{shape[n-1], codes}

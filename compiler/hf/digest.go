@@ -20,8 +20,10 @@ func (c *Checkpoint) SourceFiles() []string {
 		return c.container.Files
 	}
 	names := []string{ConfigFile}
-	if exists(c.Dir, GenerationFile) {
-		names = append(names, GenerationFile)
+	for _, name := range []string{GenerationFile, QuantizeFile} {
+		if exists(c.Dir, name) {
+			names = append(names, name)
+		}
 	}
 	for p := range parts {
 		if name := c.partName(Part(p)); name != "" {

@@ -21,7 +21,7 @@ type Tensor struct {
 	begin, end int64  // its bytes in the file's data
 	rows       rowSource
 	contained  bool  // stored bytes are those of a Container's format, whatever DType says
-	codes      Coded // of matrices that the checkpoint holds in codes
+	codes      Coded // of those that PutCoded made or WithCodes was given
 }
 
 // rowSource gives rows of tensors as numbers.

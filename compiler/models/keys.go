@@ -59,7 +59,7 @@ func checkKeys(f *hf.Fields, fam *family, ignore []string) {
 	if code := f.Object("auto_map"); code != nil && code.Has("AutoModelForCausalLM") && !slices.Contains(ignore, "auto_map") {
 		f.Fail("auto_map", "the model is computed by code of the checkpoint's own, which is never run; build with --ignore-key auto_map if a plain %s model computes the same", fam.modelType)
 	}
-	read := slices.Concat(decoderKeys, fam.keys, []string{stored.ConfigKey})
+	read := slices.Concat(decoderKeys, fam.keys, []string{stored.ConfigKey, stored.OldConfigKey})
 	if f.Present("use_sliding_window") && inert(f.Value("use_sliding_window")) { // as in a Llama that was once a Qwen
 		read = append(read, "sliding_window", "max_window_layers")
 	}

@@ -67,6 +67,10 @@ func (in *importer) weight(name, axis string, dims ...int) *ir.Value {
 	if kind == dtype.F64 { // nothing computes with more than f32
 		kind = dtype.F32
 	}
+	if m := stored.Of(t); m != nil && m.Digits != nil && !in.dequantize {
+		t = in.checkpoint.Lookup(in.stored(stored.DigitsName(name)))
+		dims = []int{int(t.Rows()), int(t.Cols())}
+	}
 	w := ir.Weight{Axis: axis, Recipe: ir.TensorRows(t.Name, 0, t.Rows())}
 	w.Name, w.Type = name, ir.Tensor(kind)
 	if m := stored.Of(t); m != nil && !in.dequantize {
@@ -102,13 +106,15 @@ func (in *importer) sorted(x *ir.Value, w *ir.Weight) *ir.Value {
 		return x
 	}
 	m := stored.Of(t)
+	if m != nil && m.Digits != nil && !in.dequantize {
+		m = m.Digits
+	}
 	if m == nil || m.Order == nil {
 		return x
 	}
 	name := stored.OrderName(w.Name)
 	for _, known := range in.orders[x] {
 		if slices.Equal(known.order, m.Order) {
-			in.used[in.stored(name)] = in.checkpoint.Lookup(in.stored(name))
 			return known.sorted
 		}
 	}
@@ -143,7 +149,7 @@ const (
 // checkpoint holds one of them or two equal ones; two different ones stay two whatever the key says.
 func (in *importer) embeddings(d *decoder) (table, head *ir.Value) {
 	both := in.has(tableName) && in.has(headName)
-	tied := d.tied && (!both || in.equal(tableName, headName, d))
+	tied := d.tied && !in.inDigits(headName) && (!both || in.equal(tableName, headName, d))
 	switch {
 	case tied && in.has(headName) && !both:
 		head = in.matrix(headName, "col", d.vocab, d.hidden)
@@ -153,6 +159,16 @@ func (in *importer) embeddings(d *decoder) (table, head *ir.Value) {
 		return table, table
 	}
 	return in.matrix(tableName, "col", d.vocab, d.hidden), in.matrix(headName, "col", d.vocab, d.hidden)
+}
+
+// inDigits tells whether a matrix is to be multiplied in digits, which no row can be looked up in: then even a tied head is a weight of its own.
+func (in *importer) inDigits(name string) bool {
+	t := in.checkpoint.Lookup(in.stored(name))
+	if t == nil || in.dequantize {
+		return false
+	}
+	m := stored.Of(t)
+	return m != nil && m.Digits != nil
 }
 
 // equal compares two matrices element by element.
@@ -172,7 +188,7 @@ var unusedTensors = []string{"*.rotary_emb.inv_freq", "*.rotary_emb.cos_cached",
 // checkUnused refuses tensors that nothing uses: they would be part of what the model computes if the family were understood.
 func (in *importer) checkUnused(ignore []string) error {
 	for _, name := range in.checkpoint.Names() {
-		if in.used[name] == nil && !in.isZeroBias(name) && !matches(name, unusedTensors) && !matches(name, ignore) {
+		if in.used[name] == nil && in.used[stored.WeightOf(in.checkpoint.Lookup(name))] == nil && !in.isZeroBias(name) && !matches(name, unusedTensors) && !matches(name, ignore) {
 			t := in.checkpoint.Lookup(name)
 			return t.Errorf("is not part of a %s model as config.json describes it; if it does not matter, build with --ignore-tensor", in.checkpoint.Config.ModelType)
 		}

@@ -15,6 +15,7 @@ import (
 var fuzzed = []struct{ config, parts string }{
 	{gptq4, "gptq"},
 	{`{"quant_method":"gptq","bits":8,"group_size":-1,"checkpoint_format":"gptq_v2"}`, "gptq"},
+	{`{"quant_method":"gptq","bits":8,"group_size":32}`, "gptq"},
 	{awq4, "awq"},
 	{`{"quant_method":"fp8"}`, "fp8"},
 	{`{"quant_method":"fp8","weight_block_size":[128,128]}`, "fp8"},
@@ -75,6 +76,9 @@ func readAll(t *testing.T, c *hf.Checkpoint) error {
 		if err := m.ReadRows(numbers, 0); err != nil {
 			return err
 		}
+		if m.Digits != nil {
+			sameSums(t, name, m.Digits, numbers, cols)
+		}
 		for _, from := range m.Order {
 			if int64(from) >= cols || from < 0 {
 				t.Errorf("%s: column %d of %d", name, from, cols)
@@ -93,4 +97,20 @@ func readAll(t *testing.T, c *hf.Checkpoint) error {
 		}
 	}
 	return nil
+}
+
+// sameSums wants the two digits of every number of a matrix to add up to it.
+func sameSums(t *testing.T, name string, d *Matrix, numbers []float32, cols int64) {
+	both := make([]float32, 2*len(numbers))
+	if err := d.ReadRows(both, 0); err != nil {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	for i := range int64(len(numbers)) {
+		r, k := i/cols, i%cols
+		upper, lower, want := both[2*r*cols+k], both[(2*r+1)*cols+k], numbers[r*cols+int64(d.Order[k])]
+		if d.Order[k] != d.Order[cols+k] || upper+lower != want {
+			t.Fatalf("%s: digits of [%d,%d] are %g and %g, want %g", name, r, d.Order[k], upper, lower, want)
+		}
+	}
 }

@@ -103,7 +103,8 @@ func (g *grid) codes(b *quant.Block, f *quant.Format, lo int64) error {
 
 // survey is what scales and zero points of a grid turn out to be.
 type survey struct {
-	half        bool // every scale is a number of f16
+	half        bool    // every scale is a number of f16
+	limit       float32 // the largest magnitude of a scale
 	least, most int32
 }
 
@@ -127,6 +128,7 @@ func (g *grid) look(t *hf.Tensor) (survey, error) {
 				return s, err
 			}
 			s.half = s.half && dtype.F16ToF32(dtype.F32ToF16(v)) == v
+			s.limit = max(s.limit, v, -v)
 			s.least, s.most = min(s.least, zeros[i]), max(s.most, zeros[i])
 		}
 	}
@@ -180,6 +182,11 @@ func (g *grid) finish(l *linear, method string, scales *hf.Tensor) error {
 		return err
 	}
 	m := &Matrix{Method: method, Format: g.format(s), Plain: dtype.F32, Order: g.order, cols: g.cols, source: g}
+	if m.Format == nil {
+		if m.Digits = newDigits(method, g, s); m.Digits != nil {
+			m.Order, m.source = nil, g.unsorted()
+		}
+	}
 	put(l.c, l.name+"weight", g.rows, m, l.parts...)
 	return nil
 }

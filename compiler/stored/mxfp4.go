@@ -66,7 +66,8 @@ func (l *linear) attachMX(stack string) error {
 		return err
 	}
 	matrix := &Matrix{Method: "mxfp4", Plain: plain, cols: m.cols, source: m}
-	l.c.PutCoded(stack, matrix.Method, []int64{s[0], s[1], m.cols}, matrix, l.parts...)
+	l.c.Drop(l.parts...)
+	l.c.PutCoded(stack, matrix.Method, []int64{s[0], s[1], m.cols}, matrix, l.first)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package stored
 
 import (
+	"llmc/compiler/hf"
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
 )
@@ -16,6 +17,18 @@ type Source interface {
 // NewMatrix makes a matrix of rows of cols elements that method stores. format may be nil: then only its numbers can be read, of type plain.
 func NewMatrix(method string, format *quant.Format, plain dtype.Type, cols int64, from Source) *Matrix {
 	return &Matrix{Method: method, Format: format, Plain: plain, cols: cols, source: outside{from}}
+}
+
+// SetDigits gives a matrix, which is that of the tensor weight of c, a form in which there are kernels for its codes: each row has the upper digits of all columns, then
+// the lower ones, so the input is given twice.
+func (m *Matrix) SetDigits(c *hf.Checkpoint, weight string, format *quant.Format, from Source) {
+	order := make([]int32, 2*m.cols)
+	for k := range order {
+		order[k] = int32(int64(k) % m.cols)
+	}
+	t := c.Lookup(weight)
+	m.Digits = &Matrix{Method: m.Method + ", two digits", Format: format, Order: order, cols: 2 * m.cols, source: outside{from}}
+	m.Digits.put(c, weight, t.Rows(), t)
 }
 
 // outside makes a Source the source of a matrix.

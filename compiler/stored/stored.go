@@ -30,6 +30,9 @@ var methods = []method{
 // ConfigKey is the key of config.json that says how the checkpoint is quantized.
 const ConfigKey = "quantization_config"
 
+// OldConfigKey is what compressed-tensors called it first.
+const OldConfigKey = "compression_config"
+
 // Matrix is a weight [rows, cols] that a checkpoint holds in codes.
 type Matrix struct {
 	Method string // quant_method
@@ -39,6 +42,8 @@ type Matrix struct {
 	Plain dtype.Type
 	// Order says which input each column is multiplied with; nil where they are in order.
 	Order []int32
+	// Digits is the same weight in a form that has a format, with more columns, where this one has none; nil if there is none.
+	Digits *Matrix
 
 	cols int64
 	source
@@ -73,7 +78,17 @@ func Of(t *hf.Tensor) *Matrix {
 // Attach puts matrices in place of the tensors of quantized linears, as the checkpoint's config.json describes them. What the file is not clear about
 // is an error.
 func Attach(c *hf.Checkpoint) error {
-	config := c.Config.Fields().Object(ConfigKey)
+	fields := c.Config.Fields()
+	config := fields.Object(ConfigKey)
+	if config == nil {
+		config = fields.Object(OldConfigKey)
+	}
+	if err := fields.Err(); err != nil {
+		return err
+	}
+	if config == nil && c.Quantize != nil && !c.Random() {
+		return attachGPTQ(c, c.Quantize.Fields())
+	}
 	if config == nil || len(config.Keys()) == 0 {
 		return nil
 	}
@@ -99,13 +114,40 @@ func Attach(c *hf.Checkpoint) error {
 }
 
 // OrderName is the tensor that holds the order of a matrix's columns.
-func OrderName(weight string) string { return strings.TrimSuffix(weight, "weight") + "order" }
+func OrderName(weight string) string { return companion(weight, "order") }
 
-// put replaces the parts of a linear by its matrix, and adds its order.
+func companion(weight, name string) string { return strings.TrimSuffix(weight, "weight") + name }
+
+// WeightOf returns the weight that a tensor of this package's making belongs to, "" for other tensors.
+func WeightOf(t *hf.Tensor) string {
+	for _, name := range []string{"order", "digits"} {
+		if module, ok := strings.CutSuffix(t.Name, "."+name); ok && t.Codes() != nil {
+			return module + ".weight"
+		}
+	}
+	return ""
+}
+
+// put replaces the parts of a linear by its matrix, and adds its digits and the order of columns.
 func put(c *hf.Checkpoint, name string, rows int64, m *Matrix, parts ...*hf.Tensor) {
-	c.PutCoded(name, m.Method, []int64{rows, m.cols}, m, parts...)
+	c.Drop(parts...)
+	c.PutCoded(name, m.Method, []int64{rows, m.cols}, m, parts[0])
+	if m.Digits != nil {
+		m.Digits.put(c, name, rows, parts[0])
+	} else {
+		m.putOrder(c, name, parts[0])
+	}
+}
+
+// put adds the digits of a weight and the order of their columns.
+func (m *Matrix) put(c *hf.Checkpoint, weight string, rows int64, of *hf.Tensor) {
+	c.PutCoded(DigitsName(weight), m.Method, []int64{rows, m.cols}, m, of)
+	m.putOrder(c, weight, of)
+}
+
+func (m *Matrix) putOrder(c *hf.Checkpoint, weight string, of *hf.Tensor) {
 	if m.Order != nil {
-		c.PutCoded(OrderName(name), "an order of columns", []int64{m.cols}, order(m.Order), parts...)
+		c.PutCoded(OrderName(weight), "an order of columns", []int64{m.cols}, order(m.Order), of)
 	}
 }
 

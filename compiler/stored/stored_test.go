@@ -315,3 +315,32 @@ func groupsOf(inputs, group int) []byte {
 	}
 	return b
 }
+
+// TestOldPlaces reads settings where earlier software wrote them.
+func TestOldPlaces(t *testing.T) {
+	dir := write(t, "null", small("gptq"))
+	if err := os.WriteFile(filepath.Join(dir, "quantize_config.json"), []byte(`{"bits":4,"group_size":32,"desc_act":false}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := hf.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := Attach(c); err != nil || Of(c.Lookup("x.weight")) == nil || !slices.Contains(c.SourceFiles(), "quantize_config.json") {
+		t.Errorf("quantize_config.json is not read: %v", err)
+	}
+	dir = write(t, "null", small("int8"))
+	config := `{"model_type":"llama","compression_config":` + fmt.Sprintf(ct, "int-quantized", "int", 8, "channel", true) + `}`
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old, err := hf.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if err := Attach(old); err != nil || Of(old.Lookup("x.weight")) == nil {
+		t.Errorf("compression_config is not read: %v", err)
+	}
+}

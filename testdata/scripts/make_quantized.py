@@ -169,6 +169,7 @@ CASES = {
     "ct-int8-channel-asym": int_case("int-quantized", 8, symmetric=False),
     "bnb-fp4": bnb_case("fp4", False),
     "bnb-nf4-nested": bnb_case("nf4", True),
+    "gptq-int8-g32-actorder": gptq_case(8, 32, desc_act=True),
 }
 
 
