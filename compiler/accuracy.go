@@ -3,6 +3,7 @@ package compiler
 import (
 	"math"
 
+	"llmc/engine/layout"
 	"llmc/internal/quant"
 )
 
@@ -72,7 +73,7 @@ func storedBits(jobs []*packJob) (bits float64, parameters int64) {
 	for _, j := range jobs {
 		n := j.rows * j.cols
 		if j.packed == nil {
-			if j.weight.Type.Rank() == 1 {
+			if j.weight.Type.Rank() == 1 && !isOrder(j.weight) {
 				parameters += n
 			}
 			continue
@@ -81,9 +82,13 @@ func storedBits(jobs []*packJob) (bits float64, parameters int64) {
 		if format == nil {
 			format, _ = quant.Find(j.weight.Type.DType.String())
 		}
-		parameters += n
-		matrices += n
-		total += format.BitsPerWeight(int(j.cols)) * float64(n)
+		parameters += n / digitsOf(j.weight)
+		matrices += n / digitsOf(j.weight)
+		bits := format.BitsPerWeight(int(j.cols))
+		if l, ok := j.packed.(layout.Linear); ok && j.format != nil {
+			bits += float64(8*layout.StepBytes/layout.Lanes/l.KPerStep - format.DType.Bits()) // of codes that are held as bf16
+		}
+		total += bits * float64(n)
 	}
 	if matrices == 0 {
 		return 0, parameters

@@ -72,7 +72,7 @@ func (b *build) open() error {
 	if b.policy, b.format, err = policy(b.Quant); err != nil {
 		return err
 	}
-	b.policy.Overrides = b.Override
+	b.policy.Overrides, b.policy.Requantize = b.Override, b.Requantize
 	if b.quant, err = formatName(b.policy.Linear, b.targets); err != nil {
 		return err
 	}
@@ -90,7 +90,9 @@ func (b *build) compile() error {
 	if err != nil {
 		return err
 	}
-	if b.model, err = models.Import(b.checkpoint, b.importing(kv)); err != nil {
+	importing := b.importing(kv)
+	importing.Dequantize = !b.policy.KeepStored && (b.format.Plain() || b.Requantize)
+	if b.model, err = models.Import(b.checkpoint, importing); err != nil {
 		return err
 	}
 	for _, t := range b.targets {
@@ -116,7 +118,8 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report.Quant, report.BitsPerWeight, report.Parameters = b.quant, bits, parameters
+	report.Quant, report.BitsPerWeight, report.Parameters = b.formatName(), bits, parameters
+	report.Stored = b.stored()
 	for _, t := range b.targets {
 		report.Targets = append(report.Targets, t.Name)
 	}
@@ -192,6 +195,10 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	if b.Random != nil {
 		p.Options = append(p.Options, engine.Option{Name: "weights", Value: fmt.Sprintf("random:%d", *b.Random)})
 	}
+	if b.Requantize {
+		p.Options = append(p.Options, engine.Option{Name: "requantize", Value: "true"})
+	}
+	p.Options = append(p.Options, b.keptOptions()...)
 	p.Options = append(p.Options, b.ignored()...)
 	for _, name := range b.Disabled {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})

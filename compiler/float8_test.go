@@ -10,7 +10,7 @@ import (
 	"llmc/engine"
 )
 
-// fp8 is for GPUs: their targets share one set of weights, and a CPU target is refused by name with what to take instead.
+// Targets of GPUs share one set of weights of fp8; a CPU target, which has no kernels for blocks, is refused by name with what to take instead.
 func TestFloat8Targets(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "demo.plan")
 	options := compiler.Options{Model: "../testdata/demo", Out: out, Archs: []string{"sm80", "sm89", "sm90"}, Quant: "fp8", Check: true}
@@ -46,9 +46,9 @@ func TestFloat8Targets(t *testing.T) {
 		}
 	}
 
-	options.Archs = []string{"x86-64-v4"}
+	options.Archs, options.Quant = []string{"x86-64-v4"}, "fp8-block"
 	_, err = compiler.Build(context.Background(), options)
-	if want := "target x86-64-v4: pass quantize: weight %model.embed_tokens.weight: no CPU kernel reads fp8; use int8"; err == nil || err.Error() != want {
+	if want := "target x86-64-v4: pass quantize: weight %model.embed_tokens.weight: no CPU kernel reads fp8-block; use int8"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 }

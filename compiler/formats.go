@@ -20,14 +20,15 @@ const autoQuant = "bf16"
 // policy turns a name that --quant takes into the formats of linears, output matrix and embedding. The format is that of a target of which nothing is
 // known.
 func policy(name string) (passes.Policy, *quant.Format, error) {
-	if name == "" || name == Auto {
+	auto := name == "" || name == Auto
+	if auto {
 		name = autoQuant
 	}
 	f, err := quant.Find(name)
 	if err != nil {
 		return passes.Policy{}, nil, err
 	}
-	return passes.Policy{Linear: name}, f, nil
+	return passes.Policy{Linear: name, KeepStored: auto}, f, nil
 }
 
 // formatName returns what a name stands for on all targets, or the name where that differs.

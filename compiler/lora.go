@@ -20,7 +20,7 @@ const loraOption = "lora"
 
 // openMerged opens a checkpoint with adapters merged into its weights, one after the other.
 func openMerged(dir string, adapters []Adapter) (*hf.Checkpoint, error) {
-	c, err := hf.Open(dir)
+	c, err := openCheckpoint(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type Options struct {
 	Rotation   passes.Rotation   // how much of the model is turned
 	Override   []passes.Override // formats of single weights, by pattern of their names
 	KVDType    string            // one of KVDTypes
+	Requantize bool              // allows that codes of the checkpoint are rounded to others
 	Random     *uint64           // seed of made-up weights instead of the checkpoint's
 
 	// IgnoreKeys are keys of config.json, IgnoreTensors patterns (path.Match) of tensors, that are known not to matter although the
@@ -58,6 +59,7 @@ type Report struct {
 	Digest        string   `json:"digest"`
 	Targets       []string `json:"targets"`
 	Quant         string   `json:"quant"`
+	Stored        string   `json:"stored,omitempty"` // what became of the codes of a checkpoint that is quantized
 	BitsPerWeight float64  `json:"bits_per_weight"`
 	Parameters    int64    `json:"parameters"`
 }

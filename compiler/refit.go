@@ -81,7 +81,7 @@ func (r *refit) sameModel() error {
 	if len(was.Caches) == 0 {
 		return fmt.Errorf("%s: section ir import: no cache", r.Plan)
 	}
-	model, err := models.Import(r.checkpoint, models.Options{KV: was.Caches[0].DType})
+	model, err := models.Import(r.checkpoint, models.Options{KV: was.Caches[0].DType, Dequantize: !keepsCodes(was)})
 	if err != nil {
 		return err
 	}

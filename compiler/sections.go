@@ -86,7 +86,7 @@ func (d documents) tokenizerContent() (*engine.Content, *tokenizer.Tokenizer, er
 
 // templateContents takes in the chat templates and refuses those that do not parse, now rather than at the first request.
 func (d documents) templateContents(c *hf.Checkpoint) ([]engine.Content, error) {
-	named, err := hf.NamedTemplates(c.Dir)
+	named, err := c.NamedTemplates()
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type storedWeight struct {
 	data       []byte
 	packed     layout.Packed // nil for row-major weights
 	format     *quant.Format // nil for row-major weights
+	kept       bool          // codes are the checkpoint's own
 }
 
 // place is where rows of a tensor lie in a plan.
@@ -99,6 +100,17 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 	}
 	w.packed, err = entry.Packed()
 	return w, err
+}
+
+// markKept finds the weights whose codes the passes left as the checkpoint has them.
+func (s *storedWeights) markKept(final *ir.Module) {
+	for _, w := range final.Weights {
+		for _, have := range s.weights {
+			if have.Name == w.Name && w.Stored != "" && w.Type.Quant != "" {
+				have.kept = true
+			}
+		}
+	}
 }
 
 // decode reads rows from first on into dst, [any, cols].
@@ -203,7 +215,7 @@ var roundingBounds = map[string]struct{ part, least float64 }{"f32": {0, 0x1p-13
 
 // limits finds the largest magnitudes of what shares a scale; nil where every row has scales of its own.
 func (s *storedWeights) limits(w *storedWeight) (*quant.Limits, error) {
-	if w.format == nil || w.format.Rows == 0 {
+	if w.format == nil || w.format.Rows == 0 || w.kept {
 		return nil, nil
 	}
 	limits := w.format.NewLimits(int(w.rows), int(w.cols))
@@ -222,8 +234,11 @@ func (s *storedWeights) limits(w *storedWeight) (*quant.Limits, error) {
 	return limits, nil
 }
 
-// near judges one row: numbers one by one, codes by what their format promises for a group.
+// near judges one row: numbers one by one, codes by what their format promises for a group, those of the checkpoint as equal.
 func (w *storedWeight) near(got, want []float32, row int, limits *quant.Limits) bool {
+	if w.kept {
+		return slices.Equal(got, want)
+	}
 	if w.format == nil || w.format.Plain() {
 		bound := roundingBounds["f32"]
 		if w.format != nil {

@@ -81,7 +81,13 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err := options.SetIgnored(plan); err != nil {
 		return nil, err
 	}
-	imported, err := models.Import(checkpoint, options.importing(cacheType(program)))
+	final, err := finalModule(plan, program)
+	if err != nil {
+		return nil, err
+	}
+	importing := options.importing(cacheType(program))
+	importing.Dequantize = !keepsCodes(final)
+	imported, err := models.Import(checkpoint, importing)
 	if err != nil {
 		return nil, err
 	}
@@ -99,11 +105,8 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
 	}
+	stored.markKept(final)
 	bad, err := stored.firstBad()
-	if err != nil {
-		return nil, err
-	}
-	final, err := finalModule(plan, program)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,9 @@ func newPackJob(w *ir.Weight, index int) (*packJob, error) {
 			return nil, fmt.Errorf("weight %q: %w", w.Name, err)
 		}
 		j.loss = make([]panelLoss, j.panels)
-		j.limits = j.format.NewLimits(int(rows), int(cols))
+		if w.Stored == "" {
+			j.limits = j.format.NewLimits(int(rows), int(cols))
+		}
 	}
 	return j, nil
 }
@@ -241,9 +243,6 @@ func (w *packWorker) pack(j *packJob, first, last int64) error {
 	w.out = grow(w.out, int((last-first)*size))
 	used := int64(0)
 	for panel := first; panel < last; panel++ {
-		if _, err := w.read(j, panel); err != nil {
-			return err
-		}
 		n, err := w.encode(j, panel, w.out[used:])
 		if err != nil {
 			return err
@@ -257,8 +256,18 @@ func (w *packWorker) pack(j *packJob, first, last int64) error {
 	return nil
 }
 
-// encode packs w.rows into one panel, or copies them where the weight is row-major, and returns the bytes that it wrote.
+// encode reads a panel's rows and packs them, or copies them where the weight is row-major, and returns the bytes that it wrote.
 func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) {
+	first, last := j.rowRange(panel)
+	if j.format != nil && j.weight.Stored != "" { // the checkpoint's codes, as they are
+		if err := models.ReadCodes(w.checkpoint, j.weight.Recipe, j.format, &w.block, j.cols, first, last); err != nil {
+			return 0, err
+		}
+		return w.packBlock(j, out)
+	}
+	if _, err := w.read(j, panel); err != nil {
+		return 0, err
+	}
 	switch {
 	case j.packed == nil:
 		for i, f := range w.rows {
@@ -268,13 +277,17 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 	case j.format == nil:
 		return int64(j.packed.PanelBytes()), j.packed.PackFloats(out[:j.packed.PanelBytes()], w.rows)
 	}
-	first, _ := j.rowRange(panel)
 	if err := j.format.QuantizeRows(&w.block, w.rows, int(j.cols), int(first), j.limits); err != nil {
 		return 0, err
 	}
 	w.back = grow(w.back, len(w.rows))
 	j.format.Dequantize(w.back, &w.block)
 	j.loss[panel] = newPanelLoss(w.rows, w.back)
+	return w.packBlock(j, out)
+}
+
+// packBlock packs the codes of w.block into one panel.
+func (w *packWorker) packBlock(j *packJob, out []byte) (int64, error) {
 	codes := layout.Codes{Codes: w.block.Codes, Scales: w.block.Scales, Zeros: w.block.Zeros, Steps: w.block.Steps}
 	return int64(j.packed.PanelBytes()), j.packed.PackCodes(out[:j.packed.PanelBytes()], codes)
 }

@@ -9,6 +9,11 @@ func rowKernels(device string, gate ...AttrRow) []Kernel {
 			Roles: []Role{arg("x", "f32", "T k"), input("rows", "R"), result("y", "f32", "R k")},
 		},
 		{
+			Name:  device + ".columns",
+			Doc:   "y[m,j] = x[m,order[j]], indices kept within a row",
+			Roles: []Role{arg("x", "f32", "m k"), vector("order", "f32", "n"), result("y", "f32", "m n")},
+		},
+		{
 			Name:  device + ".swiglu",
 			Doc:   "act(gate) * up; silu where no act is named",
 			Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},

@@ -86,7 +86,7 @@ func (b *Builder) Declare(w Weight) *Value {
 		weight.Recipe = ownTensor(weight)
 	}
 	if old := b.weights[w.Name]; old != nil {
-		if was := old.Weight; !was.Type.Equal(w.Type) || was.Axis != w.Axis || !was.Recipe.Equal(weight.Recipe) {
+		if was := old.Weight; !was.Type.Equal(w.Type) || was.Axis != w.Axis || was.Stored != w.Stored || !was.Recipe.Equal(weight.Recipe) {
 			b.Fail(fmt.Errorf("weight %%%s is declared as %v and as %v, or from other tensors", w.Name, was.Type, w.Type))
 		}
 		return old

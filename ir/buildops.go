@@ -34,6 +34,9 @@ func (b *Builder) Linear(x, w, bias *Value) *Value {
 	return b.op1("linear", []*Value{x, w, bias})
 }
 
+// Columns takes the columns of x that order, a vector, names.
+func (b *Builder) Columns(x, order *Value) *Value { return b.op1("columns", []*Value{x, order}) }
+
 // SiLU applies x*sigmoid(x).
 func (b *Builder) SiLU(x *Value) *Value { return b.Activation("silu", x) }
 

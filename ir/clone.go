@@ -11,7 +11,7 @@ func (m *Module) Clone() *Module {
 		out.Caches = append(out.Caches, &row)
 	}
 	for _, w := range m.Weights {
-		weight := &Weight{Axis: w.Axis, Segment: w.Segment, Recipe: w.Recipe} // recipes are never changed in place
+		weight := &Weight{Axis: w.Axis, Segment: w.Segment, Stored: w.Stored, Recipe: w.Recipe} // recipes are never changed in place
 		c.fill(&weight.Value, &w.Value)
 		weight.Value.Weight = weight
 		out.Weights = append(out.Weights, weight)

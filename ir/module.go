@@ -21,6 +21,9 @@ type Weight struct {
 	// Segment is the length of the parts of K that are summed apart and then added in order; 0 is all of K. It is a property
 	// of the weight alone, so that sums do not depend on batch, threads or ranks.
 	Segment int64
+	// Stored names the method in whose codes the checkpoint has the weight, "" for plain numbers. Its type is what can hold these codes, or every
+	// number that they stand for, and no pass rounds it to less unless it is asked to.
+	Stored string
 	// Recipe says which rows of which tensors of the checkpoint it is made of.
 	Recipe *Recipe
 }

@@ -240,6 +240,11 @@ var coreOps = []*OpInfo{
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeHadamard,
 	},
 	{
+		Name: "columns", Doc: "y[m,j] = x[m,order[j]]: the inputs of a product in the order of its weight's columns, which a checkpoint has sorted.",
+		Args:    []ArgInfo{argX, {Name: "order", Role: RoleVector}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeColumns,
+	},
+	{
 		Name: "cast", Doc: "y = x rounded to dtype, to nearest, ties to even.", Args: []ArgInfo{argX},
 		Attrs:   []AttrInfo{{Name: "dtype", Kind: Text, Enum: floatNames, Doc: "of the result"}},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeCast,

@@ -166,8 +166,10 @@ func (p *parser) weight() {
 			w.Axis = p.want(tokString, "a string")
 		case "segment":
 			w.Segment = p.int()
+		case "stored":
+			w.Stored = p.want(tokString, "a string")
 		default:
-			p.fail(name.pos, "unknown field %q of a weight%s", clip(name.text), hint(name.text, []string{"axis", "segment"}))
+			p.fail(name.pos, "unknown field %q of a weight%s", clip(name.text), hint(name.text, []string{"axis", "segment", "stored"}))
 		}
 	})
 	w.Recipe = ownTensor(w)

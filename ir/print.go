@@ -42,6 +42,9 @@ func weightAttrs(w *Weight) string {
 	if w.Segment != 0 {
 		parts = append(parts, "segment="+strconv.FormatInt(w.Segment, 10))
 	}
+	if w.Stored != "" {
+		parts = append(parts, "stored="+strconv.Quote(w.Stored))
+	}
 	if len(parts) == 0 {
 		return ""
 	}

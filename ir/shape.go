@@ -70,6 +70,11 @@ func shapeHadamard(m *Module, op *Op) ([]Type, error) {
 	return shapeLike(m, op)
 }
 
+func shapeColumns(_ *Module, op *Op) ([]Type, error) {
+	n, _ := op.Arg("order").Type.Rows().IsConst()
+	return []Type{F32(op.Arg("x").Type.Rows(), n)}, nil
+}
+
 func shapeGather(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(op.Args[1].Type.Rows(), cols(op.Arg("table")))}, nil
 }

@@ -12,7 +12,7 @@ import (
 // the rows.
 func (c *Context) derive(name string, recipe *ir.Recipe, like *ir.Weight) *ir.Value {
 	_, cols, _ := like.Type.Matrix()
-	w := &ir.Weight{Axis: like.Axis, Segment: like.Segment, Recipe: recipe}
+	w := &ir.Weight{Axis: like.Axis, Segment: like.Segment, Stored: like.Stored, Recipe: recipe}
 	w.Name = c.fresh(name)
 	w.Type = like.Type
 	w.Type.Dims = slices.Clone(like.Type.Dims)
@@ -42,7 +42,7 @@ func joinable(m *ir.Module, weights ...*ir.Weight) bool {
 	a := weights[0]
 	for i, w := range weights {
 		sameType := w.Type.DType == a.Type.DType && w.Type.Quant == a.Type.Quant && w.Type.Layout == "" && slices.Equal(w.Type.Dims[1:], a.Type.Dims[1:])
-		if !sameType || w.Axis != a.Axis || w.Segment != a.Segment || weightReaders(m, w) != 1 || slices.Contains(weights[:i], w) {
+		if !sameType || w.Axis != a.Axis || w.Stored != a.Stored || w.Segment != a.Segment || weightReaders(m, w) != 1 || slices.Contains(weights[:i], w) {
 			return false
 		}
 	}

@@ -19,6 +19,10 @@ type Policy struct {
 	Embed  string // a table that is only looked up
 	// Overrides name single weights; the first pattern (of path.Match) that fits a weight's name decides.
 	Overrides []Override
+	// KeepStored leaves weights that the checkpoint has in codes as they are, whatever the fields above say; overrides count.
+	KeepStored bool
+	// Requantize allows that such weights are rounded to other codes.
+	Requantize bool
 }
 
 // Override is the format of the weights whose names fit a pattern.
@@ -64,6 +68,15 @@ func FormatFor(t Target, name string) (*quant.Format, error) {
 		_, err := t.InputFormat(f)
 		return err == nil
 	})
+}
+
+// storedFormat is format for a weight that the checkpoint has in codes.
+func (p *Policy) storedFormat(w *ir.Weight, r role) (string, error) {
+	if !p.KeepStored {
+		return p.format(w, r)
+	}
+	overridden := Policy{Overrides: p.Overrides}
+	return overridden.format(w, r)
 }
 
 // plain is the format of a matrix whose products choose experts, and of a table of positions: that of linears, but for codes, whose errors would send

@@ -15,7 +15,7 @@ const ruleOwnCast = "cast-in-producer"
 // rows, or codes with a scale per token (int8, fp8) or per token and group (int4), as the target's kernels want. Readers of one value share one
 // quantized form of it. A product applies the activation that alone reads it where the target can (see fuse_act.go). A norm that is only read as
 // bf16 rounds its result itself, other ops where the target can. All other weights become f32.
-// A weight that the checkpoint brings in codes keeps them where the policy names no format.
+// A weight that the checkpoint has in codes keeps them, or what they stand for where the target has no kernels for them (see stored.go).
 //
 // Before (policy int8):
 //
@@ -107,6 +107,9 @@ func isRouter(f *ir.Func, op *ir.Op) bool {
 }
 
 func (c *Context) setFormat(w *ir.Weight, r role) error {
+	if w.Stored != "" {
+		return c.keepStored(w, r)
+	}
 	name, err := c.Options.Policy.format(w, r)
 	if err != nil {
 		return err

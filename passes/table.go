@@ -43,7 +43,7 @@ var Table = []Pass{
 	{Name: "fuse-swiglu", Doc: "gate, up and their product become one op over one weight", Rules: fuseSwiGLURules, Effect: Rounding},
 	{Name: "fuse-rope-kv", Doc: "head norms, rotary embedding and cache write become one op", Run: fuseRopeKV, Effect: Exact},
 	{Name: "dce", Doc: "what nobody reads disappears", Run: dce, Effect: Exact, Establishes: []Property{Live}},
-	{Name: "quantize", Doc: "weights get the formats of the policy, linears the inputs that these formats multiply with", Run: quantize, Rewrites: []string{ruleOwnActivation, ruleOwnCast, ruleRawInput}, Effect: Narrowing, Establishes: []Property{Quantized}},
+	{Name: "quantize", Doc: "weights get the formats of the policy, linears the inputs that these formats multiply with", Run: quantize, Rewrites: []string{ruleOwnActivation, ruleOwnCast, ruleRawInput, ruleDequantized}, Effect: Narrowing, Establishes: []Property{Quantized}},
 	{Name: "fuse-linear", Doc: "products add the residual and scale for the norm, or turn q and k and write the cache", Run: fuseLinear, Rewrites: []string{ruleAddInProduct, ruleTurnInProduct}, NeedsTarget: true, Effect: Rerounding, Requires: []Property{Quantized}},
 	{Name: "select", Doc: "the target names the kernel of each op", Run: selectKernels, NeedsTarget: true, Effect: Exact, Requires: []Property{Quantized}, Establishes: []Property{Selected}},
 	{Name: "layout", Doc: "the target names the layout of each weight", Run: layout, NeedsTarget: true, Effect: Exact, Requires: []Property{Selected}, Establishes: []Property{LaidOut}},

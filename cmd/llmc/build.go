@@ -59,6 +59,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVarP(&f.options.Out, "output", "o", "", "path of the plan")
 	flags.StringSliceVar(&f.options.Archs, "arch", []string{"native"}, "targets, a list; 'llmc targets' shows them")
 	flags.StringVar(&f.options.Quant, "quant", compiler.Auto, "format of the weights: auto, or one that 'llmc targets' lists")
+	flags.BoolVar(&f.options.Requantize, "requantize", false, "let --quant or --override round weights again that the checkpoint has in codes; without it they are kept, or made plain numbers")
 	flags.StringSliceVar(&f.overrides, "override", nil, "formats of single weights, PATTERN=FORMAT, by pattern of their names: '*.down_proj.weight=int8'; the first that fits decides")
 	flags.StringVar(&f.rotation, "rotate", compiler.Auto, "how much of the model is turned, so that codes lose less of its inputs: auto, for formats with inputs of 8 bits, "+strings.Join(rotations(), ", "))
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32")
@@ -249,6 +250,9 @@ func printBuild(w io.Writer, r *compiler.Report) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "plan\t%s\n", r.Plan)
 	fmt.Fprintf(t, "size\t%s, %.1f M parameters, %s, %.2f bits a weight\n", cli.FormatBytes(r.PlanBytes), float64(r.Parameters)/1e6, r.Quant, r.BitsPerWeight)
+	if r.Stored != "" {
+		fmt.Fprintf(t, "checkpoint\t%s\n", r.Stored)
+	}
 	fmt.Fprintf(t, "targets\t%s\n", strings.Join(r.Targets, ", "))
 	fmt.Fprintf(t, "time\t%.2f s, %.2f s of it waiting for the disk\n", r.Seconds, r.SyncSeconds)
 	fmt.Fprintf(t, "memory\t%s anonymous at most\n", cli.FormatBytes(r.PeakAnonBytes))

@@ -68,6 +68,7 @@ var families = map[string]family{
 	"cuda.mul":              {rowThreads, perRow("y"), elementwise},
 	"cuda.scale":            {rowThreads, perRow("y"), elementwise},
 	"cuda.scale_rows":       {rowThreads, perRow("y"), scaleRows},
+	"cuda.columns":          {rowThreads, perRow("y"), columns},
 
 	"cuda.moe_route":         {routeThreads, routeGrid, route},
 	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},

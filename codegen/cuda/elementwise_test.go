@@ -19,6 +19,7 @@ func TestElementwise(t *testing.T) {
 		{"cuda.mul", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Mul(x, y) }},
 		{"cuda.scale", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Add(b.Scale(x, 0.37), y) }},
 		{"cuda.swiglu", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Mul(b.SiLU(x), y) }},
+		{"cuda.columns", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Add(b.Columns(x, reversed(b, y)), y) }},
 	} {
 		for _, cols := range []int{9, 67, 256, 1030} {
 			t.Run(fmt.Sprintf("%s/%d", c.kernel, cols), func(t *testing.T) {
@@ -36,4 +37,14 @@ func TestElementwise(t *testing.T) {
 			})
 		}
 	}
+}
+
+// reversed is an order of the columns of x from the last to the first.
+func reversed(b *ir.Builder, x *ir.Value) *ir.Value {
+	n, _ := x.Type.Cols()
+	order := make([]float32, n)
+	for i := range order {
+		order[i] = float32(int(n) - 1 - i)
+	}
+	return b.Constant("order", order, int(n))
 }

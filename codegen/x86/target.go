@@ -63,6 +63,7 @@ var candidates = map[string][]candidate{
 	"quantize":         {{kernel: "cpu.quantize"}},
 	"hadamard":         {{kernel: "cpu.hadamard"}},
 	"cast":             {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+	"columns":          {{kernel: "cpu.columns"}},
 }
 
 // wide tells that the op does not round its result.
@@ -80,7 +81,7 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "u8", "int8a8": "u8", "int4": "u4", "int4z": "u4z", "int4n": "u4n", "int4a8": "u4", "int4za8": "u4z", "int4na8": "u4n"}
+var layoutBases = map[string]string{"int8": "u8", "int8a8": "u8", "int4": "u4", "int4z": "u4z", "int4n": "u4n", "int4a8": "u4", "int4za8": "u4z", "int4na8": "u4n", "fp8": "bf16.s32", "fp8_tensor": "bf16.s32"}
 
 // ownInputs are inputs that differ from those that a format of weights has on GPUs: products of codes with an offset want sums of the inputs' codes.
 var ownInputs = map[string]string{"s8t": "q8t"}
@@ -101,13 +102,16 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	return name, nil
 }
 
-// InputFormat tells that integer weights meet integer inputs.
+// InputFormat tells that integer weights meet integer inputs; fp8 is held as bf16 and scales.
 func (t Target) InputFormat(f *quant.Format) (string, error) {
 	if f.Plain() {
 		return "", fmt.Errorf("no CPU kernel reads %s; use bf16", f.Name)
 	}
 	if base, _ := ir.SplitQuant(f.Type); layoutBases[base] == "" {
 		return "", fmt.Errorf("no CPU kernel reads %s; use int8", f.Name)
+	}
+	if f.DType == dtype.F8E4M3 {
+		return dtype.BF16.String(), nil // which holds what its codes stand for
 	}
 	if own := ownInputs[f.Activation]; own != "" {
 		return own, nil

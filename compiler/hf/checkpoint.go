@@ -10,6 +10,9 @@ import (
 // ConfigFile says what the model is.
 const ConfigFile = "config.json"
 
+// QuantizeFile is where AutoGPTQ says how a checkpoint is quantized, if config.json does not.
+const QuantizeFile = "quantize_config.json"
+
 const maxConfigBytes = 16 << 20
 
 // Config is config.json.
@@ -25,11 +28,13 @@ type Checkpoint struct {
 	Dir        string
 	Config     *Config
 	Generation *Generation
+	Quantize   *Object // QuantizeFile, nil when it is absent
 
-	files    []string // names in Dir, sorted
-	weights  *weightSet
-	random   *randomWeights
-	adapters []*Adapter // that are merged into the weights
+	files     []string // names in Dir, sorted
+	weights   *weightSet
+	random    *randomWeights
+	adapters  []*Adapter // that are merged into the weights
+	container *Container // that it was made of; nil for directories
 }
 
 // Open opens the directory dir with its weights. Close it after use.
@@ -71,6 +76,9 @@ func openDirectory(dir string) (*Checkpoint, error) {
 		return nil, err
 	}
 	if c.Config, err = readConfig(dir, c.files); err != nil {
+		return nil, err
+	}
+	if c.Quantize, err = readObject(dir, QuantizeFile); err != nil {
 		return nil, err
 	}
 	generation, err := readObject(dir, GenerationFile)
@@ -116,6 +124,9 @@ func (c *Checkpoint) Close() error {
 	for _, a := range c.adapters {
 		errs = append(errs, a.Close())
 	}
+	if c.container != nil {
+		return errors.Join(append(errs, c.container.Close())...)
+	}
 	if c.weights != nil {
 		errs = append(errs, c.weights.close())
 	}
@@ -134,6 +145,9 @@ func (c *Checkpoint) Tensor(name string, shape ...int64) (*Tensor, error) {
 		return c.random.tensor(name, shape)
 	}
 	t := c.weights.byName[name]
+	if t == nil && c.container != nil {
+		return nil, tensorError(c.container.Files[0], c.container.Stored(name), "is missing; the metadata ask for it with shape %v", shape)
+	}
 	if t == nil {
 		return nil, tensorError(c.weights.source(), name, "is missing; config.json asks for it with shape %v", shape)
 	}
@@ -164,7 +178,10 @@ func (c *Checkpoint) Names() []string {
 
 // WeightFiles returns the names of the files that hold the weights, and of the index that names them.
 func (c *Checkpoint) WeightFiles() []string {
-	if c.weights == nil {
+	switch {
+	case c.container != nil:
+		return c.container.Files
+	case c.weights == nil:
 		return nil
 	}
 	var names []string
@@ -185,7 +202,7 @@ func (set *weightSet) source() string {
 	return indexFile
 }
 
-// Errorf returns an *Error about a key of config.json.
+// Errorf returns an *Error about a key of config.json, or of what stands in for it.
 func (c *Config) Errorf(key, format string, args ...any) error {
-	return fieldError(ConfigFile, key, format, args...)
+	return fieldError(c.file, c.where(key), format, args...)
 }

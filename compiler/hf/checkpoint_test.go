@@ -136,7 +136,7 @@ func TestForeignFormatsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(only)
-	wantError(t, err, "model.gguf: ", "GGUF, which is not read yet")
+	wantError(t, err, "model.gguf: ", "it is GGUF, beside or without what this command reads")
 }
 
 func TestOpenNeedsADirectory(t *testing.T) {

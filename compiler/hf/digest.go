@@ -16,9 +16,14 @@ type Digest struct {
 
 // SourceFiles returns the names of the files that a plan of this checkpoint depends on, weights last.
 func (c *Checkpoint) SourceFiles() []string {
+	if c.container != nil {
+		return c.container.Files
+	}
 	names := []string{ConfigFile}
-	if exists(c.Dir, GenerationFile) {
-		names = append(names, GenerationFile)
+	for _, name := range []string{GenerationFile, QuantizeFile} {
+		if exists(c.Dir, name) {
+			names = append(names, name)
+		}
 	}
 	for p := range parts {
 		if name := c.partName(Part(p)); name != "" {

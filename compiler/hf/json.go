@@ -21,7 +21,8 @@ type Object struct {
 	key    string  // under which it lies in parent
 	parent *Object // nil for the outermost object
 	keys   []string
-	values map[string]any // nil, bool, string, json.Number, []any, *Object
+	values map[string]any    // nil, bool, string, json.Number, []any, *Object
+	labels map[string]string // what messages call a key, where that is not its path
 }
 
 // Keys returns the keys in file order.
@@ -33,8 +34,19 @@ func (o *Object) Value(key string) any { return o.values[key] }
 // Has tells whether key is present with a value other than null.
 func (o *Object) Has(key string) bool { return o.values[key] != nil }
 
+// Label has messages call a key by another name: the one that it has in the file which the object was made from.
+func (o *Object) Label(key, name string) {
+	if o.labels == nil {
+		o.labels = map[string]string{}
+	}
+	o.labels[key] = name
+}
+
 // where returns the path of key from the outermost object, such as "rope_scaling.factor".
 func (o *Object) where(key string) string {
+	if label := o.labels[key]; label != "" {
+		return label
+	}
 	for ; o.parent != nil; o = o.parent {
 		key = clip(o.key) + "." + clip(key)
 	}

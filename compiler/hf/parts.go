@@ -61,6 +61,9 @@ type Document struct {
 
 // Document returns a part of the checkpoint, nil when it has none.
 func (c *Checkpoint) Document(p Part) (*Document, error) {
+	if c.container != nil {
+		return c.container.Documents[p], nil
+	}
 	name := c.partName(p)
 	if name == "" {
 		return nil, nil
@@ -82,6 +85,14 @@ func (c *Checkpoint) partName(p Part) string {
 		}
 	}
 	return ""
+}
+
+// NamedTemplates returns the chat templates of the checkpoint besides the main one that are files of their own, by name; nil when there are none.
+func (c *Checkpoint) NamedTemplates() (map[string]string, error) {
+	if c.container != nil {
+		return nil, nil
+	}
+	return NamedTemplates(c.Dir)
 }
 
 // NamedTemplates returns the chat templates of the directory dir besides the main one, by name; nil when there are none.

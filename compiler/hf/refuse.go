@@ -21,7 +21,7 @@ var foreign = []struct{ pattern, what, advice string }{
 	{"*.pth", "a pickle, which can run code when it is read", saveAgain},
 	{"*.ckpt", "a pickle, which can run code when it is read", saveAgain},
 	{"*.pkl", "a pickle, which can run code when it is read", saveAgain},
-	{"*.gguf", "GGUF, which is not read yet", "use the model's version for transformers (model.safetensors)"},
+	{"*.gguf", "GGUF, beside or without what this command reads", "give llmc build the file's path"},
 	{"*.onnx", "an ONNX graph, in which the model's structure is no longer known", "use the checkpoint that it was exported from"},
 	{"*.h5", "TensorFlow or Keras weights, whose names and orders of axes differ", saveAgain},
 	{"*.keras", "Keras weights, whose names and orders of axes differ", saveAgain},

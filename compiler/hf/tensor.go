@@ -20,6 +20,8 @@ type Tensor struct {
 	file       string // that holds it
 	begin, end int64  // its bytes in the file's data
 	rows       rowSource
+	contained  bool  // stored bytes are those of a Container's format, whatever DType says
+	codes      Coded // of those that PutCoded made or WithCodes was given
 }
 
 // rowSource gives rows of tensors as numbers.
@@ -119,7 +121,12 @@ func (t *Tensor) ReadRaw(dst []byte, lo, hi int64) error {
 	return t.rows.readBytes(t, dst, lo*size)
 }
 
-func (t *Tensor) rowBytes() int64 { return t.Cols() * int64(t.DType.Size()) }
+func (t *Tensor) rowBytes() int64 {
+	if t.contained {
+		return t.Bytes() / max(1, t.Rows())
+	}
+	return t.Cols() * int64(t.DType.Size())
+}
 
 // checkRange verifies a request for count [lo, hi) of total things of size elements into room elements.
 func (t *Tensor) checkRange(lo, hi, total, size, room int64) error {

@@ -91,7 +91,7 @@ func TestConfigErrors(t *testing.T) {
 		{map[string]any{"rope_interleaved": true}, "config.json: rope_interleaved: is not a known key of a llama model"},
 		{map[string]any{"sliding_window": 16}, "config.json: sliding_window: is not a known key of a llama model"},
 		{map[string]any{"attention_bais": true}, `config.json: attention_bais: is not a known key of a llama model (did you mean "attention_bias"?)`},
-		{map[string]any{"quantization_config": map[string]any{"quant_method": "gptq"}}, `config.json: quantization_config.quant_method: quantized checkpoints (here "gptq")`},
+		{map[string]any{"quantization_config": map[string]any{"quant_method": "gptq"}}, "config.json: quantization_config.quant_method: made-up weights are not in codes"},
 		{map[string]any{"auto_map": map[string]any{"AutoModelForCausalLM": "modeling.Own"}}, "config.json: auto_map: the model is computed by code"},
 		{map[string]any{"new_multiplier": 0.5}, "config.json: new_multiplier: is not a known key of a llama model"},
 		{map[string]any{"new_switch": true}, "config.json: new_switch: is not a known key of a llama model and may change what it computes; if it does not, build with --ignore-key new_switch"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/stored"
 	"llmc/internal/dtype"
 	"llmc/ir"
 )
@@ -39,6 +40,8 @@ type Options struct {
 	IgnoreKeys []string
 	// IgnoreTensors are patterns (path.Match) of tensors that need not be used.
 	IgnoreTensors []string
+	// Dequantize declares weights that the checkpoint has in codes as the numbers that they stand for, to be rounded as others are.
+	Dequantize bool
 }
 
 // Model is an imported checkpoint.
@@ -81,6 +84,9 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := stored.Attach(c); err != nil {
+		return nil, err
+	}
 	f := c.Config.Fields()
 	checkKeys(f, fam, opts.IgnoreKeys)
 	d := readDecoder(f, fam)
@@ -91,6 +97,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 		return nil, err
 	}
 	in := newImporter(c, fam)
+	in.dequantize = opts.Dequantize
 	in.buildStep(d, opts)
 	module, err := in.Module()
 	if err != nil {

@@ -54,12 +54,13 @@ var ropeTypes = []ropeType{
 	{"yarn", ropeYarn},
 	{"llama3", ropeLlama3},
 	{"longrope", ropeLong},
+	{"divided", ropeDivided},
 }
 
 // ropeKeys are the keys of the scaling object, of whatever type.
 var ropeKeys = []string{
 	"rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow", "mscale",
-	"mscale_all_dim", "truncate", "low_freq_factor", "high_freq_factor", "short_factor", "long_factor", "finetuned",
+	"mscale_all_dim", "truncate", "low_freq_factor", "high_freq_factor", "short_factor", "long_factor", "finetuned", "divisors",
 }
 
 // rotary says what a family's rotary embedding is like where config.json does not. Keys are those that config.json may have, by any of the names
@@ -240,6 +241,19 @@ func ropeLlama3(r *rope, p *ropeParams) {
 			smooth := (float32(old)/wavelength - float32(low)) / float32(high-low)
 			freq[i] = float32((1-smooth)*f/factor) + float32(smooth*f)
 		}
+	}
+	r.invFreq = [][]float32{freq}
+}
+
+// ropeDivided has a divisor for each frequency, which some other program computed from a checkpoint's settings (GGUF: of type llama3).
+func ropeDivided(r *rope, p *ropeParams) {
+	divisors, freq := p.f.Floats("divisors", 1e-6, 1e6), p.frequencies()
+	if len(divisors) != len(freq) {
+		p.f.Fail("divisors", "has %d numbers instead of %d, half the channels of a head", len(divisors), len(freq))
+		return
+	}
+	for i, d := range divisors {
+		freq[i] /= float32(d)
 	}
 	r.invFreq = [][]float32{freq}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/stored"
+	"llmc/internal/quant"
 	"llmc/internal/rotation"
 	"llmc/ir"
 )
@@ -26,6 +28,54 @@ func ReadRows(c *hf.Checkpoint, recipe *ir.Recipe, dst []float32, rank int, lo, 
 		dst = dst[n:]
 	}
 	return nil
+}
+
+// ReadCodes fills b with the codes of rows [lo, hi) of a weight whose recipe takes rows of matrices that the checkpoint has in codes of format f, or in
+// one that shares them.
+func ReadCodes(c *hf.Checkpoint, recipe *ir.Recipe, f *quant.Format, b *quant.Block, cols, lo, hi int64) error {
+	if rows := recipe.Rows(cols); lo < 0 || hi < lo || hi > rows {
+		return fmt.Errorf("rows %d:%d of %d", lo, hi, rows)
+	}
+	b.Resize(f, int(hi-lo), int(cols))
+	at := 0
+	var part quant.Block
+	for run := range recipe.Runs(cols, lo, hi) {
+		n := int(run.Rows)
+		if run.Source.Kind == ir.FromZeros {
+			b.SetZero(f, at, n)
+			at += n
+			continue
+		}
+		m, err := codesOf(c, run, f)
+		if err != nil {
+			return err
+		}
+		if err := m.ReadCodes(&part, run.First, run.First+run.Rows); err != nil {
+			return err
+		}
+		if part.Cols != b.Cols {
+			return fmt.Errorf("tensor %q has rows of %d, not of %d", run.Source.Tensor, part.Cols, b.Cols)
+		}
+		b.SetRows(at, &part)
+		at += n
+	}
+	return nil
+}
+
+// codesOf returns the matrix that a run takes rows of as they are.
+func codesOf(c *hf.Checkpoint, run ir.Run, f *quant.Format) (*stored.Matrix, error) {
+	if run.Source.Kind != ir.FromTensor || run.Source.Transpose || run.Source.Transform != "" {
+		return nil, fmt.Errorf("codes of %s cannot be kept", run.Source)
+	}
+	t := c.Lookup(run.Source.Tensor)
+	if t == nil {
+		return nil, fmt.Errorf("the checkpoint has no tensor %q", run.Source.Tensor)
+	}
+	m := stored.Of(t)
+	if m == nil || m.Format == nil || !m.Format.SharesCodes(f) {
+		return nil, t.Errorf("has no codes of format %s", f.Name)
+	}
+	return m, nil
 }
 
 func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector bool) error {

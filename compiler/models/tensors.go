@@ -2,9 +2,11 @@ package models
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/stored"
 	"llmc/internal/dtype"
 	"llmc/internal/sym"
 	"llmc/ir"
@@ -16,11 +18,13 @@ type importer struct {
 	checkpoint *hf.Checkpoint
 	base       string                // begins the names of all tensors but the head's; "" where those in the checkpoint lack it
 	used       map[string]*hf.Tensor // by name in the checkpoint
+	orders     map[*ir.Value][]sortedInput
+	dequantize bool // weights of codes are declared as the numbers that they stand for
 }
 
 // newImporter looks how the table of embeddings is called: checkpoints saved from a model without a head lack the first part of names.
 func newImporter(c *hf.Checkpoint, fam *family) *importer {
-	in := &importer{Builder: ir.NewBuilder(fam.modelType), checkpoint: c, used: map[string]*hf.Tensor{}}
+	in := &importer{Builder: ir.NewBuilder(fam.modelType), checkpoint: c, used: map[string]*hf.Tensor{}, orders: map[*ir.Value][]sortedInput{}}
 	base, rest, _ := strings.Cut(fam.names.table+".weight", ".")
 	if !c.Has(base+"."+rest) && c.Has(rest) {
 		in.base = base + "."
@@ -65,8 +69,19 @@ func (in *importer) declared(name, axis string, t *hf.Tensor, recipe *ir.Recipe,
 	if kind == dtype.F64 { // nothing computes with more than f32
 		kind = dtype.F32
 	}
+	if m := stored.Of(t); m != nil && m.Digits != nil && !in.dequantize && recipe.Kind == ir.FromTensor && recipe.Start == 0 && recipe.Count == t.Rows() {
+		t = in.checkpoint.Lookup(in.stored(stored.DigitsName(name)))
+		dims = []int{int(t.Rows()), int(t.Cols())}
+		recipe = ir.TensorRows(t.Name, 0, t.Rows())
+	}
 	w := ir.Weight{Axis: axis, Recipe: recipe}
 	w.Name, w.Type = name, ir.Tensor(kind)
+	if m := stored.Of(t); m != nil && !in.dequantize {
+		w.Stored, w.Type.DType = m.Method, m.Plain
+		if m.Format != nil {
+			w.Type.DType, w.Type.Quant = m.Format.DType, m.Format.Type
+		}
+	}
 	for _, d := range dims {
 		w.Type.Dims = append(w.Type.Dims, sym.Const(int64(d)))
 	}
@@ -76,6 +91,52 @@ func (in *importer) declared(name, axis string, t *hf.Tensor, recipe *ir.Recipe,
 // matrix declares a weight of [outputs, inputs].
 func (in *importer) matrix(name, axis string, outputs, inputs int) *ir.Value {
 	return in.weight(name, axis, outputs, inputs)
+}
+
+// Linear multiplies x with w. Where the checkpoint has sorted the columns of w, those of x are put in the same order; products of one input with
+// columns in one order share it.
+func (in *importer) Linear(x, w, bias *ir.Value) *ir.Value {
+	if w.Weight != nil {
+		x = in.sorted(x, w.Weight)
+	}
+	return in.Builder.Linear(x, w, bias)
+}
+
+// sorted returns x in the order of the columns of w.
+func (in *importer) sorted(x *ir.Value, w *ir.Weight) *ir.Value {
+	t, name := in.checkpoint.Lookup(sourceOf(w.Recipe)), w.Name
+	if t == nil {
+		return x
+	}
+	if !in.has(name) { // rows of a tensor that holds several matrices
+		name = t.Name
+	}
+	m := stored.Of(t)
+	if m == nil || m.Order == nil {
+		return x
+	}
+	for _, known := range in.orders[x] {
+		if slices.Equal(known.order, m.Order) {
+			return known.sorted
+		}
+	}
+	y := in.Columns(x, in.vector(stored.OrderName(name), len(m.Order)))
+	in.orders[x] = append(in.orders[x], sortedInput{m.Order, y})
+	return y
+}
+
+// sourceOf returns the tensor that a recipe takes its first rows from, "" if it takes them from none.
+func sourceOf(r *ir.Recipe) string {
+	for len(r.Parts) > 0 {
+		r = r.Parts[0]
+	}
+	return r.Tensor
+}
+
+// sortedInput is an input of products with its columns in some order.
+type sortedInput struct {
+	order  []int32
+	sorted *ir.Value
 }
 
 // bias declares what is added to the outputs of a matrix. It is split with them; when the inputs are split, it is whole.
@@ -149,7 +210,7 @@ func (in *importer) rowsOf(tensor, suffix string, p *projection, transposed bool
 func (in *importer) embeddings(d *decoder) (table, head *ir.Value) {
 	tableName, headName := d.names.table+".weight", d.names.head+".weight"
 	both := in.has(tableName) && in.has(headName)
-	tied := d.tied && (!both || in.equal(tableName, headName, d))
+	tied := d.tied && !in.inDigits(headName) && (!both || in.equal(tableName, headName, d))
 	switch {
 	case tied && in.has(headName) && !both:
 		head = in.matrix(headName, "col", d.vocab, d.hidden)
@@ -159,6 +220,16 @@ func (in *importer) embeddings(d *decoder) (table, head *ir.Value) {
 		return table, table
 	}
 	return in.matrix(tableName, "col", d.vocab, d.hidden), in.matrix(headName, "col", d.vocab, d.hidden)
+}
+
+// inDigits tells whether a matrix is to be multiplied in digits, which no row can be looked up in: then even a tied head is a weight of its own.
+func (in *importer) inDigits(name string) bool {
+	t := in.checkpoint.Lookup(in.stored(name))
+	if t == nil || in.dequantize {
+		return false
+	}
+	m := stored.Of(t)
+	return m != nil && m.Digits != nil
 }
 
 // equal compares two matrices element by element.
@@ -178,12 +249,23 @@ var unusedTensors = []string{"*.rotary_emb.inv_freq", "*.rotary_emb.cos_cached",
 // checkUnused refuses tensors that nothing uses: they would be part of what the model computes if the family were understood.
 func (in *importer) checkUnused(fam *family, ignore []string) error {
 	for _, name := range in.checkpoint.Names() {
-		if in.used[name] == nil && !matches(name, unusedTensors) && !matches(name, fam.unused) && !matches(name, ignore) {
+		if in.used[name] == nil && in.used[stored.WeightOf(in.checkpoint.Lookup(name))] == nil && !in.isZeroBias(name) && !matches(name, unusedTensors) && !matches(name, fam.unused) && !matches(name, ignore) {
 			t := in.checkpoint.Lookup(name)
 			return t.Errorf("is not part of a %s model as config.json describes it; if it does not matter, build with --ignore-tensor", in.checkpoint.Config.ModelType)
 		}
 	}
 	return nil
+}
+
+// isZeroBias tells whether a tensor is a bias of zeros, which quantizers give to linears that have none.
+func (in *importer) isZeroBias(name string) bool {
+	module, ok := strings.CutSuffix(name, ".bias")
+	if w := in.checkpoint.Lookup(module + ".weight"); !ok || w == nil || stored.Of(w) == nil {
+		return false
+	}
+	t := in.checkpoint.Lookup(name)
+	values := make([]float32, t.Elements())
+	return t.ReadRows(values, 0, t.Rows()) == nil && !slices.ContainsFunc(values, func(v float32) bool { return v != 0 })
 }
 
 func matches(name string, patterns []string) bool {
@@ -200,6 +282,9 @@ func (in *importer) commonDType() dtype.Type {
 	count := map[dtype.Type]int64{}
 	common := dtype.F32
 	for _, t := range in.used {
+		if t.Codes() != nil {
+			continue
+		}
 		count[t.DType] += t.Elements()
 	}
 	for _, kind := range []dtype.Type{dtype.F32, dtype.F16, dtype.BF16, dtype.F64} {

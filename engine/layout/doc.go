@@ -11,12 +11,13 @@
 //
 //	f32    [Kp][32] f32
 //	bf16   [Kp/2][32][2] bf16
+//	bf16.s32 the same of what e4m3 stands for, then [32] f32 scales
 //	u8     [Kp/4][32][4] code+128, then [32] f32 scales
 //	u4.gG  per group of G k: [Gp/8][32][4] bytes, byte j = code(k=j) | code(k=4+j)<<4, then [32] f16 scales; zero point 8
 //	u4z.gG the same, and after the last group [groups][32] u8 zero points, padded to 64 bytes
 //	u4n.g32 [Kp/8][32][4] bytes as in u4, then [32] f32 scales, then per group of 32 k [16] bytes of steps, those of outputs i and 16+i in its
 //	       halves, and [32] u8 offsets; code*step + offset is that of u8; padded to 64 bytes
-//	*.s32  f32 instead of f16 scales, for imported weights whose scales f16 cannot hold exactly
+//	u4*.s32 f32 instead of f16 scales, for imported weights whose scales f16 cannot hold exactly
 //
 // Kp is K rounded up to 64; Gp is G, or for a short last group its length rounded up to 32. Padding is zero: code 128 in u8,
 // the zero point in u4; the last group of u4n may go on behind K, where inputs are zero.

@@ -34,7 +34,9 @@ var importRules = []struct {
 	{"codegen/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/..."}},
 	{"compiler/hf", []string{"internal/..."}},
 	{"compiler/hub/...", []string{"internal/...", "compiler/hf", "compiler/hub/..."}},
-	{"compiler/models", []string{"internal/...", "ir/...", "compiler/hf"}},
+	{"compiler/stored", []string{"internal/...", "compiler/hf"}},
+	{"compiler/gguf", []string{"internal/...", "compiler/hf", "compiler/stored"}},
+	{"compiler/models", []string{"internal/...", "ir/...", "compiler/hf", "compiler/stored"}},
 	{"compiler/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/...", "compiler/..."}},
 
 	{"runtime/kv", []string{"internal/dtype"}},

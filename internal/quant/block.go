@@ -20,8 +20,8 @@ type Block struct {
 	limits *Limits // of formats whose rows share scales
 }
 
-// resize makes room for rows of cols elements.
-func (b *Block) resize(f *Format, rows, cols int) {
+// Resize makes room for the codes of rows of cols elements.
+func (b *Block) Resize(f *Format, rows, cols int) {
 	groups := rows * f.Groups(cols)
 	b.Rows, b.Cols = rows, cols
 	b.Codes = slices.Grow(b.Codes[:0], rows*cols)[:rows*cols]
@@ -35,6 +35,26 @@ func groupBytes(s []uint8, groups, bits int) []uint8 {
 		return nil
 	}
 	return slices.Grow(s[:0], groups)[:groups]
+}
+
+// SetRows puts the rows of another block of the same format and length of rows at row at.
+func (b *Block) SetRows(at int, rows *Block) {
+	copy(b.Codes[at*b.Cols:], rows.Codes)
+	groups := len(b.Scales) / b.Rows
+	copy(b.Scales[at*groups:], rows.Scales)
+	if b.Zeros != nil {
+		copy(b.Zeros[at*groups:], rows.Zeros)
+	}
+}
+
+// SetZero makes n rows from row at on zero.
+func (b *Block) SetZero(f *Format, at, n int) {
+	groups := len(b.Scales) / b.Rows
+	fill(b.Codes[at*b.Cols:(at+n)*b.Cols], f.zero)
+	clear(b.Scales[at*groups : (at+n)*groups])
+	if b.Zeros != nil {
+		clear(b.Zeros[at*groups : (at+n)*groups])
+	}
 }
 
 // Quantize fills b with the codes of x, rows of cols elements. Each row is quantized on its own; where rows share scales, x is the whole weight.
@@ -55,7 +75,7 @@ func (f *Format) QuantizeRows(b *Block, x []float32, cols, first int, limits *Li
 	if err := f.checkRows(x, cols); err != nil {
 		return err
 	}
-	b.resize(f, len(x)/cols, cols)
+	b.Resize(f, len(x)/cols, cols)
 	b.first, b.limits = first, limits
 	for r := range b.Rows {
 		if err := f.quantize(f, b, r, x[r*cols:(r+1)*cols]); err != nil {

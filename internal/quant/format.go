@@ -121,6 +121,12 @@ func Names() []string {
 // Plain tells whether the format holds numbers instead of codes.
 func (f *Format) Plain() bool { return f.quantize == nil }
 
+// SharesCodes tells whether the codes and scales of one format are those of the other, whatever inputs they are multiplied with.
+func (f *Format) SharesCodes(other *Format) bool {
+	return !f.Plain() && !other.Plain() && f.DType == other.DType && f.Group == other.Group && f.Rows == other.Rows && f.zero == other.zero &&
+		f.ScaleBits == other.ScaleBits && f.ZeroBits == other.ZeroBits
+}
+
 // Groups returns the number of scales of a row of cols elements; 0 for plain formats. The last group may be short.
 func (f *Format) Groups(cols int) int {
 	switch {

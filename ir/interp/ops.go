@@ -31,6 +31,7 @@ var executors = withActivations(map[string]func(*call) error{
 	"rope_kv":          (*call).ropeKV,
 	"cast":             (*call).cast,
 	"quantize":         (*call).quantize,
+	"columns":          (*call).columns,
 
 	"linear_add":     (*call).linearAdd,
 	"rope_turns":     (*call).ropeTurns,
@@ -157,6 +158,26 @@ func (c *call) hadamard() error {
 	y := newTensor(x.Rows, x.Cols)
 	copy(y.Data, x.Data)
 	matrix.Rows(y.Data)
+	c.give(y)
+	return nil
+}
+
+func (c *call) columns() error {
+	x := c.arg("x")
+	order, err := c.weight("order")
+	if err != nil {
+		return err
+	}
+	y := newTensor(x.Rows, order.Cols)
+	for j, at := range order.Data {
+		k := int(at)
+		if k < 0 || k >= x.Cols || float32(k) != at {
+			return fmt.Errorf("column %v of %d", at, x.Cols)
+		}
+		for r := range x.Rows {
+			y.Data[r*y.Cols+j] = x.Data[r*x.Cols+k]
+		}
+	}
 	c.give(y)
 	return nil
 }

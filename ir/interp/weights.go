@@ -60,6 +60,9 @@ func Elements(w *ir.Weight, source Weights) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.Stored != "" {
+		return data, nil // they are what its codes stand for
+	}
 	if w.Type.Quant != "" {
 		return data, storedAs(data, w.Type.Quant, int(cols))
 	}

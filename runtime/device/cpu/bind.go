@@ -43,6 +43,7 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.softcap":          bindSoftcap,
 	"cpu.scale":            bindScale,
 	"cpu.cast":             bindQuantize,
+	"cpu.columns":          bindColumns,
 }
 
 // binding gives a binder the operands of its launch.

@@ -190,3 +190,31 @@ func (l *selectRows) run(s *state, worker int) {
 		copy(l.y.row(r), l.x.row(int(s.step.Rows[r].Token)))
 	}
 }
+
+// bindColumns turns the order into indices that are within a row: weights are numbers that nobody has checked.
+func bindColumns(b *binding) (runner, error) {
+	v, err := b.views("x", "y")
+	if err != nil {
+		return nil, err
+	}
+	order, err := b.vector("order")
+	if err != nil {
+		return nil, err
+	}
+	if len(order) != v[1].cols {
+		return nil, fmt.Errorf("an order of %d columns for rows of %d", len(order), v[1].cols)
+	}
+	from := make([]int32, len(order))
+	for j, at := range order {
+		if !(at >= 0 && at < float32(v[0].cols)) || float32(int32(at)) != at {
+			return nil, fmt.Errorf("%w: column %v of %d", engine.ErrFormat, at, v[0].cols)
+		}
+		from[j] = int32(at)
+	}
+	take := func(dst, a, _ []float32) {
+		for j, at := range from[:len(dst)] {
+			dst[j] = a[at]
+		}
+	}
+	return &elementwise{apply: take, a: v[0], b: v[0], y: v[1], rows: rowsOfBuffer(b, "y")}, nil
+}

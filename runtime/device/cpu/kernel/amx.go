@@ -263,7 +263,7 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.panel, a.panelBytes = unsafe.Pointer(&p.sc.panels[0]), p.expandedBytes()
 		a.scales, a.scalesBytes = unsafe.Pointer(&p.sc.scales[0]), 4*w.Groups()*layout.Lanes
 		a.rowScales = unsafe.Pointer(&p.sc.rowScales[pair*w.Groups()*amxRows])
-	} else if w.ScaleBytes > 0 {
+	} else if w.ScaleBytes > 0 && w.scales == 0 {
 		a.scaleOffset = w.ScaleOffset(0)
 		if p.fuse {
 			a.nestedOffset, a.block = w.NestedOffset(0), unsafe.Pointer(&p.sc.block[0])
@@ -330,7 +330,7 @@ func (p *amxProduct) linear(y []float32, ldy, rows, lo, hi int) {
 			out := y[r0*ldy+panel*layout.Lanes:]
 			p.run(panel, n, 0, p.rows, unsafe.Pointer(&out[0]), 4*ldy)
 			for i := panel; i < panel+n; i++ {
-				p.set.addBias(p.w, i, y[r0*ldy+i*layout.Lanes:], ldy, p.rows)
+				p.set.finishOutputs(p.w, i, y[r0*ldy+i*layout.Lanes:], ldy, p.rows)
 			}
 			panel += n
 		}
@@ -347,7 +347,7 @@ func (p *amxProduct) lastPanel(panel int, y []float32, ldy int) {
 	for r := 0; r < p.rows; r += stagedRows {
 		n := min(stagedRows, p.rows-r)
 		p.run(panel, 1, r, n, unsafe.Pointer(&p.sc.staged[0]), 4*layout.Lanes)
-		p.set.addBias(p.w, panel, p.sc.staged, layout.Lanes, n)
+		p.set.finishOutputs(p.w, panel, p.sc.staged, layout.Lanes, n)
 		for i := range n {
 			copy(y[(r+i)*ldy:][:width], p.sc.staged[i*layout.Lanes:])
 		}
@@ -382,7 +382,7 @@ func (p *amxProduct) stage(panel, panels, r, rows int) {
 	stride := panels * layout.Lanes
 	p.run(panel, panels, r, rows, unsafe.Pointer(&p.sc.staged[0]), 4*stride)
 	for i := range panels {
-		p.set.addBias(p.w, panel+i, p.sc.staged[i*layout.Lanes:], stride, rows)
+		p.set.finishOutputs(p.w, panel+i, p.sc.staged[i*layout.Lanes:], stride, rows)
 	}
 }
 

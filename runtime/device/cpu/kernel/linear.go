@@ -50,11 +50,11 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 				out := y[r*ldy+p*layout.Lanes:]
 				if width == layout.Lanes {
 					sc.linear.run(k, x, r, &t, unsafe.Pointer(&out[0]), 4*ldy)
-					s.addBias(w, p, out, ldy, t.n)
+					s.finishOutputs(w, p, out, ldy, t.n)
 					continue
 				}
 				sc.linear.run(k, x, r, &t, unsafe.Pointer(&sc.tile[0]), 4*layout.Lanes)
-				s.addBias(w, p, sc.tile, layout.Lanes, t.n)
+				s.finishOutputs(w, p, sc.tile, layout.Lanes, t.n)
 				for i := range t.n {
 					copy(out[i*ldy:i*ldy+width], sc.tile[i*layout.Lanes:])
 				}
@@ -90,7 +90,7 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 				for half := range 2 {
 					sc.linear.start(halves[half], w.at(2*min(p+1, hi-1)+half))
 					sc.linear.run(k, x, r0+t.row, &t, unsafe.Pointer(&sc.tile[half*layout.Lanes]), 8*layout.Lanes)
-					s.addBias(w, 2*p+half, sc.tile[half*layout.Lanes:], 2*layout.Lanes, t.n)
+					s.finishOutputs(w, 2*p+half, sc.tile[half*layout.Lanes:], 2*layout.Lanes, t.n)
 				}
 				for i := range t.n {
 					out := y[(r0+t.row+i)*ldy+p*layout.Lanes:][:width]
@@ -105,8 +105,17 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 // at points to panel p.
 func (w *Matrix) at(p int) unsafe.Pointer { return unsafe.Pointer(&w.Data[p*w.panel]) }
 
-// addBias adds panel p's part of the bias to rows rows of its outputs, while they are in the cache.
-func (s *Set) addBias(w *Matrix, p int, y []float32, ldy, rows int) {
+// finishOutputs multiplies rows rows of panel p's outputs with their scales, where the product left that, and adds its part of the bias, while they are in
+// the cache.
+func (s *Set) finishOutputs(w *Matrix, p int, y []float32, ldy, rows int) {
+	if w.scales > 0 {
+		width := min(layout.Lanes, w.N-p*layout.Lanes)
+		scales := at[float32](unsafe.Pointer(&w.Data[p*w.panel]), w.scales)
+		for r := range rows {
+			out := y[r*ldy:][:width]
+			s.row.mul(&out[0], &out[0], scales, width)
+		}
+	}
 	if w.Bias == nil {
 		return
 	}

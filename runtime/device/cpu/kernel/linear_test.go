@@ -64,6 +64,9 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 				c.Codes[i] = []uint8{0, 255}[r.IntN(2)]
 			}
 		}
+		if l.KPerStep == 2 && c.Codes[i]&0x7f == 0x7f { // e4m3 that is not a number
+			c.Codes[i]--
+		}
 	}
 	return l.PackCodes(panel, c)
 }

@@ -36,6 +36,9 @@ var kindKeys = [linearKinds]struct {
 }
 
 func kindOf(f *layout.Format) (int, error) {
+	if scaledOutputs(f) {
+		return kindBF16, nil
+	}
 	for i, k := range kindKeys {
 		if k.kPerStep == f.KPerStep && k.scaleBytes == f.ScaleBytes && k.zeros == f.Zeros && k.nested == f.Nested {
 			return i, nil
@@ -43,6 +46,9 @@ func kindOf(f *layout.Format) (int, error) {
 	}
 	return 0, fmt.Errorf("no CPU kernel for weight layout %s", f.Name)
 }
+
+// scaledOutputs tells whether a format's scales are left to what comes behind the product: numbers of bf16 that stand for those of another format.
+func scaledOutputs(f *layout.Format) bool { return f.KPerStep == 2 && f.ScaleBytes > 0 }
 
 // Matrix is a packed weight that kernels can read.
 type Matrix struct {
@@ -54,6 +60,7 @@ type Matrix struct {
 	input    layout.Activation
 	oneDigit layout.Activation // what input becomes without its second digit
 	panel    int               // PanelBytes
+	scales   int               // where a panel's scales lie that its outputs are multiplied with; 0: none
 }
 
 // NewMatrix checks that data holds the weight that l describes.
@@ -66,9 +73,13 @@ func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
 		return Matrix{}, err
 	}
 	input := l.Input()
-	return Matrix{
+	m := Matrix{
 		Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: input, oneDigit: input.OneDigit(), panel: l.PanelBytes(),
-	}, nil
+	}
+	if scaledOutputs(l.Format) {
+		m.scales = l.ScaleOffset(0)
+	}
+	return m, nil
 }
 
 // Rows is an activation: rows in one of the activation formats, Stride bytes apart.

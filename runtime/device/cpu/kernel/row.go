@@ -173,8 +173,9 @@ func (s *Set) Gather(dst []float32, w *Matrix, n int) {
 			dst[k] = *at[float32](unsafe.Pointer(&panel[0]), k*layout.StepBytes+lane)
 		}
 	case 2:
+		scale := w.Scale(panel, lane/4, 0)
 		for k := range dst {
-			dst[k] = dtype.BF16ToF32(*at[uint16](unsafe.Pointer(&panel[0]), k/2*layout.StepBytes+lane+k%2*2))
+			dst[k] = dtype.BF16ToF32(*at[uint16](unsafe.Pointer(&panel[0]), k/2*layout.StepBytes+lane+k%2*2)) * scale
 		}
 	case 4:
 		gatherU8(dst, w, panel, lane)

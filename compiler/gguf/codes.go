@@ -1,0 +1,86 @@
+package gguf
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+
+	"llmc/compiler/stored"
+	"llmc/internal/dtype"
+	"llmc/internal/quant"
+)
+
+// codesQ4_0 gives codes of 0..15 with zero point 8, as int4 has them.
+func codesQ4_0(codes []uint8, scales []float32, src []byte) {
+	for ; len(src) >= 18; codes, scales, src = codes[32:], scales[1:], src[18:] {
+		scales[0] = half(src)
+		for i, c := range src[2:18] {
+			codes[i], codes[i+16] = c&15, c>>4
+		}
+	}
+}
+
+// matrix describes what is stored of a tensor, nil for plain numbers. In a model of codes, numbers of 16 bits are part of what is to be kept exactly too.
+func (r *rows) matrix(coded bool) (*stored.Matrix, error) {
+	t := r.info.kind
+	if len(r.info.shape) != 2 || t.decode == nil && (t.number != dtype.F16 || !coded) {
+		return nil, nil
+	}
+	var format *quant.Format
+	if t.format != "" {
+		var err error
+		if format, err = quant.Find(t.format); err != nil {
+			return nil, err
+		}
+	}
+	plain := t.number
+	if plain == dtype.F16 {
+		plain = dtype.F32
+	}
+	return stored.NewMatrix(t.name, format, plain, r.cols, codedRows{r}), nil
+}
+
+// isCoded tells whether a tensor is a matrix of codes.
+func (t *tensorInfo) isCoded() bool { return len(t.shape) == 2 && t.kind.decode != nil }
+
+// codedRows gives whole rows of a matrix. It implements stored.Source.
+type codedRows struct{ *rows }
+
+// ReadRows implements stored.Source.
+func (c codedRows) ReadRows(dst []float32, lo int64) error { return c.rows.ReadRows(dst, lo*c.cols) }
+
+// ReadCodes implements stored.Source.
+func (c codedRows) ReadCodes(b *quant.Block, lo int64) error {
+	groups := len(b.Scales) / max(1, b.Rows)
+	return c.eachRow(lo, b.Rows, func(i int, src []byte) error {
+		scales := b.Scales[i*groups : (i+1)*groups]
+		c.info.kind.codes(b.Codes[i*b.Cols:(i+1)*b.Cols], scales, src)
+		for _, s := range scales {
+			if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
+				return fmt.Errorf("has a scale of %g: the file is damaged", s)
+			}
+		}
+		return nil
+	})
+}
+
+// eachRow calls use with the bytes of n rows from lo on, in the order of transformers.
+func (r *rows) eachRow(lo int64, n int, use func(i int, src []byte) error) error {
+	size := r.cols / r.info.kind.block * r.info.kind.bytes
+	for i := range n {
+		row := lo + int64(i)
+		if r.dim > 0 {
+			row = paired(row, r.dim)
+		}
+		if row < 0 || row >= r.info.shape[0] {
+			return fmt.Errorf("row %d of %d", row, r.info.shape[0])
+		}
+		var inner error
+		err := r.file.View(r.info.offset+row*size, size, func(src []byte) { inner = use(i, src) })
+		if err = cmp.Or(err, inner); err != nil {
+			return r.info.errorf(r.file.Name, "row %d: %w", row, err)
+		}
+	}
+	r.file.Release(r.info.offset+lo*size, int64(n)*size)
+	return nil
+}

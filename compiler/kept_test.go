@@ -1,0 +1,175 @@
+package compiler_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"llmc/compiler"
+	"llmc/compiler/hf"
+	"llmc/engine"
+	"llmc/internal/golden"
+	"llmc/runtime/device/cpu"
+)
+
+// quantizedCheckpoints are checkpoints that come in codes, with the format of linears that CPUs multiply these in: f32 where none has the same codes; of 8 bits in groups
+// the two digits of 4.
+// They lie among the shared ones, or in testdata/quantized (testdata/scripts/make_quantized.py).
+var quantizedCheckpoints = []struct{ name, format string }{
+	{"llama-gptq-int4-g128", "int4-g128"},
+	{"llama-gptq-int4-actorder", "int4-g128"},
+	{"llama-awq-int4-gemm", "int4-g128-zp"},
+	{"llama-fp8-block", "f32"},
+	{"llama-fp8-compressed", "fp8"},
+	{"llama-int8-compressed", "int8"},
+	{"llama-w4a16-packed", "int4-g128"},
+	{"llama-bnb-int8", "int8"},
+	{"llama-bnb-nf4", "f32"},
+
+	{"gptq-int4-channel-v2", "int4-g128"},
+	{"gptq-int4-g32-asym-actorder", "int4-g32-zp"},
+	{"gptq-int4-g64-asym-v2", "int4-g128-zp"}, // of its 64 inputs; those of 96 have groups of 64
+	{"gptq-int8-channel", "int8"},
+	{"gptq-int8-g32-asym-v2", "int4-g32-zp"},
+	{"gptq-int8-g32-actorder", "int4-g32-zp"},
+	{"awq-int4-g32", "int4-g32-zp"},
+	{"fp8-tensor-static", "fp8"},
+	{"ct-fp8-tensor-static", "fp8"},
+	{"ct-fp8-block", "f32"},
+	{"ct-int4-g32-asym-actorder", "int4-g32-zp"},
+	{"ct-int4-channel", "int4-g128"},
+	{"ct-int8-packed-channel", "int8"},
+	{"ct-int8-tensor-static", "int8"},
+	{"ct-int8-channel-asym", "int4-g64-zp"},
+	{"bnb-fp4", "f32"},
+	{"bnb-nf4-nested", "f32"},
+}
+
+// recorded are logits that transformers computed in f32 of the dequantized weights, at all positions of a prompt.
+type recorded struct {
+	dir    string
+	ids    []int32
+	logits []float32
+}
+
+// quantizedGolden finds a checkpoint; those that are shared may be absent.
+func quantizedGolden(t *testing.T, name string) recorded {
+	t.Helper()
+	r := recorded{dir: filepath.Join("../testdata/quantized", name)}
+	shared := strings.HasPrefix(name, "llama-")
+	if shared {
+		r.dir = filepath.Join(golden.Shared(t), "checkpoints", name)
+	}
+	text, err := os.ReadFile(filepath.Join(r.dir, "golden.json"))
+	check(t, err)
+	var file struct {
+		IDs []int32
+		goldenFile
+	}
+	check(t, json.Unmarshal(text, &file))
+	tensors, err := hf.OpenFile(filepath.Join(r.dir, "golden.safetensors"))
+	check(t, err)
+	defer tensors.Close()
+	key := "logits"
+	if r.ids = file.IDs; shared {
+		r.ids, key = file.Prompts[2].IDs, "p33.logits_all"
+	}
+	x := tensors.Tensor(key)
+	r.logits = make([]float32, x.Elements())
+	check(t, x.ReadRows(r.logits, 0, x.Rows()))
+	return r
+}
+
+// TestQuantizedCheckpoints builds each as exact numbers and in its own codes. In f32 logits are those of the dequantized model; in codes the inputs of products have 16 bits,
+// the head and the cache bf16, which measures up to 7e-3 of the range here.
+func TestQuantizedCheckpoints(t *testing.T) {
+	for _, c := range quantizedCheckpoints {
+		t.Run(c.name, func(t *testing.T) {
+			r := quantizedGolden(t, c.name)
+			for format, bound := range map[string]float64{"f32": 1e-4, "auto": 1.5e-2} {
+				model, info := open(t, r.dir, format)
+				got := slices.Concat(forward(t, model, info.Vocab, r.ids, true)...)
+				if most, _ := relative(got, r.logits); !(most <= bound) {
+					t.Errorf("%s: logits are off by %.2g of their range, at most %g", format, most, bound)
+				}
+				if kept := info.Quant[strings.LastIndex(info.Quant, " ")+1:]; format == "auto" && kept != c.format {
+					t.Errorf("linears are %s, want %s", info.Quant, c.format)
+				}
+			}
+		})
+	}
+}
+
+// TestCodesAreKept verifies plans whose codes come from several tensors, in other orders: every weight has the checkpoint's own numbers, and the function is the imported one.
+func TestCodesAreKept(t *testing.T) {
+	for _, name := range []string{"gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-tensor-static", "gptq-int8-g32-actorder"} {
+		dir := filepath.Join("../testdata/quantized", name)
+		path := filepath.Join(t.TempDir(), "engine.plan")
+		report, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Check: true})
+		check(t, err)
+		if report.Accuracy.WeightError != 0 {
+			t.Errorf("%s: weights are off by %g", name, report.Accuracy.WeightError)
+		}
+		plan, err := engine.Open(path)
+		check(t, err)
+		defer plan.Close()
+		model, err := (cpu.Device{}).Load(plan, compiler.VerifySettings())
+		check(t, err)
+		defer model.Close()
+		v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), dir)
+		check(t, err)
+		if !v.OK || v.FirstBadWeight != "" {
+			t.Errorf("%s: %+v", name, v)
+		}
+		again := filepath.Join(t.TempDir(), "again.plan")
+		_, err = compiler.Refit(t.Context(), compiler.RefitOptions{Plan: path, Model: dir, Out: again})
+		check(t, err)
+		if !sameBytes(t, path, again) {
+			t.Errorf("%s: refit with its own weights gives other bytes", name)
+		}
+	}
+}
+
+func sameBytes(t *testing.T, a, b string) bool {
+	t.Helper()
+	one, err := os.ReadFile(a)
+	check(t, err)
+	two, err := os.ReadFile(b)
+	check(t, err)
+	return slices.Equal(one, two)
+}
+
+// TestRequantize rounds codes again only where it is asked to; plain numbers and formats with the same codes need no leave.
+func TestRequantize(t *testing.T) {
+	dir := "../testdata/quantized/ct-int8-tensor-static"
+	build := func(o compiler.Options) (*compiler.Report, error) {
+		o.Model, o.Out, o.Archs = dir, filepath.Join(t.TempDir(), "engine.plan"), []string{"x86-64-v4"}
+		return compiler.Build(t.Context(), o)
+	}
+	const want = "the checkpoint has it in codes of its own (compressed-tensors), and int4-g32 would round them again"
+	if _, err := build(compiler.Options{Quant: "int4"}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
+	}
+	for _, c := range []struct {
+		options compiler.Options
+		quant   string
+		lossy   bool
+	}{
+		{compiler.Options{Quant: "int4", Requantize: true}, "int4-g32", true},
+		{compiler.Options{Quant: "int8-w8a8"}, "compressed-tensors int8-w8a8", false},
+		{compiler.Options{Quant: "bf16"}, "bf16", false},
+		{compiler.Options{}, "compressed-tensors int8", false},
+	} {
+		report, err := build(c.options)
+		if err != nil {
+			t.Errorf("%+v: %v", c.options, err)
+			continue
+		}
+		if lossy := report.Accuracy.WeightError > 2e-2; report.Quant != c.quant || lossy != c.lossy {
+			t.Errorf("%s gives %s, weights off by %g", c.options.Quant, report.Quant, report.Accuracy.WeightError)
+		}
+	}
+}

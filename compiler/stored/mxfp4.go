@@ -1,0 +1,116 @@
+package stored
+
+import (
+	"errors"
+	"math"
+	"strings"
+
+	"llmc/compiler/hf"
+	"llmc/internal/dtype"
+	"llmc/internal/quant"
+)
+
+var errNoFormat = errors.New("no format has these codes")
+
+// attachMXFP4 reads the experts of gpt-oss (OCP Microscaling Formats, version 1.0): a stack of E matrices [N, K] called X is
+//
+//	X_blocks [E, N, K/32, 16] bytes of two e2m1, the first in the lower half
+//	X_scales [E, N, K/32] exponents of two, with 127 added
+//
+// It becomes X of [E, N, K], outputs first, unlike the unquantized tensor of that name.
+func attachMXFP4(c *hf.Checkpoint, f *hf.Fields) error {
+	const suffix = "_blocks"
+	for _, name := range c.Names() {
+		stack, ok := strings.CutSuffix(name, suffix)
+		if !ok {
+			continue
+		}
+		l := &linear{c: c, name: stack}
+		l.first = l.optional(suffix)
+		if err := l.attachMX(stack); err != nil {
+			return err
+		}
+	}
+	return f.Err()
+}
+
+// mxBlock is how many elements share an exponent; they take half as many bytes.
+const mxBlock = 32
+
+// mxMatrix is a stack of matrices, whose rows are counted through all of them.
+type mxMatrix struct {
+	blocks, scales *hf.Tensor // [rows, cols/2] and [rows, cols/32]
+	cols           int64
+}
+
+func (l *linear) attachMX(stack string) error {
+	s := l.first.Shape
+	if len(s) != 4 || s[0] < 1 || s[1] < 1 || s[2] < 1 || s[3] != mxBlock/2 {
+		return l.first.Errorf("has shape %v instead of [experts, outputs, blocks, 16]", s)
+	}
+	l.check(l.first, octets, s)
+	scales := l.part("_scales", octets, s[:3])
+	if l.err != nil {
+		return l.err
+	}
+	m := &mxMatrix{cols: s[2] * mxBlock}
+	var err error
+	if m.blocks, err = l.first.View(m.cols / 2); err != nil {
+		return err
+	}
+	if m.scales, err = scales.View(s[2]); err != nil {
+		return err
+	}
+	plain, err := m.look()
+	if err != nil {
+		return err
+	}
+	matrix := &Matrix{Method: "mxfp4", Plain: plain, cols: m.cols, source: m}
+	l.c.Drop(l.parts...)
+	l.c.PutCoded(stack, matrix.Method, []int64{s[0], s[1], m.cols}, matrix, l.first)
+	return nil
+}
+
+// look checks all exponents. Their numbers are bf16 but where they leave its range, upwards or below normal numbers.
+func (m *mxMatrix) look() (dtype.Type, error) {
+	plain := dtype.BF16
+	row := make([]byte, m.scales.Cols())
+	for r := range m.scales.Rows() {
+		if err := m.scales.ReadRaw(row, r, r+1); err != nil {
+			return 0, err
+		}
+		for i, e := range row {
+			if e > 252 { // six times it is beyond f32; 255 is not a number
+				return 0, m.scales.Errorf("exponent %d of row %d, block %d is out of range", e, r, i)
+			}
+			if e < 2 {
+				plain = dtype.F32
+			}
+		}
+	}
+	return plain, nil
+}
+
+// e2m1 is what the sixteen codes stand for.
+var e2m1 = [16]float32{0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6}
+
+func (m *mxMatrix) values(dst []float32, lo int64) error {
+	n := int64(len(dst)) / m.cols
+	codes, scales := make([]byte, len(dst)/2), make([]byte, len(dst)/mxBlock)
+	if err := m.blocks.ReadRaw(codes, lo, lo+n); err != nil {
+		return err
+	}
+	if err := m.scales.ReadRaw(scales, lo, lo+n); err != nil {
+		return err
+	}
+	for i, c := range codes {
+		scale := exponent(scales[i/(mxBlock/2)])
+		dst[2*i], dst[2*i+1] = e2m1[c&15]*scale, e2m1[c>>4]*scale
+	}
+	return nil
+}
+
+func (*mxMatrix) codes(*quant.Block, *quant.Format, int64) error { return errNoFormat }
+
+// exponent returns two to the power of e-127.
+func exponent(e uint8) float32 { return float32(math.Ldexp(1, int(e)-127)) }
