@@ -233,7 +233,7 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.panel, a.panelBytes = unsafe.Pointer(&p.sc.panels[0]), p.expandedBytes()
 		a.scales, a.scalesBytes = unsafe.Pointer(&p.sc.scales[0]), 4*w.Groups()*layout.Lanes
 		a.rowScales = unsafe.Pointer(&p.sc.rowScales[pair*w.Groups()*amxRows])
-	} else if w.ScaleBytes > 0 && w.scales == 0 {
+	} else if w.ScaleBytes > 0 && !w.scaled {
 		a.scaleOffset = w.ScaleOffset(0)
 		a.entry = unsafe.Pointer(&p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset()])
 	}
