@@ -108,8 +108,11 @@ func (s *Set) groupProducts(sc *Scratch, k *linearKernels, w *Matrix, p int, x *
 	if sc.group == nil {
 		sc.group = aligned[float32](maxTile * layout.Lanes)
 	}
+	following := a.following
+	defer func() { a.following = following }()
 	for g := range w.Groups() {
-		a.panel, a.segments = unsafe.Add(base, w.StepOffset(g*w.Group)), 1
+		offset := w.StepOffset(g * w.Group)
+		a.panel, a.following, a.segments = unsafe.Add(base, offset), unsafe.Add(following, offset), 1
 		a.steps = w.GroupK(g) / w.KPerStep
 		a.lastSteps = a.steps
 		from := *x
