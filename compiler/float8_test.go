@@ -10,7 +10,7 @@ import (
 	"llmc/engine"
 )
 
-// Targets of GPUs share one set of weights of fp8; a CPU target, which has no kernels for blocks, is refused by name with what to take instead.
+// Targets of GPUs share one set of weights of fp8, those of CPUs hold its codes as bf16.
 func TestFloat8Targets(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "demo.plan")
 	options := compiler.Options{Model: "../testdata/demo", Out: out, Archs: []string{"sm80", "sm89", "sm90"}, Quant: "fp8", Check: true}
@@ -46,9 +46,17 @@ func TestFloat8Targets(t *testing.T) {
 		}
 	}
 
-	options.Archs, options.Quant = []string{"x86-64-v4"}, "fp8-block"
-	_, err = compiler.Build(context.Background(), options)
-	if want := "target x86-64-v4: pass quantize: weight %model.embed_tokens.weight: no CPU kernel reads fp8-block; use int8"; err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
+	for format, layout := range map[string]string{"fp8-tensor": "bf16s", "fp8-block": "bf16s.g128"} { // CPUs hold the codes as bf16
+		options.Archs, options.Quant = []string{"x86-64-v4"}, format
+		report, err := compiler.Build(context.Background(), options)
+		check(t, err)
+		plan, err := engine.Open(out)
+		check(t, err)
+		defer plan.Close()
+		for _, w := range plan.Weights() {
+			if w.Layout != "" && (w.Format != format || w.Layout != layout) || report.BitsPerWeight < 16 || report.BitsPerWeight > 16.3 {
+				t.Errorf("%s: weight %s is %s in layout %s, %g bits", format, w.Name, w.Format, w.Layout, report.BitsPerWeight)
+			}
+		}
 	}
 }

@@ -22,7 +22,7 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"llama-gptq-int4-g128", "int4-g128"},
 	{"llama-gptq-int4-actorder", "int4-g128"},
 	{"llama-awq-int4-gemm", "int4-g128-zp"},
-	{"llama-fp8-block", "f32"},
+	{"llama-fp8-block", "fp8-block"},
 	{"llama-fp8-compressed", "fp8"},
 	{"llama-int8-compressed", "int8"},
 	{"llama-w4a16-packed", "int4-g128"},
@@ -38,7 +38,7 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"awq-int4-g32", "int4-g32-zp"},
 	{"fp8-tensor-static", "fp8"},
 	{"ct-fp8-tensor-static", "fp8"},
-	{"ct-fp8-block", "f32"},
+	{"ct-fp8-block", "fp8-block"},
 	{"ct-int4-g32-asym-actorder", "int4-g32-zp"},
 	{"ct-int4-channel", "int4-g128"},
 	{"ct-int8-packed-channel", "int8"},
@@ -105,7 +105,7 @@ func TestQuantizedCheckpoints(t *testing.T) {
 
 // TestCodesAreKept verifies plans whose codes come from several tensors, in other orders: every weight has the checkpoint's own numbers, and the function is the imported one.
 func TestCodesAreKept(t *testing.T) {
-	for _, name := range []string{"gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-tensor-static", "gptq-int8-g32-actorder"} {
+	for _, name := range []string{"gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-block", "ct-fp8-tensor-static", "gptq-int8-g32-actorder"} {
 		dir := filepath.Join("../testdata/quantized", name)
 		path := filepath.Join(t.TempDir(), "engine.plan")
 		report, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Check: true})

@@ -169,7 +169,7 @@ func (s *scheme) scales(l *linear, g *grid) (*hf.Tensor, error) {
 
 func (s *scheme) zeros(l *linear, g *grid, zeros *hf.Tensor, shapes [][]int64) error {
 	if zeros == nil {
-		zeros = l.part("weight_zero_point", bytes8, shapes...)
+		l.part("weight_zero_point", bytes8, shapes...) // which says that it is missing
 		return l.err
 	}
 	per := 32 / s.bits

@@ -224,24 +224,6 @@ func set(parts map[string]part, data map[string][]byte) map[string]part {
 
 // TestNumbers wants the numbers that single codes stand for by the definition of each layout.
 func TestNumbers(t *testing.T) {
-	scales := func(first float32) []byte {
-		return half(append([]float32{first}, slices.Repeat([]float32{1}, 15)...)...)
-	}
-	f32 := func(values ...float32) []byte {
-		var b []byte
-		for _, v := range values {
-			b = append(b, word(math.Float32bits(v))...)
-		}
-		return b
-	}
-	set := func(parts map[string]part, data map[string][]byte) map[string]part {
-		for name, d := range data {
-			p := parts[name]
-			p.data = d
-			parts[name] = p
-		}
-		return parts
-	}
 	levels := make([]float32, 16)
 	levels[3], levels[12] = 0.25, -1
 	for _, c := range []struct {

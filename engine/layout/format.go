@@ -21,7 +21,7 @@ const (
 type Format struct {
 	Name       string
 	KPerStep   int // k held by one lane's 4 bytes
-	Group      int // k covered by one scale; 0: no scale, or one per output (u8, u4n, bf16.s32)
+	Group      int // k covered by one scale; 0: no scale, or one per output (u8, u4n, bf16s)
 	ScaleBytes int // size of one scale; 0: none
 	Zeros      bool
 	Nested     bool   // codes stand for bytes by steps and offsets of each group; there is a scale per output, as in u8
@@ -32,7 +32,8 @@ type Format struct {
 var Formats = []Format{
 	{Name: "f32", KPerStep: 1, Activation: "f32"},
 	{Name: "bf16", KPerStep: 2, Activation: "bf16"},
-	{Name: "bf16.s32", KPerStep: 2, ScaleBytes: 4, Activation: "bf16"},
+	{Name: "bf16s", KPerStep: 2, ScaleBytes: 4, Activation: "bf16"},
+	{Name: "bf16s.g128", KPerStep: 2, Group: 128, ScaleBytes: 4, Activation: "bf16"},
 	{Name: "u8", KPerStep: 4, ScaleBytes: 4, Activation: "q16t"},
 	{Name: "u4n.g32", KPerStep: 8, ScaleBytes: 4, Nested: true, Activation: "q16t"},
 	{Name: "u4.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Activation: "q16g"},

@@ -169,7 +169,7 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		return fillNested(t, l, panel, rows, next)
 	}
 	groups, mask, zero := max(1, l.Groups()), uint32(15), 8
-	if l.Group == 0 {
+	if l.Group == 0 || l.KPerStep == 2 {
 		mask, zero = 255, 128
 	}
 	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups), Zeros: make([]uint8, rows*groups)}

@@ -10,8 +10,8 @@ import (
 
 // Codes is what a panel of a format of codes is packed from: the rows of as many outputs as a panel has, or fewer.
 type Codes struct {
-	Codes  []uint8   // [rows, K]; u8: weight+128, u4: 0..15, bf16.s32: e4m3
-	Scales []float32 // u8, u4n, e4m3, bf16.s32: [rows]; u4: [rows, Groups]
+	Codes  []uint8   // [rows, K]; u8: weight+128, u4: 0..15, bf16s: e4m3
+	Scales []float32 // u8, u4n, e4m3, bf16s: [rows]; with groups: [rows, Groups]
 	Zeros  []uint8   // u4z: [rows, Groups]; u4n: offsets; else nil
 	Steps  []uint8   // u4n: [rows, groups of 32]; else nil
 }
@@ -63,13 +63,14 @@ func (l Linear) PackCodes(panel []byte, c Codes) error {
 		return fmt.Errorf("%d rows of %s need %d scales (and zero points), got %d and %d", n, l.Name, n*groups, len(c.Scales), len(c.Zeros))
 	}
 	clear(panel[:l.PanelBytes()])
-	if l.Nested {
+	switch {
+	case l.Nested:
 		return l.packNested(panel, c, n)
-	}
-	if l.Group == 0 {
-		l.packBytes(panel, c.Codes, n)
-		l.packScales(panel, c.Scales)
+	case l.KPerStep == 2:
+		l.packScaled(panel, c, n)
 		return nil
+	case l.Group == 0:
+		return l.packU8(panel, c, n)
 	}
 	for g := range groups {
 		if err := l.packGroup(panel, c, n, g); err != nil {
@@ -90,33 +91,33 @@ func (l Linear) rowCount(elements int, panel []byte) (int, error) {
 	return n, nil
 }
 
-// packBytes packs codes of 8 bits: as they are, or those of e4m3 as bf16.
-func (l Linear) packBytes(panel []byte, codes []uint8, rows int) {
-	if l.KPerStep == 2 {
-		for r := range rows {
-			lane := panel[4*r:]
-			for k, c := range codes[r*l.K : (r+1)*l.K] {
-				binary.LittleEndian.PutUint16(lane[k/2*StepBytes+k%2*2:], dtype.F32ToBF16(dtype.E4M3ToF32(c)))
-			}
-		}
-		return
-	}
-	steps := panel[:l.ScaleOffset(0)]
-	for i := range steps {
-		steps[i] = u8Zero
+func (l Linear) packU8(panel []byte, c Codes, rows int) error {
+	codes := panel[:l.ScaleOffset(0)]
+	for i := range codes {
+		codes[i] = u8Zero
 	}
 	for r := range rows {
-		lane := steps[4*r:]
-		for k, v := range codes[r*l.K : (r+1)*l.K] {
+		lane := codes[4*r:]
+		for k, v := range c.Codes[r*l.K : (r+1)*l.K] {
 			lane[k/4*StepBytes+k%4] = v
 		}
 	}
+	for r := range rows {
+		binary.LittleEndian.PutUint32(panel[l.ScaleOffset(0)+4*r:], math.Float32bits(c.Scales[r]))
+	}
+	return nil
 }
 
-// packScales stores a scale for each row.
-func (l Linear) packScales(panel []byte, scales []float32) {
-	for r, s := range scales {
-		binary.LittleEndian.PutUint32(panel[l.ScaleOffset(0)+4*r:], math.Float32bits(s))
+// packScaled packs codes of e4m3 as bf16, with their scales.
+func (l Linear) packScaled(panel []byte, c Codes, rows int) {
+	for r := range rows {
+		for k, code := range c.Codes[r*l.K : (r+1)*l.K] {
+			binary.LittleEndian.PutUint16(panel[l.StepOffset(k)+4*r+k%2*2:], dtype.F32ToBF16(dtype.E4M3ToF32(code)))
+		}
+	}
+	groups := max(1, l.Groups())
+	for i, scale := range c.Scales {
+		binary.LittleEndian.PutUint32(panel[l.ScaleOffset(i%groups)+4*(i/groups):], math.Float32bits(scale))
 	}
 }
 

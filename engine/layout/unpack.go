@@ -27,14 +27,14 @@ func (l Linear) UnpackPanel(dst []float32, panel []byte) {
 }
 
 func (l Linear) at(panel []byte, lane, k int) float32 {
+	g := 0
+	if l.Group > 0 {
+		g = k / l.Group
+	}
 	switch {
 	case l.KPerStep == 2:
-		return dtype.BF16ToF32(binary.LittleEndian.Uint16(panel[l.StepOffset(k)+4*lane+k%2*2:])) * l.Scale(panel, lane, 0)
+		return dtype.BF16ToF32(binary.LittleEndian.Uint16(panel[l.StepOffset(k)+4*lane+k%2*2:])) * l.Scale(panel, lane, g)
 	case l.ScaleBytes > 0:
-		g := 0
-		if l.Group > 0 {
-			g = k / l.Group
-		}
 		return float32(int(l.Code(panel, lane, k))-l.Zero(panel, lane, g)) * l.Scale(panel, lane, g)
 	}
 	return math.Float32frombits(binary.LittleEndian.Uint32(panel[l.StepOffset(k)+4*lane:]))

@@ -26,7 +26,7 @@ var fp8TensorFormat = Format{
 // fp8BlockFormat has a scale for each block of 128 rows and 128 columns, and inputs one for each token and 128 columns ("DeepSeek-V3 Technical
 // Report", section 3.3.2). Four rows of a panel of a kernel's weight share one.
 var fp8BlockFormat = Format{
-	Name: "fp8-block", Doc: "8 bits of floating point (e4m3), a scale per 128x128 weights; inputs the same, a scale per token and 128 inputs, or bf16; GPUs only",
+	Name: "fp8-block", Doc: "8 bits of floating point (e4m3), a scale per 128x128 weights; inputs the same, a scale per token and 128 inputs, or bf16; CPUs hold the codes as bf16",
 	Type: "fp8_block.g128", DType: dtype.F8E4M3, Group: 128, Rows: 128, ScaleBits: 32 / 4, Activation: "e4m3g",
 	levels: e4m3Levels(), quantize: quantizeShared, bound: fp8Format.bound,
 }

@@ -263,7 +263,7 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.panel, a.panelBytes = unsafe.Pointer(&p.sc.panels[0]), p.expandedBytes()
 		a.scales, a.scalesBytes = unsafe.Pointer(&p.sc.scales[0]), 4*w.Groups()*layout.Lanes
 		a.rowScales = unsafe.Pointer(&p.sc.rowScales[pair*w.Groups()*amxRows])
-	} else if w.ScaleBytes > 0 && w.scales == 0 {
+	} else if w.ScaleBytes > 0 && !w.scaled {
 		a.scaleOffset = w.ScaleOffset(0)
 		if p.fuse {
 			a.nestedOffset, a.block = w.NestedOffset(0), unsafe.Pointer(&p.sc.block[0])

@@ -49,12 +49,10 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 				r := r0 + t.row
 				out := y[r*ldy+p*layout.Lanes:]
 				if width == layout.Lanes {
-					sc.linear.run(k, x, r, &t, unsafe.Pointer(&out[0]), 4*ldy)
-					s.finishOutputs(w, p, out, ldy, t.n)
+					s.product(sc, k, w, p, x, r, &t, out, ldy)
 					continue
 				}
-				sc.linear.run(k, x, r, &t, unsafe.Pointer(&sc.tile[0]), 4*layout.Lanes)
-				s.finishOutputs(w, p, sc.tile, layout.Lanes, t.n)
+				s.product(sc, k, w, p, x, r, &t, sc.tile, layout.Lanes)
 				for i := range t.n {
 					copy(out[i*ldy:i*ldy+width], sc.tile[i*layout.Lanes:])
 				}
@@ -89,8 +87,7 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
 				for half := range 2 {
 					sc.linear.start(halves[half], w.at(2*min(p+1, hi-1)+half))
-					sc.linear.run(k, x, r0+t.row, &t, unsafe.Pointer(&sc.tile[half*layout.Lanes]), 8*layout.Lanes)
-					s.finishOutputs(w, 2*p+half, sc.tile[half*layout.Lanes:], 2*layout.Lanes, t.n)
+					s.product(sc, k, w, 2*p+half, x, r0+t.row, &t, sc.tile[half*layout.Lanes:], 2*layout.Lanes)
 				}
 				for i := range t.n {
 					out := y[(r0+t.row+i)*ldy+p*layout.Lanes:][:width]
@@ -105,12 +102,51 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 // at points to panel p.
 func (w *Matrix) at(p int) unsafe.Pointer { return unsafe.Pointer(&w.Data[p*w.panel]) }
 
+// product multiplies tile t of x, which starts at row r, with panel p, at which sc.linear points, and finishes its outputs.
+func (s *Set) product(sc *Scratch, k *linearKernels, w *Matrix, p int, x *Rows, r int, t *tile, y []float32, ldy int) {
+	if w.kind == kindBF16Groups {
+		s.groupProducts(sc, k, w, p, x, r, t, y, ldy)
+	} else {
+		sc.linear.run(k, x, r, t, unsafe.Pointer(&y[0]), 4*ldy)
+	}
+	s.finishOutputs(w, p, y, ldy, t.n)
+}
+
+// groupProducts multiplies group by group: what a group adds up to, times its scales, is added to what those before it gave.
+func (s *Set) groupProducts(sc *Scratch, k *linearKernels, w *Matrix, p int, x *Rows, r int, t *tile, y []float32, ldy int) {
+	a, base := &sc.linear, unsafe.Pointer(&w.Data[p*w.panel])
+	if sc.group == nil {
+		sc.group = aligned[float32](maxTile * layout.Lanes)
+	}
+	following := a.following
+	defer func() { a.following = following }()
+	for g := range w.Groups() {
+		offset := w.StepOffset(g * w.Group)
+		a.panel, a.following, a.segments = unsafe.Add(base, offset), unsafe.Add(following, offset), 1
+		a.steps = w.GroupK(g) / w.KPerStep
+		a.lastSteps = a.steps
+		from := *x
+		from.Data = x.Data[g*w.Group*x.ElementBytes:]
+		a.run(k, &from, r, t, unsafe.Pointer(&sc.group[0]), 4*layout.Lanes)
+		scales := at[float32](base, w.ScaleOffset(g))
+		for i := range t.n {
+			out, part := &y[i*ldy], &sc.group[i*layout.Lanes]
+			if g == 0 {
+				s.row.mul(out, part, scales, layout.Lanes)
+				continue
+			}
+			s.row.mul(part, part, scales, layout.Lanes)
+			s.row.add(out, out, part, layout.Lanes)
+		}
+	}
+}
+
 // finishOutputs multiplies rows rows of panel p's outputs with their scales, where the product left that, and adds its part of the bias, while they are in
 // the cache.
 func (s *Set) finishOutputs(w *Matrix, p int, y []float32, ldy, rows int) {
-	if w.scales > 0 {
+	if w.scaled && w.Group == 0 {
 		width := min(layout.Lanes, w.N-p*layout.Lanes)
-		scales := at[float32](unsafe.Pointer(&w.Data[p*w.panel]), w.scales)
+		scales := at[float32](unsafe.Pointer(&w.Data[p*w.panel]), w.ScaleOffset(0))
 		for r := range rows {
 			out := y[r*ldy:][:width]
 			s.row.mul(&out[0], &out[0], scales, width)

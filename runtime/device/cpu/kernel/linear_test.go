@@ -55,12 +55,12 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 	}
 	for i := range c.Codes {
 		c.Codes[i] = uint8(r.IntN(16))
-		if l.Group == 0 {
+		if l.Group == 0 || l.KPerStep == 2 {
 			c.Codes[i] = uint8(r.IntN(256))
 		}
 		if r.IntN(3) == 0 { // extremes, where saturating instructions would go wrong
 			c.Codes[i] = []uint8{0, 15}[r.IntN(2)]
-			if l.Group == 0 {
+			if l.Group == 0 || l.KPerStep == 2 {
 				c.Codes[i] = []uint8{0, 255}[r.IntN(2)]
 			}
 		}

@@ -17,6 +17,7 @@ const (
 	kindU4Scale32
 	kindU4Zeros
 	kindU4ZerosScale32
+	kindBF16Groups // the kernels of bf16, group by group, and never on tiles
 	linearKinds
 )
 
@@ -33,10 +34,11 @@ var kindKeys = [linearKinds]struct {
 	kindU4Scale32:      {8, 4, false, false},
 	kindU4Zeros:        {8, 2, true, false},
 	kindU4ZerosScale32: {8, 4, true, false},
+	kindBF16Groups:     {2, 4, false, false},
 }
 
 func kindOf(f *layout.Format) (int, error) {
-	if scaledOutputs(f) {
+	if scaled(f) && f.Group == 0 {
 		return kindBF16, nil
 	}
 	for i, k := range kindKeys {
@@ -47,8 +49,8 @@ func kindOf(f *layout.Format) (int, error) {
 	return 0, fmt.Errorf("no CPU kernel for weight layout %s", f.Name)
 }
 
-// scaledOutputs tells whether a format's scales are left to what comes behind the product: numbers of bf16 that stand for those of another format.
-func scaledOutputs(f *layout.Format) bool { return f.KPerStep == 2 && f.ScaleBytes > 0 }
+// scaled tells whether a format's scales are left to what comes behind the products: numbers of bf16 that stand for those of another format.
+func scaled(f *layout.Format) bool { return f.KPerStep == 2 && f.ScaleBytes > 0 }
 
 // Matrix is a packed weight that kernels can read.
 type Matrix struct {
@@ -60,7 +62,7 @@ type Matrix struct {
 	input    layout.Activation
 	oneDigit layout.Activation // what input becomes without its second digit
 	panel    int               // PanelBytes
-	scales   int               // where a panel's scales lie that its outputs are multiplied with; 0: none
+	scaled   bool              // products are multiplied with scales behind them
 }
 
 // NewMatrix checks that data holds the weight that l describes.
@@ -73,13 +75,9 @@ func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
 		return Matrix{}, err
 	}
 	input := l.Input()
-	m := Matrix{
-		Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: input, oneDigit: input.OneDigit(), panel: l.PanelBytes(),
-	}
-	if scaledOutputs(l.Format) {
-		m.scales = l.ScaleOffset(0)
-	}
-	return m, nil
+	return Matrix{
+		Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: input, oneDigit: input.OneDigit(), panel: l.PanelBytes(), scaled: scaled(l.Format),
+	}, nil
 }
 
 // Rows is an activation: rows in one of the activation formats, Stride bytes apart.

@@ -167,15 +167,18 @@ func (s *Set) Gather(dst []float32, w *Matrix, n int) {
 		}
 		return
 	}
+	if w.scaled {
+		w.Row(dst, w.Data, n)
+		return
+	}
 	switch w.KPerStep {
 	case 1:
 		for k := range dst {
 			dst[k] = *at[float32](unsafe.Pointer(&panel[0]), k*layout.StepBytes+lane)
 		}
 	case 2:
-		scale := w.Scale(panel, lane/4, 0)
 		for k := range dst {
-			dst[k] = dtype.BF16ToF32(*at[uint16](unsafe.Pointer(&panel[0]), k/2*layout.StepBytes+lane+k%2*2)) * scale
+			dst[k] = dtype.BF16ToF32(*at[uint16](unsafe.Pointer(&panel[0]), k/2*layout.StepBytes+lane+k%2*2))
 		}
 	case 4:
 		gatherU8(dst, w, panel, lane)

@@ -11,6 +11,7 @@ import (
 type Scratch struct {
 	linear   linearArgs
 	tile     []float32 // [maxTile, 2*Lanes]
+	group    []float32 // [maxTile, Lanes], of a group of k with scales of its own
 	expanded []byte    // two panels
 	sums     []byte    // of groups of a block of rows
 	amx      amxScratch

@@ -93,6 +93,7 @@ func referenceSet(name string, rules bf16Rules) *Set {
 		}
 		if digits == 1 {
 			sums[kindF32], sums[kindBF16] = sumF32, rules.sum
+			sums[kindBF16Groups] = bf16Rules{flush: rules.flush}.sum
 		}
 		for kind, sum := range sums {
 			if sum == nil {

@@ -63,4 +63,5 @@ func (s *Set) replaceLinear(table *[linearKinds]linearTable) {
 			}
 		}
 	}
+	s.linear[kindBF16Groups] = s.linear[kindBF16]
 }
