@@ -18,12 +18,16 @@ import (
 type Options struct {
 	Noise   float64  // part of the machine above which what others take spoils a sample
 	Peers   []string // in the order of the columns
+	Own     []string // of this project's formats only these, if there are any
 	Compact bool     // no more than fits a page: the compact table of each model, and its quality
 }
 
 // Write prints all tables.
 func Write(w io.Writer, all *sample.All, o Options) error {
 	figures := sample.Summarize(all.Samples, o.Noise)
+	if len(o.Own) > 0 {
+		figures = slices.DeleteFunc(figures, func(f sample.Figure) bool { return f.Peer == sample.Own && !slices.Contains(o.Own, f.Variant) })
+	}
 	p := &page{figures: figures, peers: o.Peers}
 	p.about(all.About)
 	models := p.distinct(func(k sample.Key) string { return k.Model })
