@@ -274,8 +274,7 @@ func (p *page) counted(least, most, dropped int, noise float64) {
 	if least < most {
 		count = strconv.Itoa(least) + " to " + count
 	}
-	fmt.Fprintf(&p.text, "Samples of a figure: %s; it is their median, with the least and the most. Samples dropped, since other processes took more than %.0f %% of the machine: %d.\n",
-		count, 100*noise, dropped)
+	fmt.Fprintf(&p.text, "Samples of a figure: %s; it is their median. Samples dropped, since other processes took more than %.0f %% of the machine: %d.\n", count, 100*noise, dropped)
 	fmt.Fprintf(&p.text, "A ratio is how many times better %s is than the best peer, whatever better means in the row; bold where it is behind.\n", sample.Own)
 	if p.noisy {
 		p.text.WriteString("~: there were only such samples; the quietest count.\n")
