@@ -55,6 +55,9 @@ func (r *run) variants(p *adapt.Peer) []adapt.Variant {
 	}
 	var list []adapt.Variant
 	for _, v := range p.Variants {
+		if p.Name == sample.Own && len(r.own) > 0 && !slices.Contains(r.own, v.Name) {
+			continue
+		}
 		if slices.Contains(r.formats, v.Format) && (r.every || !v.Also) {
 			list = append(list, v)
 		}

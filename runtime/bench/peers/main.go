@@ -25,7 +25,7 @@ import (
 // options are the flags.
 type options struct {
 	peers, model, bin, samples, report, text, wrap string
-	only, formats, what                            []string
+	only, formats, own, what                       []string
 	batches, clients                               []int
 	rounds, threads, retries, windows              int
 	noise                                          float64
@@ -60,6 +60,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.wrap, "wrap", "", "command in front of every measured process, such as one that waits for a quiet machine")
 	flags.StringSliceVar(&o.only, "only", nil, "peers to measure: "+strings.Join(peerNames(), ", ")+" (default all that are installed)")
 	flags.StringSliceVar(&o.formats, "formats", []string{"int4", "int8", "bf16"}, "formats to measure: int4, int8, bf16, f32")
+	flags.StringSliceVar(&o.own, "own", nil, "of this project's formats only these, in tables too: "+strings.Join(ownFormats(), ", "))
 	flags.StringSliceVar(&o.what, "what", sections, "what to measure")
 	flags.IntSliceVar(&o.batches, "batches", []int{1, 8, 16, 32}, "sequences together")
 	flags.IntSliceVar(&o.clients, "clients", []int{1, 4, 16, 32}, "streaming clients")
@@ -93,12 +94,20 @@ func peerNames() []string {
 	return names
 }
 
+func ownFormats() []string {
+	var names []string
+	for _, v := range adapt.Peers[0].Variants {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
 // check refuses options that nothing can be measured with.
 func (o *options) check() error {
 	for _, list := range []struct {
 		flag          string
 		values, known []string
-	}{{"only", o.only, peerNames()}, {"formats", o.formats, formats}, {"what", o.what, sections}} {
+	}{{"only", o.only, peerNames()}, {"formats", o.formats, formats}, {"own", o.own, ownFormats()}, {"what", o.what, sections}} {
 		for _, v := range list.values {
 			if !slices.ContainsFunc(list.known, func(k string) bool { return strings.EqualFold(k, v) }) {
 				return cli.Usagef("--%s: %q is none of %s", list.flag, v, strings.Join(list.known, ", "))
@@ -180,7 +189,7 @@ func (o *options) tables(path string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return report.Write(w, all, report.Options{Noise: o.noise, Peers: peerNames(), Compact: o.readme})
+	return report.Write(w, all, report.Options{Noise: o.noise, Peers: peerNames(), Own: o.own, Compact: o.readme})
 }
 
 // about says what is measured, where and of whom.

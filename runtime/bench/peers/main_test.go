@@ -25,6 +25,10 @@ func TestReportOfAFile(t *testing.T) {
 	if !strings.Contains(page, "## smollm2-135m, int4") || !strings.Contains(page, "llama.cpp q4_0-pure | 1.62") {
 		t.Errorf("page %s", page)
 	}
+	page = clitest.Run(t, "", "--report", "report/testdata/samples.jsonl", "--own", "int4-a8", "--readme").Done(t)
+	if strings.Contains(page, "| int4 | 325") || !strings.Contains(page, "| int4-a8 | 310") || strings.Contains(page, "Limits") {
+		t.Errorf("page %s", page)
+	}
 	bad := filepath.Join(t.TempDir(), "bad.jsonl")
 	if err := os.WriteFile(bad, []byte("{\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -40,6 +44,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{2, []string{"--only", "nobody"}, `"nobody" is none of llmrun, llama.cpp`},
 		{2, []string{"--formats", "int3"}, `"int3" is none of int4`},
+		{2, []string{"--own", "int5"}, `"int5" is none of int4, int4-a8`},
 		{2, []string{"--what", "luck"}, `"luck" is none of limits`},
 		{2, []string{"--rounds", "0"}, "--rounds is 0"},
 		{2, []string{"--clients", "4,0"}, "--clients is 0"},

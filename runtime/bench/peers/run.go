@@ -255,6 +255,9 @@ func (r *run) prepare(ctx context.Context) error {
 		if _, err := r.build(ctx, v); err != nil {
 			return fmt.Errorf("%s: %w", v.Name, err)
 		}
+		if !r.has("prefill") {
+			continue // operations are told of prompts alone
+		}
 		var err error
 		if r.flops[v.Name], err = r.inspect(ctx, v); err != nil {
 			return fmt.Errorf("%s: %w", v.Name, err)

@@ -22,7 +22,7 @@ func TestWholeRun(t *testing.T) {
 	out := filepath.Join(dir, "samples")
 	part := func(what ...string) string {
 		args := []string{"--peers", filepath.Join(dir, "nobody"), "--bin", dir, "--samples", out, "--model", filepath.Join(root, "testdata", "demo"),
-			"--text", filepath.Join(root, "docs", "decisions.md"), "--formats", "int8", "--retries", "0", "--threads", "1",
+			"--text", filepath.Join(root, "docs", "decisions.md"), "--formats", "int8", "--own", "int8", "--retries", "0", "--threads", "1",
 			"--batches", "1,2", "--clients", "1,2", "--wrap", "nice -n 1", "--windows", "2", "--what"}
 		return clitest.Run(t, "", append(args, what...)...).Done(t)
 	}
@@ -34,9 +34,6 @@ func TestWholeRun(t *testing.T) {
 	}
 	figures := map[string]sample.Figure{}
 	for _, f := range sample.Summarize(all.Samples, 1) {
-		if f.Variant == "int8-w8a8" {
-			continue // it is built and measured beside
-		}
 		if f.Peer != sample.Own || f.Model != "demo" || f.Format != "int8" || f.Failed != "" || f.Median <= 0 {
 			t.Errorf("figure %+v", f)
 		}
@@ -48,7 +45,7 @@ func TestWholeRun(t *testing.T) {
 			t.Errorf("%s: %d samples, want %d", metric, figures[metric].Samples, want)
 		}
 	}
-	for _, want := range []string{"## demo\n", "## demo, int8-w8a8", "decode, 2 together", "2 streaming clients", "of the bandwidth"} {
+	for _, want := range []string{"## demo\n", "## demo, int8", "decode, 2 together", "2 streaming clients", "of the bandwidth"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in %s", want, page)
 		}

@@ -91,7 +91,7 @@ func (p *page) compactRow(name, metric, variant string, sizes map[int64][]sample
 		asked = append(asked, strconv.FormatInt(size, 10))
 		c := p.compare(m, sizes[size])
 		own := p.short(c.own)
-		if c.own.Share > 0 {
+		if c.own.Share > 0 && strings.Contains(name, "(of the") {
 			own += fmt.Sprintf(" (%.0f %%)", 100*c.own.Share)
 		}
 		row := []string{own}

@@ -41,7 +41,8 @@ func (p *page) quality(model string) {
 		}
 		p.line(f.Format, f.Peer+" "+f.Variant, bitsOf(p, f), fmt.Sprint(f.Size), ppl, loss)
 	}
-	p.text.WriteString("\nThe same tokens for all, in windows of 512, of which the second half is scored. Bits are those of the file: all that it holds, over the model's parameters.\n")
+	p.text.WriteString("\nThe same tokens for all, in windows of 512, of which the second half is scored. ")
+	p.text.WriteString("Bits are those of the file: all that it holds, over the model's parameters.\n")
 }
 
 func bitsOf(p *page, f sample.Figure) string {

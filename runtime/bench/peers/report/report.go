@@ -18,12 +18,16 @@ import (
 type Options struct {
 	Noise   float64  // part of the machine above which what others take spoils a sample
 	Peers   []string // in the order of the columns
+	Own     []string // of this project's formats only these, if there are any
 	Compact bool     // no more than fits a page: the compact table of each model, and its quality
 }
 
 // Write prints all tables.
 func Write(w io.Writer, all *sample.All, o Options) error {
 	figures := sample.Summarize(all.Samples, o.Noise)
+	if len(o.Own) > 0 {
+		figures = slices.DeleteFunc(figures, func(f sample.Figure) bool { return f.Peer == sample.Own && !slices.Contains(o.Own, f.Variant) })
+	}
 	p := &page{figures: figures, peers: o.Peers}
 	p.about(all.About)
 	models := p.distinct(func(k sample.Key) string { return k.Model })
@@ -270,8 +274,7 @@ func (p *page) counted(least, most, dropped int, noise float64) {
 	if least < most {
 		count = strconv.Itoa(least) + " to " + count
 	}
-	fmt.Fprintf(&p.text, "Samples of a figure: %s; it is their median, with the least and the most. Samples dropped, since other processes took more than %.0f %% of the machine: %d.\n",
-		count, 100*noise, dropped)
+	fmt.Fprintf(&p.text, "Samples of a figure: %s; it is their median. Samples dropped, since other processes took more than %.0f %% of the machine: %d.\n", count, 100*noise, dropped)
 	fmt.Fprintf(&p.text, "A ratio is how many times better %s is than the best peer, whatever better means in the row; bold where it is behind.\n", sample.Own)
 	if p.noisy {
 		p.text.WriteString("~: there were only such samples; the quietest count.\n")
