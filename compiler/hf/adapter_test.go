@@ -88,6 +88,8 @@ func TestMerge(t *testing.T) {
 		{map[string]any{"r": 1, "alpha_pattern": map[string]any{"proj": 5}}, 1, 6, false},
 		{map[string]any{"fan_in_fan_out": true}, 4, 6.0 / 4, false},
 		{map[string]any{"fan_in_fan_out": true}, 4, 6.0 / 4, true},
+		{map[string]any{"r": 150}, 150, 6.0 / 150, false},
+		{map[string]any{"r": 150, "fan_in_fan_out": true}, 150, 6.0 / 150, true},
 	} {
 		const out, in = 7, 12
 		base, a, b := newMatrix(r, out, in), newMatrix(r, c.rank, in), newMatrix(r, out, c.rank)
@@ -221,23 +223,25 @@ func TestHostileAdapters(t *testing.T) {
 // Adapters that do not fit what they are merged into are refused, and so are directories without one.
 func TestAdaptersThatDoNotFit(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	good := map[string]matrix{loraName + ".lora_A.weight": newMatrix(r, 4, 8), loraName + ".lora_B.weight": newMatrix(r, 6, 4)}
 	square := newMatrix(r, 8, 8)
 	_, err := merged(t, square, lora(t, map[string]any{"fan_in_fan_out": true},
 		map[string]matrix{loraName + ".lora_A.weight": newMatrix(r, 4, 8), loraName + ".lora_B.weight": newMatrix(r, 8, 4)}))
 	wantError(t, err, "adapts a square weight", "fan_in_fan_out")
+}
 
+func TestOpenAdapterNeedsAnAdapter(t *testing.T) {
 	for name, want := range map[string]string{"adapter_model.bin": "adapter_model.bin: not a format that is read: it is a pickle", "x": "adapter_model.safetensors: is missing"} {
 		_, err := OpenAdapter(directory(t, map[string]string{AdapterConfigFile: `{"peft_type":"LORA","r":4}`, name: ""}))
 		wantError(t, err, want)
 	}
-	_, err = OpenAdapter(directory(t, nil))
+	_, err := OpenAdapter(directory(t, nil))
 	wantError(t, err, "adapter_config.json: is missing")
 	c, err := OpenRandom(directory(t, nil), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	adapter, err := OpenAdapter(lora(t, nil, good))
+	r := rand.New(rand.NewPCG(7, 8))
+	adapter, err := OpenAdapter(lora(t, nil, map[string]matrix{loraName + ".lora_A.weight": newMatrix(r, 4, 8), loraName + ".lora_B.weight": newMatrix(r, 6, 4)}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // mergedRows gives the rows of a weight with an adapter's product added. Each element is the stored number plus the scaled sum over the rank, in
-// its order, in f32, whichever rows are asked for. Both narrow matrices are read anew each time, so memory is that of a few rows.
+// its order, in f32, whichever rows are asked for. Both narrow matrices are read anew each time, a part of the rank at a time, so memory is that of
+// some rows whatever the rank.
 type mergedRows struct {
 	base *Tensor
 	pair *loraPair
@@ -42,11 +43,11 @@ func (m *mergedRows) readRows(_ *Tensor, dst []float32, first int64) error {
 	}
 	cols := m.base.Cols()
 	for len(dst) > 0 {
-		// Whole rows at once, or what there is of one.
+		// Some whole rows at once, or what there is of one.
 		row, col := first/cols, first%cols
 		rows, width := int64(1), min(cols-col, int64(len(dst)))
 		if col == 0 && width == cols {
-			rows = int64(len(dst)) / cols
+			rows = min(blockRows, int64(len(dst))/cols)
 		}
 		if err := m.add(dst[:rows*width], row, rows, col, width); err != nil {
 			return err
@@ -56,57 +57,72 @@ func (m *mergedRows) readRows(_ *Tensor, dst []float32, first int64) error {
 	return nil
 }
 
+// Rows, and part of the rank, whose products are added up at a time.
+const (
+	blockRows = 64
+	blockRank = 64
+)
+
 // add adds the product to a block of the weight.
 func (m *mergedRows) add(dst []float32, row, rows, col, width int64) error {
-	left, right, err := m.factors(row, rows, col, width)
-	if err != nil {
-		return err
-	}
 	rank := m.pair.a.Rows()
-	sum := make([]float32, width)
-	for i := range rows {
-		clear(sum)
-		for r := range rank {
-			addScaled(sum, right[r*width:(r+1)*width], left[i*rank+r])
+	left, right, sum := make([]float32, rows*blockRank), make([]float32, min(rank, blockRank)*width), make([]float32, len(dst))
+	for from := int64(0); from < rank; from += blockRank {
+		n := min(blockRank, rank-from)
+		if err := m.left(left, row, rows, from, n); err != nil {
+			return err
 		}
-		addScaled(dst[i*width:(i+1)*width], sum, m.pair.scale)
+		if err := m.right(right, col, width, from, n); err != nil {
+			return err
+		}
+		for i := range rows {
+			for r := range n {
+				addScaled(sum[i*width:(i+1)*width], right[r*width:(r+1)*width], left[i*n+r])
+			}
+		}
+	}
+	addScaled(dst, sum, m.pair.scale)
+	return nil
+}
+
+// left fills dst [rows, n] with what rows of the weight take of ranks [from, from+n).
+func (m *mergedRows) left(dst []float32, row, rows, from, n int64) error {
+	if m.transposed {
+		return readTransposed(dst, m.pair.a, from, n, row, rows)
+	}
+	return readBlock(dst, m.pair.b, row, rows, from, n)
+}
+
+// right fills dst [n, width] with what columns of the weight take of these ranks.
+func (m *mergedRows) right(dst []float32, col, width, from, n int64) error {
+	if m.transposed {
+		return readTransposed(dst, m.pair.b, col, width, from, n)
+	}
+	return readBlock(dst, m.pair.a, from, n, col, width)
+}
+
+// readBlock fills dst with a block of t.
+func readBlock(dst []float32, t *Tensor, row, rows, col, width int64) error {
+	for i := range rows {
+		if err := t.rows.readRows(t, dst[i*width:(i+1)*width], (row+i)*t.Cols()+col); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// factors returns the parts of the narrow matrices that a block is the product of: left [rows, r] and right [r, width].
-func (m *mergedRows) factors(row, rows, col, width int64) (left, right []float32, err error) {
-	rank := m.pair.a.Rows()
-	left, right = make([]float32, rows*rank), make([]float32, rank*width)
-	if !m.transposed {
-		if err := m.pair.b.rows.readRows(m.pair.b, left, row*rank); err != nil {
-			return nil, nil, err
+// readTransposed fills dst [width, rows] with the transpose of a block of t.
+func readTransposed(dst []float32, t *Tensor, row, rows, col, width int64) error {
+	part := make([]float32, width)
+	for i := range rows {
+		if err := t.rows.readRows(t, part, (row+i)*t.Cols()+col); err != nil {
+			return err
 		}
-		for r := range rank {
-			if err := m.pair.a.rows.readRows(m.pair.a, right[r*width:(r+1)*width], r*m.pair.a.Cols()+col); err != nil {
-				return nil, nil, err
-			}
-		}
-		return left, right, nil
-	}
-	part := make([]float32, max(rows, width*rank))
-	for r := range rank {
-		if err := m.pair.a.rows.readRows(m.pair.a, part[:rows], r*m.pair.a.Cols()+row); err != nil {
-			return nil, nil, err
-		}
-		for i, x := range part[:rows] {
-			left[int64(i)*rank+r] = x
+		for k, x := range part {
+			dst[int64(k)*rows+i] = x
 		}
 	}
-	if err := m.pair.b.rows.readRows(m.pair.b, part[:width*rank], col*rank); err != nil {
-		return nil, nil, err
-	}
-	for c := range width {
-		for r := range rank {
-			right[r*width+c] = part[c*rank+r]
-		}
-	}
-	return left, right, nil
+	return nil
 }
 
 // addScaled adds x times scale to sum.
