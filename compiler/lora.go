@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/stored"
 	"llmc/engine"
 )
 
@@ -24,6 +26,9 @@ func openMerged(dir string, adapters []Adapter) (*hf.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(adapters) > 0 && inCodes(c) {
+		return nil, errors.Join(fmt.Errorf("%s: is quantized, and adapters are merged into numbers: take the model that it was made from, and quantize with --quant", dir), c.Close())
+	}
 	for _, from := range adapters {
 		a, err := hf.OpenAdapter(from.Dir)
 		if err == nil {
@@ -36,6 +41,15 @@ func openMerged(dir string, adapters []Adapter) (*hf.Checkpoint, error) {
 		}
 	}
 	return c, nil
+}
+
+// inCodes tells whether a checkpoint is quantized.
+func inCodes(c *hf.Checkpoint) bool {
+	f := c.Config.Fields()
+	if f.Present(stored.ConfigKey) || f.Present(stored.OldConfigKey) {
+		return true
+	}
+	return slices.ContainsFunc(c.Names(), func(name string) bool { return c.Lookup(name).Codes() != nil })
 }
 
 // name is how messages call the adapter.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"llmc/compiler"
@@ -81,5 +82,15 @@ func TestPlansWithAdapters(t *testing.T) {
 	check(t, err)
 	if v.OK || v.FirstBadWeight == "" {
 		t.Errorf("the plan passes for one without the adapter: %+v", v)
+	}
+}
+
+func TestAdaptersWantNumbers(t *testing.T) {
+	_, adapter, _ := adapted(t)
+	for _, name := range []string{"llama-gptq-int4-g128", "llama-fp8-compressed"} {
+		_, err := compiler.Build(t.Context(), compiler.Options{Model: filepath.Join(filepath.Dir(adapter.Dir), name), Lora: []compiler.Adapter{adapter}, Out: filepath.Join(t.TempDir(), "x.plan")})
+		if err == nil || !strings.Contains(err.Error(), name+": is quantized") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
