@@ -167,6 +167,7 @@ func TestRefusalsOfPlans(t *testing.T) {
 		{2, []string{"verify", plan, "--device", "tpu"}, `unknown device "tpu"`},
 		{1, []string{"eval", plan, "--text", missing}, "no such file"},
 		{2, []string{"eval", plan}, `"text" not set`},
+		{2, []string{"eval", plan, "--text", missing, "--windows", "65"}, "--windows is 65"},
 		{1, []string{"refit", plan, "../../testdata/checkpoints/qwen3-v5", "-o", missing}, "asks for another computation"},
 		{1, []string{"diff", plan, missing}, "no such file"},
 		{2, []string{"diff", plan}, "accepts 2 arg(s)"},
