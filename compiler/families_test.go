@@ -80,7 +80,7 @@ func TestModelsPage(t *testing.T) {
 		gpu := "VerifyEmulated"
 		for _, name := range names {
 			if why := withoutGPUKernel[name]; why != "" {
-				gpu = "refused: " + why
+				gpu = "refused: no kernel for " + why + " (VerifyEmulated)"
 			}
 		}
 		bf16 := "Verify"

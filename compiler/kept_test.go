@@ -149,7 +149,7 @@ func TestRequantize(t *testing.T) {
 		o.Model, o.Out, o.Archs = dir, filepath.Join(t.TempDir(), "engine.plan"), []string{"x86-64-v4"}
 		return compiler.Build(t.Context(), o)
 	}
-	const want = "the checkpoint has it in codes of its own (compressed-tensors), and int4-g32 would round them again"
+	const want = "the checkpoint has it in codes of its own (compressed-tensors), and int4-nested would round them again"
 	if _, err := build(compiler.Options{Quant: "int4"}); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q", err, want)
 	}
@@ -158,7 +158,7 @@ func TestRequantize(t *testing.T) {
 		quant   string
 		lossy   bool
 	}{
-		{compiler.Options{Quant: "int4", Requantize: true}, "int4-g32", true},
+		{compiler.Options{Quant: "int4", Requantize: true}, "int4-nested", true},
 		{compiler.Options{Quant: "int8-w8a8"}, "compressed-tensors int8-w8a8", false},
 		{compiler.Options{Quant: "bf16"}, "bf16", false},
 		{compiler.Options{}, "compressed-tensors int8", false},

@@ -9,9 +9,9 @@ func alibiSlopes(heads int) []float32 {
 	for 2*low <= heads {
 		low *= 2
 	}
-	slopes := alibiPowers(low, 8)
+	slopes, more := alibiPowers(low, 8), alibiPowers(2*low, 8)
 	for i := 0; len(slopes) < heads; i += 2 {
-		slopes = append(slopes, alibiPowers(2*low, 8)[i])
+		slopes = append(slopes, more[i])
 	}
 	return slopes
 }

@@ -37,6 +37,10 @@ func FuzzImport(f *testing.F) {
 		{"rope_parameters": map[string]any{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4}},
 		{"rope_scaling": map[string]any{"type": "longrope", "short_factor": ones(4), "long_factor": ones(4)}},
 		{"rope_scaling": map[string]any{"type": "dynamic", "factor": 2}},
+		{"model_type": "gemma3_text", "architectures": nil, "sliding_window": 4, "sliding_window_pattern": 2},
+		{"model_type": "falcon", "architectures": nil, "intermediate_size": nil, "num_key_value_heads": nil, "alibi": true, "multi_query": false, "bias": true},
+		{"model_type": "smollm3", "architectures": nil, "no_rope_layers": []int{1, 0}},
+		{"model_type": "phi", "architectures": nil, "partial_rotary_factor": 0.25},
 	} {
 		f.Add(small(f, change))
 	}

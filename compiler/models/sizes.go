@@ -83,7 +83,7 @@ func readDecoder(f *hf.Fields, fam *family) *decoder {
 	d.heads = int(heads)
 	d.kvHeads = int(f.IntOr(named(f, s.kvHeads), def.kvHeads, 1, maxHeads))
 	d.dim = int(f.IntOr(s.dim, def.dim, 2, maxWidth))
-	d.eps = f.FloatOr(s.eps, def.eps, 0, 1)
+	d.eps = f.FloatOr(named(f, s.eps), def.eps, 0, 1)
 	d.tied = f.BoolOr("tie_word_embeddings", def.tied)
 	d.maxContext = f.IntOr(named(f, s.positions), def.maxPositions, 1, maxPositions)
 	d.names = fam.names

@@ -102,6 +102,14 @@ CHECKPOINTS = {
                             partial_rotary_factor=0.75, tie_word_embeddings=True, pad_token_id=0,
                             rope_scaling={"type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5],
                                           "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 6.0]}), False),
+    # layers with a window turn, the others do not
+    "cohere2": ({k: v for k, v in causal("cohere2", "Cohere2ForCausalLM", num_hidden_layers=3, sliding_window=11, sliding_window_pattern=3,
+                                         logit_scale=0.5, layer_norm_eps=1e-05, rope_theta=3000.0, tie_word_embeddings=True,
+                                         pad_token_id=0).items() if k != "rms_norm_eps"}, False),
+    # yarn on the layers without a window alone
+    "olmo3": (causal("olmo3", "Olmo3ForCausalLM", layer_types=["sliding_attention", "full_attention"], sliding_window=13, rope_theta=500000.0,
+                     rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "attention_factor": 1.1},
+                     pad_token_id=0), False),
     # matrices with inputs first, names without "transformer."
     "gpt2-bare": ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": 47, "n_embd": 32, "n_head": 2, "n_layer": 2,
                    "n_positions": 160, "n_inner": 40, "activation_function": "gelu", "torch_dtype": "float16"}, True),
