@@ -50,7 +50,7 @@ func TestGoldensGGUF(t *testing.T) {
 
 // TestGGUFIsKept builds files in their own codes: Q4_0 as int4, others as the numbers that they stand for. Every weight is the file's, and the function the imported one.
 func TestGGUFIsKept(t *testing.T) {
-	formats := map[string]string{"model-Q4_0.gguf": "Q4_0 int4-g32", "model-Q8_0.gguf": "Q8_0 f32", "model-F16.gguf": "bf16"}
+	formats := map[string]string{"model-Q4_0.gguf": "Q4_0 int4-g32", "model-Q8_0.gguf": "Q8_0, two digits int4-g32-zp", "model-F16.gguf": "bf16"}
 	for path, g := range ggufGoldens(t) {
 		t.Run(filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "engine.plan")
