@@ -2,9 +2,11 @@ package gguf
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"llmc/compiler/hf"
+	"llmc/internal/quant"
 )
 
 // TestBlocks wants the numbers that the gguf package for Python makes of random blocks, bit for bit (testdata/blocks.py).
@@ -42,5 +44,66 @@ func TestBlocks(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// eachBlock calls use with every block of the vectors of a type and its numbers.
+func eachBlock(t *testing.T, kind *tensorType, use func(src []byte, want []float32)) {
+	t.Helper()
+	file, err := hf.OpenFile("testdata/blocks.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	blocks, numbers := file.Tensor(kind.name+".blocks"), file.Tensor(kind.name+".numbers")
+	src, want := make([]byte, kind.bytes), make([]float32, kind.block)
+	for r := range blocks.Rows() {
+		if err := blocks.ReadRaw(src, r, r+1); err != nil {
+			t.Fatal(err)
+		}
+		if err := numbers.ReadRows(want, r, r+1); err != nil {
+			t.Fatal(err)
+		}
+		use(src, want)
+	}
+}
+
+// TestCodes wants the codes and scales, and the digits, of a block to stand for its numbers, bit for bit.
+func TestCodes(t *testing.T) {
+	tested := 0
+	for i := range tensorTypes {
+		kind := &tensorTypes[i]
+		if kind.codes == nil && kind.digits == nil {
+			continue
+		}
+		tested++
+		eachBlock(t, kind, func(src []byte, want []float32) {
+			got := make([]float32, len(want))
+			if kind.codes != nil {
+				format, err := quant.Find(kind.format)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var b quant.Block
+				b.Resize(format, 1, len(want))
+				kind.codes(b.Codes, b.Scales, src)
+				format.Dequantize(got, &b)
+			} else {
+				d := digits{upper: make([]uint8, 32), lower: make([]uint8, 32)}
+				kind.digits(&d, src)
+				for i := range got {
+					upper, lower := float32(int(d.upper[i])-int(d.upperZero))*d.upperScale, float32(int(d.lower[i])-int(d.lowerZero))*d.lowerScale
+					if got[i] = upper + lower; d.upper[i] > 15 || d.lower[i] > 15 {
+						t.Fatalf("%s: digits %d and %d", kind.name, d.upper[i], d.lower[i])
+					}
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", kind.name, got, want)
+			}
+		})
+	}
+	if tested != 5 {
+		t.Errorf("%d types have codes or digits", tested)
 	}
 }
