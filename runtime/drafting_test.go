@@ -211,9 +211,9 @@ func TestGuessesSaveTime(t *testing.T) {
 // TestShortAnswersLoseLittle wants no answer to take a twentieth longer, however few tokens it has and whatever they seem to repeat, in a process that
 // knows nothing yet and in one that has answered others.
 func TestShortAnswersLoseLittle(t *testing.T) {
-	for _, share := range []time.Duration{1, 2, 4} { // tenths of a step that a token more takes
+	for _, share := range []time.Duration{10, 20, 25} { // percent of a step that a token more takes
 		machine := func() *machine {
-			return &machine{base: 10 * time.Millisecond, free: 1, more: share * time.Millisecond}
+			return &machine{base: 10 * time.Millisecond, free: 1, more: share * 100 * time.Microsecond}
 		}
 		random, before := rand.New(rand.NewPCG(uint64(share), 5)), machine()
 		old := start(t, before.drive(newEcho(), 1), Options{Drafting: Drafting{Tokens: 6}, Now: before.now})
@@ -226,7 +226,7 @@ func TestShortAnswersLoseLittle(t *testing.T) {
 			without := decoding(t, start(t, plain.drive(newEcho(), 1), Options{Now: plain.now}), ids)
 			for name, e := range map[string]*Engine{"new": start(t, cold.drive(newEcho(), 1), Options{Drafting: Drafting{Tokens: 6}, Now: cold.now}), "old": old} {
 				if with := decoding(t, e, ids); with > 1.05*without {
-					t.Errorf("%d tokens, %d tenths, a process that is %s: %.3f of the time without guesses", len(ids), share, name, with/without)
+					t.Errorf("%d tokens, %d %%, a process that is %s: %.3f of the time without guesses", len(ids), share, name, with/without)
 				}
 			}
 		}

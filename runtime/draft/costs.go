@@ -37,7 +37,7 @@ const (
 	// are not, so that both are tried.
 	littleShare   = 0.12
 	muchShare     = 0.5
-	cautiousShare = 0.4 // see Beyond
+	cautiousShare = 0.25 // see Beyond
 )
 
 func cellOf(tokens int) int {
