@@ -59,10 +59,13 @@ type amxArgs struct {
 	scales, rowScales   unsafe.Pointer
 	chunks, scalesBytes int
 
+	// Not u4: the results of how many rows a step of K finishes, and of how many lines of the next panel it asks for.
+	rowsPerStep, aheadLines int
+
 	//lint:ignore U1000 assembly keeps here what it has no registers for
-	adding, half, panelsLeft int
+	adding, half, panelsLeft, rowsLeft, pendingAdding int
 	//lint:ignore U1000 likewise; no pointers, because they go beyond what they point into
-	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt uintptr
+	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt, pairY, pairEntry uintptr
 }
 
 // expandArgs is a panel of 4-bit codes and where its signed bytes and scales go.
@@ -98,14 +101,30 @@ type amxProduct struct {
 	rows      int // in the block
 }
 
-// tiles returns the product of w and x by tiles, if that is how rows rows are best multiplied.
-func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok bool) {
+// tileKernel returns the kernel that multiplies w and x by tiles, if that is how rows rows are best multiplied, else nil.
+func (s *Set) tileKernel(w *Matrix, x *Rows, rows int) *amxKernel {
 	table := &s.amx[w.kind].whole
 	if w.Group == 32 {
 		table = &s.amx[w.kind].short
 	}
 	k := &table[x.Digits]
 	if k.multiply == nil || rows < k.minRows {
+		return nil
+	}
+	return k
+}
+
+// PacksRows tells whether the product of w and rows rows of x packs the rows and reads the panels as they are, so that sharing the rows among
+// workers saves work, and sharing the panels does not.
+func (s *Set) PacksRows(w *Matrix, x *Rows, rows int) bool {
+	k := s.tileKernel(w, x, rows)
+	return k != nil && k.expand == nil
+}
+
+// tiles returns the product of w and x by tiles, if that is how rows rows are best multiplied.
+func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok bool) {
+	k := s.tileKernel(w, x, rows)
+	if k == nil {
 		return amxProduct{}, false
 	}
 	p = amxProduct{amxKernel: k, set: s, sc: &sc.amx, w: w, x: x, pairRows: amxRows}
@@ -238,6 +257,8 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.entry = unsafe.Pointer(&p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset()])
 	}
 	a.steps, a.lastSteps = w.Segment/unit, (w.K-from+unit-1)/unit
+	a.rowsPerStep = ceilDiv(p.pairRows, min(a.steps, a.lastSteps))
+	a.aheadLines = ceilDiv(w.panel/layout.Align, ceilDiv(rows, p.pairRows)*p.blocks())
 	if p.few != nil && rows <= amxRows {
 		p.sc.configure(rows)
 		a.config = unsafe.Pointer(&p.sc.config)
@@ -347,3 +368,5 @@ func (p *amxProduct) gateRow(y []float32, n, i, panels int) {
 		p.set.row.swiglu(&out[0], &gate[0], &up[0], width)
 	}
 }
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

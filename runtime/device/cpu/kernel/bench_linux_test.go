@@ -188,10 +188,24 @@ func benchBatch(b *testing.B, t *team.Team, set *Set, w *Matrix, digits, rows in
 func BenchmarkPrefill(b *testing.B) {
 	t := team.New(2)
 	defer t.Close()
-	for _, shape := range []struct{ rows, n, k int }{{512, 3072, 576}, {512, 576, 1536}, {512, 2048, 2048}, {512, 2048, 8192}, {8, 3072, 576}, {16, 3072, 576}, {32, 3072, 576}} {
+	for _, shape := range []struct {
+		rows, n, k int
+		parallel   bool // summed in eight segments, as what follows attention and the MLP is
+	}{
+		{512, 3072, 576, false}, {512, 576, 576, true}, {512, 576, 1536, true}, {512, 2048, 2048, false}, {512, 2048, 8192, true},
+		{8, 3072, 576, false}, {16, 3072, 576, false}, {32, 3072, 576, false},
+	} {
 		for _, form := range benchForms {
 			format := form.format
-			w := benchMatrix(b, format, shape.n, shape.k)
+			f, err := layout.FindFormat(format)
+			if err != nil {
+				b.Fatal(err)
+			}
+			segment := 0
+			if shape.parallel {
+				segment = f.RowParallelSegment(shape.k)
+			}
+			w := benchSegments(b, format, shape.n, shape.k, segment)
 			for _, set := range Detect()[1:] {
 				b.Run(fmt.Sprintf("%s/digits=%d/T=%d/%dx%d/%s", format, form.digits, shape.rows, shape.n, shape.k, set.Name), func(b *testing.B) { benchPrefill(b, t, set, &w, form.digits, shape.rows) })
 			}
