@@ -59,14 +59,29 @@ type amxArgs struct {
 	scales, rowScales   unsafe.Pointer
 	chunks, scalesBytes int
 
-	// Not u4: the results of how many rows a step of K finishes, and of how many lines of the next panel it asks for.
-	rowsPerStep, aheadLines int
+	// Not u4: the parts that a product takes K in, pairs of tiles of rows pairBytes apart, a place for the sums of each between parts, and how many
+	// lines of the next panel a step of K asks for.
+	parts                            *tilePart
+	partCount, pairBytes, aheadLines int
+	spill                            unsafe.Pointer // [pairs, 4] tiles
 
 	//lint:ignore U1000 assembly keeps here what it has no registers for
-	adding, half, panelsLeft, rowsLeft, pendingAdding int
+	adding, half, panelsLeft, rowsLeft, partsLeft int
 	//lint:ignore U1000 likewise; no pointers, because they go beyond what they point into
-	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt, pairY, pairEntry uintptr
+	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt, pairY, pairEntry, partX, partPanel uintptr
 }
+
+// tilePart is a part of a segment of K, or all of it. Assembly reads the fields by name.
+type tilePart struct {
+	steps, xBytes int // tiles of K, and the bytes that they are of a pair of tiles of rows
+	rowsPerStep   int // whose sums are finished while a step is multiplied
+	goesOn, open  int // 1: there are parts of the segment before it, behind it
+	adds          int // 1: it is not of the first segment
+	entry         int // bytes from the row's first entry to the segment's
+}
+
+// partSteps is how many tiles of K a part has at most: two tiles of rows and two of a panel for each take most of the nearest cache.
+const partSteps = 9
 
 // expandArgs is a panel of 4-bit codes and where its signed bytes and scales go.
 type expandArgs struct {
@@ -79,8 +94,10 @@ type expandArgs struct {
 type amxScratch struct {
 	args      amxArgs
 	expansion expandArgs
-	config    [64]byte  // of the tiles for few rows
-	sums      []byte    // [4] tiles
+	config    [64]byte // of the tiles for few rows
+	sums      []byte   // [4] tiles
+	parts     []tilePart
+	spill     []byte    // [pairs, 4] tiles
 	packed    []byte    // rows as tiles
 	rowScales []float32 // [tiles of rows, groups, 16]
 	panels    []byte    // expanded
@@ -165,6 +182,7 @@ func (sc *amxScratch) prepare(p *amxProduct) {
 	// A last block of two groups of which there is one goes over the end.
 	grow(&sc.packed, pairs*p.pairBytes+maxDigits*amxBytes)
 	if p.expand == nil {
+		grow(&sc.spill, 4*amxBytes*pairs)
 		return
 	}
 	grow(&sc.rowScales, pairs*p.w.Groups()*amxRows)
@@ -257,8 +275,9 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.entry = unsafe.Pointer(&p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset()])
 	}
 	a.steps, a.lastSteps = w.Segment/unit, (w.K-from+unit-1)/unit
-	a.rowsPerStep = ceilDiv(p.pairRows, min(a.steps, a.lastSteps))
-	a.aheadLines = ceilDiv(w.panel/layout.Align, ceilDiv(rows, p.pairRows)*p.blocks())
+	if p.expand == nil {
+		p.cutSteps(rows)
+	}
 	if p.few != nil && rows <= amxRows {
 		p.sc.configure(rows)
 		a.config = unsafe.Pointer(&p.sc.config)
@@ -266,6 +285,28 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		return
 	}
 	p.multiply(a)
+}
+
+// cutSteps cuts the steps of K into parts. A single pair of tiles of rows needs none but the segments.
+func (p *amxProduct) cutSteps(rows int) {
+	a, sc := &p.sc.args, p.sc
+	sc.parts = sc.parts[:0]
+	for segment := range a.segments {
+		steps, limit := a.steps, partSteps
+		if segment == a.segments-1 {
+			steps = a.lastSteps
+		}
+		if rows <= p.pairRows {
+			limit = steps
+		}
+		for t := firstTile(steps, limit); t.n > 0; t.next() {
+			part := tilePart{steps: t.n, xBytes: 2 * amxBytes * t.n, rowsPerStep: ceilDiv(p.pairRows, t.n), entry: layout.EntryBytes * segment}
+			part.goesOn, part.open, part.adds = min(1, t.index), min(1, t.tiles-1-t.index), min(1, segment)
+			sc.parts = append(sc.parts, part)
+		}
+	}
+	a.parts, a.partCount, a.spill, a.pairBytes = &sc.parts[0], len(sc.parts), unsafe.Pointer(&sc.spill[0]), p.pairBytes
+	a.aheadLines = ceilDiv(p.w.panel/layout.Align, ceilDiv(rows, p.pairRows)*p.blocks())
 }
 
 // configure sets up tiles of rows rows, and those of panels whole (Software Developer's Manual, volume 1, "Tile Configuration").

@@ -100,32 +100,41 @@ TEXT ·tileBF16AMX(SB), NOSPLIT, $0-8
 panel1:
 	MOVQ amxArgs_panelAt(DI), BX
 	ADDQ amxArgs_panelBytes(DI), BX
-	MOVQ amxArgs_x(DI), DX
+	MOVQ amxArgs_panelAt(DI), AX
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
 	MOVQ amxArgs_rows(DI), AX
 	MOVQ AX, amxArgs_rowsLeft(DI)
 	MOVQ amxArgs_yAt(DI), AX
 	MOVQ AX, amxArgs_pairY(DI)
 	MOVQ amxArgs_entry(DI), AX
 	MOVQ AX, amxArgs_pairEntry(DI)
-pair2:
-	MOVQ amxArgs_pairEntry(DI), AX
-	MOVQ AX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_pairY(DI), R11
-	SUBQ R12, R11
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(R11)(R9*1), T2
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(R11)(R9*1), T3
+	JMP started6
+fresh5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
-tiles5:
+started6:
+	MOVQ tilePart_steps(CX), AX
+tiles4:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4e; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R9*2), T6
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xc4 // TDPBF16PS T6, T4, T0
@@ -135,24 +144,22 @@ tiles5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	MOVQ amxArgs_aheadLines(DI), R8
-line7:
+line9:
 	PREFETCHT1 (BX)
 	ADDQ $64, BX
 	DECQ R8
-	JNE line7
-	MOVQ amxArgs_rowsPerStep(DI), R8
-row8:
+	JNE line9
+	MOVQ tilePart_rowsPerStep(CX), R8
+row11:
 	TESTQ R10, R10
-	JEQ none6
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
+	JEQ none10
 	VMOVDQU32 (R13), Z0
 	VMOVDQU32 64(R13), Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
-	JEQ plain9
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain12
 	VADDPS (R12), Z0, Z0
 	VADDPS 64(R12), Z1, Z1
-plain9:
+plain12:
 	VMOVUPS Z0, (R12)
 	VMOVUPS Z1, 64(R12)
 	ADDQ $128, R13
@@ -160,71 +167,26 @@ plain9:
 	ADDQ amxArgs_xStride(DI), R15
 	DECQ R10
 	DECQ R8
-	JNE row8
-none6:
+	JNE row11
+none10:
 	ADDQ $2048, SI
 	ADDQ $2048, DX
 	DECQ AX
-	JNE tiles5
-row12:
-	TESTQ R10, R10
-	JEQ finished11
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
-	VMOVDQU32 (R13), Z0
-	VMOVDQU32 64(R13), Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
-	JEQ plain13
-	VADDPS (R12), Z0, Z0
-	VADDPS 64(R12), Z1, Z1
-plain13:
-	VMOVUPS Z0, (R12)
-	VMOVUPS Z1, 64(R12)
-	ADDQ $128, R13
-	ADDQ R14, R12
-	ADDQ amxArgs_xStride(DI), R15
-	DECQ R10
-	JMP row12
-finished11:
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x4d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*2)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x4d; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 2112(R13)(R9*2)
-	MOVQ amxArgs_pairY(DI), R12
-	MOVQ amxArgs_entryAt(DI), R15
-	ADDQ $16, amxArgs_entryAt(DI)
-	MOVQ amxArgs_adding(DI), AX
-	MOVQ AX, amxArgs_pendingAdding(DI)
-	XORL R11, R11
-	MOVQ amxArgs_rowsLeft(DI), R10
-	CMPQ R10, $32
-	JLE counted10
-	MOVQ $32, R10
-counted10:
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
-	IMUL3Q $32, R14, AX
-	ADDQ AX, amxArgs_pairY(DI)
-	MOVQ amxArgs_xStride(DI), AX
-	IMUL3Q $32, AX, AX
-	ADDQ AX, amxArgs_pairEntry(DI)
-	SUBQ $32, amxArgs_rowsLeft(DI)
-	JG pair2
-	MOVQ amxArgs_panelBytes(DI), AX
-	ADDQ AX, amxArgs_panelAt(DI)
-	ADDQ $128, amxArgs_yAt(DI)
-	DECQ amxArgs_panels(DI)
-	JNE panel1
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R11)(R9*1)
+	JMP done8
+whole7:
 row15:
 	TESTQ R10, R10
 	JEQ finished14
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
 	VMOVDQU32 (R13), Z0
 	VMOVDQU32 64(R13), Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
+	CMPQ amxArgs_adding(DI), $0
 	JEQ plain16
 	VADDPS (R12), Z0, Z0
 	VADDPS 64(R12), Z1, Z1
@@ -237,6 +199,61 @@ plain16:
 	DECQ R10
 	JMP row15
 finished14:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x4d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x4d; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 2112(R13)(R9*2)
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $32
+	JLE counted13
+	MOVQ $32, R10
+counted13:
+done8:
+	IMUL3Q $32, R14, AX
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $32, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $32, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
+	MOVQ amxArgs_panelBytes(DI), AX
+	ADDQ AX, amxArgs_panelAt(DI)
+	ADDQ $128, amxArgs_yAt(DI)
+	DECQ amxArgs_panels(DI)
+	JNE panel1
+row18:
+	TESTQ R10, R10
+	JEQ finished17
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain19
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain19:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row18
+finished17:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -256,30 +273,37 @@ TEXT ·tileBF16fewAMX(SB), NOSPLIT, $0-8
 panel1:
 	MOVQ amxArgs_panelAt(DI), BX
 	ADDQ amxArgs_panelBytes(DI), BX
-	MOVQ amxArgs_x(DI), DX
+	MOVQ amxArgs_panelAt(DI), AX
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
 	MOVQ amxArgs_rows(DI), AX
 	MOVQ AX, amxArgs_rowsLeft(DI)
 	MOVQ amxArgs_yAt(DI), AX
 	MOVQ AX, amxArgs_pairY(DI)
 	MOVQ amxArgs_entry(DI), AX
 	MOVQ AX, amxArgs_pairEntry(DI)
-pair2:
-	MOVQ amxArgs_pairEntry(DI), AX
-	MOVQ AX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_pairY(DI), R11
-	SUBQ R12, R11
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	JMP started6
+fresh5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
-tiles5:
+started6:
+	MOVQ tilePart_steps(CX), AX
+tiles4:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4e; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R9*2), T6
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xc4 // TDPBF16PS T6, T4, T0
@@ -317,19 +341,17 @@ tiles5:
 	PREFETCHT1 4928(SI)
 	PREFETCHT1 4992(SI)
 	PREFETCHT1 5056(SI)
-	MOVQ amxArgs_rowsPerStep(DI), R8
-row7:
+	MOVQ tilePart_rowsPerStep(CX), R8
+row10:
 	TESTQ R10, R10
-	JEQ none6
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
+	JEQ none9
 	VMOVDQU32 (R13), Z0
 	VMOVDQU32 64(R13), Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
-	JEQ plain8
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain11
 	VADDPS (R12), Z0, Z0
 	VADDPS 64(R12), Z1, Z1
-plain8:
+plain11:
 	VMOVUPS Z0, (R12)
 	VMOVUPS Z1, 64(R12)
 	ADDQ $128, R13
@@ -337,69 +359,24 @@ plain8:
 	ADDQ amxArgs_xStride(DI), R15
 	DECQ R10
 	DECQ R8
-	JNE row7
-none6:
+	JNE row10
+none9:
 	ADDQ $2048, SI
 	ADDQ $2048, DX
 	DECQ AX
-	JNE tiles5
-row11:
-	TESTQ R10, R10
-	JEQ finished10
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
-	VMOVDQU32 (R13), Z0
-	VMOVDQU32 64(R13), Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
-	JEQ plain12
-	VADDPS (R12), Z0, Z0
-	VADDPS 64(R12), Z1, Z1
-plain12:
-	VMOVUPS Z0, (R12)
-	VMOVUPS Z1, 64(R12)
-	ADDQ $128, R13
-	ADDQ R14, R12
-	ADDQ amxArgs_xStride(DI), R15
-	DECQ R10
-	JMP row11
-finished10:
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
-	MOVQ amxArgs_pairY(DI), R12
-	MOVQ amxArgs_entryAt(DI), R15
-	ADDQ $16, amxArgs_entryAt(DI)
-	MOVQ amxArgs_adding(DI), AX
-	MOVQ AX, amxArgs_pendingAdding(DI)
-	XORL R11, R11
-	MOVQ amxArgs_rowsLeft(DI), R10
-	CMPQ R10, $16
-	JLE counted9
-	MOVQ $16, R10
-counted9:
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
-	IMUL3Q $16, R14, AX
-	ADDQ AX, amxArgs_pairY(DI)
-	MOVQ amxArgs_xStride(DI), AX
-	IMUL3Q $16, AX, AX
-	ADDQ AX, amxArgs_pairEntry(DI)
-	SUBQ $16, amxArgs_rowsLeft(DI)
-	JG pair2
-	MOVQ amxArgs_panelBytes(DI), AX
-	ADDQ AX, amxArgs_panelAt(DI)
-	ADDQ $128, amxArgs_yAt(DI)
-	DECQ amxArgs_panels(DI)
-	JNE panel1
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	JMP done8
+whole7:
 row14:
 	TESTQ R10, R10
 	JEQ finished13
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
 	VMOVDQU32 (R13), Z0
 	VMOVDQU32 64(R13), Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
+	CMPQ amxArgs_adding(DI), $0
 	JEQ plain15
 	VADDPS (R12), Z0, Z0
 	VADDPS 64(R12), Z1, Z1
@@ -412,6 +389,59 @@ plain15:
 	DECQ R10
 	JMP row14
 finished13:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $16
+	JLE counted12
+	MOVQ $16, R10
+counted12:
+done8:
+	IMUL3Q $16, R14, AX
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $16, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $16, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
+	MOVQ amxArgs_panelBytes(DI), AX
+	ADDQ AX, amxArgs_panelAt(DI)
+	ADDQ $128, amxArgs_yAt(DI)
+	DECQ amxArgs_panels(DI)
+	JNE panel1
+row17:
+	TESTQ R10, R10
+	JEQ finished16
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain18
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain18:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row17
+finished16:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -431,32 +461,41 @@ TEXT ·tileU8AMX(SB), NOSPLIT, $0-8
 panel1:
 	MOVQ amxArgs_panelAt(DI), BX
 	ADDQ amxArgs_panelBytes(DI), BX
-	MOVQ amxArgs_x(DI), DX
+	MOVQ amxArgs_panelAt(DI), AX
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
 	MOVQ amxArgs_rows(DI), AX
 	MOVQ AX, amxArgs_rowsLeft(DI)
 	MOVQ amxArgs_yAt(DI), AX
 	MOVQ AX, amxArgs_pairY(DI)
 	MOVQ amxArgs_entry(DI), AX
 	MOVQ AX, amxArgs_pairEntry(DI)
-pair2:
-	MOVQ amxArgs_pairEntry(DI), AX
-	MOVQ AX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_pairY(DI), R11
-	SUBQ R12, R11
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(R11)(R9*1), T2
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(R11)(R9*1), T3
+	JMP started6
+fresh5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
-tiles5:
+started6:
+	MOVQ tilePart_steps(CX), AX
+tiles4:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4e; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R9*2), T6
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
@@ -466,17 +505,15 @@ tiles5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
 	MOVQ amxArgs_aheadLines(DI), R8
-line7:
+line9:
 	PREFETCHT1 (BX)
 	ADDQ $64, BX
 	DECQ R8
-	JNE line7
-	MOVQ amxArgs_rowsPerStep(DI), R8
-row8:
+	JNE line9
+	MOVQ tilePart_rowsPerStep(CX), R8
+row11:
 	TESTQ R10, R10
-	JEQ none6
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
+	JEQ none10
 	VMOVDQU32 (R13), Z0
 	VMOVDQU32 64(R13), Z1
 	VPADDD.BCST 4(R15), Z0, Z0
@@ -487,11 +524,11 @@ row8:
 	VMULPS Z4, Z0, Z0
 	VMULPS.BCST (R15), Z29, Z5
 	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
-	JEQ plain9
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain12
 	VADDPS (R12), Z0, Z0
 	VADDPS 64(R12), Z1, Z1
-plain9:
+plain12:
 	VMOVUPS Z0, (R12)
 	VMOVUPS Z1, 64(R12)
 	ADDQ $128, R13
@@ -499,81 +536,23 @@ plain9:
 	ADDQ amxArgs_xStride(DI), R15
 	DECQ R10
 	DECQ R8
-	JNE row8
-none6:
+	JNE row11
+none10:
 	ADDQ $2048, SI
 	ADDQ $2048, DX
 	DECQ AX
-	JNE tiles5
-row12:
-	TESTQ R10, R10
-	JEQ finished11
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
-	VMOVDQU32 (R13), Z0
-	VMOVDQU32 64(R13), Z1
-	VPADDD.BCST 4(R15), Z0, Z0
-	VCVTDQ2PS Z0, Z0
-	VPADDD.BCST 4(R15), Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS.BCST (R15), Z28, Z4
-	VMULPS Z4, Z0, Z0
-	VMULPS.BCST (R15), Z29, Z5
-	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
-	JEQ plain13
-	VADDPS (R12), Z0, Z0
-	VADDPS 64(R12), Z1, Z1
-plain13:
-	VMOVUPS Z0, (R12)
-	VMOVUPS Z1, 64(R12)
-	ADDQ $128, R13
-	ADDQ R14, R12
-	ADDQ amxArgs_xStride(DI), R15
-	DECQ R10
-	JMP row12
-finished11:
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x4d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*2)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x4d; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 2112(R13)(R9*2)
-	MOVQ amxArgs_panelAt(DI), AX
-	ADDQ amxArgs_scaleOffset(DI), AX
-	VMOVUPS (AX), Z28
-	VMOVUPS 64(AX), Z29
-	VBROADCASTSS restStep<>(SB), Z30
-	MOVQ amxArgs_pairY(DI), R12
-	MOVQ amxArgs_entryAt(DI), R15
-	ADDQ $16, amxArgs_entryAt(DI)
-	MOVQ amxArgs_adding(DI), AX
-	MOVQ AX, amxArgs_pendingAdding(DI)
-	XORL R11, R11
-	MOVQ amxArgs_rowsLeft(DI), R10
-	CMPQ R10, $32
-	JLE counted10
-	MOVQ $32, R10
-counted10:
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
-	IMUL3Q $32, R14, AX
-	ADDQ AX, amxArgs_pairY(DI)
-	MOVQ amxArgs_xStride(DI), AX
-	IMUL3Q $32, AX, AX
-	ADDQ AX, amxArgs_pairEntry(DI)
-	SUBQ $32, amxArgs_rowsLeft(DI)
-	JG pair2
-	MOVQ amxArgs_panelBytes(DI), AX
-	ADDQ AX, amxArgs_panelAt(DI)
-	ADDQ $128, amxArgs_yAt(DI)
-	DECQ amxArgs_panels(DI)
-	JNE panel1
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R11)(R9*1)
+	JMP done8
+whole7:
 row15:
 	TESTQ R10, R10
 	JEQ finished14
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
 	VMOVDQU32 (R13), Z0
 	VMOVDQU32 64(R13), Z1
 	VPADDD.BCST 4(R15), Z0, Z0
@@ -584,7 +563,7 @@ row15:
 	VMULPS Z4, Z0, Z0
 	VMULPS.BCST (R15), Z29, Z5
 	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
+	CMPQ amxArgs_adding(DI), $0
 	JEQ plain16
 	VADDPS (R12), Z0, Z0
 	VADDPS 64(R12), Z1, Z1
@@ -597,6 +576,74 @@ plain16:
 	DECQ R10
 	JMP row15
 finished14:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x4d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x4d; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 2112(R13)(R9*2)
+	MOVQ amxArgs_panelAt(DI), AX
+	ADDQ amxArgs_scaleOffset(DI), AX
+	VMOVUPS (AX), Z28
+	VMOVUPS 64(AX), Z29
+	VBROADCASTSS restStep<>(SB), Z30
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $32
+	JLE counted13
+	MOVQ $32, R10
+counted13:
+done8:
+	IMUL3Q $32, R14, AX
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $32, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $32, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
+	MOVQ amxArgs_panelBytes(DI), AX
+	ADDQ AX, amxArgs_panelAt(DI)
+	ADDQ $128, amxArgs_yAt(DI)
+	DECQ amxArgs_panels(DI)
+	JNE panel1
+row18:
+	TESTQ R10, R10
+	JEQ finished17
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST (R15), Z28, Z4
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z29, Z5
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain19
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain19:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row18
+finished17:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -616,32 +663,41 @@ TEXT ·tileU8digitsAMX(SB), NOSPLIT, $0-8
 panel1:
 	MOVQ amxArgs_panelAt(DI), BX
 	ADDQ amxArgs_panelBytes(DI), BX
-	MOVQ amxArgs_x(DI), DX
+	MOVQ amxArgs_panelAt(DI), AX
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
 	MOVQ amxArgs_rows(DI), AX
 	MOVQ AX, amxArgs_rowsLeft(DI)
 	MOVQ amxArgs_yAt(DI), AX
 	MOVQ AX, amxArgs_pairY(DI)
 	MOVQ amxArgs_entry(DI), AX
 	MOVQ AX, amxArgs_pairEntry(DI)
-pair2:
-	MOVQ amxArgs_pairEntry(DI), AX
-	MOVQ AX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_pairY(DI), R11
-	SUBQ R12, R11
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(R11)(R9*1), T2
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(R11)(R9*1), T3
+	JMP started6
+fresh5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
-tiles5:
+started6:
+	MOVQ tilePart_steps(CX), AX
+tiles4:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4e; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R9*2), T6
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
@@ -651,17 +707,15 @@ tiles5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
 	MOVQ amxArgs_aheadLines(DI), R8
-line7:
+line9:
 	PREFETCHT1 (BX)
 	ADDQ $64, BX
 	DECQ R8
-	JNE line7
-	MOVQ amxArgs_rowsPerStep(DI), R8
-row8:
+	JNE line9
+	MOVQ tilePart_rowsPerStep(CX), R8
+row11:
 	TESTQ R10, R10
-	JEQ none6
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
+	JEQ none10
 	VMOVDQU32 (R13), Z0
 	VMOVDQU32 64(R13), Z1
 	VMOVDQU32 128(R13), Z2
@@ -680,11 +734,11 @@ row8:
 	VMULPS.BCST (R15), Z29, Z5
 	VFMADD231PS Z30, Z3, Z1
 	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
-	JEQ plain9
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain12
 	VADDPS (R12), Z0, Z0
 	VADDPS 64(R12), Z1, Z1
-plain9:
+plain12:
 	VMOVUPS Z0, (R12)
 	VMOVUPS Z1, 64(R12)
 	ADDQ $256, R13
@@ -692,89 +746,23 @@ plain9:
 	ADDQ amxArgs_xStride(DI), R15
 	DECQ R10
 	DECQ R8
-	JNE row8
-none6:
+	JNE row11
+none10:
 	ADDQ $2048, SI
 	ADDQ $2048, DX
 	DECQ AX
-	JNE tiles5
-row12:
-	TESTQ R10, R10
-	JEQ finished11
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
-	VMOVDQU32 (R13), Z0
-	VMOVDQU32 64(R13), Z1
-	VMOVDQU32 128(R13), Z2
-	VMOVDQU32 192(R13), Z3
-	VPADDD.BCST 4(R15), Z0, Z0
-	VCVTDQ2PS Z0, Z0
-	VPADDD.BCST 4(R15), Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VPADDD.BCST 8(R15), Z2, Z2
-	VCVTDQ2PS Z2, Z2
-	VPADDD.BCST 8(R15), Z3, Z3
-	VCVTDQ2PS Z3, Z3
-	VMULPS.BCST (R15), Z28, Z4
-	VFMADD231PS Z30, Z2, Z0
-	VMULPS Z4, Z0, Z0
-	VMULPS.BCST (R15), Z29, Z5
-	VFMADD231PS Z30, Z3, Z1
-	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
-	JEQ plain13
-	VADDPS (R12), Z0, Z0
-	VADDPS 64(R12), Z1, Z1
-plain13:
-	VMOVUPS Z0, (R12)
-	VMOVUPS Z1, 64(R12)
-	ADDQ $256, R13
-	ADDQ R14, R12
-	ADDQ amxArgs_xStride(DI), R15
-	DECQ R10
-	JMP row12
-finished11:
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x8d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*4)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x8d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*4)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x8d; BYTE $0x80; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 128(R13)(R9*4)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x8d; BYTE $0xc0; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 192(R13)(R9*4)
-	MOVQ amxArgs_panelAt(DI), AX
-	ADDQ amxArgs_scaleOffset(DI), AX
-	VMOVUPS (AX), Z28
-	VMOVUPS 64(AX), Z29
-	VBROADCASTSS restStep<>(SB), Z30
-	MOVQ amxArgs_pairY(DI), R12
-	MOVQ amxArgs_entryAt(DI), R15
-	ADDQ $16, amxArgs_entryAt(DI)
-	MOVQ amxArgs_adding(DI), AX
-	MOVQ AX, amxArgs_pendingAdding(DI)
-	XORL R11, R11
-	MOVQ amxArgs_rowsLeft(DI), R10
-	CMPQ R10, $16
-	JLE counted10
-	MOVQ $16, R10
-counted10:
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
-	IMUL3Q $16, R14, AX
-	ADDQ AX, amxArgs_pairY(DI)
-	MOVQ amxArgs_xStride(DI), AX
-	IMUL3Q $16, AX, AX
-	ADDQ AX, amxArgs_pairEntry(DI)
-	SUBQ $16, amxArgs_rowsLeft(DI)
-	JG pair2
-	MOVQ amxArgs_panelBytes(DI), AX
-	ADDQ AX, amxArgs_panelAt(DI)
-	ADDQ $128, amxArgs_yAt(DI)
-	DECQ amxArgs_panels(DI)
-	JNE panel1
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R11)(R9*1)
+	JMP done8
+whole7:
 row15:
 	TESTQ R10, R10
 	JEQ finished14
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x00 // PREFETCHW 0(R12)(R11*1)
-	BYTE $0x43; BYTE $0x0f; BYTE $0x0d; BYTE $0x4c; BYTE $0x1c; BYTE $0x40 // PREFETCHW 64(R12)(R11*1)
 	VMOVDQU32 (R13), Z0
 	VMOVDQU32 64(R13), Z1
 	VMOVDQU32 128(R13), Z2
@@ -793,7 +781,7 @@ row15:
 	VMULPS.BCST (R15), Z29, Z5
 	VFMADD231PS Z30, Z3, Z1
 	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_pendingAdding(DI), $0
+	CMPQ amxArgs_adding(DI), $0
 	JEQ plain16
 	VADDPS (R12), Z0, Z0
 	VADDPS 64(R12), Z1, Z1
@@ -806,6 +794,82 @@ plain16:
 	DECQ R10
 	JMP row15
 finished14:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x8d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x8d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x8d; BYTE $0x80; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 128(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x8d; BYTE $0xc0; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 192(R13)(R9*4)
+	MOVQ amxArgs_panelAt(DI), AX
+	ADDQ amxArgs_scaleOffset(DI), AX
+	VMOVUPS (AX), Z28
+	VMOVUPS 64(AX), Z29
+	VBROADCASTSS restStep<>(SB), Z30
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $16
+	JLE counted13
+	MOVQ $16, R10
+counted13:
+done8:
+	IMUL3Q $16, R14, AX
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $16, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $16, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
+	MOVQ amxArgs_panelBytes(DI), AX
+	ADDQ AX, amxArgs_panelAt(DI)
+	ADDQ $128, amxArgs_yAt(DI)
+	DECQ amxArgs_panels(DI)
+	JNE panel1
+row18:
+	TESTQ R10, R10
+	JEQ finished17
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 128(R13), Z2
+	VMOVDQU32 192(R13), Z3
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VPADDD.BCST 8(R15), Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VPADDD.BCST 8(R15), Z3, Z3
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST (R15), Z28, Z4
+	VFMADD231PS Z30, Z2, Z0
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z29, Z5
+	VFMADD231PS Z30, Z3, Z1
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain19
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain19:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $256, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row18
+finished17:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET

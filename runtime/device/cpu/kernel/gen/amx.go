@@ -85,20 +85,6 @@ func (f *function) tileStore(tile, disp int, base, stride string) {
 	f.encoded(vexRows(prefixF3, tile, disp, base, stride), fmt.Sprintf("TILESTORED T%d, %s", tile, rowsAt(disp, base, stride)))
 }
 
-// prefetchWrite asks for the line at base+index+disp, to be written. Go's assembler lacks this one too; every processor with AMX has it.
-func (f *function) prefetchWrite(disp int, base, index string) {
-	const rex, extendsIndex, extendsBase = 0x40, 1 << 1, 1
-	b, i := generalRegisters[base], generalRegisters[index]
-	prefix := byte(rex)
-	if i >= 8 {
-		prefix |= extendsIndex
-	}
-	if b >= 8 {
-		prefix |= extendsBase
-	}
-	f.encoded([]byte{prefix, 0x0f, 0x0d, 0b01<<6 | 1<<3 | 0b100, byte(i&7)<<3 | byte(b&7), byte(disp)}, fmt.Sprintf("PREFETCHW %d(%s)(%s*1)", disp, base, index))
-}
-
 func (f *function) tileZero(tile int) {
 	f.encoded(vexTile(prefixF2, 0x49, tile, 0, 0), fmt.Sprintf("TILEZERO T%d", tile))
 }

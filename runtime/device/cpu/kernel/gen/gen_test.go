@@ -68,7 +68,6 @@ func TestTileEncodings(t *testing.T) {
 		"tilestored %tmm3,64(%r12,%r9,1)":   {func(f *function) { f.tileStore(3, 64, "R12", "R9") }, "c4 82 7a 4b 9c 0c 40 00 00 00"},
 		"tileloadd 0x40(%rsi,%r9,2),%tmm7":  {func(f *function) { f.tileLoad(64, "SI", "R9*2", 7) }, "c4 a2 7b 4b bc 4e 40 00 00 00"},
 		"tilestored %tmm2,2048(%r13,%r9,4)": {func(f *function) { f.tileStore(2, 2048, "R13", "R9*4") }, "c4 82 7a 4b 94 8d 00 08 00 00"},
-		"prefetchw 0x40(%r12,%r11,1)":       {func(f *function) { f.prefetchWrite(64, "R12", "R11") }, "43 0f 0d 4c 1c 40"},
 		"tdpbssd %tmm7,%tmm4,%tmm1":         {func(f *function) { f.tileDot(dotSigned, 4, 7, 1) }, "c4 e2 43 5e cc"},
 		"tdpbsud %tmm6,%tmm5,%tmm2":         {func(f *function) { f.tileDot(dotSignedUnsigned, 5, 6, 2) }, "c4 e2 4a 5e d5"},
 		"tdpbf16ps %tmm6,%tmm4,%tmm0":       {func(f *function) { f.tileDot(dotBF16Tiles, 4, 6, 0) }, "c4 e2 4a 5c c4"},

@@ -2,19 +2,21 @@ package main
 
 import "fmt"
 
-// The sums of a pair of tiles of rows with a panel, those of one segment, are stored to memory, and vectors take them to y row by row. They do so
-// while the tiles multiply the next pair: each step of K finishes a few rows of the pair before, so that neither waits for the other. y, which is
-// as a rule in no near cache, is asked for as early, and so is the next panel, in parts that last as long as this one.
+// The steps of K are taken in parts that are short enough for a part of two tiles of rows and one of the panel to stay in the nearest cache while
+// all rows meet that part of the panel; sums on their way from one part of a segment to the next lie in memory as tiles. The sums of a segment go
+// to memory too, and vectors take them to y row by row. They do so while the tiles multiply the next pair: each step of K finishes a few rows of
+// the pair before, so that neither waits for the other. The next panel is asked for in parts that last as long as this one.
 
 // Registers of these kernels beside those of all: what is pending, rows whose sums wait.
 const (
 	counter      = "R8"
 	pendingRows  = "R10"
+	spill        = "R11" // the pair's sums between two parts
 	pendingY     = "R12"
 	pendingSums  = "R13" // of the next row
 	pendingEntry = "R15"
-	nextY        = "R11" // from there to the same row of the pair at hand
-	aheadPanel   = "BX"  // of the next panel
+	aheadPanel   = "BX" // of the next panel
+	part         = "CX" // *tilePart
 )
 
 // tileFamily is a linear whose panels are tiles as they are.
@@ -38,29 +40,34 @@ var tileFamilies = []tileFamily{
 
 func (t *tileFamily) write() *function {
 	k := t.start()
-	panels, pairs := k.newLabel("panel"), k.newLabel("pair")
+	panels, parts, pairs := k.newLabel("panel"), k.newLabel("part"), k.newLabel("pair")
 	k.copyArg("panel", "panelAt")
 	k.copyArg("y", "yAt")
 	k.place(panels)
 	k.op("MOVQ", k.arg("panelAt"), aheadPanel)
 	k.op("ADDQ", k.arg("panelBytes"), aheadPanel)
-	k.op("MOVQ", k.arg("x"), x)
+	k.copyArg("panelAt", "partPanel")
+	k.copyArg("x", "partX")
+	k.copyArg("partCount", "partsLeft")
+	k.op("MOVQ", k.arg("parts"), part)
+	k.place(parts)
+	k.copyArg("partX", "xAt")
 	k.copyArg("rows", "rowsLeft")
 	k.copyArg("yAt", "pairY")
 	k.copyArg("entry", "pairEntry")
+	k.op("MOVQ", k.arg("spill"), spill)
 	k.place(pairs)
-	k.copyArg("pairEntry", "entryAt")
-	k.op("MOVQ", k.arg("pairY"), nextY)
-	k.op("SUBQ", pendingY, nextY)
-	k.op("MOVQ", k.arg("panelAt"), panel)
-	k.op("MOVQ", k.arg("segments"), segments)
-	k.op("MOVQ", imm(0), k.arg("adding"))
-	k.eachSegment(k.arg, func() {
-		k.multiply(t.finishRow)
-		k.storeSums(t)
-	})
+	k.op("MOVQ", k.arg("xAt"), x)
+	k.op("MOVQ", k.arg("partPanel"), panel)
+	k.multiply(t)
 	k.nextPair()
 	k.op("JG", pairs)
+	k.op("MOVQ", panel, k.arg("partPanel"))
+	k.op("MOVQ", partField("xBytes"), "AX")
+	k.op("ADDQ", "AX", k.arg("partX"))
+	k.op("ADDQ", "$tilePart__size", part)
+	k.op("DECQ", k.arg("partsLeft"))
+	k.op("JNE", parts)
 	k.op("MOVQ", k.arg("panelBytes"), "AX")
 	k.op("ADDQ", "AX", k.arg("panelAt"))
 	k.op("ADDQ", imm(stepBytes), k.arg("yAt"))
@@ -69,6 +76,8 @@ func (t *tileFamily) write() *function {
 	k.finishRows(t.finishRow)
 	return k.finish()
 }
+
+func partField(name string) string { return field("tilePart", name, part) }
 
 // start starts a kernel of the family.
 func (t *tileFamily) start() *tileKernel {
@@ -91,23 +100,36 @@ func (k *tileKernel) nextPair() {
 	k.op("MOVQ", k.arg("xStride"), "AX")
 	k.op("IMUL3Q", imm(k.pairRows()), "AX", "AX")
 	k.op("ADDQ", "AX", k.arg("pairEntry"))
+	k.op("MOVQ", k.arg("pairBytes"), "AX")
+	k.op("ADDQ", "AX", k.arg("xAt"))
+	k.op("ADDQ", imm(4*tileBytes), spill)
 	k.op("SUBQ", imm(k.pairRows()), k.arg("rowsLeft"))
 }
 
 // tileAhead is how far ahead of itself a kernel for few rows prefetches, bytes.
 const tileAhead = 3072
 
-// multiply sums the tiles of a segment, and finishes rows of the pair before.
-func (k *tileKernel) multiply(finishRow func(k *tileKernel)) {
-	again, none := k.newLabel("tiles"), k.newLabel("none")
+// multiply multiplies a pair with a part of the panel, and finishes rows of the pair before.
+func (k *tileKernel) multiply(t *tileFamily) {
+	again, fresh, started := k.newLabel("tiles"), k.newLabel("fresh"), k.newLabel("started")
+	whole, done := k.newLabel("whole"), k.newLabel("done")
+	k.op("CMPQ", partField("goesOn"), imm(0))
+	k.op("JEQ", fresh)
+	for i := range 2 * k.rowTiles() {
+		k.tileLoad(i*tileBytes, spill, tileStride, tileSum+i)
+	}
+	k.op("JMP", started)
+	k.place(fresh)
 	k.zeroSums(k.rowTiles())
+	k.place(started)
+	k.op("MOVQ", partField("steps"), steps)
 	k.place(again)
 	k.addProducts(k.dot, k.rowTiles(),
 		func(i int) { k.tileLoad(i*tileBytes, x, tileStride, tileA+i) },
 		func(i int) { k.tileLoad(i*tileRow, panel, tileStride+"*2", tileB+i) })
 	k.prefetchPanel()
-	k.op("MOVQ", k.arg("rowsPerStep"), counter)
-	k.pendingLoop(none, finishRow, func(row string) {
+	k.op("MOVQ", partField("rowsPerStep"), counter)
+	k.pendingLoop(k.newLabel("none"), t.finishRow, func(row string) {
 		k.op("DECQ", counter)
 		k.op("JNE", row)
 	})
@@ -115,6 +137,15 @@ func (k *tileKernel) multiply(finishRow func(k *tileKernel)) {
 	k.op("ADDQ", imm(2*tileBytes), x)
 	k.op("DECQ", steps)
 	k.op("JNE", again)
+	k.op("CMPQ", partField("open"), imm(0))
+	k.op("JEQ", whole)
+	for i := range 2 * k.rowTiles() {
+		k.tileStore(tileSum+i, i*tileBytes, spill, tileStride)
+	}
+	k.op("JMP", done)
+	k.place(whole)
+	k.storeSums(t)
+	k.place(done)
 }
 
 // prefetchPanel asks for what a step can of the panel: of this one where each is read once, else of the next.
@@ -154,14 +185,11 @@ func (k *tileKernel) finishRows(finishRow func(k *tileKernel)) {
 // pendingRow takes the sums of the next row to y.
 func (k *tileKernel) pendingRow(finishRow func(k *tileKernel)) {
 	plain := k.newLabel("plain")
-	for c := range 2 {
-		k.prefetchWrite(64*c, pendingY, nextY)
-	}
 	for i := range 2 * k.digits {
 		k.op("VMOVDQU32", mem(i*tileRow, pendingSums), avx512.reg(i))
 	}
 	finishRow(k)
-	k.op("CMPQ", k.arg("pendingAdding"), imm(0))
+	k.op("CMPQ", k.arg("adding"), imm(0))
 	k.op("JEQ", plain)
 	k.op("VADDPS", mem(0, pendingY), "Z0", "Z0")
 	k.op("VADDPS", mem(64, pendingY), "Z1", "Z1")
@@ -187,10 +215,10 @@ func (k *tileKernel) storeSums(t *tileFamily) {
 	}
 	t.prepare(k)
 	k.op("MOVQ", k.arg("pairY"), pendingY)
-	k.op("MOVQ", k.arg("entryAt"), pendingEntry)
-	k.op("ADDQ", imm(entry), k.arg("entryAt"))
-	k.copyArg("adding", "pendingAdding")
-	k.op("XORL", nextY, nextY)
+	k.op("MOVQ", k.arg("pairEntry"), pendingEntry)
+	k.op("ADDQ", partField("entry"), pendingEntry)
+	k.op("MOVQ", partField("adds"), "AX")
+	k.op("MOVQ", "AX", k.arg("adding"))
 	k.op("MOVQ", k.arg("rowsLeft"), pendingRows)
 	k.op("CMPQ", pendingRows, imm(k.pairRows()))
 	k.op("JLE", counted)
