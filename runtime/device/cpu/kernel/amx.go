@@ -20,6 +20,8 @@ const (
 	callProducts, callBytes = 1 << 30, 4 << 20
 	// stagedRows is how many rows of a pair of panels pass through scratch memory together where results are not stored at once.
 	stagedRows = 64
+	// gatedRows is that number where gate takes the rows from there.
+	gatedRows = 256
 	// expandedPanels is how many panels are expanded together: 16 rows after the other meet all of them.
 	expandedPanels = 2 * stagedRows / amxRows
 )
@@ -33,6 +35,8 @@ type amxKernel struct {
 	joined   bool                // expanded to bf16, in which digits are joined; a block of codes is two tiles then
 	// pack writes a row of blocks of 64 bytes a digit to its place in tiles; next is the distance of blocks.
 	pack func(dst, src unsafe.Pointer, blocks, next int)
+	// gate stores silu(gate) * up of rows of a pair of panels side by side, dstStride bytes apart; nil: rows are taken one by one.
+	gate func(dst, src unsafe.Pointer, rows, dstStride int)
 }
 
 // amxTable has the kernels of one kind by the length of groups, 32 k or more, and by the digits of x.
@@ -71,18 +75,6 @@ type amxArgs struct {
 	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt, pairY, pairEntry, partX, partPanel uintptr
 }
 
-// tilePart is a part of a segment of K, or all of it. Assembly reads the fields by name.
-type tilePart struct {
-	steps, xBytes int // tiles of K, and the bytes that they are of a pair of tiles of rows
-	rowsPerStep   int // whose sums are finished while a step is multiplied
-	goesOn, open  int // 1: there are parts of the segment before it, behind it
-	adds          int // 1: it is not of the first segment
-	entry         int // bytes from the row's first entry to the segment's
-}
-
-// partSteps is how many tiles of K a part has at most: two tiles of rows and two of a panel for each take most of the nearest cache.
-const partSteps = 9
-
 // expandArgs is a panel of 4-bit codes and where its signed bytes and scales go.
 type expandArgs struct {
 	panel, zeros                       unsafe.Pointer
@@ -102,7 +94,7 @@ type amxScratch struct {
 	rowScales []float32 // [tiles of rows, groups, 16]
 	panels    []byte    // expanded
 	scales    []float32 // of them, [panels, groups, 32]
-	staged    []float32 // [stagedRows, 2*Lanes] or [amxRows, expandedPanels*Lanes]
+	staged    []float32 // [gatedRows, 2*Lanes] or [amxRows, expandedPanels*Lanes]
 }
 
 // amxProduct is a product being computed by tiles.
@@ -176,7 +168,7 @@ func (sc *amxScratch) prepare(p *amxProduct) {
 		all := make([]byte, 2*flipped)
 		skip := -uintptr(unsafe.Pointer(&all[0])) % flipped
 		sc.sums = all[skip:][:flipped]
-		sc.staged = aligned[float32](stagedRows * 2 * layout.Lanes)
+		sc.staged = aligned[float32](gatedRows * 2 * layout.Lanes)
 	}
 	pairs := p.blockRows() / p.pairRows
 	// A last block of two groups of which there is one goes over the end.
@@ -287,28 +279,6 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 	p.multiply(a)
 }
 
-// cutSteps cuts the steps of K into parts. A single pair of tiles of rows needs none but the segments.
-func (p *amxProduct) cutSteps(rows int) {
-	a, sc := &p.sc.args, p.sc
-	sc.parts = sc.parts[:0]
-	for segment := range a.segments {
-		steps, limit := a.steps, partSteps
-		if segment == a.segments-1 {
-			steps = a.lastSteps
-		}
-		if rows <= p.pairRows {
-			limit = steps
-		}
-		for t := firstTile(steps, limit); t.n > 0; t.next() {
-			part := tilePart{steps: t.n, xBytes: 2 * amxBytes * t.n, rowsPerStep: ceilDiv(p.pairRows, t.n), entry: layout.EntryBytes * segment}
-			part.goesOn, part.open, part.adds = min(1, t.index), min(1, t.tiles-1-t.index), min(1, segment)
-			sc.parts = append(sc.parts, part)
-		}
-	}
-	a.parts, a.partCount, a.spill, a.pairBytes = &sc.parts[0], len(sc.parts), unsafe.Pointer(&sc.spill[0]), p.pairBytes
-	a.aheadLines = ceilDiv(p.w.panel/layout.Align, ceilDiv(rows, p.pairRows)*p.blocks())
-}
-
 // configure sets up tiles of rows rows, and those of panels whole (Software Developer's Manual, volume 1, "Tile Configuration").
 func (sc *amxScratch) configure(rows int) {
 	const palette, columnBytes, heights, tiles, firstB = 0, 16, 48, 8, 6
@@ -370,7 +340,10 @@ func (p *amxProduct) lastPanel(panel int, y []float32, ldy int) {
 // swiglu is LinearSwiGLU by tiles.
 func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 	pairs, staged := 1, stagedRows
-	if p.expand != nil {
+	switch {
+	case p.gate != nil:
+		staged = gatedRows
+	case p.expand != nil:
 		pairs, staged = expandedPanels/2, amxRows
 	}
 	block := p.blockRows()
@@ -382,6 +355,10 @@ func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 			for r := 0; r < p.rows; r += staged {
 				rows := min(staged, p.rows-r)
 				p.stage(2*pair, panels, r, rows)
+				if p.gate != nil && (pair+1)*layout.Lanes <= n {
+					p.gate(unsafe.Pointer(&y[(r0+r)*ldy+pair*layout.Lanes]), unsafe.Pointer(&p.sc.staged[0]), rows, 4*ldy)
+					continue
+				}
 				for i := range rows {
 					p.gateRow(y[(r0+r+i)*ldy+pair*layout.Lanes:], n-pair*layout.Lanes, i, panels)
 				}
@@ -409,5 +386,3 @@ func (p *amxProduct) gateRow(y []float32, n, i, panels int) {
 		p.set.row.swiglu(&out[0], &gate[0], &up[0], width)
 	}
 }
-
-func ceilDiv(a, b int) int { return (a + b - 1) / b }
