@@ -166,14 +166,21 @@ func (f form) quant() string {
 
 func (f form) String() string { return strings.TrimSuffix(f.dtype.String()+":"+f.quant(), ":") }
 
+// exactK bounds the products of codes of 8 bits whose sum is exact in 32 bits.
+const exactK = 1 << 17
+
 // segment returns the length of the parts of K that are summed apart: eight for weights that ranks may share along K,
-// in units of whole groups and of 64, the padding of inputs; 0 for one part.
+// in units of whole groups and of 64, the padding of inputs; 0 for one part. Sums of int8 need none: they are whole numbers, which ranks can add
+// in any order before they are scaled.
 func segment(w *ir.Weight) int64 {
 	if w.Axis != "row" || w.Type.Rank() != 2 {
 		return 0
 	}
 	k, _ := w.Type.Cols()
-	_, group := ir.SplitQuant(w.Type.Quant)
+	base, group := ir.SplitQuant(w.Type.Quant)
+	if strings.HasPrefix(base, "int8") && k <= exactK {
+		return 0
+	}
 	length := alignUp((k+7)/8, max(64, group))
 	if length >= k {
 		return 0

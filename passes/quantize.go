@@ -32,13 +32,13 @@ const ruleOwnCast = "cast-in-producer"
 // After:
 //
 //	weight %q : u8[8,64]:int8 {axis="col"}
-//	weight %down : u8[64,1024]:int8 {axis="row", segment=128}
+//	weight %down : u8[64,1024]:int8 {axis="row"}
 //	weight %norm : f32[64]
 //	func @f(%x: f32[T,64], %h: f32[T,1024]) -> (f32[T,8], f32[T,64]) {
 //	  %n = rmsnorm %x, %norm {eps=1e-05} : f32[T,64]
 //	  %n.q16t = quantize %n {format="q16t"} : i8[T,64]:q16t
 //	  %a = linear %n.q16t, %q : f32[T,8]
-//	  %h.q16t = quantize %h {format="q16t", group=128} : i8[T,1024]:q16t.g128
+//	  %h.q16t = quantize %h {format="q16t"} : i8[T,1024]:q16t
 //	  %b = linear %h.q16t, %down : f32[T,64]
 //	  return %a, %b
 //	}

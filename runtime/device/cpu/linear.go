@@ -8,7 +8,7 @@ import (
 )
 
 // linear is y = x * w^T (+ bias), or act(gate) * up of a weight that interleaves both. Workers share the panels of the
-// weight, so that each reads its own contiguous part of it.
+// weight, so that each reads its own contiguous part of it; where there are rows enough, teams of them share the rows first.
 type linear struct {
 	set    *kernel.Set
 	w      kernel.Matrix
@@ -16,8 +16,13 @@ type linear struct {
 	rows   rowsOf
 	y      view
 	swiglu bool
-	units  int // panels (pairs of panels with swiglu) to share
+	units  int           // panels (pairs of panels with swiglu) to share
+	part   []kernel.Rows // per worker: its rows of x
 }
+
+// teamRows is how many rows make it worth while that teams of workers read the whole weight for their own rows: what a worker packs, and what it
+// writes for the next launch to read, is then as much less, and stays in its own cache.
+const teamRows = 128
 
 func bindLinear(b *binding) (runner, error) {
 	l := &linear{set: b.m.set, swiglu: b.launch.Kernel == "cpu.linear_swiglu"}
@@ -35,6 +40,7 @@ func bindLinear(b *binding) (runner, error) {
 		return nil, err
 	}
 	l.y, l.rows, l.units = v[1], rowsOfBuffer(b, "y"), l.w.Panels()
+	l.part = make([]kernel.Rows, b.m.settings.Threads)
 	n := l.w.N
 	if l.swiglu {
 		l.units, n = l.w.Panels()/2, l.y.cols
@@ -59,16 +65,25 @@ func bindLinear(b *binding) (runner, error) {
 
 func (l *linear) run(s *state, worker int) {
 	rows := l.rows.count(s)
-	lo, hi := share(l.units, worker, s.workers)
-	if rows == 0 || lo >= hi {
+	teams := 1
+	if l.set.PacksRows(&l.w, &l.x, rows) {
+		teams = max(1, min(s.workers, rows/teamRows))
+	}
+	team := ((worker+1)*teams - 1) / s.workers
+	first, end := share(s.workers, team, teams)
+	from, to := share(rows, team, teams)
+	lo, hi := share(l.units, worker-first, end-first)
+	if from == to || lo >= hi {
 		return
 	}
-	sc := s.scratch[worker]
+	sc, x, y := s.scratch[worker], &l.part[worker], l.y.f32()[from*l.y.ld():]
+	*x = l.x
+	x.Data = x.Data[from*x.Stride:]
 	if l.swiglu {
-		l.set.LinearSwiGLU(sc, &l.w, &l.x, l.y.f32(), l.y.ld(), l.y.cols, rows, lo, hi)
+		l.set.LinearSwiGLU(sc, &l.w, x, y, l.y.ld(), l.y.cols, to-from, lo, hi)
 		return
 	}
-	l.set.Linear(sc, &l.w, &l.x, l.y.f32(), l.y.ld(), rows, lo, hi)
+	l.set.Linear(sc, &l.w, x, y, l.y.ld(), to-from, lo, hi)
 }
 
 // share returns worker's part [lo, hi) of n items that workers divide evenly.

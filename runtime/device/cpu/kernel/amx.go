@@ -22,10 +22,10 @@ const (
 	nestedPanelBytes = 256 << 10
 	// fusedPairs is up to how many tiles of rows, in pairs, panels of u4n are expanded for each again.
 	fusedPairs = 2
-	// tileAhead is how far ahead of itself the first pair of rows of a panel prefetches, bytes.
-	tileAhead = 3072
 	// stagedRows is how many rows of a pair of panels pass through scratch memory together where results are not stored at once.
 	stagedRows = 64
+	// gatedRows is that number where gate takes the rows from there.
+	gatedRows = 256
 	// expandedPanels is how many panels are expanded together: 16 rows after the other meet all of them.
 	expandedPanels = 2 * stagedRows / amxRows
 )
@@ -40,6 +40,8 @@ type amxKernel struct {
 	joined   bool                // expanded to bf16, in which digits are joined; a block of codes is two tiles then
 	// pack writes a row of blocks of 64 bytes a digit to its place in tiles; next is the distance of blocks.
 	pack func(dst, src unsafe.Pointer, blocks, next int)
+	// gate stores silu(gate) * up of rows of a pair of panels side by side, dstStride bytes apart; nil: rows are taken one by one.
+	gate func(dst, src unsafe.Pointer, rows, dstStride int)
 }
 
 // amxTable has the kernels of one kind by the length of groups, 32 k or more, and by the digits of x.
@@ -50,7 +52,8 @@ type amxTable struct{ short, whole [maxDigits + 1]amxKernel }
 type amxArgs struct {
 	panel              unsafe.Pointer // of the weight, or expanded
 	panelBytes, panels int
-	ahead              int            // from a panel to what is prefetched while it is multiplied for the first time
+	aheadBytes         int            // of what is prefetched while a panel is multiplied
+	ahead              unsafe.Pointer // that, for the first panel
 	scaleOffset        int            // u8: of a panel's 32 scales in it
 	x                  unsafe.Pointer // tiles
 	rows               int
@@ -69,10 +72,16 @@ type amxArgs struct {
 	scales, rowScales   unsafe.Pointer
 	chunks, scalesBytes int
 
+	// Not u4: the parts that a product takes K in, pairs of tiles of rows pairBytes apart, a place for the sums of each between parts, and how many
+	// lines of the next panel a step of K asks for.
+	parts                            *tilePart
+	partCount, pairBytes, aheadLines int
+	spill                            unsafe.Pointer // [pairs, 4] tiles
+
 	//lint:ignore U1000 assembly keeps here what it has no registers for
-	adding, half, panelsLeft int
+	adding, half, panelsLeft, rowsLeft, partsLeft int
 	//lint:ignore U1000 likewise; no pointers, because they go beyond what they point into
-	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt, nestedAt uintptr
+	panelAt, yAt, entryAt, xAt, rowScaleAt, scalesAt, pairY, pairEntry, partX, partPanel, nestedAt, aheadAt uintptr
 }
 
 // expandArgs is a panel of 4-bit codes and where its signed bytes and scales go.
@@ -89,11 +98,13 @@ type amxScratch struct {
 	config    tileConfig // of the tiles for few rows
 	sums      []byte     // [4] tiles
 	block     []byte     // [4] tiles
-	packed    []byte     // rows as tiles
-	rowScales []float32  // [tiles of rows, groups, 16]
-	panels    []byte     // expanded
-	scales    []float32  // of them, [panels, groups, 32]
-	staged    []float32  // [stagedRows, 2*Lanes] or [amxRows, expandedPanels*Lanes]
+	parts     []tilePart
+	spill     []byte    // [pairs, 4] tiles
+	packed    []byte    // rows as tiles
+	rowScales []float32 // [tiles of rows, groups, 16]
+	panels    []byte    // expanded
+	scales    []float32 // of them, [panels, groups, 32]
+	staged    []float32 // [gatedRows, 2*Lanes] or [amxRows, expandedPanels*Lanes]
 }
 
 // amxProduct is a product being computed by tiles.
@@ -111,14 +122,30 @@ type amxProduct struct {
 	rows      int           // in the block
 }
 
-// tiles returns the product of w and x by tiles, if that is how rows rows are best multiplied.
-func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok bool) {
+// tileKernel returns the kernel that multiplies w and x by tiles, if that is how rows rows are best multiplied, else nil.
+func (s *Set) tileKernel(w *Matrix, x *Rows, rows int) *amxKernel {
 	table := &s.amx[w.kind].whole
 	if w.Group == 32 {
 		table = &s.amx[w.kind].short
 	}
 	k := &table[x.Digits]
 	if k.multiply == nil || rows < k.minRows {
+		return nil
+	}
+	return k
+}
+
+// PacksRows tells whether the product of w and rows rows of x packs the rows and reads the panels as they are, so that sharing the rows among
+// workers saves work, and sharing the panels does not.
+func (s *Set) PacksRows(w *Matrix, x *Rows, rows int) bool {
+	k := s.tileKernel(w, x, rows)
+	return k != nil && k.expand == nil
+}
+
+// tiles returns the product of w and x by tiles, if that is how rows rows are best multiplied.
+func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok bool) {
+	k := s.tileKernel(w, x, rows)
+	if k == nil {
 		return amxProduct{}, false
 	}
 	p = amxProduct{amxKernel: k, set: s, sc: &sc.amx, w: w, x: x, pairRows: amxRows}
@@ -157,7 +184,7 @@ func (sc *amxScratch) prepare(p *amxProduct) {
 		all := make([]byte, 3*flipped)
 		skip := -uintptr(unsafe.Pointer(&all[0])) % flipped
 		sc.sums, sc.block = all[skip:][:flipped], all[skip+flipped:][:flipped]
-		sc.staged = aligned[float32](stagedRows * 2 * layout.Lanes)
+		sc.staged = aligned[float32](gatedRows * 2 * layout.Lanes)
 	}
 	pairs := p.blockRows() / p.pairRows
 	// A last block of two groups of which there is one goes over the end.
@@ -166,6 +193,7 @@ func (sc *amxScratch) prepare(p *amxProduct) {
 		grow(&sc.panels, max(2, p.callPanels())*p.wide.PanelBytes())
 	}
 	if p.expand == nil {
+		grow(&sc.spill, 4*amxBytes*pairs)
 		return
 	}
 	grow(&sc.rowScales, pairs*p.w.Groups()*amxRows)
@@ -256,7 +284,8 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 	from, _ := w.SegmentRange(a.segments - 1)
 	unit := p.blockK()
 	a.panel, a.panelBytes, a.panels = unsafe.Pointer(&w.Data[panel*w.panel]), w.panel, panels
-	a.entry, a.xStride, a.ahead = nil, p.x.Stride, tileAhead
+	a.entry, a.xStride = nil, p.x.Stride
+	a.ahead, a.aheadBytes = w.at(min(panel+1, w.Panels()-1)), w.panel
 	if w.Group > 0 {
 		unit = w.Group
 		a.chunks = p.groupTiles()
@@ -269,12 +298,14 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 			a.nestedOffset, a.block = w.NestedOffset(0), unsafe.Pointer(&p.sc.block[0])
 		} else if w.Nested {
 			a.panel, a.panelBytes, a.scaleOffset = unsafe.Pointer(&p.sc.panels[0]), p.wide.PanelBytes(), p.wide.ScaleOffset(0)
-			next := unsafe.Pointer(&w.Data[min(panel+panels, w.Panels()-1)*w.panel])
-			a.ahead = int(uintptr(next) - uintptr(a.panel))
+			a.ahead = w.at(min(panel+panels, w.Panels()-1))
 		}
 		a.entry = unsafe.Pointer(&p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset()])
 	}
 	a.steps, a.lastSteps = w.Segment/unit, (w.K-from+unit-1)/unit
+	if p.expand == nil {
+		p.cutSteps(rows)
+	}
 	if p.few != nil && rows <= amxRows {
 		p.sc.config.set(rows, amxRow, amxRows)
 		a.config = unsafe.Pointer(&p.sc.config)
@@ -357,7 +388,11 @@ func (p *amxProduct) lastPanel(panel int, y []float32, ldy int) {
 // swiglu is LinearSwiGLU by tiles.
 func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 	pairs, staged := 1, stagedRows
-	if p.expand != nil {
+	gated := p.gate != nil && p.w.Gate == nil
+	switch {
+	case gated:
+		staged = gatedRows
+	case p.expand != nil:
 		pairs, staged = expandedPanels/2, amxRows
 	}
 	block := p.blockRows()
@@ -369,6 +404,10 @@ func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 			for r := 0; r < p.rows; r += staged {
 				rows := min(staged, p.rows-r)
 				p.stage(2*pair, panels, r, rows)
+				if gated && (pair+1)*layout.Lanes <= n {
+					p.gate(unsafe.Pointer(&y[(r0+r)*ldy+pair*layout.Lanes]), unsafe.Pointer(&p.sc.staged[0]), rows, 4*ldy)
+					continue
+				}
 				for i := range rows {
 					p.gateRow(y[(r0+r+i)*ldy+pair*layout.Lanes:], n-pair*layout.Lanes, i, panels)
 				}

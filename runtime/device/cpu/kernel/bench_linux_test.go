@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"llmc/engine/layout"
 	"llmc/runtime/device/cpu/kernel/roofline"
@@ -188,31 +189,66 @@ func benchBatch(b *testing.B, t *team.Team, set *Set, w *Matrix, digits, rows in
 func BenchmarkPrefill(b *testing.B) {
 	t := team.New(2)
 	defer t.Close()
-	for _, shape := range []struct{ rows, n, k int }{{512, 3072, 576}, {512, 576, 1536}, {512, 2048, 2048}, {512, 2048, 8192}, {8, 3072, 576}, {16, 3072, 576}, {32, 3072, 576}} {
+	for _, shape := range []struct {
+		rows, n, k int
+		parallel   bool // summed in eight segments, as what follows attention and the MLP is
+	}{
+		{512, 960, 576, false}, {512, 3072, 576, false}, {512, 576, 576, true}, {512, 576, 1536, true}, {512, 2048, 2048, false}, {512, 2048, 8192, true},
+		{8, 3072, 576, false}, {16, 3072, 576, false}, {32, 3072, 576, false},
+	} {
 		for _, form := range benchForms {
 			format := form.format
-			w := benchMatrix(b, format, shape.n, shape.k)
+			f, err := layout.FindFormat(format)
+			if err != nil {
+				b.Fatal(err)
+			}
+			segment := 0
+			if shape.parallel {
+				segment = f.RowParallelSegment(shape.k)
+			}
+			w := benchSegments(b, format, shape.n, shape.k, segment)
 			for _, set := range Detect()[1:] {
-				b.Run(fmt.Sprintf("%s/digits=%d/T=%d/%dx%d/%s", format, form.digits, shape.rows, shape.n, shape.k, set.Name), func(b *testing.B) { benchPrefill(b, t, set, &w, form.digits, shape.rows) })
+				name := fmt.Sprintf("%s/digits=%d/T=%d/%dx%d/%s", format, form.digits, shape.rows, shape.n, shape.k, set.Name)
+				b.Run(name, func(b *testing.B) { benchPrefill(b, t, set, &w, form.digits, shape.rows, false) })
+				if shape.n == 3072 && shape.rows == 512 {
+					b.Run(name+"/swiglu", func(b *testing.B) { benchPrefill(b, t, set, &w, form.digits, shape.rows, true) })
+				}
 			}
 		}
 	}
 }
 
-func benchPrefill(b *testing.B, t *team.Team, set *Set, w *Matrix, digits, rows int) {
+func benchPrefill(b *testing.B, t *team.Team, set *Set, w *Matrix, digits, rows int, swiglu bool) {
 	x := benchInput(set, w, digits, rows)
-	y := make([]float32, rows*w.N)
+	y := hugeFloats(b, rows*w.N)
 	scratch := []*Scratch{NewScratch(1), NewScratch(1)}
 	peak := peakFor(set, w.Name)
 	ops := 2 * float64(digits*rows) * float64(w.N) * float64(w.K)
 	repeat := max(1, int(2e9/ops))
 	rounds := int(ops*float64(repeat)) / t.Workers() / peak.OpsInRound
 	took := race(b, t, func(int) { peak.Run(rounds) }, func(worker int) {
-		lo, hi := share(w.Panels(), worker, t.Workers())
+		from, to := share(rows, worker, t.Workers())
+		x, y := x, y[from*w.N:]
+		x.Data = x.Data[from*x.Stride:]
 		for range repeat {
-			set.Linear(scratch[worker], w, &x, y, w.N, rows, lo, hi)
+			if swiglu {
+				set.LinearSwiGLU(scratch[worker], w, &x, y, w.N/2, w.N/2, to-from, 0, w.Panels()/2)
+			} else {
+				set.Linear(scratch[worker], w, &x, y, w.N, to-from, 0, w.Panels())
+			}
 		}
 	})
 	b.ReportMetric(ops*float64(repeat)/took[1]/1e9, "GOP/s")
 	b.ReportMetric(100*took[0]/took[1], "%peak")
+}
+
+// hugeFloats is memory as the device has it for results: where the system has huge pages, of those.
+func hugeFloats(b *testing.B, n int) []float32 {
+	mem, err := unix.Mmap(-1, 0, 4*n+2<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = unix.Munmap(mem) })
+	_ = unix.Madvise(mem, unix.MADV_HUGEPAGE)
+	return unsafe.Slice((*float32)(unsafe.Pointer(&mem[0])), n)
 }

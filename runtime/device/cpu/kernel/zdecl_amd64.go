@@ -1000,6 +1000,11 @@ func tileNestedAMX(a *amxArgs)
 //go:noescape
 func tileNesteddigitsAMX(a *amxArgs)
 
+// gateRowsAMX computes dst = silu(gate) * up for rows of 32 gates and 32 ups.
+//
+//go:noescape
+func gateRowsAMX(dst, src unsafe.Pointer, rows, dstStride int)
+
 // packRow1AMX packs a row of blocks of 64 bytes a digit; next is the distance of blocks in dst.
 //
 //go:noescape

@@ -23,6 +23,66 @@ DATA evenWords<>+0(SB)/8, $0x0e0c0a0806040200
 DATA evenWords<>+8(SB)/8, $0x1e1c1a1816141210
 GLOBL evenWords<>(SB), RODATA|NOPTR, $16
 
+DATA expHigh<>+0(SB)/8, $0x42b0bd7142b0bd71
+DATA expHigh<>+8(SB)/8, $0x42b0bd7142b0bd71
+DATA expHigh<>+16(SB)/8, $0x42b0bd7142b0bd71
+DATA expHigh<>+24(SB)/8, $0x42b0bd7142b0bd71
+GLOBL expHigh<>(SB), RODATA|NOPTR, $32
+
+DATA expLow<>+0(SB)/8, $0xc2aeac4fc2aeac4f
+DATA expLow<>+8(SB)/8, $0xc2aeac4fc2aeac4f
+DATA expLow<>+16(SB)/8, $0xc2aeac4fc2aeac4f
+DATA expLow<>+24(SB)/8, $0xc2aeac4fc2aeac4f
+GLOBL expLow<>(SB), RODATA|NOPTR, $32
+
+DATA expP0<>+0(SB)/8, $0x3efffffe3efffffe
+DATA expP0<>+8(SB)/8, $0x3efffffe3efffffe
+DATA expP0<>+16(SB)/8, $0x3efffffe3efffffe
+DATA expP0<>+24(SB)/8, $0x3efffffe3efffffe
+GLOBL expP0<>(SB), RODATA|NOPTR, $32
+
+DATA expP1<>+0(SB)/8, $0x3e2aaa493e2aaa49
+DATA expP1<>+8(SB)/8, $0x3e2aaa493e2aaa49
+DATA expP1<>+16(SB)/8, $0x3e2aaa493e2aaa49
+DATA expP1<>+24(SB)/8, $0x3e2aaa493e2aaa49
+GLOBL expP1<>(SB), RODATA|NOPTR, $32
+
+DATA expP2<>+0(SB)/8, $0x3d2aac793d2aac79
+DATA expP2<>+8(SB)/8, $0x3d2aac793d2aac79
+DATA expP2<>+16(SB)/8, $0x3d2aac793d2aac79
+DATA expP2<>+24(SB)/8, $0x3d2aac793d2aac79
+GLOBL expP2<>(SB), RODATA|NOPTR, $32
+
+DATA expP3<>+0(SB)/8, $0x3c091d103c091d10
+DATA expP3<>+8(SB)/8, $0x3c091d103c091d10
+DATA expP3<>+16(SB)/8, $0x3c091d103c091d10
+DATA expP3<>+24(SB)/8, $0x3c091d103c091d10
+GLOBL expP3<>(SB), RODATA|NOPTR, $32
+
+DATA expP4<>+0(SB)/8, $0x3ab511e83ab511e8
+DATA expP4<>+8(SB)/8, $0x3ab511e83ab511e8
+DATA expP4<>+16(SB)/8, $0x3ab511e83ab511e8
+DATA expP4<>+24(SB)/8, $0x3ab511e83ab511e8
+GLOBL expP4<>(SB), RODATA|NOPTR, $32
+
+DATA ln2High<>+0(SB)/8, $0x3f3100003f310000
+DATA ln2High<>+8(SB)/8, $0x3f3100003f310000
+DATA ln2High<>+16(SB)/8, $0x3f3100003f310000
+DATA ln2High<>+24(SB)/8, $0x3f3100003f310000
+GLOBL ln2High<>(SB), RODATA|NOPTR, $32
+
+DATA ln2Low<>+0(SB)/8, $0x3ae42ff03ae42ff0
+DATA ln2Low<>+8(SB)/8, $0x3ae42ff03ae42ff0
+DATA ln2Low<>+16(SB)/8, $0x3ae42ff03ae42ff0
+DATA ln2Low<>+24(SB)/8, $0x3ae42ff03ae42ff0
+GLOBL ln2Low<>(SB), RODATA|NOPTR, $32
+
+DATA log2e<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA log2e<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA log2e<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA log2e<>+24(SB)/8, $0x3fb8aa3b3fb8aa3b
+GLOBL log2e<>(SB), RODATA|NOPTR, $32
+
 DATA lowNibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
 DATA lowNibbles<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
 DATA lowNibbles<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
@@ -32,6 +92,12 @@ GLOBL lowNibbles<>(SB), RODATA|NOPTR, $32
 DATA oddWords<>+0(SB)/8, $0x0f0d0b0907050301
 DATA oddWords<>+8(SB)/8, $0x1f1d1b1917151311
 GLOBL oddWords<>(SB), RODATA|NOPTR, $16
+
+DATA one<>+0(SB)/8, $0x3f8000003f800000
+DATA one<>+8(SB)/8, $0x3f8000003f800000
+DATA one<>+16(SB)/8, $0x3f8000003f800000
+DATA one<>+24(SB)/8, $0x3f8000003f800000
+GLOBL one<>(SB), RODATA|NOPTR, $32
 
 DATA oneBytes<>+0(SB)/8, $0x0101010101010101
 DATA oneBytes<>+8(SB)/8, $0x0101010101010101
@@ -44,6 +110,12 @@ DATA restStep<>+8(SB)/8, $0x3b8000003b800000
 DATA restStep<>+16(SB)/8, $0x3b8000003b800000
 DATA restStep<>+24(SB)/8, $0x3b8000003b800000
 GLOBL restStep<>(SB), RODATA|NOPTR, $32
+
+DATA signBit<>+0(SB)/8, $0x8000000080000000
+DATA signBit<>+8(SB)/8, $0x8000000080000000
+DATA signBit<>+16(SB)/8, $0x8000000080000000
+DATA signBit<>+24(SB)/8, $0x8000000080000000
+GLOBL signBit<>(SB), RODATA|NOPTR, $32
 
 DATA spreadBytes<>+0(SB)/8, $0x0101010100000000
 DATA spreadBytes<>+8(SB)/8, $0x0303030302020202
@@ -111,162 +183,172 @@ TEXT ·tileBF16AMX(SB), NOSPLIT, $0-8
 	LEAQ wholeTiles<>(SB), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R9
-	MOVQ $128, R8
 	MOVQ amxArgs_yStride(DI), R14
+	XORL R10, R10
+	MOVQ amxArgs_ahead(DI), AX
+	MOVQ AX, amxArgs_aheadAt(DI)
 	MOVQ amxArgs_panel(DI), AX
 	MOVQ AX, amxArgs_panelAt(DI)
 	MOVQ amxArgs_y(DI), AX
 	MOVQ AX, amxArgs_yAt(DI)
 panel1:
-	MOVQ amxArgs_rows(DI), R10
-	MOVQ amxArgs_x(DI), DX
-	MOVQ amxArgs_yAt(DI), R12
-	MOVQ amxArgs_entry(DI), BX
-pair2:
-	MOVQ BX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
+	MOVQ amxArgs_aheadAt(DI), BX
+	MOVQ amxArgs_aheadBytes(DI), AX
+	ADDQ AX, amxArgs_aheadAt(DI)
+	MOVQ amxArgs_panelAt(DI), AX
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
+	MOVQ amxArgs_rows(DI), AX
+	MOVQ AX, amxArgs_rowsLeft(DI)
+	MOVQ amxArgs_yAt(DI), AX
+	MOVQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_entry(DI), AX
+	MOVQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(R11)(R9*1), T2
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(R11)(R9*1), T3
+	JMP started6
+fresh5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
-	CMPQ R10, amxArgs_rows(DI)
-	JNE cached5
-	MOVQ amxArgs_ahead(DI), R15
-tiles7:
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T6
+started6:
+	MOVQ tilePart_steps(CX), AX
+tiles4:
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4e; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R9*2), T6
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x06; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R8*1), T7
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x4e; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R9*2), T7
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	PREFETCHT1 (SI)(R15*1)
-	PREFETCHT1 64(SI)(R15*1)
-	PREFETCHT1 128(SI)(R15*1)
-	PREFETCHT1 192(SI)(R15*1)
-	PREFETCHT1 256(SI)(R15*1)
-	PREFETCHT1 320(SI)(R15*1)
-	PREFETCHT1 384(SI)(R15*1)
-	PREFETCHT1 448(SI)(R15*1)
-	PREFETCHT1 512(SI)(R15*1)
-	PREFETCHT1 576(SI)(R15*1)
-	PREFETCHT1 640(SI)(R15*1)
-	PREFETCHT1 704(SI)(R15*1)
-	PREFETCHT1 768(SI)(R15*1)
-	PREFETCHT1 832(SI)(R15*1)
-	PREFETCHT1 896(SI)(R15*1)
-	PREFETCHT1 960(SI)(R15*1)
-	PREFETCHT1 1024(SI)(R15*1)
-	PREFETCHT1 1088(SI)(R15*1)
-	PREFETCHT1 1152(SI)(R15*1)
-	PREFETCHT1 1216(SI)(R15*1)
-	PREFETCHT1 1280(SI)(R15*1)
-	PREFETCHT1 1344(SI)(R15*1)
-	PREFETCHT1 1408(SI)(R15*1)
-	PREFETCHT1 1472(SI)(R15*1)
-	PREFETCHT1 1536(SI)(R15*1)
-	PREFETCHT1 1600(SI)(R15*1)
-	PREFETCHT1 1664(SI)(R15*1)
-	PREFETCHT1 1728(SI)(R15*1)
-	PREFETCHT1 1792(SI)(R15*1)
-	PREFETCHT1 1856(SI)(R15*1)
-	PREFETCHT1 1920(SI)(R15*1)
-	PREFETCHT1 1984(SI)(R15*1)
-	ADDQ $2048, SI
-	ADDQ $2048, DX
-	DECQ AX
-	JNE tiles7
-	JMP summed6
-cached5:
-tiles8:
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T6
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x06; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R8*1), T7
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ $2048, SI
-	ADDQ $2048, DX
-	DECQ AX
-	JNE tiles8
-summed6:
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0d; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0d; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R13)(R9*1)
-	MOVQ R12, R15
-	MOVQ BX, AX
-	MOVQ R10, R11
-	CMPQ R11, $16
-	JLE counted11
-	MOVQ $16, R11
-counted11:
-row10:
+	MOVQ amxArgs_aheadLines(DI), R8
+line9:
+	PREFETCHT1 (BX)
+	ADDQ $64, BX
+	DECQ R8
+	JNE line9
+	MOVQ tilePart_rowsPerStep(CX), R8
+row11:
+	TESTQ R10, R10
+	JEQ none10
 	VMOVDQU32 (R13), Z0
-	VMOVDQU32 1024(R13), Z1
+	VMOVDQU32 64(R13), Z1
 	CMPQ amxArgs_adding(DI), $0
 	JEQ plain12
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
 plain12:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row10
-	MOVQ R10, R11
-	SUBQ $16, R11
-	JLE rows9
-	CMPQ R11, $16
-	JLE counted14
-	MOVQ $16, R11
-counted14:
-row13:
-	VMOVDQU32 1024(R13), Z0
-	VMOVDQU32 2048(R13), Z1
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	DECQ R8
+	JNE row11
+none10:
+	ADDQ $2048, SI
+	ADDQ $2048, DX
+	DECQ AX
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R11)(R9*1)
+	JMP done8
+whole7:
+row15:
+	TESTQ R10, R10
+	JEQ finished14
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
 	CMPQ amxArgs_adding(DI), $0
-	JEQ plain15
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
-plain15:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row13
-rows9:
-	ADDQ $16, BX
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
+	JEQ plain16
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain16:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row15
+finished14:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x4d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x4d; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 2112(R13)(R9*2)
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $32
+	JLE counted13
+	MOVQ $32, R10
+counted13:
+done8:
 	IMUL3Q $32, R14, AX
-	ADDQ AX, R12
-	MOVQ amxArgs_xStride(DI), BX
-	IMUL3Q $32, BX, BX
-	ADDQ amxArgs_entryAt(DI), BX
-	SUBQ $32, R10
-	JG pair2
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $32, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $32, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
 	MOVQ amxArgs_panelBytes(DI), AX
 	ADDQ AX, amxArgs_panelAt(DI)
 	ADDQ $128, amxArgs_yAt(DI)
 	DECQ amxArgs_panels(DI)
 	JNE panel1
+row18:
+	TESTQ R10, R10
+	JEQ finished17
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain19
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain19:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row18
+finished17:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -277,115 +359,187 @@ TEXT ·tileBF16fewAMX(SB), NOSPLIT, $0-8
 	MOVQ amxArgs_config(DI), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R9
-	MOVQ $128, R8
 	MOVQ amxArgs_yStride(DI), R14
+	XORL R10, R10
+	MOVQ amxArgs_ahead(DI), AX
+	MOVQ AX, amxArgs_aheadAt(DI)
 	MOVQ amxArgs_panel(DI), AX
 	MOVQ AX, amxArgs_panelAt(DI)
 	MOVQ amxArgs_y(DI), AX
 	MOVQ AX, amxArgs_yAt(DI)
 panel1:
-	MOVQ amxArgs_rows(DI), R10
-	MOVQ amxArgs_x(DI), DX
-	MOVQ amxArgs_yAt(DI), R12
-	MOVQ amxArgs_entry(DI), BX
-pair2:
-	MOVQ BX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
+	MOVQ amxArgs_aheadAt(DI), BX
+	MOVQ amxArgs_aheadBytes(DI), AX
+	ADDQ AX, amxArgs_aheadAt(DI)
+	MOVQ amxArgs_panelAt(DI), AX
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
+	MOVQ amxArgs_rows(DI), AX
+	MOVQ AX, amxArgs_rowsLeft(DI)
+	MOVQ amxArgs_yAt(DI), AX
+	MOVQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_entry(DI), AX
+	MOVQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	JMP started6
+fresh5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
-	MOVQ amxArgs_ahead(DI), R15
-tiles7:
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T6
+started6:
+	MOVQ tilePart_steps(CX), AX
+tiles4:
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4e; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R9*2), T6
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5c; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x06; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R8*1), T7
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x4e; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R9*2), T7
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5c; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	PREFETCHT1 (SI)(R15*1)
-	PREFETCHT1 64(SI)(R15*1)
-	PREFETCHT1 128(SI)(R15*1)
-	PREFETCHT1 192(SI)(R15*1)
-	PREFETCHT1 256(SI)(R15*1)
-	PREFETCHT1 320(SI)(R15*1)
-	PREFETCHT1 384(SI)(R15*1)
-	PREFETCHT1 448(SI)(R15*1)
-	PREFETCHT1 512(SI)(R15*1)
-	PREFETCHT1 576(SI)(R15*1)
-	PREFETCHT1 640(SI)(R15*1)
-	PREFETCHT1 704(SI)(R15*1)
-	PREFETCHT1 768(SI)(R15*1)
-	PREFETCHT1 832(SI)(R15*1)
-	PREFETCHT1 896(SI)(R15*1)
-	PREFETCHT1 960(SI)(R15*1)
-	PREFETCHT1 1024(SI)(R15*1)
-	PREFETCHT1 1088(SI)(R15*1)
-	PREFETCHT1 1152(SI)(R15*1)
-	PREFETCHT1 1216(SI)(R15*1)
-	PREFETCHT1 1280(SI)(R15*1)
-	PREFETCHT1 1344(SI)(R15*1)
-	PREFETCHT1 1408(SI)(R15*1)
-	PREFETCHT1 1472(SI)(R15*1)
-	PREFETCHT1 1536(SI)(R15*1)
-	PREFETCHT1 1600(SI)(R15*1)
-	PREFETCHT1 1664(SI)(R15*1)
-	PREFETCHT1 1728(SI)(R15*1)
-	PREFETCHT1 1792(SI)(R15*1)
-	PREFETCHT1 1856(SI)(R15*1)
-	PREFETCHT1 1920(SI)(R15*1)
-	PREFETCHT1 1984(SI)(R15*1)
+	PREFETCHT1 3072(SI)
+	PREFETCHT1 3136(SI)
+	PREFETCHT1 3200(SI)
+	PREFETCHT1 3264(SI)
+	PREFETCHT1 3328(SI)
+	PREFETCHT1 3392(SI)
+	PREFETCHT1 3456(SI)
+	PREFETCHT1 3520(SI)
+	PREFETCHT1 3584(SI)
+	PREFETCHT1 3648(SI)
+	PREFETCHT1 3712(SI)
+	PREFETCHT1 3776(SI)
+	PREFETCHT1 3840(SI)
+	PREFETCHT1 3904(SI)
+	PREFETCHT1 3968(SI)
+	PREFETCHT1 4032(SI)
+	PREFETCHT1 4096(SI)
+	PREFETCHT1 4160(SI)
+	PREFETCHT1 4224(SI)
+	PREFETCHT1 4288(SI)
+	PREFETCHT1 4352(SI)
+	PREFETCHT1 4416(SI)
+	PREFETCHT1 4480(SI)
+	PREFETCHT1 4544(SI)
+	PREFETCHT1 4608(SI)
+	PREFETCHT1 4672(SI)
+	PREFETCHT1 4736(SI)
+	PREFETCHT1 4800(SI)
+	PREFETCHT1 4864(SI)
+	PREFETCHT1 4928(SI)
+	PREFETCHT1 4992(SI)
+	PREFETCHT1 5056(SI)
+	MOVQ tilePart_rowsPerStep(CX), R8
+row10:
+	TESTQ R10, R10
+	JEQ none9
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain11
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain11:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	DECQ R8
+	JNE row10
+none9:
 	ADDQ $2048, SI
 	ADDQ $2048, DX
 	DECQ AX
-	JNE tiles7
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0d; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R13)(R9*1)
-	MOVQ R12, R15
-	MOVQ BX, AX
-	MOVQ R10, R11
-	CMPQ R11, $16
-	JLE counted10
-	MOVQ $16, R11
-counted10:
-row9:
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	JMP done8
+whole7:
+row14:
+	TESTQ R10, R10
+	JEQ finished13
 	VMOVDQU32 (R13), Z0
-	VMOVDQU32 1024(R13), Z1
+	VMOVDQU32 64(R13), Z1
 	CMPQ amxArgs_adding(DI), $0
-	JEQ plain11
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
-plain11:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row9
-rows8:
-	ADDQ $16, BX
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
+	JEQ plain15
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain15:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row14
+finished13:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $16
+	JLE counted12
+	MOVQ $16, R10
+counted12:
+done8:
 	IMUL3Q $16, R14, AX
-	ADDQ AX, R12
-	MOVQ amxArgs_xStride(DI), BX
-	IMUL3Q $16, BX, BX
-	ADDQ amxArgs_entryAt(DI), BX
-	SUBQ $16, R10
-	JG pair2
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $16, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $16, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
 	MOVQ amxArgs_panelBytes(DI), AX
 	ADDQ AX, amxArgs_panelAt(DI)
 	ADDQ $128, amxArgs_yAt(DI)
 	DECQ amxArgs_panels(DI)
 	JNE panel1
+row17:
+	TESTQ R10, R10
+	JEQ finished16
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain18
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain18:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row17
+finished16:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -396,183 +550,201 @@ TEXT ·tileU8AMX(SB), NOSPLIT, $0-8
 	LEAQ wholeTiles<>(SB), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R9
-	MOVQ $128, R8
 	MOVQ amxArgs_yStride(DI), R14
+	XORL R10, R10
+	MOVQ amxArgs_ahead(DI), AX
+	MOVQ AX, amxArgs_aheadAt(DI)
 	MOVQ amxArgs_panel(DI), AX
 	MOVQ AX, amxArgs_panelAt(DI)
 	MOVQ amxArgs_y(DI), AX
 	MOVQ AX, amxArgs_yAt(DI)
 panel1:
+	MOVQ amxArgs_aheadAt(DI), BX
+	MOVQ amxArgs_aheadBytes(DI), AX
+	ADDQ AX, amxArgs_aheadAt(DI)
+	MOVQ amxArgs_panelAt(DI), AX
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
+	MOVQ amxArgs_rows(DI), AX
+	MOVQ AX, amxArgs_rowsLeft(DI)
+	MOVQ amxArgs_yAt(DI), AX
+	MOVQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_entry(DI), AX
+	MOVQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(R11)(R9*1), T2
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(R11)(R9*1), T3
+	JMP started6
+fresh5:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
+started6:
+	MOVQ tilePart_steps(CX), AX
+tiles4:
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4e; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R9*2), T6
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xd5 // TDPBSUD T6, T5, T2
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x4e; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R9*2), T7
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
+	MOVQ amxArgs_aheadLines(DI), R8
+line9:
+	PREFETCHT1 (BX)
+	ADDQ $64, BX
+	DECQ R8
+	JNE line9
+	MOVQ tilePart_rowsPerStep(CX), R8
+row11:
+	TESTQ R10, R10
+	JEQ none10
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST (R15), Z16, Z4
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain12
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain12:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	DECQ R8
+	JNE row11
+none10:
+	ADDQ $2048, SI
+	ADDQ $2048, DX
+	DECQ AX
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R11)(R9*1)
+	JMP done8
+whole7:
+row15:
+	TESTQ R10, R10
+	JEQ finished14
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST (R15), Z16, Z4
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain16
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain16:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row15
+finished14:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x4d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x4d; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 2112(R13)(R9*2)
 	MOVQ amxArgs_panelAt(DI), AX
 	ADDQ amxArgs_scaleOffset(DI), AX
 	VMOVUPS (AX), Z16
 	VMOVUPS 64(AX), Z17
 	VBROADCASTSS restStep<>(SB), Z18
-	MOVQ amxArgs_rows(DI), R10
-	MOVQ amxArgs_x(DI), DX
-	MOVQ amxArgs_yAt(DI), R12
-	MOVQ amxArgs_entry(DI), BX
-pair2:
-	MOVQ BX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
-	CMPQ R10, amxArgs_rows(DI)
-	JNE cached5
-	MOVQ amxArgs_ahead(DI), R15
-tiles7:
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T6
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xd5 // TDPBSUD T6, T5, T2
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x06; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R8*1), T7
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
-	PREFETCHT1 (SI)(R15*1)
-	PREFETCHT1 64(SI)(R15*1)
-	PREFETCHT1 128(SI)(R15*1)
-	PREFETCHT1 192(SI)(R15*1)
-	PREFETCHT1 256(SI)(R15*1)
-	PREFETCHT1 320(SI)(R15*1)
-	PREFETCHT1 384(SI)(R15*1)
-	PREFETCHT1 448(SI)(R15*1)
-	PREFETCHT1 512(SI)(R15*1)
-	PREFETCHT1 576(SI)(R15*1)
-	PREFETCHT1 640(SI)(R15*1)
-	PREFETCHT1 704(SI)(R15*1)
-	PREFETCHT1 768(SI)(R15*1)
-	PREFETCHT1 832(SI)(R15*1)
-	PREFETCHT1 896(SI)(R15*1)
-	PREFETCHT1 960(SI)(R15*1)
-	PREFETCHT1 1024(SI)(R15*1)
-	PREFETCHT1 1088(SI)(R15*1)
-	PREFETCHT1 1152(SI)(R15*1)
-	PREFETCHT1 1216(SI)(R15*1)
-	PREFETCHT1 1280(SI)(R15*1)
-	PREFETCHT1 1344(SI)(R15*1)
-	PREFETCHT1 1408(SI)(R15*1)
-	PREFETCHT1 1472(SI)(R15*1)
-	PREFETCHT1 1536(SI)(R15*1)
-	PREFETCHT1 1600(SI)(R15*1)
-	PREFETCHT1 1664(SI)(R15*1)
-	PREFETCHT1 1728(SI)(R15*1)
-	PREFETCHT1 1792(SI)(R15*1)
-	PREFETCHT1 1856(SI)(R15*1)
-	PREFETCHT1 1920(SI)(R15*1)
-	PREFETCHT1 1984(SI)(R15*1)
-	ADDQ $2048, SI
-	ADDQ $2048, DX
-	DECQ AX
-	JNE tiles7
-	JMP summed6
-cached5:
-tiles8:
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T6
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xd5 // TDPBSUD T6, T5, T2
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x06; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R8*1), T7
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
-	ADDQ $2048, SI
-	ADDQ $2048, DX
-	DECQ AX
-	JNE tiles8
-summed6:
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0d; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0d; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R13)(R9*1)
-	MOVQ R12, R15
-	MOVQ BX, AX
-	MOVQ R10, R11
-	CMPQ R11, $16
-	JLE counted11
-	MOVQ $16, R11
-counted11:
-row10:
-	VMOVDQU32 (R13), Z0
-	VMOVDQU32 1024(R13), Z1
-	VPADDD.BCST 4(AX), Z0, Z0
-	VCVTDQ2PS Z0, Z0
-	VPADDD.BCST 4(AX), Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS.BCST (AX), Z16, Z4
-	VMULPS Z4, Z0, Z0
-	VMULPS.BCST (AX), Z17, Z5
-	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_adding(DI), $0
-	JEQ plain12
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
-plain12:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row10
-	MOVQ R10, R11
-	SUBQ $16, R11
-	JLE rows9
-	CMPQ R11, $16
-	JLE counted14
-	MOVQ $16, R11
-counted14:
-row13:
-	VMOVDQU32 1024(R13), Z0
-	VMOVDQU32 2048(R13), Z1
-	VPADDD.BCST 4(AX), Z0, Z0
-	VCVTDQ2PS Z0, Z0
-	VPADDD.BCST 4(AX), Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS.BCST (AX), Z16, Z4
-	VMULPS Z4, Z0, Z0
-	VMULPS.BCST (AX), Z17, Z5
-	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_adding(DI), $0
-	JEQ plain15
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
-plain15:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row13
-rows9:
-	ADDQ $16, BX
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $32
+	JLE counted13
+	MOVQ $32, R10
+counted13:
+done8:
 	IMUL3Q $32, R14, AX
-	ADDQ AX, R12
-	MOVQ amxArgs_xStride(DI), BX
-	IMUL3Q $32, BX, BX
-	ADDQ amxArgs_entryAt(DI), BX
-	SUBQ $32, R10
-	JG pair2
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $32, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $32, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
 	MOVQ amxArgs_panelBytes(DI), AX
 	ADDQ AX, amxArgs_panelAt(DI)
 	ADDQ $128, amxArgs_yAt(DI)
 	DECQ amxArgs_panels(DI)
 	JNE panel1
+row18:
+	TESTQ R10, R10
+	JEQ finished17
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST (R15), Z16, Z4
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain19
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain19:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row18
+finished17:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -583,161 +755,225 @@ TEXT ·tileU8digitsAMX(SB), NOSPLIT, $0-8
 	LEAQ wholeTiles<>(SB), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R9
-	MOVQ $128, R8
 	MOVQ amxArgs_yStride(DI), R14
+	XORL R10, R10
+	MOVQ amxArgs_ahead(DI), AX
+	MOVQ AX, amxArgs_aheadAt(DI)
 	MOVQ amxArgs_panel(DI), AX
 	MOVQ AX, amxArgs_panelAt(DI)
 	MOVQ amxArgs_y(DI), AX
 	MOVQ AX, amxArgs_yAt(DI)
 panel1:
+	MOVQ amxArgs_aheadAt(DI), BX
+	MOVQ amxArgs_aheadBytes(DI), AX
+	ADDQ AX, amxArgs_aheadAt(DI)
+	MOVQ amxArgs_panelAt(DI), AX
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
+	MOVQ amxArgs_rows(DI), AX
+	MOVQ AX, amxArgs_rowsLeft(DI)
+	MOVQ amxArgs_yAt(DI), AX
+	MOVQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_entry(DI), AX
+	MOVQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(R11)(R9*1), T2
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(R11)(R9*1), T3
+	JMP started6
+fresh5:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
+started6:
+	MOVQ tilePart_steps(CX), AX
+tiles4:
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4e; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R9*2), T6
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xd5 // TDPBSUD T6, T5, T2
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x4e; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R9*2), T7
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
+	MOVQ amxArgs_aheadLines(DI), R8
+line9:
+	PREFETCHT1 (BX)
+	ADDQ $64, BX
+	DECQ R8
+	JNE line9
+	MOVQ tilePart_rowsPerStep(CX), R8
+row11:
+	TESTQ R10, R10
+	JEQ none10
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 128(R13), Z2
+	VMOVDQU32 192(R13), Z3
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VPADDD.BCST 8(R15), Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VPADDD.BCST 8(R15), Z3, Z3
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST (R15), Z16, Z4
+	VFMADD231PS Z18, Z2, Z0
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VFMADD231PS Z18, Z3, Z1
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain12
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain12:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $256, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	DECQ R8
+	JNE row11
+none10:
+	ADDQ $2048, SI
+	ADDQ $2048, DX
+	DECQ AX
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R11)(R9*1)
+	JMP done8
+whole7:
+row15:
+	TESTQ R10, R10
+	JEQ finished14
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 128(R13), Z2
+	VMOVDQU32 192(R13), Z3
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VPADDD.BCST 8(R15), Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VPADDD.BCST 8(R15), Z3, Z3
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST (R15), Z16, Z4
+	VFMADD231PS Z18, Z2, Z0
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VFMADD231PS Z18, Z3, Z1
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain16
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain16:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $256, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row15
+finished14:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x8d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x8d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x8d; BYTE $0x80; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 128(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x8d; BYTE $0xc0; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 192(R13)(R9*4)
 	MOVQ amxArgs_panelAt(DI), AX
 	ADDQ amxArgs_scaleOffset(DI), AX
 	VMOVUPS (AX), Z16
 	VMOVUPS 64(AX), Z17
 	VBROADCASTSS restStep<>(SB), Z18
-	MOVQ amxArgs_rows(DI), R10
-	MOVQ amxArgs_x(DI), DX
-	MOVQ amxArgs_yAt(DI), R12
-	MOVQ amxArgs_entry(DI), BX
-pair2:
-	MOVQ BX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
-	CMPQ R10, amxArgs_rows(DI)
-	JNE cached5
-	MOVQ amxArgs_ahead(DI), R15
-tiles7:
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T6
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xd5 // TDPBSUD T6, T5, T2
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x06; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R8*1), T7
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
-	PREFETCHT1 (SI)(R15*1)
-	PREFETCHT1 64(SI)(R15*1)
-	PREFETCHT1 128(SI)(R15*1)
-	PREFETCHT1 192(SI)(R15*1)
-	PREFETCHT1 256(SI)(R15*1)
-	PREFETCHT1 320(SI)(R15*1)
-	PREFETCHT1 384(SI)(R15*1)
-	PREFETCHT1 448(SI)(R15*1)
-	PREFETCHT1 512(SI)(R15*1)
-	PREFETCHT1 576(SI)(R15*1)
-	PREFETCHT1 640(SI)(R15*1)
-	PREFETCHT1 704(SI)(R15*1)
-	PREFETCHT1 768(SI)(R15*1)
-	PREFETCHT1 832(SI)(R15*1)
-	PREFETCHT1 896(SI)(R15*1)
-	PREFETCHT1 960(SI)(R15*1)
-	PREFETCHT1 1024(SI)(R15*1)
-	PREFETCHT1 1088(SI)(R15*1)
-	PREFETCHT1 1152(SI)(R15*1)
-	PREFETCHT1 1216(SI)(R15*1)
-	PREFETCHT1 1280(SI)(R15*1)
-	PREFETCHT1 1344(SI)(R15*1)
-	PREFETCHT1 1408(SI)(R15*1)
-	PREFETCHT1 1472(SI)(R15*1)
-	PREFETCHT1 1536(SI)(R15*1)
-	PREFETCHT1 1600(SI)(R15*1)
-	PREFETCHT1 1664(SI)(R15*1)
-	PREFETCHT1 1728(SI)(R15*1)
-	PREFETCHT1 1792(SI)(R15*1)
-	PREFETCHT1 1856(SI)(R15*1)
-	PREFETCHT1 1920(SI)(R15*1)
-	PREFETCHT1 1984(SI)(R15*1)
-	ADDQ $2048, SI
-	ADDQ $2048, DX
-	DECQ AX
-	JNE tiles7
-	JMP summed6
-cached5:
-tiles8:
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T6
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xd5 // TDPBSUD T6, T5, T2
-	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x06; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(SI)(R8*1), T7
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
-	ADDQ $2048, SI
-	ADDQ $2048, DX
-	DECQ AX
-	JNE tiles8
-summed6:
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0d; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0d; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R13)(R9*1)
-	MOVQ R12, R15
-	MOVQ BX, AX
-	MOVQ R10, R11
-	CMPQ R11, $16
-	JLE counted11
-	MOVQ $16, R11
-counted11:
-row10:
-	VMOVDQU32 (R13), Z0
-	VMOVDQU32 1024(R13), Z1
-	VMOVDQU32 2048(R13), Z2
-	VMOVDQU32 3072(R13), Z3
-	VPADDD.BCST 4(AX), Z0, Z0
-	VCVTDQ2PS Z0, Z0
-	VPADDD.BCST 4(AX), Z1, Z1
-	VCVTDQ2PS Z1, Z1
-	VPADDD.BCST 8(AX), Z2, Z2
-	VCVTDQ2PS Z2, Z2
-	VPADDD.BCST 8(AX), Z3, Z3
-	VCVTDQ2PS Z3, Z3
-	VMULPS.BCST (AX), Z16, Z4
-	VFMADD231PS Z18, Z2, Z0
-	VMULPS Z4, Z0, Z0
-	VMULPS.BCST (AX), Z17, Z5
-	VFMADD231PS Z18, Z3, Z1
-	VMULPS Z5, Z1, Z1
-	CMPQ amxArgs_adding(DI), $0
-	JEQ plain12
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
-plain12:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row10
-rows9:
-	ADDQ $16, BX
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $16
+	JLE counted13
+	MOVQ $16, R10
+counted13:
+done8:
 	IMUL3Q $16, R14, AX
-	ADDQ AX, R12
-	MOVQ amxArgs_xStride(DI), BX
-	IMUL3Q $16, BX, BX
-	ADDQ amxArgs_entryAt(DI), BX
-	SUBQ $16, R10
-	JG pair2
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $16, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $16, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
 	MOVQ amxArgs_panelBytes(DI), AX
 	ADDQ AX, amxArgs_panelAt(DI)
 	ADDQ $128, amxArgs_yAt(DI)
 	DECQ amxArgs_panels(DI)
 	JNE panel1
+row18:
+	TESTQ R10, R10
+	JEQ finished17
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 128(R13), Z2
+	VMOVDQU32 192(R13), Z3
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VPADDD.BCST 8(R15), Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VPADDD.BCST 8(R15), Z3, Z3
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST (R15), Z16, Z4
+	VFMADD231PS Z18, Z2, Z0
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VFMADD231PS Z18, Z3, Z1
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain19
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain19:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $256, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row18
+finished17:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -748,252 +984,267 @@ TEXT ·tileNestedAMX(SB), NOSPLIT, $0-8
 	LEAQ wholeTiles<>(SB), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R9
-	MOVQ $128, R8
 	MOVQ amxArgs_yStride(DI), R14
+	XORL R10, R10
+	VPBROADCASTD lowNibbles<>(SB), Z27
+	VMOVDQU32 spreadWords<>(SB), Z26
+	VMOVDQU32 spreadBytes<>(SB), Z25
+	MOVQ amxArgs_block(DI), BX
 	MOVQ amxArgs_panel(DI), AX
 	MOVQ AX, amxArgs_panelAt(DI)
 	MOVQ amxArgs_y(DI), AX
 	MOVQ AX, amxArgs_yAt(DI)
 panel1:
 	MOVQ amxArgs_panelAt(DI), AX
-	ADDQ amxArgs_scaleOffset(DI), AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	VBROADCASTSS restStep<>(SB), Z18
-	MOVQ amxArgs_rows(DI), R10
-	MOVQ amxArgs_x(DI), DX
-	MOVQ amxArgs_yAt(DI), R12
-	MOVQ amxArgs_entry(DI), BX
-pair2:
-	MOVQ BX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-	MOVQ SI, AX
-	ADDQ amxArgs_nestedOffset(DI), AX
-	MOVQ AX, amxArgs_nestedAt(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
+	MOVQ amxArgs_rows(DI), AX
+	MOVQ AX, amxArgs_rowsLeft(DI)
+	MOVQ amxArgs_yAt(DI), AX
+	MOVQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_entry(DI), AX
+	MOVQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(R11)(R9*1), T2
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(R11)(R9*1), T3
+	JMP started6
+fresh5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
-	VPBROADCASTD lowNibbles<>(SB), Z27
-	VMOVDQU32 spreadWords<>(SB), Z26
-	VMOVDQU32 spreadBytes<>(SB), Z25
-	MOVQ amxArgs_nestedAt(DI), R13
-	MOVQ amxArgs_block(DI), R11
-tiles7:
-	VBROADCASTI32X4 (R13), Z0
+started6:
+	MOVQ SI, AX
+	SUBQ amxArgs_panelAt(DI), AX
+	SHRQ $10, AX
+	IMUL3Q $96, AX, AX
+	ADDQ amxArgs_panelAt(DI), AX
+	ADDQ amxArgs_nestedOffset(DI), AX
+	MOVQ AX, amxArgs_nestedAt(DI)
+	MOVQ tilePart_steps(CX), AX
+tiles4:
+	XORQ $2048, BX
+	MOVQ amxArgs_nestedAt(DI), R8
+	VBROADCASTI32X4 (R8), Z0
 	VPANDD Z27, Z0, Z0
 	VPSHUFB Z26, Z0, Z28
-	VBROADCASTI32X4 16(R13), Z0
+	VBROADCASTI32X4 16(R8), Z0
 	VPSHUFB Z25, Z0, Z30
-	VBROADCASTI32X4 (R13), Z0
+	VBROADCASTI32X4 (R8), Z0
 	VPSRLW $4, Z0, Z0
 	VPANDD Z27, Z0, Z0
 	VPSHUFB Z26, Z0, Z29
-	VBROADCASTI32X4 32(R13), Z0
+	VBROADCASTI32X4 32(R8), Z0
 	VPSHUFB Z25, Z0, Z31
 	VMOVDQU32 (SI), Z0
 	VPANDD Z27, Z0, Z0
 	VPMULLW Z28, Z0, Z0
 	VPADDB Z30, Z0, Z0
-	VMOVDQU32 Z0, (R11)
+	VMOVDQU32 Z0, (BX)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z27, Z1, Z1
 	VPMULLW Z29, Z1, Z1
 	VPADDB Z31, Z1, Z1
-	VMOVDQU32 Z1, 64(R11)
+	VMOVDQU32 Z1, 64(BX)
 	VMOVDQU32 (SI), Z2
 	VPSRLW $4, Z2, Z2
 	VPANDD Z27, Z2, Z2
 	VPMULLW Z28, Z2, Z2
 	VPADDB Z30, Z2, Z2
-	VMOVDQU32 Z2, 128(R11)
+	VMOVDQU32 Z2, 128(BX)
 	VMOVDQU32 64(SI), Z3
 	VPSRLW $4, Z3, Z3
 	VPANDD Z27, Z3, Z3
 	VPMULLW Z29, Z3, Z3
 	VPADDB Z31, Z3, Z3
-	VMOVDQU32 Z3, 192(R11)
+	VMOVDQU32 Z3, 192(BX)
 	VMOVDQU32 128(SI), Z4
 	VPANDD Z27, Z4, Z4
 	VPMULLW Z28, Z4, Z4
 	VPADDB Z30, Z4, Z4
-	VMOVDQU32 Z4, 256(R11)
+	VMOVDQU32 Z4, 256(BX)
 	VMOVDQU32 192(SI), Z5
 	VPANDD Z27, Z5, Z5
 	VPMULLW Z29, Z5, Z5
 	VPADDB Z31, Z5, Z5
-	VMOVDQU32 Z5, 320(R11)
+	VMOVDQU32 Z5, 320(BX)
 	VMOVDQU32 128(SI), Z6
 	VPSRLW $4, Z6, Z6
 	VPANDD Z27, Z6, Z6
 	VPMULLW Z28, Z6, Z6
 	VPADDB Z30, Z6, Z6
-	VMOVDQU32 Z6, 384(R11)
+	VMOVDQU32 Z6, 384(BX)
 	VMOVDQU32 192(SI), Z7
 	VPSRLW $4, Z7, Z7
 	VPANDD Z27, Z7, Z7
 	VPMULLW Z29, Z7, Z7
 	VPADDB Z31, Z7, Z7
-	VMOVDQU32 Z7, 448(R11)
+	VMOVDQU32 Z7, 448(BX)
 	VMOVDQU32 256(SI), Z0
 	VPANDD Z27, Z0, Z0
 	VPMULLW Z28, Z0, Z0
 	VPADDB Z30, Z0, Z0
-	VMOVDQU32 Z0, 512(R11)
+	VMOVDQU32 Z0, 512(BX)
 	VMOVDQU32 320(SI), Z1
 	VPANDD Z27, Z1, Z1
 	VPMULLW Z29, Z1, Z1
 	VPADDB Z31, Z1, Z1
-	VMOVDQU32 Z1, 576(R11)
+	VMOVDQU32 Z1, 576(BX)
 	VMOVDQU32 256(SI), Z2
 	VPSRLW $4, Z2, Z2
 	VPANDD Z27, Z2, Z2
 	VPMULLW Z28, Z2, Z2
 	VPADDB Z30, Z2, Z2
-	VMOVDQU32 Z2, 640(R11)
+	VMOVDQU32 Z2, 640(BX)
 	VMOVDQU32 320(SI), Z3
 	VPSRLW $4, Z3, Z3
 	VPANDD Z27, Z3, Z3
 	VPMULLW Z29, Z3, Z3
 	VPADDB Z31, Z3, Z3
-	VMOVDQU32 Z3, 704(R11)
+	VMOVDQU32 Z3, 704(BX)
 	VMOVDQU32 384(SI), Z4
 	VPANDD Z27, Z4, Z4
 	VPMULLW Z28, Z4, Z4
 	VPADDB Z30, Z4, Z4
-	VMOVDQU32 Z4, 768(R11)
+	VMOVDQU32 Z4, 768(BX)
 	VMOVDQU32 448(SI), Z5
 	VPANDD Z27, Z5, Z5
 	VPMULLW Z29, Z5, Z5
 	VPADDB Z31, Z5, Z5
-	VMOVDQU32 Z5, 832(R11)
+	VMOVDQU32 Z5, 832(BX)
 	VMOVDQU32 384(SI), Z6
 	VPSRLW $4, Z6, Z6
 	VPANDD Z27, Z6, Z6
 	VPMULLW Z28, Z6, Z6
 	VPADDB Z30, Z6, Z6
-	VMOVDQU32 Z6, 896(R11)
+	VMOVDQU32 Z6, 896(BX)
 	VMOVDQU32 448(SI), Z7
 	VPSRLW $4, Z7, Z7
 	VPANDD Z27, Z7, Z7
 	VPMULLW Z29, Z7, Z7
 	VPADDB Z31, Z7, Z7
-	VMOVDQU32 Z7, 960(R11)
-	ADDQ $48, R13
-	VBROADCASTI32X4 (R13), Z0
+	VMOVDQU32 Z7, 960(BX)
+	VBROADCASTI32X4 48(R8), Z0
 	VPANDD Z27, Z0, Z0
 	VPSHUFB Z26, Z0, Z28
-	VBROADCASTI32X4 16(R13), Z0
+	VBROADCASTI32X4 64(R8), Z0
 	VPSHUFB Z25, Z0, Z30
-	VBROADCASTI32X4 (R13), Z0
+	VBROADCASTI32X4 48(R8), Z0
 	VPSRLW $4, Z0, Z0
 	VPANDD Z27, Z0, Z0
 	VPSHUFB Z26, Z0, Z29
-	VBROADCASTI32X4 32(R13), Z0
+	VBROADCASTI32X4 80(R8), Z0
 	VPSHUFB Z25, Z0, Z31
 	VMOVDQU32 512(SI), Z0
 	VPANDD Z27, Z0, Z0
 	VPMULLW Z28, Z0, Z0
 	VPADDB Z30, Z0, Z0
-	VMOVDQU32 Z0, 1024(R11)
+	VMOVDQU32 Z0, 1024(BX)
 	VMOVDQU32 576(SI), Z1
 	VPANDD Z27, Z1, Z1
 	VPMULLW Z29, Z1, Z1
 	VPADDB Z31, Z1, Z1
-	VMOVDQU32 Z1, 1088(R11)
+	VMOVDQU32 Z1, 1088(BX)
 	VMOVDQU32 512(SI), Z2
 	VPSRLW $4, Z2, Z2
 	VPANDD Z27, Z2, Z2
 	VPMULLW Z28, Z2, Z2
 	VPADDB Z30, Z2, Z2
-	VMOVDQU32 Z2, 1152(R11)
+	VMOVDQU32 Z2, 1152(BX)
 	VMOVDQU32 576(SI), Z3
 	VPSRLW $4, Z3, Z3
 	VPANDD Z27, Z3, Z3
 	VPMULLW Z29, Z3, Z3
 	VPADDB Z31, Z3, Z3
-	VMOVDQU32 Z3, 1216(R11)
+	VMOVDQU32 Z3, 1216(BX)
 	VMOVDQU32 640(SI), Z4
 	VPANDD Z27, Z4, Z4
 	VPMULLW Z28, Z4, Z4
 	VPADDB Z30, Z4, Z4
-	VMOVDQU32 Z4, 1280(R11)
+	VMOVDQU32 Z4, 1280(BX)
 	VMOVDQU32 704(SI), Z5
 	VPANDD Z27, Z5, Z5
 	VPMULLW Z29, Z5, Z5
 	VPADDB Z31, Z5, Z5
-	VMOVDQU32 Z5, 1344(R11)
+	VMOVDQU32 Z5, 1344(BX)
 	VMOVDQU32 640(SI), Z6
 	VPSRLW $4, Z6, Z6
 	VPANDD Z27, Z6, Z6
 	VPMULLW Z28, Z6, Z6
 	VPADDB Z30, Z6, Z6
-	VMOVDQU32 Z6, 1408(R11)
+	VMOVDQU32 Z6, 1408(BX)
 	VMOVDQU32 704(SI), Z7
 	VPSRLW $4, Z7, Z7
 	VPANDD Z27, Z7, Z7
 	VPMULLW Z29, Z7, Z7
 	VPADDB Z31, Z7, Z7
-	VMOVDQU32 Z7, 1472(R11)
+	VMOVDQU32 Z7, 1472(BX)
 	VMOVDQU32 768(SI), Z0
 	VPANDD Z27, Z0, Z0
 	VPMULLW Z28, Z0, Z0
 	VPADDB Z30, Z0, Z0
-	VMOVDQU32 Z0, 1536(R11)
+	VMOVDQU32 Z0, 1536(BX)
 	VMOVDQU32 832(SI), Z1
 	VPANDD Z27, Z1, Z1
 	VPMULLW Z29, Z1, Z1
 	VPADDB Z31, Z1, Z1
-	VMOVDQU32 Z1, 1600(R11)
+	VMOVDQU32 Z1, 1600(BX)
 	VMOVDQU32 768(SI), Z2
 	VPSRLW $4, Z2, Z2
 	VPANDD Z27, Z2, Z2
 	VPMULLW Z28, Z2, Z2
 	VPADDB Z30, Z2, Z2
-	VMOVDQU32 Z2, 1664(R11)
+	VMOVDQU32 Z2, 1664(BX)
 	VMOVDQU32 832(SI), Z3
 	VPSRLW $4, Z3, Z3
 	VPANDD Z27, Z3, Z3
 	VPMULLW Z29, Z3, Z3
 	VPADDB Z31, Z3, Z3
-	VMOVDQU32 Z3, 1728(R11)
+	VMOVDQU32 Z3, 1728(BX)
 	VMOVDQU32 896(SI), Z4
 	VPANDD Z27, Z4, Z4
 	VPMULLW Z28, Z4, Z4
 	VPADDB Z30, Z4, Z4
-	VMOVDQU32 Z4, 1792(R11)
+	VMOVDQU32 Z4, 1792(BX)
 	VMOVDQU32 960(SI), Z5
 	VPANDD Z27, Z5, Z5
 	VPMULLW Z29, Z5, Z5
 	VPADDB Z31, Z5, Z5
-	VMOVDQU32 Z5, 1856(R11)
+	VMOVDQU32 Z5, 1856(BX)
 	VMOVDQU32 896(SI), Z6
 	VPSRLW $4, Z6, Z6
 	VPANDD Z27, Z6, Z6
 	VPMULLW Z28, Z6, Z6
 	VPADDB Z30, Z6, Z6
-	VMOVDQU32 Z6, 1920(R11)
+	VMOVDQU32 Z6, 1920(BX)
 	VMOVDQU32 960(SI), Z7
 	VPSRLW $4, Z7, Z7
 	VPANDD Z27, Z7, Z7
 	VPMULLW Z29, Z7, Z7
 	VPADDB Z31, Z7, Z7
-	VMOVDQU32 Z7, 1984(R11)
-	ADDQ $48, R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R8*1), T6
+	VMOVDQU32 Z7, 1984(BX)
+	ADDQ $96, R8
+	MOVQ R8, amxArgs_nestedAt(DI)
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(R9*2), T6
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xd5 // TDPBSUD T6, T5, T2
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x03; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R8*1), T7
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x4b; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(BX)(R9*2), T7
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
 	PREFETCHT0 2048(SI)
@@ -1012,94 +1263,140 @@ tiles7:
 	PREFETCHT0 2880(SI)
 	PREFETCHT0 2944(SI)
 	PREFETCHT0 3008(SI)
-	XORQ $2048, R11
-	ADDQ $1024, SI
-	ADDQ $2048, DX
-	DECQ AX
-	JNE tiles7
-	MOVQ R13, amxArgs_nestedAt(DI)
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0d; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0d; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R13)(R9*1)
-	MOVQ R12, R15
-	MOVQ BX, AX
-	MOVQ R10, R11
-	CMPQ R11, $16
-	JLE counted10
-	MOVQ $16, R11
-counted10:
-row9:
+	MOVQ tilePart_rowsPerStep(CX), R8
+row10:
+	TESTQ R10, R10
+	JEQ none9
 	VMOVDQU32 (R13), Z0
-	VMOVDQU32 1024(R13), Z1
-	VPADDD.BCST 4(AX), Z0, Z0
+	VMOVDQU32 64(R13), Z1
+	VPADDD.BCST 4(R15), Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VPADDD.BCST 4(AX), Z1, Z1
+	VPADDD.BCST 4(R15), Z1, Z1
 	VCVTDQ2PS Z1, Z1
-	VMULPS.BCST (AX), Z16, Z4
+	VMULPS.BCST (R15), Z16, Z4
 	VMULPS Z4, Z0, Z0
-	VMULPS.BCST (AX), Z17, Z5
+	VMULPS.BCST (R15), Z17, Z5
 	VMULPS Z5, Z1, Z1
 	CMPQ amxArgs_adding(DI), $0
 	JEQ plain11
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
 plain11:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row9
-	MOVQ R10, R11
-	SUBQ $16, R11
-	JLE rows8
-	CMPQ R11, $16
-	JLE counted13
-	MOVQ $16, R11
-counted13:
-row12:
-	VMOVDQU32 1024(R13), Z0
-	VMOVDQU32 2048(R13), Z1
-	VPADDD.BCST 4(AX), Z0, Z0
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	DECQ R8
+	JNE row10
+none9:
+	ADDQ $1024, SI
+	ADDQ $2048, DX
+	DECQ AX
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R11)(R9*1)
+	JMP done8
+whole7:
+row14:
+	TESTQ R10, R10
+	JEQ finished13
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VPADDD.BCST 4(R15), Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VPADDD.BCST 4(AX), Z1, Z1
+	VPADDD.BCST 4(R15), Z1, Z1
 	VCVTDQ2PS Z1, Z1
-	VMULPS.BCST (AX), Z16, Z4
+	VMULPS.BCST (R15), Z16, Z4
 	VMULPS Z4, Z0, Z0
-	VMULPS.BCST (AX), Z17, Z5
+	VMULPS.BCST (R15), Z17, Z5
 	VMULPS Z5, Z1, Z1
 	CMPQ amxArgs_adding(DI), $0
-	JEQ plain14
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
-plain14:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row12
-rows8:
-	ADDQ $16, BX
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
+	JEQ plain15
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain15:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row14
+finished13:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x4d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x4d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x4d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*2)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x4d; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 2112(R13)(R9*2)
+	MOVQ amxArgs_panelAt(DI), AX
+	ADDQ amxArgs_scaleOffset(DI), AX
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	VBROADCASTSS restStep<>(SB), Z18
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $32
+	JLE counted12
+	MOVQ $32, R10
+counted12:
+done8:
 	IMUL3Q $32, R14, AX
-	ADDQ AX, R12
-	MOVQ amxArgs_xStride(DI), BX
-	IMUL3Q $32, BX, BX
-	ADDQ amxArgs_entryAt(DI), BX
-	SUBQ $32, R10
-	JG pair2
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $32, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $32, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
 	MOVQ amxArgs_panelBytes(DI), AX
 	ADDQ AX, amxArgs_panelAt(DI)
 	ADDQ $128, amxArgs_yAt(DI)
 	DECQ amxArgs_panels(DI)
 	JNE panel1
+row17:
+	TESTQ R10, R10
+	JEQ finished16
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS.BCST (R15), Z16, Z4
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain18
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain18:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $128, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row17
+finished16:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -1110,252 +1407,267 @@ TEXT ·tileNesteddigitsAMX(SB), NOSPLIT, $0-8
 	LEAQ wholeTiles<>(SB), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R9
-	MOVQ $128, R8
 	MOVQ amxArgs_yStride(DI), R14
+	XORL R10, R10
+	VPBROADCASTD lowNibbles<>(SB), Z27
+	VMOVDQU32 spreadWords<>(SB), Z26
+	VMOVDQU32 spreadBytes<>(SB), Z25
+	MOVQ amxArgs_block(DI), BX
 	MOVQ amxArgs_panel(DI), AX
 	MOVQ AX, amxArgs_panelAt(DI)
 	MOVQ amxArgs_y(DI), AX
 	MOVQ AX, amxArgs_yAt(DI)
 panel1:
 	MOVQ amxArgs_panelAt(DI), AX
-	ADDQ amxArgs_scaleOffset(DI), AX
-	VMOVUPS (AX), Z16
-	VMOVUPS 64(AX), Z17
-	VBROADCASTSS restStep<>(SB), Z18
-	MOVQ amxArgs_rows(DI), R10
-	MOVQ amxArgs_x(DI), DX
-	MOVQ amxArgs_yAt(DI), R12
-	MOVQ amxArgs_entry(DI), BX
-pair2:
-	MOVQ BX, amxArgs_entryAt(DI)
-	MOVQ amxArgs_panelAt(DI), SI
-	MOVQ amxArgs_segments(DI), CX
-	MOVQ $0, amxArgs_adding(DI)
-	MOVQ SI, AX
-	ADDQ amxArgs_nestedOffset(DI), AX
-	MOVQ AX, amxArgs_nestedAt(DI)
-segment3:
-	MOVQ amxArgs_steps(DI), AX
-	CMPQ CX, $1
-	JNE whole4
-	MOVQ amxArgs_lastSteps(DI), AX
-whole4:
+	MOVQ AX, amxArgs_partPanel(DI)
+	MOVQ amxArgs_x(DI), AX
+	MOVQ AX, amxArgs_partX(DI)
+	MOVQ amxArgs_partCount(DI), AX
+	MOVQ AX, amxArgs_partsLeft(DI)
+	MOVQ amxArgs_parts(DI), CX
+part2:
+	MOVQ amxArgs_partX(DI), AX
+	MOVQ AX, amxArgs_xAt(DI)
+	MOVQ amxArgs_rows(DI), AX
+	MOVQ AX, amxArgs_rowsLeft(DI)
+	MOVQ amxArgs_yAt(DI), AX
+	MOVQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_entry(DI), AX
+	MOVQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_spill(DI), R11
+pair3:
+	MOVQ amxArgs_xAt(DI), DX
+	MOVQ amxArgs_partPanel(DI), SI
+	CMPQ tilePart_goesOn(CX), $0
+	JEQ fresh5
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R9*1), T0
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R11)(R9*1), T1
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(R11)(R9*1), T2
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(R11)(R9*1), T3
+	JMP started6
+fresh5:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0 // TILEZERO T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8 // TILEZERO T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0 // TILEZERO T2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8 // TILEZERO T3
-	VPBROADCASTD lowNibbles<>(SB), Z27
-	VMOVDQU32 spreadWords<>(SB), Z26
-	VMOVDQU32 spreadBytes<>(SB), Z25
-	MOVQ amxArgs_nestedAt(DI), R13
-	MOVQ amxArgs_block(DI), R11
-tiles7:
-	VBROADCASTI32X4 (R13), Z0
+started6:
+	MOVQ SI, AX
+	SUBQ amxArgs_panelAt(DI), AX
+	SHRQ $10, AX
+	IMUL3Q $96, AX, AX
+	ADDQ amxArgs_panelAt(DI), AX
+	ADDQ amxArgs_nestedOffset(DI), AX
+	MOVQ AX, amxArgs_nestedAt(DI)
+	MOVQ tilePart_steps(CX), AX
+tiles4:
+	XORQ $2048, BX
+	MOVQ amxArgs_nestedAt(DI), R8
+	VBROADCASTI32X4 (R8), Z0
 	VPANDD Z27, Z0, Z0
 	VPSHUFB Z26, Z0, Z28
-	VBROADCASTI32X4 16(R13), Z0
+	VBROADCASTI32X4 16(R8), Z0
 	VPSHUFB Z25, Z0, Z30
-	VBROADCASTI32X4 (R13), Z0
+	VBROADCASTI32X4 (R8), Z0
 	VPSRLW $4, Z0, Z0
 	VPANDD Z27, Z0, Z0
 	VPSHUFB Z26, Z0, Z29
-	VBROADCASTI32X4 32(R13), Z0
+	VBROADCASTI32X4 32(R8), Z0
 	VPSHUFB Z25, Z0, Z31
 	VMOVDQU32 (SI), Z0
 	VPANDD Z27, Z0, Z0
 	VPMULLW Z28, Z0, Z0
 	VPADDB Z30, Z0, Z0
-	VMOVDQU32 Z0, (R11)
+	VMOVDQU32 Z0, (BX)
 	VMOVDQU32 64(SI), Z1
 	VPANDD Z27, Z1, Z1
 	VPMULLW Z29, Z1, Z1
 	VPADDB Z31, Z1, Z1
-	VMOVDQU32 Z1, 64(R11)
+	VMOVDQU32 Z1, 64(BX)
 	VMOVDQU32 (SI), Z2
 	VPSRLW $4, Z2, Z2
 	VPANDD Z27, Z2, Z2
 	VPMULLW Z28, Z2, Z2
 	VPADDB Z30, Z2, Z2
-	VMOVDQU32 Z2, 128(R11)
+	VMOVDQU32 Z2, 128(BX)
 	VMOVDQU32 64(SI), Z3
 	VPSRLW $4, Z3, Z3
 	VPANDD Z27, Z3, Z3
 	VPMULLW Z29, Z3, Z3
 	VPADDB Z31, Z3, Z3
-	VMOVDQU32 Z3, 192(R11)
+	VMOVDQU32 Z3, 192(BX)
 	VMOVDQU32 128(SI), Z4
 	VPANDD Z27, Z4, Z4
 	VPMULLW Z28, Z4, Z4
 	VPADDB Z30, Z4, Z4
-	VMOVDQU32 Z4, 256(R11)
+	VMOVDQU32 Z4, 256(BX)
 	VMOVDQU32 192(SI), Z5
 	VPANDD Z27, Z5, Z5
 	VPMULLW Z29, Z5, Z5
 	VPADDB Z31, Z5, Z5
-	VMOVDQU32 Z5, 320(R11)
+	VMOVDQU32 Z5, 320(BX)
 	VMOVDQU32 128(SI), Z6
 	VPSRLW $4, Z6, Z6
 	VPANDD Z27, Z6, Z6
 	VPMULLW Z28, Z6, Z6
 	VPADDB Z30, Z6, Z6
-	VMOVDQU32 Z6, 384(R11)
+	VMOVDQU32 Z6, 384(BX)
 	VMOVDQU32 192(SI), Z7
 	VPSRLW $4, Z7, Z7
 	VPANDD Z27, Z7, Z7
 	VPMULLW Z29, Z7, Z7
 	VPADDB Z31, Z7, Z7
-	VMOVDQU32 Z7, 448(R11)
+	VMOVDQU32 Z7, 448(BX)
 	VMOVDQU32 256(SI), Z0
 	VPANDD Z27, Z0, Z0
 	VPMULLW Z28, Z0, Z0
 	VPADDB Z30, Z0, Z0
-	VMOVDQU32 Z0, 512(R11)
+	VMOVDQU32 Z0, 512(BX)
 	VMOVDQU32 320(SI), Z1
 	VPANDD Z27, Z1, Z1
 	VPMULLW Z29, Z1, Z1
 	VPADDB Z31, Z1, Z1
-	VMOVDQU32 Z1, 576(R11)
+	VMOVDQU32 Z1, 576(BX)
 	VMOVDQU32 256(SI), Z2
 	VPSRLW $4, Z2, Z2
 	VPANDD Z27, Z2, Z2
 	VPMULLW Z28, Z2, Z2
 	VPADDB Z30, Z2, Z2
-	VMOVDQU32 Z2, 640(R11)
+	VMOVDQU32 Z2, 640(BX)
 	VMOVDQU32 320(SI), Z3
 	VPSRLW $4, Z3, Z3
 	VPANDD Z27, Z3, Z3
 	VPMULLW Z29, Z3, Z3
 	VPADDB Z31, Z3, Z3
-	VMOVDQU32 Z3, 704(R11)
+	VMOVDQU32 Z3, 704(BX)
 	VMOVDQU32 384(SI), Z4
 	VPANDD Z27, Z4, Z4
 	VPMULLW Z28, Z4, Z4
 	VPADDB Z30, Z4, Z4
-	VMOVDQU32 Z4, 768(R11)
+	VMOVDQU32 Z4, 768(BX)
 	VMOVDQU32 448(SI), Z5
 	VPANDD Z27, Z5, Z5
 	VPMULLW Z29, Z5, Z5
 	VPADDB Z31, Z5, Z5
-	VMOVDQU32 Z5, 832(R11)
+	VMOVDQU32 Z5, 832(BX)
 	VMOVDQU32 384(SI), Z6
 	VPSRLW $4, Z6, Z6
 	VPANDD Z27, Z6, Z6
 	VPMULLW Z28, Z6, Z6
 	VPADDB Z30, Z6, Z6
-	VMOVDQU32 Z6, 896(R11)
+	VMOVDQU32 Z6, 896(BX)
 	VMOVDQU32 448(SI), Z7
 	VPSRLW $4, Z7, Z7
 	VPANDD Z27, Z7, Z7
 	VPMULLW Z29, Z7, Z7
 	VPADDB Z31, Z7, Z7
-	VMOVDQU32 Z7, 960(R11)
-	ADDQ $48, R13
-	VBROADCASTI32X4 (R13), Z0
+	VMOVDQU32 Z7, 960(BX)
+	VBROADCASTI32X4 48(R8), Z0
 	VPANDD Z27, Z0, Z0
 	VPSHUFB Z26, Z0, Z28
-	VBROADCASTI32X4 16(R13), Z0
+	VBROADCASTI32X4 64(R8), Z0
 	VPSHUFB Z25, Z0, Z30
-	VBROADCASTI32X4 (R13), Z0
+	VBROADCASTI32X4 48(R8), Z0
 	VPSRLW $4, Z0, Z0
 	VPANDD Z27, Z0, Z0
 	VPSHUFB Z26, Z0, Z29
-	VBROADCASTI32X4 32(R13), Z0
+	VBROADCASTI32X4 80(R8), Z0
 	VPSHUFB Z25, Z0, Z31
 	VMOVDQU32 512(SI), Z0
 	VPANDD Z27, Z0, Z0
 	VPMULLW Z28, Z0, Z0
 	VPADDB Z30, Z0, Z0
-	VMOVDQU32 Z0, 1024(R11)
+	VMOVDQU32 Z0, 1024(BX)
 	VMOVDQU32 576(SI), Z1
 	VPANDD Z27, Z1, Z1
 	VPMULLW Z29, Z1, Z1
 	VPADDB Z31, Z1, Z1
-	VMOVDQU32 Z1, 1088(R11)
+	VMOVDQU32 Z1, 1088(BX)
 	VMOVDQU32 512(SI), Z2
 	VPSRLW $4, Z2, Z2
 	VPANDD Z27, Z2, Z2
 	VPMULLW Z28, Z2, Z2
 	VPADDB Z30, Z2, Z2
-	VMOVDQU32 Z2, 1152(R11)
+	VMOVDQU32 Z2, 1152(BX)
 	VMOVDQU32 576(SI), Z3
 	VPSRLW $4, Z3, Z3
 	VPANDD Z27, Z3, Z3
 	VPMULLW Z29, Z3, Z3
 	VPADDB Z31, Z3, Z3
-	VMOVDQU32 Z3, 1216(R11)
+	VMOVDQU32 Z3, 1216(BX)
 	VMOVDQU32 640(SI), Z4
 	VPANDD Z27, Z4, Z4
 	VPMULLW Z28, Z4, Z4
 	VPADDB Z30, Z4, Z4
-	VMOVDQU32 Z4, 1280(R11)
+	VMOVDQU32 Z4, 1280(BX)
 	VMOVDQU32 704(SI), Z5
 	VPANDD Z27, Z5, Z5
 	VPMULLW Z29, Z5, Z5
 	VPADDB Z31, Z5, Z5
-	VMOVDQU32 Z5, 1344(R11)
+	VMOVDQU32 Z5, 1344(BX)
 	VMOVDQU32 640(SI), Z6
 	VPSRLW $4, Z6, Z6
 	VPANDD Z27, Z6, Z6
 	VPMULLW Z28, Z6, Z6
 	VPADDB Z30, Z6, Z6
-	VMOVDQU32 Z6, 1408(R11)
+	VMOVDQU32 Z6, 1408(BX)
 	VMOVDQU32 704(SI), Z7
 	VPSRLW $4, Z7, Z7
 	VPANDD Z27, Z7, Z7
 	VPMULLW Z29, Z7, Z7
 	VPADDB Z31, Z7, Z7
-	VMOVDQU32 Z7, 1472(R11)
+	VMOVDQU32 Z7, 1472(BX)
 	VMOVDQU32 768(SI), Z0
 	VPANDD Z27, Z0, Z0
 	VPMULLW Z28, Z0, Z0
 	VPADDB Z30, Z0, Z0
-	VMOVDQU32 Z0, 1536(R11)
+	VMOVDQU32 Z0, 1536(BX)
 	VMOVDQU32 832(SI), Z1
 	VPANDD Z27, Z1, Z1
 	VPMULLW Z29, Z1, Z1
 	VPADDB Z31, Z1, Z1
-	VMOVDQU32 Z1, 1600(R11)
+	VMOVDQU32 Z1, 1600(BX)
 	VMOVDQU32 768(SI), Z2
 	VPSRLW $4, Z2, Z2
 	VPANDD Z27, Z2, Z2
 	VPMULLW Z28, Z2, Z2
 	VPADDB Z30, Z2, Z2
-	VMOVDQU32 Z2, 1664(R11)
+	VMOVDQU32 Z2, 1664(BX)
 	VMOVDQU32 832(SI), Z3
 	VPSRLW $4, Z3, Z3
 	VPANDD Z27, Z3, Z3
 	VPMULLW Z29, Z3, Z3
 	VPADDB Z31, Z3, Z3
-	VMOVDQU32 Z3, 1728(R11)
+	VMOVDQU32 Z3, 1728(BX)
 	VMOVDQU32 896(SI), Z4
 	VPANDD Z27, Z4, Z4
 	VPMULLW Z28, Z4, Z4
 	VPADDB Z30, Z4, Z4
-	VMOVDQU32 Z4, 1792(R11)
+	VMOVDQU32 Z4, 1792(BX)
 	VMOVDQU32 960(SI), Z5
 	VPANDD Z27, Z5, Z5
 	VPMULLW Z29, Z5, Z5
 	VPADDB Z31, Z5, Z5
-	VMOVDQU32 Z5, 1856(R11)
+	VMOVDQU32 Z5, 1856(BX)
 	VMOVDQU32 896(SI), Z6
 	VPSRLW $4, Z6, Z6
 	VPANDD Z27, Z6, Z6
 	VPMULLW Z28, Z6, Z6
 	VPADDB Z30, Z6, Z6
-	VMOVDQU32 Z6, 1920(R11)
+	VMOVDQU32 Z6, 1920(BX)
 	VMOVDQU32 960(SI), Z7
 	VPSRLW $4, Z7, Z7
 	VPANDD Z27, Z7, Z7
 	VPMULLW Z29, Z7, Z7
 	VPADDB Z31, Z7, Z7
-	VMOVDQU32 Z7, 1984(R11)
-	ADDQ $48, R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R8*1), T6
+	VMOVDQU32 Z7, 1984(BX)
+	ADDQ $96, R8
+	MOVQ R8, amxArgs_nestedAt(DI)
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x4b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(R9*2), T6
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x0a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R9*1), T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xc4 // TDPBSUD T6, T4, T0
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x0a; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R9*1), T5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x4a; BYTE $0x5e; BYTE $0xd5 // TDPBSUD T6, T5, T2
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x03; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R8*1), T7
+	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xbc; BYTE $0x4b; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(BX)(R9*2), T7
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xcc // TDPBSUD T7, T4, T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x42; BYTE $0x5e; BYTE $0xdd // TDPBSUD T7, T5, T3
 	PREFETCHT0 2048(SI)
@@ -1374,73 +1686,229 @@ tiles7:
 	PREFETCHT0 2880(SI)
 	PREFETCHT0 2944(SI)
 	PREFETCHT0 3008(SI)
-	XORQ $2048, R11
-	ADDQ $1024, SI
-	ADDQ $2048, DX
-	DECQ AX
-	JNE tiles7
-	MOVQ R13, amxArgs_nestedAt(DI)
-	MOVQ amxArgs_sums(DI), R13
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0d; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0d; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R13)(R9*1)
-	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0d; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R13)(R9*1)
-	MOVQ R12, R15
-	MOVQ BX, AX
-	MOVQ R10, R11
-	CMPQ R11, $16
-	JLE counted10
-	MOVQ $16, R11
-counted10:
-row9:
+	MOVQ tilePart_rowsPerStep(CX), R8
+row10:
+	TESTQ R10, R10
+	JEQ none9
 	VMOVDQU32 (R13), Z0
-	VMOVDQU32 1024(R13), Z1
-	VMOVDQU32 2048(R13), Z2
-	VMOVDQU32 3072(R13), Z3
-	VPADDD.BCST 4(AX), Z0, Z0
+	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 128(R13), Z2
+	VMOVDQU32 192(R13), Z3
+	VPADDD.BCST 4(R15), Z0, Z0
 	VCVTDQ2PS Z0, Z0
-	VPADDD.BCST 4(AX), Z1, Z1
+	VPADDD.BCST 4(R15), Z1, Z1
 	VCVTDQ2PS Z1, Z1
-	VPADDD.BCST 8(AX), Z2, Z2
+	VPADDD.BCST 8(R15), Z2, Z2
 	VCVTDQ2PS Z2, Z2
-	VPADDD.BCST 8(AX), Z3, Z3
+	VPADDD.BCST 8(R15), Z3, Z3
 	VCVTDQ2PS Z3, Z3
-	VMULPS.BCST (AX), Z16, Z4
+	VMULPS.BCST (R15), Z16, Z4
 	VFMADD231PS Z18, Z2, Z0
 	VMULPS Z4, Z0, Z0
-	VMULPS.BCST (AX), Z17, Z5
+	VMULPS.BCST (R15), Z17, Z5
 	VFMADD231PS Z18, Z3, Z1
 	VMULPS Z5, Z1, Z1
 	CMPQ amxArgs_adding(DI), $0
 	JEQ plain11
-	VADDPS (R15), Z0, Z0
-	VADDPS 64(R15), Z1, Z1
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
 plain11:
-	VMOVUPS Z0, (R15)
-	VMOVUPS Z1, 64(R15)
-	ADDQ $64, R13
-	ADDQ R14, R15
-	ADDQ amxArgs_xStride(DI), AX
-	DECQ R11
-	JNE row9
-rows8:
-	ADDQ $16, BX
-	MOVQ $1, amxArgs_adding(DI)
-	DECQ CX
-	JNE segment3
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $256, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	DECQ R8
+	JNE row10
+none9:
+	ADDQ $1024, SI
+	ADDQ $2048, DX
+	DECQ AX
+	JNE tiles4
+	CMPQ tilePart_open(CX), $0
+	JEQ whole7
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0b; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0b; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0b; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 2048(R11)(R9*1)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0b; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 3072(R11)(R9*1)
+	JMP done8
+whole7:
+row14:
+	TESTQ R10, R10
+	JEQ finished13
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 128(R13), Z2
+	VMOVDQU32 192(R13), Z3
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VPADDD.BCST 8(R15), Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VPADDD.BCST 8(R15), Z3, Z3
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST (R15), Z16, Z4
+	VFMADD231PS Z18, Z2, Z0
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VFMADD231PS Z18, Z3, Z1
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain15
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain15:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $256, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row14
+finished13:
+	MOVQ amxArgs_sums(DI), R13
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x8d; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T0, 0(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x8d; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 64(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x8d; BYTE $0x80; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T2, 128(R13)(R9*4)
+	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x8d; BYTE $0xc0; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T3, 192(R13)(R9*4)
+	MOVQ amxArgs_panelAt(DI), AX
+	ADDQ amxArgs_scaleOffset(DI), AX
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	VBROADCASTSS restStep<>(SB), Z18
+	MOVQ amxArgs_pairY(DI), R12
+	MOVQ amxArgs_pairEntry(DI), R15
+	ADDQ tilePart_entry(CX), R15
+	MOVQ tilePart_adds(CX), AX
+	MOVQ AX, amxArgs_adding(DI)
+	MOVQ amxArgs_rowsLeft(DI), R10
+	CMPQ R10, $16
+	JLE counted12
+	MOVQ $16, R10
+counted12:
+done8:
 	IMUL3Q $16, R14, AX
-	ADDQ AX, R12
-	MOVQ amxArgs_xStride(DI), BX
-	IMUL3Q $16, BX, BX
-	ADDQ amxArgs_entryAt(DI), BX
-	SUBQ $16, R10
-	JG pair2
+	ADDQ AX, amxArgs_pairY(DI)
+	MOVQ amxArgs_xStride(DI), AX
+	IMUL3Q $16, AX, AX
+	ADDQ AX, amxArgs_pairEntry(DI)
+	MOVQ amxArgs_pairBytes(DI), AX
+	ADDQ AX, amxArgs_xAt(DI)
+	ADDQ $4096, R11
+	SUBQ $16, amxArgs_rowsLeft(DI)
+	JG pair3
+	MOVQ SI, amxArgs_partPanel(DI)
+	MOVQ tilePart_xBytes(CX), AX
+	ADDQ AX, amxArgs_partX(DI)
+	ADDQ $tilePart__size, CX
+	DECQ amxArgs_partsLeft(DI)
+	JNE part2
 	MOVQ amxArgs_panelBytes(DI), AX
 	ADDQ AX, amxArgs_panelAt(DI)
 	ADDQ $128, amxArgs_yAt(DI)
 	DECQ amxArgs_panels(DI)
 	JNE panel1
+row17:
+	TESTQ R10, R10
+	JEQ finished16
+	VMOVDQU32 (R13), Z0
+	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 128(R13), Z2
+	VMOVDQU32 192(R13), Z3
+	VPADDD.BCST 4(R15), Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VPADDD.BCST 4(R15), Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VPADDD.BCST 8(R15), Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VPADDD.BCST 8(R15), Z3, Z3
+	VCVTDQ2PS Z3, Z3
+	VMULPS.BCST (R15), Z16, Z4
+	VFMADD231PS Z18, Z2, Z0
+	VMULPS Z4, Z0, Z0
+	VMULPS.BCST (R15), Z17, Z5
+	VFMADD231PS Z18, Z3, Z1
+	VMULPS Z5, Z1, Z1
+	CMPQ amxArgs_adding(DI), $0
+	JEQ plain18
+	VADDPS (R12), Z0, Z0
+	VADDPS 64(R12), Z1, Z1
+plain18:
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ $256, R13
+	ADDQ R14, R12
+	ADDQ amxArgs_xStride(DI), R15
+	DECQ R10
+	JMP row17
+finished16:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func gateRowsAMX(dst, src unsafe.Pointer, rows, dstStride int) 
+TEXT ·gateRowsAMX(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ rows+16(FP), CX
+	MOVQ dstStride+24(FP), DX
+row1:
+	VMOVUPS (SI), Z0
+	VXORPS.BCST signBit<>(SB), Z0, Z1
+	VBROADCASTSS expHigh<>(SB), Z2
+	VMINPS Z1, Z2, Z2
+	VMULPS.BCST log2e<>(SB), Z2, Z5
+	VCVTPS2DQ Z5, Z3
+	VCVTDQ2PS Z3, Z6
+	VFNMADD231PS.BCST ln2High<>(SB), Z6, Z2
+	VFNMADD231PS.BCST ln2Low<>(SB), Z6, Z2
+	VBROADCASTSS expP4<>(SB), Z4
+	VFMADD213PS.BCST expP3<>(SB), Z2, Z4
+	VFMADD213PS.BCST expP2<>(SB), Z2, Z4
+	VFMADD213PS.BCST expP1<>(SB), Z2, Z4
+	VFMADD213PS.BCST expP0<>(SB), Z2, Z4
+	VMULPS Z2, Z2, Z5
+	VFMADD213PS Z2, Z5, Z4
+	VADDPS.BCST one<>(SB), Z4, Z4
+	VPSLLD $23, Z3, Z3
+	VPADDD Z3, Z4, Z4
+	VCMPPS.BCST $5, expLow<>(SB), Z1, K2
+	VMOVAPS.Z Z4, K2, Z1
+	VADDPS.BCST one<>(SB), Z1, Z1
+	VDIVPS Z1, Z0, Z0
+	VMULPS 128(SI), Z0, Z0
+	VMOVUPS Z0, (DI)
+	VMOVUPS 64(SI), Z8
+	VXORPS.BCST signBit<>(SB), Z8, Z9
+	VBROADCASTSS expHigh<>(SB), Z10
+	VMINPS Z9, Z10, Z10
+	VMULPS.BCST log2e<>(SB), Z10, Z13
+	VCVTPS2DQ Z13, Z11
+	VCVTDQ2PS Z11, Z14
+	VFNMADD231PS.BCST ln2High<>(SB), Z14, Z10
+	VFNMADD231PS.BCST ln2Low<>(SB), Z14, Z10
+	VBROADCASTSS expP4<>(SB), Z12
+	VFMADD213PS.BCST expP3<>(SB), Z10, Z12
+	VFMADD213PS.BCST expP2<>(SB), Z10, Z12
+	VFMADD213PS.BCST expP1<>(SB), Z10, Z12
+	VFMADD213PS.BCST expP0<>(SB), Z10, Z12
+	VMULPS Z10, Z10, Z13
+	VFMADD213PS Z10, Z13, Z12
+	VADDPS.BCST one<>(SB), Z12, Z12
+	VPSLLD $23, Z11, Z11
+	VPADDD Z11, Z12, Z12
+	VCMPPS.BCST $5, expLow<>(SB), Z9, K2
+	VMOVAPS.Z Z12, K2, Z9
+	VADDPS.BCST one<>(SB), Z9, Z9
+	VDIVPS Z9, Z8, Z8
+	VMULPS 192(SI), Z8, Z8
+	VMOVUPS Z8, 64(DI)
+	ADDQ $256, SI
+	ADDQ DX, DI
+	DECQ CX
+	JNE row1
 	VZEROUPPER
 	RET
 

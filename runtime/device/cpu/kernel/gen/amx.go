@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Go's assembler lacks AMX. These are its instructions that the kernels use, encoded as the Intel Software Developer's Manual says
 // (volume 2, section 2.3 "VEX" and the instructions' pages). Tiles are 16 rows of 64 bytes.
@@ -44,21 +47,42 @@ func vexTile(prefix vexPrefix, opcode byte, reg, rm, vvvv int) []byte {
 	return append(vex(prefix, opcode, vvvv, 0, 0), 0b11<<6|byte(reg)<<3|byte(rm))
 }
 
-// vexRows encodes a move between a tile and rows that lie stride bytes apart from base+disp.
+// scales are the bits of the factors that an index of an address can have.
+var scales = map[string]byte{"1": 0, "2": 1, "4": 2, "8": 3}
+
+// scaled splits an index, such as R9 or R9*2, into its register and the bits of its factor.
+func scaled(index string) (register int, scale byte) {
+	name, factor, ok := strings.Cut(index, "*")
+	if !ok {
+		factor = "1"
+	}
+	return generalRegisters[name], scales[factor]
+}
+
+// vexRows encodes a move between a tile and rows that lie stride bytes, a scaled register, apart from base+disp.
 func vexRows(prefix vexPrefix, tile, disp int, base, stride string) []byte {
-	b, i := generalRegisters[base], generalRegisters[stride]
-	code := append(vex(prefix, 0x4b, 0, b, i), 0b10<<6|byte(tile)<<3|0b100, byte(i&7)<<3|byte(b&7))
+	b := generalRegisters[base]
+	i, scale := scaled(stride)
+	code := append(vex(prefix, 0x4b, 0, b, i), 0b10<<6|byte(tile)<<3|0b100, scale<<6|byte(i&7)<<3|byte(b&7))
 	return append(code, byte(disp), byte(disp>>8), byte(disp>>16), byte(disp>>24))
+}
+
+// rowsAt is the operand of rows that are stride bytes apart, as a comment shows it.
+func rowsAt(disp int, base, stride string) string {
+	if !strings.Contains(stride, "*") {
+		stride += "*1"
+	}
+	return fmt.Sprintf("%d(%s)(%s)", disp, base, stride)
 }
 
 // tileLoad loads a tile from rows that are stride bytes apart.
 func (f *function) tileLoad(disp int, base, stride string, tile int) {
-	f.encoded(vexRows(prefixF2, tile, disp, base, stride), fmt.Sprintf("TILELOADD %d(%s)(%s*1), T%d", disp, base, stride, tile))
+	f.encoded(vexRows(prefixF2, tile, disp, base, stride), fmt.Sprintf("TILELOADD %s, T%d", rowsAt(disp, base, stride), tile))
 }
 
 // tileStore stores a tile to rows that are stride bytes apart.
 func (f *function) tileStore(tile, disp int, base, stride string) {
-	f.encoded(vexRows(prefixF3, tile, disp, base, stride), fmt.Sprintf("TILESTORED T%d, %d(%s)(%s*1)", tile, disp, base, stride))
+	f.encoded(vexRows(prefixF3, tile, disp, base, stride), fmt.Sprintf("TILESTORED T%d, %s", tile, rowsAt(disp, base, stride)))
 }
 
 func (f *function) tileZero(tile int) {

@@ -66,6 +66,8 @@ func TestTileEncodings(t *testing.T) {
 		"tileloadd 0x400(%rsi,%r8,1),%tmm6": {func(f *function) { f.tileLoad(1024, "SI", "R8", 6) }, "c4 a2 7b 4b b4 06 00 04 00 00"},
 		"tileloadd (%r13,%rax,1),%tmm1":     {func(f *function) { f.tileLoad(0, "R13", "AX", 1) }, "c4 c2 7b 4b 8c 05 00 00 00 00"},
 		"tilestored %tmm3,64(%r12,%r9,1)":   {func(f *function) { f.tileStore(3, 64, "R12", "R9") }, "c4 82 7a 4b 9c 0c 40 00 00 00"},
+		"tileloadd 0x40(%rsi,%r9,2),%tmm7":  {func(f *function) { f.tileLoad(64, "SI", "R9*2", 7) }, "c4 a2 7b 4b bc 4e 40 00 00 00"},
+		"tilestored %tmm2,2048(%r13,%r9,4)": {func(f *function) { f.tileStore(2, 2048, "R13", "R9*4") }, "c4 82 7a 4b 94 8d 00 08 00 00"},
 		"tdpbssd %tmm7,%tmm4,%tmm1":         {func(f *function) { f.tileDot(dotSigned, 4, 7, 1) }, "c4 e2 43 5e cc"},
 		"tdpbsud %tmm6,%tmm5,%tmm2":         {func(f *function) { f.tileDot(dotSignedUnsigned, 5, 6, 2) }, "c4 e2 4a 5e d5"},
 		"tdpbf16ps %tmm6,%tmm4,%tmm0":       {func(f *function) { f.tileDot(dotBF16Tiles, 4, 6, 0) }, "c4 e2 4a 5c c4"},

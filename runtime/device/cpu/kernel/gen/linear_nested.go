@@ -31,16 +31,16 @@ func (k nestedCodes) loadConstants() {
 	k.op("VMOVDQU32", constant("spreadBytes"), k.reg(nestedByte))
 }
 
-// loadGroup loads the steps and offsets of the group at hand; temp is overwritten.
-func (k nestedCodes) loadGroup(temp string) {
+// loadGroup loads the steps and offsets of the group at base+disp; temp is overwritten.
+func (k nestedCodes) loadGroup(base string, disp int, temp string) {
 	for c := range 2 {
-		k.op("VBROADCASTI32X4", mem(0, nested), temp)
+		k.op("VBROADCASTI32X4", mem(disp, base), temp)
 		if c > 0 {
 			k.op("VPSRLW", imm(4), temp, temp)
 		}
 		k.op("VPANDD", k.reg(nestedNibbles), temp, temp)
 		k.op("VPSHUFB", k.reg(nestedWords), temp, k.reg(nestedFactor+c))
-		k.op("VBROADCASTI32X4", mem(nestedSteps+lanes/2*c, nested), temp)
+		k.op("VBROADCASTI32X4", mem(disp+nestedSteps+lanes/2*c, base), temp)
 		k.op("VPSHUFB", k.reg(nestedByte), temp, k.reg(nestedOffset+c))
 	}
 }
@@ -69,7 +69,7 @@ func linearNested(t isa, rows, digits int) *function {
 		k.segmentLoop(func() {
 			k.startAtBias()
 			k.nestedLoop(func() {
-				k.loadGroup(k.temp(k.used(), 0))
+				k.loadGroup(nested, 0, k.temp(k.used(), 0))
 				for i := range nestedGroup {
 					if i%2 == 0 {
 						k.prefetch(i / 2)
@@ -112,7 +112,7 @@ func expandNested(t isa) *function {
 	}
 	group := k.newLabel("group")
 	k.place(group)
-	k.loadGroup("Z0")
+	k.loadGroup(nested, 0, "Z0")
 	for i := range nestedGroup {
 		if i%2 == 0 {
 			k.op("PREFETCHT0", mem(expandAhead+i/2*stepBytes, panel))

@@ -1,33 +1,36 @@
 package main
 
-// block is the memory that 64 k of a panel of u4n are expanded to, of two halves in turn: they stay in the first-level cache.
+// Kernels for panels of u4n are those for u8, but that they expand 64 k of the panel before they multiply them. What was expanded stays in the nearest
+// cache, in two places in turn.
 const (
-	block     = rowCount
+	block     = aheadPanel // 64 k of the panel as u8
 	blockFlip = 2 * tileBytes
+	nestedAt  = counter // of the group at hand
 )
 
-// codes is the expansion of panels of u4n in registers that tile kernels leave alone.
+// codes is the expansion of panels in registers that tile kernels leave alone.
 func (k *tileKernel) codes() nestedCodes {
 	return nestedCodes{&linearKernel{function: k.function, isa: avx512, rows: 1, nv: 2, digits: 1}}
 }
 
-// startNested points to the first group of the panel.
+// startNested points to the group at which panel is: 64 k of a panel are tileBytes, and two groups.
 func (k *tileKernel) startNested() {
 	k.op("MOVQ", panel, "AX")
+	k.op("SUBQ", k.arg("panelAt"), "AX")
+	k.op("SHRQ", imm(10), "AX")
+	k.op("IMUL3Q", imm(2*nestedBytes), "AX", "AX")
+	k.op("ADDQ", k.arg("panelAt"), "AX")
 	k.op("ADDQ", k.arg("nestedOffset"), "AX")
 	k.op("MOVQ", "AX", k.arg("nestedAt"))
 }
 
-// nestedLoop sums the tiles of a segment, two groups at a time.
-func (k *tileKernel) nestedLoop() {
+// expandBlock expands 64 k of the panel.
+func (k *tileKernel) expandBlock() {
 	c := k.codes()
-	again := k.newLabel("tiles")
-	c.loadConstants()
-	k.op("MOVQ", k.arg("nestedAt"), nested)
-	k.op("MOVQ", k.arg("block"), block)
-	k.place(again)
+	k.op("XORQ", imm(blockFlip), block)
+	k.op("MOVQ", k.arg("nestedAt"), nestedAt)
 	for group := range 2 {
-		c.loadGroup("Z0")
+		c.loadGroup(nestedAt, group*nestedBytes, "Z0")
 		for i := range nestedGroup {
 			for half := range 2 {
 				v := avx512.reg((2*i + half) % 8)
@@ -35,18 +38,7 @@ func (k *tileKernel) nestedLoop() {
 				k.op("VMOVDQU32", v, mem((group*nestedGroup+i)*stepBytes+half*tileRow, block))
 			}
 		}
-		k.op("ADDQ", imm(nestedBytes), nested)
 	}
-	k.addProducts(k.dot, k.rowTiles(),
-		func(i int) { k.tileLoad(i*tileBytes, x, tileStride, tileA+i) },
-		func(i int) { k.tileLoad(i*tileRow, block, panelStride, tileB+i) })
-	for i := 0; i < tileBytes; i += 64 {
-		k.op("PREFETCHT0", mem(expandAhead+i, panel))
-	}
-	k.op("XORQ", imm(blockFlip), block)
-	k.op("ADDQ", imm(tileBytes), panel)
-	k.op("ADDQ", imm(2*tileBytes), x)
-	k.op("DECQ", steps)
-	k.op("JNE", again)
-	k.op("MOVQ", nested, k.arg("nestedAt"))
+	k.op("ADDQ", imm(2*nestedBytes), nestedAt)
+	k.op("MOVQ", nestedAt, k.arg("nestedAt"))
 }
