@@ -32,7 +32,7 @@ func (c *Context) keepStored(w *ir.Weight, r role) error {
 
 // changeStored gives the weight another format: one that has the same codes, plain numbers, or, if that is allowed, other codes.
 func (c *Context) changeStored(w *ir.Weight, name string) error {
-	f, err := quant.Find(name)
+	f, err := FormatFor(c.Options.Target, name)
 	if err != nil {
 		return err
 	}

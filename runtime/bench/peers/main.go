@@ -159,7 +159,7 @@ func (o *options) measure(ctx context.Context, w, progress io.Writer) error {
 		return err
 	}
 	part := filepath.Join(o.samples, begun.Format(stamp))
-	out, err := os.OpenFile(part+".jsonl", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	out, err := os.OpenFile(part+".jsonl", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (o *options) measure(ctx context.Context, w, progress io.Writer) error {
 }
 
 // stamp is how parts of a directory of samples are called.
-const stamp = "20060102-150405"
+const stamp = "20060102-150405.000"
 
 // tables prints the tables of a directory, or file, of samples.
 func (o *options) tables(path string, w io.Writer) error {
