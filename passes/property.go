@@ -3,6 +3,7 @@ package passes
 import (
 	"fmt"
 
+	"llmc/internal/quant"
 	"llmc/ir"
 )
 
@@ -65,11 +66,21 @@ func checkQuantized(_ *ir.Module, f *ir.Func) error {
 		if w == nil || looksUp(op) {
 			continue
 		}
-		if x, want := op.Arg("x").Type, ownForm(w); !want.fits(x) && !(w.Type.Quant != "" && plainForm.fits(x)) {
+		if x, want := op.Arg("x").Type, ownForm(w); !want.fits(x) && !multipliesAs(x, w) {
 			return fmt.Errorf("%s multiplies %v with a weight %v; its input must be %v", describe(op.Result()), x, w.Type, want)
 		}
 	}
 	return nil
+}
+
+// multipliesAs tells whether inputs of type x are another form that a weight of codes is multiplied with on some target.
+func multipliesAs(x ir.Type, w *ir.Weight) bool {
+	if w.Type.Quant == "" {
+		return false
+	}
+	activation, _ := ir.SplitQuant(x.Quant)
+	f, err := quant.FindType(w.Type.Quant)
+	return plainForm.fits(x) || err == nil && multiplies(activation, w) && codedForm(w, f, activation).fits(x)
 }
 
 func checkSelected(_ *ir.Module, f *ir.Func) error {
