@@ -3,6 +3,7 @@ package hf
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Error says what is wrong in a checkpoint, and where.
@@ -30,9 +31,15 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// clip shortens names from outside, so that messages stay readable.
+// clip shortens names from outside and leaves out what would not print, so that messages stay readable, and one line.
 func clip(name string) string {
 	const most = 120
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, name)
 	if len(name) <= most {
 		return name
 	}
