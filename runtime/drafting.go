@@ -69,7 +69,7 @@ const (
 	// farBehind is how many tokens the model may lag behind a sequence without its having to pay.
 	farBehind = 16
 	// stake is what a sequence may lose by guesses, of the time that its tokens took so far: short answers end before there is experience.
-	stake = 0.045
+	stake = 0.06
 	// entryFactor is how much more time a model's guesses have to save than it takes to catch up with a sequence.
 	entryFactor = 1.5
 )
