@@ -29,10 +29,16 @@ func weights(repo *hubtest.Repo) []byte { return repo.Files["model.safetensors"]
 // nothingVisible checks that neither a snapshot nor a blob has appeared for the weights.
 func nothingVisible(t testing.TB, c *Client, repo *hubtest.Repo) {
 	t.Helper()
+	noBlob(t, c, hubtest.SHA256(weights(repo)))
+}
+
+// noBlob checks that neither a snapshot nor the blob has appeared. Blobs of other files, which were verified, may have.
+func noBlob(t testing.TB, c *Client, blob string) {
+	t.Helper()
 	if _, err := os.Stat(filepath.Join(c.Cache, "models--org--name", "snapshots")); err == nil {
 		t.Error("there are snapshots")
 	}
-	if _, err := os.Stat(filepath.Join(c.Cache, "models--org--name", "blobs", hubtest.SHA256(weights(repo)))); err == nil {
+	if _, err := os.Stat(filepath.Join(c.Cache, "models--org--name", "blobs", blob)); err == nil {
 		t.Error("there is a blob")
 	}
 	if _, err := os.Stat(filepath.Join(c.Cache, "models--org--name", "refs")); err == nil {
@@ -137,7 +143,7 @@ func TestStalledConnections(t *testing.T) {
 
 // What does not have the hash that is listed never gets a name, and the next try is whole.
 func TestDamage(t *testing.T) {
-	for _, name := range []string{"model.safetensors", "generation_config.json"} {
+	for name, hash := range map[string]func([]byte) string{"model.safetensors": hubtest.SHA256, "generation_config.json": hubtest.GitHash} {
 		repo := model()
 		repo.Files["generation_config.json"] = []byte(`{"top_k":20}`)
 		s, c := start(t, repo)
@@ -152,7 +158,7 @@ func TestDamage(t *testing.T) {
 		})
 		_, err := fetch(t, c, testRepo)
 		wantError(t, err, ErrCorrupt, "org/name: "+name+": what came has hash")
-		nothingVisible(t, c, repo)
+		noBlob(t, c, hash(repo.Files[name]))
 		s.Before(nil)
 		holds(t, c, mustFetch(t, c, testRepo), repo, wanted)
 	}
