@@ -73,7 +73,7 @@ func (b *build) open() error {
 		return err
 	}
 	b.policy.Overrides, b.policy.Requantize = b.Override, b.Requantize
-	if b.quant, err = formatName(b.policy.Linear, b.targets); err != nil {
+	if b.quant, err = formatOn(b.policy.Linear, b.targets); err != nil {
 		return err
 	}
 	if b.Random != nil {

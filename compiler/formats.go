@@ -31,8 +31,8 @@ func policy(name string) (passes.Policy, *quant.Format, error) {
 	return passes.Policy{Linear: name, KeepStored: auto}, f, nil
 }
 
-// formatName returns what a name stands for on all targets, or the name where that differs.
-func formatName(name string, targets []engine.Target) (string, error) {
+// formatOn returns what a name stands for on all targets, or the name where that differs.
+func formatOn(name string, targets []engine.Target) (string, error) {
 	var found []string
 	for _, row := range targets {
 		t, _, err := backends[row.Device](row)

@@ -65,9 +65,7 @@ func TestGGUFIsKept(t *testing.T) {
 			model, err := (cpu.Device{}).Load(plan, compiler.VerifySettings())
 			check(t, err)
 			defer model.Close()
-			v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), path)
-			check(t, err)
-			if !v.OK || v.FirstBadWeight != "" {
+			if v := verifiedPlan(t, cpu.Device{}, plan, path); !v.OK || v.FirstBadWeight != "" {
 				t.Errorf("%+v", v)
 			}
 			got := slices.Concat(forward(t, model, plan.Info().Vocab, g.Prompts[2].IDs, true)...)

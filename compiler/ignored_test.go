@@ -40,11 +40,7 @@ func TestIgnored(t *testing.T) {
 	plan, err := engine.Open(o.Out)
 	check(t, err)
 	defer plan.Close()
-	model, err := (cpu.Device{}).Load(plan, compiler.VerifySettings())
-	check(t, err)
-	defer model.Close()
-	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), dir)
-	check(t, err)
+	v := verifiedPlan(t, cpu.Device{}, plan, dir)
 	if !v.OK || v.Compared == 0 {
 		t.Errorf("%+v", v)
 	}

@@ -116,11 +116,7 @@ func TestCodesAreKept(t *testing.T) {
 		plan, err := engine.Open(path)
 		check(t, err)
 		defer plan.Close()
-		model, err := (cpu.Device{}).Load(plan, compiler.VerifySettings())
-		check(t, err)
-		defer model.Close()
-		v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), dir)
-		check(t, err)
+		v := verifiedPlan(t, cpu.Device{}, plan, dir)
 		if !v.OK || v.FirstBadWeight != "" {
 			t.Errorf("%s: %+v", name, v)
 		}

@@ -72,11 +72,7 @@ func TestTurnedWeightsAreCompared(t *testing.T) {
 	plan, err := engine.Open(turnedPlan(t, compiler.Options{Quant: "int8-w8a8", Archs: []string{"native"}}))
 	check(t, err)
 	defer plan.Close()
-	model, err := cpu.Device{}.Load(plan, compiler.VerifySettings())
-	check(t, err)
-	defer model.Close()
-	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), dir)
-	check(t, err)
+	v := verifiedPlan(t, cpu.Device{}, plan, dir)
 	if v.OK || v.FirstBadWeight == "" {
 		t.Errorf("other weights pass: %+v", *v)
 	}

@@ -48,7 +48,7 @@ func verifiedPlan(t *testing.T, device engine.Device, plan *engine.Plan, against
 }
 
 // verifyFormats are those that TestVerify goes through.
-var verifyFormats = []string{"f32", "bf16", "int8", "int4-g32", "int4-g128-zp", "int8-w8a8", "int4-g32-a8"}
+var verifyFormats = []string{"f32", "bf16", "int8", "int4-g32", "int4-nested", "int4-nested-a8", "int4-g128-zp", "int8-w8a8", "int4-g32-a8"}
 
 // TestVerify wants every plan within the tolerances, which the formats of weights have no part in.
 func TestVerify(t *testing.T) {

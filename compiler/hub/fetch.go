@@ -121,19 +121,24 @@ func (r *repo) shards(ctx context.Context, wanted []file, index string) ([]strin
 			if err := r.fetch(ctx, f, nil); err != nil {
 				return nil, err
 			}
-			text, err := os.Open(r.blob(f.etag))
-			if err != nil {
-				return nil, err
-			}
-			defer text.Close()
-			shards, err := hf.Shards(text)
-			if err != nil {
-				return nil, r.refuse(err)
-			}
-			return shards, nil
+			return r.named(r.blob(f.etag))
 		}
 	}
 	return nil, nil
+}
+
+// named returns the files that the index at path names.
+func (r *repo) named(path string) ([]string, error) {
+	text, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer text.Close()
+	shards, err := hf.Shards(text)
+	if err != nil {
+		return nil, r.refuse(err)
+	}
+	return shards, nil
 }
 
 // fetchAll downloads the blobs that are not there.

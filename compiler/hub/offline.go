@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -123,14 +122,9 @@ func (r *repo) cachedNeeds(have []string, need hf.Need) ([]string, error) {
 	if selection.Index == "" || !isFile(r.pointer(selection.Index)) {
 		return selection.Files, nil
 	}
-	text, err := os.Open(r.pointer(selection.Index))
+	shards, err := r.named(r.pointer(selection.Index))
 	if err != nil {
 		return nil, err
-	}
-	defer text.Close()
-	shards, err := hf.Shards(text)
-	if err != nil {
-		return nil, r.refuse(err)
 	}
 	return append(selection.Files, shards...), nil
 }

@@ -34,9 +34,14 @@ func (l Linear) Expanded() Linear {
 
 // nestedCode returns the byte that a code stands for: 128 is the weight 0.
 func (l Linear) nestedCode(panel []byte, lane, k int) uint8 {
-	group := panel[l.NestedOffset(k/NestedGroup):][:nestedBytes]
-	step := group[lane%nestedSteps] >> (lane / nestedSteps * 4) & 15
-	return l.nibble(panel, lane, k)*step + group[nestedSteps+lane]
+	step, offset := l.Step(panel, lane, k/NestedGroup)
+	return l.nibble(panel, lane, k)*step + offset
+}
+
+// Step returns the step and the offset of group g.
+func (l Linear) Step(panel []byte, lane, g int) (step, offset uint8) {
+	group := panel[l.NestedOffset(g):][:nestedBytes]
+	return group[lane%nestedSteps] >> (lane / nestedSteps * 4) & 15, group[nestedSteps+lane]
 }
 
 func (l Linear) packNested(panel []byte, c Codes, rows int) error {

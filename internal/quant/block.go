@@ -165,6 +165,31 @@ func extreme(x []float32) (float32, error) {
 	return math.Float32frombits(bits.RotateLeft32(most, -1)), nil
 }
 
+// span returns the range of finite numbers. It compares them as integers in the same order, which takes no branches.
+func span(x []float32) (low, high float32) {
+	first := ordered(math.Float32bits(x[0]))
+	low0, low1, high0, high1 := first, first, first, first
+	for len(x) >= 2 {
+		v := (*[2]float32)(x)
+		a, b := ordered(math.Float32bits(v[0])), ordered(math.Float32bits(v[1]))
+		low0, low1 = min(low0, a), min(low1, b)
+		high0, high1 = max(high0, a), max(high1, b)
+		x = x[2:]
+	}
+	for _, v := range x {
+		a := ordered(math.Float32bits(v))
+		low0, high0 = min(low0, a), max(high0, a)
+	}
+	number := func(i int32) float32 { return math.Float32frombits(uint32(ordered(uint32(i)))) }
+	return number(min(low0, low1)), number(max(high0, high1))
+}
+
+// ordered turns the bits of numbers into integers of the same order, and back.
+func ordered(bits uint32) int32 {
+	i := int32(bits)
+	return i ^ int32(uint32(i>>31)>>1)
+}
+
 const (
 	signBit  = 1 << 31
 	infinity = 0x7f800000

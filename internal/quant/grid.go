@@ -16,15 +16,18 @@ type grid struct {
 func newGrid(inverse float32, zero int) grid { return grid{inverse, float32(roundMagic + zero)} }
 
 // code returns roundMagic + the code of x. |x| must be far below 2^22 steps.
-func (g grid) code(x float32) float32 {
-	sum := float32(x*g.inverse) + g.base
+func (g grid) code(x float32) float32 { return clip(float32(x*g.inverse) + g.base) }
+
+// clip keeps roundMagic + a whole number within those of codes.
+func clip(sum float32) float32 {
 	if math.Float32bits(sum)-magicBits > maxCode {
-		return clip(sum)
+		return end(sum)
 	}
 	return sum
 }
 
-func clip(sum float32) float32 {
+// end returns the end of the range of codes that a sum is beyond; a function of its own, so that clip is inlined.
+func end(sum float32) float32 {
 	if sum < roundMagic {
 		return roundMagic
 	}

@@ -65,31 +65,6 @@ func quantizeInt4Nested(f *Format, b *Block, row int, x []float32) error {
 	})
 }
 
-// span returns the range of finite numbers. It compares them as integers in the same order, which takes no branches.
-func span(x []float32) (low, high float32) {
-	first := ordered(math.Float32bits(x[0]))
-	low0, low1, high0, high1 := first, first, first, first
-	for len(x) >= 2 {
-		v := (*[2]float32)(x)
-		a, b := ordered(math.Float32bits(v[0])), ordered(math.Float32bits(v[1]))
-		low0, low1 = min(low0, a), min(low1, b)
-		high0, high1 = max(high0, a), max(high1, b)
-		x = x[2:]
-	}
-	for _, v := range x {
-		a := ordered(math.Float32bits(v))
-		low0, high0 = min(low0, a), max(high0, a)
-	}
-	number := func(i int32) float32 { return math.Float32frombits(uint32(ordered(uint32(i)))) }
-	return number(min(low0, low1)), number(max(high0, high1))
-}
-
-// ordered turns the bits of numbers into integers of the same order, and back.
-func ordered(bits uint32) int32 {
-	i := int32(bits)
-	return i ^ int32(uint32(i>>31)>>1)
-}
-
 // nestedGrid is a candidate for a group's step and offset; 128 is not added to this one.
 type nestedGrid struct {
 	step, offset int
@@ -151,13 +126,7 @@ func (g nestedGrid) errors(x []float32) (sum, squares float32) {
 }
 
 // nearestCode returns roundMagic + the code nearest to t, |t| being far below 2^22.
-func nearestCode(t float32) float32 {
-	sum := t + roundMagic
-	if math.Float32bits(sum)-magicBits > maxCode {
-		return clip(sum)
-	}
-	return sum
-}
+func nearestCode(t float32) float32 { return clip(t + roundMagic) }
 
 // assign gives each element its code.
 func (g nestedGrid) assign(codes []uint8, x []float32) {

@@ -50,13 +50,6 @@ func quantizeInt4Zero(f *Format, b *Block, row int, x []float32) error {
 
 // limits returns the range of x and 0.
 func limits(x []float32) (low, high float32) {
-	for _, v := range x {
-		if v < low {
-			low = v
-		}
-		if v > high {
-			high = v
-		}
-	}
-	return low, high
+	low, high = span(x)
+	return min(low, 0), max(high, 0)
 }

@@ -114,12 +114,11 @@ type amxProduct struct {
 	sc        *amxScratch
 	w         *Matrix
 	x         *Rows
-	fuse      bool          // whether panels of u4n are expanded as they are multiplied, else before
-	wide      layout.Linear // of u4n: what panels are expanded to
-	pairRows  int           // rows of x that follow each other in packed tiles before K does
-	pairBytes int           // of them
-	first     int           // row of the block
-	rows      int           // in the block
+	fuse      bool // whether panels of u4n are expanded as they are multiplied, else before
+	pairRows  int  // rows of x that follow each other in packed tiles before K does
+	pairBytes int  // of them
+	first     int  // row of the block
+	rows      int  // in the block
 }
 
 // tileKernel returns the kernel that multiplies w and x by tiles, if that is how rows rows are best multiplied, else nil.
@@ -150,7 +149,6 @@ func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok
 	}
 	p = amxProduct{amxKernel: k, set: s, sc: &sc.amx, w: w, x: x, pairRows: amxRows}
 	if w.Nested {
-		p.wide = w.Expanded()
 		p.fuse = rows <= fusedPairs*2*amxRows/x.Digits
 	}
 	if w.Group == 0 {
@@ -162,6 +160,9 @@ func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok
 	p.sc.prepare(&p)
 	return p, true
 }
+
+// unfolds tells whether panels of u4n are expanded before they are multiplied.
+func (p *amxProduct) unfolds() bool { return p.w.Nested && !p.fuse }
 
 // groupTiles returns how many tiles of K a group of 4-bit weights is: one of 32 bf16, or one for each 64 bytes.
 func (p *amxProduct) groupTiles() int { return max(1, p.w.Group/amxRow) }
@@ -189,8 +190,8 @@ func (sc *amxScratch) prepare(p *amxProduct) {
 	pairs := p.blockRows() / p.pairRows
 	// A last block of two groups of which there is one goes over the end.
 	grow(&sc.packed, pairs*p.pairBytes+maxDigits*amxBytes)
-	if p.w.Nested && !p.fuse {
-		grow(&sc.panels, max(2, p.callPanels())*p.wide.PanelBytes())
+	if p.unfolds() {
+		grow(&sc.panels, max(2, p.callPanels())*p.w.wide.PanelBytes())
 	}
 	if p.expand == nil {
 		grow(&sc.spill, 4*amxBytes*pairs)
@@ -249,11 +250,8 @@ func (p *amxProduct) packScales(r int) {
 
 // expandPanels expands panels panels from panel on, of formats that need it.
 func (p *amxProduct) expandPanels(panel, panels int) {
-	if p.fuse {
-		return
-	}
-	if p.w.Nested {
-		size := p.wide.PanelBytes()
+	if p.unfolds() {
+		size := p.w.wide.PanelBytes()
 		for i := range panels {
 			p.set.expandNested(p.sc.panels[i*size:][:size], p.w, p.w.Data[(panel+i)*p.w.panel:])
 		}
@@ -296,8 +294,8 @@ func (p *amxProduct) run(panel, panels, r, rows int, y unsafe.Pointer, yStride i
 		a.scaleOffset = w.ScaleOffset(0)
 		if p.fuse {
 			a.nestedOffset, a.block = w.NestedOffset(0), unsafe.Pointer(&p.sc.block[0])
-		} else if w.Nested {
-			a.panel, a.panelBytes, a.scaleOffset = unsafe.Pointer(&p.sc.panels[0]), p.wide.PanelBytes(), p.wide.ScaleOffset(0)
+		} else if p.unfolds() {
+			a.panel, a.panelBytes, a.scaleOffset = unsafe.Pointer(&p.sc.panels[0]), p.w.wide.PanelBytes(), p.w.wide.ScaleOffset(0)
 			a.ahead = w.at(min(panel+panels, w.Panels()-1))
 		}
 		a.entry = unsafe.Pointer(&p.x.Data[(p.first+r)*p.x.Stride+p.x.EntryOffset()])
@@ -342,8 +340,8 @@ func (p *amxProduct) callPanels() int {
 	if p.expand != nil {
 		return expandedPanels
 	}
-	if p.w.Nested && !p.fuse {
-		return max(1, nestedPanelBytes/p.wide.PanelBytes())
+	if p.unfolds() {
+		return max(1, nestedPanelBytes/p.w.wide.PanelBytes())
 	}
 	products := (p.rows + p.pairRows - 1) / p.pairRows * p.pairBytes * layout.Lanes
 	return max(1, min(callProducts/products, callBytes/p.w.panel))

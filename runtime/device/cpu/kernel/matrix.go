@@ -63,6 +63,7 @@ type Matrix struct {
 	oneDigit layout.Activation // what input becomes without its second digit
 	panel    int               // PanelBytes
 	scaled   bool              // products are multiplied with scales behind them
+	wide     layout.Linear     // of u4n: what panels are expanded to
 }
 
 // NewMatrix checks that data holds the weight that l describes.
@@ -75,9 +76,13 @@ func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
 		return Matrix{}, err
 	}
 	input := l.Input()
-	return Matrix{
+	w := Matrix{
 		Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: input, oneDigit: input.OneDigit(), panel: l.PanelBytes(), scaled: scaled(l.Format),
-	}, nil
+	}
+	if l.Nested {
+		w.wide = l.Expanded()
+	}
+	return w, nil
 }
 
 // Rows is an activation: rows in one of the activation formats, Stride bytes apart.

@@ -31,18 +31,17 @@ func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, expand bool) panelOf {
 	if !expand {
 		return panelOf{w.Linear, data}
 	}
-	l := w.Expanded()
-	size := l.PanelBytes()
+	size := w.wide.PanelBytes()
 	grow(&sc.expanded, 2*size)
 	dst := sc.expanded[slot*size:][:size]
 	s.expandNested(dst, w, data)
-	return panelOf{l, dst}
+	return panelOf{w.wide, dst}
 }
 
 // expandNested writes a panel of u4n as u8.
 func (s *Set) expandNested(dst []byte, w *Matrix, panel []byte) {
 	s.nested(unsafe.Pointer(&dst[0]), unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.NestedOffset(0)]), w.KPad()/layout.NestedGroup)
-	copy(dst[w.Expanded().ScaleOffset(0):], panel[w.ScaleOffset(0):w.NestedOffset(0)])
+	copy(dst[w.wide.ScaleOffset(0):], panel[w.ScaleOffset(0):w.NestedOffset(0)])
 }
 
 // sumGroups gives kernels that want them the sums of the codes of rows [first, first+rows) in each group.

@@ -160,14 +160,11 @@ func (s *Set) Gather(dst []float32, w *Matrix, n int) {
 	panel := w.Panel(w.Data, n/layout.Lanes)
 	lane := 4 * (n % layout.Lanes)
 	dst = dst[:w.K]
-	if w.Nested {
-		scale := w.Scale(panel, lane/4, 0)
-		for k := range dst {
-			dst[k] = float32(int(w.Code(panel, lane/4, k))-128) * scale
-		}
+	switch {
+	case w.Nested:
+		gatherNested(dst, w, panel, lane)
 		return
-	}
-	if w.scaled {
+	case w.scaled:
 		w.Row(dst, w.Data, n)
 		return
 	}
@@ -201,8 +198,25 @@ func gatherU4(dst []float32, w *Matrix, panel []byte, lane int) {
 		steps := panel[w.StepOffset(lo):]
 		out := dst[lo:min(w.K, lo+w.Group)]
 		for i := range out {
-			b := steps[i/8*layout.StepBytes+lane+i%4] >> (i % 8 / 4 * 4) & 15
-			out[i] = float32(int(b)-zero) * scale
+			out[i] = float32(int(nibble(steps, lane, i))-zero) * scale
 		}
 	}
+}
+
+// gatherNested makes codes of u8 as the kernels do, in bytes.
+func gatherNested(dst []float32, w *Matrix, panel []byte, lane int) {
+	scale := w.Scale(panel, lane/4, 0)
+	for lo := 0; lo < w.K; lo += layout.NestedGroup {
+		step, offset := w.Step(panel, lane/4, lo/layout.NestedGroup)
+		steps := panel[w.StepOffset(lo):]
+		out := dst[lo:min(w.K, lo+layout.NestedGroup)]
+		for i := range out {
+			out[i] = float32(int(nibble(steps, lane, i)*step+offset)-128) * scale
+		}
+	}
+}
+
+// nibble returns the code of 4 bits at i, counted from the first of steps.
+func nibble(steps []byte, lane, i int) uint8 {
+	return steps[i/8*layout.StepBytes+lane+i%4] >> (i % 8 / 4 * 4) & 15
 }

@@ -39,6 +39,14 @@ func (k *rowKernel) expBelowHigh(v string, temp int) {
 	k.expOf(k.reg(temp), v, temp+1)
 }
 
+// polynomial leaves the polynomial in x of the constants, the highest power's first, in p, by Horner's rule.
+func (k *rowKernel) polynomial(x, p string, coefficients ...string) {
+	k.op("VBROADCASTSS", constant(coefficients[0]), p)
+	for _, c := range coefficients[1:] {
+		k.op(k.bcst("VFMADD213PS"), constant(c), x, p)
+	}
+}
+
 // expOf stores e^r in v, or zero where v is below expLow; r is overwritten.
 func (k *rowKernel) expOf(r, v string, temp int) {
 	n, p, t, whole := k.reg(temp), k.reg(temp+1), k.reg(temp+2), k.reg(temp+3)
@@ -47,10 +55,7 @@ func (k *rowKernel) expOf(r, v string, temp int) {
 	k.op("VCVTDQ2PS", n, whole)
 	k.op(k.bcst("VFNMADD231PS"), constant("ln2High"), whole, r)
 	k.op(k.bcst("VFNMADD231PS"), constant("ln2Low"), whole, r)
-	k.op("VBROADCASTSS", constant("expP4"), p)
-	for _, c := range []string{"expP3", "expP2", "expP1", "expP0"} {
-		k.op(k.bcst("VFMADD213PS"), constant(c), r, p)
-	}
+	k.polynomial(r, p, "expP4", "expP3", "expP2", "expP1", "expP0")
 	k.op("VMULPS", r, r, t)
 	k.op("VFMADD213PS", r, t, p)
 	k.op(k.bcst("VADDPS"), constant("one"), p, p)
@@ -148,10 +153,7 @@ func (k *rowKernel) gelu(x string) {
 	k.op(k.move(), p, t)
 	k.op(k.bcst("VFMADD231PS"), constant("erfScale"), size, t)
 	k.op("VDIVPS", t, p, t)
-	k.op("VBROADCASTSS", constant("erf4"), p)
-	for _, c := range []string{"erf3", "erf2", "erf1", "erf0"} {
-		k.op(k.bcst("VFMADD213PS"), constant(c), t, p)
-	}
+	k.polynomial(t, p, "erf4", "erf3", "erf2", "erf1", "erf0")
 	k.op("VMULPS", t, p, p)
 	k.op("VMULPS", x, x, e)
 	k.op(k.bcst("VMULPS"), constant("minusHalf"), e, e)

@@ -75,14 +75,6 @@ type tileKernel struct {
 	few    bool // at most 16 rows, of one digit: there is no second tile of rows, and the first is no higher than it has to be
 }
 
-func newTileKernel(name, doc string, dot tileDot, digits int, config string) *tileKernel {
-	k := &tileKernel{tileFunction: startTiles(name, doc, "amxArgs", config), dot: dot, digits: digits}
-	k.op("MOVQ", imm(tileRow), tileStride)
-	k.op("MOVQ", imm(stepBytes), panelStride)
-	k.op("MOVQ", k.arg("yStride"), resultLD)
-	return k
-}
-
 // rowTiles is how many tiles of rows there are.
 func (k *tileKernel) rowTiles() int {
 	if k.few {

@@ -35,7 +35,11 @@ func writeTileU4(joined bool, digits int) *function {
 	if digits == 2 {
 		name += "digits"
 	}
-	k := tileU4{newTileKernel(name, "multiplies rows that are packed as tiles with an expanded panel.", dot, digits, "wholeTiles"), joined}
+	doc := "multiplies rows that are packed as tiles with an expanded panel."
+	k := tileU4{&tileKernel{tileFunction: startTiles(name, doc, "amxArgs", "wholeTiles"), dot: dot, digits: digits}, joined}
+	k.op("MOVQ", imm(tileRow), tileStride)
+	k.op("MOVQ", imm(stepBytes), panelStride)
+	k.op("MOVQ", k.arg("yStride"), resultLD)
 	rows, panels, half := k.newLabel("rows"), k.newLabel("panel"), k.newLabel("half")
 	k.op("VBROADCASTSS", constant("restStep"), avx512.reg(groupRestStep))
 	k.startRows()
