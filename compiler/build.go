@@ -90,7 +90,10 @@ func (b *build) compile() error {
 	if err != nil {
 		return err
 	}
-	importing := b.importing(kv)
+	importing, err := b.importing(kv)
+	if err != nil {
+		return err
+	}
 	importing.Dequantize = !b.policy.KeepStored && (b.format.Plain() || b.Requantize)
 	if b.model, err = models.Import(b.checkpoint, importing); err != nil {
 		return err
@@ -200,10 +203,14 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	}
 	p.Options = append(p.Options, b.keptOptions()...)
 	p.Options = append(p.Options, b.ignored()...)
+	family, err := b.familyOption()
+	if err != nil {
+		return nil, err
+	}
+	p.Options = append(p.Options, family...)
 	for _, name := range b.Disabled {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})
 	}
-	var err error
 	if p.Files, err = sourceFiles(ctx, b.checkpoint, b.Threads, b.Progress); err != nil {
 		return nil, err
 	}

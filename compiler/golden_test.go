@@ -75,6 +75,19 @@ func modelType(t *testing.T, dir string) string {
 	return c.ModelType
 }
 
+// readGolden opens what was recorded of the checkpoint in dir.
+func readGolden(t *testing.T, dir string) *goldenFile {
+	t.Helper()
+	g := &goldenFile{dir: dir}
+	text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
+	check(t, err)
+	check(t, json.Unmarshal(text, g))
+	g.tensors, err = hf.OpenFile(filepath.Join(dir, "golden.safetensors"))
+	check(t, err)
+	t.Cleanup(func() { g.tensors.Close() })
+	return g
+}
+
 // checkpoints returns every decoder that the compiler knows: the families that tests go through in all formats first, then the others.
 func checkpoints(t *testing.T) []*goldenFile {
 	t.Helper()
@@ -84,14 +97,8 @@ func checkpoints(t *testing.T) []*goldenFile {
 		if !slices.Contains(models.Supported(), family) {
 			continue
 		}
-		g := &goldenFile{dir: dir}
-		text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
-		check(t, err)
-		check(t, json.Unmarshal(text, g))
+		g := readGolden(t, dir)
 		g.thorough = slices.Contains(everyFormat, family) && g.Difference != nil
-		g.tensors, err = hf.OpenFile(filepath.Join(dir, "golden.safetensors"))
-		check(t, err)
-		t.Cleanup(func() { g.tensors.Close() })
 		if g.thorough {
 			all = append(all, g)
 		} else {

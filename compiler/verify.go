@@ -67,8 +67,8 @@ func tolerance(info *engine.ModelInfo, turned bool) Tolerance {
 const verifyTokens = 40
 
 // Against runs the reference interpreter on the checkpoint in dir, adapters merged, and the plan on model, and compares every value that both name.
-func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir string, adapters ...Adapter) (*Verification, error) {
-	checkpoint, err := openMerged(dir, adapters)
+func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, from Original) (*Verification, error) {
+	checkpoint, err := openMerged(from.Dir, from.Lora)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err != nil {
 		return nil, err
 	}
-	var options Options
+	options := Options{Family: from.Family}
 	if err := options.SetIgnored(plan); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,10 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err != nil {
 		return nil, err
 	}
-	importing := options.importing(cacheType(program))
+	importing, err := options.importing(cacheType(program))
+	if err != nil {
+		return nil, err
+	}
 	importing.Dequantize = !keepsCodes(final)
 	imported, err := models.Import(checkpoint, importing)
 	if err != nil {
@@ -93,7 +96,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	}
 	info := plan.Info()
 	if imported.Info.Vocab != info.Vocab || imported.Info.Layers != info.Layers || imported.Info.Family != info.Family {
-		return nil, fmt.Errorf("%s is %s with %d layers and a vocabulary of %d; the plan is %s with %d and %d", dir,
+		return nil, fmt.Errorf("%s is %s with %d layers and a vocabulary of %d; the plan is %s with %d and %d", from.Dir,
 			imported.Info.Family, imported.Info.Layers, imported.Info.Vocab, info.Family, info.Layers, info.Vocab)
 	}
 	tokens := make([]int32, min(verifyTokens, info.MaxContext))

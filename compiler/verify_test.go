@@ -42,7 +42,7 @@ func verifiedPlan(t *testing.T, device engine.Device, plan *engine.Plan, against
 	model, err := device.Load(plan, compiler.VerifySettings())
 	check(t, err)
 	defer model.Close()
-	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), against)
+	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), compiler.Original{Dir: against})
 	check(t, err)
 	return v
 }

@@ -50,6 +50,9 @@ func (b *Builder) Fail(err error) {
 	}
 }
 
+// Err returns the first mistake so far.
+func (b *Builder) Err() error { return b.err }
+
 // Weight declares the weight that is the checkpoint's tensor of that name. Asking again gives the same value (tied weights).
 func (b *Builder) Weight(name string, dt dtype.Type, dims ...int) *Value {
 	return b.Declare(Weight{Value: Value{Name: name, Type: Type{DType: dt, Dims: constDims(dims)}}})

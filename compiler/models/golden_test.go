@@ -78,14 +78,14 @@ func (s source) Tensor(name string) ([]float32, error) {
 }
 
 // load imports the checkpoint in dir.
-func load(t *testing.T, dir string) (*Model, source) {
+func load(t *testing.T, dir string, opts Options) (*Model, source) {
 	t.Helper()
 	c, err := hf.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	m, err := Import(c, Options{})
+	m, err := Import(c, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestSharedCheckpoints(t *testing.T) {
 		t.Errorf("found only %d checkpoints", len(dirs))
 	}
 	for _, dir := range dirs {
-		t.Run(filepath.Base(dir), func(t *testing.T) { t.Parallel(); compareAll(t, dir) })
+		t.Run(filepath.Base(dir), func(t *testing.T) { t.Parallel(); compareAll(t, dir, Options{}) })
 	}
 }
 
@@ -137,13 +137,13 @@ func TestOwnCheckpoints(t *testing.T) {
 		t.Fatal("found no checkpoint")
 	}
 	for _, dir := range dirs {
-		t.Run(filepath.Base(dir), func(t *testing.T) { t.Parallel(); compareAll(t, dir) })
+		t.Run(filepath.Base(dir), func(t *testing.T) { t.Parallel(); compareAll(t, dir, Options{}) })
 	}
 }
 
-func compareAll(t *testing.T, dir string) {
+func compareAll(t *testing.T, dir string, opts Options) {
 	want := readRecording(t, dir)
-	m, src := load(t, dir)
+	m, src := load(t, dir, opts)
 	for i, p := range want.Prompts {
 		machine := interp.New(m.Module, src)
 		hidden := map[string][]float32{}

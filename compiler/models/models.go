@@ -34,6 +34,8 @@ type family struct {
 
 // Options choose what the checkpoint leaves open.
 type Options struct {
+	// Script is the family as a file; nil: the registry has it.
+	Script *Script
 	// KV is the element type of cached keys and values; Invalid means f32.
 	KV dtype.Type
 	// IgnoreKeys are keys of config.json that are known not to matter although the family does not know them.
@@ -80,6 +82,9 @@ func Architecture(modelType string) string {
 
 // Import builds the module of a checkpoint.
 func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
+	if opts.Script != nil {
+		return importScript(c, opts.Script, opts)
+	}
 	fam, err := find(c.Config)
 	if err != nil {
 		return nil, err
@@ -88,7 +93,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 		return nil, err
 	}
 	f := c.Config.Fields()
-	checkKeys(f, fam, opts.IgnoreKeys)
+	checkKeys(f, fam, fam.keysRead(), opts.IgnoreKeys)
 	d := readDecoder(f, fam)
 	if f.Err() == nil && fam.describe != nil {
 		fam.describe(f, d)
@@ -130,15 +135,20 @@ func find(c *hf.Config) (*family, error) {
 }
 
 func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
-	info := Info{
+	return Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
-		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(),
+		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(), Parameters: parameters(m),
 	}
+}
+
+// parameters counts the numbers that the module takes from the checkpoint.
+func parameters(m *ir.Module) int64 {
+	sum := int64(0)
 	for _, w := range m.Weights {
 		if w.Recipe.Kind != ir.FromValues {
 			n, _ := w.Type.Elements()
-			info.Parameters += n
+			sum += n
 		}
 	}
-	return info
+	return sum
 }
