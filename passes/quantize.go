@@ -135,7 +135,10 @@ func (c *Context) convertInputs(f *ir.Func, forms map[*ir.Weight]form) error {
 	var ops []*ir.Op
 	for _, op := range f.Ops {
 		w := matrixOf(op)
-		if w == nil || looksUp(op) || forms[w].fits(op.Arg("x").Type) {
+		if w != nil && op.Kind.Name == "linear_heads" {
+			op = c.headInput(f, op, forms[w])
+		}
+		if w == nil || looksUp(op) || op.Kind.Name == "linear_heads" || forms[w].fits(op.Arg("x").Type) {
 			ops = append(ops, op)
 			continue
 		}
@@ -155,6 +158,17 @@ func (c *Context) convertInputs(f *ir.Func, forms map[*ir.Weight]form) error {
 	}
 	f.Ops = ops
 	return nil
+}
+
+// headInput tells an op that rounds its input itself which form its weight needs.
+func (c *Context) headInput(f *ir.Func, op *ir.Op, to form) *ir.Op {
+	name := to.format
+	if name == "" {
+		name = to.dtype.String()
+	}
+	rounding := c.newOp(op.Kind.Name, op.Args, ir.Attr{Name: "input", Val: name}, ir.Attr{Name: "group", Val: to.group})
+	c.takeOver(f, rounding.Result(), op.Result())
+	return rounding
 }
 
 // conversion makes the op that brings x into the form to.

@@ -74,7 +74,8 @@ type linearHeads struct {
 	x, y  view
 	input layout.Activation
 	rows  rowsOf
-	parts [][]byte // per worker: a head's columns of some rows, in the form that its matrix is multiplied with
+	room  *gathered // per worker: a head's columns of some rows, in the form that its matrix is multiplied with
+	part  []kernel.Rows
 }
 
 // headRows is how many rows of a head's columns are converted and multiplied at a time.
@@ -85,7 +86,7 @@ func bindLinearHeads(b *binding) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &linearHeads{set: b.m.set, x: v[0], y: v[1], rows: rowsOfBuffer(b, "y")}
+	l := &linearHeads{set: b.m.set, x: v[0], y: v[1], rows: rowsOfBuffer(b, "y"), room: &b.m.gathered}
 	if l.heads, err = b.stack("w"); err != nil {
 		return nil, err
 	}
@@ -96,21 +97,8 @@ func bindLinearHeads(b *binding) (runner, error) {
 	if l.x.cols != n*w.K || l.y.cols != n*w.N {
 		return nil, fmt.Errorf("rows of %d and %d for %d heads of [%d,%d]", l.x.cols, l.y.cols, n, w.N, w.K)
 	}
-	for range b.m.settings.Threads {
-		l.parts = append(l.parts, b.m.headPart(len(l.parts), headRows*l.input.RowBytes()))
-	}
-	return l, nil
-}
-
-// headPart returns a worker's room for n bytes, which all launches share: they run one after the other.
-func (m *model) headPart(worker, n int) []byte {
-	for len(m.headParts) <= worker {
-		m.headParts = append(m.headParts, nil)
-	}
-	if len(m.headParts[worker]) < n {
-		m.headParts[worker] = make([]byte, n+layout.Align)
-	}
-	return m.headParts[worker][:n]
+	l.part = make([]kernel.Rows, b.m.settings.Threads)
+	return l, l.room.room(b.m.settings.Threads, headRows*l.input.RowBytes())
 }
 
 func (l *linearHeads) run(s *state, worker int) {
@@ -125,11 +113,11 @@ func (l *linearHeads) run(s *state, worker int) {
 
 // product is one head's of rows [from, from+n).
 func (l *linearHeads) product(s *state, worker, head, from, n int) {
-	w := &l.heads[head]
-	x := kernel.Rows{Activation: l.input, Data: l.parts[worker], Stride: l.input.RowBytes()}
+	w, x := &l.heads[head], &l.part[worker]
+	*x = kernel.Rows{Activation: l.input, Data: l.room.workers[worker], Stride: l.input.RowBytes()}
 	for r := range n {
-		l.set.Convert(x.Activation, x.Data[r*x.Stride:], l.x.row(from + r)[head*w.K:(head+1)*w.K])
+		l.set.Quantize(x.Data[r*x.Stride:], x.Activation, l.x.row(from + r)[head*w.K:(head+1)*w.K])
 	}
 	y := l.y.f32()[from*l.y.ld()+head*w.N:]
-	l.set.Linear(s.scratch[worker], w, &x, y, l.y.ld(), n, 0, w.Panels())
+	l.set.Linear(s.scratch[worker], w, x, y, l.y.ld(), n, 0, w.Panels())
 }
