@@ -7,7 +7,7 @@ var cpuLatent = []Kernel{
 	{
 		Name:  "cpu.linear_heads",
 		Doc:   "each head's columns of x times the matrix of the head, once they are rounded to input, which is the form that the matrix is multiplied with",
-		Roles: []Role{arg("x", "f32", "m stack*k"), matrix("w", packed, "stack n k"), result("y", "f32", "m stack*n")},
+		Roles: []Role{matrix("w", packed, "stack n k"), arg("x", "f32", "m stack*k"), result("y", "f32", "m stack*n")},
 		Attrs: []AttrRow{textAttr("input", "f32", "bf16", "q16t", "q16g", "q8t", "q8g"), optionalAttr(intAttr("group", 0, maxDim))},
 		Check: checkHeadInput,
 	},

@@ -88,6 +88,9 @@ func (l *layer) queries(x *ir.Value) (q, k, v *ir.Value) {
 
 // attention returns the layer's attention to x and the cache's next token.
 func (l *layer) attention(x, token *ir.Value, s ir.Step) (y, next *ir.Value) {
+	if l.latent.rank > 0 {
+		return l.latentAttention(x, token, s)
+	}
 	q, k, v := l.queries(x)
 	q, k = l.normHeads(q, l.qNorm, l.heads), l.normHeads(k, l.kNorm, l.kvHeads)
 	if l.turn.InvFreq != nil {

@@ -15,6 +15,7 @@ import (
 var families = []*family{
 	llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, phi, phi3, falcon, bloom, gpt2, gptj, gptneox, opt, mpt, stablelm, starcoder2, olmo2,
 	cohere, cohere2, granite, smollm3, olmo3, mixtral, qwen2moe, qwen3moe,
+	deepseekv2, deepseekv3,
 }
 
 // family is one model_type of config.json.
@@ -103,7 +104,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := in.checkUnused(fam, opts.IgnoreTensors); err != nil {
+	if err := in.checkUnused(fam, slices.Concat(d.unused, opts.IgnoreTensors)); err != nil {
 		return nil, err
 	}
 	return &Model{module, in.info(module, d, fam)}, nil
@@ -133,6 +134,9 @@ func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
 	info := Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
 		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(),
+	}
+	if d.latent.rank > 0 { // what a cache holds
+		info.KVHeads, info.HeadDim = 1, d.latent.rank+d.latent.rope
 	}
 	for _, w := range m.Weights {
 		if w.Recipe.Kind != ir.FromValues {
