@@ -30,7 +30,7 @@ func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program
 	}
 	for _, c := range m.Caches {
 		e.program.Caches = append(e.program.Caches, engine.Cache{
-			Name: c.Name, Kind: c.Kind, Layers: int(c.Layers), KVHeads: int(c.KVHeads), Dim: int(c.Dim), DType: c.DType,
+			Name: c.Name, Kind: c.Kind, Layers: int(c.Layers), KVHeads: int(c.KVHeads), Dim: int(c.Dim), Rank: int(c.Rank), DType: c.DType,
 		})
 	}
 	f.Number()

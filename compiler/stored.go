@@ -136,6 +136,9 @@ func (s *storedWeights) Tensor(name string) ([]float32, error) {
 	for _, p := range s.places[name] {
 		cols := p.weight.cols
 		have := int64(len(data)) / cols
+		if total := p.run.Source.Total; total != 0 {
+			have = int64(len(data)) / total
+		}
 		if p.run.First+p.run.Rows > have {
 			return nil, fmt.Errorf("weight %q is made of rows up to %d of tensor %q, which has %d", p.weight.Name, p.run.First+p.run.Rows, name, have)
 		}
@@ -146,7 +149,7 @@ func (s *storedWeights) Tensor(name string) ([]float32, error) {
 		rows := make([]float32, p.run.Rows*cols)
 		p.weight.decode(rows, p.row)
 		for i, v := range rows {
-			r, c := int64(i)/cols, int64(i)%cols
+			r, c := int64(i)/cols, p.run.Source.Left+int64(i)%cols
 			data[c*have+p.run.First+r] = v
 		}
 	}

@@ -31,6 +31,7 @@ type Role struct {
 	Writes   bool
 	Scratch  bool // a buffer that holds nothing before and after the launch; whoever writes the launch's code places it
 	packed   bool // a weight in a layout of engine/layout; otherwise weights are row-major
+	latent   bool // a cache of kind "latent"; otherwise caches are paged
 	// Types accepted: for buffers an element type or activation format; for weights a packed layout, a family of layouts
 	// ("u4*"), or an element type.
 	Types []string
@@ -59,7 +60,10 @@ type AttrRow struct {
 }
 
 // Kernels lists every launchable kernel, device by device. A kernel's name begins with its device and a dot.
-var Kernels = slices.Concat(cpuKernels, rowKernels("cpu", optionalAttr(actAttr)), activationKernels("cpu"), cudaKernels, expertKernels, rowKernels("cuda", optionalAttr(actAttr)), activationKernels("cuda"), sampleKernels)
+var Kernels = slices.Concat(
+	cpuKernels, rowKernels("cpu", optionalAttr(actAttr)), activationKernels("cpu"), cpuExperts, cpuLatent, routeKernels("cpu"),
+	cudaKernels, cudaExperts, routeKernels("cuda"), rowKernels("cuda", optionalAttr(actAttr)), activationKernels("cuda"), sampleKernels,
+)
 
 // FindKernel returns the row of a kernel, nil when there is none.
 func FindKernel(name string) *Kernel {
@@ -131,6 +135,21 @@ func input(name, rows string) Role {
 // cache binds layers, kv_heads and dim to those of the cache.
 func cache(name, types string, writes bool) Role {
 	return Role{Name: name, Kind: OperandCache, Types: strings.Fields(types), Writes: writes}
+}
+
+// latentCache is a cache of latent rows of dim channels, rank of them values; it binds these too.
+func latentCache(name, types string, writes bool) Role {
+	r := cache(name, types, writes)
+	r.latent = true
+	return r
+}
+
+// cacheKind is the kind of cache that a role takes.
+func (r *Role) cacheKind() string {
+	if r.latent {
+		return Latent
+	}
+	return Paged
 }
 
 func optional(r Role) Role {

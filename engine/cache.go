@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"llmc/engine/layout"
@@ -13,19 +14,36 @@ var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.P
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 	"cpu": func(c *Cache, pageSize int) (int, error) {
-		kv, err := layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
+		kv, err := c.Layout(pageSize)
 		if err != nil {
 			return 0, err
 		}
 		return kv.Bytes(), nil
 	},
 	"cuda": func(c *Cache, pageSize int) (int, error) {
+		if c.Kind == Latent {
+			return 0, errors.New("GPU kernels read no latent cache; build the plan for a CPU target")
+		}
 		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
 		if err != nil {
 			return 0, err
 		}
 		return kv.Bytes(), nil
 	},
+}
+
+// Paged is the kind of cache that has keys and values of each head.
+const Paged = "paged"
+
+// Latent is the kind of cache whose rows are keys and values of all heads.
+const Latent = "latent"
+
+// Layout describes a layer's part of a page on CPUs.
+func (c *Cache) Layout(pageSize int) (layout.KV, error) {
+	if c.Kind == Latent {
+		return layout.NewLatent(c.DType, pageSize, c.Rank, c.Dim)
+	}
+	return layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
 }
 
 // LayerBytes returns what one layer of the program's cache takes of a page of so many positions, on the device of its target.
@@ -57,8 +75,11 @@ func (p *Program) PageBytes(pageSize int) (int64, error) {
 
 func (s *programScope) checkCache(i int) error {
 	c := &s.program.Caches[i]
-	if c.Kind != "paged" {
+	switch {
+	case c.Kind != Paged && c.Kind != Latent:
 		return fmt.Errorf("cache %s: unknown kind %q", c.Name, c.Kind)
+	case c.Kind == Paged && c.Rank != 0 || c.Kind == Latent && c.KVHeads != 1:
+		return fmt.Errorf("cache %s: kind %q with %d heads and rank %d", c.Name, c.Kind, c.KVHeads, c.Rank)
 	}
 	if c.Layers < 1 || c.Layers > 1<<16 {
 		return fmt.Errorf("cache %s: %d layers", c.Name, c.Layers)

@@ -83,13 +83,16 @@ func (r *Role) accepts(w *WeightEntry) bool {
 
 func (b *Bound) bindCache(role *Role, i int) error {
 	c := &b.scope.program.Caches[i]
+	if c.Kind != role.cacheKind() {
+		return fmt.Errorf("cache of kind %q; the kernel takes %q", c.Kind, role.cacheKind())
+	}
 	if !slices.Contains(role.Types, c.DType.String()) {
 		return fmt.Errorf("cache of %v; the kernel takes %s", c.DType, strings.Join(role.Types, ", "))
 	}
 	for _, size := range []struct {
 		name  string
 		value int
-	}{{"layers", c.Layers}, {"kv_heads", c.KVHeads}, {"dim", c.Dim}} {
+	}{{"layers", c.Layers}, {"kv_heads", c.KVHeads}, {"dim", c.Dim}, {"rank", c.Rank}} {
 		if err := b.bindSize(size.name, int64(size.value)); err != nil {
 			return err
 		}

@@ -43,6 +43,7 @@ type (
 		Layers  int64  `msgpack:"layers"`
 		KVHeads int64  `msgpack:"kv_heads"`
 		Dim     int64  `msgpack:"dim"`
+		Rank    int64  `msgpack:"rank,omitempty"` // of kind "latent"
 		DType   string `msgpack:"dtype"`
 	}
 	launchWire struct {
@@ -110,7 +111,7 @@ func toWire(p *Program) *programWire {
 	}
 	for _, c := range p.Caches {
 		w.Caches = append(w.Caches, cacheWire{Name: c.Name, Kind: c.Kind, Layers: int64(c.Layers), KVHeads: int64(c.KVHeads),
-			Dim: int64(c.Dim), DType: dtypeText(c.DType)})
+			Dim: int64(c.Dim), Rank: int64(c.Rank), DType: dtypeText(c.DType)})
 	}
 	for _, l := range p.Launches {
 		lw := launchWire{Kernel: l.Kernel, Label: l.Label, Attrs: l.Attrs, Sync: l.Sync, Code: codesToWire(l.Code)}
@@ -143,7 +144,7 @@ func fromWire(w *programWire) (*Program, error) {
 		}
 	}
 	for i, c := range w.Caches {
-		p.Caches[i] = Cache{Name: c.Name, Kind: c.Kind, Layers: int(c.Layers), KVHeads: int(c.KVHeads), Dim: int(c.Dim)}
+		p.Caches[i] = Cache{Name: c.Name, Kind: c.Kind, Layers: int(c.Layers), KVHeads: int(c.KVHeads), Dim: int(c.Dim), Rank: int(c.Rank)}
 		if p.Caches[i].DType, err = parseDType(c.DType); err != nil {
 			return nil, fmt.Errorf("cache %d %s: %w", i, c.Name, err)
 		}

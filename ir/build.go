@@ -108,6 +108,14 @@ func (b *Builder) PagedCache(name string, layers, kvHeads, dim int, dt dtype.Typ
 	return c
 }
 
+// LatentCache declares a cache of rows of rank channels that the values of all heads are made of, and of rope channels that turn with the position.
+func (b *Builder) LatentCache(name string, layers, rank, rope int, dt dtype.Type) *Cache {
+	c := &Cache{Name: name, Kind: Latent, Layers: int64(layers), KVHeads: 1, Dim: int64(rank + rope), Rank: int64(rank), DType: dt}
+	b.Fail(c.check())
+	b.m.Caches = append(b.m.Caches, c)
+	return c
+}
+
 // Func starts a function; ops are added to it until the next Func.
 func (b *Builder) Func(name string) {
 	b.f = &Func{Name: name}

@@ -31,11 +31,14 @@ type Weight struct {
 // Cache is a row of the table of state that outlives a step.
 type Cache struct {
 	Name    string
-	Kind    string // "paged"
+	Kind    string // "paged" or "latent"
 	Layers  int64
-	KVHeads int64
+	KVHeads int64 // 1 of a latent cache
 	Dim     int64 // channels of a head
-	DType   dtype.Type
+	// Rank is how many channels of a latent cache's row, the first ones, are what all heads' values are made of; the others turn with the position. The
+	// whole row is the key. 0: keys and values lie apart.
+	Rank  int64
+	DType dtype.Type
 }
 
 // Func is one straight-line function: ops in order of execution.

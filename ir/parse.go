@@ -118,7 +118,7 @@ func (p *parser) constants(each func(name token)) {
 func (p *parser) cache() {
 	pos := p.tok.pos
 	c := &Cache{Name: p.want(tokGlobal, "@ and the cache's name")}
-	fields := []string{"kind", "layers", "kv_heads", "dim", "dtype"}
+	fields := []string{"kind", "layers", "kv_heads", "dim", "rank", "dtype"}
 	p.constants(func(name token) {
 		switch name.text {
 		case "kind":
@@ -129,6 +129,8 @@ func (p *parser) cache() {
 			c.KVHeads = p.int()
 		case "dim":
 			c.Dim = p.int()
+		case "rank":
+			c.Rank = p.int()
 		case "dtype":
 			at := p.tok.pos
 			c.DType = p.dtype(p.want(tokString, "a string"), at)

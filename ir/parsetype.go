@@ -138,6 +138,16 @@ func (p *parser) rows(r *Recipe) {
 	r.Count = p.int() - r.Start
 }
 
+// columns reads which columns of a transposed tensor are meant, where not all are: the first one, and how many there are.
+func (p *parser) columns(r *Recipe) {
+	if p.tok.kind != tokNumber {
+		return
+	}
+	r.Left = p.int()
+	p.expect(":")
+	r.Total = p.int()
+}
+
 func (p *parser) rotatedRecipe(depth int) *Recipe {
 	r := &Recipe{Kind: Rotated}
 	p.rows(r)
@@ -161,6 +171,7 @@ func (p *parser) tensorRecipe() *Recipe {
 		switch {
 		case word == "transpose" && !r.Transpose:
 			r.Transpose = true
+			p.columns(r)
 		case r.Transform == "":
 			r.Transform = word
 		default:

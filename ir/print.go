@@ -13,7 +13,11 @@ func Print(m *Module) string {
 		p.line("module %s", strconv.Quote(m.Name))
 	}
 	for _, c := range m.Caches {
-		p.line("cache @%s {kind=%q, layers=%d, kv_heads=%d, dim=%d, dtype=%q}", c.Name, c.Kind, c.Layers, c.KVHeads, c.Dim, c.DType)
+		rank := ""
+		if c.Rank != 0 {
+			rank = fmt.Sprintf(", rank=%d", c.Rank)
+		}
+		p.line("cache @%s {kind=%q, layers=%d, kv_heads=%d, dim=%d%s, dtype=%q}", c.Name, c.Kind, c.Layers, c.KVHeads, c.Dim, rank, c.DType)
 	}
 	for _, w := range m.Weights {
 		p.line("weight %%%s : %s%s%s", w.Name, w.Type, weightAttrs(w), weightRecipe(w))
@@ -65,7 +69,7 @@ func ownTensor(w *Weight) *Recipe {
 	return TensorRows(w.Name, 0, rows)
 }
 
-// String prints recipes such as `tensor("q", 0:64)`, `tensor("w", 0:64, transpose)`, `const(1, 0.5)`, `zeros(8)`,
+// String prints recipes such as `tensor("q", 0:64)`, `tensor("w", 0:64, transpose)`, `tensor("w", 0:64, transpose 32:128)`, `const(1, 0.5)`, `zeros(8)`,
 // `concat(..., ...)`, `interleave(32, ..., ...)` and `rotated(0:64, "r64", "", ..., ...)`.
 func (r *Recipe) String() string {
 	var args []string
@@ -73,7 +77,10 @@ func (r *Recipe) String() string {
 	switch r.Kind {
 	case FromTensor:
 		name, args = "tensor", []string{strconv.Quote(r.Tensor), fmt.Sprintf("%d:%d", r.Start, r.Start+r.Count)}
-		if r.Transpose {
+		switch {
+		case r.Transpose && r.Total != 0:
+			args = append(args, fmt.Sprintf("transpose %d:%d", r.Left, r.Total))
+		case r.Transpose:
 			args = append(args, "transpose")
 		}
 		if r.Transform != "" {

@@ -29,7 +29,9 @@ type Recipe struct {
 	Tensor       string
 	Start, Count int64 // FromZeros uses Count too, Rotated both
 	Transpose    bool  // the checkpoint stores [inputs, outputs]
-	Transform    string
+	// Left and Total: of a transposed tensor's Total columns those from Left on that fill a row. Total 0: all.
+	Left, Total int64
+	Transform   string
 
 	Values []float32 // FromValues: all elements, row-major
 
@@ -116,7 +118,7 @@ func (r *Recipe) continuedBy(p *Recipe) bool {
 		return r.sameMatrix(p) && r.Start+r.Count == p.Start
 	}
 	return r.Kind == FromTensor && p.Kind == FromTensor && r.Tensor == p.Tensor && r.Transpose == p.Transpose &&
-		r.Transform == p.Transform && r.Start+r.Count == p.Start
+		r.Left == p.Left && r.Total == p.Total && r.Transform == p.Transform && r.Start+r.Count == p.Start
 }
 
 // InterleaveRows takes block rows from each part in turn, zero rows where a part's last block is short.
@@ -245,6 +247,9 @@ func (r *Recipe) check(cols int64, depth int) error {
 		if r.Tensor == "" || r.Start < 0 || r.Count < 1 || r.Start > maxDim || r.Count > maxDim {
 			return fmt.Errorf("recipe: bad range %d:%d of tensor %q", r.Start, r.Start+r.Count, r.Tensor)
 		}
+		if r.Left < 0 || r.Total < 0 || r.Total > maxDim || r.Total != 0 && (!r.Transpose || r.Left > r.Total-cols) || r.Total == 0 && r.Left != 0 {
+			return fmt.Errorf("recipe: columns %d:%d of %d of tensor %q", r.Left, r.Left+cols, r.Total, r.Tensor)
+		}
 		if r.Transform != "" && !slices.Contains(transformNames(), r.Transform) {
 			return fmt.Errorf("recipe: unknown transform %q%s", r.Transform, hint(r.Transform, transformNames()))
 		}
@@ -278,6 +283,6 @@ func (r *Recipe) check(cols int64, depth int) error {
 
 // Equal compares all parts.
 func (r *Recipe) Equal(s *Recipe) bool {
-	return r.Kind == s.Kind && r.Tensor == s.Tensor && r.Start == s.Start && r.Count == s.Count && r.Transpose == s.Transpose &&
+	return r.Kind == s.Kind && r.Tensor == s.Tensor && r.Start == s.Start && r.Count == s.Count && r.Transpose == s.Transpose && r.Left == s.Left && r.Total == s.Total &&
 		r.Transform == s.Transform && r.Block == s.Block && r.In == s.In && r.Out == s.Out && slices.Equal(r.Values, s.Values) && slices.EqualFunc(r.Parts, s.Parts, (*Recipe).Equal)
 }

@@ -243,10 +243,15 @@ func shapeRope(_ *Module, op *Op) ([]Type, error) {
 }
 
 // cacheOf returns the paged cache behind the op's token after checking the layer.
-func cacheOf(m *Module, op *Op) (*Cache, error) {
+func cacheOf(m *Module, op *Op) (*Cache, error) { return cacheOfKind(m, op, "paged") }
+
+func cacheOfKind(m *Module, op *Op, kind string) (*Cache, error) {
 	c := m.Cache(op.Arg("cache").Type.Cache)
 	if c == nil {
 		return nil, fmt.Errorf("no cache %q in the module", op.Arg("cache").Type.Cache)
+	}
+	if c.Kind != kind {
+		return nil, fmt.Errorf("cache %q is of kind %q, not %q", c.Name, c.Kind, kind)
 	}
 	if layer := op.Int("layer"); layer >= c.Layers {
 		return nil, fmt.Errorf("layer %d of cache %q, which has %d", layer, c.Name, c.Layers)

@@ -86,7 +86,7 @@ func (v *verifier) declarations() error {
 }
 
 // cacheKinds are the kinds of state that ops know.
-var cacheKinds = []string{"paged"}
+var cacheKinds = []string{"paged", Latent}
 
 func (c *Cache) check() error {
 	const maxCacheSize = 1 << 20 // layers, heads, channels: far beyond any model
@@ -97,6 +97,10 @@ func (c *Cache) check() error {
 		return fmt.Errorf("cache @%s: kind %q must be one of %q%s", c.Name, clip(c.Kind), cacheKinds, hint(c.Kind, cacheKinds))
 	case min(c.Layers, c.KVHeads, c.Dim) < 1 || max(c.Layers, c.KVHeads, c.Dim) > maxCacheSize:
 		return fmt.Errorf("cache @%s: layers, kv_heads and dim must be within 1..%d", c.Name, maxCacheSize)
+	case c.Kind == Latent && (c.KVHeads != 1 || c.Rank < 1 || c.Rank >= c.Dim):
+		return fmt.Errorf("cache @%s: a latent cache has one of kv_heads and a rank within 1..dim-1", c.Name)
+	case c.Kind != Latent && c.Rank != 0:
+		return fmt.Errorf("cache @%s: rank belongs to kind %q", c.Name, Latent)
 	case c.DType.Bits() == 0:
 		return fmt.Errorf("cache @%s: no dtype", c.Name)
 	}

@@ -82,7 +82,7 @@ func jointName(joint, a, b string) string {
 // matrixOf returns the weight that a matrix product or a look-up reads, nil for other ops.
 func matrixOf(op *ir.Op) *ir.Weight {
 	switch op.Kind.Name {
-	case "linear", "linear_swiglu", "linear_act", "linear_add", "linear_rope_kv", "moe.linear", "moe.linear_swiglu":
+	case "linear", "linear_swiglu", "linear_act", "linear_add", "linear_rope_kv", "moe.linear", "moe.linear_swiglu", "linear_heads":
 		return op.Arg("w").Weight
 	case "gather", "gather_positions":
 		return op.Arg("table").Weight

@@ -66,11 +66,26 @@ func checkQuantized(_ *ir.Module, f *ir.Func) error {
 		if w == nil || looksUp(op) {
 			continue
 		}
+		if op.Kind.Name == "linear_heads" {
+			if err := checkHeadInput(op, w); err != nil {
+				return err
+			}
+			continue
+		}
 		if x, want := op.Arg("x").Type, ownForm(w); !want.fits(x) && !multipliesAs(x, w) {
 			return fmt.Errorf("%s multiplies %v with a weight %v; its input must be %v", describe(op.Result()), x, w.Type, want)
 		}
 	}
 	return nil
+}
+
+// checkHeadInput wants an op that rounds its input itself to do so as its weight needs.
+func checkHeadInput(op *ir.Op, w *ir.Weight) error {
+	want, input := ownForm(w), op.Text("input")
+	if input == want.format || want.format == "" && input == want.dtype.String() || w.Type.Quant != "" && (input == plainForm.dtype.String() || multiplies(input, w)) {
+		return nil
+	}
+	return fmt.Errorf("%s rounds its input to %s for a weight %v; it must be %v", describe(op.Result()), input, w.Type, want)
 }
 
 // multipliesAs tells whether inputs of type x are another form that a weight of codes is multiplied with on some target.

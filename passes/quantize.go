@@ -84,7 +84,7 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 			}
 			r := roleLinear
 			switch old, known := roles[w]; {
-			case isRouter(f, op):
+			case isRouter(f, op), isRowGate(f, op):
 				r = rolePlain
 			case op.Kind.Name == "gather_positions":
 				r = rolePlain
@@ -103,6 +103,17 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 func isRouter(f *ir.Func, op *ir.Op) bool {
 	return slices.ContainsFunc(f.Ops, func(reader *ir.Op) bool {
 		return reader.Kind.Name == "moe.route" && reader.Arg("logits") == op.Result()
+	})
+}
+
+// isRowGate tells whether the result of a product is one number for a row, which lets through what an expert of all rows gives.
+func isRowGate(f *ir.Func, op *ir.Op) bool {
+	return slices.ContainsFunc(f.Ops, func(reader *ir.Op) bool {
+		if reader.Kind.Name != "scale_rows" {
+			return false
+		}
+		by := reader.Arg("by").Def
+		return by == op || by != nil && by.Kind.Name == "sigmoid" && by.Arg("x").Def == op
 	})
 }
 
@@ -135,7 +146,10 @@ func (c *Context) convertInputs(f *ir.Func, forms map[*ir.Weight]form) error {
 	var ops []*ir.Op
 	for _, op := range f.Ops {
 		w := matrixOf(op)
-		if w == nil || looksUp(op) || forms[w].fits(op.Arg("x").Type) {
+		if w != nil && op.Kind.Name == "linear_heads" {
+			op = c.headInput(f, op, forms[w])
+		}
+		if w == nil || looksUp(op) || op.Kind.Name == "linear_heads" || forms[w].fits(op.Arg("x").Type) {
 			ops = append(ops, op)
 			continue
 		}
@@ -155,6 +169,17 @@ func (c *Context) convertInputs(f *ir.Func, forms map[*ir.Weight]form) error {
 	}
 	f.Ops = ops
 	return nil
+}
+
+// headInput tells an op that rounds its input itself which form its weight needs.
+func (c *Context) headInput(f *ir.Func, op *ir.Op, to form) *ir.Op {
+	name := to.format
+	if name == "" {
+		name = to.dtype.String()
+	}
+	rounding := c.newOp(op.Kind.Name, op.Args, ir.Attr{Name: "input", Val: name}, ir.Attr{Name: "group", Val: to.group})
+	c.takeOver(f, rounding.Result(), op.Result())
+	return rounding
 }
 
 // conversion makes the op that brings x into the form to.

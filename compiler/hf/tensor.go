@@ -90,10 +90,18 @@ func (t *Tensor) ReadRows(dst []float32, lo, hi int64) error {
 
 // ReadColumns fills dst with columns [lo, hi) of a matrix, one after the other: rows [lo, hi) of its transpose.
 func (t *Tensor) ReadColumns(dst []float32, lo, hi int64) error {
+	return t.ReadColumnsOf(dst, lo, hi, 0, t.Rows())
+}
+
+// ReadColumnsOf is ReadColumns of rows [top, bottom) of the matrix.
+func (t *Tensor) ReadColumnsOf(dst []float32, lo, hi, top, bottom int64) error {
 	if len(t.Shape) != 2 {
 		return t.Errorf("has shape %v instead of that of a matrix", t.Shape)
 	}
-	rows, cols, width := t.Rows(), t.Cols(), hi-lo
+	if top < 0 || bottom < top || bottom > t.Rows() {
+		return t.Errorf("rows %d:%d of %d", top, bottom, t.Rows())
+	}
+	rows, cols, width := bottom-top, t.Cols(), hi-lo
 	if err := t.checkRange(lo, hi, cols, rows, int64(len(dst))); err != nil {
 		return err
 	}
@@ -102,7 +110,7 @@ func (t *Tensor) ReadColumns(dst []float32, lo, hi int64) error {
 	}
 	part := make([]float32, width)
 	for r := range rows {
-		if err := t.rows.readRows(t, part, r*cols+lo); err != nil {
+		if err := t.rows.readRows(t, part, (top+r)*cols+lo); err != nil {
 			return err
 		}
 		for c, x := range part {

@@ -35,6 +35,9 @@ type decoder struct {
 	windows   []int       // [layers] positions that a layer sees, the token's own included; 0: all
 	alibi     []float32   // [heads] what a position's distance is multiplied with; nil: none
 	learned   learnedRows // of positions
+	experts   mixture     // the MLP of layers, where there are experts
+	latent    latent      // what keys and values are made of, where heads share it
+	unused    []string    // patterns of tensors that config.json tells are left out
 
 	embedScale, branchScale, logitScale float64 // of embeddings, of what is added to the stream, of logits; 0: 1
 	scoreScale                          float64 // of scores; 0: 1/sqrt(dim)
@@ -67,7 +70,7 @@ func (in *importer) buildStep(d *decoder, opts Options) {
 		kv = dtype.F32
 	}
 	turns := in.declareRopes(d)
-	s := in.Step(in.PagedCache("kv", d.layers, d.kvHeads, d.dim, kv))
+	s := in.Step(in.declareCache(d, kv))
 	token := s.Token
 	table, head := in.embeddings(d)
 	x := in.embed(d, table, s)
@@ -86,6 +89,14 @@ func (in *importer) buildStep(d *decoder, opts Options) {
 		y = in.Softcap(y, d.logitCap)
 	}
 	in.Return(y.As("logits"), token)
+}
+
+// declareCache adds the cache of all layers to the module.
+func (in *importer) declareCache(d *decoder, kv dtype.Type) *ir.Cache {
+	if d.latent.rank > 0 {
+		return in.LatentCache("kv", d.layers, d.latent.rank, d.latent.rope, kv)
+	}
+	return in.PagedCache("kv", d.layers, d.kvHeads, d.dim, kv)
 }
 
 // declareRopes adds the frequencies of each rotary embedding to the module, in the order of layers.

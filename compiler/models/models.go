@@ -14,7 +14,8 @@ import (
 // families is the registry. A new family is one file and one row here.
 var families = []*family{
 	llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, phi, phi3, falcon, bloom, gpt2, gptj, gptneox, opt, mpt, stablelm, starcoder2, olmo2,
-	cohere, cohere2, granite, smollm3, olmo3,
+	cohere, cohere2, granite, smollm3, olmo3, mixtral, qwen2moe, qwen3moe,
+	deepseekv2, deepseekv3,
 }
 
 // family is one model_type of config.json.
@@ -108,7 +109,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := in.checkUnused(fam, opts.IgnoreTensors); err != nil {
+	if err := in.checkUnused(fam, slices.Concat(d.unused, opts.IgnoreTensors)); err != nil {
 		return nil, err
 	}
 	return &Model{module, in.info(module, d, fam)}, nil
@@ -135,10 +136,14 @@ func find(c *hf.Config) (*family, error) {
 }
 
 func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
-	return Info{
+	info := Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
 		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(), Parameters: parameters(m),
 	}
+	if d.latent.rank > 0 { // what a cache holds
+		info.KVHeads, info.HeadDim = 1, d.latent.rank+d.latent.rope
+	}
+	return info
 }
 
 // parameters counts the numbers that the module takes from the checkpoint.

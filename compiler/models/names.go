@@ -13,6 +13,8 @@ type names struct {
 	qkv               string // all three in one
 	qNorm, kNorm      string
 	o                 string
+	qA, qANorm, qB    string // of latent attention: queries by way of a row that heads share
+	kvA, kvANorm, kvB string // the row that keys and values are made of, and what makes them
 	gate, up, down    string
 	gateUp            string // the first two in one, gate's rows first
 }

@@ -93,15 +93,20 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 	if err != nil {
 		return err
 	}
-	read := tensor.ReadColumns
-	if !run.Source.Transpose {
-		view, err := tensor.View(cols)
-		if err != nil {
-			return err
+	last, left := run.First+run.Rows, run.Source.Left
+	switch {
+	case !run.Source.Transpose:
+		if tensor, err = tensor.View(cols); err == nil {
+			err = tensor.ReadRows(dst, run.First, last)
 		}
-		read = view.ReadRows
+	case run.Source.Total == 0:
+		err = tensor.ReadColumns(dst, run.First, last)
+	case run.Source.Total != tensor.Rows():
+		err = tensor.Errorf("has %d rows instead of %d", tensor.Rows(), run.Source.Total)
+	default:
+		err = tensor.ReadColumnsOf(dst, run.First, last, left, left+cols)
 	}
-	if err := read(dst, run.First, run.First+run.Rows); err != nil {
+	if err != nil {
 		return err
 	}
 	return ir.ApplyTransform(dst, run.Source.Transform)

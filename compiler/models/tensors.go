@@ -78,7 +78,9 @@ func (in *importer) declared(name, axis string, t *hf.Tensor, recipe *ir.Recipe,
 	w.Name, w.Type = name, ir.Tensor(kind)
 	if m := stored.Of(t); m != nil && !in.dequantize {
 		w.Stored, w.Type.DType = m.Method, m.Plain
-		if m.Format != nil {
+		if transposed(recipe) { // codes stay in their rows
+			w.Stored = ""
+		} else if m.Format != nil {
 			w.Type.DType, w.Type.Quant = m.Format.DType, m.Format.Type
 		}
 	}
@@ -87,6 +89,9 @@ func (in *importer) declared(name, axis string, t *hf.Tensor, recipe *ir.Recipe,
 	}
 	return in.Declare(w)
 }
+
+// transposed tells whether a recipe takes columns for rows.
+func transposed(r *ir.Recipe) bool { return r.Transpose || slices.ContainsFunc(r.Parts, transposed) }
 
 // matrix declares a weight of [outputs, inputs].
 func (in *importer) matrix(name, axis string, outputs, inputs int) *ir.Value {

@@ -43,16 +43,18 @@ func (p *ropeParams) yarnRange() (low, high float64) {
 
 // yarnAttention returns what sine and cosine are multiplied with, so that scores keep their spread.
 func (p *ropeParams) yarnAttention(factor float64) float64 {
-	spread := func(m float64) float64 {
-		if factor <= 1 {
-			return 1
-		}
-		return 0.1*m*math.Log(factor) + 1
-	}
-	inferred := spread(1)
+	inferred := yarnSpread(factor, 1)
 	m, all := p.f.FloatOr("mscale", 0, 0, 1e6), p.f.FloatOr("mscale_all_dim", 0, 0, 1e6)
 	if m != 0 && all != 0 {
-		inferred = spread(m) / spread(all)
+		inferred = yarnSpread(factor, m) / yarnSpread(factor, all)
 	}
 	return p.f.FloatOr("attention_factor", inferred, 1e-6, 1e6)
+}
+
+// yarnSpread is how much scores sharpen when the context grows by the factor.
+func yarnSpread(factor, m float64) float64 {
+	if factor <= 1 {
+		return 1
+	}
+	return 0.1*m*math.Log(factor) + 1
 }

@@ -35,6 +35,7 @@ type KV struct {
 	PageSize int // positions, a multiple of 16
 	Heads    int // KV heads
 	Dim      int // channels of a head
+	Rank     int // of latent rows, how many of their channels are values; 0: values lie apart
 }
 
 // Bounds of what a page may be: they keep every offset small enough for 32-bit page arithmetic.
@@ -55,7 +56,26 @@ func NewKV(t dtype.Type, pageSize, heads, dim int) (KV, error) {
 	if heads < 1 || heads > maxKVHeads || dim < 1 || dim > maxHeadDim {
 		return KV{}, fmt.Errorf("KV cache of %d heads of %d: must be within 1..%d and 1..%d", heads, dim, maxKVHeads, maxHeadDim)
 	}
-	return KV{t, pageSize, heads, dim}, nil
+	return KV{DType: t, PageSize: pageSize, Heads: heads, Dim: dim}, nil
+}
+
+// NewLatent describes a page of rows of dim channels that are the keys, and the first rank channels of which are the values, of all heads. There are no
+// V and no scales of it: who reads values turns what it needs of K.
+func NewLatent(t dtype.Type, pageSize, rank, dim int) (KV, error) {
+	kv, err := NewKV(t, pageSize, 1, dim)
+	if err == nil && (rank < 1 || rank >= dim) {
+		return KV{}, fmt.Errorf("latent cache of rank %d in rows of %d", rank, dim)
+	}
+	kv.Rank = rank
+	return kv, err
+}
+
+// Values returns the channels of a value.
+func (c KV) Values() int {
+	if c.Rank > 0 {
+		return c.Rank
+	}
+	return c.Dim
 }
 
 // Pack returns how many elements share a lane.
@@ -71,7 +91,7 @@ func (c KV) Scaled() bool { return kvForms[c.DType].scaled }
 func (c KV) DimK() int { return roundUp(c.Dim, max(1, int(kvForms[c.DType].channels))) }
 
 // DimV returns the channels of a value that are stored.
-func (c KV) DimV() int { return roundUp(c.Dim, kvLanes) }
+func (c KV) DimV() int { return roundUp(c.Values(), kvLanes) }
 
 // KPanelBytes returns the size of the keys of 16 positions of one head.
 func (c KV) KPanelBytes() int { return kvLanes * c.DimK() * c.DType.Size() }
@@ -82,14 +102,22 @@ func (c KV) VRowBytes() int { return c.DimV() * c.LaneBytes() }
 func (c KV) kBytes() int { return c.PageSize / kvLanes * c.KPanelBytes() }
 
 // scaleOffset is where the scales of a head start.
-func (c KV) scaleOffset() int { return c.kBytes() + c.PageSize/c.Pack()*c.VRowBytes() }
+func (c KV) scaleOffset() int {
+	if c.Rank > 0 {
+		return c.kBytes()
+	}
+	return c.kBytes() + c.PageSize/c.Pack()*c.VRowBytes()
+}
 
 // HeadBytes returns the size of one head's keys and values of a page: a multiple of Align.
 func (c KV) HeadBytes() int {
-	if c.Scaled() {
-		return c.scaleOffset() + 2*c.PageSize*plainScale
+	switch {
+	case !c.Scaled():
+		return c.scaleOffset()
+	case c.Rank > 0:
+		return roundUp(c.scaleOffset()+c.PageSize*plainScale, Align)
 	}
-	return c.scaleOffset()
+	return c.scaleOffset() + 2*c.PageSize*plainScale
 }
 
 // Bytes returns the size of one layer's part of a page.
@@ -103,6 +131,9 @@ func (c KV) K(head, slot, d int) int {
 
 // V returns the offset of channel d of the value at slot.
 func (c KV) V(head, slot, d int) int {
+	if c.Rank > 0 {
+		return c.K(head, slot, d)
+	}
 	q := c.Pack()
 	return head*c.HeadBytes() + c.kBytes() + slot/q*c.VRowBytes() + (d*q+slot%q)*c.DType.Size()
 }
@@ -112,5 +143,10 @@ func (c KV) KScale(head, slot int) int {
 	return head*c.HeadBytes() + c.scaleOffset() + slot*plainScale
 }
 
-// VScale returns the offset of the scale of the value at slot.
-func (c KV) VScale(head, slot int) int { return c.KScale(head, c.PageSize+slot) }
+// VScale returns the offset of the scale of the value at slot, which latent rows share with the key.
+func (c KV) VScale(head, slot int) int {
+	if c.Rank > 0 {
+		return c.KScale(head, slot)
+	}
+	return c.KScale(head, c.PageSize+slot)
+}

@@ -59,7 +59,10 @@ func TestKVOffsetsAreDistinct(t *testing.T) {
 }
 
 func TestNewKVRefuses(t *testing.T) {
-	for _, c := range []KV{
+	for _, c := range []struct {
+		DType                dtype.Type
+		PageSize, Heads, Dim int
+	}{
 		{dtype.I32, 16, 1, 64}, {dtype.F32, 8, 1, 64}, {dtype.F32, 24, 1, 64}, {dtype.F32, 256, 1, 64}, {dtype.F32, 16, 0, 64},
 		{dtype.F32, 16, 1, 0}, {dtype.F32, 16, 1, 1 << 13}, {dtype.F32, 16, 1 << 13, 1},
 	} {

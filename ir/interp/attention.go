@@ -116,10 +116,13 @@ func (c *call) keys(h *history, m int) ([][]float32, error) {
 // biases are what scores of a head have besides queries and keys.
 type biases struct {
 	head         int
+	window       int
+	softcap      float64
 	alibi, sinks []float32 // by head; nil: none
 }
 
 func (c *call) biases() (b biases, err error) {
+	b.window, b.softcap = c.int("window"), c.op.Float("softcap")
 	for name, to := range map[string]*[]float32{"alibi": &b.alibi, "sinks": &b.sinks} {
 		if !c.has(name) {
 			continue
@@ -136,7 +139,7 @@ func (c *call) biases() (b biases, err error) {
 // attend computes one head of one token: y = softmax(scale * q.K) V. kv is the first channel of the head's keys and values.
 func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int, b biases) {
 	first := 0
-	if window := c.int("window"); window > 0 {
+	if window := b.window; window > 0 {
 		first = max(0, position-window+1)
 	}
 	scores := make([]float64, position+1-first)
@@ -146,7 +149,7 @@ func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int
 			scores[i] += float64(x) * float64(keys[first+i][kv+d])
 		}
 		scores[i] *= c.op.Float("scale")
-		if softcap := c.op.Float("softcap"); softcap > 0 {
+		if softcap := b.softcap; softcap > 0 {
 			scores[i] = softcap * math.Tanh(scores[i]/softcap)
 		}
 		if b.alibi != nil {

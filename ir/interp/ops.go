@@ -43,6 +43,10 @@ var executors = withActivations(map[string]func(*call) error{
 	"moe.linear":        linear((*call).expertProduct),
 	"moe.linear_swiglu": linearSwiGLU((*call).expertProduct),
 	"moe.combine":       (*call).combine,
+
+	"linear_heads": (*call).linearHeads,
+	"latent.write": (*call).latentWrite,
+	"attn.latent":  (*call).latentAttention,
 })
 
 // each maps every element.

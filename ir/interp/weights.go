@@ -122,6 +122,9 @@ func (r *reading) appendRun(data []float32, run ir.Run, cols int64) ([]float32, 
 	if err != nil {
 		return nil, err
 	}
+	if run.Source.Total != 0 {
+		return appendColumns(data, tensor, run, cols)
+	}
 	have := int64(len(tensor)) / cols
 	if to > int64(len(tensor)) || have*cols != int64(len(tensor)) {
 		return nil, fmt.Errorf("tensor %q has %d elements, rows %d to %d of %d are asked for", run.Source.Tensor, len(tensor), run.First, run.First+run.Rows, cols)
@@ -137,6 +140,22 @@ func (r *reading) appendRun(data []float32, run ir.Run, cols int64) ([]float32, 
 		data = append(data, tensor[from:to]...)
 	}
 	return data, ir.ApplyTransform(data[start:], run.Source.Transform)
+}
+
+// appendColumns adds rows of a transposed tensor of which only some columns are meant.
+func appendColumns(data, tensor []float32, run ir.Run, cols int64) ([]float32, error) {
+	s := run.Source
+	have := int64(len(tensor)) / s.Total
+	if run.First+run.Rows > have || s.Left+cols > s.Total {
+		return nil, fmt.Errorf("tensor %q is [%d,%d], rows %d to %d and columns %d to %d of its transpose are asked for", s.Tensor, s.Total, have, run.First, run.First+run.Rows, s.Left, s.Left+cols)
+	}
+	start := len(data)
+	for r := run.First; r < run.First+run.Rows; r++ {
+		for c := s.Left; c < s.Left+cols; c++ {
+			data = append(data, tensor[c*have+r])
+		}
+	}
+	return data, ir.ApplyTransform(data[start:], s.Transform)
 }
 
 // matrix returns all rows of a turned matrix.

@@ -12,6 +12,7 @@ import (
 type attention struct {
 	set     *kernel.Set
 	q, y    view
+	rope    view // of a latent cache: what follows q's channels of each head
 	layer   kernel.Attention
 	next    atomic.Int64 // work item; reset when a step begins
 	turning *turning     // nil unless K is cached as it was before the rotary embedding
@@ -45,12 +46,17 @@ func bindAttention(b *binding) (runner, error) {
 			return nil, err
 		}
 	}
+	return a.prepare(b), nil
+}
+
+// prepare gives attention what it needs while it runs.
+func (a *attention) prepare(b *binding) *attention {
 	a.queries = make([]kernel.Queries, b.m.settings.Threads)
 	a.meet = b.m.team.Barrier
 	splits := (b.m.settings.MaxContext + kernel.SplitLength - 1) / kernel.SplitLength
 	a.parts = b.m.attentionParts(splits * a.layer.QueryHeads * a.layer.PartFloats())
 	b.m.attentions = append(b.m.attentions, a)
-	return a, nil
+	return a
 }
 
 // scores reads what makes scores besides queries and keys.
@@ -160,6 +166,9 @@ func (a *attention) query(q *kernel.Queries, s *state, b, lo, hi int) (first int
 	*q = kernel.Queries{
 		Q: a.q.f32()[first*a.q.ld():], LDQ: a.q.ld(), Out: a.y.f32()[first*a.y.ld():], LDOut: a.y.ld(),
 		Tokens: hi - lo, First: int(s.step.Positions[first]), Pages: s.step.Pages[s.step.PageStart[b]:s.step.PageStart[b+1]],
+	}
+	if a.layer.Rank > 0 {
+		q.Rope, q.LDRope = a.rope.f32()[first*a.rope.ld():], a.rope.ld()
 	}
 	return first
 }

@@ -36,10 +36,7 @@ func tokenBytes(caches []engine.Cache, pageSize int) (int64, error) {
 
 func (p *kvPool) plan(caches []engine.Cache) error {
 	for _, c := range caches {
-		if c.Kind != "paged" {
-			return fmt.Errorf("cache %q: kind %q is not supported on the cpu device", c.Name, c.Kind)
-		}
-		kv, err := layout.NewKV(c.DType, p.pageSize, c.KVHeads, c.Dim)
+		kv, err := c.Layout(p.pageSize)
 		if err != nil {
 			return fmt.Errorf("cache %q: %w", c.Name, err)
 		}

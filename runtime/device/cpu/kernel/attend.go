@@ -22,9 +22,11 @@ type Attention struct {
 
 // Queries are consecutive tokens of one sequence.
 type Queries struct {
-	Q      []float32 // [Tokens, QueryHeads*Dim], rows LDQ numbers apart
-	Out    []float32 // likewise, LDOut apart
+	Q      []float32 // [Tokens, QueryHeads*Dim], rows LDQ numbers apart; with Rope the first Rank channels of each head alone
+	Rope   []float32 // [Tokens, QueryHeads*(Dim-Rank)], what follows them, rows LDRope numbers apart; nil: Q has whole queries
+	Out    []float32 // [Tokens, QueryHeads*Values()], LDOut apart
 	LDQ    int
+	LDRope int
 	LDOut  int
 	Tokens int
 	First  int     // position of the first token
@@ -39,7 +41,7 @@ func (a *Attention) group() int { return a.QueryHeads / a.Heads }
 // out returns where the result of row r of a KV head goes.
 func (q *Queries) out(a *Attention, head, r int) []float32 {
 	g := a.group()
-	return q.Out[r/g*q.LDOut+(head*g+r%g)*a.Dim:][:a.Dim]
+	return q.Out[r/g*q.LDOut+(head*g+r%g)*a.Values():][:a.Values()]
 }
 
 // visible returns the positions [lo, hi) that row r sees.
@@ -124,7 +126,7 @@ func (s *Set) finish(a *Attention, q *Queries, head, r int, state []float32) {
 		g := a.group()
 		sum += exp32(a.Sinks[head*g+r%g] - state[0])
 	}
-	s.fold.scale(&q.out(a, head, r)[0], &state[partHead], a.Dim, 1/sum)
+	s.fold.scale(&q.out(a, head, r)[0], &state[partHead], a.Values(), 1/sum)
 }
 
 // attendSplit computes the parts of rows [r, r+n) that see the split, or folds them into state, where parts is room for a tile's.
@@ -146,6 +148,9 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	}
 	all := attendTile{Attention: a, q: q, head: head, base: base, row: first, rows: last - first}
 	s.locate(sc, &all)
+	if a.Rank > 0 {
+		s.turnLatent(sc, &all)
+	}
 	size, limit, byTiles, tilesI8 := a.PartFloats(), maxTile, s.attendsByTiles(a), s.tilesI8(a, last-first)
 	switch {
 	case byTiles:

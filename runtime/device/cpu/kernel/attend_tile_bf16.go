@@ -67,7 +67,7 @@ type tileAttendScratch struct {
 
 // attendsByTiles tells whether a is attended by tiles. It is a property of the layer: rows have the same bits however many there are.
 func (s *Set) attendsByTiles(a *Attention) bool {
-	return s.tileAttend.scores != nil && a.kind() == kvBF16 && a.Dim%tileChannels == 0 && !a.shaped()
+	return s.tileAttend.scores != nil && a.kind() == kvBF16 && a.Dim%tileChannels == 0 && a.Values()%tileChannels == 0 && !a.shaped()
 }
 
 // referenceTileAttend is what the kernels compute.
@@ -189,7 +189,7 @@ func (s *Set) valueTile(sc *attendScratch, t *attendTile, lo, chunks int, out []
 	tiles.value = valueTileArgs{
 		p: unsafe.Pointer(&sc.probs[lo]), pStride: 2 * SplitLength,
 		list: &tiles.chunks[0], chunks: chunks, vStride: t.VRowBytes(),
-		out: unsafe.Pointer(&out[0]), outStride: 4 * ld, blocks: t.Dim / tileChannels,
+		out: unsafe.Pointer(&out[0]), outStride: 4 * ld, blocks: t.Values() / tileChannels,
 	}
 	if tiles.value.rows = t.rows; t.rows <= amxRows {
 		tiles.valueConfig.set(t.rows, tilePositions*2, tilePositions/2)
@@ -245,6 +245,6 @@ func (s *Set) repair(sc *Scratch, a *Attention, q *Queries, head, r, n int) {
 
 // spoiled tells whether a result of n rows of a token is not finite.
 func (s *Set) spoiled(a *Attention, q *Queries, head, r, n int) bool {
-	out := q.Out[r/a.group()*q.LDOut+(head*a.group()+r%a.group())*a.Dim:][:n*a.Dim]
+	out := q.Out[r/a.group()*q.LDOut+(head*a.group()+r%a.group())*a.Values():][:n*a.Values()]
 	return !(s.row.maxAbs(&out[0], len(out)) <= math.MaxFloat32)
 }

@@ -55,18 +55,16 @@ type tileI8Scratch struct {
 
 // tilesI8 tells whether n rows are multiplied on tiles.
 func (s *Set) tilesI8(a *Attention, n int) bool {
-	return s.tileI8.scores != nil && a.kind() == kvI8 && n >= fewRowsI8 && a.Dim%tileBlockI8 == 0
+	return s.tileI8.scores != nil && a.kind() == kvI8 && n >= fewRowsI8 && a.Dim%tileBlockI8 == 0 && a.DimV()%(2*panelPositions) == 0
 }
 
 // gatherValues copies the values of the panels that the tile sees, so that quads of positions follow each other across pages.
 func (sc *attendScratch) gatherValues(t *attendTile) {
 	const quads = panelPositions / 4
 	size := quads * t.VRowBytes()
-	if need := SplitLength / panelPositions * size; len(sc.tiles.values) < need {
-		sc.tiles.values = aligned[byte](need)
-		sc.tiles.packed = aligned[byte](max(SplitLength, t.Dim) / tileBlockI8 * tilesBytesI8)
-		sc.tiles.sums = aligned[int32](4 * tileRowsI8 * tileRowsI8)
-	}
+	grow(&sc.tiles.values, SplitLength/panelPositions*size)
+	grow(&sc.tiles.packed, max(SplitLength, t.Dim)/tileBlockI8*tilesBytesI8)
+	grow(&sc.tiles.sums, 4*tileRowsI8*tileRowsI8)
 	lo, hi := t.span()
 	for i := lo / panelPositions; i*panelPositions < hi; i++ {
 		copy(sc.tiles.values[i*size:(i+1)*size], unsafe.Slice((*byte)(sc.panels[i].v), size))

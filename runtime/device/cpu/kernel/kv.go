@@ -8,14 +8,18 @@ import (
 	"llmc/internal/dtype"
 )
 
-// StoreKV stores key and value [Dim] of one KV head at slot of a page; block is the layer's part of the page. The odd partner of an even
+// StoreKV stores key and value [Dim] of one KV head at slot of a page, of latent rows the key alone; block is the layer's part of the page. The odd partner of an even
 // slot is zeroed in V, padding channels too, so that a page never holds numbers left over from its last owner beside new ones.
 func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
 	block = block[:c.Bytes()]
 	base := unsafe.Pointer(&block[0])
 	key, value := unsafe.Add(base, c.K(head, slot, 0)), unsafe.Add(base, c.V(head, slot-slot%c.Pack(), 0))
-	k, v = k[:c.Dim], v[:c.Dim]
 	kernels := &s.attend[kvKind(c)]
+	if k = k[:c.Dim]; c.Rank > 0 {
+		s.storeLatent(kernels, c, base, slot, k)
+		return
+	}
+	v = v[:c.Dim]
 	if kernels.convert != nil {
 		inverseK, inverseV := float32(1), float32(1)
 		if c.Scaled() {
@@ -32,6 +36,11 @@ func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32)
 	if c.Pack() == 1 || slot%2 == 0 {
 		clear(unsafe.Slice((*float32)(value), c.DimV())[c.Dim:])
 	}
+	kernels.padKey(c, key)
+}
+
+// padKey zeroes what follows the last channel of a key of f32.
+func (k *attendKernels) padKey(c layout.KV, key unsafe.Pointer) {
 	if c.Pack() == 1 && c.DimK() > c.Dim {
 		*at[float32](key, 4*panelPositions*c.Dim) = 0
 	}
@@ -92,7 +101,10 @@ func LoadKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
 		kScale, vScale = dtype.F16ToF32(*at[uint16](base, c.KScale(head, slot))), dtype.F16ToF32(*at[uint16](base, c.VScale(head, slot)))
 	}
 	for d := range k[:c.Dim] {
-		k[d], v[d] = level(unsafe.Add(base, c.K(head, slot, d)))*kScale, level(unsafe.Add(base, c.V(head, slot, d)))*vScale
+		k[d] = level(unsafe.Add(base, c.K(head, slot, d))) * kScale
+		if d < c.Values() {
+			v[d] = level(unsafe.Add(base, c.V(head, slot, d))) * vScale
+		}
 	}
 }
 

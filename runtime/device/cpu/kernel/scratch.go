@@ -54,6 +54,8 @@ type attendScratch struct {
 	queries     []byte    // [attendRows] rows of bf16 for a cache of bf16, of digits and their entry for i8, else of f32, padded with zeros
 	queryStride int
 	pair        []uint32  // [DimV]
+	query       []float32 // [Dim], put together of its parts
+	latent      []byte    // the values of a split, of a latent cache
 	part, state []float32 // [attendRows] parts
 }
 
@@ -81,12 +83,26 @@ func (sc *attendScratch) weight(kind, i int) unsafe.Pointer {
 	return unsafe.Pointer(&sc.scores[i*SplitLength])
 }
 
+// queryRow returns the query of a row.
+func (sc *attendScratch) queryRow(a *Attention, q *Queries, head, r int) []float32 {
+	g := a.group()
+	token, at := r/g, head*g+r%g
+	if q.Rope == nil {
+		return q.Q[token*q.LDQ+at*a.Dim:][:a.Dim]
+	}
+	rope := a.Dim - a.Rank
+	grow(&sc.query, a.Dim)
+	copy(sc.query[:a.Rank], q.Q[token*q.LDQ+at*a.Rank:][:a.Rank])
+	copy(sc.query[a.Rank:a.Dim], q.Rope[token*q.LDRope+at*rope:][:rope])
+	return sc.query[:a.Dim]
+}
+
 // load converts query rows [r, r+n) of a KV head to the form that the cache's kernels multiply.
 func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) {
 	if a.Dim > len(sc.pair) {
 		panic("kernel: the scratch was made for smaller heads")
 	}
-	g, size := a.group(), 4
+	size := 4
 	sc.queryStride = a.DimK() * size
 	switch a.kind() {
 	case kvBF16:
@@ -96,7 +112,7 @@ func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) 
 		sc.queryStride = a.DimV()*digitsI8 + entryBytes
 	}
 	for i := range n {
-		x := q.Q[(r+i)/g*q.LDQ+(head*g+(r+i)%g)*a.Dim:][:a.Dim]
+		x := sc.queryRow(a, q, head, r+i)
 		row := sc.queries[i*sc.queryStride : (i+1)*sc.queryStride]
 		switch a.kind() {
 		case kvI8:
