@@ -73,6 +73,8 @@ var candidates = map[string][]candidate{
 	"linear_heads":      {{kernel: "cpu.linear_heads"}},
 	"latent.write":      {{kernel: "cpu.latent_write"}},
 	"attn.latent":       {{kernel: "cpu.attention_latent"}},
+	"gather_types":      {{kernel: "cpu.gather_types"}},
+	"pool":              {{kernel: "cpu.pool"}},
 }
 
 // wide tells that the op does not round its result.
