@@ -62,6 +62,11 @@ func (b *Builder) Scale(x *Value, by float64) *Value {
 // ScaleRows multiplies each row of x [M,N] by its number of by [M,1].
 func (b *Builder) ScaleRows(x, by *Value) *Value { return b.op1("scale_rows", []*Value{x, by}) }
 
+// ScalePositions multiplies rows by what grows with the logarithm of their position; see op scale_positions.
+func (b *Builder) ScalePositions(x *Value, s Step, by float64, every int) *Value {
+	return b.op1("scale_positions", []*Value{x, s.Positions}, Attr{"by", by}, Attr{"every", int64(every)})
+}
+
 // Slice takes columns [start, start+n).
 func (b *Builder) Slice(x *Value, start, n int) *Value {
 	return b.op1("slice", []*Value{x}, Attr{"start", int64(start)}, Attr{"len", int64(n)})
@@ -117,7 +122,7 @@ func (b *Builder) KVWrite(token, k, v *Value, layer int) *Value {
 type Attention struct {
 	Layer, Heads, KVHeads, Dim int
 	Scale                      float64
-	Window                     int     // 0: none
+	Window, Chunk              int     // 0: none
 	Softcap                    float64 // 0: off
 	Rope                       Rope    // read only when it is not static: K is then turned when read
 	ALiBi, Sinks               *Value  // a number for each head; nil: none
@@ -127,7 +132,7 @@ type Attention struct {
 func (b *Builder) Attention(q, token *Value, s Step, a Attention) *Value {
 	attrs := []Attr{
 		{"layer", int64(a.Layer)}, {"heads", int64(a.Heads)}, {"kv_heads", int64(a.KVHeads)}, {"dim", int64(a.Dim)},
-		{"scale", a.Scale}, {"window", int64(a.Window)}, {"softcap", a.Softcap},
+		{"scale", a.Scale}, {"window", int64(a.Window)}, {"chunk", int64(a.Chunk)}, {"softcap", a.Softcap},
 	}
 	args := []*Value{q, token, nil, nil, nil, a.ALiBi, a.Sinks}
 	if !a.Rope.Static() {

@@ -159,6 +159,11 @@ func shapeCombine(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(rows, cols(y))}, nil
 }
 
+func shapeScalePositions(_ *Module, op *Op) ([]Type, error) {
+	x := op.Arg("x")
+	return []Type{x.Type}, sameRows(x, op.Arg("positions"))
+}
+
 func shapeScaleRows(_ *Module, op *Op) ([]Type, error) {
 	x := op.Arg("x")
 	return []Type{x.Type}, firstError(sameRows(x, op.Arg("by")), wantCols(op, "by", 1))

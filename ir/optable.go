@@ -127,6 +127,12 @@ var coreOps = []*OpInfo{
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeScaleRows,
 	},
 	{
+		Name: "scale_positions", Doc: "y[m] = x[m] * (1 + by*log(1 + floor((positions[m]+1) / every))): queries that grow with the length of what they look through.",
+		Args:    []ArgInfo{argX, argPositions},
+		Attrs:   []AttrInfo{{Name: "by", Kind: Float, Doc: "what a logarithm adds"}, {Name: "every", Kind: Int, Min: 1, Doc: "positions for which the factor stays the same"}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeScalePositions,
+	},
+	{
 		Name: "add", Doc: "y = a + b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
 		Results: []string{"y"}, Flags: Commutative | RowWise, Shape: shapeLike,
 	},
@@ -148,7 +154,7 @@ var coreOps = []*OpInfo{
 	},
 	{
 		Name: "attn.paged",
-		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m] (and > positions[m]-window). " +
+		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m] (and > positions[m]-window; and of the same chunk: p/chunk = positions[m]/chunk, rounded down). " +
 			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned. " +
 			"alibi[h] times p - positions[m] is added to the scores of head h. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",
 		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq),
@@ -156,6 +162,7 @@ var coreOps = []*OpInfo{
 		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
 			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
 			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},
+			{Name: "chunk", Kind: Int, Default: int64(0), Doc: "positions of a chunk, of which tokens see only their own; 0: all are one"},
 			{Name: "softcap", Kind: Float, Default: 0.0, Doc: "scores become softcap*tanh(score/softcap); 0: off"},
 			dtypeAttr,
 		}, ropeAttrs),

@@ -58,6 +58,7 @@ var candidates = map[string][]candidate{
 	"sigmoid":          {{kernel: "cpu.sigmoid"}},
 	"softcap":          {{kernel: "cpu.softcap"}},
 	"scale":            {{kernel: "cpu.scale"}},
+	"scale_positions":  {{kernel: "cpu.scale_positions"}},
 	"add":              {{kernel: "cpu.add"}},
 	"mul":              {{kernel: "cpu.mul"}},
 	"quantize":         {{kernel: "cpu.quantize"}},

@@ -139,6 +139,9 @@ func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int
 	if window := c.int("window"); window > 0 {
 		first = max(0, position-window+1)
 	}
+	if chunk := c.int("chunk"); chunk > 0 {
+		first = max(first, position/chunk*chunk)
+	}
 	scores := make([]float64, position+1-first)
 	top := math.Inf(-1)
 	for i := range scores {

@@ -12,6 +12,7 @@ type Attention struct {
 	QueryHeads int       // a multiple of KV.Heads; query heads of a KV head are neighbours
 	Scale      float32   // of the scores
 	Window     int       // a token sees the last Window positions, itself included; 0: all
+	Chunk      int       // a token sees its own one of chunks of so many positions; 0: all
 	Softcap    float32   // scores become Softcap*tanh(score/Softcap); 0: off
 	ALiBi      []float32 // [QueryHeads] times position - query's is added to scores; nil: nothing
 	Sinks      []float32 // [QueryHeads] scores of no value, which join the sum of the softmax; nil: none
@@ -47,6 +48,9 @@ func (a *Attention) visible(q *Queries, r int) (lo, hi int) {
 	hi = q.First + r/a.group() + 1
 	if a.Window > 0 {
 		lo = max(0, hi-a.Window)
+	}
+	if a.Chunk > 0 {
+		lo = max(lo, (hi-1)/a.Chunk*a.Chunk)
 	}
 	return lo, hi
 }
