@@ -35,6 +35,7 @@ type decoder struct {
 	windows   []int       // [layers] positions that a layer sees, the token's own included; 0: all
 	alibi     []float32   // [heads] what a position's distance is multiplied with; nil: none
 	learned   learnedRows // of positions
+	experts   mixture     // the MLP of layers, where there are experts
 
 	embedScale, branchScale, logitScale float64 // of embeddings, of what is added to the stream, of logits; 0: 1
 	scoreScale                          float64 // of scores; 0: 1/sqrt(dim)

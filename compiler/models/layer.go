@@ -1,6 +1,10 @@
 package models
 
-import "llmc/ir"
+import (
+	"cmp"
+
+	"llmc/ir"
+)
 
 // layer is one layer being built; label begins the names of its values, prefix those of its tensors.
 type layer struct {
@@ -115,23 +119,31 @@ func (l *layer) normHeads(x *ir.Value, name string, heads int) *ir.Value {
 	return x
 }
 
-// mlp is down(act(gate(x)) * up(x)), or down(act(up(x))).
+// activation is that of the MLP.
+func (l *layer) activation() string { return cmp.Or(l.act, "silu") }
+
+// mlp is that of the layer: a mixture of experts, down(act(gate(x)) * up(x)), or down(act(up(x))).
 func (l *layer) mlp(x *ir.Value) *ir.Value {
-	act := l.act
-	if act == "" {
-		act = "silu"
+	switch {
+	case l.hasExperts():
+		return l.mixture(x)
+	case !l.plainMLP:
+		return l.gatedMLP(x, "", mlpNames{l.gate, l.up, l.down, l.gateUp}, l.inner)
 	}
-	down := projection{what: "down", name: l.down, axis: "row", outputs: l.hidden, inputs: l.inner, biased: l.mlpBias}
 	up := projection{what: "up", name: l.up, axis: "col", outputs: l.inner, inputs: l.hidden, biased: l.mlpBias}
-	if l.plainMLP {
-		return l.project(l.Activation(act, l.project(x, up)), down)
-	}
-	gate := up
-	gate.what, gate.name = "gate", l.gate
-	if l.gateUp != "" {
-		gate.name, gate.rows, gate.total = l.gateUp, []span{{0, l.inner}}, 2*l.inner
-		up.name, up.rows, up.total = l.gateUp, []span{{l.inner, l.inner}}, 2*l.inner
+	down := projection{what: "down", name: l.down, axis: "row", outputs: l.hidden, inputs: l.inner, biased: l.mlpBias}
+	return l.project(l.Activation(l.activation(), l.project(x, up)), down)
+}
+
+// gatedMLP is down(act(gate(x)) * up(x)) with so many features; part begins the names of its values.
+func (l *layer) gatedMLP(x *ir.Value, part string, n mlpNames, inner int) *ir.Value {
+	gate := projection{what: part + "gate", name: n.gate, axis: "col", outputs: inner, inputs: l.hidden, biased: l.mlpBias}
+	up := projection{what: part + "up", name: n.up, axis: "col", outputs: inner, inputs: l.hidden, biased: l.mlpBias}
+	down := projection{what: part + "down", name: n.down, axis: "row", outputs: l.hidden, inputs: inner, biased: l.mlpBias}
+	if n.gateUp != "" {
+		gate.name, gate.rows, gate.total = n.gateUp, []span{{0, inner}}, 2*inner
+		up.name, up.rows, up.total = n.gateUp, []span{{inner, inner}}, 2*inner
 	}
 	g, u := l.project(x, gate), l.project(x, up)
-	return l.project(l.Mul(l.Activation(act, g), u), down)
+	return l.project(l.Mul(l.Activation(l.activation(), g), u), down)
 }
