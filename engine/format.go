@@ -103,7 +103,7 @@ func (w *WeightEntry) Packed() (layout.Packed, error) {
 	case 2:
 		return layout.Find(w.Layout, int(w.N()), int(w.K()), int(w.Segment))
 	case 3:
-		return layout.FindStack(w.Layout, int(w.Experts()), int(w.N()), int(w.K()))
+		return layout.NewStack(w.Layout, int(w.Experts()), int(w.N()), int(w.K()), int(w.Segment))
 	}
 	return nil, fmt.Errorf("shape %v of a packed matrix; it must be [N, K], or [experts, N, K]", w.Shape)
 }

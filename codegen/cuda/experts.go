@@ -53,7 +53,7 @@ func expertCTAs(e *entry) int {
 // nor the number of its expert's rows matter.
 func expertLinear(e *entry) {
 	p := newProduct(e)
-	stack := layout.Stack{Fragments: p.w, Experts: e.experts()}
+	stack := layout.Stack{Packed: p.w, Experts: e.experts()}
 	expert, first, end := p.findTile(e.CtaY())
 	p.unless([]ptx.Reg{p.Ge(expert, stack.Experts)}, func() { p.multiplyOf(stack, expert, first, end) })
 }

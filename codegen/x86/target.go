@@ -35,36 +35,42 @@ type candidate struct {
 // candidates lists the kernels by op, cheapest first. All CPU targets have the same ones: a feature set decides how
 // the runtime's kernel computes, not which one is launched.
 var candidates = map[string][]candidate{
-	"gather":           {{kernel: "cpu.gather"}},
-	"gather_positions": {{kernel: "cpu.gather_positions"}},
-	"layernorm":        {{kernel: "cpu.layernorm"}},
-	"add_layernorm":    {{kernel: "cpu.add_layernorm"}},
-	"rmsnorm":          {{kernel: "cpu.rmsnorm"}},
-	"add_rmsnorm":      {{kernel: "cpu.add_rmsnorm"}},
-	"linear":           {{kernel: "cpu.linear"}},
-	"linear_swiglu":    {{kernel: "cpu.linear_swiglu", usable: wide}},
-	"swiglu":           {{kernel: "cpu.swiglu"}},
-	"rope":             {{kernel: "cpu.rope"}},
-	"kv.write":         {{kernel: "cpu.kv_write"}},
-	"rope_kv":          {{kernel: "cpu.rope_kv"}},
-	"attn.paged":       {{kernel: "cpu.attention", usable: wide}},
-	"select_rows":      {{kernel: "cpu.select_rows"}},
-	"silu":             {{kernel: "cpu.silu"}},
-	"gelu":             {{kernel: "cpu.gelu"}},
-	"gelu_tanh":        {{kernel: "cpu.gelu_tanh"}},
-	"quick_gelu":       {{kernel: "cpu.quick_gelu"}},
-	"relu":             {{kernel: "cpu.relu"}},
-	"relu2":            {{kernel: "cpu.relu2"}},
-	"sigmoid":          {{kernel: "cpu.sigmoid"}},
-	"softcap":          {{kernel: "cpu.softcap"}},
-	"scale":            {{kernel: "cpu.scale"}},
-	"scale_positions":  {{kernel: "cpu.scale_positions"}},
-	"add":              {{kernel: "cpu.add"}},
-	"mul":              {{kernel: "cpu.mul"}},
-	"quantize":         {{kernel: "cpu.quantize"}},
-	"hadamard":         {{kernel: "cpu.hadamard"}},
-	"cast":             {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
-	"columns":          {{kernel: "cpu.columns"}},
+	"gather":            {{kernel: "cpu.gather"}},
+	"gather_positions":  {{kernel: "cpu.gather_positions"}},
+	"layernorm":         {{kernel: "cpu.layernorm"}},
+	"add_layernorm":     {{kernel: "cpu.add_layernorm"}},
+	"rmsnorm":           {{kernel: "cpu.rmsnorm"}},
+	"add_rmsnorm":       {{kernel: "cpu.add_rmsnorm"}},
+	"linear":            {{kernel: "cpu.linear"}},
+	"linear_swiglu":     {{kernel: "cpu.linear_swiglu", usable: wide}},
+	"swiglu":            {{kernel: "cpu.swiglu"}},
+	"rope":              {{kernel: "cpu.rope"}},
+	"kv.write":          {{kernel: "cpu.kv_write"}},
+	"rope_kv":           {{kernel: "cpu.rope_kv"}},
+	"attn.paged":        {{kernel: "cpu.attention", usable: wide}},
+	"select_rows":       {{kernel: "cpu.select_rows"}},
+	"silu":              {{kernel: "cpu.silu"}},
+	"gelu":              {{kernel: "cpu.gelu"}},
+	"gelu_tanh":         {{kernel: "cpu.gelu_tanh"}},
+	"quick_gelu":        {{kernel: "cpu.quick_gelu"}},
+	"relu":              {{kernel: "cpu.relu"}},
+	"relu2":             {{kernel: "cpu.relu2"}},
+	"sigmoid":           {{kernel: "cpu.sigmoid"}},
+	"softcap":           {{kernel: "cpu.softcap"}},
+	"scale":             {{kernel: "cpu.scale"}},
+	"scale_positions":   {{kernel: "cpu.scale_positions"}},
+	"add":               {{kernel: "cpu.add"}},
+	"mul":               {{kernel: "cpu.mul"}},
+	"quantize":          {{kernel: "cpu.quantize"}},
+	"hadamard":          {{kernel: "cpu.hadamard"}},
+	"cast":              {{kernel: "cpu.cast", usable: func(op *ir.Op) bool { return op.Text("dtype") != "f16" }}},
+	"columns":           {{kernel: "cpu.columns"}},
+	"scale_rows":        {{kernel: "cpu.scale_rows"}},
+	"moe.route":         {{kernel: "cpu.moe_route"}},
+	"moe.dispatch":      {{kernel: "cpu.moe_dispatch"}},
+	"moe.linear":        {{kernel: "cpu.moe_linear"}},
+	"moe.linear_swiglu": {{kernel: "cpu.moe_linear_swiglu", usable: wide}},
+	"moe.combine":       {{kernel: "cpu.moe_combine"}},
 }
 
 // wide tells that the op does not round its result.
@@ -89,7 +95,7 @@ var ownInputs = map[string]string{"s8t": "q8t"}
 
 // Layout names the packed layout of a matrix by its format. Vectors and the tables of rotary frequencies stay row-major.
 func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
-	if w.Type.Rank() != 2 || !codegen.Packed(w, readers) {
+	if !codegen.Packed(w, readers) {
 		return "", nil
 	}
 	name := w.Type.DType.String()
@@ -127,6 +133,10 @@ const gateBlock = 32
 
 // RowBytes is the distance between rows of an activation.
 func (t Target) RowBytes(typ ir.Type) (int64, error) {
+	if typ.DType == dtype.I32 {
+		k, _ := typ.Cols()
+		return 4 * k, nil
+	}
 	a, err := codegen.Activation(typ)
 	if err != nil {
 		return 0, err

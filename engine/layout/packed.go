@@ -1,9 +1,6 @@
 package layout
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // Packed is a weight [N, K] in the order in which some kernel reads it: panels of whole rows, each packed on its own.
 type Packed interface {
@@ -18,14 +15,6 @@ type Packed interface {
 	PackCodes(panel []byte, c Codes) error
 	// Row writes the K numbers of output n into dst: the meaning of the packed bytes.
 	Row(dst []float32, data []byte, n int)
-}
-
-// FindStack describes matrices [experts, n, k] stored one after the other in the layout of that name.
-func FindStack(name string, experts, n, k int) (Packed, error) {
-	if !strings.HasPrefix(name, "frag.") {
-		return nil, fmt.Errorf("a stack of matrices in layout %q; what it describes must be [N, K]", name)
-	}
-	return NewStack(name, experts, n, k)
 }
 
 // Find describes a weight [n, k] stored in the layout of that name, whose sums over k are cut into segments of segment.

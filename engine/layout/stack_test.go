@@ -12,11 +12,11 @@ func TestStack(t *testing.T) {
 		if format.ScaleBytes == 0 {
 			continue // numbers
 		}
-		s, err := NewStack(format.Name, experts, n, k)
+		s, err := NewStack(format.Name, experts, n, k, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		one := s.Fragments
+		one := s.Packed.(Fragments)
 		if s.Panels() != experts*3 || s.Bytes() != experts*one.Bytes() {
 			t.Fatalf("%s: %d panels of %d bytes in all", format.Name, s.Panels(), s.Bytes())
 		}
@@ -50,7 +50,7 @@ func TestStack(t *testing.T) {
 		}
 	}
 	for _, experts := range []int{0, -1, maxExperts + 1} {
-		if _, err := NewStack("frag.bf16", experts, n, k); err == nil {
+		if _, err := NewStack("frag.bf16", experts, n, k, 0); err == nil {
 			t.Errorf("a stack of %d", experts)
 		}
 	}

@@ -26,6 +26,11 @@ func (v view) f32() []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(v.data))), len(v.data)/4)
 }
 
+// i32 returns a view of indices, which lie as one array.
+func (v view) i32() []int32 {
+	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(v.data))), v.rows*v.cols)
+}
+
 // ld is the distance between rows of a plain f32 view, in numbers.
 func (v view) ld() int { return v.stride / 4 }
 

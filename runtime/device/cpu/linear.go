@@ -53,14 +53,19 @@ func bindLinear(b *binding) (runner, error) {
 			return nil, fmt.Errorf("bias of %d for %d outputs", len(l.w.Bias), l.w.N)
 		}
 	}
-	form := l.w.Input()
-	if l.x.Digits == 1 {
-		form = form.OneDigit()
-	}
-	if l.y.cols != n || l.x.Activation != form || l.units*layout.Lanes < n {
+	if l.y.cols != n || l.x.Activation != inputForm(&l.w, &l.x) || l.units*layout.Lanes < n {
 		return nil, fmt.Errorf("input or result does not fit weight %s [%d,%d]", l.w.Name, l.w.N, l.w.K)
 	}
 	return l, nil
+}
+
+// inputForm is the form that inputs of a product with w must have, with as many digits as those of x have.
+func inputForm(w *kernel.Matrix, x *kernel.Rows) layout.Activation {
+	form := w.Input()
+	if x.Digits == 1 {
+		form = form.OneDigit()
+	}
+	return form
 }
 
 func (l *linear) run(s *state, worker int) {

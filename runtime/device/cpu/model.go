@@ -30,6 +30,7 @@ type model struct {
 	attentions []*attention
 	parts      []float32 // of attention; see attentionParts
 	turns      []*turning
+	gathered   gathered // of products with experts
 	runners    []runner
 	sampler    *sampler
 	state      state
@@ -138,7 +139,7 @@ func (m *model) Close() error {
 }
 
 func (m *model) release() error {
-	errs := []error{m.arena.release()}
+	errs := []error{m.arena.release(), m.gathered.release()}
 	if m.kv != nil {
 		errs = append(errs, m.kv.mem.release())
 	}
