@@ -104,7 +104,7 @@ var cpuKernels = []Kernel{
 		Doc:  "y = act(gate) * up, where the panels of w are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", activations, "m k"), matrix("w", packed, "panels k"), optional(vector("bias", "f32", "panels")),
 			result("y", "f32", "m n")},
-		Attrs: []AttrRow{optionalAttr(actAttr)},
+		Attrs: gateAttrs,
 		Check: checkLinearSwiglu,
 	},
 	{

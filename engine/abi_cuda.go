@@ -71,7 +71,7 @@ var cudaKernels = []Kernel{
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
 			result("y", "f32 bf16 f16 f32m", "m n"),
 			parts, tickets},
-		Attrs: []AttrRow{ticketsAttr, optionalAttr(epsAttr), optionalAttr(actAttr)},
+		Attrs: slices.Concat([]AttrRow{ticketsAttr, optionalAttr(epsAttr)}, gateAttrs),
 		Check: checkFragmentHalves,
 	},
 	{

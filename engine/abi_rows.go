@@ -17,7 +17,7 @@ func rowKernels(device string, gate ...AttrRow) []Kernel {
 		},
 		{
 			Name:  device + ".swiglu",
-			Doc:   "act(gate) * up; silu where no act is named",
+			Doc:   "act(gate) * (up + shift), gate and up bounded by limit; silu where no act is named",
 			Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},
 			Attrs: gate,
 		},

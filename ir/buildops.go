@@ -43,6 +43,17 @@ func (b *Builder) SiLU(x *Value) *Value { return b.Activation("silu", x) }
 // Activation applies one of Activations.
 func (b *Builder) Activation(name string, x *Value) *Value { return b.op1(name, []*Value{x}) }
 
+// Gate describes a gated activation; see the attributes of op swiglu. Zero fields are the defaults of the table.
+type Gate struct {
+	Act          string
+	Limit, Shift float64
+}
+
+// Gated is act(gate) * up.
+func (b *Builder) Gated(gate, up *Value, g Gate) *Value {
+	return b.op1("swiglu", []*Value{gate, up}, Attr{"act", g.Act}, Attr{"limit", g.Limit}, Attr{"shift", g.Shift})
+}
+
 // Softcap bounds x smoothly: by*tanh(x/by).
 func (b *Builder) Softcap(x *Value, by float64) *Value {
 	return b.op1("softcap", []*Value{x}, Attr{"by", by})

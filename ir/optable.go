@@ -182,19 +182,16 @@ var coreOps = []*OpInfo{
 		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
 	},
 	{
-		Name: "swiglu", Doc: "y = act(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
-		Attrs:   []AttrInfo{gateAttr},
+		Name: "swiglu", Doc: "y = act(gate) * (up + shift), gate and up bounded by limit.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Attrs:   gateAttrs,
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
 	},
 	{
 		Name: "linear_swiglu",
 		Doc: "swiglu of the two halves of linear(x, w, bias, squares). Blocks of rows of w (and elements of bias) belong to gate and up in turn; " +
 			"the last blocks are padded with zeros.",
-		Args: []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
-		Attrs: []AttrInfo{
-			{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"},
-			blockAttr, gateAttr, dtypeAttr, squaresEps,
-		},
+		Args:    []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
+		Attrs:   attrs([]AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, blockAttr}, gateAttrs, []AttrInfo{dtypeAttr, squaresEps}),
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
 	},
 	{

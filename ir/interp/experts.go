@@ -176,7 +176,11 @@ func (c *call) combine() error {
 		for i := range z.Cols {
 			sum := 0.0
 			for j := range places.Cols {
-				sum += float64(weights.Row(m)[j]) * float64(y.Row(int(places.Index[m*places.Cols+j]))[i])
+				weight := 1.0
+				if c.has("weights") {
+					weight = float64(weights.Row(m)[j])
+				}
+				sum += weight * float64(y.Row(int(places.Index[m*places.Cols+j]))[i])
 			}
 			z.Row(m)[i] = float32(sum)
 		}
