@@ -286,17 +286,23 @@ func (c checkpointSource) Tensor(name string) ([]float32, error) {
 	return data, x.ReadRows(data, 0, x.Rows())
 }
 
-// store gives all matrices that are multiplied, and tables of tokens, a format; what codes stand for is not rounded to the checkpoint's type.
+// store gives all matrices that are multiplied, and tables of tokens, a format; what codes stand for is not rounded to the checkpoint's type. Those that
+// choose experts or let through what one gives, and tables of positions, are never codes.
 func store(m *ir.Module, format *quant.Format) {
-	positions := map[*ir.Weight]bool{}
+	plain := map[*ir.Weight]bool{}
 	for _, op := range m.Func("step").Ops {
-		if op.Kind.Name == "gather_positions" {
-			positions[op.Arg("table").Weight] = true
+		switch op.Kind.Name {
+		case "gather_positions":
+			plain[op.Arg("table").Weight] = true
+		case "moe.route":
+			plain[op.Arg("logits").Def.Arg("w").Weight] = true
+		case "scale_rows":
+			plain[op.Arg("by").Def.Arg("x").Def.Arg("w").Weight] = true
 		}
 	}
 	for _, w := range m.Weights {
 		w.Type.DType = dtype.F32
-		if w.Type.Rank() == 2 && w.Recipe.Kind != ir.FromValues && !positions[w] {
+		if w.Type.Rank() >= 2 && w.Recipe.Kind != ir.FromValues && !plain[w] {
 			w.Type.DType, w.Type.Quant = format.DType, format.Type
 		}
 	}

@@ -79,7 +79,7 @@ func (p *Policy) storedFormat(w *ir.Weight, r role) (string, error) {
 	return overridden.format(w, r)
 }
 
-// plain is the format of a matrix whose products choose experts, and of a table of positions: that of linears, but for codes, whose errors would send
+// plain is the format of a matrix whose products choose experts or scale what one gives, and of a table of positions: that of linears, but for codes, whose errors would send
 // rows elsewhere or add to every row, and of which so small a matrix saves nothing.
 func (p *Policy) plain() (string, error) {
 	if p.Linear == "" {

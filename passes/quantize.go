@@ -84,7 +84,7 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 			}
 			r := roleLinear
 			switch old, known := roles[w]; {
-			case isRouter(f, op):
+			case isRouter(f, op), isRowGate(f, op):
 				r = rolePlain
 			case op.Kind.Name == "gather_positions":
 				r = rolePlain
@@ -103,6 +103,17 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 func isRouter(f *ir.Func, op *ir.Op) bool {
 	return slices.ContainsFunc(f.Ops, func(reader *ir.Op) bool {
 		return reader.Kind.Name == "moe.route" && reader.Arg("logits") == op.Result()
+	})
+}
+
+// isRowGate tells whether the result of a product is one number for a row, which lets through what an expert of all rows gives.
+func isRowGate(f *ir.Func, op *ir.Op) bool {
+	return slices.ContainsFunc(f.Ops, func(reader *ir.Op) bool {
+		if reader.Kind.Name != "scale_rows" {
+			return false
+		}
+		by := reader.Arg("by").Def
+		return by == op || by != nil && by.Kind.Name == "sigmoid" && by.Arg("x").Def == op
 	})
 }
 

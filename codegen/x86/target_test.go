@@ -20,9 +20,9 @@ func TestOpsWithoutKernelsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for body, want := range map[string]string{
-		"scale_rows %x, %b": "%y (scale_rows f32[T,8] f32[T,1])",
+		`cast %x {dtype="f16"}`: "%y (cast dtype=f16 f32[T,8])",
 	} {
-		m, err := ir.Parse("weight %w : f32[8]\nfunc @f(%x: f32[T,8], %b: f32[T,1]) -> (f32[T,8]) {\n  %y = " + body + " : f32[T,8]\n  return %y\n}")
+		m, err := ir.Parse("func @f(%x: f32[T,8]) -> (f16[T,8]) {\n  %y = " + body + " : f16[T,8]\n  return %y\n}")
 		if err != nil {
 			t.Fatal(err)
 		}

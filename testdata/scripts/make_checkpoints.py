@@ -113,6 +113,13 @@ CHECKPOINTS = {
     # matrices with inputs first, names without "transformer."
     "gpt2-bare": ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": 47, "n_embd": 32, "n_head": 2, "n_layer": 2,
                    "n_positions": 160, "n_inner": 40, "activation_function": "gelu", "torch_dtype": "float16"}, True),
+    # an expert for all rows behind a gate, weights of experts as they are, plain MLPs by both keys, windows on early layers
+    "qwen2-moe": (causal("qwen2_moe", "Qwen2MoeForCausalLM", num_hidden_layers=4, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=24,
+                         shared_expert_intermediate_size=36, norm_topk_prob=False, decoder_sparse_step=2, mlp_only_layers=[3],
+                         use_sliding_window=True, sliding_window=10, max_window_layers=2, rope_theta=20000.0), False),
+    # tensors that hold all experts, as transformers 5 has them in memory
+    "mixtral-stacked": (causal("mixtral", "MixtralForCausalLM", num_local_experts=5, num_experts_per_tok=2, sliding_window=12, intermediate_size=72,
+                               rope_theta=5000.0), False),
 }
 
 
@@ -126,9 +133,24 @@ def random_weights(model, dtype, generator):
         elif p.dim() == 1:
             x = 0.2 * x
         else:
-            x = x * 1.3 / p.shape[1] ** 0.5
+            x = x * 1.3 / p.shape[-1] ** 0.5
         tensors[name] = (x * (2 if name == "lm_head.weight" else 1)).to(dtype)
     return tensors
+
+
+def each_expert(tensors):
+    """A tensor for each expert, as files have it."""
+    apart = {}
+    for name, t in tensors.items():
+        layer, found, kind = name.partition("mlp.experts.")
+        if not found:
+            apart[name] = t
+            continue
+        for e, matrix in enumerate(t):
+            parts = zip(("gate_proj", "up_proj"), matrix.chunk(2)) if kind == "gate_up_proj" else [(kind, matrix)]
+            for part, rows in parts:
+                apart[f"{layer}mlp.experts.{e}.{part}.weight"] = rows.contiguous()
+    return apart
 
 
 def make_checkpoint(name, config, bare, seed):
@@ -145,6 +167,8 @@ def make_checkpoint(name, config, bare, seed):
         tensors = {n.removeprefix("model.").removeprefix("transformer."): t for n, t in tensors.items()}
     if config["model_type"] == "gpt_neox":
         tensors = {n.replace("lm_head.", "embed_out."): t for n, t in tensors.items()}  # as files have it
+    if name == "qwen2-moe":
+        tensors = each_expert(tensors)
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
     record(out, config, generator)
 
