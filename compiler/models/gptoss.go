@@ -26,10 +26,10 @@ var gptoss = &family{
 		},
 	},
 	keys: []string{
-		"attention_bias", "hidden_act", "num_local_experts", "num_experts", "num_experts_per_tok", "experts_per_token", "sliding_window", "layer_types",
-		"swiglu_limit", "swiglu_alpha", "initial_context_length",
+		"attention_bias", "hidden_act", "num_local_experts", "num_experts", "num_experts_per_tok", "sliding_window", "layer_types", "swiglu_limit",
+		"swiglu_alpha",
 	},
-	ignored: []string{"output_router_logits", "hidden_size_per_layer", "router_aux_loss_coef"},
+	ignored: []string{"output_router_logits", "experts_per_token", "initial_context_length"}, // the last two say again what others do
 	describe: func(f *hf.Fields, d *decoder) {
 		d.qkvBias = f.BoolOr("attention_bias", true)
 		d.outBias = d.qkvBias

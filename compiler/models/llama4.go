@@ -33,7 +33,7 @@ var llama4 = &family{
 		"attention_bias", "hidden_act", "intermediate_size", "num_local_experts", "num_experts_per_tok", "interleave_moe_layer_step", "moe_layers",
 		"use_qk_norm", "no_rope_layers", "no_rope_layer_interval", "attention_chunk_size", "layer_types", "attn_temperature_tuning", "attn_scale", "floor_scale",
 	},
-	ignored: []string{"output_router_logits", "router_jitter_noise", "router_aux_loss_coef", "for_llm_compressor"},
+	ignored: []string{"output_router_logits", "router_jitter_noise", "for_llm_compressor"},
 	describe: func(f *hf.Fields, d *decoder) {
 		d.qkvBias = f.BoolOr("attention_bias", false)
 		d.outBias = d.qkvBias
