@@ -216,19 +216,34 @@ type combine struct {
 	y, places, weights view
 	z                  view
 	rows               rowsOf
+	ones               []float32   // in place of weights, where there are none
 	part               [][]float32 // per worker
+}
+
+func ones(n int) []float32 {
+	s := make([]float32, n)
+	for i := range s {
+		s[i] = 1
+	}
+	return s
 }
 
 // combinedAtOnce is how many columns a worker adds up at a time.
 const combinedAtOnce = 512
 
 func bindCombine(b *binding) (runner, error) {
-	v, err := b.views("y", "places", "weights", "z")
+	v, err := b.views("y", "places", "z")
 	if err != nil {
 		return nil, err
 	}
-	c := &combine{set: b.m.set, y: v[0], places: v[1], weights: v[2], z: v[3], rows: rowsOfBuffer(b, "z")}
-	if c.y.cols != c.z.cols || c.places.cols != c.weights.cols {
+	c := &combine{set: b.m.set, y: v[0], places: v[1], z: v[2], rows: rowsOfBuffer(b, "z"), ones: ones(v[1].cols)}
+	if b.has("weights") {
+		if c.weights, err = b.view("weights"); err != nil {
+			return nil, err
+		}
+		c.ones = nil
+	}
+	if c.y.cols != c.z.cols || c.ones == nil && c.places.cols != c.weights.cols {
 		return nil, errors.New("operands of different widths")
 	}
 	for range b.m.settings.Threads {
@@ -243,7 +258,10 @@ func (c *combine) run(s *state, worker int) {
 	for i := lo; i < hi; i++ {
 		row, first := i/pieces, i%pieces*combinedAtOnce
 		last := min(first+combinedAtOnce, c.z.cols)
-		weights, z := c.weights.row(row), c.z.row(row)[first:last]
+		weights, z := c.ones, c.z.row(row)[first:last]
+		if weights == nil {
+			weights = c.weights.row(row)
+		}
 		for j, p := range c.places.i32()[row*c.places.cols:][:c.places.cols] {
 			y := c.y.row(int(p))[first:last]
 			if j == 0 {

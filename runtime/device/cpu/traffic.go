@@ -28,7 +28,7 @@ func (m *model) Traffic() (engine.Traffic, error) {
 			return t, err
 		}
 		if w.Layout != "" && w.Experts() > 1 {
-			t.AddStack(m.program, l, w)
+			t.AddStack(m.main.program, l, w)
 			continue
 		}
 		t.WeightBytes += w.Bytes
