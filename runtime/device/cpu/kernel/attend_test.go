@@ -252,37 +252,6 @@ func TestAttentionIgnoresLaterNaN(t *testing.T) {
 	}
 }
 
-// Queries that come in two parts are the whole ones, and rows of a latent cache that many query heads share have the bits of the reference.
-func TestLatentQueriesInParts(t *testing.T) {
-	for _, set := range Detect() {
-		r := rand.New(rand.NewPCG(39, 40))
-		for _, kind := range layout.KVTypes {
-			kv, err := layout.NewLatent(kind, 32, 64, 128)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n := 300 + r.IntN(100)
-			s := sequenceIn(r, kv, n)
-			s.QueryHeads, s.ALiBi, s.Sinks = 16, nil, nil
-			s.q = randomRow(r, n*16*kv.Dim)
-			s.store(set, 0, n)
-			whole := s.queries(n-5, n)
-			parts := *whole
-			parts.Q, parts.LDQ, parts.LDRope, parts.Out = nil, 16*kv.Rank, 16*(kv.Dim-kv.Rank), make([]float32, len(whole.Out))
-			for head := range 5 * 16 {
-				parts.Q = append(parts.Q, whole.Q[head*kv.Dim:][:kv.Rank]...)
-				parts.Rope = append(parts.Rope, whole.Q[head*kv.Dim+kv.Rank:][:kv.Dim-kv.Rank]...)
-			}
-			want := s.attend(reference(set), whole)
-			for i, got := range s.attend(set, &parts) {
-				if !sameBits(got, want[i]) || got != got {
-					t.Fatalf("%s: %+v: [%d] = %g in parts, %g", set.Name, kv, i, got, want[i])
-				}
-			}
-		}
-	}
-}
-
 // Workers that share the splits of a sequence get the bits of one.
 func TestAttendSplitAndFinish(t *testing.T) {
 	for _, set := range Detect() {
