@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"llmc/engine"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -28,8 +29,8 @@ type route struct {
 // routing is one worker's memory of a row.
 type routing struct {
 	scores, choice []float32
-	groups         []float32
-	best           []int32 // groups, then experts
+	groups         []float32 // scores of groups
+	best           []int32   // groups
 }
 
 func bindRoute(b *binding) (runner, error) {
@@ -37,29 +38,31 @@ func bindRoute(b *binding) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := b.launch
-	r := &route{
-		set: b.m.set, logits: v[0], experts: v[1], weights: v[2], rows: rowsOfBuffer(b, "weights"),
-		sigmoid: l.Text("score", "") == "sigmoid", normalize: l.Int("normalize", 0) == 1, topTwo: l.Text("group_score", "") == "top2",
-		groups: int(l.Int("groups", 1)), topGroup: int(l.Int("top_groups", 1)), scale: float32(l.Float("scale", 1)),
-	}
-	n, k := r.logits.cols, r.experts.cols
-	if r.weights.cols != k || r.groups < 1 || n%r.groups != 0 || r.topGroup > r.groups || k > n/r.groups*r.topGroup || r.topTwo && n/r.groups < 2 {
-		return nil, fmt.Errorf("top %d of %d experts in %d of %d groups", k, n, r.topGroup, r.groups)
-	}
+	r := &route{set: b.m.set, logits: v[0], experts: v[1], weights: v[2], rows: rowsOfBuffer(b, "weights")}
 	if b.has("bias") {
 		if r.bias, err = b.vector("bias"); err != nil {
 			return nil, err
 		}
-		if len(r.bias) != n {
-			return nil, fmt.Errorf("bias of %d for %d experts", len(r.bias), n)
+		if len(r.bias) != r.logits.cols {
+			return nil, fmt.Errorf("bias of %d for %d experts", len(r.bias), r.logits.cols)
 		}
 	}
+	return r, r.prepare(b.launch, b.m.settings.Threads)
+}
+
+// prepare reads how rows choose.
+func (r *route) prepare(l *engine.Launch, threads int) error {
+	r.sigmoid, r.normalize, r.topTwo = l.Text("score", "") == "sigmoid", l.Int("normalize", 0) == 1, l.Text("group_score", "") == "top2"
+	r.groups, r.topGroup, r.scale = int(l.Int("groups", 1)), int(l.Int("top_groups", 1)), float32(l.Float("scale", 1))
 	r.byOrder = r.bias == nil && !r.topTwo
-	for range b.m.settings.Threads {
-		r.part = append(r.part, routing{make([]float32, n), make([]float32, n), make([]float32, r.groups), make([]int32, max(r.topGroup, k))})
+	n, k := r.logits.cols, r.experts.cols
+	if r.weights.cols != k || r.groups < 1 || n%r.groups != 0 || r.topGroup < 1 || r.topGroup > r.groups || k > n/r.groups*r.topGroup || r.topTwo && n/r.groups < 2 {
+		return fmt.Errorf("top %d of %d experts in %d of %d groups", k, n, r.topGroup, r.groups)
 	}
-	return r, nil
+	for range threads {
+		r.part = append(r.part, routing{make([]float32, n), make([]float32, n), make([]float32, r.groups), make([]int32, r.topGroup)})
+	}
+	return nil
 }
 
 func (r *route) run(s *state, worker int) {
@@ -128,9 +131,8 @@ func (r *route) choose(p *routing, chosen []int32) {
 			p.groups[g] = twoLargest(group)
 		}
 	}
-	groups := p.best[:r.topGroup]
-	best(groups, p.groups, nil, 0)
-	best(chosen, p.choice, groups, size)
+	best(p.best, p.groups, nil, 0)
+	best(chosen, p.choice, p.best, size)
 }
 
 // twoLargest is the sum of the two largest numbers.
