@@ -100,6 +100,9 @@ func (b *build) compile() error {
 	if b.model, err = models.Import(b.checkpoint, importing); err != nil {
 		return err
 	}
+	if err := checkCaches(b.model.Module, b.targets); err != nil {
+		return err
+	}
 	for _, t := range b.targets {
 		l, err := b.lower(b.model.Module, t, b.policy, b.weights)
 		if err != nil {

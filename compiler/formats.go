@@ -8,6 +8,7 @@ import (
 	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
+	"llmc/ir"
 	"llmc/passes"
 )
 
@@ -86,6 +87,18 @@ func kvDType(name string, weights *quant.Format, targets []engine.Target) (dtype
 		}
 	}
 	return f.DType, nil
+}
+
+// checkCaches wants each target to have the kinds of cache that the model has.
+func checkCaches(m *ir.Module, targets []engine.Target) error {
+	for _, c := range m.Caches {
+		for _, t := range targets {
+			if !slices.Contains(engine.CacheKinds[t.Device], c.Kind) {
+				return fmt.Errorf("target %s takes no %s cache, which the attention of %s models has: build for other targets", t.Name, c.Kind, m.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // kvNames lists the formats of a KV cache that a device has.

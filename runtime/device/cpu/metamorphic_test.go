@@ -1,6 +1,7 @@
 package cpu_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -36,6 +37,30 @@ func TestCompiledPlansDoNotDependOnTheSchedule(t *testing.T) {
 				_, err := compiler.Build(t.Context(), compiler.Options{Model: "../../../testdata/demo", Out: path, Quant: format, Archs: []string{target.Name}})
 				check(t, err)
 				compareRuns(t, path, 1024, 384, 8)
+			})
+		}
+	}
+}
+
+// TestLatentAttentionDoesNotDependOnTheSchedule does the same with rows that all heads share, in caches of every kind, on every target that this machine
+// runs. In a plain run kinds take turns with targets; with LLMC_LONG each target has all.
+func TestLatentAttentionDoesNotDependOnTheSchedule(t *testing.T) {
+	formats := []string{"bf16", "int8", "int4", "f32"}
+	for n, target := range engine.Targets {
+		if target.Device != "cpu" || len(target.Missing()) > 0 || testing.Short() && target.Name != "x86-64-v3" {
+			continue
+		}
+		for i, kv := range []string{"f32", "bf16", "f16", "fp8", "int8"} {
+			if os.Getenv("LLMC_LONG") == "" && (n+i)%3 != 0 {
+				continue
+			}
+			name, rounds := []string{"deepseek-v2", "deepseek-v3-v5"}[(n+i)%2], 2
+			t.Run(target.Name+"/"+kv+"/"+name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "latent.plan")
+				options := compiler.Options{Model: "../../../testdata/checkpoints/" + name, Out: path, Quant: formats[(n+i)%len(formats)], KVDType: kv, Archs: []string{target.Name}}
+				_, err := compiler.Build(t.Context(), options)
+				check(t, err)
+				compareRuns(t, path, 47, 384, rounds)
 			})
 		}
 	}
