@@ -117,10 +117,11 @@ func (c *call) keys(h *history, m int) ([][]float32, error) {
 type biases struct {
 	head         int
 	alibi, sinks []float32 // by head; nil: none
+	relative     []float32 // [buckets, heads]; nil: none
 }
 
 func (c *call) biases() (b biases, err error) {
-	for name, to := range map[string]*[]float32{"alibi": &b.alibi, "sinks": &b.sinks} {
+	for name, to := range map[string]*[]float32{"alibi": &b.alibi, "sinks": &b.sinks, "relative": &b.relative} {
 		if !c.has(name) {
 			continue
 		}
@@ -151,6 +152,9 @@ func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int
 		}
 		if b.alibi != nil {
 			scores[i] += float64(b.alibi[b.head]) * float64(first+i-position)
+		}
+		if b.relative != nil {
+			scores[i] += float64(b.relative[ir.RelativeBuckets(c.op).Of(first+i-position)*c.int("heads")+b.head])
 		}
 		top = max(top, scores[i])
 	}
