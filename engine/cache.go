@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
@@ -42,22 +43,31 @@ func (p *Program) LayerBytes(cache, pageSize int) (int64, error) {
 	return int64(n), nil
 }
 
+// CrossKind is the kind of a cache of what function "encode" keeps of a text, at the positions of its tokens. A page holds positions of a sequence in all
+// caches of kind "paged", or positions of a text in all of this kind: they lie in the same place.
+const CrossKind = "cross"
+
 // PageBytes returns what a page of so many positions takes in all caches.
 func (p *Program) PageBytes(pageSize int) (int64, error) {
-	sum := int64(0)
+	sums := map[string]int64{}
 	for i := range p.Caches {
 		layer, err := p.LayerBytes(i, pageSize)
 		if err != nil {
 			return 0, err
 		}
-		sum += layer * int64(p.Caches[i].Layers)
+		sums[p.Caches[i].Kind] += layer * int64(p.Caches[i].Layers)
 	}
-	return sum, nil
+	return max(sums["paged"], sums[CrossKind]), nil
+}
+
+// Encodes tells whether the program reads or writes what is kept of texts.
+func (p *Program) Encodes() bool {
+	return slices.ContainsFunc(p.Caches, func(c Cache) bool { return c.Kind == CrossKind })
 }
 
 func (s *programScope) checkCache(i int) error {
 	c := &s.program.Caches[i]
-	if c.Kind != "paged" {
+	if c.Kind != "paged" && c.Kind != CrossKind {
 		return fmt.Errorf("cache %s: unknown kind %q", c.Name, c.Kind)
 	}
 	if c.Layers < 1 || c.Layers > 1<<16 {

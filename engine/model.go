@@ -21,6 +21,14 @@ type ModelInfo struct {
 	RopeSalt string `msgpack:"rope_salt,omitempty" json:"rope_salt,omitempty"`
 	// Generation holds generation_config.json's sampling defaults.
 	Generation GenerationDefaults `msgpack:"generation" json:"generation"`
+	Source     *SourceInfo        `msgpack:"source,omitempty" json:"source,omitempty"` // nil: tokens attend to each other alone
+}
+
+// SourceInfo is for models whose prompts are encoded: what they say begins with tokens of its own.
+type SourceInfo struct {
+	Start []int32 `msgpack:"start" json:"start"`                     // that every output comes behind; not part of it
+	First []int32 `msgpack:"first,omitempty" json:"first,omitempty"` // that every output begins with
+	Last  []int32 `msgpack:"last,omitempty" json:"last,omitempty"`   // that end an output which gets no longer
 }
 
 // GenerationDefaults are used for what a request leaves open. A nil field was not in the checkpoint.

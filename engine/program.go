@@ -45,7 +45,7 @@ type Buffer struct {
 // Cache is one row of the module's cache table.
 type Cache struct {
 	Name    string     `msgpack:"name"`
-	Kind    string     `msgpack:"kind"` // "paged"
+	Kind    string     `msgpack:"kind"` // "paged", CrossKind
 	Layers  int        `msgpack:"layers"`
 	KVHeads int        `msgpack:"kv_heads"`
 	Dim     int        `msgpack:"dim"`
