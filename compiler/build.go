@@ -163,14 +163,16 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 	for i, l := range b.lowered {
 		final := finalIR
 		if i > 0 {
-			final += "/" + l.program.Target
+			final += "/" + l.target
 		}
 		contents = append(contents, engine.Content{Kind: engine.KindIR, Name: final, Data: []byte(ir.Print(l.module))})
-		c, err := engine.ProgramContent(l.program)
-		if err != nil {
-			return nil, err
+		for _, program := range l.programs {
+			c, err := engine.ProgramContent(program)
+			if err != nil {
+				return nil, err
+			}
+			contents = append(contents, c)
 		}
-		contents = append(contents, c)
 		code, err := b.code(ctx, l)
 		if err != nil {
 			return nil, err

@@ -81,7 +81,7 @@ func checkpoints(t *testing.T) []*goldenFile {
 	var all, others []*goldenFile
 	for _, dir := range goldenDirs(t) {
 		family := modelType(t, dir)
-		if !slices.Contains(models.Supported(), family) {
+		if !slices.Contains(models.Decoders(), family) {
 			continue
 		}
 		g := &goldenFile{dir: dir}

@@ -159,7 +159,7 @@ func (r *refit) write(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	info := r.plan.Info()
-	report.Quant, report.Targets = info.Quant, r.plan.Targets("step")
+	report.Quant, report.Targets = info.Quant, r.plan.Targets(r.plan.Main())
 	report.BitsPerWeight, report.Parameters = info.BitsPerW, info.Parameters
 	return report, nil
 }

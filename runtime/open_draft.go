@@ -58,7 +58,7 @@ func pageBytes(path, device, target string, size int) (int64, error) {
 		return 0, err
 	}
 	defer plan.Close()
-	targets := plan.Targets("step")
+	targets := plan.Targets(plan.Main())
 	if len(targets) == 0 {
 		return 0, fmt.Errorf("%s has no program", path)
 	}
@@ -68,7 +68,7 @@ func pageBytes(path, device, target string, size int) (int64, error) {
 			chosen = name
 		}
 	}
-	program, err := plan.Program("step", chosen)
+	program, err := plan.Program(plan.Main(), chosen)
 	if err != nil {
 		return 0, err
 	}

@@ -13,10 +13,10 @@ import (
 
 func (f *inspectFlags) printMemory(w io.Writer, plan *engine.Plan) error {
 	target := f.target
-	if targets := plan.Targets("step"); target == "" && len(targets) > 0 {
+	if targets := plan.Targets(plan.Main()); target == "" && len(targets) > 0 {
 		target = targets[0]
 	}
-	program, err := plan.Program("step", target)
+	program, err := plan.Program(plan.Main(), target)
 	if err != nil {
 		return err
 	}

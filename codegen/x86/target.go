@@ -37,6 +37,8 @@ type candidate struct {
 var candidates = map[string][]candidate{
 	"gather":           {{kernel: "cpu.gather"}},
 	"gather_positions": {{kernel: "cpu.gather_positions"}},
+	"gather_types":     {{kernel: "cpu.gather_types"}},
+	"pool":             {{kernel: "cpu.pool"}},
 	"layernorm":        {{kernel: "cpu.layernorm"}},
 	"add_layernorm":    {{kernel: "cpu.add_layernorm"}},
 	"rmsnorm":          {{kernel: "cpu.rmsnorm"}},

@@ -63,6 +63,7 @@ type kernelCost struct {
 var kernelCosts = map[string]kernelCost{
 	"cpu.gather":           {rowsOnly: true},
 	"cpu.gather_positions": {rowsOnly: true},
+	"cpu.gather_types":     {rowsOnly: true},
 	"cpu.select_rows":      {asResult: true},
 	"cpu.linear":           {flops: (*predictor).product},
 	"cpu.linear_swiglu":    {flops: (*predictor).product},

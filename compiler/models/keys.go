@@ -33,7 +33,7 @@ var ignoredKeys = strings.Fields(`
 `)
 
 // ignoredPatterns (path.Match) are families of such keys: ids of tokens, rates and factors of training.
-var ignoredPatterns = []string{"*_token_id", "*_token_ids", "*_dropout", "*_pdrop", "*_loss_coef", "initializer_*", "summary_*"}
+var ignoredPatterns = []string{"*_token_id", "*_token_ids", "*_dropout", "*_dropout_prob", "*_pdrop", "*_loss_coef", "initializer_*", "summary_*"}
 
 // fixedKeys may be present with these values only: they are known to change what some models compute, and these values are
 // those at which they do not.

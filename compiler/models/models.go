@@ -15,13 +15,16 @@ import (
 var families = []*family{
 	llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, phi, phi3, falcon, bloom, gpt2, gptj, gptneox, opt, mpt, stablelm, starcoder2, olmo2,
 	cohere, cohere2, granite, smollm3, olmo3,
+
+	bert, roberta, xlmRoberta, modernBERT,
 }
 
 // family is one model_type of config.json.
 type family struct {
 	modelType    string
-	architecture string // the class of transformers with a language model head
-	sizes        sizes  // keys of config.json
+	architecture string  // the class of transformers with a language model head, or of an encoder without a head
+	classes      []class // of encoders: what else they are saved as
+	sizes        sizes   // keys of config.json
 	defaults     defaults
 	rotary       *rotary                        // nil: no rotary embedding
 	names        names                          // of tensors
@@ -72,6 +75,23 @@ func Supported() []string {
 	return types
 }
 
+// Decoders returns those of them that generate text.
+func Decoders() []string {
+	return slices.DeleteFunc(Supported(), func(t string) bool { return slices.Contains(Encoders(), t) })
+}
+
+// Encoders returns those that make vectors and scores of texts. Decoders do so too, where a checkpoint has the files of sentence-transformers.
+func Encoders() []string {
+	var types []string
+	for _, f := range families {
+		if f.shape.whole {
+			types = append(types, f.modelType)
+		}
+	}
+	slices.Sort(types)
+	return types
+}
+
 // Architecture returns the class of transformers whose checkpoints are of a supported model type.
 func Architecture(modelType string) string {
 	i := slices.IndexFunc(families, func(f *family) bool { return f.modelType == modelType })
@@ -80,7 +100,7 @@ func Architecture(modelType string) string {
 
 // Import builds the module of a checkpoint.
 func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
-	fam, err := find(c.Config)
+	fam, err := find(c.Config, c.Sentence != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +116,19 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
+	if d.sent = c.Sentence; d.sent != nil {
+		d.whole = true
+	}
+	if d.whole && d.give == nil {
+		d.give = giveOf(c.Config, fam)
+	}
 	in := newImporter(c, fam)
 	in.dequantize = opts.Dequantize
-	in.buildStep(d, opts)
+	if d.whole {
+		in.buildEmbed(d, opts)
+	} else {
+		in.buildStep(d, opts)
+	}
 	module, err := in.Module()
 	if err != nil {
 		return nil, err
@@ -109,8 +139,8 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	return &Model{module, in.info(module, d, fam)}, nil
 }
 
-// find returns the family of a config.json, which must be that of a causal language model.
-func find(c *hf.Config) (*family, error) {
+// find returns the family of a config.json, which must be that of a causal language model or of an encoder. sentences says that embeddings are to be made.
+func find(c *hf.Config, sentences bool) (*family, error) {
 	if c.ModelType == "" {
 		return nil, c.Errorf("model_type", "is missing; supported are %s", strings.Join(Supported(), ", "))
 	}
@@ -123,8 +153,8 @@ func find(c *hf.Config) (*family, error) {
 		return nil, c.Errorf("model_type", "%q is not supported%s; supported are %s", c.ModelType, hint, strings.Join(Supported(), ", "))
 	}
 	fam := families[i]
-	if len(c.Architectures) > 0 && !slices.Contains(c.Architectures, fam.architecture) {
-		return nil, c.Errorf("architectures", "%q is not supported; of model_type %s it is %s", c.Architectures, fam.modelType, fam.architecture)
+	if len(c.Architectures) > 0 && fam.class(c) == nil && !(sentences && slices.Contains(c.Architectures, fam.bareClass())) {
+		return nil, c.Errorf("architectures", "%q is not supported; of model_type %s it is %s", c.Architectures, fam.modelType, fam.classNames())
 	}
 	return fam, nil
 }

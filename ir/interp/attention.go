@@ -85,7 +85,7 @@ func (c *call) attention() error {
 		for head := range c.int("heads") {
 			at, kv := head*dim, head/group*dim
 			biases.head = head
-			c.attend(y.Row(m)[at:at+dim], q.Row(m)[at:at+dim], keys, h.v, kv, int(c.batch.Positions[m]), biases)
+			c.attend(y.Row(m)[at:at+dim], q.Row(m)[at:at+dim], keys, h.v, kv, m, biases)
 		}
 	}
 	c.give(y)
@@ -134,13 +134,23 @@ func (c *call) biases() (b biases, err error) {
 	return b, nil
 }
 
-// attend computes one head of one token: y = softmax(scale * q.K) V. kv is the first channel of the head's keys and values.
-func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int, b biases) {
-	first := 0
+// seen returns the positions [first, end) that token m sees.
+func (c *call) seen(m int) (first, end int) {
+	position := int(c.batch.Positions[m])
 	if window := c.int("window"); window > 0 {
 		first = max(0, position-window+1)
 	}
-	scores := make([]float64, position+1-first)
+	if ahead := c.int("ahead"); ahead > 0 {
+		return first, min(position+1+ahead, c.batch.context(m))
+	}
+	return first, position + 1
+}
+
+// attend computes one head of token m: y = softmax(scale * q.K) V. kv is the first channel of the head's keys and values.
+func (c *call) attend(y, q []float32, keys, values [][]float32, kv, m int, b biases) {
+	first, end := c.seen(m)
+	position := int(c.batch.Positions[m])
+	scores := make([]float64, end-first)
 	top := math.Inf(-1)
 	for i := range scores {
 		for d, x := range q {

@@ -22,6 +22,7 @@ type Request struct {
 	Info       *engine.ModelInfo
 	TokenBytes int64 // cache size of one position
 	Threads    int   // workers when the settings leave it open
+	Whole      bool  // functions want all tokens of a sequence in one step
 	KVMemory   int64 // bytes that the cache takes at most when the settings leave it open
 }
 
@@ -30,6 +31,7 @@ type Limits struct {
 	engine.Settings
 	Vocab int
 	Pages int // KV pages that fit
+	Types int // types that a token can have; 0: one, which need not be said
 }
 
 // Fill gives what the settings leave open its default and checks the rest.
@@ -38,8 +40,12 @@ func (r Request) Fill() (Limits, error) {
 	setDefault(&s.Threads, r.Threads)
 	setDefault(&s.PageSize, DefaultPageSize)
 	setDefault(&s.MaxSequences, defaultSequences)
-	setDefault(&s.MaxStepTokens, defaultStepTokens)
 	setDefault(&s.MaxContext, max(r.Info.MaxContext, 1))
+	tokens := defaultStepTokens
+	if r.Whole {
+		tokens = min(max(tokens, s.MaxContext), maxStepTokens)
+	}
+	setDefault(&s.MaxStepTokens, tokens)
 	s.MaxStepTokens = max(s.MaxStepTokens, s.MaxSequences)
 	setDefault(&s.MaxRows, min(s.MaxSequences+min(s.MaxSequences*s.Drafts, maxDrafts), s.MaxStepTokens))
 	l := Limits{Settings: s, Vocab: r.Info.Vocab}
