@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
@@ -63,23 +64,32 @@ func (p *Program) LayerBytes(cache, pageSize int) (int64, error) {
 	return int64(n), nil
 }
 
+// CrossKind is the kind of a cache of what function "encode" keeps of a text, at the positions of its tokens. A page holds positions of a sequence in all
+// caches of other kinds, or positions of a text in all of this kind: they lie in the same place.
+const CrossKind = "cross"
+
 // PageBytes returns what a page of so many positions takes in all caches.
 func (p *Program) PageBytes(pageSize int) (int64, error) {
-	sum := int64(0)
+	sums := map[bool]int64{}
 	for i := range p.Caches {
 		layer, err := p.LayerBytes(i, pageSize)
 		if err != nil {
 			return 0, err
 		}
-		sum += layer * int64(p.Caches[i].Layers)
+		sums[p.Caches[i].Kind == CrossKind] += layer * int64(p.Caches[i].Layers)
 	}
-	return sum, nil
+	return max(sums[false], sums[true]), nil
+}
+
+// Encodes tells whether the program reads or writes what is kept of texts.
+func (p *Program) Encodes() bool {
+	return slices.ContainsFunc(p.Caches, func(c Cache) bool { return c.Kind == CrossKind })
 }
 
 func (s *programScope) checkCache(i int) error {
 	c := &s.program.Caches[i]
 	switch {
-	case c.Kind != Paged && c.Kind != Latent:
+	case c.Kind != Paged && c.Kind != Latent && c.Kind != CrossKind:
 		return fmt.Errorf("cache %s: unknown kind %q", c.Name, c.Kind)
 	case c.Kind == Paged && c.Rank != 0 || c.Kind == Latent && c.KVHeads != 1:
 		return fmt.Errorf("cache %s: kind %q with %d heads and rank %d", c.Name, c.Kind, c.KVHeads, c.Rank)

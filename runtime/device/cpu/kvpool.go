@@ -8,7 +8,8 @@ import (
 )
 
 // kvPool holds the pages of every cache of a program. A page is one block of bytes that covers PageSize positions in
-// all layers of all caches, so that copying or freeing a page is one operation: cache by cache, layer by layer.
+// all layers of all caches of a kind, so that copying or freeing a page is one operation: cache by cache, layer by layer. A page has positions of a sequence
+// or of a text that was encoded, so both kinds begin at its start.
 type kvPool struct {
 	mem       region
 	pageBytes int64
@@ -23,6 +24,7 @@ type kvCache struct {
 	offset     int64 // of layer 0 within a page
 	layerBytes int64
 	layers     int
+	cross      bool // of texts
 }
 
 // tokenBytes returns the cache size of one position, in pages of pageSize.
@@ -35,14 +37,17 @@ func tokenBytes(caches []engine.Cache, pageSize int) (int64, error) {
 }
 
 func (p *kvPool) plan(caches []engine.Cache) error {
+	ends := map[bool]int64{} // of what a page holds of texts, and of what it holds of sequences: it belongs to one or the other
 	for _, c := range caches {
 		kv, err := c.Layout(p.pageSize)
 		if err != nil {
 			return fmt.Errorf("cache %q: %w", c.Name, err)
 		}
 		layerBytes := int64(kv.Bytes()+layout.Align-1) / layout.Align * layout.Align
-		p.caches = append(p.caches, kvCache{kv, p.pageBytes, layerBytes, c.Layers})
-		p.pageBytes += layerBytes * int64(c.Layers)
+		cross := c.Kind == engine.CrossKind
+		p.caches = append(p.caches, kvCache{kv, ends[cross], layerBytes, c.Layers, cross})
+		ends[cross] += layerBytes * int64(c.Layers)
+		p.pageBytes = max(p.pageBytes, ends[cross])
 	}
 	return nil
 }
