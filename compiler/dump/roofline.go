@@ -61,14 +61,16 @@ type kernelCost struct {
 }
 
 var kernelCosts = map[string]kernelCost{
-	"cpu.gather":           {rowsOnly: true},
-	"cpu.gather_positions": {rowsOnly: true},
-	"cpu.select_rows":      {asResult: true},
-	"cpu.linear":           {flops: (*predictor).product},
-	"cpu.linear_swiglu":    {flops: (*predictor).product},
-	"cpu.rope_kv":          {positions: (*predictor).written},
-	"cpu.kv_write":         {positions: (*predictor).written},
-	"cpu.attention":        {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cpu.gather":            {rowsOnly: true},
+	"cpu.gather_positions":  {rowsOnly: true},
+	"cpu.select_rows":       {asResult: true},
+	"cpu.linear":            {flops: (*predictor).product},
+	"cpu.linear_swiglu":     {flops: (*predictor).product},
+	"cpu.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
+	"cpu.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
+	"cpu.rope_kv":           {positions: (*predictor).written},
+	"cpu.kv_write":          {positions: (*predictor).written},
+	"cpu.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
 
 	"cuda.gather":            {rowsOnly: true},
 	"cuda.gather_positions":  {rowsOnly: true},
