@@ -66,6 +66,30 @@ func TestLatentAttentionDoesNotDependOnTheSchedule(t *testing.T) {
 	}
 }
 
+// mixture is a config.json whose layers are mixtures of experts, each of several panels.
+const mixture = `{"model_type": "mixtral", "architectures": ["MixtralForCausalLM"], "vocab_size": 96, "hidden_size": 96, "intermediate_size": 80,
+"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "num_local_experts": 5,
+"num_experts_per_tok": 2}`
+
+// TestMixturesDoNotDependOnTheSchedule does the same where rows go to experts, whose kernels take as many as a step sends there.
+func TestMixturesDoNotDependOnTheSchedule(t *testing.T) {
+	dir, seed := t.TempDir(), uint64(4)
+	check(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(mixture), 0o644))
+	for i, format := range []string{"int4", "f32", "int4-g64-zp", "bf16", "int8"} {
+		for j, target := range engine.Targets {
+			if target.Device != "cpu" || len(target.Missing()) > 0 || os.Getenv("LLMC_LONG") == "" && j%5 != i {
+				continue
+			}
+			t.Run(format+"/"+target.Name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "mixture.plan")
+				_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format, Random: &seed, Archs: []string{target.Name}})
+				check(t, err)
+				compareRuns(t, path, 96, 256, 6)
+			})
+		}
+	}
+}
+
 func compareSchedules(t *testing.T, s shape) {
 	m := s.module(t)
 	weights, err := interp.NewRandomWeights(m, 3)

@@ -1,6 +1,9 @@
 package cpu
 
-import "llmc/engine"
+import (
+	"llmc/engine"
+	"llmc/internal/dtype"
+)
 
 // Trace implements engine.Tracer.
 func (m *model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
@@ -19,7 +22,7 @@ func (m *model) Trace(step *engine.Step, out []engine.Sampled, visit func(name s
 
 func (m *model) show(buffer int, visit func(name string, rows [][]float32)) {
 	v := m.views[buffer]
-	if v.format != "" {
+	if v.format != "" || m.program.Buffers[buffer].DType == dtype.I32 {
 		return
 	}
 	rows := make([][]float32, rowsOf{m.program.Buffers[buffer].Rows}.count(&m.state))
