@@ -16,7 +16,7 @@ func (m *model) Launches() []engine.LaunchTime {
 			if o.Kind != engine.OperandWeight || l.Kernel == "cpu.gather" {
 				continue
 			}
-			if w, _, err := m.plan.Weight(m.main.program.Weights[o.Index]); err == nil && (w.Layout == "" || w.Experts() == 1) {
+			if w, _, err := m.plan.Weight(m.main.program.Weights[o.Index]); err == nil && !l.Chooses(w) {
 				t.WeightBytes += w.Bytes
 			}
 		}
