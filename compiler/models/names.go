@@ -16,6 +16,10 @@ type names struct {
 	o                 string
 	gate, up, down    string
 	gateUp            string // the first two in one, gate's rows first
+
+	cross    crossing // of a decoder that attends to an encoder's rows
+	headBias string   // what is added to logits, stored as a row; otherwise it is the head's
+	aliases  []string // names for table of which a checkpoint may have one in its place
 }
 
 // llamaNames are those that most families have.

@@ -3,8 +3,10 @@ package cpu
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
+	"llmc/engine"
 	"llmc/internal/relative"
 	"llmc/runtime/device/cpu/kernel"
 )
@@ -20,6 +22,7 @@ type attention struct {
 	queries []kernel.Queries
 	parts   []float32 // [splits, query heads, PartFloats] of a token that all workers attend for
 	meet    func(worker int)
+	text    bool // tokens see all of the text that was encoded for their sequence, whatever their position
 }
 
 // itemRows is how many query rows (tokens times query heads of a KV head) a work item has at most: enough to use every
@@ -49,6 +52,10 @@ func bindAttention(b *binding) (runner, error) {
 		if a.turning, err = b.newTurning(&a.layer); err != nil {
 			return nil, err
 		}
+	}
+	c, _ := b.cache("cache")
+	if a.text = b.m.kv.caches[c].cross && b.f.program.Func == engine.StepFunc; a.text && a.layer.Ahead < math.MaxInt16 {
+		return nil, fmt.Errorf("%d positions ahead of tokens that see all of a text", a.layer.Ahead)
 	}
 	a.queries = make([]kernel.Queries, b.m.settings.Threads)
 	a.meet = b.m.team.Barrier
@@ -198,6 +205,9 @@ func (a *attention) query(q *kernel.Queries, s *state, b, lo, hi int) (first int
 	*q = kernel.Queries{
 		Q: a.q.f32()[first*a.q.ld():], LDQ: a.q.ld(), Out: a.y.f32()[first*a.y.ld():], LDOut: a.y.ld(),
 		Tokens: hi - lo, First: int(s.step.Positions[first]), Length: int(s.step.Context[b]), Pages: s.step.Pages[s.step.PageStart[b]:s.step.PageStart[b+1]],
+	}
+	if text := &s.step.Source; a.text {
+		q.Length, q.Pages = int(text.Length[b]), text.Pages[text.Start[b]:text.Start[b+1]]
 	}
 	return first
 }
