@@ -97,8 +97,9 @@ func TestModelsPage(t *testing.T) {
 		strings.Join(codes, ", "), strings.Join(emulatedFormats, ", "))
 	b.WriteString("Encoder-decoders, on CPUs alone (GPU targets are refused: TestEncoderDecodersOnGPUsAreRefused):\n\n| family | class | checkpoints | held by |\n|---|---|---|---|\n")
 	for _, family := range models.EncoderDecoders() {
-		fmt.Fprintf(&b, "| %s | %s | %s | EncoderDecoderGoldens (%s), EncoderDecodersTogether, VerifyEncoderDecoders |\n",
-			family, models.Architecture(family), strings.Join(recordedTexts[family], ", "), strings.Join(textFormats, ", "))
+		fmt.Fprintf(&b, "| %s | %s | %s | EncoderDecoderGoldens (%s; f32 on %s), EncoderDecodersTogether, VerifyEncoderDecoders (%s) |\n",
+			family, models.Architecture(family), strings.Join(recordedTexts[family], ", "),
+			strings.Join(slices.Sorted(maps.Keys(textErrors)), ", "), strings.Join(olderTargets, ", "), strings.Join(textFormats, ", "))
 	}
 	b.WriteString("\nRefused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
 	for _, family := range slices.Sorted(maps.Keys(unsupported)) {

@@ -11,6 +11,7 @@ import (
 var bart = &family{
 	modelType:    "bart",
 	architecture: "BartForConditionalGeneration",
+	classes:      []class{{name: "BartModel"}}, // whose head is the table too
 	sizes: sizes{
 		vocab: "vocab_size", hidden: "d_model", inner: "decoder_ffn_dim", layers: "decoder_layers", heads: "decoder_attention_heads",
 		positions: "max_position_embeddings",

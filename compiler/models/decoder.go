@@ -105,6 +105,8 @@ func (in *importer) buildStep(d *decoder, opts Options) {
 // headBias declares what is added to logits; nil: nothing.
 func (in *importer) headBias(d *decoder) *ir.Value {
 	switch name := d.names.headBias; {
+	case name != "" && !in.has(name) && !in.checkpoint.Random(): // zeros, which were not saved
+		return nil
 	case name != "":
 		t := in.tensor(name, 1, d.vocab)
 		if t == nil {

@@ -25,7 +25,7 @@ var families = []*family{
 type family struct {
 	modelType    string
 	architecture string  // the class of transformers with a language model head, or of an encoder without a head
-	classes      []class // of encoders: what else they are saved as
+	classes      []class // what else its models are saved as
 	sizes        sizes   // keys of config.json
 	defaults     defaults
 	rotary       *rotary                        // nil: no rotary embedding

@@ -13,6 +13,7 @@ import (
 var t5 = &family{
 	modelType:    "t5",
 	architecture: "T5ForConditionalGeneration",
+	classes:      []class{{name: "T5WithLMHeadModel"}}, // as it was called before
 	sizes: sizes{
 		vocab: "vocab_size", hidden: "d_model", inner: "d_ff", layers: "num_decoder_layers num_layers", heads: "num_heads", dim: "d_kv",
 		eps: "layer_norm_epsilon", positions: "n_positions",
