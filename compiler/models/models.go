@@ -140,6 +140,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	in := newImporter(c, fam)
 	in.dequantize = opts.Dequantize
 	if d.whole {
+		opts.IgnoreTensors = append(slices.Clone(opts.IgnoreTensors), fam.names.head+".*") // which makes no vectors
 		in.buildEmbed(d, opts)
 	} else {
 		in.buildStep(d, opts)
