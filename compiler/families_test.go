@@ -101,7 +101,8 @@ func TestModelsPage(t *testing.T) {
 	codes = slices.DeleteFunc(slices.Compact(codes), func(f string) bool { return f == "f32" || f == "bf16" })
 	fmt.Fprintf(&b, "\nCodes on CPUs: %s. Formats on GPUs: %s. KV caches of f32, bf16, f16, int8 and fp8 (TestAttentionReferenceIsAttention of\nruntime/device/cpu/kernel, with windows, bounds, ALiBi and sinks; TestKVFormats).\n\n",
 		strings.Join(codes, ", "), strings.Join(emulatedFormats, ", "))
-	b.WriteString("Refused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
+	writeTexts(&b)
+	b.WriteString("\nRefused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
 	for _, family := range slices.Sorted(maps.Keys(unsupported)) {
 		fmt.Fprintf(&b, "- %s: %s\n", family, unsupported[family])
 	}
@@ -148,4 +149,14 @@ func familyOf(t *testing.T, name string) string {
 	check(t, err)
 	check(t, json.Unmarshal(text, &c))
 	return c.ModelType
+}
+
+// writeTexts says which encoder-decoders there are.
+func writeTexts(b *strings.Builder) {
+	b.WriteString("Encoder-decoders, on CPUs alone (GPU targets are refused: EncoderDecodersOnGPUsAreRefused):\n\n| family | class | checkpoints | held by |\n|---|---|---|---|\n")
+	for _, family := range models.EncoderDecoders() {
+		fmt.Fprintf(b, "| %s | %s | %s | EncoderDecoderGoldens (%s; f32 on %s), EncoderDecodersTogether, VerifyEncoderDecoders (%s) |\n",
+			family, models.Architecture(family), strings.Join(recordedTexts[family], ", "),
+			strings.Join(slices.Sorted(maps.Keys(textErrors)), ", "), strings.Join(olderTargets, ", "), strings.Join(textFormats, ", "))
+	}
 }

@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -80,8 +81,13 @@ const (
 //	}
 func rotate(c *Context) error {
 	level := c.rotation()
-	if level == RotateNone {
+	switch {
+	case level == RotateNone:
 		return nil
+	case len(c.Module.Funcs) > 1 && c.Options.Rotation == RotateAuto: // whose streams share weights
+		return nil
+	case len(c.Module.Funcs) > 1:
+		return fmt.Errorf("a model of %d functions is not turned; build it with --rotate none", len(c.Module.Funcs))
 	}
 	for _, f := range c.Module.Funcs {
 		if !c.disabled(ruleRotateStream) {

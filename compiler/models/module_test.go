@@ -49,6 +49,8 @@ func FuzzImport(f *testing.F) {
 	} {
 		f.Add(small(f, change))
 	}
+	f.Add(`{"model_type":"t5","vocab_size":48,"d_model":32,"d_kv":16,"d_ff":40,"num_layers":2,"num_heads":2,"relative_attention_num_buckets":8,"relative_attention_max_distance":16}`)
+	f.Add(`{"model_type":"bart","vocab_size":48,"d_model":32,"encoder_layers":1,"decoder_layers":2,"encoder_attention_heads":2,"decoder_attention_heads":4,"encoder_ffn_dim":40,"decoder_ffn_dim":48}`)
 	f.Fuzz(func(t *testing.T, config string) {
 		m, _, err := importRandom(t, config, Options{})
 		if err != nil {

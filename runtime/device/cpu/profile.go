@@ -30,6 +30,9 @@ func (m *model) Profile(step *engine.Step, out []engine.Sampled, times []engine.
 	last := time.Now()
 	m.observe = func(launch int) {
 		now := time.Now()
+		if m.running != m.main { // of texts that the step brings, which is not the step's own
+			launch = len(times) - 1
+		}
 		times[launch].Seconds += now.Sub(last).Seconds()
 		last = now
 		if product, ok := m.main.runners[launch].(*expertLinear); ok {
