@@ -36,7 +36,7 @@ type encoderGolden struct {
 }
 
 // recordedEncoders are the checkpoints of encoders that there are recorded outputs of.
-var recordedEncoders = []string{"bert-minilm", "xlm-roberta-embed", "xlm-roberta-reranker", "qwen3-embedding"}
+var recordedEncoders = []string{"bert-minilm", "xlm-roberta-embed", "xlm-roberta-reranker", "modernbert-embed", "qwen3-embedding"}
 
 func encoderGoldens(t *testing.T) []*encoderGolden {
 	t.Helper()

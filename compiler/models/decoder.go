@@ -37,13 +37,14 @@ type decoder struct {
 	alibi     []float32   // [heads] what a position's distance is multiplied with; nil: none
 	learned   learnedRows // of positions
 
-	whole   bool         // a sequence is computed at once, and what layers cache is for themselves
-	bothWay bool         // tokens see those that follow them; windows are as wide to either side
-	types   int          // rows of the table of types
-	give    giveFunc     // what is made of the last layer's rows, of whole sequences; nil: the rows
-	sent    *hf.Sentence // how embeddings are made of them; nil: not at all
-	labels  int          // of classifiers
-	scored  string       // what a single label's logit goes through: "sigmoid", or "" for nothing
+	whole             bool         // a sequence is computed at once, and what layers cache is for themselves
+	bothWay           bool         // tokens see those that follow them; windows are as wide to either side
+	types             int          // rows of the table of types
+	give              giveFunc     // what is made of the last layer's rows, of whole sequences; nil: the rows
+	sent              *hf.Sentence // how embeddings are made of them; nil: not at all
+	labels            int          // of classifiers
+	headPool, headAct string       // of classifiers: which row of a sequence they read, what its dense layer goes through
+	scored            string       // what a single label's logit goes through: "sigmoid", or "" for nothing
 
 	embedScale, branchScale, logitScale float64 // of embeddings, of what is added to the stream, of logits; 0: 1
 	scoreScale                          float64 // of scores; 0: 1/sqrt(dim)

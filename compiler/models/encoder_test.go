@@ -27,7 +27,7 @@ type encoderRecording struct {
 
 // The imported functions give the embeddings, rows and scores that were recorded, of each text alone and of all in one batch.
 func TestSharedEncoders(t *testing.T) {
-	for _, name := range []string{"bert-minilm", "xlm-roberta-embed", "xlm-roberta-reranker", "qwen3-embedding"} {
+	for _, name := range []string{"bert-minilm", "xlm-roberta-embed", "xlm-roberta-reranker", "modernbert-embed", "qwen3-embedding"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := golden.Shared(t, "checkpoints", name)

@@ -16,7 +16,7 @@ var families = []*family{
 	llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, phi, phi3, falcon, bloom, gpt2, gptj, gptneox, opt, mpt, stablelm, starcoder2, olmo2,
 	cohere, cohere2, granite, smollm3, olmo3,
 
-	bert, roberta, xlmRoberta,
+	bert, roberta, xlmRoberta, modernBERT,
 }
 
 // family is one model_type of config.json.
