@@ -109,6 +109,10 @@ func (b *build) compile() error {
 func (b *build) write(ctx context.Context) (*Report, error) {
 	bits, parameters := storedBits(b.weights.of(b.lowered[0].module))
 	info := b.info(bits, parameters)
+	var err error
+	if info.Image, err = imageSettings(b.checkpoint, &b.model.Info); err != nil {
+		return nil, err
+	}
 	sections, err := b.sections(ctx, &info)
 	if err != nil {
 		return nil, err

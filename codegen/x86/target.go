@@ -39,6 +39,7 @@ var candidates = map[string][]candidate{
 	"gather_positions": {{kernel: "cpu.gather_positions"}},
 	"gather_types":     {{kernel: "cpu.gather_types"}},
 	"pool":             {{kernel: "cpu.pool"}},
+	"soft":             {{kernel: "cpu.soft"}},
 	"layernorm":        {{kernel: "cpu.layernorm"}},
 	"add_layernorm":    {{kernel: "cpu.add_layernorm"}},
 	"rmsnorm":          {{kernel: "cpu.rmsnorm"}},

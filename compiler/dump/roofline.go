@@ -64,6 +64,7 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.gather":           {rowsOnly: true},
 	"cpu.gather_positions": {rowsOnly: true},
 	"cpu.gather_types":     {rowsOnly: true},
+	"cpu.soft":             {},
 	"cpu.select_rows":      {asResult: true},
 	"cpu.linear":           {flops: (*predictor).product},
 	"cpu.linear_swiglu":    {flops: (*predictor).product},

@@ -36,6 +36,7 @@ type decoder struct {
 	windows   []int       // [layers] positions that a layer sees, the token's own included; 0: all
 	alibi     []float32   // [heads] what a position's distance is multiplied with; nil: none
 	learned   learnedRows // of positions
+	patches   patches     // of encoders of images, which have them instead of tokens
 
 	whole             bool         // a sequence is computed at once, and what layers cache is for themselves
 	bothWay           bool         // tokens see those that follow them; windows are as wide to either side

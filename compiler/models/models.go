@@ -17,6 +17,8 @@ var families = []*family{
 	cohere, cohere2, granite, smollm3, olmo3,
 
 	bert, roberta, xlmRoberta, modernBERT,
+
+	vit, clip, siglip,
 }
 
 // family is one model_type of config.json.
@@ -33,6 +35,7 @@ type family struct {
 	ignored      []string                       // keys that change nothing in this family, besides ignoredKeys
 	unused       []string                       // patterns of tensors that follow from config.json, besides unusedTensors
 	describe     func(f *hf.Fields, d *decoder) // what config.json says besides sizes; nil: nothing
+	towers       *towers                        // of models that read images, which have no block of their own; nil of others
 }
 
 // Options choose what the checkpoint leaves open.
@@ -63,6 +66,10 @@ type Info struct {
 	MaxContext             int64      // positions that the model was made for
 	RopeSalt               string     // what besides tokens decides a cached key: "", "longrope:N", "dynamic:N"
 	DType                  dtype.Type // of most parameters in the checkpoint
+
+	Image                 *Image   // of models that read images
+	Text                  *Text    // of those that compare them with texts
+	LogitScale, LogitBias *float64 // by which they do; nil: by the cosine alone
 }
 
 // Supported returns the model types that Import takes, sorted.
@@ -77,7 +84,19 @@ func Supported() []string {
 
 // Decoders returns those of them that generate text.
 func Decoders() []string {
-	return slices.DeleteFunc(Supported(), func(t string) bool { return slices.Contains(Encoders(), t) })
+	return slices.DeleteFunc(Supported(), func(t string) bool { return slices.Contains(Encoders(), t) || slices.Contains(Vision(), t) })
+}
+
+// Vision returns those that read images.
+func Vision() []string {
+	var types []string
+	for _, f := range families {
+		if f.towers != nil {
+			types = append(types, f.modelType)
+		}
+	}
+	slices.Sort(types)
+	return types
 }
 
 // Encoders returns those that make vectors and scores of texts. Decoders do so too, where a checkpoint has the files of sentence-transformers.
@@ -107,6 +126,27 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	if err := stored.Attach(c); err != nil {
 		return nil, err
 	}
+	build := importBlocks
+	if fam.towers != nil {
+		build = importTowers
+	}
+	in, info, err := build(c, fam, opts)
+	if err != nil {
+		return nil, err
+	}
+	module, err := in.Module()
+	if err != nil {
+		return nil, err
+	}
+	if err := in.checkUnused(fam, opts.IgnoreTensors); err != nil {
+		return nil, err
+	}
+	in.count(module, info)
+	return &Model{module, *info}, nil
+}
+
+// importBlocks builds the function of a model of one kind of blocks: a decoder, or an encoder of texts.
+func importBlocks(c *hf.Checkpoint, fam *family, opts Options) (*importer, *Info, error) {
 	f := c.Config.Fields()
 	checkKeys(f, fam, opts.IgnoreKeys)
 	d := readDecoder(f, fam)
@@ -114,7 +154,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 		fam.describe(f, d)
 	}
 	if err := f.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if d.sent = c.Sentence; d.sent != nil {
 		d.whole = true
@@ -129,14 +169,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	} else {
 		in.buildStep(d, opts)
 	}
-	module, err := in.Module()
-	if err != nil {
-		return nil, err
-	}
-	if err := in.checkUnused(fam, opts.IgnoreTensors); err != nil {
-		return nil, err
-	}
-	return &Model{module, in.info(module, d, fam)}, nil
+	return in, infoOf(d, fam), nil
 }
 
 // find returns the family of a config.json, which must be that of a causal language model or of an encoder. sentences says that embeddings are to be made.
@@ -159,16 +192,20 @@ func find(c *hf.Config, sentences bool) (*family, error) {
 	return fam, nil
 }
 
-func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
-	info := Info{
+func infoOf(d *decoder, fam *family) *Info {
+	return &Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
-		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(),
+		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(),
 	}
+}
+
+// count fills info with what the tensors say.
+func (in *importer) count(m *ir.Module, info *Info) {
+	info.DType = in.commonDType()
 	for _, w := range m.Weights {
 		if w.Recipe.Kind != ir.FromValues {
 			n, _ := w.Type.Elements()
 			info.Parameters += n
 		}
 	}
-	return info
 }

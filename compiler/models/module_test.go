@@ -41,6 +41,9 @@ func FuzzImport(f *testing.F) {
 		{"model_type": "falcon", "architectures": nil, "intermediate_size": nil, "num_key_value_heads": nil, "alibi": true, "multi_query": false, "bias": true},
 		{"model_type": "smollm3", "architectures": nil, "no_rope_layers": []int{1, 0}},
 		{"model_type": "phi", "architectures": nil, "partial_rotary_factor": 0.25},
+		{"model_type": "vit", "architectures": nil, "image_size": 32, "patch_size": 8},
+		{"model_type": "clip", "architectures": nil, "vision_config": map[string]any{"num_hidden_layers": 1}, "text_config": map[string]any{"num_hidden_layers": 1}},
+		{"model_type": "siglip", "architectures": nil, "vision_config": map[string]any{"num_hidden_layers": 1, "image_size": 48}},
 	} {
 		f.Add(small(f, change))
 	}

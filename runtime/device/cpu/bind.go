@@ -19,6 +19,7 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.gather_positions": bindGatherPositions,
 	"cpu.gather_types":     bindGatherTypes,
 	"cpu.pool":             bindPool,
+	"cpu.soft":             bindSoft,
 	"cpu.layernorm":        bindNorm,
 	"cpu.add_layernorm":    bindNorm,
 	"cpu.rmsnorm":          bindNorm,

@@ -57,6 +57,9 @@ func (m *model) Run(name string, step *engine.Step, out [][]float32) error {
 	if err := m.settings.CheckWhole(step); err != nil {
 		return err
 	}
+	if err := f.checkRows(step); err != nil {
+		return err
+	}
 	env := step.Sizes()
 	for i, to := range out {
 		if i >= len(f.program.Results) {
@@ -76,6 +79,19 @@ func (m *model) Run(name string, step *engine.Step, out [][]float32) error {
 	}
 	for i, to := range out {
 		f.copyResult(i, to, rowsOf{f.program.Buffers[f.program.Results[i].Buffer].Rows}.countIn(env))
+	}
+	return nil
+}
+
+// checkRows wants the rows that the function reads instead of tokens, and positions that it knows.
+func (f *function) checkRows(step *engine.Step) error {
+	if len(step.Soft) != step.T()*f.soft {
+		return fmt.Errorf("step of %d rows brings %d numbers; function %s reads rows of %d", step.T(), len(step.Soft), f.program.Func, f.soft)
+	}
+	for b, context := range step.Context {
+		if f.positions > 0 && int(context) > f.positions {
+			return fmt.Errorf("sequence %d has %d rows; function %s knows %d positions", b, context, f.program.Func, f.positions)
+		}
 	}
 	return nil
 }

@@ -43,6 +43,8 @@ type function struct {
 	attentions []*attention
 	runners    []runner
 	sampler    *sampler // of the function "step"; nil of others
+	soft       int      // numbers of a row that steps bring instead of tokens; 0: none
+	positions  int      // that a sequence may have, where a learned table is smaller than the context; 0: as many as that
 }
 
 // state is what one step's launches share.

@@ -4,8 +4,20 @@ import "llmc/engine"
 
 // Trace implements engine.Tracer.
 func (m *model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
+	defer m.observed(visit)()
+	return m.runMain(step, out)
+}
+
+// TraceFunction implements engine.FunctionTracer.
+func (m *model) TraceFunction(function string, step *engine.Step, visit func(name string, rows [][]float32)) error {
+	defer m.observed(visit)()
+	return m.Run(function, step, nil)
+}
+
+// observed has visit called after each launch, until what it returns is.
+func (m *model) observed(visit func(name string, rows [][]float32)) (end func()) {
 	m.observe = func(launch int) {
-		l := &m.main.program.Launches[launch]
+		l := &m.running.program.Launches[launch]
 		k := engine.FindKernel(l.Kernel)
 		for i, role := range k.Roles {
 			if o := l.Operands[i]; role.Writes && o.Kind == engine.OperandBuffer {
@@ -13,18 +25,20 @@ func (m *model) Trace(step *engine.Step, out []engine.Sampled, visit func(name s
 			}
 		}
 	}
-	defer func() { m.observe = nil }()
-	return m.runMain(step, out)
+	return func() { m.observe = nil }
 }
 
 func (m *model) show(buffer int, visit func(name string, rows [][]float32)) {
-	v := m.main.views[buffer]
+	f := m.running
+	v := f.views[buffer]
 	if v.format != "" {
 		return
 	}
-	rows := make([][]float32, rowsOf{m.main.program.Buffers[buffer].Rows}.count(&m.state))
+	rows := make([][]float32, rowsOf{f.program.Buffers[buffer].Rows}.count(&m.state))
 	for i := range rows {
 		rows[i] = v.row(i)
 	}
-	visit(m.main.program.Buffers[buffer].Name, rows)
+	visit(f.program.Buffers[buffer].Name, rows)
 }
+
+var _ engine.FunctionTracer = (*model)(nil)
