@@ -75,7 +75,7 @@ func (s *sequence) store(set *Set, from, to int) {
 // queries returns tokens [from, to) with room for their results.
 func (s *sequence) queries(from, to int) *Queries {
 	ld := s.QueryHeads * s.Dim
-	return &Queries{Q: s.q[from*ld:], Out: make([]float32, (to-from)*(ld+3)), LDQ: ld, LDOut: ld + 3, Tokens: to - from, First: from, Pages: s.pages}
+	return &Queries{Q: s.q[from*ld:], Out: make([]float32, (to-from)*(ld+3)), LDQ: ld, LDOut: ld + 3, Tokens: to - from, First: from, Length: len(s.keys), Pages: s.pages}
 }
 
 func (s *sequence) attend(set *Set, q *Queries) []float32 {
@@ -128,7 +128,7 @@ func (s *sequence) expected(position, head int) []float64 {
 		sum = math.Exp(float64(s.Sinks[head]))
 	}
 	out := make([]float64, s.Dim)
-	for p := lo; p <= position; p++ {
+	for p := lo; p <= min(position+s.Ahead, len(s.keys)-1); p++ {
 		var dot float64
 		key, value := cached(s.DType, s.keys[p][at:at+s.Dim]), cached(s.DType, s.values[p][at:at+s.Dim])
 		for d, v := range q {
