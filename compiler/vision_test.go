@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"llmc/compiler"
@@ -247,4 +249,42 @@ func tensorStart(t *testing.T, data []byte, name string) uint64 {
 	}
 	check(t, json.Unmarshal(data[8:8+size], &header))
 	return 8 + size + header[name].Offsets[0]
+}
+
+// What does not fit a function is refused before it runs.
+func TestVisionRefuses(t *testing.T) {
+	s := openSeen(t, "clip")
+	plan, model := s.open(t, compiler.Options{Quant: "f32"}, engine.Settings{MaxSequences: 2})
+	images, err := encode.OfImages(plan, model, nil)
+	check(t, err)
+	texts, err := encode.New(plan, model, nil)
+	check(t, err)
+	good, err := images.Image(s.file(t, "image0.png"))
+	check(t, err)
+	if _, err := texts.Image(s.file(t, "image0.png")); !errors.Is(err, encode.ErrNoImages) {
+		t.Errorf("an image for the encoder of texts: %v", err)
+	}
+	if _, err := images.Image([]byte("no image")); !errors.Is(err, pixels.ErrFormat) {
+		t.Errorf("text for an image: %v", err)
+	}
+	for _, c := range []struct {
+		name string
+		e    *encode.Encoder
+		in   encode.Input
+		want string
+	}{
+		{"too few numbers", images, encode.Input{IDs: good.IDs, Soft: good.Soft[1:]}, "function image reads rows of 192"},
+		{"tokens for an image", images, encode.Input{IDs: []int32{1, 2}}, "function image reads rows of 192"},
+		{"too many rows", images, encode.Input{IDs: make([]int32, 18), Soft: make([]float32, 18*192)}, "18 tokens, at most 17"},
+		{"rows for a text", texts, encode.Input{IDs: good.IDs, Soft: good.Soft}, "function text reads rows of 0"},
+		{"no text", texts, encode.Input{}, "no tokens"},
+	} {
+		_, err := c.e.Run([]encode.Input{c.in})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if _, err := encode.Of(plan, model, nil, "sound"); err == nil || !strings.Contains(err.Error(), "it has image, text") {
+		t.Errorf("a function that there is not: %v", err)
+	}
 }
