@@ -165,6 +165,7 @@ func importBlocks(c *hf.Checkpoint, fam *family, opts Options) (*importer, *Info
 	in := newImporter(c, fam)
 	in.dequantize = opts.Dequantize
 	if d.whole {
+		opts.IgnoreTensors = append(slices.Clone(opts.IgnoreTensors), fam.names.head+".*") // which makes no vectors
 		in.buildEmbed(d, opts)
 	} else {
 		in.buildStep(d, opts)
