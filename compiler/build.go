@@ -120,6 +120,9 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.Image, err = imageSettings(b.checkpoint, &b.model.Info); err != nil {
+		return nil, err
+	}
 	sections, err := b.sections(ctx, &info)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,9 @@ func (b *build) info(bits float64, parameters int64) (engine.ModelInfo, error) {
 		Name: m.Family, Family: m.Family, Vocab: m.Vocab, Hidden: m.Hidden, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim,
 		Parameters: parameters, MaxContext: int(m.MaxContext), Quant: b.formatName(), BitsPerW: bits, BOS: -1, RopeSalt: m.RopeSalt,
 	}
+	if m.Image != nil {
+		info.Encoder = comparedInfo(m, info.MaxContext)
+	}
 	if b.model.Module.Func(models.EmbedFunc) != nil {
 		info.Encoder = encoderInfo(b.checkpoint.Sentence, info.MaxContext)
 	}
@@ -81,4 +84,26 @@ func encoderInfo(s *hf.Sentence, context int) *engine.EncoderInfo {
 	}
 	e.Default = s.Default
 	return e
+}
+
+// comparedInfo is how texts become sequences that are compared with images.
+func comparedInfo(m *models.Info, context int) *engine.EncoderInfo {
+	e := &engine.EncoderInfo{MaxTokens: context}
+	if t := m.Text; t != nil {
+		e.MaxTokens, e.PadTo, e.Pad, e.End, e.EndID = t.MaxTokens, t.PadTo, t.Pad, t.End, t.EndID
+	}
+	setCompared(e, m)
+	return e
+}
+
+// setCompared fills in the trained numbers by which images and texts are compared.
+func setCompared(e *engine.EncoderInfo, m *models.Info) {
+	for _, number := range []struct {
+		from *float64
+		to   *float64
+	}{{m.LogitScale, &e.LogitScale}, {m.LogitBias, &e.LogitBias}} {
+		if number.from != nil {
+			*number.to = *number.from
+		}
+	}
 }

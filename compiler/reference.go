@@ -22,8 +22,8 @@ type reference struct {
 	imported, final *ir.Module
 	weights         interp.Weights
 	function        string
-	tokens          []int32
-	turned          bool // by rotate
+	verifyInput
+	turned bool // by rotate
 }
 
 // passTolerance is how far f32 and the order of sums put values of the same function.
@@ -94,7 +94,7 @@ func (r *reference) rotate(plan *engine.Plan, checkpoint *hf.Checkpoint) error {
 // sameLogits compares the imported module with another one on weights.
 func (r *reference) sameLogits(other *ir.Module, weights interp.Weights) error {
 	ignore := func(_ *ir.Value, t interp.Tensor) interp.Tensor { return t }
-	on := reference{imported: r.imported, weights: weights, function: r.function, tokens: r.tokens}
+	on := reference{imported: r.imported, weights: weights, function: r.function, verifyInput: r.verifyInput}
 	want, err := on.run(r.imported, true, ignore)
 	if err != nil {
 		return fmt.Errorf("imported IR: %w", err)
@@ -162,6 +162,7 @@ func (r *reference) run(m *ir.Module, exact bool, revise func(*ir.Value, interp.
 	batch := &interp.Batch{}
 	batch.Add(0, 0, len(r.tokens), r.tokens...)
 	batch.SampleAll()
+	r.fill(batch)
 	machine := interp.New(m, r.weights)
 	machine.KeepBytes = 0 // each weight is read once
 	machine.Exact, machine.Revise = exact, revise

@@ -70,6 +70,7 @@ type refit struct {
 	checkpoint *hf.Checkpoint
 	hashing    *hashing
 	origin     *engine.Provenance
+	model      *models.Model // that the checkpoint is
 	jobs       []*packJob
 }
 
@@ -99,6 +100,7 @@ func (r *refit) sameModel() error {
 	if err != nil {
 		return err
 	}
+	r.model = model
 	have, want := strings.Split(ir.Print(model.Module), "\n"), strings.Split(string(text), "\n")
 	for i, line := range want {
 		if i >= len(have) || have[i] != line {
@@ -185,8 +187,8 @@ func (r *refit) sections(ctx context.Context) ([]engine.Content, error) {
 		switch s.Kind {
 		case engine.KindWeights, engine.KindAccuracy:
 			continue
-		case engine.KindProvenance:
-			c, err := r.provenance(ctx)
+		case engine.KindProvenance, engine.KindInfo:
+			c, err := r.told(ctx, s.Kind)
 			if err != nil {
 				return nil, err
 			}
@@ -200,6 +202,20 @@ func (r *refit) sections(ctx context.Context) ([]engine.Content, error) {
 		contents = append(contents, engine.Content{Kind: s.Kind, Name: s.Name, Data: data})
 	}
 	return contents, nil
+}
+
+// told is a section that tells of the weights.
+func (r *refit) told(ctx context.Context, kind string) (engine.Content, error) {
+	if kind == engine.KindProvenance {
+		return r.provenance(ctx)
+	}
+	info := r.plan.Info()
+	if e := info.Encoder; e != nil {
+		compared := *e
+		setCompared(&compared, &r.model.Info)
+		info.Encoder = &compared
+	}
+	return engine.InfoContent(&info)
 }
 
 // provenance keeps the compiler and the options of the plan and names the files that the weights come from.

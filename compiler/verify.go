@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strconv"
@@ -64,12 +63,6 @@ func tolerance(info *engine.ModelInfo, turned bool) Tolerance {
 	return t
 }
 
-// verifyTokens is the length of the sequence that both run: long enough to cross KV pages.
-const verifyTokens = 40
-
-// verifyPage is the size of these.
-const verifyPage = 16
-
 // Against runs the reference interpreter on the checkpoint in dir, adapters merged, and the plan on model, and compares every value that both name.
 func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, from Original) (*Verification, error) {
 	checkpoint, err := openMerged(from.Dir, from.Lora)
@@ -77,14 +70,31 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, from O
 		return nil, err
 	}
 	defer checkpoint.Close()
-	program, err := programOf(plan, model)
-	if err != nil {
-		return nil, err
-	}
 	options := Options{Family: from.Family}
 	if err := options.SetIgnored(plan); err != nil {
 		return nil, err
 	}
+	settings, _ := model.Limits()
+	var all *Verification
+	for _, function := range plan.Functions() {
+		if function == engine.EncodeFunc { // judged with the steps that read what it caches
+			continue
+		}
+		program, err := plan.Program(function, settings.Target)
+		if err != nil {
+			return nil, err
+		}
+		v, err := againstFunction(ctx, plan, program, model, checkpoint, &options)
+		if err != nil {
+			return nil, err
+		}
+		all = all.with(v)
+	}
+	return all, nil
+}
+
+// againstFunction is Against of one function of the plan.
+func againstFunction(ctx context.Context, plan *engine.Plan, program *engine.Program, model engine.Tracer, checkpoint *hf.Checkpoint, options *Options) (*Verification, error) {
 	final, err := finalModule(plan, program)
 	if err != nil {
 		return nil, err
@@ -100,13 +110,8 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, from O
 	}
 	info := plan.Info()
 	if imported.Info.Vocab != info.Vocab || imported.Info.Layers != info.Layers || imported.Info.Family != info.Family {
-		return nil, fmt.Errorf("%s is %s with %d layers and a vocabulary of %d; the plan is %s with %d and %d", from.Dir,
+		return nil, fmt.Errorf("%s is %s with %d layers and a vocabulary of %d; the plan is %s with %d and %d", checkpoint.Dir,
 			imported.Info.Family, imported.Info.Layers, imported.Info.Vocab, info.Family, info.Layers, info.Vocab)
-	}
-	tokens := make([]int32, min(verifyTokens, info.MaxContext))
-	random := rand.New(rand.NewPCG(1, 1))
-	for i := range tokens {
-		tokens[i] = random.Int32N(int32(info.Vocab))
 	}
 	stored, err := newStoredWeights(checkpoint, plan, program)
 	if err != nil {
@@ -117,7 +122,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, from O
 	if err != nil {
 		return nil, err
 	}
-	r := reference{imported: imported.Module, final: final, weights: stored, function: program.Func, tokens: tokens}
+	r := reference{imported: imported.Module, final: final, weights: stored, function: program.Func, verifyInput: newVerifyInput(program.Func, &info)}
 	if err := r.rotate(plan, checkpoint); err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
 	}
@@ -138,7 +143,7 @@ func (r *reference) verify(ctx context.Context, model engine.Tracer, info *engin
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	shown, err := trace(model, r, info.Vocab)
+	shown, err := r.trace(model, info.Vocab)
 	if err != nil {
 		return nil, err
 	}
@@ -160,39 +165,6 @@ func (r *reference) verify(ctx context.Context, model engine.Tracer, info *engin
 	return v, nil
 }
 
-// trace runs the plan and returns the values that it shows, by name.
-func trace(model engine.Tracer, r *reference, vocab int) (map[string]interp.Tensor, error) {
-	shown := map[string]interp.Tensor{}
-	step, out := verifyStep(r.tokens, vocab)
-	if r.function != engine.StepFunc {
-		step.Rows, out = nil, nil
-	}
-	if r.encodes() { // the same tokens, in the pages behind the sequence's
-		text, _ := verifyStep(r.tokens, 0)
-		text.Rows = nil
-		for i := range text.Pages {
-			text.Pages[i] += int32(len(step.Pages))
-		}
-		for i := range text.Slots {
-			text.Slots[i] += int32(len(step.Pages)) * verifyPage
-		}
-		step.Encode = text
-		step.Source.Add(text.Pages, len(r.tokens))
-	}
-	err := model.Trace(step, out, func(name string, rows [][]float32) {
-		if len(rows) > 0 {
-			shown[name] = interp.Tensor{Rows: len(rows), Cols: len(rows[0]), Data: slices.Concat(rows...)}
-		}
-	})
-	return shown, err
-}
-
-// programOf returns the program that a loaded model runs.
-func programOf(plan *engine.Plan, model engine.Tracer) (*engine.Program, error) {
-	settings, _ := model.Limits()
-	return plan.Program(plan.Main(), settings.Target)
-}
-
 // cacheType returns the element type in which a program stores keys and values: the reference rounds them alike.
 func cacheType(program *engine.Program) dtype.Type {
 	for _, c := range program.Caches {
@@ -212,28 +184,6 @@ func (t tensors) Tensor(name string) ([]float32, error) {
 	}
 	data := make([]float32, tensor.Elements())
 	return data, tensor.ReadRows(data, 0, tensor.Rows())
-}
-
-// verifyStep is the whole sequence in one step, every row sampled.
-func verifyStep(tokens []int32, vocab int) (*engine.Step, []engine.Sampled) {
-	s := &engine.Step{}
-	s.Reset()
-	n := int32(len(tokens))
-	const pageSize = verifyPage
-	for i, id := range tokens {
-		s.IDs = append(s.IDs, id)
-		s.Rows = append(s.Rows, engine.Row{Token: int32(i), Position: int32(i) + 1, Logits: make([]float32, vocab)})
-	}
-	for p := int32(0); p*pageSize < n; p++ {
-		s.Pages = append(s.Pages, p)
-	}
-	s.EndSequence(0, len(tokens), pageSize)
-	return s, make([]engine.Sampled, n)
-}
-
-// VerifySettings are the launch settings that Against needs of the model.
-func VerifySettings() engine.Settings {
-	return engine.Settings{MaxStepTokens: verifyTokens, MaxSequences: 1, MaxRows: verifyTokens, MaxContext: verifyTokens, PageSize: verifyPage}
 }
 
 // comparison collects the errors of values that are there twice.

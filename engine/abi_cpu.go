@@ -63,6 +63,11 @@ var cpuKernels = []Kernel{
 		Attrs: []AttrRow{textAttr("mode", "mean", "first", "last")},
 	},
 	{
+		Name:  "cpu.soft",
+		Doc:   "the rows that the step brings",
+		Roles: []Role{input("soft", "T"), result("y", "f32", "T k")},
+	},
+	{
 		Name: "cpu.rmsnorm",
 		Doc:  "x / sqrt(mean(x*x) + eps) * w over each g elements of a row; g = k normally, the head size for query and key norms",
 		Roles: []Role{

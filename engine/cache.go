@@ -64,6 +64,9 @@ func (p *Program) LayerBytes(cache, pageSize int) (int64, error) {
 	return int64(n), nil
 }
 
+// EncodeFunc is the function that a text goes through before the first step of its sequence.
+const EncodeFunc = "encode"
+
 // CrossKind is the kind of a cache of what function "encode" keeps of a text, at the positions of its tokens. A page holds positions of a sequence in all
 // caches of other kinds, or positions of a text in all of this kind: they lie in the same place.
 const CrossKind = "cross"

@@ -108,6 +108,14 @@ type Tracer interface {
 	Trace(step *Step, out []Sampled, visit func(name string, rows [][]float32)) error
 }
 
+// FunctionTracer is a Tracer of a plan with several functions.
+type FunctionTracer interface {
+	Tracer
+	Runner
+	// TraceFunction is Trace of one that Run takes.
+	TraceFunction(function string, step *Step, visit func(name string, rows [][]float32)) error
+}
+
 // LaunchTime is what one launch of a program took in a step.
 type LaunchTime struct {
 	Kernel, Label string

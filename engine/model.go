@@ -23,19 +23,7 @@ type ModelInfo struct {
 	Generation GenerationDefaults `msgpack:"generation" json:"generation"`
 	Encoder    *EncoderInfo       `msgpack:"encoder,omitempty" json:"encoder,omitempty"` // nil: the model generates
 	Source     *SourceInfo        `msgpack:"source,omitempty" json:"source,omitempty"`   // nil: tokens attend to each other alone
-}
-
-// EncoderInfo says how texts become the sequences of an encoder.
-type EncoderInfo struct {
-	MaxTokens int      `msgpack:"max_tokens" json:"max_tokens"` // of a text, special tokens included; what is longer is cut
-	Prompts   []Prompt `msgpack:"prompts,omitempty" json:"prompts,omitempty"`
-	Default   string   `msgpack:"default,omitempty" json:"default_prompt,omitempty"` // name of the prompt that is taken where none is named
-}
-
-// Prompt is a text that precedes others, by its name.
-type Prompt struct {
-	Name string `msgpack:"name" json:"name"`
-	Text string `msgpack:"text" json:"text"`
+	Image      *ImageSettings     `msgpack:"image,omitempty" json:"image,omitempty"`     // nil: the model reads no images
 }
 
 // SourceInfo is for models whose prompts are encoded: what they say begins with tokens of its own.

@@ -16,6 +16,8 @@ type Step struct {
 	Slots   []int32 // [T] where the token's K and V go: page*PageSize + offset; -1 writes nothing (padding)
 	// Types are those of tokens in models that have learned embeddings of them, such as which text of a pair a token is of; empty: all 0.
 	Types []int32 // [T]
+	// Soft are rows instead of tokens, whose ids are 0 then, for functions that read such; T times as many numbers as a row of theirs has.
+	Soft []float32
 
 	SeqStart []int32 // [B+1] sequence b owns token rows SeqStart[b] .. SeqStart[b+1]-1
 	Context  []int32 // [B] positions of sequence b in the cache once this step has run
@@ -80,7 +82,7 @@ func (s *Step) Reset() {
 	s.SeqStart = append(s.SeqStart[:0], 0)
 	s.Context, s.Pages = s.Context[:0], s.Pages[:0]
 	s.PageStart = append(s.PageStart[:0], 0)
-	s.Rows, s.Drafts, s.Types = s.Rows[:0], s.Drafts[:0], s.Types[:0]
+	s.Rows, s.Drafts, s.Types, s.Soft = s.Rows[:0], s.Drafts[:0], s.Types[:0], s.Soft[:0]
 	s.Source.reset()
 	if s.Encode != nil {
 		s.Encode.Reset()

@@ -1,6 +1,9 @@
 package ir
 
-import "llmc/internal/relative"
+import (
+	"llmc/internal/relative"
+	"llmc/internal/sym"
+)
 
 func (b *Builder) op1(kind string, args []*Value, attrs ...Attr) *Value {
 	return b.Op(kind, args, attrs...)[0]
@@ -24,6 +27,11 @@ func (b *Builder) GatherTypes(table, types *Value) *Value {
 // Pool makes one row of those of each sequence; mode is "mean", "first" or "last".
 func (b *Builder) Pool(x, seqStart *Value, mode string) *Value {
 	return b.op1("pool", []*Value{x, seqStart}, Attr{"mode", mode})
+}
+
+// Soft adds the parameter of rows of so many columns that a step brings, and takes them.
+func (b *Builder) Soft(cols int) *Value {
+	return b.op1("soft", []*Value{b.Param("soft", F32(sym.Of(sym.T), int64(cols)))})
 }
 
 // RMSNorm normalises rows.

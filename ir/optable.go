@@ -40,6 +40,7 @@ func attrs(lists ...[]AttrInfo) []AttrInfo {
 }
 
 var (
+	argSoft      = ArgInfo{Name: "soft", Role: RoleFloat}
 	argX         = ArgInfo{Name: "x", Role: RoleFloat}
 	argInput     = ArgInfo{Name: "x", Role: RoleInput}
 	argW         = ArgInfo{Name: "w", Role: RoleMatrix}
@@ -90,6 +91,10 @@ var coreOps = []*OpInfo{
 		Args:    []ArgInfo{argX, argSeqStart},
 		Attrs:   []AttrInfo{{Name: "mode", Kind: Text, Enum: []string{"mean", "first", "last"}, Doc: "mean, first or last"}},
 		Results: []string{"y"}, Shape: shapePool,
+	},
+	{
+		Name: "soft", Doc: "y = soft, the rows that a step brings instead of tokens, such as patches of an image.",
+		Args: []ArgInfo{argSoft}, Results: []string{"y"}, Flags: RowWise, Shape: shapeSoft,
 	},
 	{
 		Name: "rmsnorm", Doc: "y = x / sqrt(mean(x^2) + eps) * w, over each row or each group of columns.",

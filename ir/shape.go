@@ -88,6 +88,14 @@ func shapePool(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(starts.Add(sym.Const(-1)), cols(op.Arg("x")))}, nil
 }
 
+func shapeSoft(_ *Module, op *Op) ([]Type, error) {
+	soft := op.Arg("soft")
+	if soft.Def != nil || soft.Weight != nil {
+		return nil, fmt.Errorf("%%%s is no parameter; only those are what a step brings", soft.Name)
+	}
+	return []Type{soft.Type}, nil
+}
+
 func shapeSelectRows(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(op.Arg("rows").Type.Rows(), cols(op.Arg("x")))}, nil
 }

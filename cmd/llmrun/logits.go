@@ -16,26 +16,18 @@ import (
 
 func logitsCommand() *cobra.Command {
 	var device deviceFlags
-	var tokens, text, decoder string
+	var in givenInput
 	var all bool
-	var pair pairFlags
 	cmd := &cobra.Command{
-		Use:     "logits PLAN (--tokens 1,2,3 | --text TEXT [--text-pair TEXT] [--prompt-name NAME])",
-		Short:   "Print the float32 logits of the last position, or of every position; of encoders the embedding, the score or the rows of a text",
-		Example: "  llmrun logits engine.plan --tokens 1,2,3 --json\n  llmrun logits engine.plan --text \"Hello\" --all --json\n  llmrun logits reranker.plan --text \"a question\" --text-pair \"an answer\" --json",
+		Use:     "logits PLAN (--tokens 1,2,3 | --text TEXT [--text-pair TEXT] [--prompt-name NAME] | --image FILE)",
+		Short:   "Print the float32 logits of the last position, or of every position; of encoders the embedding, the score or the rows of a text or an image",
+		Example: "  llmrun logits engine.plan --tokens 1,2,3 --json\n  llmrun logits engine.plan --text \"Hello\" --all --json\n  llmrun logits reranker.plan --text \"a question\" --text-pair \"an answer\" --json\n  llmrun logits clip.plan --image cat.jpg --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("tokens") == cmd.Flags().Changed("text") {
-				return cli.Usagef("give either --tokens or --text")
+			if err := in.check(cmd.Flags().Changed); err != nil {
+				return err
 			}
-			if tokens == "" && cmd.Flags().Changed("tokens") {
-				return cli.Usagef("--tokens: no ids")
-			}
-			pair.given = cmd.Flags().Changed("text-pair")
-			if tokens != "" && (pair.given || pair.prompt != "") {
-				return cli.Usagef("--text-pair and --prompt-name go with --text")
-			}
-			given, err := logits(args[0], &device, promptFlags{tokens, text, decoder}, all, &pair)
+			given, err := logits(args[0], &device, all, &in)
 			if err != nil {
 				return err
 			}
@@ -44,24 +36,19 @@ func logitsCommand() *cobra.Command {
 	}
 	device.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&tokens, "tokens", "", "token ids, separated by commas")
-	flags.StringVar(&text, "text", "", "text, tokenized with special tokens")
-	flags.StringVar(&decoder, "decoder-tokens", "", "of encoder-decoders: the ids whose logits are printed, separated by commas (default: the one that outputs come behind)")
+	flags.StringVar(&in.tokens, "tokens", "", "token ids, separated by commas")
+	flags.StringVar(&in.text, "text", "", "text, tokenized with special tokens")
+	flags.StringVar(&in.decoder, "decoder-tokens", "", "of encoder-decoders: the ids whose logits are printed, separated by commas (default: the one that outputs come behind)")
 	flags.BoolVar(&all, "all", false, "every position instead of the last")
 	flags.Bool("json", true, "the result is JSON (always)")
-	flags.StringVar(&pair.text, "text-pair", "", "the second text of a pair, such as what a reranker compares the first with")
-	flags.StringVar(&pair.prompt, "prompt-name", "", "name of the prompt of the plan that precedes the text")
-	cli.AddPlanned(cmd, []cli.Planned{
-		{Name: "image", Why: "no plan reads images"},
-	})
+	flags.StringVar(&in.pair, "text-pair", "", "the second text of a pair, such as what a reranker compares the first with")
+	flags.StringVar(&in.prompt, "prompt-name", "", "name of the prompt of the plan that precedes the text")
+	flags.StringVar(&in.image, "image", "", "PNG, JPEG or WebP file; with --text, how well both go together")
 	return cmd
 }
 
-// promptFlags are what logits are computed of.
-type promptFlags struct{ tokens, text, decoder string }
-
 // logits returns what a plan gives, by its name in the result.
-func logits(path string, device *deviceFlags, prompt promptFlags, all bool, pair *pairFlags) (map[string]any, error) {
+func logits(path string, device *deviceFlags, all bool, in *givenInput) (map[string]any, error) {
 	settings, err := device.resolved()
 	if err != nil {
 		return nil, err
@@ -83,30 +70,30 @@ func logits(path string, device *deviceFlags, prompt promptFlags, all bool, pair
 		return nil, err
 	}
 	defer loaded.Close()
-	if prompt.decoder != "" && loaded.Info.Source == nil {
+	if in.decoder != "" && loaded.Info.Source == nil {
 		return nil, fmt.Errorf("%s has no decoder beside an encoder; --decoder-tokens is for plans that have", path)
 	}
 	if encodes {
-		return encoded(loaded, prompt.tokens, prompt.text, pair)
+		return in.encoded(loaded)
 	}
-	if pair.given || pair.prompt != "" {
-		return nil, fmt.Errorf("%s generates text; --text-pair and --prompt-name are for encoders", path)
+	if in.paired || in.prompt != "" || in.image != "" {
+		return nil, fmt.Errorf("%s generates text; --text-pair, --prompt-name and --image are for encoders", path)
 	}
-	rows, err := stepLogits(loaded, prompt, all)
+	rows, err := stepLogits(loaded, in, all)
 	return map[string]any{"logits": rows}, err
 }
 
 // stepLogits returns the logits of the last or of every position.
-func stepLogits(loaded *runtime.Loaded, prompt promptFlags, all bool) ([][]float32, error) {
-	ids, err := promptIDs(loaded, prompt.tokens, prompt.text)
+func stepLogits(loaded *runtime.Loaded, in *givenInput, all bool) ([][]float32, error) {
+	ids, err := promptIDs(loaded, in.tokens, in.text)
 	if err != nil {
 		return nil, err
 	}
 	var source []int32
 	if s := loaded.Info.Source; s != nil {
 		source, ids = ids, s.Start
-		if prompt.decoder != "" {
-			if ids, err = parseIDs(prompt.decoder, loaded.Info.Vocab); err != nil {
+		if in.decoder != "" {
+			if ids, err = parseIDs(in.decoder, loaded.Info.Vocab); err != nil {
 				return nil, err
 			}
 		}

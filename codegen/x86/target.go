@@ -76,6 +76,7 @@ var candidates = map[string][]candidate{
 	"attn.latent":       {{kernel: "cpu.attention_latent"}},
 	"gather_types":      {{kernel: "cpu.gather_types"}},
 	"pool":              {{kernel: "cpu.pool"}},
+	"soft":              {{kernel: "cpu.soft"}},
 }
 
 // wide tells that the op does not round its result.

@@ -75,6 +75,7 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.attention_latent":  {positions: (*predictor).attended, flops: (*predictor).latentScores},
 	"cpu.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
 	"cpu.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
+	"cpu.soft":              {},
 
 	"cuda.gather":            {rowsOnly: true},
 	"cuda.gather_positions":  {rowsOnly: true},

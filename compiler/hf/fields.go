@@ -216,6 +216,11 @@ func (f *Fields) Object(key string) *Fields {
 	return &Fields{o, f.err}
 }
 
+// Empty returns a reader of a nested object that is missing: all its values are.
+func (f *Fields) Empty(key string) *Fields {
+	return &Fields{&Object{file: f.obj.file, key: key, parent: f.obj}, f.err}
+}
+
 func (f *Fields) missing(key string) { f.Fail(key, "is missing") }
 
 // Present tells whether key is there, be it with null.

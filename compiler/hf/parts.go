@@ -25,6 +25,8 @@ const (
 	Merges
 	ChatTemplate     // Jinja text
 	ChatTemplateJSON // the same inside JSON, as processors store it
+	Preprocessor     // how images are prepared
+	Processor        // the same inside what else a processor stores
 	License
 	ModelCard
 )
@@ -43,6 +45,8 @@ var parts = [...]struct {
 	Merges:           {[]string{"merges.txt"}, 64 << 20},
 	ChatTemplate:     {[]string{"chat_template.jinja"}, 4 << 20},
 	ChatTemplateJSON: {[]string{"chat_template.json"}, 4 << 20},
+	Preprocessor:     {[]string{"preprocessor_config.json"}, 4 << 20},
+	Processor:        {[]string{"processor_config.json"}, 4 << 20},
 	License:          {[]string{"license", "license.*", "licence", "licence.*", "license*", "copying*"}, 1 << 20},
 	ModelCard:        {[]string{"readme.md"}, 4 << 20},
 }

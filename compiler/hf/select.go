@@ -20,7 +20,7 @@ const (
 // settingsFiles are small files beside the parts of a checkpoint: what the model is, how its weights are quantized, how its outputs are made.
 var settingsFiles = []string{
 	ConfigFile, GenerationFile, "quantize_config.json", "quant_config.json", "quantization_config.json", "hf_quant_config.json",
-	"preprocessor_config.json", "processor_config.json", "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
+	"modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
 	"[0-9]_*/config.json",
 }
 

@@ -46,6 +46,7 @@ type decoder struct {
 	relative  *relativeScores
 	encoder   *decoder // to whose rows every layer attends; nil: none
 	mark      string   // begins the names of layers' values; "": l
+	patches   patches  // of encoders of images, which have them instead of tokens
 
 	whole             bool         // a sequence is computed at once, and what layers cache is for themselves
 	bothWay           bool         // tokens see those that follow them; windows are as wide to either side

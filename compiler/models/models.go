@@ -20,6 +20,8 @@ var families = []*family{
 	bert, roberta, xlmRoberta, modernBERT,
 
 	t5, bart,
+
+	vit, clip, siglip,
 }
 
 // family is one model_type of config.json.
@@ -36,6 +38,7 @@ type family struct {
 	ignored      []string                       // keys that change nothing in this family, besides ignoredKeys
 	unused       []string                       // patterns of tensors that follow from config.json, besides unusedTensors
 	describe     func(f *hf.Fields, d *decoder) // what config.json says besides sizes; nil: nothing
+	towers       *towers                        // of models that read images, which have no block of their own; nil of others
 }
 
 // Options choose what the checkpoint leaves open.
@@ -69,6 +72,10 @@ type Info struct {
 	RopeSalt               string     // what besides tokens decides a cached key: "", "longrope:N", "dynamic:N"
 	DType                  dtype.Type // of most parameters in the checkpoint
 	Encodes                bool       // prompts go through function "encode"
+
+	Image                 *Image   // of models that read images
+	Text                  *Text    // of those that compare them with texts
+	LogitScale, LogitBias *float64 // by which they do; nil: by the cosine alone
 }
 
 // Supported returns the model types that Import takes, sorted.
@@ -83,14 +90,22 @@ func Supported() []string {
 
 // Decoders returns those of them that generate text.
 func Decoders() []string {
-	return slices.DeleteFunc(Supported(), func(t string) bool { return slices.Contains(Encoders(), t) || slices.Contains(EncoderDecoders(), t) })
+	return slices.DeleteFunc(Supported(), func(t string) bool {
+		return slices.Contains(Encoders(), t) || slices.Contains(EncoderDecoders(), t) || slices.Contains(Vision(), t)
+	})
 }
 
+// Vision returns those that read images.
+func Vision() []string { return having(func(f *family) bool { return f.towers != nil }) }
+
 // EncoderDecoders returns those that say something of a text that they have encoded.
-func EncoderDecoders() []string {
+func EncoderDecoders() []string { return having(func(f *family) bool { return f.names.cross.q != "" }) }
+
+// having returns the model types of the families that have something.
+func having(has func(f *family) bool) []string {
 	var types []string
 	for _, f := range families {
-		if f.names.cross.q != "" {
+		if has(f) {
 			types = append(types, f.modelType)
 		}
 	}
@@ -128,6 +143,27 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	if err := stored.Attach(c); err != nil {
 		return nil, err
 	}
+	build := importBlocks
+	if fam.towers != nil {
+		build = importTowers
+	}
+	in, info, err := build(c, fam, opts)
+	if err != nil {
+		return nil, err
+	}
+	module, err := in.Module()
+	if err != nil {
+		return nil, err
+	}
+	if err := in.checkUnused(fam, slices.Concat(in.unused, opts.IgnoreTensors)); err != nil {
+		return nil, err
+	}
+	info.DType, info.Parameters = in.commonDType(), parameters(module)
+	return &Model{module, *info}, nil
+}
+
+// importBlocks builds the function of a model of one kind of blocks: a decoder, or an encoder of texts.
+func importBlocks(c *hf.Checkpoint, fam *family, opts Options) (*importer, *Info, error) {
 	f := c.Config.Fields()
 	checkKeys(f, fam, fam.keysRead(), opts.IgnoreKeys)
 	d := readDecoder(f, fam)
@@ -135,7 +171,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 		fam.describe(f, d)
 	}
 	if err := f.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if d.sent = c.Sentence; d.sent != nil {
 		d.whole = true
@@ -151,14 +187,8 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	} else {
 		in.buildStep(d, opts)
 	}
-	module, err := in.Module()
-	if err != nil {
-		return nil, err
-	}
-	if err := in.checkUnused(fam, slices.Concat(d.unused, opts.IgnoreTensors)); err != nil {
-		return nil, err
-	}
-	return &Model{module, in.info(module, d, fam)}, nil
+	in.unused = d.unused
+	return in, infoOf(d, fam), nil
 }
 
 // find returns the family of a config.json, which must be that of a causal language model or of an encoder. sentences says that embeddings are to be made.
@@ -181,11 +211,10 @@ func find(c *hf.Config, sentences bool) (*family, error) {
 	return fam, nil
 }
 
-func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
-	info := Info{
+func infoOf(d *decoder, fam *family) *Info {
+	info := &Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
-		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(), Parameters: parameters(m),
-		Encodes: d.encoder != nil,
+		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), Encodes: d.encoder != nil,
 	}
 	if d.latent.rank > 0 { // what a cache holds
 		info.KVHeads, info.HeadDim = 1, d.latent.rank+d.latent.rope

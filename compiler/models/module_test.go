@@ -46,6 +46,9 @@ func FuzzImport(f *testing.F) {
 		{"model_type": "qwen3_moe", "architectures": nil, "num_experts": 4, "num_experts_per_tok": 4, "moe_intermediate_size": 8, "decoder_sparse_step": 2},
 		{"model_type": "deepseek_v3", "architectures": nil, "kv_lora_rank": 8, "q_lora_rank": 8, "n_routed_experts": 8, "n_group": 2, "topk_group": 1, "num_experts_per_tok": 2},
 		{"model_type": "deepseek_v2", "architectures": nil, "kv_lora_rank": 8, "q_lora_rank": nil, "num_experts_per_tok": 2, "topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2},
+		{"model_type": "vit", "architectures": nil, "image_size": 32, "patch_size": 8},
+		{"model_type": "clip", "architectures": nil, "vision_config": map[string]any{"num_hidden_layers": 1}, "text_config": map[string]any{"num_hidden_layers": 1}},
+		{"model_type": "siglip", "architectures": nil, "vision_config": map[string]any{"num_hidden_layers": 1, "image_size": 48}},
 	} {
 		f.Add(small(f, change))
 	}

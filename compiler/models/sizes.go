@@ -51,6 +51,8 @@ const (
 
 // defaults are the values of transformers' config classes for keys that checkpoints leave out.
 type defaults struct {
+	vocab, hidden, layers, heads int64 // 0: the key must be there
+
 	kvHeads      int64 // 0: as many as heads
 	dim          int64 // 0: hidden_size / num_attention_heads
 	inner        int64 // times hidden_size, where the key is missing; 0: it must not be
@@ -62,8 +64,8 @@ type defaults struct {
 // readDecoder reads what families share into a copy of the family's shape.
 func readDecoder(f *hf.Fields, fam *family) *decoder {
 	s, def, d := &fam.sizes, fam.defaults, fam.shape
-	heads := f.Int(named(f, s.heads), 1, maxHeads)
-	hidden := f.Int(named(f, s.hidden), 1, maxWidth)
+	heads := readSize(f, s.heads, def.heads, maxHeads)
+	hidden := readSize(f, s.hidden, def.hidden, maxWidth)
 	if kv := named(f, s.kvHeads); def.kvHeads == 0 || kv != "" && f.Present(kv) && !f.Has(kv) {
 		def.kvHeads = heads
 	}
@@ -76,10 +78,12 @@ func readDecoder(f *hf.Fields, fam *family) *decoder {
 	if def.eps == 0 {
 		def.eps = 1e-6
 	}
-	d.vocab = int(f.Int(named(f, s.vocab), 1, maxVocab))
+	if s.vocab != "" {
+		d.vocab = int(readSize(f, s.vocab, def.vocab, maxVocab))
+	}
 	d.hidden = int(hidden)
 	d.inner = readInner(f, named(f, s.inner), def.inner*hidden)
-	d.layers = int(f.Int(named(f, s.layers), 1, maxLayers))
+	d.layers = int(readSize(f, s.layers, def.layers, maxLayers))
 	d.heads = int(heads)
 	d.kvHeads = int(f.IntOr(named(f, s.kvHeads), def.kvHeads, 1, maxHeads))
 	d.dim = int(f.IntOr(s.dim, def.dim, 2, maxWidth))
@@ -105,6 +109,14 @@ func noDim(key string) string {
 		return ""
 	}
 	return ", and there is no " + key
+}
+
+// readSize reads a size of at most most; def is 0 where there must be a key.
+func readSize(f *hf.Fields, keys string, def, most int64) int64 {
+	if def == 0 {
+		return f.Int(named(f, keys), 1, most)
+	}
+	return f.IntOr(named(f, keys), def, 1, most)
 }
 
 // readInner reads the width of the MLP; def is 0 where there must be a key.

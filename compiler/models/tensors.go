@@ -19,7 +19,8 @@ type importer struct {
 	base       string                // begins the names of all tensors but the head's; "" where those in the checkpoint lack it
 	used       map[string]*hf.Tensor // by name in the checkpoint
 	orders     map[*ir.Value][]sortedInput
-	dequantize bool // weights of codes are declared as the numbers that they stand for
+	unused     []string // patterns of tensors that config.json tells are left out
+	dequantize bool     // weights of codes are declared as the numbers that they stand for
 }
 
 // newImporter looks how the table of embeddings is called: checkpoints saved from a model without a head lack the first part of names.
@@ -189,7 +190,7 @@ func (in *importer) skipped(name string, r learnedRows, width int) *ir.Value {
 	return in.declared(name, "", t, ir.TensorRows(t.Name, int64(r.skip), int64(r.count)), r.count, width)
 }
 
-// rowsOf declares the matrix of a projection (suffix ".weight") or what is added to its outputs (".bias"): a tensor, or rows of one that several
+// rowsOf declares the matrix of a projection (suffix ".weight", or "_weight") or what is added to its outputs (".bias"): a tensor, or rows of one that several
 // projections share. transposed tensors are stored as [inputs, outputs].
 func (in *importer) rowsOf(tensor, suffix string, p *projection, transposed bool) *ir.Value {
 	name, axis, rows := tensor, p.axis, p.rows
@@ -201,7 +202,7 @@ func (in *importer) rowsOf(tensor, suffix string, p *projection, transposed bool
 	}
 	stored := []int{total, p.inputs}
 	switch {
-	case suffix == ".bias":
+	case strings.HasSuffix(suffix, "bias"):
 		dims, stored = dims[:1], stored[:1]
 		if axis == "row" {
 			axis = ""

@@ -12,10 +12,11 @@ import (
 	"llmc/internal/tokenizer"
 )
 
-// Input is a sequence of tokens.
+// Input is a sequence of tokens, or of rows.
 type Input struct {
 	IDs   []int32
-	Types []int32 // of tokens; nil: all 0
+	Types []int32   // of tokens; nil: all 0
+	Soft  []float32 // rows instead of tokens, whose ids are 0 then
 }
 
 // Encoder runs the plan of an encoder. It is used by one goroutine at a time.
@@ -37,15 +38,26 @@ var ErrGenerates = errors.New("the plan generates text; it makes no embeddings a
 // ErrPrompt is wrapped where a plan has no prompt of the name that is asked for.
 var ErrPrompt = errors.New("no such prompt")
 
-// New returns an encoder of a loaded plan.
+// New returns the encoder of texts of a loaded plan.
 func New(plan *engine.Plan, model engine.Model, tok *tokenizer.Tokenizer) (*Encoder, error) {
+	if plan.Info().Image != nil {
+		return Of(plan, model, tok, engine.TextFunc)
+	}
+	return Of(plan, model, tok, plan.Main())
+}
+
+// Of returns the encoder that one of several functions of a plan is.
+func Of(plan *engine.Plan, model engine.Model, tok *tokenizer.Tokenizer, function string) (*Encoder, error) {
 	info := plan.Info()
 	runner, ok := model.(engine.Runner)
 	if info.Encoder == nil || !ok {
 		return nil, fmt.Errorf("%s: %w", plan.Path(), ErrGenerates)
 	}
-	e := &Encoder{model: runner, info: info, tok: tok, function: plan.Main()}
+	e := &Encoder{model: runner, info: info, tok: tok, function: function}
 	results := runner.Results(e.function)
+	if len(results) == 0 {
+		return nil, fmt.Errorf("%s: there is no function %s, it has %s", plan.Path(), function, strings.Join(runner.Functions(), ", "))
+	}
 	if len(results) != 1 {
 		return nil, fmt.Errorf("%s: function %s gives %d results, not one", plan.Path(), e.function, len(results))
 	}
@@ -63,9 +75,13 @@ func (e *Encoder) Gives() string { return e.result.Name }
 // Width is how many numbers a row has.
 func (e *Encoder) Width() int { return int(e.result.Cols) }
 
-// MaxTokens is how many tokens a sequence may have.
+// MaxTokens is how many tokens, or rows, a sequence may have.
 func (e *Encoder) MaxTokens() int {
-	return min(e.info.Encoder.MaxTokens, e.limits.MaxContext, e.limits.MaxStepTokens, e.pages*e.limits.PageSize)
+	most := e.info.Encoder.MaxTokens
+	if e.readsImages() {
+		most = e.info.Image.Rows()
+	}
+	return min(most, e.limits.MaxContext, e.limits.MaxStepTokens, e.pages*e.limits.PageSize)
 }
 
 // Text makes the sequence of a text, or of a pair of texts. prompt is the name of the one that precedes it, "" for the plan's default. What is longer
@@ -87,7 +103,24 @@ func (e *Encoder) Text(prompt string, texts ...string) (Input, error) {
 	if err == nil && len(ids) == 0 {
 		err = errors.New("the text has no tokens")
 	}
-	return Input{ids, types}, err
+	if err != nil {
+		return Input{}, err
+	}
+	in := Input{IDs: ids, Types: types}
+	return in, e.complete(&in)
+}
+
+// complete cuts or pads the tokens of a text as the model wants them.
+func (e *Encoder) complete(in *Input) error {
+	if e.readsImages() {
+		return nil
+	}
+	ids, err := e.info.Encoder.Sequence(in.IDs)
+	if len(ids) != len(in.IDs) { // texts of models that do so are of one type
+		in.Types = nil
+	}
+	in.IDs = ids
+	return err
 }
 
 // prompt returns the text of a prompt.
@@ -111,11 +144,15 @@ func (e *Encoder) prompt(name string) (string, error) {
 	return "", fmt.Errorf("%w: %q; the plan has %s", ErrPrompt, name, strings.Join(known, ", "))
 }
 
-// check refuses a sequence that the model can not take.
+// check completes a sequence, and refuses one that the model can not take.
 func (e *Encoder) check(in *Input) error {
-	switch most := e.MaxTokens(); {
-	case len(in.IDs) == 0:
+	if len(in.IDs) == 0 {
 		return errors.New("no tokens")
+	}
+	if err := e.complete(in); err != nil {
+		return err
+	}
+	switch most := e.MaxTokens(); {
 	case len(in.IDs) > most:
 		return fmt.Errorf("%d tokens, at most %d", len(in.IDs), most)
 	case len(in.Types) != 0 && len(in.Types) != len(in.IDs):
@@ -165,6 +202,7 @@ func (e *Encoder) fill(n int, input func(i int) *Input) int {
 			page++
 		}
 		s.EndSequence(0, len(in.IDs), e.limits.PageSize)
+		s.Soft = append(s.Soft, in.Soft...)
 		s.Types = append(s.Types, in.Types...)
 		for len(s.Types) < s.T() {
 			s.Types = append(s.Types, 0)

@@ -97,7 +97,7 @@ def main():
     source = Image.open(OUT / "rgb.png")
     filters = {name: Image.Resampling[name.upper()] for name in ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")}
     for name, f in filters.items():
-        for size in (16, 12), (53, 61), (37, 11), (20, 29), (5, 70), (1, 1):
+        for size in (16, 12), (53, 61), (37, 11), (20, 29), (5, 70), (1, 1), (36, 26), (50, 10), (30, 15):
             resized.append({"filter": name} | pixels(source.resize(size, f)))
     with open(OUT / "cases.json", "w") as out:
         json.dump({"pillow": __import__("PIL").__version__, "decoded": decoded, "resized": resized}, out, indent=1)

@@ -56,6 +56,7 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.linear_heads":      bindLinearHeads,
 	"cpu.gather_types":      bindGatherTypes,
 	"cpu.pool":              bindPool,
+	"cpu.soft":              bindSoft,
 }
 
 // binding gives a binder the operands of its launch, which is one of function f.

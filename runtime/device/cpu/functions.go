@@ -57,6 +57,9 @@ func (m *model) Run(name string, step *engine.Step, out [][]float32) error {
 	if err := m.settings.CheckWhole(step); err != nil {
 		return err
 	}
+	if err := f.checkRows(step); err != nil {
+		return err
+	}
 	env := step.Sizes()
 	for i, to := range out {
 		if i >= len(f.program.Results) {
@@ -80,6 +83,19 @@ func (m *model) Run(name string, step *engine.Step, out [][]float32) error {
 	return nil
 }
 
+// checkRows wants the rows that the function reads instead of tokens, and positions that it knows.
+func (f *function) checkRows(step *engine.Step) error {
+	if len(step.Soft) != step.T()*f.soft {
+		return fmt.Errorf("step of %d rows brings %d numbers; function %s reads rows of %d", step.T(), len(step.Soft), f.program.Func, f.soft)
+	}
+	for b, context := range step.Context {
+		if f.positions > 0 && int(context) > f.positions {
+			return fmt.Errorf("sequence %d has %d rows; function %s knows %d positions", b, context, f.program.Func, f.positions)
+		}
+	}
+	return nil
+}
+
 // copyResult copies the rows of a result; to is nil where it is not wanted.
 func (f *function) copyResult(i int, to []float32, rows int) {
 	if to == nil {
@@ -91,9 +107,6 @@ func (f *function) copyResult(i int, to []float32, rows int) {
 	}
 }
 
-// encodeFunc is the function that caches texts for steps.
-const encodeFunc = "encode"
-
 // encodeTexts checks what a step says of texts, and runs function "encode" of those that it brings.
 func (m *model) encodeTexts(step *engine.Step) error {
 	if !m.main.program.Encodes() {
@@ -102,9 +115,9 @@ func (m *model) encodeTexts(step *engine.Step) error {
 	if err := m.settings.CheckTexts(step); err != nil || !step.Encodes() {
 		return err
 	}
-	f := m.find(encodeFunc)
+	f := m.find(engine.EncodeFunc)
 	if f == nil {
-		return fmt.Errorf("the plan has no function %s", encodeFunc)
+		return fmt.Errorf("the plan has no function %s", engine.EncodeFunc)
 	}
 	return m.run(f, step.Encode, nil)
 }

@@ -44,6 +44,8 @@ type function struct {
 	attentions []*attention
 	runners    []runner
 	sampler    *sampler // of the function "step"; nil of others
+	soft       int      // numbers of a row that steps bring instead of tokens; 0: none
+	positions  int      // that a whole sequence may have, where there is a table of them; 0: as many as the context
 }
 
 // state is what one step's launches share.

@@ -157,7 +157,11 @@ func bindGatherPositions(b *binding) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	if y.cols != table.K || b.m.settings.MaxContext > table.N {
+	whole := b.f.program.Func != engine.StepFunc // which knows the length of a sequence when it begins
+	if whole {
+		b.f.positions = table.N
+	}
+	if y.cols != table.K || b.m.settings.MaxContext > table.N && !whole {
 		return nil, fmt.Errorf("table [%d,%d] for rows of %d and a context of %d: max-context may be %d at most", table.N, table.K, y.cols, b.m.settings.MaxContext, table.N)
 	}
 	return &gather{b.m.set, table, y, func(s *engine.Step) []int32 { return s.Positions }}, nil

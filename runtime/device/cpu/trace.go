@@ -7,6 +7,18 @@ import (
 
 // Trace implements engine.Tracer. What function "encode" computes of a step's texts has "encode:" before its names.
 func (m *model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
+	defer m.observed(visit)()
+	return m.runMain(step, out)
+}
+
+// TraceFunction implements engine.FunctionTracer.
+func (m *model) TraceFunction(function string, step *engine.Step, visit func(name string, rows [][]float32)) error {
+	defer m.observed(visit)()
+	return m.Run(function, step, nil)
+}
+
+// observed has visit called after each launch, until what it returns is.
+func (m *model) observed(visit func(name string, rows [][]float32)) (end func()) {
 	m.observe = func(launch int) {
 		l := &m.running.program.Launches[launch]
 		k := engine.FindKernel(l.Kernel)
@@ -16,8 +28,7 @@ func (m *model) Trace(step *engine.Step, out []engine.Sampled, visit func(name s
 			}
 		}
 	}
-	defer func() { m.observe = nil }()
-	return m.runMain(step, out)
+	return func() { m.observe = nil }
 }
 
 func (m *model) show(buffer int, visit func(name string, rows [][]float32)) {
@@ -31,8 +42,10 @@ func (m *model) show(buffer int, visit func(name string, rows [][]float32)) {
 		rows[i] = v.row(i)
 	}
 	name := f.program.Buffers[buffer].Name
-	if f != m.main {
+	if f.program.Func == engine.EncodeFunc {
 		name = f.program.Func + ":" + name
 	}
 	visit(name, rows)
 }
+
+var _ engine.FunctionTracer = (*model)(nil)
