@@ -113,15 +113,7 @@ func TestModelsPage(t *testing.T) {
 	codes = slices.DeleteFunc(slices.Compact(codes), func(f string) bool { return f == "f32" || f == "bf16" })
 	fmt.Fprintf(&b, "\nCodes on CPUs: %s. Formats on GPUs: %s. KV caches of f32, bf16, f16, int8 and fp8 (TestAttentionReferenceIsAttention of\nruntime/device/cpu/kernel, with windows, bounds, ALiBi and sinks; TestKVFormats).\n\n",
 		strings.Join(codes, ", "), strings.Join(emulatedFormats, ", "))
-	fmt.Fprintf(&b, "Models that read images, on CPUs alone:\n\n| family | class | checkpoints | f32, bf16, int8; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | images |\n|---|---|---|---|---|---|\n")
-	for _, family := range models.Vision() {
-		i := slices.IndexFunc(visionDirs, func(dir string) bool { return strings.HasPrefix(dir, family) })
-		if i < 0 {
-			t.Errorf("no checkpoint is of family %s", family)
-			continue
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | VisionGoldens | VerifyVision | VisionPixels |\n", family, models.Architecture(family), visionDirs[i])
-	}
+	writeVision(t, &b)
 	b.WriteString("\nRefused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
 	for _, family := range slices.Sorted(maps.Keys(unsupported)) {
 		fmt.Fprintf(&b, "- %s: %s\n", family, unsupported[family])
@@ -132,6 +124,20 @@ func TestModelsPage(t *testing.T) {
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != b.String() {
 		t.Errorf("%s is old; UPDATE=1 renews it (%v)", path, err)
+	}
+}
+
+// writeVision writes the table of models that read images.
+func writeVision(t *testing.T, b *strings.Builder) {
+	t.Helper()
+	fmt.Fprintf(b, "Models that read images, on CPUs alone:\n\n| family | class | checkpoints | f32, bf16, int8; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | images |\n|---|---|---|---|---|---|\n")
+	for _, family := range models.Vision() {
+		i := slices.IndexFunc(visionDirs, func(dir string) bool { return strings.HasPrefix(dir, family) })
+		if i < 0 {
+			t.Errorf("no checkpoint is of family %s", family)
+			continue
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | VisionGoldens | VerifyVision | VisionPixels |\n", family, models.Architecture(family), visionDirs[i])
 	}
 }
 
