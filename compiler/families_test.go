@@ -116,6 +116,20 @@ func TestModelsPage(t *testing.T) {
 	}
 }
 
+// writeVision writes the table of models that read images.
+func writeVision(t *testing.T, b *strings.Builder) {
+	t.Helper()
+	b.WriteString("\nModels that read images, on CPUs alone:\n\n| family | class | checkpoints | f32, bf16, int8; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | images |\n|---|---|---|---|---|---|\n")
+	for _, family := range models.Vision() {
+		i := slices.IndexFunc(visionDirs, func(dir string) bool { return strings.HasPrefix(dir, family) })
+		if i < 0 {
+			t.Errorf("no checkpoint is of family %s", family)
+			continue
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | VisionGoldens | VerifyVision | VisionPixels |\n", family, models.Architecture(family), visionDirs[i])
+	}
+}
+
 // writeEncoders writes the table of encoders.
 func writeEncoders(t *testing.T, b *strings.Builder) {
 	t.Helper()
@@ -159,19 +173,5 @@ func writeTexts(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %s | %s | EncoderDecoderGoldens (%s; f32 on %s), EncoderDecodersTogether, VerifyEncoderDecoders (%s) |\n",
 			family, models.Architecture(family), strings.Join(recordedTexts[family], ", "),
 			strings.Join(slices.Sorted(maps.Keys(textErrors)), ", "), strings.Join(olderTargets, ", "), strings.Join(textFormats, ", "))
-	}
-}
-
-// writeVision is the table of models that read images.
-func writeVision(t *testing.T, b *strings.Builder) {
-	t.Helper()
-	b.WriteString("\nModels that read images, on CPUs alone:\n\n| family | class | checkpoints | f32, bf16, int8; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | images |\n|---|---|---|---|---|---|\n")
-	for _, family := range models.Vision() {
-		i := slices.IndexFunc(visionDirs, func(dir string) bool { return strings.HasPrefix(dir, family) })
-		if i < 0 {
-			t.Errorf("no checkpoint is of family %s", family)
-			continue
-		}
-		fmt.Fprintf(b, "| %s | %s | %s | VisionGoldens | VerifyVision | VisionPixels |\n", family, models.Architecture(family), visionDirs[i])
 	}
 }

@@ -74,7 +74,9 @@ func packJobs(t *testing.T, c *hf.Checkpoint, jobs []*packJob) *engine.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := output{checkpoint: c, jobs: jobs, path: filepath.Join(t.TempDir(), "m.plan"), threads: 3, progress: &cli.Progress{}}
+	hashing := startHashing(t.Context(), c, 3, &cli.Progress{})
+	defer hashing.stop()
+	o := output{checkpoint: c, hashing: hashing, jobs: jobs, path: filepath.Join(t.TempDir(), "m.plan"), threads: 3, progress: &cli.Progress{}}
 	if _, err := o.write(context.Background(), []engine.Content{info}); err != nil {
 		t.Fatal(err)
 	}

@@ -259,16 +259,16 @@ func shapeRope(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(x.Type.Rows(), heads*dim)}, err
 }
 
-// cacheOf returns the paged cache behind the op's token after checking the layer.
-func cacheOf(m *Module, op *Op) (*Cache, error) { return cacheOfKind(m, op, "paged") }
+// cacheOf returns the cache of keys and values behind the op's token, of a sequence or of a text, after checking the layer.
+func cacheOf(m *Module, op *Op) (*Cache, error) { return cacheOfKind(m, op, "paged", CrossKind) }
 
-func cacheOfKind(m *Module, op *Op, kind string) (*Cache, error) {
+func cacheOfKind(m *Module, op *Op, kinds ...string) (*Cache, error) {
 	c := m.Cache(op.Arg("cache").Type.Cache)
 	if c == nil {
 		return nil, fmt.Errorf("no cache %q in the module", op.Arg("cache").Type.Cache)
 	}
-	if c.Kind != kind {
-		return nil, fmt.Errorf("cache %q is of kind %q, not %q", c.Name, c.Kind, kind)
+	if !slices.Contains(kinds, c.Kind) {
+		return nil, fmt.Errorf("cache %q is of kind %q, not %q", c.Name, c.Kind, kinds[0])
 	}
 	if layer := op.Int("layer"); layer >= c.Layers {
 		return nil, fmt.Errorf("layer %d of cache %q, which has %d", layer, c.Name, c.Layers)
