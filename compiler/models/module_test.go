@@ -41,6 +41,8 @@ func FuzzImport(f *testing.F) {
 		{"model_type": "falcon", "architectures": nil, "intermediate_size": nil, "num_key_value_heads": nil, "alibi": true, "multi_query": false, "bias": true},
 		{"model_type": "smollm3", "architectures": nil, "no_rope_layers": []int{1, 0}},
 		{"model_type": "phi", "architectures": nil, "partial_rotary_factor": 0.25},
+		{"model_type": "gpt_oss", "architectures": nil, "num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 8, "attention_bias": false},
+		{"model_type": "llama4_text", "architectures": nil, "intermediate_size_mlp": 24, "num_local_experts": 2, "moe_layers": []int{1}, "no_rope_layers": []int{1, 0}},
 		{"model_type": "mixtral", "architectures": nil, "num_local_experts": 3, "num_experts_per_tok": 2},
 		{"model_type": "qwen2_moe", "architectures": nil, "num_experts": 4, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8, "mlp_only_layers": []int{1}},
 		{"model_type": "qwen3_moe", "architectures": nil, "num_experts": 4, "num_experts_per_tok": 4, "moe_intermediate_size": 8, "decoder_sparse_step": 2},
