@@ -214,8 +214,9 @@ func sameStored(a, b *hf.Tensor, asNumbers bool) error {
 	switch {
 	case n != nil && n.Order != nil:
 		return b.Errorf("is an expert's matrix with its columns in an order of their own, which rows of several experts can not follow; quantize without act-order")
-	case (m == nil) != (n == nil), m != nil && !asNumbers && (m.Method != n.Method || m.Format != n.Format || m.Plain != n.Plain):
-		return b.Errorf("is not stored as %q is, an expert's matrix of the same layer; build with --quant bf16 --requantize", a.Name)
+	case asNumbers || m == nil && n == nil:
+	case m == nil || n == nil || m.Method != n.Method || m.Format != n.Format || m.Plain != n.Plain:
+		return b.Errorf("is not stored as %q is, an expert's matrix of the same layer; build with --quant bf16, or with --requantize", a.Name)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/stored"
 	"llmc/internal/golden"
 )
 
@@ -63,5 +64,44 @@ func TestExpertTensorErrors(t *testing.T) {
 		_, err = Import(checkpoint, Options{})
 		wantError(t, err, c.want)
 		checkpoint.Close()
+	}
+}
+
+// Matrices of experts that are stored in different ways are no stack, unless they are numbers, nor are those whose columns each expert has in another order.
+func TestStackedTensorsAreStoredAlike(t *testing.T) {
+	const name = "model.layers.0.mlp.gate_proj.weight"
+	open := func(dir string) *hf.Tensor {
+		c, err := hf.Open(filepath.Join(golden.Root(t), "testdata", dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := stored.Attach(c); err != nil {
+			t.Fatal(err)
+		}
+		return c.Lookup(name)
+	}
+	plain, codes := open("checkpoints/llama-dynamic"), open("quantized/gptq-int8-channel")
+	others, sorted := open("quantized/awq-int4-g32"), open("quantized/gptq-int4-g32-asym-actorder")
+	for _, c := range []struct {
+		a, b      *hf.Tensor
+		asNumbers bool
+		want      string // "": nothing is wrong
+	}{
+		{plain, plain, false, ""},
+		{codes, codes, false, ""},
+		{codes, others, true, ""},
+		{codes, others, false, "is not stored as"},
+		{plain, codes, false, "is not stored as"},
+		{codes, plain, false, "is not stored as"},
+		{codes, plain, true, ""},
+		{sorted, sorted, true, "columns in an order of their own"},
+	} {
+		err := sameStored(c.a, c.b, c.asNumbers)
+		if c.want != "" {
+			wantError(t, err, c.want, name)
+		} else if err != nil {
+			t.Error(err)
+		}
 	}
 }
