@@ -194,6 +194,45 @@ func TestVerifyEncoders(t *testing.T) {
 	}
 }
 
+// ownEncoders are the small checkpoints of this repository, for classes that shared ones do not have.
+var ownEncoders = []string{"bert-labels", "roberta-rows", "roberta-score", "modernbert-labels", "modernbert-score"}
+
+// Classes of classifiers, and rows of tokens, are what transformers recorded of one sequence of ids.
+func TestOwnEncoders(t *testing.T) {
+	for _, name := range ownEncoders {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(golden.Root(t), "testdata", "checkpoints", name)
+			var want struct {
+				IDs, Types []int32
+				Result     string
+				Values     []float32
+			}
+			text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
+			check(t, err)
+			check(t, json.Unmarshal(text, &want))
+			out := filepath.Join(t.TempDir(), "encoder.plan")
+			_, err = compiler.Build(t.Context(), compiler.Options{Model: dir, Out: out, Quant: "f32", Check: true})
+			check(t, err)
+			plan, err := engine.Open(out)
+			check(t, err)
+			defer plan.Close()
+			model, err := cpu.Device{}.Load(plan, engine.Settings{Threads: 2})
+			check(t, err)
+			defer model.Close()
+			e, err := encode.New(plan, model, nil)
+			check(t, err)
+			got, err := e.Run([]encode.Input{{IDs: want.IDs, Types: want.Types}})
+			check(t, err)
+			if e.Gives() != want.Result {
+				t.Errorf("gives %s, not %s", e.Gives(), want.Result)
+			}
+			if most, _ := relative(got[0], want.Values); len(want.Values) > 1 && !(most <= 1e-5) || math.Abs(float64(got[0][0]-want.Values[0])) > 1e-5 {
+				t.Errorf("%v, want %v", got[0], want.Values)
+			}
+		})
+	}
+}
+
 // GPUs have no code for encoders: a build says so in one line.
 func TestEncodersOnGPUsAreRefused(t *testing.T) {
 	g := encoderGoldens(t)[0]

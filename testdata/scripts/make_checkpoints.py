@@ -284,7 +284,54 @@ def make_dtypes():
     (out / "dtypes.json").write_text(json.dumps(values, indent=1) + "\n")
 
 
+# Encoders: their class, and what config.json says besides. What they give for one sequence of ids, of types where the model has several, is recorded.
+SMALL = {"vocab_size": 47, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 40}
+SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+ENCODERS = {
+    # the pooler's dense layer, several labels, pairs of texts
+    "bert-labels": ("BertForSequenceClassification", "bert", {"num_labels": 3, "pad_token_id": 0}),
+    # positions behind the padding id, the rows themselves
+    "roberta-rows": ("RobertaModel", "roberta", {"pad_token_id": 1}),
+    # a dense layer of its own, one label
+    "roberta-score": ("RobertaForSequenceClassification", "roberta", {"num_labels": 1, "pad_token_id": 1, "type_vocab_size": 1}),
+    # the mean of rows, windows
+    "modernbert-labels": ("ModernBertForSequenceClassification", "modernbert",
+                          {"num_labels": 3, "num_hidden_layers": 3, "local_attention": 6, "classifier_pooling": "mean", **SPECIAL}),
+    # biases everywhere, the first row
+    "modernbert-score": ("ModernBertForSequenceClassification", "modernbert",
+                         {"num_labels": 1, "local_attention": 4, "classifier_pooling": "cls", "classifier_bias": True, "norm_bias": True,
+                          "attention_bias": True, "mlp_bias": True, **SPECIAL}),
+}
+
+
+def make_encoder(name, architecture, model_type, keys, seed):
+    import transformers
+
+    out = ROOT / "testdata" / "checkpoints" / name
+    shutil.rmtree(out, ignore_errors=True)
+    torch.manual_seed(1000 + seed)
+    config = AutoConfig.for_model(model_type, **{**SMALL, **keys})
+    config._attn_implementation = "eager"
+    model = getattr(transformers, architecture)(config).eval()
+    for p in model.parameters():
+        p.data = (torch.randn_like(p) * 0.3 + (0.5 if p.dim() == 1 else 0.0)).to(torch.bfloat16).float()
+    ids = torch.randint(3, SMALL["vocab_size"], (1, 19))
+    types = torch.tensor([[0] * 8 + [1] * 11])
+    more = {"token_type_ids": types} if keys.get("type_vocab_size", 2) > 1 and model_type != "modernbert" else {}
+    with torch.no_grad():
+        y = model(input_ids=ids, **more)
+    values, result = (y.logits, "logits") if "logits" in y else (y.last_hidden_state, "hidden")
+    if result == "logits" and config.num_labels == 1:
+        values, result = torch.sigmoid(values), "score"
+    model.to(torch.bfloat16).save_pretrained(out)
+    golden = {"kind": "encoder", "ids": ids[0].tolist(), "types": types[0].tolist() if more else [], "result": result, "values": values.flatten().tolist()}
+    (out / "golden.json").write_text(json.dumps(golden) + "\n")
+
+
 if __name__ == "__main__":
+    for seed, (name, row) in enumerate(ENCODERS.items()):
+        if len(sys.argv) < 2 or name in sys.argv[1:]:
+            make_encoder(name, *row, seed)
     for seed, (name, (config, bare)) in enumerate(CHECKPOINTS.items()):
         if len(sys.argv) < 2 or name in sys.argv[1:]:
             make_checkpoint(name, config, bare, seed)
