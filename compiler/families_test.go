@@ -92,22 +92,7 @@ func TestModelsPage(t *testing.T) {
 		fmt.Fprintf(&b, "| %s | %s | %s | GoldensF32, GoldensTargets, Verify | %s | GoldensCodes, Verify | %s |\n",
 			family, models.Architecture(family), strings.Join(names, ", "), bf16, gpu)
 	}
-	b.WriteString("\n| encoder | classes | checkpoints | f32 on CPUs | bf16, int8 on CPUs | int4 on CPUs | GPUs |\n|---|---|---|---|---|---|---|\n")
-	encoders := map[string][]string{}
-	for _, name := range recordedEncoders {
-		family := familyOf(t, name)
-		encoders[family] = append(encoders[family], name)
-	}
-	for _, family := range slices.Sorted(maps.Keys(encoders)) {
-		fmt.Fprintf(&b, "| %s | %s | %s | EncoderGoldens, EncoderTargets, VerifyEncoders | EncoderGoldens, VerifyEncoders | VerifyEncoders | refused by name (EncodersOnGPUsAreRefused) |\n",
-			family, strings.Join(models.Classes(family), ", "), strings.Join(encoders[family], ", "))
-	}
-	for _, family := range models.Encoders() {
-		if len(encoders[family]) == 0 && !slices.Contains(likeOthers, family) {
-			t.Errorf("no checkpoint is of encoder %s", family)
-		}
-	}
-	fmt.Fprintf(&b, "\nDecoders make embeddings too, where a checkpoint has the files of sentence-transformers. Like others but for names, and without a checkpoint of their own: %s.\n", strings.Join(likeOthers, ", "))
+	writeEncoders(t, &b)
 	codes := slices.Concat(codeFormats, verifyFormats)
 	slices.Sort(codes)
 	codes = slices.DeleteFunc(slices.Compact(codes), func(f string) bool { return f == "f32" || f == "bf16" })
@@ -122,6 +107,27 @@ func TestModelsPage(t *testing.T) {
 	if text, err := os.ReadFile(path); err != nil || string(text) != b.String() {
 		t.Errorf("%s is old; UPDATE=1 renews it (%v)", path, err)
 	}
+}
+
+// writeEncoders writes the table of encoders.
+func writeEncoders(t *testing.T, b *strings.Builder) {
+	t.Helper()
+	b.WriteString("\n| encoder | classes | checkpoints | f32 on CPUs | bf16, int8 on CPUs | int4 on CPUs | GPUs |\n|---|---|---|---|---|---|---|\n")
+	encoders := map[string][]string{}
+	for _, name := range recordedEncoders {
+		family := familyOf(t, name)
+		encoders[family] = append(encoders[family], name)
+	}
+	for _, family := range slices.Sorted(maps.Keys(encoders)) {
+		fmt.Fprintf(b, "| %s | %s | %s | EncoderGoldens, EncoderTargets, VerifyEncoders | EncoderGoldens, VerifyEncoders | VerifyEncoders | refused by name (EncodersOnGPUsAreRefused) |\n",
+			family, strings.Join(models.Classes(family), ", "), strings.Join(encoders[family], ", "))
+	}
+	for _, family := range models.Encoders() {
+		if len(encoders[family]) == 0 && !slices.Contains(likeOthers, family) {
+			t.Errorf("no checkpoint is of encoder %s", family)
+		}
+	}
+	fmt.Fprintf(b, "\nDecoders make embeddings too, where a checkpoint has the files of sentence-transformers. Like others but for names, and without a checkpoint of their own: %s.\n", strings.Join(likeOthers, ", "))
 }
 
 // likeOthers are encoders that differ from recorded ones in the names of classes and tensors alone.

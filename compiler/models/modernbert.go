@@ -20,10 +20,16 @@ var modernBERT = &family{
 		table: "model.embeddings.tok_embeddings", embedNorm: "model.embeddings.norm", layers: "model.layers.", norm: "model.final_norm",
 		preAttn: "attn_norm", preMLP: "mlp_norm", qkv: "attn.Wqkv", o: "attn.Wo", gateUp: "mlp.Wi", down: "mlp.Wo",
 	},
-	shape:   decoder{norms: norms{layer: true, bare: true}, whole: true, bothWay: true},
-	keys:    append([]string{"hidden_activation", "attention_bias", "mlp_bias", "norm_bias", "classifier_bias", "classifier_activation", "classifier_pooling", "global_attn_every_n_layers", "local_attention", "local_rope_theta", "layer_types"}, labelKeys...),
-	ignored: []string{"decoder_bias", "deterministic_flash_attn", "reference_compile", "repad_logits_with_grad", "sparse_prediction", "sparse_pred_ignore_index", "initializer_cutoff_factor"},
-	unused:  []string{"head.*", "decoder.*"},
+	shape: decoder{norms: norms{layer: true, bare: true}, whole: true, bothWay: true},
+	keys: append([]string{
+		"hidden_activation", "attention_bias", "mlp_bias", "norm_bias", "classifier_bias", "classifier_activation", "classifier_pooling",
+		"global_attn_every_n_layers", "local_attention", "local_rope_theta", "layer_types",
+	}, labelKeys...),
+	ignored: []string{
+		"decoder_bias", "deterministic_flash_attn", "reference_compile", "repad_logits_with_grad", "sparse_prediction", "sparse_pred_ignore_index",
+		"initializer_cutoff_factor",
+	},
+	unused: []string{"head.*", "decoder.*"},
 	describe: func(f *hf.Fields, d *decoder) {
 		readAct(f, d, "hidden_activation", "gelu")
 		d.qkvBias = f.BoolOr("attention_bias", false)
