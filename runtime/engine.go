@@ -135,6 +135,9 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
+	if info.Source != nil && len(info.Source.Start) >= s.MaxTokens() {
+		return nil, fmt.Errorf("model %s: a context of %d has no room behind the %d tokens that outputs come behind; give more kv-memory", info.Name, s.MaxTokens(), len(info.Source.Start))
+	}
 	info.EOS = slices.Clone(info.EOS)
 	e := &Engine{
 		model: model, info: info, newStream: newStream, options: options, limits: limits, sched: s, pace: p,

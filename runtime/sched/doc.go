@@ -13,5 +13,5 @@
 //
 // Sequences are ranked by priority, then by arrival. Rank decides who is admitted first, whose pages are found first and who is
 // preempted last. A sequence whose length changes the rotary frequencies of all its tokens starts anew, see regime. A preempted sequence keeps its rank and its tokens, loses its pages and catches up again later. The
-// best-ranked running sequence is never preempted and moves on in every step, so all sequences end.
+// best-ranked running sequence is never preempted and moves on in every step, so all sequences end. Texts that sequences of an encoder-decoder attend to: see source.go.
 package sched

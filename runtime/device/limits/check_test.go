@@ -61,3 +61,36 @@ func TestWholeSequencesAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestTextsAreChecked refuses page tables of texts, and texts to encode, that do not fit the step and the memory.
+func TestTextsAreChecked(t *testing.T) {
+	l := Limits{Settings: engine.Settings{MaxStepTokens: 8, MaxSequences: 2, MaxRows: 4, MaxContext: 20, PageSize: 16}, Vocab: 40, Pages: 4}
+	for _, c := range []struct {
+		change func(s *engine.Step)
+		text   string
+	}{
+		{func(*engine.Step) {}, ""},
+		{func(s *engine.Step) { s.Source.Length = nil }, "page tables of texts do not cover it"},
+		{func(s *engine.Step) { s.Source.Start[1] = 2 }, "page tables of texts do not cover it"},
+		{func(s *engine.Step) { s.Source.Pages[0] = 4 }, "page table entry 0 of texts: page 4 of 4"},
+		{func(s *engine.Step) { s.Source.Pages[0] = -1 }, "page table entry 0 of texts: page -1 of 4"},
+		{func(s *engine.Step) { s.Source.Length[0] = 17 }, "sequence 0: a text of 17 tokens in pages for 16"},
+		{func(s *engine.Step) { s.Source.Length[0] = 0 }, "sequence 0: a text of 0 tokens"},
+		{func(s *engine.Step) { s.Encode.IDs[1] = 40 }, "texts: token 1: id 40"},
+		{func(s *engine.Step) { s.Encode.Positions[0] = 1 }, "texts: sequence 0: token 0 at position 1"},
+		{func(s *engine.Step) { s.Encode.Slots[1] = 64 }, "texts: token 1: cache slot 64 of 64"},
+	} {
+		s := &engine.Step{Encode: &engine.Step{}}
+		s.Reset()
+		for _, part := range []*engine.Step{s, s.Encode} {
+			part.IDs, part.Pages = append(part.IDs, 1, 2), append(part.Pages, 2)
+			part.EndSequence(0, 2, 16)
+		}
+		s.Source.Add([]int32{2}, 2)
+		c.change(s)
+		err := l.CheckTexts(s)
+		if (err == nil) != (c.text == "") || err != nil && !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%v, want %q", err, c.text)
+		}
+	}
+}
