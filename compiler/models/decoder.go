@@ -37,6 +37,7 @@ type decoder struct {
 	learned   learnedRows // of positions
 	experts   mixture     // the MLP of layers, where there are experts
 	latent    latent      // what keys and values are made of, where heads share it
+	space     space       // in place of attention and MLP
 	unused    []string    // patterns of tensors that config.json tells are left out
 
 	embedScale, branchScale, logitScale float64 // of embeddings, of what is added to the stream, of logits; 0: 1
@@ -93,6 +94,9 @@ func (in *importer) buildStep(d *decoder, opts Options) {
 
 // declareCache adds the cache of all layers to the module.
 func (in *importer) declareCache(d *decoder, kv dtype.Type) *ir.Cache {
+	if d.space.states > 0 {
+		return in.StateCache("state", d.layers, d.space.taps-1, d.space.states, d.inner)
+	}
 	if d.latent.rank > 0 {
 		return in.LatentCache("kv", d.layers, d.latent.rank, d.latent.rope, kv)
 	}

@@ -18,6 +18,10 @@ type layer struct {
 // block returns the stream behind the layer, and the cache's next token.
 func (l *layer) block(x, token *ir.Value, s ir.Step) (out, next *ir.Value) {
 	into := l.norm(x, l.preAttn)
+	if l.space.states > 0 {
+		y, next := l.mixer(into, token)
+		return l.Add(x, y), next
+	}
 	y, next := l.attention(into, token, s)
 	y = l.scaled(l.norm(y, l.postAttn), l.branchScale)
 	if !l.parallel {

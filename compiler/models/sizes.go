@@ -62,7 +62,10 @@ type defaults struct {
 // readDecoder reads what families share into a copy of the family's shape.
 func readDecoder(f *hf.Fields, fam *family) *decoder {
 	s, def, d := &fam.sizes, fam.defaults, fam.shape
-	heads := f.Int(named(f, s.heads), 1, maxHeads)
+	heads := int64(1) // of a family that has none
+	if s.heads != "" {
+		heads = f.Int(named(f, s.heads), 1, maxHeads)
+	}
 	hidden := f.Int(named(f, s.hidden), 1, maxWidth)
 	if kv := named(f, s.kvHeads); def.kvHeads == 0 || kv != "" && f.Present(kv) && !f.Has(kv) {
 		def.kvHeads = heads
