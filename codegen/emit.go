@@ -45,17 +45,36 @@ func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program
 			return nil, fmt.Errorf("func %s: op %s (%s): %w", f.Name, op.Kind.Name, label(op), err)
 		}
 	}
-	if len(f.Results) == 0 || f.Results[0].Place == nil {
-		return nil, fmt.Errorf("func %s: the first result is not a planned buffer", f.Name)
-	}
-	logits, err := e.buffer(f.Results[0])
-	e.program.Logits = logits
+	err := e.results(f)
 	if err == nil && coder != nil {
 		if err = coder.Finish(e.program); err == nil {
 			e.program.Auxiliary = coder.Auxiliary(e.program)
 		}
 	}
 	return e.program, err
+}
+
+// results notes where the function's results are: the logits of a step, or all by their names.
+func (e *emitter) results(f *ir.Func) error {
+	if len(f.Results) == 0 || f.Results[0].Place == nil {
+		return fmt.Errorf("func %s: the first result is not a planned buffer", f.Name)
+	}
+	if f.Name == engine.StepFunc {
+		var err error
+		e.program.Logits, err = e.buffer(f.Results[0])
+		return err
+	}
+	for _, v := range f.Results {
+		if v.Type.IsToken() {
+			continue
+		}
+		i, err := e.buffer(v)
+		if err != nil {
+			return err
+		}
+		e.program.Results = append(e.program.Results, engine.Result{Name: v.Name, Buffer: i})
+	}
+	return nil
 }
 
 type emitter struct {

@@ -90,9 +90,15 @@ func (b *build) compile() error {
 	if err != nil {
 		return err
 	}
-	importing := b.importing(kv)
+	importing, err := b.importing(kv)
+	if err != nil {
+		return err
+	}
 	importing.Dequantize = !b.policy.KeepStored && (b.format.Plain() || b.Requantize)
 	if b.model, err = models.Import(b.checkpoint, importing); err != nil {
+		return err
+	}
+	if err := b.checkStates(); err != nil {
 		return err
 	}
 	for _, t := range b.targets {
@@ -163,14 +169,16 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 	for i, l := range b.lowered {
 		final := finalIR
 		if i > 0 {
-			final += "/" + l.program.Target
+			final += "/" + l.target
 		}
 		contents = append(contents, engine.Content{Kind: engine.KindIR, Name: final, Data: []byte(ir.Print(l.module))})
-		c, err := engine.ProgramContent(l.program)
-		if err != nil {
-			return nil, err
+		for _, program := range l.programs {
+			c, err := engine.ProgramContent(program)
+			if err != nil {
+				return nil, err
+			}
+			contents = append(contents, c)
 		}
-		contents = append(contents, c)
 		code, err := b.code(ctx, l)
 		if err != nil {
 			return nil, err
@@ -200,10 +208,14 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	}
 	p.Options = append(p.Options, b.keptOptions()...)
 	p.Options = append(p.Options, b.ignored()...)
+	family, err := b.familyOption()
+	if err != nil {
+		return nil, err
+	}
+	p.Options = append(p.Options, family...)
 	for _, name := range b.Disabled {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})
 	}
-	var err error
 	if p.Files, err = sourceFiles(ctx, b.checkpoint, b.Threads, b.Progress); err != nil {
 		return nil, err
 	}

@@ -44,12 +44,12 @@ func (b *build) code(ctx context.Context, l *lowered) ([]engine.Content, error) 
 	if l.ptx == "" {
 		return nil, nil
 	}
-	contents := []engine.Content{{Kind: engine.KindPTX, Name: l.program.Target, Data: []byte(l.ptx)}}
+	contents := []engine.Content{{Kind: engine.KindPTX, Name: l.target, Data: []byte(l.ptx)}}
 	if !b.Cubin {
 		return contents, nil
 	}
-	task := b.Progress.Start("assembling "+l.program.Target, 1)
-	c, err := b.assemble(ctx, l.program.Target, l.ptx)
+	task := b.Progress.Start("assembling "+l.target, 1)
+	c, err := b.assemble(ctx, l.target, l.ptx)
 	task.Done()
 	return append(contents, c), err
 }

@@ -71,7 +71,7 @@ func TestModelsPage(t *testing.T) {
 	b.WriteString(pageHead)
 	fmt.Fprintf(&b, "| family | class | checkpoints | f32 on %s | bf16 on CPUs | codes on CPUs | %s |\n|---|---|---|---|---|---|---|\n",
 		strings.Join(olderTargets, ", "), strings.Join(emulatedTargets, ", "))
-	for _, family := range models.Supported() {
+	for _, family := range models.Decoders() {
 		names := byFamily[family]
 		if len(names) == 0 {
 			t.Errorf("no checkpoint is of family %s", family)

@@ -8,6 +8,7 @@ import (
 	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
+	"llmc/ir"
 	"llmc/passes"
 )
 
@@ -97,4 +98,15 @@ func kvNames(device string) string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// checkStates refuses a format of keys and values for a model that has none.
+func (b *build) checkStates() error {
+	chosen := b.KVDType != "" && b.KVDType != Auto
+	for _, c := range b.model.Module.Caches {
+		if chosen && c.Kind == ir.State && b.KVDType != c.DType.String() {
+			return fmt.Errorf("--kv-dtype %s: a %s model caches no keys and values, but states of sequences, which are %v; leave it out", b.KVDType, b.model.Info.Family, c.DType)
+		}
+	}
+	return nil
 }

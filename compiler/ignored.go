@@ -26,7 +26,8 @@ func (o *Options) ignored() []engine.Option {
 	return options
 }
 
-// SetIgnored takes over what the build of a plan was told to ignore, so that its checkpoint can be read again in the same way.
+// SetIgnored takes over what the build of a plan was told to ignore, so that its checkpoint can be read again in the same way. A family file
+// must be the one that the plan was built with.
 func (o *Options) SetIgnored(plan *engine.Plan) error {
 	p, err := plan.Provenance()
 	if errors.Is(err, engine.ErrNotFound) {
@@ -42,10 +43,11 @@ func (o *Options) SetIgnored(plan *engine.Plan) error {
 			o.IgnoreTensors = append(o.IgnoreTensors, option.Value)
 		}
 	}
-	return nil
+	return o.checkFamily(plan.Path(), p)
 }
 
 // importing are the options of the import; kv is the type of cached keys and values.
-func (o *Options) importing(kv dtype.Type) models.Options {
-	return models.Options{KV: kv, IgnoreKeys: o.IgnoreKeys, IgnoreTensors: o.IgnoreTensors}
+func (o *Options) importing(kv dtype.Type) (models.Options, error) {
+	script, err := o.script()
+	return models.Options{Script: script, KV: kv, IgnoreKeys: o.IgnoreKeys, IgnoreTensors: o.IgnoreTensors}, err
 }

@@ -73,12 +73,12 @@ func TestPlansWithAdapters(t *testing.T) {
 	model, err := (cpu.Device{}).Load(plan, compiler.VerifySettings())
 	check(t, err)
 	defer model.Close()
-	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), base, adapter)
+	v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), compiler.Original{Dir: base, Lora: []compiler.Adapter{adapter}})
 	check(t, err)
 	if !v.OK {
 		t.Errorf("the plan is not what it was built from: %+v", v)
 	}
-	v, err = compiler.Against(t.Context(), plan, model.(engine.Tracer), base)
+	v, err = compiler.Against(t.Context(), plan, model.(engine.Tracer), compiler.Original{Dir: base})
 	check(t, err)
 	if v.OK || v.FirstBadWeight == "" {
 		t.Errorf("the plan passes for one without the adapter: %+v", v)

@@ -1,6 +1,9 @@
 package compiler
 
 import (
+	"fmt"
+	"strings"
+
 	"llmc/codegen"
 	"llmc/codegen/cuda"
 	"llmc/codegen/x86"
@@ -14,19 +17,23 @@ const finalIR = "final"
 
 // lowered is a module as compiled for one target.
 type lowered struct {
-	module  *ir.Module
-	program *engine.Program
-	report  *passes.Report
-	ptx     string // of targets whose kernels are part of the plan
+	module   *ir.Module
+	target   string
+	programs []*engine.Program // of the module's functions
+	report   *passes.Report
+	ptx      string // of targets whose kernels are part of the plan
 }
 
-// lower runs the passes on a copy of m, takes its weights into the plan's table and generates the step program.
+// lower runs the passes on a copy of m, takes its weights into the plan's table and generates the programs of its functions.
 func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy, weights *weightTable) (*lowered, error) {
 	t, coder, err := backends[target.Device](target)
 	if err != nil {
 		return nil, err
 	}
-	l := &lowered{module: m.Clone()}
+	if coder != nil && (len(m.Funcs) != 1 || m.Func(engine.StepFunc) == nil) {
+		return nil, fmt.Errorf("there is no GPU code for functions besides @%s yet, and the model has %s; build it for CPUs alone, such as --arch native", engine.StepFunc, functionNames(m))
+	}
+	l := &lowered{module: m.Clone(), target: target.Name}
 	options := passes.Options{Target: t, Policy: policy, Rotation: o.Rotation, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}
 	if o.Trace != nil {
 		run := o.Trace.Begin(target.Name, l.module)
@@ -39,15 +46,30 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 	if err := weights.add(l.module); err != nil {
 		return nil, err
 	}
-	if coder == nil {
-		l.program, err = codegen.Emit(l.module, l.module.Func("step"), target.Name, nil)
-		return l, err
+	for _, f := range l.module.Funcs {
+		var c codegen.Coder
+		if coder != nil {
+			c = coder
+		}
+		program, err := codegen.Emit(l.module, f, target.Name, c)
+		if err != nil {
+			return nil, err
+		}
+		l.programs = append(l.programs, program)
 	}
-	if l.program, err = codegen.Emit(l.module, l.module.Func("step"), target.Name, coder); err != nil {
-		return nil, err
+	if coder != nil {
+		l.ptx, err = coder.Text()
 	}
-	l.ptx, err = coder.Text()
 	return l, err
+}
+
+// functionNames lists a module's functions for messages.
+func functionNames(m *ir.Module) string {
+	var names []string
+	for _, f := range m.Funcs {
+		names = append(names, "@"+f.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // backends says by device who answers the passes for a target and, where kernels are part of the plan, who writes them.

@@ -31,7 +31,8 @@ type Options struct {
 	// IgnoreKeys are keys of config.json, IgnoreTensors patterns (path.Match) of tensors, that are known not to matter although the
 	// model's family does not know them.
 	IgnoreKeys, IgnoreTensors []string
-	Gate                      Gate // what the accuracy report must hold to, or there is no plan
+	Family                    string // path of a family file that says what the model computes; "": its family is built in
+	Gate                      Gate   // what the accuracy report must hold to, or there is no plan
 
 	// Repo and Commit say of which repository of the Hub the directory is a snapshot; "" when it is of none.
 	Repo, Commit string

@@ -19,6 +19,7 @@ import (
 type reference struct {
 	imported, final *ir.Module
 	weights         interp.Weights
+	function        string
 	tokens          []int32
 	turned          bool // by rotate
 }
@@ -29,7 +30,7 @@ var passTolerance = Tolerance{Max: 5e-5, Mean: 1e-6}
 // finalModule reads the IR that a program was generated from.
 func finalModule(plan *engine.Plan, program *engine.Program) (*ir.Module, error) {
 	section := finalIR
-	if targets := plan.Targets("step"); targets[0] != program.Target {
+	if targets := plan.Targets(program.Func); targets[0] != program.Target {
 		section += "/" + program.Target
 	}
 	text, err := plan.Section(engine.KindIR, section)
@@ -43,8 +44,8 @@ func finalModule(plan *engine.Plan, program *engine.Program) (*ir.Module, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: section ir %s: %w", plan.Path(), section, err)
 	}
-	if m.Func("step") == nil {
-		return nil, fmt.Errorf("%s: section ir %s: no function @step", plan.Path(), section)
+	if m.Func(program.Func) == nil {
+		return nil, fmt.Errorf("%s: section ir %s: no function @%s", plan.Path(), section, program.Func)
 	}
 	return m, nil
 }
@@ -64,7 +65,7 @@ func (r *reference) rotate(plan *engine.Plan, checkpoint *hf.Checkpoint) error {
 	if level == passes.RotateNone {
 		return nil
 	}
-	if slices.ContainsFunc(r.final.Func("step").Ops, func(op *ir.Op) bool { return op.Kind.Name == "hadamard" }) {
+	if slices.ContainsFunc(r.final.Func(r.function).Ops, func(op *ir.Op) bool { return op.Kind.Name == "hadamard" }) {
 		level = passes.RotateInputs
 	}
 	provenance, err := plan.Provenance()
@@ -91,7 +92,7 @@ func (r *reference) rotate(plan *engine.Plan, checkpoint *hf.Checkpoint) error {
 // sameLogits compares the imported module with another one on weights.
 func (r *reference) sameLogits(other *ir.Module, weights interp.Weights) error {
 	ignore := func(_ *ir.Value, t interp.Tensor) interp.Tensor { return t }
-	on := reference{weights: weights, tokens: r.tokens}
+	on := reference{weights: weights, function: r.function, tokens: r.tokens}
 	want, err := on.run(r.imported, true, ignore)
 	if err != nil {
 		return fmt.Errorf("imported IR: %w", err)
@@ -147,7 +148,7 @@ func (r *reference) program(shown map[string]interp.Tensor, t Tolerance) (*compa
 	return c, nil
 }
 
-// run computes a module's step with the numbers that the plan stores.
+// run computes the function with the numbers that the plan stores.
 func (r *reference) run(m *ir.Module, exact bool, revise func(*ir.Value, interp.Tensor) interp.Tensor) ([]interp.Tensor, error) {
 	m = m.Clone()
 	for _, f := range m.Funcs {
@@ -162,6 +163,6 @@ func (r *reference) run(m *ir.Module, exact bool, revise func(*ir.Value, interp.
 	machine := interp.New(m, r.weights)
 	machine.KeepBytes = 0 // each weight is read once
 	machine.Exact, machine.Revise = exact, revise
-	results, err := machine.Run("step", batch)
+	results, err := machine.Run(r.function, batch)
 	return slices.DeleteFunc(results, func(t interp.Tensor) bool { return len(t.Data) == 0 }), err
 }

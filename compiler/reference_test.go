@@ -37,7 +37,7 @@ func TestPassesJudged(t *testing.T) {
 	check(err)
 	stored, err := newStoredWeights(checkpoint, plan, program)
 	check(err)
-	r := reference{imported: imported.Module, final: final, weights: stored, tokens: []int32{1, 2, 3, 5, 8, 13, 21, 34, 7, 41, 1, 42, 43, 38, 34, 25}}
+	r := reference{imported: imported.Module, final: final, weights: stored, function: "step", tokens: []int32{1, 2, 3, 5, 8, 13, 21, 34, 7, 41, 1, 42, 43, 38, 34, 25}}
 	right, err := r.passes()
 	check(err)
 	if len(right.wrong) != 0 || !(right.MaxErr < 1e-6) || right.Compared < imported.Info.Layers {

@@ -26,7 +26,8 @@ type RefitOptions struct {
 	// As of Options.
 	Repo, Commit string
 
-	Lora []Adapter // merged into the weights, in order
+	Lora   []Adapter // merged into the weights, in order
+	Family string    // as of Options
 }
 
 // Refit writes a plan with the programs, the tokenizer and the formats of one plan and the weights of a checkpoint that asks for the
@@ -81,7 +82,16 @@ func (r *refit) sameModel() error {
 	if len(was.Caches) == 0 {
 		return fmt.Errorf("%s: section ir import: no cache", r.Plan)
 	}
-	model, err := models.Import(r.checkpoint, models.Options{KV: was.Caches[0].DType, Dequantize: !keepsCodes(was)})
+	options := Options{Family: r.Family}
+	if err := options.SetIgnored(r.plan); err != nil {
+		return err
+	}
+	importing, err := options.importing(was.Caches[0].DType)
+	if err != nil {
+		return err
+	}
+	importing.Dequantize = !keepsCodes(was)
+	model, err := models.Import(r.checkpoint, importing)
 	if err != nil {
 		return err
 	}
@@ -159,7 +169,7 @@ func (r *refit) write(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	info := r.plan.Info()
-	report.Quant, report.Targets = info.Quant, r.plan.Targets("step")
+	report.Quant, report.Targets = info.Quant, r.plan.Targets(r.plan.Main())
 	report.BitsPerWeight, report.Parameters = info.BitsPerW, info.Parameters
 	return report, nil
 }

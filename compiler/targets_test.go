@@ -124,7 +124,7 @@ func TestVerifySeveralDevices(t *testing.T) {
 		model, err := device.Load(plan, compiler.VerifySettings())
 		check(t, err)
 		defer model.Close()
-		v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), demo)
+		v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), compiler.Original{Dir: demo})
 		check(t, err)
 		if !v.OK || v.FirstBadWeight != "" || v.Compared < 10 {
 			t.Errorf("%s: %+v", device.Name(), *v)

@@ -67,8 +67,8 @@ func tolerance(info *engine.ModelInfo, turned bool) Tolerance {
 const verifyTokens = 40
 
 // Against runs the reference interpreter on the checkpoint in dir, adapters merged, and the plan on model, and compares every value that both name.
-func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir string, adapters ...Adapter) (*Verification, error) {
-	checkpoint, err := openMerged(dir, adapters)
+func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, from Original) (*Verification, error) {
+	checkpoint, err := openMerged(from.Dir, from.Lora)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err != nil {
 		return nil, err
 	}
-	var options Options
+	options := Options{Family: from.Family}
 	if err := options.SetIgnored(plan); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,10 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err != nil {
 		return nil, err
 	}
-	importing := options.importing(cacheType(program))
+	importing, err := options.importing(cacheType(program))
+	if err != nil {
+		return nil, err
+	}
 	importing.Dequantize = !keepsCodes(final)
 	imported, err := models.Import(checkpoint, importing)
 	if err != nil {
@@ -93,7 +96,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	}
 	info := plan.Info()
 	if imported.Info.Vocab != info.Vocab || imported.Info.Layers != info.Layers || imported.Info.Family != info.Family {
-		return nil, fmt.Errorf("%s is %s with %d layers and a vocabulary of %d; the plan is %s with %d and %d", dir,
+		return nil, fmt.Errorf("%s is %s with %d layers and a vocabulary of %d; the plan is %s with %d and %d", from.Dir,
 			imported.Info.Family, imported.Info.Layers, imported.Info.Vocab, info.Family, info.Layers, info.Vocab)
 	}
 	tokens := make([]int32, min(verifyTokens, info.MaxContext))
@@ -110,7 +113,7 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, dir st
 	if err != nil {
 		return nil, err
 	}
-	r := reference{imported: imported.Module, final: final, weights: stored, tokens: tokens}
+	r := reference{imported: imported.Module, final: final, weights: stored, function: program.Func, tokens: tokens}
 	if err := r.rotate(plan, checkpoint); err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
 	}
@@ -131,7 +134,7 @@ func (r *reference) verify(ctx context.Context, model engine.Tracer, info *engin
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	shown, err := trace(model, r.tokens, info.Vocab)
+	shown, err := trace(model, r.tokens, info.Vocab, r.function == engine.StepFunc)
 	if err != nil {
 		return nil, err
 	}
@@ -154,9 +157,12 @@ func (r *reference) verify(ctx context.Context, model engine.Tracer, info *engin
 }
 
 // trace runs the plan and returns the values that it shows, by name.
-func trace(model engine.Tracer, tokens []int32, vocab int) (map[string]interp.Tensor, error) {
+func trace(model engine.Tracer, tokens []int32, vocab int, sampled bool) (map[string]interp.Tensor, error) {
 	shown := map[string]interp.Tensor{}
 	step, out := verifyStep(tokens, vocab)
+	if !sampled {
+		step.Rows, out = nil, nil
+	}
 	err := model.Trace(step, out, func(name string, rows [][]float32) {
 		if len(rows) > 0 {
 			shown[name] = interp.Tensor{Rows: len(rows), Cols: len(rows[0]), Data: slices.Concat(rows...)}
@@ -168,7 +174,7 @@ func trace(model engine.Tracer, tokens []int32, vocab int) (map[string]interp.Te
 // programOf returns the program that a loaded model runs.
 func programOf(plan *engine.Plan, model engine.Tracer) (*engine.Program, error) {
 	settings, _ := model.Limits()
-	return plan.Program("step", settings.Target)
+	return plan.Program(plan.Main(), settings.Target)
 }
 
 // cacheType returns the element type in which a program stores keys and values: the reference rounds them alike.
@@ -248,6 +254,9 @@ func (c *comparison) compare(v *ir.Value, want interp.Tensor) interp.Tensor {
 // judge compares two tensors of one shape.
 func (c *comparison) judge(name string, got, want interp.Tensor) (right bool) {
 	scale := math.Max(float64(slices.Max(want.Data))-float64(slices.Min(want.Data)), 1e-12)
+	if len(want.Data) == 1 { // which has no range
+		scale = math.Max(math.Abs(float64(want.Data[0])), 1e-12)
+	}
 	most, sum := 0.0, 0.0
 	for i, x := range got.Data {
 		e := math.Abs(float64(x)-float64(want.Data[i])) / scale

@@ -51,6 +51,17 @@ var cpuKernels = []Kernel{
 		Roles: []Role{matrix("table", packed, "v k"), input("positions", "T"), result("y", "f32", "T k")},
 	},
 	{
+		Name:  "cpu.gather_types",
+		Doc:   "rows types of the packed table, dequantized",
+		Roles: []Role{matrix("table", packed, "v k"), input("types", "T"), result("y", "f32", "T k")},
+	},
+	{
+		Name:  "cpu.pool",
+		Doc:   "a row for each sequence: the mean of its rows, the first or the last",
+		Roles: []Role{arg("x", "f32", "T k"), input("seq_start", "starts"), result("y", "f32", "B k")},
+		Attrs: []AttrRow{textAttr("mode", "mean", "first", "last")},
+	},
+	{
 		Name: "cpu.rmsnorm",
 		Doc:  "x / sqrt(mean(x*x) + eps) * w over each g elements of a row; g = k normally, the head size for query and key norms",
 		Roles: []Role{
@@ -137,13 +148,13 @@ var cpuKernels = []Kernel{
 	},
 	{
 		Name: "cpu.attention",
-		Doc: "paged attention of each sequence's tokens over its cache; inv_freq is given when keys are cached unrotated; " +
+		Doc: "paged attention of each sequence's tokens over its cache, and so many positions ahead of their own; inv_freq is given when keys are cached unrotated; " +
 			"alibi are slopes of the heads' scores, sinks scores without values",
 		Roles: []Role{arg("q", "f32", "T heads*dim"), input("positions", "T"), cache("cache", cpuCaches, false),
 			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32", "T heads*dim"),
 			optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
-			optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),
+			optionalAttr(intAttr("ahead", 0, math.MaxInt32)), optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
 		Check: checkRotateOnRead,
 	},
@@ -231,6 +242,9 @@ func checkRope(b *Bound) error {
 // checkRotateOnRead wants all of what the rotation needs, or nothing.
 func checkRotateOnRead(b *Bound) error {
 	rotates := b.Kernel.Operand(b.Launch, "inv_freq").Kind != OperandNone
+	if b.Launch.Int("ahead", 0) > 0 && (rotates || b.Kernel.Operand(b.Launch, "alibi").Kind != OperandNone) {
+		return errors.New("positions ahead with inv_freq or alibi")
+	}
 	if lengths := b.Kernel.Operand(b.Launch, "ropelen").Kind != OperandNone; lengths != rotates {
 		return errors.New("inv_freq and ropelen go together")
 	}

@@ -76,6 +76,20 @@ type Starter interface {
 	Wait() error
 }
 
+// Runner is a Model of a plan with functions that run over whole sequences, such as "embed" of an encoder. A plan that has no function "step"
+// refuses Step.
+type Runner interface {
+	Model
+	// Functions lists those that Run takes, in the order of the plan.
+	Functions() []string
+	// Results tells what a function gives, nil where there is no such function. The rows of a result are a form of the step's sizes.
+	Results(function string) []Buffer
+	// Run computes a function of the step's sequences, all of whose tokens the step holds; no row is sampled. out[i] receives the function's i-th result, row
+	// after row, and must have room for it; nil where it is not wanted. Keys and values that a function caches are its own and mean nothing afterwards,
+	// unless the function is there to cache them.
+	Run(function string, step *Step, out [][]float32) error
+}
+
 // PageCopier is a Model that copies many KV pages at once. The list may not write a page twice, nor one that it reads.
 type PageCopier interface {
 	CopyPages(list []PageCopy) error

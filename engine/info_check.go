@@ -38,5 +38,8 @@ func (m *ModelInfo) check() error {
 	if m.Parameters < 0 || math.IsNaN(m.BitsPerW) || m.BitsPerW < 0 {
 		return fmt.Errorf("%d parameters of %v bits", m.Parameters, m.BitsPerW)
 	}
+	if e := m.Encoder; e != nil && (e.MaxTokens < 1 || e.MaxTokens > m.MaxContext) {
+		return fmt.Errorf("encoder takes texts of %d tokens in a context of %d", e.MaxTokens, m.MaxContext)
+	}
 	return checkName(m.Name + m.Family + m.Quant + m.RopeSalt)
 }

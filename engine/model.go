@@ -21,6 +21,20 @@ type ModelInfo struct {
 	RopeSalt string `msgpack:"rope_salt,omitempty" json:"rope_salt,omitempty"`
 	// Generation holds generation_config.json's sampling defaults.
 	Generation GenerationDefaults `msgpack:"generation" json:"generation"`
+	Encoder    *EncoderInfo       `msgpack:"encoder,omitempty" json:"encoder,omitempty"` // nil: the model generates
+}
+
+// EncoderInfo says how texts become the sequences of an encoder.
+type EncoderInfo struct {
+	MaxTokens int      `msgpack:"max_tokens" json:"max_tokens"` // of a text, special tokens included; what is longer is cut
+	Prompts   []Prompt `msgpack:"prompts,omitempty" json:"prompts,omitempty"`
+	Default   string   `msgpack:"default,omitempty" json:"default_prompt,omitempty"` // name of the prompt that is taken where none is named
+}
+
+// Prompt is a text that precedes others, by its name.
+type Prompt struct {
+	Name string `msgpack:"name" json:"name"`
+	Text string `msgpack:"text" json:"text"`
 }
 
 // GenerationDefaults are used for what a request leaves open. A nil field was not in the checkpoint.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -96,6 +97,26 @@ func (p *Plan) Targets(function string) []string {
 		}
 	}
 	return targets
+}
+
+// Functions lists the functions that the plan holds programs of, in the order of the file.
+func (p *Plan) Functions() []string {
+	var functions []string
+	for _, name := range p.Names(KindProgram) {
+		if f, _, ok := strings.Cut(name, "/"); ok && !slices.Contains(functions, f) {
+			functions = append(functions, f)
+		}
+	}
+	return functions
+}
+
+// Main is the function that serves what the plan is for: "step" where it generates, or else the first one.
+func (p *Plan) Main() string {
+	functions := p.Functions()
+	if len(functions) == 0 || slices.Contains(functions, StepFunc) {
+		return StepFunc
+	}
+	return functions[0]
 }
 
 // Program decodes and validates the program of a function for a target: every index, range and size in it is then safe to use.

@@ -18,7 +18,9 @@ type Program struct {
 	Weights  []string  `msgpack:"weights"` // names of plan weights, by operand index
 	Caches   []Cache   `msgpack:"caches"`
 	Launches []Launch  `msgpack:"launches"`
-	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads
+	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads, of the function "step"
+	// Results are what other functions give.
+	Results []Result `msgpack:"results,omitempty"`
 	// Auxiliary are entries of the plan's code that serve the program between steps.
 	Auxiliary []Auxiliary `msgpack:"auxiliary,omitempty"`
 	// Persistent are entries that stand for many launches in steps of few tokens, the fewest first; a device may run them or the launches.
@@ -42,10 +44,19 @@ type Buffer struct {
 	Group  int64      `msgpack:"group,omitempty"`  // K covered by one scale (q16g, q8g) or one sum (q16t, q8t: segment length)
 }
 
+// StepFunc is the function that serves generation: its rows are sampled. Others run over whole sequences, all tokens of one in a step.
+const StepFunc = "step"
+
+// Result is a buffer of numbers that a function gives, by the name that its value has in the IR, such as "embedding".
+type Result struct {
+	Name   string `msgpack:"name"`
+	Buffer int    `msgpack:"buffer"`
+}
+
 // Cache is one row of the module's cache table.
 type Cache struct {
 	Name    string     `msgpack:"name"`
-	Kind    string     `msgpack:"kind"` // "paged", or "latent", whose rows of dim channels are keys, and the first rank channels of them values
+	Kind    string     `msgpack:"kind"` // "paged"; "latent", whose rows of dim channels are keys, and the first rank channels of them values; "state", see State
 	Layers  int        `msgpack:"layers"`
 	KVHeads int        `msgpack:"kv_heads"`
 	Dim     int        `msgpack:"dim"`
@@ -75,7 +86,7 @@ type Operand struct {
 // devices that want one (see Item), and how rows are sampled, on devices that do so: "sampling" (see SampleRow), "edits", "masks", "drafts" and "seen".
 // "tickets" are counters that products use for themselves, zero before and after each launch.
 var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items",
-	"sampling", "edits", "masks", "drafts", "tickets", "seen"}
+	"sampling", "edits", "masks", "drafts", "tickets", "seen", "types", "seq_start"}
 
 // InputOperand is the operand that stands for an array of Inputs; its index is negative where there is none of that name.
 func InputOperand(name string) Operand {

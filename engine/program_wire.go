@@ -20,11 +20,16 @@ type (
 		Caches   []cacheWire  `msgpack:"caches,omitempty"`
 		Launches []launchWire `msgpack:"launches,omitempty"`
 		Logits   int64        `msgpack:"logits"`
+		Results  []resultWire `msgpack:"results,omitempty"`
 
 		Auxiliary  []auxiliaryWire  `msgpack:"auxiliary,omitempty"`
 		Persistent []persistentWire `msgpack:"persistent,omitempty"`
 
 		Unpersistent []string `msgpack:"unpersistent,omitempty"`
+	}
+	resultWire struct {
+		Name   string `msgpack:"name"`
+		Buffer int64  `msgpack:"buffer"`
 	}
 	bufferWire struct {
 		Name   string `msgpack:"name,omitempty"`
@@ -120,6 +125,9 @@ func toWire(p *Program) *programWire {
 		}
 		w.Launches = append(w.Launches, lw)
 	}
+	for _, r := range p.Results {
+		w.Results = append(w.Results, resultWire{r.Name, int64(r.Buffer)})
+	}
 	for _, a := range p.Auxiliary {
 		w.Auxiliary = append(w.Auxiliary, auxiliaryWire{a.Name, codesToWire([]Code{a.Code})})
 	}
@@ -153,6 +161,9 @@ func fromWire(w *programWire) (*Program, error) {
 		if p.Launches[i], err = l.launch(); err != nil {
 			return nil, fmt.Errorf("launch %d %s: %w", i, l.Label, err)
 		}
+	}
+	for _, r := range w.Results {
+		p.Results = append(p.Results, Result{r.Name, int(r.Buffer)})
 	}
 	for _, a := range w.Auxiliary {
 		codes, err := codesFromWire(a.Code)

@@ -14,6 +14,8 @@ type Step struct {
 	// anew because it grew into other frequencies, what it had then counts as its prompt.
 	RopeLen []int32 // [T]
 	Slots   []int32 // [T] where the token's K and V go: page*PageSize + offset; -1 writes nothing (padding)
+	// Types are those of tokens in models that have learned embeddings of them, such as which text of a pair a token is of; empty: all 0.
+	Types []int32 // [T]
 
 	SeqStart []int32 // [B+1] sequence b owns token rows SeqStart[b] .. SeqStart[b+1]-1
 	Context  []int32 // [B] positions of sequence b in the cache once this step has run
@@ -48,7 +50,7 @@ func (s *Step) Reset() {
 	s.SeqStart = append(s.SeqStart[:0], 0)
 	s.Context, s.Pages = s.Context[:0], s.Pages[:0]
 	s.PageStart = append(s.PageStart[:0], 0)
-	s.Rows, s.Drafts = s.Rows[:0], s.Drafts[:0]
+	s.Rows, s.Drafts, s.Types = s.Rows[:0], s.Drafts[:0], s.Types[:0]
 }
 
 // EndSequence makes what IDs and Pages got since the sequence before, or since Reset, one more sequence of the step: its tokens from position first on,

@@ -98,7 +98,7 @@ func (s *programScope) check() error {
 	if err := p.CheckPersistent(); err != nil {
 		return err
 	}
-	return s.checkLogits()
+	return s.checkResults()
 }
 
 // checkForm wants a size that is not negative and does not overflow for any values of the symbols that a launch setting allows.
@@ -183,6 +183,38 @@ func (s *programScope) checkBuffer(b *Buffer) error {
 	}
 	if end.K > slot.K {
 		return fmt.Errorf("its end %v is past the end %v of slot %d", end, slot, b.Slot)
+	}
+	return nil
+}
+
+// maxResults bounds the results of a function.
+const maxResults = 64
+
+// checkResults wants what the function gives: logits of the step's rows, or named buffers of numbers.
+func (s *programScope) checkResults() error {
+	p := s.program
+	if p.Func == StepFunc {
+		if len(p.Results) > 0 {
+			return fmt.Errorf("%d results beside the logits of function %s", len(p.Results), p.Func)
+		}
+		return s.checkLogits()
+	}
+	if len(p.Results) < 1 || len(p.Results) > maxResults {
+		return fmt.Errorf("function %s gives %d results, not 1 to %d", p.Func, len(p.Results), maxResults)
+	}
+	for i, r := range p.Results {
+		if err := checkName(r.Name); err != nil {
+			return err
+		}
+		if r.Name == "" || slices.ContainsFunc(p.Results[:i], func(o Result) bool { return o.Name == r.Name }) {
+			return fmt.Errorf("result %d has no name of its own: %q", i, r.Name)
+		}
+		if r.Buffer < 0 || r.Buffer >= len(p.Buffers) {
+			return fmt.Errorf("result %s is buffer %d of %d", r.Name, r.Buffer, len(p.Buffers))
+		}
+		if b := &p.Buffers[r.Buffer]; b.TypeName() != "f32" {
+			return fmt.Errorf("result %s is %s, not f32", r.Name, b.TypeName())
+		}
 	}
 	return nil
 }

@@ -50,6 +50,9 @@ func (b *Builder) Fail(err error) {
 	}
 }
 
+// Err returns the first mistake so far.
+func (b *Builder) Err() error { return b.err }
+
 // Weight declares the weight that is the checkpoint's tensor of that name. Asking again gives the same value (tied weights).
 func (b *Builder) Weight(name string, dt dtype.Type, dims ...int) *Value {
 	return b.Declare(Weight{Value: Value{Name: name, Type: Type{DType: dt, Dims: constDims(dims)}}})
@@ -126,9 +129,10 @@ func (b *Builder) Param(name string, t Type) *Value {
 	return v
 }
 
-// Step holds the parameters of the function "step".
+// Step holds the parameters of the function "step", or of one of whole sequences.
 type Step struct {
 	IDs, Positions, RopeLen, Rows *Value
+	Types, SeqStart               *Value // of functions of whole sequences, which have no Rows
 	Token                         *Value // of the first cache
 	Tokens                        []*Value
 }
@@ -143,13 +147,33 @@ func (b *Builder) Step(caches ...*Cache) Step {
 		RopeLen:   b.Param("ropelen", I32(tokens)),
 		Rows:      b.Param("rows", I32(sym.Of(sym.R))),
 	}
+	b.tokens(&s, caches)
+	return s
+}
+
+// Sequences starts a function called name that takes all tokens of its sequences at once, with a token for each cache.
+func (b *Builder) Sequences(name string, caches ...*Cache) Step {
+	b.Func(name)
+	tokens := sym.Of(sym.T)
+	s := Step{
+		IDs:       b.Param("ids", I32(tokens)),
+		Types:     b.Param("types", I32(tokens)),
+		Positions: b.Param("positions", I32(tokens)),
+		RopeLen:   b.Param("ropelen", I32(tokens)),
+		SeqStart:  b.Param("seq_start", I32(sym.Of(sym.B).Add(sym.Const(1)))),
+	}
+	b.tokens(&s, caches)
+	return s
+}
+
+// tokens adds a parameter for each cache.
+func (b *Builder) tokens(s *Step, caches []*Cache) {
 	for _, c := range caches {
 		s.Tokens = append(s.Tokens, b.Param(c.Name+"0", Token(c.Name)))
 	}
 	if len(s.Tokens) > 0 {
 		s.Token = s.Tokens[0]
 	}
-	return s
 }
 
 // Op adds an op of any kind and returns its results. Attributes hold int64, float64 or string.

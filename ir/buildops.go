@@ -14,6 +14,16 @@ func (b *Builder) GatherPositions(table, positions *Value) *Value {
 	return b.op1("gather_positions", []*Value{table, positions})
 }
 
+// GatherTypes looks up what a table has for the type of each token.
+func (b *Builder) GatherTypes(table, types *Value) *Value {
+	return b.op1("gather_types", []*Value{table, types})
+}
+
+// Pool makes one row of those of each sequence; mode is "mean", "first" or "last".
+func (b *Builder) Pool(x, seqStart *Value, mode string) *Value {
+	return b.op1("pool", []*Value{x, seqStart}, Attr{"mode", mode})
+}
+
 // RMSNorm normalises rows.
 func (b *Builder) RMSNorm(x, w *Value, eps float64) *Value {
 	return b.op1("rmsnorm", []*Value{x, w}, Attr{"eps", eps})
@@ -118,16 +128,20 @@ type Attention struct {
 	Layer, Heads, KVHeads, Dim int
 	Scale                      float64
 	Window                     int     // 0: none
+	Ahead                      int     // positions seen behind the token's own; EveryPosition: all
 	Softcap                    float64 // 0: off
 	Rope                       Rope    // read only when it is not static: K is then turned when read
 	ALiBi, Sinks               *Value  // a number for each head; nil: none
 }
 
+// EveryPosition is more positions than any sequence has.
+const EveryPosition = 1 << 30
+
 // Attention lets q read the cache as it is after token.
 func (b *Builder) Attention(q, token *Value, s Step, a Attention) *Value {
 	attrs := []Attr{
 		{"layer", int64(a.Layer)}, {"heads", int64(a.Heads)}, {"kv_heads", int64(a.KVHeads)}, {"dim", int64(a.Dim)},
-		{"scale", a.Scale}, {"window", int64(a.Window)}, {"softcap", a.Softcap},
+		{"scale", a.Scale}, {"window", int64(a.Window)}, {"ahead", int64(a.Ahead)}, {"softcap", a.Softcap},
 	}
 	args := []*Value{q, token, nil, nil, nil, a.ALiBi, a.Sinks}
 	if !a.Rope.Static() {

@@ -49,6 +49,7 @@ var (
 	argPositions = ArgInfo{Name: "positions", Role: RoleIndex}
 	argRopeLen   = ArgInfo{Name: "ropelen", Role: RoleIndex}
 	argInvFreq   = ArgInfo{Name: "inv_freq", Role: RoleMatrix}
+	argSeqStart  = ArgInfo{Name: "seq_start", Role: RoleIndex}
 	argSquares   = ArgInfo{Name: "squares", Role: RoleFloat, Optional: true}
 	argRaw       = ArgInfo{Name: "raw", Role: RoleInput, Optional: true}
 )
@@ -78,6 +79,17 @@ var coreOps = []*OpInfo{
 		Name: "gather_positions", Doc: "y[m] = table[positions[m]], as f32: learned embeddings of positions.",
 		Args:    []ArgInfo{{Name: "table", Role: RoleMatrix}, argPositions},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeGather,
+	},
+	{
+		Name: "gather_types", Doc: "y[m] = table[types[m]], as f32: learned embeddings of what a token belongs to, such as the first or the second text of a pair.",
+		Args:    []ArgInfo{{Name: "table", Role: RoleMatrix}, {Name: "types", Role: RoleIndex}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeGather,
+	},
+	{
+		Name: "pool", Doc: "y[b] = one row for sequence b, whose rows of x are those from seq_start[b] to seq_start[b+1]-1: their mean, the first or the last.",
+		Args:    []ArgInfo{argX, argSeqStart},
+		Attrs:   []AttrInfo{{Name: "mode", Kind: Text, Enum: []string{"mean", "first", "last"}, Doc: "mean, first or last"}},
+		Results: []string{"y"}, Shape: shapePool,
 	},
 	{
 		Name: "rmsnorm", Doc: "y = x / sqrt(mean(x^2) + eps) * w, over each row or each group of columns.",
@@ -148,7 +160,8 @@ var coreOps = []*OpInfo{
 	},
 	{
 		Name: "attn.paged",
-		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m] (and > positions[m]-window). " +
+		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m]+ahead (and > positions[m]-window). " +
+			"With ahead, all tokens of a sequence come in one step, so that a token sees those that follow it. " +
 			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned. " +
 			"alibi[h] times p - positions[m] is added to the scores of head h. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",
 		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq),
@@ -156,6 +169,7 @@ var coreOps = []*OpInfo{
 		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
 			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
 			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},
+			{Name: "ahead", Kind: Int, Default: int64(0), Doc: "positions seen behind the token's own, of those that the sequence has"},
 			{Name: "softcap", Kind: Float, Default: 0.0, Doc: "scores become softcap*tanh(score/softcap); 0: off"},
 			dtypeAttr,
 		}, ropeAttrs),

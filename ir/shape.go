@@ -79,6 +79,14 @@ func shapeGather(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(op.Args[1].Type.Rows(), cols(op.Arg("table")))}, nil
 }
 
+func shapePool(_ *Module, op *Op) ([]Type, error) {
+	starts := op.Arg("seq_start").Type.Rows()
+	if starts.K < 1 {
+		return nil, fmt.Errorf("seq_start of %v rows; it has one more than there are sequences", starts)
+	}
+	return []Type{F32(starts.Add(sym.Const(-1)), cols(op.Arg("x")))}, nil
+}
+
 func shapeSelectRows(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(op.Arg("rows").Type.Rows(), cols(op.Arg("x")))}, nil
 }
@@ -287,6 +295,9 @@ func shapeAttention(m *Module, op *Op) ([]Type, error) {
 		return nil, err
 	}
 	q, width := op.Arg("q"), op.Int("heads")*op.Int("dim")
+	if op.Int("ahead") > 0 && (op.Text("mode") != "static" || op.Arg("alibi") != nil) {
+		return nil, fmt.Errorf("attribute ahead goes neither with keys that are turned when they are read nor with alibi")
+	}
 	err = firstError(checkHeads(op, c), wantCols(op, "q", width), checkRope(op, c.Dim, op.Text("mode") != "static"),
 		sameRows(q, op.Arg("positions"), op.Arg("ropelen")), wantLength(op, "alibi", op.Int("heads")), wantLength(op, "sinks", op.Int("heads")))
 	if err != nil {

@@ -84,14 +84,16 @@ func matrixOf(op *ir.Op) *ir.Weight {
 	switch op.Kind.Name {
 	case "linear", "linear_swiglu", "linear_act", "linear_add", "linear_rope_kv", "moe.linear", "moe.linear_swiglu", "linear_heads":
 		return op.Arg("w").Weight
-	case "gather", "gather_positions":
+	case "gather", "gather_positions", "gather_types":
 		return op.Arg("table").Weight
 	}
 	return nil
 }
 
 // looksUp tells whether an op reads rows of its matrix instead of multiplying with it.
-func looksUp(op *ir.Op) bool { return op.Kind.Name == "gather" || op.Kind.Name == "gather_positions" }
+func looksUp(op *ir.Op) bool {
+	return op.Kind.Name == "gather" || op.Kind.Name == "gather_positions" || op.Kind.Name == "gather_types"
+}
 
 // base returns the value whose storage v is a part of.
 func base(v *ir.Value) *ir.Value {

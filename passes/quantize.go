@@ -86,7 +86,7 @@ func weightRoles(m *ir.Module) map[*ir.Weight]role {
 			switch old, known := roles[w]; {
 			case isRouter(f, op), isRowGate(f, op):
 				r = rolePlain
-			case op.Kind.Name == "gather_positions":
+			case op.Kind.Name == "gather_positions", op.Kind.Name == "gather_types":
 				r = rolePlain
 			case slices.Contains(ends, op) || known && old == roleOutput:
 				r = roleOutput

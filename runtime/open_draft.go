@@ -23,11 +23,25 @@ func (l *Loaded) LoadDraft(path, device string, settings engine.Settings) (*Load
 	if err != nil {
 		return nil, err
 	}
-	if err := sameVocabulary(l.Plan, d.Plan); err != nil {
+	err = d.canGuess()
+	if err == nil {
+		err = sameVocabulary(l.Plan, d.Plan)
+	}
+	if err != nil {
 		_ = d.Close()
 		return nil, fmt.Errorf("%s can not draft for %s: %w", path, l.Plan.Path(), err)
 	}
 	return d, nil
+}
+
+// canGuess refuses a plan whose states guesses that were wrong would stay in.
+func (l *Loaded) canGuess() error {
+	limits, _ := l.Model.Limits()
+	program, err := l.Plan.Program(engine.StepFunc, limits.Target)
+	if err == nil && program.KeepsState() {
+		err = engine.ErrNoDrafts
+	}
+	return err
 }
 
 // ShareKV divides memory for KV pages between the plan at path and the one that is to draft for it, so that both hold as many tokens. 0, nothing asked for, stays 0.
@@ -58,7 +72,7 @@ func pageBytes(path, device, target string, size int) (int64, error) {
 		return 0, err
 	}
 	defer plan.Close()
-	targets := plan.Targets("step")
+	targets := plan.Targets(plan.Main())
 	if len(targets) == 0 {
 		return 0, fmt.Errorf("%s has no program", path)
 	}
@@ -68,7 +82,7 @@ func pageBytes(path, device, target string, size int) (int64, error) {
 			chosen = name
 		}
 	}
-	program, err := plan.Program("step", chosen)
+	program, err := plan.Program(plan.Main(), chosen)
 	if err != nil {
 		return 0, err
 	}

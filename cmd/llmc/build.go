@@ -41,7 +41,8 @@ func buildCommand() *cobra.Command {
 			"  llmc build ./model -o engine.plan --arch x86-64-v3,x86-64-v4-bf16\n" +
 			"  llmc build HuggingFaceTB/SmolLM2-135M-Instruct@main -o smol.plan --quant int8\n" +
 			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'\n" +
-			"  llmc build ./model --lora ./adapter -o tuned.plan --quant int8",
+			"  llmc build ./model --lora ./adapter -o tuned.plan --quant int8\n" +
+			"  llmc build ./new-model --family new.star -o new.plan",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.options.Model = args[0]
@@ -96,7 +97,6 @@ var plannedBuildFlags = []cli.Planned{
 	{Name: "max-lora-rank", Why: "plans take no adapters", Harmless: []string{"0"}},
 	{Name: "adapter", Why: "merge the adapter into the weights with --lora"},
 	{Name: "base", Why: "there are no adapter plans"},
-	{Name: "family", Why: "the families are those built in"},
 }
 
 // targetNames are the values of --arch.
@@ -147,7 +147,7 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 	if err := f.setDump(cmd.ErrOrStderr()); err != nil {
 		return nil, err
 	}
-	f.options.Progress = cli.NewProgress()
+	f.options.Progress, f.options.Family = cli.NewProgress(), f.model.family
 	if err := f.find(cmd.Context()); err != nil {
 		return nil, err
 	}

@@ -130,7 +130,7 @@ func (f *evalFlags) reference(ctx context.Context, plan *engine.Plan, progress *
 	}
 	remove := func() { _ = os.RemoveAll(dir) }
 	path := filepath.Join(dir, "reference.plan")
-	options := compiler.Options{Model: from.Dir, Lora: adapters, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}
+	options := compiler.Options{Model: from.Dir, Lora: adapters, Family: f.model.family, Out: path, Quant: "f32", Threads: f.threads, Progress: progress}
 	err = options.SetIgnored(plan)
 	if err == nil {
 		_, err = compiler.Build(ctx, options)

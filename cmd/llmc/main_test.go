@@ -134,7 +134,7 @@ func TestRefusals(t *testing.T) {
 		{1, build("--lora", "dir"), "adapter dir: adapter_config.json: is missing"},
 		{2, build("--lora", "dir", "--weights", "random:1"), "--lora is merged into weights"},
 		{2, build("--adapter", "dir", "--base", "x.plan"), "not supported yet"},
-		{2, build("--family", "file"), "not supported yet"},
+		{1, build("--family", "missing.star"), "missing.star"},
 		{1, build("--cubin"), "cubins are code for GPUs, and no target is one"},
 		{1, build("--arch", "sm80", "--cubin", "--ptxas", "/nonexistent/ptxas"), "/nonexistent/ptxas is not a ptxas that runs"},
 		{2, build("--ptxas", "ptxas"), "--ptxas is for --cubin"},

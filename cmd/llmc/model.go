@@ -21,6 +21,7 @@ type source struct{ Dir, Repo, Commit string }
 type modelFlags struct {
 	offline bool
 	lora    []string // adapters, of commands that merge them
+	family  string   // a family file
 }
 
 // modelHelp ends the help of commands that take a MODEL.
@@ -29,6 +30,7 @@ const modelHelp = "\n\nMODEL is a directory in HuggingFace layout, or org/name[@
 
 func (f *modelFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.offline, "offline", false, "take models of the Hub from the cache alone")
+	cmd.Flags().StringVar(&f.family, "family", "", "file that says what a model of a family that is not built in computes; docs/family-files.md describes it")
 }
 
 // find returns the checkpoint that model names. A directory goes before a repository of the same name.

@@ -31,7 +31,7 @@ func refitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Model, o.Repo, o.Commit = from.Dir, from.Repo, from.Commit
+			o.Model, o.Repo, o.Commit, o.Family = from.Dir, from.Repo, from.Commit, model.family
 			if o.Lora, err = model.adapters(cmd.Context(), o.Progress); err != nil {
 				return err
 			}

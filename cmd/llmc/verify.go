@@ -105,7 +105,7 @@ func (f *verifyFlags) run(cmd *cobra.Command, path string) (*compiler.Verificati
 	if !ok {
 		return nil, fmt.Errorf("device %s cannot show intermediate values", f.device)
 	}
-	return compiler.Against(cmd.Context(), plan, tracer, from.Dir, adapters...)
+	return compiler.Against(cmd.Context(), plan, tracer, compiler.Original{Dir: from.Dir, Family: f.model.family, Lora: adapters})
 }
 
 // checkRun refuses a device or a number of threads that no plan can be run with, also where none will be run.

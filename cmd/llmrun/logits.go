@@ -18,10 +18,11 @@ func logitsCommand() *cobra.Command {
 	var device deviceFlags
 	var tokens, text string
 	var all bool
+	var pair pairFlags
 	cmd := &cobra.Command{
-		Use:     "logits PLAN (--tokens 1,2,3 | --text TEXT)",
-		Short:   "Print the float32 logits of the last position, or of every position",
-		Example: "  llmrun logits engine.plan --tokens 1,2,3 --json\n  llmrun logits engine.plan --text \"Hello\" --all --json",
+		Use:     "logits PLAN (--tokens 1,2,3 | --text TEXT [--text-pair TEXT] [--prompt-name NAME])",
+		Short:   "Print the float32 logits of the last position, or of every position; of encoders the embedding, the score or the rows of a text",
+		Example: "  llmrun logits engine.plan --tokens 1,2,3 --json\n  llmrun logits engine.plan --text \"Hello\" --all --json\n  llmrun logits reranker.plan --text \"a question\" --text-pair \"an answer\" --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("tokens") == cmd.Flags().Changed("text") {
@@ -30,11 +31,15 @@ func logitsCommand() *cobra.Command {
 			if tokens == "" && cmd.Flags().Changed("tokens") {
 				return cli.Usagef("--tokens: no ids")
 			}
-			rows, err := logits(args[0], &device, tokens, text, all)
+			pair.given = cmd.Flags().Changed("text-pair")
+			if tokens != "" && (pair.given || pair.prompt != "") {
+				return cli.Usagef("--text-pair and --prompt-name go with --text")
+			}
+			given, err := logits(args[0], &device, tokens, text, all, &pair)
 			if err != nil {
 				return err
 			}
-			return cli.PrintJSON(cmd.OutOrStdout(), map[string][][]float32{"logits": rows})
+			return cli.PrintJSON(cmd.OutOrStdout(), given)
 		},
 	}
 	device.add(cmd)
@@ -43,22 +48,27 @@ func logitsCommand() *cobra.Command {
 	flags.StringVar(&text, "text", "", "text, tokenized with special tokens")
 	flags.BoolVar(&all, "all", false, "every position instead of the last")
 	flags.Bool("json", true, "the result is JSON (always)")
+	flags.StringVar(&pair.text, "text-pair", "", "the second text of a pair, such as what a reranker compares the first with")
+	flags.StringVar(&pair.prompt, "prompt-name", "", "name of the prompt of the plan that precedes the text")
 	cli.AddPlanned(cmd, []cli.Planned{
-		{Name: "text-pair", Why: "no plan reads pairs of texts"},
-		{Name: "prompt-name", Why: "no plan has named prompts"},
 		{Name: "image", Why: "no plan reads images"},
 		{Name: "decoder-tokens", Why: "no plan has an encoder"},
 	})
 	return cmd
 }
 
-func logits(path string, device *deviceFlags, tokens, text string, all bool) ([][]float32, error) {
+// logits returns what a plan gives, by its name in the result.
+func logits(path string, device *deviceFlags, tokens, text string, all bool, pair *pairFlags) (map[string]any, error) {
 	settings, err := device.resolved()
 	if err != nil {
 		return nil, err
 	}
 	settings.MaxSequences = 1
-	if all {
+	encodes, err := planEncodes(path)
+	if err != nil {
+		return nil, err
+	}
+	if all && !encodes {
 		settings.MaxStepTokens, settings.MaxRows = 64, 64
 	}
 	loaded, err := runtime.Load(path, device.device, settings)
@@ -66,6 +76,18 @@ func logits(path string, device *deviceFlags, tokens, text string, all bool) ([]
 		return nil, err
 	}
 	defer loaded.Close()
+	if encodes {
+		return encoded(loaded, tokens, text, pair)
+	}
+	if pair.given || pair.prompt != "" {
+		return nil, fmt.Errorf("%s generates text; --text-pair and --prompt-name are for encoders", path)
+	}
+	rows, err := stepLogits(loaded, tokens, text, all)
+	return map[string]any{"logits": rows}, err
+}
+
+// stepLogits returns the logits of the last or of every position.
+func stepLogits(loaded *runtime.Loaded, tokens, text string, all bool) ([][]float32, error) {
 	ids, err := promptIDs(loaded, tokens, text)
 	if err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ var candidates = map[string][]candidate{
 	"rope_turns":       {{kernel: "cuda.rope_turns"}},
 	"quantize":         {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
 	"rope_kv":          {{kernel: "cuda.rope_kv", usable: plainHeads}},
-	"attn.paged":       {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" }}},
+	"attn.paged":       {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" && op.Int("ahead") == 0 }}},
 	"select_rows":      {{kernel: "cuda.select_rows"}},
 	"cast":             {{kernel: "cuda.cast"}},
 	"swiglu":           {{kernel: "cuda.swiglu"}},

@@ -102,8 +102,9 @@ func factsOf(p *engine.Plan) (*facts, error) {
 	if err := f.addProvenance(p); err != nil {
 		return nil, err
 	}
-	for _, target := range p.Targets("step") {
-		program, err := p.Program("step", target)
+	for _, name := range p.Names(engine.KindProgram) {
+		function, target, _ := strings.Cut(name, "/")
+		program, err := p.Program(function, target)
 		if err != nil {
 			return nil, err
 		}
@@ -111,15 +112,15 @@ func factsOf(p *engine.Plan) (*facts, error) {
 		for i := range program.Launches {
 			counts[program.Launches[i].Kernel]++
 		}
-		f.add("program", "step/"+target, "%d launches", len(program.Launches))
+		f.add("program", name, "%d launches", len(program.Launches))
 		if c, err := newCubinInfo(p, target); err != nil {
 			return nil, err
 		} else if c != nil {
-			f.add("program", "step/"+target+" cubin", "%v", c)
+			f.add("program", name+" cubin", "%v", c)
 		}
 		for i := range program.Launches {
 			kernel := program.Launches[i].Kernel
-			f.add("program", "step/"+target+" "+kernel, "%d launches", counts[kernel])
+			f.add("program", name+" "+kernel, "%d launches", counts[kernel])
 		}
 	}
 	for _, s := range h.Sections {

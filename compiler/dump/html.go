@@ -82,7 +82,7 @@ func (c Cost) weight() float64 {
 func (r *Plan) WriteHTML(w io.Writer, p *engine.Plan, memory func(*engine.Program) (*Memory, error)) error {
 	data := page{Plan: r}
 	for _, target := range r.Targets {
-		program, err := p.Program("step", target)
+		program, err := p.Program(p.Main(), target)
 		if err != nil {
 			return err
 		}

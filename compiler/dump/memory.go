@@ -11,7 +11,7 @@ import (
 
 // Defaults of a server, which a report takes for what is left open.
 const (
-	pageSize          = 16 // positions of a page of the KV cache
+	pageSize          = engine.DefaultPageSize // positions of a page of the KV cache
 	defaultBatch      = 64
 	defaultStepTokens = 512
 )
@@ -94,9 +94,9 @@ func NewMemory(p *engine.Plan, program *engine.Program, s MemorySettings) (*Memo
 
 // cache fills in the figures of the KV cache. given is its size in bytes, 0: what all sequences take at full context.
 func (m *Memory) cache(program *engine.Program, given int64) error {
-	pageBytes := int64(0) // all layers and caches of one page
+	pageBytes, size := int64(0), int64(program.DefaultPageSize()) // all layers and caches of one page
 	for i, c := range program.Caches {
-		layer, err := program.LayerBytes(i, pageSize)
+		layer, err := program.LayerBytes(i, int(size))
 		if err != nil {
 			return err
 		}
@@ -106,10 +106,9 @@ func (m *Memory) cache(program *engine.Program, given int64) error {
 		}
 		pageBytes += n
 	}
-	perSequence := (int64(m.MaxContext) + pageSize - 1) / pageSize
-	m.KVTokenBytes, m.KVBytes = pageBytes/pageSize, given
+	m.KVTokenBytes, m.KVBytes = pageBytes/size, given
 	if given == 0 {
-		pages, err := product(perSequence, int64(m.MaxBatch))
+		pages, err := product((int64(m.MaxContext)+size-1)/size, int64(m.MaxBatch))
 		if err != nil {
 			return err
 		}
@@ -118,14 +117,14 @@ func (m *Memory) cache(program *engine.Program, given int64) error {
 		}
 	}
 	if pageBytes > 0 {
-		m.SetPages(m.KVBytes/pageBytes, perSequence)
+		m.SetPages(m.KVBytes/pageBytes, size)
 	}
 	return nil
 }
 
-// SetPages fills in what so many pages hold, of which a sequence at full context takes perSequence.
-func (m *Memory) SetPages(pages, perSequence int64) {
-	m.Pages, m.Tokens, m.FullSequences = pages, pages*pageSize, pages/perSequence
+// SetPages fills in what so many pages of size positions hold.
+func (m *Memory) SetPages(pages, size int64) {
+	m.Pages, m.Tokens, m.FullSequences = pages, pages*size, pages/((int64(m.MaxContext)+size-1)/size)
 }
 
 // product multiplies sizes that are not negative.

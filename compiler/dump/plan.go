@@ -96,7 +96,7 @@ func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
 	}
 	h := p.Header()
 	r := &Plan{
-		Path: p.Path(), Digest: p.Digest(), Format: fmt.Sprintf("%d.%d", h.Major, h.Minor), Bytes: h.FileSize, Model: p.Info(), Targets: p.Targets("step"),
+		Path: p.Path(), Digest: p.Digest(), Format: fmt.Sprintf("%d.%d", h.Major, h.Minor), Bytes: h.FileSize, Model: p.Info(), Targets: p.Targets(p.Main()),
 	}
 	for _, s := range h.Sections {
 		r.Sections = append(r.Sections, Section{s.Kind, s.Name, s.Offset, s.Size, hex.EncodeToString(s.SHA256)})
@@ -120,16 +120,18 @@ func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
 	if accuracy, err := p.Section(engine.KindAccuracy, ""); err == nil && json.Valid(accuracy) {
 		r.Accuracy = accuracy
 	}
-	for _, target := range r.Targets {
-		program, err := p.Program("step", target)
-		if err != nil {
-			return nil, err
+	for _, function := range p.Functions() {
+		for _, target := range p.Targets(function) {
+			program, err := p.Program(function, target)
+			if err != nil {
+				return nil, err
+			}
+			report, err := newProgram(p, program, threads)
+			if err != nil {
+				return nil, fmt.Errorf("%s: program of %s for %s: %w", p.Path(), program.Func, program.Target, err)
+			}
+			r.Programs = append(r.Programs, *report)
 		}
-		report, err := newProgram(p, program, threads)
-		if err != nil {
-			return nil, fmt.Errorf("%s: program of %s for %s: %w", p.Path(), program.Func, program.Target, err)
-		}
-		r.Programs = append(r.Programs, *report)
 	}
 	return r, nil
 }

@@ -65,7 +65,7 @@ func entryStarts(text string) (starts []entryPlace) {
 func FindPTX(p *engine.Plan, name string) ([]*PTX, error) {
 	targets := p.Names(engine.KindPTX)
 	if len(targets) == 0 {
-		return nil, fmt.Errorf("%s: the plan holds no PTX, its targets are %s", p.Path(), strings.Join(p.Targets("step"), ", "))
+		return nil, fmt.Errorf("%s: the plan holds no PTX, its targets are %s", p.Path(), strings.Join(p.Targets(p.Main()), ", "))
 	}
 	wanted, entry, both := strings.Cut(name, "/")
 	var found []*PTX

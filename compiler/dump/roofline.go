@@ -63,12 +63,15 @@ type kernelCost struct {
 var kernelCosts = map[string]kernelCost{
 	"cpu.gather":           {rowsOnly: true},
 	"cpu.gather_positions": {rowsOnly: true},
+	"cpu.gather_types":     {rowsOnly: true},
 	"cpu.select_rows":      {asResult: true},
 	"cpu.linear":           {flops: (*predictor).product},
 	"cpu.linear_swiglu":    {flops: (*predictor).product},
 	"cpu.rope_kv":          {positions: (*predictor).written},
 	"cpu.kv_write":         {positions: (*predictor).written},
 	"cpu.attention":        {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cpu.state_conv":       {positions: (*predictor).moved},
+	"cpu.state_scan":       {positions: (*predictor).moved},
 
 	"cuda.gather":            {rowsOnly: true},
 	"cuda.gather_positions":  {rowsOnly: true},
@@ -155,6 +158,17 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 		c.Seconds = max(c.Bytes/(p.nominal.ReadBytes*cores), c.Flops/(speed(p.nominal)*cores))
 	}
 	return c, nil
+}
+
+// moved is as many positions as what is read and written of the states of all sequences takes: the launch's rows of each.
+func (p *predictor) moved(l *engine.Launch) float64 {
+	k := engine.FindKernel(l.Kernel)
+	cache := &p.program.Caches[k.Operand(l, "cache").Index]
+	rows := cache.Rank
+	if k.Operand(l, "skip").Kind == engine.OperandWeight { // a scan
+		rows = cache.KVHeads - cache.Rank
+	}
+	return 2 * pageSize * float64(p.step.sequences()) * float64(rows) / float64(cache.KVHeads)
 }
 
 func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kernelCost) (float64, error) {

@@ -28,7 +28,8 @@ type Checkpoint struct {
 	Dir        string
 	Config     *Config
 	Generation *Generation
-	Quantize   *Object // QuantizeFile, nil when it is absent
+	Quantize   *Object   // QuantizeFile, nil when it is absent
+	Sentence   *Sentence // how sentence-transformers makes embeddings, nil where no file says so
 
 	files     []string // names in Dir, sorted
 	weights   *weightSet
@@ -79,6 +80,9 @@ func openDirectory(dir string) (*Checkpoint, error) {
 		return nil, err
 	}
 	if c.Quantize, err = readObject(dir, QuantizeFile); err != nil {
+		return nil, err
+	}
+	if c.Sentence, err = readSentence(dir); err != nil {
 		return nil, err
 	}
 	generation, err := readObject(dir, GenerationFile)

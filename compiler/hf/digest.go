@@ -25,6 +25,9 @@ func (c *Checkpoint) SourceFiles() []string {
 			names = append(names, name)
 		}
 	}
+	if c.Sentence != nil {
+		names = append(names, c.Sentence.files...)
+	}
 	for p := range parts {
 		if name := c.partName(Part(p)); name != "" {
 			names = append(names, name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"llmc/compiler/hf"
 	"llmc/internal/dtype"
 	"llmc/ir"
 )
@@ -40,6 +41,15 @@ type decoder struct {
 	space     space       // in place of attention and MLP
 	unused    []string    // patterns of tensors that config.json tells are left out
 
+	whole             bool         // a sequence is computed at once, and what layers cache is for themselves
+	bothWay           bool         // tokens see those that follow them; windows are as wide to either side
+	types             int          // rows of the table of types
+	give              giveFunc     // what is made of the last layer's rows, of whole sequences; nil: the rows
+	sent              *hf.Sentence // how embeddings are made of them; nil: not at all
+	labels            int          // of classifiers
+	headPool, headAct string       // of classifiers: which row of a sequence they read, what its dense layer goes through
+	scored            string       // what a single label's logit goes through: "sigmoid", or "" for nothing
+
 	embedScale, branchScale, logitScale float64 // of embeddings, of what is added to the stream, of logits; 0: 1
 	scoreScale                          float64 // of scores; 0: 1/sqrt(dim)
 	scoreCap, logitCap                  float64 // 0: none
@@ -48,6 +58,8 @@ type decoder struct {
 // norms says how rows are normalised.
 type norms struct {
 	layer bool // layer norm, around the mean; else RMS norm
+	after bool // of the sum of the stream and what a layer's part has added, which is the stream then
+	bare  bool // the first layer's attention reads the embeddings as they are
 	bias  bool // of layer norms
 	plus1 bool // weights are stored as their distance from one
 }
@@ -72,15 +84,8 @@ func (in *importer) buildStep(d *decoder, opts Options) {
 	}
 	turns := in.declareRopes(d)
 	s := in.Step(in.declareCache(d, kv))
-	token := s.Token
 	table, head := in.embeddings(d)
-	x := in.embed(d, table, s)
-	for i := range d.layers {
-		l := &layer{in, d, i, fmt.Sprintf("l%d.", i), fmt.Sprintf("%s%d.", d.names.layers, i), turns[d.ropes[i]]}
-		x, token = l.block(x, token, s)
-		x.As(l.label + "out")
-	}
-	x = in.normed(d, x, d.names.norm).As("norm")
+	x, token := in.stack(d, in.embed(d, table, s), turns, s)
 	var bias *ir.Value
 	if d.headBias {
 		bias = in.bias(d.names.head+".bias", "col", d.vocab)
@@ -101,6 +106,20 @@ func (in *importer) declareCache(d *decoder, kv dtype.Type) *ir.Cache {
 		return in.LatentCache("kv", d.layers, d.latent.rank, d.latent.rope, kv)
 	}
 	return in.PagedCache("kv", d.layers, d.kvHeads, d.dim, kv)
+}
+
+// stack returns what the layers and the last norm make of the embeddings, and the cache's last token.
+func (in *importer) stack(d *decoder, x *ir.Value, turns map[*rope]ir.Rope, s ir.Step) (rows, token *ir.Value) {
+	token = s.Token
+	for i := range d.layers {
+		l := &layer{in, d, i, fmt.Sprintf("l%d.", i), fmt.Sprintf("%s%d.", d.names.layers, i), turns[d.ropes[i]]}
+		x, token = l.block(x, token, s)
+		x.As(l.label + "out")
+	}
+	if d.names.norm != "" {
+		x = in.normed(d, x, d.names.norm).As("norm")
+	}
+	return x, token
 }
 
 // declareRopes adds the frequencies of each rotary embedding to the module, in the order of layers.
@@ -124,6 +143,9 @@ func (in *importer) embed(d *decoder, table *ir.Value, s ir.Step) *ir.Value {
 	x := in.scaled(in.Gather(table, s.IDs), d.embedScale)
 	if d.names.positions != "" {
 		x = in.Add(x, in.GatherPositions(in.skipped(d.names.positions+".weight", d.learned, d.hidden), s.Positions))
+	}
+	if d.names.types != "" {
+		x = in.Add(x, in.GatherTypes(in.weight(d.names.types+".weight", "", d.types, d.hidden), s.Types))
 	}
 	if d.names.embedNorm != "" {
 		x = in.normed(d, x, d.names.embedNorm)

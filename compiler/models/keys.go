@@ -33,7 +33,7 @@ var ignoredKeys = strings.Fields(`
 `)
 
 // ignoredPatterns (path.Match) are families of such keys: ids of tokens, rates and factors of training.
-var ignoredPatterns = []string{"*_token_id", "*_token_ids", "*_dropout", "*_pdrop", "*_loss_coef", "initializer_*", "summary_*"}
+var ignoredPatterns = []string{"*_token_id", "*_token_ids", "*_dropout", "*_dropout_prob", "*_pdrop", "*_loss_coef", "initializer_*", "summary_*"}
 
 // fixedKeys may be present with these values only: they are known to change what some models compute, and these values are
 // those at which they do not.
@@ -64,13 +64,13 @@ func (fam *family) keysRead() []string {
 	return read
 }
 
-// checkKeys refuses keys that may change the arithmetic and that the family does not read. Of keys unknown to this program those pass
+// checkKeys refuses keys that may change the arithmetic and that are not among those read. Of keys unknown to this program those pass
 // that switch nothing on, and those with text for a value: they name or describe.
-func checkKeys(f *hf.Fields, fam *family, ignore []string) {
+func checkKeys(f *hf.Fields, fam *family, read, ignore []string) {
 	if code := f.Object("auto_map"); code != nil && code.Has("AutoModelForCausalLM") && !slices.Contains(ignore, "auto_map") {
 		f.Fail("auto_map", "the model is computed by code of the checkpoint's own, which is never run; build with --ignore-key auto_map if a plain %s model computes the same", fam.modelType)
 	}
-	read := append(fam.keysRead(), stored.ConfigKey, stored.OldConfigKey)
+	read = append(read, stored.ConfigKey, stored.OldConfigKey)
 	if f.Present("use_sliding_window") && inert(f.Value("use_sliding_window")) { // as in a Llama that was once a Qwen
 		read = append(read, "sliding_window", "max_window_layers")
 	}

@@ -17,12 +17,19 @@ type layer struct {
 
 // block returns the stream behind the layer, and the cache's next token.
 func (l *layer) block(x, token *ir.Value, s ir.Step) (out, next *ir.Value) {
-	into := l.norm(x, l.preAttn)
 	if l.space.states > 0 {
-		y, next := l.mixer(into, token)
+		y, next := l.mixer(l.norm(x, l.preAttn), token)
 		return l.Add(x, y), next
 	}
+	into := x
+	if l.index > 0 || !l.norms.bare {
+		into = l.norm(x, l.preAttn)
+	}
 	y, next := l.attention(into, token, s)
+	if l.norms.after {
+		x = l.norm(l.Add(x, y), l.postAttn)
+		return l.norm(l.Add(x, l.mlp(x)), l.postMLP), next
+	}
 	y = l.scaled(l.norm(y, l.postAttn), l.branchScale)
 	if !l.parallel {
 		x = l.Add(x, y)
@@ -103,16 +110,31 @@ func (l *layer) attention(x, token *ir.Value, s ir.Step) (y, next *ir.Value) {
 			k = l.Rope(k, s, l.turn, l.kvHeads, l.dim)
 		}
 	}
-	next = l.KVWrite(token, k, v, l.index)
+	cached := l.index
+	if l.whole { // each layer's keys and values are read at once
+		cached = 0
+	}
+	next = l.KVWrite(token, k, v, cached)
 	a := ir.Attention{
-		Layer: l.index, Heads: l.heads, KVHeads: l.kvHeads, Dim: l.dim,
+		Layer: cached, Heads: l.heads, KVHeads: l.kvHeads, Dim: l.dim,
 		Scale: l.scale(), Window: l.windows[l.index], Softcap: l.scoreCap, Rope: l.turn,
+	}
+	if l.bothWay {
+		a.Window, a.Ahead = l.seen()
 	}
 	if l.alibi != nil {
 		a.ALiBi = l.Constant("alibi", l.alibi, l.heads)
 	}
 	y = l.Attention(q, next, s, a).As(l.label + "attn")
 	return l.project(y, projection{what: "o", name: l.o, axis: "row", outputs: l.hidden, inputs: l.heads * l.dim, biased: l.outBias}), next
+}
+
+// seen returns the positions that a token of the layer sees up to its own, and those behind it, where both ways are seen.
+func (l *layer) seen() (window, ahead int) {
+	if w := l.windows[l.index]; w > 0 {
+		return w/2 + 1, max(w/2, 1)
+	}
+	return 0, ir.EveryPosition
 }
 
 // normHeads is the RMS norm of queries or keys.

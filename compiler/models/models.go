@@ -17,13 +17,16 @@ var families = []*family{
 	cohere, cohere2, granite, smollm3, olmo3, mixtral, qwen2moe, qwen3moe,
 	deepseekv2, deepseekv3,
 	mamba,
+
+	bert, roberta, xlmRoberta, modernBERT,
 }
 
 // family is one model_type of config.json.
 type family struct {
 	modelType    string
-	architecture string // the class of transformers with a language model head
-	sizes        sizes  // keys of config.json
+	architecture string  // the class of transformers with a language model head, or of an encoder without a head
+	classes      []class // of encoders: what else they are saved as
+	sizes        sizes   // keys of config.json
 	defaults     defaults
 	rotary       *rotary                        // nil: no rotary embedding
 	names        names                          // of tensors
@@ -36,6 +39,8 @@ type family struct {
 
 // Options choose what the checkpoint leaves open.
 type Options struct {
+	// Script is the family as a file; nil: the registry has it.
+	Script *Script
 	// KV is the element type of cached keys and values; Invalid means f32.
 	KV dtype.Type
 	// IgnoreKeys are keys of config.json that are known not to matter although the family does not know them.
@@ -74,6 +79,23 @@ func Supported() []string {
 	return types
 }
 
+// Decoders returns those of them that generate text.
+func Decoders() []string {
+	return slices.DeleteFunc(Supported(), func(t string) bool { return slices.Contains(Encoders(), t) })
+}
+
+// Encoders returns those that make vectors and scores of texts. Decoders do so too, where a checkpoint has the files of sentence-transformers.
+func Encoders() []string {
+	var types []string
+	for _, f := range families {
+		if f.shape.whole {
+			types = append(types, f.modelType)
+		}
+	}
+	slices.Sort(types)
+	return types
+}
+
 // Architecture returns the class of transformers whose checkpoints are of a supported model type.
 func Architecture(modelType string) string {
 	i := slices.IndexFunc(families, func(f *family) bool { return f.modelType == modelType })
@@ -82,7 +104,10 @@ func Architecture(modelType string) string {
 
 // Import builds the module of a checkpoint.
 func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
-	fam, err := find(c.Config)
+	if opts.Script != nil {
+		return importScript(c, opts.Script, opts)
+	}
+	fam, err := find(c.Config, c.Sentence != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +115,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 		return nil, err
 	}
 	f := c.Config.Fields()
-	checkKeys(f, fam, opts.IgnoreKeys)
+	checkKeys(f, fam, fam.keysRead(), opts.IgnoreKeys)
 	d := readDecoder(f, fam)
 	if f.Err() == nil && fam.describe != nil {
 		fam.describe(f, d)
@@ -98,9 +123,19 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
+	if d.sent = c.Sentence; d.sent != nil {
+		d.whole = true
+	}
+	if d.whole && d.give == nil {
+		d.give = giveOf(c.Config, fam)
+	}
 	in := newImporter(c, fam)
 	in.dequantize = opts.Dequantize
-	in.buildStep(d, opts)
+	if d.whole {
+		in.buildEmbed(d, opts)
+	} else {
+		in.buildStep(d, opts)
+	}
 	module, err := in.Module()
 	if err != nil {
 		return nil, err
@@ -111,8 +146,8 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	return &Model{module, in.info(module, d, fam)}, nil
 }
 
-// find returns the family of a config.json, which must be that of a causal language model.
-func find(c *hf.Config) (*family, error) {
+// find returns the family of a config.json, which must be that of a causal language model or of an encoder. sentences says that embeddings are to be made.
+func find(c *hf.Config, sentences bool) (*family, error) {
 	if c.ModelType == "" {
 		return nil, c.Errorf("model_type", "is missing; supported are %s", strings.Join(Supported(), ", "))
 	}
@@ -125,8 +160,8 @@ func find(c *hf.Config) (*family, error) {
 		return nil, c.Errorf("model_type", "%q is not supported%s; supported are %s", c.ModelType, hint, strings.Join(Supported(), ", "))
 	}
 	fam := families[i]
-	if len(c.Architectures) > 0 && !slices.Contains(c.Architectures, fam.architecture) {
-		return nil, c.Errorf("architectures", "%q is not supported; of model_type %s it is %s", c.Architectures, fam.modelType, fam.architecture)
+	if len(c.Architectures) > 0 && fam.class(c) == nil && !(sentences && slices.Contains(c.Architectures, fam.bareClass())) {
+		return nil, c.Errorf("architectures", "%q is not supported; of model_type %s it is %s", c.Architectures, fam.modelType, fam.classNames())
 	}
 	return fam, nil
 }
@@ -134,7 +169,7 @@ func find(c *hf.Config) (*family, error) {
 func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
 	info := Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
-		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(),
+		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(), Parameters: parameters(m),
 	}
 	if d.space.states > 0 { // there are no heads
 		info.Heads, info.KVHeads, info.HeadDim = 0, 0, 0
@@ -142,11 +177,17 @@ func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
 	if d.latent.rank > 0 { // what a cache holds
 		info.KVHeads, info.HeadDim = 1, d.latent.rank+d.latent.rope
 	}
+	return info
+}
+
+// parameters counts the numbers that the module takes from the checkpoint.
+func parameters(m *ir.Module) int64 {
+	sum := int64(0)
 	for _, w := range m.Weights {
 		if w.Recipe.Kind != ir.FromValues {
 			n, _ := w.Type.Elements()
-			info.Parameters += n
+			sum += n
 		}
 	}
-	return info
+	return sum
 }

@@ -4,6 +4,7 @@ package models
 // is no such part.
 type names struct {
 	table, positions, embedNorm string // of token embeddings, of learned positions, of their norm
+	types                       string // of learned embeddings of types of tokens
 	layers                      string
 	norm, head                  string
 

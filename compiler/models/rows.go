@@ -100,11 +100,6 @@ func readRun(c *hf.Checkpoint, run ir.Run, dst []float32, cols int64, vector boo
 			err = tensor.ReadRows(dst, run.First, last)
 		}
 	case run.Source.Total == 0:
-		if n := len(tensor.Shape); n == 3 && tensor.Shape[1] == 1 { // of a convolution of each channel by itself
-			if tensor, err = tensor.View(tensor.Shape[2]); err != nil {
-				return err
-			}
-		}
 		err = tensor.ReadColumns(dst, run.First, last)
 	case run.Source.Total != tensor.Rows():
 		err = tensor.Errorf("has %d rows instead of %d", tensor.Rows(), run.Source.Total)

@@ -89,7 +89,7 @@ func (c *call) attention() error {
 		for head := range c.int("heads") {
 			at, kv := head*dim, head/group*dim
 			biases.head = head
-			c.attend(y.Row(m)[at:at+dim], q.Row(m)[at:at+dim], keys, h.v, kv, int(c.batch.Positions[m]), biases)
+			c.attend(y.Row(m)[at:at+dim], q.Row(m)[at:at+dim], keys, h.v, kv, m, biases)
 		}
 	}
 	c.give(y)
@@ -120,13 +120,14 @@ func (c *call) keys(h *history, m int) ([][]float32, error) {
 // biases are what scores of a head have besides queries and keys.
 type biases struct {
 	head         int
-	window       int
+	window       int // 0: all positions
+	ahead        int // positions seen behind the token's own
 	softcap      float64
 	alibi, sinks []float32 // by head; nil: none
 }
 
 func (c *call) biases() (b biases, err error) {
-	b.window, b.softcap = c.int("window"), c.op.Float("softcap")
+	b.window, b.ahead, b.softcap = c.int("window"), c.int("ahead"), c.op.Float("softcap")
 	for name, to := range map[string]*[]float32{"alibi": &b.alibi, "sinks": &b.sinks} {
 		if !c.has(name) {
 			continue
@@ -140,13 +141,23 @@ func (c *call) biases() (b biases, err error) {
 	return b, nil
 }
 
-// attend computes one head of one token: y = softmax(scale * q.K) V. kv is the first channel of the head's keys and values.
-func (c *call) attend(y, q []float32, keys, values [][]float32, kv, position int, b biases) {
-	first := 0
-	if window := b.window; window > 0 {
-		first = max(0, position-window+1)
+// seen returns the positions [first, end) that token m sees.
+func (c *call) seen(m int, b biases) (first, end int) {
+	position := int(c.batch.Positions[m])
+	if b.window > 0 {
+		first = max(0, position-b.window+1)
 	}
-	scores := make([]float64, position+1-first)
+	if b.ahead > 0 {
+		return first, min(position+1+b.ahead, c.batch.context(m))
+	}
+	return first, position + 1
+}
+
+// attend computes one head of token m: y = softmax(scale * q.K) V. kv is the first channel of the head's keys and values.
+func (c *call) attend(y, q []float32, keys, values [][]float32, kv, m int, b biases) {
+	first, end := c.seen(m, b)
+	position := int(c.batch.Positions[m])
+	scores := make([]float64, end-first)
 	top := math.Inf(-1)
 	for i := range scores {
 		for d, x := range q {

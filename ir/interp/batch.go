@@ -7,6 +7,7 @@ type Batch struct {
 	RopeLen   []int32 // [T] max(prompt length of the sequence, position+1)
 	Seq       []int   // [T] the sequence that each token belongs to; any numbers
 	Rows      []int32 // [R] tokens whose logits are wanted
+	Types     []int32 // [T] types of tokens; nil: all 0
 
 	// Inputs are further parameters of the function, by name.
 	Inputs map[string]Tensor
@@ -21,6 +22,36 @@ func (b *Batch) Add(seq, start, promptLen int, ids ...int32) {
 		b.RopeLen = append(b.RopeLen, int32(max(promptLen, position+1)))
 		b.Seq = append(b.Seq, seq)
 	}
+}
+
+// types returns the types of all tokens.
+func (b *Batch) types() []int32 {
+	if b.Types != nil {
+		return b.Types
+	}
+	return make([]int32, len(b.IDs))
+}
+
+// seqStart returns the first row of each sequence, and the number of all rows: a sequence begins where the token before is another one's.
+func (b *Batch) seqStart() []int32 {
+	starts := []int32{}
+	for i, seq := range b.Seq {
+		if i == 0 || seq != b.Seq[i-1] {
+			starts = append(starts, int32(i))
+		}
+	}
+	return append(starts, int32(len(b.IDs)))
+}
+
+// context returns how many positions the sequence of token m has once the batch has run.
+func (b *Batch) context(m int) int {
+	most := int32(-1)
+	for i, seq := range b.Seq {
+		if seq == b.Seq[m] {
+			most = max(most, b.Positions[i])
+		}
+	}
+	return int(most) + 1
 }
 
 // Sample asks for the logits of the token added last.

@@ -47,7 +47,7 @@ func (m *Machine) Run(name string, batch *Batch) ([]Tensor, error) {
 		return nil, fmt.Errorf("no function @%s", name)
 	}
 	r := &run{Machine: m, batch: batch, values: map[*ir.Value]Tensor{}}
-	r.env = sym.Bind(int64(len(batch.IDs)), 0, int64(len(batch.Rows)), 0)
+	r.env = sym.Bind(int64(len(batch.IDs)), int64(len(batch.seqStart())-1), int64(len(batch.Rows)), 0)
 	if err := r.params(f); err != nil {
 		return nil, fmt.Errorf("function @%s: %w", name, err)
 	}
@@ -83,6 +83,7 @@ func (r *run) params(f *ir.Func) error {
 	}
 	known := map[string]Tensor{
 		"ids": indices(r.batch.IDs), "positions": indices(r.batch.Positions), "ropelen": indices(r.batch.RopeLen), "rows": indices(r.batch.Rows),
+		"types": indices(r.batch.types()), "seq_start": indices(r.batch.seqStart()),
 	}
 	for _, p := range f.Params {
 		if p.Type.IsToken() {

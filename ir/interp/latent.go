@@ -78,7 +78,7 @@ func (c *call) latentAttention() error {
 		}
 		for head := range heads {
 			query := slices.Concat(q.Row(m)[head*rank:(head+1)*rank], turned.Row(m)[head*rope:(head+1)*rope])
-			c.attend(y.Row(m)[head*rank:(head+1)*rank], query, h.k, h.k, 0, position, biases{})
+			c.attend(y.Row(m)[head*rank:(head+1)*rank], query, h.k, h.k, 0, m, biases{})
 		}
 	}
 	c.give(y)

@@ -11,6 +11,8 @@ import (
 var executors = withActivations(map[string]func(*call) error{
 	"gather":           (*call).gather,
 	"gather_positions": (*call).gatherPositions,
+	"gather_types":     func(c *call) error { return c.lookUp("types") },
+	"pool":             (*call).pool,
 	"rmsnorm":          (*call).rmsnorm,
 	"linear":           linear((*call).product),
 	"rope":             (*call).rope,
@@ -104,6 +106,34 @@ func (c *call) selectRows() error {
 			return fmt.Errorf("row %d of %d is asked for", m, x.Rows)
 		}
 		copy(y.Row(r), x.Row(int(m)))
+	}
+	c.give(y)
+	return nil
+}
+
+// pool makes a row of those of each sequence.
+func (c *call) pool() error {
+	x, starts := c.arg("x"), c.arg("seq_start").Index
+	y := newTensor(len(starts)-1, x.Cols)
+	for b := range y.Rows {
+		first, last := int(starts[b]), int(starts[b+1])-1
+		if first < 0 || last < first || last >= x.Rows {
+			return fmt.Errorf("sequence %d has rows %d to %d of %d", b, first, last, x.Rows)
+		}
+		switch c.op.Text("mode") {
+		case "first":
+			copy(y.Row(b), x.Row(first))
+		case "last":
+			copy(y.Row(b), x.Row(last))
+		default:
+			for j := range x.Cols {
+				sum := 0.0
+				for m := first; m <= last; m++ {
+					sum += float64(x.Row(m)[j])
+				}
+				y.Row(b)[j] = float32(sum / float64(last-first+1))
+			}
+		}
 	}
 	c.give(y)
 	return nil

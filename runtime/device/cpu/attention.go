@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -42,6 +43,9 @@ func bindAttention(b *binding) (runner, error) {
 		return nil, err
 	}
 	if b.launch.Text("mode", "static") != "static" {
+		if a.layer.Ahead > 0 {
+			return nil, errors.New("positions ahead of tokens with keys that are turned when they are read")
+		}
 		if a.turning, err = b.newTurning(&a.layer); err != nil {
 			return nil, err
 		}
@@ -55,7 +59,7 @@ func (a *attention) prepare(b *binding) *attention {
 	a.meet = b.m.team.Barrier
 	splits := (b.m.settings.MaxContext + kernel.SplitLength - 1) / kernel.SplitLength
 	a.parts = b.m.attentionParts(splits * a.layer.QueryHeads * a.layer.PartFloats())
-	b.m.attentions = append(b.m.attentions, a)
+	b.f.attentions = append(b.f.attentions, a)
 	return a
 }
 
@@ -78,6 +82,9 @@ func (b *binding) scores(layer *kernel.Attention) error {
 		}
 		*to = w
 	}
+	if layer.Ahead > 0 && layer.ALiBi != nil {
+		return errors.New("alibi with positions ahead of tokens")
+	}
 	return nil
 }
 
@@ -93,7 +100,7 @@ func (b *binding) cacheLayer() (kernel.Attention, error) {
 			layer, b.launch.Int("dim", 0), kv.layers, kv.Dim)
 	}
 	return kernel.Attention{
-		KV: kv.KV, QueryHeads: int(b.launch.Int("heads", 0)), Scale: float32(b.launch.Float("scale", 1)), Window: int(b.launch.Int("window", 0)),
+		KV: kv.KV, QueryHeads: int(b.launch.Int("heads", 0)), Scale: float32(b.launch.Float("scale", 1)), Window: int(b.launch.Int("window", 0)), Ahead: int(b.launch.Int("ahead", 0)),
 		Pool: b.m.kv.mem, PageStride: int(b.m.kv.pageBytes), Offset: int(kv.offset + int64(layer)*kv.layerBytes),
 	}, nil
 }
@@ -165,7 +172,7 @@ func (a *attention) query(q *kernel.Queries, s *state, b, lo, hi int) (first int
 	first = int(s.step.SeqStart[b]) + lo
 	*q = kernel.Queries{
 		Q: a.q.f32()[first*a.q.ld():], LDQ: a.q.ld(), Out: a.y.f32()[first*a.y.ld():], LDOut: a.y.ld(),
-		Tokens: hi - lo, First: int(s.step.Positions[first]), Pages: s.step.Pages[s.step.PageStart[b]:s.step.PageStart[b+1]],
+		Tokens: hi - lo, First: int(s.step.Positions[first]), Length: int(s.step.Context[b]), Pages: s.step.Pages[s.step.PageStart[b]:s.step.PageStart[b+1]],
 	}
 	if a.layer.Rank > 0 {
 		q.Rope, q.LDRope = a.rope.f32()[first*a.rope.ld():], a.rope.ld()

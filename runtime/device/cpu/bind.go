@@ -53,10 +53,15 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.attention_latent":  bindLatentAttention,
 	"cpu.latent_write":      bindLatentWrite,
 	"cpu.linear_heads":      bindLinearHeads,
+	"cpu.state_conv":        bindStateConv,
+	"cpu.state_scan":        bindStateScan,
+	"cpu.gather_types":      bindGatherTypes,
+	"cpu.pool":              bindPool,
 }
 
-// binding gives a binder the operands of its launch.
+// binding gives a binder the operands of its launch, which is one of function f.
 type binding struct {
+	f      *function
 	launch *engine.Launch
 	kernel *engine.Kernel
 	m      *model
@@ -72,7 +77,7 @@ func (b *binding) view(role string) (view, error) {
 	if op.Kind != engine.OperandBuffer {
 		return view{}, fmt.Errorf("operand %s is not a buffer", role)
 	}
-	return b.m.views[op.Index], nil
+	return b.f.views[op.Index], nil
 }
 
 // views returns the buffers in several roles.
@@ -94,7 +99,7 @@ func (b *binding) weight(role string) (*engine.WeightEntry, []byte, error) {
 	if op.Kind != engine.OperandWeight {
 		return nil, nil, fmt.Errorf("operand %s is not a weight", role)
 	}
-	return b.m.plan.Weight(b.m.program.Weights[op.Index])
+	return b.m.plan.Weight(b.f.program.Weights[op.Index])
 }
 
 // vector returns a row-major f32 weight.
@@ -131,20 +136,20 @@ func (b *binding) cache(role string) (int, error) {
 	return op.Index, nil
 }
 
-// bindAll binds every launch of the program.
-func (m *model) bindAll() error {
-	m.runners = make([]runner, len(m.program.Launches))
-	for i := range m.program.Launches {
-		l := &m.program.Launches[i]
+// bindAll binds every launch of the function.
+func (f *function) bindAll(m *model) error {
+	f.runners = make([]runner, len(f.program.Launches))
+	for i := range f.program.Launches {
+		l := &f.program.Launches[i]
 		bind := binders[l.Kernel]
 		if bind == nil {
 			return fmt.Errorf("launch %d (%s): the cpu device has no kernel %q", i, l.Label, l.Kernel)
 		}
-		r, err := bind(&binding{l, engine.FindKernel(l.Kernel), m})
+		r, err := bind(&binding{f, l, engine.FindKernel(l.Kernel), m})
 		if err != nil {
 			return fmt.Errorf("launch %d (%s, %s): %w", i, l.Label, l.Kernel, err)
 		}
-		m.runners[i] = r
+		f.runners[i] = r
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"llmc/engine"
@@ -20,11 +21,7 @@ func (Device) Name() string { return "cpu" }
 
 // Load binds the plan's most demanding program that this machine can run, or settings.Target's.
 func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	target, err := chooseTarget(plan.Targets("step"), settings.Target)
-	if err != nil {
-		return nil, err
-	}
-	program, err := plan.Program("step", target)
+	target, err := chooseTarget(plan.Targets(plan.Main()), settings.Target)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +30,21 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 		return nil, err
 	}
 	settings.Target = target
-	m := &model{plan: plan, program: program, set: set}
+	m := &model{plan: plan, set: set}
+	for _, name := range plan.Functions() {
+		program, err := plan.Program(name, target)
+		if err != nil {
+			return nil, err
+		}
+		if len(m.functions) > 0 && !slices.Equal(program.Caches, m.functions[0].program.Caches) {
+			return nil, fmt.Errorf("%w %s/%s: it has other caches than function %s", engine.ErrProgram, name, target, plan.Functions()[0])
+		}
+		f := &function{program: program}
+		m.functions = append(m.functions, f)
+		if name == plan.Main() {
+			m.main = f
+		}
+	}
 	if err := m.load(settings); err != nil {
 		m.Close()
 		return nil, err
@@ -82,24 +93,29 @@ const kvShareOfMemory = 4
 // load fills in the settings, takes the memory and binds the launches.
 func (m *model) load(settings engine.Settings) error {
 	if settings.PageSize == 0 {
-		settings.PageSize = limits.DefaultPageSize
+		settings.PageSize = m.main.program.DefaultPageSize()
 	}
-	perToken, err := tokenBytes(m.program.Caches, settings.PageSize)
+	if settings.Drafts > 0 && m.main.program.KeepsState() {
+		return engine.ErrNoDrafts
+	}
+	perToken, err := tokenBytes(m.main.program.Caches, settings.PageSize)
 	if err != nil {
 		return err
 	}
 	info := m.plan.Info()
 	m.info = &info
-	request := limits.Request{Settings: settings, Info: m.info, TokenBytes: perToken, Threads: runtime.NumCPU(), KVMemory: physicalMemory() / kvShareOfMemory}
+	request := limits.Request{Settings: settings, Info: m.info, Whole: m.wholeSequences(), TokenBytes: perToken, Threads: runtime.NumCPU(), KVMemory: physicalMemory() / kvShareOfMemory}
 	if m.settings, err = request.Fill(); err != nil {
 		return err
 	}
-	if m.kv, err = newKVPool(m.program.Caches, m.settings.PageSize, m.settings.Pages); err != nil {
+	if m.kv, err = newKVPool(m.main.program.Caches, m.settings.PageSize, m.settings.Pages); err != nil {
 		return err
 	}
 	env := sym.Bind(int64(m.settings.MaxStepTokens), int64(m.settings.MaxSequences), int64(m.settings.MaxRows), int64(m.settings.MaxContext))
-	if m.arena, m.views, err = newArena(m.program, env); err != nil {
-		return err
+	for _, f := range m.functions {
+		if f.arena, f.views, err = newArena(f.program, env); err != nil {
+			return err
+		}
 	}
 	m.team, m.leave = team.Share(m.settings.Threads)
 	m.state.workers = m.team.Workers()
@@ -109,17 +125,26 @@ func (m *model) load(settings engine.Settings) error {
 	}
 	m.state.turn = make([]turnState, m.state.workers)
 	m.work = m.runStep
-	if m.sampler, err = newSampler(m); err != nil {
-		return err
+	for _, f := range m.functions {
+		if f.program.Func == engine.StepFunc {
+			if f.sampler, err = newSampler(m, f); err != nil {
+				return err
+			}
+		}
+		if err := f.bindAll(m); err != nil {
+			return fmt.Errorf("function %s: %w", f.program.Func, err)
+		}
 	}
-	return m.bindAll()
+	return nil
 }
 
 // headDim returns the largest head of any cache.
 func (m *model) headDim() int {
 	dim := 1
-	for _, c := range m.program.Caches {
-		dim = max(dim, c.Dim)
+	for _, c := range m.main.program.Caches {
+		if c.Kind != engine.State {
+			dim = max(dim, c.Dim)
+		}
 	}
 	return dim
 }

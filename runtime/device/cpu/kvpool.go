@@ -19,8 +19,9 @@ type kvPool struct {
 
 // kvCache is one row of the program's cache table within the pool.
 type kvCache struct {
-	layout.KV
-	offset     int64 // of layer 0 within a page
+	layout.KV               // of all kinds but states
+	state      layout.State // of kind "state"
+	offset     int64        // of layer 0 within a page
 	layerBytes int64
 	layers     int
 }
@@ -31,18 +32,27 @@ func tokenBytes(caches []engine.Cache, pageSize int) (int64, error) {
 	if err := pool.plan(caches); err != nil {
 		return 0, err
 	}
-	return pool.pageBytes / int64(pageSize), nil
+	return (pool.pageBytes + int64(pageSize) - 1) / int64(pageSize), nil
 }
 
 func (p *kvPool) plan(caches []engine.Cache) error {
 	for _, c := range caches {
-		kv, err := c.Layout(p.pageSize)
+		own := kvCache{offset: p.pageBytes, layers: c.Layers}
+		var err error
+		bytes := 0
+		if c.Kind == engine.State {
+			own.state, err = c.State()
+			bytes = own.state.Bytes()
+		} else {
+			own.KV, err = c.Layout(p.pageSize)
+			bytes = own.Bytes()
+		}
 		if err != nil {
 			return fmt.Errorf("cache %q: %w", c.Name, err)
 		}
-		layerBytes := int64(kv.Bytes()+layout.Align-1) / layout.Align * layout.Align
-		p.caches = append(p.caches, kvCache{kv, p.pageBytes, layerBytes, c.Layers})
-		p.pageBytes += layerBytes * int64(c.Layers)
+		own.layerBytes = int64(bytes+layout.Align-1) / layout.Align * layout.Align
+		p.caches = append(p.caches, own)
+		p.pageBytes += own.layerBytes * int64(c.Layers)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 
 	"llmc/engine"
@@ -14,28 +15,35 @@ import (
 	"llmc/runtime/sample"
 )
 
-// model is a plan loaded on the CPU: one program bound to its memory.
+// model is a plan loaded on the CPU: the programs of its functions, each bound to memory of its own, over one pool of KV pages.
 type model struct {
-	plan       *engine.Plan
-	info       *engine.ModelInfo
+	plan      *engine.Plan
+	info      *engine.ModelInfo
+	functions []*function
+	main      *function // that the plan is for: see engine.Plan.Main
+	running   *function
+	settings  limits.Limits
+	set       *kernel.Set
+	team      *team.Team
+	leave     func() // the team, which all models with as many threads share
+	kv        *kvPool
+	parts     []float32 // of attention; see attentionParts
+	turns     []*turning
+	gathered  gathered // of products with experts
+	state     state
+	work      func(worker int)
+	observe   func(launch int) // worker 0 calls it after each launch when set; see Trace
+}
+
+// function is one program bound to its memory.
+type function struct {
 	program    *engine.Program
-	settings   limits.Limits
-	set        *kernel.Set
-	team       *team.Team
-	leave      func() // the team, which all models with as many threads share
 	arena      region
 	views      []view
-	kv         *kvPool
 	ropes      []*ropeTable
 	attentions []*attention
-	parts      []float32 // of attention; see attentionParts
-	turns      []*turning
-	gathered   gathered // of products with experts
 	runners    []runner
-	sampler    *sampler
-	state      state
-	work       func(worker int)
-	observe    func(launch int) // worker 0 calls it after each launch when set; see Trace
+	sampler    *sampler // of the function "step"; nil of others
 }
 
 // state is what one step's launches share.
@@ -53,11 +61,13 @@ type state struct {
 type rowsOf struct{ dim sym.Dim }
 
 func rowsOfBuffer(b *binding, role string) rowsOf {
-	return rowsOf{b.m.program.Buffers[b.operand(role).Index].Rows}
+	return rowsOf{b.f.program.Buffers[b.operand(role).Index].Rows}
 }
 
-func (r rowsOf) count(s *state) int {
-	n, _ := r.dim.Eval(s.env)
+func (r rowsOf) count(s *state) int { return r.countIn(s.env) }
+
+func (r rowsOf) countIn(env sym.Env) int {
+	n, _ := r.dim.Eval(env)
 	return int(n)
 }
 
@@ -70,14 +80,26 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if m.team == nil {
 		return errClosed
 	}
+	if m.main.sampler == nil {
+		return fmt.Errorf("the plan has no function %s, it has %s", engine.StepFunc, strings.Join(m.Functions(), ", "))
+	}
 	if err := m.settings.Check(step, out); err != nil {
 		return err
 	}
+	if err := m.run(m.main, step, out); err != nil {
+		return err
+	}
+	sample.Accept(step.Drafts, out)
+	return nil
+}
+
+// run computes a function of a step that has been checked.
+func (m *model) run(f *function, step *engine.Step, out []engine.Sampled) error {
 	s := &m.state
-	s.step, s.out = step, out
+	m.running, s.step, s.out = f, step, out
 	s.env = step.Sizes()
 	s.failure.Store(nil)
-	for _, a := range m.attentions {
+	for _, a := range f.attentions {
 		a.next.Store(0)
 	}
 	m.team.Run(m.work)
@@ -85,18 +107,17 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if failure := s.failure.Load(); failure != nil {
 		return *failure
 	}
-	sample.Accept(step.Drafts, out)
 	return nil
 }
 
 // runStep is one worker's part of a step. After a failure the workers still meet at every barrier, so that none waits for ever.
 func (m *model) runStep(worker int) {
-	s := &m.state
-	for _, r := range m.ropes {
+	s, f := &m.state, m.running
+	for _, r := range f.ropes {
 		m.guard(r, worker)
 	}
-	for i, r := range m.runners {
-		if m.program.Launches[i].Sync || i == 0 {
+	for i, r := range f.runners {
+		if f.program.Launches[i].Sync || i == 0 {
 			m.team.Barrier(worker)
 		}
 		if s.failure.Load() == nil {
@@ -111,8 +132,8 @@ func (m *model) runStep(worker int) {
 		}
 	}
 	m.team.Barrier(worker)
-	if s.failure.Load() == nil {
-		m.guard(m.sampler, worker)
+	if f.sampler != nil && s.failure.Load() == nil {
+		m.guard(f.sampler, worker)
 	}
 }
 
@@ -139,7 +160,10 @@ func (m *model) Close() error {
 }
 
 func (m *model) release() error {
-	errs := []error{m.arena.release(), m.gathered.release()}
+	errs := []error{m.gathered.release()}
+	for _, f := range m.functions {
+		errs = append(errs, f.arena.release())
+	}
 	if m.kv != nil {
 		errs = append(errs, m.kv.mem.release())
 	}

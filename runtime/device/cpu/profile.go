@@ -8,15 +8,15 @@ import (
 
 // Launches implements engine.Profiler.
 func (m *model) Launches() []engine.LaunchTime {
-	times := make([]engine.LaunchTime, 0, len(m.program.Launches)+1)
-	for i := range m.program.Launches {
-		l := &m.program.Launches[i]
+	times := make([]engine.LaunchTime, 0, len(m.main.program.Launches)+1)
+	for i := range m.main.program.Launches {
+		l := &m.main.program.Launches[i]
 		t := engine.LaunchTime{Kernel: l.Kernel, Label: l.Label}
 		for _, o := range l.Operands {
 			if o.Kind != engine.OperandWeight || l.Kernel == "cpu.gather" {
 				continue
 			}
-			if w, _, err := m.plan.Weight(m.program.Weights[o.Index]); err == nil {
+			if w, _, err := m.plan.Weight(m.main.program.Weights[o.Index]); err == nil {
 				t.WeightBytes += w.Bytes
 			}
 		}
@@ -34,7 +34,7 @@ func (m *model) Profile(step *engine.Step, out []engine.Sampled, times []engine.
 		last = now
 	}
 	defer func() { m.observe = nil }()
-	err := m.Step(step, out)
+	err := m.runMain(step, out)
 	times[len(times)-1].Seconds += time.Since(last).Seconds()
 	return err
 }

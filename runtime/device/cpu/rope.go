@@ -94,7 +94,7 @@ func (b *binding) ropeOf(dim int) (*ropeTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range b.m.ropes {
+	for _, t := range b.f.ropes {
 		if t.spec == spec {
 			return t, nil
 		}
@@ -116,7 +116,7 @@ func (b *binding) ropeOf(dim int) (*ropeTable, error) {
 	for i := range t.scratch {
 		t.scratch[i] = make([]float32, spec.half)
 	}
-	b.m.ropes = append(b.m.ropes, t)
+	b.f.ropes = append(b.f.ropes, t)
 	return t, nil
 }
 

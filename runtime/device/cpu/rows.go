@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -162,11 +163,32 @@ func bindGatherPositions(b *binding) (runner, error) {
 	return &gather{b.m.set, table, y, func(s *engine.Step) []int32 { return s.Positions }}, nil
 }
 
+// bindGatherTypes looks up types, of which a step has none beyond the smallest table.
+func bindGatherTypes(b *binding) (runner, error) {
+	table, err := b.matrix("table")
+	if err != nil {
+		return nil, err
+	}
+	y, err := b.view("y")
+	if err != nil {
+		return nil, err
+	}
+	if y.cols != table.K {
+		return nil, fmt.Errorf("table [%d,%d] for rows of %d", table.N, table.K, y.cols)
+	}
+	b.m.settings.Types = min(cmp.Or(b.m.settings.Types, table.N), table.N)
+	return &gather{b.m.set, table, y, func(s *engine.Step) []int32 { return s.Types }}, nil
+}
+
 func (g *gather) run(s *state, worker int) {
 	lo, hi := share(s.step.T(), worker, s.workers)
 	index := g.index(s.step)
 	for t := lo; t < hi; t++ {
-		g.set.Gather(g.y.row(t), &g.table, int(index[t]))
+		row := 0
+		if len(index) > 0 { // types that are all 0 are left out
+			row = int(index[t])
+		}
+		g.set.Gather(g.y.row(t), &g.table, row)
 	}
 }
 

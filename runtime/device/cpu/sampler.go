@@ -13,13 +13,13 @@ type sampler struct {
 	samplers []*sample.Sampler // one per worker
 }
 
-func newSampler(m *model) (*sampler, error) {
-	if m.program.Logits < 0 || m.program.Logits >= len(m.views) {
-		return nil, fmt.Errorf("program %s: logits are buffer %d of %d", m.program.Func, m.program.Logits, len(m.views))
+func newSampler(m *model, f *function) (*sampler, error) {
+	if f.program.Logits < 0 || f.program.Logits >= len(f.views) {
+		return nil, fmt.Errorf("program %s: logits are buffer %d of %d", f.program.Func, f.program.Logits, len(f.views))
 	}
-	p := &sampler{vocab: m.info.Vocab, logits: m.views[m.program.Logits]}
+	p := &sampler{vocab: m.info.Vocab, logits: f.views[f.program.Logits]}
 	if p.logits.cols < p.vocab || p.logits.format != "" {
-		return nil, fmt.Errorf("program %s: %d logits for a vocabulary of %d", m.program.Func, p.logits.cols, p.vocab)
+		return nil, fmt.Errorf("program %s: %d logits for a vocabulary of %d", f.program.Func, p.logits.cols, p.vocab)
 	}
 	for range m.state.workers {
 		p.samplers = append(p.samplers, sample.New(p.vocab))

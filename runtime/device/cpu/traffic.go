@@ -17,8 +17,11 @@ const (
 
 // Traffic sums up what a decode step reads and measures how fast the team reads memory that is in no cache.
 func (m *model) Traffic() (engine.Traffic, error) {
-	t := engine.Traffic{KVTokenBytes: m.kv.pageBytes / int64(m.kv.pageSize)}
-	for i, name := range m.program.Weights {
+	var t engine.Traffic
+	if !m.main.program.KeepsState() { // of which a token reads and writes one, however many tokens it has seen
+		t.KVTokenBytes = m.kv.pageBytes / int64(m.kv.pageSize)
+	}
+	for i, name := range m.main.program.Weights {
 		if !m.streams(i) {
 			continue
 		}
@@ -49,8 +52,8 @@ func (m *model) Traffic() (engine.Traffic, error) {
 
 // streams tells whether a step reads the whole weight, not only rows of it.
 func (m *model) streams(weight int) bool {
-	for i := range m.program.Launches {
-		l := &m.program.Launches[i]
+	for i := range m.main.program.Launches {
+		l := &m.main.program.Launches[i]
 		if l.Kernel != "cpu.gather" && slices.Contains(l.Operands, engine.Operand{Kind: engine.OperandWeight, Index: weight}) {
 			return true
 		}

@@ -29,8 +29,8 @@ func capability(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 // that its driver reads and its memory has room for. wanted, where it is not empty, is the only target to look at. The error says in one line why none runs.
 func Choose(plan *engine.Plan, card Card, wanted string, pageSize int) (*engine.Program, error) {
 	var refusals []string
-	for _, name := range suited(plan.Targets("step"), wanted, card.Capability) {
-		program, err := plan.Program("step", name)
+	for _, name := range suited(plan.Targets(plan.Main()), wanted, card.Capability) {
+		program, err := plan.Program(plan.Main(), name)
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +44,7 @@ func Choose(plan *engine.Plan, card Card, wanted string, pageSize int) (*engine.
 		refusals = append(refusals, refusal)
 	}
 	if len(refusals) == 0 {
-		return nil, card.noProgram(plan.Targets("step"), wanted)
+		return nil, card.noProgram(plan.Targets(plan.Main()), wanted)
 	}
 	return nil, fmt.Errorf("%v can not run the plan: %s", &card, strings.Join(refusals, "; "))
 }

@@ -28,6 +28,33 @@ func (l *Limits) CheckBehind(s *engine.Step, out []engine.Sampled, before int) e
 	return l.checkIndices(s, before)
 }
 
+// CheckWhole is Check of a step for a function of whole sequences: each has its tokens from position 0 on, all of them, and none is sampled.
+func (l *Limits) CheckWhole(s *engine.Step) error {
+	if err := l.Check(s, nil); err != nil {
+		return err
+	}
+	for b, context := range s.Context {
+		first, end := s.SeqStart[b], s.SeqStart[b+1]
+		if context != end-first {
+			return fmt.Errorf("sequence %d: %d tokens in a context of %d; the function takes all of them at once", b, end-first, context)
+		}
+		for i := first; i < end; i++ {
+			if s.Positions[i] != i-first {
+				return fmt.Errorf("sequence %d: token %d at position %d, not %d", b, i, s.Positions[i], i-first)
+			}
+		}
+	}
+	if len(s.Types) != 0 && len(s.Types) != s.T() {
+		return fmt.Errorf("step of %d tokens has %d types", s.T(), len(s.Types))
+	}
+	for i, kind := range s.Types {
+		if kind < 0 || int(kind) >= max(l.Types, 1) {
+			return fmt.Errorf("token %d: type %d of %d", i, kind, max(l.Types, 1))
+		}
+	}
+	return nil
+}
+
 func (l *Limits) checkIndices(s *engine.Step, before int) error {
 	vocab, slots := int32(l.Vocab), int64(l.Pages)*int64(l.PageSize)
 	for i, id := range s.IDs {

@@ -10,8 +10,9 @@ import (
 const (
 	defaultStepTokens = 512
 	defaultSequences  = 64
-	DefaultPageSize   = 16
-	maxDrafts         = 64 // of all sequences in one step: with more tokens, arithmetic is what a step waits for
+	DefaultPageSize   = engine.DefaultPageSize
+	maxPageSize       = 1024 // of caches whose pages grow with their positions it is less
+	maxDrafts         = 64   // of all sequences in one step: with more tokens, arithmetic is what a step waits for
 	maxStepTokens     = 1 << 16
 	maxThreads        = 1 << 10 // more than processors are of no use, but harmless: they take turns
 )
@@ -22,6 +23,7 @@ type Request struct {
 	Info       *engine.ModelInfo
 	TokenBytes int64 // cache size of one position
 	Threads    int   // workers when the settings leave it open
+	Whole      bool  // functions want all tokens of a sequence in one step
 	KVMemory   int64 // bytes that the cache takes at most when the settings leave it open
 }
 
@@ -30,6 +32,7 @@ type Limits struct {
 	engine.Settings
 	Vocab int
 	Pages int // KV pages that fit
+	Types int // types that a token can have; 0: one, which need not be said
 }
 
 // Fill gives what the settings leave open its default and checks the rest.
@@ -38,8 +41,12 @@ func (r Request) Fill() (Limits, error) {
 	setDefault(&s.Threads, r.Threads)
 	setDefault(&s.PageSize, DefaultPageSize)
 	setDefault(&s.MaxSequences, defaultSequences)
-	setDefault(&s.MaxStepTokens, defaultStepTokens)
 	setDefault(&s.MaxContext, max(r.Info.MaxContext, 1))
+	tokens := defaultStepTokens
+	if r.Whole {
+		tokens = min(max(tokens, s.MaxContext), maxStepTokens)
+	}
+	setDefault(&s.MaxStepTokens, tokens)
 	s.MaxStepTokens = max(s.MaxStepTokens, s.MaxSequences)
 	setDefault(&s.MaxRows, min(s.MaxSequences+min(s.MaxSequences*s.Drafts, maxDrafts), s.MaxStepTokens))
 	l := Limits{Settings: s, Vocab: r.Info.Vocab}
@@ -48,7 +55,7 @@ func (r Request) Fill() (Limits, error) {
 		v, high int
 	}{
 		{"threads", s.Threads, maxThreads}, {"max-step-tokens", s.MaxStepTokens, maxStepTokens}, {"max-batch", s.MaxSequences, maxStepTokens},
-		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, 128}, {"drafts", s.Drafts + 1, maxStepTokens},
+		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, maxPageSize}, {"drafts", s.Drafts + 1, maxStepTokens},
 	} {
 		if c.v < 1 || c.v > c.high {
 			return l, fmt.Errorf("%s is %d: must be within 1..%d", c.name, c.v, c.high)

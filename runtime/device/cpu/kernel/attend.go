@@ -12,6 +12,7 @@ type Attention struct {
 	QueryHeads int       // a multiple of KV.Heads; query heads of a KV head are neighbours
 	Scale      float32   // of the scores
 	Window     int       // a token sees the last Window positions, itself included; 0: all
+	Ahead      int       // a token sees so many positions behind its own, of those that the sequence has; not with ALiBi
 	Softcap    float32   // scores become Softcap*tanh(score/Softcap); 0: off
 	ALiBi      []float32 // [QueryHeads] times position - query's is added to scores; nil: nothing
 	Sinks      []float32 // [QueryHeads] scores of no value, which join the sum of the softmax; nil: none
@@ -30,6 +31,7 @@ type Queries struct {
 	LDOut  int
 	Tokens int
 	First  int     // position of the first token
+	Length int     // positions that the sequence has; read where layers look ahead
 	Pages  []int32 // page table of the sequence
 }
 
@@ -50,7 +52,16 @@ func (a *Attention) visible(q *Queries, r int) (lo, hi int) {
 	if a.Window > 0 {
 		lo = max(0, hi-a.Window)
 	}
+	if a.Ahead > 0 {
+		hi = min(hi+a.Ahead, q.Length)
+	}
 	return lo, hi
+}
+
+// end returns the position behind the last one that any token of q sees.
+func (a *Attention) end(q *Queries) int {
+	_, hi := a.visible(q, a.Rows(q)-1)
+	return hi
 }
 
 func (a *Attention) kind() int { return kvKind(a.KV) }
@@ -232,7 +243,7 @@ func (t *attendTile) span() (lo, hi int) {
 // locate finds the panels of keys, the values and the scales of the positions that the tile sees, and what lies a split further.
 func (s *Set) locate(sc *attendScratch, t *attendTile) {
 	lo, hi := t.span()
-	most := t.q.First + t.q.Tokens // positions from here on need no memory ahead
+	most := t.end(t.q) // positions from here on need no memory ahead
 	k, v, kScale, vScale := t.K(t.head, 0, 0), t.V(t.head, 0, 0), t.KScale(t.head, 0), t.VScale(t.head, 0)
 	size, rows, bytes := t.KPanelBytes(), panelPositions/t.Pack()*t.VRowBytes(), t.Bytes()
 	for i := lo / panelPositions; i*panelPositions < hi; i++ {

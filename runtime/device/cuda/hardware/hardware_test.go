@@ -101,7 +101,7 @@ func TestGPU(t *testing.T) {
 			}
 			before := free(t)
 			t.Logf("in one launch, as faster: %v", model.(*gpu.Model).Persistent())
-			v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), dir)
+			v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), compiler.Original{Dir: dir})
 			if after := free(t); after < before {
 				t.Errorf("steps took %d bytes of device memory, if nobody else did", before-after)
 			}
