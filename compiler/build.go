@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"time"
 
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
 	"llmc/engine"
-	"llmc/internal/cli"
 	"llmc/internal/cubin"
 	"llmc/internal/quant"
 	"llmc/internal/version"
@@ -47,6 +45,8 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, err
 	}
 	defer b.checkpoint.Close()
+	b.hashing = startHashing(ctx, b.checkpoint, b.Threads, b.Progress)
+	defer b.hashing.stop()
 	if err := b.compile(); err != nil {
 		return nil, err
 	}
@@ -58,6 +58,7 @@ type build struct {
 	*Options
 	targets    []engine.Target
 	checkpoint *hf.Checkpoint
+	hashing    *hashing
 	policy     passes.Policy
 	format     *quant.Format // of a target of which nothing is known
 	quant      string        // what the policy's format is on the targets
@@ -65,6 +66,7 @@ type build struct {
 	lowered    []*lowered
 	assemblers []cubin.Assembler // of which one makes the cubins
 	weights    *weightTable
+	origin     *engine.Provenance
 }
 
 func (b *build) open() error {
@@ -119,7 +121,7 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := output{checkpoint: b.checkpoint, jobs: b.weights.jobs, path: b.Out, gate: b.Gate, threads: b.Threads, progress: b.Progress}
+	out := output{checkpoint: b.checkpoint, hashing: b.hashing, origin: b.origin, jobs: b.weights.jobs, path: b.Out, gate: b.Gate, threads: b.Threads, progress: b.Progress}
 	report, err := out.write(ctx, sections)
 	if err != nil {
 		return nil, err
@@ -150,13 +152,12 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 		return nil, err
 	}
 	contents = append(contents, templates...)
-	provenance, err := b.provenance(ctx)
-	if err != nil {
+	if b.origin, err = b.provenance(ctx); err != nil {
 		return nil, err
 	}
 	for _, make := range []func() (engine.Content, error){
 		func() (engine.Content, error) { return engine.InfoContent(info) },
-		func() (engine.Content, error) { return engine.ProvenanceContent(provenance) },
+		func() (engine.Content, error) { return engine.ProvenanceContent(b.origin) },
 		func() (engine.Content, error) { return engine.RulesContent(ruleCounts(b.lowered[0].report)) },
 	} {
 		c, err := make()
@@ -188,7 +189,7 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 	return contents, nil
 }
 
-// provenance says what the plan was made from. The checkpoint's files are hashed, by name; the directory's own name stays out.
+// provenance says what the plan was made from. The checkpoint's files are there by name, without their hashes yet; the directory's own name stays out.
 func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	p := &engine.Provenance{Compiler: version.Full(), Model: b.Repo, Revision: b.Commit, Options: []engine.Option{{Name: "quant", Value: b.quant}}}
 	if b.KVDType != "" && b.KVDType != Auto {
@@ -216,31 +217,8 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	for _, name := range b.Disabled {
 		p.Options = append(p.Options, engine.Option{Name: "disabled", Value: name})
 	}
-	if p.Files, err = sourceFiles(ctx, b.checkpoint, b.Threads, b.Progress); err != nil {
-		return nil, err
-	}
+	p.Files = b.hashing.files()
 	return p, recordAdapters(ctx, p, b.checkpoint, b.Lora)
-}
-
-// sourceFiles hashes the files of a checkpoint.
-func sourceFiles(ctx context.Context, c *hf.Checkpoint, threads int, progress *cli.Progress) ([]engine.SourceFile, error) {
-	total := int64(0)
-	for _, name := range c.SourceFiles() {
-		if info, err := os.Stat(filepath.Join(c.Dir, name)); err == nil {
-			total += info.Size()
-		}
-	}
-	task := progress.Start("hashing the checkpoint", total)
-	digests, err := c.Digests(ctx, threads, task.Add)
-	if err != nil {
-		return nil, err
-	}
-	task.Done()
-	var files []engine.SourceFile
-	for _, d := range digests {
-		files = append(files, engine.SourceFile{Name: d.Name, Bytes: d.Bytes, SHA256: d.SHA256[:]})
-	}
-	return files, nil
 }
 
 // crashError reports a bug of the compiler in one line; what it was working on is kept for the report of the bug.

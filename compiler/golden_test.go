@@ -325,7 +325,9 @@ func store(m *ir.Module, format *quant.Format) {
 		case "moe.route":
 			plain[op.Arg("logits").Def.Arg("w").Weight] = true
 		case "scale_rows":
-			plain[op.Arg("by").Def.Arg("x").Def.Arg("w").Weight] = true
+			if open := op.Arg("by").Def; open.Kind.Name == "sigmoid" {
+				plain[open.Arg("x").Def.Arg("w").Weight] = true
+			}
 		case "state.conv":
 			plain[op.Arg("w").Weight] = true
 		case "state.scan":

@@ -12,6 +12,7 @@ import (
 	"llmc/compiler/hf"
 	"llmc/engine"
 	"llmc/internal/golden"
+	"llmc/passes"
 	"llmc/runtime/device/cpu"
 )
 
@@ -53,13 +54,14 @@ type recorded struct {
 	dir    string
 	ids    []int32
 	logits []float32
+	bf16   float64 // root mean square of what transformers' own run in bf16 is off by, where that is recorded
 }
 
 // quantizedGolden finds a checkpoint; those that are shared may be absent.
 func quantizedGolden(t *testing.T, name string) recorded {
 	t.Helper()
 	r := recorded{dir: filepath.Join("../testdata/quantized", name)}
-	shared := strings.HasPrefix(name, "llama-")
+	shared := strings.HasPrefix(name, "llama-") || strings.HasPrefix(name, "gpt-oss-")
 	if shared {
 		r.dir = filepath.Join(golden.Shared(t), "checkpoints", name)
 	}
@@ -78,6 +80,7 @@ func quantizedGolden(t *testing.T, name string) recorded {
 		r.ids, key = file.Prompts[2].IDs, "p33.logits_all"
 	}
 	x := tensors.Tensor(key)
+	r.bf16 = file.Difference["bfloat16"].RMS
 	r.logits = make([]float32, x.Elements())
 	check(t, x.ReadRows(r.logits, 0, x.Rows()))
 	return r
@@ -103,10 +106,33 @@ func TestQuantizedCheckpoints(t *testing.T) {
 	}
 }
 
+// TestMXFP4 multiplies experts in the codes of the file. With all else in f32, logits are those of the dequantized model. By default all else is bf16, where rounding
+// sends a token to another expert, as it does in transformers, whose own run is no nearer.
+func TestMXFP4(t *testing.T) {
+	r := quantizedGolden(t, "gpt-oss-mxfp4")
+	for _, c := range []struct {
+		options compiler.Options
+		rms     float64
+	}{
+		{compiler.Options{Quant: "f32", Override: []passes.Override{{Pattern: "*.experts.*", Format: "mxfp4"}}}, 1e-3},
+		{compiler.Options{}, r.bf16},
+	} {
+		c.options.Model, c.options.Check = r.dir, true
+		model, info := openBuilt(t, c.options)
+		if !strings.HasSuffix(info.Quant, "mxfp4 mxfp4") {
+			t.Errorf("linears are %s", info.Quant)
+		}
+		got := slices.Concat(forward(t, model, info.Vocab, r.ids, true)...)
+		if _, rms := relative(got, r.logits); !(rms <= c.rms) {
+			t.Errorf("%+v: rms %.3g, at most %g", c.options, rms, c.rms)
+		}
+	}
+}
+
 // TestCodesAreKept verifies plans whose codes come from several tensors, in other orders: every weight has the checkpoint's own numbers, and the function is the imported one.
 func TestCodesAreKept(t *testing.T) {
-	for _, name := range []string{"gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-block", "ct-fp8-tensor-static", "gptq-int8-g32-actorder"} {
-		dir := filepath.Join("../testdata/quantized", name)
+	for _, name := range []string{"gpt-oss-mxfp4", "gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-block", "ct-fp8-tensor-static", "gptq-int8-g32-actorder"} {
+		dir := quantizedGolden(t, name).dir
 		path := filepath.Join(t.TempDir(), "engine.plan")
 		report, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Check: true})
 		check(t, err)

@@ -14,6 +14,8 @@ import (
 // output is a plan on its way to the disk: sections that are known, weights that stream through.
 type output struct {
 	checkpoint *hf.Checkpoint
+	hashing    *hashing
+	origin     *engine.Provenance // in the sections, without hashes of the checkpoint's files; nil: they have none
 	jobs       []*packJob
 	path       string
 	gate       Gate
@@ -43,11 +45,14 @@ func (o *output) write(ctx context.Context, sections []engine.Content) (*Report,
 }
 
 func (o *output) fill(ctx context.Context, w *engine.Writer, total int64) (*Report, error) {
-	p := packer{checkpoint: o.checkpoint, writer: w, jobs: o.jobs, task: o.progress.Start("weights", total)}
+	p := packer{checkpoint: o.checkpoint, hashing: o.hashing, writer: w, jobs: o.jobs, task: o.progress.Start("weights", total)}
 	if err := p.run(ctx, o.threads); err != nil {
 		return nil, err
 	}
 	p.task.Done()
+	if err := o.writeHashes(w); err != nil {
+		return nil, err
+	}
 	report := &Report{Plan: o.path, Accuracy: accuracy(o.jobs)}
 	if err := o.gate.check(&report.Accuracy); err != nil {
 		return nil, err
@@ -70,4 +75,19 @@ func (o *output) fill(ctx context.Context, w *engine.Writer, total int64) (*Repo
 		report.PlanBytes = info.Size()
 	}
 	return report, nil
+}
+
+// writeHashes completes the provenance.
+func (o *output) writeHashes(w *engine.Writer) error {
+	if o.origin == nil {
+		return nil
+	}
+	if err := o.hashing.complete(o.origin.Files); err != nil {
+		return err
+	}
+	c, err := engine.ProvenanceContent(o.origin)
+	if err != nil {
+		return err
+	}
+	return w.Rewrite(c)
 }

@@ -52,6 +52,8 @@ func Refit(ctx context.Context, o RefitOptions) (report *Report, err error) {
 	}
 	defer checkpoint.Close()
 	r := &refit{RefitOptions: o, plan: plan, checkpoint: checkpoint}
+	r.hashing = startHashing(ctx, checkpoint, workers(o.Threads), o.Progress)
+	defer r.hashing.stop()
 	if err := r.sameModel(); err != nil {
 		return nil, err
 	}
@@ -66,6 +68,8 @@ type refit struct {
 	RefitOptions
 	plan       *engine.Plan
 	checkpoint *hf.Checkpoint
+	hashing    *hashing
+	origin     *engine.Provenance
 	jobs       []*packJob
 }
 
@@ -163,7 +167,7 @@ func (r *refit) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := output{checkpoint: r.checkpoint, jobs: r.jobs, path: r.Out, threads: workers(r.Threads), progress: r.Progress}
+	out := output{checkpoint: r.checkpoint, hashing: r.hashing, origin: r.origin, jobs: r.jobs, path: r.Out, threads: workers(r.Threads), progress: r.Progress}
 	report, err := out.write(ctx, sections)
 	if err != nil {
 		return nil, err
@@ -206,11 +210,10 @@ func (r *refit) provenance(ctx context.Context) (engine.Content, error) {
 	}
 	p.Options = slices.DeleteFunc(p.Options, func(o engine.Option) bool { return o.Name == "weights" || o.Name == loraOption })
 	p.Model, p.Revision = r.Repo, r.Commit
-	if p.Files, err = sourceFiles(ctx, r.checkpoint, workers(r.Threads), r.Progress); err != nil {
-		return engine.Content{}, err
-	}
+	p.Files = r.hashing.files()
 	if err := recordAdapters(ctx, p, r.checkpoint, r.Lora); err != nil {
 		return engine.Content{}, err
 	}
+	r.origin = p
 	return engine.ProvenanceContent(p)
 }

@@ -19,6 +19,7 @@ import (
 // packer streams weights from a checkpoint into a plan. Its memory is a few panels for each worker, whatever the model's size.
 type packer struct {
 	checkpoint *hf.Checkpoint
+	hashing    *hashing // of the checkpoint, which workers wait for
 	writer     *engine.Writer
 	jobs       []*packJob
 	task       *cli.Task
@@ -173,10 +174,11 @@ func (p *packer) spread(ctx context.Context, threads int, all []piece, do func(w
 	defer cancel(nil)
 	pieces := make(chan piece)
 	var workers sync.WaitGroup
-	for range max(1, threads) {
+	for n := range max(1, threads) {
 		workers.Add(1)
 		go func() {
 			defer workers.Done()
+			p.hashing.running.Wait(n)
 			w := packWorker{packer: p}
 			for piece := range pieces {
 				if ctx.Err() != nil {

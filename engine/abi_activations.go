@@ -20,6 +20,9 @@ var actAttr = func() AttrRow {
 	return a
 }()
 
+// gateAttrs are the attributes of a gated activation: its function, the bound of gate and up, and what is added to up.
+var gateAttrs = []AttrRow{optionalAttr(actAttr), optionalAttr(floatAttr("limit", 0, 1e30)), optionalAttr(floatAttr("shift", -1e30, 1e30))}
+
 // activationKernels are the kernels of a device that has all activations.
 func activationKernels(device string) []Kernel {
 	roles := []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")}

@@ -115,7 +115,7 @@ var cpuKernels = []Kernel{
 		Doc:  "y = act(gate) * up, where the panels of w are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", activations, "m k"), matrix("w", packed, "panels k"), optional(vector("bias", "f32", "panels")),
 			result("y", "f32", "m n")},
-		Attrs: []AttrRow{optionalAttr(actAttr)},
+		Attrs: gateAttrs,
 		Check: checkLinearSwiglu,
 	},
 	{
@@ -154,7 +154,8 @@ var cpuKernels = []Kernel{
 			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32", "T heads*dim"),
 			optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
-			optionalAttr(intAttr("ahead", 0, math.MaxInt32)), optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),
+			optionalAttr(intAttr("ahead", 0, math.MaxInt32)), optionalAttr(intAttr("chunk", 0, math.MaxInt32)),
+			optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
 		Check: checkRotateOnRead,
 	},

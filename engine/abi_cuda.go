@@ -71,7 +71,7 @@ var cudaKernels = []Kernel{
 		Roles: []Role{arg("x", fragmentInputs, "m k"), matrix("w", fragments, "panels k"), optional(vector("bias", "f32", "panels")), squares("m"), raw("m"),
 			result("y", "f32 bf16 f16 f32m", "m n"),
 			parts, tickets},
-		Attrs: []AttrRow{ticketsAttr, optionalAttr(epsAttr), optionalAttr(actAttr)},
+		Attrs: slices.Concat([]AttrRow{ticketsAttr, optionalAttr(epsAttr)}, gateAttrs),
 		Check: checkFragmentHalves,
 	},
 	{
@@ -131,6 +131,7 @@ var cudaKernels = []Kernel{
 			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32 bf16 f16 f32m", "T heads*dim"),
 			scratch("partials", "f32", "lines 16"), optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
+			optionalAttr(intAttr("chunk", 0, math.MaxInt32)),
 			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)},
 			allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},

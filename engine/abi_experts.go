@@ -34,8 +34,8 @@ func routeKernels(device string) []Kernel {
 		},
 		{
 			Name: device + ".moe_combine",
-			Doc:  "the sum over j, in order, of weights[m, j] * y[places[m, j]]",
-			Roles: []Role{arg("y", "f32", "places k"), arg("places", "i32", "m top_k"), arg("weights", "f32", "m top_k"),
+			Doc:  "the sum over j, in order, of weights[m, j] * y[places[m, j]]; without weights each counts once",
+			Roles: []Role{arg("y", "f32", "places k"), arg("places", "i32", "m top_k"), optional(arg("weights", "f32", "m top_k")),
 				result("z", "f32", "m k")},
 			Where: []string{"top_k <= 32"},
 			Check: func(b *Bound) error { return b.wantRows("places", b.rows["m"].Scale(b.Size("top_k"))) },
@@ -62,7 +62,7 @@ var cpuExperts = []Kernel{
 		Doc:  "act(gate) * up of moe_linear, where the panels of each matrix are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", activations, "m k"), arg("offsets", "i32", "edges 1"), matrix("w", packed, "stack panels k"),
 			optional(arg("rows", "i32", "places 1")), optional(vector("bias", "f32", "stack*panels")), result("y", "f32", "places n")},
-		Attrs: []AttrRow{optionalAttr(actAttr)},
+		Attrs: gateAttrs,
 		Check: func(b *Bound) error { return firstError(checkStack(b), checkLinearSwiglu(b)) },
 	},
 }
@@ -81,7 +81,7 @@ var cudaExperts = []Kernel{
 		Doc:  "act(gate) * up of moe_linear, where blocks of 8 outputs of each matrix are those of gate and up in turn; silu where no act is named",
 		Roles: []Role{arg("x", fragmentInputs, "m k"), arg("offsets", "i32", "edges 1"), matrix("w", fragments, "stack panels k"),
 			optional(arg("rows", "i32", "places 1")), optional(vector("bias", "f32", "stack*panels")), result("y", "f32 bf16 f16", "places n")},
-		Attrs: []AttrRow{optionalAttr(actAttr)},
+		Attrs: gateAttrs,
 		Check: func(b *Bound) error { return firstError(checkStack(b), checkFragmentInput(b), checkFragmentHalves(b)) },
 	},
 }

@@ -1,5 +1,7 @@
 package engine
 
+import "math"
+
 // rowKernels are the kernels of f32 rows that every device has under its own name. gate are attributes of gated activations.
 func rowKernels(device string, gate ...AttrRow) []Kernel {
 	return []Kernel{
@@ -15,7 +17,7 @@ func rowKernels(device string, gate ...AttrRow) []Kernel {
 		},
 		{
 			Name:  device + ".swiglu",
-			Doc:   "act(gate) * up; silu where no act is named",
+			Doc:   "act(gate) * (up + shift), gate and up bounded by limit; silu where no act is named",
 			Roles: []Role{arg("gate", "f32", "m k"), arg("up", "f32", "m k"), result("y", "f32", "m k")},
 			Attrs: gate,
 		},
@@ -39,6 +41,12 @@ func rowKernels(device string, gate ...AttrRow) []Kernel {
 			Doc:   "x * by",
 			Roles: []Role{arg("x", "f32", "m k"), result("y", "f32", "m k")},
 			Attrs: []AttrRow{floatAttr("by", -1e30, 1e30)},
+		},
+		{
+			Name:  device + ".scale_positions",
+			Doc:   "x[m] * (1 + by*log(1 + (positions[m]+1)/every)), the quotient rounded down",
+			Roles: []Role{arg("x", "f32", "T k"), input("positions", "T"), result("y", "f32", "T k")},
+			Attrs: []AttrRow{floatAttr("by", -1e6, 1e6), intAttr("every", 1, math.MaxInt32)},
 		},
 	}
 }

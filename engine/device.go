@@ -95,13 +95,6 @@ type PageCopier interface {
 	CopyPages(list []PageCopy) error
 }
 
-// Traffic tells what a decode step has to read, for comparing measured speed with what memory allows.
-type Traffic struct {
-	WeightBytes  int64   // weights of one step
-	KVTokenBytes int64   // cache of one position
-	Bandwidth    float64 // bytes a second that the device was measured to read
-}
-
 // TrafficReporter is a Model that can tell. Measuring takes a moment.
 type TrafficReporter interface {
 	Traffic() (Traffic, error)
@@ -120,6 +113,8 @@ type LaunchTime struct {
 	Kernel, Label string
 	WeightBytes   int64 // of weights that it reads
 	Seconds       float64
+	// StackBytes adds up what it reads of stacks of experts' matrices, in the steps that Seconds adds up, where WeightBytes leaves them out.
+	StackBytes int64
 	// Traffic adds up what it reads and writes of weights, activations and cache, each byte once, and Flops the multiplications and additions of its
 	// matrix products, in the steps that Seconds adds up. Both are 0 where the device does not say.
 	Traffic, Flops float64

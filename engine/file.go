@@ -14,6 +14,7 @@ type planFile interface {
 	io.ReaderAt
 	io.WriterAt
 	Truncate(size int64) error
+	Begin(offset, size int64) // tell the system that these bytes are final: it may take them to the disk beside other work
 	Path() string             // under which it can be opened before Commit
 	Commit(path string) error // make it durable, close it, give it its name
 	Discard()                 // close and remove it
@@ -51,6 +52,8 @@ func createNamed(path string, size int64) (planFile, error) {
 	}
 	return &namedFile{file}, nil
 }
+
+func (f *namedFile) Begin(offset, size int64) { beginWriting(f.File, offset, size) }
 
 func (f *namedFile) Path() string { return f.Name() }
 

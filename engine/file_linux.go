@@ -54,6 +54,13 @@ func reserve(file *os.File, size int64) error {
 // unnamedFile has no name until Commit.
 type unnamedFile struct{ *os.File }
 
+func (f *unnamedFile) Begin(offset, size int64) { beginWriting(f.File, offset, size) }
+
+// beginWriting starts to write pages to the disk, so that Commit waits for the last ones alone.
+func beginWriting(file *os.File, offset, size int64) {
+	_ = unix.SyncFileRange(int(file.Fd()), offset, size, unix.SYNC_FILE_RANGE_WRITE)
+}
+
 func (f *unnamedFile) Path() string { return f.Name() }
 
 func (f *unnamedFile) Discard() { f.Close() }

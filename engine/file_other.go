@@ -12,3 +12,5 @@ func createPlanFile(path string, size int64) (planFile, error) {
 }
 
 func reserve(file *os.File, size int64) error { return file.Truncate(size) }
+
+func beginWriting(*os.File, int64, int64) {}

@@ -9,6 +9,9 @@ import (
 // readBackBytes is the size of the pieces in which what was written ahead of the hash is read again.
 const readBackBytes = 256 << 10
 
+// beginBytes is how many bytes of a weight are taken to the disk at a time.
+const beginBytes = 8 << 20
+
 // WeightWriter writes the bytes of one weight. Several goroutines may write parts of it in any order with WriteAt; the
 // hash is over the bytes in order. What arrives in order is hashed at once, what arrives ahead is read back from the
 // file (from the page cache, in practice) when its turn comes, so that memory stays bounded.
@@ -20,6 +23,7 @@ type WeightWriter struct {
 	cursor  int64 // of Write
 	hash    hash.Hash
 	hashed  int64 // bytes in the hash
+	begun   int64 // of these, bytes that are on their way to the disk
 	written int64 // sum of the lengths of all parts; with hashed it tells gaps and overlaps
 	ahead   map[int64]int64
 	done    bool
@@ -63,7 +67,12 @@ func (ww *WeightWriter) WriteAt(b []byte, off int64) (int, error) {
 	}
 	ww.hash.Write(b)
 	ww.hashed += int64(len(b))
-	return len(b), ww.catchUp()
+	err := ww.catchUp()
+	if ww.hashed-ww.begun >= beginBytes || ww.hashed == ww.entry.Bytes {
+		ww.w.file.Begin(ww.w.base+ww.entry.Offset+ww.begun, ww.hashed-ww.begun)
+		ww.begun = ww.hashed
+	}
+	return len(b), err
 }
 
 // catchUp hashes the parts that were waiting for the one just hashed.

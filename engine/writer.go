@@ -20,7 +20,7 @@ type Spec struct {
 }
 
 // Writer writes a plan to a temporary file that gets the plan's name only when it is complete. Methods may be called
-// by several goroutines; WriteLate, Preview, Finish and Abort by one.
+// by several goroutines; Rewrite, WriteLate, Preview, Finish and Abort by one.
 type Writer struct {
 	path   string
 	file   planFile
@@ -170,6 +170,21 @@ func checkContents(spec Spec, h *Header) error {
 		}
 	}
 	return nil
+}
+
+// Rewrite gives a section of the spec other contents of the same size: what only the end of a build tells.
+func (w *Writer) Rewrite(c Content) error {
+	i := slices.IndexFunc(w.header.Sections, func(s Section) bool { return s.Kind == c.Kind && s.Name == c.Name })
+	if i < 0 || c.Kind == KindWeights {
+		return fmt.Errorf("section %s was not written, so it can not be written again", c.Kind)
+	}
+	s := &w.header.Sections[i]
+	if s.Size != int64(len(c.Data)) {
+		return fmt.Errorf("section %s: %d bytes in place of %d", c.Kind, len(c.Data), s.Size)
+	}
+	sum := sha256.Sum256(c.Data)
+	s.SHA256 = sum[:]
+	return w.writeAt(c.Data, s.Offset)
 }
 
 // writeAt writes b at a place that is free.

@@ -27,6 +27,13 @@ func activationNames() []string {
 // Transformer"), of which SwiGLU is the one that models have most.
 var gateAttr = AttrInfo{Name: "act", Kind: Text, Default: "silu", Enum: activationNames(), Doc: "function of the gate"}
 
+// gateAttrs are what a gated op may do besides: gpt-oss bounds both of its operands and adds one to the second.
+var gateAttrs = []AttrInfo{
+	gateAttr,
+	{Name: "limit", Kind: Float, Default: 0.0, Doc: "the gate is at most that before its function, and what it lets through within that; 0: no bound"},
+	{Name: "shift", Kind: Float, Default: 0.0, Doc: "added to what the gate lets through, behind the bound"},
+}
+
 func activationOps() []*OpInfo {
 	var ops []*OpInfo
 	for _, a := range Activations {

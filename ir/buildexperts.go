@@ -32,7 +32,7 @@ func (r Routing) attrs() []Attr {
 
 // Dispatch is where the rows of a mixture of experts go.
 type Dispatch struct {
-	Weights               *Value // f32[M,k]
+	Weights               *Value // f32[M,k]; nil: results count once
 	Rows, Places, Offsets *Value // i32[M*k], i32[M,k], i32[E+1]
 }
 
@@ -53,7 +53,7 @@ func (b *Builder) PlacedLinear(x *Value, d Dispatch, w, bias *Value) *Value {
 	return b.op1("moe.linear", []*Value{x, d.Offsets, w, nil, bias})
 }
 
-// Combine adds up what the experts of each row give.
+// Combine adds up what the experts of each row give, as it is where d has no weights.
 func (b *Builder) Combine(y *Value, d Dispatch) *Value {
 	return b.op1("moe.combine", []*Value{y, d.Places, d.Weights})
 }

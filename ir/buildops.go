@@ -53,6 +53,17 @@ func (b *Builder) SiLU(x *Value) *Value { return b.Activation("silu", x) }
 // Activation applies one of Activations.
 func (b *Builder) Activation(name string, x *Value) *Value { return b.op1(name, []*Value{x}) }
 
+// Gate describes a gated activation; see the attributes of op swiglu. Zero fields are the defaults of the table.
+type Gate struct {
+	Act          string
+	Limit, Shift float64
+}
+
+// Gated is act(gate) * up.
+func (b *Builder) Gated(gate, up *Value, g Gate) *Value {
+	return b.op1("swiglu", []*Value{gate, up}, Attr{"act", g.Act}, Attr{"limit", g.Limit}, Attr{"shift", g.Shift})
+}
+
 // Softcap bounds x smoothly: by*tanh(x/by).
 func (b *Builder) Softcap(x *Value, by float64) *Value {
 	return b.op1("softcap", []*Value{x}, Attr{"by", by})
@@ -71,6 +82,11 @@ func (b *Builder) Scale(x *Value, by float64) *Value {
 
 // ScaleRows multiplies each row of x [M,N] by its number of by [M,1].
 func (b *Builder) ScaleRows(x, by *Value) *Value { return b.op1("scale_rows", []*Value{x, by}) }
+
+// ScalePositions multiplies rows by what grows with the logarithm of their position; see op scale_positions.
+func (b *Builder) ScalePositions(x *Value, s Step, by float64, every int) *Value {
+	return b.op1("scale_positions", []*Value{x, s.Positions}, Attr{"by", by}, Attr{"every", int64(every)})
+}
 
 // Slice takes columns [start, start+n).
 func (b *Builder) Slice(x *Value, start, n int) *Value {
@@ -127,7 +143,7 @@ func (b *Builder) KVWrite(token, k, v *Value, layer int) *Value {
 type Attention struct {
 	Layer, Heads, KVHeads, Dim int
 	Scale                      float64
-	Window                     int     // 0: none
+	Window, Chunk              int     // 0: none
 	Ahead                      int     // positions seen behind the token's own; EveryPosition: all
 	Softcap                    float64 // 0: off
 	Rope                       Rope    // read only when it is not static: K is then turned when read
@@ -141,7 +157,7 @@ const EveryPosition = 1 << 30
 func (b *Builder) Attention(q, token *Value, s Step, a Attention) *Value {
 	attrs := []Attr{
 		{"layer", int64(a.Layer)}, {"heads", int64(a.Heads)}, {"kv_heads", int64(a.KVHeads)}, {"dim", int64(a.Dim)},
-		{"scale", a.Scale}, {"window", int64(a.Window)}, {"ahead", int64(a.Ahead)}, {"softcap", a.Softcap},
+		{"scale", a.Scale}, {"window", int64(a.Window)}, {"ahead", int64(a.Ahead)}, {"chunk", int64(a.Chunk)}, {"softcap", a.Softcap},
 	}
 	args := []*Value{q, token, nil, nil, nil, a.ALiBi, a.Sinks}
 	if !a.Rope.Static() {

@@ -53,15 +53,15 @@ var expertOps = []*OpInfo{
 	},
 	{
 		Name:    "moe.linear_swiglu",
-		Doc:     "act(gate) * up of the two halves of moe.linear, whose blocks of outputs belong to gate and up in turn as those of linear_swiglu do.",
+		Doc:     "swiglu of the two halves of moe.linear, whose blocks of outputs belong to gate and up in turn as those of linear_swiglu do.",
 		Args:    []ArgInfo{argInput, argOffsets, argStack, argPlaced, argBias},
-		Attrs:   []AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, blockAttr, gateAttr, dtypeAttr},
+		Attrs:   attrs([]AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, blockAttr}, gateAttrs, []AttrInfo{dtypeAttr}),
 		Results: []string{"y"}, Shape: shapeStackSwiGLU,
 	},
 	{
 		Name:    "moe.combine",
-		Doc:     "z[m] = sum over j, in order, of weights[m,j] * y[places[m,j]].",
-		Args:    []ArgInfo{{Name: "y", Role: RoleFloat}, {Name: "places", Role: RoleRoutes}, {Name: "weights", Role: RoleFloat}},
+		Doc:     "z[m] = sum over j, in order, of weights[m,j] * y[places[m,j]]; without weights each counts once.",
+		Args:    []ArgInfo{{Name: "y", Role: RoleFloat}, {Name: "places", Role: RoleRoutes}, {Name: "weights", Role: RoleFloat, Optional: true}},
 		Results: []string{"z"}, Shape: shapeCombine,
 	},
 }
@@ -153,10 +153,18 @@ func shapeCombine(_ *Module, op *Op) ([]Type, error) {
 	y, places, weights := op.Arg("y"), op.Arg("places"), op.Arg("weights")
 	k, _ := places.Type.Cols()
 	rows := places.Type.Rows()
-	if y.Type.Rows() != rows.Scale(k) || !weights.Type.Equal(F32(rows, k)) {
-		return nil, fmt.Errorf("rows at places %v are %v with weights %v", places.Type, y.Type, weights.Type)
+	if y.Type.Rows() != rows.Scale(k) {
+		return nil, fmt.Errorf("rows at places %v are %v", places.Type, y.Type)
+	}
+	if weights != nil && !weights.Type.Equal(F32(rows, k)) {
+		return nil, fmt.Errorf("weights of %v for places %v", weights.Type, places.Type)
 	}
 	return []Type{F32(rows, cols(y))}, nil
+}
+
+func shapeScalePositions(_ *Module, op *Op) ([]Type, error) {
+	x := op.Arg("x")
+	return []Type{x.Type}, sameRows(x, op.Arg("positions"))
 }
 
 func shapeScaleRows(_ *Module, op *Op) ([]Type, error) {

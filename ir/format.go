@@ -20,13 +20,14 @@ var WeightFormats = []struct {
 	{"int4a8", dtype.U4, true},
 	{"int4za8", dtype.U4, true},
 	{"int4na8", dtype.U4, true},
+	{"mxfp4", dtype.U4, true},
 }
 
 // ActivationFormats are the formats of quantized inputs: the code of each element, what a group of columns means, and the weights that they are
 // multiplied with.
 var ActivationFormats = []ActivationFormat{
 	{"q16t", dtype.I8, GroupSums, []string{"int8", "int4n"}},
-	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z"}},
+	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z", "mxfp4"}},
 	{"q8t", dtype.I8, GroupSums, []string{"int8a8", "int4na8"}},
 	{"q8g", dtype.I8, GroupScales, []string{"int4a8", "int4za8"}},
 	{"s8t", dtype.I8, NoGroups, []string{"int8a8", "int4na8"}},

@@ -139,6 +139,12 @@ var coreOps = []*OpInfo{
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeScaleRows,
 	},
 	{
+		Name: "scale_positions", Doc: "y[m] = x[m] * (1 + by*log(1 + floor((positions[m]+1) / every))): queries that grow with the length of what they look through.",
+		Args:    []ArgInfo{argX, argPositions},
+		Attrs:   []AttrInfo{{Name: "by", Kind: Float, Doc: "what a logarithm adds"}, {Name: "every", Kind: Int, Min: 1, Doc: "positions for which the factor stays the same"}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeScalePositions,
+	},
+	{
 		Name: "add", Doc: "y = a + b.", Args: []ArgInfo{{Name: "a", Role: RoleFloat}, {Name: "b", Role: RoleFloat}},
 		Results: []string{"y"}, Flags: Commutative | RowWise, Shape: shapeLike,
 	},
@@ -160,7 +166,7 @@ var coreOps = []*OpInfo{
 	},
 	{
 		Name: "attn.paged",
-		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m]+ahead (and > positions[m]-window). " +
+		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m]+ahead (and > positions[m]-window; and of the same chunk: p/chunk = positions[m]/chunk, rounded down). " +
 			"With ahead, all tokens of a sequence come in one step, so that a token sees those that follow it. " +
 			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned. " +
 			"alibi[h] times p - positions[m] is added to the scores of head h. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",
@@ -170,6 +176,7 @@ var coreOps = []*OpInfo{
 			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
 			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},
 			{Name: "ahead", Kind: Int, Default: int64(0), Doc: "positions seen behind the token's own, of those that the sequence has"},
+			{Name: "chunk", Kind: Int, Default: int64(0), Doc: "positions of a chunk, of which tokens see only their own; 0: all are one"},
 			{Name: "softcap", Kind: Float, Default: 0.0, Doc: "scores become softcap*tanh(score/softcap); 0: off"},
 			dtypeAttr,
 		}, ropeAttrs),
@@ -189,19 +196,16 @@ var coreOps = []*OpInfo{
 		Results: []string{"sum", "normed"}, Flags: RowWise, Shape: shapeAddNorm,
 	},
 	{
-		Name: "swiglu", Doc: "y = act(gate) * up.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
-		Attrs:   []AttrInfo{gateAttr},
+		Name: "swiglu", Doc: "y = act(gate) * (up + shift), gate and up bounded by limit.", Args: []ArgInfo{{Name: "gate", Role: RoleFloat}, {Name: "up", Role: RoleFloat}},
+		Attrs:   gateAttrs,
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLike,
 	},
 	{
 		Name: "linear_swiglu",
 		Doc: "swiglu of the two halves of linear(x, w, bias, squares). Blocks of rows of w (and elements of bias) belong to gate and up in turn; " +
 			"the last blocks are padded with zeros.",
-		Args: []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
-		Attrs: []AttrInfo{
-			{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"},
-			blockAttr, gateAttr, dtypeAttr, squaresEps,
-		},
+		Args:    []ArgInfo{argInput, argW, argBias, argSquares, argRaw},
+		Attrs:   attrs([]AttrInfo{{Name: "features", Kind: Int, Min: 1, Doc: "columns of the result"}, blockAttr}, gateAttrs, []AttrInfo{dtypeAttr, squaresEps}),
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearSwiGLU,
 	},
 	{

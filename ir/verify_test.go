@@ -38,7 +38,7 @@ func TestVerifyFindsBrokenModules(t *testing.T) {
 		{"bad axis", func(m *Module) { m.Weights[1].Axis = "rows" }},
 		{"codes without a format", func(m *Module) { m.Weights[1].Type.DType = dtype.U4 }},
 		{"must be within 1..1048576", func(m *Module) { m.Caches[0].Layers = 0 }},
-		{"must be one of [\"paged\"]", func(m *Module) { m.Caches[0].Kind = "page" }},
+		{"must be one of [\"paged\" ", func(m *Module) { m.Caches[0].Kind = "page" }},
 		{"no cache @kv", func(m *Module) { m.Caches[0].Name = "other" }},
 		{"2 heads of 8, but cache", func(m *Module) { m.Caches[0].Dim, m.Caches[0].KVHeads = 4, 4 }},
 		{"inv_freq is", func(m *Module) { setAttr(step(m), "rope", Attr{"mode", "longrope"}) }},

@@ -69,13 +69,13 @@ func soleAttention(f *ir.Func, write *ir.Op) *ir.Op {
 	return found
 }
 
-// projection follows head norms and rotary embeddings back to a linear; nil if something else comes first.
+// projection follows head norms, rotary embeddings and factors of positions back to a linear; nil if something else comes first.
 func projection(v *ir.Value) *ir.Op {
 	for v.Def != nil {
 		switch op := v.Def; op.Kind.Name {
 		case "linear":
 			return op
-		case "rope", "rmsnorm":
+		case "rope", "rmsnorm", "scale_positions":
 			v = op.Arg("x")
 		default:
 			return nil

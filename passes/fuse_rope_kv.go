@@ -60,7 +60,8 @@ func fuseRopeKV(c *Context) error {
 // turnByNothing gives queries and keys that do not turn (models with ALiBi or learned positions, layers without a rotary embedding) a rotation by angles
 // of zero, which changes no number, where the target writes caches by the joint op alone.
 func (c *Context) turnByNothing(f *ir.Func, write, read *ir.Op) {
-	q, okQ := traceBranch(f, read.Arg("q"))
+	reader, operand := queries(f, read)
+	q, okQ := traceBranch(f, reader.Arg(operand))
 	k, okK := traceBranch(f, write.Arg("k"))
 	positions, lengths := param(f, "positions"), param(f, "ropelen")
 	if !okQ || !okK || q.rope != nil || k.rope != nil || read.Arg("inv_freq") != nil || positions == nil || lengths == nil ||
@@ -71,7 +72,7 @@ func (c *Context) turnByNothing(f *ir.Func, write, read *ir.Op) {
 		op    *ir.Op
 		arg   string
 		heads int64
-	}{{read, "q", read.Int("heads")}, {write, "k", read.Int("kv_heads")}} {
+	}{{reader, operand, read.Int("heads")}, {write, "k", read.Int("kv_heads")}} {
 		x := side.op.Arg(side.arg)
 		turn := c.newOp("rope", []*ir.Value{x, positions, lengths, c.noAngles()},
 			ir.Attr{Name: "heads", Val: side.heads}, ir.Attr{Name: "dim", Val: read.Int("dim")}, ir.Attr{Name: "rotary_dim", Val: int64(2)})
@@ -99,6 +100,15 @@ func param(f *ir.Func, name string) *ir.Value {
 		return f.Params[i]
 	}
 	return nil
+}
+
+// queries returns the op that reads what queries are once they have turned, and its operand: attention, or what scales them by their position, which they may
+// be before or after they turn.
+func queries(f *ir.Func, read *ir.Op) (reader *ir.Op, operand string) {
+	if q := read.Arg("q"); q.Def != nil && q.Def.Kind.Name == "scale_positions" && readers(f, q) == 1 {
+		return q.Def, "x"
+	}
+	return read, "q"
 }
 
 // branch is how q, k or v comes from the joint projection: slice, then perhaps a norm, then perhaps rope.
@@ -130,7 +140,8 @@ type ropeRegion struct{ q, k, v branch }
 
 func traceRegion(f *ir.Func, write, read *ir.Op) (r ropeRegion, ok bool) {
 	var okQ, okK, okV bool
-	r.q, okQ = traceBranch(f, read.Arg("q"))
+	reader, operand := queries(f, read)
+	r.q, okQ = traceBranch(f, reader.Arg(operand))
 	r.k, okK = traceBranch(f, write.Arg("k"))
 	r.v, okV = traceBranch(f, write.Arg("v"))
 	return r, okQ && okK && okV && r.v.rope == nil && r.v.norm == nil && r.q.rope != nil
@@ -191,6 +202,10 @@ func (c *Context) joinRopeKV(f *ir.Func, write, read *ir.Op) {
 		f.Replace(old, joint.Results[i])
 	}
 	f.Ops[slices.Index(f.Ops, write)] = joint
+	if reader, _ := queries(f, read); reader != read { // the cache may be written behind it
+		f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return op == reader })
+		f.Ops = slices.Insert(f.Ops, slices.Index(f.Ops, joint)+1, reader)
+	}
 	gone := []*ir.Op{r.q.rope, r.q.norm, r.q.slice, r.k.rope, r.k.norm, r.k.slice, r.v.slice}
 	f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return slices.Contains(gone, op) })
 	c.fired("fuse-rope-kv")

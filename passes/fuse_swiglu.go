@@ -29,10 +29,10 @@ import (
 //	  return %y
 //	}
 //
-// Gates of other activations have an attribute that names theirs.
+// Gates of other activations have an attribute that names theirs, bounds attributes of their own.
 var fuseSwiGLURules = slices.Concat(gateRules(), []Rule{
 	{
-		Name: "linear-swiglu", Match: "(swiglu (linear x gate) (linear x up) {act=$a})", Replace: "(linear_swiglu x w {features=$f block=$b act=$a})",
+		Name: "linear-swiglu", Match: "(swiglu (linear x gate) (linear x up) {act=$a limit=$l shift=$s})", Replace: "(linear_swiglu x w {features=$f block=$b act=$a limit=$l shift=$s})",
 		When: func(m *Match) bool { return m.joinable("gate", "up") },
 		Sets: []string{"w", "$f", "$b"},
 		Derive: func(m *Match) {
@@ -42,7 +42,7 @@ var fuseSwiGLURules = slices.Concat(gateRules(), []Rule{
 		},
 	},
 	{
-		Name: "linear-bias-swiglu", Match: "(swiglu (linear x gate gbias) (linear x up ubias) {act=$a})", Replace: "(linear_swiglu x w bias {features=$f block=$b act=$a})",
+		Name: "linear-bias-swiglu", Match: "(swiglu (linear x gate gbias) (linear x up ubias) {act=$a limit=$l shift=$s})", Replace: "(linear_swiglu x w bias {features=$f block=$b act=$a limit=$l shift=$s})",
 		When: func(m *Match) bool { return m.joinable("gate", "up") && m.joinable("gbias", "ubias") },
 		Sets: []string{"w", "bias", "$f", "$b"},
 		Derive: func(m *Match) {
@@ -53,7 +53,7 @@ var fuseSwiGLURules = slices.Concat(gateRules(), []Rule{
 		},
 	},
 	{
-		Name: "experts-swiglu", Match: "(swiglu (moe.linear x o gate r) (moe.linear x o up r) {act=$a})", Replace: "(moe.linear_swiglu x o w r {features=$f block=$b act=$a})",
+		Name: "experts-swiglu", Match: "(swiglu (moe.linear x o gate r) (moe.linear x o up r) {act=$a limit=$l shift=$s})", Replace: "(moe.linear_swiglu x o w r {features=$f block=$b act=$a limit=$l shift=$s})",
 		When: func(m *Match) bool { return m.stackable("gate", "up") },
 		Sets: []string{"w", "$f", "$b"},
 		Derive: func(m *Match) {
@@ -63,8 +63,8 @@ var fuseSwiGLURules = slices.Concat(gateRules(), []Rule{
 		},
 	},
 	{
-		Name: "experts-bias-swiglu", Match: "(swiglu (moe.linear x o gate r gbias) (moe.linear x o up r ubias) {act=$a})",
-		Replace: "(moe.linear_swiglu x o w r bias {features=$f block=$b act=$a})",
+		Name: "experts-bias-swiglu", Match: "(swiglu (moe.linear x o gate r gbias) (moe.linear x o up r ubias) {act=$a limit=$l shift=$s})",
+		Replace: "(moe.linear_swiglu x o w r bias {features=$f block=$b act=$a limit=$l shift=$s})",
 		When:    func(m *Match) bool { return m.stackable("gate", "up") && m.stackable("gbias", "ubias") },
 		Sets:    []string{"w", "bias", "$f", "$b"},
 		Derive: func(m *Match) {

@@ -22,6 +22,7 @@ import (
 	"llmc/internal/cli"
 	"llmc/internal/version"
 	"llmc/runtime"
+	"llmc/runtime/encode"
 	"llmc/runtime/metrics"
 	"llmc/runtime/server"
 )
@@ -45,7 +46,7 @@ func serveCommand() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:         "serve PLAN...",
-		Short:       "Serve plans over HTTP: the OpenAI API, metrics, and a chat page at /",
+		Short:       "Serve plans over HTTP: the OpenAI API (of encoders: embeddings, rerank and score), metrics, and a chat page at /",
 		Example:     "  llmrun serve engine.plan\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32",
 		Args:        cobra.MinimumNArgs(1),
 		Annotations: map[string]string{cli.Drains: "yes"},
@@ -202,8 +203,9 @@ type serving struct {
 	models   []server.Model
 	names    []string
 	loaded   []*runtime.Loaded
-	drafts   []*runtime.Loaded // that guess for these
-	engines  []*runtime.Engine
+	drafts   []*runtime.Loaded          // that guess for these
+	engines  map[string]*runtime.Engine // by name, of models that generate
+	encoders []*encode.Service
 }
 
 // load loads one of the plans, and leaves room for those behind it.
@@ -234,6 +236,12 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	}
 	s.loaded = append(s.loaded, loaded)
 	ofDraft.LaterPlans, ofDraft.LaterBytes = 0, 0
+	for _, note := range loaded.Notes {
+		fmt.Fprintf(os.Stderr, "note: %s: %s\n", path, note)
+	}
+	if loaded.Info.Encoder != nil {
+		return s.offerEncoder(ctx, path, loaded)
+	}
 	drafting, draft, err := s.flags.drafting(loaded, s.flags.device, ofDraft)
 	if err != nil {
 		return err
@@ -241,15 +249,8 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	if draft != nil {
 		s.drafts = append(s.drafts, draft)
 	}
-	for _, note := range loaded.Notes {
-		fmt.Fprintf(os.Stderr, "note: %s: %s\n", path, note)
-	}
-	if s.flags.verify == "full" {
-		for _, l := range append(s.loaded[i:], s.drafts...) {
-			if err := l.Plan.VerifyWeights(ctx, 0, nil); err != nil {
-				return err
-			}
-		}
+	if err := s.verifyFirst(ctx, append(s.loaded[i:], s.drafts...)...); err != nil {
+		return err
 	}
 	name := s.flags.modelName(path)
 	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
@@ -258,7 +259,40 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	if err != nil {
 		return err
 	}
-	s.models, s.names, s.engines = append(s.models, model), append(s.names, name), append(s.engines, e)
+	if s.engines == nil {
+		s.engines = map[string]*runtime.Engine{}
+	}
+	s.models, s.names, s.engines[name] = append(s.models, model), append(s.names, name), e
+	return nil
+}
+
+// offerEncoder offers a plan that makes vectors or scores.
+func (s *serving) offerEncoder(ctx context.Context, path string, loaded *runtime.Loaded) error {
+	if draft := s.flags.draftFlags.plan(); draft != "" {
+		return cli.Usagef("--draft %s guesses tokens; %s makes embeddings or scores of texts and generates none", draft, path)
+	}
+	if err := s.verifyFirst(ctx, loaded); err != nil {
+		return err
+	}
+	name := s.flags.modelName(path)
+	model, service, err := server.NewEncoder(name, loaded, s.registry, s.flags.queueLimit)
+	if err != nil {
+		return err
+	}
+	s.models, s.names, s.encoders = append(s.models, model), append(s.names, name), append(s.encoders, service)
+	return nil
+}
+
+// verifyFirst checks the weights of plans before they are served, if that is asked for.
+func (s *serving) verifyFirst(ctx context.Context, plans ...*runtime.Loaded) error {
+	if s.flags.verify != "full" {
+		return nil
+	}
+	for _, l := range plans {
+		if err := l.Plan.VerifyWeights(ctx, 0, nil); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -289,11 +323,11 @@ func (s *serving) verifyInBackground(ctx context.Context) {
 // lost returns a channel that gets why a model lost its device.
 func (s *serving) lost(ctx context.Context) <-chan error {
 	reasons := make(chan error, len(s.engines))
-	for i, e := range s.engines {
+	for name, e := range s.engines {
 		go func() {
 			select {
 			case <-e.Lost():
-				reasons <- fmt.Errorf("model %s: %w; start again", s.names[i], e.Health())
+				reasons <- fmt.Errorf("model %s: %w; start again", name, e.Health())
 			case <-ctx.Done():
 			}
 		}()
@@ -303,6 +337,9 @@ func (s *serving) lost(ctx context.Context) <-chan error {
 
 func (s *serving) close() {
 	for _, e := range s.engines {
+		_ = e.Close()
+	}
+	for _, e := range s.encoders {
 		_ = e.Close()
 	}
 	for _, l := range append(s.loaded, s.drafts...) {

@@ -27,6 +27,17 @@ var activations = map[string]func(e *entry, x ptx.Reg) ptx.Reg{
 // activate applies the function that the launch names.
 func (e *entry) activate(x ptx.Reg) ptx.Reg { return activations[e.launch.Text("act", "silu")](e, x) }
 
+// gate is act(gate) * (up + shift) of bounded operands, as the launch says.
+func (e *entry) gate(gate, up ptx.Reg) ptx.Reg {
+	if limit := e.launch.Float("limit", 0); limit > 0 {
+		gate, up = e.MinNaN(gate, limit), e.MinNaN(e.MaxNaN(up, -limit), limit)
+	}
+	if shift := e.launch.Float("shift", 0); shift != 0 {
+		up = e.Add(up, shift)
+	}
+	return e.Mul(e.activate(gate), up)
+}
+
 // swish is x / (1 + exp(-factor*u)).
 func (e *entry) swish(x, u ptx.Reg, factor float64) ptx.Reg {
 	return e.Div(x, e.Add(e.Ex2(e.Mul(u, -factor*log2e)), 1))

@@ -32,7 +32,7 @@ type attend struct {
 	shares              int // warps that have the channels of 16 rows
 	group               int // query heads of a CTA
 	parts               int // CTAs that share the heads of one KV head
-	window              int
+	reach               engine.Reach
 	format              tileFormat
 	block               int // tokens of an item at most
 	slots               int // tiles in shared memory
@@ -50,7 +50,7 @@ type attend struct {
 
 func newAttend(e *entry) *attend {
 	attr := func(name string) int { return int(e.launch.Int(name, 0)) }
-	a := &attend{e: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), window: attr("window")}
+	a := &attend{e: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), reach: engine.ReachOf(e.launch)}
 	a.format = tileFormatOf(e)
 	a.shares = (a.dimPad() + warpChannels - 1) / warpChannels
 	a.rows = 16 * attentionWarps / a.shares

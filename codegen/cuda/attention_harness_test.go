@@ -16,6 +16,7 @@ import (
 // shape is what an attention is written for.
 type shape struct {
 	heads, kv, dim, window int
+	chunk                  int // of positions
 	softcap                float64
 	q, y                   dtype.Type
 	cache                  dtype.Type // invalid: bf16
@@ -135,6 +136,9 @@ func (h *history) attend(position, head int) []float64 {
 	if h.window > 0 {
 		first = max(0, position-h.window+1)
 	}
+	if h.chunk > 0 {
+		first = max(first, position-position%h.chunk)
+	}
 	kv := head / (h.heads / h.kv)
 	q := h.q[(position*h.heads+head)*h.dim:]
 	var scores []float64
@@ -208,7 +212,7 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 	t.Helper()
 	attrs := []engine.Attr{
 		{Name: "heads", Int: int64(c.heads)}, {Name: "kv_heads", Int: int64(c.kv)}, {Name: "dim", Int: int64(c.dim)},
-		{Name: "scale", Float: c.scale()}, {Name: "window", Int: int64(c.window)}, {Name: "softcap", Float: c.softcap},
+		{Name: "scale", Float: c.scale()}, {Name: "window", Int: int64(c.window)}, {Name: "chunk", Int: int64(c.chunk)}, {Name: "softcap", Float: c.softcap},
 	}
 	if c.mode != "" {
 		attrs = append(attrs, c.attrs()...)
@@ -310,8 +314,12 @@ func (a *attention) newWorkList() *workList { return &workList{attention: a} }
 func (w *workList) add(sequence, first, count, position int) {
 	from, to := 0, (position+count-1)/engine.AttentionSplit+1
 	if w.window > 0 {
-		from = max(0, position-w.window+1) / engine.AttentionSplit
+		from = max(0, position-w.window+1)
 	}
+	if w.chunk > 0 {
+		from = max(from, position-position%w.chunk)
+	}
+	from /= engine.AttentionSplit
 	share := w.share
 	if share == 0 || to-from <= share {
 		w.items = append(w.items, int32(sequence), int32(first), int32(count), int32(from), int32(to), 1, 0, 0)

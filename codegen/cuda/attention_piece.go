@@ -49,11 +49,31 @@ func (a *attend) lastPosition(item []ptx.Reg) ptx.Reg {
 
 // firstPosition is where the first tile begins that a token of the item sees.
 func (a *attend) firstPosition(item []ptx.Reg) ptx.Reg {
-	if a.window == 0 {
+	if a.reach == (engine.Reach{}) {
 		return a.e.Const(ptx.S32, 0)
 	}
 	oldest := a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["positions"], item[1], 4))
-	return a.e.And(a.e.Max(a.e.Sub(oldest, a.window-1), 0), -attentionTile)
+	return a.e.And(a.e.Max(a.firstSeen(oldest), 0), -attentionTile)
+}
+
+// firstSeen is the first position that a token at a position sees, which may be before the first one that there is.
+func (a *attend) firstSeen(position ptx.Reg) ptx.Reg {
+	if a.reach.Chunk == 0 {
+		return a.e.Sub(position, a.reach.Window-1)
+	}
+	first := a.ofChunk(position)
+	if a.reach.Window > 0 {
+		first = a.e.Max(first, a.e.Sub(position, a.reach.Window-1))
+	}
+	return first
+}
+
+// ofChunk is where the chunk of a position begins.
+func (a *attend) ofChunk(position ptx.Reg) ptx.Reg {
+	if n := a.reach.Chunk; n&(n-1) == 0 {
+		return a.e.And(position, -n)
+	}
+	return a.e.Sub(position, a.e.Rem(position, a.reach.Chunk))
 }
 
 // plane is the CTA's number among those of an item.

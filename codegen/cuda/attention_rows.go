@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"llmc/codegen/ptx"
+	"llmc/engine"
 )
 
 // rowState is what a lane knows of the two rows of a tile of 16 that its accumulators belong to: row lane/4 and eight further.
@@ -58,10 +59,10 @@ func (s *rowState) clearPart() {
 
 // after tells, where p holds, whether a position is not before the first one that a row sees. There may be none before it.
 func (s *rowState) after(position ptx.Reg, i int, p ptx.Reg) ptx.Reg {
-	if s.window == 0 {
+	if s.reach == (engine.Reach{}) {
 		return p
 	}
-	return s.e.CmpAnd(ptx.GE, position, s.e.Sub(s.to[i], s.window-1), p)
+	return s.e.CmpAnd(ptx.GE, position, s.firstSeen(s.to[i]), p)
 }
 
 // see tells which rows see something of the tile.

@@ -60,6 +60,13 @@ var biasedShapes = []shape{
 	{heads: 8, kv: 1, dim: 128, q: dtype.F32, y: dtype.F32, sinks: true, alibi: true, softcap: 20, window: 100},
 }
 
+// chunkedShapes see their own chunk of positions.
+var chunkedShapes = []shape{
+	{heads: 4, kv: 2, dim: 16, q: dtype.F32, y: dtype.BF16, chunk: 32},
+	{heads: 8, kv: 1, dim: 64, q: dtype.BF16, y: dtype.F32, chunk: 100, cache: dtype.I8},
+	{heads: 3, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, chunk: 75, window: 40},
+}
+
 func (c shape) String() string {
 	biases := ""
 	if c.alibi {
@@ -68,12 +75,15 @@ func (c shape) String() string {
 	if c.sinks {
 		biases += "_sinks"
 	}
+	if c.chunk > 0 {
+		biases += fmt.Sprintf("_of%d", c.chunk)
+	}
 	return fmt.Sprintf("%d_%d_%d_w%d_c%v_%v_%v_%v%v%s", c.heads, c.kv, c.dim, c.window, c.softcap, c.q, c.y, c.stored(), c.rotary, biases)
 }
 
 // TestAttention runs steps that mix long and short chunks with single tokens, at contexts around the sizes of tiles and pages.
 func TestAttention(t *testing.T) {
-	for i, c := range slices.Concat(turnedShapes, attentionShapes, storedShapes, biasedShapes) {
+	for i, c := range slices.Concat(turnedShapes, attentionShapes, storedShapes, biasedShapes, chunkedShapes) {
 		t.Run(c.String(), func(t *testing.T) {
 			a := newAttention(t, c, []string{"sm80", "sm89"}[i%2])
 			worst := 0.0

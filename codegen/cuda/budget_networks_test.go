@@ -22,11 +22,11 @@ var budgetNetworks = []struct {
 	{"relu", feedForwardOf("relu", 1024, 4096), []string{"bf16"}},
 	{"relu2", feedForwardOf("relu2", 1024, 4100), []string{"bf16"}},
 	{"sigmoid", feedForwardOf("sigmoid", 1024, 4096), []string{"bf16"}},
-	{"mixtral 8x7B", mixture{32000, 4096, 14336, 8, ir.Routing{TopK: 2, Normalize: true}, "silu", false, false}.build,
+	{"mixtral 8x7B", mixture{32000, 4096, 14336, 8, ir.Routing{TopK: 2, Normalize: true}, "silu", false, false, ir.Gate{}, false}.build,
 		[]string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
-	{"qwen2-moe 57B", mixture{151936, 3584, 2560, 64, ir.Routing{TopK: 8}, "silu", true, true}.build, []string{"bf16", "int4-g128"}},
+	{"qwen2-moe 57B", mixture{151936, 3584, 2560, 64, ir.Routing{TopK: 8}, "silu", true, true, ir.Gate{}, false}.build, []string{"bf16", "int4-g128"}},
 	{"deepseek v3", mixture{129280, 7168, 2048, 256,
-		ir.Routing{TopK: 8, Groups: 8, TopGroups: 4, Score: "sigmoid", GroupScore: "top2", Bias: &ir.Value{}, Normalize: true, Scale: 2.5}, "silu", false, false}.build, []string{"fp8"}},
+		ir.Routing{TopK: 8, Groups: 8, TopGroups: 4, Score: "sigmoid", GroupScore: "top2", Bias: &ir.Value{}, Normalize: true, Scale: 2.5}, "silu", false, false, ir.Gate{}, false}.build, []string{"fp8"}},
 }
 
 func feedForwardOf(act string, hidden, features int) func(t *testing.T) *ir.Module {

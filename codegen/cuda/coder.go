@@ -68,6 +68,7 @@ var families = map[string]family{
 	"cuda.mul":              {rowThreads, perRow("y"), elementwise},
 	"cuda.scale":            {rowThreads, perRow("y"), elementwise},
 	"cuda.scale_rows":       {rowThreads, perRow("y"), scaleRows},
+	"cuda.scale_positions":  {rowThreads, perRow("y"), scalePositions},
 	"cuda.columns":          {rowThreads, perRow("y"), columns},
 
 	"cuda.moe_route":         {routeThreads, routeGrid, route},

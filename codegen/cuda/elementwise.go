@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"math"
 	"strings"
 
 	"llmc/codegen/ptx"
@@ -122,7 +123,7 @@ var formulas = map[string]formula{
 	"cuda.scale":  {[]string{"x"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(v[0], e.launch.Float("by", 1)) }},
 	"cuda.add":    {[]string{"a", "b"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Add(v[0], v[1]) }},
 	"cuda.mul":    {[]string{"a", "b"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(v[0], v[1]) }},
-	"cuda.swiglu": {[]string{"gate", "up"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.Mul(e.activate(v[0]), v[1]) }},
+	"cuda.swiglu": {[]string{"gate", "up"}, func(e *entry, v []ptx.Reg) ptx.Reg { return e.gate(v[0], v[1]) }},
 }
 
 // formulaOf is a kernel's row, which activations that are kernels of their own have by their name.
@@ -154,7 +155,6 @@ func elementwise(e *entry) {
 	e.pad("y", out)
 }
 
-// selectRows copies the rows that are sampled, one CTA each.
 // columns is y[m] = x[m] in the order of a weight, which nobody has checked when it comes to a device: indices beyond a row take its last column.
 func columns(e *entry) {
 	row := e.CtaX()
@@ -166,6 +166,20 @@ func columns(e *entry) {
 	e.pairs(e.cols("y"), func(i ptx.Reg) { e.store2("y", out, i, [2]ptx.Reg{at(i), at(e.lastColumn("y", i))}) })
 }
 
+// scalePositions is y[m] = x[m] * (1 + by*log(1 + (positions[m]+1)/every)), one CTA for each row.
+func scalePositions(e *entry) {
+	row := e.CtaX()
+	position := e.Ld(ptx.U32, e.Index(e.pointers["positions"], row, 4))
+	steps := e.Cvt(ptx.F32, e.Div(e.Add(position, 1), int(e.launch.Int("every", 1))))
+	by := e.Fma(e.Lg2(e.Add(steps, 1.0)), e.launch.Float("by", 0)*math.Ln2, 1.0)
+	in, out := e.row("x", row), e.row("y", row)
+	e.pairs(e.cols("y"), func(i ptx.Reg) {
+		v := e.load2("x", in, i)
+		e.store2("y", out, i, [2]ptx.Reg{e.Mul(v[0], by), e.Mul(v[1], by)})
+	})
+}
+
+// selectRows copies the rows that are sampled, one CTA each.
 func selectRows(e *entry) {
 	to := e.CtaX()
 	from := e.Ld(ptx.U32, e.Index(e.pointers["rows"], to, 4))

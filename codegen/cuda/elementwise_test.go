@@ -13,13 +13,18 @@ import (
 func TestElementwise(t *testing.T) {
 	for _, c := range []struct {
 		kernel string
-		apply  func(b *ir.Builder, x, y *ir.Value) *ir.Value
+		apply  func(b *ir.Builder, s ir.Step, x, y *ir.Value) *ir.Value
 	}{
-		{"cuda.add", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Add(x, y) }},
-		{"cuda.mul", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Mul(x, y) }},
-		{"cuda.scale", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Add(b.Scale(x, 0.37), y) }},
-		{"cuda.swiglu", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Mul(b.SiLU(x), y) }},
-		{"cuda.columns", func(b *ir.Builder, x, y *ir.Value) *ir.Value { return b.Add(b.Columns(x, reversed(b, y)), y) }},
+		{"cuda.add", func(b *ir.Builder, s ir.Step, x, y *ir.Value) *ir.Value { return b.Add(x, y) }},
+		{"cuda.mul", func(b *ir.Builder, s ir.Step, x, y *ir.Value) *ir.Value { return b.Mul(x, y) }},
+		{"cuda.scale", func(b *ir.Builder, s ir.Step, x, y *ir.Value) *ir.Value { return b.Add(b.Scale(x, 0.37), y) }},
+		{"cuda.swiglu", func(b *ir.Builder, s ir.Step, x, y *ir.Value) *ir.Value { return b.Mul(b.SiLU(x), y) }},
+		{"cuda.scale_positions", func(b *ir.Builder, s ir.Step, x, y *ir.Value) *ir.Value {
+			return b.Add(b.ScalePositions(x, s, 0.3, 3), y)
+		}},
+		{"cuda.columns", func(b *ir.Builder, s ir.Step, x, y *ir.Value) *ir.Value {
+			return b.Add(b.Columns(x, reversed(b, y)), y)
+		}},
 	} {
 		for _, cols := range []int{9, 67, 256, 1030} {
 			t.Run(fmt.Sprintf("%s/%d", c.kernel, cols), func(t *testing.T) {
@@ -27,7 +32,7 @@ func TestElementwise(t *testing.T) {
 				step := b.Step()
 				x := b.Gather(b.Weight("x", dtype.BF16, cols, cols), step.IDs)
 				y := b.Gather(b.Weight("second", dtype.BF16, cols, cols), step.IDs)
-				b.Return(b.SelectRows(c.apply(b, x, y), step.Rows))
+				b.Return(b.SelectRows(c.apply(b, step, x, y), step.Rows))
 				m, err := b.Module()
 				check(t, err)
 				weights := fractions{map[string]int{"x": cols * cols, "second": cols * cols}}

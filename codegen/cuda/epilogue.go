@@ -197,7 +197,7 @@ func (p *product) storeEach(at resultPlace, results []tokenResult, f func(v ptx.
 	}
 }
 
-// storeGated writes act(gate) * up: outputs row and row+8 are those of one feature.
+// storeGated writes what a gate lets through: outputs row and row+8 are those of one feature.
 func (p *product) storeGated(at resultPlace, results []tokenResult) {
 	stride, size := int(p.buffer("y").Stride), p.buffer("y").DType.Size()
 	column := p.Add(p.Shl(p.Shr(at.row, log2(layout.FragmentRows)), 3), p.And(at.row, 7))
@@ -206,7 +206,7 @@ func (p *product) storeGated(at resultPlace, results []tokenResult) {
 	maxima := p.maxima("y", at, column)
 	for _, r := range results {
 		wanted := p.And(p.exists(at, r.n), inside)
-		v := p.Mul(p.activate(r.v[0]), r.v[1])
+		v := p.gate(r.v[0], r.v[1])
 		p.storeResult(p.When(wanted), "y", base.At(r.n*stride), v)
 		maxima.store(v, wanted, r.n*stride)
 	}

@@ -109,23 +109,33 @@ func (e *entry) scanOfWarp(x ptx.Reg) ptx.Reg {
 	return x
 }
 
-// combine is z[m] = the sum of weights[m,j] * y[places[m,j]], j after j, one CTA for each row.
+// combine is z[m] = the sum of weights[m,j] * y[places[m,j]], j after j, or of what is there where nothing weighs it, one CTA for each row.
 func combine(e *entry) {
 	row, k := e.CtaX(), e.cols("places")
 	out := e.row("z", row)
-	places, weights := e.Index(e.pointers["places"], row, 4*k), e.row("weights", row)
+	places := e.Index(e.pointers["places"], row, 4*k)
 	var from, by []ptx.Reg
 	for j := range k {
 		from = append(from, e.row("y", e.Ld(ptx.U32, places.At(4*j))))
-		by = append(by, e.Ld(ptx.F32, weights.At(4*j)))
+	}
+	if e.has("weights") {
+		weights := e.row("weights", row)
+		for j := range k {
+			by = append(by, e.Ld(ptx.F32, weights.At(4*j)))
+		}
 	}
 	e.pairs(e.cols("z"), func(i ptx.Reg) {
 		var sum [2]ptx.Reg
 		for j := range k {
 			for n, v := range e.load2("y", from[j], i) {
-				if j == 0 {
+				switch {
+				case by == nil && j == 0:
+					sum[n] = v
+				case by == nil:
+					sum[n] = e.Add(v, sum[n])
+				case j == 0:
 					sum[n] = e.Mul(v, by[j])
-				} else {
+				default:
 					sum[n] = e.Fma(v, by[j], sum[n])
 				}
 			}

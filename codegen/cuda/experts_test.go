@@ -18,6 +18,8 @@ type mixture struct {
 	act    string // "": a product alone, not a gated layer
 	bias   bool
 	shared bool // an expert that every row goes to, weighted by a number of its own
+	gate   ir.Gate
+	scales bool // the score multiplies what an expert sees
 }
 
 // build writes two layers of it, between a table and a head.
@@ -60,7 +62,16 @@ func (c mixture) layer(b *ir.Builder, name string, x *ir.Value) *ir.Value {
 	gate, gateBias := stack("gate_proj", c.features, c.hidden)
 	up, upBias := stack("up_proj", c.features, c.hidden)
 	down, downBias := stack("down_proj", c.hidden, c.features)
-	h := b.Mul(b.Activation(c.act, b.ExpertLinear(x, d, gate, gateBias)), b.ExpertLinear(x, d, up, upBias))
+	seen := x
+	if c.scales {
+		seen, d.Weights = b.ScaleRows(x, d.Weights), nil
+	}
+	g, u := b.ExpertLinear(seen, d, gate, gateBias), b.ExpertLinear(seen, d, up, upBias)
+	h := b.Mul(b.Activation(c.act, g), u)
+	if bounds := c.gate; bounds != (ir.Gate{}) {
+		bounds.Act = c.act
+		h = b.Gated(g, u, bounds)
+	}
 	y := b.Combine(b.PlacedLinear(h, d, down, downBias), d)
 	if c.shared {
 		gate := b.Linear(x, b.Weight(name+"shared.gate_proj", dtype.BF16, c.features, c.hidden), nil)
@@ -78,6 +89,8 @@ var mixtures = []mixture{
 	{vocab: 48, hidden: 64, features: 64, experts: 64, act: "silu", shared: true, Routing: ir.Routing{TopK: 6, Groups: 8, TopGroups: 3, Scale: 16}},                                                              // DeepSeek-V2
 	{vocab: 48, hidden: 96, features: 32, experts: 32, act: "gelu_tanh", bias: true, Routing: ir.Routing{TopK: 4, Normalize: true, Score: "sigmoid"}},                                                            // others
 	{vocab: 48, hidden: 64, features: 64, experts: 64, act: "silu", Routing: ir.Routing{TopK: 8, Groups: 8, TopGroups: 4, Score: "sigmoid", GroupScore: "top2", Bias: &ir.Value{}, Normalize: true, Scale: 2.5}}, // DeepSeek-V3
+	{vocab: 48, hidden: 64, features: 64, experts: 16, act: "quick_gelu", bias: true, gate: ir.Gate{Limit: 0.5, Shift: 1}, Routing: ir.Routing{TopK: 4, Normalize: true}},                                        // gpt-oss
+	{vocab: 48, hidden: 64, features: 64, experts: 8, act: "silu", scales: true, Routing: ir.Routing{TopK: 1, Score: "sigmoid"}},                                                                                 // Llama 4
 }
 
 // TestMixtures compares networks with mixtures of experts with the interpreter, for every target and format, and wants the same bits for a token

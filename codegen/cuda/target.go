@@ -73,6 +73,7 @@ var candidates = map[string][]candidate{
 	"mul":              {{kernel: "cuda.mul"}},
 	"scale":            {{kernel: "cuda.scale"}},
 	"scale_rows":       {{kernel: "cuda.scale_rows"}},
+	"scale_positions":  {{kernel: "cuda.scale_positions"}},
 	"columns":          {{kernel: "cuda.columns"}},
 
 	"moe.route":         {{kernel: "cuda.moe_route"}},

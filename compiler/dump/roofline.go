@@ -260,25 +260,19 @@ func productRows(program *engine.Program, l *engine.Launch) sym.Dim {
 // written is how many positions a step adds to the cache.
 func (p *predictor) written(*engine.Launch) float64 { return float64(p.step.Tokens) }
 
-// attended is how many positions of the cache a step reads: all, or those that the windows of its tokens cover.
+// attended is how many positions of the cache a step reads: all, or those that its tokens see.
 func (p *predictor) attended(l *engine.Launch) float64 {
 	n := p.step.Context
-	if w := l.Int("window", 0); w > 0 {
-		n = min(n, w+p.step.each()-1)
-	}
+	n -= engine.ReachOf(l).First(n - p.step.each())
 	return float64(n * p.step.sequences())
 }
 
 // pairs is how many positions all tokens see, together.
 func (p *predictor) pairs(l *engine.Launch) float64 {
-	window, n := l.Int("window", 0), p.step.each()
+	reach, n := engine.ReachOf(l), p.step.each()
 	pairs := int64(0)
 	for position := p.step.Context - n; position < p.step.Context; position++ {
-		seen := position + 1
-		if window > 0 {
-			seen = min(seen, window)
-		}
-		pairs += seen
+		pairs += reach.Seen(position)
 	}
 	return float64(pairs * p.step.sequences())
 }

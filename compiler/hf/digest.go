@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"sync"
 )
 
 // Digest identifies the contents of one file of a checkpoint.
@@ -40,38 +39,65 @@ func (c *Checkpoint) SourceFiles() []string {
 // Digests hashes the source files on up to threads threads. The result does not depend on their number. Progress, when it is not
 // nil, is told of bytes as they are read, from several goroutines.
 func (c *Checkpoint) Digests(ctx context.Context, threads int, progress func(bytes int64)) ([]Digest, error) {
-	return digests(ctx, c.Dir, c.SourceFiles(), threads, progress)
+	return c.StartHashing(ctx, threads, progress).Digests()
+}
+
+// StartHashing does so while others go on.
+func (c *Checkpoint) StartHashing(ctx context.Context, threads int, progress func(bytes int64)) *Hashing {
+	return startHashing(ctx, c.Dir, c.SourceFiles(), threads, progress)
 }
 
 // Digests hashes the adapter's files.
 func (a *Adapter) Digests(ctx context.Context) ([]Digest, error) {
-	return digests(ctx, a.Dir, []string{AdapterConfigFile, AdapterWeightsFile}, 1, nil)
+	return startHashing(ctx, a.Dir, []string{AdapterConfigFile, AdapterWeightsFile}, 1, nil).Digests()
 }
 
-func digests(ctx context.Context, dir string, names []string, threads int, progress func(bytes int64)) ([]Digest, error) {
-	digests := make([]Digest, len(names))
-	errs := make([]error, len(names))
+// Hashing is work under way: files that are being hashed.
+type Hashing struct {
+	digests []Digest
+	errs    []error         // of files
+	threads []chan struct{} // closed when a thread has no more files
+}
+
+func startHashing(ctx context.Context, dir string, names []string, threads int, progress func(bytes int64)) *Hashing {
+	h := &Hashing{digests: make([]Digest, len(names)), errs: make([]error, len(names))}
 	next := make(chan int, len(names))
 	for i := range names {
 		next <- len(names) - 1 - i // weights first: they take longest
 	}
 	close(next)
-	var group sync.WaitGroup
 	for range max(1, min(threads, len(names))) {
-		group.Go(func() {
+		done := make(chan struct{})
+		h.threads = append(h.threads, done)
+		go func() {
+			defer close(done)
 			buf := make([]byte, digestBlock)
 			for i := range next {
-				digests[i], errs[i] = digest(ctx, dir, names[i], buf, progress)
+				h.digests[i], h.errs[i] = digest(ctx, dir, names[i], buf, progress)
 			}
-		})
+		}()
 	}
-	group.Wait()
-	for _, err := range errs {
+	return h
+}
+
+// Wait waits for the n-th thread, for none if there are not so many.
+func (h *Hashing) Wait(n int) {
+	if n < len(h.threads) {
+		<-h.threads[n]
+	}
+}
+
+// Digests waits for all files.
+func (h *Hashing) Digests() ([]Digest, error) {
+	for n := range h.threads {
+		h.Wait(n)
+	}
+	for _, err := range h.errs {
 		if err != nil {
 			return nil, err
 		}
 	}
-	return digests, nil
+	return h.digests, nil
 }
 
 const digestBlock = 1 << 20

@@ -66,7 +66,7 @@ func (r *randomWeights) readRows(t *Tensor, dst []float32, first int64) error {
 	mean, deviation := float32(0), float32(vectorDeviation)
 	switch {
 	case len(t.Shape) > 1:
-		deviation = float32(1 / math.Sqrt(float64(t.Cols())))
+		deviation = float32(1 / math.Sqrt(float64(t.Shape[len(t.Shape)-1])))
 	case strings.HasSuffix(t.Name, ".weight"):
 		mean = 1
 	}

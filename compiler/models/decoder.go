@@ -34,6 +34,9 @@ type decoder struct {
 	rope      *rope       // what keys depend on besides tokens; nil: none
 	ropes     []*rope     // [layers]; nil: a layer without
 	windows   []int       // [layers] positions that a layer sees, the token's own included; 0: all
+	chunks    []int       // [layers] positions of a chunk, of which a token sees its own; 0: all are one; nil: of no layer
+	sinks     string      // one score of no value for each head, a tensor of the layer; "": none
+	tempered  tempering   // of queries
 	alibi     []float32   // [heads] what a position's distance is multiplied with; nil: none
 	learned   learnedRows // of positions
 	experts   mixture     // the MLP of layers, where there are experts
@@ -55,6 +58,12 @@ type decoder struct {
 	scoreCap, logitCap                  float64 // 0: none
 }
 
+// tempering is how queries of layers without a rotary embedding grow with the logarithm of their position; see op scale_positions. Zero: they do not.
+type tempering struct {
+	by    float64
+	every int
+}
+
 // norms says how rows are normalised.
 type norms struct {
 	layer bool // layer norm, around the mean; else RMS norm
@@ -71,6 +80,7 @@ const (
 	noHeadNorm headNorm = iota
 	eachHead
 	wholeRow
+	turnedHead // each, without weights, and only where it turns
 )
 
 // learnedRows are rows of embeddings that are looked up by position: count of them, after the first skip of the tensor.

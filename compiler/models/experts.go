@@ -26,6 +26,8 @@ type mixture struct {
 	biased      bool           // products of experts have biases
 	shared      int            // features of the MLP that sees every row; 0: none
 	sharedGated bool           // what it gives is multiplied with the sigmoid of a logit of its own
+	scalesInput bool           // the weight of the one expert that a row chooses multiplies what the expert sees, not what it gives
+	gate        ir.Gate        // how gate and up are bounded; its act is that of the decoder
 	dense       []bool         // [layers] that have a plain MLP instead; nil: none
 }
 
@@ -36,6 +38,8 @@ type mixtureNames struct {
 	choice         string // of what is added to scores where experts are chosen, the whole name; "": nothing
 	gate, up, down string
 	gateUp         string // the first two of all experts in one tensor, [experts, gate's rows and then up's, inputs], the whole name; so is down's then
+	alternate      bool   // gate's rows and up's alternate in it
+	turned         bool   // matrices of such tensors are stored as [inputs, outputs], but for those in codes
 	shared         mlpNames
 	sharedGate     string
 }
@@ -111,18 +115,31 @@ func (l *layer) mixture(x *ir.Value) *ir.Value {
 	if n.choice != "" {
 		routing.Bias = l.vector(l.prefix+n.choice, m.count)
 	}
-	d := l.Route(logits, routing)
+	d, seen := l.Route(logits, routing), x
+	if m.scalesInput {
+		seen, d.Weights = l.ScaleRows(x, d.Weights), nil
+	}
 	gate, gateBias := l.stack(n, n.gate, "col", m.inner, l.hidden)
 	up, upBias := l.stack(n, n.up, "col", m.inner, l.hidden)
 	down, downBias := l.stack(n, n.down, "row", l.hidden, m.inner)
-	g := l.ExpertLinear(x, d, gate, gateBias).As(l.label + "experts.gate")
-	u := l.ExpertLinear(x, d, up, upBias).As(l.label + "experts.up")
-	h := l.Mul(l.Activation(l.activation(), g), u)
+	g := l.ExpertLinear(seen, d, gate, gateBias).As(l.label + "experts.gate")
+	u := l.ExpertLinear(seen, d, up, upBias).As(l.label + "experts.up")
+	h := l.opened(g, u)
 	y := l.Combine(l.PlacedLinear(h, d, down, downBias).As(l.label+"experts.down"), d).As(l.label + "experts")
 	if m.shared == 0 {
 		return y
 	}
 	return l.Add(y, l.sharedExperts(x, n))
+}
+
+// opened is what the gates of experts let through.
+func (l *layer) opened(g, u *ir.Value) *ir.Value {
+	by := l.experts.gate
+	if by == (ir.Gate{}) {
+		return l.Mul(l.Activation(l.activation(), g), u)
+	}
+	by.Act = l.activation()
+	return l.Gated(g, u, by)
 }
 
 // sharedExperts returns what the MLP gives that sees every row.
@@ -153,6 +170,9 @@ func (n *mixtureNames) downOf(expert int) string {
 // stack declares the matrices [count, outputs, inputs] that the experts have of one kind, and their biases, nil where there are none.
 func (l *layer) stack(n *mixtureNames, kind, axis string, outputs, inputs int) (w, bias *ir.Value) {
 	m, name := &l.experts, l.prefix+strings.Replace(kind, "%d.", "", 1)
+	if n.alternate || n.turned {
+		return l.takeApart(n, kind, axis, outputs, inputs)
+	}
 	var rows, sums []expertRows
 	for e := range m.count {
 		if n.gateUp == "" {
@@ -175,6 +195,60 @@ func (l *layer) stack(n *mixtureNames, kind, axis string, outputs, inputs int) (
 		bias = l.stackOf(name+".bias", strings.TrimSuffix(axis, "row"), sums, outputs)
 	}
 	return l.stackOf(name+".weight", axis, rows, outputs, inputs), bias
+}
+
+// takeApart is stack of tensors in which the rows of a matrix do not lie side by side.
+func (l *layer) takeApart(n *mixtureNames, kind, axis string, outputs, inputs int) (w, bias *ir.Value) {
+	m, tensor, name := &l.experts, l.prefix+kind, l.prefix+kind
+	s := hf.Strided{Count: int64(m.count), Total: int64(outputs), Cols: int64(inputs), Step: 1, Rows: int64(outputs)}
+	if kind != n.down {
+		tensor, s.Total = l.prefix+n.gateUp, 2*s.Total
+		switch {
+		case n.alternate && kind == n.up:
+			s.Step, s.First = 2, 1
+		case n.alternate:
+			s.Step = 2
+		case kind == n.up:
+			s.First = s.Rows
+		}
+	}
+	if m.biased {
+		sums := s
+		sums.Cols = 1
+		bias = l.strided(tensor+"_bias", []int{m.count, int(s.Total)}, sums, name+".bias", strings.TrimSuffix(axis, "row"), m.count*outputs)
+	}
+	shape := []int{m.count, int(s.Total), inputs}
+	if t := l.checkpoint.Lookup(l.stored(tensor)); n.turned && (t == nil || stored.Of(t) == nil) {
+		s.Turned, shape[1], shape[2] = true, shape[2], shape[1]
+	}
+	return l.strided(tensor, shape, s, name+".weight", axis, m.count, outputs, inputs), bias
+}
+
+// strided declares a weight of those rows of a tensor that s names. They are a tensor of the checkpoint from then on, called as the weight is.
+func (in *importer) strided(tensor string, shape []int, s hf.Strided, name, axis string, dims ...int) *ir.Value {
+	if !in.checkpoint.Random() {
+		t := in.tensor(tensor, shape...)
+		if t == nil {
+			return &ir.Value{}
+		}
+		if other := in.checkpoint.Lookup(in.stored(name)); other != nil && other.Bytes() > 0 {
+			in.Fail(other.Errorf("is there beside %q, which has the same numbers", tensor))
+			return &ir.Value{}
+		}
+		var wide []int64
+		for _, d := range dims {
+			wide = append(wide, int64(d))
+		}
+		if err := stored.PutStrided(in.checkpoint, in.stored(name), t, s, wide...); err != nil {
+			in.Fail(err)
+			return &ir.Value{}
+		}
+	}
+	t := in.tensor(name, dims...)
+	if t == nil {
+		return &ir.Value{}
+	}
+	return in.declared(name, axis, t, ir.TensorRows(t.Name, 0, s.Count*s.Rows), dims...)
 }
 
 // expertRows are the rows of a tensor of the shape that an expert's matrix is, or the elements that its bias is, counted through all of the tensor.

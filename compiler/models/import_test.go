@@ -152,6 +152,12 @@ func TestFamilyErrors(t *testing.T) {
 			"attn_config": map[string]any{"clip_qkv": 6}}), "config.json: attn_config.clip_qkv: is not supported"},
 		{"cohere", "CohereForCausalLM", map[string]any{"use_qk_norm": true}, "config.json: use_qk_norm: true is not supported"},
 		{"granite", "GraniteForCausalLM", map[string]any{"logits_scaling": 0}, "config.json: logits_scaling: 0 is outside"},
+		{"gpt_oss", "GptOssForCausalLM", map[string]any{"swiglu_alpha": 1.5}, "config.json: swiglu_alpha: 1.5 is not supported; it must be 1.702"},
+		{"gpt_oss", "GptOssForCausalLM", map[string]any{"hidden_act": "gelu"}, `config.json: hidden_act: "gelu" is not supported; it must be silu`},
+		{"gpt_oss", "GptOssForCausalLM", map[string]any{"layer_types": []string{"full_attention", "chunked_attention"}}, `config.json: layer_types: layer 1 has "chunked_attention"`},
+		{"llama4_text", "Llama4ForCausalLM", map[string]any{"intermediate_size_mlp": 40, "num_experts_per_tok": 2}, "config.json: num_experts_per_tok: 2 is not supported; it must be 1"},
+		{"llama4_text", "Llama4ForCausalLM", map[string]any{"intermediate_size_mlp": 40, "layer_types": []string{"full_attention", "sliding_attention"}}, `config.json: layer_types: layer 1 has "sliding_attention"`},
+		{"llama4_text", "Llama4ForCausalLM", map[string]any{"intermediate_size_mlp": 40, "rope_scaling": map[string]any{"type": "yarn", "factor": 4}}, "config.json: rope_scaling: multiplies what turns by 1.13"},
 		{"smollm3", "SmolLM3ForCausalLM", map[string]any{"no_rope_layers": []int{1}}, "config.json: no_rope_layers: has 1 entries, the model has 2 layers"},
 	} {
 		_, _, err := importRandom(t, small(t, merge(map[string]any{"model_type": c.family, "architectures": []string{c.architecture}}, c.change)), Options{})

@@ -104,6 +104,9 @@ func (l *layer) attention(x, token *ir.Value, s ir.Step) (y, next *ir.Value) {
 	}
 	q, k, v := l.queries(x)
 	q, k = l.normHeads(q, l.qNorm, l.heads), l.normHeads(k, l.kNorm, l.kvHeads)
+	if l.turn.InvFreq == nil && l.tempered != (tempering{}) {
+		q = l.ScalePositions(q, s, l.tempered.by, l.tempered.every)
+	}
 	if l.turn.InvFreq != nil {
 		q = l.Rope(q, s, l.turn, l.heads, l.dim)
 		if l.turn.Static() { // otherwise keys are cached as they are and turned when they are read
@@ -125,6 +128,12 @@ func (l *layer) attention(x, token *ir.Value, s ir.Step) (y, next *ir.Value) {
 	if l.alibi != nil {
 		a.ALiBi = l.Constant("alibi", l.alibi, l.heads)
 	}
+	if l.chunks != nil {
+		a.Chunk = l.chunks[l.index]
+	}
+	if l.sinks != "" {
+		a.Sinks = l.vector(l.prefix+l.sinks, l.heads)
+	}
 	y = l.Attention(q, next, s, a).As(l.label + "attn")
 	return l.project(y, projection{what: "o", name: l.o, axis: "row", outputs: l.hidden, inputs: l.heads * l.dim, biased: l.outBias}), next
 }
@@ -142,10 +151,23 @@ func (l *layer) normHeads(x *ir.Value, name string, heads int) *ir.Value {
 	switch l.qkNorm {
 	case eachHead:
 		return l.GroupRMSNorm(x, l.normWeight(l.decoder, l.prefix+name, l.dim), l.eps, l.dim)
+	case turnedHead:
+		if l.turn.InvFreq != nil {
+			return l.GroupRMSNorm(x, l.ones(l.dim), l.eps, l.dim)
+		}
 	case wholeRow:
 		return l.RMSNorm(x, l.normWeight(l.decoder, l.prefix+name, heads*l.dim), l.eps)
 	}
 	return x
+}
+
+// ones is a norm's weight that changes nothing.
+func (l *layer) ones(n int) *ir.Value {
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = 1
+	}
+	return l.Constant("ones", values, n)
 }
 
 // activation is that of the MLP.

@@ -14,7 +14,7 @@ import (
 // families is the registry. A new family is one file and one row here.
 var families = []*family{
 	llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, phi, phi3, falcon, bloom, gpt2, gptj, gptneox, opt, mpt, stablelm, starcoder2, olmo2,
-	cohere, cohere2, granite, smollm3, olmo3, mixtral, qwen2moe, qwen3moe,
+	cohere, cohere2, granite, smollm3, olmo3, mixtral, gptoss, llama4, qwen2moe, qwen3moe,
 	deepseekv2, deepseekv3,
 	mamba,
 

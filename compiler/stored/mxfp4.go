@@ -61,56 +61,74 @@ func (l *linear) attachMX(stack string) error {
 	if m.scales, err = scales.View(s[2]); err != nil {
 		return err
 	}
-	plain, err := m.look()
+	normal, err := m.look()
 	if err != nil {
 		return err
 	}
-	matrix := &Matrix{Method: "mxfp4", Plain: plain, cols: m.cols, source: m}
+	matrix := &Matrix{Method: "mxfp4", Plain: dtype.F32, cols: m.cols, source: m}
+	if normal {
+		matrix.Plain = dtype.BF16
+		if matrix.Format, err = quant.Find("mxfp4"); err != nil {
+			return err
+		}
+	}
 	l.c.Drop(l.parts...)
 	l.c.PutCoded(stack, matrix.Method, []int64{s[0], s[1], m.cols}, matrix, l.first)
 	return nil
 }
 
-// look checks all exponents. Their numbers are bf16 but where they leave its range, upwards or below normal numbers.
-func (m *mxMatrix) look() (dtype.Type, error) {
-	plain := dtype.BF16
+// look checks all exponents. Their numbers are those of the format, and bf16, but where half of one is below normal numbers.
+func (m *mxMatrix) look() (normal bool, err error) {
+	normal = true
 	row := make([]byte, m.scales.Cols())
 	for r := range m.scales.Rows() {
 		if err := m.scales.ReadRaw(row, r, r+1); err != nil {
-			return 0, err
+			return false, err
 		}
 		for i, e := range row {
 			if e > 252 { // six times it is beyond f32; 255 is not a number
-				return 0, m.scales.Errorf("exponent %d of row %d, block %d is out of range", e, r, i)
+				return false, m.scales.Errorf("exponent %d of row %d, block %d is out of range", e, r, i)
 			}
-			if e < 2 {
-				plain = dtype.F32
-			}
+			normal = normal && e >= 2
 		}
 	}
-	return plain, nil
+	return normal, nil
 }
 
-// e2m1 is what the sixteen codes stand for.
-var e2m1 = [16]float32{0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6}
+// read brings the codes, two in a byte, and the exponents of n rows from lo on.
+func (m *mxMatrix) read(lo, n int64) (codes, exponents []byte, err error) {
+	codes, exponents = make([]byte, n*m.cols/2), make([]byte, n*m.cols/mxBlock)
+	if err := m.blocks.ReadRaw(codes, lo, lo+n); err != nil {
+		return nil, nil, err
+	}
+	return codes, exponents, m.scales.ReadRaw(exponents, lo, lo+n)
+}
 
 func (m *mxMatrix) values(dst []float32, lo int64) error {
-	n := int64(len(dst)) / m.cols
-	codes, scales := make([]byte, len(dst)/2), make([]byte, len(dst)/mxBlock)
-	if err := m.blocks.ReadRaw(codes, lo, lo+n); err != nil {
-		return err
-	}
-	if err := m.scales.ReadRaw(scales, lo, lo+n); err != nil {
+	codes, exponents, err := m.read(lo, int64(len(dst))/m.cols)
+	if err != nil {
 		return err
 	}
 	for i, c := range codes {
-		scale := exponent(scales[i/(mxBlock/2)])
-		dst[2*i], dst[2*i+1] = e2m1[c&15]*scale, e2m1[c>>4]*scale
+		scale := exponent(exponents[i/(mxBlock/2)])
+		dst[2*i], dst[2*i+1] = dtype.E2M1ToF32(c)*scale, dtype.E2M1ToF32(c>>4)*scale
 	}
 	return nil
 }
 
-func (*mxMatrix) codes(*quant.Block, *quant.Format, int64) error { return errNoFormat }
+func (m *mxMatrix) codes(b *quant.Block, _ *quant.Format, lo int64) error {
+	codes, exponents, err := m.read(lo, int64(b.Rows))
+	if err != nil {
+		return err
+	}
+	for i, c := range codes {
+		b.Codes[2*i], b.Codes[2*i+1] = c&15, c>>4
+	}
+	for i, e := range exponents {
+		b.Scales[i] = exponent(e)
+	}
+	return nil
+}
 
 // exponent returns two to the power of e-127.
 func exponent(e uint8) float32 { return float32(math.Ldexp(1, int(e)-127)) }

@@ -18,6 +18,8 @@
 //	u4z.gG the same, and after the last group [groups][32] u8 zero points, padded to 64 bytes
 //	u4n.g32 [Kp/8][32][4] bytes as in u4, then [32] f32 scales, then per group of 32 k [16] bytes of steps, those of outputs i and 16+i in its
 //	       halves, and [32] u8 offsets; code*step + offset is that of u8; padded to 64 bytes
+//	u4e.g32 the steps of u4 with codes of e2m1, and after the last group [groups][32] u8 exponents, less one, of powers of two, padded to 64 bytes: an
+//	       element is twice what its code stands for (a whole number), times half the scale
 //	u4*.s32 f32 instead of f16 scales, for imported weights whose scales f16 cannot hold exactly
 //
 // Kp is K rounded up to 64; Gp is G, or for a short last group its length rounded up to 32. Padding is zero: code 128 in u8,

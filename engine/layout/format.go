@@ -24,6 +24,7 @@ type Format struct {
 	Group      int // k covered by one scale; 0: no scale, or one per output (u8, u4n, bf16s)
 	ScaleBytes int // size of one scale; 0: none
 	Zeros      bool
+	Levels     bool   // codes are e2m1; scales are powers of two, halved, whose exponents lie behind all groups
 	Nested     bool   // codes stand for bytes by steps and offsets of each group; there is a scale per output, as in u8
 	Activation string // activation format that its kernels multiply with
 }
@@ -42,6 +43,7 @@ var Formats = []Format{
 	{Name: "u4z.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Zeros: true, Activation: "q16g"},
 	{Name: "u4z.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Zeros: true, Activation: "q16g"},
 	{Name: "u4z.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Zeros: true, Activation: "q16g"},
+	{Name: "u4e.g32", KPerStep: 8, Group: 32, ScaleBytes: 1, Levels: true, Activation: "q16g"},
 	{Name: "u4.g32.s32", KPerStep: 8, Group: 32, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g64.s32", KPerStep: 8, Group: 64, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g128.s32", KPerStep: 8, Group: 128, ScaleBytes: 4, Activation: "q16g"},

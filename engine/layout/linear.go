@@ -75,7 +75,12 @@ func (l Linear) SegmentRange(s int) (lo, hi int) {
 }
 
 // groupBytes is the size of a whole group: its steps, then its scales.
-func (l Linear) groupBytes() int { return l.Group/l.KPerStep*StepBytes + Lanes*l.ScaleBytes }
+func (l Linear) groupBytes() int {
+	if l.Levels {
+		return l.Group / l.KPerStep * StepBytes
+	}
+	return l.Group/l.KPerStep*StepBytes + Lanes*l.ScaleBytes
+}
 
 // StepOffset returns where the step holding k starts in a panel.
 func (l Linear) StepOffset(k int) int {
@@ -88,8 +93,11 @@ func (l Linear) StepOffset(k int) int {
 
 // ScaleOffset returns where the 32 scales of group g (0 for u8) start in a panel.
 func (l Linear) ScaleOffset(g int) int {
-	if l.Group == 0 {
+	switch {
+	case l.Group == 0:
 		return l.KPad() / l.KPerStep * StepBytes
+	case l.Levels:
+		return l.KPad()/l.KPerStep*StepBytes + g*Lanes*l.ScaleBytes
 	}
 	return g*l.groupBytes() + l.GroupK(g)/l.KPerStep*StepBytes
 }
@@ -105,6 +113,8 @@ func (l Linear) PanelBytes() int {
 	last := max(0, l.Groups()-1)
 	n := l.ScaleOffset(last) + Lanes*l.ScaleBytes
 	switch {
+	case l.Levels:
+		n = roundUp(n, Align)
 	case l.Zeros:
 		n += roundUp(l.Groups()*zeroBytes, Align)
 	case l.Nested:

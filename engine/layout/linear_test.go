@@ -175,6 +175,9 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups), Zeros: make([]uint8, rows*groups)}
 	for i := range c.Scales {
 		c.Scales[i], c.Zeros[i] = float32(next()%2048)/1024, uint8(next()%16)
+		if l.Levels {
+			c.Scales[i] = float32(math.Ldexp(1, int(next()%250)-125))
+		}
 	}
 	for i := range c.Codes {
 		c.Codes[i] = uint8(next() & mask)
@@ -189,6 +192,9 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		if l.KPerStep == 2 {
 			c.Codes[i] &= 0xf7 // all are numbers
 			want[i] = dtype.E4M3ToF32(c.Codes[i]) * c.Scales[g]
+		}
+		if l.Levels {
+			want[i] = dtype.E2M1ToF32(c.Codes[i]) * c.Scales[g]
 		}
 	}
 	if err := l.PackCodes(panel, c); err != nil {

@@ -124,10 +124,13 @@ func (l Linear) packScaled(panel []byte, c Codes, rows int) {
 // packGroup packs group g of every row.
 func (l Linear) packGroup(panel []byte, c Codes, rows, g int) error {
 	lo, hi := g*l.Group, min(l.K, (g+1)*l.Group)
-	steps := panel[l.StepOffset(lo):l.ScaleOffset(g)]
+	steps := panel[l.StepOffset(lo):][:l.GroupK(g)/l.KPerStep*StepBytes]
 	groups := l.Groups()
 	for r := range Lanes {
 		zero := uint8(u4Zero)
+		if l.Levels {
+			zero = 0
+		}
 		if l.Zeros {
 			zero = 0
 			if r < rows {
@@ -175,6 +178,9 @@ func packNibbles(lane []byte, row []uint8, k int, zero uint8) error {
 }
 
 func (l Linear) putScale(dst []byte, scale float32) error {
+	if l.Levels {
+		return putExponent(dst, scale)
+	}
 	if l.ScaleBytes == 4 {
 		binary.LittleEndian.PutUint32(dst, math.Float32bits(scale))
 		return nil

@@ -34,6 +34,8 @@ func (l Linear) at(panel []byte, lane, k int) float32 {
 	switch {
 	case l.KPerStep == 2:
 		return dtype.BF16ToF32(binary.LittleEndian.Uint16(panel[l.StepOffset(k)+4*lane+k%2*2:])) * l.Scale(panel, lane, g)
+	case l.Levels:
+		return float32(Level(l.Code(panel, lane, k))) * l.Scale(panel, lane, g)
 	case l.ScaleBytes > 0:
 		return float32(int(l.Code(panel, lane, k))-l.Zero(panel, lane, g)) * l.Scale(panel, lane, g)
 	}
@@ -58,6 +60,8 @@ func (l Linear) nibble(panel []byte, lane, k int) uint8 {
 // Zero returns the code that stands for the weight 0 in group g.
 func (l Linear) Zero(panel []byte, lane, g int) int {
 	switch {
+	case l.Levels:
+		return 0
 	case l.Zeros:
 		return int(panel[l.ZeroOffset(g)+lane])
 	case l.Group > 0:
@@ -66,12 +70,15 @@ func (l Linear) Zero(panel []byte, lane, g int) int {
 	return u8Zero
 }
 
-// Scale returns the scale of group g (0 for u8), 1 for float formats.
+// Scale returns the scale of group g (0 for u8), of levels half of it, 1 for float formats.
 func (l Linear) Scale(panel []byte, lane, g int) float32 {
 	if l.ScaleBytes == 0 {
 		return 1
 	}
 	b := panel[l.ScaleOffset(g)+lane*l.ScaleBytes:]
+	if l.Levels {
+		return halfScale(b[0])
+	}
 	if l.ScaleBytes == 2 {
 		return dtype.F16ToF32(binary.LittleEndian.Uint16(b))
 	}

@@ -47,6 +47,15 @@ func (b *Block) SetRows(at int, rows *Block) {
 	}
 }
 
+// SetRow makes b the row at of a block of format f.
+func (b *Block) SetRow(f *Format, rows *Block, at int) {
+	b.Resize(f, 1, rows.Cols)
+	copy(b.Codes, rows.Codes[at*rows.Cols:])
+	copy(b.Scales, rows.Scales[at*len(b.Scales):])
+	copy(b.Zeros, rows.Zeros[at*len(b.Zeros):])
+	copy(b.Steps, rows.Steps[at*len(b.Steps):])
+}
+
 // SetZero makes n rows from row at on zero.
 func (b *Block) SetZero(f *Format, at, n int) {
 	groups := len(b.Scales) / b.Rows

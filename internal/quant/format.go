@@ -52,6 +52,7 @@ var Formats = []Format{
 	int8Format, int8BothFormat, fp8Format, fp8TensorFormat, fp8BlockFormat,
 	int4NestedFormat(), int4Format(32), int4Format(64), int4Format(128),
 	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),
+	mxfp4Format,
 	int4NestedBothFormat(), oneDigit(int4Format(32)), oneDigit(int4Format(64)), oneDigit(int4Format(128)),
 	oneDigit(int4ZeroFormat(32)), oneDigit(int4ZeroFormat(64)), oneDigit(int4ZeroFormat(128)),
 }

@@ -168,8 +168,8 @@ func TestExactNumbersStay(t *testing.T) {
 		case f.ZeroBits > 0:
 			low, high = -5, 10
 		}
-		if f.StepBits > 0 {
-			continue // see TestNestedNumbersStay
+		if f.StepBits > 0 || f.Name == mxfp4Format.Name {
+			continue // see TestNestedNumbersStay, TestMXFP4
 		}
 		size := f.groupSize(64)
 		x := make([]float32, 3*size)

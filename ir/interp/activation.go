@@ -31,8 +31,18 @@ func withActivations(executors map[string]func(*call) error) map[string]func(*ca
 func (c *call) act() func(x float64) float64 { return functions[c.op.Text("act")] }
 
 func (c *call) swiGLU() error {
-	act := c.act()
-	return c.pairs("gate", "up", func(g, u float64) float64 { return act(g) * u })
+	return c.pairs("gate", "up", c.gate())
+}
+
+// gate is what a gated op makes of a gate and what it lets through.
+func (c *call) gate() func(g, u float64) float64 {
+	act, limit, shift := c.act(), c.op.Float("limit"), c.op.Float("shift")
+	return func(g, u float64) float64 {
+		if limit > 0 {
+			g, u = min(g, limit), min(max(u, -limit), limit)
+		}
+		return act(g) * (u + shift)
+	}
 }
 
 func (c *call) linearAct() error {
@@ -48,13 +58,13 @@ func (c *call) linearAct() error {
 	return c.round(y.Data, c.op.Result().Type.DType)
 }
 
-// gated is act(gate) * up of rows in which blocks of outputs are those of gate and up in turn.
+// gated is swiglu of rows in which blocks of outputs are those of gate and up in turn.
 func (c *call) gated(both Tensor) Tensor {
-	y, act, block := newTensor(both.Rows, c.int("features")), c.act(), c.int("block")
+	y, f, block := newTensor(both.Rows, c.int("features")), c.gate(), c.int("block")
 	for m := range y.Rows {
-		for f := range y.Cols {
-			gate := f/block*2*block + f%block
-			y.Row(m)[f] = float32(act(float64(both.Row(m)[gate])) * float64(both.Row(m)[gate+block]))
+		for i := range y.Cols {
+			gate := i/block*2*block + i%block
+			y.Row(m)[i] = float32(f(float64(both.Row(m)[gate]), float64(both.Row(m)[gate+block])))
 		}
 	}
 	return y

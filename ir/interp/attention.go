@@ -121,12 +121,14 @@ func (c *call) keys(h *history, m int) ([][]float32, error) {
 type biases struct {
 	head         int
 	window       int // 0: all positions
+	chunk        int // positions of a chunk, of which tokens see only their own; 0: all are one
 	ahead        int // positions seen behind the token's own
 	softcap      float64
 	alibi, sinks []float32 // by head; nil: none
 }
 
 func (c *call) biases() (b biases, err error) {
+	b.chunk = c.int("chunk")
 	b.window, b.ahead, b.softcap = c.int("window"), c.int("ahead"), c.op.Float("softcap")
 	for name, to := range map[string]*[]float32{"alibi": &b.alibi, "sinks": &b.sinks} {
 		if !c.has(name) {
@@ -146,6 +148,9 @@ func (c *call) seen(m int, b biases) (first, end int) {
 	position := int(c.batch.Positions[m])
 	if b.window > 0 {
 		first = max(0, position-b.window+1)
+	}
+	if b.chunk > 0 {
+		first = max(first, position/b.chunk*b.chunk)
 	}
 	if b.ahead > 0 {
 		return first, min(position+1+b.ahead, c.batch.context(m))

@@ -18,6 +18,19 @@ func (c *call) scaleRows() error {
 	return nil
 }
 
+func (c *call) scalePositions() error {
+	x, positions := c.arg("x"), c.arg("positions").Index
+	y := newTensor(x.Rows, x.Cols)
+	for m := range x.Rows {
+		factor := 1 + c.op.Float("by")*math.Log1p(float64((int64(positions[m])+1)/c.op.Int("every")))
+		for i, v := range x.Row(m) {
+			y.Row(m)[i] = float32(float64(v) * factor)
+		}
+	}
+	c.give(y)
+	return nil
+}
+
 // scores are what experts are weighted by.
 func (c *call) scores(logits []float32) []float64 {
 	s := make([]float64, len(logits))
@@ -163,7 +176,11 @@ func (c *call) combine() error {
 		for i := range z.Cols {
 			sum := 0.0
 			for j := range places.Cols {
-				sum += float64(weights.Row(m)[j]) * float64(y.Row(int(places.Index[m*places.Cols+j]))[i])
+				weight := 1.0
+				if c.has("weights") {
+					weight = float64(weights.Row(m)[j])
+				}
+				sum += weight * float64(y.Row(int(places.Index[m*places.Cols+j]))[i])
 			}
 			z.Row(m)[i] = float32(sum)
 		}

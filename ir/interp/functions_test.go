@@ -51,6 +51,27 @@ func TestActivationValues(t *testing.T) {
 	wantNear(t, "softcap", out[0].Data, -28.920827403, 13.863514718)
 }
 
+// Queries of Llama 4's layers without a rotary embedding: positions 0 and 1 are before the first step, 2 and 5 begin the first and the second.
+func TestScalePositionsByHand(t *testing.T) {
+	m, err := ir.Parse(`
+func @f(%x: f32[T,1], %positions: i32[T]) -> (f32[T,1]) {
+  %y = scale_positions %x, %positions {by=0.5, every=3} : f32[T,1]
+  return %y
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b Batch
+	b.Add(0, 0, 7, make([]int32, 7)...)
+	b.Inputs = map[string]Tensor{"x": {Rows: 7, Cols: 1, Data: []float32{1, 1, 2, 2, 2, 2, 2}}}
+	out, err := New(m, nil).Run("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	once, twice := 2+math.Log(2), 2+math.Log(3)
+	wantNear(t, "scaled", out[0].Data, 1, 1, once, once, once, twice, twice)
+}
+
 // A row of 1, 2, 3, 4 has the mean 2.5 and the variance 1.25.
 func TestLayerNormByHand(t *testing.T) {
 	out := runOne(t, `

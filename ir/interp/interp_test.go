@@ -174,6 +174,30 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// Chunks of three positions: the seventh token sees its own alone, the eighth the seventh too, but none before.
+func TestChunk(t *testing.T) {
+	m, err := ir.Parse(`
+cache @kv {kind="paged", layers=1, kv_heads=1, dim=1, dtype="f32"}
+func @f(%q: f32[T,1], %k: f32[T,1], %v: f32[T,1], %kv0: kv[kv]) -> (f32[T,1], kv[kv]) {
+  %kv1 = kv.write %kv0, %k, %v {layer=0} : kv[kv]
+  %y = attn.paged %q, %kv1 {layer=0, heads=1, kv_heads=1, dim=1, scale=1, chunk=3} : f32[T,1]
+  return %y, %kv1
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := func(values ...float32) Tensor { return Tensor{Rows: len(values), Cols: 1, Data: values} }
+	var b Batch
+	b.Add(0, 0, 8, make([]int32, 8)...)
+	zeros := column(make([]float32, 8)...) // equal scores: means of the values that are seen
+	b.Inputs = map[string]Tensor{"q": zeros, "k": zeros, "v": column(1, 2, 6, 8, 10, 12, 20, 30)}
+	out, err := New(m, tensors{}).Run("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantNear(t, "chunks", out[0].Data, 1, 1.5, 3, 8, 9, 10, 20, 25)
+}
+
 // Turning q and k by their positions leaves q.k a function of the distance alone, for each style and size.
 func TestRopeDependsOnDistance(t *testing.T) {
 	for _, attrs := range []string{"", ", style=\"interleaved\"", ", rotary_dim=4, factor=0.5", ", rotary_dim=4, style=\"interleaved\""} {

@@ -40,6 +40,7 @@ var executors = withActivations(map[string]func(*call) error{
 	"linear_rope_kv": (*call).linearRopeKV,
 
 	"scale_rows":        (*call).scaleRows,
+	"scale_positions":   (*call).scalePositions,
 	"moe.route":         (*call).route,
 	"moe.dispatch":      (*call).dispatch,
 	"moe.linear":        linear((*call).expertProduct),

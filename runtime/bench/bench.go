@@ -83,7 +83,7 @@ func Compare(rows []Row, traffic engine.Traffic) {
 // StepBytes is what a decode step of the row reads: weights once, and the cache of every sequence as long as it is on average.
 func (r *Row) StepBytes(traffic engine.Traffic) float64 {
 	context := float64(r.Prompt) + float64(r.Gen)/2
-	return float64(traffic.WeightBytes) + float64(r.Batch)*context*float64(traffic.KVTokenBytes)
+	return traffic.Weights(r.Batch) + float64(r.Batch)*context*float64(traffic.KVTokenBytes)
 }
 
 func check(c Config, batch int, limits engine.Settings, pages int) error {

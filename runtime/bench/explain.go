@@ -45,7 +45,7 @@ func (p *Phase) parts() []Part {
 		q := &parts[i]
 		q.Launches++
 		q.Micros += 1e6 * l.Seconds / steps
-		q.WeightBytes += l.WeightBytes
+		q.WeightBytes += l.WeightBytes + l.StackBytes/int64(p.Steps)
 		q.Traffic, q.TFlops = q.Traffic+l.Traffic/steps, q.TFlops+l.Flops/steps
 	}
 	for i := range parts {

@@ -34,6 +34,9 @@ type Encoder struct {
 // ErrGenerates is wrapped where a plan generates text instead of encoding it.
 var ErrGenerates = errors.New("the plan generates text; it makes no embeddings and no scores")
 
+// ErrPrompt is wrapped where a plan has no prompt of the name that is asked for.
+var ErrPrompt = errors.New("no such prompt")
+
 // New returns an encoder of a loaded plan.
 func New(plan *engine.Plan, model engine.Model, tok *tokenizer.Tokenizer) (*Encoder, error) {
 	info := plan.Info()
@@ -103,9 +106,9 @@ func (e *Encoder) prompt(name string) (string, error) {
 		known = append(known, p.Name)
 	}
 	if known == nil {
-		return "", fmt.Errorf("no prompt %q: the plan has none", name)
+		return "", fmt.Errorf("%w: %q; the plan has none", ErrPrompt, name)
 	}
-	return "", fmt.Errorf("no prompt %q; the plan has %s", name, strings.Join(known, ", "))
+	return "", fmt.Errorf("%w: %q; the plan has %s", ErrPrompt, name, strings.Join(known, ", "))
 }
 
 // check refuses a sequence that the model can not take.
@@ -129,35 +132,32 @@ func (e *Encoder) check(in *Input) error {
 // Run returns what the plan gives for each sequence: a row, or of "hidden" the rows of its tokens one after the other. Sequences share steps; what one
 // gives does not depend on the others.
 func (e *Encoder) Run(inputs []Input) ([][]float32, error) {
-	order := make([]int, len(inputs))
 	for i := range inputs {
 		if err := e.check(&inputs[i]); err != nil {
 			return nil, fmt.Errorf("input %d: %w", i, err)
 		}
-		order[i] = i
 	}
 	results := make([][]float32, len(inputs))
-	for len(order) > 0 {
-		n := e.fill(inputs, order)
-		if err := e.runStep(order[:n], results); err != nil {
+	for done := 0; done < len(inputs); {
+		n := e.fill(len(inputs)-done, func(i int) *Input { return &inputs[done+i] })
+		if err := e.runStep(func(i int, row []float32) { results[done+i] = row }); err != nil {
 			return nil, err
 		}
-		order = order[n:]
+		done += n
 	}
 	return results, nil
 }
 
-// fill makes a step of the first sequences of order that fit, and returns how many they are.
-func (e *Encoder) fill(inputs []Input, order []int) int {
+// fill makes a step of the first of n sequences that fit, and returns how many they are.
+func (e *Encoder) fill(n int, input func(i int) *Input) int {
 	s := &e.step
 	s.Reset()
-	page, typed := 0, false
-	for n, i := range order {
-		in := &inputs[i]
+	page, typed, count := 0, false, 0
+	for ; count < min(n, e.limits.MaxSequences); count++ {
+		in := input(count)
 		pages := (len(in.IDs) + e.limits.PageSize - 1) / e.limits.PageSize
-		if n == e.limits.MaxSequences || s.T()+len(in.IDs) > e.limits.MaxStepTokens || page+pages > e.pages {
-			e.dropTypes(typed)
-			return n
+		if s.T()+len(in.IDs) > e.limits.MaxStepTokens || page+pages > e.pages {
+			break
 		}
 		s.IDs = append(s.IDs, in.IDs...)
 		for range pages {
@@ -172,7 +172,7 @@ func (e *Encoder) fill(inputs []Input, order []int) int {
 		typed = typed || slices.ContainsFunc(in.Types, func(t int32) bool { return t != 0 })
 	}
 	e.dropTypes(typed)
-	return len(order)
+	return count
 }
 
 // dropTypes leaves out types that are all 0, which models without types know as well.
@@ -182,8 +182,8 @@ func (e *Encoder) dropTypes(typed bool) {
 	}
 }
 
-// runStep computes the step and hands out its rows.
-func (e *Encoder) runStep(order []int, results [][]float32) error {
+// runStep computes the step that was filled and gives each of its sequences its rows.
+func (e *Encoder) runStep(give func(i int, rows []float32)) error {
 	rows, err := e.result.Rows.Eval(e.step.Sizes())
 	if err != nil {
 		return err
@@ -193,12 +193,12 @@ func (e *Encoder) runStep(order []int, results [][]float32) error {
 	if err := e.model.Run(e.function, &e.step, e.out[:]); err != nil {
 		return err
 	}
-	for b, i := range order {
+	for b := range e.step.B() {
 		first, end := b, b+1
 		if !e.perSequence() {
 			first, end = int(e.step.SeqStart[b]), int(e.step.SeqStart[b+1])
 		}
-		results[i] = slices.Clone(e.out[0][first*width : end*width])
+		give(b, slices.Clone(e.out[0][first*width:end*width]))
 	}
 	return nil
 }

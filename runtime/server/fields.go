@@ -12,9 +12,14 @@ const (
 	onChat
 	onTokenize
 	onDetokenize
+	onEmbeddings
+	onRerank
+	onScore
 
 	generating = onCompletions | onChat
-	everywhere = generating | onTokenize | onDetokenize
+	comparing  = onRerank | onScore
+	encoding   = onEmbeddings | comparing
+	everywhere = generating | encoding | onTokenize | onDetokenize
 )
 
 // Bounds of what one request may ask for. Those of the OpenAI API where it has them.
@@ -50,10 +55,22 @@ var fields = []field{
 	{"prompt", onTokenize, readPrompts},
 	{"messages", onChat | onTokenize, readMessages},
 	{"tokens", onDetokenize, tokenIDs(func(r *request) *[]int32 { return &r.tokens }, math.MaxInt32)},
+	{"input", onEmbeddings, readPrompts},
+	{"prompt_name", onEmbeddings, words(func(r *request) *string { return &r.promptName }, maxNameBytes)},
+	{"query", onRerank, readQuery},
+	{"documents", onRerank, readDocuments},
+	{"text_1", onScore, readQueries},
+	{"text_2", onScore, readDocuments},
 	{"suffix", onCompletions, refused("the model continues text, it does not fill in")},
 	{"echo", onCompletions, flag(func(r *request) *bool { return &r.echo })},
 	{"echo", onChat, only("the answer does not repeat the conversation", "false")},
 	{"add_special_tokens", generating | onTokenize, readAddSpecial},
+	{"encoding_format", onEmbeddings, readEncodingFormat},
+	{"dimensions", onEmbeddings, integer(func(r *request) *int { return &r.dimensions }, 1, math.MaxInt32)},
+	{"top_n", onRerank, integer(func(r *request) *int { return &r.topN }, 1, math.MaxInt32)},
+	{"return_documents", onRerank, flag(func(r *request) *bool { return &r.returnDocuments })},
+	{"max_chunks_per_doc", onRerank, refused("documents are cut where they are too long")},
+	{"truncate_prompt_tokens", encoding, refused("texts are cut where they are longer than the model takes")},
 	{"truncate_prompt_tokens", generating, refused("shorten the prompt before sending it")},
 	{"prompt_embeds", onCompletions, refused("prompts are text or token ids")},
 
@@ -142,7 +159,7 @@ var fields = []field{
 var fieldsOf = indexFields(fields)
 
 func indexFields(rows []field) map[endpoints]map[string]rule {
-	index := map[endpoints]map[string]rule{onCompletions: {}, onChat: {}, onTokenize: {}, onDetokenize: {}}
+	index := map[endpoints]map[string]rule{onCompletions: {}, onChat: {}, onTokenize: {}, onDetokenize: {}, onEmbeddings: {}, onRerank: {}, onScore: {}}
 	for on, byName := range index {
 		for _, row := range rows {
 			if row.on&on != 0 {

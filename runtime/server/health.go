@@ -17,7 +17,7 @@ func (s *Server) health(c *fasthttp.RequestCtx) error {
 		return errStopping
 	}
 	for _, m := range s.models.list {
-		if err := m.Backend.Health(); err != nil {
+		if err := m.health(); err != nil {
 			s.log.Error("unhealthy", "model", m.Name, "err", err)
 			return &apiError{status: 503, kind: kindBusy, code: "no_progress", message: fmt.Sprintf("model %.200q makes no progress", m.Name)}
 		}

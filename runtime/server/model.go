@@ -7,6 +7,7 @@ import (
 
 	"llmc/engine"
 	"llmc/runtime"
+	"llmc/runtime/encode"
 	"llmc/runtime/metrics"
 )
 
@@ -16,6 +17,26 @@ type Backend interface {
 	Submit(ctx context.Context, r runtime.Request) (runtime.Generation, error)
 	// Health returns why the model can not serve. A model that is idle or makes progress is healthy.
 	Health() error
+}
+
+// Encoder makes vectors or scores of sequences.
+type Encoder interface {
+	// Gives is what it makes: "embedding", "score", "logits" or "hidden"; Width how many numbers that is.
+	Gives() string
+	Width() int
+	// Text makes the sequence of a text or a pair of texts, behind the prompt of that name; "" is the model's default.
+	Text(prompt string, texts ...string) (encode.Input, error)
+	// Encode waits for the rows of sequences.
+	Encode(ctx context.Context, inputs []encode.Input) ([][]float32, error)
+	Health() error
+}
+
+// health returns why the model can not serve.
+func (m *Model) health() error {
+	if m.Encoder != nil {
+		return m.Encoder.Health()
+	}
+	return m.Backend.Health()
 }
 
 // Tokenizer cuts text into tokens and puts tokens together.
@@ -47,7 +68,8 @@ type Model struct {
 	Created    time.Time // when the plan was made or loaded
 	// Fingerprint names the plan: answers with equal fingerprint and seed are equal.
 	Fingerprint string
-	Backend     Backend
+	Backend     Backend // of an encoder: nil
+	Encoder     Encoder // nil: the model generates
 	Tokenizer   Tokenizer
 	Chat        ChatTemplate   // nil: the model has no chat template
 	Metrics     *metrics.Model // nil: not observed
@@ -63,8 +85,8 @@ func newModelTable(models []Model) (modelTable, error) {
 	t := modelTable{byName: map[string]*Model{}}
 	for i := range models {
 		m := models[i]
-		if m.Name == "" || m.Backend == nil || m.Tokenizer == nil {
-			return t, fmt.Errorf("model %d: name, backend or tokenizer is missing", i)
+		if m.Name == "" || (m.Backend == nil) == (m.Encoder == nil) || m.Tokenizer == nil {
+			return t, fmt.Errorf("model %d: name, tokenizer, or one of backend and encoder is missing", i)
 		}
 		if t.byName[m.Name] != nil {
 			return t, fmt.Errorf("model %q: another model has this name", m.Name)

@@ -9,6 +9,7 @@ import (
 	"llmc/internal/chat"
 	"llmc/internal/tokenizer"
 	"llmc/runtime"
+	"llmc/runtime/encode"
 	"llmc/runtime/metrics"
 )
 
@@ -36,6 +37,31 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
 		Backend: e, Tokenizer: planTokenizer{tok}, Chat: layOut, Metrics: observed,
 	}, e, nil
+}
+
+// NewEncoder offers a loaded plan of an encoder under a name. It starts the loop that computes; closing the returned service ends it.
+func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, queueLimit int) (Model, *encode.Service, error) {
+	tok, err := loaded.Tokenizer()
+	if err != nil {
+		return Model{}, nil, err
+	}
+	e, err := encode.New(loaded.Plan, loaded.Model, tok)
+	if err != nil {
+		return Model{}, nil, err
+	}
+	service := encode.NewService(e, queueLimit)
+	limits, pages := loaded.Model.Limits()
+	observed := registry.Model(metrics.ModelOptions{
+		Name: name, MaxContext: e.MaxTokens(), PageSize: limits.PageSize, Pages: pages,
+		Load: func() metrics.Load {
+			running, waiting := service.Load()
+			return metrics.Load{Running: running, Waiting: waiting}
+		},
+	})
+	return Model{
+		Name: name, Info: loaded.Info, MaxContext: e.MaxTokens(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
+		Encoder: service, Tokenizer: planTokenizer{tok}, Metrics: observed,
+	}, service, nil
 }
 
 // fingerprint is the part of a digest that tells plans apart in practice, in the form that OpenAI uses.

@@ -25,6 +25,13 @@ type request struct {
 	tokens        []int32 // of detokenize
 	tokenStrings  bool
 
+	promptName         string // of embeddings: what precedes the texts
+	base64             bool   // embeddings as bytes
+	dimensions         int    // of embeddings that are wanted; unset: all
+	queries, documents []string
+	topN               int // documents that are wanted; unset: all
+	returnDocuments    bool
+
 	base      runtime.Request // what all generations have in common
 	maxTokens int             // unset: not given
 	seeded    bool
@@ -50,7 +57,7 @@ const defaultMaxTokens = 16
 
 // newRequest returns a request that leaves all open to the model's own defaults.
 func newRequest(on endpoints, m *Model) *request {
-	r := &request{on: on, model: m, maxTokens: unset, choices: 1, bestOf: unset, logprobs: unset, topLogprobs: unset}
+	r := &request{on: on, model: m, maxTokens: unset, choices: 1, bestOf: unset, logprobs: unset, topLogprobs: unset, dimensions: unset, topN: unset, returnDocuments: true}
 	r.chat.AddGenerationPrompt = true
 	r.base.SkipSpecial = true
 	r.base.PromptLogprobs = -1
@@ -115,7 +122,23 @@ func (s *Server) forModel(on endpoints, members []strictjson.Member) (*request, 
 	if err != nil {
 		return nil, err
 	}
+	if err := model.serves(on); err != nil {
+		return nil, err
+	}
 	return newRequest(on, model), nil
+}
+
+// serves refuses endpoints that the model's kind has not.
+func (m *Model) serves(on endpoints) error {
+	switch {
+	case on&generating != 0 && m.Encoder != nil:
+		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s of texts, it generates none; use %s", m.Name, madeOf[m.Encoder.Gives()].what, madeOf[m.Encoder.Gives()].use)
+	case on&encoding != 0 && m.Encoder == nil:
+		return invalid("model", "unsupported_endpoint", "the model %.200q generates text; for embeddings and scores serve the plan of an encoder", m.Name)
+	case on&encoding != 0 && madeOf[m.Encoder.Gives()].on&on == 0:
+		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s of texts; use %s", m.Name, madeOf[m.Encoder.Gives()].what, madeOf[m.Encoder.Gives()].use)
+	}
+	return nil
 }
 
 // of names the field that an error of a rule is about.
@@ -153,6 +176,15 @@ var conflicts = []struct {
 	{onTokenize, "prompt", func(r *request) bool { return r.messages == (len(r.prompts) > 0) }, "give either prompt or messages"},
 	{onTokenize, "prompt", func(r *request) bool { return len(r.prompts) > 1 || len(r.prompts) == 1 && !r.prompts[0].isText },
 		"must be a string"},
+	{onEmbeddings, "input", func(r *request) bool { return len(r.prompts) == 0 }, ""},
+	{onEmbeddings, "dimensions", func(r *request) bool { return r.dimensions != unset && r.dimensions > r.model.Encoder.Width() },
+		"is more than the embeddings of this model have"},
+	{onRerank, "query", func(r *request) bool { return len(r.queries) == 0 }, ""},
+	{onRerank, "documents", func(r *request) bool { return len(r.documents) == 0 }, ""},
+	{onScore, "text_1", func(r *request) bool { return len(r.queries) == 0 }, ""},
+	{onScore, "text_2", func(r *request) bool { return len(r.documents) == 0 }, ""},
+	{onScore, "text_1", func(r *request) bool { return len(r.queries) != 1 && len(r.queries) != len(r.documents) },
+		"must be one text, or as many as text_2 has"},
 	{onDetokenize, "tokens", func(r *request) bool { return r.tokens == nil }, ""},
 	{onChat | onTokenize, "messages", func(r *request) bool { return r.messages && r.model.Chat == nil },
 		"the model has no chat template; use /v1/completions"},

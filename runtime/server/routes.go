@@ -37,6 +37,9 @@ var routes = []route{
 	{"GET", "/v1/models/{model:*}", withKey, (*Server).showModel},
 	{"POST", "/v1/completions", withKey, (*Server).completions},
 	{"POST", "/v1/chat/completions", withKey, (*Server).chatCompletions},
+	{"POST", "/v1/embeddings", withKey, (*Server).embeddings},
+	{"POST", "/v1/rerank", withKey, (*Server).rerank},
+	{"POST", "/v1/score", withKey, (*Server).score},
 	{"POST", "/tokenize", withKey, (*Server).tokenize},
 	{"POST", "/detokenize", withKey, (*Server).detokenize},
 }

@@ -100,7 +100,8 @@ func (b *binding) cacheLayer() (kernel.Attention, error) {
 			layer, b.launch.Int("dim", 0), kv.layers, kv.Dim)
 	}
 	return kernel.Attention{
-		KV: kv.KV, QueryHeads: int(b.launch.Int("heads", 0)), Scale: float32(b.launch.Float("scale", 1)), Window: int(b.launch.Int("window", 0)), Ahead: int(b.launch.Int("ahead", 0)),
+		KV: kv.KV, QueryHeads: int(b.launch.Int("heads", 0)), Scale: float32(b.launch.Float("scale", 1)),
+		Window: int(b.launch.Int("window", 0)), Ahead: int(b.launch.Int("ahead", 0)), Chunk: int(b.launch.Int("chunk", 0)),
 		Pool: b.m.kv.mem, PageStride: int(b.m.kv.pageBytes), Offset: int(kv.offset + int64(layer)*kv.layerBytes),
 	}, nil
 }

@@ -42,6 +42,7 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.sigmoid":           bindActivation,
 	"cpu.softcap":           bindSoftcap,
 	"cpu.scale":             bindScale,
+	"cpu.scale_positions":   bindScalePositions,
 	"cpu.cast":              bindQuantize,
 	"cpu.columns":           bindColumns,
 	"cpu.scale_rows":        bindScaleRows,

@@ -89,13 +89,13 @@ func bindSoftcap(b *binding) (runner, error) {
 	return bindRowOp(b, func(dst, a, _ []float32) { b.m.set.Softcap(dst, a, by) })
 }
 
-// activation returns the activation that an attribute names.
+// activation returns the activation that an attribute names, of a gate with its bounds.
 func (b *binding) activation(attr string) (*kernel.Activation, error) {
 	act, ok := kernel.FindActivation(b.launch.Text(attr, ""))
 	if !ok {
 		return nil, fmt.Errorf("unknown activation %q", b.launch.Text(attr, ""))
 	}
-	return act, nil
+	return act.Bounded(float32(b.launch.Float("limit", 0)), float32(b.launch.Float("shift", 0))), nil
 }
 
 func bindGated(b *binding) (runner, error) {

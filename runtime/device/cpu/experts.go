@@ -153,6 +153,17 @@ func (l *expertLinear) run(s *state, worker int) {
 	}
 }
 
+// bytesRead is the size of the matrices that the step's rows were sent to.
+func (l *expertLinear) bytesRead() (bytes int64) {
+	offsets := l.offsets.i32()
+	for e := range l.experts {
+		if l.cost(offsets, e) > 0 {
+			bytes += int64(len(l.experts[e].Data))
+		}
+	}
+	return bytes
+}
+
 // panelCost is what reading a panel takes, in what a row's product with it takes.
 const panelCost = 8
 

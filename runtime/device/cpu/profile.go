@@ -16,7 +16,7 @@ func (m *model) Launches() []engine.LaunchTime {
 			if o.Kind != engine.OperandWeight || l.Kernel == "cpu.gather" {
 				continue
 			}
-			if w, _, err := m.plan.Weight(m.main.program.Weights[o.Index]); err == nil {
+			if w, _, err := m.plan.Weight(m.main.program.Weights[o.Index]); err == nil && (w.Layout == "" || w.Experts() == 1) {
 				t.WeightBytes += w.Bytes
 			}
 		}
@@ -32,6 +32,9 @@ func (m *model) Profile(step *engine.Step, out []engine.Sampled, times []engine.
 		now := time.Now()
 		times[launch].Seconds += now.Sub(last).Seconds()
 		last = now
+		if product, ok := m.main.runners[launch].(*expertLinear); ok {
+			times[launch].StackBytes += product.bytesRead()
+		}
 	}
 	defer func() { m.observe = nil }()
 	err := m.runMain(step, out)

@@ -21,7 +21,8 @@ import (
 // shape is a tiny decoder in the form of Llama, every size odd where it may be.
 type shape struct {
 	layers, hidden, heads, kvHeads, dim, inner, vocab int
-	window                                            int
+	window, chunk                                     int
+	every                                             int // positions for which queries are scaled alike; 0: they are not
 	rope                                              ir.Rope
 	bias                                              bool
 	kv                                                dtype.Type
@@ -50,12 +51,15 @@ func (s shape) module(t *testing.T) *ir.Module {
 		k := b.Linear(n, matrix(name("k"), s.kvHeads*s.dim, s.hidden), bias(name("kb"), s.kvHeads*s.dim))
 		v := b.Linear(n, matrix(name("v"), s.kvHeads*s.dim, s.hidden), bias(name("vb"), s.kvHeads*s.dim))
 		q = b.Rope(q, step, rope, s.heads, s.dim)
+		if s.every > 0 {
+			q = b.ScalePositions(q, step, 0.5, s.every)
+		}
 		if rope.Static() {
 			k = b.Rope(k, step, rope, s.kvHeads, s.dim)
 		}
 		token = b.KVWrite(token, k, v, l)
 		a := b.Attention(q, token, step, ir.Attention{
-			Layer: l, Heads: s.heads, KVHeads: s.kvHeads, Dim: s.dim, Scale: 1 / math.Sqrt(float64(s.dim)), Window: s.window, Rope: rope,
+			Layer: l, Heads: s.heads, KVHeads: s.kvHeads, Dim: s.dim, Scale: 1 / math.Sqrt(float64(s.dim)), Window: s.window, Chunk: s.chunk, Rope: rope,
 		})
 		x = b.Add(x, b.Linear(a, matrix(name("o"), s.hidden, s.heads*s.dim), nil))
 		n = b.RMSNorm(x, b.Weight(name("ln2"), dtype.F32, s.hidden), 1e-5)
@@ -212,6 +216,7 @@ func TestPrograms(t *testing.T) {
 		"llama":    func(*shape) {},
 		"biases":   func(s *shape) { s.bias = true },
 		"window":   func(s *shape) { s.window = 9 },
+		"chunks":   func(s *shape) { s.chunk, s.every = 24, 7 },
 		"longrope": func(s *shape) { s.rope = ir.Rope{Mode: "longrope", OriginalMax: 30, Factor: 1.1} },
 		"dynamic":  func(s *shape) { s.rope = ir.Rope{Mode: "dynamic", MaxPositions: 20, Base: 100, DynamicFactor: 2} },
 		"pairs":    func(s *shape) { s.rope = ir.Rope{Style: "interleaved", RotaryDim: 0} },

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"llmc/engine"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -28,8 +29,8 @@ type route struct {
 // routing is one worker's memory of a row.
 type routing struct {
 	scores, choice []float32
-	groups         []float32
-	best           []int32 // groups, then experts
+	groups         []float32 // scores of groups
+	best           []int32   // groups
 }
 
 func bindRoute(b *binding) (runner, error) {
@@ -37,29 +38,31 @@ func bindRoute(b *binding) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := b.launch
-	r := &route{
-		set: b.m.set, logits: v[0], experts: v[1], weights: v[2], rows: rowsOfBuffer(b, "weights"),
-		sigmoid: l.Text("score", "") == "sigmoid", normalize: l.Int("normalize", 0) == 1, topTwo: l.Text("group_score", "") == "top2",
-		groups: int(l.Int("groups", 1)), topGroup: int(l.Int("top_groups", 1)), scale: float32(l.Float("scale", 1)),
-	}
-	n, k := r.logits.cols, r.experts.cols
-	if r.weights.cols != k || r.groups < 1 || n%r.groups != 0 || r.topGroup > r.groups || k > n/r.groups*r.topGroup || r.topTwo && n/r.groups < 2 {
-		return nil, fmt.Errorf("top %d of %d experts in %d of %d groups", k, n, r.topGroup, r.groups)
-	}
+	r := &route{set: b.m.set, logits: v[0], experts: v[1], weights: v[2], rows: rowsOfBuffer(b, "weights")}
 	if b.has("bias") {
 		if r.bias, err = b.vector("bias"); err != nil {
 			return nil, err
 		}
-		if len(r.bias) != n {
-			return nil, fmt.Errorf("bias of %d for %d experts", len(r.bias), n)
+		if len(r.bias) != r.logits.cols {
+			return nil, fmt.Errorf("bias of %d for %d experts", len(r.bias), r.logits.cols)
 		}
 	}
+	return r, r.prepare(b.launch, b.m.settings.Threads)
+}
+
+// prepare reads how rows choose.
+func (r *route) prepare(l *engine.Launch, threads int) error {
+	r.sigmoid, r.normalize, r.topTwo = l.Text("score", "") == "sigmoid", l.Int("normalize", 0) == 1, l.Text("group_score", "") == "top2"
+	r.groups, r.topGroup, r.scale = int(l.Int("groups", 1)), int(l.Int("top_groups", 1)), float32(l.Float("scale", 1))
 	r.byOrder = r.bias == nil && !r.topTwo
-	for range b.m.settings.Threads {
-		r.part = append(r.part, routing{make([]float32, n), make([]float32, n), make([]float32, r.groups), make([]int32, max(r.topGroup, k))})
+	n, k := r.logits.cols, r.experts.cols
+	if r.weights.cols != k || r.groups < 1 || n%r.groups != 0 || r.topGroup < 1 || r.topGroup > r.groups || k > n/r.groups*r.topGroup || r.topTwo && n/r.groups < 2 {
+		return fmt.Errorf("top %d of %d experts in %d of %d groups", k, n, r.topGroup, r.groups)
 	}
-	return r, nil
+	for range threads {
+		r.part = append(r.part, routing{make([]float32, n), make([]float32, n), make([]float32, r.groups), make([]int32, r.topGroup)})
+	}
+	return nil
 }
 
 func (r *route) run(s *state, worker int) {
@@ -128,9 +131,8 @@ func (r *route) choose(p *routing, chosen []int32) {
 			p.groups[g] = twoLargest(group)
 		}
 	}
-	groups := p.best[:r.topGroup]
-	best(groups, p.groups, nil, 0)
-	best(chosen, p.choice, groups, size)
+	best(p.best, p.groups, nil, 0)
+	best(chosen, p.choice, p.best, size)
 }
 
 // twoLargest is the sum of the two largest numbers.
@@ -214,19 +216,34 @@ type combine struct {
 	y, places, weights view
 	z                  view
 	rows               rowsOf
+	ones               []float32   // in place of weights, where there are none
 	part               [][]float32 // per worker
+}
+
+func ones(n int) []float32 {
+	s := make([]float32, n)
+	for i := range s {
+		s[i] = 1
+	}
+	return s
 }
 
 // combinedAtOnce is how many columns a worker adds up at a time.
 const combinedAtOnce = 512
 
 func bindCombine(b *binding) (runner, error) {
-	v, err := b.views("y", "places", "weights", "z")
+	v, err := b.views("y", "places", "z")
 	if err != nil {
 		return nil, err
 	}
-	c := &combine{set: b.m.set, y: v[0], places: v[1], weights: v[2], z: v[3], rows: rowsOfBuffer(b, "z")}
-	if c.y.cols != c.z.cols || c.places.cols != c.weights.cols {
+	c := &combine{set: b.m.set, y: v[0], places: v[1], z: v[2], rows: rowsOfBuffer(b, "z"), ones: ones(v[1].cols)}
+	if b.has("weights") {
+		if c.weights, err = b.view("weights"); err != nil {
+			return nil, err
+		}
+		c.ones = nil
+	}
+	if c.y.cols != c.z.cols || c.ones == nil && c.places.cols != c.weights.cols {
 		return nil, errors.New("operands of different widths")
 	}
 	for range b.m.settings.Threads {
@@ -241,7 +258,10 @@ func (c *combine) run(s *state, worker int) {
 	for i := lo; i < hi; i++ {
 		row, first := i/pieces, i%pieces*combinedAtOnce
 		last := min(first+combinedAtOnce, c.z.cols)
-		weights, z := c.weights.row(row), c.z.row(row)[first:last]
+		weights, z := c.ones, c.z.row(row)[first:last]
+		if weights == nil {
+			weights = c.weights.row(row)
+		}
 		for j, p := range c.places.i32()[row*c.places.cols:][:c.places.cols] {
 			y := c.y.row(int(p))[first:last]
 			if j == 0 {

@@ -22,14 +22,19 @@ func (m *model) Traffic() (engine.Traffic, error) {
 		t.KVTokenBytes = m.kv.pageBytes / int64(m.kv.pageSize)
 	}
 	for i, name := range m.main.program.Weights {
-		if !m.streams(i) {
+		l := m.streams(i)
+		if l == nil {
 			continue
 		}
-		_, data, err := m.plan.Weight(name)
+		w, _, err := m.plan.Weight(name)
 		if err != nil {
 			return t, err
 		}
-		t.WeightBytes += int64(len(data))
+		if w.Layout != "" && w.Experts() > 1 {
+			t.AddStack(m.main.program, l, w)
+			continue
+		}
+		t.WeightBytes += w.Bytes
 	}
 	probe, err := newRegion(probeBytes, "the bandwidth probe")
 	if err != nil {
@@ -50,15 +55,15 @@ func (m *model) Traffic() (engine.Traffic, error) {
 	return t, nil
 }
 
-// streams tells whether a step reads the whole weight, not only rows of it.
-func (m *model) streams(weight int) bool {
+// streams returns a launch that reads the whole weight, or all that a step needs of a stack, not only rows of it; nil if there is none.
+func (m *model) streams(weight int) *engine.Launch {
 	for i := range m.main.program.Launches {
 		l := &m.main.program.Launches[i]
 		if l.Kernel != "cpu.gather" && slices.Contains(l.Operands, engine.Operand{Kind: engine.OperandWeight, Index: weight}) {
-			return true
+			return l
 		}
 	}
-	return false
+	return nil
 }
 
 func readAll(set *kernel.Set, mem region, worker, workers int) {

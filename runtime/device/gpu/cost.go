@@ -58,20 +58,16 @@ func (m *Model) cacheCost(l *engine.Launch, perPosition float64, step *engine.St
 		t.Traffic += float64(step.T()) * perPosition // it writes them
 		return
 	}
-	window := l.Int("window", 0)
+	reach := engine.ReachOf(l)
 	pairs := 0.0 // of a query and a key
 	for b := range step.B() {
 		longest := int64(step.Context[b])
-		if first := step.SeqStart[b]; window > 0 && step.SeqStart[b+1] > first {
-			longest = min(longest, window+int64(step.SeqStart[b+1]-first))
+		if first := step.SeqStart[b]; step.SeqStart[b+1] > first {
+			longest -= reach.First(int64(step.Positions[first]))
 		}
 		t.Traffic += float64(longest) * perPosition
 		for i := step.SeqStart[b]; i < step.SeqStart[b+1]; i++ {
-			seen := int64(step.Positions[i]) + 1
-			if window > 0 {
-				seen = min(seen, window)
-			}
-			pairs += float64(seen)
+			pairs += float64(reach.Seen(int64(step.Positions[i])))
 		}
 	}
 	t.Flops += 4 * pairs * float64(l.Int("heads", 0)*l.Int("dim", 0))

@@ -12,7 +12,8 @@ const itemWords = 8
 type workShape struct {
 	block, group   int32 // tokens of an item, query heads of a CTA
 	planes, extra  int   // CTAs of an item, items that pieces may add
-	window, room   int64 // room is the rows that partials hold, of each plane
+	reach          engine.Reach
+	room           int64 // room is the rows that partials hold, of each plane
 	counters, most int   // words of counters; items at most, in the largest step
 }
 
@@ -22,7 +23,7 @@ func newWorkShape(p *engine.Program, l *engine.Launch, env sym.Env) (w workShape
 	if partials.Kind != engine.OperandBuffer {
 		return w, false, nil
 	}
-	w = workShape{block: int32(l.Int("block", 1)), group: int32(l.Int("group", 1)), planes: int(l.Int("planes", 1)), extra: int(l.Int("extra", 0)), window: l.Int("window", 0)}
+	w = workShape{block: int32(l.Int("block", 1)), group: int32(l.Int("group", 1)), planes: int(l.Int("planes", 1)), extra: int(l.Int("extra", 0)), reach: engine.ReachOf(l)}
 	b := &p.Buffers[partials.Index]
 	lines, err := b.Rows.Eval(env)
 	if err != nil {
@@ -53,9 +54,7 @@ func (w *workShape) each(s *engine.Step, do func(i item)) {
 	for b := range s.Context {
 		for first := s.SeqStart[b]; first < s.SeqStart[b+1]; first += w.block {
 			i := item{sequence: int32(b), first: first, count: min(w.block, s.SeqStart[b+1]-first)}
-			if w.window > 0 {
-				i.from = int32(max(int64(s.Positions[first])-w.window+1, 0) / engine.AttentionSplit)
-			}
+			i.from = int32(w.reach.First(int64(s.Positions[first])) / engine.AttentionSplit)
 			i.to = s.Positions[first+i.count-1]/engine.AttentionSplit + 1
 			do(i)
 		}

@@ -32,7 +32,10 @@ func TestWorkList(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		w := workShape{block: int32(1 + r.IntN(16)), group: int32(1 + r.IntN(8)), planes: 1 + r.IntN(8), extra: r.IntN(40), room: int64(r.IntN(2000))}
 		if r.IntN(2) == 0 {
-			w.window = int64(1 + r.IntN(3000))
+			w.reach.Window = int64(1 + r.IntN(3000))
+		}
+		if r.IntN(3) == 0 {
+			w.reach.Chunk = int64(1 + r.IntN(3000))
 		}
 		w.counters = engine.AttentionCounters(w.extra, w.planes)
 		s := ragged(r, 1+r.IntN(8))
@@ -63,9 +66,13 @@ func (w *workShape) check(t *testing.T, s *engine.Step, list []int32) (inPieces 
 			t.Fatalf("item of tokens %d to %d of sequence %d behind token %d", first, first+count, b, next)
 		}
 		lo := int32(0)
-		if w.window > 0 {
-			lo = max(0, s.Positions[first]-int32(w.window)+1) / engine.AttentionSplit
+		if w.reach.Window > 0 {
+			lo = max(0, s.Positions[first]-int32(w.reach.Window)+1)
 		}
+		if n := int32(w.reach.Chunk); n > 0 {
+			lo = max(lo, s.Positions[first]-s.Positions[first]%n)
+		}
+		lo /= engine.AttentionSplit
 		hi := s.Positions[first+count-1]/engine.AttentionSplit + 1
 		for p := range pieces {
 			i := list[itemWords*p : itemWords*(p+1)]

@@ -102,8 +102,20 @@ func (r *Round) Seconds(rounds int) (float64, error) {
 // Traffic implements engine.TrafficReporter, without a bandwidth.
 func (m *Model) Traffic() (engine.Traffic, error) {
 	t := engine.Traffic{KVTokenBytes: m.pool.pageBytes / int64(m.limits.PageSize)}
-	for _, l := range m.Launches() {
+	for i, l := range m.Launches() {
 		t.WeightBytes += l.WeightBytes
+		if i == len(m.program.Launches) {
+			break // the host
+		}
+		for _, o := range m.program.Launches[i].Operands {
+			if o.Kind != engine.OperandWeight {
+				continue
+			}
+			if w := m.weight(o); w.Layout != "" && w.Experts() > 1 {
+				t.WeightBytes -= w.Bytes
+				t.AddStack(m.program, &m.program.Launches[i], w)
+			}
+		}
 	}
 	return t, nil
 }

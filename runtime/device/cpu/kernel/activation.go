@@ -8,39 +8,51 @@ import (
 // Activation is a function of each number of a row, one of the names of the attribute act.
 type Activation struct {
 	name string
-	// apply computes dst = f(x). dst and x are different memory.
+	// apply computes dst = f(x), of which dst may be x.
 	apply func(s *Set, dst, x []float32)
+
+	limit, shift float32 // of a gate; see Bounded
+}
+
+// Bounded is the activation of a gate that is at most limit, and lets through what is within limit, with shift added to it; a limit of 0 is none.
+func (a *Activation) Bounded(limit, shift float32) *Activation {
+	if limit == 0 && shift == 0 {
+		return a
+	}
+	bounded := *a
+	bounded.limit, bounded.shift = limit, shift
+	return &bounded
 }
 
 // activations are the functions by name. Those with an exponential have its vectors work on the whole row.
 var activations = []Activation{
-	{"silu", func(s *Set, dst, x []float32) { s.SiLU(dst, x) }},
-	{"sigmoid", func(s *Set, dst, x []float32) {
+	{name: "silu", apply: func(s *Set, dst, x []float32) { s.SiLU(dst, x) }},
+	{name: "sigmoid", apply: func(s *Set, dst, x []float32) {
 		s.Scale(dst, x, -1)
 		s.Exp(dst, dst)
 		for i, e := range dst {
 			dst[i] = 1 / (1 + e)
 		}
 	}},
-	{"quick_gelu", func(s *Set, dst, x []float32) {
+	{name: "quick_gelu", apply: func(s *Set, dst, x []float32) {
 		const steepness = 1.702
 		s.Scale(dst, x, steepness)
 		s.SiLU(dst, dst)
 		s.Scale(dst, dst, 1/steepness)
 	}},
-	{"gelu_tanh", func(s *Set, dst, x []float32) { // half of 1 + tanh(z) is the sigmoid of 2z
+	{name: "gelu_tanh", apply: func(s *Set, dst, x []float32) { // half of 1 + tanh(z) is the sigmoid of 2z
 		const twice = 2 * 0.7978845608028654 // sqrt(2/pi)
 		if n := len(dst); n > 0 {
 			s.row.gateCubic(&dst[0], &x[:n][0], n, -twice, -twice*0.044715)
 		}
 	}},
-	{"gelu", func(s *Set, dst, x []float32) { s.unary(s.row.gelu, dst, x) }},
-	{"relu", func(_ *Set, dst, x []float32) {
+	{name: "gelu", apply: func(s *Set, dst, x []float32) { s.unary(s.row.gelu, dst, x) }},
+	{name: "relu", apply: func(_ *Set, dst, x []float32) {
 		for i, v := range x[:len(dst)] {
 			dst[i] = max(v, 0)
 		}
 	}},
-	{"relu2", func(_ *Set, dst, x []float32) {
+	{name: "relu2", apply: func(_ *Set, dst, x []float32) {
 		for i, v := range x[:len(dst)] {
 			v = max(v, 0)
 			dst[i] = v * v
@@ -61,17 +73,44 @@ func FindActivation(name string) (*Activation, bool) {
 	return nil, false
 }
 
-// Activate computes dst = f(x); dst must not be x.
+// Activate computes dst = f(x), of which dst may be x.
 func (s *Set) Activate(a *Activation, dst, x []float32) { a.apply(s, dst, x) }
 
 // Gate computes dst = f(gate) * up; dst must be neither.
 func (s *Set) Gate(a *Activation, dst, gate, up []float32) {
+	if a != nil && (a.limit != 0 || a.shift != 0) {
+		s.gateBounded(a, dst, gate, up)
+		return
+	}
 	if a == nil || a.name == "silu" {
 		s.SwiGLU(dst, gate, up)
 		return
 	}
 	a.apply(s, dst, gate)
 	s.Mul(dst, dst, up)
+}
+
+// boundedAtOnce is how many numbers gateBounded has at a time.
+const boundedAtOnce = 64
+
+// gateBounded is Gate with bounds, a part of the row at a time.
+func (s *Set) gateBounded(a *Activation, dst, gate, up []float32) {
+	limit := a.limit
+	if limit == 0 {
+		limit = float32(math.Inf(1))
+	}
+	for len(dst) > 0 {
+		n := min(len(dst), boundedAtOnce)
+		part := dst[:n]
+		for i, g := range gate[:n] {
+			part[i] = min(g, limit)
+		}
+		a.apply(s, part, part)
+		for i, u := range up[:n] {
+			part[i] *= min(max(u, -limit), limit) + a.shift
+		}
+		dst, gate, up = dst[n:], gate[n:], up[n:]
+	}
 }
 
 func refGateCubic(dst, x *float32, n int, a, b float32) {

@@ -53,6 +53,35 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 	}
 }
 
+// Gates with bounds are min(gate, limit) through the function, times up within the limit and shifted, on every set; results may lie where the gate was bounded.
+func TestBoundedGates(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 7))
+	const limit, shift = 1.5, 1
+	for _, set := range Detect() {
+		for name, formula := range formulas {
+			n := 1 + r.IntN(200)
+			gate, up, y := randomRow(r, n), randomRow(r, n), make([]float32, n)
+			for i := range gate {
+				gate[i], up[i] = 3*gate[i], 3*up[i]
+			}
+			act, _ := FindActivation(name)
+			set.Gate(act.Bounded(limit, shift), y, gate, up)
+			for i := range y {
+				want := formula(min(float64(gate[i]), limit)) * (min(max(float64(up[i]), -limit), limit) + shift)
+				if math.Abs(float64(y[i])-want) > 2e-6 {
+					t.Errorf("%s: %s(%g), %g: %g, want %g", set.Name, name, gate[i], up[i], y[i], want)
+				}
+			}
+			set.Gate(act.Bounded(0, shift), y, gate, up)
+			for i := range y {
+				if want := formula(float64(gate[i])) * (float64(up[i]) + shift); math.Abs(float64(y[i])-want) > 1e-5*max(1, math.Abs(want)) {
+					t.Errorf("%s: %s(%g), %g unbounded: %g, want %g", set.Name, name, gate[i], up[i], y[i], want)
+				}
+			}
+		}
+	}
+}
+
 // A layer norm of rows far from zero is that of float64.
 func TestLayerNorm(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 6))

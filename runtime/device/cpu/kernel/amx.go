@@ -267,6 +267,9 @@ func (p *amxProduct) expandPanels(panel, panels int) {
 		if w.Zeros {
 			a.zeros = unsafe.Add(a.panel, w.ZeroOffset(0))
 		}
+		if w.Levels {
+			a.zeros = unsafe.Add(a.panel, w.ScaleOffset(0))
+		}
 		a.dst, a.scales = unsafe.Pointer(&p.sc.panels[i*p.expandedBytes()]), unsafe.Pointer(&p.sc.scales[i*w.Groups()*layout.Lanes])
 		p.expand(a)
 	}

@@ -17,6 +17,7 @@ var kernelsAMX = [linearKinds]amxTable{
 	kindU4Scale32:      amxTableU4(expandu4sAMX, expandBF16u4sAMX),
 	kindU4Zeros:        amxTableU4(expandu4zAMX, expandBF16u4zAMX),
 	kindU4ZerosScale32: amxTableU4(expandu4zsAMX, expandBF16u4zsAMX),
+	kindU4Levels:       {short: amxTableU4(nil, expandBF16u4eAMX).short}, // groups are of 32
 }
 
 func amxTableU8(rows int, fused, fusedDigits func(a *amxArgs)) amxTable {

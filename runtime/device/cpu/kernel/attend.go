@@ -13,6 +13,7 @@ type Attention struct {
 	Scale      float32   // of the scores
 	Window     int       // a token sees the last Window positions, itself included; 0: all
 	Ahead      int       // a token sees so many positions behind its own, of those that the sequence has; not with ALiBi
+	Chunk      int       // a token sees its own one of chunks of so many positions; 0: all
 	Softcap    float32   // scores become Softcap*tanh(score/Softcap); 0: off
 	ALiBi      []float32 // [QueryHeads] times position - query's is added to scores; nil: nothing
 	Sinks      []float32 // [QueryHeads] scores of no value, which join the sum of the softmax; nil: none
@@ -51,6 +52,9 @@ func (a *Attention) visible(q *Queries, r int) (lo, hi int) {
 	hi = q.First + r/a.group() + 1
 	if a.Window > 0 {
 		lo = max(0, hi-a.Window)
+	}
+	if a.Chunk > 0 {
+		lo = max(lo, (hi-1)/a.Chunk*a.Chunk)
 	}
 	if a.Ahead > 0 {
 		hi = min(hi+a.Ahead, q.Length)

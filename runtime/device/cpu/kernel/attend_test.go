@@ -35,6 +35,9 @@ func sequenceIn(r *rand.Rand, kv layout.KV, positions int) *sequence {
 		s.Window = 1 + r.IntN(positions)
 	}
 	if r.IntN(4) == 0 {
+		s.Chunk = 1 + r.IntN(positions)
+	}
+	if r.IntN(4) == 0 {
 		s.Softcap = 0.5 + 2*r.Float32()
 	}
 	if r.IntN(4) == 0 {
@@ -118,6 +121,9 @@ func (s *sequence) expected(position, head int) []float64 {
 	lo := 0
 	if s.Window > 0 {
 		lo = max(0, position+1-s.Window)
+	}
+	if s.Chunk > 0 {
+		lo = max(lo, position-position%s.Chunk)
 	}
 	q := append([]float32(nil), s.q[(position*s.QueryHeads+head)*s.Dim:][:s.Dim]...)
 	if s.DType == dtype.BF16 {

@@ -224,6 +224,9 @@ func (a *linearArgs) start(p panelOf, following unsafe.Pointer) {
 		if w.Zeros {
 			a.zeros = unsafe.Add(base, w.ZeroOffset(0))
 		}
+		if w.Levels {
+			a.zeros = unsafe.Add(base, w.ScaleOffset(0))
+		}
 	case w.ScaleBytes > 0:
 		a.scale = unsafe.Add(base, w.ScaleOffset(0))
 	}

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"math"
 	"unsafe"
 
 	"llmc/engine/layout"
@@ -17,7 +18,7 @@ type linearArgs struct {
 	y       unsafe.Pointer // f32: row 0, first output of the panel
 	yStride int
 	scale   unsafe.Pointer // u8: the panel's 32 scales
-	zeros   unsafe.Pointer // u4z: zero points of the first group
+	zeros   unsafe.Pointer // u4z: zero points of the first group; u4e: exponents
 	nested  unsafe.Pointer // u4n: steps of the first group
 	// u4n: sums of the codes of row 0 in each group, [2] int32 of the digits; rows are xStride apart. Only where the set wants them.
 	groupSums unsafe.Pointer
@@ -169,7 +170,8 @@ func nestedSum(digits int) panelSum {
 type u4Rules struct {
 	zeros   bool
 	scale32 bool
-	digits  int // of x
+	levels  bool // of e2m1, scales apart
+	digits  int  // of x
 }
 
 func (u u4Rules) scaleBytes() int {
@@ -190,7 +192,10 @@ func (u u4Rules) sum(a *linearArgs, r, l, s int) float32 {
 
 // addGroup adds group g's exact integer sums, scaled, to acc.
 func (u u4Rules) addGroup(acc float32, a *linearArgs, r, l, g int, last bool) float32 {
-	groupBytes := a.groupSteps*layout.StepBytes + layout.Lanes*u.scaleBytes()
+	groupBytes := a.groupSteps * layout.StepBytes
+	if !u.levels {
+		groupBytes += layout.Lanes * u.scaleBytes()
+	}
 	steps := a.groupSteps
 	if last {
 		steps = a.lastGroupSteps
@@ -201,19 +206,34 @@ func (u u4Rules) addGroup(acc float32, a *linearArgs, r, l, g int, last bool) fl
 		zero := int32(*at[uint8](a.zeros, g*layout.Lanes+l))
 		sums = [2]int32{zero * int32(entry.NegSums[0]), zero * int32(entry.NegSums[1])}
 	}
+	if u.levels {
+		sums = [2]int32{}
+	}
 	for i := range steps {
 		w := *at[[4]uint8](a.panel, g*groupBytes+i*layout.StepBytes+4*l)
 		for half := range 2 { // low nibbles, high nibbles
 			for d := range u.digits {
 				x := *at[[4]int8](a.x, r*a.xStride+4*((2*(g*a.groupSteps+i)+half)*u.digits+d))
 				for j := range 4 {
-					sums[d] += int32(w[j]>>(4*half)&15) * int32(x[j])
+					sums[d] += u.number(w[j]>>(4*half)&15) * int32(x[j])
 				}
 			}
 		}
 	}
+	if u.levels {
+		half := math.Float32frombits(uint32(*at[uint8](a.zeros, g*layout.Lanes+l)) << 23)
+		return fma32(joinDigits(sums[:u.digits])*entry.Scale, half, acc)
+	}
 	at := g*groupBytes + steps*layout.StepBytes
 	return fma32(joinDigits(sums[:u.digits])*entry.Scale, u.scale(a.panel, at, l), acc)
+}
+
+// number is what a code stands for, zero points aside.
+func (u u4Rules) number(code uint8) int32 {
+	if u.levels {
+		return layout.Level(code)
+	}
+	return int32(code)
 }
 
 func (u u4Rules) scale(panel unsafe.Pointer, offset, lane int) float32 {

@@ -52,6 +52,9 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 	for i := range c.Scales {
 		c.Scales[i] = dtype.F16ToF32(dtype.F32ToF16(0.001 + r.Float32()/16))
 		c.Zeros[i] = uint8(r.IntN(16))
+		if l.Levels {
+			c.Scales[i] = float32(math.Exp2(float64(-3 - r.IntN(6))))
+		}
 	}
 	for i := range c.Codes {
 		c.Codes[i] = uint8(r.IntN(16))
@@ -59,7 +62,7 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 			c.Codes[i] = uint8(r.IntN(256))
 		}
 		if r.IntN(3) == 0 { // extremes, where saturating instructions would go wrong
-			c.Codes[i] = []uint8{0, 15}[r.IntN(2)]
+			c.Codes[i] = []uint8{0, 15, 7}[r.IntN(3)] // the last is the largest level
 			if l.Group == 0 || l.KPerStep == 2 {
 				c.Codes[i] = []uint8{0, 255}[r.IntN(2)]
 			}

@@ -17,6 +17,7 @@ const (
 	kindU4Scale32
 	kindU4Zeros
 	kindU4ZerosScale32
+	kindU4Levels
 	kindBF16Groups // the kernels of bf16, group by group, and never on tiles
 	linearKinds
 )
@@ -34,6 +35,7 @@ var kindKeys = [linearKinds]struct {
 	kindU4Scale32:      {8, 4, false, false},
 	kindU4Zeros:        {8, 2, true, false},
 	kindU4ZerosScale32: {8, 4, true, false},
+	kindU4Levels:       {8, 1, false, false},
 	kindBF16Groups:     {2, 4, false, false},
 }
 

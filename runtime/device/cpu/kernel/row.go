@@ -164,7 +164,7 @@ func (s *Set) Gather(dst []float32, w *Matrix, n int) {
 	case w.Nested:
 		gatherNested(dst, w, panel, lane)
 		return
-	case w.scaled:
+	case w.scaled, w.Levels:
 		w.Row(dst, w.Data, n)
 		return
 	}

@@ -92,6 +92,7 @@ func referenceSet(name string, rules bf16Rules) *Set {
 			kindU4Scale32:      u4Rules{scale32: true, digits: digits}.sum,
 			kindU4Zeros:        u4Rules{zeros: true, digits: digits}.sum,
 			kindU4ZerosScale32: u4Rules{zeros: true, scale32: true, digits: digits}.sum,
+			kindU4Levels:       u4Rules{levels: true, digits: digits}.sum,
 		}
 		if digits == 1 {
 			sums[kindF32], sums[kindBF16] = sumF32, rules.sum

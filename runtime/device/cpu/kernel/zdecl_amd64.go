@@ -245,6 +245,36 @@ func u4zsdigitsx1AVX2(a *linearArgs)
 //go:noescape
 func u4zsdigitsx2AVX2(a *linearArgs)
 
+// u4ex1AVX2 multiplies 1 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex1AVX2(a *linearArgs)
+
+// u4ex2AVX2 multiplies 2 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex2AVX2(a *linearArgs)
+
+// u4ex3AVX2 multiplies 3 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex3AVX2(a *linearArgs)
+
+// u4ex4AVX2 multiplies 4 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex4AVX2(a *linearArgs)
+
+// u4edigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u4e.
+//
+//go:noescape
+func u4edigitsx1AVX2(a *linearArgs)
+
+// u4edigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of u4e.
+//
+//go:noescape
+func u4edigitsx2AVX2(a *linearArgs)
+
 // f32x1AVX512 multiplies 1 rows with a panel of f32.
 //
 //go:noescape
@@ -574,6 +604,36 @@ func u4zsdigitsx1AVX512(a *linearArgs)
 //
 //go:noescape
 func u4zsdigitsx2AVX512(a *linearArgs)
+
+// u4ex1AVX512 multiplies 1 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex1AVX512(a *linearArgs)
+
+// u4ex2AVX512 multiplies 2 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex2AVX512(a *linearArgs)
+
+// u4ex3AVX512 multiplies 3 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex3AVX512(a *linearArgs)
+
+// u4ex4AVX512 multiplies 4 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex4AVX512(a *linearArgs)
+
+// u4edigitsx1AVX512 multiplies 1 rows of 2 digits with a panel of u4e.
+//
+//go:noescape
+func u4edigitsx1AVX512(a *linearArgs)
+
+// u4edigitsx2AVX512 multiplies 2 rows of 2 digits with a panel of u4e.
+//
+//go:noescape
+func u4edigitsx2AVX512(a *linearArgs)
 
 // u8x1VNNI multiplies 1 rows with a panel of u8.
 //
@@ -905,6 +965,56 @@ func u4zsdigitsx3VNNI(a *linearArgs)
 //go:noescape
 func u4zsdigitsx4VNNI(a *linearArgs)
 
+// u4ex1VNNI multiplies 1 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex1VNNI(a *linearArgs)
+
+// u4ex2VNNI multiplies 2 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex2VNNI(a *linearArgs)
+
+// u4ex3VNNI multiplies 3 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex3VNNI(a *linearArgs)
+
+// u4ex4VNNI multiplies 4 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex4VNNI(a *linearArgs)
+
+// u4ex5VNNI multiplies 5 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex5VNNI(a *linearArgs)
+
+// u4ex6VNNI multiplies 6 rows with a panel of u4e.
+//
+//go:noescape
+func u4ex6VNNI(a *linearArgs)
+
+// u4edigitsx1VNNI multiplies 1 rows of 2 digits with a panel of u4e.
+//
+//go:noescape
+func u4edigitsx1VNNI(a *linearArgs)
+
+// u4edigitsx2VNNI multiplies 2 rows of 2 digits with a panel of u4e.
+//
+//go:noescape
+func u4edigitsx2VNNI(a *linearArgs)
+
+// u4edigitsx3VNNI multiplies 3 rows of 2 digits with a panel of u4e.
+//
+//go:noescape
+func u4edigitsx3VNNI(a *linearArgs)
+
+// u4edigitsx4VNNI multiplies 4 rows of 2 digits with a panel of u4e.
+//
+//go:noescape
+func u4edigitsx4VNNI(a *linearArgs)
+
 // expandNestedVNNI writes the codes of groups of a panel of u4n as u8.
 //
 //go:noescape
@@ -1084,6 +1194,11 @@ func expandu4zsAMX(a *expandArgs)
 //
 //go:noescape
 func expandBF16u4zsAMX(a *expandArgs)
+
+// expandBF16u4eAMX expands the groups of a panel to bf16 and f32 scales.
+//
+//go:noescape
+func expandBF16u4eAMX(a *expandArgs)
 
 // addAVX2 computes dst = a + b.
 //

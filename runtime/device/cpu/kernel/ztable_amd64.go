@@ -34,6 +34,10 @@ var linearKernelsAVX2 = [linearKinds]linearTable{
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zsx1AVX2, 2: u4zsx2AVX2, 3: u4zsx3AVX2, 4: u4zsx4AVX2}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4zsdigitsx1AVX2, 2: u4zsdigitsx2AVX2}},
 	},
+	kindU4Levels: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ex1AVX2, 2: u4ex2AVX2, 3: u4ex3AVX2, 4: u4ex4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4edigitsx1AVX2, 2: u4edigitsx2AVX2}},
+	},
 }
 
 // linearKernelsAVX512 are the linear kernels that x86-64-v4 adds.
@@ -68,6 +72,10 @@ var linearKernelsAVX512 = [linearKinds]linearTable{
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zsx1AVX512, 2: u4zsx2AVX512, 3: u4zsx3AVX512, 4: u4zsx4AVX512}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4zsdigitsx1AVX512, 2: u4zsdigitsx2AVX512}},
 	},
+	kindU4Levels: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ex1AVX512, 2: u4ex2AVX512, 3: u4ex3AVX512, 4: u4ex4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4edigitsx1AVX512, 2: u4edigitsx2AVX512}},
+	},
 }
 
 // linearKernelsVNNI are the linear kernels that x86-64-v4-vnni adds.
@@ -95,6 +103,10 @@ var linearKernelsVNNI = [linearKinds]linearTable{
 	kindU4ZerosScale32: {
 		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4zsx1VNNI, 2: u4zsx2VNNI, 3: u4zsx3VNNI, 4: u4zsx4VNNI, 5: u4zsx5VNNI, 6: u4zsx6VNNI}},
 		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4zsdigitsx1VNNI, 2: u4zsdigitsx2VNNI, 3: u4zsdigitsx3VNNI, 4: u4zsdigitsx4VNNI}},
+	},
+	kindU4Levels: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4ex1VNNI, 2: u4ex2VNNI, 3: u4ex3VNNI, 4: u4ex4VNNI, 5: u4ex5VNNI, 6: u4ex6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4edigitsx1VNNI, 2: u4edigitsx2VNNI, 3: u4edigitsx3VNNI, 4: u4edigitsx4VNNI}},
 	},
 }
 

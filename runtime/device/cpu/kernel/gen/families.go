@@ -27,6 +27,7 @@ var linearFamilies = []linearFamily{
 	{"kindU4Scale32", linearU4(u4Variants[1]), u4Tiles},
 	{"kindU4Zeros", linearU4(u4Variants[2]), u4Tiles},
 	{"kindU4ZerosScale32", linearU4(u4Variants[3]), u4Tiles},
+	{"kindU4Levels", linearU4(u4Variants[4]), u4Tiles},
 }
 
 var u4Tiles = map[string]tiles{"AVX2": {1: 4, 2: 2}, "AVX512": {1: 4, 2: 2}, "VNNI": {1: 6, 2: 4}}
@@ -77,7 +78,10 @@ func tileUnits() []unit {
 		u.functions = append(u.functions, packRow(digits), packBF16(digits), writeTileU4(false, digits), writeTileU4(true, digits))
 	}
 	for _, v := range u4Variants {
-		u.functions = append(u.functions, expand(v, false), expand(v, true))
+		if !v.levels {
+			u.functions = append(u.functions, expand(v, false))
+		}
+		u.functions = append(u.functions, expand(v, true))
 	}
 	return []unit{u}
 }

@@ -48,7 +48,8 @@ func linearNestedSums(t isa, rows, digits int) *function {
 		k.segmentLoop(func() {
 			k.zero(k.used())
 			k.nestedLoop(func() {
-				k.sumWords(k.mask(), k.free(nestedTemp), k.free(nestedTemp+1), k.free(nestedTemp+2), k.word)
+				low, high := k.free(nestedTemp), k.free(nestedTemp+1)
+				k.sumWords(0, blockSteps, func(i, c int) { k.nibbles(i, c, k.mask(), low, high) }, low, high, k.free(nestedTemp+2), k.word)
 				k.endGroup()
 			})
 			k.scaleU8()

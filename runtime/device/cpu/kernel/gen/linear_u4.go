@@ -5,9 +5,10 @@ type u4Variant struct {
 	name       string
 	scaleBytes int
 	zeros      bool
+	levels     bool // codes of e2m1; scales are exponents that lie where zero points do
 }
 
-var u4Variants = []u4Variant{{"u4", 2, false}, {"u4s", 4, false}, {"u4z", 2, true}, {"u4zs", 4, true}}
+var u4Variants = []u4Variant{{"u4", 2, false, false}, {"u4s", 4, false, false}, {"u4z", 2, true, false}, {"u4zs", 4, true, false}, {"u4e", 0, false, true}}
 
 // blockSteps is the unit of the inner loop: 32 k. Groups are whole multiples of it.
 const blockSteps = 4
@@ -15,7 +16,7 @@ const blockSteps = 4
 // Registers of 4-bit kernels beside those of all linear kernels.
 const (
 	blocks    = "R12" // blocks left in the group
-	zeroPoint = "R13" // zero points of the group's outputs
+	zeroPoint = "R13" // zero points of the group's outputs, or their exponents
 )
 
 // u4Kernel adds to a linearKernel integer sums over a group, [digits][rows][nv] behind the results.
@@ -48,7 +49,7 @@ func linearU4(v u4Variant) linearWriter {
 		}
 		k.loadConstants()
 		k.passLoop(func() {
-			if v.zeros {
+			if v.zeros || v.levels {
 				k.op("MOVQ", k.arg("zeros"), zeroPoint)
 			}
 			k.segmentLoop(func() {
@@ -96,29 +97,42 @@ func (k *u4Kernel) groupLoop(block func()) {
 	k.op("SUBQ", imm(blockSteps), blocks)
 	k.op("JNE", inner)
 	k.endGroup()
-	k.op("ADDQ", imm(lanes*k.scaleBytes), panel)
+	if k.scaleBytes > 0 {
+		k.op("ADDQ", imm(lanes*k.scaleBytes), panel)
+	}
 	k.op("ADDQ", imm(entry), entries)
 	k.op("DECQ", steps)
 	k.op("JNE", group)
 }
 
-// startGroup sets the integer sums to -zero * sum(x).
+// prefetchApart asks for the next panel's zero points or exponents, which lie apart from the stream.
+func (k *u4Kernel) prefetchApart() {
+	if k.streams() {
+		k.note("zero points lie apart from the stream: ask for the next panel's")
+		k.op("MOVQ", k.arg("panelBytes"), scratch)
+		k.op("PREFETCHT1", indexed(0, zeroPoint, scratch, 1))
+	}
+}
+
+// startGroup sets the integer sums to -zero * sum(x). Levels of e2m1 are looked up with twice the zero of other codes.
 func (k *u4Kernel) startGroup() {
 	if !k.zeros {
 		for r := range k.rows {
 			for d := range k.digits {
 				for c := range k.nv {
 					k.op("VPBROADCASTD", rowAt(entryBias+4*d, entries, r), k.sum(r, d, c))
+					if k.levels {
+						k.op("VPADDD", k.sum(r, d, c), k.sum(r, d, c), k.sum(r, d, c))
+					}
 				}
 			}
 		}
+		if k.levels {
+			k.prefetchApart()
+		}
 		return
 	}
-	if k.streams() {
-		k.note("zero points lie apart from the stream: ask for the next panel's")
-		k.op("MOVQ", k.arg("panelBytes"), scratch)
-		k.op("PREFETCHT1", indexed(0, zeroPoint, scratch, 1))
-	}
+	k.prefetchApart()
 	k.note("zero points times -sum(x), both 16 bits: each digit's word meets its sum, the other word is zero")
 	zero := k.free(0)
 	for c := range k.nv {
@@ -144,8 +158,9 @@ func (k *u4Kernel) startGroup() {
 
 // Registers, counted by free, that hold constants, where there are so many.
 const (
-	freeOnes = 3
-	freeMask = 6
+	freeOnes  = 3
+	freeMask  = 6
+	freeTable = 7
 )
 
 // lowNibbles is the operand that masks the upper nibbles off.
@@ -163,7 +178,26 @@ func (k *u4Kernel) loadConstants() {
 	}
 	if k.wide() {
 		k.op("VPBROADCASTD", constant("lowNibbles"), k.free(freeMask))
+		if k.levels {
+			k.op("VBROADCASTI32X4", constant("e2m1Levels"), k.free(freeTable))
+		}
 	}
+}
+
+// split leaves what step i's codes of vector c stand for in low and high: the codes, or levels. v is overwritten where there is no register for the table.
+func (k *u4Kernel) split(i, c int, low, high, v string) {
+	k.nibbles(i, c, k.lowNibbles(), low, high)
+	if !k.levels {
+		return
+	}
+	table := v
+	if k.wide() {
+		table = k.free(freeTable)
+	} else {
+		k.op("VMOVDQU", constant("e2m1Levels"), table)
+	}
+	k.op("VPSHUFB", low, table, low)
+	k.op("VPSHUFB", high, table, high)
 }
 
 // nibbles splits step i's codes of vector c into low and high.
@@ -180,7 +214,7 @@ func (k *u4Kernel) blockDot() {
 	for i := range blockSteps {
 		k.prefetch(i)
 		for c := range k.nv {
-			k.nibbles(i, c, k.lowNibbles(), low(c), high(c))
+			k.split(i, c, low(c), high(c), k.free(2*k.nv))
 		}
 		for half, w := range []func(int) string{low, high} {
 			k.eachDigit(2*i+half, func(r, d int, at string) {
@@ -194,17 +228,17 @@ func (k *u4Kernel) blockDot() {
 	}
 }
 
-// sumWords leaves the sums of a block of 32 k as words, of even and of odd pairs, by VPMADDUBSW: eight sums of two products of at most 15*127 fit
-// 16 bits. low, high and v are overwritten.
-func (k *linearKernel) sumWords(mask, low, high, v string, word func(r, d, c int) string) {
-	for i := range blockSteps {
+// sumWords leaves the sums of steps [from, to) of a block of 32 k as words, of even and of odd pairs, by VPMADDUBSW: eight sums of two products of at most
+// 15*127 fit 16 bits. split leaves a step's codes in low and high, which are overwritten as v is.
+func (k *linearKernel) sumWords(from, to int, split func(i, c int), low, high, v string, word func(r, d, c int) string) {
+	for i := from; i < to; i++ {
 		k.prefetch(i)
 		for c := range k.nv {
-			k.nibbles(i, c, mask, low, high)
+			split(i, c)
 			for half, w := range []string{low, high} {
 				k.eachDigit(2*i+half, func(r, d int, at string) {
 					k.op("VPBROADCASTD", at, v)
-					if i+half == 0 {
+					if i == from && half == 0 {
 						k.op("VPMADDUBSW", v, w, word(r, d, c))
 						return
 					}
@@ -216,9 +250,20 @@ func (k *linearKernel) sumWords(mask, low, high, v string, word func(r, d, c int
 	}
 }
 
-// blockWords is a block of 32 k by words.
+// blockWords is a block of 32 k by words. Levels are at most 28, of which half as many sums fit.
 func (k *u4Kernel) blockWords() {
-	k.sumWords(k.lowNibbles(), k.free(0), k.free(1), k.free(2), k.word)
+	if k.levels {
+		k.addWords(0, blockSteps/2)
+		k.addWords(blockSteps/2, blockSteps)
+		return
+	}
+	k.addWords(0, blockSteps)
+}
+
+// addWords adds steps [from, to) of a block to the sums.
+func (k *u4Kernel) addWords(from, to int) {
+	low, high, v := k.free(0), k.free(1), k.free(2)
+	k.sumWords(from, to, func(i, c int) { k.split(i, c, low, high, v) }, low, high, v, k.word)
 	for r := range k.rows {
 		for d := range k.digits {
 			for c := range k.nv {
@@ -229,26 +274,50 @@ func (k *u4Kernel) blockWords() {
 	}
 }
 
-// endGroup adds the group's scaled sums to the results; panel is at its scales.
+// loadExponents loads the scales of vector c's outputs from their exponents.
+func (k *u4Kernel) loadExponents(c int, scale string) {
+	at := mem(c*k.lanes(), zeroPoint)
+	if k.passes() > 1 {
+		k.op("MOVQ", column, scratch)
+		k.op("SHRQ", imm(2), scratch)
+		at = indexed(c*k.lanes(), zeroPoint, scratch, 1)
+	}
+	k.op("VPMOVZXBD", at, scale)
+	k.op("VPSLLD", imm(23), scale, scale)
+}
+
+// loadScales loads the scales of vector c's outputs; panel is at them.
+func (k *u4Kernel) loadScales(c int, scale string) {
+	at := mem(c*k.lanes()*k.scaleBytes, panel)
+	if k.passes() > 1 { // panel is column bytes ahead, a group's scales are narrower than a step
+		k.op("MOVQ", column, scratch)
+		k.op("SHRQ", imm(4/k.scaleBytes-1), scratch)
+		k.op("SUBQ", column, scratch)
+		at = indexed(c*k.lanes()*k.scaleBytes, panel, scratch, 1)
+	}
+	if k.scaleBytes == 2 {
+		k.op("VCVTPH2PS", at, scale)
+	} else {
+		k.op("VMOVUPS", at, scale)
+	}
+}
+
+// endGroup adds the group's scaled sums to the results.
 func (k *u4Kernel) endGroup() {
 	scale, v := k.free(0), k.free(1)
 	for c := range k.nv {
-		at := mem(c*k.lanes()*k.scaleBytes, panel)
-		if k.passes() > 1 { // panel is column bytes ahead, a group's scales are narrower than a step
-			k.op("MOVQ", column, scratch)
-			k.op("SHRQ", imm(4/k.scaleBytes-1), scratch)
-			k.op("SUBQ", column, scratch)
-			at = indexed(c*k.lanes()*k.scaleBytes, panel, scratch, 1)
-		}
-		if k.scaleBytes == 2 {
-			k.op("VCVTPH2PS", at, scale)
+		if k.levels {
+			k.loadExponents(c, scale)
 		} else {
-			k.op("VMOVUPS", at, scale)
+			k.loadScales(c, scale)
 		}
 		for r := range k.rows {
 			sum := k.join(k.sum, r, c)
 			k.rowOp("VMULPS", rowAt(entryScale, entries, r), sum, sum, v)
 			k.op("VFMADD231PS", scale, sum, k.acc(r, c))
 		}
+	}
+	if k.levels {
+		k.op("ADDQ", imm(lanes), zeroPoint)
 	}
 }

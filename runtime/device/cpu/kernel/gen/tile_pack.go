@@ -125,7 +125,11 @@ func expand(v u4Variant, joined bool) *function {
 	}
 	k.op("VPBROADCASTD", constant("oneBytes"), avx512.reg(expandOnes))
 	if joined {
-		k.op("VMOVDQU32", constant("wholeNumbers"), avx512.reg(expandTable))
+		table := "wholeNumbers"
+		if v.levels {
+			table = "e2m1Numbers"
+		}
+		k.op("VMOVDQU32", constant(table), avx512.reg(expandTable))
 	}
 	group, again, whole := k.newLabel("group"), k.newLabel("step"), k.newLabel("whole")
 	k.place(group)
@@ -168,7 +172,9 @@ func (k expander) split(c int, low, high string) {
 	k.op("VPSRLD", imm(4), low, high)
 	for _, codes := range []string{low, high} {
 		k.op("VPANDD", avx512.reg(expandNibbles), codes, codes)
-		k.op("VPSUBB", avx512.reg(expandZeros+c), codes, codes)
+		if !k.levels {
+			k.op("VPSUBB", avx512.reg(expandZeros+c), codes, codes)
+		}
 	}
 }
 
@@ -204,13 +210,21 @@ func (k expander) bf16s() {
 
 func (k expander) expandScales() {
 	for c := range 2 {
-		if k.scaleBytes == 2 {
+		switch {
+		case k.levels:
+			k.op("VPMOVZXBD", mem(16*c, "R8"), "Z0")
+			k.op("VPSLLD", imm(23), "Z0", "Z0")
+		case k.scaleBytes == 2:
 			k.op("VCVTPH2PS", mem(32*c, "SI"), "Z0")
-		} else {
+		default:
 			k.op("VMOVUPS", mem(64*c, "SI"), "Z0")
 		}
 		k.op("VMOVUPS", "Z0", mem(64*c, "DX"))
 	}
-	k.op("ADDQ", imm(lanes*k.scaleBytes), "SI")
+	if k.levels {
+		k.op("ADDQ", imm(lanes), "R8")
+	} else {
+		k.op("ADDQ", imm(lanes*k.scaleBytes), "SI")
+	}
 	k.op("ADDQ", imm(4*lanes), "DX")
 }

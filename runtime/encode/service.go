@@ -1,0 +1,200 @@
+package encode
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"llmc/runtime"
+)
+
+// Service shares an encoder among requests: what waits is put into steps together, the oldest first, whoever asked for it.
+type Service struct {
+	encoder *Encoder
+	most    int // sequences that may wait
+
+	mu      sync.Mutex
+	queue   []*item
+	closed  bool
+	lastErr error
+	running int // sequences of the step that runs
+	wake    chan struct{}
+	done    chan struct{}
+}
+
+// item is one sequence of a request.
+type item struct {
+	input  Input
+	result []float32
+	job    *job
+}
+
+// job is a request.
+type job struct {
+	ctx  context.Context
+	left int // sequences that are not done
+	err  error
+	done chan struct{} // closed when none is left
+}
+
+// defaultQueue is how many sequences may wait where nobody says.
+const defaultQueue = 1 << 16
+
+// NewService starts the loop that runs steps. most is how many sequences may wait, 0 for a default. Close ends it.
+func NewService(e *Encoder, most int) *Service {
+	if most <= 0 {
+		most = defaultQueue
+	}
+	s := &Service{encoder: e, most: most, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go s.loop()
+	return s
+}
+
+// Gives, Width and Text are those of the encoder.
+func (s *Service) Gives() string { return s.encoder.Gives() }
+
+// Width is how many numbers a row has.
+func (s *Service) Width() int { return s.encoder.Width() }
+
+// Text makes the sequence of a text or a pair of texts.
+func (s *Service) Text(prompt string, texts ...string) (Input, error) {
+	return s.encoder.Text(prompt, texts...)
+}
+
+// Encode returns what the plan gives for each sequence. Where as many wait as may it is runtime.ErrQueueFull; with ctx the request ends.
+func (s *Service) Encode(ctx context.Context, inputs []Input) ([][]float32, error) {
+	for i := range inputs {
+		if err := s.encoder.check(&inputs[i]); err != nil {
+			return nil, fmt.Errorf("%w: input %d: %w", runtime.ErrBadRequest, i, err)
+		}
+	}
+	if len(inputs) == 0 {
+		return nil, nil
+	}
+	j := &job{ctx: ctx, left: len(inputs), done: make(chan struct{})}
+	items := make([]*item, len(inputs))
+	for i, in := range inputs {
+		items[i] = &item{input: in, job: j}
+	}
+	if err := s.enqueue(items); err != nil {
+		return nil, err
+	}
+	select {
+	case <-j.done:
+	case <-ctx.Done(): // the loop passes over what is left of it
+		return nil, context.Cause(ctx)
+	}
+	results := make([][]float32, len(items))
+	for i, it := range items {
+		results[i] = it.result
+	}
+	return results, j.err
+}
+
+func (s *Service) enqueue(items []*item) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return runtime.ErrDraining
+	case len(s.queue)+len(items) > s.most && len(s.queue) > 0:
+		return runtime.ErrQueueFull
+	}
+	s.queue = append(s.queue, items...)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// loop runs steps while anything waits.
+func (s *Service) loop() {
+	defer close(s.done)
+	for {
+		batch, closed := s.next()
+		switch {
+		case len(batch) > 0:
+			s.run(batch)
+		case closed:
+			return
+		default:
+			<-s.wake
+		}
+	}
+}
+
+// next takes the sequences of the next step off the queue. Those of requests that have ended are dropped.
+func (s *Service) next() (batch []*item, closed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.queue[:0]
+	for _, it := range s.queue {
+		if it.job.ctx.Err() == nil {
+			waiting = append(waiting, it)
+		}
+	}
+	clear(s.queue[len(waiting):])
+	s.queue = waiting
+	if s.closed {
+		for _, it := range s.queue {
+			it.finish(runtime.ErrDraining)
+		}
+		s.queue = nil
+		return nil, true
+	}
+	n := s.encoder.fill(len(waiting), func(i int) *Input { return &waiting[i].input })
+	batch = append(batch, waiting[:n]...)
+	s.queue = append(s.queue[:0], s.queue[n:]...)
+	s.running = n
+	return batch, false
+}
+
+// run computes the step that next has filled and hands out what it gives.
+func (s *Service) run(batch []*item) {
+	err := s.encoder.runStep(func(i int, row []float32) { batch[i].result = row })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastErr, s.running = err, 0
+	for _, it := range batch {
+		it.finish(err)
+	}
+}
+
+// finish notes that one sequence of a request is done.
+func (it *item) finish(err error) {
+	j := it.job
+	if err != nil {
+		j.err = err
+	}
+	if j.left--; j.left == 0 {
+		close(j.done)
+	}
+}
+
+// Health returns why the last step failed, nil when it did not.
+func (s *Service) Health() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastErr
+}
+
+// Load returns how many sequences are computed and how many wait.
+func (s *Service) Load() (running, waiting int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running, len(s.queue)
+}
+
+// Close ends the loop once the step that runs is done. What waits is refused.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	<-s.done
+	return nil
+}
