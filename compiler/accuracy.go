@@ -26,13 +26,25 @@ type WeightLoss struct {
 type panelLoss struct{ err, ref float64 }
 
 func newPanelLoss(rows, back []float32) panelLoss {
-	var l panelLoss
-	for i, x := range rows {
-		d := float64(x) - float64(back[i])
-		l.err += float64(d * d)
-		l.ref += float64(float64(x) * float64(x))
+	var l [4]panelLoss // elements in turn: a sum waits for the one before it
+	for len(rows) >= 4 && len(back) >= 4 {
+		x, y := (*[4]float32)(rows), (*[4]float32)(back)
+		l[0].add(x[0], y[0])
+		l[1].add(x[1], y[1])
+		l[2].add(x[2], y[2])
+		l[3].add(x[3], y[3])
+		rows, back = rows[4:], back[4:]
 	}
-	return l
+	for i, x := range rows {
+		l[0].add(x, back[i])
+	}
+	return panelLoss{l[0].err + l[1].err + (l[2].err + l[3].err), l[0].ref + l[1].ref + (l[2].ref + l[3].ref)}
+}
+
+func (l *panelLoss) add(x, back float32) {
+	d := float64(x) - float64(back)
+	l.err += float64(d * d)
+	l.ref += float64(float64(x) * float64(x))
 }
 
 func relative(l panelLoss) float64 {

@@ -89,6 +89,22 @@ func kvDType(name string, weights *quant.Format, targets []engine.Target) (dtype
 	return f.DType, nil
 }
 
+// checkCaches wants each target to have the kinds of cache that the model has, and refuses a format of keys and values for a model that has none.
+func (b *build) checkCaches() error {
+	m := b.model.Module
+	for _, c := range m.Caches {
+		for _, t := range b.targets {
+			if !slices.Contains(engine.CacheKinds[t.Device], c.Kind) {
+				return fmt.Errorf("target %s takes no %s cache, which %s models have: build for other targets", t.Name, c.Kind, m.Name)
+			}
+		}
+		if name := b.KVDType; c.Kind == ir.State && name != "" && name != Auto && name != c.DType.String() {
+			return fmt.Errorf("--kv-dtype %s: %s models cache no keys and values, but states of sequences, which are %v; leave it out", name, m.Name, c.DType)
+		}
+	}
+	return nil
+}
+
 // kvNames lists the formats of a KV cache that a device has.
 func kvNames(device string) string {
 	var names []string
@@ -98,15 +114,4 @@ func kvNames(device string) string {
 		}
 	}
 	return strings.Join(names, ", ")
-}
-
-// checkStates refuses a format of keys and values for a model that has none.
-func (b *build) checkStates() error {
-	chosen := b.KVDType != "" && b.KVDType != Auto
-	for _, c := range b.model.Module.Caches {
-		if chosen && c.Kind == ir.State && b.KVDType != c.DType.String() {
-			return fmt.Errorf("--kv-dtype %s: a %s model caches no keys and values, but states of sequences, which are %v; leave it out", b.KVDType, b.model.Info.Family, c.DType)
-		}
-	}
-	return nil
 }

@@ -106,21 +106,22 @@ func TestQuantizedCheckpoints(t *testing.T) {
 	}
 }
 
-// TestMXFP4 multiplies experts in the codes of the file. With all else in f32, logits are those of the dequantized model. By default all else is bf16, where rounding
+// TestMXFP4 multiplies experts in codes. With all else in f32, logits are those of the dequantized model. By default all else is bf16, where rounding
 // sends a token to another expert, as it does in transformers, whose own run is no nearer.
 func TestMXFP4(t *testing.T) {
 	r := quantizedGolden(t, "gpt-oss-mxfp4")
 	for _, c := range []struct {
 		options compiler.Options
+		quant   string
 		rms     float64
 	}{
-		{compiler.Options{Quant: "f32", Override: []passes.Override{{Pattern: "*.experts.*", Format: "mxfp4"}}}, 1e-3},
-		{compiler.Options{}, r.bf16},
+		{compiler.Options{Quant: "f32", Override: []passes.Override{{Pattern: "*.experts.*", Format: "mxfp4"}}}, "f32", 1e-3},
+		{compiler.Options{}, "mxfp4 mxfp4", r.bf16},
 	} {
 		c.options.Model, c.options.Check = r.dir, true
 		model, info := openBuilt(t, c.options)
-		if !strings.HasSuffix(info.Quant, "mxfp4 mxfp4") {
-			t.Errorf("linears are %s", info.Quant)
+		if info.Quant != c.quant {
+			t.Errorf("linears are %s, want %s", info.Quant, c.quant)
 		}
 		got := slices.Concat(forward(t, model, info.Vocab, r.ids, true)...)
 		if _, rms := relative(got, r.logits); !(rms <= c.rms) {

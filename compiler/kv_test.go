@@ -74,6 +74,32 @@ func TestKVFormatsOfCPUs(t *testing.T) {
 	}
 }
 
+// TestKVFormatsOfLatentRows does so for rows that are keys and values of all heads, of which a cache holds one for each layer.
+func TestKVFormatsOfLatentRows(t *testing.T) {
+	const dir = "checkpoints/deepseek-v3-v5"
+	targets := cpuTargets()
+	for i, c := range []struct {
+		format       string
+		bytes, scale int
+	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 2}, {"int8", 1, 2}} {
+		target := targets[i%len(targets)]
+		t.Run(c.format+"/"+target, func(t *testing.T) {
+			plan := plantest.Build(t, dir, compiler.Options{Archs: []string{target}, KVDType: c.format, Check: true})
+			program, err := plan.Program("step", target)
+			check(t, err)
+			memory, err := dump.NewMemory(plan, program, dump.MemorySettings{})
+			check(t, err)
+			const rank, rope = 32, 8
+			if want := int64(plan.Info().Layers * ((rank+rope)*c.bytes + c.scale)); memory.KVTokenBytes != want {
+				t.Errorf("a position takes %d bytes, want %d", memory.KVTokenBytes, want)
+			}
+			if v := verifiedPlan(t, cpu.Device{}, plan, "../testdata/"+dir); !v.OK || v.Compared < 4 {
+				t.Errorf("%+v", *v)
+			}
+		})
+	}
+}
+
 // cpuTargets lists the CPU targets that this machine runs.
 func cpuTargets() (names []string) {
 	for _, t := range engine.Targets {

@@ -11,6 +11,9 @@ import (
 // CacheTypes lists, by device, the element types that a KV cache can have.
 var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.PlainTypes}
 
+// CacheKinds lists, by device, the kinds of cache that kernels read.
+var CacheKinds = map[string][]string{"cpu": {Paged, Latent, State}, "cuda": {Paged}}
+
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 	"cpu": func(c *Cache, pageSize int) (int, error) {

@@ -213,7 +213,7 @@ func TestKernelTable(t *testing.T) {
 		writes := false
 		for _, r := range k.Roles {
 			if r.Kind == OperandCache { // bound before all others
-				known["layers"], known["kv_heads"], known["dim"], known["rank"] = true, true, true, true
+				known["layers"], known["kv_heads"], known["dim"], known["rank"] = true, true, true, r.latent
 			}
 		}
 		for _, r := range k.Roles {

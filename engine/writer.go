@@ -175,8 +175,11 @@ func checkContents(spec Spec, h *Header) error {
 // Rewrite gives a section of the spec other contents of the same size: what only the end of a build tells.
 func (w *Writer) Rewrite(c Content) error {
 	i := slices.IndexFunc(w.header.Sections, func(s Section) bool { return s.Kind == c.Kind && s.Name == c.Name })
-	if i < 0 || c.Kind == KindWeights {
+	if i < 0 {
 		return fmt.Errorf("section %s was not written, so it can not be written again", c.Kind)
+	}
+	if row := findKind(c.Kind); row.required || row.loaded { // what NewWriter has checked
+		return fmt.Errorf("section %s can not be written again", c.Kind)
 	}
 	s := &w.header.Sections[i]
 	if s.Size != int64(len(c.Data)) {

@@ -168,6 +168,38 @@ func TestPreview(t *testing.T) {
 	}
 }
 
+// A section that is written again gives the plan that it would have given at once; nothing changes its place or what was checked.
+func TestRewrite(t *testing.T) {
+	dir := t.TempDir()
+	spec := fixtureSpec(t)
+	want := writePlan(t, filepath.Join(dir, "a"), spec, 1, 1<<20, 0)
+	i := slices.IndexFunc(spec.Sections, func(c Content) bool { return c.Kind == KindProvenance })
+	right := spec.Sections[i]
+	spec.Sections[i].Data = bytes.Repeat([]byte{0xc0}, len(right.Data))
+	w, err := NewWriter(filepath.Join(dir, "b"), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	longer := right
+	longer.Data = append(slices.Clone(right.Data), 0)
+	for name, c := range map[string]Content{"another size": longer, "of no such name": {KindTemplate, "x", nil}, "weights": {KindWeights, "", nil}, "info": spec.Sections[0]} {
+		if err := w.Rewrite(c); err == nil {
+			t.Errorf("section written again: %s", name)
+		}
+	}
+	if err := w.Rewrite(right); err != nil {
+		t.Fatal(err)
+	}
+	writeWeights(t, w, spec, 1, 1<<20, 0)
+	if err := w.WriteLate(KindAccuracy, []byte(`{"ppl":12.5}`)); err != nil {
+		t.Fatal(err)
+	}
+	if digest, err := w.Finish(); err != nil || digest != want {
+		t.Errorf("digest %s, want %s (%v)", digest, want, err)
+	}
+}
+
 func TestLateSectionsAreChecked(t *testing.T) {
 	spec := fixtureSpec(t)
 	for _, kind := range []string{KindProgram, KindWeights, KindInfo, "unheard"} {

@@ -70,6 +70,9 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.rope_kv":          {positions: (*predictor).written},
 	"cpu.kv_write":         {positions: (*predictor).written},
 	"cpu.attention":        {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cpu.linear_heads":     {flops: (*predictor).headProducts},
+	"cpu.latent_write":     {positions: (*predictor).written},
+	"cpu.attention_latent": {positions: (*predictor).attended, flops: (*predictor).latentScores},
 	"cpu.state_conv":       {positions: (*predictor).moved},
 	"cpu.state_scan":       {positions: (*predictor).moved},
 
@@ -282,6 +285,32 @@ func (p *predictor) scores(l *engine.Launch) (float64, rate) {
 	cache := engine.FindKernel(l.Kernel).Operand(l, "cache")
 	const products = 2
 	return 2 * products * p.pairs(l) * float64(l.Int("heads", 0)) * float64(l.Int("dim", 0)), rates[p.program.Caches[cache.Index].DType]
+}
+
+// headProducts counts the products of each head's columns with its matrix, once for each digit that the columns are rounded to.
+func (p *predictor) headProducts(l *engine.Launch) (float64, rate) {
+	kernel := engine.FindKernel(l.Kernel)
+	w := p.weight(kernel.Operand(l, "w"))
+	rows, err := p.results(l)
+	a, unknown := layout.NewActivation(l.Text("input", ""), max(1, int(w.K())), layout.Align)
+	if err != nil || unknown != nil {
+		return 0, nil
+	}
+	speed := rate(rateInt8)
+	switch {
+	case a.Coded():
+	case a.ElementBytes == 2:
+		speed = rateBF16
+	default:
+		speed = rateF32
+	}
+	return 2 * float64(rows) * float64(w.Experts()) * float64(w.N()) * float64(w.K()) * float64(a.Digits), speed
+}
+
+// latentScores counts the two products of attention over rows of which the first channels are values.
+func (p *predictor) latentScores(l *engine.Launch) (float64, rate) {
+	c := p.program.Caches[engine.FindKernel(l.Kernel).Operand(l, "cache").Index]
+	return 2 * p.pairs(l) * float64(l.Int("heads", 0)) * float64(c.Dim+c.Rank), rates[c.DType]
 }
 
 // resultsPerRow is how many rows a product has for each token, or sampled row: one for each of its experts.

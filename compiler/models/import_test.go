@@ -158,6 +158,15 @@ func TestFamilyErrors(t *testing.T) {
 		{"llama4_text", "Llama4ForCausalLM", map[string]any{"intermediate_size_mlp": 40, "num_experts_per_tok": 2}, "config.json: num_experts_per_tok: 2 is not supported; it must be 1"},
 		{"llama4_text", "Llama4ForCausalLM", map[string]any{"intermediate_size_mlp": 40, "layer_types": []string{"full_attention", "sliding_attention"}}, `config.json: layer_types: layer 1 has "sliding_attention"`},
 		{"llama4_text", "Llama4ForCausalLM", map[string]any{"intermediate_size_mlp": 40, "rope_scaling": map[string]any{"type": "yarn", "factor": 4}}, "config.json: rope_scaling: multiplies what turns by 1.13"},
+		{"deepseek_v2", "DeepseekV2ForCausalLM", map[string]any{"num_experts_per_tok": 2, "norm_topk_prob": true}, "config.json: norm_topk_prob: true is not supported in a deepseek_v2 model"},
+		{"deepseek_v2", "DeepseekV2ForCausalLM", map[string]any{"num_experts_per_tok": 2, "topk_method": "noaux_tc"}, `config.json: topk_method: "noaux_tc" is not supported; it must be greedy or group_limited_greedy`},
+		{"deepseek_v2", "DeepseekV2ForCausalLM", map[string]any{"num_experts_per_tok": 2, "qk_rope_head_dim": 7}, "config.json: qk_rope_head_dim: 7 is odd"},
+		{"deepseek_v2", "DeepseekV2ForCausalLM", map[string]any{"num_experts_per_tok": 2, "rope_scaling": map[string]any{"type": "dynamic", "factor": 2}}, "config.json: rope_scaling: a rotary embedding of type dynamic"},
+		{"deepseek_v3", "DeepseekV3ForCausalLM", map[string]any{"scoring_func": "softmax"}, `config.json: scoring_func: "softmax" is not supported; it must be "sigmoid"`},
+		{"deepseek_v3", "DeepseekV3ForCausalLM", map[string]any{"n_group": 7}, "config.json: n_group: 7 groups of 256 experts, which are not of one size"},
+		{"deepseek_v3", "DeepseekV3ForCausalLM", map[string]any{"topk_group": 9}, "config.json: topk_group: 9 of n_group 8"},
+		{"deepseek_v3", "DeepseekV3ForCausalLM", map[string]any{"moe_layer_freq": 2}, "config.json: moe_layer_freq: is not supported unless it is 1"},
+		{"deepseek_v3", "DeepseekV3ForCausalLM", map[string]any{"kv_lora_rank": 4090}, "config.json: kv_lora_rank: 4090 and 64 rotary channels are more than a cache's row of 4096"},
 		{"smollm3", "SmolLM3ForCausalLM", map[string]any{"no_rope_layers": []int{1}}, "config.json: no_rope_layers: has 1 entries, the model has 2 layers"},
 	} {
 		_, _, err := importRandom(t, small(t, merge(map[string]any{"model_type": c.family, "architectures": []string{c.architecture}}, c.change)), Options{})
@@ -256,27 +265,32 @@ func TestReadRows(t *testing.T) {
 		"qkv":       ir.ConcatRows(ir.TensorRows(p+"self_attn.q_proj.weight", 0, 32), ir.TensorRows(p+"self_attn.k_proj.weight", 0, 16), ir.TensorRows(p+"self_attn.v_proj.weight", 3, 9)),
 		"gate_up":   ir.InterleaveRows(32, ir.TensorRows(p+"mlp.gate_proj.weight", 0, 40), ir.TensorRows(p+"mlp.up_proj.weight", 0, 40)),
 		"transpose": {Kind: ir.FromTensor, Tensor: p + "mlp.down_proj.weight", Start: 8, Count: 32, Transpose: true},
+		"columns":   {Kind: ir.FromTensor, Tensor: p + "self_attn.k_proj.weight", Start: 4, Count: 20, Transpose: true, Left: 3, Total: 16},
 		"add1":      {Kind: ir.FromTensor, Tensor: p + "self_attn.q_proj.weight", Count: 32, Transform: "add1"},
 	}
 	for name, r := range recipes {
+		cols := int64(32)
+		if r.Total != 0 {
+			cols = 9
+		}
 		w := &ir.Weight{Recipe: r}
-		w.Name, w.Type = name, ir.F32(sym.Const(r.Rows(32)), 32)
+		w.Name, w.Type = name, ir.F32(sym.Const(r.Rows(cols)), cols)
 		want, err := interp.Elements(w, source{c})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		rows := r.Rows(32)
+		rows := r.Rows(cols)
 		for lo := int64(0); lo < rows; lo += 7 {
 			hi := min(rows, lo+7)
-			got := make([]float32, (hi-lo)*32)
+			got := make([]float32, (hi-lo)*cols)
 			if err := ReadRows(c, w.Recipe, got, w.Type.Rank(), lo, hi); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if !slices.Equal(got, want[lo*32:hi*32]) {
+			if !slices.Equal(got, want[lo*cols:hi*cols]) {
 				t.Errorf("%s: rows %d to %d differ", name, lo, hi)
 			}
 		}
-		wantError(t, ReadRows(c, w.Recipe, make([]float32, 32), w.Type.Rank(), rows, rows+1), "rows")
+		wantError(t, ReadRows(c, w.Recipe, make([]float32, cols), w.Type.Rank(), rows, rows+1), "rows")
 	}
 }
 

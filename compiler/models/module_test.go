@@ -41,6 +41,8 @@ func FuzzImport(f *testing.F) {
 		{"model_type": "falcon", "architectures": nil, "intermediate_size": nil, "num_key_value_heads": nil, "alibi": true, "multi_query": false, "bias": true},
 		{"model_type": "smollm3", "architectures": nil, "no_rope_layers": []int{1, 0}},
 		{"model_type": "phi", "architectures": nil, "partial_rotary_factor": 0.25},
+		{"model_type": "deepseek_v3", "architectures": nil, "kv_lora_rank": 8, "q_lora_rank": 8, "n_routed_experts": 8, "n_group": 2, "topk_group": 1, "num_experts_per_tok": 2},
+		{"model_type": "deepseek_v2", "architectures": nil, "kv_lora_rank": 8, "q_lora_rank": nil, "num_experts_per_tok": 2, "topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2},
 	} {
 		f.Add(small(f, change))
 	}

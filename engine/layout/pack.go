@@ -42,8 +42,11 @@ var floatPackers = map[string]func(lane []byte, row []float32){
 		}
 	},
 	"bf16": func(lane []byte, row []float32) {
+		for ; len(row) > 2; lane, row = lane[StepBytes:], row[2:] {
+			binary.LittleEndian.PutUint32(lane, uint32(dtype.F32ToBF16(row[0]))|uint32(dtype.F32ToBF16(row[1]))<<16)
+		}
 		for k, v := range row {
-			binary.LittleEndian.PutUint16(lane[k/2*StepBytes+k%2*2:], dtype.F32ToBF16(v))
+			binary.LittleEndian.PutUint16(lane[2*k:], dtype.F32ToBF16(v))
 		}
 	},
 }
@@ -93,14 +96,17 @@ func (l Linear) rowCount(elements int, panel []byte) (int, error) {
 
 func (l Linear) packU8(panel []byte, c Codes, rows int) error {
 	codes := panel[:l.ScaleOffset(0)]
-	for i := range codes {
-		codes[i] = u8Zero
+	if rows < Lanes || l.K < l.KPad() {
+		for i := range codes {
+			codes[i] = u8Zero
+		}
 	}
 	for r := range rows {
-		lane := codes[4*r:]
-		for k, v := range c.Codes[r*l.K : (r+1)*l.K] {
-			lane[k/4*StepBytes+k%4] = v
+		lane, row := codes[4*r:], c.Codes[r*l.K:(r+1)*l.K]
+		for ; len(row) > 4; lane, row = lane[StepBytes:], row[4:] {
+			*(*[4]uint8)(lane) = [4]uint8(row)
 		}
+		copy(lane, row)
 	}
 	for r := range rows {
 		binary.LittleEndian.PutUint32(panel[l.ScaleOffset(0)+4*r:], math.Float32bits(c.Scales[r]))
@@ -165,13 +171,19 @@ func packNibbles(lane []byte, row []uint8, k int, zero uint8) error {
 		above |= row[i]
 		return row[i]
 	}
-	for s := 0; s < k; s += 8 {
+	s, wide := 0, uint64(0)
+	for ; s+8 <= len(row); s += 8 { // a dword has its 8 codes' first four in the lower halves of its bytes
+		eight := binary.LittleEndian.Uint64(row[s:])
+		wide |= eight
+		binary.LittleEndian.PutUint32(lane[s/8*StepBytes:], uint32(eight&0x0f0f0f0f)|uint32(eight>>32&0x0f0f0f0f)<<4)
+	}
+	for ; s < k; s += 8 {
 		dword := lane[s/8*StepBytes:][:4]
 		for j := range dword {
 			dword[j] = code(s+j)&15 | code(s+4+j)<<4
 		}
 	}
-	if above > 15 {
+	if above > 15 || wide&0xf0f0f0f0f0f0f0f0 != 0 {
 		return fmt.Errorf("a code is above 15")
 	}
 	return nil

@@ -16,6 +16,8 @@ type Block struct {
 	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points or offsets
 	Steps      []uint8   // [Rows, Groups]; nil unless the format has steps
 
+	low, high []float32 // of each group of a row, where that is needed: scratch
+
 	first  int     // the first row's number in the weight
 	limits *Limits // of formats whose rows share scales
 }
@@ -107,6 +109,12 @@ func (f *Format) checkRows(x []float32, cols int) error {
 // Dequantize writes the numbers that b stands for to dst, [b.Rows, b.Cols].
 func (f *Format) Dequantize(dst []float32, b *Block) {
 	groups, size := f.Groups(b.Cols), f.groupSize(b.Cols)
+	if f.StepBits > 0 {
+		for r := range b.Rows {
+			b.nestedNumbers(dst[r*b.Cols:(r+1)*b.Cols], r)
+		}
+		return
+	}
 	for i := range b.Rows * groups {
 		zero := f.zero
 		if f.ZeroBits > 0 {
@@ -114,13 +122,6 @@ func (f *Format) Dequantize(dst []float32, b *Block) {
 		}
 		r, g := i/groups, i%groups
 		lo, hi := r*b.Cols+g*size, r*b.Cols+min(b.Cols, (g+1)*size)
-		if f.StepBits > 0 {
-			step, offset := int32(b.Steps[i]), int32(zero)-nestedZero
-			for k, code := range b.Codes[lo:hi] {
-				dst[lo+k] = float32(int32(code)*step+offset) * b.Scales[r]
-			}
-			continue
-		}
 		if f.levels != nil {
 			for k, code := range b.Codes[lo:hi] {
 				dst[lo+k] = f.levels[code] * b.Scales[i]

@@ -2,6 +2,7 @@ package quant
 
 import (
 	"math"
+	"slices"
 
 	"llmc/internal/dtype"
 )
@@ -14,7 +15,7 @@ import (
 func int4NestedFormat() Format {
 	return Format{
 		Name: "int4-nested", Doc: "4 bits, a scale per output channel, whole steps and offsets per 32 inputs; inputs 16 bits, a scale per token; CPUs only",
-		Type: "int4n.g32", DType: dtype.U4, Group: 32, ScaleBits: 32, StepBits: 4, ZeroBits: 8, Activation: "q16t",
+		Type: "int4n.g32", DType: dtype.U4, Group: nestedGroup, ScaleBits: 32, StepBits: 4, ZeroBits: 8, Activation: "q16t",
 		quantize: quantizeInt4Nested, bound: boundNested,
 	}
 }
@@ -31,6 +32,9 @@ func int4NestedBothFormat() Format {
 // nestedZero is the sum of code*step and offset that stands for the weight 0.
 const nestedZero = 128
 
+// nestedGroup is the number of inputs that share a step and an offset.
+const nestedGroup = 32
+
 // maxStep is the largest step: 15 of them, from the least code on, must be bytes.
 const maxStep = 15
 
@@ -43,26 +47,52 @@ func boundNested(size int) (rms, most float64) {
 }
 
 func quantizeInt4Nested(f *Format, b *Block, row int, x []float32) error {
-	e, err := extreme(x)
-	if err != nil {
-		return err
+	groups := f.Groups(len(x))
+	low, high := b.spans(groups)
+	for g := vectorSpans(x, low, high); g < groups; g++ {
+		low[g], high[g] = span(x[g*nestedGroup : min(len(x), (g+1)*nestedGroup)])
 	}
-	amax, scale, inverse := abs(e), float32(0), float32(0)
+	amax, scale, inverse := float32(0), float32(0), float32(0)
+	for g := range groups {
+		amax = max(amax, abs(low[g]), abs(high[g]))
+	}
+	if !(amax <= math.MaxFloat32) {
+		return errNotFinite
+	}
 	if amax >= leastMaxAbs {
 		scale = amax / 127
-		for g := range f.Groups(len(x)) {
-			low, high := span(x[g*f.Group : min(len(x), (g+1)*f.Group)])
-			scale = max(scale, high/(maxCode*maxStep)-low/(maxCode*maxStep))
+		for g := range groups {
+			scale = max(scale, high[g]/(maxCode*maxStep)-low[g]/(maxCode*maxStep))
 		}
 		inverse = 1 / scale
 	}
 	b.Scales[row] = scale
-	return f.eachGroup(b, row, x, func(i int, x []float32, codes []uint8) error {
-		g := bestNested(x, inverse)
-		b.Steps[i], b.Zeros[i] = uint8(g.step), uint8(g.offset+nestedZero)
-		g.assign(codes, x)
-		return nil
-	})
+	codes, steps, offsets := b.Codes[row*b.Cols:(row+1)*b.Cols], b.Steps[row*groups:(row+1)*groups], b.Zeros[row*groups:(row+1)*groups]
+	for g := vectorNested(x, low, high, inverse, codes, steps, offsets); g < groups; g++ {
+		lo, hi := g*nestedGroup, min(len(x), (g+1)*nestedGroup)
+		grid := bestNested(x[lo:hi], low[g], high[g], inverse)
+		steps[g], offsets[g] = uint8(grid.step), uint8(grid.offset+nestedZero)
+		grid.assign(codes[lo:hi], x[lo:hi])
+	}
+	return nil
+}
+
+// spans makes room for the ranges of a row's groups.
+func (b *Block) spans(groups int) (low, high []float32) {
+	b.low, b.high = slices.Grow(b.low[:0], groups)[:groups], slices.Grow(b.high[:0], groups)[:groups]
+	return b.low, b.high
+}
+
+// nestedNumbers writes the numbers of a row.
+func (b *Block) nestedNumbers(dst []float32, row int) {
+	groups := len(b.Steps) / b.Rows
+	codes, steps, offsets := b.Codes[row*b.Cols:(row+1)*b.Cols], b.Steps[row*groups:(row+1)*groups], b.Zeros[row*groups:(row+1)*groups]
+	for g := vectorNumbers(dst, codes, steps, offsets, b.Scales[row]); g < groups; g++ {
+		step, offset := int32(steps[g]), int32(offsets[g])-nestedZero
+		for k := g * nestedGroup; k < min(b.Cols, (g+1)*nestedGroup); k++ {
+			dst[k] = float32(int32(codes[k])*step+offset) * b.Scales[row]
+		}
+	}
 }
 
 // nestedGrid is a candidate for a group's step and offset; 128 is not added to this one.
@@ -81,10 +111,9 @@ func newNestedGrid(step, offset int, inverse float32) nestedGrid {
 	return nestedGrid{step, offset, inverse / float32(step), float32(offset) / float32(step)}
 }
 
-// bestNested returns the grid with the least squared error of two: the smallest step that covers x and the one below it, which clips. The offset
+// bestNested returns the grid with the least squared error of two: the smallest step that covers x, numbers from low to high, and the one below it, which clips. The offset
 // puts the grid in the middle of x, and then where the mean error is least.
-func bestNested(x []float32, inverse float32) nestedGrid {
-	low, high := span(x)
+func bestNested(x []float32, low, high, inverse float32) nestedGrid {
 	low, high = low*inverse, high*inverse
 	middle := (low + high) / 2
 	covers := min(int(math.Ceil(float64(high-low)/maxCode)), maxStep)

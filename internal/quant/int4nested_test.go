@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // nestedRow draws numbers that the format can hold: whole steps and offsets of a scale, of which the row's largest is 127.
@@ -91,4 +93,51 @@ func TestNestedLoss(t *testing.T) {
 	if !(nested < symmetric) || bits >= more || nested > 1.02*loss(covering) {
 		t.Errorf("loss %g at %g bits; %g at %g, covering %g", nested, bits, symmetric, more, loss(covering))
 	}
+}
+
+// Vectors give the grids, codes and numbers of the Go code, to the bit, whatever the weights are.
+func TestNestedVectors(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		groups := rapid.IntRange(1, 40).Draw(t, "groups")
+		x := weights(t, groups*nestedGroup)
+		if rapid.Bool().Draw(t, "constant groups") {
+			for k := range nestedGroup {
+				x[k] = x[0]
+			}
+		}
+		low, high := make([]float32, groups), make([]float32, groups)
+		if n := vectorSpans(x, low, high); n != groups {
+			t.Skip("no vectors")
+		}
+		amax := float32(0)
+		for g := range groups {
+			a, b := span(x[g*nestedGroup:][:nestedGroup])
+			if math.Float32bits(a) != math.Float32bits(low[g]) || math.Float32bits(b) != math.Float32bits(high[g]) {
+				t.Fatalf("group %d from %g to %g, vectors say %g to %g", g, a, b, low[g], high[g])
+			}
+			amax = max(amax, abs(a), abs(b))
+		}
+		inverse := 127 / amax * rapid.Float32Range(0.4, 1).Draw(t, "room")
+		if amax < leastMaxAbs {
+			inverse = 0
+		}
+		codes, steps, offsets := make([]uint8, len(x)), make([]uint8, groups), make([]uint8, groups)
+		vectorNested(x, low, high, inverse, codes, steps, offsets)
+		want := make([]uint8, nestedGroup)
+		for g := range groups {
+			v := x[g*nestedGroup:][:nestedGroup]
+			grid := bestNested(v, low[g], high[g], inverse)
+			grid.assign(want, v)
+			if got := codes[g*nestedGroup:][:nestedGroup]; int(steps[g]) != grid.step || int(offsets[g]) != grid.offset+nestedZero || !slices.Equal(got, want) {
+				t.Fatalf("group %d of %v, inverse %g: step %d, offset %d, codes %v; vectors say %d, %d, %v", g, v, inverse, grid.step, grid.offset+nestedZero, want, steps[g], offsets[g], got)
+			}
+		}
+		numbers := make([]float32, len(x))
+		vectorNumbers(numbers, codes, steps, offsets, 1/inverse)
+		for k, y := range numbers {
+			if z := float32(int32(codes[k])*int32(steps[k/nestedGroup])+int32(offsets[k/nestedGroup])-nestedZero) * (1 / inverse); math.Float32bits(y) != math.Float32bits(z) {
+				t.Fatalf("number %d is %g, vectors say %g", k, z, y)
+			}
+		}
+	})
 }

@@ -120,6 +120,21 @@ CHECKPOINTS = {
     # tensors that hold all experts, as transformers 5 has them in memory
     "mixtral-stacked": (causal("mixtral", "MixtralForCausalLM", num_local_experts=5, num_experts_per_tok=2, sliding_window=12, intermediate_size=72,
                                rope_theta=5000.0), False),
+    # latent attention without a row for queries, biases, channels that fill no vector; groups of experts by their best one, yarn that scales scores
+    "deepseek-v2": (causal(
+        "deepseek_v2", "DeepseekV2ForCausalLM", num_hidden_layers=3, num_key_value_heads=4, q_lora_rank=None, kv_lora_rank=20, qk_nope_head_dim=12,
+        qk_rope_head_dim=8, v_head_dim=10, attention_bias=True, first_k_dense_replace=1, moe_layer_freq=1, n_routed_experts=8, num_experts_per_tok=3,
+        n_shared_experts=2, moe_intermediate_size=24, n_group=4, topk_group=2, topk_method="group_limited_greedy", scoring_func="softmax",
+        norm_topk_prob=False, routed_scaling_factor=4.0, rope_theta=3000.0,
+        rope_scaling={"type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32, "beta_fast": 32, "beta_slow": 1, "mscale": 0.9,
+                      "mscale_all_dim": 0.7}), False),
+    # as transformers 5 writes files: halves of channels that turn, no groups, a tensor for all experts
+    "deepseek-v3-v5": ({k: v for k, v in causal(
+        "deepseek_v3", "DeepseekV3ForCausalLM", num_key_value_heads=4, q_lora_rank=12, kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=8,
+        v_head_dim=16, rope_interleave=False, first_k_dense_replace=1, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=1,
+        moe_intermediate_size=24, n_group=1, topk_group=1, norm_topk_prob=False, routed_scaling_factor=1.5, num_nextn_predict_layers=0,
+        dtype="bfloat16", transformers_version="5.23.0",
+        rope_parameters={"rope_type": "default", "rope_theta": 2000.0}).items() if k != "torch_dtype"}, False),
 }
 
 
@@ -167,7 +182,7 @@ def make_checkpoint(name, config, bare, seed):
         tensors = {n.removeprefix("model.").removeprefix("transformer."): t for n, t in tensors.items()}
     if config["model_type"] == "gpt_neox":
         tensors = {n.replace("lm_head.", "embed_out."): t for n, t in tensors.items()}  # as files have it
-    if name == "qwen2-moe":
+    if name in ("qwen2-moe", "deepseek-v2"):
         tensors = each_expert(tensors)
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
     record(out, config, generator)

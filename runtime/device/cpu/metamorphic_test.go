@@ -81,6 +81,30 @@ func TestStatesTakeNoGuesses(t *testing.T) {
 	}
 }
 
+// TestLatentAttentionDoesNotDependOnTheSchedule does the same with rows that all heads share, in caches of every kind, on every target that this machine
+// runs. In a plain run kinds take turns with targets; with LLMC_LONG each target has all.
+func TestLatentAttentionDoesNotDependOnTheSchedule(t *testing.T) {
+	formats := []string{"bf16", "int8", "int4", "f32"}
+	for n, target := range engine.Targets {
+		if target.Device != "cpu" || len(target.Missing()) > 0 || testing.Short() && target.Name != "x86-64-v3" {
+			continue
+		}
+		for i, kv := range []string{"f32", "bf16", "f16", "fp8", "int8"} {
+			if os.Getenv("LLMC_LONG") == "" && (n+i)%3 != 0 {
+				continue
+			}
+			name, rounds := []string{"deepseek-v2", "deepseek-v3-v5"}[(n+i)%2], 2
+			t.Run(target.Name+"/"+kv+"/"+name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "latent.plan")
+				options := compiler.Options{Model: "../../../testdata/checkpoints/" + name, Out: path, Quant: formats[(n+i)%len(formats)], KVDType: kv, Archs: []string{target.Name}}
+				_, err := compiler.Build(t.Context(), options)
+				check(t, err)
+				compareRuns(t, path, 47, 384, rounds)
+			})
+		}
+	}
+}
+
 func compareSchedules(t *testing.T, s shape) {
 	m := s.module(t)
 	weights, err := interp.NewRandomWeights(m, 3)

@@ -10,7 +10,7 @@ import (
 	"llmc/internal/quant"
 )
 
-// sequence is a random sequence in a paged cache, with all keys and values at hand.
+// sequence is a random sequence in a paged cache, with all keys and values at hand. Of latent rows the first channels of keys are the values.
 type sequence struct {
 	Attention
 	keys, values [][]float32 // [position] [Heads*Dim]
@@ -20,8 +20,12 @@ type sequence struct {
 
 func randomSequence(t testing.TB, r *rand.Rand, positions int) *sequence {
 	t.Helper()
-	kv, err := layout.NewKV(layout.KVTypes[r.IntN(len(layout.KVTypes))], []int{16, 32, 64, 128}[r.IntN(4)], 1+r.IntN(3),
-		[]int{16, 24, 5, 64, 80, 128, 33}[r.IntN(7)])
+	kind, page := layout.KVTypes[r.IntN(len(layout.KVTypes))], []int{16, 32, 64, 128}[r.IntN(4)]
+	kv, err := layout.NewKV(kind, page, 1+r.IntN(3), []int{16, 24, 5, 64, 80, 128, 33}[r.IntN(7)])
+	if r.IntN(3) == 0 {
+		row := [][2]int{{16, 24}, {5, 7}, {32, 64}, {64, 96}, {96, 128}, {30, 33}, {128, 192}}[r.IntN(7)]
+		kv, err = layout.NewLatent(kind, page, row[0], row[1])
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +58,9 @@ func sequenceIn(r *rand.Rand, kv layout.KV, positions int) *sequence {
 	for range positions {
 		s.keys, s.values = append(s.keys, randomRow(r, kv.Heads*kv.Dim)), append(s.values, randomRow(r, kv.Heads*kv.Dim))
 	}
+	if kv.Rank > 0 {
+		s.values = s.keys
+	}
 	s.q = randomRow(r, positions*s.QueryHeads*kv.Dim)
 	s.spoil()
 	return s
@@ -78,8 +85,12 @@ func (s *sequence) store(set *Set, from, to int) {
 // queries returns tokens [from, to) with room for their results.
 func (s *sequence) queries(from, to int) *Queries {
 	ld := s.QueryHeads * s.Dim
-	return &Queries{Q: s.q[from*ld:], Out: make([]float32, (to-from)*(ld+3)), LDQ: ld, LDOut: ld + 3, Tokens: to - from, First: from, Pages: s.pages}
+	out := s.outRow()
+	return &Queries{Q: s.q[from*ld:], Out: make([]float32, (to-from)*out), LDQ: ld, LDOut: out, Tokens: to - from, First: from, Pages: s.pages}
 }
+
+// outRow is the distance between rows of results, behind each of which there is room.
+func (s *sequence) outRow() int { return s.QueryHeads*s.Values() + 3 }
 
 func (s *sequence) attend(set *Set, q *Queries) []float32 {
 	sc := NewScratch(s.Dim)
@@ -133,7 +144,7 @@ func (s *sequence) expected(position, head int) []float64 {
 	if s.Sinks != nil {
 		sum = math.Exp(float64(s.Sinks[head]))
 	}
-	out := make([]float64, s.Dim)
+	out := make([]float64, s.Values())
 	for p := lo; p <= position; p++ {
 		var dot float64
 		key, value := cached(s.DType, s.keys[p][at:at+s.Dim]), cached(s.DType, s.values[p][at:at+s.Dim])
@@ -178,7 +189,7 @@ func TestAttentionReferenceIsAttention(t *testing.T) {
 		for p := from; p < n; p++ {
 			for h := range s.QueryHeads {
 				for d, want := range s.expected(p, h) {
-					if got := float64(out[(p-from)*q.LDOut+h*s.Dim+d]); math.Abs(got-want) > bound*4 {
+					if got := float64(out[(p-from)*q.LDOut+h*s.Values()+d]); math.Abs(got-want) > bound*4 {
 						t.Fatalf("%+v position %d head %d: [%d] = %g, want %g", s.KV, p, h, d, got, want)
 					}
 				}
@@ -202,7 +213,7 @@ func TestAttentionIsTheSameAloneAndTogether(t *testing.T) {
 			first := n - 1 - r.IntN(40)
 			s.store(set, 0, first)
 			var alone []float32
-			ld := s.QueryHeads*s.Dim + 3
+			ld := s.outRow()
 			for p := first; p < n; p++ {
 				s.store(set, p, p+1)
 				alone = append(alone, s.attend(set, s.queries(p, p+1))...)
@@ -238,9 +249,9 @@ func TestAttentionIgnoresLaterNaN(t *testing.T) {
 				s.store(set, p, p+1)
 			}
 			got := s.attend(set, s.queries(0, n))
-			for i := range bad * (s.QueryHeads*s.Dim + 3) {
+			for i := range bad * s.outRow() {
 				if !sameBits(got[i], want[i]) {
-					t.Fatalf("%s: %+v: position %d changed position %d", set.Name, s.KV, bad, i/(s.QueryHeads*s.Dim+3))
+					t.Fatalf("%s: %+v: position %d changed position %d", set.Name, s.KV, bad, i/s.outRow())
 				}
 			}
 		}

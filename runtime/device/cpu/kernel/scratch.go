@@ -111,7 +111,7 @@ func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) 
 		size = 2
 		sc.queryStride = a.DimK() * size
 	case kvI8:
-		sc.queryStride = a.DimV()*digitsI8 + entryBytes
+		sc.queryStride = (a.Dim+panelPositions-1)&^(panelPositions-1)*digitsI8 + entryBytes
 	}
 	for i := range n {
 		x := sc.queryRow(a, q, head, r+i)
