@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"llmc/engine/layout"
+	"llmc/internal/relative"
 )
 
 // packed are the layouts of matrices that CPU kernels read; see engine/layout.
@@ -149,15 +150,16 @@ var cpuKernels = []Kernel{
 	{
 		Name: "cpu.attention",
 		Doc: "paged attention of each sequence's tokens over its cache, and so many positions ahead of their own; inv_freq is given when keys are cached unrotated; " +
-			"alibi are slopes of the heads' scores, sinks scores without values",
+			"alibi are slopes of the heads' scores, sinks scores without values, relative is added to scores by the bucket of the distance of a position",
 		Roles: []Role{arg("q", "f32", "T heads*dim"), input("positions", "T"), cache("cache", cpuCaches, false),
 			optional(input("ropelen", "T")), optional(vector("inv_freq", "f32", "variants half")), result("y", "f32", "T heads*dim"),
-			optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
+			optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads")),
+			optional(vector("relative", "f32", "buckets heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
-			optionalAttr(intAttr("ahead", 0, math.MaxInt32)), optionalAttr(intAttr("chunk", 0, math.MaxInt32)),
-			optionalAttr(floatAttr("softcap", 0, 1e6))}, allOptional(ropeAttrs)),
+			optionalAttr(intAttr("ahead", 0, math.MaxInt32)), optionalAttr(intAttr("chunk", 0, math.MaxInt32)), optionalAttr(floatAttr("softcap", 0, 1e6)),
+			optionalAttr(intAttr("reach", 0, relative.MaxReach)), optionalAttr(intAttr("both", 0, 1))}, allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
-		Check: checkRotateOnRead,
+		Check: checkAttention,
 	},
 	{
 		Name:  "cpu.cast",
@@ -238,6 +240,17 @@ func checkRope(b *Bound) error {
 		}
 	}
 	return nil
+}
+
+// checkAttention wants buckets that distances can be put into.
+func checkAttention(b *Bound) error {
+	if b.Kernel.Operand(b.Launch, "relative").Kind != OperandNone {
+		buckets := relative.Buckets{Count: int(b.Size("buckets")), Reach: int(b.Launch.Int("reach", 0)), Both: b.Launch.Int("both", 0) != 0}
+		if err := buckets.Check(); err != nil {
+			return err
+		}
+	}
+	return checkRotateOnRead(b)
 }
 
 // checkRotateOnRead wants all of what the rotation needs, or nothing.

@@ -12,7 +12,7 @@ import (
 var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.PlainTypes}
 
 // CacheKinds lists, by device, the kinds of cache that kernels read.
-var CacheKinds = map[string][]string{"cpu": {Paged, Latent, State}, "cuda": {Paged}}
+var CacheKinds = map[string][]string{"cpu": {Paged, CrossKind, Latent, State}, "cuda": {Paged}}
 
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
@@ -92,23 +92,32 @@ func (p *Program) LayerBytes(cache, pageSize int) (int64, error) {
 	return int64(n), nil
 }
 
+// CrossKind is the kind of a cache of what function "encode" keeps of a text, at the positions of its tokens. A page holds positions of a sequence in all
+// caches of other kinds, or positions of a text in all of this kind: they lie in the same place.
+const CrossKind = "cross"
+
 // PageBytes returns what a page of so many positions takes in all caches.
 func (p *Program) PageBytes(pageSize int) (int64, error) {
-	sum := int64(0)
+	sums := map[bool]int64{}
 	for i := range p.Caches {
 		layer, err := p.LayerBytes(i, pageSize)
 		if err != nil {
 			return 0, err
 		}
-		sum += layer * int64(p.Caches[i].Layers)
+		sums[p.Caches[i].Kind == CrossKind] += layer * int64(p.Caches[i].Layers)
 	}
-	return sum, nil
+	return max(sums[false], sums[true]), nil
+}
+
+// Encodes tells whether the program reads or writes what is kept of texts.
+func (p *Program) Encodes() bool {
+	return slices.ContainsFunc(p.Caches, func(c Cache) bool { return c.Kind == CrossKind })
 }
 
 func (s *programScope) checkCache(i int) error {
 	c := &s.program.Caches[i]
 	switch {
-	case c.Kind != Paged && c.Kind != Latent && c.Kind != State:
+	case c.Kind != Paged && c.Kind != Latent && c.Kind != CrossKind && c.Kind != State:
 		return fmt.Errorf("cache %s: unknown kind %q", c.Name, c.Kind)
 	case c.Kind == State && (c.Rank < 1 || c.Rank >= c.KVHeads):
 		return fmt.Errorf("cache %s: a state of %d rows, %d of them inputs", c.Name, c.KVHeads, c.Rank)

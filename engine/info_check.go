@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -29,6 +30,9 @@ func (m *ModelInfo) check() error {
 	if len(m.EOS) > m.Vocab {
 		return fmt.Errorf("%d eos tokens for a vocabulary of %d", len(m.EOS), m.Vocab)
 	}
+	if err := m.checkSource(); err != nil {
+		return err
+	}
 	g := &m.Generation
 	for _, f := range []*float32{g.Temperature, g.TopP, g.MinP, g.RepetitionPenalty} {
 		if f != nil && (math.IsNaN(float64(*f)) || math.IsInf(float64(*f), 0)) {
@@ -42,4 +46,27 @@ func (m *ModelInfo) check() error {
 		return fmt.Errorf("encoder takes texts of %d tokens in a context of %d", e.MaxTokens, m.MaxContext)
 	}
 	return checkName(m.Name + m.Family + m.Quant + m.RopeSalt)
+}
+
+// maxStart bounds the tokens that outputs begin and end with.
+const maxStart = 64
+
+func (m *ModelInfo) checkSource() error {
+	if m.Source == nil {
+		return nil
+	}
+	if len(m.Source.Start) == 0 {
+		return errors.New("no token that an output comes behind")
+	}
+	for _, list := range [][]int32{m.Source.Start, m.Source.First, m.Source.Last} {
+		if len(list) > maxStart || len(list) >= m.MaxContext {
+			return fmt.Errorf("%d tokens that outputs begin or end with, at most %d", len(list), maxStart)
+		}
+		for _, id := range list {
+			if id < 0 || int(id) >= m.Vocab {
+				return fmt.Errorf("token %d, which outputs begin or end with, is not in the vocabulary of %d", id, m.Vocab)
+			}
+		}
+	}
+	return nil
 }

@@ -22,6 +22,7 @@ type ModelInfo struct {
 	// Generation holds generation_config.json's sampling defaults.
 	Generation GenerationDefaults `msgpack:"generation" json:"generation"`
 	Encoder    *EncoderInfo       `msgpack:"encoder,omitempty" json:"encoder,omitempty"` // nil: the model generates
+	Source     *SourceInfo        `msgpack:"source,omitempty" json:"source,omitempty"`   // nil: tokens attend to each other alone
 }
 
 // EncoderInfo says how texts become the sequences of an encoder.
@@ -35,6 +36,13 @@ type EncoderInfo struct {
 type Prompt struct {
 	Name string `msgpack:"name" json:"name"`
 	Text string `msgpack:"text" json:"text"`
+}
+
+// SourceInfo is for models whose prompts are encoded: what they say begins with tokens of its own.
+type SourceInfo struct {
+	Start []int32 `msgpack:"start" json:"start"`                     // that every output comes behind; not part of it
+	First []int32 `msgpack:"first,omitempty" json:"first,omitempty"` // that every output begins with
+	Last  []int32 `msgpack:"last,omitempty" json:"last,omitempty"`   // that end an output which gets no longer
 }
 
 // GenerationDefaults are used for what a request leaves open. A nil field was not in the checkpoint.

@@ -23,11 +23,38 @@ type Step struct {
 	Pages     []int32
 	PageStart []int32 // [B+1]
 
+	// Encode are the texts that function "encode" caches before this step runs, of sequences whose first tokens come in it; nil or without tokens: none.
+	// Its page tables are those that Source names for them.
+	Encode *Step
+	// Source is where each sequence has what its tokens attend to of a text that has been encoded; without tables in models that do not encode.
+	Source Sources
+
 	Rows []Row // [R] in ascending order of Token
 	// Drafts asks for the verification of guesses; empty: none were made. Drafts[i] is the guess for the token that row i samples, which
 	// the step's next token already carries, so that row i+1 continues it; -1 ends a chain of rows. See Sampled.Accepted.
 	Drafts []int32 // [R]
 }
+
+// Sources are the page tables of encoded texts.
+type Sources struct {
+	Length []int32 // [B] positions of sequence b's text
+	// Pages holds the page table of sequence b at Pages[Start[b]:Start[b+1]], in order of position.
+	Pages []int32
+	Start []int32 // [B+1]
+}
+
+// Add appends the page table of the next sequence's text.
+func (s *Sources) Add(pages []int32, length int) {
+	s.Pages = append(s.Pages, pages...)
+	s.Length, s.Start = append(s.Length, int32(length)), append(s.Start, int32(len(s.Pages)))
+}
+
+func (s *Sources) reset() {
+	s.Length, s.Pages, s.Start = s.Length[:0], s.Pages[:0], append(s.Start[:0], 0)
+}
+
+// Encodes tells whether texts are to be encoded before the step.
+func (s *Step) Encodes() bool { return s.Encode != nil && s.Encode.T() > 0 }
 
 // FromRow stands in IDs for the token that a row of the step before samples, where that is not known yet. See Starter.
 func FromRow(row int) int32 { return -1 - int32(row) }
@@ -51,6 +78,10 @@ func (s *Step) Reset() {
 	s.Context, s.Pages = s.Context[:0], s.Pages[:0]
 	s.PageStart = append(s.PageStart[:0], 0)
 	s.Rows, s.Drafts, s.Types = s.Rows[:0], s.Drafts[:0], s.Types[:0]
+	s.Source.reset()
+	if s.Encode != nil {
+		s.Encode.Reset()
+	}
 }
 
 // EndSequence makes what IDs and Pages got since the sequence before, or since Reset, one more sequence of the step: its tokens from position first on,

@@ -116,6 +116,13 @@ func (b *Builder) LatentCache(name string, layers, rank, rope int, dt dtype.Type
 	return c
 }
 
+// CrossCache declares a cache of what a function of whole sequences keeps of each for the steps that follow.
+func (b *Builder) CrossCache(name string, layers, kvHeads, dim int, dt dtype.Type) *Cache {
+	c := b.PagedCache(name, layers, kvHeads, dim, dt)
+	c.Kind = CrossKind
+	return c
+}
+
 // Func starts a function; ops are added to it until the next Func.
 func (b *Builder) Func(name string) {
 	b.f = &Func{Name: name}

@@ -1,5 +1,7 @@
 package ir
 
+import "llmc/internal/relative"
+
 func (b *Builder) op1(kind string, args []*Value, attrs ...Attr) *Value {
 	return b.Op(kind, args, attrs...)[0]
 }
@@ -148,6 +150,8 @@ type Attention struct {
 	Softcap                    float64 // 0: off
 	Rope                       Rope    // read only when it is not static: K is then turned when read
 	ALiBi, Sinks               *Value  // a number for each head; nil: none
+	Relative                   *Value  // [buckets, heads]; nil: none
+	Buckets                    relative.Buckets
 }
 
 // EveryPosition is more positions than any sequence has.
@@ -159,7 +163,11 @@ func (b *Builder) Attention(q, token *Value, s Step, a Attention) *Value {
 		{"layer", int64(a.Layer)}, {"heads", int64(a.Heads)}, {"kv_heads", int64(a.KVHeads)}, {"dim", int64(a.Dim)},
 		{"scale", a.Scale}, {"window", int64(a.Window)}, {"ahead", int64(a.Ahead)}, {"chunk", int64(a.Chunk)}, {"softcap", a.Softcap},
 	}
-	args := []*Value{q, token, nil, nil, nil, a.ALiBi, a.Sinks}
+	if a.Relative != nil {
+		both := map[bool]int64{true: 1}
+		attrs = append(attrs, Attr{"reach", int64(a.Buckets.Reach)}, Attr{"both", both[a.Buckets.Both]})
+	}
+	args := []*Value{q, token, nil, nil, nil, a.ALiBi, a.Sinks, a.Relative}
 	if !a.Rope.Static() {
 		args[2], args[3], args[4] = s.Positions, s.RopeLen, a.Rope.InvFreq
 		attrs = append(attrs, a.Rope.attrs()...)

@@ -28,10 +28,14 @@ type Weight struct {
 	Recipe *Recipe
 }
 
+// CrossKind is the kind of a cache of keys and values that a function of whole sequences writes, at the positions of its own tokens. In the function
+// "step" a token sees all of those that its sequence has; their number has nothing to do with its position.
+const CrossKind = "cross"
+
 // Cache is a row of the table of state that outlives a step.
 type Cache struct {
 	Name    string
-	Kind    string // "paged", "latent" or "state"
+	Kind    string // "paged", CrossKind, Latent or State
 	Layers  int64
 	KVHeads int64 // 1 of a latent cache; of a state the rows of it
 	Dim     int64 // channels of a head, or of a row

@@ -169,15 +169,19 @@ var coreOps = []*OpInfo{
 		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m]+ahead (and > positions[m]-window; and of the same chunk: p/chunk = positions[m]/chunk, rounded down). " +
 			"With ahead, all tokens of a sequence come in one step, so that a token sees those that follow it. " +
 			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned. " +
-			"alibi[h] times p - positions[m] is added to the scores of head h. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",
+			"alibi[h] times p - positions[m] is added to the scores of head h, and relative[b, h] for the bucket b that p - positions[m] is in: " +
+			"the nearest distances have one each, the others to reach share wider and wider ones. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",
 		Args: []ArgInfo{{Name: "q", Role: RoleFloat}, argCache, optional(argPositions), optional(argRopeLen), optional(argInvFreq),
-			{Name: "alibi", Role: RoleVector, Optional: true}, {Name: "sinks", Role: RoleVector, Optional: true}},
+			{Name: "alibi", Role: RoleVector, Optional: true}, {Name: "sinks", Role: RoleVector, Optional: true},
+			{Name: "relative", Role: RoleMatrix, Optional: true}},
 		Attrs: attrs([]AttrInfo{layerAttr}, headAttrs, []AttrInfo{
 			{Name: "scale", Kind: Float, Doc: "multiplies the scores"},
 			{Name: "window", Kind: Int, Default: int64(0), Doc: "positions seen, the token's own included; 0: all"},
 			{Name: "ahead", Kind: Int, Default: int64(0), Doc: "positions seen behind the token's own, of those that the sequence has"},
 			{Name: "chunk", Kind: Int, Default: int64(0), Doc: "positions of a chunk, of which tokens see only their own; 0: all are one"},
 			{Name: "softcap", Kind: Float, Default: 0.0, Doc: "scores become softcap*tanh(score/softcap); 0: off"},
+			{Name: "reach", Kind: Int, Default: int64(0), Doc: "of relative: the distance from which on all are in one bucket"},
+			{Name: "both", Kind: Int, Default: int64(0), Doc: "of relative: 1: positions ahead have the second half of the buckets; 0: they are in that of distance 0"},
 			dtypeAttr,
 		}, ropeAttrs),
 		Results: []string{"y"}, Shape: shapeAttention,

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"llmc/internal/dtype"
+	"llmc/internal/relative"
 	"llmc/internal/sym"
 )
 
@@ -299,11 +300,25 @@ func shapeAttention(m *Module, op *Op) ([]Type, error) {
 		return nil, fmt.Errorf("attribute ahead goes neither with keys that are turned when they are read nor with alibi")
 	}
 	err = firstError(checkHeads(op, c), wantCols(op, "q", width), checkRope(op, c.Dim, op.Text("mode") != "static"),
-		sameRows(q, op.Arg("positions"), op.Arg("ropelen")), wantLength(op, "alibi", op.Int("heads")), wantLength(op, "sinks", op.Int("heads")))
+		sameRows(q, op.Arg("positions"), op.Arg("ropelen")), wantLength(op, "alibi", op.Int("heads")), wantLength(op, "sinks", op.Int("heads")),
+		checkRelative(op))
 	if err != nil {
 		return nil, err
 	}
 	return floatResult(op, q.Type.Rows(), width)
+}
+
+// checkRelative wants a column for each head, and buckets that distances can be put into.
+func checkRelative(op *Op) error {
+	if op.Arg("relative") == nil {
+		return nil
+	}
+	return firstError(wantCols(op, "relative", op.Int("heads")), RelativeBuckets(op).Check())
+}
+
+// RelativeBuckets are the buckets of the op's operand relative.
+func RelativeBuckets(op *Op) relative.Buckets {
+	return relative.Buckets{Count: int(first(op.Arg("relative"))), Reach: int(op.Int("reach")), Both: op.Int("both") != 0}
 }
 
 func shapeRopeKV(m *Module, op *Op) ([]Type, error) {

@@ -38,7 +38,7 @@ func TestVerifyFindsBrokenModules(t *testing.T) {
 		{"bad axis", func(m *Module) { m.Weights[1].Axis = "rows" }},
 		{"codes without a format", func(m *Module) { m.Weights[1].Type.DType = dtype.U4 }},
 		{"must be within 1..1048576", func(m *Module) { m.Caches[0].Layers = 0 }},
-		{"must be one of [\"paged\" \"latent\" \"state\"]", func(m *Module) { m.Caches[0].Kind = "page" }},
+		{"must be one of [\"paged\"", func(m *Module) { m.Caches[0].Kind = "page" }},
 		{"is of kind \"latent\", not \"paged\"", func(m *Module) { c := m.Caches[0]; c.Kind, c.KVHeads, c.Rank = Latent, 1, 4 }},
 		{"a rank within 1..dim-1", func(m *Module) { c := m.Caches[0]; c.Kind, c.KVHeads, c.Rank = Latent, 1, c.Dim }},
 		{"a latent cache has one of kv_heads", func(m *Module) { m.Caches[0].Kind, m.Caches[0].Rank = Latent, 4 }},

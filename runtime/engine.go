@@ -123,10 +123,14 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &pace{}
+	source := 0
+	if info.Source != nil {
+		source = limits.MaxContext
+	}
 	s, err := sched.New(sched.Config{
 		Settings: limits, Pages: pages, Vocab: info.Vocab,
 		ChunkTokens: options.ChunkTokens, QueueLimit: max(0, options.QueueLimit),
-		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, PromptTokens: p.promptTokens,
+		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, PromptTokens: p.promptTokens,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
@@ -146,6 +150,9 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 
 // MaxContext returns how many tokens a sequence may have, prompt and output together.
 func (e *Engine) MaxContext() int { return e.sched.MaxTokens() }
+
+// MaxSource returns how many tokens a prompt may have that is encoded; 0: the model goes on with its prompts.
+func (e *Engine) MaxSource() int { return e.sched.MaxSource() }
 
 // Drain refuses new requests and waits until those accepted have ended, or ctx has. It may be called more than once.
 func (e *Engine) Drain(ctx context.Context) error {

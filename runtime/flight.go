@@ -27,6 +27,9 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 		f.out = make([]engine.Sampled, e.limits.MaxRows)
 	}
 	*f = flight{step: st, out: f.out[:len(st.Rows)], tokens: st.T()}
+	if st.Encodes() {
+		f.tokens += st.Encode.T()
+	}
 	for i := range f.out {
 		f.out[i] = engine.Sampled{Token: -1, Top: f.out[i].Top[:0]} // a row that the device forgets is no token
 	}

@@ -54,8 +54,15 @@ func (e *Engine) request(r *Request, g *generation) sched.Request {
 	if !r.IgnoreEOS {
 		stops = append(stops, e.info.EOS...)
 	}
-	return sched.Request{
+	request := sched.Request{
 		Prompt: r.Prompt, MaxTokens: r.MaxTokens, MinTokens: r.MinTokens, Sampling: r.Sampling, StopTokens: stops,
 		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Deadline: r.Deadline, Owner: g,
 	}
+	if source := e.info.Source; source != nil {
+		request.Source, request.Prompt = r.Prompt, source.Start
+		if !r.IgnoreEOS { // which asks for what the model itself says
+			request.First, request.Last = source.First, source.Last
+		}
+	}
+	return request
 }

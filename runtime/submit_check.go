@@ -62,7 +62,12 @@ var requestChecks = []struct {
 	{"logit_bias", func(e *Engine, r *Request) string { return e.bias(r.Sampling.Bias) }},
 	{"banned tokens", func(e *Engine, r *Request) string { return e.tokens(r.Sampling.Banned) }},
 	{"logprobs", func(_ *Engine, r *Request) string { return within(float64(r.Sampling.Logprobs), -1, maxLogprobs) }},
-	{"prompt_logprobs", func(_ *Engine, r *Request) string { return within(float64(r.PromptLogprobs), -1, maxLogprobs) }},
+	{"prompt_logprobs", func(e *Engine, r *Request) string {
+		if r.PromptLogprobs >= 0 && e.info.Source != nil {
+			return "there are none: the model encodes its prompts and does not say them"
+		}
+		return within(float64(r.PromptLogprobs), -1, maxLogprobs)
+	}},
 	{"stop", func(_ *Engine, r *Request) string { return stopStrings(r.Stop) }},
 	{"stop_token_ids", func(e *Engine, r *Request) string {
 		if len(r.StopTokens) > maxStopTokens {
@@ -80,7 +85,10 @@ var requestChecks = []struct {
 
 // check returns the first thing that is wrong with a request.
 func (e *Engine) check(r *Request) error {
-	if limit := e.MaxContext(); len(r.Prompt) >= limit {
+	if limit := e.MaxSource(); limit > 0 && len(r.Prompt) > limit {
+		return fmt.Errorf("%w: %d tokens, at most %d are encoded", ErrTooLong, len(r.Prompt), limit)
+	}
+	if limit := e.MaxContext(); e.info.Source == nil && len(r.Prompt) >= limit {
 		return fmt.Errorf("%w: %d tokens, at most %d so that one can follow", ErrTooLong, len(r.Prompt), limit-1)
 	}
 	for _, c := range requestChecks {

@@ -16,6 +16,7 @@ var importRules = []struct {
 	{"internal/ptxas", []string{"internal/golden", "internal/cubin"}},
 	{"internal/cubin", nil},
 	{"internal/quant", []string{"internal/dtype"}},
+	{"internal/relative", nil},
 	{"internal/rotation", nil},
 	{"internal/tokenizer/...", []string{"internal/tokenizer/..."}},
 	{"internal/template", nil},
@@ -25,9 +26,9 @@ var importRules = []struct {
 	{"internal/...", []string{"internal/..."}},
 
 	{"engine/layout", []string{"internal/dtype", "internal/sym", "internal/quant"}},
-	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "engine/..."}},
+	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/..."}},
 
-	{"ir", []string{"internal/dtype", "internal/sym", "internal/rotation"}},
+	{"ir", []string{"internal/dtype", "internal/sym", "internal/relative", "internal/rotation"}},
 	{"ir/interp", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/rotation", "ir"}},
 	{"passes", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/rotation", "ir/..."}},
 	{"codegen/ptx", []string{"internal/dtype", "internal/sym"}},
@@ -46,7 +47,7 @@ var importRules = []struct {
 	{"runtime/metrics", []string{"engine", "runtime"}},
 	{"runtime/device/limits", []string{"engine"}},
 	{"runtime/device/devicetest", []string{"engine", "runtime", "runtime/sample", "runtime/sched"}},
-	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "engine/...", "runtime/sample", "runtime/device/limits", "runtime/device/cpu/..."}},
+	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/...", "runtime/sample", "runtime/device/limits", "runtime/device/cpu/..."}},
 	{"runtime/device/...", []string{"internal/...", "engine/...", "runtime/sample", "runtime/device/..."}},
 	{"runtime/...", []string{"internal/...", "engine/...", "runtime/..."}},
 

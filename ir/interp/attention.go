@@ -125,12 +125,13 @@ type biases struct {
 	ahead        int // positions seen behind the token's own
 	softcap      float64
 	alibi, sinks []float32 // by head; nil: none
+	relative     []float32 // [buckets, heads]; nil: none
 }
 
 func (c *call) biases() (b biases, err error) {
 	b.chunk = c.int("chunk")
 	b.window, b.ahead, b.softcap = c.int("window"), c.int("ahead"), c.op.Float("softcap")
-	for name, to := range map[string]*[]float32{"alibi": &b.alibi, "sinks": &b.sinks} {
+	for name, to := range map[string]*[]float32{"alibi": &b.alibi, "sinks": &b.sinks, "relative": &b.relative} {
 		if !c.has(name) {
 			continue
 		}
@@ -174,6 +175,9 @@ func (c *call) attend(y, q []float32, keys, values [][]float32, kv, m int, b bia
 		}
 		if b.alibi != nil {
 			scores[i] += float64(b.alibi[b.head]) * float64(first+i-position)
+		}
+		if b.relative != nil {
+			scores[i] += float64(b.relative[ir.RelativeBuckets(c.op).Of(first+i-position)*c.int("heads")+b.head])
 		}
 		top = max(top, scores[i])
 	}

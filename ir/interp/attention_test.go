@@ -9,15 +9,16 @@ import (
 	"llmc/ir"
 )
 
-// Slopes and sinks by their definition for two heads and two positions, worked out by hand: scores are 1.5 and 2.75 for both heads.
+// Slopes, sinks and numbers by distance by their definition for two heads and two positions, worked out by hand: scores are 1.5 and 2.75 for both heads.
 func TestBiasesByHand(t *testing.T) {
 	m, err := ir.Parse(`
 cache @kv {kind="paged", layers=1, kv_heads=1, dim=2, dtype="f32"}
 weight %slopes : f32[2] = const(0.5, 2)
 weight %sinks : f32[2] = const(1, -3)
+weight %near : f32[2,2] = const(0.25, 0.5, -0.125, -0.75)
 func @f(%q: f32[T,4], %k: f32[T,2], %v: f32[T,2], %kv0: kv[kv]) -> (f32[T,4], kv[kv]) {
   %kv1 = kv.write %kv0, %k, %v {layer=0} : kv[kv]
-  %y = attn.paged %q, %kv1, _, _, _, %slopes, %sinks {layer=0, heads=2, kv_heads=1, dim=2, scale=0.5} : f32[T,4]
+  %y = attn.paged %q, %kv1, _, _, _, %slopes, %sinks, %near {layer=0, heads=2, kv_heads=1, dim=2, scale=0.5, reach=2} : f32[T,4]
   return %y, %kv1
 }`)
 	if err != nil {
@@ -35,9 +36,10 @@ func @f(%q: f32[T,4], %k: f32[T,2], %v: f32[T,2], %kv0: kv[kv]) -> (f32[T,4], kv
 	for position := range 2 {
 		for head, slope := range []float64{0.5, 2} {
 			sink := []float64{1, -3}[head]
-			e0, e1 := math.Exp(0), 0.0 // queries of the first position are zero
+			own, before := []float64{0.25, 0.5}[head], []float64{-0.125, -0.75}[head]
+			e0, e1 := math.Exp(own), 0.0 // queries of the first position are zero
 			if position == 1 {
-				e0, e1 = math.Exp(1.5-slope), math.Exp(2.75)
+				e0, e1 = math.Exp(1.5-slope+before), math.Exp(2.75+own)
 			}
 			sum := e0 + e1 + math.Exp(sink)
 			want = append(want, float32((e0*1+e1*3)/sum), float32((e0*2+e1*5)/sum))

@@ -43,11 +43,12 @@ func (s *Scheduler) missing(q *Sequence) int {
 // do not preempt at once what was admitted just now. While nothing runs, nothing is kept and everything fits.
 func (s *Scheduler) fits(q *Sequence, kept int) bool {
 	s.match(q)
-	if s.missing(q) > s.pool.Available()-kept {
+	if s.missing(q)+s.sourcePages(q) > s.pool.Available()-kept {
 		s.pool.Release(&q.table) // which keeps what was found from being evicted soon
 		q.computed = 0
 		return false
 	}
+	s.pool.Reserve(&q.source, len(q.request.Source))
 	s.countMatch(q)
 	return true
 }

@@ -41,6 +41,7 @@ func (s *Scheduler) appendTokens(st *engine.Step, q *Sequence) {
 	st.IDs = append(st.IDs, q.drafts...)
 	st.Pages = append(st.Pages, q.table.Pages()...)
 	st.EndSequence(q.computed, q.ropeLen, s.pool.PageSize())
+	s.appendSource(st, q)
 }
 
 // appendRows asks for the sequence's next token if the step completes what it has, and for the log-probabilities of its prompt.

@@ -89,6 +89,7 @@ func (s *Scheduler) end(q *Sequence, finish Finish) {
 
 func (s *Scheduler) release(q *Sequence) {
 	s.pool.Release(&q.table)
+	s.releaseSource(q)
 	q.state = ended
 	q.reborn()
 }

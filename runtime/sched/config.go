@@ -22,6 +22,8 @@ type Config struct {
 	QueueLimit int
 	// NoPrefixCache computes every prompt from its first token.
 	NoPrefixCache bool
+	// MaxSource is how many tokens the text of a sequence may have that is encoded before its first step; 0: the model has no encoder.
+	MaxSource int
 	// RopeSalt is engine.ModelInfo.RopeSalt.
 	RopeSalt string
 }
@@ -49,5 +51,5 @@ func (c *Config) check() error {
 	if c.ChunkTokens <= 0 {
 		c.ChunkTokens = c.MaxStepTokens
 	}
-	return nil
+	return c.checkSource()
 }

@@ -124,14 +124,18 @@ func (d *device) run(st *engine.Step, seen []int, before, out []engine.Sampled) 
 		}
 		return fmt.Errorf("out of order")
 	}
+	if st.Encodes() {
+		d.encode(st.Encode)
+	}
 	prefixes := make([]uint64, st.T()) // of everything up to and including the token
 	for b := range st.B() {
 		pages := st.Pages[st.PageStart[b]:st.PageStart[b+1]]
 		for t := st.SeqStart[b]; t < st.SeqStart[b+1]; t++ {
 			prefix := uint64(emptyPrefix)
-			for p := range int(st.Positions[t]) {
-				prefix = scramble(prefix, d.memory[int(pages[p/d.config.PageSize])*d.config.PageSize+p%d.config.PageSize])
+			if len(st.Source.Length) > 0 {
+				prefix = d.read(prefix, st.Source.Pages[st.Source.Start[b]:st.Source.Start[b+1]], int(st.Source.Length[b]))
 			}
+			prefix = d.read(prefix, pages, int(st.Positions[t]))
 			id := st.IDs[t]
 			if row, ok := engine.RowOf(id); ok {
 				id = before[row].Token
@@ -150,6 +154,46 @@ func (d *device) run(st *engine.Step, seen []int, before, out []engine.Sampled) 
 	}
 	accept(st.Drafts, out)
 	return nil
+}
+
+// read goes on with a prefix by the first positions of a page table.
+func (d *device) read(prefix uint64, pages []int32, positions int) uint64 {
+	for p := range positions {
+		prefix = scramble(prefix, d.memory[int(pages[p/d.config.PageSize])*d.config.PageSize+p%d.config.PageSize])
+	}
+	return prefix
+}
+
+// encode keeps a word for each token of texts, which depends on all of its text.
+func (d *device) encode(st *engine.Step) {
+	for b := range st.B() {
+		first, end := st.SeqStart[b], st.SeqStart[b+1]
+		for i, w := range encoded(st.IDs[first:end]) {
+			d.memory[st.Slots[int(first)+i]] = w
+		}
+	}
+}
+
+// encoded returns what is kept of a text.
+func encoded(text []int32) []uint64 {
+	whole := uint64(emptyPrefix)
+	for _, id := range text {
+		whole = scramble(whole, uint64(id))
+	}
+	words := make([]uint64, len(text))
+	for p, id := range text {
+		words[p] = scramble(whole, uint64(id), uint64(p))
+	}
+	return words
+}
+
+// behind is the prefix of tokens that attend to a text.
+func behind(text []int32) uint64 {
+	prefix := uint64(emptyPrefix)
+	for _, w := range encoded(text) {
+		prefix = scramble(prefix, w)
+	}
+	return prefix
 }
 
 // accept counts the drafts of each chain that are what was sampled.
@@ -177,6 +221,9 @@ func (d *device) validate(st *engine.Step) error {
 		return fmt.Errorf("arrays of sequences differ in length")
 	}
 	written := map[int32]bool{}
+	if err := d.validateSources(st); err != nil {
+		return err
+	}
 	for i := range b {
 		first, end := st.SeqStart[i], st.SeqStart[i+1]
 		pages := st.Pages[st.PageStart[i]:st.PageStart[i+1]]
@@ -203,6 +250,39 @@ func (d *device) validate(st *engine.Step) error {
 	for i := 1; i < len(st.Rows); i++ {
 		if st.Rows[i].Token <= st.Rows[i-1].Token {
 			return fmt.Errorf("rows are not in order")
+		}
+	}
+	return nil
+}
+
+// validateSources checks what engine.Step promises of texts.
+func (d *device) validateSources(st *engine.Step) error {
+	c, s, e := d.config, &st.Source, st.Encode
+	if c.MaxSource == 0 && len(s.Length)+len(s.Pages) == 0 && !st.Encodes() {
+		return nil
+	}
+	if len(s.Length) != st.B() || len(s.Start) != st.B()+1 || int(s.Start[st.B()]) != len(s.Pages) {
+		return fmt.Errorf("arrays of texts differ in length")
+	}
+	tables := map[int32]int{} // by first page
+	for b, length := range s.Length {
+		pages := s.Pages[s.Start[b]:s.Start[b+1]]
+		if length < 1 || len(pages) != (int(length)+c.PageSize-1)/c.PageSize {
+			return fmt.Errorf("sequence %d: text of %d tokens in %d pages", b, length, len(pages))
+		}
+		tables[pages[0]] = b
+	}
+	if !st.Encodes() {
+		return nil
+	}
+	if e.T() > c.MaxStepTokens || e.B() > c.MaxSequences || len(e.Rows) > 0 || len(e.SeqStart) != e.B()+1 || len(e.Slots) != e.T() {
+		return fmt.Errorf("texts of %d tokens, %d sequences, %d rows", e.T(), e.B(), len(e.Rows))
+	}
+	for i := range e.B() {
+		pages := e.Pages[e.PageStart[i]:e.PageStart[i+1]]
+		b, known := tables[pages[0]]
+		if !known || s.Length[b] != e.Context[i] || e.SeqStart[i+1]-e.SeqStart[i] != e.Context[i] || e.Positions[e.SeqStart[i]] != 0 {
+			return fmt.Errorf("text %d is not that of a sequence of the step", i)
 		}
 	}
 	return nil

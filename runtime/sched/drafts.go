@@ -66,6 +66,9 @@ func (q *Sequence) Remaining() int { return q.limit - q.total() }
 
 // Sampling returns how the token behind so many guesses is to be chosen.
 func (q *Sequence) Sampling(guesses int) *engine.Sampling {
+	if s := q.forced.sampling(q.Outputs()+q.pending+guesses, q.limit-len(q.request.Prompt)); s != nil {
+		return s
+	}
 	if q.early != nil && q.Outputs()+q.pending+guesses < q.request.MinTokens {
 		return q.early
 	}

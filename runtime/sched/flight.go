@@ -46,6 +46,7 @@ func (s *Scheduler) Ahead(now time.Time) *engine.Step {
 	s.expire(now)
 	s.admit(now)
 	s.share()
+	s.shareEncoder()
 	if !s.fit() {
 		return nil
 	}

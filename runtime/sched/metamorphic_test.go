@@ -19,7 +19,8 @@ type job struct {
 var salts = []string{"", "", "a", "b"}
 
 // drawRequest draws a prompt that shares its beginning with others, and options.
-func drawRequest(t *rapid.T, vocab int) Request {
+func drawRequest(t *rapid.T, s *Scheduler) Request {
+	vocab := s.config.Vocab
 	r := request(int32(rapid.IntRange(0, 2).Draw(t, "document")), rapid.IntRange(1, 40).Draw(t, "shared"), rapid.IntRange(1, 24).Draw(t, "output"))
 	for range rapid.IntRange(0, 6).Draw(t, "own") {
 		r.Prompt = append(r.Prompt, int32(rapid.IntRange(0, vocab-1).Draw(t, "token")))
@@ -40,7 +41,20 @@ func drawRequest(t *rapid.T, vocab int) Request {
 	if rapid.IntRange(0, 4).Draw(t, "prompt logprobs") == 0 {
 		r.PromptLogprobs = 0
 	}
+	drawText(t, s, &r)
 	return r
+}
+
+// drawText gives a request what one of an encoder-decoder has: a text, and tokens that its output begins and ends with.
+func drawText(t *rapid.T, s *Scheduler, r *Request) {
+	token := func(label string) int32 { return int32(rapid.IntRange(0, s.config.Vocab-1).Draw(t, label)) }
+	for range rapid.IntRange(min(1, s.MaxSource()), s.MaxSource()).Draw(t, "text length") {
+		r.Source = append(r.Source, token("text token"))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "forced") == 0 {
+		r.First, r.Last = []int32{token("first")}, []int32{token("last")}
+	}
+	r.Prompt = r.Prompt[:min(len(r.Prompt), s.MaxTokens()-1)] // texts take room too
 }
 
 func drawConfig(t *rapid.T) Config {
@@ -53,6 +67,10 @@ func drawConfig(t *rapid.T) Config {
 	c.MaxSequences = rapid.IntRange(1, 12).Draw(t, "sequences")
 	c.MaxRows = rapid.IntRange(1, 20).Draw(t, "rows")
 	c.ChunkTokens = rapid.SampledFrom([]int{0, 1, 5, 16}).Draw(t, "chunk")
+	if rapid.IntRange(0, 2).Draw(t, "texts") == 0 {
+		c.MaxSource = rapid.IntRange(1, 30).Draw(t, "text")
+		c.Pages += 1 + (c.MaxSource+c.PageSize-1)/c.PageSize
+	}
 	c.RopeSalt = rapid.SampledFrom([]string{"", "longrope:20", "dynamic:20"}).Draw(t, "rope")
 	return c
 }
@@ -72,7 +90,7 @@ func runSchedule(t *rapid.T) {
 	jobs := make([]job, rapid.IntRange(1, 14).Draw(t, "jobs"))
 	total := 0
 	for i := range jobs {
-		jobs[i] = job{Request: drawRequest(t, c.Vocab), abortsAt: -1}
+		jobs[i] = job{Request: drawRequest(t, h.s), abortsAt: -1}
 		jobs[i].arrives = rapid.IntRange(0, 30).Draw(t, "arrival")
 		if rapid.IntRange(0, 5).Draw(t, "aborted") == 0 {
 			jobs[i].abortsAt = rapid.IntRange(0, 40).Draw(t, "abort step")
@@ -149,7 +167,7 @@ func TestRandomFailures(t *testing.T) {
 		var requests []Request
 		var queued []*Sequence
 		for range rapid.IntRange(1, 12).Draw(t, "jobs") {
-			r := drawRequest(t, c.Vocab)
+			r := drawRequest(t, h.s)
 			requests, queued = append(requests, r), append(queued, h.add(r))
 		}
 		h.drain(len(queued) * 4 * stepsAlone(c))
@@ -175,7 +193,7 @@ func TestRandomDeadlines(t *testing.T) {
 		h := newHarness(t, c)
 		var queued []*Sequence
 		for range rapid.IntRange(1, 12).Draw(t, "jobs") {
-			r := drawRequest(t, c.Vocab)
+			r := drawRequest(t, h.s)
 			if rapid.Bool().Draw(t, "limited") {
 				r.Deadline = epoch.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "deadline")) * time.Second)
 			}

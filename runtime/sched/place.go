@@ -23,6 +23,7 @@ func (s *Scheduler) preempt(i int) {
 	q := s.running[i]
 	s.running = append(s.running[:i], s.running[i+1:]...)
 	s.pool.Release(&q.table)
+	s.releaseSource(q)
 	q.computed, q.planned, q.again = 0, 0, true
 	q.drafts = q.drafts[:0]
 	s.stats.Preemptions++

@@ -62,6 +62,7 @@ func (s *Scheduler) leave(q *Sequence) {
 		heap.Remove(&s.waiting, q.place)
 	case running:
 		s.pool.Release(&q.table)
+		s.releaseSource(q)
 		at := slices.Index(s.running, q)
 		s.running = slices.Delete(s.running, at, at+1)
 	}

@@ -14,9 +14,9 @@ type answer struct {
 	samples []engine.Sampled
 }
 
-// words returns what the cache of an unbatched run holds for tokens behind a prompt of the given length.
-func words(salt string, tokens []int32, prompt int) (cells []uint64, prefix uint64) {
-	prefix = emptyPrefix
+// words returns what the cache of an unbatched run holds for tokens behind a prompt of the given length, which attend to a text.
+func words(salt string, text, tokens []int32, prompt int) (cells []uint64, prefix uint64) {
+	prefix = behind(text)
 	for p, id := range tokens {
 		w := word(salt, prefix, id, int32(p), int32(max(prompt, p+1)))
 		cells = append(cells, w)
@@ -58,7 +58,13 @@ func alone(c Config, r Request) answer {
 		if len(a.output) < r.MinTokens {
 			sampling.Banned = append(slices.Clone(sampling.Banned), r.StopTokens...)
 		}
-		_, prefix := words(c.RopeSalt, tokens, wholeLength(c.RopeSalt, len(tokens), len(r.Prompt)))
+		out := len(a.output)
+		if out < len(r.First) {
+			sampling.Bias = []engine.TokenBias{{Token: r.First[out], Bias: forcingBias}}
+		} else if last := len(tokens) - (limit - len(r.Last)); last >= 0 {
+			sampling.Bias = []engine.TokenBias{{Token: r.Last[last], Bias: forcingBias}}
+		}
+		_, prefix := words(c.RopeSalt, r.Source, tokens, wholeLength(c.RopeSalt, len(tokens), len(r.Prompt)))
 		sampled := choose(prefix, c.Vocab, int32(len(tokens)), &sampling, history)
 		if history != nil {
 			history.Add(sampled.Token)
@@ -79,7 +85,7 @@ func alone(c Config, r Request) answer {
 func promptAlone(c Config, r Request) []engine.Sampled {
 	results := []engine.Sampled{{Token: r.Prompt[0]}}
 	for p := 1; p < len(r.Prompt); p++ {
-		_, prefix := words(c.RopeSalt, r.Prompt[:p], len(r.Prompt))
+		_, prefix := words(c.RopeSalt, r.Source, r.Prompt[:p], len(r.Prompt))
 		results = append(results, engine.Sampled{Token: r.Prompt[p], Logprob: -float32(scramble(prefix, uint64(r.Prompt[p])) % 1000)})
 	}
 	return results

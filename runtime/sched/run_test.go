@@ -149,7 +149,7 @@ func (h *harness) verifyCache() {
 // verifyPositions does so for the first positions of a sequence.
 func (h *harness) verifyPositions(q *Sequence, positions int) {
 	h.t.Helper()
-	want, _ := words(h.s.config.RopeSalt, q.tokens[:positions], wholeLength(h.s.config.RopeSalt, len(q.tokens), len(q.request.Prompt)))
+	want, _ := words(h.s.config.RopeSalt, q.request.Source, q.tokens[:positions], wholeLength(h.s.config.RopeSalt, len(q.tokens), len(q.request.Prompt)))
 	size, pages := h.s.pool.PageSize(), q.table.Pages()
 	for p, w := range want {
 		if h.device.memory[int(pages[p/size])*size+p%size] != w {

@@ -69,7 +69,7 @@ func (s *Scheduler) MaxTokens() int { return s.config.MaxContext }
 
 // Add appends a sequence to those that wait. The prompt must not be empty and must be shorter than MaxTokens.
 func (s *Scheduler) Add(r Request) (*Sequence, error) {
-	if len(r.Prompt) == 0 || len(r.Prompt) >= s.config.MaxContext {
+	if len(r.Prompt) == 0 || len(r.Prompt) >= s.config.MaxContext || len(r.Source) > s.config.MaxSource || len(r.Source) == 0 && s.config.MaxSource > 0 {
 		panic("sched: the owner checks the length of prompts")
 	}
 	places := s.config.MaxSequences - len(s.running)
@@ -95,6 +95,7 @@ func (s *Scheduler) Schedule(now time.Time) *engine.Step {
 	s.expire(now)
 	s.admit(now)
 	s.share()
+	s.shareEncoder()
 	s.place()
 	f := s.build()
 	if len(f.parts) == 0 {

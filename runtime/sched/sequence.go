@@ -10,11 +10,15 @@ import (
 
 // Request is what a sequence is to do. The prompt is copied; the other slices are kept and must not change.
 type Request struct {
-	Prompt     []int32
-	MaxTokens  int // output tokens at most; 0: as many as the context allows
-	MinTokens  int // stop tokens are banned before this many
-	Sampling   engine.Sampling
-	StopTokens []int32 // all ids that end the output, the model's own included if they are to
+	Prompt []int32
+	// Source is the text that a decoder attends to, which is encoded before the first token; nil in models that do not encode.
+	Source []int32
+	// First are the tokens that the output begins with whatever the model says, and Last those that end it where MaxTokens does.
+	First, Last []int32
+	MaxTokens   int // output tokens at most; 0: as many as the context allows
+	MinTokens   int // stop tokens are banned before this many
+	Sampling    engine.Sampling
+	StopTokens  []int32 // all ids that end the output, the model's own included if they are to
 	// PromptLogprobs >= 0 asks for the log-probability of each prompt token, with so many alternatives.
 	PromptLogprobs int
 	Salt           string
@@ -35,11 +39,14 @@ type Sequence struct {
 	computed int     // leading tokens whose keys and values are cached when the steps in flight have run
 	ropeLen  int     // at least this in every token's engine.Step.RopeLen: length of the prompt, or at the change of regime
 	table    kv.Table
+	source   kv.Table // of the encoded text
+	encoded  bool     // it is there when the steps in flight have run
 
 	history *engine.TokenHistory // nil unless penalties need it
 	early   *engine.Sampling     // in place of the request's before MinTokens
-	stops   []int32              // ascending
-	prompt  *promptLogprobs      // nil unless asked for
+	forced  forced
+	stops   []int32         // ascending
+	prompt  *promptLogprobs // nil unless asked for
 
 	cached int  // prompt tokens found in the cache when they were first needed
 	again  bool // has been preempted, or started anew, at least once
@@ -107,6 +114,8 @@ func (s *Scheduler) newSequence(r Request) *Sequence {
 	q.request.Prompt = q.tokens[:len(r.Prompt):len(r.Prompt)]
 	q.ropeLen = len(r.Prompt)
 	s.initTable(q)
+	q.request.Source = slices.Clone(r.Source)
+	q.forced = newForced(&r)
 	q.stops = slices.Clone(r.StopTokens)
 	slices.Sort(q.stops)
 	if r.Sampling.Penalized() {

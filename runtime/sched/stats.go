@@ -30,9 +30,9 @@ func (s *Scheduler) Stats() Stats {
 
 // Check verifies that pages are conserved and ranks kept. It is slow and meant for tests.
 func (s *Scheduler) Check() error {
-	tables := make([]*kv.Table, len(s.running))
-	for i, q := range s.running {
-		tables[i] = &q.table
+	var tables []*kv.Table
+	for _, q := range s.running {
+		tables = append(tables, &q.table, &q.source)
 	}
 	return s.pool.Check(tables...)
 }

@@ -65,6 +65,7 @@ type Model struct {
 	Name       string // as requests name it
 	Info       engine.ModelInfo
 	MaxContext int       // positions that a sequence may have here; 0: Info.MaxContext
+	MaxSource  int       // tokens of a prompt that is encoded; 0: the model goes on with its prompts
 	Created    time.Time // when the plan was made or loaded
 	// Fingerprint names the plan: answers with equal fingerprint and seed are equal.
 	Fingerprint string

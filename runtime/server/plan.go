@@ -34,7 +34,7 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 		return Model{}, nil, err
 	}
 	return Model{
-		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
+		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), MaxSource: e.MaxSource(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
 		Backend: e, Tokenizer: planTokenizer{tok}, Chat: layOut, Metrics: observed,
 	}, e, nil
 }

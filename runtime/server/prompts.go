@@ -133,6 +133,11 @@ func (r *request) fit(p *prompt) (maxTokens int, err error) {
 	if len(p.ids) == 0 {
 		return 0, invalid(r.source(), "invalid_value", "%s: has no tokens", r.source())
 	}
+	if r.model.Info.Source != nil {
+		if room, err = r.fitEncoded(p); err != nil {
+			return 0, err
+		}
+	}
 	if room < wanted || room == 0 && r.maxTokens != 0 {
 		return 0, invalid(r.source(), "context_length_exceeded",
 			"%s: maximum context length is %d tokens, but %d were requested (%d in the %s, %d in the completion); shorten one of them",
@@ -148,6 +153,20 @@ func (r *request) fit(p *prompt) (maxTokens int, err error) {
 		return min(int(*byModel), room), nil
 	}
 	return 0, nil
+}
+
+// fitEncoded checks a prompt that is encoded, and returns how long its output may be.
+func (r *request) fitEncoded(p *prompt) (room int, err error) {
+	room = r.model.MaxContext - len(r.model.Info.Source.Start)
+	switch {
+	case len(p.ids) > r.model.MaxSource:
+		return 0, invalid(r.source(), "context_length_exceeded", "%s: %d tokens, at most %d are encoded; shorten it", r.source(), len(p.ids), r.model.MaxSource)
+	case r.maxTokens > room:
+		return 0, invalid("max_tokens", "context_length_exceeded", "max_tokens: an output has %d tokens at most, %d were requested", room, r.maxTokens)
+	case r.echo:
+		return 0, invalid("echo", "invalid_value", "echo: the model encodes its prompts and does not go on with them")
+	}
+	return room, nil
 }
 
 // echoText is the text of a prompt to be repeated.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"llmc/internal/relative"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -85,6 +86,36 @@ func (b *binding) scores(layer *kernel.Attention) error {
 	if layer.Ahead > 0 && layer.ALiBi != nil {
 		return errors.New("alibi with positions ahead of tokens")
 	}
+	return b.relative(layer)
+}
+
+// relative reads what scores have added by the distance of positions, and spreads it over the distances.
+func (b *binding) relative(layer *kernel.Attention) error {
+	if !b.has("relative") {
+		return nil
+	}
+	w, err := b.vector("relative")
+	if err != nil {
+		return err
+	}
+	heads, reach := layer.QueryHeads, int(b.launch.Int("reach", 0))
+	buckets := relative.Buckets{Count: len(w) / heads, Reach: reach, Both: b.launch.Int("both", 0) != 0}
+	if err := buckets.Check(); err != nil {
+		return err
+	}
+	if b.launch.Text("mode", "static") != "static" {
+		return errors.New("relative with rotary frequencies that depend on the length")
+	}
+	r := &kernel.Relative{Rows: reach + 1, Before: reach}
+	if buckets.Both {
+		r.Rows += reach
+	}
+	for h := range heads {
+		for d := range r.Rows {
+			r.Table = append(r.Table, w[buckets.Of(d-reach)*heads+h])
+		}
+	}
+	layer.Relative = r
 	return nil
 }
 

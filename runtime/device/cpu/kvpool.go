@@ -8,7 +8,8 @@ import (
 )
 
 // kvPool holds the pages of every cache of a program. A page is one block of bytes that covers PageSize positions in
-// all layers of all caches, so that copying or freeing a page is one operation: cache by cache, layer by layer.
+// all layers of all caches of a kind, so that copying or freeing a page is one operation: cache by cache, layer by layer. A page has positions of a sequence
+// or of a text that was encoded, so both kinds begin at its start.
 type kvPool struct {
 	mem       region
 	pageBytes int64
@@ -24,6 +25,7 @@ type kvCache struct {
 	offset     int64        // of layer 0 within a page
 	layerBytes int64
 	layers     int
+	cross      bool // of texts
 }
 
 // tokenBytes returns the cache size of one position, in pages of pageSize.
@@ -36,8 +38,9 @@ func tokenBytes(caches []engine.Cache, pageSize int) (int64, error) {
 }
 
 func (p *kvPool) plan(caches []engine.Cache) error {
+	ends := map[bool]int64{} // of what a page holds of texts, and of what it holds of sequences: it belongs to one or the other
 	for _, c := range caches {
-		own := kvCache{offset: p.pageBytes, layers: c.Layers}
+		own := kvCache{layers: c.Layers, cross: c.Kind == engine.CrossKind}
 		var err error
 		bytes := 0
 		if c.Kind == engine.State {
@@ -51,8 +54,10 @@ func (p *kvPool) plan(caches []engine.Cache) error {
 			return fmt.Errorf("cache %q: %w", c.Name, err)
 		}
 		own.layerBytes = int64(bytes+layout.Align-1) / layout.Align * layout.Align
+		own.offset = ends[own.cross]
 		p.caches = append(p.caches, own)
-		p.pageBytes += own.layerBytes * int64(c.Layers)
+		ends[own.cross] += own.layerBytes * int64(c.Layers)
+		p.pageBytes = max(p.pageBytes, ends[own.cross])
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/ir/interp"
+	"llmc/runtime"
 	"llmc/runtime/device/cpu"
 	"llmc/runtime/device/devicetest"
 )
@@ -78,6 +79,10 @@ func TestStatesTakeNoGuesses(t *testing.T) {
 	defer model.Close()
 	if settings, _ := model.Limits(); settings.PageSize != 256 {
 		t.Errorf("pages of %d positions", settings.PageSize)
+	}
+	loaded := &runtime.Loaded{Plan: plan, Model: model}
+	if _, err := loaded.LoadDraft(plan.Path(), "cpu", engine.Settings{}); !errors.Is(err, engine.ErrNoDrafts) {
+		t.Errorf("loaded to guess: %v", err)
 	}
 }
 

@@ -16,6 +16,7 @@ type Attention struct {
 	Chunk      int       // a token sees its own one of chunks of so many positions; 0: all
 	Softcap    float32   // scores become Softcap*tanh(score/Softcap); 0: off
 	ALiBi      []float32 // [QueryHeads] times position - query's is added to scores; nil: nothing
+	Relative   *Relative // added to scores by the distance of positions; nil: nothing
 	Sinks      []float32 // [QueryHeads] scores of no value, which join the sum of the softmax; nil: none
 	Pool       []byte
 	PageStride int
@@ -314,7 +315,7 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 		lo, hi := t.visible(i)
 		row, scale := sc.scores[i*SplitLength:], t.Scale
 		if t.shaped() {
-			s.shape(row[lo:hi], t, i)
+			s.shape(row[lo:hi], t, i, lo)
 			scale = 1
 		}
 		out := part[i*t.PartFloats():]

@@ -49,6 +49,10 @@ func sequenceIn(r *rand.Rand, kv layout.KV, positions int) *sequence {
 			s.ALiBi, s.Sinks = append(s.ALiBi, r.Float32()/8), append(s.Sinks, 4*r.Float32()-1)
 		}
 	}
+	if r.IntN(4) == 0 {
+		n := 1 + r.IntN(80)
+		s.Relative = &Relative{Table: randomRow(r, s.QueryHeads*n), Rows: n, Before: r.IntN(n)}
+	}
 	s.Offset, s.PageStride = 64, kv.Bytes()+192
 	n := (positions + kv.PageSize - 1) / kv.PageSize
 	s.Pool = make([]byte, (n+3)*s.PageStride)
@@ -158,6 +162,9 @@ func (s *sequence) expected(position, head int) []float64 {
 		if s.ALiBi != nil {
 			score -= float64(s.ALiBi[head]) * float64(position-p)
 		}
+		if b := s.Relative; b != nil {
+			score += float64(b.Table[head*b.Rows+min(max(p-position+b.Before, 0), b.Rows-1)])
+		}
 		w := math.Exp(score)
 		sum += w
 		for d := range out {
@@ -172,11 +179,11 @@ func (s *sequence) expected(position, head int) []float64 {
 
 func TestAttentionReferenceIsAttention(t *testing.T) {
 	r := rand.New(rand.NewPCG(23, 24))
-	for range 12 {
-		n := 1 + r.IntN(300)
+	for range 24 {
+		n := 1 + r.IntN(600)
 		s := randomSequence(t, r, n)
 		s.store(genericSet(), 0, n)
-		from := max(0, n-1-r.IntN(20))
+		from := max(0, n-1-r.IntN(10))
 		q := s.queries(from, n)
 		out := s.attend(genericSet(), q)
 		bound := 1e-5
