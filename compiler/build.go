@@ -116,7 +116,10 @@ func (b *build) compile() error {
 // write makes all sections and the file.
 func (b *build) write(ctx context.Context) (*Report, error) {
 	bits, parameters := storedBits(b.weights.of(b.lowered[0].module))
-	info := b.info(bits, parameters)
+	info, err := b.info(bits, parameters)
+	if err != nil {
+		return nil, err
+	}
 	sections, err := b.sections(ctx, &info)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package compiler_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"llmc/compiler"
 	"llmc/compiler/models"
+	"llmc/internal/golden"
 )
 
 // unsupported are the families that there are recorded outputs of and no way to build. Whoever adds one takes its line away.
@@ -91,13 +93,15 @@ func TestModelsPage(t *testing.T) {
 		fmt.Fprintf(&b, "| %s | %s | %s | GoldensF32, GoldensTargets, Verify | %s | GoldensCodes, Verify | %s |\n",
 			family, models.Architecture(family), strings.Join(names, ", "), bf16, gpu)
 	}
+	writeEncoders(t, &b)
 	codes := slices.Concat(codeFormats, verifyFormats)
 	slices.Sort(codes)
 	codes = slices.DeleteFunc(slices.Compact(codes), func(f string) bool { return f == "f32" || f == "bf16" })
 	fmt.Fprintf(&b, "\nCodes on CPUs: %s. Formats on GPUs: %s. KV caches of f32, bf16, f16, int8 and fp8 (TestAttentionReferenceIsAttention of\nruntime/device/cpu/kernel, with windows, bounds, ALiBi and sinks; TestKVFormats).\n\n",
 		strings.Join(codes, ", "), strings.Join(emulatedFormats, ", "))
+	writeTexts(&b)
 	if len(unsupported) > 0 {
-		b.WriteString("Refused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
+		b.WriteString("\nRefused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
 	}
 	for _, family := range slices.Sorted(maps.Keys(unsupported)) {
 		fmt.Fprintf(&b, "- %s: %s\n", family, unsupported[family])
@@ -108,5 +112,51 @@ func TestModelsPage(t *testing.T) {
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != b.String() {
 		t.Errorf("%s is old; UPDATE=1 renews it (%v)", path, err)
+	}
+}
+
+// writeEncoders writes the table of encoders.
+func writeEncoders(t *testing.T, b *strings.Builder) {
+	t.Helper()
+	b.WriteString("\n| encoder | classes | checkpoints | f32 on CPUs | bf16, int8 on CPUs | int4 on CPUs | GPUs |\n|---|---|---|---|---|---|---|\n")
+	encoders := map[string][]string{}
+	for _, name := range recordedEncoders {
+		family := familyOf(t, name)
+		encoders[family] = append(encoders[family], name)
+	}
+	for _, family := range slices.Sorted(maps.Keys(encoders)) {
+		fmt.Fprintf(b, "| %s | %s | %s | EncoderGoldens, EncoderTargets, VerifyEncoders | EncoderGoldens, VerifyEncoders | VerifyEncoders | refused by name (EncodersOnGPUsAreRefused) |\n",
+			family, strings.Join(models.Classes(family), ", "), strings.Join(encoders[family], ", "))
+	}
+	for _, family := range models.Encoders() {
+		if len(encoders[family]) == 0 && !slices.Contains(likeOthers, family) {
+			t.Errorf("no checkpoint is of encoder %s", family)
+		}
+	}
+	fmt.Fprintf(b, "\nDecoders make embeddings too, where a checkpoint has the files of sentence-transformers. Like others but for names, and without a checkpoint of their own: %s.\n", strings.Join(likeOthers, ", "))
+}
+
+// likeOthers are encoders that differ from recorded ones in the names of classes and tensors alone.
+var likeOthers = []string{"roberta"}
+
+// familyOf returns the model_type of a recorded encoder.
+func familyOf(t *testing.T, name string) string {
+	t.Helper()
+	var c struct {
+		ModelType string `json:"model_type"`
+	}
+	text, err := os.ReadFile(filepath.Join(golden.Shared(t, "checkpoints", name), "config.json"))
+	check(t, err)
+	check(t, json.Unmarshal(text, &c))
+	return c.ModelType
+}
+
+// writeTexts says which encoder-decoders there are.
+func writeTexts(b *strings.Builder) {
+	b.WriteString("Encoder-decoders, on CPUs alone (GPU targets are refused: EncoderDecodersOnGPUsAreRefused):\n\n| family | class | checkpoints | held by |\n|---|---|---|---|\n")
+	for _, family := range models.EncoderDecoders() {
+		fmt.Fprintf(b, "| %s | %s | %s | EncoderDecoderGoldens (%s; f32 on %s), EncoderDecodersTogether, VerifyEncoderDecoders (%s) |\n",
+			family, models.Architecture(family), strings.Join(recordedTexts[family], ", "),
+			strings.Join(slices.Sorted(maps.Keys(textErrors)), ", "), strings.Join(olderTargets, ", "), strings.Join(textFormats, ", "))
 	}
 }

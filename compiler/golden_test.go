@@ -314,19 +314,21 @@ func (c checkpointSource) Tensor(name string) ([]float32, error) {
 	return data, x.ReadRows(data, 0, x.Rows())
 }
 
-// store gives all matrices that are multiplied, and tables of tokens, a format; what codes stand for is not rounded to the checkpoint's type. Those that
-// choose experts or let through what one gives, tables of positions, and what moves states on are never codes.
-func store(m *ir.Module, format *quant.Format) {
+// store gives all matrices that are multiplied, and tables of tokens, a format; what codes stand for is not rounded to the checkpoint's type. Tables of
+// positions and what moves states on are never codes, nor are matrices that choose experts or let through what one gives: these meet inputs of bf16.
+func store(t *testing.T, m *ir.Module, format *quant.Format) {
+	t.Helper()
 	plain := map[*ir.Weight]bool{}
-	for _, op := range m.Func("step").Ops {
+	step := m.Func("step")
+	for _, op := range slices.Clone(step.Ops) {
 		switch op.Kind.Name {
 		case "gather_positions":
 			plain[op.Arg("table").Weight] = true
 		case "moe.route":
-			plain[op.Arg("logits").Def.Arg("w").Weight] = true
+			plain[roundInput(t, m, op.Arg("logits").Def)] = true
 		case "scale_rows":
 			if open := op.Arg("by").Def; open.Kind.Name == "sigmoid" {
-				plain[open.Arg("x").Def.Arg("w").Weight] = true
+				plain[roundInput(t, m, open.Arg("x").Def)] = true
 			}
 		case "state.conv":
 			plain[op.Arg("w").Weight] = true
@@ -335,11 +337,25 @@ func store(m *ir.Module, format *quant.Format) {
 		}
 	}
 	for _, w := range m.Weights {
-		w.Type.DType = dtype.F32
-		if w.Type.Rank() >= 2 && w.Recipe.Kind != ir.FromValues && !plain[w] {
+		switch {
+		case !plain[w] && w.Type.Rank() >= 2 && w.Recipe.Kind != ir.FromValues:
 			w.Type.DType, w.Type.Quant = format.DType, format.Type
+		case w.Type.DType != dtype.BF16 || !plain[w]:
+			w.Type.DType = dtype.F32
 		}
 	}
+}
+
+// roundInput lets a product take its input as bf16, and returns its weight.
+func roundInput(t *testing.T, m *ir.Module, product *ir.Op) *ir.Weight {
+	t.Helper()
+	cast, err := m.NewOp("cast", product.Args[:1], ir.Attr{Name: "dtype", Val: "bf16"})
+	check(t, err)
+	product.Args[0] = cast.Result()
+	f, w := m.Func("step"), product.Arg("w").Weight
+	f.Ops = slices.Insert(f.Ops, slices.Index(f.Ops, product), cast)
+	w.Type.DType = dtype.BF16
+	return w
 }
 
 // codeFormats are those that TestGoldensCodes goes through.
@@ -353,7 +369,8 @@ func TestGoldensCodes(t *testing.T) {
 				continue
 			}
 			t.Run(name+"/"+filepath.Base(g.dir), func(t *testing.T) {
-				model, info := open(t, g.dir, name)
+				loaded, info := open(t, g.dir, name)
+				model := &routed{loaded.(engine.Tracer), map[string][]float32{}}
 				ids := g.Prompts[2].IDs
 				got := slices.Concat(forward(t, model, info.Vocab, ids, true)...)
 				c, err := hf.Open(g.dir)
@@ -363,11 +380,13 @@ func TestGoldensCodes(t *testing.T) {
 				check(t, err)
 				format, err := quant.Find(name)
 				check(t, err)
-				store(m.Module, format)
+				store(t, m.Module, format)
 				batch := &interp.Batch{}
 				batch.Add(0, 0, len(ids), ids...)
 				batch.SampleAll()
-				want, err := interp.New(m.Module, checkpointSource{c}).Run("step", batch)
+				machine := interp.New(m.Module, checkpointSource{c})
+				model.guide(t, machine)
+				want, err := machine.Run("step", batch)
 				check(t, err)
 				if most, _ := relative(got, want[0].Data); !(most <= 2e-2) {
 					t.Errorf("logits are off by %.2g of their range", most)

@@ -8,7 +8,7 @@ import (
 
 // info is what the runtime has to know of the model. Its name is that of the family: a directory's name would make the plan's
 // bytes depend on where the checkpoint lies; whoever serves a plan may call it as he likes.
-func (b *build) info(bits float64, parameters int64) engine.ModelInfo {
+func (b *build) info(bits float64, parameters int64) (engine.ModelInfo, error) {
 	m := &b.model.Info
 	info := engine.ModelInfo{
 		Name: m.Family, Family: m.Family, Vocab: m.Vocab, Hidden: m.Hidden, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim,
@@ -19,7 +19,7 @@ func (b *build) info(bits float64, parameters int64) engine.ModelInfo {
 	}
 	g := b.checkpoint.Generation
 	if g == nil {
-		return info
+		g = &hf.Generation{}
 	}
 	// Ids outside the vocabulary name tokens that the model can not see or say.
 	if g.BOS != nil && *g.BOS >= 0 && int(*g.BOS) < m.Vocab {
@@ -34,7 +34,37 @@ func (b *build) info(bits float64, parameters int64) engine.ModelInfo {
 		DoSample: g.DoSample, Temperature: g.Temperature, TopK: g.TopK, TopP: g.TopP, MinP: g.MinP,
 		RepetitionPenalty: g.RepetitionPenalty, MaxNewTokens: g.MaxNewTokens,
 	}
-	return info
+	var err error
+	if m.Encodes {
+		info.Source, err = b.source(g)
+	}
+	return info, err
+}
+
+// source says how the outputs of an encoder-decoder begin and end.
+func (b *build) source(g *hf.Generation) (*engine.SourceInfo, error) {
+	start := g.DecoderStart
+	if start == nil {
+		start = g.BOS // as transformers takes it
+	}
+	if start == nil {
+		return nil, b.checkpoint.Config.Errorf("decoder_start_token_id", "is missing, and there is no bos_token_id: no output can begin")
+	}
+	s := &engine.SourceInfo{}
+	for _, row := range []struct {
+		key string
+		id  *int32
+		to  *[]int32
+	}{{"decoder_start_token_id", start, &s.Start}, {"forced_bos_token_id", g.ForcedBOS, &s.First}, {"forced_eos_token_id", g.ForcedEOS, &s.Last}} {
+		if row.id == nil {
+			continue
+		}
+		if *row.id < 0 || int(*row.id) >= b.model.Info.Vocab {
+			return nil, b.checkpoint.Config.Errorf(row.key, "%d is not in the vocabulary of %d", *row.id, b.model.Info.Vocab)
+		}
+		*row.to = []int32{*row.id}
+	}
+	return s, nil
 }
 
 // encoderInfo is how texts become sequences; s is nil where no file says so.

@@ -47,6 +47,9 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"ct-int8-channel-asym", "int4-g64-zp"},
 	{"bnb-fp4", "f32"},
 	{"bnb-nf4-nested", "f32"},
+	{"moe-awq-int4-g32", "int4-g32-zp"},
+	{"moe-fp8-tensor-static", "fp8"},
+	{"moe-gptq-int8-channel", "int8"},
 }
 
 // recorded are logits that transformers computed in f32 of the dequantized weights, at all positions of a prompt.

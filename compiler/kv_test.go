@@ -81,8 +81,8 @@ func TestKVFormatsOfLatentRows(t *testing.T) {
 	targets := cpuTargets()
 	for i, c := range []struct {
 		format       string
-		bytes, scale int
-	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 2}, {"int8", 1, 2}} {
+		bytes, scale int // that of a scale, of which those of a page's 16 positions fill a line together
+	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 4}, {"int8", 1, 4}} {
 		target := targets[i%len(targets)]
 		t.Run(c.format+"/"+target, func(t *testing.T) {
 			plan := plantest.Build(t, dir, compiler.Options{Archs: []string{target}, KVDType: c.format, Check: true})

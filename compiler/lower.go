@@ -46,12 +46,12 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 	if err := weights.add(l.module); err != nil {
 		return nil, err
 	}
+	var writer codegen.Coder // stays nil on targets that own their kernels
+	if coder != nil {
+		writer = coder
+	}
 	for _, f := range l.module.Funcs {
-		var c codegen.Coder
-		if coder != nil {
-			c = coder
-		}
-		program, err := codegen.Emit(l.module, f, target.Name, c)
+		program, err := codegen.Emit(l.module, f, target.Name, writer)
 		if err != nil {
 			return nil, err
 		}

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"llmc/compiler/hf"
+	"llmc/compiler/models"
 	"llmc/engine"
 	"llmc/internal/dtype"
 	"llmc/ir"
@@ -92,7 +94,7 @@ func (r *reference) rotate(plan *engine.Plan, checkpoint *hf.Checkpoint) error {
 // sameLogits compares the imported module with another one on weights.
 func (r *reference) sameLogits(other *ir.Module, weights interp.Weights) error {
 	ignore := func(_ *ir.Value, t interp.Tensor) interp.Tensor { return t }
-	on := reference{weights: weights, function: r.function, tokens: r.tokens}
+	on := reference{imported: r.imported, weights: weights, function: r.function, tokens: r.tokens}
 	want, err := on.run(r.imported, true, ignore)
 	if err != nil {
 		return fmt.Errorf("imported IR: %w", err)
@@ -163,6 +165,31 @@ func (r *reference) run(m *ir.Module, exact bool, revise func(*ir.Value, interp.
 	machine := interp.New(m, r.weights)
 	machine.KeepBytes = 0 // each weight is read once
 	machine.Exact, machine.Revise = exact, revise
+	if r.encodes() {
+		nameApart(m.Func(models.EncodeFunc), exact)
+		if _, err := machine.Run(models.EncodeFunc, batch); err != nil {
+			return nil, err
+		}
+	}
 	results, err := machine.Run(r.function, batch)
 	return slices.DeleteFunc(results, func(t interp.Tensor) bool { return len(t.Data) == 0 }), err
+}
+
+// encodes tells whether what is verified attends to a text, which another function encodes.
+func (r *reference) encodes() bool {
+	return r.function == engine.StepFunc && r.imported != nil && r.imported.Func(models.EncodeFunc) != nil
+}
+
+// nameApart puts "encode:" before the names of the function's values, as devices show them. Numbers of values without names are those of one module alone.
+func nameApart(f *ir.Func, namedAlone bool) {
+	for _, op := range f.Ops {
+		for _, v := range op.Results {
+			switch {
+			case v.Name != "":
+				v.Name = models.EncodeFunc + ":" + v.Name
+			case !namedAlone:
+				v.Name = models.EncodeFunc + ":" + strconv.Itoa(v.ID)
+			}
+		}
+	}
 }

@@ -44,13 +44,24 @@ type place struct {
 // newStoredWeights finds all weights of the plan; the tensors are put together from those that program reads.
 func newStoredWeights(checkpoint *hf.Checkpoint, plan *engine.Plan, program *engine.Program) (*storedWeights, error) {
 	s := &storedWeights{checkpoint: checkpoint, places: map[string][]place{}}
+	used := slices.Clone(program.Weights)
+	for _, f := range plan.Functions() {
+		if f == program.Func {
+			continue
+		}
+		other, err := plan.Program(f, program.Target)
+		if err != nil {
+			return nil, err
+		}
+		used = append(used, other.Weights...)
+	}
 	for i := range plan.Weights() {
 		w, err := newStoredWeight(plan, &plan.Weights()[i])
 		if err != nil {
 			return nil, fmt.Errorf("weight %q: %w", plan.Weights()[i].Name, err)
 		}
 		s.weights = append(s.weights, w)
-		if !slices.Contains(program.Weights, w.Name) {
+		if !slices.Contains(used, w.Name) {
 			continue
 		}
 		row := int64(0)

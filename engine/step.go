@@ -45,12 +45,15 @@ type Sources struct {
 
 // Add appends the page table of the next sequence's text.
 func (s *Sources) Add(pages []int32, length int) {
+	if len(s.Start) == 0 {
+		s.Start = append(s.Start, 0)
+	}
 	s.Pages = append(s.Pages, pages...)
 	s.Length, s.Start = append(s.Length, int32(length)), append(s.Start, int32(len(s.Pages)))
 }
 
 func (s *Sources) reset() {
-	s.Length, s.Pages, s.Start = s.Length[:0], s.Pages[:0], append(s.Start[:0], 0)
+	s.Length, s.Pages, s.Start = s.Length[:0], s.Pages[:0], s.Start[:0]
 }
 
 // Encodes tells whether texts are to be encoded before the step.

@@ -24,6 +24,11 @@ func (t Traffic) Weights(tokens int) float64 {
 	return float64(t.WeightBytes) + float64(t.StackBytes)*(1-spared)
 }
 
+// Chooses tells whether a launch reads of a weight only the matrices that rows are sent to: those of experts. Those of heads are read all.
+func (l *Launch) Chooses(w *WeightEntry) bool {
+	return w.Layout != "" && w.Experts() > 1 && FindKernel(l.Kernel).Operand(l, "offsets").Kind != OperandNone
+}
+
 // AddStack counts a stack that a launch of a program multiplies the rows of its result with, each with a matrix of its own.
 func (t *Traffic) AddStack(p *Program, l *Launch, w *WeightEntry) {
 	t.StackBytes += w.Bytes

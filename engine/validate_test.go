@@ -20,16 +20,22 @@ func decodeFixture(t testing.TB, p *Program) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = decodeFixtureBytes(c.Data)
+	name := "step/x86-64-v3"
+	if p.Func == "embed" {
+		name = "embed/x86-64-v3"
+	}
+	_, err = decodeNamed(name, c.Data)
 	return err
 }
 
-func decodeFixtureBytes(data []byte) (*Program, error) {
+func decodeFixtureBytes(data []byte) (*Program, error) { return decodeNamed("step/x86-64-v3", data) }
+
+func decodeNamed(name string, data []byte) (*Program, error) {
 	h := Header{Weights: append(fixtureWeights(),
 		WeightEntry{Name: "zeros", Layout: "u4z.g32", Shape: []int64{64, 64}},
 		WeightEntry{Name: "small", Layout: "f32", Shape: []int64{32, 64}}, WeightEntry{Name: "frequencies", DType: "f32", Shape: []int64{2, 8}})}
 	info := fixtureInfo()
-	return decodeProgram("step/x86-64-v3", data, h.weightIndex(), &info)
+	return decodeProgram(name, data, h.weightIndex(), &info)
 }
 
 // programChange is one change of the fixture's program, and what the error then says; "" for none.
@@ -77,6 +83,14 @@ var tableChanges = []programChange{
 	{"cache layers", func(p *Program) { p.Caches[0].Layers = -1 }, "-1 layers"},
 	{"cache heads", func(p *Program) { p.Caches[0].KVHeads = math.MaxInt32 }, "heads of 16"},
 	{"logits out of range", func(p *Program) { p.Logits = 10 }, "logits are buffer 10 of 10"},
+	{"results beside logits", func(p *Program) { p.Results = []Result{{"x", 0}} }, "1 results beside the logits of function step"},
+	{"no results", func(p *Program) { p.Func = "embed" }, "function embed gives 0 results"},
+	{"result out of range", func(p *Program) { p.Func, p.Results = "embed", []Result{{"x", 10}} }, "result x is buffer 10 of 10"},
+	{"result negative", func(p *Program) { p.Func, p.Results = "embed", []Result{{"x", -1}} }, "result x is buffer -1 of 10"},
+	{"result of codes", func(p *Program) { p.Func, p.Results = "embed", []Result{{"x", 2}} }, "result x is q16t, not f32"},
+	{"result without a name", func(p *Program) { p.Func, p.Results = "embed", []Result{{"", 0}} }, "result 0 has no name of its own"},
+	{"result twice", func(p *Program) { p.Func, p.Results = "embed", []Result{{"x", 0}, {"x", 0}} }, "result 1 has no name of its own"},
+	{"results", func(p *Program) { p.Func, p.Results = "embed", []Result{{"x", 0}, {"y", 6}} }, ""},
 	{"logits of another shape", func(p *Program) { p.Logits = 6 }, "logits are f32[R,64], not f32[R,48]"},
 }
 
@@ -130,6 +144,10 @@ var launchChanges = []programChange{
 		p.Launches[4].Attrs = append(p.Launches[4].Attrs, Attr{Name: "original_max", Int: 64})
 		p.Weights[3] = "frequencies"
 	}, ""},
+	{"ahead with a rotation on read", func(p *Program) {
+		p.Launches[5].Attrs = append(p.Launches[5].Attrs, Attr{Name: "ahead", Int: 1})
+		p.Launches[5].Operands[4] = Operand{OperandWeight, 3}
+	}, "positions ahead with inv_freq or alibi"},
 	{"half a rotation on read", func(p *Program) { p.Launches[5].Operands[4] = Operand{OperandWeight, 3} }, "inv_freq and ropelen go together"},
 }
 

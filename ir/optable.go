@@ -168,6 +168,7 @@ var coreOps = []*OpInfo{
 		Name: "attn.paged",
 		Doc: "Causal attention of token m over its sequence's cache: y = softmax(scale * q.K) V over positions p <= positions[m]+ahead (and > positions[m]-window; and of the same chunk: p/chunk = positions[m]/chunk, rounded down). " +
 			"With ahead, all tokens of a sequence come in one step, so that a token sees those that follow it. " +
+			"Of a cache of kind cross, a token sees all that its sequence has. " +
 			"With a mode other than static, K is stored as it was before the rotary embedding and is turned by ropelen[m] when read; q comes turned. " +
 			"alibi[h] times p - positions[m] is added to the scores of head h, and relative[b, h] for the bucket b that p - positions[m] is in: " +
 			"the nearest distances have one each, the others to reach share wider and wider ones. sinks[h] is one more score, of no value: it joins the sum of the softmax alone.",

@@ -295,6 +295,9 @@ func shapeAttention(m *Module, op *Op) ([]Type, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Kind == CrossKind && (op.Int("ahead") < EveryPosition || op.Int("window") != 0 || op.Text("mode") != "static") {
+		return nil, fmt.Errorf("a token sees all of cache %q: ahead is %d and there is no window", c.Name, int64(EveryPosition))
+	}
 	q, width := op.Arg("q"), op.Int("heads")*op.Int("dim")
 	if op.Int("ahead") > 0 && (op.Text("mode") != "static" || op.Arg("alibi") != nil) {
 		return nil, fmt.Errorf("attribute ahead goes neither with keys that are turned when they are read nor with alibi")

@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ const (
 // The residual stream is turned as a whole: embeddings and the products that are added to it give turned rows, and the products behind a norm take them. The
 // norm of a row stays when it is turned, but for its weights, which go into the products first. An embedding that is the head too becomes
 // two weights. Values are turned head by head, which attention's sums leave as they are. The input of an MLP's last product is made by an
-// activation function: it is turned when the model runs, if the target can.
+// activation function: it is turned when the model runs, if the target can, experts' inputs too. A stream that experts read or add to stays as it is.
 //
 // Before (policy int8-w8a8):
 //
@@ -80,8 +81,13 @@ const (
 //	}
 func rotate(c *Context) error {
 	level := c.rotation()
-	if level == RotateNone {
+	switch {
+	case level == RotateNone:
 		return nil
+	case len(c.Module.Funcs) > 1 && c.Options.Rotation == RotateAuto: // whose streams share weights
+		return nil
+	case len(c.Module.Funcs) > 1:
+		return fmt.Errorf("a model of %d functions is not turned; build it with --rotate none", len(c.Module.Funcs))
 	}
 	for _, f := range c.Module.Funcs {
 		if !c.disabled(ruleRotateStream) {
@@ -166,11 +172,16 @@ func (c *Context) ownOutputs(product *ir.Op) bool {
 
 // plainWeight tells whether a linear alone reads its weight, which holds numbers.
 func plainWeight(m *ir.Module, product *ir.Op) bool {
-	if product == nil || product.Kind.Name != "linear" {
+	return ownNumbers(m, product) && product.Kind.Name == "linear"
+}
+
+// ownNumbers tells whether a product alone reads its weight, a matrix or a stack of them, which holds numbers.
+func ownNumbers(m *ir.Module, product *ir.Op) bool {
+	if product == nil {
 		return false
 	}
 	w := product.Arg("w").Weight
-	return weightReaders(m, w) == 1 && w.Type.Quant == "" && w.Type.Rank() == 2
+	return weightReaders(m, w) == 1 && w.Type.Quant == "" && w.Type.Rank() >= 2
 }
 
 // turnable names the matrix that turns numbers in blocks of n; ok is false where there is none.
@@ -202,12 +213,14 @@ func (c *Context) rotateHeads(f *ir.Func) {
 	}
 }
 
-// soleReader returns the linear that alone reads v as its input, nil if there is none.
+// soleReader returns the product, of a matrix or of experts, that alone reads v as its input, nil if there is none.
 func soleReader(f *ir.Func, v *ir.Value) *ir.Op {
 	if readers(f, v) != 1 {
 		return nil
 	}
-	i := slices.IndexFunc(f.Ops, func(op *ir.Op) bool { return op.Kind.Name == "linear" && op.Arg("x") == v })
+	i := slices.IndexFunc(f.Ops, func(op *ir.Op) bool {
+		return (op.Kind.Name == "linear" || op.Kind.Name == "moe.linear") && op.Arg("x") == v
+	})
 	if i < 0 {
 		return nil
 	}
@@ -226,7 +239,7 @@ func (c *Context) rotateGates(f *ir.Func) {
 		c.at(gate.Result())
 		product := soleReader(f, gate.Result())
 		block := rotation.PowerOfTwo(columns(gate.Result()))
-		if !plainWeight(c.Module, product) || block < leastGate {
+		if !ownNumbers(c.Module, product) || block < leastGate {
 			continue
 		}
 		turn := c.newOp("hadamard", []*ir.Value{gate.Result()}, ir.Attr{Name: "block", Val: block})

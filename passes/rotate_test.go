@@ -6,6 +6,7 @@ import (
 
 	"llmc/internal/dtype"
 	"llmc/ir"
+	"llmc/ir/interp"
 )
 
 // A model that is turned computes the same, in every shape that families have, with and without what the other passes make of it.
@@ -48,6 +49,58 @@ func TestTurnedModelsComputeTheSame(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Inputs of experts' last matrices are turned when the model runs, and each matrix takes them as such.
+func TestTurnedExpertsComputeTheSame(t *testing.T) {
+	m, err := ir.Parse(`
+weight %router : f32[3,16]
+weight %gate : f32[3,48,16]
+weight %up : f32[3,48,16]
+weight %down : f32[3,16,48]
+func @step(%x: f32[T,16]) -> (f32[T,16]) {
+  %logits = linear %x, %router : f32[T,3]
+  %ids, %weights = moe.route %logits {top_k=2} : i32[T,2], f32[T,2]
+  %rows, %places, %offsets = moe.dispatch %ids {count=3} : i32[2*T], i32[T,2], i32[4]
+  %g = moe.linear %x, %offsets, %gate, %rows : f32[2*T,48]
+  %u = moe.linear %x, %offsets, %up, %rows : f32[2*T,48]
+  %a = silu %g : f32[2*T,48]
+  %h = mul %a, %u : f32[2*T,48]
+  %d = moe.linear %h, %offsets, %down : f32[2*T,16]
+  %y = moe.combine %d, %places, %weights : f32[T,16]
+  return %y
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := interp.NewRandomWeights(m, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := &interp.Batch{Inputs: map[string]interp.Tensor{"x": {Rows: 9, Cols: 16, Data: make([]float32, 9*16)}}}
+	for i := range batch.Inputs["x"].Data {
+		batch.Inputs["x"].Data[i] = float32(i*37%23)/11 - 1
+	}
+	batch.Add(0, 0, 9, make([]int32, 9)...)
+	before, err := interp.New(m, weights).Run("step", batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := Options{Target: Plain{}, Policy: Policy{Linear: "f32"}, Rotation: RotateInputs, Check: true}
+	report, err := RunOne("rotate", m, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.count(ruleRotateGates) != 1 {
+		t.Errorf("%v", report)
+	}
+	after, err := interp.New(m, weights).Run("step", batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := distance(t, [][]float32{after[0].Data}, [][]float32{before[0].Data}); d > 1e-5 {
+		t.Errorf("results moved by %.2g", d)
 	}
 }
 

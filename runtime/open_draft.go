@@ -23,6 +23,10 @@ func (l *Loaded) LoadDraft(path, device string, settings engine.Settings) (*Load
 	if err != nil {
 		return nil, err
 	}
+	if l.Info.Source != nil || d.Info.Source != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("%s can not draft for %s: one of them encodes its prompts; --draft ngram drafts for such plans", path, l.Plan.Path())
+	}
 	err = d.canGuess()
 	if err == nil {
 		err = sameVocabulary(l.Plan, d.Plan)

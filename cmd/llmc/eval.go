@@ -81,6 +81,9 @@ func (f *evalFlags) run(ctx context.Context, path string) (*calib.Quality, error
 		return nil, err
 	}
 	defer loaded.Close()
+	if loaded.Info.Source != nil {
+		return nil, fmt.Errorf("%s encodes its prompts: there is no perplexity of text that it does not go on with", path)
+	}
 	tok, err := loaded.Tokenizer()
 	if err != nil {
 		return nil, err

@@ -92,6 +92,9 @@ func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
 		return err
 	}
 	defer loaded.Close()
+	if loaded.Info.Source != nil {
+		return fmt.Errorf("%s encodes its prompts; bench measures plans that go on with them", path)
+	}
 	if f.draft != "" {
 		return f.drafts(ctx, loaded, ofDraft, w)
 	}

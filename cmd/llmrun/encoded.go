@@ -12,14 +12,14 @@ type pairFlags struct {
 	given        bool // text, which may be empty
 }
 
-// planEncodes tells whether a plan is that of an encoder.
-func planEncodes(path string) (bool, error) {
+// planInfo returns what a plan says of its model.
+func planInfo(path string) (engine.ModelInfo, error) {
 	plan, err := engine.Open(path)
 	if err != nil {
-		return false, err
+		return engine.ModelInfo{}, err
 	}
 	defer plan.Close()
-	return plan.Info().Encoder != nil, nil
+	return plan.Info(), nil
 }
 
 // encodedForms say how what an encoder gives is printed: of one row the numbers, a score alone, or rows.

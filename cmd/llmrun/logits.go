@@ -16,7 +16,7 @@ import (
 
 func logitsCommand() *cobra.Command {
 	var device deviceFlags
-	var tokens, text string
+	var tokens, text, decoder string
 	var all bool
 	var pair pairFlags
 	cmd := &cobra.Command{
@@ -35,7 +35,7 @@ func logitsCommand() *cobra.Command {
 			if tokens != "" && (pair.given || pair.prompt != "") {
 				return cli.Usagef("--text-pair and --prompt-name go with --text")
 			}
-			given, err := logits(args[0], &device, tokens, text, all, &pair)
+			given, err := logits(args[0], &device, promptFlags{tokens, text, decoder}, all, &pair)
 			if err != nil {
 				return err
 			}
@@ -46,29 +46,36 @@ func logitsCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&tokens, "tokens", "", "token ids, separated by commas")
 	flags.StringVar(&text, "text", "", "text, tokenized with special tokens")
+	flags.StringVar(&decoder, "decoder-tokens", "", "of encoder-decoders: the ids whose logits are printed, separated by commas (default: the one that outputs come behind)")
 	flags.BoolVar(&all, "all", false, "every position instead of the last")
 	flags.Bool("json", true, "the result is JSON (always)")
 	flags.StringVar(&pair.text, "text-pair", "", "the second text of a pair, such as what a reranker compares the first with")
 	flags.StringVar(&pair.prompt, "prompt-name", "", "name of the prompt of the plan that precedes the text")
 	cli.AddPlanned(cmd, []cli.Planned{
 		{Name: "image", Why: "no plan reads images"},
-		{Name: "decoder-tokens", Why: "no plan has an encoder"},
 	})
 	return cmd
 }
 
+// promptFlags are what logits are computed of.
+type promptFlags struct{ tokens, text, decoder string }
+
 // logits returns what a plan gives, by its name in the result.
-func logits(path string, device *deviceFlags, tokens, text string, all bool, pair *pairFlags) (map[string]any, error) {
+func logits(path string, device *deviceFlags, prompt promptFlags, all bool, pair *pairFlags) (map[string]any, error) {
 	settings, err := device.resolved()
 	if err != nil {
 		return nil, err
 	}
 	settings.MaxSequences = 1
-	encodes, err := planEncodes(path)
+	info, err := planInfo(path)
 	if err != nil {
 		return nil, err
 	}
-	if all && !encodes {
+	encodes := info.Encoder != nil
+	switch {
+	case all && info.Source != nil: // texts are encoded at once
+		settings.MaxRows = 64
+	case all && !encodes:
 		settings.MaxStepTokens, settings.MaxRows = 64, 64
 	}
 	loaded, err := runtime.Load(path, device.device, settings)
@@ -76,25 +83,37 @@ func logits(path string, device *deviceFlags, tokens, text string, all bool, pai
 		return nil, err
 	}
 	defer loaded.Close()
+	if prompt.decoder != "" && loaded.Info.Source == nil {
+		return nil, fmt.Errorf("%s has no decoder beside an encoder; --decoder-tokens is for plans that have", path)
+	}
 	if encodes {
-		return encoded(loaded, tokens, text, pair)
+		return encoded(loaded, prompt.tokens, prompt.text, pair)
 	}
 	if pair.given || pair.prompt != "" {
 		return nil, fmt.Errorf("%s generates text; --text-pair and --prompt-name are for encoders", path)
 	}
-	rows, err := stepLogits(loaded, tokens, text, all)
+	rows, err := stepLogits(loaded, prompt, all)
 	return map[string]any{"logits": rows}, err
 }
 
 // stepLogits returns the logits of the last or of every position.
-func stepLogits(loaded *runtime.Loaded, tokens, text string, all bool) ([][]float32, error) {
-	ids, err := promptIDs(loaded, tokens, text)
+func stepLogits(loaded *runtime.Loaded, prompt promptFlags, all bool) ([][]float32, error) {
+	ids, err := promptIDs(loaded, prompt.tokens, prompt.text)
 	if err != nil {
 		return nil, err
 	}
+	var source []int32
+	if s := loaded.Info.Source; s != nil {
+		source, ids = ids, s.Start
+		if prompt.decoder != "" {
+			if ids, err = parseIDs(prompt.decoder, loaded.Info.Vocab); err != nil {
+				return nil, err
+			}
+		}
+	}
 	var rows [][]float32
 	want := func(position int) bool { return all || position == len(ids)-1 }
-	err = engine.Forward(loaded.Model, loaded.Info.Vocab, ids, want, func(_ int, row []float32) error {
+	err = engine.ForwardText(loaded.Model, loaded.Info.Vocab, source, ids, want, func(_ int, row []float32) error {
 		rows = append(rows, slices.Clone(row))
 		return nil
 	})

@@ -67,8 +67,10 @@ func (c mixture) layer(b *ir.Builder, name string, x *ir.Value) *ir.Value {
 		seen, d.Weights = b.ScaleRows(x, d.Weights), nil
 	}
 	g, u := b.ExpertLinear(seen, d, gate, gateBias), b.ExpertLinear(seen, d, up, upBias)
-	h := b.Mul(b.Activation(c.act, g), u)
-	if bounds := c.gate; bounds != (ir.Gate{}) {
+	var h *ir.Value
+	if bounds := c.gate; bounds == (ir.Gate{}) {
+		h = b.Mul(b.Activation(c.act, g), u)
+	} else {
 		bounds.Act = c.act
 		h = b.Gated(g, u, bounds)
 	}

@@ -70,20 +70,18 @@ func NewMemory(p *engine.Plan, program *engine.Program, s MemorySettings) (*Memo
 		return nil, err
 	}
 	m := &Memory{MaxBatch: s.MaxBatch, MaxContext: s.MaxContext, StepTokens: s.StepTokens}
-	for _, name := range program.Weights { // those of other targets are not loaded
-		w, _, err := p.Weight(name)
-		if err != nil {
-			return nil, err
+	counted := map[string]bool{}
+	for _, f := range p.Functions() {
+		own := program
+		if f != program.Func {
+			var err error
+			if own, err = p.Program(f, program.Target); err != nil { // what is of other targets is not loaded
+				return nil, err
+			}
 		}
-		m.WeightBytes += w.Bytes
-	}
-	env := sym.Bind(int64(s.StepTokens), int64(s.MaxBatch), int64(s.MaxBatch), int64(s.MaxContext))
-	for i, slot := range program.Slots {
-		n, err := slot.Eval(env)
-		if err != nil {
-			return nil, fmt.Errorf("slot %d: %w", i, err)
+		if err := m.function(p, own, s, counted); err != nil {
+			return nil, fmt.Errorf("function %s: %w", f, err)
 		}
-		m.ActivationBytes += (n + layout.Align - 1) / layout.Align * layout.Align
 	}
 	if err := m.cache(program, s.KVMemory); err != nil {
 		return nil, err
@@ -92,9 +90,34 @@ func NewMemory(p *engine.Plan, program *engine.Program, s MemorySettings) (*Memo
 	return m, nil
 }
 
+// function adds the weights that have not been counted, and the activations, of one function.
+func (m *Memory) function(p *engine.Plan, program *engine.Program, s MemorySettings, counted map[string]bool) error {
+	for _, name := range program.Weights {
+		if counted[name] {
+			continue
+		}
+		counted[name] = true
+		w, _, err := p.Weight(name)
+		if err != nil {
+			return err
+		}
+		m.WeightBytes += w.Bytes
+	}
+	env := sym.Bind(int64(s.StepTokens), int64(s.MaxBatch), int64(s.MaxBatch), int64(s.MaxContext))
+	for i, slot := range program.Slots {
+		n, err := slot.Eval(env)
+		if err != nil {
+			return fmt.Errorf("slot %d: %w", i, err)
+		}
+		m.ActivationBytes += (n + layout.Align - 1) / layout.Align * layout.Align
+	}
+	return nil
+}
+
 // cache fills in the figures of the KV cache. given is its size in bytes, 0: what all sequences take at full context.
 func (m *Memory) cache(program *engine.Program, given int64) error {
-	pageBytes, size := int64(0), int64(program.DefaultPageSize()) // all layers and caches of one page
+	kinds := map[string]int64{} // all layers and caches of one page, which has those of a kind
+	size := int64(program.DefaultPageSize())
 	for i, c := range program.Caches {
 		layer, err := program.LayerBytes(i, int(size))
 		if err != nil {
@@ -104,11 +127,19 @@ func (m *Memory) cache(program *engine.Program, given int64) error {
 		if err != nil {
 			return fmt.Errorf("cache %s: %w", c.Name, err)
 		}
-		pageBytes += n
+		kinds[c.Kind] += n
+	}
+	pageBytes := int64(0)
+	for _, n := range kinds {
+		pageBytes = max(pageBytes, n)
+	}
+	perSequence := (int64(m.MaxContext) + size - 1) / size
+	if program.Encodes() { // a text is as long as a sequence may be
+		perSequence *= 2
 	}
 	m.KVTokenBytes, m.KVBytes = pageBytes/size, given
 	if given == 0 {
-		pages, err := product((int64(m.MaxContext)+size-1)/size, int64(m.MaxBatch))
+		pages, err := product(perSequence, int64(m.MaxBatch))
 		if err != nil {
 			return err
 		}
@@ -117,14 +148,14 @@ func (m *Memory) cache(program *engine.Program, given int64) error {
 		}
 	}
 	if pageBytes > 0 {
-		m.SetPages(m.KVBytes/pageBytes, size)
+		m.SetPages(m.KVBytes/pageBytes, size, perSequence)
 	}
 	return nil
 }
 
-// SetPages fills in what so many pages of size positions hold.
-func (m *Memory) SetPages(pages, size int64) {
-	m.Pages, m.Tokens, m.FullSequences = pages, pages*size, pages/((int64(m.MaxContext)+size-1)/size)
+// SetPages fills in what so many pages of size positions hold, of which a sequence at full context takes perSequence.
+func (m *Memory) SetPages(pages, size, perSequence int64) {
+	m.Pages, m.Tokens, m.FullSequences = pages, pages*size, pages/perSequence
 }
 
 // product multiplies sizes that are not negative.

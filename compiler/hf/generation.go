@@ -7,8 +7,11 @@ const GenerationFile = "generation_config.json"
 
 // Generation is how a checkpoint wants to be sampled. A nil field is not in the checkpoint.
 type Generation struct {
-	BOS, Pad          *int32
-	EOS               []int32
+	BOS, Pad *int32
+	EOS      []int32
+	// Of encoder-decoders: what an output comes behind, what it begins with, and what ends one that gets no longer.
+	DecoderStart, ForcedBOS, ForcedEOS *int32
+
 	DoSample          *bool
 	Temperature       *float32
 	TopK              *int32
@@ -32,6 +35,11 @@ func parseGeneration(config, generation *Object) (*Generation, error) {
 		}
 		g.BOS = firstID(f, "bos_token_id", g.BOS)
 		g.Pad = firstID(f, "pad_token_id", g.Pad)
+		g.DecoderStart = firstID(f, "decoder_start_token_id", g.DecoderStart)
+		g.ForcedBOS, g.ForcedEOS = firstID(f, "forced_bos_token_id", g.ForcedBOS), firstID(f, "forced_eos_token_id", g.ForcedEOS)
+		if f.BoolOr("force_bos_token_to_be_generated", false) && g.ForcedBOS == nil { // as it was called before
+			g.ForcedBOS = g.BOS
+		}
 		if obj == generation {
 			g.sampling(f)
 		}

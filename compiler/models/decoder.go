@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -43,6 +44,9 @@ type decoder struct {
 	latent    latent      // what keys and values are made of, where heads share it
 	space     space       // in place of attention and MLP
 	unused    []string    // patterns of tensors that config.json tells are left out
+	relative  *relativeScores
+	encoder   *decoder // to whose rows every layer attends; nil: none
+	mark      string   // begins the names of layers' values; "": l
 
 	whole             bool         // a sequence is computed at once, and what layers cache is for themselves
 	bothWay           bool         // tokens see those that follow them; windows are as wide to either side
@@ -54,6 +58,7 @@ type decoder struct {
 	scored            string       // what a single label's logit goes through: "sigmoid", or "" for nothing
 
 	embedScale, branchScale, logitScale float64 // of embeddings, of what is added to the stream, of logits; 0: 1
+	headScale                           float64 // of what the head reads; 0: 1
 	scoreScale                          float64 // of scores; 0: 1/sqrt(dim)
 	scoreCap, logitCap                  float64 // 0: none
 }
@@ -93,18 +98,39 @@ func (in *importer) buildStep(d *decoder, opts Options) {
 		kv = dtype.F32
 	}
 	turns := in.declareRopes(d)
-	s := in.Step(in.declareCache(d, kv))
+	caches := []*ir.Cache{in.declareCache(d, kv)}
+	if d.encoder != nil {
+		caches = append(caches, in.CrossCache("cross", d.layers, d.kvHeads, d.dim, kv))
+	}
+	s := in.Step(caches...)
 	table, head := in.embeddings(d)
 	x, token := in.stack(d, in.embed(d, table, s), turns, s)
-	var bias *ir.Value
-	if d.headBias {
-		bias = in.bias(d.names.head+".bias", "col", d.vocab)
-	}
-	y := in.scaled(in.Linear(in.SelectRows(x, s.Rows), head, bias), d.logitScale)
+	x = in.scaled(x, d.headScale)
+	y := in.scaled(in.Linear(in.SelectRows(x, s.Rows), head, in.headBias(d)), d.logitScale)
 	if d.logitCap > 0 {
 		y = in.Softcap(y, d.logitCap)
 	}
-	in.Return(y.As("logits"), token)
+	in.Return(append([]*ir.Value{y.As("logits"), token}, s.Tokens[1:]...)...)
+	if d.encoder != nil {
+		in.buildEncode(d, caches[1], kv)
+	}
+}
+
+// headBias declares what is added to logits; nil: nothing.
+func (in *importer) headBias(d *decoder) *ir.Value {
+	switch name := d.names.headBias; {
+	case name != "" && !in.has(name) && !in.checkpoint.Random(): // zeros, which were not saved
+		return nil
+	case name != "":
+		t := in.tensor(name, 1, d.vocab)
+		if t == nil {
+			return &ir.Value{}
+		}
+		return in.declared(name, "col", t, ir.TensorRows(t.Name, 0, int64(d.vocab)), d.vocab)
+	case d.headBias:
+		return in.bias(d.names.head+".bias", "col", d.vocab)
+	}
+	return nil
 }
 
 // declareCache adds the cache of all layers to the module.
@@ -122,7 +148,7 @@ func (in *importer) declareCache(d *decoder, kv dtype.Type) *ir.Cache {
 func (in *importer) stack(d *decoder, x *ir.Value, turns map[*rope]ir.Rope, s ir.Step) (rows, token *ir.Value) {
 	token = s.Token
 	for i := range d.layers {
-		l := &layer{in, d, i, fmt.Sprintf("l%d.", i), fmt.Sprintf("%s%d.", d.names.layers, i), turns[d.ropes[i]]}
+		l := &layer{in, d, i, fmt.Sprintf("%s%d.", cmp.Or(d.mark, "l"), i), fmt.Sprintf("%s%d.", d.names.layers, i), turns[d.ropes[i]]}
 		x, token = l.block(x, token, s)
 		x.As(l.label + "out")
 	}

@@ -46,6 +46,16 @@ func (fam *family) classNames() string {
 	return strings.Join(names, ", ")
 }
 
+// Classes returns the classes of transformers whose checkpoints make vectors and scores, of a supported model type.
+func Classes(modelType string) []string {
+	i := slices.IndexFunc(families, func(f *family) bool { return f.modelType == modelType })
+	fam := families[i]
+	if !fam.shape.whole {
+		return []string{fam.bareClass(), fam.architecture}
+	}
+	return strings.Split(fam.classNames(), ", ")
+}
+
 // giveOf returns what a checkpoint's class makes of the last rows.
 func giveOf(c *hf.Config, fam *family) giveFunc {
 	if k := fam.class(c); k != nil {

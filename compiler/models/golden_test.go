@@ -114,7 +114,7 @@ func checkpoints(t *testing.T, root string) []string {
 			t.Fatal(err)
 		}
 		i := slices.IndexFunc(families, func(f *family) bool { return f.modelType == c.ModelType })
-		if i >= 0 && !families[i].shape.whole && c.Quantization == nil && slices.Contains(c.Architectures, families[i].architecture) {
+		if i >= 0 && !families[i].shape.whole && families[i].names.cross.q == "" && c.Quantization == nil && slices.Contains(c.Architectures, families[i].architecture) {
 			dirs = append(dirs, filepath.Dir(p))
 		}
 	}

@@ -70,9 +70,9 @@ func TestConfigErrors(t *testing.T) {
 		change map[string]any
 		want   string
 	}{
-		{map[string]any{"model_type": nil}, "config.json: model_type: is missing; supported are bert, bloom, cohere, "},
-		{map[string]any{"model_type": "lama"}, `config.json: model_type: "lama" is not supported (did you mean "llama"?); supported are bert, bloom, cohere, `},
-		{map[string]any{"model_type": "rwkv"}, `config.json: model_type: "rwkv" is not supported; supported are bert, bloom, `},
+		{map[string]any{"model_type": nil}, "config.json: model_type: is missing; supported are bart, bert, bloom, cohere, "},
+		{map[string]any{"model_type": "lama"}, `config.json: model_type: "lama" is not supported (did you mean "llama"?); supported are bart, bert, bloom, cohere, `},
+		{map[string]any{"model_type": "rwkv"}, `config.json: model_type: "rwkv" is not supported; supported are bart, bert, bloom, `},
 		{map[string]any{"model_type": "gpt2"}, `config.json: architectures: ["LlamaForCausalLM"] is not supported; of model_type gpt2 it is GPT2LMHeadModel`},
 		{map[string]any{"architectures": []string{"LlamaForSequenceClassification"}}, "config.json: architectures: "},
 		{map[string]any{"num_hidden_layers": 0}, "config.json: num_hidden_layers: 0 is outside 1..4096"},

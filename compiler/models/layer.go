@@ -27,12 +27,12 @@ func (l *layer) block(x, token *ir.Value, s ir.Step) (out, next *ir.Value) {
 	}
 	y, next := l.attention(into, token, s)
 	if l.norms.after {
-		x = l.norm(l.Add(x, y), l.postAttn)
+		x = l.attendText(l.norm(l.Add(x, y), l.postAttn), s)
 		return l.norm(l.Add(x, l.mlp(x)), l.postMLP), next
 	}
 	y = l.scaled(l.norm(y, l.postAttn), l.branchScale)
 	if !l.parallel {
-		x = l.Add(x, y)
+		x = l.attendText(l.Add(x, y), s)
 		into = l.norm(x, l.preMLP)
 	} else if l.preMLP != "" {
 		into = l.norm(x, l.preMLP)
@@ -133,6 +133,9 @@ func (l *layer) attention(x, token *ir.Value, s ir.Step) (y, next *ir.Value) {
 	}
 	if l.sinks != "" {
 		a.Sinks = l.vector(l.prefix+l.sinks, l.heads)
+	}
+	if l.relative != nil {
+		a.Relative, a.Buckets = l.weight(l.relative.tensor, "", l.relative.Count, l.heads), l.relative.Buckets
 	}
 	y = l.Attention(q, next, s, a).As(l.label + "attn")
 	return l.project(y, projection{what: "o", name: l.o, axis: "row", outputs: l.hidden, inputs: l.heads * l.dim, biased: l.outBias}), next

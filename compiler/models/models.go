@@ -19,13 +19,15 @@ var families = []*family{
 	mamba,
 
 	bert, roberta, xlmRoberta, modernBERT,
+
+	t5, bart,
 }
 
 // family is one model_type of config.json.
 type family struct {
 	modelType    string
 	architecture string  // the class of transformers with a language model head, or of an encoder without a head
-	classes      []class // of encoders: what else they are saved as
+	classes      []class // what else its models are saved as
 	sizes        sizes   // keys of config.json
 	defaults     defaults
 	rotary       *rotary                        // nil: no rotary embedding
@@ -67,6 +69,7 @@ type Info struct {
 	MaxContext             int64      // positions that the model was made for
 	RopeSalt               string     // what besides tokens decides a cached key: "", "longrope:N", "dynamic:N"
 	DType                  dtype.Type // of most parameters in the checkpoint
+	Encodes                bool       // prompts go through function "encode"
 }
 
 // Supported returns the model types that Import takes, sorted.
@@ -81,7 +84,19 @@ func Supported() []string {
 
 // Decoders returns those of them that generate text.
 func Decoders() []string {
-	return slices.DeleteFunc(Supported(), func(t string) bool { return slices.Contains(Encoders(), t) })
+	return slices.DeleteFunc(Supported(), func(t string) bool { return slices.Contains(Encoders(), t) || slices.Contains(EncoderDecoders(), t) })
+}
+
+// EncoderDecoders returns those that say something of a text that they have encoded.
+func EncoderDecoders() []string {
+	var types []string
+	for _, f := range families {
+		if f.names.cross.q != "" {
+			types = append(types, f.modelType)
+		}
+	}
+	slices.Sort(types)
+	return types
 }
 
 // Encoders returns those that make vectors and scores of texts. Decoders do so too, where a checkpoint has the files of sentence-transformers.
@@ -132,6 +147,7 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 	in := newImporter(c, fam)
 	in.dequantize = opts.Dequantize
 	if d.whole {
+		opts.IgnoreTensors = append(slices.Clone(opts.IgnoreTensors), fam.names.head+".*") // which makes no vectors
 		in.buildEmbed(d, opts)
 	} else {
 		in.buildStep(d, opts)
@@ -170,6 +186,7 @@ func (in *importer) info(m *ir.Module, d *decoder, fam *family) Info {
 	info := Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
 		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), DType: in.commonDType(), Parameters: parameters(m),
+		Encodes: d.encoder != nil,
 	}
 	if d.space.states > 0 { // there are no heads
 		info.Heads, info.KVHeads, info.HeadDim = 0, 0, 0

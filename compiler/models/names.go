@@ -18,6 +18,10 @@ type names struct {
 	kvA, kvANorm, kvB string // the row that keys and values are made of, and what makes them
 	gate, up, down    string
 	gateUp            string // the first two in one, gate's rows first
+
+	cross    crossing // of a decoder that attends to an encoder's rows
+	headBias string   // what is added to logits, stored as a row; otherwise it is the head's
+	aliases  []string // names for table of which a checkpoint may have one in its place
 }
 
 // llamaNames are those that most families have.

@@ -25,11 +25,23 @@ type importer struct {
 // newImporter looks how the table of embeddings is called: checkpoints saved from a model without a head lack the first part of names.
 func newImporter(c *hf.Checkpoint, fam *family) *importer {
 	in := &importer{Builder: ir.NewBuilder(fam.modelType), checkpoint: c, used: map[string]*hf.Tensor{}, orders: map[*ir.Value][]sortedInput{}}
-	base, rest, _ := strings.Cut(fam.names.table+".weight", ".")
+	base, rest, _ := strings.Cut(tableOf(c, &fam.names)+".weight", ".")
 	if !c.Has(base+"."+rest) && c.Has(rest) {
 		in.base = base + "."
 	}
 	return in
+}
+
+// tableOf is the name of the table of embeddings, or of what the checkpoint has in its place.
+func tableOf(c *hf.Checkpoint, n *names) string {
+	has := func(name string) bool { // with the first part, or without
+		_, rest, _ := strings.Cut(name+".weight", ".")
+		return c.Has(name+".weight") || rest != "weight" && c.Has(rest)
+	}
+	if i := slices.IndexFunc(n.aliases, has); i >= 0 && !has(n.table) {
+		return n.aliases[i]
+	}
+	return n.table
 }
 
 // stored returns the name under which the checkpoint holds the tensor.
@@ -213,7 +225,7 @@ func (in *importer) rowsOf(tensor, suffix string, p *projection, transposed bool
 // embeddings returns the table of token embeddings and the matrix of the head. As in transformers, tied matrices are one if the
 // checkpoint holds one of them or two equal ones; two different ones stay two whatever the key says.
 func (in *importer) embeddings(d *decoder) (table, head *ir.Value) {
-	tableName, headName := d.names.table+".weight", d.names.head+".weight"
+	tableName, headName := tableOf(in.checkpoint, &d.names)+".weight", d.names.head+".weight"
 	both := in.has(tableName) && in.has(headName)
 	tied := d.tied && !in.inDigits(headName) && (!both || in.equal(tableName, headName, d))
 	switch {

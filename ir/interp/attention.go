@@ -99,6 +99,12 @@ func (c *call) attention() error {
 // keys returns the keys that token m sees, turned by the token's length where they are stored unturned.
 func (c *call) keys(h *history, m int) ([][]float32, error) {
 	position := int(c.batch.Positions[m])
+	if c.ofText() {
+		if len(h.k) == 0 {
+			return nil, fmt.Errorf("token %d attends to a text that has not been encoded", m)
+		}
+		return h.k, nil
+	}
 	if position < 0 || position >= len(h.k) {
 		return nil, fmt.Errorf("token %d attends from position %d of a sequence of %d", m, position, len(h.k))
 	}
@@ -144,8 +150,14 @@ func (c *call) biases() (b biases, err error) {
 	return b, nil
 }
 
-// seen returns the positions [first, end) that token m sees.
-func (c *call) seen(m int, b biases) (first, end int) {
+// ofText tells whether the cache holds a text, all of which a token sees.
+func (c *call) ofText() bool { return c.caches[c.op.Arg("cache").Type.Cache].row.Kind == ir.CrossKind }
+
+// seen returns the positions [first, end) that token m sees, of so many that are cached.
+func (c *call) seen(m, cached int, b biases) (first, end int) {
+	if c.ofText() {
+		return 0, cached
+	}
 	position := int(c.batch.Positions[m])
 	if b.window > 0 {
 		first = max(0, position-b.window+1)
@@ -161,7 +173,7 @@ func (c *call) seen(m int, b biases) (first, end int) {
 
 // attend computes one head of token m: y = softmax(scale * q.K) V. kv is the first channel of the head's keys and values.
 func (c *call) attend(y, q []float32, keys, values [][]float32, kv, m int, b biases) {
-	first, end := c.seen(m, b)
+	first, end := c.seen(m, len(values), b)
 	position := int(c.batch.Positions[m])
 	scores := make([]float64, end-first)
 	top := math.Inf(-1)

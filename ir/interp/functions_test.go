@@ -86,3 +86,51 @@ func @f(%x: f32[T,4]) -> (f32[T,4], f32[T,4], f32[T,4]) {
 	wantNear(t, "sum", out[1].Data, 2, 4, 6, 8)
 	wantNear(t, "normed", out[2].Data, -1.341640786, -0.894427191, 0.447213595, 1.341640786)
 }
+
+// runSequences computes @f of two sequences, of three tokens and of one.
+func runSequences(t *testing.T, text string, x Tensor) []Tensor {
+	t.Helper()
+	m, err := ir.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := Batch{Inputs: map[string]Tensor{"x": x}, Types: []int32{0, 1, 1, 0}}
+	b.Add(3, 0, 3, 0, 0, 0)
+	b.Add(9, 0, 1, 0)
+	out, err := New(m, nil).Run("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestPoolByHand(t *testing.T) {
+	x := Tensor{Rows: 4, Cols: 2, Data: []float32{1, 10, 2, 20, 6, 0, 5, 7}}
+	for mode, want := range map[string][]float64{"mean": {3, 10, 5, 7}, "first": {1, 10, 5, 7}, "last": {6, 0, 5, 7}} {
+		out := runSequences(t, "func @f(%x: f32[T,2], %seq_start: i32[B+1]) -> (f32[B,2]) {\n  %y = pool %x, %seq_start {mode=\""+mode+"\"} : f32[B,2]\n  return %y\n}", x)
+		wantNear(t, mode, out[0].Data, want...)
+	}
+}
+
+func TestGatherTypesByHand(t *testing.T) {
+	out := runSequences(t, "weight %w : f32[2,1] = const(3, 4)\nfunc @f(%types: i32[T]) -> (f32[T,1]) {\n  %y = gather_types %w, %types : f32[T,1]\n  return %y\n}", Tensor{})
+	wantNear(t, "types", out[0].Data, 3, 4, 4, 3)
+}
+
+// Keys of zeros weigh all positions that are seen alike, so a row is the mean of their values.
+func TestAttentionAheadByHand(t *testing.T) {
+	x := Tensor{Rows: 4, Cols: 1, Data: []float32{1, 2, 6, 8}}
+	for attrs, want := range map[string][]float64{
+		"": {1, 1.5, 3, 8}, ", ahead=1": {1.5, 3, 3, 8}, ", ahead=99": {3, 3, 3, 8}, ", window=1, ahead=1": {1.5, 4, 6, 8},
+	} {
+		text := `
+cache @kv {kind="paged", layers=1, kv_heads=1, dim=1, dtype="f32"}
+func @f(%x: f32[T,1], %kv0: kv[kv]) -> (f32[T,1], kv[kv]) {
+  %zero = scale %x {by=0} : f32[T,1]
+  %kv1 = kv.write %kv0, %zero, %x {layer=0} : kv[kv]
+  %y = attn.paged %x, %kv1 {layer=0, heads=1, kv_heads=1, dim=1, scale=1` + attrs + `} : f32[T,1]
+  return %y, %kv1
+}`
+		wantNear(t, "ahead"+attrs, runSequences(t, text, x)[0].Data, want...)
+	}
+}

@@ -49,7 +49,7 @@ func (s *Scheduler) shareEncoder() {
 			decoding++
 		}
 	}
-	room, any := s.config.MaxStepTokens, false
+	room, some := s.config.MaxStepTokens, false
 	if limit := s.config.PromptTokens; limit != nil && decoding > 0 {
 		room = min(room, limit(decoding, len(s.waiting)+1))
 	}
@@ -58,11 +58,11 @@ func (s *Scheduler) shareEncoder() {
 			continue
 		}
 		n := len(q.request.Source)
-		if any && n > room {
+		if some && n > room {
 			q.planned = 0
 			continue
 		}
-		any, room = true, room-n
+		some, room = true, room-n
 	}
 }
 

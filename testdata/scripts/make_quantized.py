@@ -1,9 +1,9 @@
 """Makes tiny checkpoints that are quantized already, with logits of the model that their codes stand for.
 
     pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0
-    python testdata/scripts/make_quantized.py
+    python testdata/scripts/make_quantized.py [NAME ...]
 
-testdata/quantized/NAME   a Llama of one layer; golden.json, golden.safetensors: logits in float32 of the dequantized weights
+testdata/quantized/NAME   a Llama of one layer, or a Mixtral (moe-...); golden.json, golden.safetensors: logits in float32 of the dequantized weights
 
 The packers follow the definitions of the formats (AutoGPTQ's and AutoAWQ's layouts, compressed-tensors, bitsandbytes), one element at a
 time. Weights are made of random codes with a fixed seed, so nothing is lost on the way, and what a row of CASES leaves open is the default.
@@ -12,10 +12,11 @@ time. Weights are made of random codes with a fixed seed, so nothing is lost on 
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "testdata" / "quantized"
 CONFIG = {
@@ -23,6 +24,7 @@ CONFIG = {
     "num_attention_heads": 2, "num_key_value_heads": 1, "hidden_act": "silu", "max_position_embeddings": 64, "rms_norm_eps": 1e-06,
     "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16", "tie_word_embeddings": False,
 }
+MIXTURE = CONFIG | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "num_local_experts": 3, "num_experts_per_tok": 2}
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
        0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]
@@ -170,7 +172,19 @@ CASES = {
     "bnb-fp4": bnb_case("fp4", False),
     "bnb-nf4-nested": bnb_case("nf4", True),
     "gptq-int8-g32-actorder": gptq_case(8, 32, desc_act=True),
+    "moe-awq-int4-g32": ({"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True}, lambda r, n, k: awq(r, n, k, 32)),
+    "moe-fp8-tensor-static": ({"quant_method": "fp8", "activation_scheme": "static"}, lambda r, n, k: float8(r, n, k, "tensor", "weight_scale", True)),
+    "moe-gptq-int8-channel": gptq_case(8, -1),
 }
+
+
+def experts(key, w):
+    """The matrices of a tensor that holds those of all experts, and their names in files."""
+    layer, _, kind = key.partition("mlp.experts.")
+    for e, all in enumerate(w):
+        parts = zip(("w1", "w3"), all.chunk(2)) if kind == "gate_up_proj" else [("w2", all)]
+        for part, matrix in parts:
+            yield f"{layer}block_sparse_moe.experts.{e}.{part}.", matrix
 
 
 def make(name, seed, config, pack):
@@ -178,24 +192,30 @@ def make(name, seed, config, pack):
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(LlamaConfig(**CONFIG, attn_implementation="eager")).float().eval()
+    keys = MIXTURE if name.startswith("moe-") else CONFIG
+    kind = (MixtralConfig, MixtralForCausalLM) if keys is MIXTURE else (LlamaConfig, LlamaForCausalLM)
+    model = kind[1](kind[0](**keys, attn_implementation="eager")).float().eval()
     tensors, r = {}, Random(seed)
     with torch.no_grad():
         for key, w in model.named_parameters():
-            if key.endswith("_proj.weight"):
-                numbers, parts = pack(r, *w.shape)
-                w.copy_(numbers)
-                tensors |= {key.removesuffix("weight") + part: t.contiguous() for part, t in parts.items()}
+            if w.dim() == 3 or key.endswith("_proj.weight"):
+                for prefix, matrix in experts(key, w) if w.dim() == 3 else [(key.removesuffix("weight"), w)]:
+                    numbers, parts = pack(r, *matrix.shape)
+                    matrix.copy_(numbers)
+                    tensors |= {prefix + part: t.contiguous() for part, t in parts.items()}
             else:
                 w.copy_((w if w.dim() == 2 else 1 + 0.1 * torch.randn(w.shape, generator=r.g)).to(torch.bfloat16))
-                tensors[key] = w.detach().to(torch.bfloat16)
+                if key.endswith("mlp.gate.weight"):
+                    w.mul_(8)  # experts far enough apart that rounding does not choose
+                tensors[key.replace("mlp.gate", "block_sparse_moe.gate")] = w.detach().to(torch.bfloat16)
         ids = r.codes(1, 9, low=3, high=47)
         logits = model(ids, use_cache=False).logits[0]
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
     save_file({"logits": logits.contiguous()}, out / "golden.safetensors")
-    (out / "config.json").write_text(json.dumps({**CONFIG, "quantization_config": config}, indent=1) + "\n")
+    (out / "config.json").write_text(json.dumps({**keys, "quantization_config": config}, indent=1) + "\n")
     (out / "golden.json").write_text(json.dumps({"ids": ids[0].tolist()}) + "\n")
 
 
 for seed, (name, (config, pack)) in enumerate(CASES.items()):
-    make(name, seed, config, pack)
+    if len(sys.argv) < 2 or name in sys.argv[1:]:
+        make(name, seed, config, pack)

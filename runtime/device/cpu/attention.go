@@ -3,8 +3,10 @@ package cpu
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
+	"llmc/engine"
 	"llmc/internal/relative"
 	"llmc/runtime/device/cpu/kernel"
 )
@@ -21,6 +23,7 @@ type attention struct {
 	queries []kernel.Queries
 	parts   []float32 // [splits, query heads, PartFloats] of a token that all workers attend for
 	meet    func(worker int)
+	text    bool // tokens see all of the text that was encoded for their sequence, whatever their position
 }
 
 // itemRows is how many query rows (tokens times query heads of a KV head) a work item has at most: enough to use every
@@ -50,6 +53,10 @@ func bindAttention(b *binding) (runner, error) {
 		if a.turning, err = b.newTurning(&a.layer); err != nil {
 			return nil, err
 		}
+	}
+	c, _ := b.cache("cache")
+	if a.text = b.m.kv.caches[c].cross && b.f.program.Func == engine.StepFunc; a.text && a.layer.Ahead < math.MaxInt16 {
+		return nil, fmt.Errorf("%d positions ahead of tokens that see all of a text", a.layer.Ahead)
 	}
 	return a.prepare(b), nil
 }
@@ -208,6 +215,9 @@ func (a *attention) query(q *kernel.Queries, s *state, b, lo, hi int) (first int
 	}
 	if a.layer.Rank > 0 {
 		q.Rope, q.LDRope = a.rope.f32()[first*a.rope.ld():], a.rope.ld()
+	}
+	if text := &s.step.Source; a.text {
+		q.Length, q.Pages = int(text.Length[b]), text.Pages[text.Start[b]:text.Start[b+1]]
 	}
 	return first
 }

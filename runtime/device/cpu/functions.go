@@ -91,6 +91,24 @@ func (f *function) copyResult(i int, to []float32, rows int) {
 	}
 }
 
+// encodeFunc is the function that caches texts for steps.
+const encodeFunc = "encode"
+
+// encodeTexts checks what a step says of texts, and runs function "encode" of those that it brings.
+func (m *model) encodeTexts(step *engine.Step) error {
+	if !m.main.program.Encodes() {
+		return nil
+	}
+	if err := m.settings.CheckTexts(step); err != nil || !step.Encodes() {
+		return err
+	}
+	f := m.find(encodeFunc)
+	if f == nil {
+		return fmt.Errorf("the plan has no function %s", encodeFunc)
+	}
+	return m.run(f, step.Encode, nil)
+}
+
 // runMain runs the function that the plan is for: a step, or whole sequences whose rows are not sampled.
 func (m *model) runMain(step *engine.Step, out []engine.Sampled) error {
 	if m.main.sampler != nil {

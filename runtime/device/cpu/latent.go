@@ -73,13 +73,15 @@ type linearHeads struct {
 	heads []kernel.Matrix
 	x, y  view
 	input layout.Activation
+	block int // rows
 	rows  rowsOf
 	room  *gathered // per worker: a head's columns of some rows, in the form that its matrix is multiplied with
 	part  []kernel.Rows
 }
 
-// headRows is how many rows of a head's columns are converted and multiplied at a time.
-const headRows = 64
+// headRows is how many rows of a head's columns are converted and multiplied at a time, at most: they stay in the second-level cache, and a head's
+// matrix is read once for all of them.
+const headRows = 512
 
 func bindLinearHeads(b *binding) (runner, error) {
 	v, err := b.views("x", "y")
@@ -98,16 +100,17 @@ func bindLinearHeads(b *binding) (runner, error) {
 		return nil, fmt.Errorf("rows of %d and %d for %d heads of [%d,%d]", l.x.cols, l.y.cols, n, w.N, w.K)
 	}
 	l.part = make([]kernel.Rows, b.m.settings.Threads)
-	return l, l.room.room(b.m.settings.Threads, headRows*l.input.RowBytes())
+	l.block = min(max(1, gatheredBytes/l.input.RowBytes()), headRows, l.y.rows)
+	return l, l.room.room(b.m.settings.Threads, l.block*l.input.RowBytes())
 }
 
 func (l *linearHeads) run(s *state, worker int) {
 	rows, heads := l.rows.count(s), len(l.heads)
-	blocks := (rows + headRows - 1) / headRows
+	blocks := (rows + l.block - 1) / l.block
 	lo, hi := share(heads*blocks, worker, s.workers)
 	for item := lo; item < hi; item++ {
-		from := item % blocks * headRows
-		l.product(s, worker, item/blocks, from, min(headRows, rows-from))
+		from := item % blocks * l.block
+		l.product(s, worker, item/blocks, from, min(l.block, rows-from))
 	}
 }
 

@@ -86,25 +86,61 @@ func TestStatesTakeNoGuesses(t *testing.T) {
 	}
 }
 
+// wideLatent is a config.json whose latent rows, and what values are of them, are whole tiles of channels.
+const wideLatent = `{"model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "vocab_size": 47, "hidden_size": 64, "intermediate_size": 80,
+"num_hidden_layers": 2, "num_attention_heads": 8, "max_position_embeddings": 512, "kv_lora_rank": 96, "q_lora_rank": null, "qk_nope_head_dim": 16,
+"qk_rope_head_dim": 32, "v_head_dim": 24, "first_k_dense_replace": 2}`
+
 // TestLatentAttentionDoesNotDependOnTheSchedule does the same with rows that all heads share, in caches of every kind, on every target that this machine
-// runs. In a plain run kinds take turns with targets; with LLMC_LONG each target has all.
+// runs. In a plain run kinds take turns with targets, but where tiles may multiply; with LLMC_LONG each target has all.
 func TestLatentAttentionDoesNotDependOnTheSchedule(t *testing.T) {
+	wide, seed := t.TempDir(), uint64(5)
+	check(t, os.WriteFile(filepath.Join(wide, "config.json"), []byte(wideLatent), 0o644))
 	formats := []string{"bf16", "int8", "int4", "f32"}
 	for n, target := range engine.Targets {
 		if target.Device != "cpu" || len(target.Missing()) > 0 || testing.Short() && target.Name != "x86-64-v3" {
 			continue
 		}
 		for i, kv := range []string{"f32", "bf16", "f16", "fp8", "int8"} {
-			if os.Getenv("LLMC_LONG") == "" && (n+i)%3 != 0 {
+			for j, name := range []string{"deepseek-v2", "deepseek-v3-v5", "wide"} {
+				tiles := name == "wide" && target.Name == "x86-64-v4-amx" && (kv == "bf16" || kv == "int8")
+				if os.Getenv("LLMC_LONG") == "" && (n+i+2*j)%5 != 0 && !tiles {
+					continue
+				}
+				t.Run(target.Name+"/"+kv+"/"+name, func(t *testing.T) {
+					path := filepath.Join(t.TempDir(), "latent.plan")
+					options := compiler.Options{Model: "../../../testdata/checkpoints/" + name, Out: path, Quant: formats[(n+i)%len(formats)], KVDType: kv, Archs: []string{target.Name}}
+					if name == "wide" {
+						options.Model, options.Random = wide, &seed
+					}
+					_, err := compiler.Build(t.Context(), options)
+					check(t, err)
+					compareRuns(t, path, 47, 384, 2)
+				})
+			}
+		}
+	}
+}
+
+// mixture is a config.json whose layers are mixtures of experts, each of several panels.
+const mixture = `{"model_type": "mixtral", "architectures": ["MixtralForCausalLM"], "vocab_size": 96, "hidden_size": 96, "intermediate_size": 80,
+"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "num_local_experts": 5,
+"num_experts_per_tok": 2}`
+
+// TestMixturesDoNotDependOnTheSchedule does the same where rows go to experts, whose kernels take as many as a step sends there.
+func TestMixturesDoNotDependOnTheSchedule(t *testing.T) {
+	dir, seed := t.TempDir(), uint64(4)
+	check(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(mixture), 0o644))
+	for i, format := range []string{"int4", "f32", "int4-g64-zp", "bf16", "int8"} {
+		for j, target := range engine.Targets {
+			if target.Device != "cpu" || len(target.Missing()) > 0 || os.Getenv("LLMC_LONG") == "" && j%5 != i {
 				continue
 			}
-			name, rounds := []string{"deepseek-v2", "deepseek-v3-v5"}[(n+i)%2], 2
-			t.Run(target.Name+"/"+kv+"/"+name, func(t *testing.T) {
-				path := filepath.Join(t.TempDir(), "latent.plan")
-				options := compiler.Options{Model: "../../../testdata/checkpoints/" + name, Out: path, Quant: formats[(n+i)%len(formats)], KVDType: kv, Archs: []string{target.Name}}
-				_, err := compiler.Build(t.Context(), options)
+			t.Run(format+"/"+target.Name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "mixture.plan")
+				_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format, Random: &seed, Archs: []string{target.Name}})
 				check(t, err)
-				compareRuns(t, path, 47, 384, rounds)
+				compareRuns(t, path, 96, 256, 6)
 			})
 		}
 	}

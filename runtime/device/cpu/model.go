@@ -86,6 +86,9 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if err := m.settings.Check(step, out); err != nil {
 		return err
 	}
+	if err := m.encodeTexts(step); err != nil {
+		return err
+	}
 	if err := m.run(m.main, step, out); err != nil {
 		return err
 	}

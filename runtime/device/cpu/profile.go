@@ -16,7 +16,7 @@ func (m *model) Launches() []engine.LaunchTime {
 			if o.Kind != engine.OperandWeight || l.Kernel == "cpu.gather" {
 				continue
 			}
-			if w, _, err := m.plan.Weight(m.main.program.Weights[o.Index]); err == nil && (w.Layout == "" || w.Experts() == 1) {
+			if w, _, err := m.plan.Weight(m.main.program.Weights[o.Index]); err == nil && !l.Chooses(w) {
 				t.WeightBytes += w.Bytes
 			}
 		}
@@ -30,6 +30,9 @@ func (m *model) Profile(step *engine.Step, out []engine.Sampled, times []engine.
 	last := time.Now()
 	m.observe = func(launch int) {
 		now := time.Now()
+		if m.running != m.main { // of texts that the step brings, which is not the step's own
+			launch = len(times) - 1
+		}
 		times[launch].Seconds += now.Sub(last).Seconds()
 		last = now
 		if product, ok := m.main.runners[launch].(*expertLinear); ok {

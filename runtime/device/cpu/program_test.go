@@ -97,6 +97,7 @@ func frequencies(dim int, mode string) []float32 {
 var kernels = map[string]string{
 	"gather": "cpu.gather", "rmsnorm": "cpu.rmsnorm", "linear": "cpu.linear", "rope": "cpu.rope", "kv.write": "cpu.kv_write",
 	"attn.paged": "cpu.attention", "add": "cpu.add", "mul": "cpu.mul", "silu": "cpu.silu", "select_rows": "cpu.select_rows",
+	"scale_positions": "cpu.scale_positions",
 }
 
 // lowerPlainly gives every op its plain kernel, every value its own memory, and waits before every launch.

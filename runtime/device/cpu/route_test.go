@@ -1,18 +1,15 @@
 package cpu
 
 import (
-	"fmt"
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 	"unsafe"
 
 	"llmc/engine"
 	"llmc/internal/sym"
-	"llmc/ir"
-	"llmc/ir/interp"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -66,88 +63,116 @@ func randomNumbers(r *rand.Rand, n int) []float32 {
 	return x
 }
 
-// numbers gives the interpreter its weights.
-type numbers map[string][]float32
+// routingCase is a way to choose experts.
+type routingCase struct {
+	experts, top      int
+	bias              bool
+	score, groupScore string
+	normalize         int64
+	groups, topGroups int
+	scale             float64
+}
 
-func (n numbers) Tensor(name string) ([]float32, error) { return n[name], nil }
+func (c *routingCase) launch() *engine.Launch {
+	return &engine.Launch{Attrs: []engine.Attr{
+		{Name: "score", Text: c.score}, {Name: "normalize", Int: c.normalize}, {Name: "groups", Int: int64(c.groups)},
+		{Name: "top_groups", Int: int64(c.topGroups)}, {Name: "group_score", Text: c.groupScore}, {Name: "scale", Float: c.scale},
+	}}
+}
 
-// Rows choose the experts that the interpreter chooses, in its order and with its weights: by logits that are all different, and by few different ones,
+// largest are the indices of the k largest numbers among those allowed, the first of equals first.
+func largest(x []float64, k int, allowed func(i int) bool) []int {
+	var order []int
+	for i := range x {
+		if allowed(i) {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(x[b], x[a]) })
+	return order[:k]
+}
+
+// reference is what op moe.route means, in f64.
+func (c *routingCase) reference(logits, bias []float32) (experts []int32, weights []float64) {
+	scores, choice := make([]float64, c.experts), make([]float64, c.experts)
+	sum := 0.0
+	for i, l := range logits {
+		scores[i] = math.Exp(float64(l))
+		sum += scores[i]
+	}
+	for i, l := range logits {
+		if scores[i] /= sum; c.score == "sigmoid" {
+			scores[i] = 1 / (1 + math.Exp(-float64(l)))
+		}
+		if choice[i] = scores[i]; bias != nil {
+			choice[i] += float64(bias[i])
+		}
+	}
+	size := c.experts / c.groups
+	rank := make([]float64, c.groups)
+	for g := range rank {
+		for _, i := range largest(choice[g*size:][:size], map[string]int{"max": 1, "top2": 2}[c.groupScore], func(int) bool { return true }) {
+			rank[g] += choice[g*size+i]
+		}
+	}
+	groups := largest(rank, c.topGroups, func(int) bool { return true })
+	total := 0.0
+	for _, e := range largest(choice, c.top, func(i int) bool { return slices.Contains(groups, i/size) }) {
+		experts, weights = append(experts, int32(e)), append(weights, scores[e])
+		total += scores[e]
+	}
+	for j := range weights {
+		if c.normalize == 1 {
+			weights[j] /= total
+		}
+		weights[j] *= c.scale
+	}
+	return experts, weights
+}
+
+// Rows choose the experts that the reference chooses, in its order and with its weights: by logits that are all different, and by few different ones,
 // so that many are equal.
 func TestRoute(t *testing.T) {
-	for _, c := range []struct {
-		experts, top int
-		bias         bool
-		attrs        string
-	}{
-		{1, 1, false, ""},
-		{8, 2, false, "normalize=1"},
-		{60, 4, false, ""},
-		{128, 8, false, "normalize=1"},
-		{256, 8, true, `score="sigmoid", normalize=1, groups=8, top_groups=4, group_score="top2", scale=2.5`},
-		{160, 6, false, "groups=8, top_groups=3, scale=16.0"},
-		{40, 20, true, `score="sigmoid", groups=4, top_groups=2`},
-		{48, 3, true, `groups=16, top_groups=5, group_score="top2"`},
-		{1000, 32, false, `score="sigmoid"`},
+	for _, c := range []routingCase{
+		{1, 1, false, "softmax", "max", 0, 1, 1, 1},
+		{8, 2, false, "softmax", "max", 1, 1, 1, 1},
+		{60, 4, false, "softmax", "max", 0, 1, 1, 1},
+		{128, 8, false, "softmax", "max", 1, 1, 1, 1},
+		{256, 8, true, "sigmoid", "top2", 1, 8, 4, 2.5},
+		{160, 6, false, "softmax", "max", 0, 8, 3, 16},
+		{40, 20, true, "sigmoid", "max", 0, 4, 2, 1},
+		{48, 3, true, "softmax", "top2", 0, 16, 5, 1},
+		{1000, 32, false, "sigmoid", "max", 0, 1, 1, 1},
 	} {
 		random := rand.New(rand.NewPCG(5, uint64(c.experts)))
-		m, op := routeOp(t, c.experts, c.top, c.bias, c.attrs)
 		logits, bias := randomNumbers(random, tokens*c.experts), randomNumbers(random, c.experts)
 		for i, v := range logits {
 			if i/c.experts%3 == 1 && !c.bias {
 				logits[i] = float32(math.Round(float64(v)))
 			}
 		}
-		batch := &interp.Batch{Inputs: map[string]interp.Tensor{"logits": {Rows: tokens, Cols: c.experts, Data: logits}}}
-		batch.Add(0, 0, tokens, make([]int32, tokens)...)
-		want, err := interp.New(m, numbers{"bias": bias}).Run("f", batch)
-		if err != nil {
-			t.Fatal(err)
+		if !c.bias {
+			bias = nil
 		}
 		for name, set := range sets(t) {
-			r := &route{set: set, logits: plainView(tokens, c.experts).fill(logits), experts: plainView(tokens, c.top), weights: plainView(tokens, c.top), rows: rowsOf{sym.Of(sym.T)}}
-			if c.bias {
-				r.bias = bias
-			}
-			if err := r.prepare(launchOf(op), 3); err != nil {
+			r := &route{set: set, logits: plainView(tokens, c.experts).fill(logits), experts: plainView(tokens, c.top), weights: plainView(tokens, c.top), rows: rowsOf{sym.Of(sym.T)}, bias: bias}
+			if err := r.prepare(c.launch(), 3); err != nil {
 				t.Fatal(err)
 			}
 			runAll(r, tokens, 3)
-			if !slices.Equal(r.experts.i32(), want[0].Index) {
-				t.Errorf("%s, %d of %d, %s: experts %v, want %v", name, c.top, c.experts, c.attrs, r.experts.i32(), want[0].Index)
-			}
-			for i, v := range want[1].Data {
-				if got := r.weights.f32()[i]; !(math.Abs(float64(got-v)) <= 1e-5*math.Abs(float64(v))+1e-30) {
-					t.Errorf("%s, %d of %d, %s: weight %d is %v, want %v", name, c.top, c.experts, c.attrs, i, got, v)
-					break
+			for row := range tokens {
+				experts, weights := c.reference(logits[row*c.experts:][:c.experts], bias)
+				if got := r.experts.i32()[row*c.top:][:c.top]; !slices.Equal(got, experts) {
+					t.Fatalf("%s, %+v: row %d goes to %v, want %v", name, c, row, got, experts)
+				}
+				for j, want := range weights {
+					if got := float64(r.weights.row(row)[j]); !(math.Abs(got-want) <= 1e-5*want) {
+						t.Fatalf("%s, %+v: weight %d of row %d is %v, want %v", name, c, j, row, got, want)
+					}
 				}
 			}
 		}
 	}
-}
-
-// routeOp is the op alone.
-func routeOp(t *testing.T, experts, top int, bias bool, attrs string) (*ir.Module, *ir.Op) {
-	t.Helper()
-	operand, weight := "", ""
-	if bias {
-		operand, weight = ", %bias", fmt.Sprintf("weight %%bias : f32[%d]\n", experts)
-	}
-	if attrs != "" {
-		attrs = ", " + attrs
-	}
-	m, err := ir.Parse(fmt.Sprintf("%sfunc @f(%%logits: f32[T,%d]) -> (i32[T,%d], f32[T,%d]) {\n  %%e, %%w = moe.route %%logits%s {top_k=%d%s} : i32[T,%d], f32[T,%d]\n  return %%e, %%w\n}",
-		weight, experts, top, top, operand, top, attrs, top, top))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m, m.Func("f").Ops[0]
-}
-
-func launchOf(op *ir.Op) *engine.Launch {
-	return &engine.Launch{Attrs: []engine.Attr{
-		{Name: "score", Text: op.Text("score")}, {Name: "normalize", Int: op.Int("normalize")}, {Name: "groups", Int: op.Int("groups")},
-		{Name: "top_groups", Int: op.Int("top_groups")}, {Name: "group_score", Text: op.Text("group_score")}, {Name: "scale", Float: op.Float("scale")},
-	}}
 }
 
 // What is no number loses against any number, and every row still has experts that there are.
@@ -166,57 +191,56 @@ func TestRouteOfNoNumbers(t *testing.T) {
 	}
 }
 
-// Rows are sorted by expert and then by row, and what comes back of them is added up in the order of a row's experts, as the interpreter does both.
+// Rows are sorted by expert and then by row, each place is where its row has its expert, and what comes back is added up in the order of a row's experts.
 func TestDispatchAndCombine(t *testing.T) {
 	for _, c := range []struct{ rows, top, count, used, cols int }{
 		{1, 1, 1, 1, 5}, {1, 2, 8, 8, 700}, {5, 8, 256, 256, 3}, {300, 2, 8, 3, 17}, {77, 6, 64, 64, 1030}, {129, 1, 5, 1, 1},
 	} {
 		random := rand.New(rand.NewPCG(6, uint64(c.rows)))
-		places := c.rows * c.top
-		d := &dispatch{plainView(c.rows, c.top), plainView(places, 1), plainView(c.rows, c.top), plainView(c.count+1, 1), rowsOf{sym.Of(sym.T)}}
+		total := c.rows * c.top
+		d := &dispatch{plainView(c.rows, c.top), plainView(total, 1), plainView(c.rows, c.top), plainView(c.count+1, 1), rowsOf{sym.Of(sym.T)}}
+		experts, rows, places, offsets := d.experts.i32(), d.rows.i32(), d.places.i32(), d.offsets.i32()
 		for row := range c.rows {
 			for j, e := range random.Perm(c.used)[:min(c.top, c.used)] {
-				d.experts.i32()[row*c.top+j] = int32(e)
+				experts[row*c.top+j] = int32(e)
 			}
 		}
-		z := &combine{
-			y: plainView(places, c.cols).fill(randomNumbers(random, places*c.cols)), places: d.places,
-			weights: plainView(c.rows, c.top).fill(randomNumbers(random, places)), z: plainView(c.rows, c.cols), rows: rowsOf{sym.Of(sym.T)},
-		}
-		text := fmt.Sprintf("func @f(%%e: i32[T,%d], %%w: f32[T,%d], %%y: f32[%d*T,%d]) -> (i32[%d*T], i32[T,%d], i32[%d], f32[T,%d]) {\n"+
-			"  %%rows, %%places, %%offsets = moe.dispatch %%e {count=%d} : i32[%d*T], i32[T,%d], i32[%d]\n  %%z = moe.combine %%y, %%places, %%w : f32[T,%d]\n  return %%rows, %%places, %%offsets, %%z\n}",
-			c.top, c.top, c.top, c.cols, c.top, c.top, c.count+1, c.cols, c.count, c.top, c.top, c.count+1, c.cols)
-		if c.top == 1 {
-			text = strings.ReplaceAll(text, "1*T", "T")
-		}
-		m, err := ir.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		batch := &interp.Batch{Inputs: map[string]interp.Tensor{
-			"e": {Rows: c.rows, Cols: c.top, Index: d.experts.i32()}, "w": {Rows: c.rows, Cols: c.top, Data: z.weights.f32()[:places]},
-			"y": {Rows: places, Cols: c.cols, Data: z.y.f32()[:places*c.cols]},
-		}}
-		batch.Add(0, 0, c.rows, make([]int32, c.rows)...)
-		want, err := interp.New(m, nil).Run("f", batch)
-		if err != nil {
-			t.Fatal(err)
-		}
 		runAll(d, c.rows, 3)
-		for i, got := range [][]int32{d.rows.i32(), d.places.i32(), d.offsets.i32()} {
-			if !slices.Equal(got, want[i].Index) {
-				t.Fatalf("%+v: result %d of dispatch is %v, want %v", c, i, got, want[i].Index)
+		if offsets[0] != 0 || int(offsets[c.count]) != total || !slices.IsSorted(offsets) {
+			t.Fatalf("%+v: offsets %v", c, offsets)
+		}
+		seen := map[int32]bool{}
+		for i, p := range places {
+			e := experts[i]
+			if p < offsets[e] || p >= offsets[e+1] || int(rows[p]) != i/c.top || seen[p] {
+				t.Fatalf("%+v: row %d is at place %d of expert %d, whose places are %d to %d", c, i/c.top, p, e, offsets[e], offsets[e+1])
+			}
+			seen[p] = true
+		}
+		for e := range c.count {
+			if !slices.IsSorted(rows[offsets[e]:offsets[e+1]]) {
+				t.Fatalf("%+v: rows of expert %d are not in order", c, e)
 			}
 		}
 		for name, set := range sets(t) {
-			z.set, z.part = set, nil
+			z := &combine{
+				set: set, y: plainView(total, c.cols).fill(randomNumbers(random, total*c.cols)), places: d.places,
+				weights: plainView(c.rows, c.top).fill(randomNumbers(random, total)), z: plainView(c.rows, c.cols), rows: rowsOf{sym.Of(sym.T)},
+			}
 			for range 3 {
 				z.part = append(z.part, make([]float32, combinedAtOnce))
 			}
 			runAll(z, c.rows, 3)
-			for i, v := range want[3].Data {
-				if got := z.z.f32()[i]; !(math.Abs(float64(got-v)) <= 1e-4*math.Abs(float64(v))+1e-4) {
-					t.Fatalf("%s, %+v: element %d is %v, want %v", name, c, i, got, v)
+			for row := range c.rows {
+				for i, got := range z.z.row(row) {
+					want, size := 0.0, 0.0
+					for j, w := range z.weights.row(row) {
+						term := float64(w) * float64(z.y.row(int(places[row*c.top+j]))[i])
+						want, size = want+term, size+math.Abs(term)
+					}
+					if !(math.Abs(float64(got)-want) <= 1e-6*size) {
+						t.Fatalf("%s, %+v: column %d of row %d is %v, want %v", name, c, i, row, got, want)
+					}
 				}
 			}
 		}

@@ -30,7 +30,7 @@ func (m *model) Traffic() (engine.Traffic, error) {
 		if err != nil {
 			return t, err
 		}
-		if w.Layout != "" && w.Experts() > 1 {
+		if l.Chooses(w) {
 			t.AddStack(m.main.program, l, w)
 			continue
 		}

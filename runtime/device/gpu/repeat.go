@@ -111,7 +111,7 @@ func (m *Model) Traffic() (engine.Traffic, error) {
 			if o.Kind != engine.OperandWeight {
 				continue
 			}
-			if w := m.weight(o); w.Layout != "" && w.Experts() > 1 {
+			if w := m.weight(o); m.program.Launches[i].Chooses(w) {
 				t.WeightBytes -= w.Bytes
 				t.AddStack(m.program, &m.program.Launches[i], w)
 			}

@@ -28,6 +28,32 @@ func (l *Limits) CheckBehind(s *engine.Step, out []engine.Sampled, before int) e
 	return l.checkIndices(s, before)
 }
 
+// CheckTexts is Check of what a step says of the texts that its sequences attend to, of models that encode some.
+func (l *Limits) CheckTexts(s *engine.Step) error {
+	t, b := &s.Source, s.B()
+	if len(t.Length) != b || len(t.Start) != b+1 || t.Start[0] != 0 || int(t.Start[b]) != len(t.Pages) {
+		return fmt.Errorf("step of %d sequences: page tables of texts do not cover it", b)
+	}
+	for i, page := range t.Pages {
+		if page < 0 || int(page) >= l.Pages {
+			return fmt.Errorf("page table entry %d of texts: page %d of %d", i, page, l.Pages)
+		}
+	}
+	for i, length := range t.Length {
+		room := int64(t.Start[i+1]-t.Start[i]) * int64(l.PageSize)
+		if length < 1 || int(length) > l.MaxContext || int64(length) > room {
+			return fmt.Errorf("sequence %d: a text of %d tokens in pages for %d, %d at most", i, length, room, l.MaxContext)
+		}
+	}
+	if !s.Encodes() {
+		return nil
+	}
+	if err := l.CheckWhole(s.Encode); err != nil {
+		return fmt.Errorf("texts: %w", err)
+	}
+	return nil
+}
+
 // CheckWhole is Check of a step for a function of whole sequences: each has its tokens from position 0 on, all of them, and none is sampled.
 func (l *Limits) CheckWhole(s *engine.Step) error {
 	if err := l.Check(s, nil); err != nil {

@@ -33,3 +33,31 @@ func TestRowsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestWholeSequencesAreChecked refuses steps that do not hold all tokens of their sequences in order, and types that there are none of.
+func TestWholeSequencesAreChecked(t *testing.T) {
+	l := Limits{Settings: engine.Settings{MaxStepTokens: 8, MaxSequences: 2, MaxRows: 4, MaxContext: 64, PageSize: 16}, Vocab: 40, Pages: 4, Types: 2}
+	for _, c := range []struct {
+		change func(s *engine.Step)
+		text   string
+	}{
+		{func(*engine.Step) {}, ""},
+		{func(s *engine.Step) { s.Types = []int32{0, 1, 1} }, ""},
+		{func(s *engine.Step) { s.Types = []int32{0, 2, 1} }, "token 1: type 2 of 2"},
+		{func(s *engine.Step) { s.Types = []int32{0, -1, 1} }, "token 1: type -1 of 2"},
+		{func(s *engine.Step) { s.Types = []int32{0} }, "step of 3 tokens has 1 types"},
+		{func(s *engine.Step) { s.Positions[1] = 0 }, "sequence 0: token 1 at position 0, not 1"},
+		{func(s *engine.Step) { s.Context[0] = 3 }, "sequence 0: 2 tokens in a context of 3"},
+		{func(s *engine.Step) { s.Positions[2], s.RopeLen[2], s.Context[1] = 1, 2, 2 }, "sequence 1: 1 tokens in a context of 2"},
+		{func(s *engine.Step) { s.Pages[0] = 4 }, "page 4 of 4"},
+		{func(s *engine.Step) { s.Rows = []engine.Row{{}} }, "1 sampled rows"},
+	} {
+		s := &engine.Step{IDs: []int32{1, 2, 3}, Positions: []int32{0, 1, 0}, RopeLen: []int32{2, 2, 1}, Slots: []int32{0, 1, 16}, SeqStart: []int32{0, 2, 3},
+			Context: []int32{2, 1}, Pages: []int32{0, 1}, PageStart: []int32{0, 1, 2}}
+		c.change(s)
+		err := l.CheckWhole(s)
+		if (err == nil) != (c.text == "") || err != nil && !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%v, want %q", err, c.text)
+		}
+	}
+}

@@ -23,6 +23,7 @@ type Request struct {
 	Info       *engine.ModelInfo
 	TokenBytes int64 // cache size of one position
 	Threads    int   // workers when the settings leave it open
+	Texts      bool  // sequences have texts that are encoded, with pages of their own
 	Whole      bool  // functions want all tokens of a sequence in one step
 	KVMemory   int64 // bytes that the cache takes at most when the settings leave it open
 }
@@ -63,6 +64,9 @@ func (r Request) Fill() (Limits, error) {
 	}
 	pageBytes := r.TokenBytes * int64(s.PageSize)
 	perSequence := int64((s.MaxContext + s.PageSize - 1) / s.PageSize)
+	if r.Texts {
+		perSequence *= 2
+	}
 	if s.KVBytes == 0 {
 		s.KVBytes = min(perSequence*int64(s.MaxSequences)*pageBytes, r.KVMemory)
 		s.KVBytes = max(s.KVBytes, pageBytes)

@@ -90,7 +90,7 @@ func (s *sequence) store(set *Set, from, to int) {
 func (s *sequence) queries(from, to int) *Queries {
 	ld := s.QueryHeads * s.Dim
 	out := s.outRow()
-	return &Queries{Q: s.q[from*ld:], Out: make([]float32, (to-from)*out), LDQ: ld, LDOut: out, Tokens: to - from, First: from, Pages: s.pages}
+	return &Queries{Q: s.q[from*ld:], Out: make([]float32, (to-from)*out), LDQ: ld, LDOut: out, Tokens: to - from, First: from, Length: len(s.keys), Pages: s.pages}
 }
 
 // outRow is the distance between rows of results, behind each of which there is room.
@@ -149,7 +149,7 @@ func (s *sequence) expected(position, head int) []float64 {
 		sum = math.Exp(float64(s.Sinks[head]))
 	}
 	out := make([]float64, s.Values())
-	for p := lo; p <= position; p++ {
+	for p := lo; p <= min(position+s.Ahead, len(s.keys)-1); p++ {
 		var dot float64
 		key, value := cached(s.DType, s.keys[p][at:at+s.Dim]), cached(s.DType, s.values[p][at:at+s.Dim])
 		for d, v := range q {

@@ -45,6 +45,26 @@ var refTurns = [kvKinds]turnFunc{
 	kvF32: turnPlain[uint32], kvF16: turnPlain[uint16], kvE4M3: turnPlain[uint8], kvBF16: turnPairs, kvI8: turnQuads,
 }
 
+// turnBlock is how many channels an assembly function turns at a time.
+const turnBlock = 16
+
+// turnBlocks turns whole blocks by a function of its own, and what is left as the reference does.
+func turnBlocks(kind int, turn func(dst, panel unsafe.Pointer, blocks, vRow int)) turnFunc {
+	element := 1
+	if kind == kvBF16 {
+		element = 2
+	}
+	return func(dst, panel unsafe.Pointer, channels, vRow int) {
+		n := channels &^ (turnBlock - 1)
+		if n > 0 {
+			turn(dst, panel, n/turnBlock, vRow)
+		}
+		if n < channels {
+			refTurns[kind](unsafe.Add(dst, kvLaneBytes[kind]*n), unsafe.Add(panel, panelPositions*element*n), channels-n, vRow)
+		}
+	}
+}
+
 // turnPlain turns elements that share no lane.
 func turnPlain[T uint32 | uint16 | uint8](dst, panel unsafe.Pointer, channels, vRow int) {
 	size := int(unsafe.Sizeof(T(0)))

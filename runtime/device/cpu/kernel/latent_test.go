@@ -42,6 +42,13 @@ func TestLatentQueriesInParts(t *testing.T) {
 
 // The values that a panel of keys is turned into are the channels of its positions, in lanes of values.
 func TestTurnsMoveChannels(t *testing.T) {
+	for _, set := range Detect() {
+		testTurns(t, set)
+	}
+}
+
+func testTurns(t *testing.T, set *Set) {
+	t.Helper()
 	for _, kind := range layout.KVTypes {
 		rows, err := layout.NewLatent(kind, 16, 20, 28)
 		if err != nil {
@@ -57,12 +64,12 @@ func TestTurnsMoveChannels(t *testing.T) {
 			page[i] = byte(r.Uint32())
 		}
 		first := values.V(0, 0, 0)
-		refTurns[kvKind(rows)](unsafe.Pointer(&turned[first]), unsafe.Pointer(&page[0]), min(rows.DimV(), rows.DimK()), values.VRowBytes())
+		set.turn[kvKind(rows)](unsafe.Pointer(&turned[first]), unsafe.Pointer(&page[0]), min(rows.DimV(), rows.DimK()), values.VRowBytes())
 		for slot := range 16 {
 			for d := range rows.Rank {
 				for i := range kind.Size() {
 					if turned[values.V(0, slot, d)+i] != page[rows.K(0, slot, d)+i] {
-						t.Fatalf("%v: channel %d of position %d is not what the key has", kind, d, slot)
+						t.Fatalf("%s: %v: channel %d of position %d is not what the key has", set.Name, kind, d, slot)
 					}
 				}
 			}

@@ -32,6 +32,7 @@ func archSets() []*Set {
 	v4.Name, v4.needs = "x86-64-v4", featuresV4
 	v4.row, v4.fold, v4.attend = rowKernelsAVX512, foldKernelsAVX512, attendKernelsAVX512
 	v4.state = stateKernelsAVX512
+	v4.turn[kvBF16], v4.turn[kvI8] = turnBlocks(kvBF16, turnBF16AVX512), turnBlocks(kvI8, turnI8AVX512)
 	v4.replaceLinear(&linearKernelsAVX512)
 
 	vnni := v4

@@ -2200,6 +2200,11 @@ func wideBF16x5AVX512(a *valueArgs)
 //go:noescape
 func wideBF16x6AVX512(a *valueArgs)
 
+// turnBF16AVX512 makes values, rows vRow bytes apart, of blocks of 16 channels of a panel of keys.
+//
+//go:noescape
+func turnBF16AVX512(dst, panel unsafe.Pointer, blocks, vRow int)
+
 // softmaxBF16AVX512 turns scores [lo, hi) into weights.
 //
 //go:noescape
@@ -2534,6 +2539,11 @@ func valueI8x5AVX512(a *valueI8Args)
 //
 //go:noescape
 func valueI8x6AVX512(a *valueI8Args)
+
+// turnI8AVX512 makes values, rows vRow bytes apart, of blocks of 16 channels of a panel of keys.
+//
+//go:noescape
+func turnI8AVX512(dst, panel unsafe.Pointer, blocks, vRow int)
 
 // convertI8AVX512 stores x as i8.
 //

@@ -73,6 +73,9 @@ func attendUnits() []unit {
 				add("narrow", "[maxValueTile + 1]valueFunc", values, value("narrow", positions))
 				add("wide", "[maxValueTile + 1]valueFunc", values, value("wide", wideNV))
 			}
+			if t.name == avx512.name && (kind.name == "bf16" || kind.name == "i8") {
+				u.functions = append(u.functions, turn(kind, t))
+			}
 			others, fields := attendOthers(kind, t)
 			u.functions = append(u.functions, others...)
 			table.WriteString(fields)

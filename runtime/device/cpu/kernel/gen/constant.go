@@ -42,6 +42,9 @@ var constants = map[string][]uint64{
 	"e4m3Small": every(0x3c7fffff), // the last number below the normal ones
 	"e4m3Round": every(0xc407ffff), // half a unit, less one, and the difference of exponents
 	"e4m3NaN":   every(0x7f),
+	// The bytes of two positions of two channels, and of four positions of four, by channel.
+	"turnBF16": {0x0706030205040100, 0x0f0e0b0a0d0c0908, 0x0706030205040100, 0x0f0e0b0a0d0c0908},
+	"turnI8":   {0x0d0905010c080400, 0x0f0b07030e0a0602, 0x0d0905010c080400, 0x0f0b07030e0a0602},
 	// tailMask: the 8 dwords that start 8-n before its middle have n ones.
 	"tailMask": {^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), 0, 0, 0, 0},
 
