@@ -100,7 +100,7 @@ func (b *build) compile() error {
 	if b.model, err = models.Import(b.checkpoint, importing); err != nil {
 		return err
 	}
-	if err := checkCaches(b.model.Module, b.targets); err != nil {
+	if err := b.checkCaches(); err != nil {
 		return err
 	}
 	for _, t := range b.targets {

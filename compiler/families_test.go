@@ -16,9 +16,7 @@ import (
 )
 
 // unsupported are the families that there are recorded outputs of and no way to build. Whoever adds one takes its line away.
-var unsupported = map[string]string{
-	"mamba": "a state space",
-}
+var unsupported = map[string]string{}
 
 // Every recorded decoder is of a family that the goldens hold to what transformers computes, or is refused in one line that names its type.
 func TestEveryFamilyBuildsOrIsNamed(t *testing.T) {
@@ -82,7 +80,7 @@ func TestModelsPage(t *testing.T) {
 		for _, name := range names {
 			switch why := withoutGPUKernel[name]; why {
 			case "":
-			case latentCache:
+			case latentCache, stateCache:
 				gpu = "refused: no " + why + " (VerifyEmulated)"
 			default:
 				gpu = "refused: no kernel for " + why + " (VerifyEmulated)"

@@ -89,13 +89,17 @@ func kvDType(name string, weights *quant.Format, targets []engine.Target) (dtype
 	return f.DType, nil
 }
 
-// checkCaches wants each target to have the kinds of cache that the model has.
-func checkCaches(m *ir.Module, targets []engine.Target) error {
+// checkCaches wants each target to have the kinds of cache that the model has, and refuses a format of keys and values for a model that has none.
+func (b *build) checkCaches() error {
+	m := b.model.Module
 	for _, c := range m.Caches {
-		for _, t := range targets {
+		for _, t := range b.targets {
 			if !slices.Contains(engine.CacheKinds[t.Device], c.Kind) {
-				return fmt.Errorf("target %s takes no %s cache, which the attention of %s models has: build for other targets", t.Name, c.Kind, m.Name)
+				return fmt.Errorf("target %s takes no %s cache, which %s models have: build for other targets", t.Name, c.Kind, m.Name)
 			}
+		}
+		if name := b.KVDType; c.Kind == ir.State && name != "" && name != Auto && name != c.DType.String() {
+			return fmt.Errorf("--kv-dtype %s: %s models cache no keys and values, but states of sequences, which are %v; leave it out", name, m.Name, c.DType)
 		}
 	}
 	return nil

@@ -315,7 +315,7 @@ func (c checkpointSource) Tensor(name string) ([]float32, error) {
 }
 
 // store gives all matrices that are multiplied, and tables of tokens, a format; what codes stand for is not rounded to the checkpoint's type. Tables of
-// positions are never codes, nor are matrices that choose experts or let through what one gives: these meet inputs of bf16.
+// positions and what moves states on are never codes, nor are matrices that choose experts or let through what one gives: these meet inputs of bf16.
 func store(t *testing.T, m *ir.Module, format *quant.Format) {
 	t.Helper()
 	plain := map[*ir.Weight]bool{}
@@ -330,6 +330,10 @@ func store(t *testing.T, m *ir.Module, format *quant.Format) {
 			if open := op.Arg("by").Def; open.Kind.Name == "sigmoid" {
 				plain[roundInput(t, m, open.Arg("x").Def)] = true
 			}
+		case "state.conv":
+			plain[op.Arg("w").Weight] = true
+		case "state.scan":
+			plain[op.Arg("a").Weight] = true
 		}
 	}
 	for _, w := range m.Weights {

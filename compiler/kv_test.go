@@ -2,6 +2,7 @@ package compiler_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -119,6 +120,19 @@ func TestKVFormatOfOtherDevices(t *testing.T) {
 		options := compiler.Options{Model: demo, Out: filepath.Join(t.TempDir(), "x.plan"), Archs: strings.Split(archs, ","), KVDType: c.format}
 		if _, err := compiler.Build(context.Background(), options); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s of %s: %v", archs, c.format, err)
+		}
+	}
+}
+
+// A model that caches no keys and values takes no format for them, but the one that its states have.
+func TestStatesHaveOneFormat(t *testing.T) {
+	dir, seed := t.TempDir(), uint64(1)
+	const config = `{"model_type": "mamba", "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "state_size": 4}`
+	check(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
+	for format, want := range map[string]string{"f32": "", compiler.Auto: "", "int8": "--kv-dtype int8: mamba models cache no keys and values", "bf16": "--kv-dtype bf16"} {
+		_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: filepath.Join(dir, "x.plan"), KVDType: format, Random: &seed})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", format, err, want)
 		}
 	}
 }

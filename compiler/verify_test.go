@@ -69,11 +69,14 @@ func TestVerify(t *testing.T) {
 }
 
 // withoutGPUKernel are the checkpoints that GPU targets refuse, and the op that these have no kernel for: norms of whole rows of q and k lie between
-// the joint projection and what turns them; caches of latent rows are those of CPUs.
-var withoutGPUKernel = map[string]string{"olmo2": "rope", "olmo3": "rope", "deepseek-v2": latentCache, "deepseek-v3": latentCache, "deepseek-v3-v5": latentCache}
+// the joint projection and what turns them; caches of latent rows and of states are those of CPUs.
+var withoutGPUKernel = map[string]string{"olmo2": "rope", "olmo3": "rope", "deepseek-v2": latentCache, "deepseek-v3": latentCache, "deepseek-v3-v5": latentCache, "mamba": stateCache}
 
-// latentCache stands for what the targets refuse before they look for kernels.
-const latentCache = "latent cache"
+// These stand for what the targets refuse before they look for kernels.
+const (
+	latentCache = "latent cache"
+	stateCache  = "state cache"
+)
 
 // thorough asks for all combinations of what tests otherwise take turns with.
 func thorough() bool { return os.Getenv("LLMC_LONG") != "" }
@@ -99,8 +102,8 @@ func TestVerifyEmulated(t *testing.T) {
 		if want := withoutGPUKernel[name]; want != "" {
 			_, err := compiler.Build(t.Context(), compiler.Options{Model: g.dir, Out: filepath.Join(t.TempDir(), "engine.plan"), Archs: targets[:1]})
 			refused := err != nil && strings.Contains(err.Error(), "target sm80 has no kernel for") && strings.Contains(err.Error(), "("+want+")")
-			if want == latentCache {
-				refused = err != nil && strings.Contains(err.Error(), "target sm80 takes no latent cache, which the attention of deepseek_v")
+			if want == latentCache || want == stateCache {
+				refused = err != nil && strings.Contains(err.Error(), "target sm80 takes no "+want+", which ")
 			}
 			if !refused {
 				t.Errorf("%s: error %v, want %s", name, err, want)

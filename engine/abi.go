@@ -29,9 +29,9 @@ type Role struct {
 	Kind     OperandKind
 	Optional bool // the operand may be OperandNone
 	Writes   bool
-	Scratch  bool // a buffer that holds nothing before and after the launch; whoever writes the launch's code places it
-	packed   bool // a weight in a layout of engine/layout; otherwise weights are row-major
-	latent   bool // a cache of kind "latent"; otherwise caches are paged
+	Scratch  bool   // a buffer that holds nothing before and after the launch; whoever writes the launch's code places it
+	packed   bool   // a weight in a layout of engine/layout; otherwise weights are row-major
+	kind     string // of a cache; "" is "paged"
 	// Types accepted: for buffers an element type or activation format; for weights a packed layout, a family of layouts
 	// ("u4*"), or an element type.
 	Types []string
@@ -61,7 +61,7 @@ type AttrRow struct {
 
 // Kernels lists every launchable kernel, device by device. A kernel's name begins with its device and a dot.
 var Kernels = slices.Concat(
-	cpuKernels, rowKernels("cpu", gateAttrs...), activationKernels("cpu"), cpuExperts, cpuLatent, routeKernels("cpu"),
+	cpuKernels, rowKernels("cpu", gateAttrs...), activationKernels("cpu"), cpuExperts, cpuLatent, cpuState, routeKernels("cpu"),
 	cudaKernels, cudaExperts, routeKernels("cuda"), rowKernels("cuda", gateAttrs...), activationKernels("cuda"), sampleKernels,
 )
 
@@ -140,16 +140,24 @@ func cache(name, types string, writes bool) Role {
 // latentCache is a cache of latent rows of dim channels, rank of them values; it binds these too.
 func latentCache(name, types string, writes bool) Role {
 	r := cache(name, types, writes)
-	r.latent = true
+	r.kind = Latent
+	return r
+}
+
+// stateCache is a cache of states of kv_heads rows of dim channels, of which the first rank are earlier inputs; it binds these too. Who takes it moves
+// states on.
+func stateCache(name string) Role {
+	r := cache(name, "f32", true)
+	r.kind = State
 	return r
 }
 
 // cacheKind is the kind of cache that a role takes.
 func (r *Role) cacheKind() string {
-	if r.latent {
-		return Latent
+	if r.kind == "" {
+		return Paged
 	}
-	return Paged
+	return r.kind
 }
 
 func optional(r Role) Role {

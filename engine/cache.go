@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -13,11 +12,15 @@ import (
 var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.PlainTypes}
 
 // CacheKinds lists, by device, the kinds of cache that kernels read.
-var CacheKinds = map[string][]string{"cpu": {Paged, Latent}, "cuda": {Paged}}
+var CacheKinds = map[string][]string{"cpu": {Paged, CrossKind, Latent, State}, "cuda": {Paged}}
 
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 	"cpu": func(c *Cache, pageSize int) (int, error) {
+		if c.Kind == State {
+			state, err := c.State()
+			return state.Bytes(), err
+		}
 		kv, err := c.Layout(pageSize)
 		if err != nil {
 			return 0, err
@@ -25,8 +28,8 @@ var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 		return kv.Bytes(), nil
 	},
 	"cuda": func(c *Cache, pageSize int) (int, error) {
-		if c.Kind == Latent {
-			return 0, errors.New("GPU kernels read no latent cache; build the plan for a CPU target")
+		if c.Kind != Paged {
+			return 0, fmt.Errorf("GPU kernels read no cache of kind %q; build the plan for a CPU target", c.Kind)
 		}
 		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
 		if err != nil {
@@ -41,6 +44,31 @@ const Paged = "paged"
 
 // Latent is the kind of cache whose rows are keys and values of all heads.
 const Latent = "latent"
+
+// State is the kind of cache that has what a sequence has come to: a page holds the state behind the last of its tokens.
+const State = "state"
+
+// State describes a layer's part of a page of a cache of states.
+func (c *Cache) State() (layout.State, error) { return layout.NewState(c.DType, c.KVHeads, c.Dim) }
+
+// KeepsState tells whether some cache holds states. What tokens did to one can not be taken back.
+func (p *Program) KeepsState() bool {
+	return slices.ContainsFunc(p.Caches, func(c Cache) bool { return c.Kind == State })
+}
+
+// Positions of a page where the launch leaves them open. A page of states is as large however many tokens it is for, so that it is for many.
+const (
+	DefaultPageSize = 16
+	statePageSize   = 256
+)
+
+// DefaultPageSize returns the positions of a page where the launch leaves them open.
+func (p *Program) DefaultPageSize() int {
+	if len(p.Caches) > 0 && !slices.ContainsFunc(p.Caches, func(c Cache) bool { return c.Kind != State }) {
+		return statePageSize
+	}
+	return DefaultPageSize
+}
 
 // Layout describes a layer's part of a page on CPUs.
 func (c *Cache) Layout(pageSize int) (layout.KV, error) {
@@ -92,8 +120,10 @@ func (p *Program) Encodes() bool {
 func (s *programScope) checkCache(i int) error {
 	c := &s.program.Caches[i]
 	switch {
-	case c.Kind != Paged && c.Kind != Latent && c.Kind != CrossKind:
+	case c.Kind != Paged && c.Kind != Latent && c.Kind != CrossKind && c.Kind != State:
 		return fmt.Errorf("cache %s: unknown kind %q", c.Name, c.Kind)
+	case c.Kind == State && (c.Rank < 1 || c.Rank >= c.KVHeads):
+		return fmt.Errorf("cache %s: a state of %d rows, %d of them inputs", c.Name, c.KVHeads, c.Rank)
 	case c.Kind == Paged && c.Rank != 0 || c.Kind == Latent && c.KVHeads != 1:
 		return fmt.Errorf("cache %s: kind %q with %d heads and rank %d", c.Name, c.Kind, c.KVHeads, c.Rank)
 	}

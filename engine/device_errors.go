@@ -8,6 +8,8 @@ var (
 	ErrNoDevice = errors.New("no such device")
 	// ErrDeviceMemory: the device has no memory left for what was asked. It goes on working.
 	ErrDeviceMemory = errors.New("out of device memory")
+	// ErrNoDrafts: the plan keeps states of sequences, in which wrong guesses would stay.
+	ErrNoDrafts = errors.New("the plan keeps a state of each sequence, from which a wrong guess can not be taken back: serve it without --draft, and take another plan to draft")
 	// ErrDeviceLost: the device does not answer any more, or what it holds is not to be trusted. Nothing can be done with the model but to close it.
 	ErrDeviceLost = errors.New("the device is lost")
 )

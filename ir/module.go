@@ -35,12 +35,12 @@ const CrossKind = "cross"
 // Cache is a row of the table of state that outlives a step.
 type Cache struct {
 	Name    string
-	Kind    string // "paged", CrossKind or Latent
+	Kind    string // "paged", CrossKind, Latent or State
 	Layers  int64
-	KVHeads int64 // 1 of a latent cache
-	Dim     int64 // channels of a head
+	KVHeads int64 // 1 of a latent cache; of a state the rows of it
+	Dim     int64 // channels of a head, or of a row
 	// Rank is how many channels of a latent cache's row, the first ones, are what all heads' values are made of; the others turn with the position. The
-	// whole row is the key. 0: keys and values lie apart.
+	// whole row is the key. 0: keys and values lie apart. Of a state it is how many rows, the first ones, are earlier inputs.
 	Rank  int64
 	DType dtype.Type
 }

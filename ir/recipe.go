@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 )
 
@@ -49,6 +50,7 @@ var Transforms = []struct {
 	Doc   string
 	Apply func(x float32) float32
 }{
+	{"negexp", "-exp(w): what a state forgets, of which checkpoints store the logarithm (Mamba)", func(x float32) float32 { return float32(-math.Exp(float64(x))) }},
 	{"add1", "1 + w: RMS norms that store their weight's distance from one (Gemma)", func(x float32) float32 { return 1 + x }},
 }
 

@@ -86,7 +86,7 @@ func (v *verifier) declarations() error {
 }
 
 // cacheKinds are the kinds of state that ops know.
-var cacheKinds = []string{"paged", CrossKind, Latent}
+var cacheKinds = []string{"paged", CrossKind, Latent, State}
 
 func (c *Cache) check() error {
 	const maxCacheSize = 1 << 20 // layers, heads, channels: far beyond any model
@@ -99,8 +99,10 @@ func (c *Cache) check() error {
 		return fmt.Errorf("cache @%s: layers, kv_heads and dim must be within 1..%d", c.Name, maxCacheSize)
 	case c.Kind == Latent && (c.KVHeads != 1 || c.Rank < 1 || c.Rank >= c.Dim):
 		return fmt.Errorf("cache @%s: a latent cache has one of kv_heads and a rank within 1..dim-1", c.Name)
-	case c.Kind != Latent && c.Rank != 0:
-		return fmt.Errorf("cache @%s: rank belongs to kind %q", c.Name, Latent)
+	case c.Kind == State && (c.Rank < 1 || c.Rank >= c.KVHeads || c.Dim%StateLanes != 0 || c.DType != dtype.F32):
+		return fmt.Errorf("cache @%s: a state is of f32, and has a rank within 1..kv_heads-1 and a multiple of %d channels", c.Name, StateLanes)
+	case c.Kind != Latent && c.Kind != State && c.Rank != 0:
+		return fmt.Errorf("cache @%s: rank belongs to kinds %q and %q", c.Name, Latent, State)
 	case c.DType.Bits() == 0:
 		return fmt.Errorf("cache @%s: no dtype", c.Name)
 	}

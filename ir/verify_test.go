@@ -43,6 +43,7 @@ func TestVerifyFindsBrokenModules(t *testing.T) {
 		{"a rank within 1..dim-1", func(m *Module) { c := m.Caches[0]; c.Kind, c.KVHeads, c.Rank = Latent, 1, c.Dim }},
 		{"a latent cache has one of kv_heads", func(m *Module) { m.Caches[0].Kind, m.Caches[0].Rank = Latent, 4 }},
 		{"rank belongs to kind", func(m *Module) { m.Caches[0].Rank = 4 }},
+		{"a state is of f32, and has a rank within 1..kv_heads-1", func(m *Module) { m.Caches[0].Kind, m.Caches[0].Rank = State, 0 }},
 		{"columns 40:", func(m *Module) { r := m.Weights[1].Recipe; r.Transpose, r.Left, r.Total = true, 40, 48 }},
 		{"columns 8:", func(m *Module) { m.Weights[1].Recipe.Left = 8 }},
 		{"no cache @kv", func(m *Module) { m.Caches[0].Name = "other" }},

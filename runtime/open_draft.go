@@ -27,11 +27,25 @@ func (l *Loaded) LoadDraft(path, device string, settings engine.Settings) (*Load
 		_ = d.Close()
 		return nil, fmt.Errorf("%s can not draft for %s: one of them encodes its prompts; --draft ngram drafts for such plans", path, l.Plan.Path())
 	}
-	if err := sameVocabulary(l.Plan, d.Plan); err != nil {
+	err = d.canGuess()
+	if err == nil {
+		err = sameVocabulary(l.Plan, d.Plan)
+	}
+	if err != nil {
 		_ = d.Close()
 		return nil, fmt.Errorf("%s can not draft for %s: %w", path, l.Plan.Path(), err)
 	}
 	return d, nil
+}
+
+// canGuess refuses a plan whose states guesses that were wrong would stay in.
+func (l *Loaded) canGuess() error {
+	limits, _ := l.Model.Limits()
+	program, err := l.Plan.Program(engine.StepFunc, limits.Target)
+	if err == nil && program.KeepsState() {
+		err = engine.ErrNoDrafts
+	}
+	return err
 }
 
 // ShareKV divides memory for KV pages between the plan at path and the one that is to draft for it, so that both hold as many tokens. 0, nothing asked for, stays 0.

@@ -49,7 +49,7 @@ func newMemory(plan *engine.Plan, program *engine.Program, s dump.MemorySettings
 	l := &p.Limits
 	m := &dump.Memory{WeightBytes: p.Weights, ActivationBytes: p.Activations, ArrayBytes: p.Arrays, KVBytes: p.KV, TotalBytes: p.Total(), FreeBytes: p.Free,
 		KVTokenBytes: p.PageBytes / int64(l.PageSize), MaxBatch: l.MaxSequences, MaxContext: l.MaxContext, StepTokens: l.MaxStepTokens}
-	m.SetPages(int64(l.Pages), int64((l.MaxContext+l.PageSize-1)/l.PageSize))
+	m.SetPages(int64(l.Pages), int64(l.PageSize), int64((l.MaxContext+l.PageSize-1)/l.PageSize))
 	return m, nil
 }
 

@@ -74,6 +74,8 @@ var candidates = map[string][]candidate{
 	"linear_heads":      {{kernel: "cpu.linear_heads"}},
 	"latent.write":      {{kernel: "cpu.latent_write"}},
 	"attn.latent":       {{kernel: "cpu.attention_latent"}},
+	"state.conv":        {{kernel: "cpu.state_conv"}},
+	"state.scan":        {{kernel: "cpu.state_scan"}},
 	"gather_types":      {{kernel: "cpu.gather_types"}},
 	"pool":              {{kernel: "cpu.pool"}},
 	"soft":              {{kernel: "cpu.soft"}},

@@ -11,7 +11,7 @@ import (
 
 // Defaults of a server, which a report takes for what is left open.
 const (
-	pageSize          = 16 // positions of a page of the KV cache
+	pageSize          = engine.DefaultPageSize // positions of a page of the KV cache
 	defaultBatch      = 64
 	defaultStepTokens = 512
 )
@@ -117,8 +117,9 @@ func (m *Memory) function(p *engine.Plan, program *engine.Program, s MemorySetti
 // cache fills in the figures of the KV cache. given is its size in bytes, 0: what all sequences take at full context.
 func (m *Memory) cache(program *engine.Program, given int64) error {
 	kinds := map[string]int64{} // all layers and caches of one page, which has those of a kind
+	size := int64(program.DefaultPageSize())
 	for i, c := range program.Caches {
-		layer, err := program.LayerBytes(i, pageSize)
+		layer, err := program.LayerBytes(i, int(size))
 		if err != nil {
 			return err
 		}
@@ -132,11 +133,11 @@ func (m *Memory) cache(program *engine.Program, given int64) error {
 	for _, n := range kinds {
 		pageBytes = max(pageBytes, n)
 	}
-	perSequence := (int64(m.MaxContext) + pageSize - 1) / pageSize
+	perSequence := (int64(m.MaxContext) + size - 1) / size
 	if program.Encodes() { // a text is as long as a sequence may be
 		perSequence *= 2
 	}
-	m.KVTokenBytes, m.KVBytes = pageBytes/pageSize, given
+	m.KVTokenBytes, m.KVBytes = pageBytes/size, given
 	if given == 0 {
 		pages, err := product(perSequence, int64(m.MaxBatch))
 		if err != nil {
@@ -147,14 +148,14 @@ func (m *Memory) cache(program *engine.Program, given int64) error {
 		}
 	}
 	if pageBytes > 0 {
-		m.SetPages(m.KVBytes/pageBytes, perSequence)
+		m.SetPages(m.KVBytes/pageBytes, size, perSequence)
 	}
 	return nil
 }
 
-// SetPages fills in what so many pages hold, of which a sequence at full context takes perSequence.
-func (m *Memory) SetPages(pages, perSequence int64) {
-	m.Pages, m.Tokens, m.FullSequences = pages, pages*pageSize, pages/perSequence
+// SetPages fills in what so many pages of size positions hold, of which a sequence at full context takes perSequence.
+func (m *Memory) SetPages(pages, size, perSequence int64) {
+	m.Pages, m.Tokens, m.FullSequences = pages, pages*size, pages/perSequence
 }
 
 // product multiplies sizes that are not negative.

@@ -73,6 +73,8 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.linear_heads":      {flops: (*predictor).headProducts},
 	"cpu.latent_write":      {positions: (*predictor).written},
 	"cpu.attention_latent":  {positions: (*predictor).attended, flops: (*predictor).latentScores},
+	"cpu.state_conv":        {positions: (*predictor).moved},
+	"cpu.state_scan":        {positions: (*predictor).moved},
 	"cpu.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
 	"cpu.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
 	"cpu.soft":              {},
@@ -162,6 +164,17 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 		c.Seconds = max(c.Bytes/(p.nominal.ReadBytes*cores), c.Flops/(speed(p.nominal)*cores))
 	}
 	return c, nil
+}
+
+// moved is as many positions as what is read and written of the states of all sequences takes: the launch's rows of each.
+func (p *predictor) moved(l *engine.Launch) float64 {
+	k := engine.FindKernel(l.Kernel)
+	cache := &p.program.Caches[k.Operand(l, "cache").Index]
+	rows := cache.Rank
+	if k.Operand(l, "skip").Kind == engine.OperandWeight { // a scan
+		rows = cache.KVHeads - cache.Rank
+	}
+	return 2 * pageSize * float64(p.step.sequences()) * float64(rows) / float64(cache.KVHeads)
 }
 
 func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kernelCost) (float64, error) {

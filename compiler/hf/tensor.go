@@ -95,7 +95,7 @@ func (t *Tensor) ReadColumns(dst []float32, lo, hi int64) error {
 
 // ReadColumnsOf is ReadColumns of rows [top, bottom) of the matrix.
 func (t *Tensor) ReadColumnsOf(dst []float32, lo, hi, top, bottom int64) error {
-	if len(t.Shape) != 2 {
+	if n := len(t.Shape); n != 2 && (n != 3 || t.Shape[1] != 1) { // three dimensions has the convolution of each channel by itself
 		return t.Errorf("has shape %v instead of that of a matrix", t.Shape)
 	}
 	if top < 0 || bottom < top || bottom > t.Rows() {

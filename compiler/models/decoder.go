@@ -42,6 +42,7 @@ type decoder struct {
 	learned   learnedRows // of positions
 	experts   mixture     // the MLP of layers, where there are experts
 	latent    latent      // what keys and values are made of, where heads share it
+	space     space       // in place of attention and MLP
 	unused    []string    // patterns of tensors that config.json tells are left out
 	relative  *relativeScores
 	encoder   *decoder // to whose rows every layer attends; nil: none
@@ -135,6 +136,9 @@ func (in *importer) headBias(d *decoder) *ir.Value {
 
 // declareCache adds the cache of all layers to the module.
 func (in *importer) declareCache(d *decoder, kv dtype.Type) *ir.Cache {
+	if d.space.states > 0 {
+		return in.StateCache("state", d.layers, d.space.taps-1, d.space.states, d.inner)
+	}
 	if d.latent.rank > 0 {
 		return in.LatentCache("kv", d.layers, d.latent.rank, d.latent.rope, kv)
 	}

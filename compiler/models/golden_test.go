@@ -160,22 +160,26 @@ func compareAll(t *testing.T, dir string, opts Options) {
 		}
 		compare(t, p.Name+".logits", out[0].Row(len(p.IDs)-1), want.elements(t, p.Name+".logits"))
 		if p.Name == "p33" {
-			want.compareHidden(t, hidden)
+			want.compareHidden(t, hidden, m.Info.Family)
 		}
 		machine.Watch = nil
 		want.compareGreedy(t, machine, m, i, out[0].Row(len(p.IDs)-1))
 	}
 }
 
-// compareHidden compares the residual stream: index 0 is the embedding, the last one what the head sees.
-func (r *recording) compareHidden(t *testing.T, got map[string][]float32) {
+// compareHidden compares the residual stream: index 0 is the embedding, which a state space's records leave out, the last one what the head sees.
+func (r *recording) compareHidden(t *testing.T, got map[string][]float32, family string) {
 	t.Helper()
 	for _, k := range r.Hidden.Layers {
-		name := fmt.Sprintf("l%d.out", k-1)
-		switch k {
-		case 0:
+		layer := k - 1
+		if family == "mamba" {
+			layer = k
+		}
+		name := fmt.Sprintf("l%d.out", layer)
+		switch {
+		case layer < 0:
 			name = "embed"
-		case r.Hidden.Count - 1:
+		case k == r.Hidden.Count-1:
 			name = "norm"
 		}
 		compare(t, fmt.Sprintf("hidden.%d", k), got[name], r.elements(t, fmt.Sprintf("hidden.%d", k)))

@@ -17,6 +17,10 @@ type layer struct {
 
 // block returns the stream behind the layer, and the cache's next token.
 func (l *layer) block(x, token *ir.Value, s ir.Step) (out, next *ir.Value) {
+	if l.space.states > 0 {
+		y, next := l.mixer(l.norm(x, l.preAttn), token)
+		return l.Add(x, y), next
+	}
 	into := x
 	if l.index > 0 || !l.norms.bare {
 		into = l.norm(x, l.preAttn)

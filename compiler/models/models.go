@@ -16,6 +16,7 @@ var families = []*family{
 	llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, phi, phi3, falcon, bloom, gpt2, gptj, gptneox, opt, mpt, stablelm, starcoder2, olmo2,
 	cohere, cohere2, granite, smollm3, olmo3, mixtral, gptoss, llama4, qwen2moe, qwen3moe,
 	deepseekv2, deepseekv3,
+	mamba,
 
 	bert, roberta, xlmRoberta, modernBERT,
 
@@ -215,6 +216,9 @@ func infoOf(d *decoder, fam *family) *Info {
 	info := &Info{
 		Family: fam.modelType, Vocab: d.vocab, Hidden: d.hidden, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.kvHeads,
 		HeadDim: d.dim, MaxContext: d.maxContext, RopeSalt: d.rope.salt(), Encodes: d.encoder != nil,
+	}
+	if d.space.states > 0 { // there are no heads
+		info.Heads, info.KVHeads, info.HeadDim = 0, 0, 0
 	}
 	if d.latent.rank > 0 { // what a cache holds
 		info.KVHeads, info.HeadDim = 1, d.latent.rank+d.latent.rope

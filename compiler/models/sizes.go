@@ -64,7 +64,10 @@ type defaults struct {
 // readDecoder reads what families share into a copy of the family's shape.
 func readDecoder(f *hf.Fields, fam *family) *decoder {
 	s, def, d := &fam.sizes, fam.defaults, fam.shape
-	heads := readSize(f, s.heads, def.heads, maxHeads)
+	heads := int64(1) // of a family that has none
+	if s.heads != "" {
+		heads = readSize(f, s.heads, def.heads, maxHeads)
+	}
 	hidden := readSize(f, s.hidden, def.hidden, maxWidth)
 	if kv := named(f, s.kvHeads); def.kvHeads == 0 || kv != "" && f.Present(kv) && !f.Has(kv) {
 		def.kvHeads = heads

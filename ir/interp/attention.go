@@ -13,8 +13,12 @@ type cache struct {
 	layers []map[int]*history // by sequence
 }
 
-// history is what one layer remembers of one sequence; index is the position.
-type history struct{ k, v [][]float32 }
+// history is what one layer remembers of one sequence; index is the position. Of a state there is what it is now: its rows are those of k, and next is
+// the position that is to come, by the first of the rows that an op moves on.
+type history struct {
+	k, v [][]float32
+	next map[int]int
+}
 
 func newCache(row *ir.Cache) *cache {
 	c := &cache{row: row}

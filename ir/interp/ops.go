@@ -51,6 +51,9 @@ var executors = withActivations(map[string]func(*call) error{
 	"linear_heads": (*call).linearHeads,
 	"latent.write": (*call).latentWrite,
 	"attn.latent":  (*call).latentAttention,
+
+	"state.conv": (*call).stateConv,
+	"state.scan": (*call).stateScan,
 })
 
 // each maps every element.

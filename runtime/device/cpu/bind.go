@@ -54,6 +54,8 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.attention_latent":  bindLatentAttention,
 	"cpu.latent_write":      bindLatentWrite,
 	"cpu.linear_heads":      bindLinearHeads,
+	"cpu.state_conv":        bindStateConv,
+	"cpu.state_scan":        bindStateScan,
 	"cpu.gather_types":      bindGatherTypes,
 	"cpu.pool":              bindPool,
 	"cpu.soft":              bindSoft,

@@ -93,7 +93,10 @@ const kvShareOfMemory = 4
 // load fills in the settings, takes the memory and binds the launches.
 func (m *model) load(settings engine.Settings) error {
 	if settings.PageSize == 0 {
-		settings.PageSize = limits.DefaultPageSize
+		settings.PageSize = m.main.program.DefaultPageSize()
+	}
+	if settings.Drafts > 0 && m.main.program.KeepsState() {
+		return engine.ErrNoDrafts
 	}
 	perToken, err := tokenBytes(m.main.program.Caches, settings.PageSize)
 	if err != nil {
@@ -139,7 +142,9 @@ func (m *model) load(settings engine.Settings) error {
 func (m *model) headDim() int {
 	dim := 1
 	for _, c := range m.main.program.Caches {
-		dim = max(dim, c.Dim)
+		if c.Kind != engine.State {
+			dim = max(dim, c.Dim)
+		}
 	}
 	return dim
 }

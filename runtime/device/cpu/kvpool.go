@@ -20,8 +20,9 @@ type kvPool struct {
 
 // kvCache is one row of the program's cache table within the pool.
 type kvCache struct {
-	layout.KV
-	offset     int64 // of layer 0 within a page
+	layout.KV               // of all kinds but states
+	state      layout.State // of kind "state"
+	offset     int64        // of layer 0 within a page
 	layerBytes int64
 	layers     int
 	cross      bool // of texts
@@ -33,21 +34,30 @@ func tokenBytes(caches []engine.Cache, pageSize int) (int64, error) {
 	if err := pool.plan(caches); err != nil {
 		return 0, err
 	}
-	return pool.pageBytes / int64(pageSize), nil
+	return (pool.pageBytes + int64(pageSize) - 1) / int64(pageSize), nil
 }
 
 func (p *kvPool) plan(caches []engine.Cache) error {
 	ends := map[bool]int64{} // of what a page holds of texts, and of what it holds of sequences: it belongs to one or the other
 	for _, c := range caches {
-		kv, err := c.Layout(p.pageSize)
+		own := kvCache{layers: c.Layers, cross: c.Kind == engine.CrossKind}
+		var err error
+		bytes := 0
+		if c.Kind == engine.State {
+			own.state, err = c.State()
+			bytes = own.state.Bytes()
+		} else {
+			own.KV, err = c.Layout(p.pageSize)
+			bytes = own.Bytes()
+		}
 		if err != nil {
 			return fmt.Errorf("cache %q: %w", c.Name, err)
 		}
-		layerBytes := int64(kv.Bytes()+layout.Align-1) / layout.Align * layout.Align
-		cross := c.Kind == engine.CrossKind
-		p.caches = append(p.caches, kvCache{kv, ends[cross], layerBytes, c.Layers, cross})
-		ends[cross] += layerBytes * int64(c.Layers)
-		p.pageBytes = max(p.pageBytes, ends[cross])
+		own.layerBytes = int64(bytes+layout.Align-1) / layout.Align * layout.Align
+		own.offset = ends[own.cross]
+		p.caches = append(p.caches, own)
+		ends[own.cross] += own.layerBytes * int64(c.Layers)
+		p.pageBytes = max(p.pageBytes, ends[own.cross])
 	}
 	return nil
 }

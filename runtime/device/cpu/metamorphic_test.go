@@ -1,6 +1,7 @@
 package cpu_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/ir/interp"
+	"llmc/runtime"
 	"llmc/runtime/device/cpu"
 	"llmc/runtime/device/devicetest"
 )
@@ -39,6 +41,48 @@ func TestCompiledPlansDoNotDependOnTheSchedule(t *testing.T) {
 				compareRuns(t, path, 1024, 384, 8)
 			})
 		}
+	}
+}
+
+// stateConfig is a model that keeps states: of a prompt of some pages, of one token, of what others began alike.
+const stateConfig = `{"model_type": "mamba", "architectures": ["MambaForCausalLM"], "vocab_size": 96, "hidden_size": 32, "intermediate_size": 80,
+	"num_hidden_layers": 2, "state_size": 5, "conv_kernel": 3, "time_step_rank": 3, "use_bias": true}`
+
+// statePlan builds a plan of it with made-up weights.
+func statePlan(t *testing.T, format, target string) string {
+	t.Helper()
+	dir, seed := t.TempDir(), uint64(4)
+	check(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(stateConfig), 0o644))
+	path := filepath.Join(dir, "state.plan")
+	_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Quant: format, Archs: []string{target}, Random: &seed})
+	check(t, err)
+	return path
+}
+
+// TestStatesDoNotDependOnTheSchedule does the same with a model that keeps states, of which every page holds one.
+func TestStatesDoNotDependOnTheSchedule(t *testing.T) {
+	for format, target := range map[string]string{"f32": "x86-64-v3", "int8": "native"} {
+		t.Run(format, func(t *testing.T) { compareRuns(t, statePlan(t, format, target), 96, 128, 40) })
+	}
+}
+
+// Guesses that were wrong would stay in a state: whoever asks for them is told so.
+func TestStatesTakeNoGuesses(t *testing.T) {
+	plan, err := engine.Open(statePlan(t, "bf16", "native"))
+	check(t, err)
+	defer plan.Close()
+	if _, err := (cpu.Device{}).Load(plan, engine.Settings{Drafts: 1}); !errors.Is(err, engine.ErrNoDrafts) {
+		t.Errorf("loaded for guesses: %v", err)
+	}
+	model, err := (cpu.Device{}).Load(plan, engine.Settings{})
+	check(t, err)
+	defer model.Close()
+	if settings, _ := model.Limits(); settings.PageSize != 256 {
+		t.Errorf("pages of %d positions", settings.PageSize)
+	}
+	loaded := &runtime.Loaded{Plan: plan, Model: model}
+	if _, err := loaded.LoadDraft(plan.Path(), "cpu", engine.Settings{}); !errors.Is(err, engine.ErrNoDrafts) {
+		t.Errorf("loaded to guess: %v", err)
 	}
 }
 

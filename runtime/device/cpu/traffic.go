@@ -17,7 +17,10 @@ const (
 
 // Traffic sums up what a decode step reads and measures how fast the team reads memory that is in no cache.
 func (m *model) Traffic() (engine.Traffic, error) {
-	t := engine.Traffic{KVTokenBytes: m.kv.pageBytes / int64(m.kv.pageSize)}
+	var t engine.Traffic
+	if !m.main.program.KeepsState() { // of which a token reads and writes one, however many tokens it has seen
+		t.KVTokenBytes = m.kv.pageBytes / int64(m.kv.pageSize)
+	}
 	for i, name := range m.main.program.Weights {
 		l := m.streams(i)
 		if l == nil {

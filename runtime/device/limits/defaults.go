@@ -10,8 +10,9 @@ import (
 const (
 	defaultStepTokens = 512
 	defaultSequences  = 64
-	DefaultPageSize   = 16
-	maxDrafts         = 64 // of all sequences in one step: with more tokens, arithmetic is what a step waits for
+	DefaultPageSize   = engine.DefaultPageSize
+	maxPageSize       = 1024 // of caches whose pages grow with their positions it is less
+	maxDrafts         = 64   // of all sequences in one step: with more tokens, arithmetic is what a step waits for
 	maxStepTokens     = 1 << 16
 	maxThreads        = 1 << 10 // more than processors are of no use, but harmless: they take turns
 )
@@ -55,7 +56,7 @@ func (r Request) Fill() (Limits, error) {
 		v, high int
 	}{
 		{"threads", s.Threads, maxThreads}, {"max-step-tokens", s.MaxStepTokens, maxStepTokens}, {"max-batch", s.MaxSequences, maxStepTokens},
-		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, 128}, {"drafts", s.Drafts + 1, maxStepTokens},
+		{"max-context", s.MaxContext, 1 << 24}, {"rows", s.MaxRows, s.MaxStepTokens}, {"page size", s.PageSize, maxPageSize}, {"drafts", s.Drafts + 1, maxStepTokens},
 	} {
 		if c.v < 1 || c.v > c.high {
 			return l, fmt.Errorf("%s is %d: must be within 1..%d", c.name, c.v, c.high)

@@ -12,6 +12,7 @@
 //	Quantize                      one row to an activation format (f32, bf16, q8t, q8g, q16t, q16g)
 //	Attend                        paged attention of rows of one KV head; AttendSplit and Finish share a long sequence among workers
 //	StoreKV                       one position's key and value into a page
+//	Convolve, Scan                one block of channels of a sequence's state, moved on by some of its tokens
 //	RMSNorm, AddRMSNorm, Rope, SwiGLU, SiLU, Add, Mul, Exp, ArgMax, ToBF16, FromBF16, Gather
 //
 // Arguments come from a plan that was checked when it was loaded: slices are bounds-checked where Go does it anyway, and where assembly
@@ -29,6 +30,7 @@
 //     lanes by position, values position after position; splits are combined in order. For a cache of bf16 queries and weights are bf16, for f16 and
 //     e4m3 f32, and what is cached is widened. For i8 they are two digits with a scale for each row (of a split, for weights), and sums exact
 //     integers: f32(sum) * (scale of key * scale of query), and f32(sum) * scale of weights, which have been multiplied with the values' scales.
+//   - States move on token by token, each channel by itself: a scan adds up states in order.
 //   - Row operations are elementwise, or sum in a fixed number of lanes (rowKernels.sumSquares).
 //
 // Sets with AVX512_BF16 differ in one respect: where bf16 is involved they treat subnormal numbers as zero, because the instructions do. Those with

@@ -16,6 +16,8 @@ type Scratch struct {
 	sums     []byte    // of groups of a block of rows
 	amx      amxScratch
 	attend   attendScratch
+	convolve convolveArgs
+	scan     scanArgs
 }
 
 // NewScratch returns scratch for attention with heads of up to headDim channels.

@@ -19,6 +19,7 @@ type Set struct {
 	row        rowKernels
 	attend     [kvKinds]attendKernels
 	fold       foldKernels
+	state      stateKernels
 	turn       [kvKinds]turnFunc // of latent caches
 
 	tileAttend tileAttendKernels // of sets with AMX, for a cache of bf16
@@ -79,7 +80,7 @@ func genericSet() *Set { return referenceSet(Generic, bf16Rules{}) }
 
 // referenceSet builds a set of the Go references alone; rules.flush makes it the reference of an AVX512_BF16 set.
 func referenceSet(name string, rules bf16Rules) *Set {
-	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), turn: refTurns, bf16: rules}
+	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), state: stateReference(), turn: refTurns, bf16: rules}
 	if rules.tiles {
 		s.tileAttend = referenceTileAttend()
 	}

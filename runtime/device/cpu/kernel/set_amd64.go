@@ -24,12 +24,14 @@ func archSets() []*Set {
 	v3 := genericSet()
 	v3.Name, v3.needs = "x86-64-v3", featuresV3
 	v3.row, v3.fold, v3.attend = rowKernelsAVX2, foldKernelsAVX2, attendKernelsAVX2
+	v3.state = stateKernelsAVX2
 	v3.nestedSums = true
 	v3.replaceLinear(&linearKernelsAVX2)
 
 	v4 := *v3
 	v4.Name, v4.needs = "x86-64-v4", featuresV4
 	v4.row, v4.fold, v4.attend = rowKernelsAVX512, foldKernelsAVX512, attendKernelsAVX512
+	v4.state = stateKernelsAVX512
 	v4.turn[kvBF16], v4.turn[kvI8] = turnBlocks(kvBF16, turnBF16AVX512), turnBlocks(kvI8, turnI8AVX512)
 	v4.replaceLinear(&linearKernelsAVX512)
 

@@ -2784,3 +2784,23 @@ func tileScoresI8AMX(a *tileScoreI8Args)
 //
 //go:noescape
 func tileValuesI8AMX(a *tileValueI8Args)
+
+// convolveAVX2 convolves a block of channels with their last inputs.
+//
+//go:noescape
+func convolveAVX2(a *convolveArgs)
+
+// scanAVX2 moves the states of a block of channels on.
+//
+//go:noescape
+func scanAVX2(a *scanArgs)
+
+// convolveAVX512 convolves a block of channels with their last inputs.
+//
+//go:noescape
+func convolveAVX512(a *convolveArgs)
+
+// scanAVX512 moves the states of a block of channels on.
+//
+//go:noescape
+func scanAVX512(a *scanArgs)

@@ -289,3 +289,7 @@ var attendKernelsBF16 = [kvKinds]attendKernels{
 		storeValue: [2]storeFunc{storeEvenBF16BF16, storeOddBF16BF16},
 	},
 }
+
+var stateKernelsAVX2 = stateKernels{convolve: convolveAVX2, scan: scanAVX2}
+
+var stateKernelsAVX512 = stateKernels{convolve: convolveAVX512, scan: scanAVX512}

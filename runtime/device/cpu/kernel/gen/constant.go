@@ -97,6 +97,15 @@ var constants = map[string][]uint64{
 	"erf3":      number(-1.453152027 / 2),
 	"erf4":      number(1.061405429 / 2),
 	"minusHalf": number(-0.5),
+
+	// softplus, see state.go
+	"two":    number(2),
+	"atanh1": number(1.0 / 3),
+	"atanh2": number(1.0 / 5),
+	"atanh3": number(1.0 / 7),
+	"atanh4": number(1.0 / 9),
+	"atanh5": number(1.0 / 11),
+	"atanh6": number(1.0 / 13),
 }
 
 // every repeats a 32-bit pattern.
