@@ -48,6 +48,13 @@ func (h *hashing) files() []engine.SourceFile {
 	return files
 }
 
+// wait waits until the n-th thread has nothing to hash any more.
+func (h *hashing) wait(n int) {
+	if h != nil {
+		h.running.Wait(n)
+	}
+}
+
 // complete fills in the hashes of what files gave, which is at the beginning of list.
 func (h *hashing) complete(list []engine.SourceFile) error {
 	digests, err := h.running.Digests()

@@ -19,7 +19,7 @@ import (
 // packer streams weights from a checkpoint into a plan. Its memory is a few panels for each worker, whatever the model's size.
 type packer struct {
 	checkpoint *hf.Checkpoint
-	hashing    *hashing // of the checkpoint, which workers wait for
+	hashing    *hashing // of the checkpoint, which workers wait for; nil: there is none
 	writer     *engine.Writer
 	jobs       []*packJob
 	task       *cli.Task
@@ -178,7 +178,7 @@ func (p *packer) spread(ctx context.Context, threads int, all []piece, do func(w
 		workers.Add(1)
 		go func() {
 			defer workers.Done()
-			p.hashing.running.Wait(n)
+			p.hashing.wait(n)
 			w := packWorker{packer: p}
 			for piece := range pieces {
 				if ctx.Err() != nil {

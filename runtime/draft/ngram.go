@@ -10,8 +10,6 @@ type Index struct {
 	indexed int     // tokens whose n-grams are in the table
 	source  int     // where the last match goes on; 0: nowhere
 	seen    int     // tokens that there were then
-	anchor  int     // where the last long match went on; 0: there was none
-	held    int     // tokens that there were then
 }
 
 // grams are the lengths that are looked up, longest first.
@@ -22,22 +20,16 @@ const (
 	leastTable     = 1 << 8
 	mostTable      = 1 << 16
 	placesPerToken = 4 // of the table, at least, until it has its full size
-	longMatch      = 4 // tokens of a match that a text may come back to
-	mostAstray     = 8 // tokens after which it is not looked for any more
 )
-
-// shifts are how far from where a long match would go on it is looked for: a text that repeats another one with changes replaces, adds and leaves out tokens.
-var shifts = [...]int{0, -1, 1, -2, 2}
 
 // Match is a place of a sequence that ends with the tokens that the sequence ends with.
 type Match struct {
-	Next   int  // position behind it
-	Length int  // tokens that are the same, as far as they were compared; 0: there is no such place
-	Back   bool // it is where a long match would be now but for some tokens
+	Next   int // position behind it
+	Length int // tokens that are the same, as far as they were compared; 0: there is no such place
 }
 
-// Find returns the place with the longest end in common, of those that it looks at: where the last match goes on, and the latest with the same n-grams; of
-// short ones, where a long match would be now. tokens are those of the last call and more.
+// Find returns the place with the longest end in common, of those that it looks at: where the last match goes on, and the latest with the same n-grams. tokens
+// are those of the last call and more.
 func (x *Index) Find(tokens []int32) Match {
 	x.extend(tokens)
 	best := Match{}
@@ -60,31 +52,7 @@ func (x *Index) Find(tokens []int32) Match {
 	if best.Length < grams[len(grams)-1] {
 		best = Match{}
 	}
-	if best.Length >= longMatch {
-		x.anchor, x.held = best.Next, len(tokens)
-	} else if back := x.back(tokens); back.Length > 0 && back.Length+1 >= best.Length {
-		best = back
-	}
 	x.source, x.seen = best.Next, len(tokens)
-	return best
-}
-
-// back returns the place near the last long match that has most tokens in common with the end; a single one counts where at most one was replaced, added or
-// left out.
-func (x *Index) back(tokens []int32) Match {
-	best, astray := Match{}, len(tokens)-x.held
-	if x.anchor == 0 || astray > mostAstray {
-		return best
-	}
-	for _, shift := range shifts {
-		next := x.anchor + astray + shift
-		if next < 1 || next >= len(tokens) {
-			continue
-		}
-		if n := common(tokens, next); n > best.Length && (n > 1 || shift*shift <= 1) {
-			best = Match{Next: next, Length: n, Back: true}
-		}
-	}
 	return best
 }
 

@@ -55,43 +55,6 @@ func TestRepetitionsAreFound(t *testing.T) {
 	})
 }
 
-// TestChangesAreGotOver wants a text that comes a second time with single tokens replaced, added and left out to be guessed again as soon as one token is as it was.
-func TestChangesAreGotOver(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var once, again []int32
-		for i := range rapid.IntRange(40, 300).Draw(t, "tokens") {
-			once = append(once, int32(i)) // each once, so that nothing else is found
-		}
-		changes := 0
-		for i := 0; i < len(once); i++ {
-			if i%10 != 9 {
-				again = append(again, once[i])
-				continue
-			}
-			changes++
-			switch rapid.IntRange(0, 2).Draw(t, "change") {
-			case 0: // left out
-			case 1:
-				again = append(again, int32(1000+i))
-			case 2:
-				again = append(again, once[i], int32(1000+i))
-			}
-		}
-		whole := append(slices.Clone(once), again...)
-		var x Index
-		wrong := 0
-		for n := len(once) + 4; n < len(whole); n++ {
-			m := x.Find(whole[:n])
-			if m.Length == 0 || m.Append(nil, whole[:n], 1)[0] != whole[n] {
-				wrong++
-			}
-		}
-		if wrong > 2*changes {
-			t.Fatalf("%d tokens of %d with %d changes were not guessed", wrong, len(again), changes)
-		}
-	})
-}
-
 // TestTheLongestMatchCounts wants the place with the longer end in common, though another came later.
 func TestTheLongestMatchCounts(t *testing.T) {
 	var x Index

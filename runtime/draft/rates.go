@@ -3,15 +3,12 @@ package draft
 // Class tells guesses apart that are right more or less often.
 type Class uint8
 
-// The classes: guesses of the index by the length of the match that they follow, by that of one that the text comes back to, those of a model.
+// The classes: guesses of the index by the length of the match that they follow, those of a model.
 const (
-	Match2 Class = iota
-	Match3
+	ShortMatch Class = iota
 	Match4
 	Match8
 	Match16
-	Back1
-	Back2
 	OfModel
 	classes
 )
@@ -19,36 +16,26 @@ const (
 // Class returns the class of the guesses behind a match.
 func (m Match) Class() Class {
 	switch {
-	case m.Back && m.Length >= 2:
-		return Back2
-	case m.Back:
-		return Back1
 	case m.Length >= 16:
 		return Match16
 	case m.Length >= 8:
 		return Match8
-	case m.Length >= longMatch:
+	case m.Length >= 4:
 		return Match4
-	case m.Length >= 3:
-		return Match3
 	}
-	return Match2
+	return ShortMatch
 }
 
 // Chance is how likely guesses are right: the first, and each of the others if those before it are.
 type Chance struct{ First, Rest float64 }
 
-// untried are the chances before there is any experience: about those of answers that SmolLM2-135M gave to 12 prompts that ask to repeat or change a text
-// and to 20 others; those of matches of two or three are lower in the latter.
+// untried are the chances before there is any experience.
 var untried = [classes]Chance{
-	Match2:  {0.5, 0.65},
-	Match3:  {0.65, 0.75},
-	Match4:  {0.7, 0.75},
-	Match8:  {0.85, 0.9},
-	Match16: {0.95, 0.95},
-	Back1:   {0.5, 0.7},
-	Back2:   {0.85, 0.85},
-	OfModel: {0.7, 0.7},
+	ShortMatch: {0.35, 0.65},
+	Match4:     {0.5, 0.7},
+	Match8:     {0.8, 0.9},
+	Match16:    {0.9, 0.95},
+	OfModel:    {0.7, 0.7},
 }
 
 // Rates are how often guesses were right, recent ones counting more. The zero value has seen none.
