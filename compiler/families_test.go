@@ -179,6 +179,9 @@ func writeTexts(b *strings.Builder) {
 
 // writeRefused says what is known by name alone.
 func writeRefused(b *strings.Builder) {
+	if len(unsupported) == 0 {
+		return
+	}
 	b.WriteString("\nRefused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
 	for _, family := range slices.Sorted(maps.Keys(unsupported)) {
 		fmt.Fprintf(b, "- %s: %s\n", family, unsupported[family])
