@@ -130,6 +130,13 @@ func (s *programScope) checkCache(i int) error {
 	if c.Layers < 1 || c.Layers > 1<<16 {
 		return fmt.Errorf("cache %s: %d layers", c.Name, c.Layers)
 	}
-	_, err := s.program.LayerBytes(i, layout.MinPageSize)
+	target, err := FindTarget(s.program.Target)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(CacheKinds[target.Device], c.Kind) {
+		return fmt.Errorf("cache %s: target %s takes no cache of kind %q", c.Name, target.Name, c.Kind)
+	}
+	_, err = s.program.LayerBytes(i, layout.MinPageSize)
 	return err
 }

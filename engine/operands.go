@@ -83,7 +83,11 @@ func (r *Role) accepts(w *WeightEntry) bool {
 
 func (b *Bound) bindCache(role *Role, i int) error {
 	c := &b.scope.program.Caches[i]
-	if c.Kind != role.cacheKind() {
+	kind := c.Kind
+	if kind == CrossKind { // positions of a text lie as those of a sequence do
+		kind = Paged
+	}
+	if kind != role.cacheKind() {
 		return fmt.Errorf("cache of kind %q; the kernel takes %q", c.Kind, role.cacheKind())
 	}
 	if !slices.Contains(role.Types, c.DType.String()) {

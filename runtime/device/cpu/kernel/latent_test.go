@@ -20,7 +20,7 @@ func TestLatentQueriesInParts(t *testing.T) {
 			}
 			n := 300 + r.IntN(100)
 			s := sequenceIn(r, kv, n)
-			s.QueryHeads, s.ALiBi, s.Sinks = heads, nil, nil
+			s.QueryHeads, s.ALiBi, s.Sinks, s.Relative = heads, nil, nil, nil
 			s.q = randomRow(r, n*heads*kv.Dim)
 			s.store(set, 0, n)
 			whole := s.queries(n-tokens, n)
