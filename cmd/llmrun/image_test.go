@@ -12,7 +12,7 @@ import (
 // An image and a text give features each, and a logit together: the cosine of these times what the model was trained to.
 func TestLogitsOfImages(t *testing.T) {
 	dir := golden.Shared(t, "checkpoints", "clip")
-	plan, image := buildDemo(t, "../../shared/checkpoints/clip"), filepath.Join(dir, "image1.png")
+	plan, image := buildShared(t, "clip"), filepath.Join(dir, "image1.png")
 	var seen struct{ Embedding []float64 }
 	clitest.Run(t, "", "logits", plan, "--image", image, "--json").JSON(t, &seen)
 	var scales []float64
