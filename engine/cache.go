@@ -8,11 +8,21 @@ import (
 	"llmc/internal/dtype"
 )
 
+// Kinds of caches: keys and values of each head; rows that are keys and values of all heads; what function "encode" keeps of a text, at the positions
+// of its tokens; what a sequence has come to. A page of states holds the one behind the last of its tokens. Any other holds positions of a sequence in all
+// caches but those of kind cross, or positions of a text in all of that kind: they lie in the same place.
+const (
+	Paged  = "paged"
+	Latent = "latent"
+	Cross  = "cross"
+	State  = "state"
+)
+
 // CacheTypes lists, by device, the element types that a KV cache can have.
 var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.PlainTypes}
 
 // CacheKinds lists, by device, the kinds of cache that kernels read.
-var CacheKinds = map[string][]string{"cpu": {Paged, CrossKind, Latent, State}, "cuda": {Paged}}
+var CacheKinds = map[string][]string{"cpu": {Paged, Cross, Latent, State}, "cuda": {Paged}}
 
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
@@ -38,15 +48,6 @@ var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 		return kv.Bytes(), nil
 	},
 }
-
-// Paged is the kind of cache that has keys and values of each head.
-const Paged = "paged"
-
-// Latent is the kind of cache whose rows are keys and values of all heads.
-const Latent = "latent"
-
-// State is the kind of cache that has what a sequence has come to: a page holds the state behind the last of its tokens.
-const State = "state"
 
 // State describes a layer's part of a page of a cache of states.
 func (c *Cache) State() (layout.State, error) { return layout.NewState(c.DType, c.KVHeads, c.Dim) }
@@ -95,10 +96,6 @@ func (p *Program) LayerBytes(cache, pageSize int) (int64, error) {
 // EncodeFunc is the function that a text goes through before the first step of its sequence.
 const EncodeFunc = "encode"
 
-// CrossKind is the kind of a cache of what function "encode" keeps of a text, at the positions of its tokens. A page holds positions of a sequence in all
-// caches of other kinds, or positions of a text in all of this kind: they lie in the same place.
-const CrossKind = "cross"
-
 // PageBytes returns what a page of so many positions takes in all caches.
 func (p *Program) PageBytes(pageSize int) (int64, error) {
 	sums := map[bool]int64{}
@@ -107,20 +104,20 @@ func (p *Program) PageBytes(pageSize int) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		sums[p.Caches[i].Kind == CrossKind] += layer * int64(p.Caches[i].Layers)
+		sums[p.Caches[i].Kind == Cross] += layer * int64(p.Caches[i].Layers)
 	}
 	return max(sums[false], sums[true]), nil
 }
 
 // Encodes tells whether the program reads or writes what is kept of texts.
 func (p *Program) Encodes() bool {
-	return slices.ContainsFunc(p.Caches, func(c Cache) bool { return c.Kind == CrossKind })
+	return slices.ContainsFunc(p.Caches, func(c Cache) bool { return c.Kind == Cross })
 }
 
 func (s *programScope) checkCache(i int) error {
 	c := &s.program.Caches[i]
 	switch {
-	case c.Kind != Paged && c.Kind != Latent && c.Kind != CrossKind && c.Kind != State:
+	case c.Kind != Paged && c.Kind != Latent && c.Kind != Cross && c.Kind != State:
 		return fmt.Errorf("cache %s: unknown kind %q", c.Name, c.Kind)
 	case c.Kind == State && (c.Rank < 1 || c.Rank >= c.KVHeads):
 		return fmt.Errorf("cache %s: a state of %d rows, %d of them inputs", c.Name, c.KVHeads, c.Rank)

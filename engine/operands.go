@@ -84,7 +84,7 @@ func (r *Role) accepts(w *WeightEntry) bool {
 func (b *Bound) bindCache(role *Role, i int) error {
 	c := &b.scope.program.Caches[i]
 	kind := c.Kind
-	if kind == CrossKind { // positions of a text lie as those of a sequence do
+	if kind == Cross { // positions of a text lie as those of a sequence do
 		kind = Paged
 	}
 	if kind != role.cacheKind() {

@@ -56,7 +56,7 @@ type Result struct {
 // Cache is one row of the module's cache table.
 type Cache struct {
 	Name    string     `msgpack:"name"`
-	Kind    string     `msgpack:"kind"` // Paged, CrossKind, State, or Latent, whose rows of dim channels are keys, and the first rank channels of them values
+	Kind    string     `msgpack:"kind"` // Paged, Cross, State, or Latent, whose rows of dim channels are keys, and the first rank channels of them values
 	Layers  int        `msgpack:"layers"`
 	KVHeads int        `msgpack:"kv_heads"`
 	Dim     int        `msgpack:"dim"`

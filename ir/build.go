@@ -102,7 +102,7 @@ func (b *Builder) Declare(w Weight) *Value {
 
 // PagedCache declares a paged cache of keys and values.
 func (b *Builder) PagedCache(name string, layers, kvHeads, dim int, dt dtype.Type) *Cache {
-	c := &Cache{Name: name, Kind: "paged", Layers: int64(layers), KVHeads: int64(kvHeads), Dim: int64(dim), DType: dt}
+	c := &Cache{Name: name, Kind: Paged, Layers: int64(layers), KVHeads: int64(kvHeads), Dim: int64(dim), DType: dt}
 	b.Fail(c.check())
 	b.m.Caches = append(b.m.Caches, c)
 	return c
@@ -119,7 +119,7 @@ func (b *Builder) LatentCache(name string, layers, rank, rope int, dt dtype.Type
 // CrossCache declares a cache of what a function of whole sequences keeps of each for the steps that follow.
 func (b *Builder) CrossCache(name string, layers, kvHeads, dim int, dt dtype.Type) *Cache {
 	c := b.PagedCache(name, layers, kvHeads, dim, dt)
-	c.Kind = CrossKind
+	c.Kind = Cross
 	return c
 }
 

@@ -2,9 +2,6 @@ package ir
 
 import "fmt"
 
-// Latent is the kind of cache whose rows all heads' keys and values are made of.
-const Latent = "latent"
-
 // latentOps are attention over rows that are keys and values of all heads at once (Liu et al. 2024, "DeepSeek-V2"). What a head would make of a row c of the
 // cache by matrices of its own, keys K c and values V c, is never made: q.(K c) = (K^T q).c, and the sum of weighted V c is V times that of c.
 //

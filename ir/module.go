@@ -28,14 +28,20 @@ type Weight struct {
 	Recipe *Recipe
 }
 
-// CrossKind is the kind of a cache of keys and values that a function of whole sequences writes, at the positions of its own tokens. In the function
-// "step" a token sees all of those that its sequence has; their number has nothing to do with its position.
-const CrossKind = "cross"
+// Kinds of caches: keys and values of each head; rows that all heads' keys and values are made of; keys and values that a function of whole sequences
+// writes, at the positions of its own tokens; what each sequence has come to, rows of channels that every token moves on. Of a cache of kind Cross a token of
+// function "step" sees all that its sequence has, whose number has nothing to do with its position.
+const (
+	Paged  = "paged"
+	Latent = "latent"
+	Cross  = "cross"
+	State  = "state"
+)
 
 // Cache is a row of the table of state that outlives a step.
 type Cache struct {
 	Name    string
-	Kind    string // "paged", CrossKind, Latent or State
+	Kind    string // one of the kinds
 	Layers  int64
 	KVHeads int64 // 1 of a latent cache; of a state the rows of it
 	Dim     int64 // channels of a head, or of a row

@@ -260,7 +260,7 @@ func shapeRope(_ *Module, op *Op) ([]Type, error) {
 }
 
 // cacheOf returns the cache of keys and values behind the op's token, of a sequence or of a text, after checking the layer.
-func cacheOf(m *Module, op *Op) (*Cache, error) { return cacheOfKind(m, op, "paged", CrossKind) }
+func cacheOf(m *Module, op *Op) (*Cache, error) { return cacheOfKind(m, op, Paged, Cross) }
 
 func cacheOfKind(m *Module, op *Op, kinds ...string) (*Cache, error) {
 	c := m.Cache(op.Arg("cache").Type.Cache)
@@ -303,7 +303,7 @@ func shapeAttention(m *Module, op *Op) ([]Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Kind == CrossKind && (op.Int("ahead") < EveryPosition || op.Int("window") != 0 || op.Text("mode") != "static") {
+	if c.Kind == Cross && (op.Int("ahead") < EveryPosition || op.Int("window") != 0 || op.Text("mode") != "static") {
 		return nil, fmt.Errorf("a token sees all of cache %q: ahead is %d and there is no window", c.Name, int64(EveryPosition))
 	}
 	q, width := op.Arg("q"), op.Int("heads")*op.Int("dim")

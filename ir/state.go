@@ -6,9 +6,6 @@ import (
 	"llmc/internal/dtype"
 )
 
-// State is the kind of cache that has of each sequence what it has come to, not its past: rows of channels that every token moves on.
-const State = "state"
-
 // StateLanes divides the channels of a state: kernels move so many of them on at a time.
 const StateLanes = 16
 

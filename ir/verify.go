@@ -86,7 +86,7 @@ func (v *verifier) declarations() error {
 }
 
 // cacheKinds are the kinds of state that ops know.
-var cacheKinds = []string{"paged", CrossKind, Latent, State}
+var cacheKinds = []string{Paged, Cross, Latent, State}
 
 func (c *Cache) check() error {
 	const maxCacheSize = 1 << 20 // layers, heads, channels: far beyond any model

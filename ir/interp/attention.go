@@ -151,7 +151,7 @@ func (c *call) biases() (b biases, err error) {
 }
 
 // ofText tells whether the cache holds a text, all of which a token sees.
-func (c *call) ofText() bool { return c.caches[c.op.Arg("cache").Type.Cache].row.Kind == ir.CrossKind }
+func (c *call) ofText() bool { return c.caches[c.op.Arg("cache").Type.Cache].row.Kind == ir.Cross }
 
 // seen returns the positions [first, end) that token m sees, of so many that are cached.
 func (c *call) seen(m, cached int, b biases) (first, end int) {

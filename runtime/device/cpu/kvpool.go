@@ -40,7 +40,7 @@ func tokenBytes(caches []engine.Cache, pageSize int) (int64, error) {
 func (p *kvPool) plan(caches []engine.Cache) error {
 	ends := map[bool]int64{} // of what a page holds of texts, and of what it holds of sequences: it belongs to one or the other
 	for _, c := range caches {
-		own := kvCache{layers: c.Layers, cross: c.Kind == engine.CrossKind}
+		own := kvCache{layers: c.Layers, cross: c.Kind == engine.Cross}
 		var err error
 		bytes := 0
 		if c.Kind == engine.State {
