@@ -1,10 +1,8 @@
 package compiler_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,12 +44,7 @@ func textGoldens(t *testing.T) []*textGolden {
 	for _, family := range slices.Sorted(maps.Keys(recordedTexts)) {
 		for _, name := range recordedTexts[family] {
 			g := &textGolden{dir: golden.Shared(t, "checkpoints", name)}
-			text, err := os.ReadFile(filepath.Join(g.dir, "golden.json"))
-			check(t, err)
-			check(t, json.Unmarshal(text, g))
-			g.tensors, err = hf.OpenFile(filepath.Join(g.dir, "golden.safetensors"))
-			check(t, err)
-			t.Cleanup(func() { g.tensors.Close() })
+			g.tensors = openRecorded(t, g.dir, g)
 			all = append(all, g)
 		}
 	}

@@ -43,12 +43,7 @@ func encoderGoldens(t *testing.T) []*encoderGolden {
 	var all []*encoderGolden
 	for _, name := range recordedEncoders {
 		g := &encoderGolden{dir: golden.Shared(t, "checkpoints", name)}
-		text, err := os.ReadFile(filepath.Join(g.dir, "golden.json"))
-		check(t, err)
-		check(t, json.Unmarshal(text, g))
-		g.tensors, err = hf.OpenFile(filepath.Join(g.dir, "golden.safetensors"))
-		check(t, err)
-		t.Cleanup(func() { g.tensors.Close() })
+		g.tensors = openRecorded(t, g.dir, g)
 		all = append(all, g)
 	}
 	return all

@@ -17,12 +17,14 @@ type Original struct {
 // familyFile names in provenance what a plan was built with; its value is the digest of the file.
 const familyFile = "family"
 
-// script reads the family file; nil where the model's family is one of those built in.
+// script reads the family file, once, so that what is recorded of it is what was imported; nil where the model's family is one of those built in.
 func (o *Options) script() (*models.Script, error) {
-	if o.Family == "" {
-		return nil, nil
+	if o.Family == "" || o.read != nil {
+		return o.read, nil
 	}
-	return models.ReadScript(o.Family)
+	var err error
+	o.read, err = models.ReadScript(o.Family)
+	return o.read, err
 }
 
 // familyOption records which file said what the model computes.

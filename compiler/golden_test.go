@@ -79,12 +79,7 @@ func modelType(t *testing.T, dir string) string {
 func readGolden(t *testing.T, dir string) *goldenFile {
 	t.Helper()
 	g := &goldenFile{dir: dir}
-	text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
-	check(t, err)
-	check(t, json.Unmarshal(text, g))
-	g.tensors, err = hf.OpenFile(filepath.Join(dir, "golden.safetensors"))
-	check(t, err)
-	t.Cleanup(func() { g.tensors.Close() })
+	g.tensors = openRecorded(t, dir, g)
 	return g
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"llmc/compiler/dump"
+	"llmc/compiler/models"
 	"llmc/engine"
 	"llmc/internal/cli"
 	"llmc/passes"
@@ -31,8 +32,9 @@ type Options struct {
 	// IgnoreKeys are keys of config.json, IgnoreTensors patterns (path.Match) of tensors, that are known not to matter although the
 	// model's family does not know them.
 	IgnoreKeys, IgnoreTensors []string
-	Family                    string // path of a family file that says what the model computes; "": its family is built in
-	Gate                      Gate   // what the accuracy report must hold to, or there is no plan
+	Family                    string         // path of a family file that says what the model computes; "": its family is built in
+	read                      *models.Script // that file, once it has been read
+	Gate                      Gate           // what the accuracy report must hold to, or there is no plan
 
 	// Repo and Commit say of which repository of the Hub the directory is a snapshot; "" when it is of none.
 	Repo, Commit string

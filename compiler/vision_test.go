@@ -40,12 +40,7 @@ var visionDirs = []string{"vit-classifier", "clip", "siglip"}
 func openSeen(t *testing.T, name string) *seen {
 	t.Helper()
 	s := &seen{dir: filepath.Join(golden.Shared(t), "checkpoints", name)}
-	text, err := os.ReadFile(filepath.Join(s.dir, "golden.json"))
-	check(t, err)
-	check(t, json.Unmarshal(text, s))
-	s.tensors, err = hf.OpenFile(filepath.Join(s.dir, "golden.safetensors"))
-	check(t, err)
-	t.Cleanup(func() { s.tensors.Close() })
+	s.tensors = openRecorded(t, s.dir, s)
 	s.Images = append(s.Images, s.Cases...)
 	return s
 }

@@ -31,7 +31,7 @@ type Role struct {
 	Writes   bool
 	Scratch  bool   // a buffer that holds nothing before and after the launch; whoever writes the launch's code places it
 	packed   bool   // a weight in a layout of engine/layout; otherwise weights are row-major
-	kind     string // of a cache; "" is "paged"
+	kind     string // of a cache
 	// Types accepted: for buffers an element type or activation format; for weights a packed layout, a family of layouts
 	// ("u4*"), or an element type.
 	Types []string
@@ -134,7 +134,7 @@ func input(name, rows string) Role {
 
 // cache binds layers, kv_heads and dim to those of the cache.
 func cache(name, types string, writes bool) Role {
-	return Role{Name: name, Kind: OperandCache, Types: strings.Fields(types), Writes: writes}
+	return Role{Name: name, Kind: OperandCache, kind: Paged, Types: strings.Fields(types), Writes: writes}
 }
 
 // latentCache is a cache of latent rows of dim channels, rank of them values; it binds these too.
@@ -150,14 +150,6 @@ func stateCache(name string) Role {
 	r := cache(name, "f32", true)
 	r.kind = State
 	return r
-}
-
-// cacheKind is the kind of cache that a role takes.
-func (r *Role) cacheKind() string {
-	if r.kind == "" {
-		return Paged
-	}
-	return r.kind
 }
 
 func optional(r Role) Role {

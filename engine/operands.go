@@ -87,8 +87,8 @@ func (b *Bound) bindCache(role *Role, i int) error {
 	if kind == Cross { // positions of a text lie as those of a sequence do
 		kind = Paged
 	}
-	if kind != role.cacheKind() {
-		return fmt.Errorf("cache of kind %q; the kernel takes %q", c.Kind, role.cacheKind())
+	if kind != role.kind {
+		return fmt.Errorf("cache of kind %q; the kernel takes %q", c.Kind, role.kind)
 	}
 	if !slices.Contains(role.Types, c.DType.String()) {
 		return fmt.Errorf("cache of %v; the kernel takes %s", c.DType, strings.Join(role.Types, ", "))

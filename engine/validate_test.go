@@ -231,7 +231,7 @@ func TestKernelTable(t *testing.T) {
 		writes := false
 		for _, r := range k.Roles {
 			if r.Kind == OperandCache { // bound before all others
-				known["layers"], known["kv_heads"], known["dim"], known["rank"] = true, true, true, r.cacheKind() == Latent || r.cacheKind() == State
+				known["layers"], known["kv_heads"], known["dim"], known["rank"] = true, true, true, r.kind == Latent || r.kind == State
 			}
 		}
 		for _, r := range k.Roles {

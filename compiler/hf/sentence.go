@@ -3,6 +3,7 @@ package hf
 import (
 	"bytes"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -191,15 +192,7 @@ func (s *Sentence) readPrompts(dir string) error {
 		}
 	}
 	s.Default = f.TextOr("default_prompt_name", "")
-	if err := f.Err(); err != nil {
-		return err
-	}
-	for _, p := range s.Prompts {
-		if p.Name == s.Default {
-			return nil
-		}
-	}
-	if s.Default != "" {
+	if s.Default != "" && !slices.ContainsFunc(s.Prompts, func(p Prompt) bool { return p.Name == s.Default }) {
 		f.Fail("default_prompt_name", "there is no prompt %q", clip(s.Default))
 	}
 	return f.Err()

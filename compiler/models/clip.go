@@ -19,10 +19,7 @@ var clip = &family{
 		image: &tower{key: "vision_config", family: clipVision, give: (*importer).clipImage},
 		text:  &tower{key: "text_config", family: clipText, give: (*importer).clipText, end: clipEnd},
 		pair: func(in *importer, info *Info) {
-			if scale := in.scalar("logit_scale"); scale != nil {
-				*scale = math.Exp(*scale)
-				info.LogitScale = scale
-			}
+			info.LogitScale = in.logitScale()
 		},
 	},
 }
@@ -69,6 +66,15 @@ var clipText = &family{
 		readAct(f, d, "hidden_act", "quick_gelu")
 		d.learned.count = int(d.maxContext)
 	},
+}
+
+// logitScale is what cosines are multiplied with: checkpoints hold its logarithm.
+func (in *importer) logitScale() *float64 {
+	scale := in.scalar("logit_scale")
+	if scale != nil {
+		*scale = math.Exp(*scale)
+	}
+	return scale
 }
 
 // clipEnd: the row of the token that ends a text stands for it. Checkpoints from before its id was written down say 2, and mean the largest one.

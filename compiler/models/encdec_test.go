@@ -1,13 +1,9 @@
 package models
 
 import (
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
-	"llmc/compiler/hf"
 	"llmc/internal/golden"
 	"llmc/ir/interp"
 )
@@ -30,19 +26,8 @@ func TestEncoderDecoders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := golden.Shared(t, "checkpoints", name)
-			text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
-			if err != nil {
-				t.Fatal(err)
-			}
 			var want textRecording
-			if err := json.Unmarshal(text, &want); err != nil {
-				t.Fatal(err)
-			}
-			var recorded recording
-			if recorded.tensors, err = hf.OpenFile(filepath.Join(dir, "golden.safetensors")); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { recorded.tensors.Close() })
+			recorded := recording{tensors: openRecorded(t, dir, &want)}
 			m, src := load(t, dir, Options{})
 			machine := interp.New(m.Module, src)
 			var all interp.Batch

@@ -1,15 +1,11 @@
 package models
 
 import (
-	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"llmc/compiler/hf"
 	"llmc/internal/golden"
 	"llmc/ir"
 	"llmc/ir/interp"
@@ -31,19 +27,8 @@ func TestSharedEncoders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := golden.Shared(t, "checkpoints", name)
-			text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
-			if err != nil {
-				t.Fatal(err)
-			}
 			var want encoderRecording
-			if err := json.Unmarshal(text, &want); err != nil {
-				t.Fatal(err)
-			}
-			var recorded recording
-			if recorded.tensors, err = hf.OpenFile(filepath.Join(dir, "golden.safetensors")); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { recorded.tensors.Close() })
+			recorded := recording{tensors: openRecorded(t, dir, &want)}
 			m, src := load(t, dir, Options{})
 			var all interp.Batch
 			for i, c := range want.Cases {

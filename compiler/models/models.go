@@ -80,45 +80,31 @@ type Info struct {
 }
 
 // Supported returns the model types that Import takes, sorted.
-func Supported() []string {
-	var types []string
-	for _, f := range families {
-		types = append(types, f.modelType)
-	}
-	slices.Sort(types)
-	return types
-}
+func Supported() []string { return having(func(*family) bool { return true }) }
 
-// Decoders returns those of them that generate text.
+// Decoders returns those of them that generate text from tokens alone.
 func Decoders() []string {
-	return slices.DeleteFunc(Supported(), func(t string) bool {
-		return slices.Contains(Encoders(), t) || slices.Contains(EncoderDecoders(), t) || slices.Contains(Vision(), t)
-	})
+	return having(func(f *family) bool { return !f.encodes() && !f.encodesFirst() && !f.readsImages() })
 }
 
 // Vision returns those that read images.
-func Vision() []string { return having(func(f *family) bool { return f.towers != nil }) }
+func Vision() []string { return having((*family).readsImages) }
 
 // EncoderDecoders returns those that say something of a text that they have encoded.
-func EncoderDecoders() []string { return having(func(f *family) bool { return f.names.cross.q != "" }) }
+func EncoderDecoders() []string { return having((*family).encodesFirst) }
 
-// having returns the model types of the families that have something.
+// Encoders returns those that make vectors and scores of texts. Decoders do so too, where a checkpoint has the files of sentence-transformers.
+func Encoders() []string { return having((*family).encodes) }
+
+func (f *family) encodes() bool      { return f.shape.whole }
+func (f *family) encodesFirst() bool { return f.names.cross.q != "" }
+func (f *family) readsImages() bool  { return f.towers != nil }
+
+// having returns the model types of the families that have something, sorted.
 func having(has func(f *family) bool) []string {
 	var types []string
 	for _, f := range families {
 		if has(f) {
-			types = append(types, f.modelType)
-		}
-	}
-	slices.Sort(types)
-	return types
-}
-
-// Encoders returns those that make vectors and scores of texts. Decoders do so too, where a checkpoint has the files of sentence-transformers.
-func Encoders() []string {
-	var types []string
-	for _, f := range families {
-		if f.shape.whole {
 			types = append(types, f.modelType)
 		}
 	}

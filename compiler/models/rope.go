@@ -90,16 +90,16 @@ func (r *rotary) width(f *hf.Fields, dim int) int {
 		}
 		return n
 	}
-	if r.partialKey == "" {
-		return dim
-	}
-	part := f.FloatOr(named(f, r.partialKey), r.partial, 0, 1)
-	if o := f.Object("rope_parameters"); o != nil {
-		part = o.FloatOr("partial_rotary_factor", part, 0, 1)
+	part := cmp.Or(r.partial, 1)
+	if r.partialKey != "" {
+		part = f.FloatOr(named(f, r.partialKey), r.partial, 0, 1)
+		if o := f.Object("rope_parameters"); o != nil {
+			part = o.FloatOr("partial_rotary_factor", part, 0, 1)
+		}
 	}
 	n := int(float64(dim) * part)
 	if n < 2 || n%2 != 0 {
-		f.Fail(named(f, r.partialKey), "%g of %d channels of a head turn, which is not an even number", part, dim)
+		f.Fail(cmp.Or(named(f, r.partialKey), "head_dim"), "%g of %d channels of a head turn, which is not an even number", part, dim)
 	}
 	return n
 }

@@ -54,9 +54,6 @@ func (c *scriptConfig) rope(b *starlark.Builtin, args starlark.Tuple, kwargs []s
 		return nil, fmt.Errorf("rope: %d channels; pairs of them turn", dim)
 	}
 	width := family.width(c.f, dim)
-	if family.partialKey == "" {
-		width = int(float64(dim)*family.partial) / 2 * 2
-	}
 	c.read = append(c.read, "rope_scaling", "rope_parameters", "original_max_position_embeddings", "rope_theta")
 	c.read = append(c.read, strings.Fields(family.baseKey+" "+family.partialKey)...)
 	r := readRope(c.f, family, width, int64(maxContext))

@@ -1,8 +1,6 @@
 package models
 
 import (
-	"math"
-
 	"llmc/compiler/hf"
 	"llmc/ir"
 )
@@ -19,10 +17,7 @@ var siglip = &family{
 		image: &tower{key: "vision_config", family: siglipVision, give: (*importer).siglipImage},
 		text:  &tower{key: "text_config", family: siglipText, give: (*importer).siglipText, end: siglipEnd},
 		pair: func(in *importer, info *Info) {
-			if scale := in.scalar("logit_scale"); scale != nil {
-				*scale = math.Exp(*scale)
-				info.LogitScale = scale
-			}
+			info.LogitScale = in.logitScale()
 			info.LogitBias = in.scalar("logit_bias")
 		},
 	},

@@ -44,8 +44,7 @@ func (w *latentWrite) run(s *state, worker int) {
 		}
 		copy(row, w.c.row(t))
 		copy(row[w.layer.Rank:], w.k.row(t))
-		at := slot/w.layer.PageSize*w.layer.PageStride + w.layer.Offset
-		w.set.StoreKV(w.layer.KV, w.layer.Pool[at:at+w.layer.Bytes()], 0, slot%w.layer.PageSize, row, nil)
+		w.set.StoreKV(w.layer.KV, pageOf(&w.layer, slot), 0, slot%w.layer.PageSize, row, nil)
 	}
 }
 

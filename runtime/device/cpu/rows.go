@@ -133,42 +133,8 @@ type gather struct {
 	index func(*engine.Step) []int32
 }
 
-func bindGather(b *binding) (runner, error) {
-	table, err := b.matrix("table")
-	if err != nil {
-		return nil, err
-	}
-	y, err := b.view("y")
-	if err != nil {
-		return nil, err
-	}
-	if y.cols != table.K || b.m.info.Vocab > table.N {
-		return nil, fmt.Errorf("table [%d,%d] for rows of %d and a vocabulary of %d", table.N, table.K, y.cols, b.m.info.Vocab)
-	}
-	return &gather{b.m.set, table, y, func(s *engine.Step) []int32 { return s.IDs }}, nil
-}
-
-func bindGatherPositions(b *binding) (runner, error) {
-	table, err := b.matrix("table")
-	if err != nil {
-		return nil, err
-	}
-	y, err := b.view("y")
-	if err != nil {
-		return nil, err
-	}
-	whole := b.f.program.Func != engine.StepFunc // which knows the length of a sequence when it begins
-	if whole {
-		b.f.positions = table.N
-	}
-	if y.cols != table.K || b.m.settings.MaxContext > table.N && !whole {
-		return nil, fmt.Errorf("table [%d,%d] for rows of %d and a context of %d: max-context may be %d at most", table.N, table.K, y.cols, b.m.settings.MaxContext, table.N)
-	}
-	return &gather{b.m.set, table, y, func(s *engine.Step) []int32 { return s.Positions }}, nil
-}
-
-// bindGatherTypes looks up types, of which a step has none beyond the smallest table.
-func bindGatherTypes(b *binding) (runner, error) {
+// bindLookUp binds what every look-up has: a table of rows that are as wide as those of the result.
+func bindLookUp(b *binding, index func(*engine.Step) []int32) (*gather, error) {
 	table, err := b.matrix("table")
 	if err != nil {
 		return nil, err
@@ -180,8 +146,43 @@ func bindGatherTypes(b *binding) (runner, error) {
 	if y.cols != table.K {
 		return nil, fmt.Errorf("table [%d,%d] for rows of %d", table.N, table.K, y.cols)
 	}
-	b.m.settings.Types = min(cmp.Or(b.m.settings.Types, table.N), table.N)
-	return &gather{b.m.set, table, y, func(s *engine.Step) []int32 { return s.Types }}, nil
+	return &gather{b.m.set, table, y, index}, nil
+}
+
+func bindGather(b *binding) (runner, error) {
+	g, err := bindLookUp(b, func(s *engine.Step) []int32 { return s.IDs })
+	if err != nil {
+		return nil, err
+	}
+	if b.m.info.Vocab > g.table.N {
+		return nil, fmt.Errorf("table [%d,%d] for a vocabulary of %d", g.table.N, g.table.K, b.m.info.Vocab)
+	}
+	return g, nil
+}
+
+func bindGatherPositions(b *binding) (runner, error) {
+	g, err := bindLookUp(b, func(s *engine.Step) []int32 { return s.Positions })
+	if err != nil {
+		return nil, err
+	}
+	if b.f.program.Func != engine.StepFunc { // it knows the length of a sequence when it begins
+		b.f.positions = g.table.N
+		return g, nil
+	}
+	if b.m.settings.MaxContext > g.table.N {
+		return nil, fmt.Errorf("table [%d,%d] for a context of %d: max-context may be %d at most", g.table.N, g.table.K, b.m.settings.MaxContext, g.table.N)
+	}
+	return g, nil
+}
+
+// bindGatherTypes looks up types, of which a step has none beyond the smallest table.
+func bindGatherTypes(b *binding) (runner, error) {
+	g, err := bindLookUp(b, func(s *engine.Step) []int32 { return s.Types })
+	if err != nil {
+		return nil, err
+	}
+	b.m.settings.Types = min(cmp.Or(b.m.settings.Types, g.table.N), g.table.N)
+	return g, nil
 }
 
 func (g *gather) run(s *state, worker int) {
