@@ -134,13 +134,6 @@ func (s *Set) tileKernel(w *Matrix, x *Rows, rows int) *amxKernel {
 	return k
 }
 
-// PacksRows tells whether the product of w and rows rows of x packs the rows and reads the panels as they are, so that sharing the rows among
-// workers saves work, and sharing the panels does not.
-func (s *Set) PacksRows(w *Matrix, x *Rows, rows int) bool {
-	k := s.tileKernel(w, x, rows)
-	return k != nil && k.expand == nil
-}
-
 // tiles returns the product of w and x by tiles, if that is how rows rows are best multiplied.
 func (s *Set) tiles(sc *Scratch, w *Matrix, x *Rows, rows int) (p amxProduct, ok bool) {
 	k := s.tileKernel(w, x, rows)
@@ -253,7 +246,7 @@ func (p *amxProduct) expandPanels(panel, panels int) {
 	if p.unfolds() {
 		size := p.w.wide.PanelBytes()
 		for i := range panels {
-			p.set.expandNested(p.sc.panels[i*size:][:size], p.w, p.w.Data[(panel+i)*p.w.panel:])
+			p.set.expandNested(p.w, p.sc.panels[i*size:][:size], p.w.Data[(panel+i)*p.w.panel:])
 		}
 		return
 	}

@@ -110,7 +110,7 @@ func widenedDot[T uint8 | uint16](level func(T) float32) dotFunc {
 	return func(acc float32, a, b unsafe.Pointer) float32 { return fma32(*(*float32)(a), level(*(*T)(b)), acc) }
 }
 
-func attendReference(rules bf16Rules) (kinds [kvKinds]attendKernels) {
+func attendReference(rules rounding) (kinds [kvKinds]attendKernels) {
 	dots := [kvKinds]dotFunc{
 		kvF32: func(acc float32, a, b unsafe.Pointer) float32 { return fma32(*(*float32)(a), *(*float32)(b), acc) },
 		kvBF16: func(acc float32, a, b unsafe.Pointer) float32 {

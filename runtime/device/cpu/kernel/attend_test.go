@@ -363,7 +363,7 @@ func TestLoadKVIsWhatTheFormatKeeps(t *testing.T) {
 			LoadKV(kv, block, head, slot, gotK, gotV)
 			for row, pair := range [2][2][]float32{{gotK, cached(kv.DType, k)}, {gotV, cached(kv.DType, v)}} {
 				for i, want := range pair[1] {
-					if set.bf16.flush && kv.DType == dtype.BF16 {
+					if set.rounding.flush && kv.DType == dtype.BF16 {
 						want = flush(want)
 					}
 					if !sameBits(pair[0][i], want) {

@@ -25,7 +25,7 @@ func (o *orderBench) attention(count, positions, kvHeads, group, dim int) orderL
 	if o.rows == 1 {
 		orders = []order{{"fixed", a.splits(o.set)}, {"positions shared evenly", a.even(o.set)}}
 	}
-	if o.set.bf16.tiles != o.lesser.bf16.tiles {
+	if o.set.rounding.tiles != o.lesser.rounding.tiles {
 		if o.rows == 1 {
 			orders = append(orders, order{"vectors", a.splits(o.lesser)}, order{"vectors, positions shared evenly", a.even(o.lesser)})
 		} else {

@@ -162,7 +162,7 @@ func (o *orderBench) linear(name string, count, rows, n, k int, rowParallel bool
 	if rowParallel {
 		orders = append(orders, order{"one segment", p.in(o.set, 0)}, order{"long segments", p.in(o.set, 4*segment)})
 	}
-	if o.set.bf16.tiles != o.lesser.bf16.tiles && o.format == "bf16" {
+	if o.set.rounding.tiles != o.lesser.rounding.tiles && o.format == "bf16" {
 		orders = append(orders, order{o.lesser.Name, p.in(o.lesser, segment)})
 	}
 	return orderLaunch{name, count, orders}

@@ -36,13 +36,14 @@ func flush(f float32) float32 {
 	return f
 }
 
-// bf16Rules are the ways to compute with bf16: with fused multiply-adds on widened numbers, or with AVX512_BF16, which flushes subnormal
-// numbers and agrees on everything else; with tiles linears sum in another order.
-type bf16Rules struct{ flush, tiles bool }
+// rounding is where sets differ. With AVX512_BF16, products of bf16 flush subnormal numbers; with tiles linears sum them in another order. Sums of two
+// digits are joined before they are rounded, or, in sets with AVX-512, apart from each other before and together again: the same, unless one of them
+// takes more than 24 bits, which needs over 1,032 inputs that all are large and agree in sign with their weights.
+type rounding struct{ flush, tiles, apart bool }
 
 // dot adds the products of two pairs to acc: the odd product first, then the even one, each rounded once. This is the order
 // that Intel documents for VDPBF16PS (Software Developer's Manual, volume 2, VDPBF16PS) and that AMD follows.
-func (r bf16Rules) dot(acc float32, a, b [2]uint16) float32 {
+func (r rounding) dot(acc float32, a, b [2]uint16) float32 {
 	for i := 1; i >= 0; i-- {
 		x, y := dtype.BF16ToF32(a[i]), dtype.BF16ToF32(b[i])
 		if r.flush {
@@ -68,7 +69,7 @@ func dotTile(acc float32, a, b [][2]uint16) float32 {
 }
 
 // round converts to bf16, to nearest, ties to even.
-func (r bf16Rules) round(f float32) uint16 {
+func (r rounding) round(f float32) uint16 {
 	if r.flush {
 		f = flush(f)
 	}

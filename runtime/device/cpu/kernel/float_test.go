@@ -87,7 +87,7 @@ func TestExpIsWithinTwoUlps(t *testing.T) {
 // The two bf16 rules agree unless a subnormal number is involved; both are exact where the result is.
 func TestBF16Rules(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	plain, flushing := bf16Rules{}, bf16Rules{flush: true}
+	plain, flushing := rounding{}, rounding{flush: true}
 	half := func() uint16 { return dtype.F32ToBF16(randomFloat(r, 20)) }
 	normal := func(h uint16) bool { return h&0x7f80 != 0 || h&0x7fff == 0 }
 	for range 20000 {

@@ -176,7 +176,7 @@ func storeValueF32(dst unsafe.Pointer, x *float32, n int) {
 	copy(unsafe.Slice((*float32)(dst), n), unsafe.Slice(x, n))
 }
 
-func (r bf16Rules) storeKey(dst unsafe.Pointer, x *float32, n int) {
+func (r rounding) storeKey(dst unsafe.Pointer, x *float32, n int) {
 	row := unsafe.Slice(x, n)
 	for d := 0; d < n; d += 2 {
 		pair := at[[2]uint16](dst, 4*panelPositions*d/2)
@@ -187,13 +187,13 @@ func (r bf16Rules) storeKey(dst unsafe.Pointer, x *float32, n int) {
 	}
 }
 
-func (r bf16Rules) storeEven(dst unsafe.Pointer, x *float32, n int) {
+func (r rounding) storeEven(dst unsafe.Pointer, x *float32, n int) {
 	for d, v := range unsafe.Slice(x, n) {
 		*at[[2]uint16](dst, 4*d) = [2]uint16{r.round(v), 0}
 	}
 }
 
-func (r bf16Rules) storeOdd(dst unsafe.Pointer, x *float32, n int) {
+func (r rounding) storeOdd(dst unsafe.Pointer, x *float32, n int) {
 	for d, v := range unsafe.Slice(x, n) {
 		at[[2]uint16](dst, 4*d)[1] = r.round(v)
 	}

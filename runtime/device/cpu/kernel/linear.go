@@ -37,22 +37,21 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 		p.linear(y, ldy, rows, lo, hi)
 		return
 	}
-	k, expand := s.kernels(w, x.Digits, rows)
-	block := rowBlock(x.Stride, k.tile)
+	v, k := s.widening(w, x.Digits, rows)
+	block := rowBlock(v.rowBytes(x), k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
-		s.sumGroups(sc, w, x, r0, min(block, rows-r0))
+		from := s.operand(sc, w, x, r0, min(block, rows-r0), v)
 		for p := lo; p < hi; p++ {
-			from := s.panel(sc, w, p, 0, expand)
-			sc.linear.start(from, w.at(min(p+1, hi-1)))
+			sc.linear.start(s.panel(sc, w, p, 0, v), w.at(min(p+1, hi-1)))
 			width := min(layout.Lanes, w.N-p*layout.Lanes)
 			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
 				r := r0 + t.row
 				out := y[r*ldy+p*layout.Lanes:]
 				if width == layout.Lanes {
-					s.product(sc, k, w, p, x, r, &t, out, ldy)
+					s.product(sc, k, w, p, from, t.row, &t, out, ldy)
 					continue
 				}
-				s.product(sc, k, w, p, x, r, &t, sc.tile, layout.Lanes)
+				s.product(sc, k, w, p, from, t.row, &t, sc.tile, layout.Lanes)
 				for i := range t.n {
 					copy(out[i*ldy:i*ldy+width], sc.tile[i*layout.Lanes:])
 				}
@@ -74,20 +73,20 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 		p.swiglu(y, ldy, n, rows, lo, hi)
 		return
 	}
-	k, expand := s.kernels(w, x.Digits, rows)
-	block := rowBlock(x.Stride, k.tile)
+	v, k := s.widening(w, x.Digits, rows)
+	block := rowBlock(v.rowBytes(x), k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
-		s.sumGroups(sc, w, x, r0, min(block, rows-r0))
+		from := s.operand(sc, w, x, r0, min(block, rows-r0), v)
 		for p := lo; p < hi; p++ {
 			var halves [2]panelOf
 			for half := range halves {
-				halves[half] = s.panel(sc, w, 2*p+half, half, expand)
+				halves[half] = s.panel(sc, w, 2*p+half, half, v)
 			}
 			width := min(layout.Lanes, n-p*layout.Lanes)
 			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
 				for half := range 2 {
 					sc.linear.start(halves[half], w.at(2*min(p+1, hi-1)+half))
-					s.product(sc, k, w, 2*p+half, x, r0+t.row, &t, sc.tile[half*layout.Lanes:], 2*layout.Lanes)
+					s.product(sc, k, w, 2*p+half, from, t.row, &t, sc.tile[half*layout.Lanes:], 2*layout.Lanes)
 				}
 				for i := range t.n {
 					out := y[(r0+t.row+i)*ldy+p*layout.Lanes:][:width]
@@ -246,7 +245,7 @@ func (a *linearArgs) run(k *linearKernels, x *Rows, r int, t *tile, y unsafe.Poi
 		a.entry = unsafe.Add(a.x, x.EntryOffset())
 	}
 	if a.sums != nil {
-		a.groupSums = unsafe.Add(a.sums, (r-a.firstSums)*x.Stride)
+		a.groupSums = unsafe.Add(a.sums, r*x.Stride)
 	}
 	a.y, a.yStride, a.add = y, yStride, 0
 	a.ahead = uintptr(a.following) + uintptr(a.panelBytes/t.tiles*t.index)

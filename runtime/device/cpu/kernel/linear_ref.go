@@ -37,8 +37,11 @@ type linearArgs struct {
 	following              unsafe.Pointer
 	panelBytes, panelSteps int
 
-	sums      unsafe.Pointer // of groups, from row firstSums on; nil: not wanted
-	firstSums int
+	sums unsafe.Pointer // of groups; nil: not wanted
+
+	doubles unsafe.Pointer // [maxTile, 16] f64: sums of words
+	//lint:ignore U1000 assembly notes here that there are some
+	blocks int
 }
 
 // A linearFunc multiplies one panel with a fixed number of rows.
@@ -86,7 +89,7 @@ func sumF32(a *linearArgs, r, l, s int) float32 {
 	return acc
 }
 
-func (b bf16Rules) sum(a *linearArgs, r, l, s int) float32 {
+func (b rounding) sum(a *linearArgs, r, l, s int) float32 {
 	var acc float32
 	first := s * a.steps
 	last := first + a.segmentSteps(s)
@@ -123,8 +126,16 @@ func joinDigits(sums []int32) float32 {
 	return fma32(float32(sums[1]), restStep, float32(sums[0]))
 }
 
+// join is joinDigits as the set does it for sums over all of K.
+func (rules rounding) join(sums []int32) float32 {
+	if rules.apart || len(sums) == 1 {
+		return joinDigits(sums)
+	}
+	return float32(float64(sums[0]) + float64(sums[1])*restStep)
+}
+
 // u8Sum is the sum of an 8-bit weight's segment, x having digits digits.
-func u8Sum(digits int) panelSum {
+func u8Sum(digits int, rules rounding) panelSum {
 	return func(a *linearArgs, r, l, s int) float32 {
 		entry := at[layout.Entry](a.entry, r*a.xStride+s*layout.EntryBytes)
 		sums := entry.Bias
@@ -138,12 +149,12 @@ func u8Sum(digits int) panelSum {
 				}
 			}
 		}
-		return joinDigits(sums[:digits]) * (*at[float32](a.scale, 4*l) * entry.Scale)
+		return rules.join(sums[:digits]) * (*at[float32](a.scale, 4*l) * entry.Scale)
 	}
 }
 
 // nestedSum is the same of a 4-bit weight whose codes stand for those of 8 bits.
-func nestedSum(digits int) panelSum {
+func nestedSum(digits int, rules rounding) panelSum {
 	return func(a *linearArgs, r, l, s int) float32 {
 		entry := at[layout.Entry](a.entry, r*a.xStride+s*layout.EntryBytes)
 		sums := entry.Bias
@@ -162,7 +173,7 @@ func nestedSum(digits int) panelSum {
 				}
 			}
 		}
-		return joinDigits(sums[:digits]) * (*at[float32](a.scale, 4*l) * entry.Scale)
+		return rules.join(sums[:digits]) * (*at[float32](a.scale, 4*l) * entry.Scale)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // reference returns the Go references that define what the set computes.
-func reference(s *Set) *Set { return referenceSet("reference", s.bf16) }
+func reference(s *Set) *Set { return referenceSet("reference", s.rounding) }
 
 // product is one random matrix product.
 type product struct {
@@ -212,6 +212,37 @@ func TestLinearMatchesReference(t *testing.T) {
 					t.Fatalf("%s: %v: y[%d,%d] = %g, want %g", s.Name, &p, i/ld, i%ld, got[i], want[i])
 				}
 			}
+		}
+	}
+}
+
+// Sums of more than 24 bits are joined as the set says, by kernels for few rows and for many.
+func TestLongSumsOfTwoDigits(t *testing.T) {
+	r := rand.New(rand.NewPCG(15, 16))
+	const k, rows = 5000, 7
+	for _, format := range []string{"u8", "u4n.g32"} {
+		w := randomMatrix(t, r, format, 40, k, 0)
+		row := make([]float32, k)
+		w.Row(row, w.Data, 3)
+		values := randomRow(r, rows*k)
+		for i, v := range row { // as large as can be, and of one sign
+			values[i] = float32(math.Copysign(1, float64(v))) * (0.996 + r.Float32()/256)
+		}
+		p := product{w: w, x: activate(genericSet(), w.Input(), values), rows: rows}
+		for _, s := range Detect() {
+			want, got := p.run(reference(s), w.N), p.run(s, w.N)
+			for i := range want {
+				if !sameBits(got[i], want[i]) {
+					t.Errorf("%s %s: y[%d] = %g, want %g", s.Name, format, i, got[i], want[i])
+				}
+			}
+			p.rows = 1
+			for i, v := range p.run(s, w.N) {
+				if !sameBits(v, got[i]) {
+					t.Errorf("%s %s: y[%d] = %g alone, %g beside others", s.Name, format, i, v, got[i])
+				}
+			}
+			p.rows = rows
 		}
 	}
 }

@@ -8,44 +8,16 @@ import (
 )
 
 // A weight of u4n is one of u8 whose codes are made of those of 4 bits by whole steps and offsets of groups, so all sets sum it as u8. With VPDPBUSD
-// few rows make codes as they multiply, and more multiply with panels that have been expanded; other sets multiply the sums of groups by steps.
-
-// kernels returns the micro-kernels for rows rows, and whether they read panels that have been expanded to u8: once for all tiles of rows.
-func (s *Set) kernels(w *Matrix, digits, rows int) (k *linearKernels, expand bool) {
-	k = &s.linear[w.kind][digits]
-	if w.Nested && s.nested != nil && rows > k.tile {
-		return &s.linear[kindU8][digits], true
-	}
-	return k, false
-}
-
-// panelOf is a panel that micro-kernels read.
-type panelOf struct {
-	l    layout.Linear
-	data []byte // from the panel on
-}
-
-// panel returns panel p of a weight, or what it is expanded to; a worker has room for two of these.
-func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, expand bool) panelOf {
-	data := w.Data[p*w.panel:]
-	if !expand {
-		return panelOf{w.Linear, data}
-	}
-	size := w.wide.PanelBytes()
-	grow(&sc.expanded, 2*size)
-	dst := sc.expanded[slot*size:][:size]
-	s.expandNested(dst, w, data)
-	return panelOf{w.wide, dst}
-}
+// few rows make codes as they multiply; other sets multiply the sums of groups by steps. For more rows see wide.go.
 
 // expandNested writes a panel of u4n as u8.
-func (s *Set) expandNested(dst []byte, w *Matrix, panel []byte) {
+func (s *Set) expandNested(w *Matrix, dst, panel []byte) {
 	s.nested(unsafe.Pointer(&dst[0]), unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.NestedOffset(0)]), w.KPad()/layout.NestedGroup)
 	copy(dst[w.wide.ScaleOffset(0):], panel[w.ScaleOffset(0):w.NestedOffset(0)])
 }
 
-// sumGroups gives kernels that want them the sums of the codes of rows [first, first+rows) in each group.
-func (s *Set) sumGroups(sc *Scratch, w *Matrix, x *Rows, first, rows int) {
+// sumGroups gives kernels that want them the sums of the codes of x's rows in each group.
+func (s *Set) sumGroups(sc *Scratch, w *Matrix, x *Rows, rows int) {
 	a := &sc.linear
 	a.sums = nil
 	if !w.Nested || !s.nestedSums {
@@ -53,9 +25,9 @@ func (s *Set) sumGroups(sc *Scratch, w *Matrix, x *Rows, first, rows int) {
 	}
 	grow(&sc.sums, rows*x.Stride)
 	for r := range rows {
-		sumGroups(sc.sums[r*x.Stride:][:x.Stride], x.Data[(first+r)*x.Stride:][:x.EntryOffset()], x.Digits)
+		sumGroups(sc.sums[r*x.Stride:][:x.Stride], x.Data[r*x.Stride:][:x.EntryOffset()], x.Digits)
 	}
-	a.sums, a.firstSums = unsafe.Pointer(&sc.sums[0]), first
+	a.sums = unsafe.Pointer(&sc.sums[0])
 }
 
 // sumGroups writes the sums of each group of 32 codes, [2] int32 of the digits. It adds bytes to words, eight at a time, as they are with 128 added.

@@ -42,7 +42,7 @@ type (
 // squareLanes is the number of partial sums of sumSquares.
 const squareLanes = 64
 
-func rowReference(rules bf16Rules) rowKernels {
+func rowReference(rules rounding) rowKernels {
 	return rowKernels{
 		add:            elementwise(func(a, b float32) float32 { return a + b }),
 		mul:            elementwise(func(a, b float32) float32 { return a * b }),

@@ -9,20 +9,25 @@ import (
 
 // Scratch is the memory that one worker's kernel calls need besides their operands. Calls of different workers need different ones.
 type Scratch struct {
-	linear   linearArgs
-	tile     []float32 // [maxTile, 2*Lanes]
-	group    []float32 // [maxTile, Lanes], of a group of k with scales of its own
-	expanded []byte    // two panels
-	sums     []byte    // of groups of a block of rows
-	amx      amxScratch
-	attend   attendScratch
-	convolve convolveArgs
-	scan     scanArgs
+	linear     linearArgs
+	tile       []float32 // [maxTile, 2*Lanes]
+	group      []float32 // [maxTile, Lanes], of a group of k with scales of its own
+	widePanels []byte    // two panels
+	wideRows   []byte    // a block of rows
+	rows       Rows      // the block as kernels read it
+	doubles    []float64 // [maxTile, 16], sums of words
+	sums       []byte    // of groups of a block of rows
+	amx        amxScratch
+	attend     attendScratch
+	convolve   convolveArgs
+	scan       scanArgs
 }
 
 // NewScratch returns scratch for attention with heads of up to headDim channels.
 func NewScratch(headDim int) *Scratch {
-	return &Scratch{tile: aligned[float32](maxTile * 2 * layout.Lanes), attend: newAttendScratch(headDim)}
+	sc := &Scratch{tile: aligned[float32](maxTile * 2 * layout.Lanes), doubles: aligned[float64](maxTile * 16), attend: newAttendScratch(headDim)}
+	sc.linear.doubles = unsafe.Pointer(&sc.doubles[0])
+	return sc
 }
 
 // aligned allocates n numbers at the start of a cache line: vectors that cross lines take twice as long to store.

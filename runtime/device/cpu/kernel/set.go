@@ -6,13 +6,13 @@ import (
 	"unsafe"
 )
 
-// Set is the kernels of one feature set. All sets give the same bits, except that those with AVX512_BF16 treat subnormal numbers
-// as zero where bf16 is involved.
+// Set is the kernels of one feature set. All sets give the same bits, but for what rounding tells.
 type Set struct {
 	Name   string    // of the engine's target row, or "generic"
 	needs  []feature // of the processor, for the instructions that the kernels use
 	linear [linearKinds]linearTable
-	nested func(dst, panel, nested unsafe.Pointer, groups int) // expands a panel of u4n to u8; nil: multiplied as they are
+	wide   widenings
+	nested func(dst, panel, nested unsafe.Pointer, groups int) // expands a panel of u4n to u8, of sets with VPDPBUSD
 	// nestedSums tells that kernels of u4n want sums of the inputs' codes.
 	nestedSums bool
 	amx        [linearKinds]amxTable // of sets with AMX
@@ -24,7 +24,7 @@ type Set struct {
 
 	tileAttend tileAttendKernels // of sets with AMX, for a cache of bf16
 	tileI8     tileI8Kernels     // of sets with AMX, which do the same faster
-	bf16       bf16Rules
+	rounding   rounding
 }
 
 // Generic is the plain-Go set, which runs everywhere and defines what the others compute.
@@ -76,18 +76,18 @@ func (s *Set) Missing() []string {
 	return missing
 }
 
-func genericSet() *Set { return referenceSet(Generic, bf16Rules{}) }
+func genericSet() *Set { return referenceSet(Generic, rounding{}) }
 
-// referenceSet builds a set of the Go references alone; rules.flush makes it the reference of an AVX512_BF16 set.
-func referenceSet(name string, rules bf16Rules) *Set {
-	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), state: stateReference(), turn: refTurns, bf16: rules}
+// referenceSet builds a set of the Go references alone; rules says of which sets.
+func referenceSet(name string, rules rounding) *Set {
+	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), state: stateReference(), turn: refTurns, rounding: rules}
 	if rules.tiles {
 		s.tileAttend = referenceTileAttend()
 	}
 	for digits := 1; digits <= maxDigits; digits++ {
 		sums := [linearKinds]panelSum{
-			kindU8:             u8Sum(digits),
-			kindU4Nested:       nestedSum(digits),
+			kindU8:             u8Sum(digits, rules),
+			kindU4Nested:       nestedSum(digits, rules),
 			kindU4:             u4Rules{digits: digits}.sum,
 			kindU4Scale32:      u4Rules{scale32: true, digits: digits}.sum,
 			kindU4Zeros:        u4Rules{zeros: true, digits: digits}.sum,
@@ -96,7 +96,7 @@ func referenceSet(name string, rules bf16Rules) *Set {
 		}
 		if digits == 1 {
 			sums[kindF32], sums[kindBF16] = sumF32, rules.sum
-			sums[kindBF16Groups] = bf16Rules{flush: rules.flush}.sum
+			sums[kindBF16Groups] = rounding{flush: rules.flush}.sum
 		}
 		for kind, sum := range sums {
 			if sum == nil {

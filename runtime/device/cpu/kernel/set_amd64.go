@@ -27,30 +27,34 @@ func archSets() []*Set {
 	v3.state = stateKernelsAVX2
 	v3.nestedSums = true
 	v3.replaceLinear(&linearKernelsAVX2)
+	v3.wide = wideAVX2()
 
 	v4 := *v3
 	v4.Name, v4.needs = "x86-64-v4", featuresV4
+	v4.rounding.apart = true
 	v4.row, v4.fold, v4.attend = rowKernelsAVX512, foldKernelsAVX512, attendKernelsAVX512
 	v4.state = stateKernelsAVX512
 	v4.turn[kvBF16], v4.turn[kvI8] = turnBlocks(kvBF16, turnBF16AVX512), turnBlocks(kvI8, turnI8AVX512)
 	v4.replaceLinear(&linearKernelsAVX512)
+	v4.wide = widenings{}
 
 	vnni := v4
 	vnni.Name, vnni.needs = "x86-64-v4-vnni", featuresVNNI
 	vnni.attend[kvI8] = attendKernelsVNNI[kvI8]
 	vnni.nested, vnni.nestedSums = expandNestedVNNI, false
 	vnni.replaceLinear(&linearKernelsVNNI)
+	vnni.wide = wideVNNI(&vnni)
 
 	bf16 := vnni
 	bf16.Name, bf16.needs = "x86-64-v4-bf16", featuresBF16
-	bf16.bf16 = bf16Rules{flush: true}
+	bf16.rounding.flush = true
 	bf16.row.toBF16 = toBF16BF16
 	bf16.attend[kvBF16] = attendKernelsBF16[kvBF16]
 	bf16.replaceLinear(&linearKernelsBF16)
 
 	tiles := bf16
 	tiles.Name, tiles.needs = "x86-64-v4-amx", featuresAMX
-	tiles.bf16.tiles = true
+	tiles.rounding.tiles = true
 	tiles.amx = kernelsAMX
 	tiles.tileAttend = tileAttendKernels{tileScoresAMX, tileScoresfewAMX, tileValuesAMX, tileValuesfewAMX}
 	tiles.tileI8 = tileI8Kernels{scores: tileScoresI8AMX, values: tileValuesI8AMX, pack: packRow2AMX}

@@ -1080,6 +1080,126 @@ func bf16x11BF16(a *linearArgs)
 //go:noescape
 func bf16x12BF16(a *linearArgs)
 
+// f32widex1AVX2 multiplies 1 rows with a panel of f32wide.
+//
+//go:noescape
+func f32widex1AVX2(a *linearArgs)
+
+// f32widex2AVX2 multiplies 2 rows with a panel of f32wide.
+//
+//go:noescape
+func f32widex2AVX2(a *linearArgs)
+
+// f32widex3AVX2 multiplies 3 rows with a panel of f32wide.
+//
+//go:noescape
+func f32widex3AVX2(a *linearArgs)
+
+// f32widex4AVX2 multiplies 4 rows with a panel of f32wide.
+//
+//go:noescape
+func f32widex4AVX2(a *linearArgs)
+
+// f32widex5AVX2 multiplies 5 rows with a panel of f32wide.
+//
+//go:noescape
+func f32widex5AVX2(a *linearArgs)
+
+// f32widex6AVX2 multiplies 6 rows with a panel of f32wide.
+//
+//go:noescape
+func f32widex6AVX2(a *linearArgs)
+
+// wordsx1AVX2 multiplies 1 rows with a panel of words.
+//
+//go:noescape
+func wordsx1AVX2(a *linearArgs)
+
+// wordsx2AVX2 multiplies 2 rows with a panel of words.
+//
+//go:noescape
+func wordsx2AVX2(a *linearArgs)
+
+// wordsx3AVX2 multiplies 3 rows with a panel of words.
+//
+//go:noescape
+func wordsx3AVX2(a *linearArgs)
+
+// wordsx4AVX2 multiplies 4 rows with a panel of words.
+//
+//go:noescape
+func wordsx4AVX2(a *linearArgs)
+
+// wordsx5AVX2 multiplies 5 rows with a panel of words.
+//
+//go:noescape
+func wordsx5AVX2(a *linearArgs)
+
+// wordsx6AVX2 multiplies 6 rows with a panel of words.
+//
+//go:noescape
+func wordsx6AVX2(a *linearArgs)
+
+// wordsdigitsx1AVX2 multiplies 1 rows with a panel of wordsdigits.
+//
+//go:noescape
+func wordsdigitsx1AVX2(a *linearArgs)
+
+// wordsdigitsx2AVX2 multiplies 2 rows with a panel of wordsdigits.
+//
+//go:noescape
+func wordsdigitsx2AVX2(a *linearArgs)
+
+// wordsdigitsx3AVX2 multiplies 3 rows with a panel of wordsdigits.
+//
+//go:noescape
+func wordsdigitsx3AVX2(a *linearArgs)
+
+// wordsdigitsx4AVX2 multiplies 4 rows with a panel of wordsdigits.
+//
+//go:noescape
+func wordsdigitsx4AVX2(a *linearArgs)
+
+// wordsdigitsx5AVX2 multiplies 5 rows with a panel of wordsdigits.
+//
+//go:noescape
+func wordsdigitsx5AVX2(a *linearArgs)
+
+// wordsdigitsx6AVX2 multiplies 6 rows with a panel of wordsdigits.
+//
+//go:noescape
+func wordsdigitsx6AVX2(a *linearArgs)
+
+// widenU8AVX2 writes n steps of a panel of u8 as words.
+//
+//go:noescape
+func widenU8AVX2(dst, src unsafe.Pointer, n int)
+
+// widenNestedAVX2 writes n groups of a panel of u4n as words.
+//
+//go:noescape
+func widenNestedAVX2(dst, src, nested unsafe.Pointer, n int)
+
+// widenPairsAVX2 writes n steps of a panel of bf16 as f32.
+//
+//go:noescape
+func widenPairsAVX2(dst, src unsafe.Pointer, n int)
+
+// widenRow1AVX2 writes n codes of a row as words.
+//
+//go:noescape
+func widenRow1AVX2(dst, src unsafe.Pointer, n int)
+
+// widenRow2AVX2 writes n codes of a row of two digits as words.
+//
+//go:noescape
+func widenRow2AVX2(dst, src unsafe.Pointer, n int)
+
+// widenRowPairsAVX2 writes n bf16 of a row as f32, the odd one of each pair first.
+//
+//go:noescape
+func widenRowPairsAVX2(dst, src unsafe.Pointer, n int)
+
 // tileBF16AMX multiplies rows that are packed as tiles with panels.
 //
 //go:noescape

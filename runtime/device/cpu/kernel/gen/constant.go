@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -11,30 +12,32 @@ import (
 
 // constants are vectors in memory that kernels use as operands, and what else they read.
 var constants = map[string][]uint64{
-	"oddHalves":   every(0xffff0000),
-	"evenBytes":   every(0x00ff00ff),
-	"signBytes":   every(0x80808080),
-	"oneWords":    every(0x00010001),
-	"lowNibbles":  every(0x0f0f0f0f),
-	"lowBits":     every(0xf),
-	"minusZeroU8": every(0xffffff80),
-	"e4m3AsF16":   every(0xbfffbfff), // without the second copy of the sign
+	"oddHalves":      every(0xffff0000),
+	"evenBytes":      every(0x00ff00ff),
+	"signBytes":      every(0x80808080),
+	"oneWords":       every(0x00010001),
+	"lowNibbles":     every(0x0f0f0f0f),
+	"lowBits":        every(0xf),
+	"lowNibbleWords": every(0x000f000f),
+	"minusZeroU8":    every(0xffffff80),
+	"e4m3AsF16":      every(0xbfffbfff), // without the second copy of the sign
 
-	"signBit":   every(0x80000000),
-	"evenSign":  {0x80000000, 0x80000000, 0x80000000, 0x80000000},
-	"absBits":   every(0x7fffffff),
-	"oneBit":    every(1),
-	"halfUlp":   every(0x7fff),
-	"quietBit":  every(0x0040),
-	"one":       number(1),
-	"lowest":    number(-127),
-	"steps127":  number(127),
-	"leastMax":  number(1e-30),
-	"restStep":  number(1.0 / layout.RestSteps),
-	"restSteps": number(layout.RestSteps),
-	"leastI8":   number(-128),
-	"zeroI8":    every(128),
-	"minusInf":  number(float32(math.Inf(-1))),
+	"signBit":     every(0x80000000),
+	"evenSign":    {0x80000000, 0x80000000, 0x80000000, 0x80000000},
+	"absBits":     every(0x7fffffff),
+	"oneBit":      every(1),
+	"halfUlp":     every(0x7fff),
+	"quietBit":    every(0x0040),
+	"one":         number(1),
+	"lowest":      number(-127),
+	"steps127":    number(127),
+	"leastMax":    number(1e-30),
+	"restStep":    number(1.0 / layout.RestSteps),
+	"restSteps":   number(layout.RestSteps),
+	"restStepF64": slices.Repeat([]uint64{math.Float64bits(1.0 / layout.RestSteps)}, 4),
+	"leastI8":     number(-128),
+	"zeroI8":      every(128),
+	"minusInf":    number(float32(math.Inf(-1))),
 	// of e4m3, see internal/dtype
 	"infinity":  every(0x7f800000),
 	"e4m3Most":  number(448),

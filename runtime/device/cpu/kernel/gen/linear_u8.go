@@ -161,6 +161,21 @@ func (k *linearKernel) join(sum func(r, d, c int) string, r, c int) string {
 	return first
 }
 
+// joinExactly is join by way of f64, which has both sums without a rounding. The two vectors at free are overwritten.
+func (k *linearKernel) joinExactly(r, c int, low, high, low2, high2 string) string {
+	first, second := k.sum(r, 0, c), k.sum(r, 1, c)
+	k.op("VEXTRACTI128", imm(1), first, xmm(high))
+	k.op("VEXTRACTI128", imm(1), second, xmm(high2))
+	k.op("VCVTDQ2PD", xmm(first), low)
+	k.op("VCVTDQ2PD", xmm(high), high)
+	k.op("VCVTDQ2PD", xmm(second), low2)
+	k.op("VCVTDQ2PD", xmm(high2), high2)
+	k.op("VFMADD231PD", constant("restStepF64"), low2, low)
+	k.op("VFMADD231PD", constant("restStepF64"), high2, high)
+	k.roundDoubles(low, high, first)
+	return first
+}
+
 // scaleU8 turns the integer sums into f32.
 func (k *linearKernel) scaleU8() {
 	factor, w := k.temp(k.used(), 0), k.temp(k.used(), 1)
@@ -172,7 +187,12 @@ func (k *linearKernel) scaleU8() {
 		k.op("VMOVUPS", mem(c*k.bytes, scratch), w)
 		for r := range k.rows {
 			k.rowOp("VMULPS", rowAt(entryScale, entries, r), w, factor, factor)
-			v := k.join(k.sum, r, c)
+			var v string
+			if k.digits == 2 && !k.wide() {
+				v = k.joinExactly(r, c, k.temp(k.used(), 2), k.temp(k.used(), 3), k.temp(k.used(), 4), k.temp(k.used(), 5))
+			} else {
+				v = k.join(k.sum, r, c)
+			}
 			k.op("VMULPS", factor, v, v)
 		}
 	}

@@ -1,0 +1,194 @@
+package main
+
+import "strconv"
+
+// Writers of what makes panels and rows wide for the kernels of linear_wide.go. A step of four codes becomes two of words, the first and the third code of
+// each lane and then the other two; a pair of bf16 becomes two f32, the odd one first, as products of bf16 are added.
+
+// widenAhead is how far ahead panels are asked for, bytes.
+const widenAhead = 1024
+
+// widener is a function that writes n steps of a panel, or n bytes of a row, wider.
+type widener struct {
+	*function
+	isa
+}
+
+func newWidener(name, doc, params string, t isa) *widener {
+	w := &widener{newFunction(name+t.name, doc, params, ""), t}
+	w.op("MOVQ", w.param("dst"), "DI")
+	w.op("MOVQ", w.param("src"), panel)
+	w.op("MOVQ", w.param("n"), steps)
+	return w
+}
+
+// loop writes body, which reads from bytes of the source and writes to bytes of the destination, while n, less by count each time, is above zero.
+func (w *widener) loop(count, from, to int, body func()) *function {
+	again := w.newLabel("again")
+	w.place(again)
+	body()
+	w.op("ADDQ", imm(from), panel)
+	w.op("ADDQ", imm(to), "DI")
+	w.op("SUBQ", imm(count), steps)
+	w.op("JGT", again)
+	w.end()
+	return w.function
+}
+
+// words makes the words of bytes in v: the even ones in even, the odd ones in v.
+func (w *widener) words(v, even string) {
+	w.op("VPSLLW", imm(8), v, even)
+	w.op("VPSRAW", imm(8), even, even)
+	w.op("VPSRAW", imm(8), v, v)
+}
+
+// widenU8 makes words of a panel of u8.
+func widenU8(t isa) *function {
+	w := newWidener("widenU8", "writes n steps of a panel of u8 as words.", "dst, src unsafe.Pointer, n int", t)
+	return w.loop(1, stepBytes, 2*stepBytes, func() {
+		w.op("PREFETCHT0", mem(widenAhead, panel))
+		w.op("PREFETCHT0", mem(widenAhead+64, panel))
+		for c := range stepBytes / w.bytes {
+			v, even := w.reg(2*(c%4)), w.reg(2*(c%4)+1)
+			w.op("VMOVDQU", constant("signBytes"), v)
+			w.op("VPXOR", mem(c*w.bytes, panel), v, v)
+			w.words(v, even)
+			w.op("VMOVDQU", even, mem(c*w.bytes, "DI"))
+			w.op("VMOVDQU", v, mem(stepBytes+c*w.bytes, "DI"))
+		}
+	})
+}
+
+// widenPairs makes f32 of a panel of bf16.
+func widenPairs(t isa) *function {
+	w := newWidener("widenPairs", "writes n steps of a panel of bf16 as f32.", "dst, src unsafe.Pointer, n int", t)
+	return w.loop(1, stepBytes, 2*stepBytes, func() {
+		w.op("PREFETCHT0", mem(widenAhead, panel))
+		w.op("PREFETCHT0", mem(widenAhead+64, panel))
+		for c := range stepBytes / w.bytes {
+			v, even := w.reg(2*(c%4)), w.reg(2*(c%4)+1)
+			w.op("VMOVDQU", mem(c*w.bytes, panel), v)
+			w.op("VPSLLD", imm(16), v, even)
+			w.op("VPAND", constant("oddHalves"), v, v)
+			w.op("VMOVDQU", v, mem(c*w.bytes, "DI"))
+			w.op("VMOVDQU", even, mem(stepBytes+c*w.bytes, "DI"))
+		}
+	})
+}
+
+// widenNested makes words of a panel of u4n: code*step + offset - zero.
+func widenNested(t isa) *function {
+	w := newWidener("widenNested", "writes n groups of a panel of u4n as words.", "dst, src, nested unsafe.Pointer, n int", t)
+	w.op("MOVQ", w.param("nested"), nested)
+	const group = nestedGroup / 2 * stepBytes
+	return w.loop(1, group, 4*group, func() {
+		for c := range stepBytes / w.bytes {
+			factor, offset := w.reg(6), w.reg(7)
+			w.op("VPMOVZXBD", mem(c*w.lanes()%nestedSteps, nested), factor)
+			if c*w.lanes() >= nestedSteps {
+				w.op("VPSRLD", imm(4), factor, factor)
+			}
+			w.op("VPAND", constant("lowBits"), factor, factor)
+			w.op("VPMOVZXBD", mem(nestedSteps+c*w.lanes(), nested), offset)
+			w.op("VPADDD", constant("minusZeroU8"), offset, offset)
+			w.bothWords(factor, false)
+			w.bothWords(offset, true)
+			for i := range nestedGroup / 2 {
+				w.nestedStep(i, c, factor, offset)
+			}
+		}
+		w.op("ADDQ", imm(nestedBytes), nested)
+	})
+}
+
+// bothWords copies the lower words of lanes, whose upper ones are copies of the sign or zero, to the upper ones.
+func (w *widener) bothWords(v string, signs bool) {
+	copied := w.reg(0)
+	w.op("VPSLLD", imm(16), v, copied)
+	if signs {
+		w.op("VPBLENDW", imm(0xaa), copied, v, v)
+		return
+	}
+	w.op("VPOR", copied, v, v)
+}
+
+// nestedStep widens the nibbles of vector c in step i: eight k.
+func (w *widener) nestedStep(i, c int, factor, offset string) {
+	low := constant("lowNibbleWords")
+	w.op("VMOVDQU", mem(i*stepBytes+c*w.bytes, panel), w.reg(0))
+	w.op("VPAND", low, w.reg(0), w.reg(1))
+	w.op("VPSRLW", imm(8), w.reg(0), w.reg(2))
+	w.op("VPAND", low, w.reg(2), w.reg(2))
+	w.op("VPSRLW", imm(4), w.reg(0), w.reg(3))
+	w.op("VPAND", low, w.reg(3), w.reg(3))
+	w.op("VPSRLW", imm(12), w.reg(0), w.reg(4))
+	for j := range 4 {
+		v := w.reg(1 + j)
+		w.op("VPMULLW", factor, v, v)
+		w.op("VPADDW", offset, v, v)
+		w.op("VMOVDQU", v, mem((4*i+j)*stepBytes+c*w.bytes, "DI"))
+	}
+}
+
+// widenRow makes words of n bytes of a row, n a multiple of 32: of two digits together in steps of the second.
+func widenRow(t isa, digits int) *function {
+	if digits == 2 {
+		w := newWidener("widenRow2", "writes n codes of a row of two digits as words.", "dst, src unsafe.Pointer, n int", t)
+		return w.loop(16, 32, 32, func() {
+			v, even, second, odd := w.reg(0), w.reg(1), w.reg(2), w.reg(3)
+			w.op("VMOVDQU", mem(0, panel), v)
+			w.op("VPSLLW", imm(8), v, even)
+			w.op("VPSRAW", imm(8), even, second)
+			w.op("VPSRLQ", imm(32), second, second)
+			w.op("VPADDW", second, even, even)
+			w.op("VPSRAW", imm(8), v, second)
+			w.op("VPSRLW", imm(8), v, odd)
+			w.op("VPSLLW", imm(8), odd, odd)
+			w.op("VPSLLQ", imm(32), odd, odd)
+			w.op("VPADDW", second, odd, odd)
+			w.op("VPBLENDD", imm(0xaa), odd, even, even)
+			w.op("VMOVDQU", even, mem(0, "DI"))
+		})
+	}
+	w := newWidener("widenRow1", "writes n codes of a row as words.", "dst, src unsafe.Pointer, n int", t)
+	return w.loop(16, 16, 32, func() {
+		v, even := w.reg(0), w.reg(1)
+		w.op("VPMOVZXDQ", mem(0, panel), v)
+		w.words(v, even)
+		w.op("VPSLLQ", imm(32), v, v)
+		w.op("VPOR", v, even, even)
+		w.op("VMOVDQU", even, mem(0, "DI"))
+	})
+}
+
+// widenRowPairs makes f32 of n bf16 of a row, n a multiple of 8.
+func widenRowPairs(t isa) *function {
+	w := newWidener("widenRowPairs", "writes n bf16 of a row as f32, the odd one of each pair first.", "dst, src unsafe.Pointer, n int", t)
+	return w.loop(8, 16, 32, func() {
+		v, even := w.reg(0), w.reg(1)
+		w.op("VPMOVZXDQ", mem(0, panel), v)
+		w.op("VPSLLQ", imm(48), v, even)
+		w.op("VPAND", constant("oddHalves"), v, v)
+		w.op("VPOR", v, even, even)
+		w.op("VMOVDQU", even, mem(0, "DI"))
+	})
+}
+
+// wideUnit writes the kernels of wide panels and rows, and what makes these.
+func wideUnit() []unit {
+	t := avx2
+	u := unit{file: "zwide_avx2"}
+	table := func(name string, digits int, write func(t isa, rows, digits int) *function) string {
+		text := "\t" + name + ": {tile: " + strconv.Itoa(wideRows) + ", rows: [maxTile + 1]linearFunc{"
+		for rows := 1; rows <= wideRows; rows++ {
+			f := write(t, rows, digits)
+			u.functions = append(u.functions, f)
+			text += strconv.Itoa(rows) + ": " + f.name + ", "
+		}
+		return text + "}},\n"
+	}
+	u.table = "// wideKernelsAVX2 multiply wide panels with wide rows.\nvar wideKernelsAVX2 = [wideKinds]linearKernels{\n" +
+		table("wideF32", 1, wideFloat) + table("wideWords1", 1, wideWords) + table("wideWords2", 2, wideWords) + "}\n"
+	u.functions = append(u.functions, widenU8(t), widenNested(t), widenPairs(t), widenRow(t, 1), widenRow(t, 2), widenRowPairs(t))
+	return []unit{u}
+}

@@ -1,0 +1,119 @@
+package kernel
+
+import (
+	"unsafe"
+
+	"llmc/engine/layout"
+)
+
+// Where there are rows to share the work, a panel is written in a form that multiplies faster before it is multiplied: u4n as u8 for VPDPBUSD; and, where
+// neither that nor VDPBF16PS is there, integers as words and bf16 as f32, with the rows in the same form.
+
+// The kinds of kernels of wide panels and rows.
+const (
+	wideF32 = iota
+	wideWords1
+	wideWords2
+	wideKinds
+)
+
+// widening is how products of many rows are prepared.
+type widening struct {
+	minRows int // fewer are multiplied as they are; 0: all are
+	kernels *linearKernels
+	layout  func(w *Matrix) layout.Linear        // of panels
+	panel   func(w *Matrix, dst, src []byte)     // writes a panel
+	row     func(dst, src unsafe.Pointer, n int) // writes the numbers of a row; nil: rows stay as they are
+	bytes   int                                  // of a number of a row
+}
+
+// widenings are those of a set, by the kind of weights and the digits of rows.
+type widenings [linearKinds][maxDigits + 1]widening
+
+// Forms of wide panels. A step has two k of each output.
+var (
+	formWords = layout.Format{Name: "words", KPerStep: 2, ScaleBytes: 4}
+	formF32   = layout.Format{Name: "f32", KPerStep: 1}
+)
+
+// wideAs lays panels out in a form, with k a multiple of unit: what steps of the original hold.
+func wideAs(form *layout.Format, unit int) func(w *Matrix) layout.Linear {
+	return func(w *Matrix) layout.Linear {
+		return layout.Linear{Format: form, N: w.N, K: (w.K + unit - 1) / unit * unit, Segment: w.Segment}
+	}
+}
+
+// widening returns how rows rows of digits digits are multiplied with w, nil for as they are, and the kernels.
+func (s *Set) widening(w *Matrix, digits, rows int) (*widening, *linearKernels) {
+	if v := &s.wide[w.kind][digits]; v.minRows > 0 && rows >= v.minRows {
+		return v, v.kernels
+	}
+	return nil, &s.linear[w.kind][digits]
+}
+
+// panelOf is a panel that micro-kernels read.
+type panelOf struct {
+	l    layout.Linear
+	data []byte // from the panel on
+}
+
+// panel returns panel p of a weight, or what it is widened to; a worker has room for two of these.
+func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, v *widening) panelOf {
+	data := w.Data[p*w.panel:]
+	if v == nil {
+		return panelOf{w.Linear, data}
+	}
+	l := v.layout(w)
+	size := l.PanelBytes()
+	grow(&sc.widePanels, 2*size)
+	dst := sc.widePanels[slot*size:][:size]
+	v.panel(w, dst, data)
+	if w.ScaleBytes > 0 && !w.scaled {
+		copy(dst[l.ScaleOffset(0):], data[w.ScaleOffset(0):][:layout.Lanes*w.ScaleBytes])
+	}
+	return panelOf{l, dst}
+}
+
+// operand returns rows [first, first+rows) of x as the kernels read them.
+func (s *Set) operand(sc *Scratch, w *Matrix, x *Rows, first, rows int, v *widening) *Rows {
+	at := &sc.rows
+	*at = *x
+	at.Data = x.Data[first*x.Stride:]
+	if v == nil {
+		s.sumGroups(sc, w, at, rows)
+	}
+	if v == nil || v.row == nil {
+		return at
+	}
+	if x.Group > 0 {
+		at.Activation = w.input // of two digits, which take as much as words
+	}
+	numbers, entries := x.KPad()*v.bytes, x.Entries()*layout.EntryBytes
+	at.Stride = (numbers + entries + layout.Align - 1) &^ (layout.Align - 1)
+	grow(&sc.wideRows, rows*at.Stride)
+	for r := range rows {
+		src, dst := x.Data[(first+r)*x.Stride:], sc.wideRows[r*at.Stride:]
+		v.row(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), x.KPad())
+		copy(dst[numbers:], src[x.EntryOffset():][:entries])
+	}
+	at.Data = sc.wideRows
+	return at
+}
+
+// widenRowBytes is the size of a row as the kernels read it.
+func (v *widening) rowBytes(x *Rows) int {
+	if v == nil || v.row == nil {
+		return x.Stride
+	}
+	return x.KPad() * v.bytes
+}
+
+// PacksRows tells whether the product of w and rows rows of x writes the rows anew, so that sharing the rows among workers saves work, and sharing
+// the panels does not.
+func (s *Set) PacksRows(w *Matrix, x *Rows, rows int) bool {
+	if k := s.tileKernel(w, x, rows); k != nil {
+		return k.expand == nil
+	}
+	v, _ := s.widening(w, x.Digits, rows)
+	return v != nil && v.row != nil
+}
