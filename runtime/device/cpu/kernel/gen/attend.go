@@ -163,7 +163,11 @@ func (k *attendKernel) scaleScores(n, vectors int) {
 func value(name string, channels int) func(kind dotKind, t isa, rows int) *function {
 	return func(kind dotKind, t isa, rows int) *function {
 		k := newAttend(name, fmt.Sprintf("adds the values of %d channels, weighted by %d rows, to out.", channels, rows), "valueArgs", kind, t, rows)
-		k.nv = min(channels/t.lanes(), max(1, (t.registers-3)/(rows+1)))
+		free := 3
+		if !t.wide() {
+			free = 1 // six rows have two vectors then
+		}
+		k.nv = min(channels/t.lanes(), max(1, (t.registers-free)/(rows+1)))
 		for channels/t.lanes()%k.nv != 0 {
 			k.nv--
 		}
