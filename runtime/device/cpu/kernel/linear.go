@@ -210,7 +210,7 @@ func (t *tile) next() {
 func (a *linearArgs) start(p panelOf, following unsafe.Pointer) {
 	w, base := &p.l, unsafe.Pointer(&p.data[0])
 	a.panel, a.following = base, following
-	a.panelBytes, a.panelSteps = w.PanelBytes(), w.KPad()/w.KPerStep
+	a.panelBytes, a.panelSteps = p.stored, w.KPad()/w.KPerStep
 	a.scale, a.zeros, a.nested = nil, nil, nil
 	a.groupSteps, a.lastGroupSteps = 0, 0
 	a.segments = w.Segments()

@@ -7,24 +7,24 @@ import (
 )
 
 // Where there are rows to share the work, a panel is written in a form that multiplies faster before it is multiplied: u4n as u8 for VPDPBUSD; and, where
-// neither that nor VDPBF16PS is there, integers as words and bf16 as f32, with the rows in the same form.
+// neither that nor VDPBF16PS is there, integers that meet inputs of two digits as words and bf16 as f32, with the rows in the same form.
 
 // The kinds of kernels of wide panels and rows.
 const (
-	wideF32 = iota
-	wideWords1
-	wideWords2
+	wideF32   = iota
+	wideWords // of both digits
 	wideKinds
 )
 
 // widening is how products of many rows are prepared.
 type widening struct {
-	minRows int // fewer are multiplied as they are; 0: all are
-	kernels *linearKernels
-	layout  func(w *Matrix) layout.Linear        // of panels
-	panel   func(w *Matrix, dst, src []byte)     // writes a panel
-	row     func(dst, src unsafe.Pointer, n int) // writes the numbers of a row; nil: rows stay as they are
-	bytes   int                                  // of a number of a row
+	minRows   int // fewer are multiplied as they are; 0: all are
+	mostBytes int // of a panel, larger ones are not widened; 0: whatever size
+	kernels   *linearKernels
+	layout    func(w *Matrix) layout.Linear        // of panels
+	panel     func(w *Matrix, dst, src []byte)     // writes a panel
+	row       func(dst, src unsafe.Pointer, n int) // writes the numbers of a row; nil: rows stay as they are
+	bytes     int                                  // of a number of a row
 }
 
 // widenings are those of a set, by the kind of weights and the digits of rows.
@@ -46,22 +46,25 @@ func wideAs(form *layout.Format, unit int) func(w *Matrix) layout.Linear {
 // widening returns how rows rows of digits digits are multiplied with w, nil for as they are, and the kernels.
 func (s *Set) widening(w *Matrix, digits, rows int) (*widening, *linearKernels) {
 	if v := &s.wide[w.kind][digits]; v.minRows > 0 && rows >= v.minRows {
-		return v, v.kernels
+		if l := v.layout(w); v.mostBytes == 0 || l.PanelBytes() <= v.mostBytes {
+			return v, v.kernels
+		}
 	}
 	return nil, &s.linear[w.kind][digits]
 }
 
 // panelOf is a panel that micro-kernels read.
 type panelOf struct {
-	l    layout.Linear
-	data []byte // from the panel on
+	l      layout.Linear
+	data   []byte // from the panel on
+	stored int    // bytes of a panel of the weight
 }
 
 // panel returns panel p of a weight, or what it is widened to; a worker has room for two of these.
 func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, v *widening) panelOf {
 	data := w.Data[p*w.panel:]
 	if v == nil {
-		return panelOf{w.Linear, data}
+		return panelOf{w.Linear, data, w.panel}
 	}
 	l := v.layout(w)
 	size := l.PanelBytes()
@@ -71,7 +74,7 @@ func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, v *widening) panelOf {
 	if w.ScaleBytes > 0 && !w.scaled {
 		copy(dst[l.ScaleOffset(0):], data[w.ScaleOffset(0):][:layout.Lanes*w.ScaleBytes])
 	}
-	return panelOf{l, dst}
+	return panelOf{l, dst, w.panel}
 }
 
 // operand returns rows [first, first+rows) of x as the kernels read them.
@@ -85,9 +88,6 @@ func (s *Set) operand(sc *Scratch, w *Matrix, x *Rows, first, rows int, v *widen
 	if v == nil || v.row == nil {
 		return at
 	}
-	if x.Group > 0 {
-		at.Activation = w.input // of two digits, which take as much as words
-	}
 	numbers, entries := x.KPad()*v.bytes, x.Entries()*layout.EntryBytes
 	at.Stride = (numbers + entries + layout.Align - 1) &^ (layout.Align - 1)
 	grow(&sc.wideRows, rows*at.Stride)
@@ -100,7 +100,7 @@ func (s *Set) operand(sc *Scratch, w *Matrix, x *Rows, first, rows int, v *widen
 	return at
 }
 
-// widenRowBytes is the size of a row as the kernels read it.
+// rowBytes is the size of a row as the kernels read it.
 func (v *widening) rowBytes(x *Rows) int {
 	if v == nil || v.row == nil {
 		return x.Stride

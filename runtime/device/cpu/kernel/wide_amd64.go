@@ -6,30 +6,27 @@ import (
 	"llmc/engine/layout"
 )
 
-// Fewer rows than these are faster as they are.
+// Fewer rows than these are faster as they are, and so are inputs of one digit whatever their number, and f32 that would not stay in the second-level cache.
 const (
-	minWordRows = 3
-	minF32Rows  = 4
+	minWordRows, minNestedRows = 5, 6
+	minF32Rows                 = 48
+	mostF32Bytes               = 160 << 10
 )
 
 // wideAVX2 are the widenings of sets without VNNI.
 func wideAVX2() (v widenings) {
-	rows := [maxDigits + 1]func(dst, src unsafe.Pointer, n int){1: widenRow1AVX2, 2: widenRow2AVX2}
-	for digits := 1; digits <= maxDigits; digits++ {
-		words := widening{
-			minRows: minWordRows, kernels: &wideKernelsAVX2[wideWords1+digits-1], layout: wideAs(&formWords, 4), row: rows[digits], bytes: 2,
-			panel: func(w *Matrix, dst, src []byte) {
-				widenU8AVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), w.KPad()/w.KPerStep)
-			},
-		}
-		v[kindU8][digits] = words
-		words.panel = func(w *Matrix, dst, src []byte) {
-			widenNestedAVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), unsafe.Pointer(&src[w.NestedOffset(0)]), w.KPad()/layout.NestedGroup)
-		}
-		v[kindU4Nested][digits] = words
+	words := widening{minRows: minWordRows, kernels: &wideKernelsAVX2[wideWords], layout: wideAs(&formWords, 4), row: widenRowAVX2, bytes: 2}
+	words.panel = func(w *Matrix, dst, src []byte) {
+		widenU8AVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), w.KPad()/w.KPerStep)
 	}
+	v[kindU8][2] = words
+	words.minRows = minNestedRows
+	words.panel = func(w *Matrix, dst, src []byte) {
+		widenNestedAVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), unsafe.Pointer(&src[w.NestedOffset(0)]), w.KPad()/layout.NestedGroup)
+	}
+	v[kindU4Nested][2] = words
 	v[kindBF16][1] = widening{
-		minRows: minF32Rows, kernels: &wideKernelsAVX2[wideF32], layout: wideAs(&formF32, 2), row: widenRowPairsAVX2, bytes: 4,
+		minRows: minF32Rows, mostBytes: mostF32Bytes, kernels: &wideKernelsAVX2[wideF32], layout: wideAs(&formF32, 2), row: widenRowPairsAVX2, bytes: 4,
 		panel: func(w *Matrix, dst, src []byte) {
 			widenPairsAVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), w.KPad()/w.KPerStep)
 		},

@@ -1140,36 +1140,6 @@ func wordsx5AVX2(a *linearArgs)
 //go:noescape
 func wordsx6AVX2(a *linearArgs)
 
-// wordsdigitsx1AVX2 multiplies 1 rows with a panel of wordsdigits.
-//
-//go:noescape
-func wordsdigitsx1AVX2(a *linearArgs)
-
-// wordsdigitsx2AVX2 multiplies 2 rows with a panel of wordsdigits.
-//
-//go:noescape
-func wordsdigitsx2AVX2(a *linearArgs)
-
-// wordsdigitsx3AVX2 multiplies 3 rows with a panel of wordsdigits.
-//
-//go:noescape
-func wordsdigitsx3AVX2(a *linearArgs)
-
-// wordsdigitsx4AVX2 multiplies 4 rows with a panel of wordsdigits.
-//
-//go:noescape
-func wordsdigitsx4AVX2(a *linearArgs)
-
-// wordsdigitsx5AVX2 multiplies 5 rows with a panel of wordsdigits.
-//
-//go:noescape
-func wordsdigitsx5AVX2(a *linearArgs)
-
-// wordsdigitsx6AVX2 multiplies 6 rows with a panel of wordsdigits.
-//
-//go:noescape
-func wordsdigitsx6AVX2(a *linearArgs)
-
 // widenU8AVX2 writes n steps of a panel of u8 as words.
 //
 //go:noescape
@@ -1185,15 +1155,10 @@ func widenNestedAVX2(dst, src, nested unsafe.Pointer, n int)
 //go:noescape
 func widenPairsAVX2(dst, src unsafe.Pointer, n int)
 
-// widenRow1AVX2 writes n codes of a row as words.
+// widenRowAVX2 writes n codes of a row of two digits as words, n a multiple of 16.
 //
 //go:noescape
-func widenRow1AVX2(dst, src unsafe.Pointer, n int)
-
-// widenRow2AVX2 writes n codes of a row of two digits as words.
-//
-//go:noescape
-func widenRow2AVX2(dst, src unsafe.Pointer, n int)
+func widenRowAVX2(dst, src unsafe.Pointer, n int)
 
 // widenRowPairsAVX2 writes n bf16 of a row as f32, the odd one of each pair first.
 //

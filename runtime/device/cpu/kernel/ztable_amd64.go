@@ -119,9 +119,8 @@ var linearKernelsBF16 = [linearKinds]linearTable{
 
 // wideKernelsAVX2 multiply wide panels with wide rows.
 var wideKernelsAVX2 = [wideKinds]linearKernels{
-	wideF32:    {tile: 6, rows: [maxTile + 1]linearFunc{1: f32widex1AVX2, 2: f32widex2AVX2, 3: f32widex3AVX2, 4: f32widex4AVX2, 5: f32widex5AVX2, 6: f32widex6AVX2}},
-	wideWords1: {tile: 6, rows: [maxTile + 1]linearFunc{1: wordsx1AVX2, 2: wordsx2AVX2, 3: wordsx3AVX2, 4: wordsx4AVX2, 5: wordsx5AVX2, 6: wordsx6AVX2}},
-	wideWords2: {tile: 6, rows: [maxTile + 1]linearFunc{1: wordsdigitsx1AVX2, 2: wordsdigitsx2AVX2, 3: wordsdigitsx3AVX2, 4: wordsdigitsx4AVX2, 5: wordsdigitsx5AVX2, 6: wordsdigitsx6AVX2}},
+	wideF32:   {tile: 6, rows: [maxTile + 1]linearFunc{1: f32widex1AVX2, 2: f32widex2AVX2, 3: f32widex3AVX2, 4: f32widex4AVX2, 5: f32widex5AVX2, 6: f32widex6AVX2}},
+	wideWords: {tile: 6, rows: [maxTile + 1]linearFunc{1: wordsx1AVX2, 2: wordsx2AVX2, 3: wordsx3AVX2, 4: wordsx4AVX2, 5: wordsx5AVX2, 6: wordsx6AVX2}},
 }
 
 var rowKernelsAVX2 = rowKernels{

@@ -24,14 +24,16 @@ func newWide(name string, t isa, rows int) *linearKernel {
 	return newLinear(name, t, rows, 1, wideVectors)
 }
 
-// wideLoop writes step for steps steps, counted down in register left, several in a round.
+// wideLoop writes step for steps steps, counted down in register left, several in a round, each of which asks for a line of what will be wanted next.
 func (k *linearKernel) wideLoop(left string, step func(i int)) {
 	again, tail, done := k.newLabel("steps"), k.newLabel("tail"), k.newLabel("done")
 	k.op("SUBQ", imm(wideUnroll), left)
 	k.op("JLT", tail)
 	k.place(again)
+	k.op("PREFETCHT1", mem(0, ahead))
 	for i := range wideUnroll {
 		step(i)
+		k.op("ADDQ", k.arg("aheadStep"), ahead)
 	}
 	k.op("ADDQ", imm(wideUnroll*stepBytes), panel)
 	k.op("ADDQ", imm(wideUnroll*4), x)
@@ -59,24 +61,14 @@ func wideFloat(t isa, rows, _ int) *function {
 	return k.function
 }
 
-// wideWords multiplies pairs of words. Sums of one digit fit 32 bits; those of both digits together, in steps of the second, are taken over blocks, whose
-// sums add up in f64 without a rounding.
-func wideWords(t isa, rows, digits int) *function {
-	name := "words"
-	if digits == 2 {
-		name = "wordsdigits"
-	}
-	k := newWide(name, t, rows)
+// wideWords multiplies pairs of words, both digits of an input in one, in steps of the second. Sums are taken over blocks, which add up in f64 without a
+// rounding.
+func wideWords(t isa, rows, _ int) *function {
+	k := newWide("words", t, rows)
 	k.passLoop(func() {
 		k.segmentLoop(func() {
-			if digits == 1 {
-				k.zero(k.used())
-				k.wideLoop(steps, k.stepWords)
-				k.eachResult(func(r, c int) { k.op("VCVTDQ2PS", k.acc(r, c), k.acc(r, c)) })
-			} else {
-				k.wordBlocks()
-			}
-			k.scaleWords(digits)
+			k.wordBlocks()
+			k.scaleWords()
 			k.op("ADDQ", imm(entry), entries)
 		})
 	})
@@ -181,21 +173,17 @@ func (k *linearKernel) roundDoubles(low, high, dst string) {
 }
 
 // scaleWords multiplies the sums with their scales.
-func (k *linearKernel) scaleWords(digits int) {
+func (k *linearKernel) scaleWords() {
 	used := k.used()
 	factor, w, step := k.temp(used, 0), k.temp(used, 1), k.temp(used, 2)
 	k.op("MOVQ", k.arg("scale"), scratch)
 	k.op("ADDQ", column, scratch)
-	if digits == 2 {
-		k.op("VMOVUPS", constant("restStep"), step)
-	}
+	k.op("VMOVUPS", constant("restStep"), step)
 	for c := range k.nv {
 		k.op("VMOVUPS", mem(c*k.bytes, scratch), w)
 		for r := range k.rows {
 			k.rowOp("VMULPS", rowAt(entryScale, entries, r), w, factor, factor)
-			if digits == 2 {
-				k.op("VMULPS", step, k.acc(r, c), k.acc(r, c))
-			}
+			k.op("VMULPS", step, k.acc(r, c), k.acc(r, c))
 			k.op("VMULPS", factor, k.acc(r, c), k.acc(r, c))
 		}
 	}

@@ -35,13 +35,6 @@ func (w *widener) loop(count, from, to int, body func()) *function {
 	return w.function
 }
 
-// words makes the words of bytes in v: the even ones in even, the odd ones in v.
-func (w *widener) words(v, even string) {
-	w.op("VPSLLW", imm(8), v, even)
-	w.op("VPSRAW", imm(8), even, even)
-	w.op("VPSRAW", imm(8), v, v)
-}
-
 // widenU8 makes words of a panel of u8.
 func widenU8(t isa) *function {
 	w := newWidener("widenU8", "writes n steps of a panel of u8 as words.", "dst, src unsafe.Pointer, n int", t)
@@ -52,7 +45,9 @@ func widenU8(t isa) *function {
 			v, even := w.reg(2*(c%4)), w.reg(2*(c%4)+1)
 			w.op("VMOVDQU", constant("signBytes"), v)
 			w.op("VPXOR", mem(c*w.bytes, panel), v, v)
-			w.words(v, even)
+			w.op("VPSLLW", imm(8), v, even)
+			w.op("VPSRAW", imm(8), even, even)
+			w.op("VPSRAW", imm(8), v, v)
 			w.op("VMOVDQU", even, mem(c*w.bytes, "DI"))
 			w.op("VMOVDQU", v, mem(stepBytes+c*w.bytes, "DI"))
 		}
@@ -130,33 +125,22 @@ func (w *widener) nestedStep(i, c int, factor, offset string) {
 	}
 }
 
-// widenRow makes words of n bytes of a row, n a multiple of 32: of two digits together in steps of the second.
-func widenRow(t isa, digits int) *function {
-	if digits == 2 {
-		w := newWidener("widenRow2", "writes n codes of a row of two digits as words.", "dst, src unsafe.Pointer, n int", t)
-		return w.loop(16, 32, 32, func() {
-			v, even, second, odd := w.reg(0), w.reg(1), w.reg(2), w.reg(3)
-			w.op("VMOVDQU", mem(0, panel), v)
-			w.op("VPSLLW", imm(8), v, even)
-			w.op("VPSRAW", imm(8), even, second)
-			w.op("VPSRLQ", imm(32), second, second)
-			w.op("VPADDW", second, even, even)
-			w.op("VPSRAW", imm(8), v, second)
-			w.op("VPSRLW", imm(8), v, odd)
-			w.op("VPSLLW", imm(8), odd, odd)
-			w.op("VPSLLQ", imm(32), odd, odd)
-			w.op("VPADDW", second, odd, odd)
-			w.op("VPBLENDD", imm(0xaa), odd, even, even)
-			w.op("VMOVDQU", even, mem(0, "DI"))
-		})
-	}
-	w := newWidener("widenRow1", "writes n codes of a row as words.", "dst, src unsafe.Pointer, n int", t)
-	return w.loop(16, 16, 32, func() {
-		v, even := w.reg(0), w.reg(1)
-		w.op("VPMOVZXDQ", mem(0, panel), v)
-		w.words(v, even)
-		w.op("VPSLLQ", imm(32), v, v)
-		w.op("VPOR", v, even, even)
+// widenRow makes words of the codes of a row: of two digits together in steps of the second.
+func widenRow(t isa) *function {
+	w := newWidener("widenRow", "writes n codes of a row of two digits as words, n a multiple of 16.", "dst, src unsafe.Pointer, n int", t)
+	return w.loop(16, 32, 32, func() {
+		v, even, second, odd := w.reg(0), w.reg(1), w.reg(2), w.reg(3)
+		w.op("VMOVDQU", mem(0, panel), v)
+		w.op("VPSLLW", imm(8), v, even)
+		w.op("VPSRAW", imm(8), even, second)
+		w.op("VPSRLQ", imm(32), second, second)
+		w.op("VPADDW", second, even, even)
+		w.op("VPSRAW", imm(8), v, second)
+		w.op("VPSRLW", imm(8), v, odd)
+		w.op("VPSLLW", imm(8), odd, odd)
+		w.op("VPSLLQ", imm(32), odd, odd)
+		w.op("VPADDW", second, odd, odd)
+		w.op("VPBLENDD", imm(0xaa), odd, even, even)
 		w.op("VMOVDQU", even, mem(0, "DI"))
 	})
 }
@@ -178,17 +162,17 @@ func widenRowPairs(t isa) *function {
 func wideUnit() []unit {
 	t := avx2
 	u := unit{file: "zwide_avx2"}
-	table := func(name string, digits int, write func(t isa, rows, digits int) *function) string {
+	table := func(name string, write func(t isa, rows, digits int) *function) string {
 		text := "\t" + name + ": {tile: " + strconv.Itoa(wideRows) + ", rows: [maxTile + 1]linearFunc{"
 		for rows := 1; rows <= wideRows; rows++ {
-			f := write(t, rows, digits)
+			f := write(t, rows, 1)
 			u.functions = append(u.functions, f)
 			text += strconv.Itoa(rows) + ": " + f.name + ", "
 		}
 		return text + "}},\n"
 	}
 	u.table = "// wideKernelsAVX2 multiply wide panels with wide rows.\nvar wideKernelsAVX2 = [wideKinds]linearKernels{\n" +
-		table("wideF32", 1, wideFloat) + table("wideWords1", 1, wideWords) + table("wideWords2", 2, wideWords) + "}\n"
-	u.functions = append(u.functions, widenU8(t), widenNested(t), widenPairs(t), widenRow(t, 1), widenRow(t, 2), widenRowPairs(t))
+		table("wideF32", wideFloat) + table("wideWords", wideWords) + "}\n"
+	u.functions = append(u.functions, widenU8(t), widenNested(t), widenPairs(t), widenRow(t), widenRowPairs(t))
 	return []unit{u}
 }
