@@ -10,6 +10,8 @@ import (
 // Scratch is the memory that one worker's kernel calls need besides their operands. Calls of different workers need different ones.
 type Scratch struct {
 	linear   linearArgs
+	lowRank  linearArgs
+	wide     []float32 // [maxTile, lowRankSegment]
 	tile     []float32 // [maxTile, 2*Lanes]
 	group    []float32 // [maxTile, Lanes], of a group of k with scales of its own
 	expanded []byte    // two panels
