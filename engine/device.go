@@ -96,7 +96,7 @@ type Runner interface {
 type AdapterModel interface {
 	Model
 	// LoadAdapter puts the adapter that a plan holds (see AdapterInfo) in a place within 1..Settings.MaxAdapters, in which there is none. The plan must stay
-	// open until the place is empty again. Both methods may be called while a step runs, one at a time, as no step names the place.
+	// open until the place is empty again. Both methods may be called while a step runs that does not name the place, and for several places at once.
 	LoadAdapter(place int, adapter *Plan) error
 	UnloadAdapter(place int)
 }

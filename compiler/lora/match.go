@@ -32,7 +32,7 @@ type part struct {
 type matcher struct {
 	base  *engine.Plan
 	pairs []hf.AdapterPair
-	names map[string]*hf.AdapterPair // by the name of the tensor that recipes have
+	names map[string]*hf.AdapterPair            // by the name of the tensor that recipes have
 	taken map[*hf.AdapterPair]map[[2]int64]bool // rows of its tensor that weights were made of
 	read  map[string]bool                       // weights that programs for CPUs read
 }
@@ -205,7 +205,9 @@ func (m *matcher) addPart(j *joint, p *hf.AdapterPair, source, leaf *ir.Recipe) 
 	return nil
 }
 
-func sameTurn(a, b *ir.Recipe) bool { return a == nil && b == nil || a != nil && b != nil && a.Equal(b) }
+func sameTurn(a, b *ir.Recipe) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(b)
+}
 
 // vector returns a vector of the checkpoint that the plan keeps for this.
 func (m *matcher) vector(recipe *ir.Recipe, n int64) ([]float32, error) {
