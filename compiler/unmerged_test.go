@@ -1,7 +1,9 @@
 package compiler_test
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"llmc/compiler"
@@ -69,5 +71,33 @@ func TestAdapterBesideQuantizedModels(t *testing.T) {
 				t.Errorf("%s %s: the adapter changes nothing that this test would see: %.4f without, %.4f merged", format, p.Name, ofPlain, ofMerged)
 			}
 		}
+	}
+}
+
+// rewrite changes a file.
+func rewrite(t *testing.T, path string, change func(file []byte)) {
+	t.Helper()
+	file, err := os.ReadFile(path)
+	check(t, err)
+	change(file)
+	check(t, os.WriteFile(path, file, 0o644))
+}
+
+// wantRefusal makes the plan of an adapter and wants an error of one line.
+func wantRefusal(t *testing.T, model, adapter, want string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "base.plan")
+	_, err := compiler.Build(t.Context(), compiler.Options{Model: model, Out: path, Quant: "f32"})
+	check(t, err)
+	base, err := engine.Open(path)
+	check(t, err)
+	defer base.Close()
+	out := filepath.Join(t.TempDir(), "adapter.plan")
+	_, err = lora.Build(t.Context(), lora.Options{Dir: adapter, Base: base, Out: out})
+	if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want %q", err, want)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Errorf("a plan was left for %q", want)
 	}
 }

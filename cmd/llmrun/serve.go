@@ -173,6 +173,9 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	if f.tlsCert != "" {
 		scheme = "https"
 	}
+	for _, a := range f.named {
+		s.names = append(s.names, a.Name)
+	}
 	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", scheme, ln.Addr(), strings.Join(s.names, ", "), time.Since(start).Seconds())
 	s.tellMemory()
 	s.verifyInBackground(ctx)
