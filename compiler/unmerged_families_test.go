@@ -107,3 +107,32 @@ func TestAdaptersThatAreRefused(t *testing.T) {
 		wantRefusal(t, c.base, dir, c.want)
 	}
 }
+
+// An adapter that was trained beside a quantized checkpoint is served beside its codes as they are: logits are near those of the numbers that the codes
+// stand for, nearer by far than the adapter changes them.
+func TestAdaptersBesideQuantizedCheckpoints(t *testing.T) {
+	for _, name := range []string{"llama-gptq-int4-actorder", "llama-awq-int4-gemm", "llama-bnb-nf4", "llama-fp8-block"} {
+		dir := filepath.Join(golden.Shared(t), "checkpoints", name)
+		c, err := hf.Open(dir)
+		check(t, err)
+		f := c.Config.Fields()
+		hidden, inner := int(f.Int("hidden_size", 1, 4096)), int(f.Int("intermediate_size", 1, 4096))
+		check(t, c.Close())
+		adapter := plantest.AdapterDir(t, 5, []plantest.Module{
+			{Name: "model.layers.0.self_attn.q_proj", In: hidden, Out: hidden, Rank: 4}, {Name: "model.layers.1.mlp.up_proj", In: hidden, Out: inner, Rank: 4},
+			{Name: "model.layers.0.mlp.down_proj", In: inner, Out: hidden, Rank: 4}}, nil)
+		var logits [2][]float32
+		var plain []float32
+		for i, format := range []string{"f32", compiler.Auto} {
+			model, info := unmerged(t, compiler.Options{Model: dir, Quant: format}, adapter)
+			ids := []int32{5, 17, 30, 8, 8, 41, 2, 11}
+			logits[i] = forward(t, engine.WithAdapter(model, 1), info.Vocab, ids, false)[0]
+			plain = forward(t, model, info.Vocab, ids, false)[0]
+		}
+		most, _ := relative(logits[1], logits[0])
+		changed, _ := relative(plain, logits[1])
+		if !(most <= 0.03) || changed < 4*most {
+			t.Errorf("%s: logits are off by %.2g of their range, the adapter changes them by %.2g", name, most, changed)
+		}
+	}
+}
