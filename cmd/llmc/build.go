@@ -51,14 +51,7 @@ func buildCommand() *cobra.Command {
 				return f.adapter.run(cmd, &f)
 			}
 			f.options.Model = args[0]
-			report, err := f.run(cmd)
-			if err != nil {
-				return err
-			}
-			if f.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), report)
-			}
-			return printBuild(cmd.OutOrStdout(), report)
+			return f.build(cmd)
 		},
 	}
 	flags := cmd.Flags()
@@ -71,8 +64,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32")
 	f.model.add(cmd)
 	f.model.addLora(cmd)
-	flags.IntVar(&f.options.LoraRank, "max-lora-rank", 0, "the plan is to be served with adapters beside it, of this rank at most; without it too, unless its model is turned (--rotate)")
-	f.adapter.add(cmd)
+	f.adapter.add(cmd, &f.options)
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
 	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")
@@ -94,6 +86,18 @@ func buildCommand() *cobra.Command {
 	cli.CompleteFlag(cmd, "dump", append([]string{"all", "html"}, passes.Names()...)...)
 	cli.AddPlanned(cmd, plannedBuildFlags)
 	return cmd
+}
+
+// build builds the plan of a model and prints what became of it.
+func (f *buildFlags) build(cmd *cobra.Command) error {
+	report, err := f.run(cmd)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return cli.PrintJSON(cmd.OutOrStdout(), report)
+	}
+	return printBuild(cmd.OutOrStdout(), report)
 }
 
 var plannedBuildFlags = []cli.Planned{

@@ -1,15 +1,19 @@
-package server
+package server_test
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"llmc/compiler"
 	"llmc/compiler/lora"
@@ -18,18 +22,31 @@ import (
 	"llmc/runtime"
 	"llmc/runtime/device/cpu"
 	"llmc/runtime/metrics"
+	"llmc/runtime/server"
 )
 
-// startAdapted serves the bundled model as "demo", with room for two adapters.
-func startAdapted(t *testing.T) *testServer {
+// adapted is a server of the bundled model, and its client.
+type adapted struct {
+	t       *testing.T
+	address string
+}
+
+// answer is a response that has been read.
+type answer struct {
+	status int
+	body   string
+}
+
+// startAdapted serves the bundled model as "demo", with room for so many adapters.
+func startAdapted(t *testing.T, most int) *adapted {
 	t.Helper()
 	plan := plantest.Build(t, plantest.Demo, compiler.Options{Quant: "int8"})
-	model, err := (cpu.Device{}).Load(plan, engine.Settings{MaxAdapters: 2, AdapterRank: 16, MaxContext: 128})
+	model, err := (cpu.Device{}).Load(plan, engine.Settings{MaxAdapters: most, AdapterRank: 16, MaxContext: 128})
 	must(t, err)
 	loaded := &runtime.Loaded{Plan: plan, Info: plan.Info(), Model: model}
-	m, e, err := NewModel("demo", loaded, metrics.New(), runtime.Options{})
+	m, e, err := server.NewModel("demo", loaded, metrics.New(), runtime.Options{})
 	must(t, err)
-	m.Adapters = &Adapters{Host: e, Open: func(ctx context.Context, path string) (*engine.Plan, error) {
+	open := func(ctx context.Context, path string) (*engine.Plan, error) {
 		if _, err := os.Stat(path); err != nil {
 			return nil, err
 		}
@@ -38,14 +55,51 @@ func startAdapted(t *testing.T) *testServer {
 			return nil, err
 		}
 		return engine.Open(out)
-	}}
-	ts := startServer(t, nil, Config{Models: []Model{m}})
-	t.Cleanup(func() { must(t, errors.Join(e.Close(), model.Close())) })
-	return ts
+	}
+	if most > 0 {
+		m.Adapters = &server.Adapters{Host: e, Open: open}
+	}
+	s, err := server.New(server.Config{Models: []server.Model{m}})
+	must(t, err)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background(), ln) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		must(t, errors.Join(s.Shutdown(context.Background()), <-served, e.Close(), model.Close()))
+	})
+	return &adapted{t, "http://" + ln.Addr().String()}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// do sends a request, of JSON where there is a body.
+func (ts *adapted) do(method, path, body string) answer {
+	ts.t.Helper()
+	req, err := http.NewRequest(method, ts.address+path, strings.NewReader(body))
+	must(ts.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		ts.t.Error(err)
+		return answer{}
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		ts.t.Error(err)
+	}
+	return answer{resp.StatusCode, string(text)}
 }
 
 // complete returns the ids that a model goes on with, "" where it is not there.
-func (ts *testServer) complete(model string, prompt string) string {
+func (ts *adapted) complete(model string, prompt string) string {
 	ts.t.Helper()
 	got := ts.do("POST", "/v1/completions", fmt.Sprintf(`{"model":%q,"prompt":%q,"max_tokens":12,"temperature":0,"return_token_ids":true,"ignore_eos":true}`, model, prompt))
 	if got.status == 404 {
@@ -63,18 +117,18 @@ func (ts *testServer) complete(model string, prompt string) string {
 	return fmt.Sprint(body.Choices[0].IDs)
 }
 
-func (ts *testServer) load(name, path string) answer {
+func (ts *adapted) load(name, path string) answer {
 	return ts.do("POST", "/v1/load_lora_adapter", fmt.Sprintf(`{"lora_name":%q,"lora_path":%q}`, name, path))
 }
 
-func (ts *testServer) unload(name string) answer {
+func (ts *adapted) unload(name string) answer {
 	return ts.do("POST", "/v1/unload_lora_adapter", fmt.Sprintf(`{"lora_name":%q}`, name))
 }
 
 // Adapters come and go while others are being answered, who notice nothing: everybody gets the tokens that are got alone, or is told that the model is
 // not there.
 func TestAdaptersComeAndGoUnderLoad(t *testing.T) {
-	ts := startAdapted(t)
+	ts := startAdapted(t, 2)
 	dirs := map[string]string{}
 	for i, name := range []string{"one", "two"} {
 		dirs[name] = plantest.AdapterDir(t, uint64(i+1), plantest.DemoModules(8, plantest.AllLinear...), nil)
@@ -104,19 +158,19 @@ func TestAdaptersComeAndGoUnderLoad(t *testing.T) {
 		if got := ts.unload("two"); got.status != 200 {
 			t.Errorf("%d %s", got.status, got.body)
 		}
-		eventually(t, "there is a place again", func() bool {
-			got := ts.load("two", dirs["two"])
-			if got.status != 200 && !strings.Contains(got.body, "as many adapters are loaded") {
-				t.Fatalf("%d %s", got.status, got.body)
-			}
-			return got.status == 200
-		})
+		got := ts.load("two", dirs["two"])
+		for ; strings.Contains(got.body, "as many adapters are loaded"); got = ts.load("two", dirs["two"]) {
+			time.Sleep(time.Millisecond)
+		}
+		if got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
 	}
 	clients.Wait()
 }
 
 func TestAdaptersAreListed(t *testing.T) {
-	ts := startAdapted(t)
+	ts := startAdapted(t, 2)
 	dir := plantest.AdapterDir(t, 1, plantest.DemoModules(4, "self_attn.q_proj"), nil)
 	if got := ts.load("tuned", dir); got.status != 200 {
 		t.Fatal(got.body)
@@ -144,7 +198,7 @@ func TestAdaptersAreListed(t *testing.T) {
 }
 
 func TestAdaptersThatAreRefused(t *testing.T) {
-	ts := startAdapted(t)
+	ts := startAdapted(t, 2)
 	small := plantest.DemoModules(4, "self_attn.q_proj")
 	good := plantest.AdapterDir(t, 1, small, nil)
 	for _, c := range []struct {
@@ -176,7 +230,7 @@ func TestAdaptersThatAreRefused(t *testing.T) {
 			t.Errorf("%d %s, want %d with %q", c.answer.status, c.answer.body, c.status, c.want)
 		}
 	}
-	plain := startServer(t, &fakeBackend{}, Config{})
+	plain := startAdapted(t, 0)
 	if got := plain.load("x", good); got.status != 400 || !strings.Contains(got.body, "this server takes no adapters") {
 		t.Errorf("%d %s", got.status, got.body)
 	}

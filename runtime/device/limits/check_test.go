@@ -109,7 +109,7 @@ func TestAdaptersAreChecked(t *testing.T) {
 			t.Errorf("places %v: %v, want %q", c.places, err, c.text)
 		}
 	}
-	r := Request{Settings: engine.Settings{MaxAdapters: 1}, Info: &engine.ModelInfo{MaxContext: 8, LoraRank: 5}, TokenBytes: 1}
+	r := Request{Settings: engine.Settings{MaxAdapters: 1}, Info: &engine.ModelInfo{MaxContext: 8, LoraRank: 5}, TokenBytes: 1, Threads: 1, KVMemory: 1 << 20}
 	if _, err := r.Fill(); err != engine.ErrNoAdapters {
 		t.Errorf("a device without adapters: %v", err)
 	}
