@@ -49,12 +49,10 @@ func TestAdapterFromTheCommandLine(t *testing.T) {
 	llmc(t, "build", filepath.Join(root, "llama-gqa"), "--quant", "f32", "--arch", "x86-64-v3", "-o", plan)
 	llmc(t, "build", "--adapter", adapter, "--base", plan, "-o", of)
 	list := strings.Trim(strings.ReplaceAll(fmt.Sprint(prompt), " ", ","), "[]")
-	for _, path := range []string{adapter, of} {
-		var got generatedJSON
-		clitest.Run(t, "", "generate", plan, "--adapter", path, "--tokens", list, "--max-tokens", fmt.Sprint(tokens), "--ignore-eos", "--json").JSON(t, &got)
-		if !slices.Equal(got.Tokens, want) {
-			t.Errorf("%s: %v, want %v", filepath.Base(path), got.Tokens, want)
-		}
+	var got generatedJSON
+	clitest.Run(t, "", "generate", plan, "--adapter", adapter, "--tokens", list, "--max-tokens", fmt.Sprint(tokens), "--ignore-eos", "--json").JSON(t, &got)
+	if !slices.Equal(got.Tokens, want) {
+		t.Errorf("generate gives %v, want %v", got.Tokens, want)
 	}
 	cmd := clitest.Command("serve", plan, "--adapter", "plan="+of, "--lora-modules", "dir="+adapter, "again="+adapter, "--port", "0")
 	address, lines := startServer(t, cmd)
