@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"llmc/compiler/hf"
@@ -101,6 +102,9 @@ func (b *build) compile() error {
 		return err
 	}
 	if err := b.checkCaches(); err != nil {
+		return err
+	}
+	if err := b.checkLoraRank(); err != nil {
 		return err
 	}
 	for _, t := range b.targets {
@@ -209,6 +213,9 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	}
 	if b.Random != nil {
 		p.Options = append(p.Options, engine.Option{Name: "weights", Value: fmt.Sprintf("random:%d", *b.Random)})
+	}
+	if b.LoraRank > 0 {
+		p.Options = append(p.Options, engine.Option{Name: "max-lora-rank", Value: strconv.Itoa(b.LoraRank)})
 	}
 	if b.Requantize {
 		p.Options = append(p.Options, engine.Option{Name: "requantize", Value: "true"})

@@ -12,7 +12,7 @@ func (b *build) info(bits float64, parameters int64) (engine.ModelInfo, error) {
 	m := &b.model.Info
 	info := engine.ModelInfo{
 		Name: m.Family, Family: m.Family, Vocab: m.Vocab, Hidden: m.Hidden, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim,
-		Parameters: parameters, MaxContext: int(m.MaxContext), Quant: b.formatName(), BitsPerW: bits, BOS: -1, RopeSalt: m.RopeSalt,
+		Parameters: parameters, MaxContext: int(m.MaxContext), Quant: b.formatName(), BitsPerW: bits, BOS: -1, RopeSalt: m.RopeSalt, LoraRank: b.LoraRank,
 	}
 	if m.Image != nil {
 		info.Encoder = comparedInfo(m, info.MaxContext)

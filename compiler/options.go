@@ -40,6 +40,8 @@ type Options struct {
 	Repo, Commit string
 
 	Lora []Adapter // merged into the weights, in order
+	// LoraRank is the largest rank of adapters that are to be served beside the model; 0: none is said, and a model that is turned takes none.
+	LoraRank int
 
 	Check    bool        // verify the IR and the promised properties after every pass
 	Dump     string      // name of a pass, or "all": print the IR after it

@@ -16,6 +16,8 @@ type Settings struct {
 	MaxRows       int   // R at most
 	Drafts        int   // guesses that a sequence brings to a step at most: rows beyond one for each sequence
 	MaxContext    int   // positions of one sequence at most
+	MaxAdapters   int   // adapters loaded beside the model at most; 0: none, which is all that some devices take
+	AdapterRank   int   // of one of them at most; 0: what the plan was built for, or 64
 	PageSize      int   // positions of a KV page
 	KVBytes       int64 // memory for KV pages
 	Threads       int
@@ -88,6 +90,15 @@ type Runner interface {
 	// after row, and must have room for it; nil where it is not wanted. Keys and values that a function caches are its own and mean nothing afterwards,
 	// unless the function is there to cache them.
 	Run(function string, step *Step, out [][]float32) error
+}
+
+// AdapterModel is a Model whose sequences may each have an adapter: see Step.Adapters.
+type AdapterModel interface {
+	Model
+	// LoadAdapter puts the adapter that a plan holds (see AdapterInfo) in a place within 1..Settings.MaxAdapters, in which there is none. The plan must stay
+	// open until the place is empty again. Both methods may be called while a step runs that does not name the place, and for several places at once.
+	LoadAdapter(place int, adapter *Plan) error
+	UnloadAdapter(place int)
 }
 
 // PageCopier is a Model that copies many KV pages at once. The list may not write a page twice, nor one that it reads.

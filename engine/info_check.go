@@ -15,7 +15,7 @@ func (m *ModelInfo) check() error {
 	}{
 		{"vocab", m.Vocab, 1, 1 << 28}, {"hidden", m.Hidden, 0, 1 << 24}, {"layers", m.Layers, 0, 1 << 16}, {"heads", m.Heads, 0, 1 << 16},
 		{"kv_heads", m.KVHeads, 0, 1 << 16}, {"head_dim", m.HeadDim, 0, 1 << 16}, {"max_context", m.MaxContext, 1, math.MaxInt32},
-		{"bos", int(m.BOS), -1, m.Vocab - 1},
+		{"bos", int(m.BOS), -1, m.Vocab - 1}, {"lora_rank", m.LoraRank, 0, MaxAdapterRank},
 	}
 	for _, s := range sizes {
 		if s.value < s.low || s.value > s.high {
@@ -44,6 +44,11 @@ func (m *ModelInfo) check() error {
 	}
 	if m.Encoder != nil {
 		if err := m.Encoder.check(m); err != nil {
+			return err
+		}
+	}
+	if m.Adapter != nil {
+		if err := m.Adapter.check(); err != nil {
 			return err
 		}
 	}

@@ -19,11 +19,14 @@ type ModelInfo struct {
 	// RopeSalt names what besides the tokens decides a cached key or value: "" normally; "longrope:N" where prompts
 	// longer than N use other frequencies; "dynamic:N" where every length above N has its own.
 	RopeSalt string `msgpack:"rope_salt,omitempty" json:"rope_salt,omitempty"`
+	// LoraRank is the largest rank of adapters that the plan was built to be served with; 0: nothing was said.
+	LoraRank int `msgpack:"lora_rank,omitempty" json:"lora_rank,omitempty"`
 	// Generation holds generation_config.json's sampling defaults.
 	Generation GenerationDefaults `msgpack:"generation" json:"generation"`
 	Encoder    *EncoderInfo       `msgpack:"encoder,omitempty" json:"encoder,omitempty"` // nil: the model generates
 	Source     *SourceInfo        `msgpack:"source,omitempty" json:"source,omitempty"`   // nil: tokens attend to each other alone
 	Image      *ImageSettings     `msgpack:"image,omitempty" json:"image,omitempty"`     // nil: the model reads no images
+	Adapter    *AdapterInfo       `msgpack:"adapter,omitempty" json:"adapter,omitempty"` // nil: the plan is a model
 }
 
 // SourceInfo is for models whose prompts are encoded: what they say begins with tokens of its own.

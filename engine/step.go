@@ -24,6 +24,8 @@ type Step struct {
 	// Pages holds the page table of sequence b at Pages[PageStart[b]:PageStart[b+1]], in order of position.
 	Pages     []int32
 	PageStart []int32 // [B+1]
+	// Adapters are the places of the adapters that sequences have, of an AdapterModel; 0: none. Empty: no sequence has one.
+	Adapters []int32 // [B]
 
 	// Encode are the texts that function "encode" caches before this step runs, of sequences whose first tokens come in it; nil or without tokens: none.
 	// Its page tables are those that Source names for them.
@@ -80,7 +82,7 @@ func (s *Step) Sizes() sym.Env { return sym.Bind(int64(s.T()), int64(s.B()), int
 func (s *Step) Reset() {
 	s.IDs, s.Positions, s.RopeLen, s.Slots = s.IDs[:0], s.Positions[:0], s.RopeLen[:0], s.Slots[:0]
 	s.SeqStart = append(s.SeqStart[:0], 0)
-	s.Context, s.Pages = s.Context[:0], s.Pages[:0]
+	s.Context, s.Pages, s.Adapters = s.Context[:0], s.Pages[:0], s.Adapters[:0]
 	s.PageStart = append(s.PageStart[:0], 0)
 	s.Rows, s.Drafts, s.Types, s.Soft = s.Rows[:0], s.Drafts[:0], s.Types[:0], s.Soft[:0]
 	s.Source.reset()

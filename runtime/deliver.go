@@ -14,9 +14,10 @@ import (
 
 // generation is a request on its way. The loop writes events into its queue, the consumer reads them.
 type generation struct {
-	engine *Engine
-	seq    *sched.Sequence
-	leave  func() bool // takes Cancel off the submission's context
+	engine  *Engine
+	seq     *sched.Sequence
+	adapter *Adapter    // nil: none
+	leave   func() bool // takes Cancel off the submission's context
 
 	// The loop's own.
 	text       TextStream
@@ -64,11 +65,17 @@ func (g *generation) PromptLogprobs() []engine.Sampled {
 // deliver hands out e.outputs.
 func (e *Engine) deliver() {
 	ended := 0
+	var unused []*Adapter
 	now := e.options.Now()
 	for i := range e.outputs {
 		g := e.outputs[i].Seq.Owner().(*generation)
 		if e.hand(g, &e.outputs[i], now) {
 			ended++
+			e.mu.Lock()
+			if g.adapter.leave() {
+				unused = append(unused, g.adapter)
+			}
+			e.mu.Unlock()
 		}
 	}
 	clear(e.outputs)
@@ -78,6 +85,9 @@ func (e *Engine) deliver() {
 		e.live -= ended
 		e.checkEmpty()
 		e.mu.Unlock()
+	}
+	for _, a := range unused {
+		a.release()
 	}
 }
 

@@ -63,8 +63,10 @@ type Engine struct {
 	drafter   *drafter       // the loop's own; nil: no guesses are made
 	pace      *pace          // likewise
 
+	adapting sync.Mutex // held while an adapter is being loaded
 	mu       sync.Mutex // guards what follows; never held while the device works
 	sched    *sched.Scheduler
+	adapters adapterTable
 	live     int  // generations whose last event has not been put
 	draining bool // no more submissions
 	closed   bool
@@ -185,6 +187,7 @@ func (e *Engine) Close() error {
 	e.mu.Unlock()
 	e.signal()
 	<-e.done
+	e.closeAdapters()
 	return nil
 }
 

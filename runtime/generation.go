@@ -22,8 +22,9 @@ type Request struct {
 	SkipSpecial bool
 	// PromptLogprobs asks for the log-probabilities of the prompt's tokens (-1: no; n: with the n most likely).
 	PromptLogprobs int
-	CacheSalt      string // prefixes are shared only among requests of one salt
-	Priority       int    // lower runs first
+	Adapter        *Adapter // that the model has for this request; nil: none
+	CacheSalt      string   // prefixes are shared only among requests of one salt
+	Priority       int      // lower runs first
 	Deadline       time.Time
 }
 

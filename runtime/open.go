@@ -62,6 +62,10 @@ func Load(path, device string, settings engine.Settings) (*Loaded, error) {
 		return nil, err
 	}
 	loaded := &Loaded{Plan: plan, Info: plan.Info()}
+	if loaded.Info.Adapter != nil {
+		plan.Close()
+		return nil, fmt.Errorf("%s: is an adapter of plan %s: give it with --adapter beside that", path, loaded.Info.Adapter.Base)
+	}
 	if err := loaded.loadModel(device, settings); err != nil {
 		plan.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -22,8 +22,12 @@ func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
 	if e.draining {
 		return nil, ErrDraining
 	}
+	if err := r.Adapter.use(e); err != nil {
+		return nil, err
+	}
 	seq, err := e.sched.Add(e.request(&r, g))
 	if err != nil { // sched.ErrQueueFull; there is no other
+		r.Adapter.leave() // which it had not when it was taken away
 		return nil, ErrQueueFull
 	}
 	g.seq = seq
@@ -44,6 +48,7 @@ func (e *Engine) newGeneration(r *Request) *generation {
 		logprobs:   r.Sampling.Logprobs >= 0,
 		arrived:    e.options.Now(),
 		queue:      eventQueue{ready: make(chan struct{}, 1)},
+		adapter:    r.Adapter,
 		usage:      Usage{PromptTokens: len(r.Prompt)},
 	}
 }
@@ -57,6 +62,9 @@ func (e *Engine) request(r *Request, g *generation) sched.Request {
 	request := sched.Request{
 		Prompt: r.Prompt, MaxTokens: r.MaxTokens, MinTokens: r.MinTokens, Sampling: r.Sampling, StopTokens: stops,
 		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Deadline: r.Deadline, Owner: g,
+	}
+	if r.Adapter != nil {
+		request.Adapter = r.Adapter.seat
 	}
 	if source := e.info.Source; source != nil {
 		request.Source, request.Prompt = r.Prompt, source.Start

@@ -28,6 +28,7 @@ type buildFlags struct {
 	rotation  string
 	overrides []string
 	gate      string
+	adapter   adapterBuild
 	json      bool
 }
 
@@ -42,18 +43,15 @@ func buildCommand() *cobra.Command {
 			"  llmc build HuggingFaceTB/SmolLM2-135M-Instruct@main -o smol.plan --quant int8\n" +
 			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'\n" +
 			"  llmc build ./model --lora ./adapter -o tuned.plan --quant int8\n" +
+			"  llmc build --adapter ./adapter --base smol.plan -o adapter.plan\n" +
 			"  llmc build ./new-model --family new.star -o new.plan",
-		Args: cobra.ExactArgs(1),
+		Args: f.adapter.args,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.adapter.given() {
+				return f.adapter.run(cmd, &f)
+			}
 			f.options.Model = args[0]
-			report, err := f.run(cmd)
-			if err != nil {
-				return err
-			}
-			if f.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), report)
-			}
-			return printBuild(cmd.OutOrStdout(), report)
+			return f.build(cmd)
 		},
 	}
 	flags := cmd.Flags()
@@ -66,6 +64,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32")
 	f.model.add(cmd)
 	f.model.addLora(cmd)
+	f.adapter.add(cmd, &f.options)
 	flags.StringVar(&f.weights, "weights", "", "random:SEED makes up weights; config.json and the tokenizer are enough then")
 	flags.StringSliceVar(&f.options.IgnoreKeys, "ignore-key", nil, "keys of config.json that do not matter although the model's family does not know them")
 	flags.StringSliceVar(&f.options.IgnoreTensors, "ignore-tensor", nil, "patterns of tensors, such as model.layers.40.*, that do not matter")
@@ -89,14 +88,23 @@ func buildCommand() *cobra.Command {
 	return cmd
 }
 
+// build builds the plan of a model and prints what became of it.
+func (f *buildFlags) build(cmd *cobra.Command) error {
+	report, err := f.run(cmd)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return cli.PrintJSON(cmd.OutOrStdout(), report)
+	}
+	return printBuild(cmd.OutOrStdout(), report)
+}
+
 var plannedBuildFlags = []cli.Planned{
 	{Name: "calib", Why: "formats round to the nearest code without calibration"},
 	{Name: "budget", Why: "choose one format for the whole model with --quant"},
 	{Name: "tp", Why: "a plan runs on one device", Harmless: []string{"1"}},
 	{Name: "pp", Why: "a plan runs on one device", Harmless: []string{"1"}},
-	{Name: "max-lora-rank", Why: "plans take no adapters", Harmless: []string{"0"}},
-	{Name: "adapter", Why: "merge the adapter into the weights with --lora"},
-	{Name: "base", Why: "there are no adapter plans"},
 }
 
 // targetNames are the values of --arch.
@@ -226,6 +234,9 @@ func (f *buildFlags) check() error {
 			return cli.Usagef("--rotate %q: expected auto, %s", f.rotation, strings.Join(rotations(), ", "))
 		}
 		f.options.Rotation = passes.Rotation(f.rotation)
+	}
+	if f.options.LoraRank < 0 || f.options.LoraRank > engine.MaxAdapterRank {
+		return cli.Usagef("--max-lora-rank is %d: must be within 1..%d, or 0 for none", f.options.LoraRank, engine.MaxAdapterRank)
 	}
 	if f.options.Threads < 0 {
 		return cli.Usagef("--threads is %d: must be at least 1, or 0 for all processors", f.options.Threads)

@@ -25,6 +25,7 @@ func userMessage(text string) ([]byte, error) {
 
 func chatCommand() *cobra.Command {
 	var device deviceFlags
+	var adapter oneAdapter
 	var render bool
 	cmd := &cobra.Command{
 		Use:     "chat PLAN",
@@ -33,7 +34,7 @@ func chatCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !render {
-				return converse(cmd, args[0], &device)
+				return converse(cmd, args[0], &device, &adapter)
 			}
 			plan, err := engine.Open(args[0])
 			if err != nil {
@@ -48,18 +49,20 @@ func chatCommand() *cobra.Command {
 		},
 	}
 	device.add(cmd)
+	adapter.add(cmd)
 	cmd.Flags().BoolVar(&render, "render", false, "print what the chat template makes of each line of standard input")
 	cmd.Flags().Bool("json", true, "with --render: answers are JSON (always)")
 	return cmd
 }
 
 // converse reads messages from standard input and streams the answers, keeping the conversation.
-func converse(cmd *cobra.Command, path string, device *deviceFlags) error {
+func converse(cmd *cobra.Command, path string, device *deviceFlags, adapter *oneAdapter) error {
 	settings, err := device.resolved()
 	if err != nil {
 		return err
 	}
 	settings.MaxSequences = 1
+	adapter.limit(&settings)
 	loaded, err := runtime.Load(path, device.device, settings)
 	if err != nil {
 		return err
@@ -78,7 +81,11 @@ func converse(cmd *cobra.Command, path string, device *deviceFlags) error {
 		return err
 	}
 	defer e.Close()
-	t := talk{cmd: cmd, renderer: renderer, tok: tok, engine: e}
+	loadedAdapter, err := adapter.load(cmd.Context(), loaded.Plan, e)
+	if err != nil {
+		return err
+	}
+	t := talk{cmd: cmd, renderer: renderer, tok: tok, engine: e, adapter: loadedAdapter}
 	lines := cli.NewLineReader(cmd.InOrStdin())
 	for {
 		fmt.Fprint(cmd.ErrOrStderr(), "> ")
@@ -102,6 +109,7 @@ type talk struct {
 	renderer *chat.Renderer
 	tok      *tokenizer.Tokenizer
 	engine   *runtime.Engine
+	adapter  *runtime.Adapter // nil: none
 	messages []map[string]string
 }
 
@@ -122,7 +130,7 @@ func (t *talk) turn(text string) error {
 	f := generateFlags{}
 	var result generated
 	out := t.cmd.OutOrStdout()
-	if err := f.generate(t.cmd.Context(), t.engine, ids, out, &result); err != nil {
+	if err := f.generate(t.cmd.Context(), t.engine, t.adapter, ids, out, &result); err != nil {
 		return err
 	}
 	t.messages = append(t.messages, map[string]string{"role": "assistant", "content": result.Text})

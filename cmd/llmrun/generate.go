@@ -22,6 +22,7 @@ import (
 type generateFlags struct {
 	deviceFlags
 	draftFlags
+	oneAdapter
 	prompt, chat, tokens string
 	maxTokens            int
 	temperature          float32
@@ -70,6 +71,7 @@ func generateCommand() *cobra.Command {
 	}
 	f.deviceFlags.add(cmd)
 	f.draftFlags.add(cmd)
+	f.oneAdapter.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.prompt, "prompt", "", "text to continue, as it is")
 	flags.StringVar(&f.chat, "chat", "", "a user's message, put into the chat template")
@@ -115,6 +117,7 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	}
 	settings.MaxSequences = 1
 	f.reserve(&settings)
+	f.limit(&settings)
 	loaded, err := runtime.Load(path, f.device, settings)
 	if err != nil {
 		return err
@@ -131,6 +134,7 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	if err != nil {
 		return err
 	}
+	settings.MaxAdapters = 0 // of the plan that guesses
 	drafting, draft, err := f.drafting(loaded, f.device, settings)
 	if err != nil {
 		return err
@@ -145,7 +149,11 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	defer e.Close()
 	var result generated
 	result.Timings.Load = time.Since(start).Seconds()
-	if err := f.generate(ctx, e, ids, w, &result); err != nil {
+	adapter, err := f.load(ctx, loaded.Plan, e)
+	if err != nil {
+		return err
+	}
+	if err := f.generate(ctx, e, adapter, ids, w, &result); err != nil {
 		return err
 	}
 	if f.json {
@@ -178,10 +186,10 @@ func (f *generateFlags) ids(loaded *runtime.Loaded, tok *tokenizer.Tokenizer) ([
 	return tok.Encode(text, false)
 }
 
-func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, ids []int32, w io.Writer, result *generated) error {
+func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, adapter *runtime.Adapter, ids []int32, w io.Writer, result *generated) error {
 	start := time.Now()
 	g, err := e.Submit(ctx, runtime.Request{
-		Prompt: ids, MaxTokens: f.maxTokens, IgnoreEOS: f.ignoreEOS, SkipSpecial: true, PromptLogprobs: -1,
+		Prompt: ids, MaxTokens: f.maxTokens, IgnoreEOS: f.ignoreEOS, SkipSpecial: true, PromptLogprobs: -1, Adapter: adapter,
 		Sampling: engine.Sampling{Temperature: f.temperature, TopP: f.topP, TopK: f.topK, Seed: f.seed, Logprobs: -1},
 	})
 	if err != nil {

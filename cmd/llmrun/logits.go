@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ import (
 func logitsCommand() *cobra.Command {
 	var device deviceFlags
 	var in givenInput
+	var adapter oneAdapter
 	var all bool
 	cmd := &cobra.Command{
 		Use:     "logits PLAN (--tokens 1,2,3 | --text TEXT [--text-pair TEXT] [--prompt-name NAME] | --image FILE)",
@@ -27,7 +29,7 @@ func logitsCommand() *cobra.Command {
 			if err := in.check(cmd.Flags().Changed); err != nil {
 				return err
 			}
-			given, err := logits(args[0], &device, all, &in)
+			given, err := logits(cmd.Context(), args[0], &device, &adapter, all, &in)
 			if err != nil {
 				return err
 			}
@@ -35,6 +37,7 @@ func logitsCommand() *cobra.Command {
 		},
 	}
 	device.add(cmd)
+	adapter.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&in.tokens, "tokens", "", "token ids, separated by commas")
 	flags.StringVar(&in.text, "text", "", "text, tokenized with special tokens")
@@ -48,12 +51,13 @@ func logitsCommand() *cobra.Command {
 }
 
 // logits returns what a plan gives, by its name in the result.
-func logits(path string, device *deviceFlags, all bool, in *givenInput) (map[string]any, error) {
+func logits(ctx context.Context, path string, device *deviceFlags, adapter *oneAdapter, all bool, in *givenInput) (map[string]any, error) {
 	settings, err := device.resolved()
 	if err != nil {
 		return nil, err
 	}
 	settings.MaxSequences = 1
+	adapter.limit(&settings)
 	info, err := planInfo(path)
 	if err != nil {
 		return nil, err
@@ -79,12 +83,16 @@ func logits(path string, device *deviceFlags, all bool, in *givenInput) (map[str
 	if in.paired || in.prompt != "" || in.image != "" {
 		return nil, fmt.Errorf("%s generates text; --text-pair, --prompt-name and --image are for encoders", path)
 	}
-	rows, err := stepLogits(loaded, in, all)
-	return map[string]any{"logits": rows}, err
+	model, done, err := adapter.with(ctx, loaded)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stepLogits(loaded, model, in, all)
+	return map[string]any{"logits": rows}, errors.Join(err, done())
 }
 
 // stepLogits returns the logits of the last or of every position.
-func stepLogits(loaded *runtime.Loaded, in *givenInput, all bool) ([][]float32, error) {
+func stepLogits(loaded *runtime.Loaded, model engine.Model, in *givenInput, all bool) ([][]float32, error) {
 	ids, err := promptIDs(loaded, in.tokens, in.text)
 	if err != nil {
 		return nil, err
@@ -100,7 +108,7 @@ func stepLogits(loaded *runtime.Loaded, in *givenInput, all bool) ([][]float32, 
 	}
 	var rows [][]float32
 	want := func(position int) bool { return all || position == len(ids)-1 }
-	err = engine.ForwardText(loaded.Model, loaded.Info.Vocab, source, ids, want, func(_ int, row []float32) error {
+	err = engine.ForwardText(model, loaded.Info.Vocab, source, ids, want, func(_ int, row []float32) error {
 		rows = append(rows, slices.Clone(row))
 		return nil
 	})

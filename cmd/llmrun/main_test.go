@@ -211,7 +211,13 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"serve", plan, "--persistent", "yes"}, "--persistent is \"yes\": must be auto, on or off"},
 		{2, []string{"serve", plan, "--kv-memory", "much"}, "is not a size"},
 		{2, []string{"serve", plan, "--gpu-memory-utilization", "90"}, "--gpu-memory-utilization is 90: must be above 0 and at most 1"},
-		{2, []string{"serve", plan, "--adapter", "a=b"}, "--adapter \"a=b\": not supported yet"},
+		{2, []string{"serve", plan, "--adapter", "ab"}, "--adapter \"ab\": expected NAME=PATH"},
+		{2, []string{"serve", plan, "--lora-modules", "{\"name\": 1}"}, "expected NAME=PATH"},
+		{2, []string{"serve", plan, "--adapter", "a=b", "--adapter", "c=d", "--max-loras", "1"}, "--max-loras is 1, and 2 adapters are named"},
+		{2, []string{"serve", plan, "--max-lora-rank", "9000"}, "--max-lora-rank is 9000: must be within 1..8192"},
+		{2, []string{"serve", "--lora-modules", "a=b", "c=d"}, "no PLAN is given"},
+		{1, []string{"serve", plan, "--lora-modules", "a=b", "c=d", "--port", "0"}, "no adapter at \"b\""},
+		{1, []string{"generate", plan, "--tokens", "1", "--adapter", plan}, "is no adapter: make one with llmc build --adapter"},
 		{2, []string{"serve", plan, "--draft", ""}, "--draft is empty"},
 		{2, []string{"serve", plan, "--draft-tokens", "4"}, "--draft-tokens needs --draft"},
 		{2, []string{"serve", plan, "--draft", "ngram", "--draft-tokens", "0"}, "--draft-tokens is 0: must be within 1..64"},
@@ -251,7 +257,7 @@ func TestHelpHasExamples(t *testing.T) {
 			t.Errorf("%s has no example or no summary", cmd.Name())
 		}
 	}
-	if out := clitest.Run(t, "", "serve", "--help").Done(t); strings.Contains(out, "default 0") || strings.Contains(out, "--adapter") {
+	if out := clitest.Run(t, "", "serve", "--help").Done(t); strings.Contains(out, "default 0") || strings.Contains(out, "--grpc-port") {
 		t.Errorf("the help shows defaults that are none, or flags that are not there yet:\n%s", out)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {

@@ -30,6 +30,7 @@ import (
 type serveFlags struct {
 	deviceFlags
 	draftFlags
+	adapterFlags
 	host, keyFile   string
 	port            int
 	tlsCert, tlsKey string
@@ -47,18 +48,23 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:         "serve PLAN...",
 		Short:       "Serve plans over HTTP: the OpenAI API (of encoders: embeddings, rerank and score), metrics, and a chat page at /",
-		Example:     "  llmrun serve engine.plan\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32",
+		Example:     "  llmrun serve engine.plan\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32\n  llmrun serve engine.plan --adapter support=./support-lora --adapter sql=sql.plan",
 		Args:        cobra.MinimumNArgs(1),
 		Annotations: map[string]string{cli.Drains: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.draftFlags.check(cmd); err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), args)
+			plans, err := f.adapterFlags.check(args)
+			if err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), plans)
 		},
 	}
 	f.deviceFlags.add(cmd)
 	f.draftFlags.add(cmd)
+	f.adapterFlags.add(cmd)
 	f.addLimits(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on")
@@ -75,7 +81,6 @@ func serveCommand() *cobra.Command {
 	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
 	cli.CompleteFlag(cmd, "verify", verifyModes...)
 	cli.AddPlanned(cmd, []cli.Planned{
-		{Name: "adapter", Why: "give a checkpoint that the adapter is merged into"},
 		{Name: "model-repository", Why: "name the plans one after the other"},
 		{Name: "grpc-port", Why: "clients speak HTTP", Harmless: []string{"0"}},
 		{Name: "tp", Why: onOneDevice, Harmless: []string{"1"}},
@@ -157,6 +162,9 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.loadNamed(ctx, srv); err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", net.JoinHostPort(f.host, strconv.Itoa(f.port)))
 	if err != nil {
 		return err
@@ -164,6 +172,9 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	scheme := "http"
 	if f.tlsCert != "" {
 		scheme = "https"
+	}
+	for _, a := range f.named {
+		s.names = append(s.names, a.Name)
 	}
 	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", scheme, ln.Addr(), strings.Join(s.names, ", "), time.Since(start).Seconds())
 	s.tellMemory()
@@ -220,6 +231,9 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 		loads = append(slices.Clone(plans), draft)
 	}
 	settings.KVBytes /= int64(len(plans))
+	if err := s.flags.limit(path, &settings); err != nil {
+		return err
+	}
 	for _, later := range loads[i+1:] {
 		if info, err := os.Stat(later); err == nil {
 			settings.LaterPlans, settings.LaterBytes = settings.LaterPlans+1, settings.LaterBytes+info.Size()
@@ -235,7 +249,7 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 		return err
 	}
 	s.loaded = append(s.loaded, loaded)
-	ofDraft.LaterPlans, ofDraft.LaterBytes = 0, 0
+	ofDraft.LaterPlans, ofDraft.LaterBytes, ofDraft.MaxAdapters = 0, 0, 0
 	for _, note := range loaded.Notes {
 		fmt.Fprintf(os.Stderr, "note: %s: %s\n", path, note)
 	}
@@ -259,6 +273,7 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	if err != nil {
 		return err
 	}
+	model.Adapters = adaptersOf(loaded, e)
 	if s.engines == nil {
 		s.engines = map[string]*runtime.Engine{}
 	}

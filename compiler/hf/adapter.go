@@ -155,3 +155,27 @@ func (c *Checkpoint) Merge(a *Adapter) error {
 	c.adapters = append(c.adapters, a)
 	return nil
 }
+
+// AdapterPair is what an adapter adds to the weight of a module of the model: Scale * Up * Down, Up [out, rank] and Down [rank, in].
+type AdapterPair struct {
+	Module   string
+	Down, Up *Tensor
+	Scale    float32
+}
+
+// Pairs returns what the adapter adds, in the order of the modules' names.
+func (a *Adapter) Pairs() []AdapterPair {
+	var pairs []AdapterPair
+	for _, module := range a.modules() {
+		p := a.pairs[module]
+		pairs = append(pairs, AdapterPair{Module: module, Down: p.a, Up: p.b, Scale: p.scale})
+	}
+	return pairs
+}
+
+// TensorNames are the names that the weight of a module may have: that of the checkpoint, and without the head's part of it.
+func (p *AdapterPair) TensorNames() []string {
+	name := p.Module + ".weight"
+	_, bare, _ := strings.Cut(name, ".")
+	return []string{name, bare}
+}

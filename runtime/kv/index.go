@@ -19,7 +19,7 @@ func (p *Pool) hashKey(k Key) uint64 {
 	for i := 0; i < len(k.Salt); i++ {
 		h = mix(h, uint64(k.Salt[i]))
 	}
-	return mix(h^uint64(len(k.Salt)), uint64(k.Variant))
+	return mix(mix(h^uint64(len(k.Salt)), uint64(k.Variant)), k.Adapter)
 }
 
 // hashTokens continues the hash of the parent page over the tokens of one page.

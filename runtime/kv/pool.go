@@ -46,6 +46,7 @@ type Options struct {
 type Key struct {
 	Salt    string // chosen by the user
 	Variant int64  // what else decides the content, such as the regime of rotary frequencies
+	Adapter uint64 // of the sequence; 0: none
 }
 
 // New returns a pool of count free pages of size positions each.

@@ -1,6 +1,10 @@
 package sched
 
-import "llmc/engine"
+import (
+	"slices"
+
+	"llmc/engine"
+)
 
 // build writes the planned tokens of the running sequences into a new flight.
 func (s *Scheduler) build() *flight {
@@ -12,6 +16,9 @@ func (s *Scheduler) build() *flight {
 	}
 	if !f.drafted() {
 		f.step.Drafts = f.step.Drafts[:0]
+	}
+	if !slices.ContainsFunc(f.step.Adapters, func(place int32) bool { return place != 0 }) {
+		f.step.Adapters = f.step.Adapters[:0]
 	}
 	return f
 }
@@ -40,6 +47,7 @@ func (s *Scheduler) appendTokens(st *engine.Step, q *Sequence) {
 	}
 	st.IDs = append(st.IDs, q.drafts...)
 	st.Pages = append(st.Pages, q.table.Pages()...)
+	st.Adapters = append(st.Adapters, q.request.Adapter.Place)
 	st.EndSequence(q.computed, q.ropeLen, s.pool.PageSize())
 	s.appendSource(st, q)
 }

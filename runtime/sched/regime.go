@@ -66,5 +66,5 @@ func (s *Scheduler) change(q *Sequence) {
 // initTable gives a sequence an empty page table for what it has and will have next.
 func (s *Scheduler) initTable(q *Sequence) {
 	room := min(q.limit, len(q.tokens)+growth)
-	q.table.Init(kv.Key{Salt: q.request.Salt, Variant: s.regime(q.ropeLen)}, s.pool.PagesFor(room))
+	q.table.Init(kv.Key{Salt: q.request.Salt, Variant: s.regime(q.ropeLen), Adapter: q.request.Adapter.Serial}, s.pool.PagesFor(room))
 }

@@ -22,9 +22,17 @@ type Request struct {
 	// PromptLogprobs >= 0 asks for the log-probability of each prompt token, with so many alternatives.
 	PromptLogprobs int
 	Salt           string
+	Adapter        Adapter
 	Priority       int // lower runs first
 	Deadline       time.Time
 	Owner          any // returned by Sequence.Owner
+}
+
+// Adapter is what a sequence has of engine.AdapterModel; the zero value is none.
+type Adapter struct {
+	Place int32
+	// Serial tells apart what has been in a place one after the other: keys and values are shared among sequences of one alone.
+	Serial uint64
 }
 
 // Sequence is an added request.

@@ -86,7 +86,7 @@ func (s *Server) start(r *request) (*batch, error) {
 // submit queues one generation and begins to take its events.
 func (b *batch) submit(c *choice) error {
 	one := b.req.base
-	one.Prompt, one.MaxTokens = c.prompt.ids, c.maxTokens
+	one.Prompt, one.MaxTokens, one.Adapter = c.prompt.ids, c.maxTokens, b.req.model.Adapter
 	// Choices of one prompt differ by their seeds only.
 	one.Sampling.Seed += uint64(c.index % b.req.generations())
 	gen, err := b.req.model.Backend.Submit(b.ctx, one)

@@ -82,6 +82,7 @@ var knownErrors = []struct {
 		fixed("too many requests are waiting; try again later")},
 	{runtime.ErrDraining, apiError{status: 503, kind: kindBusy, code: "draining", retry: 5 * time.Second}, fixed("the server is shutting down")},
 	{errStopping, apiError{status: 503, kind: kindBusy, code: "draining", retry: 5 * time.Second}, fixed("the server is shutting down")},
+	{runtime.ErrAdapterGone, apiError{status: 404, kind: kindRequest, code: "model_not_found", param: "model"}, error.Error},
 	{runtime.ErrTooLong, apiError{status: 400, kind: kindRequest, code: "context_length_exceeded"}, error.Error},
 	{runtime.ErrBadRequest, apiError{status: 400, kind: kindRequest, code: "invalid_value"}, error.Error},
 	{errClientGone, apiError{status: statusClientGone, kind: kindRequest, code: "client_closed_request"}, error.Error},

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"llmc/engine"
@@ -74,16 +76,24 @@ type Model struct {
 	Tokenizer   Tokenizer
 	Chat        ChatTemplate   // nil: the model has no chat template
 	Metrics     *metrics.Model // nil: not observed
+	Adapters    *Adapters      // nil: the model takes none
+
+	// Of an adapter that is offered beside a model: that one's name, where the adapter came from, and what requests are to have.
+	Parent, Root string
+	Adapter      *runtime.Adapter
 }
 
-// modelTable looks models up by name.
+// modelTable looks models up by name, and the adapters beside them.
 type modelTable struct {
-	list   []*Model
+	list []*Model // that there are from the beginning
+
+	mu     sync.RWMutex // guards what follows
+	added  []*Model     // adapters, in order of their loading
 	byName map[string]*Model
 }
 
-func newModelTable(models []Model) (modelTable, error) {
-	t := modelTable{byName: map[string]*Model{}}
+func newModelTable(models []Model) (*modelTable, error) {
+	t := &modelTable{byName: map[string]*Model{}}
 	for i := range models {
 		m := models[i]
 		if m.Name == "" || (m.Backend == nil) == (m.Encoder == nil) || m.Tokenizer == nil {
@@ -105,7 +115,9 @@ func newModelTable(models []Model) (modelTable, error) {
 }
 
 // find returns the model of a request; "" means the only one.
-func (t modelTable) find(name string) (*Model, error) {
+func (t *modelTable) find(name string) (*Model, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	if name == "" && len(t.list) == 1 {
 		return t.list[0], nil
 	}
@@ -119,4 +131,56 @@ func (t modelTable) find(name string) (*Model, error) {
 		status: 404, kind: kindRequest, code: "model_not_found", param: "model",
 		message: fmt.Sprintf("the model %.200q does not exist here; GET /v1/models lists those that do", name),
 	}
+}
+
+// all returns the models, and the adapters behind them.
+func (t *modelTable) all() []*Model {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return append(slices.Clone(t.list), t.added...)
+}
+
+func (t *modelTable) has(name string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.byName[name] != nil
+}
+
+// add takes in an adapter, whose name is free.
+func (t *modelTable) add(m *Model) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.added, t.byName[m.Name] = append(t.added, m), m
+}
+
+// remove takes an adapter out; nil: none is called that.
+func (t *modelTable) remove(name string) *Model {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := t.byName[name]
+	if m == nil || m.Adapter == nil {
+		return nil
+	}
+	delete(t.byName, name)
+	t.added = slices.DeleteFunc(t.added, func(other *Model) bool { return other == m })
+	return m
+}
+
+// host returns the model that is to get an adapter: the one of that name, or the only one that takes any.
+func (t *modelTable) host(name string) (*Model, error) {
+	var hosts []*Model
+	for _, m := range t.list {
+		if m.Adapters != nil && (name == "" || m.Name == name) {
+			hosts = append(hosts, m)
+		}
+	}
+	switch {
+	case len(hosts) == 1:
+		return hosts[0], nil
+	case len(hosts) > 1:
+		return nil, invalid("base_model_name", "missing_required_parameter", "several models take adapters: name one as base_model_name")
+	case name != "":
+		return nil, invalid("base_model_name", "invalid_value", "the model %.200q takes no adapters here", name)
+	}
+	return nil, invalid("", "adapters_off", "this server takes no adapters: start it with --max-loras N, and a plan that generates on a CPU")
 }

@@ -6,14 +6,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// modelEntry is a model in the lists. max_model_len is vLLM's addition.
+// modelEntry is a model in the lists. max_model_len, root and parent are vLLM's additions.
 type modelEntry struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
-	Root    string `json:"root"`
-	Context int    `json:"max_model_len"`
+	ID      string  `json:"id"`
+	Object  string  `json:"object"`
+	Created int64   `json:"created"`
+	OwnedBy string  `json:"owned_by"`
+	Root    string  `json:"root"`
+	Parent  *string `json:"parent"` // of an adapter: its model
+	Context int     `json:"max_model_len"`
 }
 
 type modelList struct {
@@ -22,13 +23,17 @@ type modelList struct {
 }
 
 func entryOf(m *Model) modelEntry {
-	return modelEntry{ID: m.Name, Object: "model", Created: m.Created.Unix(), OwnedBy: "llmc", Root: m.Info.Name, Context: m.MaxContext}
+	e := modelEntry{ID: m.Name, Object: "model", Created: m.Created.Unix(), OwnedBy: "llmc", Root: m.Info.Name, Context: m.MaxContext}
+	if m.Adapter != nil {
+		e.Root, e.Parent = m.Root, &m.Parent
+	}
+	return e
 }
 
 // listModels answers GET /v1/models.
 func (s *Server) listModels(c *fasthttp.RequestCtx) error {
 	list := modelList{Object: "list", Data: []modelEntry{}}
-	for _, m := range s.models.list {
+	for _, m := range s.models.all() {
 		list.Data = append(list.Data, entryOf(m))
 	}
 	writeJSON(c, list)

@@ -40,6 +40,8 @@ var routes = []route{
 	{"POST", "/v1/embeddings", withKey, (*Server).embeddings},
 	{"POST", "/v1/rerank", withKey, (*Server).rerank},
 	{"POST", "/v1/score", withKey, (*Server).score},
+	{"POST", "/v1/load_lora_adapter", withKey, (*Server).loadAdapter},
+	{"POST", "/v1/unload_lora_adapter", withKey, (*Server).unloadAdapter},
 	{"POST", "/tokenize", withKey, (*Server).tokenize},
 	{"POST", "/detokenize", withKey, (*Server).detokenize},
 }

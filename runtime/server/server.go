@@ -78,9 +78,10 @@ const strangerBody = 64 << 10
 
 // Server answers requests. Serve starts it, Shutdown ends it; it can not be used again.
 type Server struct {
-	config Config
-	models modelTable
-	http   *fasthttp.Server
+	config  Config
+	models  *modelTable
+	loading sync.Mutex // adapters are loaded one after the other: each reads a file
+	http    *fasthttp.Server
 	// certificate is nil when TLS is off.
 	certificate *reloaded[*tls.Certificate]
 	log         *slog.Logger

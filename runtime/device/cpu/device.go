@@ -104,7 +104,8 @@ func (m *model) load(settings engine.Settings) error {
 	}
 	info := m.plan.Info()
 	m.info = &info
-	request := limits.Request{Settings: settings, Info: m.info, Whole: m.wholeSequences(), Texts: m.main.program.Encodes(), TokenBytes: perToken, Threads: runtime.NumCPU(), KVMemory: physicalMemory() / kvShareOfMemory}
+	request := limits.Request{Settings: settings, Info: m.info, Whole: m.wholeSequences(), Texts: m.main.program.Encodes(), Adapters: m.takesAdapters(), TokenBytes: perToken,
+		Threads: runtime.NumCPU(), KVMemory: physicalMemory() / kvShareOfMemory}
 	if m.settings, err = request.Fill(); err != nil {
 		return err
 	}
@@ -135,6 +136,7 @@ func (m *model) load(settings engine.Settings) error {
 			return fmt.Errorf("function %s: %w", f.program.Func, err)
 		}
 	}
+	m.prepareAdapters()
 	return nil
 }
 

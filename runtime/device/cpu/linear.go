@@ -18,6 +18,7 @@ type linear struct {
 	swiglu bool
 	units  int           // panels (pairs of panels with swiglu) to share
 	part   []kernel.Rows // per worker: its rows of x
+	low    *lowRank      // what adapters add; nil: the model takes none
 }
 
 // teamRows is how many rows make it worth while that teams of workers read the whole weight for their own rows: what a worker packs, and what it
@@ -56,6 +57,7 @@ func bindLinear(b *binding) (runner, error) {
 	if l.y.cols != n || l.x.Activation != inputForm(&l.w, &l.x) || l.units*layout.Lanes < n {
 		return nil, fmt.Errorf("input or result does not fit weight %s [%d,%d]", l.w.Name, l.w.N, l.w.K)
 	}
+	b.m.adapters.bind(b, l)
 	return l, nil
 }
 
@@ -84,6 +86,9 @@ func (l *linear) run(s *state, worker int) {
 	sc, x, y := s.scratch[worker], &l.part[worker], l.y.f32()[from*l.y.ld():]
 	*x = l.x
 	x.Data = x.Data[from*x.Stride:]
+	if s.adapted && l.low != nil {
+		x.Added = l.low.added(s, worker, from, to)
+	}
 	if l.swiglu {
 		l.set.LinearSwiGLU(sc, &l.w, x, y, l.y.ld(), l.y.cols, to-from, lo, hi)
 		return

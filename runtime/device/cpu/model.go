@@ -30,6 +30,7 @@ type model struct {
 	parts     []float32 // of attention; see attentionParts
 	turns     []*turning
 	gathered  gathered // of products with experts
+	adapters  adapters
 	state     state
 	work      func(worker int)
 	observe   func(launch int) // worker 0 calls it after each launch when set; see Trace
@@ -54,6 +55,7 @@ type state struct {
 	out     []engine.Sampled
 	env     sym.Env
 	workers int
+	adapted bool              // some sequence has an adapter
 	scratch []*kernel.Scratch // one per worker, as turn
 	turn    []turnState
 	failure atomic.Pointer[error]
@@ -88,6 +90,9 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if err := m.settings.Check(step, out); err != nil {
 		return err
 	}
+	if err := m.adapters.check(step); err != nil {
+		return err
+	}
 	if err := m.encodeTexts(step); err != nil {
 		return err
 	}
@@ -107,6 +112,7 @@ func (m *model) run(f *function, step *engine.Step, out []engine.Sampled) error 
 	for _, a := range f.attentions {
 		a.next.Store(0)
 	}
+	m.adapters.begin(m, f)
 	m.team.Run(m.work)
 	s.step, s.out = nil, nil
 	if failure := s.failure.Load(); failure != nil {
@@ -124,6 +130,9 @@ func (m *model) runStep(worker int) {
 	for i, r := range f.runners {
 		if f.program.Launches[i].Sync || i == 0 {
 			m.team.Barrier(worker)
+		}
+		if s.adapted {
+			m.runDown(r, worker)
 		}
 		if s.failure.Load() == nil {
 			m.guard(r, worker)

@@ -27,7 +27,8 @@ type schedule struct {
 	pages    int // fewer than the sequences want together force preemption
 	chunk    int
 	noPrefix bool
-	seed     uint64    // of arrival times and order
+	seed     uint64 // of arrival times and order
+	adapters []*engine.Plan
 	drafts   [][]int32 // outputs of the requests, which are guessed, now and then wrongly; nil: no guesses
 }
 
@@ -43,11 +44,15 @@ type served struct {
 
 // Schedules serves a few requests on a device under rounds random schedules (batches, chunks, page sizes, arrivals, preemptions, prefix cache,
 // threads, guesses of the next tokens) and wants the bits of every logit to be those of a plain run. The model of the plan has a vocabulary of vocab, context positions
-// are used.
-func Schedules(t *testing.T, device engine.Device, plan *engine.Plan, vocab, context, rounds int) {
+// are used. Requests have no adapter and the given ones in turn.
+func Schedules(t *testing.T, device engine.Device, plan *engine.Plan, vocab, context, rounds int, adapters ...*engine.Plan) {
 	t.Helper()
 	requests := metamorphicRequests(vocab, context)
-	plain := run(t, device, plan, vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 400, MaxSequences: 1, MaxContext: context, PageSize: 16, Threads: 1}, pages: context / 16, noPrefix: true})
+	for i := range requests {
+		place := i % (len(adapters) + 1)
+		requests[i].Adapter = sched.Adapter{Place: int32(place), Serial: uint64(place)}
+	}
+	plain := run(t, device, plan, vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 400, MaxSequences: 1, MaxContext: context, PageSize: 16, Threads: 1}, pages: context / 16, noPrefix: true, adapters: adapters})
 	want := plain.trace
 	if len(want) < len(requests) {
 		t.Fatalf("the plain run gave %d rows", len(want))
@@ -56,6 +61,7 @@ func Schedules(t *testing.T, device engine.Device, plan *engine.Plan, vocab, con
 	guesses := takesGuesses(t, plan)
 	for i := range rounds {
 		sc := randomSchedule(uint64(i), context)
+		sc.adapters = adapters
 		if !guesses {
 			sc.settings.Drafts = 0
 		}
@@ -130,9 +136,13 @@ func run(t *testing.T, device engine.Device, plan *engine.Plan, vocab int, reque
 	t.Helper()
 	perToken := int64(1 << 20) // more than a position of the tiny model takes
 	sc.settings.KVBytes = int64(sc.pages*sc.settings.PageSize) * perToken
+	sc.settings.MaxAdapters = len(sc.adapters)
 	model, err := device.Load(plan, sc.settings)
 	check(t, err)
 	defer model.Close()
+	for i, adapter := range sc.adapters {
+		check(t, model.(engine.AdapterModel).LoadAdapter(i+1, adapter))
+	}
 	limits, _ := model.Limits()
 	s, err := sched.New(sched.Config{Settings: limits, Pages: sc.pages, Vocab: vocab, ChunkTokens: sc.chunk, NoPrefixCache: sc.noPrefix})
 	check(t, err)

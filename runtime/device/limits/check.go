@@ -113,6 +113,9 @@ func (l *Limits) checkIndices(s *engine.Step, before int) error {
 			}
 		}
 	}
+	if err := l.checkAdapters(s); err != nil {
+		return err
+	}
 	return l.checkRows(s)
 }
 

@@ -94,3 +94,31 @@ func TestTextsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestAdaptersAreChecked refuses places that there are not, and devices that have none.
+func TestAdaptersAreChecked(t *testing.T) {
+	l := Limits{Settings: engine.Settings{MaxStepTokens: 8, MaxSequences: 2, MaxRows: 4, MaxContext: 64, PageSize: 16, MaxAdapters: 2}, Vocab: 40, Pages: 4}
+	for _, c := range []struct {
+		places []int32
+		text   string
+	}{{nil, ""}, {[]int32{2}, ""}, {[]int32{3}, "adapter 3 of 2"}, {[]int32{-1}, "adapter -1 of 2"}, {[]int32{0, 0}, "step of 1 sequences names 2 adapters"}} {
+		s := &engine.Step{IDs: []int32{1}, Positions: []int32{0}, RopeLen: []int32{1}, Slots: []int32{0}, SeqStart: []int32{0, 1},
+			Context: []int32{1}, Pages: []int32{0}, PageStart: []int32{0, 1}, Adapters: c.places}
+		err := l.Check(s, nil)
+		if (err == nil) != (c.text == "") || err != nil && !strings.Contains(err.Error(), c.text) {
+			t.Errorf("places %v: %v, want %q", c.places, err, c.text)
+		}
+	}
+	r := Request{Settings: engine.Settings{MaxAdapters: 1}, Info: &engine.ModelInfo{MaxContext: 8, LoraRank: 5}, TokenBytes: 1, Threads: 1, KVMemory: 1 << 20}
+	if _, err := r.Fill(); err != engine.ErrNoAdapters {
+		t.Errorf("a device without adapters: %v", err)
+	}
+	r.Adapters = true
+	if l, err := r.Fill(); err != nil || l.AdapterRank != 5 {
+		t.Errorf("rank %d, %v, want the plan's", l.AdapterRank, err)
+	}
+	r.Settings.AdapterRank = engine.MaxAdapterRank + 1
+	if _, err := r.Fill(); err == nil {
+		t.Error("a rank beyond all bounds is taken")
+	}
+}

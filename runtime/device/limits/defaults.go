@@ -24,6 +24,7 @@ type Request struct {
 	TokenBytes int64 // cache size of one position
 	Threads    int   // workers when the settings leave it open
 	Texts      bool  // sequences have texts that are encoded, with pages of their own
+	Adapters   bool  // the device takes adapters beside the model
 	Whole      bool  // functions want all tokens of a sequence in one step
 	KVMemory   int64 // bytes that the cache takes at most when the settings leave it open
 }
@@ -51,6 +52,9 @@ func (r Request) Fill() (Limits, error) {
 	s.MaxStepTokens = max(s.MaxStepTokens, s.MaxSequences)
 	setDefault(&s.MaxRows, min(s.MaxSequences+min(s.MaxSequences*s.Drafts, maxDrafts), s.MaxStepTokens))
 	l := Limits{Settings: s, Vocab: r.Info.Vocab}
+	if err := r.fillAdapters(&s); err != nil {
+		return l, err
+	}
 	for _, c := range []struct {
 		name    string
 		v, high int

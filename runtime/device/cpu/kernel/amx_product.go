@@ -18,7 +18,7 @@ func (p *amxProduct) linear(y []float32, ldy, rows, lo, hi int) {
 			out := y[r0*ldy+panel*layout.Lanes:]
 			p.run(panel, n, 0, p.rows, unsafe.Pointer(&out[0]), 4*ldy)
 			for i := panel; i < panel+n; i++ {
-				p.set.finishOutputs(p.w, i, y[r0*ldy+i*layout.Lanes:], ldy, p.rows)
+				p.set.finishOutputs(p.w, p.x, i, r0, y[r0*ldy+i*layout.Lanes:], ldy, p.rows)
 			}
 			panel += n
 		}
@@ -35,7 +35,7 @@ func (p *amxProduct) lastPanel(panel int, y []float32, ldy int) {
 	for r := 0; r < p.rows; r += stagedRows {
 		n := min(stagedRows, p.rows-r)
 		p.run(panel, 1, r, n, unsafe.Pointer(&p.sc.staged[0]), 4*layout.Lanes)
-		p.set.finishOutputs(p.w, panel, p.sc.staged, layout.Lanes, n)
+		p.set.finishOutputs(p.w, p.x, panel, p.first+r, p.sc.staged, layout.Lanes, n)
 		for i := range n {
 			copy(y[(r+i)*ldy:][:width], p.sc.staged[i*layout.Lanes:])
 		}
@@ -78,7 +78,7 @@ func (p *amxProduct) stage(panel, panels, r, rows int) {
 	stride := panels * layout.Lanes
 	p.run(panel, panels, r, rows, unsafe.Pointer(&p.sc.staged[0]), 4*stride)
 	for i := range panels {
-		p.set.finishOutputs(p.w, panel+i, p.sc.staged[i*layout.Lanes:], stride, rows)
+		p.set.finishOutputs(p.w, p.x, panel+i, p.first+r, p.sc.staged[i*layout.Lanes:], stride, rows)
 	}
 }
 

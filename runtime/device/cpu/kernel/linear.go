@@ -108,7 +108,7 @@ func (s *Set) product(sc *Scratch, k *linearKernels, w *Matrix, p int, x *Rows, 
 	} else {
 		sc.linear.run(k, x, r, t, unsafe.Pointer(&y[0]), 4*ldy)
 	}
-	s.finishOutputs(w, p, y, ldy, t.n)
+	s.finishOutputs(w, x, p, sc.first+r, y, ldy, t.n)
 }
 
 // groupProducts multiplies group by group: what a group adds up to, times its scales, is added to what those before it gave.
@@ -140,25 +140,27 @@ func (s *Set) groupProducts(sc *Scratch, k *linearKernels, w *Matrix, p int, x *
 	}
 }
 
-// finishOutputs multiplies rows rows of panel p's outputs with their scales, where the product left that, and adds its part of the bias, while they are in
-// the cache.
-func (s *Set) finishOutputs(w *Matrix, p int, y []float32, ldy, rows int) {
+// finishOutputs multiplies rows rows of panel p's outputs, of row r of x and those behind it, with their scales, where the product left that, and adds its part
+// of the bias and of what adapters add, while they are in the cache.
+func (s *Set) finishOutputs(w *Matrix, x *Rows, p, r int, y []float32, ldy, rows int) {
 	if w.scaled && w.Group == 0 {
 		width := min(layout.Lanes, w.N-p*layout.Lanes)
 		scales := at[float32](unsafe.Pointer(&w.Data[p*w.panel]), w.ScaleOffset(0))
-		for r := range rows {
-			out := y[r*ldy:][:width]
+		for i := range rows {
+			out := y[i*ldy:][:width]
 			s.row.mul(&out[0], &out[0], scales, width)
 		}
 	}
-	if w.Bias == nil {
-		return
+	if w.Bias != nil {
+		first := p * layout.Lanes
+		bias := w.Bias[first:min(w.N, first+layout.Lanes)]
+		for i := range rows {
+			out := y[i*ldy:][:len(bias)]
+			s.row.add(&out[0], &out[0], &bias[0], len(bias))
+		}
 	}
-	first := p * layout.Lanes
-	bias := w.Bias[first:min(w.N, first+layout.Lanes)]
-	for r := range rows {
-		out := y[r*ldy:][:len(bias)]
-		s.row.add(&out[0], &out[0], &bias[0], len(bias))
+	if x.Added != nil {
+		x.Added.add(s, p, r, y, ldy, rows)
 	}
 }
 

@@ -92,6 +92,7 @@ type Rows struct {
 	layout.Activation
 	Data   []byte
 	Stride int
+	Added  *Added // to products of these rows; nil: nothing
 }
 
 // bytesOf views numbers as bytes.

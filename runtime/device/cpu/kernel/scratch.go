@@ -10,11 +10,14 @@ import (
 // Scratch is the memory that one worker's kernel calls need besides their operands. Calls of different workers need different ones.
 type Scratch struct {
 	linear     linearArgs
+	lowRank    linearArgs
+	wide       []float32 // [maxTile, lowRankSegment]
 	tile       []float32 // [maxTile, 2*Lanes]
 	group      []float32 // [maxTile, Lanes], of a group of k with scales of its own
 	widePanels []byte    // two panels
 	wideRows   []byte    // a block of rows
 	rows       Rows      // the block as kernels read it
+	first      int       // row of the block
 	doubles    []float64 // [maxTile, 16], sums of words
 	sums       []byte    // of groups of a block of rows
 	amx        amxScratch

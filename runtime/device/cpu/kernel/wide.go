@@ -80,7 +80,7 @@ func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, v *widening) panelOf {
 // operand returns rows [first, first+rows) of x as the kernels read them.
 func (s *Set) operand(sc *Scratch, w *Matrix, x *Rows, first, rows int, v *widening) *Rows {
 	at := &sc.rows
-	*at = *x
+	*at, sc.first = *x, first
 	at.Data = x.Data[first*x.Stride:]
 	if v == nil {
 		s.sumGroups(sc, w, at, rows)
