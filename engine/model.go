@@ -24,6 +24,7 @@ type ModelInfo struct {
 	Encoder    *EncoderInfo       `msgpack:"encoder,omitempty" json:"encoder,omitempty"` // nil: the model generates
 	Source     *SourceInfo        `msgpack:"source,omitempty" json:"source,omitempty"`   // nil: tokens attend to each other alone
 	Image      *ImageSettings     `msgpack:"image,omitempty" json:"image,omitempty"`     // nil: the model reads no images
+	Insert     *InsertInfo        `msgpack:"insert,omitempty" json:"insert,omitempty"`   // nil: it reads none among tokens
 }
 
 // SourceInfo is for models whose prompts are encoded: what they say begins with tokens of its own.

@@ -18,6 +18,8 @@ type generation struct {
 	seq    *sched.Sequence
 	leave  func() bool // takes Cancel off the submission's context
 
+	pictureBytes int64 // of the prompt's images
+
 	// The loop's own.
 	text       TextStream
 	stops      *stopMatcher
@@ -63,12 +65,13 @@ func (g *generation) PromptLogprobs() []engine.Sampled {
 
 // deliver hands out e.outputs.
 func (e *Engine) deliver() {
-	ended := 0
+	ended, pictures := 0, int64(0)
 	now := e.options.Now()
 	for i := range e.outputs {
 		g := e.outputs[i].Seq.Owner().(*generation)
 		if e.hand(g, &e.outputs[i], now) {
 			ended++
+			pictures += g.pictureBytes
 		}
 	}
 	clear(e.outputs)
@@ -76,6 +79,7 @@ func (e *Engine) deliver() {
 	if ended > 0 {
 		e.mu.Lock()
 		e.live -= ended
+		e.pictureBytes -= pictures
 		e.checkEmpty()
 		e.mu.Unlock()
 	}

@@ -22,11 +22,16 @@ func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
 	if e.draining {
 		return nil, ErrDraining
 	}
-	seq, err := e.sched.Add(e.request(&r, g))
+	request := e.request(&r, g)
+	if err := e.place(&r, &request, g); err != nil {
+		return nil, err
+	}
+	seq, err := e.sched.Add(request)
 	if err != nil { // sched.ErrQueueFull; there is no other
 		return nil, ErrQueueFull
 	}
 	g.seq = seq
+	e.pictureBytes += g.pictureBytes
 	g.leave = context.AfterFunc(ctx, g.Cancel)
 	e.live++
 	e.signal()

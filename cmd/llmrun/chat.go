@@ -18,14 +18,10 @@ import (
 	"llmc/runtime/server"
 )
 
-// userMessage is a conversation of one message.
-func userMessage(text string) ([]byte, error) {
-	return json.Marshal([]map[string]string{{"role": "user", "content": text}})
-}
-
 func chatCommand() *cobra.Command {
 	var device deviceFlags
 	var render bool
+	var images imageFlags
 	cmd := &cobra.Command{
 		Use:     "chat PLAN",
 		Short:   "Talk to a model in the terminal; with --render, lay out conversations from standard input",
@@ -33,7 +29,7 @@ func chatCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !render {
-				return converse(cmd, args[0], &device)
+				return converse(cmd, args[0], &device, &images)
 			}
 			plan, err := engine.Open(args[0])
 			if err != nil {
@@ -48,13 +44,14 @@ func chatCommand() *cobra.Command {
 		},
 	}
 	device.add(cmd)
+	images.add(cmd)
 	cmd.Flags().BoolVar(&render, "render", false, "print what the chat template makes of each line of standard input")
 	cmd.Flags().Bool("json", true, "with --render: answers are JSON (always)")
 	return cmd
 }
 
 // converse reads messages from standard input and streams the answers, keeping the conversation.
-func converse(cmd *cobra.Command, path string, device *deviceFlags) error {
+func converse(cmd *cobra.Command, path string, device *deviceFlags, images *imageFlags) error {
 	settings, err := device.resolved()
 	if err != nil {
 		return err
@@ -78,7 +75,10 @@ func converse(cmd *cobra.Command, path string, device *deviceFlags) error {
 		return err
 	}
 	defer e.Close()
-	t := talk{cmd: cmd, renderer: renderer, tok: tok, engine: e}
+	t := talk{cmd: cmd, renderer: renderer, tok: tok, engine: e, info: &loaded.Info, images: *images}
+	if t.pictures, err = images.read(t.info); err != nil {
+		return err
+	}
 	lines := cli.NewLineReader(cmd.InOrStdin())
 	for {
 		fmt.Fprint(cmd.ErrOrStderr(), "> ")
@@ -102,11 +102,19 @@ type talk struct {
 	renderer *chat.Renderer
 	tok      *tokenizer.Tokenizer
 	engine   *runtime.Engine
-	messages []map[string]string
+	info     *engine.ModelInfo
+	images   imageFlags // of the next message
+	pictures []*runtime.Picture
+	messages []map[string]json.RawMessage
 }
 
 func (t *talk) turn(text string) error {
-	t.messages = append(t.messages, map[string]string{"role": "user", "content": text})
+	message, err := t.images.message(t.renderer, t.info, t.tok, text)
+	if err != nil {
+		return err
+	}
+	t.images.files = nil
+	t.messages = append(t.messages, message)
 	encoded, err := json.Marshal(t.messages)
 	if err != nil {
 		return err
@@ -119,13 +127,21 @@ func (t *talk) turn(text string) error {
 	if err != nil {
 		return err
 	}
+	if ids, _, err = t.info.Expand(ids, len(t.pictures)); err != nil {
+		return err
+	}
 	f := generateFlags{}
 	var result generated
 	out := t.cmd.OutOrStdout()
-	if err := f.generate(t.cmd.Context(), t.engine, ids, out, &result); err != nil {
+	if err := f.generate(t.cmd.Context(), t.engine, ids, t.pictures, out, &result); err != nil {
 		return err
 	}
-	t.messages = append(t.messages, map[string]string{"role": "assistant", "content": result.Text})
+	answer, err := t.images.message(t.renderer, t.info, t.tok, result.Text)
+	if err != nil {
+		return err
+	}
+	answer["role"] = json.RawMessage(`"assistant"`)
+	t.messages = append(t.messages, answer)
 	_, err = fmt.Fprintln(out)
 	return err
 }

@@ -62,6 +62,8 @@ func logits(path string, device *deviceFlags, all bool, in *givenInput) (map[str
 	switch {
 	case all && info.Source != nil: // texts are encoded at once
 		settings.MaxRows = 64
+	case all && info.Insert != nil: // images are encoded at once
+		settings.MaxRows = 64
 	case all && !encodes:
 		settings.MaxStepTokens, settings.MaxRows = 64, 64
 	}
@@ -76,8 +78,15 @@ func logits(path string, device *deviceFlags, all bool, in *givenInput) (map[str
 	if encodes {
 		return in.encoded(loaded)
 	}
-	if in.paired || in.prompt != "" || in.image != "" {
-		return nil, fmt.Errorf("%s generates text; --text-pair, --prompt-name and --image are for encoders", path)
+	if in.paired || in.prompt != "" {
+		return nil, fmt.Errorf("%s generates text; --text-pair and --prompt-name are for encoders", path)
+	}
+	if in.image != "" && loaded.Info.Insert == nil {
+		return nil, fmt.Errorf("%s reads text alone; --image is for plans of models that read images", path)
+	}
+	if loaded.Info.Insert != nil {
+		rows, err := shownLogits(loaded, in, all)
+		return map[string]any{"logits": rows}, err
 	}
 	rows, err := stepLogits(loaded, in, all)
 	return map[string]any{"logits": rows}, err
