@@ -74,6 +74,12 @@ type Model struct {
 	Tokenizer   Tokenizer
 	Chat        ChatTemplate   // nil: the model has no chat template
 	Metrics     *metrics.Model // nil: not observed
+
+	// Of models that read images among tokens: whether the chat template takes lists of parts; else ImageName stands for an image in a text. MaxImages is how
+	// many a request may have; 0: 8.
+	Parts     bool
+	ImageName string
+	MaxImages int
 }
 
 // modelTable looks models up by name.
