@@ -108,9 +108,7 @@ func (r *request) show() error {
 		return nil
 	}
 	for i, data := range r.images {
-		decoding <- struct{}{}
-		picture, err := runtime.ReadPicture(data, &r.model.Info)
-		<-decoding
+		picture, err := readPicture(data, r.model)
 		if err != nil {
 			return invalid(r.source(), "invalid_image", "%s: image %d: %v", r.source(), i, err)
 		}
@@ -118,4 +116,11 @@ func (r *request) show() error {
 	}
 	r.images = nil
 	return nil
+}
+
+// readPicture makes an image ready, when its turn has come.
+func readPicture(data []byte, m *Model) (*runtime.Picture, error) {
+	decoding <- struct{}{}
+	defer func() { <-decoding }()
+	return runtime.ReadPicture(data, &m.Info)
 }

@@ -144,5 +144,5 @@ func chatTemplate(plan *engine.Plan) (layOut ChatTemplate, parts bool, err error
 		return r.Render(chat.Prompt{
 			Messages: p.Messages, Tools: p.Tools, Documents: p.Documents, Kwargs: p.Kwargs, AddGenerationPrompt: p.AddGenerationPrompt, Now: time.Now(),
 		})
-	}, r.ReadsParts(), nil
+	}, plan.Info().Insert != nil && r.ReadsParts(), nil
 }
