@@ -1,9 +1,12 @@
-package server
+package server_test
 
 import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +20,7 @@ import (
 	"llmc/runtime"
 	"llmc/runtime/device/cpu"
 	"llmc/runtime/metrics"
+	"llmc/runtime/server"
 )
 
 // shownCase is a conversation with images, and what transformers makes of it.
@@ -48,50 +52,87 @@ func (c *shownCase) body(t *testing.T, model, dir, rest string) string {
 		}
 	}
 	messages, err := json.Marshal(c.Messages)
-	must(t, err)
+	wanted(t, err)
 	return fmt.Sprintf(`{"model":%q,"messages":%s%s}`, model, messages, rest)
 }
 
 func dataURL(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
-	must(t, err)
+	wanted(t, err)
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(data)
 }
 
 // servePlan offers a plan built of a recorded checkpoint.
-func servePlan(t *testing.T, name string) Model {
+func servePlan(t *testing.T, name string) server.Model {
 	t.Helper()
-	plan := plantest.Build(t, "checkpoints/"+name, compiler.Options{Quant: "f32"})
+	plan := plantest.Build(t, name, compiler.Options{Quant: "f32"})
 	model, err := (cpu.Device{}).Load(plan, engine.Settings{MaxSequences: 4})
-	must(t, err)
-	served, e, err := NewModel(name, &runtime.Loaded{Plan: plan, Info: plan.Info(), Model: model}, metrics.New(), runtime.Options{})
-	must(t, err)
+	wanted(t, err)
+	served, e, err := server.NewModel(filepath.Base(name), &runtime.Loaded{Plan: plan, Info: plan.Info(), Model: model}, metrics.New(), runtime.Options{})
+	wanted(t, err)
 	t.Cleanup(func() { e.Close(); model.Close() })
 	return served
+}
+
+func wanted(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serveModels serves models until the test ends, and returns what sends a chat request.
+func serveModels(t *testing.T, models ...server.Model) (send func(body string) (int, []byte)) {
+	t.Helper()
+	s, err := server.New(server.Config{Models: models})
+	wanted(t, err)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	wanted(t, err)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(t.Context(), ln) }()
+	t.Cleanup(func() { <-done })
+	return func(body string) (int, []byte) {
+		t.Helper()
+		answer, err := http.Post("http://"+ln.Addr().String()+"/v1/chat/completions", "application/json", strings.NewReader(body))
+		wanted(t, err)
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		wanted(t, err)
+		return answer.StatusCode, text
+	}
 }
 
 // Conversations with images are answered as transformers continues them, whatever form the chat template has; texts alone too.
 func TestChatWithImages(t *testing.T) {
 	names := []string{"llava-clip", "llava-siglip"}
-	ts := startServer(t, nil, Config{Models: []Model{servePlan(t, names[0]), servePlan(t, names[1])}})
+	send := serveModels(t, servePlan(t, "checkpoints/"+names[0]), servePlan(t, "checkpoints/"+names[1]))
 	for _, name := range names {
 		dir := filepath.Join(golden.Root(t), "testdata", "checkpoints", name)
 		var recorded struct{ Cases []shownCase }
 		text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
-		must(t, err)
-		must(t, json.Unmarshal(text, &recorded))
+		wanted(t, err)
+		wanted(t, json.Unmarshal(text, &recorded))
 		for _, c := range recorded.Cases {
-			got := ts.post("/v1/chat/completions", c.body(t, name, dir, `,"temperature":0,"max_tokens":12,"ignore_eos":true,"return_token_ids":true`), 200)
-			if n := got["usage"].(map[string]any)["prompt_tokens"]; n != float64(len(c.IDs)) {
-				t.Errorf("%s, %s: %v tokens of prompt, want %d", name, c.Key, n, len(c.IDs))
+			status, body := send(c.body(t, name, dir, `,"temperature":0,"max_tokens":12,"ignore_eos":true,"return_token_ids":true`))
+			var got struct {
+				Usage struct {
+					Tokens int `json:"prompt_tokens"`
+				}
+				Choices []struct {
+					IDs []int32 `json:"token_ids"`
+				}
 			}
-			ids := got["choices"].([]any)[0].(map[string]any)["token_ids"].([]any)
+			wanted(t, json.Unmarshal(body, &got))
+			if status != 200 || got.Usage.Tokens != len(c.IDs) || len(got.Choices) != 1 || len(got.Choices[0].IDs) != len(c.Generate.IDs) {
+				t.Fatalf("%s, %s: %d %s, want a prompt of %d tokens", name, c.Key, status, body, len(c.IDs))
+			}
+			ids := got.Choices[0].IDs
 			for i, want := range c.Generate.IDs {
 				if c.Generate.Gaps[i] < 0.005 {
 					break
 				}
-				if ids[i] != float64(want) {
+				if ids[i] != want {
 					t.Errorf("%s, %s: token %d is %v, want %d", name, c.Key, i, ids[i], want)
 					break
 				}
@@ -102,14 +143,13 @@ func TestChatWithImages(t *testing.T) {
 
 // What is wrong with a part is said in one line, and names it; nothing is fetched.
 func TestImagePartsAreRefused(t *testing.T) {
-	served := servePlan(t, "llava-clip")
+	served := servePlan(t, "checkpoints/llava-clip")
 	served.MaxImages = 2
-	backend := &fakeBackend{}
-	ts := startServer(t, backend, Config{Models: []Model{served, fakeModel("tiny", backend)}})
+	send := serveModels(t, served, servePlan(t, plantest.Demo))
 	good := dataURL(t, filepath.Join(golden.Root(t), "testdata", "checkpoints", "llava-clip", "image0.png"))
 	part := func(url string) string { return `{"type":"image_url","image_url":{"url":"` + url + `"}}` }
 	for _, c := range []struct{ model, parts, want string }{
-		{"tiny", part(good), `parts of type \"image_url\" are not supported, the model reads text`},
+		{"demo", part(good), `parts of type \"image_url\" are not supported, the model reads text`},
 		{"llava-clip", part("https://example.com/cat.png"), "url: images are never fetched from other hosts, and no flag allows it"},
 		{"llava-clip", part("file:///etc/passwd"), "url: must be data:image/png;base64"},
 		{"llava-clip", part("data:text/html;base64,aGk="), `url: \"text/html;base64\" must be of an image`},
@@ -124,9 +164,9 @@ func TestImagePartsAreRefused(t *testing.T) {
 		{"llava-clip", `{"type":"input_audio"}`, "the model reads text and image_url"},
 		{"llava-clip", `{"type":"text","text":"<image>"}`, "1 tokens of the prompt stand for images, and there are 0 images"},
 	} {
-		a := ts.do("POST", "/v1/chat/completions", `{"model":"`+c.model+`","messages":[{"role":"user","content":[`+c.parts+`]}]}`)
-		if a.status != 400 || !strings.Contains(string(a.body), c.want) {
-			t.Errorf("%.60s: %d %s, want %q", c.parts, a.status, a.body, c.want)
+		status, body := send(`{"model":"` + c.model + `","messages":[{"role":"user","content":[` + c.parts + `]}]}`)
+		if status != 400 || !strings.Contains(string(body), c.want) {
+			t.Errorf("%.60s: %d %s, want %q", c.parts, status, body, c.want)
 		}
 	}
 }
