@@ -101,6 +101,7 @@ func TestModelsPage(t *testing.T) {
 		strings.Join(codes, ", "), strings.Join(emulatedFormats, ", "))
 	writeTexts(&b)
 	writeVision(t, &b)
+	writeJoined(t, &b)
 	writeRefused(&b)
 	const path = "../docs/models.md"
 	if os.Getenv("UPDATE") != "" {
@@ -185,5 +186,17 @@ func writeRefused(b *strings.Builder) {
 	b.WriteString("\nRefused by name, though there are checkpoints with recorded outputs (TestEveryFamilyBuildsOrIsNamed):\n\n")
 	for _, family := range slices.Sorted(maps.Keys(unsupported)) {
 		fmt.Fprintf(b, "- %s: %s\n", family, unsupported[family])
+	}
+}
+
+// writeJoined writes the table of models that read images among tokens.
+func writeJoined(t *testing.T, b *strings.Builder) {
+	t.Helper()
+	b.WriteString("\nModels that read images among tokens and generate text, on CPUs alone (GPU targets are refused: JoinedOnGPUsIsRefused):\n\n| family | class | checkpoints | f32, bf16, int8; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | served |\n|---|---|---|---|---|---|\n")
+	for _, family := range models.Joined() {
+		if len(joinedDirs[family]) == 0 {
+			t.Errorf("no checkpoint of %s", family)
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | JoinedGoldens | VerifyJoined | ImagesDoNotDependOnTheSchedule, ImagesInThePrefixCache |\n", family, models.Architecture(family), strings.Join(joinedDirs[family], ", "))
 	}
 }

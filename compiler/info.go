@@ -14,8 +14,11 @@ func (b *build) info(bits float64, parameters int64) (engine.ModelInfo, error) {
 		Name: m.Family, Family: m.Family, Vocab: m.Vocab, Hidden: m.Hidden, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim,
 		Parameters: parameters, MaxContext: int(m.MaxContext), Quant: b.formatName(), BitsPerW: bits, BOS: -1, RopeSalt: m.RopeSalt, LoraRank: b.LoraRank,
 	}
-	if m.Image != nil {
+	if m.Image != nil && m.Insert == nil {
 		info.Encoder = comparedInfo(m, info.MaxContext)
+	}
+	if m.Insert != nil {
+		info.Insert = &engine.InsertInfo{Token: m.Insert.Token, Skip: m.Insert.Skip}
 	}
 	if b.model.Module.Func(models.EmbedFunc) != nil {
 		info.Encoder = encoderInfo(b.checkpoint.Sentence, info.MaxContext)

@@ -46,7 +46,7 @@ func imageSettings(c *hf.Checkpoint, m *models.Info) (*engine.ImageSettings, err
 	if in == nil {
 		return nil, nil
 	}
-	p := processors[m.Family]
+	p := processors[cmp.Or(in.Prepared, m.Family)]
 	if p == nil {
 		return nil, fmt.Errorf("nothing is known of how images are prepared for a %s model", m.Family)
 	}

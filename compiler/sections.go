@@ -50,7 +50,7 @@ func readDocuments(c *hf.Checkpoint) (documents, []engine.Content, error) {
 		}
 		contents = append(contents, content)
 	}
-	for _, part := range []hf.Part{hf.ChatTemplate} {
+	for _, part := range []hf.Part{hf.ChatTemplate, hf.ChatTemplateJSON} {
 		d, err := c.Document(part)
 		if err != nil {
 			return nil, nil, err
@@ -90,7 +90,7 @@ func (d documents) templateContents(c *hf.Checkpoint) ([]engine.Content, error) 
 	if err != nil {
 		return nil, err
 	}
-	templates, err := chat.Find(chat.Files{Config: d.data(hf.TokenizerConfig), Jinja: d.data(hf.ChatTemplate), Named: named})
+	templates, err := chat.Find(chat.Files{Config: d.data(hf.TokenizerConfig), Jinja: d.data(hf.ChatTemplate), JSON: d.data(hf.ChatTemplateJSON), Named: named})
 	if err != nil {
 		return nil, err
 	}

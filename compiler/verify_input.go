@@ -20,7 +20,7 @@ func VerifySettings() engine.Settings {
 	return engine.Settings{MaxStepTokens: verifyTokens, MaxSequences: 1, MaxRows: verifyTokens, MaxContext: verifyTokens, PageSize: verifyPage}
 }
 
-// verifyInput is the sequence that a program and the reference run: random tokens, or rows of an image instead.
+// verifyInput is the sequence that a program and the reference run: random tokens, or rows of an image instead or among them.
 type verifyInput struct {
 	tokens, types []int32
 	soft          []float32
@@ -48,6 +48,15 @@ func newVerifyInput(function string, info *engine.ModelInfo) verifyInput {
 	in := verifyInput{tokens: make([]int32, n)}
 	for i := range in.tokens {
 		in.tokens[i] = random.Int32N(int32(info.Vocab))
+	}
+	if info.Insert != nil { // every other token has a row brought
+		in.types, in.soft = make([]int32, n), make([]float32, n*info.Hidden)
+		for i := range in.types {
+			in.types[i] = int32(i % 2)
+		}
+		for i := range in.soft {
+			in.soft[i] = float32(random.NormFloat64())
+		}
 	}
 	return in
 }

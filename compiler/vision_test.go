@@ -96,11 +96,23 @@ var visionRuns = []struct {
 	{"f32", "", 1e-4}, {"f32", "x86-64-v3", 1e-4}, {"f32", "x86-64-v4", 1e-4}, {"bf16", "", 4e-2}, {"int8", "", 8e-2},
 }
 
+// skipLacking skips a test of a target that this processor can not run; "": of the best one.
+func skipLacking(t *testing.T, target string) {
+	t.Helper()
+	if target == "" {
+		return
+	}
+	if row, err := engine.FindTarget(target); err != nil || len(row.Missing()) > 0 {
+		t.Skipf("SKIPPED: this processor lacks %v", row.Missing())
+	}
+}
+
 // Features of images and texts, classes and what compares them are those of transformers; each alone the same bits as among others.
 func TestVisionGoldens(t *testing.T) {
 	for _, name := range visionDirs {
 		for _, run := range visionRuns {
 			t.Run(name+"/"+run.format+run.target, func(t *testing.T) {
+				skipLacking(t, run.target)
 				s := openSeen(t, name)
 				options := compiler.Options{Quant: run.format}
 				if run.target != "" {

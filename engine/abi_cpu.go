@@ -68,6 +68,11 @@ var cpuKernels = []Kernel{
 		Roles: []Role{input("soft", "T"), result("y", "f32", "T k")},
 	},
 	{
+		Name:  "cpu.insert",
+		Doc:   "the rows that the step brings where types are 1, those of x elsewhere",
+		Roles: []Role{arg("x", "f32", "T k"), input("soft", "T"), input("types", "T"), result("y", "f32", "T k")},
+	},
+	{
 		Name: "cpu.rmsnorm",
 		Doc:  "x / sqrt(mean(x*x) + eps) * w over each g elements of a row; g = k normally, the head size for query and key norms",
 		Roles: []Role{

@@ -10,8 +10,20 @@ func Forward(model Model, vocab int, tokens []int32, want func(position int) boo
 
 // ForwardText is Forward of tokens that attend to a text, which is encoded first; nil: there is none.
 func ForwardText(model Model, vocab int, text, tokens []int32, want func(position int) bool, visit func(position int, logits []float32) error) error {
+	f := forward{text: text, tokens: tokens, vocab: vocab}
+	return f.run(model, want, visit)
+}
+
+// ForwardRows is Forward of tokens some of which, those of type 1, have a row of soft in place of theirs: soft is [tokens, width].
+func ForwardRows(model Model, vocab int, tokens, types []int32, soft []float32, want func(position int) bool, visit func(position int, logits []float32) error) error {
+	f := forward{tokens: tokens, types: types, soft: soft, vocab: vocab}
+	return f.run(model, want, visit)
+}
+
+func (f *forward) run(model Model, want func(position int) bool, visit func(position int, logits []float32) error) error {
 	limits, pages := model.Limits()
-	f := forward{text: text, tokens: tokens, vocab: vocab, rows: limits.MaxRows, pageSize: limits.PageSize}
+	f.rows, f.pageSize = limits.MaxRows, limits.PageSize
+	text, tokens := f.text, f.tokens
 	need := f.pages(len(text)) + f.pages(len(tokens))
 	switch {
 	case len(tokens) == 0:
@@ -45,6 +57,8 @@ type forward struct {
 	step     Step
 	text     []int32 // in the first pages
 	tokens   []int32
+	types    []int32     // of tokens; nil: none has a row brought
+	soft     []float32   // [tokens, width]
 	logits   [][]float32 // reused from step to step
 	vocab    int
 	rows     int
@@ -64,6 +78,10 @@ func (f *forward) fill(at, end int, want func(int) bool) int {
 			s.Rows = append(s.Rows, Row{Token: int32(i - at), Position: int32(i + 1), Logits: f.row(len(s.Rows))})
 		}
 		s.IDs = append(s.IDs, f.tokens[i])
+	}
+	if f.types != nil {
+		width := len(f.soft) / len(f.tokens)
+		s.Types, s.Soft = append(s.Types, f.types[at:end]...), append(s.Soft, f.soft[at*width:end*width]...)
 	}
 	s.Pages = appendPages(s.Pages, f.pages(len(f.text)), f.pages(end))
 	s.EndSequence(at, len(f.tokens), f.pageSize)

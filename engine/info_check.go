@@ -60,6 +60,9 @@ func (m *ModelInfo) check() error {
 			return fmt.Errorf("images of %d rows in a context of %d", rows, m.MaxContext)
 		}
 	}
+	if err := m.checkInsert(); err != nil {
+		return err
+	}
 	return checkName(m.Name + m.Family + m.Quant + m.RopeSalt)
 }
 

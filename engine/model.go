@@ -27,6 +27,7 @@ type ModelInfo struct {
 	Source     *SourceInfo        `msgpack:"source,omitempty" json:"source,omitempty"`   // nil: tokens attend to each other alone
 	Image      *ImageSettings     `msgpack:"image,omitempty" json:"image,omitempty"`     // nil: the model reads no images
 	Adapter    *AdapterInfo       `msgpack:"adapter,omitempty" json:"adapter,omitempty"` // nil: the plan is a model
+	Insert     *InsertInfo        `msgpack:"insert,omitempty" json:"insert,omitempty"`   // nil: it reads none among tokens
 }
 
 // SourceInfo is for models whose prompts are encoded: what they say begins with tokens of its own.

@@ -14,7 +14,8 @@ type Step struct {
 	// anew because it grew into other frequencies, what it had then counts as its prompt.
 	RopeLen []int32 // [T]
 	Slots   []int32 // [T] where the token's K and V go: page*PageSize + offset; -1 writes nothing (padding)
-	// Types are those of tokens in models that have learned embeddings of them, such as which text of a pair a token is of; empty: all 0.
+	// Types are those of tokens in models that have learned embeddings of them, such as which text of a pair a token is of; empty: all 0. In steps of models
+	// that read images among their tokens, 1 says that the token's row is that of Soft.
 	Types []int32 // [T]
 	// Soft are rows instead of tokens, whose ids are 0 then, for functions that read such; T times as many numbers as a row of theirs has.
 	Soft []float32

@@ -34,6 +34,12 @@ func (b *Builder) Soft(cols int) *Value {
 	return b.op1("soft", []*Value{b.Param("soft", F32(sym.Of(sym.T), int64(cols)))})
 }
 
+// Insert adds the parameters of rows that a step brings in place of those of tokens, and of which tokens these are, and puts them among the rows of x.
+func (b *Builder) Insert(x *Value, cols int) *Value {
+	types := b.Param("types", I32(sym.Of(sym.T)))
+	return b.op1("insert", []*Value{x, b.Param("soft", F32(sym.Of(sym.T), int64(cols))), types})
+}
+
 // RMSNorm normalises rows.
 func (b *Builder) RMSNorm(x, w *Value, eps float64) *Value {
 	return b.op1("rmsnorm", []*Value{x, w}, Attr{"eps", eps})

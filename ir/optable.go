@@ -97,6 +97,11 @@ var coreOps = []*OpInfo{
 		Args: []ArgInfo{argSoft}, Results: []string{"y"}, Flags: RowWise, Shape: shapeSoft,
 	},
 	{
+		Name: "insert", Doc: "y[m] = soft[m] where types[m] is 1, else x[m]: rows that a step brings in place of those of tokens, such as what an encoder made of an image.",
+		Args:    []ArgInfo{argX, argSoft, {Name: "types", Role: RoleIndex}},
+		Results: []string{"y"}, Flags: RowWise, Shape: shapeInsert,
+	},
+	{
 		Name: "rmsnorm", Doc: "y = x / sqrt(mean(x^2) + eps) * w, over each row or each group of columns.",
 		Args: []ArgInfo{argX, argNorm},
 		Attrs: []AttrInfo{

@@ -96,6 +96,14 @@ func shapeSoft(_ *Module, op *Op) ([]Type, error) {
 	return []Type{soft.Type}, nil
 }
 
+func shapeInsert(m *Module, op *Op) ([]Type, error) {
+	brought, err := shapeSoft(m, op)
+	if err == nil && !brought[0].Equal(op.Arg("x").Type) {
+		err = fmt.Errorf("rows of %v among rows of %v", brought[0], op.Arg("x").Type)
+	}
+	return brought, err
+}
+
 func shapeSelectRows(_ *Module, op *Op) ([]Type, error) {
 	return []Type{F32(op.Arg("rows").Type.Rows(), cols(op.Arg("x")))}, nil
 }

@@ -19,6 +19,8 @@ type generation struct {
 	adapter *Adapter    // nil: none
 	leave   func() bool // takes Cancel off the submission's context
 
+	pictureBytes int64 // of the prompt's images
+
 	// The loop's own.
 	text       TextStream
 	stops      *stopMatcher
@@ -64,13 +66,14 @@ func (g *generation) PromptLogprobs() []engine.Sampled {
 
 // deliver hands out e.outputs.
 func (e *Engine) deliver() {
-	ended := 0
+	ended, pictures := 0, int64(0)
 	var unused []*Adapter
 	now := e.options.Now()
 	for i := range e.outputs {
 		g := e.outputs[i].Seq.Owner().(*generation)
 		if e.hand(g, &e.outputs[i], now) {
 			ended++
+			pictures += g.pictureBytes
 			e.mu.Lock()
 			if g.adapter.leave() {
 				unused = append(unused, g.adapter)
@@ -83,6 +86,7 @@ func (e *Engine) deliver() {
 	if ended > 0 {
 		e.mu.Lock()
 		e.live -= ended
+		e.pictureBytes -= pictures
 		e.checkEmpty()
 		e.mu.Unlock()
 	}

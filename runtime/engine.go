@@ -62,15 +62,19 @@ type Engine struct {
 	timer     StepTimer      // nil: not wanted
 	drafter   *drafter       // the loop's own; nil: no guesses are made
 	pace      *pace          // likewise
+	painter   *painter       // likewise; nil: prompts have no images
 
 	adapting sync.Mutex // held while an adapter is being loaded
 	mu       sync.Mutex // guards what follows; never held while the device works
 	sched    *sched.Scheduler
 	adapters adapterTable
+	keys     pictureKeys
 	live     int  // generations whose last event has not been put
 	draining bool // no more submissions
 	closed   bool
 	empty    chan struct{} // closed when draining and nothing is live
+
+	pictureBytes int64 // of live generations
 
 	wake chan struct{} // tells the loop that there may be work
 	done chan struct{} // closed when the loop has ended
@@ -129,10 +133,14 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	if info.Source != nil {
 		source = limits.MaxContext
 	}
+	image := 0
+	if info.Insert != nil {
+		image = info.Image.Rows()
+	}
 	s, err := sched.New(sched.Config{
 		Settings: limits, Pages: pages, Vocab: info.Vocab,
 		ChunkTokens: options.ChunkTokens, QueueLimit: max(0, options.QueueLimit),
-		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, PromptTokens: p.promptTokens,
+		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, MaxImage: image, PromptTokens: p.promptTokens,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
@@ -146,6 +154,12 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 	}
 	e.starter, _ = model.(engine.Starter)
+	if e.painter, err = newPainter(model, &e.info, limits.PageSize); err != nil {
+		return nil, fmt.Errorf("model %s: %w", info.Name, err)
+	}
+	if e.painter != nil && e.starter != nil {
+		return nil, fmt.Errorf("model %s: the device reads no images; use cpu", info.Name)
+	}
 	e.timer, _ = options.Observer.(StepTimer)
 	if e.drafter, err = newDrafter(&e.options, info.Vocab, &p.costs); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"llmc/engine"
+	"llmc/runtime/sched"
 )
 
 // flight is a step that the device has been given. There are at most two: on a device that takes a step while it works on another, the second is
 // scheduled before the first is done, so that the device never waits for the host.
 type flight struct {
 	step    *engine.Step
+	shown   []sched.Shown // parts of images in it
 	out     []engine.Sampled
 	tokens  int
 	begun   time.Time // when the device could begin: when it was started, or when the one before was done
@@ -27,6 +29,10 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 		f.out = make([]engine.Sampled, e.limits.MaxRows)
 	}
 	*f = flight{step: st, out: f.out[:len(st.Rows)], tokens: st.T()}
+	if e.painter != nil {
+		f.shown = e.sched.Shown(st) // which only the loop changes
+		f.tokens += e.painter.tokens(f.shown)
+	}
 	if st.Encodes() {
 		f.tokens += st.Encode.T()
 	}
@@ -54,7 +60,14 @@ func (e *Engine) land() (*flight, error) {
 	case e.starter != nil:
 		return f, e.guard(e.starter.Wait)
 	}
-	return f, e.guard(func() error { return e.model.Step(f.step, f.out) })
+	return f, e.guard(func() error {
+		if e.painter != nil {
+			if err := e.painter.show(f.step, f.shown); err != nil {
+				return err
+			}
+		}
+		return e.model.Step(f.step, f.out)
+	})
 }
 
 // guard makes a panic in the device an error like any other.

@@ -12,8 +12,9 @@ import (
 type Request struct {
 	ID         string
 	Prompt     []int32
-	MaxTokens  int // output tokens at most; 0: as many as the context allows
-	MinTokens  int // end-of-sequence tokens are banned before this many
+	Pictures   []*Picture // of images in the prompt, in which a token stands for each row of theirs: see engine.ModelInfo.Expand
+	MaxTokens  int        // output tokens at most; 0: as many as the context allows
+	MinTokens  int        // end-of-sequence tokens are banned before this many
 	Sampling   engine.Sampling
 	Stop       []string // text that ends the output; not part of it
 	StopTokens []int32  // ids that end the output, besides the model's own end-of-sequence ids

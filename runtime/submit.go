@@ -25,12 +25,18 @@ func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
 	if err := r.Adapter.use(e); err != nil {
 		return nil, err
 	}
-	seq, err := e.sched.Add(e.request(&r, g))
+	request := e.request(&r, g)
+	if err := e.place(&r, &request, g); err != nil {
+		r.Adapter.leave()
+		return nil, err
+	}
+	seq, err := e.sched.Add(request)
 	if err != nil { // sched.ErrQueueFull; there is no other
 		r.Adapter.leave() // which it had not when it was taken away
 		return nil, ErrQueueFull
 	}
 	g.seq = seq
+	e.pictureBytes += g.pictureBytes
 	g.leave = context.AfterFunc(ctx, g.Cancel)
 	e.live++
 	e.signal()

@@ -39,6 +39,9 @@ var requestChecks = []struct {
 		if len(r.Prompt) == 0 {
 			return "is empty"
 		}
+		if problem := e.checkImages(r); problem != "" {
+			return problem
+		}
 		return e.tokens(r.Prompt)
 	}},
 	{"max_tokens", func(_ *Engine, r *Request) string { return within(float64(r.MaxTokens), 0, math.Inf(1)) }},

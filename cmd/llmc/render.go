@@ -38,7 +38,7 @@ func openTemplates(dir string) (*chat.Renderer, error) {
 	for _, part := range []struct {
 		name string
 		dst  *[]byte
-	}{{"tokenizer_config.json", &f.Config}, {"special_tokens_map.json", &f.SpecialTokensMap}, {"chat_template.jinja", &f.Jinja}} {
+	}{{"tokenizer_config.json", &f.Config}, {"special_tokens_map.json", &f.SpecialTokensMap}, {"chat_template.jinja", &f.Jinja}, {"chat_template.json", &f.JSON}} {
 		var err error
 		if *part.dst, err = readOptional(filepath.Join(dir, part.name)); err != nil {
 			return nil, err

@@ -18,15 +18,11 @@ import (
 	"llmc/runtime/server"
 )
 
-// userMessage is a conversation of one message.
-func userMessage(text string) ([]byte, error) {
-	return json.Marshal([]map[string]string{{"role": "user", "content": text}})
-}
-
 func chatCommand() *cobra.Command {
 	var device deviceFlags
 	var adapter oneAdapter
 	var render bool
+	var images imageFlags
 	cmd := &cobra.Command{
 		Use:     "chat PLAN",
 		Short:   "Talk to a model in the terminal; with --render, lay out conversations from standard input",
@@ -34,7 +30,7 @@ func chatCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !render {
-				return converse(cmd, args[0], &device, &adapter)
+				return converse(cmd, args[0], &device, &adapter, &images)
 			}
 			plan, err := engine.Open(args[0])
 			if err != nil {
@@ -50,13 +46,14 @@ func chatCommand() *cobra.Command {
 	}
 	device.add(cmd)
 	adapter.add(cmd)
+	images.add(cmd)
 	cmd.Flags().BoolVar(&render, "render", false, "print what the chat template makes of each line of standard input")
 	cmd.Flags().Bool("json", true, "with --render: answers are JSON (always)")
 	return cmd
 }
 
 // converse reads messages from standard input and streams the answers, keeping the conversation.
-func converse(cmd *cobra.Command, path string, device *deviceFlags, adapter *oneAdapter) error {
+func converse(cmd *cobra.Command, path string, device *deviceFlags, adapter *oneAdapter, images *imageFlags) error {
 	settings, err := device.resolved()
 	if err != nil {
 		return err
@@ -85,7 +82,10 @@ func converse(cmd *cobra.Command, path string, device *deviceFlags, adapter *one
 	if err != nil {
 		return err
 	}
-	t := talk{cmd: cmd, renderer: renderer, tok: tok, engine: e, adapter: loadedAdapter}
+	t := talk{cmd: cmd, renderer: renderer, tok: tok, engine: e, adapter: loadedAdapter, info: &loaded.Info, images: *images}
+	if t.pictures, err = images.read(t.info); err != nil {
+		return err
+	}
 	lines := cli.NewLineReader(cmd.InOrStdin())
 	for {
 		fmt.Fprint(cmd.ErrOrStderr(), "> ")
@@ -110,11 +110,19 @@ type talk struct {
 	tok      *tokenizer.Tokenizer
 	engine   *runtime.Engine
 	adapter  *runtime.Adapter // nil: none
-	messages []map[string]string
+	info     *engine.ModelInfo
+	images   imageFlags // of the next message
+	pictures []*runtime.Picture
+	messages []map[string]json.RawMessage
 }
 
 func (t *talk) turn(text string) error {
-	t.messages = append(t.messages, map[string]string{"role": "user", "content": text})
+	message, err := t.images.message(t.renderer, t.info, t.tok, text)
+	if err != nil {
+		return err
+	}
+	t.images.files = nil
+	t.messages = append(t.messages, message)
 	encoded, err := json.Marshal(t.messages)
 	if err != nil {
 		return err
@@ -127,13 +135,21 @@ func (t *talk) turn(text string) error {
 	if err != nil {
 		return err
 	}
+	if ids, _, err = t.info.Expand(ids, len(t.pictures)); err != nil {
+		return err
+	}
 	f := generateFlags{}
 	var result generated
 	out := t.cmd.OutOrStdout()
-	if err := f.generate(t.cmd.Context(), t.engine, t.adapter, ids, out, &result); err != nil {
+	if err := f.generate(t.cmd.Context(), t.engine, t.adapter, ids, t.pictures, out, &result); err != nil {
 		return err
 	}
-	t.messages = append(t.messages, map[string]string{"role": "assistant", "content": result.Text})
+	answer, err := t.images.message(t.renderer, t.info, t.tok, result.Text)
+	if err != nil {
+		return err
+	}
+	answer["role"] = json.RawMessage(`"assistant"`)
+	t.messages = append(t.messages, answer)
 	_, err = fmt.Fprintln(out)
 	return err
 }

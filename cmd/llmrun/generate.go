@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type generateFlags struct {
 	deviceFlags
 	draftFlags
 	oneAdapter
+	images               imageFlags
 	prompt, chat, tokens string
 	maxTokens            int
 	temperature          float32
@@ -55,9 +57,9 @@ type drafted struct {
 func generateCommand() *cobra.Command {
 	var f generateFlags
 	cmd := &cobra.Command{
-		Use:     "generate PLAN (--prompt TEXT | --chat TEXT | --tokens 1,2,3)",
+		Use:     "generate PLAN (--prompt TEXT | --chat TEXT | --tokens 1,2,3) [--image FILE]...",
 		Short:   "Continue one prompt, streaming to the terminal",
-		Example: "  llmrun generate engine.plan --chat \"What is the capital of France?\"\n  llmrun generate engine.plan --prompt \"Once upon\" --max-tokens 64 --temperature 0.8 --seed 7",
+		Example: "  llmrun generate engine.plan --chat \"What is the capital of France?\"\n  llmrun generate engine.plan --prompt \"Once upon\" --max-tokens 64 --temperature 0.8 --seed 7\n  llmrun generate llava.plan --image cat.jpg --chat \"What is this?\"",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
@@ -72,6 +74,7 @@ func generateCommand() *cobra.Command {
 	f.deviceFlags.add(cmd)
 	f.draftFlags.add(cmd)
 	f.oneAdapter.add(cmd)
+	f.images.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.prompt, "prompt", "", "text to continue, as it is")
 	flags.StringVar(&f.chat, "chat", "", "a user's message, put into the chat template")
@@ -130,8 +133,15 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	if err != nil {
 		return err
 	}
+	pictures, err := f.images.read(&loaded.Info)
+	if err != nil {
+		return err
+	}
 	ids, err := f.ids(loaded, tok)
 	if err != nil {
+		return err
+	}
+	if ids, _, err = loaded.Info.Expand(ids, len(pictures)); err != nil {
 		return err
 	}
 	settings.MaxAdapters = 0 // of the plan that guesses
@@ -153,7 +163,7 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	if err != nil {
 		return err
 	}
-	if err := f.generate(ctx, e, adapter, ids, w, &result); err != nil {
+	if err := f.generate(ctx, e, adapter, ids, pictures, w, &result); err != nil {
 		return err
 	}
 	if f.json {
@@ -169,13 +179,17 @@ func (f *generateFlags) ids(loaded *runtime.Loaded, tok *tokenizer.Tokenizer) ([
 	case f.tokens != "":
 		return parseIDs(f.tokens, loaded.Info.Vocab)
 	case f.chat == "":
-		return tok.Encode(f.prompt, true)
+		return f.images.ids(&loaded.Info, tok, f.prompt)
 	}
 	r, err := server.PlanChat(loaded.Plan)
 	if err != nil {
 		return nil, err
 	}
-	messages, err := userMessage(f.chat)
+	message, err := f.images.message(r, &loaded.Info, tok, f.chat)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := json.Marshal([]any{message})
 	if err != nil {
 		return nil, err
 	}
@@ -186,10 +200,12 @@ func (f *generateFlags) ids(loaded *runtime.Loaded, tok *tokenizer.Tokenizer) ([
 	return tok.Encode(text, false)
 }
 
-func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, adapter *runtime.Adapter, ids []int32, w io.Writer, result *generated) error {
+func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, adapter *runtime.Adapter, ids []int32, pictures []*runtime.Picture, w io.Writer,
+	result *generated,
+) error {
 	start := time.Now()
 	g, err := e.Submit(ctx, runtime.Request{
-		Prompt: ids, MaxTokens: f.maxTokens, IgnoreEOS: f.ignoreEOS, SkipSpecial: true, PromptLogprobs: -1, Adapter: adapter,
+		Prompt: ids, Pictures: pictures, MaxTokens: f.maxTokens, IgnoreEOS: f.ignoreEOS, SkipSpecial: true, PromptLogprobs: -1, Adapter: adapter,
 		Sampling: engine.Sampling{Temperature: f.temperature, TopP: f.topP, TopK: f.topK, Seed: f.seed, Logprobs: -1},
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"llmc/internal/clitest"
@@ -36,4 +37,38 @@ func TestLogitsOfImages(t *testing.T) {
 	}
 	clitest.Run(t, "", "logits", plan, "--image", filepath.Join(dir, "config.json")).Refused(t, 1, "config.json: not an image that is understood")
 	clitest.Run(t, "", "logits", plan, "--image", image, "--text", "a", "--text-pair", "b").Refused(t, 2, "--image goes with one text")
+}
+
+// An image is shown in front of a text, or where the text says; it changes what is said. What a prompt has of images must be what is given.
+func TestShownImages(t *testing.T) {
+	plan := buildDemo(t, "checkpoints/llava-siglip")
+	dir := filepath.Join("..", "..", "testdata", "checkpoints", "llava-siglip")
+	image, other := filepath.Join(dir, "image0.png"), filepath.Join(dir, "image1.png")
+	var front, where, chat, last struct {
+		Tokens []int32
+		Prompt []int32 `json:"prompt_tokens"`
+		Logits [][]float32
+	}
+	clitest.Run(t, "", "generate", plan, "--image", image, "--prompt", "Hi", "--max-tokens", "4", "--ignore-eos", "--json").JSON(t, &front)
+	clitest.Run(t, "", "generate", plan, "--image", image, "--image", other, "--prompt", "a<image>b<image>", "--max-tokens", "4", "--ignore-eos", "--json").JSON(t, &where)
+	if len(front.Prompt) != 9+1+2 || len(where.Prompt) != 2+18 || len(front.Tokens) != 4 {
+		t.Errorf("prompts of %d and %d tokens, want 12 and 20", len(front.Prompt), len(where.Prompt))
+	}
+	clitest.Run(t, "", "logits", plan, "--image", image, "--text", "Hi", "--json").JSON(t, &last)
+	if len(last.Logits) != 1 {
+		t.Errorf("%d rows of logits", len(last.Logits))
+	}
+	best := slices.Index(last.Logits[0], slices.Max(last.Logits[0]))
+	if int32(best) != front.Tokens[0] {
+		t.Errorf("the largest logit is that of %d, generate says %d", best, front.Tokens[0])
+	}
+	clitest.Run(t, "", "generate", plan, "--image", image, "--chat", "What is this?", "--max-tokens", "4", "--ignore-eos", "--json").JSON(t, &chat)
+	if want := []int32{2, 178, 178, 178}; !slices.Equal(chat.Tokens, want) { // as transformers says
+		t.Errorf("said %v of the image, want %v", chat.Tokens, want)
+	}
+	if text := clitest.Run(t, "What is this?\n", "chat", plan, "--image", image).Done(t); text == "" {
+		t.Error("chat says nothing")
+	}
+	clitest.Run(t, "", "generate", plan, "--prompt", "a<image>").Refused(t, 1, "1 tokens of the prompt stand for images, and there are 0 images")
+	clitest.Run(t, "", "generate", plan, "--image", image, "--prompt", "<image><image>").Refused(t, 1, "2 tokens of the prompt stand for images, and there are 1 images")
 }

@@ -66,6 +66,8 @@ func logits(ctx context.Context, path string, device *deviceFlags, adapter *oneA
 	switch {
 	case all && info.Source != nil: // texts are encoded at once
 		settings.MaxRows = 64
+	case all && info.Insert != nil: // images are encoded at once
+		settings.MaxRows = 64
 	case all && !encodes:
 		settings.MaxStepTokens, settings.MaxRows = 64, 64
 	}
@@ -80,8 +82,15 @@ func logits(ctx context.Context, path string, device *deviceFlags, adapter *oneA
 	if encodes {
 		return in.encoded(loaded)
 	}
-	if in.paired || in.prompt != "" || in.image != "" {
-		return nil, fmt.Errorf("%s generates text; --text-pair, --prompt-name and --image are for encoders", path)
+	if in.paired || in.prompt != "" {
+		return nil, fmt.Errorf("%s generates text; --text-pair and --prompt-name are for encoders", path)
+	}
+	if in.image != "" && loaded.Info.Insert == nil {
+		return nil, fmt.Errorf("%s reads text alone; --image is for plans of models that read images", path)
+	}
+	if loaded.Info.Insert != nil {
+		rows, err := shownLogits(loaded, in, all)
+		return map[string]any{"logits": rows}, err
 	}
 	model, done, err := adapter.with(ctx, loaded)
 	if err != nil {

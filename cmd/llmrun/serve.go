@@ -41,6 +41,7 @@ type serveFlags struct {
 	openMetrics     bool
 	origins         []string
 	noPrefixCache   bool
+	limitImages     int
 }
 
 func serveCommand() *cobra.Command {
@@ -79,6 +80,7 @@ func serveCommand() *cobra.Command {
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
 	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
+	flags.IntVar(&f.limitImages, "limit-images", 0, "images that a request may show a model that reads them (default 8)")
 	cli.CompleteFlag(cmd, "verify", verifyModes...)
 	cli.AddPlanned(cmd, []cli.Planned{
 		{Name: "model-repository", Why: "name the plans one after the other"},
@@ -118,6 +120,8 @@ func (f *serveFlags) refuse(plans []string) error {
 		return cli.Usagef("--verify is %q: must be one of %s", f.verify, strings.Join(verifyModes, ", "))
 	case (f.tlsCert == "") != (f.tlsKey == ""):
 		return cli.Usagef("--tls-cert and --tls-key need each other")
+	case f.limitImages < 0:
+		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}
@@ -274,6 +278,7 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 		return err
 	}
 	model.Adapters = adaptersOf(loaded, e)
+	model.MaxImages = s.flags.limitImages
 	if s.engines == nil {
 		s.engines = map[string]*runtime.Engine{}
 	}

@@ -79,6 +79,7 @@ var candidates = map[string][]candidate{
 	"gather_types":      {{kernel: "cpu.gather_types"}},
 	"pool":              {{kernel: "cpu.pool"}},
 	"soft":              {{kernel: "cpu.soft"}},
+	"insert":            {{kernel: "cpu.insert"}},
 }
 
 // wide tells that the op does not round its result.

@@ -78,6 +78,7 @@ var kernelCosts = map[string]kernelCost{
 	"cpu.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
 	"cpu.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
 	"cpu.soft":              {},
+	"cpu.insert":            {},
 
 	"cuda.gather":            {rowsOnly: true},
 	"cuda.gather_positions":  {rowsOnly: true},

@@ -48,6 +48,7 @@ type decoder struct {
 	encoder   *decoder // to whose rows every layer attends; nil: none
 	mark      string   // begins the names of layers' values; "": l
 	patches   patches  // of encoders of images, which have them instead of tokens
+	inserts   bool     // steps may bring rows in place of those of tokens
 
 	whole             bool         // a sequence is computed at once, and what layers cache is for themselves
 	bothWay           bool         // tokens see those that follow them; windows are as wide to either side
@@ -178,6 +179,9 @@ func (in *importer) declareRopes(d *decoder) map[*rope]ir.Rope {
 // embed returns the residual stream that enters the first layer.
 func (in *importer) embed(d *decoder, table *ir.Value, s ir.Step) *ir.Value {
 	x := in.scaled(in.Gather(table, s.IDs), d.embedScale)
+	if d.inserts {
+		x = in.Insert(x, d.hidden)
+	}
 	if d.names.positions != "" {
 		x = in.Add(x, in.GatherPositions(in.skipped(d.names.positions+".weight", d.learned, d.hidden), s.Positions))
 	}

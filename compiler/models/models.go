@@ -23,6 +23,8 @@ var families = []*family{
 	t5, bart,
 
 	vit, clip, siglip,
+
+	llava,
 }
 
 // family is one model_type of config.json.
@@ -40,6 +42,7 @@ type family struct {
 	unused       []string                       // patterns of tensors that follow from config.json, besides unusedTensors
 	describe     func(f *hf.Fields, d *decoder) // what config.json says besides sizes; nil: nothing
 	towers       *towers                        // of models that read images, which have no block of their own; nil of others
+	joined       *joined                        // of models that read images among tokens; nil of others
 }
 
 // Options choose what the checkpoint leaves open.
@@ -75,6 +78,7 @@ type Info struct {
 	Encodes                bool       // prompts go through function "encode"
 
 	Image                 *Image   // of models that read images
+	Insert                *Insert  // of those that read them among tokens
 	Text                  *Text    // of those that compare them with texts
 	LogitScale, LogitBias *float64 // by which they do; nil: by the cosine alone
 }
@@ -84,8 +88,11 @@ func Supported() []string { return having(func(*family) bool { return true }) }
 
 // Decoders returns those of them that generate text from tokens alone.
 func Decoders() []string {
-	return having(func(f *family) bool { return !f.encodes() && !f.encodesFirst() && !f.readsImages() })
+	return having(func(f *family) bool { return !f.encodes() && !f.encodesFirst() && !f.readsImages() && !f.joins() })
 }
+
+// Joined returns those that read images among tokens.
+func Joined() []string { return having((*family).joins) }
 
 // Vision returns those that read images.
 func Vision() []string { return having((*family).readsImages) }
@@ -99,6 +106,7 @@ func Encoders() []string { return having((*family).encodes) }
 func (f *family) encodes() bool      { return f.shape.whole }
 func (f *family) encodesFirst() bool { return f.names.cross.q != "" }
 func (f *family) readsImages() bool  { return f.towers != nil }
+func (f *family) joins() bool        { return f.joined != nil }
 
 // having returns the model types of the families that have something, sorted.
 func having(has func(f *family) bool) []string {
@@ -131,8 +139,11 @@ func Import(c *hf.Checkpoint, opts Options) (*Model, error) {
 		return nil, err
 	}
 	build := importBlocks
-	if fam.towers != nil {
+	switch {
+	case fam.towers != nil:
 		build = importTowers
+	case fam.joined != nil:
+		build = importJoined
 	}
 	in, info, err := build(c, fam, opts)
 	if err != nil {

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -56,6 +57,7 @@ type defaults struct {
 	kvHeads      int64 // 0: as many as heads
 	dim          int64 // 0: hidden_size / num_attention_heads
 	inner        int64 // times hidden_size, where the key is missing; 0: it must not be
+	width        int64 // of the MLP, in place of inner
 	eps          float64
 	maxPositions int64
 	tied         bool
@@ -85,7 +87,7 @@ func readDecoder(f *hf.Fields, fam *family) *decoder {
 		d.vocab = int(readSize(f, s.vocab, def.vocab, maxVocab))
 	}
 	d.hidden = int(hidden)
-	d.inner = readInner(f, named(f, s.inner), def.inner*hidden)
+	d.inner = readInner(f, named(f, s.inner), cmp.Or(def.width, def.inner*hidden))
 	d.layers = int(readSize(f, s.layers, def.layers, maxLayers))
 	d.heads = int(heads)
 	d.kvHeads = int(f.IntOr(named(f, s.kvHeads), def.kvHeads, 1, maxHeads))

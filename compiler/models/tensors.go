@@ -17,6 +17,7 @@ type importer struct {
 	*ir.Builder
 	checkpoint *hf.Checkpoint
 	base       string                // begins the names of all tensors but the head's; "" where those in the checkpoint lack it
+	moved      []moved               // parts of a model that is made of several, which have other names there
 	used       map[string]*hf.Tensor // by name in the checkpoint
 	orders     map[*ir.Value][]sortedInput
 	unused     []string // patterns of tensors that config.json tells are left out
@@ -47,8 +48,16 @@ func tableOf(c *hf.Checkpoint, n *names) string {
 
 // stored returns the name under which the checkpoint holds the tensor.
 func (in *importer) stored(name string) string {
+	for _, m := range in.moved {
+		if rest, ok := strings.CutPrefix(name, m.from); ok {
+			return m.to + rest
+		}
+	}
 	return strings.TrimPrefix(name, in.base)
 }
+
+// moved says that tensors whose names begin with from are those that begin with to in the checkpoint.
+type moved struct{ from, to string }
 
 func (in *importer) has(name string) bool { return in.checkpoint.Has(in.stored(name)) }
 

@@ -15,7 +15,14 @@ const (
 // Image is what an image encoder reads: patches of images of a size.
 type Image struct {
 	Width, Height, Patch int
-	Class                bool // a row that the model has of its own comes first
+	Class                bool   // a row that the model has of its own comes first
+	Prepared             string // family whose images are prepared alike; "": the model's own
+}
+
+// Insert is what tokens of a prompt stand for an image: as many as function "image" makes rows, without the first Skip ones.
+type Insert struct {
+	Token int32
+	Skip  int
 }
 
 // imageChannels are red, green and blue.

@@ -29,6 +29,7 @@ type Files struct {
 	Config           []byte            // tokenizer_config.json
 	SpecialTokensMap []byte            // special_tokens_map.json
 	Jinja            []byte            // chat_template.jinja
+	JSON             []byte            // chat_template.json, which is read where there is no chat_template.jinja
 	Named            map[string]string // additional_chat_templates/NAME.jinja, by NAME
 }
 
@@ -36,6 +37,13 @@ type Files struct {
 // tokenizer_config.json.
 func Find(f Files) (Templates, error) {
 	found := Templates{}
+	if f.JSON != nil && f.Jinja == nil {
+		source, err := fromJSON(f.JSON)
+		if err != nil {
+			return nil, err
+		}
+		f.Jinja = []byte(source)
+	}
 	if f.Jinja != nil {
 		found[Default] = string(f.Jinja)
 	}

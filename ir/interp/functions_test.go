@@ -134,3 +134,31 @@ func @f(%x: f32[T,1], %kv0: kv[kv]) -> (f32[T,1], kv[kv]) {
 		wantNear(t, "ahead"+attrs, runSequences(t, text, x)[0].Data, want...)
 	}
 }
+
+// Rows that a batch brings take the place of those of type 1; where none is brought, nothing has to be.
+func TestInsertByHand(t *testing.T) {
+	m, err := ir.Parse("func @f(%x: f32[T,1], %types: i32[T], %soft: f32[T,1]) -> (f32[T,1]) {\n  %y = insert %x, %soft, %types : f32[T,1]\n  return %y\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := Batch{Inputs: map[string]Tensor{"x": {Rows: 3, Cols: 1, Data: []float32{1, 2, 3}}}}
+	b.Add(0, 0, 3, 0, 0, 0)
+	out, err := New(m, nil).Run("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantNear(t, "insert of nothing", out[0].Data, 1, 2, 3)
+	b.Types = []int32{0, 1, 0}
+	if _, err := New(m, nil).Run("f", &b); err == nil {
+		t.Error("a row of type 1 without rows that are brought")
+	}
+	b.Inputs["soft"] = Tensor{Rows: 3, Cols: 1, Data: []float32{7, 8, 9}}
+	if out, err = New(m, nil).Run("f", &b); err != nil {
+		t.Fatal(err)
+	}
+	wantNear(t, "insert", out[0].Data, 1, 8, 3)
+	b.Types[0] = 2
+	if _, err := New(m, nil).Run("f", &b); err == nil {
+		t.Error("a row of type 2")
+	}
+}

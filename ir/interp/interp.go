@@ -93,6 +93,11 @@ func (r *run) params(f *ir.Func) error {
 		if !ok {
 			t, ok = known[p.Name]
 		}
+		if !ok && r.batch.Types == nil && insertedAlone(f, p) { // no token takes a row of it
+			rows, _ := p.Type.Rows().Eval(r.env)
+			cols, _ := p.Type.Cols()
+			t, ok = newTensor(int(rows), int(cols)), true
+		}
 		if !ok {
 			return fmt.Errorf("no input for parameter %%%s", p.Name)
 		}

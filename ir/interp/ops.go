@@ -14,6 +14,7 @@ var executors = withActivations(map[string]func(*call) error{
 	"gather_types":     func(c *call) error { return c.lookUp("types") },
 	"pool":             (*call).pool,
 	"soft":             func(c *call) error { c.give(columns(c.arg("soft"), 0, c.arg("soft").Cols)); return nil },
+	"insert":           (*call).insert,
 	"rmsnorm":          (*call).rmsnorm,
 	"linear":           linear((*call).product),
 	"rope":             (*call).rope,

@@ -43,7 +43,7 @@ func (s *Scheduler) missing(q *Sequence) int {
 // do not preempt at once what was admitted just now. While nothing runs, nothing is kept and everything fits.
 func (s *Scheduler) fits(q *Sequence, kept int) bool {
 	s.match(q)
-	if s.missing(q)+s.sourcePages(q) > s.pool.Available()-kept {
+	if s.missing(q)+s.sourcePages(q)+s.imagePages(q) > s.pool.Available()-kept {
 		s.pool.Release(&q.table) // which keeps what was found from being evicted soon
 		q.computed = 0
 		return false
@@ -58,7 +58,7 @@ func (s *Scheduler) match(q *Sequence) {
 	if q.prompt.pending() {
 		return // the logits of all prompt tokens are needed
 	}
-	q.computed = max(q.computed, s.pool.Match(&q.table, q.tokens[:len(q.tokens)-1]))
+	q.computed = max(q.computed, s.pool.Match(&q.table, q.content()[:len(q.tokens)-1]))
 }
 
 // countMatch keeps the statistics of the first way through the prompt.

@@ -14,6 +14,7 @@ func (s *Scheduler) build() *flight {
 			s.append(f, q)
 		}
 	}
+	s.releaseScratch()
 	if !f.drafted() {
 		f.step.Drafts = f.step.Drafts[:0]
 	}
@@ -26,6 +27,7 @@ func (s *Scheduler) build() *flight {
 // append gives a sequence its part of a step. From here on its tokens count as computed, and the one that is sampled as there, if not known.
 func (s *Scheduler) append(f *flight, q *Sequence) {
 	p := part{q: q, life: q.life, from: q.computed, tokens: q.planned, firstRow: len(f.step.Rows), samples: q.planned == q.behind(), drafts: len(q.drafts)}
+	s.appendShown(f, q, f.step.T())
 	s.appendTokens(&f.step, q)
 	appendRows(&f.step, q, p.samples)
 	appendDraftRows(&f.step, q)

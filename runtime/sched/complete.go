@@ -24,7 +24,7 @@ func (s *Scheduler) Complete(out []engine.Sampled) {
 
 func (s *Scheduler) completePart(p *part, out []engine.Sampled) {
 	q := p.q
-	s.pool.Commit(&q.table, q.tokens[:p.from+p.tokens])
+	s.pool.Commit(&q.table, q.content()[:p.from+p.tokens])
 	rows := out[p.firstRow : p.firstRow+p.rows]
 	if p.samples {
 		rows = rows[:len(rows)-1-p.drafts]
@@ -91,6 +91,7 @@ func (s *Scheduler) release(q *Sequence) {
 	s.pool.Release(&q.table)
 	s.releaseSource(q)
 	q.state = ended
+	q.request.Images = nil // they are large
 	q.reborn()
 }
 

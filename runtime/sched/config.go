@@ -24,6 +24,8 @@ type Config struct {
 	NoPrefixCache bool
 	// MaxSource is how many tokens the text of a sequence may have that is encoded before its first step; 0: the model has no encoder.
 	MaxSource int
+	// MaxImage is how many tokens function "image" has for an image; 0: prompts have no images.
+	MaxImage int
 	// RopeSalt is engine.ModelInfo.RopeSalt.
 	RopeSalt string
 }
@@ -50,6 +52,9 @@ func (c *Config) check() error {
 	c.MaxContext = min(c.MaxContext, c.Pages*c.PageSize)
 	if c.ChunkTokens <= 0 {
 		c.ChunkTokens = c.MaxStepTokens
+	}
+	if err := c.checkImages(); err != nil {
+		return err
 	}
 	return c.checkSource()
 }

@@ -132,7 +132,7 @@ func (s *Scheduler) extendChain(p *part, first int, out []engine.Sampled) {
 		q.accepted++
 		s.stats.AcceptedTokens++
 		q.computed++
-		s.pool.Commit(&q.table, q.tokens[:q.computed])
+		s.pool.Commit(&q.table, q.content()[:q.computed])
 	}
 	if p.drafts > 0 && p.alive() {
 		s.pool.Trim(&q.table, q.computed)

@@ -11,6 +11,7 @@ import (
 type flight struct {
 	step  engine.Step
 	parts []part // in the order of the step's sequences
+	shown []Shown
 }
 
 // part is what a sequence has in a flight.
@@ -40,7 +41,7 @@ func (s *Scheduler) Ahead(now time.Time) *engine.Step {
 	if len(s.flights) != 1 {
 		panic("sched: a step ahead is one ahead of a single step in flight")
 	}
-	if s.flights[0].drafted() { // nobody knows how many tokens it gives
+	if s.flights[0].drafted() || s.config.MaxImage > 0 { // nobody knows how many tokens it gives, or the pages of images are free again when it has run
 		return nil
 	}
 	s.expire(now)
@@ -76,6 +77,8 @@ func (s *Scheduler) take() *flight {
 	}
 	f.step.Reset()
 	f.parts = f.parts[:0]
+	clear(f.shown) // lets go of the images
+	f.shown = f.shown[:0]
 	s.flights = append(s.flights, f)
 	return f
 }

@@ -24,7 +24,7 @@ func (s *Scheduler) preempt(i int) {
 	s.running = append(s.running[:i], s.running[i+1:]...)
 	s.pool.Release(&q.table)
 	s.releaseSource(q)
-	q.computed, q.planned, q.again = 0, 0, true
+	q.computed, q.planned, q.made, q.again = 0, 0, 0, true
 	q.drafts = q.drafts[:0]
 	s.stats.Preemptions++
 	s.wait(q)

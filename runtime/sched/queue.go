@@ -67,5 +67,6 @@ func (s *Scheduler) leave(q *Sequence) {
 		s.running = slices.Delete(s.running, at, at+1)
 	}
 	q.state = ended
+	q.request.Images = nil
 	q.reborn()
 }

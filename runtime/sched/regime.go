@@ -59,7 +59,7 @@ func (s *Scheduler) change(q *Sequence) {
 	}
 	s.pool.Release(&q.table)
 	q.reborn()
-	q.ropeLen, q.computed, q.again = len(q.tokens), 0, true
+	q.ropeLen, q.computed, q.made, q.again = len(q.tokens), 0, 0, true
 	s.initTable(q)
 }
 

@@ -96,6 +96,7 @@ func (s *Scheduler) Schedule(now time.Time) *engine.Step {
 	s.admit(now)
 	s.share()
 	s.shareEncoder()
+	s.shareImages()
 	s.place()
 	f := s.build()
 	if len(f.parts) == 0 {

@@ -13,6 +13,7 @@ type Request struct {
 	Prompt []int32
 	// Source is the text that a decoder attends to, which is encoded before the first token; nil in models that do not encode.
 	Source []int32
+	Images []Image // that tokens of the prompt stand for
 	// First are the tokens that the output begins with whatever the model says, and Last those that end it where MaxTokens does.
 	First, Last []int32
 	MaxTokens   int // output tokens at most; 0: as many as the context allows
@@ -43,6 +44,8 @@ type Sequence struct {
 	started time.Time // when it was first admitted
 
 	tokens   []int32 // prompt, then output
+	keys     []int32 // content's
+	made     int     // leading images of the prompt whose rows have been made, or were not needed
 	limit    int     // tokens at most
 	computed int     // leading tokens whose keys and values are cached when the steps in flight have run
 	ropeLen  int     // at least this in every token's engine.Step.RopeLen: length of the prompt, or at the change of regime

@@ -70,7 +70,7 @@ func (s *Scheduler) follows(q *Sequence) bool {
 		return false
 	}
 	same := func(r *Sequence) bool {
-		return len(r.tokens) >= end && q.table.Level(&r.table) && slices.Equal(q.tokens[start:end], r.tokens[start:end])
+		return len(r.tokens) >= end && q.table.Level(&r.table) && slices.Equal(q.content()[start:end], r.content()[start:end])
 	}
 	for _, f := range s.flights { // whose pages are not known yet
 		for i := range f.parts {

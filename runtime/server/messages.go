@@ -73,41 +73,70 @@ func (r *request) appendMessage(dst []byte, m strictjson.Value) ([]byte, *apiErr
 func (r *request) appendMessageValue(dst []byte, m strictjson.Member) (_ []byte, err *apiError) {
 	switch m.Key {
 	case "content":
-		r.finalText, err = contentText(m.Value)
-		return appendQuoted(dst, r.finalText), err
+		return r.appendContent(dst, m.Value)
 	case "tool_calls":
 		return appendToolCalls(dst, m.Value)
 	}
 	return append(dst, m.Value...), nil
 }
 
-// contentText returns a content as one string: text parts are lines, as vLLM joins them.
-func contentText(v strictjson.Value) (string, *apiError) {
-	if text, ok := v.Text(); ok {
-		return text, nil
+// appendContent writes a content as the template expects it: one string, of which text parts are lines, as vLLM joins them, and images lines of their own; or
+// a list of parts.
+func (r *request) appendContent(dst []byte, v strictjson.Value) ([]byte, *apiError) {
+	parts, err := r.contentParts(v)
+	if err != nil {
+		return dst, err
 	}
-	parts, ok := v.Array()
-	if !ok {
-		return "", wrongType(v, "a string or an array of text parts")
-	}
-	var lines []string
-	for _, part := range parts {
-		text, err := partText(part)
-		if err != nil {
-			return "", err
+	var texts, lines []string
+	list := []byte{'['}
+	for i, p := range parts {
+		list = append(list, ","[:min(i, 1)]...)
+		if p.image {
+			lines, list = append(lines, r.model.ImageName), append(list, `{"type":"image"}`...)
+			continue
 		}
-		lines = append(lines, text)
+		texts, lines = append(texts, p.text), append(lines, p.text)
+		list = append(appendQuoted(append(list, `{"type":"text","text":`...), p.text), '}')
 	}
-	return strings.Join(lines, "\n"), nil
+	r.finalText = strings.Join(texts, "\n")
+	if r.model.Parts {
+		return append(append(dst, list...), ']'), nil
+	}
+	return appendQuoted(dst, strings.Join(lines, "\n")), nil
+}
+
+// contentPart is a text, or an image, whose file is the request's next.
+type contentPart struct {
+	text  string
+	image bool
+}
+
+// contentParts returns the parts of a content.
+func (r *request) contentParts(v strictjson.Value) ([]contentPart, *apiError) {
+	if text, ok := v.Text(); ok {
+		return []contentPart{{text: text}}, nil
+	}
+	elements, ok := v.Array()
+	if !ok {
+		return nil, wrongType(v, "a string or an array of text parts")
+	}
+	parts := make([]contentPart, len(elements))
+	for i, e := range elements {
+		var err *apiError
+		if parts[i], err = r.contentPart(e); err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
 }
 
 // textParts names the types of content parts that are text, and the key that holds it.
 var textParts = map[string]string{"text": "text", "refusal": "refusal"}
 
-func partText(part strictjson.Value) (string, *apiError) {
+func (r *request) contentPart(part strictjson.Value) (p contentPart, err *apiError) {
 	members, ok := part.Object()
 	if !ok {
-		return "", wrongType(part, "an object with type and text")
+		return p, wrongType(part, "an object with type and text")
 	}
 	kind := ""
 	for _, m := range members {
@@ -116,15 +145,20 @@ func partText(part strictjson.Value) (string, *apiError) {
 		}
 	}
 	key, ok := textParts[kind]
-	if !ok {
-		return "", invalid("", "unsupported_value", "parts of type %.32q are not supported, the model reads text", kind)
+	switch {
+	case kind == imagePart && r.model.readsImages():
+		return contentPart{image: true}, r.readImagePart(members)
+	case !ok && r.model.readsImages():
+		return p, invalid("", "unsupported_value", "parts of type %.32q are not supported, the model reads text and %s", kind, imagePart)
+	case !ok:
+		return p, invalid("", "unsupported_value", "parts of type %.32q are not supported, the model reads text", kind)
 	}
 	for _, m := range members {
 		if text, ok := m.Value.Text(); ok && m.Key == key {
-			return text, nil
+			return contentPart{text: text}, nil
 		}
 	}
-	return "", invalid("", "invalid_value", "a part of type %s needs a string %s", kind, key)
+	return p, invalid("", "invalid_value", "a part of type %s needs a string %s", kind, key)
 }
 
 // appendToolCalls writes the calls of an earlier answer with their arguments as objects: on the wire they are JSON in a string,

@@ -81,6 +81,12 @@ type Model struct {
 	// Of an adapter that is offered beside a model: that one's name, where the adapter came from, and what requests are to have.
 	Parent, Root string
 	Adapter      *runtime.Adapter
+
+	// Of models that read images among tokens: whether the chat template takes lists of parts; else ImageName stands for an image in a text. MaxImages is how
+	// many a request may have; 0: 8.
+	Parts     bool
+	ImageName string
+	MaxImages int
 }
 
 // modelTable looks models up by name, and the adapters beside them.

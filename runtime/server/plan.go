@@ -19,9 +19,13 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 	if err != nil {
 		return Model{}, nil, err
 	}
-	layOut, err := chatTemplate(loaded.Plan)
+	layOut, parts, err := chatTemplate(loaded.Plan)
 	if err != nil {
 		return Model{}, nil, err
+	}
+	image := ""
+	if insert := loaded.Info.Insert; insert != nil {
+		image = string(tok.TokenBytes(insert.Token))
 	}
 	limits, pages := loaded.Model.Limits()
 	var e *runtime.Engine
@@ -36,6 +40,7 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 	return Model{
 		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), MaxSource: e.MaxSource(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
 		Backend: e, Tokenizer: planTokenizer{tok}, Chat: layOut, Metrics: observed,
+		Parts: image != "" && parts, ImageName: image,
 	}, e, nil
 }
 
@@ -126,18 +131,18 @@ func PlanChat(plan *engine.Plan) (*chat.Renderer, error) {
 	return chat.NewRenderer(templates, files)
 }
 
-// chatTemplate returns nil for plans that have no chat template.
-func chatTemplate(plan *engine.Plan) (ChatTemplate, error) {
+// chatTemplate returns nil for plans that have no chat template. parts tells that it takes contents that are lists of parts.
+func chatTemplate(plan *engine.Plan) (layOut ChatTemplate, parts bool, err error) {
 	if len(plan.Names(engine.KindTemplate)) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	r, err := PlanChat(plan)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
+		return nil, false, fmt.Errorf("%s: %w", plan.Path(), err)
 	}
 	return func(p ChatPrompt) (string, error) {
 		return r.Render(chat.Prompt{
 			Messages: p.Messages, Tools: p.Tools, Documents: p.Documents, Kwargs: p.Kwargs, AddGenerationPrompt: p.AddGenerationPrompt, Now: time.Now(),
 		})
-	}, nil
+	}, plan.Info().Insert != nil && r.ReadsParts(), nil
 }

@@ -84,7 +84,7 @@ func (r *request) encode() error {
 		}
 		p.ids = ids
 	}
-	return nil
+	return r.show()
 }
 
 // source names the field that the prompts come from.

@@ -19,10 +19,11 @@ type request struct {
 	messages      bool // chat.Messages was given
 	chat          ChatPrompt
 	continueFinal bool
-	finalText     string  // content of the last message
-	noTools       bool    // tool_choice "none"
-	addSpecial    *bool   // nil: what is usual for the kind of prompt
-	tokens        []int32 // of detokenize
+	finalText     string   // content of the last message
+	images        [][]byte // files, in the order of the conversation
+	noTools       bool     // tool_choice "none"
+	addSpecial    *bool    // nil: what is usual for the kind of prompt
+	tokens        []int32  // of detokenize
 	tokenStrings  bool
 
 	promptName         string // of embeddings: what precedes the texts

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,11 +106,14 @@ func New(config Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.config.Limits = config.Limits.orDefaults()
 	var err error
 	if s.models, err = newModelTable(config.Models); err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(s.models.list, (*Model).readsImages) {
+		fill(&config.Limits.BodyBytes, imageBody)
+	}
+	s.config.Limits = config.Limits.orDefaults()
 	if s.certificate, err = s.loadCertificate(); err != nil {
 		return nil, err
 	}

@@ -59,6 +59,7 @@ var binders = map[string]func(*binding) (runner, error){
 	"cpu.gather_types":      bindGatherTypes,
 	"cpu.pool":              bindPool,
 	"cpu.soft":              bindSoft,
+	"cpu.insert":            bindInsert,
 }
 
 // binding gives a binder the operands of its launch, which is one of function f.

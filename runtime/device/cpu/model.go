@@ -46,6 +46,7 @@ type function struct {
 	runners    []runner
 	sampler    *sampler // of the function "step"; nil of others
 	soft       int      // numbers of a row that steps bring instead of tokens; 0: none
+	inserts    int      // numbers of a row that steps may bring in place of a token's; 0: they bring none
 	positions  int      // that a whole sequence may have, where there is a table of them; 0: as many as the context
 }
 
@@ -91,6 +92,9 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 		return err
 	}
 	if err := m.adapters.check(step); err != nil {
+		return err
+	}
+	if err := m.main.checkInserted(step); err != nil {
 		return err
 	}
 	if err := m.encodeTexts(step); err != nil {

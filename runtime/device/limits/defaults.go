@@ -45,7 +45,10 @@ func (r Request) Fill() (Limits, error) {
 	setDefault(&s.MaxSequences, defaultSequences)
 	setDefault(&s.MaxContext, max(r.Info.MaxContext, 1))
 	tokens := defaultStepTokens
-	if r.Whole {
+	switch {
+	case r.Whole && r.Info.Insert != nil: // of images alone
+		tokens = min(max(tokens, r.Info.Image.Rows()), maxStepTokens)
+	case r.Whole:
 		tokens = min(max(tokens, s.MaxContext), maxStepTokens)
 	}
 	setDefault(&s.MaxStepTokens, tokens)
