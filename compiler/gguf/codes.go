@@ -10,8 +10,24 @@ import (
 	"llmc/internal/quant"
 )
 
+// codedRow is a row of a quant.Block: what its format has for groups.
+type codedRow struct {
+	codes        []uint8
+	scales       []float32
+	steps, zeros []uint8
+}
+
+// rowOf returns row i of a block.
+func rowOf(b *quant.Block, i int) codedRow {
+	return codedRow{part(b.Codes, i, b.Rows), part(b.Scales, i, b.Rows), part(b.Steps, i, b.Rows), part(b.Zeros, i, b.Rows)}
+}
+
+// part returns part i of n equal ones.
+func part[T any](s []T, i, n int) []T { return s[i*(len(s)/n) : (i+1)*(len(s)/n)] }
+
 // codesQ4_0 gives codes of 0..15 with zero point 8, as int4 has them.
-func codesQ4_0(codes []uint8, scales []float32, src []byte) {
+func codesQ4_0(r *codedRow, src []byte) {
+	codes, scales := r.codes, r.scales
 	for ; len(src) >= 18; codes, scales, src = codes[32:], scales[1:], src[18:] {
 		scales[0] = half(src)
 		for i, c := range src[2:18] {
@@ -51,11 +67,10 @@ func (c codedRows) ReadRows(dst []float32, lo int64) error { return c.rows.ReadR
 
 // ReadCodes implements stored.Source.
 func (c codedRows) ReadCodes(b *quant.Block, lo int64) error {
-	groups := len(b.Scales) / max(1, b.Rows)
 	return c.eachRow(lo, b.Rows, func(i int, src []byte) error {
-		scales := b.Scales[i*groups : (i+1)*groups]
-		c.info.kind.codes(b.Codes[i*b.Cols:(i+1)*b.Cols], scales, src)
-		for _, s := range scales {
+		row := rowOf(b, i)
+		c.info.kind.codes(&row, src)
+		for _, s := range row.scales {
 			if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
 				return fmt.Errorf("has a scale of %g: the file is damaged", s)
 			}

@@ -16,6 +16,7 @@ var constants = map[string][]uint64{
 	"signBytes":   every(0x80808080),
 	"oneWords":    every(0x00010001),
 	"lowNibbles":  every(0x0f0f0f0f),
+	"wordTwice":   {0x0504050401000100, 0x0d0c0d0c09080908, 0x0504050401000100, 0x0d0c0d0c09080908}, // the lower word of each dword, twice
 	"lowBits":     every(0xf),
 	"minusZeroU8": every(0xffffff80),
 	"e4m3AsF16":   every(0xbfffbfff), // without the second copy of the sign
