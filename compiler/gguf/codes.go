@@ -19,11 +19,11 @@ type codedRow struct {
 
 // rowOf returns row i of a block.
 func rowOf(b *quant.Block, i int) codedRow {
-	return codedRow{part(b.Codes, i, b.Rows), part(b.Scales, i, b.Rows), part(b.Steps, i, b.Rows), part(b.Zeros, i, b.Rows)}
+	return codedRow{share(b.Codes, i, b.Rows), share(b.Scales, i, b.Rows), share(b.Steps, i, b.Rows), share(b.Zeros, i, b.Rows)}
 }
 
-// part returns part i of n equal ones.
-func part[T any](s []T, i, n int) []T { return s[i*(len(s)/n) : (i+1)*(len(s)/n)] }
+// share returns part i of n equal ones.
+func share[T any](s []T, i, n int) []T { return s[i*(len(s)/n) : (i+1)*(len(s)/n)] }
 
 // codesQ4_0 gives codes of 0..15 with zero point 8, as int4 has them.
 func codesQ4_0(r *codedRow, src []byte) {
@@ -39,7 +39,7 @@ func codesQ4_0(r *codedRow, src []byte) {
 // matrix describes what is stored of a tensor, nil for plain numbers. In a model of codes, numbers of 16 bits are part of what is to be kept exactly too.
 func (r *rows) matrix(coded bool) (*stored.Matrix, error) {
 	t := r.info.kind
-	if len(r.info.shape) != 2 || t.decode == nil && (t.number != dtype.F16 || !coded) {
+	if len(r.info.shape) != 2 || r.less != 0 || t.decode == nil && (t.number != dtype.F16 || !coded) {
 		return nil, nil
 	}
 	var format *quant.Format
@@ -84,8 +84,8 @@ func (r *rows) eachRow(lo int64, n int, use func(i int, src []byte) error) error
 	size := r.cols / r.info.kind.block * r.info.kind.bytes
 	for i := range n {
 		row := lo + int64(i)
-		if r.dim > 0 {
-			row = paired(row, r.dim)
+		if r.order != nil {
+			row = r.order(row)
 		}
 		if row < 0 || row >= r.info.shape[0] {
 			return fmt.Errorf("row %d of %d", row, r.info.shape[0])
