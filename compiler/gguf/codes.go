@@ -99,3 +99,17 @@ func (r *rows) eachRow(lo int64, n int, use func(i int, src []byte) error) error
 	r.file.Release(r.info.offset+lo*size, int64(n)*size)
 	return nil
 }
+
+// codesMXFP4: a block begins with its exponent. Blocks of zeros may have any; other exponents, whose halves are no normal numbers, have no format.
+func codesMXFP4(r *codedRow, src []byte) {
+	for i := 0; len(src) >= 17; i, src = i+1, src[17:] {
+		out, any := r.codes[32*i:][:32], byte(0)
+		for k, c := range src[1:17] {
+			out[k], out[k+16] = c&15, c>>4
+			any |= c & 0x77
+		}
+		if r.scales[i] = powerOfTwo(src[0]); any == 0 {
+			r.scales[i] = 0
+		}
+	}
+}

@@ -40,10 +40,11 @@ var tensorTypes = []tensorType{
 	{id: 13, name: "Q5_K", block: 256, bytes: 176, number: dtype.F32, decode: decodeQ5K, format: "q5_k", codes: codesQ5K},
 	{id: 14, name: "Q6_K", block: 256, bytes: 210, number: dtype.F32, decode: decodeQ6K, format: "q6_k", codes: codesQ6K},
 	{id: 20, name: "IQ4_NL", block: 32, bytes: 18, number: dtype.F32, decode: decodeIQ4NL, digits: digitsIQ4NL},
+	{39, "MXFP4", 32, 17, dtype.F32, decodeMXFP4, "mxfp4", codesMXFP4, nil},
 	{id: 9, name: "Q8_1"}, {id: 15, name: "Q8_K"},
 	{id: 16, name: "IQ2_XXS"}, {id: 17, name: "IQ2_XS"}, {id: 18, name: "IQ3_XXS"}, {id: 19, name: "IQ1_S"}, {id: 21, name: "IQ3_S"},
 	{id: 22, name: "IQ2_S"}, {id: 23, name: "IQ4_XS"}, {id: 29, name: "IQ1_M"}, {id: 34, name: "TQ1_0"}, {id: 35, name: "TQ2_0"},
-	{id: 39, name: "MXFP4"}, {id: 40, name: "NVFP4"},
+	{id: 40, name: "NVFP4"},
 	{id: 24, name: "I8"}, {id: 25, name: "I16"}, {id: 26, name: "I32"}, {id: 27, name: "I64"},
 }
 
