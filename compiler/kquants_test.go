@@ -6,12 +6,14 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"llmc/compiler"
 	"llmc/compiler/gguf/gguftest"
 	"llmc/engine"
 	"llmc/internal/dtype"
+	"llmc/passes"
 	"llmc/runtime/device/cpu"
 )
 
@@ -43,8 +45,8 @@ func (k kQuant) blocks(r *rand.Rand, elements uint64) []byte {
 	return data
 }
 
-// model is a Llama of one layer, all of whose matrices are of the type, with a tied head.
-func (k kQuant) model(t *testing.T) string {
+// model is a Llama of one layer, all of whose matrices are of the type, with a tied head. With experts it is a Mixtral.
+func (k kQuant) model(t *testing.T, experts uint64) string {
 	t.Helper()
 	r := rand.New(rand.NewPCG(uint64(k.id), 1))
 	const hidden, inner, vocab = 256, 512, 48
@@ -58,13 +60,25 @@ func (k kQuant) model(t *testing.T) string {
 		tokens = append(tokens, fmt.Sprintf("t%d", i))
 	}
 	w.Keys = append(w.Keys, "tokenizer.ggml.tokens", tokens, "tokenizer.ggml.scores", make([]float32, vocab), "tokenizer.ggml.token_type", slices.Repeat([]int32{1}, vocab))
-	for _, m := range []struct {
+	type matrix struct {
 		name       string
 		cols, rows uint64
-	}{
+	}
+	matrices := []matrix{
 		{"token_embd", hidden, vocab}, {"blk.0.attn_q", hidden, hidden}, {"blk.0.attn_k", hidden, hidden / 2}, {"blk.0.attn_v", hidden, hidden / 2},
-		{"blk.0.attn_output", hidden, hidden}, {"blk.0.ffn_gate", hidden, inner}, {"blk.0.ffn_up", hidden, inner}, {"blk.0.ffn_down", inner, hidden},
-	} {
+		{"blk.0.attn_output", hidden, hidden},
+	}
+	each := []matrix{{"blk.0.ffn_gate", hidden, inner}, {"blk.0.ffn_up", hidden, inner}, {"blk.0.ffn_down", inner, hidden}}
+	if experts == 0 {
+		matrices = append(matrices, each...)
+	} else {
+		w.Keys = append(w.Keys, "llama.expert_count", int(experts), "llama.expert_used_count", 2)
+		matrices = append(matrices, matrix{"blk.0.ffn_gate_inp", hidden, experts})
+		for _, m := range each {
+			w.Tensors = append(w.Tensors, gguftest.Tensor{Name: m.name + "_exps.weight", Kind: k.id, Dims: []uint64{m.cols, m.rows, experts}, Data: k.blocks(r, m.cols*m.rows*experts)})
+		}
+	}
+	for _, m := range matrices {
 		w.Tensors = append(w.Tensors, gguftest.Tensor{Name: m.name + ".weight", Kind: k.id, Dims: []uint64{m.cols, m.rows}, Data: k.blocks(r, m.cols*m.rows)})
 	}
 	for _, name := range []string{"output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"} {
@@ -77,6 +91,21 @@ func (k kQuant) model(t *testing.T) string {
 	return w.Save(t, "model.gguf")
 }
 
+// TestNothingIsRoundedToKQuants refuses them as formats.
+func TestNothingIsRoundedToKQuants(t *testing.T) {
+	path := kQuants[2].model(t, 0)
+	for _, o := range []compiler.Options{
+		{Model: path, Quant: "q4_k"},
+		{Model: path, Quant: "bf16", Override: []passes.Override{{Pattern: "*down_proj*", Format: "q6_k"}}},
+		{Model: path, Override: []passes.Override{{Pattern: "*down_proj*", Format: "q6_k"}}},
+	} {
+		o.Out = filepath.Join(t.TempDir(), "engine.plan")
+		if _, err := compiler.Build(t.Context(), o); err == nil || !strings.Contains(err.Error(), "nothing is rounded to q") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // TestKQuantsAreKept builds models of K-quants in their own codes: every weight has the numbers of the file, and logits are those of the numbers in f32 (TestGoldensGGUF and
 // TestBlocks of package gguf say that these are right), but for what inputs of 16 bits lose.
 func TestKQuantsAreKept(t *testing.T) {
@@ -84,8 +113,12 @@ func TestKQuantsAreKept(t *testing.T) {
 	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6}
 	ids := []int32{1, 7, 3, 40, 12, 5, 9, 22, 31, 2, 47}
 	for _, k := range kQuants {
+		experts := uint64(0)
+		if k.name == "Q4_K" {
+			experts = 3
+		}
 		t.Run(k.name, func(t *testing.T) {
-			path, out := k.model(t), filepath.Join(t.TempDir(), "engine.plan")
+			path, out := k.model(t, experts), filepath.Join(t.TempDir(), "engine.plan")
 			report, err := compiler.Build(t.Context(), compiler.Options{Model: path, Out: out, KVDType: "f32", Check: true})
 			check(t, err)
 			if want := k.name + " " + formats[k.name]; report.Quant != want || report.Accuracy.WeightError != 0 {
@@ -112,5 +145,15 @@ func TestKQuantsAreKept(t *testing.T) {
 				t.Logf("off by %.2g", most)
 			}
 		})
+	}
+}
+
+// TestKQuantsOnGPUs wants the numbers of codes for which a target has no kernels, in bf16.
+func TestKQuantsOnGPUs(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "engine.plan")
+	report, err := compiler.Build(t.Context(), compiler.Options{Model: kQuants[2].model(t, 0), Out: out, Archs: []string{"sm80"}})
+	check(t, err)
+	if report.Quant != "Q4_K bf16" {
+		t.Errorf("weights are %s", report.Quant)
 	}
 }

@@ -247,6 +247,19 @@ var mistakes = []struct {
 	}},
 }
 
+// TestExperts wants a matrix, or a bias, for each expert.
+func TestExperts(t *testing.T) {
+	for _, shape := range [][]uint64{{8}, {8, 1 << 13}} {
+		w := tiny()
+		size := shape[0] * 4
+		if len(shape) > 1 {
+			size *= shape[1]
+		}
+		w.Tensors = append(w.Tensors, gguftest.Tensor{Name: "blk.0.ffn_gate_exps.weight", Dims: shape, Data: make([]byte, size)})
+		refused(t, w.Save(t, "model.gguf"), "it must hold a matrix, or a bias, for each of up to 4096 experts")
+	}
+}
+
 func firstTensor(w *gguftest.Writer) *gguftest.Tensor { return &w.Tensors[0] }
 
 // TestRefused has one mistake at a time.
