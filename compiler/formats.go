@@ -29,6 +29,9 @@ func policy(name string) (passes.Policy, *quant.Format, error) {
 	if err != nil {
 		return passes.Policy{}, nil, err
 	}
+	if f.Imported() {
+		return passes.Policy{}, nil, fmt.Errorf("nothing is rounded to %s: codes of GGUF files stay as they are with --quant auto", f.Name)
+	}
 	return passes.Policy{Linear: name, KeepStored: auto}, f, nil
 }
 

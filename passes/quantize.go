@@ -130,6 +130,9 @@ func (c *Context) setFormat(w *ir.Weight, r role) error {
 		if err != nil {
 			return fmt.Errorf("weight %%%s: %w", w.Name, err)
 		}
+		if f.Imported() {
+			return fmt.Errorf("weight %%%s: nothing is rounded to %s; take another format", w.Name, f.Name)
+		}
 		w.Type.DType, w.Type.Quant = f.DType, f.Type
 	}
 	w.Segment = segment(w)

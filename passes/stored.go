@@ -40,6 +40,9 @@ func (c *Context) changeStored(w *ir.Weight, name string) error {
 		w.Type.Quant = f.Type
 		return nil
 	}
+	if f.Imported() {
+		return fmt.Errorf("nothing is rounded to %s, and the checkpoint has other codes (%s); take another format", f.Name, w.Stored)
+	}
 	if !f.Plain() && !c.Options.Policy.Requantize {
 		return fmt.Errorf("the checkpoint has it in codes of its own (%s), and %s would round them again; keep them with --quant auto, or allow it with --requantize", w.Stored, f.Name)
 	}

@@ -1,21 +1,21 @@
 package gguf
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
 
-// architecture is one value of general.architecture: which family of config.json it is, and what its keys and tensors are called there. A new family is one row
-// of architectures, with rows of its own for what decoderKeys and decoderTensors lack.
+// architecture is one value of general.architecture, or the models of one that has several: which family of config.json it is, and what its keys and tensors are called
+// there. A new family is one row of architectures, with rows of its own for what decoderKeys and decoderTensors lack or say otherwise: the first row of a name counts.
 type architecture struct {
 	name             string
-	modelType, class string // model_type and architectures of config.json
+	when             func(m *model) bool // tells whether it is this one, where there are several of the name; nil: it is
+	modelType, class string              // model_type and architectures of config.json
 	keys             []keyRow
 	flags            []flagRow
+	sizes            []sizeRow
+	fixed            []fixedRow
 	tensors          []tensorRow
-	// paired: the converter has put rows of q and k that a rotary embedding turns together next to each other (see paired).
-	paired bool
 }
 
 // keyRow maps a key, which begins with the architecture's name and a dot.
@@ -26,6 +26,8 @@ type keyRow struct {
 	same bool
 	// texts gives config.json's words for a string.
 	texts map[string]string
+	// as makes the value that config.json has; nil: the same.
+	as func(m *model, v any) any
 }
 
 // flagRow is a truth of config.json that tells whether there is a tensor.
@@ -34,74 +36,33 @@ type flagRow struct {
 	absent     bool // true where there is none
 }
 
-// tensorRow maps a tensor's name without its ending, .weight or .bias; * is the number of a layer.
-type tensorRow struct{ name, to string }
+// sizeRow is a number of config.json that is the rows of a tensor.
+type sizeRow struct{ to, tensor string }
 
-var architectures = []architecture{
-	{name: "llama", modelType: "llama", class: "LlamaForCausalLM", keys: decoderKeys, flags: append(llamaBiases, decoderFlags...), tensors: decoderTensors, paired: true},
-	{name: "qwen2", modelType: "qwen2", class: "Qwen2ForCausalLM", keys: decoderKeys, flags: decoderFlags, tensors: decoderTensors},
-	{name: "qwen3", modelType: "qwen3", class: "Qwen3ForCausalLM", keys: decoderKeys, flags: append(qwen3Biases, decoderFlags...), tensors: append(qkNormTensors, decoderTensors...)},
+// fixedRow is a key of config.json that all models of the architecture have alike. It is left out where config has no key beside, of those that after names.
+type fixedRow struct {
+	to    string
+	value any
+	after string // an object that must be there for it; "": always
 }
 
-// decoderKeys are the keys of models of the Llama shape.
-var decoderKeys = []keyRow{
-	{key: "context_length", to: "max_position_embeddings"},
-	{key: "embedding_length", to: "hidden_size"},
-	{key: "block_count", to: "num_hidden_layers"},
-	{key: "feed_forward_length", to: "intermediate_size"},
-	{key: "vocab_size", to: "vocab_size"},
-	{key: "attention.head_count", to: "num_attention_heads"},
-	{key: "attention.head_count_kv", to: "num_key_value_heads"},
-	{key: "attention.key_length", to: "head_dim"},
-	{key: "attention.value_length", to: "head_dim", same: true},
-	{key: "attention.layer_norm_rms_epsilon", to: "rms_norm_eps"},
-	{key: "attention.causal"},
-	{key: "rope.dimension_count", to: "head_dim", same: true},
-	{key: "rope.freq_base", to: "rope_theta"},
-	{key: "rope.scaling.type", to: "rope_scaling.rope_type", texts: map[string]string{"none": "default"}},
-	{key: "rope.scaling.factor", to: "rope_scaling.factor"},
-	{key: "rope.scaling.original_context_length", to: "rope_scaling.original_max_position_embeddings"},
-	{key: "rope.scaling.attn_factor", to: "rope_scaling.attention_factor"},
-	{key: "rope.scaling.yarn_attn_factor", to: "rope_scaling.attention_factor"},
-	{key: "rope.scaling.yarn_beta_fast", to: "rope_scaling.beta_fast"},
-	{key: "rope.scaling.yarn_beta_slow", to: "rope_scaling.beta_slow"},
-	{key: "rope.scaling.finetuned"},
-	{key: "tensor_data_layout"},
+// tensorRow maps a tensor's name without its ending, .weight or .bias; * is the number of a layer. % is that of an expert, whose matrices, or biases, lie in one tensor of the
+// file and are one each in transformers.
+type tensorRow struct {
+	name, to string
+	alone    bool     // what transformers has has no ending
+	order    rowOrder // how rows lie in the file; nil: as in transformers
+	less     float32  // what the file has added to every number
 }
 
-var decoderFlags = []flagRow{{to: "tie_word_embeddings", tensor: "output.weight", absent: true}}
+var architectures = slices.Concat(decoderArchitectures, layerNormArchitectures, mixtureArchitectures)
 
-var (
-	llamaBiases = []flagRow{{to: "attention_bias", tensor: "blk.0.attn_output.bias"}, {to: "mlp_bias", tensor: "blk.0.ffn_down.bias"}}
-	qwen3Biases = []flagRow{{to: "attention_bias", tensor: "blk.0.attn_output.bias"}}
+// frequencies is a tensor of divisors of rotary frequencies, which config.json has as numbers; the others are those of short and of long texts.
+const (
+	frequencies      = "rope_freqs.weight"
+	shortFrequencies = "rope_factors_short.weight"
+	longFrequencies  = "rope_factors_long.weight"
 )
-
-// decoderTensors are the tensors of models of the Llama shape.
-var decoderTensors = []tensorRow{
-	{"token_embd", "model.embed_tokens"},
-	{"output_norm", "model.norm"},
-	{"output", "lm_head"},
-	{"blk.*.attn_norm", "model.layers.*.input_layernorm"},
-	{"blk.*.attn_q", "model.layers.*.self_attn.q_proj"},
-	{"blk.*.attn_k", "model.layers.*.self_attn.k_proj"},
-	{"blk.*.attn_v", "model.layers.*.self_attn.v_proj"},
-	{"blk.*.attn_output", "model.layers.*.self_attn.o_proj"},
-	{"blk.*.ffn_norm", "model.layers.*.post_attention_layernorm"},
-	{"blk.*.ffn_gate", "model.layers.*.mlp.gate_proj"},
-	{"blk.*.ffn_up", "model.layers.*.mlp.up_proj"},
-	{"blk.*.ffn_down", "model.layers.*.mlp.down_proj"},
-}
-
-var qkNormTensors = []tensorRow{
-	{"blk.*.attn_q_norm", "model.layers.*.self_attn.q_norm"},
-	{"blk.*.attn_k_norm", "model.layers.*.self_attn.k_norm"},
-}
-
-// pairedTensors are those whose rows a paired architecture reorders.
-var pairedTensors = []string{"blk.*.attn_q", "blk.*.attn_k"}
-
-// frequencies is a tensor of divisors of rotary frequencies, which config.json has as numbers.
-const frequencies = "rope_freqs.weight"
 
 const architectureKey = "general.architecture"
 
@@ -112,61 +73,99 @@ func (m *model) findArchitecture() (*architecture, error) {
 	}
 	var known []string
 	for i := range architectures {
-		if architectures[i].name == name {
-			return &architectures[i], nil
+		a := &architectures[i]
+		if a.name == name && (a.when == nil || a.when(m)) {
+			return a, nil
 		}
-		known = append(known, architectures[i].name)
+		known = append(known, a.name)
 	}
 	if name == "" {
 		return nil, m.errorf(architectureKey, "is missing: the file holds no model")
 	}
-	return nil, m.errorf(architectureKey, "%q is not supported; supported are %s", name, strings.Join(known, ", "))
+	return nil, m.errorf(architectureKey, "%q is not supported; supported are %s", name, strings.Join(slices.Compact(known), ", "))
 }
 
-// split takes a tensor's name apart: layer is -1 where there is none.
-func split(name, prefix string) (pattern, layer, ending string) {
-	stem, ending := name, ""
+// hasTensor is a when.
+func hasTensor(name string) func(m *model) bool {
+	return func(m *model) bool { return m.tensor(name) != nil }
+}
+
+// ending takes a tensor's name apart.
+func ending(name string) (stem, end string) {
 	for _, e := range []string{".weight", ".bias"} {
 		if s, ok := strings.CutSuffix(name, e); ok {
-			stem, ending = s, e
+			return s, e
 		}
 	}
-	rest, ok := strings.CutPrefix(stem, prefix)
-	layer, after, dot := strings.Cut(rest, ".")
-	if !ok || !dot || layer == "" || strings.Trim(layer, "0123456789") != "" {
-		return stem, "", ending
+	return name, ""
+}
+
+// row finds the row of a tensor of the file, nil where there is none, and the numbers in its name.
+func (a *architecture) row(name string) (row *tensorRow, numbers []string) {
+	stem, end := ending(name)
+	for i := range a.tensors {
+		if numbers, ok := capture(a.tensors[i].name, stem); ok && end != "" {
+			return &a.tensors[i], numbers
+		}
 	}
-	return prefix + "*." + after, layer, ending
+	return nil, nil
 }
 
 // renamed returns transformers' name of a tensor, the same where the table has none.
-func (a *architecture) renamed(name string) string {
-	pattern, layer, ending := split(name, "blk.")
-	i := slices.IndexFunc(a.tensors, func(r tensorRow) bool { return r.name == pattern })
-	if i < 0 || ending == "" {
+func (a *architecture) renamed(name, expert string) string {
+	row, numbers := a.row(name)
+	if row == nil {
 		return name
 	}
-	return strings.Replace(a.tensors[i].to, "*", layer, 1) + ending
+	_, end := ending(name)
+	if row.alone {
+		end = ""
+	}
+	return fill(row.to, append(numbers, expert)) + end
 }
 
 // stored returns the file's name of a tensor that transformers calls name.
 func (a *architecture) stored(name string) string {
-	pattern, layer, ending := split(name, "model.layers.")
-	i := slices.IndexFunc(a.tensors, func(r tensorRow) bool { return r.to == pattern })
-	if i < 0 {
-		return name
+	stem, end := ending(name)
+	for i := range a.tensors {
+		row := &a.tensors[i]
+		if row.alone {
+			if numbers, ok := capture(row.to, name); ok {
+				return fill(row.name, numbers) + ".weight"
+			}
+		} else if numbers, ok := capture(row.to, stem); ok {
+			return fill(row.name, numbers) + end
+		}
 	}
-	return strings.Replace(a.tensors[i].name, "*", layer, 1) + ending
+	return name
 }
 
-// headDim returns the channels of a head whose rows are paired, 0 for tensors whose rows are in order.
-func (a *architecture) headDim(info *tensorInfo, dim int64) (int64, error) {
-	pattern, _, _ := split(info.name, "blk.")
-	if !a.paired || !slices.Contains(pairedTensors, pattern) {
-		return 0, nil
+// capture returns the numbers that stand in a name where pattern has * or %.
+func capture(pattern, name string) (numbers []string, ok bool) {
+	for {
+		i := strings.IndexAny(pattern, "*%")
+		if i < 0 {
+			return numbers, pattern == name
+		}
+		if !strings.HasPrefix(name, pattern[:i]) {
+			return nil, false
+		}
+		name, pattern = name[i:], pattern[i+1:]
+		rest := strings.TrimLeft(name, "0123456789")
+		if len(rest) == len(name) {
+			return nil, false
+		}
+		numbers = append(numbers, name[:len(name)-len(rest)])
+		name = rest
 	}
-	if dim < 2 || dim%2 != 0 || info.shape[0]%dim != 0 {
-		return 0, fmt.Errorf("has %d rows, which are no heads of %d channels", info.shape[0], dim)
+}
+
+// fill puts numbers where pattern has * or %.
+func fill(pattern string, numbers []string) string {
+	for _, n := range numbers {
+		if i := strings.IndexAny(pattern, "*%"); i >= 0 {
+			pattern = pattern[:i] + n + pattern[i+1:]
+		}
 	}
-	return dim, nil
+	return pattern
 }

@@ -10,8 +10,24 @@ import (
 	"llmc/internal/quant"
 )
 
+// codedRow is a row of a quant.Block: what its format has for groups.
+type codedRow struct {
+	codes        []uint8
+	scales       []float32
+	steps, zeros []uint8
+}
+
+// rowOf returns row i of a block.
+func rowOf(b *quant.Block, i int) codedRow {
+	return codedRow{share(b.Codes, i, b.Rows), share(b.Scales, i, b.Rows), share(b.Steps, i, b.Rows), share(b.Zeros, i, b.Rows)}
+}
+
+// share returns part i of n equal ones.
+func share[T any](s []T, i, n int) []T { return s[i*(len(s)/n) : (i+1)*(len(s)/n)] }
+
 // codesQ4_0 gives codes of 0..15 with zero point 8, as int4 has them.
-func codesQ4_0(codes []uint8, scales []float32, src []byte) {
+func codesQ4_0(r *codedRow, src []byte) {
+	codes, scales := r.codes, r.scales
 	for ; len(src) >= 18; codes, scales, src = codes[32:], scales[1:], src[18:] {
 		scales[0] = half(src)
 		for i, c := range src[2:18] {
@@ -23,7 +39,7 @@ func codesQ4_0(codes []uint8, scales []float32, src []byte) {
 // matrix describes what is stored of a tensor, nil for plain numbers. In a model of codes, numbers of 16 bits are part of what is to be kept exactly too.
 func (r *rows) matrix(coded bool) (*stored.Matrix, error) {
 	t := r.info.kind
-	if len(r.info.shape) != 2 || t.decode == nil && (t.number != dtype.F16 || !coded) {
+	if len(r.info.shape) != 2 || r.less != 0 || t.decode == nil && (t.number != dtype.F16 || !coded) {
 		return nil, nil
 	}
 	var format *quant.Format
@@ -51,11 +67,10 @@ func (c codedRows) ReadRows(dst []float32, lo int64) error { return c.rows.ReadR
 
 // ReadCodes implements stored.Source.
 func (c codedRows) ReadCodes(b *quant.Block, lo int64) error {
-	groups := len(b.Scales) / max(1, b.Rows)
 	return c.eachRow(lo, b.Rows, func(i int, src []byte) error {
-		scales := b.Scales[i*groups : (i+1)*groups]
-		c.info.kind.codes(b.Codes[i*b.Cols:(i+1)*b.Cols], scales, src)
-		for _, s := range scales {
+		row := rowOf(b, i)
+		c.info.kind.codes(&row, src)
+		for _, s := range row.scales {
 			if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
 				return fmt.Errorf("has a scale of %g: the file is damaged", s)
 			}
@@ -69,8 +84,8 @@ func (r *rows) eachRow(lo int64, n int, use func(i int, src []byte) error) error
 	size := r.cols / r.info.kind.block * r.info.kind.bytes
 	for i := range n {
 		row := lo + int64(i)
-		if r.dim > 0 {
-			row = paired(row, r.dim)
+		if r.order != nil {
+			row = r.order(row)
 		}
 		if row < 0 || row >= r.info.shape[0] {
 			return fmt.Errorf("row %d of %d", row, r.info.shape[0])
@@ -83,4 +98,18 @@ func (r *rows) eachRow(lo int64, n int, use func(i int, src []byte) error) error
 	}
 	r.file.Release(r.info.offset+lo*size, int64(n)*size)
 	return nil
+}
+
+// codesMXFP4: a block begins with its exponent. Blocks of zeros may have any; other exponents, whose halves are no normal numbers, have no format.
+func codesMXFP4(r *codedRow, src []byte) {
+	for i := 0; len(src) >= 17; i, src = i+1, src[17:] {
+		out, any := r.codes[32*i:][:32], byte(0)
+		for k, c := range src[1:17] {
+			out[k], out[k+16] = c&15, c>>4
+			any |= c & 0x77
+		}
+		if r.scales[i] = powerOfTwo(src[0]); any == 0 {
+			r.scales[i] = 0
+		}
+	}
 }

@@ -81,7 +81,7 @@ func (m *model) config() (*hf.Object, error) {
 	s := newSettings()
 	s.set("model_type", architectureKey, m.family.modelType)
 	s.set("architectures", architectureKey, []string{m.family.class})
-	for _, step := range []func(*settings) error{m.copyKeys, m.copyFlags, m.copyFrequencies, m.countVocabulary, m.copyTokens, m.checkSame} {
+	for _, step := range []func(*settings) error{m.copyKeys, m.copyFlags, m.copyFrequencies, m.copyLongFrequencies, m.copyFixed, m.countVocabulary, m.copyTokens, m.checkSame} {
 		if err := step(s); err != nil {
 			return nil, err
 		}
@@ -119,7 +119,12 @@ func (m *model) copyKeys(s *settings) error {
 			if text, ok := v.(string); ok && row.texts[text] != "" {
 				v = row.texts[text]
 			}
-			s.set(row.to, key, v)
+			if row.as != nil {
+				v = row.as(m, v)
+			}
+			if v != nil {
+				s.set(row.to, key, v)
+			}
 		}
 	}
 	return nil
@@ -169,8 +174,21 @@ func (m *model) json(key string) (any, error) {
 
 func (m *model) copyFlags(s *settings) error {
 	for _, f := range m.family.flags {
-		if has := m.tensor(f.tensor) != nil; has != f.absent {
-			s.set(f.to, "", true)
+		s.set(f.to, "", (m.tensor(f.tensor) != nil) != f.absent)
+	}
+	for _, row := range m.family.sizes {
+		if t := m.tensor(row.tensor); t != nil {
+			s.set(row.to, row.tensor, t.shape[0])
+		}
+	}
+	return nil
+}
+
+// copyFixed sets what all models of the architecture have.
+func (m *model) copyFixed(s *settings) error {
+	for _, row := range m.family.fixed {
+		if row.after == "" || s.values[row.after] != nil {
+			s.set(row.to, architectureKey, row.value)
 		}
 	}
 	return nil
@@ -196,23 +214,51 @@ func (m *model) copyFrequencies(s *settings) error {
 			if info.name != frequencies {
 				continue
 			}
-			if info.kind.number != dtype.F32 || len(info.shape) != 1 || info.shape[0] > maxFrequencies {
-				return info.errorf(f.Name, "must be a vector of at most %d numbers in F32", maxFrequencies)
-			}
-			divisors := make([]float32, info.shape[0])
-			if err := newRows(f.Mapped, info, 0).ReadRows(divisors, 0); err != nil {
-				return info.errorf(f.Name, "%w", err)
-			}
-			for _, x := range divisors {
-				if !(x > 0) || math.IsInf(float64(x), 0) {
-					return info.errorf(f.Name, "holds %g, which divides no frequency", x)
-				}
+			divisors, err := readDivisors(f, info)
+			if err != nil {
+				return err
 			}
 			s.set("rope_scaling.rope_type", frequencies, "divided")
 			s.set("rope_scaling.divisors", frequencies, divisors)
 		}
 	}
 	return nil
+}
+
+// copyLongFrequencies takes over the divisors of short and long texts, which are a scaling of type longrope.
+func (m *model) copyLongFrequencies(s *settings) error {
+	for _, f := range m.files {
+		for i := range f.infos {
+			to := map[string]string{shortFrequencies: "rope_scaling.short_factor", longFrequencies: "rope_scaling.long_factor"}[f.infos[i].name]
+			if to == "" {
+				continue
+			}
+			divisors, err := readDivisors(f, &f.infos[i])
+			if err != nil {
+				return err
+			}
+			s.set("rope_scaling.rope_type", f.infos[i].name, "longrope")
+			s.set(to, f.infos[i].name, divisors)
+		}
+	}
+	return nil
+}
+
+// readDivisors reads a vector of divisors of frequencies.
+func readDivisors(f *file, info *tensorInfo) ([]float32, error) {
+	if info.kind.number != dtype.F32 || len(info.shape) != 1 || info.shape[0] > maxFrequencies {
+		return nil, info.errorf(f.Name, "must be a vector of at most %d numbers in F32", maxFrequencies)
+	}
+	divisors := make([]float32, info.shape[0])
+	if err := newRows(f.Mapped, info).ReadRows(divisors, 0); err != nil {
+		return nil, info.errorf(f.Name, "%w", err)
+	}
+	for _, x := range divisors {
+		if !(x > 0) || math.IsInf(float64(x), 0) {
+			return nil, info.errorf(f.Name, "holds %g, which divides no frequency", x)
+		}
+	}
+	return divisors, nil
 }
 
 // maxFrequencies bounds the rotary frequencies of a head.
@@ -235,9 +281,9 @@ func (m *model) countVocabulary(s *settings) error {
 
 // checkSame holds keys that the families read once to that one.
 func (m *model) checkSame(s *settings) error {
-	for _, row := range m.family.keys {
+	for i, row := range m.family.keys {
 		key := m.family.name + "." + row.key
-		if !row.same || !m.has(key) {
+		if !row.same || !m.has(key) || slices.ContainsFunc(m.family.keys[:i], func(r keyRow) bool { return r.key == row.key }) {
 			continue
 		}
 		have, err := m.json(key)
@@ -255,8 +301,6 @@ func (m *model) checkSame(s *settings) error {
 	}
 	return nil
 }
-
-const headDimKey = "head_dim"
 
 // impliedHeadDim is what a head has where no key tells.
 func (m *model) impliedHeadDim(s *settings) any {

@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"encoding/binary"
+	"math"
 
 	"llmc/internal/dtype"
 )
@@ -79,3 +80,16 @@ func decodeIQ4NL(dst []float32, src []byte) {
 		}
 	}
 }
+
+// decodeMXFP4: codes of e2m1 (OCP Microscaling Formats, version 1.0) times a power of two; places as in Q4_0.
+func decodeMXFP4(dst []float32, src []byte) {
+	for ; len(src) >= 17; dst, src = dst[32:], src[17:] {
+		d, codes := powerOfTwo(src[0]), src[1:17]
+		for i, c := range codes {
+			dst[i], dst[i+16] = dtype.E2M1ToF32(c)*d, dtype.E2M1ToF32(c>>4)*d
+		}
+	}
+}
+
+// powerOfTwo is that of an exponent with 127 added.
+func powerOfTwo(exponent byte) float32 { return float32(math.Ldexp(1, int(exponent)-127)) }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"llmc/compiler/hf"
+	"llmc/internal/dtype"
 )
 
 // rows gives the rows of one tensor, in the order that transformers has. It implements hf.RowSource.
@@ -12,11 +13,13 @@ type rows struct {
 	file *hf.Mapped
 	info *tensorInfo
 	cols int64 // elements of a row
-	dim  int64 // channels of a head whose rows are turned in pairs (see paired); 0: rows are in order
+	// order says where the file has a row of transformers; nil: in the same place.
+	order func(row int64) int64
+	less  float32 // what the file has added to every number
 }
 
-func newRows(file *hf.Mapped, info *tensorInfo, dim int64) *rows {
-	r := &rows{file: file, info: info, cols: 1, dim: dim}
+func newRows(file *hf.Mapped, info *tensorInfo) *rows {
+	r := &rows{file: file, info: info, cols: 1}
 	for _, d := range info.shape[1:] {
 		r.cols *= d
 	}
@@ -25,30 +28,31 @@ func newRows(file *hf.Mapped, info *tensorInfo, dim int64) *rows {
 
 // tensor returns the tensor under the name that transformers has for it.
 func (r *rows) tensor(name string) *hf.Tensor {
-	return hf.NewTensor(name, r.file.Name, r.info.kind.name, r.info.kind.number, r.info.shape, r.info.bytes, r)
+	return hf.NewTensor(name, r.file.Name, r.info.kind.name, r.number(), r.info.shape, r.info.bytes, r)
+}
+
+// number is the least type of plain numbers that holds every element exactly.
+func (r *rows) number() dtype.Type {
+	if r.less != 0 {
+		return dtype.F32
+	}
+	return r.info.kind.number
 }
 
 // ReadRows implements hf.RowSource.
 func (r *rows) ReadRows(dst []float32, first int64) error {
-	if r.dim == 0 {
+	if r.order == nil {
 		return r.decode(dst, first)
 	}
 	for len(dst) > 0 {
 		row, col := first/r.cols, first%r.cols
 		n := min(int64(len(dst)), r.cols-col)
-		if err := r.decode(dst[:n], paired(row, r.dim)*r.cols+col); err != nil {
+		if err := r.decode(dst[:n], r.order(row)*r.cols+col); err != nil {
 			return err
 		}
 		dst, first = dst[n:], first+n
 	}
 	return nil
-}
-
-// paired returns where the file has row r of q or k. Rotary embeddings turn channel i of a head together with channel i+dim/2 in transformers, with the
-// next one in llama.cpp, whose converter therefore writes the two halves of a head in turn.
-func paired(r, dim int64) int64 {
-	i := r % dim
-	return r - i + i%(dim/2)*2 + i/(dim/2)
 }
 
 // decode fills dst with elements from first on, in the order of the file.
@@ -89,19 +93,24 @@ func (r *rows) decodeBlocks(dst []float32, first int64) error {
 		return err
 	}
 	r.file.Release(offset, n)
+	if r.less != 0 {
+		for i := range dst {
+			dst[i] -= r.less
+		}
+	}
 	return nil
 }
 
 // ReadBytes implements hf.RowSource.
 func (r *rows) ReadBytes(dst []byte, offset int64) error {
-	if r.dim == 0 {
+	if r.order == nil {
 		return r.copyBytes(dst, offset)
 	}
 	size := r.cols / r.info.kind.block * r.info.kind.bytes
 	for len(dst) > 0 {
 		row, at := offset/size, offset%size
 		n := min(int64(len(dst)), size-at)
-		if err := r.copyBytes(dst[:n], paired(row, r.dim)*size+at); err != nil {
+		if err := r.copyBytes(dst[:n], r.order(row)*size+at); err != nil {
 			return err
 		}
 		dst, offset = dst[n:], offset+n

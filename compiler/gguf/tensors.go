@@ -1,20 +1,30 @@
 package gguf
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"llmc/compiler/hf"
 	"llmc/compiler/stored"
 	"llmc/internal/quant"
 )
 
-// headDim returns the channels of a head.
-func (m *model) headDim(config *hf.Object) int64 {
+// heads returns the sizes of attention.
+func (m *model) heads(config *hf.Object) heads {
 	f := config.Fields()
-	if f.Has(headDimKey) {
-		return f.IntOr(headDimKey, 0, 2, 1<<20)
+	h := heads{count: f.IntOr(headsKey, 1, 1, 1<<20)}
+	h.kv = h.count
+	if kv := m.decimal("attention.head_count_kv"); kv >= 1 && kv <= float64(h.count) {
+		h.kv = int64(kv)
 	}
-	return f.IntOr("hidden_size", 0, 1, 1<<20) / max(1, f.IntOr("num_attention_heads", 1, 1, 1<<20))
+	if f.Has(headDimKey) {
+		h.dim = f.IntOr(headDimKey, 0, 2, 1<<20)
+	} else {
+		h.dim = f.IntOr(hiddenKey, 0, 1, 1<<20) / max(1, h.count)
+	}
+	return h
 }
 
 // Names of the tensors that a tied head is about.
@@ -27,30 +37,63 @@ const (
 // can be looked up.
 func (m *model) tensors(config *hf.Object) ([]*tensor, error) {
 	var all []*tensor
-	dim := m.headDim(config)
+	sizes := m.heads(config)
 	coded := slices.ContainsFunc(m.files, func(f *file) bool {
 		return slices.ContainsFunc(f.infos, func(t tensorInfo) bool { return t.isCoded() })
 	})
 	for _, f := range m.files {
 		for i := range f.infos {
 			info := &f.infos[i]
-			if info.name == frequencies {
+			if slices.Contains([]string{frequencies, shortFrequencies, longFrequencies}, info.name) {
 				continue
 			}
-			names := []string{info.name}
-			if info.name == tableTensor && info.kind.digits != nil && m.tensor(headTensor) == nil {
-				names = append(names, headTensor)
-			}
-			for _, name := range names {
-				t, err := m.newTensor(f, info, dim, coded, name)
-				if err != nil {
-					return nil, info.errorf(f.Name, "%w", err)
+			parts, err := m.parts(info)
+			for k := 0; k < len(parts) && err == nil; k++ {
+				var t *tensor
+				if t, err = m.newTensor(f, &parts[k], sizes, coded); err == nil {
+					all = append(all, t)
 				}
-				all = append(all, t)
+			}
+			if err != nil {
+				return nil, info.errorf(f.Name, "%w", err)
 			}
 		}
 	}
 	return all, nil
+}
+
+// part is a tensor of the checkpoint's, or several of them, that the file has as one.
+type part struct {
+	tensorInfo
+	name   string // of the file
+	expert string // its number, of one expert's matrix
+}
+
+// maxExperts bounds the matrices of one tensor.
+const maxExperts = 1 << 12
+
+// parts returns what a tensor of the file is made into.
+func (m *model) parts(info *tensorInfo) ([]part, error) {
+	row, _ := m.family.row(info.name)
+	if row == nil || !strings.Contains(row.to, "%") {
+		parts := []part{{tensorInfo: *info, name: info.name}}
+		if info.name == tableTensor && info.kind.digits != nil && m.tensor(headTensor) == nil {
+			parts = append(parts, part{tensorInfo: *info, name: headTensor})
+		}
+		return parts, nil
+	}
+	count := info.shape[0]
+	if len(info.shape) < 2 || count > maxExperts {
+		return nil, fmt.Errorf("has shape %v; it must hold a matrix, or a bias, for each of up to %d experts", info.shape, maxExperts)
+	}
+	var parts []part
+	for e := range count {
+		p := part{tensorInfo: *info, name: info.name, expert: strconv.FormatInt(e, 10)}
+		p.shape, p.bytes = info.shape[1:], info.bytes/count
+		p.offset += e * p.bytes
+		parts = append(parts, p)
+	}
+	return parts, nil
 }
 
 // tensor is one of the checkpoint's with what it is read from; matrix is nil for plain numbers.
@@ -61,14 +104,20 @@ type tensor struct {
 	table  bool // whose rows are looked up
 }
 
-// newTensor makes a tensor under the name that transformers has for what files call name.
-func (m *model) newTensor(f *file, info *tensorInfo, dim int64, coded bool, name string) (*tensor, error) {
-	paired, err := m.family.headDim(info, dim)
-	if err != nil {
-		return nil, err
+// newTensor makes a tensor under the name that transformers has for what files call otherwise.
+func (m *model) newTensor(f *file, p *part, sizes heads, coded bool) (*tensor, error) {
+	t := &tensor{rows: newRows(f.Mapped, &p.tensorInfo), table: p.name == tableTensor}
+	row, _ := m.family.row(p.name)
+	var err error
+	if row != nil {
+		t.rows.less = row.less
+		if row.order != nil {
+			if t.rows.order, err = row.order(sizes, p.shape[0]); err != nil {
+				return nil, err
+			}
+		}
 	}
-	t := &tensor{rows: newRows(f.Mapped, info, paired), table: name == tableTensor}
-	t.Tensor = t.rows.tensor(m.family.renamed(name))
+	t.Tensor = t.rows.tensor(m.family.renamed(p.name, p.expert))
 	if t.matrix, err = t.rows.matrix(coded); err == nil && t.matrix != nil {
 		t.WithCodes(t.matrix)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"llmc/compiler/gguf/gguftest"
 	"llmc/compiler/hf"
 	"llmc/internal/golden"
 	"llmc/internal/tokenizer"
@@ -109,7 +110,7 @@ type original struct {
 }
 
 // convert writes what a GGUF converter keeps of the tokenizer.json.
-func (o *original) convert(t *testing.T, pre string) *writer {
+func (o *original) convert(t *testing.T, pre string) *gguftest.Writer {
 	size := int32(0)
 	for _, id := range o.Model.Vocab {
 		size = max(size, id+1)
@@ -140,20 +141,20 @@ func (o *original) convert(t *testing.T, pre string) *writer {
 		merges = append(merges, line)
 	}
 	w := tiny()
-	w.set("tokenizer.ggml.model", "gpt2")
-	w.set(preKey, pre)
-	w.set(tokensKey, tokens)
-	w.set(typesKey, kinds)
-	w.set(mergesKey, merges)
+	w.Set("tokenizer.ggml.model", "gpt2")
+	w.Set(preKey, pre)
+	w.Set(tokensKey, tokens)
+	w.Set(typesKey, kinds)
+	w.Set(mergesKey, merges)
 	var bos string
 	for _, part := range strings.Split(string(o.Post), `"SpecialToken"`)[1:] {
 		if _, after, ok := strings.Cut(part, `"id":`); ok && bos == "" {
 			bos = strings.Trim(strings.SplitN(after, ",", 2)[0], ` "`)
 		}
 	}
-	w.set(addBOSKey, bos != "")
+	w.Set(addBOSKey, bos != "")
 	if i := slices.Index(tokens, bos); bos != "" && i >= 0 {
-		w.set(bosKey, i)
+		w.Set(bosKey, i)
 	}
 	return w
 }
@@ -170,7 +171,7 @@ func TestPreTokenizers(t *testing.T) {
 			var r recorded
 			readJSON(t, filepath.Join(dir, name, "tokenizer.json"), &o)
 			readJSON(t, filepath.Join(dir, name, "golden_tokenizer.json"), &r)
-			r.compare(t, load(t, o.convert(t, pre).save(t, "model.gguf")))
+			r.compare(t, load(t, o.convert(t, pre).Save(t, "model.gguf")))
 		})
 	}
 }

@@ -17,7 +17,7 @@ type tensorType struct {
 	decode func(dst []float32, src []byte)
 	// format is the one of package quant whose codes and scales the blocks are, and codes takes these out of whole blocks; "" and nil where there is none.
 	format string
-	codes  func(codes []uint8, scales []float32, src []byte)
+	codes  func(r *codedRow, src []byte)
 	// digits takes a block apart into two digits of 4 bits, whose products kernels add up; nil where there are none.
 	digits func(d *digits, src []byte)
 }
@@ -34,16 +34,17 @@ var tensorTypes = []tensorType{
 	{id: 6, name: "Q5_0", block: 32, bytes: 22, number: dtype.F32, decode: decodeQ5_0, digits: digitsQ5_0},
 	{id: 7, name: "Q5_1", block: 32, bytes: 24, number: dtype.F32, decode: decodeQ5_1},
 	{id: 8, name: "Q8_0", block: 32, bytes: 34, number: dtype.F32, decode: decodeQ8_0, digits: digitsQ8_0},
-	{id: 10, name: "Q2_K", block: 256, bytes: 84, number: dtype.F32, decode: decodeQ2K},
-	{id: 11, name: "Q3_K", block: 256, bytes: 110, number: dtype.F32, decode: decodeQ3K},
-	{id: 12, name: "Q4_K", block: 256, bytes: 144, number: dtype.F32, decode: decodeQ4K},
-	{id: 13, name: "Q5_K", block: 256, bytes: 176, number: dtype.F32, decode: decodeQ5K},
-	{id: 14, name: "Q6_K", block: 256, bytes: 210, number: dtype.F32, decode: decodeQ6K},
+	{id: 10, name: "Q2_K", block: 256, bytes: 84, number: dtype.F32, decode: decodeQ2K, format: "q2_k", codes: codesQ2K},
+	{id: 11, name: "Q3_K", block: 256, bytes: 110, number: dtype.F32, decode: decodeQ3K, format: "q3_k", codes: codesQ3K},
+	{id: 12, name: "Q4_K", block: 256, bytes: 144, number: dtype.F32, decode: decodeQ4K, format: "q4_k", codes: codesQ4K},
+	{id: 13, name: "Q5_K", block: 256, bytes: 176, number: dtype.F32, decode: decodeQ5K, format: "q5_k", codes: codesQ5K},
+	{id: 14, name: "Q6_K", block: 256, bytes: 210, number: dtype.F32, decode: decodeQ6K, format: "q6_k", codes: codesQ6K},
 	{id: 20, name: "IQ4_NL", block: 32, bytes: 18, number: dtype.F32, decode: decodeIQ4NL, digits: digitsIQ4NL},
+	{39, "MXFP4", 32, 17, dtype.F32, decodeMXFP4, "mxfp4", codesMXFP4, nil},
 	{id: 9, name: "Q8_1"}, {id: 15, name: "Q8_K"},
 	{id: 16, name: "IQ2_XXS"}, {id: 17, name: "IQ2_XS"}, {id: 18, name: "IQ3_XXS"}, {id: 19, name: "IQ1_S"}, {id: 21, name: "IQ3_S"},
 	{id: 22, name: "IQ2_S"}, {id: 23, name: "IQ4_XS"}, {id: 29, name: "IQ1_M"}, {id: 34, name: "TQ1_0"}, {id: 35, name: "TQ2_0"},
-	{id: 39, name: "MXFP4"}, {id: 40, name: "NVFP4"},
+	{id: 40, name: "NVFP4"},
 	{id: 24, name: "I8"}, {id: 25, name: "I16"}, {id: 26, name: "I32"}, {id: 27, name: "I64"},
 }
 

@@ -13,10 +13,11 @@ var gpt2 = &family{
 		preAttn: "ln_1", preMLP: "ln_2", qkv: "attn.c_attn", o: "attn.c_proj", up: "mlp.c_fc", down: "mlp.c_proj",
 	},
 	shape: decoder{
-		norms: norms{layer: true, bias: true}, plainMLP: true, turned: true, qkvBias: true, outBias: true, mlpBias: true,
+		norms: norms{layer: true, bias: true}, plainMLP: true, qkvBias: true, outBias: true, mlpBias: true,
 	},
 	keys: []string{
 		"activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "add_cross_attention",
+		"conv1d", // false where another container (GGUF) has matrices with outputs first
 	},
 	ignored: []string{"reorder_and_upcast_attn"}, // how scores are computed, not what they are
 	unused:  []string{"*.attn.bias", "*.attn.masked_bias"},
@@ -25,6 +26,7 @@ var gpt2 = &family{
 		want(f, "scale_attn_weights", true)
 		want(f, "scale_attn_by_inverse_layer_idx", false)
 		want(f, "add_cross_attention", false)
+		d.turned = f.BoolOr("conv1d", true)
 		d.learned.count = int(d.maxContext)
 	},
 }

@@ -21,6 +21,8 @@ var gptoss = &family{
 			spellings: []mixtureNames{{
 				router: "mlp.router", gate: "mlp.experts.gate_proj", up: "mlp.experts.up_proj", down: "mlp.experts.down_proj",
 				gateUp: "mlp.experts.gate_up_proj", alternate: true, turned: true,
+			}, { // of GGUF files
+				router: "mlp.router", gate: "mlp.experts.%d.gate_proj", up: "mlp.experts.%d.up_proj", down: "mlp.experts.%d.down_proj",
 			}},
 			routing: ir.Routing{Normalize: true}, routerBias: true, biased: true,
 		},

@@ -27,6 +27,12 @@ type Format struct {
 	Levels     bool   // codes are e2m1; scales are powers of two, halved, whose exponents lie behind all groups
 	Nested     bool   // codes stand for bytes by steps and offsets of each group; there is a scale per output, as in u8
 	Activation string // activation format that its kernels multiply with
+
+	// Of K-quants, whose Group is a superblock: see super.go.
+	Sub       int   // k of a group with a step; 0: not one of them
+	Offsets   bool  // groups have offsets, and superblocks a scale of these
+	SuperZero int   // without offsets: code of the weight 0
+	Most      uint8 // the largest code
 }
 
 // Formats lists every format of linear weights.
@@ -43,6 +49,11 @@ var Formats = []Format{
 	{Name: "u4z.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Zeros: true, Activation: "q16g"},
 	{Name: "u4z.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Zeros: true, Activation: "q16g"},
 	{Name: "u4z.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Zeros: true, Activation: "q16g"},
+	{Name: "q2k.g256", KPerStep: 8, Group: SuperGroup, ScaleBytes: 2, Sub: 16, Offsets: true, Most: 3, Activation: "q16g"},
+	{Name: "q3k.g256", KPerStep: 8, Group: SuperGroup, ScaleBytes: 2, Sub: 16, SuperZero: 4, Most: 7, Activation: "q16g"},
+	{Name: "q4k.g256", KPerStep: 8, Group: SuperGroup, ScaleBytes: 2, Sub: 32, Offsets: true, Most: 15, Activation: "q16g"},
+	{Name: "q5k.g256", KPerStep: 4, Group: SuperGroup, ScaleBytes: 2, Sub: 32, Offsets: true, Most: 31, Activation: "q16g"},
+	{Name: "q6k.g256", KPerStep: 4, Group: SuperGroup, ScaleBytes: 2, Sub: 16, SuperZero: 32, Most: 63, Activation: "q16g"},
 	{Name: "u4e.g32", KPerStep: 8, Group: 32, ScaleBytes: 1, Levels: true, Activation: "q16g"},
 	{Name: "u4.g32.s32", KPerStep: 8, Group: 32, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g64.s32", KPerStep: 8, Group: 64, ScaleBytes: 4, Activation: "q16g"},

@@ -76,6 +76,9 @@ func (l Linear) SegmentRange(s int) (lo, hi int) {
 
 // groupBytes is the size of a whole group: its steps, then its scales.
 func (l Linear) groupBytes() int {
+	if l.Super() {
+		return l.superBytes()
+	}
 	if l.Levels {
 		return l.Group / l.KPerStep * StepBytes
 	}
@@ -88,7 +91,11 @@ func (l Linear) StepOffset(k int) int {
 		return k / l.KPerStep * StepBytes
 	}
 	g := k / l.Group
-	return g*l.groupBytes() + (k-g*l.Group)/l.KPerStep*StepBytes
+	at := g*l.groupBytes() + (k-g*l.Group)/l.KPerStep*StepBytes
+	if l.Super() {
+		at += l.SuperHeader()
+	}
+	return at
 }
 
 // ScaleOffset returns where the 32 scales of group g (0 for u8) start in a panel.
@@ -96,6 +103,8 @@ func (l Linear) ScaleOffset(g int) int {
 	switch {
 	case l.Group == 0:
 		return l.KPad() / l.KPerStep * StepBytes
+	case l.Super():
+		return g * l.superBytes()
 	case l.Levels:
 		return l.KPad()/l.KPerStep*StepBytes + g*Lanes*l.ScaleBytes
 	}
@@ -110,6 +119,9 @@ func (l Linear) ZeroOffset(g int) int {
 
 // PanelBytes returns the size of a panel, a multiple of Align.
 func (l Linear) PanelBytes() int {
+	if l.Super() {
+		return l.Groups()*l.SuperHeader() + l.KPad()/l.KPerStep*StepBytes
+	}
 	last := max(0, l.Groups()-1)
 	n := l.ScaleOffset(last) + Lanes*l.ScaleBytes
 	switch {

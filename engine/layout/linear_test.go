@@ -165,6 +165,9 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		}
 		return want
 	}
+	if l.Super() {
+		return fillSuper(t, l, panel, rows, next)
+	}
 	if l.Nested {
 		return fillNested(t, l, panel, rows, next)
 	}
@@ -225,9 +228,37 @@ func fillNested(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32
 	return want
 }
 
+func fillSuper(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
+	groups, supers, scales := ceilDiv(l.K, l.Sub), ceilDiv(l.K, SuperGroup), 1
+	if l.Offsets {
+		scales = 2
+	}
+	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*supers*scales), Zeros: make([]uint8, rows*groups), Steps: make([]uint8, rows*groups)}
+	for i := range c.Steps {
+		c.Steps[i], c.Zeros[i] = uint8(next()), uint8(next())
+	}
+	for i := range c.Scales {
+		c.Scales[i] = float32(next()%2048) / 1024
+	}
+	want := make([]float32, rows*l.K)
+	for i := range c.Codes {
+		c.Codes[i] = uint8(next() % uint32(l.Most+1))
+		r, k := i/l.K, i%l.K
+		g, s := r*groups+k/l.Sub, (r*supers+k/SuperGroup)*scales
+		want[i] = float32(int(int8(c.Steps[g]))*(int(c.Codes[i])-l.SuperZero)) * c.Scales[s] // all of these are exact
+		if l.Offsets {
+			want[i] -= float32(c.Zeros[g]) * c.Scales[s+1]
+		}
+	}
+	if err := l.PackCodes(panel, c); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
 // checkPadding reads the stored k beyond K.
 func checkPadding(t *rapid.T, l Linear, panel []byte) {
-	if l.Nested {
+	if l.Nested || l.Offsets {
 		return // inputs are zero there
 	}
 	for i := l.K; i < l.KPad(); i++ {

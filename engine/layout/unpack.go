@@ -32,6 +32,8 @@ func (l Linear) at(panel []byte, lane, k int) float32 {
 		g = k / l.Group
 	}
 	switch {
+	case l.Super():
+		return l.superNumber(panel, lane, k)
 	case l.KPerStep == 2:
 		return dtype.BF16ToF32(binary.LittleEndian.Uint16(panel[l.StepOffset(k)+4*lane+k%2*2:])) * l.Scale(panel, lane, g)
 	case l.Levels:
@@ -45,6 +47,8 @@ func (l Linear) at(panel []byte, lane, k int) float32 {
 // Code returns the code of an integer weight as stored; of u4n the byte that it stands for.
 func (l Linear) Code(panel []byte, lane, k int) uint8 {
 	switch {
+	case l.Super():
+		return l.superCode(panel, lane, k)
 	case l.Nested:
 		return l.nestedCode(panel, lane, k)
 	case l.Group == 0:

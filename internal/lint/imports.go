@@ -37,7 +37,7 @@ var importRules = []struct {
 	{"compiler/hf", []string{"internal/..."}},
 	{"compiler/hub/...", []string{"internal/...", "compiler/hf", "compiler/hub/..."}},
 	{"compiler/stored", []string{"internal/...", "compiler/hf"}},
-	{"compiler/gguf", []string{"internal/...", "compiler/hf", "compiler/stored"}},
+	{"compiler/gguf/...", []string{"internal/...", "compiler/hf", "compiler/stored", "compiler/gguf/..."}},
 	{"compiler/models", []string{"internal/...", "ir/...", "compiler/hf", "compiler/stored"}},
 	{"compiler/lora", []string{"internal/...", "engine", "ir", "compiler/hf"}},
 	{"compiler/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/...", "compiler/..."}},

@@ -28,6 +28,9 @@ func (b *Block) Resize(f *Format, rows, cols int) {
 	b.Rows, b.Cols = rows, cols
 	b.Codes = slices.Grow(b.Codes[:0], rows*cols)[:rows*cols]
 	b.Scales = slices.Grow(b.Scales[:0], rows*f.scales(cols))[:rows*f.scales(cols)]
+	if f.super != nil {
+		groups = rows * f.subgroups(cols)
+	}
 	b.Zeros, b.Steps = groupBytes(b.Zeros, groups, f.ZeroBits), groupBytes(b.Steps, groups, f.StepBits)
 }
 
@@ -44,9 +47,8 @@ func (b *Block) SetRows(at int, rows *Block) {
 	copy(b.Codes[at*b.Cols:], rows.Codes)
 	groups := len(b.Scales) / b.Rows
 	copy(b.Scales[at*groups:], rows.Scales)
-	if b.Zeros != nil {
-		copy(b.Zeros[at*groups:], rows.Zeros)
-	}
+	copy(b.Zeros[at*(len(b.Zeros)/b.Rows):], rows.Zeros)
+	copy(b.Steps[at*(len(b.Steps)/b.Rows):], rows.Steps)
 }
 
 // SetRow makes b the row at of a block of format f.
@@ -63,9 +65,9 @@ func (b *Block) SetZero(f *Format, at, n int) {
 	groups := len(b.Scales) / b.Rows
 	fill(b.Codes[at*b.Cols:(at+n)*b.Cols], f.zero)
 	clear(b.Scales[at*groups : (at+n)*groups])
-	if b.Zeros != nil {
-		clear(b.Zeros[at*groups : (at+n)*groups])
-	}
+	zeros, steps := len(b.Zeros)/b.Rows, len(b.Steps)/b.Rows
+	clear(b.Zeros[at*zeros : (at+n)*zeros])
+	clear(b.Steps[at*steps : (at+n)*steps])
 }
 
 // Quantize fills b with the codes of x, rows of cols elements. Each row is quantized on its own; where rows share scales, x is the whole weight.
@@ -100,6 +102,9 @@ func (f *Format) checkRows(x []float32, cols int) error {
 	if f.Plain() {
 		return fmt.Errorf("format %s has no codes", f.Name)
 	}
+	if f.Imported() {
+		return fmt.Errorf("nothing is rounded to %s: its codes come from GGUF files", f.Name)
+	}
 	if cols < 1 || len(x)%cols != 0 {
 		return fmt.Errorf("%d elements are not rows of %d", len(x), cols)
 	}
@@ -109,6 +114,10 @@ func (f *Format) checkRows(x []float32, cols int) error {
 // Dequantize writes the numbers that b stands for to dst, [b.Rows, b.Cols].
 func (f *Format) Dequantize(dst []float32, b *Block) {
 	groups, size := f.Groups(b.Cols), f.groupSize(b.Cols)
+	if f.super != nil {
+		f.superNumbers(dst, b)
+		return
+	}
 	if f.StepBits > 0 {
 		for r := range b.Rows {
 			b.nestedNumbers(dst[r*b.Cols:(r+1)*b.Cols], r)

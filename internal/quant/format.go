@@ -36,6 +36,7 @@ type Format struct {
 	// Rotate tells that inputs have so few bits that the model is to be turned, so that they have no outliers.
 	Rotate bool
 
+	super    *superblock   // of K-quants, whose codes come from checkpoints alone
 	zero     uint8         // zero point of formats that do not store one
 	levels   *[256]float32 // what codes stand for at scale one; nil: integers, less the zero point
 	quantize func(f *Format, b *Block, row int, x []float32) error
@@ -89,22 +90,29 @@ func FindFor(name string, takes func(*Format) bool) (*Format, error) {
 			}
 		}
 	}
-	for i := range Formats {
-		if Formats[i].Name == name {
-			return &Formats[i], nil
-		}
+	if f := findIn(func(f *Format) bool { return f.Name == name }); f != nil {
+		return f, nil
 	}
 	return nil, fmt.Errorf("unknown format %q; there are %s", name, strings.Join(Names(), ", "))
 }
 
 // FindType returns the format that IR types spell as quant.
 func FindType(quant string) (*Format, error) {
-	for i := range Formats {
-		if Formats[i].Type == quant && quant != "" {
-			return &Formats[i], nil
-		}
+	if f := findIn(func(f *Format) bool { return f.Type == quant && quant != "" }); f != nil {
+		return f, nil
 	}
 	return nil, fmt.Errorf("unknown quantized type %q", quant)
+}
+
+func findIn(fits func(f *Format) bool) *Format {
+	for _, list := range [][]Format{Formats, StoredFormats} {
+		for i := range list {
+			if fits(&list[i]) {
+				return &list[i]
+			}
+		}
+	}
+	return nil
 }
 
 // Names lists what Find takes: formats, then aliases.
@@ -120,12 +128,15 @@ func Names() []string {
 }
 
 // Plain tells whether the format holds numbers instead of codes.
-func (f *Format) Plain() bool { return f.quantize == nil }
+func (f *Format) Plain() bool { return f.quantize == nil && f.super == nil }
+
+// Imported tells whether codes of the format come from checkpoints alone: nothing is rounded to it.
+func (f *Format) Imported() bool { return f.super != nil }
 
 // SharesCodes tells whether the codes and scales of one format are those of the other, whatever inputs they are multiplied with.
 func (f *Format) SharesCodes(other *Format) bool {
 	return !f.Plain() && !other.Plain() && f.DType == other.DType && f.Group == other.Group && f.Rows == other.Rows && f.zero == other.zero &&
-		f.ScaleBits == other.ScaleBits && f.ZeroBits == other.ZeroBits
+		f.ScaleBits == other.ScaleBits && f.ZeroBits == other.ZeroBits && f.super == other.super
 }
 
 // Groups returns the number of scales of a row of cols elements; 0 for plain formats. The last group may be short.
@@ -141,12 +152,18 @@ func (f *Format) Groups(cols int) int {
 
 // BitsPerWeight returns the bits that an element of a row of cols elements takes, its share of scales and zero points included.
 func (f *Format) BitsPerWeight(cols int) float64 {
+	if f.super != nil {
+		return float64(f.DType.Bits()) + (float64(f.scales(cols)*f.ScaleBits)+float64(f.subgroups(cols)*(f.StepBits+f.ZeroBits)))/float64(cols)
+	}
 	return float64(f.DType.Bits()) + float64(f.scales(cols)*f.ScaleBits+f.Groups(cols)*(f.StepBits+f.ZeroBits))/float64(cols)
 }
 
 // scales returns the number of scales of a row of cols elements.
 func (f *Format) scales(cols int) int {
-	if f.StepBits > 0 {
+	switch {
+	case f.super != nil && f.super.offsets:
+		return 2 * f.Groups(cols)
+	case f.super == nil && f.StepBits > 0:
 		return 1
 	}
 	return f.Groups(cols)

@@ -88,12 +88,23 @@ func randomStack(t *testing.T, random *rand.Rand, l layout.Linear) []byte {
 			err = l.PackFloats(l.Panel(data, p), randomNumbers(random, rows*l.K))
 		} else {
 			codes := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups), Zeros: make([]uint8, rows*groups)}
+			if l.Super() {
+				codes.Scales = make([]float32, 2*len(codes.Scales))
+				if !l.Offsets {
+					codes.Scales = codes.Scales[:len(codes.Scales)/2]
+				}
+				subs := rows * ((l.K + l.Sub - 1) / l.Sub)
+				codes.Zeros, codes.Steps = make([]uint8, subs), slices.Repeat([]uint8{9}, subs)
+			}
 			if l.Nested {
 				nested := (l.K + layout.NestedGroup - 1) / layout.NestedGroup
 				codes.Zeros, codes.Steps = make([]uint8, rows*nested), slices.Repeat([]uint8{9}, rows*nested)
 			}
 			for i := range codes.Codes {
 				codes.Codes[i] = uint8(random.IntN(16))
+				if l.Super() {
+					codes.Codes[i] %= l.Most + 1
+				}
 			}
 			for i := range codes.Scales {
 				codes.Scales[i] = 0.25

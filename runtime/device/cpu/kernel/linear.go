@@ -225,6 +225,9 @@ func (a *linearArgs) start(p panelOf, following unsafe.Pointer) {
 		if w.Zeros {
 			a.zeros = unsafe.Add(base, w.ZeroOffset(0))
 		}
+		if w.Super() {
+			a.groupSteps, a.lastGroupSteps = w.Group/superBlock, w.GroupK(w.Groups()-1)/superBlock
+		}
 		if w.Levels {
 			a.zeros = unsafe.Add(base, w.ScaleOffset(0))
 		}

@@ -21,13 +21,16 @@ type linearArgs struct {
 	zeros   unsafe.Pointer // u4z: zero points of the first group; u4e: exponents
 	nested  unsafe.Pointer // u4n: steps of the first group
 	// u4n: sums of the codes of row 0 in each group, [2] int32 of the digits; rows are xStride apart. Only where the set wants them.
+	// Of K-quants: see superSums.
 	groupSums unsafe.Pointer
 	// A segment has steps steps (u4, u4n: groups); the last one of the call has lastSteps.
 	segments, steps, lastSteps int
-	groupSteps, lastGroupSteps int // u4: steps of a group, and of the last group of the call
+	groupSteps, lastGroupSteps int // u4: steps of a group, and of the last group of the call; K-quants: blocks of 32 k
 	add                        int // 1: also the first segment is added to y; 0: it is stored
 	//lint:ignore U1000 assembly keeps the add of the segment at hand here
 	adding int
+	//lint:ignore U1000 assembly keeps where the superblock at hand starts: an address
+	super uintptr
 
 	// Memory that will be wanted: with each step the kernel prefetches at ahead and goes on by aheadStep. An address, not a pointer: it may lie anywhere.
 	ahead     uintptr

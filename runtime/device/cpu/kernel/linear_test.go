@@ -44,6 +44,9 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 	if l.ScaleBytes == 0 {
 		return l.PackFloats(panel, randomRow(r, rows*l.K))
 	}
+	if l.Super() {
+		return packRandomSuper(r, l, panel, rows)
+	}
 	if l.Nested {
 		return packRandomNested(r, l, panel, rows)
 	}
@@ -92,6 +95,36 @@ func packRandomNested(r *rand.Rand, l layout.Linear, panel []byte, rows int) err
 		c.Codes[i] = uint8(r.IntN(16))
 		if r.IntN(3) == 0 {
 			c.Codes[i] = []uint8{0, 15}[r.IntN(2)]
+		}
+	}
+	return l.PackCodes(panel, c)
+}
+
+func packRandomSuper(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
+	supers, groups := rows*l.Groups(), rows*((l.K+l.Sub-1)/l.Sub)
+	if l.Offsets {
+		supers *= 2
+	}
+	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, supers), Zeros: make([]uint8, groups), Steps: make([]uint8, groups)}
+	for i := range c.Scales {
+		c.Scales[i] = dtype.F16ToF32(dtype.F32ToF16(0.001 + r.Float32()/1024))
+	}
+	for i := range c.Steps { // files have six bits where there are offsets, else eight with a sign
+		c.Steps[i], c.Zeros[i] = uint8(r.IntN(64)), uint8(r.IntN(64))
+		if !l.Offsets {
+			c.Steps[i] = uint8(r.IntN(256))
+		}
+		if r.IntN(3) == 0 {
+			c.Steps[i], c.Zeros[i] = 63, 63
+			if !l.Offsets {
+				c.Steps[i] = []uint8{0x80, 0x7f}[r.IntN(2)]
+			}
+		}
+	}
+	for i := range c.Codes {
+		c.Codes[i] = uint8(r.IntN(int(l.Most) + 1))
+		if r.IntN(3) == 0 {
+			c.Codes[i] = []uint8{0, l.Most}[r.IntN(2)]
 		}
 	}
 	return l.PackCodes(panel, c)

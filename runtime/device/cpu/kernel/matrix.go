@@ -18,6 +18,11 @@ const (
 	kindU4Zeros
 	kindU4ZerosScale32
 	kindU4Levels
+	kindQ2K
+	kindQ3K
+	kindQ4K
+	kindQ5K
+	kindQ6K
 	kindBF16Groups // the kernels of bf16, group by group, and never on tiles
 	linearKinds
 )
@@ -39,12 +44,18 @@ var kindKeys = [linearKinds]struct {
 	kindBF16Groups:     {2, 4, false, false},
 }
 
+// superKinds are the K-quants.
+var superKinds = map[string]int{"q2k.g256": kindQ2K, "q3k.g256": kindQ3K, "q4k.g256": kindQ4K, "q5k.g256": kindQ5K, "q6k.g256": kindQ6K}
+
 func kindOf(f *layout.Format) (int, error) {
+	if kind, ok := superKinds[f.Name]; ok {
+		return kind, nil
+	}
 	if scaled(f) && f.Group == 0 {
 		return kindBF16, nil
 	}
 	for i, k := range kindKeys {
-		if k.kPerStep == f.KPerStep && k.scaleBytes == f.ScaleBytes && k.zeros == f.Zeros && k.nested == f.Nested {
+		if k.kPerStep > 0 && k.kPerStep == f.KPerStep && !f.Super() && k.scaleBytes == f.ScaleBytes && k.zeros == f.Zeros && k.nested == f.Nested {
 			return i, nil
 		}
 	}

@@ -20,12 +20,17 @@ func (s *Set) expandNested(w *Matrix, dst, panel []byte) {
 func (s *Set) sumGroups(sc *Scratch, w *Matrix, x *Rows, rows int) {
 	a := &sc.linear
 	a.sums = nil
-	if !w.Nested || !s.nestedSums {
+	if !w.Super() && (!w.Nested || !s.nestedSums) {
 		return
 	}
 	grow(&sc.sums, rows*x.Stride)
 	for r := range rows {
-		sumGroups(sc.sums[r*x.Stride:][:x.Stride], x.Data[r*x.Stride:][:x.EntryOffset()], x.Digits)
+		dst, codes := sc.sums[r*x.Stride:][:x.Stride], x.Data[r*x.Stride:][:x.EntryOffset()]
+		if w.Super() {
+			superSums(dst, codes, w, x.Digits)
+		} else {
+			sumGroups(dst, codes, x.Digits)
+		}
 	}
 	a.sums = unsafe.Pointer(&sc.sums[0])
 }

@@ -275,6 +275,156 @@ func u4edigitsx1AVX2(a *linearArgs)
 //go:noescape
 func u4edigitsx2AVX2(a *linearArgs)
 
+// q2kx1AVX2 multiplies 1 rows with a panel of q2k.
+//
+//go:noescape
+func q2kx1AVX2(a *linearArgs)
+
+// q2kx2AVX2 multiplies 2 rows with a panel of q2k.
+//
+//go:noescape
+func q2kx2AVX2(a *linearArgs)
+
+// q2kx3AVX2 multiplies 3 rows with a panel of q2k.
+//
+//go:noescape
+func q2kx3AVX2(a *linearArgs)
+
+// q2kx4AVX2 multiplies 4 rows with a panel of q2k.
+//
+//go:noescape
+func q2kx4AVX2(a *linearArgs)
+
+// q2kdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of q2k.
+//
+//go:noescape
+func q2kdigitsx1AVX2(a *linearArgs)
+
+// q2kdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of q2k.
+//
+//go:noescape
+func q2kdigitsx2AVX2(a *linearArgs)
+
+// q3kx1AVX2 multiplies 1 rows with a panel of q3k.
+//
+//go:noescape
+func q3kx1AVX2(a *linearArgs)
+
+// q3kx2AVX2 multiplies 2 rows with a panel of q3k.
+//
+//go:noescape
+func q3kx2AVX2(a *linearArgs)
+
+// q3kx3AVX2 multiplies 3 rows with a panel of q3k.
+//
+//go:noescape
+func q3kx3AVX2(a *linearArgs)
+
+// q3kx4AVX2 multiplies 4 rows with a panel of q3k.
+//
+//go:noescape
+func q3kx4AVX2(a *linearArgs)
+
+// q3kdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of q3k.
+//
+//go:noescape
+func q3kdigitsx1AVX2(a *linearArgs)
+
+// q3kdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of q3k.
+//
+//go:noescape
+func q3kdigitsx2AVX2(a *linearArgs)
+
+// q4kx1AVX2 multiplies 1 rows with a panel of q4k.
+//
+//go:noescape
+func q4kx1AVX2(a *linearArgs)
+
+// q4kx2AVX2 multiplies 2 rows with a panel of q4k.
+//
+//go:noescape
+func q4kx2AVX2(a *linearArgs)
+
+// q4kx3AVX2 multiplies 3 rows with a panel of q4k.
+//
+//go:noescape
+func q4kx3AVX2(a *linearArgs)
+
+// q4kx4AVX2 multiplies 4 rows with a panel of q4k.
+//
+//go:noescape
+func q4kx4AVX2(a *linearArgs)
+
+// q4kdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of q4k.
+//
+//go:noescape
+func q4kdigitsx1AVX2(a *linearArgs)
+
+// q4kdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of q4k.
+//
+//go:noescape
+func q4kdigitsx2AVX2(a *linearArgs)
+
+// q5kx1AVX2 multiplies 1 rows with a panel of q5k.
+//
+//go:noescape
+func q5kx1AVX2(a *linearArgs)
+
+// q5kx2AVX2 multiplies 2 rows with a panel of q5k.
+//
+//go:noescape
+func q5kx2AVX2(a *linearArgs)
+
+// q5kx3AVX2 multiplies 3 rows with a panel of q5k.
+//
+//go:noescape
+func q5kx3AVX2(a *linearArgs)
+
+// q5kx4AVX2 multiplies 4 rows with a panel of q5k.
+//
+//go:noescape
+func q5kx4AVX2(a *linearArgs)
+
+// q5kdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of q5k.
+//
+//go:noescape
+func q5kdigitsx1AVX2(a *linearArgs)
+
+// q5kdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of q5k.
+//
+//go:noescape
+func q5kdigitsx2AVX2(a *linearArgs)
+
+// q6kx1AVX2 multiplies 1 rows with a panel of q6k.
+//
+//go:noescape
+func q6kx1AVX2(a *linearArgs)
+
+// q6kx2AVX2 multiplies 2 rows with a panel of q6k.
+//
+//go:noescape
+func q6kx2AVX2(a *linearArgs)
+
+// q6kx3AVX2 multiplies 3 rows with a panel of q6k.
+//
+//go:noescape
+func q6kx3AVX2(a *linearArgs)
+
+// q6kx4AVX2 multiplies 4 rows with a panel of q6k.
+//
+//go:noescape
+func q6kx4AVX2(a *linearArgs)
+
+// q6kdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of q6k.
+//
+//go:noescape
+func q6kdigitsx1AVX2(a *linearArgs)
+
+// q6kdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of q6k.
+//
+//go:noescape
+func q6kdigitsx2AVX2(a *linearArgs)
+
 // f32x1AVX512 multiplies 1 rows with a panel of f32.
 //
 //go:noescape

@@ -38,6 +38,26 @@ var linearKernelsAVX2 = [linearKinds]linearTable{
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ex1AVX2, 2: u4ex2AVX2, 3: u4ex3AVX2, 4: u4ex4AVX2}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4edigitsx1AVX2, 2: u4edigitsx2AVX2}},
 	},
+	kindQ2K: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q2kx1AVX2, 2: q2kx2AVX2, 3: q2kx3AVX2, 4: q2kx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q2kdigitsx1AVX2, 2: q2kdigitsx2AVX2}},
+	},
+	kindQ3K: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q3kx1AVX2, 2: q3kx2AVX2, 3: q3kx3AVX2, 4: q3kx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q3kdigitsx1AVX2, 2: q3kdigitsx2AVX2}},
+	},
+	kindQ4K: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q4kx1AVX2, 2: q4kx2AVX2, 3: q4kx3AVX2, 4: q4kx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q4kdigitsx1AVX2, 2: q4kdigitsx2AVX2}},
+	},
+	kindQ5K: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q5kx1AVX2, 2: q5kx2AVX2, 3: q5kx3AVX2, 4: q5kx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q5kdigitsx1AVX2, 2: q5kdigitsx2AVX2}},
+	},
+	kindQ6K: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q6kx1AVX2, 2: q6kx2AVX2, 3: q6kx3AVX2, 4: q6kx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q6kdigitsx1AVX2, 2: q6kdigitsx2AVX2}},
+	},
 }
 
 // linearKernelsAVX512 are the linear kernels that x86-64-v4 adds.

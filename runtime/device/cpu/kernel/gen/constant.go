@@ -20,7 +20,8 @@ var constants = map[string][]uint64{
 	"lowBits":        every(0xf),
 	"lowNibbleWords": every(0x000f000f),
 	"minusZeroU8":    every(0xffffff80),
-	"e4m3AsF16":      every(0xbfffbfff), // without the second copy of the sign
+	"e4m3AsF16":      every(0xbfffbfff),                                                                // without the second copy of the sign
+	"wordTwice":      {0x0504050401000100, 0x0d0c0d0c09080908, 0x0504050401000100, 0x0d0c0d0c09080908}, // the lower word of each dword, twice
 
 	"signBit":     every(0x80000000),
 	"evenSign":    {0x80000000, 0x80000000, 0x80000000, 0x80000000},

@@ -28,6 +28,11 @@ var linearFamilies = []linearFamily{
 	{"kindU4Zeros", linearU4(u4Variants[2]), u4Tiles},
 	{"kindU4ZerosScale32", linearU4(u4Variants[3]), u4Tiles},
 	{"kindU4Levels", linearU4(u4Variants[4]), u4Tiles},
+	{"kindQ2K", linearSuper(superVariants[0]), superTiles},
+	{"kindQ3K", linearSuper(superVariants[1]), superTiles},
+	{"kindQ4K", linearSuper(superVariants[2]), superTiles},
+	{"kindQ5K", linearSuper(superVariants[3]), superTiles},
+	{"kindQ6K", linearSuper(superVariants[4]), superTiles},
 }
 
 var u4Tiles = map[string]tiles{"AVX2": {1: 4, 2: 2}, "AVX512": {1: 4, 2: 2}, "VNNI": {1: 6, 2: 4}}
