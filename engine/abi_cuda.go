@@ -122,6 +122,17 @@ var cudaKernels = []Kernel{
 		Check: checkRope,
 	},
 	{
+		Name: "cuda.rope_kv_rows",
+		Doc:  "cuda.rope_kv whose norms are of all of a row's queries as one, and of all of its keys",
+		Roles: []Role{
+			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("ropelen", "T"), input("slots", "T"),
+			vector("inv_freq", "f32", "variants half"), cache("cache", cudaCaches, true),
+			vector("q_norm", "f32", "heads*dim"), vector("k_norm", "f32", "kv_heads*dim"), result("y", "f32 bf16", "T heads*dim")},
+		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
+		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
+		Check: checkRope,
+	},
+	{
 		Name: "cuda.attention",
 		Doc: "paged attention of each sequence's tokens over its cache, in items of up to block tokens that planes CTAs have, each up to group heads; " +
 			"alibi are slopes of the heads' scores, sinks scores without values; " +

@@ -51,6 +51,7 @@ var families = map[string]family{
 	"cuda.linear_rope_kv":   {linearThreads, linearGrid, linear},
 	"cuda.rope_turns":       {turnsThreads, perRow("y"), ropeTurns},
 	"cuda.rope_kv":          {ropeThreads, ropeGrid, ropeKV},
+	"cuda.rope_kv_rows":     {ropeRowsThreads, perRow("y"), ropeKVRows},
 	"cuda.attention":        {attentionThreads, attentionGrid, attention},
 	"cuda.select_rows":      {rowThreads, perRow("y"), selectRows},
 	"cuda.cast":             {rowThreads, perRow("y"), elementwise},

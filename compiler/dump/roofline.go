@@ -90,6 +90,7 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
 	"cuda.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
 	"cuda.rope_kv":           {positions: (*predictor).written},
+	"cuda.rope_kv_rows":      {positions: (*predictor).written},
 	"cuda.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
 
 	// Launches of sampling are counted as if the row wanted all of them.
