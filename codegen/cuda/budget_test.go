@@ -154,7 +154,7 @@ func (all *entriesOf) lower(t *testing.T, gpu cuda.Target, name string, m *ir.Mo
 		t.Fatalf("%s, %s: %v", name, format, err)
 	}
 	coder := cuda.NewCoder(gpu)
-	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), coder)
+	program, err := codegen.Emit(m, m.Funcs[0], gpu.Name(), coder)
 	check(t, err)
 	text, err := coder.Text()
 	check(t, err)

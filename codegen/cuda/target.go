@@ -45,6 +45,8 @@ type candidate struct {
 var candidates = map[string][]candidate{
 	"gather":           {{kernel: "cuda.gather"}},
 	"gather_positions": {{kernel: "cuda.gather_positions"}},
+	"gather_types":     {{kernel: "cuda.gather_types"}},
+	"pool":             {{kernel: "cuda.pool"}},
 	"rmsnorm":          {{kernel: "cuda.rmsnorm", usable: wholeRows}},
 	"add_rmsnorm":      {{kernel: "cuda.add_rmsnorm"}},
 	"layernorm":        {{kernel: "cuda.layernorm"}},
@@ -58,7 +60,10 @@ var candidates = map[string][]candidate{
 	"quantize":         {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
 	"rope_kv": {{kernel: "cuda.rope_kv", usable: func(op *ir.Op) bool { return plainHeads(op) && !ir.NormsRows(op) }},
 		{kernel: "cuda.rope_kv_rows", usable: func(op *ir.Op) bool { return plainHeads(op) && ir.NormsRows(op) }}},
-	"attn.paged":      {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" && op.Int("ahead") == 0 }}},
+	"attn.paged": {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" && op.Int("ahead") == 0 }},
+		{kernel: "cuda.attention_ahead", usable: func(op *ir.Op) bool {
+			return plainHeads(op) && op.Text("dtype") != "f16" && op.Int("ahead") > 0 && op.Arg("sinks") == nil
+		}}},
 	"select_rows":     {{kernel: "cuda.select_rows"}},
 	"cast":            {{kernel: "cuda.cast"}},
 	"swiglu":          {{kernel: "cuda.swiglu"}},
