@@ -3,10 +3,8 @@
 package cuda_test
 
 import (
-	"math"
 	"testing"
 
-	"llmc/internal/dtype"
 	"llmc/ir"
 )
 
@@ -36,24 +34,4 @@ var budgetNetworks = []struct {
 
 func feedForwardOf(act string, hidden, features int) func(t *testing.T) *ir.Module {
 	return func(t *testing.T) *ir.Module { return feedForward(t, act, 1024, hidden, features, false) }
-}
-
-// encoderOf is a layer of an encoder: its tables, attention of both ways and what makes one row of a sequence's.
-func encoderOf(hidden, heads, dim, window, ahead int) func(t *testing.T) *ir.Module {
-	return func(t *testing.T) *ir.Module {
-		t.Helper()
-		b := ir.NewBuilder("encoder")
-		step := b.Sequences("embed", b.PagedCache("kv", 1, heads, dim, dtype.BF16))
-		x := b.Add(b.Gather(b.Weight("embed", dtype.BF16, 1024, hidden), step.IDs), b.GatherTypes(b.Weight("type_rows", dtype.BF16, 2, hidden), step.Types))
-		x = b.LayerNorm(b.Add(x, b.GatherPositions(b.Weight("position_rows", dtype.BF16, 512, hidden), step.Positions)), b.Weight("norm", dtype.F32, hidden), nil, 1e-5)
-		width := heads * dim
-		all := b.Linear(x, b.Weight("qkv", dtype.BF16, 3*width, hidden), nil)
-		token := b.KVWrite(step.Token, b.Slice(all, width, width), b.Slice(all, 2*width, width), 0)
-		x = b.Attention(b.Slice(all, 0, width), token, step, ir.Attention{Heads: heads, KVHeads: heads, Dim: dim, Scale: 1 / math.Sqrt(float64(dim)), Window: window, Ahead: ahead})
-		x = b.Pool(b.Linear(x, b.Weight("o", dtype.BF16, hidden, width), nil), step.SeqStart, "mean").As("embedding")
-		b.Return(b.Linear(x, b.Weight("head", dtype.BF16, hidden, hidden), nil).As("logits"), token)
-		m, err := b.Module()
-		check(t, err)
-		return m
-	}
 }
