@@ -129,7 +129,7 @@ func writeVision(t *testing.T, b *strings.Builder) {
 // writeEncoders writes the table of encoders.
 func writeEncoders(t *testing.T, b *strings.Builder) {
 	t.Helper()
-	b.WriteString("\n| encoder | classes | checkpoints | f32 on CPUs | bf16, int8 on CPUs | int4 on CPUs | GPUs |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n| encoder | classes | checkpoints | f32 on CPUs | bf16, int8 on CPUs | int4 on CPUs | sm80, sm89, sm90 |\n|---|---|---|---|---|---|---|\n")
 	encoders := map[string][]string{}
 	tests := map[string]string{}
 	for _, name := range recordedEncoders {
@@ -141,12 +141,12 @@ func writeEncoders(t *testing.T, b *strings.Builder) {
 		encoders[family], tests[family] = append(encoders[family], name), strings.TrimPrefix(tests[family]+", OwnEncoders", ", ")
 	}
 	for _, family := range slices.Sorted(maps.Keys(encoders)) {
-		narrow, codes := "EncoderGoldens, VerifyEncoders", "VerifyEncoders"
+		narrow, codes, gpu := "EncoderGoldens, VerifyEncoders", "VerifyEncoders", "EncodersEmulated, VerifyEncodersEmulated"
 		if !strings.Contains(tests[family], "EncoderGoldens") { // the same ops as in families that go through these
-			narrow, codes = "", ""
+			narrow, codes, gpu = "", "", "OwnEncodersEmulated"
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | refused by name (EncodersOnGPUsAreRefused) |\n",
-			family, strings.Join(models.Classes(family), ", "), strings.Join(encoders[family], ", "), strings.Join(slices.Compact(strings.Split(tests[family], ", ")), ", "), narrow, codes)
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n",
+			family, strings.Join(models.Classes(family), ", "), strings.Join(encoders[family], ", "), strings.Join(slices.Compact(strings.Split(tests[family], ", ")), ", "), narrow, codes, gpu)
 	}
 	for _, family := range models.Encoders() {
 		if len(encoders[family]) == 0 {

@@ -68,9 +68,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// withoutGPUKernel are the checkpoints that GPU targets refuse, and the op that these have no kernel for: norms of whole rows of q and k lie between
-// the joint projection and what turns them; caches of latent rows and of states are those of CPUs.
-var withoutGPUKernel = map[string]string{"olmo2": "rope", "olmo3": "rope", "deepseek-v2": latentCache, "deepseek-v3": latentCache, "deepseek-v3-v5": latentCache, "mamba": stateCache}
+// withoutGPUKernel are the checkpoints that GPU targets refuse, and what these have no kernel for: caches of latent rows and of states are those of CPUs.
+var withoutGPUKernel = map[string]string{"deepseek-v2": latentCache, "deepseek-v3": latentCache, "deepseek-v3-v5": latentCache, "mamba": stateCache}
 
 // These stand for what the targets refuse before they look for kernels.
 const (
@@ -87,7 +86,7 @@ var (
 )
 
 // emulatedToo are checkpoints of families beyond those of everyFormat that plain runs take to the emulator.
-var emulatedToo = []string{"gemma2", "gpt2-bare", "gpt-oss", "llama4-text"}
+var emulatedToo = []string{"gemma2", "gpt2-bare", "olmo2", "gpt-oss", "llama4-text"}
 
 // TestVerifyEmulated wants the same of GPU programs, which the emulator runs. Checkpoints go through two targets with formats in turn, until each
 // format has had two, the others through one target; with LLMC_LONG all go through all pairs. Of families beyond those of

@@ -30,6 +30,11 @@ var cudaKernels = []Kernel{
 		Roles: []Role{matrix("table", fragments, "v k"), input("positions", "T"), result("y", "f32", "T k")},
 	},
 	{
+		Name:  "cuda.gather_types",
+		Doc:   "rows types of the packed table, dequantized; types beyond it have its last row",
+		Roles: []Role{matrix("table", fragments, "v k"), input("types", "T"), result("y", "f32", "T k")},
+	},
+	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
 		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 f32m", "m k")},
@@ -122,6 +127,17 @@ var cudaKernels = []Kernel{
 		Check: checkRope,
 	},
 	{
+		Name: "cuda.rope_kv_rows",
+		Doc:  "cuda.rope_kv whose norms are of all of a row's queries as one, and of all of its keys",
+		Roles: []Role{
+			arg("qkv", "f32", "T heads*dim+2*kv_heads*dim"), input("positions", "T"), input("ropelen", "T"), input("slots", "T"),
+			vector("inv_freq", "f32", "variants half"), cache("cache", cudaCaches, true),
+			vector("q_norm", "f32", "heads*dim"), vector("k_norm", "f32", "kv_heads*dim"), result("y", "f32 bf16", "T heads*dim")},
+		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
+		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
+		Check: checkRope,
+	},
+	{
 		Name: "cuda.attention",
 		Doc: "paged attention of each sequence's tokens over its cache, in items of up to block tokens that planes CTAs have, each up to group heads; " +
 			"alibi are slopes of the heads' scores, sinks scores without values; " +
@@ -136,6 +152,25 @@ var cudaKernels = []Kernel{
 			allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
 		Check: checkAttentionItems,
+	},
+	{
+		Name: "cuda.attention_ahead",
+		Doc: "cuda.attention of tokens that also see so many positions ahead of their own, of those that the sequence has; " +
+			"all of a sequence's keys and values are there before it",
+		Roles: []Role{arg("q", "f32 bf16", "T heads*dim"), input("positions", "T"), cache("cache", cudaCaches, false),
+			input("items", ""), input("page_start", ""), input("pages", ""), input("context", "B"), result("y", "f32 bf16 f16 f32m", "T heads*dim"),
+			scratch("partials", "f32", "lines 16")},
+		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)), intAttr("ahead", 1, math.MaxInt32),
+			optionalAttr(intAttr("chunk", 0, math.MaxInt32)),
+			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)}),
+		Where: []string{"layer < layers", "kv_heads divides heads"},
+		Check: checkAttentionItems,
+	},
+	{
+		Name:  "cuda.pool",
+		Doc:   "a row for each sequence: the mean of its rows, the first or the last",
+		Roles: []Role{arg("x", "f32", "T k"), input("seq_start", "starts"), result("y", "f32", "B k")},
+		Attrs: []AttrRow{textAttr("mode", "mean", "first", "last")},
 	},
 	{
 		Name:  "cuda.cast",

@@ -1,13 +1,17 @@
 package engine
 
-// Reach says which of the positions before it a token sees in a launch of attention. The zero value is all of them.
+// Reach says which of the positions around it a token sees in a launch of attention. The zero value is all up to its own.
 type Reach struct {
-	Window int64 // the last so many, its own included; 0: all
+	Window int64 // of those before it the last so many, its own included; 0: all
 	Chunk  int64 // those of its own chunk, where positions are cut into chunks of so many; 0: all
+	Ahead  int64 // so many behind its own, of those that its sequence has
 }
 
 // ReachOf reads a launch of attention.
-func ReachOf(l *Launch) Reach { return Reach{l.Int("window", 0), l.Int("chunk", 0)} }
+func ReachOf(l *Launch) Reach { return Reach{l.Int("window", 0), l.Int("chunk", 0), l.Int("ahead", 0)} }
+
+// FromFirst tells that a token sees all positions before its own.
+func (r Reach) FromFirst() bool { return r.Window == 0 && r.Chunk == 0 }
 
 // First is the first position that a token at a position sees. It never moves back from one position to the next.
 func (r Reach) First(position int64) int64 {
@@ -21,5 +25,15 @@ func (r Reach) First(position int64) int64 {
 	return first
 }
 
+// Last is the last one, in a sequence of so many positions.
+func (r Reach) Last(position, length int64) int64 {
+	if r.Ahead == 0 {
+		return position
+	}
+	return min(position+r.Ahead, length-1)
+}
+
 // Seen is how many positions it sees, its own included.
-func (r Reach) Seen(position int64) int64 { return position + 1 - r.First(position) }
+func (r Reach) Seen(position, length int64) int64 {
+	return r.Last(position, length) + 1 - r.First(position)
+}

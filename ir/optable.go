@@ -231,7 +231,7 @@ var coreOps = []*OpInfo{
 	},
 	{
 		Name: "rope_kv",
-		Doc: "Splits qkv into q, k and v; normalises q and k per head where norms are given; turns q, and k too when mode is static; " +
+		Doc: "Splits qkv into q, k and v; normalises q and k where norms are given: each head by norms of dim elements, or all of a row's heads as one by norms of as many elements; turns q, and k too when mode is static; " +
 			"stores k and v as kv.write does; y = q.",
 		Args: []ArgInfo{
 			{Name: "qkv", Role: RoleFloat}, argPositions, argRopeLen, argInvFreq, argCache,

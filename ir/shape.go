@@ -350,6 +350,21 @@ func shapeRopeKV(m *Module, op *Op) ([]Type, error) {
 		return nil, fmt.Errorf("operands %q and %q go together", "q_norm", "k_norm")
 	}
 	err = firstError(checkHeads(op, c), wantCols(op, "qkv", (heads+2*c.KVHeads)*dim), checkRope(op, dim, true),
-		wantLength(op, "q_norm", dim), wantLength(op, "k_norm", dim), sameRows(x, op.Arg("positions"), op.Arg("ropelen")))
+		wantHeadNorms(op), sameRows(x, op.Arg("positions"), op.Arg("ropelen")))
 	return []Type{F32(x.Type.Rows(), heads*dim), Token(c.Name)}, err
+}
+
+// wantHeadNorms wants norms of rope_kv to be of heads, or of all of a row's queries and all of its keys.
+func wantHeadNorms(op *Op) error {
+	q, k := op.Int("dim"), op.Int("dim")
+	if NormsRows(op) {
+		q, k = q*op.Int("heads"), k*op.Int("kv_heads")
+	}
+	return firstError(wantLength(op, "q_norm", q), wantLength(op, "k_norm", k))
+}
+
+// NormsRows tells whether a rope_kv normalises all of a row's queries as one, and all of its keys, rather than each head.
+func NormsRows(op *Op) bool {
+	q := op.Arg("q_norm")
+	return q != nil && first(q) != op.Int("dim")
 }

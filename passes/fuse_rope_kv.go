@@ -9,7 +9,8 @@ import (
 )
 
 // fuseRopeKV does what lies between the joint projection and attention in one op: it cuts q, k and v out of the row,
-// normalises heads, turns them and writes the cache. In modes of rope that cache K as it is before turning, only q turns.
+// normalises heads, turns them and writes the cache. In modes of rope that cache K as it is before turning, only q turns. Norms may also be of all heads of
+// a row as one, where the target has a kernel for that.
 //
 // Before:
 //
@@ -174,13 +175,17 @@ func (r ropeRegion) sameRope() bool {
 	return slices.Equal(without(q), without(k))
 }
 
-// sameNorm tells whether q and k are both normalised per head with one eps, or neither is.
+// sameNorm tells whether q and k are both normalised with one eps, each head or all heads of a row as one, or neither is.
 func (r ropeRegion) sameNorm(dim int64) bool {
 	q, k := r.q.norm, r.k.norm
 	if q == nil || k == nil {
 		return q == k
 	}
-	return q.Float("eps") == k.Float("eps") && q.Int("group") == dim && (k.Int("group") == dim || k.Int("group") == 0 && columns(k.Result()) == dim)
+	rows := func(norm *ir.Op) bool { return norm.Int("group") == 0 && columns(norm.Result()) != dim }
+	heads := func(norm *ir.Op) bool {
+		return norm.Int("group") == dim || norm.Int("group") == 0 && columns(norm.Result()) == dim
+	}
+	return q.Float("eps") == k.Float("eps") && (heads(q) && heads(k) || rows(q) && (rows(k) || columns(k.Result()) == dim && heads(k)))
 }
 
 func (c *Context) joinRopeKV(f *ir.Func, write, read *ir.Op) {
@@ -197,6 +202,9 @@ func (c *Context) joinRopeKV(f *ir.Func, write, read *ir.Op) {
 		attrs = append(attrs, ir.Attr{Name: "eps", Val: r.q.norm.Float("eps")})
 	}
 	joint := c.newOp("rope_kv", args, append(attrs, rope.Attrs...)...)
+	if ir.NormsRows(joint) && c.Options.Target != nil && len(c.Options.Target.Kernels(joint)) == 0 {
+		return
+	}
 	for i, old := range []*ir.Value{rope.Result(), write.Result()} {
 		joint.Results[i].Name, old.Name = old.Name, ""
 		f.Replace(old, joint.Results[i])

@@ -17,6 +17,7 @@ import (
 type shape struct {
 	heads, kv, dim, window int
 	chunk                  int // of positions
+	ahead                  int // positions seen behind the own one
 	softcap                float64
 	q, y                   dtype.Type
 	cache                  dtype.Type // invalid: bf16
@@ -143,7 +144,7 @@ func (h *history) attend(position, head int) []float64 {
 	q := h.q[(position*h.heads+head)*h.dim:]
 	var scores []float64
 	top := math.Inf(-1)
-	for p := first; p <= position; p++ {
+	for p := first; p <= h.last(position); p++ {
 		s := 0.0
 		for d, k := range h.key(p, kv, position) {
 			s += float64(q[d]) * k
@@ -176,6 +177,12 @@ func (h *history) attend(position, head int) []float64 {
 	return out
 }
 
+// length is how many positions the sequence has.
+func (h *history) length() int { return len(h.k) / (h.kv * h.dim) }
+
+// last is the last position that one at a position sees.
+func (h *history) last(position int) int { return min(position+h.ahead, h.length()-1) }
+
 // slopes are those of alibi: near positions count most.
 func (c shape) slopes() []float32 {
 	slopes := make([]float32, c.heads)
@@ -200,6 +207,14 @@ type chunk struct {
 	from, to int
 }
 
+// held is how many positions the cache has: those of the whole sequence where tokens see what is ahead of them.
+func (c chunk) held() int {
+	if c.ahead > 0 {
+		return c.length()
+	}
+	return c.to
+}
+
 // attention is a kernel that is written, to run steps with.
 type attention struct {
 	*single
@@ -217,12 +232,19 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 	if c.mode != "" {
 		attrs = append(attrs, c.attrs()...)
 	}
-	s := newSingle(t, "cuda.attention", "attn.paged", attrs...)
+	kernel := "cuda.attention"
+	if c.ahead > 0 {
+		kernel, attrs = "cuda.attention_ahead", append(attrs, engine.Attr{Name: "ahead", Int: int64(c.ahead)})
+	}
+	s := newSingle(t, kernel, "attn.paged", attrs...)
 	s.program.Buffers = make([]engine.Buffer, 0, 3)
 	a := &attention{single: s, shape: c}
 	a.qBuffer, a.yBuffer = s.buffer("q", c.q, c.heads*c.dim), s.buffer("y", c.y, c.heads*c.dim)
 	s.inputs("positions", "items", "page_start", "pages")
 	s.cache(c.kv, c.dim, c.stored())
+	if c.ahead > 0 {
+		s.inputs("context")
+	}
 	if c.mode != "" {
 		s.inputs("ropelen")
 		s.weight("inv_freq", int64(c.variants()), int64(c.rotary.dim/2))
@@ -246,25 +268,25 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 	tokens, pages := 0, 0
 	for _, c := range chunks {
 		tokens += c.to - c.from
-		pages += (c.to + pageSize - 1) / pageSize
+		pages += (c.held() + pageSize - 1) / pageSize
 	}
 	q, y, cache := m.matrix(a.qBuffer, tokens), m.matrix(a.yBuffer, tokens), m.fresh("cache", pages*stride)
 	order := rand.New(rand.NewPCG(uint64(tokens), uint64(pages))).Perm(pages)
 	block := int(a.launch.Int("block", 0))
 	work := a.newWorkList()
-	var positions, lengths, table []int32
+	var positions, lengths, context, table []int32
 	start := []int32{0}
 	for b, c := range chunks {
-		for p := range c.to {
+		for p := range c.held() {
 			if p%pageSize == 0 {
 				table = append(table, int32(order[len(table)]))
 			}
 			a.fill(cache[int(table[len(table)-1])*stride:], kv, c.history, p)
 		}
-		start = append(start, int32(len(table)))
+		start, context = append(start, int32(len(table))), append(context, int32(c.held()))
 		for p := c.from; p < c.to; p++ {
 			if (p-c.from)%block == 0 {
-				work.add(b, len(positions), min(block, c.to-p), p)
+				work.add(b, len(positions), min(block, c.to-p), p, c.last(min(p+block, c.to)-1))
 			}
 			for i := range a.heads * a.dim {
 				q.set(len(positions), i, c.q[p*a.heads*a.dim+i])
@@ -273,6 +295,9 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 		}
 	}
 	a.operands(m, positions, lengths)
+	if a.ahead > 0 {
+		m.ints("context", context)
+	}
 	m.ints("page_start", start)
 	m.ints("pages", table)
 	work.run(m, tokens, len(chunks), pageSize, stride)
@@ -310,9 +335,9 @@ type workList struct {
 
 func (a *attention) newWorkList() *workList { return &workList{attention: a} }
 
-// add appends the item of count tokens from first on, the first of which is at a position.
-func (w *workList) add(sequence, first, count, position int) {
-	from, to := 0, (position+count-1)/engine.AttentionSplit+1
+// add appends the item of count tokens from first on, the first of which is at a position, and the last of which sees positions up to last.
+func (w *workList) add(sequence, first, count, position, last int) {
+	from, to := 0, last/engine.AttentionSplit+1
 	if w.window > 0 {
 		from = max(0, position-w.window+1)
 	}

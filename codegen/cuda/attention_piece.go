@@ -14,6 +14,7 @@ import (
 type piece struct {
 	*attend
 	last  ptx.Reg // position behind which the CTA has nothing to do
+	end   ptx.Reg // the sequence's last position, where tokens see some ahead of their own
 	alone ptx.Reg // the CTA has all splits
 	from  ptx.Reg // split of the CTA's first position
 }
@@ -38,18 +39,39 @@ func (a *attend) item() []ptx.Reg {
 func (a *attend) newPiece(item []ptx.Reg) piece {
 	a.e.Section("piece")
 	w := piece{attend: a, from: item[3].As(ptx.S32), alone: a.e.Le(item[5], 1)}
+	if a.reach.Ahead > 0 {
+		w.end = a.endOfSequence(item)
+	}
 	w.last = a.e.Min(a.lastPosition(item), a.e.Sub(a.e.Mul(item[4].As(ptx.S32), attentionSplit), 1))
 	return w
 }
 
-// lastPosition is that of the item's last token.
+// lastPosition is the last one that the item's last token sees.
 func (a *attend) lastPosition(item []ptx.Reg) ptx.Reg {
-	return a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["positions"], a.e.Sub(a.e.Add(item[1], item[2]), 1), 4))
+	own := a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["positions"], a.e.Sub(a.e.Add(item[1], item[2]), 1), 4))
+	if a.reach.Ahead == 0 {
+		return own
+	}
+	return a.lastSeen(own, a.endOfSequence(item))
+}
+
+// endOfSequence is the last position that the item's sequence has.
+func (a *attend) endOfSequence(item []ptx.Reg) ptx.Reg {
+	return a.e.Sub(a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["context"], item[0], 4)), 1)
+}
+
+// lastSeen is the last position that a token at a position sees in a sequence that ends with position end. Positions are below 2^30, so that one that many
+// ahead is behind the end.
+func (a *attend) lastSeen(position, end ptx.Reg) ptx.Reg {
+	if a.reach.Ahead >= 1<<30 {
+		return end
+	}
+	return a.e.Min(a.e.Add(position, a.reach.Ahead), end)
 }
 
 // firstPosition is where the first tile begins that a token of the item sees.
 func (a *attend) firstPosition(item []ptx.Reg) ptx.Reg {
-	if a.reach == (engine.Reach{}) {
+	if a.reach.FromFirst() {
 		return a.e.Const(ptx.S32, 0)
 	}
 	oldest := a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["positions"], item[1], 4))

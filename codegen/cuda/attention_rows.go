@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"llmc/codegen/ptx"
-	"llmc/engine"
 )
 
 // rowState is what a lane knows of the two rows of a tile of 16 that its accumulators belong to: row lane/4 and eight further.
@@ -12,6 +11,7 @@ type rowState struct {
 	*attend
 	number       ptx.Reg    // of the first one in the CTA
 	slope        [2]ptx.Reg // of the row's head, where there is alibi
+	own          [2]ptx.Reg // the row's position, where it sees others ahead of it and not all before it; elsewhere that is to
 	to           [2]ptx.Reg // last position that the row sees; -1 where there is no row
 	largest, sum [2]ptx.Reg // of the splits so far
 	out          [][]ptx.Reg
@@ -30,6 +30,13 @@ func newRowState(a *attend, item []ptx.Reg, row ptx.Reg, blocks int) *rowState {
 		s.to[i] = a.e.Const(ptx.S32, -1)
 		at := a.e.Index(a.e.pointers["positions"], token, 4)
 		a.e.When(ok).Into(s.to[i]).Ld(ptx.S32, at)
+		s.own[i] = s.to[i]
+		if a.reach.Ahead > 0 {
+			if !a.reach.FromFirst() {
+				s.own[i] = a.e.Mov(s.to[i])
+			}
+			a.e.When(ok).Into(s.to[i]).Mov(a.lastSeen(s.to[i], a.work.end))
+		}
 		if a.e.has("alibi") {
 			s.slope[i] = a.e.Mul(a.ofHead("alibi", column, ok), math.Log2E)
 		}
@@ -59,10 +66,10 @@ func (s *rowState) clearPart() {
 
 // after tells, where p holds, whether a position is not before the first one that a row sees. There may be none before it.
 func (s *rowState) after(position ptx.Reg, i int, p ptx.Reg) ptx.Reg {
-	if s.reach == (engine.Reach{}) {
+	if s.reach.FromFirst() {
 		return p
 	}
-	return s.e.CmpAnd(ptx.GE, position, s.firstSeen(s.to[i]), p)
+	return s.e.CmpAnd(ptx.GE, position, s.firstSeen(s.own[i]), p)
 }
 
 // see tells which rows see something of the tile.

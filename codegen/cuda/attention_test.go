@@ -67,6 +67,15 @@ var chunkedShapes = []shape{
 	{heads: 3, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, chunk: 75, window: 40},
 }
 
+// aheadShapes see positions behind their own.
+var aheadShapes = []shape{
+	{heads: 2, kv: 2, dim: 64, q: dtype.F32, y: dtype.BF16, ahead: 1 << 30},
+	{heads: 4, kv: 2, dim: 16, q: dtype.BF16, y: dtype.F32, window: 17, ahead: 16},
+	{heads: 3, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, window: 40, ahead: 70, cache: dtype.I8},
+	{heads: 20, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16, ahead: 5},
+	{heads: 2, kv: 1, dim: 208, q: dtype.BF16, y: dtype.F32, ahead: 1 << 30, softcap: 20},
+}
+
 func (c shape) String() string {
 	biases := ""
 	if c.alibi {
@@ -74,6 +83,9 @@ func (c shape) String() string {
 	}
 	if c.sinks {
 		biases += "_sinks"
+	}
+	if c.ahead > 0 {
+		biases += fmt.Sprintf("_ahead%d", c.ahead)
 	}
 	if c.chunk > 0 {
 		biases += fmt.Sprintf("_of%d", c.chunk)
@@ -83,7 +95,7 @@ func (c shape) String() string {
 
 // TestAttention runs steps that mix long and short chunks with single tokens, at contexts around the sizes of tiles and pages.
 func TestAttention(t *testing.T) {
-	for i, c := range slices.Concat(turnedShapes, attentionShapes, storedShapes, biasedShapes, chunkedShapes) {
+	for i, c := range slices.Concat(turnedShapes, attentionShapes, storedShapes, biasedShapes, chunkedShapes, aheadShapes) {
 		t.Run(c.String(), func(t *testing.T) {
 			a := newAttention(t, c, []string{"sm80", "sm89"}[i%2])
 			worst := 0.0
@@ -146,6 +158,7 @@ func TestAttentionIsInvariant(t *testing.T) {
 		turnedShapes[0], turnedShapes[1],
 		{heads: 4, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, cache: dtype.I8, window: 50},
 		{heads: 3, kv: 1, dim: 20, q: dtype.BF16, y: dtype.F32, cache: dtype.F8E4M3, alibi: true, sinks: true},
+		aheadShapes[0], aheadShapes[1],
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			const length = 150
@@ -183,7 +196,7 @@ func TestAttentionInPieces(t *testing.T) {
 		{heads: 4, kv: 2, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.I8},
 		{heads: 18, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3},
 		{heads: 4, kv: 1, dim: 16, q: dtype.BF16, y: dtype.F32, rotary: rotary{"longrope", "half", 16}},
-		biasedShapes[1], biasedShapes[4],
+		biasedShapes[1], biasedShapes[4], aheadShapes[0], {heads: 20, kv: 1, dim: 20, q: dtype.F32, y: dtype.F32, window: 290, ahead: 300},
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			a := newAttention(t, c, []string{"sm80", "sm89"}[i%2])

@@ -45,6 +45,8 @@ var budgetModels = []struct {
 		[]string{"bf16", "int8", "int4-g64"}},
 	{"llama 8B, frequencies that depend on the length", `{"model_type":"llama","hidden_size":4096,"intermediate_size":14336,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,"rope_scaling":{"rope_type":"dynamic","factor":4.0}`,
 		[]string{"bf16"}},
+	{"olmo2 7B", `{"model_type":"olmo2","hidden_size":4096,"intermediate_size":11008,"num_attention_heads":32,"num_key_value_heads":32,"vocab_size":100352,"rope_theta":500000.0`,
+		[]string{"bf16"}},
 	{"odd sizes", `{"model_type":"llama","hidden_size":72,"intermediate_size":100,"num_attention_heads":3,"num_key_value_heads":1,"head_dim":24,"vocab_size":301`,
 		[]string{"bf16", "int8", "int4-g32"}},
 }
@@ -152,7 +154,7 @@ func (all *entriesOf) lower(t *testing.T, gpu cuda.Target, name string, m *ir.Mo
 		t.Fatalf("%s, %s: %v", name, format, err)
 	}
 	coder := cuda.NewCoder(gpu)
-	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), coder)
+	program, err := codegen.Emit(m, m.Funcs[0], gpu.Name(), coder)
 	check(t, err)
 	text, err := coder.Text()
 	check(t, err)

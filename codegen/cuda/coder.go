@@ -40,6 +40,8 @@ type family struct {
 var families = map[string]family{
 	"cuda.gather":           {gatherThreads, perRow("y"), gather},
 	"cuda.gather_positions": {gatherThreads, perRow("y"), gather},
+	"cuda.gather_types":     {gatherThreads, perRow("y"), gather},
+	"cuda.pool":             {poolThreads, poolGrid, pool},
 	"cuda.rmsnorm":          {normThreads, perRow("y"), norm},
 	"cuda.add_rmsnorm":      {normThreads, perRow("normed"), norm},
 	"cuda.layernorm":        {normThreads, perRow("y"), norm},
@@ -51,7 +53,9 @@ var families = map[string]family{
 	"cuda.linear_rope_kv":   {linearThreads, linearGrid, linear},
 	"cuda.rope_turns":       {turnsThreads, perRow("y"), ropeTurns},
 	"cuda.rope_kv":          {ropeThreads, ropeGrid, ropeKV},
+	"cuda.rope_kv_rows":     {ropeRowsThreads, perRow("y"), ropeKVRows},
 	"cuda.attention":        {attentionThreads, attentionGrid, attention},
+	"cuda.attention_ahead":  {attentionThreads, attentionGrid, attention},
 	"cuda.select_rows":      {rowThreads, perRow("y"), selectRows},
 	"cuda.cast":             {rowThreads, perRow("y"), elementwise},
 	"cuda.quantize":         {quantizeThreads, perRow("y"), quantize},
@@ -80,7 +84,7 @@ var families = map[string]family{
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
-var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.moe_linear": expertCTAs,
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.attention_ahead": attentionCTAs, "cuda.moe_linear": expertCTAs,
 	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
 
 func always(n int) func(*entry) int { return func(*entry) int { return n } }
@@ -128,7 +132,7 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	e := &entry{op: op, launch: l, program: p, kernel: engine.FindKernel(l.Kernel), cores: c.target.Cores, sharedMemory: c.target.SharedMemory, convertsE4M3: c.target.convertsE4M3()}
 	signature := e.signature()
 	switch {
-	case l.Kernel == "cuda.attention":
+	case e.attends():
 		newAttend(e).plan(l, p)
 	case c.isWide(e):
 		planStream(e)
@@ -148,6 +152,11 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	}
 	c.entries[signature] = codes
 	return codes, nil
+}
+
+// attends tells whether the launch is attention.
+func (e *entry) attends() bool {
+	return e.launch.Kernel == "cuda.attention" || e.launch.Kernel == "cuda.attention_ahead"
 }
 
 // isProduct tells whether the launch multiplies one matrix with all rows of its input.
@@ -325,8 +334,13 @@ func (e *entry) weight(role string) *ir.Weight { return codegen.Named(e.op, role
 func (e *entry) rows(role string) ptx.Reg {
 	of := e.buffer(role).Rows
 	size, coefficient := e.t, of.Coef[sym.T]
-	if coefficient == 0 {
-		size, coefficient = e.r, of.Coef[sym.R]
+	for _, other := range []struct {
+		size ptx.Reg
+		of   sym.Symbol
+	}{{e.r, sym.R}, {e.b, sym.B}} {
+		if coefficient == 0 {
+			size, coefficient = other.size, of.Coef[other.of]
+		}
 	}
 	if coefficient == 1 {
 		return size

@@ -82,7 +82,7 @@ func lowerWith(t *testing.T, m *ir.Module, weights interp.Weights, gpu cuda.Targ
 	_, err := passes.Run(m, passes.Options{Target: gpu, Policy: policy, Rotation: passes.RotateNone, Check: true})
 	check(t, err)
 	coder := cuda.NewCoder(gpu)
-	program, err := codegen.Emit(m, m.Func("step"), gpu.Name(), with(coder))
+	program, err := codegen.Emit(m, m.Funcs[0], gpu.Name(), with(coder))
 	check(t, err)
 	text, err := coder.Text()
 	check(t, err)

@@ -8,7 +8,10 @@ import (
 // gatherThreads look up one row.
 const gatherThreads = 128
 
-// gather is y[m] = table[ids[m]], or of positions, one CTA for each row, pairs of neighbouring columns a thread. It reads the same fragments as a
+// gatherIndices name the array of a step that numbers the rows.
+var gatherIndices = map[string]string{"cuda.gather": "ids", "cuda.gather_positions": "positions", "cuda.gather_types": "types"}
+
+// gather is y[m] = table[ids[m]], or of positions or types, one CTA for each row, pairs of neighbouring columns a thread. It reads the same fragments as a
 // tied output matrix.
 func gather(e *entry) {
 	w := e.weight("table")
@@ -19,12 +22,9 @@ func gather(e *entry) {
 		panic("cuda: " + err.Error()) // the layout pass asked Target, which knows them
 	}
 	row := e.CtaX()
-	index := "ids"
-	if e.pointers[index] == (ptx.Reg{}) {
-		index = "positions"
-	}
+	index := gatherIndices[e.launch.Kernel]
 	id := e.Ld(ptx.U32, e.Index(e.pointers[index], row, 4))
-	if index == "positions" { // whoever serves a longer context than the table has rows for reads none behind it
+	if index != "ids" { // whoever serves a longer context than the table has rows for reads none behind it
 		id = e.Min(id, int(n)-1)
 	}
 	base := e.Index(e.pointers["table"], e.Shr(id, 4), f.PanelBytes())

@@ -101,7 +101,7 @@ func (c *Coder) newPersistent(p *engine.Program, n *engine.Persistent) (w *persi
 		if len(t.After) > engine.MaxWaits {
 			return nil, fmt.Sprintf("%s (%s) waits for %d others, at most %d", l.Label, l.Kernel, len(t.After), engine.MaxWaits), nil
 		}
-		if l.Kernel == "cuda.attention" {
+		if s.e.attends() {
 			if most := int64(newAttend(&s.e).partTokens()); most > 0 && (n.PerSequence == 0 || most < n.PerSequence) {
 				n.PerSequence = min(most, n.Tokens)
 			}

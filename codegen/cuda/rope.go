@@ -50,14 +50,19 @@ func ropeKV(e *entry) {
 			if r.e.has("q_norm") {
 				r.normalise(all, head)
 			}
-			if !r.e.turnsOnRead() {
-				r.turn(pairs, token)
-			} else {
-				r.e.If(r.e.Lt(head, r.heads), func() { r.turn(pairs, token) })
-			}
+			r.turnWanted(pairs, token, head)
 		})
 		r.e.IfElse(r.e.Lt(head, r.heads), func() { r.storeQuery(all, token, head) }, func() { r.storeCache(all, token, head) })
 	})
+}
+
+// turnWanted turns a query, and a key unless it is stored as it is.
+func (r *rope) turnWanted(pairs [][2]channel, token, head ptx.Reg) {
+	if !r.e.turnsOnRead() {
+		r.turn(pairs, token)
+		return
+	}
+	r.e.If(r.e.Lt(head, r.heads), func() { r.turn(pairs, token) })
 }
 
 // channel is one of a lane's channels of its head. ok is no register where every lane has one.

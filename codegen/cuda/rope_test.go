@@ -22,28 +22,33 @@ type ropeCase struct {
 	page                        int
 	mode                        string
 	cache                       dtype.Type // invalid: bf16
+	rows                        bool       // norms are of all heads of a row
 }
 
 var ropeCases = []ropeCase{
-	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.Invalid},
-	{4, 2, 128, 128, "half", true, dtype.BF16, 32, "static", dtype.Invalid},
-	{3, 1, 80, 32, "half", false, dtype.BF16, 48, "static", dtype.Invalid},
-	{5, 5, 24, 24, "interleaved", true, dtype.F32, 16, "static", dtype.Invalid},
-	{2, 1, 96, 70, "interleaved", false, dtype.BF16, 64, "static", dtype.Invalid},
-	{2, 1, 256, 256, "half", true, dtype.BF16, 128, "static", dtype.Invalid},
-	{1, 1, 5, 4, "half", true, dtype.BF16, 16, "static", dtype.Invalid},
-	{2, 2, 20, 10, "interleaved", true, dtype.F32, 16, "static", dtype.Invalid},
-	{4, 2, 64, 64, "half", false, dtype.F32, 16, "longrope", dtype.Invalid},
-	{2, 1, 96, 70, "interleaved", true, dtype.BF16, 64, "longrope", dtype.Invalid},
-	{3, 1, 80, 32, "half", true, dtype.BF16, 48, "dynamic", dtype.Invalid},
-	{2, 2, 20, 10, "interleaved", false, dtype.F32, 16, "dynamic", dtype.Invalid},
-	{2, 1, 256, 256, "half", false, dtype.F32, 16, "dynamic", dtype.Invalid},
-	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.F16},
-	{2, 1, 96, 70, "interleaved", true, dtype.BF16, 64, "static", dtype.F16},
-	{4, 2, 128, 128, "half", true, dtype.BF16, 32, "static", dtype.I8},
-	{3, 1, 21, 10, "half", false, dtype.F32, 48, "dynamic", dtype.I8},
-	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.F8E4M3},
-	{1, 1, 5, 4, "half", true, dtype.BF16, 16, "static", dtype.F8E4M3},
+	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.Invalid, false},
+	{4, 2, 128, 128, "half", true, dtype.BF16, 32, "static", dtype.Invalid, false},
+	{3, 1, 80, 32, "half", false, dtype.BF16, 48, "static", dtype.Invalid, false},
+	{5, 5, 24, 24, "interleaved", true, dtype.F32, 16, "static", dtype.Invalid, false},
+	{2, 1, 96, 70, "interleaved", false, dtype.BF16, 64, "static", dtype.Invalid, false},
+	{2, 1, 256, 256, "half", true, dtype.BF16, 128, "static", dtype.Invalid, false},
+	{1, 1, 5, 4, "half", true, dtype.BF16, 16, "static", dtype.Invalid, false},
+	{2, 2, 20, 10, "interleaved", true, dtype.F32, 16, "static", dtype.Invalid, false},
+	{4, 2, 64, 64, "half", false, dtype.F32, 16, "longrope", dtype.Invalid, false},
+	{2, 1, 96, 70, "interleaved", true, dtype.BF16, 64, "longrope", dtype.Invalid, false},
+	{3, 1, 80, 32, "half", true, dtype.BF16, 48, "dynamic", dtype.Invalid, false},
+	{2, 2, 20, 10, "interleaved", false, dtype.F32, 16, "dynamic", dtype.Invalid, false},
+	{2, 1, 256, 256, "half", false, dtype.F32, 16, "dynamic", dtype.Invalid, false},
+	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.F16, false},
+	{2, 1, 96, 70, "interleaved", true, dtype.BF16, 64, "static", dtype.F16, false},
+	{4, 2, 128, 128, "half", true, dtype.BF16, 32, "static", dtype.I8, false},
+	{3, 1, 21, 10, "half", false, dtype.F32, 48, "dynamic", dtype.I8, false},
+	{4, 2, 64, 64, "half", false, dtype.F32, 16, "static", dtype.F8E4M3, false},
+	{1, 1, 5, 4, "half", true, dtype.BF16, 16, "static", dtype.F8E4M3, false},
+	{4, 2, 64, 64, "half", true, dtype.F32, 16, "static", dtype.Invalid, true},
+	{12, 4, 96, 70, "interleaved", true, dtype.BF16, 64, "longrope", dtype.Invalid, true},
+	{3, 1, 5, 4, "half", true, dtype.BF16, 48, "static", dtype.F16, true},
+	{4, 2, 64, 64, "half", true, dtype.BF16, 16, "static", dtype.F8E4M3, true},
 }
 
 func (c ropeCase) stored() dtype.Type { return shape{cache: c.cache}.stored() }
@@ -53,7 +58,11 @@ func (c ropeCase) rope() rotary { return rotary{c.mode, c.style, c.rotary} }
 const ropeEps = 1e-6
 
 func (c ropeCase) single(t *testing.T) (*single, *engine.Buffer, *engine.Buffer) {
-	s := newSingle(t, "cuda.rope_kv", "rope_kv", append(c.rope().attrs(),
+	kernel := "cuda.rope_kv"
+	if c.rows {
+		kernel = "cuda.rope_kv_rows"
+	}
+	s := newSingle(t, kernel, "rope_kv", append(c.rope().attrs(),
 		engine.Attr{Name: "heads", Int: int64(c.heads)}, engine.Attr{Name: "kv_heads", Int: int64(c.kvHeads)}, engine.Attr{Name: "dim", Int: int64(c.dim)},
 		engine.Attr{Name: "eps", Float: ropeEps})...)
 	s.program.Buffers = make([]engine.Buffer, 0, 2)
@@ -62,24 +71,39 @@ func (c ropeCase) single(t *testing.T) (*single, *engine.Buffer, *engine.Buffer)
 	s.weight("inv_freq", int64(c.rope().variants()), int64(c.rotary/2))
 	s.cache(c.kvHeads, c.dim, c.stored())
 	if c.norm {
-		s.weight("q_norm", int64(c.dim))
-		s.weight("k_norm", int64(c.dim))
+		s.weight("q_norm", int64(c.normed(c.heads)))
+		s.weight("k_norm", int64(c.normed(c.kvHeads)))
 	}
 	return s, qkv, y
 }
 
-// normal is one head as it is before it turns, in float64.
-func (c ropeCase) normal(head, norm []float32) []float64 {
+// normed is how many elements have a norm of queries or keys, of which there are so many heads.
+func (c ropeCase) normed(heads int) int {
+	if c.rows {
+		return heads * c.dim
+	}
+	return c.dim
+}
+
+// normal is head h of a row's queries or keys as it is before it turns, in float64.
+func (c ropeCase) normal(heads []float32, h int, norm []float32) []float64 {
 	x := make([]float64, c.dim)
+	for i := range x {
+		x[i] = float64(heads[h*c.dim+i])
+	}
+	if !c.norm {
+		return x
+	}
+	together, weights := heads[h*c.dim:][:c.dim], norm
+	if c.rows {
+		together, weights = heads, norm[h*c.dim:]
+	}
 	squares := 0.0
-	for i, v := range head {
-		x[i] = float64(v)
-		squares += x[i] * x[i]
+	for _, v := range together {
+		squares += float64(v) * float64(v)
 	}
 	for i := range x {
-		if c.norm {
-			x[i] *= float64(norm[i]) / math.Sqrt(squares/float64(c.dim)+ropeEps)
-		}
+		x[i] *= float64(weights[i]) / math.Sqrt(squares/float64(len(together))+ropeEps)
 	}
 	return x
 }
@@ -116,7 +140,7 @@ func (c ropeCase) run(t *testing.T, target string, positions, slots []int32) *ro
 	}
 	m.ints("ropelen", r.lengths)
 	m.floats("inv_freq", c.rope().table())
-	r.qNorm, r.kNorm = randoms(c.dim, 1, 1), randoms(c.dim, 2, 1)
+	r.qNorm, r.kNorm = randoms(c.normed(c.heads), 1, 1), randoms(c.normed(c.kvHeads), 2, 1)
 	if c.norm {
 		m.floats("q_norm", r.qNorm)
 		m.floats("k_norm", r.kNorm)
@@ -127,6 +151,15 @@ func (c ropeCase) run(t *testing.T, target string, positions, slots []int32) *ro
 	}
 	s.run(m, len(positions), 1, c.page, r.stride)
 	return r
+}
+
+// queries and keys are all heads of them in a token's row of qkv.
+func (r *ropeStep) queries(token int) []float32 {
+	return r.data[token*(r.heads+2*r.kv.Heads)*r.dim:][:r.heads*r.dim]
+}
+
+func (r *ropeStep) keys(token int) []float32 {
+	return r.data[(token*(r.heads+2*r.kv.Heads)+r.heads)*r.dim:][:r.kv.Heads*r.dim]
 }
 
 // head is a head of a token's row of qkv.
@@ -187,7 +220,7 @@ func TestRopeKV(t *testing.T) {
 			if target != "sm80" && c.cache != dtype.F8E4M3 {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s_%d_%d_%d_%d_%s_%v_%s_%v", target, c.heads, c.kvHeads, c.dim, c.rotary, c.style, c.out, c.mode, c.stored()), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s_%d_%d_%d_%d_%s_%v_%s_%v_%v", target, c.heads, c.kvHeads, c.dim, c.rotary, c.style, c.out, c.mode, c.stored(), c.rows), func(t *testing.T) {
 				r := c.run(t, target, []int32{0, 1, 17, 99999, 131071, 5}, []int32{3, 40, 0, 5, -1, 130})
 				for token := range r.positions {
 					r.checkToken(t, token)
@@ -208,7 +241,7 @@ func (r *ropeStep) checkToken(t *testing.T, token int) {
 	position, length, slot := r.positions[token], r.lengths[token], r.slots[token]
 	slack := r.rope().slack(position, length)
 	for h := range r.heads {
-		want := r.normal(r.head(token, h), r.qNorm)
+		want := r.normal(r.queries(token), h, r.qNorm)
 		r.rope().turn(want, position, length)
 		near(t, fmt.Sprintf("token %d query %d", token, h), want, r.out, slack,
 			func(d int) float32 { return r.y.at(token, h*r.dim+d) })
@@ -217,7 +250,7 @@ func (r *ropeStep) checkToken(t *testing.T, token int) {
 		return
 	}
 	for h := range r.kv.Heads {
-		want := r.normal(r.head(token, r.heads+h), r.kNorm)
+		want := r.normal(r.keys(token), h, r.kNorm)
 		if r.mode == "static" {
 			r.rope().turn(want, position, length)
 		}

@@ -46,7 +46,7 @@ var candidates = map[string][]candidate{
 	"swiglu":            {{kernel: "cpu.swiglu"}},
 	"rope":              {{kernel: "cpu.rope"}},
 	"kv.write":          {{kernel: "cpu.kv_write"}},
-	"rope_kv":           {{kernel: "cpu.rope_kv"}},
+	"rope_kv":           {{kernel: "cpu.rope_kv", usable: func(op *ir.Op) bool { return !ir.NormsRows(op) }}},
 	"attn.paged":        {{kernel: "cpu.attention", usable: wide}},
 	"select_rows":       {{kernel: "cpu.select_rows"}},
 	"silu":              {{kernel: "cpu.silu"}},

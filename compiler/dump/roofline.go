@@ -82,6 +82,7 @@ var kernelCosts = map[string]kernelCost{
 
 	"cuda.gather":            {rowsOnly: true},
 	"cuda.gather_positions":  {rowsOnly: true},
+	"cuda.gather_types":      {rowsOnly: true},
 	"cuda.select_rows":       {asResult: true},
 	"cuda.linear":            {flops: (*predictor).product},
 	"cuda.linear_swiglu":     {flops: (*predictor).product},
@@ -91,7 +92,9 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.moe_linear":        {flops: (*predictor).product, expertsOnly: true},
 	"cuda.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
 	"cuda.rope_kv":           {positions: (*predictor).written},
+	"cuda.rope_kv_rows":      {positions: (*predictor).written},
 	"cuda.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cuda.attention_ahead":   {positions: (*predictor).attended, flops: (*predictor).scores},
 
 	// Launches of sampling are counted as if the row wanted all of them.
 	"cuda.sample_edit":   {few: true},
@@ -279,7 +282,7 @@ func (p *predictor) pairs(l *engine.Launch) float64 {
 	reach, n := engine.ReachOf(l), p.step.each()
 	pairs := int64(0)
 	for position := p.step.Context - n; position < p.step.Context; position++ {
-		pairs += reach.Seen(position)
+		pairs += reach.Seen(position, p.step.Context)
 	}
 	return float64(pairs * p.step.sequences())
 }

@@ -45,10 +45,27 @@ var inputs = []struct {
 	{"rows", func(l *limits.Limits) int { return l.MaxRows }, sampledTokens},
 	{"context", func(l *limits.Limits) int { return l.MaxSequences }, func(s *engine.Step, _ []int32) []int32 { return s.Context }},
 	{"page_start", func(l *limits.Limits) int { return l.MaxSequences + 1 }, func(s *engine.Step, _ []int32) []int32 { return s.PageStart }},
+	{"types", stepTokens, func(s *engine.Step, list []int32) []int32 {
+		if len(s.Types) == s.T() {
+			return s.Types
+		}
+		return append(list, make([]int32, s.T())...) // all 0
+	}},
+	{"seq_start", func(l *limits.Limits) int { return l.MaxSequences + 1 }, func(s *engine.Step, _ []int32) []int32 { return s.SeqStart }},
 	{"drafts", func(l *limits.Limits) int { return l.MaxRows }, func(s *engine.Step, _ []int32) []int32 { return s.Drafts }},
 	{"pages", func(l *limits.Limits) int {
 		return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
 	}, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
+}
+
+// wholeInputs are those of functions of whole sequences, which others do without.
+var wholeInputs = map[string]bool{"types": true, "seq_start": true}
+
+// reads tells whether a launch of the program reads an array of the step.
+func reads(p *engine.Program, input string) bool {
+	return slices.ContainsFunc(p.Launches, func(l engine.Launch) bool {
+		return engine.FindKernel(l.Kernel).Operand(&l, input).Kind == engine.OperandInput
+	})
 }
 
 func stepTokens(l *limits.Limits) int { return l.MaxStepTokens }
@@ -90,6 +107,9 @@ func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (
 		a.add("sampling", l.MaxRows*engine.SampleRowBytes, func(_ *engine.Step, to []byte) int { return copy(to, sampling.records) })
 	}
 	for _, in := range inputs {
+		if wholeInputs[in.name] && !reads(p, in.name) {
+			continue
+		}
 		a.add(in.name, 4*in.most(l), func(s *engine.Step, to []byte) int { return putInts(to, in.of(s, a.list[:0])) })
 	}
 	return shapes, of, nil

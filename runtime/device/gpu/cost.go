@@ -54,7 +54,7 @@ func weightCost(kernel, role string, w *engine.WeightEntry, rows float64, t *eng
 
 // cacheCost adds the positions of a cache that a launch reads or writes, of so many bytes each, and the products of attention.
 func (m *Model) cacheCost(l *engine.Launch, perPosition float64, step *engine.Step, t *engine.LaunchTime) {
-	if l.Kernel != "cuda.attention" {
+	if l.Int("planes", 0) == 0 { // no attention
 		t.Traffic += float64(step.T()) * perPosition // it writes them
 		return
 	}
@@ -67,7 +67,7 @@ func (m *Model) cacheCost(l *engine.Launch, perPosition float64, step *engine.St
 		}
 		t.Traffic += float64(longest) * perPosition
 		for i := step.SeqStart[b]; i < step.SeqStart[b+1]; i++ {
-			pairs += float64(reach.Seen(int64(step.Positions[i])))
+			pairs += float64(reach.Seen(int64(step.Positions[i]), int64(step.Context[b])))
 		}
 	}
 	t.Flops += 4 * pairs * float64(l.Int("heads", 0)*l.Int("dim", 0))

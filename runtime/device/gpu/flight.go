@@ -9,6 +9,8 @@ import (
 	"llmc/runtime/sample"
 )
 
+var errClosed = errors.New("the model is closed")
+
 // flight is a step that has been started and not been waited for.
 type flight struct {
 	step  *engine.Step
@@ -59,7 +61,9 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	var before *flight
 	switch {
 	case m.closed:
-		return errors.New("the model is closed")
+		return errClosed
+	case !m.steps():
+		return fmt.Errorf("the plan has no function %s, it has %s", engine.StepFunc, m.program.Func)
 	case len(m.flights) == len(m.memory) || len(m.flights) > 0 && !m.Foresees():
 		return errors.New("a step was started before those in flight were waited for")
 	case len(m.flights) > 0:

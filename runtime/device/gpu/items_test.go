@@ -19,7 +19,7 @@ func ragged(r *rand.Rand, sequences int) *engine.Step {
 		for i := range tokens {
 			s.IDs, s.Positions = append(s.IDs, 0), append(s.Positions, int32(at+i))
 		}
-		s.SeqStart, s.Context = append(s.SeqStart, int32(len(s.IDs))), append(s.Context, int32(at+tokens))
+		s.SeqStart, s.Context = append(s.SeqStart, int32(len(s.IDs))), append(s.Context, int32(at+tokens+r.IntN(2)*r.IntN(1000)))
 	}
 	return s
 }
@@ -36,6 +36,9 @@ func TestWorkList(t *testing.T) {
 		}
 		if r.IntN(3) == 0 {
 			w.reach.Chunk = int64(1 + r.IntN(3000))
+		}
+		if r.IntN(3) == 0 {
+			w.reach.Ahead = int64(1 + r.IntN(600))
 		}
 		w.counters = engine.AttentionCounters(w.extra, w.planes)
 		s := ragged(r, 1+r.IntN(8))
@@ -73,7 +76,11 @@ func (w *workShape) check(t *testing.T, s *engine.Step, list []int32) (inPieces 
 			lo = max(lo, s.Positions[first]-s.Positions[first]%n)
 		}
 		lo /= engine.AttentionSplit
-		hi := s.Positions[first+count-1]/engine.AttentionSplit + 1
+		last := s.Positions[first+count-1]
+		if ahead := int32(w.reach.Ahead); ahead > 0 {
+			last = min(last+ahead, s.Context[b]-1)
+		}
+		hi := last/engine.AttentionSplit + 1
 		for p := range pieces {
 			i := list[itemWords*p : itemWords*(p+1)]
 			if i[0] != b || i[1] != first || i[2] != count || max(i[5], 1) != pieces || i[3] != from || i[4] <= i[3] {

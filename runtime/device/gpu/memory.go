@@ -91,7 +91,7 @@ func PlanMemory(plan *engine.Plan, program *engine.Program, card Card, settings 
 	if err != nil {
 		return nil, err
 	}
-	request := limits.Request{Settings: settings, Info: &info, TokenBytes: kv.pageBytes / int64(settings.PageSize), Threads: 1}
+	request := limits.Request{Settings: settings, Info: &info, Whole: program.Func != engine.StepFunc, TokenBytes: kv.pageBytes / int64(settings.PageSize), Threads: 1}
 	if m.Limits, err = request.Fill(); err != nil { // all but the number of pages, of which nothing else depends
 		return nil, err
 	}
@@ -105,12 +105,36 @@ func PlanMemory(plan *engine.Plan, program *engine.Program, card Card, settings 
 	if m.Limits, err = request.Fill(); err != nil {
 		return nil, err
 	}
+	if m.Limits.Types, err = typesOf(plan, program); err != nil {
+		return nil, err
+	}
 	m.KV = kv.pageBytes * int64(m.Limits.Pages)
 	m.Limits.KVBytes = m.KV
 	if m.Total() > budget {
 		return nil, m.tooMuch(budget)
 	}
 	return m, nil
+}
+
+// typesOf is how many types a token can have: the rows of the smallest table that is looked up by them; 0 where there is none.
+func typesOf(plan *engine.Plan, program *engine.Program) (int, error) {
+	types := 0
+	for i := range program.Launches {
+		l := &program.Launches[i]
+		kernel := engine.FindKernel(l.Kernel)
+		table := kernel.Operand(l, "table")
+		if kernel.Operand(l, "types").Kind != engine.OperandInput || table.Kind != engine.OperandWeight {
+			continue
+		}
+		w, _, err := plan.Weight(program.Weights[table.Index])
+		if err != nil {
+			return 0, err
+		}
+		if rows := int(w.N()); types == 0 || rows < types {
+			types = rows
+		}
+	}
+	return types, nil
 }
 
 func setPageSize(s *engine.Settings) {

@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"llmc/engine"
@@ -57,7 +58,9 @@ func (m *Model) Launches() []engine.LaunchTime {
 }
 
 // readsRows tells that of a matrix one row is read for each row of the result.
-func readsRows(kernel, role string) bool { return kernel == "cuda.gather" && role == "table" }
+func readsRows(kernel, role string) bool {
+	return strings.HasPrefix(kernel, "cuda.gather") && role == "table"
+}
 
 // weight is the entry of an operand's weight. The program has been bound: it is there.
 func (m *Model) weight(o engine.Operand) *engine.WeightEntry {
@@ -81,7 +84,7 @@ func (m *Model) Profile(step *engine.Step, out []engine.Sampled, times []engine.
 		_ = m.TimeSteps(timed) // can not fail now
 	}()
 	start := time.Now()
-	if err := m.Step(step, out); err != nil {
+	if err := m.runMain(step, out); err != nil {
 		return err
 	}
 	wall := time.Since(start).Seconds()

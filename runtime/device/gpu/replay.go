@@ -28,7 +28,7 @@ var recordedFlags = []uint32{0, engine.SampleDraws, ^uint32(0)}
 // launch them, and what there is no room to record, are launched.
 func (m *Model) recordSteps() error {
 	recorder, ok := m.driver.(Recorder)
-	if !ok {
+	if !ok || !m.steps() {
 		return nil
 	}
 	m.padTo = m.limits.MaxSequences

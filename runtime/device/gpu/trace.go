@@ -10,6 +10,18 @@ import (
 
 // Trace implements engine.Tracer.
 func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
+	defer m.observed(step, visit)()
+	return m.runMain(step, out)
+}
+
+// TraceFunction implements engine.FunctionTracer.
+func (m *Model) TraceFunction(function string, step *engine.Step, visit func(name string, rows [][]float32)) error {
+	defer m.observed(step, visit)()
+	return m.Run(function, step, nil)
+}
+
+// observed has visit called with what each launch of a step wrote, until what it returns is called.
+func (m *Model) observed(step *engine.Step, visit func(name string, rows [][]float32)) (end func()) {
 	env := step.Sizes()
 	m.visit = func(launch int) error {
 		if launch == beginning {
@@ -29,8 +41,7 @@ func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name s
 		}
 		return nil
 	}
-	defer func() { m.visit = nil }()
-	return m.Step(step, out)
+	return func() { m.visit = nil }
 }
 
 // show reads a buffer of numbers back, rounded ones too; others are left out.
