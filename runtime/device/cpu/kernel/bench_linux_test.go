@@ -85,7 +85,7 @@ func benchSegments(b *testing.B, format string, n, k, segment int) Matrix {
 var benchForms = []struct {
 	format string
 	digits int
-}{{"f32", 1}, {"bf16", 1}, {"u8", 1}, {"u8", 2}, {"u4n.g32", 1}, {"u4n.g32", 2}, {"u4.g32", 1}, {"u4.g32", 2}, {"u4.g128", 2}, {"u4z.g64", 2}}
+}{{"f32", 1}, {"bf16", 1}, {"u8", 1}, {"u8", 2}, {"u4n.g32", 1}, {"u4n.g32", 2}, {"u4.g32", 1}, {"u4.g32", 2}, {"u4.g128", 2}, {"u4z.g64", 2}, {"u4e.g32", 2}}
 
 // benchInput is rows rows of an input of w with digits digits.
 func benchInput(set *Set, w *Matrix, digits, rows int) Rows {
