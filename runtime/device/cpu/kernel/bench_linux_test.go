@@ -130,7 +130,7 @@ func benchDecode(b *testing.B, t *team.Team, set *Set, w *Matrix, digits int) {
 // peakNames lists the multiply-add instructions that kernels of a format are made of, the best last.
 var peakNames = map[string][]string{
 	"f32": {"f32 fma"}, "bf16": {"f32 fma", "bf16 vdpbf16ps", "bf16 tdpbf16ps"}, "u8": {"int8 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"},
-	"u4": {"int4 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"}, "u4n": {"int8 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"},
+	"u4": {"int4 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"}, "u4e": {"int4 vpmaddubsw", "int8 vpdpbusd"}, "u4n": {"int8 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"},
 }
 
 // peakFor is the best of them that a set has.
