@@ -104,9 +104,8 @@ func @step(%x: f32[T,16]) -> (f32[T,16]) {
 	}
 }
 
-// A stream that experts read and add to is turned with their matrices, each by itself, their biases, routers and shared experts behind gates of rows.
-func TestTurnedMixturesComputeTheSame(t *testing.T) {
-	m, err := ir.Parse(`
+// mixture is a model whose experts, with biases, stand beside a shared one behind a gate of rows.
+const mixture = `
 weight %embed : f32[50,16]
 weight %norm : f32[16]
 weight %router : f32[3,16]
@@ -139,7 +138,11 @@ func @step(%ids: i32[T]) -> (f32[T,50]) {
   %m = rmsnorm %z, %last {eps=1e-05} : f32[T,16]
   %l = linear %m, %head : f32[T,50]
   return %l
-}`)
+}`
+
+// A stream that experts read and add to is turned with their matrices, each by itself, their biases, routers and shared experts behind gates of rows.
+func TestTurnedMixturesComputeTheSame(t *testing.T) {
+	m, err := ir.Parse(mixture)
 	if err != nil {
 		t.Fatal(err)
 	}
