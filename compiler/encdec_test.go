@@ -3,12 +3,14 @@ package compiler_test
 import (
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"llmc/compiler"
+	"llmc/compiler/calib"
 	"llmc/compiler/hf"
 	"llmc/engine"
 	"llmc/internal/golden"
@@ -110,6 +112,43 @@ func TestEncoderDecoderGoldens(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The perplexity of recorded outputs, given their texts, is that of the recorded logits; against itself a plan does not diverge.
+func TestPerplexityOfPairs(t *testing.T) {
+	for _, g := range textGoldens(t) {
+		t.Run(filepath.Base(g.dir), func(t *testing.T) {
+			model, plan := openText(t, compiler.Options{Model: g.dir, Quant: "f32"}, engine.Settings{MaxSequences: 1, Threads: 2, MaxRows: 3})
+			var pairs []calib.Pair
+			loss, n := 0.0, 0
+			for _, p := range g.Prompts {
+				tensor := g.tensors.Tensor(p.Name + ".dec_logits")
+				rows := int(tensor.Rows())
+				logits := make([]float32, tensor.Elements())
+				check(t, tensor.ReadRows(logits, 0, tensor.Rows()))
+				pair := calib.Pair{Source: p.IDs, Target: p.Generate.IDs[:rows]}
+				for i, next := range pair.Target {
+					row, sum := logits[i*len(logits)/rows:(i+1)*len(logits)/rows], 0.0
+					for _, x := range row {
+						sum += math.Exp(float64(x - row[next]))
+					}
+					loss, n = loss+math.Log(sum), n+1
+				}
+				pairs = append(pairs, pair)
+			}
+			start, vocab := plan.Info().Source.Start, plan.Info().Vocab
+			q, err := calib.EvaluatePairs(t.Context(), model, model, vocab, start, pairs, nil)
+			check(t, err)
+			if want := math.Exp(loss / float64(n)); q.Tokens != n || math.Abs(q.PPL/want-1) > 1e-4 || *q.KL > 1e-9 || *q.Top1 != 1 || *q.PPLRef != q.PPL {
+				t.Errorf("%+v, want %v over %d tokens", q, want, n)
+			}
+			for _, p := range []calib.Pair{{Source: pairs[0].Source}, {Target: pairs[0].Target}} {
+				if _, err := calib.EvaluatePairs(t.Context(), model, nil, vocab, start, []calib.Pair{p}, nil); err == nil {
+					t.Errorf("%+v was scored", p)
+				}
+			}
+		})
 	}
 }
 

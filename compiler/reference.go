@@ -29,9 +29,9 @@ type reference struct {
 // passTolerance is how far f32 and the order of sums put values of the same function.
 var passTolerance = Tolerance{Max: 5e-5, Mean: 1e-6}
 
-// finalModule reads the IR that a program was generated from.
-func finalModule(plan *engine.Plan, program *engine.Program) (*ir.Module, error) {
-	section := finalIR
+// finalModule reads the IR that the programs of a target were generated from, which has all of their functions.
+func finalModule(plan *engine.Plan, programs []*engine.Program) (*ir.Module, error) {
+	section, program := finalIR, programs[0]
 	if targets := plan.Targets(program.Func); targets[0] != program.Target {
 		section += "/" + program.Target
 	}
@@ -46,8 +46,10 @@ func finalModule(plan *engine.Plan, program *engine.Program) (*ir.Module, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: section ir %s: %w", plan.Path(), section, err)
 	}
-	if m.Func(program.Func) == nil {
-		return nil, fmt.Errorf("%s: section ir %s: no function @%s", plan.Path(), section, program.Func)
+	for _, p := range programs {
+		if m.Func(p.Func) == nil {
+			return nil, fmt.Errorf("%s: section ir %s: no function @%s", plan.Path(), section, p.Func)
+		}
 	}
 	return m, nil
 }

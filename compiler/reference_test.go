@@ -31,11 +31,12 @@ func TestPassesJudged(t *testing.T) {
 	defer checkpoint.Close()
 	program, err := plan.Program("step", "sm89")
 	check(err)
-	final, err := finalModule(plan, program)
+	programs := []*engine.Program{program}
+	final, err := finalModule(plan, programs)
 	check(err)
-	imported, err := models.Import(checkpoint, models.Options{KV: cacheType(program)})
+	imported, err := models.Import(checkpoint, models.Options{KV: cacheType(programs)})
 	check(err)
-	stored, err := newStoredWeights(checkpoint, plan, program)
+	stored, err := newStoredWeights(checkpoint, plan, programs)
 	check(err)
 	r := reference{imported: imported.Module, final: final, weights: stored, function: "step", verifyInput: verifyInput{tokens: []int32{1, 2, 3, 5, 8, 13, 21, 34, 7, 41, 1, 42, 43, 38, 34, 25}}}
 	right, err := r.passes()

@@ -67,6 +67,54 @@ func TestStacksOfMatrices(t *testing.T) {
 	}
 }
 
+// Matrices of a stack whose outputs are turned, more of them at a time than a worker reads, are turned by themselves, however many are held together: also where
+// all have one scale, for which they are turned twice.
+func TestTurnedStacks(t *testing.T) {
+	const experts, n, k = 5, 320, 64
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, hf.ConfigFile), []byte(`{"model_type": "llama"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := hf.OpenRandom(dir, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var each []*ir.Recipe
+	for e := range experts {
+		each = append(each, ir.TensorRows(fmt.Sprintf("e%d", e), 0, n))
+	}
+	recipe := ir.Rotate(ir.ConcatRows(each...), nil, "h16", "r320", k)
+	defer func(bytes int64) { turnedAtOnce = bytes }(turnedAtOnce)
+	for _, together := range []int64{1, 2, experts} {
+		turnedAtOnce = together * 4 * n * k
+		var jobs []*packJob
+		for _, form := range []struct{ layout, quant string }{{"frag.bf16", ""}, {"u8", "int8a8"}, {"frag.e4m3", "fp8_tensor"}} {
+			b := ir.NewBuilder("stack")
+			w := b.Stack(form.layout, "", dtype.BF16, recipe, experts, n, k).Weight
+			if form.quant != "" {
+				f, err := quant.FindType(form.quant)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.Type.DType, w.Type.Quant = f.DType, f.Type
+			}
+			w.Type.Layout = form.layout
+			job, err := newPackJob(w, len(jobs))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if mixes, err := job.mixesRows(); !mixes || err != nil {
+				t.Fatalf("%s is packed piece by piece: %v", form.layout, err)
+			}
+			jobs = append(jobs, job)
+		}
+		plan := packJobs(t, c, jobs)
+		for _, j := range jobs {
+			checkStored(t, c, plan, j)
+		}
+	}
+}
+
 // packJobs writes a plan of weights alone.
 func packJobs(t *testing.T, c *hf.Checkpoint, jobs []*packJob) *engine.Plan {
 	t.Helper()

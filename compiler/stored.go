@@ -41,19 +41,12 @@ type place struct {
 	run    ir.Run
 }
 
-// newStoredWeights finds all weights of the plan; the tensors are put together from those that program reads.
-func newStoredWeights(checkpoint *hf.Checkpoint, plan *engine.Plan, program *engine.Program) (*storedWeights, error) {
+// newStoredWeights finds all weights of the plan; the tensors are put together from those that programs read.
+func newStoredWeights(checkpoint *hf.Checkpoint, plan *engine.Plan, programs []*engine.Program) (*storedWeights, error) {
 	s := &storedWeights{checkpoint: checkpoint, places: map[string][]place{}}
-	used := slices.Clone(program.Weights)
-	for _, f := range plan.Functions() {
-		if f == program.Func {
-			continue
-		}
-		other, err := plan.Program(f, program.Target)
-		if err != nil {
-			return nil, err
-		}
-		used = append(used, other.Weights...)
+	var used []string
+	for _, p := range programs {
+		used = append(used, p.Weights...)
 	}
 	for i := range plan.Weights() {
 		w, err := newStoredWeight(plan, &plan.Weights()[i])

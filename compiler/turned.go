@@ -29,38 +29,97 @@ func (j *packJob) mixesRows() (bool, error) {
 	return matrix.Block > rowsAtOnce*piecePanels, nil
 }
 
-// turnAndPack packs a weight whose columns are turned. Each row depends on all, so they are held in memory: first read and turned one by one, then
-// turned as columns.
+// turnedAtOnce is about how many bytes of matrices of a stack are turned together: a variable for tests.
+var turnedAtOnce int64 = 256 << 20
+
+// turnAndPack packs a weight whose columns are turned. A row depends on all others of its matrix, so these are held in memory: first read and turned one by one,
+// then turned as columns. Of a stack, a few matrices are held at a time.
 func (p *packer) turnAndPack(ctx context.Context, threads int, j *packJob) error {
-	if bytes := 4 * j.rows * j.cols; bytes > maxTurned {
-		return fmt.Errorf("weight %q: turning it takes %d MiB, at most %d: build with --rotate none", j.weight.Name, bytes>>20, maxTurned>>20)
-	}
 	rows, out := j.weight.Recipe.Unmixed()
 	matrix, err := rotation.Find(out)
 	if err != nil {
 		return err
 	}
-	p.whole = grow(p.whole, int(j.rows*j.cols))
-	turned := p.whole
-	read := func(_ *packWorker, j *packJob, first, last int64) error {
-		return p.readInto(turned, j, rows, first, last)
-	}
-	if err := p.spread(ctx, threads, j.pieces(j.rows, rowsAtOnce), read); err != nil {
+	window, err := j.turnedWindow(matrix, turnedAtOnce)
+	if err != nil {
 		return err
 	}
-	turn := func(_ *packWorker, j *packJob, first, last int64) error {
-		matrix.Columns(turned, int(j.cols), int(first), int(last))
-		return nil
-	}
-	if err := p.spread(ctx, threads, j.pieces(j.cols, turnColumns), turn); err != nil {
-		return err
-	}
-	j.turned = turned
 	defer func() { j.turned = nil }()
-	return p.measureAndPack(ctx, threads, []*packJob{j})
+	tasks := []func(*packWorker, *packJob, int64, int64) error{(*packWorker).pack}
+	if j.limits != nil {
+		tasks = []func(*packWorker, *packJob, int64, int64) error{(*packWorker).measure, (*packWorker).pack}
+	}
+	for i, task := range tasks {
+		for first := int64(0); first < j.rows; first += window {
+			last := min(j.rows, first+window)
+			if i == 0 || window < j.rows {
+				if err := p.turn(ctx, threads, j, rows, matrix, first, last); err != nil {
+					return err
+				}
+			}
+			if err := p.spread(ctx, threads, j.piecesOfRows(first, last), task); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// readInto reads rows [first, last) of a recipe to their place among all.
-func (p *packer) readInto(all []float32, j *packJob, rows *ir.Recipe, first, last int64) error {
-	return models.ReadRows(p.checkpoint, rows, all[first*j.cols:last*j.cols], j.weight.Type.Rank(), first, last)
+// turnedWindow is how many rows of the weight to hold at a time: all, or whole matrices of a stack of about so many bytes together.
+func (j *packJob) turnedWindow(matrix *rotation.Rotation, bytes int64) (int64, error) {
+	own := j.rows
+	if w := j.weight; w.Type.Rank() > 2 && j.packed != nil {
+		if n, ok := w.Type.Dims[1].IsConst(); ok && n > 0 && n%int64(matrix.Block) == 0 {
+			own = n
+		}
+	}
+	size := 4 * own * j.cols
+	if size > maxTurned {
+		return 0, fmt.Errorf("weight %q: turning it takes %d MiB, at most %d: build with --rotate none", j.weight.Name, size>>20, maxTurned>>20)
+	}
+	return min(j.rows, own*max(1, bytes/size)), nil
+}
+
+// piecesOfRows cuts the panels of rows [first, last) into pieces; in a stack each matrix begins with a panel.
+func (j *packJob) piecesOfRows(first, last int64) []piece {
+	lo := int64(0)
+	for lo < j.panels {
+		if from, _ := j.rowRange(lo); from >= first {
+			break
+		}
+		lo++
+	}
+	var all []piece
+	for lo < j.panels {
+		if from, _ := j.rowRange(lo); from >= last {
+			break
+		}
+		hi := lo
+		for ; hi < min(j.panels, lo+piecePanels); hi++ {
+			if from, _ := j.rowRange(hi); from >= last {
+				break
+			}
+		}
+		all = append(all, piece{j, lo, hi})
+		lo = hi
+	}
+	return all
+}
+
+// turn holds rows [first, last) of the weight, turned; rows gives them before their columns are.
+func (p *packer) turn(ctx context.Context, threads int, j *packJob, rows *ir.Recipe, matrix *rotation.Rotation, first, last int64) error {
+	p.whole = grow(p.whole, int((last-first)*j.cols))
+	turned := p.whole
+	read := func(_ *packWorker, j *packJob, lo, hi int64) error {
+		return models.ReadRows(p.checkpoint, rows, turned[lo*j.cols:hi*j.cols], j.weight.Type.Rank(), first+lo, first+hi)
+	}
+	if err := p.spread(ctx, threads, j.pieces(last-first, rowsAtOnce), read); err != nil {
+		return err
+	}
+	turn := func(_ *packWorker, j *packJob, lo, hi int64) error {
+		matrix.Columns(turned, int(j.cols), int(lo), int(hi))
+		return nil
+	}
+	j.turned, j.turnedFrom = turned, first
+	return p.spread(ctx, threads, j.pieces(j.cols, turnColumns), turn)
 }

@@ -56,6 +56,28 @@ func TestTurnedPlansVerify(t *testing.T) {
 	}
 }
 
+// Mixtures are turned as a whole, with the matrices of experts and what lies beside them, and their checkpoint verifies them.
+func TestTurnedMixturesVerify(t *testing.T) {
+	for _, name := range []string{"qwen2-moe", "mixtral-stacked", "deepseek-v2"} {
+		dir := filepath.Join("../testdata/checkpoints", name)
+		for _, format := range []string{"f32", "int8-w8a8"} {
+			plan, err := engine.Open(turnedPlan(t, compiler.Options{Model: dir, Quant: format, Rotation: passes.RotateInputs, Archs: []string{"native"}}))
+			check(t, err)
+			v := verifiedPlan(t, cpu.Device{}, plan, dir)
+			turned := 0
+			for i := range plan.Weights() {
+				if w := &plan.Weights()[i]; w.Experts() > 1 && strings.Contains(w.Recipe, `"r32"`) {
+					turned++
+				}
+			}
+			plan.Close()
+			if !v.OK || turned < 2 {
+				t.Errorf("%s, %s: %d stacks read or add to what is turned: %+v", name, format, turned, *v)
+			}
+		}
+	}
+}
+
 // A plan of other weights than the checkpoint's is found out, turned or not.
 func TestTurnedWeightsAreCompared(t *testing.T) {
 	dir := t.TempDir()

@@ -75,16 +75,27 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, from O
 		return nil, err
 	}
 	settings, _ := model.Limits()
-	var all *Verification
+	var programs []*engine.Program
 	for _, function := range plan.Functions() {
-		if function == engine.EncodeFunc { // judged with the steps that read what it caches
-			continue
-		}
 		program, err := plan.Program(function, settings.Target)
 		if err != nil {
 			return nil, err
 		}
-		v, err := againstFunction(ctx, plan, program, model, checkpoint, &options)
+		programs = append(programs, program)
+	}
+	if len(programs) == 0 {
+		return nil, fmt.Errorf("%s: the plan has no functions", plan.Path())
+	}
+	c, err := newCompared(plan, programs, checkpoint, &options)
+	if err != nil {
+		return nil, err
+	}
+	var all *Verification
+	for _, program := range programs {
+		if program.Func == engine.EncodeFunc { // judged with the steps that read what it caches
+			continue
+		}
+		v, err := c.function(ctx, program.Func, model)
 		if err != nil {
 			return nil, err
 		}
@@ -93,43 +104,56 @@ func Against(ctx context.Context, plan *engine.Plan, model engine.Tracer, from O
 	return all, nil
 }
 
-// againstFunction is Against of one function of the plan.
-func againstFunction(ctx context.Context, plan *engine.Plan, program *engine.Program, model engine.Tracer, checkpoint *hf.Checkpoint, options *Options) (*Verification, error) {
-	final, err := finalModule(plan, program)
+// compared is a plan beside the checkpoint that it should be of: what its functions share, which is imported and looked at once.
+type compared struct {
+	plan       *engine.Plan
+	info       engine.ModelInfo
+	checkpoint *hf.Checkpoint
+	imported   *ir.Module
+	final      *ir.Module // that the programs were generated from
+	stored     *storedWeights
+	bad        *storedWeight // further from the checkpoint than its format explains; nil: none
+}
+
+// newCompared imports the checkpoint, and compares every row that the plan stores with it. programs are all of the plan's for a target.
+func newCompared(plan *engine.Plan, programs []*engine.Program, checkpoint *hf.Checkpoint, options *Options) (*compared, error) {
+	c := &compared{plan: plan, info: plan.Info(), checkpoint: checkpoint}
+	var err error
+	if c.final, err = finalModule(plan, programs); err != nil {
+		return nil, err
+	}
+	importing, err := options.importing(cacheType(programs))
 	if err != nil {
 		return nil, err
 	}
-	importing, err := options.importing(cacheType(program))
-	if err != nil {
-		return nil, err
-	}
-	importing.Dequantize = !keepsCodes(final)
+	importing.Dequantize = !keepsCodes(c.final)
 	imported, err := models.Import(checkpoint, importing)
 	if err != nil {
 		return nil, err
 	}
-	info := plan.Info()
-	if imported.Info.Vocab != info.Vocab || imported.Info.Layers != info.Layers || imported.Info.Family != info.Family {
+	if is := &imported.Info; is.Vocab != c.info.Vocab || is.Layers != c.info.Layers || is.Family != c.info.Family {
 		return nil, fmt.Errorf("%s is %s with %d layers and a vocabulary of %d; the plan is %s with %d and %d", checkpoint.Dir,
-			imported.Info.Family, imported.Info.Layers, imported.Info.Vocab, info.Family, info.Layers, info.Vocab)
+			is.Family, is.Layers, is.Vocab, c.info.Family, c.info.Layers, c.info.Vocab)
 	}
-	stored, err := newStoredWeights(checkpoint, plan, program)
-	if err != nil {
+	c.imported = imported.Module
+	if c.stored, err = newStoredWeights(checkpoint, plan, programs); err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
 	}
-	stored.markKept(final)
-	bad, err := stored.firstBad()
-	if err != nil {
-		return nil, err
+	c.stored.markKept(c.final)
+	c.bad, err = c.stored.firstBad()
+	return c, err
+}
+
+// function is Against of one function of the plan.
+func (c *compared) function(ctx context.Context, name string, model engine.Tracer) (*Verification, error) {
+	r := reference{imported: c.imported, final: c.final, weights: c.stored, function: name, verifyInput: newVerifyInput(name, &c.info)}
+	if err := r.rotate(c.plan, c.checkpoint); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.plan.Path(), err)
 	}
-	r := reference{imported: imported.Module, final: final, weights: stored, function: program.Func, verifyInput: newVerifyInput(program.Func, &info)}
-	if err := r.rotate(plan, checkpoint); err != nil {
-		return nil, fmt.Errorf("%s: %w", plan.Path(), err)
-	}
-	v, err := r.verify(ctx, model, &info)
-	if err == nil && bad != nil {
-		v.FirstBadWeight = bad.Name
-		v.fail(layerOf(tensorLayer, bad.Recipe, info.Layers))
+	v, err := r.verify(ctx, model, &c.info)
+	if err == nil && c.bad != nil {
+		v.FirstBadWeight = c.bad.Name
+		v.fail(layerOf(tensorLayer, c.bad.Recipe, c.info.Layers))
 	}
 	return v, err
 }
@@ -165,10 +189,12 @@ func (r *reference) verify(ctx context.Context, model engine.Tracer, info *engin
 	return v, nil
 }
 
-// cacheType returns the element type in which a program stores keys and values: the reference rounds them alike.
-func cacheType(program *engine.Program) dtype.Type {
-	for _, c := range program.Caches {
-		return c.DType
+// cacheType returns the element type in which programs store keys and values: the reference rounds them alike.
+func cacheType(programs []*engine.Program) dtype.Type {
+	for _, p := range programs {
+		for _, c := range p.Caches {
+			return c.DType
+		}
 	}
 	return dtype.F32
 }

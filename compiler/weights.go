@@ -39,7 +39,9 @@ type packJob struct {
 	merging sync.Mutex    // of limits
 	loss    []panelLoss   // of each panel, where codes are made
 	repeats bool          // an earlier weight holds the same codes in another order
-	turned  []float32     // all its rows, while a weight whose columns are turned is packed
+	turned  []float32     // rows from turnedFrom on, while a weight whose columns are turned is packed
+
+	turnedFrom int64
 }
 
 // rowsAtOnce is how many rows of a row-major weight are read at a time.
@@ -229,7 +231,7 @@ func (w *packWorker) measure(j *packJob, first, last int64) error {
 func (w *packWorker) read(j *packJob, panel int64) (first int64, err error) {
 	lo, hi := j.rowRange(panel)
 	if j.turned != nil {
-		w.rows = append(w.rows[:0], j.turned[lo*j.cols:hi*j.cols]...)
+		w.rows = append(w.rows[:0], j.turned[(lo-j.turnedFrom)*j.cols:(hi-j.turnedFrom)*j.cols]...)
 		return lo, nil
 	}
 	w.rows = grow(w.rows, int((hi-lo)*j.cols))

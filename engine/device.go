@@ -149,6 +149,16 @@ type Profiler interface {
 	Launches() []LaunchTime
 }
 
+// FunctionProfiler is a Profiler of a plan with several functions.
+type FunctionProfiler interface {
+	Profiler
+	Runner
+	// ProfileFunction is Profile of one that Run takes. What is not in its launches is what they take to be handed out.
+	ProfileFunction(function string, step *Step, times []LaunchTime) error
+	// LaunchesOf is Launches of one that Run takes, nil where there is no such function.
+	LaunchesOf(function string) []LaunchTime
+}
+
 // StepTimer is a Model whose device works beside the host, and can tell how long it worked for a step; what the step takes beyond that is the host's
 // time.
 type StepTimer interface {

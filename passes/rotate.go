@@ -38,8 +38,9 @@ const (
 //
 // The residual stream is turned as a whole: embeddings and the products that are added to it give turned rows, and the products behind a norm take them. The
 // norm of a row stays when it is turned, but for its weights, which go into the products first. An embedding that is the head too becomes
-// two weights. Values are turned head by head, which attention's sums leave as they are. The input of an MLP's last product is made by an
-// activation function: it is turned when the model runs, if the target can, experts' inputs too. A stream that experts read or add to stays as it is.
+// two weights. Experts read and add to it as other products do, each matrix of a stack turned by itself. Values are turned head by head, which attention's
+// sums leave as they are. The input of an MLP's last product is made by an activation function: it is turned when the model runs, if the target can, experts'
+// inputs too.
 //
 // Before (policy int8-w8a8):
 //
@@ -163,7 +164,7 @@ func (c *Context) turnOutputs(product *ir.Op, matrix string) {
 
 // ownOutputs tells whether no other op reads the weights that a linear's outputs depend on, so that they can be turned.
 func (c *Context) ownOutputs(product *ir.Op) bool {
-	if !plainWeight(c.Module, product) {
+	if !ownNumbers(c.Module, product) || product.Kind.Name != "linear" && product.Kind.Name != "moe.linear" {
 		return false
 	}
 	b := product.Arg("bias")
@@ -199,7 +200,7 @@ func (c *Context) rotateHeads(f *ir.Func) {
 		}
 		c.at(write.Result())
 		read, make := soleAttention(f, write), write.Arg("v").Def
-		if read == nil || make == nil || !c.ownOutputs(make) || readers(f, make.Result()) != 1 {
+		if read == nil || make == nil || make.Kind.Name != "linear" || !c.ownOutputs(make) || readers(f, make.Result()) != 1 {
 			continue
 		}
 		take := soleReader(f, read.Result())

@@ -12,7 +12,7 @@ import (
 type stream struct {
 	values    []*ir.Value
 	tables    []*ir.Op                  // look-ups that it begins with
-	producers []*ir.Op                  // linears that add to it
+	producers []*ir.Op                  // linears that add to it, experts' too
 	norms     []*ir.Op                  // that read it
 	scales    map[*ir.Weight]*ir.Weight // by weight that reads it: the norm before it, nil for none
 	readers   []*ir.Op                  // these linears
@@ -68,7 +68,7 @@ func (s *stream) find(f *ir.Func) bool {
 	}
 	for i := 0; i < len(s.values); i++ {
 		v := s.values[i]
-		if v.Def == nil || columns(v) != columns(s.values[0]) || !s.made(v.Def) {
+		if v.Def == nil || columns(v) != columns(s.values[0]) || !s.made(f, v.Def) {
 			return false
 		}
 		for _, use := range uses[v] {
@@ -89,15 +89,21 @@ func (s *stream) add(values ...*ir.Value) {
 }
 
 // made takes in the op that gives a value of the stream.
-func (s *stream) made(op *ir.Op) bool {
+func (s *stream) made(f *ir.Func, op *ir.Op) bool {
 	switch op.Kind.Name {
 	case "gather":
 		s.tables = append(s.tables, op)
 	case "linear":
 		s.producers = append(s.producers, op)
+	case "moe.combine": // sums of rows that experts give
+		product := op.Arg("y").Def
+		if product == nil || product.Kind.Name != "moe.linear" || readers(f, op.Arg("y")) != 1 {
+			return false
+		}
+		s.producers = append(s.producers, product)
 	case "add":
 		s.add(op.Args...)
-	case "scale", "select_rows":
+	case "scale", "select_rows", "scale_rows":
 		s.add(op.Arg("x"))
 	default:
 		return false
@@ -109,7 +115,7 @@ func (s *stream) made(op *ir.Op) bool {
 func (s *stream) read(uses map[*ir.Value][]ir.Use, use ir.Use, scale *ir.Weight) bool {
 	op := use.Op
 	switch op.Kind.Name {
-	case "linear":
+	case "linear", "moe.linear":
 		w := op.Arg("w").Weight
 		if old, ok := s.scales[w]; ok && old != scale || op.Args[use.Index] != op.Arg("x") {
 			return false
@@ -117,12 +123,17 @@ func (s *stream) read(uses map[*ir.Value][]ir.Use, use ir.Use, scale *ir.Weight)
 		s.scales[w] = scale
 		s.readers = append(s.readers, op)
 		return true
-	case "add", "scale", "select_rows":
-		if scale == nil {
+	case "add", "scale", "select_rows", "scale_rows":
+		switch {
+		case op.Kind.Name == "scale_rows" && op.Args[use.Index] != op.Arg("x"):
+			return false
+		case scale == nil:
 			s.add(op.Result())
 			return true
+		case op.Kind.Name == "select_rows", op.Kind.Name == "scale_rows":
+			return s.readAll(uses, op.Result(), scale)
 		}
-		return op.Kind.Name == "select_rows" && s.readAll(uses, op.Result(), scale)
+		return false
 	case "rmsnorm":
 		if op.Int("group") != 0 || scale != nil || op.Text("dtype") != "f32" {
 			return false
@@ -152,7 +163,7 @@ func (c *Context) turnsWhole(s *stream) bool {
 		count[op.Arg("w").Weight]++
 	}
 	for w, n := range count {
-		if weightReaders(c.Module, w) != n || w.Type.Quant != "" || w.Type.Rank() != 2 {
+		if weightReaders(c.Module, w) != n || w.Type.Quant != "" || w.Type.Rank() < 2 {
 			return false
 		}
 	}

@@ -104,6 +104,79 @@ func @step(%x: f32[T,16]) -> (f32[T,16]) {
 	}
 }
 
+// mixture is a model whose experts, with biases, stand beside a shared one behind a gate of rows.
+const mixture = `
+weight %embed : f32[50,16]
+weight %norm : f32[16]
+weight %router : f32[3,16]
+weight %gate : f32[3,48,16]
+weight %up : f32[3,48,16]
+weight %down : f32[3,16,48]
+weight %bias : f32[48]
+weight %opens : f32[1,16]
+weight %shared : f32[16,16]
+weight %last : f32[16]
+weight %head : f32[50,16]
+func @step(%ids: i32[T]) -> (f32[T,50]) {
+  %x = gather %embed, %ids : f32[T,16]
+  %n = rmsnorm %x, %norm {eps=1e-05} : f32[T,16]
+  %logits = linear %n, %router : f32[T,3]
+  %experts, %weights = moe.route %logits {top_k=2} : i32[T,2], f32[T,2]
+  %rows, %places, %offsets = moe.dispatch %experts {count=3} : i32[2*T], i32[T,2], i32[4]
+  %g = moe.linear %n, %offsets, %gate, %rows : f32[2*T,48]
+  %u = moe.linear %n, %offsets, %up, %rows : f32[2*T,48]
+  %a = silu %g : f32[2*T,48]
+  %h = mul %a, %u : f32[2*T,48]
+  %d = moe.linear %h, %offsets, %down, _, %bias : f32[2*T,16]
+  %y = moe.combine %d, %places, %weights : f32[T,16]
+  %o = linear %n, %opens : f32[T,1]
+  %open = sigmoid %o : f32[T,1]
+  %s = linear %n, %shared : f32[T,16]
+  %gated = scale_rows %s, %open : f32[T,16]
+  %both = add %y, %gated : f32[T,16]
+  %z = add %x, %both : f32[T,16]
+  %m = rmsnorm %z, %last {eps=1e-05} : f32[T,16]
+  %l = linear %m, %head : f32[T,50]
+  return %l
+}`
+
+// A stream that experts read and add to is turned with their matrices, each by itself, their biases, routers and shared experts behind gates of rows.
+func TestTurnedMixturesComputeTheSame(t *testing.T) {
+	m, err := ir.Parse(mixture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := interp.NewRandomWeights(m, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := &interp.Batch{}
+	batch.Add(0, 0, 9, 3, 1, 4, 1, 5, 9, 2, 6, 49)
+	before, err := interp.New(m, weights).Run("step", batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := RunOne("rotate", m, Options{Target: Plain{}, Policy: Policy{Linear: "f32"}, Rotation: RotateInputs, Check: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.count(ruleRotateStream) != 1 || report.count(ruleRotateGates) != 1 {
+		t.Errorf("%v", report)
+	}
+	for _, w := range m.Weights {
+		if strings.HasPrefix(w.Name, "ones") == (w.Recipe.Kind == ir.Rotated) {
+			t.Errorf("weight %s is %v", w.Name, w.Recipe)
+		}
+	}
+	after, err := interp.New(m, weights).Run("step", batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := distance(t, [][]float32{after[0].Data}, [][]float32{before[0].Data}); d > 1e-5 {
+		t.Errorf("results moved by %.2g", d)
+	}
+}
+
 // Every matrix around the stream is turned: one that was forgotten would show in the test above, one that is turned for nothing here.
 func TestTurnedModelsAreOtherModels(t *testing.T) {
 	m := shapes[0].model(t)

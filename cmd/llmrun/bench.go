@@ -11,7 +11,6 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +24,7 @@ type benchFlags struct {
 	draftFlags
 	text          string
 	config        bench.Config
+	prompts       []int
 	json, explain bool
 	roofline      bool
 	profile       string
@@ -33,9 +33,11 @@ type benchFlags struct {
 func benchCommand() *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{
-		Use:     "bench PLAN",
-		Short:   "Measure prefill and decode speed without a server",
-		Example: "  llmrun bench engine.plan --prompt 512 --gen 128 --batch 1,8,32 --json\n  llmrun bench --roofline --threads 2",
+		Use:   "bench PLAN",
+		Short: "Measure prefill and decode speed without a server; of encoders texts, pairs or images a second",
+		Long: "Measure prefill and decode speed without a server. Of encoder-decoders --prompt is what is encoded of each text and --gen what is decoded beside it; of encoders " +
+			"each of --batch inputs has --prompt tokens (images and padded texts as many as the model reads), made up behind the tokenizer and the image processor.",
+		Example: "  llmrun bench engine.plan --prompt 512 --gen 128 --batch 1,8,32 --json\n  llmrun bench embedder.plan --prompt 32,256 --batch 1,32\n  llmrun bench --roofline --threads 2",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if f.roofline {
 				return cobra.ExactArgs(0)(cmd, args)
@@ -49,26 +51,26 @@ func benchCommand() *cobra.Command {
 			if err := f.draftFlags.check(cmd); err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), args[0], cmd.OutOrStdout())
+			return f.run(cmd, args[0], cmd.OutOrStdout())
 		},
 	}
 	f.deviceFlags.add(cmd)
 	f.draftFlags.add(cmd)
 	f.addLimits(cmd)
 	flags := cmd.Flags()
-	flags.IntVar(&f.config.Prompt, "prompt", 512, "tokens of each prompt")
+	flags.IntSliceVar(&f.prompts, "prompt", []int{512}, "tokens of each prompt, a list (encoders: at most what the model reads)")
 	flags.IntVar(&f.config.Gen, "gen", 128, "tokens decoded after it")
 	flags.IntSliceVar(&f.config.Batches, "batch", []int{1}, "sequences at a time, a list")
 	flags.IntVar(&f.config.Repeat, "repeat", 5, "runs of which the medians are given")
 	flags.StringVar(&f.text, "text", "", "file that prompts are cut from, with --draft (default: random tokens)")
-	flags.BoolVar(&f.explain, "explain", false, "show where the time goes, kernel by kernel, for the first batch size")
+	flags.BoolVar(&f.explain, "explain", false, "show where the time goes, kernel by kernel, for the first length and batch size")
 	flags.BoolVar(&f.roofline, "roofline", false, "measure no plan but what the processor does at best: reads of memory, multiplications and additions")
-	flags.StringVar(&f.profile, "profile", "", "write what each launch takes to this file, a page (.html) or a trace for Perfetto (.json), for the first batch size; else a profile of the processor for 'go tool pprof'")
+	flags.StringVar(&f.profile, "profile", "", "write what each launch takes to this file, a page (.html) or a trace for Perfetto (.json), for the first length and batch size; else a profile of the processor for 'go tool pprof'")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
 
-func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
+func (f *benchFlags) run(cmd *cobra.Command, path string, w io.Writer) error {
 	settings, err := f.resolved()
 	if err != nil {
 		return err
@@ -80,8 +82,13 @@ func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
 	for _, b := range f.config.Batches {
 		settings.MaxSequences = max(settings.MaxSequences, b)
 	}
-	if settings.MaxContext == 0 {
-		settings.MaxContext = f.config.Prompt + f.config.Gen + 1
+	info, err := planInfo(path)
+	if err != nil {
+		return err
+	}
+	kind := benchKind(&info)
+	if err := kind.settle(f, cmd, &info, &settings); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	ofDraft, err := f.shareKV(path, f.device, &settings)
 	if err != nil {
@@ -92,16 +99,14 @@ func (f *benchFlags) run(ctx context.Context, path string, w io.Writer) error {
 		return err
 	}
 	defer loaded.Close()
-	if loaded.Info.Source != nil {
-		return fmt.Errorf("%s encodes its prompts; bench measures plans that go on with them", path)
-	}
+	ctx := cmd.Context()
 	if f.draft != "" {
 		return f.drafts(ctx, loaded, ofDraft, w)
 	}
 	if f.explain || f.timeline() != nil {
-		return f.launches(ctx, loaded, w)
+		return f.launches(ctx, kind, loaded, w)
 	}
-	return profiled(f.profile, func() error { return f.measure(ctx, loaded, w) })
+	return profiled(f.profile, func() error { return kind.measure(f, ctx, loaded, w) })
 }
 
 // timeline returns what writes the file of --profile, if that is for single launches.
@@ -118,8 +123,8 @@ func (f *benchFlags) timeline() func(w io.Writer, title string, phases []bench.P
 }
 
 // launches times single launches, for a table, and for a file if one is named.
-func (f *benchFlags) launches(ctx context.Context, loaded *runtime.Loaded, w io.Writer) error {
-	phases, err := bench.Profile(ctx, loaded.Model, loaded.Info.Vocab, f.config)
+func (f *benchFlags) launches(ctx context.Context, kind *benchedKind, loaded *runtime.Loaded, w io.Writer) error {
+	phases, err := kind.profile(ctx, loaded, f.config)
 	if err != nil {
 		return err
 	}
@@ -135,22 +140,6 @@ func (f *benchFlags) launches(ctx context.Context, loaded *runtime.Loaded, w io.
 		return cli.PrintJSON(w, parts)
 	}
 	return bench.WriteParts(w, parts)
-}
-
-func (f *benchFlags) measure(ctx context.Context, loaded *runtime.Loaded, w io.Writer) error {
-	rows, err := bench.Run(ctx, loaded.Model, loaded.Info.Vocab, f.config)
-	if err != nil {
-		return err
-	}
-	traffic, err := loaded.Traffic()
-	if err != nil {
-		return err
-	}
-	bench.Compare(rows, traffic)
-	if f.json {
-		return cli.PrintJSON(w, rows)
-	}
-	return printBench(w, rows)
 }
 
 // profiled runs work with the processor's profile written to path, unless that is empty.
@@ -180,14 +169,15 @@ func (f *benchFlags) refuse() error {
 	case f.draft != "" && f.config.Gen < 2:
 		return cli.Usagef("--gen is %d: must be at least 2 with --draft", f.config.Gen)
 	}
-	return checkBench(&f.config)
+	return f.checkConfig()
 }
 
-func checkBench(c *bench.Config) error {
+func (f *benchFlags) checkConfig() error {
+	c := &f.config
 	for _, f := range []struct {
 		flag         string
 		value, least int
-	}{{"prompt", c.Prompt, 1}, {"gen", c.Gen, 0}, {"repeat", c.Repeat, 1}, {"batch", slices.Min(append(c.Batches, math.MaxInt)), 1}} {
+	}{{"prompt", slices.Min(append(f.prompts, math.MaxInt)), 1}, {"gen", c.Gen, 0}, {"repeat", c.Repeat, 1}, {"batch", slices.Min(append(c.Batches, math.MaxInt)), 1}} {
 		if f.value < f.least {
 			return cli.Usagef("--%s is %d: must be at least %d", f.flag, f.value, f.least)
 		}
@@ -195,27 +185,12 @@ func checkBench(c *bench.Config) error {
 	if len(c.Batches) == 0 {
 		return cli.Usagef("--batch: no batch sizes")
 	}
+	if len(f.prompts) == 0 {
+		return cli.Usagef("--prompt: no lengths")
+	}
+	if f.draft != "" && len(f.prompts) > 1 {
+		return cli.Usagef("--draft takes one length of prompts")
+	}
+	c.Prompt = f.prompts[0]
 	return nil
-}
-
-func printBench(w io.Writer, rows []bench.Row) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	host := slices.ContainsFunc(rows, func(r bench.Row) bool { return r.IdleMicros > 0 })
-	fmt.Fprint(table, "batch\tprompt\tgen\tprefill tok/s\tdecode tok/s\tof bandwidth\tpeak memory\t")
-	if host {
-		fmt.Fprint(table, "host us a step\tdevice idle us\t")
-	}
-	fmt.Fprintln(table)
-	for _, r := range rows {
-		share := "-" // not every device tells its bandwidth
-		if r.BandwidthFrac > 0 {
-			share = fmt.Sprintf("%.0f %%", 100*r.BandwidthFrac)
-		}
-		fmt.Fprintf(table, "%d\t%d\t%d\t%.0f\t%.1f\t%s\t%s\t", r.Batch, r.Prompt, r.Gen, r.PrefillTS, r.DecodeTS, share, cli.FormatBytes(r.PeakRSS))
-		if host {
-			fmt.Fprintf(table, "%.1f\t%.1f\t", r.HostMicros, r.IdleMicros)
-		}
-		fmt.Fprintln(table)
-	}
-	return table.Flush()
 }

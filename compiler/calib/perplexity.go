@@ -38,7 +38,8 @@ func Evaluate(ctx context.Context, model, reference engine.Model, vocab int, ids
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := e.window(model, reference, ids[w*window:(w+1)*window]); err != nil {
+		of := ids[w*window : (w+1)*window]
+		if err := e.score(model, reference, scored{ids: of, first: window/2 - 1, next: of[window/2:]}); err != nil {
 			return nil, fmt.Errorf("window %d: %w", w, err)
 		}
 		if progress != nil {
@@ -55,15 +56,23 @@ type evaluation struct {
 	same, n         int
 }
 
-// scoredOf tells which positions of a window predict the tokens of its second half.
-func scoredOf(window int) func(position int) bool {
-	return func(position int) bool { return position >= window/2-1 && position < window-1 }
+// scored is a sequence whose tokens are scored.
+type scored struct {
+	text  []int32 // that it attends to; nil: none
+	ids   []int32
+	first int     // position whose logits are of the first token that is scored
+	next  []int32 // tokens that are scored, in order
 }
 
-func (e *evaluation) window(model, reference engine.Model, ids []int32) error {
-	at, scored := 0, scoredOf(len(ids))
+// predicts tells whether a position's logits are of a token that is scored.
+func (s *scored) predicts(position int) bool {
+	return position >= s.first && position-s.first < len(s.next)
+}
+
+func (e *evaluation) score(model, reference engine.Model, s scored) error {
+	at := 0
 	if reference != nil {
-		err := engine.Forward(reference, e.vocab, ids, scored, func(position int, logits []float32) error {
+		err := engine.ForwardText(reference, e.vocab, s.text, s.ids, s.predicts, func(position int, logits []float32) error {
 			if at == len(e.reference) {
 				e.reference = append(e.reference, make([]float32, e.vocab))
 			}
@@ -76,8 +85,8 @@ func (e *evaluation) window(model, reference engine.Model, ids []int32) error {
 		}
 	}
 	at = 0
-	return engine.Forward(model, e.vocab, ids, scored, func(position int, logits []float32) error {
-		next := ids[position+1]
+	return engine.ForwardText(model, e.vocab, s.text, s.ids, s.predicts, func(position int, logits []float32) error {
+		next := s.next[position-s.first]
 		lse := logSumExp(logits)
 		e.nll += lse - float64(logits[next])
 		e.n++

@@ -267,6 +267,7 @@ func (in *importer) stackOf(name, axis string, experts []expertRows, dims ...int
 		if t == nil {
 			return &ir.Value{}
 		}
+		t = in.inOrder(t)
 		if like == nil {
 			like = t
 		}
@@ -282,12 +283,17 @@ func (in *importer) stackOf(name, axis string, experts []expertRows, dims ...int
 	return in.declared(name, axis, like, ir.ConcatRows(parts...), append([]int{len(experts)}, dims...)...)
 }
 
-// sameStored wants the matrices of a stack to be stored alike: as numbers, or as codes of one format whose columns are in order.
+// inOrder puts numbers in the place of codes whose columns have an order of their own, which rows of several matrices can not follow.
+func (in *importer) inOrder(t *hf.Tensor) *hf.Tensor {
+	t = stored.InOrder(in.checkpoint, t)
+	in.used[t.Name] = t
+	return t
+}
+
+// sameStored wants the matrices of a stack to be stored alike: as numbers, or as codes of one format.
 func sameStored(a, b *hf.Tensor, asNumbers bool) error {
 	m, n := stored.Of(a), stored.Of(b)
 	switch {
-	case n != nil && n.Order != nil:
-		return b.Errorf("is an expert's matrix with its columns in an order of their own, which rows of several experts can not follow; quantize without act-order")
 	case asNumbers || m == nil && n == nil:
 	case m == nil || n == nil || m.Method != n.Method || m.Format != n.Format || m.Plain != n.Plain:
 		return b.Errorf("is not stored as %q is, an expert's matrix of the same layer; build with --quant bf16, or with --requantize", a.Name)

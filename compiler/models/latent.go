@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"llmc/compiler/hf"
-	"llmc/compiler/stored"
 	"llmc/ir"
 )
 
@@ -123,10 +122,7 @@ func (l *layer) latentMatrices() (keys, values *ir.Value) {
 	if t == nil {
 		return &ir.Value{}, &ir.Value{}
 	}
-	if m := stored.Of(t); m != nil && m.Order != nil {
-		l.Fail(t.Errorf("has its columns in an order of their own, which the heads' parts of latent attention can not follow; quantize without act-order"))
-		return &ir.Value{}, &ir.Value{}
-	}
+	t = l.inOrder(t) // heads' parts of the matrix do not follow an order of columns
 	var ofKeys, ofValues []*ir.Recipe
 	for h := range l.heads {
 		k := ir.TensorRows(t.Name, 0, int64(n.rank))

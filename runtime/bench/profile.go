@@ -9,7 +9,7 @@ import (
 
 // Phase is a kind of steps with what their launches took.
 type Phase struct {
-	Name     string // "prefill" or "decode"
+	Name     string // "prefill" or "decode", or the function that was run
 	Steps    int
 	Launches []engine.LaunchTime // sums over the steps
 }
@@ -91,4 +91,46 @@ func (p *profiled) phase(name string) Phase {
 	phase := Phase{Name: name, Steps: p.steps, Launches: p.times}
 	p.times, p.steps = p.profiler.Launches(), 0
 	return phase
+}
+
+// profiledFunctions is a model whose functions are profiled too, each apart.
+type profiledFunctions struct {
+	profiled
+	functions engine.FunctionProfiler
+	of        map[string]*Phase
+}
+
+func newProfiledFunctions(model engine.Model) (*profiledFunctions, error) {
+	functions, ok := model.(engine.FunctionProfiler)
+	if !ok {
+		return nil, fmt.Errorf("this device cannot time the launches of functions")
+	}
+	return &profiledFunctions{profiled{Model: model, profiler: functions, times: functions.Launches()}, functions, map[string]*Phase{}}, nil
+}
+
+// Functions and Results implement engine.Runner.
+func (p *profiledFunctions) Functions() []string { return p.functions.Functions() }
+
+// Results implements engine.Runner.
+func (p *profiledFunctions) Results(function string) []engine.Buffer {
+	return p.functions.Results(function)
+}
+
+// Run implements engine.Runner, but for the results, which nobody looks at.
+func (p *profiledFunctions) Run(function string, step *engine.Step, _ [][]float32) error {
+	phase := p.of[function]
+	if phase == nil {
+		phase = &Phase{Name: function, Launches: p.functions.LaunchesOf(function)}
+		p.of[function] = phase
+	}
+	phase.Steps++
+	return p.functions.ProfileFunction(function, step, phase.Launches)
+}
+
+// function returns what has been timed of a function.
+func (p *profiledFunctions) function(name string) (phases []Phase) {
+	if phase := p.of[name]; phase != nil {
+		phases = append(phases, *phase)
+	}
+	return phases
 }

@@ -175,6 +175,7 @@ CASES = {
     "moe-awq-int4-g32": ({"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True}, lambda r, n, k: awq(r, n, k, 32)),
     "moe-fp8-tensor-static": ({"quant_method": "fp8", "activation_scheme": "static"}, lambda r, n, k: float8(r, n, k, "tensor", "weight_scale", True)),
     "moe-gptq-int8-channel": gptq_case(8, -1),
+    "moe-gptq-int4-g32-actorder": gptq_case(4, 32, desc_act=True),
 }
 
 
