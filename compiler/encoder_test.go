@@ -153,6 +153,7 @@ func TestEncoderTargets(t *testing.T) {
 	for _, g := range encoderGoldens(t) {
 		for _, target := range olderTargets {
 			t.Run(filepath.Base(g.dir)+"/"+target, func(t *testing.T) {
+				skipLacking(t, target)
 				options := compiler.Options{Model: g.dir, Quant: "f32", Archs: []string{target}}
 				e := openEncoder(t, options, engine.Settings{Threads: 1, MaxStepTokens: 160, MaxSequences: 3})
 				got, err := e.Run(g.inputs(t, e))

@@ -277,8 +277,7 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	if err != nil {
 		return err
 	}
-	model.Adapters = adaptersOf(loaded, e)
-	model.MaxImages = s.flags.limitImages
+	model.Adapters, model.MaxImages = adaptersOf(loaded, e), s.flags.limitImages
 	if s.engines == nil {
 		s.engines = map[string]*runtime.Engine{}
 	}
