@@ -249,6 +249,7 @@ func (a *linearArgs) run(k *linearKernels, x *Rows, r int, t *tile, y unsafe.Poi
 	if x.Group > 0 {
 		a.entry = unsafe.Add(a.x, x.EntryOffset())
 	}
+	a.groupSums = nil
 	if a.sums != nil {
 		a.groupSums = unsafe.Add(a.sums, r*x.Stride)
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
@@ -276,6 +277,26 @@ func TestLongSumsOfTwoDigits(t *testing.T) {
 				}
 			}
 			p.rows = rows
+		}
+	}
+}
+
+// Arguments of a call never point where memory of an earlier one was: the collector would take it for an object.
+func TestSumsOfGroupsEndWithTheirProduct(t *testing.T) {
+	r := rand.New(rand.NewPCG(17, 18))
+	w := randomMatrix(t, r, "u4n.g32", 32, 96, 0)
+	x := activate(genericSet(), w.Input(), randomRow(r, 9*96))
+	for _, s := range Detect() {
+		sc, y := NewScratch(1), make([]float32, 9*32)
+		for _, rows := range []int{1, 9} {
+			s.Linear(sc, &w, &x, y, 32, rows, 0, 1)
+			at, sums := uintptr(sc.linear.groupSums), uintptr(0)
+			if len(sc.sums) > 0 {
+				sums = uintptr(unsafe.Pointer(&sc.sums[0]))
+			}
+			if at != 0 && (at < sums || at >= sums+uintptr(len(sc.sums))) {
+				t.Errorf("%s, %d rows: sums of groups are looked for outside of them", s.Name, rows)
+			}
 		}
 	}
 }

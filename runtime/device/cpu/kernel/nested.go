@@ -18,8 +18,6 @@ func (s *Set) expandNested(w *Matrix, dst, panel []byte) {
 
 // sumGroups gives kernels that want them the sums of the codes of x's rows in each group.
 func (s *Set) sumGroups(sc *Scratch, w *Matrix, x *Rows, rows int) {
-	a := &sc.linear
-	a.sums = nil
 	if !w.Super() && (!w.Nested || !s.nestedSums) {
 		return
 	}
@@ -32,7 +30,7 @@ func (s *Set) sumGroups(sc *Scratch, w *Matrix, x *Rows, rows int) {
 			sumGroups(dst, codes, x.Digits)
 		}
 	}
-	a.sums = unsafe.Pointer(&sc.sums[0])
+	sc.linear.sums = unsafe.Pointer(&sc.sums[0])
 }
 
 // sumGroups writes the sums of each group of 32 codes, [2] int32 of the digits. It adds bytes to words, eight at a time, as they are with 128 added.

@@ -82,10 +82,12 @@ func (s *Set) operand(sc *Scratch, w *Matrix, x *Rows, first, rows int, v *widen
 	at := &sc.rows
 	*at, sc.first = *x, first
 	at.Data = x.Data[first*x.Stride:]
+	sc.linear.sums = nil
 	if v == nil {
 		s.sumGroups(sc, w, at, rows)
+		return at
 	}
-	if v == nil || v.row == nil {
+	if v.row == nil {
 		return at
 	}
 	numbers, entries := x.KPad()*v.bytes, x.Entries()*layout.EntryBytes
