@@ -17,9 +17,10 @@ import (
 	"llmc/internal/golden"
 )
 
-// llmc runs the compiler, as a user does.
+// llmc runs the compiler, as a user does, for adapters and what they go beside.
 func llmc(t *testing.T, args ...string) {
 	t.Helper()
+	onCPUs(t, "adapters")
 	if text, err := exec.Command("go", append([]string{"run", "llmc/cmd/llmc"}, args...)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}

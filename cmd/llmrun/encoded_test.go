@@ -10,11 +10,19 @@ import (
 	"llmc/internal/golden"
 )
 
-// buildShared compiles a checkpoint of an encoder. GPUs have no code for those of several functions.
+// onCPUs skips a test of what GPUs have no code for where plans are built for one.
+func onCPUs(t *testing.T, what string) {
+	t.Helper()
+	if arch := os.Getenv(buildArch); arch != "" {
+		t.Skipf("SKIPPED: %s has no code for %s", arch, what)
+	}
+}
+
+// buildShared compiles a checkpoint. GPUs have no code for those of several functions.
 func buildShared(t *testing.T, name string) string {
 	t.Helper()
-	if arch := os.Getenv(buildArch); arch != "" && name == "clip" {
-		t.Skipf("SKIPPED: %s has no code for models of several functions", arch)
+	if slices.Contains([]string{"clip", "bart"}, name) {
+		onCPUs(t, "models of several functions")
 	}
 	testdata, err := filepath.Abs("../../testdata")
 	if err != nil {
