@@ -3,6 +3,7 @@
 package cuda_test
 
 import (
+	"fmt"
 	"testing"
 
 	"llmc/engine"
@@ -12,12 +13,15 @@ import (
 func TestAssembleWide(t *testing.T) {
 	for _, format := range []string{"bf16", "f16", "int8", "int8-w8a8", "fp8", "fp8-block", "int4-g32", "int4-g128", "int4-g32-zp"} {
 		for _, n := range []int{128, 8500} {
-			const k = 96
-			weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
-			plan := compile(t, wideProduct(t, n, k, n == 128), weights, "sm90", format, n)
-			text, err := plan.Section(engine.KindPTX, "sm90")
-			check(t, err)
-			t.Logf("%s, %d outputs: %v", format, n, assembled(t, string(text), "sm_90a"))
+			t.Run(fmt.Sprintf("%s/%d", format, n), func(t *testing.T) {
+				t.Parallel()
+				const k = 96
+				weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
+				plan := compile(t, wideProduct(t, n, k, n == 128), weights, "sm90", format, n)
+				text, err := plan.Section(engine.KindPTX, "sm90")
+				check(t, err)
+				t.Logf("%s, %d outputs: %v", format, n, assembled(t, string(text), "sm_90a"))
+			})
 		}
 	}
 }
