@@ -20,7 +20,7 @@ import (
 // TestKernelsPage wants docs/kernels.md to say what is predicted now. Its file is compared behind that of TestTraffic, whose numbers it shows.
 func TestKernelsPage(t *testing.T) {
 	if os.Getenv("LLMC_LONG") == "" && !golden.Updating() {
-		t.Skip("SKIPPED: the page of kernels takes the programs of all models; LLMC_LONG=1 writes it, as make ptxas-check does")
+		t.Skip("SKIPPED: the page of kernels takes the programs of all models; LLMC_LONG=1 writes it, as make test-long does")
 	}
 	p := &page{t: t, programs: map[string]*lowered{}, traffic: readTraffic(t)}
 	p.text(pageHead)
