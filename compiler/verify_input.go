@@ -31,16 +31,7 @@ func newVerifyInput(function string, info *engine.ModelInfo) verifyInput {
 	n := min(verifyTokens, info.MaxContext)
 	if s := info.Image; s != nil && function == engine.ImageFunc {
 		n = min(n, s.Rows())
-		in := verifyInput{tokens: make([]int32, n), soft: make([]float32, n*s.Columns())}
-		first := 0
-		if s.Class { // the row of the model's own, which is zero
-			in.types, first = make([]int32, n), s.Columns()
-			in.types[0] = 1
-		}
-		for i := range in.soft[first:] {
-			in.soft[first+i] = float32(random.NormFloat64())
-		}
-		return in
+		return verifyInput{tokens: make([]int32, n), types: s.Types(n), soft: s.RandomRows(n, random)}
 	}
 	if info.Encoder != nil {
 		n = min(n, info.Encoder.MaxTokens)

@@ -30,6 +30,9 @@ const (
 	AdapterLanes     = layout.Lanes
 )
 
+// AdapterPanels is how many panels n ranks or outputs lie in.
+func AdapterPanels(n int64) int64 { return (n + AdapterLanes - 1) / AdapterLanes }
+
 func (a *AdapterInfo) check() error {
 	if a.Rank < 1 || a.Rank > MaxAdapterRank {
 		return fmt.Errorf("adapter of rank %d, outside 1 to %d", a.Rank, MaxAdapterRank)
@@ -67,13 +70,10 @@ func (p *Plan) AdapterPairs() ([]AdapterPair, error) {
 			}
 		}
 		pair := AdapterPair{Weight: name, K: down.Shape[1], N: up.Shape[0] * AdapterLanes, Rank: up.Shape[1]}
-		if down.Shape[0] != (pair.Rank+AdapterLanes-1)/AdapterLanes || pair.Rank > int64(p.info.Adapter.Rank)*AdapterModules {
+		if down.Shape[0] != AdapterPanels(pair.Rank) || pair.Rank > int64(p.info.Adapter.Rank)*AdapterModules {
 			return nil, fmt.Errorf("%s: %w: weights %s of %v and %s of %v for an adapter of rank %d", p.path, ErrFormat, down.Name, down.Shape, up.Name, up.Shape, p.info.Adapter.Rank)
 		}
-		at := p.base + down.Offset
-		pair.Down = p.mapped[at : at+down.Bytes : at+down.Bytes]
-		at = p.base + up.Offset
-		pair.Up = p.mapped[at : at+up.Bytes : at+up.Bytes]
+		pair.Down, pair.Up = p.weightBytes(down), p.weightBytes(up)
 		pairs = append(pairs, pair)
 	}
 	if len(pairs)*2 != len(p.header.Weights) {

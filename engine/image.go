@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -46,6 +47,29 @@ func (s *ImageSettings) Rows() int {
 
 // Columns is the width of the rows of patches: their pixels, channel by channel.
 func (s *ImageSettings) Columns() int { return ImageChannels * s.Patch * s.Patch }
+
+// Types are those of the first n rows: 1 for the model's own, which comes first, nil where it has none.
+func (s *ImageSettings) Types(n int) []int32 {
+	if !s.Class {
+		return nil
+	}
+	types := make([]int32, n)
+	types[0] = 1
+	return types
+}
+
+// RandomRows makes up n rows, [n, Columns()], the model's own being zero.
+func (s *ImageSettings) RandomRows(n int, random *rand.Rand) []float32 {
+	rows := make([]float32, n*s.Columns())
+	made := rows
+	if s.Class {
+		made = rows[s.Columns():]
+	}
+	for i := range made {
+		made[i] = float32(random.NormFloat64())
+	}
+	return rows
+}
 
 // Check refuses settings that no image could be prepared by.
 func (s *ImageSettings) Check() error {

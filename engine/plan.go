@@ -44,8 +44,12 @@ func (p *Plan) Weight(name string) (*WeightEntry, []byte, error) {
 	if w == nil {
 		return nil, nil, fmt.Errorf("weight %s: %w", name, ErrNotFound)
 	}
+	return w, p.weightBytes(w), nil
+}
+
+func (p *Plan) weightBytes(w *WeightEntry) []byte {
 	at := p.base + w.Offset
-	return w, p.mapped[at : at+w.Bytes : at+w.Bytes], nil
+	return p.mapped[at : at+w.Bytes : at+w.Bytes]
 }
 
 // ReadWeight copies bytes of a weight from at on. For who needs them once that is cheaper than reading the mapping, whose pages come one by one.

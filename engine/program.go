@@ -53,6 +53,17 @@ type Result struct {
 	Buffer int    `msgpack:"buffer"`
 }
 
+// ResultBuffers returns the buffers of the results, under these' names.
+func (p *Program) ResultBuffers() []Buffer {
+	var results []Buffer
+	for _, r := range p.Results {
+		b := p.Buffers[r.Buffer]
+		b.Name = r.Name
+		results = append(results, b)
+	}
+	return results
+}
+
 // Cache is one row of the module's cache table.
 type Cache struct {
 	Name    string     `msgpack:"name"`

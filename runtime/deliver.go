@@ -67,18 +67,16 @@ func (g *generation) PromptLogprobs() []engine.Sampled {
 // deliver hands out e.outputs.
 func (e *Engine) deliver() {
 	ended, pictures := 0, int64(0)
-	var unused []*Adapter
+	var left, unused []*Adapter
 	now := e.options.Now()
 	for i := range e.outputs {
 		g := e.outputs[i].Seq.Owner().(*generation)
 		if e.hand(g, &e.outputs[i], now) {
 			ended++
 			pictures += g.pictureBytes
-			e.mu.Lock()
-			if g.adapter.leave() {
-				unused = append(unused, g.adapter)
+			if g.adapter != nil {
+				left = append(left, g.adapter)
 			}
-			e.mu.Unlock()
 		}
 	}
 	clear(e.outputs)
@@ -87,6 +85,11 @@ func (e *Engine) deliver() {
 		e.mu.Lock()
 		e.live -= ended
 		e.pictureBytes -= pictures
+		for _, a := range left {
+			if a.leave() {
+				unused = append(unused, a)
+			}
+		}
 		e.checkEmpty()
 		e.mu.Unlock()
 	}

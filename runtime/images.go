@@ -165,14 +165,8 @@ func newPainter(model engine.Model, info *engine.ModelInfo, page int) (*painter,
 func (p *painter) make(picture *Picture, pages []int32) ([]float32, error) {
 	s := &p.step
 	s.Reset()
-	n, class := p.info.Image.Rows(), p.info.Image.Class
-	for range n {
-		s.IDs = append(s.IDs, 0)
-	}
-	if class {
-		s.Types = append(s.Types, make([]int32, n)...)
-		s.Types[0] = 1
-	}
+	n := p.info.Image.Rows()
+	s.IDs, s.Types = append(s.IDs, make([]int32, n)...), append(s.Types, p.info.Image.Types(n)...)
 	s.Soft, s.Pages = append(s.Soft, picture.rows...), append(s.Pages, pages...)
 	s.EndSequence(0, n, p.page)
 	if err := p.runner.Run(engine.ImageFunc, s, [][]float32{p.out}); err != nil {

@@ -121,10 +121,8 @@ func (j *joint) entries() []engine.WeightEntry {
 	entry := func(suffix string, panels, steps int64) engine.WeightEntry {
 		return engine.WeightEntry{Name: j.weight + suffix, DType: "f32", Format: "f32", Shape: []int64{panels, steps, lanes}, Bytes: 4 * panels * steps * lanes}
 	}
-	return []engine.WeightEntry{entry(engine.AdapterDown, panels(j.rank), j.k), entry(engine.AdapterUp, panels(j.n), j.rank)}
+	return []engine.WeightEntry{entry(engine.AdapterDown, engine.AdapterPanels(j.rank), j.k), entry(engine.AdapterUp, engine.AdapterPanels(j.n), j.rank)}
 }
-
-func panels(n int64) int64 { return (n + engine.AdapterLanes - 1) / engine.AdapterLanes }
 
 // write fills in product i.
 func (m *matcher) write(ctx context.Context, w *engine.Writer, i int, j *joint) error {
@@ -151,7 +149,7 @@ func (m *matcher) write(ctx context.Context, w *engine.Writer, i int, j *joint) 
 // packPanels returns [panels of rows][cols][lanes] of a matrix [rows, cols].
 func packPanels(x []float32, rows, cols int64) []byte {
 	const lanes = engine.AdapterLanes
-	out := make([]byte, 4*panels(rows)*lanes*cols)
+	out := make([]byte, 4*engine.AdapterPanels(rows)*lanes*cols)
 	for i, v := range x {
 		row, col := int64(i)/cols, int64(i)%cols
 		at := (row/lanes*cols+col)*lanes + row%lanes

@@ -1,7 +1,6 @@
 package lora
 
 import (
-	"encoding/binary"
 	"math"
 
 	"llmc/compiler/hf"
@@ -108,12 +107,4 @@ func read(t *hf.Tensor) ([]float32, error) {
 		}
 	}
 	return x, nil
-}
-
-func floats(data []byte) []float32 {
-	x := make([]float32, len(data)/4)
-	for i := range x {
-		x[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-	}
-	return x
 }

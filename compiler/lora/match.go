@@ -7,6 +7,7 @@ import (
 
 	"llmc/compiler/hf"
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/ir"
 )
 
@@ -215,7 +216,12 @@ func (m *matcher) vector(recipe *ir.Recipe, n int64) ([]float32, error) {
 	for _, w := range m.base.Weights() {
 		if w.Recipe == text && w.Layout == "" && w.DType == "f32" && w.Bytes == 4*n {
 			_, data, err := m.base.Weight(w.Name)
-			return floats(data), err
+			if err != nil {
+				return nil, err
+			}
+			x := make([]float32, n)
+			hf.Converter(dtype.F32)(x, data)
+			return x, nil
 		}
 	}
 	return nil, fmt.Errorf("was turned together with the weights of a norm (%s), which %s does not hold: build it with llmc build --max-lora-rank 64", text, m.base.Path())

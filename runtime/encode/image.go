@@ -36,10 +36,5 @@ func (e *Encoder) Image(data []byte) (Input, error) {
 	if err != nil {
 		return Input{}, err
 	}
-	in := Input{IDs: make([]int32, s.Rows()), Soft: m.Patches(s)}
-	if s.Class {
-		in.Types = make([]int32, s.Rows())
-		in.Types[0] = 1
-	}
-	return in, nil
+	return Input{IDs: make([]int32, s.Rows()), Types: s.Types(s.Rows()), Soft: m.Patches(s)}, nil
 }

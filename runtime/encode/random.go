@@ -25,16 +25,7 @@ func (e *Encoder) Random(n int, random *rand.Rand) (Input, error) {
 	}
 	in := Input{IDs: make([]int32, n)}
 	if e.readsImages() {
-		s := e.info.Image
-		in.Soft = make([]float32, n*s.Columns())
-		first := 0
-		if s.Class { // the row of the model's own, which is zero
-			in.Types, first = make([]int32, n), s.Columns()
-			in.Types[0] = 1
-		}
-		for i := range in.Soft[first:] {
-			in.Soft[first+i] = float32(random.NormFloat64())
-		}
+		in.Types, in.Soft = e.info.Image.Types(n), e.info.Image.RandomRows(n, random)
 		return in, nil
 	}
 	end, choice := e.endsWith(), int32(e.info.Vocab)

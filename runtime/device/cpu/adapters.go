@@ -79,7 +79,7 @@ func (m *model) prepareAdapters() {
 			parts = max(parts, kernel.LowRankSegments(l.linear.w.K))
 		}
 	}
-	a.ld = paddedRank(s.AdapterRank * engine.AdapterModules)
+	a.ld = int(engine.AdapterPanels(int64(s.AdapterRank*engine.AdapterModules))) * engine.AdapterLanes
 	a.loaded = make([]bool, s.MaxAdapters+1)
 	for turn := range a.few {
 		a.few[turn] = make([]float32, parts*fewRows*a.ld)
@@ -91,10 +91,6 @@ func (m *model) prepareAdapters() {
 		a.workers[w].sums = make([]float32, fewRows*a.ld)
 		a.workers[w].added.Runs = make([]kernel.AddedRun, 0, s.MaxSequences)
 	}
-}
-
-func paddedRank(rank int) int {
-	return (rank + engine.AdapterLanes - 1) / engine.AdapterLanes * engine.AdapterLanes
 }
 
 // check refuses places in which no adapter is.

@@ -36,13 +36,7 @@ func (m *model) Results(name string) []engine.Buffer {
 	if f == nil {
 		return nil
 	}
-	var results []engine.Buffer
-	for _, r := range f.program.Results {
-		b := f.program.Buffers[r.Buffer]
-		b.Name = r.Name
-		results = append(results, b)
-	}
-	return results
+	return f.program.ResultBuffers()
 }
 
 // Run implements engine.Runner.

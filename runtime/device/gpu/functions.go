@@ -23,13 +23,7 @@ func (m *Model) Results(function string) []engine.Buffer {
 	if m.steps() || function != m.program.Func {
 		return nil
 	}
-	var results []engine.Buffer
-	for _, r := range m.program.Results {
-		b := m.program.Buffers[r.Buffer]
-		b.Name = r.Name
-		results = append(results, b)
-	}
-	return results
+	return m.program.ResultBuffers()
 }
 
 // Run implements engine.Runner. Steps of whole sequences are launched as they are: neither padded nor recorded.

@@ -70,7 +70,7 @@ func (s *Set) Down(sc *Scratch, l *LowRank, x *Rows, first, rows, from, to int, 
 	for t := firstTile(rows, k.tile); t.n > 0; t.next() {
 		for segment := from; segment < to; segment++ {
 			lo, hi := segment*lowRankSegment, min(l.K, (segment+1)*lowRankSegment)
-			a.x, a.xStride = sc.inputs(x, first+t.row, t.n, lo, hi)
+			a.x, a.xStride = sc.widened(x, first+t.row, t.n, lo, hi)
 			a.add = min(1, segment-from)
 			for p := 0; p < l.PaddedRank(); p += layout.Lanes {
 				a.multiply(k, t.n, unsafe.Pointer(&l.a[p*l.K+lo*layout.Lanes]), hi-lo, &dst[t.row*ld+p], ld)
@@ -79,16 +79,16 @@ func (s *Set) Down(sc *Scratch, l *LowRank, x *Rows, first, rows, from, to int, 
 	}
 }
 
-// inputs returns where columns [lo, hi) of n rows lie as f32, and the bytes between rows.
-func (sc *Scratch) inputs(x *Rows, first, n, lo, hi int) (at unsafe.Pointer, stride int) {
+// widened returns where columns [lo, hi) of n rows lie as f32, and the bytes between rows.
+func (sc *Scratch) widened(x *Rows, first, n, lo, hi int) (at unsafe.Pointer, stride int) {
 	if x.Name == "f32" {
 		return unsafe.Pointer(&x.Data[first*x.Stride+4*lo]), x.Stride
 	}
-	grow(&sc.wide, maxTile*lowRankSegment)
+	grow(&sc.inputs, maxTile*lowRankSegment)
 	for i := range n {
-		x.widen(sc.wide[i*lowRankSegment:][:hi-lo], first+i, lo)
+		x.widen(sc.inputs[i*lowRankSegment:][:hi-lo], first+i, lo)
 	}
-	return unsafe.Pointer(&sc.wide[0]), 4 * lowRankSegment
+	return unsafe.Pointer(&sc.inputs[0]), 4 * lowRankSegment
 }
 
 // multiply multiplies n rows at a.x with steps steps of a panel of f32.

@@ -33,15 +33,11 @@ func (s *Set) sumGroups(sc *Scratch, w *Matrix, x *Rows, rows int) {
 	sc.linear.sums = unsafe.Pointer(&sc.sums[0])
 }
 
-// sumGroups writes the sums of each group of 32 codes, [2] int32 of the digits. It adds bytes to words, eight at a time, as they are with 128 added.
+// sumGroups writes the sums of each group of 32 codes, [2] int32 of the digits. Codes are summed as they are with 128 added.
 func sumGroups(dst, codes []byte, digits int) {
-	const signs, bytes, zeros = 0x8080808080808080, 0x00ff00ff00ff00ff, layout.NestedGroup * 128
+	const zeros = layout.NestedGroup * 128
 	for len(codes) >= layout.NestedGroup*digits {
-		words := uint64(0)
-		for i := 0; i < layout.NestedGroup*digits; i += 8 {
-			v := binary.LittleEndian.Uint64(codes[i:]) ^ signs
-			words += v&bytes + v>>8&bytes
-		}
+		words := sumBytes(codes[:layout.NestedGroup*digits])
 		lower, upper := int32(words&0xffff+words>>16&0xffff), int32(words>>32&0xffff+words>>48)
 		if digits == 1 {
 			lower, upper = lower+upper, zeros
@@ -50,4 +46,14 @@ func sumGroups(dst, codes []byte, digits int) {
 		binary.LittleEndian.PutUint32(dst[4:], uint32(upper-zeros))
 		dst, codes = dst[8:], codes[layout.NestedGroup*digits:]
 	}
+}
+
+// sumBytes adds up whole groups of eight codes with 128 added, each pair of neighbours in a word of its own, of which there are four.
+func sumBytes(codes []byte) (words uint64) {
+	const signs, bytes = 0x8080808080808080, 0x00ff00ff00ff00ff
+	for ; len(codes) >= 8; codes = codes[8:] {
+		v := binary.LittleEndian.Uint64(codes) ^ signs
+		words += v&bytes + v>>8&bytes
+	}
+	return words
 }

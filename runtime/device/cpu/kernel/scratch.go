@@ -11,7 +11,7 @@ import (
 type Scratch struct {
 	linear     linearArgs
 	lowRank    linearArgs
-	wide       []float32 // [maxTile, lowRankSegment]
+	inputs     []float32 // [maxTile, lowRankSegment], of an adapter
 	tile       []float32 // [maxTile, 2*Lanes]
 	group      []float32 // [maxTile, Lanes], of a group of k with scales of its own
 	widePanels []byte    // two panels

@@ -93,11 +93,9 @@ func referenceSet(name string, rules rounding) *Set {
 			kindU4Zeros:        u4Rules{zeros: true, digits: digits}.sum,
 			kindU4ZerosScale32: u4Rules{zeros: true, scale32: true, digits: digits}.sum,
 			kindU4Levels:       u4Rules{levels: true, digits: digits}.sum,
-			kindQ2K:            superRules{superFormat("q2k.g256"), digits}.sum,
-			kindQ3K:            superRules{superFormat("q3k.g256"), digits}.sum,
-			kindQ4K:            superRules{superFormat("q4k.g256"), digits}.sum,
-			kindQ5K:            superRules{superFormat("q5k.g256"), digits}.sum,
-			kindQ6K:            superRules{superFormat("q6k.g256"), digits}.sum,
+		}
+		for name, kind := range superKinds {
+			sums[kind] = superRules{superFormat(name), digits}.sum
 		}
 		if digits == 1 {
 			sums[kindF32], sums[kindBF16] = sumF32, rules.sum

@@ -73,7 +73,7 @@ func (u superRules) code(base unsafe.Pointer, lane, k int) int32 {
 	return int32(b)
 }
 
-// quads are the codes of a row whose sums are one word: two of four.
+// quadK is the k of a row whose codes' sums are one word: two of every four.
 const quadK = 16
 
 // superSums writes what kernels of K-quants want of a row's codes. With offsets: for each two groups and digit the sums of both, [2] int16. Else for each 16 k and
@@ -98,14 +98,9 @@ func superSums(dst, codes []byte, w *Matrix, digits int) {
 	}
 }
 
-// wordSums adds up the codes of 16 k: by digit those of the first two of every four, and of the others. It adds bytes to words, eight at a time, as they are with 128 added.
+// wordSums adds up the codes of 16 k: by digit those of the first two of every four, and of the others. Codes are summed as they are with 128 added.
 func wordSums(codes []byte, digits int) [4]int16 {
-	const signs, bytes = 0x8080808080808080, 0x00ff00ff00ff00ff
-	words := uint64(0)
-	for ; len(codes) >= 8; codes = codes[8:] {
-		v := binary.LittleEndian.Uint64(codes) ^ signs
-		words += v&bytes + v>>8&bytes
-	}
+	words := sumBytes(codes)
 	if digits == 1 {
 		words = (words + words>>32) & 0xffffffff
 	}

@@ -5336,12 +5336,12 @@ group3:
 	VPBROADCASTD 4(BX), Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -5517,7 +5517,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Y12
 	VCVTDQ2PS Y4, Y4
 	VPBROADCASTD (BX), Y13
@@ -5594,12 +5594,12 @@ group4:
 	VPBROADCASTD 4(BX)(R8*1), Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -5743,7 +5743,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -5829,12 +5829,12 @@ group4:
 	VPBROADCASTD 4(BX)(R8*2), Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -5937,7 +5937,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -6018,12 +6018,12 @@ group4:
 	VPBROADCASTD 4(BX)(R9*1), Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -6151,7 +6151,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -6237,12 +6237,12 @@ group4:
 	VPBROADCASTD 8(BX), Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -6386,7 +6386,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -6462,12 +6462,12 @@ group4:
 	VPBROADCASTD 8(BX)(R8*1), Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -6595,7 +6595,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -6667,12 +6667,12 @@ group3:
 	VPBROADCASTD 4(BX), Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -6848,7 +6848,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Y12
 	VCVTDQ2PS Y4, Y4
 	VPBROADCASTD (BX), Y13
@@ -6925,12 +6925,12 @@ group4:
 	VPBROADCASTD 4(BX)(R8*1), Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -7074,7 +7074,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -7160,12 +7160,12 @@ group4:
 	VPBROADCASTD 4(BX)(R8*2), Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -7268,7 +7268,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -7349,12 +7349,12 @@ group4:
 	VPBROADCASTD 4(BX)(R9*1), Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -7482,7 +7482,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -7568,12 +7568,12 @@ group4:
 	VPBROADCASTD 8(BX), Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -7717,7 +7717,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -7793,12 +7793,12 @@ group4:
 	VPBROADCASTD 8(BX)(R8*1), Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -7926,7 +7926,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -8012,12 +8012,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -8193,7 +8193,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Y12
 	VCVTDQ2PS Y4, Y4
 	VPBROADCASTD (BX), Y13
@@ -8286,12 +8286,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -8435,7 +8435,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -8530,12 +8530,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -8638,7 +8638,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -8729,12 +8729,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -8862,7 +8862,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -8966,12 +8966,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -9115,7 +9115,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -9205,12 +9205,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -9338,7 +9338,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $1, R15
 	SUBQ R11, R15
@@ -9424,12 +9424,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -9605,7 +9605,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Y12
 	VCVTDQ2PS Y4, Y4
 	VPBROADCASTD (BX), Y13
@@ -9698,12 +9698,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -9847,7 +9847,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -9942,12 +9942,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -10050,7 +10050,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -10141,12 +10141,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -10274,7 +10274,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -10378,12 +10378,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -10527,7 +10527,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -10617,12 +10617,12 @@ group4:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -10750,7 +10750,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $0, R15
 	SUBQ R11, R15
@@ -10830,12 +10830,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -11063,7 +11063,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Y12
 	VPSLLD $23, Y12, Y12
 	VCVTDQ2PS Y4, Y4
@@ -11152,12 +11152,12 @@ group4:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -11329,7 +11329,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $2, R15
 	VPMOVZXBD (R13)(R15*1), Y12
@@ -11419,12 +11419,12 @@ group4:
 	VPADDD Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -11542,7 +11542,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $2, R15
 	VPMOVZXBD (R13)(R15*1), Y9
@@ -11628,12 +11628,12 @@ group4:
 	VPADDD Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -11777,7 +11777,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $2, R15
 	VPMOVZXBD (R13)(R15*1), Y12
@@ -11871,12 +11871,12 @@ group4:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -12048,7 +12048,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $2, R15
 	VPMOVZXBD (R13)(R15*1), Y10
@@ -12132,12 +12132,12 @@ group4:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeGroup5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -12281,7 +12281,7 @@ block6:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block6
+	JNE block5
 	MOVQ R11, R15
 	SHRQ $2, R15
 	VPMOVZXBD (R13)(R15*1), Y10
@@ -12362,12 +12362,12 @@ super3:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -12564,7 +12564,7 @@ block5:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block5
+	JNE block4
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -12796,12 +12796,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -12958,7 +12958,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -13175,12 +13175,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -13291,7 +13291,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -13470,12 +13470,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -13612,7 +13612,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -13823,12 +13823,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -13985,7 +13985,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -14188,12 +14188,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -14330,7 +14330,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -14524,12 +14524,12 @@ super3:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -14743,7 +14743,7 @@ block5:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block5
+	JNE block4
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -14830,12 +14830,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -15009,7 +15009,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -15099,12 +15099,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -15228,7 +15228,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -15316,12 +15316,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -15475,7 +15475,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -15568,12 +15568,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -15747,7 +15747,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -15827,12 +15827,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -15986,7 +15986,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -16066,12 +16066,12 @@ super3:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -16256,7 +16256,7 @@ block5:
 	ADDQ $32, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block5
+	JNE block4
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -16424,12 +16424,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -16578,7 +16578,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -16739,12 +16739,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -16850,7 +16850,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -16989,12 +16989,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -17125,7 +17125,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -17284,12 +17284,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -17438,7 +17438,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -17585,12 +17585,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -17721,7 +17721,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -17863,12 +17863,12 @@ super3:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -18041,7 +18041,7 @@ block5:
 	ADDQ $32, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block5
+	JNE block4
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -18209,12 +18209,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -18363,7 +18363,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -18524,12 +18524,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -18640,7 +18640,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -18779,12 +18779,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -18921,7 +18921,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -19080,12 +19080,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -19234,7 +19234,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -19381,12 +19381,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -19523,7 +19523,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $32, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -19665,12 +19665,12 @@ super3:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeSuper4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU (SI), Y12
@@ -19860,7 +19860,7 @@ block5:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block5
+	JNE block4
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -19947,12 +19947,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y12
@@ -20118,7 +20118,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -20208,12 +20208,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y9
@@ -20337,7 +20337,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -20425,12 +20425,12 @@ super4:
 	VPXOR Y7, Y7, Y7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU (SI), Y12
@@ -20584,7 +20584,7 @@ block6:
 	ADDQ $32, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -20677,12 +20677,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -20848,7 +20848,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15
@@ -20928,12 +20928,12 @@ super4:
 	VPXOR Y5, Y5, Y5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	CMPQ CX, $1
-	JNE wholeSuper5
+	JNE wholeGroup6
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeSuper5:
-block6:
+wholeGroup6:
+block5:
 	PREFETCHT1 (R14)
 	ADDQ $64, R14
 	VMOVDQU (SI), Y10
@@ -21087,7 +21087,7 @@ block6:
 	ADDQ $64, DX
 	ADDQ $64, R13
 	DECQ R12
-	JNE block6
+	JNE block5
 	MOVQ linearArgs_super(DI), R13
 	MOVQ R11, R15
 	SHRQ $1, R15

@@ -9643,12 +9643,12 @@ group3:
 	VPBROADCASTD 4(BX), Z3
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -9742,7 +9742,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z6
 	VCVTDQ2PS Z2, Z2
 	VMULPS.BCST (BX), Z2, Z2
@@ -9800,12 +9800,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*1), Z7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -9949,7 +9949,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z12
 	VCVTDQ2PS Z4, Z4
 	VMULPS.BCST (BX), Z4, Z4
@@ -10024,12 +10024,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*2), Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -10223,7 +10223,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z18
 	VCVTDQ2PS Z6, Z6
 	VMULPS.BCST (BX), Z6, Z6
@@ -10315,12 +10315,12 @@ group3:
 	VPBROADCASTD 4(BX)(R9*1), Z15
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -10564,7 +10564,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z24
 	VCVTDQ2PS Z8, Z8
 	VMULPS.BCST (BX), Z8, Z8
@@ -10656,12 +10656,12 @@ group3:
 	VPBROADCASTD 8(BX), Z5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z10
@@ -10805,7 +10805,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z10
 	VCVTDQ2PS Z2, Z2
 	VCVTDQ2PS Z4, Z4
@@ -10871,12 +10871,12 @@ group3:
 	VPBROADCASTD 8(BX)(R8*1), Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z20
@@ -11120,7 +11120,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z20
 	VCVTDQ2PS Z4, Z4
 	VCVTDQ2PS Z8, Z8
@@ -11194,12 +11194,12 @@ group3:
 	VPBROADCASTD 4(BX), Z3
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -11293,7 +11293,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z6
 	VCVTDQ2PS Z2, Z2
 	VMULPS.BCST (BX), Z2, Z2
@@ -11351,12 +11351,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*1), Z7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -11500,7 +11500,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z12
 	VCVTDQ2PS Z4, Z4
 	VMULPS.BCST (BX), Z4, Z4
@@ -11575,12 +11575,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*2), Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -11774,7 +11774,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z18
 	VCVTDQ2PS Z6, Z6
 	VMULPS.BCST (BX), Z6, Z6
@@ -11866,12 +11866,12 @@ group3:
 	VPBROADCASTD 4(BX)(R9*1), Z15
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -12115,7 +12115,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z24
 	VCVTDQ2PS Z8, Z8
 	VMULPS.BCST (BX), Z8, Z8
@@ -12207,12 +12207,12 @@ group3:
 	VPBROADCASTD 8(BX), Z5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z10
@@ -12356,7 +12356,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z10
 	VCVTDQ2PS Z2, Z2
 	VCVTDQ2PS Z4, Z4
@@ -12422,12 +12422,12 @@ group3:
 	VPBROADCASTD 8(BX)(R8*1), Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z20
@@ -12671,7 +12671,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z20
 	VCVTDQ2PS Z4, Z4
 	VCVTDQ2PS Z8, Z8
@@ -12755,12 +12755,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -12854,7 +12854,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z6
 	VCVTDQ2PS Z2, Z2
 	VMULPS.BCST (BX), Z2, Z2
@@ -12924,12 +12924,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -13073,7 +13073,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z12
 	VCVTDQ2PS Z4, Z4
 	VMULPS.BCST (BX), Z4, Z4
@@ -13159,12 +13159,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -13358,7 +13358,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z18
 	VCVTDQ2PS Z6, Z6
 	VMULPS.BCST (BX), Z6, Z6
@@ -13463,12 +13463,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -13712,7 +13712,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z24
 	VCVTDQ2PS Z8, Z8
 	VMULPS.BCST (BX), Z8, Z8
@@ -13818,12 +13818,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z10
@@ -13967,7 +13967,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z10
 	VCVTDQ2PS Z2, Z2
 	VCVTDQ2PS Z4, Z4
@@ -14051,12 +14051,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z20
@@ -14300,7 +14300,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z20
 	VCVTDQ2PS Z4, Z4
 	VCVTDQ2PS Z8, Z8
@@ -14384,12 +14384,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -14483,7 +14483,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z6
 	VCVTDQ2PS Z2, Z2
 	VMULPS.BCST (BX), Z2, Z2
@@ -14553,12 +14553,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -14702,7 +14702,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z12
 	VCVTDQ2PS Z4, Z4
 	VMULPS.BCST (BX), Z4, Z4
@@ -14788,12 +14788,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -14987,7 +14987,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z18
 	VCVTDQ2PS Z6, Z6
 	VMULPS.BCST (BX), Z6, Z6
@@ -15092,12 +15092,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -15341,7 +15341,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z24
 	VCVTDQ2PS Z8, Z8
 	VMULPS.BCST (BX), Z8, Z8
@@ -15447,12 +15447,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z10
@@ -15596,7 +15596,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z10
 	VCVTDQ2PS Z2, Z2
 	VCVTDQ2PS Z4, Z4
@@ -15680,12 +15680,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z20
@@ -15929,7 +15929,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z20
 	VCVTDQ2PS Z4, Z4
 	VCVTDQ2PS Z8, Z8
@@ -16010,12 +16010,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -16127,7 +16127,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z6
 	VPSLLD $23, Z6, Z6
 	VCVTDQ2PS Z2, Z2
@@ -16196,12 +16196,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -16365,7 +16365,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z12
 	VPSLLD $23, Z12, Z12
 	VCVTDQ2PS Z4, Z4
@@ -16450,12 +16450,12 @@ group3:
 	VPADDD Z11, Z11, Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -16671,7 +16671,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z18
 	VPSLLD $23, Z18, Z18
 	VCVTDQ2PS Z6, Z6
@@ -16775,12 +16775,12 @@ group3:
 	VPADDD Z15, Z15, Z15
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -17048,7 +17048,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z24
 	VPSLLD $23, Z24, Z24
 	VCVTDQ2PS Z8, Z8
@@ -17151,12 +17151,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z10
@@ -17320,7 +17320,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z10
 	VPSLLD $23, Z10, Z10
 	VCVTDQ2PS Z2, Z2
@@ -17401,12 +17401,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z20
@@ -17674,7 +17674,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z20
 	VPSLLD $23, Z20, Z20
 	VCVTDQ2PS Z4, Z4

@@ -5564,12 +5564,12 @@ group3:
 	VPBROADCASTD 4(BX), Z3
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z4
@@ -5637,7 +5637,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z4
 	VCVTDQ2PS Z2, Z2
 	VMULPS.BCST (BX), Z2, Z2
@@ -5694,12 +5694,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*1), Z7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z8
@@ -5791,7 +5791,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z8
 	VCVTDQ2PS Z4, Z4
 	VMULPS.BCST (BX), Z4, Z4
@@ -5865,12 +5865,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*2), Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
@@ -5986,7 +5986,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z12
 	VCVTDQ2PS Z6, Z6
 	VMULPS.BCST (BX), Z6, Z6
@@ -6077,12 +6077,12 @@ group3:
 	VPBROADCASTD 4(BX)(R9*1), Z15
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
@@ -6222,7 +6222,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z16
 	VCVTDQ2PS Z8, Z8
 	VMULPS.BCST (BX), Z8, Z8
@@ -6329,12 +6329,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*4), Z19
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
@@ -6498,7 +6498,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z20
 	VCVTDQ2PS Z10, Z10
 	VMULPS.BCST (BX), Z10, Z10
@@ -6622,12 +6622,12 @@ group3:
 	VPBROADCASTD 4(BX)(R10*1), Z23
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -6815,7 +6815,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z24
 	VCVTDQ2PS Z12, Z12
 	VMULPS.BCST (BX), Z12, Z12
@@ -6930,12 +6930,12 @@ group3:
 	VPBROADCASTD 8(BX), Z5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -7027,7 +7027,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z6
 	VCVTDQ2PS Z2, Z2
 	VCVTDQ2PS Z4, Z4
@@ -7092,12 +7092,12 @@ group3:
 	VPBROADCASTD 8(BX)(R8*1), Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -7237,7 +7237,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z12
 	VCVTDQ2PS Z4, Z4
 	VCVTDQ2PS Z8, Z8
@@ -7325,12 +7325,12 @@ group3:
 	VPBROADCASTD 8(BX)(R8*2), Z17
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -7518,7 +7518,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z18
 	VCVTDQ2PS Z6, Z6
 	VCVTDQ2PS Z12, Z12
@@ -7629,12 +7629,12 @@ group3:
 	VPBROADCASTD 8(BX)(R9*1), Z23
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -7870,7 +7870,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z24
 	VCVTDQ2PS Z8, Z8
 	VCVTDQ2PS Z16, Z16
@@ -7975,12 +7975,12 @@ group3:
 	VPBROADCASTD 4(BX), Z3
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z4
@@ -8048,7 +8048,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z4
 	VCVTDQ2PS Z2, Z2
 	VMULPS.BCST (BX), Z2, Z2
@@ -8105,12 +8105,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*1), Z7
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z8
@@ -8202,7 +8202,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z8
 	VCVTDQ2PS Z4, Z4
 	VMULPS.BCST (BX), Z4, Z4
@@ -8276,12 +8276,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*2), Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
@@ -8397,7 +8397,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z12
 	VCVTDQ2PS Z6, Z6
 	VMULPS.BCST (BX), Z6, Z6
@@ -8488,12 +8488,12 @@ group3:
 	VPBROADCASTD 4(BX)(R9*1), Z15
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
@@ -8633,7 +8633,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z16
 	VCVTDQ2PS Z8, Z8
 	VMULPS.BCST (BX), Z8, Z8
@@ -8740,12 +8740,12 @@ group3:
 	VPBROADCASTD 4(BX)(R8*4), Z19
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
@@ -8909,7 +8909,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z20
 	VCVTDQ2PS Z10, Z10
 	VMULPS.BCST (BX), Z10, Z10
@@ -9033,12 +9033,12 @@ group3:
 	VPBROADCASTD 4(BX)(R10*1), Z23
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -9226,7 +9226,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z24
 	VCVTDQ2PS Z12, Z12
 	VMULPS.BCST (BX), Z12, Z12
@@ -9341,12 +9341,12 @@ group3:
 	VPBROADCASTD 8(BX), Z5
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -9438,7 +9438,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z6
 	VCVTDQ2PS Z2, Z2
 	VCVTDQ2PS Z4, Z4
@@ -9503,12 +9503,12 @@ group3:
 	VPBROADCASTD 8(BX)(R8*1), Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -9648,7 +9648,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z12
 	VCVTDQ2PS Z4, Z4
 	VCVTDQ2PS Z8, Z8
@@ -9736,12 +9736,12 @@ group3:
 	VPBROADCASTD 8(BX)(R8*2), Z17
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -9929,7 +9929,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z18
 	VCVTDQ2PS Z6, Z6
 	VCVTDQ2PS Z12, Z12
@@ -10040,12 +10040,12 @@ group3:
 	VPBROADCASTD 8(BX)(R9*1), Z23
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -10281,7 +10281,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z24
 	VCVTDQ2PS Z8, Z8
 	VCVTDQ2PS Z16, Z16
@@ -10396,12 +10396,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z4
@@ -10469,7 +10469,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z4
 	VCVTDQ2PS Z2, Z2
 	VMULPS.BCST (BX), Z2, Z2
@@ -10538,12 +10538,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z8
@@ -10635,7 +10635,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z8
 	VCVTDQ2PS Z4, Z4
 	VMULPS.BCST (BX), Z4, Z4
@@ -10720,12 +10720,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
@@ -10841,7 +10841,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z12
 	VCVTDQ2PS Z6, Z6
 	VMULPS.BCST (BX), Z6, Z6
@@ -10945,12 +10945,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
@@ -11090,7 +11090,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z16
 	VCVTDQ2PS Z8, Z8
 	VMULPS.BCST (BX), Z8, Z8
@@ -11212,12 +11212,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
@@ -11381,7 +11381,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z20
 	VCVTDQ2PS Z10, Z10
 	VMULPS.BCST (BX), Z10, Z10
@@ -11522,12 +11522,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -11715,7 +11715,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z24
 	VCVTDQ2PS Z12, Z12
 	VMULPS.BCST (BX), Z12, Z12
@@ -11844,12 +11844,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -11941,7 +11941,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z6
 	VCVTDQ2PS Z2, Z2
 	VCVTDQ2PS Z4, Z4
@@ -12024,12 +12024,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -12169,7 +12169,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z12
 	VCVTDQ2PS Z4, Z4
 	VCVTDQ2PS Z8, Z8
@@ -12276,12 +12276,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -12469,7 +12469,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z18
 	VCVTDQ2PS Z6, Z6
 	VCVTDQ2PS Z12, Z12
@@ -12603,12 +12603,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -12844,7 +12844,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VCVTPH2PS (SI), Z24
 	VCVTDQ2PS Z8, Z8
 	VCVTDQ2PS Z16, Z16
@@ -12959,12 +12959,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z4
@@ -13032,7 +13032,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z4
 	VCVTDQ2PS Z2, Z2
 	VMULPS.BCST (BX), Z2, Z2
@@ -13101,12 +13101,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z8
@@ -13198,7 +13198,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z8
 	VCVTDQ2PS Z4, Z4
 	VMULPS.BCST (BX), Z4, Z4
@@ -13283,12 +13283,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
@@ -13404,7 +13404,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z12
 	VCVTDQ2PS Z6, Z6
 	VMULPS.BCST (BX), Z6, Z6
@@ -13508,12 +13508,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
@@ -13653,7 +13653,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z16
 	VCVTDQ2PS Z8, Z8
 	VMULPS.BCST (BX), Z8, Z8
@@ -13775,12 +13775,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
@@ -13944,7 +13944,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z20
 	VCVTDQ2PS Z10, Z10
 	VMULPS.BCST (BX), Z10, Z10
@@ -14085,12 +14085,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -14278,7 +14278,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z24
 	VCVTDQ2PS Z12, Z12
 	VMULPS.BCST (BX), Z12, Z12
@@ -14407,12 +14407,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -14504,7 +14504,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z6
 	VCVTDQ2PS Z2, Z2
 	VCVTDQ2PS Z4, Z4
@@ -14587,12 +14587,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -14732,7 +14732,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z12
 	VCVTDQ2PS Z4, Z4
 	VCVTDQ2PS Z8, Z8
@@ -14839,12 +14839,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -15032,7 +15032,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z18
 	VCVTDQ2PS Z6, Z6
 	VCVTDQ2PS Z12, Z12
@@ -15166,12 +15166,12 @@ group3:
 	ADDQ $32, R13
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -15407,7 +15407,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VMOVUPS (SI), Z24
 	VCVTDQ2PS Z8, Z8
 	VCVTDQ2PS Z16, Z16
@@ -15519,12 +15519,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z4
@@ -15608,7 +15608,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z4
 	VPSLLD $23, Z4, Z4
 	VCVTDQ2PS Z2, Z2
@@ -15676,12 +15676,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z8
@@ -15789,7 +15789,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z8
 	VPSLLD $23, Z8, Z8
 	VCVTDQ2PS Z4, Z4
@@ -15873,12 +15873,12 @@ group3:
 	VPADDD Z11, Z11, Z11
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z12
@@ -16010,7 +16010,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z12
 	VPSLLD $23, Z12, Z12
 	VCVTDQ2PS Z6, Z6
@@ -16113,12 +16113,12 @@ group3:
 	VPADDD Z15, Z15, Z15
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z16
@@ -16274,7 +16274,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z16
 	VPSLLD $23, Z16, Z16
 	VCVTDQ2PS Z8, Z8
@@ -16395,12 +16395,12 @@ group3:
 	VPADDD Z19, Z19, Z19
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z20
@@ -16580,7 +16580,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z20
 	VPSLLD $23, Z20, Z20
 	VCVTDQ2PS Z10, Z10
@@ -16720,12 +16720,12 @@ group3:
 	VPADDD Z23, Z23, Z23
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -16929,7 +16929,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $32, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z24
 	VPSLLD $23, Z24, Z24
 	VCVTDQ2PS Z12, Z12
@@ -17055,12 +17055,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z6
@@ -17168,7 +17168,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z6
 	VPSLLD $23, Z6, Z6
 	VCVTDQ2PS Z2, Z2
@@ -17248,12 +17248,12 @@ group3:
 	PREFETCHT1 (R13)(R15*1)
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 1024(SI)
 	PREFETCHT1 1088(SI)
 	VMOVDQU32 (SI), Z12
@@ -17409,7 +17409,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z12
 	VPSLLD $23, Z12, Z12
 	VCVTDQ2PS Z4, Z4
@@ -17513,12 +17513,12 @@ group3:
 	VPADDD Z17, Z17, Z17
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z18
@@ -17722,7 +17722,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z18
 	VPSLLD $23, Z18, Z18
 	VCVTDQ2PS Z6, Z6
@@ -17853,12 +17853,12 @@ group3:
 	VPADDD Z23, Z23, Z23
 	MOVQ linearArgs_groupSteps(DI), R12
 	CMPQ AX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	CMPQ CX, $1
-	JNE wholeGroup4
+	JNE wholeGroup5
 	MOVQ linearArgs_lastGroupSteps(DI), R12
-wholeGroup4:
-block5:
+wholeGroup5:
+block4:
 	PREFETCHT1 (R14)
 	ADDQ linearArgs_aheadStep(DI), R14
 	VMOVDQU32 (SI), Z24
@@ -18110,7 +18110,7 @@ block5:
 	ADDQ $512, SI
 	ADDQ $64, DX
 	SUBQ $4, R12
-	JNE block5
+	JNE block4
 	VPMOVZXBD (R13), Z24
 	VPSLLD $23, Z24, Z24
 	VCVTDQ2PS Z8, Z8

@@ -74,7 +74,7 @@ func linearSuper(v superVariant) linearWriter {
 
 // superLoop writes the loops over a segment's superblocks and their blocks of 32 k.
 func (k *superKernel) superLoop() {
-	super, whole, inner := k.newLabel("super"), k.newLabel("wholeSuper"), k.newLabel("block")
+	super, inner := k.newLabel("super"), k.newLabel("block")
 	k.place(super)
 	k.op("MOVQ", panel, scratch)
 	k.op("SUBQ", column, scratch)
@@ -84,14 +84,8 @@ func (k *superKernel) superLoop() {
 	k.op("ADDQ", scratch, superStep)
 	k.op("ADDQ", imm(k.steps()), superStep)
 	k.op("ADDQ", imm(k.header()), panel)
-	k.linearKernelSums()
-	k.op("MOVQ", k.arg("groupSteps"), blocks)
-	k.op("CMPQ", steps, imm(1))
-	k.op("JNE", whole)
-	k.op("CMPQ", segments, imm(1))
-	k.op("JNE", whole)
-	k.op("MOVQ", k.arg("lastGroupSteps"), blocks)
-	k.place(whole)
+	k.zeroSums()
+	k.countBlocks()
 	k.place(inner)
 	k.block()
 	k.op("ADDQ", imm(32/k.stepK()*stepBytes), panel)
@@ -114,7 +108,7 @@ func (k *superKernel) eachSum(c int, visit func(r, d int, sum string)) {
 	}
 }
 
-func (k *superKernel) linearKernelSums() {
+func (k *superKernel) zeroSums() {
 	for c := range k.nv {
 		k.eachSum(c, func(_, _ int, sum string) { k.op("VPXOR", sum, sum, sum) })
 	}

@@ -80,16 +80,10 @@ func (k *u4Kernel) free(i int) string {
 
 // groupLoop writes the loops over a segment's groups and a group's blocks.
 func (k *u4Kernel) groupLoop(block func()) {
-	group, whole, inner := k.newLabel("group"), k.newLabel("wholeGroup"), k.newLabel("block")
+	group, inner := k.newLabel("group"), k.newLabel("block")
 	k.place(group)
 	k.startGroup()
-	k.op("MOVQ", k.arg("groupSteps"), blocks)
-	k.op("CMPQ", steps, imm(1))
-	k.op("JNE", whole)
-	k.op("CMPQ", segments, imm(1))
-	k.op("JNE", whole)
-	k.op("MOVQ", k.arg("lastGroupSteps"), blocks)
-	k.place(whole)
+	k.countBlocks()
 	k.place(inner)
 	block()
 	k.op("ADDQ", imm(blockSteps*stepBytes), panel)
@@ -103,6 +97,18 @@ func (k *u4Kernel) groupLoop(block func()) {
 	k.op("ADDQ", imm(entry), entries)
 	k.op("DECQ", steps)
 	k.op("JNE", group)
+}
+
+// countBlocks leaves what the group at hand has in blocks: the last one of all may have fewer than the others.
+func (k *linearKernel) countBlocks() {
+	whole := k.newLabel("wholeGroup")
+	k.op("MOVQ", k.arg("groupSteps"), blocks)
+	k.op("CMPQ", steps, imm(1))
+	k.op("JNE", whole)
+	k.op("CMPQ", segments, imm(1))
+	k.op("JNE", whole)
+	k.op("MOVQ", k.arg("lastGroupSteps"), blocks)
+	k.place(whole)
 }
 
 // prefetchApart asks for the next panel's zero points or exponents, which lie apart from the stream.

@@ -35,39 +35,39 @@ func (w *widener) loop(count, from, to int, body func()) *function {
 	return w.function
 }
 
-// widenU8 makes words of a panel of u8.
-func widenU8(t isa) *function {
-	w := newWidener("widenU8", "writes n steps of a panel of u8 as words.", "dst, src unsafe.Pointer, n int", t)
+// steps writes each step as two, of what split leaves in two vectors of the one at an address, which are registers a and b.
+func (w *widener) steps(split func(at, a, b string)) *function {
 	return w.loop(1, stepBytes, 2*stepBytes, func() {
 		w.op("PREFETCHT0", mem(widenAhead, panel))
 		w.op("PREFETCHT0", mem(widenAhead+64, panel))
 		for c := range stepBytes / w.bytes {
-			v, even := w.reg(2*(c%4)), w.reg(2*(c%4)+1)
-			w.op("VMOVDQU", constant("signBytes"), v)
-			w.op("VPXOR", mem(c*w.bytes, panel), v, v)
-			w.op("VPSLLW", imm(8), v, even)
-			w.op("VPSRAW", imm(8), even, even)
-			w.op("VPSRAW", imm(8), v, v)
-			w.op("VMOVDQU", even, mem(c*w.bytes, "DI"))
-			w.op("VMOVDQU", v, mem(stepBytes+c*w.bytes, "DI"))
+			a, b := w.reg(2*c), w.reg(2*c+1)
+			split(mem(c*w.bytes, panel), a, b)
+			w.op("VMOVDQU", a, mem(c*w.bytes, "DI"))
+			w.op("VMOVDQU", b, mem(stepBytes+c*w.bytes, "DI"))
 		}
+	})
+}
+
+// widenU8 makes words of a panel of u8.
+func widenU8(t isa) *function {
+	w := newWidener("widenU8", "writes n steps of a panel of u8 as words.", "dst, src unsafe.Pointer, n int", t)
+	return w.steps(func(at, even, odd string) {
+		w.op("VMOVDQU", constant("signBytes"), odd)
+		w.op("VPXOR", at, odd, odd)
+		w.op("VPSLLW", imm(8), odd, even)
+		w.op("VPSRAW", imm(8), even, even)
+		w.op("VPSRAW", imm(8), odd, odd)
 	})
 }
 
 // widenPairs makes f32 of a panel of bf16.
 func widenPairs(t isa) *function {
 	w := newWidener("widenPairs", "writes n steps of a panel of bf16 as f32.", "dst, src unsafe.Pointer, n int", t)
-	return w.loop(1, stepBytes, 2*stepBytes, func() {
-		w.op("PREFETCHT0", mem(widenAhead, panel))
-		w.op("PREFETCHT0", mem(widenAhead+64, panel))
-		for c := range stepBytes / w.bytes {
-			v, even := w.reg(2*(c%4)), w.reg(2*(c%4)+1)
-			w.op("VMOVDQU", mem(c*w.bytes, panel), v)
-			w.op("VPSLLD", imm(16), v, even)
-			w.op("VPAND", constant("oddHalves"), v, v)
-			w.op("VMOVDQU", v, mem(c*w.bytes, "DI"))
-			w.op("VMOVDQU", even, mem(stepBytes+c*w.bytes, "DI"))
-		}
+	return w.steps(func(at, odd, even string) {
+		w.op("VMOVDQU", at, odd)
+		w.op("VPSLLD", imm(16), odd, even)
+		w.op("VPAND", constant("oddHalves"), odd, odd)
 	})
 }
 
@@ -86,8 +86,8 @@ func widenNested(t isa) *function {
 			w.op("VPAND", constant("lowBits"), factor, factor)
 			w.op("VPMOVZXBD", mem(nestedSteps+c*w.lanes(), nested), offset)
 			w.op("VPADDD", constant("minusZeroU8"), offset, offset)
-			w.bothWords(factor, false)
-			w.bothWords(offset, true)
+			w.bothWords(factor)
+			w.bothWords(offset)
 			for i := range nestedGroup / 2 {
 				w.nestedStep(i, c, factor, offset)
 			}
@@ -96,15 +96,11 @@ func widenNested(t isa) *function {
 	})
 }
 
-// bothWords copies the lower words of lanes, whose upper ones are copies of the sign or zero, to the upper ones.
-func (w *widener) bothWords(v string, signs bool) {
+// bothWords copies the lower words of lanes to the upper ones.
+func (w *widener) bothWords(v string) {
 	copied := w.reg(0)
 	w.op("VPSLLD", imm(16), v, copied)
-	if signs {
-		w.op("VPBLENDW", imm(0xaa), copied, v, v)
-		return
-	}
-	w.op("VPOR", copied, v, v)
+	w.op("VPBLENDW", imm(0xaa), copied, v, v)
 }
 
 // nestedStep widens the nibbles of vector c in step i: eight k.
