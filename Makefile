@@ -41,7 +41,7 @@ demo: build ## compile the bundled model and serve it with a chat page
 	bin/llmrun serve bin/demo.plan --port $(PORT)
 
 # go vet has looked for more than go test would.
-test: ## every test that needs nothing but Go; under three minutes on two cores once packages are built
+test: ## every test that needs nothing but Go
 	$(GO) vet ./...
 	GOGC=300 $(GO) test -vet=off ./...
 
