@@ -68,14 +68,11 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// withoutGPUKernel are the checkpoints that GPU targets refuse, and what these have no kernel for: caches of latent rows and of states are those of CPUs.
-var withoutGPUKernel = map[string]string{"deepseek-v2": latentCache, "deepseek-v3": latentCache, "deepseek-v3-v5": latentCache, "mamba": stateCache}
+// withoutGPUKernel are the checkpoints that GPU targets refuse, and what these have no kernel for: caches of latent rows are those of CPUs.
+var withoutGPUKernel = map[string]string{"deepseek-v2": latentCache, "deepseek-v3": latentCache, "deepseek-v3-v5": latentCache}
 
-// These stand for what the targets refuse before they look for kernels.
-const (
-	latentCache = "latent cache"
-	stateCache  = "state cache"
-)
+// latentCache stands for what the targets refuse before they look for kernels.
+const latentCache = "latent cache"
 
 // thorough asks for all combinations of what tests otherwise take turns with.
 func thorough() bool { return os.Getenv("LLMC_LONG") != "" }
@@ -86,7 +83,7 @@ var (
 )
 
 // emulatedToo are checkpoints of families beyond those of everyFormat that plain runs take to the emulator.
-var emulatedToo = []string{"gemma2", "gpt2-bare", "olmo2", "gpt-oss", "llama4-text"}
+var emulatedToo = []string{"gemma2", "gpt2-bare", "olmo2", "gpt-oss", "llama4-text", "mamba"}
 
 // TestVerifyEmulated wants the same of GPU programs, which the emulator runs. Checkpoints go through one target and one
 // format each, in turn; with LLMC_LONG all go through all pairs. Of families beyond those of everyFormat only some are taken without it.
@@ -100,7 +97,7 @@ func TestVerifyEmulated(t *testing.T) {
 		if want := withoutGPUKernel[name]; want != "" {
 			_, err := compiler.Build(t.Context(), compiler.Options{Model: g.dir, Out: filepath.Join(t.TempDir(), "engine.plan"), Archs: targets[:1]})
 			refused := err != nil && strings.Contains(err.Error(), "target sm80 has no kernel for") && strings.Contains(err.Error(), "("+want+")")
-			if want == latentCache || want == stateCache {
+			if want == latentCache {
 				refused = err != nil && strings.Contains(err.Error(), "target sm80 takes no "+want+", which ")
 			}
 			if !refused {

@@ -22,7 +22,7 @@ const (
 var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.PlainTypes}
 
 // CacheKinds lists, by device, the kinds of cache that kernels read.
-var CacheKinds = map[string][]string{"cpu": {Paged, Cross, Latent, State}, "cuda": {Paged}}
+var CacheKinds = map[string][]string{"cpu": {Paged, Cross, Latent, State}, "cuda": {Paged, State}}
 
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
@@ -38,7 +38,12 @@ var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 		return kv.Bytes(), nil
 	},
 	"cuda": func(c *Cache, pageSize int) (int, error) {
-		if c.Kind != Paged {
+		switch c.Kind {
+		case State:
+			state, err := c.State()
+			return state.Bytes(), err
+		case Paged:
+		default:
 			return 0, fmt.Errorf("GPU kernels read no cache of kind %q; build the plan for a CPU target", c.Kind)
 		}
 		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
@@ -51,6 +56,14 @@ var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 
 // State describes a layer's part of a page of a cache of states.
 func (c *Cache) State() (layout.State, error) { return layout.NewState(c.DType, c.KVHeads, c.Dim) }
+
+// StateRows is how many rows of a state a launch moves on: the inputs that a convolution keeps, or the states of a scan.
+func (c *Cache) StateRows(l *Launch) int {
+	if FindKernel(l.Kernel).Operand(l, "skip").Kind == OperandWeight { // a scan
+		return c.KVHeads - c.Rank
+	}
+	return c.Rank
+}
 
 // KeepsState tells whether some cache holds states. What tokens did to one can not be taken back.
 func (p *Program) KeepsState() bool {

@@ -74,6 +74,8 @@ var families = map[string]family{
 	"cuda.scale_rows":       {rowThreads, perRow("y"), scaleRows},
 	"cuda.scale_positions":  {rowThreads, perRow("y"), scalePositions},
 	"cuda.columns":          {rowThreads, perRow("y"), columns},
+	"cuda.state_conv":       {convolutionThreads, convolutionGrid, stateConv},
+	"cuda.state_scan":       {scanThreads, scanGrid, stateScan},
 
 	"cuda.moe_route":         {routeThreads, routeGrid, route},
 	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},
@@ -275,11 +277,17 @@ func (e *entry) signature() string {
 		case engine.OperandBuffer:
 			b := e.program.Buffers[o.Index]
 			fmt.Fprintf(&s, "%s[%v,%d]/%d", b.TypeName(), b.Rows, b.Cols, b.Stride)
+			if !e.wholeVectors(role.Name) {
+				s.WriteString("+")
+			}
 		case engine.OperandWeight:
 			fmt.Fprintf(&s, "%v", e.weight(role.Name).Type)
 		case engine.OperandCache:
 			c := e.program.Caches[o.Index]
 			fmt.Fprintf(&s, "%v[%d,%d]", c.DType, c.KVHeads, c.Dim)
+			if c.Rank > 0 {
+				fmt.Fprintf(&s, "+%d", c.Rank)
+			}
 		default:
 			s.WriteString(o.Kind.String())
 		}
@@ -299,6 +307,9 @@ func (e *entry) declare() {
 		align := 4
 		if slices.Contains([]engine.OperandKind{engine.OperandBuffer, engine.OperandWeight, engine.OperandCache}, role.Kind) {
 			align = 16
+		}
+		if o := e.kernel.Operand(e.launch, role.Name); o.Kind == engine.OperandBuffer && !e.wholeVectors(role.Name) {
+			align = 4
 		}
 		e.pointers[role.Name] = e.Pointer(role.Name, align)
 	}
@@ -326,6 +337,9 @@ func (e *entry) has(role string) bool {
 func (e *entry) buffer(role string) *engine.Buffer {
 	return &e.program.Buffers[e.kernel.Operand(e.launch, role).Index]
 }
+
+// wholeVectors tells whether rows of the activation in a role begin at multiples of 16 bytes, as all do but those of some views.
+func (e *entry) wholeVectors(role string) bool { return e.buffer(role).Offset%16 == 0 }
 
 // weight returns the weight in a role.
 func (e *entry) weight(role string) *ir.Weight { return codegen.Named(e.op, role).Weight }

@@ -81,6 +81,8 @@ var candidates = map[string][]candidate{
 	"scale_rows":      {{kernel: "cuda.scale_rows"}},
 	"scale_positions": {{kernel: "cuda.scale_positions"}},
 	"columns":         {{kernel: "cuda.columns"}},
+	"state.conv":      {{kernel: "cuda.state_conv"}},
+	"state.scan":      {{kernel: "cuda.state_scan"}},
 
 	"moe.route":         {{kernel: "cuda.moe_route"}},
 	"moe.dispatch":      {{kernel: "cuda.moe_dispatch"}},

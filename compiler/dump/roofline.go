@@ -95,6 +95,8 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.rope_kv_rows":      {positions: (*predictor).written},
 	"cuda.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
 	"cuda.attention_ahead":   {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cuda.state_conv":        {positions: (*predictor).moved},
+	"cuda.state_scan":        {positions: (*predictor).moved},
 
 	// Launches of sampling are counted as if the row wanted all of them.
 	"cuda.sample_edit":   {few: true},
@@ -172,13 +174,8 @@ func (p *predictor) launch(l *engine.Launch) (Cost, error) {
 
 // moved is as many positions as what is read and written of the states of all sequences takes: the launch's rows of each.
 func (p *predictor) moved(l *engine.Launch) float64 {
-	k := engine.FindKernel(l.Kernel)
-	cache := &p.program.Caches[k.Operand(l, "cache").Index]
-	rows := cache.Rank
-	if k.Operand(l, "skip").Kind == engine.OperandWeight { // a scan
-		rows = cache.KVHeads - cache.Rank
-	}
-	return 2 * pageSize * float64(p.step.sequences()) * float64(rows) / float64(cache.KVHeads)
+	cache := &p.program.Caches[engine.FindKernel(l.Kernel).Operand(l, "cache").Index]
+	return 2 * pageSize * float64(p.step.sequences()) * float64(cache.StateRows(l)) / float64(cache.KVHeads)
 }
 
 func (p *predictor) operandBytes(l *engine.Launch, o engine.Operand, model *kernelCost) (float64, error) {

@@ -27,7 +27,7 @@ const (
 func NewState(t dtype.Type, rows, channels int) (State, error) {
 	switch {
 	case t != dtype.F32:
-		return State{}, fmt.Errorf("state of %v: CPU kernels read f32", t)
+		return State{}, fmt.Errorf("state of %v: kernels read f32", t)
 	case rows < 1 || rows > maxStateRows || channels < StateLanes || channels > maxStateChannels || channels%StateLanes != 0:
 		return State{}, fmt.Errorf("state of %d rows of %d channels: must be within 1..%d, and multiples of %d up to %d", rows, channels, maxStateRows, StateLanes, maxStateChannels)
 	}

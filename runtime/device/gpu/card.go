@@ -143,7 +143,9 @@ func leastMemory(plan *engine.Plan, program *engine.Program, pageSize int) (weig
 	if weights, err = weightBytes(plan, program); err != nil {
 		return 0, 0, err
 	}
-	p, err := newPool(program.Caches, pageSize)
+	settings := engine.Settings{PageSize: pageSize}
+	setPageSize(&settings, program)
+	p, err := newPool(program, settings.PageSize)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -29,6 +29,10 @@ func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
 		case engine.OperandWeight:
 			weightCost(l.Kernel, role.Name, m.weight(o), results, t)
 		case engine.OperandCache:
+			if c := &m.program.Caches[o.Index]; c.Kind == engine.State {
+				t.Traffic += 2 * float64(step.B()) * float64(c.StateRows(l)) / float64(c.KVHeads) * float64(m.pool.layers[o.Index].layerBytes)
+				continue
+			}
 			m.cacheCost(l, float64(m.pool.layers[o.Index].layerBytes)/float64(m.limits.PageSize), step, t)
 		}
 	}

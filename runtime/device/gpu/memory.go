@@ -77,8 +77,8 @@ type MemoryPlan struct {
 // PlanMemory plans for a program on a card with so much free memory. Without KVBytes the KV pages take what is left of the part of it that may be
 // used, at most what all sequences need at full context. The error says in one line what does not fit.
 func PlanMemory(plan *engine.Plan, program *engine.Program, card Card, settings engine.Settings) (*MemoryPlan, error) {
-	setPageSize(&settings)
-	kv, err := newPool(program.Caches, settings.PageSize)
+	setPageSize(&settings, program)
+	kv, err := newPool(program, settings.PageSize)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func PlanMemory(plan *engine.Plan, program *engine.Program, card Card, settings 
 	if err != nil {
 		return nil, err
 	}
-	request := limits.Request{Settings: settings, Info: &info, Whole: program.Func != engine.StepFunc, TokenBytes: kv.pageBytes / int64(settings.PageSize), Threads: 1}
+	request := limits.Request{Settings: settings, Info: &info, Whole: program.Func != engine.StepFunc, TokenBytes: kv.tokenBytes(settings.PageSize), Threads: 1}
 	if m.Limits, err = request.Fill(); err != nil { // all but the number of pages, of which nothing else depends
 		return nil, err
 	}
@@ -137,9 +137,9 @@ func typesOf(plan *engine.Plan, program *engine.Program) (int, error) {
 	return types, nil
 }
 
-func setPageSize(s *engine.Settings) {
+func setPageSize(s *engine.Settings, program *engine.Program) {
 	if s.PageSize == 0 {
-		s.PageSize = limits.DefaultPageSize
+		s.PageSize = program.DefaultPageSize()
 	}
 }
 

@@ -53,17 +53,20 @@ func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, e
 
 // load plans first. While the weights are on their way, the rest is taken and everything that a step wants is made.
 func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
-	setPageSize(&settings)
 	card := m.driver.Card()
 	var err error
 	if m.program, err = Choose(plan, card, settings.Target, settings.PageSize); err != nil {
 		return err
 	}
+	if settings.Drafts > 0 && m.program.KeepsState() {
+		return engine.ErrNoDrafts
+	}
+	setPageSize(&settings, m.program)
 	settings.Target = m.program.Target
 	if m.taken, err = PlanMemory(plan, m.program, card, settings); err != nil {
 		return err
 	}
-	if m.pool, err = newPool(m.program.Caches, settings.PageSize); err != nil {
+	if m.pool, err = newPool(m.program, settings.PageSize); err != nil {
 		return err
 	}
 	m.limits = m.taken.Limits

@@ -1,11 +1,6 @@
 package gpu
 
-import (
-	"fmt"
-
-	"llmc/engine"
-	"llmc/engine/layout"
-)
+import "llmc/engine"
 
 // pool says where each cache of a program lies in a page. A page is one block of bytes that covers PageSize positions in all layers of all
 // caches: cache by cache, layer by layer.
@@ -18,21 +13,22 @@ type pool struct {
 // cacheLayers is one row of the program's cache table within a page.
 type cacheLayers struct{ offset, layerBytes int64 }
 
-func newPool(caches []engine.Cache, pageSize int) (*pool, error) {
+func newPool(program *engine.Program, pageSize int) (*pool, error) {
 	p := &pool{}
-	for _, c := range caches {
-		if c.Kind != "paged" {
-			return nil, fmt.Errorf("cache %q: a %s cache is not supported on GPUs", c.Name, c.Kind)
-		}
-		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
+	for i := range program.Caches {
+		layer, err := program.LayerBytes(i, pageSize)
 		if err != nil {
-			return nil, fmt.Errorf("cache %q: %w", c.Name, err)
+			return nil, err
 		}
-		layer := int64(kv.Bytes())
 		p.layers = append(p.layers, cacheLayers{p.pageBytes, layer})
-		p.pageBytes += layer * int64(c.Layers)
+		p.pageBytes += layer * int64(program.Caches[i].Layers)
 	}
 	return p, nil
+}
+
+// tokenBytes is what a position takes, rounded up.
+func (p *pool) tokenBytes(pageSize int) int64 {
+	return (p.pageBytes + int64(pageSize) - 1) / int64(pageSize)
 }
 
 // layer is the offset of a layer of a cache within a page.

@@ -101,7 +101,10 @@ func (r *Round) Seconds(rounds int) (float64, error) {
 
 // Traffic implements engine.TrafficReporter, without a bandwidth.
 func (m *Model) Traffic() (engine.Traffic, error) {
-	t := engine.Traffic{KVTokenBytes: m.pool.pageBytes / int64(m.limits.PageSize)}
+	var t engine.Traffic
+	if !m.program.KeepsState() { // of which a token reads and writes one, however many tokens it has seen
+		t.KVTokenBytes = m.pool.pageBytes / int64(m.limits.PageSize)
+	}
 	for i, l := range m.Launches() {
 		t.WeightBytes += l.WeightBytes
 		if i == len(m.program.Launches) {
