@@ -5,6 +5,7 @@ package cuda_test
 import (
 	"testing"
 
+	"llmc/internal/dtype"
 	"llmc/ir"
 )
 
@@ -30,6 +31,28 @@ var budgetNetworks = []struct {
 	{"qwen2-moe 57B", mixture{151936, 3584, 2560, 64, ir.Routing{TopK: 8}, "silu", true, true, ir.Gate{}, false}.build, []string{"bf16", "int4-g128"}},
 	{"deepseek v3", mixture{129280, 7168, 2048, 256,
 		ir.Routing{TopK: 8, Groups: 8, TopGroups: 4, Score: "sigmoid", GroupScore: "top2", Bias: &ir.Value{}, Normalize: true, Scale: 2.5}, "silu", false, false, ir.Gate{}, false}.build, []string{"fp8"}},
+	{"states of mamba 130M", statesOf(1536), []string{"bf16"}},
+	{"states of mamba 2.8B", statesOf(5120), []string{"bf16"}},
+}
+
+// statesOf is what moves the states of so many channels on, without the products of a model.
+func statesOf(channels int) func(t *testing.T) *ir.Module {
+	return func(t *testing.T) *ir.Module {
+		t.Helper()
+		const vocab, inputs, states = 64, 3, 16
+		b := ir.NewBuilder("states")
+		step := b.Step(b.StateCache("state", 1, inputs, states, channels))
+		rows := func(name string, cols int) *ir.Value {
+			return b.Gather(b.Weight(name, dtype.BF16, vocab, cols), step.IDs)
+		}
+		x, token := b.StateConv(rows("x", channels), step.Token, b.Weight("w", dtype.F32, inputs+1, channels), b.Weight("bias", dtype.F32, channels), 0)
+		y, token := b.StateScan(ir.Scan{X: x, DT: rows("dt", channels), B: rows("b", states), C: rows("c", states),
+			A: b.Weight("a", dtype.F32, states, channels), Skip: b.Weight("skip", dtype.F32, channels)}, token, 0)
+		b.Return(b.SelectRows(y, step.Rows), token)
+		m, err := b.Module()
+		check(t, err)
+		return m
+	}
 }
 
 func feedForwardOf(act string, hidden, features int) func(t *testing.T) *ir.Module {

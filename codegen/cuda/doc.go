@@ -12,6 +12,9 @@
 // A mixture of experts is four kinds of launches: route.go chooses the experts of each row, dispatch.go sorts rows by expert, experts.go multiplies them with
 // stacks of matrices and adds up what a row's experts give. Its products are those of linear.go, tile by tile of one expert's rows.
 //
+// States of sequences are moved on by CTAs that have some channels of a sequence and all of its tokens (state.go): a convolution, whose tokens warps take side
+// by side, and a scan, which takes them one by one.
+//
 // Sampling (sample*.go) is a few launches behind the logits, which engine's table lists in their order. Rows are sampled side by side, with settings
 // of their own; a launch that only some rows want leaves out the others. Everything is integers but for the masses of tokens, so that atomics
 // may add them up, and the answer is that of runtime/sample.

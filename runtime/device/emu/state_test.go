@@ -2,8 +2,10 @@ package emu_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"llmc/compiler"
@@ -12,15 +14,15 @@ import (
 	"llmc/runtime/device/emu"
 )
 
-// stateConfig is a model that keeps states, of sizes that fill neither lanes nor vectors.
+// stateConfig is a model that keeps states, of sizes that fill neither lanes nor vectors; it wants a number of layers.
 const stateConfig = `{"model_type": "mamba", "architectures": ["MambaForCausalLM"], "vocab_size": 47, "hidden_size": 32, "intermediate_size": 48,
-	"num_hidden_layers": 2, "state_size": 5, "conv_kernel": 3, "time_step_rank": 3, "use_bias": true}`
+	"num_hidden_layers": %d, "state_size": 5, "conv_kernel": 3, "time_step_rank": 3, "use_bias": true}`
 
 // statePlan builds a plan of it with made-up weights.
-func statePlan(t *testing.T, target, format string) *engine.Plan {
+func statePlan(t *testing.T, target, format string, layers int) *engine.Plan {
 	t.Helper()
 	dir, seed := t.TempDir(), uint64(4)
-	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(stateConfig), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), fmt.Appendf(nil, stateConfig, layers), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "state.plan")
@@ -35,23 +37,27 @@ func statePlan(t *testing.T, target, format string) *engine.Plan {
 	return plan
 }
 
-// TestStatesDoNotDependOnTheSchedule runs a model that keeps states under random schedules, launch by launch, padded, and as one persistent entry, and wants
-// the same bits each time; and the tokens of steps that are started ahead to be those of steps one after the other.
+// TestStatesDoNotDependOnTheSchedule runs a model that keeps states under random schedules, as launches, padded, and with persistent entries, and wants the
+// same bits each time; and the tokens of steps that are started ahead to be those of steps one after the other.
 func TestStatesDoNotDependOnTheSchedule(t *testing.T) {
-	rounds := 2
-	if os.Getenv("LLMC_LONG") != "" {
-		rounds = 20
+	rounds, layers, long := 1, 1, os.Getenv("LLMC_LONG") != ""
+	if long {
+		rounds, layers = 20, 2
 	}
 	for _, c := range []struct {
 		target, format string
 		device         engine.Device
+		long           bool
 	}{
-		{"sm80", "bf16", emu.Device{Options: emu.Options{Races: true}}},
-		{"sm89", "int8", emu.Device{Pad: true}},
-		{"sm90", "bf16", inOne{emu.Device{CTAs: 3}, engine.PersistentOn}},
+		{"sm80", "int8", emu.Device{Options: emu.Options{Races: true}}, true},
+		{"sm89", "bf16", emu.Device{Pad: true}, false},
+		{"sm90", "bf16", inOne{emu.Device{CTAs: 3}, engine.PersistentOn}, true},
 	} {
 		t.Run(c.target, func(t *testing.T) {
-			plan := statePlan(t, c.target, c.format)
+			if c.long && !long {
+				t.Skip("SKIPPED: LLMC_LONG=1 runs it")
+			}
+			plan := statePlan(t, c.target, c.format, layers)
 			devicetest.Schedules(t, c.device, plan, plan.Info().Vocab, 128, rounds)
 			if c.target == "sm80" {
 				devicetest.Ahead(t, c.device, plan, plan.Info().Vocab, 128, 1)
@@ -60,9 +66,35 @@ func TestStatesDoNotDependOnTheSchedule(t *testing.T) {
 	}
 }
 
+// A persistent entry moves states on as launches do, where several sequences begin and go on.
+func TestStatesPersistent(t *testing.T) {
+	plan := statePlan(t, "sm90", "bf16", 1)
+	settings, vocab := compiler.VerifySettings(), plan.Info().Vocab
+	settings.PageSize, settings.MaxStepTokens, settings.MaxRows, settings.MaxSequences, settings.MaxContext = 16, 8, 8, 8, 48
+	steps := []*engine.Step{decodeStep(3, vocab), decodeStep(5, vocab)}
+	for position := 1; position < 4; position++ {
+		s := &engine.Step{}
+		s.Reset()
+		for i := range 2 {
+			s.IDs, s.Pages = append(s.IDs, int32(11*position+i)), append(s.Pages, int32(i))
+			s.EndSequence(position, 1, 16)
+			s.Rows = append(s.Rows, s.NextRow())
+			s.Rows[i].Logits = make([]float32, vocab)
+		}
+		steps = append(steps, s)
+	}
+	want := logitsOf(t, together(0), plan, settings, steps)
+	if slices.Equal(want[0], want[len(want)-2]) {
+		t.Fatal("what a sequence has seen makes no difference")
+	}
+	if !slices.EqualFunc(logitsOf(t, together(3), plan, settings, steps), want, slices.Equal) {
+		t.Fatal("a persistent entry gives other logits than launches")
+	}
+}
+
 // Guesses that were wrong would stay in a state: whoever asks for them is told so. A page is as large however many tokens it is for.
 func TestStatesTakeNoGuesses(t *testing.T) {
-	plan := statePlan(t, "sm80", "bf16")
+	plan := statePlan(t, "sm80", "bf16", 1)
 	if _, err := (emu.Device{}).Load(plan, engine.Settings{Drafts: 1}); !errors.Is(err, engine.ErrNoDrafts) {
 		t.Errorf("loaded for guesses: %v", err)
 	}
