@@ -131,7 +131,7 @@ func refusesSteps(t *testing.T, model engine.Model) {
 		{runner.Run("image", s, nil), "the plan has no function image"},
 		{runner.Run(name, s, [][]float32{make([]float32, 0)}), "room for 0 numbers; result"},
 		{runner.Run(name, s, make([][]float32, 2)), "room for 2 results"},
-		{runner.Run(name, &wide, nil), "brings 1 numbers; function " + name + " reads none"},
+		{runner.Run(name, &wide, nil), "brings 1 numbers; function " + name + " reads rows of 0"},
 		{runner.Run(name, &typed, nil), "token 1: type 99"},
 		{runner.Run(name, s, nil), ""},
 	} {

@@ -115,14 +115,18 @@ func TestModelsPage(t *testing.T) {
 // writeVision writes the table of models that read images.
 func writeVision(t *testing.T, b *strings.Builder) {
 	t.Helper()
-	b.WriteString("\nModels that read images, on CPUs alone:\n\n| family | class | checkpoints | f32, bf16, int8; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | images |\n|---|---|---|---|---|---|\n")
+	b.WriteString("\nModels that read images:\n\n| family | class | checkpoints | f32, bf16, int8 on CPUs; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | images | sm80, sm89, sm90 |\n|---|---|---|---|---|---|---|\n")
 	for _, family := range models.Vision() {
 		i := slices.IndexFunc(visionDirs, func(dir string) bool { return strings.HasPrefix(dir, family) })
 		if i < 0 {
 			t.Errorf("no checkpoint is of family %s", family)
 			continue
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | VisionGoldens | VerifyVision | VisionPixels |\n", family, models.Architecture(family), visionDirs[i])
+		gpu := "refused: two functions (SeveralFunctionsOnGPUsAreRefused)"
+		if slices.Contains(visionEmulated, visionDirs[i]) {
+			gpu = "VisionEmulated"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | VisionGoldens | VerifyVision | VisionPixels | %s |\n", family, models.Architecture(family), visionDirs[i], gpu)
 	}
 }
 

@@ -54,12 +54,18 @@ func (s *seen) tensor(t *testing.T, name string) []float32 {
 // open builds a plan of the given format and loads it.
 func (s *seen) open(t *testing.T, options compiler.Options, settings engine.Settings) (*engine.Plan, engine.Model) {
 	t.Helper()
+	return s.openOn(t, cpu.Device{}, options, settings)
+}
+
+// openOn does so on a device.
+func (s *seen) openOn(t *testing.T, device engine.Device, options compiler.Options, settings engine.Settings) (*engine.Plan, engine.Model) {
+	t.Helper()
 	options.Model, options.Out, options.Check = s.dir, filepath.Join(t.TempDir(), "engine.plan"), true
 	_, err := compiler.Build(t.Context(), options)
 	check(t, err)
 	plan, err := engine.Open(options.Out)
 	check(t, err)
-	model, err := (cpu.Device{}).Load(plan, settings)
+	model, err := device.Load(plan, settings)
 	check(t, err)
 	t.Cleanup(func() { model.Close(); plan.Close() })
 	return plan, model

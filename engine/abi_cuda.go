@@ -35,6 +35,11 @@ var cudaKernels = []Kernel{
 		Roles: []Role{matrix("table", fragments, "v k"), input("types", "T"), result("y", "f32", "T k")},
 	},
 	{
+		Name:  "cuda.soft",
+		Doc:   "the rows that the step brings",
+		Roles: []Role{input("soft", "T"), result("y", "f32", "T k")},
+	},
+	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
 		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 f32m", "m k")},

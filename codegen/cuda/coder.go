@@ -42,6 +42,7 @@ var families = map[string]family{
 	"cuda.gather_positions": {gatherThreads, perRow("y"), gather},
 	"cuda.gather_types":     {gatherThreads, perRow("y"), gather},
 	"cuda.pool":             {poolThreads, poolGrid, pool},
+	"cuda.soft":             {rowThreads, perRow("y"), soft},
 	"cuda.rmsnorm":          {normThreads, perRow("y"), norm},
 	"cuda.add_rmsnorm":      {normThreads, perRow("normed"), norm},
 	"cuda.layernorm":        {normThreads, perRow("y"), norm},

@@ -166,6 +166,14 @@ func columns(e *entry) {
 	e.pairs(e.cols("y"), func(i ptx.Reg) { e.store2("y", out, i, [2]ptx.Reg{at(i), at(e.lastColumn("y", i))}) })
 }
 
+// soft is y[m] = the row that the step brings, whose rows lie one behind the other.
+func soft(e *entry) {
+	row := e.CtaX()
+	in, out := e.Index(e.pointers["soft"], row, 4*e.cols("y")), e.row("y", row)
+	at := func(i ptx.Reg) ptx.Reg { return e.Ld(ptx.F32, e.Index(in, i, 4)) }
+	e.pairs(e.cols("y"), func(i ptx.Reg) { e.store2("y", out, i, [2]ptx.Reg{at(i), at(e.lastColumn("y", i))}) })
+}
+
 // scalePositions is y[m] = x[m] * (1 + by*log(1 + (positions[m]+1)/every)), one CTA for each row.
 func scalePositions(e *entry) {
 	row := e.CtaX()

@@ -47,6 +47,7 @@ var candidates = map[string][]candidate{
 	"gather_positions": {{kernel: "cuda.gather_positions"}},
 	"gather_types":     {{kernel: "cuda.gather_types"}},
 	"pool":             {{kernel: "cuda.pool"}},
+	"soft":             {{kernel: "cuda.soft"}},
 	"rmsnorm":          {{kernel: "cuda.rmsnorm", usable: wholeRows}},
 	"add_rmsnorm":      {{kernel: "cuda.add_rmsnorm"}},
 	"layernorm":        {{kernel: "cuda.layernorm"}},

@@ -84,6 +84,7 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.gather_positions":  {rowsOnly: true},
 	"cuda.gather_types":      {rowsOnly: true},
 	"cuda.select_rows":       {asResult: true},
+	"cuda.soft":              {},
 	"cuda.linear":            {flops: (*predictor).product},
 	"cuda.linear_swiglu":     {flops: (*predictor).product},
 	"cuda.linear_act":        {flops: (*predictor).product},

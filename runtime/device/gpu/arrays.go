@@ -112,7 +112,29 @@ func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (
 		}
 		a.add(in.name, 4*in.most(l), func(s *engine.Step, to []byte) int { return putInts(to, in.of(s, a.list[:0])) })
 	}
+	if width := softWidth(p); width > 0 {
+		a.add("soft", 4*width*l.MaxStepTokens, func(s *engine.Step, to []byte) int { return putFloats(to, s.Soft) })
+	}
 	return shapes, of, nil
+}
+
+// softWidth is how many numbers a row has that the program's steps bring instead of tokens; 0: they bring none.
+func softWidth(p *engine.Program) int {
+	for i := range p.Launches {
+		l := &p.Launches[i]
+		if k := engine.FindKernel(l.Kernel); k.Operand(l, "soft").Kind == engine.OperandInput {
+			return int(p.Buffers[k.Operand(l, "y").Index].Cols)
+		}
+	}
+	return 0
+}
+
+// putFloats is putInts of floats.
+func putFloats(to []byte, values []float32) int {
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(to[4*i:], math.Float32bits(v))
+	}
+	return 4 * len(values)
 }
 
 // putInts writes numbers as devices read them, and returns how many bytes that are.

@@ -33,8 +33,9 @@ func (m *Model) Run(function string, step *engine.Step, out [][]float32) error {
 		return errClosed
 	case m.steps() || function != m.program.Func:
 		return fmt.Errorf("the plan has no function %s", function)
-	case len(step.Soft) > 0:
-		return fmt.Errorf("step of %d rows brings %d numbers; function %s reads none", step.T(), len(step.Soft), function)
+	}
+	if width := softWidth(m.program); len(step.Soft) != step.T()*width {
+		return fmt.Errorf("step of %d rows brings %d numbers; function %s reads rows of %d", step.T(), len(step.Soft), function, width)
 	}
 	if err := m.limits.CheckWhole(step); err != nil {
 		return err

@@ -1,0 +1,38 @@
+package compiler_test
+
+import (
+	"testing"
+
+	"llmc/compiler"
+	"llmc/engine"
+	"llmc/runtime/device/emu"
+)
+
+// visionEmulated are the checkpoints of models that read images and are one function, so that GPU targets have code for them.
+var visionEmulated = []string{"vit-classifier"}
+
+// visionEmulatedRuns are a format for each target, with what a plan of it may be off by, as on CPUs.
+var visionEmulatedRuns = []struct {
+	target, format string
+	most           float64
+}{{"sm80", "bf16", 4e-2}, {"sm89", "int8", 8e-2}, {"sm90", "bf16", 4e-2}}
+
+// GPU programs give the classes that were recorded of images, each alone the same bits as among others, and every value that the interpreter makes of rows of
+// patches.
+func TestVisionEmulated(t *testing.T) {
+	for _, name := range visionEmulated {
+		for _, run := range visionEmulatedRuns {
+			t.Run(run.target+"/"+run.format+"/"+name, func(t *testing.T) {
+				s := openSeen(t, name)
+				options := compiler.Options{Quant: run.format, Archs: []string{run.target}}
+				plan, model := s.openOn(t, emu.Device{}, options, engine.Settings{MaxSequences: 4, Threads: 2})
+				s.images(t, plan, model, run.most)
+				v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), compiler.Original{Dir: s.dir})
+				check(t, err)
+				if !v.OK || !(v.MaxErr <= 2e-2) {
+					t.Errorf("%+v", *v)
+				}
+			})
+		}
+	}
+}
