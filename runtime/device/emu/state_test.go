@@ -42,7 +42,7 @@ func statePlan(t *testing.T, target, format string, layers int) *engine.Plan {
 func TestStatesDoNotDependOnTheSchedule(t *testing.T) {
 	rounds, layers, long := 1, 1, os.Getenv("LLMC_LONG") != ""
 	if long {
-		rounds, layers = 5, 2
+		rounds, layers = 3, 2
 	}
 	for _, c := range []struct {
 		target, format string
