@@ -28,6 +28,7 @@ func assembled(t *testing.T, text, arch string) []int {
 
 // TestAssembleAttention assembles attention and rope_kv for every target; with LLMC_LONG=1 in all shapes.
 func TestAssembleAttention(t *testing.T) {
+	t.Parallel()
 	shapes := append([]shape{
 		{heads: 32, kv: 8, dim: 128, q: dtype.F32, y: dtype.BF16}, {heads: 8, kv: 4, dim: 256, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
 		{heads: 9, kv: 3, dim: 64, q: dtype.F32, y: dtype.BF16}, {heads: 8, kv: 4, dim: 192, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
@@ -49,13 +50,16 @@ func TestAssembleAttention(t *testing.T) {
 		shapes, ropes = shapes[:3], ropes[:3]
 	}
 	for target, arch := range map[string]string{"sm80": "sm_80", "sm89": "sm_89", "sm90": "sm_90a"} {
-		for _, c := range shapes {
-			t.Logf("%s attention %v: %v", target, c, assembled(t, newAttention(t, c, target).text, arch))
-		}
-		for _, c := range ropes {
-			s, _, _ := c.single(t)
-			s.write(target)
-			t.Logf("%s rope_kv %v: %v", target, c, assembled(t, s.text, arch))
-		}
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range shapes {
+				t.Logf("attention %v: %v", c, assembled(t, newAttention(t, c, target).text, arch))
+			}
+			for _, c := range ropes {
+				s, _, _ := c.single(t)
+				s.write(target)
+				t.Logf("rope_kv %v: %v", c, assembled(t, s.text, arch))
+			}
+		})
 	}
 }

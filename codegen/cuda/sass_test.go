@@ -3,11 +3,12 @@
 package cuda_test
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"llmc/internal/ptxas"
@@ -43,27 +44,34 @@ const multistageClass = `^linear[a-z_]*(_to_64[a-z0-9_]*)?,.*`
 
 // TestAssembleSASS disassembles what ptxas makes of a model's kernels of every family and format.
 func TestAssembleSASS(t *testing.T) {
+	t.Parallel()
 	disassembler, assemblers := ptxas.FindDisassembler(t), ptxas.Find(t)
 	if os.Getenv("LLMC_LONG") != "all" { // the newest one's code is what drivers make today
 		assemblers = assemblers[len(assemblers)-1:]
 	}
 	used := make([]bool, len(sassRules))
-	for _, target := range budgetTargets {
-		all := collect(t, target, "llama 8B")
-		for _, a := range assemblers {
-			for head, text := range all.texts {
-				m := moduleVersion.FindStringSubmatch(head)
-				if version, _ := strconv.Atoi(m[1] + m[2]); version > a.Version {
-					continue
-				}
-				for entry, code := range disassembler.Disassemble(t, a, head+text.String()) {
-					for _, fault := range append(judge(target, all.classes[entry], code.Opcodes(), used), judgeLoops(target, all.classes[entry], code)...) {
-						t.Errorf("%s, ptxas %s, %s: %s", target, a.Release, all.classes[entry], fault)
-					}
+	var mu sync.Mutex // of used
+	t.Run("targets", func(t *testing.T) {
+		for _, target := range budgetTargets {
+			chosen := collect(t, target, "llama 8B").chosen()
+			classes := chosen.classes()
+			for _, a := range assemblers {
+				for i, text := range chosen.modules(t, a) {
+					t.Run(fmt.Sprintf("%s/%s/%d", target, a.Release, i), func(t *testing.T) {
+						t.Parallel()
+						codes := disassembler.Disassemble(t, a, text)
+						mu.Lock()
+						defer mu.Unlock()
+						for entry, code := range codes {
+							for _, fault := range append(judge(target, classes[entry], code.Opcodes(), used), judgeLoops(target, classes[entry], code)...) {
+								t.Errorf("%s: %s", classes[entry], fault)
+							}
+						}
+					})
 				}
 			}
 		}
-	}
+	})
 	for i, rule := range sassRules {
 		if !used[i] {
 			t.Errorf("no kernel of %s is of class %s", rule.targets, rule.classes)
