@@ -29,6 +29,7 @@ type kQuant struct {
 var kQuants = []kQuant{
 	{"Q2_K", 10, 84, []int{80, 82}, 0.004}, {"Q3_K", 11, 110, []int{108}, 0.0015}, {"Q4_K", 12, 144, []int{0, 2}, 0.0002},
 	{"Q5_K", 13, 176, []int{0, 2}, 0.0001}, {"Q6_K", 14, 210, []int{208}, 0.00003},
+	{"Q5_1", 7, 8 * 24, []int{0, 2, 24, 26, 48, 50, 72, 74, 96, 98, 120, 122, 144, 146, 168, 170}, 0.002}, // eight blocks of 32
 }
 
 // blocks makes random blocks: every bit counts, but for those of scales.
@@ -96,6 +97,7 @@ func TestNothingIsRoundedToKQuants(t *testing.T) {
 	path := kQuants[2].model(t, 0)
 	for _, o := range []compiler.Options{
 		{Model: path, Quant: "q4_k"},
+		{Model: path, Quant: "q5_1"},
 		{Model: path, Quant: "bf16", Override: []passes.Override{{Pattern: "*down_proj*", Format: "q6_k"}}},
 		{Model: path, Override: []passes.Override{{Pattern: "*down_proj*", Format: "q6_k"}}},
 	} {
@@ -109,12 +111,12 @@ func TestNothingIsRoundedToKQuants(t *testing.T) {
 // TestKQuantsAreKept builds models of K-quants in their own codes: every weight has the numbers of the file, and logits are those of the numbers in f32 (TestGoldensGGUF and
 // TestBlocks of package gguf say that these are right), but for what inputs of 16 bits lose.
 func TestKQuantsAreKept(t *testing.T) {
-	formats := map[string]string{"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q5_k", "Q6_K": "q6_k"}
-	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6}
+	formats := map[string]string{"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q5_k", "Q6_K": "q6_k", "Q5_1": "q5_1"}
+	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6, "Q5_1": 6.1}
 	ids := []int32{1, 7, 3, 40, 12, 5, 9, 22, 31, 2, 47}
 	for _, k := range kQuants {
 		experts := uint64(0)
-		if k.name == "Q4_K" {
+		if k.name == "Q4_K" || k.name == "Q5_1" {
 			experts = 3
 		}
 		t.Run(k.name, func(t *testing.T) {

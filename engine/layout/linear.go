@@ -82,7 +82,24 @@ func (l Linear) groupBytes() int {
 	if l.Levels {
 		return l.Group / l.KPerStep * StepBytes
 	}
-	return l.Group/l.KPerStep*StepBytes + Lanes*l.ScaleBytes
+	return l.codeBytes(l.Group) + l.scaleBytes()
+}
+
+// codeBytes is what the codes of k of a group take.
+func (l Linear) codeBytes(k int) int {
+	n := k / l.KPerStep * StepBytes
+	if l.Fifth {
+		n += k / fifthUnit * StepBytes
+	}
+	return n
+}
+
+// scaleBytes is what the scales of a group take, and its minimums.
+func (l Linear) scaleBytes() int {
+	if l.Minimums {
+		return 2 * Lanes * l.ScaleBytes
+	}
+	return Lanes * l.ScaleBytes
 }
 
 // StepOffset returns where the step holding k starts in a panel.
@@ -108,7 +125,7 @@ func (l Linear) ScaleOffset(g int) int {
 	case l.Levels:
 		return l.KPad()/l.KPerStep*StepBytes + g*Lanes*l.ScaleBytes
 	}
-	return g*l.groupBytes() + l.GroupK(g)/l.KPerStep*StepBytes
+	return g*l.groupBytes() + l.codeBytes(l.GroupK(g))
 }
 
 // ZeroOffset returns where the 32 zero points of group g start in a panel.
@@ -123,7 +140,7 @@ func (l Linear) PanelBytes() int {
 		return l.Groups()*l.SuperHeader() + l.KPad()/l.KPerStep*StepBytes
 	}
 	last := max(0, l.Groups()-1)
-	n := l.ScaleOffset(last) + Lanes*l.ScaleBytes
+	n := l.ScaleOffset(last) + l.scaleBytes()
 	switch {
 	case l.Levels:
 		n = roundUp(n, Align)

@@ -12,7 +12,7 @@ import (
 type Block struct {
 	Rows, Cols int
 	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15, fp8: e4m3
-	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps
+	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps; [Rows, Groups, 2] with minimums
 	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points or offsets
 	Steps      []uint8   // [Rows, Groups]; nil unless the format has steps
 
@@ -103,7 +103,7 @@ func (f *Format) checkRows(x []float32, cols int) error {
 		return fmt.Errorf("format %s has no codes", f.Name)
 	}
 	if f.Imported() {
-		return fmt.Errorf("nothing is rounded to %s: its codes come from GGUF files", f.Name)
+		return fmt.Errorf("nothing is rounded to %s: its codes come from checkpoints", f.Name)
 	}
 	if cols < 1 || len(x)%cols != 0 {
 		return fmt.Errorf("%d elements are not rows of %d", len(x), cols)
@@ -116,6 +116,10 @@ func (f *Format) Dequantize(dst []float32, b *Block) {
 	groups, size := f.Groups(b.Cols), f.groupSize(b.Cols)
 	if f.super != nil {
 		f.superNumbers(dst, b)
+		return
+	}
+	if f.opened != nil {
+		f.openNumbers(dst, b)
 		return
 	}
 	if f.StepBits > 0 {

@@ -51,6 +51,9 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 	if l.Nested {
 		return packRandomNested(r, l, panel, rows)
 	}
+	if l.Opened() {
+		return packRandomOpened(r, l, panel, rows)
+	}
 	groups := max(1, l.Groups())
 	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups), Zeros: make([]uint8, rows*groups)}
 	for i := range c.Scales {
@@ -97,6 +100,24 @@ func packRandomNested(r *rand.Rand, l layout.Linear, panel []byte, rows int) err
 		if r.IntN(3) == 0 {
 			c.Codes[i] = []uint8{0, 15}[r.IntN(2)]
 		}
+	}
+	return l.PackCodes(panel, c)
+}
+
+func packRandomOpened(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
+	scales, most := rows*l.Groups(), 16
+	if l.Minimums {
+		scales *= 2
+	}
+	if l.Fifth {
+		most = 32
+	}
+	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, scales)}
+	for i := range c.Scales {
+		c.Scales[i] = dtype.F16ToF32(dtype.F32ToF16((r.Float32() - 0.5) / 16))
+	}
+	for i := range c.Codes {
+		c.Codes[i] = uint8(r.IntN(most))
 	}
 	return l.PackCodes(panel, c)
 }
