@@ -15,6 +15,7 @@ import (
 	"llmc/internal/dtype"
 	"llmc/passes"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/emu"
 )
 
 // kQuant is a type whose codes CPUs multiply as they are: bytes of 256 elements, where its f16 scales lie, and the size of these that makes weights of a usual size.
@@ -129,7 +130,7 @@ func TestKQuantsAreKept(t *testing.T) {
 			plan, err := engine.Open(out)
 			check(t, err)
 			defer plan.Close()
-			if got := plan.Info().BitsPerW; got > bits[k.name] {
+			if got := plan.Info().BitsPerW; got > bits[k.name] || got < bits[k.name]-1 {
 				t.Errorf("%g bits a weight", got)
 			}
 			if v := verifiedPlan(t, cpu.Device{}, plan, path); !v.OK || v.FirstBadWeight != "" {
@@ -157,5 +158,39 @@ func TestKQuantsOnGPUs(t *testing.T) {
 	check(t, err)
 	if report.Quant != "Q4_K bf16" {
 		t.Errorf("weights are %s", report.Quant)
+	}
+}
+
+// TestTiedDigitsAreOneTable wants the head of a tied model in digits to be what rows of tokens are looked up in too, on CPUs and GPUs.
+func TestTiedDigitsAreOneTable(t *testing.T) {
+	q80 := kQuant{"Q8_0", 8, 8 * 34, nil, 0.0005}
+	for i := range 8 {
+		q80.halves = append(q80.halves, 34*i)
+	}
+	path, ids := q80.model(t, 0), []int32{1, 7, 3, 40, 12, 5}
+	for target, device := range map[string]engine.Device{"x86-64-v3": cpu.Device{}, "sm80": emu.Device{}} {
+		out := filepath.Join(t.TempDir(), "engine.plan")
+		_, err := compiler.Build(t.Context(), compiler.Options{Model: path, Out: out, Archs: []string{target}, Check: true})
+		check(t, err)
+		plan, err := engine.Open(out)
+		check(t, err)
+		defer plan.Close()
+		for _, w := range plan.Weights() {
+			if strings.Contains(w.Name, "embed_tokens") || len(w.Shape) == 2 && w.Layout != "" && w.Format != "int4-g32-zp" {
+				t.Errorf("%s: weight %s of %v in %s", target, w.Name, w.Shape, w.Format)
+			}
+		}
+		if v := verifiedPlan(t, device, plan, path); !v.OK || v.FirstBadWeight != "" {
+			t.Errorf("%s: %+v", target, v)
+		}
+		model, err := device.Load(plan, compiler.VerifySettings())
+		check(t, err)
+		defer model.Close()
+		got := slices.Concat(forward(t, model, plan.Info().Vocab, ids, true)...)
+		exact, info := open(t, path, "f32")
+		want := slices.Concat(forward(t, exact, info.Vocab, ids, true)...)
+		if most, _ := relative(got, want); !(most <= 1.5e-2) {
+			t.Errorf("%s: logits are off by %.2g of their range", target, most)
+		}
 	}
 }
