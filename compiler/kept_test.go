@@ -50,7 +50,7 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"moe-awq-int4-g32", "int4-g32-zp"},
 	{"moe-fp8-tensor-static", "fp8"},
 	{"moe-gptq-int8-channel", "int8"},
-	{"moe-gptq-int4-g32-actorder", "f32"}, // its experts, whose columns are each in an order of their own; attention is in codes
+	{"moe-gptq-int4-g32-actorder", "int4-g32-order"}, // its experts, whose columns are each in an order of their own
 }
 
 // recorded are logits that transformers computed in f32 of the dequantized weights, at all positions of a prompt.

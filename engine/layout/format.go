@@ -42,6 +42,7 @@ type Format struct {
 	Table    *[16]float32 // what codes stand for at scale one; nil: themselves
 	Fifth    bool         // codes have a fifth bit
 	Minimums bool         // groups have a number that is added
+	Ordered  bool         // columns say which group they are in: see ordered.go
 }
 
 // Formats lists every format of linear weights.
@@ -67,6 +68,9 @@ var Formats = []Format{
 	{Name: "nf4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},
 	{Name: "fp4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.FP4, Activation: "f32"},
 	{Name: "q5m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: true, Minimums: true, Activation: "f32"},
+	{Name: "u4o.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u4o.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u4o.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4.g32.s32", KPerStep: 8, Group: 32, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g64.s32", KPerStep: 8, Group: 64, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g128.s32", KPerStep: 8, Group: 128, ScaleBytes: 4, Activation: "q16g"},

@@ -107,6 +107,9 @@ func (l Linear) StepOffset(k int) int {
 	if l.Group == 0 {
 		return k / l.KPerStep * StepBytes
 	}
+	if l.Ordered {
+		return l.orderedHeader() + k/l.KPerStep*StepBytes
+	}
 	g := k / l.Group
 	at := g*l.groupBytes() + (k-g*l.Group)/l.KPerStep*StepBytes
 	if l.Super() {
@@ -120,6 +123,8 @@ func (l Linear) ScaleOffset(g int) int {
 	switch {
 	case l.Group == 0:
 		return l.KPad() / l.KPerStep * StepBytes
+	case l.Ordered:
+		return g * Lanes * l.ScaleBytes
 	case l.Super():
 		return g * l.superBytes()
 	case l.Levels:
@@ -138,6 +143,9 @@ func (l Linear) ZeroOffset(g int) int {
 func (l Linear) PanelBytes() int {
 	if l.Super() {
 		return l.Groups()*l.SuperHeader() + l.KPad()/l.KPerStep*StepBytes
+	}
+	if l.Ordered {
+		return l.orderedBytes()
 	}
 	last := max(0, l.Groups()-1)
 	n := l.ScaleOffset(last) + l.scaleBytes()

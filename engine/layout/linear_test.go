@@ -2,7 +2,6 @@ package layout
 
 import (
 	"math"
-	"slices"
 	"testing"
 
 	"llmc/internal/dtype"
@@ -40,6 +39,7 @@ func TestOffsets(t *testing.T) {
 		{"u4.g64.s32", 1, 72, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "q16g"},
 		{"nf4.g64", 1, 96, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "f32"},
 		{"q5m.g32", 1, 64, 1, 2 * (512 + 128 + 128), 40, 768 + 128, 1, 768 + 640, 1536, 2, 1, "f32"},
+		{"u4o.g32", 1, 96, 1, 320 + 192 + 12*128, 71, 320 + 192 + 8*128, 2, 128, 320 + 192 + 12*128, 3, 1, "f32"},
 		{"u4z.g32", 1, 96, 1, 3*576 + 128, 95, 2*576 + 384, 2, 2*576 + 512, 3*576 + 128, 3, 1, "q16g"},
 	} {
 		l := mustNew(t, c.format, c.n, c.k, 0)
@@ -234,34 +234,6 @@ func fillNested(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32
 	return want
 }
 
-func fillOpened(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
-	groups, scales := l.Groups(), 1
-	if l.Minimums {
-		scales = 2
-	}
-	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups*scales)}
-	for i := range c.Scales {
-		c.Scales[i] = float32(int32(next()%4096)-2048) / 1024
-	}
-	want := make([]float32, rows*l.K)
-	for i := range c.Codes {
-		c.Codes[i] = uint8(next() % 16)
-		if l.Fifth {
-			c.Codes[i] = uint8(next() % 32)
-		}
-		s := c.Scales[(i/l.K*groups+i%l.K/l.Group)*scales:]
-		if l.Table != nil {
-			want[i] = l.Table[c.Codes[i]] * s[0]
-		} else {
-			want[i] = float32(c.Codes[i])*s[0] + s[1] // exact
-		}
-	}
-	if err := l.PackCodes(panel, c); err != nil {
-		t.Fatal(err)
-	}
-	return want
-}
-
 func fillSuper(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
 	groups, supers, scales := ceilDiv(l.K, l.Sub), ceilDiv(l.K, SuperGroup), 1
 	if l.Offsets {
@@ -292,7 +264,7 @@ func fillSuper(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32)
 
 // checkPadding reads the stored k beyond K.
 func checkPadding(t *rapid.T, l Linear, panel []byte) {
-	if l.Nested || l.Offsets || l.Minimums {
+	if l.Nested || l.Offsets || l.Minimums || l.Ordered {
 		return // inputs are zero there, or are not read
 	}
 	for i := l.K; i < l.KPad(); i++ {
@@ -329,7 +301,7 @@ func TestRowReadsItsPanel(t *testing.T) {
 func TestPackRefuses(t *testing.T) {
 	u4 := mustNew(t, "u4z.g32", 2, 32, 0)
 	panel := make([]byte, u4.PanelBytes())
-	good := func() Codes { return Codes{make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil} }
+	good := func() Codes { return Codes{make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil, nil} }
 	if err := u4.PackCodes(panel, good()); err != nil {
 		t.Fatal(err)
 	}
@@ -349,24 +321,12 @@ func TestPackRefuses(t *testing.T) {
 	nested := mustNew(t, "u4n.g32", 2, 32, 0)
 	panel = make([]byte, nested.PanelBytes())
 	for name, c := range map[string]Codes{
-		"no steps": {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil},
-		"step":     {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, []uint8{1, 16}},
-		"offset":   {make([]uint8, 64), []float32{1, 1}, []uint8{31, 30}, []uint8{15, 15}},
+		"no steps": {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil, nil},
+		"step":     {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, []uint8{1, 16}, nil},
+		"offset":   {make([]uint8, 64), []float32{1, 1}, []uint8{31, 30}, []uint8{15, 15}, nil},
 	} {
 		if nested.PackCodes(panel, c) == nil {
 			t.Errorf("accepted nested: %s", name)
-		}
-	}
-	opened := mustNew(t, "q5m.g32", 2, 32, 0)
-	panel = make([]byte, opened.PanelBytes())
-	for name, c := range map[string]Codes{
-		"code":          {slices.Repeat([]uint8{32}, 64), make([]float32, 4), nil, nil},
-		"scale":         {make([]uint8, 64), []float32{1, 1.0001, 1, 1}, nil, nil},
-		"few minimums":  {make([]uint8, 64), make([]float32, 2), nil, nil},
-		"ragged groups": {make([]uint8, 63), make([]float32, 4), nil, nil},
-	} {
-		if opened.PackCodes(panel, c) == nil {
-			t.Errorf("accepted opened: %s", name)
 		}
 	}
 	if u4.PackFloats(panel, make([]float32, 32)) == nil || u4.PackCodes(panel[:8], good()) == nil {

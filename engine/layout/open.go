@@ -19,7 +19,7 @@ import (
 const fifthUnit = 32
 
 // Opened tells whether kernels make f32 of panels before they multiply them.
-func (f *Format) Opened() bool { return f.Table != nil || f.Fifth || f.Minimums }
+func (f *Format) Opened() bool { return f.Table != nil || f.Fifth || f.Minimums || f.Ordered }
 
 // openCode is code k of an output.
 func (l Linear) openCode(panel []byte, lane, k int) uint8 {
@@ -38,6 +38,9 @@ func (l Linear) fifthOffset(k int) int {
 
 // openNumber is the number that code k of an output stands for. With minimums the product is exact, so it is rounded once.
 func (l Linear) openNumber(panel []byte, lane, k int) float32 {
+	if l.Ordered {
+		return l.orderedNumber(panel, lane, k)
+	}
 	g, code := k/l.Group, l.openCode(panel, lane, k)
 	v := float32(code)
 	if l.Table != nil {
@@ -61,6 +64,9 @@ func (l Linear) openMinimum(panel []byte, lane, g int) float32 {
 // packOpen packs rows of codes; scales are [rows, Groups], with minimums [rows, Groups, 2].
 func (l Linear) packOpen(panel []byte, c Codes, rows int) error {
 	groups, scales := l.Groups(), 1
+	if l.Ordered {
+		return l.packOrdered(panel, c, rows)
+	}
 	if l.Minimums {
 		scales = 2
 	}

@@ -14,6 +14,7 @@ type Codes struct {
 	Scales []float32 // u8, u4n, e4m3, bf16s: [rows]; with groups: [rows, Groups]; K-quants: see packSuper; with minimums: [rows, Groups, 2]
 	Zeros  []uint8   // u4z: [rows, Groups]; u4n, K-quants: offsets; else nil
 	Steps  []uint8   // u4n: [rows, groups of 32]; K-quants: signed; else nil
+	Index  []uint16  // u4o: [rows, K], the group of each column
 }
 
 // PackFloats packs up to 32 rows [rows, K] into a panel of an f32 or bf16 weight; bf16 rounds to nearest, ties to even.

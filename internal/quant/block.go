@@ -16,6 +16,8 @@ type Block struct {
 	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points or offsets
 	Steps      []uint8   // [Rows, Groups]; nil unless the format has steps
 
+	Index []uint16 // [Rows, Cols], the group of each column; nil unless the format is ordered
+
 	low, high []float32 // of each group of a row, where that is needed: scratch
 
 	first  int     // the first row's number in the weight
@@ -30,6 +32,10 @@ func (b *Block) Resize(f *Format, rows, cols int) {
 	b.Scales = slices.Grow(b.Scales[:0], rows*f.scales(cols))[:rows*f.scales(cols)]
 	if f.super != nil {
 		groups = rows * f.subgroups(cols)
+	}
+	b.Index = b.Index[:0]
+	if f.Ordered() {
+		b.Index = slices.Grow(b.Index, rows*cols)[:rows*cols]
 	}
 	b.Zeros, b.Steps = groupBytes(b.Zeros, groups, f.ZeroBits), groupBytes(b.Steps, groups, f.StepBits)
 }
@@ -49,6 +55,7 @@ func (b *Block) SetRows(at int, rows *Block) {
 	copy(b.Scales[at*groups:], rows.Scales)
 	copy(b.Zeros[at*(len(b.Zeros)/b.Rows):], rows.Zeros)
 	copy(b.Steps[at*(len(b.Steps)/b.Rows):], rows.Steps)
+	copy(b.Index[at*(len(b.Index)/b.Rows):], rows.Index)
 }
 
 // SetRow makes b the row at of a block of format f.
@@ -58,6 +65,7 @@ func (b *Block) SetRow(f *Format, rows *Block, at int) {
 	copy(b.Scales, rows.Scales[at*len(b.Scales):])
 	copy(b.Zeros, rows.Zeros[at*len(b.Zeros):])
 	copy(b.Steps, rows.Steps[at*len(b.Steps):])
+	copy(b.Index, rows.Index[at*len(b.Index):])
 }
 
 // SetZero makes n rows from row at on zero.
@@ -68,6 +76,8 @@ func (b *Block) SetZero(f *Format, at, n int) {
 	zeros, steps := len(b.Zeros)/b.Rows, len(b.Steps)/b.Rows
 	clear(b.Zeros[at*zeros : (at+n)*zeros])
 	clear(b.Steps[at*steps : (at+n)*steps])
+	index := len(b.Index) / b.Rows
+	clear(b.Index[at*index : (at+n)*index])
 }
 
 // Quantize fills b with the codes of x, rows of cols elements. Each row is quantized on its own; where rows share scales, x is the whole weight.

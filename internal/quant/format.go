@@ -156,11 +156,11 @@ func (f *Format) BitsPerWeight(cols int) float64 {
 	if f.super != nil {
 		return float64(f.DType.Bits()) + (float64(f.scales(cols)*f.ScaleBits)+float64(f.subgroups(cols)*(f.StepBits+f.ZeroBits)))/float64(cols)
 	}
-	bits := f.DType.Bits()
+	bits := float64(f.DType.Bits())
 	if f.opened != nil {
 		bits = f.opened.bits
 	}
-	return float64(bits) + float64(f.scales(cols)*f.ScaleBits+f.Groups(cols)*(f.StepBits+f.ZeroBits))/float64(cols)
+	return bits + float64(f.scales(cols)*f.ScaleBits+f.Groups(cols)*(f.StepBits+f.ZeroBits))/float64(cols)
 }
 
 // scales returns the number of scales of a row of cols elements.

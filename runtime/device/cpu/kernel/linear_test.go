@@ -104,24 +104,6 @@ func packRandomNested(r *rand.Rand, l layout.Linear, panel []byte, rows int) err
 	return l.PackCodes(panel, c)
 }
 
-func packRandomOpened(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
-	scales, most := rows*l.Groups(), 16
-	if l.Minimums {
-		scales *= 2
-	}
-	if l.Fifth {
-		most = 32
-	}
-	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, scales)}
-	for i := range c.Scales {
-		c.Scales[i] = dtype.F16ToF32(dtype.F32ToF16((r.Float32() - 0.5) / 16))
-	}
-	for i := range c.Codes {
-		c.Codes[i] = uint8(r.IntN(most))
-	}
-	return l.PackCodes(panel, c)
-}
-
 func packRandomSuper(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 	supers, groups := rows*l.Groups(), rows*((l.K+l.Sub-1)/l.Sub)
 	if l.Offsets {
@@ -236,6 +218,10 @@ func TestLinearReferenceIsAMatrixProduct(t *testing.T) {
 	for range 60 {
 		p := randomProduct(t, r)
 		y := p.run(genericSet(), p.w.N)
+		slack := 1e-12
+		if p.w.Offsets { // numbers are differences of larger ones, each of which is rounded
+			slack = 1e-7
+		}
 		row := make([]float32, p.w.K)
 		for n := range p.w.N {
 			p.w.Row(row, p.w.Data, n)
@@ -246,7 +232,7 @@ func TestLinearReferenceIsAMatrixProduct(t *testing.T) {
 					want += v
 					size += math.Abs(v)
 				}
-				if got := float64(y[i*p.w.N+n]); math.Abs(got-want) > 2e-6*size+1e-12 {
+				if got := float64(y[i*p.w.N+n]); math.Abs(got-want) > 2e-6*size+slack {
 					t.Fatalf("%v: y[%d,%d] = %g, want %g", &p, i, n, got, want)
 				}
 			}

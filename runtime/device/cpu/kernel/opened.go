@@ -23,7 +23,11 @@ type openArgs struct {
 	dst    unsafe.Pointer // f32 [k][32]
 	table  unsafe.Pointer // [16] f32, of formats that have one
 	groups int            // whole ones, or a short one alone
-	steps  int            // of a group, at least one
+	steps  int            // of a group, at least one; without groups side by side, all
+
+	// Of formats whose columns say which group they are in: the group of the first column, scales and zero points of the first group.
+	index, scales, zeros unsafe.Pointer
+	most                 int // the last group: an index beyond it, in a plan that nobody has checked, is one to it
 }
 
 // An openFunc writes the numbers of groups.
@@ -31,14 +35,18 @@ type openFunc func(a *openArgs)
 
 // The kinds of formats that are opened.
 const (
-	openLevels = iota // of a table, scales in f32
-	openFifths        // five bits, scales and minimums in f16
+	openLevels  = iota // of a table, scales in f32
+	openFifths         // five bits, scales and minimums in f16
+	openOrdered        // zero points and scales, of the groups that columns are in
 	openKinds
 )
 
 func openKind(f *layout.Format) int {
 	if f.Table != nil {
 		return openLevels
+	}
+	if f.Ordered {
+		return openOrdered
 	}
 	return openFifths
 }
@@ -52,7 +60,7 @@ type openScratch struct {
 }
 
 // openReferences say what numbers are.
-var openReferences = [openKinds]openFunc{openLevels: refOpenLevels, openFifths: refOpenFifths}
+var openReferences = [openKinds]openFunc{openLevels: refOpenLevels, openFifths: refOpenFifths, openOrdered: refOpenOrdered}
 
 func refOpenLevels(a *openArgs) {
 	at0, to := a.panel, 0
@@ -87,6 +95,16 @@ func refOpenFifths(a *openArgs) {
 	}
 }
 
+func refOpenOrdered(a *openArgs) {
+	for k := range a.steps * 8 {
+		g := min(int(*at[uint16](a.index, 2*k)), a.most)
+		for lane := range layout.Lanes {
+			zero, scale := *at[uint8](a.zeros, g*layout.Lanes+lane), dtype.F16ToF32(*at[uint16](a.scales, 2*(g*layout.Lanes+lane)))
+			*at[float32](a.dst, 4*(k*layout.Lanes+lane)) = float32(int32(openNibble(a.panel, lane, k))-int32(zero)) * scale
+		}
+	}
+}
+
 // openNibble is the lower bits of code k of a group's lane.
 func openNibble(steps unsafe.Pointer, lane, k int) uint32 {
 	return *at[uint32](steps, k/8*layout.StepBytes+4*lane) >> (k%4*8 + k%8/4*4) & 15
@@ -96,6 +114,14 @@ func openNibble(steps unsafe.Pointer, lane, k int) uint32 {
 func (s *Set) openNumbers(sc *openScratch, w *Matrix, panel []byte, lo, n int) {
 	a := &sc.args
 	a.dst, a.table = unsafe.Pointer(&sc.numbers[0]), unsafe.Pointer(w.Table)
+	if w.Ordered {
+		a.panel, a.steps = unsafe.Pointer(&panel[w.StepOffset(lo)]), (n+w.KPerStep-1)/w.KPerStep
+		a.index = unsafe.Pointer(&panel[w.IndexOffset()+2*lo])
+		a.scales, a.zeros = unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.Groups()*layout.Lanes*w.ScaleBytes])
+		a.most = w.Groups() - 1
+		s.open[openOrdered](a)
+		return
+	}
 	first, last := lo/w.Group, (lo+n-1)/w.Group
 	a.panel, a.groups, a.steps = unsafe.Pointer(&panel[w.StepOffset(lo)]), last-first+1, w.Group/w.KPerStep
 	short := w.GroupK(last) < w.Group

@@ -1240,6 +1240,11 @@ func openLevelsAVX2(a *openArgs)
 //go:noescape
 func openFifthsAVX2(a *openArgs)
 
+// openOrderedAVX2 writes the numbers of codes less the zero point, times the scale, of each column's group.
+//
+//go:noescape
+func openOrderedAVX2(a *openArgs)
+
 // openLevelsAVX512 writes the numbers of codes that a table says, times a scale.
 //
 //go:noescape
@@ -1249,6 +1254,11 @@ func openLevelsAVX512(a *openArgs)
 //
 //go:noescape
 func openFifthsAVX512(a *openArgs)
+
+// openOrderedAVX512 writes the numbers of codes less the zero point, times the scale, of each column's group.
+//
+//go:noescape
+func openOrderedAVX512(a *openArgs)
 
 // f32widex1AVX2 multiplies 1 rows with a panel of f32wide.
 //

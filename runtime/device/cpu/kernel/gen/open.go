@@ -188,6 +188,9 @@ func openUnits() []unit {
 			u.functions = append(u.functions, f)
 			u.table += "\t" + v.kind + ": " + f.name + ",\n"
 		}
+		ordered := openOrdered(t)
+		u.functions = append(u.functions, ordered)
+		u.table += "\topenOrdered: " + ordered.name + ",\n"
 		u.table += "}\n"
 		units = append(units, u)
 	}
