@@ -41,8 +41,7 @@ func (k *openKernel) codes() string    { return k.reg(0) }
 func (k *openKernel) fifths() string   { return k.reg(1) }
 func (k *openKernel) scale() string    { return k.reg(2) }
 func (k *openKernel) minimum() string  { return k.reg(3) }
-func (k *openKernel) table() string    { return k.reg(4) } // of AVX2 its first half
-func (k *openKernel) upper() string    { return k.reg(5) } // its second half
+func (k *openKernel) table() string    { return k.reg(4) }
 func (k *openKernel) low() string      { return k.reg(4) } // 15 in each lane
 func (k *openKernel) sixteens() string { return k.reg(5) }
 func (k *openKernel) free(i int) string {
@@ -89,10 +88,11 @@ func (k *openKernel) loadTables() {
 		return
 	}
 	k.op("MOVQ", field("openArgs", "table", "AX"), "AX")
-	k.op("VMOVUPS", mem(0, "AX"), k.table())
-	if !k.wide() {
-		k.op("VMOVUPS", mem(k.bytes, "AX"), k.upper())
+	if k.wide() {
+		k.op("VMOVUPS", mem(0, "AX"), k.table())
+		return
 	}
+	k.loadPlanes()
 }
 
 // outputs writes vector c of a group.
@@ -113,11 +113,15 @@ func (k *openKernel) outputs(c int) {
 		k.op("PREFETCHT0", mem(openAhead, openFrom))
 	}
 	k.op(k.load(), mem(0, openFrom), k.codes())
-	for i := range 8 {
-		if k.levels {
-			k.level(i)
-		} else {
-			k.fifth(i)
+	if k.levels && !k.wide() {
+		k.planeLevels()
+	} else {
+		for i := range 8 {
+			if k.levels {
+				k.level(i)
+			} else {
+				k.fifth(i)
+			}
 		}
 	}
 	if !k.levels {
@@ -141,16 +145,8 @@ func (k *openKernel) shifted(i int, free string) string {
 
 // level looks up the numbers of k i of a step: VPERMPS takes the lowest bits of a lane as the index.
 func (k *openKernel) level(i int) {
-	v, second, sign := k.free(3*(i%2)), k.free(3*(i%2)+1), k.free(3*(i%2)+2)
-	index := k.shifted(i, v)
-	if k.wide() {
-		k.op("VPERMPS", k.table(), index, v)
-	} else {
-		k.op("VPERMPS", k.upper(), index, second)
-		k.op("VPSLLD", imm(31-3-(i%4*8+i/4*4)), k.codes(), sign)
-		k.op("VPERMPS", k.table(), index, v)
-		k.op("VBLENDVPS", sign, second, v, v)
-	}
+	v := k.free(i % 2)
+	k.op("VPERMPS", k.table(), k.shifted(i, v), v)
 	k.op("VMULPS", k.scale(), v, v)
 	k.op("VMOVUPS", v, mem(i*stepBytes, openDst))
 }
