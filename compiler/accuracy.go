@@ -97,7 +97,7 @@ func storedBits(jobs []*packJob) (bits float64, parameters int64) {
 		parameters += n / digitsOf(j.weight)
 		matrices += n / digitsOf(j.weight)
 		bits := format.BitsPerWeight(int(j.cols))
-		if l, ok := j.packed.(layout.Linear); ok && j.format != nil {
+		if l, ok := j.packed.(layout.Linear); ok && j.format != nil && l.KPerStep == 2 {
 			bits += float64(8*layout.StepBytes/layout.Lanes/l.KPerStep - format.DType.Bits()) // of codes that are held as bf16
 		}
 		total += bits * float64(n)

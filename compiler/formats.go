@@ -30,7 +30,7 @@ func policy(name string) (passes.Policy, *quant.Format, error) {
 		return passes.Policy{}, nil, err
 	}
 	if f.Imported() {
-		return passes.Policy{}, nil, fmt.Errorf("nothing is rounded to %s: codes of GGUF files stay as they are with --quant auto", f.Name)
+		return passes.Policy{}, nil, fmt.Errorf("nothing is rounded to %s: codes of checkpoints stay as they are with --quant auto", f.Name)
 	}
 	return passes.Policy{Linear: name, KeepStored: auto}, f, nil
 }

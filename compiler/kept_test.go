@@ -28,7 +28,7 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"llama-int8-compressed", "int8"},
 	{"llama-w4a16-packed", "int4-g128"},
 	{"llama-bnb-int8", "int8"},
-	{"llama-bnb-nf4", "f32"},
+	{"llama-bnb-nf4", "nf4"},
 
 	{"gptq-int4-channel-v2", "int4-g128"},
 	{"gptq-int4-g32-asym-actorder", "int4-g32-zp"},
@@ -45,12 +45,12 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"ct-int8-packed-channel", "int8"},
 	{"ct-int8-tensor-static", "int8"},
 	{"ct-int8-channel-asym", "int4-g64-zp"},
-	{"bnb-fp4", "f32"},
-	{"bnb-nf4-nested", "f32"},
+	{"bnb-fp4", "fp4"},
+	{"bnb-nf4-nested", "nf4"}, // but for rows of 96, in which blocks of 64 do not end
 	{"moe-awq-int4-g32", "int4-g32-zp"},
 	{"moe-fp8-tensor-static", "fp8"},
 	{"moe-gptq-int8-channel", "int8"},
-	{"moe-gptq-int4-g32-actorder", "f32"}, // its experts, whose columns are each in an order of their own; attention is in codes
+	{"moe-gptq-int4-g32-actorder", "int4-g32-order"}, // its experts, whose columns are each in an order of their own
 }
 
 // recorded are logits that transformers computed in f32 of the dequantized weights, at all positions of a prompt.

@@ -15,6 +15,7 @@ import (
 	"llmc/internal/dtype"
 	"llmc/passes"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/emu"
 )
 
 // kQuant is a type whose codes CPUs multiply as they are: bytes of 256 elements, where its f16 scales lie, and the size of these that makes weights of a usual size.
@@ -29,6 +30,7 @@ type kQuant struct {
 var kQuants = []kQuant{
 	{"Q2_K", 10, 84, []int{80, 82}, 0.004}, {"Q3_K", 11, 110, []int{108}, 0.0015}, {"Q4_K", 12, 144, []int{0, 2}, 0.0002},
 	{"Q5_K", 13, 176, []int{0, 2}, 0.0001}, {"Q6_K", 14, 210, []int{208}, 0.00003},
+	{"Q5_1", 7, 8 * 24, []int{0, 2, 24, 26, 48, 50, 72, 74, 96, 98, 120, 122, 144, 146, 168, 170}, 0.002}, // eight blocks of 32
 }
 
 // blocks makes random blocks: every bit counts, but for those of scales.
@@ -96,6 +98,7 @@ func TestNothingIsRoundedToKQuants(t *testing.T) {
 	path := kQuants[2].model(t, 0)
 	for _, o := range []compiler.Options{
 		{Model: path, Quant: "q4_k"},
+		{Model: path, Quant: "q5_1"},
 		{Model: path, Quant: "bf16", Override: []passes.Override{{Pattern: "*down_proj*", Format: "q6_k"}}},
 		{Model: path, Override: []passes.Override{{Pattern: "*down_proj*", Format: "q6_k"}}},
 	} {
@@ -109,12 +112,12 @@ func TestNothingIsRoundedToKQuants(t *testing.T) {
 // TestKQuantsAreKept builds models of K-quants in their own codes: every weight has the numbers of the file, and logits are those of the numbers in f32 (TestGoldensGGUF and
 // TestBlocks of package gguf say that these are right), but for what inputs of 16 bits lose.
 func TestKQuantsAreKept(t *testing.T) {
-	formats := map[string]string{"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q5_k", "Q6_K": "q6_k"}
-	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6}
+	formats := map[string]string{"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q5_k", "Q6_K": "q6_k", "Q5_1": "q5_1"}
+	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6, "Q5_1": 6.1}
 	ids := []int32{1, 7, 3, 40, 12, 5, 9, 22, 31, 2, 47}
 	for _, k := range kQuants {
 		experts := uint64(0)
-		if k.name == "Q4_K" {
+		if k.name == "Q4_K" || k.name == "Q5_1" {
 			experts = 3
 		}
 		t.Run(k.name, func(t *testing.T) {
@@ -127,7 +130,7 @@ func TestKQuantsAreKept(t *testing.T) {
 			plan, err := engine.Open(out)
 			check(t, err)
 			defer plan.Close()
-			if got := plan.Info().BitsPerW; got > bits[k.name] {
+			if got := plan.Info().BitsPerW; got > bits[k.name] || got < bits[k.name]-1 {
 				t.Errorf("%g bits a weight", got)
 			}
 			if v := verifiedPlan(t, cpu.Device{}, plan, path); !v.OK || v.FirstBadWeight != "" {
@@ -155,5 +158,39 @@ func TestKQuantsOnGPUs(t *testing.T) {
 	check(t, err)
 	if report.Quant != "Q4_K bf16" {
 		t.Errorf("weights are %s", report.Quant)
+	}
+}
+
+// TestTiedDigitsAreOneTable wants the head of a tied model in digits to be what rows of tokens are looked up in too, on CPUs and GPUs.
+func TestTiedDigitsAreOneTable(t *testing.T) {
+	q80 := kQuant{"Q8_0", 8, 8 * 34, nil, 0.0005}
+	for i := range 8 {
+		q80.halves = append(q80.halves, 34*i)
+	}
+	path, ids := q80.model(t, 0), []int32{1, 7, 3, 40, 12, 5}
+	for target, device := range map[string]engine.Device{"x86-64-v3": cpu.Device{}, "sm80": emu.Device{}} {
+		out := filepath.Join(t.TempDir(), "engine.plan")
+		_, err := compiler.Build(t.Context(), compiler.Options{Model: path, Out: out, Archs: []string{target}, Check: true})
+		check(t, err)
+		plan, err := engine.Open(out)
+		check(t, err)
+		defer plan.Close()
+		for _, w := range plan.Weights() {
+			if strings.Contains(w.Name, "embed_tokens") || len(w.Shape) == 2 && w.Layout != "" && w.Format != "int4-g32-zp" {
+				t.Errorf("%s: weight %s of %v in %s", target, w.Name, w.Shape, w.Format)
+			}
+		}
+		if v := verifiedPlan(t, device, plan, path); !v.OK || v.FirstBadWeight != "" {
+			t.Errorf("%s: %+v", target, v)
+		}
+		model, err := device.Load(plan, compiler.VerifySettings())
+		check(t, err)
+		defer model.Close()
+		got := slices.Concat(forward(t, model, plan.Info().Vocab, ids, true)...)
+		exact, info := open(t, path, "f32")
+		want := slices.Concat(forward(t, exact, info.Vocab, ids, true)...)
+		if most, _ := relative(got, want); !(most <= 1.5e-2) {
+			t.Errorf("%s: logits are off by %.2g of their range", target, most)
+		}
 	}
 }

@@ -292,7 +292,7 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 
 // packBlock packs the codes of w.block into one panel.
 func (w *packWorker) packBlock(j *packJob, out []byte) (int64, error) {
-	codes := layout.Codes{Codes: w.block.Codes, Scales: w.block.Scales, Zeros: w.block.Zeros, Steps: w.block.Steps}
+	codes := layout.Codes{Codes: w.block.Codes, Scales: w.block.Scales, Zeros: w.block.Zeros, Steps: w.block.Steps, Index: w.block.Index}
 	return int64(j.packed.PanelBytes()), j.packed.PackCodes(out[:j.packed.PanelBytes()], codes)
 }
 

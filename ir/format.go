@@ -26,6 +26,10 @@ var WeightFormats = []struct {
 	{"q4k", dtype.U4, true},
 	{"q5k", dtype.U8, true},
 	{"q6k", dtype.U8, true},
+	{"nf4", dtype.U4, true},
+	{"fp4", dtype.U4, true},
+	{"q5m", dtype.U8, true},
+	{"int4o", dtype.U4, true},
 }
 
 // ActivationFormats are the formats of quantized inputs: the code of each element, what a group of columns means, and the weights that they are

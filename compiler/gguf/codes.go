@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -32,6 +33,19 @@ func codesQ4_0(r *codedRow, src []byte) {
 		scales[0] = half(src)
 		for i, c := range src[2:18] {
 			codes[i], codes[i+16] = c&15, c>>4
+		}
+	}
+}
+
+// codesQ5_1 gives codes of 0..31, and for each block a scale and a minimum.
+func codesQ5_1(r *codedRow, src []byte) {
+	codes, scales := r.codes, r.scales
+	for ; len(src) >= 24; codes, scales, src = codes[32:], scales[2:], src[24:] {
+		scales[0], scales[1] = half(src), half(src[2:])
+		high := binary.LittleEndian.Uint32(src[4:])
+		for i, c := range src[8:24] {
+			lo, hi := fiveBits(c, high, i)
+			codes[i], codes[i+16] = uint8(lo), uint8(hi)
 		}
 	}
 }

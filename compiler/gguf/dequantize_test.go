@@ -104,7 +104,7 @@ func TestCodes(t *testing.T) {
 			}
 		})
 	}
-	if tested != 11 {
+	if tested != 12 {
 		t.Errorf("%d types have codes or digits", tested)
 	}
 }

@@ -32,7 +32,7 @@ var tensorTypes = []tensorType{
 	{2, "Q4_0", 32, 18, dtype.F32, decodeQ4_0, "int4-g32", codesQ4_0, nil},
 	{id: 3, name: "Q4_1", block: 32, bytes: 20, number: dtype.F32, decode: decodeQ4_1, digits: digitsQ4_1},
 	{id: 6, name: "Q5_0", block: 32, bytes: 22, number: dtype.F32, decode: decodeQ5_0, digits: digitsQ5_0},
-	{id: 7, name: "Q5_1", block: 32, bytes: 24, number: dtype.F32, decode: decodeQ5_1},
+	{7, "Q5_1", 32, 24, dtype.F32, decodeQ5_1, "q5_1", codesQ5_1, nil},
 	{id: 8, name: "Q8_0", block: 32, bytes: 34, number: dtype.F32, decode: decodeQ8_0, digits: digitsQ8_0},
 	{id: 10, name: "Q2_K", block: 256, bytes: 84, number: dtype.F32, decode: decodeQ2K, format: "q2_k", codes: codesQ2K},
 	{id: 11, name: "Q3_K", block: 256, bytes: 110, number: dtype.F32, decode: decodeQ3K, format: "q3_k", codes: codesQ3K},

@@ -105,7 +105,7 @@ func (in *importer) buildStep(d *decoder, opts Options) {
 		caches = append(caches, in.CrossCache("cross", d.layers, d.kvHeads, d.dim, kv))
 	}
 	s := in.Step(caches...)
-	table, head := in.embeddings(d)
+	table, head := in.tables(d)
 	x, token := in.stack(d, in.embed(d, table, s), turns, s)
 	x = in.scaled(x, d.headScale)
 	y := in.scaled(in.Linear(in.SelectRows(x, s.Rows), head, in.headBias(d)), d.logitScale)
@@ -178,7 +178,7 @@ func (in *importer) declareRopes(d *decoder) map[*rope]ir.Rope {
 
 // embed returns the residual stream that enters the first layer.
 func (in *importer) embed(d *decoder, table *ir.Value, s ir.Step) *ir.Value {
-	x := in.scaled(in.Gather(table, s.IDs), d.embedScale)
+	x := in.scaled(in.lookUp(table, s.IDs, d.hidden), d.embedScale)
 	if d.inserts {
 		x = in.Insert(x, d.hidden)
 	}

@@ -27,7 +27,7 @@ const EncodeFunc = "encode"
 func (in *importer) buildEncode(d *decoder, cross *ir.Cache, kv dtype.Type) {
 	e := d.encoder
 	s := in.Sequences(EncodeFunc, in.CrossCache("encoder", 1, e.kvHeads, e.dim, kv), cross)
-	table, _ := in.embeddings(d)
+	table, _ := in.tables(d)
 	x, token := in.stack(e, in.embed(e, table, s), map[*rope]ir.Rope{nil: {}}, s)
 	crossed := s.Tokens[1]
 	for i := range d.layers {

@@ -249,7 +249,26 @@ func (in *importer) embeddings(d *decoder) (table, head *ir.Value) {
 	return in.matrix(tableName, "col", d.vocab, d.hidden), in.matrix(headName, "col", d.vocab, d.hidden)
 }
 
-// inDigits tells whether a matrix is to be multiplied in digits, which no row can be looked up in: then even a tied head is a weight of its own.
+// tables are embeddings for who looks rows up by lookUp: a tied head in digits is the table too.
+func (in *importer) tables(d *decoder) (table, head *ir.Value) {
+	tableName, headName := tableOf(in.checkpoint, &d.names)+".weight", d.names.head+".weight"
+	if d.tied && in.inDigits(headName) && in.has(tableName) && in.equal(tableName, headName, d) {
+		head = in.matrix(headName, "col", d.vocab, d.hidden)
+		return head, head
+	}
+	return in.embeddings(d)
+}
+
+// lookUp takes rows of a table, one for each index. Those of a table in digits have all upper ones, then the lower ones, and are the sums of both.
+func (in *importer) lookUp(table, ids *ir.Value, width int) *ir.Value {
+	rows := in.Gather(table, ids)
+	if k, _ := table.Type.Cols(); k != 2*int64(width) {
+		return rows
+	}
+	return in.Add(in.Slice(rows, 0, width), in.Slice(rows, width, width))
+}
+
+// inDigits tells whether a matrix is to be multiplied in digits. Where rows are to be looked up in one weight, even a tied head is a weight of its own then.
 func (in *importer) inDigits(name string) bool {
 	t := in.checkpoint.Lookup(in.stored(name))
 	if t == nil || in.dequantize {

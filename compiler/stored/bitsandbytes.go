@@ -152,8 +152,18 @@ func (l *linear) attachTable() error {
 	if err := t.scales(l, ceilDiv(rows*cols, t.block)); err != nil {
 		return err
 	}
-	put(l.c, strings.TrimSuffix(l.name, ".")+".weight", rows, &Matrix{Method: "bitsandbytes", Plain: dtype.F32, cols: cols, source: t}, l.parts...)
+	m := &Matrix{Method: "bitsandbytes", Format: t.format(kind), Plain: dtype.F32, cols: cols, source: t}
+	put(l.c, strings.TrimSuffix(l.name, ".")+".weight", rows, m, l.parts...)
 	return nil
+}
+
+// format returns the format that has these codes and scales, nil where blocks go on from one row to the next, or levels are not the usual ones.
+func (t *table) format(kind string) *quant.Format {
+	f, err := quant.Find(kind)
+	if err != nil || t.cols%t.block != 0 || t.block%int64(f.Group) != 0 || !f.HasLevels(&t.levels) {
+		return nil
+	}
+	return f
 }
 
 // scales reads the levels and checks the scales of so many blocks.
@@ -227,16 +237,45 @@ func (t *table) values(dst []float32, lo int64) error {
 	if err := t.readScales(scales, first); err != nil {
 		return err
 	}
-	raw, err := readSpan(t.weight, from/2, ceilDiv(to, 2))
+	indices := make([]uint8, len(dst))
+	if err := t.readIndices(indices, from); err != nil {
+		return err
+	}
+	for i, c := range indices {
+		dst[i] = t.levels[c] * scales[(from+int64(i))/t.block-first]
+	}
+	return nil
+}
+
+// readIndices reads the indices of elements from on.
+func (t *table) readIndices(dst []uint8, from int64) error {
+	raw, err := readSpan(t.weight, from/2, ceilDiv(from+int64(len(dst)), 2))
 	if err != nil {
 		return err
 	}
-	for e := from; e < to; e++ {
+	for i := range dst {
+		e := from + int64(i)
 		b := raw[e/2-from/2]
 		if e%2 == 0 {
 			b >>= 4
 		}
-		dst[e-from] = t.levels[b&15] * scales[e/t.block-first]
+		dst[i] = b & 15
+	}
+	return nil
+}
+
+// codes repeats scales where blocks are longer than the format's groups.
+func (t *table) codes(b *quant.Block, f *quant.Format, lo int64) error {
+	if err := t.readIndices(b.Codes, lo*t.cols); err != nil {
+		return err
+	}
+	blocks := t.cols / t.block
+	scales := make([]float32, int64(b.Rows)*blocks)
+	if err := t.readScales(scales, lo*blocks); err != nil {
+		return err
+	}
+	for i := range b.Scales {
+		b.Scales[i] = scales[int64(i)*int64(f.Group)/t.block]
 	}
 	return nil
 }
@@ -254,5 +293,3 @@ func readSpan(t *hf.Tensor, lo, hi int64) ([]byte, error) {
 	}
 	return raw[lo-first*size:], nil
 }
-
-func (*table) codes(*quant.Block, *quant.Format, int64) error { return errNoFormat }

@@ -19,6 +19,7 @@ type grid struct {
 	groupOf    []int32 // group of each column where that is not its number divided by group; nil: it is
 	zero       int32   // zero point of all groups where zeros is nil
 
+	found  survey                                  // of scales and zero points
 	unpack func(dst []uint8, lo, hi int64) error   // [hi-lo, cols] in columns of the file
 	scales func(dst []float32, lo, hi int64) error // [hi-lo, groups]
 	zeros  func(dst []int32, lo, hi int64) error   // [hi-lo, groups]; nil: zero
@@ -181,6 +182,7 @@ func (g *grid) finish(l *linear, method string, scales *hf.Tensor) error {
 	if err != nil {
 		return err
 	}
+	g.found = s
 	m := &Matrix{Method: method, Format: g.format(s), Plain: dtype.F32, Order: g.order, cols: g.cols, source: g}
 	if m.Format == nil {
 		if m.Digits = newDigits(method, g, s); m.Digits != nil {

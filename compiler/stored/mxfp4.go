@@ -1,7 +1,6 @@
 package stored
 
 import (
-	"errors"
 	"math"
 	"strings"
 
@@ -9,8 +8,6 @@ import (
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
 )
-
-var errNoFormat = errors.New("no format has these codes")
 
 // attachMXFP4 reads the experts of gpt-oss (OCP Microscaling Formats, version 1.0): a stack of E matrices [N, K] called X is
 //

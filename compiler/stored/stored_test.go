@@ -110,7 +110,7 @@ func small(method string) map[string]part {
 		"packed": {"x.weight_packed": {"I32", []int64{8, 8}, nil}, "x.weight_scale": {"BF16", []int64{8, 2}, nil}, "x.weight_shape": {"I64", []int64{2}, append(word(8, 0), word(64, 0)...)},
 			"x.weight_zero_point": {"I32", []int64{1, 2}, nil}},
 		"bnb8": {"x.weight": {"I8", []int64{8, 64}, nil}, "x.SCB": {"F32", []int64{8}, nil}, "x.weight_format": {"U8", []int64{}, nil}},
-		"nf4": {"x.weight": {"U8", []int64{256, 1}, nil}, "x.weight.absmax": {"F32", []int64{8}, nil}, "x.weight.quant_map": {"F32", []int64{16}, nil},
+		"nf4": {"x.weight": {"U8", []int64{256, 1}, nil}, "x.weight.absmax": {"F32", []int64{8}, nil}, "x.weight.quant_map": {"F32", []int64{16}, f32(dtype.NF4[:]...)},
 			"x.weight.quant_state.bitsandbytes__nf4": {"U8", []int64{int64(len(state))}, []byte(state)}},
 		"mxfp4": {"x_blocks": {"U8", []int64{2, 8, 2, 16}, nil}, "x_scales": {"U8", []int64{2, 8, 2}, nil}},
 	}[method]
@@ -243,6 +243,7 @@ func TestNumbers(t *testing.T) {
 			set(small("packed"), map[string][]byte{"x.weight_packed": word(0x0f), "x.weight_scale": {0, 0x40}, "x.weight_zero_point": word(3)}), []float32{24, -6}},
 		{"bnb8", bnb8, set(small("bnb8"), map[string][]byte{"x.weight": {127, 0x81}, "x.SCB": f32(254)}), []float32{254, -254}},
 		{"nf4", nf4, set(small("nf4"), map[string][]byte{"x.weight": {0x3c}, "x.weight.absmax": f32(2), "x.weight.quant_map": f32(levels...)}), []float32{0.5, -2}},
+		{"nf4 of usual levels", nf4, set(small("nf4"), map[string][]byte{"x.weight": {0xf0}, "x.weight.absmax": f32(2)}), []float32{2, -2}},
 		{"mxfp4", `{"quant_method":"mxfp4"}`, set(small("mxfp4"), map[string][]byte{"x_blocks": {0xf1}, "x_scales": slices.Repeat([]byte{129}, 32)}), []float32{2, -24}},
 	} {
 		checkpoint, err := attach(t, c.config, c.parts)

@@ -1,6 +1,10 @@
 package layout
 
-import "fmt"
+import (
+	"fmt"
+
+	"llmc/internal/dtype"
+)
 
 // Sizes that every format shares.
 const (
@@ -33,6 +37,12 @@ type Format struct {
 	Offsets   bool  // groups have offsets, and superblocks a scale of these
 	SuperZero int   // without offsets: code of the weight 0
 	Most      uint8 // the largest code
+
+	// Of formats whose kernels make f32 of panels, part by part, and multiply these: see open.go.
+	Table    *[16]float32 // what codes stand for at scale one; nil: themselves
+	Fifth    bool         // codes have a fifth bit
+	Minimums bool         // groups have a number that is added
+	Ordered  bool         // columns say which group they are in: see ordered.go
 }
 
 // Formats lists every format of linear weights.
@@ -55,6 +65,12 @@ var Formats = []Format{
 	{Name: "q5k.g256", KPerStep: 4, Group: SuperGroup, ScaleBytes: 2, Sub: 32, Offsets: true, Most: 31, Activation: "q16g"},
 	{Name: "q6k.g256", KPerStep: 4, Group: SuperGroup, ScaleBytes: 2, Sub: 16, SuperZero: 32, Most: 63, Activation: "q16g"},
 	{Name: "u4e.g32", KPerStep: 8, Group: 32, ScaleBytes: 1, Levels: true, Activation: "q16g"},
+	{Name: "nf4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},
+	{Name: "fp4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.FP4, Activation: "f32"},
+	{Name: "q5m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: true, Minimums: true, Activation: "f32"},
+	{Name: "u4o.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u4o.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u4o.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4.g32.s32", KPerStep: 8, Group: 32, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g64.s32", KPerStep: 8, Group: 64, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g128.s32", KPerStep: 8, Group: 128, ScaleBytes: 4, Activation: "q16g"},

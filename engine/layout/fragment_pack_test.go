@@ -59,7 +59,7 @@ func TestFragmentsRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	panel := make([]byte, f.PanelBytes())
-	good := func() Codes { return Codes{make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil} }
+	good := func() Codes { return Codes{make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil, nil} }
 	if err := f.PackCodes(panel, good()); err != nil {
 		t.Fatal(err)
 	}

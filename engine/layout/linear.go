@@ -82,13 +82,33 @@ func (l Linear) groupBytes() int {
 	if l.Levels {
 		return l.Group / l.KPerStep * StepBytes
 	}
-	return l.Group/l.KPerStep*StepBytes + Lanes*l.ScaleBytes
+	return l.codeBytes(l.Group) + l.scaleBytes()
+}
+
+// codeBytes is what the codes of k of a group take.
+func (l Linear) codeBytes(k int) int {
+	n := k / l.KPerStep * StepBytes
+	if l.Fifth {
+		n += k / fifthUnit * StepBytes
+	}
+	return n
+}
+
+// scaleBytes is what the scales of a group take, and its minimums.
+func (l Linear) scaleBytes() int {
+	if l.Minimums {
+		return 2 * Lanes * l.ScaleBytes
+	}
+	return Lanes * l.ScaleBytes
 }
 
 // StepOffset returns where the step holding k starts in a panel.
 func (l Linear) StepOffset(k int) int {
 	if l.Group == 0 {
 		return k / l.KPerStep * StepBytes
+	}
+	if l.Ordered {
+		return l.orderedHeader() + k/l.KPerStep*StepBytes
 	}
 	g := k / l.Group
 	at := g*l.groupBytes() + (k-g*l.Group)/l.KPerStep*StepBytes
@@ -103,12 +123,14 @@ func (l Linear) ScaleOffset(g int) int {
 	switch {
 	case l.Group == 0:
 		return l.KPad() / l.KPerStep * StepBytes
+	case l.Ordered:
+		return g * Lanes * l.ScaleBytes
 	case l.Super():
 		return g * l.superBytes()
 	case l.Levels:
 		return l.KPad()/l.KPerStep*StepBytes + g*Lanes*l.ScaleBytes
 	}
-	return g*l.groupBytes() + l.GroupK(g)/l.KPerStep*StepBytes
+	return g*l.groupBytes() + l.codeBytes(l.GroupK(g))
 }
 
 // ZeroOffset returns where the 32 zero points of group g start in a panel.
@@ -122,8 +144,11 @@ func (l Linear) PanelBytes() int {
 	if l.Super() {
 		return l.Groups()*l.SuperHeader() + l.KPad()/l.KPerStep*StepBytes
 	}
+	if l.Ordered {
+		return l.orderedBytes()
+	}
 	last := max(0, l.Groups()-1)
-	n := l.ScaleOffset(last) + Lanes*l.ScaleBytes
+	n := l.ScaleOffset(last) + l.scaleBytes()
 	switch {
 	case l.Levels:
 		n = roundUp(n, Align)

@@ -37,6 +37,9 @@ func TestOffsets(t *testing.T) {
 		{"u4.g32", 1, 64, 1, 2 * (512 + 64), 32, 576, 1, 576 + 512, 1152, 2, 1, "q16g"},
 		{"u4.g128", 1, 160, 1, 2048 + 64 + 512 + 64, 136, 2112 + 128, 1, 2112 + 512, 2688, 2, 1, "q16g"},
 		{"u4.g64.s32", 1, 72, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "q16g"},
+		{"nf4.g64", 1, 96, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "f32"},
+		{"q5m.g32", 1, 64, 1, 2 * (512 + 128 + 128), 40, 768 + 128, 1, 768 + 640, 1536, 2, 1, "f32"},
+		{"u4o.g32", 1, 96, 1, 320 + 192 + 12*128, 71, 320 + 192 + 8*128, 2, 128, 320 + 192 + 12*128, 3, 1, "f32"},
 		{"u4z.g32", 1, 96, 1, 3*576 + 128, 95, 2*576 + 384, 2, 2*576 + 512, 3*576 + 128, 3, 1, "q16g"},
 	} {
 		l := mustNew(t, c.format, c.n, c.k, 0)
@@ -171,6 +174,9 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 	if l.Nested {
 		return fillNested(t, l, panel, rows, next)
 	}
+	if l.Opened() {
+		return fillOpened(t, l, panel, rows, next)
+	}
 	groups, mask, zero := max(1, l.Groups()), uint32(15), 8
 	if l.Group == 0 || l.KPerStep == 2 {
 		mask, zero = 255, 128
@@ -258,8 +264,8 @@ func fillSuper(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32)
 
 // checkPadding reads the stored k beyond K.
 func checkPadding(t *rapid.T, l Linear, panel []byte) {
-	if l.Nested || l.Offsets {
-		return // inputs are zero there
+	if l.Nested || l.Offsets || l.Minimums || l.Ordered {
+		return // inputs are zero there, or are not read
 	}
 	for i := l.K; i < l.KPad(); i++ {
 		for r := range Lanes {
@@ -295,7 +301,7 @@ func TestRowReadsItsPanel(t *testing.T) {
 func TestPackRefuses(t *testing.T) {
 	u4 := mustNew(t, "u4z.g32", 2, 32, 0)
 	panel := make([]byte, u4.PanelBytes())
-	good := func() Codes { return Codes{make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil} }
+	good := func() Codes { return Codes{make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil, nil} }
 	if err := u4.PackCodes(panel, good()); err != nil {
 		t.Fatal(err)
 	}
@@ -315,9 +321,9 @@ func TestPackRefuses(t *testing.T) {
 	nested := mustNew(t, "u4n.g32", 2, 32, 0)
 	panel = make([]byte, nested.PanelBytes())
 	for name, c := range map[string]Codes{
-		"no steps": {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil},
-		"step":     {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, []uint8{1, 16}},
-		"offset":   {make([]uint8, 64), []float32{1, 1}, []uint8{31, 30}, []uint8{15, 15}},
+		"no steps": {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, nil, nil},
+		"step":     {make([]uint8, 64), []float32{1, 1}, []uint8{8, 8}, []uint8{1, 16}, nil},
+		"offset":   {make([]uint8, 64), []float32{1, 1}, []uint8{31, 30}, []uint8{15, 15}, nil},
 	} {
 		if nested.PackCodes(panel, c) == nil {
 			t.Errorf("accepted nested: %s", name)

@@ -12,9 +12,11 @@ import (
 type Block struct {
 	Rows, Cols int
 	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15, fp8: e4m3
-	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps
+	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps; [Rows, Groups, 2] with minimums
 	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points or offsets
 	Steps      []uint8   // [Rows, Groups]; nil unless the format has steps
+
+	Index []uint16 // [Rows, Cols], the group of each column; nil unless the format is ordered
 
 	low, high []float32 // of each group of a row, where that is needed: scratch
 
@@ -30,6 +32,10 @@ func (b *Block) Resize(f *Format, rows, cols int) {
 	b.Scales = slices.Grow(b.Scales[:0], rows*f.scales(cols))[:rows*f.scales(cols)]
 	if f.super != nil {
 		groups = rows * f.subgroups(cols)
+	}
+	b.Index = b.Index[:0]
+	if f.Ordered() {
+		b.Index = slices.Grow(b.Index, rows*cols)[:rows*cols]
 	}
 	b.Zeros, b.Steps = groupBytes(b.Zeros, groups, f.ZeroBits), groupBytes(b.Steps, groups, f.StepBits)
 }
@@ -49,6 +55,7 @@ func (b *Block) SetRows(at int, rows *Block) {
 	copy(b.Scales[at*groups:], rows.Scales)
 	copy(b.Zeros[at*(len(b.Zeros)/b.Rows):], rows.Zeros)
 	copy(b.Steps[at*(len(b.Steps)/b.Rows):], rows.Steps)
+	copy(b.Index[at*(len(b.Index)/b.Rows):], rows.Index)
 }
 
 // SetRow makes b the row at of a block of format f.
@@ -58,6 +65,7 @@ func (b *Block) SetRow(f *Format, rows *Block, at int) {
 	copy(b.Scales, rows.Scales[at*len(b.Scales):])
 	copy(b.Zeros, rows.Zeros[at*len(b.Zeros):])
 	copy(b.Steps, rows.Steps[at*len(b.Steps):])
+	copy(b.Index, rows.Index[at*len(b.Index):])
 }
 
 // SetZero makes n rows from row at on zero.
@@ -68,6 +76,8 @@ func (b *Block) SetZero(f *Format, at, n int) {
 	zeros, steps := len(b.Zeros)/b.Rows, len(b.Steps)/b.Rows
 	clear(b.Zeros[at*zeros : (at+n)*zeros])
 	clear(b.Steps[at*steps : (at+n)*steps])
+	index := len(b.Index) / b.Rows
+	clear(b.Index[at*index : (at+n)*index])
 }
 
 // Quantize fills b with the codes of x, rows of cols elements. Each row is quantized on its own; where rows share scales, x is the whole weight.
@@ -103,7 +113,7 @@ func (f *Format) checkRows(x []float32, cols int) error {
 		return fmt.Errorf("format %s has no codes", f.Name)
 	}
 	if f.Imported() {
-		return fmt.Errorf("nothing is rounded to %s: its codes come from GGUF files", f.Name)
+		return fmt.Errorf("nothing is rounded to %s: its codes come from checkpoints", f.Name)
 	}
 	if cols < 1 || len(x)%cols != 0 {
 		return fmt.Errorf("%d elements are not rows of %d", len(x), cols)
@@ -116,6 +126,10 @@ func (f *Format) Dequantize(dst []float32, b *Block) {
 	groups, size := f.Groups(b.Cols), f.groupSize(b.Cols)
 	if f.super != nil {
 		f.superNumbers(dst, b)
+		return
+	}
+	if f.opened != nil {
+		f.openNumbers(dst, b)
 		return
 	}
 	if f.StepBits > 0 {

@@ -37,6 +37,7 @@ type Format struct {
 	Rotate bool
 
 	super    *superblock   // of K-quants, whose codes come from checkpoints alone
+	opened   *openCodes    // of codes that kernels make numbers of, which come from checkpoints alone too
 	zero     uint8         // zero point of formats that do not store one
 	levels   *[256]float32 // what codes stand for at scale one; nil: integers, less the zero point
 	quantize func(f *Format, b *Block, row int, x []float32) error
@@ -128,15 +129,15 @@ func Names() []string {
 }
 
 // Plain tells whether the format holds numbers instead of codes.
-func (f *Format) Plain() bool { return f.quantize == nil && f.super == nil }
+func (f *Format) Plain() bool { return f.quantize == nil && !f.Imported() }
 
 // Imported tells whether codes of the format come from checkpoints alone: nothing is rounded to it.
-func (f *Format) Imported() bool { return f.super != nil }
+func (f *Format) Imported() bool { return f.super != nil || f.opened != nil }
 
 // SharesCodes tells whether the codes and scales of one format are those of the other, whatever inputs they are multiplied with.
 func (f *Format) SharesCodes(other *Format) bool {
 	return !f.Plain() && !other.Plain() && f.DType == other.DType && f.Group == other.Group && f.Rows == other.Rows && f.zero == other.zero &&
-		f.ScaleBits == other.ScaleBits && f.ZeroBits == other.ZeroBits && f.super == other.super
+		f.ScaleBits == other.ScaleBits && f.ZeroBits == other.ZeroBits && f.super == other.super && f.opened == other.opened
 }
 
 // Groups returns the number of scales of a row of cols elements; 0 for plain formats. The last group may be short.
@@ -155,13 +156,17 @@ func (f *Format) BitsPerWeight(cols int) float64 {
 	if f.super != nil {
 		return float64(f.DType.Bits()) + (float64(f.scales(cols)*f.ScaleBits)+float64(f.subgroups(cols)*(f.StepBits+f.ZeroBits)))/float64(cols)
 	}
-	return float64(f.DType.Bits()) + float64(f.scales(cols)*f.ScaleBits+f.Groups(cols)*(f.StepBits+f.ZeroBits))/float64(cols)
+	bits := float64(f.DType.Bits())
+	if f.opened != nil {
+		bits = f.opened.bits
+	}
+	return bits + float64(f.scales(cols)*f.ScaleBits+f.Groups(cols)*(f.StepBits+f.ZeroBits))/float64(cols)
 }
 
 // scales returns the number of scales of a row of cols elements.
 func (f *Format) scales(cols int) int {
 	switch {
-	case f.super != nil && f.super.offsets:
+	case f.super != nil && f.super.offsets, f.opened != nil && f.opened.minimums:
 		return 2 * f.Groups(cols)
 	case f.super == nil && f.StepBits > 0:
 		return 1

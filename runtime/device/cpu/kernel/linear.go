@@ -33,6 +33,10 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 	w.check(x, rows, hi)
 	last := min(hi*layout.Lanes, w.N) - 1
 	_ = y[(rows-1)*ldy+last]
+	if w.Opened() {
+		s.openLinear(sc, w, x, y, ldy, rows, lo, hi)
+		return
+	}
 	if p, ok := s.tiles(sc, w, x, rows); ok {
 		p.linear(y, ldy, rows, lo, hi)
 		return
@@ -69,6 +73,10 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 	w.check(x, rows, 2*hi)
 	last := min(hi*layout.Lanes, n) - 1
 	_ = y[(rows-1)*ldy+last]
+	if w.Opened() {
+		s.openSwiGLU(sc, w, x, y, ldy, n, rows, lo, hi)
+		return
+	}
 	if p, ok := s.tiles(sc, w, x, rows); ok {
 		p.swiglu(y, ldy, n, rows, lo, hi)
 		return

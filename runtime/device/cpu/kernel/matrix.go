@@ -24,6 +24,7 @@ const (
 	kindQ5K
 	kindQ6K
 	kindBF16Groups // the kernels of bf16, group by group, and never on tiles
+	kindOpened     // those of f32, on numbers that are made before: see opened.go
 	linearKinds
 )
 
@@ -50,6 +51,9 @@ var superKinds = map[string]int{"q2k.g256": kindQ2K, "q3k.g256": kindQ3K, "q4k.g
 func kindOf(f *layout.Format) (int, error) {
 	if kind, ok := superKinds[f.Name]; ok {
 		return kind, nil
+	}
+	if f.Opened() {
+		return kindOpened, nil
 	}
 	if scaled(f) && f.Group == 0 {
 		return kindBF16, nil

@@ -20,6 +20,7 @@ type Scratch struct {
 	first      int       // row of the block
 	doubles    []float64 // [maxTile, 16], sums of words
 	sums       []byte    // of groups of a block of rows
+	open       openScratch
 	amx        amxScratch
 	attend     attendScratch
 	convolve   convolveArgs

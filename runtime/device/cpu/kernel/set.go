@@ -16,6 +16,7 @@ type Set struct {
 	// nestedSums tells that kernels of u4n want sums of the inputs' codes.
 	nestedSums bool
 	amx        [linearKinds]amxTable // of sets with AMX
+	open       [openKinds]openFunc
 	row        rowKernels
 	attend     [kvKinds]attendKernels
 	fold       foldKernels
@@ -80,7 +81,7 @@ func genericSet() *Set { return referenceSet(Generic, rounding{}) }
 
 // referenceSet builds a set of the Go references alone; rules says of which sets.
 func referenceSet(name string, rules rounding) *Set {
-	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), state: stateReference(), turn: refTurns, rounding: rules}
+	s := &Set{Name: name, row: rowReference(rules), attend: attendReference(rules), fold: foldReference(), state: stateReference(), turn: refTurns, open: openReferences, rounding: rules}
 	if rules.tiles {
 		s.tileAttend = referenceTileAttend()
 	}

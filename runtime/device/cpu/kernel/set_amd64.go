@@ -28,6 +28,7 @@ func archSets() []*Set {
 	v3.nestedSums = true
 	v3.replaceLinear(&linearKernelsAVX2)
 	v3.wide = wideAVX2()
+	v3.open = openKernelsAVX2
 
 	v4 := *v3
 	v4.Name, v4.needs = "x86-64-v4", featuresV4
@@ -37,6 +38,7 @@ func archSets() []*Set {
 	v4.turn[kvBF16], v4.turn[kvI8] = turnBlocks(kvBF16, turnBF16AVX512), turnBlocks(kvI8, turnI8AVX512)
 	v4.replaceLinear(&linearKernelsAVX512)
 	v4.wide = widenings{}
+	v4.open = openKernelsAVX512
 
 	vnni := v4
 	vnni.Name, vnni.needs = "x86-64-v4-vnni", featuresVNNI

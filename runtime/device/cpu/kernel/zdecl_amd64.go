@@ -1230,6 +1230,36 @@ func bf16x11BF16(a *linearArgs)
 //go:noescape
 func bf16x12BF16(a *linearArgs)
 
+// openLevelsAVX2 writes the numbers of codes that a table says, times a scale.
+//
+//go:noescape
+func openLevelsAVX2(a *openArgs)
+
+// openFifthsAVX2 writes the numbers of codes of five bits, times a scale, plus a minimum.
+//
+//go:noescape
+func openFifthsAVX2(a *openArgs)
+
+// openOrderedAVX2 writes the numbers of codes less the zero point, times the scale, of each column's group.
+//
+//go:noescape
+func openOrderedAVX2(a *openArgs)
+
+// openLevelsAVX512 writes the numbers of codes that a table says, times a scale.
+//
+//go:noescape
+func openLevelsAVX512(a *openArgs)
+
+// openFifthsAVX512 writes the numbers of codes of five bits, times a scale, plus a minimum.
+//
+//go:noescape
+func openFifthsAVX512(a *openArgs)
+
+// openOrderedAVX512 writes the numbers of codes less the zero point, times the scale, of each column's group.
+//
+//go:noescape
+func openOrderedAVX512(a *openArgs)
+
 // f32widex1AVX2 multiplies 1 rows with a panel of f32wide.
 //
 //go:noescape

@@ -137,6 +137,20 @@ var linearKernelsBF16 = [linearKinds]linearTable{
 	},
 }
 
+// openKernelsAVX2 make numbers of codes.
+var openKernelsAVX2 = [openKinds]openFunc{
+	openLevels:  openLevelsAVX2,
+	openFifths:  openFifthsAVX2,
+	openOrdered: openOrderedAVX2,
+}
+
+// openKernelsAVX512 make numbers of codes.
+var openKernelsAVX512 = [openKinds]openFunc{
+	openLevels:  openLevelsAVX512,
+	openFifths:  openFifthsAVX512,
+	openOrdered: openOrderedAVX512,
+}
+
 // wideKernelsAVX2 multiply wide panels with wide rows.
 var wideKernelsAVX2 = [wideKinds]linearKernels{
 	wideF32:   {tile: 6, rows: [maxTile + 1]linearFunc{1: f32widex1AVX2, 2: f32widex2AVX2, 3: f32widex3AVX2, 4: f32widex4AVX2, 5: f32widex5AVX2, 6: f32widex6AVX2}},

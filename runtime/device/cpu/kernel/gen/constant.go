@@ -18,6 +18,7 @@ var constants = map[string][]uint64{
 	"oneWords":       every(0x00010001),
 	"lowNibbles":     every(0x0f0f0f0f),
 	"lowBits":        every(0xf),
+	"sixteens":       every(16),
 	"lowNibbleWords": every(0x000f000f),
 	"minusZeroU8":    every(0xffffff80),
 	"e4m3AsF16":      every(0xbfffbfff),                                                                // without the second copy of the sign

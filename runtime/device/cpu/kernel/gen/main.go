@@ -27,7 +27,7 @@ func main() {
 func generate() map[string][]byte {
 	files := map[string][]byte{}
 	var declarations, tables strings.Builder
-	for _, family := range []func() []unit{linearUnits, wideUnit, tileUnits, rowUnits, attendUnits, attendTileUnits, stateUnits} {
+	for _, family := range []func() []unit{linearUnits, openUnits, wideUnit, tileUnits, rowUnits, attendUnits, attendTileUnits, stateUnits} {
 		for _, u := range family() {
 			files[u.file+"_amd64.s"] = u.assembly()
 			for _, f := range u.functions {

@@ -1,0 +1,111 @@
+package layout
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"llmc/internal/dtype"
+)
+
+// Panels of codes that stand for numbers which no whole numbers are, or that have minimums: each group has, for every output,
+//
+//	steps of codes' lower four bits, [Gp/32][32] u32 of their fifth bits, that of k in bit k%32, [32] scales, [32] minimums
+//
+// without those that the format lacks. A code stands for Table[code], or itself, times the scale, plus the minimum. Kernels make f32 of a part of a panel at a time
+// and multiply that with inputs in f32, so that products are those of the very numbers that the checkpoint stands for.
+
+// fifthUnit is how many codes have their fifth bits in one word.
+const fifthUnit = 32
+
+// Opened tells whether kernels make f32 of panels before they multiply them.
+func (f *Format) Opened() bool { return f.Table != nil || f.Fifth || f.Minimums || f.Ordered }
+
+// openCode is code k of an output.
+func (l Linear) openCode(panel []byte, lane, k int) uint8 {
+	code := l.nibble(panel, lane, k)
+	if l.Fifth {
+		code |= uint8(binary.LittleEndian.Uint32(panel[l.fifthOffset(k)+4*lane:])>>(k%fifthUnit)&1) << 4
+	}
+	return code
+}
+
+// fifthOffset returns where the fifth bits of k and its neighbours start.
+func (l Linear) fifthOffset(k int) int {
+	g := k / l.Group
+	return l.StepOffset(g*l.Group) + l.GroupK(g)/l.KPerStep*StepBytes + k%l.Group/fifthUnit*StepBytes
+}
+
+// openNumber is the number that code k of an output stands for. With minimums the product is exact, so it is rounded once.
+func (l Linear) openNumber(panel []byte, lane, k int) float32 {
+	if l.Ordered {
+		return l.orderedNumber(panel, lane, k)
+	}
+	g, code := k/l.Group, l.openCode(panel, lane, k)
+	v := float32(code)
+	if l.Table != nil {
+		v = l.Table[code]
+	}
+	v = float32(v * l.Scale(panel, lane, g))
+	if l.Minimums {
+		v += l.openMinimum(panel, lane, g)
+	}
+	return v
+}
+
+func (l Linear) openMinimum(panel []byte, lane, g int) float32 {
+	b := panel[l.ScaleOffset(g)+Lanes*l.ScaleBytes+lane*l.ScaleBytes:]
+	if l.ScaleBytes == 2 {
+		return dtype.F16ToF32(binary.LittleEndian.Uint16(b))
+	}
+	return math.Float32frombits(binary.LittleEndian.Uint32(b))
+}
+
+// packOpen packs rows of codes; scales are [rows, Groups], with minimums [rows, Groups, 2].
+func (l Linear) packOpen(panel []byte, c Codes, rows int) error {
+	groups, scales := l.Groups(), 1
+	if l.Ordered {
+		return l.packOrdered(panel, c, rows)
+	}
+	if l.Minimums {
+		scales = 2
+	}
+	if len(c.Scales) != rows*groups*scales {
+		return fmt.Errorf("%d rows of %s need %d scales (and minimums), got %d", rows, l.Name, rows*groups*scales, len(c.Scales))
+	}
+	for r := range rows {
+		for g := range groups {
+			for i, scale := range c.Scales[(r*groups+g)*scales:][:scales] {
+				at := l.ScaleOffset(g) + (i*Lanes+r)*l.ScaleBytes
+				if err := l.putScale(panel[at:], scale); err != nil {
+					return fmt.Errorf("row %d, group %d: %w", r, g, err)
+				}
+			}
+			lo, hi := g*l.Group, min(l.K, (g+1)*l.Group)
+			if err := l.packOpenCodes(panel[l.StepOffset(lo)+4*r:], c.Codes[r*l.K+lo:r*l.K+hi], l.GroupK(g)); err != nil {
+				return fmt.Errorf("row %d, group %d: %w", r, g, err)
+			}
+		}
+	}
+	return nil
+}
+
+// packOpenCodes stores one lane of a group, k codes with the padding.
+func (l Linear) packOpenCodes(lane []byte, row []uint8, k int) error {
+	if !l.Fifth {
+		zero := uint8(0)
+		for l.Table != nil && l.Table[zero] != 0 {
+			zero++
+		}
+		return packNibbles(lane, row, k, zero)
+	}
+	fifth := lane[k/l.KPerStep*StepBytes:]
+	for i, code := range row {
+		if code > 31 {
+			return fmt.Errorf("code %d is above 31", code)
+		}
+		lane[i/8*StepBytes+i%4] |= code & 15 << (i % 8 / 4 * 4)
+		fifth[i/fifthUnit*StepBytes+i%fifthUnit/8] |= code >> 4 << (i % 8)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package quant
+
+import (
+	"fmt"
+
+	"llmc/internal/dtype"
+)
+
+// openCodes is how groups of codes become numbers in formats whose kernels make f32 of them before they multiply: a level of a table times the group's scale, or the
+// code times the scale plus the group's minimum, which follows the scale in a Block's Scales.
+type openCodes struct {
+	bits     float64      // of a code, and its share of what says its group
+	levels   *[16]float32 // nil: codes are whole numbers
+	minimums bool
+	ordered  bool // the group of each column is in a Block's Index; codes have zero points
+}
+
+// nf4Format and fp4Format are the types of 4 bits of bitsandbytes (QLoRA, Dettmers et al. 2023): a level times the largest magnitude of a block.
+var (
+	nf4Format = Format{
+		Name: "nf4", Doc: "4 bits of bitsandbytes' normal floats, a scale in f32 per 64 inputs; inputs f32; CPUs only",
+		Type: "nf4.g64", DType: dtype.U4, Group: 64, ScaleBits: 32, zero: 7, opened: &openCodes{bits: 4, levels: &dtype.NF4}, bound: exactBound,
+	}
+	fp4Format = Format{
+		Name: "fp4", Doc: "4 bits of bitsandbytes' floating point, a scale in f32 per 64 inputs; inputs f32; CPUs only",
+		Type: "fp4.g64", DType: dtype.U4, Group: 64, ScaleBits: 32, opened: &openCodes{bits: 4, levels: &dtype.FP4}, bound: exactBound,
+	}
+	// q51Format is Q5_1 of GGUF files (llama.cpp, ggml-quants).
+	q51Format = Format{
+		Name: "q5_1", Doc: "5 bits of GGUF files, a scale and a minimum per 32 inputs; inputs f32; CPUs only",
+		Type: "q5m.g32", DType: dtype.U8, Group: 32, ScaleBits: 16, opened: &openCodes{bits: 5, minimums: true}, bound: exactBound,
+	}
+)
+
+// orderedFormat is int4 with zero points, whose groups are not columns side by side: act-order (GPTQ, Frantar et al. 2022) of matrices that no input can be sorted for.
+func orderedFormat(group int) Format {
+	return Format{
+		Name: fmt.Sprintf("int4-g%d-order", group), Doc: fmt.Sprintf("4 bits, scales and zero points of groups of %d inputs anywhere in a row; inputs f32; CPUs only", group),
+		Type: fmt.Sprintf("int4o.g%d", group), DType: dtype.U4, Group: group, ScaleBits: 16, ZeroBits: 8, opened: &openCodes{bits: 4.5, ordered: true}, bound: exactBound,
+	}
+}
+
+// Ordered tells whether columns of the format say which group they are in.
+func (f *Format) Ordered() bool { return f.opened != nil && f.opened.ordered }
+
+// HasLevels tells whether codes of the format stand for these levels.
+func (f *Format) HasLevels(levels *[16]float32) bool {
+	return f.opened != nil && f.opened.levels != nil && *f.opened.levels == *levels
+}
+
+// exactBound is that of formats that nothing is rounded to.
+func exactBound(int) (rms, most float64) { return 0, 0 }
+
+// openNumbers writes the numbers of all rows, products and sums rounded one by one, as the checkpoints' own software does.
+func (f *Format) openNumbers(dst []float32, b *Block) {
+	o, groups := f.opened, f.Groups(b.Cols)
+	if o.ordered {
+		for i, code := range b.Codes {
+			g := i/b.Cols*groups + int(b.Index[i])
+			dst[i] = float32(int32(code)-int32(b.Zeros[g])) * b.Scales[g]
+		}
+		return
+	}
+	for i := range b.Rows * groups {
+		r, g := i/groups, i%groups
+		lo, hi := r*b.Cols+g*f.Group, r*b.Cols+min(b.Cols, (g+1)*f.Group)
+		for k, code := range b.Codes[lo:hi] {
+			if o.levels != nil {
+				dst[lo+k] = o.levels[code&15] * b.Scales[i]
+				continue
+			}
+			dst[lo+k] = float32(float32(code)*b.Scales[2*i]) + b.Scales[2*i+1]
+		}
+	}
+}
