@@ -80,7 +80,7 @@ func TestModelsPage(t *testing.T) {
 		for _, name := range names {
 			switch why := withoutGPUKernel[name]; why {
 			case "":
-			case latentCache, stateCache:
+			case stateCache:
 				gpu = "refused: no " + why + " (VerifyEmulated)"
 			default:
 				gpu = "refused: no kernel for " + why + " (VerifyEmulated)"

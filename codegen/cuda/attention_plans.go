@@ -120,7 +120,7 @@ type sharedRows struct {
 func newSharedRows(a *attend, item []ptx.Reg) *sharedRows {
 	a.e.Section("shared rows")
 	row := a.e.Shr(a.lane, 2)
-	parts := (a.dimPad()/16 + attentionWarps - 1) / attentionWarps
+	parts := (a.valuesPad()/16 + attentionWarps - 1) / attentionWarps
 	w := &sharedRows{rowState: newRowState(a, item, row, 2*parts)}
 	w.queries = w.queryPlace(a.q, a.e.Const(ptx.U32, 0), a.rowBytes())
 	w.keys = a.e.Mad(a.warp, 16*a.keyRowBytes(), w.keyPlace())
@@ -182,7 +182,7 @@ func (w *sharedRows) accumulate(slot ptx.Reg) {
 
 // ours runs then if the warp's share has blocks n and n+1.
 func (w *sharedRows) ours(n int, then func()) {
-	all := w.dimPad() / 16
+	all := w.valuesPad() / 16
 	if (n/2+1)*attentionWarps <= all {
 		then()
 		return

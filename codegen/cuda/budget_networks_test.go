@@ -5,6 +5,7 @@ package cuda_test
 import (
 	"testing"
 
+	"llmc/internal/dtype"
 	"llmc/ir"
 )
 
@@ -30,6 +31,16 @@ var budgetNetworks = []struct {
 	{"qwen2-moe 57B", mixture{151936, 3584, 2560, 64, ir.Routing{TopK: 8}, "silu", true, true, ir.Gate{}, false}.build, []string{"bf16", "int4-g128"}},
 	{"deepseek v3", mixture{129280, 7168, 2048, 256,
 		ir.Routing{TopK: 8, Groups: 8, TopGroups: 4, Score: "sigmoid", GroupScore: "top2", Bias: &ir.Value{}, Normalize: true, Scale: 2.5}, "silu", false, false, ir.Gate{}, false}.build, []string{"fp8"}},
+	{"attention of deepseek v2 lite", latentOf(16, 2048, dtype.BF16), []string{"bf16", "f16", "int8", "fp8", "fp8-block", "int4-g32", "int4-g64-zp"}},
+	{"attention of deepseek v3", latentOf(128, 7168, dtype.BF16), []string{"bf16", "fp8-block"}},
+	{"attention of deepseek v2 lite over f16", latentOf(16, 2048, dtype.F16), []string{"bf16"}},
+	{"attention of deepseek v2 lite over e4m3", latentOf(16, 2048, dtype.F8E4M3), []string{"bf16"}},
+	{"attention of deepseek v2 lite over int8", latentOf(16, 2048, dtype.I8), []string{"bf16"}},
+}
+
+// latentOf is a layer of latent attention in the sizes of DeepSeek's models.
+func latentOf(heads, hidden int, cache dtype.Type) func(t *testing.T) *ir.Module {
+	return latentNetwork{latentShape{heads, 512, 64, cache}, 128, 128, hidden, 1024, "interleaved"}.build
 }
 
 func feedForwardOf(act string, hidden, features int) func(t *testing.T) *ir.Module {

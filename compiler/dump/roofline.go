@@ -95,6 +95,9 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.rope_kv_rows":      {positions: (*predictor).written},
 	"cuda.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
 	"cuda.attention_ahead":   {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cuda.linear_heads":      {flops: (*predictor).headProducts},
+	"cuda.latent_write":      {positions: (*predictor).written},
+	"cuda.attention_latent":  {positions: (*predictor).attended, flops: (*predictor).latentScores},
 
 	// Launches of sampling are counted as if the row wanted all of them.
 	"cuda.sample_edit":   {few: true},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"llmc/engine"
-	"llmc/engine/layout"
 )
 
 // pool says where each cache of a program lies in a page. A page is one block of bytes that covers PageSize positions in all layers of all
@@ -21,10 +20,7 @@ type cacheLayers struct{ offset, layerBytes int64 }
 func newPool(caches []engine.Cache, pageSize int) (*pool, error) {
 	p := &pool{}
 	for _, c := range caches {
-		if c.Kind != "paged" {
-			return nil, fmt.Errorf("cache %q: a %s cache is not supported on GPUs", c.Name, c.Kind)
-		}
-		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
+		kv, err := c.Plain(pageSize)
 		if err != nil {
 			return nil, fmt.Errorf("cache %q: %w", c.Name, err)
 		}
