@@ -37,6 +37,7 @@ type attend struct {
 	format              tileFormat
 	block               int // tokens of an item at most
 	slots               int // tiles in shared memory
+	latentParked        int // see parkedBlocks
 
 	lane, warp ptx.Reg
 	q, ring    ptx.Reg // shared memory: queries, slots of tiles

@@ -32,7 +32,15 @@ func (a *attend) planLatent() {
 	if a.bytes(a.slots) > a.e.sharedMemory {
 		a.slots = 1
 	}
+	for manyBlocks := a.warpBlocks() >= 14; manyBlocks && a.latentParked < mostParked; a.latentParked += 2 {
+		if a.bytes(a.slots)+2*16*attentionThreads > a.e.sharedMemory {
+			return
+		}
+	}
 }
+
+// mostParked is how many of the 16 blocks of 8 channels that a warp has of 512 are kept in shared memory from split to split where there is room.
+const mostParked = 6
 
 // valuesPad is the channels of values that the matrix units see.
 func (a *attend) valuesPad() int { return (a.values + 15) / 16 * 16 }
