@@ -32,12 +32,16 @@ func (a *attend) planLatent() {
 	if a.bytes(a.slots) > a.e.sharedMemory {
 		a.slots = 1
 	}
-	for manyBlocks := a.warpBlocks() >= 14; manyBlocks && a.latentParked < mostParked; a.latentParked += 2 {
+	for a.fillsRegisters() && a.latentParked < mostParked {
 		if a.bytes(a.slots)+2*16*attentionThreads > a.e.sharedMemory {
 			return
 		}
+		a.latentParked += 2
 	}
 }
+
+// fillsRegisters tells that values of latent rows are so wide that the results of a split and those before it take nearly all registers of a thread.
+func (a *attend) fillsRegisters() bool { return a.latent() && a.warpBlocks() >= 14 }
 
 // mostParked is how many of the 16 blocks of 8 channels that a warp has of 512 are kept in shared memory from split to split where there is room.
 const mostParked = 6
