@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"llmc/engine"
+	"llmc/engine/layout"
 	"llmc/internal/dtype"
 	"llmc/internal/quant"
 	"llmc/ir"
@@ -99,6 +100,12 @@ func (b *build) checkCaches() error {
 		for _, t := range b.targets {
 			if !slices.Contains(engine.CacheKinds[t.Device], c.Kind) {
 				return fmt.Errorf("target %s takes no %s cache, which %s models have: build for other targets", t.Name, c.Kind, m.Name)
+			}
+			if c.Kind != ir.Latent || t.Device != "cuda" {
+				continue
+			}
+			if _, err := layout.NewPlainLatent(dtype.BF16, layout.MinPageSize, int(c.Rank), int(c.Dim)); err != nil {
+				return fmt.Errorf("target %s: %w: build for other targets", t.Name, err)
 			}
 		}
 		if name := b.KVDType; c.Kind == ir.State && name != "" && name != Auto && name != c.DType.String() {

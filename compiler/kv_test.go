@@ -80,10 +80,14 @@ func TestKVFormatsOfLatentRows(t *testing.T) {
 	const dir = "checkpoints/deepseek-v3-v5"
 	targets := cpuTargets()
 	for i, c := range []struct {
-		format       string
-		bytes, scale int // that of a scale, of which those of a page's 16 positions fill a line together
-	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 4}, {"int8", 1, 4}} {
-		target := targets[i%len(targets)]
+		format, gpu  string // "": a target of CPUs
+		bytes, scale int    // that of a scale, of which those of a page's 16 positions fill a line together
+	}{{"f32", "", 4, 0}, {"bf16", "", 2, 0}, {"f16", "", 2, 0}, {"fp8", "", 1, 4}, {"int8", "", 1, 4},
+		{"f16", "sm80", 2, 0}, {"fp8", "sm80", 1, 4}, {"int8", "sm89", 1, 4}, {"fp8", "sm90", 1, 4}} {
+		device, target := engine.Device(cpu.Device{}), targets[i%len(targets)]
+		if c.gpu != "" {
+			device, target = emu.Device{}, c.gpu
+		}
 		t.Run(c.format+"/"+target, func(t *testing.T) {
 			plan := plantest.Build(t, dir, compiler.Options{Archs: []string{target}, KVDType: c.format, Check: true})
 			program, err := plan.Program("step", target)
@@ -91,13 +95,35 @@ func TestKVFormatsOfLatentRows(t *testing.T) {
 			memory, err := dump.NewMemory(plan, program, dump.MemorySettings{})
 			check(t, err)
 			const rank, rope = 32, 8
-			if want := int64(plan.Info().Layers * ((rank+rope)*c.bytes + c.scale)); memory.KVTokenBytes != want {
+			width := (rank + rope) * c.bytes
+			if c.gpu != "" {
+				width = (width + 15) / 16 * 16
+			}
+			if want := int64(plan.Info().Layers * (width + c.scale)); memory.KVTokenBytes != want {
 				t.Errorf("a position takes %d bytes, want %d", memory.KVTokenBytes, want)
 			}
-			if v := verifiedPlan(t, cpu.Device{}, plan, "../testdata/"+dir); !v.OK || v.Compared < 4 {
+			if v := verifiedPlan(t, device, plan, "../testdata/"+dir); !v.OK || v.Compared < 4 {
 				t.Errorf("%+v", *v)
 			}
 		})
+	}
+}
+
+// Rows of latent caches that GPU kernels have no room for are refused in a line.
+func TestLatentRowsBeyondKernels(t *testing.T) {
+	dir, seed := t.TempDir(), uint64(3)
+	for sizes, want := range map[string]string{
+		`"kv_lora_rank": 528, "qk_rope_head_dim": 16`: "latent cache of rank 528 in rows of 544",
+		`"kv_lora_rank": 512, "qk_rope_head_dim": 66`: "latent cache of rank 512 in rows of 578",
+		`"kv_lora_rank": 33, "qk_rope_head_dim": 16`:  "latent cache of rank 33 in rows of 49",
+	} {
+		config := `{"model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "vocab_size": 48, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1,
+"num_attention_heads": 2, "max_position_embeddings": 64, "q_lora_rank": null, "qk_nope_head_dim": 16, "v_head_dim": 16, "first_k_dense_replace": 1, ` + sizes + "}"
+		check(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644))
+		_, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: filepath.Join(dir, "x.plan"), Archs: []string{"sm89"}, Random: &seed})
+		if err == nil || !strings.Contains(err.Error(), "target sm89: "+want+": GPU kernels take") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %s", sizes, err, want)
+		}
 	}
 }
 

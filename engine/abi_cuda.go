@@ -15,6 +15,9 @@ const fragmentInputs = "bf16 f16 e4m3t e4m3g s8t"
 // cudaCaches are the element types of caches; codes have a scale for each row, which a kernel that writes them must have the whole of.
 const cudaCaches = "bf16 f16 f8e4m3 i8"
 
+// itemAttrs say how attention is cut into items, which a device lists by them; see Item.
+var itemAttrs = []AttrRow{intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)}
+
 // cudaKernels run on devices that execute the plan's PTX: "cuda" and its emulator. What a row states holds for every entry that implements it.
 // m stands for any number of rows. Rows of bf16, f16 and codes are padded with zeros to a multiple of 64.
 var cudaKernels = []Kernel{
@@ -153,7 +156,7 @@ var cudaKernels = []Kernel{
 			scratch("partials", "f32", "lines 16"), optional(vector("alibi", "f32", "heads")), optional(vector("sinks", "f32", "heads"))},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)),
 			optionalAttr(intAttr("chunk", 0, math.MaxInt32)),
-			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)},
+			optionalAttr(floatAttr("softcap", 0, 1e6))}, itemAttrs,
 			allOptional(ropeAttrs)),
 		Where: []string{"layer < layers", "kv_heads divides heads", "rotary_dim <= dim"},
 		Check: checkAttentionItems,
@@ -167,7 +170,7 @@ var cudaKernels = []Kernel{
 			scratch("partials", "f32", "lines 16")},
 		Attrs: slices.Concat(headAttrs, []AttrRow{floatAttr("scale", 0, 1e6), optionalAttr(intAttr("window", 0, math.MaxInt32)), intAttr("ahead", 1, math.MaxInt32),
 			optionalAttr(intAttr("chunk", 0, math.MaxInt32)),
-			optionalAttr(floatAttr("softcap", 0, 1e6)), intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)}),
+			optionalAttr(floatAttr("softcap", 0, 1e6))}, itemAttrs),
 		Where: []string{"layer < layers", "kv_heads divides heads"},
 		Check: checkAttentionItems,
 	},
@@ -194,10 +197,15 @@ func checkAttentionItems(b *Bound) error {
 	if block := b.Launch.Int("block", 0); block != 1 && b.Kernel.Operand(b.Launch, "inv_freq").Kind != OperandNone {
 		return fmt.Errorf("items of %d tokens; keys are turned for one token at a time", block)
 	}
+	return firstError(checkItemCounters(b), checkRotateOnRead(b))
+}
+
+// checkItemCounters bounds what a device keeps for items in pieces.
+func checkItemCounters(b *Bound) error {
 	if extra, planes := b.Launch.Int("extra", 0), b.Launch.Int("planes", 0); extra*planes > 1<<20 {
 		return fmt.Errorf("%d counters of items in pieces", extra*planes)
 	}
-	return checkRotateOnRead(b)
+	return nil
 }
 
 // squares finish the norm of x. raw is what x was quantized from, which entries for few rows read instead.

@@ -22,7 +22,7 @@ const (
 var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.PlainTypes}
 
 // CacheKinds lists, by device, the kinds of cache that kernels read.
-var CacheKinds = map[string][]string{"cpu": {Paged, Cross, Latent, State}, "cuda": {Paged, State}}
+var CacheKinds = map[string][]string{"cpu": {Paged, Cross, Latent, State}, "cuda": {Paged, Latent, State}}
 
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
@@ -38,15 +38,11 @@ var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
 		return kv.Bytes(), nil
 	},
 	"cuda": func(c *Cache, pageSize int) (int, error) {
-		switch c.Kind {
-		case State:
+		if c.Kind == State {
 			state, err := c.State()
 			return state.Bytes(), err
-		case Paged:
-		default:
-			return 0, fmt.Errorf("GPU kernels read no cache of kind %q; build the plan for a CPU target", c.Kind)
 		}
-		kv, err := layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
+		kv, err := c.Plain(pageSize)
 		if err != nil {
 			return 0, err
 		}
@@ -90,6 +86,17 @@ func (c *Cache) Layout(pageSize int) (layout.KV, error) {
 		return layout.NewLatent(c.DType, pageSize, c.Rank, c.Dim)
 	}
 	return layout.NewKV(c.DType, pageSize, c.KVHeads, c.Dim)
+}
+
+// Plain describes a layer's part of a page on GPUs.
+func (c *Cache) Plain(pageSize int) (layout.PlainKV, error) {
+	switch c.Kind {
+	case Paged:
+		return layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
+	case Latent:
+		return layout.NewPlainLatent(c.DType, pageSize, c.Rank, c.Dim)
+	}
+	return layout.PlainKV{}, fmt.Errorf("GPU kernels read no cache of kind %q; build the plan for a CPU target", c.Kind)
 }
 
 // LayerBytes returns what one layer of the program's cache takes of a page of so many positions, on the device of its target.

@@ -13,10 +13,10 @@ var latentOps = []*OpInfo{
 	{
 		Name: "linear_heads",
 		Doc: "y[m, h*N+n] = sum over k of x[m, h*K+k]*w[h,n,k]: each head's columns times a matrix of its own. " +
-			"x is first rounded as input says, which is what w's format is multiplied with: to bf16, or to the codes that quantize makes of a head's columns.",
+			"x is first rounded as input says, which is what w's format is multiplied with: to bf16 or f16, or to the codes that quantize makes of a head's columns.",
 		Args: []ArgInfo{argX, argStack},
 		Attrs: []AttrInfo{
-			{Name: "input", Kind: Text, Default: "f32", Enum: headInputs, Doc: "f32, bf16, or a format of quantize"},
+			{Name: "input", Kind: Text, Default: "f32", Enum: headInputs, Doc: "f32, bf16, f16, or a format of quantize"},
 			{Name: "group", Kind: Int, Default: int64(0), Doc: "columns of a group of the format, as of quantize"},
 		},
 		Results: []string{"y"}, Flags: RowWise, Shape: shapeLinearHeads,
@@ -38,7 +38,7 @@ var latentOps = []*OpInfo{
 	},
 }
 
-var headInputs = []string{"f32", "bf16", "q16t", "q16g", "q8t", "q8g"}
+var headInputs = []string{"f32", "bf16", "f16", "q16t", "q16g", "q8t", "q8g"}
 
 func shapeLinearHeads(_ *Module, op *Op) ([]Type, error) {
 	x, w := op.Arg("x"), op.Arg("w")

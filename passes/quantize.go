@@ -174,9 +174,12 @@ func (c *Context) convertInputs(f *ir.Func, forms map[*ir.Weight]form) error {
 	return nil
 }
 
-// headInput tells an op that rounds its input itself which form its weight needs.
+// headInput tells an op that rounds its input itself which form its weight needs: of codes that it can not make, numbers.
 func (c *Context) headInput(f *ir.Func, op *ir.Op, to form) *ir.Op {
 	name := to.format
+	if name != "" && !slices.ContainsFunc(op.Kind.Attrs, func(a ir.AttrInfo) bool { return a.Name == "input" && slices.Contains(a.Enum, name) }) {
+		to, name = plainForm, ""
+	}
 	if name == "" {
 		name = to.dtype.String()
 	}

@@ -28,6 +28,7 @@ const (
 type attend struct {
 	e                   *entry
 	heads, kvHeads, dim int
+	values              int // channels of a value: dim, or of latent rows the first so many
 	rows                int // queries of a CTA at most: tokens times heads
 	shares              int // warps that have the channels of 16 rows
 	group               int // query heads of a CTA
@@ -36,6 +37,7 @@ type attend struct {
 	format              tileFormat
 	block               int // tokens of an item at most
 	slots               int // tiles in shared memory
+	latentParked        int // see parkedBlocks
 
 	lane, warp ptx.Reg
 	q, ring    ptx.Reg // shared memory: queries, slots of tiles
@@ -51,13 +53,15 @@ type attend struct {
 func newAttend(e *entry) *attend {
 	attr := func(name string) int { return int(e.launch.Int(name, 0)) }
 	a := &attend{e: e, heads: attr("heads"), kvHeads: attr("kv_heads"), dim: attr("dim"), reach: engine.ReachOf(e.launch)}
+	a.values = a.dim
 	a.format = tileFormatOf(e)
+	if a.latent() {
+		a.planLatent()
+		return a
+	}
 	a.shares = (a.dimPad() + warpChannels - 1) / warpChannels
 	a.rows = 16 * attentionWarps / a.shares
-	all := a.heads / a.kvHeads
-	a.parts = (all + a.rows - 1) / a.rows
-	a.group = (all + a.parts - 1) / a.parts
-	a.block = a.rows / a.group
+	a.shareHeads()
 	if e.turnsOnRead() {
 		a.block = 1 // the rows of a CTA share its keys, so that all must have one token's frequencies
 	}
@@ -66,6 +70,14 @@ func newAttend(e *entry) *attend {
 		a.slots--
 	}
 	return a
+}
+
+// shareHeads gives the query heads of a KV head to as few CTAs as have rows for them.
+func (a *attend) shareHeads() {
+	all := a.heads / a.kvHeads
+	a.parts = (all + a.rows - 1) / a.rows
+	a.group = (all + a.parts - 1) / a.parts
+	a.block = a.rows / a.group
 }
 
 // bytes is the shared memory with that many slots.
@@ -179,7 +191,7 @@ func (a *attend) query(item []ptx.Reg, row ptx.Reg) (token, column, ok ptx.Reg) 
 		head = a.e.Mad(a.e.CtaZ(), a.group, head)
 		ok = a.e.CmpAnd(ptx.LT, head, a.heads/a.kvHeads, ok)
 	}
-	column = a.e.Mul(a.e.Mad(a.e.CtaY(), a.heads/a.kvHeads, head), a.dim)
+	column = a.e.Mul(a.e.Mad(a.e.CtaY(), a.heads/a.kvHeads, head), a.values)
 	return a.e.Add(item[1], number), column, ok
 }
 
@@ -194,10 +206,18 @@ func (a *attend) stageQueries(item []ptx.Reg) {
 		token, column, ok := a.query(item, row)
 		both := a.e.Const(ptx.B32, 0)
 		a.e.If(a.e.CmpAnd(ptx.LT, d, a.dim, ok), func() {
-			a.e.Set(both, a.queryPair(a.e.row("q", token), a.e.Add(column, d), d).As(ptx.B32))
+			a.e.Set(both, a.queryChannels(token, column, d).As(ptx.B32))
 		})
 		a.e.St(a.e.Mad(row, a.rowBytes(), a.e.Index(a.q, a.queryOrder(d), 2)), both)
 	})
+}
+
+// queryChannels reads channels d and d+1 of a token's head that begins at column.
+func (a *attend) queryChannels(token, column, d ptx.Reg) ptx.Reg {
+	if a.latent() {
+		return a.latentPair(token, column, d)
+	}
+	return a.queryPair(a.e.row("q", token), a.e.Add(column, d), d)
 }
 
 // queryPair reads channels d and d+1 of a head at column of a row of q. The second may be behind an odd head's last one.
@@ -246,6 +266,10 @@ type scorePlan interface {
 
 // tiles goes through the tiles that some row of the CTA sees. Tiles of keys and of values are copied in turn, slots-1 of them ahead.
 func (a *attend) tiles(plan scorePlan) {
+	if a.latent() {
+		a.latentTiles(plan)
+		return
+	}
 	l := &a.load
 	a.e.Section("first tiles")
 	for j := range a.slots - 1 {
@@ -273,10 +297,15 @@ func (a *attend) tiles(plan scorePlan) {
 		}
 		plan.scores(keys, position)
 		plan.accumulate(arrive(1))
-		next := a.e.Add(position, attentionTile)
-		a.e.If(a.e.CmpOr(ptx.GE, next, end, a.e.Eq(a.e.And(next, attentionSplit-1), 0)), func() { a.endSplit(plan, position) })
+		a.splitAt(plan, position, end)
 	})
 	a.finish(plan)
+}
+
+// splitAt is for the end of the tile at a position: of a split too, or of all tiles.
+func (a *attend) splitAt(plan scorePlan, position, end ptx.Reg) {
+	next := a.e.Add(position, attentionTile)
+	a.e.If(a.e.CmpOr(ptx.GE, next, end, a.e.Eq(a.e.And(next, attentionSplit-1), 0)), func() { a.endSplit(plan, position) })
 }
 
 // base2 is the factor that makes the products of queries and keys exponents of 2.

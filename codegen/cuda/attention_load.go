@@ -42,9 +42,14 @@ func (a *attend) startLoads(item []ptx.Reg) loads {
 	groups := a.e.Shr(a.e.pageSize, 4)
 	l.magic = a.e.Div(a.e.Add(groups, 1<<31-1), groups)
 	l.page, l.offset, l.keys, l.left = a.e.Reg(ptx.U32), a.e.Reg(ptx.U32), a.e.Reg(ptx.Global), a.e.Reg(ptx.S32)
-	l.values = a.e.valueBytes()
+	if !a.latent() {
+		l.values = a.e.valueBytes()
+	}
 	if l.scaled() {
-		l.scales, l.valueScales = a.e.Reg(ptx.Global), a.e.Mul(a.e.kvRows(), kvScaleBytes)
+		l.scales = a.e.Reg(ptx.Global)
+		if !a.latent() {
+			l.valueScales = a.e.Mul(a.e.kvRows(), kvScaleBytes)
+		}
 		l.scalesTo = a.e.Add(a.e.Mad(a.warp, 16*kvScaleBytes, a.e.Shl(a.lane, 4)), a.tileScale())
 	}
 	l.units()

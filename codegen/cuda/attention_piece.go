@@ -110,7 +110,7 @@ func (a *attend) plane() ptx.Reg {
 func (s *rowState) partPlace(item []ptx.Reg, split ptx.Reg) ptx.Reg {
 	before := s.e.Sub(split, s.split(s.firstPosition(item))).As(ptx.U32)
 	number := s.e.Add(item[6], s.e.Mad(before, s.e.Mul(item[2], s.group), s.number))
-	return s.e.Index(s.e.pointers["partials"], s.e.Mad(number, s.planes(), s.plane()), engine.PartialRowBytes(s.dim))
+	return s.e.Index(s.e.pointers["partials"], s.e.Mad(number, s.planes(), s.plane()), engine.PartialRowBytes(s.values))
 }
 
 // endSplit is for the end of a split, in the tile at a position.
@@ -135,7 +135,7 @@ func (a *attend) split(position ptx.Reg) ptx.Reg { return a.e.Shr(position, log2
 // eachPart calls row for each of the lane's rows and pair for each pair of channels, with their places in partials: first is that of the first.
 func (s *rowState) eachPart(plan scorePlan, first ptx.Reg, row func(i int, at ptx.Reg), pair func(i, n int, at ptx.Address)) {
 	for i := range 2 {
-		at := s.e.Index(first, s.e.Const(ptx.U32, 8*i*s.planes()), engine.PartialRowBytes(s.dim))
+		at := s.e.Index(first, s.e.Const(ptx.U32, 8*i*s.planes()), engine.PartialRowBytes(s.values))
 		row(i, at)
 		plan.blocks(func(n int, column ptx.Reg) { pair(i, n, s.e.Index(at, column, 4).At(engine.PartialHeadBytes)) })
 	}
@@ -182,7 +182,7 @@ func (a *attend) mergeParts(plan scorePlan) {
 			a.e.When(a.e.Ge(s.to[i], 0)).Into(low, high).LdV(ptx.F32, 2, at)
 		})
 		s.fold()
-		a.e.Into(at).Index(at, step, engine.PartialRowBytes(a.dim))
+		a.e.Into(at).Index(at, step, engine.PartialRowBytes(a.values))
 	})
 }
 
@@ -194,6 +194,9 @@ func (a *attend) plan(l *engine.Launch, p *engine.Program) {
 	}{{"block", a.block}, {"group", a.group}, {"planes", a.planes()}, {"extra", a.extra()}} {
 		l.Attrs = append(l.Attrs, engine.Attr{Name: attr.name, Int: int64(attr.value)})
 	}
+	if a.latent() {
+		l.Attrs = append(l.Attrs, engine.Attr{Name: "rank", Int: int64(a.values)})
+	}
 	a.e.place("partials", a.partials(p))
 }
 
@@ -201,7 +204,7 @@ func (a *attend) plan(l *engine.Launch, p *engine.Program) {
 // splits for each CTA that fills the card.
 func (a *attend) partials(p *engine.Program) engine.Operand {
 	const splitsPerCTA, line = 16, engine.PartialLineBytes
-	splitBytes := a.group * a.planes() * engine.PartialRowBytes(a.dim)
+	splitBytes := a.group * a.planes() * engine.PartialRowBytes(a.values)
 	lines := sym.Of(sym.S).Scale(int64(splitBytes/attentionSplit+line-1) / line).Add(constant((1 + splitsPerCTA*a.extra()) * splitBytes / line))
 	return pieceMemory(p, "partials", lines)
 }

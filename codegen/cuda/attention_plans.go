@@ -41,9 +41,11 @@ func newRowWarps(a *attend, item []ptx.Reg) *rowWarps {
 // shareSteps is how many times 16 channels a warp has of the result.
 func (a *attend) shareSteps() int { return (a.dimPad()/16 + a.shares - 1) / a.shares }
 
-// parkedBlocks is how many blocks of 8 channels of the results of rowWarps do not fit registers beside those of a split.
+// parkedBlocks is how many blocks of 8 channels of the results of rowWarps, or of latent values, do not fit registers beside those of a split.
 func (a *attend) parkedBlocks() int {
 	switch blocks := 2 * a.shareSteps(); {
+	case a.latent():
+		return a.latentParked
 	case a.block*a.group <= 16 || blocks < 14: // there is room, or there are no rowWarps
 		return 0
 	case a.shares > 1:
@@ -120,14 +122,21 @@ type sharedRows struct {
 func newSharedRows(a *attend, item []ptx.Reg) *sharedRows {
 	a.e.Section("shared rows")
 	row := a.e.Shr(a.lane, 2)
-	parts := (a.dimPad()/16 + attentionWarps - 1) / attentionWarps
-	w := &sharedRows{rowState: newRowState(a, item, row, 2*parts)}
+	w := &sharedRows{rowState: newRowState(a, item, row, a.warpBlocks())}
+	if a.latent() {
+		w.park(a.parkedBlocks())
+	}
 	w.queries = w.queryPlace(a.q, a.e.Const(ptx.U32, 0), a.rowBytes())
 	w.keys = a.e.Mad(a.warp, 16*a.keyRowBytes(), w.keyPlace())
 	w.values = a.e.Mad(a.warp, 16*a.elementBytes(), w.valuePlace())
 	w.mine = a.e.Add(a.e.Mad(row, weightRowBytes, a.p), a.e.Mad(a.warp, 32, a.e.Shl(a.e.And(a.lane, 3), 2)))
 	w.theirs = w.queryPlace(a.p, a.e.Const(ptx.U32, 0), weightRowBytes)
 	return w
+}
+
+// warpBlocks is how many blocks of 8 channels of results a warp has of shared rows.
+func (a *attend) warpBlocks() int {
+	return 2 * ((a.valuesPad()/16 + attentionWarps - 1) / attentionWarps)
 }
 
 func (w *sharedRows) scores(slot, position ptx.Reg) {
@@ -175,14 +184,14 @@ func (w *sharedRows) accumulate(slot ptx.Reg) {
 	}
 	m := w.merge(steps)
 	values, scales := w.e.Add(slot, w.values), w.valueScales(slot)
-	for n := 0; n < len(w.out); n += 2 {
+	for n := 0; n < len(w.part); n += 2 {
 		w.ours(n, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*attentionWarps*n), scales) })
 	}
 }
 
 // ours runs then if the warp's share has blocks n and n+1.
 func (w *sharedRows) ours(n int, then func()) {
-	all := w.dimPad() / 16
+	all := w.valuesPad() / 16
 	if (n/2+1)*attentionWarps <= all {
 		then()
 		return
@@ -192,7 +201,7 @@ func (w *sharedRows) ours(n int, then func()) {
 
 func (w *sharedRows) blocks(each func(n int, column ptx.Reg)) {
 	column := w.e.Mad(w.warp, 16, w.resultColumn())
-	for n := range w.out {
+	for n := range w.part {
 		w.ours(n/2*2, func() { each(n, w.e.Add(column, 16*attentionWarps*(n/2)+w.resultStep()*(n%2))) })
 	}
 }

@@ -36,7 +36,7 @@ func (s *rowState) share(i int, column ptx.Reg) ptx.Reg {
 
 // headPlace is where the number of a head lies in an operand that has one for each; column is the head's first in a row of queries.
 func (a *attend) headPlace(role string, column ptx.Reg) ptx.Reg {
-	return a.e.Index(a.e.pointers[role], a.e.Div(column, a.dim), 4)
+	return a.e.Index(a.e.pointers[role], a.e.Div(column, a.values), 4)
 }
 
 // ofHead is the number of a head, zero where there is none.
@@ -52,12 +52,12 @@ func (a *attend) resultBytes() int { return a.e.buffer("y").DType.Size() }
 // storePair writes channels d and d+1 of a head, if it has them.
 func (a *attend) storePair(out, d, low, high ptx.Reg) {
 	at := a.e.Index(out, d, a.resultBytes())
-	first, second := a.e.Lt(d, a.dim), a.e.Lt(d, a.dim-1)
+	first, second := a.e.Lt(d, a.values), a.e.Lt(d, a.values-1)
 	switch {
-	case a.dim%2 == 0 && a.e.isBF16("y"):
+	case a.values%2 == 0 && a.e.isBF16("y"):
 		both := a.e.Cvt2(ptx.BF16x2, low, high)
 		a.e.When(first).St(at, both)
-	case a.dim%2 == 0:
+	case a.values%2 == 0:
 		a.e.When(first).StV(at, []ptx.Reg{low, high})
 	case a.e.isBF16("y"):
 		l, h := a.e.Cvt(ptx.BF16, low), a.e.Cvt(ptx.BF16, high)

@@ -33,6 +33,11 @@ var budgetNetworks = []struct {
 		ir.Routing{TopK: 8, Groups: 8, TopGroups: 4, Score: "sigmoid", GroupScore: "top2", Bias: &ir.Value{}, Normalize: true, Scale: 2.5}, "silu", false, false, ir.Gate{}, false}.build, []string{"fp8"}},
 	{"states of mamba 130M", statesOf(1536), []string{"bf16"}},
 	{"states of mamba 2.8B", statesOf(5120), []string{"bf16"}},
+	{"attention of deepseek v2 lite", latentOf(16, 2048, dtype.BF16), []string{"bf16", "f16", "int8", "fp8", "fp8-block", "int4-g32", "int4-g64-zp"}},
+	{"attention of deepseek v3", latentOf(128, 7168, dtype.BF16), []string{"bf16", "fp8-block"}},
+	{"attention of deepseek v2 lite over f16", latentOf(16, 2048, dtype.F16), []string{"bf16"}},
+	{"attention of deepseek v2 lite over e4m3", latentOf(16, 2048, dtype.F8E4M3), []string{"bf16"}},
+	{"attention of deepseek v2 lite over int8", latentOf(16, 2048, dtype.I8), []string{"bf16"}},
 }
 
 // statesOf is what moves the states of so many channels on, without the products of a model.
@@ -53,6 +58,11 @@ func statesOf(channels int) func(t *testing.T) *ir.Module {
 		check(t, err)
 		return m
 	}
+}
+
+// latentOf is a layer of latent attention in the sizes of DeepSeek's models.
+func latentOf(heads, hidden int, cache dtype.Type) func(t *testing.T) *ir.Module {
+	return latentNetwork{latentShape{heads, 512, 64, cache}, 128, 128, hidden, 1024, "interleaved"}.build
 }
 
 func feedForwardOf(act string, hidden, features int) func(t *testing.T) *ir.Module {

@@ -250,7 +250,9 @@ func classOf(m *ir.Module, program *engine.Program, entry string) string {
 	if k := l.Int("top_k", 0); k > 0 {
 		class = append(class, fmt.Sprintf("%d/%d", k, program.Buffers[l.Operands[0].Index].Cols))
 	}
-	if heads := l.Int("heads", 0); heads > 0 {
+	if heads, rank := l.Int("heads", 0), l.Int("rank", 0); rank > 0 {
+		class = append(class, fmt.Sprintf("%d/%d", heads, rank))
+	} else if heads > 0 {
 		class = append(class, fmt.Sprintf("%d/%dx%d", heads, l.Int("kv_heads", 0), l.Int("dim", 0)))
 	}
 	for i, role := range engine.FindKernel(l.Kernel).Roles {

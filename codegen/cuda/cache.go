@@ -9,7 +9,7 @@ import (
 // kv describes the launch's cache, with pages of the smallest size: that is known at launch alone.
 func (e *entry) kv() layout.PlainKV {
 	c := e.program.Caches[e.kernel.Operand(e.launch, "cache").Index]
-	kv, err := layout.NewPlainKV(c.DType, layout.MinPageSize, c.KVHeads, c.Dim)
+	kv, err := c.Plain(layout.MinPageSize)
 	if err != nil {
 		panic("cuda: " + err.Error()) // Target was asked, which knows them
 	}
@@ -37,25 +37,45 @@ func (e *entry) valueBytes() ptx.Reg { return e.Mul(e.kvRows(), e.kvRowBytes()) 
 const kvScaleBytes = 2
 
 // kvScales is where the scales of a page's keys lie, one for each of kvRow; those of values follow.
-func (e *entry) kvScales(page ptx.Reg) ptx.Reg { return e.Index(page, e.kvRows(), 2*e.kvRowBytes()) }
+func (e *entry) kvScales(page ptx.Reg) ptx.Reg {
+	return e.Index(page, e.kvRows(), e.kv().Parts()*e.kvRowBytes())
+}
 
 // kvPlace is where a key or a value of a token goes.
 type kvPlace struct{ row, scale ptx.Reg } // scale is no register where rows have none
 
 // atSlot calls then with the place of a key, or of a value where isValue holds, of a KV head of a token, if the token has a slot.
 func (e *entry) atSlot(token, head, isValue ptx.Reg, then func(place kvPlace)) {
-	slot := e.Ld(ptx.S32, e.Index(e.pointers["slots"], token, 4))
-	e.If(e.Ge(slot, 0), func() {
-		at := slot.As(ptx.U32)
-		number := e.Div(at, e.pageSize)
-		offset := e.Sub(at, e.Mul(number, e.pageSize))
-		page, row := e.kvPage(number), e.kvRow(head, offset)
+	e.slotOf(token, func(page, offset ptx.Reg) {
+		row := e.kvRow(head, offset)
 		further := e.Select(isValue, e.kvRows(), 0)
 		place := kvPlace{row: e.Index(e.Index(page, row, e.kvRowBytes()), further, e.kvRowBytes())}
 		if e.kv().Scaled() {
 			place.scale = e.Index(e.kvScales(page), e.Add(row, further), kvScaleBytes)
 		}
 		then(place)
+	})
+}
+
+// atLatentSlot is atSlot for the one row that a token has in a latent cache.
+func (e *entry) atLatentSlot(token ptx.Reg, then func(place kvPlace)) {
+	e.slotOf(token, func(page, offset ptx.Reg) {
+		place := kvPlace{row: e.Index(page, offset, e.kvRowBytes())}
+		if e.kv().Scaled() {
+			place.scale = e.Index(e.kvScales(page), offset, kvScaleBytes)
+		}
+		then(place)
+	})
+}
+
+// slotOf calls then with the page of a token's slot and the position in it, if the token has a slot.
+func (e *entry) slotOf(token ptx.Reg, then func(page, offset ptx.Reg)) {
+	slot := e.Ld(ptx.S32, e.Index(e.pointers["slots"], token, 4))
+	e.If(e.Ge(slot, 0), func() {
+		at := slot.As(ptx.U32)
+		number := e.Div(at, e.pageSize)
+		offset := e.Sub(at, e.Mul(number, e.pageSize))
+		then(e.kvPage(number), offset)
 	})
 }
 

@@ -17,8 +17,8 @@ var kvCodeWriters = map[dtype.Type]kvCodes{
 	dtype.F8E4M3: {dtype.E4M3Max, (*entry).roundE4M3},
 }
 
-// storeCodes writes a head that a warp holds, as codes with their scale.
-func (r *rope) storeCodes(all []channel, token, head ptx.Reg) {
+// storeCodes writes a row that a warp holds, as codes with their scale, where at says.
+func (r *rope) storeCodes(all []channel, at func(then func(place kvPlace))) {
 	writer := kvCodeWriters[r.e.kv().DType]
 	most := r.e.Const(ptx.U32, 0)
 	for _, c := range all {
@@ -28,7 +28,7 @@ func (r *rope) storeCodes(all []channel, token, head ptx.Reg) {
 	scale := r.e.Cvt(ptx.F16, r.e.Div(amax, writer.most))
 	wide := r.e.Cvt(ptx.F32, scale)
 	inverse := r.e.Select(r.e.Eq(wide, 0.0), 0.0, r.e.Div(1.0, wide))
-	r.atHead(token, head, func(place kvPlace) {
+	at(func(place kvPlace) {
 		r.e.When(r.e.Eq(r.lane, 0)).St(place.scale, scale)
 		for _, c := range all {
 			code := writer.code(r.e, r.e.Mul(c.value, inverse))

@@ -57,6 +57,10 @@ var families = map[string]family{
 	"cuda.rope_kv_rows":     {ropeRowsThreads, perRow("y"), ropeKVRows},
 	"cuda.attention":        {attentionThreads, attentionGrid, attention},
 	"cuda.attention_ahead":  {attentionThreads, attentionGrid, attention},
+	"cuda.attention_latent": {attentionThreads, attentionGrid, attention},
+	"cuda.latent_write":     {ropeThreads, latentGrid, latentWrite},
+	"cuda.linear_heads":     {linearThreads, headsGrid, linearHeads},
+	"cuda.rope":             {ropeThreads, ropeGrid, ropeRows},
 	"cuda.select_rows":      {rowThreads, perRow("y"), selectRows},
 	"cuda.cast":             {rowThreads, perRow("y"), elementwise},
 	"cuda.quantize":         {quantizeThreads, perRow("y"), quantize},
@@ -87,7 +91,7 @@ var families = map[string]family{
 
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
-var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.attention_ahead": attentionCTAs, "cuda.moe_linear": expertCTAs,
+var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.attention_ahead": attentionCTAs, "cuda.attention_latent": always(1), "cuda.moe_linear": expertCTAs,
 	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
 
 func always(n int) func(*entry) int { return func(*entry) int { return n } }
@@ -159,11 +163,13 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 
 // attends tells whether the launch is attention.
 func (e *entry) attends() bool {
-	return e.launch.Kernel == "cuda.attention" || e.launch.Kernel == "cuda.attention_ahead"
+	return slices.Contains([]string{"cuda.attention", "cuda.attention_ahead", "cuda.attention_latent"}, e.launch.Kernel)
 }
 
 // isProduct tells whether the launch multiplies one matrix with all rows of its input.
-func (e *entry) isProduct() bool { return finishers[e.launch.Kernel] != nil && !e.stacked() }
+func (e *entry) isProduct() bool {
+	return finishers[e.launch.Kernel] != nil && !e.stacked() && !e.headed()
+}
 
 // isWide tells whether the launch is a product on wgmma.
 func (c *Coder) isWide(e *entry) bool {
@@ -287,7 +293,7 @@ func (e *entry) signature() string {
 			c := e.program.Caches[o.Index]
 			fmt.Fprintf(&s, "%v[%d,%d]", c.DType, c.KVHeads, c.Dim)
 			if c.Rank > 0 {
-				fmt.Fprintf(&s, "+%d", c.Rank)
+				fmt.Fprintf(&s, "/%d", c.Rank)
 			}
 		default:
 			s.WriteString(o.Kind.String())

@@ -9,6 +9,9 @@
 // Attention goes through the cache in tiles of 64 positions that begin at multiples of 64. What a tile gives is a function of the row and
 // the tile alone, and is merged in order of position: a result does not depend on the chunk, the batch or the size of pages.
 //
+// Attention over rows of a latent cache is the same with one KV head, whose values are the first channels of its keys (attention_latent.go); latent.go writes
+// the rows and has the products of each head's columns around it.
+//
 // A mixture of experts is four kinds of launches: route.go chooses the experts of each row, dispatch.go sorts rows by expert, experts.go multiplies them with
 // stacks of matrices and adds up what a row's experts give. Its products are those of linear.go, tile by tile of one expert's rows.
 //

@@ -26,6 +26,7 @@ var finishers = map[string]func(p *product, at resultPlace, results []tokenResul
 	"cuda.linear_swiglu":  (*product).storeGated,
 	"cuda.linear_add":     (*product).storeSum,
 	"cuda.linear_rope_kv": (*product).storeTurned,
+	"cuda.linear_heads":   (*product).storeHead,
 
 	"cuda.moe_linear":        (*product).storeBoth,
 	"cuda.moe_linear_swiglu": (*product).storeGated,

@@ -7,9 +7,12 @@ import (
 	"llmc/internal/sym"
 )
 
-// matrices is how many matrices of a stack a row is multiplied with, 1 where the weight is no stack.
+// matrices is how many matrices of a stack a row or its parts are multiplied with, 1 where the weight is no stack.
 func (e *entry) matrices() int {
-	if !e.stacked() {
+	switch {
+	case e.headed():
+		return e.experts()
+	case !e.stacked():
 		return 1
 	}
 	of := e.buffer("y").Rows

@@ -140,9 +140,12 @@ func (p *product) mainLoop(acc [][][]ptx.Reg) {
 	p.For(ptx.Range{Name: "chunks", From: first, To: last}, func(i ptx.Reg) {
 		var b chunkB
 		for j, x := range tokens {
-			if p.makesCodes {
+			switch {
+			case p.makesCodes:
 				b = append(b, p.loadRaw(how, x, inverses[j]))
-			} else {
+			case p.headed():
+				b = append(b, p.loadHead(how, x, i))
+			default:
 				b = append(b, p.load(how, x))
 			}
 		}
@@ -169,6 +172,9 @@ func (p *product) inputs(lane, first ptx.Reg) []ptx.Reg {
 	}
 	token := p.tokenOfTile(p.Shr(lane, 2))
 	offset := p.Mad(first, chunk*how.element, p.Mul(p.And(lane, 3), how.lane))
+	if p.headed() {
+		offset = p.Mad(p.CtaZ(), p.w.K*how.element, offset)
+	}
 	var places []ptx.Reg
 	for j := range tokenBlocks {
 		row := p.row(role, p.source(p.realToken(p.Add(token, 8*j))))

@@ -102,6 +102,9 @@ func (c *Coder) newPersistent(p *engine.Program, n *engine.Persistent) (w *persi
 			return nil, fmt.Sprintf("%s (%s) waits for %d others, at most %d", l.Label, l.Kernel, len(t.After), engine.MaxWaits), nil
 		}
 		if s.e.attends() {
+			if newAttend(&s.e).fillsRegisters() {
+				return nil, fmt.Sprintf("%s (%s) has no registers left for a list of tasks", l.Label, l.Kernel), nil
+			}
 			if most := int64(newAttend(&s.e).partTokens()); most > 0 && (n.PerSequence == 0 || most < n.PerSequence) {
 				n.PerSequence = min(most, n.Tokens)
 			}

@@ -46,14 +46,18 @@ func TestAssembleAttention(t *testing.T) {
 		c.rotary = rotary{mode, "half", 128}
 		shapes = append([]shape{c}, shapes...)
 	}
+	latents := latentShapes[len(latentShapes)-5:] // of real sizes
 	if os.Getenv("LLMC_LONG") == "" {
-		shapes, ropes = shapes[:3], ropes[:3]
+		shapes, ropes, latents = shapes[:3], ropes[:3], latents[:1]
 	}
 	for target, arch := range map[string]string{"sm80": "sm_80", "sm89": "sm_89", "sm90": "sm_90a"} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
 			for _, c := range shapes {
 				t.Logf("attention %v: %v", c, assembled(t, newAttention(t, c, target).text, arch))
+			}
+			for _, c := range latents {
+				t.Logf("latent attention %v: %v", c, assembled(t, newLatentAttention(t, c, target).text, arch))
 			}
 			for _, c := range ropes {
 				s, _, _ := c.single(t)

@@ -94,10 +94,13 @@ func (p *product) rawScales() ptx.Reg {
 // rawQuads is how a lane reads the numbers of which a step of 32 k of codes is made: four neighbours, and four that are 16 k further.
 var rawQuads = operandB{element: 4, lane: 16, second: 64}
 
-// operandB is how a lane reads its inputs: codes that the CTA makes are read as numbers.
+// operandB is how a lane reads its inputs: codes that the CTA makes are read as numbers, and so are those of heads.
 func (p *product) operandB() operandB {
 	if p.makesCodes {
 		return rawQuads
+	}
+	if p.headed() {
+		return p.reader.operandB().wide()
 	}
 	return p.reader.operandB()
 }

@@ -56,6 +56,27 @@ func ropeKV(e *entry) {
 	})
 }
 
+// ropeRows is rope alone: rows of heads that turn, a warp a head, each lane with the channels that ropeKV gives it.
+func ropeRows(e *entry) {
+	r := newRope(e)
+	token := e.CtaX()
+	head := e.Mad(e.CtaY(), ropeWarps, e.Warp())
+	r.lane = e.Lane()
+	e.If(e.Lt(head, r.heads), func() {
+		first := e.Mul(head, r.dim)
+		pairs, all := r.channels()
+		for _, p := range pairs {
+			all = append(all, p[0], p[1])
+		}
+		row := e.Index(e.row("x", token), first, 4)
+		for _, c := range all {
+			r.load(c.value, row, c)
+		}
+		r.turn(pairs, token)
+		r.store(all, e.Index(e.row("y", token), first, 4), ptx.F32)
+	})
+}
+
 // turnWanted turns a query, and a key unless it is stored as it is.
 func (r *rope) turnWanted(pairs [][2]channel, token, head ptx.Reg) {
 	if !r.e.turnsOnRead() {
@@ -159,11 +180,16 @@ func (r *rope) storeQuery(all []channel, token, head ptx.Reg) {
 // storeCache writes a key or a value to the token's slot, if it has one.
 func (r *rope) storeCache(all []channel, token, head ptx.Reg) {
 	r.e.Section("key or value")
+	r.storeRow(all, func(then func(place kvPlace)) { r.atHead(token, head, then) })
+}
+
+// storeRow writes a row of the cache that a warp holds where at says.
+func (r *rope) storeRow(all []channel, at func(then func(place kvPlace))) {
 	if r.e.kv().Scaled() {
-		r.storeCodes(all, token, head)
+		r.storeCodes(all, at)
 		return
 	}
-	r.atHead(token, head, func(place kvPlace) {
+	at(func(place kvPlace) {
 		for _, c := range all {
 			r.e.storeKV(r.only(c), place, c.at, c.value)
 		}

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/codegen"
 	"llmc/codegen/ptx"
@@ -65,6 +66,11 @@ var candidates = map[string][]candidate{
 		{kernel: "cuda.attention_ahead", usable: func(op *ir.Op) bool {
 			return plainHeads(op) && op.Text("dtype") != "f16" && op.Int("ahead") > 0 && op.Arg("sinks") == nil
 		}}},
+	"rope":         {{kernel: "cuda.rope", usable: plainHeads}},
+	"linear_heads": {{kernel: "cuda.linear_heads", usable: headInputs}},
+	"latent.write": {{kernel: "cuda.latent_write", usable: func(op *ir.Op) bool { return latentRow(op.Arg("c"), op.Arg("k"), 1) }}},
+	"attn.latent":  {{kernel: "cuda.attention_latent", usable: func(op *ir.Op) bool { return latentRow(op.Arg("q"), op.Arg("q_rope"), op.Int("heads")) }}},
+
 	"select_rows":     {{kernel: "cuda.select_rows"}},
 	"cast":            {{kernel: "cuda.cast"}},
 	"swiglu":          {{kernel: "cuda.swiglu"}},
@@ -91,6 +97,23 @@ var candidates = map[string][]candidate{
 	"moe.linear_swiglu": {{kernel: "cuda.moe_linear_swiglu", usable: gatedTiles}},
 	"moe.combine":       {{kernel: "cuda.moe_combine"}},
 }
+
+// latentRow tells that kernels take the rows of a latent cache, of which values have the channels of values and turning ones the others, of each head.
+func latentRow(values, turning *ir.Value, heads int64) bool {
+	rank, _ := values.Type.Cols()
+	rope, _ := turning.Type.Cols()
+	_, err := layout.NewPlainLatent(dtype.BF16, layout.MinPageSize, int(rank/heads), int((rank+rope)/heads))
+	return err == nil
+}
+
+// headInputs tells that columns of heads are rounded to what the matrix units multiply with the matrices, a pair at a time.
+func headInputs(op *ir.Op) bool {
+	w := op.Arg("w").Type
+	half := op.Text("input") == dtype.F16.String()
+	return w.Dims[w.Rank()-1].K%2 == 0 && op.Arg("x").Type.DType == dtype.F32 && half == (w.DType == dtype.F16) && (half || op.Text("input") == dtype.BF16.String())
+}
+
+func perHead(op *ir.Op) bool { return op.Kind.Name == "linear_heads" }
 
 func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
@@ -170,6 +193,9 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	name := "frag." + w.Type.DType.String()
 	if w.Type.Quant != "" {
 		base, group := ir.SplitQuant(w.Type.Quant)
+		if base == "int8a8" && slices.ContainsFunc(readers, perHead) {
+			base = "int8" // the same codes, which inputs of numbers are multiplied with
+		}
 		name = ir.QuantName(layoutBases[base], group)
 	}
 	if _, err := layout.NewFragments(name, 1, 1); err != nil {

@@ -98,6 +98,9 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.attention_ahead":   {positions: (*predictor).attended, flops: (*predictor).scores},
 	"cuda.state_conv":        {positions: (*predictor).moved},
 	"cuda.state_scan":        {positions: (*predictor).moved},
+	"cuda.linear_heads":      {flops: (*predictor).headProducts},
+	"cuda.latent_write":      {positions: (*predictor).written},
+	"cuda.attention_latent":  {positions: (*predictor).attended, flops: (*predictor).latentScores},
 
 	// Launches of sampling are counted as if the row wanted all of them.
 	"cuda.sample_edit":   {few: true},

@@ -16,6 +16,13 @@ const MinPageSize = kvLanes
 // MaxPlainDim is the largest head that GPU kernels hold in registers.
 const MaxPlainDim = 256
 
+// Bounds of latent rows on GPUs: a warp's registers hold the results of 16 queries of a quarter of so many channels, and shared memory of 99 KB 64 rows
+// of so many of 16 bits beside 16 queries.
+const (
+	MaxPlainRank   = 512
+	MaxPlainLatent = 576
+)
+
 // PlainKV describes one layer's part of a page of the KV cache on GPUs, which turn tiles on their way to the matrix units and so want
 // plain rows:
 //
@@ -25,12 +32,13 @@ const MaxPlainDim = 256
 //	V scale [Heads][PageSize] f16
 //
 // DimPad is Dim rounded up to 16 bytes. Nobody reads the padding, so it holds anything. Codes of i8 have 128 added. Scales lie apart from
-// the rows, so that rows stay aligned and 16 positions' scales are two copies of 16 bytes.
+// the rows, so that rows stay aligned and 16 positions' scales are two copies of 16 bytes. Latent rows are K alone: values are their first channels.
 type PlainKV struct {
 	DType    dtype.Type
 	PageSize int // positions, a multiple of 16
 	Heads    int // KV heads
 	Dim      int // channels of a head
+	Rank     int // of latent rows, how many of their channels are values; 0: values lie apart
 }
 
 // PlainTypes are the element types of caches that GPU kernels read.
@@ -50,7 +58,21 @@ func NewPlainKV(t dtype.Type, pageSize, heads, dim int) (PlainKV, error) {
 	if heads < 1 || heads > maxKVHeads || dim < 1 || dim > MaxPlainDim {
 		return PlainKV{}, fmt.Errorf("KV cache of %d heads of %d: must be within 1..%d and 1..%d", heads, dim, maxKVHeads, MaxPlainDim)
 	}
-	return PlainKV{t, pageSize, heads, dim}, nil
+	return PlainKV{DType: t, PageSize: pageSize, Heads: heads, Dim: dim}, nil
+}
+
+// NewPlainLatent describes a page of rows of dim channels that are the keys, and the first rank channels of which are the values, of all heads. Kernels
+// take pairs of channels, both of which are values or neither.
+func NewPlainLatent(t dtype.Type, pageSize, rank, dim int) (PlainKV, error) {
+	kv, err := NewPlainKV(t, pageSize, 1, 1)
+	if err != nil {
+		return PlainKV{}, err
+	}
+	if rank < 2 || rank > MaxPlainRank || rank%2 != 0 || dim <= rank || dim > MaxPlainLatent || dim%2 != 0 {
+		return PlainKV{}, fmt.Errorf("latent cache of rank %d in rows of %d: GPU kernels take even ranks up to %d in rows of an even number up to %d", rank, dim, MaxPlainRank, MaxPlainLatent)
+	}
+	kv.Dim, kv.Rank = dim, rank
+	return kv, nil
 }
 
 // RowBytes returns the distance from a position to the next.
@@ -59,15 +81,23 @@ func (c PlainKV) RowBytes() int { return roundUp(c.Dim*c.DType.Size(), plainRow)
 // half is the size of all keys, and of all values.
 func (c PlainKV) half() int { return c.Heads * c.PageSize * c.RowBytes() }
 
+// Parts returns how many rows a position has of each head: a key and a value, or one that is both.
+func (c PlainKV) Parts() int {
+	if c.Rank > 0 {
+		return 1
+	}
+	return 2
+}
+
 // Scaled tells whether rows are codes with scales.
 func (c PlainKV) Scaled() bool { return c.DType.Size() == 1 }
 
 // Bytes returns the size of one layer's part of a page: a multiple of Align, because pages are of whole 16 positions.
 func (c PlainKV) Bytes() int {
 	if c.Scaled() {
-		return 2 * (c.half() + c.Heads*c.PageSize*plainScale)
+		return roundUp(c.Parts()*(c.half()+c.Heads*c.PageSize*plainScale), Align)
 	}
-	return 2 * c.half()
+	return c.Parts() * c.half()
 }
 
 // K returns the offset of channel d of the key at slot (position within the page).
@@ -76,10 +106,12 @@ func (c PlainKV) K(head, slot, d int) int {
 }
 
 // V returns the offset of channel d of the value at slot.
-func (c PlainKV) V(head, slot, d int) int { return c.half() + c.K(head, slot, d) }
+func (c PlainKV) V(head, slot, d int) int { return (c.Parts()-1)*c.half() + c.K(head, slot, d) }
 
 // KScale returns the offset of the scale of the key at slot.
-func (c PlainKV) KScale(head, slot int) int { return 2*c.half() + (head*c.PageSize+slot)*plainScale }
+func (c PlainKV) KScale(head, slot int) int {
+	return c.Parts()*c.half() + (head*c.PageSize+slot)*plainScale
+}
 
-// VScale returns the offset of the scale of the value at slot.
-func (c PlainKV) VScale(head, slot int) int { return c.KScale(c.Heads+head, slot) }
+// VScale returns the offset of the scale of the value at slot, which latent rows share with the key.
+func (c PlainKV) VScale(head, slot int) int { return c.KScale((c.Parts()-1)*c.Heads+head, slot) }

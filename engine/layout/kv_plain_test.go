@@ -77,10 +77,43 @@ func TestPlainKVScales(t *testing.T) {
 
 func TestNewPlainKVRefuses(t *testing.T) {
 	for _, c := range []PlainKV{
-		{dtype.F32, 16, 1, 64}, {dtype.BF16, 8, 1, 64}, {dtype.BF16, 24, 1, 64}, {dtype.BF16, 144, 1, 64}, {dtype.BF16, 0, 1, 64},
-		{dtype.BF16, 16, 0, 64}, {dtype.BF16, 16, 1, 0}, {dtype.BF16, 16, 1, 257}, {dtype.BF16, 16, 1 << 13, 64},
+		{dtype.F32, 16, 1, 64, 0}, {dtype.BF16, 8, 1, 64, 0}, {dtype.BF16, 24, 1, 64, 0}, {dtype.BF16, 144, 1, 64, 0}, {dtype.BF16, 0, 1, 64, 0},
+		{dtype.BF16, 16, 0, 64, 0}, {dtype.BF16, 16, 1, 0, 0}, {dtype.BF16, 16, 1, 257, 0}, {dtype.BF16, 16, 1 << 13, 64, 0},
 	} {
 		if _, err := NewPlainKV(c.DType, c.PageSize, c.Heads, c.Dim); err == nil {
+			t.Errorf("accepted %+v", c)
+		}
+	}
+}
+
+// A latent row is a key whose first channels are the value, with one scale for both.
+func TestPlainLatent(t *testing.T) {
+	for _, c := range []struct {
+		typ                       dtype.Type
+		page, rank, dim           int
+		row, bytes, key, keyScale int // by hand: of slot 3, channel 2
+	}{
+		{dtype.BF16, 16, 512, 576, 1152, 16 * 1152, 3*1152 + 4, 0},
+		{dtype.F16, 32, 32, 42, 96, 32 * 96, 3*96 + 4, 0},
+		{dtype.I8, 16, 512, 576, 576, 16*576 + 64, 3*576 + 2, 16*576 + 6},
+		{dtype.F8E4M3, 48, 16, 20, 32, 48*32 + 128, 3*32 + 2, 48*32 + 6},
+	} {
+		kv, err := NewPlainLatent(c.typ, c.page, c.rank, c.dim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kv.RowBytes() != c.row || kv.Bytes() != c.bytes || kv.K(0, 3, 2) != c.key || kv.V(0, 3, 2) != c.key || kv.Bytes()%Align != 0 {
+			t.Errorf("%+v: rows of %d, pages of %d, key at %d, value at %d", c, kv.RowBytes(), kv.Bytes(), kv.K(0, 3, 2), kv.V(0, 3, 2))
+		}
+		if kv.Scaled() && (kv.KScale(0, 3) != c.keyScale || kv.VScale(0, 3) != c.keyScale) {
+			t.Errorf("%+v: scales at %d and %d", c, kv.KScale(0, 3), kv.VScale(0, 3))
+		}
+	}
+	for _, c := range []struct {
+		typ             dtype.Type
+		page, rank, dim int
+	}{{dtype.F32, 16, 32, 48}, {dtype.BF16, 24, 32, 48}, {dtype.BF16, 16, 23, 48}, {dtype.BF16, 16, 0, 48}, {dtype.BF16, 16, 48, 48}, {dtype.BF16, 16, 32, 33}, {dtype.BF16, 16, 528, 560}, {dtype.BF16, 16, 512, 578}, {dtype.BF16, 16, -16, 48}} {
+		if _, err := NewPlainLatent(c.typ, c.page, c.rank, c.dim); err == nil {
 			t.Errorf("accepted %+v", c)
 		}
 	}

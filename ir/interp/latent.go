@@ -40,8 +40,10 @@ func (c *call) roundInput(part []float32) error {
 	if c.Exact || input == dtype.F32.String() {
 		return nil
 	}
-	if input == dtype.BF16.String() {
-		return round(part, dtype.BF16)
+	for _, t := range []dtype.Type{dtype.BF16, dtype.F16} {
+		if input == t.String() {
+			return round(part, t)
+		}
 	}
 	f, store := ir.FindActivation(input), activations[input]
 	if f == nil || store == nil {

@@ -2,6 +2,7 @@ package emu_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"llmc/compiler"
@@ -31,12 +32,15 @@ func TestLogitsDoNotDependOnTheSchedule(t *testing.T) {
 		{"checkpoints/qwen3-v5", "sm89", "fp8", false},
 		{"checkpoints/mistral-v5", "sm90", "int4", false},
 		{"checkpoints/mistral-v5", "sm90", "fp8", true},
-		{"checkpoints/olmo3", "sm80", "bf16", true}, // norms of whole rows of queries and keys
+		{"checkpoints/olmo3", "sm80", "bf16", true},          // norms of whole rows of queries and keys
+		{"checkpoints/deepseek-v3-v5", "sm80", "bf16", true}, // latent rows
+		{"checkpoints/deepseek-v2", "sm89", "int8", true},
+		{"checkpoints/deepseek-v3-v5", "sm90", "fp8", true},
 	} {
 		if c.long && rounds == 1 {
 			continue
 		}
-		t.Run(c.target+"/"+c.format, func(t *testing.T) {
+		t.Run(c.target+"/"+c.format+"/"+filepath.Base(c.checkpoint), func(t *testing.T) {
 			plan := build(t, c.checkpoint, c.target, c.format)
 			devicetest.Schedules(t, emu.Device{}, plan, plan.Info().Vocab, 128, rounds)
 		})

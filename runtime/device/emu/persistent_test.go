@@ -2,6 +2,7 @@ package emu_test
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -70,8 +71,9 @@ func TestPersistent(t *testing.T) {
 	for i, c := range []struct{ checkpoint, target, format string }{
 		{"checkpoints/mistral-v5", "sm80", "bf16"}, {"checkpoints/mistral-v5", "sm80", "int4"}, {"checkpoints/qwen3-v5", "sm89", "fp8"},
 		{"checkpoints/llama-yarn", "sm90", "bf16"}, {"checkpoints/mistral-v5", "sm90", "int4"}, {"checkpoints/mistral-v5", "sm90", "fp8"},
+		{"checkpoints/deepseek-v3-v5", "sm80", "bf16"},
 	} {
-		t.Run(c.target+"/"+c.format, func(t *testing.T) {
+		t.Run(c.target+"/"+c.format+"/"+filepath.Base(c.checkpoint), func(t *testing.T) {
 			plan := build(t, c.checkpoint, c.target, c.format)
 			settings := compiler.VerifySettings()
 			settings.MaxStepTokens, settings.MaxRows, settings.MaxSequences, settings.MaxContext = 32, 32, 32, 48

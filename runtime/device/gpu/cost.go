@@ -47,7 +47,7 @@ func weightCost(kernel, role string, w *engine.WeightEntry, rows float64, t *eng
 	switch {
 	case readsRows(kernel, role):
 		share = min(1, rows/float64(w.Shape[0]))
-	case len(w.Shape) == 3 && w.Layout != "": // experts
+	case len(w.Shape) == 3 && w.Layout != "" && kernel != "cuda.linear_heads": // experts
 		share = min(1, rows/float64(w.Shape[0]))
 		t.Flops += 2 * rows * elements / float64(w.Shape[0])
 	case w.Layout != "":
@@ -74,5 +74,10 @@ func (m *Model) cacheCost(l *engine.Launch, perPosition float64, step *engine.St
 			pairs += float64(reach.Seen(int64(step.Positions[i]), int64(step.Context[b])))
 		}
 	}
-	t.Flops += 4 * pairs * float64(l.Int("heads", 0)*l.Int("dim", 0))
+	channels := 2 * l.Int("dim", 0) // of a key and a value
+	if rank := l.Int("rank", 0); rank > 0 {
+		cache := engine.FindKernel(l.Kernel).Operand(l, "cache")
+		channels = int64(m.program.Caches[cache.Index].Dim) + rank
+	}
+	t.Flops += 2 * pairs * float64(l.Int("heads", 0)*channels)
 }

@@ -29,7 +29,7 @@ func newWorkShape(p *engine.Program, l *engine.Launch, env sym.Env) (w workShape
 	if err != nil {
 		return w, false, err
 	}
-	w.room = min(lines*b.Stride/int64(w.planes*engine.PartialRowBytes(int(l.Int("dim", 0)))), 1<<31-1)
+	w.room = min(lines*b.Stride/int64(w.planes*engine.PartialRowBytes(int(l.Int("rank", l.Int("dim", 0))))), 1<<31-1)
 	w.counters = engine.AttentionCounters(w.extra, w.planes)
 	w.most = w.bound(int(env[sym.T]), int(env[sym.B]))
 	return w, true, nil
