@@ -90,7 +90,7 @@ func (c *Compiler) Compile(s Source) (*Grammar, error) {
 		return e.grammar, e.err
 	}
 	e := &entry{hash: hash}
-	e.grammar, e.err = compile(c.vocabulary(), &s)
+	e.grammar, e.err = compileSource(c.vocabulary(), &s)
 	c.kept[hash] = c.recent.PushFront(e)
 	if c.recent.Len() > heldGrammars {
 		oldest := c.recent.Back()
@@ -99,7 +99,8 @@ func (c *Compiler) Compile(s Source) (*Grammar, error) {
 	return e.grammar, e.err
 }
 
-func compile(v *Vocabulary, s *Source) (g *Grammar, err error) {
+// compileSource compiles a description.
+func compileSource(v *Vocabulary, s *Source) (g *Grammar, err error) {
 	root, err := frontEnds[s.Kind](s)
 	if err != nil {
 		return nil, err

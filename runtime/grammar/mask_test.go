@@ -62,7 +62,7 @@ func TestMasksAreWhatEveryTokenSays(t *testing.T) {
 		{Kind: JSONObject}, {Kind: JSONSchema, Text: `{"properties":{"a":{"enum":["ab","b","ba"]},"b":{"$ref":"#"},"ab":{"type":"number"}}}`},
 		{Kind: Regex, Text: `(ab|a)*(ba?){2,3}( a| )*`}, {Kind: Choice, Choices: []string{"a", "ab", "abba", "é"}},
 	}
-	for seed := range uint64(60) {
+	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		v, middle, first := smallVocabulary(r, "ab ()\"{}:,\xc3\xa9", 200, seed%2 == 0)
 		s := Source{Kind: EBNF, Text: randomRules(r)}

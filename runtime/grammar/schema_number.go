@@ -216,6 +216,9 @@ func between(a, b string) *expr {
 	if a == "" {
 		return empty
 	}
+	if strings.Trim(a, "0") == "" && strings.Trim(b, "9") == "" {
+		return repeat(digit, len(a), len(a))
+	}
 	if a[0] == b[0] {
 		return seq(text(a[:1]), between(a[1:], b[1:]))
 	}

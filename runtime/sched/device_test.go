@@ -79,7 +79,7 @@ func choose(prefix uint64, vocab int, position int32, sampling *engine.Sampling,
 		banned[id] = true
 	}
 	token := int32(h % uint64(vocab))
-	for banned[token] {
+	for banned[token] || sampling.Allowed != nil && sampling.Allowed[token/32]>>(token%32)&1 == 0 {
 		token = (token + 1) % int32(vocab)
 	}
 	for _, b := range sampling.Bias {
