@@ -54,13 +54,16 @@ func (s *Source) hash() [sha256.Size]byte {
 type Compiler struct {
 	vocabulary func() *Vocabulary
 
-	mu     sync.Mutex
+	compiling sync.Mutex // held while a description is compiled
+
+	mu     sync.Mutex                          // guards what follows
 	kept   map[[sha256.Size]byte]*list.Element // of *entry
 	recent list.List                           // used last first
 }
 
 type entry struct {
 	hash    [sha256.Size]byte
+	once    sync.Once // makes what follows
 	grammar *Grammar
 	err     error
 }
@@ -81,22 +84,30 @@ func (c *Compiler) Compile(s Source) (*Grammar, error) {
 	if len(s.Text) > maxSourceBytes {
 		return nil, tooLarge("a description of %d bytes: more than %d", len(s.Text), maxSourceBytes)
 	}
-	hash := s.hash()
+	e := c.entry(s.hash())
+	e.once.Do(func() {
+		c.compiling.Lock()
+		defer c.compiling.Unlock()
+		e.grammar, e.err = compileSource(c.vocabulary(), &s)
+	})
+	return e.grammar, e.err
+}
+
+// entry is what is kept, or will be, of a description.
+func (c *Compiler) entry(hash [sha256.Size]byte) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if at := c.kept[hash]; at != nil {
 		c.recent.MoveToFront(at)
-		e := at.Value.(*entry)
-		return e.grammar, e.err
+		return at.Value.(*entry)
 	}
 	e := &entry{hash: hash}
-	e.grammar, e.err = compileSource(c.vocabulary(), &s)
 	c.kept[hash] = c.recent.PushFront(e)
 	if c.recent.Len() > heldGrammars {
 		oldest := c.recent.Back()
 		delete(c.kept, c.recent.Remove(oldest).(*entry).hash)
 	}
-	return e.grammar, e.err
+	return e
 }
 
 // compileSource compiles a description.

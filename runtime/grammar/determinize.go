@@ -38,7 +38,7 @@ func determinize(n *nfa) *dfa {
 	s.find([]int32{0})
 	for i := 0; i < len(s.sets) && w.err == nil; i++ {
 		w.states++
-		if w.tooLarge(w.states, 2*maxStates, "states") {
+		if w.tooLarge(w.states, maxStates, "states") {
 			break
 		}
 		var edges []edge
@@ -168,7 +168,7 @@ func product(w *work, a, b *dfa, without bool) *dfa {
 	find(pair{0, 0})
 	for i := 0; i < len(pairs); i++ {
 		w.states++
-		if w.tooLarge(w.states, 2*maxStates, "states") {
+		if w.tooLarge(w.states, maxStates, "states") {
 			return p
 		}
 		at := pairs[i]

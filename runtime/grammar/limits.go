@@ -9,8 +9,8 @@ import (
 const (
 	maxSourceBytes = 1 << 20 // of a description
 	maxNFAStates   = 1 << 19 // of all rules, before automata are made deterministic
-	maxStates      = 1 << 16 // of all rules' deterministic automata
-	maxSteps       = 1 << 25 // edges looked at while automata are made
+	maxStates      = 1 << 16 // of all automata that are made deterministic
+	maxSteps       = 1 << 23 // edges looked at while automata are made
 	maxRules       = 1 << 14
 	maxRepeat      = 4096    // in a counted repetition
 	maxNesting     = 200     // of descriptions

@@ -95,7 +95,8 @@ func TestConstraintsAreKept(t *testing.T) {
 				} else if !slices.Equal(got.output, want[i]) {
 					t.Errorf("%v, want %v", got.output, want[i])
 				}
-				if drafted, accepted := q.Verified(); variant.name == "guessed" && (accepted == 0 || drafted != accepted) {
+				if drafted, accepted := q.Verified(); variant.name == "guessed" && (accepted < 5 || accepted < drafted-1) {
+					// The last one ends the output, and is not counted.
 					t.Errorf("%d of %d guesses were right; those that are not allowed are no guesses", accepted, drafted)
 				}
 			}

@@ -265,7 +265,7 @@ func TestHostileBodies(t *testing.T) {
 		{"10 left recursion", "/v1/completions", `{"prompt":"x","guided_grammar":"root ::= root \"a\" | \"b\""}`, "guided_grammar", "left recursion"},
 		{"10 two", "/v1/completions", `{"prompt":"x","guided_regex":"a","guided_choice":["b"]}`, "guided_choice", "already"},
 		{"10 empty", "/v1/completions", `{"prompt":"x","guided_choice":[""]}`, "guided_choice", "empty text"},
-		{"10 structured_outputs", "/v1/chat/completions", `{` + messages + `,"structured_outputs":{"regex":"(a+)+$"}}`, "structured_outputs", "not supported"},
+		{"10 structured_outputs", "/v1/chat/completions", `{` + messages + `,"structured_outputs":{"structural_tag":"(a+)+$"}}`, "structured_outputs", "not supported"},
 		{"11 chat_template", "/v1/chat/completions", `{` + messages + `,"chat_template":"{{ 1 }}"}`, "chat_template", "part of the model"},
 		{"11 kwargs", "/v1/chat/completions", `{` + messages + `,"chat_template_kwargs":{"tokenize":true}}`, "chat_template_kwargs", "overridden"},
 		{"11 messages in kwargs", "/v1/chat/completions", `{` + messages + `,"chat_template_kwargs":{"messages":[]}}`, "chat_template_kwargs", "overridden"},
