@@ -27,12 +27,22 @@ func largeVocabulary(b *testing.B) *Vocabulary {
 			return Token{tok.TokenBytes(id), tok.FirstBytes(id)}
 		}, []int32{int32(tok.VocabSize() - 1)})
 	}
-	const size = 151_936
+	texts := largeTexts(151_935)
+	return NewVocabulary(len(texts)+1, func(id int32) Token {
+		if int(id) == len(texts) {
+			return Token{}
+		}
+		return Token{texts[id], texts[id]}
+	}, []int32{int32(len(texts))})
+}
+
+// largeTexts makes so many different texts up.
+func largeTexts(size int) [][]byte {
 	r := rand.New(rand.NewPCG(1, 1))
 	seen := map[string]bool{}
 	texts := make([][]byte, 0, size)
 	add := func(s string) {
-		if !seen[s] && len(texts) < size-1 {
+		if !seen[s] && len(texts) < size {
 			seen[s] = true
 			texts = append(texts, []byte(s))
 		}
@@ -46,7 +56,7 @@ func largeVocabulary(b *testing.B) *Vocabulary {
 	syllables := []string{"a", "ing", "ti", "on", "er", "re", "st", "en", "al", "co", "de", "pro", "un", "ly", "ment", "ch", "ou", "in", "te", "s", "ed", "Ma", "Se", "X"}
 	marks := []string{`"`, `":`, `",`, `"}`, `{`, `}`, `[`, `]`, `, `, `: `, `."`, `\`, `\n`, "\n", "\n\n", "  ", "    ", `",\n`, `":"`, "(", ")", ";", "=", "->", "//", "<", ">"}
 	letters := []rune("абвгдежзиклмнопрстуфхцчшщыэюяαβγδεζηθικλμνξοπρσςτυφχψω的一是不了在人有我他这中大来上国们")
-	for len(texts) < size-1 {
+	for len(texts) < size {
 		s := ""
 		if r.IntN(2) == 0 {
 			s = " "
@@ -70,12 +80,7 @@ func largeVocabulary(b *testing.B) *Vocabulary {
 		}
 		add(s)
 	}
-	return NewVocabulary(size, func(id int32) Token {
-		if int(id) == len(texts) {
-			return Token{}
-		}
-		return Token{texts[id], texts[id]}
-	}, []int32{size - 1})
+	return texts
 }
 
 var benchSources = []struct {

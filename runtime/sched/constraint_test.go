@@ -80,26 +80,32 @@ func TestConstraintsAreKept(t *testing.T) {
 				}
 			}
 			h.expect(other, alone(h.s.config, free))
-			for i, q := range kept {
-				got := h.answers[q]
-				if got.finish != Completed || len(got.output) != 11 {
-					t.Fatalf("ended by %d with %v", got.finish, got.output)
-				}
-				for n, id := range got.output {
-					if int(id)%3 != n%3 {
-						t.Errorf("output %d is %d", n, id)
-					}
-				}
-				if variant.name == "plain" {
-					want = append(want, got.output)
-				} else if !slices.Equal(got.output, want[i]) {
-					t.Errorf("%v, want %v", got.output, want[i])
-				}
-				if drafted, accepted := q.Verified(); variant.name == "guessed" && (accepted < 5 || accepted < drafted-1) {
-					// The last one ends the output, and is not counted.
-					t.Errorf("%d of %d guesses were right; those that are not allowed are no guesses", accepted, drafted)
-				}
-			}
+			want = expectTurns(t, h, kept, want, variant.name == "guessed")
 		})
 	}
+}
+
+// expectTurns wants sequences to have ended as their constraints want and with the outputs given, which it returns; nil: any.
+func expectTurns(t *testing.T, h *harness, kept []*Sequence, want [][]int32, guessed bool) (outputs [][]int32) {
+	t.Helper()
+	for i, q := range kept {
+		got := h.answers[q]
+		if got.finish != Completed || len(got.output) != 11 {
+			t.Fatalf("ended by %d with %v", got.finish, got.output)
+		}
+		for n, id := range got.output {
+			if int(id)%3 != n%3 {
+				t.Errorf("output %d is %d", n, id)
+			}
+		}
+		if want != nil && !slices.Equal(got.output, want[i]) {
+			t.Errorf("%v, want %v", got.output, want[i])
+		}
+		outputs = append(outputs, got.output)
+		if drafted, accepted := q.Verified(); guessed && (accepted < 5 || accepted < drafted-1) {
+			// The last one ends the output, and is not counted.
+			t.Errorf("%d of %d guesses were right; those that are not allowed are no guesses", accepted, drafted)
+		}
+	}
+	return outputs
 }
