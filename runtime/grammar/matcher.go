@@ -6,7 +6,6 @@ import "slices"
 type Grammar struct {
 	v      *Vocabulary
 	walker *walker
-	hash   [32]byte
 }
 
 func newGrammar(v *Vocabulary, root *rule) (*Grammar, error) {

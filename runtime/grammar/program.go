@@ -15,8 +15,7 @@ type program struct {
 	class   [256]uint8 // bytes that no edge tells apart are one class
 	classes int
 	sample  []byte // a byte of each class
-	start   int32
-	bytes   int64 // that all this takes, about
+	bytes   int64  // that all this takes, about
 }
 
 type programState struct {
