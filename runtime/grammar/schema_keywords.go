@@ -42,6 +42,8 @@ func (n *node) take(m strictjson.Member) error {
 	switch {
 	case m.Key == "$id" && n.where == "#", strings.HasPrefix(m.Key, "x-"):
 		return nil
+	case m.Key == "$schema" && !strings.Contains(string(m.Value), "json-schema.org/"):
+		return wrong(n.where, "$schema %.64s is not known: its keywords may mean anything", m.Value)
 	case m.Key == "uniqueItems" && string(m.Value) == "false":
 		return nil
 	case what == annotation:
