@@ -69,8 +69,14 @@ bench-gpu: ## products, attention and whole models on an NVIDIA GPU beside copy 
 	@$(BUILT_KIT)
 	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results $(BENCH_FLAGS)
 
-test-clients: build .tools/python/bin/openai .tools/python/bin/hf ## real clients from PyPI against our server, and beside our client of the Hub
+test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/schema-suite/json ## real clients from PyPI against our server, and beside our client of the Hub
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
+	LLMC_SCHEMA_SUITE=$(CURDIR)/.tools/schema-suite/json $(GO) test -count=1 -v -run SchemaSuite ./runtime/grammar
+
+# JSON-Schema-Test-Suite comes with the sources of the Python package jsonschema.
+.tools/schema-suite/json: .tools/python/bin/openai
+	.tools/python/bin/pip download -q -d .tools/schema-suite --no-deps --no-binary :all: jsonschema==4.23.0
+	tar -xzf .tools/schema-suite/jsonschema-4.23.0.tar.gz -C .tools/schema-suite --strip-components 1 jsonschema-4.23.0/json
 
 .tools/python/bin/openai:
 	python3 -m venv .tools/python

@@ -149,6 +149,8 @@ var ends = [...]struct {
 	sched.Aborted:   {finish: FinishAbort},
 	sched.Expired:   {finish: FinishAbort, err: context.DeadlineExceeded},
 	sched.Failed:    {finish: FinishError},
+	sched.Completed: {finish: FinishStop},
+	sched.DeadEnd:   {finish: FinishError, err: ErrDeadEnd},
 	sched.BadSample: {finish: FinishError, err: errors.New("the model's logits are not numbers")},
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"llmc/engine"
+	"llmc/runtime/grammar"
 )
 
 // Request is one prompt to continue. The zero values of optional fields mean "off".
@@ -16,8 +17,9 @@ type Request struct {
 	MaxTokens  int        // output tokens at most; 0: as many as the context allows
 	MinTokens  int        // end-of-sequence tokens are banned before this many
 	Sampling   engine.Sampling
-	Stop       []string // text that ends the output; not part of it
-	StopTokens []int32  // ids that end the output, besides the model's own end-of-sequence ids
+	Grammar    *grammar.Grammar // that the output keeps to; nil: none. It must be of the engine's own Grammars
+	Stop       []string         // text that ends the output; not part of it
+	StopTokens []int32          // ids that end the output, besides the model's own end-of-sequence ids
 	IgnoreEOS  bool
 	// SkipSpecial leaves special tokens out of the text.
 	SkipSpecial bool

@@ -69,6 +69,12 @@ func (e *Engine) request(r *Request, g *generation) sched.Request {
 		Prompt: r.Prompt, MaxTokens: r.MaxTokens, MinTokens: r.MinTokens, Sampling: r.Sampling, StopTokens: stops,
 		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Deadline: r.Deadline, Owner: g,
 	}
+	if r.Grammar != nil {
+		request.Constraint = constraint{r.Grammar.Start()}
+		if r.IgnoreEOS { // the end is no token of text
+			request.Sampling.Banned = append(slices.Clone(r.Sampling.Banned), e.info.EOS...)
+		}
+	}
 	if r.Adapter != nil {
 		request.Adapter = r.Adapter.seat
 	}

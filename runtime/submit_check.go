@@ -71,6 +71,12 @@ var requestChecks = []struct {
 		}
 		return within(float64(r.PromptLogprobs), -1, maxLogprobs)
 	}},
+	{"grammar", func(e *Engine, r *Request) string {
+		if r.Grammar != nil && r.Grammar.Size() != e.info.Vocab {
+			return fmt.Sprintf("was compiled for a vocabulary of %d tokens, this one has %d", r.Grammar.Size(), e.info.Vocab)
+		}
+		return ""
+	}},
 	{"stop", func(_ *Engine, r *Request) string { return stopStrings(r.Stop) }},
 	{"stop_token_ids", func(e *Engine, r *Request) string {
 		if len(r.StopTokens) > maxStopTokens {

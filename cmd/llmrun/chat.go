@@ -141,7 +141,7 @@ func (t *talk) turn(text string) error {
 	f := generateFlags{}
 	var result generated
 	out := t.cmd.OutOrStdout()
-	if err := f.generate(t.cmd.Context(), t.engine, t.adapter, ids, t.pictures, out, &result); err != nil {
+	if err := f.generate(t.cmd.Context(), t.engine, &inputs{ids: ids, pictures: t.pictures}, t.adapter, out, &result); err != nil {
 		return err
 	}
 	answer, err := t.images.message(t.renderer, t.info, t.tok, result.Text)

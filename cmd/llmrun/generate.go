@@ -17,6 +17,7 @@ import (
 	"llmc/internal/cli"
 	"llmc/internal/tokenizer"
 	"llmc/runtime"
+	"llmc/runtime/grammar"
 	"llmc/runtime/server"
 )
 
@@ -25,6 +26,7 @@ type generateFlags struct {
 	draftFlags
 	oneAdapter
 	images               imageFlags
+	constraint           constraintFlags
 	prompt, chat, tokens string
 	maxTokens            int
 	temperature          float32
@@ -59,7 +61,7 @@ func generateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "generate PLAN (--prompt TEXT | --chat TEXT | --tokens 1,2,3) [--image FILE]...",
 		Short:   "Continue one prompt, streaming to the terminal",
-		Example: "  llmrun generate engine.plan --chat \"What is the capital of France?\"\n  llmrun generate engine.plan --prompt \"Once upon\" --max-tokens 64 --temperature 0.8 --seed 7\n  llmrun generate llava.plan --image cat.jpg --chat \"What is this?\"",
+		Example: "  llmrun generate engine.plan --json-schema person.json --chat \"Who wrote Faust?\"\n  llmrun generate engine.plan --chat \"What is the capital of France?\"\n  llmrun generate engine.plan --prompt \"Once upon\" --max-tokens 64 --temperature 0.8 --seed 7\n  llmrun generate llava.plan --image cat.jpg --chat \"What is this?\"",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
@@ -75,6 +77,7 @@ func generateCommand() *cobra.Command {
 	f.draftFlags.add(cmd)
 	f.oneAdapter.add(cmd)
 	f.images.add(cmd)
+	f.constraint.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.prompt, "prompt", "", "text to continue, as it is")
 	flags.StringVar(&f.chat, "chat", "", "a user's message, put into the chat template")
@@ -114,6 +117,10 @@ func (f *generateFlags) check(cmd *cobra.Command) error {
 
 func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error {
 	start := time.Now()
+	constraint, err := f.constraint.source()
+	if err != nil {
+		return err
+	}
 	settings, err := f.resolved()
 	if err != nil {
 		return err
@@ -133,15 +140,8 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	if err != nil {
 		return err
 	}
-	pictures, err := f.images.read(&loaded.Info)
+	in, err := f.inputs(constraint, loaded, tok)
 	if err != nil {
-		return err
-	}
-	ids, err := f.ids(loaded, tok)
-	if err != nil {
-		return err
-	}
-	if ids, _, err = loaded.Info.Expand(ids, len(pictures)); err != nil {
 		return err
 	}
 	settings.MaxAdapters = 0 // of the plan that guesses
@@ -163,7 +163,7 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	if err != nil {
 		return err
 	}
-	if err := f.generate(ctx, e, adapter, ids, pictures, w, &result); err != nil {
+	if err := f.generate(ctx, e, in, adapter, w, &result); err != nil {
 		return err
 	}
 	if f.json {
@@ -171,6 +171,29 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	}
 	_, err = fmt.Fprintln(w)
 	return err
+}
+
+// inputs are what a generation takes from the flags.
+type inputs struct {
+	ids      []int32
+	pictures []*runtime.Picture
+	grammar  *grammar.Grammar
+}
+
+func (f *generateFlags) inputs(constraint grammar.Source, loaded *runtime.Loaded, tok *tokenizer.Tokenizer) (*inputs, error) {
+	var in inputs
+	var err error
+	if in.grammar, err = f.constraint.compile(constraint, loaded, tok); err != nil {
+		return nil, err
+	}
+	if in.pictures, err = f.images.read(&loaded.Info); err != nil {
+		return nil, err
+	}
+	if in.ids, err = f.ids(loaded, tok); err != nil {
+		return nil, err
+	}
+	in.ids, _, err = loaded.Info.Expand(in.ids, len(in.pictures))
+	return &in, err
 }
 
 // ids returns the prompt that the flags describe.
@@ -200,18 +223,16 @@ func (f *generateFlags) ids(loaded *runtime.Loaded, tok *tokenizer.Tokenizer) ([
 	return tok.Encode(text, false)
 }
 
-func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, adapter *runtime.Adapter, ids []int32, pictures []*runtime.Picture, w io.Writer,
-	result *generated,
-) error {
+func (f *generateFlags) generate(ctx context.Context, e *runtime.Engine, in *inputs, adapter *runtime.Adapter, w io.Writer, result *generated) error {
 	start := time.Now()
 	g, err := e.Submit(ctx, runtime.Request{
-		Prompt: ids, Pictures: pictures, MaxTokens: f.maxTokens, IgnoreEOS: f.ignoreEOS, SkipSpecial: true, PromptLogprobs: -1, Adapter: adapter,
+		Prompt: in.ids, Pictures: in.pictures, MaxTokens: f.maxTokens, IgnoreEOS: f.ignoreEOS, SkipSpecial: true, PromptLogprobs: -1, Adapter: adapter, Grammar: in.grammar,
 		Sampling: engine.Sampling{Temperature: f.temperature, TopP: f.topP, TopK: f.topK, Seed: f.seed, Logprobs: -1},
 	})
 	if err != nil {
 		return err
 	}
-	result.Tokens, result.PromptTokens = []int32{}, ids
+	result.Tokens, result.PromptTokens = []int32{}, in.ids
 	var first, last time.Time
 	for {
 		event, ok := g.Next(ctx)

@@ -246,6 +246,8 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"generate", plan, "--prompt", "a", "--tokens", "1"}, "give one of"},
 		{2, []string{"generate", plan, "--prompt", "a", "--max-tokens", "0"}, "--max-tokens is 0"},
 		{2, []string{"generate", plan, "--prompt", "a", "--temperature", "-1"}, "--temperature is -1"},
+		{2, []string{"generate", plan, "--prompt", "a", "--regex", "a", "--choice", "b"}, "give one of --json-schema"},
+		{1, []string{"generate", plan, "--prompt", "a", "--regex", "a("}, "can not be read"},
 		{2, []string{"generate", plan, "--tokens", "1,x"}, `"x" is not a token id`},
 		{1, []string{"generate", plan, "--tokens", "1,99999"}, "outside the vocabulary"},
 		{1, []string{"logits", plan, "--text", "a", "--image", "f"}, "reads text alone; --image is for plans of models that read images"},

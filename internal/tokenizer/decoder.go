@@ -17,6 +17,11 @@ type decoder interface {
 	middle(token []byte) []byte
 }
 
+// An opener is a decoder that makes something else of the first token.
+type opener interface {
+	first(token []byte) []byte
+}
+
 // A stage receives tokens in fragments. Fragments are whole characters and valid only during the call.
 type stage interface {
 	put(fragment []byte, end bool) // end: the token is complete
@@ -85,6 +90,8 @@ type joined struct{}
 
 func (joined) middle(token []byte) []byte { return append([]byte{' '}, token...) }
 
+func (joined) first(token []byte) []byte { return token }
+
 func (joined) stage(next stage, _ *failure) stage {
 	return &tokenStage{next: next, decode: func(dst, token []byte, index int) []byte {
 		if index > 0 {
@@ -129,6 +136,7 @@ func (d perToken) stage(next stage, _ *failure) stage {
 	return &tokenStage{next: next, decode: d.decode}
 }
 func (d perToken) middle(token []byte) []byte { return d.decode(nil, token, 1) }
+func (d perToken) first(token []byte) []byte  { return d.decode(nil, token, 0) }
 
 // wordPieceToken puts a blank before every word but the first; tokens with the prefix continue a word.
 func wordPieceToken(prefix string, clean bool) func(dst, token []byte, index int) []byte {

@@ -174,6 +174,21 @@ func (d stripDecoder) middle(token []byte) []byte {
 	return out.text
 }
 
+// first strips a token in front of all others.
+func (d stripDecoder) first(token []byte) []byte {
+	if !d.fused {
+		return d.middle(token)
+	}
+	for left := d.start; left > 0; left-- {
+		rest, ok := bytes.CutPrefix(token, []byte(d.content))
+		if !ok || d.content == "" {
+			break
+		}
+		token = rest
+	}
+	return token
+}
+
 // markFused tells the parts of a decoder that see all tokens as one.
 func markFused(list []decoder) {
 	fused := false

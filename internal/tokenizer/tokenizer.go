@@ -192,6 +192,36 @@ func (t *Tokenizer) TokenBytes(id int32) []byte {
 	return slices.Clone(text)
 }
 
+// FirstBytes gives the bytes that a token stands for at the beginning of a text, where decoders may take a space away.
+func (t *Tokenizer) FirstBytes(id int32) []byte {
+	token, ok := t.Token(id)
+	if !ok {
+		return nil
+	}
+	text := []byte(token)
+	for _, d := range t.decoders {
+		if o, ok := d.(opener); ok {
+			text = o.first(text)
+		} else {
+			text = d.middle(text)
+		}
+	}
+	return slices.Clone(text)
+}
+
+// Joins tells whether the text of tokens is the first one's FirstBytes and the TokenBytes of the others. Some decoders make another end of a text, or drop repeated tokens.
+func (t *Tokenizer) Joins() bool {
+	return !slices.ContainsFunc(t.decoders, func(d decoder) bool {
+		switch d := d.(type) {
+		case suffixDecoder, ctcDecoder:
+			return true
+		case stripDecoder:
+			return d.fused && d.stop > 0
+		}
+		return false
+	})
+}
+
 func characterSize(text []byte) int {
 	_, size := utf8.DecodeRune(text)
 	return size

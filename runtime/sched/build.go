@@ -72,7 +72,7 @@ func appendRows(st *engine.Step, q *Sequence, samples bool) {
 		row := st.NextRow()
 		drafts := int32(len(q.drafts)) // which come behind it
 		row.Token, row.Position = row.Token-drafts, row.Position-drafts
-		row.Sampling, row.History = q.Sampling(0), q.history
+		row.Sampling, row.History = q.rowSampling(0), q.history
 		st.Rows, st.Drafts = append(st.Rows, row), append(st.Drafts, -1)
 	}
 }

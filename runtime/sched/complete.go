@@ -50,6 +50,11 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 	}
 	s.stats.Sampled++
 	finish := q.finished(token)
+	if finish == BadSample {
+		q.tokens = q.tokens[:len(q.tokens)-1]
+		s.end(q, BadSample)
+		return
+	}
 	if finish == Running {
 		s.change(q)
 	} else {
@@ -62,6 +67,9 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 func (q *Sequence) finished(token int32) Finish {
 	if _, stop := slices.BinarySearch(q.stops, token); stop {
 		return StopToken
+	}
+	if finish := q.follow(token); finish != Running {
+		return finish
 	}
 	if len(q.tokens) >= q.limit {
 		return Length

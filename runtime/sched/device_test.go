@@ -79,7 +79,13 @@ func choose(prefix uint64, vocab int, position int32, sampling *engine.Sampling,
 		banned[id] = true
 	}
 	token := int32(h % uint64(vocab))
-	for banned[token] {
+	allowed := func(id int32) bool {
+		return len(sampling.Allowed) == 0 || int(id/32) < len(sampling.Allowed) && sampling.Allowed[id/32]>>(id%32)&1 == 1
+	}
+	for range vocab { // of a mask without tokens any
+		if !banned[token] && allowed(token) {
+			break
+		}
 		token = (token + 1) % int32(vocab)
 	}
 	for _, b := range sampling.Bias {

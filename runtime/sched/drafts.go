@@ -7,7 +7,7 @@ import "llmc/engine"
 // change how many tokens a step gives, never which. They get what is left of tokens, rows and pages, and nobody is preempted for them.
 
 // Drafting appends the sequences that take drafts in the next step: those that run and have caught up. Penalties count every token before the one that is
-// sampled, and a mask of tokens may be another at every position, so sequences with these take none. No step may be in flight.
+// sampled, so sequences with these take none; under a constraint every row has the mask of its place. No step may be in flight.
 func (s *Scheduler) Drafting(dst []*Sequence) []*Sequence {
 	if len(s.flights) > 0 {
 		panic("sched: the tokens that drafts follow are not known while a step is in flight")
@@ -53,6 +53,7 @@ func (s *Scheduler) Outlook() Outlook {
 // Propose says what may come next in a sequence that Drafting named. The next step takes as many of the drafts as it has room for; they are copied.
 func (s *Scheduler) Propose(q *Sequence, drafts []int32) {
 	q.drafts = append(q.drafts[:0], drafts...)
+	q.keepAllowed()
 }
 
 // Tokens returns what the sequence has, prompt and output. It must not be changed and is good until the next Complete.
@@ -69,10 +70,20 @@ func (q *Sequence) Sampling(guesses int) *engine.Sampling {
 	if s := q.forced.sampling(q.Outputs()+q.pending+guesses, q.limit-len(q.request.Prompt)); s != nil {
 		return s
 	}
+	s := &q.request.Sampling
 	if q.early != nil && q.Outputs()+q.pending+guesses < q.request.MinTokens {
-		return q.early
+		s = q.early
 	}
-	return &q.request.Sampling
+	return s
+}
+
+// rowSampling is Sampling for a row of a step, under the constraint.
+func (q *Sequence) rowSampling(guesses int) *engine.Sampling {
+	s := q.Sampling(guesses)
+	if q.request.Constraint == nil || q.forced.sampling(q.Outputs()+q.pending+guesses, q.limit-len(q.request.Prompt)) != nil {
+		return s
+	}
+	return q.constrained(s, q.drafts[:guesses])
 }
 
 // Verified returns how many drafts of the sequence have been computed and how many were right.
@@ -111,7 +122,7 @@ func (s *Scheduler) placeDrafts() {
 func appendDraftRows(st *engine.Step, q *Sequence) {
 	for i, draft := range q.drafts {
 		row := st.Rows[len(st.Rows)-1]
-		row.Token, row.Position, row.Sampling = row.Token+1, row.Position+1, q.Sampling(i+1)
+		row.Token, row.Position, row.Sampling = row.Token+1, row.Position+1, q.rowSampling(i+1)
 		st.Drafts[len(st.Drafts)-1] = draft
 		st.Rows, st.Drafts = append(st.Rows, row), append(st.Drafts, -1)
 	}

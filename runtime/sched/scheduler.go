@@ -36,6 +36,8 @@ const (
 	Aborted                 // Abort was called
 	Expired                 // its deadline passed
 	Failed                  // the step that it was part of failed
+	Completed               // its constraint allows no more tokens
+	DeadEnd                 // its constraint allows no tokens, though its output is not complete
 	BadSample               // the device sampled no valid token for it, which happens when logits are not numbers
 )
 

@@ -19,7 +19,8 @@ type Request struct {
 	MaxTokens   int // output tokens at most; 0: as many as the context allows
 	MinTokens   int // stop tokens are banned before this many
 	Sampling    engine.Sampling
-	StopTokens  []int32 // all ids that end the output, the model's own included if they are to
+	Constraint  Constraint // what the output has to keep to; nil: nothing
+	StopTokens  []int32    // all ids that end the output, the model's own included if they are to
 	// PromptLogprobs >= 0 asks for the log-probability of each prompt token, with so many alternatives.
 	PromptLogprobs int
 	Salt           string
@@ -55,6 +56,7 @@ type Sequence struct {
 
 	history *engine.TokenHistory // nil unless penalties need it
 	early   *engine.Sampling     // in place of the request's before MinTokens
+	masked  []engine.Sampling    // of the rows of the last step, under the constraint
 	forced  forced
 	stops   []int32         // ascending
 	prompt  *promptLogprobs // nil unless asked for

@@ -19,7 +19,7 @@ func (s *Scheduler) share() {
 			s.rematch(q)
 		}
 		switch {
-		case q.doomed():
+		case q.doomed(), q.waits():
 		case q.behind() == 1:
 			q.planned = 1
 			decoding++

@@ -85,6 +85,7 @@ var knownErrors = []struct {
 	{runtime.ErrAdapterGone, apiError{status: 404, kind: kindRequest, code: "model_not_found", param: "model"}, error.Error},
 	{runtime.ErrTooLong, apiError{status: 400, kind: kindRequest, code: "context_length_exceeded"}, error.Error},
 	{runtime.ErrBadRequest, apiError{status: 400, kind: kindRequest, code: "invalid_value"}, error.Error},
+	{runtime.ErrDeadEnd, apiError{status: 422, kind: kindRequest, code: "grammar_dead_end"}, error.Error},
 	{errClientGone, apiError{status: statusClientGone, kind: kindRequest, code: "client_closed_request"}, error.Error},
 	{context.DeadlineExceeded, apiError{status: 503, kind: kindBusy, code: "deadline_exceeded", retry: time.Second},
 		fixed("the request's deadline can not be met")},

@@ -13,6 +13,7 @@ import (
 
 	"llmc/engine"
 	"llmc/runtime"
+	"llmc/runtime/grammar"
 	"llmc/runtime/server/strictjson"
 )
 
@@ -60,6 +61,18 @@ func (byteTokenizer) Token(id int32) []byte {
 		return []byte{byte(id)}
 	}
 	panic(fmt.Sprintf("token %d", id))
+}
+
+// byteGrammars compiles grammars for the fake vocabulary.
+func byteGrammars() *grammar.Compiler {
+	return grammar.NewCompiler(func() *grammar.Vocabulary {
+		return grammar.NewVocabulary(fakeVocab, func(id int32) grammar.Token {
+			if id >= fakeBOS {
+				return grammar.Token{}
+			}
+			return grammar.Token{Middle: []byte{byte(id)}, First: []byte{byte(id)}}
+		}, []int32{fakeEOS})
+	})
 }
 
 // fakeChat lays messages out as "role: content\n".

@@ -102,11 +102,13 @@ var fields = []field{
 	{"bad_words", generating, refused("use logit_bias")},
 	{"use_beam_search", generating, only("tokens are sampled", "false")},
 	{"length_penalty", generating, only("it belongs to beam search", "1", "1.0")},
-	{"structured_outputs", generating, refused("output is not constrained yet")},
-	{"guided_json", generating, refused("output is not constrained yet")},
-	{"guided_regex", generating, refused("output is not constrained yet")},
-	{"guided_choice", generating, refused("output is not constrained yet")},
-	{"guided_grammar", generating, refused("output is not constrained yet")},
+	{"structured_outputs", generating, readStructuredOutputs},
+	{"guided_json", generating, constraint(readSchema)},
+	{"guided_regex", generating, constraint(readRegex)},
+	{"guided_choice", generating, constraint(readChoices)},
+	{"guided_grammar", generating, constraint(readGrammar)},
+	{"guided_decoding_backend", generating, ignored}, // a hint: there is one
+	{"guided_whitespace_pattern", generating, refused("white space is what JSON is usually written with")},
 	{"response_format", generating, readResponseFormat},
 
 	// How many, how long.

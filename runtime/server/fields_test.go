@@ -84,13 +84,13 @@ func TestFieldsRefused(t *testing.T) {
 		`{"prompt":"x","max_tokens":1,%s}`: {
 			`"suffix":"y"`, `"best_of":2,"n":3`, `"best_of":2,"stream":true`, `"stream_options":{"include_usage":true}`, `"max_tokens_":1`,
 			`"use_beam_search":true`, `"prompt_logprobs":1`, `"allowed_token_ids":[1]`, `"include_stop_str_in_output":true`, `"messages":[]`,
-			`"top_logprobs":1`, `"min_tokens":2`, `"guided_regex":"a"`, `"stream":1`, `"echo":"yes"`, `"seed":1.5`, `"top_k":-2`, `"stop":[1]`,
+			`"top_logprobs":1`, `"min_tokens":2`, `"guided_regex":1`, `"stream":1`, `"echo":"yes"`, `"seed":1.5`, `"top_k":-2`, `"stop":[1]`,
 			`"stop":{}`, `"logit_bias":[1]`, `"repetition_penalty":0`, `"n":0`, `"n":"1"`, `"user_":1`,
 		},
 		`{"messages":[{"role":"user","content":"x"}],%s}`: {
 			`"max_tokens":0`, `"max_tokens":1,"max_completion_tokens":2`, `"top_logprobs":2`, `"logprobs":1`, `"functions":[{}]`,
 			`"function_call":{"name":"f"}`, `"tool_choice":"required"`, `"tool_choice":{"type":"function","function":{"name":"f"}}`,
-			`"parallel_tool_calls":false`, `"response_format":{"type":"json_object"}`, `"response_format":"text"`, `"modalities":["text","audio"]`,
+			`"parallel_tool_calls":false`, `"response_format":{"type":"xml"}`, `"response_format":"text"`, `"modalities":["text","audio"]`,
 			`"audio":{}`, `"web_search_options":{}`, `"reasoning_effort":"high"`, `"verbosity":"low"`, `"echo":true`, `"prompt":"x"`,
 			`"continue_final_message":true`, `"tools":{}`, `"stream":true,"stream_options":{"no_such":true}`, `"stream":true,"stream_options":7`,
 			`"best_of":2`, `"chat_template_kwargs":[]`,

@@ -28,6 +28,9 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, words wording) e
 	if err := r.encode(); err != nil {
 		return err
 	}
+	if err := r.compile(); err != nil {
+		return err
+	}
 	b, err := s.start(r)
 	if err != nil {
 		return err

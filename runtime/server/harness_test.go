@@ -41,7 +41,7 @@ func fakeModel(name string, b *fakeBackend) Model {
 	return Model{
 		Name: name, Info: engine.ModelInfo{Name: "base/" + name, Vocab: fakeVocab, MaxContext: 128},
 		Created: time.Unix(1_700_000_000, 0), Fingerprint: "fp_fake",
-		Backend: b, Tokenizer: byteTokenizer{}, Chat: fakeChat,
+		Backend: b, Tokenizer: byteTokenizer{}, Grammars: byteGrammars(), Chat: fakeChat,
 	}
 }
 

@@ -225,7 +225,7 @@ func TestBodyTooLarge(t *testing.T) {
 func TestHostileBodies(t *testing.T) {
 	ts := startServer(t, &fakeBackend{}, Config{})
 	messages := `"messages":[{"role":"user","content":"x"}]`
-	cases := []struct{ name, path, body, param, message string }{
+	cases := []hostileBody{
 		{"7 depth", "/v1/completions", strings.Repeat(`{"a":`, 100_000), "", "nested deeper"},
 		{"7 duplicate keys", "/v1/completions", `{"prompt":"x","prompt":"y"}`, "", "duplicate key"},
 		{"7 overflow", "/v1/completions", `{"prompt":"x","temperature":1e999}`, "", "out of range"},
@@ -253,15 +253,14 @@ func TestHostileBodies(t *testing.T) {
 		{"9 token 1.5", "/v1/completions", `{"prompt":[1.5]}`, "prompt", "not a token id"},
 		{"9 mixed", "/v1/completions", `{"prompt":["a",[1]]}`, "prompt", "one kind"},
 		{"9 stop token", "/v1/completions", `{"prompt":"x","stop_token_ids":[258]}`, "stop_token_ids", "not a token id"},
-		{"10 schema", "/v1/completions", `{"prompt":"x","response_format":{"type":"json_schema"}}`, "response_format", "only text"},
-		{"10 guided_json", "/v1/completions", `{"prompt":"x","guided_json":{}}`, "guided_json", "not supported"},
-		{"10 structured_outputs", "/v1/chat/completions", `{` + messages + `,"structured_outputs":{"regex":"(a+)+$"}}`, "structured_outputs", "not supported"},
+		{"10 schema", "/v1/completions", `{"prompt":"x","response_format":{"type":"json_schema"}}`, "response_format", "needs the key"},
+		{"10 structured_outputs", "/v1/chat/completions", `{` + messages + `,"structured_outputs":{"structural_tag":"(a+)+$"}}`, "structured_outputs", "not supported"},
 		{"11 chat_template", "/v1/chat/completions", `{` + messages + `,"chat_template":"{{ 1 }}"}`, "chat_template", "part of the model"},
 		{"11 kwargs", "/v1/chat/completions", `{` + messages + `,"chat_template_kwargs":{"tokenize":true}}`, "chat_template_kwargs", "overridden"},
 		{"11 messages in kwargs", "/v1/chat/completions", `{` + messages + `,"chat_template_kwargs":{"messages":[]}}`, "chat_template_kwargs", "overridden"},
 		{"18 model", "/v1/completions", `{"prompt":"x","model":"../../etc/passwd\u0000"}`, "model", "does not exist"},
 	}
-	for _, c := range cases {
+	for _, c := range append(cases, hostileConstraints...) {
 		t.Run(c.name, func(t *testing.T) {
 			a := ts.do("POST", c.path, c.body)
 			e := a.errorOf(t)

@@ -10,6 +10,7 @@ import (
 	"llmc/engine"
 	"llmc/runtime"
 	"llmc/runtime/encode"
+	"llmc/runtime/grammar"
 	"llmc/runtime/metrics"
 )
 
@@ -74,9 +75,10 @@ type Model struct {
 	Backend     Backend // of an encoder: nil
 	Encoder     Encoder // nil: the model generates
 	Tokenizer   Tokenizer
-	Chat        ChatTemplate   // nil: the model has no chat template
-	Metrics     *metrics.Model // nil: not observed
-	Adapters    *Adapters      // nil: the model takes none
+	Grammars    *grammar.Compiler // nil: output can not be constrained
+	Chat        ChatTemplate      // nil: the model has no chat template
+	Metrics     *metrics.Model    // nil: not observed
+	Adapters    *Adapters         // nil: the model takes none
 
 	// Of an adapter that is offered beside a model: that one's name, where the adapter came from, and what requests are to have.
 	Parent, Root string

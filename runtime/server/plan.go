@@ -39,7 +39,7 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 	}
 	return Model{
 		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), MaxSource: e.MaxSource(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
-		Backend: e, Tokenizer: planTokenizer{tok}, Chat: layOut, Metrics: observed,
+		Backend: e, Tokenizer: planTokenizer{tok}, Grammars: runtime.NewGrammars(&loaded.Info, tok), Chat: layOut, Metrics: observed,
 		Parts: image != "" && parts, ImageName: image,
 	}, e, nil
 }

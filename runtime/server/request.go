@@ -6,6 +6,7 @@ import (
 
 	"llmc/engine"
 	"llmc/runtime"
+	"llmc/runtime/grammar"
 	"llmc/runtime/server/strictjson"
 )
 
@@ -32,6 +33,9 @@ type request struct {
 	queries, documents []string
 	topN               int // documents that are wanted; unset: all
 	returnDocuments    bool
+
+	constraint   grammar.Source // what the output keeps to
+	constraintBy string         // field that says so
 
 	base      runtime.Request // what all generations have in common
 	maxTokens int             // unset: not given
@@ -103,6 +107,9 @@ func (s *Server) decode(on endpoints, body []byte) (*request, error) {
 		}
 		if err := apply(r, m.Value); err != nil {
 			return nil, err.of(m.Key)
+		}
+		if r.constraint.Kind != grammar.None && r.constraintBy == "" {
+			r.constraintBy = m.Key
 		}
 	}
 	if err := r.check(); err != nil {

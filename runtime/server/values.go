@@ -126,23 +126,6 @@ func readStreamOptions(r *request, v strictjson.Value) *apiError {
 	return nil
 }
 
-func readResponseFormat(_ *request, v strictjson.Value) *apiError {
-	members, ok := v.Object()
-	if !ok {
-		return wrongType(v, "an object")
-	}
-	kind := ""
-	for _, m := range members {
-		if m.Key == "type" {
-			kind, _ = m.Value.Text()
-		}
-	}
-	if kind != "text" {
-		return invalid("", "unsupported_value", "type %.32q: only text is supported, output is not constrained yet", kind)
-	}
-	return nil
-}
-
 func readToolChoice(r *request, v strictjson.Value) *apiError {
 	choice, _ := v.Text()
 	if choice != "none" && choice != "auto" {

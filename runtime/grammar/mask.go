@@ -1,0 +1,209 @@
+package grammar
+
+import "slices"
+
+// mask is which tokens may come next.
+type mask struct {
+	allowed []uint32 // as engine.Sampling.Allowed
+	text    bool     // there are tokens besides those that end the output
+}
+
+// localMask is what can be said of a place whatever has called its rule.
+type localMask struct {
+	bits []uint32 // tokens that stay in the rule, or end where it may be left; nil: they are few
+	few  []int32
+	out  []uint32 // nodes of the tree that others are below of, at which the rule may be left
+}
+
+// cut is which share of a vocabulary is few.
+const cut = 64
+
+// mask returns the tokens that may come behind a state: those whose bytes lead on, and where the output is complete those that end it. It is nil where that
+// takes more steps than it may.
+func (w *walker) mask(s *state) *mask {
+	if s.mask == nil {
+		if m := w.make(s); m != nil {
+			w.keep(s, m)
+			s.mask = m
+		}
+	}
+	return s.mask
+}
+
+// firstMask is the mask of the first token.
+func (w *walker) firstMask(s *state) *mask {
+	if w.v.first == nil {
+		return w.mask(s)
+	}
+	if s.first != nil {
+		return s.first
+	}
+	middle := w.mask(s)
+	if middle == nil {
+		return nil
+	}
+	bits := slices.Clone(middle.allowed)
+	for _, id := range w.v.other {
+		bits[id/32] &^= 1 << (id % 32)
+	}
+	t := w.v.first
+	if !w.walk(t, 0, uint32(len(t.nodes)), s, func(_ uint32, _ *state, token int32) {
+		if token >= 0 {
+			t.set(bits, token)
+		}
+	}) {
+		return nil
+	}
+	m := &mask{allowed: bits, text: w.v.hasText(bits)}
+	w.keep(s, m)
+	s.first = m
+	return m
+}
+
+// keep makes room for a mask: what is over the bound is all dropped. Steps on their way keep theirs.
+func (w *walker) keep(s *state, m *mask) {
+	size := int64(4 * len(m.allowed))
+	if w.masked+size > heldMasks {
+		for _, other := range w.masks {
+			other.mask, other.first = nil, nil
+		}
+		w.masks, w.masked = w.masks[:0], 0
+	}
+	w.masks, w.masked = append(w.masks, s), w.masked+size
+}
+
+func (w *walker) make(s *state) *mask {
+	w.visits = 0
+	bits := make([]uint32, w.v.words)
+	for _, p := range s.places {
+		l := w.local(p.at)
+		if l == nil {
+			return nil
+		}
+		if l.bits != nil {
+			for i, word := range l.bits {
+				bits[i] |= word
+			}
+		}
+		for _, token := range l.few {
+			w.v.tree.set(bits, token)
+		}
+		if p.frame == w.outer || len(l.out) == 0 {
+			continue
+		}
+		behind := w.leave(p.frame)
+		for _, at := range l.out {
+			n := &w.v.tree.nodes[at]
+			if !w.walk(&w.v.tree, at+1, n.end, behind, func(_ uint32, _ *state, token int32) {
+				if token >= 0 {
+					w.v.tree.set(bits, token)
+				}
+			}) {
+				return nil
+			}
+		}
+	}
+	m := &mask{allowed: bits, text: w.v.hasText(bits)}
+	if s.leaves {
+		for _, id := range w.v.ends {
+			bits[id/32] |= 1 << (id % 32)
+		}
+	}
+	return m
+}
+
+// hasText tells whether any token is allowed that does not end the output.
+func (v *Vocabulary) hasText(bits []uint32) bool {
+	for i, word := range bits {
+		if word == 0 {
+			continue
+		}
+		for _, id := range v.ends {
+			if int(id/32) == i {
+				word &^= 1 << (id % 32)
+			}
+		}
+		if word != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// set allows a token and those of the same text.
+func (t *tree) set(bits []uint32, token int32) {
+	bits[token/32] |= 1 << (token % 32)
+	if len(t.twins) > 0 {
+		for _, twin := range t.twins[token] {
+			bits[twin/32] |= 1 << (twin % 32)
+		}
+	}
+}
+
+// walk calls reached for every node from one to another, side by side or below each other, to which a state leads, with the state behind it. It returns
+// false where that took more than it may.
+func (w *walker) walk(t *tree, from, to uint32, s *state, reached func(node uint32, behind *state, token int32)) bool {
+	if from >= to {
+		return true
+	}
+	base := t.nodes[from].depth
+	path := &w.path
+	path[0] = s
+	visits := 0
+	for i := from; i < to; {
+		n := &t.nodes[i]
+		depth := n.depth - base
+		visits++
+		behind := w.step(path[depth], n.char)
+		if behind == dead {
+			i = n.end
+			continue
+		}
+		path[depth+1] = behind
+		reached(i, behind, n.token)
+		i++
+		if visits&0xff == 0 && (w.visits+visits > maxVisits || w.held > mostStates) {
+			return false
+		}
+	}
+	w.visits += visits
+	return true
+}
+
+// local returns the mask of a place by itself; nil: it takes more than it may.
+func (w *walker) local(at int32) *localMask {
+	v, name := w.v, w.program.states[at].local
+	if l := v.local[name]; l != nil {
+		return l
+	}
+	l := &localMask{}
+	var all []int32
+	t := &v.tree
+	whole := w.walk(t, 0, uint32(len(t.nodes)), w.begin(at), func(node uint32, behind *state, token int32) {
+		if token >= 0 {
+			all = append(all, token)
+		}
+		if behind.leaves && t.nodes[node].end > node+1 {
+			l.out = append(l.out, node)
+		}
+	})
+	if !whole {
+		return nil
+	}
+	if len(all) < v.size/cut {
+		l.few = slices.Clip(all)
+	} else {
+		l.bits = make([]uint32, v.words)
+		for _, token := range all {
+			t.set(l.bits, token)
+		}
+	}
+	size := int64(4*(len(l.bits)+len(l.few)+len(l.out)) + 128)
+	if v.locals+size > heldLocal {
+		clear(v.local)
+		v.locals = 0
+	}
+	v.local[name] = l
+	v.locals += size
+	return l
+}

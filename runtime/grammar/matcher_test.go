@@ -1,0 +1,86 @@
+package grammar
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// TestKnownStatesAllocateNothing wants masks and steps of states that have been met to take no memory.
+func TestKnownStatesAllocateNothing(t *testing.T) {
+	g, err := newTest(demoVocabulary(), Source{Kind: JSONObject})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int32 // of {"a":"a"
+	for _, c := range `{"a":"a"` {
+		for id := range int32(g.v.size) {
+			if string(g.v.tokens.at(id)) == string(c) {
+				ids = append(ids, id)
+				break
+			}
+		}
+	}
+	m := g.Start()
+	begin := *m
+	if n := testing.AllocsPerRun(10, func() {
+		*m = begin
+		for i := range ids {
+			if m.Allowed(ids[i:i+1]) == nil || m.Allowed(nil) == nil || m.Accept(ids[i]) != Open {
+				t.Error("the text is not allowed")
+			}
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestForgottenStatesComeBack wants outputs to go on as before when all states have been dropped.
+func TestForgottenStatesComeBack(t *testing.T) {
+	v, middle, _ := smallVocabulary(rand.New(rand.NewPCG(1, 1)), "()ab", 100, false)
+	g, err := newTest(v, Source{Kind: EBNF, Text: `root ::= "(" root ")" root | [ab]`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := g.Start()
+	for i, c := range strings.Repeat("(", 30) + "a" + strings.Repeat(")b", 29) {
+		if i%7 == 3 {
+			g.walker.forget()
+		}
+		if p := m.Accept(1 + int32(c)); p != Open {
+			t.Fatalf("byte %d (%q): %v", i, middle[1+c], p)
+		}
+	}
+	if m.Accept(1+')') != Open || m.Accept(1+'a') != Complete {
+		t.Error("the last call does not end")
+	}
+}
+
+// TestCompilerKeeps wants a description to be compiled once while it is among those used last, and an error to be kept as well.
+func TestCompilerKeeps(t *testing.T) {
+	c := NewCompiler(func() *Vocabulary { return fuzzed() })
+	compile := func(text string) *Grammar {
+		g, err := c.Compile(Source{Kind: Regex, Text: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	first := compile("a")
+	if compile("a") != first {
+		t.Error("compiled twice")
+	}
+	for i := range heldGrammars {
+		compile(strings.Repeat("b", i+1))
+	}
+	if compile("a") == first {
+		t.Error("kept for ever")
+	}
+	if _, err := c.Compile(Source{Kind: Regex, Text: "(a|b)*a(a|b){100}"}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("%v", err)
+	}
+	if g, err := c.Compile(Source{}); g != nil || err != nil {
+		t.Error("nothing is a description")
+	}
+}
