@@ -11,6 +11,7 @@ import (
 	"llmc/runtime"
 	"llmc/runtime/encode"
 	"llmc/runtime/metrics"
+	"llmc/runtime/reply"
 )
 
 // Backend runs the requests of one model.
@@ -75,6 +76,7 @@ type Model struct {
 	Encoder     Encoder // nil: the model generates
 	Tokenizer   Tokenizer
 	Chat        ChatTemplate   // nil: the model has no chat template
+	Replies     reply.Format   // how the model writes reasoning and calls of tools, as its chat template teaches
 	Metrics     *metrics.Model // nil: not observed
 	Adapters    *Adapters      // nil: the model takes none
 

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"llmc/engine"
 	"llmc/runtime"
 	"llmc/runtime/server/strictjson"
 )
@@ -12,6 +11,7 @@ import (
 // request is the decoded body of an endpoint of the table of fields.
 type request struct {
 	on    endpoints
+	newID func() string
 	name  string // of the model, as asked for
 	model *Model
 
@@ -22,9 +22,14 @@ type request struct {
 	finalText     string   // content of the last message
 	images        [][]byte // files, in the order of the conversation
 	noTools       bool     // tool_choice "none"
-	addSpecial    *bool    // nil: what is usual for the kind of prompt
-	tokens        []int32  // of detokenize
+	severalCalls  bool     // parallel_tool_calls
+	showReasoning bool
+	addSpecial    *bool   // nil: what is usual for the kind of prompt
+	tokens        []int32 // of detokenize
 	tokenStrings  bool
+
+	tgi    tgiOptions
+	inputs bool // the prompt came as "inputs", in the words of Text Generation Inference
 
 	promptName         string // of embeddings: what precedes the texts
 	base64             bool   // embeddings as bytes
@@ -59,10 +64,13 @@ const defaultMaxTokens = 16
 // newRequest returns a request that leaves all open to the model's own defaults.
 func newRequest(on endpoints, m *Model) *request {
 	r := &request{on: on, model: m, maxTokens: unset, choices: 1, bestOf: unset, logprobs: unset, topLogprobs: unset, dimensions: unset, topN: unset, returnDocuments: true}
-	r.chat.AddGenerationPrompt = true
+	r.chat.AddGenerationPrompt, r.severalCalls, r.showReasoning = true, true, true
 	r.base.SkipSpecial = true
 	r.base.PromptLogprobs = -1
-	r.base.Sampling = engine.Sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1, Logprobs: -1}
+	r.base.Sampling = neutralSampling
+	if on&inTGIsWords != 0 {
+		return r
+	}
 	// As vLLM does, a value in generation_config.json is the default whether or not do_sample is set there.
 	d, s := m.Info.Generation, &r.base.Sampling
 	orDefault(&s.Temperature, d.Temperature)
@@ -115,8 +123,13 @@ func (s *Server) decode(on endpoints, body []byte) (*request, error) {
 func (s *Server) forModel(on endpoints, members []strictjson.Member) (*request, error) {
 	name := ""
 	for _, m := range members {
-		if m.Key == "model" {
+		switch {
+		case m.Key == "model":
 			name, _ = m.Value.Text()
+		case m.Key == "parameters" && on&inTGIsWords != 0:
+			if adapter := adapterOf(m.Value); adapter != "" {
+				name = adapter
+			}
 		}
 	}
 	model, err := s.models.find(name)
@@ -126,7 +139,9 @@ func (s *Server) forModel(on endpoints, members []strictjson.Member) (*request, 
 	if err := model.serves(on); err != nil {
 		return nil, err
 	}
-	return newRequest(on, model), nil
+	r := newRequest(on, model)
+	r.newID = s.newID
+	return r, nil
 }
 
 // serves refuses endpoints that the model's kind has not.
@@ -174,6 +189,8 @@ var conflicts = []struct {
 }{
 	{onCompletions, "prompt", func(r *request) bool { return len(r.prompts) == 0 }, ""},
 	{onChat, "messages", func(r *request) bool { return !r.messages }, ""},
+	{inTGIsWords, "inputs", func(r *request) bool { return len(r.prompts) == 0 }, ""},
+	{inTGIsWords, "best_of", func(r *request) bool { return r.bestOf > 1 && r.stream }, "the best can not be streamed before all are known"},
 	{onTokenize, "prompt", func(r *request) bool { return r.messages == (len(r.prompts) > 0) }, "give either prompt or messages"},
 	{onTokenize, "prompt", func(r *request) bool { return len(r.prompts) > 1 || len(r.prompts) == 1 && !r.prompts[0].isText },
 		"must be a string"},
@@ -214,6 +231,9 @@ func (r *request) check() error {
 		}
 		return invalid(c.param, "invalid_value", "%s: %s", c.param, c.why)
 	}
+	if r.on&inTGIsWords != 0 {
+		r.asTGI()
+	}
 	if r.wantLogprobs {
 		r.logprobs = max(0, r.topLogprobs)
 	}
@@ -226,6 +246,9 @@ func (r *request) check() error {
 	}
 	if r.noTools {
 		r.chat.Tools = nil
+	}
+	if r.on == onChat && r.model.Replies.Marked(r.model.special) {
+		r.base.SkipSpecial = false // they tell the parts of a reply apart
 	}
 	if !r.seeded {
 		r.base.Sampling.Seed = rand.Uint64()
