@@ -17,10 +17,11 @@ const (
 	onScore
 	onGenerate       // of Text Generation Inference
 	onGenerateStream // likewise, always streamed
+	onTriton         // Triton's generate extension, and inferences of models that generate
 
 	inTGIsWords = onGenerate | onGenerateStream
 	choosing    = onCompletions | onChat // with the fields of the OpenAI API
-	generating  = choosing | inTGIsWords
+	generating  = choosing | inTGIsWords | onTriton
 	comparing   = onRerank | onScore
 	encoding    = onEmbeddings | comparing
 	everywhere  = generating | encoding | onTokenize | onDetokenize

@@ -7,8 +7,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// generate answers a request for generations, whole or as a stream.
+// generate answers a request for generations that the table of fields describes.
 func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, speak speaking) error {
+	return s.answer(c, func() (*request, error) { return s.decode(on, c.PostBody()) }, speak)
+}
+
+// answer answers a request for generations, whole or as a stream.
+func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error), speak speaking) error {
 	if !s.inflight.enter() {
 		return errStopping
 	}
@@ -19,7 +24,7 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, speak speaking) 
 			end()
 		}
 	}()
-	r, err := s.decode(on, c.PostBody())
+	r, err := decode()
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,8 @@ func (r *request) source() string {
 	switch {
 	case r.messages:
 		return "messages"
+	case r.on == onTriton:
+		return textInput
 	case r.inputs:
 		return "inputs"
 	}
@@ -152,7 +154,7 @@ func (r *request) fit(p *prompt) (maxTokens int, err error) {
 	if r.maxTokens != unset {
 		return max(1, r.maxTokens), nil // 0 is one step whose token is not shown
 	}
-	if r.on == onCompletions {
+	if r.on&(onCompletions|onTriton) != 0 {
 		return min(defaultMaxTokens, room), nil
 	}
 	if r.on&inTGIsWords != 0 {

@@ -28,8 +28,9 @@ type request struct {
 	tokens        []int32 // of detokenize
 	tokenStrings  bool
 
-	tgi    tgiOptions
-	inputs bool // the prompt came as "inputs", in the words of Text Generation Inference
+	tgi          tgiOptions
+	excludeInput bool // the text of an answer to Triton's clients does not begin with the prompt
+	inputs       bool // the prompt came as "inputs", in the words of Text Generation Inference
 
 	promptName         string // of embeddings: what precedes the texts
 	base64             bool   // embeddings as bytes
@@ -68,7 +69,7 @@ func newRequest(on endpoints, m *Model) *request {
 	r.base.SkipSpecial = true
 	r.base.PromptLogprobs = -1
 	r.base.Sampling = neutralSampling
-	if on&inTGIsWords != 0 {
+	if on&(inTGIsWords|onTriton) != 0 {
 		return r
 	}
 	// As vLLM does, a value in generation_config.json is the default whether or not do_sample is set there.
@@ -190,6 +191,7 @@ var conflicts = []struct {
 	{onCompletions, "prompt", func(r *request) bool { return len(r.prompts) == 0 }, ""},
 	{onChat, "messages", func(r *request) bool { return !r.messages }, ""},
 	{inTGIsWords, "inputs", func(r *request) bool { return len(r.prompts) == 0 }, ""},
+	{onTriton, textInput, func(r *request) bool { return len(r.prompts) == 0 }, ""},
 	{inTGIsWords, "best_of", func(r *request) bool { return r.bestOf > 1 && r.stream }, "the best can not be streamed before all are known"},
 	{onTokenize, "prompt", func(r *request) bool { return r.messages == (len(r.prompts) > 0) }, "give either prompt or messages"},
 	{onTokenize, "prompt", func(r *request) bool { return len(r.prompts) > 1 || len(r.prompts) == 1 && !r.prompts[0].isText },

@@ -29,7 +29,7 @@ type route struct {
 	refusal      refusal // nil: the OpenAI API's
 }
 
-var routes = slices.Concat(ownRoutes, tgiRoutes)
+var routes = slices.Concat(ownRoutes, tgiRoutes, kserveRoutes)
 
 var ownRoutes = []route{
 	{method: "GET", path: "/", access: anybody, handle: (*Server).chatPage},
