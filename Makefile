@@ -69,7 +69,7 @@ bench-gpu: ## products, attention and whole models on an NVIDIA GPU beside copy 
 	@$(BUILT_KIT)
 	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results $(BENCH_FLAGS)
 
-test-clients: build .tools/python/bin/openai .tools/python/bin/hf ## real clients from PyPI against our server, and beside our client of the Hub
+test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/triton ## real clients from PyPI against our server, and beside our client of the Hub
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
 
 .tools/python/bin/openai:
@@ -78,6 +78,10 @@ test-clients: build .tools/python/bin/openai .tools/python/bin/hf ## real client
 
 .tools/python/bin/hf: .tools/python/bin/openai
 	.tools/python/bin/pip install -q huggingface_hub
+
+.tools/python/triton: .tools/python/bin/hf
+	.tools/python/bin/pip install -q 'tritonclient[http]'
+	touch $@
 
 test-browser: ## the chat page in headless Chromium (Debian package chromium)
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }

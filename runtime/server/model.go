@@ -122,6 +122,9 @@ func newModelTable(models []Model) (*modelTable, error) {
 	return t, nil
 }
 
+// anyName are what clients of Text Generation Inference, which has one model and looks at no names, call it: its documentation, and huggingface_hub.
+var anyName = map[string]bool{"tgi": true, "dummy": true}
+
 // find returns the model of a request; "" means the only one.
 func (t *modelTable) find(name string) (*Model, error) {
 	t.mu.RLock()
@@ -134,6 +137,9 @@ func (t *modelTable) find(name string) (*Model, error) {
 	}
 	if m := t.byName[name]; m != nil {
 		return m, nil
+	}
+	if anyName[name] && len(t.list) == 1 {
+		return t.list[0], nil
 	}
 	return nil, &apiError{
 		status: 404, kind: kindRequest, code: "model_not_found", param: "model",
