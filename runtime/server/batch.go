@@ -98,7 +98,7 @@ func (b *batch) submit(c *choice) error {
 		return err
 	}
 	c.gen = gen
-	if b.req.on == onChat && (b.req.model.Replies.Reasons() || b.req.model.Replies.Calls()) {
+	if b.req.on&chatting != 0 && (b.req.model.Replies.Reasons() || b.req.model.Replies.Calls()) {
 		c.parser = b.req.model.Replies.Parser(c.prompt.text, b.req.chat.Tools)
 	}
 	b.choices = append(b.choices, c)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"slices"
 )
 
 // endpoints is a set of the endpoints that share the table of fields.
@@ -19,9 +20,12 @@ const (
 	onGenerateStream // likewise, always streamed
 	onTriton         // Triton's generate extension, and inferences of models that generate
 
+	onResponses
+
 	inTGIsWords = onGenerate | onGenerateStream
 	choosing    = onCompletions | onChat // with the fields of the OpenAI API
-	generating  = choosing | inTGIsWords | onTriton
+	chatting    = onChat | onResponses   // which have a conversation
+	generating  = choosing | inTGIsWords | onTriton | onResponses
 	comparing   = onRerank | onScore
 	encoding    = onEmbeddings | comparing
 	everywhere  = generating | encoding | onTokenize | onDetokenize
@@ -163,10 +167,10 @@ var fields = []field{
 }
 
 // fieldsOf holds the rows of fields by endpoint and name.
-var fieldsOf = indexFields(fields)
+var fieldsOf = indexFields(slices.Concat(fields, responseFields))
 
 func indexFields(rows []field) map[endpoints]map[string]rule {
-	index := map[endpoints]map[string]rule{onCompletions: {}, onChat: {}, onTokenize: {}, onDetokenize: {}, onEmbeddings: {}, onRerank: {}, onScore: {}, onGenerate: {}, onGenerateStream: {}}
+	index := map[endpoints]map[string]rule{onCompletions: {}, onChat: {}, onTokenize: {}, onDetokenize: {}, onEmbeddings: {}, onRerank: {}, onScore: {}, onGenerate: {}, onGenerateStream: {}, onResponses: {}}
 	for on, byName := range index {
 		for _, row := range rows {
 			if row.on&on != 0 {

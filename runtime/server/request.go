@@ -29,6 +29,7 @@ type request struct {
 	tokenStrings  bool
 
 	tgi          tgiOptions
+	responses    responseOptions
 	excludeInput bool // the text of an answer to Triton's clients does not begin with the prompt
 	inputs       bool // the prompt came as "inputs", in the words of Text Generation Inference
 
@@ -206,7 +207,8 @@ var conflicts = []struct {
 	{onScore, "text_1", func(r *request) bool { return len(r.queries) != 1 && len(r.queries) != len(r.documents) },
 		"must be one text, or as many as text_2 has"},
 	{onDetokenize, "tokens", func(r *request) bool { return r.tokens == nil }, ""},
-	{onChat | onTokenize, "messages", func(r *request) bool { return r.messages && r.model.Chat == nil },
+	{onResponses, "input", func(r *request) bool { return r.responses.input == nil }, ""},
+	{chatting | onTokenize, "messages", func(r *request) bool { return (r.messages || r.on == onResponses) && r.model.Chat == nil },
 		"the model has no chat template; use /v1/completions"},
 	{onChat | onTokenize, "continue_final_message", func(r *request) bool { return r.continueFinal && r.chat.AddGenerationPrompt },
 		"needs add_generation_prompt: false, the two contradict each other"},
@@ -233,6 +235,11 @@ func (r *request) check() error {
 		}
 		return invalid(c.param, "invalid_value", "%s: %s", c.param, c.why)
 	}
+	if r.on == onResponses {
+		if err := r.readInput(); err != nil {
+			return err
+		}
+	}
 	if r.on&inTGIsWords != 0 {
 		r.asTGI()
 	}
@@ -249,7 +256,7 @@ func (r *request) check() error {
 	if r.noTools {
 		r.chat.Tools = nil
 	}
-	if r.on == onChat && r.model.Replies.Marked(r.model.special) {
+	if r.on&chatting != 0 && r.model.Replies.Marked(r.model.special) {
 		r.base.SkipSpecial = false // they tell the parts of a reply apart
 	}
 	if !r.seeded {

@@ -40,6 +40,7 @@ var ownRoutes = []route{
 	{method: "GET", path: "/v1/models/{model:*}", handle: (*Server).showModel},
 	{method: "POST", path: "/v1/completions", handle: (*Server).completions},
 	{method: "POST", path: "/v1/chat/completions", handle: (*Server).chatCompletions},
+	{method: "POST", path: "/v1/responses", handle: (*Server).createResponse},
 	{method: "POST", path: "/v1/embeddings", handle: (*Server).embeddings},
 	{method: "POST", path: "/v1/rerank", handle: (*Server).rerank},
 	{method: "POST", path: "/v1/score", handle: (*Server).score},
