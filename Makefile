@@ -69,13 +69,13 @@ bench-gpu: ## products, attention and whole models on an NVIDIA GPU beside copy 
 	@$(BUILT_KIT)
 	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results $(BENCH_FLAGS)
 
-test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/schema-suite/json ## real clients from PyPI against our server, and beside our client of the Hub
+test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/triton .tools/schema-suite/json ## real clients from PyPI against our server, and beside our client of the Hub
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
 	LLMC_SCHEMA_SUITE=$(CURDIR)/.tools/schema-suite/json $(GO) test -count=1 -v -run SchemaSuite ./runtime/grammar
 
 # JSON-Schema-Test-Suite comes with the sources of the Python package jsonschema.
 .tools/schema-suite/json: .tools/python/bin/openai
-	.tools/python/bin/pip download -q -d .tools/schema-suite --no-deps --no-binary :all: jsonschema==4.23.0
+	.tools/python/bin/pip download -q -d .tools/schema-suite --no-deps --no-binary jsonschema jsonschema==4.23.0
 	tar -xzf .tools/schema-suite/jsonschema-4.23.0.tar.gz -C .tools/schema-suite --strip-components 1 jsonschema-4.23.0/json
 
 .tools/python/bin/openai:
@@ -84,6 +84,10 @@ test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/schema-
 
 .tools/python/bin/hf: .tools/python/bin/openai
 	.tools/python/bin/pip install -q huggingface_hub
+
+.tools/python/triton: .tools/python/bin/hf
+	.tools/python/bin/pip install -q 'tritonclient[http]'
+	touch $@
 
 test-browser: ## the chat page in headless Chromium (Debian package chromium)
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }

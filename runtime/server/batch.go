@@ -8,7 +8,9 @@ import (
 
 	"llmc/engine"
 	"llmc/runtime"
+	"llmc/runtime/grammar"
 	"llmc/runtime/metrics"
+	"llmc/runtime/reply"
 )
 
 // batch is the generations of one request, one for each choice of each prompt, and their events in order of arrival.
@@ -37,14 +39,17 @@ type choice struct {
 	echoed bool           // the prompt has been repeated
 	text   []byte         // with all: what has come, when it is not streamed
 	all    piece
-	rank   float64 // sum of the log-probabilities of the tokens, for best_of
+	parser *reply.Parser // of chat; nil: all is content
+	rank   float64       // sum of the log-probabilities of the tokens, for best_of
 }
 
-// piece is some tokens of a choice.
+// piece is some tokens of a choice. Of a chat its text is content; reasoning and calls stand apart.
 type piece struct {
-	text    string
-	samples []engine.Sampled // when log-probabilities were asked for
-	ids     []int32          // when token ids were asked for
+	text      string
+	reasoning string
+	calls     []call
+	samples   []engine.Sampled // when log-probabilities were asked for
+	ids       []int32          // when token ids were asked for
 }
 
 // arrival is one event of one choice. The usage is that at the end.
@@ -94,6 +99,9 @@ func (b *batch) submit(c *choice) error {
 		return err
 	}
 	c.gen = gen
+	if b.req.on&chatting != 0 && b.req.constraint.Kind == grammar.None && (b.req.model.Replies.Reasons() || b.req.model.Replies.Calls()) {
+		c.parser = b.req.model.Replies.Parser(c.prompt.text, b.req.chat.Tools)
+	}
 	b.choices = append(b.choices, c)
 	b.pumps.Go(func() { b.pump(c) })
 	return nil

@@ -22,7 +22,7 @@ func BenchmarkStreamToken(b *testing.B) {
 			batch, err := s.start(r)
 			must(b, err)
 			defer batch.close()
-			st := &stream{server: s, batch: batch, words: chatWording{}, head: s.envelope(r, "chatcmpl-", "chat.completion.chunk").append([]byte("data: "))}
+			st := &stream{server: s, batch: batch, words: inOpenAI(chatWording{})(s, r)}
 			buffer := make([]byte, 4096)
 			b.ReportAllocs()
 			b.ResetTimer()

@@ -8,7 +8,7 @@ import (
 
 // chatCompletions answers POST /v1/chat/completions.
 func (s *Server) chatCompletions(c *fasthttp.RequestCtx) error {
-	return s.generate(c, onChat, chatWording{})
+	return s.generate(c, onChat, inOpenAI(chatWording{}))
 }
 
 // chatWording is the JSON of chat completions.
@@ -24,8 +24,16 @@ func (chatWording) opening(dst []byte, _ *request, c *choice) []byte {
 }
 
 func (w chatWording) piece(dst []byte, r *request, c *choice, p piece) []byte {
-	dst = append(appendIndex(dst, c), `,"delta":{"content":`...)
-	dst = append(appendQuoted(dst, p.text), '}')
+	dst = append(appendIndex(dst, c), `,"delta":{`...)
+	switch {
+	case p.reasoning != "":
+		dst = appendReasoning(dst, p.reasoning)
+	case len(p.calls) > 0:
+		dst = appendCallPieces(dst, p.calls)
+	default:
+		dst = appendQuoted(append(dst, `"content":`...), p.text)
+	}
+	dst = append(dst, '}')
 	dst = w.logprobs(dst, r, p)
 	dst = append(dst, `,"finish_reason":null`...)
 	return append(appendIDs(dst, "token_ids", r, p.ids), '}')
@@ -38,7 +46,18 @@ func (chatWording) ending(dst []byte, _ *request, c *choice) []byte {
 
 func (w chatWording) whole(dst []byte, r *request, c *choice) []byte {
 	dst = append(appendIndex(dst, c), `,"message":{"role":"assistant","content":`...)
-	dst = append(appendQuoted(dst, c.all.text), `,"refusal":null}`...)
+	if c.all.text == "" && len(c.all.calls) > 0 {
+		dst = append(dst, "null"...)
+	} else {
+		dst = appendQuoted(dst, c.all.text)
+	}
+	if c.all.reasoning != "" {
+		dst = appendReasoning(append(dst, ','), c.all.reasoning)
+	}
+	if len(c.all.calls) > 0 {
+		dst = appendCalls(append(dst, ','), c.all.calls)
+	}
+	dst = append(dst, `,"refusal":null}`...)
 	dst = w.logprobs(dst, r, c.all)
 	dst = appendFinish(dst, c)
 	return append(appendIDs(dst, "token_ids", r, c.all.ids), '}')

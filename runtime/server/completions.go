@@ -6,7 +6,7 @@ import (
 
 // completions answers POST /v1/completions.
 func (s *Server) completions(c *fasthttp.RequestCtx) error {
-	return s.generate(c, onCompletions, completionWording{})
+	return s.generate(c, onCompletions, inOpenAI(completionWording{}))
 }
 
 // completionWording is the JSON of completions.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"regexp"
@@ -173,6 +174,27 @@ func TestConstrainedOutput(t *testing.T) {
 	for i, n := range ended {
 		if n == 0 {
 			t.Errorf("%s: no text came to an end", constrainedRequests[i].fields)
+		}
+	}
+}
+
+// Other APIs constrain outputs in their own words.
+func TestConstrainedDialects(t *testing.T) {
+	s := startDemo(t, runtime.Options{})
+	yes, err := json.Marshal(`{"guided_choice":["yes","no"]}`)
+	must(t, err)
+	for path, c := range map[string]struct{ body, key string }{
+		"/generate":                {`{"inputs":"Hello","parameters":{"max_new_tokens":9,"grammar":{"type":"regex","value":"yes|no"}}}`, `"generated_text":"`},
+		"/v2/models/demo/generate": {`{"text_input":"Hello","max_tokens":9,"sampling_parameters":` + string(yes) + `}`, `"text_output":"`},
+		"/v1/responses": {`{"input":"Hello","max_output_tokens":20,"text":{"format":{"type":"json_schema","name":"n","strict":true,"schema":{"enum":["yes","no"]}}}}`,
+			`"text":"\"`},
+	} {
+		resp, err := http.Post(s.address+path, "application/json", strings.NewReader(c.body))
+		must(t, err)
+		text, err := io.ReadAll(resp.Body)
+		must(t, errors.Join(err, resp.Body.Close()))
+		if !strings.Contains(string(text), c.key+"yes") && !strings.Contains(string(text), c.key+"no") {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, text)
 		}
 	}
 }

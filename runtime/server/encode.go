@@ -91,13 +91,18 @@ func readEncodingFormat(r *request, v strictjson.Value) *apiError {
 	return nil
 }
 
-// encoded computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.
+// encoded computes a request of an encoder that the table of fields describes.
 func (s *Server) encoded(c *fasthttp.RequestCtx, on endpoints, answer func(ctx context.Context, r *request) error) error {
+	return s.encodedOf(c, func() (*request, error) { return s.decode(on, c.PostBody()) }, answer)
+}
+
+// encodedOf computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.
+func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, error), answer func(ctx context.Context, r *request) error) error {
 	if !s.inflight.enter() {
 		return errStopping
 	}
 	defer s.inflight.leave()
-	r, err := s.decode(on, c.PostBody())
+	r, err := decode()
 	if err != nil {
 		return err
 	}

@@ -114,11 +114,10 @@ func (s *Server) asAPIError(err error) *apiError {
 	return &apiError{status: 500, kind: kindServer, code: "internal_error", message: "the server had an internal error"}
 }
 
-// refuse answers with an error.
-func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {
+// refuse answers with an error, in the words of an API.
+func (s *Server) refuse(c *fasthttp.RequestCtx, err error, worded refusal) {
 	e := s.asAPIError(err)
 	c.Response.ResetBody()
-	c.SetStatusCode(e.status)
 	if e.retry > 0 {
 		c.Response.Header.Set("Retry-After", strconv.Itoa(max(1, int(e.retry.Round(time.Second).Seconds()))))
 		c.Response.Header.Set("Retry-After-Ms", strconv.FormatInt(e.retry.Milliseconds(), 10))
@@ -126,8 +125,18 @@ func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {
 	if e.status == 401 {
 		c.Response.Header.Set("WWW-Authenticate", "Bearer")
 	}
-	writeJSON(c, errorBody{e})
+	if worded == nil {
+		worded = inOpenAIWords
+	}
+	status, body := worded(e)
+	c.SetStatusCode(status)
+	writeJSON(c, body)
 }
+
+// refusal is how an API words an error: the status, and a value whose JSON is the body.
+type refusal func(e *apiError) (status int, body any)
+
+func inOpenAIWords(e *apiError) (int, any) { return e.status, errorBody{e} }
 
 // writeJSON sets the body of an answer. The value is one of ours, so that it can be encoded is certain.
 func writeJSON(c *fasthttp.RequestCtx, value any) {

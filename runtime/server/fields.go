@@ -2,10 +2,11 @@ package server
 
 import (
 	"math"
+	"slices"
 )
 
 // endpoints is a set of the endpoints that share the table of fields.
-type endpoints uint8
+type endpoints uint16
 
 const (
 	onCompletions endpoints = 1 << iota
@@ -15,11 +16,19 @@ const (
 	onEmbeddings
 	onRerank
 	onScore
+	onGenerate       // of Text Generation Inference
+	onGenerateStream // likewise, always streamed
+	onTriton         // Triton's generate extension, and inferences of models that generate
 
-	generating = onCompletions | onChat
-	comparing  = onRerank | onScore
-	encoding   = onEmbeddings | comparing
-	everywhere = generating | encoding | onTokenize | onDetokenize
+	onResponses
+
+	inTGIsWords = onGenerate | onGenerateStream
+	choosing    = onCompletions | onChat // with the fields of the OpenAI API
+	chatting    = onChat | onResponses   // which have a conversation
+	generating  = choosing | inTGIsWords | onTriton | onResponses
+	comparing   = onRerank | onScore
+	encoding    = onEmbeddings | comparing
+	everywhere  = generating | encoding | onTokenize | onDetokenize
 )
 
 // Bounds of what one request may ask for. Those of the OpenAI API where it has them.
@@ -53,6 +62,8 @@ var fields = []field{
 	{"model", everywhere, words(func(r *request) *string { return &r.name }, maxNameBytes)},
 	{"prompt", onCompletions, readPrompts},
 	{"prompt", onTokenize, readPrompts},
+	{"inputs", inTGIsWords | onTokenize, readInputs},
+	{"parameters", inTGIsWords | onTokenize, readTGIParameters},
 	{"messages", onChat | onTokenize, readMessages},
 	{"tokens", onDetokenize, tokenIDs(func(r *request) *[]int32 { return &r.tokens }, math.MaxInt32)},
 	{"input", onEmbeddings, readPrompts},
@@ -71,13 +82,13 @@ var fields = []field{
 	{"return_documents", onRerank, flag(func(r *request) *bool { return &r.returnDocuments })},
 	{"max_chunks_per_doc", onRerank, refused("documents are cut where they are too long")},
 	{"truncate_prompt_tokens", encoding, refused("texts are cut where they are longer than the model takes")},
-	{"truncate_prompt_tokens", generating, refused("shorten the prompt before sending it")},
+	{"truncate_prompt_tokens", choosing, refused("shorten the prompt before sending it")},
 	{"prompt_embeds", onCompletions, refused("prompts are text or token ids")},
 
 	// The chat template.
 	{"tools", onChat | onTokenize, rawArray(func(r *request) *[]byte { return &r.chat.Tools }, maxTools)},
 	{"tool_choice", onChat, readToolChoice},
-	{"parallel_tool_calls", onChat, only("the number of calls is the model's choice", "true")},
+	{"parallel_tool_calls", onChat, flag(func(r *request) *bool { return &r.severalCalls })},
 	{"functions", onChat, refused("use tools")},
 	{"function_call", onChat, only("use tool_choice", `"none"`, `"auto"`)},
 	{"documents", onChat, rawArray(func(r *request) *[]byte { return &r.chat.Documents }, maxTools)},
@@ -86,82 +97,82 @@ var fields = []field{
 	{"chat_template_kwargs", onChat | onTokenize, readTemplateKwargs},
 	{"chat_template", onChat | onTokenize, refused("the template is part of the model")},
 	{"reasoning_effort", onChat, refused("give it in chat_template_kwargs if the model's template reads it")},
-	{"include_reasoning", onChat, only("reasoning is part of the content", "true")},
+	{"include_reasoning", onChat, flag(func(r *request) *bool { return &r.showReasoning })},
 
 	// Sampling.
-	{"temperature", generating, number(func(r *request) *float32 { return &r.base.Sampling.Temperature }, 0, 2)},
-	{"top_p", generating, readTopP},
-	{"top_k", generating, readTopK},
-	{"min_p", generating, number(func(r *request) *float32 { return &r.base.Sampling.MinP }, 0, 1)},
-	{"presence_penalty", generating, number(func(r *request) *float32 { return &r.base.Sampling.PresencePenalty }, -2, 2)},
-	{"frequency_penalty", generating, number(func(r *request) *float32 { return &r.base.Sampling.FrequencyPenalty }, -2, 2)},
-	{"repetition_penalty", generating, positive(func(r *request) *float32 { return &r.base.Sampling.RepetitionPenalty }, 10)},
-	{"logit_bias", generating, readLogitBias},
-	{"seed", generating, readSeed},
-	{"allowed_token_ids", generating, refused("use logit_bias")},
-	{"bad_words", generating, refused("use logit_bias")},
-	{"use_beam_search", generating, only("tokens are sampled", "false")},
-	{"length_penalty", generating, only("it belongs to beam search", "1", "1.0")},
-	{"structured_outputs", generating, readStructuredOutputs},
-	{"guided_json", generating, constraint(readSchema)},
-	{"guided_regex", generating, constraint(readRegex)},
-	{"guided_choice", generating, constraint(readChoices)},
-	{"guided_grammar", generating, constraint(readGrammar)},
-	{"guided_decoding_backend", generating, ignored}, // a hint: there is one
-	{"guided_whitespace_pattern", generating, refused("white space is what JSON is usually written with")},
-	{"response_format", generating, readResponseFormat},
+	{"temperature", choosing, number(func(r *request) *float32 { return &r.base.Sampling.Temperature }, 0, 2)},
+	{"top_p", choosing, readTopP},
+	{"top_k", choosing, readTopK},
+	{"min_p", choosing, number(func(r *request) *float32 { return &r.base.Sampling.MinP }, 0, 1)},
+	{"presence_penalty", choosing, number(func(r *request) *float32 { return &r.base.Sampling.PresencePenalty }, -2, 2)},
+	{"frequency_penalty", choosing, number(func(r *request) *float32 { return &r.base.Sampling.FrequencyPenalty }, -2, 2)},
+	{"repetition_penalty", choosing, positive(func(r *request) *float32 { return &r.base.Sampling.RepetitionPenalty }, 10)},
+	{"logit_bias", choosing, readLogitBias},
+	{"seed", choosing, readSeed},
+	{"allowed_token_ids", choosing, refused("use logit_bias")},
+	{"bad_words", choosing, refused("use logit_bias")},
+	{"use_beam_search", choosing, only("tokens are sampled", "false")},
+	{"length_penalty", choosing, only("it belongs to beam search", "1", "1.0")},
+	{"structured_outputs", choosing, readStructuredOutputs},
+	{"guided_json", choosing, constraint(readSchema)},
+	{"guided_regex", choosing, constraint(readRegex)},
+	{"guided_choice", choosing, constraint(readChoices)},
+	{"guided_grammar", choosing, constraint(readGrammar)},
+	{"guided_decoding_backend", choosing, ignored}, // a hint: there is one
+	{"guided_whitespace_pattern", choosing, refused("white space is what JSON is usually written with")},
+	{"response_format", choosing, readResponseFormat},
 
 	// How many, how long.
-	{"n", generating, integer(func(r *request) *int { return &r.choices }, 1, maxChoices)},
+	{"n", choosing, integer(func(r *request) *int { return &r.choices }, 1, maxChoices)},
 	{"best_of", onCompletions, integer(func(r *request) *int { return &r.bestOf }, 1, maxBestOf)},
-	{"max_tokens", generating, readMaxTokens},
+	{"max_tokens", choosing, readMaxTokens},
 	{"max_completion_tokens", onChat, readMaxTokens},
-	{"min_tokens", generating, integer(func(r *request) *int { return &r.base.MinTokens }, 0, math.MaxInt32)},
-	{"stop", generating, readStop},
-	{"stop_token_ids", generating, tokenIDs(func(r *request) *[]int32 { return &r.base.StopTokens }, maxStopTokens)},
-	{"ignore_eos", generating, flag(func(r *request) *bool { return &r.base.IgnoreEOS })},
-	{"include_stop_str_in_output", generating, only("the stop text is not part of the output", "false")},
+	{"min_tokens", choosing, integer(func(r *request) *int { return &r.base.MinTokens }, 0, math.MaxInt32)},
+	{"stop", choosing, readStop},
+	{"stop_token_ids", choosing, tokenIDs(func(r *request) *[]int32 { return &r.base.StopTokens }, maxStopTokens)},
+	{"ignore_eos", choosing, flag(func(r *request) *bool { return &r.base.IgnoreEOS })},
+	{"include_stop_str_in_output", choosing, only("the stop text is not part of the output", "false")},
 
 	// The answer.
 	{"stream", generating, flag(func(r *request) *bool { return &r.stream })},
-	{"stream_options", generating, readStreamOptions},
+	{"stream_options", choosing, readStreamOptions},
 	{"logprobs", onCompletions, integer(func(r *request) *int { return &r.logprobs }, 0, maxLogprobs)},
 	{"logprobs", onChat, flag(func(r *request) *bool { return &r.wantLogprobs })},
 	{"top_logprobs", onChat, integer(func(r *request) *int { return &r.topLogprobs }, 0, maxTopLogprobs)},
-	{"prompt_logprobs", generating, refused("use echo with logprobs on /v1/completions")},
-	{"skip_special_tokens", generating, flag(func(r *request) *bool { return &r.base.SkipSpecial })},
-	{"spaces_between_special_tokens", generating, only("special tokens are decoded as they are", "true")},
-	{"return_token_ids", generating, flag(func(r *request) *bool { return &r.returnIDs })},
-	{"return_tokens_as_token_ids", generating, only("use return_token_ids", "false")},
+	{"prompt_logprobs", choosing, refused("use echo with logprobs on /v1/completions")},
+	{"skip_special_tokens", choosing, flag(func(r *request) *bool { return &r.base.SkipSpecial })},
+	{"spaces_between_special_tokens", choosing, only("special tokens are decoded as they are", "true")},
+	{"return_token_ids", choosing, flag(func(r *request) *bool { return &r.returnIDs })},
+	{"return_tokens_as_token_ids", choosing, only("use return_token_ids", "false")},
 	{"return_token_strs", onTokenize, flag(func(r *request) *bool { return &r.tokenStrings })},
 	{"modalities", onChat, only("the model writes text", `["text"]`)},
 	{"audio", onChat, refused("the model writes text")},
 	{"verbosity", onChat, only("ask for it in the messages", `"medium"`)},
 	{"web_search_options", onChat, refused("there is no search here")},
-	{"moderation", generating, refused("there is no moderation here")},
+	{"moderation", choosing, refused("there is no moderation here")},
 
 	// Scheduling.
-	{"priority", generating, integer(func(r *request) *int { return &r.base.Priority }, math.MinInt32, math.MaxInt32)},
-	{"cache_salt", generating, words(func(r *request) *string { return &r.base.CacheSalt }, maxNameBytes)},
-	{"request_id", generating, words(func(r *request) *string { return &r.base.ID }, maxNameBytes)},
+	{"priority", choosing, integer(func(r *request) *int { return &r.base.Priority }, math.MinInt32, math.MaxInt32)},
+	{"cache_salt", choosing, words(func(r *request) *string { return &r.base.CacheSalt }, maxNameBytes)},
+	{"request_id", choosing, words(func(r *request) *string { return &r.base.ID }, maxNameBytes)},
 
 	// No part in the result: labels, billing, hints.
 	{"user", everywhere, ignored},
 	{"safety_identifier", everywhere, ignored},
-	{"metadata", generating, ignored},
-	{"store", generating, ignored},
-	{"service_tier", generating, ignored},
+	{"metadata", choosing, ignored},
+	{"store", choosing, ignored},
+	{"service_tier", choosing, ignored},
 	{"prediction", onChat, ignored},
-	{"prompt_cache_key", generating, ignored},
-	{"prompt_cache_retention", generating, ignored},
-	{"prompt_cache_options", generating, ignored},
+	{"prompt_cache_key", choosing, ignored},
+	{"prompt_cache_retention", choosing, ignored},
+	{"prompt_cache_options", choosing, ignored},
 }
 
 // fieldsOf holds the rows of fields by endpoint and name.
-var fieldsOf = indexFields(fields)
+var fieldsOf = indexFields(slices.Concat(fields, responseFields))
 
 func indexFields(rows []field) map[endpoints]map[string]rule {
-	index := map[endpoints]map[string]rule{onCompletions: {}, onChat: {}, onTokenize: {}, onDetokenize: {}, onEmbeddings: {}, onRerank: {}, onScore: {}}
+	index := map[endpoints]map[string]rule{onCompletions: {}, onChat: {}, onTokenize: {}, onDetokenize: {}, onEmbeddings: {}, onRerank: {}, onScore: {}, onGenerate: {}, onGenerateStream: {}, onResponses: {}}
 	for on, byName := range index {
 		for _, row := range rows {
 			if row.on&on != 0 {

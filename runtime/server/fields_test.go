@@ -55,7 +55,7 @@ func TestFieldsReachModel(t *testing.T) {
 		{chats, `"logprobs":true`, func(q *r) { q.Sampling.Logprobs = 0 }},
 		{chats, `"logprobs":true,"top_logprobs":20`, func(q *r) { q.Sampling.Logprobs = 20 }},
 		{chats, `"logprobs":false`, func(*r) {}},
-		{chats, `"modalities":["text"],"parallel_tool_calls":true,"function_call":"none","verbosity":"medium"`, func(*r) {}},
+		{chats, `"modalities":["text"],"function_call":"none","verbosity":"medium"`, func(*r) {}},
 	}
 	b := &fakeBackend{}
 	ts := startServer(t, b, Config{})
@@ -90,7 +90,7 @@ func TestFieldsRefused(t *testing.T) {
 		`{"messages":[{"role":"user","content":"x"}],%s}`: {
 			`"max_tokens":0`, `"max_tokens":1,"max_completion_tokens":2`, `"top_logprobs":2`, `"logprobs":1`, `"functions":[{}]`,
 			`"function_call":{"name":"f"}`, `"tool_choice":"required"`, `"tool_choice":{"type":"function","function":{"name":"f"}}`,
-			`"parallel_tool_calls":false`, `"response_format":{"type":"xml"}`, `"response_format":"text"`, `"modalities":["text","audio"]`,
+			`"response_format":{"type":"xml"}`, `"response_format":"text"`, `"modalities":["text","audio"]`,
 			`"audio":{}`, `"web_search_options":{}`, `"reasoning_effort":"high"`, `"verbosity":"low"`, `"echo":true`, `"prompt":"x"`,
 			`"continue_final_message":true`, `"tools":{}`, `"stream":true,"stream_options":{"no_such":true}`, `"stream":true,"stream_options":7`,
 			`"best_of":2`, `"chat_template_kwargs":[]`,

@@ -1,13 +1,19 @@
 package server
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/valyala/fasthttp"
 )
 
-// generate answers a request for generations, whole or as a stream.
-func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, words wording) error {
+// generate answers a request for generations that the table of fields describes.
+func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, speak speaking) error {
+	return s.answer(c, func() (*request, error) { return s.decode(on, c.PostBody()) }, speak)
+}
+
+// answer answers a request for generations, whole or as a stream.
+func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error), speak speaking) error {
 	if !s.inflight.enter() {
 		return errStopping
 	}
@@ -18,7 +24,7 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, words wording) e
 			end()
 		}
 	}()
-	r, err := s.decode(on, c.PostBody())
+	r, err := decode()
 	if err != nil {
 		return err
 	}
@@ -41,6 +47,7 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, words wording) e
 		b.close()
 		s.inflight.leave()
 	}
+	words := speak(s, r)
 	if r.stream {
 		s.stream(c, b, words, end)
 		streaming = true
@@ -50,7 +57,7 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, words wording) e
 		return err
 	}
 	c.SetContentType("application/json")
-	c.SetBody(s.whole(b, words))
+	c.SetBody(words.whole(nil, b))
 	return nil
 }
 
@@ -69,6 +76,10 @@ func (b *batch) gather() error {
 			a.choice.add(p)
 		}
 	}
+	for _, c := range b.choices {
+		c.all.text = string(c.text)
+		c.interpret(b.req)
+	}
 	return nil
 }
 
@@ -76,29 +87,6 @@ func (c *choice) add(p piece) {
 	c.text = append(c.text, p.text...)
 	c.all.samples = append(c.all.samples, p.samples...)
 	c.all.ids = append(c.all.ids, p.ids...)
-}
-
-// whole words a batch that has ended.
-func (s *Server) whole(b *batch, words wording) []byte {
-	r := b.req
-	idPrefix, object, _ := words.names()
-	body := s.envelope(r, idPrefix, object).append(nil)
-	for i, c := range b.best() {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		c.index = i
-		c.all.text = string(c.text)
-		if r.echo {
-			c.all = r.echoed(c).before(c.all)
-		}
-		body = words.whole(body, r, c)
-	}
-	body = appendUsage(append(body, `],"usage":`...), b.usage())
-	if r.on == onChat {
-		body = appendIDs(body, "prompt_token_ids", r, r.prompts[0].ids)
-	}
-	return append(body, '}')
 }
 
 // echoed is the prompt as a piece of the answer.
@@ -121,19 +109,17 @@ func (b *batch) best() []*choice {
 		return b.choices
 	}
 	var kept []*choice
-	for group := range slices.Chunk(b.choices, made) {
-		ranked := slices.Clone(group)
-		slices.SortStableFunc(ranked, func(x, y *choice) int {
-			if mx, my := x.meanLogprob(), y.meanLogprob(); mx > my {
-				return -1
-			} else if mx < my {
-				return 1
-			}
-			return 0
-		})
-		kept = append(kept, ranked[:wanted]...)
+	for at := 0; at < len(b.choices); at += made {
+		kept = append(kept, b.ranked(at, made)[:wanted]...)
 	}
 	return kept
+}
+
+// ranked returns the generations of a prompt, the most probable first.
+func (b *batch) ranked(at, made int) []*choice {
+	group := slices.Clone(b.choices[at : at+made])
+	slices.SortStableFunc(group, func(x, y *choice) int { return cmp.Compare(y.meanLogprob(), x.meanLogprob()) })
+	return group
 }
 
 func (c *choice) meanLogprob() float64 { return c.rank / float64(max(1, c.tokens)) }

@@ -12,6 +12,7 @@ import (
 	"llmc/runtime/encode"
 	"llmc/runtime/grammar"
 	"llmc/runtime/metrics"
+	"llmc/runtime/reply"
 )
 
 // Backend runs the requests of one model.
@@ -77,6 +78,7 @@ type Model struct {
 	Tokenizer   Tokenizer
 	Grammars    *grammar.Compiler // nil: output can not be constrained
 	Chat        ChatTemplate      // nil: the model has no chat template
+	Replies     reply.Format      // how the model writes reasoning and calls of tools, as its chat template teaches
 	Metrics     *metrics.Model    // nil: not observed
 	Adapters    *Adapters         // nil: the model takes none
 
@@ -122,6 +124,9 @@ func newModelTable(models []Model) (*modelTable, error) {
 	return t, nil
 }
 
+// anyName are what clients of Text Generation Inference, which has one model and looks at no names, call it: its documentation, and huggingface_hub.
+var anyName = map[string]bool{"tgi": true, "dummy": true}
+
 // find returns the model of a request; "" means the only one.
 func (t *modelTable) find(name string) (*Model, error) {
 	t.mu.RLock()
@@ -134,6 +139,9 @@ func (t *modelTable) find(name string) (*Model, error) {
 	}
 	if m := t.byName[name]; m != nil {
 		return m, nil
+	}
+	if anyName[name] && len(t.list) == 1 {
+		return t.list[0], nil
 	}
 	return nil, &apiError{
 		status: 404, kind: kindRequest, code: "model_not_found", param: "model",

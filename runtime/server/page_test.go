@@ -56,7 +56,7 @@ func TestPage(t *testing.T) {
 		name string
 		run  func(*testing.T, context.Context)
 	}{
-		{"chat", testPageChat}, {"stop by button", testPageStopButton}, {"stop by key", testPageStopKey},
+		{"chat", testPageChat}, {"thoughts", testPageShowsThoughts}, {"stop by button", testPageStopButton}, {"stop by key", testPageStopKey},
 		{"markup", testPageShowsMarkupAsText}, {"key", testPageAsksForKey}, {"errors", testPageTellsErrors}, {"fits", testPageFits}, {"markdown", testPageMarkdown},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
@@ -187,6 +187,23 @@ func testPageChat(t *testing.T, ctx context.Context) {
 	page.await(`document.querySelectorAll("#messages > li").length === 0`)
 	if len(page.errors) > 0 {
 		t.Errorf("errors on the page: %q", page.errors)
+	}
+}
+
+// Reasoning is shown apart from the answer, and is not sent back.
+func testPageShowsThoughts(t *testing.T, ctx context.Context) {
+	ts := toolServer(t, "<think>Two <b>and</b> two.</think>Four.")
+	page := openPage(t, ctx, ts)
+	page.ask("2+2?")
+	page.await(idle + ` && document.querySelectorAll("#messages > li").length === 2`)
+	thought := page.text(`document.querySelector("#messages > li:last-child .thought").textContent`)
+	if got := page.text(lastBody); got != "Four." || thought != "Two <b>and</b> two." {
+		t.Errorf("answer %q, thought %q", got, thought)
+	}
+	page.ask("Sure?")
+	page.await(idle + ` && document.querySelectorAll("#messages > li").length === 4`)
+	if got := (byteTokenizer{}).Decode(ts.backend.last().Prompt, false); strings.Contains(got, "Two") || !strings.Contains(got, "Four.") {
+		t.Errorf("prompt %q", got)
 	}
 }
 

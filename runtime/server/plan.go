@@ -11,6 +11,7 @@ import (
 	"llmc/runtime"
 	"llmc/runtime/encode"
 	"llmc/runtime/metrics"
+	"llmc/runtime/reply"
 )
 
 // NewModel offers a loaded plan under a name. It starts the step loop; closing the returned engine ends it.
@@ -20,6 +21,10 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 		return Model{}, nil, err
 	}
 	layOut, parts, err := chatTemplate(loaded.Plan)
+	if err != nil {
+		return Model{}, nil, err
+	}
+	replies, err := replyFormat(loaded.Plan)
 	if err != nil {
 		return Model{}, nil, err
 	}
@@ -39,7 +44,7 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 	}
 	return Model{
 		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), MaxSource: e.MaxSource(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
-		Backend: e, Tokenizer: planTokenizer{tok}, Grammars: runtime.NewGrammars(&loaded.Info, tok), Chat: layOut, Metrics: observed,
+		Backend: e, Tokenizer: planTokenizer{tok}, Grammars: runtime.NewGrammars(&loaded.Info, tok), Chat: layOut, Replies: replies, Metrics: observed,
 		Parts: image != "" && parts, ImageName: image,
 	}, e, nil
 }
@@ -129,6 +134,21 @@ func PlanChat(plan *engine.Plan) (*chat.Renderer, error) {
 		}
 	}
 	return chat.NewRenderer(templates, files)
+}
+
+// replyFormat is what a plan's chat templates teach of reasoning and calls: that for tools where there is one.
+func replyFormat(plan *engine.Plan) (f reply.Format, err error) {
+	for _, name := range []string{chat.Default, chat.ToolUse} {
+		source, err := plan.Section(engine.KindTemplate, name)
+		if errors.Is(err, engine.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return f, err
+		}
+		f = reply.Detect(string(source))
+	}
+	return f, nil
 }
 
 // chatTemplate returns nil for plans that have no chat template. parts tells that it takes contents that are lists of parts.

@@ -82,6 +82,9 @@ func (r *request) encode() error {
 		if err != nil {
 			return invalid(r.source(), "invalid_value", "%s: can not be tokenized: %v", r.source(), err)
 		}
+		if most := r.tgi.truncate; most > 0 && len(ids) > most {
+			ids = ids[len(ids)-most:]
+		}
 		p.ids = ids
 	}
 	return r.show()
@@ -89,8 +92,13 @@ func (r *request) encode() error {
 
 // source names the field that the prompts come from.
 func (r *request) source() string {
-	if r.messages {
+	switch {
+	case r.messages:
 		return "messages"
+	case r.on == onTriton:
+		return textInput
+	case r.inputs:
+		return "inputs"
 	}
 	return "prompt"
 }
@@ -146,8 +154,11 @@ func (r *request) fit(p *prompt) (maxTokens int, err error) {
 	if r.maxTokens != unset {
 		return max(1, r.maxTokens), nil // 0 is one step whose token is not shown
 	}
-	if r.on == onCompletions {
+	if r.on&(onCompletions|onTriton) != 0 {
 		return min(defaultMaxTokens, room), nil
+	}
+	if r.on&inTGIsWords != 0 {
+		return min(defaultNewTokens, room), nil
 	}
 	if byModel := r.model.Info.Generation.MaxNewTokens; byModel != nil && *byModel > 0 {
 		return min(int(*byModel), room), nil

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"llmc/engine"
 	"llmc/runtime"
 	"llmc/runtime/grammar"
 	"llmc/runtime/server/strictjson"
@@ -13,6 +12,7 @@ import (
 // request is the decoded body of an endpoint of the table of fields.
 type request struct {
 	on    endpoints
+	newID func() string
 	name  string // of the model, as asked for
 	model *Model
 
@@ -23,9 +23,16 @@ type request struct {
 	finalText     string   // content of the last message
 	images        [][]byte // files, in the order of the conversation
 	noTools       bool     // tool_choice "none"
-	addSpecial    *bool    // nil: what is usual for the kind of prompt
-	tokens        []int32  // of detokenize
+	severalCalls  bool     // parallel_tool_calls
+	showReasoning bool
+	addSpecial    *bool   // nil: what is usual for the kind of prompt
+	tokens        []int32 // of detokenize
 	tokenStrings  bool
+
+	tgi          tgiOptions
+	responses    responseOptions
+	excludeInput bool // the text of an answer to Triton's clients does not begin with the prompt
+	inputs       bool // the prompt came as "inputs", in the words of Text Generation Inference
 
 	promptName         string // of embeddings: what precedes the texts
 	base64             bool   // embeddings as bytes
@@ -63,10 +70,13 @@ const defaultMaxTokens = 16
 // newRequest returns a request that leaves all open to the model's own defaults.
 func newRequest(on endpoints, m *Model) *request {
 	r := &request{on: on, model: m, maxTokens: unset, choices: 1, bestOf: unset, logprobs: unset, topLogprobs: unset, dimensions: unset, topN: unset, returnDocuments: true}
-	r.chat.AddGenerationPrompt = true
+	r.chat.AddGenerationPrompt, r.severalCalls, r.showReasoning = true, true, true
 	r.base.SkipSpecial = true
 	r.base.PromptLogprobs = -1
-	r.base.Sampling = engine.Sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1, Logprobs: -1}
+	r.base.Sampling = neutralSampling
+	if on&(inTGIsWords|onTriton) != 0 {
+		return r
+	}
 	// As vLLM does, a value in generation_config.json is the default whether or not do_sample is set there.
 	d, s := m.Info.Generation, &r.base.Sampling
 	orDefault(&s.Temperature, d.Temperature)
@@ -122,8 +132,13 @@ func (s *Server) decode(on endpoints, body []byte) (*request, error) {
 func (s *Server) forModel(on endpoints, members []strictjson.Member) (*request, error) {
 	name := ""
 	for _, m := range members {
-		if m.Key == "model" {
+		switch {
+		case m.Key == "model":
 			name, _ = m.Value.Text()
+		case m.Key == "parameters" && on&inTGIsWords != 0:
+			if adapter := adapterOf(m.Value); adapter != "" {
+				name = adapter
+			}
 		}
 	}
 	model, err := s.models.find(name)
@@ -133,7 +148,9 @@ func (s *Server) forModel(on endpoints, members []strictjson.Member) (*request, 
 	if err := model.serves(on); err != nil {
 		return nil, err
 	}
-	return newRequest(on, model), nil
+	r := newRequest(on, model)
+	r.newID = s.newID
+	return r, nil
 }
 
 // serves refuses endpoints that the model's kind has not.
@@ -181,6 +198,9 @@ var conflicts = []struct {
 }{
 	{onCompletions, "prompt", func(r *request) bool { return len(r.prompts) == 0 }, ""},
 	{onChat, "messages", func(r *request) bool { return !r.messages }, ""},
+	{inTGIsWords, "inputs", func(r *request) bool { return len(r.prompts) == 0 }, ""},
+	{onTriton, textInput, func(r *request) bool { return len(r.prompts) == 0 }, ""},
+	{inTGIsWords, "best_of", func(r *request) bool { return r.bestOf > 1 && r.stream }, "the best can not be streamed before all are known"},
 	{onTokenize, "prompt", func(r *request) bool { return r.messages == (len(r.prompts) > 0) }, "give either prompt or messages"},
 	{onTokenize, "prompt", func(r *request) bool { return len(r.prompts) > 1 || len(r.prompts) == 1 && !r.prompts[0].isText },
 		"must be a string"},
@@ -194,7 +214,8 @@ var conflicts = []struct {
 	{onScore, "text_1", func(r *request) bool { return len(r.queries) != 1 && len(r.queries) != len(r.documents) },
 		"must be one text, or as many as text_2 has"},
 	{onDetokenize, "tokens", func(r *request) bool { return r.tokens == nil }, ""},
-	{onChat | onTokenize, "messages", func(r *request) bool { return r.messages && r.model.Chat == nil },
+	{onResponses, "input", func(r *request) bool { return r.responses.input == nil }, ""},
+	{chatting | onTokenize, "messages", func(r *request) bool { return (r.messages || r.on == onResponses) && r.model.Chat == nil },
 		"the model has no chat template; use /v1/completions"},
 	{onChat | onTokenize, "continue_final_message", func(r *request) bool { return r.continueFinal && r.chat.AddGenerationPrompt },
 		"needs add_generation_prompt: false, the two contradict each other"},
@@ -221,6 +242,14 @@ func (r *request) check() error {
 		}
 		return invalid(c.param, "invalid_value", "%s: %s", c.param, c.why)
 	}
+	if r.on == onResponses {
+		if err := r.readInput(); err != nil {
+			return err
+		}
+	}
+	if r.on&inTGIsWords != 0 {
+		r.asTGI()
+	}
 	if r.wantLogprobs {
 		r.logprobs = max(0, r.topLogprobs)
 	}
@@ -233,6 +262,9 @@ func (r *request) check() error {
 	}
 	if r.noTools {
 		r.chat.Tools = nil
+	}
+	if r.on&chatting != 0 && r.model.Replies.Marked(r.model.special) {
+		r.base.SkipSpecial = false // they tell the parts of a reply apart
 	}
 	if !r.seeded {
 		r.base.Sampling.Seed = rand.Uint64()

@@ -26,24 +26,28 @@ type route struct {
 	method, path string
 	access       access
 	handle       func(*Server, *fasthttp.RequestCtx) error
+	refusal      refusal // nil: the OpenAI API's
 }
 
-var routes = []route{
-	{"GET", "/", anybody, (*Server).chatPage},
-	{"GET", "/health", anybody, (*Server).health},
-	{"GET", "/version", withKey, (*Server).version},
-	{"GET", "/metrics", withMetrics, (*Server).metrics},
-	{"GET", "/v1/models", withKey, (*Server).listModels},
-	{"GET", "/v1/models/{model:*}", withKey, (*Server).showModel},
-	{"POST", "/v1/completions", withKey, (*Server).completions},
-	{"POST", "/v1/chat/completions", withKey, (*Server).chatCompletions},
-	{"POST", "/v1/embeddings", withKey, (*Server).embeddings},
-	{"POST", "/v1/rerank", withKey, (*Server).rerank},
-	{"POST", "/v1/score", withKey, (*Server).score},
-	{"POST", "/v1/load_lora_adapter", withKey, (*Server).loadAdapter},
-	{"POST", "/v1/unload_lora_adapter", withKey, (*Server).unloadAdapter},
-	{"POST", "/tokenize", withKey, (*Server).tokenize},
-	{"POST", "/detokenize", withKey, (*Server).detokenize},
+var routes = slices.Concat(ownRoutes, tgiRoutes, kserveRoutes)
+
+var ownRoutes = []route{
+	{method: "GET", path: "/", access: anybody, handle: (*Server).chatPage},
+	{method: "GET", path: "/health", access: anybody, handle: (*Server).health},
+	{method: "GET", path: "/version", handle: (*Server).version},
+	{method: "GET", path: "/metrics", access: withMetrics, handle: (*Server).metrics},
+	{method: "GET", path: "/v1/models", handle: (*Server).listModels},
+	{method: "GET", path: "/v1/models/{model:*}", handle: (*Server).showModel},
+	{method: "POST", path: "/v1/completions", handle: (*Server).completions},
+	{method: "POST", path: "/v1/chat/completions", handle: (*Server).chatCompletions},
+	{method: "POST", path: "/v1/responses", handle: (*Server).createResponse},
+	{method: "POST", path: "/v1/embeddings", handle: (*Server).embeddings},
+	{method: "POST", path: "/v1/rerank", handle: (*Server).rerank},
+	{method: "POST", path: "/v1/score", handle: (*Server).score},
+	{method: "POST", path: "/v1/load_lora_adapter", handle: (*Server).loadAdapter},
+	{method: "POST", path: "/v1/unload_lora_adapter", handle: (*Server).unloadAdapter},
+	{method: "POST", path: "/tokenize", handle: (*Server).tokenize},
+	{method: "POST", path: "/detokenize", handle: (*Server).detokenize},
 }
 
 // router dispatches by the table of routes.
@@ -84,7 +88,7 @@ func (s *Server) handler(row route) fasthttp.RequestHandler {
 		c.Response.Header.Set("X-Content-Type-Options", "nosniff")
 		s.allowOrigin(c)
 		if err := s.guarded(row, c); err != nil {
-			s.refuse(c, err)
+			s.refuse(c, err, row.refusal)
 		}
 		if s.inflight.isDraining() {
 			c.SetConnectionClose()
@@ -183,7 +187,7 @@ func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
 	}
 	lingerOn(c.Conn())
 	c.Response.Header.Set("X-Request-Id", s.requestID(c))
-	s.refuse(c, answer)
+	s.refuse(c, answer, nil)
 	if s.config.Metrics != nil {
 		s.config.Metrics.Answered("unreadable", "other", answer.status)
 	}

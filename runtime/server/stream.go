@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"runtime/debug"
 
@@ -16,11 +15,9 @@ const keepBuffer = 64 << 10
 // event and takes all that have come meanwhile, so when a client is slow several tokens leave in one write, each still an
 // event of its own.
 type stream struct {
-	server     *Server
-	batch      *batch
-	words      wording
-	head       []byte // of every chunk, up to its choices
-	promptTail []byte // what the chunk being made has behind its choices
+	server *Server
+	batch  *batch
+	words  dialect
 
 	out      []byte // events; out[sent:] is not sent yet
 	sent     int
@@ -31,11 +28,9 @@ type stream struct {
 }
 
 // stream makes the answer a stream. release is called once, when all is sent or can not be.
-func (s *Server) stream(c *fasthttp.RequestCtx, b *batch, words wording, release func()) {
-	idPrefix, _, object := words.names()
+func (s *Server) stream(c *fasthttp.RequestCtx, b *batch, words dialect, release func()) {
 	st := &stream{server: s, batch: b, words: words, release: release}
-	st.head = s.envelope(b.req, idPrefix, object).append([]byte("data: "))
-	st.open()
+	st.add(words.begin(st.out, b))
 	c.SetContentType("text/event-stream; charset=utf-8")
 	c.Response.Header.Set("Cache-Control", "no-cache")
 	c.Response.Header.Set("X-Accel-Buffering", "no") // nginx would collect the events
@@ -43,6 +38,9 @@ func (s *Server) stream(c *fasthttp.RequestCtx, b *batch, words wording, release
 	c.Response.ImmediateHeaderFlush = len(st.out) == 0
 	c.Response.SetBodyStream(st, -1)
 }
+
+// add takes in out with whole events behind it.
+func (st *stream) add(out []byte) { st.out, st.complete = out, len(out) }
 
 // Read implements io.Reader.
 func (st *stream) Read(p []byte) (int, error) {
@@ -87,96 +85,26 @@ func (st *stream) fill() {
 		return
 	}
 	for _, a := range arrivals {
-		if err := st.arrival(a); err != nil {
+		p, err := st.batch.take(a)
+		if err != nil {
 			st.fail(err)
 			return
 		}
+		st.add(st.words.arrival(st.out, st.batch, a.choice, p))
 	}
 	if st.batch.done() {
-		st.end()
+		st.add(st.words.end(st.out, st.batch))
+		st.ended = true
 	}
 }
 
-// open adds the chunks that need no token.
-func (st *stream) open() {
-	r := st.batch.req
-	for i, c := range st.batch.choices {
-		if i == 0 && r.on == onChat {
-			st.promptTail = appendIDs(nil, "prompt_token_ids", r, c.prompt.ids)
-		}
-		st.chunk(func(dst []byte) []byte { return st.words.opening(dst, r, c) })
-		st.promptTail = nil
-	}
-}
-
-// arrival adds the chunks of one event.
-func (st *stream) arrival(a arrival) error {
-	r, c := st.batch.req, a.choice
-	p, err := st.batch.take(a)
-	if err != nil {
-		return err
-	}
-	if r.echo && !c.echoed {
-		c.echoed = true
-		st.piece(c, r.echoed(c))
-	}
-	// A token that only begins a character has no text yet, but a probability and an id.
-	if p.text != "" || len(p.samples) > 0 || len(p.ids) > 0 {
-		st.piece(c, p)
-	}
-	if c.finish != "" {
-		st.chunk(func(dst []byte) []byte { return st.words.ending(dst, r, c) })
-	}
-	return nil
-}
-
-func (st *stream) piece(c *choice, p piece) {
-	st.chunk(func(dst []byte) []byte { return st.words.piece(dst, st.batch.req, c, p) })
-}
-
-// chunk adds one event with one choice, or nothing if there is no choice to show.
-func (st *stream) chunk(choice func(dst []byte) []byte) {
-	before := len(st.out)
-	st.out = append(st.out, st.head...)
-	shown := len(st.out)
-	if st.out = choice(st.out); len(st.out) == shown {
-		st.out = st.out[:before]
-		return
-	}
-	st.out = append(st.out, ']')
-	st.out = append(st.out, st.promptTail...)
-	switch r := st.batch.req; {
-	case r.chunkUsage:
-		st.out = appendUsage(append(st.out, `,"usage":`...), st.batch.usage())
-	case r.streamUsage:
-		st.out = append(st.out, `,"usage":null`...)
-	}
-	st.out = append(st.out, "}\n\n"...)
-	st.complete = len(st.out)
-}
-
-// end adds what follows the last choice.
-func (st *stream) end() {
-	if st.batch.req.streamUsage {
-		st.out = append(append(st.out, st.head...), `],"usage":`...)
-		st.out = append(appendUsage(st.out, st.batch.usage()), "}\n\n"...)
-	}
-	st.out = append(st.out, "data: [DONE]\n\n"...)
-	st.ended = true
-}
-
-// fail ends the stream with an error event: the status has been sent long ago. Nobody is told of a client that left.
+// fail ends the stream with an error event. Nobody is told of a client that left.
 func (st *stream) fail(err error) {
 	st.out = st.out[:st.complete]
 	if errors.Is(err, errClientGone) {
 		st.failed = err
 		return
 	}
-	body, marshalErr := st.server.asAPIError(err).MarshalJSON()
-	if marshalErr != nil {
-		st.failed = marshalErr
-		return
-	}
-	st.out = fmt.Appendf(st.out, "data: {\"error\":%s}\n\n", body)
+	st.add(st.words.failure(st.out, st.server.asAPIError(err)))
 	st.ended = true
 }

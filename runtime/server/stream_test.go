@@ -172,7 +172,7 @@ func TestStreamReadSizes(t *testing.T) {
 		batch, err := s.start(r)
 		must(t, err)
 		defer batch.close()
-		st := &stream{server: s, batch: batch, words: completionWording{}, head: []byte("data: {")}
+		st := &stream{server: s, batch: batch, words: inOpenAI(completionWording{})(s, r)}
 		var all bytes.Buffer
 		buffer := make([]byte, size)
 		for {

@@ -13,7 +13,8 @@ type tokenizeAnswer struct {
 	Strings []string `json:"token_strs"`
 }
 
-// tokenize answers POST /tokenize: the ids of a text, or of a conversation as the chat template lays it out.
+// tokenize answers POST /tokenize: the ids of a text, or of a conversation as the chat template lays it out; in the words of vLLM, or, for "inputs", of
+// Text Generation Inference.
 func (s *Server) tokenize(c *fasthttp.RequestCtx) error {
 	r, err := s.decode(onTokenize, c.PostBody())
 	if err != nil {
@@ -23,6 +24,10 @@ func (s *Server) tokenize(c *fasthttp.RequestCtx) error {
 		return err
 	}
 	ids := append([]int32{}, r.prompts[0].ids...)
+	if r.inputs {
+		writeJSON(c, textTokens(r.model.Tokenizer, ids))
+		return nil
+	}
 	answer := tokenizeAnswer{Count: len(ids), Context: r.model.MaxContext, Tokens: ids}
 	if r.tokenStrings {
 		answer.Strings = make([]string, len(ids))

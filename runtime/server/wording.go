@@ -61,7 +61,7 @@ func appendFinish(dst []byte, c *choice) []byte {
 	if c.finish == "" {
 		return append(dst, "null"...)
 	}
-	dst = appendQuoted(dst, string(c.finish))
+	dst = appendQuoted(dst, c.finishReason())
 	switch reason := c.reason.(type) {
 	case string:
 		dst = appendQuoted(append(dst, `,"stop_reason":`...), reason)

@@ -49,12 +49,25 @@ function showMessage(message) {
   if (message.role === "user") body.textContent = message.content;
   else {
     renderMarkdown(body, message.content);
+    showThoughts(item, message);
     const facts = make("div", "facts");
     item.append(facts);
     showFacts(facts, message);
   }
   $("messages").append(item);
   return item;
+}
+
+// What a model thought before its answer, folded away.
+function showThoughts(item, message) {
+  if (!message.reasoning) return;
+  let thoughts = item.querySelector(".thoughts");
+  if (!thoughts) {
+    thoughts = make("details", "thoughts");
+    thoughts.append(make("summary", "", "Thoughts"), make("div", "thought"));
+    item.querySelector(".body").before(thoughts);
+  }
+  thoughts.querySelector(".thought").textContent = message.reasoning;
 }
 
 function showFacts(facts, message) {
@@ -188,8 +201,9 @@ async function writeAnswer(message, clock, changed) {
     if (chunk.error) throw new Error(chunk.error.message);
     if (chunk.usage) clock.tokens = chunk.usage.completion_tokens;
     const choice = chunk.choices[0];
-    if (choice?.delta.content) {
-      message.content += choice.delta.content;
+    if (choice?.delta.content || choice?.delta.reasoning) {
+      message.content += choice.delta.content ?? "";
+      message.reasoning += choice.delta.reasoning ?? "";
       clock.piece();
       changed();
     }
@@ -199,7 +213,7 @@ async function writeAnswer(message, clock, changed) {
 }
 
 async function answer() {
-  const message = { role: "assistant", content: "" };
+  const message = { role: "assistant", content: "", reasoning: "" };
   const clock = new Clock();
   running = new AbortController();
   setRunning(true);
@@ -210,6 +224,7 @@ async function answer() {
   const draw = () => {
     drawing = 0;
     renderMarkdown(body, message.content);
+    showThoughts(item, message);
     message.facts = clock.facts();
     showFacts(facts, message);
     follow();

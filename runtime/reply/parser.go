@@ -1,0 +1,244 @@
+package reply
+
+import (
+	"strings"
+	"unicode"
+)
+
+// Delta is some of a reply: one of its members is set.
+type Delta struct {
+	Content, Reasoning string
+	Call               *Call
+}
+
+// Call is some of a call. The first of each call has its name; arguments come in pieces of one JSON object.
+type Call struct {
+	Index     int // among the calls of the reply
+	Name      string
+	Arguments string
+}
+
+// state takes from the front of the text what it can. It returns false when more text is needed, and then leaves what it needs.
+type state func(p *Parser) bool
+
+// Parser reads one reply.
+type Parser struct {
+	format  Format
+	types   argumentTypes
+	calling bool // tools were offered: else calls are content
+
+	state state
+	text  string // not taken yet
+	ended bool   // nothing follows text
+	out   []Delta
+	calls int
+
+	begun    bool // content has been given
+	called   bool // and a call since
+	reasoned bool
+	spaces   string   // white space that is given before further content, and dropped before calls
+	object   object   // the call in JSON that is being read
+	since    string   // of a bare call: its text so far, in case that it is none
+	list     brackets // of Python, that is being read
+	searched int      // bytes of text in which an end was looked for
+}
+
+// Parser returns a parser for a reply to a prompt, which may have opened the reasoning itself. tools is the JSON array of what was offered; nil: none was.
+func (f Format) Parser(prompt string, tools []byte) *Parser {
+	p := &Parser{format: f, calling: tools != nil && f.calls != nil, types: readArgumentTypes(tools)}
+	p.state = (*Parser).content
+	if f.thinkEnd != "" && opened(prompt, f.thinkBegin, f.thinkEnd) {
+		p.state = (*Parser).reasoning
+	}
+	return p
+}
+
+// opened tells whether a prompt ends in reasoning that has begun.
+func opened(prompt, begin, end string) bool {
+	return strings.HasSuffix(strings.TrimRightFunc(prompt, unicode.IsSpace), begin)
+}
+
+// Feed takes the next text and returns what it gives, which is valid until the next call.
+func (p *Parser) Feed(text string) []Delta {
+	p.out = p.out[:0]
+	p.text += text
+	for p.text != "" && p.state(p) {
+	}
+	return p.out
+}
+
+// End returns what the end of the reply gives.
+func (p *Parser) End() []Delta {
+	p.out, p.ended = p.out[:0], true
+	for p.text != "" && p.state(p) {
+	}
+	switch {
+	case p.object.open():
+		p.finishObject(p.since + p.text)
+	case p.object.spelled+p.text != "":
+		p.give(p.object.spelled + p.text)
+	}
+	p.text = ""
+	return p.out
+}
+
+// Called tells whether the reply has called a tool.
+func (p *Parser) Called() bool { return p.calls > 0 }
+
+// give gives content.
+func (p *Parser) give(text string) {
+	if !p.begun || p.called {
+		text = strings.TrimLeftFunc(text, unicode.IsSpace)
+	}
+	kept := strings.TrimRightFunc(text, unicode.IsSpace)
+	if kept == "" {
+		p.spaces += text // none where nothing came before
+		return
+	}
+	p.begun, p.called = true, false
+	p.say(p.spaces + kept)
+	p.spaces = text[len(kept):]
+}
+
+func (p *Parser) say(text string) {
+	if last := len(p.out) - 1; last >= 0 && p.out[last].Content != "" {
+		p.out[last].Content += text
+		return
+	}
+	p.out = append(p.out, Delta{Content: text})
+}
+
+// call begins a call.
+func (p *Parser) call(name string) {
+	p.spaces, p.called = "", true
+	p.out = append(p.out, Delta{Call: &Call{Index: p.calls, Name: name}})
+	p.calls++
+}
+
+// arguments gives more of the arguments of the last call.
+func (p *Parser) arguments(text string) {
+	if text == "" {
+		return
+	}
+	if last := len(p.out) - 1; last >= 0 && p.out[last].Call != nil {
+		p.out[last].Call.Arguments += text
+		return
+	}
+	p.out = append(p.out, Delta{Call: &Call{Index: p.calls - 1, Arguments: text}})
+}
+
+// content is the state outside of reasoning and calls.
+func (p *Parser) content() bool {
+	if think := p.format.thinkBegin; think != "" && !p.begun { // reasoning comes before content
+		lead := strings.TrimLeftFunc(p.text, unicode.IsSpace)
+		if rest, ok := strings.CutPrefix(lead, think); ok {
+			p.text, p.state = rest, (*Parser).reasoning
+			return true
+		}
+		if !p.ended && strings.HasPrefix(think, lead) {
+			return false
+		}
+	}
+	markers, bare := p.markers(), byte(0)
+	if p.calling {
+		bare = p.format.calls.bare
+	}
+	if !p.begun && bare != 0 {
+		lead := strings.TrimLeftFunc(p.text, unicode.IsSpace)
+		if lead == "" {
+			return false
+		}
+		if lead[0] == bare {
+			p.text, p.since, p.list = lead, "", brackets{}
+			p.state = p.format.calls.body
+			p.object = object{bare: true}
+			return true
+		}
+	}
+	at, marker := first(p.text, markers)
+	if at < 0 {
+		held := 0
+		if !p.ended {
+			held = partial(p.text, markers)
+		}
+		p.give(p.text[:len(p.text)-held])
+		p.text = p.text[len(p.text)-held:]
+		return false
+	}
+	p.give(p.text[:at])
+	p.object, p.since, p.searched = object{}, "", 0
+	p.text = p.text[at:]
+	p.state = p.format.calls.body
+	if p.format.calls.tags == nil { // who look at their own markers again
+		p.text = p.text[len(marker):]
+	}
+	return true
+}
+
+// markers are what ends content.
+func (p *Parser) markers() []string {
+	if p.calling || p.format.calls == &harmony {
+		return p.format.calls.begin
+	}
+	return nil
+}
+
+// reasoning is the state behind the marker of reasoning.
+func (p *Parser) reasoning() bool {
+	at := strings.Index(p.text, p.format.thinkEnd)
+	if at >= 0 {
+		p.reason(strings.TrimRightFunc(p.text[:at], unicode.IsSpace))
+		p.text = p.text[at+len(p.format.thinkEnd):]
+		p.state = (*Parser).content
+		p.spaces = ""
+		return true
+	}
+	held := 0
+	if !p.ended {
+		held = partial(p.text, []string{p.format.thinkEnd})
+		held = len(p.text) - len(strings.TrimRightFunc(p.text[:len(p.text)-held], unicode.IsSpace)) // white space before the end is dropped
+	}
+	p.reason(p.text[:len(p.text)-held])
+	p.text = p.text[len(p.text)-held:]
+	return false
+}
+
+func (p *Parser) reason(text string) {
+	if !p.reasoned {
+		text = strings.TrimLeftFunc(text, unicode.IsSpace)
+	}
+	if text == "" {
+		return
+	}
+	p.reasoned = true
+	if last := len(p.out) - 1; last >= 0 && p.out[last].Reasoning != "" {
+		p.out[last].Reasoning += text
+		return
+	}
+	p.out = append(p.out, Delta{Reasoning: text})
+}
+
+// first finds the earliest of markers, the longest where several begin.
+func first(text string, markers []string) (at int, marker string) {
+	at = -1
+	for _, m := range markers {
+		if i := strings.Index(text, m); i >= 0 && (at < 0 || i < at || i == at && len(m) > len(marker)) {
+			at, marker = i, m
+		}
+	}
+	return at, marker
+}
+
+// partial is how many bytes at the end of a text may begin one of markers.
+func partial(text string, markers []string) int {
+	longest := 0
+	for _, m := range markers {
+		for n := min(len(m)-1, len(text)); n > longest; n-- {
+			if strings.HasSuffix(text, m[:n]) {
+				longest = n
+				break
+			}
+		}
+	}
+	return longest
+}

@@ -1,0 +1,198 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/valyala/fasthttp"
+)
+
+// The Open Inference Protocol (KServe v2, open_inference_rest.yaml of kserve/open-inference-protocol) with Triton's extensions for generation, binary
+// tensors, configuration and the index of models. A model has one version.
+
+// onlyVersion is what the version of every model is called.
+const onlyVersion = "1"
+
+var kserveRoutes = slices.Concat(
+	[]route{
+		{method: "GET", path: "/v2", handle: (*Server).kserveServer, refusal: inKServeWords},
+		{method: "GET", path: "/v2/health/live", access: anybody, handle: (*Server).kserveLive, refusal: inKServeWords},
+		{method: "GET", path: "/v2/health/ready", access: anybody, handle: (*Server).health, refusal: inKServeWords},
+		{method: "POST", path: "/v2/repository/index", handle: (*Server).kserveIndex, refusal: inKServeWords},
+	},
+	ofModel("GET", "", (*Server).kserveModel),
+	ofModel("GET", "/ready", (*Server).kserveReady),
+	ofModel("GET", "/config", (*Server).kserveConfig),
+	ofModel("POST", "/infer", (*Server).kserveInfer),
+	ofModel("POST", "/generate", (*Server).tritonGenerate),
+	ofModel("POST", "/generate_stream", (*Server).tritonStream),
+)
+
+// ofModel are the routes of a model, with and without its version.
+func ofModel(method, path string, handle func(*Server, *fasthttp.RequestCtx) error) []route {
+	return []route{
+		{method: method, path: "/v2/models/{model}" + path, handle: handle, refusal: inKServeWords},
+		{method: method, path: "/v2/models/{model}/versions/{version}" + path, handle: handle, refusal: inKServeWords},
+	}
+}
+
+type kserveError struct {
+	Error string `json:"error"`
+}
+
+func inKServeWords(e *apiError) (int, any) { return e.status, kserveError{e.message} }
+
+// modelOfPath is the model that a path names.
+func (s *Server) modelOfPath(c *fasthttp.RequestCtx) (*Model, error) {
+	name, _ := c.UserValue("model").(string)
+	m, err := s.models.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if version, ok := c.UserValue("version").(string); ok && version != onlyVersion {
+		return nil, &apiError{status: 404, kind: kindRequest, code: "model_not_found", message: fmt.Sprintf("the model %.200q has no version %.32q, only %s", name, version, onlyVersion)}
+	}
+	return m, nil
+}
+
+type serverMetadata struct {
+	Name       string   `json:"name"`
+	Version    string   `json:"version"`
+	Extensions []string `json:"extensions"`
+}
+
+func (s *Server) kserveServer(c *fasthttp.RequestCtx) error {
+	writeJSON(c, serverMetadata{Name: "llmrun", Version: s.config.Version, Extensions: []string{"binary_tensor_data", "generate", "model_configuration", "model_repository(index)"}})
+	return nil
+}
+
+type liveAnswer struct {
+	Live bool `json:"live"`
+}
+
+// kserveLive answers as long as the process does; /v2/health/ready is /health.
+func (s *Server) kserveLive(c *fasthttp.RequestCtx) error {
+	writeJSON(c, liveAnswer{true})
+	return nil
+}
+
+type indexEntry struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	State   string `json:"state"`
+	Reason  string `json:"reason"`
+}
+
+func (s *Server) kserveIndex(c *fasthttp.RequestCtx) error {
+	list := []indexEntry{}
+	for _, m := range s.models.all() {
+		list = append(list, indexEntry{Name: m.Name, Version: onlyVersion, State: "READY"})
+	}
+	writeJSON(c, list)
+	return nil
+}
+
+// tensorSpec is an input or output of a model as its metadata and configuration list it; -1 is any number.
+type tensorSpec struct {
+	Name     string  `json:"name"`
+	Type     string  `json:"datatype"`
+	Shape    []int64 `json:"shape"`
+	Optional bool    `json:"optional,omitempty"`
+}
+
+type modelMetadata struct {
+	Name     string       `json:"name"`
+	Versions []string     `json:"versions"`
+	Platform string       `json:"platform"`
+	Inputs   []tensorSpec `json:"inputs"`
+	Outputs  []tensorSpec `json:"outputs"`
+}
+
+func (s *Server) kserveModel(c *fasthttp.RequestCtx) error {
+	m, err := s.modelOfPath(c)
+	if err != nil {
+		return err
+	}
+	inputs, outputs := m.tensors()
+	writeJSON(c, modelMetadata{Name: m.Name, Versions: []string{onlyVersion}, Platform: "llmc_plan", Inputs: inputs, Outputs: outputs})
+	return nil
+}
+
+// tensors are the inputs and outputs of a model.
+func (m *Model) tensors() (inputs, outputs []tensorSpec) {
+	if m.Encoder != nil {
+		inputs = []tensorSpec{{"text", "BYTES", []int64{-1, 1}, false}, {"text_pair", "BYTES", []int64{-1, 1}, true}, {"prompt_name", "BYTES", []int64{1}, true}}
+		return inputs, []tensorSpec{{m.Encoder.Gives(), "FP32", []int64{-1, int64(m.Encoder.Width())}, false}}
+	}
+	inputs = []tensorSpec{{textInput, "BYTES", []int64{-1, 1}, false}}
+	for _, p := range tritonParameters {
+		shape := []int64{1}
+		if p.many {
+			shape[0] = -1
+		}
+		inputs = append(inputs, tensorSpec{p.name, p.datatype, shape, true})
+	}
+	return inputs, []tensorSpec{{"text_output", "BYTES", []int64{-1, 1}, false}, {"finish_reason", "BYTES", []int64{-1, 1}, true}}
+}
+
+type readyAnswer struct {
+	Name  string `json:"name"`
+	Ready bool   `json:"ready"`
+}
+
+func (s *Server) kserveReady(c *fasthttp.RequestCtx) error {
+	m, err := s.modelOfPath(c)
+	if err != nil {
+		return err
+	}
+	if s.inflight.isDraining() {
+		return errStopping
+	}
+	if err := m.health(); err != nil {
+		return &apiError{status: 503, kind: kindBusy, code: "no_progress", message: fmt.Sprintf("model %.200q makes no progress", m.Name)}
+	}
+	writeJSON(c, readyAnswer{m.Name, true})
+	return nil
+}
+
+// configTensor is an input or output in the words of Triton's model configuration (model_config.proto).
+type configTensor struct {
+	Name     string  `json:"name"`
+	Type     string  `json:"data_type"`
+	Dims     []int64 `json:"dims"`
+	Optional bool    `json:"optional,omitempty"`
+}
+
+type modelConfig struct {
+	Name    string         `json:"name"`
+	Backend string         `json:"backend"`
+	Batch   int            `json:"max_batch_size"`
+	Inputs  []configTensor `json:"input"`
+	Outputs []configTensor `json:"output"`
+	Policy  struct {
+		Decoupled bool `json:"decoupled"`
+	} `json:"model_transaction_policy"`
+}
+
+func (s *Server) kserveConfig(c *fasthttp.RequestCtx) error {
+	m, err := s.modelOfPath(c)
+	if err != nil {
+		return err
+	}
+	inputs, outputs := m.tensors()
+	config := modelConfig{Name: m.Name, Backend: "llmc", Inputs: configTensors(inputs), Outputs: configTensors(outputs)}
+	config.Policy.Decoupled = m.Encoder == nil
+	writeJSON(c, config)
+	return nil
+}
+
+func configTensors(specs []tensorSpec) (list []configTensor) {
+	for _, t := range specs {
+		kind := "TYPE_" + t.Type
+		if t.Type == "BYTES" {
+			kind = "TYPE_STRING"
+		}
+		list = append(list, configTensor{t.Name, kind, t.Shape, t.Optional})
+	}
+	return list
+}
