@@ -177,7 +177,7 @@ func (p *Parser) content() bool {
 
 // markers are what ends content.
 func (p *Parser) markers() []string {
-	if p.calling || p.format.calls == &harmony {
+	if p.calling || p.format.channeled() {
 		return p.format.calls.begin
 	}
 	return nil

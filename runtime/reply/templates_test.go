@@ -14,61 +14,50 @@ import (
 // untaught are templates that show calls in a way that is not read.
 var untaught = map[string]bool{"MiniMax-M3.jinja": true, "Kimi-K3.jinja": true}
 
-// TestTemplates reads the calls of conversations as real templates write them: what a model was trained on is what it writes.
+// rendered is what a template makes of a conversation.
+type rendered map[string]struct{ Output *string }
+
+// conversation is one of cases.json.
+type conversation struct {
+	Name    string
+	Context struct{ Tools json.RawMessage }
+}
+
+func readFile[T any](t *testing.T, path string) (value T) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &value)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// TestTemplates reads the calls of a conversation as real templates write them: what a model was trained on is what it writes.
 func TestTemplates(t *testing.T) {
 	dir := golden.Shared(t, "chat_templates")
-	var expected map[string]map[string]struct{ Output *string }
-	data, err := os.ReadFile(filepath.Join(dir, "expected.json"))
-	if err == nil {
-		err = json.Unmarshal(data, &expected)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []struct {
-		Name    string
-		Context struct{ Tools json.RawMessage }
-	}
-	data, err = os.ReadFile(filepath.Join(dir, "cases.json"))
-	if err == nil {
-		err = json.Unmarshal(data, &cases)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	expected := readFile[map[string]rendered](t, filepath.Join(dir, "expected.json"))
 	const question, name = "And 1.5+2?", "tools_call_result"
 	read := 0
-	for template, of := range expected {
-		source, err := os.ReadFile(filepath.Join(dir, "templates", template))
-		if err != nil {
-			t.Fatal(err)
-		}
-		output := of[name].Output
-		format := reply.Detect(string(source))
-		if output == nil || !strings.Contains((*output)[strings.Index(*output, question)+1:], "get_weather") || untaught[template] {
-			continue
-		}
-		_, text, _ := strings.Cut(*output, question)
-		text, _, _ = strings.Cut(text, "21.5") // the answer of the tool
-		for _, c := range cases {
-			if c.Name != name {
+	for _, c := range readFile[[]conversation](t, filepath.Join(dir, "cases.json")) {
+		for template, of := range expected {
+			output := of[name].Output
+			if c.Name != name || output == nil || !strings.Contains((*output)[strings.Index(*output, question)+1:], "get_weather") || untaught[template] {
 				continue
 			}
-			p := format.Parser("", c.Context.Tools)
-			calls := map[int]*[2]string{}
-			for _, d := range append(append([]reply.Delta{}, p.Feed(text)...), p.End()...) {
-				if d.Call == nil {
-					continue
-				}
-				if calls[d.Call.Index] == nil {
-					calls[d.Call.Index] = &[2]string{d.Call.Name}
-				}
-				calls[d.Call.Index][1] += d.Call.Arguments
+			source, err := os.ReadFile(filepath.Join(dir, "templates", template))
+			if err != nil {
+				t.Fatal(err)
 			}
+			_, text, _ := strings.Cut(*output, question)
+			text, _, _ = strings.Cut(text, "21.5") // the answer of the tool
+			calls := callsOf(reply.Detect(string(source)).Parser("", c.Context.Tools), text)
 			if !same(calls[0], "get_weather", `{"location": "Zürich", "unit": "celsius", "days": 2}`) {
 				t.Errorf("%s: the first call is %v of %q", template, calls[0], text)
 			}
-			if oneCall := strings.Count(text, "1.5") == 0; !oneCall && !same(calls[1], "add", `{"a": 1.5, "b": 2, "tags": ["x", "y \"q\""]}`) {
+			if strings.Contains(text, "1.5") && !same(calls[1], "add", `{"a": 1.5, "b": 2, "tags": ["x", "y \"q\""]}`) {
 				t.Errorf("%s: the second call is %v of %q", template, calls[1], text)
 			}
 			read++
@@ -77,6 +66,21 @@ func TestTemplates(t *testing.T) {
 	if read < 20 {
 		t.Errorf("calls of %d templates were read", read)
 	}
+}
+
+// callsOf are the names and arguments of the calls of a text.
+func callsOf(p *reply.Parser, text string) map[int]*[2]string {
+	calls := map[int]*[2]string{}
+	for _, d := range append(append([]reply.Delta{}, p.Feed(text)...), p.End()...) {
+		if d.Call == nil {
+			continue
+		}
+		if calls[d.Call.Index] == nil {
+			calls[d.Call.Index] = &[2]string{d.Call.Name}
+		}
+		calls[d.Call.Index][1] += d.Call.Arguments
+	}
+	return calls
 }
 
 func same(call *[2]string, name, arguments string) bool {
