@@ -108,6 +108,20 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// Replies that are calls alone need no format.
+func TestForced(t *testing.T) {
+	want := result{Calls: []readCall{{"f", `{"a": 1}`}, {"g", `{}`}}}
+	const list = `[{"name": "f", "parameters": {"a": 1}}, {"name":"g","parameters":{}}]`
+	for cut := range len(list) {
+		if got := read(List(), list, cut); !reflect.DeepEqual(got, want) {
+			t.Fatalf("cut at %d: %+v", cut, got)
+		}
+	}
+	if got := read(Arguments("f"), `{"a": 1}`, 3); !reflect.DeepEqual(got, result{Calls: want.Calls[:1]}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Without tools what looks like a call is content.
 func TestNoTools(t *testing.T) {
 	const text = `<tool_call>{"name": "f"}</tool_call>`

@@ -8,7 +8,6 @@ import (
 
 	"llmc/engine"
 	"llmc/runtime"
-	"llmc/runtime/grammar"
 	"llmc/runtime/metrics"
 	"llmc/runtime/reply"
 )
@@ -39,6 +38,7 @@ type choice struct {
 	echoed bool           // the prompt has been repeated
 	text   []byte         // with all: what has come, when it is not streamed
 	all    piece
+	named  bool          // the reply is the arguments of the function that the request names, and ends as any other
 	parser *reply.Parser // of chat; nil: all is content
 	rank   float64       // sum of the log-probabilities of the tokens, for best_of
 }
@@ -99,9 +99,7 @@ func (b *batch) submit(c *choice) error {
 		return err
 	}
 	c.gen = gen
-	if b.req.on&chatting != 0 && b.req.constraint.Kind == grammar.None && (b.req.model.Replies.Reasons() || b.req.model.Replies.Calls()) {
-		c.parser = b.req.model.Replies.Parser(c.prompt.text, b.req.chat.Tools)
-	}
+	c.parser, c.named = b.req.parser(c.prompt), b.req.choice.name != ""
 	b.choices = append(b.choices, c)
 	b.pumps.Go(func() { b.pump(c) })
 	return nil

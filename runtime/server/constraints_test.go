@@ -198,3 +198,39 @@ func TestConstrainedDialects(t *testing.T) {
 		}
 	}
 }
+
+// A reply is the calls that the request asks for, whatever the model would write.
+func TestForcedCalls(t *testing.T) {
+	s := startDemo(t, runtime.Options{})
+	const tools = `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"$ref":"#/$defs/n"}},"required":["a"],` +
+		`"additionalProperties":false,"$defs":{"n":{"enum":[1,2]}}}}},{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{},"additionalProperties":false}}}]`
+	for choice, want := range map[string]string{
+		`"required","parallel_tool_calls":false`:      `^(f \{"a": ?[12] ?\}|g \{ ?\}) tool_calls$`,
+		`{"type":"function","function":{"name":"f"}}`: `^f \{"a": ?[12] ?\} stop$`, `{"type":"function","function":{"name":"g"}}`: `^g \{ ?\} stop$`,
+	} {
+		resp, err := http.Post(s.address+"/v1/chat/completions", "application/json",
+			strings.NewReader(`{"messages":[{"role":"user","content":"x"}],"max_tokens":60,"temperature":0,`+tools+`,"tool_choice":`+choice+`}`))
+		must(t, err)
+		text, err := io.ReadAll(resp.Body)
+		must(t, errors.Join(err, resp.Body.Close()))
+		var answer struct {
+			Choices []struct {
+				Message struct {
+					ToolCalls []struct {
+						Function struct{ Name, Arguments string }
+					} `json:"tool_calls"`
+				}
+				Finish string `json:"finish_reason"`
+			}
+		}
+		if err := json.Unmarshal(text, &answer); err != nil || len(answer.Choices) != 1 || len(answer.Choices[0].Message.ToolCalls) != 1 {
+			t.Errorf("%s: %v, %s", choice, err, text)
+			continue
+		}
+		c := answer.Choices[0]
+		got := c.Message.ToolCalls[0].Function.Name + " " + strings.Join(strings.Fields(c.Message.ToolCalls[0].Function.Arguments), " ") + " " + c.Finish
+		if !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("%s: %q, want %s", choice, got, want)
+		}
+	}
+}

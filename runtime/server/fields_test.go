@@ -89,7 +89,7 @@ func TestFieldsRefused(t *testing.T) {
 		},
 		`{"messages":[{"role":"user","content":"x"}],%s}`: {
 			`"max_tokens":0`, `"max_tokens":1,"max_completion_tokens":2`, `"top_logprobs":2`, `"logprobs":1`, `"functions":[{}]`,
-			`"function_call":{"name":"f"}`, `"tool_choice":"required"`, `"tool_choice":{"type":"function","function":{"name":"f"}}`,
+			`"function_call":{"name":"f"}`, `"tool_choice":"required"`, `"tool_choice":{"type":"function","function":{"name":"f"}}`, `"tool_choice":"any"`, `"tool_choice":{"type":"allowed_tools"}`,
 			`"response_format":{"type":"xml"}`, `"response_format":"text"`, `"modalities":["text","audio"]`,
 			`"audio":{}`, `"web_search_options":{}`, `"reasoning_effort":"high"`, `"verbosity":"low"`, `"echo":true`, `"prompt":"x"`,
 			`"continue_final_message":true`, `"tools":{}`, `"stream":true,"stream_options":{"no_such":true}`, `"stream":true,"stream_options":7`,

@@ -22,8 +22,8 @@ type request struct {
 	continueFinal bool
 	finalText     string   // content of the last message
 	images        [][]byte // files, in the order of the conversation
-	noTools       bool     // tool_choice "none"
-	severalCalls  bool     // parallel_tool_calls
+	choice        toolChoice
+	severalCalls  bool // parallel_tool_calls
 	showReasoning bool
 	addSpecial    *bool   // nil: what is usual for the kind of prompt
 	tokens        []int32 // of detokenize
@@ -260,8 +260,11 @@ func (r *request) check() error {
 	if r.generations() > r.choices { // the ranking needs the probability of every token
 		r.base.Sampling.Logprobs = max(0, r.base.Sampling.Logprobs)
 	}
-	if r.noTools {
+	if r.choice.none {
 		r.chat.Tools = nil
+	}
+	if err := r.force(); err != nil {
+		return err
 	}
 	if r.on&chatting != 0 && r.model.Replies.Marked(r.model.special) {
 		r.base.SkipSpecial = false // they tell the parts of a reply apart

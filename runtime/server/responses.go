@@ -245,8 +245,13 @@ func (d *responses) object(b *batch, status string) map[string]any {
 	if d.items == nil {
 		object["output"] = []any{}
 	}
-	if r.noTools {
+	switch {
+	case r.choice.none:
 		object["tool_choice"] = "none"
+	case r.choice.required:
+		object["tool_choice"] = "required"
+	case r.choice.name != "":
+		object["tool_choice"] = map[string]any{"type": "function", "name": r.choice.name}
 	}
 	if r.responses.instructions != "" {
 		object["instructions"] = r.responses.instructions

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"llmc/runtime"
+	"llmc/runtime/grammar"
 	"llmc/runtime/reply"
 )
 
@@ -21,6 +22,20 @@ func (p piece) silent() bool { return p.text == "" && p.reasoning == "" && len(p
 func (m *Model) special(text string) bool {
 	ids, err := m.Tokenizer.Encode(text, false)
 	return err == nil && len(ids) == 1 && isSpecial(m.Tokenizer, ids[0])
+}
+
+// parser tells the parts of a reply to a prompt apart; nil: all is content.
+func (r *request) parser(p *prompt) *reply.Parser {
+	replies := r.model.Replies
+	switch {
+	case r.choice.name != "":
+		return reply.Arguments(r.choice.name)
+	case r.choice.required:
+		return reply.List()
+	case r.on&chatting == 0 || r.constraint.Kind != grammar.None || !replies.Reasons() && !replies.Calls():
+		return nil
+	}
+	return replies.Parser(p.text, r.chat.Tools)
 }
 
 // interpret tells the parts of a whole reply apart.
@@ -98,7 +113,7 @@ func (r *request) newCallID() string {
 
 // finishReason is why a choice ended, in the words of the OpenAI API.
 func (c *choice) finishReason() string {
-	if c.finish == runtime.FinishStop && c.parser != nil && c.parser.Called() {
+	if c.finish == runtime.FinishStop && !c.named && c.parser != nil && c.parser.Called() {
 		return "tool_calls"
 	}
 	return string(c.finish)

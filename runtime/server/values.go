@@ -126,15 +126,6 @@ func readStreamOptions(r *request, v strictjson.Value) *apiError {
 	return nil
 }
 
-func readToolChoice(r *request, v strictjson.Value) *apiError {
-	choice, _ := v.Text()
-	if choice != "none" && choice != "auto" {
-		return invalid("", "unsupported_value", "only none and auto are supported: a call can not be forced yet")
-	}
-	r.noTools = choice == "none"
-	return nil
-}
-
 // ownVariables are the variables of a chat template that a request sets by fields of their own, and the arguments of
 // transformers' apply_chat_template, which as variables would only pretend to have an effect.
 var ownVariables = map[string]bool{
