@@ -30,6 +30,11 @@ func TestDrain(t *testing.T) {
 	if e := refused.errorOf(t); refused.status != 503 || e["code"] != "draining" || refused.header.Get("Retry-After") == "" {
 		t.Errorf("new request: %d %s %v", refused.status, refused.body, refused.header)
 	}
+	for path, want := range map[string]int{"/livez": 200, "/startupz": 200, "/readyz": 503, "/ping": 503} {
+		if a := ts.do("GET", path, ""); a.status != want {
+			t.Errorf("%s while draining: %d, want %d", path, a.status, want)
+		}
+	}
 	if a := ts.do("GET", "/health", ""); a.status != 503 {
 		t.Errorf("health: %d", a.status)
 	}

@@ -11,11 +11,25 @@ type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// health answers GET /health: 200 if requests are taken and every model is idle or makes progress.
+// health answers GET /health, and /ping as SageMaker asks for it: 200 if requests are taken and every model is idle or makes progress.
 func (s *Server) health(c *fasthttp.RequestCtx) error {
 	if s.inflight.isDraining() {
 		return errStopping
 	}
+	return s.live(c)
+}
+
+// ready answers GET /readyz, by which a balancer sends requests here or elsewhere: it is /health.
+func (s *Server) ready(c *fasthttp.RequestCtx) error { return s.health(c) }
+
+// started answers GET /startupz: a server listens when its plans are loaded.
+func (s *Server) started(c *fasthttp.RequestCtx) error {
+	writeJSON(c, healthAnswer{Status: "ok"})
+	return nil
+}
+
+// live answers GET /livez, by which an orchestrator restarts what hangs: 200 if every model is idle or makes progress, while the server drains too.
+func (s *Server) live(c *fasthttp.RequestCtx) error {
 	for _, m := range s.models.list {
 		if err := m.health(); err != nil {
 			s.log.Error("unhealthy", "model", m.Name, "err", err)

@@ -16,7 +16,7 @@ const onlyVersion = "1"
 var kserveRoutes = slices.Concat(
 	[]route{
 		{method: "GET", path: "/v2", handle: (*Server).kserveServer, refusal: inKServeWords},
-		{method: "GET", path: "/v2/health/live", access: anybody, handle: (*Server).kserveLive, refusal: inKServeWords},
+		{method: "GET", path: "/v2/health/live", access: anybody, handle: (*Server).live, refusal: inKServeWords},
 		{method: "GET", path: "/v2/health/ready", access: anybody, handle: (*Server).health, refusal: inKServeWords},
 		{method: "POST", path: "/v2/repository/index", handle: (*Server).kserveIndex, refusal: inKServeWords},
 	},
@@ -63,16 +63,6 @@ type serverMetadata struct {
 
 func (s *Server) kserveServer(c *fasthttp.RequestCtx) error {
 	writeJSON(c, serverMetadata{Name: "llmrun", Version: s.config.Version, Extensions: []string{"binary_tensor_data", "generate", "model_configuration", "model_repository(index)"}})
-	return nil
-}
-
-type liveAnswer struct {
-	Live bool `json:"live"`
-}
-
-// kserveLive answers as long as the process does; /v2/health/ready is /health.
-func (s *Server) kserveLive(c *fasthttp.RequestCtx) error {
-	writeJSON(c, liveAnswer{true})
 	return nil
 }
 

@@ -146,7 +146,7 @@ func TestTritonGenerate(t *testing.T) {
 func TestKServeModels(t *testing.T) {
 	ts := echoServer(t)
 	for path, want := range map[string]string{
-		"/v2": `"name":"llmrun"`, "/v2/health/live": `"live":true`, "/v2/health/ready": "ok", "/v2/models/tiny": `"name":"text_input"`, "/v2/models/tiny/versions/1": `"versions":["1"]`,
+		"/v2": `"name":"llmrun"`, "/v2/health/live": "ok", "/v2/health/ready": "ok", "/v2/models/tiny": `"name":"text_input"`, "/v2/models/tiny/versions/1": `"versions":["1"]`,
 		"/v2/models/tiny/ready": `"ready":true`, "/v2/models/tiny/config": `"TYPE_STRING"`,
 	} {
 		if a := ts.do("GET", path, ""); a.status != 200 || !strings.Contains(a.body, want) {

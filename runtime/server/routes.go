@@ -34,6 +34,10 @@ var routes = slices.Concat(ownRoutes, tgiRoutes, kserveRoutes)
 var ownRoutes = []route{
 	{method: "GET", path: "/", access: anybody, handle: (*Server).chatPage},
 	{method: "GET", path: "/health", access: anybody, handle: (*Server).health},
+	{method: "GET", path: "/ping", access: anybody, handle: (*Server).health},
+	{method: "GET", path: "/livez", access: anybody, handle: (*Server).live},
+	{method: "GET", path: "/readyz", access: anybody, handle: (*Server).ready},
+	{method: "GET", path: "/startupz", access: anybody, handle: (*Server).started},
 	{method: "GET", path: "/version", handle: (*Server).version},
 	{method: "GET", path: "/metrics", access: withMetrics, handle: (*Server).metrics},
 	{method: "GET", path: "/v1/models", handle: (*Server).listModels},
