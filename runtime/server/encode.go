@@ -102,6 +102,11 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 		return errStopping
 	}
 	defer s.inflight.leave()
+	leave, err := s.admit(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	r, err := decode()
 	if err != nil {
 		return err

@@ -17,7 +17,15 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	if !s.inflight.enter() {
 		return errStopping
 	}
-	end := s.inflight.leave
+	leave, err := s.admit(c)
+	if err != nil {
+		s.inflight.leave()
+		return err
+	}
+	end := func() {
+		leave()
+		s.inflight.leave()
+	}
 	streaming := false // then the stream ends it all
 	defer func() {
 		if !streaming {
@@ -30,6 +38,9 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	}
 	if r.stream && !c.Request.Header.IsHTTP11() {
 		return invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
+	}
+	if key := s.keyOf(c); key != nil {
+		key.apply(r)
 	}
 	if err := r.encode(); err != nil {
 		return err
@@ -45,6 +56,7 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	end = func() {
 		unwatch()
 		b.close()
+		leave()
 		s.inflight.leave()
 	}
 	words := speak(s, r)

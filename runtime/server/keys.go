@@ -5,49 +5,157 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math"
+	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
-// Keys are the API keys that a server accepts, one a line in a file that is read again when it changes. Lines that begin
-// with # and empty lines mean nothing.
+// Keys are the API keys that a server accepts, one a line in a file that is read again when it changes. Lines that begin with # and empty lines mean
+// nothing. Behind a tab a line may say more of its key, as name=value separated by white space: see keyOptions.
 type Keys struct {
-	sums *reloaded[[][sha256.Size]byte]
+	rules *reloaded[[]keyRule]
+
+	mu   sync.Mutex
+	used map[digest]*keyUse
+}
+
+type digest = [sha256.Size]byte
+
+// keyRule is what a key may do.
+type keyRule struct {
+	sum       digest
+	priority  int  // requests run no sooner than this says; lower runs first
+	perMinute int  // requests that may begin in a minute; 0: any number
+	atOnce    int  // requests that may run at a time; 0: any number
+	shared    bool // its prompts are found in the prefix cache by others, and those of others by it
+}
+
+// keyUse is what a key has done lately.
+type keyUse struct {
+	running int
+	left    float64 // requests that may begin now
+	since   time.Time
+}
+
+// keyOptions are the names of what a line may say.
+var keyOptions = map[string]func(k *keyRule, value string) error{
+	"priority":            func(k *keyRule, value string) error { return whole(&k.priority, value, math.MinInt32) },
+	"requests-per-minute": func(k *keyRule, value string) error { return whole(&k.perMinute, value, 1) },
+	"max-concurrent":      func(k *keyRule, value string) error { return whole(&k.atOnce, value, 1) },
+	"prefix-cache": func(k *keyRule, value string) error {
+		if k.shared = value == "shared"; !k.shared && value != "own" {
+			return errors.New("must be own or shared")
+		}
+		return nil
+	},
+}
+
+func whole(to *int, value string, least int) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < least || n > math.MaxInt32 {
+		return fmt.Errorf("must be an integer from %d", least)
+	}
+	*to = n
+	return nil
 }
 
 // LoadKeys reads a file of keys. A file without any is an error: it would lock everybody out.
 func LoadKeys(path string, log *slog.Logger) (*Keys, error) {
 	failed := func(err error) { log.Error("api keys unchanged: the file can not be used", "err", err) }
-	sums, err := readFiles(failed, parseKeys, path)
+	rules, err := readFiles(failed, parseKeys, path)
 	if err != nil {
 		return nil, err
 	}
-	return &Keys{sums: sums}, nil
+	return &Keys{rules: rules, used: map[digest]*keyUse{}}, nil
 }
 
-func parseKeys(contents [][]byte) ([][sha256.Size]byte, error) {
-	var sums [][sha256.Size]byte
+func parseKeys(contents [][]byte) ([]keyRule, error) {
+	var rules []keyRule
+	number := 0
 	for line := range bytes.Lines(contents[0]) {
-		key := bytes.TrimSpace(line)
-		if len(key) == 0 || key[0] == '#' {
+		number++
+		key, options, _ := bytes.Cut(bytes.TrimSpace(line), []byte("\t"))
+		if key = bytes.TrimSpace(key); len(key) == 0 || key[0] == '#' {
 			continue
 		}
-		sums = append(sums, sha256.Sum256(key))
+		rule := keyRule{sum: sha256.Sum256(key)}
+		for _, option := range strings.Fields(string(options)) {
+			name, value, _ := strings.Cut(option, "=")
+			set := keyOptions[name]
+			if set == nil {
+				return nil, fmt.Errorf("line %d: %.32q is not known; priority, requests-per-minute, max-concurrent and prefix-cache are", number, name)
+			}
+			if err := set(&rule, value); err != nil {
+				return nil, fmt.Errorf("line %d: %s %w", number, name, err)
+			}
+		}
+		rules = append(rules, rule)
 	}
-	if len(sums) == 0 {
+	if len(rules) == 0 {
 		return nil, errors.New("no api key in the file, give one a line")
 	}
-	return sums, nil
+	return rules, nil
 }
 
-// accept tells whether the Authorization header carries a key. Digests of equal length are compared, all of them, so that
-// the time taken says nothing about how much of a key was right.
-func (k *Keys) accept(authorization []byte) bool {
+// of returns the rule of the key that an Authorization header carries, nil when it carries none. Digests of equal length are compared, all of them, so
+// that the time taken says nothing about how much of a key was right.
+func (k *Keys) of(authorization []byte) *keyRule {
 	scheme, key, _ := strings.Cut(string(authorization), " ")
 	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
-	found := 0
-	for _, known := range k.sums.get() {
-		found |= subtle.ConstantTimeCompare(sum[:], known[:])
+	rules, found := k.rules.get(), -1
+	for i := range rules {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], rules[i].sum[:]), i, found)
 	}
-	return found == 1 && strings.EqualFold(scheme, "Bearer")
+	if found < 0 || !strings.EqualFold(scheme, "Bearer") {
+		return nil
+	}
+	return &rules[found]
+}
+
+// accept tells whether an Authorization header carries a key.
+func (k *Keys) accept(authorization []byte) bool { return k.of(authorization) != nil }
+
+// enter lets a request of a key begin, or refuses it and says when to come again. leave is called when it has ended.
+func (k *Keys) enter(rule *keyRule, now time.Time) (leave func(), refusal *apiError) {
+	if rule.perMinute == 0 && rule.atOnce == 0 {
+		return func() {}, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	use := k.used[rule.sum]
+	if use == nil {
+		use = &keyUse{left: float64(rule.perMinute), since: now}
+		k.used[rule.sum] = use
+	}
+	perSecond := float64(rule.perMinute) / 60
+	use.left = min(float64(rule.perMinute), use.left+perSecond*max(0, now.Sub(use.since).Seconds()))
+	use.since = now
+	switch {
+	case rule.atOnce > 0 && use.running >= rule.atOnce:
+		return nil, &apiError{status: 429, kind: kindRateLimit, code: "too_many_concurrent_requests", retry: time.Second,
+			message: fmt.Sprintf("the key may have %d requests at a time", rule.atOnce)}
+	case rule.perMinute > 0 && use.left < 1:
+		wait := time.Duration((1 - use.left) / perSecond * float64(time.Second))
+		return nil, &apiError{status: 429, kind: kindRateLimit, code: "rate_limit_exceeded", retry: max(wait, time.Millisecond),
+			message: fmt.Sprintf("the key may begin %d requests a minute", rule.perMinute)}
+	}
+	use.left--
+	use.running++
+	return func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		use.running--
+	}, nil
+}
+
+// apply gives a request what its key has.
+func (rule *keyRule) apply(r *request) {
+	r.base.Priority = max(r.base.Priority, rule.priority)
+	if !rule.shared {
+		r.base.CacheSalt = string(rule.sum[:]) + r.base.CacheSalt
+	}
 }

@@ -2,11 +2,13 @@ package server
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"llmc/runtime/metrics"
 )
@@ -22,7 +24,7 @@ func loadTestKeys(t *testing.T, text string) (keys *Keys, path string, log *byte
 	writeKeys(t, path, text)
 	keys, err := LoadKeys(path, slog.New(slog.NewTextHandler(log, nil)))
 	must(t, err)
-	keys.sums.every = 0 // look at the file every time
+	keys.rules.every = 0 // look at the file every time
 	return keys, path, log
 }
 
@@ -123,5 +125,56 @@ func TestStrangerBody(t *testing.T) {
 	}
 	if a := ts.do("POST", "/v1/completions", body, "Authorization: Bearer secret"); a.status != 200 {
 		t.Errorf("with a key: status %d: %s", a.status, a.body)
+	}
+}
+
+// What a line says of its key holds for its requests.
+func TestKeyOptions(t *testing.T) {
+	keys, _, _ := loadTestKeys(t, "plain\nlimited\tmax-concurrent=1 priority=5\nslow\trequests-per-minute=2\nopen\tprefix-cache=shared\n")
+	b := &fakeBackend{gate: make(chan struct{})}
+	ts := startServer(t, b, Config{Keys: keys})
+	ask := func(key, extra string) answer {
+		return ts.do("POST", "/v1/completions", `{"prompt":"x","max_tokens":1`+extra+`}`, "Authorization: Bearer "+key)
+	}
+	first := ts.open("POST", "/v1/completions", `{"prompt":"x","stream":true}`, "Authorization: Bearer limited")
+	if a := ask("limited", ""); a.status != 429 || a.errorOf(t)["code"] != "too_many_concurrent_requests" || a.header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	close(b.gate)
+	if _, err := io.Copy(io.Discard, first.Body); err != nil {
+		t.Error(err)
+	}
+	must(t, first.Body.Close())
+	eventually(t, "the key's request to end", func() bool { return ask("limited", "").status == 200 })
+	if r := b.last(); r.Priority != 5 || r.CacheSalt == "" {
+		t.Errorf("%+v", r)
+	}
+	ask("limited", `,"priority":9`)
+	if r := b.last(); r.Priority != 9 {
+		t.Errorf("priority %d", r.Priority)
+	}
+	salt := b.last().CacheSalt
+	ask("plain", `,"cache_salt":"s"`)
+	if other := b.last().CacheSalt; other == salt || !strings.HasSuffix(other, "s") || len(other) == 1 {
+		t.Errorf("salts %q and %q", salt, other)
+	}
+	if ask("open", ""); b.last().CacheSalt != "" {
+		t.Errorf("salt %q of a key that shares", b.last().CacheSalt)
+	}
+	for i := range 3 {
+		a := ask("slow", "")
+		if want := []int{200, 200, 429}[i]; a.status != want {
+			t.Errorf("request %d: %d %s", i, a.status, a.body)
+		}
+	}
+	// A minute later, in the server's clock, there is room again.
+	ts.now = func() time.Time { return time.Unix(1_700_000_061, 0) }
+	if a := ask("slow", ""); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	for _, text := range []string{"key\tno-such=1", "key\tpriority=x", "key\trequests-per-minute=0", "key\tmax-concurrent=-1", "key\tprefix-cache=none"} {
+		if _, err := parseKeys([][]byte{[]byte(text)}); err == nil || !strings.Contains(err.Error(), "line 1") {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }

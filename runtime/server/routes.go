@@ -131,6 +131,27 @@ func (r route) metricMethod() string {
 	return r.method
 }
 
+// keyOf is the rule of a request's key; nil: keys are not set.
+func (s *Server) keyOf(c *fasthttp.RequestCtx) *keyRule {
+	if s.config.Keys == nil {
+		return nil
+	}
+	return s.config.Keys.of(c.Request.Header.Peek("Authorization"))
+}
+
+// admit counts a request for its key. leave is called when it has ended.
+func (s *Server) admit(c *fasthttp.RequestCtx) (leave func(), err error) {
+	key := s.keyOf(c)
+	if key == nil {
+		return func() {}, nil
+	}
+	leave, refusal := s.config.Keys.enter(key, s.now())
+	if refusal != nil {
+		return nil, refusal
+	}
+	return leave, nil
+}
+
 // authorized tells whether a request has a key, or needs none.
 func (s *Server) authorized(h *fasthttp.RequestHeader) bool {
 	return s.config.Keys == nil || s.config.Keys.accept(h.Peek("Authorization"))
