@@ -266,7 +266,7 @@ func (d *responses) object(b *batch, status string) map[string]any {
 		u := b.usage()
 		object["completed_at"] = d.created
 		object["usage"] = map[string]any{
-			"input_tokens": u.PromptTokens, "input_tokens_details": map[string]any{"cached_tokens": u.CachedTokens},
+			"input_tokens": u.PromptTokens, "input_tokens_details": map[string]any{"cached_tokens": u.CachedTokens, "cache_write_tokens": u.PromptTokens - u.CachedTokens},
 			"output_tokens": u.OutputTokens, "output_tokens_details": map[string]any{"reasoning_tokens": 0}, "total_tokens": u.PromptTokens + u.OutputTokens,
 		}
 	}

@@ -197,6 +197,33 @@ def chat_conversation(s):
 
 
 @check
+def responses(s):
+    asked = dict(model=s.model, instructions="Be brief.", input="hello", max_output_tokens=12, temperature=0)
+    whole = s.client.responses.create(**asked)
+    expect(whole.object == "response" and whole.status in ("completed", "incomplete"), whole)
+    expect(0 < whole.usage.output_tokens <= 12, whole.usage)
+    events = list(s.client.responses.create(stream=True, **asked))
+    text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+    expect(text == whole.output_text, repr(text), "streamed, but whole", repr(whole.output_text))
+    expect([e.sequence_number for e in events] == list(range(len(events))), "events are not numbered")
+    expect(events[-1].response.output_text == text, events[-1])
+    again = [{"role": "user", "content": "hello"}, *whole.output, {"role": "user", "content": "go on"}]
+    expect(s.client.responses.create(**{**asked, "input": again}).output, "no answer to items")
+    raises(openai.BadRequestError, lambda: s.client.responses.create(**asked, previous_response_id="resp_0"))
+
+
+@check
+def tools(s):
+    function = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}}
+    asked = dict(model=s.model, messages=[{"role": "user", "content": "hello"}], max_tokens=12, tools=[{"type": "function", "function": function}])
+    for choice in ("auto", "none"):
+        answer = s.client.chat.completions.create(tool_choice=choice, **asked)
+        expect(answer.choices[0].message.role == "assistant", answer)
+    chunks = list(s.client.chat.completions.create(stream=True, **asked))
+    expect(chunks[-1].choices[0].finish_reason is not None, chunks[-1])
+
+
+@check
 def raw_response(s):
     raw = s.client.chat.completions.with_raw_response.create(
         model=s.model, messages=s.messages, max_completion_tokens=1, extra_headers={"X-Request-Id": "mine-1"})
@@ -210,7 +237,7 @@ def refusals(s):
     expect(e.param == "temperature" and e.type == "invalid_request_error" and e.code, e.body)
     e = raises(openai.BadRequestError, lambda: s.chat(extra_body={"no_such_field": 1}))
     expect(e.code == "unknown_parameter" and e.param == "no_such_field", e.body)
-    e = raises(openai.BadRequestError, lambda: s.chat(response_format={"type": "json_object"}))
+    e = raises(openai.BadRequestError, lambda: s.chat(response_format={"type": "xml"}))
     expect(e.param == "response_format", e.body)
     e = raises(openai.NotFoundError, lambda: s.chat(model="no-such-model"))
     expect(e.code == "model_not_found", e.body)
