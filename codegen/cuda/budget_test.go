@@ -88,26 +88,26 @@ func (all *entriesOf) chosen() *entriesOf {
 	return &entriesOf{arch: all.arch, list: slices.SortedFunc(maps.Values(longest), func(a, b entry) int { return cmp.Compare(a.class, b.class) })}
 }
 
-// modules are the texts that a release of ptxas reads: one of each PTX version.
+// moduleEntries bounds the entries of a module, so that modules take their time side by side.
+const moduleEntries = 64
+
+// modules are the texts that a release of ptxas reads, each of one PTX version.
 func (all *entriesOf) modules(t *testing.T, a ptxas.Assembler) (texts []string) {
 	t.Helper()
-	heads := map[string]*strings.Builder{}
+	byHead := map[string][]string{}
 	for _, e := range all.list {
 		m := moduleVersion.FindStringSubmatch(e.head)
 		if m == nil {
 			t.Fatalf("no version in %q", e.head)
 		}
-		if version, _ := strconv.Atoi(m[1] + m[2]); version > a.Version {
-			continue
+		if version, _ := strconv.Atoi(m[1] + m[2]); version <= a.Version {
+			byHead[e.head] = append(byHead[e.head], e.text)
 		}
-		if heads[e.head] == nil {
-			heads[e.head] = &strings.Builder{}
-			heads[e.head].WriteString(e.head)
-		}
-		heads[e.head].WriteString(e.text)
 	}
-	for _, head := range slices.Sorted(maps.Keys(heads)) {
-		texts = append(texts, heads[head].String())
+	for _, head := range slices.Sorted(maps.Keys(byHead)) {
+		for part := range slices.Chunk(byHead[head], moduleEntries) {
+			texts = append(texts, head+strings.Join(part, ""))
+		}
 	}
 	return texts
 }
@@ -135,16 +135,18 @@ func TestAssembleModels(t *testing.T) {
 			classes := chosen.classes()
 			t.Logf("%s: %d of %d entries", target, len(chosen.list), len(all.list))
 			for _, a := range assemblers {
-				t.Run(target+"/"+a.Release, func(t *testing.T) {
-					t.Parallel()
-					for _, u := range chosen.assemble(t, a) {
-						class := classes[u.Entry]
-						if u.Spills != 0 || u.Stack != 0 {
-							t.Errorf("%s (%s) spills %d bytes and has a stack of %d", class, u.Entry, u.Spills, u.Stack)
+				for i, text := range chosen.modules(t, a) {
+					t.Run(fmt.Sprintf("%s/%s/%d", target, a.Release, i), func(t *testing.T) {
+						t.Parallel()
+						for _, u := range a.Assemble(t, text, chosen.arch) {
+							class := classes[u.Entry]
+							if u.Spills != 0 || u.Stack != 0 {
+								t.Errorf("%s (%s) spills %d bytes and has a stack of %d", class, u.Entry, u.Spills, u.Stack)
+							}
+							got.add(fmt.Sprintf("%s %s %s", target, a.Release, class), u)
 						}
-						got.add(fmt.Sprintf("%s %s %s", target, a.Release, class), u)
-					}
-				})
+					})
+				}
 			}
 		}
 	})
@@ -152,15 +154,6 @@ func TestAssembleModels(t *testing.T) {
 }
 
 var moduleVersion = regexp.MustCompile(`\.version (\d)\.(\d)`)
-
-// assemble gives the assembler the modules of all PTX versions that it reads.
-func (all *entriesOf) assemble(t *testing.T, a ptxas.Assembler) (used []ptxas.Usage) {
-	t.Helper()
-	for _, text := range all.modules(t, a) {
-		used = append(used, a.Assemble(t, text, all.arch)...)
-	}
-	return used
-}
 
 // usages are registers and bytes of shared memory, the most by target, release and class.
 type usages struct {
