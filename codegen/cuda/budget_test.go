@@ -79,13 +79,16 @@ func (all *entriesOf) chosen() *entriesOf {
 	if every() {
 		return all
 	}
-	longest := map[string]entry{}
+	longest := map[[2]string]entry{} // by class and, since an assembler may not read them all, version
 	for _, e := range all.list {
-		if have, ok := longest[e.class]; !ok || len(e.text) > len(have.text) {
-			longest[e.class] = e
+		key := [2]string{e.class, e.head}
+		if have, ok := longest[key]; !ok || len(e.text) > len(have.text) {
+			longest[key] = e
 		}
 	}
-	return &entriesOf{arch: all.arch, list: slices.SortedFunc(maps.Values(longest), func(a, b entry) int { return cmp.Compare(a.class, b.class) })}
+	return &entriesOf{arch: all.arch, list: slices.SortedFunc(maps.Values(longest), func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.head, b.head))
+	})}
 }
 
 // moduleEntries bounds the entries of a module, so that modules take their time side by side.
