@@ -19,6 +19,19 @@ const activations = "f32 bf16 q16t q16g q8t q8g"
 // cpuCaches are the element types of caches; codes have a scale for each position and head.
 const cpuCaches = "f32 bf16 f16 f8e4m3 i8"
 
+// ropeKernel rotates rows that are no keys of a cache.
+func ropeKernel(device string) Kernel {
+	return Kernel{
+		Name: device + ".rope",
+		Doc:  "rotates each head of x",
+		Roles: []Role{arg("x", "f32", "T heads*dim"), input("positions", "T"), input("ropelen", "T"),
+			vector("inv_freq", "f32", "variants half"), result("y", "f32", "T heads*dim")},
+		Attrs: slices.Concat([]AttrRow{intAttr("heads", 1, maxDim), intAttr("dim", 1, maxDim)}, ropeAttrs),
+		Where: []string{"rotary_dim = 2*half", "rotary_dim <= dim"},
+		Check: checkRope,
+	}
+}
+
 // ropeAttrs describe the rotary embedding, by the names of the IR. Modes other than static need further numbers; see ropeModes.
 var ropeAttrs = []AttrRow{
 	intAttr("rotary_dim", 2, maxDim),
@@ -140,15 +153,7 @@ var cpuKernels = []Kernel{
 		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
 		Check: checkRope,
 	},
-	{
-		Name: "cpu.rope",
-		Doc:  "rotates each head of x",
-		Roles: []Role{arg("x", "f32", "T heads*dim"), input("positions", "T"), input("ropelen", "T"),
-			vector("inv_freq", "f32", "variants half"), result("y", "f32", "T heads*dim")},
-		Attrs: slices.Concat([]AttrRow{intAttr("heads", 1, maxDim), intAttr("dim", 1, maxDim)}, ropeAttrs),
-		Where: []string{"rotary_dim = 2*half", "rotary_dim <= dim"},
-		Check: checkRope,
-	},
+	ropeKernel("cpu"),
 	{
 		Name: "cpu.kv_write",
 		Doc:  "writes keys and values of the step's tokens to their slots",

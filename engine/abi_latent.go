@@ -42,15 +42,7 @@ var cudaLatent = []Kernel{
 		Attrs: []AttrRow{textAttr("input", "bf16", "f16")},
 		Check: checkHeadFragments,
 	},
-	{
-		Name: "cuda.rope",
-		Doc:  "rotates each head of x",
-		Roles: []Role{arg("x", "f32", "T heads*dim"), input("positions", "T"), input("ropelen", "T"),
-			vector("inv_freq", "f32", "variants half"), result("y", "f32", "T heads*dim")},
-		Attrs: slices.Concat([]AttrRow{intAttr("heads", 1, maxDim), intAttr("dim", 1, maxDim)}, ropeAttrs),
-		Where: []string{"rotary_dim = 2*half", "rotary_dim <= dim"},
-		Check: checkRope,
-	},
+	ropeKernel("cuda"),
 	{
 		Name:  "cuda.latent_write",
 		Doc:   "writes the rows of the step's tokens, c and behind it k, to their slots",

@@ -93,17 +93,11 @@ func (p *Parser) afterList() bool {
 // quotes is the state of calls as Gemma 4 writes them: call:name{key:<|"|>text<|"|>,other:2}<tool_call|>.
 func (p *Parser) quotes() bool {
 	const end = "<tool_call|>"
-	from := max(0, p.searched-len(end))
-	at := strings.Index(p.text[from:], end)
-	if at < 0 && !p.ended {
-		p.searched = len(p.text)
+	block, ok := p.until(end)
+	if !ok {
 		return false
 	}
-	block, rest := p.text, ""
-	if at >= 0 {
-		block, rest = p.text[:from+at], p.text[from+at+len(end):]
-	}
-	p.text, p.state, p.searched = rest, (*Parser).content, 0
+	p.state = (*Parser).content
 	name, arguments, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(block), "call:"), "{")
 	reader := literals{text: "{" + arguments, mark: `<|"|>`}
 	value, read := reader.value(0)
@@ -169,8 +163,20 @@ func (r *literals) skip(token string) bool {
 
 // members reads keys and values up to a closing token, as a JSON object.
 func (r *literals) members(closing, between string, depth int) (string, bool) {
+	inner, ok := r.several(closing, func() (string, bool) {
+		key, ok := r.key()
+		if !ok || !r.skip(between) {
+			return "", false
+		}
+		value, ok := r.value(depth + 1)
+		return string(quoted(key)) + ":" + value, ok
+	})
+	return "{" + inner + "}", ok
+}
+
+// several reads what is between commas up to a closing token; a comma may follow the last.
+func (r *literals) several(closing string, one func() (string, bool)) (string, bool) {
 	var out strings.Builder
-	out.WriteByte('{')
 	for n := 0; !r.skip(closing); n++ {
 		if n > 0 {
 			if !r.skip(",") {
@@ -181,18 +187,12 @@ func (r *literals) members(closing, between string, depth int) (string, bool) {
 			}
 			out.WriteByte(',')
 		}
-		key, ok := r.key()
-		if !ok || !r.skip(between) {
-			return "", false
-		}
-		value, ok := r.value(depth + 1)
+		text, ok := one()
 		if !ok {
 			return "", false
 		}
-		out.Write(quoted(key))
-		out.WriteString(":" + value)
+		out.WriteString(text)
 	}
-	out.WriteByte('}')
 	return out.String(), true
 }
 
@@ -245,26 +245,8 @@ func (r *literals) value(depth int) (string, bool) {
 }
 
 func (r *literals) list(closing string, depth int) (string, bool) {
-	var out strings.Builder
-	out.WriteByte('[')
-	for n := 0; !r.skip(closing); n++ {
-		if n > 0 {
-			if !r.skip(",") {
-				return "", false
-			}
-			if r.skip(closing) {
-				break
-			}
-			out.WriteByte(',')
-		}
-		value, ok := r.value(depth + 1)
-		if !ok {
-			return "", false
-		}
-		out.WriteString(value)
-	}
-	out.WriteByte(']')
-	return out.String(), true
+	inner, ok := r.several(closing, func() (string, bool) { return r.value(depth + 1) })
+	return "[" + inner + "]", ok
 }
 
 // escapes are those of Python's strings that are one character.

@@ -47,14 +47,14 @@ type Parser struct {
 func (f Format) Parser(prompt string, tools []byte) *Parser {
 	p := &Parser{format: f, calling: tools != nil && f.calls != nil, types: readArgumentTypes(tools)}
 	p.state = (*Parser).content
-	if f.thinkEnd != "" && opened(prompt, f.thinkBegin, f.thinkEnd) {
+	if f.thinkEnd != "" && opened(prompt, f.thinkBegin) {
 		p.state = (*Parser).reasoning
 	}
 	return p
 }
 
 // opened tells whether a prompt ends in reasoning that has begun.
-func opened(prompt, begin, end string) bool {
+func opened(prompt, begin string) bool {
 	return strings.HasSuffix(strings.TrimRightFunc(prompt, unicode.IsSpace), begin)
 }
 
@@ -216,6 +216,23 @@ func (p *Parser) reason(text string) {
 		return
 	}
 	p.out = append(p.out, Delta{Reasoning: text})
+}
+
+// until takes the text before an end, and the end; all of it where nothing follows. It returns false when more text is needed.
+func (p *Parser) until(end string) (block string, ok bool) {
+	from := max(0, p.searched-len(end))
+	at := strings.Index(p.text[from:], end)
+	if at < 0 && !p.ended {
+		p.searched = len(p.text)
+		return "", false
+	}
+	p.searched = 0
+	if at < 0 {
+		block, p.text = p.text, ""
+		return block, true
+	}
+	block, p.text = p.text[:from+at], p.text[from+at+len(end):]
+	return block, true
 }
 
 // first finds the earliest of markers, the longest where several begin.

@@ -39,17 +39,12 @@ func (p *Parser) tagged() bool {
 	_, begin := first(p.text, p.format.calls.begin)
 	name, _, _ := strings.Cut(strings.Trim(begin, "<>"), "=")
 	end := "</" + name + ">"
-	from := max(0, p.searched-len(end))
-	at := strings.Index(p.text[from:], end)
-	if at < 0 && !p.ended {
-		p.searched = len(p.text)
+	before := p.text
+	if _, ok := p.until(end); !ok {
 		return false
 	}
-	block, rest := p.text, ""
-	if at >= 0 {
-		block, rest = p.text[:from+at+len(end)], p.text[from+at+len(end):]
-	}
-	p.text, p.state, p.searched = rest, (*Parser).content, 0
+	block := before[:len(before)-len(p.text)] // with its end, which calls are read by
+	p.state = (*Parser).content
 	form := p.format.calls.tags
 	found := form.call.FindAllStringSubmatch(block, -1)
 	for _, m := range found {

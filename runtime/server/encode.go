@@ -102,7 +102,7 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 		return errStopping
 	}
 	defer s.inflight.leave()
-	leave, err := s.admit(c)
+	_, leave, err := s.admit(c)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	if !s.inflight.enter() {
 		return errStopping
 	}
-	leave, err := s.admit(c)
+	key, leave, err := s.admit(c)
 	if err != nil {
 		s.inflight.leave()
 		return err
@@ -39,7 +39,7 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	if r.stream && !c.Request.Header.IsHTTP11() {
 		return invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
 	}
-	if key := s.keyOf(c); key != nil {
+	if key != nil {
 		key.apply(r)
 	}
 	if err := r.encode(); err != nil {

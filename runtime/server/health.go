@@ -33,11 +33,16 @@ func (s *Server) live(c *fasthttp.RequestCtx) error {
 	for _, m := range s.models.list {
 		if err := m.health(); err != nil {
 			s.log.Error("unhealthy", "model", m.Name, "err", err)
-			return &apiError{status: 503, kind: kindBusy, code: "no_progress", message: fmt.Sprintf("model %.200q makes no progress", m.Name)}
+			return m.stuck()
 		}
 	}
 	writeJSON(c, healthAnswer{Status: "ok"})
 	return nil
+}
+
+// stuck is the answer of a model that is not healthy.
+func (m *Model) stuck() *apiError {
+	return &apiError{status: 503, kind: kindBusy, code: "no_progress", message: fmt.Sprintf("model %.200q makes no progress", m.Name)}
 }
 
 type versionAnswer struct {

@@ -138,8 +138,8 @@ func (s *Server) kserveReady(c *fasthttp.RequestCtx) error {
 	if s.inflight.isDraining() {
 		return errStopping
 	}
-	if err := m.health(); err != nil {
-		return &apiError{status: 503, kind: kindBusy, code: "no_progress", message: fmt.Sprintf("model %.200q makes no progress", m.Name)}
+	if m.health() != nil {
+		return m.stuck()
 	}
 	writeJSON(c, readyAnswer{m.Name, true})
 	return nil

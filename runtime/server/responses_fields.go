@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"llmc/runtime/server/strictjson"
@@ -106,22 +107,28 @@ func readResponseText(r *request, v strictjson.Value) *apiError {
 // readFlatFormat reads a format whose schema's members stand beside its type.
 func readFlatFormat(r *request, v strictjson.Value) *apiError {
 	members, _ := v.Object()
-	named, kind := []byte{'{'}, ""
+	kind, named := besideType(members)
+	if kind != "json_schema" {
+		return readResponseFormat(r, v)
+	}
+	r.responses.format = v
+	return readNamedSchema(r, named)
+}
+
+// besideType is an object's type, and an object of its other members.
+func besideType(members []strictjson.Member) (kind string, others strictjson.Value) {
+	others = strictjson.Value{'{'}
 	for _, m := range members {
 		if m.Key == "type" {
 			kind, _ = m.Value.Text()
 			continue
 		}
-		if len(named) > 1 {
-			named = append(named, ',')
+		if len(others) > 1 {
+			others = append(others, ',')
 		}
-		named = append(append(appendQuoted(named, m.Key), ':'), m.Value...)
+		others = append(append(appendQuoted(others, m.Key), ':'), m.Value...)
 	}
-	if kind != "json_schema" {
-		return readResponseFormat(r, v)
-	}
-	r.responses.format = v
-	return readNamedSchema(r, append(named, '}'))
+	return kind, append(others, '}')
 }
 
 // readResponseTools turns tools, which have their function's members beside their type, into those of chats.
@@ -140,27 +147,15 @@ func readResponseTools(r *request, v strictjson.Value) *apiError {
 		if !ok {
 			return wrongType(one, "an array of objects")
 		}
-		function, kind := []byte{}, ""
-		for _, m := range members {
-			if m.Key == "type" {
-				kind, _ = m.Value.Text()
-				continue
-			}
-			if m.Value.IsNull() {
-				continue
-			}
-			if len(function) > 0 {
-				function = append(function, ',')
-			}
-			function = append(append(appendQuoted(function, m.Key), ':'), m.Value...)
-		}
+		given := slices.DeleteFunc(members, func(m strictjson.Member) bool { return m.Key != "type" && m.Value.IsNull() })
+		kind, function := besideType(given)
 		if kind != "function" {
 			return invalid("", "unsupported_value", "tool %d: type %.64q is not supported, only function is", i, kind)
 		}
 		if i > 0 {
 			tools = append(tools, ',')
 		}
-		tools = append(append(append(tools, `{"type":"function","function":{`...), function...), "}}"...)
+		tools = append(append(append(tools, `{"type":"function","function":`...), function...), '}')
 	}
 	if len(list) > 0 {
 		r.chat.Tools = append(tools, ']')
@@ -237,13 +232,9 @@ func (r *request) items(add func(message []byte)) *apiError {
 type responseItem struct{ message, call []byte }
 
 func readItem(v strictjson.Value) (item responseItem, refusal *apiError) {
-	members, ok := v.Object()
+	of, ok := membersOf(v)
 	if !ok {
 		return item, wrongType(v, "an object")
-	}
-	of := map[string]strictjson.Value{}
-	for _, m := range members {
-		of[m.Key] = m.Value
 	}
 	text := func(key string) string {
 		s, _ := of[key].Text()
@@ -276,6 +267,16 @@ func readItem(v strictjson.Value) (item responseItem, refusal *apiError) {
 	return item, nil
 }
 
+// membersOf are the members of an object by their keys.
+func membersOf(v strictjson.Value) (of map[string]strictjson.Value, ok bool) {
+	members, ok := v.Object()
+	of = map[string]strictjson.Value{}
+	for _, m := range members {
+		of[m.Key] = m.Value
+	}
+	return of, ok
+}
+
 // itemParts are the types of parts that are text.
 var itemParts = map[string]string{"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal", "summary_text": "text"}
 
@@ -293,13 +294,9 @@ func readItemContent(v strictjson.Value) ([]byte, *apiError) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		members, ok := part.Object()
+		of, ok := membersOf(part)
 		if !ok {
 			return nil, wrongType(part, "an object with type")
-		}
-		of := map[string]strictjson.Value{}
-		for _, m := range members {
-			of[m.Key] = m.Value
 		}
 		kind, _ := of["type"].Text()
 		switch key := itemParts[kind]; {

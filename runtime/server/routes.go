@@ -131,25 +131,19 @@ func (r route) metricMethod() string {
 	return r.method
 }
 
-// keyOf is the rule of a request's key; nil: keys are not set.
-func (s *Server) keyOf(c *fasthttp.RequestCtx) *keyRule {
-	if s.config.Keys == nil {
-		return nil
+// admit counts a request for its key, which is nil where keys are not set. leave is called when it has ended.
+func (s *Server) admit(c *fasthttp.RequestCtx) (key *keyRule, leave func(), err error) {
+	if s.config.Keys != nil {
+		key = s.config.Keys.of(c.Request.Header.Peek("Authorization"))
 	}
-	return s.config.Keys.of(c.Request.Header.Peek("Authorization"))
-}
-
-// admit counts a request for its key. leave is called when it has ended.
-func (s *Server) admit(c *fasthttp.RequestCtx) (leave func(), err error) {
-	key := s.keyOf(c)
 	if key == nil {
-		return func() {}, nil
+		return nil, func() {}, nil
 	}
 	leave, refusal := s.config.Keys.enter(key, s.now())
 	if refusal != nil {
-		return nil, refusal
+		return nil, nil, refusal
 	}
-	return leave, nil
+	return key, leave, nil
 }
 
 // authorized tells whether a request has a key, or needs none.

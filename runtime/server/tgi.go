@@ -36,6 +36,11 @@ type tgiError struct {
 }
 
 func inTGIWords(e *apiError) (int, any) {
+	status, body := asTGIError(e)
+	return status, body
+}
+
+func asTGIError(e *apiError) (status int, body tgiError) {
 	known, ok := tgiErrors[e.status]
 	if !ok {
 		known.status, known.kind = e.status, "validation"
@@ -45,22 +50,22 @@ func inTGIWords(e *apiError) (int, any) {
 
 // tgiGenerate answers POST /generate.
 func (s *Server) tgiGenerate(c *fasthttp.RequestCtx) error {
-	return s.generate(c, onGenerate, inTGI(""))
+	return s.generate(c, onGenerate, inTGI(false))
 }
 
 // tgiStream answers POST /generate_stream.
 func (s *Server) tgiStream(c *fasthttp.RequestCtx) error {
-	return s.generate(c, onGenerateStream, inTGI(""))
+	return s.generate(c, onGenerateStream, inTGI(false))
 }
 
 // tgiCompatible answers POST /, as the Hub's inference API did: a list of one, or a stream.
 func (s *Server) tgiCompatible(c *fasthttp.RequestCtx) error {
-	return s.generate(c, onGenerate, inTGI("["))
+	return s.generate(c, onGenerate, inTGI(true))
 }
 
-// inTGI is the dialect of Text Generation Inference. before opens what the whole answer is part of.
-func inTGI(before string) speaking {
-	return func(_ *Server, r *request) dialect { return &tgi{req: r, list: before == "["} }
+// inTGI is the dialect of Text Generation Inference, whose whole answer is a list of one or that one.
+func inTGI(list bool) speaking {
+	return func(_ *Server, r *request) dialect { return &tgi{req: r, list: list} }
 }
 
 // tgi is the dialect of one request, which has one prompt.
@@ -101,9 +106,9 @@ func (d *tgi) arrival(dst []byte, _ *batch, c *choice, p piece) []byte {
 func (d *tgi) end(dst []byte, _ *batch) []byte { return dst }
 
 func (d *tgi) failure(dst []byte, e *apiError) []byte {
-	known := tgiErrors[e.status]
-	dst = appendQuoted(append(dst, `data:{"error":`...), e.message)
-	dst = appendQuoted(append(dst, `,"error_type":`...), known.kind)
+	_, body := asTGIError(e)
+	dst = appendQuoted(append(dst, `data:{"error":`...), body.Error)
+	dst = appendQuoted(append(dst, `,"error_type":`...), body.Kind)
 	return append(dst, "}\n\n"...)
 }
 

@@ -43,22 +43,16 @@ func (c *choice) interpret(r *request) {
 	if c.parser == nil {
 		return
 	}
-	text := c.all.text
+	parts := c.interpreted(r, piece{text: c.all.text})
 	c.all.text = ""
-	for _, deltas := range [][]reply.Delta{c.parser.Feed(text), nil} {
-		if deltas == nil {
-			deltas = c.parser.End()
-		}
-		for _, d := range deltas {
-			p := c.part(r, d)
-			c.all.text += p.text
-			c.all.reasoning += p.reasoning
-			for _, one := range p.calls {
-				if one.index == len(c.all.calls) {
-					c.all.calls = append(c.all.calls, one)
-				} else {
-					c.all.calls[one.index].arguments += one.arguments
-				}
+	for _, p := range parts {
+		c.all.text += p.text
+		c.all.reasoning += p.reasoning
+		for _, one := range p.calls {
+			if one.index == len(c.all.calls) {
+				c.all.calls = append(c.all.calls, one)
+			} else {
+				c.all.calls[one.index].arguments += one.arguments
 			}
 		}
 	}
