@@ -18,16 +18,22 @@ const longestHeader = 1024
 // harmonyHeader is the state behind <|channel|> or <|start|>, up to <|message|>.
 func (p *Parser) harmonyHeader() bool {
 	const message = "<|message|>"
-	header, rest, ok := strings.Cut(p.text, message)
-	if !ok {
-		if p.ended || len(p.text) > longestHeader {
-			p.state = (*Parser).content
-			p.give(p.text)
-			p.text = ""
-		}
+	at := strings.Index(p.text, message)
+	if at < 0 && !p.ended && len(p.text) < longestHeader+len(message) {
 		return false
 	}
-	p.text, p.state = rest, (*Parser).harmonyFinal
+	if at < 0 || at > longestHeader { // wherever the text was cut: a header is one by where its end stands
+		end := min(len(p.text), longestHeader)
+		if end < len(p.text) {
+			end -= tornBytes(p.text[:end])
+		}
+		p.state = (*Parser).content
+		p.give(p.text[:end])
+		p.text = p.text[end:]
+		return true
+	}
+	header := p.text[:at]
+	p.text, p.state = p.text[at+len(message):], (*Parser).harmonyFinal
 	channel := ""
 	if m := harmonyChannel.FindStringSubmatch(header); m != nil {
 		channel = m[1]

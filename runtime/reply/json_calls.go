@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Keys of the objects that calls are written as.
@@ -27,7 +28,7 @@ func (p *Parser) jsonCalls() bool {
 		return false
 	}
 	for _, end := range f.ends {
-		if rest, ok := strings.CutPrefix(lead, end); ok {
+		if rest, ok := strings.CutPrefix(lead, end); ok && p.object.before == "" {
 			p.text, p.state = rest, (*Parser).content
 			return true
 		}
@@ -65,13 +66,16 @@ func begins(markers []string, text string) bool {
 
 var (
 	callName = regexp.MustCompile(`^[A-Za-z_][\w.:/-]*`)
-	numbered = regexp.MustCompile(`^functions\.(.*?)(:\d+)?$`)
+	numbered = regexp.MustCompile(`^functions\.(.+?)(:\d+)?$`)
 )
 
 // nameBefore reads the name that stands before an object; what is none is content.
 func (p *Parser) nameBefore(lead string) bool {
 	name := callName.FindString(lead)
-	if p.object.before == "" && len(name) == len(lead) && !p.ended && len(name) < longestName {
+	if len(name) > longestName {
+		name = ""
+	}
+	if p.object.before == "" && len(name) == len(lead) && !p.ended {
 		return false
 	}
 	after := strings.TrimLeftFunc(lead[len(name):], unicode.IsSpace)
@@ -83,12 +87,14 @@ func (p *Parser) nameBefore(lead string) bool {
 		p.text = p.object.spelled + p.text
 		p.object, p.state = object{}, (*Parser).content
 		lead := strings.TrimLeftFunc(p.text, unicode.IsSpace)
-		cut := len(p.text) - len(lead) + 1 // so that it is not taken for the same again
+		_, size := utf8.DecodeRuneInString(lead)
+		cut := len(p.text) - len(lead) + size // so that it is not taken for the same again
 		p.give(p.text[:cut])
 		p.text = p.text[cut:]
 		return true
 	}
-	p.object.spelled, p.text = name, lead[len(name):]
+	spaces := len(p.text) - len(lead)
+	p.object.spelled, p.text = p.text[:spaces+len(name)], lead[len(name):]
 	if m := numbered.FindStringSubmatch(name); m != nil {
 		name = m[1]
 	}
@@ -99,7 +105,7 @@ func (p *Parser) nameBefore(lead string) bool {
 // object is a call in JSON that is being read: an object with a name and arguments, or that of the arguments alone.
 type object struct {
 	before  string // the name that stood before it: the object is the arguments
-	spelled string // as it was written
+	spelled string // as it was written, with the white space before it
 	bare    bool   // it may be no call at all, and has not begun
 
 	depth             int

@@ -3,6 +3,7 @@ package reply
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Delta is some of a reply: one of its members is set.
@@ -28,6 +29,7 @@ type Parser struct {
 	calling bool // tools were offered: else calls are content
 
 	state state
+	torn  string // the beginning of a character, whose end is still to come
 	text  string // not taken yet
 	ended bool   // nothing follows text
 	out   []Delta
@@ -61,15 +63,32 @@ func opened(prompt, begin string) bool {
 // Feed takes the next text and returns what it gives, which is valid until the next call.
 func (p *Parser) Feed(text string) []Delta {
 	p.out = p.out[:0]
-	p.text += text
+	text = p.torn + text
+	whole := len(text) - tornBytes(text)
+	p.torn = text[whole:]
+	p.text += text[:whole]
 	for p.text != "" && p.state(p) {
 	}
 	return p.out
 }
 
+// tornBytes is how many bytes at the end of a text are the beginning of a character.
+func tornBytes(text string) int {
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRuneInString(last) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
 // End returns what the end of the reply gives.
 func (p *Parser) End() []Delta {
 	p.out, p.ended = p.out[:0], true
+	p.text, p.torn = p.text+p.torn, ""
 	for p.text != "" && p.state(p) {
 	}
 	switch {

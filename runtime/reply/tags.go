@@ -46,13 +46,17 @@ func (p *Parser) tagged() bool {
 	block := before[:len(before)-len(p.text)] // with its end, which calls are read by
 	p.state = (*Parser).content
 	form := p.format.calls.tags
-	found := form.call.FindAllStringSubmatch(block, -1)
-	for _, m := range found {
+	called := false
+	for _, m := range form.call.FindAllStringSubmatch(block, -1) {
 		name := strings.TrimSpace(m[form.call.SubexpIndex("name")])
+		if name == "" {
+			continue
+		}
+		called = true
 		p.call(name)
 		p.arguments(p.types.object(name, form.members(m[form.call.SubexpIndex("inner")])))
 	}
-	if len(found) == 0 {
+	if !called {
 		p.give(block)
 	}
 	return true
