@@ -251,7 +251,7 @@ func kill(ctx context.Context, o *options) error {
 		if failed > 0 || t.wrong() {
 			return fmt.Errorf("round %d: %w", round, t.result())
 		}
-		if p, err = o.serve(p.cmd.Args[4:]...); err != nil {
+		if p, err = o.serve(p.cmd.Args[4+len(o.server):]...); err != nil {
 			return err
 		}
 		o.say("round %d: %d whole streams, then SIGKILL; started again in %.3f s", round+1, texts, p.ready.Seconds())

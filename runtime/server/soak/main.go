@@ -21,6 +21,7 @@ type options struct {
 	connections        int
 	rounds             int
 	seed               uint64
+	server             []string // further flags of llmrun serve
 	out                io.Writer
 	dir                string // for plans and adapters; removed at the end
 }
@@ -50,6 +51,7 @@ func main() {
 	flags.IntVar(&o.streams, "streams", 1000, "streams at a time, of load")
 	flags.IntVar(&o.connections, "connections", 10_000, "connections, of resets")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds, of kill")
+	flags.StringSliceVar(&o.server, "server", nil, "further flags of llmrun serve, such as --server=--threads,1")
 	flags.Uint64Var(&o.seed, "seed", 1, "what clients do is drawn from it")
 	for _, r := range runs {
 		root.AddCommand(&cobra.Command{Use: r.name, Short: r.about, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) (err error) {

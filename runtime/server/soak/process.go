@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ func (o *options) build(ctx context.Context, model, name string, args ...string)
 
 // serve starts a server and waits until it is ready.
 func (o *options) serve(args ...string) (*process, error) {
-	cmd := exec.Command(filepath.Join(o.bin, "llmrun"), append([]string{"serve", "--port", "0"}, args...)...)
+	cmd := exec.Command(filepath.Join(o.bin, "llmrun"), slices.Concat([]string{"serve", "--port", "0"}, o.server, args)...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err

@@ -69,11 +69,14 @@ func embeddings(model string) (list []*question) {
 	return list
 }
 
+// eos is the token by which the bundled model ends. Without it answers are text to their end; tokens that have no text have no events, and would look like gaps.
+const eos = "2"
+
 // longStreams makes questions of completions that all differ, with answers of exactly so many tokens.
 func longStreams(model string, n, tokens int) (list []*question) {
 	for i := range n {
 		list = append(list, &question{dialect: &dialects[0], model: model, prompt: fmt.Sprintf("Story number %d. There", i), tokens: tokens,
-			fields: map[string]any{"temperature": 0, "ignore_eos": true}})
+			fields: map[string]any{"temperature": 0, "logit_bias": map[string]any{eos: -100}}})
 	}
 	return list
 }
