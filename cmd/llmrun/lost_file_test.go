@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"os"
@@ -54,5 +55,31 @@ func TestAShortenedPlanEndsTheServer(t *testing.T) {
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 || !said || dumped {
 			t.Errorf("%s %s: exit code %d, said why: %v, dumped: %v", c.verify, c.model, cmd.ProcessState.ExitCode(), said, dumped)
 		}
+	}
+}
+
+// A plan that another takes the place of by a rename is served to its end: the file that was mapped is still there.
+func TestARenamedPlanChangesNothing(t *testing.T) {
+	plan, other := buildDemo(t, ""), buildDemo(t, "checkpoints/qwen3-v5")
+	address, _ := startServer(t, clitest.Command("serve", plan, "--port", "0"))
+	ask := func() string {
+		resp, err := http.Post(address+"/v1/completions", "application/json", strings.NewReader(`{"prompt":"Once upon a time","max_tokens":20,"temperature":0}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%d %s, %v", resp.StatusCode, text, err)
+		}
+		_, text, _ = bytes.Cut(text, []byte(`"choices"`))
+		return string(text)
+	}
+	before := ask()
+	if err := os.Rename(other, plan); err != nil {
+		t.Fatal(err)
+	}
+	if after := ask(); after != before {
+		t.Errorf("%s, before %s", after, before)
 	}
 }
