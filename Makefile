@@ -7,7 +7,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser peers bench-peers lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -92,6 +92,17 @@ test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/
 test-browser: ## the chat page in headless Chromium (Debian package chromium)
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
 	$(GO) test -count=1 -v -run Page ./runtime/server
+
+SOAK       ?= 1h
+SOAK_FLAGS ?=
+
+soak: build ## random traffic of all APIs and misbehaving clients for SOAK: every text checked, at the end no goroutine, descriptor, page or memory more than at first
+	$(GO) run ./runtime/server/soak soak --bin bin --for $(SOAK) $(SOAK_FLAGS)
+
+FAULTS ?= load kill drain resets deaf
+
+faults: build ## 1,000 streams at once, SIGKILL, SIGTERM, 10,000 resets and deaf clients under load, a few minutes: docs/reliability.md
+	@set -e; for run in $(FAULTS); do $(GO) run ./runtime/server/soak $$run --bin bin $(SOAK_FLAGS); done
 
 lint: ## formatting and static analysis
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

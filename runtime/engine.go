@@ -58,6 +58,7 @@ type Engine struct {
 	newStream func(skipSpecial bool) TextStream
 	options   Options
 	limits    engine.Settings
+	born      time.Time
 	starter   engine.Starter // nil: the model computes a step at a time
 	timer     StepTimer      // nil: not wanted
 	drafter   *drafter       // the loop's own; nil: no guesses are made
@@ -151,7 +152,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	info.EOS = slices.Clone(info.EOS)
 	e := &Engine{
 		model: model, info: info, newStream: newStream, options: options, limits: limits, sched: s, pace: p,
-		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
+		born: options.Now(), empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 	}
 	e.starter, _ = model.(engine.Starter)
 	if e.painter, err = newPainter(model, &e.info, limits.PageSize); err != nil {
@@ -222,10 +223,11 @@ func (e *Engine) signal() {
 
 // pulse is what the loop says about its progress.
 type pulse struct {
-	steps, failures       atomic.Uint64
-	streak                atomic.Uint64 // failures since the last good step
-	deviceTime, hostTime  atomic.Int64  // nanoseconds in all
-	lastStep, stepStarted atomic.Int64  // Unix nanoseconds; 0: never, not in a step
-	lastFailure           atomic.Pointer[error]
-	gone                  atomic.Pointer[error] // why the device is lost
+	steps, failures      atomic.Uint64
+	streak               atomic.Uint64 // failures since the last good step
+	deviceTime, hostTime atomic.Int64  // nanoseconds in all
+	lastStep             atomic.Int64  // Unix nanoseconds; 0: never
+	stepStarted          atomic.Int64  // age; 0: not in a step
+	lastFailure          atomic.Pointer[error]
+	gone                 atomic.Pointer[error] // why the device is lost
 }

@@ -46,7 +46,7 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 	f.host = f.begun.Sub(since)
 	e.flights = append(e.flights, f)
 	if len(e.flights) == 1 {
-		e.stepStarted.Store(f.begun.UnixNano())
+		e.stepStarted.Store(e.age(f.begun))
 	}
 }
 

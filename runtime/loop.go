@@ -77,7 +77,7 @@ func (e *Engine) finish() {
 	e.stepStarted.Store(0)
 	if len(e.flights) > 0 {
 		e.flights[0].begun = landed
-		e.stepStarted.Store(landed.UnixNano())
+		e.stepStarted.Store(e.age(landed))
 	}
 	ended := e.options.Now()
 	e.record(f.tokens, landed.Sub(f.begun), f.host+ended.Sub(landed), ended)

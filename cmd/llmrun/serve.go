@@ -220,7 +220,7 @@ type serving struct {
 	loaded   []*runtime.Loaded
 	drafts   []*runtime.Loaded          // that guess for these
 	engines  map[string]*runtime.Engine // by name, of models that generate
-	encoders []*encode.Service
+	encoders map[string]*encode.Service
 }
 
 // load loads one of the plans, and leaves room for those behind it.
@@ -298,7 +298,10 @@ func (s *serving) offerEncoder(ctx context.Context, path string, loaded *runtime
 	if err != nil {
 		return err
 	}
-	s.models, s.names, s.encoders = append(s.models, model), append(s.names, name), append(s.encoders, service)
+	if s.encoders == nil {
+		s.encoders = map[string]*encode.Service{}
+	}
+	s.models, s.names, s.encoders[name] = append(s.models, model), append(s.names, name), service
 	return nil
 }
 
@@ -318,7 +321,7 @@ func (s *serving) verifyFirst(ctx context.Context, plans ...*runtime.Loaded) err
 // verifyAfter is how long a server is left to its first requests before it checks the weights: hashing takes a processor of those that answers need.
 const verifyAfter = time.Second
 
-// verifyInBackground checks the weights while requests already run. A damaged plan ends the process: its answers are worth nothing.
+// verifyInBackground checks the weights while requests already run. A plan that is damaged, or can not be read, ends the process: its answers are worth nothing.
 func (s *serving) verifyInBackground(ctx context.Context) {
 	if s.flags.verify != "background" {
 		return
@@ -331,18 +334,34 @@ func (s *serving) verifyInBackground(ctx context.Context) {
 		}
 		for _, l := range append(s.loaded, s.drafts...) {
 			err := l.Plan.VerifyWeights(ctx, 1, nil)
-			if errors.Is(err, engine.ErrChecksum) {
+			switch {
+			case err == nil || ctx.Err() != nil:
+				continue
+			case errors.Is(err, engine.ErrChecksum):
 				s.log.Error("plan is damaged", "error", err)
-				os.Exit(cli.ExitFailed)
+			default: // a step would find the same, as a fault
+				s.log.Error("plan can not be read", "error", err)
 			}
+			os.Exit(cli.ExitFailed)
 		}
 	}()
 }
 
 // lost returns a channel that gets why a model lost its device.
 func (s *serving) lost(ctx context.Context) <-chan error {
-	reasons := make(chan error, len(s.engines))
+	type service interface {
+		Lost() <-chan struct{}
+		Health() error
+	}
+	services := map[string]service{}
 	for name, e := range s.engines {
+		services[name] = e
+	}
+	for name, e := range s.encoders {
+		services[name] = e
+	}
+	reasons := make(chan error, len(services))
+	for name, e := range services {
 		go func() {
 			select {
 			case <-e.Lost():

@@ -2,9 +2,11 @@ package encode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
+	"llmc/engine"
 	"llmc/runtime"
 )
 
@@ -20,6 +22,7 @@ type Service struct {
 	running int // sequences of the step that runs
 	wake    chan struct{}
 	done    chan struct{}
+	lost    chan struct{} // closed when the device is lost
 }
 
 // item is one sequence of a request.
@@ -45,7 +48,7 @@ func NewService(e *Encoder, most int) *Service {
 	if most <= 0 {
 		most = defaultQueue
 	}
-	s := &Service{encoder: e, most: most, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Service{encoder: e, most: most, wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -97,6 +100,8 @@ func (s *Service) enqueue(items []*item) error {
 	switch {
 	case s.closed:
 		return runtime.ErrDraining
+	case errors.Is(s.lastErr, engine.ErrDeviceLost):
+		return s.lastErr
 	case len(s.queue)+len(items) > s.most && len(s.queue) > 0:
 		return runtime.ErrQueueFull
 	}
@@ -155,6 +160,9 @@ func (s *Service) run(batch []*item) {
 	err := s.encoder.runStep(func(i int, row []float32) { batch[i].result = row })
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if errors.Is(err, engine.ErrDeviceLost) && !errors.Is(s.lastErr, engine.ErrDeviceLost) {
+		close(s.lost)
+	}
 	s.lastErr, s.running = err, 0
 	for _, it := range batch {
 		it.finish(err)
@@ -171,6 +179,9 @@ func (it *item) finish(err error) {
 		close(j.done)
 	}
 }
+
+// Lost is closed when the device has been lost; Health says why. The process has to end, as with runtime.Engine.Lost.
+func (s *Service) Lost() <-chan struct{} { return s.lost }
 
 // Health returns why the last step failed, nil when it did not.
 func (s *Service) Health() error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func loadTestKeys(t *testing.T, text string) (keys *Keys, path string, log *byte
 	writeKeys(t, path, text)
 	keys, err := LoadKeys(path, slog.New(slog.NewTextHandler(log, nil)))
 	must(t, err)
-	keys.rules.every = 0 // look at the file every time
+	keys.rules.every, keys.rules.rest = 0, 0 // look at the file every time
 	return keys, path, log
 }
 
@@ -61,10 +62,39 @@ func TestKeysAreReadAgain(t *testing.T) {
 	}
 }
 
+// A file that is being written is not read before it has been left alone for a while: half of a key would be one. A time in the future, of another machine's clock, keeps nothing from
+// being read.
+func TestKeysAreReadWhenTheyRest(t *testing.T) {
+	keys, path, _ := loadTestKeys(t, "old key\n")
+	keys.rules.rest = time.Hour
+	writeKeys(t, path, "new")
+	if !keys.accept([]byte("Bearer old key")) || keys.accept([]byte("Bearer new")) {
+		t.Error("half a file was taken over")
+	}
+	writeKeys(t, path, "new key\n")
+	for _, age := range []time.Duration{2 * time.Hour, -time.Minute} {
+		must(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
+		if keys.accept([]byte("Bearer old key")) || !keys.accept([]byte("Bearer new key")) {
+			t.Errorf("the file was not taken over at an age of %v", age)
+		}
+		writeKeys(t, path, "old key\n")
+		must(t, os.Chtimes(path, time.Time{}, time.Now().Add(-3*time.Hour)))
+		if !keys.accept([]byte("Bearer old key")) {
+			t.Fatal("the file was not taken over")
+		}
+		writeKeys(t, path, "new key\n")
+	}
+}
+
 func TestKeyFilesThatCanNotBeUsed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	writeKeys(t, path, " \n#\n")
-	for _, p := range []string{path, path + ".missing"} {
+	pipe := path + ".pipe"
+	must(t, syscall.Mkfifo(pipe, 0o600))
+	large := path + ".large"
+	writeKeys(t, large, "key\n")
+	must(t, os.Truncate(large, reloadBytes+1))
+	for _, p := range []string{path, path + ".missing", filepath.Dir(path), pipe, large} {
 		if _, err := LoadKeys(p, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), p) {
 			t.Errorf("%s: %v", p, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -200,6 +201,8 @@ func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
 		if !s.authorized(&c.Request.Header) {
 			answer.message = "the body of a request without a valid API key is not read"
 		}
+	case errors.Is(err, errNoRoom):
+		answer = &apiError{status: 503, kind: kindBusy, code: "busy", retry: time.Second, message: "too many large requests are being received; try again later"}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		answer.status, answer.code = 408, "request_timeout"
 		answer.message = "the request did not arrive in time"

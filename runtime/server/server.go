@@ -38,6 +38,7 @@ type Config struct {
 // Limits bound what a client can take. Zero values mean the defaults.
 type Limits struct {
 	BodyBytes   int // of a request
+	RoomBytes   int // of all requests that are being received or answered, but what each may have in any case
 	HeaderBytes int
 	Connections int
 
@@ -47,8 +48,12 @@ type Limits struct {
 	WriteTimeout  time.Duration // for each write: a client that reads nothing for so long is cut off
 }
 
+// roomForBodies is how many of the largest bodies there is room for at least.
+const roomForBodies = 16
+
 var defaultLimits = Limits{
 	BodyBytes:     8 << 20,
+	RoomBytes:     512 << 20,
 	HeaderBytes:   16 << 10,
 	Connections:   16384,
 	HeaderTimeout: 10 * time.Second,
@@ -59,6 +64,7 @@ var defaultLimits = Limits{
 
 func (l Limits) orDefaults() Limits {
 	fill(&l.BodyBytes, defaultLimits.BodyBytes)
+	fill(&l.RoomBytes, max(defaultLimits.RoomBytes, roomForBodies*l.BodyBytes))
 	fill(&l.HeaderBytes, defaultLimits.HeaderBytes)
 	fill(&l.Connections, defaultLimits.Connections)
 	fill(&l.HeaderTimeout, defaultLimits.HeaderTimeout)
@@ -87,6 +93,7 @@ type Server struct {
 	certificate *reloaded[*tls.Certificate]
 	log         *slog.Logger
 	inflight    inflight
+	room        room
 
 	mu        sync.Mutex
 	listeners []*listener
@@ -117,6 +124,7 @@ func New(config Config) (*Server, error) {
 	if s.certificate, err = s.loadCertificate(); err != nil {
 		return nil, err
 	}
+	s.room.most = int64(s.config.Limits.RoomBytes)
 	s.base, s.cancel = context.WithCancelCause(context.Background())
 	limits := s.config.Limits
 	s.http = &fasthttp.Server{
@@ -142,7 +150,7 @@ func New(config Config) (*Server, error) {
 
 // Serve answers connections of ln until Shutdown, or until ctx ends, which stops everything at once.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	l := newListener(ln, s.config.Limits.WriteTimeout)
+	l := newListener(ln, s.config.Limits.WriteTimeout, &s.room)
 	s.mu.Lock()
 	stopped := s.stopped
 	s.listeners = append(s.listeners, l)
