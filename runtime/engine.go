@@ -17,6 +17,8 @@ import (
 // Options change how an Engine serves. The zero value is what a server wants.
 type Options struct {
 	QueueLimit int // requests that may wait beyond those running; 0: 1024, negative: any number
+	// QueueTimeout is how long a request may wait before it begins; 0: for ever.
+	QueueTimeout time.Duration
 	// MaxStepTokens and MaxSequences tighten the device's limits; 0 leaves them.
 	MaxStepTokens, MaxSequences int
 	ChunkTokens                 int  // of one prompt in one step at most; 0: as many as fit
@@ -61,7 +63,7 @@ type Engine struct {
 	starter   engine.Starter // nil: the model computes a step at a time
 	timer     StepTimer      // nil: not wanted
 	drafter   *drafter       // the loop's own; nil: no guesses are made
-	pace      *pace          // likewise
+	pace      *pace          // changed under mu
 	painter   *painter       // likewise; nil: prompts have no images
 
 	adapting sync.Mutex // held while an adapter is being loaded

@@ -30,6 +30,10 @@ func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
 		r.Adapter.leave()
 		return nil, err
 	}
+	if err := e.inTime(&request, g.arrived); err != nil {
+		r.Adapter.leave()
+		return nil, err
+	}
 	seq, err := e.sched.Add(request)
 	if err != nil { // sched.ErrQueueFull; there is no other
 		r.Adapter.leave() // which it had not when it was taken away
@@ -67,7 +71,7 @@ func (e *Engine) request(r *Request, g *generation) sched.Request {
 	}
 	request := sched.Request{
 		Prompt: r.Prompt, MaxTokens: r.MaxTokens, MinTokens: r.MinTokens, Sampling: r.Sampling, StopTokens: stops,
-		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Deadline: r.Deadline, Owner: g,
+		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Deadline: e.deadline(r, g.arrived), Owner: g,
 	}
 	if r.Grammar != nil {
 		request.Constraint = constraint{r.Grammar.Start()}

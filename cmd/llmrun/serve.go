@@ -37,6 +37,7 @@ type serveFlags struct {
 	verify          string
 	name            string
 	queueLimit      int
+	queueTimeout    time.Duration
 	grace           time.Duration
 	openMetrics     bool
 	origins         []string
@@ -76,6 +77,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&f.verify, "verify", "background", "when to check the hashes of weights: full (before serving), background, off")
 	flags.StringVar(&f.name, "served-model-name", "", "name of the model in requests (default: the plan's file name)")
 	flags.IntVar(&f.queueLimit, "queue-limit", 0, "requests that may wait before more are answered 429 (default 1024)")
+	flags.DurationVar(&f.queueTimeout, "queue-timeout", 10*time.Minute, "how long a request may wait before it begins; then it is answered 503. 0: for ever. Clients bound a request by the headers X-Request-Timeout and X-First-Token-Timeout, in seconds")
 	flags.DurationVar(&f.grace, "shutdown-timeout", 30*time.Second, "how long running requests may take to end after SIGTERM")
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
@@ -122,6 +124,8 @@ func (f *serveFlags) refuse(plans []string) error {
 		return cli.Usagef("--tls-cert and --tls-key need each other")
 	case f.limitImages < 0:
 		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
+	case f.queueTimeout < 0:
+		return cli.Usagef("--queue-timeout is %v: must not be below 0", f.queueTimeout)
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}
@@ -272,7 +276,7 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	}
 	name := s.flags.modelName(path)
 	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
-		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, Log: s.log,
+		QueueLimit: s.flags.queueLimit, QueueTimeout: s.flags.queueTimeout, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -58,6 +58,7 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 	if finish == Running {
 		s.change(q)
 	} else {
+		s.learn(q.Outputs())
 		s.release(q)
 	}
 	s.outputs = append(s.outputs, Output{Seq: q, Row: row, Token: token, Outputs: q.Outputs(), Finish: finish})

@@ -17,6 +17,7 @@ type Scheduler struct {
 	waiting  queue
 	running  []*Sequence // best rank first
 	deadline time.Time   // no sequence has an earlier one; zero: none has any
+	usual    float64     // tokens of an output that ends by itself, of late; 0: none has
 
 	flights  []*flight   // oldest first
 	spare    *flight     // whose memory is used again
@@ -34,10 +35,11 @@ const (
 	StopToken               // it sampled one of its stop tokens
 	Length                  // it reached its token limit
 	Aborted                 // Abort was called
-	Expired                 // its deadline passed
+	Expired                 // its deadline passed after it had begun
 	Failed                  // the step that it was part of failed
 	Completed               // its constraint allows no more tokens
 	DeadEnd                 // its constraint allows no tokens, though its output is not complete
+	Overdue                 // its deadline passed before it began
 	BadSample               // the device sampled no valid token for it, which happens when logits are not numbers
 )
 
@@ -82,9 +84,7 @@ func (s *Scheduler) Add(r Request) (*Sequence, error) {
 	q.arrival = s.arrivals
 	s.arrivals++
 	s.wait(q)
-	if d := r.Deadline; !d.IsZero() && (s.deadline.IsZero() || d.Before(s.deadline)) {
-		s.deadline = d
-	}
+	s.deadline = earlier(s.deadline, q.due())
 	return q, nil
 }
 

@@ -26,7 +26,7 @@ type Request struct {
 	Salt           string
 	Adapter        Adapter
 	Priority       int // lower runs first
-	Deadline       time.Time
+	Deadline       Deadline
 	Owner          any // returned by Sequence.Owner
 }
 
@@ -117,11 +117,17 @@ func (q *Sequence) before(r *Sequence) bool {
 // growth is how many output tokens a new sequence gets room for; further room is made by doubling.
 const growth = 512
 
-func (s *Scheduler) newSequence(r Request) *Sequence {
+// limitOf returns how many tokens a sequence may have.
+func (s *Scheduler) limitOf(r *Request) int {
 	limit := s.config.MaxContext
 	if output := limit - len(r.Prompt); 0 < r.MaxTokens && r.MaxTokens < output { // the sum may overflow
 		limit = len(r.Prompt) + r.MaxTokens
 	}
+	return limit
+}
+
+func (s *Scheduler) newSequence(r Request) *Sequence {
+	limit := s.limitOf(&r)
 	room := min(limit, len(r.Prompt)+growth)
 	q := &Sequence{request: r, limit: limit, tokens: append(make([]int32, 0, room), r.Prompt...)}
 	q.request.Prompt = q.tokens[:len(r.Prompt):len(r.Prompt)]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -98,6 +99,11 @@ func (s *Server) encoded(c *fasthttp.RequestCtx, on endpoints, answer func(ctx c
 
 // encodedOf computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.
 func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, error), answer func(ctx context.Context, r *request) error) error {
+	arrived := time.Now()
+	limits, err := readTimeouts(&c.Request.Header)
+	if err != nil {
+		return err
+	}
 	if !s.inflight.enter() {
 		return errStopping
 	}
@@ -115,7 +121,9 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 	defer cancel(nil)
 	unwatch := watchPeer(c.Conn(), func() { cancel(errClientGone) })
 	defer unwatch()
-	if err := answer(ctx, r); err != nil {
+	bounded, end := limits.tighter(r.timeouts).bound(ctx, arrived)
+	defer end()
+	if err := answer(bounded, r); err != nil {
 		refusal := s.asAPIError(err)
 		r.model.Metrics.Rejected(refusal.code)
 		return refusal

@@ -123,6 +123,7 @@ type fakeBackend struct {
 	gate    chan struct{}
 	pace    time.Duration // between events, where a peer is to see them come one by one
 	endless bool          // a token at every turn of the scheduler, without end
+	refuse  error         // of every submission; nil: none
 	queue   int           // generations at a time; 0: any number
 	unwell  atomic.Value  // error of Health
 	fail    func(r runtime.Request, token int) error
@@ -143,6 +144,9 @@ func (b *fakeBackend) Health() error {
 func (b *fakeBackend) Submit(_ context.Context, r runtime.Request) (runtime.Generation, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.refuse != nil {
+		return nil, b.refuse
+	}
 	if b.queue > 0 && b.running >= b.queue {
 		return nil, runtime.ErrQueueFull
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -14,6 +15,11 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, speak speaking) 
 
 // answer answers a request for generations, whole or as a stream.
 func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error), speak speaking) error {
+	arrived := time.Now()
+	limits, err := readTimeouts(&c.Request.Header)
+	if err != nil {
+		return err
+	}
 	if !s.inflight.enter() {
 		return errStopping
 	}
@@ -39,13 +45,8 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	if r.stream && !c.Request.Header.IsHTTP11() {
 		return invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
 	}
-	if key != nil {
-		key.apply(r)
-	}
-	if err := r.encode(); err != nil {
-		return err
-	}
-	if err := r.compile(); err != nil {
+	r.base.FirstToken, r.base.Deadline = limits.tighter(r.timeouts).from(arrived)
+	if err := r.prepare(key); err != nil {
 		return err
 	}
 	b, err := s.start(r)
@@ -71,6 +72,17 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	c.SetContentType("application/json")
 	c.SetBody(words.whole(nil, b))
 	return nil
+}
+
+// prepare gives a request what its key has, and makes tokens of its texts and a grammar of what constrains it.
+func (r *request) prepare(key *keyRule) error {
+	if key != nil {
+		key.apply(r)
+	}
+	if err := r.encode(); err != nil {
+		return err
+	}
+	return r.compile()
 }
 
 // gather waits for all choices to end.

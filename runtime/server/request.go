@@ -44,6 +44,7 @@ type request struct {
 	constraint   grammar.Source // what the output keeps to
 	constraintBy string         // field that says so
 
+	timeouts  timeouts
 	base      runtime.Request // what all generations have in common
 	maxTokens int             // unset: not given
 	seeded    bool
