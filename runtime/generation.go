@@ -29,6 +29,8 @@ type Request struct {
 	Adapter        *Adapter // that the model has for this request; nil: none
 	CacheSalt      string   // prefixes are shared only among requests of one salt
 	Priority       int      // lower runs first
+	Tenant         string   // on whose behalf it runs: tenants that wait get service by their shares
+	Share          int      // 0: 1
 	// FirstToken and Deadline are by when the first token has to be there and the output to have ended; zero: at any time.
 	FirstToken, Deadline time.Time
 }

@@ -71,7 +71,7 @@ func (e *Engine) request(r *Request, g *generation) sched.Request {
 	}
 	request := sched.Request{
 		Prompt: r.Prompt, MaxTokens: r.MaxTokens, MinTokens: r.MinTokens, Sampling: r.Sampling, StopTokens: stops,
-		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Deadline: e.deadline(r, g.arrived), Owner: g,
+		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Tenant: r.Tenant, Share: r.Share, Deadline: e.deadline(r, g.arrived), Owner: g,
 	}
 	if r.Grammar != nil {
 		request.Constraint = constraint{r.Grammar.Start()}

@@ -5,8 +5,8 @@ func (s *Scheduler) Abort(q *Sequence) { s.drop(q, Aborted) }
 
 // AbortAll aborts every sequence.
 func (s *Scheduler) AbortAll() {
-	for len(s.waiting) > 0 {
-		s.Abort(s.waiting[0])
+	for s.waiting.count > 0 {
+		s.Abort(s.waiting.first())
 	}
 	for i := len(s.running) - 1; i >= 0; i-- {
 		s.Abort(s.running[i])

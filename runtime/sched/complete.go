@@ -49,6 +49,7 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 		q.history.Add(token)
 	}
 	s.stats.Sampled++
+	q.serve(1, outputWeight)
 	finish := q.finished(token)
 	if finish == BadSample {
 		q.tokens = q.tokens[:len(q.tokens)-1]
@@ -100,6 +101,7 @@ func (s *Scheduler) release(q *Sequence) {
 	s.pool.Release(&q.table)
 	s.releaseSource(q)
 	q.state = ended
+	q.tenant.live--
 	q.request.Images = nil // they are large
 	q.reborn()
 }

@@ -14,7 +14,7 @@ type Deadline struct {
 func (q *Sequence) due() time.Time {
 	d := &q.request.Deadline
 	due := d.End
-	if q.started.IsZero() {
+	if !q.begun {
 		due = earlier(due, d.Start)
 	}
 	if q.Outputs() == 0 {
@@ -39,19 +39,17 @@ func (s *Scheduler) expire(now time.Time) {
 	}
 	var late []*Sequence
 	s.deadline = time.Time{}
-	for _, list := range [][]*Sequence{s.waiting, s.running} {
-		for _, q := range list {
-			switch due := q.due(); {
-			case due.IsZero():
-			case !now.Before(due):
-				late = append(late, q)
-			default:
-				s.deadline = earlier(s.deadline, due)
-			}
+	for q := range s.all() {
+		switch due := q.due(); {
+		case due.IsZero():
+		case !now.Before(due):
+			late = append(late, q)
+		default:
+			s.deadline = earlier(s.deadline, due)
 		}
 	}
 	for _, q := range late {
-		if q.started.IsZero() {
+		if !q.begun {
 			s.drop(q, Overdue)
 		} else {
 			s.drop(q, Expired)

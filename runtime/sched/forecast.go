@@ -2,6 +2,7 @@ package sched
 
 import (
 	"container/heap"
+	"iter"
 	"slices"
 
 	"llmc/runtime/kv"
@@ -19,7 +20,7 @@ type Forecast struct {
 // Forecast says what a request would find if it were added now. It changes nothing but the order in which cached pages are given up.
 func (s *Scheduler) Forecast(r *Request) Forecast {
 	own := len(r.Prompt) + len(r.Source) - s.found(r)
-	f := Forecast{Prompt: own, Outputs: 1, Idle: len(s.running)+len(s.waiting) == 0}
+	f := Forecast{Prompt: own, Outputs: 1, Idle: len(s.running)+s.waiting.count == 0}
 	if f.Outputs += r.MinTokens; len(r.StopTokens) == 0 && r.Constraint == nil {
 		f.Outputs = s.limitOf(r) - len(r.Prompt)
 	}
@@ -54,21 +55,56 @@ func (s *Scheduler) found(r *Request) int {
 	return n
 }
 
-// ahead returns the waiting sequences that rank before a new one, the best first.
-func (s *Scheduler) ahead(r *Request) []*Sequence {
-	var list []*Sequence
-	for _, q := range s.waiting {
-		if q.request.Priority <= r.Priority {
+// all are the sequences that have not ended.
+func (s *Scheduler) all() iter.Seq[*Sequence] {
+	return func(yield func(*Sequence) bool) {
+		for _, q := range s.running {
+			if !yield(q) {
+				return
+			}
+		}
+		s.waiting.all()(yield)
+	}
+}
+
+// ahead returns the waiting sequences that run before a new one, as far as the present order and what they are expected to be served tell.
+func (s *Scheduler) ahead(r *Request) (list []*Sequence) {
+	own := s.waiting.tenants[r.Tenant]
+	turn := s.waiting.least() // what the new one's tenant has been served when its turn comes
+	if own != nil {
+		turn = s.waiting.joining(own)
+		for _, q := range own.waiting {
+			if q.request.Priority <= r.Priority {
+				turn += s.service(q)
+				list = append(list, q)
+			}
+		}
+	}
+	for _, t := range s.waiting.active {
+		if t == own {
+			continue
+		}
+		order := slices.SortedFunc(slices.Values(t.waiting), func(a, b *Sequence) int {
+			if a.before(b) {
+				return -1
+			}
+			return 1
+		})
+		served := t.served
+		for _, q := range order {
+			if p := q.request.Priority; p > r.Priority || p == r.Priority && !q.begun && served > turn {
+				break
+			}
+			served += s.service(q)
 			list = append(list, q)
 		}
 	}
-	slices.SortFunc(list, func(a, b *Sequence) int {
-		if a.before(b) {
-			return -1
-		}
-		return 1
-	})
 	return list
+}
+
+// service returns what a sequence that waits is expected to be served.
+func (s *Scheduler) service(q *Sequence) float64 {
+	return float64(q.behind()*promptWeight+s.remaining(q)*outputWeight) / q.tenant.share
 }
 
 // remaining returns how many tokens the output is expected to get yet: all that it may where nothing else ends it, otherwise what outputs had lately.
@@ -83,10 +119,8 @@ func (s *Scheduler) remaining(q *Sequence) int {
 // places returns how many sequences are expected to run at once, as far as there are pages for them.
 func (s *Scheduler) places(r *Request) int {
 	pages, n := s.pool.PagesFor(len(r.Prompt)+1), 1
-	for _, list := range [][]*Sequence{s.running, s.waiting} {
-		for _, q := range list {
-			pages, n = pages+s.pool.PagesFor(q.total()+s.remaining(q)), n+1
-		}
+	for q := range s.all() {
+		pages, n = pages+s.pool.PagesFor(q.total()+s.remaining(q)), n+1
 	}
 	return max(1, min(s.config.MaxSequences, s.config.Pages*n/pages))
 }

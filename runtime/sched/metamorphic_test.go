@@ -34,6 +34,7 @@ func drawRequest(t *rapid.T, s *Scheduler) Request {
 	}
 	r.Salt = rapid.SampledFrom(salts).Draw(t, "salt")
 	r.Priority = rapid.IntRange(0, 2).Draw(t, "priority")
+	r.Tenant, r.Share = rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "tenant"), rapid.IntRange(0, 3).Draw(t, "share")
 	if rapid.IntRange(0, 4).Draw(t, "penalties") == 0 {
 		r.Sampling.FrequencyPenalty = 0.5
 	}

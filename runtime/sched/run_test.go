@@ -98,8 +98,8 @@ func (h *harness) step(inFlight func()) *engine.Step {
 		h.propose()
 		st := h.s.Schedule(h.now)
 		if st.T() == 0 {
-			if len(h.s.running)+len(h.s.waiting) > 0 {
-				h.t.Fatalf("empty step with %d running and %d waiting", len(h.s.running), len(h.s.waiting))
+			if len(h.s.running)+h.s.waiting.count > 0 {
+				h.t.Fatalf("empty step with %d running and %d waiting", len(h.s.running), h.s.waiting.count)
 			}
 			h.collect(nil)
 			return st

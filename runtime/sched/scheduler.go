@@ -14,7 +14,7 @@ type Scheduler struct {
 	regime regime
 
 	arrivals uint64
-	waiting  queue
+	waiting  line
 	running  []*Sequence // best rank first
 	deadline time.Time   // no sequence has an earlier one; zero: none has any
 	usual    float64     // tokens of an output that ends by itself, of late; 0: none has
@@ -77,10 +77,13 @@ func (s *Scheduler) Add(r Request) (*Sequence, error) {
 		panic("sched: the owner checks the length of prompts")
 	}
 	places := s.config.MaxSequences - len(s.running)
-	if s.config.QueueLimit > 0 && len(s.waiting) >= s.config.QueueLimit+places {
+	t := s.waiting.tenant(&r)
+	if s.waiting.full(t, s.config.QueueLimit, places) {
 		return nil, ErrQueueFull
 	}
 	q := s.newSequence(r)
+	q.tenant, t.served = t, s.waiting.joining(t)
+	t.live++
 	q.arrival = s.arrivals
 	s.arrivals++
 	s.wait(q)
@@ -109,7 +112,7 @@ func (s *Scheduler) Schedule(now time.Time) *engine.Step {
 
 // HasWork tells whether there is something to schedule, to complete or to take.
 func (s *Scheduler) HasWork() bool {
-	return len(s.running) > 0 || len(s.waiting) > 0 || len(s.outputs) > 0 || len(s.flights) > 0
+	return len(s.running) > 0 || s.waiting.count > 0 || len(s.outputs) > 0 || len(s.flights) > 0
 }
 
 // TakeOutputs appends what has happened since the last call to dst.

@@ -26,8 +26,11 @@ type Request struct {
 	Salt           string
 	Adapter        Adapter
 	Priority       int // lower runs first
-	Deadline       Deadline
-	Owner          any // returned by Sequence.Owner
+	// Tenant is on whose behalf it runs: tenants that wait get service by their shares, 0 being 1.
+	Tenant   string
+	Share    int
+	Deadline Deadline
+	Owner    any // returned by Sequence.Owner
 }
 
 // Adapter is what a sequence has of engine.AdapterModel; the zero value is none.
@@ -42,6 +45,8 @@ type Sequence struct {
 	request Request
 	arrival uint64 // counts up
 	state   state
+	tenant  *tenant
+	begun   bool      // it has been admitted
 	started time.Time // when it was first admitted
 
 	tokens   []int32 // prompt, then output

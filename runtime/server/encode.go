@@ -108,12 +108,19 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 		return errStopping
 	}
 	defer s.inflight.leave()
-	_, leave, err := s.admit(c)
+	v, err := s.admit(c)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	r, err := decode()
+	var r *request
+	defer func() {
+		if r == nil {
+			v.leave(0)
+		} else {
+			v.leave(r.encodedTokens)
+		}
+	}()
+	r, err = decode()
 	if err != nil {
 		return err
 	}
@@ -134,6 +141,7 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 // sequence makes the sequence of texts for a request; field is where they are from.
 func (r *request) sequence(field string, texts ...string) (encode.Input, error) {
 	in, err := r.model.Encoder.Text(r.promptName, texts...)
+	r.encodedTokens += len(in.IDs)
 	switch {
 	case errors.Is(err, encode.ErrPrompt):
 		return in, invalid("prompt_name", "invalid_value", "prompt_name: %v", err)

@@ -23,13 +23,13 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	if !s.inflight.enter() {
 		return errStopping
 	}
-	key, leave, err := s.admit(c)
+	v, err := s.admit(c)
 	if err != nil {
 		s.inflight.leave()
 		return err
 	}
 	end := func() {
-		leave()
+		v.leave(0)
 		s.inflight.leave()
 	}
 	streaming := false // then the stream ends it all
@@ -46,10 +46,7 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 		return invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
 	}
 	r.base.FirstToken, r.base.Deadline = limits.tighter(r.timeouts).from(arrived)
-	if err := r.prepare(key); err != nil {
-		return err
-	}
-	b, err := s.start(r)
+	b, err := s.begin(c, r, v)
 	if err != nil {
 		return err
 	}
@@ -57,7 +54,8 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	end = func() {
 		unwatch()
 		b.close()
-		leave()
+		used := b.usage()
+		v.leave(used.PromptTokens + used.OutputTokens)
 		s.inflight.leave()
 	}
 	words := speak(s, r)
@@ -74,11 +72,20 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	return nil
 }
 
-// prepare gives a request what its key has, and makes tokens of its texts and a grammar of what constrains it.
-func (r *request) prepare(key *keyRule) error {
-	if key != nil {
-		key.apply(r)
+// begin starts the generations of a request within the quotas of its key.
+func (s *Server) begin(c *fasthttp.RequestCtx, r *request, v *visit) (*batch, error) {
+	if err := r.prepare(v); err != nil {
+		return nil, err
 	}
+	if refusal := v.reserve(r.mostTokens(), s.now(), &c.Response.Header); refusal != nil {
+		return nil, refusal
+	}
+	return s.start(r)
+}
+
+// prepare gives a request what its key has, and makes tokens of its texts and a grammar of what constrains it.
+func (r *request) prepare(v *visit) error {
+	v.apply(r)
 	if err := r.encode(); err != nil {
 		return err
 	}
