@@ -11,6 +11,7 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/tokenizer"
+	"llmc/runtime/kv"
 	"llmc/runtime/sched"
 )
 
@@ -89,7 +90,8 @@ type Engine struct {
 	launched int
 	out      []engine.Sampled // of the step whose outputs are delivered
 	outputs  []sched.Output
-	lastErr  error // of that step
+	copies   []kv.Copy // of pages, before the next step
+	lastErr  error     // of that step
 }
 
 // New returns an engine whose loop runs. It serves a loaded model, which must outlive it and which it alone may drive. Without a
@@ -131,16 +133,10 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &pace{}
-	source := 0
-	if info.Source != nil {
-		source = limits.MaxContext
-	}
-	image := 0
-	if info.Insert != nil {
-		image = info.Image.Rows()
-	}
+	source, image := besideTokens(&info, limits.MaxContext)
 	s, err := sched.New(sched.Config{
-		Settings: limits, Pages: pages, Vocab: info.Vocab,
+		CopyPages: !keepsState(model),
+		Settings:  limits, Pages: pages, Vocab: info.Vocab,
 		ChunkTokens: options.ChunkTokens, QueueLimit: max(0, options.QueueLimit),
 		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, MaxImage: image, PromptTokens: p.promptTokens,
 	})
@@ -167,6 +163,22 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
 	return e, nil
+}
+
+// besideTokens returns how many tokens a text may have that is encoded, and how many function "image" has for an image; 0: there are none.
+func besideTokens(info *engine.ModelInfo, context int) (source, image int) {
+	if info.Source != nil {
+		source = context
+	}
+	if info.Insert != nil {
+		image = info.Image.Rows()
+	}
+	return source, image
+}
+
+func keepsState(model engine.Model) bool {
+	keeper, ok := model.(engine.StateKeeper)
+	return ok && keeper.KeepsState()
 }
 
 // MaxContext returns how many tokens a sequence may have, prompt and output together.

@@ -33,6 +33,8 @@ type Request struct {
 	Share          int      // 0: 1
 	// FirstToken and Deadline are by when the first token has to be there and the output to have ended; zero: at any time.
 	FirstToken, Deadline time.Time
+
+	Continues bool // a request that was taken: it does not queue behind others again
 }
 
 // Finish tells why a generation ended, in the words of the OpenAI API.

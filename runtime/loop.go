@@ -89,6 +89,7 @@ func (e *Engine) schedule(now time.Time) *engine.Step {
 		e.sched.Preempt(1)
 	}
 	st := e.sched.Schedule(now)
+	e.copies = e.sched.TakeCopies(e.copies[:0])
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
 	return st
 }

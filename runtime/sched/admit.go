@@ -54,11 +54,12 @@ func (s *Scheduler) fits(q *Sequence, kept int) bool {
 }
 
 // match extends what is computed of a sequence by cached pages. The last token is always computed: its logits are needed.
+// Pages are copied only while no step is in flight: the device would have to wait for it.
 func (s *Scheduler) match(q *Sequence) {
 	if q.prompt.pending() {
 		return // the logits of all prompt tokens are needed
 	}
-	q.computed = max(q.computed, s.pool.Match(&q.table, q.content()[:len(q.tokens)-1]))
+	q.computed = max(q.computed, s.pool.Match(&q.table, q.content()[:len(q.tokens)-1], len(s.flights) == 0))
 }
 
 // countMatch keeps the statistics of the first way through the prompt.

@@ -60,6 +60,7 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 		s.change(q)
 	} else {
 		s.learn(q.Outputs())
+		s.pool.Keep(&q.table, q.content()[:len(q.tokens)-1])
 		s.release(q)
 	}
 	s.outputs = append(s.outputs, Output{Seq: q, Row: row, Token: token, Outputs: q.Outputs(), Finish: finish})

@@ -50,7 +50,7 @@ func (s *Scheduler) found(r *Request) int {
 	}
 	var t kv.Table
 	t.Init(kv.Key{Salt: r.Salt, Variant: s.regime(len(r.Prompt)), Adapter: r.Adapter.Serial}, 0)
-	n := s.pool.Match(&t, r.Prompt[:len(r.Prompt)-1])
+	n := s.pool.Match(&t, r.Prompt[:len(r.Prompt)-1], false)
 	s.pool.Release(&t)
 	return n
 }
@@ -92,7 +92,7 @@ func (s *Scheduler) ahead(r *Request) (list []*Sequence) {
 		})
 		served := t.served
 		for _, q := range order {
-			if p := q.request.Priority; p > r.Priority || p == r.Priority && !q.begun && served > turn {
+			if p := q.request.Priority; p > r.Priority || p == r.Priority && !q.goesOn() && served > turn {
 				break
 			}
 			served += s.service(q)

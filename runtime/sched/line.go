@@ -116,18 +116,20 @@ func (l *line) first() *Sequence {
 	return best
 }
 
-// precedes tells whether a waiting sequence runs before one of another tenant. One that was preempted goes first: its output is being read.
+// precedes tells whether a waiting sequence runs before another. One that was preempted, or continues something, goes first: its output is being waited for.
 func (q *Sequence) precedes(r *Sequence) bool {
 	switch {
 	case q.request.Priority != r.request.Priority:
 		return q.request.Priority < r.request.Priority
-	case q.begun != r.begun:
-		return q.begun
+	case q.goesOn() != r.goesOn():
+		return q.goesOn()
 	case q.tenant.served != r.tenant.served:
 		return q.tenant.served < r.tenant.served
 	}
 	return q.arrival < r.arrival
 }
+
+func (q *Sequence) goesOn() bool { return q.begun || q.request.Continues }
 
 // all are the waiting sequences in no order.
 func (l *line) all() iter.Seq[*Sequence] {

@@ -71,6 +71,7 @@ func drawConfig(t *rapid.T) Config {
 		c.MaxSource = rapid.IntRange(1, 30).Draw(t, "text")
 		c.Pages += 1 + (c.MaxSource+c.PageSize-1)/c.PageSize
 	}
+	c.CopyPages = rapid.Bool().Draw(t, "copies")
 	c.RopeSalt = rapid.SampledFrom([]string{"", "longrope:20", "dynamic:20"}).Draw(t, "rope")
 	return c
 }

@@ -9,7 +9,7 @@ import (
 type queue []*Sequence
 
 func (w queue) Len() int           { return len(w) }
-func (w queue) Less(i, j int) bool { return w[i].before(w[j]) }
+func (w queue) Less(i, j int) bool { return w[i].precedes(w[j]) }
 
 func (w queue) Swap(i, j int) {
 	w[i], w[j] = w[j], w[i]

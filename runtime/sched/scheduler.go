@@ -63,7 +63,7 @@ func New(config Config) (*Scheduler, error) {
 	}
 	return &Scheduler{
 		config: config,
-		pool:   kv.New(config.Pages, config.PageSize, kv.Options{NoIndex: config.NoPrefixCache}),
+		pool:   kv.New(config.Pages, config.PageSize, kv.Options{NoIndex: config.NoPrefixCache, Tails: config.CopyPages}),
 		regime: regime,
 	}, nil
 }
@@ -78,7 +78,7 @@ func (s *Scheduler) Add(r Request) (*Sequence, error) {
 	}
 	places := s.config.MaxSequences - len(s.running)
 	t := s.waiting.tenant(&r)
-	if s.waiting.full(t, s.config.QueueLimit, places) {
+	if !r.Continues && s.waiting.full(t, s.config.QueueLimit, places) {
 		return nil, ErrQueueFull
 	}
 	q := s.newSequence(r)
@@ -109,6 +109,9 @@ func (s *Scheduler) Schedule(now time.Time) *engine.Step {
 	}
 	return &f.step
 }
+
+// TakeCopies appends the copies of pages that have to be made, in their order, before the step runs that was scheduled last.
+func (s *Scheduler) TakeCopies(dst []kv.Copy) []kv.Copy { return s.pool.TakeCopies(dst) }
 
 // HasWork tells whether there is something to schedule, to complete or to take.
 func (s *Scheduler) HasWork() bool {

@@ -27,10 +27,12 @@ type Request struct {
 	Adapter        Adapter
 	Priority       int // lower runs first
 	// Tenant is on whose behalf it runs: tenants that wait get service by their shares, 0 being 1.
-	Tenant   string
-	Share    int
-	Deadline Deadline
-	Owner    any // returned by Sequence.Owner
+	Tenant string
+	Share  int
+	// Continues says that it goes on with what others have computed for the same client: it comes before those that have not begun, however full the queue is.
+	Continues bool
+	Deadline  Deadline
+	Owner     any // returned by Sequence.Owner
 }
 
 // Adapter is what a sequence has of engine.AdapterModel; the zero value is none.

@@ -130,6 +130,7 @@ type fakeBackend struct {
 
 	mu       sync.Mutex
 	requests []runtime.Request
+	searches []runtime.BeamSearch
 	running  int
 	canceled atomic.Int64
 }
@@ -159,6 +160,21 @@ func (b *fakeBackend) Submit(_ context.Context, r runtime.Request) (runtime.Gene
 	g := &fakeGeneration{backend: b, req: r, gone: make(chan struct{})}
 	g.script(text)
 	return g, nil
+}
+
+// SubmitBeams answers each beam as a request.
+func (b *fakeBackend) SubmitBeams(ctx context.Context, r runtime.Request, search runtime.BeamSearch) (list []runtime.Generation, err error) {
+	b.mu.Lock()
+	b.searches = append(b.searches, search)
+	b.mu.Unlock()
+	for range search.Width {
+		g, err := b.Submit(ctx, r)
+		if err != nil {
+			return list, err
+		}
+		list = append(list, g)
+	}
+	return list, nil
 }
 
 // last returns the request submitted last.
