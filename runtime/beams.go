@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -44,27 +45,40 @@ func (e *Engine) SubmitBeams(ctx context.Context, r Request, search BeamSearch) 
 		b.outputs[i] = &beamOutput{cancel: cancel, usage: Usage{PromptTokens: len(r.Prompt)}, queue: eventQueue{ready: make(chan struct{}, 1)}}
 		list[i] = b.outputs[i]
 	}
-	first, err := e.Submit(ctx, b.next(nil)) // which may be refused as any other
-	if err != nil {
+	if err := e.hold(); err != nil {
 		cancel()
 		return nil, err
 	}
-	e.hold(1)
+	first, err := e.Submit(ctx, b.next(nil)) // which may be refused as any other
+	if err != nil {
+		cancel()
+		e.unhold()
+		return nil, err
+	}
 	go func() {
-		defer e.hold(-1)
+		defer e.unhold()
 		defer cancel()
 		b.run(ctx, first)
 	}()
 	return list, nil
 }
 
-// hold keeps a draining engine for a search, whose requests are not all there yet.
-func (e *Engine) hold(searches int) {
+// hold keeps the engine from being empty while it drains, until unhold: the requests of a search are not all there yet.
+func (e *Engine) hold() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.live += searches; searches < 0 {
-		e.checkEmpty()
+	if e.draining {
+		return ErrDraining
 	}
+	e.live++
+	return nil
+}
+
+func (e *Engine) unhold() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.live--
+	e.checkEmpty()
 }
 
 func (e *Engine) checkBeams(r *Request, search *BeamSearch) error {
@@ -144,7 +158,7 @@ func (b *beams) take(ctx context.Context, round []Generation, first bool) (next 
 		case event.Err != nil:
 			return nil, event.Err
 		case event.Token < 0:
-			return nil, context.Canceled
+			return nil, cmp.Or(context.Cause(ctx), ErrDraining)
 		}
 		next = append(next, event.Logprob.Top)
 		if first {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,11 +129,11 @@ func TestBeamsThatAreRefused(t *testing.T) {
 func TestBeamsEnd(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		do   func(e *Engine, m *echo, cancel func())
+		do   func(e *Engine, broken *atomic.Bool, cancel func())
 		want error
 	}{
-		{"drained", func(e *Engine, _ *echo, _ func()) { go e.Drain(context.Background()) }, nil},
-		{"full", func(e *Engine, _ *echo, _ func()) {
+		{"drained", func(e *Engine, _ *atomic.Bool, _ func()) { go e.Drain(context.Background()) }, nil},
+		{"full", func(e *Engine, _ *atomic.Bool, _ func()) {
 			for range 20 {
 				if _, err := e.Submit(context.Background(), scriptText(strings.Repeat("x", 50))); errors.Is(err, ErrQueueFull) {
 					return
@@ -140,17 +141,23 @@ func TestBeamsEnd(t *testing.T) {
 			}
 			panic("the queue is not full")
 		}, nil},
-		{"cancelled", func(_ *Engine, _ *echo, cancel func()) { cancel() }, context.Canceled},
-		{"failed", func(_ *Engine, m *echo, _ func()) {
-			m.before = func(int, *engine.Step, []engine.Sampled) error { return errDevice }
-		}, errDevice},
-		{"late", func(*Engine, *echo, func()) { time.Sleep(time.Hour) }, ErrLate},
+		{"closed", func(e *Engine, _ *atomic.Bool, _ func()) { go e.Close() }, ErrDraining},
+		{"cancelled", func(_ *Engine, _ *atomic.Bool, cancel func()) { cancel() }, context.Canceled},
+		{"failed", func(_ *Engine, broken *atomic.Bool, _ func()) { broken.Store(true) }, errDevice},
+		{"late", func(*Engine, *atomic.Bool, func()) { time.Sleep(time.Hour) }, ErrLate},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newEcho()
 				m.limits.MaxSequences = 4
-				m.before = func(int, *engine.Step, []engine.Sampled) error { time.Sleep(time.Second); return nil }
+				var broken atomic.Bool
+				m.before = func(int, *engine.Step, []engine.Sampled) error {
+					time.Sleep(time.Second)
+					if broken.Load() {
+						return errDevice
+					}
+					return nil
+				}
 				e := start(t, m, Options{QueueLimit: 2})
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
@@ -164,7 +171,7 @@ func TestBeamsEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(4500 * time.Millisecond)
-				c.do(e, m, cancel)
+				c.do(e, &broken, cancel)
 				for _, got := range readBeams(t, list) {
 					if !errors.Is(got.last.Err, c.want) || c.want == nil && len(got.tokens) != 30 {
 						t.Errorf("%d tokens, %+v, want %v", len(got.tokens), got.last, c.want)
