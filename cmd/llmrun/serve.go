@@ -37,6 +37,7 @@ type serveFlags struct {
 	verify          string
 	name            string
 	queueLimit      int
+	queueTimeout    time.Duration
 	grace           time.Duration
 	openMetrics     bool
 	origins         []string
@@ -70,12 +71,13 @@ func serveCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on")
 	flags.IntVar(&f.port, "port", 8000, "port to listen on; 0: any free one")
-	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes. Behind a tab: priority=N requests-per-minute=N max-concurrent=N prefix-cache=own|shared")
+	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes. Behind a tab: priority=N share=N requests-per-minute=N tokens-per-minute=N max-concurrent=N prefix-cache=own|shared")
 	flags.StringVar(&f.tlsCert, "tls-cert", "", "certificate file; with --tls-key the server speaks TLS")
 	flags.StringVar(&f.tlsKey, "tls-key", "", "key file of the certificate")
 	flags.StringVar(&f.verify, "verify", "background", "when to check the hashes of weights: full (before serving), background, off")
 	flags.StringVar(&f.name, "served-model-name", "", "name of the model in requests (default: the plan's file name)")
 	flags.IntVar(&f.queueLimit, "queue-limit", 0, "requests that may wait before more are answered 429 (default 1024)")
+	flags.DurationVar(&f.queueTimeout, "queue-timeout", 10*time.Minute, "how long a request may wait before it begins; then it is answered 503. 0: for ever. Clients bound a request by the headers X-Request-Timeout and X-First-Token-Timeout, in seconds")
 	flags.DurationVar(&f.grace, "shutdown-timeout", 30*time.Second, "how long running requests may take to end after SIGTERM")
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
@@ -122,6 +124,8 @@ func (f *serveFlags) refuse(plans []string) error {
 		return cli.Usagef("--tls-cert and --tls-key need each other")
 	case f.limitImages < 0:
 		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
+	case f.queueTimeout < 0:
+		return cli.Usagef("--queue-timeout is %v: must not be below 0", f.queueTimeout)
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}
@@ -272,7 +276,7 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	}
 	name := s.flags.modelName(path)
 	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
-		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, Log: s.log,
+		QueueLimit: s.flags.queueLimit, QueueTimeout: s.flags.queueTimeout, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ type Model struct {
 // Reasons with which requests end or are turned away: the values of the labels finished_reason and reason.
 var (
 	finishReasons = []string{"stop", "length", "abort", "error"}
-	rejectReasons = []string{"queue_full", "draining"}
+	rejectReasons = []string{"queue_full", "draining", "deadline_unreachable"}
 )
 
 // Model adds the metrics of a model. Names must differ.
@@ -105,7 +105,7 @@ func (m *Model) Finished(g Generation) {
 // Requested observes the number of choices that a request asks for.
 func (m *Model) Requested(choices int) { m.choices.Observe(float64(choices)) }
 
-// Rejected observes a request turned away before any work: queue_full or draining.
+// Rejected observes a request turned away before any work, by one of rejectReasons.
 func (m *Model) Rejected(reason string) {
 	if c, ok := m.rejections[reason]; ok {
 		c.Inc()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -98,16 +99,28 @@ func (s *Server) encoded(c *fasthttp.RequestCtx, on endpoints, answer func(ctx c
 
 // encodedOf computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.
 func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, error), answer func(ctx context.Context, r *request) error) error {
+	arrived := time.Now()
+	limits, err := readTimeouts(&c.Request.Header)
+	if err != nil {
+		return err
+	}
 	if !s.inflight.enter() {
 		return errStopping
 	}
 	defer s.inflight.leave()
-	_, leave, err := s.admit(c)
+	v, err := s.admit(c)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	r, err := decode()
+	var r *request
+	defer func() {
+		if r == nil {
+			v.leave(0)
+		} else {
+			v.leave(r.encodedTokens)
+		}
+	}()
+	r, err = decode()
 	if err != nil {
 		return err
 	}
@@ -115,7 +128,9 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 	defer cancel(nil)
 	unwatch := watchPeer(c.Conn(), func() { cancel(errClientGone) })
 	defer unwatch()
-	if err := answer(ctx, r); err != nil {
+	bounded, end := limits.tighter(r.timeouts).bound(ctx, arrived)
+	defer end()
+	if err := answer(bounded, r); err != nil {
 		refusal := s.asAPIError(err)
 		r.model.Metrics.Rejected(refusal.code)
 		return refusal
@@ -126,6 +141,7 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 // sequence makes the sequence of texts for a request; field is where they are from.
 func (r *request) sequence(field string, texts ...string) (encode.Input, error) {
 	in, err := r.model.Encoder.Text(r.promptName, texts...)
+	r.encodedTokens += len(in.IDs)
 	switch {
 	case errors.Is(err, encode.ErrPrompt):
 		return in, invalid("prompt_name", "invalid_value", "prompt_name: %v", err)

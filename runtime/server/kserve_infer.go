@@ -41,6 +41,7 @@ func (s *Server) inferGeneration(m *Model, in *inferRequest) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.timeouts = in.timeouts
 	if err := in.knows("text_output", "finish_reason"); err != nil {
 		return nil, err
 	}
@@ -110,6 +111,7 @@ func (s *Server) inferEncoder(c *fasthttp.RequestCtx, m *Model, in *inferRequest
 			return nil, err
 		}
 		r := newRequest(on, m)
+		r.timeouts = in.timeouts
 		if err := in.knows(m.Encoder.Gives()); err != nil {
 			return nil, err
 		}

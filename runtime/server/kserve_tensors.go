@@ -24,6 +24,7 @@ type tensor struct {
 // inferRequest is the body of an inference.
 type inferRequest struct {
 	id            string
+	timeouts      timeouts
 	inputs        []tensor
 	outputs       map[string]bool // wanted, and whether as binary; nil: all
 	binaryOutputs bool
@@ -63,6 +64,7 @@ func readInfer(c *fasthttp.RequestCtx) (*inferRequest, *apiError) {
 			}
 		case "parameters":
 			r.binaryOutputs = isTrue(m.Value, "binary_data_output")
+			refusal = r.readTimeout(m.Value)
 		case "inputs":
 			rest, refusal = r.readInputs(m.Value, rest)
 		case "outputs":
@@ -81,6 +83,21 @@ func readInfer(c *fasthttp.RequestCtx) (*inferRequest, *apiError) {
 		return nil, missing("inputs")
 	}
 	return r, nil
+}
+
+// readTimeout reads the "timeout" of parameters.
+func (r *inferRequest) readTimeout(v strictjson.Value) *apiError {
+	members, _ := v.Object()
+	for _, m := range members {
+		if m.Key == "timeout" {
+			of := &request{}
+			if err := readMicroseconds(of, m.Value); err != nil {
+				return err
+			}
+			r.timeouts = of.timeouts
+		}
+	}
+	return nil
 }
 
 // isTrue tells whether an object has a true member.

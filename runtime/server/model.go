@@ -19,6 +19,8 @@ import (
 type Backend interface {
 	// Submit queues a request; it does not wait. A full queue is runtime.ErrQueueFull. The generation ends with ctx.
 	Submit(ctx context.Context, r runtime.Request) (runtime.Generation, error)
+	// SubmitBeams searches for the most probable outputs of a request, as many as the search is wide.
+	SubmitBeams(ctx context.Context, r runtime.Request, search runtime.BeamSearch) ([]runtime.Generation, error)
 	// Health returns why the model can not serve. A model that is idle or makes progress is healthy.
 	Health() error
 }

@@ -132,19 +132,20 @@ func (r route) metricMethod() string {
 	return r.method
 }
 
-// admit counts a request for its key, which is nil where keys are not set. leave is called when it has ended.
-func (s *Server) admit(c *fasthttp.RequestCtx) (key *keyRule, leave func(), err error) {
-	if s.config.Keys != nil {
-		key = s.config.Keys.of(c.Request.Header.Peek("Authorization"))
+// admit counts a request for its key; the visit is nil where keys are not set.
+func (s *Server) admit(c *fasthttp.RequestCtx) (*visit, error) {
+	if s.config.Keys == nil {
+		return nil, nil
 	}
-	if key == nil {
-		return nil, func() {}, nil
+	key := s.config.Keys.of(c.Request.Header.Peek("Authorization"))
+	if key == nil { // it was there a moment ago
+		return nil, nil
 	}
-	leave, refusal := s.config.Keys.enter(key, s.now())
+	v, refusal := s.config.Keys.enter(key, s.now(), &c.Response.Header)
 	if refusal != nil {
-		return nil, nil, refusal
+		return nil, refusal
 	}
-	return key, leave, nil
+	return v, nil
 }
 
 // authorized tells whether a request has a key, or needs none.

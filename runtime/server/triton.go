@@ -156,6 +156,12 @@ func (d *tritonWords) read(r *request, m strictjson.Member, top bool) *apiError 
 			return wrongType(m.Value, "an object")
 		}
 		for _, p := range members {
+			if p.Key == "timeout" {
+				if err := readMicroseconds(r, p.Value); err != nil {
+					return err.of(p.Key)
+				}
+				continue
+			}
 			if err := d.read(r, p, false); err != nil {
 				return err.of(clip(p.Key, maxParam))
 			}

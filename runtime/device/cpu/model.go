@@ -80,6 +80,9 @@ func (m *model) Limits() (engine.Settings, int) { return m.settings.Settings, m.
 
 func (m *model) CopyPage(dst, src int32) error { return m.kv.copyPage(dst, src) }
 
+// KeepsState implements engine.StateKeeper.
+func (m *model) KeepsState() bool { return m.main.program.KeepsState() }
+
 // Step runs one forward pass. A fault in a kernel fails the step, not the process.
 func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if m.team == nil {
