@@ -36,7 +36,7 @@ type serveFlags struct {
 	verify          string
 	name            string
 	queueLimit      int
-	grace           time.Duration
+	grace, delay    time.Duration
 	openMetrics     bool
 	origins         []string
 	noPrefixCache   bool
@@ -83,6 +83,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&f.verify, "verify", "background", "when to check the hashes of weights: full (before serving), background, off")
 	flags.StringVar(&f.name, "served-model-name", "", "name of the model in requests (default: the plan's file name)")
 	flags.IntVar(&f.queueLimit, "queue-limit", 0, "requests that may wait before more are answered 429 (default 1024)")
+	flags.DurationVar(&f.delay, "max-queue-delay", 0, "how long a step of an encoder that has room for more sequences waits for them, such as 2ms (default: not at all)")
 	flags.DurationVar(&f.grace, "shutdown-timeout", 30*time.Second, "how long running requests may take to end after SIGTERM")
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
@@ -100,6 +101,9 @@ func serveCommand() *cobra.Command {
 }
 
 const onOneDevice = "a plan runs on one device of one machine"
+
+// longestDelay bounds --max-queue-delay: it is added to every answer of a server that has little to do.
+const longestDelay = time.Minute
 
 // verifyModes are the values of --verify.
 var verifyModes = []string{"full", "background", "off"}
@@ -131,6 +135,8 @@ func (f *serveFlags) refuse(plans []string) error {
 		return cli.Usagef("--tls-cert and --tls-key need each other")
 	case f.limitImages < 0:
 		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
+	case f.delay < 0 || f.delay > longestDelay:
+		return cli.Usagef("--max-queue-delay is %v: must be within 0..%v", f.delay, longestDelay)
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}

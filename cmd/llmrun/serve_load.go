@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,9 +120,9 @@ func (s *serving) settings(p repository.Plan) (engine.Settings, error) {
 
 // offer makes a model of a loaded plan.
 func (s *serving) offer(ctx context.Context, h *hosted, p repository.Plan, ofDraft engine.Settings) (*server.Model, error) {
-	queue := s.flags.queueLimit
-	if p.Config != nil && p.Config.QueueLimit > 0 {
-		queue = p.Config.QueueLimit
+	queue, delay := s.flags.queueLimit, s.flags.delay
+	if p.Config != nil {
+		queue, delay = cmp.Or(p.Config.QueueLimit, queue), cmp.Or(p.Config.QueueDelay, delay)
 	}
 	if h.loaded.Info.Encoder != nil {
 		if draft := s.flags.draftFlags.plan(); draft != "" {
@@ -130,8 +131,11 @@ func (s *serving) offer(ctx context.Context, h *hosted, p repository.Plan, ofDra
 		if err := s.verifyFirst(ctx, p.Serving, h.loaded); err != nil {
 			return nil, err
 		}
-		model, _, err := server.NewEncoder(p.Name, h.loaded, s.registry, queue)
+		model, _, err := server.NewEncoder(p.Name, h.loaded, s.registry, queue, delay)
 		return &model, err
+	}
+	if p.Config != nil && p.Config.QueueDelay > 0 {
+		return nil, errors.New("config.pbtxt: dynamic_batching.max_queue_delay_microseconds: the model generates, and takes requests in at every step; remove it")
 	}
 	drafting, draft, err := s.flags.drafting(h.loaded, s.flags.device, ofDraft)
 	if err != nil {

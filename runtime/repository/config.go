@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/encoding/prototext"
 
@@ -17,16 +18,20 @@ import (
 	"llmc/runtime/server/inference"
 )
 
+// longestDelay bounds how long a step may wait for requests.
+const longestDelay = time.Minute
+
 // maxConfig bounds a configuration, in bytes.
 const maxConfig = 64 << 10
 
 // Config is what a model's config.pbtxt asks for. Zero values leave what the command line says.
 type Config struct {
-	MaxSequences  int   // max_batch_size
-	MaxContext    int   // parameter max_context
-	MaxStepTokens int   // parameter max_step_tokens
-	KVBytes       int64 // parameter kv_memory
-	QueueLimit    int   // dynamic_batching.default_queue_policy.max_queue_size
+	MaxSequences  int           // max_batch_size
+	MaxContext    int           // parameter max_context
+	MaxStepTokens int           // parameter max_step_tokens
+	KVBytes       int64         // parameter kv_memory
+	QueueLimit    int           // dynamic_batching.default_queue_policy.max_queue_size
+	QueueDelay    time.Duration // dynamic_batching.max_queue_delay_microseconds, of encoders
 	Inputs        []string
 	Outputs       []string
 
@@ -119,9 +124,11 @@ func takeBatching(c *Config, m *inference.ModelConfig, _ string) error {
 	}
 	c.MaxSequences = int(m.MaxBatchSize)
 	batching := m.GetDynamicBatching()
-	if delay := batching.GetMaxQueueDelayMicroseconds(); delay > 0 {
-		return errors.New("dynamic_batching.max_queue_delay_microseconds: steps do not wait for requests; remove it")
+	delay := batching.GetMaxQueueDelayMicroseconds()
+	if delay > uint64(longestDelay.Microseconds()) {
+		return fmt.Errorf("max_queue_delay_microseconds is %d: at most %v", delay, longestDelay)
 	}
+	c.QueueDelay = time.Duration(delay) * time.Microsecond
 	size := batching.GetDefaultQueuePolicy().GetMaxQueueSize()
 	if size > math.MaxInt32 {
 		return fmt.Errorf("max_queue_size is %d: at most %d", size, math.MaxInt32)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestConfig(t *testing.T) {
@@ -14,7 +15,7 @@ func TestConfig(t *testing.T) {
 		input [ { name: "text_input" data_type: TYPE_STRING dims: [ -1 ] } ]
 		output { name: "text_output" data_type: TYPE_STRING dims: -1 }
 		instance_group [ { count: 1 kind: KIND_AUTO } ]
-		dynamic_batching { preferred_batch_size: [ 4, 8 ] default_queue_policy { max_queue_size: 5 } }
+		dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 2500 default_queue_policy { max_queue_size: 5 } }
 		default_model_filename: "engine.plan"
 		model_transaction_policy { decoupled: true }
 		parameters { key: "kv_memory" value { string_value: "1G" } }
@@ -23,26 +24,27 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.MaxSequences != 8 || c.KVBytes != 1<<30 || c.MaxContext != 512 || c.QueueLimit != 5 || c.file != "engine.plan" || !slices.Equal(c.Inputs, []string{"text_input"}) {
+	if c.MaxSequences != 8 || c.KVBytes != 1<<30 || c.MaxContext != 512 || c.QueueLimit != 5 || c.QueueDelay != 2500*time.Microsecond || c.file != "engine.plan" || !slices.Equal(c.Inputs, []string{"text_input"}) {
 		t.Errorf("%+v", c)
 	}
 	for text, want := range map[string]string{
-		`sequence_batching { }`:                                            "unknown field: sequence_batching",
-		`optimization { cuda { graphs: true } }`:                           "unknown field: optimization",
-		`model_warmup { name: "w" }`:                                       "unknown field: model_warmup",
-		`input { name: "x" reshape { shape: [ 1 ] } }`:                     "unknown field: reshape",
-		`instance_group { gpus: [ 0 ] }`:                                   "unknown field: gpus",
-		`instance_group { count: 2 }`:                                      "leave count at 1",
-		`instance_group { kind: KIND_GPU }`:                                "KIND_GPU",
-		`name: "other"`:                                                    "the directory is called",
-		`platform: "onnxruntime_onnx"`:                                     "onnxruntime_onnx",
-		`backend: "python"`:                                                "python",
-		`response_cache { enable: true }`:                                  "response_cache",
-		`default_model_filename: "../../etc/passwd"`:                       "default_model_filename",
-		`default_model_filename: ".."`:                                     "default_model_filename",
-		`max_batch_size: -1`:                                               "max_batch_size",
-		`parameters { key: "gpt_model_type" value { string_value: "x" } }`: "gpt_model_type",
-		`parameters { key: "kv_memory" value { string_value: "much" } }`:   "is not a size",
+		`sequence_batching { }`:                                                   "unknown field: sequence_batching",
+		`optimization { cuda { graphs: true } }`:                                  "unknown field: optimization",
+		`model_warmup { name: "w" }`:                                              "unknown field: model_warmup",
+		`input { name: "x" reshape { shape: [ 1 ] } }`:                            "unknown field: reshape",
+		`instance_group { gpus: [ 0 ] }`:                                          "unknown field: gpus",
+		`instance_group { count: 2 }`:                                             "leave count at 1",
+		`instance_group { kind: KIND_GPU }`:                                       "KIND_GPU",
+		`name: "other"`:                                                           "the directory is called",
+		`platform: "onnxruntime_onnx"`:                                            "onnxruntime_onnx",
+		`backend: "python"`:                                                       "python",
+		`response_cache { enable: true }`:                                         "response_cache",
+		`default_model_filename: "../../etc/passwd"`:                              "default_model_filename",
+		`default_model_filename: ".."`:                                            "default_model_filename",
+		`dynamic_batching { max_queue_delay_microseconds: 18446744073709551615 }`: "at most 1m0s",
+		`max_batch_size: -1`:                                                      "max_batch_size",
+		`parameters { key: "gpt_model_type" value { string_value: "x" } }`:        "gpt_model_type",
+		`parameters { key: "kv_memory" value { string_value: "much" } }`:          "is not a size",
 		`name: "m`:                       "unexpected EOF",
 		`name: "m" name: "m"`:            "non-repeated field",
 		strings.Repeat("#", maxConfig+1): "at most",

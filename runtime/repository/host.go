@@ -190,6 +190,9 @@ func (h *Host) change(ctx context.Context, s *source, later []string, serving bo
 		m, err := h.load(ctx, Plan{Name: s.name, Version: number, Path: v.path, Config: s.config, Later: rest, Serving: serving})
 		if err != nil {
 			h.note(s.name, number, v.stamp, err)
+			if s.config == nil { // the command line named its file
+				return err
+			}
 			return fmt.Errorf("model %s version %s: %w", s.name, number, err)
 		}
 		loaded, offered = append(loaded, m), append(offered, m)

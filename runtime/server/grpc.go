@@ -40,6 +40,7 @@ var openMethods = map[string]bool{
 // ServeGRPC answers gRPC calls of ln until Shutdown: service inference.GRPCInferenceService, grpc.health.v1.Health and reflection. It is called once at most.
 func (s *Server) ServeGRPC(ln net.Listener) error {
 	l := newListener(ln, s.config.Limits.WriteTimeout)
+	l.most = s.config.Limits.Connections
 	g := s.newGRPC()
 	s.mu.Lock()
 	if s.stopped || s.grpc != nil {

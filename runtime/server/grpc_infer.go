@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
@@ -101,29 +102,36 @@ const streamCalls = 64
 func (g *grpcService) ModelStreamInfer(stream grpc.BidiStreamingServer[inference.ModelInferRequest, inference.ModelStreamInferResponse]) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	calls := &callStream{server: g.server, stream: stream, places: make(chan struct{}, streamCalls)}
-	defer calls.close()
+	calls := &callStream{server: g.server, stream: stream, places: make(chan struct{}, streamCalls), unread: make(chan struct{})}
 	received := make(chan error, 1)
 	go func() { received <- calls.receive(ctx) }() // ends with the stream, which ends when this function has returned
 	select {
 	case err := <-received:
 		if errors.Is(err, io.EOF) { // there are no more requests; those that run are answered
-			calls.close()
-			return nil
+			return calls.rest()
 		}
 		cancel()
+		calls.close()
 		return err
+	case <-calls.unread: // what is being sent ends with the stream, and so do the requests: there is nothing to wait for
+		return errUnread
 	case <-g.server.base.Done():
 		cancel()
+		calls.close()
 		return errStopping
 	}
 }
+
+// errUnread ends a stream whose client does not read.
+var errUnread = &apiError{status: statusClientGone, kind: kindRequest, code: "client_closed_request", message: "the client does not read the answers"}
 
 // callStream is a stream of requests and answers.
 type callStream struct {
 	server *Server
 	stream grpc.BidiStreamingServer[inference.ModelInferRequest, inference.ModelStreamInferResponse]
 	places chan struct{}
+	unread chan struct{} // closed when the client has not read an answer for as long as a write may take
+	once   sync.Once
 
 	mu      sync.Mutex // held while an answer is sent
 	closed  bool       // no request begins any more
@@ -136,6 +144,21 @@ func (c *callStream) close() {
 	c.closed = true
 	c.mu.Unlock()
 	c.running.Wait()
+}
+
+// rest waits for the requests that run while the client reads their answers.
+func (c *callStream) rest() error {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.close()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-c.unread:
+		return errUnread
+	}
 }
 
 // receive begins the requests of the stream until it ends.
@@ -184,5 +207,6 @@ func (c *callStream) send(failure string, a *inference.ModelInferResponse, last 
 	a.Parameters = map[string]*inference.InferParameter{finalResponse: {ParameterChoice: &inference.InferParameter_BoolParam{BoolParam: last}}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer time.AfterFunc(c.server.config.Limits.WriteTimeout, func() { c.once.Do(func() { close(c.unread) }) }).Stop()
 	return c.stream.Send(&inference.ModelStreamInferResponse{ErrorMessage: failure, InferResponse: a})
 }

@@ -13,6 +13,9 @@ import (
 func (s *Server) Offer(ctx context.Context, name string, versions ...*Model) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
+	if s.inflight.isDraining() { // nobody would close them
+		return errStopping
+	}
 	if m := s.models.named(name); m != nil && m.Adapter != nil {
 		return invalid("model", "invalid_value", "the name %.200q is that of an adapter: unload it first", name)
 	}

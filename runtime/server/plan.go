@@ -55,8 +55,8 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 	}, e, nil
 }
 
-// NewEncoder offers a loaded plan of an encoder under a name. It starts the loop that computes; closing the returned service ends it.
-func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, queueLimit int) (Model, *encode.Service, error) {
+// NewEncoder offers a loaded plan of an encoder under a name; a step with room for more sequences waits for delay. It starts the loop that computes; closing the returned service ends it.
+func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, queueLimit int, delay time.Duration) (Model, *encode.Service, error) {
 	tok, err := loaded.Tokenizer()
 	if err != nil {
 		return Model{}, nil, err
@@ -65,7 +65,7 @@ func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry,
 	if err != nil {
 		return Model{}, nil, err
 	}
-	service := encode.NewService(e, queueLimit)
+	service := encode.NewService(e, queueLimit, delay)
 	limits, pages := loaded.Model.Limits()
 	observed, leave := registry.Model(metrics.ModelOptions{
 		Name: name, MaxContext: e.MaxTokens(), PageSize: limits.PageSize, Pages: pages,

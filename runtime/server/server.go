@@ -194,9 +194,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			l.closeConns(true)
 		}
 	}
+	s.loading.Lock() // what is being loaded is offered, and closed, or refused
 	for _, m := range s.models.where(func(*Model) bool { return true }) {
 		s.retire(m)
 	}
+	s.loading.Unlock()
 	s.retiring.Wait()
 	return err
 }
