@@ -221,7 +221,7 @@ func TestAdaptersThatAreRefused(t *testing.T) {
 		{ts.load("x", plantest.AdapterDir(t, 1, plantest.DemoModules(17, "self_attn.q_proj"), nil)), 400, "its rank 17 is greater than --max-lora-rank 16"},
 		{ts.load("x", plantest.AdapterDir(t, 1, []plantest.Module{{Name: "model.layers.7.self_attn.q_proj", In: 256, Out: 256, Rank: 2}}, nil)), 400, "is it of another model?"},
 		{ts.do("POST", "/v1/load_lora_adapter", `{"lora_name":"x","lora_path":7}`), 400, "lora_path: must be a string"},
-		{ts.do("POST", "/v1/load_lora_adapter", `{"lora_name":"x","lora_path":"y","load_inplace":true}`), 400, "unknown parameter \\\"load_inplace\\\""},
+		{ts.do("POST", "/v1/load_lora_adapter", `{"lora_name":"x","lora_path":"y","load_in_place":true}`), 400, "unknown parameter \\\"load_in_place\\\""},
 		{ts.do("POST", "/v1/load_lora_adapter", `[]`), 400, "must be a JSON object"},
 		{ts.do("POST", "/v1/load_lora_adapter", `{"lora_name":"x","lora_path":"y","base_model_name":"other"}`), 400, "takes no adapters here"},
 		{ts.unload("demo"), 404, "no adapter is called"},

@@ -142,6 +142,7 @@ func (b *batch) pump(c *choice) {
 		}
 		usage := c.gen.Usage()
 		clock.end(event.Finish, usage)
+		b.req.model.stats.add(event.Err == nil && event.Finish != runtime.FinishAbort, event.Time.Sub(b.arrived), event.Time)
 		b.inbox.put(arrival{choice: c, event: event, usage: usage})
 		return
 	}

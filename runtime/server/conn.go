@@ -19,6 +19,7 @@ type listener struct {
 	net.Listener
 	writeTimeout time.Duration
 	room         *room
+	most         int // connections at a time: others are closed at once; 0: any number
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
@@ -37,6 +38,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	wait := shortest
 	for {
 		nc, err := l.Listener.Accept()
+		if err == nil && l.full() {
+			_ = nc.Close()
+			continue
+		}
 		if err == nil {
 			return l.adopt(nc), nil
 		}
@@ -50,6 +55,12 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 	}
+}
+
+func (l *listener) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.most > 0 && len(l.open) >= l.most
 }
 
 func passes(err error) bool {

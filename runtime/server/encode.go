@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -94,48 +93,7 @@ func readEncodingFormat(r *request, v strictjson.Value) *apiError {
 
 // encoded computes a request of an encoder that the table of fields describes.
 func (s *Server) encoded(c *fasthttp.RequestCtx, on endpoints, answer func(ctx context.Context, r *request) error) error {
-	return s.encodedOf(c, func() (*request, error) { return s.decode(on, c.PostBody()) }, answer)
-}
-
-// encodedOf computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.
-func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, error), answer func(ctx context.Context, r *request) error) error {
-	arrived := time.Now()
-	limits, err := readTimeouts(&c.Request.Header)
-	if err != nil {
-		return err
-	}
-	if !s.inflight.enter() {
-		return errStopping
-	}
-	defer s.inflight.leave()
-	v, err := s.admit(c)
-	if err != nil {
-		return err
-	}
-	var r *request
-	defer func() {
-		if r == nil {
-			v.leave(0)
-		} else {
-			v.leave(r.encodedTokens)
-		}
-	}()
-	r, err = decode()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(s.base)
-	defer cancel(nil)
-	unwatch := watchPeer(c.Conn(), func() { cancel(errClientGone) })
-	defer unwatch()
-	bounded, end := limits.tighter(r.timeouts).bound(ctx, arrived)
-	defer end()
-	if err := answer(bounded, r); err != nil {
-		refusal := s.asAPIError(err)
-		r.model.Metrics.Rejected(refusal.code)
-		return refusal
-	}
-	return nil
+	return s.encodeFor(overHTTP(c), func() (*request, error) { return s.decode(on, c.PostBody()) }, answer)
 }
 
 // sequence makes the sequence of texts for a request; field is where they are from.

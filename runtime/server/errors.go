@@ -100,6 +100,10 @@ func (s *Server) asAPIError(err error) *apiError {
 	if errors.As(err, &e) {
 		return e
 	}
+	var repository *RepositoryError
+	if errors.As(err, &repository) {
+		return repository.refusal()
+	}
 	var field *runtime.FieldError
 	if errors.As(err, &field) {
 		return invalid(field.Field, "invalid_value", "%s", field.Error())

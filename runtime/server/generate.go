@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -15,51 +14,24 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, speak speaking) 
 
 // answer answers a request for generations, whole or as a stream.
 func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error), speak speaking) error {
-	arrived := time.Now()
-	limits, err := readTimeouts(&c.Request.Header)
+	b, end, err := s.begin(overHTTP(c), func() (*request, error) {
+		r, err := decode()
+		if err == nil && r.stream && !c.Request.Header.IsHTTP11() {
+			return nil, invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
+		}
+		return r, err
+	})
 	if err != nil {
 		return err
 	}
-	if !s.inflight.enter() {
-		return errStopping
-	}
-	v, err := s.admit(c)
-	if err != nil {
-		s.inflight.leave()
-		return err
-	}
-	end := func() {
-		v.leave(0)
-		s.inflight.leave()
-	}
-	streaming := false // then the stream ends it all
+	streaming := false // then the stream ends it
 	defer func() {
 		if !streaming {
 			end()
 		}
 	}()
-	r, err := decode()
-	if err != nil {
-		return err
-	}
-	if r.stream && !c.Request.Header.IsHTTP11() {
-		return invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
-	}
-	r.base.FirstToken, r.base.Deadline = limits.tighter(r.timeouts).from(arrived)
-	b, err := s.begin(c, r, v)
-	if err != nil {
-		return err
-	}
-	unwatch := watchPeer(c.Conn(), func() { b.cancel(errClientGone) })
-	end = func() {
-		unwatch()
-		b.close()
-		used := b.usage()
-		v.leave(used.PromptTokens + used.OutputTokens)
-		s.inflight.leave()
-	}
-	words := speak(s, r)
-	if r.stream {
+	words := speak(s, b.req)
+	if b.req.stream {
 		s.stream(c, b, words, end)
 		streaming = true
 		return nil
@@ -70,26 +42,6 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	c.SetContentType("application/json")
 	c.SetBody(words.whole(nil, b))
 	return nil
-}
-
-// begin starts the generations of a request within the quotas of its key.
-func (s *Server) begin(c *fasthttp.RequestCtx, r *request, v *visit) (*batch, error) {
-	if err := r.prepare(v); err != nil {
-		return nil, err
-	}
-	if refusal := v.reserve(r.mostTokens(), s.now(), &c.Response.Header); refusal != nil {
-		return nil, refusal
-	}
-	return s.start(r)
-}
-
-// prepare gives a request what its key has, and makes tokens of its texts and a grammar of what constrains it.
-func (r *request) prepare(v *visit) error {
-	v.apply(r)
-	if err := r.encode(); err != nil {
-		return err
-	}
-	return r.compile()
 }
 
 // gather waits for all choices to end.

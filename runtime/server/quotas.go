@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 // bucket is what may be used of a quota by the minute: it fills up steadily to a minute's worth, and may be overdrawn.
@@ -29,14 +27,17 @@ func (b *bucket) until(amount float64, perMinute int) time.Duration {
 	return time.Duration(max(0, amount-b.left) / (float64(perMinute) / 60) * float64(time.Second))
 }
 
+// telling sets a header of an answer; nil: it has none.
+type telling func(name, value string)
+
 // tell says in the headers of OpenAI's API what is left of a quota, and after how long all of it is there again.
-func (b *bucket) tell(h *fasthttp.ResponseHeader, of string, perMinute int) {
+func (b *bucket) tell(tell telling, of string, perMinute int) {
 	if perMinute == 0 {
 		return
 	}
-	h.Set("X-Ratelimit-Limit-"+of, strconv.Itoa(perMinute))
-	h.Set("X-Ratelimit-Remaining-"+of, strconv.Itoa(max(0, int(b.left))))
-	h.Set("X-Ratelimit-Reset-"+of, b.until(float64(perMinute), perMinute).Round(time.Millisecond).String())
+	tell("X-Ratelimit-Limit-"+of, strconv.Itoa(perMinute))
+	tell("X-Ratelimit-Remaining-"+of, strconv.Itoa(max(0, int(b.left))))
+	tell("X-Ratelimit-Reset-"+of, b.until(float64(perMinute), perMinute).Round(time.Millisecond).String())
 }
 
 // keyUse is what a key has done lately.
@@ -45,19 +46,19 @@ type keyUse struct {
 	requests, tokens bucket
 }
 
-// visit is a request under the quotas of its key. A nil one has no key, and no bounds.
-type visit struct {
+// allowance is what a request may do under the quotas of its key. A nil one has no key, and no bounds.
+type allowance struct {
 	keys     *Keys
 	rule     *keyRule
 	reserved int // tokens
 }
 
-// enter lets a request of a key begin, or refuses it and says when to come again. The visit ends with leave. h gets the headers of both.
-func (k *Keys) enter(rule *keyRule, now time.Time, h *fasthttp.ResponseHeader) (*visit, *apiError) {
+// enter lets a request of a key begin, or refuses it and says when to come again. It ends with leave. tell gets the headers of both.
+func (k *Keys) enter(rule *keyRule, now time.Time, tell telling) (*allowance, *apiError) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	use := k.use(rule, now)
-	defer use.tell(rule, h)
+	defer use.tell(rule, tell)
 	switch {
 	case rule.atOnce > 0 && use.running >= rule.atOnce:
 		return nil, &apiError{status: 429, kind: kindRateLimit, code: "too_many_concurrent_requests", retry: time.Second,
@@ -69,7 +70,7 @@ func (k *Keys) enter(rule *keyRule, now time.Time, h *fasthttp.ResponseHeader) (
 	}
 	use.requests.left--
 	use.running++
-	return &visit{keys: k, rule: rule}, nil
+	return &allowance{keys: k, rule: rule}, nil
 }
 
 func exceeded(b *bucket, amount float64, perMinute int, message string) *apiError {
@@ -88,48 +89,51 @@ func (k *Keys) use(rule *keyRule, now time.Time) *keyUse {
 	return use
 }
 
-func (u *keyUse) tell(rule *keyRule, h *fasthttp.ResponseHeader) {
-	u.requests.tell(h, "Requests", rule.perMinute)
-	u.tokens.tell(h, "Tokens", rule.tokensPerMinute)
+func (u *keyUse) tell(rule *keyRule, tell telling) {
+	if tell == nil {
+		return
+	}
+	u.requests.tell(tell, "Requests", rule.perMinute)
+	u.tokens.tell(tell, "Tokens", rule.tokensPerMinute)
 }
 
 // reserve takes the tokens that a request may use from its key's quota: those of its prompts, and those of outputs that it bounds itself. More than a
 // minute's worth needs all of that and leaves a debt, as outputs do that no one bounded.
-func (v *visit) reserve(tokens int, now time.Time, h *fasthttp.ResponseHeader) *apiError {
-	if v == nil || v.rule.tokensPerMinute == 0 {
+func (a *allowance) reserve(tokens int, now time.Time, tell telling) *apiError {
+	if a == nil || a.rule.tokensPerMinute == 0 {
 		return nil
 	}
-	v.keys.mu.Lock()
-	defer v.keys.mu.Unlock()
-	use, perMinute := v.keys.use(v.rule, now), v.rule.tokensPerMinute
-	defer use.tell(v.rule, h)
+	a.keys.mu.Lock()
+	defer a.keys.mu.Unlock()
+	use, perMinute := a.keys.use(a.rule, now), a.rule.tokensPerMinute
+	defer use.tell(a.rule, tell)
 	if need := float64(min(tokens, perMinute)); use.tokens.left < need {
 		return exceeded(&use.tokens, need, perMinute,
 			fmt.Sprintf("the key may use %d tokens a minute, %d of which are left; the request may use %d", perMinute, max(0, int(use.tokens.left)), tokens))
 	}
 	use.tokens.left -= float64(tokens)
-	v.reserved = tokens
+	a.reserved = tokens
 	return nil
 }
 
-// leave ends a visit that has used so many tokens: what was reserved beyond them is given back.
-func (v *visit) leave(used int) {
-	if v == nil {
+// leave ends a request that has used so many tokens: what was reserved beyond them is given back.
+func (a *allowance) leave(used int) {
+	if a == nil {
 		return
 	}
-	v.keys.mu.Lock()
-	defer v.keys.mu.Unlock()
-	use := v.keys.used[v.rule.sum]
+	a.keys.mu.Lock()
+	defer a.keys.mu.Unlock()
+	use := a.keys.used[a.rule.sum]
 	use.running--
-	use.tokens.left = min(float64(v.rule.tokensPerMinute), use.tokens.left+float64(v.reserved-used))
+	use.tokens.left = min(float64(a.rule.tokensPerMinute), use.tokens.left+float64(a.reserved-used))
 }
 
 // apply gives a request what its key has.
-func (v *visit) apply(r *request) {
-	if v == nil {
+func (a *allowance) apply(r *request) {
+	if a == nil {
 		return
 	}
-	rule := v.rule
+	rule := a.rule
 	r.base.Priority = max(r.base.Priority, rule.priority)
 	r.base.Tenant, r.base.Share = string(rule.sum[:]), rule.share
 	if !rule.shared {

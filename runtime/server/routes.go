@@ -114,8 +114,7 @@ func (s *Server) guarded(row route, c *fasthttp.RequestCtx) (err error) {
 	}()
 	if row.access == withKey || row.access == withMetrics && !s.config.OpenMetrics {
 		if !s.authorized(&c.Request.Header) && !(row.method == "" && string(c.Method()) == "OPTIONS") {
-			return &apiError{status: 401, kind: kindRequest, code: "invalid_api_key",
-				message: "this server needs an API key: send it as Authorization: Bearer KEY"}
+			return errKey
 		}
 	}
 	if row.method == "POST" && !mayBeJSON(&c.Request.Header) {
@@ -123,6 +122,9 @@ func (s *Server) guarded(row route, c *fasthttp.RequestCtx) (err error) {
 	}
 	return row.handle(s, c)
 }
+
+// errKey is what a request without a valid key is answered.
+var errKey = &apiError{status: 401, kind: kindRequest, code: "invalid_api_key", message: "this server needs an API key: send it as Authorization: Bearer KEY"}
 
 // metricMethod bounds the label: methods of unknown routes are the peer's choice.
 func (r route) metricMethod() string {
@@ -132,16 +134,16 @@ func (r route) metricMethod() string {
 	return r.method
 }
 
-// admit counts a request for its key; the visit is nil where keys are not set.
-func (s *Server) admit(c *fasthttp.RequestCtx) (*visit, error) {
+// admit counts a request for its key, which is nil where keys are not set.
+func (s *Server) admit(from caller) (*allowance, error) {
 	if s.config.Keys == nil {
 		return nil, nil
 	}
-	key := s.config.Keys.of(c.Request.Header.Peek("Authorization"))
+	key := s.config.Keys.of(from.authorization)
 	if key == nil { // it was there a moment ago
 		return nil, nil
 	}
-	v, refusal := s.config.Keys.enter(key, s.now(), &c.Response.Header)
+	v, refusal := s.config.Keys.enter(key, s.now(), from.tell)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -180,7 +182,7 @@ func (s *Server) requestID(c *fasthttp.RequestCtx) string {
 
 // bodyLimits is asked when a header has been read: from then on the body has its own time, and a stranger's little room.
 func (s *Server) bodyLimits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	limits := fasthttp.RequestConfig{ReadTimeout: s.config.Limits.BodyTimeout, MaxRequestBodySize: s.config.Limits.BodyBytes}
+	limits := fasthttp.RequestConfig{ReadTimeout: s.config.Limits.BodyTimeout, MaxRequestBodySize: s.bodyBytes()}
 	if !s.authorized(h) {
 		limits.MaxRequestBodySize = min(strangerBody, limits.MaxRequestBodySize)
 	}
@@ -198,7 +200,7 @@ func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
 		answer.message = fmt.Sprintf("the header is larger than %d bytes", s.config.Limits.HeaderBytes)
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		answer.status, answer.code = 413, "body_too_large"
-		answer.message = fmt.Sprintf("the body is larger than %d bytes", s.config.Limits.BodyBytes)
+		answer.message = fmt.Sprintf("the body is larger than %d bytes", s.bodyBytes())
 		if !s.authorized(&c.Request.Header) {
 			answer.message = "the body of a request without a valid API key is not read"
 		}

@@ -9,19 +9,20 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"google.golang.org/grpc"
 
 	"llmc/runtime/metrics"
 )
 
 // Config says what a server offers and to whom.
 type Config struct {
-	Models  []Model
-	Version string
+	Models     []Model    // that are offered from the beginning
+	Repository Repository // of which models are loaded and unloaded by requests; nil: none are
+	Version    string
 
 	Metrics     *metrics.Registry // nil: no /metrics
 	OpenMetrics bool              // /metrics needs no key
@@ -87,16 +88,20 @@ const strangerBody = 64 << 10
 type Server struct {
 	config  Config
 	models  *modelTable
-	loading sync.Mutex // adapters are loaded one after the other: each reads a file
-	http    *fasthttp.Server
+	loading sync.Mutex // what is offered changes one after the other: loading reads files
+	// retiring are models that are offered no more, while requests have them.
+	retiring sync.WaitGroup
+	http     *fasthttp.Server
 	// certificate is nil when TLS is off.
 	certificate *reloaded[*tls.Certificate]
 	log         *slog.Logger
 	inflight    inflight
 	room        room
+	imageBodies bool // bodies may be larger where a model reads images: nobody said how large
 
 	mu        sync.Mutex
 	listeners []*listener
+	grpc      *grpc.Server // nil: no gRPC is served
 	stopped   bool
 
 	// Every request's context ends with this one.
@@ -117,9 +122,7 @@ func New(config Config) (*Server, error) {
 	if s.models, err = newModelTable(config.Models); err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(s.models.list, (*Model).readsImages) {
-		fill(&config.Limits.BodyBytes, imageBody)
-	}
+	s.imageBodies = config.Limits.BodyBytes <= 0
 	s.config.Limits = config.Limits.orDefaults()
 	if s.certificate, err = s.loadCertificate(); err != nil {
 		return nil, err
@@ -137,7 +140,7 @@ func New(config Config) (*Server, error) {
 		WriteBufferSize:    8 << 10,
 		ReadTimeout:        limits.HeaderTimeout,
 		IdleTimeout:        limits.IdleTimeout,
-		MaxRequestBodySize: limits.BodyBytes,
+		MaxRequestBodySize: s.bodyBytes(),
 		// Thousands of idle connections must cost no buffers.
 		ReduceMemoryUsage:            true,
 		DisablePreParseMultipartForm: true,
@@ -171,7 +174,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // Shutdown ends the server: requests that run are finished, new ones are refused with 503, and when the last has been answered
-// all connections are closed. What still runs when ctx ends is cancelled, and the cause returned. Calling it again with a
+// all connections and all models are closed. What still runs when ctx ends is cancelled, and the cause returned. Calling it again with a
 // context that has ended hurries a Shutdown that waits.
 func (s *Server) Shutdown(ctx context.Context) error {
 	var err error
@@ -185,6 +188,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopped = true
 	listeners := s.listeners
 	s.mu.Unlock()
+	s.stopGRPC()
 	for _, l := range listeners {
 		_ = l.Close()
 		l.closeConns(false) // fasthttp would wait for connections that never spoke
@@ -198,7 +202,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			l.closeConns(true)
 		}
 	}
+	s.loading.Lock() // what is being loaded is offered, and closed, or refused
+	for _, m := range s.models.where(func(*Model) bool { return true }) {
+		s.retire(m)
+	}
+	s.loading.Unlock()
+	s.retiring.Wait()
 	return err
+}
+
+// bodyBytes is how large a body may be now.
+func (s *Server) bodyBytes() int {
+	if s.imageBodies && len(s.models.where((*Model).readsImages)) > 0 {
+		return imageBody
+	}
+	return s.config.Limits.BodyBytes
 }
 
 // loadCertificate reads the TLS files, if the configuration names any; they are read again when they change.
