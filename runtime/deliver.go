@@ -46,6 +46,7 @@ func (g *generation) Cancel() {
 	e := g.engine
 	e.mu.Lock()
 	e.sched.Abort(g.seq)
+	e.publish()
 	e.mu.Unlock()
 	e.signal()
 }
@@ -135,6 +136,7 @@ func (e *Engine) hand(g *generation, o *sched.Output, now time.Time) (ended bool
 func (e *Engine) drop(g *generation) {
 	e.mu.Lock()
 	e.sched.Drop(g.seq)
+	e.publish()
 	e.mu.Unlock()
 }
 

@@ -38,16 +38,21 @@ const (
 
 // Observer is told what the step loop does, on its goroutine: methods must neither wait nor allocate.
 type Observer interface {
-	// Step is called after every step, with the prompt and output tokens that were computed.
-	Step(tokens int)
+	// Step is called after every step.
+	Step(StepFacts)
 	// Phases is called at the end of every generation that has output: the time in the queue, from there to the first token, and
 	// from there to the last.
 	Phases(queued, prefill, decode time.Duration)
 }
 
-// StepTimer is an Observer that also wants the times of every step: the device's, and the host's for everything else, which the device may have been working through.
-type StepTimer interface {
-	StepTimes(device, host time.Duration)
+// StepFacts is what a step was.
+type StepFacts struct {
+	Tokens    int  // of prompts and outputs, and guesses
+	Sequences int  // that had a part in it
+	Prompts   bool // it took in prompts: some of its tokens were not the last of their sequence
+	Failed    bool
+	Device    time.Duration // that the device took
+	Host      time.Duration // scheduling and handing out, which the device may have been working through
 }
 
 // Engine runs the requests for one model. Its loop goroutine alone drives the device; every other method may be called from
@@ -59,7 +64,6 @@ type Engine struct {
 	options   Options
 	limits    engine.Settings
 	starter   engine.Starter // nil: the model computes a step at a time
-	timer     StepTimer      // nil: not wanted
 	drafter   *drafter       // the loop's own; nil: no guesses are made
 	pace      *pace          // likewise
 	painter   *painter       // likewise; nil: prompts have no images
@@ -69,9 +73,9 @@ type Engine struct {
 	sched    *sched.Scheduler
 	adapters adapterTable
 	keys     pictureKeys
-	live     int  // generations whose last event has not been put
-	draining bool // no more submissions
-	closed   bool
+	live     int         // generations whose last event has not been put
+	draining atomic.Bool // no more submissions
+	closed   atomic.Bool
 	empty    chan struct{} // closed when draining and nothing is live
 
 	pictureBytes int64 // of live generations
@@ -80,6 +84,7 @@ type Engine struct {
 	done chan struct{} // closed when the loop has ended
 	lost chan struct{} // closed when the device is lost
 	pulse
+	snapshot snapshot // written under the lock, whenever the scheduler has changed
 
 	// The loop's own.
 	flights  []*flight // oldest first
@@ -154,13 +159,13 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 	}
 	e.starter, _ = model.(engine.Starter)
+	e.publish()
 	if e.painter, err = newPainter(model, &e.info, limits.PageSize); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
 	if e.painter != nil && e.starter != nil {
 		return nil, fmt.Errorf("model %s: the device reads no images; use cpu", info.Name)
 	}
-	e.timer, _ = options.Observer.(StepTimer)
 	if e.drafter, err = newDrafter(&e.options, info.Vocab, &p.costs); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
@@ -176,8 +181,8 @@ func (e *Engine) MaxSource() int { return e.sched.MaxSource() }
 // Drain refuses new requests and waits until those accepted have ended, or ctx has. It may be called more than once.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
-	if !e.draining {
-		e.draining = true
+	if !e.draining.Load() {
+		e.draining.Store(true)
 		e.checkEmpty()
 	}
 	e.mu.Unlock()
@@ -193,9 +198,9 @@ func (e *Engine) Drain(ctx context.Context) error {
 // belongs to the caller.
 func (e *Engine) Close() error {
 	e.mu.Lock()
-	e.closed = true
-	if !e.draining {
-		e.draining = true
+	e.closed.Store(true)
+	if !e.draining.Load() {
+		e.draining.Store(true)
 		e.checkEmpty()
 	}
 	e.mu.Unlock()
@@ -207,7 +212,7 @@ func (e *Engine) Close() error {
 
 // checkEmpty tells those who drain when nothing is live. The caller holds the lock.
 func (e *Engine) checkEmpty() {
-	if e.draining && e.live == 0 {
+	if e.draining.Load() && e.live == 0 {
 		close(e.empty)
 	}
 }
@@ -222,10 +227,11 @@ func (e *Engine) signal() {
 
 // pulse is what the loop says about its progress.
 type pulse struct {
-	steps, failures       atomic.Uint64
-	streak                atomic.Uint64 // failures since the last good step
-	deviceTime, hostTime  atomic.Int64  // nanoseconds in all
-	lastStep, stepStarted atomic.Int64  // Unix nanoseconds; 0: never, not in a step
-	lastFailure           atomic.Pointer[error]
-	gone                  atomic.Pointer[error] // why the device is lost
+	steps, failures      atomic.Uint64
+	streak               atomic.Uint64 // failures since the last good step
+	deviceTime, hostTime atomic.Int64  // nanoseconds in all
+	lastStep             atomic.Int64  // Unix nanoseconds; 0: never
+	turn                 atomic.Int64  // when the loop began what it does, Unix nanoseconds; 0: it waits for work
+	lastFailure          atomic.Pointer[error]
+	gone                 atomic.Pointer[error] // why the device is lost
 }

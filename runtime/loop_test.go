@@ -273,14 +273,16 @@ type observer struct {
 	tokens []int
 	phases [][3]time.Duration
 	times  [][2]time.Duration
+	facts  []StepFacts
 }
 
-func (o *observer) Step(tokens int) { o.tokens = append(o.tokens, tokens) }
+func (o *observer) Step(f StepFacts) {
+	o.tokens = append(o.tokens, f.Tokens)
+	o.times = append(o.times, [2]time.Duration{f.Device, f.Host})
+	o.facts = append(o.facts, f)
+}
 func (o *observer) Phases(q, p, d time.Duration) {
 	o.phases = append(o.phases, [3]time.Duration{q, p, d})
-}
-func (o *observer) StepTimes(dev, hst time.Duration) {
-	o.times = append(o.times, [2]time.Duration{dev, hst})
 }
 
 func TestObserverAndStats(t *testing.T) {
@@ -304,6 +306,9 @@ func TestObserverAndStats(t *testing.T) {
 		}
 		if len(o.times) != 11 || o.times[3] != [2]time.Duration{s, 0} {
 			t.Errorf("times %v", o.times)
+		}
+		if f := o.facts; !f[0].Prompts || f[1].Prompts || f[0].Sequences != 1 || f[0].Failed { // the second ends the prompt with a single token
+			t.Errorf("facts %+v", f[:2])
 		}
 		if got := b.Usage(); got != (Usage{PromptTokens: 5, CachedTokens: 4, OutputTokens: 5}) {
 			t.Errorf("usage %+v", got)

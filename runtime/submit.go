@@ -19,7 +19,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
 	g := e.newGeneration(&r)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.draining {
+	if e.draining.Load() {
 		return nil, ErrDraining
 	}
 	if err := r.Adapter.use(e); err != nil {
@@ -36,6 +36,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
 		return nil, ErrQueueFull
 	}
 	g.seq = seq
+	e.publish()
 	e.pictureBytes += g.pictureBytes
 	g.leave = context.AfterFunc(ctx, g.Cancel)
 	e.live++
