@@ -1,7 +1,11 @@
 package metrics
 
 import (
+	"maps"
+	"math"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -14,65 +18,157 @@ type Load struct {
 	Running int     // sequences that take part in steps
 	Waiting int     // requests in the queue
 	KVUsage float64 // share of the KV pages in use, 0 to 1
+	Held    int     // KV pages of running sequences
+	Cached  int     // KV pages of nobody that can be found again
 
 	// Totals since the start.
 	Preemptions   uint64
 	PrefixQueries uint64 // prompt tokens looked up in the prefix cache
 	PrefixHits    uint64 // prompt tokens found there
 
-	Drafts, DraftTokens, AcceptedTokens uint64 // chains of guesses that were verified, guesses in them, those that were right
+	Drafts, DraftTokens, AcceptedTokens uint64   // chains of guesses that were verified, guesses in them, those that were right
+	AcceptedAt                          []uint64 // those that were right, by their place in the chain
+
+	Joules float64 // that the processors took while steps ran, since the start; below 0: not known
 }
 
-// loadRows says how a Load is told to Prometheus.
-var loadRows = []struct {
+// Adapters are those beside a model. An adapter is in both lists where only some of its requests run.
+type Adapters struct {
+	Most             int // that can be loaded
+	Running, Waiting []string
+}
+
+// told is what metrics say of a model's present load: the snapshot, and what does not change.
+type told struct {
+	Load
+	pageSize, pages int
+}
+
+// loadRow says how a Load is told to Prometheus.
+type loadRow struct {
 	name, help string
 	kind       prometheus.ValueType
-	reason     string // value of the label reason; "": no such label
-	get        func(Load) float64
-}{
-	{"num_requests_running", "Sequences that take part in steps.", prometheus.GaugeValue, "", func(l Load) float64 { return float64(l.Running) }},
-	{"num_requests_waiting", "Requests in the queue.", prometheus.GaugeValue, "", func(l Load) float64 { return float64(l.Waiting) }},
-	{"num_requests_waiting_by_reason", "Requests in the queue, by what they wait for.", prometheus.GaugeValue, "capacity",
-		func(l Load) float64 { return float64(l.Waiting) }},
-	{"kv_cache_usage_perc", "Share of the KV cache in use, 1 is all.", prometheus.GaugeValue, "", func(l Load) float64 { return l.KVUsage }},
-	{"num_preemptions_total", "Sequences put back into the queue.", prometheus.CounterValue, "", func(l Load) float64 { return float64(l.Preemptions) }},
-	{"prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.", prometheus.CounterValue, "",
-		func(l Load) float64 { return float64(l.PrefixQueries) }},
-	{"prefix_cache_hits_total", "Prompt tokens found in the prefix cache.", prometheus.CounterValue, "",
-		func(l Load) float64 { return float64(l.PrefixHits) }},
-	{"spec_decode_num_drafts_total", "Chains of guessed tokens that were verified.", prometheus.CounterValue, "",
-		func(l Load) float64 { return float64(l.Drafts) }},
-	{"spec_decode_num_draft_tokens_total", "Guessed tokens that were verified.", prometheus.CounterValue, "",
-		func(l Load) float64 { return float64(l.DraftTokens) }},
-	{"spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.", prometheus.CounterValue, "",
-		func(l Load) float64 { return float64(l.AcceptedTokens) }},
+	labels     prometheus.Labels // besides those of the name's family
+	get        func(told) float64
+}
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
+)
+
+// by makes labels of names and values in turn.
+func by(pairs ...string) prometheus.Labels {
+	labels := prometheus.Labels{}
+	for i := 0; i < len(pairs); i += 2 {
+		labels[pairs[i]] = pairs[i+1]
+	}
+	return labels
+}
+
+func running(l told) float64 { return float64(l.Running) }
+func waiting(l told) float64 { return float64(l.Waiting) }
+
+// ofCache is nothing (not a number) where there is no cache of keys and values.
+func ofCache(get func(told) float64) func(told) float64 {
+	return func(l told) float64 {
+		if l.pages == 0 {
+			return math.NaN()
+		}
+		return get(l)
+	}
+}
+
+var (
+	kvUsage = ofCache(func(l told) float64 { return l.KVUsage })
+	held    = ofCache(func(l told) float64 { return float64(l.Held) })
+	notHeld = ofCache(func(l told) float64 { return float64(l.pages - l.Held) })
+)
+
+// loadRows are vLLM's names, ours, and those that Text Generation Inference and Triton have for the same.
+var loadRows = []loadRow{
+	{"vllm:num_requests_running", "Sequences that take part in steps.", gauge, nil, running},
+	{"vllm:num_requests_waiting", "Requests in the queue.", gauge, nil, waiting},
+	{"vllm:num_requests_waiting_by_reason", "Requests in the queue, by what they wait for.", gauge, by("reason", "capacity"), waiting},
+	{"vllm:kv_cache_usage_perc", "Share of the KV cache in use, 1 is all.", gauge, nil, kvUsage},
+	{"vllm:gpu_cache_usage_perc", "The older name of kv_cache_usage_perc.", gauge, nil, kvUsage},
+	{"vllm:num_preemptions_total", "Sequences put back into the queue.", counter, nil, func(l told) float64 { return float64(l.Preemptions) }},
+	{"vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.", counter, nil, func(l told) float64 { return float64(l.PrefixQueries) }},
+	{"vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache.", counter, nil, func(l told) float64 { return float64(l.PrefixHits) }},
+	{"vllm:spec_decode_num_drafts_total", "Chains of guessed tokens that were verified.", counter, nil, func(l told) float64 { return float64(l.Drafts) }},
+	{"vllm:spec_decode_num_draft_tokens_total", "Guessed tokens that were verified.", counter, nil, func(l told) float64 { return float64(l.DraftTokens) }},
+	{"vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.", counter, nil, func(l told) float64 { return float64(l.AcceptedTokens) }},
+
+	{"llmrun_kv_pages", "Pages of the KV cache: held by running sequences, cached for prompts that begin alike, free.", gauge, by("state", "held"),
+		held},
+	{"llmrun_kv_pages", "", gauge, by("state", "cached"), ofCache(func(l told) float64 { return float64(l.Cached) })},
+	{"llmrun_kv_pages", "", gauge, by("state", "free"), ofCache(func(l told) float64 { return float64(l.pages - l.Held - l.Cached) })},
+
+	{"tgi_batch_current_size", "Sequences that take part in steps.", gauge, nil, running},
+	{"tgi_queue_size", "Requests in the queue.", gauge, nil, waiting},
+	{"tgi_batch_current_max_tokens", "Tokens that the KV pages of running sequences have room for.", gauge, nil,
+		ofCache(func(l told) float64 { return float64(l.Held * l.pageSize) })},
+
+	{"nv_inference_pending_request_count", "Requests in the queue.", gauge, nil, waiting},
+	{"nv_trt_llm_request_metrics", "Requests, by what they do.", gauge, by("request_type", "active"), func(l told) float64 { return running(l) + waiting(l) }},
+	{"nv_trt_llm_request_metrics", "", gauge, by("request_type", "scheduled"), running},
+	{"nv_trt_llm_request_metrics", "", gauge, by("request_type", "waiting"), waiting},
+	{"nv_trt_llm_kv_cache_block_metrics", "Blocks of the KV cache, which are pages.", gauge, by("kv_cache_block_type", "max"), ofCache(func(l told) float64 { return float64(l.pages) })},
+	{"nv_trt_llm_kv_cache_block_metrics", "", gauge, by("kv_cache_block_type", "free"), notHeld},
+	{"nv_trt_llm_kv_cache_block_metrics", "", gauge, by("kv_cache_block_type", "used"), held},
+	{"nv_trt_llm_kv_cache_block_metrics", "", gauge, by("kv_cache_block_type", "tokens_per"), ofCache(func(l told) float64 { return float64(l.pageSize) })},
+	{"nv_trt_llm_kv_cache_block_metrics", "", gauge, by("kv_cache_block_type", "fraction"), kvUsage},
+}
+
+// labelsOf returns the labels that metrics of a name's family have.
+func labelsOf(name, model string) prometheus.Labels {
+	switch {
+	case strings.HasPrefix(name, namespace):
+		return by("model_name", model, "engine", "0")
+	case strings.HasPrefix(name, "nv_"):
+		return by("model", model, "version", "1")
+	}
+	return by("model_name", model)
+}
+
+// describe makes the description of a metric; rows of one name have one help.
+func describe(helps map[string]string, name, help, model string, labels prometheus.Labels, variable ...string) *prometheus.Desc {
+	if help == "" {
+		help = helps[name]
+	}
+	helps[name] = help
+	all := labelsOf(name, model)
+	maps.Copy(all, labels)
+	return prometheus.NewDesc(name, help, variable, all)
 }
 
 // loadCollector reads a Load once a scrape, so that its rows belong together.
 type loadCollector struct {
-	load  func() Load
-	descs []*prometheus.Desc // one for each of loadRows
-	cache prometheus.Metric
+	options  ModelOptions
+	adapters func() Adapters    // nil: the model has none
+	descs    []*prometheus.Desc // one for each of loadRows
+	cache    prometheus.Metric
+	placed   *prometheus.Desc
+	loras    *prometheus.Desc
+	skipped  *prometheus.Desc
+	energy   *prometheus.Desc
 }
 
 func newLoadCollector(labels prometheus.Labels, o ModelOptions) *loadCollector {
-	c := &loadCollector{load: o.Load}
+	c := &loadCollector{options: o}
+	helps := map[string]string{}
 	for _, row := range loadRows {
-		all := prometheus.Labels{}
-		for k, v := range labels {
-			all[k] = v
-		}
-		if row.reason != "" {
-			all["reason"] = row.reason
-		}
-		c.descs = append(c.descs, prometheus.NewDesc(namespace+row.name, row.help, nil, all))
+		c.descs = append(c.descs, describe(helps, row.name, row.help, o.Name, row.labels))
 	}
-	cacheLabels := prometheus.Labels{
-		"model_name": o.Name, "engine": labels["engine"],
-		"block_size": strconv.Itoa(o.PageSize), "num_gpu_blocks": strconv.Itoa(o.Pages),
-	}
+	cacheLabels := prometheus.Labels{"block_size": strconv.Itoa(o.PageSize), "num_gpu_blocks": strconv.Itoa(o.Pages)}
+	maps.Copy(cacheLabels, labels)
 	c.cache = prometheus.MustNewConstMetric(
-		prometheus.NewDesc(namespace+"cache_config_info", "Shape of the KV cache; a block is a page.", nil, cacheLabels), prometheus.GaugeValue, 1)
+		prometheus.NewDesc(namespace+"cache_config_info", "Shape of the KV cache; a block is a page.", nil, cacheLabels), gauge, 1)
+	c.placed = describe(helps, namespace+"spec_decode_num_accepted_tokens_per_pos_total", "Guessed tokens that were right, by their place in the chain.", o.Name, nil, "position")
+	c.loras = describe(helps, namespace+"lora_requests_info", "Adapters that requests run with and wait for; the value is the time.", o.Name, nil,
+		"max_lora", "running_lora_adapters", "waiting_lora_adapters")
+	c.skipped = describe(helps, "tgi_request_skipped_tokens", "Guessed tokens that were right, of each chain that was verified.", o.Name, nil)
+	c.energy = describe(helps, ownNamespace+"energy_joules_total", "Energy that the processors took while steps ran.", o.Name, nil)
 	return c
 }
 
@@ -82,16 +178,47 @@ func (c *loadCollector) Describe(out chan<- *prometheus.Desc) {
 		out <- d
 	}
 	out <- c.cache.Desc()
+	out <- c.placed
+	out <- c.loras
+	out <- c.skipped
+	out <- c.energy
 }
 
 // Collect implements prometheus.Collector.
 func (c *loadCollector) Collect(out chan<- prometheus.Metric) {
-	out <- c.cache
-	if c.load == nil {
+	if c.options.Pages > 0 {
+		out <- c.cache
+	}
+	if c.adapters != nil {
+		a := c.adapters()
+		out <- prometheus.MustNewConstMetric(c.loras, gauge, float64(time.Now().UnixMilli())/1000,
+			strconv.Itoa(a.Most), strings.Join(a.Running, ","), strings.Join(a.Waiting, ","))
+	}
+	if c.options.Load == nil {
 		return
 	}
-	load := c.load()
+	load := told{c.options.Load(), c.options.PageSize, c.options.Pages}
 	for i, row := range loadRows {
-		out <- prometheus.MustNewConstMetric(c.descs[i], row.kind, row.get(load))
+		if value := row.get(load); !math.IsNaN(value) {
+			out <- prometheus.MustNewConstMetric(c.descs[i], row.kind, value)
+		}
 	}
+	for place, n := range load.AcceptedAt {
+		if n > 0 {
+			out <- prometheus.MustNewConstMetric(c.placed, counter, float64(n), strconv.Itoa(place))
+		}
+	}
+	if load.Joules >= 0 {
+		out <- prometheus.MustNewConstMetric(c.energy, counter, load.Joules)
+	}
+	out <- c.skippedTokens(&load.Load)
+}
+
+// skippedTokens makes a histogram of what is counted by places: as many chains had at most k right guesses as had none at place k.
+func (c *loadCollector) skippedTokens(l *Load) prometheus.Metric {
+	buckets := map[float64]uint64{}
+	for place, n := range l.AcceptedAt {
+		buckets[float64(place)] = l.Drafts - min(n, l.Drafts)
+	}
+	return prometheus.MustNewConstHistogram(c.skipped, l.Drafts, float64(l.AcceptedTokens), buckets)
 }

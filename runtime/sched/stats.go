@@ -17,7 +17,7 @@ type Stats struct {
 
 	Drafts         uint64 // sequences of steps that brought drafts
 	DraftTokens    uint64
-	AcceptedTokens uint64 // of these
+	AcceptedTokens uint64              // of these
 	AcceptedAt     [DraftPlaces]uint64 // accepted tokens by their place in the chain
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -121,6 +122,22 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 		return refusal
 	}
 	return nil
+}
+
+// vectors has sequences computed.
+func (r *request) vectors(ctx context.Context, inputs []encode.Input) ([][]float32, error) {
+	begun := time.Now()
+	r.model.Metrics.Requested(len(inputs))
+	rows, err := r.model.Encoder.Encode(ctx, inputs)
+	if err != nil {
+		return nil, err
+	}
+	tokens := 0
+	for i := range inputs {
+		tokens += len(inputs[i].IDs)
+	}
+	r.model.Metrics.Encoded(tokens, time.Since(begun))
+	return rows, nil
 }
 
 // sequence makes the sequence of texts for a request; field is where they are from.

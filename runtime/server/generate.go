@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -32,6 +33,7 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 			end()
 		}
 	}()
+	arrived := time.Now()
 	r, err := decode()
 	if err != nil {
 		return err
@@ -48,6 +50,8 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	if err := r.compile(); err != nil {
 		return err
 	}
+	r.arrived = arrived
+	r.model.Metrics.Validated(time.Since(arrived))
 	b, err := s.start(r)
 	if err != nil {
 		return err

@@ -141,8 +141,7 @@ func (s *Server) inferEncoder(c *fasthttp.RequestCtx, m *Model, in *inferRequest
 				return err
 			}
 		}
-		r.model.Metrics.Requested(len(inputs))
-		rows, err := m.Encoder.Encode(ctx, inputs)
+		rows, err := r.vectors(ctx, inputs)
 		if err != nil {
 			return err
 		}

@@ -118,6 +118,9 @@ func newModelTable(models []Model) (*modelTable, error) {
 		if m.Metrics == nil { // observations go where nobody reads them
 			m.Metrics = metrics.New().Model(metrics.ModelOptions{Name: m.Name, MaxContext: m.MaxContext})
 		}
+		if m.Adapters != nil {
+			m.Metrics.Adapters(func() metrics.Adapters { return t.adapterLoad(&m) })
+		}
 		t.byName[m.Name] = &m
 		t.list = append(t.list, &m)
 	}

@@ -60,12 +60,11 @@ func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry,
 		return Model{}, nil, err
 	}
 	service := encode.NewService(e, queueLimit)
-	limits, pages := loaded.Model.Limits()
 	observed := registry.Model(metrics.ModelOptions{
-		Name: name, MaxContext: e.MaxTokens(), PageSize: limits.PageSize, Pages: pages,
+		Name: name, MaxContext: e.MaxTokens(),
 		Load: func() metrics.Load {
 			running, waiting := service.Load()
-			return metrics.Load{Running: running, Waiting: waiting}
+			return metrics.Load{Running: running, Waiting: waiting, Joules: -1}
 		},
 	})
 	return Model{
@@ -83,9 +82,9 @@ func fingerprint(digest string) string {
 func load(e *runtime.Engine) metrics.Load {
 	s := e.Stats()
 	return metrics.Load{
-		Running: s.Running, Waiting: s.Waiting, KVUsage: s.KVUsage(),
+		Running: s.Running, Waiting: s.Waiting, KVUsage: s.KVUsage(), Held: s.PagesHeld, Cached: s.PagesCached,
 		PrefixQueries: s.PrefixQueries, PrefixHits: s.PrefixHits, Preemptions: s.Preemptions,
-		Drafts: s.Drafts, DraftTokens: s.DraftTokens, AcceptedTokens: s.AcceptedTokens,
+		Drafts: s.Drafts, DraftTokens: s.DraftTokens, AcceptedTokens: s.AcceptedTokens, AcceptedAt: s.AcceptedAt[:], Joules: -1,
 	}
 }
 
