@@ -320,3 +320,30 @@ func TestObserverAndStats(t *testing.T) {
 		}
 	})
 }
+
+// Health and Stats answer while something hangs with the engine's lock held, and Health says so.
+func TestHealthTakesNoLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		held, gate := held(t, newEcho(), Options{StallAfter: time.Minute})
+		g := submit(t, held, scriptText("a"))
+		time.Sleep(time.Minute)
+		if err := held.Health(); err != nil {
+			t.Errorf("within the limit: %v", err)
+		}
+		held.mu.Lock()
+		time.Sleep(time.Second)
+		if err := held.Health(); err == nil {
+			t.Error("a step that hangs is healthy")
+		}
+		if s := held.Stats(); s.Running != 1 {
+			t.Errorf("%+v", s)
+		}
+		held.mu.Unlock()
+		close(gate)
+		finished(t, g)
+		synctest.Wait()
+		if err := held.Health(); err != nil {
+			t.Errorf("after the step: %v", err)
+		}
+	})
+}

@@ -37,7 +37,7 @@ type serveFlags struct {
 	verify          string
 	name            string
 	queueLimit      int
-	grace           time.Duration
+	grace, stall    time.Duration
 	openMetrics     bool
 	origins         []string
 	noPrefixCache   bool
@@ -77,6 +77,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&f.name, "served-model-name", "", "name of the model in requests (default: the plan's file name)")
 	flags.IntVar(&f.queueLimit, "queue-limit", 0, "requests that may wait before more are answered 429 (default 1024)")
 	flags.DurationVar(&f.grace, "shutdown-timeout", 30*time.Second, "how long running requests may take to end after SIGTERM")
+	flags.DurationVar(&f.stall, "stall-timeout", 2*time.Minute, "how long a step may take before /health, /livez and /readyz answer 503")
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
 	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
@@ -122,6 +123,8 @@ func (f *serveFlags) refuse(plans []string) error {
 		return cli.Usagef("--tls-cert and --tls-key need each other")
 	case f.limitImages < 0:
 		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
+	case f.stall <= 0:
+		return cli.Usagef("--stall-timeout is %v: must be above 0", f.stall)
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}
@@ -272,7 +275,7 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	}
 	name := s.flags.modelName(path)
 	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
-		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, Log: s.log,
+		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, StallAfter: s.flags.stall, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -294,7 +297,7 @@ func (s *serving) offerEncoder(ctx context.Context, path string, loaded *runtime
 		return err
 	}
 	name := s.flags.modelName(path)
-	model, service, err := server.NewEncoder(name, loaded, s.registry, s.flags.queueLimit)
+	model, service, err := server.NewEncoder(name, loaded, s.registry, encode.ServiceOptions{Queue: s.flags.queueLimit, StallAfter: s.flags.stall})
 	if err != nil {
 		return err
 	}

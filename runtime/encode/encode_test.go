@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"llmc/engine"
 	"llmc/internal/dtype"
@@ -142,7 +144,7 @@ func TestRefusals(t *testing.T) {
 // Requests share steps, and each gets what it asked for.
 func TestServiceSharesSteps(t *testing.T) {
 	f := &fake{gate: make(chan struct{})}
-	s := NewService(newFake(f), 0)
+	s := NewService(newFake(f), ServiceOptions{})
 	var group sync.WaitGroup
 	list := inputs(6)
 	for range 8 {
@@ -180,7 +182,7 @@ func count(steps [][]int32) (sequences int) {
 // What waits beyond the limit is refused, what its client has given up is not computed, and what a step fails with is told.
 func TestServiceRefusesAndForgets(t *testing.T) {
 	f := &fake{gate: make(chan struct{}), fail: errors.New("broken")}
-	s := NewService(newFake(f), 2)
+	s := NewService(newFake(f), ServiceOptions{Queue: 2})
 	defer s.Close()
 	first := make(chan error, 1)
 	one := []Input{{IDs: []int32{1}}}
@@ -215,4 +217,29 @@ func TestServiceRefusesAndForgets(t *testing.T) {
 	if n := count(f.steps); n != 1 {
 		t.Errorf("%d sequences were computed", n)
 	}
+}
+
+// A step that hangs is told when it has taken longer than a step may, and no longer when it is done.
+func TestServiceHealthTellsOfAHangingStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{gate: make(chan struct{})}
+		s := NewService(newFake(f), ServiceOptions{StallAfter: time.Minute})
+		answered := make(chan error, 1)
+		go func() {
+			_, err := s.Encode(t.Context(), []Input{{IDs: []int32{1}}})
+			answered <- err
+		}()
+		time.Sleep(time.Minute)
+		if err := s.Health(); err != nil {
+			t.Errorf("within the limit: %v", err)
+		}
+		time.Sleep(time.Second)
+		if err := s.Health(); err == nil || !strings.Contains(err.Error(), "1m1s") {
+			t.Errorf("beyond the limit: %v", err)
+		}
+		f.gate <- struct{}{}
+		if err := errors.Join(<-answered, s.Close(), s.Health()); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"llmc/runtime"
 )
@@ -11,7 +13,8 @@ import (
 // Service shares an encoder among requests: what waits is put into steps together, the oldest first, whoever asked for it.
 type Service struct {
 	encoder *Encoder
-	most    int // sequences that may wait
+	options ServiceOptions
+	begun   atomic.Int64 // when the step that runs began, Unix nanoseconds; 0: none runs
 
 	mu      sync.Mutex
 	queue   []*item
@@ -40,12 +43,24 @@ type job struct {
 // defaultQueue is how many sequences may wait where nobody says.
 const defaultQueue = 1 << 16
 
-// NewService starts the loop that runs steps. most is how many sequences may wait, 0 for a default. Close ends it.
-func NewService(e *Encoder, most int) *Service {
-	if most <= 0 {
-		most = defaultQueue
+// defaultStall is how long a step may take where nobody says.
+const defaultStall = 2 * time.Minute
+
+// ServiceOptions bound a Service; zero values mean the defaults.
+type ServiceOptions struct {
+	Queue      int           // sequences that may wait
+	StallAfter time.Duration // how long a step may take before Health reports it
+}
+
+// NewService starts the loop that runs steps. Close ends it.
+func NewService(e *Encoder, o ServiceOptions) *Service {
+	if o.Queue <= 0 {
+		o.Queue = defaultQueue
 	}
-	s := &Service{encoder: e, most: most, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	if o.StallAfter <= 0 {
+		o.StallAfter = defaultStall
+	}
+	s := &Service{encoder: e, options: o, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -97,7 +112,7 @@ func (s *Service) enqueue(items []*item) error {
 	switch {
 	case s.closed:
 		return runtime.ErrDraining
-	case len(s.queue)+len(items) > s.most && len(s.queue) > 0:
+	case len(s.queue)+len(items) > s.options.Queue && len(s.queue) > 0:
 		return runtime.ErrQueueFull
 	}
 	s.queue = append(s.queue, items...)
@@ -152,6 +167,8 @@ func (s *Service) next() (batch []*item, closed bool) {
 
 // run computes the step that next has filled and hands out what it gives.
 func (s *Service) run(batch []*item) {
+	s.begun.Store(time.Now().UnixNano())
+	defer s.begun.Store(0)
 	err := s.encoder.runStep(func(i int, row []float32) { batch[i].result = row })
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,8 +189,13 @@ func (it *item) finish(err error) {
 	}
 }
 
-// Health returns why the last step failed, nil when it did not.
+// Health returns why the service can not serve: a step hangs, or the last one failed.
 func (s *Service) Health() error {
+	if at := s.begun.Load(); at != 0 {
+		if took := time.Since(time.Unix(0, at)); took > s.options.StallAfter {
+			return fmt.Errorf("a step has been running for %v", took.Round(time.Second))
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lastErr

@@ -50,7 +50,7 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 }
 
 // NewEncoder offers a loaded plan of an encoder under a name. It starts the loop that computes; closing the returned service ends it.
-func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, queueLimit int) (Model, *encode.Service, error) {
+func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, options encode.ServiceOptions) (Model, *encode.Service, error) {
 	tok, err := loaded.Tokenizer()
 	if err != nil {
 		return Model{}, nil, err
@@ -59,7 +59,7 @@ func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry,
 	if err != nil {
 		return Model{}, nil, err
 	}
-	service := encode.NewService(e, queueLimit)
+	service := encode.NewService(e, options)
 	observed := registry.Model(metrics.ModelOptions{
 		Name: name, MaxContext: e.MaxTokens(),
 		Load: func() metrics.Load {
