@@ -202,6 +202,7 @@ func (g *generation) put(event Event, o *sched.Output, now time.Time) {
 	}
 	g.queue.mu.Lock()
 	g.usage.DraftTokens, g.usage.AcceptedTokens = seq.Verified()
+	g.usage.Started, g.usage.First = seq.Started(), g.first
 	g.usage.CachedTokens, g.usage.OutputTokens = seq.Cached(), o.Outputs
 	if g.prompts == nil {
 		g.prompts = seq.PromptLogprobs()

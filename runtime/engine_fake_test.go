@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"go.uber.org/goleak"
@@ -258,4 +259,10 @@ func read(t *testing.T, g Generation) result {
 		r.events = append(r.events, e)
 		r.last = e
 	}
+}
+
+// counted leaves the times out of a usage.
+func counted(u Usage) Usage {
+	u.Started, u.First = time.Time{}, time.Time{}
+	return u
 }

@@ -62,6 +62,8 @@ type Usage struct {
 	OutputTokens int
 	// DraftTokens is how many guesses of output tokens were verified, AcceptedTokens how many were right.
 	DraftTokens, AcceptedTokens int
+	// Started is when it was first taken out of the queue, First when its first token came; zero: not yet.
+	Started, First time.Time
 }
 
 // Generation is a running request.

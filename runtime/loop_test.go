@@ -310,7 +310,11 @@ func TestObserverAndStats(t *testing.T) {
 		if f := o.facts; !f[0].Prompts || f[1].Prompts || f[0].Sequences != 1 || f[0].Failed { // the second ends the prompt with a single token
 			t.Errorf("facts %+v", f[:2])
 		}
-		if got := b.Usage(); got != (Usage{PromptTokens: 5, CachedTokens: 4, OutputTokens: 5}) {
+		got := b.Usage()
+		if got.First.Sub(got.Started) != s {
+			t.Errorf("started %v, first token %v", got.Started, got.First)
+		}
+		if counted(got) != (Usage{PromptTokens: 5, CachedTokens: 4, OutputTokens: 5}) {
 			t.Errorf("usage %+v", got)
 		}
 		st := e.Stats()

@@ -42,6 +42,7 @@ type serveFlags struct {
 	origins         []string
 	noPrefixCache   bool
 	limitImages     int
+	tellFlags
 }
 
 func serveCommand() *cobra.Command {
@@ -67,10 +68,11 @@ func serveCommand() *cobra.Command {
 	f.draftFlags.add(cmd)
 	f.adapterFlags.add(cmd)
 	f.addLimits(cmd)
+	f.tellFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on")
 	flags.IntVar(&f.port, "port", 8000, "port to listen on; 0: any free one")
-	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes. Behind a tab: priority=N requests-per-minute=N max-concurrent=N prefix-cache=own|shared")
+	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes. Behind a tab: name=TEXT priority=N requests-per-minute=N max-concurrent=N prefix-cache=own|shared")
 	flags.StringVar(&f.tlsCert, "tls-cert", "", "certificate file; with --tls-key the server speaks TLS")
 	flags.StringVar(&f.tlsKey, "tls-key", "", "key file of the certificate")
 	flags.StringVar(&f.verify, "verify", "background", "when to check the hashes of weights: full (before serving), background, off")
@@ -121,6 +123,8 @@ func (f *serveFlags) refuse(plans []string) error {
 		return cli.Usagef("--verify is %q: must be one of %s", f.verify, strings.Join(verifyModes, ", "))
 	case (f.tlsCert == "") != (f.tlsKey == ""):
 		return cli.Usagef("--tls-cert and --tls-key need each other")
+	case f.logPrompts && f.requestLog == "":
+		return cli.Usagef("--request-log-prompts needs --request-log")
 	case f.limitImages < 0:
 		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
 	case f.stall <= 0:
@@ -149,6 +153,11 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := serving{flags: f, log: log, registry: metrics.New()}
 	defer s.close()
+	told, err := f.open(s.registry, log)
+	if err != nil {
+		return err
+	}
+	defer told.close()
 	for i := range plans {
 		if err := s.load(ctx, plans, i); err != nil {
 			return err
@@ -156,7 +165,7 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	}
 	config := server.Config{
 		Models: s.models, Version: version.Full(), Metrics: s.registry, OpenMetrics: f.openMetrics, AllowOrigins: f.origins,
-		CertFile: f.tlsCert, KeyFile: f.tlsKey, Log: log,
+		CertFile: f.tlsCert, KeyFile: f.tlsKey, Log: log, Requests: told.requests, LogPrompts: f.logPrompts, Traces: told.traces,
 	}
 	if f.keyFile != "" {
 		keys, err := server.LoadKeys(f.keyFile, log)

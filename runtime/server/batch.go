@@ -15,14 +15,14 @@ import (
 
 // batch is the generations of one request, one for each choice of each prompt, and their events in order of arrival.
 type batch struct {
-	req            *request
-	ctx            context.Context
-	cancel         context.CancelCauseFunc
-	choices        []*choice
-	inbox          inbox
-	pumps          sync.WaitGroup
-	ended, longest atomic.Int64 // choices that have, and output tokens of the longest of them
-	arrived        time.Time
+	req                *request
+	ctx                context.Context
+	cancel             context.CancelCauseFunc
+	choices            []*choice
+	inbox              inbox
+	pumps              sync.WaitGroup
+	ended, longest     atomic.Int64 // choices that have, and output tokens of the longest of them
+	arrived, submitted time.Time
 }
 
 // choice is one generation.
@@ -68,6 +68,7 @@ func (s *Server) start(r *request) (*batch, error) {
 		b.arrived = time.Now()
 	}
 	b.ctx, b.cancel = context.WithCancelCause(s.base)
+	b.submitted = time.Now()
 	started := false
 	defer func() {
 		if !started {

@@ -103,15 +103,18 @@ func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, erro
 		return errStopping
 	}
 	defer s.inflight.leave()
-	_, leave, err := s.admit(c)
+	key, leave, err := s.admit(c)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	a := accountOf(c)
+	a.use(key)
 	r, err := decode()
 	if err != nil {
 		return err
 	}
+	a.take(r)
 	ctx, cancel := context.WithCancelCause(s.base)
 	defer cancel(nil)
 	unwatch := watchPeer(c.Conn(), func() { cancel(errClientGone) })
@@ -136,6 +139,7 @@ func (r *request) vectors(ctx context.Context, inputs []encode.Input) ([][]float
 	for i := range inputs {
 		tokens += len(inputs[i].IDs)
 	}
+	r.encodedTokens = tokens
 	r.model.Metrics.Encoded(tokens, time.Since(begun))
 	return rows, nil
 }

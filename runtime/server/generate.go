@@ -23,6 +23,8 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 		s.inflight.leave()
 		return err
 	}
+	a := accountOf(c)
+	a.use(key)
 	end := func() {
 		leave()
 		s.inflight.leave()
@@ -33,33 +35,22 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 			end()
 		}
 	}()
-	arrived := time.Now()
-	r, err := decode()
+	r, err := understand(c, key, decode)
 	if err != nil {
 		return err
 	}
-	if r.stream && !c.Request.Header.IsHTTP11() {
-		return invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
-	}
-	if key != nil {
-		key.apply(r)
-	}
-	if err := r.encode(); err != nil {
-		return err
-	}
-	if err := r.compile(); err != nil {
-		return err
-	}
-	r.arrived = arrived
-	r.model.Metrics.Validated(time.Since(arrived))
 	b, err := s.start(r)
 	if err != nil {
 		return err
 	}
+	a.run(b)
 	unwatch := watchPeer(c.Conn(), func() { b.cancel(errClientGone) })
 	end = func() {
 		unwatch()
 		b.close()
+		if r.stream {
+			a.end()
+		}
 		leave()
 		s.inflight.leave()
 	}
@@ -75,6 +66,31 @@ func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error),
 	c.SetContentType("application/json")
 	c.SetBody(words.whole(nil, b))
 	return nil
+}
+
+// understand reads a request and makes ready what its generations need.
+func understand(c *fasthttp.RequestCtx, key *keyRule, decode func() (*request, error)) (*request, error) {
+	arrived := time.Now()
+	r, err := decode()
+	if err != nil {
+		return nil, err
+	}
+	accountOf(c).take(r)
+	if r.stream && !c.Request.Header.IsHTTP11() {
+		return nil, invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
+	}
+	if key != nil {
+		key.apply(r)
+	}
+	if err := r.encode(); err != nil {
+		return nil, err
+	}
+	if err := r.compile(); err != nil {
+		return nil, err
+	}
+	r.arrived = arrived
+	r.model.Metrics.Validated(time.Since(arrived))
+	return r, nil
 }
 
 // gather waits for all choices to end.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Keys are the API keys that a server accepts, one a line in a file that is read again when it changes. Lines that begin with # and empty lines mean
@@ -28,10 +29,11 @@ type digest = [sha256.Size]byte
 // keyRule is what a key may do.
 type keyRule struct {
 	sum       digest
-	priority  int  // requests run no sooner than this says; lower runs first
-	perMinute int  // requests that may begin in a minute; 0: any number
-	atOnce    int  // requests that may run at a time; 0: any number
-	shared    bool // its prompts are found in the prefix cache by others, and those of others by it
+	name      string // by which logs call it
+	priority  int    // requests run no sooner than this says; lower runs first
+	perMinute int    // requests that may begin in a minute; 0: any number
+	atOnce    int    // requests that may run at a time; 0: any number
+	shared    bool   // its prompts are found in the prefix cache by others, and those of others by it
 }
 
 // keyUse is what a key has done lately.
@@ -43,6 +45,7 @@ type keyUse struct {
 
 // keyOptions are the names of what a line may say.
 var keyOptions = map[string]func(k *keyRule, value string) error{
+	"name":                func(k *keyRule, value string) error { return k.call(value) },
 	"priority":            func(k *keyRule, value string) error { return whole(&k.priority, value, math.MinInt32) },
 	"requests-per-minute": func(k *keyRule, value string) error { return whole(&k.perMinute, value, 1) },
 	"max-concurrent":      func(k *keyRule, value string) error { return whole(&k.atOnce, value, 1) },
@@ -60,6 +63,15 @@ func whole(to *int, value string, least int) error {
 		return fmt.Errorf("must be an integer from %d", least)
 	}
 	*to = n
+	return nil
+}
+
+// call gives the key a name for logs. What a key is called must not tell what it is.
+func (k *keyRule) call(name string) error {
+	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return errors.New("must be 1 to 64 printable characters")
+	}
+	k.name = name
 	return nil
 }
 
@@ -82,12 +94,12 @@ func parseKeys(contents [][]byte) ([]keyRule, error) {
 		if key = bytes.TrimSpace(key); len(key) == 0 || key[0] == '#' {
 			continue
 		}
-		rule := keyRule{sum: sha256.Sum256(key)}
+		rule := keyRule{sum: sha256.Sum256(key), name: fmt.Sprintf("line %d", number)}
 		for _, option := range strings.Fields(string(options)) {
 			name, value, _ := strings.Cut(option, "=")
 			set := keyOptions[name]
 			if set == nil {
-				return nil, fmt.Errorf("line %d: %.32q is not known; priority, requests-per-minute, max-concurrent and prefix-cache are", number, name)
+				return nil, fmt.Errorf("line %d: %.32q is not known; name, priority, requests-per-minute, max-concurrent and prefix-cache are", number, name)
 			}
 			if err := set(&rule, value); err != nil {
 				return nil, fmt.Errorf("line %d: %s %w", number, name, err)

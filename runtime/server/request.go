@@ -40,6 +40,7 @@ type request struct {
 	base64             bool   // embeddings as bytes
 	dimensions         int    // of embeddings that are wanted; unset: all
 	queries, documents []string
+	encodedTokens      int // of texts that have been encoded
 	topN               int // documents that are wanted; unset: all
 	returnDocuments    bool
 

@@ -91,9 +91,13 @@ func (s *Server) handler(row route) fasthttp.RequestHandler {
 		c.Response.Header.Set("X-Request-Id", s.requestID(c))
 		c.Response.Header.Set("X-Content-Type-Options", "nosniff")
 		s.allowOrigin(c)
+		a := s.account(c, row)
 		if err := s.guarded(row, c); err != nil {
-			s.refuse(c, err, row.refusal)
+			refusal := s.asAPIError(err)
+			a.fail(refusal)
+			s.refuse(c, refusal, row.refusal)
 		}
+		a.answered(c.Response.StatusCode())
 		if s.inflight.isDraining() {
 			c.SetConnectionClose()
 		}

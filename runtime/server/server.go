@@ -16,6 +16,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"llmc/runtime/metrics"
+	"llmc/runtime/otlp"
+	"llmc/runtime/requestlog"
 )
 
 // Config says what a server offers and to whom.
@@ -30,6 +32,11 @@ type Config struct {
 	AllowOrigins []string // origins of web pages that may call the API; "*" is any; empty: none
 	CertFile     string   // with KeyFile: serve TLS
 	KeyFile      string
+
+	// Requests gets a line of JSON for each request to a model; nil: nobody does. Prompts are in it only if LogPrompts says so.
+	Requests   *requestlog.Log
+	LogPrompts bool
+	Traces     *otlp.Exporter // gets a span for each such request; nil: nobody does
 
 	Limits Limits
 	Log    *slog.Logger // nil: nowhere
