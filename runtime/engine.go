@@ -67,6 +67,7 @@ type Engine struct {
 	drafter   *drafter       // the loop's own; nil: no guesses are made
 	pace      *pace          // likewise
 	painter   *painter       // likewise; nil: prompts have no images
+	watch     *watch
 
 	adapting sync.Mutex // held while an adapter is being loaded
 	mu       sync.Mutex // guards what follows; never held while the device works
@@ -159,6 +160,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 	}
 	e.starter, _ = model.(engine.Starter)
+	e.watch = newWatch(model)
 	e.publish()
 	if e.painter, err = newPainter(model, &e.info, limits.PageSize); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)

@@ -65,7 +65,7 @@ func (e *Engine) land() (*flight, error) {
 				return err
 			}
 		}
-		return e.model.Step(f.step, f.out)
+		return e.compute(f.step, f.out)
 	})
 }
 

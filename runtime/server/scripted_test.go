@@ -12,15 +12,16 @@ import (
 
 // scripted is a device that samples the same letter in every row; before, when set, runs first in every step and may hang or fail.
 type scripted struct {
-	limits engine.Settings
-	pages  int
 	before func(step int64) error
 	steps  atomic.Int64
 }
 
-func (m *scripted) Limits() (engine.Settings, int) { return m.limits, m.pages }
-func (m *scripted) CopyPage(_, _ int32) error      { return nil }
-func (m *scripted) Close() error                   { return nil }
+func (m *scripted) Limits() (engine.Settings, int) {
+	return engine.Settings{MaxStepTokens: 32, MaxSequences: 4, MaxRows: 4, MaxContext: 128, PageSize: 4}, 200
+}
+
+func (m *scripted) CopyPage(_, _ int32) error { return nil }
+func (m *scripted) Close() error              { return nil }
 
 func (m *scripted) Step(st *engine.Step, out []engine.Sampled) error {
 	n := m.steps.Add(1)
@@ -36,15 +37,13 @@ func (m *scripted) Step(st *engine.Step, out []engine.Sampled) error {
 }
 
 // engineModel returns a model of the fake vocabulary that a real engine serves on a scripted device, observed by a registry.
-func engineModel(t *testing.T, name string, device *scripted, registry *metrics.Registry, options runtime.Options) (Model, *runtime.Engine) {
+func engineModel(t *testing.T, name string, device engine.Model, registry *metrics.Registry, options runtime.Options) (Model, *runtime.Engine) {
 	t.Helper()
-	if device.pages == 0 {
-		device.limits, device.pages = engine.Settings{MaxStepTokens: 32, MaxSequences: 4, MaxRows: 4, MaxContext: 128, PageSize: 4}, 200
-	}
+	limits, pages := device.Limits()
 	m := fakeModel(name, nil)
 	var e *runtime.Engine
 	m.Metrics = registry.Model(metrics.ModelOptions{
-		Name: name, MaxContext: device.limits.MaxContext, PageSize: device.limits.PageSize, Pages: device.pages, Load: func() metrics.Load { return load(e) },
+		Name: name, MaxContext: limits.MaxContext, PageSize: limits.PageSize, Pages: pages, Load: func() metrics.Load { return load(e) },
 	})
 	options.Observer = m.Metrics
 	e, err := runtime.New(device, m.Info, nil, options)
