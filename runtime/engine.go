@@ -11,6 +11,7 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/tokenizer"
+	"llmc/runtime/energy"
 	"llmc/runtime/sched"
 )
 
@@ -23,9 +24,10 @@ type Options struct {
 	NoPrefixCache               bool // compute every prompt from its first token
 	// StallAfter is how long a step may take before Health reports it; 0: two minutes.
 	StallAfter time.Duration
-	Drafting   Drafting     // guesses of the tokens that come next
-	Observer   Observer     // nil: nobody
-	Log        *slog.Logger // nil: nothing is logged
+	Drafting   Drafting       // guesses of the tokens that come next
+	Observer   Observer       // nil: nobody
+	Energy     *energy.Ledger // that the device's energy is read by; nil: it is not known
+	Log        *slog.Logger   // nil: nothing is logged
 	// PreemptEvery, for tests, preempts the worst-ranked running request every so many steps, as if memory had run out.
 	PreemptEvery int
 	Now          func() time.Time // nil: time.Now
@@ -68,6 +70,7 @@ type Engine struct {
 	pace      *pace          // likewise
 	painter   *painter       // likewise; nil: prompts have no images
 	watch     *watch
+	joules    *joules
 
 	adapting sync.Mutex // held while an adapter is being loaded
 	mu       sync.Mutex // guards what follows; never held while the device works
@@ -161,6 +164,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	}
 	e.starter, _ = model.(engine.Starter)
 	e.watch = newWatch(model)
+	e.joules = newJoules(options.Energy)
 	e.publish()
 	if e.painter, err = newPainter(model, &e.info, limits.PageSize); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)

@@ -15,6 +15,7 @@ type Stats struct {
 	Steps, Failures  uint64        // steps, and those of them that failed
 	DeviceTime       time.Duration // of all steps
 	HostTime         time.Duration // of scheduling and handing out, of all steps
+	Joules           float64       // that steps took; below 0: not known
 	LastStep         time.Time     // end of the last good step; zero: there was none
 	Draining, Closed bool
 }
@@ -25,7 +26,7 @@ func (s *Stats) KVUsage() float64 { return float64(s.PagesHeld) / float64(s.Page
 // Stats returns the present figures. It takes no lock.
 func (e *Engine) Stats() Stats {
 	s := Stats{Stats: e.snapshot.read(), Draining: e.draining.Load(), Closed: e.closed.Load()}
-	s.PageSize = e.limits.PageSize
+	s.PageSize, s.Joules = e.limits.PageSize, e.joules.total()
 	s.Steps, s.Failures = e.steps.Load(), e.failures.Load()
 	s.DeviceTime, s.HostTime = time.Duration(e.deviceTime.Load()), time.Duration(e.hostTime.Load())
 	if at := e.lastStep.Load(); at != 0 {

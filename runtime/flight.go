@@ -41,6 +41,7 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 	for i := range f.out {
 		f.out[i] = engine.Sampled{Token: -1, Top: f.out[i].Top[:0]} // a row that the device forgets is no token
 	}
+	e.joules.begin()
 	if e.starter != nil {
 		f.refused = e.guard(func() error { return e.starter.Start(st, f.out) })
 	}

@@ -34,6 +34,7 @@ func (e *Engine) await() bool {
 			return !closed
 		}
 		e.turn.Store(0)
+		e.joules.waits()
 		<-e.wake
 	}
 }
@@ -70,6 +71,7 @@ func (e *Engine) finish() {
 	if errors.Is(e.lastErr, engine.ErrDeviceLost) {
 		e.lose(e.lastErr)
 	}
+	e.joules.step(e.sched, f.tokens, landed.Sub(f.begun), landed)
 	e.out = f.out
 	e.complete(f.out)
 	if e.lastErr == nil {

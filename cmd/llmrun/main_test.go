@@ -150,13 +150,15 @@ func startServer(t *testing.T, cmd *exec.Cmd) (address string, lines *bufio.Scan
 }
 
 func TestServeAnswersAndDrains(t *testing.T) {
-	cmd := clitest.Command("serve", buildDemo(t, ""), "--port", "0")
+	log := filepath.Join(t.TempDir(), "requests.jsonl")
+	cmd := clitest.Command("serve", buildDemo(t, ""), "--port", "0", "--request-log", log)
 	address, lines := startServer(t, cmd)
 	resp, err := http.Get(address + "/v1/models")
 	if err != nil || resp.StatusCode != 200 {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	resp.Body.Close()
+	askWatched(t, address)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +167,7 @@ func TestServeAnswersAndDrains(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}
+	checkRequestLog(t, log)
 }
 
 func TestWaitingForInputEndsWithASignal(t *testing.T) {
@@ -216,6 +219,9 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"serve", plan, "--port", "70000"}, "--port is 70000"},
 		{2, []string{"serve", plan, "--verify=maybe"}, "must be one of full, background, off"},
 		{2, []string{"serve", plan, "--tls-cert", "x"}, "need each other"},
+		{2, []string{"serve", plan, "--stall-timeout", "0s"}, "--stall-timeout is 0s: must be above 0"},
+		{2, []string{"serve", plan, "--request-log-prompts"}, "--request-log-prompts needs --request-log"},
+		{1, []string{"serve", plan, "--port", "0", "--request-log", filepath.Join(plan, "x")}, "request log: open"},
 		{2, []string{"serve", plan, "--max-batch", "-1"}, "--max-batch is -1"},
 		{2, []string{"serve", plan, "--persistent", "yes"}, "--persistent is \"yes\": must be auto, on or off"},
 		{2, []string{"serve", plan, "--kv-memory", "much"}, "is not a size"},

@@ -22,7 +22,9 @@ import (
 	"llmc/internal/cli"
 	"llmc/internal/version"
 	"llmc/runtime"
+	"llmc/runtime/device/cpu"
 	"llmc/runtime/encode"
+	"llmc/runtime/energy"
 	"llmc/runtime/metrics"
 	"llmc/runtime/server"
 )
@@ -158,6 +160,9 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 		return err
 	}
 	defer told.close()
+	if s.energy, err = energy.Open(energy.Root); err == nil {
+		defer s.energy.Close()
+	}
 	for i := range plans {
 		if err := s.load(ctx, plans, i); err != nil {
 			return err
@@ -227,6 +232,7 @@ type serving struct {
 	flags    *serveFlags
 	log      *slog.Logger
 	registry *metrics.Registry
+	energy   *energy.Ledger // nil: it can not be read here
 	models   []server.Model
 	names    []string
 	loaded   []*runtime.Loaded
@@ -283,9 +289,13 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 		return err
 	}
 	name := s.flags.modelName(path)
-	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
+	options := runtime.Options{
 		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, StallAfter: s.flags.stall, Log: s.log,
-	})
+	}
+	if loaded.Device == (cpu.Device{}).Name() { // the counters are those of processors
+		options.Energy = s.energy
+	}
+	model, e, err := server.NewModel(name, loaded, s.registry, options)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -112,13 +113,13 @@ type report struct {
 	first         time.Time // when its first token came
 	errorCode     string
 	streamed      bool
-	encodesTokens bool // the request is one of an encoder
+	encodesTokens bool // the request is one to an encoder
 }
 
 func (a *account) report() report {
 	r := report{ended: time.Now()}
 	if a.failure != nil {
-		r.errorCode = a.failure.code
+		r.errorCode = cmp.Or(a.failure.code, a.failure.kind)
 	}
 	if a.request == nil {
 		return r

@@ -33,6 +33,9 @@ func (a *account) line(r *report) []byte {
 		w.number("cached_tokens", float64(r.usage.CachedTokens))
 		w.number("output_tokens", float64(r.usage.OutputTokens))
 		w.number("choices", float64(r.choices))
+		if r.usage.Joules > 0 {
+			w.number("energy_joules", r.usage.Joules)
+		}
 		w.span("queue_ms", r.queued, r.started)
 		w.span("first_token_ms", a.begun, r.first)
 	}

@@ -49,6 +49,9 @@ func (a *account) finished(r *report) otlp.Span {
 	add("gen_ai.usage.output_tokens", r.usage.OutputTokens)
 	add("gen_ai.usage.cache_read.input_tokens", r.usage.CachedTokens)
 	add("gen_ai.response.finish_reasons", r.finish)
+	if r.usage.Joules > 0 {
+		add("llmrun.energy_joules", r.usage.Joules)
+	}
 	a.times(&s, r, add)
 	return s
 }

@@ -219,6 +219,7 @@ func (b *batch) usage() runtime.Usage {
 			sum.PromptTokens += len(c.prompt.ids)
 			sum.CachedTokens += c.usage.CachedTokens
 		}
+		sum.Joules += c.usage.Joules
 		if c.finish != "" {
 			sum.OutputTokens += c.usage.OutputTokens
 		} else {

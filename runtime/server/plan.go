@@ -84,7 +84,7 @@ func load(e *runtime.Engine) metrics.Load {
 	return metrics.Load{
 		Running: s.Running, Waiting: s.Waiting, KVUsage: s.KVUsage(), Held: s.PagesHeld, Cached: s.PagesCached,
 		PrefixQueries: s.PrefixQueries, PrefixHits: s.PrefixHits, Preemptions: s.Preemptions,
-		Drafts: s.Drafts, DraftTokens: s.DraftTokens, AcceptedTokens: s.AcceptedTokens, AcceptedAt: s.AcceptedAt[:], Joules: -1,
+		Drafts: s.Drafts, DraftTokens: s.DraftTokens, AcceptedTokens: s.AcceptedTokens, AcceptedAt: s.AcceptedAt[:], Joules: s.Joules,
 	}
 }
 
