@@ -38,6 +38,22 @@ const (
 	defaultStallAfter = 2 * time.Minute
 )
 
+// fill sets what was left open.
+func (o *Options) fill() {
+	if o.QueueLimit == 0 {
+		o.QueueLimit = defaultQueueLimit
+	}
+	if o.StallAfter <= 0 {
+		o.StallAfter = defaultStallAfter
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
 // Observer is told what the step loop does, on its goroutine: methods must neither wait nor allocate.
 type Observer interface {
 	// Step is called after every step.
@@ -125,18 +141,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	tighten(&limits.MaxStepTokens, options.MaxStepTokens)
 	tighten(&limits.MaxSequences, options.MaxSequences)
 	tighten(&limits.MaxContext, info.MaxContext)
-	if options.QueueLimit == 0 {
-		options.QueueLimit = defaultQueueLimit
-	}
-	if options.StallAfter <= 0 {
-		options.StallAfter = defaultStallAfter
-	}
-	if options.Now == nil {
-		options.Now = time.Now
-	}
-	if options.Log == nil {
-		options.Log = slog.New(slog.DiscardHandler)
-	}
+	options.fill()
 	p := &pace{}
 	source := 0
 	if info.Source != nil {

@@ -288,6 +288,11 @@ func (s *serving) load(ctx context.Context, plans []string, i int) error {
 	if err := s.verifyFirst(ctx, append(s.loaded[i:], s.drafts...)...); err != nil {
 		return err
 	}
+	return s.offer(path, loaded, drafting)
+}
+
+// offer offers a plan that generates.
+func (s *serving) offer(path string, loaded *runtime.Loaded, drafting runtime.Drafting) error {
 	name := s.flags.modelName(path)
 	options := runtime.Options{
 		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, StallAfter: s.flags.stall, Log: s.log,

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"llmc/internal/clitest"
 )
 
 // askWatched looks at a server's figures and asks it for some tokens: a processor then tells of the time of its kernels.
@@ -65,4 +68,22 @@ func checkRequestLog(t *testing.T, path string) {
 	if err := json.Unmarshal(text, &line); err != nil || line.Model != "demo" || line.Status != 200 || line.Output != 3 {
 		t.Errorf("%+v of %s, %v", line, text, err)
 	}
+}
+
+// What is wrong with how a server is to tell of itself is said before a plan is looked at.
+func TestTellingIsRefused(t *testing.T) {
+	const plan = "there-is-none.plan"
+	for _, c := range []struct {
+		exit int
+		args []string
+		want string
+	}{
+		{2, []string{"--stall-timeout", "0s"}, "--stall-timeout is 0s: must be above 0"},
+		{2, []string{"--request-log-prompts"}, "--request-log-prompts needs --request-log"},
+		{1, []string{"--request-log", filepath.Join(t.TempDir(), "none", "x")}, "request log: open"},
+	} {
+		clitest.Run(t, "", append([]string{"serve", plan}, c.args...)...).Refused(t, c.exit, c.want)
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
+	clitest.Run(t, "", "serve", plan).Refused(t, 2, "is no http or https URL")
 }
