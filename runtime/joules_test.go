@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,11 +25,11 @@ func TestEnergyIsShared(t *testing.T) {
 			defer ledger.Close()
 			m := newEcho()
 			m.limits.MaxSequences = 2
-			steps := 0
+			var steps atomic.Int64
 			m.before = func(int, *engine.Step, []engine.Sampled) error {
 				time.Sleep(time.Second)
-				steps++
-				tree.Set("intel-rapl:0", steps*10_000_000)
+				n := steps.Add(1)
+				tree.Set("intel-rapl:0", int(n)*10_000_000)
 				return nil
 			}
 			e := start(t, m, Options{Energy: ledger})
@@ -40,7 +41,7 @@ func TestEnergyIsShared(t *testing.T) {
 			read(t, b)
 			synctest.Wait()
 			first, second := a.Usage().Joules, b.Usage().Joules
-			all := float64(steps * 10)
+			all := float64(steps.Load() * 10)
 			if first <= 0 || second <= first || math.Abs(first+second-all) > 1e-6 && !m.ahead || first+second > all+1e-6 {
 				t.Errorf("%g and %g of %g", first, second, all)
 			}
@@ -48,13 +49,13 @@ func TestEnergyIsShared(t *testing.T) {
 				t.Errorf("%g of %g in all", got, all)
 			}
 			// What is taken while nothing is to do belongs to nobody.
-			steps += 50
-			tree.Set("intel-rapl:0", steps*10_000_000)
+			n := steps.Add(50)
+			tree.Set("intel-rapl:0", int(n)*10_000_000)
 			c := submit(t, e, scriptText("x"))
-			before := steps
+			before := steps.Load()
 			read(t, c)
 			synctest.Wait()
-			if got, want := c.Usage().Joules, float64(steps-before)*10; math.Abs(got-want) > 1e-6 && !m.ahead || got > want+1e-6 {
+			if got, want := c.Usage().Joules, float64(steps.Load()-before)*10; math.Abs(got-want) > 1e-6 && !m.ahead || got > want+1e-6 {
 				t.Errorf("%g J of %g after a pause", got, want)
 			}
 		})
