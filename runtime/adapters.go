@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"llmc/engine"
 	"llmc/runtime/sched"
@@ -14,9 +15,11 @@ type Adapter struct {
 	plan   *engine.Plan
 	seat   sched.Adapter
 
+	users  atomic.Int32 // generations that have not ended; changed under the engine's lock
+	inStep atomic.Int32 // of these, those that have a part in the last step
+
 	// Guarded by the engine's lock.
-	users int  // generations that have not ended
-	gone  bool // nobody may begin to use it
+	gone bool // nobody may begin to use it
 }
 
 // The errors of adapters.
@@ -57,7 +60,7 @@ func (e *Engine) seatAdapter(plan *engine.Plan) (*Adapter, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t := &e.adapters
-	if e.closed || e.draining {
+	if e.closed.Load() || e.draining.Load() {
 		return nil, ErrDraining
 	}
 	if t.places == nil {
@@ -78,7 +81,7 @@ func (e *Engine) seatAdapter(plan *engine.Plan) (*Adapter, error) {
 func (a *Adapter) Unload() {
 	e := a.engine
 	e.mu.Lock()
-	last := !a.gone && a.users == 0
+	last := !a.gone && a.users.Load() == 0
 	a.gone = true
 	e.mu.Unlock()
 	if last {
@@ -98,6 +101,30 @@ func (a *Adapter) release() {
 	e.mu.Unlock()
 }
 
+// Load returns how many generations that have the adapter were in the last step, and how many others have not ended. It takes no lock.
+func (a *Adapter) Load() (running, waiting int) {
+	users := int(a.users.Load())
+	running = min(int(a.inStep.Load()), users)
+	return running, users - running
+}
+
+// count notes whose adapters are in a step; nil: in none. The caller holds the lock.
+func (t *adapterTable) count(st *engine.Step) {
+	for _, a := range t.places {
+		if a != nil {
+			a.inStep.Store(0)
+		}
+	}
+	if st == nil || len(t.places) == 0 {
+		return
+	}
+	for _, place := range st.Adapters {
+		if a := t.places[place]; a != nil {
+			a.inStep.Add(1)
+		}
+	}
+}
+
 // use counts a generation that has the adapter. The caller holds the lock.
 func (a *Adapter) use(e *Engine) error {
 	switch {
@@ -108,7 +135,7 @@ func (a *Adapter) use(e *Engine) error {
 	case a.gone:
 		return ErrAdapterGone
 	}
-	a.users++
+	a.users.Add(1)
 	return nil
 }
 
@@ -117,8 +144,8 @@ func (a *Adapter) leave() (last bool) {
 	if a == nil {
 		return false
 	}
-	a.users--
-	return a.gone && a.users == 0
+	left := a.users.Add(-1)
+	return a.gone && left == 0
 }
 
 // closeAdapters unloads all, once the loop has ended.

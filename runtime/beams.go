@@ -67,7 +67,7 @@ func (e *Engine) SubmitBeams(ctx context.Context, r Request, search BeamSearch) 
 func (e *Engine) hold() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.draining {
+	if e.draining.Load() {
 		return ErrDraining
 	}
 	e.live++

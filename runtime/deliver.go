@@ -32,6 +32,8 @@ type generation struct {
 	first      time.Time // when the first token came
 	closed     bool      // the last event has been put
 	guesses    guesser
+	work       float64 // seconds of the device since energy was last read
+	joules     float64
 
 	queue   eventQueue
 	usage   Usage            // guarded by queue.mu
@@ -46,6 +48,7 @@ func (g *generation) Cancel() {
 	e := g.engine
 	e.mu.Lock()
 	e.sched.Abort(g.seq)
+	e.publish()
 	e.mu.Unlock()
 	e.signal()
 }
@@ -135,6 +138,7 @@ func (e *Engine) hand(g *generation, o *sched.Output, now time.Time) (ended bool
 func (e *Engine) drop(g *generation) {
 	e.mu.Lock()
 	e.sched.Drop(g.seq)
+	e.publish()
 	e.mu.Unlock()
 }
 
@@ -199,8 +203,13 @@ func (g *generation) put(event Event, o *sched.Output, now time.Time) {
 	if event.Token >= 0 && g.first.IsZero() {
 		g.first = now
 	}
+	if event.Finish != "" {
+		g.engine.joules.settle(now)
+	}
 	g.queue.mu.Lock()
+	g.usage.Joules = g.joules
 	g.usage.DraftTokens, g.usage.AcceptedTokens = seq.Verified()
+	g.usage.Started, g.usage.First = seq.Started(), g.first
 	g.usage.CachedTokens, g.usage.OutputTokens = seq.Cached(), o.Outputs
 	if g.prompts == nil {
 		g.prompts = seq.PromptLogprobs()

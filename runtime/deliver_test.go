@@ -57,7 +57,7 @@ func testOutputs(t *testing.T, newEcho func() *echo) {
 				t.Errorf("%q, %d tokens, end %+v", r.text, len(r.tokens), r.last)
 			}
 			want := Usage{PromptTokens: len(c.request.Prompt), OutputTokens: c.tokens}
-			if got := g.Usage(); got != want {
+			if got := counted(g.Usage()); got != want {
 				t.Errorf("usage %+v, want %+v", got, want)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/tokenizer"
+	"llmc/runtime/energy"
 	"llmc/runtime/kv"
 	"llmc/runtime/sched"
 )
@@ -26,9 +27,10 @@ type Options struct {
 	NoPrefixCache               bool // compute every prompt from its first token
 	// StallAfter is how long a step may take before Health reports it; 0: two minutes.
 	StallAfter time.Duration
-	Drafting   Drafting     // guesses of the tokens that come next
-	Observer   Observer     // nil: nobody
-	Log        *slog.Logger // nil: nothing is logged
+	Drafting   Drafting       // guesses of the tokens that come next
+	Observer   Observer       // nil: nobody
+	Energy     *energy.Ledger // that the device's energy is read by; nil: it is not known
+	Log        *slog.Logger   // nil: nothing is logged
 	// PreemptEvery, for tests, preempts the worst-ranked running request every so many steps, as if memory had run out.
 	PreemptEvery int
 	Now          func() time.Time // nil: time.Now
@@ -39,18 +41,39 @@ const (
 	defaultStallAfter = 2 * time.Minute
 )
 
+// fill sets what was left open.
+func (o *Options) fill() {
+	if o.QueueLimit == 0 {
+		o.QueueLimit = defaultQueueLimit
+	}
+	if o.StallAfter <= 0 {
+		o.StallAfter = defaultStallAfter
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
 // Observer is told what the step loop does, on its goroutine: methods must neither wait nor allocate.
 type Observer interface {
-	// Step is called after every step, with the prompt and output tokens that were computed.
-	Step(tokens int)
+	// Step is called after every step.
+	Step(StepFacts)
 	// Phases is called at the end of every generation that has output: the time in the queue, from there to the first token, and
 	// from there to the last.
 	Phases(queued, prefill, decode time.Duration)
 }
 
-// StepTimer is an Observer that also wants the times of every step: the device's, and the host's for everything else, which the device may have been working through.
-type StepTimer interface {
-	StepTimes(device, host time.Duration)
+// StepFacts is what a step was.
+type StepFacts struct {
+	Tokens    int  // of prompts and outputs, and guesses
+	Sequences int  // that had a part in it
+	Prompts   bool // it took in prompts: some of its tokens were not the last of their sequence
+	Failed    bool
+	Device    time.Duration // that the device took
+	Host      time.Duration // scheduling and handing out, which the device may have been working through
 }
 
 // Engine runs the requests for one model. Its loop goroutine alone drives the device; every other method may be called from
@@ -63,19 +86,20 @@ type Engine struct {
 	limits    engine.Settings
 	born      time.Time
 	starter   engine.Starter // nil: the model computes a step at a time
-	timer     StepTimer      // nil: not wanted
 	drafter   *drafter       // the loop's own; nil: no guesses are made
 	pace      *pace          // changed under mu
 	painter   *painter       // likewise; nil: prompts have no images
+	watch     *watch
+	joules    *joules
 
 	adapting sync.Mutex // held while an adapter is being loaded
 	mu       sync.Mutex // guards what follows; never held while the device works
 	sched    *sched.Scheduler
 	adapters adapterTable
 	keys     pictureKeys
-	live     int  // generations whose last event has not been put
-	draining bool // no more submissions
-	closed   bool
+	live     int         // generations whose last event has not been put
+	draining atomic.Bool // no more submissions
+	closed   atomic.Bool
 	empty    chan struct{} // closed when draining and nothing is live
 
 	pictureBytes int64 // of live generations
@@ -84,6 +108,7 @@ type Engine struct {
 	done chan struct{} // closed when the loop has ended
 	lost chan struct{} // closed when the device is lost
 	pulse
+	snapshot snapshot // written under the lock, whenever the scheduler has changed
 
 	// The loop's own.
 	flights  []*flight // oldest first
@@ -121,18 +146,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	tighten(&limits.MaxStepTokens, options.MaxStepTokens)
 	tighten(&limits.MaxSequences, options.MaxSequences)
 	tighten(&limits.MaxContext, info.MaxContext)
-	if options.QueueLimit == 0 {
-		options.QueueLimit = defaultQueueLimit
-	}
-	if options.StallAfter <= 0 {
-		options.StallAfter = defaultStallAfter
-	}
-	if options.Now == nil {
-		options.Now = time.Now
-	}
-	if options.Log == nil {
-		options.Log = slog.New(slog.DiscardHandler)
-	}
+	options.fill()
 	p := &pace{}
 	source, image := besideTokens(&info, limits.MaxContext)
 	s, err := sched.New(sched.Config{
@@ -153,13 +167,15 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		born: options.Now(), empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 	}
 	e.starter, _ = model.(engine.Starter)
+	e.watch = newWatch(model)
+	e.joules = newJoules(options.Energy)
+	e.publish()
 	if e.painter, err = newPainter(model, &e.info, limits.PageSize); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
 	if e.painter != nil && e.starter != nil {
 		return nil, fmt.Errorf("model %s: the device reads no images; use cpu", info.Name)
 	}
-	e.timer, _ = options.Observer.(StepTimer)
 	if e.drafter, err = newDrafter(&e.options, info.Vocab, &p.costs); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
@@ -191,8 +207,8 @@ func (e *Engine) MaxSource() int { return e.sched.MaxSource() }
 // Drain refuses new requests and waits until those accepted have ended, or ctx has. It may be called more than once.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
-	if !e.draining {
-		e.draining = true
+	if !e.draining.Load() {
+		e.draining.Store(true)
 		e.checkEmpty()
 	}
 	e.mu.Unlock()
@@ -208,9 +224,9 @@ func (e *Engine) Drain(ctx context.Context) error {
 // belongs to the caller.
 func (e *Engine) Close() error {
 	e.mu.Lock()
-	e.closed = true
-	if !e.draining {
-		e.draining = true
+	e.closed.Store(true)
+	if !e.draining.Load() {
+		e.draining.Store(true)
 		e.checkEmpty()
 	}
 	e.mu.Unlock()
@@ -222,7 +238,7 @@ func (e *Engine) Close() error {
 
 // checkEmpty tells those who drain when nothing is live. The caller holds the lock.
 func (e *Engine) checkEmpty() {
-	if e.draining && e.live == 0 {
+	if e.draining.Load() && e.live == 0 {
 		close(e.empty)
 	}
 }
@@ -241,7 +257,7 @@ type pulse struct {
 	streak               atomic.Uint64 // failures since the last good step
 	deviceTime, hostTime atomic.Int64  // nanoseconds in all
 	lastStep             atomic.Int64  // Unix nanoseconds; 0: never
-	stepStarted          atomic.Int64  // age; 0: not in a step
+	turn                 atomic.Int64  // when the loop began what it does, age; 0: it waits for work
 	lastFailure          atomic.Pointer[error]
 	gone                 atomic.Pointer[error] // why the device is lost
 }

@@ -3,6 +3,7 @@ package runtime
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"go.uber.org/goleak"
@@ -262,4 +263,10 @@ func read(t *testing.T, g Generation) result {
 		r.events = append(r.events, e)
 		r.last = e
 	}
+}
+
+// counted leaves the times out of a usage.
+func counted(u Usage) Usage {
+	u.Started, u.First = time.Time{}, time.Time{}
+	return u
 }

@@ -15,6 +15,7 @@ type Stats struct {
 	Steps, Failures  uint64        // steps, and those of them that failed
 	DeviceTime       time.Duration // of all steps
 	HostTime         time.Duration // of scheduling and handing out, of all steps
+	Joules           float64       // that steps took; below 0: not known
 	LastStep         time.Time     // end of the last good step; zero: there was none
 	Draining, Closed bool
 }
@@ -22,12 +23,10 @@ type Stats struct {
 // KVUsage returns the share of the KV pages that requests hold, 0 to 1.
 func (s *Stats) KVUsage() float64 { return float64(s.PagesHeld) / float64(s.Pages) }
 
-// Stats returns the present figures.
+// Stats returns the present figures. It takes no lock.
 func (e *Engine) Stats() Stats {
-	e.mu.Lock()
-	s := Stats{Stats: e.sched.Stats(), Draining: e.draining, Closed: e.closed}
-	e.mu.Unlock()
-	s.PageSize = e.limits.PageSize
+	s := Stats{Stats: e.snapshot.read(), Draining: e.draining.Load(), Closed: e.closed.Load()}
+	s.PageSize, s.Joules = e.limits.PageSize, e.joules.total()
 	s.Steps, s.Failures = e.steps.Load(), e.failures.Load()
 	s.DeviceTime, s.HostTime = time.Duration(e.deviceTime.Load()), time.Duration(e.hostTime.Load())
 	if at := e.lastStep.Load(); at != 0 {
@@ -41,18 +40,15 @@ const failuresInRow = 3
 
 var errClosed = errors.New("engine is closed")
 
-// Health returns why the engine can not serve; nil while it is idle or makes progress.
+// Health returns why the engine can not serve; nil while it is idle or makes progress. It takes no lock, which a loop that hangs may hold.
 func (e *Engine) Health() error {
-	e.mu.Lock()
-	closed := e.closed
-	e.mu.Unlock()
-	if closed {
+	if e.closed.Load() {
 		return errClosed
 	}
 	if gone := e.gone.Load(); gone != nil {
 		return *gone
 	}
-	if at := e.stepStarted.Load(); at != 0 {
+	if at := e.turn.Load(); at != 0 {
 		if took := time.Duration(e.age(e.options.Now()) - at); took > e.options.StallAfter {
 			return fmt.Errorf("a step has been running for %v", took.Round(time.Second))
 		}

@@ -12,13 +12,15 @@ import (
 // flight is a step that the device has been given. There are at most two: on a device that takes a step while it works on another, the second is
 // scheduled before the first is done, so that the device never waits for the host.
 type flight struct {
-	step    *engine.Step
-	shown   []sched.Shown // parts of images in it
-	out     []engine.Sampled
-	tokens  int
-	begun   time.Time // when the device could begin: when it was started, or when the one before was done
-	host    time.Duration
-	refused error // it was not started
+	step      *engine.Step
+	shown     []sched.Shown // parts of images in it
+	out       []engine.Sampled
+	tokens    int
+	sequences int
+	prompts   bool      // it takes in prompts
+	begun     time.Time // when the device could begin: when it was started, or when the one before was done
+	host      time.Duration
+	refused   error // it was not started
 }
 
 // launch gives a step to the device. Scheduling it began at since.
@@ -28,7 +30,7 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 	if cap(f.out) < len(st.Rows) {
 		f.out = make([]engine.Sampled, e.limits.MaxRows)
 	}
-	*f = flight{step: st, out: f.out[:len(st.Rows)], tokens: st.T()}
+	*f = flight{step: st, out: f.out[:len(st.Rows)], tokens: st.T(), sequences: st.B(), prompts: st.T() > len(st.Rows) || st.Encodes()}
 	if e.painter != nil {
 		f.shown = e.sched.Shown(st) // which only the loop changes
 		f.tokens += e.painter.tokens(f.shown)
@@ -40,15 +42,13 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 		f.out[i] = engine.Sampled{Token: -1, Top: f.out[i].Top[:0]} // a row that the device forgets is no token
 	}
 	f.refused = e.copyPages()
+	e.joules.begin()
 	if e.starter != nil && f.refused == nil {
 		f.refused = e.guard(func() error { return e.starter.Start(st, f.out) })
 	}
 	f.begun = e.options.Now()
 	f.host = f.begun.Sub(since)
 	e.flights = append(e.flights, f)
-	if len(e.flights) == 1 {
-		e.stepStarted.Store(e.age(f.begun))
-	}
 }
 
 // copyPages makes the copies that the next step needs.
@@ -84,7 +84,7 @@ func (e *Engine) land() (*flight, error) {
 				return err
 			}
 		}
-		return e.model.Step(f.step, f.out)
+		return e.compute(f.step, f.out)
 	})
 }
 

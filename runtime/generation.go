@@ -68,6 +68,9 @@ type Usage struct {
 	OutputTokens int
 	// DraftTokens is how many guesses of output tokens were verified, AcceptedTokens how many were right.
 	DraftTokens, AcceptedTokens int
+	// Started is when it was first taken out of the queue, First when its first token came; zero: not yet.
+	Started, First time.Time
+	Joules         float64 // that its share of steps took; 0: not known
 }
 
 // Generation is a running request.

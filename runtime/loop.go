@@ -18,6 +18,7 @@ func (e *Engine) run() {
 	}
 	e.mu.Lock()
 	e.sched.AbortAll()
+	e.publish()
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
 	e.mu.Unlock()
 	e.deliver()
@@ -27,17 +28,20 @@ func (e *Engine) run() {
 func (e *Engine) await() bool {
 	for {
 		e.mu.Lock()
-		work, closed := e.sched.HasWork(), e.closed
+		work, closed := e.sched.HasWork(), e.closed.Load()
 		e.mu.Unlock()
 		if closed || work {
 			return !closed
 		}
+		e.turn.Store(0)
+		e.joules.waits()
 		<-e.wake
 	}
 }
 
 // step schedules a step if none is in flight, another one ahead where that can be, and hands out what the older of them gives.
 func (e *Engine) step() {
+	e.turn.Store(e.age(e.options.Now()))
 	if len(e.flights) == 0 {
 		now := e.options.Now()
 		e.propose()
@@ -67,19 +71,18 @@ func (e *Engine) finish() {
 	if errors.Is(e.lastErr, engine.ErrDeviceLost) {
 		e.lose(e.lastErr)
 	}
+	e.joules.step(e.sched, f.tokens, landed.Sub(f.begun), landed)
 	e.out = f.out
 	e.complete(f, landed.Sub(f.begun))
 	if e.lastErr == nil {
 		e.drafter.learn(f.tokens, landed.Sub(f.begun))
 	}
 	e.deliver()
-	e.stepStarted.Store(0)
 	if len(e.flights) > 0 {
 		e.flights[0].begun = landed
-		e.stepStarted.Store(e.age(landed))
 	}
 	ended := e.options.Now()
-	e.record(f.tokens, landed.Sub(f.begun), f.host+ended.Sub(landed), ended)
+	e.record(f, landed.Sub(f.begun), f.host+ended.Sub(landed), ended)
 }
 
 func (e *Engine) schedule(now time.Time) *engine.Step {
@@ -90,6 +93,8 @@ func (e *Engine) schedule(now time.Time) *engine.Step {
 	}
 	st := e.sched.Schedule(now)
 	e.copies = e.sched.TakeCopies(e.copies[:0])
+	e.publish()
+	e.adapters.count(st)
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
 	return st
 }
@@ -104,10 +109,12 @@ func (e *Engine) preempts() bool {
 func (e *Engine) ahead(now time.Time) *engine.Step {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed || e.gone.Load() != nil {
+	if e.closed.Load() || e.gone.Load() != nil {
 		return nil
 	}
 	st := e.sched.Ahead(now)
+	e.publish()
+	e.adapters.count(st)
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
 	return st
 }
@@ -124,25 +131,23 @@ func (e *Engine) complete(f *flight, took time.Duration) {
 	if e.gone.Load() != nil {
 		e.sched.AbortAll()
 	}
+	e.publish()
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
 }
 
 // record keeps count of a step.
-func (e *Engine) record(tokens int, device, host time.Duration, now time.Time) {
+func (e *Engine) record(f *flight, device, host time.Duration, now time.Time) {
 	e.steps.Add(1)
 	e.deviceTime.Add(int64(device))
 	e.hostTime.Add(int64(host))
 	if e.lastErr != nil {
-		e.recordFailure(e.lastErr, tokens)
+		e.recordFailure(e.lastErr, f.tokens)
 	} else {
 		e.streak.Store(0)
 		e.lastStep.Store(now.UnixNano())
 	}
 	if o := e.options.Observer; o != nil {
-		o.Step(tokens)
-	}
-	if e.timer != nil {
-		e.timer.StepTimes(device, host)
+		o.Step(StepFacts{Tokens: f.tokens, Sequences: f.sequences, Prompts: f.prompts, Failed: e.lastErr != nil, Device: device, Host: host})
 	}
 }
 

@@ -101,63 +101,6 @@ func testFailingSteps(t *testing.T, newEcho func() *echo) {
 	}
 }
 
-func TestHealthAfterFailuresInARow(t *testing.T) {
-	synctest.Test(t, testFailuresInARow)
-}
-
-func testFailuresInARow(t *testing.T) {
-	m := newEcho()
-	broken := true
-	m.before = func(int, *engine.Step, []engine.Sampled) error {
-		if broken {
-			return errors.New("device lost")
-		}
-		return nil
-	}
-	e := start(t, m, Options{})
-	for range failuresInRow {
-		if err := e.Health(); err != nil {
-			t.Fatalf("too early: %v", err)
-		}
-		finished(t, submit(t, e, scriptText("a")))
-		synctest.Wait() // a failure is counted after its events have been put
-	}
-	if err := e.Health(); err == nil || !strings.Contains(err.Error(), "device lost") {
-		t.Errorf("health: %v", err)
-	}
-	broken = false
-	finished(t, submit(t, e, scriptText("a")))
-	synctest.Wait()
-	if err := e.Health(); err != nil {
-		t.Errorf("health after a good step: %v", err)
-	}
-}
-
-func TestHealthOfAHangingStep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, gate := held(t, newEcho(), Options{StallAfter: time.Minute})
-		time.Sleep(time.Hour)
-		if err := e.Health(); err != nil {
-			t.Errorf("idle: %v", err)
-		}
-		g := submit(t, e, scriptText("a"))
-		time.Sleep(59 * time.Second)
-		if err := e.Health(); err != nil {
-			t.Errorf("slow: %v", err)
-		}
-		time.Sleep(2 * time.Second)
-		if err := e.Health(); err == nil || err.Error() != "a step has been running for 1m1s" {
-			t.Errorf("hanging: %v", err)
-		}
-		close(gate)
-		finished(t, g)
-		synctest.Wait()
-		if err := e.Health(); err != nil {
-			t.Errorf("afterwards: %v", err)
-		}
-	})
-}
-
 // Faults that concern one request end that one.
 func TestFaultsOfOneRequest(t *testing.T) { bothWays(t, testFaultsOfOneRequest) }
 
@@ -337,14 +280,16 @@ type observer struct {
 	tokens []int
 	phases [][3]time.Duration
 	times  [][2]time.Duration
+	facts  []StepFacts
 }
 
-func (o *observer) Step(tokens int) { o.tokens = append(o.tokens, tokens) }
+func (o *observer) Step(f StepFacts) {
+	o.tokens = append(o.tokens, f.Tokens)
+	o.times = append(o.times, [2]time.Duration{f.Device, f.Host})
+	o.facts = append(o.facts, f)
+}
 func (o *observer) Phases(q, p, d time.Duration) {
 	o.phases = append(o.phases, [3]time.Duration{q, p, d})
-}
-func (o *observer) StepTimes(dev, hst time.Duration) {
-	o.times = append(o.times, [2]time.Duration{dev, hst})
 }
 
 func TestObserverAndStats(t *testing.T) {
@@ -369,7 +314,14 @@ func TestObserverAndStats(t *testing.T) {
 		if len(o.times) != 11 || o.times[3] != [2]time.Duration{s, 0} {
 			t.Errorf("times %v", o.times)
 		}
-		if got := b.Usage(); got != (Usage{PromptTokens: 5, CachedTokens: 4, OutputTokens: 5}) {
+		if f := o.facts; !f[0].Prompts || f[1].Prompts || f[0].Sequences != 1 || f[0].Failed { // the second ends the prompt with a single token
+			t.Errorf("facts %+v", f[:2])
+		}
+		got := b.Usage()
+		if got.First.Sub(got.Started) != s {
+			t.Errorf("started %v, first token %v", got.Started, got.First)
+		}
+		if counted(got) != (Usage{PromptTokens: 5, CachedTokens: 4, OutputTokens: 5}) {
 			t.Errorf("usage %+v", got)
 		}
 		st := e.Stats()

@@ -7,8 +7,8 @@ func (e *Engine) lose(reason error) {
 	}
 	e.gone.Store(&reason)
 	e.mu.Lock()
-	if !e.draining {
-		e.draining = true
+	if !e.draining.Load() {
+		e.draining.Store(true)
 		e.checkEmpty()
 	}
 	e.mu.Unlock()

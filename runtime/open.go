@@ -45,9 +45,10 @@ func CheckDevice(name string) error {
 
 // Loaded is a plan on a device.
 type Loaded struct {
-	Plan  *engine.Plan
-	Info  engine.ModelInfo
-	Model engine.Model
+	Plan   *engine.Plan
+	Info   engine.ModelInfo
+	Model  engine.Model
+	Device string // that it is on
 	// Notes say why "auto" passed over devices that are there.
 	Notes []string
 }
@@ -81,7 +82,7 @@ func (l *Loaded) loadModel(device string, settings engine.Settings) error {
 		}
 		model, err := d.Load(l.Plan, settings)
 		if err == nil {
-			l.Model = model
+			l.Model, l.Device = model, d.Name()
 			return nil
 		}
 		failure := fmt.Sprintf("device %s: %v", d.Name(), err)

@@ -46,7 +46,7 @@ func (e *Engine) submit(ctx context.Context, requests ...Request) (list []Genera
 // queue gives a request to the scheduler. The caller holds the lock.
 func (e *Engine) queue(ctx context.Context, r *Request) (*generation, error) {
 	g := e.newGeneration(r)
-	if e.draining && (e.closed || !r.Continues) {
+	if e.draining.Load() && (e.closed.Load() || !r.Continues) {
 		return nil, ErrDraining
 	}
 	if err := r.Adapter.use(e); err != nil {
@@ -67,6 +67,7 @@ func (e *Engine) queue(ctx context.Context, r *Request) (*generation, error) {
 		return nil, ErrQueueFull
 	}
 	g.seq = seq
+	e.publish()
 	e.pictureBytes += g.pictureBytes
 	g.leave = context.AfterFunc(ctx, g.Cancel)
 	e.live++

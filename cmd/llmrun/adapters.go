@@ -128,10 +128,11 @@ func openAdapter(ctx context.Context, base *engine.Plan, path string) (plan *eng
 
 // adaptersOf lets a server load adapters beside a model.
 func adaptersOf(loaded *runtime.Loaded, e *runtime.Engine) *server.Adapters {
-	if limits, _ := loaded.Model.Limits(); limits.MaxAdapters == 0 {
+	limits, _ := loaded.Model.Limits()
+	if limits.MaxAdapters == 0 {
 		return nil
 	}
-	return &server.Adapters{Host: e, Open: func(ctx context.Context, path string) (*engine.Plan, error) {
+	return &server.Adapters{Host: e, Most: limits.MaxAdapters, Open: func(ctx context.Context, path string) (*engine.Plan, error) {
 		return openAdapter(ctx, loaded.Plan, path)
 	}}
 }

@@ -150,13 +150,15 @@ func startServer(t *testing.T, cmd *exec.Cmd) (address string, lines *bufio.Scan
 }
 
 func TestServeAnswersAndDrains(t *testing.T) {
-	cmd := clitest.Command("serve", buildDemo(t, ""), "--port", "0")
+	log := filepath.Join(t.TempDir(), "requests.jsonl")
+	cmd := clitest.Command("serve", buildDemo(t, ""), "--port", "0", "--request-log", log)
 	address, lines := startServer(t, cmd)
 	resp, err := http.Get(address + "/v1/models")
 	if err != nil || resp.StatusCode != 200 {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	resp.Body.Close()
+	askWatched(t, address)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +167,7 @@ func TestServeAnswersAndDrains(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}
+	checkRequestLog(t, log)
 }
 
 func TestWaitingForInputEndsWithASignal(t *testing.T) {

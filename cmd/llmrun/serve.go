@@ -20,6 +20,7 @@ import (
 
 	"llmc/internal/cli"
 	"llmc/internal/version"
+	"llmc/runtime/energy"
 	"llmc/runtime/metrics"
 	"llmc/runtime/repository"
 	"llmc/runtime/server"
@@ -30,18 +31,19 @@ type serveFlags struct {
 	draftFlags
 	adapterFlags
 	repositoryFlags
-	host, keyFile   string
-	port, grpcPort  int
-	tlsCert, tlsKey string
-	verify          string
-	name            string
-	queueLimit      int
-	queueTimeout    time.Duration
-	grace, delay    time.Duration
-	openMetrics     bool
-	origins         []string
-	noPrefixCache   bool
-	limitImages     int
+	host, keyFile       string
+	port, grpcPort      int
+	tlsCert, tlsKey     string
+	verify              string
+	name                string
+	queueLimit          int
+	queueTimeout        time.Duration
+	grace, delay, stall time.Duration
+	openMetrics         bool
+	origins             []string
+	noPrefixCache       bool
+	limitImages         int
+	tellFlags
 }
 
 func serveCommand() *cobra.Command {
@@ -74,11 +76,12 @@ func serveCommand() *cobra.Command {
 	f.adapterFlags.add(cmd)
 	f.repositoryFlags.add(cmd)
 	f.addLimits(cmd)
+	f.tellFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on")
 	flags.IntVar(&f.port, "port", 8000, "port to listen on; 0: any free one")
 	flags.IntVar(&f.grpcPort, "grpc-port", -1, "port of gRPC: KServe v2 with Triton's extensions, health and reflection; 0: any free one (default: no gRPC)")
-	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes. Behind a tab: priority=N share=N requests-per-minute=N tokens-per-minute=N max-concurrent=N prefix-cache=own|shared")
+	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes. Behind a tab: name=TEXT priority=N share=N requests-per-minute=N tokens-per-minute=N max-concurrent=N prefix-cache=own|shared")
 	flags.StringVar(&f.tlsCert, "tls-cert", "", "certificate file; with --tls-key the server speaks TLS")
 	flags.StringVar(&f.tlsKey, "tls-key", "", "key file of the certificate")
 	flags.StringVar(&f.verify, "verify", "background", "when to check the hashes of weights: full (before serving), background, off")
@@ -87,6 +90,7 @@ func serveCommand() *cobra.Command {
 	flags.DurationVar(&f.queueTimeout, "queue-timeout", 10*time.Minute, "how long a request may wait before it begins; then it is answered 503. 0: for ever. Clients bound a request by the headers X-Request-Timeout and X-First-Token-Timeout, in seconds")
 	flags.DurationVar(&f.delay, "max-queue-delay", 0, "how long a step of an encoder that has room for more sequences waits for them, such as 2ms (default: not at all)")
 	flags.DurationVar(&f.grace, "shutdown-timeout", 30*time.Second, "how long running requests may take to end after SIGTERM")
+	flags.DurationVar(&f.stall, "stall-timeout", 2*time.Minute, "how long a step may take before /health, /livez and /readyz answer 503")
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
 	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
@@ -135,12 +139,16 @@ func (f *serveFlags) refuse(plans []string) error {
 		return cli.Usagef("--verify is %q: must be one of %s", f.verify, strings.Join(verifyModes, ", "))
 	case (f.tlsCert == "") != (f.tlsKey == ""):
 		return cli.Usagef("--tls-cert and --tls-key need each other")
+	case f.logPrompts && f.requestLog == "":
+		return cli.Usagef("--request-log-prompts needs --request-log")
 	case f.limitImages < 0:
 		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
 	case f.queueTimeout < 0:
 		return cli.Usagef("--queue-timeout is %v: must not be below 0", f.queueTimeout)
 	case f.delay < 0 || f.delay > longestDelay:
 		return cli.Usagef("--max-queue-delay is %v: must be within 0..%v", f.delay, longestDelay)
+	case f.stall <= 0:
+		return cli.Usagef("--stall-timeout is %v: must be above 0", f.stall)
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}
@@ -164,9 +172,18 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	f.makeRoom()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := &serving{flags: f, log: log, registry: metrics.New(), lost: make(chan error, 1)}
+	told, err := f.open(s.registry, log)
+	if err != nil {
+		return err
+	}
+	defer told.close()
+	if s.energy, err = energy.Open(energy.Root); err == nil {
+		defer s.energy.Close()
+	}
 	host := repository.New(f.hosting(plans, s))
 	config := server.Config{
 		Version: version.Full(), Metrics: s.registry, OpenMetrics: f.openMetrics, AllowOrigins: f.origins, CertFile: f.tlsCert, KeyFile: f.tlsKey, Log: log,
+		Requests: told.requests, LogPrompts: f.logPrompts, Traces: told.traces,
 	}
 	if f.directory != "" {
 		config.Repository = host

@@ -15,6 +15,9 @@ import (
 	"llmc/engine"
 	"llmc/internal/cli"
 	"llmc/runtime"
+	"llmc/runtime/device/cpu"
+	"llmc/runtime/encode"
+	"llmc/runtime/energy"
 	"llmc/runtime/metrics"
 	"llmc/runtime/repository"
 	"llmc/runtime/server"
@@ -25,7 +28,8 @@ type serving struct {
 	flags    *serveFlags
 	log      *slog.Logger
 	registry *metrics.Registry
-	lost     chan error // gets why a model lost its device
+	energy   *energy.Ledger // nil: it can not be read here
+	lost     chan error     // gets why a model lost its device
 
 	mu     sync.Mutex
 	hosted []*hosted
@@ -131,7 +135,7 @@ func (s *serving) offer(ctx context.Context, h *hosted, p repository.Plan, ofDra
 		if err := s.verifyFirst(ctx, p.Serving, h.loaded); err != nil {
 			return nil, err
 		}
-		model, service, err := server.NewEncoder(p.Name, h.loaded, s.registry, queue, delay)
+		model, service, err := server.NewEncoder(p.Name, h.loaded, s.registry, encode.ServiceOptions{Queue: queue, Delay: delay, StallAfter: s.flags.stall})
 		if err != nil {
 			return nil, err
 		}
@@ -152,9 +156,13 @@ func (s *serving) offer(ctx context.Context, h *hosted, p repository.Plan, ofDra
 	if err := s.verifyFirst(ctx, p.Serving, checked...); err != nil {
 		return nil, err
 	}
-	model, e, err := server.NewModel(p.Name, h.loaded, s.registry, runtime.Options{
-		QueueLimit: queue, QueueTimeout: s.flags.queueTimeout, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, Log: s.log,
-	})
+	options := runtime.Options{
+		QueueLimit: queue, QueueTimeout: s.flags.queueTimeout, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, StallAfter: s.flags.stall, Log: s.log,
+	}
+	if h.loaded.Device == (cpu.Device{}).Name() { // the counters are those of processors
+		options.Energy = s.energy
+	}
+	model, e, err := server.NewModel(p.Name, h.loaded, s.registry, options)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"llmc/engine"
@@ -143,7 +144,7 @@ func TestRefusals(t *testing.T) {
 // Requests share steps, and each gets what it asked for.
 func TestServiceSharesSteps(t *testing.T) {
 	f := &fake{gate: make(chan struct{})}
-	s := NewService(newFake(f), 0, 0)
+	s := NewService(newFake(f), ServiceOptions{})
 	var group sync.WaitGroup
 	list := inputs(6)
 	for range 8 {
@@ -182,7 +183,7 @@ func count(steps [][]int32) (sequences int) {
 // What waits beyond the limit is refused, what its client has given up is not computed, and what a step fails with is told.
 func TestServiceRefusesAndForgets(t *testing.T) {
 	f := &fake{gate: make(chan struct{}), fail: errors.New("broken")}
-	s := NewService(newFake(f), 2, 0)
+	s := NewService(newFake(f), ServiceOptions{Queue: 2})
 	defer s.Close()
 	first := make(chan error, 1)
 	one := []Input{{IDs: []int32{1}}}
@@ -222,7 +223,7 @@ func TestServiceRefusesAndForgets(t *testing.T) {
 // A step with room waits for more sequences, a full one for nothing; no clock of this test runs out.
 func TestServiceWaitsForAFullStep(t *testing.T) {
 	f := &fake{}
-	s := NewService(newFake(f), 0, time.Hour)
+	s := NewService(newFake(f), ServiceOptions{Delay: time.Hour})
 	var group sync.WaitGroup
 	one := []Input{{IDs: []int32{1}}}
 	encode := func() {
@@ -253,9 +254,34 @@ func TestServiceWaitsForAFullStep(t *testing.T) {
 	if err := <-late; !errors.Is(err, runtime.ErrDraining) {
 		t.Errorf("what waited when the service ended: %v", err)
 	}
-	quick := NewService(newFake(f), 0, time.Nanosecond)
+	quick := NewService(newFake(f), ServiceOptions{Delay: time.Nanosecond})
 	defer quick.Close()
 	if _, err := quick.Encode(t.Context(), one); err != nil || count(f.steps) != 5 {
 		t.Errorf("a step whose time has come: %v, %v", f.steps, err)
 	}
+}
+
+// A step that hangs is told when it has taken longer than a step may, and no longer when it is done.
+func TestServiceHealthTellsOfAHangingStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{gate: make(chan struct{})}
+		s := NewService(newFake(f), ServiceOptions{StallAfter: time.Minute})
+		answered := make(chan error, 1)
+		go func() {
+			_, err := s.Encode(t.Context(), []Input{{IDs: []int32{1}}})
+			answered <- err
+		}()
+		time.Sleep(time.Minute)
+		if err := s.Health(); err != nil {
+			t.Errorf("within the limit: %v", err)
+		}
+		time.Sleep(time.Second)
+		if err := s.Health(); err == nil || !strings.Contains(err.Error(), "1m1s") {
+			t.Errorf("beyond the limit: %v", err)
+		}
+		f.gate <- struct{}{}
+		if err := errors.Join(<-answered, s.Close(), s.Health()); err != nil {
+			t.Error(err)
+		}
+	})
 }

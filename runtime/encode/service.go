@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"llmc/engine"
@@ -14,8 +15,8 @@ import (
 // Service shares an encoder among requests: what waits is put into steps together, the oldest first, whoever asked for it.
 type Service struct {
 	encoder *Encoder
-	most    int           // sequences that may wait
-	delay   time.Duration // how long the oldest of them may wait for others to share its step
+	options ServiceOptions
+	begun   atomic.Int64 // when the step that runs began, Unix nanoseconds; 0: none runs
 
 	mu      sync.Mutex
 	queue   []*item
@@ -46,13 +47,25 @@ type job struct {
 // defaultQueue is how many sequences may wait where nobody says.
 const defaultQueue = 1 << 16
 
-// NewService starts the loop that runs steps. most is how many sequences may wait, 0 for a default. A step that has room for more waits until its oldest sequence
-// has waited for delay; with 0 it runs at once, and sequences that come meanwhile share the next. Close ends the loop.
-func NewService(e *Encoder, most int, delay time.Duration) *Service {
-	if most <= 0 {
-		most = defaultQueue
+// defaultStall is how long a step may take where nobody says.
+const defaultStall = 2 * time.Minute
+
+// ServiceOptions bound a Service; zero values mean the defaults.
+type ServiceOptions struct {
+	Queue      int           // sequences that may wait
+	Delay      time.Duration // how long a step with room for more waits for others after its oldest sequence came; 0: those share the next
+	StallAfter time.Duration // how long a step may take before Health reports it
+}
+
+// NewService starts the loop that runs steps. Close ends it.
+func NewService(e *Encoder, o ServiceOptions) *Service {
+	if o.Queue <= 0 {
+		o.Queue = defaultQueue
 	}
-	s := &Service{encoder: e, most: most, delay: delay, wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{})}
+	if o.StallAfter <= 0 {
+		o.StallAfter = defaultStall
+	}
+	s := &Service{encoder: e, options: o, wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -107,7 +120,7 @@ func (s *Service) enqueue(items []*item) error {
 		return runtime.ErrDraining
 	case errors.Is(s.lastErr, engine.ErrDeviceLost):
 		return s.lastErr
-	case len(s.queue)+len(items) > s.most && len(s.queue) > 0:
+	case len(s.queue)+len(items) > s.options.Queue && len(s.queue) > 0:
 		return runtime.ErrQueueFull
 	}
 	s.queue = append(s.queue, items...)
@@ -162,7 +175,7 @@ func (s *Service) next() (batch []*item, wait time.Duration, closed bool) {
 	}
 	n := s.encoder.fill(len(waiting), func(i int) *Input { return &waiting[i].input })
 	if full := n < len(waiting) || n == s.encoder.limits.MaxSequences; n > 0 && !full {
-		if wait := s.delay - time.Since(waiting[0].came); wait > 0 {
+		if wait := s.options.Delay - time.Since(waiting[0].came); wait > 0 {
 			return nil, wait, false
 		}
 	}
@@ -174,6 +187,8 @@ func (s *Service) next() (batch []*item, wait time.Duration, closed bool) {
 
 // run computes the step that next has filled and hands out what it gives.
 func (s *Service) run(batch []*item) {
+	s.begun.Store(time.Now().UnixNano())
+	defer s.begun.Store(0)
 	err := s.encoder.runStep(func(i int, row []float32) { batch[i].result = row })
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,8 +215,13 @@ func (it *item) finish(err error) {
 // Lost is closed when the device has been lost; Health says why. The process has to end, as with runtime.Engine.Lost.
 func (s *Service) Lost() <-chan struct{} { return s.lost }
 
-// Health returns why the last step failed, nil when it did not.
+// Health returns why the service can not serve: a step hangs, or the last one failed.
 func (s *Service) Health() error {
+	if at := s.begun.Load(); at != 0 {
+		if took := time.Since(time.Unix(0, at)); took > s.options.StallAfter {
+			return fmt.Errorf("a step has been running for %v", took.Round(time.Second))
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lastErr

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"llmc/runtime"
 )
 
 // scrape returns the exposition without the metrics of the Go runtime and the process, whose values differ from run to run.
@@ -34,7 +36,8 @@ func scrape(t *testing.T, r *Registry) string {
 func TestExposition(t *testing.T) {
 	r := New()
 	m, _ := r.Model(ModelOptions{Name: "tiny", MaxContext: 128, PageSize: 16, Pages: 40, Load: func() Load {
-		return Load{Running: 3, Waiting: 2, KVUsage: .25, Preemptions: 1, PrefixQueries: 100, PrefixHits: 64}
+		return Load{Running: 3, Waiting: 2, KVUsage: .25, Preemptions: 1, PrefixQueries: 100, PrefixHits: 64, Held: 10, Cached: 4,
+			Drafts: 9, DraftTokens: 20, AcceptedTokens: 8, AcceptedAt: []uint64{6, 2, 0}, Joules: 12.5}
 	}})
 	m.Requested(2)
 	m.FirstToken(30*time.Millisecond, 100)
@@ -45,8 +48,10 @@ func TestExposition(t *testing.T) {
 		SinceArrival: 400 * time.Millisecond, SinceFirstToken: 80 * time.Millisecond,
 	})
 	m.Phases(5*time.Millisecond, 25*time.Millisecond, 80*time.Millisecond)
-	m.Step(100)
-	m.Step(1)
+	m.Validated(200 * time.Microsecond)
+	m.Longest(3)
+	m.Step(runtime.StepFacts{Tokens: 100, Sequences: 2, Prompts: true, Device: 24 * time.Millisecond, Host: 30 * time.Microsecond})
+	m.Step(runtime.StepFacts{Tokens: 1, Sequences: 1, Device: 2 * time.Millisecond, Host: 10 * time.Microsecond, Failed: true})
 	m.Rejected("queue_full")
 	m.Rejected("no such reason")
 	r.Answered("/v1/completions", "POST", 200)
@@ -105,9 +110,11 @@ func TestObservingAllocatesNothing(t *testing.T) {
 		"FirstToken": func() { m.FirstToken(time.Second, 9) },
 		"NextToken":  func() { m.NextToken(time.Millisecond) },
 		"Finished":   func() { m.Finished(g) },
-		"Step":       func() { m.Step(256) },
-		"Phases":     func() { m.Phases(1, 2, 3) },
-		"Rejected":   func() { m.Rejected("queue_full") },
+		"Step": func() {
+			m.Step(runtime.StepFacts{Tokens: 256, Sequences: 256, Device: time.Millisecond, Host: time.Microsecond})
+		},
+		"Phases":   func() { m.Phases(1, 2, 3) },
+		"Rejected": func() { m.Rejected("queue_full") },
 	} {
 		if n := testing.AllocsPerRun(100, observe); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
@@ -123,7 +130,7 @@ func TestObservingConcurrently(t *testing.T) {
 	for range goroutines {
 		wg.Go(func() {
 			for range each {
-				m.Step(3)
+				m.Step(runtime.StepFacts{Tokens: 3})
 				m.NextToken(time.Millisecond)
 				m.Finished(Generation{Finish: "stop", OutTokens: 2})
 			}
@@ -139,5 +146,25 @@ func TestObservingConcurrently(t *testing.T) {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("%s is missing", line)
 		}
+	}
+}
+
+// BenchmarkScrape is one scrape of a model's metrics, those of the Go runtime and the process included.
+func BenchmarkScrape(b *testing.B) {
+	r := New()
+	r.Model(ModelOptions{Name: "m", MaxContext: 8192, PageSize: 16, Pages: 1000, Load: func() Load { return Load{Joules: -1} }})
+	handler := r.Handler()
+	for b.Loop() {
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil))
+	}
+}
+
+// BenchmarkStep is what observing one step costs the loop.
+func BenchmarkStep(b *testing.B) {
+	m, _ := New().Model(ModelOptions{Name: "m", MaxContext: 8192})
+	f := runtime.StepFacts{Tokens: 256, Sequences: 256, Device: 20 * time.Millisecond, Host: 40 * time.Microsecond}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Step(f)
 	}
 }

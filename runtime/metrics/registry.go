@@ -38,6 +38,11 @@ func New() *Registry {
 	return r
 }
 
+// Count tells of a total that somebody else keeps, which only grows.
+func (r *Registry) Count(name, help string, total func() uint64) {
+	r.prom.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: ownNamespace + name, Help: help}, func() float64 { return float64(total()) }))
+}
+
 // Handler answers scrapes, in the text or the OpenMetrics format.
 func (r *Registry) Handler() http.Handler {
 	return promhttp.HandlerFor(r.prom, promhttp.HandlerOpts{EnableOpenMetrics: true})

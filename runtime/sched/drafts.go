@@ -144,12 +144,20 @@ func (s *Scheduler) extendChain(p *part, first int, out []engine.Sampled) {
 			break
 		}
 		q.accepted++
-		s.stats.AcceptedTokens++
+		s.stats.countAccepted(i)
 		q.computed++
 		s.pool.Commit(&q.table, q.content()[:q.computed])
 	}
 	if p.drafts > 0 && p.alive() {
 		s.pool.Trim(&q.table, q.computed)
+	}
+}
+
+// countAccepted counts a draft that was right, by its place in its chain.
+func (st *Stats) countAccepted(place int) {
+	st.AcceptedTokens++
+	if place < len(st.AcceptedAt) {
+		st.AcceptedAt[place]++
 	}
 }
 

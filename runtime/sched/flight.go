@@ -29,6 +29,21 @@ func (f *flight) drafted() bool {
 	return slices.ContainsFunc(f.parts, func(p part) bool { return p.drafts > 0 })
 }
 
+// Share is how many tokens of a step a sequence has, guesses included.
+type Share struct {
+	Seq    *Sequence
+	Tokens int
+}
+
+// Shares appends the shares of the oldest step in flight.
+func (s *Scheduler) Shares(dst []Share) []Share {
+	for i := range s.flights[0].parts {
+		p := &s.flights[0].parts[i]
+		dst = append(dst, Share{p.q, p.tokens + p.drafts})
+	}
+	return dst
+}
+
 // alive tells whether the sequence still wants the results.
 func (p *part) alive() bool { return p.q.life == p.life }
 

@@ -17,8 +17,12 @@ type Stats struct {
 
 	Drafts         uint64 // sequences of steps that brought drafts
 	DraftTokens    uint64
-	AcceptedTokens uint64 // of these
+	AcceptedTokens uint64              // of these
+	AcceptedAt     [DraftPlaces]uint64 // accepted tokens by their place in the chain
 }
+
+// DraftPlaces is how many places of a chain of drafts are counted apart; those behind them are only in AcceptedTokens.
+const DraftPlaces = 16
 
 // Stats returns the present figures.
 func (s *Scheduler) Stats() Stats {

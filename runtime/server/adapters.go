@@ -14,6 +14,7 @@ import (
 
 	"llmc/engine"
 	"llmc/runtime"
+	"llmc/runtime/metrics"
 	"llmc/runtime/server/strictjson"
 )
 
@@ -25,8 +26,36 @@ type AdapterHost interface {
 // Adapters say how a model gets adapters.
 type Adapters struct {
 	Host AdapterHost
+	Most int // that can be loaded at a time
 	// Open opens the adapter that a client or the command line names by a path of this machine: its plan, or a directory of which one is made.
 	Open func(ctx context.Context, path string) (*engine.Plan, error)
+}
+
+// tell has a model's metrics know the adapters beside it.
+func (t *modelTable) tell(m *Model) {
+	if m.Adapters != nil {
+		m.Metrics.Adapters(func() metrics.Adapters { return t.adapterLoad(m) })
+	}
+}
+
+// adapterLoad says which adapters beside a model requests run with and wait for.
+func (t *modelTable) adapterLoad(host *Model) metrics.Adapters {
+	load := metrics.Adapters{Most: host.Adapters.Most}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, m := range t.added {
+		if m.Parent != host.Name || m.Adapter == nil {
+			continue
+		}
+		running, waiting := m.Adapter.Load()
+		if running > 0 {
+			load.Running = append(load.Running, m.Name)
+		}
+		if waiting > 0 {
+			load.Waiting = append(load.Waiting, m.Name)
+		}
+	}
+	return load
 }
 
 // maxAdapterName bounds names; whoever loads an adapter chooses one.

@@ -44,7 +44,8 @@ func startAdapted(t *testing.T, most int) *adapted {
 	model, err := (cpu.Device{}).Load(plan, engine.Settings{MaxAdapters: most, AdapterRank: 16, MaxContext: 128})
 	must(t, err)
 	loaded := &runtime.Loaded{Plan: plan, Info: plan.Info(), Model: model}
-	m, e, err := server.NewModel("demo", loaded, metrics.New(), runtime.Options{})
+	registry := metrics.New()
+	m, e, err := server.NewModel("demo", loaded, registry, runtime.Options{})
 	must(t, err)
 	open := func(ctx context.Context, path string) (*engine.Plan, error) {
 		if _, err := os.Stat(path); err != nil {
@@ -57,9 +58,9 @@ func startAdapted(t *testing.T, most int) *adapted {
 		return engine.Open(out)
 	}
 	if most > 0 {
-		m.Adapters = &server.Adapters{Host: e, Open: open}
+		m.Adapters = &server.Adapters{Host: e, Most: most, Open: open}
 	}
-	s, err := server.New(server.Config{Models: []server.Model{m}})
+	s, err := server.New(server.Config{Models: []server.Model{m}, Metrics: registry})
 	must(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -140,6 +141,9 @@ func TestAdaptersComeAndGoUnderLoad(t *testing.T) {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 		alone[name] = ts.complete(name, prompt)
+	}
+	if text := ts.do("GET", "/metrics", "").body; !strings.Contains(text, `vllm:lora_requests_info{engine="0",max_lora="2",model_name="demo",running_lora_adapters="",waiting_lora_adapters=""}`) {
+		t.Error("metrics do not tell of the adapters")
 	}
 	if alone["one"] == alone["two"] || alone["one"] == alone["demo"] || alone["two"] == alone["demo"] {
 		t.Fatalf("adapters change nothing: %v", alone)

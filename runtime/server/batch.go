@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"llmc/engine"
@@ -14,13 +15,14 @@ import (
 
 // batch is the generations of one request, one for each choice of each prompt, and their events in order of arrival.
 type batch struct {
-	req     *request
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	choices []*choice
-	inbox   inbox
-	pumps   sync.WaitGroup
-	arrived time.Time
+	req                *request
+	ctx                context.Context
+	cancel             context.CancelCauseFunc
+	choices            []*choice
+	inbox              inbox
+	pumps              sync.WaitGroup
+	ended, longest     atomic.Int64 // choices that have, and output tokens of the longest of them
+	arrived, submitted time.Time
 }
 
 // choice is one generation.
@@ -61,8 +63,12 @@ type arrival struct {
 
 // start submits the generations of a request. If one is refused none runs.
 func (s *Server) start(r *request) (*batch, error) {
-	b := &batch{req: r, arrived: time.Now(), inbox: inbox{ready: make(chan struct{}, 1)}}
+	b := &batch{req: r, arrived: r.arrived, inbox: inbox{ready: make(chan struct{}, 1)}}
+	if b.arrived.IsZero() {
+		b.arrived = time.Now()
+	}
 	b.ctx, b.cancel = context.WithCancelCause(s.base)
+	b.submitted = time.Now()
 	started := false
 	defer func() {
 		if !started {
@@ -128,6 +134,7 @@ func (b *batch) pump(c *choice) {
 			event = runtime.Event{Token: -1, Finish: runtime.FinishError, Err: errNoEnd}
 		} else if !ok {
 			clock.end(runtime.FinishAbort, c.gen.Usage())
+			b.over(c.gen.Usage())
 			return
 		}
 		if event.Time.IsZero() {
@@ -143,8 +150,22 @@ func (b *batch) pump(c *choice) {
 		usage := c.gen.Usage()
 		clock.end(event.Finish, usage)
 		b.req.model.stats.add(event.Err == nil && event.Finish != runtime.FinishAbort, event.Time.Sub(b.arrived), event.Time)
+		b.over(usage)
 		b.inbox.put(arrival{choice: c, event: event, usage: usage})
 		return
+	}
+}
+
+// over notes that a choice has ended.
+func (b *batch) over(u runtime.Usage) {
+	for n := int64(u.OutputTokens); ; {
+		longest := b.longest.Load()
+		if n <= longest || b.longest.CompareAndSwap(longest, n) {
+			break
+		}
+	}
+	if b.ended.Add(1) == int64(len(b.req.prompts)*b.req.generations()) {
+		b.req.model.Metrics.Longest(int(b.longest.Load()))
 	}
 }
 
@@ -210,6 +231,7 @@ func (b *batch) usage() runtime.Usage {
 			sum.PromptTokens += len(c.prompt.ids)
 			sum.CachedTokens += c.usage.CachedTokens
 		}
+		sum.Joules += c.usage.Joules
 		if c.finish != "" {
 			sum.OutputTokens += c.usage.OutputTokens
 		} else {

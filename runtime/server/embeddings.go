@@ -28,8 +28,7 @@ func (s *Server) embeddings(c *fasthttp.RequestCtx) error {
 			}
 			tokens += len(inputs[i].IDs)
 		}
-		r.model.Metrics.Requested(len(inputs))
-		rows, err := r.model.Encoder.Encode(ctx, inputs)
+		rows, err := r.vectors(ctx, inputs)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -94,6 +95,18 @@ func readEncodingFormat(r *request, v strictjson.Value) *apiError {
 // encoded computes a request of an encoder that the table of fields describes.
 func (s *Server) encoded(c *fasthttp.RequestCtx, on endpoints, answer func(ctx context.Context, r *request) error) error {
 	return s.encodeFor(overHTTP(c), func() (*request, error) { return s.decode(on, c.PostBody()) }, answer)
+}
+
+// vectors has sequences computed.
+func (r *request) vectors(ctx context.Context, inputs []encode.Input) ([][]float32, error) {
+	begun := time.Now()
+	r.model.Metrics.Requested(len(inputs))
+	rows, err := r.model.Encoder.Encode(ctx, inputs)
+	if err != nil {
+		return nil, err
+	}
+	r.model.Metrics.Encoded(r.encodedTokens, time.Since(begun))
+	return rows, nil
 }
 
 // sequence makes the sequence of texts for a request; field is where they are from.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // Keys are the API keys that a server accepts, one a line in a file that is read again when it changes. Lines that begin with # and empty lines mean
@@ -29,10 +30,11 @@ type digest = [sha256.Size]byte
 // keyRule is what a key may do.
 type keyRule struct {
 	sum       digest
-	priority  int // requests run no sooner than this says; lower runs first
-	share     int // of the service among keys that wait; 0: 1
-	perMinute int // requests that may begin in a minute; 0: any number
-	atOnce    int // requests that may run at a time; 0: any number
+	name      string // by which logs call it
+	priority  int    // requests run no sooner than this says; lower runs first
+	share     int    // of the service among keys that wait; 0: 1
+	perMinute int    // requests that may begin in a minute; 0: any number
+	atOnce    int    // requests that may run at a time; 0: any number
 	// tokensPerMinute is how many tokens may be used in a minute, prompts and outputs; 0: any number
 	tokensPerMinute int
 	shared          bool // its prompts are found in the prefix cache by others, and those of others by it
@@ -40,6 +42,7 @@ type keyRule struct {
 
 // keyOptions are the names of what a line may say.
 var keyOptions = map[string]func(k *keyRule, value string) error{
+	"name":                func(k *keyRule, value string) error { return k.call(value) },
 	"priority":            func(k *keyRule, value string) error { return whole(&k.priority, value, math.MinInt32) },
 	"requests-per-minute": func(k *keyRule, value string) error { return whole(&k.perMinute, value, 1) },
 	"tokens-per-minute":   func(k *keyRule, value string) error { return whole(&k.tokensPerMinute, value, 1) },
@@ -62,6 +65,15 @@ func whole(to *int, value string, least int) error {
 	return nil
 }
 
+// call gives the key a name for logs. What a key is called must not tell what it is.
+func (k *keyRule) call(name string) error {
+	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return errors.New("must be 1 to 64 printable characters")
+	}
+	k.name = name
+	return nil
+}
+
 // LoadKeys reads a file of keys. A file without any is an error: it would lock everybody out.
 func LoadKeys(path string, log *slog.Logger) (*Keys, error) {
 	failed := func(err error) { log.Error("api keys unchanged: the file can not be used", "err", err) }
@@ -81,7 +93,7 @@ func parseKeys(contents [][]byte) ([]keyRule, error) {
 		if key = bytes.TrimSpace(key); len(key) == 0 || key[0] == '#' {
 			continue
 		}
-		rule := keyRule{sum: sha256.Sum256(key)}
+		rule := keyRule{sum: sha256.Sum256(key), name: fmt.Sprintf("line %d", number)}
 		for _, option := range strings.Fields(string(options)) {
 			name, value, _ := strings.Cut(option, "=")
 			set := keyOptions[name]

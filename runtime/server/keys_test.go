@@ -106,7 +106,7 @@ func TestKeyFilesThatCanNotBeUsed(t *testing.T) {
 func TestRoutesNeedKey(t *testing.T) {
 	keys, _, _ := loadTestKeys(t, "secret\n")
 	ts := startServer(t, &fakeBackend{}, Config{Keys: keys, Metrics: metrics.New()})
-	open := map[string]bool{"GET /": true, "GET /health": true, "GET /ping": true, "GET /livez": true, "GET /readyz": true, "GET /startupz": true, "GET /v2/health/live": true, "GET /v2/health/ready": true}
+	open := map[string]bool{"GET /": true, "GET /stats": true, "GET /health": true, "GET /ping": true, "GET /livez": true, "GET /readyz": true, "GET /startupz": true, "GET /v2/health/live": true, "GET /v2/health/ready": true}
 	paths := []string{"GET /nowhere", "POST /v1/completions/", "DELETE /v1/models"}
 	for _, r := range routes {
 		paths = append(paths, r.method+" "+strings.NewReplacer("{model:*}", "tiny", "{model}", "tiny", "{version}", "1").Replace(r.path))

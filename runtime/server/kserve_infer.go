@@ -135,8 +135,7 @@ func (s *Server) inferEncoder(from caller, in *inferRequest, give func(*Model, o
 				return err
 			}
 		}
-		r.model.Metrics.Requested(len(inputs))
-		rows, err := r.model.Encoder.Encode(ctx, inputs)
+		rows, err := r.vectors(ctx, inputs)
 		if err != nil {
 			return err
 		}

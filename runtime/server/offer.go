@@ -39,6 +39,9 @@ func (s *Server) Offer(ctx context.Context, name string, versions ...*Model) err
 	if err != nil {
 		return err
 	}
+	if highest != nil {
+		s.models.tell(highest)
+	}
 	for _, m := range s.models.set(name, versions, adapters) {
 		s.retire(m)
 	}

@@ -39,11 +39,15 @@ func assemblePage(html, css, js string) (document, policy string) {
 
 // chatPage answers GET /.
 func (s *Server) chatPage(c *fasthttp.RequestCtx) error {
+	showPage(c, page, pagePolicy)
+	return nil
+}
+
+func showPage(c *fasthttp.RequestCtx, document, policy string) {
 	c.SetContentType("text/html; charset=utf-8")
 	h := &c.Response.Header
-	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")
-	c.SetBodyString(page)
-	return nil
+	c.SetBodyString(document)
 }

@@ -57,7 +57,7 @@ func TestPage(t *testing.T) {
 		run  func(*testing.T, context.Context)
 	}{
 		{"chat", testPageChat}, {"thoughts", testPageShowsThoughts}, {"stop by button", testPageStopButton}, {"stop by key", testPageStopKey},
-		{"markup", testPageShowsMarkupAsText}, {"key", testPageAsksForKey}, {"errors", testPageTellsErrors}, {"fits", testPageFits}, {"markdown", testPageMarkdown},
+		{"markup", testPageShowsMarkupAsText}, {"key", testPageAsksForKey}, {"errors", testPageTellsErrors}, {"fits", testPageFits}, {"stats", testPageStats}, {"markdown", testPageMarkdown},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
 	}
@@ -313,7 +313,12 @@ func testPageFits(t *testing.T, ctx context.Context) {
 // The page is one document that asks for nothing from elsewhere, and its policy lets exactly its own parts run.
 func TestPageIsOneDocument(t *testing.T) {
 	ts := startServer(t, &fakeBackend{}, Config{})
-	a := ts.do("GET", "/", "")
+	for _, path := range []string{"/", "/stats"} {
+		t.Run(path, func(t *testing.T) { checkDocument(t, ts.do("GET", path, "")) })
+	}
+}
+
+func checkDocument(t *testing.T, a answer) {
 	if a.status != 200 || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Errorf("%d %s", a.status, a.header.Get("Content-Type"))
 	}

@@ -55,8 +55,8 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 	}, e, nil
 }
 
-// NewEncoder offers a loaded plan of an encoder under a name; a step with room for more sequences waits for delay. It starts the loop that computes; closing the returned service ends it.
-func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, queueLimit int, delay time.Duration) (Model, *encode.Service, error) {
+// NewEncoder offers a loaded plan of an encoder under a name. It starts the loop that computes; closing the returned service ends it.
+func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, options encode.ServiceOptions) (Model, *encode.Service, error) {
 	tok, err := loaded.Tokenizer()
 	if err != nil {
 		return Model{}, nil, err
@@ -65,13 +65,12 @@ func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry,
 	if err != nil {
 		return Model{}, nil, err
 	}
-	service := encode.NewService(e, queueLimit, delay)
-	limits, pages := loaded.Model.Limits()
+	service := encode.NewService(e, options)
 	observed, leave := registry.Model(metrics.ModelOptions{
-		Name: name, MaxContext: e.MaxTokens(), PageSize: limits.PageSize, Pages: pages,
+		Name: name, MaxContext: e.MaxTokens(),
 		Load: func() metrics.Load {
 			running, waiting := service.Load()
-			return metrics.Load{Running: running, Waiting: waiting}
+			return metrics.Load{Running: running, Waiting: waiting, Joules: -1}
 		},
 	})
 	return Model{
@@ -100,9 +99,9 @@ func load(e *runtime.Engine) metrics.Load {
 	}
 	s := e.Stats()
 	return metrics.Load{
-		Running: s.Running, Waiting: s.Waiting, KVUsage: s.KVUsage(),
+		Running: s.Running, Waiting: s.Waiting, KVUsage: s.KVUsage(), Held: s.PagesHeld, Cached: s.PagesCached,
 		PrefixQueries: s.PrefixQueries, PrefixHits: s.PrefixHits, Preemptions: s.Preemptions,
-		Drafts: s.Drafts, DraftTokens: s.DraftTokens, AcceptedTokens: s.AcceptedTokens,
+		Drafts: s.Drafts, DraftTokens: s.DraftTokens, AcceptedTokens: s.AcceptedTokens, AcceptedAt: s.AcceptedAt[:], Joules: s.Joules,
 	}
 }
 

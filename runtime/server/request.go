@@ -3,6 +3,7 @@ package server
 import (
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"llmc/runtime"
 	"llmc/runtime/grammar"
@@ -11,10 +12,11 @@ import (
 
 // request is the decoded body of an endpoint of the table of fields.
 type request struct {
-	on    endpoints
-	newID func() string
-	name  string // of the model, as asked for
-	model *Model
+	on      endpoints
+	newID   func() string
+	name    string    // of the model, as asked for
+	arrived time.Time // zero: when it is submitted
+	model   *Model
 
 	prompts       []prompt
 	messages      bool // chat.Messages was given

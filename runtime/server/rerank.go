@@ -117,8 +117,7 @@ func (r *request) compare(ctx context.Context, one, other string) (scores []floa
 	if err != nil {
 		return nil, 0, err
 	}
-	r.model.Metrics.Requested(len(inputs))
-	rows, err := r.model.Encoder.Encode(ctx, inputs)
+	rows, err := r.vectors(ctx, inputs)
 	if err != nil {
 		return nil, 0, err
 	}

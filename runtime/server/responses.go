@@ -265,10 +265,14 @@ func (d *responses) object(b *batch, status string) map[string]any {
 	if status != "in_progress" {
 		u := b.usage()
 		object["completed_at"] = d.created
-		object["usage"] = map[string]any{
+		usage := map[string]any{
 			"input_tokens": u.PromptTokens, "input_tokens_details": map[string]any{"cached_tokens": u.CachedTokens, "cache_write_tokens": u.PromptTokens - u.CachedTokens},
 			"output_tokens": u.OutputTokens, "output_tokens_details": map[string]any{"reasoning_tokens": 0}, "total_tokens": u.PromptTokens + u.OutputTokens,
 		}
+		if u.Joules > 0 {
+			usage["energy_joules"] = u.Joules
+		}
+		object["usage"] = usage
 	}
 	return object
 }

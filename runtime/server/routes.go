@@ -18,7 +18,7 @@ type access uint8
 
 const (
 	withKey     access = iota // whoever has a key, when keys are set
-	anybody                   // health, for probes; the page, which holds nothing secret and asks for the key
+	anybody                   // health, for probes; the pages, which hold nothing secret and ask for the key
 	withMetrics               // anybody if the configuration says so
 )
 
@@ -39,6 +39,8 @@ var ownRoutes = []route{
 	{method: "GET", path: "/livez", access: anybody, handle: (*Server).live},
 	{method: "GET", path: "/readyz", access: anybody, handle: (*Server).ready},
 	{method: "GET", path: "/startupz", access: anybody, handle: (*Server).started},
+	{method: "GET", path: "/stats", access: anybody, handle: (*Server).statsPage},
+	{method: "GET", path: "/stats/data", handle: (*Server).stats},
 	{method: "GET", path: "/version", handle: (*Server).version},
 	{method: "GET", path: "/metrics", access: withMetrics, handle: (*Server).metrics},
 	{method: "GET", path: "/v1/models", handle: (*Server).listModels},
@@ -92,9 +94,13 @@ func (s *Server) handler(row route) fasthttp.RequestHandler {
 		c.Response.Header.Set("X-Request-Id", s.requestID(c))
 		c.Response.Header.Set("X-Content-Type-Options", "nosniff")
 		s.allowOrigin(c)
+		a := s.account(c, row)
 		if err := s.guarded(row, c); err != nil {
-			s.refuse(c, err, row.refusal)
+			refusal := s.asAPIError(err)
+			a.fail(refusal)
+			s.refuse(c, refusal, row.refusal)
 		}
+		a.answered(c.Response.StatusCode())
 		if s.inflight.isDraining() {
 			c.SetConnectionClose()
 		}

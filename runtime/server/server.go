@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc"
 
 	"llmc/runtime/metrics"
+	"llmc/runtime/otlp"
+	"llmc/runtime/requestlog"
 )
 
 // Config says what a server offers and to whom.
@@ -31,6 +33,11 @@ type Config struct {
 	AllowOrigins []string // origins of web pages that may call the API; "*" is any; empty: none
 	CertFile     string   // with KeyFile: serve TLS
 	KeyFile      string
+
+	// Requests gets a line of JSON for each request to a model; nil: nobody does. Prompts are in it only if LogPrompts says so.
+	Requests   *requestlog.Log
+	LogPrompts bool
+	Traces     *otlp.Exporter // gets a span for each such request; nil: nobody does
 
 	Limits Limits
 	Log    *slog.Logger // nil: nowhere
@@ -121,6 +128,9 @@ func New(config Config) (*Server, error) {
 	var err error
 	if s.models, err = newModelTable(config.Models); err != nil {
 		return nil, err
+	}
+	for _, m := range s.models.list {
+		s.models.tell(m)
 	}
 	s.imageBodies = config.Limits.BodyBytes <= 0
 	s.config.Limits = config.Limits.orDefaults()

@@ -24,12 +24,13 @@ type stream struct {
 	complete int   // out[:complete] is whole events
 	ended    bool  // nothing comes after out
 	failed   error // read instead of a regular end
+	account  *account
 	release  func()
 }
 
 // stream makes the answer a stream. release is called once, when all is sent or can not be.
 func (s *Server) stream(c *fasthttp.RequestCtx, b *batch, words dialect, release func()) {
-	st := &stream{server: s, batch: b, words: words, release: release}
+	st := &stream{server: s, batch: b, words: words, release: release, account: accountOf(c)}
 	st.add(words.begin(st.out, b))
 	c.SetContentType("text/event-stream; charset=utf-8")
 	c.Response.Header.Set("Cache-Control", "no-cache")
@@ -101,10 +102,12 @@ func (st *stream) fill() {
 // fail ends the stream with an error event. Nobody is told of a client that left.
 func (st *stream) fail(err error) {
 	st.out = st.out[:st.complete]
+	refusal := st.server.asAPIError(err)
+	st.account.fail(refusal)
 	if errors.Is(err, errClientGone) {
 		st.failed = err
 		return
 	}
-	st.add(st.words.failure(st.out, st.server.asAPIError(err)))
+	st.add(st.words.failure(st.out, refusal))
 	st.ended = true
 }

@@ -12,6 +12,7 @@ type caller struct {
 	authorization []byte
 	timeouts      func() (timeouts, error) // what it asks for apart from its request
 	tell          telling
+	account       *account // nil: nobody wants one
 	// watch has gone called, with the reason, when nobody waits for the answer any more, until unwatch is called.
 	watch func(gone func(error)) (unwatch func())
 }
@@ -22,6 +23,7 @@ func overHTTP(c *fasthttp.RequestCtx) caller {
 		authorization: c.Request.Header.Peek("Authorization"),
 		timeouts:      func() (timeouts, error) { return readTimeouts(&c.Request.Header) },
 		tell:          c.Response.Header.Set,
+		account:       accountOf(c),
 		watch: func(gone func(error)) func() {
 			return watchPeer(c.Conn(), func() { gone(errClientGone) })
 		},
@@ -54,6 +56,7 @@ func (s *Server) enter(from caller) (*visit, error) {
 		return nil, err
 	}
 	v.leave = append(v.leave, func() { v.key.leave(v.used()) })
+	from.account.use(v.key)
 	return v, nil
 }
 
@@ -69,6 +72,8 @@ func (v *visit) decoded(decode func() (*request, error)) (*request, error) {
 	r, release, err := holding(decode)
 	if err == nil {
 		v.leave = append(v.leave, release)
+		r.arrived = v.arrived
+		v.from.account.take(r)
 	}
 	return r, err
 }
@@ -102,6 +107,10 @@ func (s *Server) begin(from caller, decode func() (*request, error)) (b *batch, 
 		return nil, nil, err
 	}
 	began = true
+	from.account.run(b)
+	if b.req.stream {
+		v.leave = append(v.leave, from.account.end)
+	}
 	v.used = func() int {
 		u := b.usage()
 		return u.PromptTokens + u.OutputTokens
@@ -126,6 +135,7 @@ func (s *Server) startIn(v *visit, decode func() (*request, error)) (*batch, err
 	if refusal := v.key.reserve(r.mostTokens(), s.now(), v.from.tell); refusal != nil {
 		return nil, refusal
 	}
+	r.model.Metrics.Validated(time.Since(v.arrived))
 	return s.start(r)
 }
 

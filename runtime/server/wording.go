@@ -48,10 +48,14 @@ func (s *Server) envelope(r *request, idPrefix, object string) envelope {
 	}
 }
 
-// appendUsage appends the object `usage`.
+// appendUsage appends the object `usage`. Energy is in it where it is known, of choices that have ended.
 func appendUsage(dst []byte, u runtime.Usage) []byte {
-	return fmt.Appendf(dst, `{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}`,
+	dst = fmt.Appendf(dst, `{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}`,
 		u.PromptTokens, u.OutputTokens, u.PromptTokens+u.OutputTokens, u.CachedTokens)
+	if u.Joules > 0 {
+		dst = appendNumber(append(dst, `,"energy_joules":`...), u.Joules, 32)
+	}
+	return append(dst, '}')
 }
 
 // appendFinish appends the keys that tell why a choice ended, null while it runs. stop_reason, vLLM's, is there only where the
