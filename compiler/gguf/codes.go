@@ -37,6 +37,33 @@ func codesQ4_0(r *codedRow, src []byte) {
 	}
 }
 
+// codesQ4_1 gives codes of 0..15, and for each block a scale and a minimum.
+func codesQ4_1(r *codedRow, src []byte) {
+	codes, scales := r.codes, r.scales
+	for ; len(src) >= 20; codes, scales, src = codes[32:], scales[2:], src[20:] {
+		scales[0], scales[1] = half(src), half(src[2:])
+		for i, c := range src[4:20] {
+			codes[i], codes[i+16] = c&15, c>>4
+		}
+	}
+}
+
+// codesQ5_0 gives codes of 0..31 with zero point 16.
+func codesQ5_0(r *codedRow, src []byte) {
+	codes, scales := r.codes, r.scales
+	for ; len(src) >= 22; codes, scales, src = codes[32:], scales[1:], src[22:] {
+		scales[0] = half(src)
+		high := binary.LittleEndian.Uint32(src[2:])
+		for i, c := range src[6:22] {
+			lo, hi := fiveBits(c, high, i)
+			codes[i], codes[i+16] = uint8(lo), uint8(hi)
+		}
+	}
+}
+
+// codesIQ4NL gives codes of levels; blocks are as those of Q4_0.
+func codesIQ4NL(r *codedRow, src []byte) { codesQ4_0(r, src) }
+
 // codesQ5_1 gives codes of 0..31, and for each block a scale and a minimum.
 func codesQ5_1(r *codedRow, src []byte) {
 	codes, scales := r.codes, r.scales

@@ -38,9 +38,10 @@ type Format struct {
 	SuperZero int   // without offsets: code of the weight 0
 	Most      uint8 // the largest code
 
-	// Of formats whose kernels make f32 of panels, part by part, and multiply these: see open.go.
-	Table    *[16]float32 // what codes stand for at scale one; nil: themselves
-	Fifth    bool         // codes have a fifth bit
+	// Of formats whose numbers are put together of more than codes, scales and zero points: see open.go.
+	Table    *[16]float32 // what codes stand for at scale one; nil: themselves, less Middle
+	Fifth    fifthBits    // where codes have a fifth bit
+	Middle   int          // code of the weight 0
 	Minimums bool         // groups have a number that is added
 	Ordered  bool         // columns say which group they are in: see ordered.go
 }
@@ -67,7 +68,10 @@ var Formats = []Format{
 	{Name: "u4e.g32", KPerStep: 8, Group: 32, ScaleBytes: 1, Levels: true, Activation: "q16g"},
 	{Name: "nf4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},
 	{Name: "fp4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.FP4, Activation: "f32"},
-	{Name: "q5m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: true, Minimums: true, Activation: "f32"},
+	{Name: "q5m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: fifthInOrder, Minimums: true, Activation: "f32"},
+	{Name: "q4m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Minimums: true, Activation: "q16g"},
+	{Name: "q5.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: fifthInBytes, Middle: 16, Activation: "q16g"},
+	{Name: "iq4.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Table: &dtype.IQ4NL, Activation: "q16g"},
 	{Name: "u4o.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4o.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4o.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Ordered: true, Activation: "f32"},

@@ -88,7 +88,7 @@ func (l Linear) groupBytes() int {
 // codeBytes is what the codes of k of a group take.
 func (l Linear) codeBytes(k int) int {
 	n := k / l.KPerStep * StepBytes
-	if l.Fifth {
+	if l.Fifth != noFifth {
 		n += k / fifthUnit * StepBytes
 	}
 	return n

@@ -4,28 +4,55 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"llmc/internal/dtype"
 )
 
-// Panels of codes that stand for numbers which no whole numbers are, or that have minimums: each group has, for every output,
+// Panels of codes that stand for levels, have a fifth bit or minimums: each group has, for every output,
 //
-//	steps of codes' lower four bits, [Gp/32][32] u32 of their fifth bits, that of k in bit k%32, [32] scales, [32] minimums
+//	steps of codes' lower four bits, [Gp/32][32] u32 of their fifth bits, [32] scales, [32] minimums
 //
-// without those that the format lacks. A code stands for Table[code], or itself, times the scale, plus the minimum. Kernels make f32 of a part of a panel at a time
-// and multiply that with inputs in f32, so that products are those of the very numbers that the checkpoint stands for.
+// without those that the format lacks. A code stands for Table[code], or itself less Middle, times the scale, plus the minimum. Formats whose inputs are codes are multiplied as whole
+// numbers, as those of int4 are. Of others kernels make f32 of a part of a panel at a time and multiply that with inputs in f32, so that products are those of the very numbers that the
+// checkpoint stands for.
 
 // fifthUnit is how many codes have their fifth bits in one word.
 const fifthUnit = 32
 
+// fifthBits says which bit of a word is the fifth one of a code.
+type fifthBits uint8
+
+const (
+	noFifth      fifthBits = iota
+	fifthInOrder           // bit k%32
+	fifthInBytes           // of byte k%4, where a step has the lower bits: bit k%32/4
+)
+
+// Present tells whether codes have a fifth bit.
+func (f fifthBits) Present() bool { return f != noFifth }
+
+// Bit returns the bit of the word of k and its neighbours.
+func (f fifthBits) Bit(k int) int {
+	if f == fifthInOrder {
+		return k % fifthUnit
+	}
+	return k%4*8 + k%fifthUnit/4
+}
+
+// Composed tells whether numbers are put together of more than codes, scales and zero points.
+func (f *Format) Composed() bool {
+	return f.Table != nil || f.Fifth != noFifth || f.Minimums || f.Ordered
+}
+
 // Opened tells whether kernels make f32 of panels before they multiply them.
-func (f *Format) Opened() bool { return f.Table != nil || f.Fifth || f.Minimums || f.Ordered }
+func (f *Format) Opened() bool { return f.Composed() && f.Activation == "f32" }
 
 // openCode is code k of an output.
 func (l Linear) openCode(panel []byte, lane, k int) uint8 {
 	code := l.nibble(panel, lane, k)
-	if l.Fifth {
-		code |= uint8(binary.LittleEndian.Uint32(panel[l.fifthOffset(k)+4*lane:])>>(k%fifthUnit)&1) << 4
+	if l.Fifth != noFifth {
+		code |= uint8(binary.LittleEndian.Uint32(panel[l.fifthOffset(k)+4*lane:])>>l.Fifth.Bit(k)&1) << 4
 	}
 	return code
 }
@@ -42,7 +69,7 @@ func (l Linear) openNumber(panel []byte, lane, k int) float32 {
 		return l.orderedNumber(panel, lane, k)
 	}
 	g, code := k/l.Group, l.openCode(panel, lane, k)
-	v := float32(code)
+	v := float32(int(code) - l.Middle)
 	if l.Table != nil {
 		v = l.Table[code]
 	}
@@ -92,20 +119,25 @@ func (l Linear) packOpen(panel []byte, c Codes, rows int) error {
 
 // packOpenCodes stores one lane of a group, k codes with the padding.
 func (l Linear) packOpenCodes(lane []byte, row []uint8, k int) error {
-	if !l.Fifth {
-		zero := uint8(0)
-		for l.Table != nil && l.Table[zero] != 0 {
-			zero++
+	if l.Fifth == noFifth {
+		zero := 0
+		if l.Table != nil { // padding meets inputs of zero; where no level is, any will do
+			zero = max(0, slices.Index(l.Table[:], 0))
 		}
-		return packNibbles(lane, row, k, zero)
+		return packNibbles(lane, row, k, uint8(zero))
 	}
 	fifth := lane[k/l.KPerStep*StepBytes:]
-	for i, code := range row {
+	for i := range k {
+		code := uint8(l.Middle)
+		if i < len(row) {
+			code = row[i]
+		}
 		if code > 31 {
 			return fmt.Errorf("code %d is above 31", code)
 		}
+		bit := l.Fifth.Bit(i)
 		lane[i/8*StepBytes+i%4] |= code & 15 << (i % 8 / 4 * 4)
-		fifth[i/fifthUnit*StepBytes+i%fifthUnit/8] |= code >> 4 << (i % 8)
+		fifth[i/fifthUnit*StepBytes+bit/8] |= code >> 4 << (bit % 8)
 	}
 	return nil
 }

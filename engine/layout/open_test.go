@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func fillOpened(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
+func fillComposed(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
 	groups, scales := l.Groups(), 1
 	if l.Minimums {
 		scales = 2
@@ -26,7 +26,7 @@ func fillOpened(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32
 	want := make([]float32, rows*l.K)
 	for i := range c.Codes {
 		c.Codes[i] = uint8(next() % 16)
-		if l.Fifth {
+		if l.Fifth.Present() {
 			c.Codes[i] = uint8(next() % 32)
 		}
 		s := c.Scales[(i/l.K*groups+i%l.K/l.Group)*scales:]
@@ -36,7 +36,10 @@ func fillOpened(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32
 		} else if l.Table != nil {
 			want[i] = l.Table[c.Codes[i]] * s[0]
 		} else {
-			want[i] = float32(c.Codes[i])*s[0] + s[1] // exact
+			want[i] = float32(int(c.Codes[i])-l.Middle) * s[0] // exact, and so is the sum
+			if l.Minimums {
+				want[i] += s[1]
+			}
 		}
 	}
 	if err := l.PackCodes(panel, c); err != nil {

@@ -66,7 +66,7 @@ func (l Linear) PackCodes(panel []byte, c Codes) error {
 		clear(panel[:l.PanelBytes()])
 		return l.packSuper(panel, c, n)
 	}
-	if l.Opened() {
+	if l.Composed() {
 		clear(panel[:l.PanelBytes()])
 		return l.packOpen(panel, c, n)
 	}

@@ -6,11 +6,12 @@ import (
 	"llmc/internal/dtype"
 )
 
-// openCodes is how groups of codes become numbers in formats whose kernels make f32 of them before they multiply: a level of a table times the group's scale, or the
-// code times the scale plus the group's minimum, which follows the scale in a Block's Scales.
+// openCodes is how groups of codes become numbers in formats of checkpoints alone: a level of a table times the group's scale, or the
+// code less the middle one, times the scale, plus the group's minimum, which follows the scale in a Block's Scales.
 type openCodes struct {
 	bits     float64      // of a code, and its share of what says its group
 	levels   *[16]float32 // nil: codes are whole numbers
+	middle   int32
 	minimums bool
 	ordered  bool // the group of each column is in a Block's Index; codes have zero points
 }
@@ -29,6 +30,19 @@ var (
 	q51Format = Format{
 		Name: "q5_1", Doc: "5 bits of GGUF files, a scale and a minimum per 32 inputs; inputs f32; CPUs only",
 		Type: "q5m.g32", DType: dtype.U8, Group: 32, ScaleBits: 16, opened: &openCodes{bits: 5, minimums: true}, bound: exactBound,
+	}
+	// q41Format, q50Format and iq4Format are Q4_1, Q5_0 and IQ4_NL likewise.
+	q41Format = Format{
+		Name: "q4_1", Doc: "4 bits of GGUF files, a scale and a minimum per 32 inputs; inputs 16 bits, a scale per 32; CPUs only",
+		Type: "q4m.g32", DType: dtype.U4, Group: 32, ScaleBits: 16, Activation: "q16g", opened: &openCodes{bits: 4, minimums: true}, bound: exactBound,
+	}
+	q50Format = Format{
+		Name: "q5_0", Doc: "5 bits of GGUF files, a scale per 32 inputs; inputs 16 bits, a scale per 32; CPUs only",
+		Type: "q5.g32", DType: dtype.U8, Group: 32, ScaleBits: 16, Activation: "q16g", zero: 16, opened: &openCodes{bits: 5, middle: 16}, bound: exactBound,
+	}
+	iq4Format = Format{
+		Name: "iq4_nl", Doc: "4 bits of GGUF files that stand for 16 levels, a scale per 32 inputs; inputs 16 bits, a scale per 32; CPUs only",
+		Type: "iq4.g32", DType: dtype.U4, Group: 32, ScaleBits: 16, Activation: "q16g", zero: 8, opened: &openCodes{bits: 4, levels: &dtype.IQ4NL}, bound: exactBound,
 	}
 )
 
@@ -67,6 +81,10 @@ func (f *Format) openNumbers(dst []float32, b *Block) {
 		for k, code := range b.Codes[lo:hi] {
 			if o.levels != nil {
 				dst[lo+k] = o.levels[code&15] * b.Scales[i]
+				continue
+			}
+			if !o.minimums {
+				dst[lo+k] = float32(int32(code)-o.middle) * b.Scales[i]
 				continue
 			}
 			dst[lo+k] = float32(float32(code)*b.Scales[2*i]) + b.Scales[2*i+1]

@@ -22,7 +22,7 @@ var StoredFormats = []Format{
 	superFormat("q4_k", "q4k", "4 bits", dtype.U4, superblock{sub: 32, offsets: true}),
 	superFormat("q5_k", "q5k", "5 bits in 8", dtype.U8, superblock{sub: 32, offsets: true}),
 	superFormat("q6_k", "q6k", "6 bits in 8", dtype.U8, superblock{sub: 16, zero: 32}),
-	nf4Format, fp4Format, q51Format, orderedFormat(32), orderedFormat(64), orderedFormat(128),
+	nf4Format, fp4Format, q51Format, q41Format, q50Format, iq4Format, orderedFormat(32), orderedFormat(64), orderedFormat(128),
 }
 
 func superFormat(name, base, doc string, codes dtype.Type, s superblock) Format {

@@ -58,12 +58,12 @@ func plainF32(t *testing.T, w *Matrix) Matrix {
 	return plain
 }
 
-func packRandomOpened(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
+func packRandomComposed(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 	scales, most := rows*l.Groups(), 16
 	if l.Minimums {
 		scales *= 2
 	}
-	if l.Fifth {
+	if l.Fifth.Present() {
 		most = 32
 	}
 	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, scales), Zeros: make([]uint8, scales), Index: randomIndex(r, l, rows)}
@@ -73,6 +73,9 @@ func packRandomOpened(r *rand.Rand, l layout.Linear, panel []byte, rows int) err
 	}
 	for i := range c.Codes {
 		c.Codes[i] = uint8(r.IntN(most))
+		if r.IntN(3) == 0 { // extremes, where saturating instructions would go wrong
+			c.Codes[i] = []uint8{0, uint8(most - 1)}[r.IntN(2)]
+		}
 	}
 	return l.PackCodes(panel, c)
 }
