@@ -33,6 +33,9 @@ var WeightFormats = []struct {
 	{"q5", dtype.U8, true},
 	{"iq4", dtype.U4, true},
 	{"int4o", dtype.U4, true},
+	{"int8o", dtype.U8, true},
+	{"nf4s", dtype.U4, true},
+	{"fp4s", dtype.U4, true},
 }
 
 // ActivationFormats are the formats of quantized inputs: the code of each element, what a group of columns means, and the weights that they are

@@ -16,11 +16,12 @@ type codedRow struct {
 	codes        []uint8
 	scales       []float32
 	steps, zeros []uint8
+	index        []uint16 // the group of each code
 }
 
 // rowOf returns row i of a block.
 func rowOf(b *quant.Block, i int) codedRow {
-	return codedRow{share(b.Codes, i, b.Rows), share(b.Scales, i, b.Rows), share(b.Steps, i, b.Rows), share(b.Zeros, i, b.Rows)}
+	return codedRow{share(b.Codes, i, b.Rows), share(b.Scales, i, b.Rows), share(b.Steps, i, b.Rows), share(b.Zeros, i, b.Rows), share(b.Index, i, b.Rows)}
 }
 
 // share returns part i of n equal ones.
@@ -63,6 +64,16 @@ func codesQ5_0(r *codedRow, src []byte) {
 
 // codesIQ4NL gives codes of levels; blocks are as those of Q4_0.
 func codesIQ4NL(r *codedRow, src []byte) { codesQ4_0(r, src) }
+
+// codesQ8_0 gives codes of 0..255 with zero point 128, and says that groups follow one another.
+func codesQ8_0(r *codedRow, src []byte) {
+	for g := 0; len(src) >= 34; g, src = g+1, src[34:] {
+		r.scales[g], r.zeros[g] = half(src), 128
+		for i, c := range src[2:34] {
+			r.codes[32*g+i], r.index[32*g+i] = c^0x80, uint16(g)
+		}
+	}
+}
 
 // codesQ5_1 gives codes of 0..31, and for each block a scale and a minimum.
 func codesQ5_1(r *codedRow, src []byte) {

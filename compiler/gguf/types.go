@@ -33,7 +33,7 @@ var tensorTypes = []tensorType{
 	{3, "Q4_1", 32, 20, dtype.F32, decodeQ4_1, "q4_1", codesQ4_1, digitsQ4_1},
 	{6, "Q5_0", 32, 22, dtype.F32, decodeQ5_0, "q5_0", codesQ5_0, digitsQ5_0},
 	{7, "Q5_1", 32, 24, dtype.F32, decodeQ5_1, "q5_1", codesQ5_1, nil},
-	{id: 8, name: "Q8_0", block: 32, bytes: 34, number: dtype.F32, decode: decodeQ8_0, digits: digitsQ8_0},
+	{8, "Q8_0", 32, 34, dtype.F32, decodeQ8_0, "int8-g32-order", codesQ8_0, digitsQ8_0},
 	{id: 10, name: "Q2_K", block: 256, bytes: 84, number: dtype.F32, decode: decodeQ2K, format: "q2_k", codes: codesQ2K},
 	{id: 11, name: "Q3_K", block: 256, bytes: 110, number: dtype.F32, decode: decodeQ3K, format: "q3_k", codes: codesQ3K},
 	{id: 12, name: "Q4_K", block: 256, bytes: 144, number: dtype.F32, decode: decodeQ4K, format: "q4_k", codes: codesQ4K},

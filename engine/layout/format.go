@@ -43,6 +43,7 @@ type Format struct {
 	Fifth    fifthBits    // where codes have a fifth bit
 	Middle   int          // code of the weight 0
 	Minimums bool         // groups have a number that is added
+	Split    bool         // groups have two scales, and the first column of the second one
 	Ordered  bool         // columns say which group they are in: see ordered.go
 }
 
@@ -68,13 +69,22 @@ var Formats = []Format{
 	{Name: "u4e.g32", KPerStep: 8, Group: 32, ScaleBytes: 1, Levels: true, Activation: "q16g"},
 	{Name: "nf4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},
 	{Name: "fp4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.FP4, Activation: "f32"},
+	{Name: "nf4.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},
+	{Name: "fp4.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.FP4, Activation: "f32"},
+	{Name: "nf4s.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.NF4, Split: true, Activation: "f32"},
+	{Name: "fp4s.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.FP4, Split: true, Activation: "f32"},
 	{Name: "q5m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: fifthInOrder, Minimums: true, Activation: "f32"},
 	{Name: "q4m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Minimums: true, Activation: "q16g"},
 	{Name: "q5.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: fifthInBytes, Middle: 16, Activation: "q16g"},
 	{Name: "iq4.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Table: &dtype.IQ4NL, Activation: "q16g"},
+	{Name: "u4o.g16", KPerStep: 8, Group: 16, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4o.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4o.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4o.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u8o.g16", KPerStep: 4, Group: 16, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u8o.g32", KPerStep: 4, Group: 32, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u8o.g64", KPerStep: 4, Group: 64, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u8o.g128", KPerStep: 4, Group: 128, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4.g32.s32", KPerStep: 8, Group: 32, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g64.s32", KPerStep: 8, Group: 64, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g128.s32", KPerStep: 8, Group: 128, ScaleBytes: 4, Activation: "q16g"},

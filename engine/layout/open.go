@@ -11,7 +11,7 @@ import (
 
 // Panels of codes that stand for levels, have a fifth bit or minimums: each group has, for every output,
 //
-//	steps of codes' lower four bits, [Gp/32][32] u32 of their fifth bits, [32] scales, [32] minimums
+//	steps of codes' lower four bits, [Gp/32][32] u32 of their fifth bits, [32] scales, [32] minimums or second scales, [32] u8 the first k of these
 //
 // without those that the format lacks. A code stands for Table[code], or itself less Middle, times the scale, plus the minimum. Formats whose inputs are codes are multiplied as whole
 // numbers, as those of int4 are. Of others kernels make f32 of a part of a panel at a time and multiply that with inputs in f32, so that products are those of the very numbers that the
@@ -50,6 +50,9 @@ func (f *Format) Opened() bool { return f.Composed() && f.Activation == "f32" }
 
 // openCode is code k of an output.
 func (l Linear) openCode(panel []byte, lane, k int) uint8 {
+	if l.KPerStep == 4 {
+		return panel[l.StepOffset(k)+4*lane+k%4]
+	}
 	code := l.nibble(panel, lane, k)
 	if l.Fifth != noFifth {
 		code |= uint8(binary.LittleEndian.Uint32(panel[l.fifthOffset(k)+4*lane:])>>l.Fifth.Bit(k)&1) << 4
@@ -73,13 +76,18 @@ func (l Linear) openNumber(panel []byte, lane, k int) float32 {
 	if l.Table != nil {
 		v = l.Table[code]
 	}
-	v = float32(v * l.Scale(panel, lane, g))
+	scale := l.Scale(panel, lane, g)
+	if at := panel[l.ScaleOffset(g):]; l.Split && k%l.Group >= int(at[2*Lanes*l.ScaleBytes+lane]) {
+		scale = l.openMinimum(panel, lane, g)
+	}
+	v = float32(v * scale)
 	if l.Minimums {
 		v += l.openMinimum(panel, lane, g)
 	}
 	return v
 }
 
+// openMinimum is what follows the scale of a group: its minimum, or second scale.
 func (l Linear) openMinimum(panel []byte, lane, g int) float32 {
 	b := panel[l.ScaleOffset(g)+Lanes*l.ScaleBytes+lane*l.ScaleBytes:]
 	if l.ScaleBytes == 2 {
@@ -88,17 +96,17 @@ func (l Linear) openMinimum(panel []byte, lane, g int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(b))
 }
 
-// packOpen packs rows of codes; scales are [rows, Groups], with minimums [rows, Groups, 2].
+// packOpen packs rows of codes; scales are [rows, Groups], with minimums, or where groups are split, [rows, Groups, 2].
 func (l Linear) packOpen(panel []byte, c Codes, rows int) error {
 	groups, scales := l.Groups(), 1
 	if l.Ordered {
 		return l.packOrdered(panel, c, rows)
 	}
-	if l.Minimums {
+	if l.Minimums || l.Split {
 		scales = 2
 	}
-	if len(c.Scales) != rows*groups*scales {
-		return fmt.Errorf("%d rows of %s need %d scales (and minimums), got %d", rows, l.Name, rows*groups*scales, len(c.Scales))
+	if len(c.Scales) != rows*groups*scales || l.Split && len(c.Zeros) != rows*groups {
+		return fmt.Errorf("%d rows of %s need %d scales (and minimums, or where groups are split), got %d and %d", rows, l.Name, rows*groups*scales, len(c.Scales), len(c.Zeros))
 	}
 	for r := range rows {
 		for g := range groups {
@@ -107,6 +115,9 @@ func (l Linear) packOpen(panel []byte, c Codes, rows int) error {
 				if err := l.putScale(panel[at:], scale); err != nil {
 					return fmt.Errorf("row %d, group %d: %w", r, g, err)
 				}
+			}
+			if l.Split {
+				panel[l.ScaleOffset(g)+2*Lanes*l.ScaleBytes+r] = c.Zeros[r*groups+g]
 			}
 			lo, hi := g*l.Group, min(l.K, (g+1)*l.Group)
 			if err := l.packOpenCodes(panel[l.StepOffset(lo)+4*r:], c.Codes[r*l.K+lo:r*l.K+hi], l.GroupK(g)); err != nil {

@@ -13,19 +13,13 @@ type openCodes struct {
 	levels   *[16]float32 // nil: codes are whole numbers
 	middle   int32
 	minimums bool
+	split    bool // groups have two scales, and in a Block's Zeros the first column of the second one
 	ordered  bool // the group of each column is in a Block's Index; codes have zero points
 }
 
-// nf4Format and fp4Format are the types of 4 bits of bitsandbytes (QLoRA, Dettmers et al. 2023): a level times the largest magnitude of a block.
+// tableFormats are the types of 4 bits of bitsandbytes (QLoRA, Dettmers et al. 2023): a level times the largest magnitude of a block.
 var (
-	nf4Format = Format{
-		Name: "nf4", Doc: "4 bits of bitsandbytes' normal floats, a scale in f32 per 64 inputs; inputs f32; CPUs only",
-		Type: "nf4.g64", DType: dtype.U4, Group: 64, ScaleBits: 32, zero: 7, opened: &openCodes{bits: 4, levels: &dtype.NF4}, bound: exactBound,
-	}
-	fp4Format = Format{
-		Name: "fp4", Doc: "4 bits of bitsandbytes' floating point, a scale in f32 per 64 inputs; inputs f32; CPUs only",
-		Type: "fp4.g64", DType: dtype.U4, Group: 64, ScaleBits: 32, opened: &openCodes{bits: 4, levels: &dtype.FP4}, bound: exactBound,
-	}
+	tableFormats = append(tableFormat("nf4", "bitsandbytes' normal floats", 7, &dtype.NF4), tableFormat("fp4", "bitsandbytes' floating point", 0, &dtype.FP4)...)
 	// q51Format is Q5_1 of GGUF files (llama.cpp, ggml-quants).
 	q51Format = Format{
 		Name: "q5_1", Doc: "5 bits of GGUF files, a scale and a minimum per 32 inputs; inputs f32; CPUs only",
@@ -46,12 +40,28 @@ var (
 	}
 )
 
-// orderedFormat is int4 with zero points, whose groups are not columns side by side: act-order (GPTQ, Frantar et al. 2022) of matrices that no input can be sorted for.
-func orderedFormat(group int) Format {
+// orderedFormat is int4 or int8 with zero points, whose groups are any columns, of whatever number up to one for group of them: act-order (GPTQ, Frantar et al. 2022) of matrices
+// that no input can be sorted for, and groups of other sizes than kernels have.
+func orderedFormat(codes dtype.Type, group int) Format {
+	bits := codes.Bits()
 	return Format{
-		Name: fmt.Sprintf("int4-g%d-order", group), Doc: fmt.Sprintf("4 bits, scales and zero points of groups of %d inputs anywhere in a row; inputs f32; CPUs only", group),
-		Type: fmt.Sprintf("int4o.g%d", group), DType: dtype.U4, Group: group, ScaleBits: 16, ZeroBits: 8, opened: &openCodes{bits: 4.5, ordered: true}, bound: exactBound,
+		Name: fmt.Sprintf("int%d-g%d-order", bits, group), Doc: fmt.Sprintf("%d bits, scales and zero points of groups of %d inputs anywhere in a row; inputs f32; CPUs only", bits, group),
+		Type: fmt.Sprintf("int%do.g%d", bits, group), DType: codes, Group: group, ScaleBits: 16, ZeroBits: 8,
+		opened: &openCodes{bits: float64(bits) + 0.5, ordered: true}, bound: exactBound,
 	}
+}
+
+// tableFormat is levels with scales of 64 or 32 columns side by side, or with two scales in 32 columns, for blocks that go on from one row to the next.
+func tableFormat(name, doc string, zero uint8, levels *[16]float32) []Format {
+	f := Format{
+		Name: name, Doc: "4 bits of " + doc + ", a scale in f32 per 64 inputs; inputs f32; CPUs only", Type: name + ".g64", DType: dtype.U4, Group: 64, ScaleBits: 32, zero: zero,
+		opened: &openCodes{bits: 4, levels: levels}, bound: exactBound,
+	}
+	short, split := f, f
+	short.Name, short.Doc, short.Type, short.Group = name+"-g32", "4 bits of "+doc+", a scale in f32 per 32 inputs; inputs f32; CPUs only", name+".g32", 32
+	split.Name, split.Doc, split.Type, split.Group = name+"-split", "4 bits of "+doc+", up to two scales in f32 per 32 inputs; inputs f32; CPUs only", name+"s.g32", 32
+	split.ZeroBits, split.opened = 8, &openCodes{bits: 4, levels: levels, split: true}
+	return []Format{f, short, split}
 }
 
 // Ordered tells whether columns of the format say which group they are in.
@@ -80,7 +90,14 @@ func (f *Format) openNumbers(dst []float32, b *Block) {
 		lo, hi := r*b.Cols+g*f.Group, r*b.Cols+min(b.Cols, (g+1)*f.Group)
 		for k, code := range b.Codes[lo:hi] {
 			if o.levels != nil {
-				dst[lo+k] = o.levels[code&15] * b.Scales[i]
+				scale := i
+				if o.split {
+					scale *= 2
+					if k >= int(b.Zeros[i]) {
+						scale++
+					}
+				}
+				dst[lo+k] = o.levels[code&15] * b.Scales[scale]
 				continue
 			}
 			if !o.minimums {

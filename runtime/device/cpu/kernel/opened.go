@@ -35,17 +35,23 @@ type openFunc func(a *openArgs)
 
 // The kinds of formats that are opened.
 const (
-	openLevels  = iota // of a table, scales in f32
-	openFifths         // five bits, scales and minimums in f16
-	openOrdered        // zero points and scales, of the groups that columns are in
+	openLevels       = iota // of a table, scales in f32
+	openFifths              // five bits, scales and minimums in f16
+	openOrdered             // zero points and scales, of the groups that columns are in
+	openOrderedBytes        // of codes of 8 bits
+	openSplit               // of a table, with two scales in a group
 	openKinds
 )
 
 func openKind(f *layout.Format) int {
-	if f.Table != nil {
+	switch {
+	case f.Split:
+		return openSplit
+	case f.Table != nil:
 		return openLevels
-	}
-	if f.Ordered {
+	case f.Ordered && f.KPerStep == 4:
+		return openOrderedBytes
+	case f.Ordered:
 		return openOrdered
 	}
 	return openFifths
@@ -60,7 +66,9 @@ type openScratch struct {
 }
 
 // openReferences say what numbers are.
-var openReferences = [openKinds]openFunc{openLevels: refOpenLevels, openFifths: refOpenFifths, openOrdered: refOpenOrdered}
+var openReferences = [openKinds]openFunc{
+	openLevels: refOpenLevels, openFifths: refOpenFifths, openOrdered: refOpenOrdered(8, openNibble), openOrderedBytes: refOpenOrdered(4, openByte), openSplit: refOpenSplit,
+}
 
 func refOpenLevels(a *openArgs) {
 	at0, to := a.panel, 0
@@ -95,14 +103,39 @@ func refOpenFifths(a *openArgs) {
 	}
 }
 
-func refOpenOrdered(a *openArgs) {
-	for k := range a.steps * 8 {
-		g := min(int(*at[uint16](a.index, 2*k)), a.most)
-		for lane := range layout.Lanes {
-			zero, scale := *at[uint8](a.zeros, g*layout.Lanes+lane), dtype.F16ToF32(*at[uint16](a.scales, 2*(g*layout.Lanes+lane)))
-			*at[float32](a.dst, 4*(k*layout.Lanes+lane)) = float32(int32(openNibble(a.panel, lane, k))-int32(zero)) * scale
+func refOpenOrdered(kPerStep int, code func(steps unsafe.Pointer, lane, k int) uint32) openFunc {
+	return func(a *openArgs) {
+		for k := range a.steps * kPerStep {
+			g := min(int(*at[uint16](a.index, 2*k)), a.most)
+			for lane := range layout.Lanes {
+				zero, scale := *at[uint8](a.zeros, g*layout.Lanes+lane), dtype.F16ToF32(*at[uint16](a.scales, 2*(g*layout.Lanes+lane)))
+				*at[float32](a.dst, 4*(k*layout.Lanes+lane)) = float32(int32(code(a.panel, lane, k))-int32(zero)) * scale
+			}
 		}
 	}
+}
+
+func refOpenSplit(a *openArgs) {
+	at0, to := a.panel, 0
+	for range a.groups {
+		scales := unsafe.Add(at0, a.steps*layout.StepBytes)
+		for k := range a.steps * 8 {
+			for lane := range layout.Lanes {
+				level, scale := *at[float32](a.table, 4*int(openNibble(at0, lane, k))), *at[float32](scales, 4*lane)
+				if k >= int(*at[uint8](scales, 8*layout.Lanes+lane)) {
+					scale = *at[float32](scales, 4*(layout.Lanes+lane))
+				}
+				*at[float32](a.dst, 4*(to*layout.Lanes+lane)) = level * scale
+			}
+			to++
+		}
+		at0 = unsafe.Add(scales, 9*layout.Lanes)
+	}
+}
+
+// openByte is code k of a group's lane, of 8 bits.
+func openByte(steps unsafe.Pointer, lane, k int) uint32 {
+	return uint32(*at[uint8](steps, k/4*layout.StepBytes+4*lane+k%4))
 }
 
 // openNibble is the lower bits of code k of a group's lane.
@@ -119,7 +152,7 @@ func (s *Set) openNumbers(sc *openScratch, w *Matrix, panel []byte, lo, n int) {
 		a.index = unsafe.Pointer(&panel[w.IndexOffset()+2*lo])
 		a.scales, a.zeros = unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.Groups()*layout.Lanes*w.ScaleBytes])
 		a.most = w.Groups() - 1
-		s.open[openOrdered](a)
+		s.open[openKind(w.Format)](a)
 		return
 	}
 	first, last := lo/w.Group, (lo+n-1)/w.Group

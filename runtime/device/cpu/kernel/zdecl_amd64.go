@@ -1540,10 +1540,20 @@ func openLevelsAVX2(a *openArgs)
 //go:noescape
 func openFifthsAVX2(a *openArgs)
 
+// openSplitAVX2 writes the numbers of codes that a table says, times the first scale or the second.
+//
+//go:noescape
+func openSplitAVX2(a *openArgs)
+
 // openOrderedAVX2 writes the numbers of codes less the zero point, times the scale, of each column's group.
 //
 //go:noescape
 func openOrderedAVX2(a *openArgs)
+
+// openOrderedBytesAVX2 writes the numbers of bytes less the zero point, times the scale, of each column's group.
+//
+//go:noescape
+func openOrderedBytesAVX2(a *openArgs)
 
 // openLevelsAVX512 writes the numbers of codes that a table says, times a scale.
 //
@@ -1559,6 +1569,11 @@ func openFifthsAVX512(a *openArgs)
 //
 //go:noescape
 func openOrderedAVX512(a *openArgs)
+
+// openOrderedBytesAVX512 writes the numbers of bytes less the zero point, times the scale, of each column's group.
+//
+//go:noescape
+func openOrderedBytesAVX512(a *openArgs)
 
 // f32widex1AVX2 multiplies 1 rows with a panel of f32wide.
 //

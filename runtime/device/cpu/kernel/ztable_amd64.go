@@ -171,16 +171,20 @@ var linearKernelsBF16 = [linearKinds]linearTable{
 
 // openKernelsAVX2 make numbers of codes.
 var openKernelsAVX2 = [openKinds]openFunc{
-	openLevels:  openLevelsAVX2,
-	openFifths:  openFifthsAVX2,
-	openOrdered: openOrderedAVX2,
+	openLevels:       openLevelsAVX2,
+	openFifths:       openFifthsAVX2,
+	openSplit:        openSplitAVX2,
+	openOrdered:      openOrderedAVX2,
+	openOrderedBytes: openOrderedBytesAVX2,
 }
 
 // openKernelsAVX512 make numbers of codes.
 var openKernelsAVX512 = [openKinds]openFunc{
-	openLevels:  openLevelsAVX512,
-	openFifths:  openFifthsAVX512,
-	openOrdered: openOrderedAVX512,
+	openLevels:       openLevelsAVX512,
+	openFifths:       openFifthsAVX512,
+	openSplit:        openSplitAVX2,
+	openOrdered:      openOrderedAVX512,
+	openOrderedBytes: openOrderedBytesAVX512,
 }
 
 // wideKernelsAVX2 multiply wide panels with wide rows.

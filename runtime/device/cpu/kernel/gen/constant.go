@@ -21,6 +21,8 @@ var constants = map[string][]uint64{
 	"lowBits":        every(0xf),
 	"sixteens":       every(16),
 	"fifthBits":      every(0x10101010),
+	"lowBytes":       every(0xff),
+	"minusOnes":      every(0xffffffff),
 	"eighth":         number(0.125),
 	"iq4Levels":      levelBytes(&dtype.IQ4NL, 0),
 	"iq4LevelsU8":    levelBytes(&dtype.IQ4NL, 128),
