@@ -25,7 +25,7 @@ const (
 type Format struct {
 	Name       string
 	KPerStep   int // k held by one lane's 4 bytes
-	Group      int // k covered by one scale; 0: no scale, or one per output (u8, u4n, bf16s)
+	Group      int // k covered by one scale; 0: no scale, or one per output (u8, u4n, bf16s, e4m3s)
 	ScaleBytes int // size of one scale; 0: none
 	Zeros      bool
 	Levels     bool   // codes are e2m1; scales are powers of two, halved, whose exponents lie behind all groups
@@ -44,6 +44,7 @@ type Format struct {
 	Middle   int          // code of the weight 0
 	Minimums bool         // groups have a number that is added
 	Split    bool         // groups have two scales, and the first column of the second one
+	Float8   bool         // codes are e4m3, a step has those of 32 outputs for one k after the other; Group as in bf16s
 	Ordered  bool         // columns say which group they are in: see ordered.go
 }
 
@@ -53,6 +54,8 @@ var Formats = []Format{
 	{Name: "bf16", KPerStep: 2, Activation: "bf16"},
 	{Name: "bf16s", KPerStep: 2, ScaleBytes: 4, Activation: "bf16"},
 	{Name: "bf16s.g128", KPerStep: 2, Group: 128, ScaleBytes: 4, Activation: "bf16"},
+	{Name: "e4m3s", KPerStep: 4, ScaleBytes: 4, Float8: true, Activation: "f32"},
+	{Name: "e4m3s.g128", KPerStep: 4, Group: 128, ScaleBytes: 4, Float8: true, Activation: "f32"},
 	{Name: "u8", KPerStep: 4, ScaleBytes: 4, Activation: "q16t"},
 	{Name: "u4n.g32", KPerStep: 8, ScaleBytes: 4, Nested: true, Activation: "q16t"},
 	{Name: "u4.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Activation: "q16g"},

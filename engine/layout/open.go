@@ -42,14 +42,20 @@ func (f fifthBits) Bit(k int) int {
 
 // Composed tells whether numbers are put together of more than codes, scales and zero points.
 func (f *Format) Composed() bool {
-	return f.Table != nil || f.Fifth != noFifth || f.Minimums || f.Ordered
+	return f.Table != nil || f.Fifth != noFifth || f.Minimums || f.Ordered || f.Float8
 }
 
 // Opened tells whether kernels make f32 of panels before they multiply them.
 func (f *Format) Opened() bool { return f.Composed() && f.Activation == "f32" }
 
+// float8Offset returns where e4m3 of k and the first output lies.
+func (l Linear) float8Offset(k int) int { return l.StepOffset(k) + k%l.KPerStep*Lanes }
+
 // openCode is code k of an output.
 func (l Linear) openCode(panel []byte, lane, k int) uint8 {
+	if l.Float8 {
+		return panel[l.float8Offset(k)+lane]
+	}
 	if l.KPerStep == 4 {
 		return panel[l.StepOffset(k)+4*lane+k%4]
 	}
@@ -71,7 +77,13 @@ func (l Linear) openNumber(panel []byte, lane, k int) float32 {
 	if l.Ordered {
 		return l.orderedNumber(panel, lane, k)
 	}
-	g, code := k/l.Group, l.openCode(panel, lane, k)
+	g, code := 0, l.openCode(panel, lane, k)
+	if l.Group > 0 {
+		g = k / l.Group
+	}
+	if l.Float8 {
+		return float32(dtype.E4M3ToF32(code) * l.Scale(panel, lane, g))
+	}
 	v := float32(int(code) - l.Middle)
 	if l.Table != nil {
 		v = l.Table[code]
@@ -99,8 +111,11 @@ func (l Linear) openMinimum(panel []byte, lane, g int) float32 {
 // packOpen packs rows of codes; scales are [rows, Groups], with minimums, or where groups are split, [rows, Groups, 2].
 func (l Linear) packOpen(panel []byte, c Codes, rows int) error {
 	groups, scales := l.Groups(), 1
-	if l.Ordered {
+	switch {
+	case l.Ordered:
 		return l.packOrdered(panel, c, rows)
+	case l.Float8:
+		return l.packFloat8(panel, c, rows)
 	}
 	if l.Minimums || l.Split {
 		scales = 2
@@ -121,6 +136,25 @@ func (l Linear) packOpen(panel []byte, c Codes, rows int) error {
 			}
 			lo, hi := g*l.Group, min(l.K, (g+1)*l.Group)
 			if err := l.packOpenCodes(panel[l.StepOffset(lo)+4*r:], c.Codes[r*l.K+lo:r*l.K+hi], l.GroupK(g)); err != nil {
+				return fmt.Errorf("row %d, group %d: %w", r, g, err)
+			}
+		}
+	}
+	return nil
+}
+
+// packFloat8 packs rows of e4m3; scales are [rows, Groups], or [rows].
+func (l Linear) packFloat8(panel []byte, c Codes, rows int) error {
+	groups := max(1, l.Groups())
+	if len(c.Scales) != rows*groups {
+		return fmt.Errorf("%d rows of %s need %d scales, got %d", rows, l.Name, rows*groups, len(c.Scales))
+	}
+	for r := range rows {
+		for k, code := range c.Codes[r*l.K : (r+1)*l.K] {
+			panel[l.float8Offset(k)+r] = code
+		}
+		for g := range groups {
+			if err := l.putScale(panel[l.ScaleOffset(g)+r*l.ScaleBytes:], c.Scales[r*groups+g]); err != nil {
 				return fmt.Errorf("row %d, group %d: %w", r, g, err)
 			}
 		}

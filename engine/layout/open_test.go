@@ -4,11 +4,13 @@ import (
 	"slices"
 	"testing"
 
+	"llmc/internal/dtype"
+
 	"pgregory.net/rapid"
 )
 
 func fillComposed(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
-	groups, scales := l.Groups(), 1
+	groups, scales := max(1, l.Groups()), 1
 	if l.Minimums || l.Split {
 		scales = 2
 	}
@@ -34,13 +36,20 @@ func fillComposed(t *rapid.T, l Linear, panel []byte, rows int, next func() uint
 		if l.KPerStep == 4 {
 			c.Codes[i] = uint8(next())
 		}
-		s := c.Scales[(i/l.K*groups+i%l.K/l.Group)*scales:]
+		group := i / l.K * groups
+		if l.Group > 0 {
+			group += i % l.K / l.Group
+		}
+		s := c.Scales[group*scales:]
 		g := i/l.K*groups + int(c.Index[i])
-		if l.Ordered {
+		if l.Float8 {
+			c.Codes[i] &= 0xf7 // all are numbers
+			want[i] = dtype.E4M3ToF32(c.Codes[i]) * s[0]
+		} else if l.Ordered {
 			want[i] = float32(int(c.Codes[i])-int(c.Zeros[g])) * c.Scales[g]
 		} else if l.Table != nil {
 			want[i] = l.Table[c.Codes[i]] * s[0]
-			if l.Split && i%l.K%l.Group >= int(c.Zeros[i/l.K*groups+i%l.K/l.Group]) {
+			if l.Split && i%l.K%l.Group >= int(c.Zeros[group]) {
 				want[i] = l.Table[c.Codes[i]] * s[1]
 			}
 		} else {

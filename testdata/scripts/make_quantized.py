@@ -154,6 +154,13 @@ def bnb_case(kind, nested, block=64):
     return config, lambda r, n, k: table(r, n, k, kind, nested, block)
 
 
+def bnb8_case():
+    def pack(r, n, k):
+        codes, most = r.codes(n, k, low=-127, high=127), r.scales(n, dtype=torch.float32, size=0.2)
+        return codes * (most / 127)[:, None], {"weight": codes.to(torch.int8), "SCB": most}
+    return {"quant_method": "bitsandbytes", "load_in_8bit": True}, pack
+
+
 CASES = {
     "gptq-int4-channel-v2": gptq_case(4, -1, v2=True),
     "gptq-int4-g32-asym-actorder": gptq_case(4, 32, sym=False, desc_act=True),
@@ -179,6 +186,11 @@ CASES = {
     "moe-gptq-int4-g32-actorder": gptq_case(4, 32, desc_act=True),
     "moe-gptq-int8-g32-actorder": gptq_case(8, 32, sym=False, desc_act=True),
     "moe-ct-int8-g32": int_case("int-quantized", 8, "group", 32),
+    "moe-bnb-int8": bnb8_case(),
+    "moe-bnb-fp4-nested": bnb_case("fp4", True),
+    "moe-ct-int4-channel": int_case("pack-quantized", 4),
+    "moe-ct-fp8-block": (compressed("float-quantized", "float", strategy="block", block_structure=[128, 128]),
+                         lambda r, n, k: float8(r, n, k, "block", "weight_scale", False)),
     "moe-bnb-nf4": bnb_case("nf4", False),
     "bnb-fp4-b128": bnb_case("fp4", False, 128),
     "bnb-nf4-odd": bnb_case("nf4", True),

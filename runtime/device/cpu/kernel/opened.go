@@ -11,7 +11,7 @@ import (
 // all rows of a block are multiplied with it by the kernels of f32. Inside a segment the sums of parts are added up in order.
 
 const (
-	// openPart is the k of a part, whole groups.
+	// openPart is the k of a part, whole groups, of e4m3 one.
 	openPart = 128
 	// openRows is the least number of rows that meet a panel's parts together, where there are so many: making numbers takes as long as multiplying about five.
 	openRows = 96
@@ -40,11 +40,14 @@ const (
 	openOrdered             // zero points and scales, of the groups that columns are in
 	openOrderedBytes        // of codes of 8 bits
 	openSplit               // of a table, with two scales in a group
+	openFloat8              // e4m3, scales in f32, which scales points to
 	openKinds
 )
 
 func openKind(f *layout.Format) int {
 	switch {
+	case f.Float8:
+		return openFloat8
 	case f.Split:
 		return openSplit
 	case f.Table != nil:
@@ -68,6 +71,7 @@ type openScratch struct {
 // openReferences say what numbers are.
 var openReferences = [openKinds]openFunc{
 	openLevels: refOpenLevels, openFifths: refOpenFifths, openOrdered: refOpenOrdered(8, openNibble), openOrderedBytes: refOpenOrdered(4, openByte), openSplit: refOpenSplit,
+	openFloat8: refOpenFloat8,
 }
 
 func refOpenLevels(a *openArgs) {
@@ -133,6 +137,15 @@ func refOpenSplit(a *openArgs) {
 	}
 }
 
+func refOpenFloat8(a *openArgs) {
+	for k := range a.steps * 4 {
+		for lane := range layout.Lanes {
+			code := *at[uint8](a.panel, k*layout.Lanes+lane)
+			*at[float32](a.dst, 4*(k*layout.Lanes+lane)) = dtype.E4M3ToF32(code) * *at[float32](a.scales, 4*lane)
+		}
+	}
+}
+
 // openByte is code k of a group's lane, of 8 bits.
 func openByte(steps unsafe.Pointer, lane, k int) uint32 {
 	return uint32(*at[uint8](steps, k/4*layout.StepBytes+4*lane+k%4))
@@ -153,6 +166,16 @@ func (s *Set) openNumbers(sc *openScratch, w *Matrix, panel []byte, lo, n int) {
 		a.scales, a.zeros = unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.Groups()*layout.Lanes*w.ScaleBytes])
 		a.most = w.Groups() - 1
 		s.open[openKind(w.Format)](a)
+		return
+	}
+	if w.Float8 {
+		g := 0
+		if w.Group > 0 {
+			g = lo / w.Group
+		}
+		a.panel, a.steps = unsafe.Pointer(&panel[w.StepOffset(lo)]), (n+w.KPerStep-1)/w.KPerStep
+		a.scales = unsafe.Pointer(&panel[w.ScaleOffset(g)])
+		s.open[openFloat8](a)
 		return
 	}
 	first, last := lo/w.Group, (lo+n-1)/w.Group

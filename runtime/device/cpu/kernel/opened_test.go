@@ -59,7 +59,7 @@ func plainF32(t *testing.T, w *Matrix) Matrix {
 }
 
 func packRandomComposed(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
-	scales, most := rows*l.Groups(), 16
+	scales, most := rows*max(1, l.Groups()), 16
 	if l.Minimums || l.Split {
 		scales *= 2
 	}
@@ -81,7 +81,10 @@ func packRandomComposed(r *rand.Rand, l layout.Linear, panel []byte, rows int) e
 	}
 	for i := range c.Codes {
 		c.Codes[i] = uint8(r.IntN(most))
-		if r.IntN(3) == 0 { // extremes, where saturating instructions would go wrong
+		if l.Float8 && c.Codes[i]&0x7f == 0x7f { // not a number
+			c.Codes[i]--
+		}
+		if r.IntN(3) == 0 && !l.Float8 { // extremes, where saturating instructions would go wrong
 			c.Codes[i] = []uint8{0, uint8(most - 1)}[r.IntN(2)]
 		}
 	}
@@ -90,6 +93,9 @@ func packRandomComposed(r *rand.Rand, l layout.Linear, panel []byte, rows int) e
 
 // randomIndex puts columns in any groups, those of all rows in the same.
 func randomIndex(r *rand.Rand, l layout.Linear, rows int) []uint16 {
+	if !l.Ordered {
+		return nil
+	}
 	index := make([]uint16, l.K)
 	for k := range index {
 		index[k] = uint16(r.IntN(l.Groups()))

@@ -1555,6 +1555,11 @@ func openOrderedAVX2(a *openArgs)
 //go:noescape
 func openOrderedBytesAVX2(a *openArgs)
 
+// openFloat8AVX2 writes the numbers of codes of e4m3, times a scale.
+//
+//go:noescape
+func openFloat8AVX2(a *openArgs)
+
 // openLevelsAVX512 writes the numbers of codes that a table says, times a scale.
 //
 //go:noescape
@@ -1574,6 +1579,11 @@ func openOrderedAVX512(a *openArgs)
 //
 //go:noescape
 func openOrderedBytesAVX512(a *openArgs)
+
+// openFloat8AVX512 writes the numbers of codes of e4m3, times a scale.
+//
+//go:noescape
+func openFloat8AVX512(a *openArgs)
 
 // f32widex1AVX2 multiplies 1 rows with a panel of f32wide.
 //

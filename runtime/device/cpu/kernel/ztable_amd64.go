@@ -176,6 +176,7 @@ var openKernelsAVX2 = [openKinds]openFunc{
 	openSplit:        openSplitAVX2,
 	openOrdered:      openOrderedAVX2,
 	openOrderedBytes: openOrderedBytesAVX2,
+	openFloat8:       openFloat8AVX2,
 }
 
 // openKernelsAVX512 make numbers of codes.
@@ -185,6 +186,7 @@ var openKernelsAVX512 = [openKinds]openFunc{
 	openSplit:        openSplitAVX2,
 	openOrdered:      openOrderedAVX512,
 	openOrderedBytes: openOrderedBytesAVX512,
+	openFloat8:       openFloat8AVX512,
 }
 
 // wideKernelsAVX2 multiply wide panels with wide rows.

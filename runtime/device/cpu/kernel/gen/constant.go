@@ -21,6 +21,7 @@ var constants = map[string][]uint64{
 	"lowBits":        every(0xf),
 	"sixteens":       every(16),
 	"fifthBits":      every(0x10101010),
+	"e4m3AsF16Scale": number(256),
 	"lowBytes":       every(0xff),
 	"minusOnes":      every(0xffffffff),
 	"eighth":         number(0.125),

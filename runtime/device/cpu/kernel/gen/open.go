@@ -201,6 +201,7 @@ func openUnits() []unit {
 		}
 		add("openOrdered", openOrdered(t, false))
 		add("openOrderedBytes", openOrdered(t, true))
+		add("openFloat8", openFloat8(t))
 		u.table += "}\n"
 		units = append(units, u)
 	}
