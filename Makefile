@@ -5,28 +5,30 @@ PORT    ?= 8000
 FUZZ    ?= 10s
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 
+# Without its tracing pages gRPC needs no html/template, which would keep 6 MB of methods that nothing calls.
+TAGS    := grpcnotrace
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser peers bench-peers lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
-	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
+	$(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
 
 # What gorgonia.org/cu is compiled with comes before what it looks for by itself, so that an installed CUDA of any version changes nothing.
 CUDA_DRIVER := $(CURDIR)/runtime/device/cuda/driver
 WITH_CUDA   := CGO_ENABLED=1 CGO_CFLAGS='-O2 -g "-I$(CUDA_DRIVER)/include"' CGO_LDFLAGS='"-L$(CUDA_DRIVER)/lib"'
 
 cuda: ## bin/llmc-cuda and bin/llmrun-cuda, which run plans on NVIDIA GPUs; needs a C compiler, no CUDA
-	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o bin/llmc-cuda ./cmd/llmc
-	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o bin/llmrun-cuda ./cmd/llmrun
+	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/llmc-cuda ./cmd/llmc
+	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/llmrun-cuda ./cmd/llmrun
 
 # What a machine with a GPU and a driver needs beside this tree: no Go, no compiler, no CUDA.
 KIT     := bin/gpu
 KIT_MB  := 60
 
 gpu-kit: ## bin/gpu, prebuilt binaries for test-gpu and bench-gpu on machines without Go; needs a C compiler, no CUDA, no GPU
-	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmc-cuda ./cmd/llmc
-	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmrun-cuda ./cmd/llmrun
+	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmc-cuda ./cmd/llmc
+	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmrun-cuda ./cmd/llmrun
 	$(WITH_CUDA) $(GO) test -c -tags cuda,kit,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/kernels.test ./codegen/cuda
 	$(WITH_CUDA) $(GO) test -c -tags cuda,kit,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/hardware.test ./runtime/device/cuda/hardware
 	@cd $(KIT) && wc -c llmc-cuda llmrun-cuda kernels.test hardware.test
@@ -86,12 +88,23 @@ test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/
 	.tools/python/bin/pip install -q huggingface_hub
 
 .tools/python/triton: .tools/python/bin/hf
-	.tools/python/bin/pip install -q 'tritonclient[http]'
+	.tools/python/bin/pip install -q 'tritonclient[http,grpc]'
 	touch $@
 
 test-browser: ## the chat page in headless Chromium (Debian package chromium)
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
 	$(GO) test -count=1 -v -run Page ./runtime/server
+
+SOAK       ?= 1h
+SOAK_FLAGS ?=
+
+soak: build ## random traffic of all APIs and misbehaving clients for SOAK: every text checked, at the end no goroutine, descriptor, page or memory more than at first
+	$(GO) run ./runtime/server/soak soak --bin bin --for $(SOAK) $(SOAK_FLAGS)
+
+FAULTS ?= load kill drain resets deaf
+
+faults: build ## 1,000 streams at once, SIGKILL, SIGTERM, 10,000 resets and deaf clients under load, a few minutes: docs/reliability.md
+	@set -e; for run in $(FAULTS); do $(GO) run ./runtime/server/soak $$run --bin bin $(SOAK_FLAGS); done
 
 lint: ## formatting and static analysis
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -95,12 +95,16 @@ func CheckKVDType(name string) error {
 	return fmt.Errorf("%q: the KV cache can be %s", name, strings.Join(KVDTypes(), ", "))
 }
 
-// kvDType chooses the element type of the KV cache: f32 keeps an f32 plan exact, bf16 is enough for all others. Each target must have it.
+// kvDType chooses the element type of the KV cache. Each target must have it. By itself, f32 keeps an f32 plan exact; else it is bf16 where any target
+// multiplies that, and int16, which is nearer and which all processors multiply, where none does.
 func kvDType(name string, weights *quant.Format, targets []engine.Target) (dtype.Type, error) {
 	if name == "" || name == Auto {
 		name = "bf16"
-		if weights.DType == dtype.F32 {
+		switch {
+		case weights.DType == dtype.F32:
 			name = "f32"
+		case !slices.ContainsFunc(targets, multipliesBF16):
+			name = "int16"
 		}
 	}
 	f, err := quant.FindKV(name)
@@ -113,6 +117,11 @@ func kvDType(name string, weights *quant.Format, targets []engine.Target) (dtype
 		}
 	}
 	return f.DType, nil
+}
+
+// multipliesBF16 tells whether a target has instructions for it.
+func multipliesBF16(t engine.Target) bool {
+	return t.Device != "cpu" || slices.Contains(t.Features, "avx512_bf16")
 }
 
 // checkCaches wants each target to have the kinds of cache that the model has, and refuses a format of keys and values for a model that has none.

@@ -53,7 +53,7 @@ func TestKVFormatsOfCPUs(t *testing.T) {
 	for i, c := range []struct {
 		format       string
 		bytes, scale int
-	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 2}, {"int8", 1, 2}} {
+	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 2}, {"int8", 1, 2}, {"int16", 2, 2}} {
 		for j, model := range []string{"qwen3-v5", "qwen2-windows", "llama-longrope", "llama-dynamic"} {
 			target := targets[(i+j)%len(targets)]
 			t.Run(c.format+"/"+model+"/"+target, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestKVFormatsOfLatentRows(t *testing.T) {
 	for i, c := range []struct {
 		format, gpu  string // "": a target of CPUs
 		bytes, scale int    // that of a scale, of which those of a page's 16 positions fill a line together
-	}{{"f32", "", 4, 0}, {"bf16", "", 2, 0}, {"f16", "", 2, 0}, {"fp8", "", 1, 4}, {"int8", "", 1, 4},
+	}{{"f32", "", 4, 0}, {"bf16", "", 2, 0}, {"f16", "", 2, 0}, {"fp8", "", 1, 4}, {"int8", "", 1, 4}, {"int16", "", 2, 4},
 		{"f16", "sm80", 2, 0}, {"fp8", "sm80", 1, 4}, {"int8", "sm89", 1, 4}, {"fp8", "sm90", 1, 4}} {
 		device, target := engine.Device(cpu.Device{}), targets[i%len(targets)]
 		if c.gpu != "" {

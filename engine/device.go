@@ -65,6 +65,9 @@ type Model interface {
 	Close() error
 }
 
+// StateKeeper is a Model some of whose caches may hold states of sequences: such a page is good for the last of its tokens alone.
+type StateKeeper interface{ KeepsState() bool }
+
 // Starter is a Model that works on steps while its owner does something else. Steps run in the order in which they are started. Step is Start and Wait.
 type Starter interface {
 	Model

@@ -11,12 +11,15 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/tokenizer"
+	"llmc/runtime/kv"
 	"llmc/runtime/sched"
 )
 
 // Options change how an Engine serves. The zero value is what a server wants.
 type Options struct {
 	QueueLimit int // requests that may wait beyond those running; 0: 1024, negative: any number
+	// QueueTimeout is how long a request may wait before it begins; 0: for ever.
+	QueueTimeout time.Duration
 	// MaxStepTokens and MaxSequences tighten the device's limits; 0 leaves them.
 	MaxStepTokens, MaxSequences int
 	ChunkTokens                 int  // of one prompt in one step at most; 0: as many as fit
@@ -58,10 +61,11 @@ type Engine struct {
 	newStream func(skipSpecial bool) TextStream
 	options   Options
 	limits    engine.Settings
+	born      time.Time
 	starter   engine.Starter // nil: the model computes a step at a time
 	timer     StepTimer      // nil: not wanted
 	drafter   *drafter       // the loop's own; nil: no guesses are made
-	pace      *pace          // likewise
+	pace      *pace          // changed under mu
 	painter   *painter       // likewise; nil: prompts have no images
 
 	adapting sync.Mutex // held while an adapter is being loaded
@@ -87,7 +91,8 @@ type Engine struct {
 	launched int
 	out      []engine.Sampled // of the step whose outputs are delivered
 	outputs  []sched.Output
-	lastErr  error // of that step
+	copies   []kv.Copy // of pages, before the next step
+	lastErr  error     // of that step
 }
 
 // New returns an engine whose loop runs. It serves a loaded model, which must outlive it and which it alone may drive. Without a
@@ -129,16 +134,10 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &pace{}
-	source := 0
-	if info.Source != nil {
-		source = limits.MaxContext
-	}
-	image := 0
-	if info.Insert != nil {
-		image = info.Image.Rows()
-	}
+	source, image := besideTokens(&info, limits.MaxContext)
 	s, err := sched.New(sched.Config{
-		Settings: limits, Pages: pages, Vocab: info.Vocab,
+		CopyPages: !keepsState(model),
+		Settings:  limits, Pages: pages, Vocab: info.Vocab,
 		ChunkTokens: options.ChunkTokens, QueueLimit: max(0, options.QueueLimit),
 		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, MaxImage: image, PromptTokens: p.promptTokens,
 	})
@@ -151,7 +150,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	info.EOS = slices.Clone(info.EOS)
 	e := &Engine{
 		model: model, info: info, newStream: newStream, options: options, limits: limits, sched: s, pace: p,
-		empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
+		born: options.Now(), empty: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 	}
 	e.starter, _ = model.(engine.Starter)
 	if e.painter, err = newPainter(model, &e.info, limits.PageSize); err != nil {
@@ -165,6 +164,22 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
 	return e, nil
+}
+
+// besideTokens returns how many tokens a text may have that is encoded, and how many function "image" has for an image; 0: there are none.
+func besideTokens(info *engine.ModelInfo, context int) (source, image int) {
+	if info.Source != nil {
+		source = context
+	}
+	if info.Insert != nil {
+		image = info.Image.Rows()
+	}
+	return source, image
+}
+
+func keepsState(model engine.Model) bool {
+	keeper, ok := model.(engine.StateKeeper)
+	return ok && keeper.KeepsState()
 }
 
 // MaxContext returns how many tokens a sequence may have, prompt and output together.
@@ -222,10 +237,11 @@ func (e *Engine) signal() {
 
 // pulse is what the loop says about its progress.
 type pulse struct {
-	steps, failures       atomic.Uint64
-	streak                atomic.Uint64 // failures since the last good step
-	deviceTime, hostTime  atomic.Int64  // nanoseconds in all
-	lastStep, stepStarted atomic.Int64  // Unix nanoseconds; 0: never, not in a step
-	lastFailure           atomic.Pointer[error]
-	gone                  atomic.Pointer[error] // why the device is lost
+	steps, failures      atomic.Uint64
+	streak               atomic.Uint64 // failures since the last good step
+	deviceTime, hostTime atomic.Int64  // nanoseconds in all
+	lastStep             atomic.Int64  // Unix nanoseconds; 0: never
+	stepStarted          atomic.Int64  // age; 0: not in a step
+	lastFailure          atomic.Pointer[error]
+	gone                 atomic.Pointer[error] // why the device is lost
 }

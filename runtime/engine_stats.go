@@ -53,7 +53,7 @@ func (e *Engine) Health() error {
 		return *gone
 	}
 	if at := e.stepStarted.Load(); at != 0 {
-		if took := e.options.Now().Sub(time.Unix(0, at)); took > e.options.StallAfter {
+		if took := time.Duration(e.age(e.options.Now()) - at); took > e.options.StallAfter {
 			return fmt.Errorf("a step has been running for %v", took.Round(time.Second))
 		}
 	}
@@ -62,3 +62,6 @@ func (e *Engine) Health() error {
 	}
 	return nil
 }
+
+// age returns nanoseconds since the engine was made, from 1 on. They come from the monotonic clock: one that is set anew, an hour on or back, makes no step look stuck.
+func (e *Engine) age(at time.Time) int64 { return max(1, int64(at.Sub(e.born))) }

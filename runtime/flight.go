@@ -39,15 +39,33 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 	for i := range f.out {
 		f.out[i] = engine.Sampled{Token: -1, Top: f.out[i].Top[:0]} // a row that the device forgets is no token
 	}
-	if e.starter != nil {
+	f.refused = e.copyPages()
+	if e.starter != nil && f.refused == nil {
 		f.refused = e.guard(func() error { return e.starter.Start(st, f.out) })
 	}
 	f.begun = e.options.Now()
 	f.host = f.begun.Sub(since)
 	e.flights = append(e.flights, f)
 	if len(e.flights) == 1 {
-		e.stepStarted.Store(f.begun.UnixNano())
+		e.stepStarted.Store(e.age(f.begun))
 	}
+}
+
+// copyPages makes the copies that the next step needs.
+func (e *Engine) copyPages() error {
+	if len(e.copies) == 0 {
+		return nil
+	}
+	copies := e.copies
+	e.copies = e.copies[:0]
+	return e.guard(func() error {
+		for _, c := range copies {
+			if err := e.model.CopyPage(c.To, c.From); err != nil { // who else holds such pages is not known
+				return fmt.Errorf("%w: a page could not be copied: %w", engine.ErrDeviceLost, err)
+			}
+		}
+		return nil
+	})
 }
 
 // land waits for the oldest step in flight.

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"llmc/engine"
@@ -28,7 +29,12 @@ type Request struct {
 	Adapter        *Adapter // that the model has for this request; nil: none
 	CacheSalt      string   // prefixes are shared only among requests of one salt
 	Priority       int      // lower runs first
-	Deadline       time.Time
+	Tenant         string   // on whose behalf it runs: tenants that wait get service by their shares
+	Share          int      // 0: 1
+	// FirstToken and Deadline are by when the first token has to be there and the output to have ended; zero: at any time.
+	FirstToken, Deadline time.Time
+
+	Continues bool // a request that was taken: it does not queue behind others again
 }
 
 // Finish tells why a generation ended, in the words of the OpenAI API.
@@ -83,4 +89,11 @@ var (
 	ErrDraining   = errors.New("server is shutting down")
 	ErrTooLong    = errors.New("prompt is longer than the context")
 	ErrBadRequest = errors.New("bad request")
+	ErrLate       = errors.New("the deadline can not be met")
+)
+
+// The errors of generations that end before they should.
+var (
+	ErrOverdue  = errors.New("the request was waiting when its time was over; nothing of it was computed")
+	ErrDeadline = fmt.Errorf("the request's time was over before its output was complete: %w", context.DeadlineExceeded)
 )

@@ -68,16 +68,15 @@ func (e *Engine) finish() {
 		e.lose(e.lastErr)
 	}
 	e.out = f.out
-	e.complete(f.out)
+	e.complete(f, landed.Sub(f.begun))
 	if e.lastErr == nil {
-		e.pace.costs.Observe(f.tokens, landed.Sub(f.begun).Seconds())
 		e.drafter.learn(f.tokens, landed.Sub(f.begun))
 	}
 	e.deliver()
 	e.stepStarted.Store(0)
 	if len(e.flights) > 0 {
 		e.flights[0].begun = landed
-		e.stepStarted.Store(landed.UnixNano())
+		e.stepStarted.Store(e.age(landed))
 	}
 	ended := e.options.Now()
 	e.record(f.tokens, landed.Sub(f.begun), f.host+ended.Sub(landed), ended)
@@ -90,6 +89,7 @@ func (e *Engine) schedule(now time.Time) *engine.Step {
 		e.sched.Preempt(1)
 	}
 	st := e.sched.Schedule(now)
+	e.copies = e.sched.TakeCopies(e.copies[:0])
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
 	return st
 }
@@ -112,13 +112,14 @@ func (e *Engine) ahead(now time.Time) *engine.Step {
 	return st
 }
 
-func (e *Engine) complete(out []engine.Sampled) {
+func (e *Engine) complete(f *flight, took time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.lastErr != nil {
 		e.sched.Fail()
 	} else {
-		e.sched.Complete(out)
+		e.pace.costs.Observe(f.tokens, took.Seconds())
+		e.sched.Complete(f.out)
 	}
 	if e.gone.Load() != nil {
 		e.sched.AbortAll()

@@ -193,13 +193,77 @@ func TestDeadlines(t *testing.T) {
 		first := scriptText(strings.Repeat("x", 100))
 		first.Deadline = time.Now().Add(4500 * time.Millisecond)
 		second := scriptText("y")
-		second.Deadline = time.Now().Add(2 * time.Second)
+		second.FirstToken = time.Now().Add(2 * time.Second)
 		a, b := submit(t, e, first), submit(t, e, second)
-		for g, tokens := range map[Generation]int{a: 4, b: 0} {
+		for g, want := range map[Generation]struct {
+			tokens int
+			err    error
+		}{a: {4, ErrDeadline}, b: {0, ErrOverdue}} {
 			got := read(t, g) // the prompt takes two steps of five seconds
-			if got.last.Finish != FinishAbort || !errors.Is(got.last.Err, context.DeadlineExceeded) || len(got.tokens) != tokens {
-				t.Errorf("%d tokens, %+v, want %d tokens", len(got.tokens), got.last, tokens)
+			if got.last.Finish != FinishAbort || !errors.Is(got.last.Err, want.err) || len(got.tokens) != want.tokens {
+				t.Errorf("%d tokens, %+v, want %+v", len(got.tokens), got.last, want)
 			}
+		}
+	})
+}
+
+// A request whose deadline can not be met is refused at once once steps have been measured, with the time that it would take; one that can is taken.
+func TestRequestsThatWouldBeLateAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newEcho()
+		m.limits.MaxSequences = 1
+		m.before = func(int, *engine.Step, []engine.Sampled) error { time.Sleep(time.Second); return nil }
+		e := start(t, m, Options{QueueTimeout: 100 * time.Second})
+		read(t, submit(t, e, scriptText(strings.Repeat("w", 9)))) // outputs usually have ten tokens
+		running := submit(t, e, scriptText(strings.Repeat("x", 50)))
+		waiting := submit(t, e, scriptText("y"))
+		time.Sleep(2500 * time.Millisecond)
+		ask := func(first, end time.Duration) error {
+			r := scriptText("z")
+			if first > 0 {
+				r.FirstToken = time.Now().Add(first)
+			}
+			if end > 0 {
+				r.Deadline = time.Now().Add(end)
+			}
+			g, err := e.Submit(context.Background(), r)
+			if err == nil {
+				g.Cancel()
+			}
+			return err
+		}
+		for _, c := range []struct {
+			first, end time.Duration
+			late       bool
+		}{{first: 3 * time.Second, late: true}, {end: 3 * time.Second, late: true}, {first: 40 * time.Second}, {end: 40 * time.Second}, {}, {end: -1}} {
+			var late *LateError
+			if err := ask(c.first, c.end); errors.As(err, &late) != c.late || c.late && (!errors.Is(err, ErrLate) || late.Retry() < 5*time.Second || late.Retry() > 40*time.Second) {
+				t.Errorf("within %v and %v: %v", c.first, c.end, err)
+			}
+		}
+		running.Cancel()
+		read(t, waiting)
+		// An idle engine believes what it knows, but not for ever.
+		for i, want := range []error{ErrLate, ErrLate, ErrLate, ErrLate, ErrLate, nil} { // two were refused before
+			if err := ask(0, time.Millisecond); !errors.Is(err, want) {
+				t.Errorf("request %d of an idle engine: %v, want %v", i, err, want)
+			}
+		}
+	})
+}
+
+func TestQueueTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newEcho()
+		m.limits.MaxSequences = 1
+		m.before = func(int, *engine.Step, []engine.Sampled) error { time.Sleep(time.Second); return nil }
+		e := start(t, m, Options{QueueTimeout: 3 * time.Second})
+		long, other := submit(t, e, scriptText(strings.Repeat("x", 20))), submit(t, e, scriptText("y"))
+		if got := read(t, other); !errors.Is(got.last.Err, ErrOverdue) {
+			t.Errorf("%+v", got.last)
+		}
+		if got := read(t, long); got.last.Finish != FinishStop || len(got.text) != 20 {
+			t.Errorf("what has begun is not bounded: %q, %+v", got.text, got.last)
 		}
 	})
 }

@@ -4,7 +4,10 @@ import "llmc/runtime/draft"
 
 // pace keeps prompts from stalling streams: a step that takes in tokens of a prompt takes longer, and everybody who is being answered waits for it.
 // It learns what steps of what size take, and bounds those that do both by what a step takes that only decodes.
-type pace struct{ costs draft.Costs }
+type pace struct {
+	costs   draft.Costs
+	refused int // requests whose deadlines could not be met
+}
 
 const (
 	// stallFactor is how much longer than one that only decodes a step may take that also takes in one prompt. Each further prompt that waits is worth

@@ -10,23 +10,54 @@ import (
 // Submit queues a request; it does not wait. The generation is cancelled when ctx ends. The engine keeps the slices of the
 // request's options, which must not change until the generation has ended; the prompt is copied.
 func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
+	list, err := e.submit(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// submit queues requests, all of which the next step finds there. If one is refused none runs.
+func (e *Engine) submit(ctx context.Context, requests ...Request) (list []Generation, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := e.check(&r); err != nil {
-		return nil, err
+	for i := range requests {
+		if err := e.check(&requests[i]); err != nil {
+			return nil, err
+		}
 	}
-	g := e.newGeneration(&r)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.draining {
+	for i := range requests {
+		g, err := e.queue(ctx, &requests[i])
+		if err != nil {
+			for _, added := range list {
+				e.sched.Abort(added.(*generation).seq)
+			}
+			return nil, err
+		}
+		list = append(list, g)
+	}
+	e.signal()
+	return list, nil
+}
+
+// queue gives a request to the scheduler. The caller holds the lock.
+func (e *Engine) queue(ctx context.Context, r *Request) (*generation, error) {
+	g := e.newGeneration(r)
+	if e.draining && (e.closed || !r.Continues) {
 		return nil, ErrDraining
 	}
 	if err := r.Adapter.use(e); err != nil {
 		return nil, err
 	}
-	request := e.request(&r, g)
-	if err := e.place(&r, &request, g); err != nil {
+	request := e.request(r, g)
+	if err := e.place(r, &request, g); err != nil {
+		r.Adapter.leave()
+		return nil, err
+	}
+	if err := e.inTime(&request, g.arrived); err != nil {
 		r.Adapter.leave()
 		return nil, err
 	}
@@ -39,7 +70,6 @@ func (e *Engine) Submit(ctx context.Context, r Request) (Generation, error) {
 	e.pictureBytes += g.pictureBytes
 	g.leave = context.AfterFunc(ctx, g.Cancel)
 	e.live++
-	e.signal()
 	return g, nil
 }
 
@@ -67,7 +97,7 @@ func (e *Engine) request(r *Request, g *generation) sched.Request {
 	}
 	request := sched.Request{
 		Prompt: r.Prompt, MaxTokens: r.MaxTokens, MinTokens: r.MinTokens, Sampling: r.Sampling, StopTokens: stops,
-		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Deadline: r.Deadline, Owner: g,
+		PromptLogprobs: r.PromptLogprobs, Salt: r.CacheSalt, Priority: r.Priority, Tenant: r.Tenant, Share: r.Share, Continues: r.Continues, Deadline: e.deadline(r, g.arrived), Owner: g,
 	}
 	if r.Grammar != nil {
 		request.Constraint = constraint{r.Grammar.Start()}

@@ -54,9 +54,6 @@ func (f *adapterFlags) check(args []string) (plans []string, err error) {
 			plans = append(plans, arg)
 		}
 	}
-	if len(plans) == 0 {
-		return nil, cli.Usagef("no PLAN is given")
-	}
 	for _, list := range []struct {
 		flag   string
 		values []string
@@ -142,7 +139,7 @@ func adaptersOf(loaded *runtime.Loaded, e *runtime.Engine) *server.Adapters {
 // loadNamed loads the adapters that the command line names.
 func (f *adapterFlags) loadNamed(ctx context.Context, srv *server.Server) error {
 	for _, a := range f.named {
-		if err := srv.LoadAdapter(ctx, a.Base, a.Name, a.Path); err != nil {
+		if err := srv.LoadAdapter(ctx, a.Base, a.Name, a.Path, false); err != nil {
 			return err
 		}
 	}

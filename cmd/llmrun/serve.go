@@ -18,12 +18,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"llmc/engine"
 	"llmc/internal/cli"
 	"llmc/internal/version"
-	"llmc/runtime"
-	"llmc/runtime/encode"
 	"llmc/runtime/metrics"
+	"llmc/runtime/repository"
 	"llmc/runtime/server"
 )
 
@@ -31,13 +29,15 @@ type serveFlags struct {
 	deviceFlags
 	draftFlags
 	adapterFlags
+	repositoryFlags
 	host, keyFile   string
-	port            int
+	port, grpcPort  int
 	tlsCert, tlsKey string
 	verify          string
 	name            string
 	queueLimit      int
-	grace           time.Duration
+	queueTimeout    time.Duration
+	grace, delay    time.Duration
 	openMetrics     bool
 	origins         []string
 	noPrefixCache   bool
@@ -48,9 +48,9 @@ func serveCommand() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:         "serve PLAN...",
-		Short:       "Serve plans over HTTP: the OpenAI API (of encoders: embeddings, rerank and score), metrics, and a chat page at /",
-		Example:     "  llmrun serve engine.plan\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32\n  llmrun serve engine.plan --adapter support=./support-lora --adapter sql=sql.plan",
-		Args:        cobra.MinimumNArgs(1),
+		Short:       "Serve plans over HTTP, and gRPC: the OpenAI API (of encoders: embeddings, rerank and score), KServe v2, metrics, and a chat page at /",
+		Example:     "  llmrun serve engine.plan\n  llmrun serve --model-repository models --model-control-mode explicit --grpc-port 8001 --api-key-file keys.txt\n  llmrun serve engine.plan --port 8080 --api-key-file keys.txt --max-batch 32\n  llmrun serve engine.plan --adapter support=./support-lora --adapter sql=sql.plan",
+		Args:        f.args,
 		Annotations: map[string]string{cli.Drains: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.draftFlags.check(cmd); err != nil {
@@ -60,22 +60,32 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(plans) == 0 && f.directory == "" {
+				return cli.Usagef("no PLAN is given")
+			}
+			if err := f.repositoryFlags.check(cmd); err != nil {
+				return err
+			}
 			return f.run(cmd.Context(), plans)
 		},
 	}
 	f.deviceFlags.add(cmd)
 	f.draftFlags.add(cmd)
 	f.adapterFlags.add(cmd)
+	f.repositoryFlags.add(cmd)
 	f.addLimits(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on")
 	flags.IntVar(&f.port, "port", 8000, "port to listen on; 0: any free one")
-	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes. Behind a tab: priority=N requests-per-minute=N max-concurrent=N prefix-cache=own|shared")
+	flags.IntVar(&f.grpcPort, "grpc-port", -1, "port of gRPC: KServe v2 with Triton's extensions, health and reflection; 0: any free one (default: no gRPC)")
+	flags.StringVar(&f.keyFile, "api-key-file", "", "file with one API key a line; re-read when it changes. Behind a tab: priority=N share=N requests-per-minute=N tokens-per-minute=N max-concurrent=N prefix-cache=own|shared")
 	flags.StringVar(&f.tlsCert, "tls-cert", "", "certificate file; with --tls-key the server speaks TLS")
 	flags.StringVar(&f.tlsKey, "tls-key", "", "key file of the certificate")
 	flags.StringVar(&f.verify, "verify", "background", "when to check the hashes of weights: full (before serving), background, off")
 	flags.StringVar(&f.name, "served-model-name", "", "name of the model in requests (default: the plan's file name)")
 	flags.IntVar(&f.queueLimit, "queue-limit", 0, "requests that may wait before more are answered 429 (default 1024)")
+	flags.DurationVar(&f.queueTimeout, "queue-timeout", 10*time.Minute, "how long a request may wait before it begins; then it is answered 503. 0: for ever. Clients bound a request by the headers X-Request-Timeout and X-First-Token-Timeout, in seconds")
+	flags.DurationVar(&f.delay, "max-queue-delay", 0, "how long a step of an encoder that has room for more sequences waits for them, such as 2ms (default: not at all)")
 	flags.DurationVar(&f.grace, "shutdown-timeout", 30*time.Second, "how long running requests may take to end after SIGTERM")
 	flags.BoolVar(&f.openMetrics, "open-metrics", false, "/metrics needs no API key")
 	flags.StringSliceVar(&f.origins, "allow-origin", nil, "web origins that may call the API from a browser")
@@ -83,8 +93,6 @@ func serveCommand() *cobra.Command {
 	flags.IntVar(&f.limitImages, "limit-images", 0, "images that a request may show a model that reads them (default 8)")
 	cli.CompleteFlag(cmd, "verify", verifyModes...)
 	cli.AddPlanned(cmd, []cli.Planned{
-		{Name: "model-repository", Why: "name the plans one after the other"},
-		{Name: "grpc-port", Why: "clients speak HTTP", Harmless: []string{"0"}},
 		{Name: "tp", Why: onOneDevice, Harmless: []string{"1"}},
 		{Name: "pp", Why: onOneDevice, Harmless: []string{"1"}},
 		{Name: "nnodes", Why: onOneDevice, Harmless: []string{"1"}},
@@ -95,6 +103,9 @@ func serveCommand() *cobra.Command {
 }
 
 const onOneDevice = "a plan runs on one device of one machine"
+
+// longestDelay bounds --max-queue-delay: it is added to every answer of a server that has little to do.
+const longestDelay = time.Minute
 
 // verifyModes are the values of --verify.
 var verifyModes = []string{"full", "background", "off"}
@@ -112,16 +123,24 @@ func (f *serveFlags) refuse(plans []string) error {
 	switch {
 	case f.name != "" && len(plans) > 1:
 		return cli.Usagef("--served-model-name names one model, there are %d plans", len(plans))
+	case f.draftFlags.plan() != "" && f.directory != "":
+		return cli.Usagef("--draft %s drafts for one plan, a repository has many; ngram drafts for all", f.draft)
 	case f.draftFlags.plan() != "" && len(plans) > 1:
 		return cli.Usagef("--draft %s drafts for one plan, there are %d; ngram drafts for all", f.draft, len(plans))
 	case f.port < 0 || f.port > math.MaxUint16:
 		return cli.Usagef("--port is %d: must be within 0..%d", f.port, math.MaxUint16)
+	case f.grpcPort < -1 || f.grpcPort > math.MaxUint16:
+		return cli.Usagef("--grpc-port is %d: must be within 0..%d", f.grpcPort, math.MaxUint16)
 	case !slices.Contains(verifyModes, f.verify):
 		return cli.Usagef("--verify is %q: must be one of %s", f.verify, strings.Join(verifyModes, ", "))
 	case (f.tlsCert == "") != (f.tlsKey == ""):
 		return cli.Usagef("--tls-cert and --tls-key need each other")
 	case f.limitImages < 0:
 		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
+	case f.queueTimeout < 0:
+		return cli.Usagef("--queue-timeout is %v: must not be below 0", f.queueTimeout)
+	case f.delay < 0 || f.delay > longestDelay:
+		return cli.Usagef("--max-queue-delay is %v: must be within 0..%v", f.delay, longestDelay)
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}
@@ -144,16 +163,13 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	}
 	f.makeRoom()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	s := serving{flags: f, log: log, registry: metrics.New()}
-	defer s.close()
-	for i := range plans {
-		if err := s.load(ctx, plans, i); err != nil {
-			return err
-		}
-	}
+	s := &serving{flags: f, log: log, registry: metrics.New(), lost: make(chan error, 1)}
+	host := repository.New(f.hosting(plans, s))
 	config := server.Config{
-		Models: s.models, Version: version.Full(), Metrics: s.registry, OpenMetrics: f.openMetrics, AllowOrigins: f.origins,
-		CertFile: f.tlsCert, KeyFile: f.tlsKey, Log: log,
+		Version: version.Full(), Metrics: s.registry, OpenMetrics: f.openMetrics, AllowOrigins: f.origins, CertFile: f.tlsCert, KeyFile: f.tlsKey, Log: log,
+	}
+	if f.directory != "" {
+		config.Repository = host
 	}
 	if f.keyFile != "" {
 		keys, err := server.LoadKeys(f.keyFile, log)
@@ -166,32 +182,68 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	if err != nil {
 		return err
 	}
+	defer shutdownNow(srv)
+	if err := host.Start(ctx, srv); err != nil {
+		return err
+	}
 	if err := f.loadNamed(ctx, srv); err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(f.host, strconv.Itoa(f.port)))
+	l, err := f.listen()
 	if err != nil {
 		return err
 	}
-	scheme := "http"
-	if f.tlsCert != "" {
-		scheme = "https"
+	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", l.scheme, l.http.Addr(), s.names(f.named), time.Since(start).Seconds())
+	if l.grpc != nil {
+		fmt.Fprintf(os.Stderr, "grpc: %s\n", l.grpc.Addr())
 	}
-	for _, a := range f.named {
-		s.names = append(s.names, a.Name)
-	}
-	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", scheme, ln.Addr(), strings.Join(s.names, ", "), time.Since(start).Seconds())
 	s.tellMemory()
 	s.verifyInBackground(ctx)
-	return f.serve(ctx, srv, ln, s.lost(ctx))
+	if f.mode == string(repository.Poll) && f.directory != "" {
+		watching, stop := context.WithCancel(ctx)
+		defer stop()
+		go host.Watch(watching, f.every)
+	}
+	return f.serve(ctx, srv, l, s.lost)
+}
+
+// shutdownNow closes what is open, if it is.
+func shutdownNow(srv *server.Server) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = srv.Shutdown(ctx)
+}
+
+// listeners are the ports of a server.
+type listeners struct {
+	http, grpc net.Listener // grpc: nil if none is asked for
+	scheme     string
+}
+
+func (f *serveFlags) listen() (l listeners, err error) {
+	if l.http, err = net.Listen("tcp", net.JoinHostPort(f.host, strconv.Itoa(f.port))); err != nil {
+		return l, err
+	}
+	if l.scheme = "http"; f.tlsCert != "" {
+		l.scheme = "https"
+	}
+	if f.grpcPort >= 0 {
+		if l.grpc, err = net.Listen("tcp", net.JoinHostPort(f.host, strconv.Itoa(f.grpcPort))); err != nil {
+			return l, errors.Join(err, l.http.Close())
+		}
+	}
+	return l, nil
 }
 
 // serve runs until the first SIGTERM or interrupt, or until a device is lost, then lets running requests end; a second signal ends at once.
-func (f *serveFlags) serve(ctx context.Context, srv *server.Server, ln net.Listener, lost <-chan error) error {
+func (f *serveFlags) serve(ctx context.Context, srv *server.Server, l listeners, lost <-chan error) error {
 	serveCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(serveCtx, ln) }()
+	failed := make(chan error, 2)
+	go func() { failed <- srv.Serve(serveCtx, l.http) }()
+	if l.grpc != nil {
+		go func() { failed <- srv.ServeGRPC(l.grpc) }()
+	}
 	var reason error
 	select {
 	case err := <-failed:
@@ -208,160 +260,4 @@ func (f *serveFlags) serve(ctx context.Context, srv *server.Server, ln net.Liste
 		return fmt.Errorf("requests were cut off: %w", err)
 	}
 	return reason
-}
-
-// serving holds what is open while the server runs.
-type serving struct {
-	flags    *serveFlags
-	log      *slog.Logger
-	registry *metrics.Registry
-	models   []server.Model
-	names    []string
-	loaded   []*runtime.Loaded
-	drafts   []*runtime.Loaded          // that guess for these
-	engines  map[string]*runtime.Engine // by name, of models that generate
-	encoders []*encode.Service
-}
-
-// load loads one of the plans, and leaves room for those behind it.
-func (s *serving) load(ctx context.Context, plans []string, i int) error {
-	path := plans[i]
-	settings, err := s.flags.resolved()
-	if err != nil {
-		return err
-	}
-	loads := plans
-	if draft := s.flags.draftFlags.plan(); draft != "" {
-		loads = append(slices.Clone(plans), draft)
-	}
-	settings.KVBytes /= int64(len(plans))
-	if err := s.flags.limit(path, &settings); err != nil {
-		return err
-	}
-	for _, later := range loads[i+1:] {
-		if info, err := os.Stat(later); err == nil {
-			settings.LaterPlans, settings.LaterBytes = settings.LaterPlans+1, settings.LaterBytes+info.Size()
-		}
-	}
-	s.flags.reserve(&settings)
-	ofDraft, err := s.flags.shareKV(path, s.flags.device, &settings)
-	if err != nil {
-		return err
-	}
-	loaded, err := runtime.Load(path, s.flags.device, settings)
-	if err != nil {
-		return err
-	}
-	s.loaded = append(s.loaded, loaded)
-	ofDraft.LaterPlans, ofDraft.LaterBytes, ofDraft.MaxAdapters = 0, 0, 0
-	for _, note := range loaded.Notes {
-		fmt.Fprintf(os.Stderr, "note: %s: %s\n", path, note)
-	}
-	if loaded.Info.Encoder != nil {
-		return s.offerEncoder(ctx, path, loaded)
-	}
-	drafting, draft, err := s.flags.drafting(loaded, s.flags.device, ofDraft)
-	if err != nil {
-		return err
-	}
-	if draft != nil {
-		s.drafts = append(s.drafts, draft)
-	}
-	if err := s.verifyFirst(ctx, append(s.loaded[i:], s.drafts...)...); err != nil {
-		return err
-	}
-	name := s.flags.modelName(path)
-	model, e, err := server.NewModel(name, loaded, s.registry, runtime.Options{
-		QueueLimit: s.flags.queueLimit, NoPrefixCache: s.flags.noPrefixCache, Drafting: drafting, Log: s.log,
-	})
-	if err != nil {
-		return err
-	}
-	model.Adapters, model.MaxImages = adaptersOf(loaded, e), s.flags.limitImages
-	if s.engines == nil {
-		s.engines = map[string]*runtime.Engine{}
-	}
-	s.models, s.names, s.engines[name] = append(s.models, model), append(s.names, name), e
-	return nil
-}
-
-// offerEncoder offers a plan that makes vectors or scores.
-func (s *serving) offerEncoder(ctx context.Context, path string, loaded *runtime.Loaded) error {
-	if draft := s.flags.draftFlags.plan(); draft != "" {
-		return cli.Usagef("--draft %s guesses tokens; %s makes embeddings or scores of texts and generates none", draft, path)
-	}
-	if err := s.verifyFirst(ctx, loaded); err != nil {
-		return err
-	}
-	name := s.flags.modelName(path)
-	model, service, err := server.NewEncoder(name, loaded, s.registry, s.flags.queueLimit)
-	if err != nil {
-		return err
-	}
-	s.models, s.names, s.encoders = append(s.models, model), append(s.names, name), append(s.encoders, service)
-	return nil
-}
-
-// verifyFirst checks the weights of plans before they are served, if that is asked for.
-func (s *serving) verifyFirst(ctx context.Context, plans ...*runtime.Loaded) error {
-	if s.flags.verify != "full" {
-		return nil
-	}
-	for _, l := range plans {
-		if err := l.Plan.VerifyWeights(ctx, 0, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// verifyAfter is how long a server is left to its first requests before it checks the weights: hashing takes a processor of those that answers need.
-const verifyAfter = time.Second
-
-// verifyInBackground checks the weights while requests already run. A damaged plan ends the process: its answers are worth nothing.
-func (s *serving) verifyInBackground(ctx context.Context) {
-	if s.flags.verify != "background" {
-		return
-	}
-	go func() {
-		select {
-		case <-time.After(verifyAfter):
-		case <-ctx.Done():
-			return
-		}
-		for _, l := range append(s.loaded, s.drafts...) {
-			err := l.Plan.VerifyWeights(ctx, 1, nil)
-			if errors.Is(err, engine.ErrChecksum) {
-				s.log.Error("plan is damaged", "error", err)
-				os.Exit(cli.ExitFailed)
-			}
-		}
-	}()
-}
-
-// lost returns a channel that gets why a model lost its device.
-func (s *serving) lost(ctx context.Context) <-chan error {
-	reasons := make(chan error, len(s.engines))
-	for name, e := range s.engines {
-		go func() {
-			select {
-			case <-e.Lost():
-				reasons <- fmt.Errorf("model %s: %w; start again", name, e.Health())
-			case <-ctx.Done():
-			}
-		}()
-	}
-	return reasons
-}
-
-func (s *serving) close() {
-	for _, e := range s.engines {
-		_ = e.Close()
-	}
-	for _, e := range s.encoders {
-		_ = e.Close()
-	}
-	for _, l := range append(s.loaded, s.drafts...) {
-		_ = l.Close()
-	}
 }

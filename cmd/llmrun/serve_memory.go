@@ -10,14 +10,17 @@ import (
 
 // tellMemory says what models took of devices with memory of their own. Later they take nothing.
 func (s *serving) tellMemory() {
-	for i, l := range s.loaded {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.hosted {
+		l := h.loaded
 		r, ok := l.Model.(engine.MemoryReporter)
 		if !ok {
 			continue
 		}
 		limits, pages := l.Model.Limits()
 		m := r.Memory()
-		fmt.Fprintf(os.Stderr, "memory: %s on %s: %s weights, %s activations, %s arrays of steps, %s KV cache (%d pages of %d tokens); %s of %s free\n", s.names[i], m.Device,
+		fmt.Fprintf(os.Stderr, "memory: %s on %s: %s weights, %s activations, %s arrays of steps, %s KV cache (%d pages of %d tokens); %s of %s free\n", h.name, m.Device,
 			cli.FormatBytes(m.Weights), cli.FormatBytes(m.Activations), cli.FormatBytes(m.Arrays), cli.FormatBytes(m.KV), pages, limits.PageSize,
 			cli.FormatBytes(m.Total()), cli.FormatBytes(m.Free))
 	}

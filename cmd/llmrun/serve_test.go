@@ -50,3 +50,9 @@ func damage(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+func TestServeRefusesNegativeTimes(t *testing.T) {
+	for _, flag := range []string{"--queue-timeout", "--shutdown-timeout"} {
+		clitest.Run(t, "", "serve", "none.plan", flag, "-1s").Refused(t, 2, flag+" is -1s")
+	}
+}

@@ -89,12 +89,14 @@ func kvPut(t dtype.Type, numbers []float32, row, scale []byte) {
 		panic(err)
 	}
 	if f.Scaled() {
-		codes := make([]uint8, len(numbers))
+		codes := make([]uint16, len(numbers))
 		s := f.Codes(codes, numbers)
 		for i, code := range codes {
 			numbers[i] = f.Level(code) * s
 		}
-		copy(row, codes)
+		for i, code := range codes {
+			row[i] = byte(code)
+		}
 		if len(scale) > 0 {
 			binary.LittleEndian.PutUint16(scale, dtype.F32ToF16(s))
 		}

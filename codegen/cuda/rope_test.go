@@ -205,7 +205,7 @@ func kvNumber(t dtype.Type, row, scale []byte, d int) float32 {
 	}
 	switch {
 	case f.Scaled():
-		return f.Level(row[d]) * dtype.F16ToF32(binary.LittleEndian.Uint16(scale))
+		return f.Level(uint16(row[d])) * dtype.F16ToF32(binary.LittleEndian.Uint16(scale))
 	case t == dtype.F16:
 		return dtype.F16ToF32(binary.LittleEndian.Uint16(row[2*d:]))
 	}

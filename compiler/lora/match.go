@@ -215,8 +215,8 @@ func (m *matcher) vector(recipe *ir.Recipe, n int64) ([]float32, error) {
 	text := recipe.String()
 	for _, w := range m.base.Weights() {
 		if w.Recipe == text && w.Layout == "" && w.DType == "f32" && w.Bytes == 4*n {
-			_, data, err := m.base.Weight(w.Name)
-			if err != nil {
+			data := make([]byte, w.Bytes) // not the mapping, which a file that is cut short would make a fault
+			if err := m.base.ReadWeight(&w, data, 0); err != nil {
 				return nil, err
 			}
 			x := make([]float32, n)

@@ -16,10 +16,11 @@ var kvForms = [256]struct {
 	scaled         bool  // elements are codes
 }{
 	dtype.F32: {1, 2, false}, dtype.BF16: {2, 2, false}, dtype.F16: {1, 2, false}, dtype.F8E4M3: {1, 4, true}, dtype.I8: {4, 4, true},
+	dtype.I16: {2, 2, true},
 }
 
 // KVTypes are the element types of caches that CPU kernels read.
-var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype.I8}
+var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype.I8, dtype.I16}
 
 // KV describes one layer's part of a page of the KV cache: for each KV head its keys, then its values.
 //
@@ -28,8 +29,9 @@ var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype
 //	K scale [PageSize] f16, of formats of codes
 //	V scale [PageSize] f16
 //
-// q is 2 for bf16, 4 for i8 and 1 for all others; Dp is Dim rounded up to even, or to 4 for codes, D16 rounded up to 16. Padding is zero. Who writes
-// position 2i of a bf16 page also zeroes V of position 2i+1. Codes of i8 have 128 added.
+// q is 2 for bf16 and i16, 4 for i8 and 1 for all others; Dp is Dim rounded up to even, or to 4 for codes of 8 bits, D16 rounded up to 16. Padding is zero. Who writes
+// position 2i of a bf16 page also zeroes V of position 2i+1. Codes of i8 have 128 added;
+// those of i16 are in units of 2^-13 of the scale.
 type KV struct {
 	DType    dtype.Type
 	PageSize int // positions, a multiple of 16

@@ -26,7 +26,7 @@ func TestKVRows(t *testing.T) {
 		}
 		t.Run(c.name, rapid.MakeCheck(func(t *rapid.T) {
 			row := weights(t, rapid.IntRange(1, 130).Draw(t, "dim"))
-			codes, again := make([]uint8, len(row)), make([]uint8, len(row))
+			codes, again := make([]uint16, len(row)), make([]uint16, len(row))
 			scale := f.Codes(codes, row)
 			amax, top := 0.0, 0.0
 			stored := make([]float32, len(row))
@@ -63,19 +63,19 @@ func TestKVRows(t *testing.T) {
 
 // What can not be stored is not stored as something else.
 func TestKVRowsNotFinite(t *testing.T) {
-	for _, name := range []string{"int8", "fp8"} {
+	for _, name := range []string{"int8", "int16", "fp8"} {
 		f, err := FindKV(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(-1))} {
-			codes := make([]uint8, 3)
+			codes := make([]uint16, 3)
 			scale := f.Codes(codes, []float32{1, bad, 2})
 			if x := f.Level(codes[1]) * scale; x-x == 0 {
 				t.Errorf("%s: %v became %v", name, bad, x)
 			}
 		}
-		codes := make([]uint8, 2)
+		codes := make([]uint16, 2)
 		if scale := f.Codes(codes, []float32{0, 0}); scale != 0 || f.Level(codes[0]) != 0 {
 			t.Errorf("%s: zeros became %v times %v", name, codes, scale)
 		}

@@ -32,7 +32,7 @@ func storedInCache(row []float32, cache *ir.Cache) error {
 	if !f.Scaled() {
 		return round(row, cache.DType)
 	}
-	codes := make([]uint8, cache.Dim)
+	codes := make([]uint16, cache.Dim)
 	for head := range slices.Chunk(row, int(cache.Dim)) {
 		scale := f.Codes(codes, head)
 		for i, code := range codes {

@@ -72,7 +72,7 @@ func (m *Model) Most(tokens int) int { return max(0, m.limits.MaxContext-tokens)
 func (m *Model) settle(p *Place, tokens []int32) {
 	last := len(tokens) - 1 // which is always computed: its row is wanted
 	if p.known == 0 {
-		p.known = m.pool.Match(&p.table, tokens[:last])
+		p.known = m.pool.Match(&p.table, tokens[:last], false)
 	}
 	for _, id := range p.guessed {
 		if p.known >= last || tokens[p.known] != id {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"llmc/engine"
 	"llmc/internal/dtype"
@@ -142,17 +143,18 @@ func TestRefusals(t *testing.T) {
 // Requests share steps, and each gets what it asked for.
 func TestServiceSharesSteps(t *testing.T) {
 	f := &fake{gate: make(chan struct{})}
-	s := NewService(newFake(f), 0)
+	s := NewService(newFake(f), 0, 0)
 	var group sync.WaitGroup
 	list := inputs(6)
 	for range 8 {
 		group.Go(func() {
-			rows, err := s.Encode(t.Context(), list)
+			own := slices.Clone(list) // Encode completes its inputs
+			rows, err := s.Encode(t.Context(), own)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			wantRows(t, list, rows)
+			wantRows(t, own, rows)
 		})
 	}
 	for running, waiting := 0, 0; running+waiting < 48; running, waiting = s.Load() {
@@ -180,7 +182,7 @@ func count(steps [][]int32) (sequences int) {
 // What waits beyond the limit is refused, what its client has given up is not computed, and what a step fails with is told.
 func TestServiceRefusesAndForgets(t *testing.T) {
 	f := &fake{gate: make(chan struct{}), fail: errors.New("broken")}
-	s := NewService(newFake(f), 2)
+	s := NewService(newFake(f), 2, 0)
 	defer s.Close()
 	first := make(chan error, 1)
 	one := []Input{{IDs: []int32{1}}}
@@ -214,5 +216,46 @@ func TestServiceRefusesAndForgets(t *testing.T) {
 	}
 	if n := count(f.steps); n != 1 {
 		t.Errorf("%d sequences were computed", n)
+	}
+}
+
+// A step with room waits for more sequences, a full one for nothing; no clock of this test runs out.
+func TestServiceWaitsForAFullStep(t *testing.T) {
+	f := &fake{}
+	s := NewService(newFake(f), 0, time.Hour)
+	var group sync.WaitGroup
+	one := []Input{{IDs: []int32{1}}}
+	encode := func() {
+		if _, err := s.Encode(t.Context(), one); err != nil {
+			t.Error(err)
+		}
+	}
+	for sent := 1; sent <= 3; sent++ {
+		group.Go(encode)
+		for waiting := 0; waiting != sent; _, waiting = s.Load() {
+		}
+	}
+	group.Go(encode) // the fourth of four
+	group.Wait()
+	if len(f.steps) != 1 || count(f.steps) != 4 {
+		t.Errorf("steps %v, want one of 4 sequences", f.steps)
+	}
+	late := make(chan error, 1)
+	go func() {
+		_, err := s.Encode(t.Context(), one)
+		late <- err
+	}()
+	for waiting := 0; waiting == 0; _, waiting = s.Load() {
+	}
+	if err := errors.Join(s.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := <-late; !errors.Is(err, runtime.ErrDraining) {
+		t.Errorf("what waited when the service ended: %v", err)
+	}
+	quick := NewService(newFake(f), 0, time.Nanosecond)
+	defer quick.Close()
+	if _, err := quick.Encode(t.Context(), one); err != nil || count(f.steps) != 5 {
+		t.Errorf("a step whose time has come: %v, %v", f.steps, err)
 	}
 }

@@ -2,16 +2,20 @@ package encode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
+	"llmc/engine"
 	"llmc/runtime"
 )
 
 // Service shares an encoder among requests: what waits is put into steps together, the oldest first, whoever asked for it.
 type Service struct {
 	encoder *Encoder
-	most    int // sequences that may wait
+	most    int           // sequences that may wait
+	delay   time.Duration // how long the oldest of them may wait for others to share its step
 
 	mu      sync.Mutex
 	queue   []*item
@@ -20,6 +24,7 @@ type Service struct {
 	running int // sequences of the step that runs
 	wake    chan struct{}
 	done    chan struct{}
+	lost    chan struct{} // closed when the device is lost
 }
 
 // item is one sequence of a request.
@@ -27,6 +32,7 @@ type item struct {
 	input  Input
 	result []float32
 	job    *job
+	came   time.Time
 }
 
 // job is a request.
@@ -40,12 +46,13 @@ type job struct {
 // defaultQueue is how many sequences may wait where nobody says.
 const defaultQueue = 1 << 16
 
-// NewService starts the loop that runs steps. most is how many sequences may wait, 0 for a default. Close ends it.
-func NewService(e *Encoder, most int) *Service {
+// NewService starts the loop that runs steps. most is how many sequences may wait, 0 for a default. A step that has room for more waits until its oldest sequence
+// has waited for delay; with 0 it runs at once, and sequences that come meanwhile share the next. Close ends the loop.
+func NewService(e *Encoder, most int, delay time.Duration) *Service {
 	if most <= 0 {
 		most = defaultQueue
 	}
-	s := &Service{encoder: e, most: most, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Service{encoder: e, most: most, delay: delay, wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -73,8 +80,9 @@ func (s *Service) Encode(ctx context.Context, inputs []Input) ([][]float32, erro
 	}
 	j := &job{ctx: ctx, left: len(inputs), done: make(chan struct{})}
 	items := make([]*item, len(inputs))
+	now := time.Now()
 	for i, in := range inputs {
-		items[i] = &item{input: in, job: j}
+		items[i] = &item{input: in, job: j, came: now}
 	}
 	if err := s.enqueue(items); err != nil {
 		return nil, err
@@ -97,6 +105,8 @@ func (s *Service) enqueue(items []*item) error {
 	switch {
 	case s.closed:
 		return runtime.ErrDraining
+	case errors.Is(s.lastErr, engine.ErrDeviceLost):
+		return s.lastErr
 	case len(s.queue)+len(items) > s.most && len(s.queue) > 0:
 		return runtime.ErrQueueFull
 	}
@@ -112,20 +122,27 @@ func (s *Service) enqueue(items []*item) error {
 func (s *Service) loop() {
 	defer close(s.done)
 	for {
-		batch, closed := s.next()
+		batch, wait, closed := s.next()
 		switch {
 		case len(batch) > 0:
 			s.run(batch)
 		case closed:
 			return
+		case wait > 0:
+			timer := time.NewTimer(wait)
+			select {
+			case <-s.wake:
+			case <-timer.C:
+			}
+			timer.Stop()
 		default:
 			<-s.wake
 		}
 	}
 }
 
-// next takes the sequences of the next step off the queue. Those of requests that have ended are dropped.
-func (s *Service) next() (batch []*item, closed bool) {
+// next takes the sequences of the next step off the queue, or says how long it may wait for more. Those of requests that have ended are dropped.
+func (s *Service) next() (batch []*item, wait time.Duration, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting := s.queue[:0]
@@ -141,13 +158,18 @@ func (s *Service) next() (batch []*item, closed bool) {
 			it.finish(runtime.ErrDraining)
 		}
 		s.queue = nil
-		return nil, true
+		return nil, 0, true
 	}
 	n := s.encoder.fill(len(waiting), func(i int) *Input { return &waiting[i].input })
+	if full := n < len(waiting) || n == s.encoder.limits.MaxSequences; n > 0 && !full {
+		if wait := s.delay - time.Since(waiting[0].came); wait > 0 {
+			return nil, wait, false
+		}
+	}
 	batch = append(batch, waiting[:n]...)
 	s.queue = append(s.queue[:0], s.queue[n:]...)
 	s.running = n
-	return batch, false
+	return batch, 0, false
 }
 
 // run computes the step that next has filled and hands out what it gives.
@@ -155,6 +177,9 @@ func (s *Service) run(batch []*item) {
 	err := s.encoder.runStep(func(i int, row []float32) { batch[i].result = row })
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if errors.Is(err, engine.ErrDeviceLost) && !errors.Is(s.lastErr, engine.ErrDeviceLost) {
+		close(s.lost)
+	}
 	s.lastErr, s.running = err, 0
 	for _, it := range batch {
 		it.finish(err)
@@ -171,6 +196,9 @@ func (it *item) finish(err error) {
 		close(j.done)
 	}
 }
+
+// Lost is closed when the device has been lost; Health says why. The process has to end, as with runtime.Engine.Lost.
+func (s *Service) Lost() <-chan struct{} { return s.lost }
 
 // Health returns why the last step failed, nil when it did not.
 func (s *Service) Health() error {

@@ -33,7 +33,7 @@ func TestNoAllocationOnTheHotPath(t *testing.T) {
 	tokens = append(tokens, make([]int32, 200)...)
 	if n := testing.AllocsPerRun(50, func() {
 		table.Init(Key{}, 128)
-		if p.Match(&table, prompt) != len(prompt) {
+		if p.Match(&table, prompt, true) != len(prompt) {
 			t.Fatal("prompt is not cached")
 		}
 		for n := len(prompt) + 1; n <= len(tokens); n++ {
@@ -59,7 +59,7 @@ func BenchmarkMatch1kOf100k(b *testing.B) {
 			table.Init(Key{}, 128)
 			b.ReportAllocs()
 			for b.Loop() {
-				if p.Match(&table, prompt) != len(prompt) {
+				if p.Match(&table, prompt, true) != len(prompt) {
 					b.Fatal("prompt is not cached")
 				}
 				p.Release(&table)
@@ -73,7 +73,7 @@ func BenchmarkMatchMiss1kOf100k(b *testing.B) {
 	other := append([]int32{-1}, prompt[1:]...)
 	var table Table
 	for b.Loop() {
-		if p.Match(&table, other) != 0 {
+		if p.Match(&table, other, true) != 0 {
 			b.Fatal("matched")
 		}
 	}

@@ -27,7 +27,7 @@ func (p *Pool) Check(tables ...*Table) error {
 	}
 	place := make([]string, len(p.pages))
 	for _, n := range p.free {
-		if place[n] != "" || p.pages[n].state == indexed {
+		if place[n] != "" || p.pages[n].state != unindexed {
 			return fmt.Errorf("page %d is free and %s", n, place[n])
 		}
 		place[n] = "free"
@@ -52,8 +52,8 @@ func (p *Pool) checkCached(place []string) error {
 	for n := p.cached.oldest; n != none; n = p.pages[n].newer {
 		pg := &p.pages[n]
 		switch {
-		case place[n] != "" || pg.state != indexed:
-			return fmt.Errorf("page %d is cached and %q, indexed %v", n, place[n], pg.state == indexed)
+		case place[n] != "" || pg.state == unindexed:
+			return fmt.Errorf("page %d is cached and %q, indexed %v", n, place[n], pg.state != unindexed)
 		case pg.older != older:
 			return fmt.Errorf("page %d: list is broken", n)
 		case pg.parent != none && place[pg.parent] == "cached":
@@ -72,7 +72,7 @@ func (p *Pool) checkCached(place []string) error {
 func (p *Pool) checkIndex() error {
 	for n := range p.pages {
 		pg := &p.pages[n]
-		if pg.state != indexed {
+		if pg.state == unindexed {
 			continue
 		}
 		if found := p.find(pg.hash, pg.parent, &p.keys[n], p.pageTokens(int32(n))); found != int32(n) {

@@ -46,7 +46,7 @@ func (p *Pool) find(hash uint64, parent int32, key *Key, tokens []int32) int32 {
 	n := p.buckets[hash&uint64(len(p.buckets)-1)]
 	for n != none {
 		pg := &p.pages[n]
-		if pg.hash == hash && pg.parent == parent && (parent != none || p.keys[n] == *key) && slices.Equal(p.pageTokens(n), tokens) {
+		if pg.hash == hash && pg.parent == parent && int(pg.count) == len(tokens) && (parent != none || p.keys[n] == *key) && slices.Equal(p.pageTokens(n), tokens) {
 			return n
 		}
 		n = pg.chain
@@ -54,14 +54,18 @@ func (p *Pool) find(hash uint64, parent int32, key *Key, tokens []int32) int32 {
 	return none
 }
 
+// pageTokens are the tokens by which an indexed page is found.
 func (p *Pool) pageTokens(n int32) []int32 {
-	return p.tokens[int(n)*p.pageSize : (int(n)+1)*p.pageSize]
+	return p.tokens[int(n)*p.pageSize:][:p.pages[n].count]
 }
 
 // remember puts a held page into the index.
 func (p *Pool) remember(n int32, hash uint64, parent int32, key *Key, tokens []int32) {
 	pg := &p.pages[n]
-	pg.hash, pg.parent, pg.state = hash, parent, indexed
+	pg.hash, pg.parent, pg.count, pg.state = hash, parent, int32(len(tokens)), indexed
+	if len(tokens) < p.pageSize {
+		pg.state = tail
+	}
 	if parent == none {
 		p.keys[n] = *key
 	}

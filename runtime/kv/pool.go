@@ -13,6 +13,7 @@ type page struct {
 	chain  int32 // next page of the same hash bucket
 	older  int32 // neighbours in the list of cached pages
 	newer  int32
+	count  int32 // tokens by which an indexed page is found
 	state  state
 }
 
@@ -21,6 +22,7 @@ type state uint8
 const (
 	unindexed state = iota // free, or held and not full yet
 	indexed                // full, can be found by its tokens
+	tail                   // not full, can be found by its first tokens
 )
 
 // Pool hands out pages. It is not safe for use by several goroutines at once.
@@ -35,11 +37,16 @@ type Pool struct {
 	keys    []Key   // [pages] of indexed first pages
 	buckets []int32 // heads of the hash chains; a power of two of them
 	seed    uint64
+
+	tails  bool
+	copies []Copy // that have been asked for
 }
 
 // Options change what a Pool does.
 type Options struct {
 	NoIndex bool // never find pages again
+	// Tails makes pages found that are not full: the owner copies pages where Match asks for it, and a page holds nothing that changes with tokens behind.
+	Tails bool
 }
 
 // Key separates sequences that may not share pages although their tokens are the same.
@@ -61,6 +68,7 @@ func New(count, size int, opts Options) *Pool {
 		cached:   list{oldest: none, newest: none},
 		index:    !opts.NoIndex,
 		seed:     rand.Uint64(),
+		tails:    opts.Tails && !opts.NoIndex && size > 1 && size <= largestTail,
 	}
 	for i := count - 1; i >= 0; i-- { // low page numbers are handed out first
 		p.free = append(p.free, int32(i))
@@ -119,7 +127,7 @@ func (p *Pool) drop(n int32) {
 	case pg.refs > 0:
 	case pg.refs < 0:
 		panic("kv: page released twice")
-	case pg.state == indexed:
+	case pg.state != unindexed:
 		p.link(n)
 	default:
 		p.free = append(p.free, n)

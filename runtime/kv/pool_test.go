@@ -8,14 +8,15 @@ import (
 // sequence is a table with the tokens that were committed through it.
 type sequence struct {
 	Table
-	tokens []int32
+	tokens   []int32
+	computed int // of these
 }
 
 // open starts a sequence and takes what is cached of tokens.
 func open(p *Pool, key Key, tokens ...int32) (*sequence, int) {
 	s := &sequence{tokens: tokens}
 	s.Init(key, 0)
-	return s, p.Match(&s.Table, tokens)
+	return s, p.Match(&s.Table, tokens, true)
 }
 
 // write gives the sequence pages for all its tokens and commits them.

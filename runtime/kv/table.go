@@ -34,24 +34,26 @@ func (t *Table) Level(u *Table) bool {
 
 // Match extends the table by cached pages as far as they hold the given tokens, which are those of the sequence from position
 // 0 on, and returns how many positions the table then covers with known content. It does nothing while the table has a page
-// that is not full.
-func (p *Pool) Match(t *Table, tokens []int32) int {
+// that is not full. copies says whether the owner can make copies now: see TakeCopies.
+func (p *Pool) Match(t *Table, tokens []int32, copies bool) int {
 	if !p.index || t.indexed != len(t.pages) {
 		return t.indexed * p.pageSize
 	}
 	parent, hash := p.last(t)
-	for rest := tokens[t.indexed*p.pageSize:]; len(rest) >= p.pageSize; rest = rest[p.pageSize:] {
-		hash = hashTokens(hash, rest[:p.pageSize])
-		n := p.find(hash, parent, &t.key, rest[:p.pageSize])
+	rest := tokens[t.indexed*p.pageSize:]
+	for len(rest) >= p.pageSize {
+		next := hashTokens(hash, rest[:p.pageSize])
+		n := p.find(next, parent, &t.key, rest[:p.pageSize])
 		if n == none {
 			break
 		}
 		p.hold(n)
 		t.pages = append(t.pages, n)
 		t.indexed++
-		parent = n
+		parent, hash, rest = n, next, rest[p.pageSize:]
 	}
-	return t.indexed * p.pageSize
+	full := t.indexed * p.pageSize
+	return full + p.matchTail(t, parent, hash, rest, copies)
 }
 
 // last returns the last indexed page of the table and its hash.
@@ -87,6 +89,9 @@ func (p *Pool) Commit(t *Table, tokens []int32) {
 		content := tokens[t.indexed*p.pageSize:][:p.pageSize]
 		hash = hashTokens(hash, content)
 		own := t.pages[t.indexed]
+		if p.pages[own].state == tail { // it was found as one, and is full now
+			p.forget(own)
+		}
 		n := p.find(hash, parent, &t.key, content)
 		if n == none {
 			p.remember(own, hash, parent, &t.key, content)

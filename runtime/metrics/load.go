@@ -1,7 +1,10 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -48,32 +51,64 @@ var loadRows = []struct {
 		func(l Load) float64 { return float64(l.AcceptedTokens) }},
 }
 
-// loadCollector reads a Load once a scrape, so that its rows belong together.
-type loadCollector struct {
-	load  func() Load
-	descs []*prometheus.Desc // one for each of loadRows
-	cache prometheus.Metric
+// add returns two loads together; of parts of a whole the greater.
+func (l Load) add(o Load) Load {
+	l.Running += o.Running
+	l.Waiting += o.Waiting
+	l.KVUsage = max(l.KVUsage, o.KVUsage)
+	l.Preemptions += o.Preemptions
+	l.PrefixQueries += o.PrefixQueries
+	l.PrefixHits += o.PrefixHits
+	l.Drafts += o.Drafts
+	l.DraftTokens += o.DraftTokens
+	l.AcceptedTokens += o.AcceptedTokens
+	return l
 }
 
-func newLoadCollector(labels prometheus.Labels, o ModelOptions) *loadCollector {
-	c := &loadCollector{load: o.Load}
+// totals leaves what only grows.
+func (l Load) totals() Load {
+	l.Running, l.Waiting, l.KVUsage = 0, 0, 0
+	return l
+}
+
+// loadCollector reads the loads of one name once a scrape, so that their rows belong together.
+type loadCollector struct {
+	descs []*prometheus.Desc // one for each of loadRows
+	cache *prometheus.Desc
+
+	mu      sync.Mutex
+	sources []*ModelOptions // oldest first
+	past    Load            // totals of those that are read no more
+}
+
+func newLoadCollector(labels prometheus.Labels) *loadCollector {
+	c := &loadCollector{}
 	for _, row := range loadRows {
-		all := prometheus.Labels{}
-		for k, v := range labels {
-			all[k] = v
-		}
+		all := maps.Clone(labels)
 		if row.reason != "" {
 			all["reason"] = row.reason
 		}
 		c.descs = append(c.descs, prometheus.NewDesc(namespace+row.name, row.help, nil, all))
 	}
-	cacheLabels := prometheus.Labels{
-		"model_name": o.Name, "engine": labels["engine"],
-		"block_size": strconv.Itoa(o.PageSize), "num_gpu_blocks": strconv.Itoa(o.Pages),
-	}
-	c.cache = prometheus.MustNewConstMetric(
-		prometheus.NewDesc(namespace+"cache_config_info", "Shape of the KV cache; a block is a page.", nil, cacheLabels), prometheus.GaugeValue, 1)
+	c.cache = prometheus.NewDesc(namespace+"cache_config_info", "Shape of the KV cache; a block is a page.", []string{"block_size", "num_gpu_blocks"}, labels)
 	return c
+}
+
+// read adds a load; leave ends it, and keeps its totals.
+func (c *loadCollector) read(o ModelOptions) (leave func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	source := &o
+	c.sources = append(c.sources, source)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		before := len(c.sources)
+		c.sources = slices.DeleteFunc(c.sources, func(other *ModelOptions) bool { return other == source })
+		if len(c.sources) < before && source.Load != nil {
+			c.past = c.past.add(source.Load().totals())
+		}
+	}
 }
 
 // Describe implements prometheus.Collector.
@@ -81,16 +116,26 @@ func (c *loadCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		out <- d
 	}
-	out <- c.cache.Desc()
+	out <- c.cache
 }
 
 // Collect implements prometheus.Collector.
 func (c *loadCollector) Collect(out chan<- prometheus.Metric) {
-	out <- c.cache
-	if c.load == nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	load, observed := c.past, false
+	for _, source := range c.sources {
+		if source.Load != nil {
+			load, observed = load.add(source.Load()), true
+		}
+	}
+	if n := len(c.sources); n > 0 {
+		newest := c.sources[n-1]
+		out <- prometheus.MustNewConstMetric(c.cache, prometheus.GaugeValue, 1, strconv.Itoa(newest.PageSize), strconv.Itoa(newest.Pages))
+	}
+	if !observed && load == (Load{}) {
 		return
 	}
-	load := c.load()
 	for i, row := range loadRows {
 		out <- prometheus.MustNewConstMetric(c.descs[i], row.kind, row.get(load))
 	}

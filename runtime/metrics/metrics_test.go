@@ -33,7 +33,7 @@ func scrape(t *testing.T, r *Registry) string {
 
 func TestExposition(t *testing.T) {
 	r := New()
-	m := r.Model(ModelOptions{Name: "tiny", MaxContext: 128, PageSize: 16, Pages: 40, Load: func() Load {
+	m, _ := r.Model(ModelOptions{Name: "tiny", MaxContext: 128, PageSize: 16, Pages: 40, Load: func() Load {
 		return Load{Running: 3, Waiting: 2, KVUsage: .25, Preemptions: 1, PrefixQueries: 100, PrefixHits: 64}
 	}})
 	m.Requested(2)
@@ -69,8 +69,8 @@ func TestExposition(t *testing.T) {
 
 func TestSeveralModels(t *testing.T) {
 	r := New()
-	short := r.Model(ModelOptions{Name: "short", MaxContext: 10})
-	long := r.Model(ModelOptions{Name: "long", MaxContext: 100_000, Load: func() Load { return Load{Running: 7} }})
+	short, _ := r.Model(ModelOptions{Name: "short", MaxContext: 10})
+	long, _ := r.Model(ModelOptions{Name: "long", MaxContext: 100_000, Load: func() Load { return Load{Running: 7} }})
 	short.FirstToken(time.Second, 1)
 	long.FirstToken(time.Second, 1)
 	long.FirstToken(time.Second, 1)
@@ -99,7 +99,7 @@ func TestLengthBuckets(t *testing.T) {
 
 // The step loop observes, so observing must not allocate.
 func TestObservingAllocatesNothing(t *testing.T) {
-	m := New().Model(ModelOptions{Name: "m", MaxContext: 4096})
+	m, _ := New().Model(ModelOptions{Name: "m", MaxContext: 4096})
 	g := Generation{Finish: "stop", PromptTokens: 10, OutTokens: 5, MaxTokens: 16, SinceArrival: time.Second, SinceFirstToken: time.Second}
 	for name, observe := range map[string]func(){
 		"FirstToken": func() { m.FirstToken(time.Second, 9) },
@@ -117,7 +117,7 @@ func TestObservingAllocatesNothing(t *testing.T) {
 
 func TestObservingConcurrently(t *testing.T) {
 	r := New()
-	m := r.Model(ModelOptions{Name: "m", MaxContext: 10})
+	m, _ := r.Model(ModelOptions{Name: "m", MaxContext: 10})
 	const goroutines, each = 8, 1000
 	var wg sync.WaitGroup
 	for range goroutines {

@@ -25,16 +25,30 @@ type Model struct {
 	// Fed by the engine.
 	stepTokens                        prometheus.Histogram
 	queued, prefill, decode, inferred prometheus.Histogram
+
+	loads *loadCollector
 }
 
 // Reasons with which requests end or are turned away: the values of the labels finished_reason and reason.
 var (
 	finishReasons = []string{"stop", "length", "abort", "error"}
-	rejectReasons = []string{"queue_full", "draining"}
+	rejectReasons = []string{"queue_full", "draining", "deadline_unreachable"}
 )
 
-// Model adds the metrics of a model. Names must differ.
-func (r *Registry) Model(o ModelOptions) *Model {
+// Model adds the metrics of a model, and the function that ends reading its load. Where a model of that name is observed already, versions or a successor of it,
+// they count together: totals go on, loads are added. Buckets are those of the first.
+func (r *Registry) Model(o ModelOptions) (m *Model, leave func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m = r.models[o.Name]
+	if m == nil {
+		m = r.newModel(o)
+		r.models[o.Name] = m
+	}
+	return m, m.loads.read(o)
+}
+
+func (r *Registry) newModel(o ModelOptions) *Model {
 	f := factory{prom: r.prom, labels: prometheus.Labels{"model_name": o.Name, "engine": "0"}}
 	lengths := lengthBuckets(o.MaxContext)
 	m := &Model{
@@ -60,7 +74,8 @@ func (r *Registry) Model(o ModelOptions) *Model {
 		decode:     f.histogram("request_decode_time_seconds", "Time from the first to the last token.", requestBuckets),
 		inferred:   f.histogram("request_inference_time_seconds", "Time from the first step to the last token.", requestBuckets),
 	}
-	r.prom.MustRegister(newLoadCollector(f.labels, o))
+	m.loads = newLoadCollector(f.labels)
+	r.prom.MustRegister(m.loads)
 	return m
 }
 
@@ -105,7 +120,7 @@ func (m *Model) Finished(g Generation) {
 // Requested observes the number of choices that a request asks for.
 func (m *Model) Requested(choices int) { m.choices.Observe(float64(choices)) }
 
-// Rejected observes a request turned away before any work: queue_full or draining.
+// Rejected observes a request turned away before any work, by one of rejectReasons.
 func (m *Model) Rejected(reason string) {
 	if c, ok := m.rejections[reason]; ok {
 		c.Inc()

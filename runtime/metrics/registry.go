@@ -3,6 +3,7 @@ package metrics
 import (
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -13,6 +14,10 @@ import (
 type Registry struct {
 	prom *prometheus.Registry
 	http *prometheus.CounterVec
+	grpc *prometheus.CounterVec
+
+	mu     sync.Mutex
+	models map[string]*Model
 }
 
 // New returns a registry that has the metrics of the Go runtime and the process.
@@ -23,8 +28,13 @@ func New() *Registry {
 			Name: "http_requests_total",
 			Help: "Answered HTTP requests.",
 		}, []string{"handler", "method", "status"}),
+		grpc: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "grpc_server_handled_total",
+			Help: "Answered gRPC calls, and requests of streams.",
+		}, []string{"grpc_method", "grpc_code"}),
+		models: map[string]*Model{},
 	}
-	r.prom.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), r.http)
+	r.prom.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), r.http, r.grpc)
 	return r
 }
 
@@ -38,3 +48,6 @@ func (r *Registry) Handler() http.Handler {
 func (r *Registry) Answered(handler, method string, status int) {
 	r.http.WithLabelValues(handler, method, strconv.Itoa(status)).Inc()
 }
+
+// Called counts one answered gRPC call. The method is one that is served: others never come here.
+func (r *Registry) Called(method, code string) { r.grpc.WithLabelValues(method, code).Inc() }

@@ -23,7 +23,7 @@ func (p *Parser) jsonCalls() bool {
 		return p.objectText()
 	}
 	f := p.format.calls
-	lead := strings.TrimLeftFunc(p.text, unicode.IsSpace)
+	lead := p.lead()
 	if lead == "" {
 		return false
 	}
@@ -45,7 +45,8 @@ func (p *Parser) jsonCalls() bool {
 	switch b := lead[0]; {
 	case b == '{':
 		p.text = lead
-		p.object, p.since = object{before: p.object.before}, ""
+		p.object = object{before: p.object.before}
+		p.since.Reset()
 		return p.objectText()
 	case p.object.before == "" && (b == '[' || b == ',' || b == ']'):
 		p.text = lead[1:]
@@ -143,7 +144,7 @@ func (p *Parser) objectText() bool {
 		}
 		if o.depth == 0 {
 			rest := p.text[i+1:]
-			p.finishObject(p.since + p.text[:i+1])
+			p.finishObject(p.since.String() + p.text[:i+1])
 			p.text = rest
 			return true
 		}
@@ -152,7 +153,7 @@ func (p *Parser) objectText() bool {
 		p.arguments(p.text[from:])
 	}
 	if !o.named {
-		p.since += p.text
+		p.since.WriteString(p.text)
 	}
 	p.text = ""
 	return false
@@ -242,5 +243,6 @@ func (p *Parser) finishObject(text string) {
 		}
 		p.arguments(o.early)
 	}
-	*o, p.since = object{}, ""
+	*o = object{}
+	p.since.Reset()
 }

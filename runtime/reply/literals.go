@@ -44,7 +44,7 @@ func (b *brackets) closed(text string) int {
 func (p *Parser) python() bool {
 	p.object.bare = false
 	if p.list.at == 0 {
-		p.text = strings.TrimLeftFunc(p.text, unicode.IsSpace)
+		p.text = p.lead()
 	}
 	if p.text == "" {
 		return false
@@ -76,7 +76,7 @@ func (p *Parser) python() bool {
 
 // afterList drops the marker behind a list.
 func (p *Parser) afterList() bool {
-	lead := strings.TrimLeftFunc(p.text, unicode.IsSpace)
+	lead := p.lead()
 	for _, end := range p.format.calls.ends {
 		if rest, ok := strings.CutPrefix(lead, end); ok {
 			p.text, p.state = rest, (*Parser).content

@@ -29,20 +29,22 @@ type Parser struct {
 	calling bool // tools were offered: else calls are content
 
 	state state
-	torn  string // the beginning of a character, whose end is still to come
-	text  string // not taken yet
-	ended bool   // nothing follows text
+	torn  string          // the beginning of a character, whose end is still to come
+	text  string          // not taken yet
+	grows strings.Builder // ends with text, where text came in pieces; see more
+	ended bool            // nothing follows text
 	out   []Delta
 	calls int
 
 	begun    bool // content has been given
 	called   bool // and a call since
 	reasoned bool
-	spaces   string   // white space that is given before further content, and dropped before calls
-	object   object   // the call in JSON that is being read
-	since    string   // of a bare call: its text so far, in case that it is none
-	list     brackets // of Python, that is being read
-	searched int      // bytes of text in which an end was looked for
+	blank    string          // white space that text begins with, as far as lead has looked
+	spaces   strings.Builder // white space that is given before further content, and dropped before calls
+	object   object          // the call in JSON that is being read
+	since    strings.Builder // of a bare call: its text so far, in case that it is none
+	list     brackets        // of Python, that is being read
+	searched int             // bytes of text in which an end was looked for
 }
 
 // Parser returns a parser for a reply to a prompt, which may have opened the reasoning itself. tools is the JSON array of what was offered; nil: none was.
@@ -66,10 +68,37 @@ func (p *Parser) Feed(text string) []Delta {
 	text = p.torn + text
 	whole := len(text) - tornBytes(text)
 	p.torn = text[whole:]
-	p.text += text[:whole]
+	p.more(text[:whole])
 	for p.text != "" && p.state(p) {
 	}
 	return p.out
+}
+
+// more adds to the text that is not taken yet. Where much has to be held, as in calls that are read when all of them is there, a token must not have all before it copied: so the text
+// is the end of a builder, which copies as often as it doubles.
+func (p *Parser) more(text string) {
+	if p.text == "" {
+		p.text = text
+		p.grows.Reset()
+		return
+	}
+	if !strings.HasSuffix(p.grows.String(), p.text) { // at no cost where it is the end: the same bytes are equal
+		p.grows.Reset()
+		p.grows.WriteString(p.text)
+	}
+	p.grows.WriteString(text)
+	all := p.grows.String()
+	p.text = all[len(all)-len(p.text)-len(text):]
+}
+
+// lead is the text without white space at its beginning. What it has found to be white space it does not look at again.
+func (p *Parser) lead() string {
+	if !strings.HasPrefix(p.text, p.blank) { // at no cost where it does, as in more
+		p.blank = ""
+	}
+	rest := strings.TrimLeftFunc(p.text[len(p.blank):], unicode.IsSpace)
+	p.blank = p.text[:len(p.text)-len(rest)]
+	return rest
 }
 
 // tornBytes is how many bytes at the end of a text are the beginning of a character.
@@ -93,7 +122,7 @@ func (p *Parser) End() []Delta {
 	}
 	switch {
 	case p.object.open():
-		p.finishObject(p.since + p.text)
+		p.finishObject(p.since.String() + p.text)
 	case p.object.spelled+p.text != "":
 		p.give(p.object.spelled + p.text)
 	}
@@ -111,12 +140,13 @@ func (p *Parser) give(text string) {
 	}
 	kept := strings.TrimRightFunc(text, unicode.IsSpace)
 	if kept == "" {
-		p.spaces += text // none where nothing came before
+		p.spaces.WriteString(text) // none where nothing came before
 		return
 	}
 	p.begun, p.called = true, false
-	p.say(p.spaces + kept)
-	p.spaces = text[len(kept):]
+	p.say(p.spaces.String() + kept)
+	p.spaces.Reset()
+	p.spaces.WriteString(text[len(kept):])
 }
 
 func (p *Parser) say(text string) {
@@ -129,7 +159,8 @@ func (p *Parser) say(text string) {
 
 // call begins a call.
 func (p *Parser) call(name string) {
-	p.spaces, p.called = "", true
+	p.spaces.Reset()
+	p.called = true
 	p.out = append(p.out, Delta{Call: &Call{Index: p.calls, Name: name}})
 	p.calls++
 }
@@ -149,7 +180,7 @@ func (p *Parser) arguments(text string) {
 // content is the state outside of reasoning and calls.
 func (p *Parser) content() bool {
 	if think := p.format.thinkBegin; think != "" && !p.begun { // reasoning comes before content
-		lead := strings.TrimLeftFunc(p.text, unicode.IsSpace)
+		lead := p.lead()
 		if rest, ok := strings.CutPrefix(lead, think); ok {
 			p.text, p.state = rest, (*Parser).reasoning
 			return true
@@ -163,12 +194,13 @@ func (p *Parser) content() bool {
 		bare = p.format.calls.bare
 	}
 	if !p.begun && bare != 0 {
-		lead := strings.TrimLeftFunc(p.text, unicode.IsSpace)
+		lead := p.lead()
 		if lead == "" {
 			return false
 		}
 		if lead[0] == bare {
-			p.text, p.since, p.list = lead, "", brackets{}
+			p.text, p.list = lead, brackets{}
+			p.since.Reset()
 			p.state = p.format.calls.body
 			p.object = object{bare: true}
 			return true
@@ -185,7 +217,8 @@ func (p *Parser) content() bool {
 		return false
 	}
 	p.give(p.text[:at])
-	p.object, p.since, p.searched = object{}, "", 0
+	p.object, p.searched = object{}, 0
+	p.since.Reset()
 	p.text = p.text[at:]
 	p.state = p.format.calls.body
 	if p.format.calls.tags == nil { // who look at their own markers again
@@ -204,18 +237,22 @@ func (p *Parser) markers() []string {
 
 // reasoning is the state behind the marker of reasoning.
 func (p *Parser) reasoning() bool {
-	at := strings.Index(p.text, p.format.thinkEnd)
-	if at >= 0 {
+	lead := p.lead() // the end has no white space
+	if at := strings.Index(lead, p.format.thinkEnd); at >= 0 {
+		at += len(p.text) - len(lead)
 		p.reason(strings.TrimRightFunc(p.text[:at], unicode.IsSpace))
 		p.text = p.text[at+len(p.format.thinkEnd):]
 		p.state = (*Parser).content
-		p.spaces = ""
+		p.spaces.Reset()
 		return true
 	}
 	held := 0
 	if !p.ended {
-		held = partial(p.text, []string{p.format.thinkEnd})
-		held = len(p.text) - len(strings.TrimRightFunc(p.text[:len(p.text)-held], unicode.IsSpace)) // white space before the end is dropped
+		held = partial(lead, []string{p.format.thinkEnd})
+		kept := strings.TrimRightFunc(lead[:len(lead)-held], unicode.IsSpace) // white space before the end is dropped
+		if held = len(lead) - len(kept); kept == "" {
+			held = len(p.text)
+		}
 	}
 	p.reason(p.text[:len(p.text)-held])
 	p.text = p.text[len(p.text)-held:]
@@ -263,6 +300,16 @@ func first(text string, markers []string) (at int, marker string) {
 		}
 	}
 	return at, marker
+}
+
+// leading finds the longest of markers that a text begins with.
+func leading(text string, markers []string) (marker string) {
+	for _, m := range markers {
+		if len(m) > len(marker) && strings.HasPrefix(text, m) {
+			marker = m
+		}
+	}
+	return marker
 }
 
 // partial is how many bytes at the end of a text may begin one of markers.

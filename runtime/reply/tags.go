@@ -36,7 +36,7 @@ func keyTags(suffix string) *tagForm {
 
 // tagged is the state of calls with tags: they are read when all of their text is there.
 func (p *Parser) tagged() bool {
-	_, begin := first(p.text, p.format.calls.begin)
+	begin := leading(p.text, p.format.calls.begin)
 	name, _, _ := strings.Cut(strings.Trim(begin, "<>"), "=")
 	end := "</" + name + ">"
 	before := p.text

@@ -1,14 +1,12 @@
 package sched
 
-import "time"
-
 // Abort ends a sequence; an Output says so. What steps in flight give for it is dropped. Aborting an ended sequence does nothing.
 func (s *Scheduler) Abort(q *Sequence) { s.drop(q, Aborted) }
 
 // AbortAll aborts every sequence.
 func (s *Scheduler) AbortAll() {
-	for len(s.waiting) > 0 {
-		s.Abort(s.waiting[0])
+	for s.waiting.count > 0 {
+		s.Abort(s.waiting.first())
 	}
 	for i := len(s.running) - 1; i >= 0; i-- {
 		s.Abort(s.running[i])
@@ -28,27 +26,4 @@ func (s *Scheduler) drop(q *Sequence, finish Finish) {
 	}
 	s.leave(q)
 	s.outputs = append(s.outputs, Output{Seq: q, Row: -1, Token: -1, Outputs: q.Outputs(), Finish: finish})
-}
-
-// expire ends the sequences whose deadline has passed.
-func (s *Scheduler) expire(now time.Time) {
-	if s.deadline.IsZero() || now.Before(s.deadline) {
-		return
-	}
-	var late []*Sequence
-	s.deadline = time.Time{}
-	for _, list := range [][]*Sequence{s.waiting, s.running} {
-		for _, q := range list {
-			switch d := q.request.Deadline; {
-			case d.IsZero():
-			case !now.Before(d):
-				late = append(late, q)
-			case s.deadline.IsZero() || d.Before(s.deadline):
-				s.deadline = d
-			}
-		}
-	}
-	for _, q := range late {
-		s.drop(q, Expired)
-	}
 }

@@ -6,7 +6,7 @@ import "time"
 // whole step. It keeps a few short prompts from waiting behind one long prompt, without spreading memory over many.
 const openPrefills = 4
 
-// admit starts waiting sequences in order of rank while there are places, work for them in this step, and pages.
+// admit starts waiting sequences in the order of the line while there are places, work for them in this step, and pages.
 // The first that does not fit blocks those behind it, so that a long prompt is not overtaken for ever.
 func (s *Scheduler) admit(now time.Time) {
 	demand, prefills, kept := 0, 0, 0
@@ -20,15 +20,15 @@ func (s *Scheduler) admit(now time.Time) {
 	for _, q := range s.running {
 		count(q)
 	}
-	for len(s.waiting) > 0 && len(s.running) < s.config.MaxSequences {
+	for s.waiting.count > 0 && len(s.running) < s.config.MaxSequences {
 		if demand >= s.config.MaxStepTokens && prefills >= openPrefills {
 			return
 		}
-		q := s.waiting[0]
+		q := s.waiting.first()
 		if !s.fits(q, kept) {
 			return
 		}
-		s.start(now)
+		s.start(q, now)
 		count(q)
 	}
 }
@@ -54,11 +54,12 @@ func (s *Scheduler) fits(q *Sequence, kept int) bool {
 }
 
 // match extends what is computed of a sequence by cached pages. The last token is always computed: its logits are needed.
+// Pages are copied only while no step is in flight: the device would have to wait for it.
 func (s *Scheduler) match(q *Sequence) {
 	if q.prompt.pending() {
 		return // the logits of all prompt tokens are needed
 	}
-	q.computed = max(q.computed, s.pool.Match(&q.table, q.content()[:len(q.tokens)-1]))
+	q.computed = max(q.computed, s.pool.Match(&q.table, q.content()[:len(q.tokens)-1], len(s.flights) == 0))
 }
 
 // countMatch keeps the statistics of the first way through the prompt.

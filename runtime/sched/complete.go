@@ -49,6 +49,7 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 		q.history.Add(token)
 	}
 	s.stats.Sampled++
+	q.serve(1, outputWeight)
 	finish := q.finished(token)
 	if finish == BadSample {
 		q.tokens = q.tokens[:len(q.tokens)-1]
@@ -58,6 +59,8 @@ func (s *Scheduler) extend(q *Sequence, row int, token int32) {
 	if finish == Running {
 		s.change(q)
 	} else {
+		s.learn(q.Outputs())
+		s.pool.Keep(&q.table, q.content()[:len(q.tokens)-1])
 		s.release(q)
 	}
 	s.outputs = append(s.outputs, Output{Seq: q, Row: row, Token: token, Outputs: q.Outputs(), Finish: finish})
@@ -99,6 +102,7 @@ func (s *Scheduler) release(q *Sequence) {
 	s.pool.Release(&q.table)
 	s.releaseSource(q)
 	q.state = ended
+	q.tenant.live--
 	q.request.Images = nil // they are large
 	q.reborn()
 }

@@ -11,7 +11,7 @@
 // There is no prefill phase and no decode phase. A sequence is a list of tokens of which the first few have their keys and
 // values cached; in each step it catches up by some of the others, and when it has caught up, the step samples its next token.
 //
-// Sequences are ranked by priority, then by arrival. Rank decides who is admitted first, whose pages are found first and who is
-// preempted last. A sequence whose length changes the rotary frequencies of all its tokens starts anew, see regime. A preempted sequence keeps its rank and its tokens, loses its pages and catches up again later. The
+// Sequences are ranked by priority, then by arrival. Rank decides whose pages are found first and who is
+// preempted last; who is admitted first is decided by priority, then by how much service tenants have had for their shares (see line), then by arrival. A sequence whose length changes the rotary frequencies of all its tokens starts anew, see regime. A preempted sequence keeps its rank and its tokens, loses its pages and catches up again later. The
 // best-ranked running sequence is never preempted and moves on in every step, so all sequences end. Texts that sequences of an encoder-decoder attend to: see source.go.
 package sched

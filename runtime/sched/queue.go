@@ -1,16 +1,15 @@
 package sched
 
 import (
-	"container/heap"
 	"slices"
 	"time"
 )
 
-// queue is the heap of waiting sequences, best rank first. It implements heap.Interface.
+// queue is a heap of waiting sequences of one tenant, best rank first. It implements heap.Interface.
 type queue []*Sequence
 
 func (w queue) Len() int           { return len(w) }
-func (w queue) Less(i, j int) bool { return w[i].before(w[j]) }
+func (w queue) Less(i, j int) bool { return w[i].precedes(w[j]) }
 
 func (w queue) Swap(i, j int) {
 	w[i], w[j] = w[j], w[i]
@@ -36,15 +35,16 @@ func (w *queue) Pop() any {
 // wait puts a sequence among the waiting ones.
 func (s *Scheduler) wait(q *Sequence) {
 	q.state = waiting
-	heap.Push(&s.waiting, q)
+	s.waiting.push(q)
 }
 
-// start moves the best waiting sequence to its rank among the running ones.
-func (s *Scheduler) start(now time.Time) {
-	q := heap.Pop(&s.waiting).(*Sequence)
+// start moves a waiting sequence to its rank among the running ones.
+func (s *Scheduler) start(q *Sequence, now time.Time) {
+	s.waiting.remove(q)
 	q.state = running
-	if !q.again {
-		q.started = now
+	if !q.begun {
+		q.begun, q.started = true, now
+		q.serve(len(q.request.Prompt)+len(q.request.Source)-q.computed, promptWeight)
 	}
 	at, _ := slices.BinarySearchFunc(s.running, q, func(r, q *Sequence) int {
 		if r.before(q) {
@@ -59,7 +59,7 @@ func (s *Scheduler) start(now time.Time) {
 func (s *Scheduler) leave(q *Sequence) {
 	switch q.state {
 	case waiting:
-		heap.Remove(&s.waiting, q.place)
+		s.waiting.remove(q)
 	case running:
 		s.pool.Release(&q.table)
 		s.releaseSource(q)
@@ -67,6 +67,7 @@ func (s *Scheduler) leave(q *Sequence) {
 		s.running = slices.Delete(s.running, at, at+1)
 	}
 	q.state = ended
+	q.tenant.live--
 	q.request.Images = nil
 	q.reborn()
 }

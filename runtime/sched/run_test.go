@@ -29,6 +29,7 @@ type harness struct {
 	late    bool                      // the device works on a step when it is waited for, not when it is started
 	guessed int                       // steps that were scheduled ahead
 	guess   func(q *Sequence) []int32 // drafts for a sequence; nil: none
+	copies  int                       // of pages
 	harmed  bool                      // a step failed that somebody still wanted something of
 }
 
@@ -44,6 +45,14 @@ type flown struct {
 
 // launch gives a step to the device.
 func (h *harness) launch(st *engine.Step) {
+	for _, c := range h.s.TakeCopies(nil) {
+		if len(h.flights) > 0 {
+			h.t.Fatalf("a copy is wanted while a step is in flight")
+		}
+		h.copies++
+		size := h.s.config.PageSize
+		copy(h.device.memory[int(c.To)*size:][:size], h.device.memory[int(c.From)*size:][:size])
+	}
 	f := &flown{st: st, out: make([]engine.Sampled, len(st.Rows)), seen: make([]int, len(st.Rows))}
 	for i, r := range st.Rows {
 		if r.History != nil {
@@ -98,8 +107,8 @@ func (h *harness) step(inFlight func()) *engine.Step {
 		h.propose()
 		st := h.s.Schedule(h.now)
 		if st.T() == 0 {
-			if len(h.s.running)+len(h.s.waiting) > 0 {
-				h.t.Fatalf("empty step with %d running and %d waiting", len(h.s.running), len(h.s.waiting))
+			if len(h.s.running)+h.s.waiting.count > 0 {
+				h.t.Fatalf("empty step with %d running and %d waiting", len(h.s.running), h.s.waiting.count)
 			}
 			h.collect(nil)
 			return st

@@ -14,9 +14,10 @@ type Scheduler struct {
 	regime regime
 
 	arrivals uint64
-	waiting  queue
+	waiting  line
 	running  []*Sequence // best rank first
 	deadline time.Time   // no sequence has an earlier one; zero: none has any
+	usual    float64     // tokens of an output that ends by itself, of late; 0: none has
 
 	flights  []*flight   // oldest first
 	spare    *flight     // whose memory is used again
@@ -34,10 +35,11 @@ const (
 	StopToken               // it sampled one of its stop tokens
 	Length                  // it reached its token limit
 	Aborted                 // Abort was called
-	Expired                 // its deadline passed
+	Expired                 // its deadline passed after it had begun
 	Failed                  // the step that it was part of failed
 	Completed               // its constraint allows no more tokens
 	DeadEnd                 // its constraint allows no tokens, though its output is not complete
+	Overdue                 // its deadline passed before it began
 	BadSample               // the device sampled no valid token for it, which happens when logits are not numbers
 )
 
@@ -61,7 +63,7 @@ func New(config Config) (*Scheduler, error) {
 	}
 	return &Scheduler{
 		config: config,
-		pool:   kv.New(config.Pages, config.PageSize, kv.Options{NoIndex: config.NoPrefixCache}),
+		pool:   kv.New(config.Pages, config.PageSize, kv.Options{NoIndex: config.NoPrefixCache, Tails: config.CopyPages}),
 		regime: regime,
 	}, nil
 }
@@ -75,16 +77,17 @@ func (s *Scheduler) Add(r Request) (*Sequence, error) {
 		panic("sched: the owner checks the length of prompts")
 	}
 	places := s.config.MaxSequences - len(s.running)
-	if s.config.QueueLimit > 0 && len(s.waiting) >= s.config.QueueLimit+places {
+	t := s.waiting.tenant(&r)
+	if !r.Continues && s.waiting.full(t, s.config.QueueLimit, places) {
 		return nil, ErrQueueFull
 	}
 	q := s.newSequence(r)
+	q.tenant, t.served = t, s.waiting.joining(t)
+	t.live++
 	q.arrival = s.arrivals
 	s.arrivals++
 	s.wait(q)
-	if d := r.Deadline; !d.IsZero() && (s.deadline.IsZero() || d.Before(s.deadline)) {
-		s.deadline = d
-	}
+	s.deadline = earlier(s.deadline, q.due())
 	return q, nil
 }
 
@@ -107,9 +110,12 @@ func (s *Scheduler) Schedule(now time.Time) *engine.Step {
 	return &f.step
 }
 
+// TakeCopies appends the copies of pages that have to be made, in their order, before the step runs that was scheduled last.
+func (s *Scheduler) TakeCopies(dst []kv.Copy) []kv.Copy { return s.pool.TakeCopies(dst) }
+
 // HasWork tells whether there is something to schedule, to complete or to take.
 func (s *Scheduler) HasWork() bool {
-	return len(s.running) > 0 || len(s.waiting) > 0 || len(s.outputs) > 0 || len(s.flights) > 0
+	return len(s.running) > 0 || s.waiting.count > 0 || len(s.outputs) > 0 || len(s.flights) > 0
 }
 
 // TakeOutputs appends what has happened since the last call to dst.

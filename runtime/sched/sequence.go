@@ -26,8 +26,13 @@ type Request struct {
 	Salt           string
 	Adapter        Adapter
 	Priority       int // lower runs first
-	Deadline       time.Time
-	Owner          any // returned by Sequence.Owner
+	// Tenant is on whose behalf it runs: tenants that wait get service by their shares, 0 being 1.
+	Tenant string
+	Share  int
+	// Continues says that it goes on with what others have computed for the same client: it comes before those that have not begun, however full the queue is.
+	Continues bool
+	Deadline  Deadline
+	Owner     any // returned by Sequence.Owner
 }
 
 // Adapter is what a sequence has of engine.AdapterModel; the zero value is none.
@@ -42,6 +47,8 @@ type Sequence struct {
 	request Request
 	arrival uint64 // counts up
 	state   state
+	tenant  *tenant
+	begun   bool      // it has been admitted
 	started time.Time // when it was first admitted
 
 	tokens   []int32 // prompt, then output
@@ -117,11 +124,17 @@ func (q *Sequence) before(r *Sequence) bool {
 // growth is how many output tokens a new sequence gets room for; further room is made by doubling.
 const growth = 512
 
-func (s *Scheduler) newSequence(r Request) *Sequence {
+// limitOf returns how many tokens a sequence may have.
+func (s *Scheduler) limitOf(r *Request) int {
 	limit := s.config.MaxContext
 	if output := limit - len(r.Prompt); 0 < r.MaxTokens && r.MaxTokens < output { // the sum may overflow
 		limit = len(r.Prompt) + r.MaxTokens
 	}
+	return limit
+}
+
+func (s *Scheduler) newSequence(r Request) *Sequence {
+	limit := s.limitOf(&r)
 	room := min(limit, len(r.Prompt)+growth)
 	q := &Sequence{request: r, limit: limit, tokens: append(make([]int32, 0, room), r.Prompt...)}
 	q.request.Prompt = q.tokens[:len(r.Prompt):len(r.Prompt)]

@@ -23,7 +23,7 @@ type Stats struct {
 // Stats returns the present figures.
 func (s *Scheduler) Stats() Stats {
 	st := s.stats
-	st.Running, st.Waiting = len(s.running), len(s.waiting)
+	st.Running, st.Waiting = len(s.running), s.waiting.count
 	st.PagesHeld, st.PagesCached, st.Pages = s.pool.Held(), s.pool.Cached(), s.pool.Total()
 	return st
 }

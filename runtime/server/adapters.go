@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -31,8 +32,9 @@ type Adapters struct {
 // maxAdapterName bounds names; whoever loads an adapter chooses one.
 const maxAdapterName = 256
 
-// LoadAdapter offers an adapter under a name, beside the model called base; "" is the only one that takes adapters.
-func (s *Server) LoadAdapter(ctx context.Context, base, name, path string) error {
+// LoadAdapter offers an adapter under a name, beside the model called base; "" is the only one that takes adapters. The name is free, or that of an adapter
+// that it takes the place of: requests that have that one go on to their end with it.
+func (s *Server) LoadAdapter(ctx context.Context, base, name, path string, inPlace bool) error {
 	m, err := s.models.host(base)
 	if err != nil {
 		return err
@@ -42,21 +44,16 @@ func (s *Server) LoadAdapter(ctx context.Context, base, name, path string) error
 	}
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	if s.models.has(name) {
-		return invalid("lora_name", "invalid_value", "the name %.200q is taken: unload that adapter first", name)
+	if other := s.models.named(name); other != nil && (!inPlace || other.Adapter == nil) {
+		return invalid("lora_name", "invalid_value", "the name %.200q is taken: unload that adapter first, or load with load_inplace", name)
 	}
-	plan, err := m.Adapters.Open(ctx, path)
+	offered, err := s.loadBeside(ctx, m, name, path)
 	if err != nil {
-		return adapterError(err, path)
+		return err
 	}
-	adapter, err := m.Adapters.Host.LoadAdapter(plan)
-	if err != nil {
-		return errors.Join(adapterError(err, path), plan.Close())
+	if before := s.models.put(offered); before != nil {
+		before.Adapter.Unload()
 	}
-	offered := *m
-	offered.Name, offered.Root, offered.Parent, offered.Adapter = name, path, m.Name, adapter
-	offered.Created, offered.Fingerprint = s.now(), fingerprint(plan.Digest())
-	s.models.add(&offered)
 	return nil
 }
 
@@ -83,11 +80,11 @@ func (s *Server) UnloadAdapter(name string) error {
 
 // loadAdapter answers POST /v1/load_lora_adapter, in the words of vLLM.
 func (s *Server) loadAdapter(c *fasthttp.RequestCtx) error {
-	fields, err := textFields(c.PostBody(), []string{"lora_name", "lora_path"}, "base_model_name")
+	fields, err := textFields(c.PostBody(), []string{"lora_name", "lora_path"}, "base_model_name", inPlaceField)
 	if err != nil {
 		return err
 	}
-	if err := s.LoadAdapter(s.base, fields["base_model_name"], fields["lora_name"], fields["lora_path"]); err != nil {
+	if err := s.LoadAdapter(s.base, fields["base_model_name"], fields["lora_name"], fields["lora_path"], fields[inPlaceField] == "true"); err != nil {
 		return err
 	}
 	c.SetContentType("text/plain; charset=utf-8")
@@ -109,6 +106,9 @@ func (s *Server) unloadAdapter(c *fasthttp.RequestCtx) error {
 	return nil
 }
 
+// inPlaceField asks for an adapter to take the place of one of its name, as vLLM has it: the one field that is no text.
+const inPlaceField = "load_inplace"
+
 // textFields reads an object of strings, of which some must be there.
 func textFields(body []byte, needed []string, optional ...string) (map[string]string, error) {
 	value, err := strictjson.Check(body)
@@ -125,6 +125,9 @@ func textFields(body []byte, needed []string, optional ...string) (map[string]st
 			return nil, invalid(clip(m.Key, maxParam), "unknown_parameter", "unknown parameter %.64q: this takes %s", m.Key, strings.Join(append(slices.Clone(needed), optional...), ", "))
 		}
 		text, ok := m.Value.Text()
+		if on, isBool := m.Value.Bool(); isBool && m.Key == inPlaceField {
+			text, ok = strconv.FormatBool(on), true
+		}
 		if !ok && !m.Value.IsNull() {
 			return nil, invalid(m.Key, "invalid_type", "%s: must be a string, not %s", m.Key, m.Value.Kind())
 		}

@@ -75,12 +75,10 @@ func (s *Server) start(r *request) (*batch, error) {
 		if err != nil {
 			return nil, err
 		}
-		for range r.generations() {
-			if err := b.submit(&choice{index: len(b.choices), prompt: p, maxTokens: maxTokens}); err != nil {
-				refusal := s.asAPIError(err)
-				r.model.Metrics.Rejected(refusal.code)
-				return nil, refusal
-			}
+		if err := b.submitAll(p, maxTokens); err != nil {
+			refusal := s.asAPIError(err)
+			r.model.Metrics.Rejected(refusal.code)
+			return nil, refusal
 		}
 	}
 	r.model.Metrics.Requested(r.choices)
@@ -88,21 +86,34 @@ func (s *Server) start(r *request) (*batch, error) {
 	return b, nil
 }
 
-// submit queues one generation and begins to take its events.
-func (b *batch) submit(c *choice) error {
+// submitAll queues the generations of a prompt. Choices of one prompt differ by their seeds only.
+func (b *batch) submitAll(p *prompt, maxTokens int) error {
 	one := b.req.base
-	one.Prompt, one.MaxTokens, one.Adapter = c.prompt.ids, c.maxTokens, b.req.model.Adapter
-	// Choices of one prompt differ by their seeds only.
-	one.Sampling.Seed += uint64(c.index % b.req.generations())
-	gen, err := b.req.model.Backend.Submit(b.ctx, one)
-	if err != nil {
+	one.Prompt, one.MaxTokens, one.Adapter = p.ids, maxTokens, b.req.model.Adapter
+	if b.req.beams.wanted {
+		list, err := b.req.model.Backend.SubmitBeams(b.ctx, one, b.req.search())
+		for _, gen := range list {
+			b.add(gen, p, maxTokens)
+		}
 		return err
 	}
-	c.gen = gen
+	for range b.req.generations() {
+		gen, err := b.req.model.Backend.Submit(b.ctx, one)
+		if err != nil {
+			return err
+		}
+		one.Sampling.Seed++
+		b.add(gen, p, maxTokens)
+	}
+	return nil
+}
+
+// add begins to take the events of a generation.
+func (b *batch) add(gen runtime.Generation, p *prompt, maxTokens int) {
+	c := &choice{index: len(b.choices), prompt: p, maxTokens: maxTokens, gen: gen}
 	c.parser, c.named = b.req.parser(c.prompt), b.req.choice.name != ""
 	b.choices = append(b.choices, c)
 	b.pumps.Go(func() { b.pump(c) })
-	return nil
 }
 
 // errNoEnd is a generation whose events stopped without the last.
@@ -131,6 +142,7 @@ func (b *batch) pump(c *choice) {
 		}
 		usage := c.gen.Usage()
 		clock.end(event.Finish, usage)
+		b.req.model.stats.add(event.Err == nil && event.Finish != runtime.FinishAbort, event.Time.Sub(b.arrived), event.Time)
 		b.inbox.put(arrival{choice: c, event: event, usage: usage})
 		return
 	}

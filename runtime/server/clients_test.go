@@ -16,6 +16,7 @@ func TestClientsPython(t *testing.T) {
 	}
 	for _, c := range []struct{ name, module, script string }{
 		{"tritonclient", "tritonclient.http", "tritonclient_python.py"}, {"huggingface_hub", "huggingface_hub", "tgi_python.py"},
+		{"tritonclient over gRPC", "tritonclient.grpc", "tritonclient_grpc.py"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := exec.Command(python, "-c", "import "+c.module).Run(); err != nil {
@@ -24,7 +25,8 @@ func TestClientsPython(t *testing.T) {
 			b := &fakeBackend{}
 			ts := startServer(t, b, Config{})
 			ts.models.list[0].MaxContext = 4096
-			arguments := map[string][]string{"tritonclient": {ts.addr, "--model", "tiny"}, "huggingface_hub": {"http://" + ts.addr}}[c.name]
+			arguments := map[string][]string{"tritonclient": {ts.addr, "--model", "tiny"}, "huggingface_hub": {"http://" + ts.addr},
+				"tritonclient over gRPC": {startGRPC(t, ts).Target(), "--model", "tiny"}}[c.name]
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			output, err := exec.CommandContext(ctx, python, append([]string{"../../testdata/clients/" + c.script}, arguments...)...).CombinedOutput()

@@ -18,6 +18,8 @@ const sendBuffer = 128 << 10
 type listener struct {
 	net.Listener
 	writeTimeout time.Duration
+	room         *room
+	most         int // connections at a time: others are closed at once; 0: any number
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
@@ -25,8 +27,8 @@ type listener struct {
 	done   chan struct{}
 }
 
-func newListener(ln net.Listener, writeTimeout time.Duration) *listener {
-	return &listener{Listener: ln, writeTimeout: writeTimeout, open: map[*conn]struct{}{}, done: make(chan struct{})}
+func newListener(ln net.Listener, writeTimeout time.Duration, room *room) *listener {
+	return &listener{Listener: ln, writeTimeout: writeTimeout, room: room, open: map[*conn]struct{}{}, done: make(chan struct{})}
 }
 
 // Accept waits for a connection. Errors that will pass (no descriptors or buffers left, a connection that was gone before it was
@@ -36,6 +38,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	wait := shortest
 	for {
 		nc, err := l.Listener.Accept()
+		if err == nil && l.full() {
+			_ = nc.Close()
+			continue
+		}
 		if err == nil {
 			return l.adopt(nc), nil
 		}
@@ -49,6 +55,12 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 	}
+}
+
+func (l *listener) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.most > 0 && len(l.open) >= l.most
 }
 
 func passes(err error) bool {
@@ -105,6 +117,9 @@ type conn struct {
 	owner  *listener
 	heard  atomic.Bool // the peer has sent something
 	linger atomic.Bool // what the peer still sends is taken before the connection is closed
+
+	received atomic.Int64 // bytes of the request at hand
+	answered atomic.Bool  // something was written since: what is read next is another request's
 }
 
 // A connection that is closed while its peer still sends is reset, and a reset takes the answer away from the peer before it has read
@@ -125,14 +140,22 @@ func lingerOn(nc net.Conn) {
 }
 
 func (c *conn) Read(p []byte) (int, error) {
+	if c.answered.Swap(false) {
+		c.owner.room.leave(&c.received)
+	}
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
+	}
+	if err == nil && c.owner.room.take(&c.received, n) != nil {
+		c.owner.room.leave(&c.received)
+		return 0, errNoRoom // with bytes, an error would be passed over
 	}
 	return n, err
 }
 
 func (c *conn) Write(p []byte) (int, error) {
+	c.answered.Store(true)
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.owner.writeTimeout)); err != nil {
 		return 0, err
 	}
@@ -146,6 +169,7 @@ func (c *conn) Close() error {
 	c.owner.mu.Lock()
 	delete(c.owner.open, c)
 	c.owner.mu.Unlock()
+	c.owner.room.leave(&c.received)
 	return c.Conn.Close()
 }
 

@@ -93,39 +93,13 @@ func readEncodingFormat(r *request, v strictjson.Value) *apiError {
 
 // encoded computes a request of an encoder that the table of fields describes.
 func (s *Server) encoded(c *fasthttp.RequestCtx, on endpoints, answer func(ctx context.Context, r *request) error) error {
-	return s.encodedOf(c, func() (*request, error) { return s.decode(on, c.PostBody()) }, answer)
-}
-
-// encodedOf computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.
-func (s *Server) encodedOf(c *fasthttp.RequestCtx, decode func() (*request, error), answer func(ctx context.Context, r *request) error) error {
-	if !s.inflight.enter() {
-		return errStopping
-	}
-	defer s.inflight.leave()
-	_, leave, err := s.admit(c)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	r, err := decode()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(s.base)
-	defer cancel(nil)
-	unwatch := watchPeer(c.Conn(), func() { cancel(errClientGone) })
-	defer unwatch()
-	if err := answer(ctx, r); err != nil {
-		refusal := s.asAPIError(err)
-		r.model.Metrics.Rejected(refusal.code)
-		return refusal
-	}
-	return nil
+	return s.encodeFor(overHTTP(c), func() (*request, error) { return s.decode(on, c.PostBody()) }, answer)
 }
 
 // sequence makes the sequence of texts for a request; field is where they are from.
 func (r *request) sequence(field string, texts ...string) (encode.Input, error) {
 	in, err := r.model.Encoder.Text(r.promptName, texts...)
+	r.encodedTokens += len(in.IDs)
 	switch {
 	case errors.Is(err, encode.ErrPrompt):
 		return in, invalid("prompt_name", "invalid_value", "prompt_name: %v", err)

@@ -87,8 +87,9 @@ var knownErrors = []struct {
 	{runtime.ErrBadRequest, apiError{status: 400, kind: kindRequest, code: "invalid_value"}, error.Error},
 	{runtime.ErrDeadEnd, apiError{status: 422, kind: kindRequest, code: "grammar_dead_end"}, error.Error},
 	{errClientGone, apiError{status: statusClientGone, kind: kindRequest, code: "client_closed_request"}, error.Error},
-	{context.DeadlineExceeded, apiError{status: 503, kind: kindBusy, code: "deadline_exceeded", retry: time.Second},
-		fixed("the request's deadline can not be met")},
+	{runtime.ErrOverdue, apiError{status: 503, kind: kindBusy, code: "queue_timeout", retry: time.Second}, error.Error},
+	{context.DeadlineExceeded, apiError{status: 504, kind: kindBusy, code: "deadline_exceeded"},
+		fixed("the request's time was over before its answer was complete")},
 }
 
 func fixed(message string) func(error) string { return func(error) string { return message } }
@@ -99,9 +100,17 @@ func (s *Server) asAPIError(err error) *apiError {
 	if errors.As(err, &e) {
 		return e
 	}
+	var repository *RepositoryError
+	if errors.As(err, &repository) {
+		return repository.refusal()
+	}
 	var field *runtime.FieldError
 	if errors.As(err, &field) {
 		return invalid(field.Field, "invalid_value", "%s", field.Error())
+	}
+	var late *runtime.LateError
+	if errors.As(err, &late) {
+		return &apiError{status: 503, kind: kindBusy, code: "deadline_unreachable", retry: late.Retry(), message: late.Error()}
 	}
 	for _, known := range knownErrors {
 		if errors.Is(err, known.is) {

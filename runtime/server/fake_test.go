@@ -123,12 +123,14 @@ type fakeBackend struct {
 	gate    chan struct{}
 	pace    time.Duration // between events, where a peer is to see them come one by one
 	endless bool          // a token at every turn of the scheduler, without end
+	refuse  error         // of every submission; nil: none
 	queue   int           // generations at a time; 0: any number
 	unwell  atomic.Value  // error of Health
 	fail    func(r runtime.Request, token int) error
 
 	mu       sync.Mutex
 	requests []runtime.Request
+	searches []runtime.BeamSearch
 	running  int
 	canceled atomic.Int64
 }
@@ -143,6 +145,9 @@ func (b *fakeBackend) Health() error {
 func (b *fakeBackend) Submit(_ context.Context, r runtime.Request) (runtime.Generation, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.refuse != nil {
+		return nil, b.refuse
+	}
 	if b.queue > 0 && b.running >= b.queue {
 		return nil, runtime.ErrQueueFull
 	}
@@ -155,6 +160,21 @@ func (b *fakeBackend) Submit(_ context.Context, r runtime.Request) (runtime.Gene
 	g := &fakeGeneration{backend: b, req: r, gone: make(chan struct{})}
 	g.script(text)
 	return g, nil
+}
+
+// SubmitBeams answers each beam as a request.
+func (b *fakeBackend) SubmitBeams(ctx context.Context, r runtime.Request, search runtime.BeamSearch) (list []runtime.Generation, err error) {
+	b.mu.Lock()
+	b.searches = append(b.searches, search)
+	b.mu.Unlock()
+	for range search.Width {
+		g, err := b.Submit(ctx, r)
+		if err != nil {
+			return list, err
+		}
+		list = append(list, g)
+	}
+	return list, nil
 }
 
 // last returns the request submitted last.

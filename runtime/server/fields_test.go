@@ -83,7 +83,7 @@ func TestFieldsRefused(t *testing.T) {
 	bodies := map[string][]string{
 		`{"prompt":"x","max_tokens":1,%s}`: {
 			`"suffix":"y"`, `"best_of":2,"n":3`, `"best_of":2,"stream":true`, `"stream_options":{"include_usage":true}`, `"max_tokens_":1`,
-			`"use_beam_search":true`, `"prompt_logprobs":1`, `"allowed_token_ids":[1]`, `"include_stop_str_in_output":true`, `"messages":[]`,
+			`"use_beam_search":true,"stream":true`, `"prompt_logprobs":1`, `"allowed_token_ids":[1]`, `"include_stop_str_in_output":true`, `"messages":[]`,
 			`"top_logprobs":1`, `"min_tokens":2`, `"guided_regex":1`, `"stream":1`, `"echo":"yes"`, `"seed":1.5`, `"top_k":-2`, `"stop":[1]`,
 			`"stop":{}`, `"logit_bias":[1]`, `"repetition_penalty":0`, `"n":0`, `"n":"1"`, `"user_":1`,
 		},

@@ -14,53 +14,24 @@ func (s *Server) generate(c *fasthttp.RequestCtx, on endpoints, speak speaking) 
 
 // answer answers a request for generations, whole or as a stream.
 func (s *Server) answer(c *fasthttp.RequestCtx, decode func() (*request, error), speak speaking) error {
-	if !s.inflight.enter() {
-		return errStopping
-	}
-	key, leave, err := s.admit(c)
+	b, end, err := s.begin(overHTTP(c), func() (*request, error) {
+		r, err := decode()
+		if err == nil && r.stream && !c.Request.Header.IsHTTP11() {
+			return nil, invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
+		}
+		return r, err
+	})
 	if err != nil {
-		s.inflight.leave()
 		return err
 	}
-	end := func() {
-		leave()
-		s.inflight.leave()
-	}
-	streaming := false // then the stream ends it all
+	streaming := false // then the stream ends it
 	defer func() {
 		if !streaming {
 			end()
 		}
 	}()
-	r, err := decode()
-	if err != nil {
-		return err
-	}
-	if r.stream && !c.Request.Header.IsHTTP11() {
-		return invalid("stream", "unsupported_value", "stream: needs HTTP/1.1")
-	}
-	if key != nil {
-		key.apply(r)
-	}
-	if err := r.encode(); err != nil {
-		return err
-	}
-	if err := r.compile(); err != nil {
-		return err
-	}
-	b, err := s.start(r)
-	if err != nil {
-		return err
-	}
-	unwatch := watchPeer(c.Conn(), func() { b.cancel(errClientGone) })
-	end = func() {
-		unwatch()
-		b.close()
-		leave()
-		s.inflight.leave()
-	}
-	words := speak(s, r)
-	if r.stream {
+	words := speak(s, b.req)
+	if b.req.stream {
 		s.stream(c, b, words, end)
 		streaming = true
 		return nil

@@ -30,13 +30,21 @@ func (s *Server) started(c *fasthttp.RequestCtx) error {
 
 // live answers GET /livez, by which an orchestrator restarts what hangs: 200 if every model is idle or makes progress, while the server drains too.
 func (s *Server) live(c *fasthttp.RequestCtx) error {
-	for _, m := range s.models.list {
+	if err := s.stuck(); err != nil {
+		return err
+	}
+	writeJSON(c, healthAnswer{Status: "ok"})
+	return nil
+}
+
+// stuck returns why the server is not alive: the first of its models that makes no progress.
+func (s *Server) stuck() error {
+	for _, m := range s.models.all() {
 		if err := m.health(); err != nil {
 			s.log.Error("unhealthy", "model", m.Name, "err", err)
 			return m.stuck()
 		}
 	}
-	writeJSON(c, healthAnswer{Status: "ok"})
 	return nil
 }
 

@@ -181,7 +181,7 @@ func (l *brokenListener) Accept() (net.Conn, error) {
 func TestServerOutlivesShortage(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	l := newListener(&brokenListener{inner, []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED}}, time.Second)
+	l := newListener(&brokenListener{inner, []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED}}, time.Second, &room{})
 	go func() {
 		if c, err := net.Dial("tcp", inner.Addr().String()); err == nil {
 			c.Close()

@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Keys are the API keys that a server accepts, one a line in a file that is read again when it changes. Lines that begin with # and empty lines mean
@@ -28,23 +29,21 @@ type digest = [sha256.Size]byte
 // keyRule is what a key may do.
 type keyRule struct {
 	sum       digest
-	priority  int  // requests run no sooner than this says; lower runs first
-	perMinute int  // requests that may begin in a minute; 0: any number
-	atOnce    int  // requests that may run at a time; 0: any number
-	shared    bool // its prompts are found in the prefix cache by others, and those of others by it
-}
-
-// keyUse is what a key has done lately.
-type keyUse struct {
-	running int
-	left    float64 // requests that may begin now
-	since   time.Time
+	priority  int // requests run no sooner than this says; lower runs first
+	share     int // of the service among keys that wait; 0: 1
+	perMinute int // requests that may begin in a minute; 0: any number
+	atOnce    int // requests that may run at a time; 0: any number
+	// tokensPerMinute is how many tokens may be used in a minute, prompts and outputs; 0: any number
+	tokensPerMinute int
+	shared          bool // its prompts are found in the prefix cache by others, and those of others by it
 }
 
 // keyOptions are the names of what a line may say.
 var keyOptions = map[string]func(k *keyRule, value string) error{
 	"priority":            func(k *keyRule, value string) error { return whole(&k.priority, value, math.MinInt32) },
 	"requests-per-minute": func(k *keyRule, value string) error { return whole(&k.perMinute, value, 1) },
+	"tokens-per-minute":   func(k *keyRule, value string) error { return whole(&k.tokensPerMinute, value, 1) },
+	"share":               func(k *keyRule, value string) error { return whole(&k.share, value, 1) },
 	"max-concurrent":      func(k *keyRule, value string) error { return whole(&k.atOnce, value, 1) },
 	"prefix-cache": func(k *keyRule, value string) error {
 		if k.shared = value == "shared"; !k.shared && value != "own" {
@@ -87,7 +86,7 @@ func parseKeys(contents [][]byte) ([]keyRule, error) {
 			name, value, _ := strings.Cut(option, "=")
 			set := keyOptions[name]
 			if set == nil {
-				return nil, fmt.Errorf("line %d: %.32q is not known; priority, requests-per-minute, max-concurrent and prefix-cache are", number, name)
+				return nil, fmt.Errorf("line %d: %.32q is not known; there are %s", number, name, strings.Join(slices.Sorted(maps.Keys(keyOptions)), ", "))
 			}
 			if err := set(&rule, value); err != nil {
 				return nil, fmt.Errorf("line %d: %s %w", number, name, err)
@@ -118,44 +117,3 @@ func (k *Keys) of(authorization []byte) *keyRule {
 
 // accept tells whether an Authorization header carries a key.
 func (k *Keys) accept(authorization []byte) bool { return k.of(authorization) != nil }
-
-// enter lets a request of a key begin, or refuses it and says when to come again. leave is called when it has ended.
-func (k *Keys) enter(rule *keyRule, now time.Time) (leave func(), refusal *apiError) {
-	if rule.perMinute == 0 && rule.atOnce == 0 {
-		return func() {}, nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	use := k.used[rule.sum]
-	if use == nil {
-		use = &keyUse{left: float64(rule.perMinute), since: now}
-		k.used[rule.sum] = use
-	}
-	perSecond := float64(rule.perMinute) / 60
-	use.left = min(float64(rule.perMinute), use.left+perSecond*max(0, now.Sub(use.since).Seconds()))
-	use.since = now
-	switch {
-	case rule.atOnce > 0 && use.running >= rule.atOnce:
-		return nil, &apiError{status: 429, kind: kindRateLimit, code: "too_many_concurrent_requests", retry: time.Second,
-			message: fmt.Sprintf("the key may have %d requests at a time", rule.atOnce)}
-	case rule.perMinute > 0 && use.left < 1:
-		wait := time.Duration((1 - use.left) / perSecond * float64(time.Second))
-		return nil, &apiError{status: 429, kind: kindRateLimit, code: "rate_limit_exceeded", retry: max(wait, time.Millisecond),
-			message: fmt.Sprintf("the key may begin %d requests a minute", rule.perMinute)}
-	}
-	use.left--
-	use.running++
-	return func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		use.running--
-	}, nil
-}
-
-// apply gives a request what its key has.
-func (rule *keyRule) apply(r *request) {
-	r.base.Priority = max(r.base.Priority, rule.priority)
-	if !rule.shared {
-		r.base.CacheSalt = string(rule.sum[:]) + r.base.CacheSalt
-	}
-}

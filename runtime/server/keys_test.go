@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"llmc/runtime"
 	"llmc/runtime/metrics"
 )
 
@@ -24,7 +26,7 @@ func loadTestKeys(t *testing.T, text string) (keys *Keys, path string, log *byte
 	writeKeys(t, path, text)
 	keys, err := LoadKeys(path, slog.New(slog.NewTextHandler(log, nil)))
 	must(t, err)
-	keys.rules.every = 0 // look at the file every time
+	keys.rules.every, keys.rules.rest = 0, 0 // look at the file every time
 	return keys, path, log
 }
 
@@ -61,10 +63,39 @@ func TestKeysAreReadAgain(t *testing.T) {
 	}
 }
 
+// A file that is being written is not read before it has been left alone for a while: half of a key would be one. A time in the future, of another machine's clock, keeps nothing from
+// being read.
+func TestKeysAreReadWhenTheyRest(t *testing.T) {
+	keys, path, _ := loadTestKeys(t, "old key\n")
+	keys.rules.rest = time.Hour
+	writeKeys(t, path, "new")
+	if !keys.accept([]byte("Bearer old key")) || keys.accept([]byte("Bearer new")) {
+		t.Error("half a file was taken over")
+	}
+	writeKeys(t, path, "new key\n")
+	for _, age := range []time.Duration{2 * time.Hour, -time.Minute} {
+		must(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
+		if keys.accept([]byte("Bearer old key")) || !keys.accept([]byte("Bearer new key")) {
+			t.Errorf("the file was not taken over at an age of %v", age)
+		}
+		writeKeys(t, path, "old key\n")
+		must(t, os.Chtimes(path, time.Time{}, time.Now().Add(-3*time.Hour)))
+		if !keys.accept([]byte("Bearer old key")) {
+			t.Fatal("the file was not taken over")
+		}
+		writeKeys(t, path, "new key\n")
+	}
+}
+
 func TestKeyFilesThatCanNotBeUsed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	writeKeys(t, path, " \n#\n")
-	for _, p := range []string{path, path + ".missing"} {
+	pipe := path + ".pipe"
+	must(t, syscall.Mkfifo(pipe, 0o600))
+	large := path + ".large"
+	writeKeys(t, large, "key\n")
+	must(t, os.Truncate(large, reloadBytes+1))
+	for _, p := range []string{path, path + ".missing", filepath.Dir(path), pipe, large} {
 		if _, err := LoadKeys(p, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), p) {
 			t.Errorf("%s: %v", p, err)
 		}
@@ -176,5 +207,78 @@ func TestKeyOptions(t *testing.T) {
 		if _, err := parseKeys([][]byte{[]byte(text)}); err == nil || !strings.Contains(err.Error(), "line 1") {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// Tokens are counted by the minute: what a request may use is reserved, what it did not use is given back, and OpenAI's headers tell what is left.
+func TestTokenQuotas(t *testing.T) {
+	keys, _, _ := loadTestKeys(t, "k\ttokens-per-minute=100 requests-per-minute=50 share=3\nfree\n")
+	ts := startServer(t, &fakeBackend{}, Config{Keys: keys})
+	now := time.Unix(1_700_000_000, 0)
+	ts.now = func() time.Time { return now }
+	ask := func(body string) answer {
+		return ts.do("POST", "/v1/completions", body, "Authorization: Bearer k")
+	}
+	left := func(a answer) string { return a.header.Get("X-Ratelimit-Remaining-Tokens") }
+	a := ask(`{"prompt":"123456789","max_tokens":40}`) // 10 tokens with the first
+	if a.status != 200 || left(a) != "50" || a.header.Get("X-Ratelimit-Limit-Tokens") != "100" || a.header.Get("X-Ratelimit-Reset-Tokens") != "30s" ||
+		a.header.Get("X-Ratelimit-Limit-Requests") != "50" || a.header.Get("X-Ratelimit-Remaining-Requests") != "49" || a.header.Get("X-Ratelimit-Reset-Requests") != "1.2s" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+	if r := ts.backend.last(); r.Tenant == "" || r.Share != 3 {
+		t.Errorf("tenant %q, share %d", r.Tenant, r.Share)
+	}
+	// Sixteen tokens of output were used of forty, and ten of the prompt.
+	used := 10 + len(fakeReply)
+	eventually(t, "what was not used to be given back", func() bool {
+		return keys.left(t, now) == float64(100-used)
+	})
+	a = ask(`{"prompt":"1234","max_tokens":90}`)
+	if a.status != 429 || a.errorOf(t)["code"] != "rate_limit_exceeded" || left(a) != "74" || a.header.Get("Retry-After") != "13" {
+		t.Errorf("%d, %v: %s", a.status, a.header, a.body)
+	}
+	now = now.Add(12610 * time.Millisecond)
+	if a = ask(`{"prompt":"1234","max_tokens":90}`); a.status != 200 || left(a) != "0" {
+		t.Errorf("after the time that was said: %d %s", a.status, a.body)
+	}
+	now = now.Add(10 * time.Minute)
+	if a = ask(`{"prompt":"` + strings.Repeat("x", 110) + `"}`); a.status != 200 { // more than a minute's worth leaves a debt
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	eventually(t, "a debt", func() bool { return keys.left(t, now) < -20 })
+	if a = ask(`{"prompt":"1"}`); a.status != 429 || left(a) != "0" {
+		t.Errorf("in debt: %d %s", a.status, a.body)
+	}
+	if a := ts.do("POST", "/v1/completions", `{"prompt":"1"}`, "Authorization: Bearer free"); a.status != 200 || left(a) != "" {
+		t.Errorf("a key without quotas: %d %v", a.status, a.header)
+	}
+}
+
+// left is what the first key has of its tokens.
+func (k *Keys) left(t *testing.T, now time.Time) float64 {
+	t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.use(&k.rules.get()[0], now).tokens.left
+}
+
+// Tokens of a stream that is cut off, and of requests that are refused, are given back too.
+func TestTokensAreGivenBack(t *testing.T) {
+	keys, _, _ := loadTestKeys(t, "k\ttokens-per-minute=1000\n")
+	b := &fakeBackend{gate: make(chan struct{})}
+	ts := startServer(t, b, Config{Keys: keys})
+	now := ts.now()
+	stream := ts.open("POST", "/v1/completions", `{"prompt":"x","stream":true,"max_tokens":100}`, "Authorization: Bearer k")
+	give(t, b.gate, 3)
+	if got := keys.left(t, now); got != 1000-102 {
+		t.Errorf("%v are left while it runs", got)
+	}
+	must(t, stream.Body.Close())
+	eventually(t, "tokens to be given back", func() bool { left := keys.left(t, now); return left > 1000-2-5 && left <= 1000-2 })
+	before := keys.left(t, now)
+	ts.do("POST", "/v1/completions", `{"prompt":"untokenizable"}`, "Authorization: Bearer k")
+	b.refuse = runtime.ErrQueueFull
+	if a := ts.do("POST", "/v1/completions", `{"prompt":"x"}`, "Authorization: Bearer k"); a.status != 429 || keys.left(t, now) != before {
+		t.Errorf("%d, %v tokens are left of %v", a.status, keys.left(t, now), before)
 	}
 }

@@ -1,28 +1,28 @@
 package server
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/valyala/fasthttp"
 )
 
 // The Open Inference Protocol (KServe v2, open_inference_rest.yaml of kserve/open-inference-protocol) with Triton's extensions for generation, binary
-// tensors, configuration and the index of models. A model has one version.
-
-// onlyVersion is what the version of every model is called.
-const onlyVersion = "1"
+// tensors, configuration, statistics and the repository of models.
 
 var kserveRoutes = slices.Concat(
 	[]route{
 		{method: "GET", path: "/v2", handle: (*Server).kserveServer, refusal: inKServeWords},
 		{method: "GET", path: "/v2/health/live", access: anybody, handle: (*Server).live, refusal: inKServeWords},
 		{method: "GET", path: "/v2/health/ready", access: anybody, handle: (*Server).health, refusal: inKServeWords},
+		{method: "GET", path: "/v2/models/stats", handle: (*Server).kserveStatistics, refusal: inKServeWords},
 		{method: "POST", path: "/v2/repository/index", handle: (*Server).kserveIndex, refusal: inKServeWords},
+		{method: "POST", path: "/v2/repository/models/{model}/load", handle: (*Server).kserveLoad, refusal: inKServeWords},
+		{method: "POST", path: "/v2/repository/models/{model}/unload", handle: (*Server).kserveUnload, refusal: inKServeWords},
 	},
 	ofModel("GET", "", (*Server).kserveModel),
 	ofModel("GET", "/ready", (*Server).kserveReady),
 	ofModel("GET", "/config", (*Server).kserveConfig),
+	ofModel("GET", "/stats", (*Server).kserveStatistics),
 	ofModel("POST", "/infer", (*Server).kserveInfer),
 	ofModel("POST", "/generate", (*Server).tritonGenerate),
 	ofModel("POST", "/generate_stream", (*Server).tritonStream),
@@ -45,14 +45,8 @@ func inKServeWords(e *apiError) (int, any) { return e.status, kserveError{e.mess
 // modelOfPath is the model that a path names.
 func (s *Server) modelOfPath(c *fasthttp.RequestCtx) (*Model, error) {
 	name, _ := c.UserValue("model").(string)
-	m, err := s.models.find(name)
-	if err != nil {
-		return nil, err
-	}
-	if version, ok := c.UserValue("version").(string); ok && version != onlyVersion {
-		return nil, &apiError{status: 404, kind: kindRequest, code: "model_not_found", message: fmt.Sprintf("the model %.200q has no version %.32q, only %s", name, version, onlyVersion)}
-	}
-	return m, nil
+	version, _ := c.UserValue("version").(string)
+	return s.models.version(name, version)
 }
 
 type serverMetadata struct {
@@ -61,24 +55,14 @@ type serverMetadata struct {
 	Extensions []string `json:"extensions"`
 }
 
+func (s *Server) metadata() serverMetadata {
+	return serverMetadata{Name: "llmrun", Version: s.config.Version, Extensions: []string{
+		"binary_tensor_data", "generate", "model_configuration", "model_repository", "model_repository(unload_dependents)", "statistics",
+	}}
+}
+
 func (s *Server) kserveServer(c *fasthttp.RequestCtx) error {
-	writeJSON(c, serverMetadata{Name: "llmrun", Version: s.config.Version, Extensions: []string{"binary_tensor_data", "generate", "model_configuration", "model_repository(index)"}})
-	return nil
-}
-
-type indexEntry struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	State   string `json:"state"`
-	Reason  string `json:"reason"`
-}
-
-func (s *Server) kserveIndex(c *fasthttp.RequestCtx) error {
-	list := []indexEntry{}
-	for _, m := range s.models.all() {
-		list = append(list, indexEntry{Name: m.Name, Version: onlyVersion, State: "READY"})
-	}
-	writeJSON(c, list)
+	writeJSON(c, s.metadata())
 	return nil
 }
 
@@ -103,9 +87,32 @@ func (s *Server) kserveModel(c *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
-	inputs, outputs := m.tensors()
-	writeJSON(c, modelMetadata{Name: m.Name, Versions: []string{onlyVersion}, Platform: "llmc_plan", Inputs: inputs, Outputs: outputs})
+	writeJSON(c, s.metadataOf(m))
 	return nil
+}
+
+// platform is what plans are called in the words of Triton.
+const platform = "llmc_plan"
+
+func (s *Server) metadataOf(m *Model) modelMetadata {
+	a := modelMetadata{Name: m.Name, Platform: platform}
+	for _, version := range s.models.versions(m) {
+		a.Versions = append(a.Versions, version.Version)
+	}
+	a.Inputs, a.Outputs = m.tensors()
+	return a
+}
+
+// Tensors are the names of the inputs and outputs of a model.
+func (m *Model) Tensors() (inputs, outputs []string) {
+	in, out := m.tensors()
+	for _, t := range in {
+		inputs = append(inputs, t.Name)
+	}
+	for _, t := range out {
+		outputs = append(outputs, t.Name)
+	}
+	return inputs, outputs
 }
 
 // tensors are the inputs and outputs of a model.
@@ -135,13 +142,21 @@ func (s *Server) kserveReady(c *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
+	if err := s.modelReady(m); err != nil {
+		return err
+	}
+	writeJSON(c, readyAnswer{m.Name, true})
+	return nil
+}
+
+// modelReady returns why a model takes no requests.
+func (s *Server) modelReady(m *Model) error {
 	if s.inflight.isDraining() {
 		return errStopping
 	}
 	if m.health() != nil {
 		return m.stuck()
 	}
-	writeJSON(c, readyAnswer{m.Name, true})
 	return nil
 }
 
@@ -154,12 +169,13 @@ type configTensor struct {
 }
 
 type modelConfig struct {
-	Name    string         `json:"name"`
-	Backend string         `json:"backend"`
-	Batch   int            `json:"max_batch_size"`
-	Inputs  []configTensor `json:"input"`
-	Outputs []configTensor `json:"output"`
-	Policy  struct {
+	Name     string         `json:"name"`
+	Platform string         `json:"platform"`
+	Backend  string         `json:"backend"`
+	Batch    int            `json:"max_batch_size"`
+	Inputs   []configTensor `json:"input"`
+	Outputs  []configTensor `json:"output"`
+	Policy   struct {
 		Decoupled bool `json:"decoupled"`
 	} `json:"model_transaction_policy"`
 }
@@ -169,11 +185,15 @@ func (s *Server) kserveConfig(c *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
-	inputs, outputs := m.tensors()
-	config := modelConfig{Name: m.Name, Backend: "llmc", Inputs: configTensors(inputs), Outputs: configTensors(outputs)}
-	config.Policy.Decoupled = m.Encoder == nil
-	writeJSON(c, config)
+	writeJSON(c, configOf(m))
 	return nil
+}
+
+func configOf(m *Model) modelConfig {
+	inputs, outputs := m.tensors()
+	config := modelConfig{Name: m.Name, Platform: platform, Backend: "llmc", Inputs: configTensors(inputs), Outputs: configTensors(outputs)}
+	config.Policy.Decoupled = m.Encoder == nil
+	return config
 }
 
 func configTensors(specs []tensorSpec) (list []configTensor) {

@@ -16,31 +16,47 @@ import (
 
 // kserveInfer answers POST /v2/models/MODEL/infer.
 func (s *Server) kserveInfer(c *fasthttp.RequestCtx) error {
-	m, err := s.modelOfPath(c)
-	if err != nil {
-		return err
-	}
 	in, refusal := readInfer(c)
 	if refusal != nil {
 		return refusal
 	}
-	if m.Encoder != nil {
-		return s.inferEncoder(c, m, in)
-	}
-	words := &inferWords{in: in, model: m}
-	if err := s.answer(c, func() (*request, error) { return s.inferGeneration(m, in) }, func(*Server, *request) dialect { return words }); err != nil {
+	in.find = func() (*Model, error) { return s.modelOfPath(c) }
+	words := &inferWords{in: in}
+	m, err := in.find()
+	switch {
+	case err != nil:
 		return err
+	case m.Encoder != nil:
+		var made outputTensor
+		if err := s.inferEncoder(overHTTP(c), in, func(m *Model, o outputTensor) { words.model, made = m, o }); err != nil {
+			return err
+		}
+		c.SetContentType("application/json")
+		c.SetBody(words.answer(nil, made))
+	default:
+		speak := func(_ *Server, r *request) dialect {
+			words.model = r.model
+			return words
+		}
+		if err := s.answer(c, func() (*request, error) { return s.inferGeneration(in, false) }, speak); err != nil {
+			return err
+		}
 	}
 	words.header(c)
 	return nil
 }
 
-// inferGeneration makes a request of the tensors of a model that generates.
-func (s *Server) inferGeneration(m *Model, in *inferRequest) (*request, error) {
+// inferGeneration makes a request of the tensors of a model that generates. Streamed it has one text.
+func (s *Server) inferGeneration(in *inferRequest, streams bool) (*request, error) {
+	m, err := in.find()
+	if err != nil {
+		return nil, err
+	}
 	r, err := s.triton(m, onTriton)
 	if err != nil {
 		return nil, err
 	}
+	r.timeouts = in.timeouts
 	if err := in.knows("text_output", "finish_reason"); err != nil {
 		return nil, err
 	}
@@ -59,8 +75,8 @@ func (s *Server) inferGeneration(m *Model, in *inferRequest) (*request, error) {
 			return nil, refusal.of(clip(t.name, maxParam))
 		}
 	}
-	if r.stream {
-		return nil, invalid("stream", "unsupported_value", "stream: use generate_stream, or gRPC")
+	if r.stream && (!streams || len(r.prompts) > 1) {
+		return nil, invalid("stream", "unsupported_value", "stream: one text, by generate_stream or ModelStreamInfer")
 	}
 	if len(r.prompts) > 0 && !r.prompts[0].isText {
 		return nil, invalid(textInput, "invalid_type", "%s: must have texts", textInput)
@@ -100,35 +116,13 @@ func (in *inferRequest) knows(names ...string) error {
 }
 
 // inferEncoder makes rows of texts.
-func (s *Server) inferEncoder(c *fasthttp.RequestCtx, m *Model, in *inferRequest) error {
-	on := onEmbeddings
-	if m.Encoder.Gives() == "score" {
-		on = onScore
-	}
-	return s.encodedOf(c, func() (*request, error) {
-		if err := m.serves(on); err != nil {
+func (s *Server) inferEncoder(from caller, in *inferRequest, give func(*Model, outputTensor)) error {
+	return s.encodeFor(from, func() (*request, error) {
+		m, err := in.find()
+		if err != nil {
 			return nil, err
 		}
-		r := newRequest(on, m)
-		if err := in.knows(m.Encoder.Gives()); err != nil {
-			return nil, err
-		}
-		for _, t := range in.inputs {
-			apply, known := encoderInputs[t.name]
-			if !known {
-				return nil, invalid(clip(t.name, maxParam), "unknown_parameter", "%.64q: the model has no such input", t.name)
-			}
-			if err := apply(r, jsonArray(t.elements)); err != nil {
-				return nil, err.of(t.name)
-			}
-		}
-		if len(r.queries) == 0 {
-			return nil, missing("text")
-		}
-		if len(r.documents) > 0 && len(r.documents) != len(r.queries) {
-			return nil, invalid("text_pair", "invalid_value", "text_pair: there are %d texts and %d pairs", len(r.queries), len(r.documents))
-		}
-		return r, nil
+		return in.encoding(m)
 	}, func(ctx context.Context, r *request) error {
 		inputs := make([]encode.Input, len(r.queries))
 		for i, text := range r.queries {
@@ -142,16 +136,48 @@ func (s *Server) inferEncoder(c *fasthttp.RequestCtx, m *Model, in *inferRequest
 			}
 		}
 		r.model.Metrics.Requested(len(inputs))
-		rows, err := m.Encoder.Encode(ctx, inputs)
+		rows, err := r.model.Encoder.Encode(ctx, inputs)
 		if err != nil {
 			return err
 		}
-		words := &inferWords{in: in, model: m}
-		c.SetContentType("application/json")
-		c.SetBody(words.answer(nil, outputTensor{name: m.Encoder.Gives(), datatype: "FP32", shape: []int{len(rows), m.Encoder.Width()}, rows: rows}))
-		words.header(c)
+		give(r.model, outputTensor{name: r.model.Encoder.Gives(), datatype: "FP32", shape: []int{len(rows), r.model.Encoder.Width()}, rows: rows})
 		return nil
 	})
+}
+
+// encoding makes a request of the tensors of an encoder.
+func (in *inferRequest) encoding(m *Model) (*request, error) {
+	if m.Encoder == nil { // it has taken the place of an encoder
+		return nil, missing(textInput)
+	}
+	on := onEmbeddings
+	if m.Encoder.Gives() == "score" {
+		on = onScore
+	}
+	if err := m.serves(on); err != nil {
+		return nil, err
+	}
+	r := newRequest(on, m)
+	r.timeouts = in.timeouts
+	if err := in.knows(m.Encoder.Gives()); err != nil {
+		return nil, err
+	}
+	for _, t := range in.inputs {
+		apply, known := encoderInputs[t.name]
+		if !known {
+			return nil, invalid(clip(t.name, maxParam), "unknown_parameter", "%.64q: the model has no such input", t.name)
+		}
+		if err := apply(r, jsonArray(t.elements)); err != nil {
+			return nil, err.of(t.name)
+		}
+	}
+	if len(r.queries) == 0 {
+		return nil, missing("text")
+	}
+	if len(r.documents) > 0 && len(r.documents) != len(r.queries) {
+		return nil, invalid("text_pair", "invalid_value", "text_pair: there are %d texts and %d pairs", len(r.queries), len(r.documents))
+	}
+	return r, nil
 }
 
 // encoderInputs are the tensors of encoders.
@@ -195,7 +221,10 @@ func (d *inferWords) arrival(dst []byte, _ *batch, _ *choice, _ piece) []byte { 
 func (d *inferWords) end(dst []byte, _ *batch) []byte                         { return dst }
 func (d *inferWords) failure(dst []byte, _ *apiError) []byte                  { return dst }
 
-func (d *inferWords) whole(dst []byte, b *batch) []byte {
+func (d *inferWords) whole(dst []byte, b *batch) []byte { return d.answer(dst, b.outputs()...) }
+
+// outputs are the tensors of generations that have ended.
+func (b *batch) outputs() []outputTensor {
 	n := len(b.choices)
 	text := outputTensor{name: "text_output", datatype: "BYTES", shape: []int{n, 1}}
 	finish := outputTensor{name: "finish_reason", datatype: "BYTES", shape: []int{n, 1}}
@@ -203,13 +232,13 @@ func (d *inferWords) whole(dst []byte, b *batch) []byte {
 		text.texts = append(text.texts, c.shownText(b.req))
 		finish.texts = append(finish.texts, string(c.finish))
 	}
-	return d.answer(dst, text, finish)
+	return []outputTensor{text, finish}
 }
 
 // answer appends the JSON of an answer, and the binary tensors that were asked for behind it.
 func (d *inferWords) answer(dst []byte, outputs ...outputTensor) []byte {
 	dst = appendQuoted(append(dst, `{"model_name":`...), d.model.Name)
-	dst = appendQuoted(append(dst, `,"model_version":`...), onlyVersion)
+	dst = appendQuoted(append(dst, `,"model_version":`...), d.model.Version)
 	if d.in.id != "" {
 		dst = appendQuoted(append(dst, `,"id":`...), d.in.id)
 	}

@@ -23,7 +23,9 @@ type tensor struct {
 
 // inferRequest is the body of an inference.
 type inferRequest struct {
+	find          func() (*Model, error) // the model that is asked, as it is now
 	id            string
+	timeouts      timeouts
 	inputs        []tensor
 	outputs       map[string]bool // wanted, and whether as binary; nil: all
 	binaryOutputs bool
@@ -63,6 +65,7 @@ func readInfer(c *fasthttp.RequestCtx) (*inferRequest, *apiError) {
 			}
 		case "parameters":
 			r.binaryOutputs = isTrue(m.Value, "binary_data_output")
+			refusal = r.readTimeout(m.Value)
 		case "inputs":
 			rest, refusal = r.readInputs(m.Value, rest)
 		case "outputs":
@@ -81,6 +84,21 @@ func readInfer(c *fasthttp.RequestCtx) (*inferRequest, *apiError) {
 		return nil, missing("inputs")
 	}
 	return r, nil
+}
+
+// readTimeout reads the "timeout" of parameters.
+func (r *inferRequest) readTimeout(v strictjson.Value) *apiError {
+	members, _ := v.Object()
+	for _, m := range members {
+		if m.Key == "timeout" {
+			of := &request{}
+			if err := readMicroseconds(of, m.Value); err != nil {
+				return err
+			}
+			r.timeouts = of.timeouts
+		}
+	}
+	return nil
 }
 
 // isTrue tells whether an object has a true member.
@@ -121,13 +139,12 @@ func (r *inferRequest) readOutputs(v strictjson.Value) *apiError {
 
 // readInputs reads tensors; those in binary take their bytes from the front of rest.
 func (r *inferRequest) readInputs(v strictjson.Value, rest []byte) ([]byte, *apiError) {
-	const most = 64
 	list, ok := v.Array()
 	if !ok {
 		return rest, wrongType(v, "an array")
 	}
-	if len(list) > most {
-		return rest, invalid("", "array_above_max_length", "must have at most %d tensors", most)
+	if len(list) > maxTensors {
+		return rest, invalid("", "array_above_max_length", "must have at most %d tensors", maxTensors)
 	}
 	for _, one := range list {
 		t, left, err := readTensor(one, rest)
@@ -190,14 +207,17 @@ func readTensor(v strictjson.Value, rest []byte) (t tensor, left []byte, refusal
 	return t, rest, refusal
 }
 
-// maxElements bounds tensors.
-const maxElements = 1 << 16
+// Bounds of tensors.
+const (
+	maxTensors  = 64      // of a request
+	maxRank     = 8       // sizes of a shape
+	maxElements = 1 << 16 // of a tensor
+)
 
 func readShape(v strictjson.Value) (shape []int64, refusal *apiError) {
-	const most = 8
 	list, ok := v.Array()
-	if !ok || len(list) > most {
-		return nil, invalid("", "invalid_value", "shape: must be an array of at most %d sizes", most)
+	if !ok || len(list) > maxRank {
+		return nil, invalid("", "invalid_value", "shape: must be an array of at most %d sizes", maxRank)
 	}
 	for _, one := range list {
 		n, ok := one.Int()

@@ -190,7 +190,8 @@ func FuzzInfer(f *testing.F) {
 				t.Fatalf("%d elements of shape %v", len(tensor.elements), tensor.shape)
 			}
 		}
-		if r, err := s.inferGeneration(s.models.list[0], in); err == nil && len(r.prompts) == 0 {
+		in.find = func() (*Model, error) { return s.models.list[0], nil }
+		if r, err := s.inferGeneration(in, false); err == nil && len(r.prompts) == 0 {
 			t.Fatal("no prompt")
 		}
 	})

@@ -33,7 +33,7 @@ func entryOf(m *Model) modelEntry {
 // listModels answers GET /v1/models.
 func (s *Server) listModels(c *fasthttp.RequestCtx) error {
 	list := modelList{Object: "list", Data: []modelEntry{}}
-	for _, m := range s.models.all() {
+	for _, m := range s.models.current() {
 		list.Data = append(list.Data, entryOf(m))
 	}
 	writeJSON(c, list)

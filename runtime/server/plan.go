@@ -3,6 +3,9 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"llmc/engine"
@@ -33,24 +36,27 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 		image = string(tok.TokenBytes(insert.Token))
 	}
 	limits, pages := loaded.Model.Limits()
-	var e *runtime.Engine
-	observed := registry.Model(metrics.ModelOptions{
+	var running atomic.Pointer[runtime.Engine] // scrapes may come before it runs
+	observed, leave := registry.Model(metrics.ModelOptions{
 		Name: name, MaxContext: limits.MaxContext, PageSize: limits.PageSize, Pages: pages,
-		Load: func() metrics.Load { return load(e) },
+		Load: func() metrics.Load { return load(running.Load()) },
 	})
 	options.Observer = observed
-	if e, err = runtime.New(loaded.Model, loaded.Info, tok, options); err != nil {
+	e, err := runtime.New(loaded.Model, loaded.Info, tok, options)
+	if err != nil {
+		leave()
 		return Model{}, nil, err
 	}
+	running.Store(e)
 	return Model{
 		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), MaxSource: e.MaxSource(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
-		Backend: e, Tokenizer: planTokenizer{tok}, Grammars: runtime.NewGrammars(&loaded.Info, tok), Chat: layOut, Replies: replies, Metrics: observed,
+		Backend: e, Tokenizer: planTokenizer{tok}, Grammars: runtime.NewGrammars(&loaded.Info, tok), Chat: layOut, Replies: replies, Metrics: observed, Close: closing(leave, e),
 		Parts: image != "" && parts, ImageName: image,
 	}, e, nil
 }
 
-// NewEncoder offers a loaded plan of an encoder under a name. It starts the loop that computes; closing the returned service ends it.
-func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, queueLimit int) (Model, *encode.Service, error) {
+// NewEncoder offers a loaded plan of an encoder under a name; a step with room for more sequences waits for delay. It starts the loop that computes; closing the returned service ends it.
+func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, queueLimit int, delay time.Duration) (Model, *encode.Service, error) {
 	tok, err := loaded.Tokenizer()
 	if err != nil {
 		return Model{}, nil, err
@@ -59,9 +65,9 @@ func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry,
 	if err != nil {
 		return Model{}, nil, err
 	}
-	service := encode.NewService(e, queueLimit)
+	service := encode.NewService(e, queueLimit, delay)
 	limits, pages := loaded.Model.Limits()
-	observed := registry.Model(metrics.ModelOptions{
+	observed, leave := registry.Model(metrics.ModelOptions{
 		Name: name, MaxContext: e.MaxTokens(), PageSize: limits.PageSize, Pages: pages,
 		Load: func() metrics.Load {
 			running, waiting := service.Load()
@@ -70,8 +76,16 @@ func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry,
 	})
 	return Model{
 		Name: name, Info: loaded.Info, MaxContext: e.MaxTokens(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
-		Encoder: service, Tokenizer: planTokenizer{tok}, Metrics: observed,
+		Encoder: service, Tokenizer: planTokenizer{tok}, Metrics: observed, Close: closing(leave, service),
 	}, service, nil
+}
+
+// closing ends what runs requests, and the reading of its load. It may be called more than once.
+func closing(leave func(), runs io.Closer) func() error {
+	return sync.OnceValue(func() error {
+		leave()
+		return runs.Close()
+	})
 }
 
 // fingerprint is the part of a digest that tells plans apart in practice, in the form that OpenAI uses.
@@ -81,6 +95,9 @@ func fingerprint(digest string) string {
 }
 
 func load(e *runtime.Engine) metrics.Load {
+	if e == nil {
+		return metrics.Load{}
+	}
 	s := e.Stats()
 	return metrics.Load{
 		Running: s.Running, Waiting: s.Waiting, KVUsage: s.KVUsage(),

@@ -38,12 +38,15 @@ type request struct {
 	base64             bool   // embeddings as bytes
 	dimensions         int    // of embeddings that are wanted; unset: all
 	queries, documents []string
+	encodedTokens      int // of the sequences so far
 	topN               int // documents that are wanted; unset: all
 	returnDocuments    bool
 
 	constraint   grammar.Source // what the output keeps to
 	constraintBy string         // field that says so
 
+	timeouts  timeouts
+	beams     beamFields
 	base      runtime.Request // what all generations have in common
 	maxTokens int             // unset: not given
 	seeded    bool
@@ -69,7 +72,7 @@ const defaultMaxTokens = 16
 
 // newRequest returns a request that leaves all open to the model's own defaults.
 func newRequest(on endpoints, m *Model) *request {
-	r := &request{on: on, model: m, maxTokens: unset, choices: 1, bestOf: unset, logprobs: unset, topLogprobs: unset, dimensions: unset, topN: unset, returnDocuments: true}
+	r := &request{on: on, model: m, maxTokens: unset, choices: 1, bestOf: unset, beams: beamFields{lengthPenalty: 1}, logprobs: unset, topLogprobs: unset, dimensions: unset, topN: unset, returnDocuments: true}
 	r.chat.AddGenerationPrompt, r.severalCalls, r.showReasoning = true, true, true
 	r.base.SkipSpecial = true
 	r.base.PromptLogprobs = -1
@@ -226,6 +229,10 @@ var conflicts = []struct {
 	{onCompletions, "best_of", func(r *request) bool { return r.bestOf != unset && r.bestOf < r.choices }, "must not be below n"},
 	{onCompletions, "best_of", func(r *request) bool { return r.bestOf > r.choices && r.stream },
 		"the best can not be streamed before all are known"},
+	{choosing, "stream", func(r *request) bool { return r.beams.wanted && r.stream }, "the best beams can not be streamed before all are known"},
+	{choosing, "use_beam_search", func(r *request) bool { return r.beams.wanted && (r.echo || r.bestOf != unset || r.choice.forced()) },
+		"can not be combined with echo, best_of or a forced tool_choice"},
+	{choosing, "length_penalty", func(r *request) bool { return !r.beams.wanted && r.beams.given }, "length_penalty and early_stopping belong to use_beam_search: true"},
 	{generating, "n", func(r *request) bool { return len(r.prompts)*r.generations() > maxSequences }, "too many prompts times choices"},
 	{generating, "min_tokens", func(r *request) bool { return r.maxTokens != unset && r.base.MinTokens > r.maxTokens },
 		"must not be above max_tokens"},

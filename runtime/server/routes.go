@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -113,8 +114,7 @@ func (s *Server) guarded(row route, c *fasthttp.RequestCtx) (err error) {
 	}()
 	if row.access == withKey || row.access == withMetrics && !s.config.OpenMetrics {
 		if !s.authorized(&c.Request.Header) && !(row.method == "" && string(c.Method()) == "OPTIONS") {
-			return &apiError{status: 401, kind: kindRequest, code: "invalid_api_key",
-				message: "this server needs an API key: send it as Authorization: Bearer KEY"}
+			return errKey
 		}
 	}
 	if row.method == "POST" && !mayBeJSON(&c.Request.Header) {
@@ -122,6 +122,9 @@ func (s *Server) guarded(row route, c *fasthttp.RequestCtx) (err error) {
 	}
 	return row.handle(s, c)
 }
+
+// errKey is what a request without a valid key is answered.
+var errKey = &apiError{status: 401, kind: kindRequest, code: "invalid_api_key", message: "this server needs an API key: send it as Authorization: Bearer KEY"}
 
 // metricMethod bounds the label: methods of unknown routes are the peer's choice.
 func (r route) metricMethod() string {
@@ -131,19 +134,20 @@ func (r route) metricMethod() string {
 	return r.method
 }
 
-// admit counts a request for its key, which is nil where keys are not set. leave is called when it has ended.
-func (s *Server) admit(c *fasthttp.RequestCtx) (key *keyRule, leave func(), err error) {
-	if s.config.Keys != nil {
-		key = s.config.Keys.of(c.Request.Header.Peek("Authorization"))
+// admit counts a request for its key, which is nil where keys are not set.
+func (s *Server) admit(from caller) (*allowance, error) {
+	if s.config.Keys == nil {
+		return nil, nil
 	}
-	if key == nil {
-		return nil, func() {}, nil
+	key := s.config.Keys.of(from.authorization)
+	if key == nil { // it was there a moment ago
+		return nil, nil
 	}
-	leave, refusal := s.config.Keys.enter(key, s.now())
+	v, refusal := s.config.Keys.enter(key, s.now(), from.tell)
 	if refusal != nil {
-		return nil, nil, refusal
+		return nil, refusal
 	}
-	return key, leave, nil
+	return v, nil
 }
 
 // authorized tells whether a request has a key, or needs none.
@@ -178,7 +182,7 @@ func (s *Server) requestID(c *fasthttp.RequestCtx) string {
 
 // bodyLimits is asked when a header has been read: from then on the body has its own time, and a stranger's little room.
 func (s *Server) bodyLimits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	limits := fasthttp.RequestConfig{ReadTimeout: s.config.Limits.BodyTimeout, MaxRequestBodySize: s.config.Limits.BodyBytes}
+	limits := fasthttp.RequestConfig{ReadTimeout: s.config.Limits.BodyTimeout, MaxRequestBodySize: s.bodyBytes()}
 	if !s.authorized(h) {
 		limits.MaxRequestBodySize = min(strangerBody, limits.MaxRequestBodySize)
 	}
@@ -196,10 +200,12 @@ func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
 		answer.message = fmt.Sprintf("the header is larger than %d bytes", s.config.Limits.HeaderBytes)
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		answer.status, answer.code = 413, "body_too_large"
-		answer.message = fmt.Sprintf("the body is larger than %d bytes", s.config.Limits.BodyBytes)
+		answer.message = fmt.Sprintf("the body is larger than %d bytes", s.bodyBytes())
 		if !s.authorized(&c.Request.Header) {
 			answer.message = "the body of a request without a valid API key is not read"
 		}
+	case errors.Is(err, errNoRoom):
+		answer = &apiError{status: 503, kind: kindBusy, code: "busy", retry: time.Second, message: "too many large requests are being received; try again later"}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		answer.status, answer.code = 408, "request_timeout"
 		answer.message = "the request did not arrive in time"

@@ -9,19 +9,20 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"google.golang.org/grpc"
 
 	"llmc/runtime/metrics"
 )
 
 // Config says what a server offers and to whom.
 type Config struct {
-	Models  []Model
-	Version string
+	Models     []Model    // that are offered from the beginning
+	Repository Repository // of which models are loaded and unloaded by requests; nil: none are
+	Version    string
 
 	Metrics     *metrics.Registry // nil: no /metrics
 	OpenMetrics bool              // /metrics needs no key
@@ -38,6 +39,7 @@ type Config struct {
 // Limits bound what a client can take. Zero values mean the defaults.
 type Limits struct {
 	BodyBytes   int // of a request
+	RoomBytes   int // of all requests that are being received or answered, but what each may have in any case
 	HeaderBytes int
 	Connections int
 
@@ -47,8 +49,12 @@ type Limits struct {
 	WriteTimeout  time.Duration // for each write: a client that reads nothing for so long is cut off
 }
 
+// roomForBodies is how many of the largest bodies there is room for at least.
+const roomForBodies = 16
+
 var defaultLimits = Limits{
 	BodyBytes:     8 << 20,
+	RoomBytes:     512 << 20,
 	HeaderBytes:   16 << 10,
 	Connections:   16384,
 	HeaderTimeout: 10 * time.Second,
@@ -59,6 +65,7 @@ var defaultLimits = Limits{
 
 func (l Limits) orDefaults() Limits {
 	fill(&l.BodyBytes, defaultLimits.BodyBytes)
+	fill(&l.RoomBytes, max(defaultLimits.RoomBytes, roomForBodies*l.BodyBytes))
 	fill(&l.HeaderBytes, defaultLimits.HeaderBytes)
 	fill(&l.Connections, defaultLimits.Connections)
 	fill(&l.HeaderTimeout, defaultLimits.HeaderTimeout)
@@ -81,15 +88,20 @@ const strangerBody = 64 << 10
 type Server struct {
 	config  Config
 	models  *modelTable
-	loading sync.Mutex // adapters are loaded one after the other: each reads a file
-	http    *fasthttp.Server
+	loading sync.Mutex // what is offered changes one after the other: loading reads files
+	// retiring are models that are offered no more, while requests have them.
+	retiring sync.WaitGroup
+	http     *fasthttp.Server
 	// certificate is nil when TLS is off.
 	certificate *reloaded[*tls.Certificate]
 	log         *slog.Logger
 	inflight    inflight
+	room        room
+	imageBodies bool // bodies may be larger where a model reads images: nobody said how large
 
 	mu        sync.Mutex
 	listeners []*listener
+	grpc      *grpc.Server // nil: no gRPC is served
 	stopped   bool
 
 	// Every request's context ends with this one.
@@ -110,13 +122,12 @@ func New(config Config) (*Server, error) {
 	if s.models, err = newModelTable(config.Models); err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(s.models.list, (*Model).readsImages) {
-		fill(&config.Limits.BodyBytes, imageBody)
-	}
+	s.imageBodies = config.Limits.BodyBytes <= 0
 	s.config.Limits = config.Limits.orDefaults()
 	if s.certificate, err = s.loadCertificate(); err != nil {
 		return nil, err
 	}
+	s.room.most = int64(s.config.Limits.RoomBytes)
 	s.base, s.cancel = context.WithCancelCause(context.Background())
 	limits := s.config.Limits
 	s.http = &fasthttp.Server{
@@ -129,7 +140,7 @@ func New(config Config) (*Server, error) {
 		WriteBufferSize:    8 << 10,
 		ReadTimeout:        limits.HeaderTimeout,
 		IdleTimeout:        limits.IdleTimeout,
-		MaxRequestBodySize: limits.BodyBytes,
+		MaxRequestBodySize: s.bodyBytes(),
 		// Thousands of idle connections must cost no buffers.
 		ReduceMemoryUsage:            true,
 		DisablePreParseMultipartForm: true,
@@ -142,7 +153,7 @@ func New(config Config) (*Server, error) {
 
 // Serve answers connections of ln until Shutdown, or until ctx ends, which stops everything at once.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	l := newListener(ln, s.config.Limits.WriteTimeout)
+	l := newListener(ln, s.config.Limits.WriteTimeout, &s.room)
 	s.mu.Lock()
 	stopped := s.stopped
 	s.listeners = append(s.listeners, l)
@@ -163,7 +174,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // Shutdown ends the server: requests that run are finished, new ones are refused with 503, and when the last has been answered
-// all connections are closed. What still runs when ctx ends is cancelled, and the cause returned. Calling it again with a
+// all connections and all models are closed. What still runs when ctx ends is cancelled, and the cause returned. Calling it again with a
 // context that has ended hurries a Shutdown that waits.
 func (s *Server) Shutdown(ctx context.Context) error {
 	var err error
@@ -177,6 +188,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopped = true
 	listeners := s.listeners
 	s.mu.Unlock()
+	s.stopGRPC()
 	for _, l := range listeners {
 		_ = l.Close()
 		l.closeConns(false) // fasthttp would wait for connections that never spoke
@@ -190,7 +202,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			l.closeConns(true)
 		}
 	}
+	s.loading.Lock() // what is being loaded is offered, and closed, or refused
+	for _, m := range s.models.where(func(*Model) bool { return true }) {
+		s.retire(m)
+	}
+	s.loading.Unlock()
+	s.retiring.Wait()
 	return err
+}
+
+// bodyBytes is how large a body may be now.
+func (s *Server) bodyBytes() int {
+	if s.imageBodies && len(s.models.where((*Model).readsImages)) > 0 {
+		return imageBody
+	}
+	return s.config.Limits.BodyBytes
 }
 
 // loadCertificate reads the TLS files, if the configuration names any; they are read again when they change.

@@ -82,7 +82,7 @@ func TestMetricsOfRequests(t *testing.T) {
 	registry := metrics.New()
 	b := &fakeBackend{}
 	m := fakeModel("tiny", b)
-	m.Metrics = registry.Model(metrics.ModelOptions{Name: "tiny", MaxContext: 128})
+	m.Metrics, _ = registry.Model(metrics.ModelOptions{Name: "tiny", MaxContext: 128})
 	ts := startServer(t, b, Config{Models: []Model{m}, Metrics: registry})
 	ts.post("/v1/completions", `{"prompt":"abcdefg","n":2,"max_tokens":3}`, 200)
 	ts.do("POST", "/v1/chat/completions", `{"messages":[{"role":"u","content":"x"}],"stream":true}`)

@@ -28,6 +28,7 @@ var tgiErrors = map[int]struct {
 	429: {429, "overloaded"},
 	500: {424, "generation"},
 	503: {503, "overloaded"},
+	504: {504, "incomplete_generation"},
 }
 
 type tgiError struct {

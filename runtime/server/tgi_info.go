@@ -27,7 +27,10 @@ type infoAnswer struct {
 
 // tgiInfo answers GET /info of the first model: those clients know of one.
 func (s *Server) tgiInfo(c *fasthttp.RequestCtx) error {
-	m := s.models.list[0]
+	m := s.models.first()
+	if m == nil {
+		return errNoModel
+	}
 	info := infoAnswer{
 		Model: m.Name, Digest: &m.Fingerprint, Task: "text-generation", Concurrent: s.config.Limits.Connections, BestOf: maxBestOf, Stops: maxStops,
 		InputTokens: m.MaxContext - 1, TotalTokens: m.MaxContext, Workers: 1, ClientBatch: maxPrompts, Router: "llmrun", Version: s.config.Version,
@@ -74,10 +77,11 @@ type chatTokenizeAnswer struct {
 
 // chatTokenize answers POST /chat_tokenize: a conversation as the chat template lays it out, and its tokens.
 func (s *Server) chatTokenize(c *fasthttp.RequestCtx) error {
-	r, err := s.decode(onChat, c.PostBody())
+	r, release, err := holding(func() (*request, error) { return s.decode(onChat, c.PostBody()) })
 	if err != nil {
 		return err
 	}
+	defer release()
 	if err := r.encode(); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -64,7 +66,7 @@ func TestTLS(t *testing.T) {
 	if name != "one" || streamText(t, body)[0] != fakeReply {
 		t.Errorf("certificate %q, %s", name, body)
 	}
-	ts.certificate.every = 0 // look at the files every time
+	ts.certificate.every, ts.certificate.rest = 0, 0 // look at the files every time
 	overwriteCertificate(t, "two", cert, key)
 	if name, _ := ask(); name != "two" {
 		t.Errorf("certificate %q after it was replaced", name)
@@ -80,6 +82,18 @@ func TestTLSNeedsBothFiles(t *testing.T) {
 	for _, c := range []Config{{CertFile: cert}, {KeyFile: key}, {CertFile: key, KeyFile: cert}, {CertFile: cert, KeyFile: cert + ".missing"}} {
 		if _, err := New(c); err == nil {
 			t.Errorf("%+v accepted", c)
+		}
+	}
+}
+
+// Who opens a connection and does not finish the handshake is cut off as one who does not finish a header.
+func TestHandshakeDrip(t *testing.T) {
+	cert, key := writeCertificate(t, "one")
+	ts := startServer(t, &fakeBackend{}, Config{CertFile: cert, KeyFile: key, Limits: Limits{HeaderTimeout: 50 * time.Millisecond}})
+	for name, begin := range map[string]string{"silent": "", "half a hello": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "garbage": "GET / HTTP/1.1\r\n\r\n"} {
+		c := ts.dial().send("%s", begin)
+		if _, err := io.Copy(io.Discard, c.Conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -16,10 +16,11 @@ type tokenizeAnswer struct {
 // tokenize answers POST /tokenize: the ids of a text, or of a conversation as the chat template lays it out; in the words of vLLM, or, for "inputs", of
 // Text Generation Inference.
 func (s *Server) tokenize(c *fasthttp.RequestCtx) error {
-	r, err := s.decode(onTokenize, c.PostBody())
+	r, release, err := holding(func() (*request, error) { return s.decode(onTokenize, c.PostBody()) })
 	if err != nil {
 		return err
 	}
+	defer release()
 	if err := r.encode(); err != nil {
 		return err
 	}
@@ -45,10 +46,11 @@ type detokenizeAnswer struct {
 
 // detokenize answers POST /detokenize. Special tokens are kept, so that it undoes tokenize.
 func (s *Server) detokenize(c *fasthttp.RequestCtx) error {
-	r, err := s.decode(onDetokenize, c.PostBody())
+	r, release, err := holding(func() (*request, error) { return s.decode(onDetokenize, c.PostBody()) })
 	if err != nil {
 		return err
 	}
+	defer release()
 	writeJSON(c, detokenizeAnswer{Prompt: r.model.Tokenizer.Decode(r.tokens, false)})
 	return nil
 }

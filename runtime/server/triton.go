@@ -102,12 +102,12 @@ func (s *Server) tritonGenerate(c *fasthttp.RequestCtx) error { return s.tritonT
 func (s *Server) tritonStream(c *fasthttp.RequestCtx) error { return s.tritonText(c, true) }
 
 func (s *Server) tritonText(c *fasthttp.RequestCtx, stream bool) error {
-	m, err := s.modelOfPath(c)
-	if err != nil {
-		return err
-	}
 	words := &tritonWords{}
 	return s.answer(c, func() (*request, error) {
+		m, err := s.modelOfPath(c)
+		if err != nil {
+			return nil, err
+		}
 		value, err := strictjson.Check(c.PostBody())
 		if err != nil {
 			return nil, invalid("", "invalid_json", "the body is not valid JSON: %v", err)
@@ -156,6 +156,12 @@ func (d *tritonWords) read(r *request, m strictjson.Member, top bool) *apiError 
 			return wrongType(m.Value, "an object")
 		}
 		for _, p := range members {
+			if p.Key == "timeout" {
+				if err := readMicroseconds(r, p.Value); err != nil {
+					return err.of(p.Key)
+				}
+				continue
+			}
 			if err := d.read(r, p, false); err != nil {
 				return err.of(clip(p.Key, maxParam))
 			}
@@ -175,7 +181,7 @@ func (d *tritonWords) text(dst []byte, b *batch, text string) []byte {
 		dst = append(appendQuoted(append(dst, `"id":`...), d.id), ',')
 	}
 	dst = appendQuoted(append(dst, `"model_name":`...), b.req.model.Name)
-	dst = appendQuoted(append(dst, `,"model_version":`...), onlyVersion)
+	dst = appendQuoted(append(dst, `,"model_version":`...), b.req.model.Version)
 	dst = appendQuoted(append(dst, `,"text_output":`...), text)
 	return append(dst, '}')
 }

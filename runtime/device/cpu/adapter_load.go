@@ -10,7 +10,7 @@ import (
 // LoadAdapter implements engine.AdapterModel. The numbers stay in the plan's file.
 func (m *model) LoadAdapter(place int, plan *engine.Plan) error {
 	a := &m.adapters
-	if place < 1 || place >= len(a.loaded) || a.loaded[place] {
+	if place < 1 || place >= len(a.loaded) || a.loaded[place] != nil {
 		return fmt.Errorf("place %d of %d for adapters is taken, or there is none", place, m.settings.MaxAdapters)
 	}
 	pairs, err := plan.AdapterPairs()
@@ -46,7 +46,7 @@ func (m *model) LoadAdapter(place int, plan *engine.Plan) error {
 	for _, put := range found {
 		put()
 	}
-	a.loaded[place] = true
+	a.loaded[place] = plan
 	return nil
 }
 
@@ -61,7 +61,7 @@ func (m *model) UnloadAdapter(place int) {
 			l.places[place] = nil
 		}
 	}
-	a.loaded[place] = false
+	a.loaded[place] = nil
 }
 
 var _ engine.AdapterModel = (*model)(nil)

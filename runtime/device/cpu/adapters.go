@@ -12,7 +12,7 @@ import (
 // A x and meet before the product begins; B is multiplied panel by panel, behind the panels of W. A step without adapters knows nothing of all this.
 type adapters struct {
 	products map[string][]*lowRank // by name of the weight
-	loaded   []bool                // by place; place 0 is that of the model alone
+	loaded   []*engine.Plan        // by place, nil: none; place 0 is that of the model alone
 	runs     [2][]adapterRun       // of the step's tokens, and of its sampled rows
 	ld       int                   // numbers of a row of A x, of as many ranks as a product may have
 	few      [2][]float32          // [parts][fewRows][ld], A x in parts; products take turns
@@ -80,7 +80,7 @@ func (m *model) prepareAdapters() {
 		}
 	}
 	a.ld = int(engine.AdapterPanels(int64(s.AdapterRank*engine.AdapterModules))) * engine.AdapterLanes
-	a.loaded = make([]bool, s.MaxAdapters+1)
+	a.loaded = make([]*engine.Plan, s.MaxAdapters+1)
 	for turn := range a.few {
 		a.few[turn] = make([]float32, parts*fewRows*a.ld)
 		a.many[turn] = make([]float32, max(s.MaxStepTokens, s.MaxRows)*a.ld)
@@ -96,7 +96,7 @@ func (m *model) prepareAdapters() {
 // check refuses places in which no adapter is.
 func (a *adapters) check(step *engine.Step) error {
 	for b, place := range step.Adapters {
-		if place > 0 && !a.loaded[place] {
+		if place > 0 && a.loaded[place] == nil {
 			return fmt.Errorf("sequence %d: no adapter is loaded in place %d", b, place)
 		}
 	}

@@ -45,7 +45,7 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 			m.main = f
 		}
 	}
-	if err := m.load(settings); err != nil {
+	if err := plan.Guard(func() error { return m.load(settings) }); err != nil {
 		m.Close()
 		return nil, err
 	}

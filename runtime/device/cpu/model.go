@@ -80,6 +80,9 @@ func (m *model) Limits() (engine.Settings, int) { return m.settings.Settings, m.
 
 func (m *model) CopyPage(dst, src int32) error { return m.kv.copyPage(dst, src) }
 
+// KeepsState implements engine.StateKeeper.
+func (m *model) KeepsState() bool { return m.main.program.KeepsState() }
+
 // Step runs one forward pass. A fault in a kernel fails the step, not the process.
 func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if m.team == nil {
@@ -127,6 +130,7 @@ func (m *model) run(f *function, step *engine.Step, out []engine.Sampled) error 
 
 // runStep is one worker's part of a step. After a failure the workers still meet at every barrier, so that none waits for ever.
 func (m *model) runStep(worker int) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // which guard takes
 	s, f := &m.state, m.running
 	for _, r := range f.ropes {
 		m.guard(r, worker)
@@ -155,16 +159,22 @@ func (m *model) runStep(worker int) {
 	}
 }
 
-// guard runs one launch and turns a panic into the step's failure.
+// guard runs one launch and turns a panic into the step's failure; one of weights that are not there any more ends the model's service.
 func (m *model) guard(r runner, worker int) {
 	defer func() {
 		if p := recover(); p != nil {
-			err := fmt.Errorf("cpu kernel failed: %v\n%s", p, debug.Stack())
+			err := engine.Fault(p, m.files()...)
+			if err == nil {
+				err = fmt.Errorf("cpu kernel failed: %v\n%s", p, debug.Stack())
+			}
 			m.state.failure.CompareAndSwap(nil, &err)
 		}
 	}()
 	r.run(&m.state, worker)
 }
+
+// files lists the plans whose mapped files launches read.
+func (m *model) files() []*engine.Plan { return append([]*engine.Plan{m.plan}, m.adapters.loaded...) }
 
 var errClosed = errors.New("the model is closed")
 

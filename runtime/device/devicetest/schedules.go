@@ -81,7 +81,7 @@ func Schedules(t *testing.T, device engine.Device, plan *engine.Plan, vocab, con
 	}
 }
 
-// takesGuesses tells whether guesses may be verified: of plans that keep states they may not.
+// takesGuesses tells whether guesses may be verified, and pages shared that are not full: of plans that keep states they may not.
 func takesGuesses(t *testing.T, plan *engine.Plan) bool {
 	t.Helper()
 	program, err := plan.Program(engine.StepFunc, plan.Targets(engine.StepFunc)[0])
@@ -144,7 +144,7 @@ func run(t *testing.T, device engine.Device, plan *engine.Plan, vocab int, reque
 		check(t, model.(engine.AdapterModel).LoadAdapter(i+1, adapter))
 	}
 	limits, _ := model.Limits()
-	s, err := sched.New(sched.Config{Settings: limits, Pages: sc.pages, Vocab: vocab, ChunkTokens: sc.chunk, NoPrefixCache: sc.noPrefix})
+	s, err := sched.New(sched.Config{Settings: limits, Pages: sc.pages, Vocab: vocab, ChunkTokens: sc.chunk, NoPrefixCache: sc.noPrefix, CopyPages: takesGuesses(t, plan)})
 	check(t, err)
 	d := driver{t: t, model: model, s: s, vocab: vocab, got: trace{}, outputs: make([][]int32, len(requests))}
 	if sc.drafts != nil {
@@ -183,7 +183,11 @@ func (d *driver) schedule() *engine.Step {
 	if d.guesses != nil {
 		d.guesses.propose(d.s)
 	}
-	return d.s.Schedule(d.now)
+	st := d.s.Schedule(d.now)
+	for _, c := range d.s.TakeCopies(nil) {
+		check(d.t, d.model.CopyPage(c.To, c.From))
+	}
+	return st
 }
 
 func (d *driver) step() {

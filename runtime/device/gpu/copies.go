@@ -79,4 +79,7 @@ func (m *Model) CopyPage(dst, src int32) error {
 	return m.CopyPages([]engine.PageCopy{{From: src, To: dst}})
 }
 
+// KeepsState implements engine.StateKeeper.
+func (m *Model) KeepsState() bool { return m.program.KeepsState() }
+
 var _ engine.PageCopier = (*Model)(nil)

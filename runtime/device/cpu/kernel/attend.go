@@ -71,6 +71,9 @@ func (a *Attention) end(q *Queries) int {
 
 func (a *Attention) kind() int { return kvKind(a.KV) }
 
+// integers tells whether keys and values are multiplied as integers.
+func (a *Attention) integers() bool { return a.kind() == kvI8 || a.kind() == kvI16 }
+
 // Splits returns the splits [lo, hi) that rows [first, last] of q see.
 func (a *Attention) Splits(q *Queries, first, last int) (lo, hi int) {
 	from, _ := a.visible(q, first)
@@ -167,7 +170,7 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	if a.Rank > 0 {
 		s.turnLatent(sc, &all)
 	}
-	size, limit, byTiles, tilesI8 := a.PartFloats(), maxTile, s.attendsByTiles(a), s.tilesI8(a, last-first)
+	size, limit, byTiles, tilesI8 := a.PartFloats(), vectorRows, s.attendsByTiles(a), s.tilesI8(a, last-first)
 	switch {
 	case byTiles:
 		limit = tileQueries
@@ -207,12 +210,15 @@ func (s *Set) attendRows(sc *attendScratch, t, all *attendTile, part []float32) 
 		s.loadScales(sc, all)
 	}
 	s.weights(sc, t, part)
-	if t.kind() == kvI8 {
-		s.valuesI8(sc, t, part)
+	if t.integers() {
+		s.integerValues(sc, t, part)
 	} else {
 		s.values(sc, t, part)
 	}
 }
+
+// vectorRows is how many rows vectors take in together.
+const vectorRows = 24
 
 // attendTile is up to mostRows rows against one split.
 type attendTile struct {
@@ -284,33 +290,43 @@ func (t *attendTile) block(position, bytes int) (block unsafe.Pointer, panel int
 	return unsafe.Pointer(&t.Pool[at : at+bytes][0]), (position - page*t.PageSize) / panelPositions
 }
 
+// panelsTogether is how many panels stay in the first cache while the tile's rows take them in.
+const panelsTogether = 4
+
 // scores fills sc.scores [rows][SplitLength] for the panels that any row sees.
 func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	k := &s.attend[t.kind()]
 	lo, hi := t.span()
 	from, to := lo/panelPositions, (hi+panelPositions-1)/panelPositions
 	sc.score = scoreArgs{
-		qStride: sc.queryStride, outStride: 4 * SplitLength, panels: &sc.panels[from], lines: t.KPanelBytes() / layout.Align,
+		qStride: sc.queryStride, outStride: 4 * SplitLength, lines: t.KPanelBytes() / layout.Align,
 	}
 	if t.leads { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
 		sc.score.ahead = t.V(0, 0, 0) - t.K(0, 0, 0)
 	}
-	for r, n := 0, 0; r < t.rows; r += n {
-		n = tileRows(t.rows-r, k.scoreTile)
-		sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
-		if t.kind() == kvI8 {
-			sc.score.entry = unsafe.Add(sc.score.q, sc.queryStride-entryBytes)
+	at := to - from // panels that all rows take in before the next ones
+	if t.rows > k.scoreTile {
+		at = panelsTogether
+	}
+	for ; from < to; from += at {
+		sc.score.panels = &sc.panels[from]
+		for r, n := 0, 0; r < t.rows; r += n {
+			n = tileRows(t.rows-r, k.scoreTile)
+			sc.score.q = unsafe.Pointer(&sc.queries[(t.query+r)*sc.queryStride])
+			if t.integers() {
+				sc.score.entry = unsafe.Add(sc.score.q, sc.queryStride-entryBytes)
+			}
+			sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+from*panelPositions])
+			sc.score.count = min(at, to-from)
+			k.score[n](&sc.score)
 		}
-		sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+from*panelPositions])
-		sc.score.count = to - from
-		k.score[n](&sc.score)
 	}
 }
 
 // weights turns scores into softmax weights, and stores largest score and sum of weights in the parts. Weights of codes are then multiplied with
 // the scales of values.
 func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
-	softmax := s.attend[t.kind()].softmax
+	softmax, words := s.attend[t.kind()].softmax, t.kind() == kvI16
 	for i := range t.rows {
 		lo, hi := t.visible(i)
 		row, scale := sc.scores[i*SplitLength:], t.Scale
@@ -319,6 +335,11 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 			scale = 1
 		}
 		out := part[i*t.PartFloats():]
+		if words {
+			w := &sc.words[i]
+			out[0], out[1], w.largest, w.total = s.attend[kvI16].weigh(&row[0], &sc.valueScales[0], lo, hi, scale)
+			continue
+		}
 		out[0], out[1] = softmax(sc.weight(t.kind(), i), &row[0], lo, hi, scale)
 		if t.Scaled() {
 			s.row.mul(&row[lo], &row[lo], &sc.valueScales[lo], hi-lo)

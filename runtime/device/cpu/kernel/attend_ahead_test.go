@@ -39,7 +39,7 @@ func TestAttentionAheadIsAttention(t *testing.T) {
 		switch s.DType {
 		case dtype.BF16:
 			bound = 0.08
-		case dtype.I8:
+		case dtype.I8, dtype.I16:
 			bound = 8e-4
 		}
 		for p := from; p < to; p++ {

@@ -14,6 +14,7 @@ const (
 	kvF16
 	kvE4M3
 	kvI8
+	kvI16
 	kvKinds
 )
 
@@ -77,14 +78,19 @@ type (
 type attendKernels struct {
 	// scoreTile and valueTile are the most rows of a kernel: score[r] takes r rows.
 	scoreTile, valueTile int
+	// valueColumns is how many bytes of a row of sums a value kernel has registers for, of integers.
+	valueColumns int
 
 	score  [maxTile + 1]scoreFunc
-	narrow [maxValueTile + 1]valueFunc   // 16 channels
-	wide   [maxValueTile + 1]valueFunc   // valueWide channels
-	values [maxValueTile + 1]valueI8Func // all channels, of i8, which has no others
+	narrow [maxValueTile + 1]valueFunc        // 16 channels
+	wide   [maxValueTile + 1]valueFunc        // valueWide channels
+	values [maxValueTile + 1]integerValueFunc // all channels, of integers, which have no others
 	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(fma(s[i], scale, -most)), most being the largest s[i] times scale, scale above 0.
 	// It sums what it stores in 16 lanes by position and folds them. It stores zeros around [lo, hi), up to multiples of 16, and may overwrite s.
 	softmax func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
+	// weigh is softmax for weights that become words: it multiplies them with by, in place, and returns the largest product and what products add up to
+	// as well. Of i16.
+	weigh func(s, by *float32, lo, hi int, scale float32) (most, sum, largest, total float32)
 	// storeKey stores a key at its lane of a panel. Where channels come in pairs, an odd last one is paired with zero. Of f32 and bf16.
 	storeKey storeFunc
 	// storeValue stores a value at an even (0) and an odd (1) position. Where positions come in pairs, the even one zeroes the odd one.
@@ -121,16 +127,23 @@ func attendReference(rules rounding) (kinds [kvKinds]attendKernels) {
 	}
 	for kind := range kinds {
 		k := &kinds[kind]
-		k.scoreTile, k.valueTile = maxTile, maxValueTile
+		k.scoreTile, k.valueTile, k.valueColumns = maxTile, maxValueTile, 4*panelPositions
 		for rows := 1; rows <= maxTile; rows++ {
 			k.score[rows] = refScore(rows, kvLaneBytes[kind], kind == kvE4M3, dots[kind])
-			if kind == kvI8 {
+			switch kind {
+			case kvI8:
 				k.score[rows] = refScoreI8(rows)
+			case kvI16:
+				k.score[rows] = refScoreI16(rows)
 			}
 		}
 		for rows := 1; rows <= maxValueTile; rows++ {
-			if kind == kvI8 {
+			switch kind {
+			case kvI8:
 				k.values[rows] = refValueI8(rows)
+				continue
+			case kvI16:
+				k.values[rows] = refValueI16(rows)
 				continue
 			}
 			k.narrow[rows] = refValue(rows, panelPositions, kvLaneBytes[kind], dots[kind])
@@ -140,7 +153,7 @@ func attendReference(rules rounding) (kinds [kvKinds]attendKernels) {
 			*(*float32)(p) = v
 			return v
 		})
-		k.widen = widenScales
+		k.widen, k.weigh = widenScales, refWeigh
 	}
 	kinds[kvF32].storeKey, kinds[kvF32].storeValue = storeKeyF32, [2]storeFunc{storeValueF32, storeValueF32}
 	kinds[kvBF16].storeKey, kinds[kvBF16].storeValue = rules.storeKey, [2]storeFunc{rules.storeEven, rules.storeOdd}
@@ -149,12 +162,12 @@ func attendReference(rules rounding) (kinds [kvKinds]attendKernels) {
 		*(*uint16)(p) = h
 		return dtype.BF16ToF32(h)
 	})
-	kinds[kvF16].convert, kinds[kvE4M3].convert, kinds[kvI8].convert = convertF16, convertE4M3, convertI8
+	kinds[kvF16].convert, kinds[kvE4M3].convert, kinds[kvI8].convert, kinds[kvI16].convert = convertF16, convertE4M3, convertI8, convertI16
 	return kinds
 }
 
 // kvLaneBytes is the size of a lane of each kind.
-var kvLaneBytes = [kvKinds]int{kvF32: 4, kvBF16: 4, kvF16: 2, kvE4M3: 1, kvI8: 4}
+var kvLaneBytes = [kvKinds]int{kvF32: 4, kvBF16: 4, kvF16: 2, kvE4M3: 1, kvI8: 4, kvI16: 4}
 
 func refScore(rows, lane int, scaled bool, dot dotFunc) func(a *scoreArgs) {
 	return func(a *scoreArgs) {

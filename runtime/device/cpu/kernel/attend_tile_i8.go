@@ -95,13 +95,13 @@ func (s *Set) tileValues(sc *attendScratch, t *attendTile, lo, hi int, part []fl
 	lo, hi = lo&^(tileBlockI8-1), (hi+tileBlockI8-1)&^(tileBlockI8-1)
 	chunks, size := (hi-lo)/tileBlockI8, t.PartFloats()
 	for i := range t.rows {
-		s.tileI8.pack(unsafe.Pointer(&tiles.packed[i*tileBlockI8]), unsafe.Pointer(&sc.digits[i*digitStride+digitsI8*lo]), chunks, tilesBytesI8)
+		s.tileI8.pack(unsafe.Pointer(&tiles.packed[i*tileBlockI8]), unsafe.Pointer(&sc.integers[i*integerStride+digitsI8*lo]), chunks, tilesBytesI8)
 	}
 	tiles.value = tileValueI8Args{
 		p: unsafe.Pointer(&tiles.packed[0]), v: unsafe.Pointer(&tiles.values[lo/4*t.VRowBytes()]), vStride: t.VRowBytes(),
 		chunks: chunks, blocks: t.DimV() / (2 * panelPositions),
 		out: unsafe.Pointer(&part[partHead]), outStride: 4 * size,
-		entry: unsafe.Pointer(&sc.digits[SplitLength*digitsI8]), entryStride: digitStride, rows: t.rows, sums: unsafe.Pointer(&tiles.sums[0]),
+		entry: unsafe.Pointer(&sc.integers[SplitLength*digitsI8]), entryStride: integerStride, rows: t.rows, sums: unsafe.Pointer(&tiles.sums[0]),
 	}
 	s.tileI8.values(&tiles.value)
 }

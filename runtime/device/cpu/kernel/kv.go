@@ -49,25 +49,27 @@ func (k *attendKernels) padKey(c layout.KV, key unsafe.Pointer) {
 // storeScale stores the scale that makes a format's largest number of the row's largest magnitude, and returns what numbers are multiplied
 // with to become codes: 0 where the scale is.
 func (s *Set) storeScale(dst *uint16, c layout.KV, row []float32) (inverse float32) {
-	most := float32(mostI8)
-	if c.DType == dtype.F8E4M3 {
-		most = dtype.E4M3Max
+	kind := kvKind(c)
+	*dst = dtype.F32ToF16(s.row.maxAbs(&row[0], len(row)) / kvMost[kind])
+	scale := dtype.F16ToF32(*dst)
+	switch {
+	case scale == 0:
+		return 0
+	case kind == kvI16:
+		return 1 / wordUnit / scale
 	}
-	*dst = dtype.F32ToF16(s.row.maxAbs(&row[0], len(row)) / most)
-	if scale := dtype.F16ToF32(*dst); scale != 0 {
-		return 1 / scale
-	}
-	return 0
+	return 1 / scale
 }
 
 // spread stores a row as elements of size bytes and zeros up to width elements: run of them lie side by side, the next ones distance bytes behind the first.
 func (k *attendKernels) spread(dst unsafe.Pointer, row []float32, inverse float32, width, size, run, distance int) {
 	const part = 64 // elements at a time
 	var elements [2 * part]byte
+	from := unsafe.Pointer(&elements[0])
 	for d := 0; d < width; d += part {
 		n := min(part, width-d)
 		if used := min(n, len(row)-d); used > 0 {
-			k.convert(unsafe.Pointer(&elements[0]), &row[d], used, inverse)
+			k.convert(from, &row[d], used, inverse)
 			clear(elements[used*size:])
 		} else {
 			clear(elements[:])
@@ -76,9 +78,9 @@ func (k *attendKernels) spread(dst unsafe.Pointer, row []float32, inverse float3
 		switch {
 		case distance == size:
 			copy(unsafe.Slice((*byte)(to), n*size), elements[:])
-		case run == 4:
-			for i := range n / 4 {
-				*at[[4]byte](to, i*distance) = [4]byte(elements[4*i:])
+		case run > 1: // they fill a lane of 4 bytes
+			for i := range n / run {
+				*at[uint32](to, i*distance) = *at[uint32](from, 4*i)
 			}
 		case size == 1:
 			for i, code := range elements[:n] {
@@ -86,7 +88,7 @@ func (k *attendKernels) spread(dst unsafe.Pointer, row []float32, inverse float3
 			}
 		default:
 			for i := range n {
-				*at[[2]byte](to, i*distance) = [2]byte(elements[2*i:])
+				*at[uint16](to, i*distance) = *at[uint16](from, 2*i)
 			}
 		}
 	}
@@ -115,10 +117,11 @@ var kvLevels = [kvKinds]func(at unsafe.Pointer) float32{
 	kvF16:  func(at unsafe.Pointer) float32 { return dtype.F16ToF32(*(*uint16)(at)) },
 	kvE4M3: func(at unsafe.Pointer) float32 { return dtype.E4M3ToF32(*(*uint8)(at)) },
 	kvI8:   func(at unsafe.Pointer) float32 { return float32(*(*uint8)(at)) - zeroI8 },
+	kvI16:  func(at unsafe.Pointer) float32 { return float32(*(*int16)(at)) * wordUnit },
 }
 
 // kvKinds by element type.
-var kindOfKV = [256]uint8{dtype.F32: kvF32, dtype.BF16: kvBF16, dtype.F16: kvF16, dtype.F8E4M3: kvE4M3, dtype.I8: kvI8}
+var kindOfKV = [256]uint8{dtype.F32: kvF32, dtype.BF16: kvBF16, dtype.F16: kvF16, dtype.F8E4M3: kvE4M3, dtype.I8: kvI8, dtype.I16: kvI16}
 
 func kvKind(c layout.KV) int { return int(kindOfKV[c.DType]) }
 
@@ -128,6 +131,16 @@ const (
 	leastI8 = -128
 	zeroI8  = 128
 )
+
+// Codes of i16 are numbers with 13 bits behind the point, times a scale a little above the largest magnitude.
+const (
+	wordUnit    = 1.0 / (1 << 13)
+	mostI16     = 1<<13 - 1
+	mostI16Part = 0.9992 // the largest magnitude in units of the scale, so that rounding the scale to f16 leaves room for it
+)
+
+// kvMost is what the largest magnitude of a row stands for in codes of scale one.
+var kvMost = [kvKinds]float32{kvE4M3: dtype.E4M3Max, kvI8: mostI8, kvI16: mostI16Part}
 
 // smallE4M3 is what kernels' levels of e4m3 are too small by: a code's bits are those of a number of f16, whose exponents have another bias.
 // Queries and the scales of values make up for it.
@@ -157,6 +170,16 @@ func convertI8(dst unsafe.Pointer, x *float32, n int, inverse float32) {
 			code = 0
 		}
 		*at[uint8](dst, i) = uint8(min(max(code, leastI8), mostI8) + zeroI8)
+	}
+}
+
+func convertI16(dst unsafe.Pointer, x *float32, n int, inverse float32) {
+	for i, v := range unsafe.Slice(x, n) {
+		code := float32(v * inverse)
+		if !(code > -mostI16) {
+			code = -mostI16
+		}
+		*at[int16](dst, 2*i) = int16(math.RoundToEven(float64(min(code, mostI16))))
 	}
 }
 

@@ -42,7 +42,7 @@ type turnFunc func(dst, panel unsafe.Pointer, channels, vRow int)
 
 // refTurns are by kind of cache.
 var refTurns = [kvKinds]turnFunc{
-	kvF32: turnPlain[uint32], kvF16: turnPlain[uint16], kvE4M3: turnPlain[uint8], kvBF16: turnPairs, kvI8: turnQuads,
+	kvF32: turnPlain[uint32], kvF16: turnPlain[uint16], kvE4M3: turnPlain[uint8], kvBF16: turnPairs, kvI8: turnQuads, kvI16: turnPairs,
 }
 
 // turnBlock is how many channels an assembly function turns at a time.
@@ -51,7 +51,7 @@ const turnBlock = 16
 // turnBlocks turns whole blocks by a function of its own, and what is left as the reference does.
 func turnBlocks(kind int, turn func(dst, panel unsafe.Pointer, blocks, vRow int)) turnFunc {
 	element := 1
-	if kind == kvBF16 {
+	if kind == kvBF16 || kind == kvI16 {
 		element = 2
 	}
 	return func(dst, panel unsafe.Pointer, channels, vRow int) {

@@ -15,6 +15,10 @@ type rowKernels struct {
 	gateCubic        func(dst, x *float32, n int, a, b float32) // dst = x / (1 + e^(x*(a + b*x*x)))
 	// sum adds up in 64 lanes as sumSquares does.
 	sum func(x *float32, n int) float32
+	// sumAbs adds up magnitudes as sum does.
+	sumAbs func(x *float32, n int) float32
+	// toWords stores x*inverse, rounded, ties to even, and saturated, of NaN the least word.
+	toWords func(dst *int16, x *float32, n int, inverse float32)
 	// sumSquares adds up in 64 lanes (element i in lane i%64), then halves the lanes pairwise.
 	sumSquares func(x *float32, n int) float32
 	// addSumSquares also stores sum = x + delta, whose squares it adds up.
@@ -52,6 +56,8 @@ func rowReference(rules rounding) rowKernels {
 		gelu:           mapped(gelu32),
 		gateCubic:      refGateCubic,
 		sum:            refSum,
+		sumAbs:         refSumAbs,
+		toWords:        refToWords,
 		sumSquares:     refSumSquares,
 		addSumSquares:  refAddSumSquares,
 		scaleMul:       refScaleMul,
@@ -111,6 +117,25 @@ func refSum(x *float32, n int) float32 {
 		lanes[i%squareLanes] += v
 	}
 	return foldLanes(lanes[:])
+}
+
+func refSumAbs(x *float32, n int) float32 {
+	var lanes [squareLanes]float32
+	for i, v := range unsafe.Slice(x, n) {
+		lanes[i%squareLanes] += math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
+	}
+	return foldLanes(lanes[:])
+}
+
+func refToWords(dst *int16, x *float32, n int, inverse float32) {
+	d := unsafe.Slice(dst, n)
+	for i, v := range unsafe.Slice(x, n) {
+		code := math.RoundToEven(float64(float32(v * inverse)))
+		if !(code < math.MaxInt32) { // what the instruction makes of NaN and of what is too large
+			code = math.MinInt32
+		}
+		d[i] = int16(min(max(code, math.MinInt16), math.MaxInt16))
+	}
 }
 
 func refSumSquares(x *float32, n int) float32 {

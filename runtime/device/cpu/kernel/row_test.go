@@ -63,6 +63,14 @@ var rowCases = []struct {
 		copy(dst, a)
 		s.Rope(RopeInterleaved, dst, len(dst), b[:len(dst)/2], c[:len(dst)/2])
 	}},
+	{"magnitudes", func(s *Set, dst, a, _, _ []float32) { dst[0] = s.row.sumAbs(&a[0], len(a)) }},
+	{"words", func(s *Set, dst, a, b, _ []float32) {
+		words := make([]int16, len(dst))
+		s.row.toWords(&words[0], &a[0], len(a), 1000*b[0])
+		for i, w := range words {
+			dst[i] = float32(w)
+		}
+	}},
 	{"bf16 and back", func(s *Set, dst, a, _, _ []float32) {
 		h := make([]uint16, len(dst))
 		s.ToBF16(h, a)

@@ -50,24 +50,25 @@ const attendRows = 8 * maxTile
 
 // attendScratch holds one worker's state of attention.
 type attendScratch struct {
-	score       scoreArgs
-	value       valueArgs
-	valueI8     valueI8Args
-	tiles       tileI8Scratch
-	panels      [SplitLength / panelPositions]scorePanel
-	runs        [SplitLength / panelPositions]valueRun
-	tilesBF16   tileAttendScratch
-	factors     []float32 // [2, mostRows]
-	scores      []float32 // [mostRows, SplitLength]
-	probs       []uint16  // [mostRows, SplitLength], where weights are rounded
-	valueScales []float32 // [SplitLength], of codes
-	digits      []byte    // [mostRows] rows of the digits of SplitLength weights and their entry, for i8
-	queries     []byte    // [attendRows] rows of bf16 for a cache of bf16, of digits and their entry for i8, else of f32, padded with zeros
-	queryStride int
-	pair        []uint32  // [DimV]
-	query       []float32 // [Dim], put together of its parts
-	latent      []byte    // the values of a split, of a latent cache
-	part, state []float32 // [attendRows] parts
+	score        scoreArgs
+	value        valueArgs
+	integerValue integerValueArgs
+	tiles        tileI8Scratch
+	panels       [SplitLength / panelPositions]scorePanel
+	runs         [SplitLength / panelPositions]valueRun
+	tilesBF16    tileAttendScratch
+	factors      []float32 // [2, mostRows]
+	scores       []float32 // [mostRows, SplitLength]
+	probs        []uint16  // [mostRows, SplitLength], where weights are rounded
+	valueScales  []float32 // [SplitLength], of codes
+	words        [mostRows]wordRange
+	integers     []byte // [mostRows] rows of SplitLength weights as integers and their entry
+	queries      []byte // [attendRows] rows of bf16 for a cache of bf16, of integers and their entry for i8 and i16, else of f32, padded with zeros
+	queryStride  int
+	pair         []uint32  // [DimV]
+	query        []float32 // [Dim], put together of its parts
+	latent       []byte    // the values of a split, of a latent cache
+	part, state  []float32 // [attendRows] parts
 }
 
 func newAttendScratch(dim int) attendScratch {
@@ -77,7 +78,7 @@ func newAttendScratch(dim int) attendScratch {
 		scores:      aligned[float32](mostRows * SplitLength),
 		probs:       aligned[uint16](mostRows * SplitLength),
 		valueScales: aligned[float32](SplitLength),
-		digits:      aligned[byte](mostRows * digitStride),
+		integers:    aligned[byte](mostRows * integerStride),
 		queries:     aligned[byte](attendRows * (4*widest.DimV() + entryBytes)),
 		factors:     aligned[float32](2 * mostRows),
 		pair:        aligned[uint32](widest.DimV()),
@@ -119,15 +120,15 @@ func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) 
 	case kvBF16:
 		size = 2
 		sc.queryStride = a.DimK() * size
-	case kvI8:
-		sc.queryStride = (a.Dim+panelPositions-1)&^(panelPositions-1)*digitsI8 + entryBytes
+	case kvI8, kvI16:
+		sc.queryStride = (a.Dim+panelPositions-1)&^(panelPositions-1)*integerBytes + entryBytes
 	}
 	for i := range n {
 		x := sc.queryRow(a, q, head, r+i)
 		row := sc.queries[i*sc.queryStride : (i+1)*sc.queryStride]
 		switch a.kind() {
-		case kvI8:
-			s.digitRow(row, x, sc.queryStride-entryBytes)
+		case kvI8, kvI16:
+			s.integerRow(a.kind(), row, x, sc.queryStride-entryBytes)
 			continue
 		case kvBF16:
 			s.row.toBF16((*uint16)(unsafe.Pointer(&row[0])), &x[0], a.Dim)

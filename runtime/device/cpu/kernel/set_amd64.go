@@ -36,13 +36,14 @@ func archSets() []*Set {
 	v4.row, v4.fold, v4.attend = rowKernelsAVX512, foldKernelsAVX512, attendKernelsAVX512
 	v4.state = stateKernelsAVX512
 	v4.turn[kvBF16], v4.turn[kvI8] = turnBlocks(kvBF16, turnBF16AVX512), turnBlocks(kvI8, turnI8AVX512)
+	v4.turn[kvI16] = turnBlocks(kvI16, turnBF16AVX512)
 	v4.replaceLinear(&linearKernelsAVX512)
 	v4.wide = widenings{}
 	v4.open = openKernelsAVX512
 
 	vnni := v4
 	vnni.Name, vnni.needs = "x86-64-v4-vnni", featuresVNNI
-	vnni.attend[kvI8] = attendKernelsVNNI[kvI8]
+	vnni.attend[kvI8], vnni.attend[kvI16] = attendKernelsVNNI[kvI8], attendKernelsVNNI[kvI16]
 	vnni.nested, vnni.nestedSums = expandNestedVNNI, false
 	vnni.replaceLinear(&linearKernelsVNNI)
 	vnni.wide = wideVNNI(&vnni)

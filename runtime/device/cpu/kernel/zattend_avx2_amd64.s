@@ -45,6 +45,42 @@ DATA e4m3Small<>+16(SB)/8, $0x3c7fffff3c7fffff
 DATA e4m3Small<>+24(SB)/8, $0x3c7fffff3c7fffff
 GLOBL e4m3Small<>(SB), RODATA|NOPTR, $32
 
+DATA exp2Low<>+0(SB)/8, $0xc2fa0000c2fa0000
+DATA exp2Low<>+8(SB)/8, $0xc2fa0000c2fa0000
+DATA exp2Low<>+16(SB)/8, $0xc2fa0000c2fa0000
+DATA exp2Low<>+24(SB)/8, $0xc2fa0000c2fa0000
+GLOBL exp2Low<>(SB), RODATA|NOPTR, $32
+
+DATA exp2P0<>+0(SB)/8, $0x3f7ffff43f7ffff4
+DATA exp2P0<>+8(SB)/8, $0x3f7ffff43f7ffff4
+DATA exp2P0<>+16(SB)/8, $0x3f7ffff43f7ffff4
+DATA exp2P0<>+24(SB)/8, $0x3f7ffff43f7ffff4
+GLOBL exp2P0<>(SB), RODATA|NOPTR, $32
+
+DATA exp2P1<>+0(SB)/8, $0x3f31706e3f31706e
+DATA exp2P1<>+8(SB)/8, $0x3f31706e3f31706e
+DATA exp2P1<>+16(SB)/8, $0x3f31706e3f31706e
+DATA exp2P1<>+24(SB)/8, $0x3f31706e3f31706e
+GLOBL exp2P1<>(SB), RODATA|NOPTR, $32
+
+DATA exp2P2<>+0(SB)/8, $0x3e76036d3e76036d
+DATA exp2P2<>+8(SB)/8, $0x3e76036d3e76036d
+DATA exp2P2<>+16(SB)/8, $0x3e76036d3e76036d
+DATA exp2P2<>+24(SB)/8, $0x3e76036d3e76036d
+GLOBL exp2P2<>(SB), RODATA|NOPTR, $32
+
+DATA exp2P3<>+0(SB)/8, $0x3d650a203d650a20
+DATA exp2P3<>+8(SB)/8, $0x3d650a203d650a20
+DATA exp2P3<>+16(SB)/8, $0x3d650a203d650a20
+DATA exp2P3<>+24(SB)/8, $0x3d650a203d650a20
+GLOBL exp2P3<>(SB), RODATA|NOPTR, $32
+
+DATA exp2P4<>+0(SB)/8, $0x3c1ccbeb3c1ccbeb
+DATA exp2P4<>+8(SB)/8, $0x3c1ccbeb3c1ccbeb
+DATA exp2P4<>+16(SB)/8, $0x3c1ccbeb3c1ccbeb
+DATA exp2P4<>+24(SB)/8, $0x3c1ccbeb3c1ccbeb
+GLOBL exp2P4<>(SB), RODATA|NOPTR, $32
+
 DATA expLow<>+0(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+8(SB)/8, $0xc2aeac4fc2aeac4f
 DATA expLow<>+16(SB)/8, $0xc2aeac4fc2aeac4f
@@ -93,6 +129,12 @@ DATA infinity<>+16(SB)/8, $0x7f8000007f800000
 DATA infinity<>+24(SB)/8, $0x7f8000007f800000
 GLOBL infinity<>(SB), RODATA|NOPTR, $32
 
+DATA leastI16<>+0(SB)/8, $0xc5fff800c5fff800
+DATA leastI16<>+8(SB)/8, $0xc5fff800c5fff800
+DATA leastI16<>+16(SB)/8, $0xc5fff800c5fff800
+DATA leastI16<>+24(SB)/8, $0xc5fff800c5fff800
+GLOBL leastI16<>(SB), RODATA|NOPTR, $32
+
 DATA leastI8<>+0(SB)/8, $0xc3000000c3000000
 DATA leastI8<>+8(SB)/8, $0xc3000000c3000000
 DATA leastI8<>+16(SB)/8, $0xc3000000c3000000
@@ -122,6 +164,12 @@ DATA minusInf<>+8(SB)/8, $0xff800000ff800000
 DATA minusInf<>+16(SB)/8, $0xff800000ff800000
 DATA minusInf<>+24(SB)/8, $0xff800000ff800000
 GLOBL minusInf<>(SB), RODATA|NOPTR, $32
+
+DATA mostI16<>+0(SB)/8, $0x45fff80045fff800
+DATA mostI16<>+8(SB)/8, $0x45fff80045fff800
+DATA mostI16<>+16(SB)/8, $0x45fff80045fff800
+DATA mostI16<>+24(SB)/8, $0x45fff80045fff800
+GLOBL mostI16<>(SB), RODATA|NOPTR, $32
 
 DATA oddHalves<>+0(SB)/8, $0xffff0000ffff0000
 DATA oddHalves<>+8(SB)/8, $0xffff0000ffff0000
@@ -8537,23 +8585,23 @@ few2:
 	VZEROUPPER
 	RET
 
-// func valueI8x1AVX2(a *valueI8Args) 
+// func valueI8x1AVX2(a *integerValueArgs) 
 TEXT ·valueI8x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 64(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
 	VPXOR Y3, Y3, Y3
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -8594,8 +8642,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Y4
 	VCVTDQ2PS Y0, Y0
@@ -8608,20 +8656,20 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y3, Y1
 	VMULPS Y4, Y1, Y1
 	VMOVUPS Y1, 32(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $64, R11
 	JMP channels1
 few4:
 channels5:
 	LEAQ 32(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few8
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel6:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -8651,8 +8699,8 @@ quads7:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel6
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Y2
 	VCVTDQ2PS Y0, Y0
@@ -8660,7 +8708,7 @@ quads7:
 	VFMADD231PS restStep<>(SB), Y1, Y0
 	VMULPS Y2, Y0, Y0
 	VMOVUPS Y0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $32, R11
 	JMP channels5
@@ -8668,15 +8716,15 @@ few8:
 	VZEROUPPER
 	RET
 
-// func valueI8x2AVX2(a *valueI8Args) 
+// func valueI8x2AVX2(a *integerValueArgs) 
 TEXT ·valueI8x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 64(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -8686,9 +8734,9 @@ channels1:
 	VPXOR Y5, Y5, Y5
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -8747,8 +8795,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Y8
 	VCVTDQ2PS Y0, Y0
@@ -8761,7 +8809,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y5, Y1
 	VMULPS Y8, Y1, Y1
 	VMOVUPS Y1, 32(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y8
 	VCVTDQ2PS Y2, Y2
@@ -8774,22 +8822,22 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y7, Y3
 	VMULPS Y8, Y3, Y3
 	VMOVUPS Y3, 32(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $64, R11
 	JMP channels1
 few4:
 channels5:
 	LEAQ 32(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few8
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
 	VPXOR Y3, Y3, Y3
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel6:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -8829,8 +8877,8 @@ quads7:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel6
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Y4
 	VCVTDQ2PS Y0, Y0
@@ -8838,7 +8886,7 @@ quads7:
 	VFMADD231PS restStep<>(SB), Y2, Y0
 	VMULPS Y4, Y0, Y0
 	VMOVUPS Y0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y4
 	VCVTDQ2PS Y1, Y1
@@ -8846,7 +8894,7 @@ quads7:
 	VFMADD231PS restStep<>(SB), Y3, Y1
 	VMULPS Y4, Y1, Y1
 	VMOVUPS Y1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $32, R11
 	JMP channels5
@@ -8854,15 +8902,15 @@ few8:
 	VZEROUPPER
 	RET
 
-// func valueI8x3AVX2(a *valueI8Args) 
+// func valueI8x3AVX2(a *integerValueArgs) 
 TEXT ·valueI8x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 32(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -8870,9 +8918,9 @@ channels1:
 	VPXOR Y3, Y3, Y3
 	VPXOR Y4, Y4, Y4
 	VPXOR Y5, Y5, Y5
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -8922,8 +8970,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Y6
 	VCVTDQ2PS Y0, Y0
@@ -8931,7 +8979,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y3, Y0
 	VMULPS Y6, Y0, Y0
 	VMOVUPS Y0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y6
 	VCVTDQ2PS Y1, Y1
@@ -8939,7 +8987,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y4, Y1
 	VMULPS Y6, Y1, Y1
 	VMOVUPS Y1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y6
 	VCVTDQ2PS Y2, Y2
@@ -8947,7 +8995,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y5, Y2
 	VMULPS Y6, Y2, Y2
 	VMOVUPS Y2, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $32, R11
 	JMP channels1
@@ -8955,16 +9003,16 @@ few4:
 	VZEROUPPER
 	RET
 
-// func valueI8x4AVX2(a *valueI8Args) 
+// func valueI8x4AVX2(a *integerValueArgs) 
 TEXT ·valueI8x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ integerValueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 32(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -8974,9 +9022,9 @@ channels1:
 	VPXOR Y5, Y5, Y5
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -9036,8 +9084,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Y8
 	VCVTDQ2PS Y0, Y0
@@ -9045,7 +9093,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y4, Y0
 	VMULPS Y8, Y0, Y0
 	VMOVUPS Y0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y8
 	VCVTDQ2PS Y1, Y1
@@ -9053,7 +9101,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y5, Y1
 	VMULPS Y8, Y1, Y1
 	VMOVUPS Y1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y8
 	VCVTDQ2PS Y2, Y2
@@ -9061,7 +9109,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y6, Y2
 	VMULPS Y8, Y2, Y2
 	VMOVUPS Y2, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y8
 	VCVTDQ2PS Y3, Y3
@@ -9069,7 +9117,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y7, Y3
 	VMULPS Y8, Y3, Y3
 	VMOVUPS Y3, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $32, R11
 	JMP channels1
@@ -9077,16 +9125,16 @@ few4:
 	VZEROUPPER
 	RET
 
-// func valueI8x5AVX2(a *valueI8Args) 
+// func valueI8x5AVX2(a *integerValueArgs) 
 TEXT ·valueI8x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ integerValueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 32(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -9098,9 +9146,9 @@ channels1:
 	VPXOR Y7, Y7, Y7
 	VPXOR Y8, Y8, Y8
 	VPXOR Y9, Y9, Y9
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -9170,8 +9218,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Y10
 	VCVTDQ2PS Y0, Y0
@@ -9179,7 +9227,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y5, Y0
 	VMULPS Y10, Y0, Y0
 	VMOVUPS Y0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y10
 	VCVTDQ2PS Y1, Y1
@@ -9187,7 +9235,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y6, Y1
 	VMULPS Y10, Y1, Y1
 	VMOVUPS Y1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y10
 	VCVTDQ2PS Y2, Y2
@@ -9195,7 +9243,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y7, Y2
 	VMULPS Y10, Y2, Y2
 	VMOVUPS Y2, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y10
 	VCVTDQ2PS Y3, Y3
@@ -9203,7 +9251,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y8, Y3
 	VMULPS Y10, Y3, Y3
 	VMOVUPS Y3, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y10
 	VCVTDQ2PS Y4, Y4
@@ -9211,7 +9259,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y9, Y4
 	VMULPS Y10, Y4, Y4
 	VMOVUPS Y4, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $32, R11
 	JMP channels1
@@ -9219,17 +9267,17 @@ few4:
 	VZEROUPPER
 	RET
 
-// func valueI8x6AVX2(a *valueI8Args) 
+// func valueI8x6AVX2(a *integerValueArgs) 
 TEXT ·valueI8x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ integerValueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 32(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -9243,9 +9291,9 @@ channels1:
 	VPXOR Y9, Y9, Y9
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -9325,8 +9373,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Y12
 	VCVTDQ2PS Y0, Y0
@@ -9334,7 +9382,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y6, Y0
 	VMULPS Y12, Y0, Y0
 	VMOVUPS Y0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y12
 	VCVTDQ2PS Y1, Y1
@@ -9342,7 +9390,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y7, Y1
 	VMULPS Y12, Y1, Y1
 	VMOVUPS Y1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y12
 	VCVTDQ2PS Y2, Y2
@@ -9350,7 +9398,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y8, Y2
 	VMULPS Y12, Y2, Y2
 	VMOVUPS Y2, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y12
 	VCVTDQ2PS Y3, Y3
@@ -9358,7 +9406,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y9, Y3
 	VMULPS Y12, Y3, Y3
 	VMOVUPS Y3, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y12
 	VCVTDQ2PS Y4, Y4
@@ -9366,7 +9414,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y10, Y4
 	VMULPS Y12, Y4, Y4
 	VMOVUPS Y4, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Y12
 	VCVTDQ2PS Y5, Y5
@@ -9374,7 +9422,7 @@ quads3:
 	VFMADD231PS restStep<>(SB), Y11, Y5
 	VMULPS Y12, Y5, Y5
 	VMOVUPS Y5, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $32, R11
 	JMP channels1
@@ -9449,5 +9497,2831 @@ scales1:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JGT scales1
+	VZEROUPPER
+	RET
+
+// func scoreI16x1AVX2(a *scoreArgs) 
+TEXT ·scoreI16x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VMOVDQU (CX), Y6
+	VMOVDQU 32(CX), Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y4
+	VBROADCASTSS (AX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y5, Y0, Y0
+	VCVTPH2PS 16(DX), Y4
+	VBROADCASTSS (AX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y5, Y1, Y1
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y4
+	VBROADCASTSS (AX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y5, Y2, Y2
+	VCVTPH2PS 16(DX), Y4
+	VBROADCASTSS (AX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y5, Y3, Y3
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y2
+	VMOVDQU 32(SI), Y3
+	VPBROADCASTD (DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y2
+	VBROADCASTSS (AX), Y3
+	VMULPS Y2, Y3, Y3
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y3, Y0, Y0
+	VCVTPH2PS 16(DX), Y2
+	VBROADCASTSS (AX), Y3
+	VMULPS Y2, Y3, Y3
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y3, Y1, Y1
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x2AVX2(a *scoreArgs) 
+TEXT ·scoreI16x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VMOVDQU (CX), Y10
+	VMOVDQU 32(CX), Y11
+	VPBROADCASTD (DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y8
+	VBROADCASTSS (AX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y9, Y0, Y0
+	VBROADCASTSS (AX)(R8*1), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y9, Y4, Y4
+	VCVTPH2PS 16(DX), Y8
+	VBROADCASTSS (AX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y9, Y1, Y1
+	VBROADCASTSS (AX)(R8*1), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y9, Y5, Y5
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y8
+	VBROADCASTSS (AX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y9, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y6, Y6
+	VMULPS Y9, Y6, Y6
+	VCVTPH2PS 16(DX), Y8
+	VBROADCASTSS (AX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y9, Y3, Y3
+	VBROADCASTSS (AX)(R8*1), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y7, Y7
+	VMULPS Y9, Y7, Y7
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS Y6, 64(DX)
+	VMOVUPS Y7, 96(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VPBROADCASTD (DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y4
+	VBROADCASTSS (AX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y5, Y0, Y0
+	VBROADCASTSS (AX)(R8*1), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y5, Y2, Y2
+	VCVTPH2PS 16(DX), Y4
+	VBROADCASTSS (AX), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y5, Y1, Y1
+	VBROADCASTSS (AX)(R8*1), Y5
+	VMULPS Y4, Y5, Y5
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y5, Y3, Y3
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x3AVX2(a *scoreArgs) 
+TEXT ·scoreI16x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y6
+	VMOVDQU 32(SI), Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y6
+	VBROADCASTSS (AX), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y7, Y0, Y0
+	VBROADCASTSS (AX)(R8*1), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y7, Y2, Y2
+	VBROADCASTSS (AX)(R8*2), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y7, Y4, Y4
+	VCVTPH2PS 16(DX), Y6
+	VBROADCASTSS (AX), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y7, Y1, Y1
+	VBROADCASTSS (AX)(R8*1), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y7, Y3, Y3
+	VBROADCASTSS (AX)(R8*2), Y7
+	VMULPS Y6, Y7, Y7
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y7, Y5, Y5
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x4AVX2(a *scoreArgs) 
+TEXT ·scoreI16x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VPBROADCASTD (DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y8
+	VBROADCASTSS (AX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y9, Y0, Y0
+	VBROADCASTSS (AX)(R8*1), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y9, Y2, Y2
+	VBROADCASTSS (AX)(R8*2), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y9, Y4, Y4
+	VBROADCASTSS (AX)(R9*1), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y6, Y6
+	VMULPS Y9, Y6, Y6
+	VCVTPH2PS 16(DX), Y8
+	VBROADCASTSS (AX), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y9, Y1, Y1
+	VBROADCASTSS (AX)(R8*1), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y9, Y3, Y3
+	VBROADCASTSS (AX)(R8*2), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y9, Y5, Y5
+	VBROADCASTSS (AX)(R9*1), Y9
+	VMULPS Y8, Y9, Y9
+	VCVTDQ2PS Y7, Y7
+	VMULPS Y9, Y7, Y7
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x5AVX2(a *scoreArgs) 
+TEXT ·scoreI16x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y10
+	VMOVDQU 32(SI), Y11
+	VPBROADCASTD (DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD (DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y10
+	VBROADCASTSS (AX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y11, Y0, Y0
+	VBROADCASTSS (AX)(R8*1), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y11, Y2, Y2
+	VBROADCASTSS (AX)(R8*2), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y11, Y4, Y4
+	VBROADCASTSS (AX)(R9*1), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y6, Y6
+	VMULPS Y11, Y6, Y6
+	VBROADCASTSS (AX)(R8*4), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y8, Y8
+	VMULPS Y11, Y8, Y8
+	VCVTPH2PS 16(DX), Y10
+	VBROADCASTSS (AX), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y11, Y1, Y1
+	VBROADCASTSS (AX)(R8*1), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y11, Y3, Y3
+	VBROADCASTSS (AX)(R8*2), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y11, Y5, Y5
+	VBROADCASTSS (AX)(R9*1), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y7, Y7
+	VMULPS Y11, Y7, Y7
+	VBROADCASTSS (AX)(R8*4), Y11
+	VMULPS Y10, Y11, Y11
+	VCVTDQ2PS Y9, Y9
+	VMULPS Y11, Y9, Y9
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x6AVX2(a *scoreArgs) 
+TEXT ·scoreI16x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y12
+	VMOVDQU 32(SI), Y13
+	VPBROADCASTD (DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD (DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD (DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Y12
+	VBROADCASTSS (AX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y13, Y0, Y0
+	VBROADCASTSS (AX)(R8*1), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y13, Y2, Y2
+	VBROADCASTSS (AX)(R8*2), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y13, Y4, Y4
+	VBROADCASTSS (AX)(R9*1), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y6, Y6
+	VMULPS Y13, Y6, Y6
+	VBROADCASTSS (AX)(R8*4), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y8, Y8
+	VMULPS Y13, Y8, Y8
+	VBROADCASTSS (AX)(R10*1), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y10, Y10
+	VMULPS Y13, Y10, Y10
+	VCVTPH2PS 16(DX), Y12
+	VBROADCASTSS (AX), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y13, Y1, Y1
+	VBROADCASTSS (AX)(R8*1), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y13, Y3, Y3
+	VBROADCASTSS (AX)(R8*2), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y13, Y5, Y5
+	VBROADCASTSS (AX)(R9*1), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y7, Y7
+	VMULPS Y13, Y7, Y7
+	VBROADCASTSS (AX)(R8*4), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y9, Y9
+	VMULPS Y13, Y9, Y9
+	VBROADCASTSS (AX)(R10*1), Y13
+	VMULPS Y12, Y13, Y13
+	VCVTDQ2PS Y11, Y11
+	VMULPS Y13, Y11, Y11
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	ADDQ AX, DX
+	VMOVUPS Y10, (DX)
+	VMOVUPS Y11, 32(DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func valueI16x1AVX2(a *integerValueArgs) 
+TEXT ·valueI16x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 128(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VMOVDQU 64(SI), Y6
+	VMOVDQU 96(SI), Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VMOVDQU 64(SI), Y6
+	VMOVDQU 96(SI), Y7
+	VPBROADCASTD 4(DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VMOVDQU 64(SI), Y6
+	VMOVDQU 96(SI), Y7
+	VPBROADCASTD 8(DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VMOVDQU 64(SI), Y6
+	VMOVDQU 96(SI), Y7
+	VPBROADCASTD 12(DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y4, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y4, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y4, Y2, Y2
+	VMOVUPS Y2, 64(R15)
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y4, Y3, Y3
+	VMOVUPS Y3, 96(R15)
+	ADDQ $128, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y2
+	VMOVDQU 32(SI), Y3
+	VPBROADCASTD (DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y2
+	VMOVDQU 32(SI), Y3
+	VPBROADCASTD 4(DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y2
+	VMOVDQU 32(SI), Y3
+	VPBROADCASTD 8(DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y2
+	VMOVDQU 32(SI), Y3
+	VPBROADCASTD 12(DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y2, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y2, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	ADDQ $64, R11
+	JMP channels5
+few8:
+channels9:
+	LEAQ 32(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few12
+	VXORPS Y0, Y0, Y0
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel10:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs11:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y1
+	VPBROADCASTD (DX), Y2
+	VPMADDWD Y2, Y1, Y3
+	VPADDD Y3, Y0, Y0
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y1
+	VPBROADCASTD 4(DX), Y2
+	VPMADDWD Y2, Y1, Y3
+	VPADDD Y3, Y0, Y0
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y1
+	VPBROADCASTD 8(DX), Y2
+	VPMADDWD Y2, Y1, Y3
+	VPADDD Y3, Y0, Y0
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y1
+	VPBROADCASTD 12(DX), Y2
+	VPMADDWD Y2, Y1, Y3
+	VPADDD Y3, Y0, Y0
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs11
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel10
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y1
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y1, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ $32, R11
+	JMP channels9
+few12:
+	VZEROUPPER
+	RET
+
+// func valueI16x2AVX2(a *integerValueArgs) 
+TEXT ·valueI16x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 128(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VMOVDQU 64(SI), Y10
+	VMOVDQU 96(SI), Y11
+	VPBROADCASTD (DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VMOVDQU 64(SI), Y10
+	VMOVDQU 96(SI), Y11
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VMOVDQU 64(SI), Y10
+	VMOVDQU 96(SI), Y11
+	VPBROADCASTD 8(DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VMOVDQU 64(SI), Y10
+	VMOVDQU 96(SI), Y11
+	VPBROADCASTD 12(DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y8
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y8, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y8, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y8, Y2, Y2
+	VMOVUPS Y2, 64(R15)
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y8, Y3, Y3
+	VMOVUPS Y3, 96(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y8
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y8, Y4, Y4
+	VMOVUPS Y4, (R15)
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y8, Y5, Y5
+	VMOVUPS Y5, 32(R15)
+	VCVTDQ2PS Y6, Y6
+	VMULPS Y8, Y6, Y6
+	VMOVUPS Y6, 64(R15)
+	VCVTDQ2PS Y7, Y7
+	VMULPS Y8, Y7, Y7
+	VMOVUPS Y7, 96(R15)
+	ADDQ $128, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VPBROADCASTD (DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VPBROADCASTD 4(DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VPBROADCASTD 8(DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VPBROADCASTD 12(DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y4, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y4, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y4
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y4, Y2, Y2
+	VMOVUPS Y2, (R15)
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y4, Y3, Y3
+	VMOVUPS Y3, 32(R15)
+	ADDQ $64, R11
+	JMP channels5
+few8:
+channels9:
+	LEAQ 32(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few12
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel10:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs11:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y2
+	VPBROADCASTD (DX), Y3
+	VPMADDWD Y3, Y2, Y4
+	VPADDD Y4, Y0, Y0
+	VPBROADCASTD (DX)(R8*1), Y3
+	VPMADDWD Y3, Y2, Y4
+	VPADDD Y4, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y2
+	VPBROADCASTD 4(DX), Y3
+	VPMADDWD Y3, Y2, Y4
+	VPADDD Y4, Y0, Y0
+	VPBROADCASTD 4(DX)(R8*1), Y3
+	VPMADDWD Y3, Y2, Y4
+	VPADDD Y4, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y2
+	VPBROADCASTD 8(DX), Y3
+	VPMADDWD Y3, Y2, Y4
+	VPADDD Y4, Y0, Y0
+	VPBROADCASTD 8(DX)(R8*1), Y3
+	VPMADDWD Y3, Y2, Y4
+	VPADDD Y4, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y2
+	VPBROADCASTD 12(DX), Y3
+	VPMADDWD Y3, Y2, Y4
+	VPADDD Y4, Y0, Y0
+	VPBROADCASTD 12(DX)(R8*1), Y3
+	VPMADDWD Y3, Y2, Y4
+	VPADDD Y4, Y1, Y1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs11
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel10
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y2, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y2
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y2, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ $32, R11
+	JMP channels9
+few12:
+	VZEROUPPER
+	RET
+
+// func valueI16x3AVX2(a *integerValueArgs) 
+TEXT ·valueI16x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y6
+	VMOVDQU 32(SI), Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y6
+	VMOVDQU 32(SI), Y7
+	VPBROADCASTD 4(DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y6
+	VMOVDQU 32(SI), Y7
+	VPBROADCASTD 8(DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y6
+	VMOVDQU 32(SI), Y7
+	VPBROADCASTD 12(DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y6, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y6, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y6
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y6, Y2, Y2
+	VMOVUPS Y2, (R15)
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y6, Y3, Y3
+	VMOVUPS Y3, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Y6
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y6, Y4, Y4
+	VMOVUPS Y4, (R15)
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y6, Y5, Y5
+	VMOVUPS Y5, 32(R15)
+	ADDQ $64, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 32(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y3
+	VPBROADCASTD (DX), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y0, Y0
+	VPBROADCASTD (DX)(R8*1), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	VPBROADCASTD (DX)(R8*2), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y2, Y2
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y3
+	VPBROADCASTD 4(DX), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y0, Y0
+	VPBROADCASTD 4(DX)(R8*1), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*2), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y2, Y2
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y3
+	VPBROADCASTD 8(DX), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y0, Y0
+	VPBROADCASTD 8(DX)(R8*1), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*2), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y2, Y2
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y3
+	VPBROADCASTD 12(DX), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y0, Y0
+	VPBROADCASTD 12(DX)(R8*1), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*2), Y4
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y2, Y2
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y3
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y3, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y3
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y3, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Y3
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y3, Y2, Y2
+	VMOVUPS Y2, (R15)
+	ADDQ $32, R11
+	JMP channels5
+few8:
+	VZEROUPPER
+	RET
+
+// func valueI16x4AVX2(a *integerValueArgs) 
+TEXT ·valueI16x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VPBROADCASTD (DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VPBROADCASTD 4(DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD 4(DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VPBROADCASTD 8(DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD 8(DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VPBROADCASTD 12(DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD 12(DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y8
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y8, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y8, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y8
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y8, Y2, Y2
+	VMOVUPS Y2, (R15)
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y8, Y3, Y3
+	VMOVUPS Y3, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Y8
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y8, Y4, Y4
+	VMOVUPS Y4, (R15)
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y8, Y5, Y5
+	VMOVUPS Y5, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Y8
+	VCVTDQ2PS Y6, Y6
+	VMULPS Y8, Y6, Y6
+	VMOVUPS Y6, (R15)
+	VCVTDQ2PS Y7, Y7
+	VMULPS Y8, Y7, Y7
+	VMOVUPS Y7, 32(R15)
+	ADDQ $64, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 32(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y4
+	VPBROADCASTD (DX), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y0, Y0
+	VPBROADCASTD (DX)(R8*1), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y1, Y1
+	VPBROADCASTD (DX)(R8*2), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y2, Y2
+	VPBROADCASTD (DX)(R9*1), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y4
+	VPBROADCASTD 4(DX), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y0, Y0
+	VPBROADCASTD 4(DX)(R8*1), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*2), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y2, Y2
+	VPBROADCASTD 4(DX)(R9*1), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y4
+	VPBROADCASTD 8(DX), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y0, Y0
+	VPBROADCASTD 8(DX)(R8*1), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*2), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y2, Y2
+	VPBROADCASTD 8(DX)(R9*1), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y4
+	VPBROADCASTD 12(DX), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y0, Y0
+	VPBROADCASTD 12(DX)(R8*1), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*2), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y2, Y2
+	VPBROADCASTD 12(DX)(R9*1), Y5
+	VPMADDWD Y5, Y4, Y6
+	VPADDD Y6, Y3, Y3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y4, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y4
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y4, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Y4
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y4, Y2, Y2
+	VMOVUPS Y2, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Y4
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y4, Y3, Y3
+	VMOVUPS Y3, (R15)
+	ADDQ $32, R11
+	JMP channels5
+few8:
+	VZEROUPPER
+	RET
+
+// func valueI16x5AVX2(a *integerValueArgs) 
+TEXT ·valueI16x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y10
+	VMOVDQU 32(SI), Y11
+	VPBROADCASTD (DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD (DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y10
+	VMOVDQU 32(SI), Y11
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD 4(DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD 4(DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y10
+	VMOVDQU 32(SI), Y11
+	VPBROADCASTD 8(DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD 8(DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD 8(DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y10
+	VMOVDQU 32(SI), Y11
+	VPBROADCASTD 12(DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD 12(DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD 12(DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y10
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y10, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y10, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y10
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y10, Y2, Y2
+	VMOVUPS Y2, (R15)
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y10, Y3, Y3
+	VMOVUPS Y3, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Y10
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y10, Y4, Y4
+	VMOVUPS Y4, (R15)
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y10, Y5, Y5
+	VMOVUPS Y5, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Y10
+	VCVTDQ2PS Y6, Y6
+	VMULPS Y10, Y6, Y6
+	VMOVUPS Y6, (R15)
+	VCVTDQ2PS Y7, Y7
+	VMULPS Y10, Y7, Y7
+	VMOVUPS Y7, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Y10
+	VCVTDQ2PS Y8, Y8
+	VMULPS Y10, Y8, Y8
+	VMOVUPS Y8, (R15)
+	VCVTDQ2PS Y9, Y9
+	VMULPS Y10, Y9, Y9
+	VMOVUPS Y9, 32(R15)
+	ADDQ $64, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 32(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y5
+	VPBROADCASTD (DX), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y0, Y0
+	VPBROADCASTD (DX)(R8*1), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD (DX)(R8*2), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y2, Y2
+	VPBROADCASTD (DX)(R9*1), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	VPBROADCASTD (DX)(R8*4), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y4, Y4
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y5
+	VPBROADCASTD 4(DX), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y0, Y0
+	VPBROADCASTD 4(DX)(R8*1), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*2), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y2, Y2
+	VPBROADCASTD 4(DX)(R9*1), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*4), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y4, Y4
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y5
+	VPBROADCASTD 8(DX), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y0, Y0
+	VPBROADCASTD 8(DX)(R8*1), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*2), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y2, Y2
+	VPBROADCASTD 8(DX)(R9*1), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*4), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y4, Y4
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y5
+	VPBROADCASTD 12(DX), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y0, Y0
+	VPBROADCASTD 12(DX)(R8*1), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*2), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y2, Y2
+	VPBROADCASTD 12(DX)(R9*1), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*4), Y6
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y4, Y4
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y5
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y5, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y5
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y5, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Y5
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y5, Y2, Y2
+	VMOVUPS Y2, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Y5
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y5, Y3, Y3
+	VMOVUPS Y3, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Y5
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y5, Y4, Y4
+	VMOVUPS Y4, (R15)
+	ADDQ $32, R11
+	JMP channels5
+few8:
+	VZEROUPPER
+	RET
+
+// func valueI16x6AVX2(a *integerValueArgs) 
+TEXT ·valueI16x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y12
+	VMOVDQU 32(SI), Y13
+	VPBROADCASTD (DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD (DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD (DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y12
+	VMOVDQU 32(SI), Y13
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 4(DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD 4(DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD 4(DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y12
+	VMOVDQU 32(SI), Y13
+	VPBROADCASTD 8(DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 8(DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD 8(DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD 8(DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y12
+	VMOVDQU 32(SI), Y13
+	VPBROADCASTD 12(DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 12(DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD 12(DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD 12(DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y12
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y12, Y0, Y0
+	VMOVUPS Y0, (R15)
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y12, Y1, Y1
+	VMOVUPS Y1, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y12
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y12, Y2, Y2
+	VMOVUPS Y2, (R15)
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y12, Y3, Y3
+	VMOVUPS Y3, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Y12
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y12, Y4, Y4
+	VMOVUPS Y4, (R15)
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y12, Y5, Y5
+	VMOVUPS Y5, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Y12
+	VCVTDQ2PS Y6, Y6
+	VMULPS Y12, Y6, Y6
+	VMOVUPS Y6, (R15)
+	VCVTDQ2PS Y7, Y7
+	VMULPS Y12, Y7, Y7
+	VMOVUPS Y7, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Y12
+	VCVTDQ2PS Y8, Y8
+	VMULPS Y12, Y8, Y8
+	VMOVUPS Y8, (R15)
+	VCVTDQ2PS Y9, Y9
+	VMULPS Y12, Y9, Y9
+	VMOVUPS Y9, 32(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R10*1), Y12
+	VCVTDQ2PS Y10, Y10
+	VMULPS Y12, Y10, Y10
+	VMOVUPS Y10, (R15)
+	VCVTDQ2PS Y11, Y11
+	VMULPS Y12, Y11, Y11
+	VMOVUPS Y11, 32(R15)
+	ADDQ $64, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 32(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y6
+	VPBROADCASTD (DX), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y0, Y0
+	VPBROADCASTD (DX)(R8*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y1, Y1
+	VPBROADCASTD (DX)(R8*2), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y2, Y2
+	VPBROADCASTD (DX)(R9*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y3, Y3
+	VPBROADCASTD (DX)(R8*4), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y4, Y4
+	VPBROADCASTD (DX)(R10*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y6
+	VPBROADCASTD 4(DX), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y0, Y0
+	VPBROADCASTD 4(DX)(R8*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*2), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y2, Y2
+	VPBROADCASTD 4(DX)(R9*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*4), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y4, Y4
+	VPBROADCASTD 4(DX)(R10*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y6
+	VPBROADCASTD 8(DX), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y0, Y0
+	VPBROADCASTD 8(DX)(R8*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*2), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y2, Y2
+	VPBROADCASTD 8(DX)(R9*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*4), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y4, Y4
+	VPBROADCASTD 8(DX)(R10*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU (SI), Y6
+	VPBROADCASTD 12(DX), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y0, Y0
+	VPBROADCASTD 12(DX)(R8*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*2), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y2, Y2
+	VPBROADCASTD 12(DX)(R9*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*4), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y4, Y4
+	VPBROADCASTD 12(DX)(R10*1), Y7
+	VPMADDWD Y7, Y6, Y8
+	VPADDD Y8, Y5, Y5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y6, Y0, Y0
+	VMOVUPS Y0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Y6
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y6, Y1, Y1
+	VMOVUPS Y1, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Y6
+	VCVTDQ2PS Y2, Y2
+	VMULPS Y6, Y2, Y2
+	VMOVUPS Y2, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Y6
+	VCVTDQ2PS Y3, Y3
+	VMULPS Y6, Y3, Y3
+	VMOVUPS Y3, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Y6
+	VCVTDQ2PS Y4, Y4
+	VMULPS Y6, Y4, Y4
+	VMOVUPS Y4, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R10*1), Y6
+	VCVTDQ2PS Y5, Y5
+	VMULPS Y6, Y5, Y5
+	VMOVUPS Y5, (R15)
+	ADDQ $32, R11
+	JMP channels5
+few8:
+	VZEROUPPER
+	RET
+
+// func convertI16AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32) 
+TEXT ·convertI16AVX2(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS inverse+24(FP), Y1
+single3:
+	CMPQ CX, $8
+	JLT last4
+	VMOVUPS (SI), Y0
+	VMULPS Y1, Y0, Y0
+	VMAXPS leastI16<>(SB), Y0, Y0
+	VMINPS mostI16<>(SB), Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VEXTRACTI128 $1, Y0, X2
+	VPACKSSDW X2, X0, X0
+	VMOVDQU X0, (DI)
+	ADDQ $32, SI
+	ADDQ $16, DI
+	SUBQ $8, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	LEAQ tailMask<>+32(SB), AX
+	NEGQ CX
+	VMOVDQU (AX)(CX*4), Y15
+	NEGQ CX
+	VMASKMOVPS (SI), Y15, Y0
+	VMULPS Y1, Y0, Y0
+	VMAXPS leastI16<>(SB), Y0, Y0
+	VMINPS mostI16<>(SB), Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VEXTRACTI128 $1, Y0, X2
+	VPACKSSDW X2, X0, X0
+	MOVQ CX, BX
+element6:
+	VMOVD X0, AX
+	MOVW AX, (DI)
+	VPSRLDQ $2, X0, X0
+	ADDQ $2, DI
+	DECQ BX
+	JNE element6
+done5:
+	VZEROUPPER
+	RET
+
+// func widenScalesI16AVX2(dst *float32, scales unsafe.Pointer, n int) 
+TEXT ·widenScalesI16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ scales+8(FP), SI
+	MOVQ n+16(FP), CX
+scales1:
+	VCVTPH2PS (SI), Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JGT scales1
+	VZEROUPPER
+	RET
+
+// func weighWordsAVX2(s, by *float32, lo, hi int, scale float32) (most, sum, largest, total float32)
+TEXT ·weighWordsAVX2(SB), NOSPLIT, $0-56
+	MOVQ s+0(FP), SI
+	MOVQ by+8(FP), DI
+	MOVQ lo+16(FP), R8
+	MOVQ hi+24(FP), R9
+	MOVQ R8, R10
+	ANDQ $-16, R10
+	MOVL $0xff800000, BX
+	MOVQ R10, AX
+	JMP start3
+above1:
+	MOVL BX, (SI)(AX*4)
+	INCQ AX
+start3:
+	CMPQ AX, R8
+	JLT above1
+	MOVQ R9, AX
+below2:
+	TESTQ $15, AX
+	JEQ inside4
+	MOVL BX, (SI)(AX*4)
+	INCQ AX
+	JMP below2
+inside4:
+	VBROADCASTSS minusInf<>(SB), Y0
+	MOVQ R10, AX
+vector5:
+	VMAXPS (SI)(AX*4), Y0, Y0
+	VMAXPS 32(SI)(AX*4), Y0, Y0
+	ADDQ $16, AX
+	CMPQ AX, R9
+	JLT vector5
+	VEXTRACTF128 $1, Y0, X5
+	VMAXPS X5, X0, X0
+	VPERMILPS $14, X0, X5
+	VMAXPS X5, X0, X0
+	VPERMILPS $1, X0, X5
+	VMAXPS X5, X0, X0
+	VBROADCASTSS scale+32(FP), Y1
+	VMULSS X1, X0, X0
+	VMOVSS X0, most+40(FP)
+	VBROADCASTSS X0, Y0
+	VXORPS signBit<>(SB), Y0, Y0
+	VBROADCASTSS log2e<>(SB), Y6
+	VMULPS Y6, Y1, Y1
+	VXORPS Y3, Y3, Y3
+	VXORPS Y8, Y8, Y8
+	VXORPS Y4, Y4, Y4
+	VXORPS Y9, Y9, Y9
+	VXORPS Y5, Y5, Y5
+	VBROADCASTSS log2e<>(SB), Y6
+	VMULPS Y6, Y0, Y0
+	MOVQ R10, AX
+vector6:
+	VMOVUPS (SI)(AX*4), Y2
+	VFMADD213PS Y0, Y1, Y2
+	VCVTPS2DQ Y2, Y6
+	VCVTDQ2PS Y6, Y7
+	VSUBPS Y7, Y2, Y12
+	VCMPPS $5, exp2Low<>(SB), Y2, Y13
+	VBROADCASTSS exp2P4<>(SB), Y7
+	VFMADD213PS exp2P3<>(SB), Y12, Y7
+	VFMADD213PS exp2P2<>(SB), Y12, Y7
+	VFMADD213PS exp2P1<>(SB), Y12, Y7
+	VFMADD213PS exp2P0<>(SB), Y12, Y7
+	VPSLLD $23, Y6, Y6
+	VPADDD Y6, Y7, Y2
+	VANDPS Y13, Y2, Y2
+	VADDPS Y2, Y3, Y3
+	VMULPS (DI)(AX*4), Y2, Y2
+	VANDPS Y13, Y2, Y2
+	VADDPS Y2, Y8, Y8
+	VMAXPS Y2, Y5, Y5
+	VMOVUPS Y2, (SI)(AX*4)
+	VMOVUPS 32(SI)(AX*4), Y2
+	VFMADD213PS Y0, Y1, Y2
+	VCVTPS2DQ Y2, Y6
+	VCVTDQ2PS Y6, Y7
+	VSUBPS Y7, Y2, Y12
+	VCMPPS $5, exp2Low<>(SB), Y2, Y13
+	VBROADCASTSS exp2P4<>(SB), Y7
+	VFMADD213PS exp2P3<>(SB), Y12, Y7
+	VFMADD213PS exp2P2<>(SB), Y12, Y7
+	VFMADD213PS exp2P1<>(SB), Y12, Y7
+	VFMADD213PS exp2P0<>(SB), Y12, Y7
+	VPSLLD $23, Y6, Y6
+	VPADDD Y6, Y7, Y2
+	VANDPS Y13, Y2, Y2
+	VADDPS Y2, Y4, Y4
+	VMULPS 32(DI)(AX*4), Y2, Y2
+	VANDPS Y13, Y2, Y2
+	VADDPS Y2, Y9, Y9
+	VMAXPS Y2, Y5, Y5
+	VMOVUPS Y2, 32(SI)(AX*4)
+	ADDQ $16, AX
+	CMPQ AX, R9
+	JLT vector6
+	VADDPS Y4, Y3, Y3
+	VADDPS Y9, Y8, Y8
+	VEXTRACTF128 $1, Y3, X7
+	VADDPS X7, X3, X3
+	VPERMILPS $14, X3, X7
+	VADDPS X7, X3, X3
+	VPERMILPS $1, X3, X7
+	VADDPS X7, X3, X3
+	VMOVSS X3, sum+44(FP)
+	VEXTRACTF128 $1, Y8, X7
+	VADDPS X7, X8, X8
+	VPERMILPS $14, X8, X7
+	VADDPS X7, X8, X8
+	VPERMILPS $1, X8, X7
+	VADDPS X7, X8, X8
+	VMOVSS X8, total+52(FP)
+	VEXTRACTF128 $1, Y5, X7
+	VMAXPS X7, X5, X5
+	VPERMILPS $14, X5, X7
+	VMAXPS X7, X5, X5
+	VPERMILPS $1, X5, X7
+	VMAXPS X7, X5, X5
+	VMOVSS X5, largest+48(FP)
 	VZEROUPPER
 	RET

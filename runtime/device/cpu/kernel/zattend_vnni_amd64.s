@@ -1834,24 +1834,24 @@ few5:
 	VZEROUPPER
 	RET
 
-// func valueI8x1VNNI(a *valueI8Args) 
+// func valueI8x1VNNI(a *integerValueArgs) 
 TEXT ·valueI8x1VNNI(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 128(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 4(BX), Z1
 	VPBROADCASTD 8(BX), Z2
 	VPBROADCASTD 8(BX), Z3
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -1877,8 +1877,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z4
 	VCVTDQ2PS Z0, Z0
@@ -1891,21 +1891,21 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z3, Z1
 	VMULPS Z4, Z1, Z1
 	VMOVUPS Z1, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $128, R11
 	JMP channels1
 few4:
 channels5:
 	LEAQ 64(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few8
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 8(BX), Z1
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel6:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -1927,8 +1927,8 @@ quads7:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel6
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z2
 	VCVTDQ2PS Z0, Z0
@@ -1936,7 +1936,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z1, Z0
 	VMULPS Z2, Z0, Z0
 	VMOVUPS Z0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $64, R11
 	JMP channels5
@@ -1944,17 +1944,17 @@ few8:
 	VZEROUPPER
 	RET
 
-// func valueI8x2VNNI(a *valueI8Args) 
+// func valueI8x2VNNI(a *integerValueArgs) 
 TEXT ·valueI8x2VNNI(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 128(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 4(BX), Z1
 	VPBROADCASTD 8(BX), Z4
@@ -1963,9 +1963,9 @@ channels1:
 	VPBROADCASTD 4(BX)(R8*1), Z3
 	VPBROADCASTD 8(BX)(R8*1), Z6
 	VPBROADCASTD 8(BX)(R8*1), Z7
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -1997,8 +1997,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z8
 	VCVTDQ2PS Z0, Z0
@@ -2011,7 +2011,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z5, Z1
 	VMULPS Z8, Z1, Z1
 	VMOVUPS Z1, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z8
 	VCVTDQ2PS Z2, Z2
@@ -2024,23 +2024,23 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z7, Z3
 	VMULPS Z8, Z3, Z3
 	VMOVUPS Z3, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $128, R11
 	JMP channels1
 few4:
 channels5:
 	LEAQ 64(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few8
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 8(BX), Z2
 	VPBROADCASTD 4(BX)(R8*1), Z1
 	VPBROADCASTD 8(BX)(R8*1), Z3
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel6:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2066,8 +2066,8 @@ quads7:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel6
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z4
 	VCVTDQ2PS Z0, Z0
@@ -2075,7 +2075,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z2, Z0
 	VMULPS Z4, Z0, Z0
 	VMOVUPS Z0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z4
 	VCVTDQ2PS Z1, Z1
@@ -2083,7 +2083,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z3, Z1
 	VMULPS Z4, Z1, Z1
 	VMOVUPS Z1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $64, R11
 	JMP channels5
@@ -2091,17 +2091,17 @@ few8:
 	VZEROUPPER
 	RET
 
-// func valueI8x3VNNI(a *valueI8Args) 
+// func valueI8x3VNNI(a *integerValueArgs) 
 TEXT ·valueI8x3VNNI(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 128(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 4(BX), Z1
 	VPBROADCASTD 8(BX), Z6
@@ -2114,9 +2114,9 @@ channels1:
 	VPBROADCASTD 4(BX)(R8*2), Z5
 	VPBROADCASTD 8(BX)(R8*2), Z10
 	VPBROADCASTD 8(BX)(R8*2), Z11
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2154,8 +2154,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z0, Z0
@@ -2168,7 +2168,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z7, Z1
 	VMULPS Z12, Z1, Z1
 	VMOVUPS Z1, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z2, Z2
@@ -2181,7 +2181,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z9, Z3
 	VMULPS Z12, Z3, Z3
 	VMOVUPS Z3, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z4, Z4
@@ -2194,25 +2194,25 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z11, Z5
 	VMULPS Z12, Z5, Z5
 	VMOVUPS Z5, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $128, R11
 	JMP channels1
 few4:
 channels5:
 	LEAQ 64(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few8
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 8(BX), Z3
 	VPBROADCASTD 4(BX)(R8*1), Z1
 	VPBROADCASTD 8(BX)(R8*1), Z4
 	VPBROADCASTD 4(BX)(R8*2), Z2
 	VPBROADCASTD 8(BX)(R8*2), Z5
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel6:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2242,8 +2242,8 @@ quads7:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel6
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z6
 	VCVTDQ2PS Z0, Z0
@@ -2251,7 +2251,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z3, Z0
 	VMULPS Z6, Z0, Z0
 	VMOVUPS Z0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z6
 	VCVTDQ2PS Z1, Z1
@@ -2259,7 +2259,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z4, Z1
 	VMULPS Z6, Z1, Z1
 	VMOVUPS Z1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z6
 	VCVTDQ2PS Z2, Z2
@@ -2267,7 +2267,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z5, Z2
 	VMULPS Z6, Z2, Z2
 	VMOVUPS Z2, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $64, R11
 	JMP channels5
@@ -2275,18 +2275,18 @@ few8:
 	VZEROUPPER
 	RET
 
-// func valueI8x4VNNI(a *valueI8Args) 
+// func valueI8x4VNNI(a *integerValueArgs) 
 TEXT ·valueI8x4VNNI(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ integerValueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 128(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 4(BX), Z1
 	VPBROADCASTD 8(BX), Z8
@@ -2303,9 +2303,9 @@ channels1:
 	VPBROADCASTD 4(BX)(R9*1), Z7
 	VPBROADCASTD 8(BX)(R9*1), Z14
 	VPBROADCASTD 8(BX)(R9*1), Z15
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2349,8 +2349,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z16
 	VCVTDQ2PS Z0, Z0
@@ -2363,7 +2363,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z9, Z1
 	VMULPS Z16, Z1, Z1
 	VMOVUPS Z1, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z16
 	VCVTDQ2PS Z2, Z2
@@ -2376,7 +2376,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z11, Z3
 	VMULPS Z16, Z3, Z3
 	VMOVUPS Z3, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z16
 	VCVTDQ2PS Z4, Z4
@@ -2389,7 +2389,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z13, Z5
 	VMULPS Z16, Z5, Z5
 	VMOVUPS Z5, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z16
 	VCVTDQ2PS Z6, Z6
@@ -2402,16 +2402,16 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z15, Z7
 	VMULPS Z16, Z7, Z7
 	VMOVUPS Z7, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $128, R11
 	JMP channels1
 few4:
 channels5:
 	LEAQ 64(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few8
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 8(BX), Z4
 	VPBROADCASTD 4(BX)(R8*1), Z1
@@ -2420,9 +2420,9 @@ channels5:
 	VPBROADCASTD 8(BX)(R8*2), Z6
 	VPBROADCASTD 4(BX)(R9*1), Z3
 	VPBROADCASTD 8(BX)(R9*1), Z7
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel6:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2456,8 +2456,8 @@ quads7:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel6
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z8
 	VCVTDQ2PS Z0, Z0
@@ -2465,7 +2465,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z4, Z0
 	VMULPS Z8, Z0, Z0
 	VMOVUPS Z0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z8
 	VCVTDQ2PS Z1, Z1
@@ -2473,7 +2473,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z5, Z1
 	VMULPS Z8, Z1, Z1
 	VMOVUPS Z1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z8
 	VCVTDQ2PS Z2, Z2
@@ -2481,7 +2481,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z6, Z2
 	VMULPS Z8, Z2, Z2
 	VMOVUPS Z2, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z8
 	VCVTDQ2PS Z3, Z3
@@ -2489,7 +2489,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z7, Z3
 	VMULPS Z8, Z3, Z3
 	VMOVUPS Z3, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $64, R11
 	JMP channels5
@@ -2497,18 +2497,18 @@ few8:
 	VZEROUPPER
 	RET
 
-// func valueI8x5VNNI(a *valueI8Args) 
+// func valueI8x5VNNI(a *integerValueArgs) 
 TEXT ·valueI8x5VNNI(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ integerValueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 128(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 4(BX), Z1
 	VPBROADCASTD 8(BX), Z10
@@ -2529,9 +2529,9 @@ channels1:
 	VPBROADCASTD 4(BX)(R8*4), Z9
 	VPBROADCASTD 8(BX)(R8*4), Z18
 	VPBROADCASTD 8(BX)(R8*4), Z19
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2581,8 +2581,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z20
 	VCVTDQ2PS Z0, Z0
@@ -2595,7 +2595,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z11, Z1
 	VMULPS Z20, Z1, Z1
 	VMOVUPS Z1, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z20
 	VCVTDQ2PS Z2, Z2
@@ -2608,7 +2608,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z13, Z3
 	VMULPS Z20, Z3, Z3
 	VMOVUPS Z3, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z20
 	VCVTDQ2PS Z4, Z4
@@ -2621,7 +2621,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z15, Z5
 	VMULPS Z20, Z5, Z5
 	VMOVUPS Z5, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z20
 	VCVTDQ2PS Z6, Z6
@@ -2634,7 +2634,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z17, Z7
 	VMULPS Z20, Z7, Z7
 	VMOVUPS Z7, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z20
 	VCVTDQ2PS Z8, Z8
@@ -2647,16 +2647,16 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z19, Z9
 	VMULPS Z20, Z9, Z9
 	VMOVUPS Z9, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $128, R11
 	JMP channels1
 few4:
 channels5:
 	LEAQ 64(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few8
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 8(BX), Z5
 	VPBROADCASTD 4(BX)(R8*1), Z1
@@ -2667,9 +2667,9 @@ channels5:
 	VPBROADCASTD 8(BX)(R9*1), Z8
 	VPBROADCASTD 4(BX)(R8*4), Z4
 	VPBROADCASTD 8(BX)(R8*4), Z9
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel6:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2707,8 +2707,8 @@ quads7:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel6
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z10
 	VCVTDQ2PS Z0, Z0
@@ -2716,7 +2716,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z5, Z0
 	VMULPS Z10, Z0, Z0
 	VMOVUPS Z0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z10
 	VCVTDQ2PS Z1, Z1
@@ -2724,7 +2724,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z6, Z1
 	VMULPS Z10, Z1, Z1
 	VMOVUPS Z1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z10
 	VCVTDQ2PS Z2, Z2
@@ -2732,7 +2732,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z7, Z2
 	VMULPS Z10, Z2, Z2
 	VMOVUPS Z2, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z10
 	VCVTDQ2PS Z3, Z3
@@ -2740,7 +2740,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z8, Z3
 	VMULPS Z10, Z3, Z3
 	VMOVUPS Z3, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z10
 	VCVTDQ2PS Z4, Z4
@@ -2748,7 +2748,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z9, Z4
 	VMULPS Z10, Z4, Z4
 	VMOVUPS Z4, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $64, R11
 	JMP channels5
@@ -2756,19 +2756,19 @@ few8:
 	VZEROUPPER
 	RET
 
-// func valueI8x6VNNI(a *valueI8Args) 
+// func valueI8x6VNNI(a *integerValueArgs) 
 TEXT ·valueI8x6VNNI(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
-	MOVQ valueI8Args_pStride(DI), R8
+	MOVQ integerValueArgs_pStride(DI), R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ valueI8Args_vStride(DI), R13
-	XORL R11, R11
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
 channels1:
 	LEAQ 128(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few4
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 4(BX), Z1
 	VPBROADCASTD 8(BX), Z12
@@ -2793,9 +2793,9 @@ channels1:
 	VPBROADCASTD 4(BX)(R10*1), Z11
 	VPBROADCASTD 8(BX)(R10*1), Z22
 	VPBROADCASTD 8(BX)(R10*1), Z23
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2851,8 +2851,8 @@ quads3:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel2
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z24
 	VCVTDQ2PS Z0, Z0
@@ -2865,7 +2865,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z13, Z1
 	VMULPS Z24, Z1, Z1
 	VMOVUPS Z1, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z24
 	VCVTDQ2PS Z2, Z2
@@ -2878,7 +2878,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z15, Z3
 	VMULPS Z24, Z3, Z3
 	VMOVUPS Z3, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z24
 	VCVTDQ2PS Z4, Z4
@@ -2891,7 +2891,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z17, Z5
 	VMULPS Z24, Z5, Z5
 	VMOVUPS Z5, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z24
 	VCVTDQ2PS Z6, Z6
@@ -2904,7 +2904,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z19, Z7
 	VMULPS Z24, Z7, Z7
 	VMOVUPS Z7, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z24
 	VCVTDQ2PS Z8, Z8
@@ -2917,7 +2917,7 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z21, Z9
 	VMULPS Z24, Z9, Z9
 	VMOVUPS Z9, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z24
 	VCVTDQ2PS Z10, Z10
@@ -2930,16 +2930,16 @@ quads3:
 	VFMADD231PS.BCST restStep<>(SB), Z23, Z11
 	VMULPS Z24, Z11, Z11
 	VMOVUPS Z11, 64(R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $128, R11
 	JMP channels1
 few4:
 channels5:
 	LEAQ 64(R11), AX
-	CMPQ AX, valueI8Args_width(DI)
+	CMPQ AX, integerValueArgs_width(DI)
 	JGT few8
-	MOVQ valueI8Args_entry(DI), BX
+	MOVQ integerValueArgs_entry(DI), BX
 	VPBROADCASTD 4(BX), Z0
 	VPBROADCASTD 8(BX), Z6
 	VPBROADCASTD 4(BX)(R8*1), Z1
@@ -2952,9 +2952,9 @@ channels5:
 	VPBROADCASTD 8(BX)(R8*4), Z10
 	VPBROADCASTD 4(BX)(R10*1), Z5
 	VPBROADCASTD 8(BX)(R10*1), Z11
-	MOVQ valueI8Args_panels(DI), BX
-	MOVQ valueI8Args_count(DI), CX
-	MOVQ valueI8Args_p(DI), DX
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
 panel6:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
@@ -2996,8 +2996,8 @@ quads7:
 	ADDQ $scorePanel__size, BX
 	DECQ CX
 	JNE panel6
-	MOVQ valueI8Args_entry(DI), BX
-	MOVQ valueI8Args_out(DI), R15
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z0, Z0
@@ -3005,7 +3005,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z6, Z0
 	VMULPS Z12, Z0, Z0
 	VMOVUPS Z0, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z1, Z1
@@ -3013,7 +3013,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z7, Z1
 	VMULPS Z12, Z1, Z1
 	VMOVUPS Z1, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z2, Z2
@@ -3021,7 +3021,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z8, Z2
 	VMULPS Z12, Z2, Z2
 	VMOVUPS Z2, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z3, Z3
@@ -3029,7 +3029,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z9, Z3
 	VMULPS Z12, Z3, Z3
 	VMOVUPS Z3, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z4, Z4
@@ -3037,7 +3037,7 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z10, Z4
 	VMULPS Z12, Z4, Z4
 	VMOVUPS Z4, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	VBROADCASTSS (BX), Z12
 	VCVTDQ2PS Z5, Z5
@@ -3045,10 +3045,6297 @@ quads7:
 	VFMADD231PS.BCST restStep<>(SB), Z11, Z5
 	VMULPS Z12, Z5, Z5
 	VMOVUPS Z5, (R15)
-	ADDQ valueI8Args_outStride(DI), R15
+	ADDQ integerValueArgs_outStride(DI), R15
 	ADDQ R8, BX
 	ADDQ $64, R11
 	JMP channels5
 few8:
+	VZEROUPPER
+	RET
+
+// func scoreI16x1VNNI(a *scoreArgs) 
+TEXT ·scoreI16x1VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $4, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
+	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
+	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	PREFETCHT1 (R13)(R14*1)
+	PREFETCHT1 (R12)(R14*1)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 (CX), Z5
+	VMOVDQU32 (R13), Z6
+	VMOVDQU32 (R12), Z7
+	VPBROADCASTD (DX), Z8
+	VPDPWSSD Z8, Z4, Z0
+	VPDPWSSD Z8, Z5, Z1
+	VPDPWSSD Z8, Z6, Z2
+	VPDPWSSD Z8, Z7, Z3
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $64, R13
+	ADDQ $64, R12
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z4
+	VBROADCASTSS (AX), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z5, Z0, Z0
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z4
+	VBROADCASTSS (AX), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z5, Z1, Z1
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z4
+	VBROADCASTSS (AX), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z5, Z2, Z2
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z4
+	VBROADCASTSS (AX), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z5, Z3, Z3
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	ADDQ AX, DX
+	ADDQ $256, R15
+	ADDQ $(4*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $4, scoreArgs_count(DI)
+panels4:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z2
+	VMOVDQU32 (CX), Z3
+	VPBROADCASTD (DX), Z4
+	VPDPWSSD Z4, Z2, Z0
+	VPDPWSSD Z4, Z3, Z1
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z2
+	VBROADCASTSS (AX), Z3
+	VMULPS Z2, Z3, Z3
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z3, Z0, Z0
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z2
+	VBROADCASTSS (AX), Z3
+	VMULPS Z2, Z3, Z3
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $2, scoreArgs_count(DI)
+panels7:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+lines8:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z1
+	VPBROADCASTD (DX), Z2
+	VPDPWSSD Z2, Z1, Z0
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines8
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z1
+	VBROADCASTSS (AX), Z2
+	VMULPS Z1, Z2, Z2
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z2, Z0, Z0
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels7
+few9:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x2VNNI(a *scoreArgs) 
+TEXT ·scoreI16x2VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $4, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
+	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
+	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	PREFETCHT1 (R13)(R14*1)
+	PREFETCHT1 (R12)(R14*1)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 (CX), Z9
+	VMOVDQU32 (R13), Z10
+	VMOVDQU32 (R12), Z11
+	VPBROADCASTD (DX), Z12
+	VPDPWSSD Z12, Z8, Z0
+	VPDPWSSD Z12, Z9, Z1
+	VPDPWSSD Z12, Z10, Z2
+	VPDPWSSD Z12, Z11, Z3
+	VPBROADCASTD (DX)(R8*1), Z13
+	VPDPWSSD Z13, Z8, Z4
+	VPDPWSSD Z13, Z9, Z5
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $64, R13
+	ADDQ $64, R12
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z8
+	VBROADCASTSS (AX), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z9, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z9, Z4, Z4
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z8
+	VBROADCASTSS (AX), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z9, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z9, Z5, Z5
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z8
+	VBROADCASTSS (AX), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z9, Z2, Z2
+	VBROADCASTSS (AX)(R8*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z9, Z6, Z6
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z8
+	VBROADCASTSS (AX), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z9, Z3, Z3
+	VBROADCASTSS (AX)(R8*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z9, Z7, Z7
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	VMOVUPS Z6, 128(DX)
+	VMOVUPS Z7, 192(DX)
+	ADDQ AX, DX
+	ADDQ $256, R15
+	ADDQ $(4*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $4, scoreArgs_count(DI)
+panels4:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 (CX), Z5
+	VPBROADCASTD (DX), Z6
+	VPDPWSSD Z6, Z4, Z0
+	VPDPWSSD Z6, Z5, Z1
+	VPBROADCASTD (DX)(R8*1), Z7
+	VPDPWSSD Z7, Z4, Z2
+	VPDPWSSD Z7, Z5, Z3
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z4
+	VBROADCASTSS (AX), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z5, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z5, Z2, Z2
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z4
+	VBROADCASTSS (AX), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z5, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z5, Z3, Z3
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $2, scoreArgs_count(DI)
+panels7:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+lines8:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z2
+	VPBROADCASTD (DX), Z3
+	VPDPWSSD Z3, Z2, Z0
+	VPBROADCASTD (DX)(R8*1), Z4
+	VPDPWSSD Z4, Z2, Z1
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines8
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z2
+	VBROADCASTSS (AX), Z3
+	VMULPS Z2, Z3, Z3
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z3, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z3
+	VMULPS Z2, Z3, Z3
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels7
+few9:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x3VNNI(a *scoreArgs) 
+TEXT ·scoreI16x3VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $4, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
+	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
+	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	PREFETCHT1 (R13)(R14*1)
+	PREFETCHT1 (R12)(R14*1)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 (CX), Z13
+	VMOVDQU32 (R13), Z14
+	VMOVDQU32 (R12), Z15
+	VPBROADCASTD (DX), Z16
+	VPDPWSSD Z16, Z12, Z0
+	VPDPWSSD Z16, Z13, Z1
+	VPDPWSSD Z16, Z14, Z2
+	VPDPWSSD Z16, Z15, Z3
+	VPBROADCASTD (DX)(R8*1), Z17
+	VPDPWSSD Z17, Z12, Z4
+	VPDPWSSD Z17, Z13, Z5
+	VPDPWSSD Z17, Z14, Z6
+	VPDPWSSD Z17, Z15, Z7
+	VPBROADCASTD (DX)(R8*2), Z16
+	VPDPWSSD Z16, Z12, Z8
+	VPDPWSSD Z16, Z13, Z9
+	VPDPWSSD Z16, Z14, Z10
+	VPDPWSSD Z16, Z15, Z11
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $64, R13
+	ADDQ $64, R12
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z12
+	VBROADCASTSS (AX), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z13, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z13, Z4, Z4
+	VBROADCASTSS (AX)(R8*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z13, Z8, Z8
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z12
+	VBROADCASTSS (AX), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z13, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z13, Z5, Z5
+	VBROADCASTSS (AX)(R8*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z13, Z9, Z9
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z12
+	VBROADCASTSS (AX), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z13, Z2, Z2
+	VBROADCASTSS (AX)(R8*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z13, Z6, Z6
+	VBROADCASTSS (AX)(R8*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z13, Z10, Z10
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z12
+	VBROADCASTSS (AX), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z13, Z3, Z3
+	VBROADCASTSS (AX)(R8*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z13, Z7, Z7
+	VBROADCASTSS (AX)(R8*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z13, Z11, Z11
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	VMOVUPS Z6, 128(DX)
+	VMOVUPS Z7, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	VMOVUPS Z10, 128(DX)
+	VMOVUPS Z11, 192(DX)
+	ADDQ AX, DX
+	ADDQ $256, R15
+	ADDQ $(4*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $4, scoreArgs_count(DI)
+panels4:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z6
+	VMOVDQU32 (CX), Z7
+	VPBROADCASTD (DX), Z8
+	VPDPWSSD Z8, Z6, Z0
+	VPDPWSSD Z8, Z7, Z1
+	VPBROADCASTD (DX)(R8*1), Z9
+	VPDPWSSD Z9, Z6, Z2
+	VPDPWSSD Z9, Z7, Z3
+	VPBROADCASTD (DX)(R8*2), Z8
+	VPDPWSSD Z8, Z6, Z4
+	VPDPWSSD Z8, Z7, Z5
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z6
+	VBROADCASTSS (AX), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z7, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z7, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z7, Z4, Z4
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z6
+	VBROADCASTSS (AX), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z7, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z7, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z7, Z5, Z5
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $2, scoreArgs_count(DI)
+panels7:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+lines8:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z3
+	VPBROADCASTD (DX), Z4
+	VPDPWSSD Z4, Z3, Z0
+	VPBROADCASTD (DX)(R8*1), Z5
+	VPDPWSSD Z5, Z3, Z1
+	VPBROADCASTD (DX)(R8*2), Z4
+	VPDPWSSD Z4, Z3, Z2
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines8
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z3
+	VBROADCASTSS (AX), Z4
+	VMULPS Z3, Z4, Z4
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z4, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z4
+	VMULPS Z3, Z4, Z4
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z4, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z4
+	VMULPS Z3, Z4, Z4
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z4, Z2, Z2
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels7
+few9:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x4VNNI(a *scoreArgs) 
+TEXT ·scoreI16x4VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $4, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
+	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
+	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	PREFETCHT1 (R13)(R14*1)
+	PREFETCHT1 (R12)(R14*1)
+	VMOVDQU32 (SI), Z16
+	VMOVDQU32 (CX), Z17
+	VMOVDQU32 (R13), Z18
+	VMOVDQU32 (R12), Z19
+	VPBROADCASTD (DX), Z20
+	VPDPWSSD Z20, Z16, Z0
+	VPDPWSSD Z20, Z17, Z1
+	VPDPWSSD Z20, Z18, Z2
+	VPDPWSSD Z20, Z19, Z3
+	VPBROADCASTD (DX)(R8*1), Z21
+	VPDPWSSD Z21, Z16, Z4
+	VPDPWSSD Z21, Z17, Z5
+	VPDPWSSD Z21, Z18, Z6
+	VPDPWSSD Z21, Z19, Z7
+	VPBROADCASTD (DX)(R8*2), Z20
+	VPDPWSSD Z20, Z16, Z8
+	VPDPWSSD Z20, Z17, Z9
+	VPDPWSSD Z20, Z18, Z10
+	VPDPWSSD Z20, Z19, Z11
+	VPBROADCASTD (DX)(R9*1), Z21
+	VPDPWSSD Z21, Z16, Z12
+	VPDPWSSD Z21, Z17, Z13
+	VPDPWSSD Z21, Z18, Z14
+	VPDPWSSD Z21, Z19, Z15
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $64, R13
+	ADDQ $64, R12
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z16
+	VBROADCASTSS (AX), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z17, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z17, Z4, Z4
+	VBROADCASTSS (AX)(R8*2), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z17, Z8, Z8
+	VBROADCASTSS (AX)(R9*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z17, Z12, Z12
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z16
+	VBROADCASTSS (AX), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z17, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z17, Z5, Z5
+	VBROADCASTSS (AX)(R8*2), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z17, Z9, Z9
+	VBROADCASTSS (AX)(R9*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z17, Z13, Z13
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z16
+	VBROADCASTSS (AX), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z17, Z2, Z2
+	VBROADCASTSS (AX)(R8*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z17, Z6, Z6
+	VBROADCASTSS (AX)(R8*2), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z17, Z10, Z10
+	VBROADCASTSS (AX)(R9*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z17, Z14, Z14
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z16
+	VBROADCASTSS (AX), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z17, Z3, Z3
+	VBROADCASTSS (AX)(R8*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z17, Z7, Z7
+	VBROADCASTSS (AX)(R8*2), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z17, Z11, Z11
+	VBROADCASTSS (AX)(R9*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z17, Z15, Z15
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	VMOVUPS Z6, 128(DX)
+	VMOVUPS Z7, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	VMOVUPS Z10, 128(DX)
+	VMOVUPS Z11, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	VMOVUPS Z14, 128(DX)
+	VMOVUPS Z15, 192(DX)
+	ADDQ AX, DX
+	ADDQ $256, R15
+	ADDQ $(4*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $4, scoreArgs_count(DI)
+panels4:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 (CX), Z9
+	VPBROADCASTD (DX), Z10
+	VPDPWSSD Z10, Z8, Z0
+	VPDPWSSD Z10, Z9, Z1
+	VPBROADCASTD (DX)(R8*1), Z11
+	VPDPWSSD Z11, Z8, Z2
+	VPDPWSSD Z11, Z9, Z3
+	VPBROADCASTD (DX)(R8*2), Z10
+	VPDPWSSD Z10, Z8, Z4
+	VPDPWSSD Z10, Z9, Z5
+	VPBROADCASTD (DX)(R9*1), Z11
+	VPDPWSSD Z11, Z8, Z6
+	VPDPWSSD Z11, Z9, Z7
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z8
+	VBROADCASTSS (AX), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z9, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z9, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z9, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z9, Z6, Z6
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z8
+	VBROADCASTSS (AX), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z9, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z9, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z9, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z9, Z7, Z7
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $2, scoreArgs_count(DI)
+panels7:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+lines8:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z4
+	VPBROADCASTD (DX), Z5
+	VPDPWSSD Z5, Z4, Z0
+	VPBROADCASTD (DX)(R8*1), Z6
+	VPDPWSSD Z6, Z4, Z1
+	VPBROADCASTD (DX)(R8*2), Z5
+	VPDPWSSD Z5, Z4, Z2
+	VPBROADCASTD (DX)(R9*1), Z6
+	VPDPWSSD Z6, Z4, Z3
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines8
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z4
+	VBROADCASTSS (AX), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z5, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z5, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z5, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z5
+	VMULPS Z4, Z5, Z5
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z5, Z3, Z3
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels7
+few9:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x5VNNI(a *scoreArgs) 
+TEXT ·scoreI16x5VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $4, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
+	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
+	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	PREFETCHT1 (R13)(R14*1)
+	PREFETCHT1 (R12)(R14*1)
+	VMOVDQU32 (SI), Z20
+	VMOVDQU32 (CX), Z21
+	VMOVDQU32 (R13), Z22
+	VMOVDQU32 (R12), Z23
+	VPBROADCASTD (DX), Z24
+	VPDPWSSD Z24, Z20, Z0
+	VPDPWSSD Z24, Z21, Z1
+	VPDPWSSD Z24, Z22, Z2
+	VPDPWSSD Z24, Z23, Z3
+	VPBROADCASTD (DX)(R8*1), Z25
+	VPDPWSSD Z25, Z20, Z4
+	VPDPWSSD Z25, Z21, Z5
+	VPDPWSSD Z25, Z22, Z6
+	VPDPWSSD Z25, Z23, Z7
+	VPBROADCASTD (DX)(R8*2), Z24
+	VPDPWSSD Z24, Z20, Z8
+	VPDPWSSD Z24, Z21, Z9
+	VPDPWSSD Z24, Z22, Z10
+	VPDPWSSD Z24, Z23, Z11
+	VPBROADCASTD (DX)(R9*1), Z25
+	VPDPWSSD Z25, Z20, Z12
+	VPDPWSSD Z25, Z21, Z13
+	VPDPWSSD Z25, Z22, Z14
+	VPDPWSSD Z25, Z23, Z15
+	VPBROADCASTD (DX)(R8*4), Z24
+	VPDPWSSD Z24, Z20, Z16
+	VPDPWSSD Z24, Z21, Z17
+	VPDPWSSD Z24, Z22, Z18
+	VPDPWSSD Z24, Z23, Z19
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $64, R13
+	ADDQ $64, R12
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z20
+	VBROADCASTSS (AX), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z21, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z21, Z4, Z4
+	VBROADCASTSS (AX)(R8*2), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z21, Z8, Z8
+	VBROADCASTSS (AX)(R9*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z21, Z12, Z12
+	VBROADCASTSS (AX)(R8*4), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z16, Z16
+	VMULPS Z21, Z16, Z16
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z20
+	VBROADCASTSS (AX), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z21, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z21, Z5, Z5
+	VBROADCASTSS (AX)(R8*2), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z21, Z9, Z9
+	VBROADCASTSS (AX)(R9*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z21, Z13, Z13
+	VBROADCASTSS (AX)(R8*4), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z17, Z17
+	VMULPS Z21, Z17, Z17
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z20
+	VBROADCASTSS (AX), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z21, Z2, Z2
+	VBROADCASTSS (AX)(R8*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z21, Z6, Z6
+	VBROADCASTSS (AX)(R8*2), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z21, Z10, Z10
+	VBROADCASTSS (AX)(R9*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z21, Z14, Z14
+	VBROADCASTSS (AX)(R8*4), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z18, Z18
+	VMULPS Z21, Z18, Z18
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z20
+	VBROADCASTSS (AX), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z21, Z3, Z3
+	VBROADCASTSS (AX)(R8*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z21, Z7, Z7
+	VBROADCASTSS (AX)(R8*2), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z21, Z11, Z11
+	VBROADCASTSS (AX)(R9*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z21, Z15, Z15
+	VBROADCASTSS (AX)(R8*4), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z19, Z19
+	VMULPS Z21, Z19, Z19
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	VMOVUPS Z6, 128(DX)
+	VMOVUPS Z7, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	VMOVUPS Z10, 128(DX)
+	VMOVUPS Z11, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	VMOVUPS Z14, 128(DX)
+	VMOVUPS Z15, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+	VMOVUPS Z18, 128(DX)
+	VMOVUPS Z19, 192(DX)
+	ADDQ AX, DX
+	ADDQ $256, R15
+	ADDQ $(4*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $4, scoreArgs_count(DI)
+panels4:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 (CX), Z11
+	VPBROADCASTD (DX), Z12
+	VPDPWSSD Z12, Z10, Z0
+	VPDPWSSD Z12, Z11, Z1
+	VPBROADCASTD (DX)(R8*1), Z13
+	VPDPWSSD Z13, Z10, Z2
+	VPDPWSSD Z13, Z11, Z3
+	VPBROADCASTD (DX)(R8*2), Z12
+	VPDPWSSD Z12, Z10, Z4
+	VPDPWSSD Z12, Z11, Z5
+	VPBROADCASTD (DX)(R9*1), Z13
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	VPBROADCASTD (DX)(R8*4), Z12
+	VPDPWSSD Z12, Z10, Z8
+	VPDPWSSD Z12, Z11, Z9
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z10
+	VBROADCASTSS (AX), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z11, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z11, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z11, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z11, Z6, Z6
+	VBROADCASTSS (AX)(R8*4), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z11, Z8, Z8
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z10
+	VBROADCASTSS (AX), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z11, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z11, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z11, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z11, Z7, Z7
+	VBROADCASTSS (AX)(R8*4), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z11, Z9, Z9
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $2, scoreArgs_count(DI)
+panels7:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+lines8:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z5
+	VPBROADCASTD (DX), Z6
+	VPDPWSSD Z6, Z5, Z0
+	VPBROADCASTD (DX)(R8*1), Z7
+	VPDPWSSD Z7, Z5, Z1
+	VPBROADCASTD (DX)(R8*2), Z6
+	VPDPWSSD Z6, Z5, Z2
+	VPBROADCASTD (DX)(R9*1), Z7
+	VPDPWSSD Z7, Z5, Z3
+	VPBROADCASTD (DX)(R8*4), Z6
+	VPDPWSSD Z6, Z5, Z4
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines8
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z5
+	VBROADCASTSS (AX), Z6
+	VMULPS Z5, Z6, Z6
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z6, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z6
+	VMULPS Z5, Z6, Z6
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z6, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z6
+	VMULPS Z5, Z6, Z6
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z6, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z6
+	VMULPS Z5, Z6, Z6
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z6, Z3, Z3
+	VBROADCASTSS (AX)(R8*4), Z6
+	VMULPS Z5, Z6, Z6
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z6, Z4, Z4
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels7
+few9:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x6VNNI(a *scoreArgs) 
+TEXT ·scoreI16x6VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $4, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), R13
+	PREFETCHT0 (R13)
+	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), R12
+	PREFETCHT0 (R12)
+	MOVQ (3*scorePanel__size+scorePanel_k)(BX), R12
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	PREFETCHT1 (R13)(R14*1)
+	PREFETCHT1 (R12)(R14*1)
+	VMOVDQU32 (SI), Z24
+	VMOVDQU32 (CX), Z25
+	VMOVDQU32 (R13), Z26
+	VMOVDQU32 (R12), Z27
+	VPBROADCASTD (DX), Z28
+	VPDPWSSD Z28, Z24, Z0
+	VPDPWSSD Z28, Z25, Z1
+	VPDPWSSD Z28, Z26, Z2
+	VPDPWSSD Z28, Z27, Z3
+	VPBROADCASTD (DX)(R8*1), Z29
+	VPDPWSSD Z29, Z24, Z4
+	VPDPWSSD Z29, Z25, Z5
+	VPDPWSSD Z29, Z26, Z6
+	VPDPWSSD Z29, Z27, Z7
+	VPBROADCASTD (DX)(R8*2), Z28
+	VPDPWSSD Z28, Z24, Z8
+	VPDPWSSD Z28, Z25, Z9
+	VPDPWSSD Z28, Z26, Z10
+	VPDPWSSD Z28, Z27, Z11
+	VPBROADCASTD (DX)(R9*1), Z29
+	VPDPWSSD Z29, Z24, Z12
+	VPDPWSSD Z29, Z25, Z13
+	VPDPWSSD Z29, Z26, Z14
+	VPDPWSSD Z29, Z27, Z15
+	VPBROADCASTD (DX)(R8*4), Z28
+	VPDPWSSD Z28, Z24, Z16
+	VPDPWSSD Z28, Z25, Z17
+	VPDPWSSD Z28, Z26, Z18
+	VPDPWSSD Z28, Z27, Z19
+	VPBROADCASTD (DX)(R10*1), Z29
+	VPDPWSSD Z29, Z24, Z20
+	VPDPWSSD Z29, Z25, Z21
+	VPDPWSSD Z29, Z26, Z22
+	VPDPWSSD Z29, Z27, Z23
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $64, R13
+	ADDQ $64, R12
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z24
+	VBROADCASTSS (AX), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z25, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z25, Z4, Z4
+	VBROADCASTSS (AX)(R8*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z25, Z8, Z8
+	VBROADCASTSS (AX)(R9*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z25, Z12, Z12
+	VBROADCASTSS (AX)(R8*4), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z16, Z16
+	VMULPS Z25, Z16, Z16
+	VBROADCASTSS (AX)(R10*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z20, Z20
+	VMULPS Z25, Z20, Z20
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z24
+	VBROADCASTSS (AX), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z25, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z25, Z5, Z5
+	VBROADCASTSS (AX)(R8*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z25, Z9, Z9
+	VBROADCASTSS (AX)(R9*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z25, Z13, Z13
+	VBROADCASTSS (AX)(R8*4), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z17, Z17
+	VMULPS Z25, Z17, Z17
+	VBROADCASTSS (AX)(R10*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z21, Z21
+	VMULPS Z25, Z21, Z21
+	MOVQ (2*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z24
+	VBROADCASTSS (AX), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z25, Z2, Z2
+	VBROADCASTSS (AX)(R8*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z25, Z6, Z6
+	VBROADCASTSS (AX)(R8*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z25, Z10, Z10
+	VBROADCASTSS (AX)(R9*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z25, Z14, Z14
+	VBROADCASTSS (AX)(R8*4), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z18, Z18
+	VMULPS Z25, Z18, Z18
+	VBROADCASTSS (AX)(R10*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z22, Z22
+	VMULPS Z25, Z22, Z22
+	MOVQ (3*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z24
+	VBROADCASTSS (AX), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z25, Z3, Z3
+	VBROADCASTSS (AX)(R8*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z25, Z7, Z7
+	VBROADCASTSS (AX)(R8*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z25, Z11, Z11
+	VBROADCASTSS (AX)(R9*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z25, Z15, Z15
+	VBROADCASTSS (AX)(R8*4), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z19, Z19
+	VMULPS Z25, Z19, Z19
+	VBROADCASTSS (AX)(R10*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z23, Z23
+	VMULPS Z25, Z23, Z23
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	VMOVUPS Z6, 128(DX)
+	VMOVUPS Z7, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	VMOVUPS Z10, 128(DX)
+	VMOVUPS Z11, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	VMOVUPS Z14, 128(DX)
+	VMOVUPS Z15, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+	VMOVUPS Z18, 128(DX)
+	VMOVUPS Z19, 192(DX)
+	ADDQ AX, DX
+	VMOVUPS Z20, (DX)
+	VMOVUPS Z21, 64(DX)
+	VMOVUPS Z22, 128(DX)
+	VMOVUPS Z23, 192(DX)
+	ADDQ AX, DX
+	ADDQ $256, R15
+	ADDQ $(4*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $4, scoreArgs_count(DI)
+panels4:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 (CX), Z13
+	VPBROADCASTD (DX), Z14
+	VPDPWSSD Z14, Z12, Z0
+	VPDPWSSD Z14, Z13, Z1
+	VPBROADCASTD (DX)(R8*1), Z15
+	VPDPWSSD Z15, Z12, Z2
+	VPDPWSSD Z15, Z13, Z3
+	VPBROADCASTD (DX)(R8*2), Z14
+	VPDPWSSD Z14, Z12, Z4
+	VPDPWSSD Z14, Z13, Z5
+	VPBROADCASTD (DX)(R9*1), Z15
+	VPDPWSSD Z15, Z12, Z6
+	VPDPWSSD Z15, Z13, Z7
+	VPBROADCASTD (DX)(R8*4), Z14
+	VPDPWSSD Z14, Z12, Z8
+	VPDPWSSD Z14, Z13, Z9
+	VPBROADCASTD (DX)(R10*1), Z15
+	VPDPWSSD Z15, Z12, Z10
+	VPDPWSSD Z15, Z13, Z11
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z12
+	VBROADCASTSS (AX), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z13, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z13, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z13, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z13, Z6, Z6
+	VBROADCASTSS (AX)(R8*4), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z13, Z8, Z8
+	VBROADCASTSS (AX)(R10*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z13, Z10, Z10
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z12
+	VBROADCASTSS (AX), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z13, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z13, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z13, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z13, Z7, Z7
+	VBROADCASTSS (AX)(R8*4), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z13, Z9, Z9
+	VBROADCASTSS (AX)(R10*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z13, Z11, Z11
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	VMOVUPS Z11, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $2, scoreArgs_count(DI)
+panels7:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few9
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+lines8:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z6
+	VPBROADCASTD (DX), Z7
+	VPDPWSSD Z7, Z6, Z0
+	VPBROADCASTD (DX)(R8*1), Z8
+	VPDPWSSD Z8, Z6, Z1
+	VPBROADCASTD (DX)(R8*2), Z7
+	VPDPWSSD Z7, Z6, Z2
+	VPBROADCASTD (DX)(R9*1), Z8
+	VPDPWSSD Z8, Z6, Z3
+	VPBROADCASTD (DX)(R8*4), Z7
+	VPDPWSSD Z7, Z6, Z4
+	VPBROADCASTD (DX)(R10*1), Z8
+	VPDPWSSD Z8, Z6, Z5
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines8
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z6
+	VBROADCASTSS (AX), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z7, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z7, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z7, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z7, Z3, Z3
+	VBROADCASTSS (AX)(R8*4), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z7, Z4, Z4
+	VBROADCASTSS (AX)(R10*1), Z7
+	VMULPS Z6, Z7, Z7
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z7, Z5, Z5
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z5, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels7
+few9:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x7VNNI(a *scoreArgs) 
+TEXT ·scoreI16x7VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z14
+	VMOVDQU32 (CX), Z15
+	VPBROADCASTD (DX), Z16
+	VPDPWSSD Z16, Z14, Z0
+	VPDPWSSD Z16, Z15, Z1
+	VPBROADCASTD (DX)(R8*1), Z17
+	VPDPWSSD Z17, Z14, Z2
+	VPDPWSSD Z17, Z15, Z3
+	VPBROADCASTD (DX)(R8*2), Z16
+	VPDPWSSD Z16, Z14, Z4
+	VPDPWSSD Z16, Z15, Z5
+	VPBROADCASTD (DX)(R9*1), Z17
+	VPDPWSSD Z17, Z14, Z6
+	VPDPWSSD Z17, Z15, Z7
+	VPBROADCASTD (DX)(R8*4), Z16
+	VPDPWSSD Z16, Z14, Z8
+	VPDPWSSD Z16, Z15, Z9
+	VPBROADCASTD (DX)(R10*1), Z17
+	VPDPWSSD Z17, Z14, Z10
+	VPDPWSSD Z17, Z15, Z11
+	VPBROADCASTD (DX)(R9*2), Z16
+	VPDPWSSD Z16, Z14, Z12
+	VPDPWSSD Z16, Z15, Z13
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z14
+	VBROADCASTSS (AX), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z15, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z15, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z15, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z15, Z6, Z6
+	VBROADCASTSS (AX)(R8*4), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z15, Z8, Z8
+	VBROADCASTSS (AX)(R10*1), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z15, Z10, Z10
+	VBROADCASTSS (AX)(R9*2), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z15, Z12, Z12
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z14
+	VBROADCASTSS (AX), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z15, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z15, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z15, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z15, Z7, Z7
+	VBROADCASTSS (AX)(R8*4), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z15, Z9, Z9
+	VBROADCASTSS (AX)(R10*1), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z15, Z11, Z11
+	VBROADCASTSS (AX)(R9*2), Z15
+	VMULPS Z14, Z15, Z15
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z15, Z13, Z13
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	VMOVUPS Z11, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z7
+	VPBROADCASTD (DX), Z8
+	VPDPWSSD Z8, Z7, Z0
+	VPBROADCASTD (DX)(R8*1), Z9
+	VPDPWSSD Z9, Z7, Z1
+	VPBROADCASTD (DX)(R8*2), Z8
+	VPDPWSSD Z8, Z7, Z2
+	VPBROADCASTD (DX)(R9*1), Z9
+	VPDPWSSD Z9, Z7, Z3
+	VPBROADCASTD (DX)(R8*4), Z8
+	VPDPWSSD Z8, Z7, Z4
+	VPBROADCASTD (DX)(R10*1), Z9
+	VPDPWSSD Z9, Z7, Z5
+	VPBROADCASTD (DX)(R9*2), Z8
+	VPDPWSSD Z8, Z7, Z6
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z7
+	VBROADCASTSS (AX), Z8
+	VMULPS Z7, Z8, Z8
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z8, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z8
+	VMULPS Z7, Z8, Z8
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z8, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z8
+	VMULPS Z7, Z8, Z8
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z8, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z8
+	VMULPS Z7, Z8, Z8
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z8, Z3, Z3
+	VBROADCASTSS (AX)(R8*4), Z8
+	VMULPS Z7, Z8, Z8
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z8, Z4, Z4
+	VBROADCASTSS (AX)(R10*1), Z8
+	VMULPS Z7, Z8, Z8
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z8, Z5, Z5
+	VBROADCASTSS (AX)(R9*2), Z8
+	VMULPS Z7, Z8, Z8
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z8, Z6, Z6
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z5, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x8VNNI(a *scoreArgs) 
+TEXT ·scoreI16x8VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	LEAQ (R9)(R8*4), R11
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z16
+	VMOVDQU32 (CX), Z17
+	VPBROADCASTD (DX), Z18
+	VPDPWSSD Z18, Z16, Z0
+	VPDPWSSD Z18, Z17, Z1
+	VPBROADCASTD (DX)(R8*1), Z19
+	VPDPWSSD Z19, Z16, Z2
+	VPDPWSSD Z19, Z17, Z3
+	VPBROADCASTD (DX)(R8*2), Z18
+	VPDPWSSD Z18, Z16, Z4
+	VPDPWSSD Z18, Z17, Z5
+	VPBROADCASTD (DX)(R9*1), Z19
+	VPDPWSSD Z19, Z16, Z6
+	VPDPWSSD Z19, Z17, Z7
+	VPBROADCASTD (DX)(R8*4), Z18
+	VPDPWSSD Z18, Z16, Z8
+	VPDPWSSD Z18, Z17, Z9
+	VPBROADCASTD (DX)(R10*1), Z19
+	VPDPWSSD Z19, Z16, Z10
+	VPDPWSSD Z19, Z17, Z11
+	VPBROADCASTD (DX)(R9*2), Z18
+	VPDPWSSD Z18, Z16, Z12
+	VPDPWSSD Z18, Z17, Z13
+	VPBROADCASTD (DX)(R11*1), Z19
+	VPDPWSSD Z19, Z16, Z14
+	VPDPWSSD Z19, Z17, Z15
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z16
+	VBROADCASTSS (AX), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z17, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z17, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z17, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z17, Z6, Z6
+	VBROADCASTSS (AX)(R8*4), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z17, Z8, Z8
+	VBROADCASTSS (AX)(R10*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z17, Z10, Z10
+	VBROADCASTSS (AX)(R9*2), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z17, Z12, Z12
+	VBROADCASTSS (AX)(R11*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z17, Z14, Z14
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z16
+	VBROADCASTSS (AX), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z17, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z17, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z17, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z17, Z7, Z7
+	VBROADCASTSS (AX)(R8*4), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z17, Z9, Z9
+	VBROADCASTSS (AX)(R10*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z17, Z11, Z11
+	VBROADCASTSS (AX)(R9*2), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z17, Z13, Z13
+	VBROADCASTSS (AX)(R11*1), Z17
+	VMULPS Z16, Z17, Z17
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z17, Z15, Z15
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	VMOVUPS Z11, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z14, (DX)
+	VMOVUPS Z15, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z8
+	VPBROADCASTD (DX), Z9
+	VPDPWSSD Z9, Z8, Z0
+	VPBROADCASTD (DX)(R8*1), Z10
+	VPDPWSSD Z10, Z8, Z1
+	VPBROADCASTD (DX)(R8*2), Z9
+	VPDPWSSD Z9, Z8, Z2
+	VPBROADCASTD (DX)(R9*1), Z10
+	VPDPWSSD Z10, Z8, Z3
+	VPBROADCASTD (DX)(R8*4), Z9
+	VPDPWSSD Z9, Z8, Z4
+	VPBROADCASTD (DX)(R10*1), Z10
+	VPDPWSSD Z10, Z8, Z5
+	VPBROADCASTD (DX)(R9*2), Z9
+	VPDPWSSD Z9, Z8, Z6
+	VPBROADCASTD (DX)(R11*1), Z10
+	VPDPWSSD Z10, Z8, Z7
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z8
+	VBROADCASTSS (AX), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z9, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z9, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z9, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z9, Z3, Z3
+	VBROADCASTSS (AX)(R8*4), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z9, Z4, Z4
+	VBROADCASTSS (AX)(R10*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z9, Z5, Z5
+	VBROADCASTSS (AX)(R9*2), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z9, Z6, Z6
+	VBROADCASTSS (AX)(R11*1), Z9
+	VMULPS Z8, Z9, Z9
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z9, Z7, Z7
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z5, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z7, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x9VNNI(a *scoreArgs) 
+TEXT ·scoreI16x9VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	LEAQ (R9)(R8*4), R11
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z18
+	VMOVDQU32 (CX), Z19
+	VPBROADCASTD (DX), Z20
+	VPDPWSSD Z20, Z18, Z0
+	VPDPWSSD Z20, Z19, Z1
+	VPBROADCASTD (DX)(R8*1), Z21
+	VPDPWSSD Z21, Z18, Z2
+	VPDPWSSD Z21, Z19, Z3
+	VPBROADCASTD (DX)(R8*2), Z20
+	VPDPWSSD Z20, Z18, Z4
+	VPDPWSSD Z20, Z19, Z5
+	VPBROADCASTD (DX)(R9*1), Z21
+	VPDPWSSD Z21, Z18, Z6
+	VPDPWSSD Z21, Z19, Z7
+	VPBROADCASTD (DX)(R8*4), Z20
+	VPDPWSSD Z20, Z18, Z8
+	VPDPWSSD Z20, Z19, Z9
+	VPBROADCASTD (DX)(R10*1), Z21
+	VPDPWSSD Z21, Z18, Z10
+	VPDPWSSD Z21, Z19, Z11
+	VPBROADCASTD (DX)(R9*2), Z20
+	VPDPWSSD Z20, Z18, Z12
+	VPDPWSSD Z20, Z19, Z13
+	VPBROADCASTD (DX)(R11*1), Z21
+	VPDPWSSD Z21, Z18, Z14
+	VPDPWSSD Z21, Z19, Z15
+	VPBROADCASTD (DX)(R8*8), Z20
+	VPDPWSSD Z20, Z18, Z16
+	VPDPWSSD Z20, Z19, Z17
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z18
+	VBROADCASTSS (AX), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z19, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z19, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z19, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z19, Z6, Z6
+	VBROADCASTSS (AX)(R8*4), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z19, Z8, Z8
+	VBROADCASTSS (AX)(R10*1), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z19, Z10, Z10
+	VBROADCASTSS (AX)(R9*2), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z19, Z12, Z12
+	VBROADCASTSS (AX)(R11*1), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z19, Z14, Z14
+	VBROADCASTSS (AX)(R8*8), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z16, Z16
+	VMULPS Z19, Z16, Z16
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z18
+	VBROADCASTSS (AX), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z19, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z19, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z19, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z19, Z7, Z7
+	VBROADCASTSS (AX)(R8*4), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z19, Z9, Z9
+	VBROADCASTSS (AX)(R10*1), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z19, Z11, Z11
+	VBROADCASTSS (AX)(R9*2), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z19, Z13, Z13
+	VBROADCASTSS (AX)(R11*1), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z19, Z15, Z15
+	VBROADCASTSS (AX)(R8*8), Z19
+	VMULPS Z18, Z19, Z19
+	VCVTDQ2PS Z17, Z17
+	VMULPS Z19, Z17, Z17
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	VMOVUPS Z11, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z14, (DX)
+	VMOVUPS Z15, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z9
+	VPBROADCASTD (DX), Z10
+	VPDPWSSD Z10, Z9, Z0
+	VPBROADCASTD (DX)(R8*1), Z11
+	VPDPWSSD Z11, Z9, Z1
+	VPBROADCASTD (DX)(R8*2), Z10
+	VPDPWSSD Z10, Z9, Z2
+	VPBROADCASTD (DX)(R9*1), Z11
+	VPDPWSSD Z11, Z9, Z3
+	VPBROADCASTD (DX)(R8*4), Z10
+	VPDPWSSD Z10, Z9, Z4
+	VPBROADCASTD (DX)(R10*1), Z11
+	VPDPWSSD Z11, Z9, Z5
+	VPBROADCASTD (DX)(R9*2), Z10
+	VPDPWSSD Z10, Z9, Z6
+	VPBROADCASTD (DX)(R11*1), Z11
+	VPDPWSSD Z11, Z9, Z7
+	VPBROADCASTD (DX)(R8*8), Z10
+	VPDPWSSD Z10, Z9, Z8
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z9
+	VBROADCASTSS (AX), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z10, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z10, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z10, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z10, Z3, Z3
+	VBROADCASTSS (AX)(R8*4), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z10, Z4, Z4
+	VBROADCASTSS (AX)(R10*1), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z10, Z5, Z5
+	VBROADCASTSS (AX)(R9*2), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z10, Z6, Z6
+	VBROADCASTSS (AX)(R11*1), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z10, Z7, Z7
+	VBROADCASTSS (AX)(R8*8), Z10
+	VMULPS Z9, Z10, Z10
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z10, Z8, Z8
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z5, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z7, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x10VNNI(a *scoreArgs) 
+TEXT ·scoreI16x10VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	LEAQ (R9)(R8*4), R11
+	LEAQ (R8)(R8*8), R12
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z20
+	VMOVDQU32 (CX), Z21
+	VPBROADCASTD (DX), Z22
+	VPDPWSSD Z22, Z20, Z0
+	VPDPWSSD Z22, Z21, Z1
+	VPBROADCASTD (DX)(R8*1), Z23
+	VPDPWSSD Z23, Z20, Z2
+	VPDPWSSD Z23, Z21, Z3
+	VPBROADCASTD (DX)(R8*2), Z22
+	VPDPWSSD Z22, Z20, Z4
+	VPDPWSSD Z22, Z21, Z5
+	VPBROADCASTD (DX)(R9*1), Z23
+	VPDPWSSD Z23, Z20, Z6
+	VPDPWSSD Z23, Z21, Z7
+	VPBROADCASTD (DX)(R8*4), Z22
+	VPDPWSSD Z22, Z20, Z8
+	VPDPWSSD Z22, Z21, Z9
+	VPBROADCASTD (DX)(R10*1), Z23
+	VPDPWSSD Z23, Z20, Z10
+	VPDPWSSD Z23, Z21, Z11
+	VPBROADCASTD (DX)(R9*2), Z22
+	VPDPWSSD Z22, Z20, Z12
+	VPDPWSSD Z22, Z21, Z13
+	VPBROADCASTD (DX)(R11*1), Z23
+	VPDPWSSD Z23, Z20, Z14
+	VPDPWSSD Z23, Z21, Z15
+	VPBROADCASTD (DX)(R8*8), Z22
+	VPDPWSSD Z22, Z20, Z16
+	VPDPWSSD Z22, Z21, Z17
+	VPBROADCASTD (DX)(R12*1), Z23
+	VPDPWSSD Z23, Z20, Z18
+	VPDPWSSD Z23, Z21, Z19
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z20
+	VBROADCASTSS (AX), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z21, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z21, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z21, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z21, Z6, Z6
+	VBROADCASTSS (AX)(R8*4), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z21, Z8, Z8
+	VBROADCASTSS (AX)(R10*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z21, Z10, Z10
+	VBROADCASTSS (AX)(R9*2), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z21, Z12, Z12
+	VBROADCASTSS (AX)(R11*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z21, Z14, Z14
+	VBROADCASTSS (AX)(R8*8), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z16, Z16
+	VMULPS Z21, Z16, Z16
+	VBROADCASTSS (AX)(R12*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z18, Z18
+	VMULPS Z21, Z18, Z18
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z20
+	VBROADCASTSS (AX), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z21, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z21, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z21, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z21, Z7, Z7
+	VBROADCASTSS (AX)(R8*4), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z21, Z9, Z9
+	VBROADCASTSS (AX)(R10*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z21, Z11, Z11
+	VBROADCASTSS (AX)(R9*2), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z21, Z13, Z13
+	VBROADCASTSS (AX)(R11*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z21, Z15, Z15
+	VBROADCASTSS (AX)(R8*8), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z17, Z17
+	VMULPS Z21, Z17, Z17
+	VBROADCASTSS (AX)(R12*1), Z21
+	VMULPS Z20, Z21, Z21
+	VCVTDQ2PS Z19, Z19
+	VMULPS Z21, Z19, Z19
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	VMOVUPS Z11, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z14, (DX)
+	VMOVUPS Z15, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z10
+	VPBROADCASTD (DX), Z11
+	VPDPWSSD Z11, Z10, Z0
+	VPBROADCASTD (DX)(R8*1), Z12
+	VPDPWSSD Z12, Z10, Z1
+	VPBROADCASTD (DX)(R8*2), Z11
+	VPDPWSSD Z11, Z10, Z2
+	VPBROADCASTD (DX)(R9*1), Z12
+	VPDPWSSD Z12, Z10, Z3
+	VPBROADCASTD (DX)(R8*4), Z11
+	VPDPWSSD Z11, Z10, Z4
+	VPBROADCASTD (DX)(R10*1), Z12
+	VPDPWSSD Z12, Z10, Z5
+	VPBROADCASTD (DX)(R9*2), Z11
+	VPDPWSSD Z11, Z10, Z6
+	VPBROADCASTD (DX)(R11*1), Z12
+	VPDPWSSD Z12, Z10, Z7
+	VPBROADCASTD (DX)(R8*8), Z11
+	VPDPWSSD Z11, Z10, Z8
+	VPBROADCASTD (DX)(R12*1), Z12
+	VPDPWSSD Z12, Z10, Z9
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z10
+	VBROADCASTSS (AX), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z11, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z11, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z11, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z11, Z3, Z3
+	VBROADCASTSS (AX)(R8*4), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z11, Z4, Z4
+	VBROADCASTSS (AX)(R10*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z11, Z5, Z5
+	VBROADCASTSS (AX)(R9*2), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z11, Z6, Z6
+	VBROADCASTSS (AX)(R11*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z11, Z7, Z7
+	VBROADCASTSS (AX)(R8*8), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z11, Z8, Z8
+	VBROADCASTSS (AX)(R12*1), Z11
+	VMULPS Z10, Z11, Z11
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z11, Z9, Z9
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z5, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z7, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z9, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x11VNNI(a *scoreArgs) 
+TEXT ·scoreI16x11VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	LEAQ (R9)(R8*4), R11
+	LEAQ (R8)(R8*8), R12
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z22
+	VMOVDQU32 (CX), Z23
+	VPBROADCASTD (DX), Z24
+	VPDPWSSD Z24, Z22, Z0
+	VPDPWSSD Z24, Z23, Z1
+	VPBROADCASTD (DX)(R8*1), Z25
+	VPDPWSSD Z25, Z22, Z2
+	VPDPWSSD Z25, Z23, Z3
+	VPBROADCASTD (DX)(R8*2), Z24
+	VPDPWSSD Z24, Z22, Z4
+	VPDPWSSD Z24, Z23, Z5
+	VPBROADCASTD (DX)(R9*1), Z25
+	VPDPWSSD Z25, Z22, Z6
+	VPDPWSSD Z25, Z23, Z7
+	VPBROADCASTD (DX)(R8*4), Z24
+	VPDPWSSD Z24, Z22, Z8
+	VPDPWSSD Z24, Z23, Z9
+	VPBROADCASTD (DX)(R10*1), Z25
+	VPDPWSSD Z25, Z22, Z10
+	VPDPWSSD Z25, Z23, Z11
+	VPBROADCASTD (DX)(R9*2), Z24
+	VPDPWSSD Z24, Z22, Z12
+	VPDPWSSD Z24, Z23, Z13
+	VPBROADCASTD (DX)(R11*1), Z25
+	VPDPWSSD Z25, Z22, Z14
+	VPDPWSSD Z25, Z23, Z15
+	VPBROADCASTD (DX)(R8*8), Z24
+	VPDPWSSD Z24, Z22, Z16
+	VPDPWSSD Z24, Z23, Z17
+	VPBROADCASTD (DX)(R12*1), Z25
+	VPDPWSSD Z25, Z22, Z18
+	VPDPWSSD Z25, Z23, Z19
+	VPBROADCASTD (DX)(R10*2), Z24
+	VPDPWSSD Z24, Z22, Z20
+	VPDPWSSD Z24, Z23, Z21
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z22
+	VBROADCASTSS (AX), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z23, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z23, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z23, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z23, Z6, Z6
+	VBROADCASTSS (AX)(R8*4), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z23, Z8, Z8
+	VBROADCASTSS (AX)(R10*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z23, Z10, Z10
+	VBROADCASTSS (AX)(R9*2), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z23, Z12, Z12
+	VBROADCASTSS (AX)(R11*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z23, Z14, Z14
+	VBROADCASTSS (AX)(R8*8), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z16, Z16
+	VMULPS Z23, Z16, Z16
+	VBROADCASTSS (AX)(R12*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z18, Z18
+	VMULPS Z23, Z18, Z18
+	VBROADCASTSS (AX)(R10*2), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z20, Z20
+	VMULPS Z23, Z20, Z20
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z22
+	VBROADCASTSS (AX), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z23, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z23, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z23, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z23, Z7, Z7
+	VBROADCASTSS (AX)(R8*4), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z23, Z9, Z9
+	VBROADCASTSS (AX)(R10*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z23, Z11, Z11
+	VBROADCASTSS (AX)(R9*2), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z23, Z13, Z13
+	VBROADCASTSS (AX)(R11*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z23, Z15, Z15
+	VBROADCASTSS (AX)(R8*8), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z17, Z17
+	VMULPS Z23, Z17, Z17
+	VBROADCASTSS (AX)(R12*1), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z19, Z19
+	VMULPS Z23, Z19, Z19
+	VBROADCASTSS (AX)(R10*2), Z23
+	VMULPS Z22, Z23, Z23
+	VCVTDQ2PS Z21, Z21
+	VMULPS Z23, Z21, Z21
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	VMOVUPS Z11, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z14, (DX)
+	VMOVUPS Z15, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z20, (DX)
+	VMOVUPS Z21, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z11
+	VPBROADCASTD (DX), Z12
+	VPDPWSSD Z12, Z11, Z0
+	VPBROADCASTD (DX)(R8*1), Z13
+	VPDPWSSD Z13, Z11, Z1
+	VPBROADCASTD (DX)(R8*2), Z12
+	VPDPWSSD Z12, Z11, Z2
+	VPBROADCASTD (DX)(R9*1), Z13
+	VPDPWSSD Z13, Z11, Z3
+	VPBROADCASTD (DX)(R8*4), Z12
+	VPDPWSSD Z12, Z11, Z4
+	VPBROADCASTD (DX)(R10*1), Z13
+	VPDPWSSD Z13, Z11, Z5
+	VPBROADCASTD (DX)(R9*2), Z12
+	VPDPWSSD Z12, Z11, Z6
+	VPBROADCASTD (DX)(R11*1), Z13
+	VPDPWSSD Z13, Z11, Z7
+	VPBROADCASTD (DX)(R8*8), Z12
+	VPDPWSSD Z12, Z11, Z8
+	VPBROADCASTD (DX)(R12*1), Z13
+	VPDPWSSD Z13, Z11, Z9
+	VPBROADCASTD (DX)(R10*2), Z12
+	VPDPWSSD Z12, Z11, Z10
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z11
+	VBROADCASTSS (AX), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z12, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z12, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z12, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z12, Z3, Z3
+	VBROADCASTSS (AX)(R8*4), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z12, Z4, Z4
+	VBROADCASTSS (AX)(R10*1), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z12, Z5, Z5
+	VBROADCASTSS (AX)(R9*2), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z12, Z6, Z6
+	VBROADCASTSS (AX)(R11*1), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z12, Z7, Z7
+	VBROADCASTSS (AX)(R8*8), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z12, Z8, Z8
+	VBROADCASTSS (AX)(R12*1), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z12, Z9, Z9
+	VBROADCASTSS (AX)(R10*2), Z12
+	VMULPS Z11, Z12, Z12
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z12, Z10, Z10
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z5, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z7, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z9, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func scoreI16x12VNNI(a *scoreArgs) 
+TEXT ·scoreI16x12VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ scoreArgs_qStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	LEAQ (R9)(R8*4), R11
+	LEAQ (R8)(R8*8), R12
+	LEAQ (R9)(R8*8), R13
+	MOVQ scoreArgs_panels(DI), BX
+	MOVQ scoreArgs_out(DI), R15
+	MOVQ scoreArgs_ahead(DI), R14
+panels1:
+	SUBQ $2, scoreArgs_count(DI)
+	JLT few3
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), CX
+	PREFETCHT0 (CX)
+	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+lines2:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU32 (SI), Z24
+	VMOVDQU32 (CX), Z25
+	VPBROADCASTD (DX), Z26
+	VPDPWSSD Z26, Z24, Z0
+	VPDPWSSD Z26, Z25, Z1
+	VPBROADCASTD (DX)(R8*1), Z27
+	VPDPWSSD Z27, Z24, Z2
+	VPDPWSSD Z27, Z25, Z3
+	VPBROADCASTD (DX)(R8*2), Z26
+	VPDPWSSD Z26, Z24, Z4
+	VPDPWSSD Z26, Z25, Z5
+	VPBROADCASTD (DX)(R9*1), Z27
+	VPDPWSSD Z27, Z24, Z6
+	VPDPWSSD Z27, Z25, Z7
+	VPBROADCASTD (DX)(R8*4), Z26
+	VPDPWSSD Z26, Z24, Z8
+	VPDPWSSD Z26, Z25, Z9
+	VPBROADCASTD (DX)(R10*1), Z27
+	VPDPWSSD Z27, Z24, Z10
+	VPDPWSSD Z27, Z25, Z11
+	VPBROADCASTD (DX)(R9*2), Z26
+	VPDPWSSD Z26, Z24, Z12
+	VPDPWSSD Z26, Z25, Z13
+	VPBROADCASTD (DX)(R11*1), Z27
+	VPDPWSSD Z27, Z24, Z14
+	VPDPWSSD Z27, Z25, Z15
+	VPBROADCASTD (DX)(R8*8), Z26
+	VPDPWSSD Z26, Z24, Z16
+	VPDPWSSD Z26, Z25, Z17
+	VPBROADCASTD (DX)(R12*1), Z27
+	VPDPWSSD Z27, Z24, Z18
+	VPDPWSSD Z27, Z25, Z19
+	VPBROADCASTD (DX)(R10*2), Z26
+	VPDPWSSD Z26, Z24, Z20
+	VPDPWSSD Z26, Z25, Z21
+	VPBROADCASTD (DX)(R13*1), Z27
+	VPDPWSSD Z27, Z24, Z22
+	VPDPWSSD Z27, Z25, Z23
+	ADDQ $64, SI
+	ADDQ $64, CX
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines2
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z24
+	VBROADCASTSS (AX), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z25, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z25, Z2, Z2
+	VBROADCASTSS (AX)(R8*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z25, Z4, Z4
+	VBROADCASTSS (AX)(R9*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z25, Z6, Z6
+	VBROADCASTSS (AX)(R8*4), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z25, Z8, Z8
+	VBROADCASTSS (AX)(R10*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z25, Z10, Z10
+	VBROADCASTSS (AX)(R9*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z25, Z12, Z12
+	VBROADCASTSS (AX)(R11*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z25, Z14, Z14
+	VBROADCASTSS (AX)(R8*8), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z16, Z16
+	VMULPS Z25, Z16, Z16
+	VBROADCASTSS (AX)(R12*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z18, Z18
+	VMULPS Z25, Z18, Z18
+	VBROADCASTSS (AX)(R10*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z20, Z20
+	VMULPS Z25, Z20, Z20
+	VBROADCASTSS (AX)(R13*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z22, Z22
+	VMULPS Z25, Z22, Z22
+	MOVQ (1*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z24
+	VBROADCASTSS (AX), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z25, Z1, Z1
+	VBROADCASTSS (AX)(R8*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z25, Z3, Z3
+	VBROADCASTSS (AX)(R8*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z25, Z5, Z5
+	VBROADCASTSS (AX)(R9*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z25, Z7, Z7
+	VBROADCASTSS (AX)(R8*4), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z25, Z9, Z9
+	VBROADCASTSS (AX)(R10*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z25, Z11, Z11
+	VBROADCASTSS (AX)(R9*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z25, Z13, Z13
+	VBROADCASTSS (AX)(R11*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z25, Z15, Z15
+	VBROADCASTSS (AX)(R8*8), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z17, Z17
+	VMULPS Z25, Z17, Z17
+	VBROADCASTSS (AX)(R12*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z19, Z19
+	VMULPS Z25, Z19, Z19
+	VBROADCASTSS (AX)(R10*2), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z21, Z21
+	VMULPS Z25, Z21, Z21
+	VBROADCASTSS (AX)(R13*1), Z25
+	VMULPS Z24, Z25, Z25
+	VCVTDQ2PS Z23, Z23
+	VMULPS Z25, Z23, Z23
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	VMOVUPS Z9, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	VMOVUPS Z11, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z12, (DX)
+	VMOVUPS Z13, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z14, (DX)
+	VMOVUPS Z15, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z16, (DX)
+	VMOVUPS Z17, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z18, (DX)
+	VMOVUPS Z19, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z20, (DX)
+	VMOVUPS Z21, 64(DX)
+	ADDQ AX, DX
+	VMOVUPS Z22, (DX)
+	VMOVUPS Z23, 64(DX)
+	ADDQ AX, DX
+	ADDQ $128, R15
+	ADDQ $(2*scorePanel__size), BX
+	JMP panels1
+few3:
+	ADDQ $2, scoreArgs_count(DI)
+panels4:
+	SUBQ $1, scoreArgs_count(DI)
+	JLT few6
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
+	PREFETCHT0 (SI)
+	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
+	MOVQ scoreArgs_q(DI), DX
+	MOVQ scoreArgs_lines(DI), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+lines5:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU32 (SI), Z12
+	VPBROADCASTD (DX), Z13
+	VPDPWSSD Z13, Z12, Z0
+	VPBROADCASTD (DX)(R8*1), Z14
+	VPDPWSSD Z14, Z12, Z1
+	VPBROADCASTD (DX)(R8*2), Z13
+	VPDPWSSD Z13, Z12, Z2
+	VPBROADCASTD (DX)(R9*1), Z14
+	VPDPWSSD Z14, Z12, Z3
+	VPBROADCASTD (DX)(R8*4), Z13
+	VPDPWSSD Z13, Z12, Z4
+	VPBROADCASTD (DX)(R10*1), Z14
+	VPDPWSSD Z14, Z12, Z5
+	VPBROADCASTD (DX)(R9*2), Z13
+	VPDPWSSD Z13, Z12, Z6
+	VPBROADCASTD (DX)(R11*1), Z14
+	VPDPWSSD Z14, Z12, Z7
+	VPBROADCASTD (DX)(R8*8), Z13
+	VPDPWSSD Z13, Z12, Z8
+	VPBROADCASTD (DX)(R12*1), Z14
+	VPDPWSSD Z14, Z12, Z9
+	VPBROADCASTD (DX)(R10*2), Z13
+	VPDPWSSD Z13, Z12, Z10
+	VPBROADCASTD (DX)(R13*1), Z14
+	VPDPWSSD Z14, Z12, Z11
+	ADDQ $64, SI
+	ADDQ $4, DX
+	DECQ AX
+	JNE lines5
+	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
+	MOVQ scoreArgs_entry(DI), AX
+	VCVTPH2PS (DX), Z12
+	VBROADCASTSS (AX), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z13, Z0, Z0
+	VBROADCASTSS (AX)(R8*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z13, Z1, Z1
+	VBROADCASTSS (AX)(R8*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z13, Z2, Z2
+	VBROADCASTSS (AX)(R9*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z13, Z3, Z3
+	VBROADCASTSS (AX)(R8*4), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z13, Z4, Z4
+	VBROADCASTSS (AX)(R10*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z13, Z5, Z5
+	VBROADCASTSS (AX)(R9*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z13, Z6, Z6
+	VBROADCASTSS (AX)(R11*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z13, Z7, Z7
+	VBROADCASTSS (AX)(R8*8), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z13, Z8, Z8
+	VBROADCASTSS (AX)(R12*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z13, Z9, Z9
+	VBROADCASTSS (AX)(R10*2), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z13, Z10, Z10
+	VBROADCASTSS (AX)(R13*1), Z13
+	VMULPS Z12, Z13, Z13
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z13, Z11, Z11
+	MOVQ R15, DX
+	MOVQ scoreArgs_outStride(DI), AX
+	VMOVUPS Z0, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z1, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z2, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z3, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z4, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z5, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z6, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z7, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z8, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z9, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z10, (DX)
+	ADDQ AX, DX
+	VMOVUPS Z11, (DX)
+	ADDQ AX, DX
+	ADDQ $64, R15
+	ADDQ $(1*scorePanel__size), BX
+	JMP panels4
+few6:
+	ADDQ $1, scoreArgs_count(DI)
+	VZEROUPPER
+	RET
+
+// func valueI16x1VNNI(a *integerValueArgs) 
+TEXT ·valueI16x1VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 256(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 64(SI), Z5
+	VMOVDQU32 128(SI), Z6
+	VMOVDQU32 192(SI), Z7
+	VPBROADCASTD (DX), Z8
+	VPDPWSSD Z8, Z4, Z0
+	VPDPWSSD Z8, Z5, Z1
+	VPDPWSSD Z8, Z6, Z2
+	VPDPWSSD Z8, Z7, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 64(SI), Z5
+	VMOVDQU32 128(SI), Z6
+	VMOVDQU32 192(SI), Z7
+	VPBROADCASTD 4(DX), Z8
+	VPDPWSSD Z8, Z4, Z0
+	VPDPWSSD Z8, Z5, Z1
+	VPDPWSSD Z8, Z6, Z2
+	VPDPWSSD Z8, Z7, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 64(SI), Z5
+	VMOVDQU32 128(SI), Z6
+	VMOVDQU32 192(SI), Z7
+	VPBROADCASTD 8(DX), Z8
+	VPDPWSSD Z8, Z4, Z0
+	VPDPWSSD Z8, Z5, Z1
+	VPDPWSSD Z8, Z6, Z2
+	VPDPWSSD Z8, Z7, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 64(SI), Z5
+	VMOVDQU32 128(SI), Z6
+	VMOVDQU32 192(SI), Z7
+	VPBROADCASTD 12(DX), Z8
+	VPDPWSSD Z8, Z4, Z0
+	VPDPWSSD Z8, Z5, Z1
+	VPDPWSSD Z8, Z6, Z2
+	VPDPWSSD Z8, Z7, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z4
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z4, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z4, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z4, Z2, Z2
+	VMOVUPS Z2, 128(R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z4, Z3, Z3
+	VMOVUPS Z3, 192(R15)
+	ADDQ $256, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 128(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z2
+	VMOVDQU32 64(SI), Z3
+	VPBROADCASTD (DX), Z4
+	VPDPWSSD Z4, Z2, Z0
+	VPDPWSSD Z4, Z3, Z1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z2
+	VMOVDQU32 64(SI), Z3
+	VPBROADCASTD 4(DX), Z4
+	VPDPWSSD Z4, Z2, Z0
+	VPDPWSSD Z4, Z3, Z1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z2
+	VMOVDQU32 64(SI), Z3
+	VPBROADCASTD 8(DX), Z4
+	VPDPWSSD Z4, Z2, Z0
+	VPDPWSSD Z4, Z3, Z1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z2
+	VMOVDQU32 64(SI), Z3
+	VPBROADCASTD 12(DX), Z4
+	VPDPWSSD Z4, Z2, Z0
+	VPDPWSSD Z4, Z3, Z1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z2
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z2, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z2, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	ADDQ $128, R11
+	JMP channels5
+few8:
+channels9:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few12
+	VXORPS Z0, Z0, Z0
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel10:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs11:
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z1
+	VPBROADCASTD (DX), Z2
+	VPDPWSSD Z2, Z1, Z0
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z1
+	VPBROADCASTD 4(DX), Z2
+	VPDPWSSD Z2, Z1, Z0
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z1
+	VPBROADCASTD 8(DX), Z2
+	VPDPWSSD Z2, Z1, Z0
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z1
+	VPBROADCASTD 12(DX), Z2
+	VPDPWSSD Z2, Z1, Z0
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs11
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel10
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z1
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z1, Z0, Z0
+	VMOVUPS Z0, (R15)
+	ADDQ $64, R11
+	JMP channels9
+few12:
+	VZEROUPPER
+	RET
+
+// func valueI16x2VNNI(a *integerValueArgs) 
+TEXT ·valueI16x2VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 256(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 64(SI), Z9
+	VMOVDQU32 128(SI), Z10
+	VMOVDQU32 192(SI), Z11
+	VPBROADCASTD (DX), Z12
+	VPDPWSSD Z12, Z8, Z0
+	VPDPWSSD Z12, Z9, Z1
+	VPDPWSSD Z12, Z10, Z2
+	VPDPWSSD Z12, Z11, Z3
+	VPBROADCASTD (DX)(R8*1), Z13
+	VPDPWSSD Z13, Z8, Z4
+	VPDPWSSD Z13, Z9, Z5
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 64(SI), Z9
+	VMOVDQU32 128(SI), Z10
+	VMOVDQU32 192(SI), Z11
+	VPBROADCASTD 4(DX), Z12
+	VPDPWSSD Z12, Z8, Z0
+	VPDPWSSD Z12, Z9, Z1
+	VPDPWSSD Z12, Z10, Z2
+	VPDPWSSD Z12, Z11, Z3
+	VPBROADCASTD 4(DX)(R8*1), Z13
+	VPDPWSSD Z13, Z8, Z4
+	VPDPWSSD Z13, Z9, Z5
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 64(SI), Z9
+	VMOVDQU32 128(SI), Z10
+	VMOVDQU32 192(SI), Z11
+	VPBROADCASTD 8(DX), Z12
+	VPDPWSSD Z12, Z8, Z0
+	VPDPWSSD Z12, Z9, Z1
+	VPDPWSSD Z12, Z10, Z2
+	VPDPWSSD Z12, Z11, Z3
+	VPBROADCASTD 8(DX)(R8*1), Z13
+	VPDPWSSD Z13, Z8, Z4
+	VPDPWSSD Z13, Z9, Z5
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 64(SI), Z9
+	VMOVDQU32 128(SI), Z10
+	VMOVDQU32 192(SI), Z11
+	VPBROADCASTD 12(DX), Z12
+	VPDPWSSD Z12, Z8, Z0
+	VPDPWSSD Z12, Z9, Z1
+	VPDPWSSD Z12, Z10, Z2
+	VPDPWSSD Z12, Z11, Z3
+	VPBROADCASTD 12(DX)(R8*1), Z13
+	VPDPWSSD Z13, Z8, Z4
+	VPDPWSSD Z13, Z9, Z5
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z8
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z8, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z8, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z8, Z2, Z2
+	VMOVUPS Z2, 128(R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z8, Z3, Z3
+	VMOVUPS Z3, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z8
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z8, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z8, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z8, Z6, Z6
+	VMOVUPS Z6, 128(R15)
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z8, Z7, Z7
+	VMOVUPS Z7, 192(R15)
+	ADDQ $256, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 128(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 64(SI), Z5
+	VPBROADCASTD (DX), Z6
+	VPDPWSSD Z6, Z4, Z0
+	VPDPWSSD Z6, Z5, Z1
+	VPBROADCASTD (DX)(R8*1), Z7
+	VPDPWSSD Z7, Z4, Z2
+	VPDPWSSD Z7, Z5, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 64(SI), Z5
+	VPBROADCASTD 4(DX), Z6
+	VPDPWSSD Z6, Z4, Z0
+	VPDPWSSD Z6, Z5, Z1
+	VPBROADCASTD 4(DX)(R8*1), Z7
+	VPDPWSSD Z7, Z4, Z2
+	VPDPWSSD Z7, Z5, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 64(SI), Z5
+	VPBROADCASTD 8(DX), Z6
+	VPDPWSSD Z6, Z4, Z0
+	VPDPWSSD Z6, Z5, Z1
+	VPBROADCASTD 8(DX)(R8*1), Z7
+	VPDPWSSD Z7, Z4, Z2
+	VPDPWSSD Z7, Z5, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z4
+	VMOVDQU32 64(SI), Z5
+	VPBROADCASTD 12(DX), Z6
+	VPDPWSSD Z6, Z4, Z0
+	VPDPWSSD Z6, Z5, Z1
+	VPBROADCASTD 12(DX)(R8*1), Z7
+	VPDPWSSD Z7, Z4, Z2
+	VPDPWSSD Z7, Z5, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z4
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z4, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z4, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z4
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z4, Z2, Z2
+	VMOVUPS Z2, (R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z4, Z3, Z3
+	VMOVUPS Z3, 64(R15)
+	ADDQ $128, R11
+	JMP channels5
+few8:
+channels9:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few12
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel10:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs11:
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z2
+	VPBROADCASTD (DX), Z3
+	VPDPWSSD Z3, Z2, Z0
+	VPBROADCASTD (DX)(R8*1), Z4
+	VPDPWSSD Z4, Z2, Z1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z2
+	VPBROADCASTD 4(DX), Z3
+	VPDPWSSD Z3, Z2, Z0
+	VPBROADCASTD 4(DX)(R8*1), Z4
+	VPDPWSSD Z4, Z2, Z1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z2
+	VPBROADCASTD 8(DX), Z3
+	VPDPWSSD Z3, Z2, Z0
+	VPBROADCASTD 8(DX)(R8*1), Z4
+	VPDPWSSD Z4, Z2, Z1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z2
+	VPBROADCASTD 12(DX), Z3
+	VPDPWSSD Z3, Z2, Z0
+	VPBROADCASTD 12(DX)(R8*1), Z4
+	VPDPWSSD Z4, Z2, Z1
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs11
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel10
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z2
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z2, Z0, Z0
+	VMOVUPS Z0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z2
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z2, Z1, Z1
+	VMOVUPS Z1, (R15)
+	ADDQ $64, R11
+	JMP channels9
+few12:
+	VZEROUPPER
+	RET
+
+// func valueI16x3VNNI(a *integerValueArgs) 
+TEXT ·valueI16x3VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 256(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 64(SI), Z13
+	VMOVDQU32 128(SI), Z14
+	VMOVDQU32 192(SI), Z15
+	VPBROADCASTD (DX), Z16
+	VPDPWSSD Z16, Z12, Z0
+	VPDPWSSD Z16, Z13, Z1
+	VPDPWSSD Z16, Z14, Z2
+	VPDPWSSD Z16, Z15, Z3
+	VPBROADCASTD (DX)(R8*1), Z17
+	VPDPWSSD Z17, Z12, Z4
+	VPDPWSSD Z17, Z13, Z5
+	VPDPWSSD Z17, Z14, Z6
+	VPDPWSSD Z17, Z15, Z7
+	VPBROADCASTD (DX)(R8*2), Z16
+	VPDPWSSD Z16, Z12, Z8
+	VPDPWSSD Z16, Z13, Z9
+	VPDPWSSD Z16, Z14, Z10
+	VPDPWSSD Z16, Z15, Z11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 64(SI), Z13
+	VMOVDQU32 128(SI), Z14
+	VMOVDQU32 192(SI), Z15
+	VPBROADCASTD 4(DX), Z16
+	VPDPWSSD Z16, Z12, Z0
+	VPDPWSSD Z16, Z13, Z1
+	VPDPWSSD Z16, Z14, Z2
+	VPDPWSSD Z16, Z15, Z3
+	VPBROADCASTD 4(DX)(R8*1), Z17
+	VPDPWSSD Z17, Z12, Z4
+	VPDPWSSD Z17, Z13, Z5
+	VPDPWSSD Z17, Z14, Z6
+	VPDPWSSD Z17, Z15, Z7
+	VPBROADCASTD 4(DX)(R8*2), Z16
+	VPDPWSSD Z16, Z12, Z8
+	VPDPWSSD Z16, Z13, Z9
+	VPDPWSSD Z16, Z14, Z10
+	VPDPWSSD Z16, Z15, Z11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 64(SI), Z13
+	VMOVDQU32 128(SI), Z14
+	VMOVDQU32 192(SI), Z15
+	VPBROADCASTD 8(DX), Z16
+	VPDPWSSD Z16, Z12, Z0
+	VPDPWSSD Z16, Z13, Z1
+	VPDPWSSD Z16, Z14, Z2
+	VPDPWSSD Z16, Z15, Z3
+	VPBROADCASTD 8(DX)(R8*1), Z17
+	VPDPWSSD Z17, Z12, Z4
+	VPDPWSSD Z17, Z13, Z5
+	VPDPWSSD Z17, Z14, Z6
+	VPDPWSSD Z17, Z15, Z7
+	VPBROADCASTD 8(DX)(R8*2), Z16
+	VPDPWSSD Z16, Z12, Z8
+	VPDPWSSD Z16, Z13, Z9
+	VPDPWSSD Z16, Z14, Z10
+	VPDPWSSD Z16, Z15, Z11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 64(SI), Z13
+	VMOVDQU32 128(SI), Z14
+	VMOVDQU32 192(SI), Z15
+	VPBROADCASTD 12(DX), Z16
+	VPDPWSSD Z16, Z12, Z0
+	VPDPWSSD Z16, Z13, Z1
+	VPDPWSSD Z16, Z14, Z2
+	VPDPWSSD Z16, Z15, Z3
+	VPBROADCASTD 12(DX)(R8*1), Z17
+	VPDPWSSD Z17, Z12, Z4
+	VPDPWSSD Z17, Z13, Z5
+	VPDPWSSD Z17, Z14, Z6
+	VPDPWSSD Z17, Z15, Z7
+	VPBROADCASTD 12(DX)(R8*2), Z16
+	VPDPWSSD Z16, Z12, Z8
+	VPDPWSSD Z16, Z13, Z9
+	VPDPWSSD Z16, Z14, Z10
+	VPDPWSSD Z16, Z15, Z11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z12
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z12, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z12, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z12, Z2, Z2
+	VMOVUPS Z2, 128(R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z12, Z3, Z3
+	VMOVUPS Z3, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z12
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z12, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z12, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z12, Z6, Z6
+	VMOVUPS Z6, 128(R15)
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z12, Z7, Z7
+	VMOVUPS Z7, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z12
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z12, Z8, Z8
+	VMOVUPS Z8, (R15)
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z12, Z9, Z9
+	VMOVUPS Z9, 64(R15)
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z12, Z10, Z10
+	VMOVUPS Z10, 128(R15)
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z12, Z11, Z11
+	VMOVUPS Z11, 192(R15)
+	ADDQ $256, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 128(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z6
+	VMOVDQU32 64(SI), Z7
+	VPBROADCASTD (DX), Z8
+	VPDPWSSD Z8, Z6, Z0
+	VPDPWSSD Z8, Z7, Z1
+	VPBROADCASTD (DX)(R8*1), Z9
+	VPDPWSSD Z9, Z6, Z2
+	VPDPWSSD Z9, Z7, Z3
+	VPBROADCASTD (DX)(R8*2), Z8
+	VPDPWSSD Z8, Z6, Z4
+	VPDPWSSD Z8, Z7, Z5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z6
+	VMOVDQU32 64(SI), Z7
+	VPBROADCASTD 4(DX), Z8
+	VPDPWSSD Z8, Z6, Z0
+	VPDPWSSD Z8, Z7, Z1
+	VPBROADCASTD 4(DX)(R8*1), Z9
+	VPDPWSSD Z9, Z6, Z2
+	VPDPWSSD Z9, Z7, Z3
+	VPBROADCASTD 4(DX)(R8*2), Z8
+	VPDPWSSD Z8, Z6, Z4
+	VPDPWSSD Z8, Z7, Z5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z6
+	VMOVDQU32 64(SI), Z7
+	VPBROADCASTD 8(DX), Z8
+	VPDPWSSD Z8, Z6, Z0
+	VPDPWSSD Z8, Z7, Z1
+	VPBROADCASTD 8(DX)(R8*1), Z9
+	VPDPWSSD Z9, Z6, Z2
+	VPDPWSSD Z9, Z7, Z3
+	VPBROADCASTD 8(DX)(R8*2), Z8
+	VPDPWSSD Z8, Z6, Z4
+	VPDPWSSD Z8, Z7, Z5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z6
+	VMOVDQU32 64(SI), Z7
+	VPBROADCASTD 12(DX), Z8
+	VPDPWSSD Z8, Z6, Z0
+	VPDPWSSD Z8, Z7, Z1
+	VPBROADCASTD 12(DX)(R8*1), Z9
+	VPDPWSSD Z9, Z6, Z2
+	VPDPWSSD Z9, Z7, Z3
+	VPBROADCASTD 12(DX)(R8*2), Z8
+	VPDPWSSD Z8, Z6, Z4
+	VPDPWSSD Z8, Z7, Z5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z6
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z6, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z6, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z6
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z6, Z2, Z2
+	VMOVUPS Z2, (R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z6, Z3, Z3
+	VMOVUPS Z3, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z6
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z6, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z6, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	ADDQ $128, R11
+	JMP channels5
+few8:
+channels9:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few12
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel10:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs11:
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z3
+	VPBROADCASTD (DX), Z4
+	VPDPWSSD Z4, Z3, Z0
+	VPBROADCASTD (DX)(R8*1), Z5
+	VPDPWSSD Z5, Z3, Z1
+	VPBROADCASTD (DX)(R8*2), Z4
+	VPDPWSSD Z4, Z3, Z2
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z3
+	VPBROADCASTD 4(DX), Z4
+	VPDPWSSD Z4, Z3, Z0
+	VPBROADCASTD 4(DX)(R8*1), Z5
+	VPDPWSSD Z5, Z3, Z1
+	VPBROADCASTD 4(DX)(R8*2), Z4
+	VPDPWSSD Z4, Z3, Z2
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z3
+	VPBROADCASTD 8(DX), Z4
+	VPDPWSSD Z4, Z3, Z0
+	VPBROADCASTD 8(DX)(R8*1), Z5
+	VPDPWSSD Z5, Z3, Z1
+	VPBROADCASTD 8(DX)(R8*2), Z4
+	VPDPWSSD Z4, Z3, Z2
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z3
+	VPBROADCASTD 12(DX), Z4
+	VPDPWSSD Z4, Z3, Z0
+	VPBROADCASTD 12(DX)(R8*1), Z5
+	VPDPWSSD Z5, Z3, Z1
+	VPBROADCASTD 12(DX)(R8*2), Z4
+	VPDPWSSD Z4, Z3, Z2
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs11
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel10
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z3
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z3, Z0, Z0
+	VMOVUPS Z0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z3
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z3
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z3, Z2, Z2
+	VMOVUPS Z2, (R15)
+	ADDQ $64, R11
+	JMP channels9
+few12:
+	VZEROUPPER
+	RET
+
+// func valueI16x4VNNI(a *integerValueArgs) 
+TEXT ·valueI16x4VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 256(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z16
+	VMOVDQU32 64(SI), Z17
+	VMOVDQU32 128(SI), Z18
+	VMOVDQU32 192(SI), Z19
+	VPBROADCASTD (DX), Z20
+	VPDPWSSD Z20, Z16, Z0
+	VPDPWSSD Z20, Z17, Z1
+	VPDPWSSD Z20, Z18, Z2
+	VPDPWSSD Z20, Z19, Z3
+	VPBROADCASTD (DX)(R8*1), Z21
+	VPDPWSSD Z21, Z16, Z4
+	VPDPWSSD Z21, Z17, Z5
+	VPDPWSSD Z21, Z18, Z6
+	VPDPWSSD Z21, Z19, Z7
+	VPBROADCASTD (DX)(R8*2), Z20
+	VPDPWSSD Z20, Z16, Z8
+	VPDPWSSD Z20, Z17, Z9
+	VPDPWSSD Z20, Z18, Z10
+	VPDPWSSD Z20, Z19, Z11
+	VPBROADCASTD (DX)(R9*1), Z21
+	VPDPWSSD Z21, Z16, Z12
+	VPDPWSSD Z21, Z17, Z13
+	VPDPWSSD Z21, Z18, Z14
+	VPDPWSSD Z21, Z19, Z15
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z16
+	VMOVDQU32 64(SI), Z17
+	VMOVDQU32 128(SI), Z18
+	VMOVDQU32 192(SI), Z19
+	VPBROADCASTD 4(DX), Z20
+	VPDPWSSD Z20, Z16, Z0
+	VPDPWSSD Z20, Z17, Z1
+	VPDPWSSD Z20, Z18, Z2
+	VPDPWSSD Z20, Z19, Z3
+	VPBROADCASTD 4(DX)(R8*1), Z21
+	VPDPWSSD Z21, Z16, Z4
+	VPDPWSSD Z21, Z17, Z5
+	VPDPWSSD Z21, Z18, Z6
+	VPDPWSSD Z21, Z19, Z7
+	VPBROADCASTD 4(DX)(R8*2), Z20
+	VPDPWSSD Z20, Z16, Z8
+	VPDPWSSD Z20, Z17, Z9
+	VPDPWSSD Z20, Z18, Z10
+	VPDPWSSD Z20, Z19, Z11
+	VPBROADCASTD 4(DX)(R9*1), Z21
+	VPDPWSSD Z21, Z16, Z12
+	VPDPWSSD Z21, Z17, Z13
+	VPDPWSSD Z21, Z18, Z14
+	VPDPWSSD Z21, Z19, Z15
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z16
+	VMOVDQU32 64(SI), Z17
+	VMOVDQU32 128(SI), Z18
+	VMOVDQU32 192(SI), Z19
+	VPBROADCASTD 8(DX), Z20
+	VPDPWSSD Z20, Z16, Z0
+	VPDPWSSD Z20, Z17, Z1
+	VPDPWSSD Z20, Z18, Z2
+	VPDPWSSD Z20, Z19, Z3
+	VPBROADCASTD 8(DX)(R8*1), Z21
+	VPDPWSSD Z21, Z16, Z4
+	VPDPWSSD Z21, Z17, Z5
+	VPDPWSSD Z21, Z18, Z6
+	VPDPWSSD Z21, Z19, Z7
+	VPBROADCASTD 8(DX)(R8*2), Z20
+	VPDPWSSD Z20, Z16, Z8
+	VPDPWSSD Z20, Z17, Z9
+	VPDPWSSD Z20, Z18, Z10
+	VPDPWSSD Z20, Z19, Z11
+	VPBROADCASTD 8(DX)(R9*1), Z21
+	VPDPWSSD Z21, Z16, Z12
+	VPDPWSSD Z21, Z17, Z13
+	VPDPWSSD Z21, Z18, Z14
+	VPDPWSSD Z21, Z19, Z15
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z16
+	VMOVDQU32 64(SI), Z17
+	VMOVDQU32 128(SI), Z18
+	VMOVDQU32 192(SI), Z19
+	VPBROADCASTD 12(DX), Z20
+	VPDPWSSD Z20, Z16, Z0
+	VPDPWSSD Z20, Z17, Z1
+	VPDPWSSD Z20, Z18, Z2
+	VPDPWSSD Z20, Z19, Z3
+	VPBROADCASTD 12(DX)(R8*1), Z21
+	VPDPWSSD Z21, Z16, Z4
+	VPDPWSSD Z21, Z17, Z5
+	VPDPWSSD Z21, Z18, Z6
+	VPDPWSSD Z21, Z19, Z7
+	VPBROADCASTD 12(DX)(R8*2), Z20
+	VPDPWSSD Z20, Z16, Z8
+	VPDPWSSD Z20, Z17, Z9
+	VPDPWSSD Z20, Z18, Z10
+	VPDPWSSD Z20, Z19, Z11
+	VPBROADCASTD 12(DX)(R9*1), Z21
+	VPDPWSSD Z21, Z16, Z12
+	VPDPWSSD Z21, Z17, Z13
+	VPDPWSSD Z21, Z18, Z14
+	VPDPWSSD Z21, Z19, Z15
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z16
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z16, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z16, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z16, Z2, Z2
+	VMOVUPS Z2, 128(R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z16, Z3, Z3
+	VMOVUPS Z3, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z16
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z16, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z16, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z16, Z6, Z6
+	VMOVUPS Z6, 128(R15)
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z16, Z7, Z7
+	VMOVUPS Z7, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z16
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z16, Z8, Z8
+	VMOVUPS Z8, (R15)
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z16, Z9, Z9
+	VMOVUPS Z9, 64(R15)
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z16, Z10, Z10
+	VMOVUPS Z10, 128(R15)
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z16, Z11, Z11
+	VMOVUPS Z11, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z16
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z16, Z12, Z12
+	VMOVUPS Z12, (R15)
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z16, Z13, Z13
+	VMOVUPS Z13, 64(R15)
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z16, Z14, Z14
+	VMOVUPS Z14, 128(R15)
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z16, Z15, Z15
+	VMOVUPS Z15, 192(R15)
+	ADDQ $256, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 128(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 64(SI), Z9
+	VPBROADCASTD (DX), Z10
+	VPDPWSSD Z10, Z8, Z0
+	VPDPWSSD Z10, Z9, Z1
+	VPBROADCASTD (DX)(R8*1), Z11
+	VPDPWSSD Z11, Z8, Z2
+	VPDPWSSD Z11, Z9, Z3
+	VPBROADCASTD (DX)(R8*2), Z10
+	VPDPWSSD Z10, Z8, Z4
+	VPDPWSSD Z10, Z9, Z5
+	VPBROADCASTD (DX)(R9*1), Z11
+	VPDPWSSD Z11, Z8, Z6
+	VPDPWSSD Z11, Z9, Z7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 64(SI), Z9
+	VPBROADCASTD 4(DX), Z10
+	VPDPWSSD Z10, Z8, Z0
+	VPDPWSSD Z10, Z9, Z1
+	VPBROADCASTD 4(DX)(R8*1), Z11
+	VPDPWSSD Z11, Z8, Z2
+	VPDPWSSD Z11, Z9, Z3
+	VPBROADCASTD 4(DX)(R8*2), Z10
+	VPDPWSSD Z10, Z8, Z4
+	VPDPWSSD Z10, Z9, Z5
+	VPBROADCASTD 4(DX)(R9*1), Z11
+	VPDPWSSD Z11, Z8, Z6
+	VPDPWSSD Z11, Z9, Z7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 64(SI), Z9
+	VPBROADCASTD 8(DX), Z10
+	VPDPWSSD Z10, Z8, Z0
+	VPDPWSSD Z10, Z9, Z1
+	VPBROADCASTD 8(DX)(R8*1), Z11
+	VPDPWSSD Z11, Z8, Z2
+	VPDPWSSD Z11, Z9, Z3
+	VPBROADCASTD 8(DX)(R8*2), Z10
+	VPDPWSSD Z10, Z8, Z4
+	VPDPWSSD Z10, Z9, Z5
+	VPBROADCASTD 8(DX)(R9*1), Z11
+	VPDPWSSD Z11, Z8, Z6
+	VPDPWSSD Z11, Z9, Z7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z8
+	VMOVDQU32 64(SI), Z9
+	VPBROADCASTD 12(DX), Z10
+	VPDPWSSD Z10, Z8, Z0
+	VPDPWSSD Z10, Z9, Z1
+	VPBROADCASTD 12(DX)(R8*1), Z11
+	VPDPWSSD Z11, Z8, Z2
+	VPDPWSSD Z11, Z9, Z3
+	VPBROADCASTD 12(DX)(R8*2), Z10
+	VPDPWSSD Z10, Z8, Z4
+	VPDPWSSD Z10, Z9, Z5
+	VPBROADCASTD 12(DX)(R9*1), Z11
+	VPDPWSSD Z11, Z8, Z6
+	VPDPWSSD Z11, Z9, Z7
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z8
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z8, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z8, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z8
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z8, Z2, Z2
+	VMOVUPS Z2, (R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z8, Z3, Z3
+	VMOVUPS Z3, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z8
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z8, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z8, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z8
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z8, Z6, Z6
+	VMOVUPS Z6, (R15)
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z8, Z7, Z7
+	VMOVUPS Z7, 64(R15)
+	ADDQ $128, R11
+	JMP channels5
+few8:
+channels9:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few12
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel10:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs11:
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z4
+	VPBROADCASTD (DX), Z5
+	VPDPWSSD Z5, Z4, Z0
+	VPBROADCASTD (DX)(R8*1), Z6
+	VPDPWSSD Z6, Z4, Z1
+	VPBROADCASTD (DX)(R8*2), Z5
+	VPDPWSSD Z5, Z4, Z2
+	VPBROADCASTD (DX)(R9*1), Z6
+	VPDPWSSD Z6, Z4, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z4
+	VPBROADCASTD 4(DX), Z5
+	VPDPWSSD Z5, Z4, Z0
+	VPBROADCASTD 4(DX)(R8*1), Z6
+	VPDPWSSD Z6, Z4, Z1
+	VPBROADCASTD 4(DX)(R8*2), Z5
+	VPDPWSSD Z5, Z4, Z2
+	VPBROADCASTD 4(DX)(R9*1), Z6
+	VPDPWSSD Z6, Z4, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z4
+	VPBROADCASTD 8(DX), Z5
+	VPDPWSSD Z5, Z4, Z0
+	VPBROADCASTD 8(DX)(R8*1), Z6
+	VPDPWSSD Z6, Z4, Z1
+	VPBROADCASTD 8(DX)(R8*2), Z5
+	VPDPWSSD Z5, Z4, Z2
+	VPBROADCASTD 8(DX)(R9*1), Z6
+	VPDPWSSD Z6, Z4, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z4
+	VPBROADCASTD 12(DX), Z5
+	VPDPWSSD Z5, Z4, Z0
+	VPBROADCASTD 12(DX)(R8*1), Z6
+	VPDPWSSD Z6, Z4, Z1
+	VPBROADCASTD 12(DX)(R8*2), Z5
+	VPDPWSSD Z5, Z4, Z2
+	VPBROADCASTD 12(DX)(R9*1), Z6
+	VPDPWSSD Z6, Z4, Z3
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs11
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel10
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z4
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z4, Z0, Z0
+	VMOVUPS Z0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z4
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z4, Z1, Z1
+	VMOVUPS Z1, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z4
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z4, Z2, Z2
+	VMOVUPS Z2, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z4
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z4, Z3, Z3
+	VMOVUPS Z3, (R15)
+	ADDQ $64, R11
+	JMP channels9
+few12:
+	VZEROUPPER
+	RET
+
+// func valueI16x5VNNI(a *integerValueArgs) 
+TEXT ·valueI16x5VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 256(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z20
+	VMOVDQU32 64(SI), Z21
+	VMOVDQU32 128(SI), Z22
+	VMOVDQU32 192(SI), Z23
+	VPBROADCASTD (DX), Z24
+	VPDPWSSD Z24, Z20, Z0
+	VPDPWSSD Z24, Z21, Z1
+	VPDPWSSD Z24, Z22, Z2
+	VPDPWSSD Z24, Z23, Z3
+	VPBROADCASTD (DX)(R8*1), Z25
+	VPDPWSSD Z25, Z20, Z4
+	VPDPWSSD Z25, Z21, Z5
+	VPDPWSSD Z25, Z22, Z6
+	VPDPWSSD Z25, Z23, Z7
+	VPBROADCASTD (DX)(R8*2), Z24
+	VPDPWSSD Z24, Z20, Z8
+	VPDPWSSD Z24, Z21, Z9
+	VPDPWSSD Z24, Z22, Z10
+	VPDPWSSD Z24, Z23, Z11
+	VPBROADCASTD (DX)(R9*1), Z25
+	VPDPWSSD Z25, Z20, Z12
+	VPDPWSSD Z25, Z21, Z13
+	VPDPWSSD Z25, Z22, Z14
+	VPDPWSSD Z25, Z23, Z15
+	VPBROADCASTD (DX)(R8*4), Z24
+	VPDPWSSD Z24, Z20, Z16
+	VPDPWSSD Z24, Z21, Z17
+	VPDPWSSD Z24, Z22, Z18
+	VPDPWSSD Z24, Z23, Z19
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z20
+	VMOVDQU32 64(SI), Z21
+	VMOVDQU32 128(SI), Z22
+	VMOVDQU32 192(SI), Z23
+	VPBROADCASTD 4(DX), Z24
+	VPDPWSSD Z24, Z20, Z0
+	VPDPWSSD Z24, Z21, Z1
+	VPDPWSSD Z24, Z22, Z2
+	VPDPWSSD Z24, Z23, Z3
+	VPBROADCASTD 4(DX)(R8*1), Z25
+	VPDPWSSD Z25, Z20, Z4
+	VPDPWSSD Z25, Z21, Z5
+	VPDPWSSD Z25, Z22, Z6
+	VPDPWSSD Z25, Z23, Z7
+	VPBROADCASTD 4(DX)(R8*2), Z24
+	VPDPWSSD Z24, Z20, Z8
+	VPDPWSSD Z24, Z21, Z9
+	VPDPWSSD Z24, Z22, Z10
+	VPDPWSSD Z24, Z23, Z11
+	VPBROADCASTD 4(DX)(R9*1), Z25
+	VPDPWSSD Z25, Z20, Z12
+	VPDPWSSD Z25, Z21, Z13
+	VPDPWSSD Z25, Z22, Z14
+	VPDPWSSD Z25, Z23, Z15
+	VPBROADCASTD 4(DX)(R8*4), Z24
+	VPDPWSSD Z24, Z20, Z16
+	VPDPWSSD Z24, Z21, Z17
+	VPDPWSSD Z24, Z22, Z18
+	VPDPWSSD Z24, Z23, Z19
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z20
+	VMOVDQU32 64(SI), Z21
+	VMOVDQU32 128(SI), Z22
+	VMOVDQU32 192(SI), Z23
+	VPBROADCASTD 8(DX), Z24
+	VPDPWSSD Z24, Z20, Z0
+	VPDPWSSD Z24, Z21, Z1
+	VPDPWSSD Z24, Z22, Z2
+	VPDPWSSD Z24, Z23, Z3
+	VPBROADCASTD 8(DX)(R8*1), Z25
+	VPDPWSSD Z25, Z20, Z4
+	VPDPWSSD Z25, Z21, Z5
+	VPDPWSSD Z25, Z22, Z6
+	VPDPWSSD Z25, Z23, Z7
+	VPBROADCASTD 8(DX)(R8*2), Z24
+	VPDPWSSD Z24, Z20, Z8
+	VPDPWSSD Z24, Z21, Z9
+	VPDPWSSD Z24, Z22, Z10
+	VPDPWSSD Z24, Z23, Z11
+	VPBROADCASTD 8(DX)(R9*1), Z25
+	VPDPWSSD Z25, Z20, Z12
+	VPDPWSSD Z25, Z21, Z13
+	VPDPWSSD Z25, Z22, Z14
+	VPDPWSSD Z25, Z23, Z15
+	VPBROADCASTD 8(DX)(R8*4), Z24
+	VPDPWSSD Z24, Z20, Z16
+	VPDPWSSD Z24, Z21, Z17
+	VPDPWSSD Z24, Z22, Z18
+	VPDPWSSD Z24, Z23, Z19
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z20
+	VMOVDQU32 64(SI), Z21
+	VMOVDQU32 128(SI), Z22
+	VMOVDQU32 192(SI), Z23
+	VPBROADCASTD 12(DX), Z24
+	VPDPWSSD Z24, Z20, Z0
+	VPDPWSSD Z24, Z21, Z1
+	VPDPWSSD Z24, Z22, Z2
+	VPDPWSSD Z24, Z23, Z3
+	VPBROADCASTD 12(DX)(R8*1), Z25
+	VPDPWSSD Z25, Z20, Z4
+	VPDPWSSD Z25, Z21, Z5
+	VPDPWSSD Z25, Z22, Z6
+	VPDPWSSD Z25, Z23, Z7
+	VPBROADCASTD 12(DX)(R8*2), Z24
+	VPDPWSSD Z24, Z20, Z8
+	VPDPWSSD Z24, Z21, Z9
+	VPDPWSSD Z24, Z22, Z10
+	VPDPWSSD Z24, Z23, Z11
+	VPBROADCASTD 12(DX)(R9*1), Z25
+	VPDPWSSD Z25, Z20, Z12
+	VPDPWSSD Z25, Z21, Z13
+	VPDPWSSD Z25, Z22, Z14
+	VPDPWSSD Z25, Z23, Z15
+	VPBROADCASTD 12(DX)(R8*4), Z24
+	VPDPWSSD Z24, Z20, Z16
+	VPDPWSSD Z24, Z21, Z17
+	VPDPWSSD Z24, Z22, Z18
+	VPDPWSSD Z24, Z23, Z19
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z20
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z20, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z20, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z20, Z2, Z2
+	VMOVUPS Z2, 128(R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z20, Z3, Z3
+	VMOVUPS Z3, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z20
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z20, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z20, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z20, Z6, Z6
+	VMOVUPS Z6, 128(R15)
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z20, Z7, Z7
+	VMOVUPS Z7, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z20
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z20, Z8, Z8
+	VMOVUPS Z8, (R15)
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z20, Z9, Z9
+	VMOVUPS Z9, 64(R15)
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z20, Z10, Z10
+	VMOVUPS Z10, 128(R15)
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z20, Z11, Z11
+	VMOVUPS Z11, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z20
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z20, Z12, Z12
+	VMOVUPS Z12, (R15)
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z20, Z13, Z13
+	VMOVUPS Z13, 64(R15)
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z20, Z14, Z14
+	VMOVUPS Z14, 128(R15)
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z20, Z15, Z15
+	VMOVUPS Z15, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Z20
+	VCVTDQ2PS Z16, Z16
+	VMULPS Z20, Z16, Z16
+	VMOVUPS Z16, (R15)
+	VCVTDQ2PS Z17, Z17
+	VMULPS Z20, Z17, Z17
+	VMOVUPS Z17, 64(R15)
+	VCVTDQ2PS Z18, Z18
+	VMULPS Z20, Z18, Z18
+	VMOVUPS Z18, 128(R15)
+	VCVTDQ2PS Z19, Z19
+	VMULPS Z20, Z19, Z19
+	VMOVUPS Z19, 192(R15)
+	ADDQ $256, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 128(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 64(SI), Z11
+	VPBROADCASTD (DX), Z12
+	VPDPWSSD Z12, Z10, Z0
+	VPDPWSSD Z12, Z11, Z1
+	VPBROADCASTD (DX)(R8*1), Z13
+	VPDPWSSD Z13, Z10, Z2
+	VPDPWSSD Z13, Z11, Z3
+	VPBROADCASTD (DX)(R8*2), Z12
+	VPDPWSSD Z12, Z10, Z4
+	VPDPWSSD Z12, Z11, Z5
+	VPBROADCASTD (DX)(R9*1), Z13
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	VPBROADCASTD (DX)(R8*4), Z12
+	VPDPWSSD Z12, Z10, Z8
+	VPDPWSSD Z12, Z11, Z9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 64(SI), Z11
+	VPBROADCASTD 4(DX), Z12
+	VPDPWSSD Z12, Z10, Z0
+	VPDPWSSD Z12, Z11, Z1
+	VPBROADCASTD 4(DX)(R8*1), Z13
+	VPDPWSSD Z13, Z10, Z2
+	VPDPWSSD Z13, Z11, Z3
+	VPBROADCASTD 4(DX)(R8*2), Z12
+	VPDPWSSD Z12, Z10, Z4
+	VPDPWSSD Z12, Z11, Z5
+	VPBROADCASTD 4(DX)(R9*1), Z13
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	VPBROADCASTD 4(DX)(R8*4), Z12
+	VPDPWSSD Z12, Z10, Z8
+	VPDPWSSD Z12, Z11, Z9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 64(SI), Z11
+	VPBROADCASTD 8(DX), Z12
+	VPDPWSSD Z12, Z10, Z0
+	VPDPWSSD Z12, Z11, Z1
+	VPBROADCASTD 8(DX)(R8*1), Z13
+	VPDPWSSD Z13, Z10, Z2
+	VPDPWSSD Z13, Z11, Z3
+	VPBROADCASTD 8(DX)(R8*2), Z12
+	VPDPWSSD Z12, Z10, Z4
+	VPDPWSSD Z12, Z11, Z5
+	VPBROADCASTD 8(DX)(R9*1), Z13
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	VPBROADCASTD 8(DX)(R8*4), Z12
+	VPDPWSSD Z12, Z10, Z8
+	VPDPWSSD Z12, Z11, Z9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 64(SI), Z11
+	VPBROADCASTD 12(DX), Z12
+	VPDPWSSD Z12, Z10, Z0
+	VPDPWSSD Z12, Z11, Z1
+	VPBROADCASTD 12(DX)(R8*1), Z13
+	VPDPWSSD Z13, Z10, Z2
+	VPDPWSSD Z13, Z11, Z3
+	VPBROADCASTD 12(DX)(R8*2), Z12
+	VPDPWSSD Z12, Z10, Z4
+	VPDPWSSD Z12, Z11, Z5
+	VPBROADCASTD 12(DX)(R9*1), Z13
+	VPDPWSSD Z13, Z10, Z6
+	VPDPWSSD Z13, Z11, Z7
+	VPBROADCASTD 12(DX)(R8*4), Z12
+	VPDPWSSD Z12, Z10, Z8
+	VPDPWSSD Z12, Z11, Z9
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z10
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z10, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z10, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z10
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z10, Z2, Z2
+	VMOVUPS Z2, (R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z10, Z3, Z3
+	VMOVUPS Z3, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z10
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z10, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z10, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z10
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z10, Z6, Z6
+	VMOVUPS Z6, (R15)
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z10, Z7, Z7
+	VMOVUPS Z7, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Z10
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z10, Z8, Z8
+	VMOVUPS Z8, (R15)
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z10, Z9, Z9
+	VMOVUPS Z9, 64(R15)
+	ADDQ $128, R11
+	JMP channels5
+few8:
+channels9:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few12
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel10:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs11:
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z5
+	VPBROADCASTD (DX), Z6
+	VPDPWSSD Z6, Z5, Z0
+	VPBROADCASTD (DX)(R8*1), Z7
+	VPDPWSSD Z7, Z5, Z1
+	VPBROADCASTD (DX)(R8*2), Z6
+	VPDPWSSD Z6, Z5, Z2
+	VPBROADCASTD (DX)(R9*1), Z7
+	VPDPWSSD Z7, Z5, Z3
+	VPBROADCASTD (DX)(R8*4), Z6
+	VPDPWSSD Z6, Z5, Z4
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z5
+	VPBROADCASTD 4(DX), Z6
+	VPDPWSSD Z6, Z5, Z0
+	VPBROADCASTD 4(DX)(R8*1), Z7
+	VPDPWSSD Z7, Z5, Z1
+	VPBROADCASTD 4(DX)(R8*2), Z6
+	VPDPWSSD Z6, Z5, Z2
+	VPBROADCASTD 4(DX)(R9*1), Z7
+	VPDPWSSD Z7, Z5, Z3
+	VPBROADCASTD 4(DX)(R8*4), Z6
+	VPDPWSSD Z6, Z5, Z4
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z5
+	VPBROADCASTD 8(DX), Z6
+	VPDPWSSD Z6, Z5, Z0
+	VPBROADCASTD 8(DX)(R8*1), Z7
+	VPDPWSSD Z7, Z5, Z1
+	VPBROADCASTD 8(DX)(R8*2), Z6
+	VPDPWSSD Z6, Z5, Z2
+	VPBROADCASTD 8(DX)(R9*1), Z7
+	VPDPWSSD Z7, Z5, Z3
+	VPBROADCASTD 8(DX)(R8*4), Z6
+	VPDPWSSD Z6, Z5, Z4
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z5
+	VPBROADCASTD 12(DX), Z6
+	VPDPWSSD Z6, Z5, Z0
+	VPBROADCASTD 12(DX)(R8*1), Z7
+	VPDPWSSD Z7, Z5, Z1
+	VPBROADCASTD 12(DX)(R8*2), Z6
+	VPDPWSSD Z6, Z5, Z2
+	VPBROADCASTD 12(DX)(R9*1), Z7
+	VPDPWSSD Z7, Z5, Z3
+	VPBROADCASTD 12(DX)(R8*4), Z6
+	VPDPWSSD Z6, Z5, Z4
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs11
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel10
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z5
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z5, Z0, Z0
+	VMOVUPS Z0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z5
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z5, Z1, Z1
+	VMOVUPS Z1, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z5
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z5, Z2, Z2
+	VMOVUPS Z2, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z5
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z5, Z3, Z3
+	VMOVUPS Z3, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Z5
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z5, Z4, Z4
+	VMOVUPS Z4, (R15)
+	ADDQ $64, R11
+	JMP channels9
+few12:
+	VZEROUPPER
+	RET
+
+// func valueI16x6VNNI(a *integerValueArgs) 
+TEXT ·valueI16x6VNNI(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	MOVQ integerValueArgs_pStride(DI), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ integerValueArgs_vStride(DI), R13
+	MOVQ integerValueArgs_column(DI), R11
+channels1:
+	LEAQ 256(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few4
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel2:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs3:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z24
+	VMOVDQU32 64(SI), Z25
+	VMOVDQU32 128(SI), Z26
+	VMOVDQU32 192(SI), Z27
+	VPBROADCASTD (DX), Z28
+	VPDPWSSD Z28, Z24, Z0
+	VPDPWSSD Z28, Z25, Z1
+	VPDPWSSD Z28, Z26, Z2
+	VPDPWSSD Z28, Z27, Z3
+	VPBROADCASTD (DX)(R8*1), Z29
+	VPDPWSSD Z29, Z24, Z4
+	VPDPWSSD Z29, Z25, Z5
+	VPDPWSSD Z29, Z26, Z6
+	VPDPWSSD Z29, Z27, Z7
+	VPBROADCASTD (DX)(R8*2), Z28
+	VPDPWSSD Z28, Z24, Z8
+	VPDPWSSD Z28, Z25, Z9
+	VPDPWSSD Z28, Z26, Z10
+	VPDPWSSD Z28, Z27, Z11
+	VPBROADCASTD (DX)(R9*1), Z29
+	VPDPWSSD Z29, Z24, Z12
+	VPDPWSSD Z29, Z25, Z13
+	VPDPWSSD Z29, Z26, Z14
+	VPDPWSSD Z29, Z27, Z15
+	VPBROADCASTD (DX)(R8*4), Z28
+	VPDPWSSD Z28, Z24, Z16
+	VPDPWSSD Z28, Z25, Z17
+	VPDPWSSD Z28, Z26, Z18
+	VPDPWSSD Z28, Z27, Z19
+	VPBROADCASTD (DX)(R10*1), Z29
+	VPDPWSSD Z29, Z24, Z20
+	VPDPWSSD Z29, Z25, Z21
+	VPDPWSSD Z29, Z26, Z22
+	VPDPWSSD Z29, Z27, Z23
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z24
+	VMOVDQU32 64(SI), Z25
+	VMOVDQU32 128(SI), Z26
+	VMOVDQU32 192(SI), Z27
+	VPBROADCASTD 4(DX), Z28
+	VPDPWSSD Z28, Z24, Z0
+	VPDPWSSD Z28, Z25, Z1
+	VPDPWSSD Z28, Z26, Z2
+	VPDPWSSD Z28, Z27, Z3
+	VPBROADCASTD 4(DX)(R8*1), Z29
+	VPDPWSSD Z29, Z24, Z4
+	VPDPWSSD Z29, Z25, Z5
+	VPDPWSSD Z29, Z26, Z6
+	VPDPWSSD Z29, Z27, Z7
+	VPBROADCASTD 4(DX)(R8*2), Z28
+	VPDPWSSD Z28, Z24, Z8
+	VPDPWSSD Z28, Z25, Z9
+	VPDPWSSD Z28, Z26, Z10
+	VPDPWSSD Z28, Z27, Z11
+	VPBROADCASTD 4(DX)(R9*1), Z29
+	VPDPWSSD Z29, Z24, Z12
+	VPDPWSSD Z29, Z25, Z13
+	VPDPWSSD Z29, Z26, Z14
+	VPDPWSSD Z29, Z27, Z15
+	VPBROADCASTD 4(DX)(R8*4), Z28
+	VPDPWSSD Z28, Z24, Z16
+	VPDPWSSD Z28, Z25, Z17
+	VPDPWSSD Z28, Z26, Z18
+	VPDPWSSD Z28, Z27, Z19
+	VPBROADCASTD 4(DX)(R10*1), Z29
+	VPDPWSSD Z29, Z24, Z20
+	VPDPWSSD Z29, Z25, Z21
+	VPDPWSSD Z29, Z26, Z22
+	VPDPWSSD Z29, Z27, Z23
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z24
+	VMOVDQU32 64(SI), Z25
+	VMOVDQU32 128(SI), Z26
+	VMOVDQU32 192(SI), Z27
+	VPBROADCASTD 8(DX), Z28
+	VPDPWSSD Z28, Z24, Z0
+	VPDPWSSD Z28, Z25, Z1
+	VPDPWSSD Z28, Z26, Z2
+	VPDPWSSD Z28, Z27, Z3
+	VPBROADCASTD 8(DX)(R8*1), Z29
+	VPDPWSSD Z29, Z24, Z4
+	VPDPWSSD Z29, Z25, Z5
+	VPDPWSSD Z29, Z26, Z6
+	VPDPWSSD Z29, Z27, Z7
+	VPBROADCASTD 8(DX)(R8*2), Z28
+	VPDPWSSD Z28, Z24, Z8
+	VPDPWSSD Z28, Z25, Z9
+	VPDPWSSD Z28, Z26, Z10
+	VPDPWSSD Z28, Z27, Z11
+	VPBROADCASTD 8(DX)(R9*1), Z29
+	VPDPWSSD Z29, Z24, Z12
+	VPDPWSSD Z29, Z25, Z13
+	VPDPWSSD Z29, Z26, Z14
+	VPDPWSSD Z29, Z27, Z15
+	VPBROADCASTD 8(DX)(R8*4), Z28
+	VPDPWSSD Z28, Z24, Z16
+	VPDPWSSD Z28, Z25, Z17
+	VPDPWSSD Z28, Z26, Z18
+	VPDPWSSD Z28, Z27, Z19
+	VPBROADCASTD 8(DX)(R10*1), Z29
+	VPDPWSSD Z29, Z24, Z20
+	VPDPWSSD Z29, Z25, Z21
+	VPDPWSSD Z29, Z26, Z22
+	VPDPWSSD Z29, Z27, Z23
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	VMOVDQU32 (SI), Z24
+	VMOVDQU32 64(SI), Z25
+	VMOVDQU32 128(SI), Z26
+	VMOVDQU32 192(SI), Z27
+	VPBROADCASTD 12(DX), Z28
+	VPDPWSSD Z28, Z24, Z0
+	VPDPWSSD Z28, Z25, Z1
+	VPDPWSSD Z28, Z26, Z2
+	VPDPWSSD Z28, Z27, Z3
+	VPBROADCASTD 12(DX)(R8*1), Z29
+	VPDPWSSD Z29, Z24, Z4
+	VPDPWSSD Z29, Z25, Z5
+	VPDPWSSD Z29, Z26, Z6
+	VPDPWSSD Z29, Z27, Z7
+	VPBROADCASTD 12(DX)(R8*2), Z28
+	VPDPWSSD Z28, Z24, Z8
+	VPDPWSSD Z28, Z25, Z9
+	VPDPWSSD Z28, Z26, Z10
+	VPDPWSSD Z28, Z27, Z11
+	VPBROADCASTD 12(DX)(R9*1), Z29
+	VPDPWSSD Z29, Z24, Z12
+	VPDPWSSD Z29, Z25, Z13
+	VPDPWSSD Z29, Z26, Z14
+	VPDPWSSD Z29, Z27, Z15
+	VPBROADCASTD 12(DX)(R8*4), Z28
+	VPDPWSSD Z28, Z24, Z16
+	VPDPWSSD Z28, Z25, Z17
+	VPDPWSSD Z28, Z26, Z18
+	VPDPWSSD Z28, Z27, Z19
+	VPBROADCASTD 12(DX)(R10*1), Z29
+	VPDPWSSD Z29, Z24, Z20
+	VPDPWSSD Z29, Z25, Z21
+	VPDPWSSD Z29, Z26, Z22
+	VPDPWSSD Z29, Z27, Z23
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs3
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel2
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z24
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z24, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z24, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z24, Z2, Z2
+	VMOVUPS Z2, 128(R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z24, Z3, Z3
+	VMOVUPS Z3, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z24
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z24, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z24, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z24, Z6, Z6
+	VMOVUPS Z6, 128(R15)
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z24, Z7, Z7
+	VMOVUPS Z7, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z24
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z24, Z8, Z8
+	VMOVUPS Z8, (R15)
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z24, Z9, Z9
+	VMOVUPS Z9, 64(R15)
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z24, Z10, Z10
+	VMOVUPS Z10, 128(R15)
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z24, Z11, Z11
+	VMOVUPS Z11, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z24
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z24, Z12, Z12
+	VMOVUPS Z12, (R15)
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z24, Z13, Z13
+	VMOVUPS Z13, 64(R15)
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z24, Z14, Z14
+	VMOVUPS Z14, 128(R15)
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z24, Z15, Z15
+	VMOVUPS Z15, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Z24
+	VCVTDQ2PS Z16, Z16
+	VMULPS Z24, Z16, Z16
+	VMOVUPS Z16, (R15)
+	VCVTDQ2PS Z17, Z17
+	VMULPS Z24, Z17, Z17
+	VMOVUPS Z17, 64(R15)
+	VCVTDQ2PS Z18, Z18
+	VMULPS Z24, Z18, Z18
+	VMOVUPS Z18, 128(R15)
+	VCVTDQ2PS Z19, Z19
+	VMULPS Z24, Z19, Z19
+	VMOVUPS Z19, 192(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R10*1), Z24
+	VCVTDQ2PS Z20, Z20
+	VMULPS Z24, Z20, Z20
+	VMOVUPS Z20, (R15)
+	VCVTDQ2PS Z21, Z21
+	VMULPS Z24, Z21, Z21
+	VMOVUPS Z21, 64(R15)
+	VCVTDQ2PS Z22, Z22
+	VMULPS Z24, Z22, Z22
+	VMOVUPS Z22, 128(R15)
+	VCVTDQ2PS Z23, Z23
+	VMULPS Z24, Z23, Z23
+	VMOVUPS Z23, 192(R15)
+	ADDQ $256, R11
+	JMP channels1
+few4:
+channels5:
+	LEAQ 128(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few8
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel6:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs7:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 64(SI), Z13
+	VPBROADCASTD (DX), Z14
+	VPDPWSSD Z14, Z12, Z0
+	VPDPWSSD Z14, Z13, Z1
+	VPBROADCASTD (DX)(R8*1), Z15
+	VPDPWSSD Z15, Z12, Z2
+	VPDPWSSD Z15, Z13, Z3
+	VPBROADCASTD (DX)(R8*2), Z14
+	VPDPWSSD Z14, Z12, Z4
+	VPDPWSSD Z14, Z13, Z5
+	VPBROADCASTD (DX)(R9*1), Z15
+	VPDPWSSD Z15, Z12, Z6
+	VPDPWSSD Z15, Z13, Z7
+	VPBROADCASTD (DX)(R8*4), Z14
+	VPDPWSSD Z14, Z12, Z8
+	VPDPWSSD Z14, Z13, Z9
+	VPBROADCASTD (DX)(R10*1), Z15
+	VPDPWSSD Z15, Z12, Z10
+	VPDPWSSD Z15, Z13, Z11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 64(SI), Z13
+	VPBROADCASTD 4(DX), Z14
+	VPDPWSSD Z14, Z12, Z0
+	VPDPWSSD Z14, Z13, Z1
+	VPBROADCASTD 4(DX)(R8*1), Z15
+	VPDPWSSD Z15, Z12, Z2
+	VPDPWSSD Z15, Z13, Z3
+	VPBROADCASTD 4(DX)(R8*2), Z14
+	VPDPWSSD Z14, Z12, Z4
+	VPDPWSSD Z14, Z13, Z5
+	VPBROADCASTD 4(DX)(R9*1), Z15
+	VPDPWSSD Z15, Z12, Z6
+	VPDPWSSD Z15, Z13, Z7
+	VPBROADCASTD 4(DX)(R8*4), Z14
+	VPDPWSSD Z14, Z12, Z8
+	VPDPWSSD Z14, Z13, Z9
+	VPBROADCASTD 4(DX)(R10*1), Z15
+	VPDPWSSD Z15, Z12, Z10
+	VPDPWSSD Z15, Z13, Z11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 64(SI), Z13
+	VPBROADCASTD 8(DX), Z14
+	VPDPWSSD Z14, Z12, Z0
+	VPDPWSSD Z14, Z13, Z1
+	VPBROADCASTD 8(DX)(R8*1), Z15
+	VPDPWSSD Z15, Z12, Z2
+	VPDPWSSD Z15, Z13, Z3
+	VPBROADCASTD 8(DX)(R8*2), Z14
+	VPDPWSSD Z14, Z12, Z4
+	VPDPWSSD Z14, Z13, Z5
+	VPBROADCASTD 8(DX)(R9*1), Z15
+	VPDPWSSD Z15, Z12, Z6
+	VPDPWSSD Z15, Z13, Z7
+	VPBROADCASTD 8(DX)(R8*4), Z14
+	VPDPWSSD Z14, Z12, Z8
+	VPDPWSSD Z14, Z13, Z9
+	VPBROADCASTD 8(DX)(R10*1), Z15
+	VPDPWSSD Z15, Z12, Z10
+	VPDPWSSD Z15, Z13, Z11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	VMOVDQU32 (SI), Z12
+	VMOVDQU32 64(SI), Z13
+	VPBROADCASTD 12(DX), Z14
+	VPDPWSSD Z14, Z12, Z0
+	VPDPWSSD Z14, Z13, Z1
+	VPBROADCASTD 12(DX)(R8*1), Z15
+	VPDPWSSD Z15, Z12, Z2
+	VPDPWSSD Z15, Z13, Z3
+	VPBROADCASTD 12(DX)(R8*2), Z14
+	VPDPWSSD Z14, Z12, Z4
+	VPDPWSSD Z14, Z13, Z5
+	VPBROADCASTD 12(DX)(R9*1), Z15
+	VPDPWSSD Z15, Z12, Z6
+	VPDPWSSD Z15, Z13, Z7
+	VPBROADCASTD 12(DX)(R8*4), Z14
+	VPDPWSSD Z14, Z12, Z8
+	VPDPWSSD Z14, Z13, Z9
+	VPBROADCASTD 12(DX)(R10*1), Z15
+	VPDPWSSD Z15, Z12, Z10
+	VPDPWSSD Z15, Z13, Z11
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs7
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel6
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z12
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z12, Z0, Z0
+	VMOVUPS Z0, (R15)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z12, Z1, Z1
+	VMOVUPS Z1, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z12
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z12, Z2, Z2
+	VMOVUPS Z2, (R15)
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z12, Z3, Z3
+	VMOVUPS Z3, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z12
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z12, Z4, Z4
+	VMOVUPS Z4, (R15)
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z12, Z5, Z5
+	VMOVUPS Z5, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z12
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z12, Z6, Z6
+	VMOVUPS Z6, (R15)
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z12, Z7, Z7
+	VMOVUPS Z7, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Z12
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z12, Z8, Z8
+	VMOVUPS Z8, (R15)
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z12, Z9, Z9
+	VMOVUPS Z9, 64(R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R10*1), Z12
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z12, Z10, Z10
+	VMOVUPS Z10, (R15)
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z12, Z11, Z11
+	VMOVUPS Z11, 64(R15)
+	ADDQ $128, R11
+	JMP channels5
+few8:
+channels9:
+	LEAQ 64(R11), AX
+	CMPQ AX, integerValueArgs_width(DI)
+	JGT few12
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	MOVQ integerValueArgs_panels(DI), BX
+	MOVQ integerValueArgs_count(DI), CX
+	MOVQ integerValueArgs_p(DI), DX
+panel10:
+	MOVQ scorePanel_v(BX), SI
+	ADDQ R11, SI
+	MOVQ scorePanel_ahead(BX), R14
+	ADDQ R11, R14
+	MOVQ $2, AX
+pairs11:
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z6
+	VPBROADCASTD (DX), Z7
+	VPDPWSSD Z7, Z6, Z0
+	VPBROADCASTD (DX)(R8*1), Z8
+	VPDPWSSD Z8, Z6, Z1
+	VPBROADCASTD (DX)(R8*2), Z7
+	VPDPWSSD Z7, Z6, Z2
+	VPBROADCASTD (DX)(R9*1), Z8
+	VPDPWSSD Z8, Z6, Z3
+	VPBROADCASTD (DX)(R8*4), Z7
+	VPDPWSSD Z7, Z6, Z4
+	VPBROADCASTD (DX)(R10*1), Z8
+	VPDPWSSD Z8, Z6, Z5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z6
+	VPBROADCASTD 4(DX), Z7
+	VPDPWSSD Z7, Z6, Z0
+	VPBROADCASTD 4(DX)(R8*1), Z8
+	VPDPWSSD Z8, Z6, Z1
+	VPBROADCASTD 4(DX)(R8*2), Z7
+	VPDPWSSD Z7, Z6, Z2
+	VPBROADCASTD 4(DX)(R9*1), Z8
+	VPDPWSSD Z8, Z6, Z3
+	VPBROADCASTD 4(DX)(R8*4), Z7
+	VPDPWSSD Z7, Z6, Z4
+	VPBROADCASTD 4(DX)(R10*1), Z8
+	VPDPWSSD Z8, Z6, Z5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z6
+	VPBROADCASTD 8(DX), Z7
+	VPDPWSSD Z7, Z6, Z0
+	VPBROADCASTD 8(DX)(R8*1), Z8
+	VPDPWSSD Z8, Z6, Z1
+	VPBROADCASTD 8(DX)(R8*2), Z7
+	VPDPWSSD Z7, Z6, Z2
+	VPBROADCASTD 8(DX)(R9*1), Z8
+	VPDPWSSD Z8, Z6, Z3
+	VPBROADCASTD 8(DX)(R8*4), Z7
+	VPDPWSSD Z7, Z6, Z4
+	VPBROADCASTD 8(DX)(R10*1), Z8
+	VPDPWSSD Z8, Z6, Z5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	PREFETCHT1 (R14)
+	VMOVDQU32 (SI), Z6
+	VPBROADCASTD 12(DX), Z7
+	VPDPWSSD Z7, Z6, Z0
+	VPBROADCASTD 12(DX)(R8*1), Z8
+	VPDPWSSD Z8, Z6, Z1
+	VPBROADCASTD 12(DX)(R8*2), Z7
+	VPDPWSSD Z7, Z6, Z2
+	VPBROADCASTD 12(DX)(R9*1), Z8
+	VPDPWSSD Z8, Z6, Z3
+	VPBROADCASTD 12(DX)(R8*4), Z7
+	VPDPWSSD Z7, Z6, Z4
+	VPBROADCASTD 12(DX)(R10*1), Z8
+	VPDPWSSD Z8, Z6, Z5
+	ADDQ R13, R14
+	ADDQ R13, SI
+	ADDQ $16, DX
+	DECQ AX
+	JNE pairs11
+	ADDQ $scorePanel__size, BX
+	DECQ CX
+	JNE panel10
+	MOVQ integerValueArgs_entry(DI), BX
+	MOVQ integerValueArgs_out(DI), R15
+	ADDQ R11, R15
+	VBROADCASTSS (BX), Z6
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z6, Z0, Z0
+	VMOVUPS Z0, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*1), Z6
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z6, Z1, Z1
+	VMOVUPS Z1, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*2), Z6
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z6, Z2, Z2
+	VMOVUPS Z2, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R9*1), Z6
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z6, Z3, Z3
+	VMOVUPS Z3, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R8*4), Z6
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z6, Z4, Z4
+	VMOVUPS Z4, (R15)
+	ADDQ integerValueArgs_outStride(DI), R15
+	VBROADCASTSS (BX)(R10*1), Z6
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z6, Z5, Z5
+	VMOVUPS Z5, (R15)
+	ADDQ $64, R11
+	JMP channels9
+few12:
 	VZEROUPPER
 	RET

@@ -1860,6 +1860,16 @@ func maxOfAVX2(x *float32, n int) (most float32)
 //go:noescape
 func indexOfAVX2(x *float32, n int, v float32) (index int)
 
+// sumAbsAVX2 adds up the magnitudes of x.
+//
+//go:noescape
+func sumAbsAVX2(x *float32, n int) (total float32)
+
+// toWordsAVX2 stores x*inverse as int16.
+//
+//go:noescape
+func toWordsAVX2(dst *int16, x *float32, n int, inverse float32)
+
 // quantize1AVX2 stores the codes of x and returns their sum.
 //
 //go:noescape
@@ -1999,6 +2009,16 @@ func maxOfAVX512(x *float32, n int) (most float32)
 //
 //go:noescape
 func indexOfAVX512(x *float32, n int, v float32) (index int)
+
+// sumAbsAVX512 adds up the magnitudes of x.
+//
+//go:noescape
+func sumAbsAVX512(x *float32, n int) (total float32)
+
+// toWordsAVX512 stores x*inverse as int16.
+//
+//go:noescape
+func toWordsAVX512(dst *int16, x *float32, n int, inverse float32)
 
 // quantize1AVX512 stores the codes of x and returns their sum.
 //
@@ -2508,32 +2528,32 @@ func scoreI8x6AVX2(a *scoreArgs)
 // valueI8x1AVX2 sums values weighted by the digits of 1 rows.
 //
 //go:noescape
-func valueI8x1AVX2(a *valueI8Args)
+func valueI8x1AVX2(a *integerValueArgs)
 
 // valueI8x2AVX2 sums values weighted by the digits of 2 rows.
 //
 //go:noescape
-func valueI8x2AVX2(a *valueI8Args)
+func valueI8x2AVX2(a *integerValueArgs)
 
 // valueI8x3AVX2 sums values weighted by the digits of 3 rows.
 //
 //go:noescape
-func valueI8x3AVX2(a *valueI8Args)
+func valueI8x3AVX2(a *integerValueArgs)
 
 // valueI8x4AVX2 sums values weighted by the digits of 4 rows.
 //
 //go:noescape
-func valueI8x4AVX2(a *valueI8Args)
+func valueI8x4AVX2(a *integerValueArgs)
 
 // valueI8x5AVX2 sums values weighted by the digits of 5 rows.
 //
 //go:noescape
-func valueI8x5AVX2(a *valueI8Args)
+func valueI8x5AVX2(a *integerValueArgs)
 
 // valueI8x6AVX2 sums values weighted by the digits of 6 rows.
 //
 //go:noescape
-func valueI8x6AVX2(a *valueI8Args)
+func valueI8x6AVX2(a *integerValueArgs)
 
 // convertI8AVX2 stores x as i8.
 //
@@ -2544,6 +2564,81 @@ func convertI8AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32)
 //
 //go:noescape
 func widenScalesI8AVX2(dst *float32, scales unsafe.Pointer, n int)
+
+// scoreI16x1AVX2 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x1AVX2(a *scoreArgs)
+
+// scoreI16x2AVX2 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x2AVX2(a *scoreArgs)
+
+// scoreI16x3AVX2 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x3AVX2(a *scoreArgs)
+
+// scoreI16x4AVX2 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x4AVX2(a *scoreArgs)
+
+// scoreI16x5AVX2 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x5AVX2(a *scoreArgs)
+
+// scoreI16x6AVX2 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x6AVX2(a *scoreArgs)
+
+// valueI16x1AVX2 sums values weighted by 1 rows of words.
+//
+//go:noescape
+func valueI16x1AVX2(a *integerValueArgs)
+
+// valueI16x2AVX2 sums values weighted by 2 rows of words.
+//
+//go:noescape
+func valueI16x2AVX2(a *integerValueArgs)
+
+// valueI16x3AVX2 sums values weighted by 3 rows of words.
+//
+//go:noescape
+func valueI16x3AVX2(a *integerValueArgs)
+
+// valueI16x4AVX2 sums values weighted by 4 rows of words.
+//
+//go:noescape
+func valueI16x4AVX2(a *integerValueArgs)
+
+// valueI16x5AVX2 sums values weighted by 5 rows of words.
+//
+//go:noescape
+func valueI16x5AVX2(a *integerValueArgs)
+
+// valueI16x6AVX2 sums values weighted by 6 rows of words.
+//
+//go:noescape
+func valueI16x6AVX2(a *integerValueArgs)
+
+// convertI16AVX2 stores x as i16.
+//
+//go:noescape
+func convertI16AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32)
+
+// widenScalesI16AVX2 makes f32 of f16, n a multiple of 16.
+//
+//go:noescape
+func widenScalesI16AVX2(dst *float32, scales unsafe.Pointer, n int)
+
+// weighWordsAVX2 turns scores [lo, hi) into weights times by.
+//
+//go:noescape
+func weighWordsAVX2(s, by *float32, lo, hi int, scale float32) (most, sum, largest, total float32)
 
 // scoreF32x1AVX512 multiplies 1 query rows with panels of keys.
 //
@@ -3103,32 +3198,32 @@ func scoreI8x6AVX512(a *scoreArgs)
 // valueI8x1AVX512 sums values weighted by the digits of 1 rows.
 //
 //go:noescape
-func valueI8x1AVX512(a *valueI8Args)
+func valueI8x1AVX512(a *integerValueArgs)
 
 // valueI8x2AVX512 sums values weighted by the digits of 2 rows.
 //
 //go:noescape
-func valueI8x2AVX512(a *valueI8Args)
+func valueI8x2AVX512(a *integerValueArgs)
 
 // valueI8x3AVX512 sums values weighted by the digits of 3 rows.
 //
 //go:noescape
-func valueI8x3AVX512(a *valueI8Args)
+func valueI8x3AVX512(a *integerValueArgs)
 
 // valueI8x4AVX512 sums values weighted by the digits of 4 rows.
 //
 //go:noescape
-func valueI8x4AVX512(a *valueI8Args)
+func valueI8x4AVX512(a *integerValueArgs)
 
 // valueI8x5AVX512 sums values weighted by the digits of 5 rows.
 //
 //go:noescape
-func valueI8x5AVX512(a *valueI8Args)
+func valueI8x5AVX512(a *integerValueArgs)
 
 // valueI8x6AVX512 sums values weighted by the digits of 6 rows.
 //
 //go:noescape
-func valueI8x6AVX512(a *valueI8Args)
+func valueI8x6AVX512(a *integerValueArgs)
 
 // turnI8AVX512 makes values, rows vRow bytes apart, of blocks of 16 channels of a panel of keys.
 //
@@ -3144,6 +3239,111 @@ func convertI8AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32)
 //
 //go:noescape
 func widenScalesI8AVX512(dst *float32, scales unsafe.Pointer, n int)
+
+// scoreI16x1AVX512 multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x1AVX512(a *scoreArgs)
+
+// scoreI16x2AVX512 multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x2AVX512(a *scoreArgs)
+
+// scoreI16x3AVX512 multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x3AVX512(a *scoreArgs)
+
+// scoreI16x4AVX512 multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x4AVX512(a *scoreArgs)
+
+// scoreI16x5AVX512 multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x5AVX512(a *scoreArgs)
+
+// scoreI16x6AVX512 multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x6AVX512(a *scoreArgs)
+
+// scoreI16x7AVX512 multiplies 7 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x7AVX512(a *scoreArgs)
+
+// scoreI16x8AVX512 multiplies 8 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x8AVX512(a *scoreArgs)
+
+// scoreI16x9AVX512 multiplies 9 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x9AVX512(a *scoreArgs)
+
+// scoreI16x10AVX512 multiplies 10 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x10AVX512(a *scoreArgs)
+
+// scoreI16x11AVX512 multiplies 11 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x11AVX512(a *scoreArgs)
+
+// scoreI16x12AVX512 multiplies 12 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x12AVX512(a *scoreArgs)
+
+// valueI16x1AVX512 sums values weighted by 1 rows of words.
+//
+//go:noescape
+func valueI16x1AVX512(a *integerValueArgs)
+
+// valueI16x2AVX512 sums values weighted by 2 rows of words.
+//
+//go:noescape
+func valueI16x2AVX512(a *integerValueArgs)
+
+// valueI16x3AVX512 sums values weighted by 3 rows of words.
+//
+//go:noescape
+func valueI16x3AVX512(a *integerValueArgs)
+
+// valueI16x4AVX512 sums values weighted by 4 rows of words.
+//
+//go:noescape
+func valueI16x4AVX512(a *integerValueArgs)
+
+// valueI16x5AVX512 sums values weighted by 5 rows of words.
+//
+//go:noescape
+func valueI16x5AVX512(a *integerValueArgs)
+
+// valueI16x6AVX512 sums values weighted by 6 rows of words.
+//
+//go:noescape
+func valueI16x6AVX512(a *integerValueArgs)
+
+// convertI16AVX512 stores x as i16.
+//
+//go:noescape
+func convertI16AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32)
+
+// widenScalesI16AVX512 makes f32 of f16, n a multiple of 16.
+//
+//go:noescape
+func widenScalesI16AVX512(dst *float32, scales unsafe.Pointer, n int)
+
+// weighWordsAVX512 turns scores [lo, hi) into weights times by.
+//
+//go:noescape
+func weighWordsAVX512(s, by *float32, lo, hi int, scale float32) (most, sum, largest, total float32)
 
 // scoreI8x1VNNI multiplies the digits of 1 query rows with panels of keys.
 //
@@ -3178,32 +3378,122 @@ func scoreI8x6VNNI(a *scoreArgs)
 // valueI8x1VNNI sums values weighted by the digits of 1 rows.
 //
 //go:noescape
-func valueI8x1VNNI(a *valueI8Args)
+func valueI8x1VNNI(a *integerValueArgs)
 
 // valueI8x2VNNI sums values weighted by the digits of 2 rows.
 //
 //go:noescape
-func valueI8x2VNNI(a *valueI8Args)
+func valueI8x2VNNI(a *integerValueArgs)
 
 // valueI8x3VNNI sums values weighted by the digits of 3 rows.
 //
 //go:noescape
-func valueI8x3VNNI(a *valueI8Args)
+func valueI8x3VNNI(a *integerValueArgs)
 
 // valueI8x4VNNI sums values weighted by the digits of 4 rows.
 //
 //go:noescape
-func valueI8x4VNNI(a *valueI8Args)
+func valueI8x4VNNI(a *integerValueArgs)
 
 // valueI8x5VNNI sums values weighted by the digits of 5 rows.
 //
 //go:noescape
-func valueI8x5VNNI(a *valueI8Args)
+func valueI8x5VNNI(a *integerValueArgs)
 
 // valueI8x6VNNI sums values weighted by the digits of 6 rows.
 //
 //go:noescape
-func valueI8x6VNNI(a *valueI8Args)
+func valueI8x6VNNI(a *integerValueArgs)
+
+// scoreI16x1VNNI multiplies 1 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x1VNNI(a *scoreArgs)
+
+// scoreI16x2VNNI multiplies 2 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x2VNNI(a *scoreArgs)
+
+// scoreI16x3VNNI multiplies 3 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x3VNNI(a *scoreArgs)
+
+// scoreI16x4VNNI multiplies 4 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x4VNNI(a *scoreArgs)
+
+// scoreI16x5VNNI multiplies 5 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x5VNNI(a *scoreArgs)
+
+// scoreI16x6VNNI multiplies 6 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x6VNNI(a *scoreArgs)
+
+// scoreI16x7VNNI multiplies 7 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x7VNNI(a *scoreArgs)
+
+// scoreI16x8VNNI multiplies 8 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x8VNNI(a *scoreArgs)
+
+// scoreI16x9VNNI multiplies 9 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x9VNNI(a *scoreArgs)
+
+// scoreI16x10VNNI multiplies 10 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x10VNNI(a *scoreArgs)
+
+// scoreI16x11VNNI multiplies 11 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x11VNNI(a *scoreArgs)
+
+// scoreI16x12VNNI multiplies 12 query rows with panels of keys.
+//
+//go:noescape
+func scoreI16x12VNNI(a *scoreArgs)
+
+// valueI16x1VNNI sums values weighted by 1 rows of words.
+//
+//go:noescape
+func valueI16x1VNNI(a *integerValueArgs)
+
+// valueI16x2VNNI sums values weighted by 2 rows of words.
+//
+//go:noescape
+func valueI16x2VNNI(a *integerValueArgs)
+
+// valueI16x3VNNI sums values weighted by 3 rows of words.
+//
+//go:noescape
+func valueI16x3VNNI(a *integerValueArgs)
+
+// valueI16x4VNNI sums values weighted by 4 rows of words.
+//
+//go:noescape
+func valueI16x4VNNI(a *integerValueArgs)
+
+// valueI16x5VNNI sums values weighted by 5 rows of words.
+//
+//go:noescape
+func valueI16x5VNNI(a *integerValueArgs)
+
+// valueI16x6VNNI sums values weighted by 6 rows of words.
+//
+//go:noescape
+func valueI16x6VNNI(a *integerValueArgs)
 
 // scoreBF16x1BF16 multiplies 1 query rows with panels of keys.
 //

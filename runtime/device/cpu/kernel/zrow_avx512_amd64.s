@@ -1422,6 +1422,119 @@ found1:
 	VZEROUPPER
 	RET
 
+// func sumAbsAVX512(x *float32, n int) (total float32)
+TEXT ·sumAbsAVX512(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	SUBQ $64, CX
+	JLT rest2
+round1:
+	VMOVUPS (SI), Z4
+	VANDPS.BCST absBits<>(SB), Z4, Z4
+	VADDPS Z4, Z0, Z0
+	VMOVUPS 64(SI), Z4
+	VANDPS.BCST absBits<>(SB), Z4, Z4
+	VADDPS Z4, Z1, Z1
+	VMOVUPS 128(SI), Z4
+	VANDPS.BCST absBits<>(SB), Z4, Z4
+	VADDPS Z4, Z2, Z2
+	VMOVUPS 192(SI), Z4
+	VANDPS.BCST absBits<>(SB), Z4, Z4
+	VADDPS Z4, Z3, Z3
+	ADDQ $256, SI
+	SUBQ $64, CX
+	JGE round1
+rest2:
+	ADDQ $64, CX
+	CMPQ CX, $0
+	JLE done3
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z (SI), K1, Z4
+	VANDPS.BCST absBits<>(SB), Z4, Z4
+	VADDPS Z4, Z0, Z0
+	SUBQ $16, CX
+	CMPQ CX, $0
+	JLE done3
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z 64(SI), K1, Z4
+	VANDPS.BCST absBits<>(SB), Z4, Z4
+	VADDPS Z4, Z1, Z1
+	SUBQ $16, CX
+	CMPQ CX, $0
+	JLE done3
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z 128(SI), K1, Z4
+	VANDPS.BCST absBits<>(SB), Z4, Z4
+	VADDPS Z4, Z2, Z2
+	SUBQ $16, CX
+	CMPQ CX, $0
+	JLE done3
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z 192(SI), K1, Z4
+	VANDPS.BCST absBits<>(SB), Z4, Z4
+	VADDPS Z4, Z3, Z3
+	SUBQ $16, CX
+done3:
+	VADDPS Z2, Z0, Z0
+	VADDPS Z3, Z1, Z1
+	VADDPS Z1, Z0, Z0
+	VEXTRACTF64X4 $1, Z0, Y1
+	VADDPS Y1, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS X1, X0, X0
+	VPERMILPS $14, X0, X1
+	VADDPS X1, X0, X0
+	VPERMILPS $1, X0, X1
+	VADDPS X1, X0, X0
+	VMOVSS X0, total+16(FP)
+	VZEROUPPER
+	RET
+
+// func toWordsAVX512(dst *int16, x *float32, n int, inverse float32) 
+TEXT ·toWordsAVX512(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS inverse+24(FP), Z1
+single3:
+	CMPQ CX, $16
+	JLT last4
+	VMOVUPS (SI), Z0
+	VMULPS Z1, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMOVSDW Z0, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JMP single3
+last4:
+	TESTQ CX, CX
+	JEQ done5
+	MOVL $-1, AX
+	BZHIL CX, AX, AX
+	KMOVW AX, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS Z1, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMOVSDW Z0, Y0
+	VMOVDQU16 Y0, K1, (DI)
+done5:
+	VZEROUPPER
+	RET
+
 // func quantize1AVX512(dst *int8, x *float32, n int, scale, inverse float32) (first, second int32)
 TEXT ·quantize1AVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI

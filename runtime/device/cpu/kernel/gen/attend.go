@@ -90,7 +90,7 @@ func (k *attendKernel) panelLoop(n int) {
 	k.op("SUBQ", imm(n), field("scoreArgs", "count", args))
 	k.op("JLT", done)
 	for p, register := range keyPanels[:n] {
-		if k.kind.scaled() {
+		if k.kind.codes {
 			k.op("MOVQ", k.panelField("scales", p), register)
 			k.op("PREFETCHT0", mem(0, register))
 		}
@@ -121,7 +121,7 @@ func (k *attendKernel) panelLoop(n int) {
 	k.op("ADDQ", imm(4*stepsOfLine), x)
 	k.op("DECQ", steps)
 	k.op("JNE", inner)
-	if k.kind.scaled() {
+	if k.kind.codes {
 		k.scaleScores(n, vectors)
 	}
 	k.op("MOVQ", output, x)
@@ -146,14 +146,24 @@ func (k *attendKernel) panelField(name string, p int) string {
 
 // scaleScores multiplies the sums with the scales of their panels.
 func (k *attendKernel) scaleScores(n, vectors int) {
-	scale := k.reg(k.rows * k.nv)
+	scale, factor := k.reg(k.rows*k.nv), k.reg(k.rows*k.nv+1)
 	for p := range n {
 		k.op("MOVQ", k.panelField("scales", p), x)
+		if k.kind.whole {
+			k.op("MOVQ", field("scoreArgs", "entry", args), steps)
+		}
 		for v := range vectors {
 			k.op("VCVTPH2PS", mem(2*v*k.lanes(), x), scale)
 			for r := range k.rows {
 				sum := k.reg(r*k.nv + p*vectors + v)
-				k.op("VMULPS", scale, sum, sum)
+				if !k.kind.whole {
+					k.op("VMULPS", scale, sum, sum)
+					continue
+				}
+				k.op("VBROADCASTSS", rowAt(entryScale, steps, r), factor)
+				k.op("VMULPS", scale, factor, factor)
+				k.op("VCVTDQ2PS", sum, sum)
+				k.op("VMULPS", factor, sum, sum)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,21 +17,33 @@ func attendTiles(kind dotKind, t isa) (score, value int) {
 func upper(name string) string { return strings.ToUpper(name) }
 
 // attendKinds are the kinds of cache.
-var attendKinds = []dotKind{dotF32, dotBF16s, dotF16, dotE4M3, dotI8}
+var attendKinds = []dotKind{dotF32, dotBF16s, dotF16, dotE4M3, dotI8, dotI16}
+
+// betterKinds are those that an instruction set does better than AVX-512 alone; absent: all.
+var betterKinds = map[string][]string{vnni.name: {dotI8.name, dotI16.name}, bf16.name: {dotBF16s.name}}
 
 // attendOthers writes what a kind of cache needs beside products, and the fields of its table row.
 func attendOthers(kind dotKind, t isa) (functions []*function, fields string) {
 	if t.vnni && !t.bf16 { // as AVX-512
-		return nil, fmt.Sprintf("\t\tsoftmax: softmaxF32%[1]s,\n\t\tconvert: convert%[2]s%[1]s,\n\t\twiden: widenScales%[2]s%[1]s,\n", avx512.name, upper(kind.name))
+		fields = fmt.Sprintf("\t\tsoftmax: softmaxF32%[1]s,\n\t\tconvert: convert%[2]s%[1]s,\n\t\twiden: widenScales%[2]s%[1]s,\n", avx512.name, upper(kind.name))
+		if kind.whole {
+			fields += fmt.Sprintf("\t\tweigh: weighWords%s,\n", avx512.name)
+		}
+		return nil, fields
 	}
-	if kind.lane < 4 {
+	if kind.lane < 4 || kind.codes {
 		f := convert(kind, t)
 		fields = fmt.Sprintf("\t\tsoftmax: softmaxF32%s,\n\t\tconvert: %s,\n", t.name, f.name)
-		if !kind.scaled() {
+		if !kind.codes {
 			return []*function{f}, fields
 		}
 		w := widenScales(kind, t)
-		return []*function{f, w}, fields + fmt.Sprintf("\t\twiden: %s,\n", w.name)
+		functions, fields = []*function{f, w}, fields+fmt.Sprintf("\t\twiden: %s,\n", w.name)
+		if kind.whole {
+			g := weigh(t)
+			functions, fields = append(functions, g), fields+fmt.Sprintf("\t\tweigh: %s,\n", g.name)
+		}
+		return functions, fields
 	}
 	f := softmax(kind, t)
 	functions = append(functions, f)
@@ -51,7 +64,7 @@ func attendUnits() []unit {
 		var table strings.Builder
 		fmt.Fprintf(&table, "var attendKernels%s = [kvKinds]attendKernels{\n", t.name)
 		for _, kind := range attendKinds {
-			if best := map[string]string{"VNNI": "i8", "BF16": "bf16"}[t.name]; best != "" && best != kind.name {
+			if better, ok := betterKinds[t.name]; ok && !slices.Contains(better, kind.name) {
 				continue // nothing better than AVX-512
 			}
 			add := func(field, array string, tile int, write func(kind dotKind, t isa, rows int) *function) {
@@ -65,9 +78,15 @@ func attendUnits() []unit {
 			}
 			scores, values := attendTiles(kind, t)
 			fmt.Fprintf(&table, "\tkv%s: {\n\t\tscoreTile: %d, valueTile: %d,\n", upper(kind.name), scores, values)
+			if kind.whole || kind.name == dotI8.name {
+				fmt.Fprintf(&table, "\t\tvalueColumns: %d,\n", map[bool]int{false: 64, true: 256}[t.wide()])
+			}
 			if kind.name == "i8" {
 				add("score", "[maxTile + 1]scoreFunc", scores, func(_ dotKind, t isa, rows int) *function { return scoreI8(t, rows) })
-				add("values", "[maxValueTile + 1]valueI8Func", values, func(_ dotKind, t isa, rows int) *function { return valueI8(t, rows) })
+				add("values", "[maxValueTile + 1]integerValueFunc", values, func(_ dotKind, t isa, rows int) *function { return valueI8(t, rows) })
+			} else if kind.whole {
+				add("score", "[maxTile + 1]scoreFunc", scores, score)
+				add("values", "[maxValueTile + 1]integerValueFunc", values, valueWords)
 			} else {
 				add("score", "[maxTile + 1]scoreFunc", scores, score)
 				add("narrow", "[maxValueTile + 1]valueFunc", values, value("narrow", positions))

@@ -193,9 +193,9 @@ func (k *int8Kernel) storeScores(half int) {
 
 // valueI8 sums values weighted by rows of digits, for all channels.
 func valueI8(t isa, rows int) *function {
-	k := newInt8("value", fmt.Sprintf("sums values weighted by the digits of %d rows.", rows), "valueI8Args", t, rows, "pStride")
+	k := newInt8("value", fmt.Sprintf("sums values weighted by the digits of %d rows.", rows), "integerValueArgs", t, rows, "pStride")
 	k.op("MOVQ", k.field("vStride"), valueRow)
-	k.op("XORL", column, column)
+	k.op("MOVQ", k.field("column"), column)
 	for n := k.vectorsAtOnce(2); n > 0; n /= 2 {
 		k.nv = n
 		k.channelLoop()

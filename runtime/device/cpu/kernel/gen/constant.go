@@ -46,6 +46,8 @@ var constants = map[string][]uint64{
 	"restSteps":   number(layout.RestSteps),
 	"restStepF64": slices.Repeat([]uint64{math.Float64bits(1.0 / layout.RestSteps)}, 4),
 	"leastI8":     number(-128),
+	"leastI16":    number(-8191),
+	"mostI16":     number(8191),
 	"zeroI8":      every(128),
 	"minusInf":    number(float32(math.Inf(-1))),
 	// of e4m3, see internal/dtype
@@ -96,6 +98,13 @@ var constants = map[string][]uint64{
 	"log2e":   number(1.442695),
 	"ln2High": number(0.69140625),
 	"ln2Low":  number(0.00174093060),
+	// exp2, see attend_integers.go
+	"exp2Low": number(-125),
+	"exp2P0":  number(0.9999993),
+	"exp2P1":  number(0.6931218),
+	"exp2P2":  number(0.24024744),
+	"exp2P3":  number(0.05591786),
+	"exp2P4":  number(0.009570102),
 	"expP0":   number(0.49999994),
 	"expP1":   number(0.16666521),
 	"expP2":   number(0.04166839),

@@ -7,10 +7,9 @@ type dotKind struct {
 	// widen loads a vector's lanes, of lane bytes each, as f32; nil: lanes are 4 bytes and stay as they are.
 	widen func(s dotStep, at string, v int)
 	lane  int
+	codes bool // elements are codes, with a scale for each position
+	whole bool // sums are int32, and rows have scales too
 }
-
-// scaled tells whether elements are codes.
-func (k dotKind) scaled() bool { return k.lane == 1 }
 
 // dotStep is one step: acc[r][c] += scalar of row r * vector c. Registers from used on are free.
 type dotStep struct {
@@ -27,8 +26,9 @@ var (
 	dotF32   = dotKind{name: "f32", write: dotStep.fused, lane: 4}
 	dotBF16s = dotKind{name: "bf16", write: dotStep.pairs, lane: 4}
 	dotF16   = dotKind{name: "f16", write: dotStep.fused, widen: dotStep.widenF16, lane: 2}
-	dotE4M3  = dotKind{name: "e4m3", write: dotStep.fused, widen: dotStep.widenE4M3, lane: 1}
-	dotI8    = dotKind{name: "i8", lane: 1} // written otherwise: see attend_i8.go
+	dotE4M3  = dotKind{name: "e4m3", write: dotStep.fused, widen: dotStep.widenE4M3, lane: 1, codes: true}
+	dotI16   = dotKind{name: "i16", write: dotStep.words, lane: 4, codes: true, whole: true}
+	dotI8    = dotKind{name: "i8", lane: 1, codes: true} // written otherwise: see attend_i8.go
 )
 
 // fused is a fused multiply-add on f32.
@@ -87,6 +87,29 @@ func (s dotStep) dotPairs() {
 		s.op("VBROADCASTSS", at, s.reg(v))
 		for c := range s.vectors {
 			s.dotBF16(v, s.used+c, s.acc(r, c))
+		}
+	}
+}
+
+// words multiplies pairs of words, whose sums are int32.
+func (s dotStep) words() {
+	n := len(s.vectors)
+	for c, at := range s.vectors {
+		s.op(s.load(), at, s.reg(s.used+c))
+	}
+	v, product := s.used+n, s.used+n+1
+	for r, at := range s.scalars {
+		s.op("VPBROADCASTD", at, s.reg(v))
+		for c := range s.vectors {
+			if s.vnni {
+				s.op("VPDPWSSD", s.reg(v), s.reg(s.used+c), s.reg(s.acc(r, c)))
+				continue
+			}
+			s.op("VPMADDWD", s.reg(v), s.reg(s.used+c), s.reg(product))
+			s.op("VPADDD", s.reg(product), s.reg(s.acc(r, c)), s.reg(s.acc(r, c)))
+		}
+		if s.vnni { // the next number goes to the other register
+			v, product = product, v
 		}
 	}
 }

@@ -281,6 +281,20 @@ func (k *rowKernel) storeWordTail(v string) {
 	k.op("JNE", again)
 }
 
+// toWords rounds to integers, ties to even, and saturates; NaN becomes the least.
+func toWords(k *rowKernel) {
+	k.arguments("dst", out, "x", in, "n", count)
+	k.broadcast("inverse", k.reg(1))
+	k.walk([]pointer{{out, 2}, {in, 4}}, 1, func() {
+		v := k.reg(0)
+		k.load(in, v)
+		k.op("VMULPS", k.reg(1), v, v)
+		k.op("VCVTPS2DQ", v, v)
+		k.packWords(v, k.reg(2))
+		k.storeElements(lower(v), 2)
+	})
+}
+
 // fromBF16 widens.
 func fromBF16(k *rowKernel) {
 	k.arguments("dst", out, "x", in, "n", count)

@@ -27,6 +27,8 @@ var rowFamilies = []rowFamily{
 	{"maxAbs", "returns the largest magnitude of x, NaN if there is one.", "x *float32, n int", "most float32", maxAbs},
 	{"maxOf", "returns the largest element of x; NaN counts as -Inf.", "x *float32, n int", "most float32", maxOf},
 	{"indexOf", "returns the first index of v, which is in x.", "x *float32, n int, v float32", "index int", indexOf},
+	{"sumAbs", "adds up the magnitudes of x.", "x *float32, n int", "total float32", sumAbs},
+	{"toWords", "stores x*inverse as int16.", "dst *int16, x *float32, n int, inverse float32", "", toWords},
 	{"quantize1", "stores the codes of x and returns their sum.", quantizeParams, quantizeResult, quantizers(1, quantize)},
 	{"quantize2", "stores the codes of x in two digits and returns their sums.", quantizeParams, quantizeResult, quantizers(2, quantize)},
 	{"quantizeGroups1", "quantizes whole groups and fills their entries.", groupsParams, "", quantizers(1, quantizeGroups)},

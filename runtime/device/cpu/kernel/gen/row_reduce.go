@@ -10,6 +10,17 @@ func sumRow(k *rowKernel) {
 	})
 }
 
+// sumAbs adds up magnitudes.
+func sumAbs(k *rowKernel) {
+	k.arguments("x", in, "n", count)
+	v := k.reg(sumLanes / k.lanes())
+	k.sumInLanes(f32s(in), "total", func(sum string) {
+		k.load(in, v)
+		k.op(k.bcst("VANDPS"), constant("absBits"), v, v)
+		k.op("VADDPS", v, sum, sum)
+	})
+}
+
 // sumSquares adds up squares; with it the row x + delta is stored where withDelta is set.
 func sumSquares(withDelta bool) func(k *rowKernel) {
 	return func(k *rowKernel) {

@@ -21,6 +21,96 @@ type softmaxKernel struct {
 	rounded bool // weights are stored as bf16
 }
 
+// weigh turns the scores [lo, hi) of a row into weights times numbers that belong to positions, in place, and finds what words are made of these with.
+func weigh(t isa) *function {
+	f := newFunction("weighWords"+t.name, "turns scores [lo, hi) into weights times by.",
+		"s, by *float32, lo, hi int, scale float32", "most, sum, largest, total float32")
+	k := &softmaxKernel{rowKernel{function: f, isa: t}, false}
+	k.arguments("s", in, "by", out, "lo", "R8", "hi", end)
+	k.op("MOVQ", "R8", first)
+	k.op("ANDQ", imm(-positions), first)
+	k.dropOutside()
+	k.largest()
+	k.weighBy()
+	k.end()
+	return f
+}
+
+// weighBy stores 2^((score*scale - most)*log2e) * by, adds up both factors' products and the weights alone, in 16 lanes each, and finds the largest.
+func (k *softmaxKernel) weighBy() {
+	v, most, scale := k.reg(vScore), k.reg(vMost), k.reg(vScale)
+	top, n, p := k.reg(vTemp), k.reg(vTemp+1), k.reg(vTemp+2)
+	total := func(half int) string { return k.reg(vTemp + 3 + half) }
+	k.op("VMULPS", k.broadcastOf("log2e", n), scale, scale)
+	for half := range positions / k.lanes() {
+		k.op("VXORPS", k.reg(vSum+half), k.reg(vSum+half), k.reg(vSum+half))
+		k.op("VXORPS", total(half), total(half), total(half))
+	}
+	k.op("VXORPS", top, top, top)
+	// -most in units of log2, as the largest score has it, of which nothing is left then
+	k.op("VMULPS", k.broadcastOf("log2e", n), most, most)
+	k.eachVector(func(at string, half int) {
+		k.op("VMOVUPS", at, v)
+		k.op("VFMADD213PS", most, scale, v)
+		k.exp2(v, n, p)
+		k.op("VADDPS", v, k.reg(vSum+half), k.reg(vSum+half))
+		k.op("VMULPS", indexed(half*k.bytes, out, place, 4), v, v) // may be anything where the weight is zero
+		k.keep(v)
+		k.op("VADDPS", v, total(half), total(half))
+		k.op("VMAXPS", v, top, top)
+		k.op("VMOVUPS", v, at)
+	})
+	if !k.wide() {
+		k.op("VADDPS", k.reg(vSum+1), k.reg(vSum), k.reg(vSum))
+		k.op("VADDPS", total(1), total(0), total(0))
+	}
+	k.fold("VADDPS", k.reg(vSum), p)
+	k.op("VMOVSS", xmm(k.reg(vSum)), k.param("sum"))
+	k.fold("VADDPS", total(0), p)
+	k.op("VMOVSS", xmm(total(0)), k.param("total"))
+	k.fold("VMAXPS", top, p)
+	k.op("VMOVSS", xmm(top), k.param("largest"))
+}
+
+// broadcastOf loads a constant.
+func (k *rowKernel) broadcastOf(name, dst string) string {
+	k.op("VBROADCASTSS", constant(name), dst)
+	return dst
+}
+
+// exp2 replaces v by 2^v, or zero below exp2Low. What is not zero is told by n, of AVX-512 K2, for weightOf.
+func (k *rowKernel) exp2(v, n, p string) {
+	const notLess = 5
+	if k.wide() {
+		k.op(k.bcst("VCMPPS"), imm(notLess), constant("exp2Low"), v, "K2")
+	}
+	k.op("VCVTPS2DQ", v, n)
+	k.op("VCVTDQ2PS", n, p)
+	k.op("VSUBPS", p, v, k.reg(exp2Rest))
+	if !k.wide() {
+		k.op("VCMPPS", imm(notLess), constant("exp2Low"), v, k.reg(exp2Kept))
+	}
+	k.polynomial(k.reg(exp2Rest), p, "exp2P4", "exp2P3", "exp2P2", "exp2P1", "exp2P0")
+	k.op("VPSLLD", imm(23), n, n)
+	k.op("VPADDD", n, p, v)
+	k.keep(v)
+}
+
+// keep zeroes what exp2 did not keep.
+func (k *rowKernel) keep(v string) {
+	if k.wide() {
+		k.op("VMOVAPS.Z", v, "K2", v)
+		return
+	}
+	k.op("VANDPS", k.reg(exp2Kept), v, v)
+}
+
+// Registers of exp2.
+const (
+	exp2Rest = 12
+	exp2Kept = 13
+)
+
 // General registers of softmax: first position of a vector that overlaps the range, end of the range, and the position at hand.
 const (
 	first = "R10"

@@ -78,12 +78,16 @@ func convert(kind dotKind, t isa) *function {
 		"dst unsafe.Pointer, x *float32, n int, inverse float32", ""), isa: t}
 	v := k.reg(0)
 	k.arguments("dst", out, "x", in, "n", count)
-	if kind.scaled() {
+	if kind.codes {
 		k.broadcast("inverse", k.reg(1))
 	}
-	k.walk([]pointer{{in, 4}, {out, kind.lane}}, 1, func() {
+	size := kind.lane
+	if kind.name == "i16" {
+		size = 2
+	}
+	k.walk([]pointer{{in, 4}, {out, size}}, 1, func() {
 		k.load(in, v)
-		if kind.scaled() {
+		if kind.codes {
 			k.op("VMULPS", k.reg(1), v, v)
 		}
 		switch kind.name {
@@ -91,6 +95,13 @@ func convert(kind dotKind, t isa) *function {
 			k.codeE4M3()
 		case "i8":
 			k.codeI8()
+		case "i16":
+			k.op(k.bcst("VMAXPS"), constant("leastI16"), v, v)
+			k.op(k.bcst("VMINPS"), constant("mostI16"), v, v)
+			k.op("VCVTPS2DQ", v, v)
+			k.packWords(v, k.reg(2))
+			k.storeElements(lower(v), 2)
+			return
 		default:
 			k.op("VCVTPS2PH", imm(0), v, lower(v))
 			k.storeElements(lower(v), kind.lane)
@@ -114,6 +125,16 @@ func convert(kind dotKind, t isa) *function {
 	})
 	k.end()
 	return k.function
+}
+
+// packWords packs the int32 lanes of v into words at its lower end, saturated.
+func (k *rowKernel) packWords(v, temp string) {
+	if k.wide() {
+		k.op("VPMOVSDW", v, lower(v))
+		return
+	}
+	k.op("VEXTRACTI128", imm(1), v, lower(temp))
+	k.op("VPACKSSDW", lower(temp), lower(v), lower(v))
 }
 
 // storeElements stores the vector at hand, elements of size bytes at the lower end of a register.
