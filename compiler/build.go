@@ -93,7 +93,11 @@ func (b *build) compile() error {
 	if err != nil {
 		return err
 	}
-	importing, err := b.importing(kv)
+	var names []string
+	for _, t := range b.targets {
+		names = append(names, t.Name)
+	}
+	importing, err := b.importing(kv, names)
 	if err != nil {
 		return err
 	}

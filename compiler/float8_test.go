@@ -10,7 +10,7 @@ import (
 	"llmc/engine"
 )
 
-// Targets of GPUs share one set of weights of fp8, those of CPUs hold its codes as bf16.
+// Targets of GPUs share one set of weights of fp8, those of CPUs that multiply bf16 hold its codes as that.
 func TestFloat8Targets(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "demo.plan")
 	options := compiler.Options{Model: "../testdata/demo", Out: out, Archs: []string{"sm80", "sm89", "sm90"}, Quant: "fp8", Check: true}
@@ -46,16 +46,22 @@ func TestFloat8Targets(t *testing.T) {
 		}
 	}
 
-	for format, layout := range map[string]string{"fp8-tensor": "bf16s", "fp8-block": "bf16s.g128"} { // CPUs hold the codes as bf16
-		options.Archs, options.Quant = []string{"x86-64-v4"}, format
+	for _, c := range []struct {
+		format, target, layout string
+		bits                   float64
+	}{
+		{"fp8-tensor", "x86-64-v4", "e4m3s", 8}, {"fp8-block", "x86-64-v3", "e4m3s.g128", 8}, {"fp8", "x86-64-v4-vnni", "e4m3s", 8},
+		{"fp8-tensor", "x86-64-v4-bf16", "bf16s", 16}, {"fp8-block", "x86-64-v4-amx", "bf16s.g128", 16}, // which multiply bf16
+	} {
+		options.Archs, options.Quant = []string{c.target}, c.format
 		report, err := compiler.Build(context.Background(), options)
 		check(t, err)
 		plan, err := engine.Open(out)
 		check(t, err)
 		defer plan.Close()
 		for _, w := range plan.Weights() {
-			if w.Layout != "" && (w.Format != format || w.Layout != layout) || report.BitsPerWeight < 16 || report.BitsPerWeight > 16.3 {
-				t.Errorf("%s: weight %s is %s in layout %s, %g bits", format, w.Name, w.Format, w.Layout, report.BitsPerWeight)
+			if w.Layout != "" && (w.Format != c.format || w.Layout != c.layout) || report.BitsPerWeight < c.bits || report.BitsPerWeight > c.bits+0.3 {
+				t.Errorf("%s: weight %s is %s in layout %s, %g bits", c.format, w.Name, w.Format, w.Layout, report.BitsPerWeight)
 			}
 		}
 	}

@@ -56,6 +56,28 @@ func formatOn(name string, targets []engine.Target) (string, error) {
 	return name, nil
 }
 
+// formatsOf tells which formats all targets multiply as they are.
+func formatsOf(targets []string) (func(*quant.Format) bool, error) {
+	var all []passes.Target
+	for _, name := range targets {
+		row, err := engine.FindTarget(name)
+		if err != nil {
+			return nil, err
+		}
+		t, _, err := backends[row.Device](row)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return func(f *quant.Format) bool {
+		return !slices.ContainsFunc(all, func(t passes.Target) bool {
+			_, err := t.InputFormat(f)
+			return err != nil
+		})
+	}, nil
+}
+
 // KVDTypes lists what --kv-dtype takes.
 func KVDTypes() []string {
 	names := []string{Auto}

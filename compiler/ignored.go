@@ -47,7 +47,11 @@ func (o *Options) SetIgnored(plan *engine.Plan) error {
 }
 
 // importing are the options of the import; kv is the type of cached keys and values.
-func (o *Options) importing(kv dtype.Type) (models.Options, error) {
+func (o *Options) importing(kv dtype.Type, targets []string) (models.Options, error) {
 	script, err := o.script()
-	return models.Options{Script: script, KV: kv, IgnoreKeys: o.IgnoreKeys, IgnoreTensors: o.IgnoreTensors}, err
+	if err != nil {
+		return models.Options{}, err
+	}
+	takes, err := formatsOf(targets)
+	return models.Options{Script: script, KV: kv, IgnoreKeys: o.IgnoreKeys, IgnoreTensors: o.IgnoreTensors, Takes: takes}, err
 }

@@ -46,7 +46,17 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"ct-int8-tensor-static", "int8"},
 	{"ct-int8-channel-asym", "int4-g64-zp"},
 	{"bnb-fp4", "fp4"},
-	{"bnb-nf4-nested", "nf4"}, // but for rows of 96, in which blocks of 64 do not end
+	{"bnb-nf4-nested", "nf4"}, // those of 96 columns, of which 32 are in one block, in nf4-g32
+	{"bnb-fp4-b128", "fp4"},   // likewise
+	{"bnb-nf4-odd", "nf4-split"},
+	{"gptq-int4-g24-asym", "int4-g16-order"},
+	{"moe-bnb-nf4", "nf4"},
+	{"moe-bnb-int8", "int8"},
+	{"moe-bnb-fp4-nested", "fp4"},
+	{"moe-ct-int4-channel", "int4-g128"},
+	{"moe-ct-fp8-block", "fp8-block"},
+	{"moe-ct-int8-g32", "int8-g32-order"},
+	{"moe-gptq-int8-g32-actorder", "int8-g32-order"},
 	{"moe-awq-int4-g32", "int4-g32-zp"},
 	{"moe-fp8-tensor-static", "fp8"},
 	{"moe-gptq-int8-channel", "int8"},
@@ -136,7 +146,7 @@ func TestMXFP4(t *testing.T) {
 
 // TestCodesAreKept verifies plans whose codes come from several tensors, in other orders: every weight has the checkpoint's own numbers, and the function is the imported one.
 func TestCodesAreKept(t *testing.T) {
-	for _, name := range []string{"gpt-oss-mxfp4", "gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-block", "ct-fp8-tensor-static", "gptq-int8-g32-actorder", "moe-gptq-int4-g32-actorder"} {
+	for _, name := range []string{"gpt-oss-mxfp4", "gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-block", "ct-fp8-tensor-static", "gptq-int8-g32-actorder", "moe-gptq-int4-g32-actorder", "moe-gptq-int8-g32-actorder", "bnb-nf4-odd", "gptq-int4-g24-asym"} {
 		dir := quantizedGolden(t, name).dir
 		path := filepath.Join(t.TempDir(), "engine.plan")
 		report, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Check: true})

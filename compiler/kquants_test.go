@@ -31,6 +31,17 @@ var kQuants = []kQuant{
 	{"Q2_K", 10, 84, []int{80, 82}, 0.004}, {"Q3_K", 11, 110, []int{108}, 0.0015}, {"Q4_K", 12, 144, []int{0, 2}, 0.0002},
 	{"Q5_K", 13, 176, []int{0, 2}, 0.0001}, {"Q6_K", 14, 210, []int{208}, 0.00003},
 	{"Q5_1", 7, 8 * 24, []int{0, 2, 24, 26, 48, 50, 72, 74, 96, 98, 120, 122, 144, 146, 168, 170}, 0.002}, // eight blocks of 32
+	{"Q4_1", 3, 8 * 20, everyBlock(20, 0, 2), 0.004}, {"Q5_0", 6, 8 * 22, everyBlock(22, 0), 0.002}, {"IQ4_NL", 20, 8 * 18, everyBlock(18, 0), 0.0005}, {"Q8_0", 8, 8 * 34, everyBlock(34, 0), 0.0005},
+}
+
+// everyBlock is where the f16 of eight blocks of 32 elements lie.
+func everyBlock(bytes int, halves ...int) (all []int) {
+	for i := range 8 {
+		for _, h := range halves {
+			all = append(all, i*bytes+h)
+		}
+	}
+	return all
 }
 
 // blocks makes random blocks: every bit counts, but for those of scales.
@@ -112,12 +123,12 @@ func TestNothingIsRoundedToKQuants(t *testing.T) {
 // TestKQuantsAreKept builds models of K-quants in their own codes: every weight has the numbers of the file, and logits are those of the numbers in f32 (TestGoldensGGUF and
 // TestBlocks of package gguf say that these are right), but for what inputs of 16 bits lose.
 func TestKQuantsAreKept(t *testing.T) {
-	formats := map[string]string{"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q5_k", "Q6_K": "q6_k", "Q5_1": "q5_1"}
-	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6, "Q5_1": 6.1}
+	formats := map[string]string{"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q5_k", "Q6_K": "q6_k", "Q5_1": "q5_1", "Q4_1": "q4_1", "Q5_0": "q5_0", "IQ4_NL": "iq4_nl", "Q8_0": "int8-g32-order"}
+	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6, "Q5_1": 6.1, "Q4_1": 5.1, "Q5_0": 5.6, "IQ4_NL": 4.6, "Q8_0": 9.6}
 	ids := []int32{1, 7, 3, 40, 12, 5, 9, 22, 31, 2, 47}
 	for _, k := range kQuants {
 		experts := uint64(0)
-		if k.name == "Q4_K" || k.name == "Q5_1" {
+		if k.name == "Q4_K" || k.id <= 8 || k.name == "IQ4_NL" {
 			experts = 3
 		}
 		t.Run(k.name, func(t *testing.T) {
@@ -151,22 +162,30 @@ func TestKQuantsAreKept(t *testing.T) {
 	}
 }
 
-// TestKQuantsOnGPUs wants the numbers of codes for which a target has no kernels, in bf16.
+// TestKQuantsOnGPUs wants the numbers of codes for which a target has no kernels, in bf16, or their digits where they have any, also where another target has kernels.
 func TestKQuantsOnGPUs(t *testing.T) {
-	out := filepath.Join(t.TempDir(), "engine.plan")
-	report, err := compiler.Build(t.Context(), compiler.Options{Model: kQuants[2].model(t, 0), Out: out, Archs: []string{"sm80"}})
-	check(t, err)
-	if report.Quant != "Q4_K bf16" {
-		t.Errorf("weights are %s", report.Quant)
+	for name, want := range map[string]string{"Q4_K": "Q4_K bf16", "Q5_0": "Q5_0, two digits int4-g32-zp"} {
+		path := kQuants[slices.IndexFunc(kQuants, func(k kQuant) bool { return k.name == name })].model(t, 0)
+		for _, targets := range [][]string{{"sm80"}, {"sm80", "x86-64-v3"}} {
+			out := filepath.Join(t.TempDir(), "engine.plan")
+			report, err := compiler.Build(t.Context(), compiler.Options{Model: path, Out: out, Archs: targets})
+			check(t, err)
+			if report.Quant != want {
+				t.Errorf("for %v weights are %s, want %s", targets, report.Quant, want)
+			}
+			again := filepath.Join(t.TempDir(), "again.plan")
+			_, err = compiler.Refit(t.Context(), compiler.RefitOptions{Plan: out, Model: path, Out: again})
+			check(t, err)
+			if !sameBytes(t, out, again) {
+				t.Errorf("refit of %s for %v with its own weights gives other bytes", name, targets)
+			}
+		}
 	}
 }
 
 // TestTiedDigitsAreOneTable wants the head of a tied model in digits to be what rows of tokens are looked up in too, on CPUs and GPUs.
 func TestTiedDigitsAreOneTable(t *testing.T) {
-	q80 := kQuant{"Q8_0", 8, 8 * 34, nil, 0.0005}
-	for i := range 8 {
-		q80.halves = append(q80.halves, 34*i)
-	}
+	q80 := kQuants[len(kQuants)-1]
 	path, ids := q80.model(t, 0), []int32{1, 7, 3, 40, 12, 5}
 	for target, device := range map[string]engine.Device{"x86-64-v3": cpu.Device{}, "sm80": emu.Device{}} {
 		out := filepath.Join(t.TempDir(), "engine.plan")

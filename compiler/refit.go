@@ -91,7 +91,7 @@ func (r *refit) sameModel() error {
 	if err := options.SetIgnored(r.plan); err != nil {
 		return err
 	}
-	importing, err := options.importing(was.Caches[0].DType)
+	importing, err := options.importing(was.Caches[0].DType, r.plan.Targets(r.plan.Main()))
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func newCompared(plan *engine.Plan, programs []*engine.Program, checkpoint *hf.C
 	if c.final, err = finalModule(plan, programs); err != nil {
 		return nil, err
 	}
-	importing, err := options.importing(cacheType(programs))
+	importing, err := options.importing(cacheType(programs), plan.Targets(plan.Main()))
 	if err != nil {
 		return nil, err
 	}

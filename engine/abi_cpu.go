@@ -11,7 +11,7 @@ import (
 )
 
 // packed are the layouts of matrices that CPU kernels read; see engine/layout.
-const packed = "f32 bf16 bf16s* u8 u4* q* nf4* fp4*"
+const packed = "f32 bf16 bf16s* e4m3s* u8 u8o* u4* q* iq4* nf4* fp4*"
 
 // activations are the forms of a matrix product's input.
 const activations = "f32 bf16 q16t q16g q8t q8g"

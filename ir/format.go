@@ -29,14 +29,20 @@ var WeightFormats = []struct {
 	{"nf4", dtype.U4, true},
 	{"fp4", dtype.U4, true},
 	{"q5m", dtype.U8, true},
+	{"q4m", dtype.U4, true},
+	{"q5", dtype.U8, true},
+	{"iq4", dtype.U4, true},
 	{"int4o", dtype.U4, true},
+	{"int8o", dtype.U8, true},
+	{"nf4s", dtype.U4, true},
+	{"fp4s", dtype.U4, true},
 }
 
 // ActivationFormats are the formats of quantized inputs: the code of each element, what a group of columns means, and the weights that they are
 // multiplied with.
 var ActivationFormats = []ActivationFormat{
 	{"q16t", dtype.I8, GroupSums, []string{"int8", "int4n"}},
-	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z", "mxfp4", "q2k", "q3k", "q4k", "q5k", "q6k"}},
+	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z", "mxfp4", "q2k", "q3k", "q4k", "q5k", "q6k", "q4m", "q5", "iq4"}},
 	{"q8t", dtype.I8, GroupSums, []string{"int8a8", "int4na8"}},
 	{"q8g", dtype.I8, GroupScales, []string{"int4a8", "int4za8"}},
 	{"s8t", dtype.I8, NoGroups, []string{"int8a8", "int4na8"}},

@@ -122,6 +122,8 @@ func (c *Context) inputForm(w *ir.Weight) (form, error) {
 		return ownForm(w), nil
 	case name == plainForm.dtype.String():
 		return plainForm, nil
+	case name == dtype.F32.String():
+		return form{dtype: dtype.F32}, nil
 	case multiplies(name, w):
 		return codedForm(w, f, name), nil
 	}

@@ -3,6 +3,7 @@ package passes
 import (
 	"fmt"
 
+	"llmc/internal/dtype"
 	"llmc/internal/quant"
 	"llmc/ir"
 )
@@ -82,7 +83,7 @@ func checkQuantized(_ *ir.Module, f *ir.Func) error {
 // checkHeadInput wants an op that rounds its input itself to do so as its weight needs.
 func checkHeadInput(op *ir.Op, w *ir.Weight) error {
 	want, input := ownForm(w), op.Text("input")
-	if input == want.format || want.format == "" && input == want.dtype.String() || w.Type.Quant != "" && (input == plainForm.dtype.String() || multiplies(input, w)) {
+	if input == want.format || want.format == "" && input == want.dtype.String() || w.Type.Quant != "" && (input == plainForm.dtype.String() || multiplies(input, w)) || w.Type.DType == dtype.F8E4M3 && input == dtype.F32.String() {
 		return nil
 	}
 	return fmt.Errorf("%s rounds its input to %s for a weight %v; it must be %v", describe(op.Result()), input, w.Type, want)
@@ -95,6 +96,9 @@ func multipliesAs(x ir.Type, w *ir.Weight) bool {
 	}
 	activation, _ := ir.SplitQuant(x.Quant)
 	f, err := quant.FindType(w.Type.Quant)
+	if w.Type.DType == dtype.F8E4M3 && (form{dtype: dtype.F32}).fits(x) {
+		return true
+	}
 	return plainForm.fits(x) || err == nil && multiplies(activation, w) && codedForm(w, f, activation).fits(x)
 }
 

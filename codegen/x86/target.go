@@ -2,6 +2,7 @@ package x86
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/codegen"
 	"llmc/engine"
@@ -97,7 +98,7 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "u8", "int8a8": "u8", "int4": "u4", "int4z": "u4z", "int4n": "u4n", "int4a8": "u4", "int4za8": "u4z", "int4na8": "u4n", "mxfp4": "u4e", "q2k": "q2k", "q3k": "q3k", "q4k": "q4k", "q5k": "q5k", "q6k": "q6k", "nf4": "nf4", "fp4": "fp4", "q5m": "q5m", "int4o": "u4o", "fp8": "bf16s", "fp8_tensor": "bf16s", "fp8_block": "bf16s"}
+var layoutBases = map[string]string{"int8": "u8", "int8a8": "u8", "int4": "u4", "int4z": "u4z", "int4n": "u4n", "int4a8": "u4", "int4za8": "u4z", "int4na8": "u4n", "mxfp4": "u4e", "q2k": "q2k", "q3k": "q3k", "q4k": "q4k", "q5k": "q5k", "q6k": "q6k", "nf4": "nf4", "fp4": "fp4", "q5m": "q5m", "q4m": "q4m", "q5": "q5", "iq4": "iq4", "int4o": "u4o", "int8o": "u8o", "nf4s": "nf4s", "fp4s": "fp4s", "fp8": "e4m3s", "fp8_tensor": "e4m3s", "fp8_block": "e4m3s"}
 
 // ownInputs are inputs that differ from those that a format of weights has on GPUs: products of codes with an offset want sums of the inputs' codes.
 var ownInputs = map[string]string{"s8t": "q8t"}
@@ -110,7 +111,11 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	name := w.Type.DType.String()
 	if w.Type.Quant != "" {
 		base, group := ir.SplitQuant(w.Type.Quant)
-		name = ir.QuantName(layoutBases[base], group)
+		name = layoutBases[base]
+		if w.Type.DType == dtype.F8E4M3 && t.multipliesBF16() {
+			name = "bf16s"
+		}
+		name = ir.QuantName(name, group)
 	}
 	if _, err := layout.FindFormat(name); err != nil {
 		return "", fmt.Errorf("%v: no x86-64 kernel reads this format", w.Type)
@@ -118,7 +123,10 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	return name, nil
 }
 
-// InputFormat tells that integer weights meet integer inputs; fp8 is held as bf16 and scales.
+// multipliesBF16 tells whether the target has instructions that multiply bf16, for which fp8, of which every number is one, is held as bf16 and scales. Others hold its codes.
+func (t Target) multipliesBF16() bool { return slices.Contains(t.Features, "avx512_bf16") }
+
+// InputFormat tells that integer weights meet integer inputs, and fp8 those of f32 or bf16.
 func (t Target) InputFormat(f *quant.Format) (string, error) {
 	if f.Plain() {
 		return "", fmt.Errorf("no CPU kernel reads %s; use bf16", f.Name)
@@ -127,7 +135,10 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 		return "", fmt.Errorf("no CPU kernel reads %s; use int8", f.Name)
 	}
 	if f.DType == dtype.F8E4M3 {
-		return dtype.BF16.String(), nil // which holds what its codes stand for
+		if t.multipliesBF16() {
+			return dtype.BF16.String(), nil
+		}
+		return dtype.F32.String(), nil
 	}
 	if own := ownInputs[f.Activation]; own != "" {
 		return own, nil

@@ -16,11 +16,12 @@ type codedRow struct {
 	codes        []uint8
 	scales       []float32
 	steps, zeros []uint8
+	index        []uint16 // the group of each code
 }
 
 // rowOf returns row i of a block.
 func rowOf(b *quant.Block, i int) codedRow {
-	return codedRow{share(b.Codes, i, b.Rows), share(b.Scales, i, b.Rows), share(b.Steps, i, b.Rows), share(b.Zeros, i, b.Rows)}
+	return codedRow{share(b.Codes, i, b.Rows), share(b.Scales, i, b.Rows), share(b.Steps, i, b.Rows), share(b.Zeros, i, b.Rows), share(b.Index, i, b.Rows)}
 }
 
 // share returns part i of n equal ones.
@@ -33,6 +34,43 @@ func codesQ4_0(r *codedRow, src []byte) {
 		scales[0] = half(src)
 		for i, c := range src[2:18] {
 			codes[i], codes[i+16] = c&15, c>>4
+		}
+	}
+}
+
+// codesQ4_1 gives codes of 0..15, and for each block a scale and a minimum.
+func codesQ4_1(r *codedRow, src []byte) {
+	codes, scales := r.codes, r.scales
+	for ; len(src) >= 20; codes, scales, src = codes[32:], scales[2:], src[20:] {
+		scales[0], scales[1] = half(src), half(src[2:])
+		for i, c := range src[4:20] {
+			codes[i], codes[i+16] = c&15, c>>4
+		}
+	}
+}
+
+// codesQ5_0 gives codes of 0..31 with zero point 16.
+func codesQ5_0(r *codedRow, src []byte) {
+	codes, scales := r.codes, r.scales
+	for ; len(src) >= 22; codes, scales, src = codes[32:], scales[1:], src[22:] {
+		scales[0] = half(src)
+		high := binary.LittleEndian.Uint32(src[2:])
+		for i, c := range src[6:22] {
+			lo, hi := fiveBits(c, high, i)
+			codes[i], codes[i+16] = uint8(lo), uint8(hi)
+		}
+	}
+}
+
+// codesIQ4NL gives codes of levels; blocks are as those of Q4_0.
+func codesIQ4NL(r *codedRow, src []byte) { codesQ4_0(r, src) }
+
+// codesQ8_0 gives codes of 0..255 with zero point 128, and says that groups follow one another.
+func codesQ8_0(r *codedRow, src []byte) {
+	for g := 0; len(src) >= 34; g, src = g+1, src[34:] {
+		r.scales[g], r.zeros[g] = half(src), 128
+		for i, c := range src[2:34] {
+			r.codes[32*g+i], r.index[32*g+i] = c^0x80, uint16(g)
 		}
 	}
 }

@@ -69,14 +69,12 @@ func decodeQ8_0(dst []float32, src []byte) {
 	}
 }
 
-// levelsIQ4NL are what the codes of IQ4_NL stand for.
-var levelsIQ4NL = [16]float32{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
-
+// decodeIQ4NL: a level times a scale.
 func decodeIQ4NL(dst []float32, src []byte) {
 	for ; len(src) >= 18; dst, src = dst[32:], src[18:] {
 		d, codes := half(src), src[2:18]
 		for i, c := range codes {
-			dst[i], dst[i+16] = d*levelsIQ4NL[c&15], d*levelsIQ4NL[c>>4]
+			dst[i], dst[i+16] = d*dtype.IQ4NL[c&15], d*dtype.IQ4NL[c>>4]
 		}
 	}
 }

@@ -78,7 +78,6 @@ func TestCodes(t *testing.T) {
 		}
 		tested++
 		eachBlock(t, kind, func(src []byte, want []float32) {
-			got := make([]float32, len(want))
 			if kind.codes != nil {
 				format, err := quant.Find(kind.format)
 				if err != nil {
@@ -88,23 +87,34 @@ func TestCodes(t *testing.T) {
 				b.Resize(format, 1, len(want))
 				row := rowOf(&b, 0)
 				kind.codes(&row, src)
+				got := make([]float32, len(want))
 				format.Dequantize(got, &b)
-			} else {
-				d := digits{upper: make([]uint8, 32), lower: make([]uint8, 32)}
-				kind.digits(&d, src)
-				for i := range got {
-					upper, lower := float32(int(d.upper[i])-int(d.upperZero))*d.upperScale, float32(int(d.lower[i])-int(d.lowerZero))*d.lowerScale
-					if got[i] = upper + lower; d.upper[i] > 15 || d.lower[i] > 15 {
-						t.Fatalf("%s: digits %d and %d", kind.name, d.upper[i], d.lower[i])
-					}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s: codes stand for %v, want %v", kind.name, got, want)
 				}
 			}
-			if !slices.Equal(got, want) {
-				t.Errorf("%s: %v, want %v", kind.name, got, want)
+			if kind.digits != nil {
+				if got := digitNumbers(t, kind, src); !slices.Equal(got, want) {
+					t.Errorf("%s: digits stand for %v, want %v", kind.name, got, want)
+				}
 			}
 		})
 	}
 	if tested != 12 {
 		t.Errorf("%d types have codes or digits", tested)
 	}
+}
+
+// digitNumbers returns what the digits of a block stand for.
+func digitNumbers(t *testing.T, kind *tensorType, src []byte) []float32 {
+	d := digits{upper: make([]uint8, 32), lower: make([]uint8, 32)}
+	kind.digits(&d, src)
+	got := make([]float32, 32)
+	for i := range got {
+		upper, lower := float32(int(d.upper[i])-int(d.upperZero))*d.upperScale, float32(int(d.lower[i])-int(d.lowerZero))*d.lowerScale
+		if got[i] = upper + lower; d.upper[i] > 15 || d.lower[i] > 15 {
+			t.Fatalf("%s: digits %d and %d", kind.name, d.upper[i], d.lower[i])
+		}
+	}
+	return got
 }

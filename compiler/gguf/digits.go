@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"llmc/internal/dtype"
 	"llmc/internal/quant"
 )
 
@@ -47,8 +48,8 @@ func digitsQ5_0(d *digits, src []byte) {
 func digitsIQ4NL(d *digits, src []byte) {
 	d.scaled(half(src), 8)
 	for i, c := range src[2:18] {
-		d.split(i, uint8(int(levelsIQ4NL[c&15])+128))
-		d.split(i+16, uint8(int(levelsIQ4NL[c>>4])+128))
+		d.split(i, uint8(int(dtype.IQ4NL[c&15])+128))
+		d.split(i+16, uint8(int(dtype.IQ4NL[c>>4])+128))
 	}
 }
 

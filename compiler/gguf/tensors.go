@@ -33,7 +33,7 @@ const (
 	headTensor  = "output.weight"
 )
 
-// tensors gives all tensors their names and orders of rows. A head that is the table of embeddings gets a name of its own where it can be multiplied in digits, in which no row
+// tensors gives all tensors their names and orders of rows. A head that is the table of embeddings gets a name of its own where it may be multiplied in digits, in which no row
 // can be looked up.
 func (m *model) tensors(config *hf.Object) ([]*tensor, error) {
 	var all []*tensor
@@ -124,7 +124,7 @@ func (m *model) newTensor(f *file, p *part, sizes heads, coded bool) (*tensor, e
 	return t, err
 }
 
-// setDigits gives matrices whose codes no kernel reads as they are the digits of these.
+// setDigits gives matrices whose codes not all kernels read as they are the digits of these.
 func setDigits(c *hf.Checkpoint, all []*tensor) error {
 	format, err := quant.Find(digitFormat)
 	if err != nil {

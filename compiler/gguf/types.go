@@ -18,7 +18,7 @@ type tensorType struct {
 	// format is the one of package quant whose codes and scales the blocks are, and codes takes these out of whole blocks; "" and nil where there is none.
 	format string
 	codes  func(r *codedRow, src []byte)
-	// digits takes a block apart into two digits of 4 bits, whose products kernels add up; nil where there are none.
+	// digits takes a block apart into two digits of 4 bits, whose products kernels add up that have none of the format; nil where there are none.
 	digits func(d *digits, src []byte)
 }
 
@@ -30,16 +30,16 @@ var tensorTypes = []tensorType{
 	{id: 30, name: "BF16", block: 1, bytes: 2, number: dtype.BF16},
 	{id: 28, name: "F64", block: 1, bytes: 8, number: dtype.F64},
 	{2, "Q4_0", 32, 18, dtype.F32, decodeQ4_0, "int4-g32", codesQ4_0, nil},
-	{id: 3, name: "Q4_1", block: 32, bytes: 20, number: dtype.F32, decode: decodeQ4_1, digits: digitsQ4_1},
-	{id: 6, name: "Q5_0", block: 32, bytes: 22, number: dtype.F32, decode: decodeQ5_0, digits: digitsQ5_0},
+	{3, "Q4_1", 32, 20, dtype.F32, decodeQ4_1, "q4_1", codesQ4_1, digitsQ4_1},
+	{6, "Q5_0", 32, 22, dtype.F32, decodeQ5_0, "q5_0", codesQ5_0, digitsQ5_0},
 	{7, "Q5_1", 32, 24, dtype.F32, decodeQ5_1, "q5_1", codesQ5_1, nil},
-	{id: 8, name: "Q8_0", block: 32, bytes: 34, number: dtype.F32, decode: decodeQ8_0, digits: digitsQ8_0},
+	{8, "Q8_0", 32, 34, dtype.F32, decodeQ8_0, "int8-g32-order", codesQ8_0, digitsQ8_0},
 	{id: 10, name: "Q2_K", block: 256, bytes: 84, number: dtype.F32, decode: decodeQ2K, format: "q2_k", codes: codesQ2K},
 	{id: 11, name: "Q3_K", block: 256, bytes: 110, number: dtype.F32, decode: decodeQ3K, format: "q3_k", codes: codesQ3K},
 	{id: 12, name: "Q4_K", block: 256, bytes: 144, number: dtype.F32, decode: decodeQ4K, format: "q4_k", codes: codesQ4K},
 	{id: 13, name: "Q5_K", block: 256, bytes: 176, number: dtype.F32, decode: decodeQ5K, format: "q5_k", codes: codesQ5K},
 	{id: 14, name: "Q6_K", block: 256, bytes: 210, number: dtype.F32, decode: decodeQ6K, format: "q6_k", codes: codesQ6K},
-	{id: 20, name: "IQ4_NL", block: 32, bytes: 18, number: dtype.F32, decode: decodeIQ4NL, digits: digitsIQ4NL},
+	{20, "IQ4_NL", 32, 18, dtype.F32, decodeIQ4NL, "iq4_nl", codesIQ4NL, digitsIQ4NL},
 	{39, "MXFP4", 32, 17, dtype.F32, decodeMXFP4, "mxfp4", codesMXFP4, nil},
 	{id: 9, name: "Q8_1"}, {id: 15, name: "Q8_K"},
 	{id: 16, name: "IQ2_XXS"}, {id: 17, name: "IQ2_XS"}, {id: 18, name: "IQ3_XXS"}, {id: 19, name: "IQ1_S"}, {id: 21, name: "IQ3_S"},

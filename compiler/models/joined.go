@@ -55,7 +55,7 @@ func importJoined(c *hf.Checkpoint, fam *family, opts Options) (*importer, *Info
 		return nil, nil, err
 	}
 	in := newImporter(c, fam)
-	in.dequantize = opts.Dequantize
+	in.readCodes(&opts)
 	in.place(j.parts)
 	in.buildStep(text, opts)
 	in.buildImage(image, &im, &tower{give: func(in *importer, d *decoder, rows *ir.Value, _ *ir.Step) *ir.Value {

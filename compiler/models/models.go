@@ -8,6 +8,7 @@ import (
 	"llmc/compiler/hf"
 	"llmc/compiler/stored"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 	"llmc/ir"
 )
 
@@ -57,6 +58,8 @@ type Options struct {
 	IgnoreTensors []string
 	// Dequantize declares weights that the checkpoint has in codes as the numbers that they stand for, to be rounded as others are.
 	Dequantize bool
+	// Takes tells whether a format of codes is multiplied as it is. Matrices of others are declared in digits, if they have any. nil: all are.
+	Takes func(*quant.Format) bool
 }
 
 // Model is an imported checkpoint.
@@ -178,7 +181,7 @@ func importBlocks(c *hf.Checkpoint, fam *family, opts Options) (*importer, *Info
 		d.give = giveOf(c.Config, fam)
 	}
 	in := newImporter(c, fam)
-	in.dequantize = opts.Dequantize
+	in.readCodes(&opts)
 	if d.whole {
 		opts.IgnoreTensors = append(slices.Clone(opts.IgnoreTensors), fam.names.head+".*") // which makes no vectors
 		in.buildEmbed(d, opts)

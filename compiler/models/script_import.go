@@ -41,7 +41,7 @@ func importScript(c *hf.Checkpoint, script *Script, opts Options) (*Model, error
 		return nil, reader.f.Err()
 	}
 	in := newImporter(c, fam)
-	in.dequantize = opts.Dequantize
+	in.readCodes(&opts)
 	if err := in.runStep(run, config, opts.KV); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"llmc/compiler/hf"
 	"llmc/compiler/stored"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 	"llmc/internal/sym"
 	"llmc/ir"
 )
@@ -22,6 +23,12 @@ type importer struct {
 	orders     map[*ir.Value][]sortedInput
 	unused     []string // patterns of tensors that config.json tells are left out
 	dequantize bool     // weights of codes are declared as the numbers that they stand for
+	takes      func(*quant.Format) bool
+}
+
+// readCodes notes how matrices of codes are to be declared.
+func (in *importer) readCodes(opts *Options) {
+	in.dequantize, in.takes = opts.Dequantize, opts.Takes
 }
 
 // newImporter looks how the table of embeddings is called: checkpoints saved from a model without a head lack the first part of names.
@@ -91,7 +98,7 @@ func (in *importer) declared(name, axis string, t *hf.Tensor, recipe *ir.Recipe,
 	if kind == dtype.F64 { // nothing computes with more than f32
 		kind = dtype.F32
 	}
-	if m := stored.Of(t); m != nil && m.Digits != nil && !in.dequantize && recipe.Kind == ir.FromTensor && recipe.Start == 0 && recipe.Count == t.Rows() {
+	if in.splits(stored.Of(t)) && recipe.Kind == ir.FromTensor && recipe.Start == 0 && recipe.Count == t.Rows() {
 		t = in.checkpoint.Lookup(in.stored(stored.DigitsName(name)))
 		dims = []int{int(t.Rows()), int(t.Cols())}
 		recipe = ir.TensorRows(t.Name, 0, t.Rows())
@@ -271,11 +278,15 @@ func (in *importer) lookUp(table, ids *ir.Value, width int) *ir.Value {
 // inDigits tells whether a matrix is to be multiplied in digits. Where rows are to be looked up in one weight, even a tied head is a weight of its own then.
 func (in *importer) inDigits(name string) bool {
 	t := in.checkpoint.Lookup(in.stored(name))
-	if t == nil || in.dequantize {
+	return t != nil && in.splits(stored.Of(t))
+}
+
+// splits tells whether a matrix is declared in digits: where its codes are not multiplied as they are, or slower for being in an order.
+func (in *importer) splits(m *stored.Matrix) bool {
+	if m == nil || m.Digits == nil || in.dequantize {
 		return false
 	}
-	m := stored.Of(t)
-	return m != nil && m.Digits != nil
+	return m.Format == nil || m.Format.Ordered() || in.takes != nil && !in.takes(m.Format)
 }
 
 // equal compares two matrices element by element.

@@ -74,7 +74,7 @@ func importTowers(c *hf.Checkpoint, fam *family, opts Options) (*importer, *Info
 	root := c.Config.Fields()
 	t := fam.towers
 	in := newImporter(c, fam)
-	in.dequantize = opts.Dequantize
+	in.readCodes(&opts)
 	info := &Info{Family: fam.modelType, Vocab: 1}
 	if t.image.key != "" {
 		checkKeys(root, fam, fam.keysRead(), opts.IgnoreKeys)

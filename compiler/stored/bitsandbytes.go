@@ -157,13 +157,34 @@ func (l *linear) attachTable() error {
 	return nil
 }
 
-// format returns the format that has these codes and scales, nil where blocks go on from one row to the next, or levels are not the usual ones.
+// format returns the format that has these codes and scales, nil where blocks are shorter than those of the library, or levels are not the usual ones. Blocks run over all rows:
+// in how many columns side by side no block ends is told by what divides both its length and that of a row.
 func (t *table) format(kind string) *quant.Format {
-	f, err := quant.Find(kind)
-	if err != nil || t.cols%t.block != 0 || t.block%int64(f.Group) != 0 || !f.HasLevels(&t.levels) {
+	name := kind
+	switch side := gcd(t.cols, t.block); {
+	case side%64 == 0:
+	case side%splitGroup == 0:
+		name += "-g32"
+	case t.block >= splitGroup:
+		name += "-split"
+	default:
+		return nil
+	}
+	f, err := quant.Find(name)
+	if err != nil || !f.HasLevels(&t.levels) {
 		return nil
 	}
 	return f
+}
+
+// splitGroup is the length of groups of columns in which at most one block ends.
+const splitGroup = 32
+
+func gcd(a, b int64) int64 {
+	for b > 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // scales reads the levels and checks the scales of so many blocks.
@@ -264,18 +285,27 @@ func (t *table) readIndices(dst []uint8, from int64) error {
 	return nil
 }
 
-// codes repeats scales where blocks are longer than the format's groups.
+// codes gives each of the format's groups the scale of the block that its first column is in, and of the block that its last one is in where groups are split.
 func (t *table) codes(b *quant.Block, f *quant.Format, lo int64) error {
 	if err := t.readIndices(b.Codes, lo*t.cols); err != nil {
 		return err
 	}
-	blocks := t.cols / t.block
-	scales := make([]float32, int64(b.Rows)*blocks)
-	if err := t.readScales(scales, lo*blocks); err != nil {
+	first := lo * t.cols / t.block
+	scales := make([]float32, ceilDiv((lo+int64(b.Rows))*t.cols, t.block)-first)
+	if err := t.readScales(scales, first); err != nil {
 		return err
 	}
-	for i := range b.Scales {
-		b.Scales[i] = scales[int64(i)*int64(f.Group)/t.block]
+	groups, size := int64(f.Groups(b.Cols)), int64(f.Group)
+	for i := range int64(b.Rows) * groups {
+		from := i % groups * size
+		last := min(from+size, t.cols) - 1
+		from, last = from+(lo+i/groups)*t.cols, last+(lo+i/groups)*t.cols
+		scale := scales[from/t.block-first]
+		if b.Zeros == nil {
+			b.Scales[i] = scale
+			continue
+		}
+		b.Scales[2*i], b.Scales[2*i+1], b.Zeros[i] = scale, scales[last/t.block-first], uint8(min(t.block-from%t.block, size))
 	}
 	return nil
 }

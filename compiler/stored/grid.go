@@ -185,9 +185,8 @@ func (g *grid) finish(l *linear, method string, scales *hf.Tensor) error {
 	g.found = s
 	m := &Matrix{Method: method, Format: g.format(s), Plain: dtype.F32, Order: g.order, cols: g.cols, source: g}
 	if m.Format == nil {
-		if m.Digits = newDigits(method, g, s); m.Digits != nil {
-			m.Order, m.source = nil, g.unsorted()
-		}
+		m.Digits, m.Order = newDigits(method, g, s), nil
+		m.setOrdered(g)
 	}
 	put(l.c, l.name+"weight", g.rows, m, l.parts...)
 	return nil

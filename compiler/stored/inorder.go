@@ -10,7 +10,7 @@ import (
 
 var errNoFormat = errors.New("no format has these codes")
 
-// InOrder puts numbers in the order of inputs in place of a matrix whose columns have an order of their own, for readers that can not follow it. Its codes
+// InOrder puts a matrix whose columns are in the order of inputs in place of one whose columns have an order of their own, for readers that can not follow it. Its codes
 // are those of a format whose columns say which group they are in, where there is one. Other tensors are returned as they are.
 func InOrder(c *hf.Checkpoint, t *hf.Tensor) *hf.Tensor {
 	m := Of(t)
@@ -20,9 +20,18 @@ func InOrder(c *hf.Checkpoint, t *hf.Tensor) *hf.Tensor {
 	if order := c.Lookup(OrderName(t.Name)); order != nil {
 		c.Drop(order)
 	}
-	sorted := inOrder{m.source, m.Order}
-	c.PutCoded(t.Name, m.Method, t.Shape, &Matrix{Method: m.Method, Format: sorted.format(), Plain: m.Plain, cols: m.cols, source: sorted}, t)
+	sorted := &Matrix{Method: m.Method, Plain: m.Plain, cols: m.cols, source: inOrder{m.source, m.Order}}
+	if g, ok := m.source.(*grid); ok {
+		sorted.setOrdered(g)
+	}
+	c.PutCoded(t.Name, m.Method, t.Shape, sorted, t)
 	return c.Lookup(t.Name)
+}
+
+// setOrdered makes the matrix one of a grid's codes in the order of inputs, each column of which says its group, where a format has them.
+func (m *Matrix) setOrdered(g *grid) {
+	m.source = orderedGrid{g.unsorted()}
+	m.Format = g.orderedFormat()
 }
 
 // inOrder moves the columns of a matrix back to where its inputs are.
@@ -31,44 +40,7 @@ type inOrder struct {
 	order []int32
 }
 
-// format returns the format that has the codes in the order of inputs, nil if there is none.
-func (s inOrder) format() *quant.Format {
-	g, ok := s.source.(*grid)
-	if !ok || g.bits != 4 || g.groupOf != nil || g.cols%g.group != 0 {
-		return nil
-	}
-	if !g.found.half || g.found.least < 0 || g.found.most > 15 {
-		return nil
-	}
-	f, err := quant.Find(fmt.Sprintf("int4-g%d-order", g.group))
-	if err != nil {
-		return nil
-	}
-	return f
-}
-
-// codes moves the columns of the grid's codes, and says which group they are in.
-func (s inOrder) codes(b *quant.Block, f *quant.Format, lo int64) error {
-	g, ok := s.source.(*grid)
-	if !ok {
-		return errNoFormat
-	}
-	codes, scales, zeros, err := g.read(lo, lo+int64(b.Rows))
-	if err != nil {
-		return err
-	}
-	copy(b.Scales, scales)
-	for i, z := range zeros {
-		b.Zeros[i] = uint8(z)
-	}
-	for r := range b.Rows {
-		for i, input := range s.order {
-			at := r*b.Cols + int(input)
-			b.Codes[at], b.Index[at] = codes[r*b.Cols+i], uint16(i/f.Group)
-		}
-	}
-	return nil
-}
+func (s inOrder) codes(*quant.Block, *quant.Format, int64) error { return errNoFormat }
 
 func (s inOrder) values(dst []float32, lo int64) error {
 	if err := s.source.values(dst, lo); err != nil {
@@ -79,6 +51,50 @@ func (s inOrder) values(dst []float32, lo int64) error {
 		copy(sorted, dst)
 		for i, input := range s.order {
 			dst[input] = sorted[i]
+		}
+	}
+	return nil
+}
+
+// orderedGroups are the lengths of groups of formats whose columns say which group they are in, which tell how many there may be.
+var orderedGroups = []int64{128, 64, 32, 16}
+
+// orderedFormat returns the format that has a grid's codes with the group of each column, nil if there is none: the one with the fewest groups that has as many as the file.
+func (g *grid) orderedFormat() *quant.Format {
+	if !g.found.half || g.found.least < 0 || g.found.most > 255 {
+		return nil
+	}
+	for _, n := range orderedGroups {
+		if ceilDiv(g.cols, n) < g.groups() {
+			continue
+		}
+		if f, err := quant.Find(fmt.Sprintf("int%d-g%d-order", g.bits, n)); err == nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// orderedGrid is a grid with its columns in the order of inputs.
+type orderedGrid struct{ *grid }
+
+// codes says which group each column is in. Groups beyond the file's have no columns, and scale zero.
+func (s orderedGrid) codes(b *quant.Block, f *quant.Format, lo int64) error {
+	codes, scales, zeros, err := s.read(lo, lo+int64(b.Rows))
+	if err != nil {
+		return err
+	}
+	copy(b.Codes, codes)
+	have, want := int(s.groups()), f.Groups(b.Cols)
+	clear(b.Scales)
+	clear(b.Zeros)
+	for r := range b.Rows {
+		copy(b.Scales[r*want:], scales[r*have:(r+1)*have])
+		for i, z := range zeros[r*have : (r+1)*have] {
+			b.Zeros[r*want+i] = uint8(z)
+		}
+		for k := range b.Cols {
+			b.Index[r*b.Cols+k] = uint16(s.groupAt(int64(k)))
 		}
 	}
 	return nil

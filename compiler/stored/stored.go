@@ -42,7 +42,7 @@ type Matrix struct {
 	Plain dtype.Type
 	// Order says which input each column is multiplied with; nil where they are in order.
 	Order []int32
-	// Digits is the same weight in a form that has a format, with more columns, where this one has none; nil if there is none.
+	// Digits is the same weight in a form of another format, with more columns, for where Format is none that is multiplied, or slower; nil if there is none.
 	Digits *Matrix
 
 	cols int64

@@ -13,6 +13,7 @@
 //	bf16   [Kp/2][32][2] bf16
 //	bf16s  the same of what e4m3 stands for, then [32] f32 scales
 //	bf16s.gG  per group of G k: [Gp/2][32][2] bf16, then [32] f32 scales
+//	e4m3s, e4m3s.gG  the codes themselves, [Kp/4][4][32] e4m3, with the same scales
 //	u8     [Kp/4][32][4] code+128, then [32] f32 scales
 //	u4.gG  per group of G k: [Gp/8][32][4] bytes, byte j = code(k=j) | code(k=4+j)<<4, then [32] f16 scales; zero point 8
 //	u4z.gG the same, and after the last group [groups][32] u8 zero points, padded to 64 bytes

@@ -25,7 +25,7 @@ const (
 type Format struct {
 	Name       string
 	KPerStep   int // k held by one lane's 4 bytes
-	Group      int // k covered by one scale; 0: no scale, or one per output (u8, u4n, bf16s)
+	Group      int // k covered by one scale; 0: no scale, or one per output (u8, u4n, bf16s, e4m3s)
 	ScaleBytes int // size of one scale; 0: none
 	Zeros      bool
 	Levels     bool   // codes are e2m1; scales are powers of two, halved, whose exponents lie behind all groups
@@ -38,10 +38,13 @@ type Format struct {
 	SuperZero int   // without offsets: code of the weight 0
 	Most      uint8 // the largest code
 
-	// Of formats whose kernels make f32 of panels, part by part, and multiply these: see open.go.
-	Table    *[16]float32 // what codes stand for at scale one; nil: themselves
-	Fifth    bool         // codes have a fifth bit
+	// Of formats whose numbers are put together of more than codes, scales and zero points: see open.go.
+	Table    *[16]float32 // what codes stand for at scale one; nil: themselves, less Middle
+	Fifth    fifthBits    // where codes have a fifth bit
+	Middle   int          // code of the weight 0
 	Minimums bool         // groups have a number that is added
+	Split    bool         // groups have two scales, and the first column of the second one
+	Float8   bool         // codes are e4m3, a step has those of 32 outputs for one k after the other; Group as in bf16s
 	Ordered  bool         // columns say which group they are in: see ordered.go
 }
 
@@ -51,6 +54,8 @@ var Formats = []Format{
 	{Name: "bf16", KPerStep: 2, Activation: "bf16"},
 	{Name: "bf16s", KPerStep: 2, ScaleBytes: 4, Activation: "bf16"},
 	{Name: "bf16s.g128", KPerStep: 2, Group: 128, ScaleBytes: 4, Activation: "bf16"},
+	{Name: "e4m3s", KPerStep: 4, ScaleBytes: 4, Float8: true, Activation: "f32"},
+	{Name: "e4m3s.g128", KPerStep: 4, Group: 128, ScaleBytes: 4, Float8: true, Activation: "f32"},
 	{Name: "u8", KPerStep: 4, ScaleBytes: 4, Activation: "q16t"},
 	{Name: "u4n.g32", KPerStep: 8, ScaleBytes: 4, Nested: true, Activation: "q16t"},
 	{Name: "u4.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Activation: "q16g"},
@@ -67,10 +72,22 @@ var Formats = []Format{
 	{Name: "u4e.g32", KPerStep: 8, Group: 32, ScaleBytes: 1, Levels: true, Activation: "q16g"},
 	{Name: "nf4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},
 	{Name: "fp4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.FP4, Activation: "f32"},
-	{Name: "q5m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: true, Minimums: true, Activation: "f32"},
+	{Name: "nf4.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},
+	{Name: "fp4.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.FP4, Activation: "f32"},
+	{Name: "nf4s.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.NF4, Split: true, Activation: "f32"},
+	{Name: "fp4s.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.FP4, Split: true, Activation: "f32"},
+	{Name: "q5m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: fifthInOrder, Minimums: true, Activation: "f32"},
+	{Name: "q4m.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Minimums: true, Activation: "q16g"},
+	{Name: "q5.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Fifth: fifthInBytes, Middle: 16, Activation: "q16g"},
+	{Name: "iq4.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Table: &dtype.IQ4NL, Activation: "q16g"},
+	{Name: "u4o.g16", KPerStep: 8, Group: 16, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4o.g32", KPerStep: 8, Group: 32, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4o.g64", KPerStep: 8, Group: 64, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4o.g128", KPerStep: 8, Group: 128, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u8o.g16", KPerStep: 4, Group: 16, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u8o.g32", KPerStep: 4, Group: 32, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u8o.g64", KPerStep: 4, Group: 64, ScaleBytes: 2, Ordered: true, Activation: "f32"},
+	{Name: "u8o.g128", KPerStep: 4, Group: 128, ScaleBytes: 2, Ordered: true, Activation: "f32"},
 	{Name: "u4.g32.s32", KPerStep: 8, Group: 32, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g64.s32", KPerStep: 8, Group: 64, ScaleBytes: 4, Activation: "q16g"},
 	{Name: "u4.g128.s32", KPerStep: 8, Group: 128, ScaleBytes: 4, Activation: "q16g"},

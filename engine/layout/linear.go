@@ -88,16 +88,19 @@ func (l Linear) groupBytes() int {
 // codeBytes is what the codes of k of a group take.
 func (l Linear) codeBytes(k int) int {
 	n := k / l.KPerStep * StepBytes
-	if l.Fifth {
+	if l.Fifth != noFifth {
 		n += k / fifthUnit * StepBytes
 	}
 	return n
 }
 
-// scaleBytes is what the scales of a group take, and its minimums.
+// scaleBytes is what the scales of a group take, its minimums and where it is split.
 func (l Linear) scaleBytes() int {
-	if l.Minimums {
+	switch {
+	case l.Minimums:
 		return 2 * Lanes * l.ScaleBytes
+	case l.Split:
+		return 2*Lanes*l.ScaleBytes + Lanes
 	}
 	return Lanes * l.ScaleBytes
 }
@@ -150,7 +153,7 @@ func (l Linear) PanelBytes() int {
 	last := max(0, l.Groups()-1)
 	n := l.ScaleOffset(last) + l.scaleBytes()
 	switch {
-	case l.Levels:
+	case l.Levels, l.Split:
 		n = roundUp(n, Align)
 	case l.Zeros:
 		n += roundUp(l.Groups()*zeroBytes, Align)

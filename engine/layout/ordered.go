@@ -8,9 +8,9 @@ import (
 
 // Panels of codes whose groups are columns anywhere in a row, the same for all rows of a panel:
 //
-//	[groups][32] f16 scales, [groups][32] u8 zero points, padded to 64 bytes, [Kp] u16 groups of columns, padded to 64 bytes, [Kp/8] steps of codes
+//	[groups][32] f16 scales, [groups][32] u8 zero points, padded to 64 bytes, [Kp] u16 groups of columns, padded to 64 bytes, steps of codes
 //
-// A code stands for (code - zero) * scale of its column's group.
+// A code, of 4 bits or 8, stands for (code - zero) * scale of its column's group.
 
 // IndexOffset returns where the groups of columns start in a panel.
 func (l Linear) IndexOffset() int { return roundUp(l.Groups()*Lanes*(l.ScaleBytes+1), Align) }
@@ -28,7 +28,7 @@ func (l Linear) groupOf(panel []byte, k int) int {
 func (l Linear) orderedNumber(panel []byte, lane, k int) float32 {
 	g := l.groupOf(panel, k)
 	zero := panel[l.Groups()*Lanes*l.ScaleBytes+g*Lanes+lane]
-	return float32(int(l.nibble(panel, lane, k))-int(zero)) * l.Scale(panel, lane, g)
+	return float32(int(l.openCode(panel, lane, k))-int(zero)) * l.Scale(panel, lane, g)
 }
 
 // packOrdered packs rows of codes whose columns are in the groups that Index says, [rows, K], the same for all rows.
@@ -38,7 +38,7 @@ func (l Linear) packOrdered(panel []byte, c Codes, rows int) error {
 		return fmt.Errorf("%d rows of %s need %d scales and zero points and %d groups of columns, got %d, %d and %d", rows, l.Name, rows*groups, rows*l.K,
 			len(c.Scales), len(c.Zeros), len(c.Index))
 	}
-	index := c.Index[:l.K]
+	index := l.panelIndex(c, rows)
 	for k, g := range index {
 		if int(g) >= groups {
 			return fmt.Errorf("column %d is in group %d of %d", k, g, groups)
@@ -46,21 +46,44 @@ func (l Linear) packOrdered(panel []byte, c Codes, rows int) error {
 		binary.LittleEndian.PutUint16(panel[l.IndexOffset()+2*k:], g)
 	}
 	for r := range rows {
-		if !slices.Equal(index, c.Index[r*l.K:(r+1)*l.K]) {
-			return fmt.Errorf("row %d has its columns in other groups than row 0: rows of one panel must have the same; build with --quant f32", r)
+		if !zeroScales(c, r, groups) && !slices.Equal(index, c.Index[r*l.K:(r+1)*l.K]) {
+			return fmt.Errorf("row %d has its columns in other groups than those before it: rows of one panel must have the same; build with --quant f32", r)
 		}
 		for g := range groups {
-			if c.Zeros[r*groups+g] > 15 {
-				return fmt.Errorf("row %d, group %d: zero point %d is above 15", r, g, c.Zeros[r*groups+g])
-			}
 			panel[groups*Lanes*l.ScaleBytes+g*Lanes+r] = c.Zeros[r*groups+g]
 			if err := l.putScale(panel[l.ScaleOffset(g)+r*l.ScaleBytes:], c.Scales[r*groups+g]); err != nil {
 				return fmt.Errorf("row %d, group %d: %w", r, g, err)
 			}
 		}
-		if err := packNibbles(panel[l.StepOffset(0)+4*r:], c.Codes[r*l.K:(r+1)*l.K], l.KPad(), 0); err != nil {
+		if err := l.packOrderedCodes(panel[l.StepOffset(0)+4*r:], c.Codes[r*l.K:(r+1)*l.K]); err != nil {
 			return fmt.Errorf("row %d: %w", r, err)
 		}
+	}
+	return nil
+}
+
+// panelIndex returns the groups of columns of the first row that is not all zero, as rows of padding are.
+func (l Linear) panelIndex(c Codes, rows int) []uint16 {
+	for r := range rows {
+		if !zeroScales(c, r, l.Groups()) {
+			return c.Index[r*l.K : (r+1)*l.K]
+		}
+	}
+	return c.Index[:l.K]
+}
+
+// zeroScales tells whether all scales of a row are zero, so that it does not matter which of them is whose.
+func zeroScales(c Codes, row, groups int) bool {
+	return !slices.ContainsFunc(c.Scales[row*groups:(row+1)*groups], func(s float32) bool { return s != 0 })
+}
+
+// packOrderedCodes stores one lane of codes.
+func (l Linear) packOrderedCodes(lane []byte, row []uint8) error {
+	if l.KPerStep == 8 {
+		return packNibbles(lane, row, l.KPad(), 0)
+	}
+	for k, code := range row {
+		lane[k/4*StepBytes+k%4] = code
 	}
 	return nil
 }

@@ -11,10 +11,10 @@ import (
 // Codes is what a panel of a format of codes is packed from: the rows of as many outputs as a panel has, or fewer.
 type Codes struct {
 	Codes  []uint8   // [rows, K]; u8: weight+128, u4: 0..15, bf16s: e4m3
-	Scales []float32 // u8, u4n, e4m3, bf16s: [rows]; with groups: [rows, Groups]; K-quants: see packSuper; with minimums: [rows, Groups, 2]
-	Zeros  []uint8   // u4z: [rows, Groups]; u4n, K-quants: offsets; else nil
+	Scales []float32 // u8, u4n, e4m3, bf16s: [rows]; with groups: [rows, Groups]; K-quants: see packSuper; with minimums, or where groups are split: [rows, Groups, 2]
+	Zeros  []uint8   // u4z: [rows, Groups]; u4n, K-quants: offsets; nf4s, fp4s: the first k of the second scale; else nil
 	Steps  []uint8   // u4n: [rows, groups of 32]; K-quants: signed; else nil
-	Index  []uint16  // u4o: [rows, K], the group of each column
+	Index  []uint16  // u4o, u8o: [rows, K], the group of each column
 }
 
 // PackFloats packs up to 32 rows [rows, K] into a panel of an f32 or bf16 weight; bf16 rounds to nearest, ties to even.
@@ -66,7 +66,7 @@ func (l Linear) PackCodes(panel []byte, c Codes) error {
 		clear(panel[:l.PanelBytes()])
 		return l.packSuper(panel, c, n)
 	}
-	if l.Opened() {
+	if l.Composed() {
 		clear(panel[:l.PanelBytes()])
 		return l.packOpen(panel, c, n)
 	}

@@ -34,7 +34,7 @@ func (l Linear) at(panel []byte, lane, k int) float32 {
 	switch {
 	case l.Super():
 		return l.superNumber(panel, lane, k)
-	case l.Opened():
+	case l.Composed():
 		return l.openNumber(panel, lane, k)
 	case l.KPerStep == 2:
 		return dtype.BF16ToF32(binary.LittleEndian.Uint16(panel[l.StepOffset(k)+4*lane+k%2*2:])) * l.Scale(panel, lane, g)
@@ -53,7 +53,7 @@ func (l Linear) Code(panel []byte, lane, k int) uint8 {
 		return l.superCode(panel, lane, k)
 	case l.Nested:
 		return l.nestedCode(panel, lane, k)
-	case l.Opened():
+	case l.Composed():
 		return l.openCode(panel, lane, k)
 	case l.Group == 0:
 		return panel[l.StepOffset(k)+4*lane+k%4]

@@ -6,6 +6,9 @@ var NF4 = [16]float32{
 	0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
 }
 
+// IQ4NL is the same of GGUF's IQ4_NL (llama.cpp, ggml-quants): whole numbers.
+var IQ4NL = [16]float32{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
+
 // FP4 is the same of its floating point of 4 bits: twelfths of 0.0625, 8, 12, 4, 6, 2 and 3, with a sign.
 var FP4 = [16]float32{
 	0, 0.0625 / 12., 8 / 12., 1, 4 / 12., 0.5, 2 / 12., 0.25,

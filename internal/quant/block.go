@@ -12,8 +12,8 @@ import (
 type Block struct {
 	Rows, Cols int
 	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15, fp8: e4m3
-	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps; [Rows, Groups, 2] with minimums
-	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points or offsets
+	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps; [Rows, Groups, 2] with minimums, or where groups are split
+	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points, offsets or where groups are split
 	Steps      []uint8   // [Rows, Groups]; nil unless the format has steps
 
 	Index []uint16 // [Rows, Cols], the group of each column; nil unless the format is ordered

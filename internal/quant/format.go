@@ -166,7 +166,7 @@ func (f *Format) BitsPerWeight(cols int) float64 {
 // scales returns the number of scales of a row of cols elements.
 func (f *Format) scales(cols int) int {
 	switch {
-	case f.super != nil && f.super.offsets, f.opened != nil && f.opened.minimums:
+	case f.super != nil && f.super.offsets, f.opened != nil && (f.opened.minimums || f.opened.split):
 		return 2 * f.Groups(cols)
 	case f.super == nil && f.StepBits > 0:
 		return 1

@@ -9,7 +9,7 @@ import (
 // fp8Format is e4m3 (internal/dtype) with one scale for each output channel: amax/448 in f32, so that the largest magnitude takes the largest
 // code. Targets whose matrix units multiply e4m3 quantize the inputs in the same way for each token (e4m3t); others read the codes as bf16.
 var fp8Format = Format{
-	Name: "fp8", Doc: "8 bits of floating point (e4m3), a scale per output channel; inputs the same, a scale per token, or bf16; CPUs hold the codes as bf16",
+	Name: "fp8", Doc: "8 bits of floating point (e4m3), a scale per output channel; inputs the same, a scale per token, or bf16; CPUs that multiply bf16 hold the codes as that",
 	Type: "fp8", DType: dtype.F8E4M3, ScaleBits: 32, Activation: "e4m3t",
 	levels: e4m3Levels(), quantize: quantizeFP8,
 	// Half a step of the uppermost binade, 16 of 448, and the rounding of x*(448/amax).
@@ -18,7 +18,7 @@ var fp8Format = Format{
 
 // fp8TensorFormat has one scale for the whole weight.
 var fp8TensorFormat = Format{
-	Name: "fp8-tensor", Doc: "8 bits of floating point (e4m3), one scale; inputs the same, a scale per token, or bf16; CPUs hold the codes as bf16",
+	Name: "fp8-tensor", Doc: "8 bits of floating point (e4m3), one scale; inputs the same, a scale per token, or bf16; CPUs that multiply bf16 hold the codes as that",
 	Type: "fp8_tensor", DType: dtype.F8E4M3, Rows: AllRows, ScaleBits: 32, Activation: "e4m3t",
 	levels: e4m3Levels(), quantize: quantizeShared, bound: fp8Format.bound,
 }
@@ -26,7 +26,7 @@ var fp8TensorFormat = Format{
 // fp8BlockFormat has a scale for each block of 128 rows and 128 columns, and inputs one for each token and 128 columns ("DeepSeek-V3 Technical
 // Report", section 3.3.2). Four rows of a panel of a kernel's weight share one.
 var fp8BlockFormat = Format{
-	Name: "fp8-block", Doc: "8 bits of floating point (e4m3), a scale per 128x128 weights; inputs the same, a scale per token and 128 inputs, or bf16; CPUs hold the codes as bf16",
+	Name: "fp8-block", Doc: "8 bits of floating point (e4m3), a scale per 128x128 weights; inputs the same, a scale per token and 128 inputs, or bf16; CPUs that multiply bf16 hold the codes as that",
 	Type: "fp8_block.g128", DType: dtype.F8E4M3, Group: 128, Rows: 128, ScaleBits: 32 / 4, Activation: "e4m3g",
 	levels: e4m3Levels(), quantize: quantizeShared, bound: fp8Format.bound,
 }

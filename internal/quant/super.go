@@ -16,14 +16,16 @@ type superblock struct {
 const superGroup = 256
 
 // StoredFormats are formats whose codes checkpoints have and nothing is rounded to, so --quant does not take them.
-var StoredFormats = []Format{
+var StoredFormats = append([]Format{
 	superFormat("q2_k", "q2k", "2 bits in 4", dtype.U4, superblock{sub: 16, offsets: true}),
 	superFormat("q3_k", "q3k", "3 bits in 4", dtype.U4, superblock{sub: 16, zero: 4}),
 	superFormat("q4_k", "q4k", "4 bits", dtype.U4, superblock{sub: 32, offsets: true}),
 	superFormat("q5_k", "q5k", "5 bits in 8", dtype.U8, superblock{sub: 32, offsets: true}),
 	superFormat("q6_k", "q6k", "6 bits in 8", dtype.U8, superblock{sub: 16, zero: 32}),
-	nf4Format, fp4Format, q51Format, orderedFormat(32), orderedFormat(64), orderedFormat(128),
-}
+	q51Format, q41Format, q50Format, iq4Format,
+	orderedFormat(dtype.U4, 16), orderedFormat(dtype.U4, 32), orderedFormat(dtype.U4, 64), orderedFormat(dtype.U4, 128),
+	orderedFormat(dtype.U8, 16), orderedFormat(dtype.U8, 32), orderedFormat(dtype.U8, 64), orderedFormat(dtype.U8, 128),
+}, tableFormats...)
 
 func superFormat(name, base, doc string, codes dtype.Type, s superblock) Format {
 	f := Format{

@@ -24,6 +24,7 @@ CONFIG = {
     "num_attention_heads": 2, "num_key_value_heads": 1, "hidden_act": "silu", "max_position_embeddings": 64, "rms_norm_eps": 1e-06,
     "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16", "tie_word_embeddings": False,
 }
+ODD = CONFIG | {"hidden_size": 72, "intermediate_size": 104}
 MIXTURE = CONFIG | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "num_local_experts": 3, "num_experts_per_tok": 2}
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
@@ -148,9 +149,16 @@ def int_case(format, bits, strategy="channel", group=None, symmetric=True, actor
     return config, lambda r, n, k: integers(r, n, k, bits, strategy, group, symmetric, format == "pack-quantized", actorder, static)
 
 
-def bnb_case(kind, nested):
+def bnb_case(kind, nested, block=64):
     config = {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False, "bnb_4bit_quant_type": kind, "bnb_4bit_use_double_quant": nested}
-    return config, lambda r, n, k: table(r, n, k, kind, nested)
+    return config, lambda r, n, k: table(r, n, k, kind, nested, block)
+
+
+def bnb8_case():
+    def pack(r, n, k):
+        codes, most = r.codes(n, k, low=-127, high=127), r.scales(n, dtype=torch.float32, size=0.2)
+        return codes * (most / 127)[:, None], {"weight": codes.to(torch.int8), "SCB": most}
+    return {"quant_method": "bitsandbytes", "load_in_8bit": True}, pack
 
 
 CASES = {
@@ -176,6 +184,17 @@ CASES = {
     "moe-fp8-tensor-static": ({"quant_method": "fp8", "activation_scheme": "static"}, lambda r, n, k: float8(r, n, k, "tensor", "weight_scale", True)),
     "moe-gptq-int8-channel": gptq_case(8, -1),
     "moe-gptq-int4-g32-actorder": gptq_case(4, 32, desc_act=True),
+    "moe-gptq-int8-g32-actorder": gptq_case(8, 32, sym=False, desc_act=True),
+    "moe-ct-int8-g32": int_case("int-quantized", 8, "group", 32),
+    "moe-bnb-int8": bnb8_case(),
+    "moe-bnb-fp4-nested": bnb_case("fp4", True),
+    "moe-ct-int4-channel": int_case("pack-quantized", 4),
+    "moe-ct-fp8-block": (compressed("float-quantized", "float", strategy="block", block_structure=[128, 128]),
+                         lambda r, n, k: float8(r, n, k, "block", "weight_scale", False)),
+    "moe-bnb-nf4": bnb_case("nf4", False),
+    "bnb-fp4-b128": bnb_case("fp4", False, 128),
+    "bnb-nf4-odd": bnb_case("nf4", True),
+    "gptq-int4-g24-asym": gptq_case(4, 24, sym=False),
 }
 
 
@@ -193,7 +212,7 @@ def make(name, seed, config, pack):
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     torch.manual_seed(seed)
-    keys = MIXTURE if name.startswith("moe-") else CONFIG
+    keys = MIXTURE if name.startswith("moe-") else ODD if name.endswith("-odd") else CONFIG
     kind = (MixtralConfig, MixtralForCausalLM) if keys is MIXTURE else (LlamaConfig, LlamaForCausalLM)
     model = kind[1](kind[0](**keys, attn_implementation="eager")).float().eval()
     tensors, r = {}, Random(seed)

@@ -23,6 +23,9 @@ const (
 	kindQ4K
 	kindQ5K
 	kindQ6K
+	kindU4Minimums // Q4_1
+	kindU5         // Q5_0
+	kindU4Table    // IQ4_NL
 	kindBF16Groups // the kernels of bf16, group by group, and never on tiles
 	kindOpened     // those of f32, on numbers that are made before: see opened.go
 	linearKinds
@@ -45,11 +48,17 @@ var kindKeys = [linearKinds]struct {
 	kindBF16Groups:     {2, 4, false, false},
 }
 
+// composedKinds are formats of layout.Format.Composed whose inputs are codes.
+var composedKinds = map[string]int{"q4m.g32": kindU4Minimums, "q5.g32": kindU5, "iq4.g32": kindU4Table}
+
 // superKinds are the K-quants.
 var superKinds = map[string]int{"q2k.g256": kindQ2K, "q3k.g256": kindQ3K, "q4k.g256": kindQ4K, "q5k.g256": kindQ5K, "q6k.g256": kindQ6K}
 
 func kindOf(f *layout.Format) (int, error) {
 	if kind, ok := superKinds[f.Name]; ok {
+		return kind, nil
+	}
+	if kind, ok := composedKinds[f.Name]; ok {
 		return kind, nil
 	}
 	if f.Opened() {

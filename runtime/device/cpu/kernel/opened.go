@@ -11,7 +11,7 @@ import (
 // all rows of a block are multiplied with it by the kernels of f32. Inside a segment the sums of parts are added up in order.
 
 const (
-	// openPart is the k of a part, whole groups.
+	// openPart is the k of a part, whole groups, of e4m3 one.
 	openPart = 128
 	// openRows is the least number of rows that meet a panel's parts together, where there are so many: making numbers takes as long as multiplying about five.
 	openRows = 96
@@ -35,17 +35,26 @@ type openFunc func(a *openArgs)
 
 // The kinds of formats that are opened.
 const (
-	openLevels  = iota // of a table, scales in f32
-	openFifths         // five bits, scales and minimums in f16
-	openOrdered        // zero points and scales, of the groups that columns are in
+	openLevels       = iota // of a table, scales in f32
+	openFifths              // five bits, scales and minimums in f16
+	openOrdered             // zero points and scales, of the groups that columns are in
+	openOrderedBytes        // of codes of 8 bits
+	openSplit               // of a table, with two scales in a group
+	openFloat8              // e4m3, scales in f32, which scales points to
 	openKinds
 )
 
 func openKind(f *layout.Format) int {
-	if f.Table != nil {
+	switch {
+	case f.Float8:
+		return openFloat8
+	case f.Split:
+		return openSplit
+	case f.Table != nil:
 		return openLevels
-	}
-	if f.Ordered {
+	case f.Ordered && f.KPerStep == 4:
+		return openOrderedBytes
+	case f.Ordered:
 		return openOrdered
 	}
 	return openFifths
@@ -60,7 +69,10 @@ type openScratch struct {
 }
 
 // openReferences say what numbers are.
-var openReferences = [openKinds]openFunc{openLevels: refOpenLevels, openFifths: refOpenFifths, openOrdered: refOpenOrdered}
+var openReferences = [openKinds]openFunc{
+	openLevels: refOpenLevels, openFifths: refOpenFifths, openOrdered: refOpenOrdered(8, openNibble), openOrderedBytes: refOpenOrdered(4, openByte), openSplit: refOpenSplit,
+	openFloat8: refOpenFloat8,
+}
 
 func refOpenLevels(a *openArgs) {
 	at0, to := a.panel, 0
@@ -95,14 +107,48 @@ func refOpenFifths(a *openArgs) {
 	}
 }
 
-func refOpenOrdered(a *openArgs) {
-	for k := range a.steps * 8 {
-		g := min(int(*at[uint16](a.index, 2*k)), a.most)
-		for lane := range layout.Lanes {
-			zero, scale := *at[uint8](a.zeros, g*layout.Lanes+lane), dtype.F16ToF32(*at[uint16](a.scales, 2*(g*layout.Lanes+lane)))
-			*at[float32](a.dst, 4*(k*layout.Lanes+lane)) = float32(int32(openNibble(a.panel, lane, k))-int32(zero)) * scale
+func refOpenOrdered(kPerStep int, code func(steps unsafe.Pointer, lane, k int) uint32) openFunc {
+	return func(a *openArgs) {
+		for k := range a.steps * kPerStep {
+			g := min(int(*at[uint16](a.index, 2*k)), a.most)
+			for lane := range layout.Lanes {
+				zero, scale := *at[uint8](a.zeros, g*layout.Lanes+lane), dtype.F16ToF32(*at[uint16](a.scales, 2*(g*layout.Lanes+lane)))
+				*at[float32](a.dst, 4*(k*layout.Lanes+lane)) = float32(int32(code(a.panel, lane, k))-int32(zero)) * scale
+			}
 		}
 	}
+}
+
+func refOpenSplit(a *openArgs) {
+	at0, to := a.panel, 0
+	for range a.groups {
+		scales := unsafe.Add(at0, a.steps*layout.StepBytes)
+		for k := range a.steps * 8 {
+			for lane := range layout.Lanes {
+				level, scale := *at[float32](a.table, 4*int(openNibble(at0, lane, k))), *at[float32](scales, 4*lane)
+				if k >= int(*at[uint8](scales, 8*layout.Lanes+lane)) {
+					scale = *at[float32](scales, 4*(layout.Lanes+lane))
+				}
+				*at[float32](a.dst, 4*(to*layout.Lanes+lane)) = level * scale
+			}
+			to++
+		}
+		at0 = unsafe.Add(scales, 9*layout.Lanes)
+	}
+}
+
+func refOpenFloat8(a *openArgs) {
+	for k := range a.steps * 4 {
+		for lane := range layout.Lanes {
+			code := *at[uint8](a.panel, k*layout.Lanes+lane)
+			*at[float32](a.dst, 4*(k*layout.Lanes+lane)) = dtype.E4M3ToF32(code) * *at[float32](a.scales, 4*lane)
+		}
+	}
+}
+
+// openByte is code k of a group's lane, of 8 bits.
+func openByte(steps unsafe.Pointer, lane, k int) uint32 {
+	return uint32(*at[uint8](steps, k/4*layout.StepBytes+4*lane+k%4))
 }
 
 // openNibble is the lower bits of code k of a group's lane.
@@ -119,7 +165,17 @@ func (s *Set) openNumbers(sc *openScratch, w *Matrix, panel []byte, lo, n int) {
 		a.index = unsafe.Pointer(&panel[w.IndexOffset()+2*lo])
 		a.scales, a.zeros = unsafe.Pointer(&panel[0]), unsafe.Pointer(&panel[w.Groups()*layout.Lanes*w.ScaleBytes])
 		a.most = w.Groups() - 1
-		s.open[openOrdered](a)
+		s.open[openKind(w.Format)](a)
+		return
+	}
+	if w.Float8 {
+		g := 0
+		if w.Group > 0 {
+			g = lo / w.Group
+		}
+		a.panel, a.steps = unsafe.Pointer(&panel[w.StepOffset(lo)]), (n+w.KPerStep-1)/w.KPerStep
+		a.scales = unsafe.Pointer(&panel[w.ScaleOffset(g)])
+		s.open[openFloat8](a)
 		return
 	}
 	first, last := lo/w.Group, (lo+n-1)/w.Group

@@ -58,27 +58,44 @@ func plainF32(t *testing.T, w *Matrix) Matrix {
 	return plain
 }
 
-func packRandomOpened(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
-	scales, most := rows*l.Groups(), 16
-	if l.Minimums {
+func packRandomComposed(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
+	scales, most := rows*max(1, l.Groups()), 16
+	if l.Minimums || l.Split {
 		scales *= 2
 	}
-	if l.Fifth {
+	if l.KPerStep == 4 {
+		most = 256
+	}
+	if l.Fifth.Present() {
 		most = 32
 	}
-	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, scales), Zeros: make([]uint8, scales), Index: randomIndex(r, l, rows)}
+	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, scales), Zeros: make([]uint8, rows*l.Groups()), Index: randomIndex(r, l, rows)}
+	for i := range c.Zeros {
+		c.Zeros[i] = uint8(r.IntN(40))
+		if l.KPerStep == 4 {
+			c.Zeros[i] = uint8(r.IntN(256))
+		}
+	}
 	for i := range c.Scales {
-		c.Zeros[i] = uint8(r.IntN(16))
 		c.Scales[i] = dtype.F16ToF32(dtype.F32ToF16((r.Float32() - 0.5) / 16))
 	}
 	for i := range c.Codes {
 		c.Codes[i] = uint8(r.IntN(most))
+		if l.Float8 && c.Codes[i]&0x7f == 0x7f { // not a number
+			c.Codes[i]--
+		}
+		if r.IntN(3) == 0 && !l.Float8 { // extremes, where saturating instructions would go wrong
+			c.Codes[i] = []uint8{0, uint8(most - 1)}[r.IntN(2)]
+		}
 	}
 	return l.PackCodes(panel, c)
 }
 
 // randomIndex puts columns in any groups, those of all rows in the same.
 func randomIndex(r *rand.Rand, l layout.Linear, rows int) []uint16 {
+	if !l.Ordered {
+		return nil
+	}
 	index := make([]uint16, l.K)
 	for k := range index {
 		index[k] = uint16(r.IntN(l.Groups()))
@@ -88,8 +105,14 @@ func randomIndex(r *rand.Rand, l layout.Linear, rows int) []uint16 {
 
 // Groups that a plan says beyond those of a weight are read as the last one.
 func TestOrderBeyondGroups(t *testing.T) {
+	for _, format := range []string{"u4o.g32", "u8o.g32"} {
+		t.Run(format, func(t *testing.T) { orderBeyondGroups(t, format) })
+	}
+}
+
+func orderBeyondGroups(t *testing.T, format string) {
 	r := rand.New(rand.NewPCG(25, 26))
-	w := randomMatrix(t, r, "u4o.g32", 40, 160, 0)
+	w := randomMatrix(t, r, format, 40, 160, 0)
 	for p := range w.Panels() {
 		for k := range 2 * w.K {
 			w.Data[p*w.panel+w.IndexOffset()+k] = byte(r.Uint32())

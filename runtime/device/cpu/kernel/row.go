@@ -164,7 +164,7 @@ func (s *Set) Gather(dst []float32, w *Matrix, n int) {
 	case w.Nested:
 		gatherNested(dst, w, panel, lane)
 		return
-	case w.scaled, w.Levels, w.Super(), w.Opened():
+	case w.scaled, w.Levels, w.Super(), w.Composed():
 		w.Row(dst, w.Data, n)
 		return
 	}

@@ -95,8 +95,11 @@ func referenceSet(name string, rules rounding) *Set {
 			kindU4ZerosScale32: u4Rules{zeros: true, scale32: true, digits: digits}.sum,
 			kindU4Levels:       u4Rules{levels: true, digits: digits}.sum,
 		}
+		for name, kind := range composedKinds {
+			sums[kind] = composedRules{findFormat(name), digits}.sum
+		}
 		for name, kind := range superKinds {
-			sums[kind] = superRules{superFormat(name), digits}.sum
+			sums[kind] = superRules{findFormat(name), digits}.sum
 		}
 		if digits == 1 {
 			sums[kindF32], sums[kindBF16] = sumF32, rules.sum

@@ -17,8 +17,8 @@ type superRules struct {
 // superBlock is the k that a kernel's inner loop takes.
 const superBlock = 32
 
-// superFormat returns the layout of a K-quant.
-func superFormat(name string) *layout.Format {
+// findFormat returns a layout that there is.
+func findFormat(name string) *layout.Format {
 	f, err := layout.FindFormat(name)
 	if err != nil {
 		panic("kernel: " + err.Error())

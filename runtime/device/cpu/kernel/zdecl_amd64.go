@@ -275,6 +275,96 @@ func u4edigitsx1AVX2(a *linearArgs)
 //go:noescape
 func u4edigitsx2AVX2(a *linearArgs)
 
+// q4mx1AVX2 multiplies 1 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx1AVX2(a *linearArgs)
+
+// q4mx2AVX2 multiplies 2 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx2AVX2(a *linearArgs)
+
+// q4mx3AVX2 multiplies 3 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx3AVX2(a *linearArgs)
+
+// q4mx4AVX2 multiplies 4 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx4AVX2(a *linearArgs)
+
+// q4mdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of q4m.
+//
+//go:noescape
+func q4mdigitsx1AVX2(a *linearArgs)
+
+// q4mdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of q4m.
+//
+//go:noescape
+func q4mdigitsx2AVX2(a *linearArgs)
+
+// q5x1AVX2 multiplies 1 rows with a panel of q5.
+//
+//go:noescape
+func q5x1AVX2(a *linearArgs)
+
+// q5x2AVX2 multiplies 2 rows with a panel of q5.
+//
+//go:noescape
+func q5x2AVX2(a *linearArgs)
+
+// q5x3AVX2 multiplies 3 rows with a panel of q5.
+//
+//go:noescape
+func q5x3AVX2(a *linearArgs)
+
+// q5x4AVX2 multiplies 4 rows with a panel of q5.
+//
+//go:noescape
+func q5x4AVX2(a *linearArgs)
+
+// q5digitsx1AVX2 multiplies 1 rows of 2 digits with a panel of q5.
+//
+//go:noescape
+func q5digitsx1AVX2(a *linearArgs)
+
+// q5digitsx2AVX2 multiplies 2 rows of 2 digits with a panel of q5.
+//
+//go:noescape
+func q5digitsx2AVX2(a *linearArgs)
+
+// iq4x1AVX2 multiplies 1 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x1AVX2(a *linearArgs)
+
+// iq4x2AVX2 multiplies 2 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x2AVX2(a *linearArgs)
+
+// iq4x3AVX2 multiplies 3 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x3AVX2(a *linearArgs)
+
+// iq4x4AVX2 multiplies 4 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x4AVX2(a *linearArgs)
+
+// iq4digitsx1AVX2 multiplies 1 rows of 2 digits with a panel of iq4.
+//
+//go:noescape
+func iq4digitsx1AVX2(a *linearArgs)
+
+// iq4digitsx2AVX2 multiplies 2 rows of 2 digits with a panel of iq4.
+//
+//go:noescape
+func iq4digitsx2AVX2(a *linearArgs)
+
 // q2kx1AVX2 multiplies 1 rows with a panel of q2k.
 //
 //go:noescape
@@ -785,6 +875,66 @@ func u4edigitsx1AVX512(a *linearArgs)
 //go:noescape
 func u4edigitsx2AVX512(a *linearArgs)
 
+// q4mx1AVX512 multiplies 1 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx1AVX512(a *linearArgs)
+
+// q4mx2AVX512 multiplies 2 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx2AVX512(a *linearArgs)
+
+// q4mx3AVX512 multiplies 3 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx3AVX512(a *linearArgs)
+
+// q4mx4AVX512 multiplies 4 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx4AVX512(a *linearArgs)
+
+// q4mdigitsx1AVX512 multiplies 1 rows of 2 digits with a panel of q4m.
+//
+//go:noescape
+func q4mdigitsx1AVX512(a *linearArgs)
+
+// q4mdigitsx2AVX512 multiplies 2 rows of 2 digits with a panel of q4m.
+//
+//go:noescape
+func q4mdigitsx2AVX512(a *linearArgs)
+
+// q5x1AVX512 multiplies 1 rows with a panel of q5.
+//
+//go:noescape
+func q5x1AVX512(a *linearArgs)
+
+// q5x2AVX512 multiplies 2 rows with a panel of q5.
+//
+//go:noescape
+func q5x2AVX512(a *linearArgs)
+
+// q5x3AVX512 multiplies 3 rows with a panel of q5.
+//
+//go:noescape
+func q5x3AVX512(a *linearArgs)
+
+// q5x4AVX512 multiplies 4 rows with a panel of q5.
+//
+//go:noescape
+func q5x4AVX512(a *linearArgs)
+
+// q5digitsx1AVX512 multiplies 1 rows of 2 digits with a panel of q5.
+//
+//go:noescape
+func q5digitsx1AVX512(a *linearArgs)
+
+// q5digitsx2AVX512 multiplies 2 rows of 2 digits with a panel of q5.
+//
+//go:noescape
+func q5digitsx2AVX512(a *linearArgs)
+
 // u8x1VNNI multiplies 1 rows with a panel of u8.
 //
 //go:noescape
@@ -1165,6 +1315,156 @@ func u4edigitsx3VNNI(a *linearArgs)
 //go:noescape
 func u4edigitsx4VNNI(a *linearArgs)
 
+// q4mx1VNNI multiplies 1 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx1VNNI(a *linearArgs)
+
+// q4mx2VNNI multiplies 2 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx2VNNI(a *linearArgs)
+
+// q4mx3VNNI multiplies 3 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx3VNNI(a *linearArgs)
+
+// q4mx4VNNI multiplies 4 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx4VNNI(a *linearArgs)
+
+// q4mx5VNNI multiplies 5 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx5VNNI(a *linearArgs)
+
+// q4mx6VNNI multiplies 6 rows with a panel of q4m.
+//
+//go:noescape
+func q4mx6VNNI(a *linearArgs)
+
+// q4mdigitsx1VNNI multiplies 1 rows of 2 digits with a panel of q4m.
+//
+//go:noescape
+func q4mdigitsx1VNNI(a *linearArgs)
+
+// q4mdigitsx2VNNI multiplies 2 rows of 2 digits with a panel of q4m.
+//
+//go:noescape
+func q4mdigitsx2VNNI(a *linearArgs)
+
+// q4mdigitsx3VNNI multiplies 3 rows of 2 digits with a panel of q4m.
+//
+//go:noescape
+func q4mdigitsx3VNNI(a *linearArgs)
+
+// q4mdigitsx4VNNI multiplies 4 rows of 2 digits with a panel of q4m.
+//
+//go:noescape
+func q4mdigitsx4VNNI(a *linearArgs)
+
+// q5x1VNNI multiplies 1 rows with a panel of q5.
+//
+//go:noescape
+func q5x1VNNI(a *linearArgs)
+
+// q5x2VNNI multiplies 2 rows with a panel of q5.
+//
+//go:noescape
+func q5x2VNNI(a *linearArgs)
+
+// q5x3VNNI multiplies 3 rows with a panel of q5.
+//
+//go:noescape
+func q5x3VNNI(a *linearArgs)
+
+// q5x4VNNI multiplies 4 rows with a panel of q5.
+//
+//go:noescape
+func q5x4VNNI(a *linearArgs)
+
+// q5x5VNNI multiplies 5 rows with a panel of q5.
+//
+//go:noescape
+func q5x5VNNI(a *linearArgs)
+
+// q5x6VNNI multiplies 6 rows with a panel of q5.
+//
+//go:noescape
+func q5x6VNNI(a *linearArgs)
+
+// q5digitsx1VNNI multiplies 1 rows of 2 digits with a panel of q5.
+//
+//go:noescape
+func q5digitsx1VNNI(a *linearArgs)
+
+// q5digitsx2VNNI multiplies 2 rows of 2 digits with a panel of q5.
+//
+//go:noescape
+func q5digitsx2VNNI(a *linearArgs)
+
+// q5digitsx3VNNI multiplies 3 rows of 2 digits with a panel of q5.
+//
+//go:noescape
+func q5digitsx3VNNI(a *linearArgs)
+
+// q5digitsx4VNNI multiplies 4 rows of 2 digits with a panel of q5.
+//
+//go:noescape
+func q5digitsx4VNNI(a *linearArgs)
+
+// iq4x1VNNI multiplies 1 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x1VNNI(a *linearArgs)
+
+// iq4x2VNNI multiplies 2 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x2VNNI(a *linearArgs)
+
+// iq4x3VNNI multiplies 3 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x3VNNI(a *linearArgs)
+
+// iq4x4VNNI multiplies 4 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x4VNNI(a *linearArgs)
+
+// iq4x5VNNI multiplies 5 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x5VNNI(a *linearArgs)
+
+// iq4x6VNNI multiplies 6 rows with a panel of iq4.
+//
+//go:noescape
+func iq4x6VNNI(a *linearArgs)
+
+// iq4digitsx1VNNI multiplies 1 rows of 2 digits with a panel of iq4.
+//
+//go:noescape
+func iq4digitsx1VNNI(a *linearArgs)
+
+// iq4digitsx2VNNI multiplies 2 rows of 2 digits with a panel of iq4.
+//
+//go:noescape
+func iq4digitsx2VNNI(a *linearArgs)
+
+// iq4digitsx3VNNI multiplies 3 rows of 2 digits with a panel of iq4.
+//
+//go:noescape
+func iq4digitsx3VNNI(a *linearArgs)
+
+// iq4digitsx4VNNI multiplies 4 rows of 2 digits with a panel of iq4.
+//
+//go:noescape
+func iq4digitsx4VNNI(a *linearArgs)
+
 // expandNestedVNNI writes the codes of groups of a panel of u4n as u8.
 //
 //go:noescape
@@ -1240,10 +1540,25 @@ func openLevelsAVX2(a *openArgs)
 //go:noescape
 func openFifthsAVX2(a *openArgs)
 
+// openSplitAVX2 writes the numbers of codes that a table says, times the first scale or the second.
+//
+//go:noescape
+func openSplitAVX2(a *openArgs)
+
 // openOrderedAVX2 writes the numbers of codes less the zero point, times the scale, of each column's group.
 //
 //go:noescape
 func openOrderedAVX2(a *openArgs)
+
+// openOrderedBytesAVX2 writes the numbers of bytes less the zero point, times the scale, of each column's group.
+//
+//go:noescape
+func openOrderedBytesAVX2(a *openArgs)
+
+// openFloat8AVX2 writes the numbers of codes of e4m3, times a scale.
+//
+//go:noescape
+func openFloat8AVX2(a *openArgs)
 
 // openLevelsAVX512 writes the numbers of codes that a table says, times a scale.
 //
@@ -1259,6 +1574,16 @@ func openFifthsAVX512(a *openArgs)
 //
 //go:noescape
 func openOrderedAVX512(a *openArgs)
+
+// openOrderedBytesAVX512 writes the numbers of bytes less the zero point, times the scale, of each column's group.
+//
+//go:noescape
+func openOrderedBytesAVX512(a *openArgs)
+
+// openFloat8AVX512 writes the numbers of codes of e4m3, times a scale.
+//
+//go:noescape
+func openFloat8AVX512(a *openArgs)
 
 // f32widex1AVX2 multiplies 1 rows with a panel of f32wide.
 //

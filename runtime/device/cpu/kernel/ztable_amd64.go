@@ -38,6 +38,18 @@ var linearKernelsAVX2 = [linearKinds]linearTable{
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ex1AVX2, 2: u4ex2AVX2, 3: u4ex3AVX2, 4: u4ex4AVX2}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4edigitsx1AVX2, 2: u4edigitsx2AVX2}},
 	},
+	kindU4Minimums: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q4mx1AVX2, 2: q4mx2AVX2, 3: q4mx3AVX2, 4: q4mx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q4mdigitsx1AVX2, 2: q4mdigitsx2AVX2}},
+	},
+	kindU5: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q5x1AVX2, 2: q5x2AVX2, 3: q5x3AVX2, 4: q5x4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q5digitsx1AVX2, 2: q5digitsx2AVX2}},
+	},
+	kindU4Table: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: iq4x1AVX2, 2: iq4x2AVX2, 3: iq4x3AVX2, 4: iq4x4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: iq4digitsx1AVX2, 2: iq4digitsx2AVX2}},
+	},
 	kindQ2K: {
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q2kx1AVX2, 2: q2kx2AVX2, 3: q2kx3AVX2, 4: q2kx4AVX2}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q2kdigitsx1AVX2, 2: q2kdigitsx2AVX2}},
@@ -96,6 +108,14 @@ var linearKernelsAVX512 = [linearKinds]linearTable{
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ex1AVX512, 2: u4ex2AVX512, 3: u4ex3AVX512, 4: u4ex4AVX512}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4edigitsx1AVX512, 2: u4edigitsx2AVX512}},
 	},
+	kindU4Minimums: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q4mx1AVX512, 2: q4mx2AVX512, 3: q4mx3AVX512, 4: q4mx4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q4mdigitsx1AVX512, 2: q4mdigitsx2AVX512}},
+	},
+	kindU5: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q5x1AVX512, 2: q5x2AVX512, 3: q5x3AVX512, 4: q5x4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q5digitsx1AVX512, 2: q5digitsx2AVX512}},
+	},
 }
 
 // linearKernelsVNNI are the linear kernels that x86-64-v4-vnni adds.
@@ -128,6 +148,18 @@ var linearKernelsVNNI = [linearKinds]linearTable{
 		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4ex1VNNI, 2: u4ex2VNNI, 3: u4ex3VNNI, 4: u4ex4VNNI, 5: u4ex5VNNI, 6: u4ex6VNNI}},
 		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4edigitsx1VNNI, 2: u4edigitsx2VNNI, 3: u4edigitsx3VNNI, 4: u4edigitsx4VNNI}},
 	},
+	kindU4Minimums: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: q4mx1VNNI, 2: q4mx2VNNI, 3: q4mx3VNNI, 4: q4mx4VNNI, 5: q4mx5VNNI, 6: q4mx6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: q4mdigitsx1VNNI, 2: q4mdigitsx2VNNI, 3: q4mdigitsx3VNNI, 4: q4mdigitsx4VNNI}},
+	},
+	kindU5: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: q5x1VNNI, 2: q5x2VNNI, 3: q5x3VNNI, 4: q5x4VNNI, 5: q5x5VNNI, 6: q5x6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: q5digitsx1VNNI, 2: q5digitsx2VNNI, 3: q5digitsx3VNNI, 4: q5digitsx4VNNI}},
+	},
+	kindU4Table: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: iq4x1VNNI, 2: iq4x2VNNI, 3: iq4x3VNNI, 4: iq4x4VNNI, 5: iq4x5VNNI, 6: iq4x6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: iq4digitsx1VNNI, 2: iq4digitsx2VNNI, 3: iq4digitsx3VNNI, 4: iq4digitsx4VNNI}},
+	},
 }
 
 // linearKernelsBF16 are the linear kernels that x86-64-v4-bf16 adds.
@@ -139,16 +171,22 @@ var linearKernelsBF16 = [linearKinds]linearTable{
 
 // openKernelsAVX2 make numbers of codes.
 var openKernelsAVX2 = [openKinds]openFunc{
-	openLevels:  openLevelsAVX2,
-	openFifths:  openFifthsAVX2,
-	openOrdered: openOrderedAVX2,
+	openLevels:       openLevelsAVX2,
+	openFifths:       openFifthsAVX2,
+	openSplit:        openSplitAVX2,
+	openOrdered:      openOrderedAVX2,
+	openOrderedBytes: openOrderedBytesAVX2,
+	openFloat8:       openFloat8AVX2,
 }
 
 // openKernelsAVX512 make numbers of codes.
 var openKernelsAVX512 = [openKinds]openFunc{
-	openLevels:  openLevelsAVX512,
-	openFifths:  openFifthsAVX512,
-	openOrdered: openOrderedAVX512,
+	openLevels:       openLevelsAVX512,
+	openFifths:       openFifthsAVX512,
+	openSplit:        openSplitAVX2,
+	openOrdered:      openOrderedAVX512,
+	openOrderedBytes: openOrderedBytesAVX512,
+	openFloat8:       openFloat8AVX512,
 }
 
 // wideKernelsAVX2 multiply wide panels with wide rows.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"llmc/engine/layout"
+	"llmc/internal/dtype"
 )
 
 // constants are vectors in memory that kernels use as operands, and what else they read.
@@ -19,6 +20,13 @@ var constants = map[string][]uint64{
 	"lowNibbles":     every(0x0f0f0f0f),
 	"lowBits":        every(0xf),
 	"sixteens":       every(16),
+	"fifthBits":      every(0x10101010),
+	"e4m3AsF16Scale": number(256),
+	"lowBytes":       every(0xff),
+	"minusOnes":      every(0xffffffff),
+	"eighth":         number(0.125),
+	"iq4Levels":      levelBytes(&dtype.IQ4NL, 0),
+	"iq4LevelsU8":    levelBytes(&dtype.IQ4NL, 128),
 	"lowNibbleWords": every(0x000f000f),
 	"minusZeroU8":    every(0xffffff80),
 	"e4m3AsF16":      every(0xbfffbfff),                                                                // without the second copy of the sign
@@ -126,6 +134,15 @@ var constants = map[string][]uint64{
 func every(v uint32) []uint64 {
 	word := uint64(v)<<32 | uint64(v)
 	return []uint64{word, word, word, word}
+}
+
+// levelBytes returns 16 whole numbers, with so much added, as bytes, twice.
+func levelBytes(levels *[16]float32, add int) []uint64 {
+	words := make([]uint64, 4)
+	for i := range 32 {
+		words[i/8] |= uint64(uint8(int(levels[i%16])+add)) << (i % 8 * 8)
+	}
+	return words
 }
 
 func laneSigns() []uint64 {

@@ -6,9 +6,12 @@ type u4Variant struct {
 	scaleBytes int
 	zeros      bool
 	levels     bool // codes of e2m1; scales are exponents that lie where zero points do
+	composed        // see linear_u4_composed.go
 }
 
-var u4Variants = []u4Variant{{"u4", 2, false, false}, {"u4s", 4, false, false}, {"u4z", 2, true, false}, {"u4zs", 4, true, false}, {"u4e", 0, false, true}}
+var u4Variants = []u4Variant{
+	{name: "u4", scaleBytes: 2}, {name: "u4s", scaleBytes: 4}, {name: "u4z", scaleBytes: 2, zeros: true}, {name: "u4zs", scaleBytes: 4, zeros: true}, {name: "u4e", levels: true},
+}
 
 // blockSteps is the unit of the inner loop: 32 k. Groups are whole multiples of it.
 const blockSteps = 4
@@ -44,8 +47,11 @@ func linearU4(v u4Variant) linearWriter {
 	return func(t isa, rows, digits int) *function {
 		k := &u4Kernel{newLinear(v.name, t, rows, digits, u4Vectors(t, rows, digits)), v}
 		block := k.blockWords
-		if t.vnni {
+		switch {
+		case t.vnni:
 			block = k.blockDot
+		case v.table != "":
+			block = k.blockSigned
 		}
 		k.loadConstants()
 		k.passLoop(func() {
@@ -72,7 +78,7 @@ func (k *u4Kernel) word(r, d, c int) string {
 // free names the i-th register that holds no result and no sum.
 func (k *u4Kernel) free(i int) string {
 	sums := k.digits
-	if !k.vnni {
+	if !k.vnni && k.table == "" {
 		sums *= 2
 	}
 	return k.reg((1+sums)*k.rows*k.nv + i)
@@ -90,9 +96,15 @@ func (k *u4Kernel) groupLoop(block func()) {
 	k.op("ADDQ", imm(blockSteps*8*k.digits), x)
 	k.op("SUBQ", imm(blockSteps), blocks)
 	k.op("JNE", inner)
+	if (k.fifth || k.minimums) && k.streams() {
+		k.prefetch(0) // of what groups have more than others
+	}
+	if k.fifth {
+		k.op("ADDQ", imm(stepBytes), panel)
+	}
 	k.endGroup()
 	if k.scaleBytes > 0 {
-		k.op("ADDQ", imm(lanes*k.scaleBytes), panel)
+		k.op("ADDQ", imm(k.scaleVectors()*lanes*k.scaleBytes), panel)
 	}
 	k.op("ADDQ", imm(entry), entries)
 	k.op("DECQ", steps)
@@ -122,6 +134,10 @@ func (k *u4Kernel) prefetchApart() {
 
 // startGroup sets the integer sums to -zero * sum(x). Levels of e2m1 are looked up with twice the zero of other codes.
 func (k *u4Kernel) startGroup() {
+	if k.isComposed() {
+		k.startComposed()
+		return
+	}
 	if !k.zeros {
 		for r := range k.rows {
 			for d := range k.digits {
@@ -179,6 +195,10 @@ func (k *u4Kernel) lowNibbles() string {
 
 // loadConstants fills the registers that hold constants.
 func (k *u4Kernel) loadConstants() {
+	if k.table != "" {
+		k.loadTable()
+		return
+	}
 	if !k.vnni {
 		k.op("VPBROADCASTD", constant("oneWords"), k.free(freeOnes))
 	}
@@ -193,6 +213,10 @@ func (k *u4Kernel) loadConstants() {
 // split leaves what step i's codes of vector c stand for in low and high: the codes, or levels. v is overwritten where there is no register for the table.
 func (k *u4Kernel) split(i, c int, low, high, v string) {
 	k.nibbles(i, c, k.lowNibbles(), low, high)
+	if k.isComposed() {
+		k.compose(i, c, low, high, v)
+		return
+	}
 	if !k.levels {
 		return
 	}
@@ -256,9 +280,9 @@ func (k *linearKernel) sumWords(from, to int, split func(i, c int), low, high, v
 	}
 }
 
-// blockWords is a block of 32 k by words. Levels are at most 28, of which half as many sums fit.
+// blockWords is a block of 32 k by words. Levels are at most 28 and codes of five bits 31, of which half as many sums fit.
 func (k *u4Kernel) blockWords() {
-	if k.levels {
+	if k.levels || k.fifth {
 		k.addWords(0, blockSteps/2)
 		k.addWords(blockSteps/2, blockSteps)
 		return
@@ -292,14 +316,14 @@ func (k *u4Kernel) loadExponents(c int, scale string) {
 	k.op("VPSLLD", imm(23), scale, scale)
 }
 
-// loadScales loads the scales of vector c's outputs; panel is at them.
-func (k *u4Kernel) loadScales(c int, scale string) {
-	at := mem(c*k.lanes()*k.scaleBytes, panel)
+// loadScales loads the scales of vector c's outputs, at which panel is, or what lies so many bytes behind them.
+func (k *u4Kernel) loadScales(behind, c int, scale string) {
+	at := mem(behind+c*k.lanes()*k.scaleBytes, panel)
 	if k.passes() > 1 { // panel is column bytes ahead, a group's scales are narrower than a step
 		k.op("MOVQ", column, scratch)
 		k.op("SHRQ", imm(4/k.scaleBytes-1), scratch)
 		k.op("SUBQ", column, scratch)
-		at = indexed(c*k.lanes()*k.scaleBytes, panel, scratch, 1)
+		at = indexed(behind+c*k.lanes()*k.scaleBytes, panel, scratch, 1)
 	}
 	if k.scaleBytes == 2 {
 		k.op("VCVTPH2PS", at, scale)
@@ -315,12 +339,15 @@ func (k *u4Kernel) endGroup() {
 		if k.levels {
 			k.loadExponents(c, scale)
 		} else {
-			k.loadScales(c, scale)
+			k.loadScales(0, c, scale)
 		}
 		for r := range k.rows {
 			sum := k.join(k.sum, r, c)
 			k.rowOp("VMULPS", rowAt(entryScale, entries, r), sum, sum, v)
 			k.op("VFMADD231PS", scale, sum, k.acc(r, c))
+		}
+		if k.minimums {
+			k.addMinimums(c)
 		}
 	}
 	if k.levels {

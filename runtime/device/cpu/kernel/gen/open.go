@@ -8,11 +8,13 @@ type openVariant struct {
 	name   string
 	doc    string
 	levels bool // codes are looked up, scales are f32; else codes have a fifth bit, scales and minimums are f16
+	split  bool // of levels: groups have a second scale, and say from which k on
 }
 
 var openVariants = []openVariant{
-	{"openLevels", "openLevels", "writes the numbers of codes that a table says, times a scale.", true},
-	{"openFifths", "openFifths", "writes the numbers of codes of five bits, times a scale, plus a minimum.", false},
+	{"openLevels", "openLevels", "writes the numbers of codes that a table says, times a scale.", true, false},
+	{"openFifths", "openFifths", "writes the numbers of codes of five bits, times a scale, plus a minimum.", false, false},
+	{"openSplit", "openSplit", "writes the numbers of codes that a table says, times the first scale or the second.", true, true},
 }
 
 // Registers of such functions.
@@ -75,7 +77,10 @@ func open(v openVariant, t isa) *function {
 
 // behind is what a group has behind its steps, bytes.
 func (k *openKernel) behind() int {
-	if k.levels {
+	switch {
+	case k.split:
+		return 9 * lanes
+	case k.levels:
 		return 4 * lanes
 	}
 	return stepBytes + 2*2*lanes
@@ -103,6 +108,10 @@ func (k *openKernel) outputs(c int) {
 		k.op(k.load(), mem(c*k.bytes, openScales), k.fifths())
 		k.op("VCVTPH2PS", mem(stepBytes+c*k.bytes/2, openScales), k.scale())
 		k.op("VCVTPH2PS", mem(stepBytes+2*lanes+c*k.bytes/2, openScales), k.minimum())
+	}
+	if k.split {
+		k.op("VMOVUPS", mem(4*lanes+c*k.bytes, openScales), k.second())
+		k.op("VPMOVZXBD", mem(8*lanes+c*k.lanes(), openScales), k.left())
 	}
 	k.op("LEAQ", mem(c*k.bytes, openGroup), openFrom)
 	k.op("LEAQ", mem(c*k.bytes, openTo), openDst)
@@ -179,14 +188,20 @@ func openUnits() []unit {
 	for _, t := range []isa{avx2, avx512} {
 		u := unit{file: "zopen_" + strings.ToLower(t.name)}
 		u.table = "// openKernels" + t.name + " make numbers of codes.\nvar openKernels" + t.name + " = [openKinds]openFunc{\n"
-		for _, v := range openVariants {
-			f := open(v, t)
+		add := func(kind string, f *function) {
 			u.functions = append(u.functions, f)
-			u.table += "\t" + v.kind + ": " + f.name + ",\n"
+			u.table += "\t" + kind + ": " + f.name + ",\n"
 		}
-		ordered := openOrdered(t)
-		u.functions = append(u.functions, ordered)
-		u.table += "\topenOrdered: " + ordered.name + ",\n"
+		for _, v := range openVariants {
+			if v.split && t.wide() {
+				u.table += "\t" + v.kind + ": " + v.name + avx2.name + ",\n"
+				continue
+			}
+			add(v.kind, open(v, t))
+		}
+		add("openOrdered", openOrdered(t, false))
+		add("openOrderedBytes", openOrdered(t, true))
+		add("openFloat8", openFloat8(t))
 		u.table += "}\n"
 		units = append(units, u)
 	}

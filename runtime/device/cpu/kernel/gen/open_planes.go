@@ -22,6 +22,10 @@ func (k *openKernel) loadPlanes() {
 	k.op("VPBROADCASTD", constant("lowNibbles"), k.low())
 }
 
+// Registers of split groups: the second scale, and how many k are left before it begins.
+func (k *openKernel) second() string { return k.free(4) }
+func (k *openKernel) left() string   { return k.free(5) }
+
 // planeLevels looks up the numbers of a step: four k of each half of its bytes, which are turned first, so that those of one k lie side by side.
 func (k *openKernel) planeLevels() {
 	k.op("VPSHUFB", constant("turnI8"), k.codes(), k.codes())
@@ -42,13 +46,18 @@ func (k *openKernel) planeLevels() {
 		k.op("VPUNPCKLBW", k.free(3), k.free(2), upper)
 		k.op("VPUNPCKHBW", k.free(3), k.free(2), k.free(2))
 		for i, unpack := range []string{"VPUNPCKLWD", "VPUNPCKHWD", "VPUNPCKLWD", "VPUNPCKHWD"} {
-			v := k.free(4 + i%2)
+			v, scale := k.free(4+i%2), k.scale()
+			if k.split { // bytes that have been put together leave their registers
+				v, scale = k.free(1), k.free(3)
+				k.op("VPADDD", constant("minusOnes"), k.left(), k.left())
+				k.op("VBLENDVPS", k.left(), k.second(), k.scale(), scale)
+			}
 			if i < 2 {
 				k.op(unpack, upper, lower, v)
 			} else {
 				k.op(unpack, k.free(2), k.free(0), v)
 			}
-			k.op("VMULPS", k.scale(), v, v)
+			k.op("VMULPS", scale, v, v)
 			k.op("VMOVUPS", v, mem((4*half+i)*stepBytes, openDst))
 		}
 	}
