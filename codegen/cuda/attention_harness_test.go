@@ -94,8 +94,8 @@ func kvPut(t dtype.Type, numbers []float32, row, scale []byte) {
 		for i, code := range codes {
 			numbers[i] = f.Level(code) * s
 		}
-		for i, code := range codes {
-			row[i] = byte(code)
+		for i := range row[:min(len(row), len(codes))] { // there is no row of latent values
+			row[i] = byte(codes[i])
 		}
 		if len(scale) > 0 {
 			binary.LittleEndian.PutUint16(scale, dtype.F32ToF16(s))
