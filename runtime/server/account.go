@@ -2,9 +2,11 @@ package server
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"google.golang.org/grpc/metadata"
 
 	"llmc/runtime"
 	"llmc/runtime/otlp"
@@ -35,13 +37,27 @@ func (s *Server) account(c *fasthttp.RequestCtx, row route) *account {
 	if row.method != "POST" || s.config.Requests == nil && s.config.Traces == nil {
 		return nil
 	}
-	a := &account{server: s, begun: time.Now(), id: string(c.Response.Header.Peek("X-Request-Id")), api: row.path}
-	if s.config.Traces != nil {
-		a.span.Context = otlp.Parse(string(c.Request.Header.Peek("traceparent")), string(c.Request.Header.Peek("tracestate")))
-		a.traced = s.config.Traces.Samples(&a.span.Context)
-	}
+	a := s.openAccount(string(c.Response.Header.Peek("X-Request-Id")), row.path, func(name string) string { return string(c.Request.Header.Peek(name)) })
 	c.SetUserValue(accountKey{}, a)
 	return a
+}
+
+// openAccount opens the account of a request; header tells what came beside it.
+func (s *Server) openAccount(id, api string, header func(name string) string) *account {
+	a := &account{server: s, begun: time.Now(), id: id, api: api}
+	if s.config.Traces != nil {
+		a.span.Context = otlp.Parse(header("traceparent"), header("tracestate"))
+		a.traced = s.config.Traces.Samples(&a.span.Context)
+	}
+	return a
+}
+
+// callAccount opens the account of a gRPC call, if anybody wants it.
+func (s *Server) callAccount(md metadata.MD, method string) *account {
+	if s.config.Requests == nil && s.config.Traces == nil {
+		return nil
+	}
+	return s.openAccount("req_"+s.newID(), method, func(name string) string { return strings.Join(md.Get(name), ",") })
 }
 
 // accountOf returns the account of a request; nil: it has none.
@@ -85,6 +101,21 @@ func (a *account) answered(status int) {
 	if !a.streams {
 		a.end()
 	}
+}
+
+// close notes how a call ended, and ends its account unless its stream has. It returns the error as its client is told it.
+func (a *account) close(err error) error {
+	if a == nil || a.streams {
+		return err
+	}
+	if err == nil {
+		a.answered(200)
+		return nil
+	}
+	e := a.server.asAPIError(err)
+	a.fail(e)
+	a.answered(e.status)
+	return e
 }
 
 // end tells of the request. All its generations have ended.

@@ -98,10 +98,11 @@ func (s *Server) admitCall(ctx context.Context, call *tap.Info) (context.Context
 func authorizationOf(md metadata.MD) []byte { return []byte(strings.Join(md.Get("authorization"), "")) }
 
 // overGRPC is the caller of a call: it waits until the call's deadline or its cancellation.
-func overGRPC(ctx context.Context) caller {
+func (s *Server) overGRPC(ctx context.Context, method string) caller {
 	md, _ := metadata.FromIncomingContext(ctx)
 	return caller{
 		authorization: authorizationOf(md),
+		account:       s.callAccount(md, method),
 		timeouts: func() (t timeouts, _ error) {
 			if deadline, ok := ctx.Deadline(); ok {
 				t.whole = max(1, time.Until(deadline))

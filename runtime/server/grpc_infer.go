@@ -28,6 +28,15 @@ type giving func(a *inference.ModelInferResponse, last bool) error
 
 // inferCall computes the inference of a call: give gets its answer, where a stream is asked for and may be, in parts.
 func (s *Server) inferCall(ctx context.Context, r *inference.ModelInferRequest, streams bool, give giving) error {
+	method := inference.GRPCInferenceService_ModelInfer_FullMethodName
+	if streams {
+		method = inference.GRPCInferenceService_ModelStreamInfer_FullMethodName
+	}
+	from := s.overGRPC(ctx, method)
+	return from.account.close(s.inferFor(from, r, streams, give))
+}
+
+func (s *Server) inferFor(from caller, r *inference.ModelInferRequest, streams bool, give giving) error {
 	in, refusal := s.readCall(r)
 	if refusal != nil {
 		return refusal
@@ -38,18 +47,23 @@ func (s *Server) inferCall(ctx context.Context, r *inference.ModelInferRequest, 
 	}
 	if m.Encoder != nil {
 		var answer *inference.ModelInferResponse
-		if err := s.inferEncoder(overGRPC(ctx), in, func(m *Model, o outputTensor) { answer = in.answerCall(m, o) }); err != nil {
+		if err := s.inferEncoder(from, in, func(m *Model, o outputTensor) { answer = in.answerCall(m, o) }); err != nil {
 			return err
 		}
 		return give(answer, true)
 	}
-	b, end, err := s.begin(overGRPC(ctx), func() (*request, error) { return s.inferGeneration(in, streams) })
+	b, end, err := s.begin(from, func() (*request, error) { return s.inferGeneration(in, streams) })
 	if err != nil {
 		return err
 	}
 	defer end()
 	if b.req.stream {
-		return in.streamParts(b, give)
+		from.account.answered(200)
+		err := in.streamParts(b, give)
+		if err != nil {
+			from.account.fail(s.asAPIError(err))
+		}
+		return err
 	}
 	if err := b.gather(); err != nil {
 		return err
