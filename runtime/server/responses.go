@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -12,7 +13,7 @@ import (
 // createResponse answers POST /v1/responses: stateless, whole or as events.
 func (s *Server) createResponse(c *fasthttp.RequestCtx) error {
 	return s.generate(c, onResponses, func(s *Server, r *request) dialect {
-		return &responses{req: r, id: "resp_" + s.newID(), created: s.now().Unix(), newID: s.newID, open: -1}
+		return &responses{req: r, id: "resp_" + s.newID(), created: s.now().Unix(), now: s.now, newID: s.newID, open: -1}
 	})
 }
 
@@ -22,6 +23,7 @@ type responses struct {
 	id      string
 	created int64
 	newID   func() string
+	now     func() time.Time
 	events  int // of the stream so far
 
 	items []*outputItem
@@ -264,7 +266,7 @@ func (d *responses) object(b *batch, status string) map[string]any {
 	}
 	if status != "in_progress" {
 		u := b.usage()
-		object["completed_at"] = d.created
+		object["completed_at"] = d.now().Unix()
 		usage := map[string]any{
 			"input_tokens": u.PromptTokens, "input_tokens_details": map[string]any{"cached_tokens": u.CachedTokens, "cache_write_tokens": u.PromptTokens - u.CachedTokens},
 			"output_tokens": u.OutputTokens, "output_tokens_details": map[string]any{"reasoning_tokens": 0}, "total_tokens": u.PromptTokens + u.OutputTokens,
