@@ -326,7 +326,7 @@ func (s *Set) scores(sc *attendScratch, t *attendTile) {
 // weights turns scores into softmax weights, and stores largest score and sum of weights in the parts. Weights of codes are then multiplied with
 // the scales of values.
 func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
-	softmax, words := s.attend[t.kind()].softmax, t.kind() == kvI16
+	k := &s.attend[t.kind()]
 	for i := range t.rows {
 		lo, hi := t.visible(i)
 		row, scale := sc.scores[i*SplitLength:], t.Scale
@@ -335,12 +335,12 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 			scale = 1
 		}
 		out := part[i*t.PartFloats():]
-		if words {
+		if k.softmax == nil { // weights become words
 			w := &sc.words[i]
-			out[0], out[1], w.largest, w.total = s.attend[kvI16].weigh(&row[0], &sc.valueScales[0], lo, hi, scale)
+			out[0], out[1], w.largest, w.total = k.weigh(&row[0], &sc.valueScales[0], lo, hi, scale)
 			continue
 		}
-		out[0], out[1] = softmax(sc.weight(t.kind(), i), &row[0], lo, hi, scale)
+		out[0], out[1] = k.softmax(sc.weight(t.kind(), i), &row[0], lo, hi, scale)
 		if t.Scaled() {
 			s.row.mul(&row[lo], &row[lo], &sc.valueScales[lo], hi-lo)
 		}

@@ -56,58 +56,57 @@ func quadSums(sums *[digitsI8]int32, codes [4]uint8, digits [digitsI8][4]int8) {
 	}
 }
 
-func refScoreI8(rows int) scoreFunc {
-	return func(a *scoreArgs) {
-		for r := range rows {
-			entry := at[layout.Entry](a.entry, r*a.qStride)
-			for i := range a.count * panelPositions {
-				p := unsafe.Slice(a.panels, a.count)[i/panelPositions]
-				sums := entry.Bias
-				for d := range a.lines {
-					quadSums(&sums, *at[[4]uint8](p.k, 4*(d*panelPositions+i%panelPositions)), *at[[digitsI8][4]int8](a.q, r*a.qStride+8*d))
-				}
-				scale := dtype.F16ToF32(*at[uint16](p.scales, scaleBytes*(i%panelPositions)))
-				*at[float32](a.out, r*a.outStride+4*i) = joinDigits(sums[:]) * (scale * entry.Scale)
-			}
-		}
-	}
-}
-
-func refValueI8(rows int) integerValueFunc {
-	return func(a *integerValueArgs) {
-		const quads = panelPositions / 4
-		for r := range rows {
-			entry := at[layout.Entry](a.entry, r*a.pStride)
-			for c := a.column / 4; c < a.width/4; c++ {
-				sums := entry.Bias
-				for i, p := range unsafe.Slice(a.panels, a.count) {
-					for j := range quads {
-						quadSums(&sums, *at[[4]uint8](p.v, j*a.vStride+4*c), *at[[digitsI8][4]int8](a.p, r*a.pStride+8*(i*quads+j)))
-					}
-				}
-				*at[float32](a.out, r*a.outStride+4*c) = joinDigits(sums[:]) * entry.Scale
-			}
-		}
-	}
-}
-
 // pairSum adds the products of two codes with two numbers.
 func pairSum(sum int32, codes, numbers [2]int16) int32 {
 	return sum + int32(codes[0])*int32(numbers[0]) + int32(codes[1])*int32(numbers[1])
 }
 
-func refScoreI16(rows int) scoreFunc {
+// integerRules are how the reference multiplies a kind: add takes a lane of codes and the numbers that meet it, of numbers bytes.
+type integerRules struct {
+	digits, numbers int
+	add             func(sums *[digitsI8]int32, codes, numbers unsafe.Pointer)
+}
+
+// integerKinds are the kinds of cache that are multiplied as integers.
+var integerKinds = map[int]integerRules{
+	kvI8: {digitsI8, 8, func(sums *[digitsI8]int32, codes, numbers unsafe.Pointer) {
+		quadSums(sums, *(*[4]uint8)(codes), *(*[digitsI8][4]int8)(numbers))
+	}},
+	kvI16: {1, 4, func(sums *[digitsI8]int32, codes, numbers unsafe.Pointer) {
+		sums[0] = pairSum(sums[0], *(*[2]int16)(codes), *(*[2]int16)(numbers))
+	}},
+}
+
+func (u integerRules) score(rows int) scoreFunc {
 	return func(a *scoreArgs) {
 		for r := range rows {
 			entry := at[layout.Entry](a.entry, r*a.qStride)
 			for i := range a.count * panelPositions {
 				p := unsafe.Slice(a.panels, a.count)[i/panelPositions]
-				var sum int32
+				sums := entry.Bias
 				for d := range a.lines {
-					sum = pairSum(sum, *at[[2]int16](p.k, 4*(d*panelPositions+i%panelPositions)), *at[[2]int16](a.q, r*a.qStride+4*d))
+					u.add(&sums, unsafe.Add(p.k, 4*(d*panelPositions+i%panelPositions)), unsafe.Add(a.q, r*a.qStride+u.numbers*d))
 				}
 				scale := dtype.F16ToF32(*at[uint16](p.scales, scaleBytes*(i%panelPositions)))
-				*at[float32](a.out, r*a.outStride+4*i) = float32(sum) * (scale * entry.Scale)
+				*at[float32](a.out, r*a.outStride+4*i) = joinDigits(sums[:u.digits]) * (scale * entry.Scale)
+			}
+		}
+	}
+}
+
+func (u integerRules) value(rows int) integerValueFunc {
+	lanes := integerBytes * panelPositions / u.numbers // of a channel's 16 positions
+	return func(a *integerValueArgs) {
+		for r := range rows {
+			entry := at[layout.Entry](a.entry, r*a.pStride)
+			for c := a.column / 4; c < a.width/4; c++ {
+				sums := entry.Bias
+				for i, p := range unsafe.Slice(a.panels, a.count) {
+					for j := range lanes {
+						u.add(&sums, unsafe.Add(p.v, j*a.vStride+4*c), unsafe.Add(a.p, r*a.pStride+u.numbers*(i*lanes+j)))
+					}
+				}
+				*at[float32](a.out, r*a.outStride+4*c) = joinDigits(sums[:u.digits]) * entry.Scale
 			}
 		}
 	}
@@ -151,30 +150,8 @@ func refWeigh(s, by *float32, lo, hi int, scale float32) (most, sum, largest, to
 	return most, foldLanes(sums[:]), largest, foldLanes(totals[:])
 }
 
-func refValueI16(rows int) integerValueFunc {
-	return func(a *integerValueArgs) {
-		const pairs = panelPositions / 2
-		for r := range rows {
-			entry := at[layout.Entry](a.entry, r*a.pStride)
-			for c := a.column / 4; c < a.width/4; c++ {
-				var sum int32
-				for i, p := range unsafe.Slice(a.panels, a.count) {
-					for j := range pairs {
-						sum = pairSum(sum, *at[[2]int16](p.v, j*a.vStride+4*c), *at[[2]int16](a.p, r*a.pStride+4*(i*pairs+j)))
-					}
-				}
-				*at[float32](a.out, r*a.outStride+4*c) = float32(sum) * entry.Scale
-			}
-		}
-	}
-}
-
-// integerRow stores the integers that a kind's kernels multiply for a row x, and zeros up to whole vectors, with their entry at entryAt.
-func (s *Set) integerRow(kind int, row []byte, x []float32, entryAt int) {
-	if kind == kvI16 {
-		s.wordRow(row, x, s.rangeOf(x), entryAt)
-		return
-	}
+// digitRow stores the digits of a row x, and zeros up to whole vectors, with their entry at entryAt.
+func (s *Set) digitRow(row []byte, x []float32, entryAt int) {
 	scale, inverse := quantizer(s.row.maxAbs(&x[0], len(x)))
 	first, second := s.row.quantize[digitsI8]((*int8)(unsafe.Pointer(&row[0])), &x[0], len(x), scale, inverse)
 	*at[layout.Entry](unsafe.Pointer(&row[0]), entryAt) = layout.Entry{Scale: scale, Bias: [2]int32{-zeroI8 * first, -zeroI8 * second}}
@@ -188,7 +165,7 @@ func (s *Set) rangeOf(x []float32) wordRange {
 	return wordRange{s.row.maxAbs(&x[0], len(x)), s.row.sumAbs(&x[0], len(x))}
 }
 
-// wordRow is integerRow of i16: numbers have as many bits as their sums of products with any codes allow.
+// wordRow stores words, of as many bits as their sums of products with any codes allow, as digitRow does digits.
 func (s *Set) wordRow(row []byte, x []float32, in wordRange, entryAt int) {
 	entry := layout.Entry{}
 	inverse := float32(0)
@@ -220,7 +197,7 @@ func (s *Set) integerValues(sc *attendScratch, t *attendTile, part []float32) {
 		if t.kind() == kvI16 {
 			s.wordRow(row[integerBytes*from:], weights, sc.words[i], at)
 		} else {
-			s.integerRow(t.kind(), row[integerBytes*from:], weights, at)
+			s.digitRow(row[integerBytes*from:], weights, at)
 		}
 	}
 	if t.tiles {

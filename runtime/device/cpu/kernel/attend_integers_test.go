@@ -45,7 +45,7 @@ func TestWordsFitTheirSums(t *testing.T) {
 		for _, s := range Detect() {
 			row := make([]byte, integerBytes*(n+panelPositions)+entryBytes)
 			entryAt := (len(row) - entryBytes) &^ 15
-			s.integerRow(kvI16, row, x, entryAt)
+			s.wordRow(row, x, s.rangeOf(x), entryAt)
 			scale := at[layout.Entry](unsafe.Pointer(&row[0]), entryAt).Scale / wordUnit
 			total := 0
 			for i, v := range x {

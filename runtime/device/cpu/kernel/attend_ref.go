@@ -85,7 +85,7 @@ type attendKernels struct {
 	narrow [maxValueTile + 1]valueFunc        // 16 channels
 	wide   [maxValueTile + 1]valueFunc        // valueWide channels
 	values [maxValueTile + 1]integerValueFunc // all channels, of integers, which have no others
-	// softmax turns scores [lo, hi) of a split into weights: p[i] = exp(fma(s[i], scale, -most)), most being the largest s[i] times scale, scale above 0.
+	// softmax, nil where there is weigh, turns scores [lo, hi) of a split into weights: p[i] = exp(fma(s[i], scale, -most)), most being the largest s[i] times scale, scale above 0.
 	// It sums what it stores in 16 lanes by position and folds them. It stores zeros around [lo, hi), up to multiples of 16, and may overwrite s.
 	softmax func(p unsafe.Pointer, s *float32, lo, hi int, scale float32) (most, sum float32)
 	// weigh is softmax for weights that become words: it multiplies them with by, in place, and returns the largest product and what products add up to
@@ -130,20 +130,13 @@ func attendReference(rules rounding) (kinds [kvKinds]attendKernels) {
 		k.scoreTile, k.valueTile, k.valueColumns = maxTile, maxValueTile, 4*panelPositions
 		for rows := 1; rows <= maxTile; rows++ {
 			k.score[rows] = refScore(rows, kvLaneBytes[kind], kind == kvE4M3, dots[kind])
-			switch kind {
-			case kvI8:
-				k.score[rows] = refScoreI8(rows)
-			case kvI16:
-				k.score[rows] = refScoreI16(rows)
+			if rules, ok := integerKinds[kind]; ok {
+				k.score[rows] = rules.score(rows)
 			}
 		}
 		for rows := 1; rows <= maxValueTile; rows++ {
-			switch kind {
-			case kvI8:
-				k.values[rows] = refValueI8(rows)
-				continue
-			case kvI16:
-				k.values[rows] = refValueI16(rows)
+			if rules, ok := integerKinds[kind]; ok {
+				k.values[rows] = rules.value(rows)
 				continue
 			}
 			k.narrow[rows] = refValue(rows, panelPositions, kvLaneBytes[kind], dots[kind])
@@ -153,8 +146,9 @@ func attendReference(rules rounding) (kinds [kvKinds]attendKernels) {
 			*(*float32)(p) = v
 			return v
 		})
-		k.widen, k.weigh = widenScales, refWeigh
+		k.widen = widenScales
 	}
+	kinds[kvI16].softmax, kinds[kvI16].weigh = nil, refWeigh
 	kinds[kvF32].storeKey, kinds[kvF32].storeValue = storeKeyF32, [2]storeFunc{storeValueF32, storeValueF32}
 	kinds[kvBF16].storeKey, kinds[kvBF16].storeValue = rules.storeKey, [2]storeFunc{rules.storeEven, rules.storeOdd}
 	kinds[kvBF16].softmax = refSoftmax(2, func(p unsafe.Pointer, v float32) float32 {

@@ -127,8 +127,11 @@ func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) 
 		x := sc.queryRow(a, q, head, r+i)
 		row := sc.queries[i*sc.queryStride : (i+1)*sc.queryStride]
 		switch a.kind() {
-		case kvI8, kvI16:
-			s.integerRow(a.kind(), row, x, sc.queryStride-entryBytes)
+		case kvI8:
+			s.digitRow(row, x, sc.queryStride-entryBytes)
+			continue
+		case kvI16:
+			s.wordRow(row, x, s.rangeOf(x), sc.queryStride-entryBytes)
 			continue
 		case kvBF16:
 			s.row.toBF16((*uint16)(unsafe.Pointer(&row[0])), &x[0], a.Dim)

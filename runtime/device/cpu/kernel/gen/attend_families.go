@@ -24,26 +24,12 @@ var betterKinds = map[string][]string{vnni.name: {dotI8.name, dotI16.name}, bf16
 
 // attendOthers writes what a kind of cache needs beside products, and the fields of its table row.
 func attendOthers(kind dotKind, t isa) (functions []*function, fields string) {
-	if t.vnni && !t.bf16 { // as AVX-512
-		fields = fmt.Sprintf("\t\tsoftmax: softmaxF32%[1]s,\n\t\tconvert: convert%[2]s%[1]s,\n\t\twiden: widenScales%[2]s%[1]s,\n", avx512.name, upper(kind.name))
-		if kind.whole {
-			fields += fmt.Sprintf("\t\tweigh: weighWords%s,\n", avx512.name)
-		}
-		return nil, fields
-	}
 	if kind.lane < 4 || kind.codes {
-		f := convert(kind, t)
-		fields = fmt.Sprintf("\t\tsoftmax: softmaxF32%s,\n\t\tconvert: %s,\n", t.name, f.name)
-		if !kind.codes {
-			return []*function{f}, fields
+		if t.vnni && !t.bf16 { // as AVX-512, which has the functions
+			_, fields = convertAndWeigh(kind, avx512)
+			return nil, fields
 		}
-		w := widenScales(kind, t)
-		functions, fields = []*function{f, w}, fields+fmt.Sprintf("\t\twiden: %s,\n", w.name)
-		if kind.whole {
-			g := weigh(t)
-			functions, fields = append(functions, g), fields+fmt.Sprintf("\t\tweigh: %s,\n", g.name)
-		}
-		return functions, fields
+		return convertAndWeigh(kind, t)
 	}
 	f := softmax(kind, t)
 	functions = append(functions, f)
@@ -54,6 +40,24 @@ func attendOthers(kind dotKind, t isa) (functions []*function, fields string) {
 	key, even, odd := storeKey(t), storeValue(t, false), storeValue(t, true)
 	fields += fmt.Sprintf("\t\tstoreKey: %s,\n\t\tstoreValue: [2]storeFunc{%s, %s},\n", key.name, even.name, odd.name)
 	return append(functions, key, even, odd), fields
+}
+
+// convertAndWeigh is attendOthers of elements that are converted by themselves.
+func convertAndWeigh(kind dotKind, t isa) (functions []*function, fields string) {
+	add := func(field string, f *function) {
+		functions, fields = append(functions, f), fields+fmt.Sprintf("\t\t%s: %s,\n", field, f.name)
+	}
+	if !kind.whole { // the softmax is that of f32
+		fields = fmt.Sprintf("\t\tsoftmax: softmaxF32%s,\n", t.name)
+	}
+	add("convert", convert(kind, t))
+	if kind.codes {
+		add("widen", widenScales(kind, t))
+	}
+	if kind.whole {
+		add("weigh", weigh(t))
+	}
+	return functions, fields
 }
 
 // attendUnits writes one file per instruction set.
