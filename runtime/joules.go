@@ -83,6 +83,13 @@ func (j *joules) settle(now time.Time) {
 	j.touched, j.work = j.touched[:0], 0
 }
 
+// close ends the account, for the engine has ended.
+func (j *joules) close() {
+	if j != nil {
+		j.account.Close()
+	}
+}
+
 // total is what has fallen to the engine; below 0: not known.
 func (j *joules) total() float64 {
 	if j == nil {

@@ -22,6 +22,7 @@ func (e *Engine) run() {
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
 	e.mu.Unlock()
 	e.deliver()
+	e.joules.close()
 }
 
 // await waits for work. It returns false when the engine is closed; steps may be in flight then.

@@ -22,7 +22,7 @@ const watchFor = 5 * time.Second
 // watch times the launches of steps while somebody looks at them, and costs one load of an atomic a step otherwise.
 type watch struct {
 	profiler engine.Profiler // nil: the device does not tell, or works ahead of the host
-	until    atomic.Int64    // Unix nanoseconds
+	until    atomic.Int64    // age of the engine
 	times    []engine.LaunchTime
 	kernel   []int // of each launch the index in totals
 
@@ -47,7 +47,7 @@ func (e *Engine) Kernels() []KernelTime {
 	if w.profiler == nil {
 		return nil
 	}
-	w.until.Store(e.options.Now().Add(watchFor).UnixNano())
+	w.until.Store(e.age(e.options.Now().Add(watchFor)))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]KernelTime(nil), w.totals...)
@@ -56,7 +56,7 @@ func (e *Engine) Kernels() []KernelTime {
 // compute has the model compute a step, and times its launches if somebody looks. Only the loop calls it.
 func (e *Engine) compute(st *engine.Step, out []engine.Sampled) error {
 	w := e.watch
-	if until := w.until.Load(); until == 0 || e.options.Now().UnixNano() > until {
+	if until := w.until.Load(); until == 0 || e.age(e.options.Now()) > until {
 		return e.model.Step(st, out)
 	}
 	if w.times == nil {

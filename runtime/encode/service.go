@@ -16,7 +16,8 @@ import (
 type Service struct {
 	encoder *Encoder
 	options ServiceOptions
-	begun   atomic.Int64 // when the step that runs began, Unix nanoseconds; 0: none runs
+	born    time.Time
+	begun   atomic.Int64 // age at which the step that runs began; 0: none runs
 
 	mu      sync.Mutex
 	queue   []*item
@@ -65,7 +66,7 @@ func NewService(e *Encoder, o ServiceOptions) *Service {
 	if o.StallAfter <= 0 {
 		o.StallAfter = defaultStall
 	}
-	s := &Service{encoder: e, options: o, wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{})}
+	s := &Service{encoder: e, options: o, born: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -187,7 +188,7 @@ func (s *Service) next() (batch []*item, wait time.Duration, closed bool) {
 
 // run computes the step that next has filled and hands out what it gives.
 func (s *Service) run(batch []*item) {
-	s.begun.Store(time.Now().UnixNano())
+	s.begun.Store(s.age())
 	defer s.begun.Store(0)
 	err := s.encoder.runStep(func(i int, row []float32) { batch[i].result = row })
 	s.mu.Lock()
@@ -218,7 +219,7 @@ func (s *Service) Lost() <-chan struct{} { return s.lost }
 // Health returns why the service can not serve: a step hangs, or the last one failed.
 func (s *Service) Health() error {
 	if at := s.begun.Load(); at != 0 {
-		if took := time.Since(time.Unix(0, at)); took > s.options.StallAfter {
+		if took := time.Duration(s.age() - at); took > s.options.StallAfter {
 			return fmt.Errorf("a step has been running for %v", took.Round(time.Second))
 		}
 	}
@@ -226,6 +227,9 @@ func (s *Service) Health() error {
 	defer s.mu.Unlock()
 	return s.lastErr
 }
+
+// age returns nanoseconds since the service was made, from 1 on, by the monotonic clock: see runtime.Engine.
+func (s *Service) age() int64 { return max(1, int64(time.Since(s.born))) }
 
 // Load returns how many sequences are computed and how many wait.
 func (s *Service) Load() (running, waiting int) {

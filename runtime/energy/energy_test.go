@@ -66,6 +66,30 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// An account that was closed with work that nobody settled takes nothing from the others, and does not make idle time theirs.
+func TestClosedAccount(t *testing.T) {
+	tree := energytest.New(t)
+	l, err := energy.Open(tree.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	gone, stays := l.Account(), l.Account()
+	gone.Begin()
+	gone.Work(3)
+	gone.Close()
+	tree.Set("intel-rapl:1", 5_000_000)
+	stays.Begin() // nobody works any more
+	stays.Work(1)
+	tree.Set("intel-rapl:1", 7_000_000)
+	if got := stays.Settle(); !near(got, 2) {
+		t.Errorf("%g J of 2", got)
+	}
+	if got := gone.Joules(); got != 0 {
+		t.Errorf("%g J of an account that was closed", got)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	if _, err := energy.Open(t.TempDir()); !errors.Is(err, energy.ErrNone) {
 		t.Errorf("no counters: %v", err)

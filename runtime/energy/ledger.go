@@ -2,6 +2,7 @@ package energy
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -41,6 +42,14 @@ func (l *Ledger) Account() *Account {
 	a := &Account{ledger: l}
 	l.accounts = append(l.accounts, a)
 	return a
+}
+
+// Close takes the account out of the ledger; what it has worked and not settled falls to the others. Its total stays.
+func (a *Account) Close() {
+	l := a.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accounts = slices.DeleteFunc(l.accounts, func(other *Account) bool { return other == a })
 }
 
 // Begin says that work begins after a while without: what was taken in between belongs to nobody, unless others worked.
