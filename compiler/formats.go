@@ -103,7 +103,7 @@ func kvDType(name string, weights *quant.Format, targets []engine.Target) (dtype
 		switch {
 		case weights.DType == dtype.F32:
 			name = "f32"
-		case !slices.ContainsFunc(targets, multipliesBF16):
+		case !slices.ContainsFunc(targets, engine.Target.MultipliesBF16):
 			name = "int16"
 		}
 	}
@@ -117,11 +117,6 @@ func kvDType(name string, weights *quant.Format, targets []engine.Target) (dtype
 		}
 	}
 	return f.DType, nil
-}
-
-// multipliesBF16 tells whether a target has instructions for it.
-func multipliesBF16(t engine.Target) bool {
-	return t.Device != "cpu" || slices.Contains(t.Features, "avx512_bf16")
 }
 
 // checkCaches wants each target to have the kinds of cache that the model has, and refuses a format of keys and values for a model that has none.

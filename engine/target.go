@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"llmc/internal/amx"
@@ -31,6 +32,11 @@ func (t Target) Code() string {
 		return t.ServedBy
 	}
 	return t.Name
+}
+
+// MultipliesBF16 tells whether the target has instructions that multiply bf16.
+func (t Target) MultipliesBF16() bool {
+	return t.Device != "cpu" || slices.Contains(t.Features, "avx512_bf16")
 }
 
 // RunsOn tells whether a GPU of a compute capability runs the target's code.

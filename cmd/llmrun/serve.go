@@ -20,6 +20,7 @@ import (
 
 	"llmc/internal/cli"
 	"llmc/internal/version"
+	"llmc/runtime/encode"
 	"llmc/runtime/energy"
 	"llmc/runtime/metrics"
 	"llmc/runtime/repository"
@@ -108,9 +109,6 @@ func serveCommand() *cobra.Command {
 
 const onOneDevice = "a plan runs on one device of one machine"
 
-// longestDelay bounds --max-queue-delay: it is added to every answer of a server that has little to do.
-const longestDelay = time.Minute
-
 // verifyModes are the values of --verify.
 var verifyModes = []string{"full", "background", "off"}
 
@@ -145,8 +143,8 @@ func (f *serveFlags) refuse(plans []string) error {
 		return cli.Usagef("--limit-images is %d: must be at least 1, or 0 for the default", f.limitImages)
 	case f.queueTimeout < 0:
 		return cli.Usagef("--queue-timeout is %v: must not be below 0", f.queueTimeout)
-	case f.delay < 0 || f.delay > longestDelay:
-		return cli.Usagef("--max-queue-delay is %v: must be within 0..%v", f.delay, longestDelay)
+	case f.delay < 0 || f.delay > encode.LongestDelay:
+		return cli.Usagef("--max-queue-delay is %v: must be within 0..%v", f.delay, encode.LongestDelay)
 	case f.stall <= 0:
 		return cli.Usagef("--stall-timeout is %v: must be above 0", f.stall)
 	case f.grace < 0:

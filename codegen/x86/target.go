@@ -2,7 +2,6 @@ package x86
 
 import (
 	"fmt"
-	"slices"
 
 	"llmc/codegen"
 	"llmc/engine"
@@ -112,7 +111,7 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	if w.Type.Quant != "" {
 		base, group := ir.SplitQuant(w.Type.Quant)
 		name = layoutBases[base]
-		if w.Type.DType == dtype.F8E4M3 && t.multipliesBF16() {
+		if w.Type.DType == dtype.F8E4M3 && t.MultipliesBF16() { // every number of fp8 is one of bf16; others hold its codes
 			name = "bf16s"
 		}
 		name = ir.QuantName(name, group)
@@ -123,9 +122,6 @@ func (t Target) Layout(w *ir.Weight, readers []*ir.Op) (string, error) {
 	return name, nil
 }
 
-// multipliesBF16 tells whether the target has instructions that multiply bf16, for which fp8, of which every number is one, is held as bf16 and scales. Others hold its codes.
-func (t Target) multipliesBF16() bool { return slices.Contains(t.Features, "avx512_bf16") }
-
 // InputFormat tells that integer weights meet integer inputs, and fp8 those of f32 or bf16.
 func (t Target) InputFormat(f *quant.Format) (string, error) {
 	if f.Plain() {
@@ -135,7 +131,7 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 		return "", fmt.Errorf("no CPU kernel reads %s; use int8", f.Name)
 	}
 	if f.DType == dtype.F8E4M3 {
-		if t.multipliesBF16() {
+		if t.MultipliesBF16() {
 			return dtype.BF16.String(), nil
 		}
 		return dtype.F32.String(), nil

@@ -51,6 +51,9 @@ const defaultQueue = 1 << 16
 // defaultStall is how long a step may take where nobody says.
 const defaultStall = 2 * time.Minute
 
+// LongestDelay bounds ServiceOptions.Delay: it is added to every answer of a server that has little to do.
+const LongestDelay = time.Minute
+
 // ServiceOptions bound a Service; zero values mean the defaults.
 type ServiceOptions struct {
 	Queue      int           // sequences that may wait

@@ -28,7 +28,7 @@ func newAliases(m *Model) *aliasCollector {
 	for _, table := range [][]alias{vllmAliases, tgiAliases, tritonAliases} {
 		for _, row := range table {
 			c.rows = append(c.rows, row)
-			c.descs = append(c.descs, describe(helps, row.name, row.help, m.options.Name, row.labels))
+			c.descs = append(c.descs, describe(helps, row.name, row.help, m.name, row.labels))
 		}
 	}
 	return c

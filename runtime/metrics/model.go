@@ -19,7 +19,7 @@ type ModelOptions struct {
 
 // Model observes one served model. All methods may be called at any time from any goroutine.
 type Model struct {
-	options ModelOptions
+	name    string
 	started time.Time
 	load    *loadCollector
 
@@ -59,7 +59,7 @@ func (r *Registry) newModel(o ModelOptions) *Model {
 	own := factory{prom: r.prom, space: ownNamespace, labels: prometheus.Labels{"model_name": o.Name}}
 	lengths := lengthBuckets(o.MaxContext)
 	m := &Model{
-		options: o, started: time.Now(),
+		name: o.Name, started: time.Now(),
 		firstToken: f.histogram("time_to_first_token_seconds", "Time from arrival to the first token.", firstTokenBuckets),
 		nextToken:  f.histogram("inter_token_latency_seconds", "Time between consecutive tokens.", nextTokenBuckets),
 		perToken:   f.histogram("request_time_per_output_token_seconds", "Mean time of a request's tokens after the first.", nextTokenBuckets),

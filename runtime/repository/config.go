@@ -15,11 +15,9 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 
 	"llmc/internal/cli"
+	"llmc/runtime/encode"
 	"llmc/runtime/server/inference"
 )
-
-// longestDelay bounds how long a step may wait for requests.
-const longestDelay = time.Minute
 
 // maxConfig bounds a configuration, in bytes.
 const maxConfig = 64 << 10
@@ -125,8 +123,8 @@ func takeBatching(c *Config, m *inference.ModelConfig, _ string) error {
 	c.MaxSequences = int(m.MaxBatchSize)
 	batching := m.GetDynamicBatching()
 	delay := batching.GetMaxQueueDelayMicroseconds()
-	if delay > uint64(longestDelay.Microseconds()) {
-		return fmt.Errorf("max_queue_delay_microseconds is %d: at most %v", delay, longestDelay)
+	if delay > uint64(encode.LongestDelay.Microseconds()) {
+		return fmt.Errorf("max_queue_delay_microseconds is %d: at most %v", delay, encode.LongestDelay)
 	}
 	c.QueueDelay = time.Duration(delay) * time.Microsecond
 	size := batching.GetDefaultQueuePolicy().GetMaxQueueSize()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -133,10 +134,8 @@ func repositoryParameters(body []byte, known ...string) (set bool, err error) {
 }
 
 func knownParameter(name string, known []string) error {
-	for _, k := range known {
-		if k == name {
-			return nil
-		}
+	if slices.Contains(known, name) {
+		return nil
 	}
 	return invalid(clip(name, maxParam), "unknown_parameter",
 		"parameter %.64q: models and their configurations are files of the repository, nothing is taken from requests", name)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +13,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"llmc/runtime/bench/peers/proc"
 )
 
 // process is a server under test.
@@ -28,8 +28,7 @@ type process struct {
 	ended chan struct{} // closed when it has ended
 	err   error         // of its end; read once ended is closed
 
-	mu   sync.Mutex
-	said bytes.Buffer // the end of what it wrote on stderr behind the ready line
+	said proc.Tail // of what it wrote on stderr beside the ready line
 }
 
 // startLimit is how long a server may take to be ready.
@@ -40,7 +39,7 @@ func (o *options) build(ctx context.Context, model, name string, args ...string)
 	plan = filepath.Join(o.dir, name+".plan")
 	cmd := exec.CommandContext(ctx, filepath.Join(o.bin, "llmc"), append([]string{"build", model, "-o", plan}, args...)...)
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("llmc build %s: %w: %s", model, err, lastLine(text))
+		return "", fmt.Errorf("llmc build %s: %w: %s", model, err, proc.LastLine(text))
 	}
 	return plan, nil
 }
@@ -63,7 +62,7 @@ func (o *options) serve(args ...string) (*process, error) {
 	case line, ok := <-ready:
 		if !ok {
 			<-p.ended
-			return nil, fmt.Errorf("llmrun serve: %w: %s", p.err, p.lastSaid())
+			return nil, fmt.Errorf("llmrun serve: %w: %s", p.err, p.said.Last())
 		}
 		p.ready, p.url = time.Since(began), line
 		p.addr = strings.TrimPrefix(line, "http://")
@@ -83,7 +82,7 @@ func (p *process) listen(r *bufio.Reader, ready chan<- string) {
 			address, _, _ := strings.Cut(rest, " ")
 			ready <- address
 		} else if line != "" {
-			p.keep(line)
+			_, _ = p.said.Write([]byte(line))
 		}
 		if err != nil {
 			close(ready)
@@ -91,29 +90,6 @@ func (p *process) listen(r *bufio.Reader, ready chan<- string) {
 			return
 		}
 	}
-}
-
-// saidBytes bounds what is kept of a server's words.
-const saidBytes = 64 << 10
-
-func (p *process) keep(line string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.said.WriteString(line)
-	if extra := p.said.Len() - saidBytes; extra > 0 {
-		p.said.Next(extra)
-	}
-}
-
-func (p *process) lastSaid() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return lastLine(p.said.Bytes())
-}
-
-func lastLine(text []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return lines[len(lines)-1]
 }
 
 func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
@@ -134,7 +110,7 @@ func (p *process) stop() error {
 		return errors.New("the server did not end after SIGTERM")
 	}
 	if p.err != nil {
-		return fmt.Errorf("the server ended with %w: %s", p.err, p.lastSaid())
+		return fmt.Errorf("the server ended with %w: %s", p.err, p.said.Last())
 	}
 	return nil
 }

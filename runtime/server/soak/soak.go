@@ -48,7 +48,7 @@ func soak(ctx context.Context, o *options) error {
 		select {
 		case <-time.After(o.length / parts):
 		case <-p.ended:
-			return fmt.Errorf("the server ended: %w: %s", p.err, p.lastSaid())
+			return fmt.Errorf("the server ended: %w: %s", p.err, p.said.Last())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -37,7 +37,7 @@ type Process struct {
 	Meter Meter // marked when it began
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
-	tail  tail
+	tail  Tail
 	timer *time.Timer
 	once  sync.Once
 	done  chan struct{} // closed when it has ended; err, ended and peak hold then
@@ -143,13 +143,14 @@ func (p *Process) PeakBytes() int64 {
 	return sum
 }
 
-// tail keeps the end of what is written.
-type tail struct {
+// Tail keeps the end of what is written.
+type Tail struct {
 	mu   sync.Mutex
 	text []byte
 }
 
-func (t *tail) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (t *Tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, p...)
@@ -159,13 +160,23 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// last returns the last line with text in it, after a colon.
-func (t *tail) last() string {
+// Last returns the last line with text in it.
+func (t *Tail) Last() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(string(t.text)), "\n")
-	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
-		return ": " + last
+	return LastLine(t.text)
+}
+
+// last is Last after a colon, if there is a line.
+func (t *Tail) last() string {
+	if line := t.Last(); line != "" {
+		return ": " + line
 	}
 	return ""
+}
+
+// LastLine returns the last line with text in it.
+func LastLine(text []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
 }
