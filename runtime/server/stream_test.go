@@ -10,6 +10,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -165,7 +166,7 @@ func TestStreamReadSizes(t *testing.T) {
 		b := &fakeBackend{}
 		s, err := New(Config{Models: []Model{fakeModel("tiny", b)}})
 		must(t, err)
-		s.newID = func() string { return "0" }
+		s.newID, s.now = func() string { return "0" }, func() time.Time { return time.Unix(1_700_000_001, 0) }
 		r, err := s.decode(onCompletions, []byte(`{"prompt":"x","stream":true,"logprobs":1}`))
 		must(t, err)
 		must(t, r.encode())
