@@ -25,7 +25,7 @@ type modelFlags struct {
 }
 
 // modelHelp ends the help of commands that take a MODEL.
-const modelHelp = "\n\nMODEL is a directory in HuggingFace layout, or org/name[@revision] of the Hub: what is needed of it is downloaded into the cache that the Hub's own client uses. " +
+const modelHelp = "\n\nMODEL is a directory in HuggingFace layout, a .gguf file, or org/name[@revision] of the Hub: what is needed of it is downloaded into the cache that the Hub's own client uses. " +
 	"HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE are read as that client reads them."
 
 func (f *modelFlags) add(cmd *cobra.Command) {
