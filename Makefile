@@ -22,17 +22,19 @@ cuda: ## bin/llmc-cuda and bin/llmrun-cuda, which run plans on NVIDIA GPUs; need
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/llmc-cuda ./cmd/llmc
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/llmrun-cuda ./cmd/llmrun
 
-# What a machine with a GPU and a driver needs beside this tree: no Go, no compiler, no CUDA.
-KIT     := bin/gpu
-KIT_MB  := 60
+# What a machine with a GPU and a driver needs beside this tree: no Go, no compiler, no CUDA. What test-gpu and bench-gpu do not start by name is packed.
+KIT        := bin/gpu
+KIT_MB     := 60
+KIT_PACKED := llmrun-cuda kernels.test hardware.test
 
 gpu-kit: ## bin/gpu, prebuilt binaries for test-gpu and bench-gpu on machines without Go; needs a C compiler, no CUDA, no GPU
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmc-cuda ./cmd/llmc
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmrun-cuda ./cmd/llmrun
 	$(WITH_CUDA) $(GO) test -c -tags cuda,kit,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/kernels.test ./codegen/cuda
 	$(WITH_CUDA) $(GO) test -c -tags cuda,kit,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/hardware.test ./runtime/device/cuda/hardware
-	@cd $(KIT) && wc -c llmc-cuda llmrun-cuda kernels.test hardware.test
-	@test $$(cd $(KIT) && cat llmc-cuda llmrun-cuda kernels.test hardware.test | wc -c) -le $(KIT_MB)000000 || { echo "more than $(KIT_MB) MB"; exit 1; }
+	cd $(KIT) && gzip -n -f $(KIT_PACKED)
+	@cd $(KIT) && wc -c llmc-cuda $(KIT_PACKED:=.gz)
+	@test $$(cd $(KIT) && cat llmc-cuda $(KIT_PACKED:=.gz) | wc -c) -le $(KIT_MB)000000 || { echo "more than $(KIT_MB) MB"; exit 1; }
 
 # Built first where that is possible, else prebuilt.
 BUILT_KIT = if command -v $(GO) >/dev/null && command -v gcc >/dev/null; then $(MAKE) --no-print-directory gpu-kit; fi; \
