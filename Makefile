@@ -9,7 +9,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 TAGS    := grpcnotrace
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -48,6 +48,14 @@ demo: build ## compile the bundled model and serve it with a chat page
 test: ## every test that needs nothing but Go
 	$(GO) vet ./...
 	GOGC=300 $(GO) test -vet=off ./...
+
+# Each of these takes a part of a product of shapes, formats, sizes and checkpoints in make test, such that all of each are in it.
+TURNS_CUDA     := Attention|AttentionIsInvariant|AttentionInPieces|CodeNetworks|WideSameBits|ExpertsExact
+TURNS_COMPILER := Verify|GoldensCodes|VerifyEncoders|EncoderGoldens|EncoderTargets|KVFormats|TurnedPlansVerify
+
+test-turns: ## the products of which make test takes parts in turn, as a whole
+	LLMC_LONG=1 GOGC=300 $(GO) test -vet=off -run '^Test($(TURNS_CUDA))$$' ./codegen/cuda
+	LLMC_LONG=1 GOGC=300 $(GO) test -vet=off -run '^Test($(TURNS_COMPILER))$$' ./compiler
 
 test-long: ## what is too slow for every change: large checkpoints, many random schedules
 	LLMC_LONG=1 $(GO) test -timeout 30m ./...
