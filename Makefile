@@ -9,7 +9,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 TAGS    := grpcnotrace
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-long test-cuda test-gpu bench-gpu test-clients test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -22,17 +22,19 @@ cuda: ## bin/llmc-cuda and bin/llmrun-cuda, which run plans on NVIDIA GPUs; need
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/llmc-cuda ./cmd/llmc
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/llmrun-cuda ./cmd/llmrun
 
-# What a machine with a GPU and a driver needs beside this tree: no Go, no compiler, no CUDA.
-KIT     := bin/gpu
-KIT_MB  := 60
+# What a machine with a GPU and a driver needs beside this tree: no Go, no compiler, no CUDA. What test-gpu and bench-gpu do not start by name is packed.
+KIT        := bin/gpu
+KIT_MB     := 60
+KIT_PACKED := llmrun-cuda kernels.test hardware.test
 
 gpu-kit: ## bin/gpu, prebuilt binaries for test-gpu and bench-gpu on machines without Go; needs a C compiler, no CUDA, no GPU
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmc-cuda ./cmd/llmc
 	$(WITH_CUDA) $(GO) build -tags cuda,netgo,osusergo,$(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/llmrun-cuda ./cmd/llmrun
 	$(WITH_CUDA) $(GO) test -c -tags cuda,kit,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/kernels.test ./codegen/cuda
 	$(WITH_CUDA) $(GO) test -c -tags cuda,kit,netgo,osusergo -trimpath -ldflags "$(LDFLAGS)" -o $(KIT)/hardware.test ./runtime/device/cuda/hardware
-	@cd $(KIT) && wc -c llmc-cuda llmrun-cuda kernels.test hardware.test
-	@test $$(cd $(KIT) && cat llmc-cuda llmrun-cuda kernels.test hardware.test | wc -c) -le $(KIT_MB)000000 || { echo "more than $(KIT_MB) MB"; exit 1; }
+	cd $(KIT) && gzip -n -f $(KIT_PACKED)
+	@cd $(KIT) && wc -c llmc-cuda $(KIT_PACKED:=.gz)
+	@test $$(cd $(KIT) && cat llmc-cuda $(KIT_PACKED:=.gz) | wc -c) -le $(KIT_MB)000000 || { echo "more than $(KIT_MB) MB"; exit 1; }
 
 # Built first where that is possible, else prebuilt.
 BUILT_KIT = if command -v $(GO) >/dev/null && command -v gcc >/dev/null; then $(MAKE) --no-print-directory gpu-kit; fi; \
@@ -46,6 +48,14 @@ demo: build ## compile the bundled model and serve it with a chat page
 test: ## every test that needs nothing but Go
 	$(GO) vet ./...
 	GOGC=300 $(GO) test -vet=off ./...
+
+# Each of these takes a part of a product of shapes, formats, sizes and checkpoints in make test, such that all of each are in it.
+TURNS_CUDA     := Attention|AttentionIsInvariant|AttentionInPieces|CodeNetworks|WideSameBits|ExpertsExact
+TURNS_COMPILER := Verify|GoldensCodes|VerifyEncoders|EncoderGoldens|EncoderTargets|KVFormats|TurnedPlansVerify
+
+test-turns: ## the products of which make test takes parts in turn, as a whole
+	LLMC_LONG=1 GOGC=300 $(GO) test -vet=off -run '^Test($(TURNS_CUDA))$$' ./codegen/cuda
+	LLMC_LONG=1 GOGC=300 $(GO) test -vet=off -run '^Test($(TURNS_COMPILER))$$' ./compiler
 
 test-long: ## what is too slow for every change: large checkpoints, many random schedules
 	LLMC_LONG=1 $(GO) test -timeout 30m ./...

@@ -38,9 +38,13 @@ func TestEncodersEmulated(t *testing.T) {
 					check(t, err)
 					g.hold(t, got, f.cosine, f.score)
 					few := openEncoderOn(t, emu.Device{}, options, engine.Settings{Threads: 1, MaxStepTokens: 160, MaxSequences: 1, PageSize: 64})
-					alone, err := few.Run(g.inputs(t, few))
+					others := g.inputs(t, few)
+					if !thorough() {
+						others = others[:1]
+					}
+					alone, err := few.Run(others)
 					check(t, err)
-					if !slices.EqualFunc(alone, got, slices.Equal) {
+					if !slices.EqualFunc(alone, got[:len(others)], slices.Equal) {
 						t.Error("what shares a step with a text, or the size of pages, changes its vector")
 					}
 				})

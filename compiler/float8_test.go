@@ -38,10 +38,11 @@ func TestFloat8Targets(t *testing.T) {
 	}
 
 	for _, format := range []string{"fp8-tensor", "fp8-block"} { // scales that rows share do not depend on who finds them
-		one, _ := buildFor(t, 1, format, "sm90")
-		many, _ := buildFor(t, 5, format, "sm90")
-		first, _ := read(t, one, "sm90")
-		if second, _ := read(t, many, "sm90"); !slices.Equal(first, second) {
+		const target = "x86-64-v3" // has no code to be written: weights are numbers before they are packed for whatever target
+		one, _ := buildFor(t, 1, format, target)
+		many, _ := buildFor(t, 5, format, target)
+		first, _ := read(t, one, target)
+		if second, _ := read(t, many, target); !slices.Equal(first, second) {
 			t.Errorf("%s: weights depend on the number of threads", format)
 		}
 	}

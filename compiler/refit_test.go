@@ -37,7 +37,7 @@ func asIs(config string) string { return config }
 func TestRefitGivesTheBytesOfABuild(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	other := otherWeights(t, refitModel, asIs)
-	for quant, archs := range map[string][]string{"f32": {"x86-64-v3"}, "bf16": {"x86-64-v3", "x86-64-v4"}, "int4": {"sm80", "x86-64-v3", "sm90"}, "int8-w8a8": {"x86-64-v3", "sm80"}} {
+	for quant, archs := range map[string][]string{"f32": {"x86-64-v3"}, "bf16": {"x86-64-v3", "x86-64-v4"}, "int4": {"x86-64-v3", "sm90"}, "int8-w8a8": {"x86-64-v3", "sm80"}} {
 		options := Options{Model: refitModel, Archs: archs, Quant: quant}
 		old, built, refitted := filepath.Join(dir, "old"), filepath.Join(dir, "built"), filepath.Join(dir, "refitted")
 		options.Out = old

@@ -105,7 +105,7 @@ func TestAttention(t *testing.T) {
 				{{newHistory(c, 300, 5), 299, 300}, {newHistory(c, 64, 6), 17, 64}, {newHistory(c, 17, 7), 16, 17}, {newHistory(c, 63, 8), 62, 63}},
 				{{newHistory(c, 140, 9), 60, 140}},
 			} {
-				if !thorough() && (i+j)%2 != 0 {
+				if !thorough() && (i+j)%2 != 0 || !everywhere() && i%4 != j && !(i%4 == 0 && j == 2) { // one token at the first position says little
 					continue
 				}
 				rows := a.step([]int{16, 32, 64, 48, 128}[(i+j)%5], chunks...)
@@ -150,7 +150,7 @@ func compareRows(t *testing.T, c shape, rows [][]float32, chunks []chunk) (worst
 // TestAttentionIsInvariant wants the same bits for a position however the prompt is cut, whatever else is in the step, and for every
 // size of page.
 func TestAttentionIsInvariant(t *testing.T) {
-	for _, c := range []shape{
+	for i, c := range []shape{
 		{heads: 4, kv: 1, dim: 64, q: dtype.BF16, y: dtype.F32},
 		{heads: 3, kv: 1, dim: 24, q: dtype.BF16, y: dtype.F32, window: 50, softcap: 10},
 		{heads: 2, kv: 2, dim: 80, q: dtype.F32, y: dtype.F32, window: 70},
@@ -165,10 +165,13 @@ func TestAttentionIsInvariant(t *testing.T) {
 			a := newAttention(t, c, "sm80")
 			h, other := newHistory(c, length, 11), newHistory(c, 200, 12)
 			whole := a.step(16, chunk{h, 0, length})
-			for _, cuts := range []struct {
+			for j, cuts := range []struct {
 				page int
 				ends []int
 			}{{32, []int{1, 2, 64, 65, 100, length}}, {48, []int{70, 71, 140, 149, length}}} {
+				if !everywhere() && i%2 != j {
+					continue
+				}
 				from := 0
 				for _, to := range cuts.ends {
 					alone := a.step(cuts.page, chunk{h, from, to})
@@ -203,7 +206,10 @@ func TestAttentionInPieces(t *testing.T) {
 			chunks := []chunk{{newHistory(c, 700, 21), 699, 700}, {newHistory(c, 514, 22), 510, 514}, {newHistory(c, 30, 23), 28, 30}, {newHistory(c, 257, 24), 255, 257}}
 			whole := a.step(16, chunks...)
 			compareRows(t, c, whole, chunks)
-			for _, share := range []int{1, 2} {
+			for j, share := range []int{1, 2} {
+				if !everywhere() && i/2%2 != j { // i%2 is the target
+					continue
+				}
 				a.share = share
 				for r, row := range a.step(64, chunks...) {
 					if !slices.Equal(row, whole[r]) {

@@ -22,6 +22,9 @@ import (
 // thorough asks for all combinations of what tests otherwise take turns with.
 func thorough() bool { return os.Getenv("LLMC_LONG") != "" }
 
+// everywhere asks for all of what only the emulator takes long for: with LLMC_LONG, and on a GPU.
+func everywhere() bool { return thorough() || hardware == "cuda" }
+
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

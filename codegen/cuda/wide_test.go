@@ -83,7 +83,7 @@ func TestWideZeroPoints(t *testing.T) {
 // TestWideSameBits wants the same bits for a token whatever the number of tokens beside it, and so whatever the shape of the CTA.
 func TestWideSameBits(t *testing.T) {
 	const n, k, most = 96, 608, 200
-	for _, c := range []struct {
+	for i, c := range []struct {
 		format string
 		swiglu bool
 	}{{"bf16", false}, {"bf16", true}, {"f16", true}, {"int8", true}, {"int4-g32", true}, {"int4-g128", false}, {"fp8", false}, {"fp8", true}, {"fp8-block", false}, {"fp8-block", true}, {"int8-w8a8", false}, {"int8-w8a8", true}} {
@@ -91,10 +91,13 @@ func TestWideSameBits(t *testing.T) {
 			weights := fractions{map[string]int{"x": n * k, "w": n * k, "up": n * k, "bias": n, "bias_up": n}}
 			plan := compile(t, wideProduct(t, n, k, c.swiglu), weights, "sm90", c.format, n)
 			longest := runOn(t, emu.Options{}, plan, n, sequence(most, n), most)
-			for _, tokens := range []int{100, 64, 33, 17, 9, 8, 7, 1} {
-				for i, row := range runOn(t, emu.Options{}, plan, n, sequence(tokens, n), tokens) {
-					if !slices.Equal(row, longest[i]) {
-						t.Fatalf("token %d of %d differs from that of %d", i, tokens, most)
+			for j, tokens := range []int{100, 64, 33, 17, 9, 8, 7, 1} {
+				if (i+j)%2 != 0 && !everywhere() {
+					continue
+				}
+				for r, row := range runOn(t, emu.Options{}, plan, n, sequence(tokens, n), tokens) {
+					if !slices.Equal(row, longest[r]) {
+						t.Fatalf("token %d of %d differs from that of %d", r, tokens, most)
 					}
 				}
 			}

@@ -1,7 +1,5 @@
 package ptx
 
-import "strings"
-
 // fact is what is known about the value of a register wherever it is defined.
 type fact struct {
 	level   Uniformity
@@ -78,12 +76,14 @@ type analysis struct {
 	assumed map[int32]Uniformity
 	loops   map[*loop]Uniformity // how the threads part ways at the loop's exits
 	exited  Uniformity           // how those parted that have ended
+	rules   map[*Form]formRule   // of the forms met so far
+	numbers []congruence         // of operands, while an instruction is looked at
 	changed bool
 	visit   func(i *instruction, control Uniformity) // called in the last walk
 }
 
 func (k *kernel) analyze() *analysis {
-	a := &analysis{k: k, facts: make([]fact, len(k.types)), assumed: map[int32]Uniformity{}, loops: map[*loop]Uniformity{}}
+	a := &analysis{k: k, facts: make([]fact, len(k.types)), assumed: map[int32]Uniformity{}, loops: map[*loop]Uniformity{}, rules: map[*Form]formRule{}}
 	k.top.each(func(n node) {
 		if n, ok := n.(*assume); ok {
 			a.assumed[n.reg.id] = n.level
@@ -144,7 +144,11 @@ func (a *analysis) part(l *loop, level Uniformity) {
 
 func (a *analysis) instruction(i *instruction, control Uniformity) {
 	control = max(control, a.level(i.guard))
-	if i.form != nil && (i.form.Name == "ret" || i.form.Name == "exit") && control > a.exited {
+	var rule formRule
+	if i.form != nil {
+		rule = a.rule(i.form)
+	}
+	if rule.ends && control > a.exited {
 		a.exited, a.changed = control, true
 	}
 	if a.visit != nil {
@@ -152,8 +156,8 @@ func (a *analysis) instruction(i *instruction, control Uniformity) {
 	}
 	f := fact{level: Divergent, number: anyNumber}
 	if i.form != nil {
-		f.level = max(a.resultLevel(i), control)
-		f.number, f.region = a.number(i), a.region(i)
+		f.level = max(a.resultLevel(i, rule), control)
+		f.number, f.region = a.number(i, rule), a.region(i, rule)
 	}
 	for n := range i.operands {
 		o := &i.operands[n]
@@ -221,22 +225,16 @@ var specialLevels = map[special]Uniformity{
 	"%tid.x": Divergent, "%laneid": Divergent, "%lanemask_lt": Divergent, "%clock64": Divergent, "%globaltimer": Divergent,
 }
 
-func (a *analysis) resultLevel(i *instruction) Uniformity {
-	name := i.form.Name
+func (a *analysis) resultLevel(i *instruction, rule formRule) Uniformity {
 	operands := a.operandsLevel(i)
 	switch {
-	case strings.HasSuffix(name, "/special"):
+	case rule.special:
 		return specialLevels[special(i.operands[1].text)]
-	case strings.HasPrefix(name, "shfl.sync.idx"):
+	case rule.lane:
 		// Every lane reads the same one if the lane's number is uniform.
 		if lane := i.operands[2]; len(lane.regs) == 0 || a.level(lane.regs[0]) <= WarpUniform {
 			return min(operands, WarpUniform)
 		}
 	}
-	for _, rule := range levelRules {
-		if strings.HasPrefix(name, rule.prefix) {
-			return rule.level(operands)
-		}
-	}
-	return operands
+	return rule.level(operands)
 }

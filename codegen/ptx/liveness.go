@@ -5,10 +5,55 @@ import mathbits "math/bits"
 // liveness estimates the registers of a kernel: the largest number of 32-bit registers that hold values still wanted, at
 // any point. The assembler may do with fewer (it computes cheap values again) or need more (addresses, pairs, alignment).
 type liveness struct {
-	k      *kernel
-	after  map[*loop]bitset // live behind the loops that are open
-	bySize [3]bitset        // the registers that take so many words
-	most   pressure
+	k     *kernel
+	after map[*loop]*liveSet // live behind the loops that are open
+	words []uint8            // of 32 bits that a register takes
+	most  pressure
+}
+
+// liveSet is a set of registers that knows how many words they take, so that a walk measures every instruction at no cost.
+type liveSet struct {
+	bitset
+	words int
+}
+
+func (l *liveness) newSet() *liveSet { return &liveSet{bitset: newBitset(len(l.k.types))} }
+
+func (s *liveSet) clone() *liveSet { return &liveSet{s.bitset.clone(), s.words} }
+
+func (s *liveSet) copy(from *liveSet) {
+	copy(s.bitset, from.bitset)
+	s.words = from.words
+}
+
+// union adds t and tells whether that changed anything.
+func (l *liveness) union(s, t *liveSet) bool {
+	changed := false
+	for i, more := range t.bitset {
+		if more &^= s.bitset[i]; more == 0 {
+			continue
+		}
+		changed = true
+		s.bitset[i] |= more
+		for ; more != 0; more &= more - 1 {
+			s.words += int(l.words[i*64+mathbits.TrailingZeros64(more)])
+		}
+	}
+	return changed
+}
+
+func (l *liveness) add(s *liveSet, id int32) {
+	if !s.has(id) {
+		s.bitset.add(id)
+		s.words += int(l.words[id])
+	}
+}
+
+func (l *liveness) remove(s *liveSet, id int32) {
+	if s.has(id) {
+		s.bitset.remove(id)
+		s.words -= int(l.words[id])
+	}
 }
 
 // pressure is how many registers of 32 bits are live at a time at most, and where.
@@ -26,19 +71,16 @@ func (k *kernel) registers() (int, string) {
 }
 
 func (k *kernel) findPressure() *pressure {
-	l := &liveness{k: k, after: map[*loop]bitset{}}
-	for words := range l.bySize {
-		l.bySize[words] = newBitset(len(k.types))
-	}
+	l := &liveness{k: k, after: map[*loop]*liveSet{}, words: make([]uint8, len(k.types))}
 	for id, t := range k.types {
-		l.bySize[classes[t.class()].words].add(int32(id))
+		l.words[id] = uint8(classes[t.class()].words)
 	}
-	l.block(k.top, newBitset(len(k.types)))
+	l.block(k.top, l.newSet())
 	return &l.most
 }
 
 // block turns the set of what is live behind the block into what is live before it.
-func (l *liveness) block(b *block, live bitset) {
+func (l *liveness) block(b *block, live *liveSet) {
 	if b == nil {
 		return
 	}
@@ -50,15 +92,15 @@ func (l *liveness) block(b *block, live bitset) {
 			other := live.clone()
 			l.block(n.then, live)
 			l.block(n.otherwise, other)
-			live.union(other)
+			l.union(live, other)
 			l.use(n.cond, live)
 		case *loop:
 			l.loop(n, live)
 		case *leave:
 			if n.cond.id == 0 {
-				copy(live, l.after[n.loop])
+				live.copy(l.after[n.loop])
 			} else {
-				live.union(l.after[n.loop])
+				l.union(live, l.after[n.loop])
 				l.use(n.cond, live)
 			}
 		}
@@ -66,38 +108,38 @@ func (l *liveness) block(b *block, live bitset) {
 }
 
 // loop walks the body until what is live at its start does not grow any more.
-func (l *liveness) loop(n *loop, live bitset) {
+func (l *liveness) loop(n *loop, live *liveSet) {
 	after := live.clone()
 	l.after[n] = after
-	start := newBitset(len(l.k.types))
+	start := l.newSet()
 	for {
 		inner := start.clone()
 		if n.again.id != 0 {
-			inner.union(after)
+			l.union(inner, after)
 			l.use(n.again, inner)
 		}
 		l.block(n.body, inner)
-		if !start.union(inner) {
+		if !l.union(start, inner) {
 			break
 		}
 	}
-	clear(live)
-	live.union(start)
+	live.copy(start)
 	if n.skip.id != 0 {
-		live.union(after)
+		l.union(live, after)
 		l.use(n.skip, live)
 	}
 }
 
-func (l *liveness) use(r Reg, live bitset) {
+func (l *liveness) use(r Reg, live *liveSet) {
 	if r.id != 0 {
-		live.add(r.id)
+		l.add(live, r.id)
 	}
 }
 
-func (l *liveness) instruction(i *instruction, live bitset) {
+func (l *liveness) instruction(i *instruction, live *liveSet) {
 	if i.ends() {
-		clear(live)
+		clear(live.bitset)
+		live.words = 0
 	}
 	l.measure(i, live)
 	for n := range i.operands {
@@ -106,10 +148,10 @@ func (l *liveness) instruction(i *instruction, live bitset) {
 			continue
 		}
 		for _, r := range o.regs {
-			live.remove(r.id)
+			l.remove(live, r.id)
 		}
 		if o.second.id != 0 {
-			live.remove(o.second.id)
+			l.remove(live, o.second.id)
 		}
 	}
 	for n := range i.operands {
@@ -118,19 +160,15 @@ func (l *liveness) instruction(i *instruction, live bitset) {
 			continue
 		}
 		for _, r := range o.regs {
-			live.add(r.id)
+			l.add(live, r.id)
 		}
 	}
 	l.use(i.guard, live)
 	l.measure(i, live)
 }
 
-func (l *liveness) measure(i *instruction, live bitset) {
-	words := 0
-	for w, set := range live {
-		words += mathbits.OnesCount64(set&l.bySize[1][w]) + 2*mathbits.OnesCount64(set&l.bySize[2][w])
-	}
-	if words > l.most.words {
-		l.most = pressure{words, i.section}
+func (l *liveness) measure(i *instruction, live *liveSet) {
+	if live.words > l.most.words {
+		l.most = pressure{live.words, i.section}
 	}
 }

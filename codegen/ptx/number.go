@@ -58,30 +58,19 @@ func (c congruence) mask(d congruence) congruence {
 }
 
 // number is what is known of the result of an instruction.
-func (a *analysis) number(i *instruction) congruence {
-	name := i.form.mnemonic()
+func (a *analysis) number(i *instruction, rule formRule) congruence {
 	if len(i.operands) == 0 || i.operands[0].spec.role == read || !i.operands[0].spec.typ.plainInteger() {
 		return anyNumber
 	}
 	switch {
-	case strings.HasSuffix(i.form.Name, "/symbol"):
+	case rule.symbol:
 		return a.symbolNumber(i)
-	case i.form.Name == "ld.param.u64/pointer":
+	case rule.pointer:
 		return a.paramNumber(i)
-	}
-	word, rest, _ := strings.Cut(name, ".")
-	rule := numberRules[word]
-	if word == "mul" || word == "mad" {
-		kind, _, _ := strings.Cut(rest, ".")
-		rule = numberRules[word+"."+kind]
-	}
-	if word == "cvt" && !widthOnly[name] {
-		rule = nil
-	}
-	if rule == nil || strings.Contains(i.form.Name, "/") {
+	case rule.number == nil:
 		return anyNumber
 	}
-	var v []congruence
+	v := a.numbers[:0]
 	for n := range i.operands[1:] {
 		o := &i.operands[n+1]
 		switch {
@@ -91,10 +80,25 @@ func (a *analysis) number(i *instruction) congruence {
 			v = append(v, exactly(o.value))
 		}
 	}
+	a.numbers = v
 	if len(v) == 0 {
 		return anyNumber
 	}
-	return rule(v)
+	return rule.number(v)
+}
+
+// numberRule returns the row of numberRules for a form, nil if there is none.
+func numberRule(f *Form) func([]congruence) congruence {
+	name := f.mnemonic()
+	word, rest, _ := strings.Cut(name, ".")
+	if word == "cvt" && !widthOnly[name] || strings.Contains(f.Name, "/") {
+		return nil
+	}
+	if word == "mul" || word == "mad" {
+		kind, _, _ := strings.Cut(rest, ".")
+		word += "." + kind
+	}
+	return numberRules[word]
 }
 
 // widthOnly are the conversions that keep the low bits.
@@ -125,29 +129,37 @@ func (a *analysis) paramNumber(i *instruction) congruence {
 }
 
 // region follows shared addresses from their symbol through sums.
-func (a *analysis) region(i *instruction) int {
+func (a *analysis) region(i *instruction, rule formRule) int {
 	if len(i.operands) == 0 || i.operands[0].spec.role != write || i.operands[0].spec.typ.class() != class32 {
 		return 0
 	}
-	if strings.HasSuffix(i.form.Name, "/symbol") {
+	if rule.symbol {
 		if r := a.k.regionOf(i.operands[1].text); r != nil {
 			return r.index
 		}
 		return 0
 	}
-	for _, word := range [...]string{"mov.", "add.", "mad.lo.", "xor.", "or."} {
-		if !strings.HasPrefix(i.form.Name, word) {
-			continue
-		}
-		for n := range i.operands[1:] {
-			for _, r := range i.operands[n+1].regs {
-				if found := a.facts[r.id].region; found != 0 {
-					return found
-				}
+	if !rule.keepsRegion {
+		return 0
+	}
+	for n := range i.operands[1:] {
+		for _, r := range i.operands[n+1].regs {
+			if found := a.facts[r.id].region; found != 0 {
+				return found
 			}
 		}
 	}
 	return 0
+}
+
+// keepsRegion tells forms whose results point where an operand points.
+func keepsRegion(f *Form) bool {
+	for _, word := range [...]string{"mov.", "add.", "mad.lo.", "xor.", "or."} {
+		if strings.HasPrefix(f.Name, word) {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *kernel) regionOf(symbol string) *Region {

@@ -151,6 +151,9 @@ func TestPackRoundTrip(t *testing.T) {
 			if w := append(want, make([]float32, Lanes*k-len(want))...); got[i] != w[i] {
 				t.Fatalf("%s row %d k %d: got %g, want %g", l.Name, i/k, i%k, got[i], w[i])
 			}
+			if one := l.at(panel, i/k, i%k); one != got[i] {
+				t.Fatalf("%s row %d k %d: %g alone, %g in its row", l.Name, i/k, i%k, one, got[i])
+			}
 		}
 		checkPadding(t, l, panel)
 	})

@@ -9,20 +9,12 @@ import (
 
 // Row writes the K numbers of output n of the packed weight into dst: the meaning of the packed bytes, and the
 // reference of the kernels that gather rows. Integer formats give f32(code - zero) * scale, rounded once.
-func (l Linear) Row(dst []float32, data []byte, n int) {
-	panel := l.Panel(data, n/Lanes)
-	lane := n % Lanes
-	for k := range l.K {
-		dst[k] = l.at(panel, lane, k)
-	}
-}
+func (l Linear) Row(dst []float32, data []byte, n int) { l.row(dst, l.Panel(data, n/Lanes), n%Lanes) }
 
 // UnpackPanel writes the 32 rows of a panel, padding rows included, into dst [32, K].
 func (l Linear) UnpackPanel(dst []float32, panel []byte) {
 	for r := range Lanes {
-		for k := range l.K {
-			dst[r*l.K+k] = l.at(panel, r, k)
-		}
+		l.row(dst[r*l.K:], panel, r)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestOwnServer(t *testing.T) {
 			t.Errorf("a time of %v s", v)
 		}
 	}
-	a, err := load.Arrival{Streams: 2, Prompt: 8, Tokens: 400, Begin: 2, Settle: 4, Long: 250}.Run(t.Context(), s, prompts)
+	a, err := load.Arrival{Streams: 2, Prompt: 8, Tokens: 500, Begin: 2, Settle: 4, Long: 60}.Run(t.Context(), s, prompts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,6 +75,9 @@ func TestNoMoreWorkersThanProcessors(t *testing.T) {
 	}
 }
 
+// patience is how long what has to come may take on a machine that others keep busy.
+const patience = 20 * time.Second
+
 // A worker that waits long at a barrier sleeps and still leaves it.
 func TestSlowWorker(t *testing.T) {
 	team := start(2)
@@ -135,11 +138,7 @@ func TestCloseEndsWorkers(t *testing.T) {
 	team.Run(func(int) {})
 	team.Close()
 	team.Close()
-	for range 100 {
-		if runtime.NumGoroutine() <= before {
-			break
-		}
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(patience); runtime.NumGoroutine() > before && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if n := runtime.NumGoroutine(); n > before {
 		t.Errorf("%d goroutines are left, there were %d", n, before)

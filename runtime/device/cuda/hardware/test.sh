@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs all tests that want an NVIDIA GPU and its driver, from prebuilt binaries (make gpu-kit): test.sh DIRECTORY-OF-BINARIES. No Go, no CUDA needed.
+# Runs all tests that want an NVIDIA GPU and its driver, from prebuilt binaries (make gpu-kit): test.sh DIRECTORY-OF-BINARIES. No Go, no CUDA needed, but gzip.
 # Each test is a process of its own: one that hangs or loses the device ends nothing but itself. OUT is where logs go, JOBS how many run at once, SECONDS_EACH
 # how long one may take, ONLY an extended regular expression of names. LLMC_DEVICE=emulated takes an emulated driver.
 set -u
@@ -14,8 +14,14 @@ out=$(cd "$out" && pwd)
 hardware=$root/runtime/device/cuda/hardware
 kernels=$root/codegen/cuda
 
+# The binaries are packed, and unpacked for this run alone.
+trap 'rm -f "$out/hardware.test" "$out/kernels.test"' EXIT
+for binary in hardware.test kernels.test; do
+	gzip -dc "$kit/$binary.gz" >"$out/$binary" && chmod +x "$out/$binary" || exit 2
+done
+
 cd "$hardware" || exit 2
-"$kit/hardware.test" -test.run '^TestCard$' -test.v >"$out/card.log" 2>&1
+"$out/hardware.test" -test.run '^TestCard$' -test.v >"$out/card.log" 2>&1
 code=$?
 grep -v -e '^=== RUN' -e '^PASS' "$out/card.log"
 if [ $code -ne 0 ] || grep -q SKIPPED "$out/card.log"; then
@@ -25,16 +31,16 @@ fi
 # One line a test: directory, binary, pattern.
 {
 	for t in TestGPU/sm80 TestGPU/sm89 TestGPU/sm90; do echo "$hardware hardware.test $t"; done
-	cd "$kernels" && "$kit/kernels.test" -test.list '^Test' | grep '^Test' | grep -v '^TestCoverage$' | sed "s|^|$kernels kernels.test |"
+	cd "$kernels" && "$out/kernels.test" -test.list '^Test' | grep '^Test' | grep -v '^TestCoverage$' | sed "s|^|$kernels kernels.test |"
 } | grep -E "${ONLY:-.}" >"$out/list"
 
-export kit out each
+export out each
 begin=$(date +%s)
 xargs -P "${JOBS:-4}" -L 1 sh -c '
 	cd "$1" || exit 2
 	log=$out/$(echo "$3" | tr / .).log
 	start=$(date +%s)
-	timeout $((each + 10)) "$kit/$2" -test.run "^$(echo "$3" | sed "s|/|\$/^|")\$" -test.v -test.timeout "${each}s" >"$log" 2>&1
+	timeout $((each + 10)) "$out/$2" -test.run "^$(echo "$3" | sed "s|/|\$/^|")\$" -test.v -test.timeout "${each}s" >"$log" 2>&1
 	code=$?
 	took=$(($(date +%s) - start))
 	result=ok
@@ -58,7 +64,7 @@ echo "entries that ran, each against the numbers of the interpreter or of plain 
 sed 's/^COVERED /  /' "$out/covered"
 if [ -z "${ONLY:-}" ]; then
 	cd "$kernels" || exit 2
-	LLMC_COVERED="$out/covered" "$kit/kernels.test" -test.run '^TestCoverage$' -test.v >"$out/coverage.log" 2>&1 || echo TestCoverage >>"$out/failed"
+	LLMC_COVERED="$out/covered" "$out/kernels.test" -test.run '^TestCoverage$' -test.v >"$out/coverage.log" 2>&1 || echo TestCoverage >>"$out/failed"
 	grep -v -e '^=== ' -e '^PASS' "$out/coverage.log"
 fi
 grep -h SKIPPED "$out"/Test*.log | sed 's/^ *[a-z_]*.go:[0-9]*: //' | sort | uniq -c | sed 's/^/  /'
