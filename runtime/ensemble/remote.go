@@ -69,32 +69,45 @@ var schemes = map[string]struct {
 	open   func(address *url.URL, o *RemoteOptions, security *tls.Config) (protocol, error)
 }{"http": {false, openHTTP}, "https": {true, openHTTP}, "grpc": {false, openGRPC}, "grpcs": {true, openGRPC}}
 
-// NewRemote prepares calls to a model of another server. Nothing is sent yet.
-func NewRemote(o RemoteOptions) (*Remote, error) {
+// Check tells what is wrong with options, as far as no file has to be read for it.
+func (o *RemoteOptions) Check() error {
 	address, err := url.Parse(o.URL)
 	if err != nil {
-		return nil, errors.New("url: is none")
+		return errors.New("url: is none")
 	}
 	scheme, known := schemes[address.Scheme]
 	switch {
 	case !known:
-		return nil, fmt.Errorf("url: scheme %.16q: must be http, https, grpc or grpcs", address.Scheme)
+		return fmt.Errorf("url: scheme %.16q: must be http, https, grpc or grpcs", address.Scheme)
 	case address.Hostname() == "" || address.Port() == "" || address.User != nil || address.RawQuery != "" || address.Fragment != "":
-		return nil, errors.New("url: must be SCHEME://HOST:PORT, without names of users and queries")
+		return errors.New("url: must be SCHEME://HOST:PORT, without names of users and queries")
 	case strings.HasPrefix(address.Scheme, "grpc") && strings.Trim(address.Path, "/") != "":
-		return nil, errors.New("url: gRPC has no path")
+		return errors.New("url: gRPC has no path")
 	case !scheme.secure && (o.CAFile != "" || o.CertFile != "" || o.KeyFile != ""):
-		return nil, errors.New("url: certificates need https or grpcs")
+		return errors.New("url: certificates need https or grpcs")
 	case o.Model == "":
-		return nil, errors.New("model: must name the model of the other server")
+		return errors.New("model: must name the model of the other server")
 	case len(o.Inputs) == 0 || len(o.Outputs) == 0:
-		return nil, errors.New("input and output: must list the tensors of the model")
+		return errors.New("input and output: must list the tensors of the model")
 	}
 	for _, s := range append(o.Inputs[:len(o.Inputs):len(o.Inputs)], o.Outputs...) {
 		if s.Name == "" || !IsType(s.Type) || len(s.Dims) > MaxRank {
-			return nil, fmt.Errorf("tensor %.64q: has no name, no data_type or too many dims", s.Name)
+			return fmt.Errorf("tensor %.64q: has no name, no data_type or too many dims", s.Name)
 		}
 	}
+	return nil
+}
+
+// NewRemote prepares calls to a model of another server. Nothing is sent yet.
+func NewRemote(o RemoteOptions) (*Remote, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	address, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	scheme := schemes[address.Scheme]
 	o.Timeout = orDefault(o.Timeout, DefaultTimeout)
 	o.MaxBytes = orDefault(o.MaxBytes, DefaultMaxAnswer)
 	r := &Remote{options: o}

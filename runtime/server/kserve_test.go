@@ -181,12 +181,12 @@ func FuzzInfer(f *testing.F) {
 		if after > 0 {
 			c.Request.Header.Set(headerLength, strconv.Itoa(len(body)-after))
 		}
-		in, refusal := readInfer(c)
+		in, refusal := readInfer(c, readPlain)
 		if refusal != nil {
 			return
 		}
 		for _, tensor := range in.inputs {
-			if int64(len(tensor.elements)) != elements(tensor.shape) {
+			if int64(len(tensor.elements)) != readPlain.count(tensor.shape) {
 				t.Fatalf("%d elements of shape %v", len(tensor.elements), tensor.shape)
 			}
 		}
