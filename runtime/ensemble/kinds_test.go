@@ -51,50 +51,61 @@ func show(out Tensors) string {
 	return strings.Join(parts, " ")
 }
 
-// Expected numbers of pool and classify are those of numpy.
+// rowsOf are texts, one a row; vectorsOf are rows of numbers.
+func rowsOf(s ...string) *Tensor { return Of([]int64{int64(len(s)), 1}, s...) }
+
+func vectorsOf(rows int64, x ...float32) *Tensor {
+	return Floats([]int64{rows, int64(len(x)) / rows}, x)
+}
+
+func listOf(x ...int64) *Tensor { return Ints([]int64{int64(len(x))}, x) }
+
+var (
+	hidden = Floats([]int64{1, 3, 2}, []float32{3, 0, 0, 4, 100, 100})
+	mask   = Ints([]int64{1, 3}, []int64{1, 1, 0})
+)
+
+// kindCases are steps, what goes in and what comes out. Numbers of pool and classify are those of numpy.
+var kindCases = []struct {
+	kind, parameters string
+	inputs           []Spec
+	in               Tensors
+	want             string // an error's text behind "error: "
+}{
+	{"tokenize", "model=m", nil, Tensors{"text": rowsOf("ab", "c")}, "input_ids[2 3]=[1 97 98 1 99 0] attention_mask[2 3]=[1 1 1 1 1 0]"},
+	{"tokenize", "model=m add_special_tokens=false max_length=1 pad_id=9", nil, Tensors{"text": rowsOf("ab", "")}, "input_ids[2 1]=[97 9] attention_mask[2 1]=[1 0]"},
+	{"tokenize", "model=m", nil, Tensors{"text": rowsOf("a"), "text_pair": rowsOf("b")}, "input_ids[1 4]=[1 97 124 98] attention_mask[1 4]=[1 1 1 1]"},
+	{"tokenize", "model=m", nil, Tensors{"text": rowsOf("a"), "text_pair": rowsOf("b", "c")}, "error: 2 texts, there are 1"},
+	{"detokenize", "model=m", nil, Tensors{"input_ids": Ints([]int64{2, 2}, []int64{1, 97, 98, 0}), "attention_mask": Ints([]int64{2, 2}, []int64{1, 1, 1, 0})}, `text[2 1]=["a" "b"]`},
+	{"detokenize", "model=m", nil, Tensors{"input_ids": Ints([]int64{1, 1}, []int64{-5})}, "error: no token id"},
+	{"chat", "model=m system=be-brief", nil, Tensors{"user": rowsOf("hi")}, `prompt[1 1]=["chat:[{\"role\":\"system\",\"content\":\"be-brief\"},{\"role\":\"user\",\"content\":\"hi\"}]"]`},
+	{"template", "template={%for_d_in_docs%}{{loop.index}}:{{d}};{%endfor%}{{q}}", []Spec{spec("docs", "BYTES", -1), spec("q", "BYTES", 1)}, Tensors{"docs": rowsOf("a", "b"), "q": rowsOf("?")}, `text[1 1]=["1:a;2:b;?"]`},
+	{"template", "template={{nothing.x.y}}", []Spec{spec("q", "BYTES", 1)}, Tensors{"q": rowsOf("?")}, "error: undefined"},
+	{"similarity", "", nil, Tensors{"query": vectorsOf(1, 3, 4), "documents": vectorsOf(3, 6, 8, -4, 3, 0, 0)}, "scores[3]=[1 0 0]"},
+	{"similarity", "metric=dot", nil, Tensors{"query": vectorsOf(2, 1, 2, 3, 4), "documents": vectorsOf(2, 1, 1, 1, 1)}, "scores[2]=[3 7]"},
+	{"similarity", "", nil, Tensors{"query": vectorsOf(1, 3, 4, 5), "documents": vectorsOf(1, 6, 8)}, "error: rows of 2, those of query have 3"},
+	{"top_k", "k=2", nil, Tensors{"scores": Floats([]int64{4, 1}, []float32{1, 3, 2, 3})}, "indices[2]=[1 3] values[2]=[3 3]"},
+	{"top_k", "k=3 min_score=2.5", nil, Tensors{"scores": Floats([]int64{4}, []float32{1, 3, 2, 3})}, "indices[2]=[1 3] values[2]=[3 3]"},
+	{"top_k", "k=9", nil, Tensors{"scores": Floats([]int64{0}, nil)}, "indices[0]=[] values[0]=[]"},
+	{"take", "", nil, Tensors{"input": rowsOf("a", "b", "c"), "indices": listOf(2, 0, 2)}, `output[3 1]=["c" "a" "c"]`},
+	{"take", "", nil, Tensors{"input": vectorsOf(2, 1, 2, 3, 4), "indices": listOf(1)}, "output[1 2]=[3 4]"},
+	{"take", "", nil, Tensors{"input": rowsOf("a"), "indices": listOf(1)}, "error: index 1 is outside of 1 rows"},
+	{"take", "", nil, Tensors{"input": rowsOf("a"), "indices": listOf(-1)}, "error: index -1 is outside"},
+	{"repeat", "", nil, Tensors{"input": rowsOf("q"), "like": vectorsOf(3, 1, 2, 3)}, `output[3 1]=["q" "q" "q"]`},
+	{"repeat", "", nil, Tensors{"input": rowsOf("q", "r"), "like": vectorsOf(1, 1)}, "error: 2 rows, must be 1"},
+	{"pool", "normalize=false", nil, Tensors{"hidden": hidden, "attention_mask": mask}, "embedding[1 2]=[1.5 2]"},
+	{"pool", "", nil, Tensors{"hidden": hidden, "attention_mask": mask}, "embedding[1 2]=[0.6 0.8]"},
+	{"pool", "mode=cls", nil, Tensors{"hidden": hidden}, "embedding[1 2]=[1 0]"},
+	{"pool", "mode=last normalize=false", nil, Tensors{"hidden": hidden, "attention_mask": mask}, "embedding[1 2]=[0 4]"},
+	{"pool", "mode=max normalize=false", nil, Tensors{"hidden": hidden, "attention_mask": mask}, "embedding[1 2]=[3 4]"},
+	{"pool", "", nil, Tensors{"hidden": hidden, "attention_mask": Ints([]int64{1, 3}, make([]int64, 3))}, "error: row 0 has no token"},
+	{"classify", "labels=cold,warm", nil, Tensors{"logits": vectorsOf(2, 1, 2, 0, -1)}, `scores[2 2]=[0.2689 0.7311 0.7311 0.2689] label[2 1]=["warm" "cold"] score[2 1]=[0.7311 0.7311]`},
+	{"classify", "activation=sigmoid", nil, Tensors{"logits": vectorsOf(1, 0, 2)}, `scores[1 2]=[0.5 0.8808] label[1 1]=["1"] score[1 1]=[0.8808]`},
+	{"classify", "labels=a,b,c", nil, Tensors{"logits": vectorsOf(1, 0, 2)}, "error: 2 numbers a row, there are 3 labels"},
+}
+
 func TestKinds(t *testing.T) {
-	texts := func(s ...string) *Tensor { return Of([]int64{int64(len(s)), 1}, s...) }
-	floats := func(rows int64, x ...float32) *Tensor { return Floats([]int64{rows, int64(len(x)) / rows}, x) }
-	ints := func(x ...int64) *Tensor { return Ints([]int64{int64(len(x))}, x) }
-	hidden := Floats([]int64{1, 3, 2}, []float32{3, 0, 0, 4, 100, 100})
-	mask := Ints([]int64{1, 3}, []int64{1, 1, 0})
-	for _, c := range []struct {
-		kind, parameters string
-		inputs           []Spec
-		in               Tensors
-		want             string // an error's text behind "error: "
-	}{
-		{"tokenize", "model=m", nil, Tensors{"text": texts("ab", "c")}, "input_ids[2 3]=[1 97 98 1 99 0] attention_mask[2 3]=[1 1 1 1 1 0]"},
-		{"tokenize", "model=m add_special_tokens=false max_length=1 pad_id=9", nil, Tensors{"text": texts("ab", "")}, "input_ids[2 1]=[97 9] attention_mask[2 1]=[1 0]"},
-		{"tokenize", "model=m", nil, Tensors{"text": texts("a"), "text_pair": texts("b")}, "input_ids[1 4]=[1 97 124 98] attention_mask[1 4]=[1 1 1 1]"},
-		{"tokenize", "model=m", nil, Tensors{"text": texts("a"), "text_pair": texts("b", "c")}, "error: 2 texts, there are 1"},
-		{"detokenize", "model=m", nil, Tensors{"input_ids": Ints([]int64{2, 2}, []int64{1, 97, 98, 0}), "attention_mask": Ints([]int64{2, 2}, []int64{1, 1, 1, 0})}, `text[2 1]=["a" "b"]`},
-		{"detokenize", "model=m", nil, Tensors{"input_ids": Ints([]int64{1, 1}, []int64{-5})}, "error: no token id"},
-		{"chat", "model=m system=be-brief", nil, Tensors{"user": texts("hi")}, `prompt[1 1]=["chat:[{\"role\":\"system\",\"content\":\"be-brief\"},{\"role\":\"user\",\"content\":\"hi\"}]"]`},
-		{"template", "template={%for_d_in_docs%}{{loop.index}}:{{d}};{%endfor%}{{q}}", []Spec{spec("docs", "BYTES", -1), spec("q", "BYTES", 1)}, Tensors{"docs": texts("a", "b"), "q": texts("?")}, `text[1 1]=["1:a;2:b;?"]`},
-		{"template", "template={{nothing.x.y}}", []Spec{spec("q", "BYTES", 1)}, Tensors{"q": texts("?")}, "error: undefined"},
-		{"similarity", "", nil, Tensors{"query": floats(1, 3, 4), "documents": floats(3, 6, 8, -4, 3, 0, 0)}, "scores[3]=[1 0 0]"},
-		{"similarity", "metric=dot", nil, Tensors{"query": floats(2, 1, 2, 3, 4), "documents": floats(2, 1, 1, 1, 1)}, "scores[2]=[3 7]"},
-		{"similarity", "", nil, Tensors{"query": floats(1, 3, 4, 5), "documents": floats(1, 6, 8)}, "error: rows of 2, those of query have 3"},
-		{"top_k", "k=2", nil, Tensors{"scores": Floats([]int64{4, 1}, []float32{1, 3, 2, 3})}, "indices[2]=[1 3] values[2]=[3 3]"},
-		{"top_k", "k=3 min_score=2.5", nil, Tensors{"scores": Floats([]int64{4}, []float32{1, 3, 2, 3})}, "indices[2]=[1 3] values[2]=[3 3]"},
-		{"top_k", "k=9", nil, Tensors{"scores": Floats([]int64{0}, nil)}, "indices[0]=[] values[0]=[]"},
-		{"take", "", nil, Tensors{"input": texts("a", "b", "c"), "indices": ints(2, 0, 2)}, `output[3 1]=["c" "a" "c"]`},
-		{"take", "", nil, Tensors{"input": floats(2, 1, 2, 3, 4), "indices": ints(1)}, "output[1 2]=[3 4]"},
-		{"take", "", nil, Tensors{"input": texts("a"), "indices": ints(1)}, "error: index 1 is outside of 1 rows"},
-		{"take", "", nil, Tensors{"input": texts("a"), "indices": ints(-1)}, "error: index -1 is outside"},
-		{"repeat", "", nil, Tensors{"input": texts("q"), "like": floats(3, 1, 2, 3)}, `output[3 1]=["q" "q" "q"]`},
-		{"repeat", "", nil, Tensors{"input": texts("q", "r"), "like": floats(1, 1)}, "error: 2 rows, must be 1"},
-		{"pool", "normalize=false", nil, Tensors{"hidden": hidden, "attention_mask": mask}, "embedding[1 2]=[1.5 2]"},
-		{"pool", "", nil, Tensors{"hidden": hidden, "attention_mask": mask}, "embedding[1 2]=[0.6 0.8]"},
-		{"pool", "mode=cls", nil, Tensors{"hidden": hidden}, "embedding[1 2]=[1 0]"},
-		{"pool", "mode=last normalize=false", nil, Tensors{"hidden": hidden, "attention_mask": mask}, "embedding[1 2]=[0 4]"},
-		{"pool", "mode=max normalize=false", nil, Tensors{"hidden": hidden, "attention_mask": mask}, "embedding[1 2]=[3 4]"},
-		{"pool", "", nil, Tensors{"hidden": hidden, "attention_mask": Ints([]int64{1, 3}, make([]int64, 3))}, "error: row 0 has no token"},
-		{"classify", "labels=cold,warm", nil, Tensors{"logits": floats(2, 1, 2, 0, -1)}, `scores[2 2]=[0.2689 0.7311 0.7311 0.2689] label[2 1]=["warm" "cold"] score[2 1]=[0.7311 0.7311]`},
-		{"classify", "activation=sigmoid", nil, Tensors{"logits": floats(1, 0, 2)}, `scores[1 2]=[0.5 0.8808] label[1 1]=["1"] score[1 1]=[0.8808]`},
-		{"classify", "labels=a,b,c", nil, Tensors{"logits": floats(1, 0, 2)}, "error: 2 numbers a row, there are 3 labels"},
-	} {
+	for _, c := range kindCases {
 		parameters := map[string]string{}
 		for _, p := range strings.Fields(c.parameters) {
 			name, value, _ := strings.Cut(p, "=")

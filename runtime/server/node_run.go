@@ -141,7 +141,8 @@ func (c *computation) step(ctx context.Context, g *ensemble.Graph, i int, m *Mod
 		}
 		report.ended = time.Now()
 		if err != nil {
-			report.code = c.server.asAPIError(err).code
+			refusal := c.server.asAPIError(err)
+			report.code, err = refusal.code, refusal
 		}
 		c.report(report)
 	}()
