@@ -2,7 +2,6 @@ package ensemble
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -63,7 +62,7 @@ var topKKind = Kind{
 		[]Spec{{Name: "indices", Type: "INT64", Dims: []int64{-1}}, {Name: "values", Type: "FP32", Dims: []int64{-1}}},
 	},
 	prepare: func(b *Builtin) error {
-		return errors.Join(b.whole("k", 0, 1, 1<<20), b.number("min_score", -math.MaxFloat64, -math.MaxFloat64, math.MaxFloat64))
+		return cmp.Or(b.whole("k", 0, 1, 1<<20), b.number("min_score", -math.MaxFloat64, -math.MaxFloat64, math.MaxFloat64))
 	},
 	compute: topK,
 }
@@ -146,7 +145,7 @@ var poolKind = Kind{
 		[]Spec{{Name: "embedding", Type: "FP32", Dims: []int64{-1, -1}}},
 	},
 	prepare: func(b *Builtin) error {
-		return errors.Join(b.oneOf("mode", "mean", "cls", "last", "max"), b.oneOf("normalize", "true", "false"))
+		return cmp.Or(b.oneOf("mode", "mean", "cls", "last", "max"), b.oneOf("normalize", "true", "false"))
 	},
 	compute: pool,
 }

@@ -65,7 +65,7 @@ var (
 	mask   = Ints([]int64{1, 3}, []int64{1, 1, 0})
 )
 
-// kindCases are steps, what goes in and what comes out. Numbers of pool and classify are those of numpy.
+// kindCases are steps, what goes in and what comes out. Numbers are worked out by hand.
 var kindCases = []struct {
 	kind, parameters string
 	inputs           []Spec

@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ var tokenizeKind = Kind{
 		[]Spec{{Name: "input_ids", Type: "INT64", Dims: []int64{-1, -1}}, {Name: "attention_mask", Type: "INT64", Dims: []int64{-1, -1}}},
 	},
 	prepare: func(b *Builtin) error {
-		return errors.Join(b.oneOf("add_special_tokens", "true", "false"), b.whole("max_length", maxTokens, 1, maxTokens), b.whole("pad_id", 0, 0, 1<<31-1))
+		return cmp.Or(b.oneOf("add_special_tokens", "true", "false"), b.whole("max_length", maxTokens, 1, maxTokens), b.whole("pad_id", 0, 0, 1<<31-1))
 	},
 	compute: tokenize,
 }

@@ -12,7 +12,6 @@ var FailReasons = []string{"REJECTED", "CANCELED", "BACKEND"}
 
 // Inferences counts those of a model that has no engine, an ensemble or a step of one, under Triton's names. A nil one counts nothing.
 type Inferences struct {
-	registry        *prometheus.Registry
 	descs           []*prometheus.Desc // of success, count, executions, both durations, and the failures by their reasons
 	success, micros atomic.Uint64
 	failures        []atomic.Uint64 // by reason
@@ -43,7 +42,7 @@ func (r *Registry) Inferences(model string) *Inferences {
 			helps[row.name] = row.help
 		}
 	}
-	i := &Inferences{registry: r.prom, failures: make([]atomic.Uint64, len(FailReasons))}
+	i := &Inferences{failures: make([]atomic.Uint64, len(FailReasons))}
 	for _, name := range inferenceNames {
 		i.descs = append(i.descs, describe(helps, name, "", model, nil))
 	}

@@ -79,9 +79,9 @@ func (h *Host) Index() []server.IndexEntry {
 		for number, s := range versions {
 			e := server.IndexEntry{Name: name, Version: number, State: server.Ready}
 			if s.model == nil {
-				e.State, e.Reason = "UNAVAILABLE", s.reason
+				e.State, e.Reason = server.Unavailable, s.reason
 			} else if err := s.model.Available(); err != nil {
-				e.State, e.Reason = "UNAVAILABLE", err.Error()
+				e.State, e.Reason = server.Unavailable, err.Error()
 			}
 			list = append(list, e)
 		}

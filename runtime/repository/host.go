@@ -213,10 +213,11 @@ func (h *Host) change(ctx context.Context, s *source, later []string, serving bo
 		loaded, offered = append(loaded, m), append(offered, m)
 	}
 	if err := h.offers.Offer(ctx, s.name, offered...); err != nil {
-		h.note(s.name, "", "", err)
-		if s.config != nil && s.config.node != nil { // it is not what is in its files
-			h.note(s.name, strconv.Itoa(s.versions[0].number), s.versions[0].stamp, err)
+		number, stamp := "", ""
+		if s.config != nil && s.config.node != nil { // it is its files, or what it needs: until they change it need not be tried again
+			number, stamp = strconv.Itoa(s.versions[0].number), s.versions[0].stamp
 		}
+		h.note(s.name, number, stamp, err)
 		return err
 	}
 	h.settle(s, offered)

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -24,6 +26,7 @@ type nodeAnswer struct {
 type live struct {
 	batch *batch
 	names map[string]string // of the ensemble's outputs, by the model's
+	step  stepReport        // as it began
 }
 
 // streaming says whether an answer may come in parts.
@@ -82,7 +85,7 @@ func (s *Server) beginNode(from caller, in *inferRequest, how streaming) (a *nod
 	if a.live != nil {
 		r.stream = true
 		from.account.run(a.live.batch)
-		v.leave = append(v.leave, from.account.end, func() { c.used(a.live.batch) }, a.live.batch.close)
+		v.leave = append(v.leave, from.account.end, func() { c.over(a.live) }, a.live.batch.close)
 	}
 	began, a.end = true, v.end
 	return a, nil
@@ -131,6 +134,7 @@ func (c *computation) open(ctx context.Context, m *Model, inputs ensemble.Tensor
 	if err != nil || last < 0 {
 		return outputs, nil, err
 	}
+	began := time.Now()
 	more, l, err := c.openStep(ctx, models[last], held)
 	if err != nil {
 		return nil, nil, &ensemble.StepError{Ensemble: g.Name, Step: last, Model: models[last].Name, Err: err}
@@ -149,8 +153,21 @@ func (c *computation) open(ctx context.Context, m *Model, inputs ensemble.Tensor
 			}
 		}
 		l.names = renamed
+		if models[last].Node == nil {
+			l.step = stepReport{step: fmt.Sprintf("%s/%d", g.Name, last), model: models[last].Name, began: began}
+		}
 	}
 	return outputs, l, nil
+}
+
+// over counts and reports the step whose answer came in parts.
+func (c *computation) over(l *live) {
+	c.used(l.batch)
+	l.step.ended = time.Now()
+	if !l.batch.done() {
+		l.step.code = "incomplete"
+	}
+	c.report(l.step)
 }
 
 // openStep begins the step that gives its answer in parts.

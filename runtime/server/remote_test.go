@@ -86,13 +86,15 @@ func misbehaving(w http.ResponseWriter, r *http.Request, release <-chan struct{}
 
 // Whatever another server does, requests end in time and are told what it was, without its address.
 func TestRemoteMisbehaves(t *testing.T) {
-	var seen http.Header
-	var asked string
+	type request struct {
+		header http.Header
+		body   string
+	}
+	seen := make(chan request, 64)
 	release := make(chan struct{})
 	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen = r.Header
 		body, _ := io.ReadAll(r.Body)
-		asked = string(body)
+		seen <- request{r.Header, string(body)}
 		misbehaving(w, r, release)
 	}))
 	defer far.Close()
@@ -119,8 +121,8 @@ func TestRemoteMisbehaves(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d with %s", c.model, a.status, a.body, c.status, c.want)
 		}
 	}
-	if seen.Get("Authorization") != "Bearer sk-far" || !strings.Contains(asked, `"timeout":`) {
-		t.Errorf("%v %q", seen, asked)
+	if first := <-seen; first.header.Get("Authorization") != "Bearer sk-far" || !strings.Contains(first.body, `"timeout":`) {
+		t.Errorf("%+v", first)
 	}
 	for _, url := range []string{"http://127.0.0.1:1", "grpc://127.0.0.1:1"} {
 		near := startServer(t, nil, Config{Models: []Model{remoteOf(t, vectors(url))}})
