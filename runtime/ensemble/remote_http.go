@@ -54,7 +54,6 @@ func (p *overHTTP) infer(ctx context.Context, r *Remote, inputs Tensors) (Tensor
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if length < len(body) {
-		request.Header.Set("Content-Type", "application/octet-stream")
 		request.Header.Set(headerLength, strconv.Itoa(length))
 	}
 	if r.token != "" {

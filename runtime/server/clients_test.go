@@ -23,10 +23,13 @@ func TestClientsPython(t *testing.T) {
 				t.Skipf("%s has no %s (LLMC_PYTHON names another Python): %v", python, c.module, err)
 			}
 			b := &fakeBackend{}
+			var ts *testServer
 			if c.script == "tritonclient_ensemble.py" {
 				b = repeating()
+				ts = startNodes(t, b, Config{})
+			} else {
+				ts = startServer(t, b, Config{})
 			}
-			ts := startNodes(t, b, Config{})
 			ts.models.list[0].MaxContext = 4096
 			over := startGRPC(t, ts).Target()
 			arguments := map[string][]string{"tritonclient": {ts.addr, "--model", "tiny"}, "huggingface_hub": {"http://" + ts.addr},
