@@ -208,7 +208,7 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", l.scheme, l.http.Addr(), s.names(f.named), time.Since(start).Seconds())
+	fmt.Fprintf(os.Stderr, "ready: %s://%s (%s) in %.3f s\n", l.scheme, l.http.Addr(), s.names(f.named, host.Index()), time.Since(start).Seconds())
 	if l.grpc != nil {
 		fmt.Fprintf(os.Stderr, "grpc: %s\n", l.grpc.Addr())
 	}

@@ -206,8 +206,8 @@ func (s *serving) forget(h *hosted) {
 	s.hosted = slices.DeleteFunc(s.hosted, func(other *hosted) bool { return other == h })
 }
 
-// names are what the ready line says is served: models, and adapters beside them.
-func (s *serving) names(adapters []namedAdapter) string {
+// names are what the ready line says is served: models with plans, adapters beside them, and models of the index that have no plan.
+func (s *serving) names(adapters []namedAdapter, index []server.IndexEntry) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var names []string
@@ -218,6 +218,11 @@ func (s *serving) names(adapters []namedAdapter) string {
 	}
 	for _, a := range adapters {
 		names = append(names, a.Name)
+	}
+	for _, e := range index {
+		if e.State == server.Ready && !slices.Contains(names, e.Name) {
+			names = append(names, e.Name)
+		}
 	}
 	if len(names) == 0 {
 		return "no model yet"

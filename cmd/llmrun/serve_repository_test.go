@@ -34,11 +34,17 @@ func TestRepositoryRefusals(t *testing.T) {
 	}
 }
 
-// TestClientsServeARepository serves a plan and a repository over both protocols, has a model come and go, and drains. With tritonclient, that does it over gRPC.
-func TestClientsServeARepository(t *testing.T) {
-	plan, dir := buildDemo(t, ""), t.TempDir()
-	home, keys := filepath.Join(dir, "models", "tale"), filepath.Join(dir, "keys")
+// toldConfig is an ensemble of one step.
+const toldConfig = `platform: "ensemble" input { name: "beginning" data_type: TYPE_STRING dims: 1 } output { name: "tale" data_type: TYPE_STRING dims: -1 }
+	ensemble_scheduling { step { model_name: "tale" model_version: -1 input_map { key: "text_input" value: "beginning" } output_map { key: "text_output" value: "tale" } } }`
+
+// writeRepository writes a model that generates, an ensemble over it, and a file of keys.
+func writeRepository(t *testing.T, dir, plan, keys string) {
+	t.Helper()
+	home := filepath.Join(dir, "models", "tale")
+	told := filepath.Join(dir, "models", "told")
 	for _, err := range []error{
+		os.MkdirAll(told, 0o700), os.WriteFile(filepath.Join(told, "config.pbtxt"), []byte(toldConfig), 0o600),
 		os.MkdirAll(filepath.Join(home, "1"), 0o700), os.Symlink(plan, filepath.Join(home, "1", "model.plan")), os.WriteFile(keys, []byte("sk-one\n"), 0o600),
 		os.WriteFile(filepath.Join(home, "config.pbtxt"), []byte(`max_batch_size: 4 input { name: "text_input" data_type: TYPE_STRING dims: -1 }`), 0o600),
 	} {
@@ -46,6 +52,13 @@ func TestClientsServeARepository(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestClientsServeARepository serves a plan and a repository over both protocols, has a model come and go, and drains. With tritonclient, that does it over gRPC.
+func TestClientsServeARepository(t *testing.T) {
+	plan, dir := buildDemo(t, ""), t.TempDir()
+	keys := filepath.Join(dir, "keys")
+	writeRepository(t, dir, plan, keys)
 	cmd := clitest.Command("serve", plan, "--model-repository", filepath.Join(dir, "models"), "--model-control-mode", "explicit", "--load-model", "tale",
 		"--kv-memory", "96M", "--port", "0", "--grpc-port", "0", "--api-key-file", keys)
 	address, lines := startServer(t, cmd)
@@ -75,6 +88,9 @@ func TestClientsServeARepository(t *testing.T) {
 	do("POST", "/v2/repository/models/demo/unload", "", 400) // the command line names it
 	do("POST", "/v2/repository/models/tale/load", "", 200)
 	do("POST", "/v1/completions", complete, 200)
+	do("POST", "/v2/models/told/generate", `{"beginning":"Once"}`, 404)
+	do("POST", "/v2/repository/models/told/load", "", 200)
+	do("POST", "/v2/models/told/generate", `{"beginning":"Once"}`, 200)
 	http.DefaultClient.CloseIdleConnections()
 	if python := os.Getenv("LLMC_PYTHON"); python != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

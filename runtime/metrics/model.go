@@ -48,6 +48,10 @@ func (r *Registry) Model(o ModelOptions) (m *Model, leave func()) {
 	defer r.mu.Unlock()
 	m = r.models[o.Name]
 	if m == nil {
+		if before := r.inferences[o.Name]; before != nil { // an ensemble was called so
+			r.prom.Unregister(before)
+			delete(r.inferences, o.Name)
+		}
 		m = r.newModel(o)
 		r.models[o.Name] = m
 	}

@@ -18,6 +18,8 @@ type Registry struct {
 
 	mu     sync.Mutex
 	models map[string]*Model
+	// inferences are those of models without engines. A name is in one of both.
+	inferences map[string]*Inferences
 }
 
 // New returns a registry that has the metrics of the Go runtime and the process.
@@ -32,7 +34,7 @@ func New() *Registry {
 			Name: "grpc_server_handled_total",
 			Help: "Answered gRPC calls, and requests of streams.",
 		}, []string{"grpc_method", "grpc_code"}),
-		models: map[string]*Model{},
+		models: map[string]*Model{}, inferences: map[string]*Inferences{},
 	}
 	r.prom.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), r.http, r.grpc)
 	return r

@@ -16,6 +16,8 @@ import (
 
 	"llmc/internal/cli"
 	"llmc/runtime/encode"
+	"llmc/runtime/ensemble"
+	"llmc/runtime/server"
 	"llmc/runtime/server/inference"
 )
 
@@ -32,6 +34,10 @@ type Config struct {
 	QueueDelay    time.Duration // dynamic_batching.max_queue_delay_microseconds, of encoders
 	Inputs        []string
 	Outputs       []string
+
+	// node makes what a model without a plan computes, and needs are the models that it is made of; nil: the model has a plan.
+	node  func() (server.Node, error)
+	needs []ensemble.Need
 
 	file   string // of a version
 	policy *inference.ModelVersionPolicy
@@ -86,19 +92,34 @@ func parseConfig(text []byte, model string) (*Config, error) {
 
 // configRules take in parts of a configuration, or refuse them.
 var configRules = []func(c *Config, m *inference.ModelConfig, model string) error{
-	takeName, takeFile, takeBatching, takeInstances, takeTensors, takeParameters,
+	takeName, takeFile, takeInstances, takeKind,
+}
+
+// takeKind takes in what depends on the kind of model.
+func takeKind(c *Config, m *inference.ModelConfig, model string) error {
+	if take := nodeKinds[kindOf(m)]; take != nil {
+		return take(c, m, model)
+	}
+	for _, take := range []func(*Config, *inference.ModelConfig, string) error{takeBatching, takeTensors, takeParameters} {
+		if err := take(c, m, model); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func takeName(_ *Config, m *inference.ModelConfig, model string) error {
 	switch {
 	case m.Name != "" && m.Name != model:
 		return fmt.Errorf("name is %.200q, the directory is called %q: make them the same", m.Name, model)
-	case m.Platform != "" && m.Platform != "llmc_plan":
-		return fmt.Errorf("platform %.64q: only llmc_plan is served", m.Platform)
-	case m.Backend != "" && m.Backend != "llmc":
-		return fmt.Errorf("backend %.64q: only llmc is served", m.Backend)
-	case m.GetEnsembleScheduling() != nil:
-		return errors.New("ensemble_scheduling: ensembles are not supported")
+	case m.Platform != "" && m.Platform != "llmc_plan" && m.Platform != server.EnsemblePlatform:
+		return fmt.Errorf("platform %.64q: llmc_plan and ensemble are served; for models of other servers use backend kserve", m.Platform)
+	case m.Backend != "" && m.Backend != "llmc" && nodeKinds[m.Backend] == nil:
+		return fmt.Errorf("backend %.64q: llmc, llmc_step and kserve are served; for models of other servers use kserve", m.Backend)
+	case m.GetEnsembleScheduling() != nil && m.Platform != server.EnsemblePlatform:
+		return errors.New("ensemble_scheduling: needs platform \"ensemble\"")
+	case m.Platform == server.EnsemblePlatform && (m.Backend != "" || m.GetEnsembleScheduling() == nil):
+		return errors.New("platform \"ensemble\": needs ensemble_scheduling, and no backend")
 	case m.GetResponseCache().GetEnable():
 		return errors.New("response_cache: there is none; equal prefixes are found in the prefix cache without it")
 	}

@@ -21,27 +21,28 @@ func (h *Host) Load(ctx context.Context, name string) error {
 	}
 	h.changing.Lock()
 	defer h.changing.Unlock()
-	s, err := h.read(name)
-	if err == nil {
-		err = h.change(ctx, s, nil, true)
-	}
+	err := h.loadWithNeeds(ctx, name)
 	if err != nil {
 		return &server.RepositoryError{Absent: errors.Is(err, errAbsent), Message: "load: " + err.Error()}
 	}
 	return nil
 }
 
-// Unload implements server.Repository. Plans are made of nothing else, so there are no dependents.
-func (h *Host) Unload(ctx context.Context, name string, _ bool) error {
+// Unload implements server.Repository. Ensembles that need the model stay, and say that it is not there.
+func (h *Host) Unload(ctx context.Context, name string, dependents bool) error {
 	if err := h.controlled(name); err != nil {
 		return err
 	}
 	h.changing.Lock()
 	defer h.changing.Unlock()
-	if len(h.offers.Offered(name)) == 0 {
+	offered := h.offers.Offered(name)
+	if len(offered) == 0 {
 		return &server.RepositoryError{Absent: true, Message: fmt.Sprintf("unload: no model %.200q is loaded", name)}
 	}
-	return h.withdraw(ctx, name)
+	if err := h.withdraw(ctx, name); err != nil || !dependents {
+		return err
+	}
+	return h.withdrawNeeds(ctx, offered)
 }
 
 // controlled refuses changes by requests where something else decides.
@@ -78,7 +79,9 @@ func (h *Host) Index() []server.IndexEntry {
 		for number, s := range versions {
 			e := server.IndexEntry{Name: name, Version: number, State: server.Ready}
 			if s.model == nil {
-				e.State, e.Reason = "UNAVAILABLE", s.reason
+				e.State, e.Reason = server.Unavailable, s.reason
+			} else if err := s.model.Available(); err != nil {
+				e.State, e.Reason = server.Unavailable, err.Error()
 			}
 			list = append(list, e)
 		}

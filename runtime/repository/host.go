@@ -93,11 +93,16 @@ func (h *Host) Start(ctx context.Context, offers Offers) error {
 	if err != nil {
 		return err
 	}
+	order := h.inOrder
+	if h.options.Mode == Poll {
+		order = h.withoutCircles
+	}
+	if sources, err = order(sources); err != nil {
+		return err
+	}
 	var paths []string
 	for _, s := range sources {
-		for _, v := range s.versions {
-			paths = append(paths, v.path)
-		}
+		paths = append(paths, s.plans()...)
 	}
 	places := h.options.Places
 	if places == 0 {
@@ -108,7 +113,8 @@ func (h *Host) Start(ctx context.Context, offers Offers) error {
 	}
 	h.budget = newBudget(h.options.KVBytes, places)
 	for _, s := range sources {
-		paths = paths[len(s.versions):]
+		paths = paths[len(s.plans()):]
+		h.stamped(s)
 		err := h.change(ctx, s, paths, false)
 		if err != nil && h.options.Mode == Poll && s.config != nil {
 			h.options.Log.Error("model is not served", "model", s.name, "err", err)
@@ -187,6 +193,15 @@ func (h *Host) change(ctx context.Context, s *source, later []string, serving bo
 		for _, other := range s.versions[i+1:] {
 			rest = append(slices.Clone(rest), other.path)
 		}
+		if s.config != nil && s.config.node != nil {
+			m, err := h.node(s, number)
+			if err != nil {
+				h.note(s.name, number, v.stamp, err)
+				return fmt.Errorf("model %s: %w", s.name, err)
+			}
+			loaded, offered = append(loaded, m), append(offered, m)
+			continue
+		}
 		m, err := h.load(ctx, Plan{Name: s.name, Version: number, Path: v.path, Config: s.config, Later: rest, Serving: serving})
 		if err != nil {
 			h.note(s.name, number, v.stamp, err)
@@ -198,7 +213,11 @@ func (h *Host) change(ctx context.Context, s *source, later []string, serving bo
 		loaded, offered = append(loaded, m), append(offered, m)
 	}
 	if err := h.offers.Offer(ctx, s.name, offered...); err != nil {
-		h.note(s.name, "", "", err)
+		number, stamp := "", ""
+		if s.config != nil && s.config.node != nil { // it is its files, or what it needs: until they change it need not be tried again
+			number, stamp = strconv.Itoa(s.versions[0].number), s.versions[0].stamp
+		}
+		h.note(s.name, number, stamp, err)
 		return err
 	}
 	h.settle(s, offered)
@@ -260,13 +279,12 @@ func (h *Host) look(ctx context.Context) {
 		h.options.Log.Error("repository", "err", err)
 		return
 	}
-	for _, name := range there {
-		s, err := h.read(name)
-		if err == nil && h.changed(s) {
-			err = h.change(ctx, s, nil, true)
+	for _, s := range h.readAll(there) {
+		if h.stamped(s); !h.changed(s) {
+			continue
 		}
-		if err != nil {
-			h.options.Log.Error("model unchanged", "model", name, "err", err)
+		if err := h.change(ctx, s, nil, true); err != nil {
+			h.options.Log.Error("model unchanged", "model", s.name, "err", err)
 		}
 	}
 	for _, name := range h.loaded() {

@@ -60,7 +60,7 @@ type source struct {
 // version is one plan of it.
 type version struct {
 	number int
-	path   string
+	path   string // "": the model has no plan
 	stamp  string // of the plan and the configuration: files that were replaced, written or touched have another
 }
 
@@ -83,10 +83,17 @@ func read(dir, name string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.node != nil && len(numbers) == 0 { // there is nothing to be in it, and version control keeps no empty directories
+		numbers = []int{1}
+	}
 	if numbers, err = config.choose(numbers); err != nil {
 		return nil, fmt.Errorf("%s: %w", home, err)
 	}
 	for _, n := range numbers {
+		if config.node != nil {
+			s.versions = append(s.versions, version{number: n, stamp: stamp})
+			continue
+		}
 		path := filepath.Join(home, strconv.Itoa(n), config.file)
 		info, err := os.Stat(path)
 		if err != nil {

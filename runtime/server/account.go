@@ -21,10 +21,11 @@ type account struct {
 	status  int
 	failure *apiError // nil: it went well
 
-	key     *allowance // nil: none is needed, or it had none
-	request *request   // nil: it could not be read
-	batch   *batch     // nil: nothing was generated
-	streams bool       // the stream ends it, not the handler
+	key     *allowance   // nil: none is needed, or it had none
+	request *request     // nil: it could not be read
+	batch   *batch       // nil: nothing was generated
+	steps   *computation // nil: the model is none that has steps
+	streams bool         // the stream ends it, not the handler
 	span    otlp.Span
 	traced  bool
 }
@@ -78,6 +79,13 @@ func (a *account) take(r *request) {
 	}
 }
 
+// compute notes the steps of the request, which tell the rest.
+func (a *account) compute(c *computation) {
+	if a != nil {
+		a.steps = c
+	}
+}
+
 // run notes the generations of the request, which tell the rest.
 func (a *account) run(b *batch) {
 	if a != nil {
@@ -128,7 +136,11 @@ func (a *account) end() {
 		l.Put(a.line(&r))
 	}
 	if a.traced {
-		a.server.config.Traces.Put(a.finished(&r))
+		span := a.finished(&r)
+		a.server.config.Traces.Put(span)
+		for _, step := range a.stepSpans(&span) {
+			a.server.config.Traces.Put(step)
+		}
 	}
 }
 
@@ -157,11 +169,16 @@ func (a *account) report() report {
 	}
 	r.model, r.streamed = a.request.model.Name, a.request.stream
 	r.usage.PromptTokens = a.request.encodedTokens
-	r.encodesTokens = a.request.model.Encoder != nil
+	r.encodesTokens = a.request.model.Encoder != nil || a.steps != nil
+	if a.steps != nil {
+		r.usage = a.steps.usage()
+	}
 	if a.batch == nil {
 		return r
 	}
-	r.usage = a.batch.usage()
+	if a.steps == nil { // else they are in it
+		r.usage = a.batch.usage()
+	}
 	r.choices, r.queued = len(a.batch.choices), a.batch.submitted
 	for i, c := range a.batch.choices {
 		usage, why := c.usage, string(c.finish)

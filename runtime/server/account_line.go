@@ -41,6 +41,9 @@ func (a *account) line(r *report) []byte {
 	}
 	w.span("duration_ms", a.begun, r.ended)
 	w.list("finish", r.finish)
+	if a.steps != nil {
+		w.steps(a.steps.reports())
+	}
 	w.text("error", r.errorCode)
 	if a.traced {
 		w.text("trace_id", a.span.Trace.String())
@@ -96,6 +99,23 @@ func (w *lineWriter) list(name string, values []string) {
 	w.key(name)
 	for i, v := range values {
 		w.dst = appendQuoted(append(w.dst, "[,"[min(i, 1)]), v)
+	}
+	w.dst = append(w.dst, ']')
+}
+
+// steps appends what the steps of an ensemble amounted to.
+func (w *lineWriter) steps(list []stepReport) {
+	if len(list) == 0 {
+		return
+	}
+	w.key("steps")
+	for i := range list {
+		one := lineWriter{[]byte{'{'}}
+		one.text("step", list[i].step)
+		one.text("model", list[i].model)
+		one.span("ms", list[i].began, list[i].ended)
+		one.text("error", list[i].code)
+		w.dst = append(append(append(w.dst, "[,"[min(i, 1)]), one.dst...), '}')
 	}
 	w.dst = append(w.dst, ']')
 }

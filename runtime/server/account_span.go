@@ -34,6 +34,9 @@ func (a *account) finished(r *report) otlp.Span {
 		return s
 	}
 	operation := operations[a.request.on]
+	if a.request.model.Node != nil {
+		operation = "ensemble"
+	}
 	if operation != "" {
 		s.Name = operation + " " + r.model
 		add("gen_ai.operation.name", operation)
@@ -54,6 +57,20 @@ func (a *account) finished(r *report) otlp.Span {
 	}
 	a.times(&s, r, add)
 	return s
+}
+
+// stepSpans are the spans of the steps of an ensemble, under that of the request.
+func (a *account) stepSpans(of *otlp.Span) (spans []otlp.Span) {
+	if a.steps == nil {
+		return nil
+	}
+	for _, r := range a.steps.reports() {
+		s := otlp.Span{Context: of.Context, ID: otlp.NewSpan(), Name: "step " + r.step, Start: r.began, End: r.ended, Failed: r.code}
+		s.Parent = of.ID
+		s.Attributes = []otlp.Attribute{{Key: "gen_ai.request.model", Value: r.model}, {Key: "llmrun.step", Value: r.step}}
+		spans = append(spans, s)
+	}
+	return spans
 }
 
 // asked adds what the request asked for.

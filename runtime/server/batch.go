@@ -62,12 +62,13 @@ type arrival struct {
 }
 
 // start submits the generations of a request. If one is refused none runs.
-func (s *Server) start(r *request) (*batch, error) {
+// They end with ctx.
+func (s *Server) start(ctx context.Context, r *request) (*batch, error) {
 	b := &batch{req: r, arrived: r.arrived, inbox: inbox{ready: make(chan struct{}, 1)}}
 	if b.arrived.IsZero() {
 		b.arrived = time.Now()
 	}
-	b.ctx, b.cancel = context.WithCancelCause(s.base)
+	b.ctx, b.cancel = context.WithCancelCause(ctx)
 	b.submitted = time.Now()
 	started := false
 	defer func() {

@@ -96,6 +96,9 @@ func fixed(message string) func(error) string { return func(error) string { retu
 
 // asAPIError returns err as clients see it. What is not known is a fault of ours: logged, not shown.
 func (s *Server) asAPIError(err error) *apiError {
+	if fault := s.asFault(err); fault != nil {
+		return fault
+	}
 	var e *apiError
 	if errors.As(err, &e) {
 		return e

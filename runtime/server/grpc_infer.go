@@ -45,6 +45,9 @@ func (s *Server) inferFor(from caller, r *inference.ModelInferRequest, streams b
 	if err != nil {
 		return err
 	}
+	if m.Node != nil {
+		return s.inferNodeCall(from, in, streams, give)
+	}
 	if m.Encoder != nil {
 		var answer *inference.ModelInferResponse
 		if err := s.inferEncoder(from, in, func(m *Model, o outputTensor) { answer = in.answerCall(m, o) }); err != nil {
@@ -73,6 +76,17 @@ func (s *Server) inferFor(from caller, r *inference.ModelInferRequest, streams b
 
 // streamParts gives the text of a generation as it comes. The last part says how it ended.
 func (in *inferRequest) streamParts(b *batch, give giving) error {
+	return b.parts(func(text string, c *choice) error {
+		outputs := []outputTensor{{name: "text_output", datatype: "BYTES", shape: []int{1, 1}, texts: []string{text}}}
+		if c.finish != "" {
+			outputs = append(outputs, outputTensor{name: "finish_reason", datatype: "BYTES", shape: []int{1, 1}, texts: []string{string(c.finish)}})
+		}
+		return give(in.answerCall(b.req.model, outputs...), c.finish != "")
+	})
+}
+
+// parts gives the text of a generation as it comes, the last part with how it ended.
+func (b *batch) parts(give func(text string, c *choice) error) error {
 	echoes := !b.req.excludeInput
 	for !b.done() {
 		arrivals, err := b.wait()
@@ -90,11 +104,7 @@ func (in *inferRequest) streamParts(b *batch, give giving) error {
 			if p.text == "" && a.choice.finish == "" {
 				continue
 			}
-			outputs := []outputTensor{{name: "text_output", datatype: "BYTES", shape: []int{1, 1}, texts: []string{p.text}}}
-			if a.choice.finish != "" {
-				outputs = append(outputs, outputTensor{name: "finish_reason", datatype: "BYTES", shape: []int{1, 1}, texts: []string{string(a.choice.finish)}})
-			}
-			if err := give(in.answerCall(b.req.model, outputs...), a.choice.finish != ""); err != nil {
+			if err := give(p.text, a.choice); err != nil {
 				return err
 			}
 		}

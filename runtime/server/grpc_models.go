@@ -68,6 +68,10 @@ func (g *grpcService) ModelConfig(_ context.Context, r *inference.ModelConfigReq
 	for _, t := range about.Outputs {
 		config.Output = append(config.Output, &inference.ModelOutput{Name: t.Name, DataType: dataType(t), Dims: t.Dims})
 	}
+	config.MaxBatchSize = int32(about.Batch)
+	if about.Ensemble != nil {
+		config.SchedulingChoice = &inference.ModelConfig_EnsembleScheduling{EnsembleScheduling: about.Ensemble.message()}
+	}
 	return &inference.ModelConfigResponse{Config: config}, nil
 }
 

@@ -22,12 +22,16 @@ func (s *Server) readCall(r *inference.ModelInferRequest) (*inferRequest, *apiEr
 	case len(r.RawInputContents) > 0 && len(r.RawInputContents) != len(r.Inputs):
 		return nil, invalid("raw_input_contents", "invalid_value", "raw_input_contents: %d, there are %d inputs", len(r.RawInputContents), len(r.Inputs))
 	}
+	m, err := in.find()
+	if err != nil {
+		return nil, s.asAPIError(err)
+	}
 	for i, input := range r.Inputs {
 		var raw []byte
 		if len(r.RawInputContents) > 0 {
 			raw = r.RawInputContents[i]
 		}
-		t, refusal := readCallTensor(input, raw, len(r.RawInputContents) > 0)
+		t, refusal := readCallTensor(input, raw, len(r.RawInputContents) > 0, m.reading())
 		if refusal != nil {
 			refusal.message = "tensor " + strconv.Quote(clip(input.Name, maxParam)) + ": " + refusal.message
 			return nil, refusal
@@ -43,34 +47,29 @@ func (s *Server) readCall(r *inference.ModelInferRequest) (*inferRequest, *apiEr
 	return in, nil
 }
 
-func readCallTensor(input *inference.ModelInferRequest_InferInputTensor, raw []byte, isRaw bool) (t tensor, refusal *apiError) {
+func readCallTensor(input *inference.ModelInferRequest_InferInputTensor, raw []byte, isRaw bool, how reading) (t tensor, refusal *apiError) {
 	t = tensor{name: input.GetName(), datatype: input.GetDatatype(), shape: input.GetShape()}
 	contents, known := contentsOf[t.datatype]
-	if !known || t.name == "" {
+	if !how.knows(t.datatype) || !known && !isRaw || t.name == "" {
 		return t, invalid("", "invalid_value", "datatype %.32q is not known, or there is no name", t.datatype)
 	}
 	if len(t.shape) > maxRank {
 		return t, invalid("", "invalid_value", "shape: at most %d sizes", maxRank)
 	}
 	for _, n := range t.shape {
-		if n < 0 || n > maxElements {
-			return t, invalid("", "invalid_value", "shape: %d is not a size from 0 to %d", n, maxElements)
+		if n < 0 || n > how.most {
+			return t, invalid("", "invalid_value", "shape: %d is not a size from 0 to %d", n, how.most)
 		}
 	}
-	want := elements(t.shape)
 	if isRaw {
-		t.elements, refusal = fromBinary(t.datatype, raw)
-	} else if list := contents(input.GetContents()); want < 0 || len(list) <= maxElements {
-		t.elements = list
+		return t, how.make(&t, nil, raw, true)
 	}
-	if refusal == nil && int64(len(t.elements)) != want {
-		refusal = invalid("", "invalid_value", "%d elements, shape %v has another number", len(t.elements), t.shape)
-	}
-	return t, refusal
+	return t, how.make(&t, contents(input.GetContents(), int(how.most)+1), nil, false)
 }
 
 // contentsOf returns the elements of typed contents as JSON values, by datatype.
-var contentsOf = map[string]func(*inference.InferTensorContents) []strictjson.Value{
+// No more than most are.
+var contentsOf = map[string]func(contents *inference.InferTensorContents, most int) []strictjson.Value{
 	"BOOL":   each((*inference.InferTensorContents).GetBoolContents, strconv.AppendBool),
 	"INT8":   each((*inference.InferTensorContents).GetIntContents, appendInt),
 	"INT16":  each((*inference.InferTensorContents).GetIntContents, appendInt),
@@ -85,10 +84,10 @@ var contentsOf = map[string]func(*inference.InferTensorContents) []strictjson.Va
 	"BYTES":  each((*inference.InferTensorContents).GetBytesContents, func(dst []byte, text []byte) []byte { return appendQuoted(dst, string(text)) }),
 }
 
-func each[T any](of func(*inference.InferTensorContents) []T, write func(dst []byte, x T) []byte) func(*inference.InferTensorContents) []strictjson.Value {
-	return func(c *inference.InferTensorContents) []strictjson.Value {
+func each[T any](of func(*inference.InferTensorContents) []T, write func(dst []byte, x T) []byte) func(*inference.InferTensorContents, int) []strictjson.Value {
+	return func(c *inference.InferTensorContents, most int) []strictjson.Value {
 		given := of(c)
-		list := make([]strictjson.Value, min(len(given), maxElements+1))
+		list := make([]strictjson.Value, min(len(given), most))
 		for i := range list {
 			list[i] = write(nil, given[i])
 		}

@@ -95,7 +95,7 @@ func (s *Server) kserveModel(c *fasthttp.RequestCtx) error {
 const platform = "llmc_plan"
 
 func (s *Server) metadataOf(m *Model) modelMetadata {
-	a := modelMetadata{Name: m.Name, Platform: platform}
+	a := modelMetadata{Name: m.Name, Platform: m.platform()}
 	for _, version := range s.models.versions(m) {
 		a.Versions = append(a.Versions, version.Version)
 	}
@@ -117,8 +117,13 @@ func (m *Model) Tensors() (inputs, outputs []string) {
 
 // tensors are the inputs and outputs of a model.
 func (m *Model) tensors() (inputs, outputs []tensorSpec) {
+	if m.Node != nil {
+		signature := m.Node.Signature()
+		return specsOf(signature.Inputs), specsOf(signature.Outputs)
+	}
 	if m.Encoder != nil {
-		inputs = []tensorSpec{{"text", "BYTES", []int64{-1, 1}, false}, {"text_pair", "BYTES", []int64{-1, 1}, true}, {"prompt_name", "BYTES", []int64{1}, true}}
+		inputs = []tensorSpec{{"text", "BYTES", []int64{-1, 1}, true}, {"text_pair", "BYTES", []int64{-1, 1}, true}, {"prompt_name", "BYTES", []int64{1}, true},
+			{inputIDs, "INT64", []int64{-1, -1}, true}, {attentionMask, "INT64", []int64{-1, -1}, true}}
 		return inputs, []tensorSpec{{m.Encoder.Gives(), "FP32", []int64{-1, int64(m.Encoder.Width())}, false}}
 	}
 	inputs = []tensorSpec{{textInput, "BYTES", []int64{-1, 1}, false}}
@@ -157,7 +162,7 @@ func (s *Server) modelReady(m *Model) error {
 	if m.health() != nil {
 		return m.stuck()
 	}
-	return nil
+	return m.Available()
 }
 
 // configTensor is an input or output in the words of Triton's model configuration (model_config.proto).
@@ -169,12 +174,13 @@ type configTensor struct {
 }
 
 type modelConfig struct {
-	Name     string         `json:"name"`
-	Platform string         `json:"platform"`
-	Backend  string         `json:"backend"`
-	Batch    int            `json:"max_batch_size"`
-	Inputs   []configTensor `json:"input"`
-	Outputs  []configTensor `json:"output"`
+	Name     string          `json:"name"`
+	Platform string          `json:"platform"`
+	Ensemble *ensembleConfig `json:"ensemble_scheduling,omitempty"`
+	Backend  string          `json:"backend"`
+	Batch    int             `json:"max_batch_size"`
+	Inputs   []configTensor  `json:"input"`
+	Outputs  []configTensor  `json:"output"`
 	Policy   struct {
 		Decoupled bool `json:"decoupled"`
 	} `json:"model_transaction_policy"`
@@ -192,7 +198,10 @@ func (s *Server) kserveConfig(c *fasthttp.RequestCtx) error {
 func configOf(m *Model) modelConfig {
 	inputs, outputs := m.tensors()
 	config := modelConfig{Name: m.Name, Platform: platform, Backend: "llmc", Inputs: configTensors(inputs), Outputs: configTensors(outputs)}
-	config.Policy.Decoupled = m.Encoder == nil
+	config.Policy.Decoupled = m.decoupled()
+	if m.Node != nil {
+		config.ofNode(m)
+	}
 	return config
 }
 

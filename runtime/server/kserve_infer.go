@@ -11,21 +11,27 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"llmc/runtime/encode"
+	"llmc/runtime/ensemble"
 	"llmc/runtime/server/strictjson"
 )
 
 // kserveInfer answers POST /v2/models/MODEL/infer.
 func (s *Server) kserveInfer(c *fasthttp.RequestCtx) error {
-	in, refusal := readInfer(c)
+	m, err := s.modelOfPath(c)
+	if err != nil {
+		return err
+	}
+	in, refusal := readInfer(c, m.reading())
 	if refusal != nil {
 		return refusal
 	}
 	in.find = func() (*Model, error) { return s.modelOfPath(c) }
 	words := &inferWords{in: in}
-	m, err := in.find()
 	switch {
-	case err != nil:
-		return err
+	case m.Node != nil:
+		if err := s.inferNode(c, words); err != nil {
+			return err
+		}
 	case m.Encoder != nil:
 		var made outputTensor
 		if err := s.inferEncoder(overHTTP(c), in, func(m *Model, o outputTensor) { words.model, made = m, o }); err != nil {
@@ -124,24 +130,37 @@ func (s *Server) inferEncoder(from caller, in *inferRequest, give func(*Model, o
 		}
 		return in.encoding(m)
 	}, func(ctx context.Context, r *request) error {
-		inputs := make([]encode.Input, len(r.queries))
-		for i, text := range r.queries {
-			texts := []string{text}
-			if len(r.documents) > 0 {
-				texts = append(texts, r.documents[i])
-			}
-			var err error
-			if inputs[i], err = r.sequence("text", texts...); err != nil {
-				return err
-			}
+		made, err := r.encodedTensor(ctx)
+		if err == nil {
+			give(r.model, made)
 		}
-		rows, err := r.vectors(ctx, inputs)
-		if err != nil {
-			return err
-		}
-		give(r.model, outputTensor{name: r.model.Encoder.Gives(), datatype: "FP32", shape: []int{len(rows), r.model.Encoder.Width()}, rows: rows})
-		return nil
+		return err
 	})
+}
+
+// encodedTensor has the texts or tokens of a request computed.
+func (r *request) encodedTensor(ctx context.Context) (outputTensor, error) {
+	inputs := make([]encode.Input, 0, len(r.queries)+len(r.rows))
+	for _, ids := range r.rows {
+		inputs = append(inputs, encode.Input{IDs: ids})
+		r.encodedTokens += len(ids)
+	}
+	for i, text := range r.queries {
+		texts := []string{text}
+		if len(r.documents) > 0 {
+			texts = append(texts, r.documents[i])
+		}
+		in, err := r.sequence("text", texts...)
+		if err != nil {
+			return outputTensor{}, err
+		}
+		inputs = append(inputs, in)
+	}
+	rows, err := r.vectors(ctx, inputs)
+	if err != nil {
+		return outputTensor{}, err
+	}
+	return outputTensor{name: r.model.Encoder.Gives(), datatype: "FP32", shape: []int{len(rows), r.model.Encoder.Width()}, rows: rows}, nil
 }
 
 // encoding makes a request of the tensors of an encoder.
@@ -153,7 +172,7 @@ func (in *inferRequest) encoding(m *Model) (*request, error) {
 	if m.Encoder.Gives() == "score" {
 		on = onScore
 	}
-	if err := m.serves(on); err != nil {
+	if err := m.serves(on); err != nil && m.Encoder.Gives() != "logits" { // which only this protocol has
 		return nil, err
 	}
 	r := newRequest(on, m)
@@ -161,8 +180,16 @@ func (in *inferRequest) encoding(m *Model) (*request, error) {
 	if err := in.knows(m.Encoder.Gives()); err != nil {
 		return nil, err
 	}
+	ids, err := in.tokenRows()
+	if err != nil {
+		return nil, err
+	}
+	r.rows = ids
 	for _, t := range in.inputs {
 		apply, known := encoderInputs[t.name]
+		if t.name == inputIDs || t.name == attentionMask {
+			continue
+		}
 		if !known {
 			return nil, invalid(clip(t.name, maxParam), "unknown_parameter", "%.64q: the model has no such input", t.name)
 		}
@@ -170,13 +197,55 @@ func (in *inferRequest) encoding(m *Model) (*request, error) {
 			return nil, err.of(t.name)
 		}
 	}
-	if len(r.queries) == 0 {
+	if (len(r.queries) == 0) == (len(r.rows) == 0) {
+		if len(r.rows) > 0 {
+			return nil, invalid(inputIDs, "invalid_value", "give either text or input_ids")
+		}
 		return nil, missing("text")
 	}
 	if len(r.documents) > 0 && len(r.documents) != len(r.queries) {
 		return nil, invalid("text_pair", "invalid_value", "text_pair: there are %d texts and %d pairs", len(r.queries), len(r.documents))
 	}
 	return r, nil
+}
+
+// Tensors of encoders whose texts have been cut into tokens already.
+const (
+	inputIDs      = "input_ids"
+	attentionMask = "attention_mask"
+)
+
+// tokenRows are the sequences of input_ids: of each row what attention_mask, if it is there, has 1 for.
+func (in *inferRequest) tokenRows() ([][]int32, error) {
+	var given [2]*ensemble.Tensor
+	for i, name := range []string{inputIDs, attentionMask} {
+		for _, t := range in.inputs {
+			if t.name != name {
+				continue
+			}
+			if t.datatype != "INT64" && t.datatype != "INT32" || len(t.shape) != 2 {
+				return nil, invalid(name, "invalid_value", "%s: must be INT64 or INT32, of shape [texts, tokens]", name)
+			}
+			whole := t
+			if err := (reading{most: maxElements, whole: true}).make(&whole, t.elements, nil, false); err != nil {
+				return nil, err.of(name)
+			}
+			given[i] = whole.whole
+		}
+	}
+	switch {
+	case given[0] == nil && given[1] != nil:
+		return nil, missing(inputIDs)
+	case given[0] == nil:
+		return nil, nil
+	case given[0].Shape[0] > maxDocuments:
+		return nil, invalid(inputIDs, "array_above_max_length", "%s: must be at most %d texts", inputIDs, maxDocuments)
+	}
+	rows, err := ensemble.Rows(given[0], given[1])
+	if err != nil {
+		return nil, invalid(inputIDs, "invalid_value", "%v", err)
+	}
+	return rows, nil
 }
 
 // encoderInputs are the tensors of encoders.
@@ -198,6 +267,7 @@ type outputTensor struct {
 	shape          []int
 	texts          []string
 	rows           [][]float32
+	whole          *ensemble.Tensor // nil: one of the others has it
 }
 
 // inferWords words the answer of an inference.
@@ -263,7 +333,7 @@ func (d *inferWords) answer(dst []byte, outputs ...outputTensor) []byte {
 			}
 			dst = strconv.AppendInt(dst, int64(n), 10)
 		}
-		if !binary && !d.in.binaryOutputs {
+		if !binary && !d.in.binaryOutputs && (o.whole == nil || o.whole.Plain()) {
 			dst = append(o.appendData(append(dst, `],"data":[`...)), "]}"...)
 			continue
 		}
@@ -289,6 +359,12 @@ func (o *outputTensor) appendData(dst []byte) []byte {
 		comma(i)
 		dst = appendQuoted(dst, text)
 	}
+	if o.whole != nil {
+		for i := range o.whole.Len() {
+			comma(int(i))
+			dst = o.whole.Element(dst, i)
+		}
+	}
 	n := 0
 	for _, row := range o.rows {
 		for _, x := range row {
@@ -303,6 +379,9 @@ func (o *outputTensor) appendData(dst []byte) []byte {
 func (o *outputTensor) appendBinary(dst []byte) []byte {
 	if dst == nil {
 		dst = []byte{}
+	}
+	if o.whole != nil {
+		dst = o.whole.AppendRaw(dst)
 	}
 	for _, text := range o.texts {
 		dst = append(binary.LittleEndian.AppendUint32(dst, uint32(len(text))), text...)

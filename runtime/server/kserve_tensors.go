@@ -2,23 +2,90 @@ package server
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"math"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 
+	"llmc/runtime/ensemble"
 	"llmc/runtime/server/strictjson"
 )
 
 // headerLength is the header that tells where the JSON of a body with binary tensors ends (Triton's binary tensor data extension).
 const headerLength = "Inference-Header-Content-Length"
 
-// tensor is an input of a request: its elements as JSON values.
+// tensor is an input of a request: its elements as JSON values, or of models with a Node as they are.
 type tensor struct {
 	name, datatype string
 	shape          []int64
 	elements       []strictjson.Value
+	whole          *ensemble.Tensor // nil: elements has it
+}
+
+// reading says how tensors are read.
+type reading struct {
+	most  int64 // elements of a tensor
+	whole bool  // as ensemble.Tensor
+}
+
+// Models with plans read texts and settings; those with a Node whatever there is.
+var (
+	readPlain = reading{most: maxElements}
+	readWhole = reading{most: 1 << 20, whole: true}
+)
+
+// reading is how a model's tensors are read.
+func (m *Model) reading() reading {
+	if m.Node != nil {
+		return readWhole
+	}
+	return readPlain
+}
+
+// knows tells whether there are tensors of a type.
+func (r reading) knows(datatype string) bool {
+	_, known := elementSizes[datatype]
+	return known || r.whole && ensemble.IsType(datatype)
+}
+
+// make makes a tensor of its elements in JSON, or of its bytes.
+func (r reading) make(t *tensor, elements []strictjson.Value, raw []byte, isRaw bool) (refusal *apiError) {
+	if !r.whole {
+		if t.elements = elements; isRaw {
+			t.elements, refusal = fromBinary(t.datatype, raw)
+		}
+		if refusal == nil && int64(len(t.elements)) != r.count(t.shape) {
+			refusal = invalid("", "invalid_value", "%d elements, shape %v has another number", len(t.elements), t.shape)
+		}
+		return refusal
+	}
+	var err error
+	if isRaw {
+		t.whole, err = ensemble.FromRaw(t.datatype, t.shape, raw)
+	} else {
+		list := make([]json.RawMessage, len(elements))
+		for i, e := range elements {
+			list[i] = json.RawMessage(e)
+		}
+		t.whole, err = ensemble.FromJSON(t.datatype, t.shape, list)
+	}
+	if err != nil {
+		return invalid("", "invalid_value", "%v", err)
+	}
+	return nil
+}
+
+// count is the number of elements of a shape, -1 beyond what a tensor may have.
+func (r reading) count(shape []int64) int64 {
+	n := int64(1)
+	for _, size := range shape {
+		if n *= size; n > r.most {
+			return -1
+		}
+	}
+	return n
 }
 
 // inferRequest is the body of an inference.
@@ -37,7 +104,7 @@ var elementSizes = map[string]int{
 }
 
 // readInfer reads the body of an inference, whose binary tensors follow the JSON in the order of inputs.
-func readInfer(c *fasthttp.RequestCtx) (*inferRequest, *apiError) {
+func readInfer(c *fasthttp.RequestCtx, how reading) (*inferRequest, *apiError) {
 	text, rest := c.PostBody(), []byte(nil)
 	if given := c.Request.Header.Peek(headerLength); len(given) > 0 {
 		length, err := strconv.Atoi(string(given))
@@ -67,7 +134,7 @@ func readInfer(c *fasthttp.RequestCtx) (*inferRequest, *apiError) {
 			r.binaryOutputs = isTrue(m.Value, "binary_data_output")
 			refusal = r.readTimeout(m.Value)
 		case "inputs":
-			rest, refusal = r.readInputs(m.Value, rest)
+			rest, refusal = r.readInputs(m.Value, rest, how)
 		case "outputs":
 			refusal = r.readOutputs(m.Value)
 		default:
@@ -138,7 +205,7 @@ func (r *inferRequest) readOutputs(v strictjson.Value) *apiError {
 }
 
 // readInputs reads tensors; those in binary take their bytes from the front of rest.
-func (r *inferRequest) readInputs(v strictjson.Value, rest []byte) ([]byte, *apiError) {
+func (r *inferRequest) readInputs(v strictjson.Value, rest []byte, how reading) ([]byte, *apiError) {
 	list, ok := v.Array()
 	if !ok {
 		return rest, wrongType(v, "an array")
@@ -147,7 +214,7 @@ func (r *inferRequest) readInputs(v strictjson.Value, rest []byte) ([]byte, *api
 		return rest, invalid("", "array_above_max_length", "must have at most %d tensors", maxTensors)
 	}
 	for _, one := range list {
-		t, left, err := readTensor(one, rest)
+		t, left, err := readTensor(one, rest, how)
 		if err != nil {
 			return rest, err
 		}
@@ -156,7 +223,7 @@ func (r *inferRequest) readInputs(v strictjson.Value, rest []byte) ([]byte, *api
 	return rest, nil
 }
 
-func readTensor(v strictjson.Value, rest []byte) (t tensor, left []byte, refusal *apiError) {
+func readTensor(v strictjson.Value, rest []byte, how reading) (t tensor, left []byte, refusal *apiError) {
 	members, ok := v.Object()
 	if !ok {
 		return t, rest, wrongType(v, "an array of objects")
@@ -170,7 +237,7 @@ func readTensor(v strictjson.Value, rest []byte) (t tensor, left []byte, refusal
 		case "datatype":
 			t.datatype, _ = m.Value.Text()
 		case "shape":
-			if t.shape, refusal = readShape(m.Value); refusal != nil {
+			if t.shape, refusal = readShape(m.Value, how.most); refusal != nil {
 				return t, rest, refusal
 			}
 		case "data":
@@ -186,20 +253,20 @@ func readTensor(v strictjson.Value, rest []byte) (t tensor, left []byte, refusal
 			}
 		}
 	}
-	if _, known := elementSizes[t.datatype]; !known || t.name == "" {
+	if !how.knows(t.datatype) || t.name == "" {
 		return t, rest, invalid("", "invalid_value", "tensor %.64q: datatype %.32q is not known, or there is no name", t.name, t.datatype)
 	}
 	switch {
 	case size >= 0:
-		t.elements, refusal = fromBinary(t.datatype, rest[:size])
+		refusal = how.make(&t, nil, rest[:size], true)
 		rest = rest[size:]
 	case data == nil:
 		refusal = invalid("", "invalid_value", "neither data nor binary_data_size")
 	default:
-		t.elements, refusal = flatten(nil, data, 0)
-	}
-	if refusal == nil && int64(len(t.elements)) != elements(t.shape) {
-		refusal = invalid("", "invalid_value", "%d elements, shape %v has another number", len(t.elements), t.shape)
+		var list []strictjson.Value
+		if list, refusal = flatten(nil, data, 0, int(how.most)); refusal == nil {
+			refusal = how.make(&t, list, nil, false)
+		}
 	}
 	if refusal != nil {
 		refusal.message = "tensor " + strconv.Quote(clip(t.name, maxParam)) + ": " + refusal.message
@@ -214,34 +281,23 @@ const (
 	maxElements = 1 << 16 // of a tensor
 )
 
-func readShape(v strictjson.Value) (shape []int64, refusal *apiError) {
+func readShape(v strictjson.Value, most int64) (shape []int64, refusal *apiError) {
 	list, ok := v.Array()
 	if !ok || len(list) > maxRank {
 		return nil, invalid("", "invalid_value", "shape: must be an array of at most %d sizes", maxRank)
 	}
 	for _, one := range list {
 		n, ok := one.Int()
-		if !ok || n < 0 || n > maxElements {
-			return nil, invalid("", "invalid_value", "shape: %.32s is not a size from 0 to %d", one, maxElements)
+		if !ok || n < 0 || n > most {
+			return nil, invalid("", "invalid_value", "shape: %.32s is not a size from 0 to %d", one, most)
 		}
 		shape = append(shape, n)
 	}
 	return shape, nil
 }
 
-// elements is the number of elements of a shape, -1 beyond what a tensor may have.
-func elements(shape []int64) int64 {
-	n := int64(1)
-	for _, size := range shape {
-		if n *= size; n > maxElements {
-			return -1
-		}
-	}
-	return n
-}
-
 // flatten returns the elements of data, flat or nested as the shape is.
-func flatten(to []strictjson.Value, v strictjson.Value, depth int) ([]strictjson.Value, *apiError) {
+func flatten(to []strictjson.Value, v strictjson.Value, depth, most int) ([]strictjson.Value, *apiError) {
 	const deepest = 8
 	list, ok := v.Array()
 	switch {
@@ -249,12 +305,12 @@ func flatten(to []strictjson.Value, v strictjson.Value, depth int) ([]strictjson
 		return nil, wrongType(v, "an array")
 	case !ok:
 		return append(to, v), nil
-	case depth > deepest || len(to)+len(list) > maxElements:
-		return nil, invalid("", "invalid_value", "data is nested too deeply, or has more than %d elements", maxElements)
+	case depth > deepest || len(to)+len(list) > most:
+		return nil, invalid("", "invalid_value", "data is nested too deeply, or has more than %d elements", most)
 	}
 	for _, one := range list {
 		var refusal *apiError
-		if to, refusal = flatten(to, one, depth+1); refusal != nil {
+		if to, refusal = flatten(to, one, depth+1, most); refusal != nil {
 			return nil, refusal
 		}
 	}

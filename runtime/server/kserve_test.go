@@ -116,6 +116,31 @@ func TestKServeEncoder(t *testing.T) {
 	ts.post("/v2/models/embedding/generate", `{"text_input":"x"}`, 400)
 }
 
+// Encoders take what a tokenizer has cut already, padded or not; logits of labels are given over this protocol.
+func TestKServeTokens(t *testing.T) {
+	ts := startEncoders(t)
+	ids := `{"name":"input_ids","shape":[2,3],"datatype":"INT64","data":[[5,6,0],[7,8,9]]}`
+	mask := `{"name":"attention_mask","shape":[2,3],"datatype":"INT32","data":[1,1,0,1,1,1]}`
+	for inputs, want := range map[string]string{ids: "[3 4 3 3 4 3]", ids + "," + mask: "[3 4 2 3 4 3]"} {
+		if got := fmt.Sprint(at(t, ts.post("/v2/models/logits/infer", `{"inputs":[`+inputs+`]}`, 200), "outputs", 0, "data")); got != want {
+			t.Errorf("%s: %s, want %s", inputs, got, want)
+		}
+	}
+	for inputs, want := range map[string]string{
+		mask: "missing required parameter: input_ids", ids + `,{"name":"text","shape":[1],"datatype":"BYTES","data":["a"]}`: "either text or input_ids",
+		`{"name":"input_ids","shape":[2],"datatype":"INT64","data":[1,2]}`:               "of shape [texts, tokens]",
+		`{"name":"input_ids","shape":[1,1],"datatype":"FP32","data":[1]}`:                "INT64 or INT32",
+		`{"name":"input_ids","shape":[1,1],"datatype":"INT64","data":[-1]}`:              "no token id",
+		`{"name":"input_ids","shape":[1,1],"datatype":"INT64","data":["x"]}`:             "no number of INT64",
+		ids + `,{"name":"attention_mask","shape":[1,2],"datatype":"INT64","data":[1,1]}`: "2 elements, input_ids has 6",
+	} {
+		if got := ts.post("/v2/models/embedding/infer", `{"inputs":[`+inputs+`]}`, 400); !strings.Contains(got["error"].(string), want) {
+			t.Errorf("%s: %v, want %q", inputs, got, want)
+		}
+	}
+	ts.post("/v2/models/hidden/infer", `{"inputs":[`+ids+`]}`, 400)
+}
+
 func TestTritonGenerate(t *testing.T) {
 	ts := echoServer(t)
 	got := ts.post("/v2/models/tiny/generate", `{"id":"1","text_input":"abc","max_tokens":5,"parameters":{"temperature":0,"sampling_parameters":"{\"top_p\": 0.5}"}}`, 200)
@@ -181,12 +206,12 @@ func FuzzInfer(f *testing.F) {
 		if after > 0 {
 			c.Request.Header.Set(headerLength, strconv.Itoa(len(body)-after))
 		}
-		in, refusal := readInfer(c)
+		in, refusal := readInfer(c, readPlain)
 		if refusal != nil {
 			return
 		}
 		for _, tensor := range in.inputs {
-			if int64(len(tensor.elements)) != elements(tensor.shape) {
+			if int64(len(tensor.elements)) != readPlain.count(tensor.shape) {
 				t.Fatalf("%d elements of shape %v", len(tensor.elements), tensor.shape)
 			}
 		}

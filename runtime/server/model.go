@@ -36,6 +36,9 @@ type Encoder interface {
 
 // health returns why the model can not serve.
 func (m *Model) health() error {
+	if m.Node != nil { // it is as well as what it is made of
+		return nil
+	}
 	if m.Encoder != nil {
 		return m.Encoder.Health()
 	}
@@ -73,8 +76,9 @@ type Model struct {
 	Created    time.Time // when the plan was made or loaded
 	// Fingerprint names the plan: answers with equal fingerprint and seed are equal.
 	Fingerprint string
-	Backend     Backend // of an encoder: nil
-	Encoder     Encoder // nil: the model generates
+	Backend     Backend // nil: the model does not generate
+	Encoder     Encoder // nil: the model does not encode
+	Node        Node    // nil: the model has a plan; else it has neither of both, no tokenizer and no Info
 	Tokenizer   Tokenizer
 	Grammars    *grammar.Compiler // nil: output can not be constrained
 	Chat        ChatTemplate      // nil: the model has no chat template
@@ -96,6 +100,7 @@ type Model struct {
 	Close func() error
 
 	parent   *Model      // of an adapter
+	node     *nodeState  // of a model with a Node
 	requests *inflight   // those that have the model; adapters share that of their model
 	stats    *statistics // likewise
 }

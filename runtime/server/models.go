@@ -34,6 +34,9 @@ func entryOf(m *Model) modelEntry {
 func (s *Server) listModels(c *fasthttp.RequestCtx) error {
 	list := modelList{Object: "list", Data: []modelEntry{}}
 	for _, m := range s.models.current() {
+		if m.Node != nil { // none of the APIs that read this list reaches it
+			continue
+		}
 		list.Data = append(list.Data, entryOf(m))
 	}
 	writeJSON(c, list)

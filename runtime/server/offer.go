@@ -31,6 +31,9 @@ func (s *Server) Offer(ctx context.Context, name string, versions ...*Model) err
 			}
 		}
 	}
+	if err := s.offerNodes(versions); err != nil {
+		return err
+	}
 	var highest *Model
 	if len(versions) > 0 {
 		highest = versions[len(versions)-1]

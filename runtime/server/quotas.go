@@ -112,7 +112,7 @@ func (a *allowance) reserve(tokens int, now time.Time, tell telling) *apiError {
 			fmt.Sprintf("the key may use %d tokens a minute, %d of which are left; the request may use %d", perMinute, max(0, int(use.tokens.left)), tokens))
 	}
 	use.tokens.left -= float64(tokens)
-	a.reserved = tokens
+	a.reserved += tokens // steps of an ensemble reserve one after the other
 	return nil
 }
 

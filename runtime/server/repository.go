@@ -27,8 +27,11 @@ type IndexEntry struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
-// Ready is the state of a model that takes requests.
-const Ready = "READY"
+// States of models: those that take requests, and those that do not, for a reason.
+const (
+	Ready       = "READY"
+	Unavailable = "UNAVAILABLE"
+)
 
 // RepositoryError refuses to change what is loaded.
 type RepositoryError struct {
@@ -57,7 +60,13 @@ func (s *Server) index(ready bool) []IndexEntry {
 	list := []IndexEntry{}
 	if s.config.Repository == nil {
 		for _, m := range s.models.all() {
-			list = append(list, IndexEntry{Name: m.Name, Version: m.Version, State: Ready})
+			e := IndexEntry{Name: m.Name, Version: m.Version, State: Ready}
+			if err := m.Available(); err != nil {
+				e.State, e.Reason = Unavailable, err.Error()
+			}
+			if !ready || e.State == Ready {
+				list = append(list, e)
+			}
 		}
 		return list
 	}

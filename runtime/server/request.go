@@ -40,8 +40,9 @@ type request struct {
 	base64             bool   // embeddings as bytes
 	dimensions         int    // of embeddings that are wanted; unset: all
 	queries, documents []string
-	encodedTokens      int // of the sequences so far
-	topN               int // documents that are wanted; unset: all
+	rows               [][]int32 // of encoders: sequences of tokens instead of texts
+	encodedTokens      int       // of the sequences so far
+	topN               int       // documents that are wanted; unset: all
 	returnDocuments    bool
 
 	constraint   grammar.Source // what the output keeps to
@@ -161,6 +162,8 @@ func (s *Server) forModel(on endpoints, members []strictjson.Member) (*request, 
 // serves refuses endpoints that the model's kind has not.
 func (m *Model) serves(on endpoints) error {
 	switch {
+	case m.Node != nil:
+		return invalid("model", "unsupported_endpoint", "the model %.200q is made of tensors; use /v2/models/%.200s/infer", m.Name, m.Name)
 	case on&generating != 0 && m.Encoder != nil:
 		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s of texts, it generates none; use %s", m.Name, madeOf[m.Encoder.Gives()].what, madeOf[m.Encoder.Gives()].use)
 	case on&encoding != 0 && m.Encoder == nil:

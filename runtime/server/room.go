@@ -17,10 +17,10 @@ const smallRequest = 64 << 10
 
 var errNoRoom = errors.New("requests have all the memory that they may")
 
-// take counts n bytes more of a request that has had some. With errNoRoom the request has to end.
+// take counts n bytes more of a request that has had some; n below 0 gives some back. With errNoRoom the request has to end.
 func (r *room) take(had *atomic.Int64, n int) error {
 	now := had.Add(int64(n))
-	if more := beyond(now) - beyond(now-int64(n)); more > 0 && r.taken.Add(more) > r.most {
+	if more := beyond(now) - beyond(now-int64(n)); more != 0 && r.taken.Add(more) > r.most && more > 0 {
 		return errNoRoom
 	}
 	return nil

@@ -132,6 +132,9 @@ func New(config Config) (*Server, error) {
 	for _, m := range s.models.list {
 		s.models.tell(m)
 	}
+	if err := s.offerNodes(s.models.list); err != nil {
+		return nil, err
+	}
 	s.imageBodies = config.Limits.BodyBytes <= 0
 	s.config.Limits = config.Limits.orDefaults()
 	if s.certificate, err = s.loadCertificate(); err != nil {

@@ -48,7 +48,7 @@ type statisticsList struct {
 	Models []statisticsAnswer `json:"model_stats"`
 }
 
-// statistics returns the counts of a model. Executions are steps of its engine, of encoders they are not counted.
+// statistics returns the counts of a model. Executions are steps of its engine, of encoders they are not counted, of models with a Node they are inferences.
 func (m *Model) statistics() (a statisticsAnswer) {
 	s := m.stats
 	a.Name, a.Version, a.Last, a.Inferences = m.Name, m.Version, uint64(s.last.Load()), s.done.Load()
@@ -56,6 +56,9 @@ func (m *Model) statistics() (a statisticsAnswer) {
 	a.Stats.Fail = durationAnswer{s.failed.Load(), s.failedTime.Load()}
 	if e, ok := m.Backend.(interface{ Stats() runtime.Stats }); ok {
 		a.Executions = e.Stats().Steps
+	}
+	if m.Node != nil {
+		a.Executions = a.Inferences
 	}
 	return a
 }

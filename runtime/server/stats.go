@@ -69,7 +69,7 @@ type watched interface{ Kernels() []runtime.KernelTime }
 func (s *Server) stats(c *fasthttp.RequestCtx) error {
 	answer := statsAnswer{Version: s.config.Version, Time: float64(time.Now().UnixMicro()) / 1e6}
 	for _, m := range s.models.current() {
-		if m.Adapter != nil {
+		if m.Adapter != nil || m.Node != nil {
 			continue
 		}
 		answer.Models = append(answer.Models, m.present())

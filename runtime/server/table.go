@@ -25,8 +25,9 @@ const firstVersion = "1"
 
 // prepare checks a model and gives what it leaves open.
 func (m *Model) prepare() error {
-	if m.Name == "" || (m.Backend == nil) == (m.Encoder == nil) || m.Tokenizer == nil {
-		return fmt.Errorf("model %q: name, tokenizer, or one of backend and encoder is missing", m.Name)
+	planned := m.Node == nil && (m.Backend == nil) != (m.Encoder == nil) && m.Tokenizer != nil
+	if m.Name == "" || !planned && (m.Node == nil || m.Backend != nil || m.Encoder != nil) {
+		return fmt.Errorf("model %q: name, tokenizer, or one of backend, encoder and node is missing", m.Name)
 	}
 	m.Version = cmp.Or(m.Version, firstVersion)
 	if m.MaxContext <= 0 {
@@ -36,6 +37,9 @@ func (m *Model) prepare() error {
 		m.Metrics, _ = metrics.New().Model(metrics.ModelOptions{Name: m.Name, MaxContext: m.MaxContext})
 	}
 	m.requests, m.stats = &inflight{}, &statistics{}
+	if m.Node != nil {
+		m.node = &nodeState{}
+	}
 	return nil
 }
 
@@ -98,22 +102,29 @@ var anyName = map[string]bool{"tgi": true, "dummy": true}
 // errNoModel is what a server answers that has none.
 var errNoModel = &apiError{status: 404, kind: kindRequest, code: "model_not_found", param: "model", message: "no model is loaded here"}
 
-// only returns the model of a server that has one. The caller holds the lock.
-func (t *modelTable) only() *Model {
-	if len(t.list) == 0 || t.list[0].Name != t.list[len(t.list)-1].Name {
-		return nil
+// only returns the model of a server that has one with a plan. The caller holds the lock.
+func (t *modelTable) only() (only *Model) {
+	for _, m := range t.list {
+		if only != nil && m.Node == nil && m.Name != only.Name {
+			return nil
+		}
+		if m.Node == nil {
+			only = m
+		}
 	}
-	return t.list[len(t.list)-1]
+	return only
 }
 
-// first returns the first of the models, nil where there is none.
+// first returns the first of the models with plans, nil where there is none.
 func (t *modelTable) first() *Model {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if len(t.list) == 0 {
-		return nil
+	for _, m := range t.list {
+		if m.Node == nil {
+			return t.byName[m.Name]
+		}
 	}
-	return t.byName[t.list[0].Name]
+	return nil
 }
 
 // find returns the model of a request; "" means the only one.

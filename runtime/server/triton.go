@@ -102,6 +102,9 @@ func (s *Server) tritonGenerate(c *fasthttp.RequestCtx) error { return s.tritonT
 func (s *Server) tritonStream(c *fasthttp.RequestCtx) error { return s.tritonText(c, true) }
 
 func (s *Server) tritonText(c *fasthttp.RequestCtx, stream bool) error {
+	if m, err := s.modelOfPath(c); err == nil && m.Node != nil {
+		return s.generateNode(c, m, stream)
+	}
 	words := &tritonWords{}
 	return s.answer(c, func() (*request, error) {
 		m, err := s.modelOfPath(c)

@@ -124,6 +124,11 @@ func (s *Server) startIn(v *visit, decode func() (*request, error)) (*batch, err
 	if err != nil {
 		return nil, err
 	}
+	return s.launch(s.base, v, r, v.from.tell)
+}
+
+// launch starts the generations of a request that is part of a visit. They end with ctx.
+func (s *Server) launch(ctx context.Context, v *visit, r *request, tell telling) (*batch, error) {
 	r.base.FirstToken, r.base.Deadline = v.limits.tighter(r.timeouts).from(v.arrived)
 	v.key.apply(r)
 	if err := r.encode(); err != nil {
@@ -132,11 +137,11 @@ func (s *Server) startIn(v *visit, decode func() (*request, error)) (*batch, err
 	if err := r.compile(); err != nil {
 		return nil, err
 	}
-	if refusal := v.key.reserve(r.mostTokens(), s.now(), v.from.tell); refusal != nil {
+	if refusal := v.key.reserve(r.mostTokens(), s.now(), tell); refusal != nil {
 		return nil, refusal
 	}
 	r.model.Metrics.Validated(time.Since(v.arrived))
-	return s.start(r)
+	return s.start(ctx, r)
 }
 
 // encodeFor computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.
@@ -156,8 +161,13 @@ func (s *Server) encodeFor(from caller, decode func() (*request, error), answer 
 	ctx, end := v.limits.tighter(r.timeouts).bound(ctx, v.arrived)
 	defer end()
 	defer from.watch(func(why error) { cancel(why) })()
+	return s.counted(r, func() error { return answer(ctx, r) })
+}
+
+// counted computes a request of an encoder and counts it as one of its model's.
+func (s *Server) counted(r *request, compute func() error) error {
 	began := s.now()
-	if err := answer(ctx, r); err != nil {
+	if err := compute(); err != nil {
 		refusal := s.asAPIError(err)
 		r.model.Metrics.Rejected(refusal.code)
 		r.model.stats.add(false, s.now().Sub(began), s.now())
