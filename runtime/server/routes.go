@@ -55,6 +55,7 @@ var ownRoutes = []route{
 	{method: "POST", path: "/v1/unload_lora_adapter", handle: (*Server).unloadAdapter},
 	{method: "POST", path: "/tokenize", handle: (*Server).tokenize},
 	{method: "POST", path: "/detokenize", handle: (*Server).detokenize},
+	{method: "GET", path: "/tokenizer_info", handle: (*Server).tokenizerInfo},
 }
 
 // router dispatches by the table of routes.
