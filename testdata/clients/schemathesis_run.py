@@ -20,6 +20,8 @@ headers = { Authorization = "Bearer KEY" }
 seed = 1
 request-timeout = 30
 workers = 2
+max-time = 120
+suppress-health-check = ["all"]
 
 [generation]
 max-examples = 8
@@ -36,5 +38,5 @@ checks.positive_data_acceptance.enabled = false
 config = directory / "schemathesis.toml"
 config.write_text(CONFIG.replace("KEY", key))
 environment = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(here), "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", address + "/openapi.json", "--no-color"]
+command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", address + "/openapi.json"]
 sys.exit(subprocess.run(command, cwd=directory, env=environment).returncode)
