@@ -13,7 +13,7 @@ import os
 import pathlib
 import sys
 
-os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
 base, key, model, model_dir, work = sys.argv[1:]
 os.environ["OPENAI_API_KEY"] = key
 os.environ.setdefault("HF_HOME", str(pathlib.Path(work) / "hub"))
@@ -73,7 +73,7 @@ def main():
     manager = TaskManager(include_path=str(work / "tasks"), include_defaults=False)
     scores = run("local-completions", base + "/completions", ["which", "what"], manager, tokenizer_backend="remote", auth_token=key, batch_size=4)
     scores |= run("local-chat-completions", base + "/chat/completions", ["what_chat"], manager)
-    print("lm-eval:", scores)
+    print("lm-eval:", {task: float(score) for task, score in scores.items()})
     for task, score in scores.items():
         assert score >= 0.85, (task, score)
 
