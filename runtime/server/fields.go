@@ -86,7 +86,7 @@ var fields = []field{
 	{"prompt_embeds", onCompletions, refused("prompts are text or token ids")},
 
 	// The chat template.
-	{"tools", onChat | onTokenize, rawArray(func(r *request) *[]byte { return &r.chat.Tools }, maxTools)},
+	{"tools", onChat | onTokenize, readTools},
 	{"tool_choice", onChat, readToolChoice},
 	{"parallel_tool_calls", onChat, flag(func(r *request) *bool { return &r.severalCalls })},
 	{"functions", onChat, refused("use tools")},

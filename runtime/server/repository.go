@@ -86,7 +86,15 @@ func (s *Server) kserveIndex(c *fasthttp.RequestCtx) error {
 		if err != nil {
 			return invalid("", "invalid_json", "the body is not valid JSON: %v", err)
 		}
-		ready = isTrue(value, "ready")
+		members, ok := value.Object()
+		if !ok {
+			return invalid("", "invalid_type", "the body must be a JSON object, not %s", value.Kind())
+		}
+		for _, m := range members {
+			if ready, ok = m.Value.Bool(); m.Key != "ready" || !ok && !m.Value.IsNull() {
+				return invalid(clip(m.Key, maxParam), "unknown_parameter", "unknown member %.64q: there is ready, a boolean", m.Key)
+			}
+		}
 	}
 	writeJSON(c, s.index(ready))
 	return nil
@@ -131,12 +139,17 @@ func repositoryParameters(body []byte, known ...string) (set bool, err error) {
 		if m.Key != "parameters" {
 			return false, invalid(clip(m.Key, maxParam), "unknown_parameter", "unknown member %.64q", m.Key)
 		}
-		parameters, _ := m.Value.Object()
+		parameters, ok := m.Value.Object()
+		if !ok && !m.Value.IsNull() {
+			return false, wrongType(m.Value, "an object").of("parameters")
+		}
 		for _, p := range parameters {
 			if err := knownParameter(p.Key, known); err != nil {
 				return false, err
 			}
-			set, _ = p.Value.Bool()
+			if set, ok = p.Value.Bool(); !ok && !p.Value.IsNull() {
+				return false, wrongType(p.Value, "a boolean").of(clip(p.Key, maxParam))
+			}
 		}
 	}
 	return set, nil

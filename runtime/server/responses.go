@@ -242,7 +242,7 @@ func (d *responses) object(b *batch, status string) map[string]any {
 		"instructions": nil, "max_output_tokens": nil, "output": d.items, "parallel_tool_calls": r.severalCalls, "previous_response_id": nil,
 		"reasoning": map[string]any{"effort": nil, "summary": nil}, "store": false, "temperature": r.base.Sampling.Temperature, "top_p": r.base.Sampling.TopP,
 		"text": map[string]any{"format": orNull(r.responses.format, `{"type":"text"}`)}, "tool_choice": "auto", "tools": orNull(r.responses.tools, "[]"), "truncation": "disabled",
-		"metadata": orNull(r.responses.metadata, "{}"), "usage": nil, "user": nil, "background": false,
+		"metadata": orNull(r.responses.metadata, "{}"), "usage": nil, "background": false,
 	}
 	if d.items == nil {
 		object["output"] = []any{}

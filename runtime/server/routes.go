@@ -41,6 +41,7 @@ var ownRoutes = []route{
 	{method: "GET", path: "/startupz", access: anybody, handle: (*Server).started},
 	{method: "GET", path: "/stats", access: anybody, handle: (*Server).statsPage},
 	{method: "GET", path: "/stats/data", handle: (*Server).stats},
+	{method: "GET", path: "/openapi.json", handle: (*Server).openAPI},
 	{method: "GET", path: "/version", handle: (*Server).version},
 	{method: "GET", path: "/metrics", access: withMetrics, handle: (*Server).metrics},
 	{method: "GET", path: "/v1/models", handle: (*Server).listModels},
@@ -55,11 +56,13 @@ var ownRoutes = []route{
 	{method: "POST", path: "/v1/unload_lora_adapter", handle: (*Server).unloadAdapter},
 	{method: "POST", path: "/tokenize", handle: (*Server).tokenize},
 	{method: "POST", path: "/detokenize", handle: (*Server).detokenize},
+	{method: "GET", path: "/tokenizer_info", handle: (*Server).tokenizerInfo},
 }
 
 // router dispatches by the table of routes.
 func (s *Server) router() *router.Router {
 	r := router.New()
+	s.offers = routes // handlers can not name the table that they are in
 	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
 	for _, row := range routes {
 		handler := s.handler(row)

@@ -99,6 +99,7 @@ type Server struct {
 	// retiring are models that are offered no more, while requests have them.
 	retiring sync.WaitGroup
 	http     *fasthttp.Server
+	offers   []route // of which the OpenAPI document tells
 	// certificate is nil when TLS is off.
 	certificate *reloaded[*tls.Certificate]
 	log         *slog.Logger

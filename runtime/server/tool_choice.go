@@ -47,6 +47,17 @@ func readToolChoice(r *request, v strictjson.Value) *apiError {
 	return nil
 }
 
+// readTools reads the tools of a chat. What is in them is the chat template's matter.
+func readTools(r *request, v strictjson.Value) *apiError {
+	elements, _ := v.Array()
+	for _, e := range elements {
+		if _, ok := e.Object(); !ok {
+			return wrongType(e, "an array of objects")
+		}
+	}
+	return rawArray(func(r *request) *[]byte { return &r.chat.Tools }, maxTools)(r, v)
+}
+
 // offered is a tool of a request.
 type offered struct {
 	Function struct {

@@ -46,7 +46,7 @@ func readLogitBias(r *request, v strictjson.Value) *apiError {
 	bias := make([]engine.TokenBias, 0, len(members))
 	for _, m := range members {
 		id, err := strconv.Atoi(m.Key)
-		if err != nil || id < 0 || id >= vocab {
+		if err != nil || id < 0 || id >= vocab || strconv.Itoa(id) != m.Key {
 			return invalid("", "invalid_value", "%.32q is not a token id, they go from 0 to %d", m.Key, vocab-1)
 		}
 		b, ok := m.Value.Float()
