@@ -19,3 +19,10 @@ func Quick(c *Client, credential auth.CredentialFunc) *Client {
 	c.schedule = &schedule{tries: 12, first: time.Millisecond, longest: 4 * time.Millisecond, patience: 2 * time.Second, stall: 300 * time.Millisecond, piece: 40 << 10}
 	return c
 }
+
+// QuickLogin is Quick with the credentials of Docker's configuration.
+func QuickLogin(c *Client) *Client {
+	Quick(c, nil)
+	c.credential, c.schedule.piece, c.schedule.stall = nil, 1<<20, 10*time.Second
+	return c
+}

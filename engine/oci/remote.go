@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"oras.land/oras-go/v2/registry"
@@ -30,6 +32,8 @@ type remoteStore struct {
 	http   *auth.Client
 	base   *url.URL // of the repository, without the end
 	scope  []string
+
+	reached atomic.Bool // it has answered once: what goes wrong later may pass
 }
 
 const (
@@ -143,6 +147,7 @@ func (s *remoteStore) do(ctx context.Context, r request, ok ...int) (*http.Respo
 	if err != nil {
 		return nil, s.unreached(ctx, err)
 	}
+	s.reached.Store(true)
 	if slices.Contains(ok, resp.StatusCode) {
 		return resp, nil
 	}
@@ -171,6 +176,10 @@ func (s *remoteStore) unreached(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: the certificate of %s is not trusted: %v; give the authority's with --ca-file, or in SSL_CERT_FILE", ErrServer, s.base.Host, cert.Err)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%w: %s speaks HTTP without TLS: give --plain-http if the network to it is to be trusted", ErrServer, s.base.Host)
+	}
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" && !dial.Timeout() && !s.reached.Load() {
+		return fmt.Errorf("%w from %s: %v; is that the registry's name, and is there a network?", ErrServer, s.base.Host, innermost(ctx, err))
 	}
 	return &transient{fmt.Errorf("%w from %s: %v; try again, what is there is kept", ErrServer, s.base.Host, innermost(ctx, err)), -1}
 }
