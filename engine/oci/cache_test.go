@@ -66,7 +66,7 @@ func TestCacheIsBounded(t *testing.T) {
 	size := int64(0)
 	for i, tag := range []string{"a", "b", "c", "d"} {
 		small := usual
-		small.layers, small.changed = 4+i, i
+		small.layers, small.changed = 6, i
 		plan := small.write(t)
 		size = openPlan(t, plan).Header().FileSize
 		push(t, c, plan, host+"/models/test:"+tag)
