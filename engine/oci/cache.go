@@ -114,7 +114,7 @@ func (c *Cache) use(ref Ref, r *resolved) (*Entry, error) {
 		return nil, lock.Close()
 	}
 	stamp := time.Now()
-	_ = os.Chtimes(lock.Name(), stamp, stamp) // a cache that can not be written may still be read
+	_ = os.Chtimes(lock.Name(), stamp, stamp) // else it counts as used earlier
 	path := filepath.Join(dir, fileNameOf(ref))
 	if err := os.Link(plan, path); err != nil && !errors.Is(err, os.ErrExist) {
 		path = plan

@@ -147,7 +147,7 @@ func TestTampered(t *testing.T) {
 		}, oci.ErrServer, []string{"layer 6 of", "1000 of"}},
 		{"the manifest", func(_ *testing.T, r *ocitest.Registry, _ *ocispec.Manifest, whole string) {
 			r.ChangeManifest("models/test", whole, func(b []byte) []byte { return append(b, ' ') })
-		}, oci.ErrDigest, []string{"the manifest that came", whole12}},
+		}, oci.ErrDigest, []string{"the manifest that came has digest sha256:"}},
 		{"the plan's digest", func(t *testing.T, r *ocitest.Registry, m *ocispec.Manifest, _ string) {
 			m.Annotations["io.llmc.plan.digest"] = "sha256:" + strings.Repeat("0", 64)
 			data, err := json.Marshal(m)
@@ -190,8 +190,6 @@ func TestTampered(t *testing.T) {
 		})
 	}
 }
-
-const whole12 = "sha256:"
 
 // TestOtherRegistries sends to one that takes no pieces, and fetches from one that knows no ranges.
 func TestOtherRegistries(t *testing.T) {
