@@ -9,7 +9,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 TAGS    := grpcnotrace
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-registry test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -123,6 +123,10 @@ OPENAI_NODE ?= openai@6.49.0
 test-browser: ## the chat page in headless Chromium (Debian package chromium)
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
 	$(GO) test -count=1 -v -run Page ./runtime/server
+
+test-registry: ## plans in Docker's registry with TLS and passwords, over connections that are severed (Debian package docker-registry)
+	command -v docker-registry >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends docker-registry; }
+	LLMC_DOCKER_REGISTRY=$$(command -v docker-registry) $(GO) test -count=1 -v -run Distribution ./engine/oci
 
 SOAK       ?= 1h
 SOAK_FLAGS ?=

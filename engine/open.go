@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 )
 
 // Open maps a plan and checks everything but the weights' numbers: versions, hashes of the header and of all sections
@@ -24,13 +23,7 @@ func Open(path string) (*Plan, error) {
 	return p, nil
 }
 
-// registryScheme begins the names of plans in registries.
-const registryScheme = "oci://"
-
 func open(path string) (*Plan, error) {
-	if strings.HasPrefix(path, registryScheme) {
-		return nil, fmt.Errorf("%w: registries are not supported yet; fetch the plan and give its file", ErrNotPlan)
-	}
 	// Looked at before opening, which would wait for the other end of a named pipe.
 	info, err := os.Stat(path)
 	if err != nil {

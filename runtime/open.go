@@ -11,16 +11,18 @@ import (
 	"llmc/runtime/device/cpu"
 	"llmc/runtime/device/cuda"
 	"llmc/runtime/device/emu"
+	"llmc/runtime/device/gpu"
 )
 
 // devices lists what --device may name, in the order in which "auto" tries them. What is only for testing has to be named.
 var devices = []struct {
 	engine.Device
-	auto bool
+	auto    bool
+	targets func() []string // whose programs it runs here, best first
 }{
-	{cuda.Device{}, true},
-	{cpu.Device{}, true},
-	{emu.Device{}, false},
+	{cuda.Device{}, true, cardTargets},
+	{cpu.Device{}, true, processorTargets},
+	{emu.Device{}, false, func() []string { return gpu.Targets(emu.NewestCapability) }},
 }
 
 // DeviceNames are the names that Load takes.

@@ -6,34 +6,39 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"llmc/cmd/registry"
 	"llmc/internal/cli"
 	"llmc/internal/version"
 )
 
 // commands lists every subcommand.
 var commands = []func() *cobra.Command{
-	buildCommand,
-	inspectCommand,
-	verifyCommand,
-	evalCommand,
-	diffCommand,
-	refitCommand,
+	withPlans(buildCommand, "base"),
+	withPlans(inspectCommand),
+	withPlans(verifyCommand),
+	withPlans(evalCommand),
+	withPlans(diffCommand),
+	withPlans(refitCommand),
 	optCommand,
 	renderCommand,
 	targetsCommand,
 	emulateCommand,
 	gpubenchCommand,
-	cli.PlannedCommand("push PLAN REF", "Store a plan in a registry", copyFile, "  llmc push engine.plan registry.example/models/engine:v1"),
-	cli.PlannedCommand("pull REF -o PLAN", "Fetch a plan from a registry", copyFile, "  llmc pull registry.example/models/engine:v1 -o engine.plan"),
+	pushCommand,
+	pullCommand,
+	copyCommand,
+	listCommand,
 	cli.PlannedCommand("sign REF --key K", "Sign a plan in a registry", compareDigest, "  llmc sign registry.example/models/engine:v1 --key key.pem"),
 	cli.PlannedCommand("verify-signature REF --key K", "Check the signature of a plan in a registry", compareDigest,
 		"  llmc verify-signature registry.example/models/engine:v1 --key key.pub"),
 }
 
-const (
-	copyFile      = "a plan is one file, move it as any other and check it with 'llmc verify'"
-	compareDigest = "compare the digest that 'llmc inspect' prints, it covers every byte of the plan"
-)
+const compareDigest = "compare the digest that 'llmc inspect' prints, it covers every byte of the plan"
+
+// withPlans lets a command take references in place of plans.
+func withPlans(command func() *cobra.Command, flags ...string) func() *cobra.Command {
+	return func() *cobra.Command { return registry.Plans(command(), registry.Whole, flags...) }
+}
 
 func main() {
 	root := &cobra.Command{

@@ -166,7 +166,9 @@ func TestRefusalsOfPlans(t *testing.T) {
 		{2, []string{"inspect", plan, "--card", "h300"}, "unknown card \"h300\"; known are a100, l40s, h100, h200"},
 		{2, []string{"inspect", plan, "--card", "h200", "--batch", "0"}, "--batch has 0"},
 		{2, []string{"inspect", plan, "--context", "100"}, "give --card"},
-		{1, []string{"inspect", "oci://registry.example/x:y"}, "registries are not supported yet"},
+		{1, []string{"inspect", "oci://127.0.0.1:1/x:y"}, "oci://127.0.0.1:1/x:y: no usable answer from 127.0.0.1:1: connection refused"},
+		{2, []string{"inspect", "oci://registry.example"}, "it is not registry/repository"},
+		{1, []string{"inspect", "oci-layout:" + missing + ":v1"}, "there is no " + missing + "/index.json"},
 		{1, []string{"inspect", demo + "/config.json"}, "not a plan file"},
 		{2, []string{"verify", plan, "--device", "tpu"}, `unknown device "tpu"`},
 		{1, []string{"eval", plan, "--text", missing}, "no such file"},
@@ -178,7 +180,13 @@ func TestRefusalsOfPlans(t *testing.T) {
 		{2, []string{"gpubench", "--plans", "70b:bf16"}, `no model "70b": there are 8b, 1b and tiny`},
 		{2, []string{"gpubench", "--copy", "1K"}, "--copy is 1024 bytes"},
 		{1, []string{"gpubench", "--show", missing}, "no such file"},
-		{2, []string{"push", plan, "registry.example/x:y", "--insecure"}, "push is not supported yet"},
+		{2, []string{"push", plan, "registry.example/x:a b"}, "its tag may have"},
+		{2, []string{"push", plan, "registry.example/x@sha256:12"}, "no sha256 digest"},
+		{1, []string{"push", missing, "registry.example/x:y"}, "no such file"},
+		{2, []string{"pull", "registry.example/x:y"}, `"output" not set`},
+		{2, []string{"pull", "registry.example/x:y", "-o", missing, "--target", "sm1"}, `unknown target "sm1"`},
+		{1, []string{"pull", "registry.example/x:y", "-o", missing, "--ca-file", missing}, "--ca-file: open"},
+		{2, []string{"list", "x"}, "it is not registry/repository"},
 		{2, []string{"verify-signature", "registry.example/x:y", "--key", "k"}, "not supported yet"},
 	} {
 		c.check(t)
@@ -215,7 +223,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%q completes to %q, lacking %q", c.args, out, c.want)
 		}
 	}
-	if out := clitest.Run(t, "", "__complete", "pu").Done(t); strings.Contains(out, "push") {
+	if out := clitest.Run(t, "", "__complete", "si").Done(t); strings.Contains(out, "sign") {
 		t.Errorf("a command that is not there yet is completed: %q", out)
 	}
 }

@@ -6,19 +6,38 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"llmc/cmd/registry"
 	"llmc/internal/cli"
 	"llmc/internal/version"
+	"llmc/runtime"
 )
 
 // commands lists every subcommand.
 var commands = []func() *cobra.Command{
-	serveCommand,
-	generateCommand,
-	logitsCommand,
-	tokenizeCommand,
-	detokenizeCommand,
-	chatCommand,
-	benchCommand,
+	withPlans(serveCommand, "draft", "adapter", "lora-modules"),
+	withPlans(generateCommand, "draft", "adapter"),
+	withPlans(logitsCommand, "adapter"),
+	withPlans(tokenizeCommand),
+	withPlans(detokenizeCommand),
+	withPlans(chatCommand, "adapter"),
+	withPlans(benchCommand, "draft"),
+}
+
+// withPlans lets a command take references in place of plans: what the targets of this machine need of them.
+func withPlans(command func() *cobra.Command, flags ...string) func() *cobra.Command {
+	return func() *cobra.Command { return registry.Plans(command(), machineTargets, flags...) }
+}
+
+// machineTargets are those of the device that a command runs on; --target narrows them.
+func machineTargets(cmd *cobra.Command) ([]string, error) {
+	device := "auto"
+	if flag := cmd.Flags().Lookup("device"); flag != nil {
+		device = flag.Value.String()
+	}
+	if flag := cmd.Flags().Lookup("target"); flag != nil && flag.Value.String() != "" {
+		return []string{flag.Value.String()}, nil
+	}
+	return runtime.Targets(device)
 }
 
 func main() {

@@ -27,6 +27,7 @@ var importRules = []struct {
 	{"internal/...", []string{"internal/..."}},
 
 	{"engine/layout", []string{"internal/dtype", "internal/sym", "internal/quant"}},
+	{"engine/oci/...", []string{"internal/cli", "internal/version", "engine/..."}},
 	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/..."}},
 
 	{"ir", []string{"internal/dtype", "internal/sym", "internal/relative", "internal/rotation"}},

@@ -58,8 +58,8 @@ func (d *Device) limitPages(plan *engine.Plan, s *engine.Settings) {
 const (
 	// besideWeights is what activations and KV pages take together at most where the settings leave it open.
 	besideWeights = 1 << 30
-	// newestCapability is that of the newest GPU whose instructions the emulator has.
-	newestCapability = 90
+	// NewestCapability is that of the newest GPU whose instructions the emulator has.
+	NewestCapability = 90
 	// newestDriver stands for the present one.
 	newestDriver engine.CUDAVersion = 13000
 	// emulatedMemory is what the emulated card has beside weights; it takes of the machine's memory what is in use.
@@ -68,7 +68,7 @@ const (
 
 // ownCard is what the emulator passes for unless told otherwise.
 func ownCard() gpu.Card {
-	return gpu.Card{Name: "the emulator", Capability: newestCapability, Driver: newestDriver, Memory: emulatedMemory, SharedMemory: maxShared}
+	return gpu.Card{Name: "the emulator", Capability: NewestCapability, Driver: newestDriver, Memory: emulatedMemory, SharedMemory: maxShared}
 }
 
 // Open returns the emulator as a driver, for kernels alone.

@@ -67,6 +67,17 @@ func suited(built []string, wanted string, capability int) []string {
 	return names
 }
 
+// Targets lists the targets whose programs a compute capability runs, best first.
+func Targets(capability int) []string {
+	var all []string
+	for _, t := range engine.Targets {
+		if t.ServedBy == "" {
+			all = append(all, t.Name)
+		}
+	}
+	return suited(all, "", capability)
+}
+
 // Target is the name of the target that a program for the card is built for, "" if there is none.
 func (c *Card) Target() (name string) {
 	for _, t := range engine.Targets { // from the least to the most demanding
