@@ -93,11 +93,11 @@ CLIENTS_BARE := text-generation==0.7.0 lm-eval==0.4.13
 
 .tools/clients/ready:
 	python3 -m venv .tools/clients
-	.tools/clients/bin/pip install -q $(CLIENTS)
-	.tools/clients/bin/pip install -q --no-deps $(CLIENTS_BARE)
+	.tools/clients/bin/pip install -q --no-compile $(CLIENTS)
+	.tools/clients/bin/pip install -q --no-compile --no-deps $(CLIENTS_BARE)
 	touch $@
 
-# The newest that runs on Node 20 and below, which Debian has.
+# The newest that npm takes for Node 20; it asks for no more than Debian has.
 OPENAI_NODE ?= openai@6.49.0
 
 .tools/node/node_modules/openai:

@@ -20,11 +20,11 @@ headers = { Authorization = "Bearer KEY" }
 seed = 1
 request-timeout = 30
 workers = 2
-max-time = 120
+max-time = 60
 suppress-health-check = ["all"]
 
 [generation]
-max-examples = 8
+max-examples = 3
 database = "none"
 
 [phases.stateful]
