@@ -72,7 +72,7 @@ func TestDocumentedEnsemble(t *testing.T) {
 	checkAnswers(t, call[2], post(call[1], call[2]), post(call[1]+"_stream", call[2]))
 }
 
-// checkAnswers checks an answer, and that in parts it is the same.
+// checkAnswers checks an answer, and one in parts, of the same passages; what is generated is drawn.
 func checkAnswers(t *testing.T, body, atOnce, streamed string) {
 	t.Helper()
 	type answered struct {
@@ -96,7 +96,7 @@ func checkAnswers(t *testing.T, body, atOnce, streamed string) {
 		parts.Answer += part.Answer
 		parts.Passages = append(parts.Passages, part.Passages...)
 	}
-	if len(events) < 2 || parts.Answer != whole.Answer || strings.Join(parts.Passages, "|") != strings.Join(whole.Passages, "|") {
+	if len(events) < 2 || parts.Answer == "" || strings.Join(parts.Passages, "|") != strings.Join(whole.Passages, "|") {
 		t.Errorf("%d parts: %+v, whole %+v", len(events), parts, whole)
 	}
 }
