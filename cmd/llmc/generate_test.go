@@ -65,7 +65,7 @@ func llmrunGenerate(t *testing.T) func(plan string, args ...string) (out []byte,
 		t.Fatal(err)
 	}
 	llmrun := filepath.Join(t.TempDir(), "llmrun")
-	if out, err := exec.Command("go", "build", "-o", llmrun, "../llmrun").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", llmrun, "../llmrun").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return func(plan string, args ...string) ([]byte, string) {

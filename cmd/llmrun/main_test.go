@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -26,15 +28,31 @@ func buildDemo(t *testing.T, model string) string {
 		model = "demo"
 	}
 	out := filepath.Join(t.TempDir(), "demo.plan")
+	build, _ := builds.LoadOrStore(model, sync.OnceValues(func() ([]byte, error) { return buildOnce(model, out) }))
+	plan, err := build.(func() ([]byte, error))()
+	if err == nil {
+		err = os.WriteFile(out, plan, 0o644) // a file of its own: some tests cut it short
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// builds has a func() ([]byte, error) for each model: its plan, built when it is first asked for.
+var builds sync.Map
+
+// buildOnce builds a plan at out and reads it.
+func buildOnce(model, out string) ([]byte, error) {
 	// The serving side does not import the compiler: it is run, as by a user.
-	args := []string{"run", "llmc/cmd/llmc", "build", "../../testdata/" + model, "-o", out}
+	args := []string{"run", "-ldflags", "-s -w", "llmc/cmd/llmc", "build", "../../testdata/" + model, "-o", out}
 	if arch := os.Getenv(buildArch); arch != "" {
 		args = append(args, "--arch", arch, "--no-fallback")
 	}
 	if text, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, text)
+		return nil, fmt.Errorf("%w: %s", err, text)
 	}
-	return out
+	return os.ReadFile(out)
 }
 
 type generatedJSON struct {

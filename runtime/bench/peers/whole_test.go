@@ -14,7 +14,7 @@ import (
 // A whole run of this project alone, over the bundled model: plans are built, programs and servers run, samples written, tables printed.
 func TestWholeRun(t *testing.T) {
 	root, dir := golden.Root(t), t.TempDir()
-	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/llmc", "./cmd/llmrun")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", dir+"/", "./cmd/llmc", "./cmd/llmrun")
 	build.Dir = root
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
