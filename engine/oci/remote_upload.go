@@ -24,7 +24,7 @@ type sending struct {
 	at       int64    // bytes of it that the registry has
 	unsure   bool     // whether it has more or less
 	whole    bool     // the registry takes blobs in one piece alone
-	again    bool     // it was begun anew since the registry did not know what it was sent
+	again    bool     // it was begun anew since the registry had put together something else
 }
 
 func (s *remoteStore) upload(ctx context.Context, d ocispec.Descriptor, open opener, count func(int64)) error {
@@ -33,19 +33,20 @@ func (s *remoteStore) upload(ctx context.Context, d ocispec.Descriptor, open ope
 		before := u.at
 		err := u.send(ctx)
 		u.unsure = true
-		var status *statusError
-		lost := errors.As(err, &status) || errors.Is(err, ErrNotFound)
-		switch {
-		case lost && !u.whole && u.at == 0 && status != nil && status.status != http.StatusBadRequest:
-			u.whole = true
-			u.restart()
-			return true, &transient{err, 0}
-		case lost && !u.again:
-			u.again = true
-			u.restart()
-			return true, &transient{err, 0}
+		if u.location == nil { // it was not even begun
+			return false, err
 		}
-		return u.at > before, err
+		var status *statusError
+		switch refused := errors.As(err, &status); {
+		case refused && status.status == http.StatusBadRequest && u.again, !refused && !errors.Is(err, ErrNotFound):
+			return u.at > before, err
+		case refused && status.status == http.StatusBadRequest: // what was put together was something else
+			u.again = true
+		case refused && u.at == 0:
+			u.whole = true
+		}
+		u.restart() // Docker's registry, for one, takes nothing more after a piece that was cut off
+		return false, &transient{err, -1}
 	}))
 }
 
