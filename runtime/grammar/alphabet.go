@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	broadFrom    = 24 // bytes that may follow at a place at which walks are worth folding
+	broadFrom    = 24 // ASCII bytes that may follow at a place at which walks are worth folding
 	mostFolds    = 2  // alphabets of a rule
 	maxFoldWork  = 1 << 15
 	deadByte     = 0xff // label of bytes that lead nowhere
@@ -42,7 +42,9 @@ func (s *dfaState) labels() (l labels, live int, ok bool) {
 		}
 		for b := int(e.lo); b <= int(e.hi); b++ {
 			l[b] = label
-			live++
+			if b < utf8.RuneSelf {
+				live++
+			}
 		}
 	}
 	return l, live, len(known) < mostLabels
