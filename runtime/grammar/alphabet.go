@@ -137,6 +137,9 @@ func (d *dfa) alphabet(finer *labels, in func(state int32) bool) *alphabet {
 	for i := range d.states {
 		for _, e := range d.states[i].edges {
 			begins[e.lo], begins[int(e.hi)+1] = true, true
+			for b := int(e.lo); b <= int(e.hi) && d.states[e.to].final; b++ {
+				a.exits[b] = true
+			}
 			if !in(int32(i)) {
 				continue
 			}
@@ -232,7 +235,7 @@ func (a *alphabet) name() (name alphabetName) {
 	h.Write(a.other[:])
 	for b := range 256 {
 		flags := byte(0)
-		for i, set := range []bool{a.tame[b], a.never[b], a.ends[b], a.whole} {
+		for i, set := range []bool{a.tame[b], a.never[b], a.ends[b], a.exits[b], a.whole} {
 			if set {
 				flags |= 1 << i
 			}

@@ -15,6 +15,7 @@ type alphabet struct {
 	tame  [256]bool // leads from such a place to such a place alone, or nowhere
 	never [256]bool // leads nowhere from any of them
 	ends  [256]bool // may lead to where the rule may be left
+	exits [256]bool // the same, from any place of the rule
 	other [256]byte // the byte that stands for each in all of the rule
 	char  byte      // stands for every character beyond ASCII, if whole
 	whole bool
@@ -49,7 +50,7 @@ type exit struct {
 const (
 	foldFrom   = 32      // nodes of a subtree that is worth folding
 	mergedFrom = 4       // nodes whose subtrees are worth merging
-	mergedMost = 1 << 15 // nodes below them
+	mergedMost = 1 << 14 // nodes below them
 )
 
 // folder folds one tree.
@@ -130,7 +131,7 @@ func (b *folder) read(from, to uint32) {
 			at := b.raw(c.at, c.pending[:c.waiting])
 			b.nodes[at].tokens = append(append(b.nodes[at].tokens, n.token), t.twins[n.token]...)
 		}
-		if n.end > i+1 && c.waiting == 0 && (c.tail || b.a.ends[b.a.same[n.char]] || n.char >= utf8.RuneSelf && b.a.ends[b.a.char]) {
+		if n.end > i+1 && c.waiting == 0 && (c.tail && b.a.exits[n.char] || b.a.ends[b.a.same[n.char]] || n.char >= utf8.RuneSelf && b.a.ends[b.a.char]) {
 			b.nodes[c.at].inner = append(b.nodes[c.at].inner, i)
 		}
 		i++
