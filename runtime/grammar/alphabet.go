@@ -89,7 +89,11 @@ func (d *dfa) folding() *folds {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return rows[b].score - rows[a].score })
 	f := &folds{member: make([]uint8, len(d.states))}
-	for _, at := range order[:min(len(order), mostFolds)] {
+	covered := make([]bool, len(rows))
+	for _, at := range order {
+		if covered[at] || len(f.alphabets) == mostFolds {
+			continue
+		}
 		finer := rows[at].labels
 		coarser := make([]bool, len(rows))
 		for i := range rows {
@@ -97,6 +101,12 @@ func (d *dfa) folding() *folds {
 		}
 		in := func(state int32) bool { return coarser[of[state]] }
 		a := d.alphabet(&finer, in)
+		if a.tameASCII() < broadFrom { // walks would not stay where bytes are alike
+			continue
+		}
+		for i := range rows {
+			covered[i] = covered[i] || coarser[i]
+		}
 		bit := uint8(1) << len(f.alphabets)
 		for i := range d.states {
 			if in(int32(i)) && len(d.states[i].edges) > 0 {
@@ -106,6 +116,16 @@ func (d *dfa) folding() *folds {
 		f.alphabets, f.names = append(f.alphabets, a), append(f.names, a.name())
 	}
 	return f
+}
+
+// tameASCII counts the ASCII bytes that lead from such a place to such a place.
+func (a *alphabet) tameASCII() (n int) {
+	for b := range utf8.RuneSelf {
+		if a.tame[b] && !a.never[b] {
+			n++
+		}
+	}
+	return n
 }
 
 // tells tells whether all bytes that others tell apart are told apart here too.

@@ -42,10 +42,9 @@ func (w *walker) local(at int32) *localMask {
 
 // collector makes the mask of a place.
 type collector struct {
-	w      *walker
-	mask   *localMask
-	out    *exit
-	visits int
+	w    *walker
+	mask *localMask
+	out  *exit
 }
 
 func (c *collector) collect(at int32) bool {
@@ -116,7 +115,7 @@ func (c *collector) fold(at int32) *fold {
 	}
 	for i, name := range s.folds.names {
 		if s.folds.member[s.local.at]>>i&1 == 1 {
-			if f := c.w.v.folds[name]; f != nil {
+			if f := c.w.v.folds[name]; f != nil && f.whole != nil {
 				c.w.v.clock++
 				f.used = c.w.v.clock
 				return f

@@ -98,7 +98,7 @@ func (v *Vocabulary) prepare(p *program) {
 			}
 			made := newFold(v, f.alphabets[j])
 			if made.bytes > mostFoldSize {
-				continue
+				made = &fold{} // known not to be worth it
 			}
 			v.mu.Lock()
 			if len(v.folds) >= heldFolds {
