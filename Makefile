@@ -81,7 +81,7 @@ bench-gpu: ## products, attention and whole models on an NVIDIA GPU beside copy 
 	@$(BUILT_KIT)
 	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results $(BENCH_FLAGS)
 
-test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/triton .tools/clients/ready .tools/node/node_modules/openai .tools/schema-suite/json ## real clients from PyPI and npm against our server, and beside our client of the Hub
+test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/triton .tools/python/jsonschema .tools/clients/ready .tools/node/node_modules/openai .tools/schema-suite/json ## real clients from PyPI and npm against our server, and beside our client of the Hub
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python LLMC_NODE_PATH=$(CURDIR)/.tools/node/node_modules \
 	  LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
 	LLMC_SCHEMA_SUITE=$(CURDIR)/.tools/schema-suite/json $(GO) test -count=1 -v -run SchemaSuite ./runtime/grammar
@@ -108,6 +108,10 @@ OPENAI_NODE ?= openai@6.49.0
 .tools/schema-suite/json: .tools/python/bin/openai
 	.tools/python/bin/pip download -q -d .tools/schema-suite --no-deps --no-binary jsonschema jsonschema==4.23.0
 	tar -xzf .tools/schema-suite/jsonschema-4.23.0.tar.gz -C .tools/schema-suite --strip-components 1 jsonschema-4.23.0/json
+
+.tools/python/jsonschema: .tools/python/bin/openai
+	.tools/python/bin/pip install -q 'jsonschema[format]==4.23.0'
+	touch $@
 
 .tools/python/bin/openai:
 	python3 -m venv .tools/python

@@ -11,6 +11,8 @@
 // tokens that stay inside, and the nodes of the trie at which the rule may be left. Only behind those is the stack asked. Masks of states are kept too.
 // (The idea is that of Dong et al., "XGrammar: Flexible and Efficient Structured Generation Engine for Large Language Models", 2024.)
 //
+// Where most of a vocabulary may follow, as in strings, the walk is over a tree in which tokens that a rule does not tell apart are one (fold.go, alphabet.go, local.go).
+//
 // The mask of a state is exactly the tokens after which the text can still be completed, so an output never comes to a place where it can not go on, unless the
 // vocabulary has no token for the bytes that it needs; end-of-sequence tokens are in it where the text is complete. Special tokens are never text.
 // Everything is bounded: see limits.go.

@@ -51,7 +51,8 @@ func TestLargeDescriptions(t *testing.T) {
 	}{
 		"enum of 10 MB":       {JSONSchema, enum(450_000), true},
 		"enum of 800 KB":      {JSONSchema, enum(35_000), false},
-		"oneOf 30 deep":       {JSONSchema, strings.Repeat(`{"oneOf":[true,`, 30) + `true` + strings.Repeat(`]}`, 30), true},
+		"oneOf 30 deep":       {JSONSchema, strings.Repeat(`{"oneOf":[true,`, 30) + `true` + strings.Repeat(`]}`, 30), false},
+		"anyOf 12 times":      {JSONSchema, `{"allOf":[` + strings.Repeat(`{"anyOf":[{"maxLength":%d},{"type":"number"},{"minItems":%d}]},`, 11) + `true]}`, true},
 		"objects 150 deep":    {JSONSchema, strings.Repeat(`{"properties":{"a":`, 150) + `true` + strings.Repeat(`}}`, 150), false},
 		"alternatives":        {Regex, "a" + strings.Repeat("|a", 100_000), false},
 		"counted repetitions": {Regex, strings.Repeat("(", 20) + "a" + strings.Repeat("{4000})", 20), true},
@@ -59,6 +60,13 @@ func TestLargeDescriptions(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
+		if n := strings.Count(c.text, "%d"); n > 0 {
+			var numbers []any
+			for i := range n {
+				numbers = append(numbers, i)
+			}
+			c.text = fmt.Sprintf(c.text, numbers...)
+		}
 		_, err := NewCompiler(fuzzed).Compile(Source{Kind: c.kind, Text: c.text})
 		runtime.ReadMemStats(&after)
 		var wrong *Error

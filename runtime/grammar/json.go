@@ -70,6 +70,8 @@ func jsonChar(s runeSet) *expr {
 
 var (
 	anyJSONChar = jsonChar(anyRune)
+	// countedChar is one of strings whose characters are counted; control characters without a letter of their own are left out, for fewer states.
+	countedChar = alt(class(rawChars), seq(text(`\`), one('"', '"', '\\', '\\', 'b', 'b', 'f', 'f', 'n', 'n', 'r', 'r', 't', 't')))
 	anyContent  = repeat(anyJSONChar, 0, -1)
 	jsonText    = pattern{char: jsonChar, any: anyContent}
 )

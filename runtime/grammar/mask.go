@@ -8,16 +8,6 @@ type mask struct {
 	text    bool     // there are tokens besides those that end the output
 }
 
-// localMask is what can be said of a place whatever has called its rule.
-type localMask struct {
-	bits []uint32 // tokens that stay in the rule, or end where it may be left; nil: they are few
-	few  []int32
-	out  []uint32 // nodes of the tree that others are below of, at which the rule may be left
-}
-
-// cut is which share of a vocabulary is few.
-const cut = 64
-
 // mask returns the tokens that may come behind a state: those whose bytes lead on, and where the output is complete those that end it. It is nil where that
 // takes more steps than it may.
 func (w *walker) mask(s *state) *mask {
@@ -88,17 +78,12 @@ func (w *walker) make(s *state) *mask {
 		for _, token := range l.few {
 			w.v.tree.set(bits, token)
 		}
-		if p.frame == w.outer || len(l.out) == 0 {
+		if p.frame == w.outer || len(l.exits) == 0 {
 			continue
 		}
 		behind := w.leave(p.frame)
-		for _, at := range l.out {
-			n := &w.v.tree.nodes[at]
-			if !w.walk(&w.v.tree, at+1, n.end, behind, func(_ uint32, _ *state, token int32) {
-				if token >= 0 {
-					w.v.tree.set(bits, token)
-				}
-			}) {
+		for _, e := range l.exits {
+			if !w.behindExit(e, behind, bits) {
 				return nil
 			}
 		}
@@ -168,42 +153,4 @@ func (w *walker) walk(t *tree, from, to uint32, s *state, reached func(node uint
 	}
 	w.visits += visits
 	return true
-}
-
-// local returns the mask of a place by itself; nil: it takes more than it may.
-func (w *walker) local(at int32) *localMask {
-	v, name := w.v, w.program.states[at].local
-	if l := v.local[name]; l != nil {
-		return l
-	}
-	l := &localMask{}
-	var all []int32
-	t := &v.tree
-	whole := w.walk(t, 0, uint32(len(t.nodes)), w.begin(at), func(node uint32, behind *state, token int32) {
-		if token >= 0 {
-			all = append(all, token)
-		}
-		if behind.leaves && t.nodes[node].end > node+1 {
-			l.out = append(l.out, node)
-		}
-	})
-	if !whole {
-		return nil
-	}
-	if len(all) < v.size/cut {
-		l.few = slices.Clip(all)
-	} else {
-		l.bits = make([]uint32, v.words)
-		for _, token := range all {
-			t.set(l.bits, token)
-		}
-	}
-	size := int64(4*(len(l.bits)+len(l.few)+len(l.out)) + 128)
-	if v.locals+size > heldLocal {
-		clear(v.local)
-		v.locals = 0
-	}
-	v.local[name] = l
-	v.locals += size
-	return l
 }

@@ -13,6 +13,7 @@ func newGrammar(v *Vocabulary, root *rule) (*Grammar, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.prepare(p)
 	g := &Grammar{v: v, walker: newWalker(p, v)}
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -84,3 +84,38 @@ func TestCompilerKeeps(t *testing.T) {
 		t.Error("nothing is a description")
 	}
 }
+
+// TestLookAhead compares expressions that look ahead at their beginning with what they say.
+func TestLookAhead(t *testing.T) {
+	for _, c := range []struct {
+		kind           Kind
+		text           string
+		takes, refuses []string
+	}{
+		{JSONSchema, `{"type":"string","pattern":"^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$"}`, []string{`"1.5"`, `"-.5"`, `"007"`}, []string{`""`, `"."`, `"+"`, `"-."`, `"a"`}},
+		{JSONSchema, `{"enum":["ab","b","ba"],"pattern":"^(?!a)(?=.*a).*"}`, []string{`"ba"`}, []string{`"ab"`, `"b"`}},
+		{Regex, `(?=.*[0-9])(?!.*[(\])])[a-z0-9()\]]+`, []string{"a1", "1"}, []string{"a", "a)1", "1]", ""}},
+		{Regex, `(?!a|b)(c|d)`, []string{"c", "d"}, []string{"a", "b"}},
+	} {
+		g, err := newTest(demoVocabulary(), Source{Kind: c.kind, Text: c.text})
+		if err != nil {
+			t.Errorf("%s: %v", c.text, err)
+			continue
+		}
+		for _, s := range c.takes {
+			if !g.Matches([]byte(s)) {
+				t.Errorf("%s does not take %s", c.text, s)
+			}
+		}
+		for _, s := range c.refuses {
+			if g.Matches([]byte(s)) {
+				t.Errorf("%s takes %s", c.text, s)
+			}
+		}
+	}
+	for _, s := range []string{`a(?!b)c`, `(?!a)b|c`, `(?!a)*b`, `(?!a`, `(?<!a)b`} {
+		if _, err := newTest(demoVocabulary(), Source{Kind: Regex, Text: s}); err == nil {
+			t.Errorf("%s is read, though it is not supported", s)
+		}
+	}
+}

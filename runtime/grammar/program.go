@@ -16,6 +16,7 @@ type program struct {
 	classes int
 	sample  []byte // a byte of each class
 	bytes   int64  // that all this takes, about
+	folds   []*folds
 }
 
 type programState struct {
@@ -23,6 +24,7 @@ type programState struct {
 	final        bool
 	last         bool      // final, and nothing leads on
 	local        placeName // under which the state's masks are kept
+	folds        *folds    // of a rule that calls no others, whose state local.at this is
 }
 
 type span struct{ from, to uint32 }
@@ -190,9 +192,14 @@ func flatten(automata []*dfa) (*program, error) {
 	}
 	for i, d := range automata {
 		sum := all
+		var foldable *folds
 		if !slices.ContainsFunc(d.states, func(s dfaState) bool { return len(s.calls) > 0 }) {
 			sum = sha256.New()
 			d.digest(sum)
+			if foldable = d.folding(); foldable != nil {
+				p.folds = append(p.folds, foldable)
+				p.bytes += int64(len(d.states))
+			}
 		}
 		var name placeName
 		copy(name.rule[:], sum.Sum(nil))
@@ -201,11 +208,11 @@ func flatten(automata []*dfa) (*program, error) {
 			if sum == all {
 				name.at += first[i]
 			}
-			p.states[first[i]+int32(j)].local = name
+			p.states[first[i]+int32(j)].local, p.states[first[i]+int32(j)].folds = name, foldable
 		}
 	}
-	const stateBytes, edgeBytes, callBytes = 48, 8, 8
-	p.bytes = int64(len(p.states)*stateBytes + len(p.edges)*edgeBytes + len(p.calls)*callBytes)
+	const stateBytes, edgeBytes, callBytes = 56, 8, 8
+	p.bytes += int64(len(p.states)*stateBytes + len(p.edges)*edgeBytes + len(p.calls)*callBytes)
 	return p, nil
 }
 

@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// A regular expression is read as Go's package regexp reads it: RE2's syntax, that of most languages without look-around, back references and word boundaries.
+// A regular expression is read as Go's package regexp reads it: RE2's syntax, that of most languages without look-around (but see regex_look.go), back references and word boundaries.
 
 // edgeMode says what an end of a part of an expression is.
 type edgeMode uint8
@@ -35,6 +35,26 @@ func regex(source string) (*rule, error) {
 }
 
 func (p *pattern) read(source string, ends edgeMode) (*expr, error) {
+	looks, rest := lookAhead(source, ends == whole)
+	e, err := p.parse(rest, ends)
+	for _, l := range looks {
+		var ahead *expr
+		if err == nil {
+			ahead, err = p.parse("^(?:"+l.source+")", search)
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case l.wanted:
+			e = both(e, ahead)
+		default:
+			e = but(e, ahead)
+		}
+	}
+	return e, err
+}
+
+func (p *pattern) parse(source string, ends edgeMode) (*expr, error) {
 	tree, err := syntax.Parse(codeUnits(source), syntax.Perl)
 	if err != nil {
 		return nil, wrong("", "the regular expression can not be read: %v", err)

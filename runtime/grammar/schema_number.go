@@ -3,12 +3,14 @@ package grammar
 import (
 	"math/big"
 	"strings"
+
+	"llmc/runtime/server/strictjson"
 )
 
 const (
-	maxBoundText   = 40 // bytes of a bound
-	boundDigits    = 15 // in front of a bound's point and behind it, which float64 tells apart
+	boundDigits    = 15 // behind a bound's point, which float64 tells apart
 	maxMultiple    = 1000
+	mostPlaces     = 16 // behind the point of "multipleOf"
 	mostInteger    = 18 // digits of integers
 	mostInNumber   = 15 // digits in front of the point of other numbers
 	fractionDigits = 15
@@ -31,13 +33,42 @@ func readBound(n *node, keyword string, open bool) (*bound, error) {
 	if v.Kind() != "number" {
 		return nil, wrong(n.where, "%s must be a number", keyword)
 	}
-	f, _ := v.Float()
-	if r, ok := new(big.Rat).SetString(string(v)); ok && len(v) < maxBoundText && f < 1e15 && f > -1e15 {
-		if scaled := new(big.Rat).Mul(r, new(big.Rat).SetInt(power(boundDigits))); scaled.IsInt() {
-			return &bound{r, open}, nil
-		}
+	if r := exact(v); r != nil {
+		return &bound{r, open}, nil
 	}
-	return nil, wrong(n.where, "%s: %.40s has more than %d digits in front of the point or behind it", keyword, v, boundDigits)
+	return nil, wrong(n.where, "%s: %.40s has more than %d digits", keyword, v, maxBoundText)
+}
+
+// has tells whether a number is inside.
+func (i interval) has(r *big.Rat) bool {
+	at := &bound{at: r}
+	return !at.below(i.low) && !i.high.below(at)
+}
+
+// below tells whether all up to one bound is below all from another on.
+func (b *bound) below(other *bound) bool {
+	if b == nil || other == nil {
+		return false
+	}
+	order := b.at.Cmp(other.at)
+	return order < 0 || order == 0 && (b.open || other.open)
+}
+
+// short cuts a bound of numbers that are written with a point to so many digits, towards the inside: up (1) or down (-1). What is further out than such numbers get is none.
+func (b *bound) short(direction int64) *bound {
+	if b == nil {
+		return nil
+	}
+	limit := new(big.Rat).SetInt(power(mostInNumber))
+	if b.at.Cmp(limit) >= 0 && direction < 0 || b.at.Cmp(limit.Neg(limit)) <= 0 && direction > 0 {
+		return nil
+	}
+	scaled := new(big.Rat).Mul(b.at, new(big.Rat).SetInt(power(boundDigits)))
+	if scaled.IsInt() {
+		return b
+	}
+	near := (&bound{at: scaled}).integer(direction)
+	return &bound{at: new(big.Rat).SetFrac(near, power(boundDigits))}
 }
 
 // power is a power of ten.
@@ -70,76 +101,68 @@ func (c conjunction) interval() (i interval, err error) {
 }
 
 // numberOf is the expression of numbers, or of integers alone.
-func (s *schema) numberOf(c conjunction, types typeSet) (*expr, error) {
+func (s *schema) numberOf(c conjunction, types typeSet) (e *expr, err error) {
 	i, err := c.interval()
 	if err != nil {
 		return nil, err
 	}
-	factor, err := c.multiple()
-	if err != nil {
-		return nil, err
-	}
-	bounded := i.low != nil || i.high != nil
+	whole := types&typeFraction == 0
+	plain := i.low == nil && i.high == nil && !c.has("multipleOf", "!multipleOf", "!enum") && types&typeInteger != 0
 	switch {
-	case types&typeInteger == 0:
-		return nothing, nil // numbers that are no integers have no keyword
-	case factor == 0 && !bounded && types&typeFraction != 0:
+	case plain && whole:
+		return c.bits(s.whole), nil
+	case plain:
 		return s.number, nil
-	case factor == 0 && types&typeFraction != 0:
-		return i.decimals(), nil
-	case factor == 0 && !bounded:
-		return s.whole, nil
+	case whole && i.low == nil && i.high == nil:
+		e = c.bits(s.whole)
+	case whole:
+		e = c.bits(i.integers())
+	default:
+		e = interval{i.low.short(1), i.high.short(-1)}.decimals()
 	}
-	e := s.whole
-	if bounded {
-		e = i.integers()
-	}
-	if factor > 1 {
-		e = both(e, multiples(factor))
-	}
-	return e, nil
-}
-
-// multiple is the least common multiple of all "multipleOf"; 0: there is none.
-func (c conjunction) multiple() (int, error) {
-	out := 0
 	for _, n := range c {
-		v := n.keywords["multipleOf"]
-		if v == nil {
-			continue
-		}
-		f, ok := v.Float()
-		if !ok || f <= 0 || f != float64(int(f)) || f > maxMultiple {
-			return 0, wrong(n.where, "multipleOf: %.32s is not supported in constrained output, whole numbers from 1 to %d are", v, maxMultiple)
-		}
-		if out == 0 {
-			out = int(f)
-			continue
-		}
-		a, b := out, int(f)
-		for b != 0 {
-			a, b = b, a%b
-		}
-		if out = out / a * int(f); out > maxMultiple {
-			return 0, wrong(n.where, "multipleOf: all of them together come to %d; at most %d is supported", out, maxMultiple)
+		for _, keyword := range []string{"multipleOf", "!multipleOf"} {
+			if n.keywords[keyword] == nil {
+				continue
+			}
+			m, err := n.multiples(keyword, whole)
+			if err != nil {
+				return nil, err
+			}
+			if keyword == "multipleOf" {
+				e = both(e, m)
+			} else {
+				e = but(e, m)
+			}
 		}
 	}
-	return out, nil
+	if types&typeInteger == 0 {
+		e = but(e, seq(optional(text("-")), digits, optional(seq(text("."), repeat(one('0', '0'), 0, -1)))))
+	}
+	return c.without(e, func(v strictjson.Value) *expr {
+		if r := exact(v); r != nil {
+			return spellings(r)
+		}
+		return nil
+	}), nil
 }
 
-// multiples is the expression of the multiples of a factor: a state for each remainder.
-func multiples(factor int) *expr {
-	g := &graph{nodes: factor + 1, final: []int{1}} // node 1+r: what has been read has remainder r
-	g.edge(0, 0, text("-"))
-	for r := range factor {
-		for d := range 10 {
-			g.edge(1+r, 1+(10*r+d)%factor, one('0'+rune(d), '0'+rune(d)))
+// bits keeps integers to the formats that OpenAPI has for them.
+func (c conjunction) bits(e *expr) *expr {
+	for _, n := range c {
+		name, _ := n.keywords["format"].Text()
+		if f, ok := integerFormats[name]; ok {
+			low, high := new(big.Rat).SetFloat64(f[0]), new(big.Rat).SetFloat64(f[1])
+			e = both(e, interval{&bound{at: low}, &bound{at: high}}.integers())
 		}
 	}
-	for d := range 10 {
-		g.edge(0, 1+d%factor, one('0'+rune(d), '0'+rune(d)))
-	}
-	return over(g)
+	return e
+}
+
+// integerFormats are their bounds; those of 64 bits are wider than what is written.
+var integerFormats = map[string][2]float64{
+	"int8": {-128, 127}, "int16": {-32768, 32767}, "int32": {-1 << 31, 1<<31 - 1},
+	"uint8": {0, 255}, "uint16": {0, 65535}, "uint32": {0, 1<<32 - 1}, "uint64": {0, 1 << 60}, "uint": {0, 1<<32 - 1},
 }
 
 // integers is the expression of the integers of an interval.
@@ -231,102 +254,4 @@ func between(a, b string) *expr {
 		subs = append(subs, seq(one(rune(a[0]+1), rune(b[0]-1)), repeat(digit, n, n)))
 	}
 	return alt(subs...)
-}
-
-// decimals is the expression of the numbers of an interval, without exponents.
-func (i interval) decimals() *expr {
-	zero := &bound{at: new(big.Rat)}
-	negated := func(b *bound) *bound {
-		if b == nil {
-			return nil
-		}
-		return &bound{new(big.Rat).Neg(b.at), b.open}
-	}
-	positive := func(low, high *bound) *expr {
-		if low == nil || low.at.Sign() < 0 {
-			low = zero
-		}
-		if high != nil && (high.at.Cmp(low.at) < 0 || high.at.Cmp(low.at) == 0 && (high.open || low.open)) {
-			return nothing
-		}
-		return unsigned(low, high)
-	}
-	return alt(positive(i.low, i.high), seq(text("-"), positive(negated(i.high), negated(i.low))))
-}
-
-// split cuts a bound that is not negative at its point; the zeros at its end are not part of the fraction.
-func (b *bound) split() (whole *big.Int, fraction string) {
-	whole = new(big.Int).Div(b.at.Num(), b.at.Denom())
-	_, fraction, _ = strings.Cut(b.at.FloatString(boundDigits), ".")
-	return whole, strings.TrimRight(fraction, "0")
-}
-
-// unsigned is the expression of the numbers between bounds that are not negative; high may be nil.
-func unsigned(low, high *bound) *expr {
-	lowWhole, lowFraction := low.split()
-	places := fractionDigits
-	any := func() *expr { return optional(seq(text("."), repeat(digit, 1, places))) }
-	shape := alt(empty, seq(text("."), repeat(digit, 1, places)))
-	next := new(big.Int).Add(lowWhole, big.NewInt(1))
-	if high == nil {
-		return alt(seq(text(lowWhole.String()), both(fractionsFrom(lowFraction, low.open), shape)), seq(naturals(next, nil, mostInNumber), any()))
-	}
-	highWhole, highFraction := high.split()
-	places = max(1, fractionDigits-len(highWhole.String()), len(lowFraction), len(highFraction))
-	shape = alt(empty, seq(text("."), repeat(digit, 1, places)))
-	from, to := both(fractionsFrom(lowFraction, low.open), shape), both(fractionsTo(highFraction, high.open), shape)
-	if lowWhole.Cmp(highWhole) == 0 {
-		return seq(text(lowWhole.String()), both(from, to))
-	}
-	subs := []*expr{seq(text(lowWhole.String()), from), seq(text(highWhole.String()), to)}
-	if last := new(big.Int).Sub(highWhole, big.NewInt(1)); next.Cmp(last) <= 0 {
-		subs = append(subs, seq(naturals(next, last, 0), any()))
-	}
-	return alt(subs...)
-}
-
-// fractionsFrom is the expression of the fractions, with the point, that are not below the digits given, or above them.
-func fractionsFrom(least string, above bool) *expr {
-	some := seq(repeat(one('0', '0'), 0, -1), one('1', '9'), digits) // more than nothing
-	if least == "" && !above {
-		return optional(seq(text("."), digit, digits))
-	}
-	e := some
-	if !above {
-		e = digits
-	}
-	for i := len(least) - 1; i >= 0; i-- {
-		d := rune(least[i])
-		e = seq(one(d, d), e)
-		if d < '9' {
-			e = alt(e, seq(one(d+1, '9'), digits))
-		}
-	}
-	return seq(text("."), e)
-}
-
-// fractionsTo is the expression of the fractions that are not above the digits given, or below them. The last digit given is not 0.
-func fractionsTo(most string, below bool) *expr {
-	zeros := repeat(one('0', '0'), 0, -1)
-	if most == "" {
-		if below {
-			return nothing
-		}
-		return optional(seq(text("."), one('0', '0'), zeros))
-	}
-	e := nothing // behind the digits
-	if !below {
-		e = zeros
-	}
-	for i := len(most) - 1; i >= 0; i-- {
-		d := rune(most[i])
-		if i < len(most)-1 {
-			e = optional(e) // fewer digits are less
-		}
-		e = seq(one(d, d), e)
-		if d > '0' {
-			e = alt(e, seq(one('0', d-1), digits))
-		}
-	}
-	return optional(seq(text("."), e))
 }

@@ -1,12 +1,6 @@
 package grammar
 
-import (
-	"regexp"
-	"slices"
-	"strings"
-
-	"llmc/runtime/server/strictjson"
-)
+import "slices"
 
 // object is what the schemas of a conjunction say of objects.
 type object struct {
@@ -15,14 +9,26 @@ type object struct {
 	names       []string // in the order in which they come
 	required    map[string]bool
 	patterns    []string
-	least, most int // properties; most < 0: any number
+	implied     bool // nothing is said of further properties, so there are none
+	least, most int  // properties; most < 0: any number
 }
 
 // objectOf is the expression of objects.
-func (s *schema) objectOf(c conjunction, _ typeSet) (*expr, error) {
+func (s *schema) objectOf(c conjunction, types typeSet) (*expr, error) {
 	o := &object{s: s, c: c, required: map[string]bool{}}
 	if err := o.read(); err != nil {
 		return nil, err
+	}
+	list, ok, err := s.witnessed(c, o.names)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		var subs []*expr
+		for _, placed := range list {
+			subs = append(subs, call(s.ruleOf(placed)))
+		}
+		return alt(subs...), nil
 	}
 	var known []*expr
 	for _, name := range o.names {
@@ -30,7 +36,15 @@ func (s *schema) objectOf(c conjunction, _ typeSet) (*expr, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(e.subs) == 0 && o.required[name] {
+			return nothing, nil
+		}
 		known = append(known, e)
+	}
+	for name := range o.required {
+		if !slices.Contains(o.names, name) {
+			return nothing, nil
+		}
 	}
 	further, err := o.further()
 	if err != nil {
@@ -47,101 +61,97 @@ func (o *object) read() (err error) {
 	if o.least, o.most, err = o.c.counts("minProperties", "maxProperties"); err != nil {
 		return err
 	}
+	closes, open := false, false // what is said of further properties
 	for _, n := range o.c {
-		for _, m := range n.props {
-			if !slices.Contains(o.names, m.Key) {
-				o.names = append(o.names, m.Key)
-			}
+		closes = closes || !n.silent && len(n.named["properties"])+len(n.named["patternProperties"]) > 0
+		open = open || !n.silent && n.one["additionalProperties"] != nil
+	}
+	o.implied = closes && !open
+	add := func(name string) {
+		if !slices.Contains(o.names, name) {
+			o.names = append(o.names, name)
 		}
-		for _, m := range n.patterns {
-			if !slices.Contains(o.patterns, m.Key) {
-				o.patterns = append(o.patterns, m.Key)
+	}
+	for _, n := range o.c {
+		for _, p := range n.named["patternProperties"] {
+			if !slices.Contains(o.patterns, p.name) {
+				o.patterns = append(o.patterns, p.name)
 			}
 		}
 	}
 	for _, n := range o.c {
-		v := n.keywords["required"]
-		if v == nil {
-			continue
-		}
-		list, ok := v.Array()
-		if !ok {
-			return wrong(n.where, "required must be an array of names")
-		}
-		for _, e := range list {
-			name, ok := e.Text()
-			if !ok {
-				return wrong(n.where, "required must be an array of names")
+		for _, p := range n.named["properties"] {
+			if ok, err := o.writes(n, p.name); err != nil {
+				return err
+			} else if ok {
+				add(p.name)
 			}
-			if o.required[name] = true; !slices.Contains(o.names, name) {
-				o.names = append(o.names, name)
+		}
+	}
+	for _, n := range o.c {
+		names, err := n.requires()
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			o.required[name] = true
+			if ok, err := o.writes(n, name); err != nil {
+				return err
+			} else if ok {
+				add(name)
+			}
+		}
+	}
+	if o.implied && o.least > len(o.names) { // more properties have to be there
+		o.implied = false
+		for _, n := range o.c {
+			for _, p := range n.named["properties"] {
+				add(p.name)
 			}
 		}
 	}
 	return nil
 }
 
-// property is the expression of a property that the schemas name: nothing where its name is not allowed.
+// writes tells whether a property that a schema names is one to be written, where others are not: not if it is named only to be without it.
+func (o *object) writes(n *node, name string) (bool, error) {
+	if !o.implied || !n.silent {
+		return true, nil
+	}
+	for _, other := range o.c {
+		for _, p := range other.named["patternProperties"] {
+			if ok, err := matches(other, p.name, name); ok || err != nil {
+				return ok, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// property is the expression of a property that the schemas name: nothing where its name or no value is allowed.
 func (o *object) property(name string) (*expr, error) {
 	var all []*node
 	for _, n := range o.c {
-		subs, err := o.of(n, func(m strictjson.Member) bool { return m.Key == name }, func(p string) (bool, error) {
-			re, err := regexp.Compile(codeUnits(p))
-			if err != nil {
-				return false, wrong(n.where, "patternProperties: %v", err)
-			}
-			return re.MatchString(name), nil
-		})
+		subs, err := n.about(name)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, subs...)
-	}
-	value, err := o.s.value(all)
-	if err != nil {
-		return nil, err
-	}
-	key, err := o.named(text(spell(name)))
-	if err != nil {
-		return nil, err
-	}
-	return seq(quoted(key), text(":"), o.s.space, value), nil
-}
-
-// of returns what a schema says of a property.
-func (o *object) of(n *node, named func(strictjson.Member) bool, matched func(pattern string) (bool, error)) ([]*node, error) {
-	var all []*node
-	add := func(where string, v strictjson.Value) error {
-		sub, err := o.s.at(where, v)
-		all = append(all, sub)
-		return err
-	}
-	for _, m := range n.props {
-		if named(m) {
-			if err := add(n.where+"/properties/"+pointer(m.Key), m.Value); err != nil {
-				return nil, err
+		if names := n.one["propertyNames"]; names != nil {
+			if ok, err := o.s.holds(names, jsonString(name)); !ok || err != nil {
+				return nothing, err
 			}
 		}
 	}
-	for _, m := range n.patterns {
-		ok, err := matched(m.Key)
-		if err == nil && ok {
-			err = add(n.where+"/patternProperties/"+pointer(m.Key), m.Value)
-		}
-		if err != nil {
-			return nil, err
-		}
+	value, err := o.s.value(all)
+	if err != nil || len(value.subs) == 0 {
+		return nothing, err
 	}
-	if v := n.keywords["additionalProperties"]; v != nil && len(all) == 0 {
-		if err := add(n.where+"/additionalProperties", v); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
+	return seq(quoted(text(spell(name))), text(":"), o.s.space, value), nil
 }
 
-// pointer is a name as a step of a JSON pointer.
-func pointer(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }
+// mostPatterns is how many patterns names are looked for in that match several of them.
+const mostPatterns = 3
 
 // further is the expression of properties that are not named.
 func (o *object) further() (*expr, error) {
@@ -159,72 +169,98 @@ func (o *object) further() (*expr, error) {
 		matching[i] = e
 	}
 	var subs []*expr
-	add := func(content *expr, pattern string) error {
-		e, err := o.group(content, pattern)
+	add := func(content *expr, patterns []string) error {
+		e, err := o.group(content, patterns)
 		subs = append(subs, e)
 		return err
 	}
-	for i, p := range o.patterns { // names that match one pattern and no other
-		content := but(matching[i], named)
-		for j, other := range matching {
-			if j != i {
-				content = but(content, other)
+	for _, set := range patternSets(len(o.patterns)) { // names that match these patterns and no other
+		content := anyContent
+		var patterns []string
+		for i, e := range matching {
+			if slices.Contains(set, i) {
+				patterns = append(patterns, o.patterns[i])
+				if content == anyContent {
+					content = e
+				} else {
+					content = both(content, e)
+				}
 			}
 		}
-		if err := add(content, p); err != nil {
+		rest := []*expr{named}
+		for i, e := range matching {
+			if !slices.Contains(set, i) {
+				rest = append(rest, e)
+			}
+		}
+		if err := add(but(content, alt(rest...)), patterns); err != nil {
 			return nil, err
 		}
 	}
-	if !o.closed() {
-		if err := add(but(anyContent, alt(append(matching, named)...)), ""); err != nil {
+	if !o.implied {
+		content := anyContent
+		if len(matching)+len(o.names) > 0 {
+			content = but(anyContent, alt(append(matching, named)...))
+		}
+		if err := add(content, nil); err != nil {
 			return nil, err
 		}
 	}
 	return alt(subs...), nil
 }
 
-// closed tells whether only names that are named or match a pattern are written: where others are not allowed, and where nothing is said of them.
-func (o *object) closed() bool {
-	return slices.ContainsFunc(o.c, func(n *node) bool {
-		v := n.keywords["additionalProperties"]
-		return string(v) == "false" || v == nil && (len(n.props) > 0 || len(n.patterns) > 0)
-	}) && o.least <= len(o.names)
+// patternSets lists which of some patterns a name may match: all sets where they are few, else one each.
+func patternSets(patterns int) (out [][]int) {
+	if patterns > mostPatterns {
+		for i := range patterns {
+			out = append(out, []int{i})
+		}
+		return out
+	}
+	for bits := 1; bits < 1<<patterns; bits++ {
+		var set []int
+		for i := range patterns {
+			if bits>>i&1 == 1 {
+				set = append(set, i)
+			}
+		}
+		out = append(out, set)
+	}
+	return out
 }
 
-// group is the expression of properties that match one pattern; "": none.
-func (o *object) group(content *expr, pattern string) (*expr, error) {
+// group is the expression of properties whose names match some patterns; none: no pattern.
+func (o *object) group(content *expr, patterns []string) (*expr, error) {
 	var all []*node
 	for _, n := range o.c {
-		subs, err := o.of(n, func(strictjson.Member) bool { return false }, func(p string) (bool, error) { return p == pattern, nil })
-		if err != nil {
-			return nil, err
+		some := false
+		for _, p := range n.named["patternProperties"] {
+			if slices.Contains(patterns, p.name) {
+				all, some = append(all, p.of), true
+			}
 		}
-		all = append(all, subs...)
+		if sub := n.one["additionalProperties"]; sub != nil && !some {
+			all = append(all, sub)
+		}
 	}
 	value, err := o.s.value(all)
-	if err != nil {
-		return nil, err
+	if err != nil || len(value.subs) == 0 {
+		return nothing, err
 	}
-	if content, err = o.named(content); err != nil {
+	if content, err = o.allowed(content); err != nil {
 		return nil, err
 	}
 	key := call(&rule{name: "name", body: quoted(content)})
 	return seq(key, text(":"), o.s.space, value), nil
 }
 
-// named keeps names to "propertyNames".
-func (o *object) named(content *expr) (*expr, error) {
+// allowed keeps names to "propertyNames".
+func (o *object) allowed(content *expr) (*expr, error) {
 	var all []*node
 	for _, n := range o.c {
-		v := n.keywords["propertyNames"]
-		if v == nil {
-			continue
+		if names := n.one["propertyNames"]; names != nil {
+			all = append(all, names)
 		}
-		sub, err := o.s.at(n.where+"/propertyNames", v)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, sub)
 	}
 	if len(all) == 0 {
 		return content, nil
@@ -250,21 +286,22 @@ func (s *schema) nameOf(c conjunction) (*expr, error) {
 	if err != nil || types&typeString == 0 {
 		return nothing, err
 	}
-	e, err := s.content(c)
-	if err != nil {
-		return nil, err
-	}
 	values, finite, err := c.values()
 	if err != nil || !finite {
-		return e, err
+		e, err2 := s.content(c)
+		return e, firstOf(err, err2)
 	}
 	var subs []*expr
 	for _, v := range values {
-		if name, ok := v.Text(); ok {
+		ok, err := s.allHold(c, v)
+		if err != nil {
+			return nil, err
+		}
+		if name, isText := v.Text(); ok && isText {
 			subs = append(subs, text(spell(name)))
 		}
 	}
-	return both(e, alt(subs...)), nil
+	return alt(subs...), nil
 }
 
 // graph is the ways through the properties. Node (i, n): names up to i have been passed, and n properties have been written, as far as that is counted.
@@ -287,7 +324,7 @@ func (o *object) graph(known []*expr, further *expr) (*graph, error) {
 			if !o.required[o.names[i]] {
 				g.edge(at(i, n), at(i+1, n), empty)
 			}
-			if o.most < 0 || n < o.most {
+			if e != nothing && (o.most < 0 || n < o.most) {
 				g.edge(at(i, n), at(i+1, n+1), o.s.separated(n > 0, e))
 			}
 		}

@@ -96,6 +96,9 @@ func validator(t *testing.T, source string) *jsonschema.Schema {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if object, ok := doc.(map[string]any); ok && !strings.Contains(fmt.Sprint(object["$schema"]), "json-schema.org") {
+		delete(object, "$schema") // dialects that nobody else knows
+	}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
@@ -196,7 +199,7 @@ func TestSchemaSuite(t *testing.T) {
 		t.Fatalf("no suite in %s", dir)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	var schemas, supported, written, right, instances, refused int
+	var schemas, supported, written, right, valids, taken int
 	for _, file := range files {
 		var groups []suiteGroup
 		data, err := os.ReadFile(file)
@@ -218,18 +221,8 @@ func TestSchemaSuite(t *testing.T) {
 				continue
 			}
 			supported++
-			for _, test := range group.Tests {
-				instances++
-				var compact bytes.Buffer
-				if err := json.Compact(&compact, test.Data); err != nil {
-					t.Fatal(err)
-				}
-				if takes := g.Matches(compact.Bytes()); takes && !test.Valid {
-					t.Errorf("%s: %s: %s: takes %s", filepath.Base(file), group.Description, test.Description, test.Data)
-				} else if !takes {
-					refused++
-				}
-			}
+			v, n := checkInstances(t, filepath.Base(file), g, &group)
+			valids, taken = valids+v, taken+n
 			other := validator(t, string(group.Schema))
 			for range 5 {
 				text, complete := write(r, g)
@@ -244,7 +237,31 @@ func TestSchemaSuite(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d of %d schemas supported; %d of %d written texts valid; %d instances of supported schemas, %d of them refused", supported, schemas, right, written, instances, refused)
+	t.Logf("%d of %d schemas supported; %d of %d written texts valid; %d of %d valid instances of supported schemas taken", supported, schemas, right, written, taken, valids)
+}
+
+// checkInstances wants no invalid instance to be taken, and counts those that are valid and those taken of them.
+func checkInstances(t *testing.T, file string, g *Grammar, group *suiteGroup) (valids, taken int) {
+	t.Helper()
+	for _, test := range group.Tests {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, test.Data); err != nil {
+			t.Fatal(err)
+		}
+		takes := g.Matches(compact.Bytes())
+		if takes && !test.Valid {
+			t.Errorf("%s: %s: %s: takes %s", file, group.Description, test.Description, &compact)
+		}
+		if test.Valid {
+			valids++
+		}
+		if takes && test.Valid {
+			taken++
+		} else if test.Valid {
+			t.Logf("%s: %s: %s: does not take %s", file, group.Description, test.Description, &compact)
+		}
+	}
+	return valids, taken
 }
 
 type suiteGroup struct {

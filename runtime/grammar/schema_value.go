@@ -3,16 +3,13 @@ package grammar
 import (
 	"bytes"
 	"encoding/json"
-	"math/big"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"llmc/runtime/server/strictjson"
 )
-
-// maxWithin is how often schemas with "enum" and other keywords may lie within each other.
-const maxWithin = 3
 
 // typeSet is a set of types, a bit for each.
 type typeSet uint8
@@ -38,6 +35,10 @@ var typeNames = map[string]typeSet{
 func (c conjunction) types() (typeSet, error) {
 	all := everyType
 	for _, n := range c {
+		if v := n.keywords["!type"]; v != nil {
+			set, _ := v.Int()
+			all &= typeSet(set)
+		}
 		v := n.keywords["type"]
 		if v == nil {
 			continue
@@ -62,21 +63,13 @@ func (c conjunction) types() (typeSet, error) {
 	return all, nil
 }
 
-// keywordsOf are those that say something about values of a type.
-var keywordsOf = map[typeSet][]string{
-	typeInteger: {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
-	typeString:  {"minLength", "maxLength", "pattern", "format"},
-	typeArray:   {"items", "prefixItems", "minItems", "maxItems"},
-	typeObject:  {"properties", "required", "additionalProperties", "patternProperties", "propertyNames", "minProperties", "maxProperties"},
-}
-
 // typed are the expressions of the values of types.
 var typed = []struct {
 	of   typeSet
 	expr func(s *schema, c conjunction, types typeSet) (*expr, error)
 }{
-	{typeNull, func(*schema, conjunction, typeSet) (*expr, error) { return text("null"), nil }},
-	{typeBoolean, func(*schema, conjunction, typeSet) (*expr, error) { return alt(text("true"), text("false")), nil }},
+	{typeNull, func(_ *schema, c conjunction, _ typeSet) (*expr, error) { return c.words("null"), nil }},
+	{typeBoolean, func(_ *schema, c conjunction, _ typeSet) (*expr, error) { return c.words("true", "false"), nil }},
 	{typeNumber, (*schema).numberOf},
 	{typeString, (*schema).stringOf},
 	{typeArray, (*schema).arrayOf},
@@ -94,7 +87,7 @@ func (s *schema) body(c conjunction) (*expr, error) {
 		return nil, err
 	}
 	if finite {
-		return s.fitting(c, types, values)
+		return s.fitting(c, values)
 	}
 	var subs []*expr
 	for _, t := range typed {
@@ -160,7 +153,7 @@ func canonical(v strictjson.Value) string {
 		return strconv.Quote(s)
 	}
 	if v.Kind() == "number" {
-		if r, ok := new(big.Rat).SetString(string(v)); ok && len(v) < maxBoundText {
+		if r := exact(v); r != nil {
 			return r.RatString()
 		}
 	}
@@ -170,90 +163,74 @@ func canonical(v strictjson.Value) string {
 // typeOf is the type of a value.
 func typeOf(v strictjson.Value) typeSet {
 	if v.Kind() == "number" {
-		if f, _ := v.Float(); f == float64(int64(f)) {
-			return typeInteger
+		if r := exact(v); r != nil && !r.IsInt() {
+			return typeFraction
 		}
-		return typeFraction
+		return typeInteger
 	}
 	return typeNames[v.Kind()]
 }
 
-// fitting is the expression of those of some values that are valid under a conjunction's other keywords.
-func (s *schema) fitting(c conjunction, types typeSet, values []strictjson.Value) (*expr, error) {
+// words are those of a list that are not excluded.
+func (c conjunction) words(list ...string) *expr {
 	var subs []*expr
-	rest := map[typeSet]*walker{} // of the other keywords
+	out := c.excluded()
+	for _, word := range list {
+		if out[word] == nil {
+			subs = append(subs, text(word))
+		}
+	}
+	return alt(subs...)
+}
+
+// excluded are the values that must not be, none of them an object or an array, by their canonical text.
+func (c conjunction) excluded() map[string]strictjson.Value {
+	out := map[string]strictjson.Value{}
+	for _, n := range c {
+		list, _ := n.keywords["!enum"].Array()
+		for _, v := range list {
+			out[canonical(v)] = v
+		}
+	}
+	return out
+}
+
+// without takes what spelled says of the excluded values out of an expression.
+func (c conjunction) without(e *expr, spelled func(v strictjson.Value) *expr) *expr {
+	values := c.excluded()
+	var none []*expr
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if sub := spelled(values[key]); sub != nil {
+			none = append(none, sub)
+		}
+	}
+	if len(none) == 0 {
+		return e
+	}
+	return but(e, alt(none...))
+}
+
+// fitting is the expression of those of some values that are valid under a conjunction's other keywords.
+func (s *schema) fitting(c conjunction, values []strictjson.Value) (*expr, error) {
+	var subs []*expr
 	for _, v := range values {
-		t := typeOf(v)
-		if t&types == 0 {
+		ok, err := s.allHold(c, v)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
 			continue
 		}
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, v); err != nil {
-			return nil, wrong("", "%.32s: %v", v, err)
-		}
-		if t == typeFraction {
-			t = typeInteger
-		}
-		if c.has(keywordsOf[t]...) {
-			w, err := s.without(c, t, rest)
-			if err != nil {
-				return nil, err
-			}
-			if w == nil || !w.read(w.begin(0), respelled(v, compact.Bytes())).leaves {
-				continue
-			}
-		}
-		subs = append(subs, text(compact.String()))
+		subs = append(subs, text(compactText(v)))
 	}
 	return alt(subs...), nil
 }
 
-// respelled is a value as the rules spell it.
-func respelled(v strictjson.Value, compact []byte) []byte {
-	if s, ok := v.Text(); ok {
-		return []byte(`"` + spell(s) + `"`)
+// compactText is a value without white space.
+func compactText(v strictjson.Value) string {
+	var b bytes.Buffer
+	if json.Compact(&b, v) != nil {
+		return string(v) // it has been checked: never
 	}
-	return compact
-}
-
-// without is what reads the values of a type under a conjunction but for "enum" and "const"; nil: there are none.
-func (s *schema) without(c conjunction, t typeSet, made map[typeSet]*walker) (*walker, error) {
-	if w, ok := made[t]; ok {
-		return w, nil
-	}
-	made[t] = nil
-	var plain conjunction
-	for _, n := range c {
-		p := &node{where: n.where + " without enum", keywords: map[string]strictjson.Value{}, props: n.props, patterns: n.patterns}
-		for k, v := range n.keywords {
-			if k != "enum" && k != "const" {
-				p.keywords[k] = v
-			}
-		}
-		plain = append(plain, p)
-	}
-	if t == typeInteger {
-		t = typeNumber
-	}
-	for _, row := range typed {
-		if row.of != t {
-			continue
-		}
-		own := &schema{jsonRules: s.jsonRules, root: s.root, nodes: s.nodes, rules: map[string]*rule{}, within: s.within + 1}
-		if own.within > maxWithin {
-			return nil, tooLarge("%s: enum beside other keywords, within itself %d times", c[0].where, maxWithin)
-		}
-		e, err := row.expr(own, plain, everyType)
-		if err != nil {
-			return nil, err
-		}
-		if err := own.finish(); err != nil {
-			return nil, err
-		}
-		p, err := link(newWork(), &rule{name: "value", body: e})
-		if err == nil {
-			made[t&^typeFraction] = newWalker(p, nil)
-		}
-	}
-	return made[t&^typeFraction], nil
+	return b.String()
 }

@@ -40,6 +40,7 @@ type walker struct {
 	outer  *frame // of what calls nothing
 	frames map[frameKey]*frame
 	states map[string]*state
+	single map[place]*state // those of one place, found sooner
 	epoch  uint32
 	number uint32 // of frames
 	held   int64  // bytes of states and frames
@@ -68,7 +69,7 @@ func newWalker(p *program, v *Vocabulary) *walker {
 func (w *walker) forget() {
 	w.epoch++
 	w.outer = &frame{}
-	w.frames, w.states = map[frameKey]*frame{}, map[string]*state{}
+	w.frames, w.states, w.single = map[frameKey]*frame{}, map[string]*state{}, map[place]*state{}
 	w.held, w.number = 0, 0
 	w.masks, w.masked = nil, 0
 }
@@ -188,6 +189,18 @@ func (w *walker) intern(list []place, leaves bool) *state {
 	return s
 }
 
+// alone is the state of an output that is at one place, which calls nothing and does not end its rule.
+func (w *walker) alone(p place) *state {
+	s := w.single[p]
+	if s == nil {
+		w.list = append(w.list[:0], p)
+		s = w.intern(w.list, false)
+		w.single[p] = s
+		w.held += 48
+	}
+	return s
+}
+
 // step is the state behind a byte.
 func (w *walker) step(s *state, b byte) *state {
 	class := w.class[b]
@@ -206,6 +219,18 @@ func (w *walker) advance(s *state, class uint8) *state {
 	if s.next == nil {
 		s.next = make([]*state, w.classes)
 		w.held += int64(8 * w.classes)
+	}
+	if len(s.places) == 1 { // most often: nothing to be sorted or found twice
+		at := w.program.next(s.places[0].at, class)
+		if at < 0 {
+			s.next[class] = dead
+			return dead
+		}
+		if to := &w.program.states[at]; to.calls.from == to.calls.to && !to.final {
+			next := w.alone(place{at, s.places[0].frame})
+			s.next[class] = next
+			return next
+		}
 	}
 	clear(w.seen)
 	w.list = w.list[:0]

@@ -30,6 +30,8 @@ type Vocabulary struct {
 	mu     sync.Mutex // guards what the grammars keep, too
 	local  map[placeName]*localMask
 	locals int64 // bytes of local
+	folds  map[alphabetName]*fold
+	clock  uint64 // of uses of folds
 }
 
 // tokenTexts is the texts of tokens, one behind the other.
@@ -53,7 +55,7 @@ func (t *tokenTexts) at(i int32) []byte {
 
 // NewVocabulary makes a vocabulary of size ids. ends are the end-of-sequence tokens, which are never text.
 func NewVocabulary(size int, token func(id int32) Token, ends []int32) *Vocabulary {
-	v := &Vocabulary{size: size, words: (size + 31) / 32, ends: slices.Clone(ends), local: map[placeName]*localMask{}}
+	v := &Vocabulary{size: size, words: (size + 31) / 32, ends: slices.Clone(ends), local: map[placeName]*localMask{}, folds: map[alphabetName]*fold{}}
 	var middle, first []leaf
 	for id := range int32(size) {
 		t := Token{}
@@ -81,6 +83,39 @@ func NewVocabulary(size int, token func(id int32) Token, ends []int32) *Vocabula
 		v.first = &t
 	}
 	return v
+}
+
+// prepare folds the tree as the rules of a program want it, and drops what was used least. It is called without the lock.
+func (v *Vocabulary) prepare(p *program) {
+	for i := range p.folds {
+		f := p.folds[i]
+		for j, name := range f.names {
+			v.mu.Lock()
+			_, known := v.folds[name]
+			v.mu.Unlock()
+			if known {
+				continue
+			}
+			made := newFold(v, f.alphabets[j])
+			if made.bytes > mostFoldSize {
+				made = &fold{} // known not to be worth it
+			}
+			v.mu.Lock()
+			if len(v.folds) >= heldFolds {
+				oldest := name
+				for other, f := range v.folds {
+					if oldest == name || f.used < v.folds[oldest].used {
+						oldest = other
+					}
+				}
+				delete(v.folds, oldest)
+			}
+			v.clock++
+			made.used = v.clock
+			v.folds[name] = made
+			v.mu.Unlock()
+		}
+	}
 }
 
 // firstText is what a token that is something else at the beginning of a text is there.
