@@ -24,8 +24,9 @@ func newWide(name string, t isa, rows int) *linearKernel {
 	return newLinear(name, t, rows, 1, wideVectors)
 }
 
-// wideLoop writes step for steps steps, counted down in register left, several in a round, each of which asks for a line of what will be wanted next.
-func (k *linearKernel) wideLoop(left string, step func(i int)) {
+// wideLoop writes step for steps steps of xStep bytes of a row, counted down in register left, several in a round, each of which asks for a line of what will be
+// wanted next.
+func (k *linearKernel) wideLoop(left string, xStep int, step func(i int)) {
 	again, tail, done := k.newLabel("steps"), k.newLabel("tail"), k.newLabel("done")
 	k.op("SUBQ", imm(wideUnroll), left)
 	k.op("JLT", tail)
@@ -36,7 +37,7 @@ func (k *linearKernel) wideLoop(left string, step func(i int)) {
 		k.op("ADDQ", k.arg("aheadStep"), ahead)
 	}
 	k.op("ADDQ", imm(wideUnroll*stepBytes), panel)
-	k.op("ADDQ", imm(wideUnroll*4), x)
+	k.op("ADDQ", imm(wideUnroll*xStep), x)
 	k.op("SUBQ", imm(wideUnroll), left)
 	k.op("JGE", again)
 	k.place(tail)
@@ -44,21 +45,46 @@ func (k *linearKernel) wideLoop(left string, step func(i int)) {
 	k.op("JEQ", done)
 	step(0)
 	k.op("ADDQ", imm(stepBytes), panel)
-	k.op("ADDQ", imm(4), x)
+	k.op("ADDQ", imm(xStep), x)
 	k.place(done)
 }
 
-// wideFloat multiplies f32 in the order that they lie in.
-func wideFloat(t isa, rows, _ int) *function {
-	k := newWide("f32wide", t, rows)
+// widePairs multiplies pairs of bf16, which become f32 as they are read, with rows of f32 in which the odd number of a pair comes first: what widening a vector
+// takes is shared by the rows, and finds room beside the multiplications.
+func widePairs(t isa, rows, _ int) *function {
+	k := newWide("pairs", t, rows)
+	k.op("VMOVUPS", constant("oddHalves"), k.temp(rows*k.nv, 3))
 	k.passLoop(func() {
 		k.segmentLoop(func() {
 			k.zero(rows * k.nv)
-			k.wideLoop(steps, func(i int) { dotF32.write(k.dotStep(i)) })
+			k.wideLoop(steps, 8, k.stepPairs)
 		})
 	})
 	k.end()
 	return k.function
+}
+
+// stepPairs adds the odd products of a step, then the even ones.
+func (k *linearKernel) stepPairs(i int) {
+	used := k.used()
+	v, odd := k.temp(used, 2), k.temp(used, 3)
+	multiply := func(at int) {
+		for r := range k.rows {
+			k.op("VBROADCASTSS", rowAt(8*i+at, x, r), v)
+			for c := range k.nv {
+				k.op("VFMADD231PS", k.temp(used, c), v, k.acc(r, c))
+			}
+		}
+	}
+	for c := range k.nv {
+		k.op("VANDPS", mem(i*stepBytes+c*k.bytes, panel), odd, k.temp(used, c))
+	}
+	multiply(0)
+	for c := range k.nv {
+		k.op("VMOVDQU", mem(i*stepBytes+c*k.bytes, panel), k.temp(used, c))
+		k.op("VPSLLD", imm(16), k.temp(used, c), k.temp(used, c))
+	}
+	multiply(4)
 }
 
 // wideWords multiplies pairs of words, both digits of an input in one, in steps of the second. Sums are taken over blocks, which add up in f64 without a
@@ -113,7 +139,7 @@ func (k *linearKernel) wordBlocks() {
 	k.op("JGE", whole)
 	k.op("ADDQ", steps, blockLeft)
 	k.place(whole)
-	k.wideLoop(blockLeft, k.stepWords)
+	k.wideLoop(blockLeft, 4, k.stepWords)
 	k.op("CMPQ", steps, imm(0))
 	k.op("JLE", last)
 	k.foldBlock(false)
