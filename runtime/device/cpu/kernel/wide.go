@@ -21,24 +21,15 @@ const (
 type widening struct {
 	minRows int // fewer are multiplied as they are; 0: all are
 	kernels *linearKernels
-	layout  func(w *Matrix) layout.Linear        // of panels
-	panel   func(w *Matrix, dst, src []byte)     // writes a panel; nil: panels stay as they are
-	row     func(dst, src unsafe.Pointer, n int) // writes the numbers of a row; nil: rows stay as they are
-	bytes   int                                  // of a number of a row
+	layout  func(w *Matrix) layout.Linear                 // of panels
+	panel   func(w *Matrix, dst, src []byte)              // writes a panel; nil: panels stay as they are
+	part    func(w *Matrix, dst, panel []byte, lo, n int) // writes k [lo, lo+n) of a panel instead of all; lo is where a group begins: see words.go
+	row     func(dst, src unsafe.Pointer, n int)          // writes the numbers of a row; nil: rows stay as they are
+	bytes   int                                           // of a number of a row
 }
 
 // widenings are those of a set, by the kind of weights and the digits of rows.
 type widenings [linearKinds][maxDigits + 1]widening
-
-// formWords is that of wide panels: a step has two k of each output.
-var formWords = layout.Format{Name: "words", KPerStep: 2, ScaleBytes: 4}
-
-// wideAs lays panels out in a form, with k a multiple of unit: what steps of the original hold.
-func wideAs(form *layout.Format, unit int) func(w *Matrix) layout.Linear {
-	return func(w *Matrix) layout.Linear {
-		return layout.Linear{Format: form, N: w.N, K: (w.K + unit - 1) / unit * unit, Segment: w.Segment}
-	}
-}
 
 // widening returns how rows rows of digits digits are multiplied with w, nil for as they are, and the kernels.
 func (s *Set) widening(w *Matrix, digits, rows int) (*widening, *linearKernels) {
