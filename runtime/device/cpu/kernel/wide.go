@@ -6,9 +6,8 @@ import (
 	"llmc/engine/layout"
 )
 
-// Where there are rows to share the work, a panel is written in a form that multiplies faster before it is multiplied: u4n as u8 for VPDPBUSD; and, where
-// neither that nor VDPBF16PS is there, integers that meet inputs of two digits as words, with the rows in the same form. Rows that meet bf16 there become f32; panels
-// stay.
+// Where there are rows to share the work, a panel is written in a form that multiplies faster before it is multiplied: u4n as u8 for VPDPBUSD; without that, codes
+// that meet inputs of two digits as words (words.go), with the rows in the same form. Where nothing multiplies bf16, rows of it become f32 before, and panels as they are read.
 
 // The kinds of kernels of wide panels and rows.
 const (
