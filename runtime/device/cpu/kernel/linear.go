@@ -42,6 +42,10 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 		return
 	}
 	v, k := s.widening(w, x.Digits, rows)
+	if v != nil && v.part != nil {
+		s.wordLinear(sc, v, w, x, y, ldy, rows, lo, hi)
+		return
+	}
 	block := rowBlock(v.rowBytes(x), k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
 		from := s.operand(sc, w, x, r0, min(block, rows-r0), v)
@@ -82,6 +86,10 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 		return
 	}
 	v, k := s.widening(w, x.Digits, rows)
+	if v != nil && v.part != nil {
+		s.wordSwiGLU(sc, v, w, x, y, ldy, n, rows, lo, hi)
+		return
+	}
 	block := rowBlock(v.rowBytes(x), k.tile)
 	for r0 := 0; r0 < rows; r0 += block {
 		from := s.operand(sc, w, x, r0, min(block, rows-r0), v)

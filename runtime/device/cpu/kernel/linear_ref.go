@@ -42,9 +42,8 @@ type linearArgs struct {
 
 	sums unsafe.Pointer // of groups; nil: not wanted
 
-	doubles unsafe.Pointer // [maxTile, 16] f64: sums of words
-	//lint:ignore U1000 assembly notes here that there are some
-	blocks int
+	doubles     unsafe.Pointer // [rows, 32] f64: sums of words, where a call has but a piece of a segment
+	begun, more int            // 1: pieces of the segment were before, come behind
 }
 
 // A linearFunc multiplies one panel with a fixed number of rows.

@@ -18,8 +18,8 @@ type Scratch struct {
 	wideRows   []byte    // a block of rows
 	rows       Rows      // the block as kernels read it
 	first      int       // row of the block
-	doubles    []float64 // [maxTile, 16], sums of words
-	sums       []byte    // of groups of a block of rows
+	words      wordScratch
+	sums       []byte // of groups of a block of rows
 	open       openScratch
 	amx        amxScratch
 	attend     attendScratch
@@ -29,9 +29,7 @@ type Scratch struct {
 
 // NewScratch returns scratch for attention with heads of up to headDim channels.
 func NewScratch(headDim int) *Scratch {
-	sc := &Scratch{tile: aligned[float32](maxTile * 2 * layout.Lanes), doubles: aligned[float64](maxTile * 16), attend: newAttendScratch(headDim)}
-	sc.linear.doubles = unsafe.Pointer(&sc.doubles[0])
-	return sc
+	return &Scratch{tile: aligned[float32](maxTile * 2 * layout.Lanes), attend: newAttendScratch(headDim)}
 }
 
 // aligned allocates n numbers at the start of a cache line: vectors that cross lines take twice as long to store.

@@ -6,49 +6,34 @@ import (
 	"llmc/engine/layout"
 )
 
-// Where there are rows to share the work, a panel is written in a form that multiplies faster before it is multiplied: u4n as u8 for VPDPBUSD; and, where
-// neither that nor VDPBF16PS is there, integers that meet inputs of two digits as words and bf16 as f32, with the rows in the same form.
+// Where there are rows to share the work, a panel is written in a form that multiplies faster before it is multiplied: u4n as u8 for VPDPBUSD; without that, codes
+// that meet inputs of two digits as words (words.go), with the rows in the same form. Where nothing multiplies bf16, rows of it become f32 before, and panels as they are read.
 
 // The kinds of kernels of wide panels and rows.
 const (
-	wideF32   = iota
-	wideWords // of both digits
+	widePairs = iota // bf16 and rows of f32
+	wideWords        // of both digits
 	wideKinds
 )
 
 // widening is how products of many rows are prepared.
 type widening struct {
-	minRows   int // fewer are multiplied as they are; 0: all are
-	mostBytes int // of a panel, larger ones are not widened; 0: whatever size
-	kernels   *linearKernels
-	layout    func(w *Matrix) layout.Linear        // of panels
-	panel     func(w *Matrix, dst, src []byte)     // writes a panel
-	row       func(dst, src unsafe.Pointer, n int) // writes the numbers of a row; nil: rows stay as they are
-	bytes     int                                  // of a number of a row
+	minRows int // fewer are multiplied as they are; 0: all are
+	kernels *linearKernels
+	layout  func(w *Matrix) layout.Linear                 // of panels
+	panel   func(w *Matrix, dst, src []byte)              // writes a panel; nil: panels stay as they are
+	part    func(w *Matrix, dst, panel []byte, lo, n int) // writes k [lo, lo+n) of a panel instead of all; lo is where a group begins: see words.go
+	row     func(dst, src unsafe.Pointer, n int)          // writes the numbers of a row; nil: rows stay as they are
+	bytes   int                                           // of a number of a row
 }
 
 // widenings are those of a set, by the kind of weights and the digits of rows.
 type widenings [linearKinds][maxDigits + 1]widening
 
-// Forms of wide panels. A step has two k of each output.
-var (
-	formWords = layout.Format{Name: "words", KPerStep: 2, ScaleBytes: 4}
-	formF32   = layout.Format{Name: "f32", KPerStep: 1}
-)
-
-// wideAs lays panels out in a form, with k a multiple of unit: what steps of the original hold.
-func wideAs(form *layout.Format, unit int) func(w *Matrix) layout.Linear {
-	return func(w *Matrix) layout.Linear {
-		return layout.Linear{Format: form, N: w.N, K: (w.K + unit - 1) / unit * unit, Segment: w.Segment}
-	}
-}
-
 // widening returns how rows rows of digits digits are multiplied with w, nil for as they are, and the kernels.
 func (s *Set) widening(w *Matrix, digits, rows int) (*widening, *linearKernels) {
 	if v := &s.wide[w.kind][digits]; v.minRows > 0 && rows >= v.minRows {
-		if l := v.layout(w); v.mostBytes == 0 || l.PanelBytes() <= v.mostBytes {
-			return v, v.kernels
-		}
+		return v, v.kernels
 	}
 	return nil, &s.linear[w.kind][digits]
 }
@@ -63,7 +48,7 @@ type panelOf struct {
 // panel returns panel p of a weight, or what it is widened to; a worker has room for two of these.
 func (s *Set) panel(sc *Scratch, w *Matrix, p, slot int, v *widening) panelOf {
 	data := w.Data[p*w.panel:]
-	if v == nil {
+	if v == nil || v.panel == nil {
 		return panelOf{w.Linear, data, w.panel}
 	}
 	l := v.layout(w)

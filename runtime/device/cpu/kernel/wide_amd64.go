@@ -6,31 +6,23 @@ import (
 	"llmc/engine/layout"
 )
 
-// Fewer rows than these are faster as they are, and so are inputs of one digit whatever their number, and f32 that would not stay in the second-level cache.
-const (
-	minWordRows, minNestedRows = 5, 6
-	minF32Rows                 = 48
-	mostF32Bytes               = 160 << 10
-)
+// Fewer rows than these are faster as they are, and so are inputs of one digit whatever their number.
+const minWordRows, minNestedRows, minPairRows = 5, 6, 3
 
 // wideAVX2 are the widenings of sets without VNNI.
 func wideAVX2() (v widenings) {
-	words := widening{minRows: minWordRows, kernels: &wideKernelsAVX2[wideWords], layout: wideAs(&formWords, 4), row: widenRowAVX2, bytes: 2}
-	words.panel = func(w *Matrix, dst, src []byte) {
-		widenU8AVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), w.KPad()/w.KPerStep)
+	words := widening{minRows: minWordRows, kernels: &wideKernelsAVX2[wideWords], row: widenRowAVX2, bytes: 2}
+	words.part = func(w *Matrix, dst, panel []byte, lo, n int) {
+		widenU8AVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&panel[w.StepOffset(lo)]), (n+w.KPerStep-1)/w.KPerStep)
 	}
 	v[kindU8][2] = words
 	words.minRows = minNestedRows
-	words.panel = func(w *Matrix, dst, src []byte) {
-		widenNestedAVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), unsafe.Pointer(&src[w.NestedOffset(0)]), w.KPad()/layout.NestedGroup)
+	words.part = func(w *Matrix, dst, panel []byte, lo, n int) {
+		nested := panel[w.NestedOffset(lo/layout.NestedGroup):]
+		widenNestedAVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&panel[w.StepOffset(lo)]), unsafe.Pointer(&nested[0]), (n+layout.NestedGroup-1)/layout.NestedGroup)
 	}
 	v[kindU4Nested][2] = words
-	v[kindBF16][1] = widening{
-		minRows: minF32Rows, mostBytes: mostF32Bytes, kernels: &wideKernelsAVX2[wideF32], layout: wideAs(&formF32, 2), row: widenRowPairsAVX2, bytes: 4,
-		panel: func(w *Matrix, dst, src []byte) {
-			widenPairsAVX2(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), w.KPad()/w.KPerStep)
-		},
-	}
+	v[kindBF16][1] = widening{minRows: minPairRows, kernels: &wideKernelsAVX2[widePairs], row: widenRowPairsAVX2, bytes: 4}
 	return v
 }
 

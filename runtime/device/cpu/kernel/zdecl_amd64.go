@@ -1585,35 +1585,35 @@ func openOrderedBytesAVX512(a *openArgs)
 //go:noescape
 func openFloat8AVX512(a *openArgs)
 
-// f32widex1AVX2 multiplies 1 rows with a panel of f32wide.
+// pairsx1AVX2 multiplies 1 rows with a panel of pairs.
 //
 //go:noescape
-func f32widex1AVX2(a *linearArgs)
+func pairsx1AVX2(a *linearArgs)
 
-// f32widex2AVX2 multiplies 2 rows with a panel of f32wide.
+// pairsx2AVX2 multiplies 2 rows with a panel of pairs.
 //
 //go:noescape
-func f32widex2AVX2(a *linearArgs)
+func pairsx2AVX2(a *linearArgs)
 
-// f32widex3AVX2 multiplies 3 rows with a panel of f32wide.
+// pairsx3AVX2 multiplies 3 rows with a panel of pairs.
 //
 //go:noescape
-func f32widex3AVX2(a *linearArgs)
+func pairsx3AVX2(a *linearArgs)
 
-// f32widex4AVX2 multiplies 4 rows with a panel of f32wide.
+// pairsx4AVX2 multiplies 4 rows with a panel of pairs.
 //
 //go:noescape
-func f32widex4AVX2(a *linearArgs)
+func pairsx4AVX2(a *linearArgs)
 
-// f32widex5AVX2 multiplies 5 rows with a panel of f32wide.
+// pairsx5AVX2 multiplies 5 rows with a panel of pairs.
 //
 //go:noescape
-func f32widex5AVX2(a *linearArgs)
+func pairsx5AVX2(a *linearArgs)
 
-// f32widex6AVX2 multiplies 6 rows with a panel of f32wide.
+// pairsx6AVX2 multiplies 6 rows with a panel of pairs.
 //
 //go:noescape
-func f32widex6AVX2(a *linearArgs)
+func pairsx6AVX2(a *linearArgs)
 
 // wordsx1AVX2 multiplies 1 rows with a panel of words.
 //
@@ -1654,11 +1654,6 @@ func widenU8AVX2(dst, src unsafe.Pointer, n int)
 //
 //go:noescape
 func widenNestedAVX2(dst, src, nested unsafe.Pointer, n int)
-
-// widenPairsAVX2 writes n steps of a panel of bf16 as f32.
-//
-//go:noescape
-func widenPairsAVX2(dst, src unsafe.Pointer, n int)
 
 // widenRowAVX2 writes n codes of a row of two digits as words, n a multiple of 16.
 //

@@ -356,6 +356,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -471,6 +472,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -603,6 +605,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -734,6 +737,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1363,6 +1367,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1541,6 +1546,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1751,6 +1757,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -1944,6 +1951,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2740,6 +2748,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -2950,6 +2959,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4381,6 +4391,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -4583,6 +4594,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -5832,6 +5844,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -6019,6 +6032,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7163,6 +7177,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -7350,6 +7365,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -8525,6 +8541,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -8721,6 +8738,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -9937,6 +9955,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -10133,6 +10152,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -11419,6 +11439,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -11625,6 +11646,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -12911,6 +12933,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -13118,6 +13141,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -14546,6 +14570,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -14771,6 +14796,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -16286,6 +16312,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -16534,6 +16561,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -18243,6 +18271,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -18536,6 +18565,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -20167,6 +20197,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -20382,6 +20413,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -21807,6 +21839,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -22055,6 +22088,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -23592,6 +23626,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -23845,6 +23880,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -25276,6 +25312,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1
@@ -25491,6 +25528,7 @@ pass1:
 	MOVQ linearArgs_add(DI), AX
 	MOVQ AX, linearArgs_adding(DI)
 	MOVQ linearArgs_ahead(DI), R14
+	ADDQ R11, R14
 segment2:
 	MOVQ linearArgs_steps(DI), AX
 	CMPQ CX, $1

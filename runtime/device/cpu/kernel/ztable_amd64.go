@@ -191,7 +191,7 @@ var openKernelsAVX512 = [openKinds]openFunc{
 
 // wideKernelsAVX2 multiply wide panels with wide rows.
 var wideKernelsAVX2 = [wideKinds]linearKernels{
-	wideF32:   {tile: 6, rows: [maxTile + 1]linearFunc{1: f32widex1AVX2, 2: f32widex2AVX2, 3: f32widex3AVX2, 4: f32widex4AVX2, 5: f32widex5AVX2, 6: f32widex6AVX2}},
+	widePairs: {tile: 6, rows: [maxTile + 1]linearFunc{1: pairsx1AVX2, 2: pairsx2AVX2, 3: pairsx3AVX2, 4: pairsx4AVX2, 5: pairsx5AVX2, 6: pairsx6AVX2}},
 	wideWords: {tile: 6, rows: [maxTile + 1]linearFunc{1: wordsx1AVX2, 2: wordsx2AVX2, 3: wordsx3AVX2, 4: wordsx4AVX2, 5: wordsx5AVX2, 6: wordsx6AVX2}},
 }
 

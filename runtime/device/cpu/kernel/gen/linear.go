@@ -84,6 +84,9 @@ func (k *linearKernel) segmentLoop(body func()) {
 	k.op("MOVQ", steps, k.arg("adding"))
 	if !k.streams() {
 		k.op("MOVQ", k.arg("ahead"), ahead)
+		if k.passes() > 1 { // each its lines
+			k.op("ADDQ", column, ahead)
+		}
 	}
 	k.eachSegment(k.arg, func() {
 		body()

@@ -10,67 +10,95 @@ const (
 	wideUnroll  = 2
 )
 
-// wordBlock is how many steps of words two digits may be summed over: 512 products of 32,639 * 128 at most, which 32 bits hold.
-const wordBlock = 256
-
 // Registers of kernels of words. Those of row strides beyond three are free.
-const (
-	blockLeft = "R12" // steps left in the block
-	doubles   = "R13" // sums of the blocks before, [rows][2][8] f64
-)
+const doubles = "R13" // sums of the pieces before, of row 0 in this pass; rows are doublesRow apart
+
+// doublesRow is the bytes of a row of sums in f64.
+const doublesRow = lanes * 8
 
 // newWide starts a kernel of wideVectors vectors in a pass.
 func newWide(name string, t isa, rows int) *linearKernel {
 	return newLinear(name, t, rows, 1, wideVectors)
 }
 
-// wideLoop writes step for steps steps, counted down in register left, several in a round, each of which asks for a line of what will be wanted next.
-func (k *linearKernel) wideLoop(left string, step func(i int)) {
+// wideLoop writes step for steps steps of xStep bytes of a row, several in a round. Each step, or each apart-th, asks for a line of what will be wanted next.
+func (k *linearKernel) wideLoop(xStep, apart int, step func(i int)) {
 	again, tail, done := k.newLabel("steps"), k.newLabel("tail"), k.newLabel("done")
-	k.op("SUBQ", imm(wideUnroll), left)
+	k.op("SUBQ", imm(wideUnroll), steps)
 	k.op("JLT", tail)
 	k.place(again)
-	k.op("PREFETCHT1", mem(0, ahead))
 	for i := range wideUnroll {
+		if i%apart == 0 {
+			k.op("PREFETCHT1", mem(0, ahead))
+		}
 		step(i)
 		k.op("ADDQ", k.arg("aheadStep"), ahead)
 	}
 	k.op("ADDQ", imm(wideUnroll*stepBytes), panel)
-	k.op("ADDQ", imm(wideUnroll*4), x)
-	k.op("SUBQ", imm(wideUnroll), left)
+	k.op("ADDQ", imm(wideUnroll*xStep), x)
+	k.op("SUBQ", imm(wideUnroll), steps)
 	k.op("JGE", again)
 	k.place(tail)
-	k.op("CMPQ", left, imm(-wideUnroll))
+	k.op("CMPQ", steps, imm(-wideUnroll))
 	k.op("JEQ", done)
 	step(0)
 	k.op("ADDQ", imm(stepBytes), panel)
-	k.op("ADDQ", imm(4), x)
+	k.op("ADDQ", imm(xStep), x)
 	k.place(done)
 }
 
-// wideFloat multiplies f32 in the order that they lie in.
-func wideFloat(t isa, rows, _ int) *function {
-	k := newWide("f32wide", t, rows)
+// widePairs multiplies pairs of bf16, which become f32 as they are read, with rows of f32 in which the odd number of a pair comes first: what widening a vector
+// takes is shared by the rows, and finds room beside the multiplications.
+func widePairs(t isa, rows, _ int) *function {
+	k := newWide("pairs", t, rows)
+	k.op("VMOVUPS", constant("oddHalves"), k.temp(rows*k.nv, 3))
 	k.passLoop(func() {
 		k.segmentLoop(func() {
 			k.zero(rows * k.nv)
-			k.wideLoop(steps, func(i int) { dotF32.write(k.dotStep(i)) })
+			k.wideLoop(8, 1, k.stepPairs)
 		})
 	})
 	k.end()
 	return k.function
 }
 
-// wideWords multiplies pairs of words, both digits of an input in one, in steps of the second. Sums are taken over blocks, which add up in f64 without a
-// rounding.
+// stepPairs adds the odd products of a step, then the even ones.
+func (k *linearKernel) stepPairs(i int) {
+	used := k.used()
+	v, odd := k.temp(used, 2), k.temp(used, 3)
+	multiply := func(at int) {
+		for r := range k.rows {
+			k.op("VBROADCASTSS", rowAt(8*i+at, x, r), v)
+			for c := range k.nv {
+				k.op("VFMADD231PS", k.temp(used, c), v, k.acc(r, c))
+			}
+		}
+	}
+	for c := range k.nv {
+		k.op("VANDPS", mem(i*stepBytes+c*k.bytes, panel), odd, k.temp(used, c))
+	}
+	multiply(0)
+	for c := range k.nv {
+		k.op("VMOVDQU", mem(i*stepBytes+c*k.bytes, panel), k.temp(used, c))
+		k.op("VPSLLD", imm(16), k.temp(used, c), k.temp(used, c))
+	}
+	multiply(4)
+}
+
+// wideWords multiplies pairs of words, both digits of an input in one, in steps of the second. A call has whole segments, or a piece of one: sums of pieces add up
+// in f64 without a rounding.
 func wideWords(t isa, rows, _ int) *function {
 	k := newWide("words", t, rows)
+	kept := k.newLabel("kept")
 	k.passLoop(func() {
 		k.segmentLoop(func() {
-			k.wordBlocks()
+			k.zero(k.used())
+			k.wideLoop(4, 2, k.stepWords)
+			k.endPiece(kept)
 			k.scaleWords()
 			k.op("ADDQ", imm(entry), entries)
 		})
+		k.place(kept)
 	})
 	k.end()
 	return k.function
@@ -101,40 +129,12 @@ func (k *linearKernel) stepWords(i int) {
 	}
 }
 
-// wordBlocks leaves the f32 nearest to the sums of a segment. A block that is the only one is converted as it is.
-func (k *linearKernel) wordBlocks() {
-	block, whole, last, only, done := k.newLabel("block"), k.newLabel("wholeBlock"), k.newLabel("lastBlock"), k.newLabel("only"), k.newLabel("joined")
-	k.op("MOVQ", k.arg("doubles"), doubles)
-	k.op("MOVQ", imm(0), k.arg("blocks"))
-	k.place(block)
-	k.zero(k.used())
-	k.op("MOVQ", imm(wordBlock), blockLeft)
-	k.op("SUBQ", imm(wordBlock), steps)
-	k.op("JGE", whole)
-	k.op("ADDQ", steps, blockLeft)
-	k.place(whole)
-	k.wideLoop(blockLeft, k.stepWords)
-	k.op("CMPQ", steps, imm(0))
-	k.op("JLE", last)
-	k.foldBlock(false)
-	k.op("MOVQ", imm(1), k.arg("blocks"))
-	k.op("JMP", block)
-	k.place(last)
-	k.op("CMPQ", k.arg("blocks"), imm(0))
-	k.op("JEQ", only)
-	k.foldBlock(true)
-	k.op("JMP", done)
-	k.place(only)
-	k.eachResult(func(r, c int) { k.op("VCVTDQ2PS", k.acc(r, c), k.acc(r, c)) })
-	k.place(done)
-}
-
-// foldBlock adds a block's sums to those before it, and of the last one makes results.
-func (k *linearKernel) foldBlock(last bool) {
-	used := k.used()
-	low, high := k.temp(used, 0), k.temp(used, 1)
-	first, store := k.newLabel("firstBlock"), k.newLabel("storeBlock")
-	half := func(r, c, half int) string { return mem(64*(r*k.nv+c)+32*half, doubles) }
+// endPiece leaves the f32 nearest to the sums of a segment, or goes on at kept with those of a piece added up, if more pieces follow. A piece that is the only one is
+// converted as it is.
+func (k *linearKernel) endPiece(kept string) {
+	more, only, first, done := k.newLabel("more"), k.newLabel("only"), k.newLabel("first"), k.newLabel("joined")
+	low, high := k.temp(k.used(), 0), k.temp(k.used(), 1)
+	half := func(r, c, half int) string { return mem(r*doublesRow+64*c+32*half, doubles) }
 	widen := func(r, c int) {
 		k.op("VEXTRACTI128", imm(1), k.acc(r, c), xmm(high))
 		k.op("VCVTDQ2PD", xmm(k.acc(r, c)), low)
@@ -148,21 +148,25 @@ func (k *linearKernel) foldBlock(last bool) {
 		k.op("VMOVUPD", low, half(r, c, 0))
 		k.op("VMOVUPD", high, half(r, c, 1))
 	}
-	if last {
-		k.eachResult(func(r, c int) {
-			widen(r, c)
-			add(r, c)
-			k.roundDoubles(low, high, k.acc(r, c))
-		})
-		return
-	}
-	k.op("CMPQ", k.arg("blocks"), imm(0))
+	k.op("MOVQ", k.arg("doubles"), doubles)
+	k.op("LEAQ", indexed(0, doubles, column, 2), doubles)
+	k.op("CMPQ", k.arg("more"), imm(0))
+	k.op("JNE", more)
+	k.op("CMPQ", k.arg("begun"), imm(0))
+	k.op("JEQ", only)
+	k.eachResult(func(r, c int) { widen(r, c); add(r, c); k.roundDoubles(low, high, k.acc(r, c)) })
+	k.op("JMP", done)
+	k.place(more)
+	k.op("CMPQ", k.arg("begun"), imm(0))
 	k.op("JEQ", first)
 	k.eachResult(func(r, c int) { widen(r, c); add(r, c); keep(r, c) })
-	k.op("JMP", store)
+	k.op("JMP", kept)
 	k.place(first)
 	k.eachResult(func(r, c int) { widen(r, c); keep(r, c) })
-	k.place(store)
+	k.op("JMP", kept)
+	k.place(only)
+	k.eachResult(func(r, c int) { k.op("VCVTDQ2PS", k.acc(r, c), k.acc(r, c)) })
+	k.place(done)
 }
 
 // roundDoubles makes f32 of eight f64 in two vectors, which it overwrites.

@@ -61,16 +61,6 @@ func widenU8(t isa) *function {
 	})
 }
 
-// widenPairs makes f32 of a panel of bf16.
-func widenPairs(t isa) *function {
-	w := newWidener("widenPairs", "writes n steps of a panel of bf16 as f32.", "dst, src unsafe.Pointer, n int", t)
-	return w.steps(func(at, odd, even string) {
-		w.op("VMOVDQU", at, odd)
-		w.op("VPSLLD", imm(16), odd, even)
-		w.op("VPAND", constant("oddHalves"), odd, odd)
-	})
-}
-
 // widenNested makes words of a panel of u4n: code*step + offset - zero.
 func widenNested(t isa) *function {
 	w := newWidener("widenNested", "writes n groups of a panel of u4n as words.", "dst, src, nested unsafe.Pointer, n int", t)
@@ -168,7 +158,7 @@ func wideUnit() []unit {
 		return text + "}},\n"
 	}
 	u.table = "// wideKernelsAVX2 multiply wide panels with wide rows.\nvar wideKernelsAVX2 = [wideKinds]linearKernels{\n" +
-		table("wideF32", wideFloat) + table("wideWords", wideWords) + "}\n"
-	u.functions = append(u.functions, widenU8(t), widenNested(t), widenPairs(t), widenRow(t), widenRowPairs(t))
+		table("widePairs", widePairs) + table("wideWords", wideWords) + "}\n"
+	u.functions = append(u.functions, widenU8(t), widenNested(t), widenRow(t), widenRowPairs(t))
 	return []unit{u}
 }
