@@ -10,8 +10,7 @@ type pace struct {
 }
 
 const (
-	// stallFactor is how much longer than one that only decodes a step may take that also takes in one prompt. Each further prompt that waits is worth
-	// as much again: with many of them the rate matters more than the gaps between tokens.
+	// stallFactor is how much longer than one that only decodes a step may take that also takes in prompts, however many wait.
 	stallFactor = 1.8
 	// unnoticed is a time between tokens, in seconds, that keeps nobody waiting.
 	unnoticed = 5e-3
@@ -20,12 +19,12 @@ const (
 )
 
 // promptTokens is sched.Config.PromptTokens.
-func (p *pace) promptTokens(decoding, prompts int) int {
+func (p *pace) promptTokens(decoding int) int {
 	base := p.costs.Of(decoding)
 	if base == 0 {
 		return 1 << 30 // nothing is known yet
 	}
-	bound, tokens := max(unnoticed, base*(1+(stallFactor-1)*float64(prompts))), leastPrompt
+	bound, tokens := max(unnoticed, base*stallFactor), leastPrompt
 	for n := tokens; n < 1<<20; n = int(float64(n) * paceGrowth) {
 		if p.costs.Of(decoding+n) > bound {
 			break

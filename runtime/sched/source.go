@@ -51,7 +51,7 @@ func (s *Scheduler) shareEncoder() {
 	}
 	room, some := s.config.MaxStepTokens, false
 	if limit := s.config.PromptTokens; limit != nil && decoding > 0 {
-		room = min(room, limit(decoding, s.waiting.count+1))
+		room = min(room, limit(decoding))
 	}
 	for _, q := range s.running {
 		if q.encoded || q.planned == 0 {

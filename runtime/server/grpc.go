@@ -59,7 +59,7 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.ConnectionTimeout(limits.HeaderTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: limits.IdleTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: grpcPing, PermitWithoutStream: true}),
-		grpc.InTapHandle(s.admitCall), grpc.UnaryInterceptor(s.aroundCall), grpc.StreamInterceptor(s.aroundStream),
+		grpc.UnaryInterceptor(s.aroundCall), grpc.StreamInterceptor(s.aroundStream),
 	}
 	if s.certificate != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
@@ -67,10 +67,18 @@ func (s *Server) newGRPC() *grpc.Server {
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.certificate.get(), nil },
 		})))
 	}
+	var limit *callLimits
+	options = append(options, grpc.InTapHandle(func(ctx context.Context, call *tap.Info) (context.Context, error) {
+		if err := s.admitCall(call); err != nil {
+			return nil, err
+		}
+		return limit.admit(ctx, call.FullMethodName)
+	}))
 	g := grpc.NewServer(options...)
 	inference.RegisterGRPCInferenceServiceServer(g, &grpcService{server: s})
 	grpc_health_v1.RegisterHealthServer(g, &grpcHealth{server: s})
 	reflection.Register(g)
+	limit = newCallLimits(limits, g)
 	return g
 }
 
@@ -88,11 +96,11 @@ func (s *Server) stopGRPC() {
 }
 
 // admitCall refuses calls without a key before anything of their message is read.
-func (s *Server) admitCall(ctx context.Context, call *tap.Info) (context.Context, error) {
+func (s *Server) admitCall(call *tap.Info) error {
 	if openMethods[call.FullMethodName] || s.config.Keys == nil || s.config.Keys.accept(authorizationOf(call.Header)) {
-		return ctx, nil
+		return nil
 	}
-	return nil, status.Error(codes.Unauthenticated, errKey.message)
+	return status.Error(codes.Unauthenticated, errKey.message)
 }
 
 func authorizationOf(md metadata.MD) []byte { return []byte(strings.Join(md.Get("authorization"), "")) }
@@ -123,6 +131,7 @@ func (s *Server) overGRPC(ctx context.Context, method string) caller {
 }
 
 func (s *Server) aroundCall(ctx context.Context, request any, call *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (answer any, err error) {
+	messageCame(ctx)
 	err = s.around(ctx, call.FullMethod, func() error {
 		answer, err = handle(ctx, request)
 		return err

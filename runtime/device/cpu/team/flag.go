@@ -22,12 +22,18 @@ func (f *flag) raise() {
 }
 
 // await returns once the counter is no longer old.
-func (f *flag) await(old uint32, spins int) {
-	for range spins {
-		if spin(&f.value, old) {
+func (f *flag) await(old uint32, w *worker) {
+	for range w.spins {
+		if spin(&f.value, old) || w.naps > 0 {
 			break
 		}
-		yield() // the one that we wait for may be queued behind us
+		w.yield() // the one that we wait for may be queued behind us
+	}
+	if w.naps > 0 && f.value.Load() == old {
+		w.naps--
+		for n := 0; n < maxNaps && f.value.Load() == old; n++ {
+			f.nap(old)
+		}
 	}
 	if f.value.Load() != old { // in Go, where the race detector sees it
 		return
@@ -37,6 +43,39 @@ func (f *flag) await(old uint32, spins int) {
 		sleep(&f.value, old)
 	}
 	f.sleepers.Add(-1)
+}
+
+// nap sleeps for a moment, or until the counter is raised.
+func (f *flag) nap(old uint32) {
+	f.sleepers.Add(1)
+	if f.value.Load() == old {
+		nap(&f.value, old)
+	}
+	f.sleepers.Add(-1)
+}
+
+// worker is how one worker waits.
+type worker struct {
+	spins int // rounds before sleeping
+	naps  int // waits in which it sleeps for moments rather than yields
+}
+
+// A thread that yields forfeits, on kernels that schedule by deadlines (Linux since 6.6, all the more since 6.18), what it had left of its slice, milliseconds, and one that yields
+// at every barrier of a step is in debt for hundreds of them as soon as anybody else has work: it was seen to get no processor for 1.4 s. So a worker that notices others on its
+// processor, because a yield takes long, sleeps instead for a while: that lets them run too, and costs some 10 us a barrier instead of a slice.
+const (
+	contended    = 2 * time.Millisecond // a yield that takes longer has let others run for a slice
+	crowdedWaits = 64                   // long waits before yielding is tried again
+	maxNaps      = 50                   // in one wait, before the worker gives up its place in Go's scheduler too
+)
+
+// yield lets another thread have the processor, and notes whether one took it for long.
+func (w *worker) yield() {
+	begun := time.Now()
+	yield()
+	if time.Since(begun) > contended {
+		w.naps = crowdedWaits
+	}
 }
 
 // spinTime is how long to wait before sleeping: longer than the gaps between steps and most waits at barriers, far below what

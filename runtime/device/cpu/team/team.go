@@ -1,7 +1,7 @@
 // Package team runs one function on several OS threads at once, with barriers inside it that cost a few hundred nanoseconds.
 // It owns threads and waiting; it knows nothing of what they compute.
 //
-// Waiting spins for a bounded time and then sleeps in the kernel, so a team without work uses no processor and goroutines of
+// Waiting spins for a bounded time (or naps, where other threads want the processor) and then sleeps in the kernel, so a team without work uses no processor and goroutines of
 // the rest of the program are never kept from running. There are never more workers than processors: a spinning worker must not
 // take the processor from the one that it waits for.
 package team
@@ -15,7 +15,6 @@ import (
 // Team is a fixed number of workers. Worker 0 is the goroutine that calls Run; each of the others owns an OS thread.
 type Team struct {
 	workers int
-	spins   int // rounds of pause before sleeping
 
 	mu     sync.Mutex // held by Run: callers take turns
 	fn     func(worker int)
@@ -30,9 +29,10 @@ type Team struct {
 	passed  []barriers
 }
 
-// barriers counts those that one worker has passed.
+// barriers counts those that one worker has passed. Only that worker touches it.
 type barriers struct {
 	count uint32
+	waits worker
 	_     linePad
 }
 
@@ -48,7 +48,11 @@ func possible(n int) int { return max(1, min(n, runtime.NumCPU(), runtime.GOMAXP
 
 func start(n int) *Team {
 	rounds := bits.Len(uint(n - 1))
-	t := &Team{workers: n, spins: spinRounds(), rounds: rounds, signals: make([]flag, n*rounds), passed: make([]barriers, n)}
+	t := &Team{workers: n, rounds: rounds, signals: make([]flag, n*rounds), passed: make([]barriers, n)}
+	spins := spinRounds()
+	for w := range t.passed {
+		t.passed[w].waits.spins = spins
+	}
 	t.ended.Add(n - 1)
 	for w := 1; w < n; w++ {
 		go t.work(w)
@@ -87,7 +91,7 @@ func (t *Team) Barrier(worker int) {
 	for k := range t.rounds {
 		to := (worker + 1<<k) % t.workers
 		t.signals[to*t.rounds+k].raise()
-		t.signals[worker*t.rounds+k].await(me.count, t.spins)
+		t.signals[worker*t.rounds+k].await(me.count, &me.waits)
 	}
 	me.count++
 }
@@ -109,7 +113,7 @@ func (t *Team) work(w int) {
 	defer t.ended.Done()
 	runtime.LockOSThread() // ends with the goroutine, thread and all: spinning must not move between threads
 	for region := uint32(0); ; region++ {
-		t.regions.await(region, t.spins)
+		t.regions.await(region, &t.passed[w].waits)
 		if t.closed {
 			return
 		}

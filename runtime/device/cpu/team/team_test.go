@@ -169,3 +169,43 @@ func BenchmarkRun(b *testing.B) {
 		team.Run(fn)
 	}
 }
+
+// Workers that nap instead of yielding lose no wake-up, whether they find the processor crowded or not.
+func TestCrowdedWorkers(t *testing.T) {
+	for _, n := range []int{2, 3} {
+		team := start(n)
+		for w := range n {
+			team.passed[w].waits.naps = 1 << 30
+		}
+		phases(t, team, 100)
+		var done atomic.Int32
+		team.Run(func(w int) { // longer than naps go on for
+			if w == 1 {
+				time.Sleep(4 * maxNaps * time.Millisecond / 10)
+			}
+			team.Barrier(w)
+			done.Add(1)
+		})
+		if done.Load() != int32(n) {
+			t.Errorf("%d of %d workers passed the barrier", done.Load(), n)
+		}
+		team.Close()
+	}
+}
+
+// Garbage can be collected while a worker naps again and again: it is asked to stop, and does.
+func TestCollectionWhileNapping(t *testing.T) {
+	team := start(2)
+	defer team.Close()
+	for w := range 2 {
+		team.passed[w].waits.naps = 1 << 30
+	}
+	team.Run(func(w int) {
+		if w == 1 {
+			for range 3 {
+				runtime.GC()
+			}
+		}
+		team.Barrier(w)
+	})
+}
