@@ -50,17 +50,30 @@ func (s *dfaState) labels() (l labels, live int, ok bool) {
 	return l, live, len(known) < mostLabels
 }
 
+// partition is the labels that some states of a rule have in common.
+type partition struct {
+	labels
+	live  int // ASCII bytes that may follow
+	score int // bytes that lead to these states
+}
+
+// broadest are the partitions at which many bytes may follow, those first that most ways lead to.
+func broadest(rows []partition) (order []int) {
+	for i := range rows {
+		if rows[i].live >= broadFrom {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return rows[b].score - rows[a].score })
+	return order
+}
+
 // folding chooses the alphabets of a rule that calls no others, none where that is not worth it; nil: the rule is too large.
 func (d *dfa) folding() *folds {
 	if len(d.states) > maxFoldWork {
 		return nil
 	}
-	type row struct {
-		labels
-		live  int
-		score int
-	}
-	var rows []row
+	var rows []partition
 	index := map[labels]int{}
 	of := make([]int, len(d.states))
 	for i := range d.states {
@@ -72,7 +85,7 @@ func (d *dfa) folding() *folds {
 		if !known {
 			at = len(rows)
 			index[l] = at
-			rows = append(rows, row{labels: l, live: live})
+			rows = append(rows, partition{labels: l, live: live})
 		}
 		of[i] = at
 	}
@@ -81,16 +94,9 @@ func (d *dfa) folding() *folds {
 			rows[of[e.to]].score += int(e.hi-e.lo) + 1
 		}
 	}
-	var order []int
-	for i := range rows {
-		if rows[i].live >= broadFrom {
-			order = append(order, i)
-		}
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return rows[b].score - rows[a].score })
 	f := &folds{member: make([]uint8, len(d.states))}
 	covered := make([]bool, len(rows))
-	for _, at := range order {
+	for _, at := range broadest(rows) {
 		if covered[at] || len(f.alphabets) == mostFolds {
 			continue
 		}
