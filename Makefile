@@ -54,8 +54,7 @@ TURNS_CUDA     := Attention|AttentionIsInvariant|AttentionInPieces|CodeNetworks|
 TURNS_COMPILER := Verify|GoldensCodes|VerifyEncoders|EncoderGoldens|EncoderTargets|KVFormats|TurnedPlansVerify
 
 test-turns: ## the products of which make test takes parts in turn, as a whole
-	LLMC_LONG=1 GOGC=300 $(GO) test -vet=off -run '^Test($(TURNS_CUDA))$$' ./codegen/cuda
-	LLMC_LONG=1 GOGC=300 $(GO) test -vet=off -run '^Test($(TURNS_COMPILER))$$' ./compiler
+	LLMC_LONG=1 GOGC=300 $(GO) test -vet=off -run '^Test($(TURNS_CUDA)|$(TURNS_COMPILER))$$' ./codegen/cuda ./compiler
 
 test-long: ## what is too slow for every change: large checkpoints, many random schedules
 	LLMC_LONG=1 $(GO) test -timeout 30m ./...
