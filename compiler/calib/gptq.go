@@ -33,14 +33,14 @@ func (r *Rounder) compensated(s *Scratch, x []float32) error {
 // fitGroup fits the levels of a group, whose columns are at [p, end), in all rows. An error of a column costs what no column behind it can make up for: the square of the factor's
 // pivot.
 func (r *Rounder) fitGroup(s *Scratch, group, p, end int) error {
-	n := end - p
+	n, rows := end-p, s.rounded.Rows
 	if len(s.group) < n {
 		s.group = make([]float32, n)
 	}
-	for i := range s.rounded.Rows {
+	moved := r.moved(s, p, end)
+	for i := range rows {
 		for k := range n {
-			at := (p+k)*s.weights.Stride + i
-			s.group[k] = s.weights.Data[at] - s.sums.Data[at]/r.factor.Data[(p+k)*r.cols+p+k]
+			s.group[k] = s.weights.Data[(p+k)*rows+i] + moved[k*rows+i]
 		}
 		l, err := r.format.FitGroup(&s.rounded, i, group, s.group[:n], r.pivots[p:end])
 		if err != nil {
@@ -50,6 +50,29 @@ func (r *Rounder) fitGroup(s *Scratch, group, p, end int) error {
 		s.inverse[i], s.start[i] = l.Line()
 	}
 	return nil
+}
+
+// moved returns how far the columns at [p, end) are from their weights when each makes up for the errors before it without being rounded, [end-p, rows].
+func (r *Rounder) moved(s *Scratch, p, end int) []float32 {
+	n, rows := end-p, s.rounded.Rows
+	if len(s.moved) < n*rows {
+		s.moved = make([]float32, n*rows)
+	}
+	copy(s.moved, s.sums.Data[p*rows:end*rows])
+	for k := range n {
+		v, e := r.factor.Row(p+k, r.cols)[p:end], s.moved[k*rows:(k+1)*rows]
+		inverse := -1 / v[k]
+		for i := range e {
+			e[i] *= inverse
+		}
+		for j := k + 1; j < n; j++ {
+			f, to := v[j], s.moved[j*rows:(j+1)*rows]
+			for i, x := range e {
+				to[i] += float32(f * x)
+			}
+		}
+	}
+	return s.moved
 }
 
 // roundColumns rounds the columns at [p, end) and adds their errors to the sums of those behind them.

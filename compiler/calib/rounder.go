@@ -98,6 +98,7 @@ type Scratch struct {
 	levels                []quant.Levels
 	group                 []float32
 	row                   []float32
+	moved                 []float32
 }
 
 // Round fills b with the codes of rows x, [any, cols]: the best for each row of rounding to the nearest code, of the same with scales that a search finds, and of what the rounder's
