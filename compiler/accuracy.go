@@ -3,6 +3,7 @@ package compiler
 import (
 	"math"
 
+	"llmc/compiler/calib"
 	"llmc/engine/layout"
 	"llmc/internal/quant"
 )
@@ -13,6 +14,11 @@ type Accuracy struct {
 	WeightError float64      `json:"weight_error"` // over all quantized weights
 	Worst       *WeightLoss  `json:"worst,omitempty"`
 	Weights     []WeightLoss `json:"weights,omitempty"`
+
+	// Of builds with a calibration: how codes were chosen, the weight whose products lose most, and what the model does with a part of the text that it was not calibrated on.
+	Method      string         `json:"method,omitempty"`
+	WorstOutput *WeightLoss    `json:"worst_output,omitempty"`
+	Text        *calib.Quality `json:"text,omitempty"`
 }
 
 // WeightLoss is the figure of one weight.
@@ -20,6 +26,7 @@ type WeightLoss struct {
 	Name   string  `json:"name"`
 	Format string  `json:"format"`
 	Error  float64 `json:"error"`
+	Output float64 `json:"output_error,omitempty"` // of products with the inputs of the calibration
 }
 
 // panelLoss sums up squares over one panel. Panels are added in order, so that the report does not depend on the threads.
@@ -67,12 +74,15 @@ func accuracy(jobs []*packJob) Accuracy {
 			sum.err, sum.ref = sum.err+p.err, sum.ref+p.ref
 		}
 		all.err, all.ref = all.err+sum.err, all.ref+sum.ref
-		a.Weights = append(a.Weights, WeightLoss{j.weight.Name, j.format.Name, relative(sum)})
+		a.Weights = append(a.Weights, WeightLoss{j.weight.Name, j.format.Name, relative(sum), j.chosen.output()})
 	}
 	a.WeightError = relative(all)
 	for i := range a.Weights {
 		if a.Worst == nil || a.Weights[i].Error > a.Worst.Error {
 			a.Worst = &a.Weights[i]
+		}
+		if out := a.Weights[i].Output; out > 0 && (a.WorstOutput == nil || out > a.WorstOutput.Output) {
+			a.WorstOutput = &a.Weights[i]
 		}
 	}
 	return a

@@ -36,6 +36,9 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 		}
 	}()
 	b := &build{Options: &o, weights: newWeightTable()}
+	if err := o.checkGate(); err != nil {
+		return nil, err
+	}
 	if b.targets, err = o.resolve(); err != nil {
 		return nil, err
 	}
@@ -50,6 +53,12 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 	defer b.hashing.stop()
 	if err := b.compile(); err != nil {
 		return nil, err
+	}
+	if b.Calibration != nil {
+		if b.calibrated, err = b.calibrate(ctx); err != nil {
+			return nil, err
+		}
+		defer b.calibrated.close()
 	}
 	return b.write(ctx)
 }
@@ -135,7 +144,11 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := output{checkpoint: b.checkpoint, hashing: b.hashing, origin: b.origin, jobs: b.weights.jobs, path: b.Out, gate: b.Gate, threads: b.Threads, progress: b.Progress}
+	quality, err := b.measure(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := output{checkpoint: b.checkpoint, hashing: b.hashing, origin: b.origin, jobs: b.weights.jobs, path: b.Out, gate: b.Gate, calibrated: b.calibrated, quality: quality, threads: b.Threads, progress: b.Progress}
 	report, err := out.write(ctx, sections)
 	if err != nil {
 		return nil, err
@@ -221,6 +234,7 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	if b.LoraRank > 0 {
 		p.Options = append(p.Options, engine.Option{Name: "max-lora-rank", Value: strconv.Itoa(b.LoraRank)})
 	}
+	p.Options = append(p.Options, b.calibrated.options()...)
 	if b.Requantize {
 		p.Options = append(p.Options, engine.Option{Name: "requantize", Value: "true"})
 	}

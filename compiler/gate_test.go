@@ -6,14 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"llmc/compiler/calib"
 )
 
 func TestParseGate(t *testing.T) {
-	gate, err := ParseGate("weight_error<=0.01, worst < 0.5")
-	if err != nil || len(gate) != 2 || gate[0] != (GateRule{"weight_error", 0.01, false}) || gate[1] != (GateRule{"worst", 0.5, true}) {
+	gate, err := ParseGate("weight_error<=0.01, worst < 0.5,ppl<=+2.5%")
+	if err != nil || len(gate) != 3 || gate[0] != (GateRule{Figure: "weight_error", Bound: 0.01}) || gate[1] != (GateRule{Figure: "worst", Bound: 0.5, Strict: true}) ||
+		gate[2] != (GateRule{Figure: "ppl", Bound: 2.5, Relative: true}) || gate[2].String() != "ppl<=+2.5%" {
 		t.Errorf("gate %v, %v", gate, err)
 	}
-	for _, text := range []string{"weight_error", "ppl<1", "worst<=", "worst<=x", "worst<=-1", "worst<=nan", "worst>1", "worst<1,", "<1"} {
+	for _, text := range []string{"weight_error", "bits<1", "kl<+1%", "ppl<+1", "ppl<+x%", "worst<=", "worst<=x", "worst<=-1", "worst<=nan", "worst>1", "worst<1,", "<1"} {
 		if gate, err := ParseGate(text); err == nil {
 			t.Errorf("%q accepted as %v", text, gate)
 		}
@@ -33,6 +36,29 @@ func TestGateFigures(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestGateOnATextNamesTheWeightsToBlame(t *testing.T) {
+	ref, kl := 20.0, 0.1
+	report := Accuracy{Text: &calib.Quality{PPL: 20.5, PPLRef: &ref, KL: &kl}, Weights: []WeightLoss{{Name: "a", Error: 0.9, Output: 0.01}, {Name: "b", Output: 0.25}, {Name: "c", Output: 0.125}}}
+	report.WorstOutput = &report.Weights[1]
+	for text, want := range map[string]string{
+		"ppl<=+2.5%": "", "ppl<+2.5%": "ppl is 20.5 (+2.5% from 20)", "ppl<=20.4": "are of b 25.0%, c 12.5%, a 1.0%;", "kl<0.1": "kl is 0.1", "worst_output<=0.2": `worst_output is 0.25 (weight "b")`,
+	} {
+		gate, err := ParseGate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = gate.check(&report)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	gate, _ := ParseGate("ppl<=+1%")
+	_, err := Build(t.Context(), Options{Model: "../testdata/checkpoints/qwen3-v5", Out: filepath.Join(t.TempDir(), "x.plan"), Gate: gate})
+	if err == nil || !strings.Contains(err.Error(), "--calib") {
+		t.Errorf("a gate on a text that is not there: %v", err)
 	}
 }
 

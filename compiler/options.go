@@ -36,6 +36,9 @@ type Options struct {
 	read                      *models.Script // that file, once it has been read
 	Gate                      Gate           // what the accuracy report must hold to, or there is no plan
 
+	Calibration *Calibration // nil: codes are the nearest ones, and nothing is measured on a text
+	calibrated  *calibrated  // that another build of the model has found
+
 	// Repo and Commit say of which repository of the Hub the directory is a snapshot; "" when it is of none.
 	Repo, Commit string
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"llmc/compiler/calib"
 	"llmc/compiler/hf"
 	"llmc/engine"
 	"llmc/internal/cli"
@@ -19,6 +20,8 @@ type output struct {
 	jobs       []*packJob
 	path       string
 	gate       Gate
+	calibrated *calibrated
+	quality    *calib.Quality // what was measured on a text; nil: nothing
 	threads    int
 	progress   *cli.Progress
 }
@@ -45,7 +48,7 @@ func (o *output) write(ctx context.Context, sections []engine.Content) (*Report,
 }
 
 func (o *output) fill(ctx context.Context, w *engine.Writer, total int64) (*Report, error) {
-	p := packer{checkpoint: o.checkpoint, hashing: o.hashing, writer: w, jobs: o.jobs, task: o.progress.Start("weights", total)}
+	p := packer{checkpoint: o.checkpoint, hashing: o.hashing, writer: w, jobs: o.jobs, calibrated: o.calibrated, task: o.progress.Start("weights", total)}
 	if err := p.run(ctx, o.threads); err != nil {
 		return nil, err
 	}
@@ -54,6 +57,9 @@ func (o *output) fill(ctx context.Context, w *engine.Writer, total int64) (*Repo
 		return nil, err
 	}
 	report := &Report{Plan: o.path, Accuracy: accuracy(o.jobs)}
+	if o.calibrated != nil {
+		report.Accuracy.Method, report.Accuracy.Text = o.calibrated.method.Name, o.quality
+	}
 	if err := o.gate.check(&report.Accuracy); err != nil {
 		return nil, err
 	}

@@ -46,6 +46,9 @@ func Refit(ctx context.Context, o RefitOptions) (report *Report, err error) {
 		return nil, err
 	}
 	defer plan.Close()
+	if isCalibrated(plan) {
+		return nil, fmt.Errorf("%s: its codes were chosen by a calibration of its own weights, which others need anew; build it with --calib instead", o.Plan)
+	}
 	checkpoint, err := openMerged(o.Model, o.Lora)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 
+	"llmc/compiler/calib"
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
 	"llmc/engine"
@@ -23,7 +24,8 @@ type packer struct {
 	writer     *engine.Writer
 	jobs       []*packJob
 	task       *cli.Task
-	whole      []float32 // all rows of the weight whose columns are being turned
+	calibrated *calibrated // nil: codes are the nearest ones
+	whole      []float32   // all rows of the weight whose columns are being turned
 }
 
 // packJob is one weight on its way into the plan.
@@ -38,8 +40,9 @@ type packJob struct {
 	limits  *quant.Limits // nil unless rows share scales
 	merging sync.Mutex    // of limits
 	loss    []panelLoss   // of each panel, where codes are made
-	repeats bool          // an earlier weight holds the same codes in another order
-	turned  []float32     // rows from turnedFrom on, while a weight whose columns are turned is packed
+	chosen  chosenCodes
+	repeats bool      // an earlier weight holds the same codes in another order
+	turned  []float32 // rows from turnedFrom on, while a weight whose columns are turned is packed
 
 	turnedFrom int64
 }
@@ -207,6 +210,8 @@ type packWorker struct {
 	back  []float32 // what the codes stand for
 	block quant.Block
 	out   []byte
+
+	scratch calib.Scratch
 }
 
 // measure takes panels [first, last) of a weight into its limits.
@@ -281,8 +286,12 @@ func (w *packWorker) encode(j *packJob, panel int64, out []byte) (int64, error) 
 	case j.format == nil:
 		return int64(j.packed.PanelBytes()), j.packed.PackFloats(out[:j.packed.PanelBytes()], w.rows)
 	}
-	if err := j.format.QuantizeRows(&w.block, w.rows, int(j.cols), int(first), j.limits); err != nil {
+	if chosen, err := w.choose(j, panel); err != nil {
 		return 0, err
+	} else if !chosen {
+		if err := j.format.QuantizeRows(&w.block, w.rows, int(j.cols), int(first), j.limits); err != nil {
+			return 0, err
+		}
 	}
 	w.back = grow(w.back, len(w.rows))
 	j.format.Dequantize(w.back, &w.block)

@@ -28,6 +28,7 @@ type buildFlags struct {
 	rotation  string
 	overrides []string
 	gate      string
+	calib     calibFlags
 	adapter   adapterBuild
 	json      bool
 }
@@ -42,6 +43,7 @@ func buildCommand() *cobra.Command {
 			"  llmc build ./model -o engine.plan --arch x86-64-v3,x86-64-v4-bf16\n" +
 			"  llmc build HuggingFaceTB/SmolLM2-135M-Instruct@main -o smol.plan --quant int8\n" +
 			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'\n" +
+			"  llmc build ./model -o engine.plan --quant int4 --calib text.txt --gate 'ppl<=+2.5%'\n" +
 			"  llmc build ./model --lora ./adapter -o tuned.plan --quant int8\n" +
 			"  llmc build --adapter ./adapter --base smol.plan -o adapter.plan\n" +
 			"  llmc build ./new-model --family new.star -o new.plan",
@@ -73,7 +75,8 @@ func buildCommand() *cobra.Command {
 	flags.StringSliceVar(&f.options.Disabled, "disable", nil, "passes and rewrites not to run")
 	flags.IntVar(&f.options.Threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
-	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas")
+	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas; with --calib also of what is measured on the text: 'ppl<=+2.5%'")
+	f.calib.add(cmd)
 	flags.BoolVar(&f.options.NoFallback, "no-fallback", false, "for sm90, whose code runs on that GPU alone, no program of sm80 beside it for newer ones")
 	flags.BoolVar(&f.options.Cubin, "cubin", false, "keep code that NVIDIA's ptxas assembles beside the PTX of GPU targets, so that drivers need not")
 	flags.StringVar(&f.options.PTXAS, "ptxas", "", "path of ptxas for --cubin (default: LLMC_PTXAS, CUDA_HOME, or the search path)")
@@ -101,7 +104,6 @@ func (f *buildFlags) build(cmd *cobra.Command) error {
 }
 
 var plannedBuildFlags = []cli.Planned{
-	{Name: "calib", Why: "formats round to the nearest code without calibration"},
 	{Name: "budget", Why: "choose one format for the whole model with --quant"},
 	{Name: "tp", Why: "a plan runs on one device", Harmless: []string{"1"}},
 	{Name: "pp", Why: "a plan runs on one device", Harmless: []string{"1"}},
@@ -244,6 +246,9 @@ func (f *buildFlags) check() error {
 	if f.options.Out == "" {
 		return cli.Usagef("--output: the path of the plan is empty")
 	}
+	if err := f.calib.set(&f.options); err != nil {
+		return err
+	}
 	if f.options.PTXAS != "" && !f.options.Cubin {
 		return cli.Usagef("--ptxas is for --cubin, which is not given")
 	}
@@ -273,6 +278,7 @@ func printBuild(w io.Writer, r *compiler.Report) error {
 		fmt.Fprintf(t, "accuracy\tweights differ by %.3f %% (root mean square), most %q by %.3f %%\n",
 			100*r.Accuracy.WeightError, r.Accuracy.Worst.Name, 100*r.Accuracy.Worst.Error)
 	}
+	printCalibration(t, &r.Accuracy)
 	fmt.Fprintf(t, "digest\t%s\n", r.Digest)
 	return t.Flush()
 }

@@ -20,14 +20,17 @@ type line struct {
 var nowLayouts = []string{"2006-01-02T15:04:05", time.RFC3339, "2006-01-02 15:04:05", "2006-01-02"}
 
 // RenderLine renders one JSON request: messages, tools, documents, add_generation_prompt, kwargs, now.
-func (r *Renderer) RenderLine(text []byte) (string, error) {
+func (r *Renderer) RenderLine(text []byte) (string, error) { return r.RenderLineAt(text, time.Now()) }
+
+// RenderLineAt is RenderLine with the time that requests see which tell none.
+func (r *Renderer) RenderLineAt(text []byte, now time.Time) (string, error) {
 	var l line
 	if err := json.Unmarshal(text, &l); err != nil {
 		return "", fmt.Errorf("expected an object with messages: %w", err)
 	}
 	p := Prompt{
 		Messages: present(l.Messages), Tools: present(l.Tools), Documents: present(l.Documents), Kwargs: present(l.Kwargs),
-		AddGenerationPrompt: l.AddGenerationPrompt, Now: time.Now(),
+		AddGenerationPrompt: l.AddGenerationPrompt, Now: now,
 	}
 	if l.Now != "" {
 		now, err := parseNow(l.Now)

@@ -1,0 +1,112 @@
+package calib
+
+import (
+	"fmt"
+	"sync"
+
+	"llmc/internal/dense"
+)
+
+// Moments adds up the second moments of the inputs of products: for each input, the sum over rows x of x*transpose(x). They lie in a file that is mapped, so that they take no anonymous
+// memory: 4 bytes for each pair of an input's columns.
+type Moments struct {
+	inputs map[string]*Input
+	file   *scratchFile
+	tasks  int
+	rows   dense.Matrix // of one input, as many as are multiplied at a time
+}
+
+// Input is what is known of one input.
+type Input struct {
+	Cols    int
+	Rows    int       // that were added up
+	Moments []float32 // [Cols, Cols], filled on the diagonal and above it
+}
+
+// MaxMoments bounds the file of moments.
+const MaxMoments = 64 << 30
+
+// NewMoments makes room for inputs of so many columns in a file in dir. threads is how many goroutines add up: the sums do not depend on it.
+func NewMoments(dir string, inputs map[string]int, threads int) (*Moments, error) {
+	total := int64(0)
+	for name, cols := range inputs {
+		if cols < 1 || cols > 1<<17 {
+			return nil, fmt.Errorf("input %q of %d columns", name, cols)
+		}
+		total += int64(cols) * int64(cols)
+	}
+	if total*4 > MaxMoments {
+		return nil, fmt.Errorf("second moments of %d inputs take %d GiB, at most %d", len(inputs), total>>28, MaxMoments>>30)
+	}
+	file, err := newScratchFile(dir, total)
+	if err != nil {
+		return nil, err
+	}
+	m := &Moments{inputs: map[string]*Input{}, file: file, tasks: max(1, threads)}
+	at := int64(0)
+	for name, cols := range inputs {
+		n := int64(cols) * int64(cols)
+		m.inputs[name] = &Input{Cols: cols, Moments: file.numbers[at : at+n]}
+		at += n
+	}
+	return m, nil
+}
+
+// Close gives the file back. Inputs mean nothing afterwards.
+func (m *Moments) Close() error { return m.file.close() }
+
+// Of returns what is known of an input, nil where nothing is.
+func (m *Moments) Of(name string) *Input {
+	in := m.inputs[name]
+	if in == nil || in.Rows == 0 {
+		return nil
+	}
+	return in
+}
+
+// rowsAtOnce is how many rows are multiplied at a time: of 16 columns they stay in the first-level cache.
+const rowsAtOnce = 256
+
+// rowsOfResult is how many rows of a result a goroutine takes at a time.
+const rowsOfResult = 32
+
+// Add takes in rows of an input; of others nothing is kept.
+func (m *Moments) Add(name string, rows [][]float32) {
+	in := m.inputs[name]
+	if in == nil || len(rows) == 0 || len(rows[0]) != in.Cols {
+		return
+	}
+	for first := 0; first < len(rows); first += rowsAtOnce {
+		m.add(in, rows[first:min(len(rows), first+rowsAtOnce)])
+	}
+	in.Rows += len(rows)
+}
+
+func (m *Moments) add(in *Input, rows [][]float32) {
+	stride := (in.Cols+15)/16*16 + 16
+	if stride/16%2 == 0 { // an odd number of cache lines, so that rows are spread over all sets of a cache
+		stride += 16
+	}
+	if len(m.rows.Data) < rowsAtOnce*stride {
+		m.rows.Data = make([]float32, rowsAtOnce*stride)
+	}
+	m.rows.Stride = stride
+	for i, row := range rows {
+		copy(m.rows.Row(i, in.Cols), row)
+	}
+	h := dense.Matrix{Data: in.Moments, Stride: in.Cols}
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range m.tasks {
+		all.Go(func() {
+			for i := range next {
+				dense.AddTransposed(h.At(i, i), m.rows.At(0, i), m.rows.At(0, i), min(rowsOfResult, in.Cols-i), in.Cols-i, len(rows))
+			}
+		})
+	}
+	for i := 0; i < in.Cols; i += rowsOfResult {
+		next <- i
+	}
+	close(next)
+	all.Wait()
+}

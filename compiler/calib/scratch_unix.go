@@ -1,0 +1,43 @@
+//go:build unix
+
+package calib
+
+import (
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// scratchFile is a file of numbers, all zero at first, that has no name any more: it is gone when it is closed or the process ends.
+type scratchFile struct {
+	bytes   []byte
+	numbers []float32
+}
+
+func newScratchFile(dir string, n int64) (*scratchFile, error) {
+	f, err := os.CreateTemp(dir, ".moments-*")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, err
+	}
+	size := max(4*n, 4)
+	if err := reserve(f, size); err != nil {
+		return nil, fmt.Errorf("make room for %d MiB of second moments: %w", size>>20, err)
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %d MiB of second moments: %w", size>>20, err)
+	}
+	return &scratchFile{data, unsafe.Slice((*float32)(unsafe.Pointer(&data[0])), n)}, nil
+}
+
+func (s *scratchFile) close() error {
+	data := s.bytes
+	s.bytes, s.numbers = nil, nil
+	return unix.Munmap(data)
+}

@@ -1,0 +1,221 @@
+package compiler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"llmc/compiler/calib"
+	"llmc/engine"
+	"llmc/internal/quant"
+	"llmc/ir"
+	"llmc/passes"
+)
+
+// Calibration has a build run the model on a text, and choose codes by what the inputs of its products are.
+type Calibration struct {
+	Text string // empty: calib.DefaultText
+	// Conversations says that the text is conversations, one in a line of JSON, to which the chat template is applied.
+	Conversations bool
+	Method        string // one of calib.Methods; "": the default
+	// Open loads a plan that was built for calibrationTarget. Its models are closed before the build is done.
+	Open func(path string, settings engine.Settings) (engine.Tracer, error)
+}
+
+// calibrationTarget is what a model is built for to be run by a build: one for all hosts, so that bytes do not depend on the host.
+const calibrationTarget = "x86-64-v3"
+
+// calibrated is what a calibration found.
+type calibrated struct {
+	method   *calib.Method
+	moments  *calib.Moments
+	inputs   map[string]string // by source of a weight's rows: the input of its product
+	ids      []int32           // to measure on
+	tokens   int               // run
+	text     string            // its hash
+	dir      string            // of files that are gone at the end
+	original engine.Tracer     // the model in f32
+}
+
+func (c *calibrated) close() {
+	if c == nil {
+		return
+	}
+	if c.original != nil {
+		_ = c.original.Close()
+	}
+	if c.moments != nil {
+		_ = c.moments.Close()
+	}
+	_ = os.RemoveAll(c.dir)
+}
+
+// calibrate builds the model in f32, as it is turned for the plan, runs it on the text, and adds up what the inputs of its products are.
+func (b *build) calibrate(ctx context.Context) (*calibrated, error) {
+	if len(b.model.Module.Funcs) != 1 || b.model.Module.Func(engine.StepFunc) == nil {
+		return nil, fmt.Errorf("--calib: only models that generate text from tokens alone are calibrated, and this one has %s; leave it out", functionNames(b.model.Module))
+	}
+	c := &calibrated{inputs: map[string]string{}}
+	if err := c.find(ctx, b); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// find does so. What it has opened is closed with c.
+func (c *calibrated) find(ctx context.Context, b *build) (err error) {
+	if c.method, err = calib.FindMethod(b.Calibration.Method); err != nil {
+		return err
+	}
+	if c.dir, err = os.MkdirTemp(filepath.Dir(b.Out), ".llmc-calib-"); err != nil {
+		return err
+	}
+	windows, err := c.tokenize(b)
+	if err != nil {
+		return fmt.Errorf("--calib: %w", err)
+	}
+	path := filepath.Join(c.dir, "original.plan")
+	if _, err = Build(ctx, b.alike(path, "f32")); err != nil {
+		return fmt.Errorf("the model in f32, to calibrate: %w", err)
+	}
+	plan, err := engine.Open(path)
+	if err != nil {
+		return err
+	}
+	inputs, err := c.findInputs(plan)
+	if err = errors.Join(err, plan.Close()); err != nil {
+		return err
+	}
+	if c.moments, err = calib.NewMoments(c.dir, inputs, b.Threads); err != nil {
+		return err
+	}
+	settings := engine.Settings{MaxStepTokens: calib.Window, MaxSequences: 1, MaxRows: calib.Window / calibrationRows, MaxContext: calib.Window, Threads: b.Threads}
+	if c.original, err = b.Calibration.Open(path, settings); err != nil {
+		return err
+	}
+	return c.run(ctx, b, windows)
+}
+
+// calibrationRows is one of how many positions has logits: enough for the inputs of the output matrix.
+const calibrationRows = 8
+
+// alike is a build of the same model, turned alike, for calibrationTarget in another format.
+func (b *build) alike(out, format string) Options {
+	o := *b.Options
+	o.Out, o.Archs, o.Quant, o.Calibration, o.Gate = out, []string{calibrationTarget}, format, nil, nil
+	o.Cubin, o.Trace, o.Dump, o.DumpTo, o.LoraRank, o.KVDType = false, nil, "", nil, 0, ""
+	if format == "f32" {
+		o.Override, o.Requantize = nil, false
+	}
+	if f, err := quant.Find(b.policy.Linear); err == nil && f.Rotate && o.Rotation == passes.RotateAuto {
+		o.Rotation = passes.RotateInputs
+	}
+	return o
+}
+
+// findInputs notes by the rows' sources which value each weight is multiplied with, and returns these values' columns.
+func (c *calibrated) findInputs(plan *engine.Plan) (map[string]int, error) {
+	program, err := plan.Program(engine.StepFunc, calibrationTarget)
+	if err != nil {
+		return nil, err
+	}
+	module, err := finalModule(plan, []*engine.Program{program})
+	if err != nil {
+		return nil, err
+	}
+	f := module.Func(engine.StepFunc)
+	f.Number()
+	inputs := map[string]int{}
+	for _, op := range f.Ops {
+		w, x := productOf(op)
+		if w == nil {
+			continue
+		}
+		name := x.Name
+		if name == "" {
+			name = strconv.Itoa(x.ID)
+		}
+		rows, cols, _ := w.Type.Matrix()
+		for run := range w.Recipe.Runs(cols, 0, rows) {
+			if key := sourceKey(run.Source, cols); key != "" {
+				c.inputs[key], inputs[name] = name, int(cols)
+			}
+		}
+	}
+	return inputs, nil
+}
+
+// productOf returns the matrix that an op multiplies all rows of a value with, and the value.
+func productOf(op *ir.Op) (w *ir.Weight, x *ir.Value) {
+	if !slices.Contains([]string{"linear", "linear_swiglu", "linear_act", "linear_add", "linear_rope_kv"}, op.Kind.Name) {
+		return nil, nil
+	}
+	return op.Arg("w").Weight, op.Arg("x")
+}
+
+// run adds up moments of all windows.
+func (c *calibrated) run(ctx context.Context, b *build, windows [][]int32) error {
+	task := b.Progress.Start("calibration", int64(len(windows)))
+	defer task.Done()
+	limits, _ := c.original.Limits()
+	out := make([]engine.Sampled, limits.MaxRows)
+	step := &engine.Step{}
+	for i, window := range windows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		step.Reset()
+		step.IDs = append(step.IDs, window...)
+		for p := calibrationRows - 1; p < len(window); p += calibrationRows {
+			step.Rows = append(step.Rows, engine.Row{Token: int32(p), Position: int32(p + 1)})
+		}
+		for p := 0; p*limits.PageSize < len(window); p++ {
+			step.Pages = append(step.Pages, int32(p))
+		}
+		step.EndSequence(0, len(window), limits.PageSize)
+		if err := c.original.Trace(step, out[:len(step.Rows)], c.moments.Add); err != nil {
+			return fmt.Errorf("--calib: window %d: %w", i+1, err)
+		}
+		c.tokens += len(window)
+		task.Add(1)
+	}
+	return nil
+}
+
+// rounder makes the rounder of a weight; nil where its codes are not chosen one by one, or the text says nothing of its inputs.
+func (c *calibrated) rounder(j *packJob) (*calib.Rounder, error) {
+	if c == nil || j.format == nil || !j.format.FitsGroups() || j.weight.Stored != "" {
+		return nil, nil
+	}
+	input := (*calib.Input)(nil)
+	for run := range j.weight.Recipe.Runs(j.cols, 0, j.rows) {
+		if run.Source.Kind == ir.FromZeros {
+			continue
+		}
+		of := c.moments.Of(c.inputs[sourceKey(run.Source, j.cols)])
+		if of == nil || input != nil && of != input {
+			return nil, nil
+		}
+		input = of
+	}
+	if input == nil || input.Cols != int(j.cols) {
+		return nil, nil
+	}
+	return calib.NewRounder(j.format, c.method, input.Moments, input.Cols)
+}
+
+// options say in the provenance how codes were chosen.
+func (c *calibrated) options() []engine.Option {
+	if c == nil {
+		return nil
+	}
+	return []engine.Option{{Name: methodOption, Value: c.method.Name}, {Name: "calib", Value: fmt.Sprintf("%d tokens of a text with sha256 %s", c.tokens, c.text)}}
+}
+
+// methodOption is the name under which provenance says by which method codes were chosen.
+const methodOption = "method"

@@ -1,0 +1,186 @@
+package quant
+
+import (
+	"fmt"
+	"math"
+
+	"llmc/internal/dtype"
+)
+
+// Levels are what the 16 codes of a group stand for: code c for (c*Step + Offset) * Scale, the whole number in brackets exact.
+type Levels struct {
+	Step, Offset int32
+	Scale        float32
+}
+
+// Number returns what a code stands for, to the bits of Dequantize.
+func (l Levels) Number(code uint8) float32 { return float32(int32(code)*l.Step+l.Offset) * l.Scale }
+
+// Line returns what turns a number into its code: the nearest to x*inverse + start. Where the group has one number, all codes are the one that its format gives zero.
+func (l Levels) Line() (inverse, start float32) {
+	switch {
+	case l.Step == 0:
+		return 0, 0
+	case l.Scale == 0:
+		return 0, float32(min(max(-l.Offset, 0), maxCode))
+	}
+	return 1 / (l.Scale * float32(l.Step)), -float32(l.Offset) / float32(l.Step)
+}
+
+// FitsGroups tells whether codes of the format can be chosen one by one, by BeginRow and FitGroup.
+func (f *Format) FitsGroups() bool { return f.fit != nil }
+
+// BeginRow sets what the groups of a row share, from the row's own numbers.
+func (f *Format) BeginRow(b *Block, row int, x []float32) error {
+	if f.StepBits == 0 {
+		return nil
+	}
+	return f.quantize(f, b, row, x) // of which the scale is kept
+}
+
+// FitGroup sets the scale, and zero point or step and offset, of a group so that the squared errors of the numbers x, each times its weight, are small: a search over widths of the grid
+// that clip more and less of x. x may be the group's numbers in any order. Weights are positive.
+func (f *Format) FitGroup(b *Block, row, group int, x, weight []float32) (Levels, error) {
+	e, err := extreme(x)
+	if err != nil {
+		return Levels{}, err
+	}
+	return f.fit(f, b, row, group, x, weight, e)
+}
+
+// int4Fits are the candidates of FitGroup in steps from zero to the largest magnitude: from the widest grid to one that clips half of it. int4ZeroFits are likewise
+// widths as parts of the range.
+var (
+	int4Fits     = [...]float32{6.5, 7, 7.35, 7.7, 8.05, 8.4, 8.75, 9.1, 9.5, 10, 10.6, 11.3, 12.2, 13.5}
+	int4ZeroFits = [...]float32{1.07, 1, 0.96, 0.92, 0.88, 0.84, 0.79, 0.74, 0.68, 0.61}
+)
+
+// weighted is fit with weights: the sums of w*x*l and w*l*l.
+func (g grid) weighted(x, weight []float32) (xl, ll float32) {
+	var xl1, ll1 float32
+	for len(x) >= 2 && len(weight) >= 2 {
+		v, w := (*[2]float32)(x), (*[2]float32)(weight)
+		l0, l1 := g.code(v[0])-g.base, g.code(v[1])-g.base
+		wl0, wl1 := float32(w[0]*l0), float32(w[1]*l1)
+		xl += float32(v[0] * wl0)
+		xl1 += float32(v[1] * wl1)
+		ll += float32(l0 * wl0)
+		ll1 += float32(l1 * wl1)
+		x, weight = x[2:], weight[2:]
+	}
+	for i, v := range x {
+		l := g.code(v) - g.base
+		wl := float32(weight[i] * l)
+		xl += float32(v * wl)
+		ll += float32(l * wl)
+	}
+	return xl + xl1, ll + ll1
+}
+
+// search keeps the grid that loses least.
+type search struct {
+	gain, scale float32
+	zero        int
+}
+
+func (s *search) try(inverse float32, zero int, x, weight []float32) {
+	xl, ll := newGrid(inverse, zero).weighted(x, weight)
+	if ll == 0 {
+		return
+	}
+	scale := xl / ll
+	if gain := float32(scale * xl); gain > s.gain {
+		s.gain, s.scale, s.zero = gain, scale, zero
+	}
+}
+
+// set writes what was found, its scale rounded to half precision.
+func (s *search) set(b *Block, i int) (Levels, error) {
+	rounded := dtype.F16ToF32(dtype.F32ToF16(s.scale))
+	if math.IsInf(float64(rounded), 0) {
+		return Levels{}, fmt.Errorf("scale %g does not fit half precision; weights are too large for this format", s.scale)
+	}
+	b.Scales[i] = rounded
+	return Levels{1, -int32(s.zero), rounded}, nil
+}
+
+func fitInt4(f *Format, b *Block, row, group int, x, weight []float32, e float32) (Levels, error) {
+	s := search{zero: int4Zero}
+	if abs(e) >= leastMaxAbs {
+		for _, span := range int4Fits {
+			s.try(-span/e, int4Zero, x, weight)
+		}
+	}
+	return s.set(b, row*f.Groups(b.Cols)+group)
+}
+
+func fitInt4Zero(f *Format, b *Block, row, group int, x, weight []float32, e float32) (Levels, error) {
+	i, s := row*f.Groups(b.Cols)+group, search{}
+	if abs(e) >= leastMaxAbs {
+		low, high := limits(x)
+		inverse := maxCode / (float64(high) - float64(low))
+		for _, width := range int4ZeroFits {
+			middle := nearest(float64(-low)*inverse/max(float64(width), 1), maxCode)
+			for zero := max(0, middle-1); zero <= min(maxCode, middle+1); zero++ {
+				s.try(float32(inverse/float64(width)), zero, x, weight)
+			}
+		}
+	}
+	b.Zeros[i] = uint8(s.zero)
+	return s.set(b, i)
+}
+
+// fitNested searches steps from the least that covers x down. The offset puts the grid in the middle of x, and then where the weighted mean error is least.
+func fitNested(f *Format, b *Block, row, group int, x, weight []float32, _ float32) (Levels, error) {
+	i, scale := row*f.Groups(b.Cols)+group, b.Scales[row]
+	set := func(g nestedGrid) (Levels, error) {
+		b.Steps[i], b.Zeros[i] = uint8(g.step), uint8(g.offset+nestedZero)
+		return Levels{int32(g.step), int32(g.offset), scale}, nil
+	}
+	if scale == 0 {
+		return set(nestedGrid{})
+	}
+	inverse := 1 / scale
+	low, high := span(x)
+	low, high = low*inverse, high*inverse
+	covers := min(max(int(math.Ceil(float64(min((high-low)/maxCode, maxStep)))), 1), maxStep)
+	var best nestedGrid
+	least := float32(math.Inf(1))
+	for step := covers; step >= max(1, covers-nestedTries); step-- {
+		middle := min(max((low+high)/2, -nestedZero), nestedZero)
+		g := newNestedGrid(step, int(math.RoundToEven(float64(middle-maxCode/2.0*float32(step)))), inverse)
+		for range 2 {
+			mean, loss := g.weighted(x, weight)
+			if loss < least {
+				least, best = loss, g
+			}
+			g = newNestedGrid(step, g.offset+int(math.RoundToEven(float64(mean*float32(step)))), inverse)
+		}
+	}
+	return set(best)
+}
+
+// nestedTries is how many steps below the one that covers a group are tried.
+const nestedTries = 3
+
+// weighted returns the weighted mean of what is left over, in steps, and the weighted sum of its squares in units of the row's scale.
+func (g nestedGrid) weighted(x, weight []float32) (mean, loss float32) {
+	var sum, squares, all float32
+	for i, v := range x {
+		t := float32(v*g.inverse) - g.start
+		e := t - (nearestCode(t) - roundMagic)
+		we := float32(weight[i] * e)
+		sum += we
+		squares += float32(we * e)
+		all += weight[i]
+	}
+	if all == 0 {
+		return 0, 0
+	}
+	return min(max(sum/all, -maxCode), maxCode), squares * float32(g.step*g.step)
+}
+
+// Nearest returns the code nearest to x on the line of Levels.
+func Nearest(x, inverse, start float32) uint8 {
+	return uint8(math.Float32bits(nearestCode(float32(x*inverse)+start)) - magicBits)
+}
