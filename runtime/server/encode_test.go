@@ -124,6 +124,7 @@ func TestEncoderRefusals(t *testing.T) {
 		{"/v1/score", `"model":"logits","text_1":"x","text_2":"y"`, "model", "makes logits of labels"},
 		{"/v1/embeddings", `"model":"embedding"`, "input", "missing required parameter: input"},
 		{"/v1/embeddings", `"model":"embedding","input":[]`, "input", "must not be empty"},
+		{"/v1/embeddings", `"model":"embedding","input":[[]]`, "input", "empty arrays"},
 		{"/v1/embeddings", `"model":"embedding","input":["x",1]`, "input", "of one kind throughout"},
 		{"/v1/embeddings", `"model":"embedding","input":[258]`, "input", "not a token id"},
 		{"/v1/embeddings", `"model":"embedding","input":"untokenizable"`, "input", "unknown symbol"},

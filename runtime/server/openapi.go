@@ -83,7 +83,7 @@ func (s *Server) operation(row route, path string, models []*Model) schema {
 		if strings.Contains(path, "{"+name+"}") {
 			says := aText
 			if name == "model" && !strings.Contains(path, "/repository/") {
-				says = namesOf(models, func(*Model) bool { return true })
+				says = namesOf(models, func(m *Model) bool { return !said.writes || m.Encoder == nil })
 			}
 			parameters = append(parameters, schema{"name": name, "in": "path", "required": true, "schema": says})
 		}

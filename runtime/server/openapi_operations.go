@@ -12,6 +12,7 @@ type operation struct {
 	kind    string    // media type of the answer; "": JSON
 	streams bool      // server-sent events too, where the request asks for them
 	only    bool      // never anything but a stream
+	writes  bool      // the model of the path has to generate
 }
 
 const eventStream = "text/event-stream"
@@ -62,8 +63,8 @@ var described = map[string]operation{
 	"GET /v2/models/{model}/config":             {summary: "Configuration of a model in Triton's words", answer: modelConfig{}},
 	"GET /v2/models/{model}/stats":              {summary: "Statistics of a model", answer: statisticsList{}},
 	"POST /v2/models/{model}/infer":             {summary: "Tensors of tensors; binary ones follow the JSON", body: inferBody, answer: inferAnswer},
-	"POST /v2/models/{model}/generate":          {summary: "Continue a text, as Triton does", body: tritonBody(), answer: tritonAnswer},
-	"POST /v2/models/{model}/generate_stream":   {summary: "Continue a text piece by piece, as Triton does", body: tritonBody(), streams: true, only: true},
+	"POST /v2/models/{model}/generate":          {summary: "Continue a text, as Triton does", body: tritonBody(), answer: tritonAnswer, writes: true},
+	"POST /v2/models/{model}/generate_stream":   {summary: "Continue a text piece by piece, as Triton does", body: tritonBody(), streams: true, only: true, writes: true},
 }
 
 // tritonBody is the body of Triton's generate extension: the optional tensors of a model that generates stand beside its text, or in parameters.

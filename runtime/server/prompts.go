@@ -56,6 +56,9 @@ func readPrompt(r *request, v strictjson.Value, kind string) (prompt, *apiError)
 	if !ok {
 		return prompt{}, wrongType(v, "a string or an array of token ids")
 	}
+	if len(elements) == 0 {
+		return prompt{}, invalid("", "invalid_value", "must not have empty arrays")
+	}
 	ids, err := readTokenIDs(elements, r.model.Info.Vocab)
 	return prompt{ids: ids}, err
 }

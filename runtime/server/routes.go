@@ -211,7 +211,8 @@ func (s *Server) unreadable(c *fasthttp.RequestCtx, err error) {
 		answer.status, answer.code = 413, "body_too_large"
 		answer.message = fmt.Sprintf("the body is larger than %d bytes", s.bodyBytes())
 		if !s.authorized(&c.Request.Header) {
-			answer.message = "the body of a request without a valid API key is not read"
+			answer.status, answer.code = errKey.status, errKey.code
+			answer.message = fmt.Sprintf("without a valid API key, bodies larger than %d bytes are not read: send it as Authorization: Bearer KEY", strangerBody)
 		}
 	case errors.Is(err, errNoRoom):
 		answer = &apiError{status: 503, kind: kindBusy, code: "busy", retry: time.Second, message: "too many large requests are being received; try again later"}

@@ -105,7 +105,7 @@ func readInputs(r *request, v strictjson.Value) *apiError {
 	if !ok {
 		return wrongType(v, "a string")
 	}
-	if text != "" {
+	if text != "" || r.on == onTokenize {
 		r.prompts = []prompt{{text: text, isText: true}}
 	}
 	r.inputs = true

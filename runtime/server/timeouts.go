@@ -44,8 +44,11 @@ func readTimeouts(h *fasthttp.RequestHeader) (t timeouts, err error) {
 	return t, nil
 }
 
-// readMicroseconds is the rule of Triton's "timeout"; 0 is none.
+// readMicroseconds is the rule of Triton's "timeout"; 0 is none, and so is null.
 func readMicroseconds(r *request, v strictjson.Value) *apiError {
+	if v.Kind() == "null" {
+		return nil
+	}
 	n, ok := v.Int()
 	if !ok || n < 0 || n > longestTimeout.Microseconds() {
 		return invalid("", "invalid_value", "must be a whole number of microseconds")

@@ -27,6 +27,7 @@ func TestTimeoutsReachTheBackend(t *testing.T) {
 		{path: "/v2/models/tiny/infer", body: infer, headers: []string{"X-Request-Timeout: 2"}, whole: 2 * time.Second},
 		{path: "/v2/models/tiny/generate", body: `{"text_input":"x","parameters":{"timeout":4000000}}`, whole: 4 * time.Second},
 		{path: "/v2/models/tiny/generate", body: `{"text_input":"x","parameters":{"timeout":0}}`},
+		{path: "/v2/models/tiny/generate", body: `{"text_input":"x","parameters":{"timeout":null}}`},
 	} {
 		before := time.Now()
 		if a := ts.do("POST", c.path, c.body, c.headers...); a.status != 200 {

@@ -20,7 +20,6 @@ headers = { Authorization = "Bearer KEY" }
 seed = 1
 request-timeout = 30
 workers = 2
-max-time = 60
 suppress-health-check = ["all"]
 
 [generation]
