@@ -225,6 +225,7 @@ func adapterRefusals() (none, another string) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Setenv("LLMC_CACHE", t.TempDir())
 	plan := buildDemo(t, "")
 	noAdapter, notAnAdapter := adapterRefusals()
 	for _, c := range []struct {
