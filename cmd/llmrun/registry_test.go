@@ -60,6 +60,7 @@ func TestServeFromARegistry(t *testing.T) {
 		t.Errorf("tokens %v of the file, %v of the registry", file.Tokens, served.Tokens)
 	}
 	clitest.Run(t, "", "tokenize", tag.String()).Refused(t, 1, tag.String()+": access denied")
+	clitest.Run(t, "", "tokenize", "oci://127.0.0.1:1/x:y").Refused(t, 1, "oci://127.0.0.1:1/x:y: no usable answer from 127.0.0.1:1: connection refused")
 	t.Setenv(oci.CacheVariable, oci.CacheOff)
 	clitest.Run(t, "", "tokenize", pushed.Reference).Refused(t, 1, "LLMC_CACHE is off")
 }
