@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"llmc/internal/cli"
+	"llmc/internal/retry"
 	"llmc/internal/version"
 )
 
@@ -49,7 +50,7 @@ func New(s *Settings) *Client {
 		http:        &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		connections: make(chan struct{}, maxConnections),
 		pieceBytes:  pieceBytes,
-		wait:        sleep,
+		wait:        retry.Sleep,
 		free:        freeBytes,
 		lock:        tryLock,
 	}

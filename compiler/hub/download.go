@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"llmc/internal/cli"
+	"llmc/internal/retry"
 )
 
 // download is one blob on its way into the cache.
@@ -187,7 +188,7 @@ func (d *download) piece(ctx context.Context, i int) error {
 			return d.part.mark(i)
 		}
 		if errors.Is(err, errNoRanges) && whole {
-			at, err = 0, &transient{d.errorf(ErrServer, "%s gives no parts of files, and the connection broke: try again", d.client.Endpoint.Host), -1}
+			at, err = 0, &retry.Transient{Err: d.errorf(ErrServer, "%s gives no parts of files, and the connection broke: try again", d.client.Endpoint.Host), Pause: -1}
 		} else if at > furthest {
 			furthest = at
 			tries.progress()
@@ -285,7 +286,7 @@ func (d *download) refusedPart(a *answer, req *request) error {
 	if d.moved(req.url); pause < 0 && req.url.Host == a.url.Host {
 		pause = 0
 	}
-	return &transient{d.errorf(ErrServer, "%s, where %s sends for it, answers %d: try again, what is there is kept", a.url.Host, d.client.Endpoint.Host, a.StatusCode), pause}
+	return &retry.Transient{Err: d.errorf(ErrServer, "%s, where %s sends for it, answers %d: try again, what is there is kept", a.url.Host, d.client.Endpoint.Host, a.StatusCode), Pause: pause}
 }
 
 // copy writes the body to its place.

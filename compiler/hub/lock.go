@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"llmc/internal/retry"
 )
 
 // fileLock is a lock between processes, the Python client's among them: flock on a file that stays.
@@ -37,7 +39,7 @@ func (c *Client) takeLock(ctx context.Context, path string, waiting func()) (*fi
 			said = true
 			waiting()
 		}
-		if err := sleep(ctx, lockEvery); err != nil {
+		if err := retry.Sleep(ctx, lockEvery); err != nil {
 			return nil, err
 		}
 	}

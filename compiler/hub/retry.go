@@ -3,14 +3,13 @@ package hub
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
 	"llmc/internal/cli"
+	"llmc/internal/retry"
 )
 
 // Tries in a row that bring nothing before it is given up, of a question and of a file, and the pauses between them: the first, the longest, the longest that
@@ -22,15 +21,6 @@ const (
 	longestPause = 8 * time.Second
 	patience     = 5 * time.Minute
 )
-
-// transient is an error that may be gone at the next try.
-type transient struct {
-	err   error
-	pause time.Duration // that the server asks for, -1 when it does not say
-}
-
-func (t *transient) Error() string { return t.err.Error() }
-func (t *transient) Unwrap() error { return t.err }
 
 // attempts counts tries of one thing.
 type attempts struct {
@@ -44,7 +34,7 @@ func (a *attempts) progress() { a.failed = 0 }
 
 // again waits before the next try; it returns the error if there is to be none.
 func (a *attempts) again(ctx context.Context, err error) error {
-	var t *transient
+	var t *retry.Transient
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -52,15 +42,14 @@ func (a *attempts) again(ctx context.Context, err error) error {
 		return err
 	}
 	if a.failed++; a.failed >= a.most {
-		return t.err
+		return t.Err
 	}
-	pause := t.pause
+	pause := t.Pause
 	if pause < 0 {
-		pause = min(longestPause, firstPause<<(a.failed-1))
-		pause += time.Duration(rand.Int64N(int64(pause)/4 + 1)) // so that many who were cut off do not all come back at once
+		pause = retry.Backoff(a.failed, firstPause, longestPause)
 	}
 	if pause > patience {
-		return t.err
+		return t.Err
 	}
 	if pause > longestPause {
 		a.client.Progress.Say("the Hub asks to wait for %s", pause.Round(time.Second))
@@ -68,34 +57,13 @@ func (a *attempts) again(ctx context.Context, err error) error {
 	return a.client.wait(ctx, pause)
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// passing are the answers that a later try may not get.
-var passing = []int{http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
-	http.StatusServiceUnavailable, http.StatusGatewayTimeout}
-
-func isPassing(status int) bool { return slices.Contains(passing, status) }
-
 // resetIn finds the seconds until a limit is lifted in a RateLimit header, such as "api";r=0;t=55.
 var resetIn = regexp.MustCompile(`;\s*t=(\d{1,9})\b`)
 
 // askedPause is how long a response asks to wait, -1 when it does not say.
 func askedPause(resp *http.Response, now time.Time) time.Duration {
-	after := resp.Header.Get("Retry-After")
-	if n, err := strconv.ParseUint(after, 10, 31); err == nil {
-		return time.Duration(n) * time.Second
-	}
-	if at, err := http.ParseTime(after); err == nil {
-		return max(0, at.Sub(now))
+	if pause := retry.AskedPause(resp, now); pause >= 0 {
+		return pause
 	}
 	if m := resetIn.FindStringSubmatch(resp.Header.Get("RateLimit")); m != nil && resp.StatusCode == http.StatusTooManyRequests {
 		n, _ := strconv.Atoi(m[1])
@@ -112,7 +80,7 @@ func (r *repo) unreached(ctx context.Context, err error) error {
 	if errors.Is(err, ErrAnswer) {
 		return r.errorf(ErrAnswer, "%s is %v", r.client.Endpoint.Host, err)
 	}
-	return &transient{r.errorf(ErrServer, "no answer from %s: %v; try again, what is there is kept%s", r.client.Endpoint.Host, innermost(err), r.cachedHint()), -1}
+	return &retry.Transient{Err: r.errorf(ErrServer, "no answer from %s: %v; try again, what is there is kept%s", r.client.Endpoint.Host, innermost(err), r.cachedHint()), Pause: -1}
 }
 
 // innermost drops the address, which may be signed, and what wraps the cause.

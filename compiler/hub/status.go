@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"llmc/internal/retry"
 )
 
 // refused makes an error of an answer that is no success.
@@ -29,7 +31,7 @@ func (r *repo) refused(resp *http.Response) error {
 		return r.errorf(ErrDenied, "%s denies access to %s%s%s: a token needs the right to read it", host, name, r.tokenSource(), said)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
 		return r.missing()
-	case isPassing(resp.StatusCode):
+	case retry.Passing(resp.StatusCode):
 		pause := askedPause(resp, time.Now())
 		text := "try again later, what is there is kept"
 		if pause > patience {
@@ -38,7 +40,7 @@ func (r *repo) refused(resp *http.Response) error {
 		if resp.StatusCode == http.StatusTooManyRequests && r.client.Token == "" {
 			text += "; with a token (HF_TOKEN) more is allowed"
 		}
-		return &transient{r.errorf(ErrServer, "%s answers %d%s: %s%s", host, resp.StatusCode, said, text, r.cachedHint()), pause}
+		return &retry.Transient{Err: r.errorf(ErrServer, "%s answers %d%s: %s%s", host, resp.StatusCode, said, text, r.cachedHint()), Pause: pause}
 	}
 	kind := ErrAnswer
 	if resp.StatusCode == http.StatusMethodNotAllowed || resp.StatusCode == http.StatusNotImplemented {

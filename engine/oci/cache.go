@@ -12,6 +12,7 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/cli"
+	"llmc/internal/retry"
 )
 
 // Environment of the cache.
@@ -181,10 +182,8 @@ func (c *Cache) wait(ctx context.Context, path string) (*os.File, error) {
 			said = true
 			c.client.Progress.Say("another process is fetching the plan; waiting for it")
 		}
-		select {
-		case <-time.After(lockEvery):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := retry.Sleep(ctx, lockEvery); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ func (c *Client) Copy(ctx context.Context, from, to Ref) (*Pushed, error) {
 		for _, m := range r.index.Manifests {
 			p, err := resolve(ctx, source, m.Digest.String())
 			if err != nil || p.plan == nil {
-				return nil, from.about(orElse(err, fmt.Errorf("%w: the index holds another index", ErrNoPlan)))
+				return nil, from.about(cmp.Or(err, fmt.Errorf("%w: the index holds another index", ErrNoPlan)))
 			}
 			plans = append(plans, p)
 		}
@@ -57,13 +58,6 @@ func (c *Client) Copy(ctx context.Context, from, to Ref) (*Pushed, error) {
 	to.Digest = r.desc.Digest
 	out.Reference, out.Digest, out.Plan, out.Targets = to.String(), r.desc.Digest.String(), clean(plans[0].plan.Annotations[planDigestKey]), targetsIn(plans[0].plan.Annotations)
 	return out, nil
-}
-
-func orElse(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }
 
 // copyBlobs copies the blobs of manifests that are not there.

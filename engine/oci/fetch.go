@@ -17,6 +17,7 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/cli"
+	"llmc/internal/retry"
 )
 
 // fetch puts a plan together in a file that is not the plan yet.
@@ -153,7 +154,7 @@ func (f *fetch) layer(ctx context.Context, i int) error {
 		err := l.more(ctx)
 		if errors.Is(err, ErrDigest) && l.resumed { // what an earlier time left was not what it said
 			l.restart()
-			return true, &transient{err, 0}
+			return true, &retry.Transient{Err: err, Pause: 0}
 		}
 		return l.have > before, err
 	})
@@ -236,7 +237,7 @@ func (l *filling) take(from io.Reader) error {
 			}
 		}
 		if err == io.EOF && l.have < l.d.Size {
-			return &transient{fmt.Errorf("%w: it ended after %d of %d bytes", ErrServer, l.have, l.d.Size), -1}
+			return &retry.Transient{Err: fmt.Errorf("%w: it ended after %d of %d bytes", ErrServer, l.have, l.d.Size), Pause: -1}
 		}
 		if err != nil && err != io.EOF {
 			return err

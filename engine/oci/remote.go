@@ -22,6 +22,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
+	"llmc/internal/retry"
 	"llmc/internal/version"
 )
 
@@ -155,7 +156,7 @@ func (s *remoteStore) do(ctx context.Context, r request, ok ...int) (*http.Respo
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	var said struct{ Errors errcode.Errors }
 	_ = json.Unmarshal(text, &said)
-	return nil, s.refused(resp.StatusCode, said.Errors, askedPause(resp, time.Now()))
+	return nil, s.refused(resp.StatusCode, said.Errors, retry.AskedPause(resp, time.Now()))
 }
 
 const maxErrorBytes = 64 << 10
@@ -181,7 +182,7 @@ func (s *remoteStore) unreached(ctx context.Context, err error) error {
 	if errors.As(err, &dial) && dial.Op == "dial" && !dial.Timeout() && !s.reached.Load() {
 		return fmt.Errorf("%w from %s: %v; is that the registry's name, and is there a network?", ErrServer, s.base.Host, innermost(ctx, err))
 	}
-	return &transient{fmt.Errorf("%w from %s: %v; try again, what is there is kept", ErrServer, s.base.Host, innermost(ctx, err)), -1}
+	return &retry.Transient{Err: fmt.Errorf("%w from %s: %v; try again, what is there is kept", ErrServer, s.base.Host, innermost(ctx, err)), Pause: -1}
 }
 
 // innermost drops the address, which may be signed, and what wraps the cause.
@@ -209,12 +210,12 @@ func (s *remoteStore) refused(status int, errs errcode.Errors, pause time.Durati
 		return fmt.Errorf("%w: %s does not allow it%s: ask for the right to %s %s", ErrDenied, host, said, strings.Join(s.scope, " and "), s.ref.Repository)
 	case status == http.StatusNotFound:
 		return fmt.Errorf("%w: %s has none%s: check the name and the tag; 'llmc list' shows the tags", ErrNotFound, host, said)
-	case isPassing(status):
+	case retry.Passing(status):
 		text := "try again later, what is there is kept"
 		if pause > s.client.times().patience {
 			text = "try again in " + pause.Round(time.Minute).String()
 		}
-		return &transient{fmt.Errorf("%w: %s answers %d%s: %s", ErrServer, host, status, said, text), pause}
+		return &retry.Transient{Err: fmt.Errorf("%w: %s answers %d%s: %s", ErrServer, host, status, said, text), Pause: pause}
 	}
 	return &statusError{fmt.Errorf("%w: %s answers %d%s", ErrServer, host, status, said), status}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"llmc/internal/retry"
 )
 
 // sending is a blob on its way to a registry.
@@ -46,7 +48,7 @@ func (s *remoteStore) upload(ctx context.Context, d ocispec.Descriptor, open ope
 			u.whole = true
 		}
 		u.restart() // Docker's registry, for one, takes nothing more after a piece that was cut off
-		return false, &transient{err, -1}
+		return false, &retry.Transient{Err: err, Pause: -1}
 	}))
 }
 

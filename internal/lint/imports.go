@@ -23,11 +23,12 @@ var importRules = []struct {
 	{"internal/template", nil},
 	{"internal/chat", []string{"internal/template"}},
 	{"internal/cli", nil},
+	{"internal/retry", nil},
 	{"internal/version", nil},
 	{"internal/...", []string{"internal/..."}},
 
 	{"engine/layout", []string{"internal/dtype", "internal/sym", "internal/quant"}},
-	{"engine/oci/...", []string{"internal/cli", "internal/version", "engine/..."}},
+	{"engine/oci/...", []string{"internal/cli", "internal/retry", "internal/version", "engine/..."}},
 	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/..."}},
 
 	{"ir", []string{"internal/dtype", "internal/sym", "internal/relative", "internal/rotation"}},
