@@ -18,8 +18,7 @@ const refHelp = "\n\nREF is [oci://]REGISTRY/REPOSITORY:TAG or ...@sha256:DIGEST
 	"Credentials are those of ~/.docker/config.json (or DOCKER_CONFIG) and its helpers, as 'docker login' and other tools write them. docs/registry.md says more."
 
 func pushCommand() *cobra.Command {
-	var f registry.Flags
-	var asJSON bool
+	var f registryFlags
 	cmd := &cobra.Command{
 		Use:   "push PLAN REF",
 		Short: "Store a plan in a registry; what is there already is not sent",
@@ -40,18 +39,11 @@ func pushCommand() *cobra.Command {
 				return err
 			}
 			defer plan.Close()
-			progress := cli.NewProgress()
-			out, err := f.Client(progress).Push(cmd.Context(), plan, ref)
-			progress.Wait()
-			if err != nil {
-				return err
-			}
-			return printPushed(cmd, out, asJSON)
+			return f.send(cmd, func(c *oci.Client) (*oci.Pushed, error) { return c.Push(cmd.Context(), plan, ref) })
 		},
 	}
 	cli.CompleteArgs(cmd, cli.PlanArg, noArg)
-	f.Add(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.add(cmd)
 	return cmd
 }
 
@@ -68,18 +60,35 @@ func parseRef(text string) (oci.Ref, error) {
 	return ref, nil
 }
 
-func printPushed(cmd *cobra.Command, out *oci.Pushed, asJSON bool) error {
-	if asJSON {
+// registryFlags are those of all commands of registries.
+type registryFlags struct {
+	registry.Flags
+	asJSON bool
+}
+
+func (f *registryFlags) add(cmd *cobra.Command) {
+	f.Add(cmd)
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
+}
+
+// send has a client store a plan and prints what became of it.
+func (f *registryFlags) send(cmd *cobra.Command, store func(*oci.Client) (*oci.Pushed, error)) error {
+	progress := cli.NewProgress()
+	out, err := store(f.Client(progress))
+	progress.Wait()
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
 		return cli.PrintJSON(cmd.OutOrStdout(), out)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\nplan      %s\ntargets   %s\nsent      %s of %s, %d layers\n",
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\nplan      %s\ntargets   %s\nsent      %s of %s, %d layers\n",
 		out.Reference, out.Plan, strings.Join(out.Targets, ", "), cli.FormatBytes(out.Uploaded), cli.FormatBytes(out.Bytes), out.Layers)
 	return err
 }
 
 func pullCommand() *cobra.Command {
-	var f registry.Flags
-	var asJSON bool
+	var f registryFlags
 	var out, target string
 	cmd := &cobra.Command{
 		Use:   "pull REF -o PLAN",
@@ -110,7 +119,7 @@ func pullCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			if f.asJSON {
 				return cli.PrintJSON(cmd.OutOrStdout(), pulled)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\nplan      %s\nfile      %s, %s\n", pulled.Reference, pulled.Plan, pulled.Path, cli.FormatBytes(pulled.Bytes))
@@ -118,18 +127,16 @@ func pullCommand() *cobra.Command {
 		},
 	}
 	cli.CompleteArgs(cmd, noArg)
-	f.Add(cmd)
+	f.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&out, "output", "o", "", "path of the plan")
 	flags.StringVar(&target, "target", "", "fetch what this target needs alone: a row of 'llmc targets', or native (default: the whole plan)")
-	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("output")
 	return cmd
 }
 
 func copyCommand() *cobra.Command {
-	var f registry.Flags
-	var asJSON bool
+	var f registryFlags
 	cmd := &cobra.Command{
 		Use:     "copy REF REF",
 		Short:   "Copy a plan with all its targets to another repository, registry or directory, without a file between them",
@@ -145,24 +152,16 @@ func copyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			progress := cli.NewProgress()
-			out, err := f.Client(progress).Copy(cmd.Context(), from, to)
-			progress.Wait()
-			if err != nil {
-				return err
-			}
-			return printPushed(cmd, out, asJSON)
+			return f.send(cmd, func(c *oci.Client) (*oci.Pushed, error) { return c.Copy(cmd.Context(), from, to) })
 		},
 	}
 	cli.CompleteArgs(cmd, noArg)
-	f.Add(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.add(cmd)
 	return cmd
 }
 
 func listCommand() *cobra.Command {
-	var f registry.Flags
-	var asJSON bool
+	var f registryFlags
 	cmd := &cobra.Command{
 		Use:     "list REPOSITORY",
 		Short:   "Show the tags of a repository: targets, sizes, digests",
@@ -178,15 +177,14 @@ func listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			if f.asJSON {
 				return cli.PrintJSON(cmd.OutOrStdout(), rows)
 			}
 			return printListed(cmd, rows)
 		},
 	}
 	cli.CompleteArgs(cmd, noArg)
-	f.Add(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.add(cmd)
 	return cmd
 }
 
