@@ -72,7 +72,7 @@ func (p *pace) estimate(f sched.Forecast, stepTokens int) (first, whole time.Dur
 	}
 	chunk := max(1, min(f.Prompt, stepTokens))
 	if f.Decoding > 0 {
-		chunk = min(chunk, p.promptTokens(f.Decoding))
+		chunk = min(chunk, p.promptTokens(f.Decoding, 1))
 	}
 	each := max(0, p.costs.Of(f.Decoding+chunk)-p.costs.Of(f.Decoding)) / float64(chunk)
 	if f.Decoding == 0 {

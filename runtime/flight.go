@@ -18,6 +18,7 @@ type flight struct {
 	tokens    int
 	sequences int
 	prompts   bool      // it takes in prompts
+	answering bool      // somebody gets the next token from it, not the first
 	begun     time.Time // when the device could begin: when it was started, or when the one before was done
 	host      time.Duration
 	refused   error // it was not started
@@ -30,7 +31,7 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 	if cap(f.out) < len(st.Rows) {
 		f.out = make([]engine.Sampled, e.limits.MaxRows)
 	}
-	*f = flight{step: st, out: f.out[:len(st.Rows)], tokens: st.T(), sequences: st.B(), prompts: st.T() > len(st.Rows) || st.Encodes()}
+	*f = flight{step: st, out: f.out[:len(st.Rows)], tokens: st.T(), sequences: st.B(), prompts: st.T() > len(st.Rows) || st.Encodes(), answering: answers(st)}
 	if e.painter != nil {
 		f.shown = e.sched.Shown(st) // which only the loop changes
 		f.tokens += e.painter.tokens(f.shown)
@@ -49,6 +50,21 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 	f.begun = e.options.Now()
 	f.host = f.begun.Sub(since)
 	e.flights = append(e.flights, f)
+}
+
+// answers tells whether all tokens of some sequence are followed by a sampled one, as those of prompts are not but for one of a single token.
+func answers(st *engine.Step) bool {
+	row := 0
+	for b := range st.B() {
+		from := row
+		for row < len(st.Rows) && st.Rows[row].Token < st.SeqStart[b+1] {
+			row++
+		}
+		if row-from == int(st.SeqStart[b+1]-st.SeqStart[b]) {
+			return true
+		}
+	}
+	return false
 }
 
 // copyPages makes the copies that the next step needs.

@@ -126,7 +126,7 @@ func (e *Engine) complete(f *flight, took time.Duration) {
 	if e.lastErr != nil {
 		e.sched.Fail()
 	} else {
-		e.pace.costs.Observe(f.tokens, took.Seconds())
+		e.pace.observe(f.tokens, f.answering, took.Seconds())
 		e.sched.Complete(f.out)
 	}
 	if e.gone.Load() != nil {

@@ -15,9 +15,9 @@ type Config struct {
 
 	// ChunkTokens is how much of one prompt a step computes at most; 0: as much as the step holds.
 	ChunkTokens int
-	// PromptTokens says how many tokens of prompts a step may take in beside so many sequences that get their next token from it; a page is taken in any
-	// case. nil: as many as the step holds.
-	PromptTokens func(decoding int) int
+	// PromptTokens says how many tokens of prompts a step may take in beside so many sequences that get their next token from it, while so many others are
+	// to get their first; a page is taken in any case. nil: as many as the step holds.
+	PromptTokens func(decoding, coming int) int
 	// QueueLimit is how many sequences may wait beyond those that find a free place; 0: any number.
 	QueueLimit int
 	// NoPrefixCache computes every prompt from its first token.

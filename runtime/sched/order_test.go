@@ -211,9 +211,9 @@ func TestTokenOutsideTheVocabularyEndsItsSequenceAlone(t *testing.T) {
 func TestPromptTokensBoundsStepsWithStreams(t *testing.T) {
 	c := config()
 	c.MaxStepTokens, c.MaxContext, c.Pages = 64, 2000, 5000
-	asked := 0
-	c.PromptTokens = func(decoding int) int {
-		asked = decoding
+	var asked [2]int
+	c.PromptTokens = func(decoding, coming int) int {
+		asked = [2]int{decoding, coming}
 		return 20
 	}
 	h := newHarness(t, c)
@@ -221,10 +221,10 @@ func TestPromptTokensBoundsStepsWithStreams(t *testing.T) {
 	h.step(nil)
 	long, other := h.add(request(3, 500, 1)), h.add(request(4, 300, 1))
 	st := h.step(nil)
-	if got := tokensOf(h, st, streams[0], streams[1], long, other); !slices.Equal(got, []int{1, 1, 10, 10}) || asked != 2 {
+	if got := tokensOf(h, st, streams[0], streams[1], long, other); !slices.Equal(got, []int{1, 1, 10, 10}) || asked != [2]int{2, 2} {
 		t.Errorf("tokens of two streams and two prompts: %v, asked %v", got, asked)
 	}
-	c.PromptTokens = func(int) int { return 0 }
+	c.PromptTokens = func(_, _ int) int { return 0 }
 	h = newHarness(t, c)
 	h.add(request(1, 4, 40))
 	h.step(nil)

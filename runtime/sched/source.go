@@ -43,15 +43,19 @@ func (s *Scheduler) shareEncoder() {
 	if s.config.MaxSource == 0 {
 		return
 	}
-	decoding := 0
+	decoding, coming := 0, 0
 	for _, q := range s.running {
-		if q.encoded && q.planned > 0 {
+		switch {
+		case q.planned == 0:
+		case q.encoded:
 			decoding++
+		default:
+			coming++
 		}
 	}
 	room, some := s.config.MaxStepTokens, false
 	if limit := s.config.PromptTokens; limit != nil && decoding > 0 {
-		room = min(room, limit(decoding))
+		room = min(room, limit(decoding, coming))
 	}
 	for _, q := range s.running {
 		if q.encoded || q.planned == 0 {
