@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"llmc/internal/clitest"
+	"llmc/internal/golden"
 )
 
 // clientKey is the key that clients have of the server they are tried against.
@@ -79,6 +81,20 @@ func TestClientsOfPlans(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) { c.run(t, address) })
 	}
+}
+
+// tritonclient sends images to a model that labels them.
+func TestClientsOfImages(t *testing.T) {
+	c := client{runtime: "LLMC_PYTHON", command: []string{"tritonclient_images.py", "ADDRESS", "KEY", "demo"}}
+	probe, why := c.start(t.Context(), []string{"-c", "import tritonclient.http"})
+	if why != "" || probe.Run() != nil {
+		t.Skip("no tritonclient: LLMC_PYTHON names a Python that has it")
+	}
+	dir := golden.Shared(t, "checkpoints", "vit-classifier")
+	for i := range 3 {
+		c.command = append(c.command, filepath.Join(dir, fmt.Sprintf("image%d.png", i)))
+	}
+	c.run(t, serveClients(t, buildShared(t, "vit-classifier")))
 }
 
 // serveClients serves plans to whoever has the key until the test ends; then the server must drain.

@@ -1,9 +1,15 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"math"
+	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"llmc/internal/clitest"
@@ -73,3 +79,50 @@ func TestShownImages(t *testing.T) {
 	clitest.Run(t, "", "generate", plan, "--prompt", "a<image>").Refused(t, 1, "1 tokens of the prompt stand for images, and there are 0 images")
 	clitest.Run(t, "", "generate", plan, "--image", image, "--prompt", "<image><image>").Refused(t, 1, "2 tokens of the prompt stand for images, and there are 1 images")
 }
+
+// Models that read images are served beside each other: what comes back over HTTP is what `llmrun logits` computes.
+func TestServeImages(t *testing.T) {
+	names := []string{"vit-classifier", "clip"}
+	var plans []string
+	for _, name := range names {
+		built := buildShared(t, name)
+		plans = append(plans, filepath.Join(filepath.Dir(built), name+".plan"))
+		if err := os.Rename(built, plans[len(plans)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	address := serveClients(t, plans...)
+	for i, name := range names {
+		file := filepath.Join(golden.Shared(t, "checkpoints", name), "image2.png")
+		var want struct {
+			Logits    [][]float64
+			Embedding []float64
+		}
+		clitest.Run(t, "", "logits", plans[i], "--image", file, "--json").JSON(t, &want)
+		rows := append(want.Logits, want.Embedding)
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := fmt.Sprintf(`{"inputs":[{"name":"image","datatype":"BYTES","shape":[1,1],"data":[%q]}]}`, base64.StdEncoding.EncodeToString(data))
+		req, err := http.NewRequestWithContext(t.Context(), "POST", address+"/v2/models/"+name+"/infer", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + clientKey}}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Outputs []struct{ Data []float64 } }
+		if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
+			t.Error(err)
+		}
+		resp.Body.Close()
+		if len(got.Outputs) != 1 || !slices.EqualFunc(got.Outputs[0].Data, rows[0], closeTo) {
+			t.Errorf("%s: %v, want %v", name, got, rows[0])
+		}
+	}
+}
+
+func closeTo(a, b float64) bool { return math.Abs(a-b) <= 1e-6*math.Abs(b) }

@@ -144,7 +144,7 @@ func TestRefusals(t *testing.T) {
 // Requests share steps, and each gets what it asked for.
 func TestServiceSharesSteps(t *testing.T) {
 	f := &fake{gate: make(chan struct{})}
-	s := NewService(newFake(f), ServiceOptions{})
+	s := NewService(Functions{Texts: newFake(f)}, ServiceOptions{})
 	var group sync.WaitGroup
 	list := inputs(6)
 	for range 8 {
@@ -183,7 +183,7 @@ func count(steps [][]int32) (sequences int) {
 // What waits beyond the limit is refused, what its client has given up is not computed, and what a step fails with is told.
 func TestServiceRefusesAndForgets(t *testing.T) {
 	f := &fake{gate: make(chan struct{}), fail: errors.New("broken")}
-	s := NewService(newFake(f), ServiceOptions{Queue: 2})
+	s := NewService(Functions{Texts: newFake(f)}, ServiceOptions{Queue: 2})
 	defer s.Close()
 	first := make(chan error, 1)
 	one := []Input{{IDs: []int32{1}}}
@@ -223,7 +223,7 @@ func TestServiceRefusesAndForgets(t *testing.T) {
 // A step with room waits for more sequences, a full one for nothing; no clock of this test runs out.
 func TestServiceWaitsForAFullStep(t *testing.T) {
 	f := &fake{}
-	s := NewService(newFake(f), ServiceOptions{Delay: time.Hour})
+	s := NewService(Functions{Texts: newFake(f)}, ServiceOptions{Delay: time.Hour})
 	var group sync.WaitGroup
 	one := []Input{{IDs: []int32{1}}}
 	encode := func() {
@@ -254,7 +254,7 @@ func TestServiceWaitsForAFullStep(t *testing.T) {
 	if err := <-late; !errors.Is(err, runtime.ErrDraining) {
 		t.Errorf("what waited when the service ended: %v", err)
 	}
-	quick := NewService(newFake(f), ServiceOptions{Delay: time.Nanosecond})
+	quick := NewService(Functions{Texts: newFake(f)}, ServiceOptions{Delay: time.Nanosecond})
 	defer quick.Close()
 	if _, err := quick.Encode(t.Context(), one); err != nil || count(f.steps) != 5 {
 		t.Errorf("a step whose time has come: %v, %v", f.steps, err)
@@ -265,7 +265,7 @@ func TestServiceWaitsForAFullStep(t *testing.T) {
 func TestServiceHealthTellsOfAHangingStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{gate: make(chan struct{})}
-		s := NewService(newFake(f), ServiceOptions{StallAfter: time.Minute})
+		s := NewService(Functions{Texts: newFake(f)}, ServiceOptions{StallAfter: time.Minute})
 		answered := make(chan error, 1)
 		go func() {
 			_, err := s.Encode(t.Context(), []Input{{IDs: []int32{1}}})

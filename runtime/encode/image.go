@@ -23,6 +23,19 @@ func OfImages(plan *engine.Plan, model engine.Model, _ *tokenizer.Tokenizer) (*E
 	return Of(plan, model, nil, engine.ImageFunc)
 }
 
+// Pixels makes the sequence of an image whose numbers are those that ImageSettings make: of each channel the rows from the top, [3, height, width].
+func (e *Encoder) Pixels(values []float32) (Input, error) {
+	if !e.readsImages() {
+		return Input{}, fmt.Errorf("function %s: %w", e.function, ErrNoImages)
+	}
+	s := e.info.Image
+	if want := engine.ImageChannels * s.Height * s.Width; len(values) != want {
+		return Input{}, fmt.Errorf("%d numbers; the model reads %d of an image, [%d, %d, %d]", len(values), want, engine.ImageChannels, s.Height, s.Width)
+	}
+	m := pixels.Image{Width: s.Width, Height: s.Height, Values: values}
+	return Input{IDs: make([]int32, s.Rows()), Types: s.Types(s.Rows()), Soft: m.Patches(s)}, nil
+}
+
 // readsImages tells whether the function reads rows of images instead of tokens.
 func (e *Encoder) readsImages() bool { return e.info.Image != nil && e.function == engine.ImageFunc }
 

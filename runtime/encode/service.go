@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,12 +13,13 @@ import (
 	"llmc/runtime"
 )
 
-// Service shares an encoder among requests: what waits is put into steps together, the oldest first, whoever asked for it.
+// Service shares a plan's encoders among requests: what waits is put into steps together, the oldest first, whoever asked for it. A step is of texts or of
+// images.
 type Service struct {
-	encoder *Encoder
-	options ServiceOptions
-	born    time.Time
-	begun   atomic.Int64 // age at which the step that runs began; 0: none runs
+	functions Functions
+	options   ServiceOptions
+	born      time.Time
+	begun     atomic.Int64 // age at which the step that runs began; 0: none runs
 
 	mu      sync.Mutex
 	queue   []*item
@@ -33,6 +35,7 @@ type Service struct {
 type item struct {
 	input  Input
 	result []float32
+	taken  bool // into a step
 	job    *job
 	came   time.Time
 }
@@ -62,33 +65,61 @@ type ServiceOptions struct {
 }
 
 // NewService starts the loop that runs steps. Close ends it.
-func NewService(e *Encoder, o ServiceOptions) *Service {
+func NewService(f Functions, o ServiceOptions) *Service {
 	if o.Queue <= 0 {
 		o.Queue = defaultQueue
 	}
 	if o.StallAfter <= 0 {
 		o.StallAfter = defaultStall
 	}
-	s := &Service{encoder: e, options: o, born: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{})}
+	s := &Service{functions: f, options: o, born: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{})}
 	go s.loop()
 	return s
 }
 
-// Gives, Width and Text are those of the encoder.
-func (s *Service) Gives() string { return s.encoder.Gives() }
+// Gives is what the plan gives, of texts and images alike.
+func (s *Service) Gives() string { return s.functions.any().Gives() }
 
 // Width is how many numbers a row has.
-func (s *Service) Width() int { return s.encoder.Width() }
+func (s *Service) Width() int { return s.functions.any().Width() }
 
 // Text makes the sequence of a text or a pair of texts.
 func (s *Service) Text(prompt string, texts ...string) (Input, error) {
-	return s.encoder.Text(prompt, texts...)
+	if s.functions.Texts == nil {
+		return Input{}, ErrNoTexts
+	}
+	return s.functions.Texts.Text(prompt, texts...)
+}
+
+// Image makes the sequence of an image file.
+func (s *Service) Image(data []byte) (Input, error) {
+	if s.functions.Images == nil {
+		return Input{}, ErrNoImages
+	}
+	return s.functions.Images.Image(data)
+}
+
+// Pixels makes the sequence of an image that has been prepared.
+func (s *Service) Pixels(values []float32) (Input, error) {
+	if s.functions.Images == nil {
+		return Input{}, ErrNoImages
+	}
+	return s.functions.Images.Pixels(values)
+}
+
+// Reads tells what the plan encodes.
+func (s *Service) Reads() (texts, images bool) {
+	return s.functions.Texts != nil, s.functions.Images != nil
 }
 
 // Encode returns what the plan gives for each sequence. Where as many wait as may it is runtime.ErrQueueFull; with ctx the request ends.
 func (s *Service) Encode(ctx context.Context, inputs []Input) ([][]float32, error) {
 	for i := range inputs {
-		if err := s.encoder.check(&inputs[i]); err != nil {
+		e := s.functions.of(&inputs[i])
+		if e == nil {
+			return nil, fmt.Errorf("%w: input %d: %w", runtime.ErrBadRequest, i, s.functions.lacks(&inputs[i]))
+		}
+		if err := e.check(&inputs[i]); err != nil {
 			return nil, fmt.Errorf("%w: input %d: %w", runtime.ErrBadRequest, i, err)
 		}
 	}
@@ -177,14 +208,26 @@ func (s *Service) next() (batch []*item, wait time.Duration, closed bool) {
 		s.queue = nil
 		return nil, 0, true
 	}
-	n := s.encoder.fill(len(waiting), func(i int) *Input { return &waiting[i].input })
-	if full := n < len(waiting) || n == s.encoder.limits.MaxSequences; n > 0 && !full {
+	if len(waiting) == 0 {
+		return nil, 0, false
+	}
+	e := s.functions.of(&waiting[0].input)
+	for _, it := range waiting {
+		if s.functions.of(&it.input) == e {
+			batch = append(batch, it)
+		}
+	}
+	n := e.fill(len(batch), func(i int) *Input { return &batch[i].input })
+	if full := n < len(batch) || n == e.limits.MaxSequences; !full {
 		if wait := s.options.Delay - time.Since(waiting[0].came); wait > 0 {
 			return nil, wait, false
 		}
 	}
-	batch = append(batch, waiting[:n]...)
-	s.queue = append(s.queue[:0], s.queue[n:]...)
+	batch = batch[:n]
+	for _, it := range batch {
+		it.taken = true
+	}
+	s.queue = slices.DeleteFunc(waiting, func(it *item) bool { return it.taken })
 	s.running = n
 	return batch, 0, false
 }
@@ -193,7 +236,7 @@ func (s *Service) next() (batch []*item, wait time.Duration, closed bool) {
 func (s *Service) run(batch []*item) {
 	s.begun.Store(s.age())
 	defer s.begun.Store(0)
-	err := s.encoder.runStep(func(i int, row []float32) { batch[i].result = row })
+	err := s.functions.of(&batch[0].input).runStep(func(i int, row []float32) { batch[i].result = row })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if errors.Is(err, engine.ErrDeviceLost) && !errors.Is(s.lastErr, engine.ErrDeviceLost) {

@@ -15,18 +15,24 @@ import (
 // embeddings answers POST /v1/embeddings.
 func (s *Server) embeddings(c *fasthttp.RequestCtx) error {
 	return s.encoded(c, onEmbeddings, func(ctx context.Context, r *request) error {
-		inputs := make([]encode.Input, len(r.prompts))
+		inputs, err := r.pictures()
+		if err != nil {
+			return err
+		}
+		defer r.released()
+		inputs = append(inputs, make([]encode.Input, len(r.prompts))...)
 		tokens := 0
 		for i := range r.prompts {
 			p := &r.prompts[i]
 			inputs[i].IDs = p.ids
 			if p.isText {
-				var err error
 				if inputs[i], err = r.sequence("input", p.text); err != nil {
 					return err
 				}
 			}
-			tokens += len(inputs[i].IDs)
+		}
+		for _, in := range inputs {
+			tokens += len(in.IDs)
 		}
 		rows, err := r.vectors(ctx, inputs)
 		if err != nil {

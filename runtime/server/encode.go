@@ -20,7 +20,7 @@ var madeOf = map[string]struct {
 }{
 	"embedding": {"embeddings", encoding, "/v1/embeddings, /v1/rerank or /v1/score"},
 	"score":     {"scores", comparing, "/v1/rerank or /v1/score"},
-	"logits":    {"logits of labels", 0, "llmrun logits"},
+	"logits":    {"logits of labels", 0, "/v2/models/MODEL/infer or llmrun logits"},
 	"hidden":    {"a row for each token", 0, "llmrun logits; the checkpoint does not say how they become one embedding"},
 }
 

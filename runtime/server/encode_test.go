@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -15,8 +16,24 @@ import (
 
 // fakeEncoder gives of a sequence the number of its tokens, its first id and the length of its prompt; or as a score a part of that.
 type fakeEncoder struct {
-	gives string
-	err   error
+	gives  string
+	images bool
+	err    error
+}
+
+func (f *fakeEncoder) Reads() (texts, images bool) { return true, f.images }
+
+// Image is a sequence of as many rows as the file has bytes.
+func (f *fakeEncoder) Image(file []byte) (encode.Input, error) {
+	if string(file) == "GIF89a" {
+		return encode.Input{}, errors.New("not an image")
+	}
+	return encode.Input{IDs: make([]int32, len(file)), Soft: make([]float32, len(file))}, nil
+}
+
+// Pixels is a sequence of two rows.
+func (f *fakeEncoder) Pixels(values []float32) (encode.Input, error) {
+	return encode.Input{IDs: make([]int32, 2), Soft: values}, nil
 }
 
 func (f *fakeEncoder) Gives() string { return f.gives }

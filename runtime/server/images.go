@@ -21,7 +21,7 @@ const (
 // decoding has a place for each image that is decoded at the time.
 var decoding = make(chan struct{}, decodedAtOnce)
 
-func (m *Model) readsImages() bool { return m.Info.Insert != nil }
+func (m *Model) readsImages() bool { return m.Info.Insert != nil || m.encodesImages() }
 
 // maxImages is how many images a request may have.
 func (m *Model) maxImages() int {

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/valyala/fasthttp"
+
+	"llmc/engine"
 )
 
 // The Open Inference Protocol (KServe v2, open_inference_rest.yaml of kserve/open-inference-protocol) with Triton's extensions for generation, binary
@@ -122,8 +124,15 @@ func (m *Model) tensors() (inputs, outputs []tensorSpec) {
 		return specsOf(signature.Inputs), specsOf(signature.Outputs)
 	}
 	if m.Encoder != nil {
-		inputs = []tensorSpec{{"text", "BYTES", []int64{-1, 1}, true}, {"text_pair", "BYTES", []int64{-1, 1}, true}, {"prompt_name", "BYTES", []int64{1}, true},
-			{inputIDs, "INT64", []int64{-1, -1}, true}, {attentionMask, "INT64", []int64{-1, -1}, true}}
+		texts, images := m.Encoder.Reads()
+		if texts {
+			inputs = []tensorSpec{{"text", "BYTES", []int64{-1, 1}, true}, {"text_pair", "BYTES", []int64{-1, 1}, true}, {"prompt_name", "BYTES", []int64{1}, true},
+				{inputIDs, "INT64", []int64{-1, -1}, true}, {attentionMask, "INT64", []int64{-1, -1}, true}}
+		}
+		if s := m.Info.Image; images && s != nil {
+			inputs = append(inputs, tensorSpec{imageFiles, "BYTES", []int64{-1, 1}, true},
+				tensorSpec{pixelValues, "FP32", []int64{-1, engine.ImageChannels, int64(s.Height), int64(s.Width)}, true})
+		}
 		return inputs, []tensorSpec{{m.Encoder.Gives(), "FP32", []int64{-1, int64(m.Encoder.Width())}, false}}
 	}
 	inputs = []tensorSpec{{textInput, "BYTES", []int64{-1, 1}, false}}

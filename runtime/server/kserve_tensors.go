@@ -30,16 +30,20 @@ type reading struct {
 	whole bool  // as ensemble.Tensor
 }
 
-// Models with plans read texts and settings; those with a Node whatever there is.
+// Models with plans read texts and settings, of images numbers as well; those with a Node whatever there is.
 var (
-	readPlain = reading{most: maxElements}
-	readWhole = reading{most: 1 << 20, whole: true}
+	readPlain  = reading{most: maxElements}
+	readWhole  = reading{most: 1 << 20, whole: true}
+	readPixels = reading{most: 1 << 22, whole: true}
 )
 
 // reading is how a model's tensors are read.
 func (m *Model) reading() reading {
-	if m.Node != nil {
+	switch {
+	case m.Node != nil:
 		return readWhole
+	case m.encodesImages():
+		return readPixels
 	}
 	return readPlain
 }

@@ -24,11 +24,16 @@ type Backend interface {
 
 // Encoder makes vectors or scores of sequences.
 type Encoder interface {
+	// Reads tells what it makes them of.
+	Reads() (texts, images bool)
 	// Gives is what it makes: "embedding", "score", "logits" or "hidden"; Width how many numbers that is.
 	Gives() string
 	Width() int
 	// Text makes the sequence of a text or a pair of texts, behind the prompt of that name; "" is the model's default.
 	Text(prompt string, texts ...string) (encode.Input, error)
+	// Image makes the sequence of an image file; Pixels that of one which is prepared: [3, height, width].
+	Image(file []byte) (encode.Input, error)
+	Pixels(values []float32) (encode.Input, error)
 	// Encode waits for the rows of sequences.
 	Encode(ctx context.Context, inputs []encode.Input) ([][]float32, error)
 	Health() error

@@ -12,7 +12,6 @@ import (
 
 	"llmc/runtime"
 	"llmc/runtime/ensemble"
-	"llmc/runtime/server/strictjson"
 )
 
 // remoteRetry is when a client may come again for whom another server had no time.
@@ -246,16 +245,12 @@ func (c *computation) encode(ctx context.Context, m *Model, inputs ensemble.Tens
 func plainRequest(m *Model, inputs ensemble.Tensors) (*inferRequest, error) {
 	in := &inferRequest{find: func() (*Model, error) { return m, nil }}
 	for name, t := range inputs {
-		if t.Len() > maxElements {
-			return nil, invalid(name, "invalid_value", "%s: %d elements, at most %d", name, t.Len(), maxElements)
-		}
-		plain := tensor{name: name, datatype: t.Type, shape: t.Shape, elements: make([]strictjson.Value, t.Len())}
-		for i := range plain.elements {
-			plain.elements[i] = t.Element(nil, int64(i))
-		}
-		in.inputs = append(in.inputs, plain)
+		in.inputs = append(in.inputs, tensor{name: name, datatype: t.Type, shape: t.Shape, whole: t})
 	}
-	return in, nil
+	if m.encodesImages() { // which takes its own first
+		return in, nil
+	}
+	return in, in.plain()
 }
 
 // tensorsOf are outputs of a model with a plan as steps hand them on.

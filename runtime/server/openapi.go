@@ -144,6 +144,9 @@ func (o operation) bodyFor(models []*Model) schema {
 		}
 	}
 	required := slices.Clone(requiredFields[o.on])
+	if o.on == onEmbeddings && slices.ContainsFunc(models, (*Model).encodesImages) {
+		members["messages"], required = embeddedSchema, nil
+	}
 	members["model"] = namesOf(models, func(m *Model) bool { return m.serves(o.on) == nil })
 	if len(models) > 1 {
 		required = append(required, "model")

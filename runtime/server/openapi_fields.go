@@ -22,6 +22,8 @@ var (
 		"properties":  map[string]any{"role": schema{"type": "string", "minLength": 1, "maxLength": maxNameBytes}, "content": contentSchema},
 		"description": "Messages of the assistant may have tool_calls, and no content; other keys are left to the chat template.",
 	}, 1, maxMessages)
+	embeddedSchema = schema{"type": "array", "minItems": 1, "maxItems": 1, "items": anObject,
+		"description": "Instead of input, of models that read images: a message of the user whose content is one text or one part of type image_url."}
 	toolsSchema      = list(schema{"type": "object", "description": "A function: {\"type\": \"function\", \"function\": {\"name\": .., \"parameters\": JSON Schema}}."}, 0, maxTools)
 	functionName     = schema{"type": "string", "minLength": 1}
 	toolChoiceSchema = either(oneOf("none", "auto", "required"),
@@ -48,6 +50,7 @@ var fieldSchemas = []fieldSchema{
 	{"messages", onChat | onTokenize, messagesSchema},
 	{"tokens", onDetokenize, tokenIDsSchema},
 	{"input", onEmbeddings, promptsSchema},
+	{"messages", onEmbeddings, notTaken("the models embed texts")},
 	{"prompt_name", onEmbeddings, schema{"type": "string", "maxLength": maxNameBytes, "description": "A prompt that the model has, before each text."}},
 	{"query", onRerank, aText},
 	{"documents", onRerank, either(aText, list(either(aText, object([]string{"text"}, map[string]schema{"text": aText})), 0, maxDocuments))},

@@ -58,25 +58,29 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 // NewEncoder offers a loaded plan of an encoder under a name. It starts the loop that computes; closing the returned service ends it.
 func NewEncoder(name string, loaded *runtime.Loaded, registry *metrics.Registry, options encode.ServiceOptions) (Model, *encode.Service, error) {
 	tok, err := loaded.Tokenizer()
+	if readsTexts := loaded.Info.Image == nil || !errors.Is(err, engine.ErrNotFound); err != nil && readsTexts {
+		return Model{}, nil, err
+	}
+	f, err := encode.Open(loaded.Plan, loaded.Model, tok)
 	if err != nil {
 		return Model{}, nil, err
 	}
-	e, err := encode.New(loaded.Plan, loaded.Model, tok)
-	if err != nil {
-		return Model{}, nil, err
-	}
-	service := encode.NewService(e, options)
+	service := encode.NewService(f, options)
 	observed, leave := registry.Model(metrics.ModelOptions{
-		Name: name, MaxContext: e.MaxTokens(),
+		Name: name, MaxContext: f.MaxTokens(),
 		Load: func() metrics.Load {
 			running, waiting := service.Load()
 			return metrics.Load{Running: running, Waiting: waiting, Joules: -1}
 		},
 	})
-	return Model{
-		Name: name, Info: loaded.Info, MaxContext: e.MaxTokens(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
-		Encoder: service, Tokenizer: planTokenizer{tok}, Metrics: observed, Close: closing(leave, service),
-	}, service, nil
+	m := Model{
+		Name: name, Info: loaded.Info, MaxContext: f.MaxTokens(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
+		Encoder: service, Metrics: observed, Close: closing(leave, service),
+	}
+	if tok != nil {
+		m.Tokenizer = planTokenizer{tok}
+	}
+	return m, service, nil
 }
 
 // closing ends what runs requests, and the reading of its load. It may be called more than once.

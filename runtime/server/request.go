@@ -22,8 +22,9 @@ type request struct {
 	messages      bool // chat.Messages was given
 	chat          ChatPrompt
 	continueFinal bool
-	finalText     string   // content of the last message
-	images        [][]byte // files, in the order of the conversation
+	finalText     string      // content of the last message
+	images        [][]byte    // files, in the order of the conversation
+	pixels        [][]float32 // of encoders: images that are prepared
 	choice        toolChoice
 	severalCalls  bool // parallel_tool_calls
 	showReasoning bool
@@ -42,6 +43,7 @@ type request struct {
 	queries, documents []string
 	rows               [][]int32 // of encoders: sequences of tokens instead of texts
 	encodedTokens      int       // of the sequences so far
+	pictureBytes       int64     // that pictures has taken
 	topN               int       // documents that are wanted; unset: all
 	returnDocuments    bool
 
@@ -165,14 +167,32 @@ func (m *Model) serves(on endpoints) error {
 	case m.Node != nil:
 		return invalid("model", "unsupported_endpoint", "the model %.200q is made of tensors; use /v2/models/%.200s/infer", m.Name, m.Name)
 	case on&generating != 0 && m.Encoder != nil:
-		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s of texts, it generates none; use %s", m.Name, madeOf[m.Encoder.Gives()].what, madeOf[m.Encoder.Gives()].use)
+		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s, it generates none; use %s", m.Name, m.makes(), madeOf[m.Encoder.Gives()].use)
+	case on&(onTokenize|onDetokenize) != 0 && m.Tokenizer == nil:
+		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s; it has no tokenizer", m.Name, m.makes())
 	case on&encoding != 0 && m.Encoder == nil:
 		return invalid("model", "unsupported_endpoint", "the model %.200q generates text; for embeddings and scores serve the plan of an encoder", m.Name)
 	case on&encoding != 0 && madeOf[m.Encoder.Gives()].on&on == 0:
-		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s of texts; use %s", m.Name, madeOf[m.Encoder.Gives()].what, madeOf[m.Encoder.Gives()].use)
+		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s; use %s", m.Name, m.makes(), madeOf[m.Encoder.Gives()].use)
+	case on&comparing != 0 && !reads(m.Encoder.Reads()):
+		return invalid("model", "unsupported_endpoint", "the model %.200q makes %s; only texts are compared", m.Name, m.makes())
 	}
 	return nil
 }
+
+// makes says what an encoder makes of what.
+func (m *Model) makes() string {
+	of := "texts"
+	switch texts, images := m.Encoder.Reads(); {
+	case texts && images:
+		of = "texts or images"
+	case images:
+		of = "images"
+	}
+	return madeOf[m.Encoder.Gives()].what + " of " + of
+}
+
+func reads(texts, _ bool) bool { return texts }
 
 // of names the field that an error of a rule is about.
 func (e *apiError) of(field string) *apiError {
@@ -212,7 +232,7 @@ var conflicts = []struct {
 	{onTokenize, "prompt", func(r *request) bool { return r.messages == (len(r.prompts) > 0) }, "give either prompt or messages"},
 	{onTokenize, "prompt", func(r *request) bool { return len(r.prompts) > 1 || len(r.prompts) == 1 && !r.prompts[0].isText },
 		"must be a string"},
-	{onEmbeddings, "input", func(r *request) bool { return len(r.prompts) == 0 }, ""},
+	{onEmbeddings, "input", func(r *request) bool { return len(r.prompts)+len(r.images) == 0 }, ""},
 	{onEmbeddings, "dimensions", func(r *request) bool { return r.dimensions != unset && r.dimensions > r.model.Encoder.Width() },
 		"is more than the embeddings of this model have"},
 	{onRerank, "query", func(r *request) bool { return len(r.queries) == 0 }, ""},

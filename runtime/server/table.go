@@ -25,7 +25,7 @@ const firstVersion = "1"
 
 // prepare checks a model and gives what it leaves open.
 func (m *Model) prepare() error {
-	planned := m.Node == nil && (m.Backend == nil) != (m.Encoder == nil) && m.Tokenizer != nil
+	planned := m.Node == nil && (m.Backend == nil) != (m.Encoder == nil) && (m.Tokenizer != nil || m.encodesImages())
 	if m.Name == "" || !planned && (m.Node == nil || m.Backend != nil || m.Encoder != nil) {
 		return fmt.Errorf("model %q: name, tokenizer, or one of backend, encoder and node is missing", m.Name)
 	}

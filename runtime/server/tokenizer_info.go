@@ -21,6 +21,9 @@ func (s *Server) tokenizerInfo(c *fasthttp.RequestCtx) error {
 	if m == nil {
 		return errNoModel
 	}
+	if m.Tokenizer == nil {
+		return invalid("model", "unsupported_endpoint", "the model %.200q has no tokenizer", m.Name)
+	}
 	info := tokenizerInfo{Model: m.Name, Context: m.MaxContext}
 	name := func(id int32) *string {
 		text := strings.ToValidUTF8(string(m.Tokenizer.Token(id)), "\ufffd")
