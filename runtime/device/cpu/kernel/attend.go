@@ -49,8 +49,11 @@ func (q *Queries) out(a *Attention, head, r int) []float32 {
 }
 
 // visible returns the positions [lo, hi) that row r sees.
-func (a *Attention) visible(q *Queries, r int) (lo, hi int) {
-	hi = q.First + r/a.group() + 1
+func (a *Attention) visible(q *Queries, r int) (lo, hi int) { return a.tokenSees(q, r/a.group()) }
+
+// tokenSees returns the positions [lo, hi) that a token sees.
+func (a *Attention) tokenSees(q *Queries, token int) (lo, hi int) {
+	hi = q.First + token + 1
 	if a.Window > 0 {
 		lo = max(0, hi-a.Window)
 	}
@@ -181,6 +184,7 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	for t, m := first, 0; t < last; t += m {
 		m = tileRows(last-t, limit)
 		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first, tiles: tilesI8}
+		sc.see(&tile)
 		part, begins := parts, state != nil && tile.begins()
 		switch {
 		case begins: // nothing to add to
@@ -230,18 +234,47 @@ type attendTile struct {
 	query     int  // index of row in the block that was loaded
 	leads     bool // the first tile of the split: it finds nothing in the caches
 	tiles     bool // multiplied on AMX tiles
+	seen      []seenSpan
+}
+
+// seenSpan is the positions [lo, hi) that a row sees, counted from the split's start; begins tells that it sees none before.
+type seenSpan struct {
+	lo, hi int
+	begins bool
+}
+
+// see notes what each row of a tile sees: rows are asked often, and dividing for it takes as long as many products.
+func (sc *attendScratch) see(t *attendTile) {
+	group := t.group()
+	token, rest := t.row/group, group-t.row%group
+	seen := sc.seen[:t.rows]
+	for i := range seen {
+		if i == 0 || rest == 0 {
+			if i > 0 {
+				token, rest = token+1, group
+			}
+			lo, hi := t.tokenSees(t.q, token)
+			seen[i] = seenSpan{max(lo-t.base, 0), min(hi-t.base, SplitLength), lo >= t.base}
+		} else {
+			seen[i] = seen[i-1]
+		}
+		rest--
+	}
+	t.seen = seen
 }
 
 // visible returns the positions that row i of the tile sees, counted from the split's start.
 func (t *attendTile) visible(i int) (lo, hi int) {
+	if t.seen != nil {
+		return t.seen[i].lo, t.seen[i].hi
+	}
 	lo, hi = t.Attention.visible(t.q, t.row+i)
 	return max(lo-t.base, 0), min(hi-t.base, SplitLength)
 }
 
 // begins tells whether no row of the tile, nor one behind it, sees anything before the split.
 func (t *attendTile) begins() bool {
-	lo, _ := t.Attention.visible(t.q, t.row)
-	return lo >= t.base
+	return t.seen[0].begins
 }
 
 // span returns the positions that any row of the tile sees.
@@ -367,8 +400,7 @@ func (s *Set) foldTile(sc *attendScratch, t *attendTile, state, part []float32) 
 	}
 	s.row.exp(&sc.factors[0], &sc.factors[0], 2*t.rows)
 	for i := range t.rows {
-		lo, _ := t.Attention.visible(t.q, t.row+i)
-		s.foldPart(state[i*size:(i+1)*size], part[i*size:(i+1)*size], sc.factors[2*i:], lo >= t.base)
+		s.foldPart(state[i*size:(i+1)*size], part[i*size:(i+1)*size], sc.factors[2*i:], t.seen[i].begins)
 	}
 }
 

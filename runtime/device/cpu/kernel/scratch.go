@@ -60,6 +60,7 @@ type attendScratch struct {
 	probs        []uint16  // [mostRows, SplitLength], where weights are rounded
 	valueScales  []float32 // [SplitLength], of codes
 	words        [mostRows]wordRange
+	seen         [mostRows]seenSpan
 	integers     []byte // [mostRows] rows of SplitLength weights as integers and their entry
 	queries      []byte // [attendRows] rows of bf16 for a cache of bf16, of integers and their entry for i8 and i16, else of f32, padded with zeros
 	queryStride  int
