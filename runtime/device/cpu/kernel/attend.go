@@ -326,13 +326,13 @@ func (t *attendTile) block(position, bytes int) (block unsafe.Pointer, panel int
 // panelsTogether is how many panels stay in the first cache while the tile's rows take them in.
 const panelsTogether = 4
 
-// scores fills sc.scores [rows][SplitLength] for the panels that any row sees.
+// scores fills sc.scores [rows][scoreStride] for the panels that any row sees.
 func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	k := &s.attend[t.kind()]
 	lo, hi := t.span()
 	from, to := lo/panelPositions, (hi+panelPositions-1)/panelPositions
 	sc.score = scoreArgs{
-		qStride: sc.queryStride, outStride: 4 * SplitLength, lines: t.KPanelBytes() / layout.Align,
+		qStride: sc.queryStride, outStride: 4 * scoreStride, lines: t.KPanelBytes() / layout.Align,
 	}
 	if t.leads { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
 		sc.score.ahead = t.V(0, 0, 0) - t.K(0, 0, 0)
@@ -349,7 +349,7 @@ func (s *Set) scores(sc *attendScratch, t *attendTile) {
 			if t.integers() {
 				sc.score.entry = unsafe.Add(sc.score.q, sc.queryStride-entryBytes)
 			}
-			sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+from*panelPositions])
+			sc.score.out = unsafe.Pointer(&sc.scores[r*scoreStride+from*panelPositions])
 			sc.score.count = min(at, to-from)
 			k.score[n](&sc.score)
 		}
@@ -362,7 +362,7 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 	k := &s.attend[t.kind()]
 	for i := range t.rows {
 		lo, hi := t.visible(i)
-		row, scale := sc.scores[i*SplitLength:], t.Scale
+		row, scale := sc.scores[i*scoreStride:], t.Scale
 		if t.shaped() {
 			s.shape(row[lo:hi], t, i, lo)
 			scale = 1

@@ -11040,8 +11040,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $1024, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -11059,7 +11068,7 @@ pairs3:
 	VPADDD Y9, Y2, Y2
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -11076,7 +11085,7 @@ pairs3:
 	VPADDD Y9, Y2, Y2
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -11093,7 +11102,7 @@ pairs3:
 	VPADDD Y9, Y2, Y2
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -11110,7 +11119,7 @@ pairs3:
 	VPADDD Y9, Y2, Y2
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -11137,22 +11146,31 @@ pairs3:
 	ADDQ $128, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 64(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
 	VMOVDQU 32(SI), Y3
@@ -11161,7 +11179,7 @@ pairs7:
 	VPADDD Y5, Y0, Y0
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -11171,7 +11189,7 @@ pairs7:
 	VPADDD Y5, Y0, Y0
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -11181,7 +11199,7 @@ pairs7:
 	VPADDD Y5, Y0, Y0
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -11191,14 +11209,14 @@ pairs7:
 	VPADDD Y5, Y0, Y0
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -11210,57 +11228,66 @@ pairs7:
 	VMULPS Y2, Y1, Y1
 	VMOVUPS Y1, 32(R15)
 	ADDQ $64, R11
-	JMP channels5
-few8:
-channels9:
+	JMP channels6
+few9:
+channels11:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few12
+	JGT few14
 	VXORPS Y0, Y0, Y0
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel10:
+panel12:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside15
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside15:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs11:
+pairs13:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y1
 	VPBROADCASTD (DX), Y2
 	VPMADDWD Y2, Y1, Y3
 	VPADDD Y3, Y0, Y0
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y1
 	VPBROADCASTD 4(DX), Y2
 	VPMADDWD Y2, Y1, Y3
 	VPADDD Y3, Y0, Y0
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y1
 	VPBROADCASTD 8(DX), Y2
 	VPMADDWD Y2, Y1, Y3
 	VPADDD Y3, Y0, Y0
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y1
 	VPBROADCASTD 12(DX), Y2
 	VPMADDWD Y2, Y1, Y3
 	VPADDD Y3, Y0, Y0
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs11
+	JNE pairs13
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel10
+	JNE panel12
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -11269,8 +11296,8 @@ pairs11:
 	VMULPS Y1, Y0, Y0
 	VMOVUPS Y0, (R15)
 	ADDQ $32, R11
-	JMP channels9
-few12:
+	JMP channels11
+few14:
 	VZEROUPPER
 	RET
 
@@ -11298,8 +11325,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $1024, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -11326,7 +11362,7 @@ pairs3:
 	VPADDD Y13, Y6, Y6
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -11352,7 +11388,7 @@ pairs3:
 	VPADDD Y13, Y6, Y6
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -11378,7 +11414,7 @@ pairs3:
 	VPADDD Y13, Y6, Y6
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -11404,7 +11440,7 @@ pairs3:
 	VPADDD Y13, Y6, Y6
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -11445,10 +11481,10 @@ pairs3:
 	ADDQ $128, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 64(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -11456,13 +11492,22 @@ channels5:
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
 	VMOVDQU 32(SI), Y5
@@ -11476,7 +11521,7 @@ pairs7:
 	VPADDD Y7, Y2, Y2
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -11491,7 +11536,7 @@ pairs7:
 	VPADDD Y7, Y2, Y2
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -11506,7 +11551,7 @@ pairs7:
 	VPADDD Y7, Y2, Y2
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -11521,14 +11566,14 @@ pairs7:
 	VPADDD Y7, Y2, Y2
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -11548,24 +11593,33 @@ pairs7:
 	VMULPS Y4, Y3, Y3
 	VMOVUPS Y3, 32(R15)
 	ADDQ $64, R11
-	JMP channels5
-few8:
-channels9:
+	JMP channels6
+few9:
+channels11:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few12
+	JGT few14
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel10:
+panel12:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside15
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside15:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs11:
+pairs13:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
 	VPBROADCASTD (DX), Y3
@@ -11574,7 +11628,7 @@ pairs11:
 	VPBROADCASTD (DX)(R8*1), Y3
 	VPMADDWD Y3, Y2, Y4
 	VPADDD Y4, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -11584,7 +11638,7 @@ pairs11:
 	VPBROADCASTD 4(DX)(R8*1), Y3
 	VPMADDWD Y3, Y2, Y4
 	VPADDD Y4, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -11594,7 +11648,7 @@ pairs11:
 	VPBROADCASTD 8(DX)(R8*1), Y3
 	VPMADDWD Y3, Y2, Y4
 	VPADDD Y4, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -11604,14 +11658,14 @@ pairs11:
 	VPBROADCASTD 12(DX)(R8*1), Y3
 	VPMADDWD Y3, Y2, Y4
 	VPADDD Y4, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs11
+	JNE pairs13
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel10
+	JNE panel12
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -11625,8 +11679,8 @@ pairs11:
 	VMULPS Y2, Y1, Y1
 	VMOVUPS Y1, (R15)
 	ADDQ $32, R11
-	JMP channels9
-few12:
+	JMP channels11
+few14:
 	VZEROUPPER
 	RET
 
@@ -11652,8 +11706,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -11674,7 +11737,7 @@ pairs3:
 	VPADDD Y9, Y4, Y4
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -11694,7 +11757,7 @@ pairs3:
 	VPADDD Y9, Y4, Y4
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -11714,7 +11777,7 @@ pairs3:
 	VPADDD Y9, Y4, Y4
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -11734,7 +11797,7 @@ pairs3:
 	VPADDD Y9, Y4, Y4
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -11771,23 +11834,32 @@ pairs3:
 	ADDQ $64, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y3
 	VPBROADCASTD (DX), Y4
@@ -11799,7 +11871,7 @@ pairs7:
 	VPBROADCASTD (DX)(R8*2), Y4
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y2, Y2
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y3
@@ -11812,7 +11884,7 @@ pairs7:
 	VPBROADCASTD 4(DX)(R8*2), Y4
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y2, Y2
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y3
@@ -11825,7 +11897,7 @@ pairs7:
 	VPBROADCASTD 8(DX)(R8*2), Y4
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y2, Y2
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y3
@@ -11838,14 +11910,14 @@ pairs7:
 	VPBROADCASTD 12(DX)(R8*2), Y4
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y2, Y2
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -11864,8 +11936,8 @@ pairs7:
 	VMULPS Y3, Y2, Y2
 	VMOVUPS Y2, (R15)
 	ADDQ $32, R11
-	JMP channels5
-few8:
+	JMP channels6
+few9:
 	VZEROUPPER
 	RET
 
@@ -11894,8 +11966,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -11921,7 +12002,7 @@ pairs3:
 	VPADDD Y11, Y6, Y6
 	VPMADDWD Y10, Y9, Y11
 	VPADDD Y11, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y8
@@ -11946,7 +12027,7 @@ pairs3:
 	VPADDD Y11, Y6, Y6
 	VPMADDWD Y10, Y9, Y11
 	VPADDD Y11, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y8
@@ -11971,7 +12052,7 @@ pairs3:
 	VPADDD Y11, Y6, Y6
 	VPMADDWD Y10, Y9, Y11
 	VPADDD Y11, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y8
@@ -11996,7 +12077,7 @@ pairs3:
 	VPADDD Y11, Y6, Y6
 	VPMADDWD Y10, Y9, Y11
 	VPADDD Y11, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -12041,10 +12122,10 @@ pairs3:
 	ADDQ $64, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -12052,13 +12133,22 @@ channels5:
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
 	VPBROADCASTD (DX), Y5
@@ -12073,7 +12163,7 @@ pairs7:
 	VPBROADCASTD (DX)(R9*1), Y5
 	VPMADDWD Y5, Y4, Y6
 	VPADDD Y6, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -12089,7 +12179,7 @@ pairs7:
 	VPBROADCASTD 4(DX)(R9*1), Y5
 	VPMADDWD Y5, Y4, Y6
 	VPADDD Y6, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -12105,7 +12195,7 @@ pairs7:
 	VPBROADCASTD 8(DX)(R9*1), Y5
 	VPMADDWD Y5, Y4, Y6
 	VPADDD Y6, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -12121,14 +12211,14 @@ pairs7:
 	VPBROADCASTD 12(DX)(R9*1), Y5
 	VPMADDWD Y5, Y4, Y6
 	VPADDD Y6, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -12152,8 +12242,8 @@ pairs7:
 	VMULPS Y4, Y3, Y3
 	VMOVUPS Y3, (R15)
 	ADDQ $32, R11
-	JMP channels5
-few8:
+	JMP channels6
+few9:
 	VZEROUPPER
 	RET
 
@@ -12184,8 +12274,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -12216,7 +12315,7 @@ pairs3:
 	VPADDD Y13, Y8, Y8
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y9, Y9
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y10
@@ -12246,7 +12345,7 @@ pairs3:
 	VPADDD Y13, Y8, Y8
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y9, Y9
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y10
@@ -12276,7 +12375,7 @@ pairs3:
 	VPADDD Y13, Y8, Y8
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y9, Y9
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y10
@@ -12306,7 +12405,7 @@ pairs3:
 	VPADDD Y13, Y8, Y8
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y9, Y9
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -12359,10 +12458,10 @@ pairs3:
 	ADDQ $64, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -12371,13 +12470,22 @@ channels5:
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y5
 	VPBROADCASTD (DX), Y6
@@ -12395,7 +12503,7 @@ pairs7:
 	VPBROADCASTD (DX)(R8*4), Y6
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y4, Y4
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y5
@@ -12414,7 +12522,7 @@ pairs7:
 	VPBROADCASTD 4(DX)(R8*4), Y6
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y4, Y4
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y5
@@ -12433,7 +12541,7 @@ pairs7:
 	VPBROADCASTD 8(DX)(R8*4), Y6
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y4, Y4
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y5
@@ -12452,14 +12560,14 @@ pairs7:
 	VPBROADCASTD 12(DX)(R8*4), Y6
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y4, Y4
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -12488,8 +12596,8 @@ pairs7:
 	VMULPS Y5, Y4, Y4
 	VMOVUPS Y4, (R15)
 	ADDQ $32, R11
-	JMP channels5
-few8:
+	JMP channels6
+few9:
 	VZEROUPPER
 	RET
 
@@ -12523,8 +12631,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -12560,7 +12677,7 @@ pairs3:
 	VPADDD Y15, Y10, Y10
 	VPMADDWD Y14, Y13, Y15
 	VPADDD Y15, Y11, Y11
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y12
@@ -12595,7 +12712,7 @@ pairs3:
 	VPADDD Y15, Y10, Y10
 	VPMADDWD Y14, Y13, Y15
 	VPADDD Y15, Y11, Y11
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y12
@@ -12630,7 +12747,7 @@ pairs3:
 	VPADDD Y15, Y10, Y10
 	VPMADDWD Y14, Y13, Y15
 	VPADDD Y15, Y11, Y11
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y12
@@ -12665,7 +12782,7 @@ pairs3:
 	VPADDD Y15, Y10, Y10
 	VPMADDWD Y14, Y13, Y15
 	VPADDD Y15, Y11, Y11
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -12726,10 +12843,10 @@ pairs3:
 	ADDQ $64, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -12739,13 +12856,22 @@ channels5:
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
 	VPBROADCASTD (DX), Y7
@@ -12766,7 +12892,7 @@ pairs7:
 	VPBROADCASTD (DX)(R10*1), Y7
 	VPMADDWD Y7, Y6, Y8
 	VPADDD Y8, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -12788,7 +12914,7 @@ pairs7:
 	VPBROADCASTD 4(DX)(R10*1), Y7
 	VPMADDWD Y7, Y6, Y8
 	VPADDD Y8, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -12810,7 +12936,7 @@ pairs7:
 	VPBROADCASTD 8(DX)(R10*1), Y7
 	VPMADDWD Y7, Y6, Y8
 	VPADDD Y8, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -12832,14 +12958,14 @@ pairs7:
 	VPBROADCASTD 12(DX)(R10*1), Y7
 	VPMADDWD Y7, Y6, Y8
 	VPADDD Y8, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -12873,8 +12999,8 @@ pairs7:
 	VMULPS Y6, Y5, Y5
 	VMOVUPS Y5, (R15)
 	ADDQ $32, R11
-	JMP channels5
-few8:
+	JMP channels6
+few9:
 	VZEROUPPER
 	RET
 
