@@ -100,4 +100,3 @@ func (t *attendTile) block(position, bytes int) (block unsafe.Pointer, panel int
 	at := int(t.q.Pages[page])*t.PageStride + t.Offset
 	return unsafe.Pointer(&t.Pool[at : at+bytes][0]), (position - page*t.PageSize) / panelPositions
 }
-
