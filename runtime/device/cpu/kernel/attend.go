@@ -49,8 +49,11 @@ func (q *Queries) out(a *Attention, head, r int) []float32 {
 }
 
 // visible returns the positions [lo, hi) that row r sees.
-func (a *Attention) visible(q *Queries, r int) (lo, hi int) {
-	hi = q.First + r/a.group() + 1
+func (a *Attention) visible(q *Queries, r int) (lo, hi int) { return a.tokenSees(q, r/a.group()) }
+
+// tokenSees returns the positions [lo, hi) that a token sees.
+func (a *Attention) tokenSees(q *Queries, token int) (lo, hi int) {
+	hi = q.First + token + 1
 	if a.Window > 0 {
 		lo = max(0, hi-a.Window)
 	}
@@ -181,6 +184,7 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	for t, m := first, 0; t < last; t += m {
 		m = tileRows(last-t, limit)
 		tile := attendTile{Attention: a, q: q, head: head, base: base, row: t, rows: m, query: t - r, leads: t == first, tiles: tilesI8}
+		sc.see(&tile)
 		part, begins := parts, state != nil && tile.begins()
 		switch {
 		case begins: // nothing to add to
@@ -220,86 +224,16 @@ func (s *Set) attendRows(sc *attendScratch, t, all *attendTile, part []float32) 
 // vectorRows is how many rows vectors take in together.
 const vectorRows = 24
 
-// attendTile is up to mostRows rows against one split.
-type attendTile struct {
-	*Attention
-	q         *Queries
-	head      int
-	base      int // first position of the split
-	row, rows int
-	query     int  // index of row in the block that was loaded
-	leads     bool // the first tile of the split: it finds nothing in the caches
-	tiles     bool // multiplied on AMX tiles
-}
-
-// visible returns the positions that row i of the tile sees, counted from the split's start.
-func (t *attendTile) visible(i int) (lo, hi int) {
-	lo, hi = t.Attention.visible(t.q, t.row+i)
-	return max(lo-t.base, 0), min(hi-t.base, SplitLength)
-}
-
-// begins tells whether no row of the tile, nor one behind it, sees anything before the split.
-func (t *attendTile) begins() bool {
-	lo, _ := t.Attention.visible(t.q, t.row)
-	return lo >= t.base
-}
-
-// span returns the positions that any row of the tile sees.
-func (t *attendTile) span() (lo, hi int) {
-	lo, _ = t.visible(0)
-	_, hi = t.visible(t.rows - 1)
-	return lo, hi
-}
-
-// locate finds the panels of keys, the values and the scales of the positions that the tile sees, and what lies a split further.
-func (s *Set) locate(sc *attendScratch, t *attendTile) {
-	lo, hi := t.span()
-	most := t.end(t.q) // positions from here on need no memory ahead
-	k, v, kScale, vScale := t.K(t.head, 0, 0), t.V(t.head, 0, 0), t.KScale(t.head, 0), t.VScale(t.head, 0)
-	size, rows, bytes := t.KPanelBytes(), panelPositions/t.Pack()*t.VRowBytes(), t.Bytes()
-	for i := lo / panelPositions; i*panelPositions < hi; i++ {
-		block, part := t.block(t.base+i*panelPositions, bytes)
-		p := scorePanel{k: unsafe.Add(block, k+part*size), v: unsafe.Add(block, v+part*rows)}
-		p.ahead = p.v
-		if next := t.base + i*panelPositions + SplitLength; next < most {
-			block, part := t.block(next, bytes)
-			p.ahead = unsafe.Add(block, k+part*size)
-		}
-		if t.Scaled() {
-			p.scales = unsafe.Add(block, kScale+part*panelPositions*scaleBytes)
-			p.valueScales = unsafe.Add(block, vScale+part*panelPositions*scaleBytes)
-		}
-		sc.panels[i] = p
-	}
-	// Kernels that take two panels may read one that nobody sees.
-	if i := lo / panelPositions; i%2 == 1 {
-		sc.panels[i-1] = sc.panels[i]
-	}
-	if i := (hi - 1) / panelPositions; i%2 == 0 {
-		sc.panels[i+1] = sc.panels[i]
-	}
-}
-
-// scaleBytes is the size of a scale of codes.
-const scaleBytes = 2
-
-// block returns the address of the page's block, of so many bytes, that holds a position, and which panel of it that is in.
-func (t *attendTile) block(position, bytes int) (block unsafe.Pointer, panel int) {
-	page := position / t.PageSize
-	at := int(t.q.Pages[page])*t.PageStride + t.Offset
-	return unsafe.Pointer(&t.Pool[at : at+bytes][0]), (position - page*t.PageSize) / panelPositions
-}
-
 // panelsTogether is how many panels stay in the first cache while the tile's rows take them in.
 const panelsTogether = 4
 
-// scores fills sc.scores [rows][SplitLength] for the panels that any row sees.
+// scores fills sc.scores [rows][scoreStride] for the panels that any row sees.
 func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	k := &s.attend[t.kind()]
 	lo, hi := t.span()
 	from, to := lo/panelPositions, (hi+panelPositions-1)/panelPositions
 	sc.score = scoreArgs{
-		qStride: sc.queryStride, outStride: 4 * SplitLength, lines: t.KPanelBytes() / layout.Align,
+		qStride: sc.queryStride, outStride: 4 * scoreStride, lines: t.KPanelBytes() / layout.Align,
 	}
 	if t.leads { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
 		sc.score.ahead = t.V(0, 0, 0) - t.K(0, 0, 0)
@@ -316,7 +250,7 @@ func (s *Set) scores(sc *attendScratch, t *attendTile) {
 			if t.integers() {
 				sc.score.entry = unsafe.Add(sc.score.q, sc.queryStride-entryBytes)
 			}
-			sc.score.out = unsafe.Pointer(&sc.scores[r*SplitLength+from*panelPositions])
+			sc.score.out = unsafe.Pointer(&sc.scores[r*scoreStride+from*panelPositions])
 			sc.score.count = min(at, to-from)
 			k.score[n](&sc.score)
 		}
@@ -329,7 +263,7 @@ func (s *Set) weights(sc *attendScratch, t *attendTile, part []float32) {
 	k := &s.attend[t.kind()]
 	for i := range t.rows {
 		lo, hi := t.visible(i)
-		row, scale := sc.scores[i*SplitLength:], t.Scale
+		row, scale := sc.scores[i*scoreStride:], t.Scale
 		if t.shaped() {
 			s.shape(row[lo:hi], t, i, lo)
 			scale = 1
@@ -367,8 +301,7 @@ func (s *Set) foldTile(sc *attendScratch, t *attendTile, state, part []float32) 
 	}
 	s.row.exp(&sc.factors[0], &sc.factors[0], 2*t.rows)
 	for i := range t.rows {
-		lo, _ := t.Attention.visible(t.q, t.row+i)
-		s.foldPart(state[i*size:(i+1)*size], part[i*size:(i+1)*size], sc.factors[2*i:], lo >= t.base)
+		s.foldPart(state[i*size:(i+1)*size], part[i*size:(i+1)*size], sc.factors[2*i:], t.seen[i].begins)
 	}
 }
 

@@ -43,6 +43,10 @@ type integerValueArgs struct {
 	outStride int
 	column    int // bytes of a row of sums before those that are wanted
 	width     int // and where they end
+	// Of words, on AVX2: what kernels of one panel after the other ask for ahead, from aheadSkip bytes into the first panel's on, one page after the other.
+	ahead      *scorePanel
+	aheadSkip  int
+	aheadBytes int // of a panel
 }
 
 type integerValueFunc func(a *integerValueArgs)
@@ -193,7 +197,7 @@ func (s *Set) integerValues(sc *attendScratch, t *attendTile, part []float32) {
 		row := sc.integers[i*integerStride : (i+1)*integerStride]
 		clear(row[integerBytes*lo : integerBytes*from])
 		clear(row[integerBytes*to : integerBytes*hi])
-		weights, at := sc.scores[i*SplitLength+from:i*SplitLength+to], entryAt-integerBytes*from
+		weights, at := sc.scores[i*scoreStride+from:i*scoreStride+to], entryAt-integerBytes*from
 		if t.kind() == kvI16 {
 			s.wordRow(row[integerBytes*from:], weights, sc.words[i], at)
 		} else {
@@ -210,16 +214,19 @@ func (s *Set) integerValues(sc *attendScratch, t *attendTile, part []float32) {
 	if t.rows > k.valueTile {
 		at = k.valueColumns
 	}
+	v := &sc.integerValue
+	v.pStride, v.vStride, v.outStride = integerStride, t.VRowBytes(), 4*size
+	v.aheadBytes = panelPositions / t.Pack() * v.vStride
+	v.panels, v.count = &sc.panels[lo/panelPositions], (hi-lo)/panelPositions
 	for column := 0; column < width; column += at {
+		v.column, v.width = column, min(column+at, width)
+		skip := v.aheadBytes / width * column * v.count // what the channels before have asked for
 		for r, n := 0, 0; r < t.rows; r += n {
 			n = tileRows(t.rows-r, k.valueTile)
 			row := unsafe.Pointer(&sc.integers[r*integerStride])
-			sc.integerValue = integerValueArgs{
-				p: unsafe.Add(row, integerBytes*lo), pStride: integerStride, entry: unsafe.Add(row, entryAt),
-				panels: &sc.panels[lo/panelPositions], count: (hi - lo) / panelPositions, vStride: t.VRowBytes(),
-				out: unsafe.Pointer(&part[r*size+partHead]), outStride: 4 * size, column: column, width: min(column+at, width),
-			}
-			k.values[n](&sc.integerValue)
+			v.p, v.entry, v.out = unsafe.Add(row, integerBytes*lo), unsafe.Add(row, entryAt), unsafe.Pointer(&part[r*size+partHead])
+			v.ahead, v.aheadSkip = &sc.panels[lo/panelPositions+skip/v.aheadBytes], skip%v.aheadBytes
+			k.values[n](v)
 		}
 	}
 	for i := lo / panelPositions; i < hi/panelPositions; i++ { // what comes next has been asked for

@@ -154,7 +154,7 @@ func (s *Set) scoreTile(sc *attendScratch, t *attendTile, lo, hi int) {
 	*args = scoreTileArgs{
 		q: unsafe.Pointer(&sc.queries[t.query*sc.queryStride]), qStride: sc.queryStride,
 		panels: &sc.panels[2*from], pairs: to - from, steps: t.Dim / tileChannels,
-		out: unsafe.Pointer(&sc.scores[from*pairPositions]), outStride: 4 * SplitLength,
+		out: unsafe.Pointer(&sc.scores[from*pairPositions]), outStride: 4 * scoreStride,
 	}
 	if t.leads {
 		args.ahead = 1

@@ -82,7 +82,7 @@ func (s *Set) tileScores(sc *attendScratch, t *attendTile) {
 	from, to := lo/(2*panelPositions), (hi+2*panelPositions-1)/(2*panelPositions)
 	tiles.score = tileScoreI8Args{
 		q: unsafe.Pointer(&tiles.packed[0]), panels: &sc.panels[2*from], pairs: to - from, steps: steps,
-		out: unsafe.Pointer(&sc.scores[2*from*panelPositions]), outStride: 4 * SplitLength,
+		out: unsafe.Pointer(&sc.scores[2*from*panelPositions]), outStride: 4 * scoreStride,
 		entry: unsafe.Pointer(&sc.queries[(t.query+1)*sc.queryStride-entryBytes]), entryStride: sc.queryStride, rows: t.rows,
 		sums: unsafe.Pointer(&tiles.sums[0]),
 	}

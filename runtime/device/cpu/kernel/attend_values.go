@@ -94,10 +94,13 @@ func (s *Set) sumValues(sc *attendScratch, t *attendTile, row, n int, sums []flo
 func (s *Set) sumChannels(sc *attendScratch, t *attendTile, row, n int, sums []float32, i, count int) {
 	k := &s.attend[t.kind()]
 	lane := t.LaneBytes()
-	elem := 4 / t.Pack()
+	elem, stride := 4/t.Pack(), scoreStride
+	if t.kind() == kvBF16 {
+		stride = SplitLength
+	}
 	runs := sc.runs[:count]
 	sc.value = valueArgs{
-		p: unsafe.Add(sc.weight(t.kind(), row), i*elem), pStride: SplitLength * elem,
+		p: unsafe.Add(sc.weight(t.kind(), row), i*elem), pStride: stride * elem,
 		runs: &runs[0], count: count, vStride: t.VRowBytes(), outStride: 4 * t.PartFloats(),
 	}
 	for c, width := 0, 0; c < t.DimV(); c += width {

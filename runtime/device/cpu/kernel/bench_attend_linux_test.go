@@ -12,27 +12,28 @@ import (
 	"llmc/runtime/device/cpu/team"
 )
 
-// benchSequence is a sequence of positions in a cache with many layers' worth of pages, so that it does not fit the caches.
+// benchSequence is a sequence of positions in a cache with many layers' worth of pages, so that it does not fit the caches. Pages are those of devices:
+// of 16 positions of all layers.
 func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) (seqs []*sequence) {
-	kv, err := layout.NewKV(kind, 64, kvHeads, dim)
+	const page = 16
+	kv, err := layout.NewKV(kind, page, kvHeads, dim)
 	if err != nil {
 		panic(err)
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	set := Detect()[len(Detect())-1]
 	q, row := randomRow(r, positions*kvHeads*group*dim), randomRow(r, dim)
-	for range layers {
+	n := (positions + kv.PageSize - 1) / kv.PageSize
+	pool := make([]byte, n*layers*kv.Bytes())
+	for layer := range layers {
 		s := &sequence{Attention: Attention{KV: kv, QueryHeads: kvHeads * group, Scale: float32(1 / math.Sqrt(float64(dim)))}}
-		n := (positions + kv.PageSize - 1) / kv.PageSize
-		s.PageStride = kv.Bytes()
-		s.Pool = make([]byte, n*kv.Bytes())
-		s.q = q
+		s.Pool, s.PageStride, s.Offset, s.q = pool, layers*kv.Bytes(), layer*kv.Bytes(), q
 		for i := range n {
 			s.pages = append(s.pages, int32(i))
 		}
 		for p := range positions {
 			for h := range kvHeads {
-				set.StoreKV(kv, s.Pool[p/64*kv.Bytes():], h, p%64, row, row)
+				set.StoreKV(kv, s.Pool[p/page*s.PageStride+s.Offset:], h, p%page, row, row)
 			}
 		}
 		seqs = append(seqs, s)
@@ -58,28 +59,22 @@ func BenchmarkAttendDecode(b *testing.B) {
 
 func benchAttendDecode(b *testing.B, t *team.Team, set *Set, seqs []*sequence) {
 	scratch := []*Scratch{NewScratch(128), NewScratch(128)}
-	total := 0
-	for _, s := range seqs {
-		total += len(s.Pool)
-	}
+	pool := seqs[0].Pool
+	total := len(pool)
 	q := seqs[0].queries(7499, 7500)
 	parts := [2][]float32{}
 	for i := range parts {
 		parts[i] = make([]float32, seqs[0].Rows(q)*seqs[0].PartFloats())
 	}
 	took := race(b, t, func(worker int) {
-		for _, s := range seqs {
-			lo, hi := share(len(s.Pool), worker, t.Workers())
-			roofline.Read(s.Pool[lo:hi])
-		}
+		lo, hi := share(total, worker, t.Workers())
+		roofline.Read(pool[lo:hi])
 	}, func(worker int) {
 		for _, s := range seqs { // splits are shared among workers, as heads may be few
-			for h := range s.Heads {
-				_, n := s.Splits(q, 0, 0)
-				lo, hi := share(n, worker, t.Workers())
-				for split := lo; split < hi; split++ {
-					set.AttendSplit(scratch[worker], &s.Attention, q, h, split, 0, s.Rows(q), parts[worker])
-				}
+			_, n := s.Splits(q, 0, 0)
+			lo, hi := share(n*s.Heads, worker, t.Workers())
+			for item := lo; item < hi; item++ {
+				set.AttendSplit(scratch[worker], &s.Attention, q, item/n, item%n, 0, s.Rows(q), parts[worker])
 			}
 		}
 	})

@@ -43,6 +43,9 @@ func aligned[T any](n int) []T {
 // mostRows is the most rows of a tile of attention.
 const mostRows = max(maxTile, tileRowsI8, tileQueries)
 
+// scoreStride is the distance of the scores of two rows: a line more than they take, or the same positions of many rows would share few sets of the first cache.
+const scoreStride = SplitLength + panelPositions
+
 // attendRows is the number of query rows that walk through the cache together.
 const attendRows = 8 * maxTile
 
@@ -56,10 +59,11 @@ type attendScratch struct {
 	runs         [SplitLength / panelPositions]valueRun
 	tilesBF16    tileAttendScratch
 	factors      []float32 // [2, mostRows]
-	scores       []float32 // [mostRows, SplitLength]
+	scores       []float32 // [mostRows, scoreStride]
 	probs        []uint16  // [mostRows, SplitLength], where weights are rounded
 	valueScales  []float32 // [SplitLength], of codes
 	words        [mostRows]wordRange
+	seen         [mostRows]seenSpan
 	integers     []byte // [mostRows] rows of SplitLength weights as integers and their entry
 	queries      []byte // [attendRows] rows of bf16 for a cache of bf16, of integers and their entry for i8 and i16, else of f32, padded with zeros
 	queryStride  int
@@ -73,7 +77,7 @@ func newAttendScratch(dim int) attendScratch {
 	widest := layout.KV{DType: dtype.I8, Dim: dim}
 	size := partHead + widest.DimV()
 	return attendScratch{
-		scores:      aligned[float32](mostRows * SplitLength),
+		scores:      aligned[float32](mostRows * scoreStride),
 		probs:       aligned[uint16](mostRows * SplitLength),
 		valueScales: aligned[float32](SplitLength),
 		integers:    aligned[byte](mostRows * integerStride),
@@ -90,7 +94,7 @@ func (sc *attendScratch) weight(kind, i int) unsafe.Pointer {
 	if kind == kvBF16 {
 		return unsafe.Pointer(&sc.probs[i*SplitLength])
 	}
-	return unsafe.Pointer(&sc.scores[i*SplitLength])
+	return unsafe.Pointer(&sc.scores[i*scoreStride])
 }
 
 // queryRow returns the query of a row.

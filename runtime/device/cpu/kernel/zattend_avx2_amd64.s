@@ -250,7 +250,7 @@ TEXT ·scoreF32x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -259,7 +259,7 @@ panels1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Y4
@@ -275,7 +275,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -286,17 +286,17 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y2
 	VMOVUPS 32(SI), Y3
@@ -306,7 +306,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -315,7 +315,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -329,7 +329,7 @@ TEXT ·scoreF32x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -342,7 +342,7 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Y8
@@ -363,7 +363,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -379,11 +379,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -391,7 +391,7 @@ panels4:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y4
 	VMOVUPS 32(SI), Y5
@@ -404,7 +404,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -416,7 +416,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -430,7 +430,7 @@ TEXT ·scoreF32x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -440,7 +440,7 @@ panels1:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y6
 	VMOVUPS 32(SI), Y7
@@ -456,7 +456,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -471,7 +471,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -486,7 +486,7 @@ TEXT ·scoreF32x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -498,7 +498,7 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y8
 	VMOVUPS 32(SI), Y9
@@ -517,7 +517,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -535,7 +535,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -550,7 +550,7 @@ TEXT ·scoreF32x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -564,7 +564,7 @@ panels1:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y10
 	VMOVUPS 32(SI), Y11
@@ -586,7 +586,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -607,7 +607,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -623,7 +623,7 @@ TEXT ·scoreF32x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -639,7 +639,7 @@ panels1:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y12
 	VMOVUPS 32(SI), Y13
@@ -664,7 +664,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -688,7 +688,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1674,7 +1674,7 @@ TEXT ·scoreBF16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1683,7 +1683,7 @@ panels1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Y4
@@ -1718,7 +1718,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1729,17 +1729,17 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y2
 	VANDPS oddHalves<>(SB), Y2, Y2
@@ -1760,7 +1760,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1769,7 +1769,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1783,7 +1783,7 @@ TEXT ·scoreBF16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1796,7 +1796,7 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Y8
@@ -1843,7 +1843,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1859,11 +1859,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1871,7 +1871,7 @@ panels4:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y4
 	VANDPS oddHalves<>(SB), Y4, Y4
@@ -1900,7 +1900,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1912,7 +1912,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1926,7 +1926,7 @@ TEXT ·scoreBF16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1936,7 +1936,7 @@ panels1:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y6
 	VANDPS oddHalves<>(SB), Y6, Y6
@@ -1973,7 +1973,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -1988,7 +1988,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -2003,7 +2003,7 @@ TEXT ·scoreBF16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -2015,7 +2015,7 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y8
 	VANDPS oddHalves<>(SB), Y8, Y8
@@ -2060,7 +2060,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -2078,7 +2078,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -2093,7 +2093,7 @@ TEXT ·scoreBF16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -2107,7 +2107,7 @@ panels1:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y10
 	VANDPS oddHalves<>(SB), Y10, Y10
@@ -2160,7 +2160,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -2181,7 +2181,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -2197,7 +2197,7 @@ TEXT ·scoreBF16x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -2213,7 +2213,7 @@ panels1:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Y12
 	VANDPS oddHalves<>(SB), Y12, Y12
@@ -2274,7 +2274,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -2298,7 +2298,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3774,7 +3774,7 @@ TEXT ·scoreF16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -3783,7 +3783,7 @@ panels1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Y4
@@ -3808,7 +3808,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -3819,17 +3819,17 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Y2
 	VCVTPH2PS 16(SI), Y3
@@ -3844,7 +3844,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -3853,7 +3853,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3867,7 +3867,7 @@ TEXT ·scoreF16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -3880,7 +3880,7 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Y8
@@ -3915,7 +3915,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -3931,11 +3931,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -3943,7 +3943,7 @@ panels4:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Y4
 	VCVTPH2PS 16(SI), Y5
@@ -3964,7 +3964,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -3976,7 +3976,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3990,7 +3990,7 @@ TEXT ·scoreF16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -4000,7 +4000,7 @@ panels1:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Y6
 	VCVTPH2PS 16(SI), Y7
@@ -4027,7 +4027,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -4042,7 +4042,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4057,7 +4057,7 @@ TEXT ·scoreF16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -4069,7 +4069,7 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Y8
 	VCVTPH2PS 16(SI), Y9
@@ -4102,7 +4102,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -4120,7 +4120,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4135,7 +4135,7 @@ TEXT ·scoreF16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -4149,7 +4149,7 @@ panels1:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Y10
 	VCVTPH2PS 16(SI), Y11
@@ -4188,7 +4188,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -4209,7 +4209,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4225,7 +4225,7 @@ TEXT ·scoreF16x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -4241,7 +4241,7 @@ panels1:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Y12
 	VCVTPH2PS 16(SI), Y13
@@ -4286,7 +4286,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Y0, (DX)
@@ -4310,7 +4310,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5236,7 +5236,7 @@ TEXT ·scoreE4M3x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5249,7 +5249,7 @@ panels1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), X4
@@ -5340,7 +5340,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Y4
 	VMULPS Y4, Y0, Y0
@@ -5361,11 +5361,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5373,7 +5373,7 @@ panels4:
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), X2
 	VPSLLW $7, X2, X2
@@ -5422,7 +5422,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Y2
 	VMULPS Y2, Y0, Y0
@@ -5436,7 +5436,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5450,7 +5450,7 @@ TEXT ·scoreE4M3x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5467,7 +5467,7 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), X8
@@ -5578,7 +5578,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Y8
 	VMULPS Y8, Y0, Y0
@@ -5608,11 +5608,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5622,7 +5622,7 @@ panels4:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), X4
 	VPSLLW $7, X4, X4
@@ -5683,7 +5683,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Y4
 	VMULPS Y4, Y0, Y0
@@ -5702,7 +5702,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5716,7 +5716,7 @@ TEXT ·scoreE4M3x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5728,7 +5728,7 @@ panels1:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), X6
 	VPSLLW $7, X6, X6
@@ -5801,7 +5801,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Y6
 	VMULPS Y6, Y0, Y0
@@ -5825,7 +5825,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5840,7 +5840,7 @@ TEXT ·scoreE4M3x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5854,7 +5854,7 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), X8
 	VPSLLW $7, X8, X8
@@ -5939,7 +5939,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Y8
 	VMULPS Y8, Y0, Y0
@@ -5968,7 +5968,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5983,7 +5983,7 @@ TEXT ·scoreE4M3x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5999,7 +5999,7 @@ panels1:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), X10
 	VPSLLW $7, X10, X10
@@ -6096,7 +6096,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Y10
 	VMULPS Y10, Y0, Y0
@@ -6130,7 +6130,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -6146,7 +6146,7 @@ TEXT ·scoreE4M3x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -6164,7 +6164,7 @@ panels1:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), X12
 	VPSLLW $7, X12, X12
@@ -6273,7 +6273,7 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Y12
 	VMULPS Y12, Y0, Y0
@@ -6312,7 +6312,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -9509,7 +9509,7 @@ TEXT ·scoreI16x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -9522,7 +9522,78 @@ panels1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines2:
+	SUBQ $4, AX
+	JLT tail5
+several4:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VMOVDQU (CX), Y6
+	VMOVDQU 32(CX), Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	PREFETCHT1 64(SI)(R14*1)
+	PREFETCHT1 64(CX)(R14*1)
+	VMOVDQU 64(SI), Y4
+	VMOVDQU 96(SI), Y5
+	VMOVDQU 64(CX), Y6
+	VMOVDQU 96(CX), Y7
+	VPBROADCASTD 4(DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	PREFETCHT1 128(SI)(R14*1)
+	PREFETCHT1 128(CX)(R14*1)
+	VMOVDQU 128(SI), Y4
+	VMOVDQU 160(SI), Y5
+	VMOVDQU 128(CX), Y6
+	VMOVDQU 160(CX), Y7
+	VPBROADCASTD 8(DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	PREFETCHT1 192(SI)(R14*1)
+	PREFETCHT1 192(CX)(R14*1)
+	VMOVDQU 192(SI), Y4
+	VMOVDQU 224(SI), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	VPBROADCASTD 12(DX), Y8
+	VPMADDWD Y8, Y4, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y5, Y9
+	VPADDD Y9, Y1, Y1
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	ADDQ $256, SI
+	ADDQ $256, CX
+	ADDQ $16, DX
+	SUBQ $4, AX
+	JGE several4
+tail5:
+	ADDQ $4, AX
+	JEQ done6
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU (SI), Y4
@@ -9542,7 +9613,8 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
+done6:
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Y4
@@ -9577,11 +9649,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
-panels4:
+panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -9589,7 +9661,49 @@ panels4:
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-lines5:
+	SUBQ $4, AX
+	JLT tail11
+several10:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y2
+	VMOVDQU 32(SI), Y3
+	VPBROADCASTD (DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	PREFETCHT1 64(SI)(R14*1)
+	VMOVDQU 64(SI), Y2
+	VMOVDQU 96(SI), Y3
+	VPBROADCASTD 4(DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	PREFETCHT1 128(SI)(R14*1)
+	VMOVDQU 128(SI), Y2
+	VMOVDQU 160(SI), Y3
+	VPBROADCASTD 8(DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	PREFETCHT1 192(SI)(R14*1)
+	VMOVDQU 192(SI), Y2
+	VMOVDQU 224(SI), Y3
+	VPBROADCASTD 12(DX), Y4
+	VPMADDWD Y4, Y2, Y5
+	VPADDD Y5, Y0, Y0
+	VPMADDWD Y4, Y3, Y5
+	VPADDD Y5, Y1, Y1
+	ADDQ $256, SI
+	ADDQ $16, DX
+	SUBQ $4, AX
+	JGE several10
+tail11:
+	ADDQ $4, AX
+	JEQ done12
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU (SI), Y2
 	VMOVDQU 32(SI), Y3
@@ -9601,7 +9715,8 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines9
+done12:
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Y2
@@ -9621,8 +9736,8 @@ lines5:
 	ADDQ AX, DX
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
-	JMP panels4
-few6:
+	JMP panels7
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -9636,7 +9751,7 @@ TEXT ·scoreI16x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -9653,7 +9768,114 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+	SUBQ $4, AX
+	JLT tail5
+several4:
+	PREFETCHT1 (SI)(R14*1)
+	PREFETCHT1 (CX)(R14*1)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VMOVDQU (CX), Y10
+	VMOVDQU 32(CX), Y11
+	VPBROADCASTD (DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	PREFETCHT1 64(SI)(R14*1)
+	PREFETCHT1 64(CX)(R14*1)
+	VMOVDQU 64(SI), Y8
+	VMOVDQU 96(SI), Y9
+	VMOVDQU 64(CX), Y10
+	VMOVDQU 96(CX), Y11
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	PREFETCHT1 128(SI)(R14*1)
+	PREFETCHT1 128(CX)(R14*1)
+	VMOVDQU 128(SI), Y8
+	VMOVDQU 160(SI), Y9
+	VMOVDQU 128(CX), Y10
+	VMOVDQU 160(CX), Y11
+	VPBROADCASTD 8(DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	PREFETCHT1 192(SI)(R14*1)
+	PREFETCHT1 192(CX)(R14*1)
+	VMOVDQU 192(SI), Y8
+	VMOVDQU 224(SI), Y9
+	VMOVDQU 192(CX), Y10
+	VMOVDQU 224(CX), Y11
+	VPBROADCASTD 12(DX), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y1, Y1
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*1), Y12
+	VPMADDWD Y12, Y8, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y9, Y13
+	VPADDD Y13, Y5, Y5
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	ADDQ $256, SI
+	ADDQ $256, CX
+	ADDQ $16, DX
+	SUBQ $4, AX
+	JGE several4
+tail5:
+	ADDQ $4, AX
+	JEQ done6
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU (SI), Y8
@@ -9682,7 +9904,8 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
+done6:
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Y8
@@ -9738,11 +9961,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
-panels4:
+panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -9752,7 +9975,69 @@ panels4:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-lines5:
+	SUBQ $4, AX
+	JLT tail11
+several10:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y4
+	VMOVDQU 32(SI), Y5
+	VPBROADCASTD (DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	PREFETCHT1 64(SI)(R14*1)
+	VMOVDQU 64(SI), Y4
+	VMOVDQU 96(SI), Y5
+	VPBROADCASTD 4(DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	PREFETCHT1 128(SI)(R14*1)
+	VMOVDQU 128(SI), Y4
+	VMOVDQU 160(SI), Y5
+	VPBROADCASTD 8(DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	PREFETCHT1 192(SI)(R14*1)
+	VMOVDQU 192(SI), Y4
+	VMOVDQU 224(SI), Y5
+	VPBROADCASTD 12(DX), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y0, Y0
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y6
+	VPMADDWD Y6, Y4, Y7
+	VPADDD Y7, Y2, Y2
+	VPMADDWD Y6, Y5, Y7
+	VPADDD Y7, Y3, Y3
+	ADDQ $256, SI
+	ADDQ $16, DX
+	SUBQ $4, AX
+	JGE several10
+tail11:
+	ADDQ $4, AX
+	JEQ done12
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU (SI), Y4
 	VMOVDQU 32(SI), Y5
@@ -9769,7 +10054,8 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines9
+done12:
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Y4
@@ -9800,8 +10086,8 @@ lines5:
 	ADDQ AX, DX
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
-	JMP panels4
-few6:
+	JMP panels7
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -9815,7 +10101,7 @@ TEXT ·scoreI16x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -9827,7 +10113,89 @@ panels1:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-lines2:
+	SUBQ $4, AX
+	JLT tail5
+several4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y6
+	VMOVDQU 32(SI), Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	PREFETCHT1 64(SI)(R14*1)
+	VMOVDQU 64(SI), Y6
+	VMOVDQU 96(SI), Y7
+	VPBROADCASTD 4(DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	PREFETCHT1 128(SI)(R14*1)
+	VMOVDQU 128(SI), Y6
+	VMOVDQU 160(SI), Y7
+	VPBROADCASTD 8(DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	PREFETCHT1 192(SI)(R14*1)
+	VMOVDQU 192(SI), Y6
+	VMOVDQU 224(SI), Y7
+	VPBROADCASTD 12(DX), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y0, Y0
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y2, Y2
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*2), Y8
+	VPMADDWD Y8, Y6, Y9
+	VPADDD Y9, Y4, Y4
+	VPMADDWD Y8, Y7, Y9
+	VPADDD Y9, Y5, Y5
+	ADDQ $256, SI
+	ADDQ $16, DX
+	SUBQ $4, AX
+	JGE several4
+tail5:
+	ADDQ $4, AX
+	JEQ done6
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU (SI), Y6
 	VMOVDQU 32(SI), Y7
@@ -9849,7 +10217,8 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
+done6:
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Y6
@@ -9892,7 +10261,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -9907,7 +10276,7 @@ TEXT ·scoreI16x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -9921,7 +10290,109 @@ panels1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-lines2:
+	SUBQ $4, AX
+	JLT tail5
+several4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VPBROADCASTD (DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	PREFETCHT1 64(SI)(R14*1)
+	VMOVDQU 64(SI), Y8
+	VMOVDQU 96(SI), Y9
+	VPBROADCASTD 4(DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD 4(DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	PREFETCHT1 128(SI)(R14*1)
+	VMOVDQU 128(SI), Y8
+	VMOVDQU 160(SI), Y9
+	VPBROADCASTD 8(DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD 8(DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	PREFETCHT1 192(SI)(R14*1)
+	VMOVDQU 192(SI), Y8
+	VMOVDQU 224(SI), Y9
+	VPBROADCASTD 12(DX), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y0, Y0
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y2, Y2
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*2), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y4, Y4
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y5, Y5
+	VPBROADCASTD 12(DX)(R9*1), Y10
+	VPMADDWD Y10, Y8, Y11
+	VPADDD Y11, Y6, Y6
+	VPMADDWD Y10, Y9, Y11
+	VPADDD Y11, Y7, Y7
+	ADDQ $256, SI
+	ADDQ $16, DX
+	SUBQ $4, AX
+	JGE several4
+tail5:
+	ADDQ $4, AX
+	JEQ done6
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU (SI), Y8
 	VMOVDQU 32(SI), Y9
@@ -9948,7 +10419,8 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
+done6:
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Y8
@@ -10002,7 +10474,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -10017,7 +10489,7 @@ TEXT ·scoreI16x5AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -10033,7 +10505,129 @@ panels1:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-lines2:
+	SUBQ $4, AX
+	JLT tail5
+several4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y10
+	VMOVDQU 32(SI), Y11
+	VPBROADCASTD (DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD (DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	PREFETCHT1 64(SI)(R14*1)
+	VMOVDQU 64(SI), Y10
+	VMOVDQU 96(SI), Y11
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD 4(DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD 4(DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	PREFETCHT1 128(SI)(R14*1)
+	VMOVDQU 128(SI), Y10
+	VMOVDQU 160(SI), Y11
+	VPBROADCASTD 8(DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD 8(DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD 8(DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	PREFETCHT1 192(SI)(R14*1)
+	VMOVDQU 192(SI), Y10
+	VMOVDQU 224(SI), Y11
+	VPBROADCASTD 12(DX), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y0, Y0
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y2, Y2
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*2), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y4, Y4
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y5, Y5
+	VPBROADCASTD 12(DX)(R9*1), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y6, Y6
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y7, Y7
+	VPBROADCASTD 12(DX)(R8*4), Y12
+	VPMADDWD Y12, Y10, Y13
+	VPADDD Y13, Y8, Y8
+	VPMADDWD Y12, Y11, Y13
+	VPADDD Y13, Y9, Y9
+	ADDQ $256, SI
+	ADDQ $16, DX
+	SUBQ $4, AX
+	JGE several4
+tail5:
+	ADDQ $4, AX
+	JEQ done6
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU (SI), Y10
 	VMOVDQU 32(SI), Y11
@@ -10065,7 +10659,8 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
+done6:
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Y10
@@ -10130,7 +10725,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -10146,7 +10741,7 @@ TEXT ·scoreI16x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -10164,7 +10759,149 @@ panels1:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-lines2:
+	SUBQ $4, AX
+	JLT tail5
+several4:
+	PREFETCHT1 (SI)(R14*1)
+	VMOVDQU (SI), Y12
+	VMOVDQU 32(SI), Y13
+	VPBROADCASTD (DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD (DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD (DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD (DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD (DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD (DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	PREFETCHT1 64(SI)(R14*1)
+	VMOVDQU 64(SI), Y12
+	VMOVDQU 96(SI), Y13
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 4(DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 4(DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 4(DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD 4(DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD 4(DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	PREFETCHT1 128(SI)(R14*1)
+	VMOVDQU 128(SI), Y12
+	VMOVDQU 160(SI), Y13
+	VPBROADCASTD 8(DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 8(DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 8(DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 8(DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD 8(DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD 8(DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	PREFETCHT1 192(SI)(R14*1)
+	VMOVDQU 192(SI), Y12
+	VMOVDQU 224(SI), Y13
+	VPBROADCASTD 12(DX), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y0, Y0
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y1, Y1
+	VPBROADCASTD 12(DX)(R8*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y2, Y2
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y3, Y3
+	VPBROADCASTD 12(DX)(R8*2), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y4, Y4
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y5, Y5
+	VPBROADCASTD 12(DX)(R9*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y6, Y6
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y7, Y7
+	VPBROADCASTD 12(DX)(R8*4), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y8, Y8
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y9, Y9
+	VPBROADCASTD 12(DX)(R10*1), Y14
+	VPMADDWD Y14, Y12, Y15
+	VPADDD Y15, Y10, Y10
+	VPMADDWD Y14, Y13, Y15
+	VPADDD Y15, Y11, Y11
+	ADDQ $256, SI
+	ADDQ $16, DX
+	SUBQ $4, AX
+	JGE several4
+tail5:
+	ADDQ $4, AX
+	JEQ done6
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU (SI), Y12
 	VMOVDQU 32(SI), Y13
@@ -10201,7 +10938,8 @@ lines2:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
+done6:
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Y12
@@ -10277,7 +11015,7 @@ lines2:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -10302,8 +11040,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $1024, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -10321,7 +11068,7 @@ pairs3:
 	VPADDD Y9, Y2, Y2
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -10338,7 +11085,7 @@ pairs3:
 	VPADDD Y9, Y2, Y2
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -10355,7 +11102,7 @@ pairs3:
 	VPADDD Y9, Y2, Y2
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -10372,7 +11119,7 @@ pairs3:
 	VPADDD Y9, Y2, Y2
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -10399,22 +11146,31 @@ pairs3:
 	ADDQ $128, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 64(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
 	VMOVDQU 32(SI), Y3
@@ -10423,7 +11179,7 @@ pairs7:
 	VPADDD Y5, Y0, Y0
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -10433,7 +11189,7 @@ pairs7:
 	VPADDD Y5, Y0, Y0
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -10443,7 +11199,7 @@ pairs7:
 	VPADDD Y5, Y0, Y0
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -10453,14 +11209,14 @@ pairs7:
 	VPADDD Y5, Y0, Y0
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -10472,57 +11228,66 @@ pairs7:
 	VMULPS Y2, Y1, Y1
 	VMOVUPS Y1, 32(R15)
 	ADDQ $64, R11
-	JMP channels5
-few8:
-channels9:
+	JMP channels6
+few9:
+channels11:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few12
+	JGT few14
 	VXORPS Y0, Y0, Y0
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel10:
+panel12:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside15
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside15:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs11:
+pairs13:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y1
 	VPBROADCASTD (DX), Y2
 	VPMADDWD Y2, Y1, Y3
 	VPADDD Y3, Y0, Y0
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y1
 	VPBROADCASTD 4(DX), Y2
 	VPMADDWD Y2, Y1, Y3
 	VPADDD Y3, Y0, Y0
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y1
 	VPBROADCASTD 8(DX), Y2
 	VPMADDWD Y2, Y1, Y3
 	VPADDD Y3, Y0, Y0
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y1
 	VPBROADCASTD 12(DX), Y2
 	VPMADDWD Y2, Y1, Y3
 	VPADDD Y3, Y0, Y0
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs11
+	JNE pairs13
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel10
+	JNE panel12
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -10531,8 +11296,8 @@ pairs11:
 	VMULPS Y1, Y0, Y0
 	VMOVUPS Y0, (R15)
 	ADDQ $32, R11
-	JMP channels9
-few12:
+	JMP channels11
+few14:
 	VZEROUPPER
 	RET
 
@@ -10560,8 +11325,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $1024, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -10588,7 +11362,7 @@ pairs3:
 	VPADDD Y13, Y6, Y6
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -10614,7 +11388,7 @@ pairs3:
 	VPADDD Y13, Y6, Y6
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -10640,7 +11414,7 @@ pairs3:
 	VPADDD Y13, Y6, Y6
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	PREFETCHT1 64(R14)
@@ -10666,7 +11440,7 @@ pairs3:
 	VPADDD Y13, Y6, Y6
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $128, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -10707,10 +11481,10 @@ pairs3:
 	ADDQ $128, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 64(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -10718,13 +11492,22 @@ channels5:
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
 	VMOVDQU 32(SI), Y5
@@ -10738,7 +11521,7 @@ pairs7:
 	VPADDD Y7, Y2, Y2
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -10753,7 +11536,7 @@ pairs7:
 	VPADDD Y7, Y2, Y2
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -10768,7 +11551,7 @@ pairs7:
 	VPADDD Y7, Y2, Y2
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -10783,14 +11566,14 @@ pairs7:
 	VPADDD Y7, Y2, Y2
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -10810,24 +11593,33 @@ pairs7:
 	VMULPS Y4, Y3, Y3
 	VMOVUPS Y3, 32(R15)
 	ADDQ $64, R11
-	JMP channels5
-few8:
-channels9:
+	JMP channels6
+few9:
+channels11:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few12
+	JGT few14
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel10:
+panel12:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside15
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside15:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs11:
+pairs13:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
 	VPBROADCASTD (DX), Y3
@@ -10836,7 +11628,7 @@ pairs11:
 	VPBROADCASTD (DX)(R8*1), Y3
 	VPMADDWD Y3, Y2, Y4
 	VPADDD Y4, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -10846,7 +11638,7 @@ pairs11:
 	VPBROADCASTD 4(DX)(R8*1), Y3
 	VPMADDWD Y3, Y2, Y4
 	VPADDD Y4, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -10856,7 +11648,7 @@ pairs11:
 	VPBROADCASTD 8(DX)(R8*1), Y3
 	VPMADDWD Y3, Y2, Y4
 	VPADDD Y4, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y2
@@ -10866,14 +11658,14 @@ pairs11:
 	VPBROADCASTD 12(DX)(R8*1), Y3
 	VPMADDWD Y3, Y2, Y4
 	VPADDD Y4, Y1, Y1
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs11
+	JNE pairs13
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel10
+	JNE panel12
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -10887,8 +11679,8 @@ pairs11:
 	VMULPS Y2, Y1, Y1
 	VMOVUPS Y1, (R15)
 	ADDQ $32, R11
-	JMP channels9
-few12:
+	JMP channels11
+few14:
 	VZEROUPPER
 	RET
 
@@ -10914,8 +11706,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -10936,7 +11737,7 @@ pairs3:
 	VPADDD Y9, Y4, Y4
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -10956,7 +11757,7 @@ pairs3:
 	VPADDD Y9, Y4, Y4
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -10976,7 +11777,7 @@ pairs3:
 	VPADDD Y9, Y4, Y4
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -10996,7 +11797,7 @@ pairs3:
 	VPADDD Y9, Y4, Y4
 	VPMADDWD Y8, Y7, Y9
 	VPADDD Y9, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -11033,23 +11834,32 @@ pairs3:
 	ADDQ $64, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y3
 	VPBROADCASTD (DX), Y4
@@ -11061,7 +11871,7 @@ pairs7:
 	VPBROADCASTD (DX)(R8*2), Y4
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y2, Y2
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y3
@@ -11074,7 +11884,7 @@ pairs7:
 	VPBROADCASTD 4(DX)(R8*2), Y4
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y2, Y2
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y3
@@ -11087,7 +11897,7 @@ pairs7:
 	VPBROADCASTD 8(DX)(R8*2), Y4
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y2, Y2
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y3
@@ -11100,14 +11910,14 @@ pairs7:
 	VPBROADCASTD 12(DX)(R8*2), Y4
 	VPMADDWD Y4, Y3, Y5
 	VPADDD Y5, Y2, Y2
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -11126,8 +11936,8 @@ pairs7:
 	VMULPS Y3, Y2, Y2
 	VMOVUPS Y2, (R15)
 	ADDQ $32, R11
-	JMP channels5
-few8:
+	JMP channels6
+few9:
 	VZEROUPPER
 	RET
 
@@ -11156,8 +11966,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -11183,7 +12002,7 @@ pairs3:
 	VPADDD Y11, Y6, Y6
 	VPMADDWD Y10, Y9, Y11
 	VPADDD Y11, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y8
@@ -11208,7 +12027,7 @@ pairs3:
 	VPADDD Y11, Y6, Y6
 	VPMADDWD Y10, Y9, Y11
 	VPADDD Y11, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y8
@@ -11233,7 +12052,7 @@ pairs3:
 	VPADDD Y11, Y6, Y6
 	VPMADDWD Y10, Y9, Y11
 	VPADDD Y11, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y8
@@ -11258,7 +12077,7 @@ pairs3:
 	VPADDD Y11, Y6, Y6
 	VPMADDWD Y10, Y9, Y11
 	VPADDD Y11, Y7, Y7
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -11303,10 +12122,10 @@ pairs3:
 	ADDQ $64, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -11314,13 +12133,22 @@ channels5:
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
 	VPBROADCASTD (DX), Y5
@@ -11335,7 +12163,7 @@ pairs7:
 	VPBROADCASTD (DX)(R9*1), Y5
 	VPMADDWD Y5, Y4, Y6
 	VPADDD Y6, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -11351,7 +12179,7 @@ pairs7:
 	VPBROADCASTD 4(DX)(R9*1), Y5
 	VPMADDWD Y5, Y4, Y6
 	VPADDD Y6, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -11367,7 +12195,7 @@ pairs7:
 	VPBROADCASTD 8(DX)(R9*1), Y5
 	VPMADDWD Y5, Y4, Y6
 	VPADDD Y6, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y4
@@ -11383,14 +12211,14 @@ pairs7:
 	VPBROADCASTD 12(DX)(R9*1), Y5
 	VPMADDWD Y5, Y4, Y6
 	VPADDD Y6, Y3, Y3
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -11414,8 +12242,8 @@ pairs7:
 	VMULPS Y4, Y3, Y3
 	VMOVUPS Y3, (R15)
 	ADDQ $32, R11
-	JMP channels5
-few8:
+	JMP channels6
+few9:
 	VZEROUPPER
 	RET
 
@@ -11446,8 +12274,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -11478,7 +12315,7 @@ pairs3:
 	VPADDD Y13, Y8, Y8
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y9, Y9
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y10
@@ -11508,7 +12345,7 @@ pairs3:
 	VPADDD Y13, Y8, Y8
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y9, Y9
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y10
@@ -11538,7 +12375,7 @@ pairs3:
 	VPADDD Y13, Y8, Y8
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y9, Y9
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y10
@@ -11568,7 +12405,7 @@ pairs3:
 	VPADDD Y13, Y8, Y8
 	VPMADDWD Y12, Y11, Y13
 	VPADDD Y13, Y9, Y9
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -11621,10 +12458,10 @@ pairs3:
 	ADDQ $64, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -11633,13 +12470,22 @@ channels5:
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y5
 	VPBROADCASTD (DX), Y6
@@ -11657,7 +12503,7 @@ pairs7:
 	VPBROADCASTD (DX)(R8*4), Y6
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y4, Y4
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y5
@@ -11676,7 +12522,7 @@ pairs7:
 	VPBROADCASTD 4(DX)(R8*4), Y6
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y4, Y4
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y5
@@ -11695,7 +12541,7 @@ pairs7:
 	VPBROADCASTD 8(DX)(R8*4), Y6
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y4, Y4
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y5
@@ -11714,14 +12560,14 @@ pairs7:
 	VPBROADCASTD 12(DX)(R8*4), Y6
 	VPMADDWD Y6, Y5, Y7
 	VPADDD Y7, Y4, Y4
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -11750,8 +12596,8 @@ pairs7:
 	VMULPS Y5, Y4, Y4
 	VMOVUPS Y4, (R15)
 	ADDQ $32, R11
-	JMP channels5
-few8:
+	JMP channels6
+few9:
 	VZEROUPPER
 	RET
 
@@ -11785,8 +12631,17 @@ channels1:
 panel2:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $512, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside5
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside5:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
 pairs3:
 	PREFETCHT1 (R14)
@@ -11822,7 +12677,7 @@ pairs3:
 	VPADDD Y15, Y10, Y10
 	VPMADDWD Y14, Y13, Y15
 	VPADDD Y15, Y11, Y11
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y12
@@ -11857,7 +12712,7 @@ pairs3:
 	VPADDD Y15, Y10, Y10
 	VPMADDWD Y14, Y13, Y15
 	VPADDD Y15, Y11, Y11
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y12
@@ -11892,7 +12747,7 @@ pairs3:
 	VPADDD Y15, Y10, Y10
 	VPMADDWD Y14, Y13, Y15
 	VPADDD Y15, Y11, Y11
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y12
@@ -11927,7 +12782,7 @@ pairs3:
 	VPADDD Y15, Y10, Y10
 	VPMADDWD Y14, Y13, Y15
 	VPADDD Y15, Y11, Y11
-	ADDQ R13, R14
+	ADDQ $64, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
@@ -11988,10 +12843,10 @@ pairs3:
 	ADDQ $64, R11
 	JMP channels1
 few4:
-channels5:
+channels6:
 	LEAQ 32(R11), AX
 	CMPQ AX, integerValueArgs_width(DI)
-	JGT few8
+	JGT few9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -12001,13 +12856,22 @@ channels5:
 	MOVQ integerValueArgs_panels(DI), BX
 	MOVQ integerValueArgs_count(DI), CX
 	MOVQ integerValueArgs_p(DI), DX
-panel6:
+panel7:
 	MOVQ scorePanel_v(BX), SI
 	ADDQ R11, SI
-	MOVQ scorePanel_ahead(BX), R14
-	ADDQ R11, R14
+	MOVQ integerValueArgs_ahead(DI), AX
+	MOVQ scorePanel_ahead(AX), R14
+	MOVQ integerValueArgs_aheadSkip(DI), AX
+	ADDQ AX, R14
+	ADDQ $256, AX
+	CMPQ AX, integerValueArgs_aheadBytes(DI)
+	JLT inside10
+	XORL AX, AX
+	ADDQ $scorePanel__size, integerValueArgs_ahead(DI)
+inside10:
+	MOVQ AX, integerValueArgs_aheadSkip(DI)
 	MOVQ $2, AX
-pairs7:
+pairs8:
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
 	VPBROADCASTD (DX), Y7
@@ -12028,7 +12892,7 @@ pairs7:
 	VPBROADCASTD (DX)(R10*1), Y7
 	VPMADDWD Y7, Y6, Y8
 	VPADDD Y8, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -12050,7 +12914,7 @@ pairs7:
 	VPBROADCASTD 4(DX)(R10*1), Y7
 	VPMADDWD Y7, Y6, Y8
 	VPADDD Y8, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -12072,7 +12936,7 @@ pairs7:
 	VPBROADCASTD 8(DX)(R10*1), Y7
 	VPMADDWD Y7, Y6, Y8
 	VPADDD Y8, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	PREFETCHT1 (R14)
 	VMOVDQU (SI), Y6
@@ -12094,14 +12958,14 @@ pairs7:
 	VPBROADCASTD 12(DX)(R10*1), Y7
 	VPMADDWD Y7, Y6, Y8
 	VPADDD Y8, Y5, Y5
-	ADDQ R13, R14
+	ADDQ $32, R14
 	ADDQ R13, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE pairs7
+	JNE pairs8
 	ADDQ $scorePanel__size, BX
 	DECQ CX
-	JNE panel6
+	JNE panel7
 	MOVQ integerValueArgs_entry(DI), BX
 	MOVQ integerValueArgs_out(DI), R15
 	ADDQ R11, R15
@@ -12135,8 +12999,8 @@ pairs7:
 	VMULPS Y6, Y5, Y5
 	VMOVUPS Y5, (R15)
 	ADDQ $32, R11
-	JMP channels5
-few8:
+	JMP channels6
+few9:
 	VZEROUPPER
 	RET
 
@@ -12258,45 +13122,45 @@ vector5:
 	MOVQ R10, AX
 vector6:
 	VMOVUPS (SI)(AX*4), Y2
+	VMOVUPS 32(SI)(AX*4), Y10
 	VFMADD213PS Y0, Y1, Y2
-	VCVTPS2DQ Y2, Y6
-	VCVTDQ2PS Y6, Y7
-	VSUBPS Y7, Y2, Y12
+	VFMADD213PS Y0, Y1, Y10
 	VCMPPS $5, exp2Low<>(SB), Y2, Y13
+	VCMPPS $5, exp2Low<>(SB), Y10, Y14
+	VCVTPS2DQ Y2, Y6
+	VCVTPS2DQ Y10, Y11
+	VCVTDQ2PS Y6, Y7
+	VCVTDQ2PS Y11, Y12
+	VSUBPS Y7, Y2, Y2
+	VSUBPS Y12, Y10, Y10
 	VBROADCASTSS exp2P4<>(SB), Y7
-	VFMADD213PS exp2P3<>(SB), Y12, Y7
-	VFMADD213PS exp2P2<>(SB), Y12, Y7
-	VFMADD213PS exp2P1<>(SB), Y12, Y7
-	VFMADD213PS exp2P0<>(SB), Y12, Y7
+	VBROADCASTSS exp2P4<>(SB), Y12
+	VFMADD213PS exp2P3<>(SB), Y2, Y7
+	VFMADD213PS exp2P3<>(SB), Y10, Y12
+	VFMADD213PS exp2P2<>(SB), Y2, Y7
+	VFMADD213PS exp2P2<>(SB), Y10, Y12
+	VFMADD213PS exp2P1<>(SB), Y2, Y7
+	VFMADD213PS exp2P1<>(SB), Y10, Y12
+	VFMADD213PS exp2P0<>(SB), Y2, Y7
+	VFMADD213PS exp2P0<>(SB), Y10, Y12
 	VPSLLD $23, Y6, Y6
+	VPSLLD $23, Y11, Y11
 	VPADDD Y6, Y7, Y2
+	VPADDD Y11, Y12, Y10
 	VANDPS Y13, Y2, Y2
+	VANDPS Y14, Y10, Y10
 	VADDPS Y2, Y3, Y3
+	VADDPS Y10, Y4, Y4
 	VMULPS (DI)(AX*4), Y2, Y2
+	VMULPS 32(DI)(AX*4), Y10, Y10
 	VANDPS Y13, Y2, Y2
+	VANDPS Y14, Y10, Y10
 	VADDPS Y2, Y8, Y8
+	VADDPS Y10, Y9, Y9
 	VMAXPS Y2, Y5, Y5
+	VMAXPS Y10, Y5, Y5
 	VMOVUPS Y2, (SI)(AX*4)
-	VMOVUPS 32(SI)(AX*4), Y2
-	VFMADD213PS Y0, Y1, Y2
-	VCVTPS2DQ Y2, Y6
-	VCVTDQ2PS Y6, Y7
-	VSUBPS Y7, Y2, Y12
-	VCMPPS $5, exp2Low<>(SB), Y2, Y13
-	VBROADCASTSS exp2P4<>(SB), Y7
-	VFMADD213PS exp2P3<>(SB), Y12, Y7
-	VFMADD213PS exp2P2<>(SB), Y12, Y7
-	VFMADD213PS exp2P1<>(SB), Y12, Y7
-	VFMADD213PS exp2P0<>(SB), Y12, Y7
-	VPSLLD $23, Y6, Y6
-	VPADDD Y6, Y7, Y2
-	VANDPS Y13, Y2, Y2
-	VADDPS Y2, Y4, Y4
-	VMULPS 32(DI)(AX*4), Y2, Y2
-	VANDPS Y13, Y2, Y2
-	VADDPS Y2, Y9, Y9
-	VMAXPS Y2, Y5, Y5
-	VMOVUPS Y2, 32(SI)(AX*4)
+	VMOVUPS Y10, 32(SI)(AX*4)
 	ADDQ $16, AX
 	CMPQ AX, R9
 	JLT vector6

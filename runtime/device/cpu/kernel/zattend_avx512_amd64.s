@@ -246,7 +246,7 @@ TEXT ·scoreF32x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -257,7 +257,7 @@ panels1:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -277,7 +277,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -288,18 +288,18 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z2
@@ -311,7 +311,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -320,16 +320,16 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z1
 	VBROADCASTSS (DX), Z2
@@ -337,7 +337,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -345,7 +345,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -359,7 +359,7 @@ TEXT ·scoreF32x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -374,7 +374,7 @@ panels1:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -399,7 +399,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -415,11 +415,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -428,7 +428,7 @@ panels4:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z4
@@ -443,7 +443,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -455,17 +455,17 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z2
 	VBROADCASTSS (DX), Z3
@@ -475,7 +475,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -485,7 +485,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -499,7 +499,7 @@ TEXT ·scoreF32x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -518,7 +518,7 @@ panels1:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -548,7 +548,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -569,11 +569,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -584,7 +584,7 @@ panels4:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z6
@@ -602,7 +602,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -617,18 +617,18 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z3
 	VBROADCASTSS (DX), Z4
@@ -640,7 +640,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -652,7 +652,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -667,7 +667,7 @@ TEXT ·scoreF32x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -690,7 +690,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -725,7 +725,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -751,11 +751,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -768,7 +768,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z8
@@ -789,7 +789,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -807,11 +807,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -819,7 +819,7 @@ panels7:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z4
 	VBROADCASTSS (DX), Z5
@@ -833,7 +833,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -847,7 +847,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -862,7 +862,7 @@ TEXT ·scoreF32x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -889,7 +889,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -929,7 +929,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -960,11 +960,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -979,7 +979,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z10
@@ -1003,7 +1003,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1024,11 +1024,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1037,7 +1037,7 @@ panels7:
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z5
 	VBROADCASTSS (DX), Z6
@@ -1053,7 +1053,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1069,7 +1069,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1085,7 +1085,7 @@ TEXT ·scoreF32x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -1116,7 +1116,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -1161,7 +1161,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1197,11 +1197,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1218,7 +1218,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z12
@@ -1245,7 +1245,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1269,11 +1269,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1283,7 +1283,7 @@ panels7:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z6
 	VBROADCASTSS (DX), Z7
@@ -1301,7 +1301,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1319,7 +1319,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1335,7 +1335,7 @@ TEXT ·scoreF32x7AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1354,7 +1354,7 @@ panels1:
 	VXORPS Z11, Z11, Z11
 	VXORPS Z12, Z12, Z12
 	VXORPS Z13, Z13, Z13
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z14
@@ -1384,7 +1384,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1411,11 +1411,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1426,7 +1426,7 @@ panels4:
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z7
 	VBROADCASTSS (DX), Z8
@@ -1446,7 +1446,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1466,7 +1466,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1483,7 +1483,7 @@ TEXT ·scoreF32x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1504,7 +1504,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z16
@@ -1537,7 +1537,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1567,11 +1567,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1583,7 +1583,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z8
 	VBROADCASTSS (DX), Z9
@@ -1605,7 +1605,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1627,7 +1627,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1644,7 +1644,7 @@ TEXT ·scoreF32x9AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1667,7 +1667,7 @@ panels1:
 	VXORPS Z15, Z15, Z15
 	VXORPS Z16, Z16, Z16
 	VXORPS Z17, Z17, Z17
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z18
@@ -1703,7 +1703,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1736,11 +1736,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1753,7 +1753,7 @@ panels4:
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -1777,7 +1777,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1801,7 +1801,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1819,7 +1819,7 @@ TEXT ·scoreF32x10AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1844,7 +1844,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z20
@@ -1883,7 +1883,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1919,11 +1919,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1937,7 +1937,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z10
 	VBROADCASTSS (DX), Z11
@@ -1963,7 +1963,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1989,7 +1989,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -2007,7 +2007,7 @@ TEXT ·scoreF32x11AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -2034,7 +2034,7 @@ panels1:
 	VXORPS Z19, Z19, Z19
 	VXORPS Z20, Z20, Z20
 	VXORPS Z21, Z21, Z21
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z22
@@ -2076,7 +2076,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -2115,11 +2115,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -2134,7 +2134,7 @@ panels4:
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z11
 	VBROADCASTSS (DX), Z12
@@ -2162,7 +2162,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -2190,7 +2190,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -2209,7 +2209,7 @@ TEXT ·scoreF32x12AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -2238,7 +2238,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z24
@@ -2283,7 +2283,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -2325,11 +2325,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -2345,7 +2345,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z12
 	VBROADCASTSS (DX), Z13
@@ -2375,7 +2375,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -2405,7 +2405,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3433,7 +3433,7 @@ TEXT ·scoreBF16x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -3444,7 +3444,7 @@ panels1:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -3483,7 +3483,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3494,18 +3494,18 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z2
@@ -3528,7 +3528,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3537,16 +3537,16 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z1
 	VANDPS.BCST oddHalves<>(SB), Z1, Z1
@@ -3561,7 +3561,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3569,7 +3569,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3583,7 +3583,7 @@ TEXT ·scoreBF16x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -3598,7 +3598,7 @@ panels1:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -3649,7 +3649,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3665,11 +3665,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -3678,7 +3678,7 @@ panels4:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z4
@@ -3709,7 +3709,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3721,17 +3721,17 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z2
 	VANDPS.BCST oddHalves<>(SB), Z2, Z2
@@ -3752,7 +3752,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3762,7 +3762,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3776,7 +3776,7 @@ TEXT ·scoreBF16x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -3795,7 +3795,7 @@ panels1:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -3858,7 +3858,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3879,11 +3879,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -3894,7 +3894,7 @@ panels4:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z6
@@ -3933,7 +3933,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3948,18 +3948,18 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z3
 	VANDPS.BCST oddHalves<>(SB), Z3, Z3
@@ -3986,7 +3986,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -3998,7 +3998,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4013,7 +4013,7 @@ TEXT ·scoreBF16x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -4036,7 +4036,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -4111,7 +4111,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4137,11 +4137,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -4154,7 +4154,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z8
@@ -4201,7 +4201,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4219,11 +4219,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -4231,7 +4231,7 @@ panels7:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z4
 	VANDPS.BCST oddHalves<>(SB), Z4, Z4
@@ -4264,7 +4264,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4278,7 +4278,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4293,7 +4293,7 @@ TEXT ·scoreBF16x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -4320,7 +4320,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -4407,7 +4407,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4438,11 +4438,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -4457,7 +4457,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z10
@@ -4512,7 +4512,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4533,11 +4533,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -4546,7 +4546,7 @@ panels7:
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z5
 	VANDPS.BCST oddHalves<>(SB), Z5, Z5
@@ -4585,7 +4585,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4601,7 +4601,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4617,7 +4617,7 @@ TEXT ·scoreBF16x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -4648,7 +4648,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -4747,7 +4747,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4783,11 +4783,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -4804,7 +4804,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z12
@@ -4867,7 +4867,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4891,11 +4891,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -4905,7 +4905,7 @@ panels7:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z6
 	VANDPS.BCST oddHalves<>(SB), Z6, Z6
@@ -4950,7 +4950,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -4968,7 +4968,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4984,7 +4984,7 @@ TEXT ·scoreBF16x7AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -5003,7 +5003,7 @@ panels1:
 	VXORPS Z11, Z11, Z11
 	VXORPS Z12, Z12, Z12
 	VXORPS Z13, Z13, Z13
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z14
@@ -5074,7 +5074,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -5101,11 +5101,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5116,7 +5116,7 @@ panels4:
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z7
 	VANDPS.BCST oddHalves<>(SB), Z7, Z7
@@ -5167,7 +5167,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -5187,7 +5187,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5204,7 +5204,7 @@ TEXT ·scoreBF16x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -5225,7 +5225,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z16
@@ -5304,7 +5304,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -5334,11 +5334,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5350,7 +5350,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z8
 	VANDPS.BCST oddHalves<>(SB), Z8, Z8
@@ -5407,7 +5407,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -5429,7 +5429,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5446,7 +5446,7 @@ TEXT ·scoreBF16x9AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -5469,7 +5469,7 @@ panels1:
 	VXORPS Z15, Z15, Z15
 	VXORPS Z16, Z16, Z16
 	VXORPS Z17, Z17, Z17
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z18
@@ -5556,7 +5556,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -5589,11 +5589,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5606,7 +5606,7 @@ panels4:
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z9
 	VANDPS.BCST oddHalves<>(SB), Z9, Z9
@@ -5669,7 +5669,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -5693,7 +5693,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5711,7 +5711,7 @@ TEXT ·scoreBF16x10AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -5736,7 +5736,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z20
@@ -5831,7 +5831,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -5867,11 +5867,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -5885,7 +5885,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z10
 	VANDPS.BCST oddHalves<>(SB), Z10, Z10
@@ -5954,7 +5954,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -5980,7 +5980,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5998,7 +5998,7 @@ TEXT ·scoreBF16x11AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -6025,7 +6025,7 @@ panels1:
 	VXORPS Z19, Z19, Z19
 	VXORPS Z20, Z20, Z20
 	VXORPS Z21, Z21, Z21
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z22
@@ -6128,7 +6128,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -6167,11 +6167,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -6186,7 +6186,7 @@ panels4:
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z11
 	VANDPS.BCST oddHalves<>(SB), Z11, Z11
@@ -6261,7 +6261,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -6289,7 +6289,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -6308,7 +6308,7 @@ TEXT ·scoreBF16x12AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -6337,7 +6337,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z24
@@ -6448,7 +6448,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -6490,11 +6490,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -6510,7 +6510,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z12
 	VANDPS.BCST oddHalves<>(SB), Z12, Z12
@@ -6591,7 +6591,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -6621,7 +6621,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -8233,7 +8233,7 @@ TEXT ·scoreF16x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -8244,7 +8244,7 @@ panels1:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -8273,7 +8273,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8284,18 +8284,18 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z2
@@ -8312,7 +8312,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8321,16 +8321,16 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z1
 	VBROADCASTSS (DX), Z2
@@ -8341,7 +8341,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8349,7 +8349,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -8363,7 +8363,7 @@ TEXT ·scoreF16x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -8378,7 +8378,7 @@ panels1:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -8417,7 +8417,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8433,11 +8433,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -8446,7 +8446,7 @@ panels4:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z4
@@ -8469,7 +8469,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8481,17 +8481,17 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z2
 	VBROADCASTSS (DX), Z3
@@ -8506,7 +8506,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8516,7 +8516,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -8530,7 +8530,7 @@ TEXT ·scoreF16x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -8549,7 +8549,7 @@ panels1:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -8598,7 +8598,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8619,11 +8619,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -8634,7 +8634,7 @@ panels4:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z6
@@ -8663,7 +8663,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8678,18 +8678,18 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z3
 	VBROADCASTSS (DX), Z4
@@ -8708,7 +8708,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8720,7 +8720,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -8735,7 +8735,7 @@ TEXT ·scoreF16x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -8758,7 +8758,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -8817,7 +8817,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8843,11 +8843,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -8860,7 +8860,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z8
@@ -8895,7 +8895,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8913,11 +8913,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -8925,7 +8925,7 @@ panels7:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z4
 	VBROADCASTSS (DX), Z5
@@ -8948,7 +8948,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -8962,7 +8962,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -8977,7 +8977,7 @@ TEXT ·scoreF16x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -9004,7 +9004,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -9073,7 +9073,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9104,11 +9104,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -9123,7 +9123,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z10
@@ -9164,7 +9164,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9185,11 +9185,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -9198,7 +9198,7 @@ panels7:
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z5
 	VBROADCASTSS (DX), Z6
@@ -9225,7 +9225,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9241,7 +9241,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -9257,7 +9257,7 @@ TEXT ·scoreF16x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -9288,7 +9288,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -9367,7 +9367,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9403,11 +9403,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -9424,7 +9424,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z12
@@ -9471,7 +9471,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9495,11 +9495,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -9509,7 +9509,7 @@ panels7:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z6
 	VBROADCASTSS (DX), Z7
@@ -9540,7 +9540,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9558,7 +9558,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -9574,7 +9574,7 @@ TEXT ·scoreF16x7AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -9593,7 +9593,7 @@ panels1:
 	VXORPS Z11, Z11, Z11
 	VXORPS Z12, Z12, Z12
 	VXORPS Z13, Z13, Z13
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z14
@@ -9646,7 +9646,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9673,11 +9673,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -9688,7 +9688,7 @@ panels4:
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z7
 	VBROADCASTSS (DX), Z8
@@ -9723,7 +9723,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9743,7 +9743,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -9760,7 +9760,7 @@ TEXT ·scoreF16x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -9781,7 +9781,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z16
@@ -9840,7 +9840,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9870,11 +9870,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -9886,7 +9886,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z8
 	VBROADCASTSS (DX), Z9
@@ -9925,7 +9925,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -9947,7 +9947,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -9964,7 +9964,7 @@ TEXT ·scoreF16x9AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -9987,7 +9987,7 @@ panels1:
 	VXORPS Z15, Z15, Z15
 	VXORPS Z16, Z16, Z16
 	VXORPS Z17, Z17, Z17
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z18
@@ -10052,7 +10052,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -10085,11 +10085,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -10102,7 +10102,7 @@ panels4:
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -10145,7 +10145,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -10169,7 +10169,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -10187,7 +10187,7 @@ TEXT ·scoreF16x10AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -10212,7 +10212,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z20
@@ -10283,7 +10283,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -10319,11 +10319,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -10337,7 +10337,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z10
 	VBROADCASTSS (DX), Z11
@@ -10384,7 +10384,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -10410,7 +10410,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -10428,7 +10428,7 @@ TEXT ·scoreF16x11AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -10455,7 +10455,7 @@ panels1:
 	VXORPS Z19, Z19, Z19
 	VXORPS Z20, Z20, Z20
 	VXORPS Z21, Z21, Z21
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z22
@@ -10532,7 +10532,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -10571,11 +10571,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -10590,7 +10590,7 @@ panels4:
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z11
 	VBROADCASTSS (DX), Z12
@@ -10641,7 +10641,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -10669,7 +10669,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -10688,7 +10688,7 @@ TEXT ·scoreF16x12AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -10717,7 +10717,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VCVTPH2PS (SI), Z24
@@ -10800,7 +10800,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -10842,11 +10842,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -10862,7 +10862,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VCVTPH2PS (SI), Z12
 	VBROADCASTSS (DX), Z13
@@ -10917,7 +10917,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $8, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -10947,7 +10947,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -11918,7 +11918,7 @@ TEXT ·scoreE4M3x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -11937,7 +11937,7 @@ panels1:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -12032,7 +12032,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z4
 	VMULPS Z4, Z0, Z0
@@ -12055,11 +12055,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -12070,7 +12070,7 @@ panels4:
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y2
@@ -12121,7 +12121,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z2
 	VMULPS Z2, Z0, Z0
@@ -12136,18 +12136,18 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y1
 	VPSLLW $7, Y1, Y1
@@ -12176,7 +12176,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z1
 	VMULPS Z1, Z0, Z0
@@ -12187,7 +12187,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -12201,7 +12201,7 @@ TEXT ·scoreE4M3x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -12224,7 +12224,7 @@ panels1:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -12339,7 +12339,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z8
 	VMULPS Z8, Z0, Z0
@@ -12371,11 +12371,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -12388,7 +12388,7 @@ panels4:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y4
@@ -12451,7 +12451,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z4
 	VMULPS Z4, Z0, Z0
@@ -12471,11 +12471,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -12483,7 +12483,7 @@ panels7:
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y2
 	VPSLLW $7, Y2, Y2
@@ -12520,7 +12520,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z2
 	VMULPS Z2, Z0, Z0
@@ -12534,7 +12534,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -12548,7 +12548,7 @@ TEXT ·scoreE4M3x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -12575,7 +12575,7 @@ panels1:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -12710,7 +12710,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z12
 	VMULPS Z12, Z0, Z0
@@ -12751,11 +12751,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -12770,7 +12770,7 @@ panels4:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y6
@@ -12845,7 +12845,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z6
 	VMULPS Z6, Z0, Z0
@@ -12870,11 +12870,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -12883,7 +12883,7 @@ panels7:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y3
 	VPSLLW $7, Y3, Y3
@@ -12928,7 +12928,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z3
 	VMULPS Z3, Z0, Z0
@@ -12945,7 +12945,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -12960,7 +12960,7 @@ TEXT ·scoreE4M3x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -12991,7 +12991,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -13146,7 +13146,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z16
 	VMULPS Z16, Z0, Z0
@@ -13196,11 +13196,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -13217,7 +13217,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y8
@@ -13304,7 +13304,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z8
 	VMULPS Z8, Z0, Z0
@@ -13334,11 +13334,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -13348,7 +13348,7 @@ panels7:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y4
 	VPSLLW $7, Y4, Y4
@@ -13401,7 +13401,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z4
 	VMULPS Z4, Z0, Z0
@@ -13421,7 +13421,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -13436,7 +13436,7 @@ TEXT ·scoreE4M3x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -13471,7 +13471,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -13646,7 +13646,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z20
 	VMULPS Z20, Z0, Z0
@@ -13705,11 +13705,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -13728,7 +13728,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y10
@@ -13827,7 +13827,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z10
 	VMULPS Z10, Z0, Z0
@@ -13862,11 +13862,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -13877,7 +13877,7 @@ panels7:
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y5
 	VPSLLW $7, Y5, Y5
@@ -13938,7 +13938,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z5
 	VMULPS Z5, Z0, Z0
@@ -13961,7 +13961,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -13977,7 +13977,7 @@ TEXT ·scoreE4M3x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -14016,7 +14016,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -14211,7 +14211,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z24
 	VMULPS Z24, Z0, Z0
@@ -14279,11 +14279,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -14304,7 +14304,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y12
@@ -14415,7 +14415,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z12
 	VMULPS Z12, Z0, Z0
@@ -14455,11 +14455,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -14471,7 +14471,7 @@ panels7:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y6
 	VPSLLW $7, Y6, Y6
@@ -14540,7 +14540,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z6
 	VMULPS Z6, Z0, Z0
@@ -14566,7 +14566,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -14582,7 +14582,7 @@ TEXT ·scoreE4M3x7AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -14605,7 +14605,7 @@ panels1:
 	VXORPS Z11, Z11, Z11
 	VXORPS Z12, Z12, Z12
 	VXORPS Z13, Z13, Z13
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y14
@@ -14728,7 +14728,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z14
 	VMULPS Z14, Z0, Z0
@@ -14773,11 +14773,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -14790,7 +14790,7 @@ panels4:
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y7
 	VPSLLW $7, Y7, Y7
@@ -14867,7 +14867,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z7
 	VMULPS Z7, Z0, Z0
@@ -14896,7 +14896,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -14913,7 +14913,7 @@ TEXT ·scoreE4M3x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -14938,7 +14938,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y16
@@ -15073,7 +15073,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z16
 	VMULPS Z16, Z0, Z0
@@ -15123,11 +15123,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -15141,7 +15141,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y8
 	VPSLLW $7, Y8, Y8
@@ -15226,7 +15226,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z8
 	VMULPS Z8, Z0, Z0
@@ -15258,7 +15258,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -15275,7 +15275,7 @@ TEXT ·scoreE4M3x9AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -15302,7 +15302,7 @@ panels1:
 	VXORPS Z15, Z15, Z15
 	VXORPS Z16, Z16, Z16
 	VXORPS Z17, Z17, Z17
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y18
@@ -15449,7 +15449,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z18
 	VMULPS Z18, Z0, Z0
@@ -15504,11 +15504,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -15523,7 +15523,7 @@ panels4:
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y9
 	VPSLLW $7, Y9, Y9
@@ -15616,7 +15616,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z9
 	VMULPS Z9, Z0, Z0
@@ -15651,7 +15651,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -15669,7 +15669,7 @@ TEXT ·scoreE4M3x10AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -15698,7 +15698,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y20
@@ -15857,7 +15857,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z20
 	VMULPS Z20, Z0, Z0
@@ -15917,11 +15917,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -15937,7 +15937,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y10
 	VPSLLW $7, Y10, Y10
@@ -16038,7 +16038,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z10
 	VMULPS Z10, Z0, Z0
@@ -16076,7 +16076,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -16094,7 +16094,7 @@ TEXT ·scoreE4M3x11AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -16125,7 +16125,7 @@ panels1:
 	VXORPS Z19, Z19, Z19
 	VXORPS Z20, Z20, Z20
 	VXORPS Z21, Z21, Z21
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y22
@@ -16296,7 +16296,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z22
 	VMULPS Z22, Z0, Z0
@@ -16361,11 +16361,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -16382,7 +16382,7 @@ panels4:
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y11
 	VPSLLW $7, Y11, Y11
@@ -16491,7 +16491,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z11
 	VMULPS Z11, Z0, Z0
@@ -16532,7 +16532,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -16551,7 +16551,7 @@ TEXT ·scoreE4M3x12AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -16584,7 +16584,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VPMOVSXBW (SI), Y24
@@ -16767,7 +16767,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z24
 	VMULPS Z24, Z0, Z0
@@ -16837,11 +16837,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -16859,7 +16859,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VPMOVSXBW (SI), Y12
 	VPSLLW $7, Y12, Y12
@@ -16976,7 +16976,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $16, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	VCVTPH2PS (DX), Z12
 	VMULPS Z12, Z0, Z0
@@ -17020,7 +17020,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -22485,7 +22485,7 @@ TEXT ·scoreI16x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -22504,7 +22504,7 @@ panels1:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -22528,7 +22528,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z4
@@ -22567,11 +22567,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -22582,7 +22582,7 @@ panels4:
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z2
@@ -22596,7 +22596,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z2
@@ -22619,18 +22619,18 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z1
 	VPBROADCASTD (DX), Z2
@@ -22639,7 +22639,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z1
@@ -22654,7 +22654,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -22668,7 +22668,7 @@ TEXT ·scoreI16x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -22691,7 +22691,7 @@ panels1:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -22724,7 +22724,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z8
@@ -22784,11 +22784,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -22801,7 +22801,7 @@ panels4:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z4
@@ -22820,7 +22820,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z4
@@ -22854,11 +22854,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -22866,7 +22866,7 @@ panels7:
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z2
 	VPBROADCASTD (DX), Z3
@@ -22878,7 +22878,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z2
@@ -22899,7 +22899,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -22913,7 +22913,7 @@ TEXT ·scoreI16x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -22940,7 +22940,7 @@ panels1:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -22982,7 +22982,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z12
@@ -23063,11 +23063,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -23082,7 +23082,7 @@ panels4:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z6
@@ -23106,7 +23106,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z6
@@ -23151,11 +23151,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -23164,7 +23164,7 @@ panels7:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z3
 	VPBROADCASTD (DX), Z4
@@ -23179,7 +23179,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z3
@@ -23206,7 +23206,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -23221,7 +23221,7 @@ TEXT ·scoreI16x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -23252,7 +23252,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -23303,7 +23303,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z16
@@ -23405,11 +23405,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -23426,7 +23426,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z8
@@ -23455,7 +23455,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z8
@@ -23511,11 +23511,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -23525,7 +23525,7 @@ panels7:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z4
 	VPBROADCASTD (DX), Z5
@@ -23543,7 +23543,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z4
@@ -23576,7 +23576,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -23591,7 +23591,7 @@ TEXT ·scoreI16x5AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -23626,7 +23626,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -23686,7 +23686,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z20
@@ -23809,11 +23809,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -23832,7 +23832,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z10
@@ -23866,7 +23866,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z10
@@ -23933,11 +23933,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -23948,7 +23948,7 @@ panels7:
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z5
 	VPBROADCASTD (DX), Z6
@@ -23969,7 +23969,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z5
@@ -24008,7 +24008,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -24024,7 +24024,7 @@ TEXT ·scoreI16x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -24063,7 +24063,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -24132,7 +24132,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z24
@@ -24276,11 +24276,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -24301,7 +24301,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z12
@@ -24340,7 +24340,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z12
@@ -24418,11 +24418,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -24434,7 +24434,7 @@ panels7:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z6
 	VPBROADCASTD (DX), Z7
@@ -24458,7 +24458,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z6
@@ -24503,7 +24503,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -24519,7 +24519,7 @@ TEXT ·scoreI16x7AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -24542,7 +24542,7 @@ panels1:
 	VXORPS Z11, Z11, Z11
 	VXORPS Z12, Z12, Z12
 	VXORPS Z13, Z13, Z13
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z14
@@ -24586,7 +24586,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z14
@@ -24675,11 +24675,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -24692,7 +24692,7 @@ panels4:
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z7
 	VPBROADCASTD (DX), Z8
@@ -24719,7 +24719,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z7
@@ -24770,7 +24770,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -24787,7 +24787,7 @@ TEXT ·scoreI16x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -24812,7 +24812,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z16
@@ -24861,7 +24861,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z16
@@ -24961,11 +24961,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -24979,7 +24979,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z8
 	VPBROADCASTD (DX), Z9
@@ -25009,7 +25009,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z8
@@ -25066,7 +25066,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -25083,7 +25083,7 @@ TEXT ·scoreI16x9AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -25110,7 +25110,7 @@ panels1:
 	VXORPS Z15, Z15, Z15
 	VXORPS Z16, Z16, Z16
 	VXORPS Z17, Z17, Z17
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z18
@@ -25164,7 +25164,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z18
@@ -25275,11 +25275,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -25294,7 +25294,7 @@ panels4:
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z9
 	VPBROADCASTD (DX), Z10
@@ -25327,7 +25327,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z9
@@ -25390,7 +25390,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -25408,7 +25408,7 @@ TEXT ·scoreI16x10AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -25437,7 +25437,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z20
@@ -25496,7 +25496,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z20
@@ -25618,11 +25618,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -25638,7 +25638,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z10
 	VPBROADCASTD (DX), Z11
@@ -25674,7 +25674,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z10
@@ -25743,7 +25743,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -25761,7 +25761,7 @@ TEXT ·scoreI16x11AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -25792,7 +25792,7 @@ panels1:
 	VXORPS Z19, Z19, Z19
 	VXORPS Z20, Z20, Z20
 	VXORPS Z21, Z21, Z21
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z22
@@ -25856,7 +25856,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z22
@@ -25989,11 +25989,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -26010,7 +26010,7 @@ panels4:
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z11
 	VPBROADCASTD (DX), Z12
@@ -26049,7 +26049,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z11
@@ -26124,7 +26124,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -26143,7 +26143,7 @@ TEXT ·scoreI16x12AVX512(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -26176,7 +26176,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z24
@@ -26245,7 +26245,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z24
@@ -26389,11 +26389,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -26411,7 +26411,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z12
 	VPBROADCASTD (DX), Z13
@@ -26453,7 +26453,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z12
@@ -26534,7 +26534,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET

@@ -84,7 +84,7 @@ TEXT ·scoreBF16x1BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -95,7 +95,7 @@ panels1:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -115,7 +115,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -126,18 +126,18 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z2
@@ -149,7 +149,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -158,16 +158,16 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z1
 	VBROADCASTSS (DX), Z2
@@ -175,7 +175,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -183,7 +183,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -197,7 +197,7 @@ TEXT ·scoreBF16x2BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -212,7 +212,7 @@ panels1:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -237,7 +237,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -253,11 +253,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -266,7 +266,7 @@ panels4:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z4
@@ -281,7 +281,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -293,17 +293,17 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z2
 	VBROADCASTSS (DX), Z3
@@ -313,7 +313,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -323,7 +323,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -337,7 +337,7 @@ TEXT ·scoreBF16x3BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -356,7 +356,7 @@ panels1:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -386,7 +386,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -407,11 +407,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -422,7 +422,7 @@ panels4:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z6
@@ -440,7 +440,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -455,18 +455,18 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z3
 	VBROADCASTSS (DX), Z4
@@ -478,7 +478,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -490,7 +490,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -505,7 +505,7 @@ TEXT ·scoreBF16x4BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -528,7 +528,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -563,7 +563,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -589,11 +589,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -606,7 +606,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z8
@@ -627,7 +627,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -645,11 +645,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -657,7 +657,7 @@ panels7:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z4
 	VBROADCASTSS (DX), Z5
@@ -671,7 +671,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -685,7 +685,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -700,7 +700,7 @@ TEXT ·scoreBF16x5BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -727,7 +727,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -767,7 +767,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -798,11 +798,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -817,7 +817,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z10
@@ -841,7 +841,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -862,11 +862,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -875,7 +875,7 @@ panels7:
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z5
 	VBROADCASTSS (DX), Z6
@@ -891,7 +891,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -907,7 +907,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -923,7 +923,7 @@ TEXT ·scoreBF16x6BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ (2*scorePanel__size+scorePanel_k)(BX), R13
@@ -954,7 +954,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -999,7 +999,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1035,11 +1035,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1056,7 +1056,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z12
@@ -1083,7 +1083,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1107,11 +1107,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1121,7 +1121,7 @@ panels7:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z6
 	VBROADCASTSS (DX), Z7
@@ -1139,7 +1139,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1157,7 +1157,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1173,7 +1173,7 @@ TEXT ·scoreBF16x7BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1192,7 +1192,7 @@ panels1:
 	VXORPS Z11, Z11, Z11
 	VXORPS Z12, Z12, Z12
 	VXORPS Z13, Z13, Z13
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z14
@@ -1222,7 +1222,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1249,11 +1249,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1264,7 +1264,7 @@ panels4:
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z7
 	VBROADCASTSS (DX), Z8
@@ -1284,7 +1284,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1304,7 +1304,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1321,7 +1321,7 @@ TEXT ·scoreBF16x8BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1342,7 +1342,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z16
@@ -1375,7 +1375,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1405,11 +1405,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1421,7 +1421,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z8
 	VBROADCASTSS (DX), Z9
@@ -1443,7 +1443,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1465,7 +1465,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1482,7 +1482,7 @@ TEXT ·scoreBF16x9BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1505,7 +1505,7 @@ panels1:
 	VXORPS Z15, Z15, Z15
 	VXORPS Z16, Z16, Z16
 	VXORPS Z17, Z17, Z17
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z18
@@ -1541,7 +1541,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1574,11 +1574,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1591,7 +1591,7 @@ panels4:
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -1615,7 +1615,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1639,7 +1639,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1657,7 +1657,7 @@ TEXT ·scoreBF16x10BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1682,7 +1682,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z20
@@ -1721,7 +1721,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1757,11 +1757,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1775,7 +1775,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z10
 	VBROADCASTSS (DX), Z11
@@ -1801,7 +1801,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1827,7 +1827,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -1845,7 +1845,7 @@ TEXT ·scoreBF16x11BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -1872,7 +1872,7 @@ panels1:
 	VXORPS Z19, Z19, Z19
 	VXORPS Z20, Z20, Z20
 	VXORPS Z21, Z21, Z21
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z22
@@ -1914,7 +1914,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -1953,11 +1953,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -1972,7 +1972,7 @@ panels4:
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z11
 	VBROADCASTSS (DX), Z12
@@ -2000,7 +2000,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -2028,7 +2028,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -2047,7 +2047,7 @@ TEXT ·scoreBF16x12BF16(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ (1*scorePanel__size+scorePanel_k)(BX), CX
 	MOVQ scoreArgs_q(DI), DX
@@ -2076,7 +2076,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVUPS (SI), Z24
@@ -2121,7 +2121,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -2163,11 +2163,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
@@ -2183,7 +2183,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVUPS (SI), Z12
 	VBROADCASTSS (DX), Z13
@@ -2213,7 +2213,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ R15, DX
 	MOVQ scoreArgs_outStride(DI), AX
 	VMOVUPS Z0, (DX)
@@ -2243,7 +2243,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET

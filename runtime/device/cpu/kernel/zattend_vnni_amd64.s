@@ -3062,7 +3062,7 @@ TEXT ·scoreI16x1VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3081,7 +3081,7 @@ panels1:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -3101,7 +3101,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z4
@@ -3140,11 +3140,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3155,7 +3155,7 @@ panels4:
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z2
@@ -3167,7 +3167,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z2
@@ -3190,18 +3190,18 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
 	MOVQ scoreArgs_q(DI), DX
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z1
 	VPBROADCASTD (DX), Z2
@@ -3209,7 +3209,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z1
@@ -3224,7 +3224,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3238,7 +3238,7 @@ TEXT ·scoreI16x2VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3261,7 +3261,7 @@ panels1:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -3286,7 +3286,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z8
@@ -3346,11 +3346,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3363,7 +3363,7 @@ panels4:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z4
@@ -3378,7 +3378,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z4
@@ -3412,11 +3412,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3424,7 +3424,7 @@ panels7:
 	MOVQ scoreArgs_lines(DI), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z2
 	VPBROADCASTD (DX), Z3
@@ -3434,7 +3434,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z2
@@ -3455,7 +3455,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3469,7 +3469,7 @@ TEXT ·scoreI16x3VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3496,7 +3496,7 @@ panels1:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -3526,7 +3526,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z12
@@ -3607,11 +3607,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3626,7 +3626,7 @@ panels4:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z6
@@ -3644,7 +3644,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z6
@@ -3689,11 +3689,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3702,7 +3702,7 @@ panels7:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z3
 	VPBROADCASTD (DX), Z4
@@ -3714,7 +3714,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z3
@@ -3741,7 +3741,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -3756,7 +3756,7 @@ TEXT ·scoreI16x4VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3787,7 +3787,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -3822,7 +3822,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z16
@@ -3924,11 +3924,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -3945,7 +3945,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z8
@@ -3966,7 +3966,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z8
@@ -4022,11 +4022,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -4036,7 +4036,7 @@ panels7:
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z4
 	VPBROADCASTD (DX), Z5
@@ -4050,7 +4050,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z4
@@ -4083,7 +4083,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4098,7 +4098,7 @@ TEXT ·scoreI16x5VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -4133,7 +4133,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -4173,7 +4173,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z20
@@ -4296,11 +4296,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -4319,7 +4319,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z10
@@ -4343,7 +4343,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z10
@@ -4410,11 +4410,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -4425,7 +4425,7 @@ panels7:
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z5
 	VPBROADCASTD (DX), Z6
@@ -4441,7 +4441,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z5
@@ -4480,7 +4480,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4496,7 +4496,7 @@ TEXT ·scoreI16x6VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $4, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -4535,7 +4535,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	PREFETCHT1 (R13)(R14*1)
@@ -4580,7 +4580,7 @@ lines2:
 	ADDQ $64, R12
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z24
@@ -4724,11 +4724,11 @@ lines2:
 	ADDQ $256, R15
 	ADDQ $(4*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $4, scoreArgs_count(DI)
 panels4:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -4749,7 +4749,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z12
@@ -4776,7 +4776,7 @@ lines5:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z12
@@ -4854,11 +4854,11 @@ lines5:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $2, scoreArgs_count(DI)
 panels7:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few9
+	JLT few8
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -4870,7 +4870,7 @@ panels7:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
-lines8:
+lines9:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z6
 	VPBROADCASTD (DX), Z7
@@ -4888,7 +4888,7 @@ lines8:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines8
+	JNE lines9
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z6
@@ -4933,7 +4933,7 @@ lines8:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels7
-few9:
+few8:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -4949,7 +4949,7 @@ TEXT ·scoreI16x7VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -4972,7 +4972,7 @@ panels1:
 	VXORPS Z11, Z11, Z11
 	VXORPS Z12, Z12, Z12
 	VXORPS Z13, Z13, Z13
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z14
@@ -5002,7 +5002,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z14
@@ -5091,11 +5091,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5108,7 +5108,7 @@ panels4:
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z7
 	VPBROADCASTD (DX), Z8
@@ -5128,7 +5128,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z7
@@ -5179,7 +5179,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5196,7 +5196,7 @@ TEXT ·scoreI16x8VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5221,7 +5221,7 @@ panels1:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z16
@@ -5254,7 +5254,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z16
@@ -5354,11 +5354,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5372,7 +5372,7 @@ panels4:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z8
 	VPBROADCASTD (DX), Z9
@@ -5394,7 +5394,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z8
@@ -5451,7 +5451,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5468,7 +5468,7 @@ TEXT ·scoreI16x9VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5495,7 +5495,7 @@ panels1:
 	VXORPS Z15, Z15, Z15
 	VXORPS Z16, Z16, Z16
 	VXORPS Z17, Z17, Z17
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z18
@@ -5531,7 +5531,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z18
@@ -5642,11 +5642,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5661,7 +5661,7 @@ panels4:
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z9
 	VPBROADCASTD (DX), Z10
@@ -5685,7 +5685,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z9
@@ -5748,7 +5748,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -5766,7 +5766,7 @@ TEXT ·scoreI16x10VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5795,7 +5795,7 @@ panels1:
 	VXORPS Z17, Z17, Z17
 	VXORPS Z18, Z18, Z18
 	VXORPS Z19, Z19, Z19
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z20
@@ -5834,7 +5834,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z20
@@ -5956,11 +5956,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -5976,7 +5976,7 @@ panels4:
 	VXORPS Z7, Z7, Z7
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z10
 	VPBROADCASTD (DX), Z11
@@ -6002,7 +6002,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z10
@@ -6071,7 +6071,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -6089,7 +6089,7 @@ TEXT ·scoreI16x11VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -6120,7 +6120,7 @@ panels1:
 	VXORPS Z19, Z19, Z19
 	VXORPS Z20, Z20, Z20
 	VXORPS Z21, Z21, Z21
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z22
@@ -6162,7 +6162,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z22
@@ -6295,11 +6295,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -6316,7 +6316,7 @@ panels4:
 	VXORPS Z8, Z8, Z8
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z11
 	VPBROADCASTD (DX), Z12
@@ -6344,7 +6344,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z11
@@ -6419,7 +6419,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET
@@ -6438,7 +6438,7 @@ TEXT ·scoreI16x12VNNI(SB), NOSPLIT, $0-8
 	MOVQ scoreArgs_ahead(DI), R14
 panels1:
 	SUBQ $2, scoreArgs_count(DI)
-	JLT few3
+	JLT few2
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -6471,7 +6471,7 @@ panels1:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-lines2:
+lines3:
 	PREFETCHT1 (SI)(R14*1)
 	PREFETCHT1 (CX)(R14*1)
 	VMOVDQU32 (SI), Z24
@@ -6516,7 +6516,7 @@ lines2:
 	ADDQ $64, CX
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines2
+	JNE lines3
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z24
@@ -6660,11 +6660,11 @@ lines2:
 	ADDQ $128, R15
 	ADDQ $(2*scorePanel__size), BX
 	JMP panels1
-few3:
+few2:
 	ADDQ $2, scoreArgs_count(DI)
 panels4:
 	SUBQ $1, scoreArgs_count(DI)
-	JLT few6
+	JLT few5
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), SI
 	PREFETCHT0 (SI)
 	MOVQ (0*scorePanel__size+scorePanel_k)(BX), SI
@@ -6682,7 +6682,7 @@ panels4:
 	VXORPS Z9, Z9, Z9
 	VXORPS Z10, Z10, Z10
 	VXORPS Z11, Z11, Z11
-lines5:
+lines6:
 	PREFETCHT1 (SI)(R14*1)
 	VMOVDQU32 (SI), Z12
 	VPBROADCASTD (DX), Z13
@@ -6712,7 +6712,7 @@ lines5:
 	ADDQ $64, SI
 	ADDQ $4, DX
 	DECQ AX
-	JNE lines5
+	JNE lines6
 	MOVQ (0*scorePanel__size+scorePanel_scales)(BX), DX
 	MOVQ scoreArgs_entry(DI), AX
 	VCVTPH2PS (DX), Z12
@@ -6793,7 +6793,7 @@ lines5:
 	ADDQ $64, R15
 	ADDQ $(1*scorePanel__size), BX
 	JMP panels4
-few6:
+few5:
 	ADDQ $1, scoreArgs_count(DI)
 	VZEROUPPER
 	RET

@@ -1870,9 +1870,32 @@ TEXT ·toWordsAVX2(SB), NOSPLIT, $0-28
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
 	VBROADCASTSS inverse+24(FP), Y1
-single3:
+	SUBQ $32, CX
+	JLT rest2
+pairs1:
+	VMULPS (SI), Y1, Y2
+	VMULPS 32(SI), Y1, Y3
+	VCVTPS2DQ Y2, Y2
+	VCVTPS2DQ Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPERMQ $216, Y2, Y2
+	VMOVDQU Y2, (DI)
+	VMULPS 64(SI), Y1, Y4
+	VMULPS 96(SI), Y1, Y5
+	VCVTPS2DQ Y4, Y4
+	VCVTPS2DQ Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPERMQ $216, Y4, Y4
+	VMOVDQU Y4, 32(DI)
+	ADDQ $128, SI
+	ADDQ $64, DI
+	SUBQ $32, CX
+	JGE pairs1
+rest2:
+	ADDQ $32, CX
+single5:
 	CMPQ CX, $8
-	JLT last4
+	JLT last6
 	VMOVUPS (SI), Y0
 	VMULPS Y1, Y0, Y0
 	VCVTPS2DQ Y0, Y0
@@ -1882,10 +1905,10 @@ single3:
 	ADDQ $16, DI
 	ADDQ $32, SI
 	SUBQ $8, CX
-	JMP single3
-last4:
+	JMP single5
+last6:
 	TESTQ CX, CX
-	JEQ done5
+	JEQ done7
 	LEAQ tailMask<>+32(SB), AX
 	NEGQ CX
 	VMOVDQU (AX)(CX*4), Y15
@@ -1896,14 +1919,14 @@ last4:
 	VEXTRACTI128 $1, Y0, X2
 	VPACKSSDW X2, X0, X0
 	MOVQ CX, BX
-element6:
+element8:
 	VMOVD X0, AX
 	MOVW AX, (DI)
 	VPSRLDQ $2, X0, X0
 	ADDQ $2, DI
 	DECQ BX
-	JNE element6
-done5:
+	JNE element8
+done7:
 	VZEROUPPER
 	RET
 

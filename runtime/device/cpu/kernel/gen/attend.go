@@ -83,7 +83,7 @@ func (k *attendKernel) usesAny(registers []string) bool {
 
 // panelLoop goes on while there are n panels.
 func (k *attendKernel) panelLoop(n int) {
-	again, inner, done := k.newLabel("panels"), k.newLabel("lines"), k.newLabel("few")
+	again, done := k.newLabel("panels"), k.newLabel("few")
 	vectors := positions / k.lanes()
 	k.nv = n * vectors
 	k.place(again)
@@ -101,26 +101,7 @@ func (k *attendKernel) panelLoop(n int) {
 	for i := range k.rows * k.nv {
 		k.op("VXORPS", k.reg(i), k.reg(i), k.reg(i))
 	}
-	k.place(inner)
-	for _, register := range keyPanels[:n] {
-		k.op("PREFETCHT1", indexed(0, register, ahead, 1))
-	}
-	stepsOfLine := 4 / k.kind.lane
-	for step := range stepsOfLine {
-		var operands []string
-		for _, register := range keyPanels[:n] {
-			for v := range vectors {
-				operands = append(operands, mem((step*positions+v*k.lanes())*k.kind.lane, register))
-			}
-		}
-		k.step(operands, 4*step)
-	}
-	for _, register := range keyPanels[:n] {
-		k.op("ADDQ", imm(4*positions), register)
-	}
-	k.op("ADDQ", imm(4*stepsOfLine), x)
-	k.op("DECQ", steps)
-	k.op("JNE", inner)
+	k.lineLoop(keyPanels[:n], vectors)
 	if k.kind.codes {
 		k.scaleScores(n, vectors)
 	}
@@ -137,6 +118,62 @@ func (k *attendKernel) panelLoop(n int) {
 	k.op("JMP", again)
 	k.place(done)
 	k.op("ADDQ", imm(n), field("scoreArgs", "count", args))
+}
+
+// linesAtOnce is how many lines of panels a round takes, where words leave the loop as much to do as the products.
+func (k *attendKernel) linesAtOnce() int {
+	if k.kind.whole && !k.wide() {
+		return 4
+	}
+	return 1
+}
+
+// lineLoop multiplies all lines of the panels at registers, each of so many vectors a step.
+func (k *attendKernel) lineLoop(registers []string, vectors int) {
+	stepsOfLine := 4 / k.kind.lane
+	round := func(lines int) {
+		for line := range lines {
+			for _, register := range registers {
+				k.op("PREFETCHT1", indexed(4*positions*line, register, ahead, 1))
+			}
+			for step := range stepsOfLine {
+				var operands []string
+				for _, register := range registers {
+					for v := range vectors {
+						operands = append(operands, mem(4*positions*line+(step*positions+v*k.lanes())*k.kind.lane, register))
+					}
+				}
+				k.step(operands, 4*(line*stepsOfLine+step))
+			}
+		}
+		for _, register := range registers {
+			k.op("ADDQ", imm(4*positions*lines), register)
+		}
+		k.op("ADDQ", imm(4*stepsOfLine*lines), x)
+	}
+	single, most := k.newLabel("lines"), k.linesAtOnce()
+	if most == 1 {
+		k.place(single)
+		round(1)
+		k.op("DECQ", steps)
+		k.op("JNE", single)
+		return
+	}
+	several, tail, done := k.newLabel("several"), k.newLabel("tail"), k.newLabel("done")
+	k.op("SUBQ", imm(most), steps)
+	k.op("JLT", tail)
+	k.place(several)
+	round(most)
+	k.op("SUBQ", imm(most), steps)
+	k.op("JGE", several)
+	k.place(tail)
+	k.op("ADDQ", imm(most), steps)
+	k.op("JEQ", done)
+	k.place(single)
+	round(1)
+	k.op("DECQ", steps)
+	k.op("JNE", single)
+	k.place(done)
 }
 
 // panelField is a field of panel p after the one at hand.

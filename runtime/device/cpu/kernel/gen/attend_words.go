@@ -44,8 +44,7 @@ func (k *attendKernel) wordChannels() {
 	k.place(next)
 	k.op("MOVQ", field("scorePanel", "v", entryAt), panel)
 	k.op("ADDQ", column, panel)
-	k.op("MOVQ", field("scorePanel", "ahead", entryAt), ahead)
-	k.op("ADDQ", column, ahead)
+	k.askAhead()
 	k.op("MOVQ", imm(positions/2/pairsAtOnce), steps)
 	k.place(inner)
 	for i := range pairsAtOnce {
@@ -53,7 +52,11 @@ func (k *attendKernel) wordChannels() {
 			k.op("PREFETCHT1", mem(line, ahead))
 		}
 		k.step(vectors, 4*i)
-		k.op("ADDQ", valueRow, ahead)
+		if k.wide() {
+			k.op("ADDQ", valueRow, ahead)
+		} else {
+			k.op("ADDQ", imm(k.nv*k.bytes), ahead)
+		}
 		k.op("ADDQ", valueRow, panel)
 	}
 	k.op("ADDQ", imm(4*pairsAtOnce), x)
@@ -66,6 +69,28 @@ func (k *attendKernel) wordChannels() {
 	k.op("ADDQ", imm(k.nv*k.bytes), column)
 	k.op("JMP", again)
 	k.place(done)
+}
+
+// askAhead points at what the panel at hand prefetches. AVX2 goes through the values several times, for some channels each: it asks for whole pages one
+// after the other, since memory answers faster than for some lines of each of many pages.
+func (k *attendKernel) askAhead() {
+	if k.wide() {
+		k.op("MOVQ", field("scorePanel", "ahead", entryAt), ahead)
+		k.op("ADDQ", column, ahead)
+		return
+	}
+	inside := k.newLabel("inside")
+	k.op("MOVQ", k.arg("ahead"), steps)
+	k.op("MOVQ", field("scorePanel", "ahead", steps), ahead)
+	k.op("MOVQ", k.arg("aheadSkip"), steps)
+	k.op("ADDQ", steps, ahead)
+	k.op("ADDQ", imm(positions/2*k.nv*k.bytes), steps)
+	k.op("CMPQ", steps, k.arg("aheadBytes"))
+	k.op("JLT", inside)
+	k.op("XORL", steps, steps)
+	k.op("ADDQ", "$scorePanel__size", k.arg("ahead"))
+	k.place(inside)
+	k.op("MOVQ", steps, k.arg("aheadSkip"))
 }
 
 // storeWordSums turns sums into values.

@@ -285,6 +285,9 @@ func (k *rowKernel) storeWordTail(v string) {
 func toWords(k *rowKernel) {
 	k.arguments("dst", out, "x", in, "n", count)
 	k.broadcast("inverse", k.reg(1))
+	if !k.wide() {
+		k.wordPairs()
+	}
 	k.walk([]pointer{{out, 2}, {in, 4}}, 1, func() {
 		v := k.reg(0)
 		k.load(in, v)
@@ -293,6 +296,31 @@ func toWords(k *rowKernel) {
 		k.packWords(v, k.reg(2))
 		k.storeElements(lower(v), 2)
 	})
+}
+
+// wordPairs is toWords of 32 numbers at a time, two vectors of which are packed together.
+func (k *rowKernel) wordPairs() {
+	again, few := k.newLabel("pairs"), k.newLabel("rest")
+	const numbers = 32
+	k.op("SUBQ", imm(numbers), count)
+	k.op("JLT", few)
+	k.place(again)
+	for i := 0; i < numbers/k.lanes(); i += 2 {
+		first, second := k.reg(2+i), k.reg(3+i)
+		k.op("VMULPS", mem(i*k.bytes, in), k.reg(1), first)
+		k.op("VMULPS", mem((i+1)*k.bytes, in), k.reg(1), second)
+		k.op("VCVTPS2DQ", first, first)
+		k.op("VCVTPS2DQ", second, second)
+		k.op("VPACKSSDW", second, first, first)
+		k.op("VPERMQ", imm(0xd8), first, first) // packing works in halves of vectors
+		k.op("VMOVDQU", first, mem(i/2*k.bytes, out))
+	}
+	k.op("ADDQ", imm(4*numbers), in)
+	k.op("ADDQ", imm(2*numbers), out)
+	k.op("SUBQ", imm(numbers), count)
+	k.op("JGE", again)
+	k.place(few)
+	k.op("ADDQ", imm(numbers), count)
 }
 
 // fromBF16 widens.

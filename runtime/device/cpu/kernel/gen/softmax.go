@@ -37,38 +37,44 @@ func weigh(t isa) *function {
 }
 
 // weighBy stores 2^((score*scale - most)*log2e) * by, adds up both factors' products and the weights alone, in 16 lanes each, and finds the largest.
+// Vectors of the same positions go through it side by side: one alone waits for itself.
 func (k *softmaxKernel) weighBy() {
-	v, most, scale := k.reg(vScore), k.reg(vMost), k.reg(vScale)
-	top, n, p := k.reg(vTemp), k.reg(vTemp+1), k.reg(vTemp+2)
+	most, scale, top, temp := k.reg(vMost), k.reg(vScale), k.reg(vTemp), k.reg(vTemp+1)
 	total := func(half int) string { return k.reg(vTemp + 3 + half) }
-	k.op("VMULPS", k.broadcastOf("log2e", n), scale, scale)
+	k.op("VMULPS", k.broadcastOf("log2e", temp), scale, scale)
 	for half := range positions / k.lanes() {
 		k.op("VXORPS", k.reg(vSum+half), k.reg(vSum+half), k.reg(vSum+half))
 		k.op("VXORPS", total(half), total(half), total(half))
 	}
 	k.op("VXORPS", top, top, top)
 	// -most in units of log2, as the largest score has it, of which nothing is left then
-	k.op("VMULPS", k.broadcastOf("log2e", n), most, most)
-	k.eachVector(func(at string, half int) {
-		k.op("VMOVUPS", at, v)
-		k.op("VFMADD213PS", most, scale, v)
-		k.exp2(v, n, p)
-		k.op("VADDPS", v, k.reg(vSum+half), k.reg(vSum+half))
-		k.op("VMULPS", indexed(half*k.bytes, out, place, 4), v, v) // may be anything where the weight is zero
-		k.keep(v)
-		k.op("VADDPS", v, total(half), total(half))
-		k.op("VMAXPS", v, top, top)
-		k.op("VMOVUPS", v, at)
+	k.op("VMULPS", k.broadcastOf("log2e", temp), most, most)
+	vectors := k.exponents()
+	each := func(body func(half int, v exponent)) {
+		for half, v := range vectors {
+			body(half, v)
+		}
+	}
+	k.eachPanel(func(at func(half int) string) {
+		each(func(half int, e exponent) { k.op("VMOVUPS", at(half), e.v) })
+		each(func(_ int, e exponent) { k.op("VFMADD213PS", most, scale, e.v) })
+		k.exp2(vectors)
+		each(func(half int, e exponent) { k.op("VADDPS", e.v, k.reg(vSum+half), k.reg(vSum+half)) })
+		each(func(half int, e exponent) { k.op("VMULPS", indexed(half*k.bytes, out, place, 4), e.v, e.v) }) // may be anything where the weight is zero
+		each(func(_ int, e exponent) { k.keep(e) })
+		each(func(half int, e exponent) { k.op("VADDPS", e.v, total(half), total(half)) })
+		each(func(_ int, e exponent) { k.op("VMAXPS", e.v, top, top) })
+		each(func(half int, e exponent) { k.op("VMOVUPS", e.v, at(half)) })
 	})
 	if !k.wide() {
 		k.op("VADDPS", k.reg(vSum+1), k.reg(vSum), k.reg(vSum))
 		k.op("VADDPS", total(1), total(0), total(0))
 	}
-	k.fold("VADDPS", k.reg(vSum), p)
+	k.fold("VADDPS", k.reg(vSum), k.reg(vTemp+2))
 	k.op("VMOVSS", xmm(k.reg(vSum)), k.param("sum"))
-	k.fold("VADDPS", total(0), p)
+	k.fold("VADDPS", total(0), k.reg(vTemp+2))
 	k.op("VMOVSS", xmm(total(0)), k.param("total"))
-	k.fold("VMAXPS", top, p)
+	k.fold("VMAXPS", top, k.reg(vTemp+2))
 	k.op("VMOVSS", xmm(top), k.param("largest"))
 }
 
@@ -78,38 +84,56 @@ func (k *rowKernel) broadcastOf(name, dst string) string {
 	return dst
 }
 
-// exp2 replaces v by 2^v, or zero below exp2Low. What is not zero is told by n, of AVX-512 K2, for weightOf.
-func (k *rowKernel) exp2(v, n, p string) {
-	const notLess = 5
+// exponent is the registers of a vector that becomes 2^v: n and p are overwritten, rest is what whole powers leave, and kept tells lanes that are not zero,
+// which AVX-512 has K2 for.
+type exponent struct{ v, n, p, rest, kept string }
+
+// exponents are the vectors of 16 positions.
+func (k *softmaxKernel) exponents() []exponent {
+	first := exponent{v: k.reg(vScore), n: k.reg(vTemp + 1), p: k.reg(vTemp + 2), rest: k.reg(12)}
 	if k.wide() {
-		k.op(k.bcst("VCMPPS"), imm(notLess), constant("exp2Low"), v, "K2")
+		return []exponent{first}
 	}
-	k.op("VCVTPS2DQ", v, n)
-	k.op("VCVTDQ2PS", n, p)
-	k.op("VSUBPS", p, v, k.reg(exp2Rest))
-	if !k.wide() {
-		k.op("VCMPPS", imm(notLess), constant("exp2Low"), v, k.reg(exp2Kept))
+	first.rest, first.kept = first.v, k.reg(13)
+	second := exponent{v: k.reg(10), n: k.reg(11), p: k.reg(12), rest: k.reg(10), kept: k.reg(14)}
+	return []exponent{first, second}
+}
+
+// exp2 replaces each v by 2^v, or zero below exp2Low.
+func (k *rowKernel) exp2(vectors []exponent) {
+	const notLess = 5
+	each := func(body func(e exponent)) {
+		for _, e := range vectors {
+			body(e)
+		}
 	}
-	k.polynomial(k.reg(exp2Rest), p, "exp2P4", "exp2P3", "exp2P2", "exp2P1", "exp2P0")
-	k.op("VPSLLD", imm(23), n, n)
-	k.op("VPADDD", n, p, v)
-	k.keep(v)
+	each(func(e exponent) {
+		if k.wide() {
+			k.op(k.bcst("VCMPPS"), imm(notLess), constant("exp2Low"), e.v, "K2")
+		} else {
+			k.op("VCMPPS", imm(notLess), constant("exp2Low"), e.v, e.kept)
+		}
+	})
+	each(func(e exponent) { k.op("VCVTPS2DQ", e.v, e.n) })
+	each(func(e exponent) { k.op("VCVTDQ2PS", e.n, e.p) })
+	each(func(e exponent) { k.op("VSUBPS", e.p, e.v, e.rest) })
+	each(func(e exponent) { k.op("VBROADCASTSS", constant("exp2P4"), e.p) })
+	for _, c := range []string{"exp2P3", "exp2P2", "exp2P1", "exp2P0"} {
+		each(func(e exponent) { k.op(k.bcst("VFMADD213PS"), constant(c), e.rest, e.p) })
+	}
+	each(func(e exponent) { k.op("VPSLLD", imm(23), e.n, e.n) })
+	each(func(e exponent) { k.op("VPADDD", e.n, e.p, e.v) })
+	each(k.keep)
 }
 
 // keep zeroes what exp2 did not keep.
-func (k *rowKernel) keep(v string) {
+func (k *rowKernel) keep(e exponent) {
 	if k.wide() {
-		k.op("VMOVAPS.Z", v, "K2", v)
+		k.op("VMOVAPS.Z", e.v, "K2", e.v)
 		return
 	}
-	k.op("VANDPS", k.reg(exp2Kept), v, v)
+	k.op("VANDPS", e.kept, e.v, e.v)
 }
-
-// Registers of exp2.
-const (
-	exp2Rest = 12
-	exp2Kept = 13
-)
 
 // General registers of softmax: first position of a vector that overlaps the range, end of the range, and the position at hand.
 const (
@@ -129,12 +153,19 @@ const (
 
 // eachVector writes body for the vectors from first to end, in steps of 16 positions.
 func (k *softmaxKernel) eachVector(body func(at string, half int)) {
+	k.eachPanel(func(at func(half int) string) {
+		for half := range positions / k.lanes() {
+			body(at(half), half)
+		}
+	})
+}
+
+// eachPanel writes body for every 16 positions from first to end.
+func (k *softmaxKernel) eachPanel(body func(at func(half int) string)) {
 	again := k.newLabel("vector")
 	k.op("MOVQ", first, place)
 	k.place(again)
-	for half := range positions / k.lanes() {
-		body(indexed(half*k.bytes, in, place, 4), half)
-	}
+	body(func(half int) string { return indexed(half*k.bytes, in, place, 4) })
 	k.op("ADDQ", imm(positions), place)
 	k.op("CMPQ", place, end)
 	k.op("JLT", again)

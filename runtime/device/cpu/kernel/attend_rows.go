@@ -1,0 +1,102 @@
+package kernel
+
+import "unsafe"
+
+// attendTile is up to mostRows rows against one split.
+type attendTile struct {
+	*Attention
+	q         *Queries
+	head      int
+	base      int // first position of the split
+	row, rows int
+	query     int  // index of row in the block that was loaded
+	leads     bool // the first tile of the split: it finds nothing in the caches
+	tiles     bool // multiplied on AMX tiles
+	seen      []seenSpan
+}
+
+// seenSpan is the positions [lo, hi) that a row sees, counted from the split's start; begins tells that it sees none before.
+type seenSpan struct {
+	lo, hi int
+	begins bool
+}
+
+// see notes what each row of a tile sees: rows are asked often, and dividing for it takes as long as many products.
+func (sc *attendScratch) see(t *attendTile) {
+	group := t.group()
+	token, rest := t.row/group, group-t.row%group
+	seen := sc.seen[:t.rows]
+	for i := range seen {
+		if i == 0 || rest == 0 {
+			if i > 0 {
+				token, rest = token+1, group
+			}
+			lo, hi := t.tokenSees(t.q, token)
+			seen[i] = seenSpan{max(lo-t.base, 0), min(hi-t.base, SplitLength), lo >= t.base}
+		} else {
+			seen[i] = seen[i-1]
+		}
+		rest--
+	}
+	t.seen = seen
+}
+
+// visible returns the positions that row i of the tile sees, counted from the split's start.
+func (t *attendTile) visible(i int) (lo, hi int) {
+	if t.seen != nil {
+		return t.seen[i].lo, t.seen[i].hi
+	}
+	lo, hi = t.Attention.visible(t.q, t.row+i)
+	return max(lo-t.base, 0), min(hi-t.base, SplitLength)
+}
+
+// begins tells whether no row of the tile, nor one behind it, sees anything before the split.
+func (t *attendTile) begins() bool {
+	return t.seen[0].begins
+}
+
+// span returns the positions that any row of the tile sees.
+func (t *attendTile) span() (lo, hi int) {
+	lo, _ = t.visible(0)
+	_, hi = t.visible(t.rows - 1)
+	return lo, hi
+}
+
+// locate finds the panels of keys, the values and the scales of the positions that the tile sees, and what lies a split further.
+func (s *Set) locate(sc *attendScratch, t *attendTile) {
+	lo, hi := t.span()
+	most := t.end(t.q) // positions from here on need no memory ahead
+	k, v, kScale, vScale := t.K(t.head, 0, 0), t.V(t.head, 0, 0), t.KScale(t.head, 0), t.VScale(t.head, 0)
+	size, rows, bytes := t.KPanelBytes(), panelPositions/t.Pack()*t.VRowBytes(), t.Bytes()
+	for i := lo / panelPositions; i*panelPositions < hi; i++ {
+		block, part := t.block(t.base+i*panelPositions, bytes)
+		p := scorePanel{k: unsafe.Add(block, k+part*size), v: unsafe.Add(block, v+part*rows)}
+		p.ahead = p.v
+		if next := t.base + i*panelPositions + SplitLength; next < most {
+			block, part := t.block(next, bytes)
+			p.ahead = unsafe.Add(block, k+part*size)
+		}
+		if t.Scaled() {
+			p.scales = unsafe.Add(block, kScale+part*panelPositions*scaleBytes)
+			p.valueScales = unsafe.Add(block, vScale+part*panelPositions*scaleBytes)
+		}
+		sc.panels[i] = p
+	}
+	// Kernels that take two panels may read one that nobody sees.
+	if i := lo / panelPositions; i%2 == 1 {
+		sc.panels[i-1] = sc.panels[i]
+	}
+	if i := (hi - 1) / panelPositions; i%2 == 0 {
+		sc.panels[i+1] = sc.panels[i]
+	}
+}
+
+// scaleBytes is the size of a scale of codes.
+const scaleBytes = 2
+
+// block returns the address of the page's block, of so many bytes, that holds a position, and which panel of it that is in.
+func (t *attendTile) block(position, bytes int) (block unsafe.Pointer, panel int) {
+	page := position / t.PageSize
+	at := int(t.q.Pages[page])*t.PageStride + t.Offset
+	return unsafe.Pointer(&t.Pool[at : at+bytes][0]), (position - page*t.PageSize) / panelPositions
+}
