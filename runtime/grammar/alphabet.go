@@ -8,8 +8,9 @@ import (
 
 const (
 	broadFrom    = 24 // ASCII bytes that may follow at a place at which walks are worth folding
-	mostFolds    = 2  // alphabets of a rule
-	maxFoldWork  = 1 << 15
+	mostFolds    = 3  // alphabets of a rule, about
+	mostJoined   = 40 // kinds of bytes of an alphabet that several partitions are joined in
+	maxFoldWork  = 1 << 17
 	deadByte     = 0xff // label of bytes that lead nowhere
 	mostLabels   = 0xfe
 	heldFolds    = 16
@@ -97,31 +98,72 @@ func (d *dfa) folding() *folds {
 	f := &folds{member: make([]uint8, len(d.states))}
 	covered := make([]bool, len(rows))
 	for _, at := range broadest(rows) {
-		if covered[at] || len(f.alphabets) == mostFolds {
+		if covered[at] || len(f.alphabets) >= mostFolds {
 			continue
 		}
-		finer := rows[at].labels
-		coarser := make([]bool, len(rows))
-		for i := range rows {
-			coarser[i] = finer.tells(&rows[i].labels)
+		finer := joined(rows, at, covered)
+		added := f.add(d, finer, rows, of, covered)
+		if finer != rows[at].labels && f.add(d, rows[at].labels, rows, of, covered) && added {
+			f.alphabets[len(f.alphabets)-1].spare = true
 		}
-		in := func(state int32) bool { return coarser[of[state]] }
-		a := d.alphabet(&finer, in)
-		if a.tameASCII() < broadFrom { // walks would not stay where bytes are alike
-			continue
-		}
-		for i := range rows {
-			covered[i] = covered[i] || coarser[i]
-		}
-		bit := uint8(1) << len(f.alphabets)
-		for i := range d.states {
-			if in(int32(i)) && len(d.states[i].edges) > 0 {
-				f.member[i] |= bit
-			}
-		}
-		f.alphabets, f.names = append(f.alphabets, a), append(f.names, a.name())
 	}
 	return f
+}
+
+// add adds the alphabet of the states that tell no more bytes apart than finer, and notes of which rows they are; false: it is not worth it.
+func (f *folds) add(d *dfa, finer labels, rows []partition, of []int, covered []bool) bool {
+	coarser := make([]bool, len(rows))
+	for i := range rows {
+		coarser[i] = finer.tells(&rows[i].labels)
+	}
+	in := func(state int32) bool { return coarser[of[state]] }
+	a := d.alphabet(&finer, in)
+	if a.tameASCII() < broadFrom { // walks would not stay where bytes are alike
+		return false
+	}
+	for i := range rows {
+		covered[i] = covered[i] || coarser[i]
+	}
+	bit := uint8(1) << len(f.alphabets)
+	for i := range d.states {
+		if in(int32(i)) && len(d.states[i].edges) > 0 {
+			f.member[i] |= bit
+		}
+	}
+	f.alphabets, f.names = append(f.alphabets, a), append(f.names, a.name())
+	return true
+}
+
+// joined is a partition that tells apart what one row does, and what others do of which it is not made too fine: walks go from places of one of them to places of others.
+func joined(rows []partition, at int, covered []bool) labels {
+	l := rows[at].labels
+	for _, i := range broadest(rows) {
+		if covered[i] || i == at {
+			continue
+		}
+		if both, count := l.join(&rows[i].labels); count <= mostJoined {
+			l = both
+		}
+	}
+	return l
+}
+
+// join tells apart what either tells apart.
+func (l *labels) join(other *labels) (both labels, count int) {
+	known := map[[2]byte]byte{}
+	for b := range l {
+		pair := [2]byte{l[b], other[b]}
+		label, seen := known[pair]
+		if !seen {
+			label = byte(len(known))
+			if pair == [2]byte{deadByte, deadByte} {
+				label = deadByte
+			}
+			known[pair] = label
+		}
+		both[b] = label
+	}
+	return both, len(known)
 }
 
 // tameASCII counts the ASCII bytes that lead from such a place to such a place.

@@ -1,9 +1,6 @@
 package grammar
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Most of a vocabulary may come next inside of a string, and a walk of all of it takes milliseconds. But there its tokens are told apart by little: how many characters they have,
 // and what they have that a string can not hold as it is. So a vocabulary is folded: bytes that such places of a rule do not tell apart are written as one of them, and tokens that
@@ -19,6 +16,7 @@ type alphabet struct {
 	other [256]byte // the byte that stands for each in all of the rule
 	char  byte      // stands for every character beyond ASCII, if whole
 	whole bool
+	spare bool // only wanted where the one before it is too large
 }
 
 // fold is a vocabulary's tree as an alphabet has it, and the subtrees of each first byte.
@@ -41,17 +39,7 @@ type foldNode struct {
 	exit  *exit    // nodes of the vocabulary's tree that others are below of
 }
 
-// exit is nodes of the tree at which a rule may be left.
-type exit struct {
-	nodes  []uint32
-	merged *tree // all that is below of them as one; nil: not made
-}
-
-const (
-	foldFrom   = 32      // nodes of a subtree that is worth folding
-	mergedFrom = 4       // nodes whose subtrees are worth merging
-	mergedMost = 1 << 14 // nodes below them
-)
+const foldFrom = 32 // nodes of a subtree that is worth folding
 
 // folder folds one tree.
 type folder struct {
@@ -98,15 +86,12 @@ func (f *fold) tree(v *Vocabulary, a *alphabet, from, to uint32) foldTree {
 	b.read(from, to)
 	out := make(foldTree, 0, len(b.nodes))
 	b.flatten(0, 0, &out)
+	merging := mostMerging
 	for i := range out {
 		n := &out[i]
 		f.bytes += 64 + int64(4*(len(n.few)+len(n.bits)))
 		if n.exit != nil {
-			f.bytes += 64 + int64(4*len(n.exit.nodes))
-			n.exit.merge(v)
-			if n.exit.merged != nil {
-				f.bytes += int64(16 * len(n.exit.merged.nodes))
-			}
+			f.bytes += n.exit.merge(&merging)
 		}
 	}
 	return out
@@ -200,40 +185,11 @@ func (b *folder) flatten(at int32, depth uint8, out *foldTree) {
 			}
 		}
 		if len(from.inner) > 0 {
-			n.exit = &exit{nodes: from.inner}
+			n.exit = newExit(&b.v.tree, from.inner)
 		}
 		i := len(*out)
 		*out = append(*out, n)
 		b.flatten(c.at, depth+1, out)
 		(*out)[i].end = uint32(len(*out))
 	}
-}
-
-// merge makes one tree of what is below the nodes, where they are many and that is not too much.
-func (e *exit) merge(v *Vocabulary) {
-	t := &v.tree
-	total := 0
-	for _, at := range e.nodes {
-		total += int(t.nodes[at].end - at)
-	}
-	if len(e.nodes) < mergedFrom || total > mergedMost {
-		return
-	}
-	var leaves []leaf
-	var text [maxTokenBytes]byte
-	for _, at := range e.nodes {
-		base := t.nodes[at].depth + 1
-		for i := at + 1; i < t.nodes[at].end; i++ {
-			n := &t.nodes[i]
-			text[n.depth-base] = n.char
-			if n.token < 0 {
-				continue
-			}
-			for _, id := range append([]int32{n.token}, t.twins[n.token]...) {
-				leaves = append(leaves, leaf{slices.Clone(text[:n.depth-base+1]), id})
-			}
-		}
-	}
-	merged := newTree(leaves)
-	e.merged = &merged
 }

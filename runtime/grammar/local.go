@@ -12,24 +12,21 @@ const cut = 64
 
 // local returns the mask of a place by itself; nil: it takes more than it may.
 func (w *walker) local(at int32) *localMask {
+	at = w.program.states[at].same
 	v, name := w.v, w.program.states[at].local
 	if l := v.local[name]; l != nil {
 		return l
 	}
-	c := &collector{w: w, mask: &localMask{}, out: &exit{}}
+	c := &collector{w: w, mask: &localMask{}}
 	if !c.collect(at) {
 		return nil
 	}
 	l := c.mask
-	size := int64(4*(len(l.bits)+len(l.few)+len(c.out.nodes)) + 8*len(l.exits) + 192)
-	if len(c.out.nodes) > 0 {
-		l.exits = append(l.exits, c.out)
-		if len(c.out.nodes) > 8*mergedFrom {
-			c.out.merge(v)
-		}
-		if c.out.merged != nil {
-			size += int64(24 * len(c.out.merged.nodes))
-		}
+	size := int64(4*(len(l.bits)+len(l.few)) + 8*len(l.exits) + 192)
+	if len(c.out) > 0 {
+		e := newExit(&v.tree, c.out)
+		l.exits = append(l.exits, e)
+		size += e.bytes()
 	}
 	if v.locals+size > heldLocal {
 		clear(v.local)
@@ -44,7 +41,7 @@ func (w *walker) local(at int32) *localMask {
 type collector struct {
 	w    *walker
 	mask *localMask
-	out  *exit
+	out  []uint32 // nodes of the vocabulary's tree at which the rule may be left
 }
 
 func (c *collector) collect(at int32) bool {
@@ -81,7 +78,7 @@ func (c *collector) node(node uint32, token int32, leaves bool) {
 		c.mask.few = append(c.mask.few, token)
 	}
 	if leaves && c.w.v.tree.nodes[node].end > node+1 {
-		c.out.nodes = append(c.out.nodes, node)
+		c.out = append(c.out, node)
 	}
 }
 
@@ -162,9 +159,7 @@ func (c *collector) folded(t foldTree, at int32) {
 		path[n.depth+1] = next
 		if n.bits != nil {
 			c.many()
-			for j, word := range n.bits {
-				c.mask.bits[j] |= word
-			}
+			or(c.mask.bits, n.bits)
 		}
 		if c.mask.bits != nil {
 			for _, token := range n.few {
@@ -178,27 +173,4 @@ func (c *collector) folded(t foldTree, at int32) {
 		}
 		i++
 	}
-}
-
-// behindExit allows the tokens that go on behind an exit of a rule, as a state says.
-func (w *walker) behindExit(e *exit, behind *state, bits []uint32) bool {
-	t := &w.v.tree
-	if e.merged != nil {
-		t = e.merged
-		return w.walk(t, 0, uint32(len(t.nodes)), behind, func(_ uint32, _ *state, token int32) {
-			if token >= 0 {
-				t.set(bits, token)
-			}
-		})
-	}
-	for _, at := range e.nodes {
-		if !w.walk(t, at+1, t.nodes[at].end, behind, func(_ uint32, _ *state, token int32) {
-			if token >= 0 {
-				t.set(bits, token)
-			}
-		}) {
-			return false
-		}
-	}
-	return true
 }

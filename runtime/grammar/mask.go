@@ -37,11 +37,7 @@ func (w *walker) firstMask(s *state) *mask {
 		bits[id/32] &^= 1 << (id % 32)
 	}
 	t := w.v.first
-	if !w.walk(t, 0, uint32(len(t.nodes)), s, func(_ uint32, _ *state, token int32) {
-		if token >= 0 {
-			t.set(bits, token)
-		}
-	}) {
+	if !w.allow(t, 0, uint32(len(t.nodes)), s, bits) {
 		return nil
 	}
 	m := &mask{allowed: bits, text: w.v.hasText(bits)}
@@ -71,9 +67,7 @@ func (w *walker) make(s *state) *mask {
 			return nil
 		}
 		if l.bits != nil {
-			for i, word := range l.bits {
-				bits[i] |= word
-			}
+			or(bits, l.bits)
 		}
 		for _, token := range l.few {
 			w.v.tree.set(bits, token)
@@ -113,6 +107,25 @@ func (v *Vocabulary) hasText(bits []uint32) bool {
 		}
 	}
 	return false
+}
+
+// or allows what another mask of the vocabulary does.
+func or(bits, more []uint32) {
+	more = more[:len(bits)]
+	for len(bits) >= 8 && len(more) >= 8 { // bounds are checked once for eight words
+		bits[0] |= more[0]
+		bits[1] |= more[1]
+		bits[2] |= more[2]
+		bits[3] |= more[3]
+		bits[4] |= more[4]
+		bits[5] |= more[5]
+		bits[6] |= more[6]
+		bits[7] |= more[7]
+		bits, more = bits[8:], more[8:]
+	}
+	for i := range bits {
+		bits[i] |= more[i]
+	}
 }
 
 // set allows a token and those of the same text.

@@ -9,7 +9,7 @@ type Grammar struct {
 }
 
 func newGrammar(v *Vocabulary, root *rule) (*Grammar, error) {
-	p, err := link(newWork(), root)
+	p, err := link(newWork(), root, v.longest)
 	if err != nil {
 		return nil, err
 	}

@@ -18,14 +18,15 @@ const maxTokenBytes = 255
 
 // Vocabulary is the tokens of a model in the order in which masks are made of them. It may be used by many goroutines.
 type Vocabulary struct {
-	size   int // tokens; ids are below
-	words  int // of a mask
-	tokens tokenTexts
-	tree   tree       // of tokens in the middle of a text
-	first  *tree      // of tokens that are something else at its beginning; nil: there are none
-	other  []int32    // these, ascending
-	firsts tokenTexts // what they are there
-	ends   []int32    // ids that end an output
+	size    int // tokens; ids are below
+	words   int // of a mask
+	tokens  tokenTexts
+	tree    tree       // of tokens in the middle of a text
+	first   *tree      // of tokens that are something else at its beginning; nil: there are none
+	other   []int32    // these, ascending
+	firsts  tokenTexts // what they are there
+	ends    []int32    // ids that end an output
+	longest int        // bytes of a token
 
 	mu     sync.Mutex // guards what the grammars keep, too
 	local  map[placeName]*localMask
@@ -65,6 +66,7 @@ func NewVocabulary(size int, token func(id int32) Token, ends []int32) *Vocabula
 		if len(t.Middle) > maxTokenBytes || len(t.First) > maxTokenBytes {
 			t = Token{}
 		}
+		v.longest = max(v.longest, len(t.Middle), len(t.First))
 		v.tokens.add(t.Middle)
 		if len(t.Middle) > 0 {
 			middle = append(middle, leaf{slices.Clone(t.Middle), id})
@@ -92,6 +94,10 @@ func (v *Vocabulary) prepare(p *program) {
 		for j, name := range f.names {
 			v.mu.Lock()
 			_, known := v.folds[name]
+			if f.alphabets[j].spare {
+				before := v.folds[f.names[j-1]]
+				known = known || before != nil && before.whole != nil
+			}
 			v.mu.Unlock()
 			if known {
 				continue
