@@ -135,7 +135,7 @@ func BenchmarkMask(b *testing.B) {
 					if g == nil || state != "again" {
 						var err error
 						if state == "cold" {
-							v.local, v.folds = map[placeName]*localMask{}, map[alphabetName]*fold{}
+							v.forget()
 						}
 						begin := time.Now()
 						if g, err = newTest(v, s.Source); err != nil {

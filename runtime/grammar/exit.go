@@ -8,6 +8,7 @@ type exit struct {
 	tree  *tree
 	nodes []uint32
 	ways  []way
+	then  map[placeName]*localMask // what places allow of that
 }
 
 // way is what is behind an exit with one byte next.

@@ -4,59 +4,134 @@ package grammar
 type localMask struct {
 	bits  []uint32 // tokens that stay in the rule, or end where it may be left; nil: they are few
 	few   []int32
-	exits []*exit // nodes of the tree that others are below of, at which the rule may be left
+	exits []*exit // where the rule may be left
 }
 
 // cut is which share of a vocabulary is few.
 const cut = 64
 
-// local returns the mask of a place by itself; nil: it takes more than it may.
-func (w *walker) local(at int32) *localMask {
+// local returns the mask of a place by itself: of tokens, or of what they have behind an exit of the rule before. It is nil where it takes more than it may.
+func (w *walker) local(e *exit, at int32) *localMask {
 	at = w.program.states[at].same
 	v, name := w.v, w.program.states[at].local
-	if l := v.local[name]; l != nil {
+	w.lock()
+	l := v.known(e)[name]
+	w.unlock()
+	if l != nil {
 		return l
 	}
 	c := &collector{w: w, mask: &localMask{}}
-	if !c.collect(at) {
+	if e == nil && !c.collect(at) || e != nil && !c.behind(e, at) {
 		return nil
 	}
-	l := c.mask
+	c.leave(&v.tree)
+	if l = c.mask; l.bits == nil && len(l.few) >= v.size/cut {
+		c.many()
+	}
+	w.lock()
+	v.hold(e, name, l)
+	w.unlock()
+	return l
+}
+
+// known are the masks of places that a vocabulary keeps.
+func (v *Vocabulary) known(e *exit) map[placeName]*localMask {
+	if e == nil {
+		return v.local
+	}
+	return e.then
+}
+
+// hold keeps a mask, and drops all others where they are too many.
+func (v *Vocabulary) hold(e *exit, name placeName, l *localMask) {
 	size := int64(4*(len(l.bits)+len(l.few)) + 8*len(l.exits) + 192)
-	if len(c.out) > 0 {
-		e := newExit(&v.tree, c.out)
-		l.exits = append(l.exits, e)
+	for _, e := range l.exits {
 		size += e.bytes()
 	}
 	if v.locals+size > heldLocal {
-		clear(v.local)
-		v.locals = 0
+		v.drop()
 	}
-	v.local[name] = l
 	v.locals += size
-	return l
+	if e != nil && e.then == nil {
+		e.then = map[placeName]*localMask{}
+		v.exits = append(v.exits, e)
+	}
+	v.known(e)[name] = l
+}
+
+// drop forgets all masks of places.
+func (v *Vocabulary) drop() {
+	clear(v.local)
+	for _, e := range v.exits {
+		e.then = nil
+	}
+	v.exits, v.locals = nil, 0
 }
 
 // collector makes the mask of a place.
 type collector struct {
 	w    *walker
 	mask *localMask
-	out  []uint32 // nodes of the vocabulary's tree at which the rule may be left
+	out  []uint32 // nodes of the tree that is walked at which the rule may be left
 }
 
 func (c *collector) collect(at int32) bool {
-	w, t := c.w, &c.w.v.tree
-	if w.program.states[at].folds != nil {
+	t := &c.w.v.tree
+	if c.w.program.states[at].folds != nil {
 		c.leaf(at)
-	} else if !w.walk(t, 0, uint32(len(t.nodes)), w.begin(at), func(node uint32, behind *state, token int32) {
-		c.node(node, token, behind.leaves)
-	}) {
-		return false
+		return true
 	}
-	if c.mask.bits == nil && len(c.mask.few) >= w.v.size/cut {
-		c.many()
+	return c.walk(t, 0, uint32(len(t.nodes)), c.w.placed(at))
+}
+
+// behind makes the mask of what is behind an exit.
+func (c *collector) behind(e *exit, at int32) bool {
+	w := c.w
+	for i := range e.ways {
+		y := &e.ways[i]
+		if w.program.next(at, w.class[y.char]) < 0 {
+			continue
+		}
+		if y.merged != nil {
+			if !c.from(y.merged, 0, uint32(len(y.merged.nodes)), at) {
+				return false
+			}
+			c.leave(y.merged)
+			continue
+		}
+		for _, node := range y.nodes {
+			if !c.from(e.tree, node, e.tree.nodes[node].end, at) {
+				return false
+			}
+		}
+		if e.tree != &w.v.tree {
+			c.leave(e.tree)
+		}
 	}
 	return true
+}
+
+// from walks nodes of a tree, side by side or below each other, from a place.
+func (c *collector) from(t *tree, from, to uint32, at int32) bool {
+	if c.w.program.states[at].folds != nil {
+		c.plain(t, from, to, at)
+		return true
+	}
+	return c.walk(t, from, to, c.w.placed(at))
+}
+
+func (c *collector) walk(t *tree, from, to uint32, s *state) bool {
+	return c.w.walk(t, from, to, s, func(node uint32, behind *state, token int32) {
+		c.node(t, node, token, behind.leaves)
+	})
+}
+
+// leave notes that the rule may be left at the nodes of a tree that have been met.
+func (c *collector) leave(t *tree) {
+	if len(c.out) > 0 {
+		c.mask.exits = append(c.mask.exits, newExit(t, c.out))
+		c.out = nil
+	}
 }
 
 // many has the mask as bits.
@@ -65,19 +140,24 @@ func (c *collector) many() {
 		c.mask.bits = make([]uint32, c.w.v.words)
 	}
 	for _, token := range c.mask.few {
-		c.w.v.tree.set(c.mask.bits, token)
+		c.mask.bits[token/32] |= 1 << (token % 32)
 	}
 	c.mask.few = nil
 }
 
-// node takes a node of the vocabulary's tree that can be reached.
-func (c *collector) node(node uint32, token int32, leaves bool) {
-	if token >= 0 && c.mask.bits != nil {
-		c.w.v.tree.set(c.mask.bits, token)
-	} else if token >= 0 {
+// node takes a node of a tree that can be reached.
+func (c *collector) node(t *tree, node uint32, token int32, leaves bool) {
+	switch {
+	case token < 0:
+	case c.mask.bits != nil:
+		t.set(c.mask.bits, token)
+	default:
 		c.mask.few = append(c.mask.few, token)
+		if len(t.twins) > 0 {
+			c.mask.few = append(c.mask.few, t.twins[token]...)
+		}
 	}
-	if leaves && c.w.v.tree.nodes[node].end > node+1 {
+	if leaves && t.nodes[node].end > node+1 {
 		c.out = append(c.out, node)
 	}
 }
@@ -95,11 +175,11 @@ func (c *collector) leaf(at int32) {
 		if to < 0 {
 			continue
 		}
-		c.node(node, n.token, c.w.program.states[to].final)
+		c.node(t, node, n.token, c.w.program.states[to].final)
 		if f := c.fold(to); f != nil && f.behind[node] != nil {
 			c.folded(*f.behind[node], to)
 		} else {
-			c.plain(node+1, n.end, to)
+			c.plain(t, node+1, n.end, to)
 		}
 	}
 }
@@ -112,9 +192,7 @@ func (c *collector) fold(at int32) *fold {
 	}
 	for i, name := range s.folds.names {
 		if s.folds.member[s.local.at]>>i&1 == 1 {
-			if f := c.w.v.folds[name]; f != nil && f.whole != nil {
-				c.w.v.clock++
-				f.used = c.w.v.clock
+			if f := c.w.folded(name); f != nil {
 				return f
 			}
 		}
@@ -122,12 +200,12 @@ func (c *collector) fold(at int32) *fold {
 	return nil
 }
 
-// plain walks nodes of the vocabulary's tree, side by side or below each other.
-func (c *collector) plain(from, to uint32, at int32) {
+// plain walks nodes of a tree, side by side or below each other.
+func (c *collector) plain(t *tree, from, to uint32, at int32) {
 	if from >= to {
 		return
 	}
-	t, p := &c.w.v.tree, c.w.program
+	p := c.w.program
 	base := t.nodes[from].depth
 	var path [maxTokenBytes + 1]int32
 	path[0] = at
@@ -139,7 +217,7 @@ func (c *collector) plain(from, to uint32, at int32) {
 			continue
 		}
 		path[n.depth-base+1] = next
-		c.node(i, n.token, p.states[next].final)
+		c.node(t, i, n.token, p.states[next].final)
 		i++
 	}
 }

@@ -61,25 +61,10 @@ func (w *walker) keep(s *state, m *mask) {
 func (w *walker) make(s *state) *mask {
 	w.visits = 0
 	bits := make([]uint32, w.v.words)
+	w.parts = 0
 	for _, p := range s.places {
-		l := w.local(p.at)
-		if l == nil {
+		if !w.part(nil, p, bits) {
 			return nil
-		}
-		if l.bits != nil {
-			or(bits, l.bits)
-		}
-		for _, token := range l.few {
-			w.v.tree.set(bits, token)
-		}
-		if p.frame == w.outer || len(l.exits) == 0 {
-			continue
-		}
-		behind := w.leave(p.frame)
-		for _, e := range l.exits {
-			if !w.behindExit(e, behind, bits) {
-				return nil
-			}
 		}
 	}
 	m := &mask{allowed: bits, text: w.v.hasText(bits)}
@@ -89,6 +74,42 @@ func (w *walker) make(s *state) *mask {
 		}
 	}
 	return m
+}
+
+// mostParts is of how many a mask is made before what is behind exits is walked for all places there at once: in ambiguous grammars the same ones come up again and again.
+const mostParts = 256
+
+// part allows the tokens that a place does, or of which it allows what they have behind an exit, and where its rule may be left those that go on behind.
+func (w *walker) part(e *exit, p place, bits []uint32) bool {
+	w.parts++
+	l := w.local(e, p.at)
+	if l == nil {
+		return false
+	}
+	if l.bits != nil {
+		or(bits, l.bits)
+	}
+	for _, token := range l.few {
+		bits[token/32] |= 1 << (token % 32)
+	}
+	if p.frame == w.outer || len(l.exits) == 0 {
+		return true
+	}
+	behind := w.leave(p.frame)
+	for _, e := range l.exits {
+		if w.parts > mostParts {
+			if !w.behindExit(e, behind, bits) {
+				return false
+			}
+			continue
+		}
+		for _, q := range behind.places {
+			if !w.part(e, q, bits) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // hasText tells whether any token is allowed that does not end the output.

@@ -4,8 +4,9 @@ import "slices"
 
 // Grammar is a compiled description for one vocabulary. It is shared by all outputs that keep to it, on any goroutine.
 type Grammar struct {
-	v      *Vocabulary
-	walker *walker
+	v        *Vocabulary
+	walker   *walker
+	prepared chan struct{} // closed when no more masks are made ahead
 }
 
 func newGrammar(v *Vocabulary, root *rule) (*Grammar, error) {
@@ -14,7 +15,7 @@ func newGrammar(v *Vocabulary, root *rule) (*Grammar, error) {
 		return nil, err
 	}
 	v.prepare(p)
-	g := &Grammar{v: v, walker: newWalker(p, v)}
+	g := &Grammar{v: v, walker: newWalker(p, v), prepared: make(chan struct{})}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch m := g.walker.firstMask(g.walker.begin(0)); {
@@ -25,6 +26,7 @@ func newGrammar(v *Vocabulary, root *rule) (*Grammar, error) {
 	case !m.text:
 		return nil, wrong("", "no token of the vocabulary can begin what matches")
 	}
+	g.prepareAhead()
 	return g, nil
 }
 

@@ -13,6 +13,7 @@ func TestKnownStatesAllocateNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	<-g.prepared
 	var ids []int32 // of {"a":"a"
 	for _, c := range `{"a":"a"` {
 		for id := range int32(g.v.size) {

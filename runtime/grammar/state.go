@@ -52,6 +52,9 @@ type walker struct {
 	key    []byte
 	path   [maxTokenBytes + 1]*state
 	visits int
+	parts  int
+
+	ahead bool // it makes masks of places before they are asked for, and holds no lock
 }
 
 type frameKey struct {
@@ -120,6 +123,12 @@ func (w *walker) push(back int32, parent *frame) *frame {
 
 // begin is the state of an output that is at a state of the program and in no calls.
 func (w *walker) begin(at int32) *state { return w.closure(place{at, w.outer}) }
+
+// placed is the state of an output that is at a place by itself, without what that calls.
+func (w *walker) placed(at int32) *state {
+	w.list = append(w.list[:0], place{at, w.outer})
+	return w.intern(w.list, false)
+}
 
 // closure is the state of an output that is at the given places, or where calls and their ends lead from there without a byte.
 func (w *walker) closure(from ...place) *state {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Token is what a token of a vocabulary stands for in text; Middle is nil for tokens that are no text: special ones, and ids without a token.
@@ -28,9 +29,13 @@ type Vocabulary struct {
 	ends    []int32    // ids that end an output
 	longest int        // bytes of a token
 
+	preparing sync.Mutex   // held by the one that makes masks ahead
+	waiting   atomic.Int32 // of these, with the one that does
+
 	mu     sync.Mutex // guards what the grammars keep, too
 	local  map[placeName]*localMask
-	locals int64 // bytes of local
+	locals int64   // bytes of local, and of what exits have
+	exits  []*exit // that have any
 	folds  map[alphabetName]*fold
 	clock  uint64 // of uses of folds
 }
