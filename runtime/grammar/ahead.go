@@ -56,6 +56,7 @@ func (w *walker) prepare() {
 	for i := 0; i < len(queue) && time.Now().Before(end) && w.held < heldStates && w.room(); i++ {
 		s := queue[i]
 		w.visits, w.parts = 0, 0
+		clear(w.parted)
 		for _, p := range s.places {
 			if !w.part(nil, p, bits) {
 				return

@@ -10,11 +10,13 @@ const (
 	broadFrom    = 24 // ASCII bytes that may follow at a place at which walks are worth folding
 	mostFolds    = 3  // alphabets of a rule, about
 	mostJoined   = 40 // kinds of bytes of an alphabet that several partitions are joined in
+	fewLetters   = 6  // told apart from all others, they are those of words
 	maxFoldWork  = 1 << 17
 	deadByte     = 0xff // label of bytes that lead nowhere
 	mostLabels   = 0xfe
 	heldFolds    = 16
 	mostFoldSize = 8 << 20
+	mostFolded   = 1 << 15 // nodes of a folded tree
 )
 
 // alphabetName tells alphabets apart.
@@ -61,7 +63,7 @@ type partition struct {
 // broadest are the partitions at which many bytes may follow, those first that most ways lead to.
 func broadest(rows []partition) (order []int) {
 	for i := range rows {
-		if rows[i].live >= broadFrom {
+		if rows[i].live >= broadFrom && !rows[i].spells() {
 			order = append(order, i)
 		}
 	}
@@ -141,7 +143,7 @@ func joined(rows []partition, at int, covered []bool) labels {
 		if covered[i] || i == at {
 			continue
 		}
-		if both, count := l.join(&rows[i].labels); count <= mostJoined {
+		if both, count := l.join(&rows[i].labels); count <= mostJoined && !both.spells() {
 			l = both
 		}
 	}
@@ -164,6 +166,16 @@ func (l *labels) join(other *labels) (both labels, count int) {
 		both[b] = label
 	}
 	return both, len(known)
+}
+
+// spells tells whether a few letters are told apart from others, as where words are expected: with such an alphabet hardly two tokens of letters are alike.
+func (l *labels) spells() bool {
+	var letters [256]int
+	for c := byte('a'); c <= 'z'; c++ {
+		letters[l[c]]++
+		letters[l[c-'a'+'A']]++
+	}
+	return slices.ContainsFunc(letters[:], func(n int) bool { return n > 0 && n < fewLetters })
 }
 
 // tameASCII counts the ASCII bytes that lead from such a place to such a place.

@@ -24,7 +24,7 @@ func choice(list []string) (*rule, error) {
 
 // wordsAutomaton is the trie of words, which are sorted: as long lists have no other automaton, it is made without the subsets of determinize.
 func wordsAutomaton(w *work, words []string) *dfa {
-	d := &dfa{states: make([]dfaState, 1)}
+	d := &dfa{states: make([]dfaState, 1), trie: true}
 	path := []int32{0} // states behind each byte of the last word
 	last := ""
 	for _, word := range words {

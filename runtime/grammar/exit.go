@@ -45,20 +45,19 @@ func (e *exit) bytes() int64 {
 	n := 96 + int64(4*len(e.nodes))
 	for _, way := range e.ways {
 		n += 56 + int64(4*len(way.nodes))
+		if way.merged != nil {
+			n += int64(16 * len(way.merged.nodes))
+		}
 	}
 	return n
 }
 
 // merge makes one tree of each way on that many nodes have, while the budget lasts. It returns the bytes that the exit takes.
 func (e *exit) merge(budget *int) int64 {
-	n := e.bytes()
 	for i := range e.ways {
-		if merged := e.ways[i].merge(e.tree, budget); merged != nil {
-			e.ways[i].merged = merged
-			n += int64(16 * len(merged.nodes))
-		}
+		e.ways[i].merged = e.ways[i].merge(e.tree, budget)
 	}
-	return n
+	return e.bytes()
 }
 
 func (y *way) merge(t *tree, budget *int) *tree {

@@ -46,6 +46,7 @@ type folder struct {
 	v     *Vocabulary
 	a     *alphabet
 	nodes []foldedNode
+	full  bool // it would have too many
 }
 
 type foldEdge struct {
@@ -67,12 +68,15 @@ type cursor struct {
 	waiting uint8 // bytes of pending
 }
 
-// newFold folds a vocabulary's tree.
+// newFold folds a vocabulary's tree; the fold is empty where it is not worth it.
 func newFold(v *Vocabulary, a *alphabet) *fold {
 	t := &v.tree
 	f := &fold{behind: map[uint32]*foldTree{}}
 	f.whole = f.tree(v, a, 0, uint32(len(t.nodes)))
 	for at := uint32(0); int(at) < len(t.nodes); at = t.nodes[at].end {
+		if f.bytes > mostFoldSize {
+			return &fold{}
+		}
 		if t.nodes[at].end-at > foldFrom {
 			sub := f.tree(v, a, at+1, t.nodes[at].end)
 			f.behind[at] = &sub
@@ -84,6 +88,10 @@ func newFold(v *Vocabulary, a *alphabet) *fold {
 func (f *fold) tree(v *Vocabulary, a *alphabet, from, to uint32) foldTree {
 	b := &folder{v: v, a: a, nodes: make([]foldedNode, 1)}
 	b.read(from, to)
+	if b.full {
+		f.bytes = mostFoldSize + 1
+		return nil
+	}
 	out := make(foldTree, 0, len(b.nodes))
 	b.flatten(0, 0, &out)
 	merging := mostMerging
@@ -104,7 +112,7 @@ func (b *folder) read(from, to uint32) {
 	}
 	base := t.nodes[from].depth
 	var path [maxTokenBytes + 1]cursor
-	for i := from; i < to; {
+	for i := from; i < to && !b.full; {
 		n := &t.nodes[i]
 		c, ok := b.step(path[n.depth-base], n.char)
 		if !ok {
@@ -168,6 +176,7 @@ func (b *folder) to(at int32, char byte) int32 {
 		}
 	}
 	next := int32(len(b.nodes))
+	b.full = next >= mostFolded
 	b.nodes = append(b.nodes, foldedNode{})
 	b.nodes[at].children = append(b.nodes[at].children, foldEdge{next, char})
 	return next

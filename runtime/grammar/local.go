@@ -25,6 +25,9 @@ func (w *walker) local(e *exit, at int32) *localMask {
 		return nil
 	}
 	c.leave(&v.tree)
+	if len(c.mask.exits) > mostExits && w.fewPlaces(at) {
+		c.unite()
+	}
 	if l = c.mask; l.bits == nil && len(l.few) >= v.size/cut {
 		c.many()
 	}
@@ -134,6 +137,34 @@ func (c *collector) leave(t *tree) {
 	}
 }
 
+// mostExits is how many a place may have whose exits can be made one.
+const mostExits = 4
+
+// fewPlaces tells whether a place's rule has so few that it is worth to make its exits one: outputs are at them again and again.
+func (w *walker) fewPlaces(at int32) bool {
+	f := w.program.states[at].folds
+	return f != nil && len(f.member) <= 64
+}
+
+// unite makes exits of the same tree one.
+func (c *collector) unite() {
+	var trees []*tree
+	nodes := map[*tree][]uint32{}
+	for _, e := range c.mask.exits {
+		if nodes[e.tree] == nil {
+			trees = append(trees, e.tree)
+		}
+		nodes[e.tree] = append(nodes[e.tree], e.nodes...)
+	}
+	c.mask.exits = nil
+	budget := mostMerging
+	for _, t := range trees {
+		e := newExit(t, nodes[t])
+		e.merge(&budget)
+		c.mask.exits = append(c.mask.exits, e)
+	}
+}
+
 // many has the mask as bits.
 func (c *collector) many() {
 	if c.mask.bits == nil {
@@ -187,7 +218,7 @@ func (c *collector) leaf(at int32) {
 // fold is the folded tree for a place; nil: there is none.
 func (c *collector) fold(at int32) *fold {
 	s := &c.w.program.states[at]
-	if s.folds == nil || s.folds.member[s.local.at] == 0 {
+	if s.folds == nil || len(s.folds.alphabets) == 0 || s.folds.member[s.local.at] == 0 {
 		return nil
 	}
 	for i, name := range s.folds.names {

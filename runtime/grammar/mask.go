@@ -62,6 +62,7 @@ func (w *walker) make(s *state) *mask {
 	w.visits = 0
 	bits := make([]uint32, w.v.words)
 	w.parts = 0
+	clear(w.parted)
 	for _, p := range s.places {
 		if !w.part(nil, p, bits) {
 			return nil
@@ -79,8 +80,21 @@ func (w *walker) make(s *state) *mask {
 // mostParts is of how many a mask is made before what is behind exits is walked for all places there at once: in ambiguous grammars the same ones come up again and again.
 const mostParts = 256
 
+// partKey is what a place allows of what tokens have behind an exit.
+type partKey struct {
+	e *exit
+	p place
+}
+
 // part allows the tokens that a place does, or of which it allows what they have behind an exit, and where its rule may be left those that go on behind.
 func (w *walker) part(e *exit, p place, bits []uint32) bool {
+	if e != nil { // else it comes once
+		key := partKey{e, p}
+		if w.parted[key] {
+			return true
+		}
+		w.parted[key] = true
+	}
 	w.parts++
 	l := w.local(e, p.at)
 	if l == nil {

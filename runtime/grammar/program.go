@@ -28,6 +28,9 @@ type programState struct {
 	folds        *folds    // of a rule that calls no others, whose state local.at same is
 }
 
+// noFolds are those of a rule that calls no others, but has no alphabets.
+var noFolds = &folds{}
+
 type span struct{ from, to uint32 }
 
 // classEdge is an edge over classes of bytes.
@@ -202,10 +205,14 @@ func flatten(automata []*dfa, longest int) (*program, error) {
 		if !slices.ContainsFunc(d.states, func(s dfaState) bool { return len(s.calls) > 0 }) {
 			sum = sha256.New()
 			d.digest(sum)
-			same = d.alike(longest)
-			if foldable = d.folding(); foldable != nil {
+			if !d.trie {
+				same, foldable = d.alike(longest), d.folding()
+			}
+			if foldable != nil {
 				p.folds = append(p.folds, foldable)
 				p.bytes += int64(len(d.states))
+			} else {
+				foldable = noFolds
 			}
 		}
 		var name placeName

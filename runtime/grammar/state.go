@@ -53,6 +53,7 @@ type walker struct {
 	path   [maxTokenBytes + 1]*state
 	visits int
 	parts  int
+	parted map[partKey]bool // those that the mask has
 
 	ahead bool // it makes masks of places before they are asked for, and holds no lock
 }
@@ -63,7 +64,7 @@ type frameKey struct {
 }
 
 func newWalker(p *program, v *Vocabulary) *walker {
-	w := &walker{program: p, v: v, seen: map[place]bool{}}
+	w := &walker{program: p, v: v, seen: map[place]bool{}, parted: map[partKey]bool{}}
 	w.forget()
 	return w
 }

@@ -108,9 +108,6 @@ func (v *Vocabulary) prepare(p *program) {
 				continue
 			}
 			made := newFold(v, f.alphabets[j])
-			if made.bytes > mostFoldSize {
-				made = &fold{} // known not to be worth it
-			}
 			v.mu.Lock()
 			if len(v.folds) >= heldFolds {
 				oldest := name
