@@ -103,36 +103,52 @@ func (d *dfa) folding() *folds {
 		if covered[at] || len(f.alphabets) >= mostFolds {
 			continue
 		}
-		finer := joined(rows, at, covered)
-		added := f.add(d, finer, rows, of, covered)
-		if finer != rows[at].labels && f.add(d, rows[at].labels, rows, of, covered) && added {
+		base := d.draft(rows[at].labels, rows, of)
+		joint := base
+		if finer := joined(rows, at, covered); finer != rows[at].labels {
+			joint = d.draft(finer, rows, of)
+		}
+		if base.whole && !joint.whole { // a character is worth more than a place
+			joint = base
+		}
+		added := f.add(joint, d, of, covered)
+		if joint != base && f.add(base, d, of, covered) && added {
 			f.alphabets[len(f.alphabets)-1].spare = true
 		}
 	}
 	return f
 }
 
-// add adds the alphabet of the states that tell no more bytes apart than finer, and notes of which rows they are; false: it is not worth it.
-func (f *folds) add(d *dfa, finer labels, rows []partition, of []int, covered []bool) bool {
+// draft is an alphabet, and the rows that it is for.
+type draft struct {
+	*alphabet
+	rows []bool
+}
+
+// draft is the alphabet of the states that tell no more bytes apart than finer.
+func (d *dfa) draft(finer labels, rows []partition, of []int) *draft {
 	coarser := make([]bool, len(rows))
 	for i := range rows {
 		coarser[i] = finer.tells(&rows[i].labels)
 	}
-	in := func(state int32) bool { return coarser[of[state]] }
-	a := d.alphabet(&finer, in)
+	return &draft{d.alphabet(&finer, func(state int32) bool { return coarser[of[state]] }), coarser}
+}
+
+// add adds an alphabet and notes of which rows it is; false: it is not worth it.
+func (f *folds) add(a *draft, d *dfa, of []int, covered []bool) bool {
 	if a.tameASCII() < broadFrom { // walks would not stay where bytes are alike
 		return false
 	}
-	for i := range rows {
-		covered[i] = covered[i] || coarser[i]
+	for i, is := range a.rows {
+		covered[i] = covered[i] || is
 	}
 	bit := uint8(1) << len(f.alphabets)
 	for i := range d.states {
-		if in(int32(i)) && len(d.states[i].edges) > 0 {
+		if a.rows[of[i]] && len(d.states[i].edges) > 0 {
 			f.member[i] |= bit
 		}
 	}
-	f.alphabets, f.names = append(f.alphabets, a), append(f.names, a.name())
+	f.alphabets, f.names = append(f.alphabets, a.alphabet), append(f.names, a.name())
 	return true
 }
 
