@@ -21,14 +21,17 @@ type alphabet struct {
 
 // fold is a vocabulary's tree as an alphabet has it, and the subtrees of each first byte.
 type fold struct {
-	whole  foldTree
+	whole  *foldTree            // nil: folding is not worth it
 	behind map[uint32]*foldTree // by node of the vocabulary's tree
 	bytes  int64
 	used   uint64
 }
 
 // foldTree is in preorder, as a tree is.
-type foldTree []foldNode
+type foldTree struct {
+	nodes []foldNode
+	all   []uint32 // tokens of all nodes; nil: they are few
+}
 
 type foldNode struct {
 	char  byte
@@ -36,6 +39,8 @@ type foldNode struct {
 	end   uint32
 	few   []int32  // tokens that end here
 	bits  []uint32 // the same, where they are many
+	count uint32   // of these
+	below uint32   // of these, and of those of the nodes below
 	exit  *exit    // nodes of the vocabulary's tree that others are below of
 }
 
@@ -75,34 +80,65 @@ func newFold(v *Vocabulary, a *alphabet) *fold {
 	f.whole = f.tree(v, a, 0, uint32(len(t.nodes)))
 	for at := uint32(0); int(at) < len(t.nodes); at = t.nodes[at].end {
 		if f.bytes > mostFoldSize {
-			return &fold{}
+			break
 		}
 		if t.nodes[at].end-at > foldFrom {
-			sub := f.tree(v, a, at+1, t.nodes[at].end)
-			f.behind[at] = &sub
+			f.behind[at] = f.tree(v, a, at+1, t.nodes[at].end)
 		}
+	}
+	if f.bytes > mostFoldSize {
+		return &fold{}
 	}
 	return f
 }
 
-func (f *fold) tree(v *Vocabulary, a *alphabet, from, to uint32) foldTree {
+func (f *fold) tree(v *Vocabulary, a *alphabet, from, to uint32) *foldTree {
 	b := &folder{v: v, a: a, nodes: make([]foldedNode, 1)}
 	b.read(from, to)
 	if b.full {
 		f.bytes = mostFoldSize + 1
 		return nil
 	}
-	out := make(foldTree, 0, len(b.nodes))
+	out := make([]foldNode, 0, len(b.nodes))
 	b.flatten(0, 0, &out)
-	merging := mostMerging
+	merging, total := mostMerging, 0
 	for i := range out {
 		n := &out[i]
-		f.bytes += 64 + int64(4*(len(n.few)+len(n.bits)))
+		f.bytes += 72 + int64(4*(len(n.few)+len(n.bits)))
 		if n.exit != nil {
 			f.bytes += n.exit.merge(&merging)
 		}
+		total += int(n.count)
 	}
-	return out
+	t := &foldTree{nodes: out}
+	if total > v.words/2 {
+		t.all = make([]uint32, v.words)
+		f.bytes += int64(4 * v.words)
+		for i := range out {
+			out[i].set(t.all)
+		}
+	}
+	return t
+}
+
+// set allows a node's tokens.
+func (n *foldNode) set(bits []uint32) {
+	if n.bits != nil {
+		or(bits, n.bits)
+	}
+	for _, token := range n.few {
+		bits[token/32] |= 1 << (token % 32)
+	}
+}
+
+// clear takes a node's tokens out.
+func (n *foldNode) clear(bits []uint32) {
+	for i, word := range n.bits {
+		bits[i] &^= word
+	}
+	for _, token := range n.few {
+		bits[token/32] &^= 1 << (token % 32)
+	}
 }
 
 func (b *folder) read(from, to uint32) {
@@ -183,10 +219,10 @@ func (b *folder) to(at int32, char byte) int32 {
 }
 
 // flatten appends what is below a node in preorder.
-func (b *folder) flatten(at int32, depth uint8, out *foldTree) {
+func (b *folder) flatten(at int32, depth uint8, out *[]foldNode) {
 	for _, c := range b.nodes[at].children {
 		from := &b.nodes[c.at]
-		n := foldNode{char: c.char, depth: depth, few: from.tokens}
+		n := foldNode{char: c.char, depth: depth, few: from.tokens, count: uint32(len(from.tokens)), below: uint32(len(from.tokens))}
 		if len(n.few) > b.v.words/4 {
 			n.bits, n.few = make([]uint32, b.v.words), nil
 			for _, token := range from.tokens {
@@ -200,5 +236,8 @@ func (b *folder) flatten(at int32, depth uint8, out *foldTree) {
 		*out = append(*out, n)
 		b.flatten(c.at, depth+1, out)
 		(*out)[i].end = uint32(len(*out))
+		for j := i + 1; j < len(*out); j = int((*out)[j].end) {
+			(*out)[i].below += (*out)[j].below
+		}
 	}
 }

@@ -5,6 +5,7 @@ type localMask struct {
 	bits  []uint32 // tokens that stay in the rule, or end where it may be left; nil: they are few
 	few   []int32
 	exits []*exit // where the rule may be left
+	rough bool    // there are more of them than there need be
 }
 
 // cut is which share of a vocabulary is few.
@@ -17,7 +18,7 @@ func (w *walker) local(e *exit, at int32) *localMask {
 	w.lock()
 	l := v.known(e)[name]
 	w.unlock()
-	if l != nil {
+	if l != nil && !(l.rough && w.ahead) {
 		return l
 	}
 	c := &collector{w: w, mask: &localMask{}}
@@ -26,7 +27,9 @@ func (w *walker) local(e *exit, at int32) *localMask {
 	}
 	c.leave(&v.tree)
 	if len(c.mask.exits) > mostExits && w.fewPlaces(at) {
-		c.unite()
+		if c.mask.rough = !w.ahead; w.ahead {
+			c.unite() // takes milliseconds, which no output waits for
+		}
 	}
 	if l = c.mask; l.bits == nil && len(l.few) >= v.size/cut {
 		c.many()
@@ -208,7 +211,7 @@ func (c *collector) leaf(at int32) {
 		}
 		c.node(t, node, n.token, c.w.program.states[to].final)
 		if f := c.fold(to); f != nil && f.behind[node] != nil {
-			c.folded(*f.behind[node], to)
+			c.folded(f.behind[node], to)
 		} else {
 			c.plain(t, node+1, n.end, to)
 		}
@@ -253,33 +256,50 @@ func (c *collector) plain(t *tree, from, to uint32, at int32) {
 	}
 }
 
-// folded walks a folded tree.
-func (c *collector) folded(t foldTree, at int32) {
+// folded walks a folded tree. Of the nodes that can be reached and those that can not the fewer tokens are looked at.
+func (c *collector) folded(t *foldTree, at int32) {
 	p := c.w.program
 	var path [maxTokenBytes + 1]int32
 	path[0] = at
-	for i := 0; i < len(t); {
-		n := &t[i]
+	met, gone := c.w.met[:0], c.w.gone[:0]
+	here, not := 0, 0 // tokens
+	for i := 0; i < len(t.nodes); {
+		n := &t.nodes[i]
 		next := p.next(path[n.depth], p.class[n.char])
 		if next < 0 {
+			gone = append(gone, span{uint32(i), n.end})
+			not += int(n.below)
 			i = int(n.end)
 			continue
 		}
 		path[n.depth+1] = next
-		if n.bits != nil {
-			c.many()
-			or(c.mask.bits, n.bits)
-		}
-		if c.mask.bits != nil {
-			for _, token := range n.few {
-				c.mask.bits[token/32] |= 1 << (token % 32)
-			}
-		} else {
-			c.mask.few = append(c.mask.few, n.few...)
+		if n.count > 0 {
+			met = append(met, uint32(i))
+			here += int(n.count)
 		}
 		if n.exit != nil && p.states[next].final {
 			c.mask.exits = append(c.mask.exits, n.exit)
 		}
 		i++
+	}
+	c.w.met, c.w.gone = met, gone
+	switch {
+	case t.all != nil && not < here: // a place has its tokens from one node each, so none is taken out that another has set
+		c.many()
+		or(c.mask.bits, t.all)
+		for _, s := range gone {
+			for i := s.from; i < s.to; i++ {
+				t.nodes[i].clear(c.mask.bits)
+			}
+		}
+	case c.mask.bits == nil && here <= c.w.v.words/4: // no node has them as bits
+		for _, i := range met {
+			c.mask.few = append(c.mask.few, t.nodes[i].few...)
+		}
+	default:
+		c.many()
+		for _, i := range met {
+			t.nodes[i].set(c.mask.bits)
+		}
 	}
 }

@@ -1,23 +1,41 @@
 package grammar
 
-import "slices"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // mask is which tokens may come next.
 type mask struct {
 	allowed []uint32 // as engine.Sampling.Allowed
 	text    bool     // there are tokens besides those that end the output
+	kept    bool     // its size has been counted
 }
 
 // mask returns the tokens that may come behind a state: those whose bytes lead on, and where the output is complete those that end it. It is nil where that
 // takes more steps than it may.
 func (w *walker) mask(s *state) *mask {
-	if s.mask == nil {
-		if m := w.make(s); m != nil {
-			w.keep(s, m)
-			s.mask = m
+	if s.mask != nil {
+		return s.mask
+	}
+	w.key = w.key[:0]
+	if s.leaves {
+		w.key = append(w.key, 1)
+	}
+	for _, p := range s.places {
+		w.key = binary.LittleEndian.AppendUint32(w.key, uint32(w.program.states[p.at].same))
+		w.key = binary.LittleEndian.AppendUint32(w.key, p.frame.id)
+	}
+	key := string(w.key)
+	m := w.alike[key]
+	if m == nil {
+		if m = w.make(s); m == nil {
+			return nil
 		}
 	}
-	return s.mask
+	w.keep(s, m)
+	s.mask, w.alike[key] = m, m
+	return m
 }
 
 // firstMask is the mask of the first token.
@@ -48,12 +66,17 @@ func (w *walker) firstMask(s *state) *mask {
 
 // keep makes room for a mask: what is over the bound is all dropped. Steps on their way keep theirs.
 func (w *walker) keep(s *state, m *mask) {
-	size := int64(4 * len(m.allowed))
+	size := int64(64 + 4*len(s.places))
+	if !m.kept {
+		m.kept = true
+		size += int64(4 * len(m.allowed))
+	}
 	if w.masked+size > heldMasks {
 		for _, other := range w.masks {
 			other.mask, other.first = nil, nil
 		}
 		w.masks, w.masked = w.masks[:0], 0
+		clear(w.alike)
 	}
 	w.masks, w.masked = append(w.masks, s), w.masked+size
 }

@@ -45,12 +45,15 @@ type walker struct {
 	number uint32 // of frames
 	held   int64  // bytes of states and frames
 	masks  []*state
-	masked int64 // bytes of masks
+	masked int64            // bytes of masks
+	alike  map[string]*mask // of states whose places no token tells apart, and that are in the same calls
 
 	list   []place // scratch
 	seen   map[place]bool
 	key    []byte
 	path   [maxTokenBytes + 1]*state
+	met    []uint32 // nodes of a folded tree that are reached, and those that are not
+	gone   []span
 	visits int
 	parts  int
 	parted map[partKey]bool // those that the mask has
@@ -76,6 +79,7 @@ func (w *walker) forget() {
 	w.frames, w.states, w.single = map[frameKey]*frame{}, map[string]*state{}, map[place]*state{}
 	w.held, w.number = 0, 0
 	w.masks, w.masked = nil, 0
+	w.alike = map[string]*mask{}
 }
 
 // adopt returns the state of an output, which may have been made before all were dropped. It makes room first, so that states are dropped between tokens alone.
