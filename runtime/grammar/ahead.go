@@ -9,7 +9,7 @@ import (
 const (
 	aheadTime   = 300 * time.Millisecond // of one core
 	aheadStates = 1 << 12
-	aheadBytes  = heldLocal / 2
+	aheadBytes  = heldLocal / 4
 	aheadAtOnce = 4 // grammars that wait for it
 )
 
@@ -53,7 +53,7 @@ func (w *walker) prepare() {
 	}
 	visit(w.begin(0))
 	bits := make([]uint32, w.v.words)
-	for i := 0; i < len(queue) && time.Now().Before(end) && w.held < heldStates && w.room(); i++ {
+	for i := 0; i < len(queue) && time.Now().Before(end) && w.held < heldStates && w.made < aheadBytes; i++ {
 		s := queue[i]
 		w.visits, w.parts = 0, 0
 		clear(w.parted)
@@ -66,13 +66,6 @@ func (w *walker) prepare() {
 			visit(w.step(s, b))
 		}
 	}
-}
-
-// room tells whether the vocabulary keeps little enough.
-func (w *walker) room() bool {
-	w.lock()
-	defer w.unlock()
-	return w.v.locals < aheadBytes
 }
 
 // lock guards what the vocabulary keeps. Walkers of outputs hold the lock all the time.

@@ -25,6 +25,7 @@ const (
 	heldLocal  = 64 << 20
 	// heldGrammars are compiled and kept for whoever asks next.
 	heldGrammars = 32
+	heldPrograms = 96 << 20 // bytes of their automata
 )
 
 // Error says what is wrong with a description.

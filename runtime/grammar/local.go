@@ -6,6 +6,7 @@ type localMask struct {
 	few   []int32
 	exits []*exit // where the rule may be left
 	rough bool    // there are more of them than there need be
+	size  int64   // bytes
 }
 
 // cut is which share of a vocabulary is few.
@@ -16,7 +17,7 @@ func (w *walker) local(e *exit, at int32) *localMask {
 	at = w.program.states[at].same
 	v, name := w.v, w.program.states[at].local
 	w.lock()
-	l := v.known(e)[name]
+	l := v.kept.find(e, name)
 	w.unlock()
 	if l != nil && !(l.rough && w.ahead) {
 		return l
@@ -35,43 +36,9 @@ func (w *walker) local(e *exit, at int32) *localMask {
 		c.many()
 	}
 	w.lock()
-	v.hold(e, name, l)
+	w.made += v.kept.hold(e, name, l)
 	w.unlock()
 	return l
-}
-
-// known are the masks of places that a vocabulary keeps.
-func (v *Vocabulary) known(e *exit) map[placeName]*localMask {
-	if e == nil {
-		return v.local
-	}
-	return e.then
-}
-
-// hold keeps a mask, and drops all others where they are too many.
-func (v *Vocabulary) hold(e *exit, name placeName, l *localMask) {
-	size := int64(4*(len(l.bits)+len(l.few)) + 8*len(l.exits) + 192)
-	for _, e := range l.exits {
-		size += e.bytes()
-	}
-	if v.locals+size > heldLocal {
-		v.drop()
-	}
-	v.locals += size
-	if e != nil && e.then == nil {
-		e.then = map[placeName]*localMask{}
-		v.exits = append(v.exits, e)
-	}
-	v.known(e)[name] = l
-}
-
-// drop forgets all masks of places.
-func (v *Vocabulary) drop() {
-	clear(v.local)
-	for _, e := range v.exits {
-		e.then = nil
-	}
-	v.exits, v.locals = nil, 0
 }
 
 // collector makes the mask of a place.

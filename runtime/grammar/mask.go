@@ -66,7 +66,7 @@ func (w *walker) firstMask(s *state) *mask {
 
 // keep makes room for a mask: what is over the bound is all dropped. Steps on their way keep theirs.
 func (w *walker) keep(s *state, m *mask) {
-	size := int64(64 + 4*len(s.places))
+	size := int64(96 + 8*len(s.places)) // of the entry in alike
 	if !m.kept {
 		m.kept = true
 		size += int64(4 * len(m.allowed))

@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -77,6 +78,22 @@ func TestCompilerKeeps(t *testing.T) {
 	}
 	if compile("a") == first {
 		t.Error("kept for ever")
+	}
+	for i := range 18 { // each some megabytes
+		var choices []string
+		for j := range 2000 {
+			choices = append(choices, fmt.Sprintf("%d %d %s", i, j*7919, strings.Repeat("x", 50)))
+		}
+		if _, err := c.Compile(Source{Kind: Choice, Choices: choices}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	total := int64(0)
+	for at := c.recent.Front(); at != nil; at = at.Next() {
+		total += at.Value.(*entry).bytes
+	}
+	if total > heldPrograms || total < heldPrograms/2 || len(c.kept) != c.recent.Len() {
+		t.Errorf("%d grammars of %d bytes are kept", c.recent.Len(), total)
 	}
 	if _, err := c.Compile(Source{Kind: Regex, Text: "(a|b)*a(a|b){100}"}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("%v", err)

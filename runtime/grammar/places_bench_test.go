@@ -102,7 +102,7 @@ func BenchmarkPlaces(b *testing.B) {
 					all.walk(rand.New(rand.NewPCG(seed, 5)), g, seed)
 				}
 				<-g.prepared
-				all.kept = v.kept() + g.walker.held + g.walker.masked
+				all.kept = v.bytes() + g.walker.held + g.walker.masked
 			}
 			all.report(b)
 		})
@@ -203,11 +203,11 @@ func (p *placeTimes) report(b *testing.B) {
 	}
 }
 
-// kept is how many bytes a vocabulary keeps for its grammars.
-func (v *Vocabulary) kept() int64 {
+// bytes is how much a vocabulary keeps for its grammars.
+func (v *Vocabulary) bytes() int64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	n := v.locals
+	n := v.kept.young.bytes + v.kept.old.bytes
 	for _, f := range v.folds {
 		n += f.bytes
 	}
@@ -218,7 +218,7 @@ func (v *Vocabulary) kept() int64 {
 func (v *Vocabulary) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.drop()
+	v.kept = newKeptMasks()
 	clear(v.folds)
 }
 

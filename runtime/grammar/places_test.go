@@ -102,7 +102,7 @@ func TestMasksAreMadeAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-g.prepared
-	made := v.kept()
+	made := v.bytes()
 	m := g.Start()
 	for range 40 {
 		var ids []int32
@@ -115,7 +115,28 @@ func TestMasksAreMadeAhead(t *testing.T) {
 			break
 		}
 	}
-	if now := v.kept(); now != made || made == 0 {
+	if now := v.bytes(); now != made || made == 0 {
 		t.Errorf("places take %d bytes, %d before the output", now, made)
+	}
+}
+
+// TestKeptMasksAreBounded wants what is in use to stay while more comes by than is kept.
+func TestKeptMasksAreBounded(t *testing.T) {
+	k := newKeptMasks()
+	used := placeName{at: -1}
+	k.hold(nil, used, &localMask{})
+	e := &exit{}
+	k.hold(e, used, &localMask{})
+	for at := range int32(200) {
+		k.hold(nil, placeName{at: at}, &localMask{bits: make([]uint32, 1<<18)})
+		if k.find(nil, used) == nil {
+			t.Fatalf("what is in use is gone after %d masks", at)
+		}
+		if n := k.young.bytes + k.old.bytes; n > heldLocal {
+			t.Fatalf("%d bytes are kept", n)
+		}
+	}
+	if k.find(nil, placeName{at: 0}) != nil || e.then != nil {
+		t.Error("what nobody asks for is kept for ever")
 	}
 }

@@ -58,7 +58,8 @@ type walker struct {
 	parts  int
 	parted map[partKey]bool // those that the mask has
 
-	ahead bool // it makes masks of places before they are asked for, and holds no lock
+	made  int64 // bytes of masks of places
+	ahead bool  // it makes masks of places before they are asked for, and holds no lock
 }
 
 type frameKey struct {

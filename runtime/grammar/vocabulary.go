@@ -32,12 +32,10 @@ type Vocabulary struct {
 	preparing sync.Mutex   // held by the one that makes masks ahead
 	waiting   atomic.Int32 // of these, with the one that does
 
-	mu     sync.Mutex // guards what the grammars keep, too
-	local  map[placeName]*localMask
-	locals int64   // bytes of local, and of what exits have
-	exits  []*exit // that have any
-	folds  map[alphabetName]*fold
-	clock  uint64 // of uses of folds
+	mu    sync.Mutex // guards what the grammars keep, too
+	kept  keptMasks
+	folds map[alphabetName]*fold
+	clock uint64 // of uses of folds
 }
 
 // tokenTexts is the texts of tokens, one behind the other.
@@ -61,7 +59,7 @@ func (t *tokenTexts) at(i int32) []byte {
 
 // NewVocabulary makes a vocabulary of size ids. ends are the end-of-sequence tokens, which are never text.
 func NewVocabulary(size int, token func(id int32) Token, ends []int32) *Vocabulary {
-	v := &Vocabulary{size: size, words: (size + 31) / 32, ends: slices.Clone(ends), local: map[placeName]*localMask{}, folds: map[alphabetName]*fold{}}
+	v := &Vocabulary{size: size, words: (size + 31) / 32, ends: slices.Clone(ends), kept: newKeptMasks(), folds: map[alphabetName]*fold{}}
 	var middle, first []leaf
 	for id := range int32(size) {
 		t := Token{}
