@@ -10,13 +10,18 @@ const (
 	aheadTime   = 300 * time.Millisecond // of one core
 	aheadStates = 1 << 12
 	aheadBytes  = heldLocal / 4
-	aheadAtOnce = 4 // grammars that wait for it
+	aheadAtOnce = 4       // grammars that wait for it
+	aheadFrom   = 1 << 12 // tokens of a vocabulary for which it is worth it
 )
 
 // prepareAhead makes the masks of places of a grammar while nobody waits for them: as a rule, while the prompt of whoever has asked for the grammar is read. Nearest places come first.
 // It takes the vocabulary's lock for moments only, so outputs find what is ready and make the rest themselves.
 func (g *Grammar) prepareAhead() {
 	v := g.v
+	if v.size < aheadFrom {
+		close(g.prepared)
+		return
+	}
 	if v.waiting.Add(1) > aheadAtOnce {
 		v.waiting.Add(-1)
 		close(g.prepared)

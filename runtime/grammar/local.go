@@ -113,7 +113,7 @@ const mostExits = 4
 // fewPlaces tells whether a place's rule has so few that it is worth to make its exits one: outputs are at them again and again.
 func (w *walker) fewPlaces(at int32) bool {
 	f := w.program.states[at].folds
-	return f != nil && len(f.member) <= 64
+	return f != nil && f != noFolds && len(f.member) <= 64
 }
 
 // unite makes exits of the same tree one.

@@ -1,8 +1,8 @@
 package grammar
 
 import (
+	"crypto/sha256"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -79,14 +79,10 @@ func TestCompilerKeeps(t *testing.T) {
 	if compile("a") == first {
 		t.Error("kept for ever")
 	}
-	for i := range 18 { // each some megabytes
-		var choices []string
-		for j := range 2000 {
-			choices = append(choices, fmt.Sprintf("%d %d %s", i, j*7919, strings.Repeat("x", 50)))
-		}
-		if _, err := c.Compile(Source{Kind: Choice, Choices: choices}); err != nil {
-			t.Fatal(err)
-		}
+	for i := range byte(20) {
+		e := c.entry([sha256.Size]byte{i})
+		e.grammar = &Grammar{walker: &walker{program: &program{bytes: heldPrograms / 10}}}
+		c.weigh(e)
 	}
 	total := int64(0)
 	for at := c.recent.Front(); at != nil; at = at.Next() {

@@ -191,11 +191,21 @@ func flatten(automata []*dfa, longest int) (*program, error) {
 		p.class[b] = uint8(len(p.sample) - 1)
 	}
 	p.classes = len(p.sample)
-	all := sha256.New()
 	for i, d := range automata {
 		for j := range d.states {
 			p.append(&d.states[j], first[i], first)
 		}
+	}
+	p.identify(automata, first, longest)
+	const stateBytes, edgeBytes, callBytes = 60, 8, 8
+	p.bytes += int64(len(p.states)*stateBytes + len(p.edges)*edgeBytes + len(p.calls)*callBytes)
+	return p, nil
+}
+
+// identify says under which names the masks of states are kept, which states have the same ones, and how rules are folded.
+func (p *program) identify(automata []*dfa, first []int32, longest int) {
+	all := sha256.New()
+	for _, d := range automata {
 		d.digest(all)
 	}
 	for i, d := range automata {
@@ -230,9 +240,6 @@ func flatten(automata []*dfa, longest int) (*program, error) {
 			s.local, s.folds = name, foldable
 		}
 	}
-	const stateBytes, edgeBytes, callBytes = 60, 8, 8
-	p.bytes += int64(len(p.states)*stateBytes + len(p.edges)*edgeBytes + len(p.calls)*callBytes)
-	return p, nil
 }
 
 func (p *program) append(s *dfaState, base int32, first []int32) {
