@@ -8,12 +8,15 @@ import (
 
 const (
 	broadFrom    = 24 // ASCII bytes that may follow at a place at which walks are worth folding
-	mostFolds    = 2  // alphabets of a rule
-	maxFoldWork  = 1 << 15
+	mostFolds    = 3  // alphabets of a rule, about
+	mostJoined   = 40 // kinds of bytes of an alphabet that several partitions are joined in
+	fewLetters   = 6  // told apart from all others, they are those of words
+	maxFoldWork  = 1 << 17
 	deadByte     = 0xff // label of bytes that lead nowhere
 	mostLabels   = 0xfe
 	heldFolds    = 16
 	mostFoldSize = 8 << 20
+	mostFolded   = 1 << 15 // nodes of a folded tree
 )
 
 // alphabetName tells alphabets apart.
@@ -60,7 +63,7 @@ type partition struct {
 // broadest are the partitions at which many bytes may follow, those first that most ways lead to.
 func broadest(rows []partition) (order []int) {
 	for i := range rows {
-		if rows[i].live >= broadFrom {
+		if rows[i].live >= broadFrom && !rows[i].spells() {
 			order = append(order, i)
 		}
 	}
@@ -97,31 +100,98 @@ func (d *dfa) folding() *folds {
 	f := &folds{member: make([]uint8, len(d.states))}
 	covered := make([]bool, len(rows))
 	for _, at := range broadest(rows) {
-		if covered[at] || len(f.alphabets) == mostFolds {
+		if covered[at] || len(f.alphabets) >= mostFolds {
 			continue
 		}
-		finer := rows[at].labels
-		coarser := make([]bool, len(rows))
-		for i := range rows {
-			coarser[i] = finer.tells(&rows[i].labels)
+		base := d.draft(rows[at].labels, rows, of)
+		joint := base
+		if finer := joined(rows, at, covered); finer != rows[at].labels {
+			joint = d.draft(finer, rows, of)
 		}
-		in := func(state int32) bool { return coarser[of[state]] }
-		a := d.alphabet(&finer, in)
-		if a.tameASCII() < broadFrom { // walks would not stay where bytes are alike
-			continue
+		if base.whole && !joint.whole { // a character is worth more than a place
+			joint = base
 		}
-		for i := range rows {
-			covered[i] = covered[i] || coarser[i]
+		added := f.add(joint, d, of, covered)
+		if joint != base && f.add(base, d, of, covered) && added {
+			f.alphabets[len(f.alphabets)-1].spare = true
 		}
-		bit := uint8(1) << len(f.alphabets)
-		for i := range d.states {
-			if in(int32(i)) && len(d.states[i].edges) > 0 {
-				f.member[i] |= bit
-			}
-		}
-		f.alphabets, f.names = append(f.alphabets, a), append(f.names, a.name())
 	}
 	return f
+}
+
+// draft is an alphabet, and the rows that it is for.
+type draft struct {
+	*alphabet
+	rows []bool
+}
+
+// draft is the alphabet of the states that tell no more bytes apart than finer.
+func (d *dfa) draft(finer labels, rows []partition, of []int) *draft {
+	coarser := make([]bool, len(rows))
+	for i := range rows {
+		coarser[i] = finer.tells(&rows[i].labels)
+	}
+	return &draft{d.alphabet(&finer, func(state int32) bool { return coarser[of[state]] }), coarser}
+}
+
+// add adds an alphabet and notes of which rows it is; false: it is not worth it.
+func (f *folds) add(a *draft, d *dfa, of []int, covered []bool) bool {
+	if a.tameASCII() < broadFrom { // walks would not stay where bytes are alike
+		return false
+	}
+	for i, is := range a.rows {
+		covered[i] = covered[i] || is
+	}
+	bit := uint8(1) << len(f.alphabets)
+	for i := range d.states {
+		if a.rows[of[i]] && len(d.states[i].edges) > 0 {
+			f.member[i] |= bit
+		}
+	}
+	f.alphabets, f.names = append(f.alphabets, a.alphabet), append(f.names, a.name())
+	return true
+}
+
+// joined is a partition that tells apart what one row does, and what others do of which it is not made too fine: walks go from places of one of them to places of others.
+func joined(rows []partition, at int, covered []bool) labels {
+	l := rows[at].labels
+	for _, i := range broadest(rows) {
+		if covered[i] || i == at {
+			continue
+		}
+		if both, count := l.join(&rows[i].labels); count <= mostJoined && !both.spells() {
+			l = both
+		}
+	}
+	return l
+}
+
+// join tells apart what either tells apart.
+func (l *labels) join(other *labels) (both labels, count int) {
+	known := map[[2]byte]byte{}
+	for b := range l {
+		pair := [2]byte{l[b], other[b]}
+		label, seen := known[pair]
+		if !seen {
+			label = byte(len(known))
+			if pair == [2]byte{deadByte, deadByte} {
+				label = deadByte
+			}
+			known[pair] = label
+		}
+		both[b] = label
+	}
+	return both, len(known)
+}
+
+// spells tells whether a few letters are told apart from others, as where words are expected: with such an alphabet hardly two tokens of letters are alike.
+func (l *labels) spells() bool {
+	var letters [256]int
+	for c := byte('a'); c <= 'z'; c++ {
+		letters[l[c]]++
+		letters[l[c-'a'+'A']]++
+	}
+	return slices.ContainsFunc(letters[:], func(n int) bool { return n > 0 && n < fewLetters })
 }
 
 // tameASCII counts the ASCII bytes that lead from such a place to such a place.

@@ -13,9 +13,12 @@ import (
 )
 
 // largeVocabulary is one of 151,936 tokens as those of large models: bytes, words with and without a space, numbers, punctuation with JSON's among it, other scripts. With
-// LLMC_TOKENIZER, a directory, it is that of a real tokenizer.
+// LLMC_TOKENIZER, a directory, it is that of a real tokenizer; with LLMC_TIKTOKEN, a file, that of tiktoken's ranks.
 func largeVocabulary(b *testing.B) *Vocabulary {
 	b.Helper()
+	if name := os.Getenv("LLMC_TIKTOKEN"); name != "" {
+		return rankedVocabulary(b, name)
+	}
 	if dir := os.Getenv("LLMC_TOKENIZER"); dir != "" {
 		tok, _, err := tokenizer.LoadDir(dir)
 		if err != nil {
@@ -84,10 +87,12 @@ func largeTexts(size int) [][]byte {
 	return texts
 }
 
-var benchSources = []struct {
+type benchSource struct {
 	name string
 	Source
-}{
+}
+
+var benchSources = []benchSource{
 	{"object", Source{Kind: JSONObject}},
 	{"schema", Source{Kind: JSONSchema, Text: `{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":0,"maximum":150},"email":{"type":"string","format":"email"},` +
 		`"tags":{"type":"array","items":{"type":"string","maxLength":20}},"kind":{"enum":["small","large","other"]},"place":{"type":"object","properties":{"x":{"type":"number"},"y":{"type":"number"}},` +
@@ -130,7 +135,7 @@ func BenchmarkMask(b *testing.B) {
 					if g == nil || state != "again" {
 						var err error
 						if state == "cold" {
-							v.local, v.folds = map[placeName]*localMask{}, map[alphabetName]*fold{}
+							v.forget()
 						}
 						begin := time.Now()
 						if g, err = newTest(v, s.Source); err != nil {

@@ -66,6 +66,8 @@ type entry struct {
 	once    sync.Once // makes what follows
 	grammar *Grammar
 	err     error
+
+	bytes int64 // of its automata; known once they have been made
 }
 
 // NewCompiler returns a compiler; the vocabulary is made when it is first needed.
@@ -88,7 +90,9 @@ func (c *Compiler) Compile(s Source) (*Grammar, error) {
 	e.once.Do(func() {
 		c.compiling.Lock()
 		defer c.compiling.Unlock()
-		e.grammar, e.err = compileSource(c.vocabulary(), &s)
+		if e.grammar, e.err = compileSource(c.vocabulary(), &s); e.err == nil {
+			c.weigh(e)
+		}
 	})
 	return e.grammar, e.err
 }
@@ -108,6 +112,23 @@ func (c *Compiler) entry(hash [sha256.Size]byte) *entry {
 		delete(c.kept, c.recent.Remove(oldest).(*entry).hash)
 	}
 	return e
+}
+
+// weigh notes how large a grammar is, and drops those used longest ago where all are too large.
+func (c *Compiler) weigh(e *entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.bytes = e.grammar.walker.program.bytes
+	total := int64(0)
+	for at := c.recent.Front(); at != nil; {
+		other, next := at.Value.(*entry), at.Next()
+		if total += other.bytes; total > heldPrograms && other != e {
+			total -= other.bytes
+			delete(c.kept, other.hash)
+			c.recent.Remove(at)
+		}
+		at = next
+	}
 }
 
 // compileSource compiles a description.

@@ -7,7 +7,10 @@ import (
 )
 
 // dfa is the automaton of one rule: at most one edge for a byte, and one for a call. State 0 is its beginning.
-type dfa struct{ states []dfaState }
+type dfa struct {
+	states []dfaState
+	trie   bool // it is one: hardly any of its places are alike, or broad
+}
 
 type dfaState struct {
 	edges []edge // ascending

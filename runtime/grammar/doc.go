@@ -8,7 +8,9 @@
 //
 // A mask is not made by trying every token. Tokens lie in a trie, which is walked with the states (vocabulary.go, mask.go), and what a walk finds that depends on a
 // place in its rule alone, whatever called the rule, is kept for all outputs and, where the rule calls no others, for all grammars that have the same rule:
-// tokens that stay inside, and the nodes of the trie at which the rule may be left. Only behind those is the stack asked. Masks of states are kept too.
+// tokens that stay inside, and the nodes of the trie at which the rule may be left (local.go). What places of the callers allow behind those is kept in the same way, so
+// the stack only says what is to be joined (mask.go, exit.go). Masks of states are kept too, and places that no token tells apart share theirs (alike.go): a
+// character of a long string is like the next. Most of this is made while nobody waits for it (ahead.go).
 // (The idea is that of Dong et al., "XGrammar: Flexible and Efficient Structured Generation Engine for Large Language Models", 2024.)
 //
 // Where most of a vocabulary may follow, as in strings, the walk is over a tree in which tokens that a rule does not tell apart are one (fold.go, alphabet.go, local.go).

@@ -4,6 +4,7 @@ package grammar
 type expr struct {
 	op       op
 	text     string // opText
+	words    []string
 	set      runeSet
 	subs     []*expr
 	min, max int // opRepeat; max < 0: any number
@@ -23,6 +24,7 @@ const (
 	opGraph            // the ways through graph
 	opBoth             // what both subs match; neither calls rules
 	opBut              // what subs[0] matches and subs[1] does not; neither calls rules
+	opWords            // one of words, in a rule of its own
 )
 
 // rule is an expression with a name, which expressions may call before it is known.

@@ -1,9 +1,6 @@
 package grammar
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Most of a vocabulary may come next inside of a string, and a walk of all of it takes milliseconds. But there its tokens are told apart by little: how many characters they have,
 // and what they have that a string can not hold as it is. So a vocabulary is folded: bytes that such places of a rule do not tell apart are written as one of them, and tokens that
@@ -19,18 +16,22 @@ type alphabet struct {
 	other [256]byte // the byte that stands for each in all of the rule
 	char  byte      // stands for every character beyond ASCII, if whole
 	whole bool
+	spare bool // only wanted where the one before it is too large
 }
 
 // fold is a vocabulary's tree as an alphabet has it, and the subtrees of each first byte.
 type fold struct {
-	whole  foldTree
+	whole  *foldTree            // nil: folding is not worth it
 	behind map[uint32]*foldTree // by node of the vocabulary's tree
 	bytes  int64
 	used   uint64
 }
 
 // foldTree is in preorder, as a tree is.
-type foldTree []foldNode
+type foldTree struct {
+	nodes []foldNode
+	all   []uint32 // tokens of all nodes; nil: they are few
+}
 
 type foldNode struct {
 	char  byte
@@ -38,26 +39,19 @@ type foldNode struct {
 	end   uint32
 	few   []int32  // tokens that end here
 	bits  []uint32 // the same, where they are many
+	count uint32   // of these
+	below uint32   // of these, and of those of the nodes below
 	exit  *exit    // nodes of the vocabulary's tree that others are below of
 }
 
-// exit is nodes of the tree at which a rule may be left.
-type exit struct {
-	nodes  []uint32
-	merged *tree // all that is below of them as one; nil: not made
-}
-
-const (
-	foldFrom   = 32      // nodes of a subtree that is worth folding
-	mergedFrom = 4       // nodes whose subtrees are worth merging
-	mergedMost = 1 << 14 // nodes below them
-)
+const foldFrom = 32 // nodes of a subtree that is worth folding
 
 // folder folds one tree.
 type folder struct {
 	v     *Vocabulary
 	a     *alphabet
 	nodes []foldedNode
+	full  bool // it would have too many
 }
 
 type foldEdge struct {
@@ -79,37 +73,72 @@ type cursor struct {
 	waiting uint8 // bytes of pending
 }
 
-// newFold folds a vocabulary's tree.
+// newFold folds a vocabulary's tree; the fold is empty where it is not worth it.
 func newFold(v *Vocabulary, a *alphabet) *fold {
 	t := &v.tree
 	f := &fold{behind: map[uint32]*foldTree{}}
 	f.whole = f.tree(v, a, 0, uint32(len(t.nodes)))
 	for at := uint32(0); int(at) < len(t.nodes); at = t.nodes[at].end {
-		if t.nodes[at].end-at > foldFrom {
-			sub := f.tree(v, a, at+1, t.nodes[at].end)
-			f.behind[at] = &sub
+		if f.bytes > mostFoldSize {
+			break
 		}
+		if t.nodes[at].end-at > foldFrom {
+			f.behind[at] = f.tree(v, a, at+1, t.nodes[at].end)
+		}
+	}
+	if f.bytes > mostFoldSize {
+		return &fold{}
 	}
 	return f
 }
 
-func (f *fold) tree(v *Vocabulary, a *alphabet, from, to uint32) foldTree {
+func (f *fold) tree(v *Vocabulary, a *alphabet, from, to uint32) *foldTree {
 	b := &folder{v: v, a: a, nodes: make([]foldedNode, 1)}
 	b.read(from, to)
-	out := make(foldTree, 0, len(b.nodes))
+	if b.full {
+		f.bytes = mostFoldSize + 1
+		return nil
+	}
+	out := make([]foldNode, 0, len(b.nodes))
 	b.flatten(0, 0, &out)
+	merging, total := mostMerging, 0
 	for i := range out {
 		n := &out[i]
-		f.bytes += 64 + int64(4*(len(n.few)+len(n.bits)))
+		f.bytes += 72 + int64(4*(len(n.few)+len(n.bits)))
 		if n.exit != nil {
-			f.bytes += 64 + int64(4*len(n.exit.nodes))
-			n.exit.merge(v)
-			if n.exit.merged != nil {
-				f.bytes += int64(16 * len(n.exit.merged.nodes))
-			}
+			f.bytes += n.exit.merge(&merging)
+		}
+		total += int(n.count)
+	}
+	t := &foldTree{nodes: out}
+	if total > v.words/2 {
+		t.all = make([]uint32, v.words)
+		f.bytes += int64(4 * v.words)
+		for i := range out {
+			out[i].set(t.all)
 		}
 	}
-	return out
+	return t
+}
+
+// set allows a node's tokens.
+func (n *foldNode) set(bits []uint32) {
+	if n.bits != nil {
+		or(bits, n.bits)
+	}
+	for _, token := range n.few {
+		bits[token/32] |= 1 << (token % 32)
+	}
+}
+
+// clear takes a node's tokens out.
+func (n *foldNode) clear(bits []uint32) {
+	for i, word := range n.bits {
+		bits[i] &^= word
+	}
+	for _, token := range n.few {
+		bits[token/32] &^= 1 << (token % 32)
+	}
 }
 
 func (b *folder) read(from, to uint32) {
@@ -119,7 +148,7 @@ func (b *folder) read(from, to uint32) {
 	}
 	base := t.nodes[from].depth
 	var path [maxTokenBytes + 1]cursor
-	for i := from; i < to; {
+	for i := from; i < to && !b.full; {
 		n := &t.nodes[i]
 		c, ok := b.step(path[n.depth-base], n.char)
 		if !ok {
@@ -183,16 +212,17 @@ func (b *folder) to(at int32, char byte) int32 {
 		}
 	}
 	next := int32(len(b.nodes))
+	b.full = next >= mostFolded
 	b.nodes = append(b.nodes, foldedNode{})
 	b.nodes[at].children = append(b.nodes[at].children, foldEdge{next, char})
 	return next
 }
 
 // flatten appends what is below a node in preorder.
-func (b *folder) flatten(at int32, depth uint8, out *foldTree) {
+func (b *folder) flatten(at int32, depth uint8, out *[]foldNode) {
 	for _, c := range b.nodes[at].children {
 		from := &b.nodes[c.at]
-		n := foldNode{char: c.char, depth: depth, few: from.tokens}
+		n := foldNode{char: c.char, depth: depth, few: from.tokens, count: uint32(len(from.tokens)), below: uint32(len(from.tokens))}
 		if len(n.few) > b.v.words/4 {
 			n.bits, n.few = make([]uint32, b.v.words), nil
 			for _, token := range from.tokens {
@@ -200,40 +230,14 @@ func (b *folder) flatten(at int32, depth uint8, out *foldTree) {
 			}
 		}
 		if len(from.inner) > 0 {
-			n.exit = &exit{nodes: from.inner}
+			n.exit = newExit(&b.v.tree, from.inner)
 		}
 		i := len(*out)
 		*out = append(*out, n)
 		b.flatten(c.at, depth+1, out)
 		(*out)[i].end = uint32(len(*out))
-	}
-}
-
-// merge makes one tree of what is below the nodes, where they are many and that is not too much.
-func (e *exit) merge(v *Vocabulary) {
-	t := &v.tree
-	total := 0
-	for _, at := range e.nodes {
-		total += int(t.nodes[at].end - at)
-	}
-	if len(e.nodes) < mergedFrom || total > mergedMost {
-		return
-	}
-	var leaves []leaf
-	var text [maxTokenBytes]byte
-	for _, at := range e.nodes {
-		base := t.nodes[at].depth + 1
-		for i := at + 1; i < t.nodes[at].end; i++ {
-			n := &t.nodes[i]
-			text[n.depth-base] = n.char
-			if n.token < 0 {
-				continue
-			}
-			for _, id := range append([]int32{n.token}, t.twins[n.token]...) {
-				leaves = append(leaves, leaf{slices.Clone(text[:n.depth-base+1]), id})
-			}
+		for j := i + 1; j < len(*out); j = int((*out)[j].end) {
+			(*out)[i].below += (*out)[j].below
 		}
 	}
-	merged := newTree(leaves)
-	e.merged = &merged
 }

@@ -10,6 +10,7 @@ const (
 	maxSourceBytes = 1 << 20 // of a description
 	maxNFAStates   = 1 << 19 // of all rules, before automata are made deterministic
 	maxStates      = 1 << 16 // of all automata that are made deterministic
+	maxWordStates  = 1 << 18 // of the automaton of a list of choices
 	maxSteps       = 1 << 23 // edges looked at while automata are made
 	maxRules       = 1 << 14
 	maxRepeat      = 4096    // in a counted repetition
@@ -24,6 +25,7 @@ const (
 	heldLocal  = 64 << 20
 	// heldGrammars are compiled and kept for whoever asks next.
 	heldGrammars = 32
+	heldPrograms = 96 << 20 // bytes of their automata
 )
 
 // Error says what is wrong with a description.

@@ -4,39 +4,40 @@ package grammar
 type localMask struct {
 	bits  []uint32 // tokens that stay in the rule, or end where it may be left; nil: they are few
 	few   []int32
-	exits []*exit // nodes of the tree that others are below of, at which the rule may be left
+	exits []*exit // where the rule may be left
+	rough bool    // there are more of them than there need be
+	size  int64   // bytes
 }
 
 // cut is which share of a vocabulary is few.
 const cut = 64
 
-// local returns the mask of a place by itself; nil: it takes more than it may.
-func (w *walker) local(at int32) *localMask {
+// local returns the mask of a place by itself: of tokens, or of what they have behind an exit of the rule before. It is nil where it takes more than it may.
+func (w *walker) local(e *exit, at int32) *localMask {
+	at = w.program.states[at].same
 	v, name := w.v, w.program.states[at].local
-	if l := v.local[name]; l != nil {
+	w.lock()
+	l := v.kept.find(e, name)
+	w.unlock()
+	if l != nil && !(l.rough && w.ahead) {
 		return l
 	}
-	c := &collector{w: w, mask: &localMask{}, out: &exit{}}
-	if !c.collect(at) {
+	c := &collector{w: w, mask: &localMask{}}
+	if e == nil && !c.collect(at) || e != nil && !c.behind(e, at) {
 		return nil
 	}
-	l := c.mask
-	size := int64(4*(len(l.bits)+len(l.few)+len(c.out.nodes)) + 8*len(l.exits) + 192)
-	if len(c.out.nodes) > 0 {
-		l.exits = append(l.exits, c.out)
-		if len(c.out.nodes) > 8*mergedFrom {
-			c.out.merge(v)
-		}
-		if c.out.merged != nil {
-			size += int64(24 * len(c.out.merged.nodes))
+	c.leave(&v.tree)
+	if len(c.mask.exits) > mostExits && w.fewPlaces(at) {
+		if c.mask.rough = !w.ahead; w.ahead {
+			c.unite() // takes milliseconds, which no output waits for
 		}
 	}
-	if v.locals+size > heldLocal {
-		clear(v.local)
-		v.locals = 0
+	if l = c.mask; l.bits == nil && len(l.few) >= v.size/cut {
+		c.many()
 	}
-	v.local[name] = l
-	v.locals += size
+	w.lock()
+	w.made += v.kept.hold(e, name, l)
+	w.unlock()
 	return l
 }
 
@@ -44,22 +45,94 @@ func (w *walker) local(at int32) *localMask {
 type collector struct {
 	w    *walker
 	mask *localMask
-	out  *exit
+	out  []uint32 // nodes of the tree that is walked at which the rule may be left
 }
 
 func (c *collector) collect(at int32) bool {
-	w, t := c.w, &c.w.v.tree
-	if w.program.states[at].folds != nil {
+	t := &c.w.v.tree
+	if c.w.program.states[at].folds != nil {
 		c.leaf(at)
-	} else if !w.walk(t, 0, uint32(len(t.nodes)), w.begin(at), func(node uint32, behind *state, token int32) {
-		c.node(node, token, behind.leaves)
-	}) {
-		return false
+		return true
 	}
-	if c.mask.bits == nil && len(c.mask.few) >= w.v.size/cut {
-		c.many()
+	return c.walk(t, 0, uint32(len(t.nodes)), c.w.placed(at))
+}
+
+// behind makes the mask of what is behind an exit.
+func (c *collector) behind(e *exit, at int32) bool {
+	w := c.w
+	for i := range e.ways {
+		y := &e.ways[i]
+		if w.program.next(at, w.class[y.char]) < 0 {
+			continue
+		}
+		if y.merged != nil {
+			if !c.from(y.merged, 0, uint32(len(y.merged.nodes)), at) {
+				return false
+			}
+			c.leave(y.merged)
+			continue
+		}
+		for _, node := range y.nodes {
+			if !c.from(e.tree, node, e.tree.nodes[node].end, at) {
+				return false
+			}
+		}
+		if e.tree != &w.v.tree {
+			c.leave(e.tree)
+		}
 	}
 	return true
+}
+
+// from walks nodes of a tree, side by side or below each other, from a place.
+func (c *collector) from(t *tree, from, to uint32, at int32) bool {
+	if c.w.program.states[at].folds != nil {
+		c.plain(t, from, to, at)
+		return true
+	}
+	return c.walk(t, from, to, c.w.placed(at))
+}
+
+func (c *collector) walk(t *tree, from, to uint32, s *state) bool {
+	return c.w.walk(t, from, to, s, func(node uint32, behind *state, token int32) {
+		c.node(t, node, token, behind.leaves)
+	})
+}
+
+// leave notes that the rule may be left at the nodes of a tree that have been met.
+func (c *collector) leave(t *tree) {
+	if len(c.out) > 0 {
+		c.mask.exits = append(c.mask.exits, newExit(t, c.out))
+		c.out = nil
+	}
+}
+
+// mostExits is how many a place may have whose exits can be made one.
+const mostExits = 4
+
+// fewPlaces tells whether a place's rule has so few that it is worth to make its exits one: outputs are at them again and again.
+func (w *walker) fewPlaces(at int32) bool {
+	f := w.program.states[at].folds
+	return f != nil && f != noFolds && len(f.member) <= 64
+}
+
+// unite makes exits of the same tree one.
+func (c *collector) unite() {
+	var trees []*tree
+	nodes := map[*tree][]uint32{}
+	for _, e := range c.mask.exits {
+		if nodes[e.tree] == nil {
+			trees = append(trees, e.tree)
+		}
+		nodes[e.tree] = append(nodes[e.tree], e.nodes...)
+	}
+	c.mask.exits = nil
+	budget := mostMerging
+	for _, t := range trees {
+		e := newExit(t, nodes[t])
+		e.merge(&budget)
+		c.mask.exits = append(c.mask.exits, e)
+	}
 }
 
 // many has the mask as bits.
@@ -68,20 +141,25 @@ func (c *collector) many() {
 		c.mask.bits = make([]uint32, c.w.v.words)
 	}
 	for _, token := range c.mask.few {
-		c.w.v.tree.set(c.mask.bits, token)
+		c.mask.bits[token/32] |= 1 << (token % 32)
 	}
 	c.mask.few = nil
 }
 
-// node takes a node of the vocabulary's tree that can be reached.
-func (c *collector) node(node uint32, token int32, leaves bool) {
-	if token >= 0 && c.mask.bits != nil {
-		c.w.v.tree.set(c.mask.bits, token)
-	} else if token >= 0 {
+// node takes a node of a tree that can be reached.
+func (c *collector) node(t *tree, node uint32, token int32, leaves bool) {
+	switch {
+	case token < 0:
+	case c.mask.bits != nil:
+		t.set(c.mask.bits, token)
+	default:
 		c.mask.few = append(c.mask.few, token)
+		if len(t.twins) > 0 {
+			c.mask.few = append(c.mask.few, t.twins[token]...)
+		}
 	}
-	if leaves && c.w.v.tree.nodes[node].end > node+1 {
-		c.out.nodes = append(c.out.nodes, node)
+	if leaves && t.nodes[node].end > node+1 {
+		c.out = append(c.out, node)
 	}
 }
 
@@ -98,11 +176,11 @@ func (c *collector) leaf(at int32) {
 		if to < 0 {
 			continue
 		}
-		c.node(node, n.token, c.w.program.states[to].final)
+		c.node(t, node, n.token, c.w.program.states[to].final)
 		if f := c.fold(to); f != nil && f.behind[node] != nil {
-			c.folded(*f.behind[node], to)
+			c.folded(f.behind[node], to)
 		} else {
-			c.plain(node+1, n.end, to)
+			c.plain(t, node+1, n.end, to)
 		}
 	}
 }
@@ -110,14 +188,12 @@ func (c *collector) leaf(at int32) {
 // fold is the folded tree for a place; nil: there is none.
 func (c *collector) fold(at int32) *fold {
 	s := &c.w.program.states[at]
-	if s.folds == nil || s.folds.member[s.local.at] == 0 {
+	if s.folds == nil || len(s.folds.alphabets) == 0 || s.folds.member[s.local.at] == 0 {
 		return nil
 	}
 	for i, name := range s.folds.names {
 		if s.folds.member[s.local.at]>>i&1 == 1 {
-			if f := c.w.v.folds[name]; f != nil && f.whole != nil {
-				c.w.v.clock++
-				f.used = c.w.v.clock
+			if f := c.w.folded(name); f != nil {
 				return f
 			}
 		}
@@ -125,12 +201,12 @@ func (c *collector) fold(at int32) *fold {
 	return nil
 }
 
-// plain walks nodes of the vocabulary's tree, side by side or below each other.
-func (c *collector) plain(from, to uint32, at int32) {
+// plain walks nodes of a tree, side by side or below each other.
+func (c *collector) plain(t *tree, from, to uint32, at int32) {
 	if from >= to {
 		return
 	}
-	t, p := &c.w.v.tree, c.w.program
+	p := c.w.program
 	base := t.nodes[from].depth
 	var path [maxTokenBytes + 1]int32
 	path[0] = at
@@ -142,63 +218,55 @@ func (c *collector) plain(from, to uint32, at int32) {
 			continue
 		}
 		path[n.depth-base+1] = next
-		c.node(i, n.token, p.states[next].final)
+		c.node(t, i, n.token, p.states[next].final)
 		i++
 	}
 }
 
-// folded walks a folded tree.
-func (c *collector) folded(t foldTree, at int32) {
+// folded walks a folded tree. Of the nodes that can be reached and those that can not the fewer tokens are looked at.
+func (c *collector) folded(t *foldTree, at int32) {
 	p := c.w.program
 	var path [maxTokenBytes + 1]int32
 	path[0] = at
-	for i := 0; i < len(t); {
-		n := &t[i]
+	met, gone := c.w.met[:0], c.w.gone[:0]
+	here, not := 0, 0 // tokens
+	for i := 0; i < len(t.nodes); {
+		n := &t.nodes[i]
 		next := p.next(path[n.depth], p.class[n.char])
 		if next < 0 {
+			gone = append(gone, span{uint32(i), n.end})
+			not += int(n.below)
 			i = int(n.end)
 			continue
 		}
 		path[n.depth+1] = next
-		if n.bits != nil {
-			c.many()
-			for j, word := range n.bits {
-				c.mask.bits[j] |= word
-			}
-		}
-		if c.mask.bits != nil {
-			for _, token := range n.few {
-				c.mask.bits[token/32] |= 1 << (token % 32)
-			}
-		} else {
-			c.mask.few = append(c.mask.few, n.few...)
+		if n.count > 0 {
+			met = append(met, uint32(i))
+			here += int(n.count)
 		}
 		if n.exit != nil && p.states[next].final {
 			c.mask.exits = append(c.mask.exits, n.exit)
 		}
 		i++
 	}
-}
-
-// behindExit allows the tokens that go on behind an exit of a rule, as a state says.
-func (w *walker) behindExit(e *exit, behind *state, bits []uint32) bool {
-	t := &w.v.tree
-	if e.merged != nil {
-		t = e.merged
-		return w.walk(t, 0, uint32(len(t.nodes)), behind, func(_ uint32, _ *state, token int32) {
-			if token >= 0 {
-				t.set(bits, token)
+	c.w.met, c.w.gone = met, gone
+	switch {
+	case t.all != nil && not < here: // a place has its tokens from one node each, so none is taken out that another has set
+		c.many()
+		or(c.mask.bits, t.all)
+		for _, s := range gone {
+			for i := s.from; i < s.to; i++ {
+				t.nodes[i].clear(c.mask.bits)
 			}
-		})
-	}
-	for _, at := range e.nodes {
-		if !w.walk(t, at+1, t.nodes[at].end, behind, func(_ uint32, _ *state, token int32) {
-			if token >= 0 {
-				t.set(bits, token)
-			}
-		}) {
-			return false
+		}
+	case c.mask.bits == nil && here <= c.w.v.words/4: // no node has them as bits
+		for _, i := range met {
+			c.mask.few = append(c.mask.few, t.nodes[i].few...)
+		}
+	default:
+		c.many()
+		for _, i := range met {
+			t.nodes[i].set(c.mask.bits)
 		}
 	}
-	return true
 }

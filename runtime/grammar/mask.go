@@ -1,23 +1,41 @@
 package grammar
 
-import "slices"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // mask is which tokens may come next.
 type mask struct {
 	allowed []uint32 // as engine.Sampling.Allowed
 	text    bool     // there are tokens besides those that end the output
+	kept    bool     // its size has been counted
 }
 
 // mask returns the tokens that may come behind a state: those whose bytes lead on, and where the output is complete those that end it. It is nil where that
 // takes more steps than it may.
 func (w *walker) mask(s *state) *mask {
-	if s.mask == nil {
-		if m := w.make(s); m != nil {
-			w.keep(s, m)
-			s.mask = m
+	if s.mask != nil {
+		return s.mask
+	}
+	w.key = w.key[:0]
+	if s.leaves {
+		w.key = append(w.key, 1)
+	}
+	for _, p := range s.places {
+		w.key = binary.LittleEndian.AppendUint32(w.key, uint32(w.program.states[p.at].same))
+		w.key = binary.LittleEndian.AppendUint32(w.key, p.frame.id)
+	}
+	key := string(w.key)
+	m := w.alike[key]
+	if m == nil {
+		if m = w.make(s); m == nil {
+			return nil
 		}
 	}
-	return s.mask
+	w.keep(s, m)
+	s.mask, w.alike[key] = m, m
+	return m
 }
 
 // firstMask is the mask of the first token.
@@ -37,11 +55,7 @@ func (w *walker) firstMask(s *state) *mask {
 		bits[id/32] &^= 1 << (id % 32)
 	}
 	t := w.v.first
-	if !w.walk(t, 0, uint32(len(t.nodes)), s, func(_ uint32, _ *state, token int32) {
-		if token >= 0 {
-			t.set(bits, token)
-		}
-	}) {
+	if !w.allow(t, 0, uint32(len(t.nodes)), s, bits) {
 		return nil
 	}
 	m := &mask{allowed: bits, text: w.v.hasText(bits)}
@@ -52,12 +66,17 @@ func (w *walker) firstMask(s *state) *mask {
 
 // keep makes room for a mask: what is over the bound is all dropped. Steps on their way keep theirs.
 func (w *walker) keep(s *state, m *mask) {
-	size := int64(4 * len(m.allowed))
+	size := int64(96 + 8*len(s.places)) // of the entry in alike
+	if !m.kept {
+		m.kept = true
+		size += int64(4 * len(m.allowed))
+	}
 	if w.masked+size > heldMasks {
 		for _, other := range w.masks {
 			other.mask, other.first = nil, nil
 		}
 		w.masks, w.masked = w.masks[:0], 0
+		clear(w.alike)
 	}
 	w.masks, w.masked = append(w.masks, s), w.masked+size
 }
@@ -65,27 +84,11 @@ func (w *walker) keep(s *state, m *mask) {
 func (w *walker) make(s *state) *mask {
 	w.visits = 0
 	bits := make([]uint32, w.v.words)
+	w.parts = 0
+	clear(w.parted)
 	for _, p := range s.places {
-		l := w.local(p.at)
-		if l == nil {
+		if !w.part(nil, p, bits) {
 			return nil
-		}
-		if l.bits != nil {
-			for i, word := range l.bits {
-				bits[i] |= word
-			}
-		}
-		for _, token := range l.few {
-			w.v.tree.set(bits, token)
-		}
-		if p.frame == w.outer || len(l.exits) == 0 {
-			continue
-		}
-		behind := w.leave(p.frame)
-		for _, e := range l.exits {
-			if !w.behindExit(e, behind, bits) {
-				return nil
-			}
 		}
 	}
 	m := &mask{allowed: bits, text: w.v.hasText(bits)}
@@ -95,6 +98,55 @@ func (w *walker) make(s *state) *mask {
 		}
 	}
 	return m
+}
+
+// mostParts is of how many a mask is made before what is behind exits is walked for all places there at once: in ambiguous grammars the same ones come up again and again.
+const mostParts = 256
+
+// partKey is what a place allows of what tokens have behind an exit.
+type partKey struct {
+	e *exit
+	p place
+}
+
+// part allows the tokens that a place does, or of which it allows what they have behind an exit, and where its rule may be left those that go on behind.
+func (w *walker) part(e *exit, p place, bits []uint32) bool {
+	if e != nil { // else it comes once
+		key := partKey{e, p}
+		if w.parted[key] {
+			return true
+		}
+		w.parted[key] = true
+	}
+	w.parts++
+	l := w.local(e, p.at)
+	if l == nil {
+		return false
+	}
+	if l.bits != nil {
+		or(bits, l.bits)
+	}
+	for _, token := range l.few {
+		bits[token/32] |= 1 << (token % 32)
+	}
+	if p.frame == w.outer || len(l.exits) == 0 {
+		return true
+	}
+	behind := w.leave(p.frame)
+	for _, e := range l.exits {
+		if w.parts > mostParts {
+			if !w.behindExit(e, behind, bits) {
+				return false
+			}
+			continue
+		}
+		for _, q := range behind.places {
+			if !w.part(e, q, bits) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // hasText tells whether any token is allowed that does not end the output.
@@ -113,6 +165,25 @@ func (v *Vocabulary) hasText(bits []uint32) bool {
 		}
 	}
 	return false
+}
+
+// or allows what another mask of the vocabulary does.
+func or(bits, more []uint32) {
+	more = more[:len(bits)]
+	for len(bits) >= 8 && len(more) >= 8 { // bounds are checked once for eight words
+		bits[0] |= more[0]
+		bits[1] |= more[1]
+		bits[2] |= more[2]
+		bits[3] |= more[3]
+		bits[4] |= more[4]
+		bits[5] |= more[5]
+		bits[6] |= more[6]
+		bits[7] |= more[7]
+		bits, more = bits[8:], more[8:]
+	}
+	for i := range bits {
+		bits[i] |= more[i]
+	}
 }
 
 // set allows a token and those of the same text.

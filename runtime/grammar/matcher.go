@@ -4,17 +4,18 @@ import "slices"
 
 // Grammar is a compiled description for one vocabulary. It is shared by all outputs that keep to it, on any goroutine.
 type Grammar struct {
-	v      *Vocabulary
-	walker *walker
+	v        *Vocabulary
+	walker   *walker
+	prepared chan struct{} // closed when no more masks are made ahead
 }
 
 func newGrammar(v *Vocabulary, root *rule) (*Grammar, error) {
-	p, err := link(newWork(), root)
+	p, err := link(newWork(), root, v.longest)
 	if err != nil {
 		return nil, err
 	}
 	v.prepare(p)
-	g := &Grammar{v: v, walker: newWalker(p, v)}
+	g := &Grammar{v: v, walker: newWalker(p, v), prepared: make(chan struct{})}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch m := g.walker.firstMask(g.walker.begin(0)); {
@@ -25,6 +26,7 @@ func newGrammar(v *Vocabulary, root *rule) (*Grammar, error) {
 	case !m.text:
 		return nil, wrong("", "no token of the vocabulary can begin what matches")
 	}
+	g.prepareAhead()
 	return g, nil
 }
 

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"crypto/sha256"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -13,6 +14,7 @@ func TestKnownStatesAllocateNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	<-g.prepared
 	var ids []int32 // of {"a":"a"
 	for _, c := range `{"a":"a"` {
 		for id := range int32(g.v.size) {
@@ -76,6 +78,18 @@ func TestCompilerKeeps(t *testing.T) {
 	}
 	if compile("a") == first {
 		t.Error("kept for ever")
+	}
+	for i := range byte(20) {
+		e := c.entry([sha256.Size]byte{i})
+		e.grammar = &Grammar{walker: &walker{program: &program{bytes: heldPrograms / 10}}}
+		c.weigh(e)
+	}
+	total := int64(0)
+	for at := c.recent.Front(); at != nil; at = at.Next() {
+		total += at.Value.(*entry).bytes
+	}
+	if total > heldPrograms || total < heldPrograms/2 || len(c.kept) != c.recent.Len() {
+		t.Errorf("%d grammars of %d bytes are kept", c.recent.Len(), total)
 	}
 	if _, err := c.Compile(Source{Kind: Regex, Text: "(a|b)*a(a|b){100}"}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("%v", err)

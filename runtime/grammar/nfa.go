@@ -94,17 +94,7 @@ func (n *nfa) build(e *expr, from, to int32) {
 		}
 		n.skip(from, to)
 	case opClass:
-		e.set.utf8Sequences(func(ranges []byteRange) {
-			at := from
-			for i, r := range ranges {
-				next := to
-				if i < len(ranges)-1 {
-					next = n.add()
-				}
-				n.over(at, next, r)
-				at = next
-			}
-		})
+		n.class(e.set, from, to)
 	case opSeq:
 		for _, sub := range e.subs {
 			at := n.add()
@@ -127,6 +117,29 @@ func (n *nfa) build(e *expr, from, to int32) {
 	case opBoth, opBut:
 		n.combined(e, from, to)
 	}
+}
+
+// class adds the characters of a set; those that end with the same bytes share states.
+func (n *nfa) class(set runeSet, from, to int32) {
+	known := map[string]int32{}
+	var before func(ranges []byteRange) int32
+	before = func(ranges []byteRange) int32 {
+		if len(ranges) == 0 {
+			return to
+		}
+		var key []byte
+		for _, r := range ranges {
+			key = append(key, r.lo, r.hi)
+		}
+		at, ok := known[string(key)]
+		if !ok {
+			at = n.add()
+			known[string(key)] = at
+			n.over(at, before(ranges[1:]), ranges[0])
+		}
+		return at
+	}
+	set.utf8Sequences(func(ranges []byteRange) { n.over(from, before(ranges[1:]), ranges[0]) })
 }
 
 func (n *nfa) repeat(e *expr, from, to int32) {

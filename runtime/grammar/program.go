@@ -23,9 +23,13 @@ type programState struct {
 	edges, calls span
 	final        bool
 	last         bool      // final, and nothing leads on
+	same         int32     // the state whose masks this one has: itself, or one that no token tells apart from it
 	local        placeName // under which the state's masks are kept
-	folds        *folds    // of a rule that calls no others, whose state local.at this is
+	folds        *folds    // of a rule that calls no others, whose state local.at same is
 }
+
+// noFolds are those of a rule that calls no others, but has no alphabets.
+var noFolds = &folds{}
 
 type span struct{ from, to uint32 }
 
@@ -41,8 +45,8 @@ type placeName struct {
 	at   int32
 }
 
-// link makes a program of a rule and all that it calls.
-func link(w *work, root *rule) (*program, error) {
+// link makes a program of a rule and all that it calls, for tokens of at most longest bytes.
+func link(w *work, root *rule, longest int) (*program, error) {
 	w.number(root)
 	var automata []*dfa
 	for i := 0; i < len(w.rules) && w.err == nil; i++ {
@@ -50,7 +54,11 @@ func link(w *work, root *rule) (*program, error) {
 		if body == nil {
 			return nil, wrong("", "rule %.64q is not defined", w.rules[i].name)
 		}
-		automata = append(automata, determinize(newNFA(w, body)))
+		if body.op == opWords {
+			automata = append(automata, wordsAutomaton(w, body.words))
+		} else {
+			automata = append(automata, determinize(newNFA(w, body)))
+		}
 	}
 	if w.err != nil {
 		return nil, w.err
@@ -61,7 +69,7 @@ func link(w *work, root *rule) (*program, error) {
 	if err := w.leftRecursion(automata); err != nil {
 		return nil, err
 	}
-	return flatten(automata)
+	return flatten(automata, longest)
 }
 
 // pruneAll takes what matches nothing out of all rules and tells whether the first one matches anything.
@@ -159,7 +167,7 @@ func cycle(next [][]int32) int {
 }
 
 // flatten numbers the states of all automata and the classes of bytes.
-func flatten(automata []*dfa) (*program, error) {
+func flatten(automata []*dfa, longest int) (*program, error) {
 	p := &program{}
 	first := make([]int32, len(automata))
 	var begins [257]bool
@@ -173,8 +181,8 @@ func flatten(automata []*dfa) (*program, error) {
 			}
 		}
 	}
-	if total > maxStates {
-		return nil, tooLarge("%d states: more than %d", total, maxStates)
+	if total > maxWordStates {
+		return nil, tooLarge("%d states: more than %d", total, maxWordStates)
 	}
 	for b := range 256 {
 		if b == 0 || begins[b] {
@@ -183,37 +191,55 @@ func flatten(automata []*dfa) (*program, error) {
 		p.class[b] = uint8(len(p.sample) - 1)
 	}
 	p.classes = len(p.sample)
-	all := sha256.New()
 	for i, d := range automata {
 		for j := range d.states {
 			p.append(&d.states[j], first[i], first)
 		}
+	}
+	p.identify(automata, first, longest)
+	const stateBytes, edgeBytes, callBytes = 60, 8, 8
+	p.bytes += int64(len(p.states)*stateBytes + len(p.edges)*edgeBytes + len(p.calls)*callBytes)
+	return p, nil
+}
+
+// identify says under which names the masks of states are kept, which states have the same ones, and how rules are folded.
+func (p *program) identify(automata []*dfa, first []int32, longest int) {
+	all := sha256.New()
+	for _, d := range automata {
 		d.digest(all)
 	}
 	for i, d := range automata {
 		sum := all
 		var foldable *folds
+		var same []int32
 		if !slices.ContainsFunc(d.states, func(s dfaState) bool { return len(s.calls) > 0 }) {
 			sum = sha256.New()
 			d.digest(sum)
-			if foldable = d.folding(); foldable != nil {
+			if !d.trie {
+				same, foldable = d.alike(longest), d.folding()
+			}
+			if foldable != nil {
 				p.folds = append(p.folds, foldable)
 				p.bytes += int64(len(d.states))
+			} else {
+				foldable = noFolds
 			}
 		}
 		var name placeName
 		copy(name.rule[:], sum.Sum(nil))
 		for j := range d.states {
 			name.at = int32(j)
-			if sum == all {
-				name.at += first[i]
+			if same != nil {
+				name.at = same[j]
 			}
-			p.states[first[i]+int32(j)].local, p.states[first[i]+int32(j)].folds = name, foldable
+			s := &p.states[first[i]+int32(j)]
+			s.same = first[i] + name.at
+			if sum == all {
+				name.at = s.same
+			}
+			s.local, s.folds = name, foldable
 		}
 	}
-	const stateBytes, edgeBytes, callBytes = 56, 8, 8
-	p.bytes += int64(len(p.states)*stateBytes + len(p.edges)*edgeBytes + len(p.calls)*callBytes)
-	return p, nil
 }
 
 func (p *program) append(s *dfaState, base int32, first []int32) {

@@ -45,13 +45,21 @@ type walker struct {
 	number uint32 // of frames
 	held   int64  // bytes of states and frames
 	masks  []*state
-	masked int64 // bytes of masks
+	masked int64            // bytes of masks
+	alike  map[string]*mask // of states whose places no token tells apart, and that are in the same calls
 
 	list   []place // scratch
 	seen   map[place]bool
 	key    []byte
 	path   [maxTokenBytes + 1]*state
+	met    []uint32 // nodes of a folded tree that are reached, and those that are not
+	gone   []span
 	visits int
+	parts  int
+	parted map[partKey]bool // those that the mask has
+
+	made  int64 // bytes of masks of places
+	ahead bool  // it makes masks of places before they are asked for, and holds no lock
 }
 
 type frameKey struct {
@@ -60,7 +68,7 @@ type frameKey struct {
 }
 
 func newWalker(p *program, v *Vocabulary) *walker {
-	w := &walker{program: p, v: v, seen: map[place]bool{}}
+	w := &walker{program: p, v: v, seen: map[place]bool{}, parted: map[partKey]bool{}}
 	w.forget()
 	return w
 }
@@ -72,6 +80,7 @@ func (w *walker) forget() {
 	w.frames, w.states, w.single = map[frameKey]*frame{}, map[string]*state{}, map[place]*state{}
 	w.held, w.number = 0, 0
 	w.masks, w.masked = nil, 0
+	w.alike = map[string]*mask{}
 }
 
 // adopt returns the state of an output, which may have been made before all were dropped. It makes room first, so that states are dropped between tokens alone.
@@ -120,6 +129,12 @@ func (w *walker) push(back int32, parent *frame) *frame {
 
 // begin is the state of an output that is at a state of the program and in no calls.
 func (w *walker) begin(at int32) *state { return w.closure(place{at, w.outer}) }
+
+// placed is the state of an output that is at a place by itself, without what that calls.
+func (w *walker) placed(at int32) *state {
+	w.list = append(w.list[:0], place{at, w.outer})
+	return w.intern(w.list, false)
+}
 
 // closure is the state of an output that is at the given places, or where calls and their ends lead from there without a byte.
 func (w *walker) closure(from ...place) *state {

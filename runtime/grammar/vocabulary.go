@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Token is what a token of a vocabulary stands for in text; Middle is nil for tokens that are no text: special ones, and ids without a token.
@@ -18,20 +19,23 @@ const maxTokenBytes = 255
 
 // Vocabulary is the tokens of a model in the order in which masks are made of them. It may be used by many goroutines.
 type Vocabulary struct {
-	size   int // tokens; ids are below
-	words  int // of a mask
-	tokens tokenTexts
-	tree   tree       // of tokens in the middle of a text
-	first  *tree      // of tokens that are something else at its beginning; nil: there are none
-	other  []int32    // these, ascending
-	firsts tokenTexts // what they are there
-	ends   []int32    // ids that end an output
+	size    int // tokens; ids are below
+	words   int // of a mask
+	tokens  tokenTexts
+	tree    tree       // of tokens in the middle of a text
+	first   *tree      // of tokens that are something else at its beginning; nil: there are none
+	other   []int32    // these, ascending
+	firsts  tokenTexts // what they are there
+	ends    []int32    // ids that end an output
+	longest int        // bytes of a token
 
-	mu     sync.Mutex // guards what the grammars keep, too
-	local  map[placeName]*localMask
-	locals int64 // bytes of local
-	folds  map[alphabetName]*fold
-	clock  uint64 // of uses of folds
+	preparing sync.Mutex   // held by the one that makes masks ahead
+	waiting   atomic.Int32 // of these, with the one that does
+
+	mu    sync.Mutex // guards what the grammars keep, too
+	kept  keptMasks
+	folds map[alphabetName]*fold
+	clock uint64 // of uses of folds
 }
 
 // tokenTexts is the texts of tokens, one behind the other.
@@ -55,7 +59,7 @@ func (t *tokenTexts) at(i int32) []byte {
 
 // NewVocabulary makes a vocabulary of size ids. ends are the end-of-sequence tokens, which are never text.
 func NewVocabulary(size int, token func(id int32) Token, ends []int32) *Vocabulary {
-	v := &Vocabulary{size: size, words: (size + 31) / 32, ends: slices.Clone(ends), local: map[placeName]*localMask{}, folds: map[alphabetName]*fold{}}
+	v := &Vocabulary{size: size, words: (size + 31) / 32, ends: slices.Clone(ends), kept: newKeptMasks(), folds: map[alphabetName]*fold{}}
 	var middle, first []leaf
 	for id := range int32(size) {
 		t := Token{}
@@ -65,6 +69,7 @@ func NewVocabulary(size int, token func(id int32) Token, ends []int32) *Vocabula
 		if len(t.Middle) > maxTokenBytes || len(t.First) > maxTokenBytes {
 			t = Token{}
 		}
+		v.longest = max(v.longest, len(t.Middle), len(t.First))
 		v.tokens.add(t.Middle)
 		if len(t.Middle) > 0 {
 			middle = append(middle, leaf{slices.Clone(t.Middle), id})
@@ -92,14 +97,15 @@ func (v *Vocabulary) prepare(p *program) {
 		for j, name := range f.names {
 			v.mu.Lock()
 			_, known := v.folds[name]
+			if f.alphabets[j].spare {
+				before := v.folds[f.names[j-1]]
+				known = known || before != nil && before.whole != nil
+			}
 			v.mu.Unlock()
 			if known {
 				continue
 			}
 			made := newFold(v, f.alphabets[j])
-			if made.bytes > mostFoldSize {
-				made = &fold{} // known not to be worth it
-			}
 			v.mu.Lock()
 			if len(v.folds) >= heldFolds {
 				oldest := name

@@ -1,0 +1,68 @@
+package grammar
+
+// keptMasks are masks of places that a vocabulary keeps for all its grammars, in two generations: where the younger one is full it becomes the older, and what was that is dropped. So what is
+// in use stays, whatever else comes by.
+type keptMasks struct {
+	young, old generation
+}
+
+type generation struct {
+	local map[placeName]*localMask
+	exits []*exit // that have masks of places behind them
+	bytes int64
+}
+
+func newGeneration() generation { return generation{local: map[placeName]*localMask{}} }
+
+func newKeptMasks() keptMasks { return keptMasks{newGeneration(), newGeneration()} }
+
+// find returns the mask of a place, or of one behind an exit; nil: it is not kept.
+func (k *keptMasks) find(e *exit, name placeName) *localMask {
+	if e != nil {
+		return e.then[name]
+	}
+	l := k.young.local[name]
+	if l == nil {
+		if l = k.old.local[name]; l != nil {
+			k.turn(l.size)
+			k.young.local[name] = l
+			k.young.bytes += l.size
+		}
+	}
+	return l
+}
+
+// hold keeps a mask and returns its size.
+func (k *keptMasks) hold(e *exit, name placeName, l *localMask) int64 {
+	l.size = int64(4*(len(l.bits)+len(l.few)) + 8*len(l.exits) + 192)
+	for _, e := range l.exits {
+		l.size += e.bytes()
+	}
+	size := l.size
+	if e != nil && e.then == nil {
+		size += e.bytes() // which is kept with it, even where the folded tree is not that it is of
+	}
+	k.turn(size)
+	k.young.bytes += size
+	switch {
+	case e == nil:
+		k.young.local[name] = l
+		return size
+	case e.then == nil:
+		e.then = map[placeName]*localMask{}
+		k.young.exits = append(k.young.exits, e)
+	}
+	e.then[name] = l
+	return size
+}
+
+// turn makes room for a mask.
+func (k *keptMasks) turn(size int64) {
+	if k.young.bytes+size <= heldLocal/2 {
+		return
+	}
+	for _, e := range k.old.exits {
+		e.then = nil
+	}
+	k.old, k.young = k.young, newGeneration()
+}
