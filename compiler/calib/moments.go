@@ -21,6 +21,7 @@ type Input struct {
 	Cols    int
 	Rows    int       // that were added up
 	Moments []float32 // [Cols, Cols], filled on the diagonal and above it
+	Largest []float32 // [Cols], the largest magnitudes; nil unless KeepLargest
 }
 
 // MaxMoments bounds the file of moments.
@@ -52,6 +53,13 @@ func NewMoments(dir string, inputs map[string]int, threads int) (*Moments, error
 	return m, nil
 }
 
+// KeepLargest has the largest magnitudes of columns kept too.
+func (m *Moments) KeepLargest() {
+	for _, in := range m.inputs {
+		in.Largest = make([]float32, in.Cols)
+	}
+}
+
 // Close gives the file back. Inputs mean nothing afterwards.
 func (m *Moments) Close() error { return m.file.close() }
 
@@ -80,6 +88,14 @@ func (m *Moments) Add(name string, rows [][]float32) {
 		m.add(in, rows[first:min(len(rows), first+rowsAtOnce)])
 	}
 	in.Rows += len(rows)
+	if in.Largest == nil {
+		return
+	}
+	for _, row := range rows {
+		for c, x := range row {
+			in.Largest[c] = max(in.Largest[c], x, -x)
+		}
+	}
 }
 
 func (m *Moments) add(in *Input, rows [][]float32) {
