@@ -12,6 +12,7 @@ import (
 // chosenCodes is how the codes of one weight are chosen by a calibration.
 type chosenCodes struct {
 	begin  sync.Once
+	key    string          // format and recipe: what the codes depend on, beside the calibration
 	panels []*chosenMatrix // of each panel; nil: its codes are the nearest ones
 	loss   []calib.Loss    // of each panel
 }
@@ -41,6 +42,7 @@ func (c *calibrated) prepare(j *packJob) {
 		return
 	}
 	of := &j.chosen
+	of.key = j.format.Name + " " + j.weight.Recipe.String()
 	of.panels, of.loss = make([]*chosenMatrix, j.panels), make([]calib.Loss, j.panels)
 	last := &chosenMatrix{}
 	for panel := range j.panels {

@@ -37,11 +37,10 @@ func (f *codeFile) close() error { return f.file.Close() }
 func (f *codeFile) find(j *packJob, first, last int64, size int) (at int64, loss calib.Loss, there bool) {
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	key := j.format.Name + " " + j.weight.Recipe.String()
-	w := f.weights[key]
+	w := f.weights[j.chosen.key]
 	if w == nil {
 		w = &codesOfWeight{at: f.end, loss: map[[2]int64]calib.Loss{}}
-		f.weights[key] = w
+		f.weights[j.chosen.key] = w
 		f.end += j.rows * int64(size)
 	}
 	loss, there = w.loss[[2]int64{first, last}]
@@ -84,7 +83,7 @@ func (f *codeFile) keep(j *packJob, b *quant.Block, first, last int64, loss cali
 	}
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	f.weights[j.format.Name+" "+j.weight.Recipe.String()].loss[[2]int64{first, last}] = loss
+	f.weights[j.chosen.key].loss[[2]int64{first, last}] = loss
 	return nil
 }
 

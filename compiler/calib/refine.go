@@ -6,7 +6,29 @@ import (
 )
 
 // sweeps is how often refined goes over a row.
-const sweeps = 3
+const sweeps = 2
+
+// refinement is the memory of refined for one group, matrices [columns of the group, rows].
+type refinement struct {
+	slopes dense.Matrix // half the slope of the loss at each column
+	units  dense.Matrix // how much each number grows with the group's scale
+	bends  dense.Matrix // what the slopes grow with it
+	old    dense.Matrix // errors before
+	slope  []float32    // of one row
+	levels []quant.Levels
+	along  []float32 // of each row: what the loss falls with the scale, and how that changes
+	bend   []float32
+}
+
+func (m *refinement) resize(n, rows int) {
+	for _, part := range []*dense.Matrix{&m.slopes, &m.units, &m.bends, &m.old} {
+		*part = dense.Matrix{Data: grow(part.Data, n*rows), Stride: rows}
+	}
+	m.slope, m.along, m.bend = grow(m.slope, n), grow(m.along, rows), grow(m.bend, rows)
+	if len(m.levels) < rows {
+		m.levels = make([]quant.Levels, rows)
+	}
+}
 
 // refined makes the codes of b lose less, group by group: first its scale, or its offset where groups have whole ones, becomes the one that loses least with the codes as they are (least squares
 // in one unknown), then each code the best one with all others as they are. Both are descents of the loss by one coordinate (as CDQuant, Nair and Suggala 2024, arXiv:2406.17542, has it for codes), from where
@@ -14,91 +36,86 @@ const sweeps = 3
 func (r *Rounder) refined(s *Scratch, b *quant.Block) {
 	s.setErrors(r, b)
 	r.products(s)
+	m := &s.refinement
 	for range sweeps {
 		for i := range r.groups {
 			g := &r.groups[i]
+			n := g.last - g.first
+			m.resize(n, b.Rows)
+			copy(m.old.Data, s.errors.Data[g.first*b.Rows:g.last*b.Rows])
 			r.slopes(s, g)
-			n := (g.last - g.first) * b.Rows
-			copy(s.old[:n], s.errors.Data[g.first*b.Rows:g.last*b.Rows])
+			r.refit(s, g, b)
 			for row := range b.Rows {
-				l := r.format.Levels(b, row, g.number)
-				l = r.refit(s, g, b, row, l)
-				r.descend(s, g, b, row, l)
+				r.descend(s, g, b, row)
 			}
-			change := dense.Matrix{Data: s.old[:n], Stride: b.Rows}
 			for k, x := range s.errors.Data[g.first*b.Rows : g.last*b.Rows] {
-				change.Data[k] = x - change.Data[k]
+				m.old.Data[k] = x - m.old.Data[k]
 			}
-			dense.AddTransposed(s.sums.At(g.first, 0), r.factor.At(g.first, g.first), change, r.cols-g.first, b.Rows, g.last-g.first)
+			dense.AddTransposed(s.sums.At(g.first, 0), r.factor.At(g.first, g.first), m.old, r.cols-g.first, b.Rows, n)
 		}
 	}
 }
 
-// slopes sets s.moved to half the slope of the loss at the columns of a group, [rows, columns].
+// slopes finds those of a group's columns.
 func (r *Rounder) slopes(s *Scratch, g *orderedGroup) {
-	n, rows := g.last-g.first, s.errors.Stride
-	s.moved = grow(s.moved, n*rows)
-	s.old = grow(s.old, n*rows)
-	to := dense.Matrix{Data: s.old, Stride: rows}
-	clear(s.old[:n*rows])
+	n, rows, to := g.last-g.first, s.errors.Stride, s.refinement.slopes
+	clear(to.Data)
+	dense.AddTransposed(to, dense.Matrix{Data: g.factor, Stride: n}, s.sums.At(g.first, 0), n, rows, n)
 	if g.last < r.cols {
 		dense.AddTransposed(to, r.factor.At(g.last, g.first), s.sums.At(g.last, 0), n, rows, r.cols-g.last)
 	}
-	for j := range n {
-		v, slope := r.factor.Row(g.first+j, g.last), to.Row(j, rows)
-		for k := g.first + j; k < g.last; k++ {
-			f := v[k]
-			for i, u := range s.sums.Row(k, rows) {
-				slope[i] += float32(f * u)
-			}
-		}
-		for i, x := range slope {
-			s.moved[i*n+j] = x
-		}
-	}
 }
 
-// refit moves the levels of a row's group, and with them its errors and slopes.
-func (r *Rounder) refit(s *Scratch, g *orderedGroup, b *quant.Block, row int, l quant.Levels) quant.Levels {
-	n := g.last - g.first
-	unit, slope := s.unit[:n], s.moved[row*n:(row+1)*n]
-	for j := range unit {
-		unit[j] = r.format.Unit(l, b.Codes[row*b.Cols+r.order[g.first+j]])
+// refit moves the levels of a group in each row, and with them errors and slopes.
+func (r *Rounder) refit(s *Scratch, g *orderedGroup, b *quant.Block) {
+	n, rows, m := g.last-g.first, b.Rows, &s.refinement
+	clear(m.bends.Data)
+	clear(m.along)
+	clear(m.bend)
+	for row := range rows {
+		m.levels[row] = r.format.Levels(b, row, g.number)
 	}
-	turned := s.turned[:n]
-	along, bend := float32(0), float32(0)
 	for j := range n {
-		h := g.moments[j*n : (j+1)*n]
-		sum := float32(0)
-		for k, c := range unit {
-			sum += float32(h[k] * c)
+		c, units := r.order[g.first+j], m.units.Row(j, rows)
+		for row := range units {
+			units[row] = r.format.Unit(m.levels[row], b.Codes[row*b.Cols+c])
 		}
-		turned[j] = sum
-		along += float32(slope[j] * unit[j])
-		bend += float32(sum * unit[j])
 	}
-	if !(bend > 0) {
-		return l
-	}
-	moved, by := r.format.Shift(l, -along/bend)
-	if !(float32(by*float32(2*along+float32(by*bend))) < 0) {
-		return l
-	}
-	r.format.SetLevels(b, row, g.number, moved)
+	dense.AddTransposed(m.bends, dense.Matrix{Data: g.moments, Stride: n}, m.units, n, rows, n)
 	for j := range n {
-		c := r.order[g.first+j]
-		e := s.errors.Row(g.first+j, b.Rows)
-		e[row] += moved.Number(b.Codes[row*b.Cols+c]) - l.Number(b.Codes[row*b.Cols+c])
-		slope[j] += float32(by * turned[j])
+		slopes, bends := m.slopes.Row(j, rows), m.bends.Row(j, rows)
+		for row, unit := range m.units.Row(j, rows) {
+			m.along[row] += float32(slopes[row] * unit)
+			m.bend[row] += float32(bends[row] * unit)
+		}
 	}
-	return moved
+	for row, bend := range m.bend {
+		if !(bend > 0) {
+			continue
+		}
+		is := m.levels[row]
+		to, by := r.format.Shift(is, -m.along[row]/bend)
+		if !(float32(by*float32(2*m.along[row]+float32(by*bend))) < 0) {
+			continue
+		}
+		r.format.SetLevels(b, row, g.number, to)
+		m.levels[row] = to
+		for j := range n {
+			code := b.Codes[row*b.Cols+r.order[g.first+j]]
+			s.errors.Data[(g.first+j)*rows+row] += to.Number(code) - is.Number(code)
+			m.slopes.Data[j*rows+row] += float32(by * m.bends.Data[j*rows+row])
+		}
+	}
 }
 
 // descend gives each column of a row's group its best code, one after the other.
-func (r *Rounder) descend(s *Scratch, g *orderedGroup, b *quant.Block, row int, l quant.Levels) {
-	n := g.last - g.first
+func (r *Rounder) descend(s *Scratch, g *orderedGroup, b *quant.Block, row int) {
+	n, slope, l := g.last-g.first, s.refinement.slope, s.refinement.levels[row]
+	for j := range slope {
+		slope[j] = s.refinement.slopes.Data[j*b.Rows+row]
+	}
 	inverse, start := l.Line()
-	slope, codes := s.moved[row*n:(row+1)*n], b.Codes[row*b.Cols:(row+1)*b.Cols]
+	codes := b.Codes[row*b.Cols : (row+1)*b.Cols]
 	for j := range n {
 		c, h := r.order[g.first+j], g.moments[j*n:(j+1)*n]
 		is := l.Number(codes[c])
@@ -108,9 +125,9 @@ func (r *Rounder) descend(s *Scratch, g *orderedGroup, b *quant.Block, row int, 
 		}
 		change := l.Number(code) - is
 		codes[c] = code
-		s.errors.Row(g.first+j, b.Rows)[row] += change
-		for k, m := range h {
-			slope[k] += float32(change * m)
+		s.errors.Data[(g.first+j)*b.Rows+row] += change
+		for k := j + 1; k < n; k++ { // those before it wait for the next sweep
+			slope[k] += float32(change * h[k])
 		}
 	}
 }

@@ -26,6 +26,7 @@ type Rounder struct {
 type orderedGroup struct {
 	number, first, last int
 	moments             []float32 // H of its columns, as the factor has it, [columns, columns]; nil where no column makes up for others
+	factor              []float32 // transposed, of its columns, likewise
 }
 
 // damping is what is added to the diagonal of H, as a part of its mean: the value of GPTQ's own code. It bounds how far errors of directions that the text has little of are trusted.
@@ -119,6 +120,13 @@ func (r *Rounder) keepMoments() {
 func (r *Rounder) mirror() {
 	for i := range r.groups {
 		g := &r.groups[i]
+		n := g.last - g.first
+		g.factor = make([]float32, n*n)
+		for j := range n {
+			for k := j; k < n; k++ {
+				g.factor[k*n+j] = r.factor.Data[(g.first+j)*r.cols+g.first+k]
+			}
+		}
 		for k := g.last; k < r.cols; k++ {
 			for j := g.first; j < g.last; j++ {
 				r.factor.Data[k*r.cols+j] = r.factor.Data[j*r.cols+k]
@@ -144,8 +152,8 @@ type Scratch struct {
 	levels                []quant.Levels
 	group                 []float32
 	row                   []float32
-	moved, old            []float32
-	unit, turned          []float32 // of one group
+	moved                 []float32
+	refinement            refinement
 }
 
 // Round fills b with the codes of rows x, [any, cols]: for each row the better of rounding to the nearest code and of what the rounder's method makes of it. So no row loses more than by plain
@@ -211,7 +219,6 @@ func (s *Scratch) resize(rows, cols int) {
 	s.inverse, s.start = slices.Grow(s.inverse[:0], rows)[:rows], slices.Grow(s.start[:0], rows)[:rows]
 	s.levels = slices.Grow(s.levels[:0], rows)[:rows]
 	s.row = slices.Grow(s.row[:0], size)[:size]
-	s.unit, s.turned = grow(s.unit, cols), grow(s.turned, cols)
 }
 
 // grow makes room for n numbers, whatever they are.

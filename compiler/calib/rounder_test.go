@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -12,11 +13,11 @@ import (
 	"llmc/internal/quant"
 )
 
-// roundedFormats are those whose codes a rounder chooses.
+// roundedFormats are those whose codes a rounder chooses, but for those that differ from one before in their inputs alone.
 func roundedFormats() []*quant.Format {
 	var all []*quant.Format
 	for i := range quant.Formats {
-		if f := &quant.Formats[i]; f.FitsGroups() {
+		if f := &quant.Formats[i]; f.FitsGroups() && !strings.HasSuffix(f.Name, "-a8") {
 			all = append(all, f)
 		}
 	}
