@@ -105,6 +105,7 @@ func (c *calibrated) find(ctx context.Context, b *build) (err error) {
 	if err = errors.Join(err, plan.Close()); err != nil {
 		return err
 	}
+	c.fewerInputs(inputs)
 	if c.moments, err = calib.NewMoments(c.dir, inputs, b.Threads); err != nil {
 		return err
 	}

@@ -56,6 +56,19 @@ func (c *calibrated) findExperts(op *ir.Op, inputs map[string]int) {
 	}
 }
 
+// fewerInputs leaves experts out where the moments of all of them would be too many: their codes are the nearest ones then, and all are named.
+func (c *calibrated) fewerInputs(inputs map[string]int) {
+	if !calib.TooMany(inputs) {
+		return
+	}
+	for _, in := range c.sorted {
+		for e := range in.experts {
+			delete(inputs, in.of(e))
+		}
+	}
+	c.sorted = nil
+}
+
 // sorter gathers what experts read as a step's values appear. A product reads its input, which rows are sent where, and where each expert's begin: it has them when the last of these appears.
 type sorter struct {
 	of      []expertInput

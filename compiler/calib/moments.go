@@ -27,6 +27,15 @@ type Input struct {
 // MaxMoments bounds the file of moments.
 const MaxMoments = 64 << 30
 
+// TooMany tells whether the moments of inputs of so many columns are more than MaxMoments.
+func TooMany(inputs map[string]int) bool {
+	total := int64(0)
+	for _, cols := range inputs {
+		total += int64(cols) * int64(cols)
+	}
+	return total > MaxMoments/4
+}
+
 // NewMoments makes room for inputs of so many columns in a file in dir. threads is how many goroutines add up: the sums do not depend on it.
 func NewMoments(dir string, inputs map[string]int, threads int) (*Moments, error) {
 	total := int64(0)
