@@ -19,6 +19,7 @@ type Accuracy struct {
 	Method      string         `json:"method,omitempty"`
 	WorstOutput *WeightLoss    `json:"worst_output,omitempty"`
 	Text        *calib.Quality `json:"text,omitempty"`
+	Rounded     []string       `json:"rounded,omitempty"` // experts that the text sends too few rows to, so that their codes are the nearest ones
 }
 
 // WeightLoss is the figure of one weight.
@@ -68,6 +69,9 @@ func accuracy(jobs []*packJob) Accuracy {
 	for _, j := range jobs {
 		if j.format == nil || j.repeats {
 			continue
+		}
+		if few := j.rounded(); few != "" {
+			a.Rounded = append(a.Rounded, few)
 		}
 		var sum panelLoss
 		for _, p := range j.loss {

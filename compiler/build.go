@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"llmc/compiler/calib"
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
 	"llmc/engine"
@@ -35,7 +36,7 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 			report.PeakAnonBytes, report.Seconds = peak, time.Since(start).Seconds()
 		}
 	}()
-	b := &build{Options: &o, weights: newWeightTable()}
+	b := &build{Options: &o}
 	if err := o.checkGate(); err != nil {
 		return nil, err
 	}
@@ -44,6 +45,9 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 	}
 	if err := b.findAssembler(); err != nil {
 		return nil, err
+	}
+	if m := o.Calibration; m != nil && m.Method == calib.SmoothQuant && o.Rotation == passes.RotateAuto {
+		o.Rotation = passes.RotateNone // which it is instead of
 	}
 	if err := b.open(); err != nil {
 		return nil, err
@@ -59,6 +63,11 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 			return nil, err
 		}
 		defer b.calibrated.close()
+		if b.calibrated.method.Smooths() {
+			if err := b.lowerAll(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return b.write(ctx)
 }
@@ -120,6 +129,12 @@ func (b *build) compile() error {
 	if err := b.checkLoraRank(); err != nil {
 		return err
 	}
+	return b.lowerAll()
+}
+
+// lowerAll lowers the model for every target, with its columns scaled where a calibration has been there that scales them.
+func (b *build) lowerAll() error {
+	b.weights, b.lowered, b.smooth = newWeightTable(), nil, b.smoother()
 	for _, t := range b.targets {
 		l, err := b.lower(b.model.Module, t, b.policy, b.weights)
 		if err != nil {

@@ -23,7 +23,7 @@ type Calibration struct {
 	Conversations bool
 	Method        string // one of calib.Methods; "": the default
 	// Open loads a plan that was built for calibrationTarget. Its models are closed before the build is done.
-	Open func(path string, settings engine.Settings) (engine.Tracer, error)
+	Open func(path string, settings engine.Settings) (engine.PlaceTracer, error)
 }
 
 // calibrationTarget is what a model is built for to be run by a build: one for all hosts, so that bytes do not depend on the host.
@@ -33,12 +33,17 @@ const calibrationTarget = "x86-64-v3"
 type calibrated struct {
 	method   *calib.Method
 	moments  *calib.Moments
+	codes    *codeFile
 	inputs   map[string]string // by source of a weight's rows: the input of its product
-	ids      []int32           // to measure on
-	tokens   int               // run
-	text     string            // its hash
-	dir      string            // of files that are gone at the end
-	original engine.Tracer     // the model in f32
+	sorted   []expertInput
+	stacks   map[string][]stackRows // by source of the rows of experts' weights
+	ids      []int32                // to measure on
+	tokens   int                    // run
+	text     string                 // its hash
+	dir      string                 // of files that are gone at the end
+	original engine.PlaceTracer     // the model in f32
+
+	factors map[string][]float32 // found by smoother, by sources of the weights
 }
 
 func (c *calibrated) close() {
@@ -51,6 +56,9 @@ func (c *calibrated) close() {
 	if c.moments != nil {
 		_ = c.moments.Close()
 	}
+	if c.codes != nil {
+		_ = c.codes.close()
+	}
 	_ = os.RemoveAll(c.dir)
 }
 
@@ -59,7 +67,7 @@ func (b *build) calibrate(ctx context.Context) (*calibrated, error) {
 	if len(b.model.Module.Funcs) != 1 || b.model.Module.Func(engine.StepFunc) == nil {
 		return nil, fmt.Errorf("--calib: only models that generate text from tokens alone are calibrated, and this one has %s; leave it out", functionNames(b.model.Module))
 	}
-	c := &calibrated{inputs: map[string]string{}}
+	c := &calibrated{inputs: map[string]string{}, stacks: map[string][]stackRows{}}
 	if err := c.find(ctx, b); err != nil {
 		c.close()
 		return nil, err
@@ -72,7 +80,13 @@ func (c *calibrated) find(ctx context.Context, b *build) (err error) {
 	if c.method, err = calib.FindMethod(b.Calibration.Method); err != nil {
 		return err
 	}
+	if c.method.Largest && !b.narrowInputs() {
+		return fmt.Errorf("--method %s: inputs of %s are not rounded to 8 bits; take --quant int8-w8a8, or another method", c.method.Name, b.quant)
+	}
 	if c.dir, err = os.MkdirTemp(filepath.Dir(b.Out), ".llmc-calib-"); err != nil {
+		return err
+	}
+	if c.codes, err = newCodeFile(c.dir); err != nil {
 		return err
 	}
 	windows, err := c.tokenize(b)
@@ -91,8 +105,12 @@ func (c *calibrated) find(ctx context.Context, b *build) (err error) {
 	if err = errors.Join(err, plan.Close()); err != nil {
 		return err
 	}
+	c.fewerInputs(inputs)
 	if c.moments, err = calib.NewMoments(c.dir, inputs, b.Threads); err != nil {
 		return err
+	}
+	if c.method.Largest {
+		c.moments.KeepLargest()
 	}
 	settings := engine.Settings{MaxStepTokens: calib.Window, MaxSequences: 1, MaxRows: calib.Window / calibrationRows, MaxContext: calib.Window, Threads: b.Threads}
 	if c.original, err = b.Calibration.Open(path, settings); err != nil {
@@ -132,14 +150,14 @@ func (c *calibrated) findInputs(plan *engine.Plan) (map[string]int, error) {
 	f.Number()
 	inputs := map[string]int{}
 	for _, op := range f.Ops {
+		if op.Kind.Name == "moe.linear" || op.Kind.Name == "moe.linear_swiglu" {
+			c.findExperts(op, inputs)
+		}
 		w, x := productOf(op)
 		if w == nil {
 			continue
 		}
-		name := x.Name
-		if name == "" {
-			name = strconv.Itoa(x.ID)
-		}
+		name := valueName(x)
 		rows, cols, _ := w.Type.Matrix()
 		for run := range w.Recipe.Runs(cols, 0, rows) {
 			if key := sourceKey(run.Source, cols); key != "" {
@@ -148,6 +166,14 @@ func (c *calibrated) findInputs(plan *engine.Plan) (map[string]int, error) {
 		}
 	}
 	return inputs, nil
+}
+
+// valueName is what a program calls a value.
+func valueName(x *ir.Value) string {
+	if x.Name != "" {
+		return x.Name
+	}
+	return strconv.Itoa(x.ID)
 }
 
 // productOf returns the matrix that an op multiplies all rows of a value with, and the value.
@@ -165,6 +191,7 @@ func (c *calibrated) run(ctx context.Context, b *build, windows [][]int32) error
 	limits, _ := c.original.Limits()
 	out := make([]engine.Sampled, limits.MaxRows)
 	step := &engine.Step{}
+	sorter := &sorter{of: c.sorted, moments: c.moments}
 	for i, window := range windows {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -178,35 +205,14 @@ func (c *calibrated) run(ctx context.Context, b *build, windows [][]int32) error
 			step.Pages = append(step.Pages, int32(p))
 		}
 		step.EndSequence(0, len(window), limits.PageSize)
-		if err := c.original.Trace(step, out[:len(step.Rows)], c.moments.Add); err != nil {
+		sorter.begin()
+		if err := c.original.TracePlaces(step, out[:len(step.Rows)], sorter.value, sorter.place); err != nil {
 			return fmt.Errorf("--calib: window %d: %w", i+1, err)
 		}
 		c.tokens += len(window)
 		task.Add(1)
 	}
 	return nil
-}
-
-// rounder makes the rounder of a weight; nil where its codes are not chosen one by one, or the text says nothing of its inputs.
-func (c *calibrated) rounder(j *packJob) (*calib.Rounder, error) {
-	if c == nil || j.format == nil || !j.format.FitsGroups() || j.weight.Stored != "" {
-		return nil, nil
-	}
-	input := (*calib.Input)(nil)
-	for run := range j.weight.Recipe.Runs(j.cols, 0, j.rows) {
-		if run.Source.Kind == ir.FromZeros {
-			continue
-		}
-		of := c.moments.Of(c.inputs[sourceKey(run.Source, j.cols)])
-		if of == nil || input != nil && of != input {
-			return nil, nil
-		}
-		input = of
-	}
-	if input == nil || input.Cols != int(j.cols) {
-		return nil, nil
-	}
-	return calib.NewRounder(j.format, c.method, input.Moments, input.Cols)
 }
 
 // options say in the provenance how codes were chosen.

@@ -14,7 +14,7 @@ import (
 )
 
 // openPlan loads a plan for a build, and closes both together.
-func openPlan(path string, settings engine.Settings) (engine.Tracer, error) {
+func openPlan(path string, settings engine.Settings) (engine.PlaceTracer, error) {
 	plan, err := engine.Open(path)
 	if err != nil {
 		return nil, err
@@ -23,15 +23,15 @@ func openPlan(path string, settings engine.Settings) (engine.Tracer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tracerOfPlan{model.(engine.Tracer), plan}, nil
+	return tracerOfPlan{model.(engine.PlaceTracer), plan}, nil
 }
 
 type tracerOfPlan struct {
-	engine.Tracer
+	engine.PlaceTracer
 	plan *engine.Plan
 }
 
-func (t tracerOfPlan) Close() error { _ = t.Tracer.Close(); return t.plan.Close() }
+func (t tracerOfPlan) Close() error { _ = t.PlaceTracer.Close(); return t.plan.Close() }
 
 // demoTask is a conversation of two messages.
 type demoTask struct{ Prompt, Answer string }
@@ -120,6 +120,7 @@ func TestCalibrationThatCanNotBe(t *testing.T) {
 		"short":  {compiler.Options{Model: "../testdata/demo"}, "a few words", "tokens, at least 2048 are needed"},
 		"method": {compiler.Options{Model: "../testdata/demo"}, "", "gptq, rtn"},
 		"gate":   {compiler.Options{Model: "../testdata/demo", Quant: "int4-g128", Gate: gate}, demoText(t), "worst outputs are of"},
+		"inputs": {compiler.Options{Model: "../testdata/demo", Quant: "int4"}, demoText(t), "are not rounded to 8 bits"},
 		"kind":   {compiler.Options{Model: "../testdata/checkpoints/roberta-score"}, "", "models that generate"},
 	} {
 		dir := t.TempDir()
@@ -127,6 +128,9 @@ func TestCalibrationThatCanNotBe(t *testing.T) {
 		o.Out, o.Archs, o.Calibration = filepath.Join(dir, "x.plan"), []string{"x86-64-v3"}, &compiler.Calibration{Text: c.text, Open: openPlan}
 		if name == "method" {
 			o.Calibration.Method = "best"
+		}
+		if name == "inputs" {
+			o.Calibration.Method = "smoothquant"
 		}
 		_, err := compiler.Build(t.Context(), o)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {

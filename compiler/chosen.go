@@ -9,14 +9,22 @@ import (
 	"llmc/engine"
 )
 
-// chosenCodes is how the codes of one weight are chosen by a calibration. The rounder is there while panels are packed: it takes as much memory as the input's moments.
+// chosenCodes is how the codes of one weight are chosen by a calibration.
 type chosenCodes struct {
+	begin  sync.Once
+	key    string          // format and recipe: what the codes depend on, beside the calibration
+	panels []*chosenMatrix // of each panel; nil: its codes are the nearest ones
+	loss   []calib.Loss    // of each panel
+}
+
+// chosenMatrix is a weight, or a matrix of a stack, whose products have one input. The rounder is there while its panels are packed: it takes as much memory as the input's moments.
+type chosenMatrix struct {
+	input   *calib.Input
+	factors []float32
 	once    sync.Once
 	rounder atomic.Pointer[calib.Rounder]
-	chosen  bool
 	err     error
 	left    atomic.Int64 // panels
-	loss    []calib.Loss // of each panel
 }
 
 // output is what the weight's products lose, relative to what they are; 0 where the calibration says nothing of it.
@@ -28,26 +36,62 @@ func (c *chosenCodes) output() float64 {
 	return relative(sum)
 }
 
+// prepare finds the inputs that the panels of a weight meet: formats whose codes are not chosen one by one have none, nor have panels of whose inputs the text says nothing.
+func (c *calibrated) prepare(j *packJob) {
+	if c == nil || j.format == nil || !j.format.FitsGroups() || j.weight.Stored != "" {
+		return
+	}
+	of := &j.chosen
+	of.key = j.format.Name + " " + j.weight.Recipe.String()
+	of.panels, of.loss = make([]*chosenMatrix, j.panels), make([]calib.Loss, j.panels)
+	last := &chosenMatrix{}
+	for panel := range j.panels {
+		from, to := j.rowRange(panel)
+		input, factors := c.inputOfRows(j.weight, j.cols, from, to)
+		if input == nil {
+			continue
+		}
+		if input != last.input {
+			last = &chosenMatrix{input: input, factors: factors}
+		}
+		last.left.Add(1)
+		of.panels[panel] = last
+	}
+}
+
 // choose makes the codes of a panel, whose rows have been read, as the calibration has it; chosen is false where it has nothing to say.
 func (w *packWorker) choose(j *packJob, panel int64) (chosen bool, err error) {
-	c := &j.chosen
-	c.once.Do(func() {
-		var r *calib.Rounder
-		r, c.err = w.calibrated.rounder(j)
-		if r != nil {
-			c.rounder.Store(r)
-			c.chosen, c.loss = true, make([]calib.Loss, j.panels)
-			c.left.Store(j.panels)
-		}
-	})
-	if c.err != nil || !c.chosen {
-		return false, c.err
+	j.chosen.begin.Do(func() { w.calibrated.prepare(j) })
+	if j.chosen.panels == nil || j.chosen.panels[panel] == nil {
+		return false, nil
 	}
-	c.loss[panel], err = c.rounder.Load().Round(&w.block, w.rows, &w.scratch)
-	if c.left.Add(-1) == 0 {
-		c.rounder.Store(nil)
+	m := j.chosen.panels[panel]
+	first, last := j.rowRange(panel)
+	loss, kept, err := w.calibrated.codes.load(j, &w.block, first, last)
+	if err == nil && !kept {
+		loss, err = w.round(j, m, first, last)
+	}
+	j.chosen.loss[panel] = loss
+	if m.left.Add(-1) == 0 {
+		m.rounder.Store(nil)
 	}
 	return true, err
+}
+
+// round chooses the codes of rows [first, last), which have been read, and keeps them.
+func (w *packWorker) round(j *packJob, m *chosenMatrix, first, last int64) (loss calib.Loss, err error) {
+	m.once.Do(func() {
+		var r *calib.Rounder
+		r, m.err = calib.NewRounder(j.format, w.calibrated.method, m.input.Moments, m.input.Cols, m.factors)
+		m.rounder.Store(r)
+	})
+	if m.err != nil {
+		return loss, m.err
+	}
+	if loss, err = m.rounder.Load().Round(&w.block, w.rows, &w.scratch); err != nil {
+		return loss, err
+	}
+	return loss, w.calibrated.codes.keep(j, &w.block, first, last, loss)
 }
 
 // isCalibrated tells whether codes of a plan may have been chosen by a calibration.

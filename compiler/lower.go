@@ -34,7 +34,7 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 		return nil, fmt.Errorf("there is no GPU code for models of several functions yet, and the model has %s; build it for CPUs alone, such as --arch native", functionNames(m))
 	}
 	l := &lowered{module: m.Clone(), target: target.Name}
-	options := passes.Options{Target: t, Policy: policy, Rotation: o.Rotation, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}
+	options := passes.Options{Target: t, Policy: policy, Rotation: o.Rotation, Smooth: o.smooth, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}
 	if o.Trace != nil {
 		run := o.Trace.Begin(target.Name, l.module)
 		options.After = run.After

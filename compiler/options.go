@@ -38,6 +38,7 @@ type Options struct {
 
 	Calibration *Calibration // nil: codes are the nearest ones, and nothing is measured on a text
 	calibrated  *calibrated  // that another build of the model has found
+	smooth      func(*passes.Smoothing) ([]float32, error)
 
 	// Repo and Commit say of which repository of the Hub the directory is a snapshot; "" when it is of none.
 	Repo, Commit string

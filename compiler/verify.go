@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -147,7 +148,7 @@ func newCompared(plan *engine.Plan, programs []*engine.Program, checkpoint *hf.C
 // function is Against of one function of the plan.
 func (c *compared) function(ctx context.Context, name string, model engine.Tracer) (*Verification, error) {
 	r := reference{imported: c.imported, final: c.final, weights: c.stored, function: name, verifyInput: newVerifyInput(name, &c.info)}
-	if err := r.rotate(c.plan, c.checkpoint); err != nil {
+	if err := errors.Join(r.rotate(c.plan, c.checkpoint), r.smooth(c.checkpoint)); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.plan.Path(), err)
 	}
 	v, err := r.verify(ctx, model, &c.info)

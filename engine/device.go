@@ -122,6 +122,13 @@ type Tracer interface {
 	Trace(step *Step, out []Sampled, visit func(name string, rows [][]float32)) error
 }
 
+// PlaceTracer is a Tracer that can show whole numbers too: which rows are sent to which experts.
+type PlaceTracer interface {
+	Tracer
+	// TracePlaces is Trace, and calls places after each launch with each matrix of whole numbers that it wrote, row after row.
+	TracePlaces(step *Step, out []Sampled, visit func(name string, rows [][]float32), places func(name string, values []int32)) error
+}
+
 // FunctionTracer is a Tracer of a plan with several functions.
 type FunctionTracer interface {
 	Tracer

@@ -81,7 +81,7 @@ func (p *parser) attrValue(want AttrKind) any {
 	return p.int()
 }
 
-var recipeNames = []string{"tensor", "const", "zeros", "concat", "interleave", "rotated"}
+var recipeNames = []string{"tensor", "const", "zeros", "concat", "interleave", "rotated", "scaled"}
 
 // recipe reads what Recipe.String prints.
 func (p *parser) recipe(depth int) *Recipe {
@@ -110,6 +110,12 @@ func (p *parser) recipe(depth int) *Recipe {
 		return InterleaveRows(block, p.recipes(depth)...)
 	case "rotated":
 		return p.rotatedRecipe(depth)
+	case "scaled":
+		r := &Recipe{Kind: Rotated, ByRow: true}
+		p.rows(r)
+		p.expect(",")
+		r.Parts = p.recipes(depth)
+		return r
 	}
 	p.fail(start.pos, "unknown recipe %q%s", clip(name), hint(name, recipeNames))
 	return nil

@@ -70,7 +70,7 @@ func ownTensor(w *Weight) *Recipe {
 }
 
 // String prints recipes such as `tensor("q", 0:64)`, `tensor("w", 0:64, transpose)`, `tensor("w", 0:64, transpose 32:128)`, `const(1, 0.5)`, `zeros(8)`,
-// `concat(..., ...)`, `interleave(32, ..., ...)` and `rotated(0:64, "r64", "", ..., ...)`.
+// `concat(..., ...)`, `interleave(32, ..., ...)`, `rotated(0:64, "r64", "", ..., ...)`, and `scaled(0:64, ..., const(...))` for a rotated one that has factors of rows.
 func (r *Recipe) String() string {
 	var args []string
 	name := ""
@@ -99,6 +99,9 @@ func (r *Recipe) String() string {
 		name, args = "interleave", []string{strconv.FormatInt(r.Block, 10)}
 	case Rotated:
 		name, args = "rotated", []string{fmt.Sprintf("%d:%d", r.Start, r.Start+r.Count), strconv.Quote(r.In), strconv.Quote(r.Out)}
+		if r.ByRow {
+			name, args = "scaled", args[:1]
+		}
 	}
 	for _, part := range r.Parts {
 		args = append(args, part.String())

@@ -18,7 +18,7 @@ const (
 	FromZeros                    // rows of zeros
 	Concat                       // the parts' rows, one part after the other
 	Interleave                   // blocks of rows taken from the parts in turn
-	Rotated                      // rows of what a part gives, turned; see rotated.go
+	Rotated                      // rows of what a part gives, scaled and turned; see rotated.go
 )
 
 // Recipe says how the rows (first axis, of a stack of matrices those of all of them) of a weight come from the checkpoint. A writer streams any range of rows through
@@ -40,8 +40,9 @@ type Recipe struct {
 	Block int64
 	Parts []*Recipe
 
-	// Rotated: names of matrices of package rotation, "" for none.
+	// Rotated: names of matrices of package rotation, "" for none. ByRow says that Parts[1] has a factor for each row, not for each column.
 	In, Out string
+	ByRow   bool
 }
 
 // Transforms are the element-wise maps that a recipe may ask for.
@@ -286,5 +287,5 @@ func (r *Recipe) check(cols int64, depth int) error {
 // Equal compares all parts.
 func (r *Recipe) Equal(s *Recipe) bool {
 	return r.Kind == s.Kind && r.Tensor == s.Tensor && r.Start == s.Start && r.Count == s.Count && r.Transpose == s.Transpose && r.Left == s.Left && r.Total == s.Total &&
-		r.Transform == s.Transform && r.Block == s.Block && r.In == s.In && r.Out == s.Out && slices.Equal(r.Values, s.Values) && slices.EqualFunc(r.Parts, s.Parts, (*Recipe).Equal)
+		r.Transform == s.Transform && r.Block == s.Block && r.In == s.In && r.Out == s.Out && r.ByRow == s.ByRow && slices.Equal(r.Values, s.Values) && slices.EqualFunc(r.Parts, s.Parts, (*Recipe).Equal)
 }

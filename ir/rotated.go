@@ -18,6 +18,16 @@ func Rotate(whole, scale *Recipe, in, out string, cols int64) *Recipe {
 	return r
 }
 
+// ScaleColumns takes what whole gives for rows of cols elements, each element times the factor of its column.
+func ScaleColumns(whole *Recipe, factors []float32, cols int64) *Recipe {
+	return Rotate(whole, Constant(factors), "", "", cols)
+}
+
+// ScaleRows takes what whole gives for rows of cols elements, each element times the factor of its row.
+func ScaleRows(whole *Recipe, factors []float32, cols int64) *Recipe {
+	return &Recipe{Kind: Rotated, Count: whole.Rows(cols), ByRow: true, Parts: []*Recipe{whole, Constant(factors)}}
+}
+
 // Whole returns the recipe of all rows of the matrix that a Rotated recipe takes some of.
 func (r *Recipe) Whole(cols int64) *Recipe {
 	whole := *r
@@ -38,12 +48,20 @@ func (r *Recipe) Unmixed() (unmixed *Recipe, out string) {
 
 // Turned tells whether any row is of a turned matrix.
 func (r *Recipe) Turned() bool {
-	return r != nil && (r.Kind == Rotated || slices.ContainsFunc(r.Parts, (*Recipe).Turned))
+	return r != nil && (r.Kind == Rotated && (r.In != "" || r.Out != "") || slices.ContainsFunc(r.Parts, (*Recipe).Turned))
 }
 
 // Scale returns what the columns of a Rotated recipe are multiplied with, nil for nothing.
 func (r *Recipe) Scale() *Recipe {
-	if len(r.Parts) < 2 {
+	if len(r.Parts) < 2 || r.ByRow {
+		return nil
+	}
+	return r.Parts[1]
+}
+
+// RowScale returns what the rows of the matrix of a Rotated recipe are multiplied with, nil for nothing.
+func (r *Recipe) RowScale() *Recipe {
+	if len(r.Parts) < 2 || !r.ByRow {
 		return nil
 	}
 	return r.Parts[1]
@@ -75,6 +93,15 @@ func (r *Recipe) checkRotated(cols int64, depth int) error {
 		if n := scale.Rows(1); n != cols {
 			return fmt.Errorf("recipe: %d scales of %d columns", n, cols)
 		}
+	}
+	if scale := r.RowScale(); r.ByRow {
+		switch {
+		case scale == nil || r.In != "" || r.Out != "":
+			return errors.New("recipe: rotated by row takes a part and the scales of its rows, and turns nothing")
+		case scale.Kind != FromValues || int64(len(scale.Values)) != rows:
+			return fmt.Errorf("recipe: scales of %d rows are as many numbers", rows)
+		}
+		return nil
 	}
 	if r.In == "" && r.Out == "" && r.Scale() == nil {
 		return errors.New("recipe: rotated changes nothing")

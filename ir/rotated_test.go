@@ -31,11 +31,31 @@ func TestRotatedRecipes(t *testing.T) {
 	}
 }
 
+func TestScaledRowsAreSlicedAndPrinted(t *testing.T) {
+	whole := ScaleRows(TensorRows("w", 4, 3), []float32{1, 0.5, 3}, 24)
+	text := `scaled(0:3, tensor("w", 4:7), const(1, 0.5, 3))`
+	again, err := ParseRecipe(text, 24)
+	if err != nil || whole.String() != text || !again.Equal(whole) {
+		t.Errorf("%v is parsed as %v, %v", whole, again, err)
+	}
+	low, _ := SliceRows(whole, 24, 0, 1)
+	high, _ := SliceRows(whole, 24, 1, 2)
+	if joined := ConcatRows(low, high); !joined.Equal(whole) || whole.Turned() || whole.Scale() != nil {
+		t.Errorf("joined to %v", joined)
+	}
+	if other := ScaleColumns(TensorRows("w", 4, 3), []float32{1, 0.5, 3}, 3); other.Equal(whole) || other.Turned() || other.RowScale() != nil {
+		t.Errorf("%v is taken for %v", other, whole)
+	}
+}
+
 func TestRotatedRecipesAreChecked(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`rotated(0:64, "r24", "", tensor("w", 0:32))`, "bad range"},
 		{`rotated(40:8, "r24", "", tensor("w", 0:64))`, "bad range"},
 		{`rotated(0:64, "", "", tensor("w", 0:64))`, "changes nothing"},
+		{`scaled(0:2, tensor("w", 0:2))`, "the scales of its rows"},
+		{`scaled(0:2, tensor("w", 0:2), const(1, 2, 3))`, "scales of 2 rows"},
+		{`scaled(0:2, tensor("w", 0:2), tensor("n", 0:2))`, "scales of 2 rows"},
 		{`rotated(0:64, "r16", "", tensor("w", 0:64))`, "not whole blocks"},
 		{`rotated(0:64, "", "r48", tensor("w", 0:64))`, "not whole blocks"},
 		{`rotated(0:64, "h24", "", tensor("w", 0:64))`, "not a power of two"},

@@ -35,7 +35,7 @@ func readExample(t *testing.T, pass string) example {
 			continue
 		}
 		head, before, _ := strings.Cut(before, ":\n")
-		policy := strings.TrimSuffix(strings.TrimPrefix(head, " (policy "), ")")
+		policy, _, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(head, " (policy "), ")"), ",")
 		return example{policy, indented(before), indented(after)}
 	}
 	t.Fatalf("%s: no comment shows the IR before and after", path)
@@ -85,7 +85,7 @@ func parse(t testing.TB, text string) *ir.Module {
 // applyTo runs one pass under check and compares what the module computes before and after.
 func applyTo(t testing.TB, p *Pass, m *ir.Module, opts Options) PassReport {
 	t.Helper()
-	opts.Target, opts.Check = Plain{}, true
+	opts.Target, opts.Check, opts.Smooth = Plain{}, true, alternating
 	e := newEvaluation(t, m)
 	before := e.run(t, m)
 	report, err := RunOne(p.Name, m, opts)
@@ -94,6 +94,15 @@ func applyTo(t testing.TB, p *Pass, m *ir.Module, opts Options) PassReport {
 	}
 	e.check(t, p, before, e.run(t, m))
 	return report
+}
+
+// alternating factors are powers of two, so that nothing is rounded.
+func alternating(s *Smoothing) ([]float32, error) {
+	factors := make([]float32, s.Factors)
+	for i := range factors {
+		factors[i] = []float32{2, 0.5}[i%2]
+	}
+	return factors, nil
 }
 
 // Edge cases, among them where a pass must not fire. A case is a module NAME.in and the module NAME.out that the pass makes,

@@ -15,6 +15,8 @@ type Options struct {
 	Target   Target // nil: stop before target-specific passes
 	Policy   Policy
 	Rotation Rotation
+	// Smooth gives the factors of an input, nil to leave it as it is; without it pass smooth does nothing.
+	Smooth   func(s *Smoothing) ([]float32, error)
 	Disabled []string // passes and rules to leave out, by name
 	// Check verifies the module, and every property established so far, after each pass.
 	Check bool

@@ -36,6 +36,7 @@ const (
 // Table lists the passes in order.
 var Table = []Pass{
 	{Name: "rotate", Doc: "an equal model whose activations have no outliers, for formats that want it", Run: rotate, Rewrites: []string{ruleRotateStream, ruleRotateHeads, ruleRotateGates}, Effect: Rerounding},
+	{Name: "smooth", Doc: "an equal model whose activations or weights have fewer columns that stand out, as a calibration says", Run: smooth, Rewrites: []string{ruleSmoothNorm, ruleSmoothHead, ruleSmoothGate}, Effect: Rerounding},
 	{Name: "fold", Doc: "operations on constants, and those that change nothing, disappear", Rules: foldRules, Effect: Rounding},
 	{Name: "canonicalize", Doc: "one form for equal computations; rows are selected as early as possible", Run: canonicalize, Rewrites: []string{ruleShare, ruleOrder, ruleSelectEarly}, Effect: Exact, Establishes: []Property{Shared}},
 	{Name: "fuse-qkv", Doc: "the projections of q, k and v become one", Run: fuseQKV, Effect: Exact},
@@ -53,6 +54,11 @@ var Table = []Pass{
 
 // order states which pass must come before which, and why.
 var order = []struct{ before, after, why string }{
+	{"rotate", "smooth", "turned weights have no columns to scale"},
+	{"smooth", "fuse-qkv", "rows of v are divided, those of q and k are not"},
+	{"smooth", "fuse-add-norm", "the norm's weights are divided"},
+	{"smooth", "fuse-swiglu", "rows of up are divided, those of gate are not"},
+	{"smooth", "quantize", "codes are made of the scaled weights"},
 	{"rotate", "fuse-qkv", "values are turned, queries and keys are not"},
 	{"rotate", "fuse-add-norm", "a norm's weights go into the products that read it"},
 	{"rotate", "fuse-swiglu", "rows of gate and up alternate afterwards"},

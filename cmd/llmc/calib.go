@@ -73,18 +73,18 @@ func (f *calibFlags) set(o *compiler.Options) error {
 
 // loadedTracer closes the plan with the model.
 type loadedTracer struct {
-	engine.Tracer
+	engine.PlaceTracer
 	loaded *runtime.Loaded
 }
 
 func (l loadedTracer) Close() error { return l.loaded.Close() }
 
-func openTracer(path string, settings engine.Settings) (engine.Tracer, error) {
+func openTracer(path string, settings engine.Settings) (engine.PlaceTracer, error) {
 	loaded, err := runtime.Load(path, "cpu", settings)
 	if err != nil {
 		return nil, err
 	}
-	tracer, ok := loaded.Model.(engine.Tracer)
+	tracer, ok := loaded.Model.(engine.PlaceTracer)
 	if !ok {
 		_ = loaded.Close()
 		return nil, fmt.Errorf("device %s shows no values", loaded.Device)
@@ -102,5 +102,8 @@ func printCalibration(w io.Writer, a *compiler.Accuracy) {
 		a.Method, q.PPL, *q.PPLRef, 100*(q.PPL / *q.PPLRef - 1), *q.KL, 100**q.Top1, q.Tokens)
 	if a.WorstOutput != nil {
 		fmt.Fprintf(w, "\tworst output of %q, by %.2f %%\n", a.WorstOutput.Name, 100*a.WorstOutput.Output)
+	}
+	if n := len(a.Rounded); n > 0 {
+		fmt.Fprintf(w, "\texperts that the text hardly reaches, rounded to the nearest codes, in %d weights; of %s\n", n, a.Rounded[0])
 	}
 }

@@ -10,21 +10,20 @@ import (
 // column j is best rounded from w[j] - (sum over i<j of e[i]*v[i][j])/v[j][j]: this is GPTQ's update without the inverse of H (the nearest plane of Babai 1986, as Chen et al.
 // 2025, arXiv:2507.18553, show). The scales of a group are fitted when its first column's turn comes, to what its columns would then be rounded from.
 func (r *Rounder) compensated(s *Scratch, x []float32) error {
-	b, size := &s.rounded, r.format.Group
+	b := &s.rounded
 	for i := range b.Rows {
 		if err := r.format.BeginRow(b, i, x[i*r.cols:(i+1)*r.cols]); err != nil {
 			return err
 		}
 	}
 	clear(s.sums.Data)
-	for p := 0; p < r.cols; {
-		group := r.order[p] / size
-		end := p + min(size, r.cols-group*size)
-		if err := r.fitGroup(s, group, p, end); err != nil {
+	for i := range r.groups {
+		g := &r.groups[i]
+		if err := r.fitGroup(s, g.number, g.first, g.last); err != nil {
 			return err
 		}
-		for ; p < end; p += min(columnsAtOnce, end-p) {
-			r.roundColumns(s, p, min(end, p+columnsAtOnce))
+		for p := g.first; p < g.last; p += columnsAtOnce {
+			r.roundColumns(s, p, min(g.last, p+columnsAtOnce))
 		}
 	}
 	return nil
@@ -55,9 +54,7 @@ func (r *Rounder) fitGroup(s *Scratch, group, p, end int) error {
 // moved returns how far the columns at [p, end) are from their weights when each makes up for the errors before it without being rounded, [end-p, rows].
 func (r *Rounder) moved(s *Scratch, p, end int) []float32 {
 	n, rows := end-p, s.rounded.Rows
-	if len(s.moved) < n*rows {
-		s.moved = make([]float32, n*rows)
-	}
+	s.moved = grow(s.moved, n*rows)
 	copy(s.moved, s.sums.Data[p*rows:end*rows])
 	for k := range n {
 		v, e := r.factor.Row(p+k, r.cols)[p:end], s.moved[k*rows:(k+1)*rows]

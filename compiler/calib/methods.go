@@ -3,19 +3,47 @@ package calib
 import (
 	"fmt"
 	"strings"
+
+	"llmc/internal/quant"
 )
 
 // Method is a way to choose codes with a calibration.
 type Method struct {
 	Name, Doc string
 	feedback  bool // columns make up for errors of those before them
+	// factors finds what columns of inputs are divided by before anything is rounded; nil: nothing.
+	factors func(s *Smoothing) []float32
+	// Largest tells that the largest magnitudes of inputs are looked for.
+	Largest bool
 }
 
 // Methods lists what --method takes, the default first.
 var Methods = []Method{
-	{"gptq", "each input makes up for the errors of those before it", true},
-	{"rtn", "the nearest code, of scales that lose least", false},
+	{Name: "gptq", Doc: "each input makes up for the errors of those before it, then scales and codes are improved in turn", feedback: true},
+	{Name: "rtn", Doc: "the nearest code, of scales that lose least"},
+	{Name: "awq", Doc: "rtn, of columns that are scaled by what their inputs are", factors: awqFactors},
+	{Name: "awq-gptq", Doc: "gptq, of columns scaled as by awq", feedback: true, factors: awqFactors},
+	{Name: SmoothQuant, Doc: "for int8-w8a8: what stands out of inputs goes into the weights, instead of turning the model", factors: smoothquantFactors, Largest: true},
 }
+
+// SmoothQuant is the method that stands for turning a model.
+const SmoothQuant = "smoothquant"
+
+// Smooths tells whether the method scales columns.
+func (m *Method) Smooths() bool { return m.factors != nil }
+
+// Smoothing is an input whose columns can be scaled, and some rows of the weights that it meets.
+type Smoothing struct {
+	Format  *quant.Format // that weights are going to have
+	Input   *Input
+	Rows    []float32       // [any, Input.Cols]
+	Factors int             // how many there are
+	Factor  func(c int) int // of a column
+}
+
+// FactorsOf returns what the columns of an input are to be divided by, and its weights' multiplied: powers of two times one of eighths from 1 to 15/8, so that they take few
+// digits; nil where nothing is gained.
+func (m *Method) FactorsOf(s *Smoothing) []float32 { return m.factors(s) }
 
 // FindMethod returns the method of a name, the default of "".
 func FindMethod(name string) (*Method, error) {

@@ -21,10 +21,20 @@ type Input struct {
 	Cols    int
 	Rows    int       // that were added up
 	Moments []float32 // [Cols, Cols], filled on the diagonal and above it
+	Largest []float32 // [Cols], the largest magnitudes; nil unless KeepLargest
 }
 
 // MaxMoments bounds the file of moments.
 const MaxMoments = 64 << 30
+
+// TooMany tells whether the moments of inputs of so many columns are more than MaxMoments.
+func TooMany(inputs map[string]int) bool {
+	total := int64(0)
+	for _, cols := range inputs {
+		total += int64(cols) * int64(cols)
+	}
+	return total > MaxMoments/4
+}
 
 // NewMoments makes room for inputs of so many columns in a file in dir. threads is how many goroutines add up: the sums do not depend on it.
 func NewMoments(dir string, inputs map[string]int, threads int) (*Moments, error) {
@@ -50,6 +60,13 @@ func NewMoments(dir string, inputs map[string]int, threads int) (*Moments, error
 		at += n
 	}
 	return m, nil
+}
+
+// KeepLargest has the largest magnitudes of columns kept too.
+func (m *Moments) KeepLargest() {
+	for _, in := range m.inputs {
+		in.Largest = make([]float32, in.Cols)
+	}
 }
 
 // Close gives the file back. Inputs mean nothing afterwards.
@@ -80,6 +97,14 @@ func (m *Moments) Add(name string, rows [][]float32) {
 		m.add(in, rows[first:min(len(rows), first+rowsAtOnce)])
 	}
 	in.Rows += len(rows)
+	if in.Largest == nil {
+		return
+	}
+	for _, row := range rows {
+		for c, x := range row {
+			in.Largest[c] = max(in.Largest[c], x, -x)
+		}
+	}
 }
 
 func (m *Moments) add(in *Input, rows [][]float32) {

@@ -79,3 +79,16 @@ func TestSplitKeepsWindowsApart(t *testing.T) {
 		t.Error("a text that is too short is taken")
 	}
 }
+
+func TestTooManyMomentsAreSeen(t *testing.T) {
+	if few := map[string]int{"a": 90000, "b": 90000}; TooMany(few) {
+		t.Error("two inputs are too many")
+	}
+	many := map[string]int{"a": 90000, "b": 90000, "c": 90000}
+	if !TooMany(many) {
+		t.Error("three are not")
+	}
+	if _, err := NewMoments(t.TempDir(), many, 1); err == nil {
+		t.Error("room is made for them")
+	}
+}

@@ -15,44 +15,64 @@ type Rounder struct {
 	format   *quant.Format
 	cols     int
 	feedback bool
-	order    []int        // columns in the order in which they are rounded; those of a group follow one another
-	factor   dense.Matrix // upper triangular v, [cols, cols] in that order, with v*transpose(v) = H and some more on the diagonal
+	order    []int // columns in the order in which they are rounded; those of a group follow one another
+	groups   []orderedGroup
+	factor   dense.Matrix // upper triangular v, [cols, cols] in that order, with v*transpose(v) = H and some more on the diagonal; below the groups' blocks on the diagonal transpose(v)
 	diagonal []float32    // of H with some more, by column
 	pivots   []float32    // squares of the factor's diagonal, by place in the order
+}
+
+// orderedGroup is a group of columns, at [first, last) in the order.
+type orderedGroup struct {
+	number, first, last int
+	moments             []float32 // H of its columns, as the factor has it, [columns, columns]; nil where no column makes up for others
+	factor              []float32 // transposed, of its columns, likewise
 }
 
 // damping is what is added to the diagonal of H, as a part of its mean: the value of GPTQ's own code. It bounds how far errors of directions that the text has little of are trusted.
 const damping = 0.01
 
-// NewRounder makes the rounder of weights in a format. moments is H, [cols, cols], of which the diagonal and what is above it are read.
-func NewRounder(f *quant.Format, method *Method, moments []float32, cols int) (*Rounder, error) {
+// NewRounder makes the rounder of weights in a format. moments is H, [cols, cols], of which the diagonal and what is above it are read; columns of the inputs are divided by factors, if these
+// are not nil.
+func NewRounder(f *quant.Format, method *Method, moments []float32, cols int, factors []float32) (*Rounder, error) {
 	if !f.FitsGroups() {
 		return nil, fmt.Errorf("codes of format %s are not chosen one by one", f.Name)
 	}
 	r := &Rounder{format: f, cols: cols, feedback: method.feedback, diagonal: make([]float32, cols)}
+	moment := func(i, j int) float32 {
+		if factors == nil {
+			return moments[i*cols+j]
+		}
+		return moments[i*cols+j] / factors[i] / factors[j]
+	}
 	mean := 0.0
 	for i := range cols {
-		mean += float64(moments[i*cols+i]) / float64(cols)
+		mean += float64(moment(i, i)) / float64(cols)
 	}
 	if !(mean > 0) {
 		return nil, fmt.Errorf("no input of the calibration reaches it")
 	}
 	for i := range cols {
-		r.diagonal[i] = moments[i*cols+i] + float32(damping*mean)
+		r.diagonal[i] = moment(i, i) + float32(damping*mean)
 	}
 	r.setOrder()
 	v := make([]float32, cols*cols)
 	for i, from := range r.order {
 		v[i*cols+i] = r.diagonal[from]
 		for j := i + 1; j < cols; j++ {
-			a, b := min(from, r.order[j]), max(from, r.order[j])
-			v[i*cols+j] = moments[a*cols+b]
+			v[i*cols+j] = moment(min(from, r.order[j]), max(from, r.order[j]))
 		}
+	}
+	r.factor = dense.Matrix{Data: v, Stride: cols}
+	if r.feedback {
+		r.keepMoments()
 	}
 	if err := dense.UpperFactor(v, cols); err != nil {
 		return nil, fmt.Errorf("second moments of its inputs: %w", err)
 	}
-	r.factor = dense.Matrix{Data: v, Stride: cols}
+	if r.feedback {
+		r.mirror()
+	}
 	for i := range cols {
 		r.pivots = append(r.pivots, v[i*cols+i]*v[i*cols+i])
 	}
@@ -78,6 +98,40 @@ func (r *Rounder) setOrder() {
 			r.order = append(r.order, c)
 		}
 		slices.SortStableFunc(r.order[from:], func(a, b int) int { return cmp.Compare(r.diagonal[b], r.diagonal[a]) })
+		r.groups = append(r.groups, orderedGroup{number: g, first: from, last: len(r.order)})
+	}
+}
+
+// keepMoments gives each group the block of H that the factor is about to take the place of.
+func (r *Rounder) keepMoments() {
+	for i := range r.groups {
+		g := &r.groups[i]
+		n := g.last - g.first
+		g.moments = make([]float32, n*n)
+		for j := range n {
+			for k := range n {
+				g.moments[j*n+k] = r.factor.Data[(g.first+min(j, k))*r.cols+g.first+max(j, k)]
+			}
+		}
+	}
+}
+
+// mirror puts the transposed factor below the blocks of the groups.
+func (r *Rounder) mirror() {
+	for i := range r.groups {
+		g := &r.groups[i]
+		n := g.last - g.first
+		g.factor = make([]float32, n*n)
+		for j := range n {
+			for k := j; k < n; k++ {
+				g.factor[k*n+j] = r.factor.Data[(g.first+j)*r.cols+g.first+k]
+			}
+		}
+		for k := g.last; k < r.cols; k++ {
+			for j := g.first; j < g.last; j++ {
+				r.factor.Data[k*r.cols+j] = r.factor.Data[j*r.cols+k]
+			}
+		}
 	}
 }
 
@@ -99,10 +153,11 @@ type Scratch struct {
 	group                 []float32
 	row                   []float32
 	moved                 []float32
+	refinement            refinement
 }
 
-// Round fills b with the codes of rows x, [any, cols]: the best for each row of rounding to the nearest code, of the same with scales that a search finds, and of what the rounder's
-// method makes of it. So no row loses more than by plain rounding.
+// Round fills b with the codes of rows x, [any, cols]: for each row the better of rounding to the nearest code and of what the rounder's method makes of it. So no row loses more than by plain
+// rounding.
 func (r *Rounder) Round(b *quant.Block, x []float32, s *Scratch) (Loss, error) {
 	rows := len(x) / r.cols
 	s.resize(rows, r.cols)
@@ -119,17 +174,18 @@ func (r *Rounder) Round(b *quant.Block, x []float32, s *Scratch) (Loss, error) {
 	}
 	s.setErrors(r, b)
 	r.losses(s, s.best)
-	methods := []func(*Scratch, []float32) error{r.fitted}
+	s.rounded.Resize(r.format, rows, r.cols)
+	method := r.fitted
 	if r.feedback {
-		methods = append(methods, r.compensated)
+		method = r.compensated
 	}
-	for _, method := range methods {
-		s.rounded.Resize(r.format, rows, r.cols)
-		if err := method(s, x); err != nil {
-			return Loss{}, err
-		}
-		r.takeBetter(b, s)
+	if err := method(s, x); err != nil {
+		return Loss{}, err
 	}
+	if r.feedback {
+		r.refined(s, &s.rounded)
+	}
+	r.takeBetter(b, s)
 	var all Loss
 	for i := range rows {
 		all.Add(Loss{s.best[i], s.ref[i]})
@@ -165,6 +221,9 @@ func (s *Scratch) resize(rows, cols int) {
 	s.row = slices.Grow(s.row[:0], size)[:size]
 }
 
+// grow makes room for n numbers, whatever they are.
+func grow(s []float32, n int) []float32 { return slices.Grow(s[:0], n)[:n] }
+
 // setErrors holds what the codes of b stand for less the weights.
 func (s *Scratch) setErrors(r *Rounder, b *quant.Block) {
 	r.format.Dequantize(s.row, b)
@@ -179,15 +238,20 @@ func (s *Scratch) setErrors(r *Rounder, b *quant.Block) {
 // columnsAtOnce is how many columns are worked on before their errors are brought to those behind them.
 const columnsAtOnce = 16
 
+// products sets s.sums to e*v for the rows e of s.errors.
+func (r *Rounder) products(s *Scratch) {
+	clear(s.sums.Data)
+	for i := range r.groups {
+		g := &r.groups[i]
+		// The block on the diagonal has zeros below it.
+		dense.AddTransposed(s.sums.At(g.first, 0), r.factor.At(g.first, g.first), s.errors.At(g.first, 0), r.cols-g.first, s.errors.Stride, g.last-g.first)
+	}
+}
+
 // losses sets out to e H transpose(e) of the rows of s.errors: the squares of e*v.
 func (r *Rounder) losses(s *Scratch, out []float64) {
 	rows := len(out)
-	clear(s.sums.Data)
-	for p := 0; p < r.cols; p += columnsAtOnce {
-		n := min(columnsAtOnce, r.cols-p)
-		// The block on the diagonal has zeros below it.
-		dense.AddTransposed(s.sums.At(p, 0), r.factor.At(p, p), s.errors.At(p, 0), r.cols-p, rows, n)
-	}
+	r.products(s)
 	clear(out)
 	for p := range r.cols {
 		for i, v := range s.sums.Row(p, rows) {

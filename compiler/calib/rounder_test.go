@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -12,11 +13,11 @@ import (
 	"llmc/internal/quant"
 )
 
-// roundedFormats are those whose codes a rounder chooses.
+// roundedFormats are those whose codes a rounder chooses, but for those that differ from one before in their inputs alone.
 func roundedFormats() []*quant.Format {
 	var all []*quant.Format
 	for i := range quant.Formats {
-		if f := &quant.Formats[i]; f.FitsGroups() {
+		if f := &quant.Formats[i]; f.FitsGroups() && !strings.HasSuffix(f.Name, "-a8") {
 			all = append(all, f)
 		}
 	}
@@ -86,7 +87,7 @@ func TestNoMethodLosesMoreThanRounding(t *testing.T) {
 		}
 		want := lost(f, &plain, x, h, cols)
 		for i := range Methods {
-			rounder, err := NewRounder(f, &Methods[i], h, cols)
+			rounder, err := NewRounder(f, &Methods[i], h, cols, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +120,7 @@ func TestMethodsGain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rounder, err := NewRounder(f, method, h, cols)
+			rounder, err := NewRounder(f, method, h, cols, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +143,7 @@ func TestRowsAreIndependent(t *testing.T) {
 	const cols, rows = 128, 21
 	h, x := correlated(r, 200, cols), normal(r, rows*cols)
 	for _, f := range roundedFormats() {
-		rounder, err := NewRounder(f, &Methods[0], h, cols)
+		rounder, err := NewRounder(f, &Methods[0], h, cols, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,12 +173,15 @@ func TestCompensationIsThatOfThePaper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rounder, err := NewRounder(f, &Methods[0], h, cols)
+	rounder, err := NewRounder(f, &Methods[0], h, cols, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &Scratch{}
 	if _, err := rounder.Round(&quant.Block{}, x, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := rounder.compensated(s, x); err != nil { // without what Round makes of it
 		t.Fatal(err)
 	}
 	want := published(t, rounder, f, h, x, rows)
@@ -189,6 +193,48 @@ func TestCompensationIsThatOfThePaper(t *testing.T) {
 	}
 	if same < rows*3/4 { // a number in the middle between two codes may go either way, and takes the rest of its row with it
 		t.Errorf("%d of %d rows have the codes of the published algorithm", same, rows)
+	}
+}
+
+func copyOf(b *quant.Block) *quant.Block {
+	c := *b
+	c.Codes, c.Scales, c.Zeros, c.Steps = slices.Clone(b.Codes), slices.Clone(b.Scales), slices.Clone(b.Zeros), slices.Clone(b.Steps)
+	return &c
+}
+
+// TestRefinementGains: codes and levels that were improved in turn lose less than those that compensation ended with, in any row, and by some percent in all.
+func TestRefinementGains(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 6))
+	const cols, rows = 160, 16
+	h, x := correlated(r, 500, cols), normal(r, rows*cols)
+	for _, f := range roundedFormats() {
+		rounder, err := NewRounder(f, &Methods[0], h, cols, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Scratch{}
+		if _, err := rounder.Round(&quant.Block{}, x, s); err != nil {
+			t.Fatal(err)
+		}
+		refined := copyOf(&s.rounded)
+		if err := rounder.compensated(s, x); err != nil {
+			t.Fatal(err)
+		}
+		var before, after float64
+		for i := range rows {
+			var one quant.Block
+			one.SetRow(f, &s.rounded, i)
+			b := lost(f, &one, x[i*cols:(i+1)*cols], h, cols)
+			one.SetRow(f, refined, i)
+			a := lost(f, &one, x[i*cols:(i+1)*cols], h, cols)
+			if a > b*1.0001 {
+				t.Errorf("%s row %d: loses %g, before it was refined %g", f.Name, i, a, b)
+			}
+			before, after = before+b, after+a
+		}
+		if !(after < 0.98*before) {
+			t.Errorf("%s: loses %.4f of what it did", f.Name, after/before)
+		}
 	}
 }
 
@@ -287,13 +333,13 @@ func lowerFactor(m [][]float64) [][]float64 {
 func TestRoundersOfNothingAreRefused(t *testing.T) {
 	int4, _ := quant.Find("int4-g32")
 	int8, _ := quant.Find("int8")
-	if _, err := NewRounder(int8, &Methods[0], []float32{1}, 1); err == nil {
+	if _, err := NewRounder(int8, &Methods[0], []float32{1}, 1, nil); err == nil {
 		t.Error("a format without groups is taken")
 	}
-	if _, err := NewRounder(int4, &Methods[0], make([]float32, 64*64), 64); err == nil {
+	if _, err := NewRounder(int4, &Methods[0], make([]float32, 64*64), 64, nil); err == nil {
 		t.Error("inputs that are all zero are taken")
 	}
-	if _, err := NewRounder(int4, &Methods[0], []float32{1, float32(math.NaN()), 0, 1}, 2); err == nil {
+	if _, err := NewRounder(int4, &Methods[0], []float32{1, float32(math.NaN()), 0, 1}, 2, nil); err == nil {
 		t.Error("moments that are not numbers are taken")
 	}
 	if _, err := FindMethod("awqq"); err == nil {

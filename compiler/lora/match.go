@@ -185,6 +185,8 @@ func (m *matcher) addPart(j *joint, p *hf.AdapterPair, source, leaf *ir.Recipe) 
 	switch {
 	case leaf.Transform != "":
 		return fmt.Errorf("holds tensor %q mapped by %s, to which no product can be added", leaf.Tensor, leaf.Transform)
+	case source.ByRow:
+		return fmt.Errorf("holds tensor %q with its rows scaled by a calibration: merge the adapter with llmc build --lora", leaf.Tensor)
 	case p.Down.Cols() != width || leaf.Start+leaf.Count > p.Up.Rows():
 		return p.Down.Errorf("has shape %v, and lora_B %v: their product does not fit rows %d:%d of %d columns of tensor %q", p.Down.Shape, p.Up.Shape, leaf.Start, leaf.Start+leaf.Count, width, leaf.Tensor)
 	}

@@ -156,6 +156,11 @@ func readTurnedRows(c *hf.Checkpoint, r *ir.Recipe, dst []float32, cols, first i
 			}
 		}
 	}
+	if scale := r.RowScale(); scale != nil {
+		for i := range dst {
+			dst[i] *= scale.Values[first+int64(i)/cols]
+		}
+	}
 	if r.In == "" {
 		return nil
 	}

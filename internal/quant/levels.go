@@ -184,3 +184,51 @@ func (g nestedGrid) weighted(x, weight []float32) (mean, loss float32) {
 func Nearest(x, inverse, start float32) uint8 {
 	return uint8(math.Float32bits(nearestCode(float32(x*inverse)+start)) - magicBits)
 }
+
+// Levels returns what the codes of a group stand for.
+func (f *Format) Levels(b *Block, row, group int) Levels {
+	i := row*f.Groups(b.Cols) + group
+	switch {
+	case f.StepBits > 0:
+		return Levels{int32(b.Steps[i]), int32(b.Zeros[i]) - nestedZero, b.Scales[row]}
+	case f.ZeroBits > 0:
+		return Levels{1, -int32(b.Zeros[i]), b.Scales[i]}
+	}
+	return Levels{1, -int32(f.zero), b.Scales[i]}
+}
+
+// SetLevels is the other way round, of levels that Shift gave.
+func (f *Format) SetLevels(b *Block, row, group int, l Levels) {
+	i := row*f.Groups(b.Cols) + group
+	if f.StepBits > 0 {
+		b.Zeros[i] = uint8(l.Offset + nestedZero)
+		return
+	}
+	b.Scales[i] = l.Scale
+}
+
+// Unit returns by how much the number of a code grows when the one thing that a group alone may change grows by one: its scale, or its offset times the scale of the row.
+func (f *Format) Unit(l Levels, code uint8) float32 {
+	if f.StepBits > 0 {
+		return 1
+	}
+	return float32(int32(code)*l.Step + l.Offset)
+}
+
+// Shift returns the levels whose scale, or offset times scale, is larger by so much, as nearly as the format has them, and by how much it is.
+func (f *Format) Shift(l Levels, by float32) (Levels, float32) {
+	to := l
+	if f.StepBits > 0 {
+		if l.Scale == 0 {
+			return l, 0
+		}
+		steps := min(max(by/l.Scale, -255), 255)
+		to.Offset = int32(newNestedGrid(int(l.Step), int(l.Offset)+int(math.RoundToEven(float64(steps))), 1).offset)
+		return to, float32(to.Offset-l.Offset) * l.Scale
+	}
+	to.Scale = dtype.F16ToF32(dtype.F32ToF16(l.Scale + by))
+	if math.IsInf(float64(to.Scale), 0) || math.IsNaN(float64(to.Scale)) {
+		return l, 0
+	}
+	return to, to.Scale - l.Scale
+}

@@ -184,6 +184,11 @@ func (r *reading) matrix(whole *ir.Recipe, cols int64) ([]float32, error) {
 			data[i] *= factors[int64(i)%cols]
 		}
 	}
+	if scale := whole.RowScale(); scale != nil {
+		for i := range data {
+			data[i] *= scale.Values[int64(i)/cols]
+		}
+	}
 	r.rotated[key] = data
 	return data, turn(data, whole, int(cols))
 }
