@@ -114,7 +114,11 @@ func pullCommand() *cobra.Command {
 				targets = []string{t.Code()}
 			}
 			progress := cli.NewProgress()
-			pulled, err := f.Client(progress).Pull(cmd.Context(), ref, targets, out)
+			client := f.Client(progress)
+			if client.Policy, err = f.Policy(); err != nil {
+				return err
+			}
+			pulled, err := client.Pull(cmd.Context(), ref, targets, out)
 			progress.Wait()
 			if err != nil {
 				return err
@@ -128,6 +132,7 @@ func pullCommand() *cobra.Command {
 	}
 	cli.CompleteArgs(cmd, noArg)
 	f.add(cmd)
+	f.AddPolicy(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&out, "output", "o", "", "path of the plan")
 	flags.StringVar(&target, "target", "", "fetch what this target needs alone: a row of 'llmc targets', or native (default: the whole plan)")
