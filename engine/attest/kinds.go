@@ -15,18 +15,19 @@ type Kind struct {
 	Name      string // of the flag
 	Predicate string // type of the predicate of an in-toto statement
 	// Make makes the predicate, for JSON. builder is the URI of who has built the plan, "" for LocalBuilder.
-	Make func(plan *engine.Plan, builder string) (any, error)
-	text string
+	Make      func(plan *engine.Plan, builder string) (any, error)
+	Statement bool   // it is used as the statement that it is in; else alone
+	Article   string // names it in a sentence
+	Doc       string
 }
 
 // Kinds are all of them.
 var Kinds = []*Kind{
-	{Name: "provenance", Predicate: "https://slsa.dev/provenance/v1", Make: Provenance, text: "a provenance"},
-	{Name: "sbom", Predicate: "https://spdx.dev/Document", Make: SBOM, text: "a bill of materials"},
+	{Name: "provenance", Predicate: "https://slsa.dev/provenance/v1", Make: Provenance, Statement: true, Article: "a provenance",
+		Doc: "where the plan comes from: SLSA provenance 1.0 with the checkpoint's files, its repository and revision, options, targets and the compiler's version"},
+	{Name: "sbom", Predicate: "https://spdx.dev/Document", Make: SBOM, Article: "a bill of materials",
+		Doc: "a bill of materials, SPDX 2.3: the checkpoint's files with their digests, the model's licence, and the Go modules of llmc"},
 }
-
-// Article names the kind in a sentence.
-func (k *Kind) Article() string { return k.text }
 
 // Find returns a kind by its name.
 func Find(name string) (*Kind, error) {

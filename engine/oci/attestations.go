@@ -33,8 +33,15 @@ type Attach struct {
 	Key     *sign.PrivateKey // signs the statements; nil: they are stored without a signature
 }
 
-// Attest attaches statements to what Push has stored of a plan.
-func (c *Client) Attest(ctx context.Context, plan *engine.Plan, ref Ref, how Attach) error {
+// Attach attaches statements to what Push has stored of a plan, and signs it if there is a key.
+func (c *Client) Attach(ctx context.Context, plan *engine.Plan, pushed *Pushed, how Attach) error {
+	if len(how.Kinds) == 0 && how.Key == nil {
+		return nil
+	}
+	ref, err := ParseRef(pushed.Reference)
+	if err != nil {
+		return err
+	}
 	s, err := c.open(ctx, ref, true)
 	if err != nil {
 		return err
@@ -42,6 +49,11 @@ func (c *Client) Attest(ctx context.Context, plan *engine.Plan, ref Ref, how Att
 	r, err := resolve(ctx, s, ref.wanted())
 	if err != nil {
 		return ref.about(err)
+	}
+	if how.Key != nil {
+		if _, err := c.addSignature(ctx, s, ref, r.desc.Digest, how.Key); err != nil {
+			return ref.about(err)
+		}
 	}
 	subjects := []sign.Subject{sign.NewSubject(ref.plain(), r.desc.Digest.String())}
 	if r.index != nil {
@@ -124,7 +136,7 @@ func (c *Client) Attestation(ctx context.Context, ref Ref, kind *attest.Kind, ke
 	}
 	if key != nil {
 		if any, err := c.statements(ctx, s, r.desc.Digest, nil); err == nil && slices.ContainsFunc(any, func(st *sign.Statement) bool { return st.PredicateType == kind.Predicate }) {
-			return nil, ref.at(fmt.Errorf("%w: there is %s, and %s has not signed it", sign.ErrUntrusted, kind.Article(), key.Name))
+			return nil, ref.at(fmt.Errorf("%w: there is %s, and %s has not signed it", sign.ErrUntrusted, kind.Article, key.Name))
 		}
 	}
 	return nil, ref.at(fmt.Errorf("%w: there is no %s of it: 'llmc push --%s' attaches one", ErrNotFound, kind.Name, kind.Name))
