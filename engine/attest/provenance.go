@@ -74,7 +74,7 @@ func Provenance(plan *engine.Plan, builder string) (any, error) {
 		if len(f.SHA256) > 0 {
 			r.Digest = map[string]string{"sha256": hex.EncodeToString(f.SHA256)}
 		}
-		if u := hubURL(from); u != "" && !strings.Contains(f.Name, "/") { // else of an adapter, which is another's
+		if u := hubURL(from); u != "" && !strings.HasPrefix(f.Name, "lora.") { // else of an adapter, which is another's
 			r.URI = u + "#" + (&url.URL{Path: f.Name}).EscapedPath()
 		}
 		p.Definition.Dependencies = append(p.Definition.Dependencies, r)

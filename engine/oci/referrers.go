@@ -42,11 +42,33 @@ func referrers(ctx context.Context, s store, d digest.Digest) (list []ocispec.De
 		return nil, native, fmt.Errorf("%w: the list of referrers: %w", ErrNoPlan, err)
 	}
 	for _, m := range index.Manifests {
-		if checkDigest(m.Digest) == nil && len(list) < maxReferrers {
-			list = append(list, m)
+		if checkDigest(m.Digest) != nil || len(list) == maxReferrers {
+			continue
 		}
+		if err := describe(ctx, s, &m); err != nil {
+			return nil, native, err
+		}
+		list = append(list, m)
 	}
 	return list, native, nil
+}
+
+// describe fills in what a manifest says of itself where its entry in a list does not: cosign 2 names the type of the empty config there.
+func describe(ctx context.Context, s store, m *ocispec.Descriptor) error {
+	if m.ArtifactType != "" && m.ArtifactType != ocispec.MediaTypeEmptyJSON {
+		return nil
+	}
+	_, data, err := s.manifest(ctx, m.Digest.String())
+	var said ocispec.Manifest
+	switch {
+	case errors.Is(err, ErrNotFound) || errors.Is(err, ErrDigest) || errors.Is(err, ErrNoPlan):
+		return nil // no statement and no signature, then
+	case err != nil:
+		return err
+	case json.Unmarshal(data, &said) == nil && said.ArtifactType != "":
+		m.ArtifactType, m.Annotations = said.ArtifactType, said.Annotations
+	}
+	return nil
 }
 
 // referrers asks a registry for its list; without native it has none.

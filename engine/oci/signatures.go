@@ -172,7 +172,7 @@ func (c *Client) bundles(ctx context.Context, s store, d digest.Digest, most int
 		return nil, err
 	}
 	for _, m := range list {
-		if m.ArtifactType != "" && m.ArtifactType != sign.BundleType {
+		if m.ArtifactType != sign.BundleType {
 			continue
 		}
 		_, data, err := s.manifest(ctx, m.Digest.String())

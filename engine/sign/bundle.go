@@ -15,6 +15,7 @@ const (
 	BundleType    = "application/vnd.dev.sigstore.bundle.v0.3+json" // github.com/sigstore/protobuf-specs, Bundle
 	StatementType = "application/vnd.in-toto+json"                  // github.com/in-toto/attestation, Statement v1
 	statementV1   = "https://in-toto.io/Statement/v1"
+	statementV01  = "https://in-toto.io/Statement/v0.1"   // of 'cosign attest', of the same form
 	signPredicate = "https://sigstore.dev/cosign/sign/v1" // of a statement that says nothing but that it is signed
 	shaName       = "SHA2_256"
 
@@ -102,7 +103,7 @@ func (s *Statement) about(digest string) bool {
 // Check holds a statement to what it must say: that it is one, of a predicate, and about a manifest.
 func (s *Statement) Check(predicateType, digest string) error {
 	switch {
-	case s.Type != statementV1:
+	case s.Type != statementV1 && s.Type != statementV01:
 		return fmt.Errorf("%w: it is a %.80q and no %s", ErrUntrusted, s.Type, statementV1)
 	case s.PredicateType != predicateType:
 		return fmt.Errorf("%w: it says %.80q and not %s", ErrUntrusted, s.PredicateType, predicateType)
