@@ -48,7 +48,9 @@ func TestCIScript(t *testing.T) {
 	if text, err := run("weight_error<=0.0001"); err == nil || !strings.Contains(text, "weight_error") {
 		t.Errorf("a gate that does not hold: %v, %s", err, text)
 	}
-	clitest.Run(t, "", "list", reference).Done(t)
+	if row := clitest.Run(t, "", "list", reference).Done(t); !strings.Contains(row, "not there") {
+		t.Errorf("pushed in spite of the gate: %q", row)
+	}
 	if text, err := run("weight_error<=0.5"); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
@@ -62,7 +64,7 @@ func TestCIScript(t *testing.T) {
 
 // TestCIFiles wants every variable of the script to be one that the files for GitHub and GitLab set or tell of, and no other.
 func TestCIFiles(t *testing.T) {
-	name := regexp.MustCompile(`\bPLAN_[A-Z]+(_[A-Z]+)*\b`)
+	name := regexp.MustCompile(`PLAN_[A-Z]+(_[A-Z]+)*\b`)
 	names := func(path string) []string {
 		data, err := os.ReadFile(path)
 		if err != nil {

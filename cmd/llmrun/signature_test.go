@@ -41,13 +41,7 @@ func TestSignaturesAreRequired(t *testing.T) {
 		}
 	}
 	write(policy, fmt.Sprintf(`{"rules": [{"prefix": "*", "keys": [%q]}]}`, key.PublicPath))
-	models := filepath.Join(t.TempDir(), "models")
-	if err := os.MkdirAll(filepath.Join(models, "small", "1"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Link(path, filepath.Join(models, "small", "1", "model.plan")); err != nil {
-		t.Fatal(err)
-	}
+	models := oneModel(t, path)
 	require := []string{"--require-signature", policy}
 	run := func(args ...string) clitest.Result {
 		t.Helper()
@@ -85,4 +79,17 @@ func openFile(t *testing.T, path string) *os.File {
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
+}
+
+// oneModel is a repository of a model that has a plan.
+func oneModel(t *testing.T, path string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "models")
+	if err := os.MkdirAll(filepath.Join(dir, "small", "1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(path, filepath.Join(dir, "small", "1", "model.plan")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
