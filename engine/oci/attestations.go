@@ -135,7 +135,7 @@ func (c *Client) Attestation(ctx context.Context, ref Ref, kind *attest.Kind, ke
 		}
 	}
 	if key != nil {
-		if any, err := c.statements(ctx, s, r.desc.Digest, nil); err == nil && slices.ContainsFunc(any, func(st *sign.Statement) bool { return st.PredicateType == kind.Predicate }) {
+		if all, err := c.statements(ctx, s, r.desc.Digest, nil); err == nil && slices.ContainsFunc(all, func(st *sign.Statement) bool { return st.PredicateType == kind.Predicate }) {
 			return nil, ref.at(fmt.Errorf("%w: there is %s, and %s has not signed it", sign.ErrUntrusted, kind.Article, key.Name))
 		}
 	}

@@ -15,7 +15,10 @@ import (
 )
 
 // Signatures of a manifest lie where cosign has them: simple signing payloads as layers of a manifest under the tag sha256-DIGEST.sig, and bundles among the referrers.
-const maxSignatures = 100
+const (
+	maxSignatures = 100
+	maxBundles    = 64 << 20 // bytes of all beside one manifest
+)
 
 func signatureTag(d digest.Digest) string { return referrersTag(d) + ".sig" }
 
@@ -171,6 +174,7 @@ func (c *Client) bundles(ctx context.Context, s store, d digest.Digest, most int
 	if err != nil {
 		return nil, err
 	}
+	total := 0
 	for _, m := range list {
 		if m.ArtifactType != sign.BundleType {
 			continue
@@ -193,6 +197,9 @@ func (c *Client) bundles(ctx context.Context, s store, d digest.Digest, most int
 			}
 			if err == nil {
 				all = append(all, data)
+			}
+			if total += len(data); total > maxBundles {
+				return nil, fmt.Errorf("%w: the bundles beside %s have more than %d bytes", ErrNoPlan, d, maxBundles)
 			}
 		}
 	}

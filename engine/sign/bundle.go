@@ -2,7 +2,6 @@ package sign
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -217,11 +216,6 @@ func ParseFileSignature(data []byte) (*FileSignature, error) {
 // By tells whether the signature is a key's, of a file whose bytes hash to sum.
 func (s *FileSignature) By(k *PublicKey, sum [sha256.Size]byte) bool {
 	return k.checks(sum, s.message.Signature)
-}
-
-// Digest prints what the bundle says that it is of; nothing vouches for it.
-func (s *FileSignature) Digest() string {
-	return "sha256:" + hex.EncodeToString(s.message.Digest.Digest[:min(len(s.message.Digest.Digest), sha256.Size)])
 }
 
 // counted prints a number of things.

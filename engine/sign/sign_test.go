@@ -159,7 +159,7 @@ func FuzzBundle(f *testing.F) {
 	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AA=="}]}}`))
 	other := signtest.NewPair(f).Public
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if s, err := sign.ParseFileSignature(data); err == nil && (s.By(other, [32]byte{}) || len(s.Digest()) > 100) {
+		if s, err := sign.ParseFileSignature(data); err == nil && s.By(other, [32]byte{}) {
 			t.Error("signed by a key that signed nothing")
 		}
 		if _, err := sign.OpenStatement(data, other); err == nil {
