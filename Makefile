@@ -9,7 +9,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 TAGS    := grpcnotrace
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-registry test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-registry test-ci test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -127,9 +127,23 @@ test-browser: ## the chat page in headless Chromium (Debian package chromium)
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
 	$(GO) test -count=1 -v -run Page ./runtime/server
 
-test-registry: ## plans in Docker's registry with TLS and passwords, over connections that are severed (Debian package docker-registry)
+# A checkpoint for the whole way from the build to the server, and cosign where it is installed.
+SIGNED_MODEL ?= $(CURDIR)/testdata/demo
+
+test-registry: ## plans in Docker's registry with TLS and passwords, over connections that are severed, built, signed and served (Debian package docker-registry)
 	command -v docker-registry >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends docker-registry; }
-	LLMC_DOCKER_REGISTRY=$$(command -v docker-registry) $(GO) test -count=1 -v -run Distribution ./engine/oci
+	LLMC_DOCKER_REGISTRY=$$(command -v docker-registry) LLMC_COSIGN=$$(command -v cosign) LLMC_SIGNED_MODEL='$(SIGNED_MODEL)' $(GO) test -count=1 -v -run Distribution ./engine/oci ./cmd/llmrun
+
+test-ci: .tools/attest/bin/check-jsonschema ## files for CIs held to GitHub's and GitLab's schemas and actionlint, attestations to in-toto's and SPDX's readers (PyPI, Go modules)
+	.tools/attest/bin/check-jsonschema --builtin-schema vendor.github-actions ci/github/action.yml
+	.tools/attest/bin/check-jsonschema --builtin-schema vendor.github-workflows ci/github/example.yml
+	.tools/attest/bin/check-jsonschema --builtin-schema vendor.gitlab-ci ci/gitlab/plan.yml
+	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 ci/github/example.yml
+	LLMC_ATTEST_PYTHON=$(CURDIR)/.tools/attest/bin/python $(GO) test -count=1 -run 'CI|SignatureCommands' ./cmd/llmc
+
+.tools/attest/bin/check-jsonschema:
+	python3 -m venv .tools/attest
+	.tools/attest/bin/pip install -q check-jsonschema spdx-tools in-toto-attestation
 
 SOAK       ?= 1h
 SOAK_FLAGS ?=

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"llmc/compiler/dump"
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
 	"llmc/engine"
@@ -33,6 +34,7 @@ type Verification struct {
 	PassesErr      float64 `json:"passes_max_err"`             // of what the passes made of the imported IR, nothing rounded
 	PassesBad      bool    `json:"passes_bad,omitempty"`       // they changed the function: more than f32 and the order of sums explain
 	Tolerance
+	Rebuilt *dump.Comparison `json:"rebuilt,omitempty"` // with what the same build gives here; nil: it was not built again
 }
 
 // Tolerance is how far a value may be from the reference: each number of it, and all of them on average.

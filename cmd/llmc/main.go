@@ -28,12 +28,9 @@ var commands = []func() *cobra.Command{
 	pullCommand,
 	copyCommand,
 	listCommand,
-	cli.PlannedCommand("sign REF --key K", "Sign a plan in a registry", compareDigest, "  llmc sign registry.example/models/engine:v1 --key key.pem"),
-	cli.PlannedCommand("verify-signature REF --key K", "Check the signature of a plan in a registry", compareDigest,
-		"  llmc verify-signature registry.example/models/engine:v1 --key key.pub"),
+	signCommand,
+	verifySignatureCommand,
 }
-
-const compareDigest = "compare the digest that 'llmc inspect' prints, it covers every byte of the plan"
 
 // withPlans lets a command take references in place of plans.
 func withPlans(command func() *cobra.Command, flags ...string) func() *cobra.Command {

@@ -19,12 +19,14 @@ const refHelp = "\n\nREF is [oci://]REGISTRY/REPOSITORY:TAG or ...@sha256:DIGEST
 
 func pushCommand() *cobra.Command {
 	var f registryFlags
+	var a attachFlags
 	cmd := &cobra.Command{
 		Use:   "push PLAN REF",
 		Short: "Store a plan in a registry; what is there already is not sent",
 		Long: "Store a plan in a registry: a manifest for all of it and one for each of its targets, under an index. Layers follow sections and weights, and those that the registry has, " +
-			"of an older version or another target, are not sent again. What is interrupted goes on where it was when it is run again." + refHelp,
-		Example: "  llmc push engine.plan registry.example/models/engine:v1\n  llmc push engine.plan oci-layout:./store:v1",
+			"of an older version or another target, are not sent again. What is interrupted goes on where it was when it is run again. " +
+			"With --key the plan is signed, and so is what --provenance and --sbom attach." + refHelp,
+		Example: "  llmc push engine.plan registry.example/models/engine:v1\n  llmc push engine.plan registry.example/models/engine:v1 --provenance --sbom --key key.pem\n  llmc push engine.plan oci-layout:./store:v1",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[1])
@@ -39,11 +41,22 @@ func pushCommand() *cobra.Command {
 				return err
 			}
 			defer plan.Close()
-			return f.send(cmd, func(c *oci.Client) (*oci.Pushed, error) { return c.Push(cmd.Context(), plan, ref) })
+			attach, err := a.read(plan)
+			if err != nil {
+				return err
+			}
+			return f.send(cmd, func(c *oci.Client) (*oci.Pushed, error) {
+				out, err := c.Push(cmd.Context(), plan, ref)
+				if err != nil {
+					return nil, err
+				}
+				return out, c.Attach(cmd.Context(), plan, out, attach)
+			})
 		},
 	}
 	cli.CompleteArgs(cmd, cli.PlanArg, noArg)
 	f.add(cmd)
+	a.add(cmd)
 	return cmd
 }
 
@@ -90,13 +103,15 @@ func (f *registryFlags) send(cmd *cobra.Command, store func(*oci.Client) (*oci.P
 func pullCommand() *cobra.Command {
 	var f registryFlags
 	var out, target string
+	var said attestationFlags
 	cmd := &cobra.Command{
 		Use:   "pull REF -o PLAN",
 		Short: "Fetch a plan from a registry into a file",
 		Long: "Fetch a plan from a registry: byte by byte the file that was pushed, or with --target what that target needs of it. The file appears when every hash of it is right; " +
 			"what is interrupted goes on where it was when it is run again. 'llmrun serve REF' needs no pull." + refHelp,
-		Example: "  llmc pull registry.example/models/engine:v1 -o engine.plan\n  llmc pull registry.example/models/engine:v1 --target x86-64-v3 -o engine.plan",
-		Args:    cobra.ExactArgs(1),
+		Example: "  llmc pull registry.example/models/engine:v1 -o engine.plan\n  llmc pull registry.example/models/engine:v1 --target x86-64-v3 -o engine.plan\n" +
+			"  llmc pull registry.example/models/engine:v1 --attestation provenance --key pub.pem -o provenance.json",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[0])
 			if err != nil {
@@ -104,6 +119,9 @@ func pullCommand() *cobra.Command {
 			}
 			if out == "" {
 				return cli.Usagef("--output: the path of the plan is empty")
+			}
+			if said.kind != "" {
+				return said.pull(cmd, &f, ref, out)
 			}
 			var targets []string
 			if target != "" {
@@ -114,7 +132,11 @@ func pullCommand() *cobra.Command {
 				targets = []string{t.Code()}
 			}
 			progress := cli.NewProgress()
-			pulled, err := f.Client(progress).Pull(cmd.Context(), ref, targets, out)
+			client := f.Client(progress)
+			if client.Policy, err = f.Policy(); err != nil {
+				return err
+			}
+			pulled, err := client.Pull(cmd.Context(), ref, targets, out)
 			progress.Wait()
 			if err != nil {
 				return err
@@ -128,6 +150,8 @@ func pullCommand() *cobra.Command {
 	}
 	cli.CompleteArgs(cmd, noArg)
 	f.add(cmd)
+	f.AddPolicy(cmd)
+	said.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&out, "output", "o", "", "path of the plan")
 	flags.StringVar(&target, "target", "", "fetch what this target needs alone: a row of 'llmc targets', or native (default: the whole plan)")
@@ -165,7 +189,7 @@ func listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list REPOSITORY",
 		Short:   "Show the tags of a repository: targets, sizes, digests",
-		Long:    "Show the tags of a repository, or of one that is named: which targets its plan has, how large it is, and its digest." + refHelp,
+		Long:    "Show the tags of a repository, or of one that is named: which targets its plan has, how large it is, its digest, and what lies beside it: how many signatures, whoever has made them, and which attestations." + refHelp,
 		Example: "  llmc list registry.example/models/engine\n  llmc list oci-layout:./store --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -195,7 +219,11 @@ func printListed(cmd *cobra.Command, rows []oci.Listed) error {
 			fmt.Fprintf(w, "%s\t-\t-\t%s\n", r.Tag, r.Other)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Tag, cli.FormatBytes(r.Bytes), strings.Join(r.Targets, ","), r.Digest)
+		beside := r.Attestations
+		if r.Signatures > 0 {
+			beside = append([]string{fmt.Sprintf("signatures:%d", r.Signatures)}, beside...)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Tag, cli.FormatBytes(r.Bytes), strings.Join(r.Targets, ","), r.Digest, strings.Join(beside, ","))
 	}
 	return w.Flush()
 }

@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"llmc/engine/oci"
 	"llmc/engine/oci/ocitest"
+	"llmc/engine/sign"
+	"llmc/engine/sign/signtest"
 	"llmc/internal/clitest"
 )
 
@@ -50,4 +53,66 @@ func TestRegistryCommands(t *testing.T) {
 		}
 	}
 	clitest.Run(t, "", "verify", part).Done(t)
+}
+
+// TestSignatureCommands signs, attaches, checks and fetches as a user would, in a registry and beside a file.
+func TestSignatureCommands(t *testing.T) {
+	_, host := ocitest.Start(t)
+	t.Setenv(oci.CacheVariable, t.TempDir())
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	key, other := signtest.NewPair(t), signtest.NewPair(t)
+	plan, name, dir := buildDemo(t, "--arch", "x86-64-v3"), host+"/models/demo:v1", t.TempDir()
+	clitest.Run(t, "", "push", plan, name, "--builder-id", "x y").Refused(t, 2, "expected a URI")
+	clitest.Run(t, "", "push", plan, name, "--key", plan).Refused(t, 1, "more than")
+	clitest.Run(t, "", "push", plan, name, "--provenance", "--sbom", "--key", key.PrivatePath, "--builder-id", "https://ci.example/run").Done(t)
+	if out := clitest.Run(t, "", "list", host+"/models/demo").Done(t); !strings.Contains(out, "signatures:1,provenance,sbom") || strings.Count(out, "\n") != 1 {
+		t.Errorf("list: %q", out)
+	}
+	clitest.Run(t, "", "verify-signature", name, "--key", key.PublicPath).Done(t)
+	clitest.Run(t, "", "verify-signature", name, "--key", other.PublicPath).Refused(t, 1, "signature not accepted", name)
+	clitest.Run(t, "", "sign", name, "--key", other.PrivatePath).Done(t)
+	clitest.Run(t, "", "verify-signature", name, "--key", other.PublicPath).Done(t)
+	provenance, sbom := filepath.Join(dir, "provenance.json"), filepath.Join(dir, "sbom.json")
+	clitest.Run(t, "", "pull", name, "--attestation", "provenance", "--key", key.PublicPath, "-o", provenance).Done(t)
+	clitest.Run(t, "", "pull", name, "--attestation", "sbom", "-o", sbom).Done(t)
+	clitest.Run(t, "", "pull", name, "--attestation", "sbom", "--key", other.PublicPath, "-o", sbom+"2").Refused(t, 1, "has not signed it")
+	clitest.Run(t, "", "pull", name, "--attestation", "none", "-o", sbom).Refused(t, 2, "there are provenance, sbom")
+	checkDocuments(t, provenance, sbom)
+	clitest.Run(t, "", "verify-signature", plan, "--key", key.PublicPath).Refused(t, 1, plan+": not signed")
+	clitest.Run(t, "", "sign", plan, "--key", key.PrivatePath).Done(t)
+	clitest.Run(t, "", "verify-signature", plan, "--key", key.PublicPath).Done(t)
+	policy := filepath.Join(dir, "policy.json")
+	if err := os.WriteFile(policy, []byte(`{"rules": [{"prefix": "`+host+`/models/", "keys": ["`+key.PublicPath+`"]}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clitest.Run(t, "", "pull", name, "-o", filepath.Join(dir, "x.plan"), "--require-signature", policy).Done(t)
+	t.Setenv(sign.PolicyVariable, policy)
+	clitest.Run(t, "", "push", plan, host+"/else/demo:v1").Done(t)
+	clitest.Run(t, "", "pull", host+"/else/demo:v1", "-o", filepath.Join(dir, "y.plan")).Refused(t, 1, "no rule of "+policy)
+}
+
+// checkDocuments reads what a plan of the demo model says of itself, and gives it to other software's readers where they are: SPDX's own, and in-toto's.
+func checkDocuments(t *testing.T, provenance, sbom string) {
+	t.Helper()
+	for path, wants := range map[string][]string{
+		provenance: {`"https://slsa.dev/provenance/v1"`, `"https://ci.example/run"`, `"model.safetensors"`, `"x86-64-v3"`, `"quant"`},
+		sbom:       {`"SPDX-2.3"`, `"model.safetensors"`, `"pkg:golang/github.com/spf13/cobra@`, `"GENERATED_FROM"`},
+	} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(data), want) {
+				t.Errorf("%s lacks %s: %.2000s", path, want, data)
+			}
+		}
+	}
+	python := os.Getenv("LLMC_ATTEST_PYTHON")
+	if python == "" {
+		return
+	}
+	if text, err := exec.Command(python, "../../testdata/scripts/check_attestations.py", provenance, sbom).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, text)
+	}
 }

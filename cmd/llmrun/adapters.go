@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"llmc/cmd/registry"
 	"llmc/compiler/lora"
 	"llmc/engine"
 	"llmc/internal/cli"
@@ -106,7 +107,10 @@ func (f *adapterFlags) limit(path string, s *engine.Settings) error {
 }
 
 // openAdapter opens an adapter for a model's plan: its plan, or one that is made of a directory and kept in a file without a name until it is unloaded.
-func openAdapter(ctx context.Context, base *engine.Plan, path string) (plan *engine.Plan, err error) {
+func openAdapter(ctx context.Context, base *engine.Plan, path string, trust *registry.Trust) (plan *engine.Plan, err error) {
+	if err := trust.Check(path); err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -127,13 +131,13 @@ func openAdapter(ctx context.Context, base *engine.Plan, path string) (plan *eng
 }
 
 // adaptersOf lets a server load adapters beside a model.
-func adaptersOf(loaded *runtime.Loaded, e *runtime.Engine) *server.Adapters {
+func adaptersOf(loaded *runtime.Loaded, e *runtime.Engine, trust *registry.Trust) *server.Adapters {
 	limits, _ := loaded.Model.Limits()
 	if limits.MaxAdapters == 0 {
 		return nil
 	}
 	return &server.Adapters{Host: e, Most: limits.MaxAdapters, Open: func(ctx context.Context, path string) (*engine.Plan, error) {
-		return openAdapter(ctx, loaded.Plan, path)
+		return openAdapter(ctx, loaded.Plan, path, trust)
 	}}
 }
 
@@ -166,7 +170,7 @@ func (f *oneAdapter) load(ctx context.Context, base *engine.Plan, e *runtime.Eng
 	if f.path == "" {
 		return nil, nil
 	}
-	plan, err := openAdapter(ctx, base, f.path)
+	plan, err := openAdapter(ctx, base, f.path, registry.TrustOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +191,7 @@ func (f *oneAdapter) with(ctx context.Context, loaded *runtime.Loaded) (model en
 	if !ok {
 		return nil, none, engine.ErrNoAdapters
 	}
-	plan, err := openAdapter(ctx, loaded.Plan, f.path)
+	plan, err := openAdapter(ctx, loaded.Plan, f.path, registry.TrustOf(ctx))
 	if err != nil {
 		return nil, none, err
 	}

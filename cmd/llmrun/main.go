@@ -23,9 +23,9 @@ var commands = []func() *cobra.Command{
 	withPlans(benchCommand, "draft"),
 }
 
-// withPlans lets a command take references in place of plans: what the targets of this machine need of them.
+// withPlans lets a command take references in place of plans: what the targets of this machine need of them. A policy may ask for signatures of all.
 func withPlans(command func() *cobra.Command, flags ...string) func() *cobra.Command {
-	return func() *cobra.Command { return registry.Plans(command(), machineTargets, flags...) }
+	return func() *cobra.Command { return registry.SignedPlans(command(), machineTargets, flags...) }
 }
 
 // machineTargets are those of the device that a command runs on; --target narrows them.

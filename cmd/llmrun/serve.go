@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"llmc/cmd/registry"
 	"llmc/internal/cli"
 	"llmc/internal/version"
 	"llmc/runtime/encode"
@@ -169,7 +170,7 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	}
 	f.makeRoom()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	s := &serving{flags: f, log: log, registry: metrics.New(), lost: make(chan error, 1)}
+	s := &serving{flags: f, log: log, registry: metrics.New(), lost: make(chan error, 1), trust: registry.TrustOf(ctx)}
 	told, err := f.open(s.registry, log)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"llmc/cmd/registry"
 	"llmc/engine"
 	"llmc/internal/cli"
 	"llmc/runtime"
@@ -29,7 +30,8 @@ type serving struct {
 	log      *slog.Logger
 	registry *metrics.Registry
 	energy   *energy.Ledger // nil: it can not be read here
-	lost     chan error     // gets why a model lost its device
+	trust    *registry.Trust
+	lost     chan error // gets why a model lost its device
 
 	mu     sync.Mutex
 	hosted []*hosted
@@ -57,6 +59,9 @@ func (h *hosted) close() error {
 
 // load implements repository.Loader.
 func (s *serving) load(ctx context.Context, p repository.Plan) (*server.Model, error) {
+	if err := s.trust.Check(p.Path); err != nil {
+		return nil, err
+	}
 	settings, err := s.settings(p)
 	if err != nil {
 		return nil, err
@@ -166,7 +171,7 @@ func (s *serving) offer(ctx context.Context, h *hosted, p repository.Plan, ofDra
 	if err != nil {
 		return nil, err
 	}
-	model.Adapters, model.MaxImages = adaptersOf(h.loaded, e), s.flags.limitImages
+	model.Adapters, model.MaxImages = adaptersOf(h.loaded, e, s.trust), s.flags.limitImages
 	s.watch(h, e)
 	return &model, nil
 }

@@ -17,6 +17,8 @@ import (
 type Flags struct {
 	plainHTTP bool
 	caFile    string
+	signed    bool // a policy may ask for signatures
+	policy    string
 }
 
 // Add adds the flags to a command.
@@ -39,12 +41,25 @@ func Whole(*cobra.Command) ([]string, error) { return nil, nil }
 // Plans lets a command take references where it takes plans: as arguments, as values of the flags that are named, and behind NAME= in both. The plan is fetched into
 // the cache and stays there while the command runs, which is given its file.
 func Plans(cmd *cobra.Command, targets Targets, flags ...string) *cobra.Command {
-	var f Flags
+	return takePlans(cmd, new(Flags), targets, flags)
+}
+
+// SignedPlans is Plans for commands whose arguments are plans alone, and which run them: a policy may ask for signatures, of files too.
+func SignedPlans(cmd *cobra.Command, targets Targets, flags ...string) *cobra.Command {
+	f := new(Flags)
+	f.AddPolicy(cmd)
+	return takePlans(cmd, f, targets, flags)
+}
+
+func takePlans(cmd *cobra.Command, f *Flags, targets Targets, flags []string) *cobra.Command {
 	f.Add(cmd)
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		p := &plans{flags: &f, cmd: cmd, targets: targets}
+		p := &plans{flags: f, cmd: cmd, targets: targets, trust: &Trust{checked: map[string]bool{}}}
 		defer func() { err = errors.Join(err, p.close()) }()
+		if p.trust.policy, err = f.Policy(); err != nil {
+			return err
+		}
 		args, err = p.replace(args)
 		for _, name := range flags {
 			if err == nil {
@@ -54,6 +69,7 @@ func Plans(cmd *cobra.Command, targets Targets, flags ...string) *cobra.Command 
 		if err != nil {
 			return err
 		}
+		cmd.SetContext(context.WithValue(cmd.Context(), trustKey{}, p.trust))
 		return run(cmd, args)
 	}
 	return cmd
@@ -65,6 +81,7 @@ type plans struct {
 	cmd     *cobra.Command
 	targets Targets
 	entries []*oci.Entry
+	trust   *Trust
 }
 
 func (p *plans) close() (err error) {
@@ -84,6 +101,9 @@ func (p *plans) replace(texts []string) ([]string, error) {
 		}
 		if !oci.IsRef(ref) {
 			out[i] = text
+			if err := p.trust.checkNamed(text); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		path, err := p.fetch(p.cmd.Context(), ref)
@@ -121,7 +141,9 @@ func (p *plans) fetch(ctx context.Context, text string) (string, error) {
 	}
 	progress := cli.NewProgress()
 	defer progress.Wait()
-	cache, err := oci.OpenCache(p.flags.Client(progress))
+	client := p.flags.Client(progress)
+	client.Policy = p.trust.policy
+	cache, err := oci.OpenCache(client)
 	if err != nil {
 		return "", err
 	}
@@ -130,5 +152,6 @@ func (p *plans) fetch(ctx context.Context, text string) (string, error) {
 		return "", err
 	}
 	p.entries = append(p.entries, e)
+	p.trust.checked[e.Path] = true
 	return e.Path, nil
 }

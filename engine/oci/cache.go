@@ -31,6 +31,7 @@ const (
 //	plans/DIGEST/manifest.json  what its layers are
 //	plans/DIGEST/partial        a plan on its way, and its journal
 //	plans/index/DIGEST.json     indexes, so that a digest needs no network
+//	plans/index/DIGEST.sig.json signatures of indexes and manifests, likewise
 //	plans/lock                  held while room is made
 type Cache struct {
 	client *Client
@@ -79,6 +80,9 @@ func (c *Cache) Get(ctx context.Context, ref Ref, targets []string) (*Entry, err
 	s := &cachedStore{cache: c, ref: ref}
 	r, err := resolve(ctx, s, ref.wanted())
 	if err == nil {
+		err = c.client.trust(ctx, s, ref, r.desc.Digest, c.signaturesPath(r.desc.Digest))
+	}
+	if err == nil {
 		r, err = planOf(ctx, s, r, targets)
 	}
 	if err != nil {
@@ -93,6 +97,10 @@ func (c *Cache) Get(ctx context.Context, ref Ref, targets []string) (*Entry, err
 			return nil, ref.about(err)
 		}
 	}
+}
+
+func (c *Cache) signaturesPath(d digest.Digest) string {
+	return filepath.Join(c.dir, "index", d.Encoded()+".sig.json")
 }
 
 func (c *Cache) entry(d digest.Digest) string { return filepath.Join(c.dir, d.Encoded()) }

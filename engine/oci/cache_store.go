@@ -65,3 +65,11 @@ func (s *cachedStore) blob(ctx context.Context, d ocispec.Descriptor, from int64
 	}
 	return behind.blob(ctx, d, from)
 }
+
+func (s *cachedStore) referrers(ctx context.Context, d digest.Digest) ([]byte, bool, error) {
+	behind, err := s.behind(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	return behind.referrers(ctx, d)
+}

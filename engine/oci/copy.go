@@ -52,6 +52,15 @@ func (c *Client) Copy(ctx context.Context, from, to Ref) (*Pushed, error) {
 			return nil, err
 		}
 	}
+	named := plans
+	if r.index != nil {
+		named = append(named, r)
+	}
+	for _, p := range named {
+		if err := c.copyCompanions(ctx, source, target, p.desc.Digest); err != nil {
+			return nil, from.about(err)
+		}
+	}
 	if err := target.put(ctx, r.desc, r.data, to.Tag); err != nil {
 		return nil, err
 	}

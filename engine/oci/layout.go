@@ -193,7 +193,9 @@ func (s *layoutStore) record(d ocispec.Descriptor, data []byte, tag string) erro
 		return err
 	}
 	d.Annotations = map[string]string{ocispec.AnnotationRefName: tag}
-	d.ArtifactType = ArtifactType
+	if !companionTag.MatchString(tag) {
+		d.ArtifactType = ArtifactType
+	}
 	index.Versioned, index.MediaType = specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageIndex
 	index.Manifests = slices.DeleteFunc(index.Manifests, func(m ocispec.Descriptor) bool { return m.Annotations[ocispec.AnnotationRefName] == tag })
 	index.Manifests = append(index.Manifests, d)

@@ -3,6 +3,7 @@ package oci
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 )
 
@@ -14,6 +15,9 @@ type Listed struct {
 	Bytes   int64    `json:"bytes,omitempty"`
 	Targets []string `json:"targets,omitempty"`
 	Other   string   `json:"other,omitempty"` // why it is no plan
+
+	Signatures   int      `json:"signatures,omitempty"`   // that there are, whoever has made them
+	Attestations []string `json:"attestations,omitempty"` // kinds, as Attestation has them
 }
 
 // List returns the tags of a repository, or the one that is named, with what they are.
@@ -27,10 +31,11 @@ func (c *Client) List(ctx context.Context, repo Ref) ([]Listed, error) {
 		if tags, err = s.tags(ctx); err != nil {
 			return nil, err
 		}
+		tags = slices.DeleteFunc(tags, companionTag.MatchString)
 	}
 	rows := make([]Listed, len(tags))
 	err = each(ctx, len(tags), parallel, func(ctx context.Context, i int) error {
-		row, err := listed(ctx, s, tags[i])
+		row, err := c.listed(ctx, s, tags[i])
 		rows[i] = row
 		return err
 	})
@@ -38,7 +43,7 @@ func (c *Client) List(ctx context.Context, repo Ref) ([]Listed, error) {
 }
 
 // listed says what a tag is. A tag of something else is no error.
-func listed(ctx context.Context, s store, tag string) (Listed, error) {
+func (c *Client) listed(ctx context.Context, s store, tag string) (Listed, error) {
 	row := Listed{Tag: tag}
 	r, err := resolve(ctx, s, tag)
 	if errors.Is(err, ErrNoPlan) || errors.Is(err, ErrNotFound) {
@@ -57,5 +62,11 @@ func listed(ctx context.Context, s store, tag string) (Listed, error) {
 	}
 	row.Plan, row.Targets = clean(notes[planDigestKey]), targetsIn(notes)
 	row.Bytes, _ = strconv.ParseInt(notes[planSizeKey], 10, 64)
-	return row, nil
+	all, err := c.signatures(ctx, s, r.desc.Digest)
+	if err != nil {
+		return row, err
+	}
+	row.Signatures = len(all)
+	row.Attestations, err = attested(ctx, s, r.desc.Digest)
+	return row, err
 }

@@ -22,9 +22,12 @@ type recipe struct {
 	bytes   int64 // of a layer
 	changed int   // the layer whose numbers are others; -1: none
 	targets []string
+	sources bool // it says what it was built from
 }
 
 var usual = recipe{code: "first", layers: 16, bytes: 60_000, changed: -1, targets: []string{"x86-64-v3", "x86-64-v4-vnni"}}
+
+var provenanced = recipe{code: "first", layers: 1, bytes: 1000, changed: -1, targets: []string{"x86-64-v3"}, sources: true}
 
 func check(t testing.TB, err error) {
 	t.Helper()
@@ -51,6 +54,12 @@ func (r recipe) write(t testing.TB) string {
 		data, err := base.Section(kind, "")
 		check(t, err)
 		spec.Sections = append(spec.Sections, engine.Content{Kind: kind, Data: data})
+	}
+	if r.sources {
+		sum := sha256.Sum256(nil)
+		c, err := engine.ProvenanceContent(&engine.Provenance{Compiler: "0.1.0+test", Model: "org/model", Revision: "abc", Files: []engine.SourceFile{{Name: "config.json", SHA256: sum[:]}}})
+		check(t, err)
+		spec.Sections = append(spec.Sections, c, engine.Content{Kind: engine.KindCard, Data: []byte("---\nlicense: apache-2.0\n---\n")})
 	}
 	spec.Sections = append(spec.Sections, engine.Content{Kind: engine.KindPTX, Name: "sm80", Data: []byte(r.code)},
 		engine.Content{Kind: engine.KindIR, Name: "import", Data: bytes.Repeat([]byte("func\n"), 3000)})

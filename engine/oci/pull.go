@@ -34,6 +34,9 @@ func (c *Client) Pull(ctx context.Context, ref Ref, targets []string, out string
 		return nil, ref.about(err)
 	}
 	named := r.desc.Digest
+	if err := c.trust(ctx, s, ref, named, ""); err != nil {
+		return nil, ref.about(err)
+	}
 	if r, err = planOf(ctx, s, r, targets); err != nil {
 		return nil, ref.about(err)
 	}

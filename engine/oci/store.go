@@ -9,15 +9,17 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"llmc/engine/sign"
 	"llmc/internal/cli"
 )
 
 // Client reaches registries and layouts. Methods may be called by several goroutines.
 type Client struct {
 	Progress  *cli.Progress
-	PlainHTTP bool   // speak HTTP also with registries that are not on this machine
-	CAFile    string // PEM certificates that are trusted beside the system's
-	Cut       Cut    // zero: DefaultCut
+	PlainHTTP bool         // speak HTTP also with registries that are not on this machine
+	CAFile    string       // PEM certificates that are trusted beside the system's
+	Cut       Cut          // zero: DefaultCut
+	Policy    *sign.Policy // whose signatures plans need; nil: none
 
 	credential auth.CredentialFunc // nil: what Docker's configuration says
 	schedule   *schedule           // nil: the usual one
@@ -41,6 +43,8 @@ type store interface {
 	// put stores a manifest, under a tag unless that is "".
 	put(ctx context.Context, d ocispec.Descriptor, data []byte, tag string) error
 	tags(ctx context.Context) ([]string, error)
+	// referrers returns the registry's own index of what refers to a manifest, where it keeps one (native).
+	referrers(ctx context.Context, d digest.Digest) (data []byte, native bool, err error)
 }
 
 // open returns the store of a reference. write says what credentials are asked for.

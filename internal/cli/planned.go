@@ -49,19 +49,6 @@ func AddPlanned(cmd *cobra.Command, flags []Planned) {
 	}
 }
 
-// PlannedCommand is a command that can not be run yet, hidden from the list of commands.
-func PlannedCommand(use, short, why, example string) func() *cobra.Command {
-	return func() *cobra.Command {
-		return &cobra.Command{
-			Use: use, Short: short + " (not supported yet)", Example: example, Hidden: true,
-			FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				return Usagef("%s is not supported yet: %s", cmd.Name(), why)
-			},
-		}
-	}
-}
-
 // flagError says in one breath which flag has which value and what is wrong with it.
 func flagError(_ *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError

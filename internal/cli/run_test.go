@@ -53,7 +53,7 @@ func TestPlannedFlagsAreRefusedNotIgnored(t *testing.T) {
 		root := &cobra.Command{Use: "tool"}
 		sub := &cobra.Command{Use: "do", RunE: func(*cobra.Command, []string) error { ran = true; return nil }}
 		AddPlanned(sub, []Planned{{Name: "tp", Why: "one device", Harmless: []string{"1"}}, {Name: "cubin", Why: "no device code", Switch: true}})
-		root.AddCommand(sub, PlannedCommand("push PLAN REF", "Store", "copy the file", "tool push a b")())
+		root.AddCommand(sub)
 		return root
 	}
 	for _, c := range []struct {
@@ -66,7 +66,6 @@ func TestPlannedFlagsAreRefusedNotIgnored(t *testing.T) {
 		{[]string{"do", "--tp", "2"}, ExitUsage, false},
 		{[]string{"do", "--cubin"}, ExitUsage, false},
 		{[]string{"do", "--cubin=false"}, ExitDone, true},
-		{[]string{"push", "x", "y", "--sign"}, ExitUsage, false},
 	} {
 		ran = false
 		if got := Run(newRoot(), c.args); got != c.want || ran != c.runs {

@@ -28,6 +28,8 @@ var importRules = []struct {
 	{"internal/...", []string{"internal/..."}},
 
 	{"engine/layout", []string{"internal/dtype", "internal/sym", "internal/quant"}},
+	{"engine/sign/...", []string{"internal/cli", "engine/sign/..."}},
+	{"engine/attest", []string{"internal/version", "engine/..."}},
 	{"engine/oci/...", []string{"internal/cli", "internal/retry", "internal/version", "engine/..."}},
 	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/..."}},
 

@@ -31,6 +31,8 @@ type Registry struct {
 	NoPatch bool
 	// NoRange makes it one that sends blobs from their beginning alone.
 	NoRange bool
+	// Referrers makes it one that lists what refers to a manifest.
+	Referrers bool
 }
 
 type stored struct {
@@ -103,7 +105,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	for _, route := range []struct {
 		part  string
 		serve func(w http.ResponseWriter, req *http.Request, repo, name string)
-	}{{"/blobs/uploads/", r.upload}, {"/blobs/", r.blob}, {"/manifests/", r.manifest}, {"/tags/", r.tags}} {
+	}{{"/blobs/uploads/", r.upload}, {"/blobs/", r.blob}, {"/manifests/", r.manifest}, {"/tags/", r.tags}, {"/referrers/", r.referrers}} {
 		if repo, name, ok := strings.Cut(path, route.part); ok {
 			r.mu.Lock()
 			r.stats.Requests[req.Method+" "+strings.Trim(route.part, "/")]++
