@@ -101,6 +101,11 @@ func (r *run) loads(p *adapt.Peer, v adapt.Variant) []serverLoad {
 				return r.stream(s, p, v, prompts, want)
 			}})
 	}
+	if r.has(hostSection) {
+		for _, c := range r.clients {
+			list = append(list, r.hostLoad(p, v, c))
+		}
+	}
 	if r.has("arrival") && r.context >= arrival.context() {
 		keys := []sample.Key{r.key(p, v, "arrival_p99", int64(arrival.Long))}
 		list = append(list, serverLoad{"serve while a prompt arrives", arrival.Streams + 1, arrival.context(), keys,
