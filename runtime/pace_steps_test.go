@@ -20,6 +20,8 @@ var evenPatterns = []struct {
 	{"one after the other", 1, []int{1, 400, 15, 16, 17, 300, 2, 4000, 33, 511, 512, 513, 1, 1, 2047, 64, 4000, 5}},
 	{"bursts of 4", 4, []int{1, 4000, 15, 600, 512, 513, 511, 2047, 16, 17, 1, 3000}},
 	{"a burst of long ones", 8, []int{2000, 2000, 2000, 2000, 2000, 2000, 2000, 2000}},
+	{"bursts of a token each", 120, slices.Repeat([]int{1}, 360)},
+	{"bursts of two tokens each", 100, slices.Repeat([]int{2}, 300)},
 	{"a burst of short ones", 48, slices.Repeat([]int{1, 3, 16, 17, 40, 100}, 8)},
 }
 
@@ -58,6 +60,10 @@ func stepsAreEven(t *testing.T, at int, lengths []int) {
 			r.CacheSalt = string(rune('a' + i + j)) // nothing is found in the cache
 			for len(r.Prompt) < n {
 				r.Prompt = append(r.Prompt, 'z')
+			}
+			if n == 1 {
+				r = script() // which is answered with a token and the end
+				r.Prompt = r.Prompt[:1]
 			}
 			r.MaxTokens = 1 + (i+j)%5
 			burst = append(burst, submit(t, e, r))
