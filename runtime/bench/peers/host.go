@@ -2,66 +2,59 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/runtime/bench/peers/adapt"
 	"llmc/runtime/bench/peers/load"
 	"llmc/runtime/bench/peers/sample"
 )
 
-// What a server takes of processors for each token that it streams. Of a model that takes next to no time (tiny.py) it is what the host costs.
+// What a server takes of processors for each token that it streams. Of a model that takes next to no time (tiny.py) most of it is
+// what the host costs; decode of as many together says how much is the model's.
 const (
 	hostSection = "host" // measured when it is asked for: of a model of any size it says little
 	hostTokens  = 128    // of each stream
 	hostWarmUp  = 16     // tokens of each stream that is not counted
 )
 
-// hostLoad loads a server with clients and counts its processors, all processes of it together.
-func (r *run) hostLoad(p *adapt.Peer, v adapt.Variant, clients int) serverLoad {
-	key := func(metric string) sample.Key { return r.key(p, v, metric, int64(clients)) }
-	return serverLoad{fmt.Sprintf("serve %d for their host's cost", clients), clients, streamContext, []sample.Key{key("host_token")},
-		func(s *serving, prompts *load.Prompts, _ wanted) ([]sample.Sample, error) {
-			warm := load.Level{Clients: clients, Requests: 1, Prompt: streamPrompt, Tokens: hostWarmUp}
-			if _, err := warm.Run(s.ctx, s.server, prompts); err != nil {
-				return nil, fmt.Errorf("%d clients: %w", clients, err)
+// hostLoad loads a server with ever more clients and counts its processors, all processes of it together.
+func (r *run) hostLoad(p *adapt.Peer, v adapt.Variant) serverLoad {
+	var keys []sample.Key
+	for _, c := range r.clients {
+		keys = append(keys, r.key(p, v, "host_token", int64(c)))
+	}
+	return serverLoad{name: "serve for its host's cost", slots: slices.Max(r.clients), positions: streamContext, keys: keys, aside: true,
+		run: func(s *serving, prompts *load.Prompts, want wanted) (samples []sample.Sample, err error) {
+			for i, clients := range r.clients {
+				if !want(keys[i]) {
+					continue
+				}
+				more, err := r.hostCost(s, p, v, prompts, clients)
+				samples = append(samples, more...)
+				if err != nil {
+					return samples, fmt.Errorf("%d clients: %w", clients, err)
+				}
 			}
-			device, err := r.deviceSeconds(s, p)
-			if err != nil {
-				return nil, err
-			}
-			before := s.Processors()
-			s.Meter.Mark()
-			level := load.Level{Clients: clients, Requests: max(1, r.streams/clients), Prompt: streamPrompt, Tokens: hostTokens}
-			result, err := level.Run(s.ctx, s.server, prompts)
-			if err != nil {
-				return nil, fmt.Errorf("%d clients: %w", clients, err)
-			}
-			spent, foreign := (s.Processors() - before).Seconds(), rounded(s.Meter.Foreign())
-			streams := float64(clients * level.Requests)
-			samples := []sample.Sample{
-				{Key: key("host_token"), Value: 1e6 * spent / float64(result.Tokens), Foreign: foreign},
-				{Key: key("host_stream"), Value: 1e3 * spent / streams, Foreign: foreign},
-				{Key: key("host_rate"), Value: result.PerSecond, Foreign: foreign},
-			}
-			if p.StepSeconds == nil {
-				return samples, nil
-			}
-			after, err := r.deviceSeconds(s, p)
-			if err != nil {
-				return nil, err
-			}
-			alone := max(0, spent-(after-device)*float64(r.threads))
-			return append(samples, sample.Sample{Key: key("host_alone"), Value: 1e6 * alone / float64(result.Tokens), Foreign: foreign}), nil
+			return samples, nil
 		}}
 }
 
-// deviceSeconds is what the server's steps have taken of the device, 0 of a peer that does not tell.
-func (r *run) deviceSeconds(s *serving, p *adapt.Peer) (float64, error) {
-	if p.StepSeconds == nil {
-		return 0, nil
+func (r *run) hostCost(s *serving, p *adapt.Peer, v adapt.Variant, prompts *load.Prompts, clients int) ([]sample.Sample, error) {
+	warm := load.Level{Clients: clients, Requests: 1, Prompt: streamPrompt, Tokens: hostWarmUp}
+	if _, err := warm.Run(s.ctx, s.server, prompts); err != nil {
+		return nil, err
 	}
-	text, err := s.server.Metrics(s.ctx)
+	before := s.Processors()
+	s.Meter.Mark()
+	level := load.Level{Clients: clients, Requests: max(1, r.streams/clients), Prompt: streamPrompt, Tokens: hostTokens}
+	result, err := level.Run(s.ctx, s.server, prompts)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return p.StepSeconds(text), nil
+	spent, foreign := (s.Processors() - before).Seconds(), rounded(s.Meter.Foreign())
+	figure := func(metric string, value float64) sample.Sample {
+		return sample.Sample{Key: r.key(p, v, metric, int64(clients)), Value: value, Foreign: foreign}
+	}
+	tokens, streams := float64(result.Tokens), float64(clients*level.Requests)
+	return []sample.Sample{figure("host_token", 1e6*spent/tokens), figure("host_stream", 1e3*spent/streams), figure("host_rate", result.PerSecond)}, nil
 }

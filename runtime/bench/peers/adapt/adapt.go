@@ -74,28 +74,28 @@ type Found struct {
 // Serving says how a server is started.
 type Serving struct {
 	Port    int
-	Slots   int // sequences together
-	Context int // positions of each
+	Slots   int  // sequences together
+	Context int  // positions of each
+	Eager   bool // steps are next to nothing: who compiles them for minutes need not
 }
 
 // Peer is a program that is compared. What a peer has not is nil.
 type Peer struct {
-	Name        string
-	Needs       string // below Bench.Peers
-	Variants    []Variant
-	Weights     []string // patterns of the files of a variant that is a directory
-	Package     string   // of Python, whose version is the peer's
-	Single      bool     // a process measures one case
-	Measure     func(b *Bench, v Variant, cases []Case) (Command, error)
-	Parse       func(line string, cases []Case) ([]Found, error)
-	Start       func(b *Bench, v Variant) (Command, error) // makes one token
-	Serve       func(b *Bench, v Variant, s Serving) (Command, error)
-	Once        bool                         // the server takes so long to start that one does for all loads: what it reserves does not depend on their sizes
-	Extra       map[string]any               // fields of requests to the server
-	StepSeconds func(metrics string) float64 // of the device, in what the server shows Prometheus
-	Quality     func(b *Bench, v Variant) (Command, error)
-	Said        func(line string) (perplexity float64, ok bool)
-	Version     func(b *Bench) string
+	Name     string
+	Needs    string // below Bench.Peers
+	Variants []Variant
+	Weights  []string // patterns of the files of a variant that is a directory
+	Package  string   // of Python, whose version is the peer's
+	Single   bool     // a process measures one case
+	Measure  func(b *Bench, v Variant, cases []Case) (Command, error)
+	Parse    func(line string, cases []Case) ([]Found, error)
+	Start    func(b *Bench, v Variant) (Command, error) // makes one token
+	Serve    func(b *Bench, v Variant, s Serving) (Command, error)
+	Once     bool           // the server takes so long to start that one does for all loads: what it reserves does not depend on their sizes
+	Extra    map[string]any // fields of requests to the server
+	Quality  func(b *Bench, v Variant) (Command, error)
+	Said     func(line string) (perplexity float64, ok bool)
+	Version  func(b *Bench) string
 }
 
 // Window is how many tokens a window has that perplexity is measured on: the first half is context only, the second half is scored.

@@ -207,11 +207,3 @@ func TestParseOwnCommands(t *testing.T) {
 		t.Error("x is a roofline")
 	}
 }
-
-func TestStepSeconds(t *testing.T) {
-	const metrics = "# TYPE llmrun_step_device_seconds histogram\nllmrun_step_device_seconds_bucket{kind=\"decode\",le=\"1\"} 7\n" +
-		"llmrun_step_device_seconds_sum{kind=\"decode\",model_name=\"a b\"} 1.5\nllmrun_step_device_seconds_sum{kind=\"prompt\"} 0.25\nllmrun_step_device_seconds_count{kind=\"prompt\"} 3\n"
-	if got := own.StepSeconds(metrics); got != 1.75 {
-		t.Errorf("%v s", got)
-	}
-}

@@ -29,8 +29,7 @@ var own = Peer{
 		return Command{Args: []string{b.llmrun(), "serve", b.Plan(v), "--served-model-name", ServedName, "--port", strconv.Itoa(s.Port),
 			"--threads", b.threads(), "--max-batch", strconv.Itoa(s.Slots), "--max-context", strconv.Itoa(s.Context)}}, nil
 	},
-	Extra:       map[string]any{"ignore_eos": true},
-	StepSeconds: stepSeconds,
+	Extra: map[string]any{"ignore_eos": true},
 	Quality: func(b *Bench, v Variant) (Command, error) {
 		return Command{Args: []string{b.LLMC(), "eval", b.Plan(v), "--text", b.Text, "--windows", strconv.Itoa(b.Windows), "--threads", b.threads(), "--json"}}, nil
 	},
@@ -42,19 +41,6 @@ var own = Peer{
 		text, _ := exec.Command(b.llmrun(), "--version").Output()
 		return strings.TrimPrefix(strings.TrimSpace(string(text)), "llmrun version ")
 	},
-}
-
-// stepSeconds adds up the sums of the histogram of steps' times on the device, of all kinds of steps.
-func stepSeconds(metrics string) (sum float64) {
-	for line := range strings.Lines(metrics) {
-		if !strings.HasPrefix(line, "llmrun_step_device_seconds_sum{") {
-			continue
-		}
-		if v, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:]), 64); err == nil {
-			sum += v
-		}
-	}
-	return sum
 }
 
 // ServedName is what all servers call the model, and startPrompt is how many tokens a prompt has whose first token is waited for.

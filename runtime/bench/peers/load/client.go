@@ -152,24 +152,6 @@ func (a *Answer) whole() error {
 	return nil
 }
 
-// longestMetrics bounds what is read of a server's metrics.
-const longestMetrics = 16 << 20
-
-// Metrics returns what the server shows Prometheus.
-func (s *Server) Metrics(ctx context.Context) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/metrics", nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := s.client().Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, longestMetrics))
-	return string(text), err
-}
-
 const (
 	askAgain   = 5 * time.Millisecond
 	askLimit   = 10 * time.Second // an attempt

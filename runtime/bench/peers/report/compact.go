@@ -33,7 +33,6 @@ var lines = []struct {
 	{"the same while a prompt of %s arrives", "arrival_p99", 1, math.MaxInt64},
 	{"the second over the first", "arrival_times", 1, math.MaxInt64},
 	{"processors a token, %s clients", "host_token", 1, math.MaxInt64},
-	{"without the device's steps", "host_alone", 1, math.MaxInt64},
 	{"processors a stream, %s clients", "host_stream", 1, math.MaxInt64},
 	{"server: start to first token", "start_server", 0, 0},
 	{"program: start to first token", "start", 0, 0},

@@ -35,7 +35,6 @@ var Metrics = []Metric{
 	{Name: "arrival_first", Title: "that prompt of %d: first token", Unit: "ms", Less: true},
 
 	{Name: "host_token", Title: "%d clients: processors a token streamed, model included", Unit: "us", Less: true},
-	{Name: "host_alone", Title: "%d clients: the same without steps of the device", Unit: "us", Less: true, Plain: true},
 	{Name: "host_stream", Title: "%d clients: processors a stream, model included", Unit: "ms", Less: true},
 	{Name: "host_rate", Title: "%d clients, streams for processors' times", Unit: "tok/s", Plain: true},
 
