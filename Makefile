@@ -9,7 +9,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 TAGS    := grpcnotrace
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-registry test-ci test-browser soak faults peers bench-peers lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-registry test-ci test-browser soak faults patterns peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -150,6 +150,9 @@ SOAK_FLAGS ?=
 
 soak: build ## random traffic of all APIs and misbehaving clients for SOAK: every text checked, at the end no goroutine, descriptor, page or memory more than at first
 	$(GO) run ./runtime/server/soak soak --bin bin --for $(SOAK) $(SOAK_FLAGS)
+
+patterns: ## adversarial lengths of prompts and answers: the longest step over the median, on a device of virtual time, and memory of the KV cache that is held and empty
+	$(GO) test -count=1 -v -run 'NoStepTakesTwiceTheMedian|WastedMemory' ./runtime ./runtime/sched | grep -v '^=== '
 
 FAULTS ?= load kill drain resets deaf
 

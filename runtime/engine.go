@@ -153,7 +153,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		CopyPages: !keepsState(model),
 		Settings:  limits, Pages: pages, Vocab: info.Vocab,
 		ChunkTokens: options.ChunkTokens, QueueLimit: max(0, options.QueueLimit),
-		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, MaxImage: image, PromptTokens: p.promptTokens,
+		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, MaxImage: image, PromptTokens: p.promptTokens, Newcomers: p.newcomers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)

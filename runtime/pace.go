@@ -19,18 +19,31 @@ const (
 	stallFactor = 1.8
 	// unnoticed is a time between tokens, in seconds, that keeps nobody waiting.
 	unnoticed = 5e-3
-	// leastPrompt and paceGrowth are the numbers of tokens that are considered.
-	leastPrompt, paceGrowth = 16, 1.25
+	// leastPrompt, mostPrompt and paceGrowth are the numbers of tokens that are considered.
+	leastPrompt, mostPrompt, paceGrowth = 16, 1 << 20, 1.25
 )
 
 // promptTokens is sched.Config.PromptTokens.
 func (p *pace) promptTokens(decoding, coming int) int {
-	base := p.usual(decoding, coming)
-	if base == 0 {
-		return 1 << 30 // nothing is known yet
+	return p.beside(decoding, coming, leastPrompt, mostPrompt)
+}
+
+// newcomers is sched.Config.Newcomers: a burst of short prompts is a larger batch, which streams are led to by degrees.
+func (p *pace) newcomers(decoding, want int) int {
+	if decoding == 0 {
+		return want
 	}
-	bound, tokens := max(unnoticed, base*stallFactor), leastPrompt
-	for n := tokens; n < 1<<20; n = int(float64(n) * paceGrowth) {
+	return p.beside(decoding, want, min(want, 1), want)
+}
+
+// beside returns how many tokens, of least to most, a step may have beside those that decode, while so many sequences are coming.
+func (p *pace) beside(decoding, coming, least, most int) int {
+	usual := p.usual(decoding, coming)
+	if usual == 0 {
+		return most // nothing is known yet
+	}
+	bound, tokens := max(unnoticed, usual*stallFactor), least
+	for n := least; n <= most; n = max(n+1, int(float64(n)*paceGrowth)) {
 		if p.costs.Of(decoding+n) > bound {
 			break
 		}
@@ -39,14 +52,15 @@ func (p *pace) promptTokens(decoding, coming int) int {
 	return tokens
 }
 
-// usual returns the seconds of a step that those who are being answered have to expect whatever comes in: what it takes without prompts, or, when these are
-// many, what it will take once all that have come are answered too. Who is used to shorter ones is not made to wait for that.
+// usual returns the seconds of a step that those who are being answered have to expect whatever comes in: what it will take once all that have come are
+// answered too. Who is used to shorter ones is not made to wait for that, nor for a batch that has grown since: a burst of short prompts is part of every step once
+// it has begun, and would double it again and again.
 func (p *pace) usual(decoding, coming int) float64 {
-	now, then := p.costs.Of(decoding), p.costs.Of(decoding+coming)
+	then := max(p.costs.Of(decoding), p.costs.Of(decoding+coming))
 	if median := p.lately.median(); median > 0 {
-		then = min(then, median)
+		return min(then, median)
 	}
-	return max(now, then)
+	return then
 }
 
 // observe learns from a step of so many tokens. Where it answered nobody, nobody is used to anything any more.

@@ -1,14 +1,10 @@
 package otlp
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -17,7 +13,7 @@ import (
 type Exporter struct {
 	settings Settings
 	version  string
-	client   *http.Client
+	wire     transport
 	log      *slog.Logger
 
 	spans   chan Span
@@ -28,10 +24,19 @@ type Exporter struct {
 	dropped atomic.Uint64
 }
 
+// transport takes requests to a collector. A request that it refuses may be sent again, after some time, or not.
+type transport interface {
+	post(ctx context.Context, body []byte) (again bool, after time.Duration, err error)
+	close()
+}
+
+// longestWait is how long a collector may make spans wait.
+const longestWait = time.Minute
+
 // New returns an exporter that runs until Close; version is that of the program.
 func New(s Settings, version string, log *slog.Logger) *Exporter {
 	e := &Exporter{
-		settings: s, version: version, log: log, client: &http.Client{Timeout: s.Timeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}},
+		settings: s, version: version, log: log, wire: s.transport("llmrun/" + version),
 		spans: make(chan Span, s.Queue), flush: make(chan struct{}), done: make(chan struct{}),
 	}
 	e.stop, e.cancel = context.WithCancel(context.Background())
@@ -66,7 +71,7 @@ func (e *Exporter) Dropped() uint64 { return e.dropped.Load() }
 // Close sends what waits, while ctx lasts.
 func (e *Exporter) Close(ctx context.Context) error {
 	close(e.flush)
-	defer e.client.CloseIdleConnections()
+	defer e.wire.close()
 	defer e.cancel()
 	select {
 	case <-e.done:
@@ -119,7 +124,7 @@ func (e *Exporter) send(batch []Span) {
 	last := false
 	var err error
 	for range tries {
-		again, after, failed := e.post(body)
+		again, after, failed := e.wire.post(e.stop, body)
 		if err = failed; err == nil {
 			return
 		}
@@ -141,36 +146,4 @@ func (e *Exporter) pause(d time.Duration) bool {
 	case <-e.flush:
 		return false
 	}
-}
-
-// post sends a request. The statuses after which it may be sent again are those of the specification.
-func (e *Exporter) post(body []byte) (again bool, after time.Duration, err error) {
-	req, err := http.NewRequestWithContext(e.stop, http.MethodPost, e.settings.Endpoint, bytes.NewReader(body))
-	if err != nil {
-		return false, 0, err
-	}
-	req.Header.Set("Content-Type", "application/x-protobuf")
-	req.Header.Set("User-Agent", "llmrun/"+e.version)
-	for name, value := range e.settings.Headers {
-		req.Header.Set(name, value)
-	}
-	resp, err := e.client.Do(req)
-	if err != nil {
-		return true, 0, err
-	}
-	defer resp.Body.Close()
-	const enough = 64 << 10
-	_, _ = io.CopyN(io.Discard, resp.Body, enough) // so that the connection can be used again
-	if resp.StatusCode/100 == 2 {
-		return false, 0, nil
-	}
-	const longest = 60 // seconds
-	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
-		after = time.Duration(min(s, longest)) * time.Second
-	}
-	switch resp.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		again = true
-	}
-	return again, after, fmt.Errorf("the collector answers %s", resp.Status)
 }

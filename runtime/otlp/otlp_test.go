@@ -274,7 +274,7 @@ func TestLookup(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h", "OTEL_SDK_DISABLED", "true"}, "", ""},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h", "OTEL_TRACES_EXPORTER", "none"}, "", ""},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "h:4317"}, "", "is no http or https URL"},
-		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, "", "http/protobuf"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h", "OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}, "", "http/protobuf"},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h", "OTEL_EXPORTER_OTLP_HEADERS", "secret"}, "", "must be key=value"},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h", "OTEL_BSP_MAX_QUEUE_SIZE", "0"}, "", "OTEL_BSP_MAX_QUEUE_SIZE"},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h", "OTEL_TRACES_SAMPLER", "jaeger_remote"}, "", "OTEL_TRACES_SAMPLER"},

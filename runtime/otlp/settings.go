@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -10,13 +11,17 @@ import (
 
 // Settings are what the environment says.
 type Settings struct {
-	Endpoint string // URL that spans are sent to; "": none are
+	Endpoint string // URL that spans are sent to, host and port over gRPC; "": none are
+	GRPC     bool   // over gRPC, not HTTP
 	Headers  map[string]string
 	Timeout  time.Duration // for one request to the collector
 	Resource []Attribute
 	Delay    time.Duration // how long spans are collected before they are sent
 	Queue    int           // spans that may wait
 	Batch    int           // spans of one request
+
+	secure bool        // TLS, over gRPC: over HTTP the URL says so
+	tls    *tls.Config // nil: what the system trusts
 
 	follow bool    // spans of others' traces are sampled where their parents are
 	share  float64 // of other traces that are sampled
@@ -36,18 +41,11 @@ func Lookup(lookup func(string) string) (Settings, error) {
 	if strings.EqualFold(first("OTEL_SDK_DISABLED"), "true") || first("OTEL_TRACES_EXPORTER") == "none" {
 		return s, nil
 	}
-	s.Endpoint = first("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-	if base := first("OTEL_EXPORTER_OTLP_ENDPOINT"); s.Endpoint == "" && base != "" {
-		s.Endpoint = strings.TrimSuffix(base, "/") + "/v1/traces"
+	if err := s.collector(first); err != nil || s.Endpoint == "" {
+		return s, err
 	}
-	if s.Endpoint == "" {
-		return s, nil
-	}
-	if u, err := url.Parse(s.Endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return s, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %.200q is no http or https URL", s.Endpoint)
-	}
-	if p := first("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "http/protobuf" {
-		return s, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %.50q: spans are sent as http/protobuf, mostly to port 4318", p)
+	if err := s.certificates(first); err != nil {
+		return s, err
 	}
 	headers, err := pairs(first("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"))
 	if err != nil {

@@ -18,6 +18,9 @@ type Config struct {
 	// PromptTokens says how many tokens of prompts a step may take in beside so many sequences that get their next token from it, while so many others are
 	// to get their first; a page is taken in any case. nil: as many as the step holds.
 	PromptTokens func(decoding, coming int) int
+	// Newcomers says how many of those that want it may have their first token beside so many that get their next one: at least one of them, so that nobody waits for
+	// ever. nil: all.
+	Newcomers func(decoding, want int) int
 	// QueueLimit is how many sequences may wait beyond those that find a free place; 0: any number.
 	QueueLimit int
 	// NoPrefixCache computes every prompt from its first token.

@@ -238,3 +238,38 @@ func TestPromptTokensBoundsStepsWithStreams(t *testing.T) {
 		t.Errorf("%d tokens of a prompt alone, want all %d", got[0], c.MaxStepTokens)
 	}
 }
+
+// Config.Newcomers bounds how many are given their first token beside streams, in their order, and nobody is given up.
+func TestNewcomersBeginByDegrees(t *testing.T) {
+	c := config()
+	var asked [][2]int
+	c.Newcomers = func(decoding, want int) int {
+		asked = append(asked, [2]int{decoding, want})
+		if decoding == 0 {
+			return want
+		}
+		return min(want, 2)
+	}
+	h := newHarness(t, c)
+	streams := []*Sequence{h.add(request(1, 1, 40)), h.add(request(2, 1, 40))}
+	if got := tokensOf(h, h.step(nil), streams...); !slices.Equal(got, []int{1, 1}) {
+		t.Fatalf("tokens of two newcomers alone: %v", got)
+	}
+	var late []*Sequence
+	for i := range 5 {
+		late = append(late, h.add(request(int32(3+i), 1, 10)))
+	}
+	for step, want := range [][]int{{1, 1, 0, 0, 0}, {1, 1, 1, 1, 0}, {1, 1, 1, 1, 1}} {
+		st := h.step(nil)
+		if got := tokensOf(h, st, late...); !slices.Equal(got, want) || !slices.Equal(tokensOf(h, st, streams...), []int{1, 1}) {
+			t.Errorf("step %d: tokens of newcomers beside two streams: %v, want %v", step, got, want)
+		}
+	}
+	if want := [][2]int{{0, 2}, {2, 5}, {4, 3}, {6, 1}}; !slices.Equal(asked, want) {
+		t.Errorf("asked %v, want %v", asked, want)
+	}
+	for _, q := range late {
+		h.drain(60)
+		h.expect(q, alone(h.s.config, q.request))
+	}
+}

@@ -10,7 +10,7 @@ import (
 // half by shortest remainder: no prompt starves, and a short one is not held up by a long one. Where it would keep those that are being answered
 // waiting for long, a step takes in less than it could hold (Config.PromptTokens).
 func (s *Scheduler) share() {
-	budget, decoding := s.config.MaxStepTokens, 0
+	budget, decoding, newcomers := s.config.MaxStepTokens, 0, 0
 	rows := s.config.MaxRows - len(s.running) // beyond one for each
 	s.prefills = s.prefills[:0]
 	for _, q := range s.running {
@@ -20,6 +20,8 @@ func (s *Scheduler) share() {
 		}
 		switch {
 		case q.doomed(), q.waits():
+		case q.behind() == 1 && s.newcomer(q):
+			newcomers++
 		case q.behind() == 1:
 			q.planned = 1
 			decoding++
@@ -28,6 +30,8 @@ func (s *Scheduler) share() {
 			s.prefills = append(s.prefills, q)
 		}
 	}
+	begun := s.begin(newcomers, decoding)
+	decoding, budget = decoding+begun, budget-begun
 	if budget, rows = s.shareDrafts(budget, rows); len(s.prefills) == 0 {
 		return
 	}
@@ -60,6 +64,29 @@ func (s *Scheduler) share() {
 		grant(q, budget)
 	}
 	grant(first, budget)
+}
+
+// newcomer tells whether q waits for its first token. Who continues others' work has had it.
+func (s *Scheduler) newcomer(q *Sequence) bool {
+	return s.config.Newcomers != nil && q.total() == len(q.request.Prompt) && !q.request.Continues
+}
+
+// begin lets as many newcomers have their token as Config.Newcomers says, first those that rank first.
+func (s *Scheduler) begin(newcomers, decoding int) (begun int) {
+	if newcomers == 0 {
+		return 0
+	}
+	newcomers = min(newcomers, s.config.Newcomers(decoding, newcomers))
+	for _, q := range s.running {
+		if begun == newcomers {
+			break
+		}
+		if q.planned == 0 && q.behind() == 1 && !q.doomed() && !q.waits() && s.newcomer(q) {
+			q.planned = 1
+			begun++
+		}
+	}
+	return begun
 }
 
 // follows tells whether q had better wait for its next page because a better-ranked sequence is computing the same one. Many

@@ -32,17 +32,18 @@ type choice struct {
 	maxTokens int
 	gen       runtime.Generation
 
-	finish runtime.Finish // "" while it runs
-	reason any            // stop string or token that ended it
-	tokens int            // of the output, so far
-	usage  runtime.Usage  // at the end
-	offset int            // characters of the tokens worded so far, for text_offset
-	echoed bool           // the prompt has been repeated
-	text   []byte         // with all: what has come, when it is not streamed
-	all    piece
-	named  bool          // the reply is the arguments of the function that the request names, and ends as any other
-	parser *reply.Parser // of chat; nil: all is content
-	rank   float64       // sum of the log-probabilities of the tokens, for best_of
+	finish  runtime.Finish // "" while it runs
+	reason  any            // stop string or token that ended it
+	tokens  int            // of the output, so far
+	usage   runtime.Usage  // at the end
+	offset  int            // characters of the tokens worded so far, for text_offset
+	echoed  bool           // the prompt has been repeated
+	text    []byte         // with all: what has come, when it is not streamed
+	all     piece
+	named   bool          // the reply is the arguments of the function that the request names, and ends as any other
+	parser  *reply.Parser // of chat; nil: all is content
+	thought *thought      // nil: replies have no reasoning
+	rank    float64       // sum of the log-probabilities of the tokens, for best_of
 }
 
 // piece is some tokens of a choice. Of a chat its text is content; reasoning and calls stand apart.
@@ -118,7 +119,7 @@ func (b *batch) submitAll(p *prompt, maxTokens int) error {
 // add begins to take the events of a generation.
 func (b *batch) add(gen runtime.Generation, p *prompt, maxTokens int) {
 	c := &choice{index: len(b.choices), prompt: p, maxTokens: maxTokens, gen: gen}
-	c.parser, c.named = b.req.parser(c.prompt), b.req.choice.name != ""
+	c.parser, c.named, c.thought = b.req.parser(c.prompt), b.req.choice.name != "", b.req.newThought(c.prompt)
 	b.choices = append(b.choices, c)
 	b.pumps.Go(func() { b.pump(c) })
 }
@@ -214,6 +215,9 @@ func (b *batch) shown(c *choice, e runtime.Event) piece {
 		return p
 	}
 	c.tokens++
+	if c.thought != nil {
+		c.thought.take(e.Text)
+	}
 	c.rank += float64(e.Logprob.Logprob)
 	if b.req.logprobs != unset {
 		p.samples = []engine.Sampled{e.Logprob}

@@ -71,7 +71,7 @@ func (d *openAI) chunk(dst []byte, b *batch, choice func(dst []byte) []byte) []b
 	dst = append(dst, d.promptTail...)
 	switch r := b.req; {
 	case r.chunkUsage:
-		dst = appendUsage(append(dst, `,"usage":`...), b.usage())
+		dst = appendUsage(append(dst, `,"usage":`...), b)
 	case r.streamUsage:
 		dst = append(dst, `,"usage":null`...)
 	}
@@ -81,7 +81,7 @@ func (d *openAI) chunk(dst []byte, b *batch, choice func(dst []byte) []byte) []b
 func (d *openAI) end(dst []byte, b *batch) []byte {
 	if b.req.streamUsage {
 		dst = append(append(dst, d.head...), `],"usage":`...)
-		dst = append(appendUsage(dst, b.usage()), "}\n\n"...)
+		dst = append(appendUsage(dst, b), "}\n\n"...)
 	}
 	return append(dst, "data: [DONE]\n\n"...)
 }
@@ -107,7 +107,7 @@ func (d *openAI) whole(dst []byte, b *batch) []byte {
 		}
 		dst = d.words.whole(dst, r, c)
 	}
-	dst = appendUsage(append(dst, `],"usage":`...), b.usage())
+	dst = appendUsage(append(dst, `],"usage":`...), b)
 	if r.on == onChat {
 		dst = appendIDs(dst, "prompt_token_ids", r, r.prompts[0].ids)
 	}

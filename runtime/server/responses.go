@@ -266,10 +266,11 @@ func (d *responses) object(b *batch, status string) map[string]any {
 	}
 	if status != "in_progress" {
 		u := b.usage()
+		thought, _ := b.reasoned()
 		object["completed_at"] = d.now().Unix()
 		usage := map[string]any{
 			"input_tokens": u.PromptTokens, "input_tokens_details": map[string]any{"cached_tokens": u.CachedTokens, "cache_write_tokens": u.PromptTokens - u.CachedTokens},
-			"output_tokens": u.OutputTokens, "output_tokens_details": map[string]any{"reasoning_tokens": 0}, "total_tokens": u.PromptTokens + u.OutputTokens,
+			"output_tokens": u.OutputTokens, "output_tokens_details": map[string]any{"reasoning_tokens": thought}, "total_tokens": u.PromptTokens + u.OutputTokens,
 		}
 		if u.Joules > 0 {
 			usage["energy_joules"] = u.Joules

@@ -3,8 +3,6 @@ package server
 import (
 	"fmt"
 	"strconv"
-
-	"llmc/runtime"
 )
 
 // wording is how an endpoint puts choices into JSON. All methods append one choice object.
@@ -48,10 +46,14 @@ func (s *Server) envelope(r *request, idPrefix, object string) envelope {
 	}
 }
 
-// appendUsage appends the object `usage`. Energy is in it where it is known, of choices that have ended.
-func appendUsage(dst []byte, u runtime.Usage) []byte {
+// appendUsage appends the object `usage`. Energy is in it where it is known, of choices that have ended, and tokens of reasoning where replies have some.
+func appendUsage(dst []byte, b *batch) []byte {
+	u := b.usage()
 	dst = fmt.Appendf(dst, `{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}`,
 		u.PromptTokens, u.OutputTokens, u.PromptTokens+u.OutputTokens, u.CachedTokens)
+	if tokens, known := b.reasoned(); known {
+		dst = fmt.Appendf(dst, `,"completion_tokens_details":{"reasoning_tokens":%d}`, tokens)
+	}
 	if u.Joules > 0 {
 		dst = appendNumber(append(dst, `,"energy_joules":`...), u.Joules, 32)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // sections are what can be measured.
-var sections = []string{"limits", "build", "size", "decode", "prefill", "long", "start", "stream", "arrival", "perplexity"}
+var sections = []string{"limits", "build", "size", "decode", "prefill", "long", "start", "stream", "arrival", "perplexity", hostSection}
 
 func (o *options) has(section string) bool { return slices.Contains(o.what, section) }
 

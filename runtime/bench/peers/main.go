@@ -27,7 +27,7 @@ type options struct {
 	peers, model, bin, samples, report, text, wrap string
 	only, formats, own, what                       []string
 	batches, clients                               []int
-	rounds, threads, retries, windows              int
+	rounds, threads, retries, windows, streams     int
 	noise                                          float64
 	limit                                          time.Duration
 	every, readme                                  bool
@@ -61,17 +61,23 @@ func command() *cobra.Command {
 	flags.StringSliceVar(&o.only, "only", nil, "peers to measure: "+strings.Join(peerNames(), ", ")+" (default all that are installed)")
 	flags.StringSliceVar(&o.formats, "formats", []string{"int4", "int8", "bf16"}, "formats to measure: int4, int8, bf16, f32")
 	flags.StringSliceVar(&o.own, "own", nil, "of this project's formats only these, in tables too: "+strings.Join(ownFormats(), ", "))
-	flags.StringSliceVar(&o.what, "what", sections, "what to measure")
+	flags.StringSliceVar(&o.what, "what", usual(), "what to measure: "+strings.Join(sections, ", "))
 	flags.IntSliceVar(&o.batches, "batches", []int{1, 8, 16, 32}, "sequences together")
 	flags.IntSliceVar(&o.clients, "clients", []int{1, 4, 16, 32}, "streaming clients")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds, of which the medians are taken")
 	flags.IntVar(&o.windows, "windows", mostWindows, "windows of the text that perplexity is measured on at most")
+	flags.IntVar(&o.streams, "streams", 512, "streams that each number of clients asks for at least, of host: processors' times are known to 10 ms")
 	flags.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of every engine")
 	flags.IntVar(&o.retries, "retries", 2, "times that noisy samples of a round are taken anew")
 	flags.Float64Var(&o.noise, "noise", 0.1, "part of the machine above which what other processes take spoils a sample")
 	flags.DurationVar(&o.limit, "limit", 10*time.Minute, "time after which a process is ended")
 	flags.BoolVar(&o.every, "all", false, "measure all of a peer's own formats, not only the fastest of each number of bits")
 	return cmd
+}
+
+// usual are the sections that are measured where none are named.
+func usual() []string {
+	return slices.DeleteFunc(slices.Clone(sections), func(s string) bool { return s == hostSection })
 }
 
 // mostWindows is how many the protocol of shared/eval has.
@@ -117,7 +123,7 @@ func (o *options) check() error {
 	for _, n := range []struct {
 		flag         string
 		value, least int
-	}{{"rounds", o.rounds, 1}, {"threads", o.threads, 1}, {"retries", o.retries, 0}, {"windows", o.windows, 1},
+	}{{"rounds", o.rounds, 1}, {"threads", o.threads, 1}, {"retries", o.retries, 0}, {"windows", o.windows, 1}, {"streams", o.streams, 1},
 		{"batches", slices.Min(append(o.batches, 1)), 1}, {"clients", slices.Min(append(o.clients, 1)), 1}} {
 		if n.value < n.least {
 			return cli.Usagef("--%s is %d: must be at least %d", n.flag, n.value, n.least)

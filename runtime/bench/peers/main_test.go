@@ -49,6 +49,7 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"--rounds", "0"}, "--rounds is 0"},
 		{2, []string{"--clients", "4,0"}, "--clients is 0"},
 		{2, []string{"--noise", "NaN"}, "--noise is NaN"},
+		{2, []string{"--streams", "0"}, "--streams is 0"},
 		{2, []string{"--windows", "65"}, "--windows is 65"},
 		{2, []string{"x"}, "unknown command"},
 		{1, []string{"--peers", "nowhere", "--samples", t.TempDir()}, "no checkpoint smollm2-135m"},

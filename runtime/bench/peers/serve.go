@@ -38,12 +38,13 @@ type serving struct {
 }
 
 // serve starts a server; stop ends it.
-func (r *run) serve(ctx context.Context, p *adapt.Peer, v adapt.Variant, slots, positions int, prompts *load.Prompts) (s *serving, stop func(), err error) {
+func (r *run) serve(ctx context.Context, p *adapt.Peer, v adapt.Variant, w adapt.Serving, prompts *load.Prompts) (s *serving, stop func(), err error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, nil, err
 	}
-	command, err := p.Serve(&r.bench, v, adapt.Serving{Port: port, Slots: slots, Context: positions})
+	w.Port = port
+	command, err := p.Serve(&r.bench, v, w)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -85,6 +86,7 @@ type serverLoad struct {
 	name             string
 	slots, positions int
 	keys             []sample.Key
+	aside            bool // not the model counts, nor when its server was ready
 	run              func(s *serving, prompts *load.Prompts, want wanted) ([]sample.Sample, error)
 }
 
@@ -96,15 +98,18 @@ func (r *run) loads(p *adapt.Peer, v adapt.Variant) []serverLoad {
 		for _, c := range r.clients {
 			keys = append(keys, r.key(p, v, "stream", int64(c)))
 		}
-		list = append(list, serverLoad{"serve", slices.Max(r.clients), streamContext, keys,
-			func(s *serving, prompts *load.Prompts, want wanted) ([]sample.Sample, error) {
+		list = append(list, serverLoad{name: "serve", slots: slices.Max(r.clients), positions: streamContext, keys: keys,
+			run: func(s *serving, prompts *load.Prompts, want wanted) ([]sample.Sample, error) {
 				return r.stream(s, p, v, prompts, want)
 			}})
 	}
+	if r.has(hostSection) && len(r.clients) > 0 {
+		list = append(list, r.hostLoad(p, v))
+	}
 	if r.has("arrival") && r.context >= arrival.context() {
 		keys := []sample.Key{r.key(p, v, "arrival_p99", int64(arrival.Long))}
-		list = append(list, serverLoad{"serve while a prompt arrives", arrival.Streams + 1, arrival.context(), keys,
-			func(s *serving, prompts *load.Prompts, _ wanted) ([]sample.Sample, error) {
+		list = append(list, serverLoad{name: "serve while a prompt arrives", slots: arrival.Streams + 1, positions: arrival.context(), keys: keys,
+			run: func(s *serving, prompts *load.Prompts, _ wanted) ([]sample.Sample, error) {
 				return r.arrive(s, p, v, prompts)
 			}})
 	}
@@ -117,17 +122,20 @@ func (r *run) load(ctx context.Context, p *adapt.Peer, v adapt.Variant, loads []
 	if len(loads) == 0 {
 		return nil, nil // only when the server was ready was noisy: that alone is not worth a start
 	}
-	slots, positions := 0, 0
+	w := adapt.Serving{Eager: !slices.ContainsFunc(loads, func(l serverLoad) bool { return !l.aside })}
 	for _, l := range loads {
-		slots, positions = max(slots, l.slots), max(positions, l.positions)
+		w.Slots, w.Context = max(w.Slots, l.slots), max(w.Context, l.positions)
 	}
 	prompts := load.NewPrompts(r.bench.IDs)
-	s, stop, err := r.serve(ctx, p, v, slots, positions, prompts)
+	s, stop, err := r.serve(ctx, p, v, w, prompts)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	samples := []sample.Sample{s.start}
+	var samples []sample.Sample
+	if !w.Eager {
+		samples = append(samples, s.start)
+	}
 	for _, l := range loads {
 		s.Meter.Mark()
 		more, err := l.run(s, prompts, want)

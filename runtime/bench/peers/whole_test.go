@@ -23,11 +23,11 @@ func TestWholeRun(t *testing.T) {
 	part := func(what ...string) string {
 		args := []string{"--peers", filepath.Join(dir, "nobody"), "--bin", dir, "--samples", out, "--model", filepath.Join(root, "testdata", "demo"),
 			"--text", filepath.Join(root, "docs", "decisions.md"), "--formats", "int8", "--own", "int8", "--retries", "0", "--threads", "1",
-			"--batches", "1,2", "--clients", "1,2", "--wrap", "nice -n 1", "--windows", "2", "--what"}
+			"--batches", "1,2", "--clients", "1,2", "--wrap", "nice -n 1", "--windows", "2", "--streams", "2", "--what"}
 		return clitest.Run(t, "", append(args, what...)...).Done(t)
 	}
 	part("size,decode", "--rounds", "1")
-	page := part("build,size,decode,start,stream,perplexity", "--rounds", "2") // goes on with the first
+	page := part("build,size,decode,start,stream,perplexity,host", "--rounds", "2") // goes on with the first
 	all, err := sample.ReadAll(out)
 	if err != nil || len(all.About) != 2 {
 		t.Fatalf("%d parts, %v", len(all.About), err)
@@ -39,7 +39,7 @@ func TestWholeRun(t *testing.T) {
 		}
 		figures[f.Metric] = f
 	}
-	for metric, want := range map[string]int{"decode": 2, "start": 2, "memory": 2, "stream": 2, "first_p50": 2, "between_p99": 2, "start_server": 2, "memory_server": 2,
+	for metric, want := range map[string]int{"decode": 2, "start": 2, "memory": 2, "stream": 2, "first_p50": 2, "between_p99": 2, "start_server": 2, "memory_server": 2, "host_token": 2, "host_stream": 2,
 		"build": 2, "file": 1, "bits": 1, "ppl": 1} {
 		if figures[metric].Samples != want {
 			t.Errorf("%s: %d samples, want %d", metric, figures[metric].Samples, want)

@@ -27,7 +27,8 @@ type question struct {
 type reading struct {
 	status int
 	text   string
-	times  []time.Duration // of a stream's events with text, since it was asked
+	began  time.Time
+	times  []time.Duration // of a stream's events with text, since it began
 }
 
 // askLimit is how long any answer may take.
@@ -54,7 +55,7 @@ func ask(ctx context.Context, c *http.Client, url string, q *question, stream bo
 		return r, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	began := time.Now()
+	r.began = time.Now()
 	resp, err := c.Do(req)
 	if err != nil {
 		return r, err
@@ -66,7 +67,7 @@ func ask(ctx context.Context, c *http.Client, url string, q *question, stream bo
 		return r, errors.Join(fmt.Errorf("%w: %d %.300s", errStatus, r.status, text), err)
 	}
 	if stream {
-		return r, r.follow(q.dialect, resp.Body, began, each)
+		return r, r.follow(q.dialect, resp.Body, each)
 	}
 	var whole wire
 	if err := json.NewDecoder(resp.Body).Decode(&whole); err != nil {
@@ -78,7 +79,7 @@ func ask(ctx context.Context, c *http.Client, url string, q *question, stream bo
 }
 
 // follow reads a stream to its end.
-func (r *reading) follow(d *dialect, body io.Reader, began time.Time, each func(r *reading) error) error {
+func (r *reading) follow(d *dialect, body io.Reader, each func(r *reading) error) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, longestEvent)
 	for lines.Scan() {
@@ -101,7 +102,7 @@ func (r *reading) follow(d *dialect, body io.Reader, began time.Time, each func(
 			continue
 		}
 		r.text += text
-		r.times = append(r.times, time.Since(began))
+		r.times = append(r.times, time.Since(r.began))
 		if each != nil {
 			if err := each(r); err != nil {
 				return err

@@ -25,8 +25,14 @@ type traffic struct {
 	errs   []error
 	failed int
 	counts map[string]int
-	gaps   []float64 // seconds between events of plain streams
+	gaps   []gap     // between events of plain streams
 	firsts []float64 // until their first
+}
+
+// gap is the time between two events of a stream.
+type gap struct {
+	end     time.Time // of the second
+	seconds float64
 }
 
 func newTraffic(p *process, clients int) *traffic {
@@ -73,7 +79,7 @@ func (t *traffic) times(r *reading) {
 		if i == 0 {
 			t.firsts = append(t.firsts, at.Seconds())
 		} else {
-			t.gaps = append(t.gaps, (at - r.times[i-1]).Seconds())
+			t.gaps = append(t.gaps, gap{r.began.Add(at), (at - r.times[i-1]).Seconds()})
 		}
 	}
 }
@@ -153,8 +159,12 @@ func percentile(sorted []float64, part float64) float64 {
 func (t *traffic) latencies() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	sort.Float64s(t.gaps)
+	gaps := make([]float64, len(t.gaps))
+	for i, g := range t.gaps {
+		gaps[i] = g.seconds
+	}
+	sort.Float64s(gaps)
 	sort.Float64s(t.firsts)
 	return fmt.Sprintf("first text after %.1f ms (p99 %.1f), between tokens %.2f ms (p99 %.1f, longest %.1f)", percentile(t.firsts, 0.5), percentile(t.firsts, 0.99),
-		percentile(t.gaps, 0.5), percentile(t.gaps, 0.99), percentile(t.gaps, 1))
+		percentile(gaps, 0.5), percentile(gaps, 0.99), percentile(gaps, 1))
 }

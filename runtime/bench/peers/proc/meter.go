@@ -105,6 +105,19 @@ func parseStat(text string) (s stat, ok bool) {
 	return s, true
 }
 
+// familyTime is what a process, those that it has waited for and its living descendants have done.
+func familyTime(pid int) time.Duration {
+	sum := time.Duration(0)
+	if text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); err == nil {
+		s, _ := parseStat(string(text))
+		sum = s.time
+	}
+	for _, s := range descendants(pid) {
+		sum += s.time
+	}
+	return sum
+}
+
 // descendants returns the living processes below pid.
 func descendants(pid int) []stat {
 	entries, err := os.ReadDir("/proc")

@@ -105,8 +105,11 @@ func TestOwnTimeCountsDescendants(t *testing.T) {
 	if line, _ := p.Next(); line != "ready" {
 		t.Fatal(line)
 	}
-	alive := ownTime()
+	alive, family := ownTime(), p.Processors()
 	_ = p.Wait()
+	if family < 3*tick || family > alive-before+tick {
+		t.Errorf("%v of the program and its children, of %v in all", family, alive-before)
+	}
 	if alive < before+3*tick || ownTime() < alive-2*tick {
 		t.Errorf("%v before, %v while it ran, %v afterwards", before, alive, ownTime())
 	}

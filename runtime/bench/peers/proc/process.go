@@ -143,6 +143,9 @@ func (p *Process) PeakBytes() int64 {
 	return sum
 }
 
+// Processors is what the program and all that it has started took of processors so far, while it runs.
+func (p *Process) Processors() time.Duration { return familyTime(p.cmd.Process.Pid) }
+
 // Tail keeps the end of what is written.
 type Tail struct {
 	mu   sync.Mutex

@@ -32,6 +32,8 @@ var lines = []struct {
 	{"%s streams: between tokens p99", "arrival_before", 1, math.MaxInt64},
 	{"the same while a prompt of %s arrives", "arrival_p99", 1, math.MaxInt64},
 	{"the second over the first", "arrival_times", 1, math.MaxInt64},
+	{"processors a token, %s clients", "host_token", 1, math.MaxInt64},
+	{"processors a stream, %s clients", "host_stream", 1, math.MaxInt64},
 	{"server: start to first token", "start_server", 0, 0},
 	{"program: start to first token", "start", 0, 0},
 	{"memory, one sequence", "memory", 0, 0},

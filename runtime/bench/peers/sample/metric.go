@@ -34,6 +34,10 @@ var Metrics = []Metric{
 	{Name: "arrival_times", Title: "those p99 while a prompt of %d arrives, over those alone", Unit: "times", Less: true},
 	{Name: "arrival_first", Title: "that prompt of %d: first token", Unit: "ms", Less: true},
 
+	{Name: "host_token", Title: "%d clients: processors a token streamed, model included", Unit: "us", Less: true},
+	{Name: "host_stream", Title: "%d clients: processors a stream, model included", Unit: "ms", Less: true},
+	{Name: "host_rate", Title: "%d clients, streams for processors' times", Unit: "tok/s", Plain: true},
+
 	{Name: "start_server", Title: "server: start to first token", Unit: "s", Less: true},
 	{Name: "memory_server", Title: "server: peak memory after %d clients", Unit: "MB", Less: true},
 	{Name: "start", Title: "program: start to first token", Unit: "s", Less: true},
