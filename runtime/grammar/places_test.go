@@ -21,6 +21,8 @@ func middlingVocabulary() (v *Vocabulary, texts [][]byte, end int32) {
 // TestPlacesAreWhatEveryTokenSays is TestMasksAreWhatEveryTokenSays for the descriptions that are measured, with a vocabulary that is large enough for all that masks are made
 // of: folded trees, exits with many ways on, masks that are made ahead.
 func TestPlacesAreWhatEveryTokenSays(t *testing.T) {
+	defer func(usual int) { mergedFrom = usual }(mergedFrom)
+	mergedFrom = 4
 	v, texts, end := middlingVocabulary()
 	for i, s := range placeSources() {
 		if slices.Contains([]string{"choice of 10000", "length 0 to 5000", "regex counted"}, s.name) { // their states take long to make, and are like those of others
@@ -34,6 +36,7 @@ func TestPlacesAreWhatEveryTokenSays(t *testing.T) {
 		if i%2 == 0 {
 			<-g.prepared
 		}
+		defer func() { <-g.prepared }()
 		comparePlaces(t, s.name, g, texts, end, rand.New(rand.NewPCG(uint64(i), 9)))
 	}
 }
