@@ -18,9 +18,11 @@ type way struct {
 	merged *tree    // these, and all that is below them, as one; nil: not made
 }
 
+// mergedFrom is how many nodes are worth merging; tests want fewer.
+var mergedFrom = 1 << 9
+
 const (
-	mergedFrom  = 1 << 9  // nodes that are worth merging
-	mergedMost  = 1 << 13 // and no more than that
+	mergedMost  = 1 << 13 // nodes that are merged at most
 	mostMerging = 1 << 16 // nodes merged for a folded tree
 )
 

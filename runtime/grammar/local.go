@@ -66,6 +66,7 @@ func (c *collector) behind(e *exit, at int32) bool {
 			continue
 		}
 		if y.merged != nil {
+			c.leave(e.tree) // what has been met so far is of another tree
 			if !c.from(y.merged, 0, uint32(len(y.merged.nodes)), at) {
 				return false
 			}

@@ -21,6 +21,8 @@ func middlingVocabulary() (v *Vocabulary, texts [][]byte, end int32) {
 // TestPlacesAreWhatEveryTokenSays is TestMasksAreWhatEveryTokenSays for the descriptions that are measured, with a vocabulary that is large enough for all that masks are made
 // of: folded trees, exits with many ways on, masks that are made ahead.
 func TestPlacesAreWhatEveryTokenSays(t *testing.T) {
+	defer func(usual int) { mergedFrom = usual }(mergedFrom)
+	mergedFrom = 4
 	v, texts, end := middlingVocabulary()
 	for i, s := range placeSources() {
 		if slices.Contains([]string{"choice of 10000", "length 0 to 5000", "regex counted"}, s.name) { // their states take long to make, and are like those of others
@@ -34,6 +36,7 @@ func TestPlacesAreWhatEveryTokenSays(t *testing.T) {
 		if i%2 == 0 {
 			<-g.prepared
 		}
+		defer func() { <-g.prepared }()
 		comparePlaces(t, s.name, g, texts, end, rand.New(rand.NewPCG(uint64(i), 9)))
 	}
 }
@@ -145,5 +148,26 @@ func TestKeptMasksAreBounded(t *testing.T) {
 	}
 	if k.find(nil, placeName{at: 0}) != nil || e.then != nil {
 		t.Error("what nobody asks for is kept for ever")
+	}
+}
+
+// TestExitsOfMergedWays leaves a rule behind two exits of another at once, of whose ways on one is merged and one is not.
+func TestExitsOfMergedWays(t *testing.T) {
+	defer func(usual int) { mergedFrom = usual }(mergedFrom)
+	mergedFrom = 2
+	texts := [][]byte{nil}
+	for _, s := range []string{"a", "b", "x", "y", "z", "axz", "axw", "ayz", "ayyz", "ayw", "byz", "byyz", "byw"} {
+		texts = append(texts, []byte(s))
+	}
+	v := NewVocabulary(len(texts), func(id int32) Token { return Token{texts[id], texts[id]} }, []int32{endToken})
+	g, err := newTest(v, Source{Kind: EBNF, Text: "root ::= name tail \"z\"\nname ::= [a-tA-Z]+\ntail ::= [xy]+"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := g.Start().Allowed(nil)
+	for id, want := range map[int32]bool{1: true, 2: true, 3: false, 6: true, 7: false, 8: true, 9: true, 10: false, 11: true, 12: true, 13: false} {
+		if has := allowed[0]>>id&1 == 1; has != want {
+			t.Errorf("token %q: allowed %v, want %v", texts[id], has, want)
+		}
 	}
 }
