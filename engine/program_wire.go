@@ -76,7 +76,7 @@ type (
 		Launch  int64      `msgpack:"launch"`
 		Modules int64      `msgpack:"modules"`
 		Down    []codeWire `msgpack:"down"` // one
-		Code    []codeWire `msgpack:"code"`
+		Code    []codeWire `msgpack:"code,omitempty"`
 	}
 	operandWire struct {
 		//lint:ignore U1000 the library looks for it

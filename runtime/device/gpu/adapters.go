@@ -32,6 +32,7 @@ type rowPlaces struct {
 	places []int32 // by row
 	items  []int32 // four words for each; see engine.AdapterItemBytes
 	used   []int32 // the places that occur, but for 0
+	room   int     // for words of items
 }
 
 // Lists of rows.
@@ -145,7 +146,8 @@ func (a *adapters) plan(to *arrays, l *limits.Limits) {
 	for i, rows := range [adapterLists]int{ofTokens: l.MaxStepTokens, ofRows: l.MaxRows} {
 		list := &a.lists[i]
 		most := (rows+engine.AdapterItemRows-1)/engine.AdapterItemRows + min(rows, l.MaxSequences)
-		list.places, list.items = make([]int32, 0, rows), make([]int32, 0, itemInts*most)
+		list.room = itemInts * most
+		list.places, list.items = make([]int32, 0, rows), make([]int32, 0, list.room)
 		list.used = make([]int32, 0, min(l.MaxSequences, l.MaxAdapters))
 		to.add(placesNames[i], 4*rows, func(_ *engine.Step, to []byte) int { return putInts(to, list.places) })
 		to.add(itemsNames[i], engine.AdapterItemBytes*most, func(_ *engine.Step, to []byte) int { return putInts(to, list.items) })
