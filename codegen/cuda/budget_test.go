@@ -51,11 +51,11 @@ var budgetModels = []struct {
 		[]string{"bf16", "int8", "int4-g32"}},
 }
 
-// budgetAdapted are the model and the formats whose entries for steps with adapters are assembled.
+// budgetAdapted are a model and the formats whose entries for steps with adapters are assembled.
 var budgetAdapted = struct {
 	name    string
 	formats []string
-}{"llama 8B", []string{"bf16", "int8-w8a8", "fp8", "int4-g128"}}
+}{"llama 8B", []string{"bf16"}}
 
 var budgetTargets = []string{"sm80", "sm89", "sm90"}
 
