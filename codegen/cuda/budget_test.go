@@ -342,9 +342,12 @@ func compareBudget(t *testing.T, assemblers []ptxas.Assembler, got map[string][2
 		delete(got, key)
 	}
 	if !golden.Updating() {
-		// What is left has no row. Releases that nobody has recorded are not compared.
+		// What is left has no row. Releases that nobody has recorded are not compared, nor entries for adapters as long as none of these has been.
+		unrecorded := !strings.Contains(string(old), " adapted_")
 		for key := range got {
-			if strings.Contains(string(old), " "+strings.Fields(key)[1]+" ") {
+			if unrecorded && strings.HasPrefix(strings.Fields(key)[2], "adapt") {
+				t.Logf("%s: %v, of which %s has nothing yet (UPDATE=1 adds it)", key, got[key], budgetPath)
+			} else if strings.Contains(string(old), " "+strings.Fields(key)[1]+" ") {
 				t.Errorf("%s is not in %s (UPDATE=1 adds it)", key, budgetPath)
 			}
 		}
