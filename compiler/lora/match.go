@@ -1,8 +1,10 @@
 package lora
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"llmc/compiler/hf"
@@ -245,13 +247,20 @@ func (m *matcher) checkTaken() error {
 	var errs []error
 	for i := range m.pairs {
 		p := &m.pairs[i]
-		var rows int64
-		for r := range m.taken[p] {
-			rows += r[1]
-		}
+		rows := covered(m.taken[p])
 		if rows != p.Up.Rows() && rows != int64(m.base.Info().Vocab) {
 			errs = append(errs, p.Up.Errorf("has shape %v; %s has %d rows of that weight: is it of another model?", p.Up.Shape, m.base.Path(), rows))
 		}
 	}
 	return errors.Join(errs[:min(len(errs), 1)]...)
+}
+
+// covered is how many rows ranges of (first, count) have together: programs of several devices may take them in other ranges.
+func covered(ranges map[[2]int64]bool) (rows int64) {
+	end := int64(0)
+	for _, r := range slices.SortedFunc(maps.Keys(ranges), func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) }) {
+		rows += max(0, r[0]+r[1]-max(end, r[0]))
+		end = max(end, r[0]+r[1])
+	}
+	return rows
 }
