@@ -43,8 +43,11 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 	if l.report, err = passes.Run(l.module, options); err != nil {
 		return nil, err
 	}
-	if o.LoraRank > 0 && coder == nil {
+	if o.LoraRank > 0 {
 		keepScales(l.module)
+		if coder != nil {
+			coder.ServeAdapters()
+		}
 	}
 	if err := weights.add(l.module); err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"fmt"
-	"slices"
 
 	"llmc/engine"
 	"llmc/internal/dtype"
@@ -33,7 +32,7 @@ func keepScales(m *ir.Module) {
 	}
 }
 
-// checkLoraRank refuses models and targets beside which no adapters are served.
+// checkLoraRank refuses models beside which no adapters are served.
 func (b *build) checkLoraRank() error {
 	switch m := b.model.Module; {
 	case b.LoraRank == 0:
@@ -42,8 +41,6 @@ func (b *build) checkLoraRank() error {
 		return fmt.Errorf("max-lora-rank is %d: must be within 1..%d", b.LoraRank, engine.MaxAdapterRank)
 	case len(m.Funcs) != 1 || m.Func(engine.StepFunc) == nil:
 		return fmt.Errorf("max-lora-rank: adapters are served beside models that generate, and this one has %s", functionNames(m))
-	case !slices.ContainsFunc(b.targets, func(t engine.Target) bool { return t.Device == "cpu" }):
-		return fmt.Errorf("max-lora-rank: adapters are served beside models on CPUs alone yet, and no target is one: add native to --arch, or merge the adapter with --lora")
 	}
 	return nil
 }

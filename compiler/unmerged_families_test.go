@@ -3,7 +3,6 @@ package compiler_test
 import (
 	"encoding/binary"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"llmc/compiler"
@@ -13,34 +12,6 @@ import (
 	"llmc/internal/golden"
 	"llmc/passes"
 )
-
-// linearModules are the linear layers of a checkpoint whose names have one of the ends. Where weights are stored [in, out], square ones are left out:
-// merging can not tell which way round they are.
-func linearModules(t *testing.T, dir string, transposed bool, rank int, ends ...string) []plantest.Module {
-	t.Helper()
-	c, err := hf.Open(dir)
-	check(t, err)
-	defer c.Close()
-	var modules []plantest.Module
-	for _, name := range c.Names() {
-		module, ok := strings.CutSuffix(name, ".weight")
-		for _, end := range ends {
-			if shape := c.Lookup(name).Shape; ok && strings.HasSuffix(module, end) && len(shape) == 2 {
-				m := plantest.Module{Name: module, Out: int(shape[0]), In: int(shape[1]), Rank: rank}
-				if transposed {
-					m.Out, m.In = m.In, m.Out
-				}
-				if !transposed || m.Out != m.In {
-					modules = append(modules, m)
-				}
-			}
-		}
-	}
-	if len(modules) == 0 {
-		t.Fatalf("%s has no weights that end as %v", dir, ends)
-	}
-	return modules
-}
 
 // An adapter beside a model gives what a plan gives that it was merged into, however the families' weights are fused, sliced, stored and turned.
 func TestAdaptersOfFamilies(t *testing.T) {
@@ -63,7 +34,7 @@ func TestAdaptersOfFamilies(t *testing.T) {
 		dir := filepath.Join(root, c.name)
 		t.Run(c.name+string(c.rotation), func(t *testing.T) {
 			fan, _ := c.config["fan_in_fan_out"].(bool)
-			adapter := plantest.AdapterDir(t, 3, linearModules(t, dir, fan, 5, c.ends...), c.config)
+			adapter := plantest.AdapterDir(t, 3, plantest.LinearModules(t, dir, fan, 5, c.ends...), c.config)
 			merged, info := openBuilt(t, compiler.Options{Model: dir, Lora: []compiler.Adapter{{Dir: adapter}}, Quant: "f32"})
 			beside, _ := unmerged(t, compiler.Options{Model: dir, Quant: "f32", LoraRank: 5, Rotation: c.rotation}, adapter)
 			ids := []int32{5, 17, 30, 8, 8, 41, 2, 11}
@@ -98,7 +69,7 @@ func TestAdaptersThatAreRefused(t *testing.T) {
 		{llama, []plantest.Module{{Name: "model.layers.0.self_attn.q_proj", In: 64, Out: 64, Rank: 2}}, func(file []byte) {
 			binary.LittleEndian.PutUint32(file[len(file)-4:], 0x7fc00000)
 		}, "element 127 is NaN, not a finite number"},
-		{filepath.Join(root, "mixtral"), linearModules(t, filepath.Join(root, "mixtral"), false, 2, "experts.0.w1"), nil, "read by experts or heads: merge the adapter"},
+		{filepath.Join(root, "mixtral"), plantest.LinearModules(t, filepath.Join(root, "mixtral"), false, 2, "experts.0.w1"), nil, "read by experts or heads: merge the adapter"},
 	} {
 		dir := plantest.AdapterDir(t, 4, c.modules, nil)
 		if c.change != nil {

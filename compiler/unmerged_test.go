@@ -12,15 +12,20 @@ import (
 	"llmc/runtime/device/cpu"
 )
 
-// unmerged builds a model and adapters beside it, and loads them in places 1, 2 and so on.
+// unmerged builds a model and adapters beside it, and loads them in places 1, 2 and so on, on the CPU.
 func unmerged(t *testing.T, options compiler.Options, dirs ...string) (engine.AdapterModel, engine.ModelInfo) {
+	t.Helper()
+	return unmergedOn(t, cpu.Device{}, options, dirs...)
+}
+
+func unmergedOn(t *testing.T, device engine.Device, options compiler.Options, dirs ...string) (engine.AdapterModel, engine.ModelInfo) {
 	t.Helper()
 	options.Out = filepath.Join(t.TempDir(), "engine.plan")
 	_, err := compiler.Build(t.Context(), options)
 	check(t, err)
 	plan, err := engine.Open(options.Out)
 	check(t, err)
-	model, err := (cpu.Device{}).Load(plan, engine.Settings{MaxStepTokens: 64, MaxSequences: 8, MaxRows: 64, MaxContext: 160, MaxAdapters: len(dirs)})
+	model, err := device.Load(plan, engine.Settings{MaxStepTokens: 64, MaxSequences: 8, MaxRows: 64, MaxContext: 160, MaxAdapters: len(dirs)})
 	check(t, err)
 	t.Cleanup(func() { model.Close(); plan.Close() })
 	host := model.(engine.AdapterModel)

@@ -42,6 +42,15 @@ func codesFromWire(codes []codeWire) ([]Code, error) {
 	return out, nil
 }
 
+// oneCode wants a list of one entry.
+func oneCode(codes []codeWire) (Code, error) {
+	list, err := codesFromWire(codes)
+	if err != nil || len(list) != 1 {
+		return Code{}, fmt.Errorf("%d entries, not one (%v)", len(codes), err)
+	}
+	return list[0], nil
+}
+
 const limitSign = "<="
 
 // String prints limits such as "T<=8"; that of all steps is empty.

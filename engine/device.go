@@ -36,11 +36,12 @@ type Settings struct {
 type MemoryUse struct {
 	Device                           string // by its own name
 	Weights, Activations, Arrays, KV int64  // arrays are what the host tells each step, and lists made of it
+	Adapters                         int64  // places of adapters, and what steps keep for those
 	Free                             int64  // before anything was taken
 }
 
 // Total is everything together.
-func (u MemoryUse) Total() int64 { return u.Weights + u.Activations + u.Arrays + u.KV }
+func (u MemoryUse) Total() int64 { return u.Weights + u.Activations + u.Arrays + u.KV + u.Adapters }
 
 // MemoryReporter is a Model that takes what it plans, and nothing later.
 type MemoryReporter interface {

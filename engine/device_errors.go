@@ -11,7 +11,7 @@ var (
 	// ErrNoDrafts: the plan keeps states of sequences, in which wrong guesses would stay.
 	ErrNoDrafts = errors.New("the plan keeps a state of each sequence, from which a wrong guess can not be taken back: serve it without --draft, and take another plan to draft")
 	// ErrNoAdapters: the device, or what the plan does, takes no adapters beside the model.
-	ErrNoAdapters = errors.New("takes no adapters beside the model: only CPUs do, and plans that generate; serve with --device cpu, or merge the adapter with llmc build --lora")
+	ErrNoAdapters = errors.New("takes no adapters beside the model: plans that generate do, for GPUs those that llmc build --max-lora-rank 64 made; build it so, or merge the adapter with llmc build --lora")
 	// ErrDeviceLost: the device does not answer any more, or what it holds is not to be trusted. Nothing can be done with the model but to close it.
 	ErrDeviceLost = errors.New("the device is lost")
 )

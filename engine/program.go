@@ -23,6 +23,8 @@ type Program struct {
 	Results []Result `msgpack:"results,omitempty"`
 	// Auxiliary are entries of the plan's code that serve the program between steps.
 	Auxiliary []Auxiliary `msgpack:"auxiliary,omitempty"`
+	// Adapted are what runs in place of launches in steps with adapters, in their order, of plans that were built for that.
+	Adapted []Adapted `msgpack:"adapted,omitempty"`
 	// Persistent are entries that stand for many launches in steps of few tokens, the fewest first; a device may run them or the launches.
 	Persistent []Persistent `msgpack:"persistent,omitempty"`
 	// Unpersistent says for which steps of few tokens there is no such entry, and why.

@@ -23,6 +23,7 @@ type (
 		Results  []resultWire `msgpack:"results,omitempty"`
 
 		Auxiliary  []auxiliaryWire  `msgpack:"auxiliary,omitempty"`
+		Adapted    []adaptedWire    `msgpack:"adapted,omitempty"`
 		Persistent []persistentWire `msgpack:"persistent,omitempty"`
 
 		Unpersistent []string `msgpack:"unpersistent,omitempty"`
@@ -70,6 +71,12 @@ type (
 	auxiliaryWire struct {
 		Name string     `msgpack:"name"`
 		Code []codeWire `msgpack:"code"` // one
+	}
+	adaptedWire struct {
+		Launch  int64      `msgpack:"launch"`
+		Modules int64      `msgpack:"modules"`
+		Down    []codeWire `msgpack:"down"` // one
+		Code    []codeWire `msgpack:"code,omitempty"`
 	}
 	operandWire struct {
 		//lint:ignore U1000 the library looks for it
@@ -131,6 +138,9 @@ func toWire(p *Program) *programWire {
 	for _, a := range p.Auxiliary {
 		w.Auxiliary = append(w.Auxiliary, auxiliaryWire{a.Name, codesToWire([]Code{a.Code})})
 	}
+	for _, a := range p.Adapted {
+		w.Adapted = append(w.Adapted, adaptedWire{int64(a.Launch), int64(a.Modules), codesToWire([]Code{a.Down}), codesToWire(a.Code)})
+	}
 	w.Persistent, w.Unpersistent = persistentToWire(p.Persistent), p.Unpersistent
 	return w
 }
@@ -166,11 +176,14 @@ func fromWire(w *programWire) (*Program, error) {
 		p.Results = append(p.Results, Result{r.Name, int(r.Buffer)})
 	}
 	for _, a := range w.Auxiliary {
-		codes, err := codesFromWire(a.Code)
-		if err != nil || len(codes) != 1 {
-			return nil, fmt.Errorf("auxiliary %.40q: %d entries, not one (%v)", a.Name, len(a.Code), err)
+		code, err := oneCode(a.Code)
+		if err != nil {
+			return nil, fmt.Errorf("auxiliary %.40q: %w", a.Name, err)
 		}
-		p.Auxiliary = append(p.Auxiliary, Auxiliary{a.Name, codes[0]})
+		p.Auxiliary = append(p.Auxiliary, Auxiliary{a.Name, code})
+	}
+	if p.Adapted, err = adaptedFromWire(w.Adapted); err != nil {
+		return nil, err
 	}
 	p.Persistent, p.Unpersistent = persistentFromWire(w.Persistent), w.Unpersistent
 	return p, nil

@@ -87,6 +87,9 @@ func (s *programScope) check() error {
 	if err := p.checkAuxiliary(target.Device); err != nil {
 		return err
 	}
+	if err := p.checkAdapted(&target); err != nil {
+		return err
+	}
 	if len(p.Persistent) > 0 && target.Device == "cpu" {
 		return fmt.Errorf("a persistent entry for device %s, which takes no code from plans", target.Device)
 	}

@@ -19,7 +19,7 @@ type adapterBuild struct{ dir, base string }
 
 func (f *adapterBuild) add(cmd *cobra.Command, options *compiler.Options) {
 	flags := cmd.Flags()
-	flags.IntVar(&options.LoraRank, "max-lora-rank", 0, "the plan is to be served with adapters beside it, of this rank at most; without it too, unless its model is turned (--rotate)")
+	flags.IntVar(&options.LoraRank, "max-lora-rank", 0, "the plan is to be served with adapters beside it, of this rank at most; on CPUs without it too, unless its model is turned (--rotate)")
 	flags.StringVar(&f.dir, "adapter", "", "LoRA adapter in PEFT's layout, a directory or org/name[@revision] of the Hub, to write the plan of, which is served beside that of --base; no MODEL is needed")
 	flags.StringVar(&f.base, "base", "", "plan of the model that --adapter is for")
 }

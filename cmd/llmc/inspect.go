@@ -36,6 +36,9 @@ func inspectCommand() *cobra.Command {
 			if s := f.settings; s.MaxBatch < 0 || s.MaxContext < 0 || s.StepTokens < 0 {
 				return cli.Usagef("--max-batch, --max-context and --max-step-tokens must not be below 0")
 			}
+			if s := f.settings; s.MaxAdapters < 0 || s.AdapterRank < 0 || s.AdapterRank > engine.MaxAdapterRank {
+				return cli.Usagef("--max-loras is %d and --max-lora-rank %d: must not be below 0, nor the rank above %d", s.MaxAdapters, s.AdapterRank, engine.MaxAdapterRank)
+			}
 			if u := f.settings.Utilization; !(u >= 0 && u <= 1) {
 				return cli.Usagef("--gpu-memory-utilization is %v: must be above 0 and at most 1, or 0 for the default", u)
 			}
@@ -65,6 +68,8 @@ func inspectCommand() *cobra.Command {
 	flags.IntVar(&f.settings.MaxBatch, "max-batch", 0, "sequences that run together (default 64)")
 	flags.IntVar(&f.settings.MaxContext, "max-context", 0, "positions of one sequence (default: the model's)")
 	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
+	flags.IntVar(&f.settings.MaxAdapters, "max-loras", 0, "adapters that are loaded beside the model at once, on a GPU (default: none)")
+	flags.IntVar(&f.settings.AdapterRank, "max-lora-rank", 0, "rank of an adapter at most (default: what the plan was built for, or 64)")
 	f.cards.add(flags)
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context, on a GPU as far as they have room)")
 	flags.Var(&f.deviceMemory, "device-memory", "free memory of the GPU (default: all that the target's card has)")

@@ -21,7 +21,7 @@ func TestInspectMemoryIsTaken(t *testing.T) {
 	for _, c := range []struct{ model, target, format string }{
 		{"checkpoints/llama-yarn", "sm80", "bf16"}, {"checkpoints/mistral-v5", "sm90", "int4"}, {"checkpoints/qwen3-v5", "sm89", "fp8"},
 	} {
-		plan := plantest.Build(t, c.model, compiler.Options{Quant: c.format, Archs: []string{c.target}})
+		plan := plantest.Build(t, c.model, compiler.Options{Quant: c.format, Archs: []string{c.target}, LoraRank: 8})
 		program, err := plan.Program("step", c.target)
 		if err != nil {
 			t.Fatal(err)
@@ -33,6 +33,7 @@ func TestInspectMemoryIsTaken(t *testing.T) {
 		card.Memory = 64 << 20
 		for _, s := range []dump.MemorySettings{
 			{MaxBatch: 1, MaxContext: 100, StepTokens: 3}, {MaxBatch: 4, MaxContext: 1 << 16, StepTokens: 40, Utilization: 0.7}, {MaxBatch: 3, StepTokens: 1, KVMemory: 3 << 20},
+			{MaxBatch: 3, StepTokens: 30, MaxContext: 100, MaxAdapters: 3}, {MaxBatch: 2, MaxContext: 100, MaxAdapters: 1, AdapterRank: 17},
 		} {
 			s.DeviceMemory = card.Memory
 			want, err := newMemory(plan, program, s)
@@ -43,7 +44,8 @@ func TestInspectMemoryIsTaken(t *testing.T) {
 			if err := d.Install(); err != nil {
 				t.Fatal(err)
 			}
-			model, err := cuda.Device{}.Load(plan, engine.Settings{MaxSequences: s.MaxBatch, MaxContext: s.MaxContext, MaxStepTokens: s.StepTokens, KVBytes: s.KVMemory, MemoryUtilization: s.Utilization})
+			model, err := cuda.Device{}.Load(plan, engine.Settings{MaxSequences: s.MaxBatch, MaxContext: s.MaxContext, MaxStepTokens: s.StepTokens, KVBytes: s.KVMemory, MemoryUtilization: s.Utilization,
+				MaxAdapters: s.MaxAdapters, AdapterRank: s.AdapterRank})
 			if err != nil {
 				t.Fatal(err)
 			}

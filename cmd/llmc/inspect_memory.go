@@ -42,12 +42,12 @@ func newMemory(plan *engine.Plan, program *engine.Program, s dump.MemorySettings
 		card.Memory = s.DeviceMemory
 	}
 	p, err := gpu.PlanMemory(plan, program, card, engine.Settings{MaxSequences: s.MaxBatch, MaxContext: s.MaxContext, MaxStepTokens: s.StepTokens,
-		KVBytes: s.KVMemory, MemoryUtilization: s.Utilization})
+		KVBytes: s.KVMemory, MemoryUtilization: s.Utilization, MaxAdapters: s.MaxAdapters, AdapterRank: s.AdapterRank})
 	if err != nil {
 		return nil, err
 	}
 	l := &p.Limits
-	m := &dump.Memory{WeightBytes: p.Weights, ActivationBytes: p.Activations, ArrayBytes: p.Arrays, KVBytes: p.KV, TotalBytes: p.Total(), FreeBytes: p.Free,
+	m := &dump.Memory{WeightBytes: p.Weights, ActivationBytes: p.Activations, ArrayBytes: p.Arrays, AdapterBytes: p.Adapters, KVBytes: p.KV, TotalBytes: p.Total(), FreeBytes: p.Free,
 		KVTokenBytes: p.PageBytes / int64(l.PageSize), MaxBatch: l.MaxSequences, MaxContext: l.MaxContext, StepTokens: l.MaxStepTokens}
 	m.SetPages(int64(l.Pages), int64(l.PageSize), int64((l.MaxContext+l.PageSize-1)/l.PageSize))
 	return m, nil

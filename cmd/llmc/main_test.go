@@ -142,7 +142,6 @@ func TestRefusals(t *testing.T) {
 		{2, build("--adapter", "dir", "--base", "x.plan", "--lora", "dir"), "give either"},
 		{1, build("--adapter", "../../testdata/demo", "--base", "missing.plan"), "missing.plan"},
 		{2, build("--max-lora-rank", "-1"), "--max-lora-rank is -1"},
-		{1, build("--arch", "sm80", "--max-lora-rank", "8"), "adapters are served beside models on CPUs alone yet"},
 		{1, build("--family", "missing.star"), "missing.star"},
 		{1, build("--cubin"), "cubins are code for GPUs, and no target is one"},
 		{1, build("--arch", "sm80", "--cubin", "--ptxas", "/nonexistent/ptxas"), "/nonexistent/ptxas is not a ptxas that runs"},

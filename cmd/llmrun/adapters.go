@@ -158,10 +158,16 @@ func (f *oneAdapter) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.path, "adapter", "", "LoRA adapter to run with the model: a plan that llmc build --adapter wrote, or a directory in PEFT's layout")
 }
 
-// limit asks for room for it.
+// limit asks for room for it, as much as its rank takes. What is wrong with it is said when it is loaded.
 func (f *oneAdapter) limit(s *engine.Settings) {
-	if f.path != "" {
-		s.MaxAdapters, s.AdapterRank = 1, engine.MaxAdapterRank/engine.AdapterModules
+	if f.path == "" {
+		return
+	}
+	s.MaxAdapters = 1
+	if info, err := planInfo(f.path); err == nil && info.Adapter != nil {
+		s.AdapterRank = info.Adapter.Rank
+	} else if rank, err := lora.Rank(f.path); err == nil {
+		s.AdapterRank = min(rank, engine.MaxAdapterRank)
 	}
 }
 

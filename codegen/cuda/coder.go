@@ -20,7 +20,9 @@ type Coder struct {
 	entries map[string][]engine.Code // by what the entries are specialised for
 	names   map[string]int
 	sources map[string]source // by entry
-	again   []func()          // write what has been written once more
+	adapted []engine.Adapted
+	adapts  bool     // products have entries for steps with adapters
+	again   []func() // write what has been written once more
 }
 
 // NewCoder starts the code of a program.
@@ -144,10 +146,18 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 	case c.isWide(e):
 		planStream(e)
 	}
-	if codes := c.entries[signature]; codes != nil {
-		return codes, nil
+	codes := c.codes(e, f, signature, strings.TrimPrefix(l.Kernel, "cuda."))
+	if c.adapts && e.takesAdapters() {
+		c.adapt(*e, f, signature)
 	}
-	short := strings.TrimPrefix(l.Kernel, "cuda.")
+	return codes, nil
+}
+
+// codes returns the entries of a signature, written under a name with a number if there are none yet.
+func (c *Coder) codes(e *entry, f family, signature, short string) []engine.Code {
+	if codes := c.entries[signature]; codes != nil {
+		return codes
+	}
 	c.names[short]++
 	name := fmt.Sprintf("%s_%d", short, c.names[short])
 	var codes []engine.Code
@@ -158,7 +168,7 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 		codes = expertCodes(e, codes)
 	}
 	c.entries[signature] = codes
-	return codes, nil
+	return codes
 }
 
 // attends tells whether the launch is attention.
@@ -258,6 +268,7 @@ type entry struct {
 	shared     int  // dynamic shared memory, bytes
 	makesCodes bool // inputs that are codes are made of those that are raw
 	early      bool // runs while the launch before it ends, until it says awaitInputs
+	adapted    bool // adapters add to the product
 	part       *part
 
 	cores        int  // multiprocessors of the target's card
@@ -267,39 +278,6 @@ type entry struct {
 	pointers             map[string]ptx.Reg // by role
 	t, b, r              ptx.Reg            // sizes of the step
 	pageSize, pageStride ptx.Reg            // positions of a KV page, bytes from one to the next
-}
-
-// signature tells apart launches that need entries of their own.
-func (e *entry) signature() string {
-	var s strings.Builder
-	s.WriteString(e.launch.Kernel)
-	for _, a := range e.launch.Attrs {
-		if a.Name != "layer" { // part of the cache's address
-			fmt.Fprintf(&s, " %s=%v,%v,%s", a.Name, a.Int, a.Float, a.Text)
-		}
-	}
-	for _, role := range e.kernel.Roles {
-		fmt.Fprintf(&s, " %s:", role.Name)
-		switch o := e.kernel.Operand(e.launch, role.Name); o.Kind {
-		case engine.OperandBuffer:
-			b := e.program.Buffers[o.Index]
-			fmt.Fprintf(&s, "%s[%v,%d]/%d", b.TypeName(), b.Rows, b.Cols, b.Stride)
-			if !e.wholeVectors(role.Name) {
-				s.WriteString("+")
-			}
-		case engine.OperandWeight:
-			fmt.Fprintf(&s, "%v", e.weight(role.Name).Type)
-		case engine.OperandCache:
-			c := e.program.Caches[o.Index]
-			fmt.Fprintf(&s, "%v[%d,%d]", c.DType, c.KVHeads, c.Dim)
-			if c.Rank > 0 {
-				fmt.Fprintf(&s, "/%d", c.Rank)
-			}
-		default:
-			s.WriteString(o.Kind.String())
-		}
-	}
-	return s.String()
 }
 
 // declare writes the parameters, in the order that engine.Code states.
@@ -322,6 +300,9 @@ func (e *entry) declare() {
 	}
 	e.t, e.b, e.r = e.Uint("tokens"), e.Uint("sequences"), e.Uint("rows_sampled")
 	e.pageSize, e.pageStride = e.Uint("page_size"), e.Uint64("page_stride")
+	if e.adapted {
+		e.declareAdapters()
+	}
 }
 
 // awaitInputs waits for the launch before this one, where it may not have ended. Only weights may be read before; every thread that reads or writes anything

@@ -79,8 +79,12 @@ func (p *product) finishColumns(at resultPlace, sums []ptx.Reg, column ptx.Reg, 
 			*of = p.Index(*of, column, 4)
 		}
 	}
-	for h := range 2 {
-		p.complete(results, h, p.realOutput(p.Add(at.row, 8*h)), f)
+	if p.adapted {
+		p.completeAdapted(at, results, f)
+	} else {
+		for h := range 2 {
+			p.complete(results, h, p.realOutput(p.Add(at.row, 8*h)), f)
+		}
 	}
 	p.finish(at, results)
 }
@@ -90,18 +94,32 @@ func columnOf(i int) int { return i/4*8 + i%2 }
 
 // complete makes of the sums of one output of a lane what they stand for, with the factors from the lane's first column on.
 func (p *product) complete(results []tokenResult, h int, output ptx.Reg, f columnFactors) {
+	scale, end := p.scaler(output, f), p.ender(output, f)
+	for _, r := range results {
+		scale(r.v[h], r.n)
+		end(r.v[h], r.n)
+	}
+}
+
+// scaler is for sums of an output: those of codes are scaled.
+func (p *product) scaler(output ptx.Reg, f columnFactors) func(v ptx.Reg, n int) {
 	factor := p.factor(output, func(n int) ptx.Reg { return p.Ld(ptx.F32, f.scales.At(4*n)) })
+	return func(v ptx.Reg, n int) {
+		if factor != nil {
+			p.Into(v).Mul(v, factor(n))
+		}
+	}
+}
+
+// ender is for scaled sums of an output: they are divided by the norm of their token, and the bias is added.
+func (p *product) ender(output ptx.Reg, f columnFactors) func(v ptx.Reg, n int) {
 	var bias ptx.Reg
 	if p.has("bias") {
 		bias = p.Ld(ptx.F32, p.Index(p.pointers["bias"], output, 4))
 	}
-	for _, r := range results {
-		v := r.v[h]
-		if factor != nil {
-			p.Into(v).Mul(v, factor(r.n))
-		}
+	return func(v ptx.Reg, n int) {
 		if p.has("squares") {
-			p.Into(v).Mul(v, p.Ld(ptx.F32, f.norms.At(4*r.n)))
+			p.Into(v).Mul(v, p.Ld(ptx.F32, f.norms.At(4*n)))
 		}
 		if p.has("bias") {
 			p.Into(v).Add(v, bias)

@@ -188,7 +188,7 @@ func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 	p.Section("partial sums")
 	outputs := p.outputs()
 	partBytes := 4 * tokenTile * outputs
-	partials := p.Addr(p.Static("partials", linearWarps*partBytes, 16))
+	partials := p.Addr(p.Static("partials", p.linearParts()*partBytes, 16))
 	lane := p.Lane()
 	// D: lane 4g+t has rows g and g+8 (outputs), columns 2t and 2t+1 (tokens). Tokens are the rows of partials.
 	mine := p.Mad(p.Warp(), partBytes, p.Add(p.Mul(p.And(lane, 3), 2*4*outputs), p.Shl(p.Shr(lane, 2), 2)))
@@ -200,6 +200,9 @@ func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 				p.St(at.At(4*(token*outputs+row)), v)
 			}
 		}
+	}
+	if p.adapted {
+		p.storeAdapters(p.Add(partials, linearWarps*partBytes))
 	}
 	p.Sync()
 
@@ -218,10 +221,21 @@ func (p *product) epilogue(acc [][][]ptx.Reg, factors ptx.Reg) {
 			if factor := p.factor(output, func(int) ptx.Reg { return p.tokenScale(token) }); factor != nil {
 				sum = p.Mul(sum, factor(0))
 			}
+			if p.adapted {
+				sum = p.Add(sum, p.Ld(ptx.F32, from.At(4*8*h+linearWarps*partBytes)))
+			}
 			v[h] = p.normedAndBiased(sum, output, factors, token)
 		}
 		p.finish(place, []tokenResult{{0, v}})
 	})
+}
+
+// linearParts is how many sums of a result lie in shared memory: those of the parts of K, and what adapters add.
+func (p *product) linearParts() int {
+	if p.adapted {
+		return linearWarps + 1
+	}
+	return linearWarps
 }
 
 // total is the sum of the parts of one output for one token.

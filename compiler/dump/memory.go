@@ -23,13 +23,16 @@ type MemorySettings struct {
 	// Of GPUs: what is free, 0 for all that the card of the target has, and the part of it that may be taken.
 	DeviceMemory int64
 	Utilization  float64
+	// Adapters beside the model, on GPUs, and the rank of one at most: 0 for what the plan was built for.
+	MaxAdapters, AdapterRank int
 }
 
 // Memory says what a plan takes at given settings, from the plan alone. What GPUs take is the runtime's to say, to the byte.
 type Memory struct {
 	WeightBytes     int64 `json:"weight_bytes"`
 	ActivationBytes int64 `json:"activation_bytes"`
-	ArrayBytes      int64 `json:"array_bytes,omitempty"` // of GPUs: what the host tells each step
+	ArrayBytes      int64 `json:"array_bytes,omitempty"`   // of GPUs: what the host tells each step
+	AdapterBytes    int64 `json:"adapter_bytes,omitempty"` // of GPUs: places of adapters beside the model
 	KVTokenBytes    int64 `json:"kv_bytes_per_token"`
 	KVBytes         int64 `json:"kv_bytes"`
 	TotalBytes      int64 `json:"total_bytes"`

@@ -183,6 +183,9 @@ func (m *Memory) WriteText(w io.Writer) error {
 	if m.ArrayBytes > 0 {
 		fmt.Fprintf(t, "arrays\t%s (what the host tells each step)\n", cli.FormatBytes(m.ArrayBytes))
 	}
+	if m.AdapterBytes > 0 {
+		fmt.Fprintf(t, "adapters\t%s (places, and what steps need beside those)\n", cli.FormatBytes(m.AdapterBytes))
+	}
 	fmt.Fprintf(t, "KV cache\t%s, %s a token: %d pages, %d tokens, %d sequences of %d\n", cli.FormatBytes(m.KVBytes), cli.FormatBytes(m.KVTokenBytes), m.Pages, m.Tokens, m.FullSequences, m.MaxContext)
 	of := ""
 	if m.FreeBytes > 0 {

@@ -47,6 +47,18 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	return report, nil
 }
 
+// Rank is the largest rank of an adapter in a directory.
+func Rank(dir string) (rank int, err error) {
+	a, err := hf.OpenAdapter(dir)
+	if err != nil {
+		return 0, fmt.Errorf("adapter %s: %w", dir, err)
+	}
+	for _, p := range a.Pairs() {
+		rank = max(rank, int(p.Down.Rows()))
+	}
+	return rank, a.Close()
+}
+
 func build(ctx context.Context, o *Options, a *hf.Adapter) (*Report, error) {
 	m := &matcher{base: o.Base, pairs: a.Pairs()}
 	joints, err := m.match()

@@ -1,8 +1,10 @@
 package lora
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"llmc/compiler/hf"
@@ -35,11 +37,21 @@ type matcher struct {
 	pairs []hf.AdapterPair
 	names map[string]*hf.AdapterPair            // by the name of the tensor that recipes have
 	taken map[*hf.AdapterPair]map[[2]int64]bool // rows of its tensor that weights were made of
-	read  map[string]bool                       // weights that programs for CPUs read
+	read  map[string]bool                       // weights that programs read beside which adapters are served
 }
 
-// productKernels are those that adapters add to.
+// productKernels are those of CPUs that adapters add to.
 var productKernels = []string{"cpu.linear", "cpu.linear_swiglu"}
+
+// adaptedLaunches are the launches of a program that adapters add to: on CPUs all products, on GPUs those that the plan was built with code for.
+func adaptedLaunches(p *engine.Program, device string) (numbers []int) {
+	for i := range p.Launches {
+		if device == "cpu" && slices.Contains(productKernels, p.Launches[i].Kernel) || p.AdaptedOf(i) != nil {
+			numbers = append(numbers, i)
+		}
+	}
+	return numbers
+}
 
 // match returns a joint for each weight that the adapter changes, in the order of the plan.
 func (m *matcher) match() ([]*joint, error) {
@@ -83,7 +95,7 @@ func (m *matcher) match() ([]*joint, error) {
 	return all, m.checkTaken()
 }
 
-// products returns the weights of the model's products that adapters can add to: those of programs for CPUs.
+// products returns the weights of the model's products that adapters can add to: those of programs for CPUs, and for GPUs where the plan was built for that.
 func (m *matcher) products() (map[string]bool, error) {
 	if m.base.Info().Adapter != nil {
 		return nil, fmt.Errorf("%s: is an adapter itself; --base is the plan of the model", m.base.Path())
@@ -92,22 +104,25 @@ func (m *matcher) products() (map[string]bool, error) {
 	m.read = map[string]bool{}
 	programs := 0
 	for _, name := range m.base.Targets(engine.StepFunc) {
-		if t, err := engine.FindTarget(name); err != nil || t.Device != "cpu" {
+		t, err := engine.FindTarget(name)
+		if err != nil {
 			continue
 		}
 		program, err := m.base.Program(engine.StepFunc, name)
 		if err != nil {
 			return nil, err
 		}
+		launches := adaptedLaunches(program, t.Device)
+		if len(launches) == 0 {
+			continue
+		}
 		programs++
 		for _, w := range program.Weights {
 			m.read[w] = true
 		}
-		for i := range program.Launches {
+		for _, i := range launches {
 			l := &program.Launches[i]
-			if slices.Contains(productKernels, l.Kernel) {
-				products[program.Weights[engine.FindKernel(l.Kernel).Operand(l, "w").Index]] = true
-			}
+			products[program.Weights[engine.FindKernel(l.Kernel).Operand(l, "w").Index]] = true
 		}
 	}
 	if programs == 0 || len(m.base.Functions()) != 1 {
@@ -145,7 +160,7 @@ func (m *matcher) resolve(mentioned map[string]bool) error {
 	return nil
 }
 
-// refuse refuses adapters of weights to which nothing can be added, unless programs for GPUs alone read them.
+// refuse refuses adapters of weights to which nothing can be added, unless only programs read them beside which no adapters are served.
 func (m *matcher) refuse(j *joint) error {
 	var err error
 	eachTensor(j.recipe, func(leaf *ir.Recipe) {
@@ -234,13 +249,20 @@ func (m *matcher) checkTaken() error {
 	var errs []error
 	for i := range m.pairs {
 		p := &m.pairs[i]
-		var rows int64
-		for r := range m.taken[p] {
-			rows += r[1]
-		}
+		rows := covered(m.taken[p])
 		if rows != p.Up.Rows() && rows != int64(m.base.Info().Vocab) {
 			errs = append(errs, p.Up.Errorf("has shape %v; %s has %d rows of that weight: is it of another model?", p.Up.Shape, m.base.Path(), rows))
 		}
 	}
 	return errors.Join(errs[:min(len(errs), 1)]...)
+}
+
+// covered is how many rows ranges of (first, count) have together: programs of several devices may take them in other ranges.
+func covered(ranges map[[2]int64]bool) (rows int64) {
+	end := int64(0)
+	for _, r := range slices.SortedFunc(maps.Keys(ranges), func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) }) {
+		rows += max(0, r[0]+r[1]-max(end, r[0]))
+		end = max(end, r[0]+r[1])
+	}
+	return rows
 }

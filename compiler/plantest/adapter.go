@@ -9,8 +9,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"llmc/compiler/hf"
 	"llmc/compiler/lora"
 	"llmc/engine"
 )
@@ -35,6 +37,36 @@ func DemoModules(rank int, kinds ...string) []Module {
 		}
 	}
 	return all
+}
+
+// LinearModules are the linear layers of a checkpoint whose names have one of the ends. Where weights are stored [in, out], square ones are left out:
+// merging can not tell which way round they are.
+func LinearModules(t testing.TB, dir string, transposed bool, rank int, ends ...string) []Module {
+	t.Helper()
+	c, err := hf.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var modules []Module
+	for _, name := range c.Names() {
+		module, ok := strings.CutSuffix(name, ".weight")
+		for _, end := range ends {
+			if shape := c.Lookup(name).Shape; ok && strings.HasSuffix(module, end) && len(shape) == 2 {
+				m := Module{Name: module, Out: int(shape[0]), In: int(shape[1]), Rank: rank}
+				if transposed {
+					m.Out, m.In = m.In, m.Out
+				}
+				if !transposed || m.Out != m.In {
+					modules = append(modules, m)
+				}
+			}
+		}
+	}
+	if len(modules) == 0 {
+		t.Fatalf("%s has no weights that end as %v", dir, ends)
+	}
+	return modules
 }
 
 // AllLinear are the layers that adapters usually change.

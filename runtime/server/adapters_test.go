@@ -40,8 +40,13 @@ type answer struct {
 // startAdapted serves the bundled model as "demo", with room for so many adapters.
 func startAdapted(t *testing.T, most int) *adapted {
 	t.Helper()
-	plan := plantest.Build(t, plantest.Demo, compiler.Options{Quant: "int8"})
-	model, err := (cpu.Device{}).Load(plan, engine.Settings{MaxAdapters: most, AdapterRank: 16, MaxContext: 128})
+	return startAdaptedOn(t, cpu.Device{}, plantest.Build(t, plantest.Demo, compiler.Options{Quant: "int8"}), engine.Settings{MaxAdapters: most, AdapterRank: 16, MaxContext: 128})
+}
+
+func startAdaptedOn(t *testing.T, device engine.Device, plan *engine.Plan, settings engine.Settings) *adapted {
+	t.Helper()
+	most := settings.MaxAdapters
+	model, err := device.Load(plan, settings)
 	must(t, err)
 	loaded := &runtime.Loaded{Plan: plan, Info: plan.Info(), Model: model}
 	registry := metrics.New()
@@ -106,13 +111,19 @@ func (ts *adapted) complete(model string, prompt string) string {
 	if got.status == 404 {
 		return ""
 	}
+	return idsOf(ts.t, got)
+}
+
+// idsOf returns the ids of a completion.
+func idsOf(t *testing.T, got answer) string {
+	t.Helper()
 	var body struct {
 		Choices []struct {
 			IDs []int32 `json:"token_ids"`
 		}
 	}
 	if err := json.Unmarshal([]byte(got.body), &body); err != nil || got.status != 200 || len(body.Choices) != 1 {
-		ts.t.Errorf("%s: %d %s", model, got.status, got.body)
+		t.Errorf("%d %s", got.status, got.body)
 		return "?"
 	}
 	return fmt.Sprint(body.Choices[0].IDs)

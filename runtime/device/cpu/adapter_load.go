@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/engine"
 	"llmc/runtime/device/cpu/kernel"
@@ -28,7 +29,7 @@ func (m *model) LoadAdapter(place int, plan *engine.Plan) error {
 	for i := range pairs {
 		p := &pairs[i]
 		products := a.products[p.Weight]
-		if len(products) == 0 {
+		if len(products) == 0 && slices.Contains(m.main.program.Weights, p.Weight) { // others are of other targets
 			return fmt.Errorf("%s: adapts weight %s, which is of no product that takes adapters", plan.Path(), p.Weight)
 		}
 		for _, l := range products {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"llmc/compiler"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/cuda"
 	"llmc/runtime/device/cuda/emulated"
@@ -77,9 +79,10 @@ func (f *frugal) look() {
 // TestMemoryIsPlanned holds what models take against what is planned, for plans and settings of all kinds.
 func TestMemoryIsPlanned(t *testing.T) {
 	for _, c := range []struct{ model, target, format string }{{"checkpoints/mistral-v5", "sm90", "int4"}, {"checkpoints/qwen3-v5", "sm89", "fp8"}, {"demo", "sm80", "int8"}} {
-		d, plan := install(t, c.target, 13000), build(t, c.model, c.target, c.format)
+		d, plan := install(t, c.target, 13000), plantest.Build(t, c.model, compiler.Options{Quant: c.format, Archs: []string{c.target}, LoraRank: 8})
 		for _, s := range []engine.Settings{
 			{MaxSequences: 1, MaxStepTokens: 1, MaxContext: 16},
+			{MaxSequences: 3, MaxStepTokens: 70, MaxContext: 100, MaxAdapters: 2},
 			{MaxSequences: 3, MaxStepTokens: 70, MaxContext: 100, PageSize: 32},
 			{MaxSequences: 2, MaxRows: 2, MaxStepTokens: 16, MaxContext: 64, KVBytes: 1 << 20},
 			{MaxSequences: 5, MaxContext: 1 << 17, MemoryUtilization: 0.5},

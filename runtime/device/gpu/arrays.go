@@ -84,7 +84,7 @@ func (a *arrays) add(name string, bytes int, put func(s *engine.Step, to []byte)
 }
 
 // plan says what the block holds: work lists first, whose shapes come with the program's launches.
-func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (shapes []workShape, of []int, err error) {
+func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling, adapters *adapters) (shapes []workShape, of []int, err error) {
 	for i := range p.Launches {
 		shape, ok, err := newWorkShape(p, &p.Launches[i], largest(l))
 		if err != nil {
@@ -115,6 +115,7 @@ func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (
 	if width := softWidth(p); width > 0 {
 		a.add("soft", 4*width*l.MaxStepTokens, func(s *engine.Step, to []byte) int { return putFloats(to, s.Soft) })
 	}
+	adapters.plan(a, l)
 	return shapes, of, nil
 }
 
@@ -146,8 +147,8 @@ func putInts(to []byte, values []int32) int {
 }
 
 // take allocates arrays for the largest step: those of the block one after the other.
-func (a *arrays) take(d allocator, l *limits.Limits, p *engine.Program, sampling *sampling) error {
-	shapes, of, err := a.plan(l, p, sampling)
+func (a *arrays) take(d allocator, l *limits.Limits, p *engine.Program, sampling *sampling, adapters *adapters) error {
+	shapes, of, err := a.plan(l, p, sampling, adapters)
 	if err != nil {
 		return err
 	}

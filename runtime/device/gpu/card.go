@@ -146,6 +146,11 @@ func sharedMemory(program *engine.Program) int {
 			most = max(most, c.Shared)
 		}
 	}
+	for i := range program.Adapted {
+		for _, c := range program.Adapted[i].Code {
+			most = max(most, c.Shared)
+		}
+	}
 	return most
 }
 

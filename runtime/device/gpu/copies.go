@@ -30,6 +30,8 @@ func (m *Model) CopyPages(list []engine.PageCopy) error {
 	if err := engine.CheckCopies(list, m.limits.Pages); err != nil {
 		return err
 	}
+	m.turn.Lock()
+	defer m.turn.Unlock()
 	for len(list) > 0 {
 		n := min(len(list), copyBatch)
 		if err := m.copyPages(list[:n]); err != nil {

@@ -58,6 +58,8 @@ func (m *Model) Step(step *engine.Step, out []engine.Sampled) error {
 
 // Start implements engine.Starter.
 func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
+	m.turn.Lock()
+	defer m.turn.Unlock()
 	var before *flight
 	switch {
 	case m.closed:
@@ -74,6 +76,9 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 		rows = len(before.step.Rows)
 	}
 	if err := m.limits.CheckBehind(step, out, rows); err != nil {
+		return err
+	}
+	if err := m.adapters.check(step); err != nil {
 		return err
 	}
 	if before != nil && before.bound {
@@ -127,6 +132,7 @@ func (m *Model) begins(f *flight, run *engine.Step) error {
 		}
 	}
 	f.bound = !told || slices.Contains(f.asked.host[:rows], true) || slices.ContainsFunc(f.step.Rows, func(r engine.Row) bool { return r.Logits != nil })
+	m.adapters.begin(run)
 	if err := m.arrays.write(m.driver, run, f.block); err != nil {
 		return err
 	}
@@ -159,6 +165,8 @@ func (m *Model) clearFound(rows int) error {
 
 // Wait implements engine.Starter.
 func (m *Model) Wait() error {
+	m.turn.Lock()
+	defer m.turn.Unlock()
 	if len(m.flights) == 0 {
 		return errors.New("no step has been started")
 	}

@@ -71,7 +71,10 @@ func (m *Model) bind(code Code, weights Upload) error {
 				return fmt.Errorf("launch %d (%s): %w", i, l.Label, err)
 			}
 		}
-		m.launches = append(m.launches, m.newLaunch(i, kernels, weights.Addr))
+		m.launches = append(m.launches, m.newLaunch(i, l.Code, kernels, weights.Addr))
+	}
+	if err := m.bindAdapters(code, kernels, weights.Addr); err != nil {
+		return err
 	}
 	if err := m.bindPersistent(code); err != nil {
 		return err
@@ -86,7 +89,8 @@ func (m *Model) bind(code Code, weights Upload) error {
 	return err
 }
 
-func (m *Model) newLaunch(number int, kernels map[string]Kernel, weight func(i int) uint64) launch {
+// newLaunch binds entries that do the work of a launch.
+func (m *Model) newLaunch(number int, codes []engine.Code, kernels map[string]Kernel, weight func(i int) uint64) launch {
 	l := &m.program.Launches[number]
 	var args []uint64
 	for i := range engine.FindKernel(l.Kernel).Roles {
@@ -99,12 +103,22 @@ func (m *Model) newLaunch(number int, kernels map[string]Kernel, weight func(i i
 	n := len(args)
 	args = append(args, 0, 0, 0, uint64(m.limits.PageSize), uint64(m.pool.pageBytes))
 	bound := launch{label: l.Label, flags: engine.SampleFlags(l), sizes: args[n:]}
-	for i := range l.Code {
-		c := &l.Code[i]
+	for i := range codes {
+		c := &codes[i]
 		call := Launch{Kernel: kernels[c.Entry], Label: l.Label, Threads: uint32(c.Threads), Shared: uint32(c.Shared), Args: args, Early: c.Early}
 		bound.variants = append(bound.variants, variant{c, call})
 	}
 	return bound
+}
+
+// extend gives all variants further arguments, behind those that they have.
+func (l *launch) extend(more ...uint64) {
+	sizes := len(l.variants[0].call.Args) - len(l.sizes)
+	args := append(l.variants[0].call.Args, more...)
+	l.sizes = args[sizes:]
+	for i := range l.variants {
+		l.variants[i].call.Args = args
+	}
 }
 
 // address returns where an operand lies. The program has been validated: indices are in range.

@@ -91,17 +91,17 @@ func PlanMemory(plan *engine.Plan, program *engine.Program, card Card, settings 
 	if err != nil {
 		return nil, err
 	}
-	request := limits.Request{Settings: settings, Info: &info, Whole: program.Func != engine.StepFunc, TokenBytes: kv.tokenBytes(settings.PageSize), Threads: 1}
+	request := limits.Request{Settings: settings, Info: &info, Adapters: len(program.Adapted) > 0, Whole: program.Func != engine.StepFunc, TokenBytes: kv.tokenBytes(settings.PageSize), Threads: 1}
 	if m.Limits, err = request.Fill(); err != nil { // all but the number of pages, of which nothing else depends
 		return nil, err
 	}
 	if m.Limits.PageSize%16 != 0 {
 		return nil, fmt.Errorf("page size is %d: must be a multiple of 16", m.Limits.PageSize)
 	}
-	if err := m.planWork(program, kv); err != nil {
+	if err := m.planWork(plan, program, kv); err != nil {
 		return nil, err
 	}
-	request.KVMemory = max(budget-m.Weights-m.Activations-m.Arrays, 0)
+	request.KVMemory = max(budget-m.Weights-m.Activations-m.Arrays-m.Adapters, 0)
 	if m.Limits, err = request.Fill(); err != nil {
 		return nil, err
 	}
@@ -161,21 +161,26 @@ func (m *MemoryPlan) budget(s engine.Settings) (int64, error) {
 	return m.Weights + (usable-m.Weights-s.LaterBytes)/int64(1+s.LaterPlans), nil
 }
 
-// planWork notes what activations and arrays take.
-func (m *MemoryPlan) planWork(program *engine.Program, kv *pool) error {
-	model, list := Model{program: program, pool: kv, limits: m.Limits}, sketch{}
+// planWork notes what activations, arrays and adapters take.
+func (m *MemoryPlan) planWork(plan *engine.Plan, program *engine.Program, kv *pool) error {
+	model, list := Model{plan: plan, program: program, pool: kv, limits: m.Limits}, sketch{}
 	if err := model.takeMemory(&list); err != nil {
 		return err
 	}
 	m.work = list.ranges
-	m.Activations, m.Arrays = RangeBytes(m.work[:len(program.Slots)]), RangeBytes(m.work[len(program.Slots):])
+	arrays, adapters := len(program.Slots), len(m.work)-model.adapters.ranges
+	m.Activations, m.Arrays, m.Adapters = RangeBytes(m.work[:arrays]), RangeBytes(m.work[arrays:adapters]), RangeBytes(m.work[adapters:])
 	return nil
 }
 
 func (m *MemoryPlan) tooMuch(budget int64) error {
-	return fmt.Errorf("%w: %s: %.2f GiB for weights, %.2f GiB for activations and arrays, %.2f GiB for %d KV pages, of %.2f GiB that may be taken and %.2f GiB that are free; "+
-		"give less --kv-memory, --max-batch or --max-step-tokens, more --gpu-memory-utilization, or build with a smaller --quant", engine.ErrDeviceMemory, m.Device,
-		gib(m.Weights), gib(m.Activations+m.Arrays), gib(m.KV), m.Limits.Pages, gib(budget), gib(m.Free))
+	adapters, less := "", ""
+	if m.Adapters > 0 {
+		adapters, less = fmt.Sprintf("%.2f GiB for %d adapters of rank %d, ", gib(m.Adapters), m.Limits.MaxAdapters, m.Limits.AdapterRank), "--max-loras, --max-lora-rank, "
+	}
+	return fmt.Errorf("%w: %s: %.2f GiB for weights, %.2f GiB for activations and arrays, %s%.2f GiB for %d KV pages, of %.2f GiB that may be taken and %.2f GiB that are free; "+
+		"give less %s--kv-memory, --max-batch or --max-step-tokens, more --gpu-memory-utilization, or build with a smaller --quant", engine.ErrDeviceMemory, m.Device,
+		gib(m.Weights), gib(m.Activations+m.Arrays), adapters, gib(m.KV), m.Limits.Pages, gib(budget), gib(m.Free), less)
 }
 
 // takeWork takes what was planned for activations and arrays.

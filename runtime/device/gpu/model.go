@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"llmc/engine"
 	"llmc/internal/sym"
@@ -20,6 +21,7 @@ type Model struct {
 	pool     *pool
 	slots    []Memory
 	arrays   arrays
+	adapters adapters
 	sampling sampling
 	launches []launch
 	persist  persistentChoice
@@ -39,6 +41,7 @@ type Model struct {
 	visit    func(launch int) error // after each launch, or the beginning, has been queued when set; see Trace and Profile
 	clock    Timer                  // takes the times around the launches of a step when set; see TimeSteps
 	plan     *engine.Plan
+	turn     sync.Mutex // of who uses the driver: steps and copies of pages, or an adapter that is being loaded
 	closed   bool
 }
 
@@ -120,7 +123,10 @@ func (m *Model) takeMemory(a allocator) error {
 		m.slots = append(m.slots, mem)
 	}
 	m.sampling.find(m.program, l.Vocab)
-	if err := m.arrays.take(a, l, m.program, &m.sampling); err != nil {
+	if err := m.adapters.find(m.plan, m.program, l); err != nil {
+		return err
+	}
+	if err := m.arrays.take(a, l, m.program, &m.sampling, &m.adapters); err != nil {
 		return err
 	}
 	if err := m.sampling.take(a, l, m.arrays.memory); err != nil {
@@ -129,7 +135,10 @@ func (m *Model) takeMemory(a allocator) error {
 	if err := m.takeTasks(a); err != nil {
 		return err
 	}
-	return m.takeCopyList(a)
+	if err := m.takeCopyList(a); err != nil {
+		return err
+	}
+	return m.adapters.take(a, l)
 }
 
 // Limits implements engine.Model.
@@ -161,7 +170,7 @@ func (m *Model) queue(env sym.Env, flags uint32) error {
 		if wanted := m.launches[i].flags; wanted != 0 && wanted&flags == 0 {
 			continue
 		}
-		if err := m.launches[i].queue(m.driver, env); err != nil {
+		if err := m.queueLaunch(i, env); err != nil {
 			return err
 		}
 		if m.visit != nil {

@@ -131,8 +131,8 @@ func (m *Model) bindTasks(p *persistent, memory taskMemory) error {
 // choosePersistent finds what a step is run with, and writes the list of tasks unless it is that of the step before.
 func (m *Model) choosePersistent(step *engine.Step) error {
 	m.persist.now = nil
-	if m.visit != nil {
-		return nil // somebody looks at what each launch wrote
+	if m.visit != nil || m.adapters.now {
+		return nil // somebody looks at what each launch wrote, or it is not what the entry does
 	}
 	env := step.Sizes()
 	longest := int64(0)

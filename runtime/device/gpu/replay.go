@@ -110,7 +110,7 @@ func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
 // launch queues them: from a recording if the step is padded, there is one and nobody looks at single launches, else one after the other.
 func (m *Model) launch(step *engine.Step, flags uint32, padded bool) error {
 	key := replayKey{step.T(), step.B(), len(step.Rows), 0, m.persist.now != nil}
-	if padded && m.visit == nil {
+	if padded && m.visit == nil && !m.adapters.now {
 		for _, key.flags = range recordedFlags {
 			if recording, ok := m.replay.recordings[key]; ok && flags&^key.flags == 0 {
 				return m.replay.recorder.Replay(recording)
