@@ -38,49 +38,52 @@ type family struct {
 
 // families lists the kernels by the names of engine's kernel table.
 var families = map[string]family{
-	"cuda.gather":           {gatherThreads, perRow("y"), gather},
-	"cuda.gather_positions": {gatherThreads, perRow("y"), gather},
-	"cuda.gather_types":     {gatherThreads, perRow("y"), gather},
-	"cuda.pool":             {poolThreads, poolGrid, pool},
-	"cuda.soft":             {rowThreads, perRow("y"), soft},
-	"cuda.rmsnorm":          {normThreads, perRow("y"), norm},
-	"cuda.add_rmsnorm":      {normThreads, perRow("normed"), norm},
-	"cuda.layernorm":        {normThreads, perRow("y"), norm},
-	"cuda.add_layernorm":    {normThreads, perRow("normed"), norm},
-	"cuda.linear":           {linearThreads, linearGrid, linear},
-	"cuda.linear_swiglu":    {linearThreads, linearGrid, linear},
-	"cuda.linear_act":       {linearThreads, linearGrid, linear},
-	"cuda.linear_add":       {linearThreads, linearGrid, linear},
-	"cuda.linear_rope_kv":   {linearThreads, linearGrid, linear},
-	"cuda.rope_turns":       {turnsThreads, perRow("y"), ropeTurns},
-	"cuda.rope_kv":          {ropeThreads, ropeGrid, ropeKV},
-	"cuda.rope_kv_rows":     {ropeRowsThreads, perRow("y"), ropeKVRows},
-	"cuda.attention":        {attentionThreads, attentionGrid, attention},
-	"cuda.attention_ahead":  {attentionThreads, attentionGrid, attention},
-	"cuda.attention_latent": {attentionThreads, attentionGrid, attention},
-	"cuda.latent_write":     {ropeThreads, latentGrid, latentWrite},
-	"cuda.linear_heads":     {linearThreads, headsGrid, linearHeads},
-	"cuda.rope":             {ropeThreads, ropeGrid, ropeRows},
-	"cuda.select_rows":      {rowThreads, perRow("y"), selectRows},
-	"cuda.cast":             {rowThreads, perRow("y"), elementwise},
-	"cuda.quantize":         {quantizeThreads, perRow("y"), quantize},
-	"cuda.swiglu":           {rowThreads, perRow("y"), elementwise},
-	"cuda.silu":             {rowThreads, perRow("y"), elementwise},
-	"cuda.gelu":             {rowThreads, perRow("y"), elementwise},
-	"cuda.gelu_tanh":        {rowThreads, perRow("y"), elementwise},
-	"cuda.quick_gelu":       {rowThreads, perRow("y"), elementwise},
-	"cuda.relu":             {rowThreads, perRow("y"), elementwise},
-	"cuda.relu2":            {rowThreads, perRow("y"), elementwise},
-	"cuda.sigmoid":          {rowThreads, perRow("y"), elementwise},
-	"cuda.softcap":          {rowThreads, perRow("y"), elementwise},
-	"cuda.add":              {rowThreads, perRow("y"), elementwise},
-	"cuda.mul":              {rowThreads, perRow("y"), elementwise},
-	"cuda.scale":            {rowThreads, perRow("y"), elementwise},
-	"cuda.scale_rows":       {rowThreads, perRow("y"), scaleRows},
-	"cuda.scale_positions":  {rowThreads, perRow("y"), scalePositions},
-	"cuda.columns":          {rowThreads, perRow("y"), columns},
-	"cuda.state_conv":       {convolutionThreads, convolutionGrid, stateConv},
-	"cuda.state_scan":       {scanThreads, scanGrid, stateScan},
+	"cuda.gather":             {gatherThreads, perRow("y"), gather},
+	"cuda.gather_positions":   {gatherThreads, perRow("y"), gather},
+	"cuda.gather_types":       {gatherThreads, perRow("y"), gather},
+	"cuda.pool":               {poolThreads, poolGrid, pool},
+	"cuda.soft":               {rowThreads, perRow("y"), soft},
+	"cuda.rmsnorm":            {normThreads, perRow("y"), norm},
+	"cuda.add_rmsnorm":        {normThreads, perRow("normed"), norm},
+	"cuda.layernorm":          {normThreads, perRow("y"), norm},
+	"cuda.add_layernorm":      {normThreads, perRow("normed"), norm},
+	"cuda.linear":             {linearThreads, linearGrid, linear},
+	"cuda.linear_swiglu":      {linearThreads, linearGrid, linear},
+	"cuda.linear_act":         {linearThreads, linearGrid, linear},
+	"cuda.linear_add":         {linearThreads, linearGrid, linear},
+	"cuda.linear_rope_kv":     {linearThreads, linearGrid, linear},
+	"cuda.rope_turns":         {turnsThreads, perRow("y"), ropeTurns},
+	"cuda.rope_kv":            {ropeThreads, ropeGrid, ropeKV},
+	"cuda.rope_kv_rows":       {ropeRowsThreads, perRow("y"), ropeKVRows},
+	"cuda.attention":          {attentionThreads, attentionGrid, attention},
+	"cuda.attention_ahead":    {attentionThreads, attentionGrid, attention},
+	"cuda.attention_latent":   {attentionThreads, attentionGrid, attention},
+	"cuda.attention_relative": {attentionThreads, attentionGrid, attention},
+	"cuda.attention_text":     {attentionThreads, attentionGrid, attention},
+	"cuda.kv_write":           {ropeThreads, kvWriteGrid, kvWrite},
+	"cuda.latent_write":       {ropeThreads, latentGrid, latentWrite},
+	"cuda.linear_heads":       {linearThreads, headsGrid, linearHeads},
+	"cuda.rope":               {ropeThreads, ropeGrid, ropeRows},
+	"cuda.select_rows":        {rowThreads, perRow("y"), selectRows},
+	"cuda.cast":               {rowThreads, perRow("y"), elementwise},
+	"cuda.quantize":           {quantizeThreads, perRow("y"), quantize},
+	"cuda.swiglu":             {rowThreads, perRow("y"), elementwise},
+	"cuda.silu":               {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu":               {rowThreads, perRow("y"), elementwise},
+	"cuda.gelu_tanh":          {rowThreads, perRow("y"), elementwise},
+	"cuda.quick_gelu":         {rowThreads, perRow("y"), elementwise},
+	"cuda.relu":               {rowThreads, perRow("y"), elementwise},
+	"cuda.relu2":              {rowThreads, perRow("y"), elementwise},
+	"cuda.sigmoid":            {rowThreads, perRow("y"), elementwise},
+	"cuda.softcap":            {rowThreads, perRow("y"), elementwise},
+	"cuda.add":                {rowThreads, perRow("y"), elementwise},
+	"cuda.mul":                {rowThreads, perRow("y"), elementwise},
+	"cuda.scale":              {rowThreads, perRow("y"), elementwise},
+	"cuda.scale_rows":         {rowThreads, perRow("y"), scaleRows},
+	"cuda.scale_positions":    {rowThreads, perRow("y"), scalePositions},
+	"cuda.columns":            {rowThreads, perRow("y"), columns},
+	"cuda.state_conv":         {convolutionThreads, convolutionGrid, stateConv},
+	"cuda.state_scan":         {scanThreads, scanGrid, stateScan},
 
 	"cuda.moe_route":         {routeThreads, routeGrid, route},
 	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},
@@ -92,6 +95,7 @@ var families = map[string]family{
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
 var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.attention_ahead": attentionCTAs, "cuda.attention_latent": always(1), "cuda.moe_linear": expertCTAs,
+	"cuda.attention_relative": attentionCTAs, "cuda.attention_text": attentionCTAs,
 	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
 
 func always(n int) func(*entry) int { return func(*entry) int { return n } }
@@ -106,25 +110,6 @@ type variant struct {
 	readsWeights bool
 	// prefetch is what a part does before it waits for its inputs, with all threads of the CTA; nil: nothing.
 	prefetch func(e *entry)
-}
-
-// perRow gives a CTA to each row of a result.
-func perRow(role string) func(e *entry) [3]engine.Extent {
-	return func(e *entry) [3]engine.Extent { return grid(engine.Extent{Of: e.buffer(role).Rows, Per: 1}) }
-}
-
-func constant(n int) sym.Dim { return sym.Const(int64(n)) }
-
-// grid fills dimensions that are not given with one.
-func grid(extents ...engine.Extent) [3]engine.Extent {
-	out := [3]engine.Extent{}
-	for i := range out {
-		out[i] = engine.Extent{Of: sym.Const(1), Per: 1}
-		if i < len(extents) {
-			out[i] = extents[i]
-		}
-	}
-	return out
 }
 
 // Code returns the entries of a launch, written now if no launch before it had the same shape.
@@ -163,7 +148,7 @@ func (c *Coder) Code(op *ir.Op, l *engine.Launch, p *engine.Program) ([]engine.C
 
 // attends tells whether the launch is attention.
 func (e *entry) attends() bool {
-	return slices.Contains([]string{"cuda.attention", "cuda.attention_ahead", "cuda.attention_latent"}, e.launch.Kernel)
+	return slices.ContainsFunc(e.kernel.Roles, func(r engine.Role) bool { return r.Name == "partials" })
 }
 
 // isProduct tells whether the launch multiplies one matrix with all rows of its input.
