@@ -13,7 +13,7 @@ import (
 	"llmc/ir"
 )
 
-// Coder writes the kernels of one program. Launches that differ in nothing but addresses share an entry.
+// Coder writes the kernels of a target's programs. Launches that differ in nothing but addresses share an entry, whatever functions they are of.
 type Coder struct {
 	target  Target
 	module  *ptx.Module
@@ -21,11 +21,14 @@ type Coder struct {
 	names   map[string]int
 	sources map[string]source // by entry
 	again   []func()          // write what has been written once more
+
+	auxiliary map[string]engine.Code // by name
 }
 
-// NewCoder starts the code of a program.
+// NewCoder starts the code of a target.
 func NewCoder(t Target) *Coder {
-	return &Coder{target: t, module: ptx.NewQuickModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}, sources: map[string]source{}}
+	return &Coder{target: t, module: ptx.NewQuickModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}, sources: map[string]source{},
+		auxiliary: map[string]engine.Code{}}
 }
 
 // family writes the entries of one kernel.

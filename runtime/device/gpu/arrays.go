@@ -83,7 +83,7 @@ func (a *arrays) add(name string, bytes int, put func(s *engine.Step, to []byte)
 	a.bytes += RangeBytes([]Range{{name, int64(bytes)}})
 }
 
-// plan says what the block holds: work lists first, whose shapes come with the program's launches.
+// plan says what the block holds: work lists first, whose shapes come with the program's launches. sampling is nil where nothing is sampled.
 func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (shapes []workShape, of []int, err error) {
 	for i := range p.Launches {
 		shape, ok, err := newWorkShape(p, &p.Launches[i], largest(l))
@@ -103,7 +103,7 @@ func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (
 		}
 		of = append(of, number)
 	}
-	if sampling.found != nil {
+	if sampling != nil && sampling.found != nil {
 		a.add("sampling", l.MaxRows*engine.SampleRowBytes, func(_ *engine.Step, to []byte) int { return copy(to, sampling.records) })
 	}
 	for _, in := range inputs {

@@ -5,8 +5,8 @@ import (
 )
 
 // cost adds what a launch moves and computes in a step. Of a stack of experts at most one matrix is counted for each row of the result.
-func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
-	l := &m.program.Launches[launch]
+func (m *Model) cost(p *engine.Program, launch int, step *engine.Step, t *engine.LaunchTime) {
+	l := &p.Launches[launch]
 	env := step.Sizes()
 	roles := engine.FindKernel(l.Kernel).Roles[:len(l.Operands)]
 	results := 0.0 // rows of the last result
@@ -14,7 +14,7 @@ func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
 		if l.Operands[i].Kind != engine.OperandBuffer || role.Scratch {
 			continue
 		}
-		b := &m.program.Buffers[l.Operands[i].Index]
+		b := &p.Buffers[l.Operands[i].Index]
 		n, err := b.Rows.Eval(env)
 		if err != nil {
 			continue // the step has run: there is none
@@ -27,7 +27,7 @@ func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
 	for i, role := range roles {
 		switch o := l.Operands[i]; o.Kind {
 		case engine.OperandWeight:
-			weightCost(l.Kernel, role.Name, m.weight(o), results, t)
+			weightCost(l.Kernel, role.Name, m.weight(p, o), results, t)
 		case engine.OperandCache:
 			if c := &m.program.Caches[o.Index]; c.Kind == engine.State {
 				t.Traffic += 2 * float64(step.B()) * float64(c.StateRows(l)) / float64(c.KVHeads) * float64(m.pool.layers[o.Index].layerBytes)
