@@ -33,6 +33,9 @@ func (s *Step) Pad(tokens, sequences, rows int) {
 	for s.B() < sequences {
 		s.SeqStart, s.Context, s.PageStart = append(s.SeqStart, s.SeqStart[s.B()]), append(s.Context, 0), append(s.PageStart, s.PageStart[s.B()])
 	}
+	for len(s.Source.Start) > 0 && len(s.Source.Length) < sequences {
+		s.Source.Add(nil, 0)
+	}
 	for len(s.Rows) < rows {
 		s.Rows = append(s.Rows, Row{Token: int32(s.T()) - 1})
 	}
@@ -48,4 +51,6 @@ func (s *Step) Copy(from *Step) {
 	s.SeqStart, s.Context = append(s.SeqStart[:0], from.SeqStart...), append(s.Context[:0], from.Context...)
 	s.Pages, s.PageStart = append(s.Pages[:0], from.Pages...), append(s.PageStart[:0], from.PageStart...)
 	s.Rows, s.Drafts = append(s.Rows[:0], from.Rows...), append(s.Drafts[:0], from.Drafts...)
+	s.Source.Length, s.Source.Start = append(s.Source.Length[:0], from.Source.Length...), append(s.Source.Start[:0], from.Source.Start...)
+	s.Source.Pages = append(s.Source.Pages[:0], from.Source.Pages...)
 }

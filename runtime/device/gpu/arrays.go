@@ -53,19 +53,25 @@ var inputs = []struct {
 	}},
 	{"seq_start", func(l *limits.Limits) int { return l.MaxSequences + 1 }, func(s *engine.Step, _ []int32) []int32 { return s.SeqStart }},
 	{"drafts", func(l *limits.Limits) int { return l.MaxRows }, func(s *engine.Step, _ []int32) []int32 { return s.Drafts }},
-	{"pages", func(l *limits.Limits) int {
-		return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
-	}, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
+	{"source_length", func(l *limits.Limits) int { return l.MaxSequences }, func(s *engine.Step, _ []int32) []int32 { return s.Source.Length }},
+	{"source_start", func(l *limits.Limits) int { return l.MaxSequences + 1 }, func(s *engine.Step, _ []int32) []int32 { return s.Source.Start }},
+	{"pages", mostPages, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
+	{"source_pages", mostPages, func(s *engine.Step, _ []int32) []int32 { return s.Source.Pages }},
 }
 
-// wholeInputs are those of functions of whole sequences, which others do without.
-var wholeInputs = map[string]bool{"types": true, "seq_start": true}
+// fewRead are those that only programs with launches that read them have: of whole sequences, and of texts.
+var fewRead = map[string]bool{"types": true, "seq_start": true, "source_length": true, "source_start": true, "source_pages": true}
 
 // reads tells whether a launch of the program reads an array of the step.
 func reads(p *engine.Program, input string) bool {
 	return slices.ContainsFunc(p.Launches, func(l engine.Launch) bool {
 		return engine.FindKernel(l.Kernel).Operand(&l, input).Kind == engine.OperandInput
 	})
+}
+
+// mostPages are those of all sequences, or of all their texts, at full length.
+func mostPages(l *limits.Limits) int {
+	return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
 }
 
 func stepTokens(l *limits.Limits) int { return l.MaxStepTokens }
@@ -107,7 +113,7 @@ func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (
 		a.add("sampling", l.MaxRows*engine.SampleRowBytes, func(_ *engine.Step, to []byte) int { return copy(to, sampling.records) })
 	}
 	for _, in := range inputs {
-		if wholeInputs[in.name] && !reads(p, in.name) {
+		if fewRead[in.name] && !reads(p, in.name) {
 			continue
 		}
 		a.add(in.name, 4*in.most(l), func(s *engine.Step, to []byte) int { return putInts(to, in.of(s, a.list[:0])) })

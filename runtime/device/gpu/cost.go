@@ -65,13 +65,14 @@ func (m *Model) cacheCost(l *engine.Launch, perPosition float64, step *engine.St
 	reach := engine.ReachOf(l)
 	pairs := 0.0 // of a query and a key
 	for b := range step.B() {
-		longest := int64(step.Context[b])
+		length := reach.Length(step, b)
+		longest := length
 		if first := step.SeqStart[b]; step.SeqStart[b+1] > first {
 			longest -= reach.First(int64(step.Positions[first]))
 		}
 		t.Traffic += float64(longest) * perPosition
 		for i := step.SeqStart[b]; i < step.SeqStart[b+1]; i++ {
-			pairs += float64(reach.Seen(int64(step.Positions[i]), int64(step.Context[b])))
+			pairs += float64(reach.Seen(int64(step.Positions[i]), length))
 		}
 	}
 	channels := 2 * l.Int("dim", 0) // of a key and a value

@@ -85,6 +85,9 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 			return before.err
 		}
 	}
+	if err := m.encodeTexts(step); err != nil {
+		return err
+	}
 	f := &m.memory[m.started%len(m.memory)]
 	f.step, f.out, f.answered, f.err = step, out, false, nil
 	if err := m.begins(f, m.resolve(step, before)); err != nil {

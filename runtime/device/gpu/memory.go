@@ -93,7 +93,7 @@ func PlanMemory(plan *engine.Plan, programs []*engine.Program, card Card, settin
 	if err != nil {
 		return nil, err
 	}
-	request := limits.Request{Settings: settings, Info: &info, Whole: model.wholeSequences(), TokenBytes: kv.tokenBytes(settings.PageSize), Threads: 1}
+	request := limits.Request{Settings: settings, Info: &info, Whole: model.wholeSequences(), Texts: model.program.Encodes(), TokenBytes: kv.tokenBytes(settings.PageSize), Threads: 1}
 	if m.Limits, err = request.Fill(); err != nil { // all but the number of pages, of which nothing else depends
 		return nil, err
 	}
