@@ -183,11 +183,11 @@ func writeRefused(b *strings.Builder) {
 // writeJoined writes the table of models that read images among tokens.
 func writeJoined(t *testing.T, b *strings.Builder) {
 	t.Helper()
-	b.WriteString("\nModels that read images among tokens and generate text, on CPUs alone (GPU targets are refused: JoinedOnGPUsIsRefused):\n\n| family | class | checkpoints | f32, bf16, int8; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | served |\n|---|---|---|---|---|---|\n")
+	b.WriteString("\nModels that read images among tokens and generate text:\n\n| family | class | checkpoints | f32, bf16, int8 on CPUs; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | served | sm80, sm89, sm90 |\n|---|---|---|---|---|---|---|\n")
 	for _, family := range models.Joined() {
 		if len(joinedDirs[family]) == 0 {
 			t.Errorf("no checkpoint of %s", family)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | JoinedGoldens | VerifyJoined | ImagesDoNotDependOnTheSchedule, ImagesInThePrefixCache |\n", family, models.Architecture(family), strings.Join(joinedDirs[family], ", "))
+		fmt.Fprintf(b, "| %s | %s | %s | JoinedGoldens | VerifyJoined | ImagesDoNotDependOnTheSchedule, ImagesInThePrefixCache | JoinedEmulated, ImagesDoNotDependOnTheScheduleEmulated |\n", family, models.Architecture(family), strings.Join(joinedDirs[family], ", "))
 	}
 }

@@ -15,13 +15,6 @@ const textAttention = "cuda.attention_text"
 // cudaTexts are the kernels that models which encode a text have besides those of cudaKernels.
 var cudaTexts = []Kernel{
 	{
-		Name:  "cuda.kv_write",
-		Doc:   "writes keys and values of the step's tokens to their slots",
-		Roles: []Role{arg("k", "f32", "T kv_heads*dim"), arg("v", "f32", "T kv_heads*dim"), input("slots", "T"), cache("cache", cudaCaches, true)},
-		Attrs: []AttrRow{intAttr("layer", 0, maxDim)},
-		Where: []string{"layer < layers"},
-	},
-	{
 		Name: "cuda.attention_relative",
 		Doc: "cuda.attention whose scores have a number added by the bucket of the distance of a position, which all heads have of their own; " +
 			"with ahead it is that of cuda.attention_ahead",

@@ -5,64 +5,58 @@ import (
 	"slices"
 	"testing"
 
+	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
 )
 
-// TestKVWrite writes keys and values of tokens to slots out of order, and wants the rows that the cache's format makes of them, and nothing else changed.
+// TestKVWrite wants the bits of keys and values where a token's slot says, of all types of caches, and everything else of the cache untouched.
 func TestKVWrite(t *testing.T) {
 	for i, c := range []struct {
 		heads, dim int
-		stored     dtype.Type
-	}{{2, 64, dtype.BF16}, {3, 21, dtype.F16}, {1, 128, dtype.I8}, {5, 80, dtype.F8E4M3}} {
-		target := gpuTargets[i%len(gpuTargets)]
+		cache      dtype.Type
+	}{{4, 64, dtype.BF16}, {1, 5, dtype.F16}, {3, 80, dtype.I8}, {2, 128, dtype.F8E4M3}, {5, 24, dtype.F8E4M3}, {2, 256, dtype.BF16}} {
+		target := []string{"sm80", "sm89", "sm90"}[i%3]
 		t.Run(fmt.Sprint(target, c), func(t *testing.T) {
-			const pageSize, pages = 16, 3
+			slots := []int32{3, 40, 0, 5, -1, 130}
 			s := newSingle(t, "cuda.kv_write", "kv.write")
-			k, v := s.buffer("k", dtype.F32, c.heads*c.dim), s.buffer("v", dtype.F32, c.heads*c.dim)
-			k = &s.program.Buffers[0] // where it lies now
+			s.program.Buffers = make([]engine.Buffer, 0, 2)
+			for _, role := range []string{"k", "v"} {
+				s.buffer(role, dtype.F32, c.heads*c.dim)
+			}
 			s.inputs("slots")
-			s.cache(c.heads, c.dim, c.stored)
+			s.cache(c.heads, c.dim, c.cache)
 			s.write(target)
-			kv, err := layout.NewPlainKV(c.stored, pageSize, c.heads, c.dim)
+			kv, err := layout.NewPlainKV(c.cache, 16, c.heads, c.dim)
 			check(t, err)
-			slots, stride := []int32{37, -1, 0, 15, 32}, kv.Bytes()+64
 			m := newMemory(t)
-			rows := map[string]matrix{"k": m.matrix(k, len(slots)), "v": m.matrix(v, len(slots))}
-			cache := m.fresh("cache", pages*stride)
+			r := &ropeStep{ropeCase: ropeCase{kvHeads: c.heads, dim: c.dim, page: 16}, kv: kv, stride: kv.Bytes() + 64, written: map[int]bool{}}
+			r.cache = m.fresh("cache", 9*r.stride)
 			m.ints("slots", slots)
-			want := slices.Clone(cache)
+			var given [2][]float32
+			for n := range given {
+				rows := m.matrix(&s.program.Buffers[n], len(slots))
+				given[n] = randoms(len(slots)*c.heads*c.dim, uint64(n+1), 1)
+				for j, v := range given[n] {
+					rows.set(j/(c.heads*c.dim), j%(c.heads*c.dim), v)
+				}
+			}
+			s.run(m, len(slots), 1, r.page, r.stride)
 			for token, slot := range slots {
-				for head := range c.heads {
-					for n, role := range []string{"k", "v"} {
-						numbers := randoms(c.dim, uint64(token*100+head*10+n), 3)
-						for d, x := range numbers {
-							rows[role].set(token, head*c.dim+d, x)
+				for h := 0; h < c.heads && slot >= 0; h++ {
+					for n, rows := range given {
+						_, bytes, scale := r.row(slot, h, n == 1)
+						wantBytes, wantScale := make([]byte, len(bytes)), make([]byte, len(scale))
+						kvPut(c.cache, slices.Clone(rows[(token*c.heads+h)*c.dim:][:c.dim]), wantBytes, wantScale)
+						if !slices.Equal(bytes, wantBytes) || !slices.Equal(scale, wantScale) {
+							t.Fatalf("token %d head %d of %d: %v with scale %v, want %v with %v", token, h, n, bytes, scale, wantBytes, wantScale)
 						}
-						if slot < 0 {
-							continue
-						}
-						page, at := want[int(slot)/pageSize*stride:], int(slot)%pageSize
-						row, scale := page[kv.K(head, at, 0):], []byte(nil)
-						if role == "v" {
-							row = page[kv.V(head, at, 0):]
-						}
-						if kv.Scaled() {
-							scale = page[kv.KScale(head, at):]
-							if role == "v" {
-								scale = page[kv.VScale(head, at):]
-							}
-						}
-						kvPut(c.stored, numbers, row, scale)
 					}
 				}
 			}
-			s.run(m, len(slots), 1, pageSize, stride)
-			if at := slices.IndexFunc(m.operands, func(o operand) bool { return o.role == "cache" }); !slices.Equal(m.operands[at].bytes, want) {
-				for i, b := range m.operands[at].bytes {
-					if b != want[i] {
-						t.Fatalf("byte %d of page %d is %d, want %d", i%stride, i/stride, b, want[i])
-					}
+			for i, b := range r.cache {
+				if !r.written[i] && b != 0xff {
+					t.Fatalf("byte %d of the cache was written", i)
 				}
 			}
 		})

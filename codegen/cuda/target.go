@@ -49,6 +49,7 @@ var candidates = map[string][]candidate{
 	"gather_types":     {{kernel: "cuda.gather_types"}},
 	"pool":             {{kernel: "cuda.pool"}},
 	"soft":             {{kernel: "cuda.soft"}},
+	"insert":           {{kernel: "cuda.insert"}},
 	"rmsnorm":          {{kernel: "cuda.rmsnorm", usable: wholeRows}},
 	"add_rmsnorm":      {{kernel: "cuda.add_rmsnorm"}},
 	"layernorm":        {{kernel: "cuda.layernorm"}},
@@ -62,7 +63,7 @@ var candidates = map[string][]candidate{
 	"quantize":         {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
 	"rope_kv": {{kernel: "cuda.rope_kv", usable: func(op *ir.Op) bool { return plainHeads(op) && !ir.NormsRows(op) }},
 		{kernel: "cuda.rope_kv_rows", usable: func(op *ir.Op) bool { return plainHeads(op) && ir.NormsRows(op) }}},
-	"kv.write": {{kernel: "cuda.kv_write", usable: ownRows}},
+	"kv.write": {{kernel: "cuda.kv_write"}},
 	"attn.paged": {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return attends(op) && op.Int("ahead") == 0 && op.Arg("relative") == nil }},
 		{kernel: "cuda.attention_ahead", usable: func(op *ir.Op) bool {
 			return attends(op) && op.Int("ahead") > 0 && op.Arg("sinks") == nil && op.Arg("relative") == nil && !seesText(op)

@@ -118,13 +118,13 @@ func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling) (
 		}
 		a.add(in.name, 4*in.most(l), func(s *engine.Step, to []byte) int { return putInts(to, in.of(s, a.list[:0])) })
 	}
-	if width := softWidth(p); width > 0 {
+	if width := softWidth(p); width > 0 { // with what may be longest
 		a.add("soft", 4*width*l.MaxStepTokens, func(s *engine.Step, to []byte) int { return putFloats(to, s.Soft) })
 	}
 	return shapes, of, nil
 }
 
-// softWidth is how many numbers a row has that the program's steps bring instead of tokens; 0: they bring none.
+// softWidth is how many numbers a row has that the program's steps bring instead of tokens, or in place of theirs; 0: they bring none.
 func softWidth(p *engine.Program) int {
 	for i := range p.Launches {
 		l := &p.Launches[i]
@@ -172,7 +172,11 @@ func (a *arrays) take(d allocator, l *limits.Limits, p *engine.Program, sampling
 			a.of[launch] = a.parts[shape].memory
 		}
 	}
-	a.list = make([]int32, 0, max(l.MaxRows, 1))
+	room := max(l.MaxRows, 1)
+	if reads(p, "types") {
+		room = max(room, l.MaxStepTokens)
+	}
+	a.list = make([]int32, 0, room)
 	return a.takeTickets(d, p)
 }
 

@@ -80,6 +80,9 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	if err := m.limits.CheckBehind(step, out, rows); err != nil {
 		return err
 	}
+	if err := m.checkInserted(step); err != nil {
+		return err
+	}
 	if before != nil && before.bound {
 		if m.land(before); before.err != nil {
 			return before.err

@@ -17,6 +17,7 @@ type function struct {
 	arrays   arrays
 	launches []launch
 	types    int    // that a token can have; 0: one, which need not be said
+	soft     int    // numbers of a row that steps bring instead of a token, or may bring in place of one; 0: they bring none
 	block    []byte // pinned: a step's arrays on their way, of functions that Run takes
 }
 
@@ -28,7 +29,7 @@ func (m *Model) setFunctions(programs []*engine.Program) {
 		place[name] = i
 	}
 	for _, p := range programs {
-		f := &function{program: p}
+		f := &function{program: p, soft: softWidth(p)}
 		for _, name := range p.Weights {
 			f.weights = append(f.weights, place[name])
 		}

@@ -16,8 +16,8 @@ func (m *Model) Run(function string, step *engine.Step, out [][]float32) error {
 	if f == nil {
 		return noFunction(function)
 	}
-	if width := softWidth(f.program); len(step.Soft) != step.T()*width {
-		return fmt.Errorf("step of %d rows brings %d numbers; function %s reads rows of %d", step.T(), len(step.Soft), function, width)
+	if len(step.Soft) != step.T()*f.soft {
+		return fmt.Errorf("step of %d rows brings %d numbers; function %s reads rows of %d", step.T(), len(step.Soft), function, f.soft)
 	}
 	limits := m.limits
 	limits.Types = f.types
@@ -37,6 +37,25 @@ func (m *Model) Run(function string, step *engine.Step, out [][]float32) error {
 	for i, to := range out {
 		if err := f.readResult(&f.program.Results[i], env, to); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkInserted wants a step that is sampled to bring no rows, or a row and a type for each token.
+func (f *function) checkInserted(step *engine.Step) error {
+	if len(step.Types) == 0 && len(step.Soft) == 0 {
+		return nil
+	}
+	if f.soft == 0 {
+		return fmt.Errorf("step brings rows in place of tokens; function %s reads tokens alone", f.program.Func)
+	}
+	if len(step.Types) != step.T() || len(step.Soft) != step.T()*f.soft {
+		return fmt.Errorf("step of %d tokens brings %d types and %d numbers; function %s takes rows of %d", step.T(), len(step.Types), len(step.Soft), f.program.Func, f.soft)
+	}
+	for t, kind := range step.Types {
+		if kind != 0 && kind != 1 {
+			return fmt.Errorf("token %d: type %d of 2", t, kind)
 		}
 	}
 	return nil

@@ -4,8 +4,8 @@ import (
 	"llmc/engine"
 )
 
-// encodeTexts checks what a step says of texts, and queues function "encode" of those that it brings. Nobody looks at its launches: those of the step are
-// what is traced and timed.
+// encodeTexts checks what a step says of texts, and queues function "encode" of those that it brings. Its launches are
+// traced with those of the step, but not timed.
 func (m *Model) encodeTexts(step *engine.Step) error {
 	if !m.program.Encodes() {
 		return nil
@@ -17,9 +17,10 @@ func (m *Model) encodeTexts(step *engine.Step) error {
 	if f == nil {
 		return noFunction(engine.EncodeFunc)
 	}
-	visit, clock := m.visit, m.clock
-	m.visit, m.clock = nil, nil
-	defer func() { m.visit, m.clock = visit, clock }()
+	if visit, clock := m.visit, m.clock; clock != nil {
+		m.visit, m.clock = nil, nil
+		defer func() { m.visit, m.clock = visit, clock }()
+	}
 	if err := m.queueFunction(f, step.Encode); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"llmc/internal/dtype"
 )
 
-// Trace implements engine.Tracer.
+// Trace implements engine.Tracer. What function "encode" computes of a step's texts has "encode:" before its names.
 func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
 	defer m.observed(visit)()
 	return m.runMain(step, out)
@@ -59,7 +59,11 @@ func (m *Model) show(b *engine.Buffer, visit func(name string, rows [][]float32)
 		rows[i] = make([]float32, b.Cols)
 		decode(rows[i], bytes)
 	}
-	visit(b.Name, rows)
+	name := b.Name
+	if m.running.program.Func == engine.EncodeFunc {
+		name = engine.EncodeFunc + ":" + name
+	}
+	visit(name, rows)
 	return nil
 }
 

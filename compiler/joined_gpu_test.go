@@ -1,0 +1,36 @@
+package compiler_test
+
+import (
+	"testing"
+
+	"llmc/compiler"
+	"llmc/compiler/models"
+	"llmc/engine"
+	"llmc/runtime/device/emu"
+)
+
+// GPU programs give the logits that were recorded of prompts with images, with two and with none, and every value of both functions that the interpreter makes.
+func TestJoinedEmulated(t *testing.T) {
+	n := 0
+	for _, family := range models.Joined() {
+		for _, name := range joinedDirs[family] {
+			n++
+			for i, run := range visionEmulatedRuns {
+				if !inTurn(n, i) {
+					continue
+				}
+				t.Run(run.target+"/"+run.format+"/"+name, func(t *testing.T) {
+					g := openTold(t, name)
+					options := compiler.Options{Quant: run.format, Archs: []string{run.target}}
+					loaded := g.openOn(t, emu.Device{}, options, engine.Settings{MaxSequences: 1, MaxRows: 64, Threads: 2})
+					g.hold(t, loaded, run.most)
+					v, err := compiler.Against(t.Context(), loaded.Plan, loaded.Model.(engine.Tracer), compiler.Original{Dir: g.dir})
+					check(t, err)
+					if !v.OK {
+						t.Errorf("%+v", *v)
+					}
+				})
+			}
+		}
+	}
+}
