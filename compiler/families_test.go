@@ -161,9 +161,9 @@ func modelTypeOf(t *testing.T, dir string) string {
 
 // writeTexts says which encoder-decoders there are.
 func writeTexts(b *strings.Builder) {
-	b.WriteString("Encoder-decoders, on CPUs alone (GPU targets are refused: EncoderDecodersOnGPUsAreRefused):\n\n| family | class | checkpoints | held by |\n|---|---|---|---|\n")
+	b.WriteString("Encoder-decoders:\n\n| family | class | checkpoints | held by | sm80, sm89, sm90 |\n|---|---|---|---|---|\n")
 	for _, family := range models.EncoderDecoders() {
-		fmt.Fprintf(b, "| %s | %s | %s | EncoderDecoderGoldens (%s; f32 on %s), EncoderDecodersTogether, VerifyEncoderDecoders (%s) |\n",
+		fmt.Fprintf(b, "| %s | %s | %s | EncoderDecoderGoldens (%s; f32 on %s), EncoderDecodersTogether, VerifyEncoderDecoders (%s) | EncoderDecodersEmulated, TextsDoNotDependOnTheSchedule |\n",
 			family, models.Architecture(family), strings.Join(recordedTexts[family], ", "),
 			strings.Join(slices.Sorted(maps.Keys(textErrors)), ", "), strings.Join(olderTargets, ", "), strings.Join(textFormats, ", "))
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"llmc/internal/dtype"
+	"llmc/internal/relative"
 	"llmc/ir"
 )
 
@@ -26,6 +27,12 @@ var budgetNetworks = []struct {
 	{"bert base", encoderOf(768, 12, 64, 0, ir.EveryPosition), []string{"bf16"}},
 	{"modernbert large", encoderOf(1024, 16, 64, 65, 64), []string{"bf16"}},
 	{"wide heads that see what is ahead", encoderOf(1024, 8, 128, 0, ir.EveryPosition), []string{"bf16"}},
+	{"encoder of t5 base", relativeEncoder(768, 12, 64, t5Encoder), []string{"bf16"}},
+	{"encoder of t5 11B", relativeEncoder(1024, 128, 128, t5Encoder), []string{"bf16"}},
+	{"decoder of t5 base", decoderOf(768, 12, 64, t5Decoder, dtype.BF16), []string{"bf16"}},
+	{"decoder of t5 base over e4m3", decoderOf(768, 12, 64, t5Decoder, dtype.F8E4M3), []string{"bf16"}},
+	{"decoder of t5 11B", decoderOf(1024, 128, 128, t5Decoder, dtype.BF16), []string{"bf16"}},
+	{"decoder of bart large", decoderOf(1024, 16, 64, relative.Buckets{}, dtype.BF16), []string{"bf16"}},
 	{"mixtral 8x7B", mixture{32000, 4096, 14336, 8, ir.Routing{TopK: 2, Normalize: true}, "silu", false, false, ir.Gate{}, false}.build,
 		[]string{"bf16", "int8", "fp8", "int4-g32", "int4-g64", "int4-g128", "int4-g32-zp", "int4-g64-zp", "int4-g128-zp"}},
 	{"qwen2-moe 57B", mixture{151936, 3584, 2560, 64, ir.Routing{TopK: 8}, "silu", true, true, ir.Gate{}, false}.build, []string{"bf16", "int4-g128"}},
