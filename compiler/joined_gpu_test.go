@@ -34,3 +34,21 @@ func TestJoinedEmulated(t *testing.T) {
 		}
 	}
 }
+
+// What a prompt with images gives has the same bits whatever the schedule: also where the next step is queued while one runs, and where steps come as long as their
+// bucket.
+func TestImagesDoNotDependOnTheScheduleEmulated(t *testing.T) {
+	list := schedules(56 << 10)
+	for i, target := range emulatedTargets {
+		t.Run(target, func(t *testing.T) {
+			some := list
+			if !thorough() {
+				some = []schedule{list[0], list[1+i]}
+				if i > 0 {
+					t.Skip("in turn: LLMC_LONG")
+				}
+			}
+			openTold(t, "llava-clip").holdSchedules(t, emu.Device{Pad: true}, compiler.Options{Quant: "bf16", Archs: []string{target}}, some, 0.2)
+		})
+	}
+}
