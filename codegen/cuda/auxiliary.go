@@ -29,11 +29,11 @@ func (c *Coder) Auxiliary(p *engine.Program) []engine.Auxiliary {
 		if !a.wanted(p) {
 			continue
 		}
-		code, ok := c.auxiliary[a.name]
+		code, ok := c.shared[a.name]
 		if !ok {
 			c.again = append(c.again, func() { a.build(c, a.name) })
 			code = a.build(c, a.name)
-			c.auxiliary[a.name] = code
+			c.shared[a.name] = code
 		}
 		all = append(all, engine.Auxiliary{Name: a.name, Code: code})
 	}

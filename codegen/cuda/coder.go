@@ -19,16 +19,15 @@ type Coder struct {
 	module  *ptx.Module
 	entries map[string][]engine.Code // by what the entries are specialised for
 	names   map[string]int
-	sources map[string]source // by entry
-	again   []func()          // write what has been written once more
-
-	auxiliary map[string]engine.Code // by name
+	sources map[string]source      // by entry
+	again   []func()               // write what has been written once more
+	shared  map[string]engine.Code // auxiliary entries, by name
 }
 
 // NewCoder starts the code of a target.
 func NewCoder(t Target) *Coder {
 	return &Coder{target: t, module: ptx.NewQuickModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}, sources: map[string]source{},
-		auxiliary: map[string]engine.Code{}}
+		shared: map[string]engine.Code{}}
 }
 
 // family writes the entries of one kernel.

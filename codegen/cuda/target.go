@@ -148,6 +148,9 @@ const gateBlock = layout.FragmentRows / 2
 // GateBlock implements passes.Target.
 func (t Target) GateBlock() int64 { return gateBlock }
 
+// JoinsCaches tells that a launch more would cost more than turning by nothing.
+func (t Target) JoinsCaches() bool { return true }
+
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
 	if n, _ := x.Cols(); codegen.Named(op, "raw") != nil && !rawInput(n) {
