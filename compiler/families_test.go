@@ -113,11 +113,7 @@ func writeVision(t *testing.T, b *strings.Builder) {
 			t.Errorf("no checkpoint is of family %s", family)
 			continue
 		}
-		gpu := "refused: two functions (SeveralFunctionsOnGPUsAreRefused)"
-		if slices.Contains(visionEmulated, visionDirs[i]) {
-			gpu = "VisionEmulated"
-		}
-		fmt.Fprintf(b, "| %s | %s | %s | VisionGoldens | VerifyVision | VisionPixels | %s |\n", family, models.Architecture(family), visionDirs[i], gpu)
+		fmt.Fprintf(b, "| %s | %s | %s | VisionGoldens | VerifyVision | VisionPixels | VisionEmulated |\n", family, models.Architecture(family), visionDirs[i])
 	}
 }
 
@@ -165,9 +161,9 @@ func modelTypeOf(t *testing.T, dir string) string {
 
 // writeTexts says which encoder-decoders there are.
 func writeTexts(b *strings.Builder) {
-	b.WriteString("Encoder-decoders, on CPUs alone (GPU targets are refused: EncoderDecodersOnGPUsAreRefused):\n\n| family | class | checkpoints | held by |\n|---|---|---|---|\n")
+	b.WriteString("Encoder-decoders:\n\n| family | class | checkpoints | held by | sm80, sm89, sm90 |\n|---|---|---|---|---|\n")
 	for _, family := range models.EncoderDecoders() {
-		fmt.Fprintf(b, "| %s | %s | %s | EncoderDecoderGoldens (%s; f32 on %s), EncoderDecodersTogether, VerifyEncoderDecoders (%s) |\n",
+		fmt.Fprintf(b, "| %s | %s | %s | EncoderDecoderGoldens (%s; f32 on %s), EncoderDecodersTogether, VerifyEncoderDecoders (%s) | EncoderDecodersEmulated, TextsDoNotDependOnTheSchedule |\n",
 			family, models.Architecture(family), strings.Join(recordedTexts[family], ", "),
 			strings.Join(slices.Sorted(maps.Keys(textErrors)), ", "), strings.Join(olderTargets, ", "), strings.Join(textFormats, ", "))
 	}
@@ -187,11 +183,11 @@ func writeRefused(b *strings.Builder) {
 // writeJoined writes the table of models that read images among tokens.
 func writeJoined(t *testing.T, b *strings.Builder) {
 	t.Helper()
-	b.WriteString("\nModels that read images among tokens and generate text, on CPUs alone (GPU targets are refused: JoinedOnGPUsIsRefused):\n\n| family | class | checkpoints | f32, bf16, int8; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | served |\n|---|---|---|---|---|---|\n")
+	b.WriteString("\nModels that read images among tokens and generate text:\n\n| family | class | checkpoints | f32, bf16, int8 on CPUs; f32 on older targets | every value against the interpreter: f32, bf16, int8, int4 | served | sm80, sm89, sm90 |\n|---|---|---|---|---|---|---|\n")
 	for _, family := range models.Joined() {
 		if len(joinedDirs[family]) == 0 {
 			t.Errorf("no checkpoint of %s", family)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | JoinedGoldens | VerifyJoined | ImagesDoNotDependOnTheSchedule, ImagesInThePrefixCache |\n", family, models.Architecture(family), strings.Join(joinedDirs[family], ", "))
+		fmt.Fprintf(b, "| %s | %s | %s | JoinedGoldens | VerifyJoined | ImagesDoNotDependOnTheSchedule, ImagesInThePrefixCache | JoinedEmulated, ImagesDoNotDependOnTheScheduleEmulated |\n", family, models.Architecture(family), strings.Join(joinedDirs[family], ", "))
 	}
 }

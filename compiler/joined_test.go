@@ -43,12 +43,18 @@ func openTold(t *testing.T, name string) *told {
 // open builds a plan and loads it.
 func (g *told) open(t *testing.T, options compiler.Options, settings engine.Settings) *runtime.Loaded {
 	t.Helper()
+	return g.openOn(t, cpu.Device{}, options, settings)
+}
+
+// openOn does so on a device.
+func (g *told) openOn(t *testing.T, device engine.Device, options compiler.Options, settings engine.Settings) *runtime.Loaded {
+	t.Helper()
 	options.Model, options.Out, options.Check = g.dir, filepath.Join(t.TempDir(), "engine.plan"), true
 	_, err := compiler.Build(t.Context(), options)
 	check(t, err)
 	plan, err := engine.Open(options.Out)
 	check(t, err)
-	model, err := (cpu.Device{}).Load(plan, settings)
+	model, err := device.Load(plan, settings)
 	check(t, err)
 	t.Cleanup(func() { model.Close(); plan.Close() })
 	return &runtime.Loaded{Plan: plan, Info: plan.Info(), Model: model}
@@ -93,31 +99,35 @@ func TestJoinedGoldens(t *testing.T) {
 					if run.target != "" {
 						options.Archs = []string{run.target}
 					}
-					loaded := g.open(t, options, engine.Settings{MaxSequences: 1, MaxRows: 64, Threads: 2})
-					for _, c := range g.Cases {
-						most := run.most
-						if most > 1e-3 { // errors of both encoders add up
-							most *= 2
-						}
-						pictures := g.pictures(t, &loaded.Info, c.Files)
-						types, soft, err := runtime.Rows(loaded.Model, &loaded.Info, c.IDs, starts(&loaded.Info, c.IDs, len(pictures)), pictures)
-						check(t, err)
-						if len(pictures) > 1 {
-							g.holdFeatures(t, c.Key, types, soft, most)
-						}
-						want, tail := g.tensor(t, c.Key+".logits_all"), len(c.IDs)-8
-						var got []float32
-						err = engine.ForwardRows(loaded.Model, loaded.Info.Vocab, c.IDs, types, soft, func(p int) bool { return p >= tail }, func(_ int, row []float32) error {
-							got = append(got, row...)
-							return nil
-						})
-						check(t, err)
-						if off, _ := relative(got, want); !(off <= most) {
-							t.Errorf("%s: logits are off by %.2g of their range", c.Key, off)
-						}
-					}
+					g.hold(t, g.open(t, options, engine.Settings{MaxSequences: 1, MaxRows: 64, Threads: 2}), run.most)
 				})
 			}
+		}
+	}
+}
+
+// hold compares the logits of the recorded prompts.
+func (g *told) hold(t *testing.T, loaded *runtime.Loaded, most float64) {
+	t.Helper()
+	if most > 1e-3 { // errors of both encoders add up
+		most *= 2
+	}
+	for _, c := range g.Cases {
+		pictures := g.pictures(t, &loaded.Info, c.Files)
+		types, soft, err := runtime.Rows(loaded.Model, &loaded.Info, c.IDs, starts(&loaded.Info, c.IDs, len(pictures)), pictures)
+		check(t, err)
+		if len(pictures) > 1 {
+			g.holdFeatures(t, c.Key, types, soft, most)
+		}
+		want, tail := g.tensor(t, c.Key+".logits_all"), len(c.IDs)-8
+		var got []float32
+		err = engine.ForwardRows(loaded.Model, loaded.Info.Vocab, c.IDs, types, soft, func(p int) bool { return p >= tail }, func(_ int, row []float32) error {
+			got = append(got, row...)
+			return nil
+		})
+		check(t, err)
+		if off, _ := relative(got, want); !(off <= most) {
+			t.Errorf("%s: logits are off by %.2g of their range", c.Key, off)
 		}
 	}
 }
@@ -153,15 +163,6 @@ func TestVerifyJoined(t *testing.T) {
 				})
 			}
 		}
-	}
-}
-
-// GPUs have no code for the second function, and say so.
-func TestJoinedOnGPUsIsRefused(t *testing.T) {
-	g := openTold(t, "llava-clip")
-	_, err := compiler.Build(t.Context(), compiler.Options{Model: g.dir, Out: filepath.Join(t.TempDir(), "x.plan"), Archs: []string{"sm90"}})
-	if err == nil || !strings.Contains(err.Error(), "@step, @image; build it for CPUs alone") {
-		t.Errorf("%v", err)
 	}
 }
 

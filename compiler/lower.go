@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"fmt"
 	"strings"
 
 	"llmc/codegen"
@@ -29,9 +28,6 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 	t, coder, err := backends[target.Device](target)
 	if err != nil {
 		return nil, err
-	}
-	if coder != nil && len(m.Funcs) != 1 {
-		return nil, fmt.Errorf("there is no GPU code for models of several functions yet, and the model has %s; build it for CPUs alone, such as --arch native", functionNames(m))
 	}
 	l := &lowered{module: m.Clone(), target: target.Name}
 	options := passes.Options{Target: t, Policy: policy, Rotation: o.Rotation, Smooth: o.smooth, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}

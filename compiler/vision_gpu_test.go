@@ -8,25 +8,28 @@ import (
 	"llmc/runtime/device/emu"
 )
 
-// visionEmulated are the checkpoints of models that read images and are one function, so that GPU targets have code for them.
-var visionEmulated = []string{"vit-classifier"}
-
 // visionEmulatedRuns are a format for each target, with what a plan of it may be off by, as on CPUs.
 var visionEmulatedRuns = []struct {
 	target, format string
 	most           float64
 }{{"sm80", "bf16", 4e-2}, {"sm89", "int8", 8e-2}, {"sm90", "bf16", 4e-2}}
 
-// GPU programs give the classes that were recorded of images, each alone the same bits as among others, and every value that the interpreter makes of rows of
-// patches.
+// GPU programs give what was recorded of images and texts, each alone the same bits as among others, and every value of all functions that the interpreter
+// makes.
 func TestVisionEmulated(t *testing.T) {
-	for _, name := range visionEmulated {
-		for _, run := range visionEmulatedRuns {
+	for n, name := range visionDirs {
+		for i, run := range visionEmulatedRuns {
+			if !inTurn(n, i) {
+				continue
+			}
 			t.Run(run.target+"/"+run.format+"/"+name, func(t *testing.T) {
 				s := openSeen(t, name)
 				options := compiler.Options{Quant: run.format, Archs: []string{run.target}}
 				plan, model := s.openOn(t, emu.Device{}, options, engine.Settings{MaxSequences: 4, Threads: 2})
-				s.images(t, plan, model, run.most)
+				images := s.images(t, plan, model, run.most)
+				if len(s.Texts) > 0 {
+					s.compare(t, plan.Info().Encoder, images, s.texts(t, plan, model, run.most), run.most)
+				}
 				v, err := compiler.Against(t.Context(), plan, model.(engine.Tracer), compiler.Original{Dir: s.dir})
 				check(t, err)
 				if !v.OK || !(v.MaxErr <= 2e-2) {

@@ -260,8 +260,7 @@ func checkRope(b *Bound) error {
 // checkAttention wants buckets that distances can be put into.
 func checkAttention(b *Bound) error {
 	if b.Kernel.Operand(b.Launch, "relative").Kind != OperandNone {
-		buckets := relative.Buckets{Count: int(b.Size("buckets")), Reach: int(b.Launch.Int("reach", 0)), Both: b.Launch.Int("both", 0) != 0}
-		if err := buckets.Check(); err != nil {
+		if err := checkBuckets(b); err != nil {
 			return err
 		}
 	}

@@ -43,6 +43,11 @@ var cudaKernels = []Kernel{
 		Roles: []Role{input("soft", "T"), result("y", "f32", "T k")},
 	},
 	{
+		Name:  "cuda.insert",
+		Doc:   "the rows that the step brings where types is 1, else those of x",
+		Roles: []Role{arg("x", "f32", "T k"), input("soft", "T"), input("types", "T"), result("y", "f32", "T k")},
+	},
+	{
 		Name:  "cuda.rmsnorm",
 		Doc:   "x / sqrt(mean(x*x) + eps) * w over each row",
 		Roles: []Role{arg("x", "f32", "m k"), vector("w", "f32", "k"), result("y", "f32 bf16 f16 f32m", "m k")},
@@ -144,6 +149,14 @@ var cudaKernels = []Kernel{
 		Attrs: slices.Concat(headAttrs, ropeAttrs, []AttrRow{optionalAttr(epsAttr)}),
 		Where: []string{"layer < layers", "rotary_dim = 2*half", "rotary_dim <= dim"},
 		Check: checkRope,
+	},
+	{
+		Name: "cuda.kv_write",
+		Doc:  "writes keys and values of the step's tokens to their slots",
+		Roles: []Role{arg("k", "f32", "T kv_heads*dim"), arg("v", "f32", "T kv_heads*dim"), input("slots", "T"),
+			cache("cache", cudaCaches, true)},
+		Attrs: []AttrRow{intAttr("layer", 0, maxDim)},
+		Where: []string{"layer < layers"},
 	},
 	{
 		Name: "cuda.attention",

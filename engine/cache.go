@@ -22,7 +22,7 @@ const (
 var CacheTypes = map[string][]dtype.Type{"cpu": layout.KVTypes, "cuda": layout.PlainTypes}
 
 // CacheKinds lists, by device, the kinds of cache that kernels read.
-var CacheKinds = map[string][]string{"cpu": {Paged, Cross, Latent, State}, "cuda": {Paged, Latent, State}}
+var CacheKinds = map[string][]string{"cpu": {Paged, Cross, Latent, State}, "cuda": {Paged, Cross, Latent, State}}
 
 // layerBytes returns, by device, what one layer of a cache takes of a page.
 var layerBytes = map[string]func(c *Cache, pageSize int) (int, error){
@@ -91,7 +91,7 @@ func (c *Cache) Layout(pageSize int) (layout.KV, error) {
 // Plain describes a layer's part of a page on GPUs.
 func (c *Cache) Plain(pageSize int) (layout.PlainKV, error) {
 	switch c.Kind {
-	case Paged:
+	case Paged, Cross:
 		return layout.NewPlainKV(c.DType, pageSize, c.KVHeads, c.Dim)
 	case Latent:
 		return layout.NewPlainLatent(c.DType, pageSize, c.Rank, c.Dim)

@@ -105,7 +105,7 @@ func (b *Bound) bindCache(role *Role, i int) error {
 }
 
 // inputRows tells how long the inputs are that have no value per token.
-var inputRows = map[string]sym.Dim{"rows": sym.Of(sym.R), "context": sym.Of(sym.B), "sampling": sym.Of(sym.R), "drafts": sym.Of(sym.R),
+var inputRows = map[string]sym.Dim{"rows": sym.Of(sym.R), "context": sym.Of(sym.B), "sampling": sym.Of(sym.R), "drafts": sym.Of(sym.R), "source_length": sym.Of(sym.B),
 	"seq_start": sym.Of(sym.B).Add(sym.Const(1))}
 
 func (b *Bound) bindInput(role *Role, i int) error {

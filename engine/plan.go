@@ -137,6 +137,22 @@ func (p *Plan) Program(function, target string) (*Program, error) {
 	return program, nil
 }
 
+// Programs are those of all functions for a target, in the order of Functions. They share their caches.
+func (p *Plan) Programs(target string) ([]*Program, error) {
+	var programs []*Program
+	for _, function := range p.Functions() {
+		program, err := p.Program(function, target)
+		if err != nil {
+			return nil, err
+		}
+		if len(programs) > 0 && !slices.Equal(program.Caches, programs[0].Caches) {
+			return nil, fmt.Errorf("%s: %w %s: it has other caches than function %s", p.path, ErrProgram, programName(function, target), programs[0].Func)
+		}
+		programs = append(programs, program)
+	}
+	return programs, nil
+}
+
 // Provenance returns what the plan was built from.
 func (p *Plan) Provenance() (*Provenance, error) {
 	var out Provenance

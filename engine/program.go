@@ -99,7 +99,8 @@ type Operand struct {
 // devices that want one (see Item), and how rows are sampled, on devices that do so: "sampling" (see SampleRow), "edits", "masks", "drafts" and "seen".
 // "tickets" are counters that products use for themselves, zero before and after each launch.
 var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items",
-	"sampling", "edits", "masks", "drafts", "tickets", "seen", "types", "seq_start", "soft"}
+	"sampling", "edits", "masks", "drafts", "tickets", "seen", "types", "seq_start", "soft",
+	"source_length", "source_start", "source_pages"}
 
 // InputOperand is the operand that stands for an array of Inputs; its index is negative where there is none of that name.
 func InputOperand(name string) Operand {

@@ -59,14 +59,14 @@ func fuseRopeKV(c *Context) error {
 }
 
 // turnByNothing gives queries and keys that do not turn (models with ALiBi or learned positions, layers without a rotary embedding) a rotation by angles
-// of zero, which changes no number, where the target writes caches by the joint op alone.
+// of zero, which changes no number, where the target joins these with the write of the cache.
 func (c *Context) turnByNothing(f *ir.Func, write, read *ir.Op) {
 	reader, operand := queries(f, read)
 	q, okQ := traceBranch(f, reader.Arg(operand))
 	k, okK := traceBranch(f, write.Arg("k"))
 	positions, lengths := param(f, "positions"), param(f, "ropelen")
-	if !okQ || !okK || q.rope != nil || k.rope != nil || read.Arg("inv_freq") != nil || positions == nil || lengths == nil ||
-		c.Options.Target == nil || len(c.Options.Target.Kernels(write)) > 0 {
+	if !okQ || !okK || q.rope != nil || k.rope != nil || q.slice.Arg("x") != k.slice.Arg("x") || read.Arg("inv_freq") != nil || positions == nil || lengths == nil ||
+		c.Options.Target == nil || !c.Options.Target.JoinsCaches() {
 		return
 	}
 	for _, side := range []struct {

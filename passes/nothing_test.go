@@ -6,17 +6,12 @@ import (
 	"llmc/ir"
 )
 
-// jointCaches is a target whose only kernel that writes a cache is that of rope_kv.
+// jointCaches is a target that writes caches by rope_kv where it can.
 type jointCaches struct{ Plain }
 
-func (t jointCaches) Kernels(op *ir.Op) []Kernel {
-	if op.Kind.Name == "kv.write" {
-		return nil
-	}
-	return t.Plain.Kernels(op)
-}
+func (t jointCaches) JoinsCaches() bool { return true }
 
-// Where caches are written by the joint op alone, queries and keys that do not turn get a rotation by nothing; elsewhere they stay as they are.
+// Where caches are best written by the joint op, queries and keys that do not turn get a rotation by nothing; elsewhere they stay as they are.
 func TestCachesOfModelsThatDoNotTurn(t *testing.T) {
 	const text = `cache @kv {kind="paged", layers=1, kv_heads=1, dim=4, dtype="f32"}
 weight %w : f32[16,8]

@@ -19,6 +19,8 @@ type Target interface {
 	InputFormat(f *quant.Format) (string, error)
 	// GateBlock is how many rows of gate and up alternate in the weight of a linear_swiglu.
 	GateBlock() int64
+	// JoinsCaches tells that keys and values of a joint projection are best written by rope_kv, also those that do not turn.
+	JoinsCaches() bool
 	// RowBytes is the distance in bytes between rows of an activation of type t.
 	RowBytes(t ir.Type) (int64, error)
 }
@@ -54,6 +56,9 @@ func (Plain) InputFormat(f *quant.Format) (string, error) { return f.Activation,
 
 // GateBlock implements Target.
 func (Plain) GateBlock() int64 { return 32 }
+
+// JoinsCaches implements Target.
+func (Plain) JoinsCaches() bool { return false }
 
 // RowBytes implements Target. Codes take a byte; scales and sums are not stored.
 func (Plain) RowBytes(t ir.Type) (int64, error) {

@@ -173,9 +173,6 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 	if e.painter, err = newPainter(model, &e.info, limits.PageSize); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}
-	if e.painter != nil && e.starter != nil {
-		return nil, fmt.Errorf("model %s: the device reads no images; use cpu", info.Name)
-	}
 	if e.drafter, err = newDrafter(&e.options, info.Vocab, &p.costs); err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)
 	}

@@ -45,7 +45,12 @@ func (e *Engine) launch(st *engine.Step, since time.Time) {
 	f.refused = e.copyPages()
 	e.joules.begin()
 	if e.starter != nil && f.refused == nil {
-		f.refused = e.guard(func() error { return e.starter.Start(st, f.out) })
+		f.refused = e.guard(func() error {
+			if err := e.show(f); err != nil {
+				return err
+			}
+			return e.starter.Start(st, f.out)
+		})
 	}
 	f.begun = e.options.Now()
 	f.host = f.begun.Sub(since)
@@ -95,13 +100,19 @@ func (e *Engine) land() (*flight, error) {
 		return f, e.guard(e.starter.Wait)
 	}
 	return f, e.guard(func() error {
-		if e.painter != nil {
-			if err := e.painter.show(f.step, f.shown); err != nil {
-				return err
-			}
+		if err := e.show(f); err != nil {
+			return err
 		}
 		return e.compute(f.step, f.out)
 	})
+}
+
+// show puts the rows of images that a step takes in into it, right before the device is given it.
+func (e *Engine) show(f *flight) error {
+	if e.painter == nil {
+		return nil
+	}
+	return e.painter.show(f.step, f.shown)
 }
 
 // guard makes a panic in the device an error like any other.

@@ -37,11 +37,15 @@ func newMemory(plan *engine.Plan, program *engine.Program, s dump.MemorySettings
 	if err != nil || t.Device != "cuda" {
 		return dump.NewMemory(plan, program, s)
 	}
+	programs, err := plan.Programs(program.Target)
+	if err != nil {
+		return nil, err
+	}
 	card := gpu.Card{Name: fmt.Sprintf("a GPU of target %s", t.Name), Memory: t.Memory}
 	if s.DeviceMemory > 0 {
 		card.Memory = s.DeviceMemory
 	}
-	p, err := gpu.PlanMemory(plan, program, card, engine.Settings{MaxSequences: s.MaxBatch, MaxContext: s.MaxContext, MaxStepTokens: s.StepTokens,
+	p, err := gpu.PlanMemory(plan, programs, card, engine.Settings{MaxSequences: s.MaxBatch, MaxContext: s.MaxContext, MaxStepTokens: s.StepTokens,
 		KVBytes: s.KVMemory, MemoryUtilization: s.Utilization, MaxAdapters: s.MaxAdapters, AdapterRank: s.AdapterRank})
 	if err != nil {
 		return nil, err

@@ -47,7 +47,6 @@ func TestLogitsOfImages(t *testing.T) {
 
 // An image is shown in front of a text, or where the text says; it changes what is said. What a prompt has of images must be what is given.
 func TestShownImages(t *testing.T) {
-	onCPUs(t, "models of several functions")
 	plan := buildDemo(t, "checkpoints/llava-siglip")
 	dir := filepath.Join("..", "..", "testdata", "checkpoints", "llava-siglip")
 	image, other := filepath.Join(dir, "image0.png"), filepath.Join(dir, "image1.png")

@@ -23,9 +23,9 @@ import (
 // ServeAdapters lets products have entries for steps with adapters. Launches are still to come.
 func (c *Coder) ServeAdapters() { c.adapts = true }
 
-// takesAdapters tells whether adapters may add to the launch: it multiplies rows of tokens or of sampled rows with one matrix.
+// takesAdapters tells whether adapters may add to the launch: it multiplies rows of tokens or of sampled rows of steps with one matrix.
 func (e *entry) takesAdapters() bool {
-	if !e.isProduct() || !slices.Contains(engine.AdaptedKernels, e.launch.Kernel) {
+	if e.program.Func != engine.StepFunc || !e.isProduct() || !slices.Contains(engine.AdaptedKernels, e.launch.Kernel) {
 		return false
 	}
 	rows := e.buffer("x").Rows

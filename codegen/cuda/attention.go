@@ -35,9 +35,10 @@ type attend struct {
 	parts               int // CTAs that share the heads of one KV head
 	reach               engine.Reach
 	format              tileFormat
-	block               int // tokens of an item at most
-	slots               int // tiles in shared memory
-	latentParked        int // see parkedBlocks
+	block               int     // tokens of an item at most
+	slots               int     // tiles in shared memory
+	table               ptx.Reg // shared memory: numbers by distance, of heads that have such
+	latentParked        int     // see parkedBlocks
 
 	lane, warp ptx.Reg
 	q, ring    ptx.Reg // shared memory: queries, slots of tiles
@@ -82,7 +83,7 @@ func (a *attend) shareHeads() {
 
 // bytes is the shared memory with that many slots.
 func (a *attend) bytes(slots int) int {
-	return a.queryBytes() + topsBytes + weightsBytes + slots*a.slotBytes() + a.turnedBytes() + a.parkedBytes()
+	return a.queryBytes() + topsBytes + weightsBytes + slots*a.slotBytes() + a.turnedBytes() + a.parkedBytes() + a.relativeBytes()
 }
 
 // dimPad is the channels that the matrix units see.
@@ -124,7 +125,7 @@ func attentionGrid(e *entry) [3]engine.Extent {
 // spill a few registers than have two CTAs where three would find registers.
 func attentionCTAs(e *entry) int {
 	switch a := newAttend(e); {
-	case a.dim > 64:
+	case a.dim > 64 || a.relative() && a.dim > 32:
 		return 2
 	case a.dim > 32:
 		return 3
@@ -154,6 +155,7 @@ func attention(e *entry) {
 		a.stageQueries(item)
 		a.load = a.startLoads(item)
 		a.padRows(item)
+		a.spreadRelative()
 		if a.e.turnsOnRead() {
 			a.keys = a.newKeyTurns(item[1])
 		}

@@ -1,7 +1,6 @@
 package cuda_test
 
 import (
-	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -10,7 +9,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
-	"llmc/internal/quant"
+	"llmc/internal/relative"
 )
 
 // shape is what an attention is written for.
@@ -22,7 +21,9 @@ type shape struct {
 	q, y                   dtype.Type
 	cache                  dtype.Type // invalid: bf16
 	alibi, sinks           bool
-	rotary                 // where keys turn as they are read
+	buckets                relative.Buckets // of learned scores; none: there are no such
+	ofText                 bool             // the sequence is a text, all of which is seen
+	rotary                                  // where keys turn as they are read
 }
 
 func (c shape) scale() float64 { return 1 / math.Sqrt(float64(c.dim)) }
@@ -65,55 +66,6 @@ func newHistory(c shape, length int, seed uint64) *history {
 
 // ropeLen is the length that a position stands for: that of a prompt of 50, until the sequence is longer.
 func ropeLen(position int) int32 { return int32(max(50, position+1)) }
-
-// stored is the type of the cache.
-func (c shape) stored() dtype.Type {
-	if c.cache == dtype.Invalid {
-		return dtype.BF16
-	}
-	return c.cache
-}
-
-// multiplied is what a number of a key is rounded to when it has turned.
-func (c shape) multiplied(x float32) float32 {
-	if c.stored() == dtype.BF16 {
-		return rounded(x)
-	}
-	return dtype.F16ToF32(dtype.F32ToF16(x))
-}
-
-// kvPut writes a row of a key or a value to a page, at row, with its scale at scale, and makes the row's numbers those that were stored.
-func kvPut(t dtype.Type, numbers []float32, row, scale []byte) {
-	f, err := quant.KVOf(t)
-	if err != nil {
-		panic(err)
-	}
-	if f.Scaled() {
-		codes := make([]uint16, len(numbers))
-		s := f.Codes(codes, numbers)
-		for i, code := range codes {
-			numbers[i] = f.Level(code) * s
-		}
-		for i := range row[:min(len(row), len(codes))] { // there is no row of latent values
-			row[i] = byte(codes[i])
-		}
-		if len(scale) > 0 {
-			binary.LittleEndian.PutUint16(scale, dtype.F32ToF16(s))
-		}
-		return
-	}
-	for i, x := range numbers {
-		bits := bf16(x)
-		numbers[i] = widened(bits)
-		if t == dtype.F16 {
-			bits = dtype.F32ToF16(x)
-			numbers[i] = dtype.F16ToF32(bits)
-		}
-		if row != nil {
-			binary.LittleEndian.PutUint16(row[2*i:], bits)
-		}
-	}
-}
 
 // key is a head's key as the query at a position sees it.
 func (h *history) key(p, head, position int) []float64 {
@@ -158,6 +110,9 @@ func (h *history) attend(position, head int) []float64 {
 		if h.alibi {
 			s += float64(h.slopes()[head]) * float64(p-position)
 		}
+		if h.buckets.Count > 0 {
+			s += float64(h.learned()[h.buckets.Of(p-position)*h.heads+head])
+		}
 		scores, top = append(scores, s), max(top, s)
 	}
 	out, sum := make([]float64, h.dim), 0.0
@@ -183,24 +138,11 @@ func (h *history) attend(position, head int) []float64 {
 func (h *history) length() int { return len(h.k) / (h.kv * h.dim) }
 
 // last is the last position that one at a position sees.
-func (h *history) last(position int) int { return min(position+h.ahead, h.length()-1) }
-
-// slopes are those of alibi: near positions count most.
-func (c shape) slopes() []float32 {
-	slopes := make([]float32, c.heads)
-	for i := range slopes {
-		slopes[i] = float32(math.Exp2(-8 * float64(i+1) / float64(c.heads)))
+func (h *history) last(position int) int {
+	if h.ofText {
+		return h.length() - 1
 	}
-	return slopes
-}
-
-// sinkScores lie about where scores do, so that a sink has its share.
-func (c shape) sinkScores() []float32 {
-	scores := randoms(c.heads, 31, 1)
-	for i := range scores {
-		scores[i] -= float32(64 * c.scale())
-	}
-	return scores
+	return min(position+h.ahead, h.length()-1)
 }
 
 // chunk is the tokens at positions from..to-1 of a sequence in a step.
@@ -211,7 +153,7 @@ type chunk struct {
 
 // held is how many positions the cache has: those of the whole sequence where tokens see what is ahead of them.
 func (c chunk) held() int {
-	if c.ahead > 0 {
+	if c.ahead > 0 || c.ofText {
 		return c.length()
 	}
 	return c.to
@@ -238,14 +180,31 @@ func newAttention(t *testing.T, c shape, target string) *attention {
 	if c.ahead > 0 {
 		kernel, attrs = "cuda.attention_ahead", append(attrs, engine.Attr{Name: "ahead", Int: int64(c.ahead)})
 	}
+	if c.ofText {
+		kernel = "cuda.attention_text"
+	}
+	if c.buckets.Count > 0 {
+		kernel, attrs = "cuda.attention_relative", append(attrs, engine.Attr{Name: "reach", Int: int64(c.buckets.Reach)})
+		if c.buckets.Both {
+			attrs = append(attrs, engine.Attr{Name: "both", Int: 1})
+		}
+	}
 	s := newSingle(t, kernel, "attn.paged", attrs...)
 	s.program.Buffers = make([]engine.Buffer, 0, 3)
 	a := &attention{single: s, shape: c}
 	a.qBuffer, a.yBuffer = s.buffer("q", c.q, c.heads*c.dim), s.buffer("y", c.y, c.heads*c.dim)
-	s.inputs("positions", "items", "page_start", "pages")
+	s.inputs("items")
+	if c.ofText {
+		s.inputs("source_length", "source_start", "source_pages")
+	} else {
+		s.inputs("positions", "page_start", "pages")
+	}
 	s.cache(c.kv, c.dim, c.stored())
-	if c.ahead > 0 {
+	if c.ahead > 0 || c.buckets.Count > 0 {
 		s.inputs("context")
+	}
+	if c.buckets.Count > 0 {
+		s.weight("relative", int64(c.buckets.Count), int64(c.heads))
 	}
 	if c.mode != "" {
 		s.inputs("ropelen")
@@ -297,11 +256,13 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 		}
 	}
 	a.operands(m, positions, lengths)
-	if a.ahead > 0 {
-		m.ints("context", context)
+	names := []string{"context", "page_start", "pages"}
+	if a.ofText {
+		names = []string{"source_length", "source_start", "source_pages"}
 	}
-	m.ints("page_start", start)
-	m.ints("pages", table)
+	for i, values := range [][]int32{context, start, table} {
+		m.ints(names[i], values)
+	}
 	work.run(m, tokens, len(chunks), pageSize, stride)
 	y.checkPadding(a.t, tokens)
 	rows := make([][]float32, tokens)
@@ -316,6 +277,9 @@ func (a *attention) step(pageSize int, chunks ...chunk) [][]float32 {
 // operands places what depends on the tokens' positions, and what does not depend on the step.
 func (a *attention) operands(m *memory, positions, lengths []int32) {
 	m.ints("positions", positions)
+	if a.buckets.Count > 0 {
+		m.floats("relative", a.learned())
+	}
 	if a.mode != "" {
 		m.ints("ropelen", lengths)
 		m.floats("inv_freq", a.rotary.table())

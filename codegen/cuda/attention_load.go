@@ -37,8 +37,8 @@ func (a *attend) startLoads(item []ptx.Reg) loads {
 	a.e.Section("page table")
 	l := loads{attend: a, from: a.e.Max(a.firstPosition(item), a.e.Shl(a.work.from, log2(attentionSplit)))}
 	l.tile = a.e.Mov(l.from)
-	start := a.e.Ld(ptx.U32, a.e.Index(a.e.pointers["page_start"], item[0], 4))
-	l.table = a.e.Index(a.e.pointers["pages"], start, 4)
+	start := a.e.Ld(ptx.U32, a.e.Index(a.told("page_start"), item[0], 4))
+	l.table = a.e.Index(a.told("pages"), start, 4)
 	groups := a.e.Shr(a.e.pageSize, 4)
 	l.magic = a.e.Div(a.e.Add(groups, 1<<31-1), groups)
 	l.page, l.offset, l.keys, l.left = a.e.Reg(ptx.U32), a.e.Reg(ptx.U32), a.e.Reg(ptx.Global), a.e.Reg(ptx.S32)

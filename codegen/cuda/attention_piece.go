@@ -39,7 +39,7 @@ func (a *attend) item() []ptx.Reg {
 func (a *attend) newPiece(item []ptx.Reg) piece {
 	a.e.Section("piece")
 	w := piece{attend: a, from: item[3].As(ptx.S32), alone: a.e.Le(item[5], 1)}
-	if a.reach.Ahead > 0 {
+	if a.seesAhead() {
 		w.end = a.endOfSequence(item)
 	}
 	w.last = a.e.Min(a.lastPosition(item), a.e.Sub(a.e.Mul(item[4].As(ptx.S32), attentionSplit), 1))
@@ -48,6 +48,9 @@ func (a *attend) newPiece(item []ptx.Reg) piece {
 
 // lastPosition is the last one that the item's last token sees.
 func (a *attend) lastPosition(item []ptx.Reg) ptx.Reg {
+	if a.reach.Text {
+		return a.endOfSequence(item)
+	}
 	own := a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["positions"], a.e.Sub(a.e.Add(item[1], item[2]), 1), 4))
 	if a.reach.Ahead == 0 {
 		return own
@@ -55,9 +58,9 @@ func (a *attend) lastPosition(item []ptx.Reg) ptx.Reg {
 	return a.lastSeen(own, a.endOfSequence(item))
 }
 
-// endOfSequence is the last position that the item's sequence has.
+// endOfSequence is the last position that the item's sequence has, or its text.
 func (a *attend) endOfSequence(item []ptx.Reg) ptx.Reg {
-	return a.e.Sub(a.e.Ld(ptx.S32, a.e.Index(a.e.pointers["context"], item[0], 4)), 1)
+	return a.e.Sub(a.e.Ld(ptx.S32, a.e.Index(a.told("context"), item[0], 4)), 1)
 }
 
 // lastSeen is the last position that a token at a position sees in a sequence that ends with position end. Positions are below 2^30, so that one that many

@@ -11,7 +11,8 @@ type rowState struct {
 	*attend
 	number       ptx.Reg    // of the first one in the CTA
 	slope        [2]ptx.Reg // of the row's head, where there is alibi
-	own          [2]ptx.Reg // the row's position, where it sees others ahead of it and not all before it; elsewhere that is to
+	learned      [2]ptx.Reg // place of distance 0 among the numbers of the row's head, where there are such
+	own          [2]ptx.Reg // the row's position, where it sees others ahead of it and it matters which; elsewhere that is to
 	to           [2]ptx.Reg // last position that the row sees; -1 where there is no row
 	largest, sum [2]ptx.Reg // of the splits so far
 	out          [][]ptx.Reg
@@ -28,18 +29,11 @@ func newRowState(a *attend, item []ptx.Reg, row ptx.Reg, blocks int) *rowState {
 	for i := range 2 {
 		token, column, ok := a.query(item, a.e.Add(row, 8*i))
 		s.to[i] = a.e.Const(ptx.S32, -1)
-		at := a.e.Index(a.e.pointers["positions"], token, 4)
-		a.e.When(ok).Into(s.to[i]).Ld(ptx.S32, at)
-		s.own[i] = s.to[i]
-		if a.reach.Ahead > 0 {
-			if !a.reach.FromFirst() {
-				s.own[i] = a.e.Mov(s.to[i])
-			}
-			a.e.When(ok).Into(s.to[i]).Mov(a.lastSeen(s.to[i], a.work.end))
-		}
+		s.sees(i, token, ok)
 		if a.e.has("alibi") {
 			s.slope[i] = a.e.Mul(a.ofHead("alibi", column, ok), math.Log2E)
 		}
+		s.startRelative(i, column)
 		s.largest[i], s.sum[i], s.tileLargest[i] = a.e.Const(ptx.F32, math.Inf(-1)), a.e.Const(ptx.F32, 0), a.e.Const(ptx.F32, 0)
 		s.partLargest[i], s.partSum[i] = a.e.Const(ptx.F32, math.Inf(-1)), a.e.Const(ptx.F32, 0)
 	}
@@ -47,6 +41,24 @@ func newRowState(a *attend, item []ptx.Reg, row ptx.Reg, blocks int) *rowState {
 		s.out, s.part = append(s.out, a.e.Zeros(ptx.F32, 4)), append(s.part, a.e.Zeros(ptx.F32, 4))
 	}
 	return s
+}
+
+// sees finds where row i is and what it sees last.
+func (s *rowState) sees(i int, token, ok ptx.Reg) {
+	s.own[i] = s.to[i]
+	if s.reach.Text {
+		s.e.When(ok).Into(s.to[i]).Mov(s.work.end)
+		return
+	}
+	at := s.e.Index(s.e.pointers["positions"], token, 4)
+	s.e.When(ok).Into(s.to[i]).Ld(ptx.S32, at)
+	if s.reach.Ahead == 0 {
+		return
+	}
+	if !s.reach.FromFirst() || s.relative() {
+		s.own[i] = s.e.Mov(s.to[i])
+	}
+	s.e.When(ok).Into(s.to[i]).Mov(s.lastSeen(s.to[i], s.work.end))
 }
 
 func (s *rowState) state() *rowState { return s }
@@ -161,6 +173,9 @@ func (s *rowState) exponents(acc [][]ptx.Reg, tile, first, scales ptx.Reg) {
 	}
 	if s.e.has("alibi") {
 		s.lean(acc, first)
+	}
+	if s.relative() {
+		s.addRelative(acc, first)
 	}
 	whole := s.e.Ge(tile, 0)
 	last := s.e.Add(tile, attentionTile-1)

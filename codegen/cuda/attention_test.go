@@ -87,6 +87,12 @@ func (c shape) String() string {
 	if c.ahead > 0 {
 		biases += fmt.Sprintf("_ahead%d", c.ahead)
 	}
+	if c.buckets.Count > 0 {
+		biases += fmt.Sprintf("_relative%v", c.buckets)
+	}
+	if c.ofText {
+		biases += "_text"
+	}
 	if c.chunk > 0 {
 		biases += fmt.Sprintf("_of%d", c.chunk)
 	}
@@ -95,7 +101,7 @@ func (c shape) String() string {
 
 // TestAttention runs steps that mix long and short chunks with single tokens, at contexts around the sizes of tiles and pages.
 func TestAttention(t *testing.T) {
-	for i, c := range slices.Concat(turnedShapes, attentionShapes, storedShapes, biasedShapes, chunkedShapes, aheadShapes) {
+	for i, c := range slices.Concat(turnedShapes, attentionShapes, storedShapes, biasedShapes, chunkedShapes, aheadShapes, relativeShapes, textShapes) {
 		t.Run(c.String(), func(t *testing.T) {
 			a := newAttention(t, c, []string{"sm80", "sm89"}[i%2])
 			worst := 0.0
@@ -158,7 +164,7 @@ func TestAttentionIsInvariant(t *testing.T) {
 		turnedShapes[0], turnedShapes[1],
 		{heads: 4, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, cache: dtype.I8, window: 50},
 		{heads: 3, kv: 1, dim: 20, q: dtype.BF16, y: dtype.F32, cache: dtype.F8E4M3, alibi: true, sinks: true},
-		aheadShapes[0], aheadShapes[1],
+		aheadShapes[0], aheadShapes[1], relativeShapes[1], textShapes[0],
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			const length = 150
@@ -200,6 +206,7 @@ func TestAttentionInPieces(t *testing.T) {
 		{heads: 18, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3},
 		{heads: 4, kv: 1, dim: 16, q: dtype.BF16, y: dtype.F32, rotary: rotary{"longrope", "half", 16}},
 		biasedShapes[1], biasedShapes[4], aheadShapes[0], {heads: 20, kv: 1, dim: 20, q: dtype.F32, y: dtype.F32, window: 290, ahead: 300},
+		relativeShapes[4], textShapes[1],
 	} {
 		t.Run(c.String(), func(t *testing.T) {
 			a := newAttention(t, c, []string{"sm80", "sm89"}[i%2])

@@ -22,14 +22,20 @@ func samples(p *engine.Program) bool {
 	return slices.ContainsFunc(p.Launches, func(l engine.Launch) bool { return l.Kernel == "cuda.sample_scan" })
 }
 
-// Auxiliary writes the entries that serve a program beside its launches, which are all there.
+// Auxiliary writes the entries that serve a program beside its launches, which are all there. Programs share them: they are specialised for nothing.
 func (c *Coder) Auxiliary(p *engine.Program) []engine.Auxiliary {
 	var all []engine.Auxiliary
 	for _, a := range auxiliaries {
-		if a.wanted(p) {
-			c.again = append(c.again, func() { a.build(c, a.name) })
-			all = append(all, engine.Auxiliary{Name: a.name, Code: a.build(c, a.name)})
+		if !a.wanted(p) {
+			continue
 		}
+		code, ok := c.shared[a.name]
+		if !ok {
+			c.again = append(c.again, func() { a.build(c, a.name) })
+			code = a.build(c, a.name)
+			c.shared[a.name] = code
+		}
+		all = append(all, engine.Auxiliary{Name: a.name, Code: code})
 	}
 	return all
 }

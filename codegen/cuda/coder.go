@@ -13,21 +13,23 @@ import (
 	"llmc/ir"
 )
 
-// Coder writes the kernels of one program. Launches that differ in nothing but addresses share an entry.
+// Coder writes the kernels of a target's programs. Launches that differ in nothing but addresses share an entry, whatever functions they are of.
 type Coder struct {
 	target  Target
 	module  *ptx.Module
 	entries map[string][]engine.Code // by what the entries are specialised for
 	names   map[string]int
-	sources map[string]source // by entry
-	adapted []engine.Adapted
-	adapts  bool     // products have entries for steps with adapters
-	again   []func() // write what has been written once more
+	sources map[string]source      // by entry
+	adapted []engine.Adapted       // of the program at hand
+	adapts  bool                   // products have entries for steps with adapters
+	again   []func()               // write what has been written once more
+	shared  map[string]engine.Code // auxiliary entries, by name
 }
 
-// NewCoder starts the code of a program.
+// NewCoder starts the code of a target.
 func NewCoder(t Target) *Coder {
-	return &Coder{target: t, module: ptx.NewQuickModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}, sources: map[string]source{}}
+	return &Coder{target: t, module: ptx.NewQuickModule(t.PTX), entries: map[string][]engine.Code{}, names: map[string]int{}, sources: map[string]source{},
+		shared: map[string]engine.Code{}}
 }
 
 // family writes the entries of one kernel.
@@ -45,6 +47,7 @@ var families = map[string]family{
 	"cuda.gather_types":     {gatherThreads, perRow("y"), gather},
 	"cuda.pool":             {poolThreads, poolGrid, pool},
 	"cuda.soft":             {rowThreads, perRow("y"), soft},
+	"cuda.insert":           {rowThreads, perRow("y"), insert},
 	"cuda.rmsnorm":          {normThreads, perRow("y"), norm},
 	"cuda.add_rmsnorm":      {normThreads, perRow("normed"), norm},
 	"cuda.layernorm":        {normThreads, perRow("y"), norm},
@@ -57,6 +60,7 @@ var families = map[string]family{
 	"cuda.rope_turns":       {turnsThreads, perRow("y"), ropeTurns},
 	"cuda.rope_kv":          {ropeThreads, ropeGrid, ropeKV},
 	"cuda.rope_kv_rows":     {ropeRowsThreads, perRow("y"), ropeKVRows},
+	"cuda.kv_write":         {ropeThreads, kvWriteGrid, kvWrite},
 	"cuda.attention":        {attentionThreads, attentionGrid, attention},
 	"cuda.attention_ahead":  {attentionThreads, attentionGrid, attention},
 	"cuda.attention_latent": {attentionThreads, attentionGrid, attention},
@@ -84,6 +88,9 @@ var families = map[string]family{
 	"cuda.state_conv":       {convolutionThreads, convolutionGrid, stateConv},
 	"cuda.state_scan":       {scanThreads, scanGrid, stateScan},
 
+	"cuda.attention_relative": {attentionThreads, attentionGrid, attention},
+	"cuda.attention_text":     {attentionThreads, attentionGrid, attention},
+
 	"cuda.moe_route":         {routeThreads, routeGrid, route},
 	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},
 	"cuda.moe_linear":        {linearThreads, expertGrid, expertLinear},
@@ -94,6 +101,7 @@ var families = map[string]family{
 // wantedCTAs says how many CTAs a multiprocessor should take at a time, which bounds the registers, where the assembler's own choice is
 // not the best. 0 leaves it the choice.
 var wantedCTAs = map[string]func(e *entry) int{"cuda.attention": attentionCTAs, "cuda.attention_ahead": attentionCTAs, "cuda.attention_latent": always(1), "cuda.moe_linear": expertCTAs,
+	"cuda.attention_relative": attentionCTAs, "cuda.attention_text": attentionCTAs,
 	"cuda.sample_mass": always(4), "cuda.sample_rank": always(1), "cuda.sample_draw": always(1)}
 
 func always(n int) func(*entry) int { return func(*entry) int { return n } }
@@ -108,25 +116,6 @@ type variant struct {
 	readsWeights bool
 	// prefetch is what a part does before it waits for its inputs, with all threads of the CTA; nil: nothing.
 	prefetch func(e *entry)
-}
-
-// perRow gives a CTA to each row of a result.
-func perRow(role string) func(e *entry) [3]engine.Extent {
-	return func(e *entry) [3]engine.Extent { return grid(engine.Extent{Of: e.buffer(role).Rows, Per: 1}) }
-}
-
-func constant(n int) sym.Dim { return sym.Const(int64(n)) }
-
-// grid fills dimensions that are not given with one.
-func grid(extents ...engine.Extent) [3]engine.Extent {
-	out := [3]engine.Extent{}
-	for i := range out {
-		out[i] = engine.Extent{Of: sym.Const(1), Per: 1}
-		if i < len(extents) {
-			out[i] = extents[i]
-		}
-	}
-	return out
 }
 
 // Code returns the entries of a launch, written now if no launch before it had the same shape.
@@ -173,7 +162,7 @@ func (c *Coder) codes(e *entry, f family, signature, short string) []engine.Code
 
 // attends tells whether the launch is attention.
 func (e *entry) attends() bool {
-	return slices.Contains([]string{"cuda.attention", "cuda.attention_ahead", "cuda.attention_latent"}, e.launch.Kernel)
+	return slices.ContainsFunc(e.kernel.Roles, func(r engine.Role) bool { return r.Name == "partials" })
 }
 
 // isProduct tells whether the launch multiplies one matrix with all rows of its input.

@@ -174,6 +174,20 @@ func soft(e *entry) {
 	e.pairs(e.cols("y"), func(i ptx.Reg) { e.store2("y", out, i, [2]ptx.Reg{at(i), at(e.lastColumn("y", i))}) })
 }
 
+// insert is y[m] = soft[m] where types[m] is 1, else x[m], one CTA for each row: what a step brings in place of rows of tokens. Rows that it does not bring are
+// not read, and may hold anything.
+//
+//	x:     | token | token | token | token |        soft:  |  ?  | row 0 | row 1 |  ?  |
+//	types: |   0   |   1   |   1   |   0   |  ->  y:       | token | row 0 | row 1 | token |
+func insert(e *entry) {
+	row := e.CtaX()
+	brought := e.Eq(e.Ld(ptx.U32, e.Index(e.pointers["types"], row, 4)), 1)
+	in := e.Select(brought, e.Index(e.pointers["soft"], row, 4*e.cols("y")), e.row("x", row))
+	out := e.row("y", row)
+	at := func(i ptx.Reg) ptx.Reg { return e.Ld(ptx.F32, e.Index(in, i, 4)) }
+	e.pairs(e.cols("y"), func(i ptx.Reg) { e.store2("y", out, i, [2]ptx.Reg{at(i), at(e.lastColumn("y", i))}) })
+}
+
 // scalePositions is y[m] = x[m] * (1 + by*log(1 + (positions[m]+1)/every)), one CTA for each row.
 func scalePositions(e *entry) {
 	row := e.CtaX()

@@ -40,7 +40,7 @@ func TestAssembleAttention(t *testing.T) {
 			shapes = append(shapes, c)
 		}
 	}
-	shapes = slices.Concat(shapes, storedShapes, biasedShapes)
+	shapes = slices.Concat(shapes, storedShapes, biasedShapes, relativeShapes, textShapes)
 	for _, mode := range []string{"dynamic", "longrope"} {
 		c := shapes[0]
 		c.rotary = rotary{mode, "half", 128}

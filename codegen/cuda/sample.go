@@ -58,7 +58,7 @@ var sampleLaunches = []struct {
 
 // Finish adds the launches that sample the rows of the program's logits. Vocabularies that are too long for them are left to the host.
 func (c *Coder) Finish(p *engine.Program) error {
-	p.Adapted = c.adapted
+	p.Adapted, c.adapted = c.adapted, nil
 	if p.Func != engine.StepFunc {
 		return nil // nothing is sampled, and sequences as they are have more tokens than persistent entries are for
 	}

@@ -49,6 +49,7 @@ var candidates = map[string][]candidate{
 	"gather_types":     {{kernel: "cuda.gather_types"}},
 	"pool":             {{kernel: "cuda.pool"}},
 	"soft":             {{kernel: "cuda.soft"}},
+	"insert":           {{kernel: "cuda.insert"}},
 	"rmsnorm":          {{kernel: "cuda.rmsnorm", usable: wholeRows}},
 	"add_rmsnorm":      {{kernel: "cuda.add_rmsnorm"}},
 	"layernorm":        {{kernel: "cuda.layernorm"}},
@@ -62,10 +63,15 @@ var candidates = map[string][]candidate{
 	"quantize":         {{kernel: "cuda.quantize", usable: func(op *ir.Op) bool { return quantizers[op.Text("format")].encode != nil }}},
 	"rope_kv": {{kernel: "cuda.rope_kv", usable: func(op *ir.Op) bool { return plainHeads(op) && !ir.NormsRows(op) }},
 		{kernel: "cuda.rope_kv_rows", usable: func(op *ir.Op) bool { return plainHeads(op) && ir.NormsRows(op) }}},
-	"attn.paged": {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" && op.Int("ahead") == 0 }},
+	"kv.write": {{kernel: "cuda.kv_write"}},
+	"attn.paged": {{kernel: "cuda.attention", usable: func(op *ir.Op) bool { return attends(op) && op.Int("ahead") == 0 && op.Arg("relative") == nil }},
 		{kernel: "cuda.attention_ahead", usable: func(op *ir.Op) bool {
-			return plainHeads(op) && op.Text("dtype") != "f16" && op.Int("ahead") > 0 && op.Arg("sinks") == nil
-		}}},
+			return attends(op) && op.Int("ahead") > 0 && op.Arg("sinks") == nil && op.Arg("relative") == nil && !seesText(op)
+		}},
+		{kernel: "cuda.attention_relative", usable: func(op *ir.Op) bool {
+			return attends(op) && op.Arg("relative") != nil && relativeHeads(op) && !seesText(op)
+		}},
+		{kernel: "cuda.attention_text", usable: func(op *ir.Op) bool { return attends(op) && plainText(op) }}},
 	"rope":         {{kernel: "cuda.rope", usable: plainHeads}},
 	"linear_heads": {{kernel: "cuda.linear_heads", usable: headInputs}},
 	"latent.write": {{kernel: "cuda.latent_write", usable: func(op *ir.Op) bool { return latentRow(op.Arg("c"), op.Arg("k"), 1) }}},
@@ -142,6 +148,9 @@ const gateBlock = layout.FragmentRows / 2
 // GateBlock implements passes.Target.
 func (t Target) GateBlock() int64 { return gateBlock }
 
+// JoinsCaches tells that a launch more would cost more than turning by nothing.
+func (t Target) JoinsCaches() bool { return true }
+
 func matrixInput(op *ir.Op) bool {
 	x := op.Arg("x").Type
 	if n, _ := x.Cols(); codegen.Named(op, "raw") != nil && !rawInput(n) {
@@ -156,6 +165,9 @@ func matrixInput(op *ir.Op) bool {
 
 // plainHeads tells that a head fits the registers of a warp.
 func plainHeads(op *ir.Op) bool { return op.Int("dim") <= layout.MaxPlainDim }
+
+// attends tells that attention has heads and results that kernels write.
+func attends(op *ir.Op) bool { return plainHeads(op) && op.Text("dtype") != "f16" }
 
 // wholeMaxima tells that largest magnitudes are all of as many columns, of one head.
 func wholeMaxima(op *ir.Op) bool {

@@ -145,6 +145,9 @@ func (t Target) InputFormat(f *quant.Format) (string, error) {
 // GateBlock is half of a panel's rows.
 func (t Target) GateBlock() int64 { return gateBlock }
 
+// JoinsCaches implements passes.Target.
+func (t Target) JoinsCaches() bool { return false }
+
 const gateBlock = 32
 
 // RowBytes is the distance between rows of an activation.

@@ -85,6 +85,7 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.gather_types":      {rowsOnly: true},
 	"cuda.select_rows":       {asResult: true},
 	"cuda.soft":              {},
+	"cuda.insert":            {},
 	"cuda.linear":            {flops: (*predictor).product},
 	"cuda.linear_swiglu":     {flops: (*predictor).product},
 	"cuda.linear_act":        {flops: (*predictor).product},
@@ -94,6 +95,7 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.moe_linear_swiglu": {flops: (*predictor).product, expertsOnly: true},
 	"cuda.rope_kv":           {positions: (*predictor).written},
 	"cuda.rope_kv_rows":      {positions: (*predictor).written},
+	"cuda.kv_write":          {positions: (*predictor).written},
 	"cuda.attention":         {positions: (*predictor).attended, flops: (*predictor).scores},
 	"cuda.attention_ahead":   {positions: (*predictor).attended, flops: (*predictor).scores},
 	"cuda.state_conv":        {positions: (*predictor).moved},
@@ -101,6 +103,9 @@ var kernelCosts = map[string]kernelCost{
 	"cuda.linear_heads":      {flops: (*predictor).headProducts},
 	"cuda.latent_write":      {positions: (*predictor).written},
 	"cuda.attention_latent":  {positions: (*predictor).attended, flops: (*predictor).latentScores},
+
+	"cuda.attention_relative": {positions: (*predictor).attended, flops: (*predictor).scores},
+	"cuda.attention_text":     {positions: (*predictor).attended, flops: (*predictor).scores},
 
 	// Launches of sampling are counted as if the row wanted all of them.
 	"cuda.sample_edit":   {few: true},

@@ -48,7 +48,8 @@ func (s *Scheduler) Shares(dst []Share) []Share {
 func (p *part) alive() bool { return p.q.life == p.life }
 
 // Ahead fills the step behind the one in flight, before what that one samples is known: a token to come is engine.FromRow of its row. It
-// returns nil where pages are so scarce that somebody might have to give some back, behind a step with drafts, and where there is nothing to do.
+// returns nil where pages are so scarce that somebody might have to give some back, as they may have to for an image, behind a step with drafts, and where there
+// is nothing to do.
 //
 // A sequence that ends with the step in flight may be part of the step ahead; what that gives for it is dropped. Its pages are given back when it ends:
 // the device runs steps in order, so whoever gets them writes them later.
@@ -56,14 +57,14 @@ func (s *Scheduler) Ahead(now time.Time) *engine.Step {
 	if len(s.flights) != 1 {
 		panic("sched: a step ahead is one ahead of a single step in flight")
 	}
-	if s.flights[0].drafted() || s.config.MaxImage > 0 { // nobody knows how many tokens it gives, or the pages of images are free again when it has run
+	if s.flights[0].drafted() { // nobody knows how many tokens it gives
 		return nil
 	}
 	s.expire(now)
 	s.admit(now)
 	s.share()
 	s.shareEncoder()
-	if !s.fit() {
+	if s.makesImages() || !s.fit() {
 		return nil
 	}
 	s.place()

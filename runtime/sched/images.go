@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/engine"
 )
@@ -99,6 +100,11 @@ func (s *Scheduler) shareImages() {
 			q.drafts = q.drafts[:0]
 		}
 	}
+}
+
+// makesImages tells whether rows of an image would have to be made for what is planned.
+func (s *Scheduler) makesImages() bool {
+	return s.config.MaxImage > 0 && slices.ContainsFunc(s.running, func(q *Sequence) bool { return q.planned > 0 && q.unmade(0, q.computed+q.planned) >= 0 })
 }
 
 // placeImage finds pages for making an image of running sequence i.

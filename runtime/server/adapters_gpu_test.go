@@ -51,7 +51,7 @@ func TestAdaptersComeAndGoOnAGPU(t *testing.T) {
 	if got := ts.unload("two"); got.status != 200 {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	deadline, got := time.Now().Add(5 * time.Minute), ts.load("two", dirs["two"])
+	deadline, got := time.Now().Add(5*time.Minute), ts.load("two", dirs["two"])
 	for ; got.status != 200 && time.Now().Before(deadline); got = ts.load("two", dirs["two"]) { // until the last request that has it has ended
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -3,7 +3,6 @@ package cpu
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 
 	"llmc/engine"
@@ -31,17 +30,14 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	}
 	settings.Target = target
 	m := &model{plan: plan, set: set}
-	for _, name := range plan.Functions() {
-		program, err := plan.Program(name, target)
-		if err != nil {
-			return nil, err
-		}
-		if len(m.functions) > 0 && !slices.Equal(program.Caches, m.functions[0].program.Caches) {
-			return nil, fmt.Errorf("%w %s/%s: it has other caches than function %s", engine.ErrProgram, name, target, plan.Functions()[0])
-		}
+	programs, err := plan.Programs(target)
+	if err != nil {
+		return nil, err
+	}
+	for _, program := range programs {
 		f := &function{program: program}
 		m.functions = append(m.functions, f)
-		if name == plan.Main() {
+		if program.Func == plan.Main() {
 			m.main = f
 		}
 	}

@@ -75,6 +75,11 @@ func TestDevice(t *testing.T) {
 		devicetest.Serve(t, full{t: t, driver: d}, plan)
 		returned(t, d)
 	})
+	t.Run("functions", func(t *testing.T) {
+		d, plan := install(t, "sm80", 11080), build(t, "checkpoints/llava-clip", "sm80", "bf16")
+		devicetest.Functions(t, full{t: t, driver: d}, plan)
+		returned(t, d)
+	})
 	t.Run("ahead", func(t *testing.T) {
 		d, plan := install(t, "sm80", 11080), build(t, "checkpoints/llama-yarn", "sm80", "bf16")
 		devicetest.Ahead(t, full{t: t, driver: d}, plan, plan.Info().Vocab, 128, 2)

@@ -18,11 +18,11 @@ import (
 // planned is what a plan takes on a driver's card, from the plan alone.
 func planned(t *testing.T, d *emulated.Driver, plan *engine.Plan, settings engine.Settings) *gpu.MemoryPlan {
 	t.Helper()
-	program, err := gpu.Choose(plan, d.Card, settings.Target, 16)
+	programs, err := gpu.Choose(plan, d.Card, settings.Target, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := gpu.PlanMemory(plan, program, d.Card, settings)
+	m, err := gpu.PlanMemory(plan, programs, d.Card, settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +78,11 @@ func (f *frugal) look() {
 
 // TestMemoryIsPlanned holds what models take against what is planned, for plans and settings of all kinds.
 func TestMemoryIsPlanned(t *testing.T) {
-	for _, c := range []struct{ model, target, format string }{{"checkpoints/mistral-v5", "sm90", "int4"}, {"checkpoints/qwen3-v5", "sm89", "fp8"}, {"demo", "sm80", "int8"}} {
-		d, plan := install(t, c.target, 13000), plantest.Build(t, c.model, compiler.Options{Quant: c.format, Archs: []string{c.target}, LoraRank: 8})
+	for _, c := range []struct {
+		model, target, format string
+		rank                  int // of adapters; 0: there are none beside models of several functions
+	}{{"checkpoints/mistral-v5", "sm90", "int4", 8}, {"checkpoints/qwen3-v5", "sm89", "fp8", 8}, {"demo", "sm80", "int8", 8}, {"checkpoints/clip", "sm80", "bf16", 0}, {"checkpoints/llava-clip", "sm90", "int8", 0}} {
+		d, plan := install(t, c.target, 13000), plantest.Build(t, c.model, compiler.Options{Quant: c.format, Archs: []string{c.target}, LoraRank: c.rank})
 		for _, s := range []engine.Settings{
 			{MaxSequences: 1, MaxStepTokens: 1, MaxContext: 16},
 			{MaxSequences: 3, MaxStepTokens: 70, MaxContext: 100, MaxAdapters: 2},
@@ -87,6 +90,9 @@ func TestMemoryIsPlanned(t *testing.T) {
 			{MaxSequences: 2, MaxRows: 2, MaxStepTokens: 16, MaxContext: 64, KVBytes: 1 << 20},
 			{MaxSequences: 5, MaxContext: 1 << 17, MemoryUtilization: 0.5},
 		} {
+			if c.rank == 0 {
+				s.MaxAdapters = 0
+			}
 			d.Card.Memory = 100 << 20
 			want := planned(t, d, plan, s)
 			model, err := cuda.Device{}.Load(plan, s)

@@ -90,9 +90,9 @@ func (n *adapted) queue(d Driver, env sym.Env, items, parts int) error {
 }
 
 // queueLaunch queues a launch of a step of the given sizes, or what runs in its place.
-func (m *Model) queueLaunch(i int, env sym.Env) error {
-	if n, parts := m.adapters.wanted(i); n != nil {
+func (m *Model) queueLaunch(f *function, i int, env sym.Env) error {
+	if n, parts := m.adapters.wanted(i); n != nil && f == m.function {
 		return n.queue(m.driver, env, len(m.adapters.lists[n.list].items)/itemInts, parts)
 	}
-	return m.launches[i].queue(m.driver, env)
+	return f.launches[i].queue(m.driver, env)
 }

@@ -140,7 +140,7 @@ func (a *adapters) take(d allocator, l *limits.Limits) (err error) {
 
 // plan adds the arrays that tell a step which row has which adapter.
 func (a *adapters) plan(to *arrays, l *limits.Limits) {
-	if len(a.products) == 0 {
+	if a == nil || len(a.products) == 0 {
 		return
 	}
 	for i, rows := range [adapterLists]int{ofTokens: l.MaxStepTokens, ofRows: l.MaxRows} {
@@ -170,7 +170,7 @@ func (m *Model) bindAdapters(code Code, kernels map[string]Kernel, weight func(i
 			}
 		}
 		records := a.records.Addr() + uint64(n.record)
-		n.launch = m.newLaunch(n.Launch, n.Code, kernels, weight)
+		n.launch = m.newLaunch(m.function, n.Launch, n.Code, kernels, weight)
 		n.launch.extend(m.arrays.memory[placesNames[n.list]].Addr(), records, a.ranks.Addr(), uint64(a.stride))
 		l := &m.program.Launches[n.Launch]
 		x, k := engine.Operand{}, engine.FindKernel(l.Kernel)
@@ -178,7 +178,7 @@ func (m *Model) bindAdapters(code Code, kernels map[string]Kernel, weight func(i
 			x = k.Operand(l, "x")
 		}
 		n.down = Launch{Kernel: kernels[n.Down.Entry], Label: l.Label, Threads: uint32(n.Down.Threads), Shared: uint32(n.Down.Shared), Early: n.Down.Early,
-			Args: []uint64{m.address(n.Launch, x, weight), m.arrays.memory[itemsNames[n.list]].Addr(), records, a.ranks.Addr(), uint64(a.stride)}}
+			Args: []uint64{m.address(m.function, n.Launch, x, weight), m.arrays.memory[itemsNames[n.list]].Addr(), records, a.ranks.Addr(), uint64(a.stride)}}
 	}
 	return nil
 }

@@ -53,19 +53,25 @@ var inputs = []struct {
 	}},
 	{"seq_start", func(l *limits.Limits) int { return l.MaxSequences + 1 }, func(s *engine.Step, _ []int32) []int32 { return s.SeqStart }},
 	{"drafts", func(l *limits.Limits) int { return l.MaxRows }, func(s *engine.Step, _ []int32) []int32 { return s.Drafts }},
-	{"pages", func(l *limits.Limits) int {
-		return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
-	}, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
+	{"source_length", func(l *limits.Limits) int { return l.MaxSequences }, func(s *engine.Step, _ []int32) []int32 { return s.Source.Length }},
+	{"source_start", func(l *limits.Limits) int { return l.MaxSequences + 1 }, func(s *engine.Step, _ []int32) []int32 { return s.Source.Start }},
+	{"pages", mostPages, func(s *engine.Step, _ []int32) []int32 { return s.Pages }},
+	{"source_pages", mostPages, func(s *engine.Step, _ []int32) []int32 { return s.Source.Pages }},
 }
 
-// wholeInputs are those of functions of whole sequences, which others do without.
-var wholeInputs = map[string]bool{"types": true, "seq_start": true}
+// fewRead are those that only programs with launches that read them have: of whole sequences, and of texts.
+var fewRead = map[string]bool{"types": true, "seq_start": true, "source_length": true, "source_start": true, "source_pages": true}
 
 // reads tells whether a launch of the program reads an array of the step.
 func reads(p *engine.Program, input string) bool {
 	return slices.ContainsFunc(p.Launches, func(l engine.Launch) bool {
 		return engine.FindKernel(l.Kernel).Operand(&l, input).Kind == engine.OperandInput
 	})
+}
+
+// mostPages are those of all sequences, or of all their texts, at full length.
+func mostPages(l *limits.Limits) int {
+	return l.MaxSequences * ((l.MaxContext + l.PageSize - 1) / l.PageSize)
 }
 
 func stepTokens(l *limits.Limits) int { return l.MaxStepTokens }
@@ -83,7 +89,8 @@ func (a *arrays) add(name string, bytes int, put func(s *engine.Step, to []byte)
 	a.bytes += RangeBytes([]Range{{name, int64(bytes)}})
 }
 
-// plan says what the block holds: work lists first, whose shapes come with the program's launches.
+// plan says what the block holds: work lists first, whose shapes come with the program's launches. sampling and adapters are nil where nothing is sampled, and
+// where adapters add nothing.
 func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling, adapters *adapters) (shapes []workShape, of []int, err error) {
 	for i := range p.Launches {
 		shape, ok, err := newWorkShape(p, &p.Launches[i], largest(l))
@@ -103,23 +110,23 @@ func (a *arrays) plan(l *limits.Limits, p *engine.Program, sampling *sampling, a
 		}
 		of = append(of, number)
 	}
-	if sampling.found != nil {
+	if sampling != nil && sampling.found != nil {
 		a.add("sampling", l.MaxRows*engine.SampleRowBytes, func(_ *engine.Step, to []byte) int { return copy(to, sampling.records) })
 	}
 	for _, in := range inputs {
-		if wholeInputs[in.name] && !reads(p, in.name) {
+		if fewRead[in.name] && !reads(p, in.name) {
 			continue
 		}
 		a.add(in.name, 4*in.most(l), func(s *engine.Step, to []byte) int { return putInts(to, in.of(s, a.list[:0])) })
 	}
-	if width := softWidth(p); width > 0 {
+	if width := softWidth(p); width > 0 { // with what may be longest
 		a.add("soft", 4*width*l.MaxStepTokens, func(s *engine.Step, to []byte) int { return putFloats(to, s.Soft) })
 	}
 	adapters.plan(a, l)
 	return shapes, of, nil
 }
 
-// softWidth is how many numbers a row has that the program's steps bring instead of tokens; 0: they bring none.
+// softWidth is how many numbers a row has that the program's steps bring instead of tokens, or in place of theirs; 0: they bring none.
 func softWidth(p *engine.Program) int {
 	for i := range p.Launches {
 		l := &p.Launches[i]
@@ -167,7 +174,11 @@ func (a *arrays) take(d allocator, l *limits.Limits, p *engine.Program, sampling
 			a.of[launch] = a.parts[shape].memory
 		}
 	}
-	a.list = make([]int32, 0, max(l.MaxRows, 1))
+	room := max(l.MaxRows, 1)
+	if reads(p, "types") {
+		room = max(room, l.MaxStepTokens)
+	}
+	a.list = make([]int32, 0, room)
 	return a.takeTickets(d, p)
 }
 

@@ -25,21 +25,22 @@ func (c *Card) String() string {
 
 func capability(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 
-// Choose returns the program of the plan that fits a card best: the one made for exactly its capability, else the newest below, among those
-// that its driver reads and its memory has room for. wanted, where it is not empty, is the only target to look at. The error says in one line why none runs.
-func Choose(plan *engine.Plan, card Card, wanted string, pageSize int) (*engine.Program, error) {
+// Choose returns the programs of the plan's functions for the target that fits a card best: the one made for exactly its capability, else the newest below,
+// among those that its driver reads and its memory has room for. wanted, where it is not empty, is the only target to look at. The error says in one line why
+// none runs.
+func Choose(plan *engine.Plan, card Card, wanted string, pageSize int) ([]*engine.Program, error) {
 	var refusals []string
 	for _, name := range suited(plan.Targets(plan.Main()), wanted, card.Capability) {
-		program, err := plan.Program(plan.Main(), name)
+		programs, err := plan.Programs(name)
 		if err != nil {
 			return nil, err
 		}
-		refusal, err := card.refuse(plan, program, pageSize)
+		refusal, err := card.refuse(plan, programs, pageSize)
 		if err != nil {
 			return nil, err
 		}
 		if refusal == "" {
-			return program, nil
+			return programs, nil
 		}
 		refusals = append(refusals, refusal)
 	}
@@ -109,77 +110,77 @@ func (c *Card) noProgram(built []string, wanted string) error {
 	return fmt.Errorf("%s for %v, it has %s: build it with llmc build --arch %s", what, c, strings.Join(have, "; "), arch)
 }
 
-// refuse says why the card can not run a program that is made for it, "" if it can.
-func (c *Card) refuse(plan *engine.Plan, program *engine.Program, pageSize int) (string, error) {
-	text, err := plan.Section(engine.KindPTX, program.Target)
+// refuse says why the card can not run programs that are made for it, "" if it can.
+func (c *Card) refuse(plan *engine.Plan, programs []*engine.Program, pageSize int) (string, error) {
+	target := programs[0].Target
+	text, err := plan.Section(engine.KindPTX, target)
 	if err != nil {
 		return "", err
 	}
 	version, err := engine.VersionOfPTX(text)
 	if err != nil {
-		return "", fmt.Errorf("section %s %s: %w", engine.KindPTX, program.Target, err)
+		return "", fmt.Errorf("section %s %s: %w", engine.KindPTX, target, err)
 	}
 	driver, known := engine.DriverFor(version)
-	switch shared := sharedMemory(program); {
+	switch shared := sharedMemory(programs); {
 	case !known:
-		return fmt.Sprintf("%s is PTX %v, newer than what is known of drivers; use a newer llmrun", program.Target, version), nil
+		return fmt.Sprintf("%s is PTX %v, newer than what is known of drivers; use a newer llmrun", target, version), nil
 	case c.Driver < driver.CUDA:
-		return fmt.Sprintf("%s is PTX %v, which needs driver %d or newer (CUDA %v), the one here is of CUDA %v", program.Target, version, driver.Branch, driver.CUDA, c.Driver), nil
+		return fmt.Sprintf("%s is PTX %v, which needs driver %d or newer (CUDA %v), the one here is of CUDA %v", target, version, driver.Branch, driver.CUDA, c.Driver), nil
 	case shared > c.SharedMemory:
-		return fmt.Sprintf("%s needs %d bytes of shared memory in a block, it has %d", program.Target, shared, c.SharedMemory), nil
+		return fmt.Sprintf("%s needs %d bytes of shared memory in a block, it has %d", target, shared, c.SharedMemory), nil
 	}
-	weights, rest, err := leastMemory(plan, program, pageSize)
+	weights, rest, err := leastMemory(plan, programs, pageSize)
 	if err == nil && (weights > c.Memory || rest > c.Memory-weights) {
 		return fmt.Sprintf("%s needs %.2f GiB for weights and %.2f GiB for activations and one KV page at least, it has %.2f GiB; build with a smaller --quant",
-			program.Target, gib(weights), gib(rest), gib(c.Memory)), nil
+			target, gib(weights), gib(rest), gib(c.Memory)), nil
 	}
 	return "", err
 }
 
 func gib(bytes int64) float64 { return float64(bytes) / (1 << 30) }
 
-// sharedMemory is the dynamic shared memory that a CTA of the program takes at most.
-func sharedMemory(program *engine.Program) int {
+// sharedMemory is the dynamic shared memory that a CTA of the programs takes at most.
+func sharedMemory(programs []*engine.Program) int {
 	most := 0
-	for i := range program.Launches {
-		for _, c := range program.Launches[i].Code {
-			most = max(most, c.Shared)
+	for _, p := range programs {
+		for i := range p.Launches {
+			for _, c := range p.Launches[i].Code {
+				most = max(most, c.Shared)
+			}
 		}
-	}
-	for i := range program.Adapted {
-		for _, c := range program.Adapted[i].Code {
-			most = max(most, c.Shared)
+		for i := range p.Adapted {
+			for _, c := range p.Adapted[i].Code {
+				most = max(most, c.Shared)
+			}
 		}
 	}
 	return most
 }
 
-// leastMemory is what a program's weights take, and what a step of one token with one page of KV does.
-func leastMemory(plan *engine.Plan, program *engine.Program, pageSize int) (weights, rest int64, err error) {
-	if weights, err = weightBytes(plan, program); err != nil {
+// leastMemory is what the programs' weights take, and what steps of one token with one page of KV do.
+func leastMemory(plan *engine.Plan, programs []*engine.Program, pageSize int) (weights, rest int64, err error) {
+	if weights, err = weightBytes(plan, programs); err != nil {
 		return 0, 0, err
 	}
 	settings := engine.Settings{PageSize: pageSize}
-	setPageSize(&settings, program)
-	p, err := newPool(program, settings.PageSize)
+	setPageSize(&settings, programs[0]) // which all have the same caches
+	p, err := newPool(programs[0], settings.PageSize)
 	if err != nil {
 		return 0, 0, err
 	}
-	rest = p.pageBytes
-	for _, slot := range program.Slots {
-		bytes, err := slot.Eval(sym.Bind(1, 1, 1, 1))
-		if err != nil {
-			return 0, 0, err
-		}
-		rest += bytes
+	list, model := sketch{}, Model{}
+	model.setFunctions(programs)
+	if err := takeSlots(&list, model.functions, sym.Bind(1, 1, 1, 1)); err != nil {
+		return 0, 0, err
 	}
-	return weights, rest, nil
+	return weights, p.pageBytes + RangeBytes(list.ranges), nil
 }
 
-// weightBytes is what the weights take that a program reads.
-func weightBytes(plan *engine.Plan, program *engine.Program) (int64, error) {
+// weightBytes is what the weights take that the programs read.
+func weightBytes(plan *engine.Plan, programs []*engine.Program) (int64, error) {
 	var ranges []Range
-	for _, name := range program.Weights {
+	for _, name := range weightNames(programs) {
 		w, _, err := plan.Weight(name)
 		if err != nil {
 			return 0, err

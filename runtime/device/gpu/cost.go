@@ -5,8 +5,8 @@ import (
 )
 
 // cost adds what a launch moves and computes in a step. Of a stack of experts at most one matrix is counted for each row of the result.
-func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
-	l := &m.program.Launches[launch]
+func (m *Model) cost(p *engine.Program, launch int, step *engine.Step, t *engine.LaunchTime) {
+	l := &p.Launches[launch]
 	env := step.Sizes()
 	roles := engine.FindKernel(l.Kernel).Roles[:len(l.Operands)]
 	results := 0.0 // rows of the last result
@@ -14,7 +14,7 @@ func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
 		if l.Operands[i].Kind != engine.OperandBuffer || role.Scratch {
 			continue
 		}
-		b := &m.program.Buffers[l.Operands[i].Index]
+		b := &p.Buffers[l.Operands[i].Index]
 		n, err := b.Rows.Eval(env)
 		if err != nil {
 			continue // the step has run: there is none
@@ -27,7 +27,7 @@ func (m *Model) cost(launch int, step *engine.Step, t *engine.LaunchTime) {
 	for i, role := range roles {
 		switch o := l.Operands[i]; o.Kind {
 		case engine.OperandWeight:
-			weightCost(l.Kernel, role.Name, m.weight(o), results, t)
+			weightCost(l.Kernel, role.Name, m.weight(p, o), results, t)
 		case engine.OperandCache:
 			if c := &m.program.Caches[o.Index]; c.Kind == engine.State {
 				t.Traffic += 2 * float64(step.B()) * float64(c.StateRows(l)) / float64(c.KVHeads) * float64(m.pool.layers[o.Index].layerBytes)
@@ -65,13 +65,14 @@ func (m *Model) cacheCost(l *engine.Launch, perPosition float64, step *engine.St
 	reach := engine.ReachOf(l)
 	pairs := 0.0 // of a query and a key
 	for b := range step.B() {
-		longest := int64(step.Context[b])
+		length := reach.Length(step, b)
+		longest := length
 		if first := step.SeqStart[b]; step.SeqStart[b+1] > first {
 			longest -= reach.First(int64(step.Positions[first]))
 		}
 		t.Traffic += float64(longest) * perPosition
 		for i := step.SeqStart[b]; i < step.SeqStart[b+1]; i++ {
-			pairs += float64(reach.Seen(int64(step.Positions[i]), int64(step.Context[b])))
+			pairs += float64(reach.Seen(int64(step.Positions[i]), length))
 		}
 	}
 	channels := 2 * l.Int("dim", 0) // of a key and a value

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"llmc/engine"
 	"llmc/runtime/sample"
@@ -26,6 +27,9 @@ type flight struct {
 
 // takeFlights allocates what steps have of the host's memory.
 func (m *Model) takeFlights() error {
+	if !m.steps() {
+		return nil
+	}
 	l := &m.limits
 	for i := range m.memory {
 		f := &m.memory[i]
@@ -65,7 +69,7 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	case m.closed:
 		return errClosed
 	case !m.steps():
-		return fmt.Errorf("the plan has no function %s, it has %s", engine.StepFunc, m.program.Func)
+		return fmt.Errorf("%w, it has %s", noFunction(engine.StepFunc), strings.Join(m.Functions(), ", "))
 	case len(m.flights) == len(m.memory) || len(m.flights) > 0 && !m.Foresees():
 		return errors.New("a step was started before those in flight were waited for")
 	case len(m.flights) > 0:
@@ -81,10 +85,16 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	if err := m.adapters.check(step); err != nil {
 		return err
 	}
+	if err := m.checkInserted(step); err != nil {
+		return err
+	}
 	if before != nil && before.bound {
 		if m.land(before); before.err != nil {
 			return before.err
 		}
+	}
+	if err := m.encodeTexts(step); err != nil {
+		return err
 	}
 	f := &m.memory[m.started%len(m.memory)]
 	f.step, f.out, f.answered, f.err = step, out, false, nil

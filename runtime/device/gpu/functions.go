@@ -2,110 +2,162 @@ package gpu
 
 import (
 	"fmt"
+	"slices"
 
 	"llmc/engine"
 	"llmc/internal/sym"
 )
 
-// steps tells whether the program serves generation: it samples the rows of steps. Else it is a function of whole sequences.
+// function is the program of one of the plan's functions, bound to memory. Functions run one after the other, over one pool of KV pages and one copy of the
+// weights that they share.
+type function struct {
+	program  *engine.Program
+	weights  []int    // by operand index: which of weightNames
+	slots    []Memory // by slot of the program
+	arrays   arrays
+	launches []launch
+	types    int    // that a token can have; 0: one, which need not be said
+	soft     int    // numbers of a row that steps bring instead of a token, or may bring in place of one; 0: they bring none
+	block    []byte // pinned: a step's arrays on their way, of functions that Run takes
+}
+
+// setFunctions makes programs the model's. They are those of all functions of a plan, for one target.
+func (m *Model) setFunctions(programs []*engine.Program) {
+	names := weightNames(programs)
+	place := make(map[string]int, len(names))
+	for i, name := range names {
+		place[name] = i
+	}
+	for _, p := range programs {
+		f := &function{program: p, soft: softWidth(p)}
+		for _, name := range p.Weights {
+			f.weights = append(f.weights, place[name])
+		}
+		m.functions = append(m.functions, f)
+		if m.function == nil || p.Func == engine.StepFunc {
+			m.function = f
+		}
+	}
+}
+
+// weightNames lists the weights that programs read, each once.
+func weightNames(programs []*engine.Program) (names []string) {
+	seen := map[string]bool{}
+	for _, p := range programs {
+		for _, name := range p.Weights {
+			if !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// takeSlots allocates activations for steps of the given sizes. Those of a function lie where those of others do, its largest slot where their largest is.
+func takeSlots(a allocator, functions []*function, env sym.Env) error {
+	var most []int64
+	orders := make([][]int, len(functions))
+	for k, f := range functions {
+		bytes := make([]int64, len(f.program.Slots))
+		for i, slot := range f.program.Slots {
+			var err error
+			if bytes[i], err = slot.Eval(env); err != nil {
+				return err
+			}
+			orders[k] = append(orders[k], i)
+		}
+		slices.SortStableFunc(orders[k], func(i, j int) int { return int(max(-1, min(1, bytes[j]-bytes[i]))) })
+		for place, i := range orders[k] {
+			if place == len(most) {
+				most = append(most, 0)
+			}
+			most[place] = max(most[place], bytes[i])
+		}
+	}
+	memory := make([]Memory, len(most))
+	for i, bytes := range most {
+		var err error
+		if memory[i], err = a.Alloc(fmt.Sprintf("activations %d", i), bytes); err != nil {
+			return err
+		}
+	}
+	for k, f := range functions {
+		f.slots = make([]Memory, len(f.program.Slots))
+		for place, i := range orders[k] {
+			f.slots[i] = memory[place]
+		}
+	}
+	return nil
+}
+
+// takeBlocks allocates what functions that Run takes have of the host's memory.
+func (m *Model) takeBlocks() (err error) {
+	for _, f := range m.functions {
+		if f.program.Func == engine.StepFunc {
+			continue
+		}
+		if f.block, err = m.driver.Pinned("arrays of "+f.program.Func, f.arrays.bytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// typesOf is how many types a token can have: the rows of the smallest table that is looked up by them; 0 where there is none.
+func typesOf(plan *engine.Plan, program *engine.Program) (int, error) {
+	types := 0
+	for i := range program.Launches {
+		l := &program.Launches[i]
+		kernel := engine.FindKernel(l.Kernel)
+		table := kernel.Operand(l, "table")
+		if kernel.Operand(l, "types").Kind != engine.OperandInput || table.Kind != engine.OperandWeight {
+			continue
+		}
+		w, _, err := plan.Weight(program.Weights[table.Index])
+		if err != nil {
+			return 0, err
+		}
+		if rows := int(w.N()); types == 0 || rows < types {
+			types = rows
+		}
+	}
+	return types, nil
+}
+
+// steps tells whether the plan serves generation: rows of steps are sampled. Else it has functions of whole sequences alone.
 func (m *Model) steps() bool { return m.program.Func == engine.StepFunc }
+
+// wholeSequences tells whether some function wants all tokens of a sequence in one step.
+func (m *Model) wholeSequences() bool { return len(m.Functions()) > 0 }
 
 // Functions implements engine.Runner.
 func (m *Model) Functions() []string {
-	if m.steps() {
+	var names []string
+	for _, f := range m.functions {
+		if f.program.Func != engine.StepFunc {
+			names = append(names, f.program.Func)
+		}
+	}
+	return names
+}
+
+// find returns a function that Run takes, nil if there is none of that name.
+func (m *Model) find(name string) *function {
+	i := slices.IndexFunc(m.functions, func(f *function) bool { return f.program.Func == name })
+	if i < 0 || name == engine.StepFunc {
 		return nil
 	}
-	return []string{m.program.Func}
+	return m.functions[i]
 }
+
+func noFunction(name string) error { return fmt.Errorf("the plan has no function %s", name) }
 
 // Results implements engine.Runner.
 func (m *Model) Results(function string) []engine.Buffer {
-	if m.steps() || function != m.program.Func {
+	f := m.find(function)
+	if f == nil {
 		return nil
 	}
-	return m.program.ResultBuffers()
+	return f.program.ResultBuffers()
 }
-
-// Run implements engine.Runner. Steps of whole sequences are launched as they are: neither padded nor recorded.
-func (m *Model) Run(function string, step *engine.Step, out [][]float32) error {
-	switch {
-	case m.closed:
-		return errClosed
-	case m.steps() || function != m.program.Func:
-		return fmt.Errorf("the plan has no function %s", function)
-	}
-	if width := softWidth(m.program); len(step.Soft) != step.T()*width {
-		return fmt.Errorf("step of %d rows brings %d numbers; function %s reads rows of %d", step.T(), len(step.Soft), function, width)
-	}
-	if err := m.limits.CheckWhole(step); err != nil {
-		return err
-	}
-	env := step.Sizes()
-	if err := m.checkRoom(env, out); err != nil {
-		return err
-	}
-	if err := m.arrays.write(m.driver, step, m.memory[0].block); err != nil {
-		return err
-	}
-	if err := m.run(step, 0, false); err != nil {
-		return err
-	}
-	if err := m.driver.Finish(); err != nil {
-		return err
-	}
-	for i, to := range out {
-		if err := m.readResult(&m.program.Results[i], env, to); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkRoom wants room for the results that are wanted of a step.
-func (m *Model) checkRoom(env sym.Env, out [][]float32) error {
-	results := m.program.Results
-	if len(out) > len(results) {
-		return fmt.Errorf("room for %d results; function %s gives %d", len(out), m.program.Func, len(results))
-	}
-	for i, to := range out {
-		b := &m.program.Buffers[results[i].Buffer]
-		rows, err := b.Rows.Eval(env)
-		if err != nil {
-			return err
-		}
-		if to != nil && int64(len(to)) < rows*b.Cols {
-			return fmt.Errorf("room for %d numbers; result %s of function %s has %d", len(to), results[i].Name, m.program.Func, rows*b.Cols)
-		}
-	}
-	return nil
-}
-
-// readResult copies the rows of a result, which has room; to is nil where it is not wanted.
-func (m *Model) readResult(r *engine.Result, env sym.Env, to []float32) error {
-	b := &m.program.Buffers[r.Buffer]
-	rows, err := b.Rows.Eval(env)
-	if to == nil || rows == 0 || err != nil {
-		return err
-	}
-	bytes := make([]byte, (rows-1)*b.Stride+4*b.Cols)
-	if err := m.slots[b.Slot].Read(b.Offset, bytes); err != nil {
-		return fmt.Errorf("result %s: %w", r.Name, err)
-	}
-	for i := range rows {
-		decodeFloats(to[i*b.Cols:(i+1)*b.Cols], bytes[i*b.Stride:])
-	}
-	return nil
-}
-
-// runMain runs the function that the plan is for: a step, or whole sequences whose rows are not sampled.
-func (m *Model) runMain(step *engine.Step, out []engine.Sampled) error {
-	if m.steps() {
-		return m.Step(step, out)
-	}
-	return m.Run(m.program.Func, step, nil)
-}
-
-var (
-	_ engine.Runner         = (*Model)(nil)
-	_ engine.FunctionTracer = (*Model)(nil)
-)

@@ -55,7 +55,7 @@ func (w *workShape) each(s *engine.Step, do func(i item)) {
 		for first := s.SeqStart[b]; first < s.SeqStart[b+1]; first += w.block {
 			i := item{sequence: int32(b), first: first, count: min(w.block, s.SeqStart[b+1]-first)}
 			i.from = int32(w.reach.First(int64(s.Positions[first])) / engine.AttentionSplit)
-			i.to = int32(w.reach.Last(int64(s.Positions[first+i.count-1]), int64(s.Context[b]))/engine.AttentionSplit) + 1
+			i.to = int32(w.reach.Last(int64(s.Positions[first+i.count-1]), w.reach.Length(s, b))/engine.AttentionSplit) + 1
 			do(i)
 		}
 	}

@@ -23,7 +23,7 @@ type variant struct {
 	call Launch
 }
 
-// inFileOrder is an upload in the order of the plan's file, asked in the order of the program.
+// inFileOrder is an upload in the order of the plan's file, asked in the order of the programs.
 type inFileOrder struct {
 	Upload
 	place []int
@@ -32,9 +32,8 @@ type inFileOrder struct {
 // Addr implements Upload.
 func (u inFileOrder) Addr(i int) uint64 { return u.Upload.Addr(u.place[i]) }
 
-// sendWeights puts the program's weights on their way, in the order of the file, so that a disk is read from end to end.
-func (m *Model) sendWeights(plan *engine.Plan) (Upload, error) {
-	names := m.program.Weights
+// sendWeights puts the functions' weights on their way, each once, in the order of the file, so that a disk is read from end to end.
+func (m *Model) sendWeights(plan *engine.Plan, names []string) (Upload, error) {
 	list, order, offset := make([]Constant, len(names)), make([]int, len(names)), make([]int64, len(names))
 	for i, name := range names {
 		w, _, err := plan.Weight(name)
@@ -58,20 +57,13 @@ func (m *Model) sendWeights(plan *engine.Plan) (Upload, error) {
 	return inFileOrder{upload, place}, err
 }
 
-// bind binds every launch.
+// bind binds every launch, and what serves steps beside them.
 func (m *Model) bind(code Code, weights Upload) error {
-	kernels, err := map[string]Kernel{}, error(nil)
-	for i := range m.program.Launches {
-		l := &m.program.Launches[i]
-		for _, c := range l.Code {
-			if kernels[c.Entry] != nil {
-				continue
-			}
-			if kernels[c.Entry], err = code.Entry(c.Entry); err != nil {
-				return fmt.Errorf("launch %d (%s): %w", i, l.Label, err)
-			}
+	kernels := map[string]Kernel{}
+	for _, f := range m.functions {
+		if err := m.bindFunction(f, code, kernels, weights.Addr); err != nil {
+			return err
 		}
-		m.launches = append(m.launches, m.newLaunch(i, l.Code, kernels, weights.Addr))
 	}
 	if err := m.bindAdapters(code, kernels, weights.Addr); err != nil {
 		return err
@@ -79,6 +71,7 @@ func (m *Model) bind(code Code, weights Upload) error {
 	if err := m.bindPersistent(code); err != nil {
 		return err
 	}
+	var err error
 	if m.copier, err = m.newCopier(code); err != nil {
 		return err
 	}
@@ -89,14 +82,32 @@ func (m *Model) bind(code Code, weights Upload) error {
 	return err
 }
 
+// bindFunction binds the launches of a function. kernels are those that are known, by entry.
+func (m *Model) bindFunction(f *function, code Code, kernels map[string]Kernel, weight func(i int) uint64) error {
+	for i := range f.program.Launches {
+		l := &f.program.Launches[i]
+		for _, c := range l.Code {
+			if kernels[c.Entry] != nil {
+				continue
+			}
+			var err error
+			if kernels[c.Entry], err = code.Entry(c.Entry); err != nil {
+				return fmt.Errorf("launch %d (%s): %w", i, l.Label, err)
+			}
+		}
+		f.launches = append(f.launches, m.newLaunch(f, i, l.Code, kernels, weight))
+	}
+	return nil
+}
+
 // newLaunch binds entries that do the work of a launch.
-func (m *Model) newLaunch(number int, codes []engine.Code, kernels map[string]Kernel, weight func(i int) uint64) launch {
-	l := &m.program.Launches[number]
+func (m *Model) newLaunch(f *function, number int, codes []engine.Code, kernels map[string]Kernel, weight func(i int) uint64) launch {
+	l := &f.program.Launches[number]
 	var args []uint64
 	for i := range engine.FindKernel(l.Kernel).Roles {
 		address := uint64(0)
 		if i < len(l.Operands) {
-			address = m.address(number, l.Operands[i], weight)
+			address = m.address(f, number, l.Operands[i], weight)
 		}
 		args = append(args, address)
 	}
@@ -122,20 +133,20 @@ func (l *launch) extend(more ...uint64) {
 }
 
 // address returns where an operand lies. The program has been validated: indices are in range.
-func (m *Model) address(launch int, o engine.Operand, weight func(i int) uint64) uint64 {
+func (m *Model) address(f *function, launch int, o engine.Operand, weight func(i int) uint64) uint64 {
 	switch o.Kind {
 	case engine.OperandBuffer:
-		b := &m.program.Buffers[o.Index]
-		return m.slots[b.Slot].Addr() + uint64(b.Offset)
+		b := &f.program.Buffers[o.Index]
+		return f.slots[b.Slot].Addr() + uint64(b.Offset)
 	case engine.OperandWeight:
-		return weight(o.Index)
+		return weight(f.weights[o.Index])
 	case engine.OperandCache:
-		return m.pool.mem.Addr() + uint64(m.pool.layer(o.Index, m.program.Launches[launch].Int("layer", 0)))
+		return m.pool.mem.Addr() + uint64(m.pool.layer(o.Index, f.program.Launches[launch].Int("layer", 0)))
 	case engine.OperandInput:
 		if name := engine.Inputs[o.Index]; name != "items" {
-			return m.arrays.memory[name].Addr()
+			return f.arrays.memory[name].Addr()
 		}
-		if mem := m.arrays.of[launch]; mem != nil {
+		if mem := f.arrays.of[launch]; mem != nil {
 			return mem.Addr()
 		}
 	}

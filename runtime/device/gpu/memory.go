@@ -74,38 +74,37 @@ type MemoryPlan struct {
 	work      []Range // activations and arrays
 }
 
-// PlanMemory plans for a program on a card with so much free memory. Without KVBytes the KV pages take what is left of the part of it that may be
+// PlanMemory plans for the programs of a plan's functions on a card with so much free memory. Without KVBytes the KV pages take what is left of the part of it that may be
 // used, at most what all sequences need at full context. The error says in one line what does not fit.
-func PlanMemory(plan *engine.Plan, program *engine.Program, card Card, settings engine.Settings) (*MemoryPlan, error) {
-	setPageSize(&settings, program)
-	kv, err := newPool(program, settings.PageSize)
+func PlanMemory(plan *engine.Plan, programs []*engine.Program, card Card, settings engine.Settings) (*MemoryPlan, error) {
+	model := Model{plan: plan}
+	model.setFunctions(programs)
+	setPageSize(&settings, model.program)
+	kv, err := newPool(model.program, settings.PageSize)
 	if err != nil {
 		return nil, err
 	}
 	info := plan.Info()
 	m := &MemoryPlan{MemoryUse: engine.MemoryUse{Device: card.Name, Free: card.Memory}, PageBytes: kv.pageBytes}
-	if m.Weights, err = weightBytes(plan, program); err != nil {
+	if m.Weights, err = weightBytes(plan, programs); err != nil {
 		return nil, err
 	}
 	budget, err := m.budget(settings)
 	if err != nil {
 		return nil, err
 	}
-	request := limits.Request{Settings: settings, Info: &info, Adapters: len(program.Adapted) > 0, Whole: program.Func != engine.StepFunc, TokenBytes: kv.tokenBytes(settings.PageSize), Threads: 1}
+	request := limits.Request{Settings: settings, Info: &info, Adapters: len(model.program.Adapted) > 0, Whole: model.wholeSequences(), Texts: model.program.Encodes(), TokenBytes: kv.tokenBytes(settings.PageSize), Threads: 1}
 	if m.Limits, err = request.Fill(); err != nil { // all but the number of pages, of which nothing else depends
 		return nil, err
 	}
 	if m.Limits.PageSize%16 != 0 {
 		return nil, fmt.Errorf("page size is %d: must be a multiple of 16", m.Limits.PageSize)
 	}
-	if err := m.planWork(plan, program, kv); err != nil {
+	if err := m.planWork(&model, kv); err != nil {
 		return nil, err
 	}
 	request.KVMemory = max(budget-m.Weights-m.Activations-m.Arrays-m.Adapters, 0)
 	if m.Limits, err = request.Fill(); err != nil {
-		return nil, err
-	}
-	if m.Limits.Types, err = typesOf(plan, program); err != nil {
 		return nil, err
 	}
 	m.KV = kv.pageBytes * int64(m.Limits.Pages)
@@ -114,27 +113,6 @@ func PlanMemory(plan *engine.Plan, program *engine.Program, card Card, settings 
 		return nil, m.tooMuch(budget)
 	}
 	return m, nil
-}
-
-// typesOf is how many types a token can have: the rows of the smallest table that is looked up by them; 0 where there is none.
-func typesOf(plan *engine.Plan, program *engine.Program) (int, error) {
-	types := 0
-	for i := range program.Launches {
-		l := &program.Launches[i]
-		kernel := engine.FindKernel(l.Kernel)
-		table := kernel.Operand(l, "table")
-		if kernel.Operand(l, "types").Kind != engine.OperandInput || table.Kind != engine.OperandWeight {
-			continue
-		}
-		w, _, err := plan.Weight(program.Weights[table.Index])
-		if err != nil {
-			return 0, err
-		}
-		if rows := int(w.N()); types == 0 || rows < types {
-			types = rows
-		}
-	}
-	return types, nil
 }
 
 func setPageSize(s *engine.Settings, program *engine.Program) {
@@ -161,15 +139,19 @@ func (m *MemoryPlan) budget(s engine.Settings) (int64, error) {
 	return m.Weights + (usable-m.Weights-s.LaterBytes)/int64(1+s.LaterPlans), nil
 }
 
-// planWork notes what activations, arrays and adapters take.
-func (m *MemoryPlan) planWork(plan *engine.Plan, program *engine.Program, kv *pool) error {
-	model, list := Model{plan: plan, program: program, pool: kv, limits: m.Limits}, sketch{}
+// planWork notes what activations, arrays and adapters take of a model that has none of them.
+func (m *MemoryPlan) planWork(model *Model, kv *pool) error {
+	list, slots := sketch{}, 0
+	model.pool, model.limits = kv, m.Limits
 	if err := model.takeMemory(&list); err != nil {
 		return err
 	}
+	for _, f := range model.functions {
+		slots = max(slots, len(f.program.Slots))
+	}
 	m.work = list.ranges
-	arrays, adapters := len(program.Slots), len(m.work)-model.adapters.ranges
-	m.Activations, m.Arrays, m.Adapters = RangeBytes(m.work[:arrays]), RangeBytes(m.work[arrays:adapters]), RangeBytes(m.work[adapters:])
+	adapters := len(m.work) - model.adapters.ranges
+	m.Activations, m.Arrays, m.Adapters = RangeBytes(m.work[:slots]), RangeBytes(m.work[slots:adapters]), RangeBytes(m.work[adapters:])
 	return nil
 }
 
@@ -192,7 +174,10 @@ func (m *Model) takeWork() error {
 	if err := m.takeMemory(&supply{m.taken.work, memory}); err != nil {
 		return err
 	}
-	return m.takeFlights()
+	if err := m.takeFlights(); err != nil {
+		return err
+	}
+	return m.takeBlocks()
 }
 
 // takePool takes the KV pages.

@@ -13,17 +13,19 @@ import (
 
 // Model is a plan loaded on a driver. It implements engine.Model and engine.Tracer.
 type Model struct {
+	*function // that the plan is for: see engine.Plan.Main
+
+	functions []*function // all of them, in the order of the plan
+	running   *function   // whose launches are being queued, for a step of these sizes
+	sizes     sym.Env
+
 	driver   Driver
 	info     engine.ModelInfo
-	program  *engine.Program
 	limits   limits.Limits
 	taken    *MemoryPlan
 	pool     *pool
-	slots    []Memory
-	arrays   arrays
 	adapters adapters
 	sampling sampling
-	launches []launch
 	persist  persistentChoice
 	begin    *auxiliary // nil where the program has no code for it
 	copyList Memory     // nil where the program has no code that copies pages
@@ -57,16 +59,17 @@ func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, e
 // load plans first. While the weights are on their way, the rest is taken and everything that a step wants is made.
 func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	card := m.driver.Card()
-	var err error
-	if m.program, err = Choose(plan, card, settings.Target, settings.PageSize); err != nil {
+	programs, err := Choose(plan, card, settings.Target, settings.PageSize)
+	if err != nil {
 		return err
 	}
+	m.setFunctions(programs)
 	if settings.Drafts > 0 && m.program.KeepsState() {
 		return engine.ErrNoDrafts
 	}
 	setPageSize(&settings, m.program)
 	settings.Target = m.program.Target
-	if m.taken, err = PlanMemory(plan, m.program, card, settings); err != nil {
+	if m.taken, err = PlanMemory(plan, programs, card, settings); err != nil {
 		return err
 	}
 	if m.pool, err = newPool(m.program, settings.PageSize); err != nil {
@@ -75,7 +78,12 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	m.limits = m.taken.Limits
 	m.buckets = m.program.Buckets(m.limits.MaxStepTokens)
 	m.sampler, m.logits, m.rowBytes = sample.New(m.info.Vocab), make([]float32, m.info.Vocab), make([]byte, 4*m.info.Vocab)
-	upload, err := m.sendWeights(plan)
+	for _, f := range m.functions {
+		if f.types, err = typesOf(plan, f.program); err != nil {
+			return err
+		}
+	}
+	upload, err := m.sendWeights(plan, weightNames(programs))
 	if err != nil {
 		return err
 	}
@@ -110,24 +118,21 @@ func (m *Model) prepare(plan *engine.Plan, weights Upload) error {
 // takeMemory allocates activations, then the step's arrays, for the largest step. Memory of the device is taken nowhere else, or it is not planned.
 func (m *Model) takeMemory(a allocator) error {
 	l := &m.limits
-	env := largest(l)
-	for i, slot := range m.program.Slots {
-		bytes, err := slot.Eval(env)
-		if err != nil {
-			return err
-		}
-		mem, err := a.Alloc(fmt.Sprintf("activations %d", i), bytes)
-		if err != nil {
-			return err
-		}
-		m.slots = append(m.slots, mem)
+	if err := takeSlots(a, m.functions, largest(l)); err != nil {
+		return err
 	}
 	m.sampling.find(m.program, l.Vocab)
 	if err := m.adapters.find(m.plan, m.program, l); err != nil {
 		return err
 	}
-	if err := m.arrays.take(a, l, m.program, &m.sampling, &m.adapters); err != nil {
-		return err
+	for _, f := range m.functions {
+		sampling, adapters := &m.sampling, &m.adapters
+		if f != m.function {
+			sampling, adapters = nil, nil
+		}
+		if err := f.arrays.take(a, l, f.program, sampling, adapters); err != nil {
+			return err
+		}
 	}
 	if err := m.sampling.take(a, l, m.arrays.memory); err != nil {
 		return err
@@ -166,11 +171,17 @@ func (m *Model) queue(env sym.Env, flags uint32) error {
 		}
 		first = p.Launches
 	}
-	for i := first; i < len(m.launches); i++ {
-		if wanted := m.launches[i].flags; wanted != 0 && wanted&flags == 0 {
+	return m.queueFrom(m.function, first, env, flags)
+}
+
+// queueFrom queues the launches of a function from number first on.
+func (m *Model) queueFrom(f *function, first int, env sym.Env, flags uint32) error {
+	m.running, m.sizes = f, env
+	for i := first; i < len(f.launches); i++ {
+		if wanted := f.launches[i].flags; wanted != 0 && wanted&flags == 0 {
 			continue
 		}
-		if err := m.queueLaunch(i, env); err != nil {
+		if err := m.queueLaunch(f, i, env); err != nil {
 			return err
 		}
 		if m.visit != nil {

@@ -3,7 +3,7 @@ package gpu
 import "llmc/engine"
 
 // pool says where each cache of a program lies in a page. A page is one block of bytes that covers PageSize positions in all layers of all
-// caches: cache by cache, layer by layer.
+// caches of a kind: cache by cache, layer by layer. It has positions of a sequence or of a text that was encoded, so both kinds begin at its start.
 type pool struct {
 	pageBytes int64
 	layers    []cacheLayers // by cache
@@ -14,14 +14,16 @@ type pool struct {
 type cacheLayers struct{ offset, layerBytes int64 }
 
 func newPool(program *engine.Program, pageSize int) (*pool, error) {
-	p := &pool{}
+	p, ends := &pool{}, map[bool]int64{} // of what a page holds of texts, and of what it holds of sequences
 	for i := range program.Caches {
 		layer, err := program.LayerBytes(i, pageSize)
 		if err != nil {
 			return nil, err
 		}
-		p.layers = append(p.layers, cacheLayers{p.pageBytes, layer})
-		p.pageBytes += layer * int64(program.Caches[i].Layers)
+		ofText := program.Caches[i].Kind == engine.Cross
+		p.layers = append(p.layers, cacheLayers{ends[ofText], layer})
+		ends[ofText] += layer * int64(program.Caches[i].Layers)
+		p.pageBytes = max(p.pageBytes, ends[ofText])
 	}
 	return p, nil
 }

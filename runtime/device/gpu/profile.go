@@ -39,14 +39,24 @@ func (m *Model) DeviceSeconds() (float64, error) {
 }
 
 // Launches implements engine.Profiler.
-func (m *Model) Launches() []engine.LaunchTime {
-	times := make([]engine.LaunchTime, 0, len(m.program.Launches)+1)
-	for i := range m.program.Launches {
-		l := &m.program.Launches[i]
+func (m *Model) Launches() []engine.LaunchTime { return m.launchTimes(m.program) }
+
+// LaunchesOf implements engine.FunctionProfiler.
+func (m *Model) LaunchesOf(function string) []engine.LaunchTime {
+	if f := m.find(function); f != nil {
+		return m.launchTimes(f.program)
+	}
+	return nil
+}
+
+func (m *Model) launchTimes(p *engine.Program) []engine.LaunchTime {
+	times := make([]engine.LaunchTime, 0, len(p.Launches)+1)
+	for i := range p.Launches {
+		l := &p.Launches[i]
 		t := engine.LaunchTime{Kernel: l.Kernel, Label: l.Label}
 		for j, o := range l.Operands {
 			if o.Kind == engine.OperandWeight && !readsRows(l.Kernel, engine.FindKernel(l.Kernel).Roles[j].Name) {
-				w := m.weight(o)
+				w := m.weight(p, o)
 				if t.WeightBytes += w.Bytes; w.Layout != "" {
 					t.Label = w.Name // fused launches have numbers for names
 				}
@@ -63,13 +73,27 @@ func readsRows(kernel, role string) bool {
 }
 
 // weight is the entry of an operand's weight. The program has been bound: it is there.
-func (m *Model) weight(o engine.Operand) *engine.WeightEntry {
-	w, _, _ := m.plan.Weight(m.program.Weights[o.Index])
+func (m *Model) weight(p *engine.Program, o engine.Operand) *engine.WeightEntry {
+	w, _, _ := m.plan.Weight(p.Weights[o.Index])
 	return w
 }
 
 // Profile implements engine.Profiler. Launches are queued one by one, also those of steps that run from a recording otherwise.
 func (m *Model) Profile(step *engine.Step, out []engine.Sampled, times []engine.LaunchTime) error {
+	return m.profile(m.function, step, times, func() error { return m.runMain(step, out) })
+}
+
+// ProfileFunction implements engine.FunctionProfiler.
+func (m *Model) ProfileFunction(function string, step *engine.Step, times []engine.LaunchTime) error {
+	f := m.find(function)
+	if f == nil {
+		return noFunction(function)
+	}
+	return m.profile(f, step, times, func() error { return m.Run(function, step, nil) })
+}
+
+// profile adds what the launches of a function take to times, while run runs it.
+func (m *Model) profile(f *function, step *engine.Step, times []engine.LaunchTime, run func() error) error {
 	timed := m.clock != nil
 	if err := m.TimeSteps(true); err != nil {
 		return err
@@ -84,7 +108,7 @@ func (m *Model) Profile(step *engine.Step, out []engine.Sampled, times []engine.
 		_ = m.TimeSteps(timed) // can not fail now
 	}()
 	start := time.Now()
-	if err := m.runMain(step, out); err != nil {
+	if err := run(); err != nil {
 		return err
 	}
 	wall := time.Since(start).Seconds()
@@ -105,12 +129,12 @@ func (m *Model) Profile(step *engine.Step, out []engine.Sampled, times []engine.
 			continue
 		}
 		times[launch].Seconds += seconds
-		m.cost(launch, step, &times[launch])
+		m.cost(f.program, launch, step, &times[launch])
 	}
 	return nil
 }
 
 var (
-	_ engine.Profiler  = (*Model)(nil)
-	_ engine.StepTimer = (*Model)(nil)
+	_ engine.FunctionProfiler = (*Model)(nil)
+	_ engine.StepTimer        = (*Model)(nil)
 )

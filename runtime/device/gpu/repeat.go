@@ -43,7 +43,7 @@ func (r *Repeater) Runs(launch int) bool {
 // Cost adds what launches move and compute in the step.
 func (r *Repeater) Cost(launches []int) (t engine.LaunchTime) {
 	for _, i := range launches {
-		r.model.cost(i, r.step, &t)
+		r.model.cost(r.model.program, i, r.step, &t)
 	}
 	return t
 }
@@ -114,7 +114,7 @@ func (m *Model) Traffic() (engine.Traffic, error) {
 			if o.Kind != engine.OperandWeight {
 				continue
 			}
-			if w := m.weight(o); m.program.Launches[i].Chooses(w) {
+			if w := m.weight(m.program, o); m.program.Launches[i].Chooses(w) {
 				t.WeightBytes -= w.Bytes
 				t.AddStack(m.program, &m.program.Launches[i], w)
 			}

@@ -95,13 +95,18 @@ func (m *Model) warmUp() error {
 
 // run queues the launches of a step in which rows want what flags say, between two times if steps are timed.
 func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
+	return m.timed(func() error { return m.launch(step, flags, padded) })
+}
+
+// timed queues what queue does between two times if steps are timed.
+func (m *Model) timed(queue func() error) error {
 	if m.clock == nil {
-		return m.launch(step, flags, padded)
+		return queue()
 	}
 	if err := m.clock.Stamp(stepBegins); err != nil {
 		return err
 	}
-	if err := m.launch(step, flags, padded); err != nil {
+	if err := queue(); err != nil {
 		return err
 	}
 	return m.clock.Stamp(stepEnds)

@@ -5,24 +5,22 @@ import (
 
 	"llmc/engine"
 	"llmc/internal/dtype"
-	"llmc/internal/sym"
 )
 
-// Trace implements engine.Tracer.
+// Trace implements engine.Tracer. What function "encode" computes of a step's texts has "encode:" before its names.
 func (m *Model) Trace(step *engine.Step, out []engine.Sampled, visit func(name string, rows [][]float32)) error {
-	defer m.observed(step, visit)()
+	defer m.observed(visit)()
 	return m.runMain(step, out)
 }
 
 // TraceFunction implements engine.FunctionTracer.
 func (m *Model) TraceFunction(function string, step *engine.Step, visit func(name string, rows [][]float32)) error {
-	defer m.observed(step, visit)()
+	defer m.observed(visit)()
 	return m.Run(function, step, nil)
 }
 
-// observed has visit called with what each launch of a step wrote, until what it returns is called.
-func (m *Model) observed(step *engine.Step, visit func(name string, rows [][]float32)) (end func()) {
-	env := step.Sizes()
+// observed has visit called with what each launch wrote, until what it returns is called.
+func (m *Model) observed(visit func(name string, rows [][]float32)) (end func()) {
 	m.visit = func(launch int) error {
 		if launch == beginning {
 			return nil
@@ -30,12 +28,13 @@ func (m *Model) observed(step *engine.Step, visit func(name string, rows [][]flo
 		if err := m.driver.Finish(); err != nil {
 			return err
 		}
-		l := &m.program.Launches[launch]
+		p := m.running.program
+		l := &p.Launches[launch]
 		for i, role := range engine.FindKernel(l.Kernel).Roles {
 			if i >= len(l.Operands) || !role.Writes || l.Operands[i].Kind != engine.OperandBuffer {
 				continue
 			}
-			if err := m.show(&m.program.Buffers[l.Operands[i].Index], env, visit); err != nil {
+			if err := m.show(&p.Buffers[l.Operands[i].Index], visit); err != nil {
 				return err
 			}
 		}
@@ -44,9 +43,9 @@ func (m *Model) observed(step *engine.Step, visit func(name string, rows [][]flo
 	return func() { m.visit = nil }
 }
 
-// show reads a buffer of numbers back, rounded ones too; others are left out.
-func (m *Model) show(b *engine.Buffer, env sym.Env, visit func(name string, rows [][]float32)) error {
-	n, err := b.Rows.Eval(env)
+// show reads a buffer of numbers of the function that runs back, rounded ones too; others are left out.
+func (m *Model) show(b *engine.Buffer, visit func(name string, rows [][]float32)) error {
+	n, err := b.Rows.Eval(m.sizes)
 	decode := decoders[b.DType]
 	if err != nil || decode == nil {
 		return err
@@ -54,13 +53,17 @@ func (m *Model) show(b *engine.Buffer, env sym.Env, visit func(name string, rows
 	rows := make([][]float32, n)
 	bytes := make([]byte, int64(b.DType.Size())*b.Cols)
 	for i := range rows {
-		if err := m.slots[b.Slot].Read(b.Offset+int64(i)*b.Stride, bytes); err != nil {
+		if err := m.running.slots[b.Slot].Read(b.Offset+int64(i)*b.Stride, bytes); err != nil {
 			return err
 		}
 		rows[i] = make([]float32, b.Cols)
 		decode(rows[i], bytes)
 	}
-	visit(b.Name, rows)
+	name := b.Name
+	if m.running.program.Func == engine.EncodeFunc {
+		name = engine.EncodeFunc + ":" + name
+	}
+	visit(name, rows)
 	return nil
 }
 
