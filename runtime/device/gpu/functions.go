@@ -67,6 +67,10 @@ func takeSlots(a allocator, functions []*function, env sym.Env) error {
 			}
 			orders[k] = append(orders[k], i)
 		}
+		if len(functions) == 1 {
+			most = bytes
+			continue
+		}
 		slices.SortStableFunc(orders[k], func(i, j int) int { return int(max(-1, min(1, bytes[j]-bytes[i]))) })
 		for place, i := range orders[k] {
 			if place == len(most) {
