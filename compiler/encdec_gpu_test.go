@@ -51,9 +51,9 @@ func TestEncoderDecodersEmulated(t *testing.T) {
 // What a text gives has the same bits alone, beside others, after preemptions, in pages of any size, in steps that are padded and, in long runs, by
 // persistent entries; in plain runs one checkpoint goes through it.
 func TestTextsDoNotDependOnTheSchedule(t *testing.T) {
-	persistent := engine.PersistentOff
+	persistent, memory := engine.PersistentOff, int64(128<<10)
 	if thorough() {
-		persistent = engine.PersistentOn
+		persistent, memory = engine.PersistentOn, 512<<10 // for the longest text
 	}
 	for n, g := range textGoldens(t) {
 		if !thorough() {
@@ -72,7 +72,7 @@ func TestTextsDoNotDependOnTheSchedule(t *testing.T) {
 					copies   int
 				}{
 					{emu.Device{}, engine.Settings{MaxSequences: 1}, runtime.Options{}, 1},
-					{emu.Device{Pad: true}, engine.Settings{MaxStepTokens: 110, PageSize: 32, KVBytes: 128 << 10, MaxSequences: 3, Persistent: persistent}, runtime.Options{PreemptEvery: 5}, 2},
+					{emu.Device{Pad: true}, engine.Settings{MaxStepTokens: 110, PageSize: 32, KVBytes: memory, MaxSequences: 3, Persistent: persistent}, runtime.Options{PreemptEvery: 5}, 2},
 				} {
 					s.settings.Threads = 2
 					options := compiler.Options{Model: g.dir, Quant: run.format, Archs: []string{run.target}}
