@@ -36,7 +36,11 @@ func TestEncodersEmulated(t *testing.T) {
 					inputs := g.inputs(t, e)
 					got, err := e.Run(inputs)
 					check(t, err)
-					g.hold(t, got, f.cosine, f.score)
+					cosine := f.cosine
+					if f.format != "bf16" { // inputs of codes are bf16 there, and lose what it may lose beside
+						cosine -= 1 - encoderFormats[1].cosine
+					}
+					g.hold(t, got, cosine, f.score)
 					few := openEncoderOn(t, emu.Device{}, options, engine.Settings{Threads: 1, MaxStepTokens: 160, MaxSequences: 1, PageSize: 64})
 					others := g.inputs(t, few)
 					if !thorough() {
