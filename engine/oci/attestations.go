@@ -42,13 +42,9 @@ func (c *Client) Attach(ctx context.Context, plan *engine.Plan, pushed *Pushed, 
 	if err != nil {
 		return err
 	}
-	s, err := c.open(ctx, ref, true)
+	s, r, err := c.lookUp(ctx, ref, true)
 	if err != nil {
 		return err
-	}
-	r, err := resolve(ctx, s, ref.wanted())
-	if err != nil {
-		return ref.about(err)
 	}
 	if how.Key != nil {
 		if _, err := c.addSignature(ctx, s, ref, r.desc.Digest, how.Key); err != nil {
@@ -116,13 +112,9 @@ type Attested struct {
 
 // Attestation fetches what is said of a plan: with a key, what that has signed; without, the first of that kind, for which nobody vouches.
 func (c *Client) Attestation(ctx context.Context, ref Ref, kind *attest.Kind, key *sign.PublicKey) (*Attested, error) {
-	s, err := c.open(ctx, ref, false)
+	s, r, err := c.lookUp(ctx, ref, false)
 	if err != nil {
 		return nil, err
-	}
-	r, err := resolve(ctx, s, ref.wanted())
-	if err != nil {
-		return nil, ref.about(err)
 	}
 	ref.Digest = r.desc.Digest
 	found, err := c.statements(ctx, s, r.desc.Digest, key)

@@ -14,13 +14,9 @@ import (
 
 // Copy copies a plan as it is, all its targets or the one manifest that is named, to another repository or layout. Layers go through memory, a piece at a time.
 func (c *Client) Copy(ctx context.Context, from, to Ref) (*Pushed, error) {
-	source, err := c.open(ctx, from, false)
+	source, r, err := c.lookUp(ctx, from, false)
 	if err != nil {
 		return nil, err
-	}
-	r, err := resolve(ctx, source, from.wanted())
-	if err != nil {
-		return nil, from.about(err)
 	}
 	if to.Digest != "" && to.Digest != r.desc.Digest {
 		return nil, to.at(fmt.Errorf("%w: %s is %s", ErrDigest, from, r.desc.Digest))

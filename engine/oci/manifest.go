@@ -34,6 +34,19 @@ func resolve(ctx context.Context, s store, want string) (*resolved, error) {
 	return decode(d, data)
 }
 
+// lookUp opens the store of a reference and resolves what it names. write says what credentials are asked for.
+func (c *Client) lookUp(ctx context.Context, ref Ref, write bool) (store, *resolved, error) {
+	s, err := c.open(ctx, ref, write)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := resolve(ctx, s, ref.wanted())
+	if err != nil {
+		return nil, nil, ref.about(err)
+	}
+	return s, r, nil
+}
+
 // decode reads an index or a manifest of a plan.
 func decode(d ocispec.Descriptor, data []byte) (*resolved, error) {
 	r := &resolved{desc: d, data: data}

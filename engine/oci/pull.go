@@ -25,13 +25,9 @@ func (c *Client) Pull(ctx context.Context, ref Ref, targets []string, out string
 	if info, err := os.Stat(out); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is there and is no regular file", out)
 	}
-	s, err := c.open(ctx, ref, false)
+	s, r, err := c.lookUp(ctx, ref, false)
 	if err != nil {
 		return nil, err
-	}
-	r, err := resolve(ctx, s, ref.wanted())
-	if err != nil {
-		return nil, ref.about(err)
 	}
 	named := r.desc.Digest
 	if err := c.trust(ctx, s, ref, named, ""); err != nil {

@@ -32,13 +32,9 @@ type Signed struct {
 
 // Sign signs what a reference names: an index with all targets of a plan, or one manifest.
 func (c *Client) Sign(ctx context.Context, ref Ref, key *sign.PrivateKey) (*Signed, error) {
-	s, err := c.open(ctx, ref, true)
+	s, r, err := c.lookUp(ctx, ref, true)
 	if err != nil {
 		return nil, err
-	}
-	r, err := resolve(ctx, s, ref.wanted())
-	if err != nil {
-		return nil, ref.about(err)
 	}
 	out := &Signed{Digest: r.desc.Digest.String(), Signature: signatureTag(r.desc.Digest)}
 	if out.Added, err = c.addSignature(ctx, s, ref, r.desc.Digest, key); err != nil {

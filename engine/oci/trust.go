@@ -85,15 +85,11 @@ func readKept(path string) (all []sign.Signature) {
 
 // VerifySignature returns the digest of what a reference names if a key has signed it.
 func (c *Client) VerifySignature(ctx context.Context, ref Ref, demand *sign.Demand) (*Signed, error) {
-	s, err := c.open(ctx, ref, false)
+	s, r, err := c.lookUp(ctx, ref, false)
 	if err != nil {
 		return nil, err
 	}
-	r, err := resolve(ctx, s, ref.wanted())
-	if err == nil {
-		err = c.demand(ctx, s, ref, r.desc.Digest, demand, "")
-	}
-	if err != nil {
+	if err := c.demand(ctx, s, ref, r.desc.Digest, demand, ""); err != nil {
 		return nil, ref.about(err)
 	}
 	ref.Digest = r.desc.Digest
