@@ -97,7 +97,7 @@ func (m *model) Step(step *engine.Step, out []engine.Sampled) error {
 	if err := m.adapters.check(step); err != nil {
 		return err
 	}
-	if err := m.main.checkInserted(step); err != nil {
+	if err := limits.CheckInserted(step, m.main.program.Func, m.main.inserts); err != nil {
 		return err
 	}
 	if err := m.encodeTexts(step); err != nil {

@@ -1,11 +1,5 @@
 package cpu
 
-import (
-	"fmt"
-
-	"llmc/engine"
-)
-
 // soft takes the rows that the step brings. Run has checked that there are as many numbers as tokens have.
 type soft struct{ y view }
 
@@ -25,7 +19,7 @@ func (l *soft) run(s *state, worker int) {
 	}
 }
 
-// insert takes the rows that the step brings in place of those of some tokens. checkInserted has looked at both.
+// insert takes the rows that the step brings in place of those of some tokens. limits.CheckInserted has looked at both.
 type insert struct{ x, y view }
 
 func bindInsert(b *binding) (runner, error) {
@@ -46,23 +40,4 @@ func (l *insert) run(s *state, worker int) {
 		}
 		copy(l.y.row(t), row)
 	}
-}
-
-// checkInserted wants a step without rows, or a row and a type for each token.
-func (f *function) checkInserted(step *engine.Step) error {
-	if len(step.Types) == 0 && len(step.Soft) == 0 {
-		return nil
-	}
-	if f.inserts == 0 {
-		return fmt.Errorf("step brings rows in place of tokens; function %s reads tokens alone", f.program.Func)
-	}
-	if len(step.Types) != step.T() || len(step.Soft) != step.T()*f.inserts {
-		return fmt.Errorf("step of %d tokens brings %d types and %d numbers; function %s takes rows of %d", step.T(), len(step.Types), len(step.Soft), f.program.Func, f.inserts)
-	}
-	for t, kind := range step.Types {
-		if kind != 0 && kind != 1 {
-			return fmt.Errorf("token %d: type %d of 2", t, kind)
-		}
-	}
-	return nil
 }

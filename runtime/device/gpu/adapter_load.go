@@ -15,19 +15,9 @@ const sentBytes = 4 << 20
 // LoadAdapter implements engine.AdapterModel. The numbers go to the device, rounded to bf16.
 func (m *Model) LoadAdapter(place int, plan *engine.Plan) error {
 	a := &m.adapters
-	if place < 1 || place >= len(a.loaded) || a.loaded[place] != nil {
-		return fmt.Errorf("place %d of %d for adapters is taken, or there is none", place, m.limits.MaxAdapters)
-	}
-	pairs, err := plan.AdapterPairs()
+	pairs, err := m.limits.AdapterPairs(m.plan, plan, place, a.loaded)
 	if err != nil {
 		return err
-	}
-	info := plan.Info().Adapter
-	switch {
-	case info.Base != m.plan.Digest():
-		return fmt.Errorf("%s: is an adapter of plan %s, not of %s (%s): make it anew with llmc build --adapter DIR --base %s", plan.Path(), info.Base, m.plan.Path(), m.plan.Digest(), m.plan.Path())
-	case info.Rank > m.limits.AdapterRank:
-		return fmt.Errorf("%s: its rank %d is greater than --max-lora-rank %d", plan.Path(), info.Rank, m.limits.AdapterRank)
 	}
 	for i := range pairs {
 		if err := m.checkPair(&pairs[i]); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"llmc/engine"
+	"llmc/runtime/device/limits"
 	"llmc/runtime/sample"
 )
 
@@ -85,7 +86,7 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	if err := m.adapters.check(step); err != nil {
 		return err
 	}
-	if err := m.checkInserted(step); err != nil {
+	if err := limits.CheckInserted(step, m.program.Func, m.soft); err != nil {
 		return err
 	}
 	if before != nil && before.bound {

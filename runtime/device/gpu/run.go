@@ -42,25 +42,6 @@ func (m *Model) Run(function string, step *engine.Step, out [][]float32) error {
 	return nil
 }
 
-// checkInserted wants a step that is sampled to bring no rows, or a row and a type for each token.
-func (f *function) checkInserted(step *engine.Step) error {
-	if len(step.Types) == 0 && len(step.Soft) == 0 {
-		return nil
-	}
-	if f.soft == 0 {
-		return fmt.Errorf("step brings rows in place of tokens; function %s reads tokens alone", f.program.Func)
-	}
-	if len(step.Types) != step.T() || len(step.Soft) != step.T()*f.soft {
-		return fmt.Errorf("step of %d tokens brings %d types and %d numbers; function %s takes rows of %d", step.T(), len(step.Types), len(step.Soft), f.program.Func, f.soft)
-	}
-	for t, kind := range step.Types {
-		if kind != 0 && kind != 1 {
-			return fmt.Errorf("token %d: type %d of 2", t, kind)
-		}
-	}
-	return nil
-}
-
 // queueFunction queues a function of a step that has been checked. Steps in flight are answered first: its activations lie where theirs are, with the cells
 // in which the device answers them, and ids of the next step may name those.
 func (m *Model) queueFunction(f *function, step *engine.Step) error {

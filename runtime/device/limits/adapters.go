@@ -36,3 +36,23 @@ func (l *Limits) checkAdapters(s *engine.Step) error {
 	}
 	return nil
 }
+
+// AdapterPairs returns the matrices of an adapter that is to be loaded into a place of a model of plan base; loaded are the adapters by place, 0 being that of the
+// model alone. Whether they fit its products is not looked at.
+func (l *Limits) AdapterPairs(base, adapter *engine.Plan, place int, loaded []*engine.Plan) ([]engine.AdapterPair, error) {
+	if place < 1 || place >= len(loaded) || loaded[place] != nil {
+		return nil, fmt.Errorf("place %d of %d for adapters is taken, or there is none", place, l.MaxAdapters)
+	}
+	pairs, err := adapter.AdapterPairs()
+	if err != nil {
+		return nil, err
+	}
+	info := adapter.Info().Adapter
+	switch {
+	case info.Base != base.Digest():
+		return nil, fmt.Errorf("%s: is an adapter of plan %s, not of %s (%s): make it anew with llmc build --adapter DIR --base %s", adapter.Path(), info.Base, base.Path(), base.Digest(), base.Path())
+	case info.Rank > l.AdapterRank:
+		return nil, fmt.Errorf("%s: its rank %d is greater than --max-lora-rank %d", adapter.Path(), info.Rank, l.AdapterRank)
+	}
+	return pairs, nil
+}
