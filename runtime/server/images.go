@@ -108,7 +108,7 @@ func (r *request) show() error {
 		return nil
 	}
 	for i, data := range r.images {
-		picture, err := readPicture(data, r.model)
+		picture, err := decoded(func() (*runtime.Picture, error) { return runtime.ReadPicture(data, &r.model.Info) })
 		if err != nil {
 			return invalid(r.source(), "invalid_image", "%s: image %d: %v", r.source(), i, err)
 		}
@@ -118,9 +118,9 @@ func (r *request) show() error {
 	return nil
 }
 
-// readPicture makes an image ready, when its turn has come.
-func readPicture(data []byte, m *Model) (*runtime.Picture, error) {
+// decoded has an image decoded when its turn has come.
+func decoded[T any](decode func() (T, error)) (T, error) {
 	decoding <- struct{}{}
 	defer func() { <-decoding }()
-	return runtime.ReadPicture(data, &m.Info)
+	return decode()
 }

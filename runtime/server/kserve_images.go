@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -147,7 +146,7 @@ func (r *request) pictures() (inputs []encode.Input, err error) {
 		return nil, runtime.ErrQueueFull
 	}
 	for i, data := range r.images {
-		in, err := r.picture(data)
+		in, err := decoded(func() (encode.Input, error) { return r.model.Encoder.Image(data) })
 		if err != nil {
 			return nil, invalid(imageFiles, "invalid_image", "image %d: %v", i, err)
 		}
@@ -167,13 +166,6 @@ func (r *request) pictures() (inputs []encode.Input, err error) {
 	return inputs, nil
 }
 
-// picture decodes a file when its turn has come.
-func (r *request) picture(data []byte) (encode.Input, error) {
-	decoding <- struct{}{}
-	defer func() { <-decoding }()
-	return r.model.Encoder.Image(data)
-}
-
 // released gives back the memory of pictures.
 func (r *request) released() {
 	encodedBytes.Add(-r.pictureBytes)
@@ -190,8 +182,8 @@ func readEmbedded(read rule) rule {
 	}
 }
 
-// errOneMessage is what is embedded of a conversation.
-var errOneMessage = errors.New("must be one message of the role user, whose content is a text or one part of type text or image_url: an embedding is of one text or image")
+// oneMessage is what is embedded of a conversation.
+const oneMessage = "must be one message of the role user, whose content is a text or one part of type text or image_url: an embedding is of one text or image"
 
 // readEmbeddedMessage reads a message as vLLM's clients send images to be embedded.
 func readEmbeddedMessage(r *request, v strictjson.Value) *apiError {
@@ -200,7 +192,7 @@ func readEmbeddedMessage(r *request, v strictjson.Value) *apiError {
 	}
 	list, _ := v.Array()
 	if len(list) != 1 {
-		return invalid("", "invalid_value", "%v", errOneMessage)
+		return invalid("", "invalid_value", oneMessage)
 	}
 	members, _ := list[0].Object()
 	var parts []contentPart
@@ -215,11 +207,11 @@ func readEmbeddedMessage(r *request, v strictjson.Value) *apiError {
 				return err
 			}
 		default:
-			return invalid("", "unknown_parameter", "%.32q: %v", m.Key, errOneMessage)
+			return invalid("", "unknown_parameter", "%.32q: %s", m.Key, oneMessage)
 		}
 	}
 	if role != "user" || len(parts) != 1 {
-		return invalid("", "invalid_value", "%v", errOneMessage)
+		return invalid("", "invalid_value", oneMessage)
 	}
 	if !parts[0].image {
 		r.prompts = []prompt{{text: parts[0].text, isText: true}}
