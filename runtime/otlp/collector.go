@@ -4,11 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
+
+	"llmc/internal/cli"
 )
 
 // protocols are those that spans are sent by, and the ports that collectors take them at.
@@ -90,7 +90,7 @@ func (s *Settings) certificates(first func(names ...string) string) error {
 	}
 	s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 	if roots != "" {
-		pem, err := readFile(roots)
+		pem, err := cli.ReadFile(roots, longestCertificate)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -104,11 +104,11 @@ func (s *Settings) certificates(first func(names ...string) string) error {
 	if client == "" {
 		return nil
 	}
-	chain, err := readFile(client)
+	chain, err := cli.ReadFile(client, longestCertificate)
 	if err != nil {
 		return fmt.Errorf("%s: %w", clientName, err)
 	}
-	secret, err := readFile(key)
+	secret, err := cli.ReadFile(key, longestCertificate)
 	if err != nil {
 		return fmt.Errorf("%s: %w", keyName, err)
 	}
@@ -118,19 +118,6 @@ func (s *Settings) certificates(first func(names ...string) string) error {
 	}
 	s.tls.Certificates = []tls.Certificate{pair}
 	return nil
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, longestCertificate+1))
-	if err == nil && len(text) > longestCertificate {
-		err = fmt.Errorf("%s has more than %d bytes", path, longestCertificate)
-	}
-	return text, err
 }
 
 // transport returns the way to the collector; agent is what we call ourselves.
