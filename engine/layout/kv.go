@@ -22,7 +22,7 @@ var kvForms = [256]struct {
 // KVTypes are the element types of caches that CPU kernels read.
 var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype.I8, dtype.I16}
 
-// KV describes one layer's part of a page of the KV cache: for each KV head its keys, then its values.
+// KV describes one layer's part of a page of the KV cache, or of several that lie together as one: for each KV head its keys, then its values.
 //
 //	K       [PageSize/16][Dp/q][16][q]   lanes are positions, so a score needs no reduction across lanes
 //	V       [PageSize/q][D16][q]         lanes are channels
@@ -40,9 +40,10 @@ type KV struct {
 	Rank     int // of latent rows, how many of their channels are values; 0: values lie apart
 }
 
-// Bounds of what a page may be: they keep every offset small enough for 32-bit page arithmetic.
+// Bounds of what a page, and a span of pages on CPUs, may be: they keep every offset small enough for 32-bit page arithmetic.
 const (
 	maxPageSize = 128
+	maxSpan     = 256
 	maxKVHeads  = 1 << 12
 	maxHeadDim  = 1 << 12
 )
@@ -52,8 +53,8 @@ func NewKV(t dtype.Type, pageSize, heads, dim int) (KV, error) {
 	if !slices.Contains(KVTypes, t) {
 		return KV{}, fmt.Errorf("KV cache of %v: CPU kernels read %v", t, KVTypes)
 	}
-	if pageSize < kvLanes || pageSize > maxPageSize || pageSize%kvLanes != 0 {
-		return KV{}, fmt.Errorf("KV page of %d positions: must be a multiple of %d up to %d", pageSize, kvLanes, maxPageSize)
+	if pageSize < kvLanes || pageSize > maxSpan || pageSize%kvLanes != 0 {
+		return KV{}, fmt.Errorf("KV page of %d positions: must be a multiple of %d up to %d", pageSize, kvLanes, maxSpan)
 	}
 	if heads < 1 || heads > maxKVHeads || dim < 1 || dim > maxHeadDim {
 		return KV{}, fmt.Errorf("KV cache of %d heads of %d: must be within 1..%d and 1..%d", heads, dim, maxKVHeads, maxHeadDim)
@@ -151,4 +152,23 @@ func (c KV) VScale(head, slot int) int {
 		return c.KScale(head, slot)
 	}
 	return c.KScale(head, c.PageSize+slot)
+}
+
+// Run is consecutive bytes of a page.
+type Run struct{ Offset, Bytes int }
+
+// Runs returns where the positions [slot, slot+n) of a head lie, whole panels: their keys, values, and the scales of both.
+func (c KV) Runs(head, slot, n int) [4]Run {
+	runs := [4]Run{{c.K(head, slot, 0), n / kvLanes * c.KPanelBytes()}}
+	if c.Scaled() {
+		runs[1] = Run{c.KScale(head, slot), n * plainScale}
+	}
+	if c.Rank > 0 {
+		return runs
+	}
+	runs[2] = Run{c.V(head, slot, 0), n / c.Pack() * c.VRowBytes()}
+	if c.Scaled() {
+		runs[3] = Run{c.VScale(head, slot), n * plainScale}
+	}
+	return runs
 }

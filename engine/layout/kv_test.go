@@ -58,12 +58,58 @@ func TestKVOffsetsAreDistinct(t *testing.T) {
 	}
 }
 
+// The runs of the pages of a span are all of it that holds anything, and each position lies in those of its page.
+func TestRunsAreThePositions(t *testing.T) {
+	for _, kind := range KVTypes {
+		plain, err := NewKV(kind, 64, 2, 24)
+		latent, err2 := NewLatent(kind, 64, 16, 24)
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		for _, kv := range []KV{plain, latent} {
+			checkRuns(t, kv, 16)
+			checkRuns(t, kv, 64)
+		}
+	}
+}
+
+func checkRuns(t *testing.T, kv KV, page int) {
+	t.Helper()
+	total := 0
+	for head := range kv.Heads {
+		for slot := range kv.PageSize {
+			runs := kv.Runs(head, slot/page*page, page)
+			within := func(run, at, size int) {
+				if r := runs[run]; at < r.Offset || at+size > r.Offset+r.Bytes {
+					t.Fatalf("%+v: head %d slot %d: run %d is %+v, not around %d", kv, head, slot, run, r, at)
+				}
+			}
+			within(0, kv.K(head, slot, kv.Dim-1), kv.DType.Size())
+			if kv.Rank == 0 {
+				within(2, kv.V(head, slot, kv.Dim-1), kv.DType.Size())
+			}
+			if kv.Scaled() {
+				within(1, kv.KScale(head, slot), plainScale)
+				within(map[bool]int{true: 1, false: 3}[kv.Rank > 0], kv.VScale(head, slot), plainScale)
+			}
+			if slot%page == 0 {
+				for _, r := range runs {
+					total += r.Bytes
+				}
+			}
+		}
+	}
+	if unused := kv.Bytes() - total; unused < 0 || unused >= Align*kv.Heads {
+		t.Errorf("%+v: pages of %d have %d bytes of %d", kv, page, total, kv.Bytes())
+	}
+}
+
 func TestNewKVRefuses(t *testing.T) {
 	for _, c := range []struct {
 		DType                dtype.Type
 		PageSize, Heads, Dim int
 	}{
-		{dtype.I32, 16, 1, 64}, {dtype.F32, 8, 1, 64}, {dtype.F32, 24, 1, 64}, {dtype.F32, 256, 1, 64}, {dtype.F32, 16, 0, 64},
+		{dtype.I32, 16, 1, 64}, {dtype.F32, 8, 1, 64}, {dtype.F32, 24, 1, 64}, {dtype.F32, 272, 1, 64}, {dtype.F32, 16, 0, 64},
 		{dtype.F32, 16, 1, 0}, {dtype.F32, 16, 1, 1 << 13}, {dtype.F32, 16, 1 << 13, 1},
 	} {
 		if _, err := NewKV(c.DType, c.PageSize, c.Heads, c.Dim); err == nil {

@@ -140,7 +140,7 @@ func (b *binding) cacheLayer() (kernel.Attention, error) {
 	return kernel.Attention{
 		KV: kv.KV, QueryHeads: int(b.launch.Int("heads", 0)), Scale: float32(b.launch.Float("scale", 1)),
 		Window: int(b.launch.Int("window", 0)), Ahead: int(b.launch.Int("ahead", 0)), Chunk: int(b.launch.Int("chunk", 0)),
-		Pool: b.m.kv.mem, PageStride: int(b.m.kv.pageBytes), Offset: int(kv.offset + int64(layer)*kv.layerBytes),
+		Pool: b.m.kv.mem, Page: b.m.kv.pageSize, Stride: int(b.m.kv.spanBytes), Offset: int(kv.offset + int64(layer)*kv.layerBytes),
 	}, nil
 }
 
@@ -185,9 +185,10 @@ func (a *attention) runToken(s *state, worker int) {
 	stride := a.layer.QueryHeads * size
 	// A worker's splits of a head follow each other, so that it reads what it has asked for ahead.
 	lo, hi := share((to-from)*a.layer.Heads, worker, s.workers)
-	for item := lo; item < hi; item++ {
-		head, split := item/(to-from), item%(to-from)
-		a.set.AttendSplit(s.scratch[worker], &a.layer, q, head, from+split, 0, group, a.parts[split*stride+head*group*size:])
+	for n := 0; lo < hi; lo += n {
+		head, split := lo/(to-from), lo%(to-from)
+		n = min(hi-lo, to-from-split)
+		a.set.AttendSplits(s.scratch[worker], &a.layer, q, head, from+split, from+split+n, 0, group, a.parts[split*stride+head*group*size:], stride)
 	}
 	a.meet(worker)
 	for row := worker; row < a.layer.QueryHeads; row += s.workers {

@@ -54,17 +54,11 @@ func storeKV(set *kernel.Set, layer *kernel.Attention, slot int, k, v []float32)
 	if slot < 0 {
 		return
 	}
-	block := pageOf(layer, slot)
+	span, at := layer.Span(slot)
 	for h := range layer.Heads {
 		d := h * layer.Dim
-		set.StoreKV(layer.KV, block, h, slot%layer.PageSize, k[d:d+layer.Dim], v[d:d+layer.Dim])
+		set.StoreKV(layer.KV, span, h, at, k[d:d+layer.Dim], v[d:d+layer.Dim])
 	}
-}
-
-// pageOf returns the layer's part of the page that has the slot.
-func pageOf(layer *kernel.Attention, slot int) []byte {
-	at := slot/layer.PageSize*layer.PageStride + layer.Offset
-	return layer.Pool[at : at+layer.Bytes()]
 }
 
 // ropeKV takes the joined projections apart: it normalises and turns q and k, stores k and v, and leaves q for attention.

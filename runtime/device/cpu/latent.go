@@ -44,7 +44,8 @@ func (w *latentWrite) run(s *state, worker int) {
 		}
 		copy(row, w.c.row(t))
 		copy(row[w.layer.Rank:], w.k.row(t))
-		w.set.StoreKV(w.layer.KV, pageOf(&w.layer, slot), 0, slot%w.layer.PageSize, row, nil)
+		span, at := w.layer.Span(slot)
+		w.set.StoreKV(w.layer.KV, span, 0, at, row, nil)
 	}
 }
 

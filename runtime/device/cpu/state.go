@@ -154,7 +154,7 @@ func (r *recurrence) walk(s *state, worker int, pages []int32, first, tokens, lo
 
 // part returns the layer's state in a page.
 func (r *recurrence) part(page int) []float32 {
-	at := int64(page)*r.pool.pageBytes + r.offset
+	at := r.offset + r.pool.statePart(page, int64(r.Bytes()))
 	data := r.pool.mem[at : at+int64(r.Bytes())]
 	return unsafe.Slice((*float32)(unsafe.Pointer(&data[0])), len(data)/4)
 }

@@ -19,7 +19,7 @@ const (
 func (m *model) Traffic() (engine.Traffic, error) {
 	var t engine.Traffic
 	if !m.main.program.KeepsState() { // of which a token reads and writes one, however many tokens it has seen
-		t.KVTokenBytes = m.kv.pageBytes / int64(m.kv.pageSize)
+		t.KVTokenBytes = m.kv.pageBytes() / int64(m.kv.pageSize)
 	}
 	for i, name := range m.main.program.Weights {
 		l := m.streams(i)

@@ -37,7 +37,8 @@ func (b *binding) newTurning(cached *kernel.Attention) (*turning, error) {
 		return nil, err
 	}
 	t := &turning{table: table, layer: *cached}
-	t.layer.KV, t.layer.QueryHeads, t.layer.PageStride, t.layer.Offset = one, cached.QueryHeads/cached.Heads, one.Bytes(), 0
+	t.layer.KV, t.layer.QueryHeads = one, cached.QueryHeads/cached.Heads
+	t.layer.Page, t.layer.Stride, t.layer.Offset = one.PageSize, one.Bytes(), 0
 	t.scratch = b.m.turnScratch(one, table.spec.half)
 	if t.scratch == nil {
 		t.scratch, err = newTurnScratch(b.m.settings.Threads, b.m.settings.MaxContext, one, table.spec.half)
@@ -108,15 +109,12 @@ func (t *turning) attend(a *attention, s *state, worker int, q *kernel.Queries, 
 func (t *turning) turnKeys(a *attention, w *turnScratch, q *kernel.Queries, head int, length int32, end int) {
 	kv, size := a.layer.KV, t.layer.HeadBytes()
 	freq := t.table.spec.frequencies(t.table.invFreq, length, w.freq)
-	for p := 0; p*kv.PageSize < end; p++ {
-		from := int(q.Pages[p])*a.layer.PageStride + a.layer.Offset
-		block := a.layer.Pool[from : from+kv.Bytes()]
-		page := w.pages[p*size : (p+1)*size]
-		for slot := 0; slot < kv.PageSize && p*kv.PageSize+slot < end; slot++ {
-			t.table.spec.turn(w.cos, w.sin, freq, int32(p*kv.PageSize+slot))
-			kernel.LoadKV(kv, block, head, slot, w.k, w.v)
-			a.set.Rope(t.table.spec.style, w.k, kv.Dim, w.cos, w.sin)
-			a.set.StoreKV(t.layer.KV, page, 0, slot, w.k, w.v)
-		}
+	for position := range end {
+		t.table.spec.turn(w.cos, w.sin, freq, int32(position))
+		span, slot := a.layer.Span(a.layer.Slot(q, position))
+		kernel.LoadKV(kv, span, head, slot, w.k, w.v)
+		a.set.Rope(t.table.spec.style, w.k, kv.Dim, w.cos, w.sin)
+		p := position / kv.PageSize
+		a.set.StoreKV(t.layer.KV, w.pages[p*size:(p+1)*size], 0, position%kv.PageSize, w.k, w.v)
 	}
 }

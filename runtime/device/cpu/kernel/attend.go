@@ -6,7 +6,8 @@ import (
 	"llmc/engine/layout"
 )
 
-// Attention describes one layer of paged attention. Page p's part of the layer starts at Pool[p*PageStride+Offset].
+// Attention describes one layer of paged attention. Slots of the pool count positions through all its pages. KV is a span of the layer: KV.PageSize slots, whole
+// pages, that lie together. Span i starts at Pool[i*Stride+Offset].
 type Attention struct {
 	layout.KV
 	QueryHeads int       // a multiple of KV.Heads; query heads of a KV head are neighbours
@@ -19,7 +20,8 @@ type Attention struct {
 	Relative   *Relative // added to scores by the distance of positions; nil: nothing
 	Sinks      []float32 // [QueryHeads] scores of no value, which join the sum of the softmax; nil: none
 	Pool       []byte
-	PageStride int
+	Page       int // positions of a page; KV.PageSize is a multiple
+	Stride     int
 	Offset     int
 }
 
@@ -35,6 +37,19 @@ type Queries struct {
 	First  int     // position of the first token
 	Length int     // positions that the sequence has; read where layers look ahead
 	Pages  []int32 // page table of the sequence
+}
+
+// Span returns the span that has the slot, and where in it that is.
+func (a *Attention) Span(slot int) (span []byte, at int) {
+	i := slot / a.PageSize
+	first := i*a.Stride + a.Offset
+	return a.Pool[first : first+a.Bytes()], slot - i*a.PageSize
+}
+
+// Slot returns the slot of a position.
+func (a *Attention) Slot(q *Queries, position int) int {
+	page := position / a.Page
+	return int(q.Pages[page])*a.Page + position - page*a.Page
 }
 
 // Rows returns the number of query rows of one KV head: row r is token r/group, query head head*group + r%group.
@@ -109,20 +124,22 @@ func (s *Set) attendBlock(sc *Scratch, a *Attention, q *Queries, head, r, n int)
 	}
 }
 
-// PartFloats returns the size of what AttendSplit stores for one row.
+// PartFloats returns the size of what AttendSplits stores for one row.
 func (a *Attention) PartFloats() int { return partHead + a.DimV() }
 
 // partHead is where the sums start in a part: part[0] is the largest score, part[1] the sum of the weights.
 const partHead = 16
 
-// AttendSplit computes the contribution of one split to rows [lo, hi): parts has PartFloats numbers a row. Rows that
-// do not see the split are left alone. With Finish it is Attend for workers that share a long sequence; the bits are the same.
-func (s *Set) AttendSplit(sc *Scratch, a *Attention, q *Queries, head, split, lo, hi int, parts []float32) {
+// AttendSplits computes the contributions of splits [from, to) to rows [lo, hi): parts has PartFloats numbers a row, those of the next split step numbers further. Rows
+// that do not see a split are left alone. With Finish it is Attend for workers that share a long sequence; the bits are the same.
+func (s *Set) AttendSplits(sc *Scratch, a *Attention, q *Queries, head, from, to, lo, hi int, parts []float32, step int) {
 	size := a.PartFloats()
 	for r := lo; r < hi; r += attendRows {
 		n := min(attendRows, hi-r)
 		sc.attend.load(s, a, q, head, r, n)
-		s.attendSplit(&sc.attend, a, q, head, split, r, n, parts[(r-lo)*size:], nil)
+		for split := from; split < to; split++ {
+			s.attendSplit(&sc.attend, a, q, head, split, r, n, parts[(split-from)*step+(r-lo)*size:], nil)
+		}
 	}
 }
 

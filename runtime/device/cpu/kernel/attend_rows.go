@@ -66,19 +66,18 @@ func (t *attendTile) span() (lo, hi int) {
 func (s *Set) locate(sc *attendScratch, t *attendTile) {
 	lo, hi := t.span()
 	most := t.end(t.q) // positions from here on need no memory ahead
-	k, v, kScale, vScale := t.K(t.head, 0, 0), t.V(t.head, 0, 0), t.KScale(t.head, 0), t.VScale(t.head, 0)
-	size, rows, bytes := t.KPanelBytes(), panelPositions/t.Pack()*t.VRowBytes(), t.Bytes()
+	at := locator{k: t.K(t.head, 0, 0), v: t.V(t.head, 0, 0), kPanel: t.KPanelBytes(), vPanel: panelPositions / t.Pack() * t.VRowBytes()}
+	kScale, vScale := t.KScale(t.head, 0), t.VScale(t.head, 0)
 	for i := lo / panelPositions; i*panelPositions < hi; i++ {
-		block, part := t.block(t.base+i*panelPositions, bytes)
-		p := scorePanel{k: unsafe.Add(block, k+part*size), v: unsafe.Add(block, v+part*rows)}
+		span, panel := t.panel(t.base + i*panelPositions)
+		p := scorePanel{k: at.key(span, panel), v: at.value(span, panel)}
 		p.ahead = p.v
 		if next := t.base + i*panelPositions + SplitLength; next < most {
-			block, part := t.block(next, bytes)
-			p.ahead = unsafe.Add(block, k+part*size)
+			p.ahead = at.key(t.panel(next))
 		}
 		if t.Scaled() {
-			p.scales = unsafe.Add(block, kScale+part*panelPositions*scaleBytes)
-			p.valueScales = unsafe.Add(block, vScale+part*panelPositions*scaleBytes)
+			p.scales = unsafe.Add(span, kScale+panel*panelPositions*scaleBytes)
+			p.valueScales = unsafe.Add(span, vScale+panel*panelPositions*scaleBytes)
 		}
 		sc.panels[i] = p
 	}
@@ -94,9 +93,19 @@ func (s *Set) locate(sc *attendScratch, t *attendTile) {
 // scaleBytes is the size of a scale of codes.
 const scaleBytes = 2
 
-// block returns the address of the page's block, of so many bytes, that holds a position, and which panel of it that is in.
-func (t *attendTile) block(position, bytes int) (block unsafe.Pointer, panel int) {
-	page := position / t.PageSize
-	at := int(t.q.Pages[page])*t.PageStride + t.Offset
-	return unsafe.Pointer(&t.Pool[at : at+bytes][0]), (position - page*t.PageSize) / panelPositions
+// locator is where a head's keys and values lie in a span, and the sizes of 16 positions of them.
+type locator struct{ k, v, kPanel, vPanel int }
+
+func (l *locator) key(span unsafe.Pointer, panel int) unsafe.Pointer {
+	return unsafe.Add(span, l.k+panel*l.kPanel)
+}
+
+func (l *locator) value(span unsafe.Pointer, panel int) unsafe.Pointer {
+	return unsafe.Add(span, l.v+panel*l.vPanel)
+}
+
+// panel returns the span that holds a position, the first of a panel, and which panel of it that is.
+func (t *attendTile) panel(position int) (span unsafe.Pointer, panel int) {
+	block, at := t.Span(t.Slot(t.q, position))
+	return unsafe.Pointer(&block[0]), at / panelPositions
 }

@@ -20,7 +20,7 @@ type sequence struct {
 
 func randomSequence(t testing.TB, r *rand.Rand, positions int) *sequence {
 	t.Helper()
-	kind, page := layout.KVTypes[r.IntN(len(layout.KVTypes))], []int{16, 32, 64, 128}[r.IntN(4)]
+	kind, page := layout.KVTypes[r.IntN(len(layout.KVTypes))], []int{16, 64, 128, 256}[r.IntN(4)]
 	kv, err := layout.NewKV(kind, page, 1+r.IntN(3), []int{16, 24, 5, 64, 80, 128, 33}[r.IntN(7)])
 	if r.IntN(3) == 0 {
 		row := [][2]int{{16, 24}, {5, 7}, {32, 64}, {64, 96}, {96, 128}, {30, 33}, {128, 192}}[r.IntN(7)]
@@ -32,7 +32,7 @@ func randomSequence(t testing.TB, r *rand.Rand, positions int) *sequence {
 	return sequenceIn(r, kv, positions)
 }
 
-// sequenceIn is a random sequence in a cache of kv.
+// sequenceIn is a random sequence in a cache of spans of kv, which are one to many pages.
 func sequenceIn(r *rand.Rand, kv layout.KV, positions int) *sequence {
 	s := &sequence{Attention: Attention{KV: kv, QueryHeads: kv.Heads * (1 + r.IntN(4)), Scale: float32(1 / math.Sqrt(float64(kv.Dim)))}}
 	if r.IntN(3) == 0 {
@@ -53,10 +53,13 @@ func sequenceIn(r *rand.Rand, kv layout.KV, positions int) *sequence {
 		n := 1 + r.IntN(80)
 		s.Relative = &Relative{Table: randomRow(r, s.QueryHeads*n), Rows: n, Before: r.IntN(n)}
 	}
-	s.Offset, s.PageStride = 64, kv.Bytes()+192
-	n := (positions + kv.PageSize - 1) / kv.PageSize
-	s.Pool = make([]byte, (n+3)*s.PageStride)
-	for _, p := range r.Perm(n + 3)[:n] {
+	s.Offset, s.Stride, s.Page = 64, kv.Bytes()+192, kv.PageSize
+	for s.Page%32 == 0 && r.IntN(3) > 0 {
+		s.Page /= 2
+	}
+	spans := (positions+kv.PageSize-1)/kv.PageSize + 3
+	s.Pool = make([]byte, spans*s.Stride)
+	for _, p := range r.Perm(spans * kv.PageSize / s.Page)[:(positions+s.Page-1)/s.Page] {
 		s.pages = append(s.pages, int32(p))
 	}
 	for range positions {
@@ -79,9 +82,9 @@ func (s *sequence) spoil() {
 
 func (s *sequence) store(set *Set, from, to int) {
 	for p := from; p < to; p++ {
-		block := s.Pool[int(s.pages[p/s.PageSize])*s.PageStride+s.Offset:]
+		span, at := s.Span(s.Slot(&Queries{Pages: s.pages}, p))
 		for h := range s.Heads {
-			set.StoreKV(s.KV, block, h, p%s.PageSize, s.keys[p][h*s.Dim:(h+1)*s.Dim], s.values[p][h*s.Dim:(h+1)*s.Dim])
+			set.StoreKV(s.KV, span, h, at, s.keys[p][h*s.Dim:(h+1)*s.Dim], s.values[p][h*s.Dim:(h+1)*s.Dim])
 		}
 	}
 }
@@ -283,8 +286,10 @@ func TestAttendSplitAndFinish(t *testing.T) {
 			lo, hi := s.Splits(q, 0, rows-1)
 			parts := make([]float32, (hi-lo)*rows*size)
 			for h := range s.Heads {
-				for split := hi - 1; split >= lo; split-- {
-					set.AttendSplit(NewScratch(s.Dim), &s.Attention, q, h, split, 0, rows, parts[(split-lo)*rows*size:])
+				for to := hi; to > lo; {
+					from := to - 1 - r.IntN(min(2, to-lo))
+					set.AttendSplits(NewScratch(s.Dim), &s.Attention, q, h, from, to, 0, rows, parts[(from-lo)*rows*size:], rows*size)
+					to = from
 				}
 				for i := range rows {
 					set.Finish(NewScratch(s.Dim), &s.Attention, q, h, i, lo, parts[i*size:], rows*size)

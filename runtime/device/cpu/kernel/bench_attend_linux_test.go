@@ -12,11 +12,10 @@ import (
 	"llmc/runtime/device/cpu/team"
 )
 
-// benchSequence is a sequence of positions in a cache with many layers' worth of pages, so that it does not fit the caches. Pages are those of devices:
-// of 16 positions of all layers.
+// benchSequence is a sequence of positions in a cache of many layers, so that it does not fit the caches, in pages of 16 and in spans as devices have them.
 func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) (seqs []*sequence) {
 	const page = 16
-	kv, err := layout.NewKV(kind, page, kvHeads, dim)
+	kv, err := layout.NewKV(kind, SplitLength, kvHeads, dim)
 	if err != nil {
 		panic(err)
 	}
@@ -27,13 +26,14 @@ func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) 
 	pool := make([]byte, n*layers*kv.Bytes())
 	for layer := range layers {
 		s := &sequence{Attention: Attention{KV: kv, QueryHeads: kvHeads * group, Scale: float32(1 / math.Sqrt(float64(dim)))}}
-		s.Pool, s.PageStride, s.Offset, s.q = pool, layers*kv.Bytes(), layer*kv.Bytes(), q
-		for i := range n {
+		s.Pool, s.Stride, s.Offset, s.Page, s.q = pool, layers*kv.Bytes(), layer*kv.Bytes(), page, q
+		for i := range n * SplitLength / page {
 			s.pages = append(s.pages, int32(i))
 		}
 		for p := range positions {
 			for h := range kvHeads {
-				set.StoreKV(kv, s.Pool[p/page*s.PageStride+s.Offset:], h, p%page, row, row)
+				span, at := s.Span(p)
+				set.StoreKV(kv, span, h, at, row, row)
 			}
 		}
 		seqs = append(seqs, s)
@@ -73,8 +73,10 @@ func benchAttendDecode(b *testing.B, t *team.Team, set *Set, seqs []*sequence) {
 		for _, s := range seqs { // splits are shared among workers, as heads may be few
 			_, n := s.Splits(q, 0, 0)
 			lo, hi := share(n*s.Heads, worker, t.Workers())
-			for item := lo; item < hi; item++ {
-				set.AttendSplit(scratch[worker], &s.Attention, q, item/n, item%n, 0, s.Rows(q), parts[worker])
+			for next := 0; lo < hi; lo = next {
+				head, split := lo/n, lo%n
+				next = min(hi, (head+1)*n)
+				set.AttendSplits(scratch[worker], &s.Attention, q, head, split, split+next-lo, 0, s.Rows(q), parts[worker], 0)
 			}
 		}
 	})

@@ -111,7 +111,7 @@ func (a *orderAttention) splits(set *Set) func(worker int) {
 		lo, hi := share(n*heads, worker, a.t.Workers())
 		for item := lo; item < hi; item++ {
 			head, split := item/n, item%n
-			set.AttendSplit(sc, &s.Attention, &q, head, split, 0, group, parts[split*stride+head*group*size:])
+			set.AttendSplits(sc, &s.Attention, &q, head, split, split+1, 0, group, parts[split*stride+head*group*size:], stride)
 		}
 		a.t.Barrier(worker)
 		for row := worker; row < heads*group; row += a.t.Workers() {
@@ -130,9 +130,9 @@ func (a *orderAttention) even(set *Set) func(worker int) {
 	wide.First = a.t.Workers()*SplitLength - 1 // as many splits as workers
 	return func(worker int) {
 		s, sc := a.layer(worker)[0], scratch[worker]
-		lo, hi := share(a.positions/s.PageSize, worker, a.t.Workers())
+		lo, hi := share(a.positions/s.Page, worker, a.t.Workers())
 		piece := q
-		piece.Pages, piece.First = s.pages[lo:], (hi-lo)*s.PageSize-1
+		piece.Pages, piece.First = s.pages[lo:], (hi-lo)*s.Page-1
 		for head := range heads {
 			sc.attend.load(set, &s.Attention, &piece, head, 0, group)
 			_, n := s.Splits(&piece, 0, 0)

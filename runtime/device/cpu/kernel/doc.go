@@ -10,7 +10,7 @@
 //
 //	Linear, LinearSwiGLU          y = x * transpose(w) over a range of panels, x in the form that Matrix.Input describes, or that form with one digit
 //	Quantize                      one row to an activation format (f32, bf16, q8t, q8g, q16t, q16g)
-//	Attend                        paged attention of rows of one KV head; AttendSplit and Finish share a long sequence among workers
+//	Attend                        paged attention of rows of one KV head; AttendSplits and Finish share a long sequence among workers
 //	StoreKV                       one position's key and value into a page
 //	Convolve, Scan                one block of channels of a sequence's state, moved on by some of its tokens
 //	RMSNorm, AddRMSNorm, Rope, SwiGLU, SiLU, Add, Mul, Exp, ArgMax, ToBF16, FromBF16, Gather
