@@ -21,6 +21,7 @@ var importRules = []struct {
 	{"internal/rotation", nil},
 	{"internal/tokenizer/...", []string{"internal/tokenizer/..."}},
 	{"internal/template", nil},
+	{"internal/cachedir", []string{"internal/cli", "internal/retry"}},
 	{"internal/chat", []string{"internal/template"}},
 	{"internal/cli", nil},
 	{"internal/retry", nil},
@@ -30,7 +31,7 @@ var importRules = []struct {
 	{"engine/layout", []string{"internal/dtype", "internal/sym", "internal/quant"}},
 	{"engine/sign/...", []string{"internal/cli", "engine/sign/..."}},
 	{"engine/attest", []string{"internal/version", "engine/..."}},
-	{"engine/oci/...", []string{"internal/cli", "internal/retry", "internal/version", "engine/..."}},
+	{"engine/oci/...", []string{"internal/cachedir", "internal/cli", "internal/retry", "internal/version", "engine/..."}},
 	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/..."}},
 
 	{"ir", []string{"internal/dtype", "internal/sym", "internal/relative", "internal/rotation"}},
