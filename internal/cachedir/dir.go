@@ -32,8 +32,11 @@ const (
 // parts are those that count towards the size.
 var parts = []string{Plans, Builds, Codes}
 
-// ErrOff says that there is to be no cache.
-var ErrOff = fmt.Errorf("%s is %s", Variable, Off)
+// Reasons why there is no cache.
+var (
+	ErrOff  = fmt.Errorf("%s is %s", Variable, Off)
+	ErrHome = errors.New("no directory for a cache") // the user has no home
+)
 
 // Dir is one part of the cache.
 type Dir struct {
@@ -50,7 +53,7 @@ func Open(part string) (*Dir, error) {
 	case "":
 		user, err := os.UserCacheDir() // XDG_CACHE_HOME, or ~/.cache
 		if err != nil {
-			return nil, fmt.Errorf("directory of the cache: %w; set %s", err, Variable)
+			return nil, fmt.Errorf("%w: %w; set %s", ErrHome, err, Variable)
 		}
 		root = filepath.Join(user, "llmc")
 	}

@@ -145,11 +145,21 @@ func Clear(dir string, keep ...string) error {
 	return nil
 }
 
-// FreeBytes is what may be written to a directory; a file system that does not say has room.
+// FreeBytes is what may be written below a directory, which need not exist yet; a file system that does not say has room.
 func FreeBytes(dir string) int64 {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err != nil || stat.Blocks == 0 || stat.Bavail > math.MaxInt64/uint64(stat.Bsize) {
-		return math.MaxInt64
+	for {
+		var stat unix.Statfs_t
+		err := unix.Statfs(dir, &stat)
+		if err == nil {
+			if stat.Blocks == 0 || stat.Bavail > math.MaxInt64/uint64(stat.Bsize) {
+				return math.MaxInt64
+			}
+			return int64(stat.Bavail) * int64(stat.Bsize)
+		}
+		parent := filepath.Dir(dir)
+		if !os.IsNotExist(err) || parent == dir {
+			return math.MaxInt64
+		}
+		dir = parent
 	}
-	return int64(stat.Bavail) * int64(stat.Bsize)
 }

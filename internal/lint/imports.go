@@ -39,6 +39,7 @@ var importRules = []struct {
 	{"passes", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/rotation", "ir/..."}},
 	{"codegen/ptx", []string{"internal/dtype", "internal/sym"}},
 	{"codegen/...", []string{"internal/...", "engine/...", "ir/...", "passes", "codegen/..."}},
+	{"compiler/buildcache", []string{"internal/cachedir", "internal/cli", "engine"}},
 	{"compiler/hf", []string{"internal/..."}},
 	{"compiler/hub/...", []string{"internal/...", "compiler/hf", "compiler/hub/..."}},
 	{"compiler/stored", []string{"internal/...", "compiler/hf"}},
