@@ -36,8 +36,10 @@ func TestBuildsAreCached(t *testing.T) {
 		digest = report.Digest
 	}
 	t.Setenv(cachedir.Variable, cache)
-	if text := clitest.Run(t, "", build...).Done(t); !strings.Contains(text, "it was there, built from the same") {
-		t.Errorf("text %s", text)
+	for _, want := range []string{"an earlier build of the same was copied", "it was there, built from the same"} {
+		if text := clitest.Run(t, "", build...).Done(t); !strings.Contains(text, want) {
+			t.Errorf("text %s lacks %q", text, want)
+		}
 	}
 	t.Setenv(cachedir.SizeVariable, "much")
 	clitest.Run(t, "", build...).Refused(t, 1, cachedir.SizeVariable)
