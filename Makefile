@@ -123,9 +123,10 @@ OPENAI_NODE ?= openai@6.49.0
 	.tools/python/bin/pip install -q 'tritonclient[http,grpc]'
 	touch $@
 
-test-browser: ## the chat page in headless Chromium (Debian package chromium)
+test-browser: ## the chat page and the report of a plan in headless Chromium (Debian package chromium); pictures in bin/pages
 	command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
-	$(GO) test -count=1 -v -run Page ./runtime/server
+	mkdir -p bin/pages
+	LLMC_SCREENSHOTS=$(CURDIR)/bin/pages $(GO) test -count=1 -v -run Page ./runtime/server ./compiler/dump
 
 # A checkpoint for the whole way from the build to the server, and cosign where it is installed.
 SIGNED_MODEL ?= $(CURDIR)/testdata/demo

@@ -53,23 +53,47 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, err
 	}
 	defer b.checkpoint.Close()
-	b.hashing = startHashing(ctx, b.checkpoint, b.Threads, b.Progress)
+	b.openCache()
+	b.hashing = startHashing(ctx, b.checkpoint, b.Threads, b.Progress, b.sums)
 	defer b.hashing.stop()
-	if err := b.compile(); err != nil {
+	if err := b.importModel(); err != nil { // what is refused is refused before its files have been hashed
+		return nil, err
+	}
+	if report, err := b.fromCache(ctx); report != nil || err != nil {
+		return report, err
+	}
+	if err := b.lowerAll(); err != nil {
 		return nil, err
 	}
 	if b.Calibration != nil {
-		if b.calibrated, err = b.calibrate(ctx); err != nil {
+		if err := b.choose(ctx); err != nil {
 			return nil, err
 		}
 		defer b.calibrated.close()
-		if b.calibrated.method.Smooths() {
-			if err := b.lowerAll(); err != nil {
-				return nil, err
-			}
-		}
 	}
-	return b.write(ctx)
+	if report, err = b.write(ctx); err == nil {
+		b.keep(ctx, report)
+	}
+	return report, err
+}
+
+// choose calibrates, unless an earlier build has left what that finds.
+func (b *build) choose(ctx context.Context) error {
+	if kept, err := b.useKept(ctx); kept || err != nil {
+		return err
+	}
+	var err error
+	if b.calibrated, err = b.calibrate(ctx); err != nil {
+		return err
+	}
+	if !b.calibrated.method.Smooths() {
+		return nil
+	}
+	if err := b.lowerAll(); err != nil {
+		b.calibrated.close()
+		return err
+	}
+	return nil
 }
 
 // build is the state of one Build.
@@ -86,6 +110,8 @@ type build struct {
 	assemblers []cubin.Assembler // of which one makes the cubins
 	weights    *weightTable
 	origin     *engine.Provenance
+	program    string       // hash of this program, where there is a cache
+	reads      *buildSource // once it is known
 }
 
 func (b *build) open() error {
@@ -105,8 +131,8 @@ func (b *build) open() error {
 	return err
 }
 
-// compile imports the model and lowers it for every target.
-func (b *build) compile() error {
+// importModel reads what the checkpoint asks to be computed.
+func (b *build) importModel() error {
 	kv, err := kvDType(b.KVDType, b.format, b.targets)
 	if err != nil {
 		return err
@@ -126,10 +152,7 @@ func (b *build) compile() error {
 	if err := b.checkCaches(); err != nil {
 		return err
 	}
-	if err := b.checkLoraRank(); err != nil {
-		return err
-	}
-	return b.lowerAll()
+	return b.checkLoraRank()
 }
 
 // lowerAll lowers the model for every target, with its columns scaled where a calibration has been there that scales them.
@@ -163,7 +186,12 @@ func (b *build) write(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := output{checkpoint: b.checkpoint, hashing: b.hashing, origin: b.origin, jobs: b.weights.jobs, path: b.Out, gate: b.Gate, calibrated: b.calibrated, quality: quality, threads: b.Threads, progress: b.Progress}
+	donors, held, err := b.donors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	out := output{donors: donors, checkpoint: b.checkpoint, hashing: b.hashing, origin: b.origin, jobs: b.weights.jobs, path: b.Out, gate: b.Gate, calibrated: b.calibrated, quality: quality, threads: b.Threads, progress: b.Progress}
 	report, err := out.write(ctx, sections)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"llmc/compiler/buildcache"
 	"llmc/compiler/calib"
 	"llmc/engine"
 	"llmc/internal/quant"
@@ -44,6 +45,9 @@ type calibrated struct {
 	original engine.PlaceTracer     // the model in f32
 
 	factors map[string][]float32 // found by smoother, by sources of the weights
+	quality *calib.Quality       // found by measure
+
+	kept *buildcache.Codes // what a cache has of an earlier calibration, whose codes these are; then there are no moments
 }
 
 func (c *calibrated) close() {
@@ -56,7 +60,9 @@ func (c *calibrated) close() {
 	if c.moments != nil {
 		_ = c.moments.Close()
 	}
-	if c.codes != nil {
+	if c.kept != nil {
+		_ = c.kept.Close()
+	} else if c.codes != nil {
 		_ = c.codes.close()
 	}
 	_ = os.RemoveAll(c.dir)
@@ -126,6 +132,7 @@ const calibrationRows = 8
 func (b *build) alike(out, format string) Options {
 	o := *b.Options
 	o.Out, o.Archs, o.Quant, o.Calibration, o.Gate = out, []string{calibrationTarget}, format, nil, nil
+	o.Cache = nil // what is kept is the whole
 	o.Cubin, o.Trace, o.Dump, o.DumpTo, o.LoraRank, o.KVDType = false, nil, "", nil, 0, ""
 	if format == "f32" {
 		o.Override, o.Requantize = nil, false

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,7 +13,6 @@ import (
 // chosenCodes is how the codes of one weight are chosen by a calibration.
 type chosenCodes struct {
 	begin  sync.Once
-	key    string          // format and recipe: what the codes depend on, beside the calibration
 	panels []*chosenMatrix // of each panel; nil: its codes are the nearest ones
 	loss   []calib.Loss    // of each panel
 }
@@ -36,19 +36,31 @@ func (c *chosenCodes) output() float64 {
 	return relative(sum)
 }
 
+// choosable tells whether a calibration chooses codes of the weight one by one, where it knows the inputs of its products.
+func (j *packJob) choosable() bool {
+	return j.format != nil && j.format.FitsGroups() && j.weight.Stored == ""
+}
+
 // prepare finds the inputs that the panels of a weight meet: formats whose codes are not chosen one by one have none, nor have panels of whose inputs the text says nothing.
 func (c *calibrated) prepare(j *packJob) {
-	if c == nil || j.format == nil || !j.format.FitsGroups() || j.weight.Stored != "" {
+	if c == nil || !j.choosable() {
 		return
 	}
 	of := &j.chosen
-	of.key = j.format.Name + " " + j.weight.Recipe.String()
 	of.panels, of.loss = make([]*chosenMatrix, j.panels), make([]calib.Loss, j.panels)
 	last := &chosenMatrix{}
 	for panel := range j.panels {
 		from, to := j.rowRange(panel)
+		if c.kept != nil {
+			if c.codes.stateOf(j, from, to) == rowChosen {
+				last.left.Add(1)
+				of.panels[panel] = last
+			}
+			continue
+		}
 		input, factors := c.inputOfRows(j.weight, j.cols, from, to)
 		if input == nil {
+			c.codes.nearest(j, from, to)
 			continue
 		}
 		if input != last.input {
@@ -80,6 +92,9 @@ func (w *packWorker) choose(j *packJob, panel int64) (chosen bool, err error) {
 
 // round chooses the codes of rows [first, last), which have been read, and keeps them.
 func (w *packWorker) round(j *packJob, m *chosenMatrix, first, last int64) (loss calib.Loss, err error) {
+	if m.input == nil {
+		return loss, fmt.Errorf("rows %d to %d: %w", first, last, errNotKept) // covers has looked
+	}
 	m.once.Do(func() {
 		var r *calib.Rounder
 		r, m.err = calib.NewRounder(j.format, w.calibrated.method, m.input.Moments, m.input.Cols, m.factors)
@@ -91,7 +106,11 @@ func (w *packWorker) round(j *packJob, m *chosenMatrix, first, last int64) (loss
 	if loss, err = m.rounder.Load().Round(&w.block, w.rows, &w.scratch); err != nil {
 		return loss, err
 	}
-	return loss, w.calibrated.codes.keep(j, &w.block, first, last, loss)
+	losses := make([]calib.Loss, last-first)
+	for i := range losses {
+		losses[i] = w.scratch.Loss(i)
+	}
+	return loss, w.calibrated.codes.keep(j, &w.block, first, losses)
 }
 
 // isCalibrated tells whether codes of a plan may have been chosen by a calibration.

@@ -8,6 +8,7 @@ import (
 
 	"llmc/compiler/hf"
 	"llmc/engine"
+	"llmc/internal/cachedir"
 	"llmc/internal/cli"
 )
 
@@ -18,17 +19,18 @@ type hashing struct {
 	running    *hf.Hashing
 	task       *cli.Task
 	cancel     context.CancelFunc
+	sums       *cachedir.Sums // that are known; nil: none
 }
 
-func startHashing(ctx context.Context, c *hf.Checkpoint, threads int, progress *cli.Progress) *hashing {
+func startHashing(ctx context.Context, c *hf.Checkpoint, threads int, progress *cli.Progress, sums *cachedir.Sums) *hashing {
 	ctx, cancel := context.WithCancel(ctx)
-	h := &hashing{checkpoint: c, cancel: cancel}
+	h := &hashing{checkpoint: c, cancel: cancel, sums: sums}
 	total := int64(0)
 	for _, f := range h.files() {
 		total += f.Bytes
 	}
 	h.task = progress.Start("hashing the checkpoint", total)
-	h.running = c.StartHashing(ctx, threads, h.task.Add)
+	h.running = c.StartHashing(ctx, threads, h.task.Add, sums)
 	if threads <= 1 {
 		h.running.Wait(0)
 	}
@@ -62,6 +64,7 @@ func (h *hashing) complete(list []engine.SourceFile) error {
 		return err
 	}
 	h.task.Done()
+	_ = h.sums.Save() // or they are hashed again
 	for i, d := range digests {
 		f := &list[i]
 		if f.Name != d.Name || f.Bytes != d.Bytes {

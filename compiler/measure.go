@@ -15,6 +15,10 @@ func (b *build) measure(ctx context.Context) (quality *calib.Quality, err error)
 	if b.Calibration == nil {
 		return nil, nil
 	}
+	if b.calibrated.kept != nil {
+		return b.calibrated.quality, nil
+	}
+	defer func() { b.calibrated.quality = quality }()
 	format := b.quant
 	if b.Quant == "" || b.Quant == Auto {
 		format = Auto

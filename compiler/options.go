@@ -6,14 +6,16 @@ import (
 	"runtime"
 	"slices"
 
+	"llmc/compiler/buildcache"
 	"llmc/compiler/dump"
 	"llmc/compiler/models"
 	"llmc/engine"
+	"llmc/internal/cachedir"
 	"llmc/internal/cli"
 	"llmc/passes"
 )
 
-// Options say what to build. Only Threads, Progress and the dump do not change the plan's bytes.
+// Options say what to build. Only Threads, Progress, Cache and the dump do not change the plan's bytes.
 type Options struct {
 	Model string   // directory in HuggingFace layout
 	Out   string   // path of the plan
@@ -53,6 +55,10 @@ type Options struct {
 	Trace    *dump.Trace // records the IR after every pass, when set
 	Disabled []string    // passes and rewrites not to run
 
+	// Cache keeps what is built, and gives what was built from the same before; nil: there is none.
+	Cache *buildcache.Cache
+	sums  *cachedir.Sums // hashes that are known of the checkpoint's files
+
 	Threads  int // workers that read, quantize and pack; 0: one for each processor
 	Progress *cli.Progress
 }
@@ -71,6 +77,7 @@ type Report struct {
 	Stored        string   `json:"stored,omitempty"` // what became of the codes of a checkpoint that is quantized
 	BitsPerWeight float64  `json:"bits_per_weight"`
 	Parameters    int64    `json:"parameters"`
+	Cached        string   `json:"cached,omitempty"` // CachedInPlace or CachedCopy: an earlier build has made it
 }
 
 func (o *Options) resolve() ([]engine.Target, error) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"llmc/compiler/buildcache"
 	"llmc/compiler/calib"
 	"llmc/compiler/hf"
 	"llmc/engine"
@@ -18,6 +19,7 @@ type output struct {
 	hashing    *hashing
 	origin     *engine.Provenance // in the sections, without hashes of the checkpoint's files; nil: they have none
 	jobs       []*packJob
+	donors     map[*packJob]buildcache.Donor // of some of them
 	path       string
 	gate       Gate
 	calibrated *calibrated
@@ -48,7 +50,7 @@ func (o *output) write(ctx context.Context, sections []engine.Content) (*Report,
 }
 
 func (o *output) fill(ctx context.Context, w *engine.Writer, total int64) (*Report, error) {
-	p := packer{checkpoint: o.checkpoint, hashing: o.hashing, writer: w, jobs: o.jobs, calibrated: o.calibrated, task: o.progress.Start("weights", total)}
+	p := packer{checkpoint: o.checkpoint, hashing: o.hashing, writer: w, jobs: o.jobs, donors: o.donors, calibrated: o.calibrated, task: o.progress.Start("weights", total)}
 	if err := p.run(ctx, o.threads); err != nil {
 		return nil, err
 	}

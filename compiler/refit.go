@@ -55,7 +55,7 @@ func Refit(ctx context.Context, o RefitOptions) (report *Report, err error) {
 	}
 	defer checkpoint.Close()
 	r := &refit{RefitOptions: o, plan: plan, checkpoint: checkpoint}
-	r.hashing = startHashing(ctx, checkpoint, workers(o.Threads), o.Progress)
+	r.hashing = startHashing(ctx, checkpoint, workers(o.Threads), o.Progress, nil)
 	defer r.hashing.stop()
 	if err := r.sameModel(); err != nil {
 		return nil, err

@@ -32,6 +32,9 @@ func (b *build) smoother() func(*passes.Smoothing) ([]float32, error) {
 		if known {
 			return factors, nil
 		}
+		if c.kept != nil {
+			return nil, errNotKept
+		}
 		var err error
 		if factors, err = b.findFactors(s); err != nil {
 			return nil, err

@@ -122,7 +122,7 @@ func packJobs(t *testing.T, c *hf.Checkpoint, jobs []*packJob) *engine.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hashing := startHashing(t.Context(), c, 3, &cli.Progress{})
+	hashing := startHashing(t.Context(), c, 3, &cli.Progress{}, nil)
 	defer hashing.stop()
 	o := output{checkpoint: c, hashing: hashing, jobs: jobs, path: filepath.Join(t.TempDir(), "m.plan"), threads: 3, progress: &cli.Progress{}}
 	if _, err := o.write(context.Background(), []engine.Content{info}); err != nil {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 
+	"llmc/compiler/buildcache"
 	"llmc/compiler/calib"
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
@@ -24,8 +25,9 @@ type packer struct {
 	writer     *engine.Writer
 	jobs       []*packJob
 	task       *cli.Task
-	calibrated *calibrated // nil: codes are the nearest ones
-	whole      []float32   // all rows of the weight whose columns are being turned
+	calibrated *calibrated                   // nil: codes are the nearest ones
+	donors     map[*packJob]buildcache.Donor // weights that earlier builds have packed
+	whole      []float32                     // all rows of the weight whose columns are being turned
 }
 
 // packJob is one weight on its way into the plan.
@@ -120,8 +122,12 @@ func (j *packJob) entry() engine.WeightEntry {
 // run packs all weights with the given number of workers. The bytes do not depend on it: a panel's depend on its rows alone, or on the largest
 // numbers of all rows, which are found first.
 func (p *packer) run(ctx context.Context, threads int) error {
+	jobs, err := p.copyKept(ctx, threads)
+	if err != nil {
+		return err
+	}
 	var apart, mixed []*packJob
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		if mixes, err := j.mixesRows(); err != nil {
 			return err
 		} else if mixes {

@@ -14,10 +14,11 @@ type planFile interface {
 	io.ReaderAt
 	io.WriterAt
 	Truncate(size int64) error
-	Begin(offset, size int64) // tell the system that these bytes are final: it may take them to the disk beside other work
-	Path() string             // under which it can be opened before Commit
-	Commit(path string) error // make it durable, close it, give it its name
-	Discard()                 // close and remove it
+	Take(from *os.File, size int64) error // fill it, from its beginning, with what another file has
+	Begin(offset, size int64)             // tell the system that these bytes are final: it may take them to the disk beside other work
+	Path() string                         // under which it can be opened before Commit
+	Commit(path string) error             // make it durable, close it, give it its name
+	Discard()                             // close and remove it
 }
 
 // checkDestination refuses what a rename would not replace by a plan.
@@ -54,6 +55,8 @@ func createNamed(path string, size int64) (planFile, error) {
 }
 
 func (f *namedFile) Begin(offset, size int64) { beginWriting(f.File, offset, size) }
+
+func (f *namedFile) Take(from *os.File, size int64) error { return take(f.File, from, size) }
 
 func (f *namedFile) Path() string { return f.Name() }
 

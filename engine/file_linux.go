@@ -61,6 +61,13 @@ func beginWriting(file *os.File, offset, size int64) {
 	_ = unix.SyncFileRange(int(file.Fd()), offset, size, unix.SYNC_FILE_RANGE_WRITE)
 }
 
+func (f *unnamedFile) Take(from *os.File, size int64) error { return take(f.File, from, size) }
+
+// cloneFile has a file share the blocks of another, on file systems that can (Btrfs, XFS, bcachefs).
+func cloneFile(to, from *os.File) error {
+	return unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
+}
+
 func (f *unnamedFile) Path() string { return f.Name() }
 
 func (f *unnamedFile) Discard() { f.Close() }

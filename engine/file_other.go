@@ -2,7 +2,10 @@
 
 package engine
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 func createPlanFile(path string, size int64) (planFile, error) {
 	if err := checkDestination(path); err != nil {
@@ -14,3 +17,5 @@ func createPlanFile(path string, size int64) (planFile, error) {
 func reserve(file *os.File, size int64) error { return file.Truncate(size) }
 
 func beginWriting(*os.File, int64, int64) {}
+
+func cloneFile(*os.File, *os.File) error { return errors.ErrUnsupported }

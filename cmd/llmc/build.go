@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -13,9 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"llmc/compiler"
+	"llmc/compiler/buildcache"
 	"llmc/compiler/dump"
 	"llmc/compiler/hf"
 	"llmc/engine"
+	"llmc/internal/cachedir"
 	"llmc/internal/cli"
 	"llmc/internal/quant"
 	"llmc/passes"
@@ -30,6 +33,7 @@ type buildFlags struct {
 	gate      string
 	calib     calibFlags
 	adapter   adapterBuild
+	noCache   bool
 	json      bool
 }
 
@@ -38,7 +42,7 @@ func buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build MODEL -o PLAN",
 		Short: "Compile a checkpoint into a plan",
-		Long:  "Compile a checkpoint into a plan." + modelHelp,
+		Long:  "Compile a checkpoint into a plan." + modelHelp + cacheHelp,
 		Example: "  llmc build ./SmolLM2-135M-Instruct -o smol.plan --quant int4\n" +
 			"  llmc build ./model -o engine.plan --arch x86-64-v3,x86-64-v4-bf16\n" +
 			"  llmc build HuggingFaceTB/SmolLM2-135M-Instruct@main -o smol.plan --quant int8\n" +
@@ -77,6 +81,7 @@ func buildCommand() *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas; with --calib also of what is measured on the text: 'ppl<=+2.5%'")
 	f.calib.add(cmd)
+	flags.BoolVar(&f.noCache, "no-cache", false, "build all of it again, and keep nothing for the next build")
 	flags.BoolVar(&f.options.NoFallback, "no-fallback", false, "for sm90, whose code runs on that GPU alone, no program of sm80 beside it for newer ones")
 	flags.BoolVar(&f.options.Cubin, "cubin", false, "keep code that NVIDIA's ptxas assembles beside the PTX of GPU targets, so that drivers need not")
 	flags.StringVar(&f.options.PTXAS, "ptxas", "", "path of ptxas for --cubin (default: LLMC_PTXAS, CUDA_HOME, or the search path)")
@@ -161,6 +166,9 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 	if err := f.find(cmd.Context()); err != nil {
 		return nil, err
 	}
+	if err := f.openCache(); err != nil {
+		return nil, err
+	}
 	report, err := compiler.Build(cmd.Context(), f.options)
 	if err == nil {
 		f.options.Progress.Wait()
@@ -169,6 +177,23 @@ func (f *buildFlags) run(cmd *cobra.Command) (*compiler.Report, error) {
 		err = traceErr
 	}
 	return report, err
+}
+
+// cacheHelp tells of plans that were built before.
+const cacheHelp = "\n\nWhat was built is kept in LLMC_CACHE (default: ~/.cache/llmc), of at most LLMC_CACHE_SIZE (64G), by the contents of the checkpoint, the options and this program: the same again is copied, or left " +
+	"where it is, and codes that --calib has chosen serve other targets. --no-cache, or LLMC_CACHE=off, builds anew."
+
+// openCache finds what earlier builds have left; without a home there is nothing, and that is no error.
+func (f *buildFlags) openCache() error {
+	if f.noCache {
+		return nil
+	}
+	cache, err := buildcache.Open()
+	if errors.Is(err, cachedir.ErrOff) || errors.Is(err, cachedir.ErrHome) {
+		return nil
+	}
+	f.options.Cache = cache
+	return err
 }
 
 // find puts the directory of the checkpoint in the place of its name.
@@ -270,7 +295,14 @@ func printBuild(w io.Writer, r *compiler.Report) error {
 		fmt.Fprintf(t, "checkpoint\t%s\n", r.Stored)
 	}
 	fmt.Fprintf(t, "targets\t%s\n", strings.Join(r.Targets, ", "))
-	fmt.Fprintf(t, "time\t%.2f s, %.2f s of it waiting for the disk\n", r.Seconds, r.SyncSeconds)
+	switch r.Cached {
+	case "":
+		fmt.Fprintf(t, "time\t%.2f s, %.2f s of it waiting for the disk\n", r.Seconds, r.SyncSeconds)
+	case compiler.CachedInPlace:
+		fmt.Fprintf(t, "time\t%.2f s: it was there, built from the same\n", r.Seconds)
+	default:
+		fmt.Fprintf(t, "time\t%.2f s: an earlier build of the same was copied\n", r.Seconds)
+	}
 	fmt.Fprintf(t, "memory\t%s anonymous at most\n", cli.FormatBytes(r.PeakAnonBytes))
 	if r.Accuracy.Worst == nil {
 		fmt.Fprintf(t, "accuracy\tno weight was quantized\n")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"llmc/internal/cachedir"
 	"llmc/internal/clitest"
 )
 
@@ -161,6 +162,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestRefusalsOfPlans(t *testing.T) {
+	t.Setenv(cachedir.Variable, t.TempDir())
 	plan, missing := buildDemo(t), filepath.Join(t.TempDir(), "missing")
 	for _, c := range []refusal{
 		{1, []string{"inspect", plan, "--ptx", "x"}, "the plan holds no PTX"},

@@ -12,13 +12,14 @@ import (
 	"llmc/engine/oci/ocitest"
 	"llmc/engine/sign"
 	"llmc/engine/sign/signtest"
+	"llmc/internal/cachedir"
 	"llmc/internal/clitest"
 )
 
 // TestRegistryCommands pushes, lists, copies, pulls and inspects, as a user would.
 func TestRegistryCommands(t *testing.T) {
 	_, host := ocitest.Start(t)
-	t.Setenv(oci.CacheVariable, t.TempDir())
+	t.Setenv(cachedir.Variable, t.TempDir())
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	plan, name := buildDemo(t, "--arch", "x86-64-v3,x86-64-v4"), host+"/models/demo:v1"
 	var pushed oci.Pushed
@@ -58,7 +59,7 @@ func TestRegistryCommands(t *testing.T) {
 // TestSignatureCommands signs, attaches, checks and fetches as a user would, in a registry and beside a file.
 func TestSignatureCommands(t *testing.T) {
 	_, host := ocitest.Start(t)
-	t.Setenv(oci.CacheVariable, t.TempDir())
+	t.Setenv(cachedir.Variable, t.TempDir())
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	key, other := signtest.NewPair(t), signtest.NewPair(t)
 	plan, name, dir := buildDemo(t, "--arch", "x86-64-v3"), host+"/models/demo:v1", t.TempDir()

@@ -14,6 +14,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/oci"
 	"llmc/engine/oci/ocitest"
+	"llmc/internal/cachedir"
 	"llmc/internal/clitest"
 )
 
@@ -22,7 +23,7 @@ import (
 func TestServeFromARegistry(t *testing.T) {
 	r, host := ocitest.Start(t)
 	cache := t.TempDir()
-	t.Setenv(oci.CacheVariable, cache)
+	t.Setenv(cachedir.Variable, cache)
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	path := buildDemo(t, "")
 	plan, err := engine.Open(path)
@@ -61,7 +62,7 @@ func TestServeFromARegistry(t *testing.T) {
 	}
 	clitest.Run(t, "", "tokenize", tag.String()).Refused(t, 1, tag.String()+": access denied")
 	clitest.Run(t, "", "tokenize", "oci://127.0.0.1:1/x:y").Refused(t, 1, "oci://127.0.0.1:1/x:y: no usable answer from 127.0.0.1:1: connection refused")
-	t.Setenv(oci.CacheVariable, oci.CacheOff)
+	t.Setenv(cachedir.Variable, cachedir.Off)
 	clitest.Run(t, "", "tokenize", pushed.Reference).Refused(t, 1, "LLMC_CACHE is off")
 }
 

@@ -11,13 +11,14 @@ import (
 	"llmc/engine/oci/ocitest"
 	"llmc/engine/sign"
 	"llmc/engine/sign/signtest"
+	"llmc/internal/cachedir"
 	"llmc/internal/clitest"
 )
 
 // TestSignaturesAreRequired runs commands with a policy: nothing is served of a plan that is not signed, in a registry, in a file, in a repository of models, or as an adapter.
 func TestSignaturesAreRequired(t *testing.T) {
 	_, host := ocitest.Start(t)
-	t.Setenv(oci.CacheVariable, t.TempDir())
+	t.Setenv(cachedir.Variable, t.TempDir())
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	path, key := buildDemo(t, ""), signtest.NewPair(t)
 	plan, err := engine.Open(path)

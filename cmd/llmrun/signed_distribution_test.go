@@ -18,6 +18,7 @@ import (
 	"llmc/engine/oci"
 	"llmc/engine/oci/ocitest"
 	"llmc/engine/sign/signtest"
+	"llmc/internal/cachedir"
 	"llmc/internal/clitest"
 )
 
@@ -40,7 +41,7 @@ func TestDistributionSigned(t *testing.T) {
 	front := ocitest.Severing(t, host, 100_000, &cuts)
 	ocitest.Login(t, "secret", host, front)
 	w := &signedWay{t: t, dir: t.TempDir(), host: host, root: root, ca: ca, key: signtest.NewPair(t), other: signtest.NewPair(t), cache: t.TempDir()}
-	t.Setenv(oci.CacheVariable, w.cache)
+	t.Setenv(cachedir.Variable, w.cache)
 	t.Setenv("SSL_CERT_FILE", ca)
 	w.llmc = filepath.Join(w.dir, "llmc")
 	w.run("go", "build", "-o", w.llmc, "llmc/cmd/llmc")
@@ -165,6 +166,6 @@ func (w *signedWay) tamper(name string) {
 		w.t.Fatal(err)
 	}
 	w.cache = w.t.TempDir()
-	w.t.Setenv(oci.CacheVariable, w.cache)
+	w.t.Setenv(cachedir.Variable, w.cache)
 	w.refuse(name, "digest does not match")
 }

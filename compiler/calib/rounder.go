@@ -188,10 +188,13 @@ func (r *Rounder) Round(b *quant.Block, x []float32, s *Scratch) (Loss, error) {
 	r.takeBetter(b, s)
 	var all Loss
 	for i := range rows {
-		all.Add(Loss{s.best[i], s.ref[i]})
+		all.Add(s.Loss(i))
 	}
 	return all, nil
 }
+
+// Loss is what the i-th row of the last Round loses.
+func (s *Scratch) Loss(i int) Loss { return Loss{s.best[i], s.ref[i]} }
 
 // takeBetter puts rows of s.rounded that lose less into b.
 func (r *Rounder) takeBetter(b *quant.Block, s *Scratch) {

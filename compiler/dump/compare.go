@@ -17,6 +17,9 @@ type Comparison struct {
 	Bytes       [2]int64     `json:"bytes"`
 	Differences []Difference `json:"differences"`
 	Weights     WeightCounts `json:"weights"`
+
+	Layers []LayerDifference `json:"layers,omitempty"` // where values of weights were compared; Values too
+	Values []WeightValues    `json:"values,omitempty"`
 }
 
 // Difference is one thing that two plans have differently. nil is absence.
@@ -237,7 +240,10 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	n := c.Weights
 	fmt.Fprintf(t, "weights\t%d the same, %d with other numbers, %d in another form\t%d only in the first, %d only in the second\n",
 		n.Same, n.Numbers, n.Form, n.OnlyOld, n.OnlyNew)
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return c.writeLayers(w)
 }
 
 func side(value *string) string {

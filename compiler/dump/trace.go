@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"llmc/compiler/dump/graph"
 	"llmc/ir"
 	"llmc/passes"
 )
@@ -20,7 +21,8 @@ type TraceRun struct {
 	First  string // the module before the first pass
 	Passes []*TracePass
 
-	last string
+	last   string
+	graphs []titled
 }
 
 // TracePass is what one pass did.
@@ -45,6 +47,7 @@ type TraceLine struct{ Class, Text string }
 func (t *Trace) Begin(target string, m *ir.Module) *TraceRun {
 	text := ir.Print(m)
 	run := &TraceRun{Target: target, First: text, last: text}
+	run.draw("as imported", m)
 	t.Runs = append(t.Runs, run)
 	return run
 }
@@ -67,8 +70,16 @@ func (r *TraceRun) After(pass string, m *ir.Module) {
 			}
 		}
 		p.Blocks = blocks(lines)
+		r.draw("after "+pass, m)
 	}
 	r.Passes, r.last = append(r.Passes, p), text
+}
+
+// draw keeps the graphs of a module's functions, without what only the unfolded view shows: there is one for each pass.
+func (r *TraceRun) draw(when string, m *ir.Module) {
+	for _, f := range m.Clone().Funcs { // numbering values is not for a record to do to the module
+		r.graphs = append(r.graphs, titled{Graph: graph.New(when, f).Brief(), Title: r.Target + ": " + f.Name + ", " + when})
+	}
 }
 
 // End adds the counts of the rules that fired.
@@ -86,7 +97,17 @@ func (r *TraceRun) End(report *passes.Report) {
 }
 
 // WriteHTML writes the record as one page that needs nothing else.
-func (t *Trace) WriteHTML(w io.Writer) error { return pages.ExecuteTemplate(w, "passes.html", t) }
+func (t *Trace) WriteHTML(w io.Writer) error {
+	data := struct {
+		*Trace
+		frame
+		Data pageData
+	}{Trace: t, frame: newFrame("graph.js")}
+	for _, r := range t.Runs {
+		data.Data.Graphs = append(data.Data.Graphs, r.graphs...)
+	}
+	return pages.ExecuteTemplate(w, "passes.html", data)
+}
 
 func splitLines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
 

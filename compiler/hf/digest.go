@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+
+	"llmc/internal/cachedir"
 )
 
 // Digest identifies the contents of one file of a checkpoint.
@@ -39,17 +41,17 @@ func (c *Checkpoint) SourceFiles() []string {
 // Digests hashes the source files on up to threads threads. The result does not depend on their number. Progress, when it is not
 // nil, is told of bytes as they are read, from several goroutines.
 func (c *Checkpoint) Digests(ctx context.Context, threads int, progress func(bytes int64)) ([]Digest, error) {
-	return c.StartHashing(ctx, threads, progress).Digests()
+	return c.StartHashing(ctx, threads, progress, nil).Digests()
 }
 
-// StartHashing does so while others go on.
-func (c *Checkpoint) StartHashing(ctx context.Context, threads int, progress func(bytes int64)) *Hashing {
-	return startHashing(ctx, c.Dir, c.SourceFiles(), threads, progress)
+// StartHashing does so while others go on. Files whose hashes are known, and have not changed since, are not read; those of others are learnt. sums may be nil.
+func (c *Checkpoint) StartHashing(ctx context.Context, threads int, progress func(bytes int64), sums *cachedir.Sums) *Hashing {
+	return startHashing(ctx, c.Dir, c.SourceFiles(), threads, progress, sums)
 }
 
 // Digests hashes the adapter's files.
 func (a *Adapter) Digests(ctx context.Context) ([]Digest, error) {
-	return startHashing(ctx, a.Dir, []string{AdapterConfigFile, AdapterWeightsFile}, 1, nil).Digests()
+	return startHashing(ctx, a.Dir, []string{AdapterConfigFile, AdapterWeightsFile}, 1, nil, nil).Digests()
 }
 
 // Hashing is work under way: files that are being hashed.
@@ -59,7 +61,7 @@ type Hashing struct {
 	threads []chan struct{} // closed when a thread has no more files
 }
 
-func startHashing(ctx context.Context, dir string, names []string, threads int, progress func(bytes int64)) *Hashing {
+func startHashing(ctx context.Context, dir string, names []string, threads int, progress func(bytes int64), sums *cachedir.Sums) *Hashing {
 	h := &Hashing{digests: make([]Digest, len(names)), errs: make([]error, len(names))}
 	next := make(chan int, len(names))
 	for i := range names {
@@ -73,7 +75,7 @@ func startHashing(ctx context.Context, dir string, names []string, threads int, 
 			defer close(done)
 			buf := make([]byte, digestBlock)
 			for i := range next {
-				h.digests[i], h.errs[i] = digest(ctx, dir, names[i], buf, progress)
+				h.digests[i], h.errs[i] = knownDigest(ctx, dir, names[i], buf, progress, sums)
 			}
 		}()
 	}
@@ -101,6 +103,22 @@ func (h *Hashing) Digests() ([]Digest, error) {
 }
 
 const digestBlock = 1 << 20
+
+// knownDigest is digest for a file that may have been hashed before.
+func knownDigest(ctx context.Context, dir, name string, buf []byte, progress func(int64), sums *cachedir.Sums) (Digest, error) {
+	if sum, size, known := sums.Find(name); known {
+		if progress != nil {
+			progress(size)
+		}
+		return Digest{name, size, sum}, nil
+	}
+	reading := sums.Begin(name)
+	d, err := digest(ctx, dir, name, buf, progress)
+	if err == nil {
+		reading.Learn(d.SHA256)
+	}
+	return d, err
+}
 
 func digest(ctx context.Context, dir, name string, buf []byte, progress func(int64)) (Digest, error) {
 	f, size, err := openRegular(dir, name)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"llmc/internal/cachedir"
 	"llmc/internal/cli"
 	"llmc/internal/retry"
 	"llmc/internal/version"
@@ -51,7 +52,7 @@ func New(s *Settings) *Client {
 		connections: make(chan struct{}, maxConnections),
 		pieceBytes:  pieceBytes,
 		wait:        retry.Sleep,
-		free:        freeBytes,
+		free:        cachedir.FreeBytes,
 		lock:        tryLock,
 	}
 }

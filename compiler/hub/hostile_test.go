@@ -17,6 +17,7 @@ import (
 
 	"llmc/compiler/hf"
 	"llmc/compiler/hub/hubtest"
+	"llmc/internal/cachedir"
 )
 
 // A listing is believed in nothing: names, hashes, sizes and counts are checked before a file is made.
@@ -169,11 +170,11 @@ func TestDiskIsFull(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(c.Cache, "models--org--name")); err == nil {
 		t.Error("something was made")
 	}
-	c.free = freeBytes
+	c.free = cachedir.FreeBytes
 	mustFetch(t, c, testRepo)
 	c.free = func(string) int64 { return 0 }
 	mustFetch(t, c, testRepo) // needs nothing more
-	if free := freeBytes(filepath.Join(t.TempDir(), "not", "there")); free <= 0 || free == math.MaxInt64 {
+	if free := cachedir.FreeBytes(filepath.Join(t.TempDir(), "not", "there")); free <= 0 || free == math.MaxInt64 {
 		t.Errorf("%d bytes are free", free)
 	}
 }

@@ -6,22 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"llmc/engine"
-	"llmc/internal/cli"
-	"llmc/internal/retry"
-)
-
-// Environment of the cache.
-const (
-	CacheVariable     = "LLMC_CACHE"      // directory, of which plans have a part; CacheOff: there is none
-	CacheSizeVariable = "LLMC_CACHE_SIZE" // of all plans, such as 200G
-	CacheOff          = "off"
-
-	defaultCacheSize = 64 << 30
+	"llmc/internal/cachedir"
 )
 
 // Cache keeps plans of registries, each in a directory that has the digest of its manifest for a name:
@@ -33,36 +22,20 @@ const (
 //	plans/index/DIGEST.json     indexes, so that a digest needs no network
 //	plans/index/DIGEST.sig.json signatures of indexes and manifests, likewise
 //	plans/lock                  held while room is made
+//
+// cachedir says where that is and how large it may get.
 type Cache struct {
 	client *Client
-	dir    string
-	most   int64
+	dir    *cachedir.Dir
 }
 
 // OpenCache finds the cache.
 func OpenCache(c *Client) (*Cache, error) {
-	dir := os.Getenv(CacheVariable)
-	switch dir {
-	case CacheOff:
-		return nil, fmt.Errorf("%s is %s, and plans of registries are served from a cache: set it to a directory, or fetch the plan with 'llmc pull'", CacheVariable, CacheOff)
-	case "":
-		user, err := os.UserCacheDir() // XDG_CACHE_HOME, or ~/.cache
-		if err != nil {
-			return nil, fmt.Errorf("directory of the cache: %w; set %s", err, CacheVariable)
-		}
-		dir = filepath.Join(user, "llmc")
+	dir, err := cachedir.Open(cachedir.Plans)
+	if errors.Is(err, cachedir.ErrOff) {
+		return nil, fmt.Errorf("%w, and plans of registries are served from a cache: set it to a directory, or fetch the plan with 'llmc pull'", err)
 	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	most := cli.Bytes(defaultCacheSize)
-	if text := os.Getenv(CacheSizeVariable); text != "" {
-		if err := most.Set(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", CacheSizeVariable, err)
-		}
-	}
-	return &Cache{client: c, dir: filepath.Join(dir, "plans"), most: int64(most)}, nil
+	return &Cache{client: c, dir: dir}, err
 }
 
 // Entry is a plan of the cache in use: until Close, or the end of the process, it is not removed.
@@ -100,10 +73,10 @@ func (c *Cache) Get(ctx context.Context, ref Ref, targets []string) (*Entry, err
 }
 
 func (c *Cache) signaturesPath(d digest.Digest) string {
-	return filepath.Join(c.dir, "index", d.Encoded()+".sig.json")
+	return c.dir.Path("index", d.Encoded()+".sig.json")
 }
 
-func (c *Cache) entry(d digest.Digest) string { return filepath.Join(c.dir, d.Encoded()) }
+func (c *Cache) entry(d digest.Digest) string { return c.dir.Path(d.Encoded()) }
 
 // use takes a plan that is there; nil if there is none.
 func (c *Cache) use(ref Ref, r *resolved) (*Entry, error) {
@@ -112,8 +85,8 @@ func (c *Cache) use(ref Ref, r *resolved) (*Entry, error) {
 	if _, err := os.Stat(plan); errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	lock, err := lockFile(filepath.Join(dir, "lock"), shared|now)
-	if errors.Is(err, errLocked) {
+	lock, err := cachedir.Lock(filepath.Join(dir, "lock"), cachedir.Shared|cachedir.Now)
+	if errors.Is(err, cachedir.ErrLocked) {
 		return nil, nil
 	}
 	if err != nil {
@@ -122,8 +95,7 @@ func (c *Cache) use(ref Ref, r *resolved) (*Entry, error) {
 	if !intact(plan, r) {
 		return nil, lock.Close()
 	}
-	stamp := time.Now()
-	_ = os.Chtimes(lock.Name(), stamp, stamp) // else it counts as used earlier
+	cachedir.Touch(lock)
 	path := filepath.Join(dir, fileNameOf(ref))
 	if err := os.Link(plan, path); err != nil && !errors.Is(err, os.ErrExist) {
 		path = plan
@@ -152,7 +124,7 @@ func intact(path string, r *resolved) bool {
 // fill fetches a plan, unless another process has in the meantime.
 func (c *Cache) fill(ctx context.Context, s store, r *resolved) error {
 	dir := c.entry(r.desc.Digest)
-	lock, err := c.wait(ctx, filepath.Join(dir, "lock"))
+	lock, err := cachedir.Wait(ctx, filepath.Join(dir, "lock"), c.sayWaiting)
 	if err != nil {
 		return err
 	}
@@ -161,37 +133,20 @@ func (c *Cache) fill(ctx context.Context, s store, r *resolved) error {
 	if intact(plan, r) {
 		return nil
 	}
-	if err := removeAll(dir, func(name string) bool { return name != "lock" && name != "partial" && name != journalName("partial") }); err != nil {
+	if err := cachedir.Clear(dir, "partial", journalName("partial")); err != nil {
 		return err
 	}
-	if err := c.makeRoom(ctx, planSize(r.plan), partial); err != nil {
+	if err := c.dir.MakeRoom(ctx, planSize(r.plan), partial, c.sayWaiting); errors.Is(err, cachedir.ErrRoom) {
+		return fmt.Errorf("%w: %w", ErrSpace, err)
+	} else if err != nil {
 		return err
 	}
-	if err := writeWhole(filepath.Join(dir, "manifest.json"), r.data); err != nil {
+	if err := cachedir.WriteWhole(filepath.Join(dir, "manifest.json"), r.data); err != nil {
 		return err
 	}
 	return c.client.fetchPlan(ctx, s, r, partial, plan, c.donors())
 }
 
-// How often a lock that another process holds is tried, and when it is said that one waits.
-const (
-	lockEvery = 100 * time.Millisecond
-	sayAfter  = 2 * time.Second
-)
-
-// wait takes a lock exclusively.
-func (c *Cache) wait(ctx context.Context, path string) (*os.File, error) {
-	for start, said := time.Now(), false; ; {
-		lock, err := lockFile(path, exclusive|now)
-		if !errors.Is(err, errLocked) {
-			return lock, err
-		}
-		if !said && time.Since(start) > sayAfter {
-			said = true
-			c.client.Progress.Say("another process is fetching the plan; waiting for it")
-		}
-		if err := retry.Sleep(ctx, lockEvery); err != nil {
-			return nil, err
-		}
-	}
+func (c *Cache) sayWaiting() {
+	c.client.Progress.Say("another process is fetching the plan; waiting for it")
 }

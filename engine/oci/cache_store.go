@@ -8,6 +8,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"llmc/internal/cachedir"
 )
 
 // cachedStore asks the cache for manifests before the store of a reference, which it opens when it is needed first.
@@ -47,7 +49,7 @@ func (s *cachedStore) manifest(ctx context.Context, want string) (ocispec.Descri
 		return d, nil, err
 	}
 	if r, err := decode(d, data); err == nil && r.index != nil {
-		if err := writeWhole(s.indexPath(d.Digest), data); err != nil {
+		if err := cachedir.WriteWhole(s.indexPath(d.Digest), data); err != nil {
 			return d, nil, err
 		}
 	}
@@ -55,7 +57,7 @@ func (s *cachedStore) manifest(ctx context.Context, want string) (ocispec.Descri
 }
 
 func (s *cachedStore) indexPath(d digest.Digest) string {
-	return filepath.Join(s.cache.dir, "index", d.Encoded()+".json")
+	return s.cache.dir.Path("index", d.Encoded()+".json")
 }
 
 func (s *cachedStore) blob(ctx context.Context, d ocispec.Descriptor, from int64) (io.ReadCloser, error) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"llmc/engine/oci"
+	"llmc/internal/cachedir"
 )
 
 func get(t testing.TB, c *oci.Client, name string) (*oci.Entry, error) {
@@ -71,7 +72,7 @@ func TestCacheIsBounded(t *testing.T) {
 		size = openPlan(t, plan).Header().FileSize
 		push(t, c, plan, host+"/models/test:"+tag)
 	}
-	t.Setenv(oci.CacheSizeVariable, strconv.FormatInt(2*size+size/4, 10))
+	t.Setenv(cachedir.SizeVariable, strconv.FormatInt(2*size+size/4, 10))
 	use := func(tag string) *oci.Entry {
 		e, err := get(t, c, host+"/models/test:"+tag)
 		check(t, err)
@@ -86,16 +87,16 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Errorf("in use: %v; not: %v; new: %v", there(a), there(b), there(third))
 	}
 	_, err := get(t, c, host+"/models/test:d")
-	refused(t, err, oci.ErrSpace, "plans in use leave no", oci.CacheSizeVariable)
+	refused(t, err, oci.ErrSpace, "plans in use leave no", cachedir.SizeVariable)
 	check(t, a.Close())
 	d := use("d")
 	if there(a) || !there(third) || !there(d) {
 		t.Errorf("released: %v; in use: %v; new: %v", there(a), there(third), there(d))
 	}
-	t.Setenv(oci.CacheSizeVariable, "4096")
+	t.Setenv(cachedir.SizeVariable, "4096")
 	_, err = get(t, c, host+"/models/test:a")
 	refused(t, err, oci.ErrSpace, "the cache may hold 4.0 KiB")
-	t.Setenv(oci.CacheVariable, oci.CacheOff)
+	t.Setenv(cachedir.Variable, cachedir.Off)
 	if _, err := oci.OpenCache(c); err == nil || !strings.Contains(err.Error(), "llmc pull") {
 		t.Errorf("no cache: %v", err)
 	}

@@ -12,12 +12,13 @@ import (
 
 	"llmc/engine/oci"
 	"llmc/engine/oci/ocitest"
+	"llmc/internal/cachedir"
 )
 
 // TestDistribution is the whole way with Docker's registry: TLS of an own authority, passwords, connections that are severed, layers that are changed where they lie.
 func TestDistribution(t *testing.T) {
 	host, root, ca := ocitest.Distribution(t)
-	t.Setenv(oci.CacheVariable, t.TempDir())
+	t.Setenv(cachedir.Variable, t.TempDir())
 	large := usual
 	large.bytes = 2_000_000
 	plan := large.write(t)
@@ -78,7 +79,7 @@ func refusals(t *testing.T, c *oci.Client, host, root string, pushed *oci.Pushed
 	check(t, err)
 	data[len(data)/2] ^= 1
 	check(t, os.WriteFile(layer, data, 0o600))
-	t.Setenv(oci.CacheVariable, t.TempDir())
+	t.Setenv(cachedir.Variable, t.TempDir())
 	_, err = oci.QuickLogin(&oci.Client{CAFile: c.CAFile}).Pull(t.Context(), ref(t, host+"/models/test:v1"), nil, out)
 	refused(t, err, oci.ErrDigest, fmt.Sprintf("layer %d of", len(m.Layers)))
 	if left, _ := os.ReadDir(filepath.Dir(out)); len(left) > 0 {

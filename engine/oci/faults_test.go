@@ -20,6 +20,7 @@ import (
 
 	"llmc/engine/oci"
 	"llmc/engine/oci/ocitest"
+	"llmc/internal/cachedir"
 )
 
 // cutting is a proxy before a registry that cuts connections in the middle of layers: each body that passes ends after some bytes, as long as there are cuts left.
@@ -183,7 +184,7 @@ func TestTampered(t *testing.T) {
 			if _, err = cache.Get(t.Context(), ref(t, host+"/models/test:v1"), nil); err == nil {
 				t.Error("the cache gives a plan")
 			}
-			left, _ := filepath.Glob(filepath.Join(os.Getenv(oci.CacheVariable), "plans", "*", "plan"))
+			left, _ := filepath.Glob(filepath.Join(os.Getenv(cachedir.Variable), "plans", "*", "plan"))
 			if len(left) > 0 {
 				t.Errorf("plans in the cache: %v", left)
 			}

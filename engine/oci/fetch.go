@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"llmc/engine"
+	"llmc/internal/cachedir"
 	"llmc/internal/cli"
 	"llmc/internal/retry"
 )
@@ -41,8 +41,8 @@ const (
 // fetchPlan fetches a plan into the file called partial, or what is missing there, verifies it whole, every layer and every hash that the plan holds itself, and
 // only then gives it its name. Where it is interrupted, partial and its journal stay and the next call goes on; where what came is not what was named, they are removed.
 func (c *Client) fetchPlan(ctx context.Context, s store, from *resolved, partial, out string, given donors) (err error) {
-	file, err := lockFile(partial, exclusive|now)
-	if errors.Is(err, errLocked) {
+	file, err := cachedir.Lock(partial, cachedir.Exclusive|cachedir.Now)
+	if errors.Is(err, cachedir.ErrLocked) {
 		return fmt.Errorf("%s: another process is fetching into it; wait for it", partial)
 	}
 	if err != nil {
@@ -81,19 +81,10 @@ func (f *fetch) reserve(partial string) error {
 	if err := unix.Fstat(int(f.file.Fd()), &stat); err != nil {
 		return err
 	}
-	if needed, free := at-stat.Blocks*512, freeBytes(filepath.Dir(partial)); needed > free-spareBytes {
+	if needed, free := at-stat.Blocks*512, cachedir.FreeBytes(filepath.Dir(partial)); needed > free-spareBytes {
 		return fmt.Errorf("%w: %s are to be fetched and %s has %s free: make room", ErrSpace, cli.FormatBytes(needed), filepath.Dir(partial), cli.FormatBytes(free))
 	}
 	return f.file.Truncate(at)
-}
-
-// freeBytes is what may be written to a directory; a file system that does not say has room.
-func freeBytes(dir string) int64 {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err != nil || stat.Blocks == 0 || stat.Bavail > math.MaxInt64/uint64(stat.Bsize) {
-		return math.MaxInt64
-	}
-	return int64(stat.Bavail) * stat.Bsize
 }
 
 func (f *fetch) run(ctx context.Context, partial string) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"llmc/internal/cachedir"
 	"llmc/internal/cli"
 )
 
@@ -183,7 +184,7 @@ func (s *layoutStore) record(d ocispec.Descriptor, data []byte, tag string) erro
 	if err := s.write(d.Digest, whole(data)); err != nil || tag == "" {
 		return err
 	}
-	lock, err := lockFile(filepath.Join(s.dir, ".lock"), exclusive)
+	lock, err := cachedir.Lock(filepath.Join(s.dir, ".lock"), cachedir.Exclusive)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/oci"
 	"llmc/engine/oci/ocitest"
+	"llmc/internal/cachedir"
 	"llmc/internal/golden"
 )
 
@@ -122,7 +123,7 @@ func same(t testing.TB, got, want string) {
 // registry is a registry and a client for it.
 func registry(t testing.TB) (*ocitest.Registry, string, *oci.Client) {
 	r, host := ocitest.Start(t)
-	t.Setenv(oci.CacheVariable, t.TempDir())
+	t.Setenv(cachedir.Variable, t.TempDir())
 	return r, host, oci.Quick(&oci.Client{}, nil)
 }
 

@@ -15,6 +15,7 @@ import (
 	"llmc/engine/oci/ocitest"
 	"llmc/engine/sign"
 	"llmc/engine/sign/signtest"
+	"llmc/internal/cachedir"
 )
 
 // policy writes a policy and reads it.
@@ -41,7 +42,7 @@ func wants(prefix string, keys ...signtest.Pair) string {
 func cacheIsClean(t testing.TB) {
 	t.Helper()
 	for _, pattern := range []string{"plans/*/*plan", "plans/*/partial*", "plans/index/*.sig.json"} {
-		if found, _ := filepath.Glob(filepath.Join(os.Getenv(oci.CacheVariable), pattern)); len(found) > 0 {
+		if found, _ := filepath.Glob(filepath.Join(os.Getenv(cachedir.Variable), pattern)); len(found) > 0 {
 			t.Errorf("in the cache: %v", found)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"llmc/engine/sign"
+	"llmc/internal/cachedir"
 	"llmc/internal/cli"
 )
 
@@ -71,7 +72,7 @@ func (c *Client) demand(ctx context.Context, s store, ref Ref, d digest.Digest, 
 	if err != nil {
 		return err
 	}
-	return writeWhole(kept, data)
+	return cachedir.WriteWhole(kept, data)
 }
 
 // readKept reads signatures of the cache; what is no such file holds none.

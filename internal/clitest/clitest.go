@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"llmc/internal/cachedir"
 )
 
 // asCommand tells the test binary to be the command itself.
@@ -19,6 +21,9 @@ func Main(m *testing.M, command func()) {
 	if os.Getenv(asCommand) != "" {
 		command()
 		return
+	}
+	if os.Getenv(cachedir.Variable) == "" { // what users have cached is not for tests to use, nor to add to
+		os.Setenv(cachedir.Variable, cachedir.Off)
 	}
 	os.Exit(m.Run())
 }

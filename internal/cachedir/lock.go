@@ -1,4 +1,4 @@
-package oci
+package cachedir
 
 import (
 	"errors"
@@ -10,15 +10,15 @@ import (
 
 // How a lock between processes is held: flock, which ends with the process.
 const (
-	exclusive = unix.LOCK_EX
-	shared    = unix.LOCK_SH
-	now       = unix.LOCK_NB // errLocked if another has it
+	Exclusive = unix.LOCK_EX
+	Shared    = unix.LOCK_SH
+	Now       = unix.LOCK_NB // ErrLocked if another has it
 )
 
-var errLocked = errors.New("another process has it")
+var ErrLocked = errors.New("another process has it")
 
-// lockFile takes a lock on a file, which it makes if need be. The file that has the name afterwards is the one that is locked.
-func lockFile(path string, how int) (*os.File, error) {
+// Lock takes a lock on a file, which it makes if need be. The file that has the name afterwards is the one that is locked.
+func Lock(path string, how int) (*os.File, error) {
 	for {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, err
@@ -36,7 +36,7 @@ func lockFile(path string, how int) (*os.File, error) {
 		switch {
 		case errors.Is(err, unix.EWOULDBLOCK):
 			f.Close()
-			return nil, errLocked
+			return nil, ErrLocked
 		case err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.ENOLCK): // else a file system without locks
 			f.Close()
 			return nil, &os.PathError{Op: "lock", Path: path, Err: err}
