@@ -51,7 +51,7 @@ test: ## every test that needs nothing but Go
 
 # Each of these takes a part of a product of shapes, formats, sizes and checkpoints in make test, such that all of each are in it.
 TURNS_CUDA     := Attention|AttentionIsInvariant|AttentionInPieces|CodeNetworks|WideSameBits|ExpertsExact
-TURNS_COMPILER := Verify|GoldensCodes|VerifyEncoders|EncoderGoldens|EncoderTargets|KVFormats|TurnedPlansVerify
+TURNS_COMPILER := Verify|VerifyFinds|GoldensCodes|VerifyEncoders|EncoderGoldens|EncoderTargets|KVFormats|TurnedPlansVerify
 
 test-turns: ## the products of which make test takes parts in turn, as a whole
 	LLMC_LONG=1 GOGC=300 $(GO) test -vet=off -run '^Test($(TURNS_CUDA)|$(TURNS_COMPILER))$$' ./codegen/cuda ./compiler
@@ -59,11 +59,14 @@ test-turns: ## the products of which make test takes parts in turn, as a whole
 test-long: ## what is too slow for every change: large checkpoints, many random schedules
 	LLMC_LONG=1 $(GO) test -timeout 30m ./...
 
+# Of commands that reach a device in the same way one is run on the emulated driver, which takes long; those without a GPU are in make test, all of them.
+SAME_CUDA := BenchOfEncoders$$|Rerankers|Signatures|WithoutTokenizer|UnderConstraints
+
 test-cuda: ## the CUDA build over an emulated driver; needs a C compiler, no GPU
 	command -v gcc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
 	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc/... ./codegen/cuda
 	$(WITH_CUDA) $(GO) test -tags cuda ./runtime/device/cuda/...
-	LLMC_CACHE=off LLMC_TEST_DRIVER='{}' LLMC_TEST_ARCH=sm80 $(WITH_CUDA) $(GO) test -tags cuda -skip '(Serve|Bench)WithDrafts|Refus|Registry|Clients|Help|Lines|ShownImages' ./cmd/llmrun
+	LLMC_CACHE=off LLMC_TEST_DRIVER='{}' LLMC_TEST_ARCH=sm80 $(WITH_CUDA) $(GO) test -tags cuda -skip '(Serve|Bench)WithDrafts|Refus|Registry|Clients|Help|Lines|ShownImages|$(SAME_CUDA)' ./cmd/llmrun
 	$(WITH_CUDA) $(GO) test -tags cuda -run 'IsTaken|GPU' ./cmd/llmc
 	LLMC_DEVICE=emulated $(WITH_CUDA) $(GO) test -tags cuda -run 'TestCard|TestGPU/sm90/int4' ./runtime/device/cuda/hardware
 	LLMC_DEVICE=emulated $(WITH_CUDA) $(GO) test -tags cuda -run 'Norms|Route|Dispatch|QuantizeBits|StreamSameBits|AttentionPlan$$|FallsBack' ./codegen/cuda

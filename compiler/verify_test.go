@@ -182,7 +182,7 @@ func TestVerifyFinds(t *testing.T) {
 	for _, format := range formats {
 		plans[format] = planOf(t, "native", dir, format)
 	}
-	for _, c := range []struct {
+	for j, c := range []struct {
 		name, file string
 		change     func([]byte)
 		layer      int
@@ -196,6 +196,9 @@ func TestVerifyFinds(t *testing.T) {
 	} {
 		damaged := damage(t, dir, c.file, c.change)
 		for i, format := range formats {
+			if c.weight && (i+j)%2 != 0 && !thorough() { // each format with one of the weights
+				continue
+			}
 			if !c.weight && i > 0 && i < len(formats)-1 && !thorough() {
 				continue
 			}

@@ -33,6 +33,8 @@ type history struct {
 	shape
 	q, k, v []float32 // [position][head][dim], as kernels see them
 	turned  func(key []float64, position, length int32)
+
+	scores, slope, sink []float32 // what shape says of them
 }
 
 // newHistory makes a sequence of random numbers. The first channels make all scores negative, so that a hidden position or an empty
@@ -57,6 +59,7 @@ func newHistory(c shape, length int, seed uint64) *history {
 			kvPut(c.stored(), row, nil, nil)
 		}
 	}
+	h.scores, h.slope, h.sink = c.learned(), c.slopes(), c.sinkScores()
 	h.turned = func([]float64, int32, int32) {}
 	if c.mode != "" {
 		h.turned = c.turn
@@ -67,9 +70,8 @@ func newHistory(c shape, length int, seed uint64) *history {
 // ropeLen is the length that a position stands for: that of a prompt of 50, until the sequence is longer.
 func ropeLen(position int) int32 { return int32(max(50, position+1)) }
 
-// key is a head's key as the query at a position sees it.
-func (h *history) key(p, head, position int) []float64 {
-	k := make([]float64, h.dim)
+// key fills k with a head's key as the query at a position sees it.
+func (h *history) key(k []float64, p, head, position int) {
 	for d := range k {
 		k[d] = float64(h.k[(p*h.kv+head)*h.dim+d])
 	}
@@ -82,7 +84,6 @@ func (h *history) key(p, head, position int) []float64 {
 			k[d] = float64(h.multiplied(float32(k[d])))
 		}
 	}
-	return k
 }
 
 // attend is one head at one position, in float64.
@@ -97,10 +98,11 @@ func (h *history) attend(position, head int) []float64 {
 	kv := head / (h.heads / h.kv)
 	q := h.q[(position*h.heads+head)*h.dim:]
 	var scores []float64
-	top := math.Inf(-1)
+	top, key := math.Inf(-1), make([]float64, h.dim)
 	for p := first; p <= h.last(position); p++ {
 		s := 0.0
-		for d, k := range h.key(p, kv, position) {
+		h.key(key, p, kv, position)
+		for d, k := range key {
 			s += float64(q[d]) * k
 		}
 		s *= h.scale()
@@ -108,16 +110,16 @@ func (h *history) attend(position, head int) []float64 {
 			s = h.softcap * math.Tanh(s/h.softcap)
 		}
 		if h.alibi {
-			s += float64(h.slopes()[head]) * float64(p-position)
+			s += float64(h.slope[head]) * float64(p-position)
 		}
 		if h.buckets.Count > 0 {
-			s += float64(h.learned()[h.buckets.Of(p-position)*h.heads+head])
+			s += float64(h.scores[h.buckets.Of(p-position)*h.heads+head])
 		}
 		scores, top = append(scores, s), max(top, s)
 	}
 	out, sum := make([]float64, h.dim), 0.0
 	if h.sinks {
-		sink := float64(h.sinkScores()[head])
+		sink := float64(h.sink[head])
 		top = max(top, sink)
 		sum = math.Exp(sink - top)
 	}

@@ -18,13 +18,13 @@ type chunkSource interface {
 
 // panel is a chunk that is read where the weight lies.
 type panel struct {
-	*product
-	base   ptx.Reg      // of the panel
-	next   ptx.Reg      // the lane's next 16 bytes of fragments
-	number ptx.Reg      // of the chunk
-	tokens [][2]ptx.Reg // where the scales of the lane's columns lie, by block
-	ahead  [][]ptx.Reg  // fragments of the next chunk, under way; nil: they are loaded when they are wanted
-	end    ptx.Reg      // behind the last chunk
+	product *product
+	base    ptx.Reg      // of the panel
+	next    ptx.Reg      // the lane's next 16 bytes of fragments
+	number  ptx.Reg      // of the chunk
+	tokens  [][2]ptx.Reg // where the scales of the lane's columns lie, by block
+	ahead   [][]ptx.Reg  // fragments of the next chunk, under way; nil: they are loaded when they are wanted
+	end     ptx.Reg      // behind the last chunk
 }
 
 // aheadRegisters is in up to how many registers a lane keeps fragments of the next chunk, under way while a chunk is multiplied. Left alone, assemblers load
@@ -80,57 +80,57 @@ func (p *product) groupedTokens(lane ptx.Reg) [][2]ptx.Reg {
 // fragments implements chunkSource, and goes on to the next chunk.
 func (at panel) fragments() (words [][]ptx.Reg) {
 	if at.ahead == nil {
-		words = at.wordsAt(at.next.At(0), ptx.ReadOnly)
-		at.Into(at.next).Add(at.next, at.chunkBytes())
+		words = at.product.wordsAt(at.next.At(0), ptx.ReadOnly)
+		at.product.Into(at.next).Add(at.next, at.product.chunkBytes())
 		return words
 	}
 	for _, next := range at.ahead {
 		var fragment []ptx.Reg
 		for _, r := range next {
-			fragment = append(fragment, at.Mov(r))
+			fragment = append(fragment, at.product.Mov(r))
 		}
 		words = append(words, fragment)
 	}
-	at.Into(at.next).Add(at.next, at.chunkBytes())
-	at.loadAhead(at.Add(at.number, 1))
+	at.product.Into(at.next).Add(at.next, at.product.chunkBytes())
+	at.loadAhead(at.product.Add(at.number, 1))
 	return words
 }
 
 // start has the fragments of the first chunk under way.
 func (at *panel) start(first ptx.Reg) {
-	for range chunk / at.w.Depth {
-		at.ahead = append(at.ahead, at.Zeros(ptx.B32, 4))
+	for range chunk / at.product.w.Depth {
+		at.ahead = append(at.ahead, at.product.Zeros(ptx.B32, 4))
 	}
 	at.loadAhead(first)
 }
 
 // loadAhead starts to load the fragments of the chunk at next, which has a number, if there is one.
 func (at panel) loadAhead(number ptx.Reg) {
-	there := at.Lt(number, at.end)
+	there := at.product.Lt(number, at.end)
 	for f, words := range at.ahead {
-		at.When(there).Into(words...).LdV(ptx.B32, 4, at.next.At(f*fragmentBytes), ptx.ReadOnly)
+		at.product.When(there).Into(words...).LdV(ptx.B32, 4, at.next.At(f*fragmentBytes), ptx.ReadOnly)
 	}
 }
 
 // group is that of a step of the chunk.
 func (at panel) group(step int) ptx.Reg {
-	if at.w.Group >= chunk {
-		return at.Shr(at.number, log2(at.w.Group/chunk))
+	if at.product.w.Group >= chunk {
+		return at.product.Shr(at.number, log2(at.product.w.Group/chunk))
 	}
-	return at.Shr(at.Mad(at.number, chunk, 16*step), log2(at.w.Group))
+	return at.product.Shr(at.product.Mad(at.number, chunk, 16*step), log2(at.product.w.Group))
 }
 
 func (at panel) scale(step int, element ptx.Reg, bytes int) ptx.Addr {
-	return at.Index(at.base, at.Mad(at.group(step), at.w.GroupBytes()/bytes, element), bytes).At(at.w.ScaleOffset(0))
+	return at.product.Index(at.base, at.product.Mad(at.group(step), at.product.w.GroupBytes()/bytes, element), bytes).At(at.product.w.ScaleOffset(0))
 }
 
 func (at panel) zero(step int, element ptx.Reg) ptx.Addr {
-	return at.Index(at.base, at.Mad(at.group(step), zeroRow, element), 1).At(at.w.ZeroOffset(0))
+	return at.product.Index(at.base, at.product.Mad(at.group(step), zeroRow, element), 1).At(at.product.w.ZeroOffset(0))
 }
 
 func (at panel) tokenScales(block int) (scales []ptx.Reg) {
 	for _, token := range at.tokens[block] {
-		scales = append(scales, at.Ld(ptx.F32, at.Index(token, at.group(0), 4)))
+		scales = append(scales, at.product.Ld(ptx.F32, at.product.Index(token, at.group(0), 4)))
 	}
 	return scales
 }

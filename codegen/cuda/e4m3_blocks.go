@@ -6,17 +6,17 @@ import (
 
 // e4m3Blocks multiplies codes with codes of which both have a scale for each group of 128 k: a weight for four outputs of a panel, an input for a
 // token. The sum of a chunk, which lies in one group, is scaled in f32.
-type e4m3Blocks struct{ *product }
+type e4m3Blocks struct{ reader }
 
 func (r e4m3Blocks) operandB() operandB { return e4m3Quads }
 
 func (r e4m3Blocks) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
-	weights := r.groupScales(at)
-	part := r.chunkOfCodes(at, len(acc), b)
+	weights := r.product.groupScales(at)
+	part := r.product.chunkOfCodes(at, len(acc), b)
 	for j := range acc {
 		tokens := at.tokenScales(j)
 		for n := range acc[j] {
-			r.Into(acc[j][n]).Fma(part[j][n], r.Mul(weights[n/2], tokens[n%2]), acc[j][n])
+			r.product.Into(acc[j][n]).Fma(part[j][n], r.product.Mul(weights[n/2], tokens[n%2]), acc[j][n])
 		}
 	}
 }

@@ -233,7 +233,7 @@ func (p *product) storeGated(at resultPlace, results []tokenResult) {
 
 // maxima are where a thread's rows have the largest magnitude of the eight columns that it shares with seven lanes; all nil where rows have none.
 type maxima struct {
-	*product
+	product     *product
 	base, first ptx.Reg // of the first token; the thread is the first of the eight
 	lanes       []int
 }
@@ -261,11 +261,11 @@ func (m maxima) store(v, wanted ptx.Reg, offset int) {
 	if m.product == nil {
 		return
 	}
-	most := m.magnitude(v)
+	most := m.product.magnitude(v)
 	for _, lane := range m.lanes {
-		most = m.Max(most, m.ShflXor(most, lane))
+		most = m.product.Max(most, m.product.ShflXor(most, lane))
 	}
-	m.When(m.And(wanted, m.first)).St(m.base.At(offset), most)
+	m.product.When(m.product.And(wanted, m.first)).St(m.base.At(offset), most)
 }
 
 // storeSum adds the residual, writes the sum, the sum times the weights of the norm that follows, and the panel's sum of squares: first of a lane's two

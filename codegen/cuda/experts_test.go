@@ -120,7 +120,11 @@ func TestMixtures(t *testing.T) {
 				whole := run(t, plan, c.vocab, ids)
 				compare(t, m, weights, ids, whole, 0.02)
 				for _, n := range []int{1, 7} {
-					for r, row := range runOn(t, emu.Options{}, plan, c.vocab, ids[:10], n) {
+					some := ids[:10]
+					if n == 1 && !everywhere() {
+						some = ids[:3]
+					}
+					for r, row := range runOn(t, emu.Options{}, plan, c.vocab, some, n) {
 						if !slices.Equal(row, whole[r]) {
 							t.Fatalf("row %d differs in steps of %d tokens", r, n)
 						}

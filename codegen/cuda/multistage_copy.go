@@ -7,7 +7,7 @@ import (
 // copier is what a thread copies of every chunk. Warp v has panel v % panels of the CTA; where there are more warps than panels, two share the
 // fragments of one.
 type copier struct {
-	*multistage
+	multistage *multistage
 	tokenShare
 	exist   []ptx.Reg // there are its tokens
 	place   ptx.Reg   // of the thread's unit of its first token in a tile
@@ -92,29 +92,29 @@ func (m *multistage) copyOfTokenScales(first ptx.Reg) groupCopy {
 
 // first starts the copies of all stages but one.
 func (c *copier) first() {
-	c.Section("first stages")
-	for s := range c.stages - 1 {
-		if s < c.chunks() {
-			c.copy(c.Const(ptx.U32, s), c.Add(c.read, s*c.bytes))
+	c.multistage.Section("first stages")
+	for s := range c.multistage.stages - 1 {
+		if s < c.multistage.chunks() {
+			c.copy(c.multistage.Const(ptx.U32, s), c.multistage.Add(c.multistage.read, s*c.multistage.bytes))
 		}
-		c.CopyCommit()
+		c.multistage.CopyCommit()
 	}
 }
 
 // copy starts the thread's copies of a chunk to a stage. Rows of x are padded with zeros to a multiple of 64 columns, so whole chunks are read; tokens
 // behind the last one become zeros.
 func (c *copier) copy(number, stage ptx.Reg) {
-	to, from := c.Add(stage, c.place), c.Index(c.source, number, c.chunkRow)
+	to, from := c.multistage.Add(stage, c.place), c.multistage.Index(c.source, number, c.multistage.chunkRow)
 	for i, exists := range c.exist {
 		n := i * c.apart
-		c.CopyAsyncZero(to.At(n*c.chunkRow), from.At(n*int(c.buffer("x").Stride)), 16, c.sizeIf(exists, 16))
+		c.multistage.CopyAsyncZero(to.At(n*c.multistage.chunkRow), from.At(n*int(c.multistage.buffer("x").Stride)), 16, c.multistage.sizeIf(exists, 16))
 	}
-	b := c.Builder
-	words, panel := b.Add(stage, c.to), b.Index(c.from, number, c.chunkBytes())
+	b := c.multistage.Builder
+	words, panel := b.Add(stage, c.to), b.Index(c.from, number, c.multistage.chunkBytes())
 	if c.idle != (ptx.Reg{}) {
 		b = b.When(c.idle.Not())
 	}
-	for at := 0; at < c.chunkBytes(); at += c.sharing() * fragmentBytes {
+	for at := 0; at < c.multistage.chunkBytes(); at += c.multistage.sharing() * fragmentBytes {
 		b.CopyAsync(words.At(at), panel.At(at), 16)
 	}
 	c.copyGroup(c.weights, number, stage)
@@ -128,13 +128,13 @@ func (c *copier) copyGroup(g groupCopy, number, stage ptx.Reg) {
 	}
 	group := number
 	switch {
-	case c.w.Group > chunk:
-		group = c.Shr(number, log2(c.w.Group/chunk))
-	case c.groups > 1:
-		group = c.Mul(number, c.groups)
+	case c.multistage.w.Group > chunk:
+		group = c.multistage.Shr(number, log2(c.multistage.w.Group/chunk))
+	case c.multistage.groups > 1:
+		group = c.multistage.Mul(number, c.multistage.groups)
 	}
-	from := c.Index(g.from, c.Mul(group, g.next), 1)
-	c.When(g.wanted).CopyAsyncZero(c.Add(stage, g.to), from, g.bytes, g.size)
+	from := c.multistage.Index(g.from, c.multistage.Mul(group, g.next), 1)
+	c.multistage.When(g.wanted).CopyAsyncZero(c.multistage.Add(stage, g.to), from, g.bytes, g.size)
 }
 
 // swizzled is where a unit of 16 bytes of a token lies in a tile. Eight rows that ldmatrix reads have their units in different banks; so have four

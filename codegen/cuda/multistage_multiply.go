@@ -115,33 +115,33 @@ func (m *multistage) operands() chunkB {
 
 // stagedChunk is a chunk of a panel in the stage that is read.
 type stagedChunk struct {
-	*multistage
-	lane  ptx.Reg // the lane's words of the warp's first panel, behind the tokens
-	panel int     // among those of the warp
+	multistage *multistage
+	lane       ptx.Reg // the lane's words of the warp's first panel, behind the tokens
+	panel      int     // among those of the warp
 }
 
 func (at stagedChunk) fragments() [][]ptx.Reg {
-	return at.wordsAt(at.lane.At(at.tokenBytes + at.panel*at.chunkBytes()))
+	return at.multistage.wordsAt(at.lane.At(at.multistage.tokenBytes + at.panel*at.multistage.chunkBytes()))
 }
 
 // group is what the group of a step has of each panel: so many bytes, from a place in the stage on.
 func (at stagedChunk) group(place, step, bytes int) (panel ptx.Reg, group int) {
-	if at.w.Group < chunk {
-		group = 16 * step / at.w.Group
+	if at.multistage.w.Group < chunk {
+		group = 16 * step / at.multistage.w.Group
 	}
-	return at.Mad(at.warpPanel, at.groups*bytes, at.read), at.tokenBytes + place + (at.panel*at.groups+group)*bytes
+	return at.multistage.Mad(at.multistage.warpPanel, at.multistage.groups*bytes, at.multistage.read), at.multistage.tokenBytes + place + (at.panel*at.multistage.groups+group)*bytes
 }
 
 func (at stagedChunk) scale(step int, element ptx.Reg, bytes int) ptx.Addr {
-	panel, offset := at.group(at.scalesAt, step, at.w.GroupBytes())
-	return at.Index(panel, element, bytes).At(offset)
+	panel, offset := at.group(at.multistage.scalesAt, step, at.multistage.w.GroupBytes())
+	return at.multistage.Index(panel, element, bytes).At(offset)
 }
 
 func (at stagedChunk) zero(step int, element ptx.Reg) ptx.Addr {
-	panel, offset := at.group(at.zerosAt, step, zeroRow)
-	return at.Index(panel, element, 1).At(offset)
+	panel, offset := at.group(at.multistage.zerosAt, step, zeroRow)
+	return at.multistage.Index(panel, element, 1).At(offset)
 }
 
 func (at stagedChunk) tokenScales(block int) []ptx.Reg {
-	return at.LdV(ptx.F32, 2, at.Index(at.read, at.column, 4).At(at.tokenBytes+at.tokensAt+4*8*block))
+	return at.multistage.LdV(ptx.F32, 2, at.multistage.Index(at.multistage.read, at.multistage.column, 4).At(at.multistage.tokenBytes+at.multistage.tokensAt+4*8*block))
 }

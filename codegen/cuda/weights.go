@@ -15,8 +15,12 @@ type weightReader interface {
 	multiply(at chunkSource, acc [][]ptx.Reg, b chunkB)
 }
 
+// reader is what readers have that need nothing more. The product is a field that is not embedded: each type of readers would have the methods of all
+// instructions, hundreds that nobody calls, and most of the package's compile time would be theirs.
+type reader struct{ product *product }
+
 // prepare is that of readers that need nothing.
-func (p *product) prepare() {}
+func (reader) prepare() {}
 
 // operandB says how a lane reads the tokens of a chunk: 32 bytes of a token are a step of the matrix unit, in which the lane has two registers.
 type operandB struct {
@@ -54,14 +58,14 @@ func (p *product) load(o operandB, x ptx.Reg) [][]ptx.Reg {
 
 // weightReaders is indexed by what is stored of a weight, or by the format of inputs that are codes.
 var weightReaders = map[string]func(p *product) weightReader{
-	"bf16":  func(p *product) weightReader { return halfReader{p, ptx.MmaBF16, bf16Pairs} },
-	"f16":   func(p *product) weightReader { return halfReader{p, ptx.MmaF16, f16Pairs} },
-	"u8":    func(p *product) weightReader { return u8Reader{p} },
+	"bf16":  func(p *product) weightReader { return halfReader{reader{p}, ptx.MmaBF16, bf16Pairs} },
+	"f16":   func(p *product) weightReader { return halfReader{reader{p}, ptx.MmaF16, f16Pairs} },
+	"u8":    func(p *product) weightReader { return u8Reader{reader{p}} },
 	"e4m3":  newFloat8Reader,
 	"u4":    func(p *product) weightReader { return &u4Reader{product: p} },
-	"e4m3t": func(p *product) weightReader { return e4m3Reader{p} },
-	"e4m3g": func(p *product) weightReader { return e4m3Blocks{p} },
-	"s8t":   func(p *product) weightReader { return s8Reader{p} },
+	"e4m3t": func(p *product) weightReader { return e4m3Reader{reader{p}} },
+	"e4m3g": func(p *product) weightReader { return e4m3Blocks{reader{p}} },
+	"s8t":   func(p *product) weightReader { return s8Reader{reader{p}} },
 }
 
 // reads is the name of the readers for the product's weight and inputs.
@@ -105,7 +109,7 @@ func (p *product) mma(acc [][]ptx.Reg, a []ptx.Reg, b chunkB, step int) {
 
 // halfReader reads numbers of 16 bits.
 type halfReader struct {
-	*product
+	reader
 	mma ptx.MMA
 	b   operandB
 }
@@ -115,7 +119,7 @@ func (r halfReader) operandB() operandB { return r.b }
 func (r halfReader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
 	for step, words := range at.fragments() {
 		for j := range acc {
-			r.Mma(r.mma, acc[j], as(r.b.register, words), b[j][step])
+			r.product.Mma(r.mma, acc[j], as(r.b.register, words), b[j][step])
 		}
 	}
 }
@@ -131,7 +135,7 @@ func as(t ptx.Type, regs []ptx.Reg) []ptx.Reg {
 
 // u8Reader reads codes of 8 bits with one scale for an output. A code becomes a number of 24 bits by putting it below the exponent of
 // 2^23, then a bf16, which holds -127 to 127 exactly.
-type u8Reader struct{ *product }
+type u8Reader struct{ reader }
 
 func (r u8Reader) operandB() operandB { return bf16Pairs }
 
@@ -142,7 +146,7 @@ func (r u8Reader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
 			for _, word := range words[2*half : 2*half+2] {
 				a = append(a, r.pair(word, 0), r.pair(word, 2))
 			}
-			r.mma(acc, a, b, 2*f+half)
+			r.product.mma(acc, a, b, 2*f+half)
 		}
 	}
 }
@@ -151,9 +155,9 @@ func (r u8Reader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
 func (r u8Reader) pair(word ptx.Reg, i int) ptx.Reg {
 	const exponent, offset = 0x4b000000, 1<<23 + 128
 	number := func(i int) ptx.Reg {
-		return r.Sub(r.Permute(word, exponent, 0x7540+i).As(ptx.F32), float64(offset))
+		return r.product.Sub(r.product.Permute(word, exponent, 0x7540+i).As(ptx.F32), float64(offset))
 	}
-	return r.Cvt2(ptx.BF16x2, number(i), number(i+1))
+	return r.product.Cvt2(ptx.BF16x2, number(i), number(i+1))
 }
 
 // factor gives what the sum of an output and a token is multiplied with at the end: the scale of the output, and of a token that has one for all of K,
@@ -179,7 +183,7 @@ func (p *product) outputScale(output ptx.Reg) ptx.Reg {
 // u4Reader reads codes of 4 bits. Two of them become bf16 by one logical operation, which puts them below the exponent of 128; the
 // zero point is subtracted exactly. The products of a group are added up apart, and their sum is scaled in f32.
 type u4Reader struct {
-	*product
+	product    *product
 	one, minus ptx.Reg // of bf16x2: 1, and -(128 + the zero point) where all have the same
 	row        ptx.Reg // of the lane: its first row of a panel
 }
@@ -187,21 +191,21 @@ type u4Reader struct {
 func (r *u4Reader) operandB() operandB { return bf16Pairs }
 
 func (r *u4Reader) prepare() {
-	r.one, r.minus, r.row = r.Const(ptx.BF16x2, 1.0), r.Const(ptx.BF16x2, -136.0), r.Shr(r.Lane(), 2)
+	r.one, r.minus, r.row = r.product.Const(ptx.BF16x2, 1.0), r.product.Const(ptx.BF16x2, -136.0), r.product.Shr(r.product.Lane(), 2)
 }
 
 func (r *u4Reader) multiply(at chunkSource, acc [][]ptx.Reg, b chunkB) {
 	words := at.fragments()[0]
-	steps := min(chunkSteps, r.w.Group/16)
+	steps := min(chunkSteps, r.product.w.Group/16)
 	for from := 0; from < chunkSteps; from += steps {
 		scales, minus := r.scales(at, from)
-		part := r.zeroSums(ptx.F32, len(acc))
+		part := r.product.zeroSums(ptx.F32, len(acc))
 		for s := from; s < from+steps; s++ {
-			r.mma(part, r.numbers(words[s], minus), b, s)
+			r.product.mma(part, r.numbers(words[s], minus), b, s)
 		}
 		for j := range acc {
 			for n := range acc[j] {
-				r.Into(acc[j][n]).Fma(part[j][n], scales[n/2], acc[j][n])
+				r.product.Into(acc[j][n]).Fma(part[j][n], scales[n/2], acc[j][n])
 			}
 		}
 	}
@@ -214,10 +218,10 @@ func (r *u4Reader) numbers(word ptx.Reg, minus [2]ptx.Reg) []ptx.Reg {
 	for i := range 4 {
 		codes := word
 		if i > 0 {
-			codes = r.Shr(word, 4*i)
+			codes = r.product.Shr(word, 4*i)
 		}
-		biased := r.Lop3(codes, 0x000f000f, 0x43004300, func(x, y, z uint8) uint8 { return x&y | z })
-		a = append(a, r.Fma(biased.As(ptx.BF16x2), r.one, minus[i%2]))
+		biased := r.product.Lop3(codes, 0x000f000f, 0x43004300, func(x, y, z uint8) uint8 { return x&y | z })
+		a = append(a, r.product.Fma(biased.As(ptx.BF16x2), r.one, minus[i%2]))
 	}
 	return a
 }
@@ -227,11 +231,11 @@ func (r *u4Reader) scales(at chunkSource, step int) (scales, minus [2]ptx.Reg) {
 	minus = [2]ptx.Reg{r.minus, r.minus}
 	place := at.scale(step, r.row, 2)
 	for i := range scales {
-		scales[i] = r.Cvt(ptx.F32, r.Ld(ptx.F16, place.At(16*i)))
-		if r.w.Zeros {
-			zero := r.Ld(ptx.U8, at.zero(step, r.row).At(8*i)).As(ptx.B32)
-			both := r.Or(r.Or(zero, r.Shl(zero, 16)), 0x43004300)
-			minus[i] = r.Neg(both.As(ptx.BF16x2))
+		scales[i] = r.product.Cvt(ptx.F32, r.product.Ld(ptx.F16, place.At(16*i)))
+		if r.product.w.Zeros {
+			zero := r.product.Ld(ptx.U8, at.zero(step, r.row).At(8*i)).As(ptx.B32)
+			both := r.product.Or(r.product.Or(zero, r.product.Shl(zero, 16)), 0x43004300)
+			minus[i] = r.product.Neg(both.As(ptx.BF16x2))
 		}
 	}
 	return scales, minus

@@ -7,7 +7,7 @@ import (
 // wideE4M3 multiplies codes with codes; see e4m3Reader. The products of a chunk are summed apart there too, for so many tokens at a time that the
 // registers of the largest tile suffice.
 type wideE4M3 struct {
-	*wide
+	wide *wide
 	most ptx.WGMMA
 }
 
@@ -24,7 +24,7 @@ func newWideE4M3(w *wide) wideReader {
 func (r wideE4M3) multiply(at chunkPlace, part []ptx.Reg) {
 	r.chunkSums(at, func(first int, sums []ptx.Reg) {
 		for i, v := range sums {
-			r.Into(part[first+i]).Add(part[first+i], v)
+			r.wide.Into(part[first+i]).Add(part[first+i], v)
 		}
 	})
 }
@@ -32,15 +32,15 @@ func (r wideE4M3) multiply(at chunkPlace, part []ptx.Reg) {
 // chunkSums calls each with the product of a chunk for some tokens after the other: the first one's number among a lane's sums, and these.
 func (r wideE4M3) chunkSums(at chunkPlace, each func(first int, sums []ptx.Reg)) {
 	fragments := at.fragments()
-	for token := 0; token < r.instruction.N; token += r.most.N {
-		sums := r.Zeros(ptx.F32, r.most.Accumulators())
-		tokens := r.Advance(at.b, token*tokenRow)
+	for token := 0; token < r.wide.instruction.N; token += r.most.N {
+		sums := r.wide.Zeros(ptx.F32, r.most.Accumulators())
+		tokens := r.wide.Advance(at.b, token*tokenRow)
 		for s, words := range fragments {
-			r.WgmmaFence()
-			r.Wgmma(r.most, sums, as(ptx.E4M3x4, words), r.Advance(tokens, 32*s), true)
+			r.wide.WgmmaFence()
+			r.wide.Wgmma(r.most, sums, as(ptx.E4M3x4, words), r.wide.Advance(tokens, 32*s), true)
 		}
-		r.WgmmaCommit()
-		r.WgmmaWait(0)
+		r.wide.WgmmaCommit()
+		r.wide.WgmmaWait(0)
 		each(token/2, sums)
 	}
 }
@@ -87,14 +87,14 @@ type wideBlocks struct{ wideE4M3 }
 func newWideBlocks(w *wide) wideReader { return wideBlocks{newWideE4M3(w).(wideE4M3)} }
 
 func (r wideBlocks) multiply(at chunkPlace, part []ptx.Reg) {
-	weights := r.groupScales(at)
+	weights := r.wide.groupScales(at)
 	r.chunkSums(at, func(first int, sums []ptx.Reg) {
 		var tokens []ptx.Reg // of columns 2t and 2t+1 of a block of 8
 		for i, v := range sums {
 			if i%4 == 0 {
 				tokens = at.tokenScales((first + i) / 4)
 			}
-			r.Into(part[first+i]).Fma(v, r.Mul(weights[i%4/2], tokens[i%2]), part[first+i])
+			r.wide.Into(part[first+i]).Fma(v, r.wide.Mul(weights[i%4/2], tokens[i%2]), part[first+i])
 		}
 	})
 }

@@ -7,7 +7,7 @@ import (
 
 // chunkPlace is a chunk that lies in a stage.
 type chunkPlace struct {
-	*wide
+	wide   *wide
 	words  ptx.Reg // the lane's first 16 bytes of fragments
 	b      ptx.Reg // descriptor of the tokens
 	stage  ptx.Reg // of its weights
@@ -16,26 +16,26 @@ type chunkPlace struct {
 	first  ptx.Reg // the stage's first one
 }
 
-func (at chunkPlace) fragments() [][]ptx.Reg { return at.wordsAt(at.words.At(0)) }
+func (at chunkPlace) fragments() [][]ptx.Reg { return at.wide.wordsAt(at.words.At(0)) }
 
 // group is that of a step, counted from the stage's first one.
 func (at chunkPlace) group(step int) ptx.Reg {
-	shift := log2(at.w.Group / 16)
-	return at.Sub(at.Shr(at.Mad(at.number, chunkSteps, step), shift), at.Shr(at.Mul(at.first, chunkSteps), shift))
+	shift := log2(at.wide.w.Group / 16)
+	return at.wide.Sub(at.wide.Shr(at.wide.Mad(at.number, chunkSteps, step), shift), at.wide.Shr(at.wide.Mul(at.first, chunkSteps), shift))
 }
 
 func (at chunkPlace) scale(step int, element ptx.Reg, bytes int) ptx.Addr {
-	element = at.Mad(at.Mad(at.panel, at.groups, at.group(step)), at.w.GroupBytes()/bytes, element)
-	return at.Index(at.stage, element, bytes).At(at.scalesAt)
+	element = at.wide.Mad(at.wide.Mad(at.panel, at.wide.groups, at.group(step)), at.wide.w.GroupBytes()/bytes, element)
+	return at.wide.Index(at.stage, element, bytes).At(at.wide.scalesAt)
 }
 
 func (at chunkPlace) zero(step int, element ptx.Reg) ptx.Addr {
-	return at.Add(at.stage, at.Mad(at.Mad(at.panel, at.groups, at.group(step)), zeroRow, element)).At(at.zerosAt)
+	return at.wide.Add(at.stage, at.wide.Mad(at.wide.Mad(at.panel, at.wide.groups, at.group(step)), zeroRow, element)).At(at.wide.zerosAt)
 }
 
 func (at chunkPlace) tokenScales(block int) []ptx.Reg {
-	token := at.Mad(at.group(0), at.tokens, at.Shl(at.And(at.Lane(), 3), 1))
-	return at.LdV(ptx.F32, 2, at.Index(at.stage, token, 4).At(at.tokensAt+4*8*block))
+	token := at.wide.Mad(at.group(0), at.wide.tokens, at.wide.Shl(at.wide.And(at.wide.Lane(), 3), 1))
+	return at.wide.LdV(ptx.F32, 2, at.wide.Index(at.stage, token, 4).At(at.wide.tokensAt+4*8*block))
 }
 
 // multiply is what a warpgroup does: its parts of K one after the other, then their sums.

@@ -14,7 +14,7 @@ type wideReader interface {
 var wideReaders = map[string]func(w *wide) wideReader{
 	"bf16":  func(w *wide) wideReader { return wideHalf{w} },
 	"f16":   newWideF16,
-	"u8":    func(w *wide) wideReader { return wideU8{w, u8Reader{w.product}} },
+	"u8":    func(w *wide) wideReader { return wideU8{w, u8Reader{reader{w.product}}} },
 	"u4":    newWideU4,
 	"e4m3t": newWideE4M3,
 	"e4m3g": newWideBlocks,
@@ -28,7 +28,7 @@ func (w *wide) step(acc, a []ptx.Reg, b ptx.Reg, s int) {
 }
 
 // wideHalf reads numbers of 16 bits.
-type wideHalf struct{ *wide }
+type wideHalf struct{ wide *wide }
 
 func newWideF16(w *wide) wideReader {
 	w.instruction.A = ptx.F16
@@ -37,15 +37,15 @@ func newWideF16(w *wide) wideReader {
 
 func (r wideHalf) multiply(at chunkPlace, part []ptx.Reg) {
 	for s, words := range at.fragments() {
-		r.step(part, words, at.b, s)
+		r.wide.step(part, words, at.b, s)
 	}
-	r.WgmmaCommit()
-	r.WgmmaWait(0)
+	r.wide.WgmmaCommit()
+	r.wide.WgmmaWait(0)
 }
 
 // wideU8 reads codes of 8 bits; see u8Reader.
 type wideU8 struct {
-	*wide
+	wide  *wide
 	codes u8Reader
 }
 
@@ -56,16 +56,16 @@ func (r wideU8) multiply(at chunkPlace, part []ptx.Reg) {
 			for _, word := range words[2*half : 2*half+2] {
 				a = append(a, r.codes.pair(word, 0), r.codes.pair(word, 2))
 			}
-			r.step(part, a, at.b, 2*f+half)
+			r.wide.step(part, a, at.b, 2*f+half)
 		}
 	}
-	r.WgmmaCommit()
-	r.WgmmaWait(0)
+	r.wide.WgmmaCommit()
+	r.wide.WgmmaWait(0)
 }
 
 // wideU4 reads codes of 4 bits; see u4Reader. The products of a group within a chunk are summed apart.
 type wideU4 struct {
-	*wide
+	wide  *wide
 	codes *u4Reader
 }
 
@@ -75,22 +75,22 @@ func newWideU4(w *wide) wideReader { return wideU4{w, &u4Reader{product: w.produ
 func (r wideU4) multiply(at chunkPlace, part []ptx.Reg) {
 	r.codes.prepare()
 	words := at.fragments()[0]
-	steps := min(chunkSteps, r.w.Group/16)
+	steps := min(chunkSteps, r.wide.w.Group/16)
 	var scales [][2]ptx.Reg
 	var sums [][]ptx.Reg
 	for from := 0; from < chunkSteps; from += steps {
 		scale, minus := r.codes.scales(at, from)
-		sum := r.Zeros(ptx.F32, len(part))
+		sum := r.wide.Zeros(ptx.F32, len(part))
 		for s := from; s < from+steps; s++ {
-			r.step(sum, r.codes.numbers(words[s], minus), at.b, s)
+			r.wide.step(sum, r.codes.numbers(words[s], minus), at.b, s)
 		}
-		r.WgmmaCommit()
+		r.wide.WgmmaCommit()
 		scales, sums = append(scales, scale), append(sums, sum)
 	}
 	for g, sum := range sums {
-		r.WgmmaWait(len(sums) - 1 - g)
+		r.wide.WgmmaWait(len(sums) - 1 - g)
 		for i := range part {
-			r.Into(part[i]).Fma(sum[i], scales[g][i%4/2], part[i])
+			r.wide.Into(part[i]).Fma(sum[i], scales[g][i%4/2], part[i])
 		}
 	}
 }

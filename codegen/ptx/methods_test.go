@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -121,15 +122,30 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// TestMethodsAssemble gives the same kernels to every ptxas.
+// TestMethodsAssemble gives the same kernels to every ptxas, those of a target that need the same PTX version in one module, which says that version.
 func TestMethodsAssemble(t *testing.T) {
 	for _, a := range assemblers(t) {
-		for _, c := range calls {
-			m := NewModule(c.target)
-			c.write(newScene(m, c.name))
-			if m.Version() <= a.version {
-				a.Run(t, m.text(), c.target.Name)
+		type needs struct {
+			target  string
+			version Version
+		}
+		modules := map[needs]*Module{}
+		for i, c := range calls {
+			alone := NewModule(c.target)
+			c.write(newScene(alone, c.name))
+			if alone.Version() > a.version {
+				continue
 			}
+			key := needs{c.target.Name, alone.Version()}
+			m := modules[key]
+			if m == nil {
+				m = NewModule(c.target)
+				modules[key] = m
+			}
+			c.write(newScene(m, fmt.Sprintf("%s_%d", c.name, i)))
+		}
+		for key, m := range modules {
+			a.Run(t, m.text(), key.target)
 		}
 	}
 }

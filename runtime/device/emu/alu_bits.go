@@ -1,6 +1,10 @@
 package emu
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"llmc/runtime/device/emu/ptxtext"
+)
 
 // decodeLogic decodes and, or, xor, not, cnot on bits and predicates.
 func decodeLogic(d *decoder) {
@@ -71,7 +75,47 @@ func decodeShift(d *decoder) {
 	case d.in.Op == "shr":
 		f = func(a, b uint64) uint64 { return a >> min(uint64(uint32(b)), 64) }
 	}
+	if n, ok := d.shiftAmount(t); ok {
+		d.in = cloneInst(d.in, 2)
+		d.op1(t, shiftLanes(d.in.Op, t, n), ClassInt)
+		return
+	}
 	d.op2Types(t, t, typeU32, each2(f), ClassInt)
+}
+
+// shiftAmount is the amount of a shift where it is a constant below the width, as most are.
+func (d *decoder) shiftAmount(t typ) (n uint, ok bool) {
+	if len(d.in.Args) != 3 || d.in.Args[2].Kind != ptxtext.NumberOperand {
+		return 0, false
+	}
+	bits := numberBits(d.in.Args[2].Num, typeU32)
+	return uint(bits), bits < uint64(t.bits)
+}
+
+// shiftLanes is a shift by n < t.bits.
+func shiftLanes(op string, t typ, n uint) lanes1 {
+	m := lowBits(t.bits)
+	n &= 63
+	switch {
+	case op == "shl":
+		return func(d, a *vec) {
+			for i := range d {
+				d[i] = a[i] << n & m
+			}
+		}
+	case t.signed():
+		unused := uint(64-t.bits) & 63
+		return func(d, a *vec) {
+			for i := range d {
+				d[i] = uint64(int64(a[i]<<unused)>>unused>>n) & m
+			}
+		}
+	}
+	return func(d, a *vec) {
+		for i := range d {
+			d[i] = a[i] >> n
+		}
+	}
 }
 
 // decodeShf decodes the funnel shift: the high (l) or low (r) word of {b,a} shifted.
@@ -278,6 +322,13 @@ func (d *decoder) lop3Pred() {
 // decodePrmt picks bytes of {b,a} (PTX ISA, "prmt"). The default mode takes a nibble a byte: index and sign replication.
 func decodePrmt(d *decoder) {
 	mode := prmtModes[d.in.Mods[len(d.in.Mods)-1]]
+	if len(d.in.Args) == 4 && d.in.Args[3].Kind == ptxtext.NumberOperand && mode == nil {
+		if f := permuteLanes(numberBits(d.in.Args[3].Num, typeB32)); f != nil {
+			d.in = cloneInst(d.in, 3)
+			d.op2(typeB32, f, ClassInt)
+			return
+		}
+	}
 	d.op3(typeB32, each3(func(a, b, c uint64) uint64 {
 		pair, out := b<<32|a, uint64(0)
 		for i := range 4 {
@@ -293,6 +344,25 @@ func decodePrmt(d *decoder) {
 		}
 		return out
 	}), ClassInt)
+}
+
+// permuteLanes picks bytes as a constant says that replicates no sign; nil for others.
+func permuteLanes(sel uint64) lanes2 {
+	var from [4]uint
+	for i := range from {
+		s := uint(sel >> (4 * i) & 15)
+		if s > 7 {
+			return nil
+		}
+		from[i] = 8 * s
+	}
+	b0, b1, b2, b3 := from[0]&63, from[1]&63, from[2]&63, from[3]&63
+	return func(d, a, b *vec) {
+		for i := range d {
+			pair := b[i]<<32 | a[i]
+			d[i] = pair>>b0&0xff | pair>>b1&0xff<<8 | pair>>b2&0xff<<16 | pair>>b3&0xff<<24
+		}
+	}
 }
 
 // prmtModes lists the byte indices, lowest byte first, for selectors 0 to 3.

@@ -23,19 +23,51 @@ var relations = map[string]relation{
 // compare returns one bit a lane.
 type compare func(a, b *vec) uint32
 
+// compareInt: numbers that are not less are equal or greater, so that two loops with two ways to negate each do for six relations.
 func compareInt[T integer](r relation) compare {
-	return func(a, b *vec) uint32 {
-		out := uint32(0)
-		for i := range a {
-			x, y := T(a[i]), T(b[i])
-			bit := uint32(0)
-			if x < y && r.lt || x == y && r.eq || x > y && r.gt {
-				bit = 1
-			}
-			out |= bit << i
+	flip := uint32(0)
+	switch {
+	case r.lt == r.gt && r.gt == r.eq: // num, nan
+		return func(_, _ *vec) uint32 { return -uint32(truth(r.eq)) }
+	case r.lt == r.gt: // eq, ne
+		if !r.eq {
+			flip = allLanes
 		}
-		return out
+		return func(a, b *vec) uint32 { return equalLanes[T](a, b) ^ flip }
+	case r.eq: // le, ge: not greater, not less
+		flip = allLanes
 	}
+	swapped := r.gt != r.eq // gt, le
+	return func(a, b *vec) uint32 {
+		if swapped {
+			a, b = b, a
+		}
+		return lessLanes[T](a, b) ^ flip
+	}
+}
+
+func equalLanes[T integer](a, b *vec) uint32 {
+	out := uint32(0)
+	for i := range a {
+		bit := uint32(0)
+		if T(a[i]) == T(b[i]) {
+			bit = 1
+		}
+		out |= bit << i
+	}
+	return out
+}
+
+func lessLanes[T integer](a, b *vec) uint32 {
+	out := uint32(0)
+	for i := range a {
+		bit := uint32(0)
+		if T(a[i]) < T(b[i]) {
+			bit = 1
+		}
+		out |= bit << i
+	}
+	return out
 }
 
 func compareFloat(r relation, value func(v uint64) float64) compare {

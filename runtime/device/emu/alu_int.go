@@ -9,44 +9,34 @@ type integer interface {
 }
 
 func addLanes[T integer](d, a, b *vec) {
+	m := typeMask[T]()
 	for i := range d {
-		d[i] = a[i] + b[i]
+		d[i] = (a[i] + b[i]) & m
 	}
-	trim[T](d)
 }
 
 func subLanes[T integer](d, a, b *vec) {
+	m := typeMask[T]()
 	for i := range d {
-		d[i] = a[i] - b[i]
+		d[i] = (a[i] - b[i]) & m
 	}
-	trim[T](d)
 }
 
 func mulLanes[T integer](d, a, b *vec) {
+	m := typeMask[T]()
 	for i := range d {
-		d[i] = a[i] * b[i]
+		d[i] = a[i] * b[i] & m
 	}
-	trim[T](d)
 }
 
 func madLanes[T integer](d, a, b, c *vec) {
-	for i := range d {
-		d[i] = a[i]*b[i] + c[i]
-	}
-	trim[T](d)
-}
-
-// trim keeps the low bits of T.
-func trim[T integer](d *vec) {
 	m := typeMask[T]()
-	if m == ^uint64(0) {
-		return
-	}
 	for i := range d {
-		d[i] &= m
+		d[i] = (a[i]*b[i] + c[i]) & m
 	}
 }
 
+// typeMask keeps the low bits of T.
 func typeMask[T integer]() uint64 {
 	var zero T
 	switch any(zero).(type) {

@@ -167,6 +167,17 @@ func (t *traffic) add(sp space, addr uint64) {
 	t.n++
 }
 
+// addRun is add for n lanes, whose addresses are step apart.
+func (t *traffic) addRun(sp space, addr uint64, n, step int) {
+	t.space = sp
+	if t.exact {
+		for i := range n {
+			t.addrs[t.n+i] = addr + uint64(i*step)
+		}
+	}
+	t.n += n
+}
+
 // count adds an access of size bytes a lane to the counters.
 func (w *warp) count(t *traffic, size int, write bool) {
 	if !t.exact {

@@ -92,6 +92,11 @@ func (f *format) round(x float64, mode rounding, sat bool) uint64 {
 	b := math.Float64bits(x)
 	sign := b >> 63 << f.sign
 	b &= 1<<63 - 1
+	if e := int(b >> 52); mode == roundNearest && e > 1023-f.bias && e < 1023+f.bias && f.pad == 0 { // normal here and there
+		shift := uint(52-f.mant) & 63
+		r := (b + 1<<(shift-1) - 1 + b>>shift&1) >> shift // ties to even
+		return sign | (r - uint64(1023-f.bias)<<f.mant)
+	}
 	if x != x {
 		return f.nan
 	}

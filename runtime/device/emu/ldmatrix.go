@@ -107,15 +107,20 @@ func (x *matrixMove) load(w *warp) signal {
 		return goOn
 	}
 	for i, r := range x.regs {
-		for lane := range warpSize {
-			v := uint64(0)
-			for e := range 2 {
-				row, col := x.at(lane, i, e)
-				v |= uint64(binary.LittleEndian.Uint16(rows[row][2*col:])) << (16 * e)
-			}
-			w.regs[r][lane] = v
-		}
 		w.init[r] = allLanes
+		d, of := &w.regs[r], rows[i*matrixRows:][:matrixRows]
+		if !x.trans { // both elements are neighbours
+			for row, p := range of {
+				for col := range 4 {
+					d[row*4+col] = uint64(binary.LittleEndian.Uint32(p[4*col:]))
+				}
+			}
+			continue
+		}
+		for lane := range d {
+			row, col := lane%4*2, lane/4*2
+			d[lane] = uint64(binary.LittleEndian.Uint16(of[row][col:])) | uint64(binary.LittleEndian.Uint16(of[row+1][col:]))<<16
+		}
 	}
 	return goOn
 }

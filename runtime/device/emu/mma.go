@@ -61,6 +61,7 @@ type mmaScratch struct {
 	b [8 * maxK]float64
 	c [warpSize][4]float64
 
+	sums   [16][8]float64
 	finite [16]bool // rows of A without infinities and NaN
 	zero   [8]bool  // columns of B
 }
@@ -144,15 +145,17 @@ func (x *mma) run(w *warp) signal {
 	x.b.scatter(w, x.rb, x.atB, s.b[:])
 	x.multiply(w, s)
 	for r, reg := range x.rd {
-		n := x.d.perReg()
-		for lane := range warpSize {
-			v := uint64(0)
-			for e := range n {
-				v |= uint64(x.d.store(s.c[lane][r*n+e])) << (e * x.d.t.bits)
-			}
-			w.regs[reg][lane] = v
-		}
+		n, d := x.d.perReg(), &w.regs[reg]
 		w.init[reg] = allLanes
+		if n == 1 {
+			for lane := range d {
+				d[lane] = uint64(x.d.store(s.c[lane][r]))
+			}
+			continue
+		}
+		for lane := range d {
+			d[lane] = uint64(x.d.store(s.c[lane][2*r])) | uint64(x.d.store(s.c[lane][2*r+1]))<<16
+		}
 	}
 	return goOn
 }
@@ -160,21 +163,27 @@ func (x *mma) run(w *warp) signal {
 // multiply fills s.c with c + a*b.
 func (x *mma) multiply(w *warp, s *mmaScratch) {
 	values, n, k := x.shape.m*x.shape.n/warpSize, x.c.perReg(), x.shape.k
-	for row := range x.shape.m {
-		s.finite[row] = allFinite(s.a[row*maxK:][:k])
-	}
+	some := false
 	for col := range s.zero {
 		s.zero[col] = allZero(s.b[col*maxK:][:k])
+		some = some || s.zero[col]
 	}
-	for lane := range warpSize {
-		for v := range values {
-			row, col := int(x.atC[lane*values+v][0]), int(x.atC[lane*values+v][1])
-			sum := 0.0
-			if !s.zero[col] || !s.finite[row] {
-				sum = dot(s.a[row*maxK:][:k], s.b[col*maxK:][:k])
+	for row := range x.shape.m {
+		a := s.a[row*maxK:][:k]
+		s.finite[row] = some && allFinite(a)
+		for col := range s.zero {
+			if s.zero[col] && s.finite[row] {
+				s.sums[row][col] = 0
+			} else {
+				s.sums[row][col] = dot(a, s.b[col*maxK:][:k])
 			}
-			bits := uint32(w.regs[x.rc[v/n]][lane]) >> (v % n * x.c.t.bits)
-			s.c[lane][v] = sum + x.c.load(bits)
+		}
+	}
+	for v := range values {
+		c, shift := &w.regs[x.rc[v/n]], v%n*x.c.t.bits
+		for lane := range c {
+			at := x.atC[lane*values+v]
+			s.c[lane][v] = s.sums[at[0]&15][at[1]&7] + x.c.load(uint32(c[lane])>>shift)
 		}
 	}
 }
@@ -182,6 +191,14 @@ func (x *mma) multiply(w *warp, s *mmaScratch) {
 // dot is the sum of products in four chains.
 func dot(a, b []float64) float64 {
 	var s0, s1, s2, s3 float64
+	for len(a) >= 16 && len(b) >= 16 {
+		x, y := (*[16]float64)(a), (*[16]float64)(b)
+		s0, s1, s2, s3 = s0+x[0]*y[0], s1+x[1]*y[1], s2+x[2]*y[2], s3+x[3]*y[3]
+		s0, s1, s2, s3 = s0+x[4]*y[4], s1+x[5]*y[5], s2+x[6]*y[6], s3+x[7]*y[7]
+		s0, s1, s2, s3 = s0+x[8]*y[8], s1+x[9]*y[9], s2+x[10]*y[10], s3+x[11]*y[11]
+		s0, s1, s2, s3 = s0+x[12]*y[12], s1+x[13]*y[13], s2+x[14]*y[14], s3+x[15]*y[15]
+		a, b = a[16:], b[16:]
+	}
 	for len(a) >= 4 && len(b) >= 4 {
 		s0 += a[0] * b[0]
 		s1 += a[1] * b[1]

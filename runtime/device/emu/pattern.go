@@ -58,9 +58,7 @@ func (a *access) loadOne(w *warp, base *vec, checked bool) bool {
 		w.spread(r, lane)
 	}
 	t := &w.traffic
-	for range popcount(w.exec) {
-		t.add(p.space, p.addr)
-	}
+	t.addRun(p.space, p.addr, int(popcount(w.exec)), 0)
 	a.loaded(w, t)
 	return true
 }
@@ -102,9 +100,7 @@ func (a *access) resolveRun(w *warp, lane, n int, addr uint64, checked, write bo
 	if uint64(len(all))-at < uint64(n*a.total) || checked && !w.noteRun(lane, n, p, write) {
 		return nil
 	}
-	for i := range n {
-		w.traffic.add(p.space, p.addr+uint64(i*a.total))
-	}
+	w.traffic.addRun(p.space, p.addr, n, a.total)
 	return all[at:][:n*a.total]
 }
 

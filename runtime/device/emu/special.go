@@ -1,6 +1,10 @@
 package emu
 
-import "llmc/runtime/device/emu/ptxtext"
+import (
+	"strings"
+
+	"llmc/runtime/device/emu/ptxtext"
+)
 
 // specialRegisters lists the special registers that are constant for a warp (PTX ISA, "Special Registers").
 // Clusters have one CTA, so cluster numbers are those of the grid.
@@ -90,12 +94,25 @@ func (d *decoder) specialReg(o *ptxtext.Operand) (int32, bool) {
 	}
 	r := d.newReg(name)
 	d.fixed[name] = r
-	d.prog.specials = append(d.prog.specials, special{r, func(w *warp, v *vec) {
-		for lane := range v {
-			v[lane] = value(w, lane)
-		}
-	}})
+	d.prog.specials = append(d.prog.specials, special{r, fillSpecial(name, value)})
 	return r, true
+}
+
+// fillSpecial asks for a value of each lane where lanes differ.
+func fillSpecial(name string, value func(w *warp, lane int) uint64) func(w *warp, v *vec) {
+	if strings.HasPrefix(name, "%tid.") || strings.HasPrefix(name, "%lane") {
+		return func(w *warp, v *vec) {
+			for lane := range v {
+				v[lane] = value(w, lane)
+			}
+		}
+	}
+	return func(w *warp, v *vec) {
+		same := value(w, 0)
+		for lane := range v {
+			v[lane] = same
+		}
+	}
 }
 
 // clockNow advances the clock of the CTA and reads it.

@@ -1,6 +1,9 @@
 package emu
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // descriptor is a matrix descriptor of shared memory (PTX ISA, "Shared Memory Matrix Layout: Matrix Descriptor").
 type descriptor struct {
@@ -165,14 +168,16 @@ func (w *warp) landWgmma(n uint32) signal {
 // compute writes the warp's 16 rows of D = A*B + D.
 func (x *wgmma) compute(w *warp, op *wgmmaOp) {
 	if x.ra == nil {
-		x.loadMatrix(w, &op.descA, uint32(w.index%4*16), 16, &x.a, x.transA, func(row, k int, v float64) { op.a[row][k] = v })
+		for row := range op.a {
+			x.loadRow(w, &op.descA, uint32(w.index%4*16+row), &x.a, x.transA, op.a[row][:x.k])
+		}
 	}
 	if need := x.n * x.k; len(w.wg.b) < need {
 		w.wg.b = make([]float64, need)
 	}
 	b := w.wg.b
-	x.loadMatrix(w, &op.descB, 0, x.n, &x.b, x.transB, func(col, k int, v float64) { b[col*x.k+k] = v })
 	for col := range x.n {
+		x.loadRow(w, &op.descB, uint32(col), &x.b, x.transB, b[col*x.k:][:x.k])
 		w.wg.zero[col] = allZero(b[col*x.k:][:x.k])
 	}
 	var finite [16]bool
@@ -183,8 +188,9 @@ func (x *wgmma) compute(w *warp, op *wgmmaOp) {
 	n := x.d.perReg()
 	for r, reg := range x.rd {
 		w.wg.owed[reg]--
-		for lane := range warpSize {
-			old, out := uint32(w.regs[reg][lane]), uint64(0)
+		d := &w.regs[reg]
+		for lane := range d {
+			old, out := uint32(d[lane]), uint64(0)
 			for e := range n {
 				row, col := accumulatorAt(lane, r*n+e, 16)
 				sum := 0.0
@@ -199,26 +205,35 @@ func (x *wgmma) compute(w *warp, op *wgmmaOp) {
 				}
 				out |= uint64(x.d.store(sum)) << (e * x.d.t.bits)
 			}
-			w.regs[reg][lane] = out
+			d[lane] = out
 		}
 	}
 }
 
-func (x *wgmma) loadMatrix(w *warp, m *descriptor, base uint32, rows int, el *element, trans bool, put func(row, k int, v float64)) {
+// loadRow reads the elements of one row of A or column of B along K. Where K runs along memory, 16 bytes lie side by side.
+func (x *wgmma) loadRow(w *warp, m *descriptor, row uint32, el *element, trans bool, out []float64) {
 	size := uint32(el.bits / 8)
-	for row := range rows {
-		for k := range x.k {
-			p := w.cta.shared[m.at(base+uint32(row), uint32(k), size, trans)-sharedBase:]
+	side := 1
+	if !trans {
+		side = int(16 / size)
+	}
+	for k := 0; k < len(out); k += side {
+		p := w.cta.shared[m.at(row, uint32(k), size, trans)-sharedBase:]
+		for i := range out[k:][:side] {
 			var v uint32
 			switch size {
 			case 1:
-				v = uint32(p[0])
+				v = uint32(p[i])
 			case 2:
-				v = uint32(binary.LittleEndian.Uint16(p))
+				v = uint32(binary.LittleEndian.Uint16(p[2*i:]))
 			default:
-				v = binary.LittleEndian.Uint32(p)
+				v = binary.LittleEndian.Uint32(p[4*i:])
 			}
-			put(row, k, el.value(v))
+			if el.brain {
+				out[k+i] = float64(math.Float32frombits(v << 16))
+			} else {
+				out[k+i] = el.value(v)
+			}
 		}
 	}
 }
