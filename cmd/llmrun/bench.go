@@ -94,7 +94,11 @@ func (f *benchFlags) run(cmd *cobra.Command, path string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	loaded, err := runtime.Load(path, f.device, settings)
+	if follows, err := f.meet(cmd.Context(), path, settings.Threads); follows || err != nil {
+		return err
+	}
+	defer f.rankFlags.close()
+	loaded, err := f.rankFlags.load(path, f.device, settings)
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,11 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	settings.MaxSequences = 1
 	f.reserve(&settings)
 	f.limit(&settings)
-	loaded, err := runtime.Load(path, f.device, settings)
+	if follows, err := f.meet(ctx, path, settings.Threads); follows || err != nil {
+		return err
+	}
+	defer f.rankFlags.close()
+	loaded, err := f.rankFlags.load(path, f.device, settings)
 	if err != nil {
 		return err
 	}

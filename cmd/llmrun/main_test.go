@@ -257,8 +257,15 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"bench", plan, "--text", "f"}, "--text needs --draft"},
 		{2, []string{"bench", plan, "--draft", "ngram", "--explain"}, "leave --explain and --profile out"},
 		{2, []string{"bench", plan, "--draft", "ngram", "--gen", "1"}, "--gen is 1: must be at least 2"},
-		{2, []string{"serve", plan, "--tp", "2"}, "not supported yet"},
-		{2, []string{"serve", plan, "--nnodes", "2", "--node-rank", "1", "--leader-addr", "a"}, "not supported yet"},
+		{2, []string{"serve", plan, "--tp", "0"}, "--tp is 0 and --pp 1: must be at least 1 each"},
+		{2, []string{"serve", plan, "--tp", "2", "--device", "emu"}, "only the cpu device has several ranks"},
+		{2, []string{"serve", plan, "--nnodes", "2", "--node-rank", "1", "--leader-addr", "a"}, "--nnodes, --node-rank and --leader-addr are for --tp and --pp"},
+		{2, []string{"serve", plan, "--tp", "2", "--nnodes", "2"}, "give --leader-addr HOST:PORT"},
+		{2, []string{"serve", plan, "--tp", "3", "--nnodes", "2", "--leader-addr", "a"}, "3 ranks (tp times pp) for 2 processes"},
+		{2, []string{"serve", plan, "--tp", "2", "--rank-transport", "rdma"}, "--rank-transport is \"rdma\": must be one of auto, shm, tcp"},
+		{1, []string{"serve", plan, "--tp", "2", "--nnodes", "2", "--leader-addr", "0.0.0.0:0"}, "give all the same secret"},
+		{1, []string{"generate", plan, "--tokens", "1", "--tp", "64"}, "share them at most"},
+		{1, []string{"serve", plan, plan + "2", "--tp", "2"}, "--tp and --pp split one plan"},
 		{2, []string{"serve", plan, "--grpc-port", "70000"}, "--grpc-port is 70000"},
 		{1, []string{"serve", plan, "--kv-memory", "1"}, "one page takes"},
 		{1, []string{"serve", plan, "--api-key-file", plan + ".none"}, "no such file"},
@@ -290,8 +297,8 @@ func TestHelpHasExamples(t *testing.T) {
 			t.Errorf("%s has no example or no summary", cmd.Name())
 		}
 	}
-	if out := clitest.Run(t, "", "serve", "--help").Done(t); strings.Contains(out, "default 0") || strings.Contains(out, "--nnodes") {
-		t.Errorf("the help shows defaults that are none, or flags that are not there yet:\n%s", out)
+	if out := clitest.Run(t, "", "serve", "--help").Done(t); strings.Contains(out, "default 0") {
+		t.Errorf("the help shows defaults that are none:\n%s", out)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if out := clitest.Run(t, "", "completion", shell).Done(t); !strings.Contains(out, "llmrun") {

@@ -98,17 +98,8 @@ func serveCommand() *cobra.Command {
 	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
 	flags.IntVar(&f.limitImages, "limit-images", 0, "images that a request may show a model that reads them (default 8)")
 	cli.CompleteFlag(cmd, "verify", verifyModes...)
-	cli.AddPlanned(cmd, []cli.Planned{
-		{Name: "tp", Why: onOneDevice, Harmless: []string{"1"}},
-		{Name: "pp", Why: onOneDevice, Harmless: []string{"1"}},
-		{Name: "nnodes", Why: onOneDevice, Harmless: []string{"1"}},
-		{Name: "node-rank", Why: onOneDevice, Harmless: []string{"0"}},
-		{Name: "leader-addr", Why: onOneDevice},
-	})
 	return cmd
 }
-
-const onOneDevice = "a plan runs on one device of one machine"
 
 // verifyModes are the values of --verify.
 var verifyModes = []string{"full", "background", "off"}
@@ -151,8 +142,10 @@ func (f *serveFlags) refuse(plans []string) error {
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}
-	_, err := f.resolved()
-	return err
+	if _, err := f.resolved(); err != nil {
+		return err
+	}
+	return f.onePlan(plans, f.directory)
 }
 
 // modelName is what requests call the model of a plan.
@@ -168,6 +161,11 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	if err := f.refuse(plans); err != nil {
 		return err
 	}
+	follows, err := f.meetOver(ctx, plans)
+	if follows || err != nil {
+		return err
+	}
+	defer f.rankFlags.close()
 	f.makeRoom()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := &serving{flags: f, log: log, registry: metrics.New(), lost: make(chan error, 1), trust: registry.TrustOf(ctx)}
@@ -215,6 +213,7 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	}
 	s.tellMemory()
 	s.verifyInBackground(ctx)
+	f.watchRanks(s.lost)
 	if f.mode == string(repository.Poll) && f.directory != "" {
 		watching, stop := context.WithCancel(ctx)
 		defer stop()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"llmc/engine/layout"
+	"llmc/engine/partition"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -23,6 +24,7 @@ type expertLinear struct {
 	block   int           // rows that are multiplied together
 	part    []kernel.Rows // per worker: rows of x
 	gather  *gathered
+	own     partition.Range // experts that this rank computes
 }
 
 // gathered holds rows of one expert side by side, for each worker; launches that follow one another share it.
@@ -85,6 +87,9 @@ func bindExpertLinear(b *binding) (runner, error) {
 		if err := l.gather.room(b.m.settings.Threads, l.block*l.x.Stride); err != nil {
 			return nil, err
 		}
+	}
+	if l.own = (partition.Range{To: len(l.experts)}); b.part.Experts != nil {
+		l.own = *b.part.Experts
 	}
 	one := &l.experts[0]
 	n := one.N
@@ -171,7 +176,7 @@ const panelCost = 8
 func (l *expertLinear) cost(offsets []int32, e int) int {
 	rows := int(offsets[e+1]) - int(offsets[e])
 	switch {
-	case rows <= 0:
+	case rows <= 0 || e < l.own.From || e >= l.own.To:
 		return 0
 	case rows > l.y.rows:
 		panic("rows of an expert beyond all places")

@@ -1,0 +1,11 @@
+// Package comm carries bytes between the ranks of a group: through shared memory on one machine, over TCP between machines. It owns how ranks find and trust each other, and how they notice
+// that one has gone or stands still. What the bytes mean is its users' business.
+//
+// Between each two ranks lies a link: a ring of bytes for each direction, which one side fills and the other empties without a lock. In shared memory the ring is the link; over TCP a goroutine on either
+// side moves bytes between ring and connection. Whoever waits spins for a moment and then naps, so that an idle group uses no processor.
+package comm
+
+import "errors"
+
+// ErrBroken is wrapped by every error after which a group is of no use any more.
+var ErrBroken = errors.New("ranks have lost each other")
