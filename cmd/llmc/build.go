@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -30,6 +32,7 @@ type buildFlags struct {
 	gate      string
 	calib     calibFlags
 	adapter   adapterBuild
+	split     splitFlags
 	json      bool
 }
 
@@ -77,6 +80,7 @@ func buildCommand() *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas; with --calib also of what is measured on the text: 'ppl<=+2.5%'")
 	f.calib.add(cmd)
+	f.split.add(flags)
 	flags.BoolVar(&f.options.NoFallback, "no-fallback", false, "for sm90, whose code runs on that GPU alone, no program of sm80 beside it for newer ones")
 	flags.BoolVar(&f.options.Cubin, "cubin", false, "keep code that NVIDIA's ptxas assembles beside the PTX of GPU targets, so that drivers need not")
 	flags.StringVar(&f.options.PTXAS, "ptxas", "", "path of ptxas for --cubin (default: LLMC_PTXAS, CUDA_HOME, or the search path)")
@@ -97,16 +101,24 @@ func (f *buildFlags) build(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if f.json {
-		return cli.PrintJSON(cmd.OutOrStdout(), report)
+	shares, err := f.split.shares(f.options.Out)
+	if err != nil { // as a gate, it leaves no plan
+		return errors.Join(err, os.Remove(f.options.Out))
 	}
-	return printBuild(cmd.OutOrStdout(), report)
+	if f.json {
+		return cli.PrintJSON(cmd.OutOrStdout(), struct {
+			*compiler.Report
+			Ranks []rankShare `json:"ranks,omitempty"`
+		}{report, shares})
+	}
+	if err := printBuild(cmd.OutOrStdout(), report); err != nil || shares == nil {
+		return err
+	}
+	return printShares(cmd.OutOrStdout(), shares)
 }
 
 var plannedBuildFlags = []cli.Planned{
 	{Name: "budget", Why: "choose one format for the whole model with --quant"},
-	{Name: "tp", Why: "a plan runs on one device", Harmless: []string{"1"}},
-	{Name: "pp", Why: "a plan runs on one device", Harmless: []string{"1"}},
 }
 
 // targetNames are the values of --arch.

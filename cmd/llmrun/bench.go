@@ -11,6 +11,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -110,7 +111,12 @@ func (f *benchFlags) run(cmd *cobra.Command, path string, w io.Writer) error {
 	if f.explain || f.timeline() != nil {
 		return f.launches(ctx, kind, loaded, w)
 	}
-	return profiled(f.profile, func() error { return kind.measure(f, ctx, loaded, w) })
+	begun, before := time.Now(), f.exchanged()
+	if err := profiled(f.profile, func() error { return kind.measure(f, ctx, loaded, w) }); err != nil {
+		return err
+	}
+	f.tellExchanges(cmd.ErrOrStderr(), before, time.Since(begun))
+	return nil
 }
 
 // timeline returns what writes the file of --profile, if that is for single launches.

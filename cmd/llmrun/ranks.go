@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	goruntime "runtime"
@@ -125,6 +126,9 @@ func (f *rankFlags) meet(ctx context.Context, path string, threads int) (follows
 		return false, err
 	}
 	defer plan.Close()
+	if err := cpu.Divides(plan, f.ranks); err != nil {
+		return false, fmt.Errorf("%s: %w", path, err)
+	}
 	config := comm.Config{Size: f.ranks.Size(), Rank: f.world.Node * f.perNode(), Plan: plan.Digest(), Version: version.Full(), Transport: f.transport, Wait: comm.DefaultWait, Timeout: f.timeout}
 	if config.Secret, err = f.secret(); err != nil {
 		return false, err
@@ -145,12 +149,18 @@ func (f *rankFlags) meet(ctx context.Context, path string, threads int) (follows
 	return false, f.lead(ctx, config)
 }
 
-// meetOver is meet over the plan that is served; without several ranks there may be more.
-func (f *serveFlags) meetOver(ctx context.Context, plans []string) (follows bool, err error) {
-	if !f.several() {
-		return false, nil
+// asRank serves plans, or computes what another rank serves.
+func (f *serveFlags) asRank(ctx context.Context, plans []string) error {
+	if err := f.refuse(plans); err != nil {
+		return err
 	}
-	return f.meet(ctx, plans[0], f.settings.Threads)
+	if f.several() {
+		if follows, err := f.meet(ctx, plans[0], f.settings.Threads); follows || err != nil {
+			return err
+		}
+		defer f.rankFlags.close()
+	}
+	return f.run(ctx, plans)
 }
 
 // watchRanks ends the server when other ranks are lost while no step runs that would notice.
@@ -160,6 +170,9 @@ func (f *rankFlags) watchRanks(lost chan<- error) {
 	}
 	go func() {
 		<-f.split.Group.Ended()
+		if errors.Is(f.split.Group.Err(), comm.ErrClosed) {
+			return
+		}
 		select {
 		case lost <- fmt.Errorf("%w; start again", f.split.Group.Err()):
 		default: // a step was first
@@ -240,6 +253,25 @@ func (f *rankFlags) load(path, device string, settings engine.Settings) (*runtim
 		return runtime.Load(path, device, settings)
 	}
 	return runtime.LoadOn(path, cpu.Device{Split: f.split}, settings)
+}
+
+// exchanged is what this rank has exchanged with others so far.
+func (f *rankFlags) exchanged() comm.Traffic {
+	if f.split == nil {
+		return comm.Traffic{}
+	}
+	return f.split.Group.Traffic()
+}
+
+// tellExchanges says what exchanges have taken of a time that began with before.
+func (f *rankFlags) tellExchanges(w io.Writer, before comm.Traffic, took time.Duration) {
+	now := f.exchanged()
+	if now.Exchanges -= before.Exchanges; now.Exchanges == 0 {
+		return
+	}
+	now.Time, now.Sent = now.Time-before.Time, now.Sent-before.Sent
+	fmt.Fprintf(w, "ranks: tp %d, pp %d, over %s: %d exchanges of %.1f us, %.1f %% of the time, waiting for slower ranks included; the first sent %.1f KiB in each\n", f.ranks.TP, f.ranks.PP,
+		f.split.Group.Transport(f.ranks.Size()-1), now.Exchanges, float64(now.Time.Microseconds())/float64(now.Exchanges), 100*now.Time.Seconds()/took.Seconds(), float64(now.Sent)/1024/float64(now.Exchanges))
 }
 
 // close ends the group, and the ranks that this process has started.

@@ -70,7 +70,7 @@ func serveCommand() *cobra.Command {
 			if err := f.repositoryFlags.check(cmd); err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), plans)
+			return f.asRank(cmd.Context(), plans)
 		},
 	}
 	f.deviceFlags.add(cmd)
@@ -158,14 +158,6 @@ func (f *serveFlags) modelName(path string) string {
 
 func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	start := time.Now()
-	if err := f.refuse(plans); err != nil {
-		return err
-	}
-	follows, err := f.meetOver(ctx, plans)
-	if follows || err != nil {
-		return err
-	}
-	defer f.rankFlags.close()
 	f.makeRoom()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := &serving{flags: f, log: log, registry: metrics.New(), lost: make(chan error, 1), trust: registry.TrustOf(ctx)}
@@ -213,12 +205,12 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	}
 	s.tellMemory()
 	s.verifyInBackground(ctx)
-	f.watchRanks(s.lost)
 	if f.mode == string(repository.Poll) && f.directory != "" {
 		watching, stop := context.WithCancel(ctx)
 		defer stop()
 		go host.Watch(watching, f.every)
 	}
+	f.watchRanks(s.lost)
 	return f.serve(ctx, srv, l, s.lost)
 }
 

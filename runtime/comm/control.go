@@ -65,6 +65,7 @@ func (g *Group) watch(rank int, conn net.Conn) {
 				return
 			case kind == noteQuit:
 				g.control.quitting.Store(true)
+				g.breaks(ErrClosed)
 				return
 			case kind == noteFailed:
 				_ = g.Fail(fmt.Errorf("%w: %s", ErrBroken, trimBroken(text)))
@@ -114,7 +115,12 @@ func (g *Group) Close() error {
 			}
 		}
 		g.control.mu.Unlock()
-		g.breaks(fmt.Errorf("%w: the group is closed", ErrBroken))
+		g.breaks(ErrClosed)
+		for _, n := range g.neighbours {
+			if g.rank == 0 {
+				n.breaks(ErrClosed)
+			}
+		}
 		g.control.readers.Wait()
 		for _, release := range g.release {
 			release()

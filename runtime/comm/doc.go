@@ -5,7 +5,13 @@
 // side moves bytes between ring and connection. Whoever waits spins for a moment and then naps, so that an idle group uses no processor.
 package comm
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrBroken is wrapped by every error after which a group is of no use any more.
 var ErrBroken = errors.New("ranks have lost each other")
+
+// ErrClosed is wrapped by errors of a group that its first rank, or this one, has closed.
+var ErrClosed = fmt.Errorf("%w: the group is closed", ErrBroken)

@@ -29,8 +29,8 @@ type Group struct {
 
 // Traffic counts what a rank has exchanged.
 type Traffic struct {
-	Exchanges, Sent int64 // Sent is bytes, headers not counted
-	Waited          time.Duration
+	Exchanges, Sent int64         // Sent is bytes, headers not counted
+	Time            time.Duration // in exchanges, waiting for slower ranks included
 }
 
 // Message is bytes to or from a rank. The receiver knows how many there will be.
@@ -123,7 +123,10 @@ func (g *Group) Exchange(tag uint64, sends, receives []Message) error {
 		g.parts = append(g.parts, progress{m.Rank, g.links[m.Rank].in, g.heads[m.Rank][1][:], m.Data, 0, false})
 	}
 	g.seen.Exchanges++
-	return g.finish(tag, g.timeout)
+	begun := time.Now()
+	err := g.finish(tag, g.timeout)
+	g.seen.Time += time.Since(begun)
+	return err
 }
 
 // finish moves all parts to their end. The parts that are done leave the list.

@@ -24,7 +24,7 @@ type ringHead struct {
 
 const (
 	ringHeadBytes = int(unsafe.Sizeof(ringHead{}))
-	ringBytes     = 1 << 20 // of one direction
+	ringBytes     = 256 << 10 // of one direction
 	linkBytes     = 2 * (ringHeadBytes + ringBytes)
 )
 

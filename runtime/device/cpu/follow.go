@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"llmc/engine"
+	"llmc/runtime/comm"
 	"llmc/runtime/device/limits"
 )
 
@@ -36,11 +37,10 @@ func Follow(ctx context.Context, plan *engine.Plan, split *Split, threads int) e
 	}
 	f := following{m: m, out: make([]engine.Sampled, m.settings.MaxRows)}
 	for buf := []byte(nil); ; {
-		if kind, buf, err = g.Receive(0, true, buf[:0]); err != nil {
-			return err
-		}
-		if kind == tellClose {
+		if kind, buf, err = g.Receive(0, true, buf[:0]); errors.Is(err, comm.ErrClosed) {
 			return nil
+		} else if err != nil {
+			return err
 		}
 		if err := plan.Guard(func() error { return f.do(kind, buf) }); err != nil {
 			return g.Fail(err)

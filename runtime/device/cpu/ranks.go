@@ -13,7 +13,7 @@ import (
 // Split makes a device one of several ranks, each of which computes a part of every step: see engine/partition. The first is the device that others use; the others Follow it.
 type Split struct {
 	Ranks partition.Ranks
-	Group *comm.Group // of as many ranks, used by nothing else
+	Group *comm.Group // of as many ranks, used by nothing else; it ends with the model
 }
 
 var wholePart partition.Part
@@ -34,11 +34,20 @@ func (f *function) part(rank, launch int) *partition.Part {
 	return &f.partition.Launches[launch].Parts[rank]
 }
 
+// Divides tells whether so many ranks can share a plan, before there are any.
+func Divides(plan *engine.Plan, ranks partition.Ranks) error {
+	m, err := Device{Split: &Split{Ranks: ranks}}.begin(plan, "")
+	if err != nil {
+		return err
+	}
+	return m.divide()
+}
+
 // divide decides what each rank does.
 func (m *model) divide() error {
 	ranks := m.split.Ranks
-	if ranks.Size() != m.split.Group.Size() {
-		return fmt.Errorf("tp %d and pp %d want %d ranks, there are %d", ranks.TP, ranks.PP, ranks.Size(), m.split.Group.Size())
+	if g := m.split.Group; g != nil && ranks.Size() != g.Size() {
+		return fmt.Errorf("tp %d and pp %d want %d ranks, there are %d", ranks.TP, ranks.PP, ranks.Size(), g.Size())
 	}
 	if ranks.PP > 1 && len(m.functions) > 1 {
 		return fmt.Errorf("pp %d: the plan has functions %v beside %s, and only one can be a pipeline: take tp", ranks.PP, m.Functions(), m.main.program.Func)
@@ -117,9 +126,8 @@ func (m *model) tokenBytes(pageSize int) (int64, error) {
 const (
 	tellLoad = iota + 1 // settings; the answer is tellReady with an error's text, or nothing
 	tellReady
-	tellRun   // number of a function, and a step
-	tellCopy  // pages dst and src
-	tellClose // the end
+	tellRun  // number of a function, and a step
+	tellCopy // pages dst and src
 )
 
 // loadRanks loads the model on all ranks: the first fills in the settings, and the others take those.
@@ -196,15 +204,7 @@ func (m *model) failed(failure error) error {
 
 // dismiss lets the other ranks end.
 func (m *model) dismiss() {
-	if m.split != nil && m.rank() == 0 && m.split.Group.Err() == nil {
-		_ = m.tellOthers(tellClose, nil)
+	if m.split != nil {
+		m.split.Group.Close()
 	}
-}
-
-// Exchanged tells what has been exchanged with other ranks.
-func (m *model) Exchanged() comm.Traffic {
-	if m.split == nil {
-		return comm.Traffic{}
-	}
-	return m.split.Group.Traffic()
 }
