@@ -43,7 +43,7 @@ type Message struct {
 const headerBytes = 16
 
 // DefaultTimeout is how long a rank may stand still before the others give it up.
-const DefaultTimeout = time.Minute
+const DefaultTimeout = 2 * time.Minute
 
 func newGroup(rank, size int, timeout time.Duration) *Group {
 	if timeout <= 0 {

@@ -148,6 +148,9 @@ func decodeSettings(data []byte) (limits.Limits, error) {
 	if _, err := checked.Fill(); err != nil {
 		return l, fmt.Errorf("the settings that the first rank told: %w", err)
 	}
+	if min(l.MaxStepTokens, l.MaxSequences, l.MaxRows, l.MaxContext, l.PageSize, l.Threads) < 1 {
+		return l, errors.New("the first rank told settings that leave something open")
+	}
 	if l.Pages < 1 || l.Pages > math.MaxInt32 {
 		return l, fmt.Errorf("the first rank told %d KV pages", l.Pages)
 	}

@@ -59,8 +59,8 @@ var rankShapes = []partition.Ranks{{TP: 2, PP: 1}, {TP: 4, PP: 1}, {TP: 1, PP: 2
 
 // rankModels are checkpoints that differ in what lies between products: heads, norms of heads, caches, mixtures, what is added to scores; each has a format in a plain run.
 var rankModels = []struct{ dir, format string }{
-	{"llama-gqa", "bf16"}, {"llama-gqa", "int8"}, {"mixtral", "int4"}, {"qwen3-moe", "bf16"}, {"gpt-oss", "int8"}, {"deepseek-v3", "bf16"}, {"falcon-7b-style", "int8"},
-	{"phi3-longrope", "f32"}, {"gemma2", "bf16"}, {"bloom", "bf16"}, {"olmo2", "f32"}, {"mamba", "f32"}, {"gpt2", "int4"}, {"llama4-text", "bf16"}, {"qwen2", "int4"},
+	{"llama-gqa", "bf16"}, {"mixtral", "int4"}, {"qwen3-moe", "bf16"}, {"gpt-oss", "int8"}, {"deepseek-v3", "bf16"}, {"falcon-7b-style", "int8"},
+	{"phi3-longrope", "f32"}, {"gemma2", "bf16"}, {"bloom", "bf16"}, {"mamba", "f32"}, {"gpt2", "int4"},
 }
 
 // TestRanksGiveTheSameLogits wants the bits of one device from two, three and four, split by columns, by heads, by experts and by layers. In a plain run models take turns with numbers
@@ -163,5 +163,5 @@ func TestRanksDoNotDependOnTheSchedule(t *testing.T) {
 	plan, err := engine.Open(path)
 	check(t, err)
 	t.Cleanup(func() { plan.Close() })
-	devicetest.Schedules(t, ranked{t, partition.Ranks{TP: 2, PP: 1}}, plan, 96, 256, 3)
+	devicetest.Schedules(t, ranked{t, partition.Ranks{TP: 2, PP: 1}}, plan, 96, 256, 2)
 }
