@@ -293,7 +293,7 @@ func TestStrangers(t *testing.T) {
 // TestDamagedRings wants counters that can not be refused: another process writes them.
 func TestDamagedRings(t *testing.T) {
 	groups := Local(2, time.Minute)
-	groups[1].links[0].out.written.Store(1 << 40)
+	groups[1].links[0].out.(ringOut).written.Store(1 << 40)
 	err := groups[0].Exchange(1, nil, []Message{{1, make([]byte, 8)}})
 	if !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "says that it holds") {
 		t.Errorf("%v", err)

@@ -31,7 +31,7 @@ func (g *Group) Receive(rank int, patient bool, buf []byte) (kind uint32, data [
 	}
 	var head [headerBytes]byte
 	in := g.links[rank].in
-	g.parts = append(g.parts[:0], progress{rank: rank, ring: in, body: head[:]})
+	g.parts = append(g.parts[:0], progress{rank: rank, way: in, body: head[:]})
 	if err := g.finish(0, timeout); err != nil {
 		return 0, nil, err
 	}
@@ -43,6 +43,6 @@ func (g *Group) Receive(rank int, patient bool, buf []byte) (kind uint32, data [
 		buf = make([]byte, n)
 	}
 	data = buf[:n]
-	g.parts = append(g.parts[:0], progress{rank: rank, ring: in, body: data})
+	g.parts = append(g.parts[:0], progress{rank: rank, way: in, body: data})
 	return uint32(tag), data, g.finish(0, g.timeout)
 }

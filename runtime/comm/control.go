@@ -102,9 +102,6 @@ func readNote(r io.Reader) (kind byte, text string, err error) {
 // Close ends the group. The first rank tells the others that this is no failure.
 func (g *Group) Close() error {
 	g.once.Do(func() {
-		if g.Err() == nil {
-			g.drain()
-		}
 		if !g.control.quitting.Swap(true) && g.rank == 0 {
 			g.control.send(noteQuit, "")
 		}
@@ -127,20 +124,4 @@ func (g *Group) Close() error {
 		}
 	})
 	return nil
-}
-
-// drain waits a moment until what was sent is on its way.
-func (g *Group) drain() {
-	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		left := 0
-		for rank, l := range g.links {
-			if l != nil && g.kinds[rank] == transportTCP {
-				n, _ := l.out.used()
-				left += n
-			}
-		}
-		if left == 0 || g.Err() != nil {
-			return
-		}
-	}
 }

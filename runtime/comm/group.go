@@ -16,7 +16,7 @@ type Group struct {
 	kinds   []string
 	timeout time.Duration
 	broken  atomic.Pointer[error] // why; nil: all is well
-	ended   chan struct{}         // closed when it is broken
+	lost    chan struct{}         // closed when it is broken
 	control control
 	release []func()
 	once    sync.Once
@@ -49,7 +49,7 @@ func newGroup(rank, size int, timeout time.Duration) *Group {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	return &Group{rank: rank, links: make([]*link, size), kinds: make([]string, size), timeout: timeout, heads: make([][2][headerBytes]byte, size), ended: make(chan struct{})}
+	return &Group{rank: rank, links: make([]*link, size), kinds: make([]string, size), timeout: timeout, heads: make([][2][headerBytes]byte, size), lost: make(chan struct{})}
 }
 
 // Rank is the number of this rank.
@@ -90,25 +90,25 @@ func (g *Group) Fail(reason error) error {
 func (g *Group) breaks(reason error) bool {
 	first := g.broken.CompareAndSwap(nil, &reason)
 	if first {
-		close(g.ended)
+		close(g.lost)
 	}
 	return first
 }
 
 // Ended is closed when the group is of no use any more; Err says why.
-func (g *Group) Ended() <-chan struct{} { return g.ended }
+func (g *Group) Ended() <-chan struct{} { return g.lost }
 
 // progress is how far a message is.
 type progress struct {
 	rank int
-	ring *ring
+	way  way
 	head []byte
 	body []byte
 	done int // bytes of head and body
 	send bool
 }
 
-// Exchange sends messages and receives others, all at once: it returns when the last has been received and the last byte sent lies in its ring. tag is what the other side
+// Exchange sends messages and receives others, all at once: it returns when the last has been received and the last byte sent is on its way. tag is what the other side
 // must have given too. At most one message goes to each rank, and one comes from each.
 func (g *Group) Exchange(tag uint64, sends, receives []Message) error {
 	g.parts = g.parts[:0]
@@ -138,6 +138,9 @@ func (g *Group) finish(tag uint64, timeout time.Duration) error {
 			p := &g.parts[i]
 			n, err := p.move(tag)
 			if err != nil {
+				if err = g.ended(p.rank, err); errors.Is(err, ErrClosed) {
+					return err
+				}
 				return g.Fail(fmt.Errorf("rank %d: %w", p.rank, err))
 			}
 			moved = moved || n > 0
@@ -159,7 +162,7 @@ func (g *Group) finish(tag uint64, timeout time.Duration) error {
 			w.naps = min(w.naps, napsBefore-1)
 		}
 		if len(g.parts) > 0 {
-			if err := g.parts[0].wait(&w); err != nil {
+			if err := g.parts[0].way.wait(&w); err != nil {
 				return g.Fail(fmt.Errorf("rank %d does not answer: %w", g.parts[0].rank, err))
 			}
 		}
@@ -177,13 +180,7 @@ func (p *progress) move(tag uint64) (int, error) {
 		} else {
 			piece = p.head[p.done:]
 		}
-		var n int
-		var err error
-		if p.send {
-			n, err = p.ring.put(piece)
-		} else {
-			n, err = p.ring.take(piece)
-		}
+		n, err := p.way.move(piece)
 		if err != nil || n == 0 {
 			return total, err
 		}
@@ -207,17 +204,4 @@ func (p *progress) check(tag uint64) error {
 		return fmt.Errorf("sent %d bytes where %d were due", got, len(p.body))
 	}
 	return nil
-}
-
-// wait waits a moment for the other side.
-func (p *progress) wait(w *waiter) error {
-	r := p.ring
-	if p.send {
-		return w.wait(&r.read, r.read.Load(), &r.writers)
-	}
-	at := r.written.Load()
-	if at != r.read.Load() { // came meanwhile
-		return nil
-	}
-	return w.wait(&r.written, at, &r.readers)
 }

@@ -326,7 +326,9 @@ func (m *meeting) mesh(g *Group) error {
 				t.Close()
 				return fmt.Errorf("rank %d at %s: %w", other, m.welcome.Addrs[other], err)
 			}
-			g.overTCP(other, t.Conn)
+			if err := g.overTCP(other, t.Conn); err != nil {
+				return err
+			}
 		}
 	}
 	return m.takeLinks(g, expected)
@@ -346,7 +348,9 @@ func (m *meeting) takeLinks(g *Group, expected int) error {
 		if err := a.write("acceptor", welcome{}); err != nil {
 			return fmt.Errorf("rank %d: %w", a.Rank, err)
 		}
-		g.overTCP(a.Rank, a.Conn)
+		if err := g.overTCP(a.Rank, a.Conn); err != nil {
+			return err
+		}
 		expected--
 	}
 	return nil

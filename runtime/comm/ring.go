@@ -83,29 +83,49 @@ func (r *ring) take(p []byte) (int, error) {
 	return n, nil
 }
 
-// view returns a part of what waits to be read that lies in one piece; skip takes it out.
-func (r *ring) view() ([]byte, error) {
-	used, err := r.used()
-	from := int(r.read.Load()) & (len(r.data) - 1)
-	return r.data[from:min(len(r.data), from+used)], err
+// way is one direction of a link.
+type way interface {
+	// move writes from p, or reads into it, what can be done without waiting.
+	move(p []byte) (int, error)
+	// wait waits a moment for the other side. It fails when that has stood still for the timeout.
+	wait(w *waiter) error
 }
 
-func (r *ring) skip(n int) {
-	r.read.Store(r.read.Load() + uint64(n))
-	if r.writers.Load() > 0 {
-		wake(&r.read)
+// ringOut and ringIn are a ring for who writes it and who reads it.
+type (
+	ringOut struct{ *ring }
+	ringIn  struct{ *ring }
+)
+
+func (r ringOut) move(p []byte) (int, error) { return r.put(p) }
+
+func (r ringOut) wait(w *waiter) error {
+	at := r.read.Load()
+	if r.written.Load()-at < uint64(len(r.data)) { // there is room meanwhile
+		return nil
 	}
+	return w.wait(&r.read, at, &r.writers)
 }
 
-// link is what a rank shares with another: a ring that it writes and one that it reads.
-type link struct{ out, in *ring }
+func (r ringIn) move(p []byte) (int, error) { return r.take(p) }
+
+func (r ringIn) wait(w *waiter) error {
+	at := r.written.Load()
+	if at != r.read.Load() { // came meanwhile
+		return nil
+	}
+	return w.wait(&r.written, at, &r.readers)
+}
+
+// link is what a rank shares with another: a way to it and a way from it.
+type link struct{ out, in way }
 
 // newLink puts a link over linkBytes of memory; both sides of it see the same, each the other way round.
 func newLink(memory []byte, first bool) *link {
 	half := ringHeadBytes + ringBytes
 	a, b := newRing(memory[:half]), newRing(memory[half:])
 	if first {
-		return &link{a, b}
+		return &link{ringOut{a}, ringIn{b}}
 	}
-	return &link{b, a}
+	return &link{ringOut{b}, ringIn{a}}
 }

@@ -28,3 +28,13 @@ func wake(value *atomic.Uint64) {
 
 // yield lets another thread have the processor that is queued on it.
 func yield() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
+// pollSocket waits until a socket can be read, or written, for the time at most.
+func pollSocket(fd int, write bool, most time.Duration) {
+	limit := unix.NsecToTimespec(int64(most))
+	event := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	if write {
+		event.Events = unix.POLLOUT
+	}
+	_, _ = unix.Ppoll([]unix.PollFd{event}, &limit, nil)
+}

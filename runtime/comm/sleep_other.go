@@ -14,3 +14,5 @@ func sleep(_ *atomic.Uint64, _ uint64, most time.Duration) { time.Sleep(min(most
 func wake(*atomic.Uint64) {}
 
 func yield() { runtime.Gosched() }
+
+func pollSocket(_ int, _ bool, most time.Duration) { time.Sleep(min(most, time.Millisecond)) }

@@ -4,23 +4,82 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
+	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // endOfConnection is how long a rank whose connection has ended may take to say that the group ends.
 const endOfConnection = time.Second
 
+// socket is one direction of a connection that is never waited for in a call: whoever exchanges tries again and again, or polls.
+type socket struct {
+	raw  syscall.RawConn
+	try  func(fd uintptr) bool // reads or writes what it can of p
+	poll func(fd uintptr)
+	p    []byte
+	nap  time.Duration
+	n    int
+	err  error
+	send bool
+}
+
+func newSocket(raw syscall.RawConn, send bool) *socket {
+	s := &socket{raw: raw, send: send}
+	call := unix.Read
+	if send {
+		call = unix.Write
+	}
+	s.try = func(fd uintptr) bool {
+		s.n, s.err = call(int(fd), s.p)
+		return true
+	}
+	s.poll = func(fd uintptr) { pollSocket(int(fd), s.send, s.nap) }
+	return s
+}
+
+// move reads or writes what it can without waiting.
+func (s *socket) move(p []byte) (int, error) {
+	s.p = p
+	access := s.raw.Read
+	if s.send {
+		access = s.raw.Write
+	}
+	if err := access(s.try); err != nil {
+		return 0, err
+	}
+	switch {
+	case s.err == unix.EAGAIN || s.err == unix.EINTR:
+		return 0, nil
+	case s.err != nil:
+		return 0, s.err
+	case s.n == 0 && !s.send:
+		return 0, io.EOF
+	}
+	return s.n, nil
+}
+
+func (s *socket) wait(w *waiter) error {
+	nap, err := w.patience()
+	if err != nil || nap == 0 {
+		return err
+	}
+	s.nap = nap
+	return s.raw.Control(s.poll)
+}
+
 // overTCP makes a link of a connection.
-func (g *Group) overTCP(rank int, conn net.Conn) {
-	l := newLink(aligned(linkBytes), true)
-	g.links[rank], g.kinds[rank] = l, transportTCP
+func (g *Group) overTCP(rank int, conn net.Conn) error {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
 	_ = conn.SetDeadline(time.Time{})
-	var pumps sync.WaitGroup
-	pumps.Go(func() { g.connectionEnded(rank, g.pumpOut(l.out, conn)) })
-	pumps.Go(func() { g.connectionEnded(rank, g.pumpIn(l.in, conn)) })
-	g.release = append(g.release, func() { conn.Close(); pumps.Wait() })
+	g.links[rank], g.kinds[rank] = &link{newSocket(raw, true), newSocket(raw, false)}, transportTCP
+	g.release = append(g.release, func() { conn.Close() })
+	return nil
 }
 
 // aligned returns zeroed memory that begins with a cache line.
@@ -31,60 +90,15 @@ func aligned(n int) []byte {
 	return memory[skip : skip+n]
 }
 
-// connectionEnded breaks the group when a connection ends before the group does.
-func (g *Group) connectionEnded(rank int, err error) {
-	for end := time.Now().Add(endOfConnection); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if g.Err() != nil || g.control.quitting.Load() {
-			return
-		}
+// ended says why a connection has: the group ends, which its first rank says at about the same time, or the rank has gone.
+func (g *Group) ended(rank int, err error) error {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
+		return err
 	}
-	if errors.Is(err, io.EOF) {
-		err = gone(rank)
-	}
-	_ = g.Fail(err)
-}
-
-// pumpOut writes what comes into the ring to the connection.
-func (g *Group) pumpOut(r *ring, conn net.Conn) error {
-	var w waiter
-	for g.Err() == nil {
-		piece, err := r.view()
-		if err != nil {
-			return err
-		}
-		if len(piece) > 0 {
-			if _, err := conn.Write(piece); err != nil {
-				return err
-			}
-			r.skip(len(piece))
-			w.progress()
-			continue
-		}
-		if at := r.written.Load(); at == r.read.Load() {
-			_ = w.wait(&r.written, at, &r.readers)
-		}
-	}
-	return g.Err()
-}
-
-// pumpIn puts what the connection gives into the ring.
-func (g *Group) pumpIn(r *ring, conn net.Conn) error {
-	buf := make([]byte, 64<<10)
-	for g.Err() == nil {
-		n, err := conn.Read(buf)
-		var w waiter
-		for rest := buf[:n]; len(rest) > 0 && g.Err() == nil; {
-			done, err := r.put(rest)
-			if err != nil {
-				return err
-			}
-			if rest = rest[done:]; done == 0 {
-				_ = w.wait(&r.read, r.read.Load(), &r.writers)
-			}
-		}
-		if err != nil {
+	for end := time.Now().Add(endOfConnection); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if err := g.Err(); err != nil {
 			return err
 		}
 	}
-	return g.Err()
+	return gone(rank)
 }

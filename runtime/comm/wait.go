@@ -27,30 +27,37 @@ type waiter struct {
 // progress begins anew: something came.
 func (w *waiter) progress() { w.rounds, w.naps, w.waited = 0, 0, 0 }
 
-// wait waits a moment for value to be other than old; sleepers counts who sleeps for it. It fails when nothing has come for the timeout.
-func (w *waiter) wait(value *atomic.Uint64, old uint64, sleepers *atomic.Uint32) error {
-	if w.rounds == 0 {
-		w.last = time.Now()
+// patience says how long to sleep before the next look: not at all for a while, in which others may run. It fails when nothing has come for the timeout.
+func (w *waiter) patience() (nap time.Duration, err error) {
+	now := time.Now()
+	if w.rounds++; w.rounds == 1 {
+		w.last = now
 	}
-	w.rounds++
+	w.waited, w.last = w.waited+min(now.Sub(w.last), 2*longNap), now
+	switch {
+	case w.waited < spinFor:
+		runtime.Gosched() // the other side may be a goroutine that waits for this processor, or a thread
+		yield()
+		return 0, nil
+	case w.timeout > 0 && w.waited > w.timeout:
+		return 0, fmt.Errorf("nothing has come for %v", w.timeout)
+	}
+	if w.naps++; w.naps > napsBefore {
+		return longNap, nil
+	}
+	return shortNap, nil
+}
+
+// wait waits a moment for value to be other than old; sleepers counts who sleeps for it.
+func (w *waiter) wait(value *atomic.Uint64, old uint64, sleepers *atomic.Uint32) error {
 	for range 64 {
 		if value.Load() != old {
 			return nil
 		}
 	}
-	now := time.Now()
-	w.waited, w.last = w.waited+min(now.Sub(w.last), 2*longNap), now
-	if w.waited < spinFor {
-		runtime.Gosched() // the other side may be a goroutine that waits for this processor, or a thread
-		yield()
-		return nil
-	}
-	if w.timeout > 0 && w.waited > w.timeout {
-		return fmt.Errorf("nothing has come for %v", w.timeout)
-	}
-	nap := shortNap
-	if w.naps++; w.naps > napsBefore {
-		nap = longNap
+	nap, err := w.patience()
+	if err != nil || nap == 0 {
+		return err
 	}
 	sleepers.Add(1)
 	if value.Load() == old {
