@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -164,4 +165,54 @@ func TestRanksDoNotDependOnTheSchedule(t *testing.T) {
 	check(t, err)
 	t.Cleanup(func() { plan.Close() })
 	devicetest.Schedules(t, ranked{t, partition.Ranks{TP: 2, PP: 1}}, plan, 96, 256, 2)
+}
+
+// TestRanksEncodeTheSame does the same with functions over whole sequences.
+func TestRanksEncodeTheSame(t *testing.T) {
+	for _, dir := range []string{"bert-minilm", "modernbert-embed"} {
+		path := filepath.Join(t.TempDir(), "encoder.plan")
+		_, err := compiler.Build(t.Context(), compiler.Options{Model: filepath.Join(golden.Shared(t), "checkpoints", dir), Out: path, Quant: "int8"})
+		check(t, err)
+		plan, err := engine.Open(path)
+		check(t, err)
+		t.Cleanup(func() { plan.Close() })
+		want := embeddings(t, cpu.Device{}, plan)
+		if got := embeddings(t, ranked{t, partition.Ranks{TP: 2, PP: 1}}, plan); !slices.Equal(got, want) {
+			t.Errorf("%s: two ranks give other embeddings", dir)
+		}
+		if got := embeddings(t, ranked{t, partition.Ranks{TP: 1, PP: 2}}, plan); !slices.Equal(got, want) {
+			t.Errorf("%s: two stages give other embeddings", dir)
+		}
+	}
+}
+
+// embeddings runs the function of a plan over two texts.
+func embeddings(t *testing.T, device engine.Device, plan *engine.Plan) []float32 {
+	t.Helper()
+	model, err := device.Load(plan, engine.Settings{MaxStepTokens: 64, MaxSequences: 4, MaxContext: 32, Threads: 1})
+	check(t, err)
+	defer model.Close()
+	runner := model.(engine.Runner)
+	var step engine.Step
+	step.Reset()
+	settings, _ := model.Limits()
+	for b, length := range []int{7, 19} {
+		for i := range length {
+			step.IDs = append(step.IDs, int32(5+3*i+b))
+		}
+		for p := range (length + settings.PageSize - 1) / settings.PageSize {
+			step.Pages = append(step.Pages, int32(2*b+p))
+		}
+		step.EndSequence(0, length, settings.PageSize)
+	}
+	name := runner.Functions()[0]
+	b := runner.Results(name)[0]
+	rows, err := b.Rows.Eval(step.Sizes())
+	check(t, err)
+	out := make([]float32, rows*b.Cols)
+	check(t, runner.Run(name, &step, [][]float32{out}))
+	if !slices.ContainsFunc(out, func(v float32) bool { return v != 0 }) {
+		t.Fatal("nothing is computed")
+	}
+	return out
 }
