@@ -20,7 +20,7 @@ func stages(p *engine.Program, weights Weights, pp int) ([]int, error) {
 	}
 	allowed := cuts(p, live)
 	if len(allowed) < pp-1 {
-		return nil, fmt.Errorf("pp %d: the program can be cut in %d places, which is too few", pp, len(allowed))
+		return nil, fmt.Errorf("pp %d: the model can be cut between layers of its cache in %d places, which is too few: take tp", pp, len(allowed))
 	}
 	before := make([]int64, n+1) // bytes of weights
 	for i := range p.Launches {

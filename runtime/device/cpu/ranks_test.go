@@ -180,8 +180,8 @@ func TestRanksEncodeTheSame(t *testing.T) {
 		if got := embeddings(t, ranked{t, partition.Ranks{TP: 2, PP: 1}}, plan); !slices.Equal(got, want) {
 			t.Errorf("%s: two ranks give other embeddings", dir)
 		}
-		if got := embeddings(t, ranked{t, partition.Ranks{TP: 1, PP: 2}}, plan); !slices.Equal(got, want) {
-			t.Errorf("%s: two stages give other embeddings", dir)
+		if err := cpu.Divides(plan, partition.Ranks{TP: 1, PP: 2}); err == nil || !strings.Contains(err.Error(), "take tp") { // all layers use one layer's pages
+			t.Errorf("%s: two stages: %v", dir, err)
 		}
 	}
 }
