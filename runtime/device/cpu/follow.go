@@ -15,7 +15,7 @@ import (
 )
 
 // Follow is the life of a rank that is not the first: it loads the plan as the first says, computes its part of each step, and returns when the first ends, with an error if that was no
-// end that was meant. target and threads are this rank's own; 0: as the first has.
+// end that was meant. threads are this rank's own; 0: as many as the first has.
 func Follow(ctx context.Context, plan *engine.Plan, split *Split, threads int) error {
 	g := split.Group
 	stop := context.AfterFunc(ctx, func() { _ = g.Fail(context.Cause(ctx)) })
