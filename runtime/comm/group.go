@@ -174,7 +174,7 @@ func (g *Group) finish(tag uint64, timeout time.Duration) error {
 func (p *progress) move(tag uint64) (int, error) {
 	total := 0
 	for p.done < len(p.head)+len(p.body) {
-		piece := p.head
+		var piece []byte
 		if at := p.done - len(p.head); at >= 0 {
 			piece = p.body[at:]
 		} else {

@@ -24,7 +24,7 @@ type expertLinear struct {
 	block   int           // rows that are multiplied together
 	part    []kernel.Rows // per worker: rows of x
 	gather  *gathered
-	own     partition.Range // experts that this rank computes
+	own     *partition.Range // experts that this rank computes; nil: all
 }
 
 // gathered holds rows of one expert side by side, for each worker; launches that follow one another share it.
@@ -88,9 +88,7 @@ func bindExpertLinear(b *binding) (runner, error) {
 			return nil, err
 		}
 	}
-	if l.own = (partition.Range{To: len(l.experts)}); b.part.Experts != nil {
-		l.own = *b.part.Experts
-	}
+	l.own = b.part.Experts
 	one := &l.experts[0]
 	n := one.N
 	l.units = one.Panels()
@@ -176,7 +174,7 @@ const panelCost = 8
 func (l *expertLinear) cost(offsets []int32, e int) int {
 	rows := int(offsets[e+1]) - int(offsets[e])
 	switch {
-	case rows <= 0 || e < l.own.From || e >= l.own.To:
+	case rows <= 0 || l.own != nil && (e < l.own.From || e >= l.own.To):
 		return 0
 	case rows > l.y.rows:
 		panic("rows of an expert beyond all places")

@@ -17,6 +17,13 @@ import (
 // Follow is the life of a rank that is not the first: it loads the plan as the first says, computes its part of each step, and returns when the first ends, with an error if that was no
 // end that was meant. threads are this rank's own; 0: as many as the first has.
 func Follow(ctx context.Context, plan *engine.Plan, split *Split, threads int) error {
+	if err := follow(ctx, plan, split, threads); !errors.Is(err, comm.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+func follow(ctx context.Context, plan *engine.Plan, split *Split, threads int) error {
 	g := split.Group
 	stop := context.AfterFunc(ctx, func() { _ = g.Fail(context.Cause(ctx)) })
 	defer stop()
@@ -37,9 +44,7 @@ func Follow(ctx context.Context, plan *engine.Plan, split *Split, threads int) e
 	}
 	f := following{m: m, out: make([]engine.Sampled, m.settings.MaxRows)}
 	for buf := []byte(nil); ; {
-		if kind, buf, err = g.Receive(0, true, buf[:0]); errors.Is(err, comm.ErrClosed) {
-			return nil
-		} else if err != nil {
+		if kind, buf, err = g.Receive(0, true, buf[:0]); err != nil {
 			return err
 		}
 		if err := plan.Guard(func() error { return f.do(kind, buf) }); err != nil {
@@ -77,9 +82,9 @@ func follower(plan *engine.Plan, split *Split, settings []byte, threads int) (*m
 
 // following does what the first rank says.
 type following struct {
-	m            *model
-	step, encode engine.Step
-	out          []engine.Sampled
+	m    *model
+	step engine.Step
+	out  []engine.Sampled
 }
 
 func (f *following) do(kind uint32, data []byte) error {
