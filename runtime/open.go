@@ -60,6 +60,19 @@ func Load(path, device string, settings engine.Settings) (*Loaded, error) {
 	if err := CheckDevice(device); err != nil {
 		return nil, err
 	}
+	return load(path, func(l *Loaded) error { return l.loadModel(device, settings) })
+}
+
+// LoadOn is Load onto a device that is not in the table, such as one rank of several.
+func LoadOn(path string, device engine.Device, settings engine.Settings) (*Loaded, error) {
+	return load(path, func(l *Loaded) (err error) {
+		l.Device = device.Name()
+		l.Model, err = device.Load(l.Plan, settings)
+		return err
+	})
+}
+
+func load(path string, onto func(*Loaded) error) (*Loaded, error) {
 	plan, err := engine.Open(path)
 	if err != nil {
 		return nil, err
@@ -69,7 +82,7 @@ func Load(path, device string, settings engine.Settings) (*Loaded, error) {
 		plan.Close()
 		return nil, fmt.Errorf("%s: is an adapter of plan %s: give it with --adapter beside that", path, loaded.Info.Adapter.Base)
 	}
-	if err := loaded.loadModel(device, settings); err != nil {
+	if err := onto(loaded); err != nil {
 		plan.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -34,6 +35,7 @@ type buildFlags struct {
 	calib     calibFlags
 	adapter   adapterBuild
 	noCache   bool
+	split     splitFlags
 	json      bool
 }
 
@@ -82,6 +84,7 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas; with --calib also of what is measured on the text: 'ppl<=+2.5%'")
 	f.calib.add(cmd)
 	flags.BoolVar(&f.noCache, "no-cache", false, "build all of it again, and keep nothing for the next build")
+	f.split.add(flags)
 	flags.BoolVar(&f.options.NoFallback, "no-fallback", false, "for sm90, whose code runs on that GPU alone, no program of sm80 beside it for newer ones")
 	flags.BoolVar(&f.options.Cubin, "cubin", false, "keep code that NVIDIA's ptxas assembles beside the PTX of GPU targets, so that drivers need not")
 	flags.StringVar(&f.options.PTXAS, "ptxas", "", "path of ptxas for --cubin (default: LLMC_PTXAS, CUDA_HOME, or the search path)")
@@ -102,16 +105,24 @@ func (f *buildFlags) build(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if f.json {
-		return cli.PrintJSON(cmd.OutOrStdout(), report)
+	shares, err := f.split.shares(f.options.Out)
+	if err != nil { // as a gate, it leaves no plan
+		return errors.Join(err, os.Remove(f.options.Out))
 	}
-	return printBuild(cmd.OutOrStdout(), report)
+	if f.json {
+		return cli.PrintJSON(cmd.OutOrStdout(), struct {
+			*compiler.Report
+			Ranks []rankShare `json:"ranks,omitempty"`
+		}{report, shares})
+	}
+	if err := printBuild(cmd.OutOrStdout(), report); err != nil || shares == nil {
+		return err
+	}
+	return printShares(cmd.OutOrStdout(), shares)
 }
 
 var plannedBuildFlags = []cli.Planned{
 	{Name: "budget", Why: "choose one format for the whole model with --quant"},
-	{Name: "tp", Why: "a plan runs on one device", Harmless: []string{"1"}},
-	{Name: "pp", Why: "a plan runs on one device", Harmless: []string{"1"}},
 }
 
 // targetNames are the values of --arch.

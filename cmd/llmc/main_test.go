@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 		{2, build("--method", "gptq"), "are for --calib, which is not given"},
 		{1, build("--gate", "ppl<=+1%"), "give one with --calib"},
 		{2, build("--budget", "4"), "not supported yet"},
-		{2, build("--tp", "2"), "not supported yet"},
+		{1, build("--tp", "64"), "share them at most"},
 		{1, build("--lora", "dir"), "adapter dir: adapter_config.json: is missing"},
 		{2, build("--lora", "dir", "--weights", "random:1"), "--lora is merged into weights"},
 		{2, build("--adapter", "dir"), "--adapter and --base need each other"},

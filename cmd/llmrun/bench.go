@@ -11,6 +11,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -94,7 +95,11 @@ func (f *benchFlags) run(cmd *cobra.Command, path string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	loaded, err := runtime.Load(path, f.device, settings)
+	if follows, err := f.meet(cmd.Context(), path, settings.Threads); follows || err != nil {
+		return err
+	}
+	defer f.rankFlags.close()
+	loaded, err := f.rankFlags.load(path, f.device, settings)
 	if err != nil {
 		return err
 	}
@@ -106,7 +111,12 @@ func (f *benchFlags) run(cmd *cobra.Command, path string, w io.Writer) error {
 	if f.explain || f.timeline() != nil {
 		return f.launches(ctx, kind, loaded, w)
 	}
-	return profiled(f.profile, func() error { return kind.measure(f, ctx, loaded, w) })
+	begun, before := time.Now(), f.exchanged()
+	if err := profiled(f.profile, func() error { return kind.measure(f, ctx, loaded, w) }); err != nil {
+		return err
+	}
+	f.tellExchanges(cmd.ErrOrStderr(), before, time.Since(begun))
+	return nil
 }
 
 // timeline returns what writes the file of --profile, if that is for single launches.

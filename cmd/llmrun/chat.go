@@ -60,7 +60,11 @@ func converse(cmd *cobra.Command, path string, device *deviceFlags, adapter *one
 	}
 	settings.MaxSequences = 1
 	adapter.limit(&settings)
-	loaded, err := runtime.Load(path, device.device, settings)
+	if follows, err := device.meet(cmd.Context(), path, settings.Threads); follows || err != nil {
+		return err
+	}
+	defer device.close()
+	loaded, err := device.load(path, device.device, settings)
 	if err != nil {
 		return err
 	}

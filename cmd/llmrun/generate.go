@@ -125,10 +125,14 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	if err != nil {
 		return err
 	}
+	if follows, err := f.meet(ctx, path, settings.Threads); follows || err != nil {
+		return err
+	}
+	defer f.rankFlags.close()
 	settings.MaxSequences = 1
 	f.reserve(&settings)
 	f.limit(&settings)
-	loaded, err := runtime.Load(path, f.device, settings)
+	loaded, err := f.rankFlags.load(path, f.device, settings)
 	if err != nil {
 		return err
 	}
@@ -166,10 +170,15 @@ func (f *generateFlags) run(ctx context.Context, path string, w io.Writer) error
 	if err := f.generate(ctx, e, in, adapter, w, &result); err != nil {
 		return err
 	}
+	return f.end(w, &result)
+}
+
+// end prints what is not printed yet.
+func (f *generateFlags) end(w io.Writer, result *generated) error {
 	if f.json {
-		return cli.PrintJSON(w, &result)
+		return cli.PrintJSON(w, result)
 	}
-	_, err = fmt.Fprintln(w)
+	_, err := fmt.Fprintln(w)
 	return err
 }
 

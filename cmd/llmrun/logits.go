@@ -30,7 +30,7 @@ func logitsCommand() *cobra.Command {
 				return err
 			}
 			given, err := logits(cmd.Context(), args[0], &device, &adapter, all, &in)
-			if err != nil {
+			if err != nil || given == nil { // another rank's
 				return err
 			}
 			return cli.PrintJSON(cmd.OutOrStdout(), given)
@@ -50,7 +50,7 @@ func logitsCommand() *cobra.Command {
 	return cmd
 }
 
-// logits returns what a plan gives, by its name in the result.
+// logits returns what a plan gives, by its name in the result; nil in a rank that is not the first.
 func logits(ctx context.Context, path string, device *deviceFlags, adapter *oneAdapter, all bool, in *givenInput) (map[string]any, error) {
 	settings, err := device.resolved()
 	if err != nil {
@@ -71,7 +71,11 @@ func logits(ctx context.Context, path string, device *deviceFlags, adapter *oneA
 	case all && !encodes:
 		settings.MaxStepTokens, settings.MaxRows = 64, 64
 	}
-	loaded, err := runtime.Load(path, device.device, settings)
+	if follows, err := device.meet(ctx, path, settings.Threads); follows || err != nil {
+		return nil, err
+	}
+	defer device.close()
+	loaded, err := device.load(path, device.device, settings)
 	if err != nil {
 		return nil, err
 	}

@@ -257,8 +257,6 @@ func TestRefusals(t *testing.T) {
 		{2, []string{"bench", plan, "--text", "f"}, "--text needs --draft"},
 		{2, []string{"bench", plan, "--draft", "ngram", "--explain"}, "leave --explain and --profile out"},
 		{2, []string{"bench", plan, "--draft", "ngram", "--gen", "1"}, "--gen is 1: must be at least 2"},
-		{2, []string{"serve", plan, "--tp", "2"}, "not supported yet"},
-		{2, []string{"serve", plan, "--nnodes", "2", "--node-rank", "1", "--leader-addr", "a"}, "not supported yet"},
 		{2, []string{"serve", plan, "--grpc-port", "70000"}, "--grpc-port is 70000"},
 		{1, []string{"serve", plan, "--kv-memory", "1"}, "one page takes"},
 		{1, []string{"serve", plan, "--api-key-file", plan + ".none"}, "no such file"},
@@ -290,8 +288,8 @@ func TestHelpHasExamples(t *testing.T) {
 			t.Errorf("%s has no example or no summary", cmd.Name())
 		}
 	}
-	if out := clitest.Run(t, "", "serve", "--help").Done(t); strings.Contains(out, "default 0") || strings.Contains(out, "--nnodes") {
-		t.Errorf("the help shows defaults that are none, or flags that are not there yet:\n%s", out)
+	if out := clitest.Run(t, "", "serve", "--help").Done(t); strings.Contains(out, "default 0") {
+		t.Errorf("the help shows defaults that are none:\n%s", out)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if out := clitest.Run(t, "", "completion", shell).Done(t); !strings.Contains(out, "llmrun") {

@@ -70,7 +70,7 @@ func serveCommand() *cobra.Command {
 			if err := f.repositoryFlags.check(cmd); err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), plans)
+			return f.asRank(cmd.Context(), plans)
 		},
 	}
 	f.deviceFlags.add(cmd)
@@ -98,17 +98,8 @@ func serveCommand() *cobra.Command {
 	flags.BoolVar(&f.noPrefixCache, "no-prefix-cache", false, "compute every prompt from its first token")
 	flags.IntVar(&f.limitImages, "limit-images", 0, "images that a request may show a model that reads them (default 8)")
 	cli.CompleteFlag(cmd, "verify", verifyModes...)
-	cli.AddPlanned(cmd, []cli.Planned{
-		{Name: "tp", Why: onOneDevice, Harmless: []string{"1"}},
-		{Name: "pp", Why: onOneDevice, Harmless: []string{"1"}},
-		{Name: "nnodes", Why: onOneDevice, Harmless: []string{"1"}},
-		{Name: "node-rank", Why: onOneDevice, Harmless: []string{"0"}},
-		{Name: "leader-addr", Why: onOneDevice},
-	})
 	return cmd
 }
-
-const onOneDevice = "a plan runs on one device of one machine"
 
 // verifyModes are the values of --verify.
 var verifyModes = []string{"full", "background", "off"}
@@ -151,8 +142,10 @@ func (f *serveFlags) refuse(plans []string) error {
 	case f.grace < 0:
 		return cli.Usagef("--shutdown-timeout is %v: must not be below 0", f.grace)
 	}
-	_, err := f.resolved()
-	return err
+	if _, err := f.resolved(); err != nil {
+		return err
+	}
+	return f.onePlan(plans, f.directory)
 }
 
 // modelName is what requests call the model of a plan.
@@ -165,9 +158,6 @@ func (f *serveFlags) modelName(path string) string {
 
 func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	start := time.Now()
-	if err := f.refuse(plans); err != nil {
-		return err
-	}
 	f.makeRoom()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := &serving{flags: f, log: log, registry: metrics.New(), lost: make(chan error, 1), trust: registry.TrustOf(ctx)}
@@ -220,6 +210,7 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 		defer stop()
 		go host.Watch(watching, f.every)
 	}
+	f.watchRanks(s.lost)
 	return f.serve(ctx, srv, l, s.lost)
 }
 

@@ -70,7 +70,7 @@ func (s *serving) load(ctx context.Context, p repository.Plan) (*server.Model, e
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := runtime.Load(p.Path, s.flags.device, settings)
+	loaded, err := s.flags.load(p.Path, s.flags.device, settings)
 	if err != nil {
 		return nil, err
 	}

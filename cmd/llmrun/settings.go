@@ -12,8 +12,9 @@ import (
 
 // deviceFlags are the flags of every command that loads a plan onto a device.
 type deviceFlags struct {
-	device      string
-	persist     string
+	device  string
+	persist string
+	rankFlags
 	kvMemory    cli.Bytes
 	utilization float64
 	settings    engine.Settings
@@ -27,6 +28,7 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.persist, "persistent", "auto", "whether a GPU runs a step of few tokens in one launch: on, off, or auto: if it measures at start that this is faster")
 	cli.CompleteFlag(cmd, "persistent", "auto", "on", "off")
 	flags.IntVar(&f.settings.Threads, "threads", 0, "threads of the cpu device (default: all cores)")
+	f.rankFlags.add(cmd)
 	flags.BoolVar(&f.settings.NoCodeCache, "no-jit-cache", false, "compile the code for a GPU anew and keep none of it, which is else kept in ~/.nv/ComputeCache or below LLMC_CACHE")
 }
 
@@ -65,6 +67,12 @@ func (f *deviceFlags) resolved() (engine.Settings, error) {
 			return s, cli.Usagef("--%s is %d: must be at least 1, or 0 for the default", limit.flag, limit.value)
 		}
 	}
+	if err := f.rankFlags.check(f.device); err != nil {
+		return s, err
+	}
+	if f.several() && s.Threads == 0 {
+		s.Threads = f.threads()
+	}
 	return s, nil
 }
 
@@ -73,7 +81,7 @@ func (f *deviceFlags) resolved() (engine.Settings, error) {
 func (f *deviceFlags) makeRoom() {
 	processors := goruntime.GOMAXPROCS(0)
 	if f.settings.Threads == 0 {
-		f.settings.Threads = processors
+		f.settings.Threads = max(1, processors/f.perNode())
 	}
 	goruntime.GOMAXPROCS(processors + f.settings.Threads)
 }

@@ -51,11 +51,12 @@ var importRules = []struct {
 	{"runtime/kv", []string{"internal/dtype"}},
 	{"runtime/sched", []string{"engine", "runtime/kv"}},
 	{"runtime/sample", []string{"engine"}},
+	{"runtime/comm", nil},
 	{"runtime/draft", []string{"engine", "runtime/kv"}},
 	{"runtime/metrics", []string{"engine", "runtime"}},
 	{"runtime/device/limits", []string{"engine"}},
 	{"runtime/device/devicetest", []string{"engine", "runtime", "runtime/sample", "runtime/sched"}},
-	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/...", "runtime/sample", "runtime/device/limits", "runtime/device/cpu/..."}},
+	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/...", "runtime/sample", "runtime/comm", "runtime/device/limits", "runtime/device/cpu/..."}},
 	{"runtime/device/...", []string{"internal/...", "engine/...", "runtime/sample", "runtime/device/..."}},
 	{"runtime/...", []string{"internal/...", "engine/...", "runtime/..."}},
 

@@ -31,6 +31,16 @@ func (v view) i32() []int32 {
 	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(v.data))), v.rows*v.cols)
 }
 
+// span returns columns [from, to) of plain rows.
+func (v view) span(from, to int) view {
+	size := 4
+	if v.format == "bf16" {
+		size = 2
+	}
+	v.data, v.cols = v.data[from*size:], to-from
+	return v
+}
+
 // ld is the distance between rows of a plain f32 view, in numbers.
 func (v view) ld() int { return v.stride / 4 }
 

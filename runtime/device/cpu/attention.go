@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"llmc/engine"
+	"llmc/engine/partition"
 	"llmc/internal/relative"
 	"llmc/runtime/device/cpu/kernel"
 )
@@ -38,6 +39,10 @@ func bindAttention(b *binding) (runner, error) {
 	a := &attention{set: b.m.set, q: v[0], y: v[1]}
 	if a.layer, err = b.cacheLayer(); err != nil {
 		return nil, err
+	}
+	if own := b.part.Heads; own != nil {
+		first, end := own.Query.From*a.layer.Dim, own.Query.To*a.layer.Dim
+		a.q, a.y = a.q.span(first, end), a.y.span(first, end)
 	}
 	width := a.layer.QueryHeads * a.layer.Dim
 	if a.q.cols != width || a.y.cols != width || a.layer.QueryHeads%a.layer.Heads != 0 {
@@ -82,8 +87,11 @@ func (b *binding) scores(layer *kernel.Attention) error {
 		if err != nil {
 			return err
 		}
-		if len(w) != layer.QueryHeads {
-			return fmt.Errorf("%s of %d heads for %d", role, len(w), layer.QueryHeads)
+		if heads := int(b.launch.Int("heads", 0)); len(w) != heads {
+			return fmt.Errorf("%s of %d heads for %d", role, len(w), heads)
+		}
+		if own := b.part.Heads; own != nil {
+			w = w[own.Query.From:own.Query.To]
 		}
 		if b.launch.Text("mode", "static") != "static" { // a copy of one head at a time does not know which
 			return fmt.Errorf("%s with rotary frequencies that depend on the length", role)
@@ -105,7 +113,10 @@ func (b *binding) relative(layer *kernel.Attention) error {
 	if err != nil {
 		return err
 	}
-	heads, reach := layer.QueryHeads, int(b.launch.Int("reach", 0))
+	heads, reach, own := int(b.launch.Int("heads", 0)), int(b.launch.Int("reach", 0)), partition.Range{To: layer.QueryHeads}
+	if b.part.Heads != nil {
+		own = b.part.Heads.Query
+	}
 	buckets := relative.Buckets{Count: len(w) / heads, Reach: reach, Both: b.launch.Int("both", 0) != 0}
 	if err := buckets.Check(); err != nil {
 		return err
@@ -117,7 +128,7 @@ func (b *binding) relative(layer *kernel.Attention) error {
 	if buckets.Both {
 		r.Rows += reach
 	}
-	for h := range heads {
+	for h := own.From; h < own.To; h++ {
 		for d := range r.Rows {
 			r.Table = append(r.Table, w[buckets.Of(d-reach)*heads+h])
 		}
@@ -132,13 +143,17 @@ func (b *binding) cacheLayer() (kernel.Attention, error) {
 	if err != nil {
 		return kernel.Attention{}, err
 	}
-	kv, layer := b.m.kv.caches[c], int(b.launch.Int("layer", 0))
+	kv, layer := b.m.kv.caches[c], b.m.layer(c, int(b.launch.Int("layer", 0)))
 	if layer < 0 || layer >= kv.layers || int(b.launch.Int("dim", int64(kv.Dim))) != kv.Dim {
 		return kernel.Attention{}, fmt.Errorf("layer %d with heads of %d in a cache of %d layers, heads of %d",
 			layer, b.launch.Int("dim", 0), kv.layers, kv.Dim)
 	}
+	heads := int(b.launch.Int("heads", 0))
+	if b.part.Heads != nil {
+		heads = b.part.Heads.Query.Len()
+	}
 	return kernel.Attention{
-		KV: kv.KV, QueryHeads: int(b.launch.Int("heads", 0)), Scale: float32(b.launch.Float("scale", 1)),
+		KV: kv.KV, QueryHeads: heads, Scale: float32(b.launch.Float("scale", 1)),
 		Window: int(b.launch.Int("window", 0)), Ahead: int(b.launch.Int("ahead", 0)), Chunk: int(b.launch.Int("chunk", 0)),
 		Pool: b.m.kv.mem, Page: b.m.kv.pageSize, Stride: int(b.m.kv.spanBytes), Offset: int(kv.offset + int64(layer)*kv.layerBytes),
 	}, nil

@@ -5,6 +5,7 @@ import (
 
 	"llmc/engine"
 	"llmc/engine/layout"
+	"llmc/engine/partition"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -68,6 +69,8 @@ type binding struct {
 	launch *engine.Launch
 	kernel *engine.Kernel
 	m      *model
+	part   *partition.Part  // of the launch that this rank computes
+	only   *partition.Range // of all operands and results, where the launch is bound for some
 }
 
 func (b *binding) operand(role string) engine.Operand { return b.kernel.Operand(b.launch, role) }
@@ -80,7 +83,11 @@ func (b *binding) view(role string) (view, error) {
 	if op.Kind != engine.OperandBuffer {
 		return view{}, fmt.Errorf("operand %s is not a buffer", role)
 	}
-	return b.f.views[op.Index], nil
+	v := b.f.views[op.Index]
+	if b.only != nil {
+		return v.span(b.only.From, b.only.To), nil
+	}
+	return v, nil
 }
 
 // views returns the buffers in several roles.
@@ -148,11 +155,45 @@ func (f *function) bindAll(m *model) error {
 		if bind == nil {
 			return fmt.Errorf("launch %d (%s): the cpu device has no kernel %q", i, l.Label, l.Kernel)
 		}
-		r, err := bind(&binding{f, l, engine.FindKernel(l.Kernel), m})
+		b := &binding{f: f, launch: l, kernel: engine.FindKernel(l.Kernel), m: m, part: f.part(m.rank(), i)}
+		if b.part.Skip {
+			continue
+		}
+		r, err := b.bind(bind)
 		if err != nil {
 			return fmt.Errorf("launch %d (%s, %s): %w", i, l.Label, l.Kernel, err)
 		}
 		f.runners[i] = r
 	}
-	return nil
+	return f.bindExchanges(m)
+}
+
+// bind binds a launch; one that computes some columns from the same of its operands as if there were no others, once for each range of them.
+func (b *binding) bind(bind func(*binding) (runner, error)) (runner, error) {
+	if b.part.Columns == nil || !partition.Columnwise(b.launch.Kernel) {
+		return bind(b)
+	}
+	var all inOrder
+	for i := range b.part.Columns {
+		one := *b
+		one.only = &b.part.Columns[i]
+		r, err := bind(&one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	return all, nil
+}
+
+// inOrder are runners that run one after the other.
+type inOrder []runner
+
+func (all inOrder) run(s *state, worker int) {
+	for _, r := range all {
+		r.run(s, worker)
+	}
 }

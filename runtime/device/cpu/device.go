@@ -12,15 +12,33 @@ import (
 	"llmc/runtime/device/limits"
 )
 
-// Device runs plans on this machine's processor.
-type Device struct{}
+// Device runs plans on this machine's processor: alone, or as one of several ranks.
+type Device struct{ Split *Split }
 
 // Name returns "cpu".
 func (Device) Name() string { return "cpu" }
 
 // Load binds the plan's most demanding program that this machine can run, or settings.Target's.
-func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	target, err := chooseTarget(plan.Targets(plan.Main()), settings.Target)
+func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	m, err := d.begin(plan, settings.Target)
+	if err != nil {
+		return nil, err
+	}
+	settings.Target = m.main.program.Target
+	load := m.load
+	if m.split != nil {
+		load = m.loadRanks
+	}
+	if err := plan.Guard(func() error { return load(settings) }); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// begin finds the programs of the target wanted, or of the best.
+func (d Device) begin(plan *engine.Plan, wanted string) (*model, error) {
+	target, err := chooseTarget(plan.Targets(plan.Main()), wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -28,8 +46,7 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	if err != nil {
 		return nil, err
 	}
-	settings.Target = target
-	m := &model{plan: plan, set: set}
+	m := &model{plan: plan, set: set, split: d.Split}
 	programs, err := plan.Programs(target)
 	if err != nil {
 		return nil, err
@@ -40,10 +57,6 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 		if program.Func == plan.Main() {
 			m.main = f
 		}
-	}
-	if err := plan.Guard(func() error { return m.load(settings) }); err != nil {
-		m.Close()
-		return nil, err
 	}
 	return m, nil
 }
@@ -94,7 +107,7 @@ func (m *model) load(settings engine.Settings) error {
 	if settings.Drafts > 0 && m.main.program.KeepsState() {
 		return engine.ErrNoDrafts
 	}
-	perToken, err := tokenBytes(m.main.program.Caches, settings.PageSize)
+	perToken, err := m.tokenBytes(settings.PageSize)
 	if err != nil {
 		return err
 	}
@@ -105,7 +118,12 @@ func (m *model) load(settings engine.Settings) error {
 	if m.settings, err = request.Fill(); err != nil {
 		return err
 	}
-	if m.kv, err = newKVPool(m.main.program.Caches, m.settings.PageSize, m.settings.Pages); err != nil {
+	return m.take()
+}
+
+// take takes the memory that the settings ask for and binds the launches.
+func (m *model) take() (err error) {
+	if m.kv, err = newKVPool(m.caches(m.rank()), m.settings.PageSize, m.settings.Pages); err != nil {
 		return err
 	}
 	env := sym.Bind(int64(m.settings.MaxStepTokens), int64(m.settings.MaxSequences), int64(m.settings.MaxRows), int64(m.settings.MaxContext))
@@ -114,7 +132,12 @@ func (m *model) load(settings engine.Settings) error {
 			return err
 		}
 	}
-	m.team, m.leave = team.Share(m.settings.Threads)
+	if m.split == nil {
+		m.team, m.leave = team.Share(m.settings.Threads)
+	} else { // ranks of one process would wait for each other's
+		m.team = team.New(m.settings.Threads)
+		m.leave = m.team.Close
+	}
 	m.state.workers = m.team.Workers()
 	m.state.scratch = make([]*kernel.Scratch, m.state.workers)
 	for w := range m.state.scratch {
@@ -123,7 +146,7 @@ func (m *model) load(settings engine.Settings) error {
 	m.state.turn = make([]turnState, m.state.workers)
 	m.work = m.runStep
 	for _, f := range m.functions {
-		if f.program.Func == engine.StepFunc {
+		if f.program.Func == engine.StepFunc && m.rank() == 0 {
 			if f.sampler, err = newSampler(m, f); err != nil {
 				return err
 			}

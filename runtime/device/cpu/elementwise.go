@@ -40,7 +40,7 @@ func bindElementwise(b *binding) (runner, error) {
 }
 
 func (e *elementwise) run(s *state, worker int) {
-	lo, hi := share(e.rows.count(s), worker, s.workers)
+	lo, hi := e.rows.share(s, worker)
 	for r := lo; r < hi; r++ {
 		e.apply(e.y.row(r), e.a.row(r), e.b.row(r))
 	}

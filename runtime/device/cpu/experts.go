@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"llmc/engine/layout"
+	"llmc/engine/partition"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -23,6 +24,7 @@ type expertLinear struct {
 	block   int           // rows that are multiplied together
 	part    []kernel.Rows // per worker: rows of x
 	gather  *gathered
+	own     *partition.Range // experts that this rank computes; nil: all
 }
 
 // gathered holds rows of one expert side by side, for each worker; launches that follow one another share it.
@@ -86,6 +88,7 @@ func bindExpertLinear(b *binding) (runner, error) {
 			return nil, err
 		}
 	}
+	l.own = b.part.Experts
 	one := &l.experts[0]
 	n := one.N
 	l.units = one.Panels()
@@ -171,7 +174,7 @@ const panelCost = 8
 func (l *expertLinear) cost(offsets []int32, e int) int {
 	rows := int(offsets[e+1]) - int(offsets[e])
 	switch {
-	case rows <= 0:
+	case rows <= 0 || l.own != nil && (e < l.own.From || e >= l.own.To):
 		return 0
 	case rows > l.y.rows:
 		panic("rows of an expert beyond all places")

@@ -72,7 +72,7 @@ func (m *model) Run(name string, step *engine.Step, out [][]float32) error {
 		return err
 	}
 	for i, to := range out {
-		f.copyResult(i, to, rowsOf{f.program.Buffers[f.program.Results[i].Buffer].Rows}.countIn(env))
+		f.copyResult(i, to, rowsOf{dim: f.program.Buffers[f.program.Results[i].Buffer].Rows}.countIn(env))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"llmc/engine/partition"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -21,6 +22,10 @@ func bindKVWrite(b *binding) (runner, error) {
 	layer, err := b.cacheLayer()
 	if err != nil {
 		return nil, err
+	}
+	if own := b.part.Heads; own != nil {
+		first, end := own.KV.From*layer.Dim, own.KV.To*layer.Dim
+		v[0], v[1] = v[0].span(first, end), v[1].span(first, end)
 	}
 	if width := layer.Heads * layer.Dim; v[0].cols != width || v[1].cols != width {
 		return nil, fmt.Errorf("keys of %d and values of %d for %d heads of %d", v[0].cols, v[1].cols, layer.Heads, layer.Dim)
@@ -64,7 +69,7 @@ func storeKV(set *kernel.Set, layer *kernel.Attention, slot int, k, v []float32)
 // ropeKV takes the joined projections apart: it normalises and turns q and k, stores k and v, and leaves q for attention.
 type ropeKV struct {
 	set          *kernel.Set
-	qkv, y       view
+	q, k, v, y   view
 	layer        kernel.Attention
 	table        *ropeTable
 	qNorm, kNorm []float32
@@ -77,7 +82,7 @@ func bindRopeKV(b *binding) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ropeKV{set: b.m.set, qkv: v[0], y: v[1], eps: float32(b.launch.Float("eps", 0)), turnKeys: b.launch.Text("mode", "static") == "static"}
+	r := &ropeKV{set: b.m.set, eps: float32(b.launch.Float("eps", 0)), turnKeys: b.launch.Text("mode", "static") == "static"}
 	if r.layer, err = b.cacheLayer(); err != nil {
 		return nil, err
 	}
@@ -95,20 +100,25 @@ func bindRopeKV(b *binding) (runner, error) {
 			return nil, fmt.Errorf("head norm of %d for heads of %d", len(*norm), r.layer.Dim)
 		}
 	}
-	q, kv := r.layer.QueryHeads*r.layer.Dim, r.layer.Heads*r.layer.Dim
-	if r.qkv.cols != q+2*kv || r.y.cols != q {
-		return nil, fmt.Errorf("rows of %d and %d for %d query and %d KV heads of %d", r.qkv.cols, r.y.cols, r.layer.QueryHeads, r.layer.Heads, r.layer.Dim)
+	dim, heads, keys := r.layer.Dim, int(b.launch.Int("heads", 0)), b.f.program.Caches[b.operand("cache").Index].KVHeads
+	if v[0].cols != (heads+2*keys)*dim || v[1].cols != heads*dim {
+		return nil, fmt.Errorf("rows of %d and %d for %d query and %d KV heads of %d", v[0].cols, v[1].cols, heads, keys, dim)
 	}
+	own := partition.Heads{Query: partition.Range{To: heads}, KV: partition.Range{To: keys}}
+	if b.part.Heads != nil {
+		own = *b.part.Heads
+	}
+	q, kv := own.Query, own.KV
+	r.q, r.y = v[0].span(q.From*dim, q.To*dim), v[1].span(q.From*dim, q.To*dim)
+	r.k, r.v = v[0].span((heads+kv.From)*dim, (heads+kv.To)*dim), v[0].span((heads+keys+kv.From)*dim, (heads+keys+kv.To)*dim)
 	return r, nil
 }
 
 func (r *ropeKV) run(s *state, worker int) {
-	q, kv := r.y.cols, r.layer.Heads*r.layer.Dim
 	lo, hi := shareTokens(s, worker)
 	for t := lo; t < hi; t++ {
-		row, y := r.qkv.row(t), r.y.row(t)
-		copy(y, row[:q])
-		k, v := row[q:q+kv], row[q+kv:]
+		y, k, v := r.y.row(t), r.k.row(t), r.v.row(t)
+		copy(y, r.q.row(t))
 		r.normHeads(y, r.qNorm)
 		r.normHeads(k, r.kNorm)
 		cos, sin := r.table.row(t)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"llmc/engine/layout"
+	"llmc/engine/partition"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -60,6 +61,11 @@ func bindLatentAttention(b *binding) (runner, error) {
 		return nil, err
 	}
 	l := &a.layer
+	if own := b.part.Heads; own != nil {
+		turning := l.Dim - l.Rank
+		a.q, a.y = a.q.span(own.Query.From*l.Rank, own.Query.To*l.Rank), a.y.span(own.Query.From*l.Rank, own.Query.To*l.Rank)
+		a.rope = a.rope.span(own.Query.From*turning, own.Query.To*turning)
+	}
 	if a.q.cols != l.QueryHeads*l.Rank || a.rope.cols != l.QueryHeads*(l.Dim-l.Rank) || a.y.cols != a.q.cols {
 		return nil, fmt.Errorf("rows of %d, %d and %d for %d query heads of rank %d and rows of %d", a.q.cols, a.rope.cols, a.y.cols, l.QueryHeads, l.Rank, l.Dim)
 	}
@@ -77,6 +83,7 @@ type linearHeads struct {
 	rows  rowsOf
 	room  *gathered // per worker: a head's columns of some rows, in the form that its matrix is multiplied with
 	part  []kernel.Rows
+	own   []int // heads that this rank computes
 }
 
 // headRows is how many rows of a head's columns are converted and multiplied at a time, at most: they stay in the second-level cache, and a head's
@@ -99,18 +106,27 @@ func bindLinearHeads(b *binding) (runner, error) {
 	if l.x.cols != n*w.K || l.y.cols != n*w.N {
 		return nil, fmt.Errorf("rows of %d and %d for %d heads of [%d,%d]", l.x.cols, l.y.cols, n, w.N, w.K)
 	}
+	own := partition.Of(0, n)
+	if b.part.Columns != nil {
+		own = b.part.Columns.Blocks(w.N)
+	}
+	for _, r := range own {
+		for h := r.From; h < r.To; h++ {
+			l.own = append(l.own, h)
+		}
+	}
 	l.part = make([]kernel.Rows, b.m.settings.Threads)
 	l.block = min(max(1, gatheredBytes/l.input.RowBytes()), headRows, l.y.rows)
 	return l, l.room.room(b.m.settings.Threads, l.block*l.input.RowBytes())
 }
 
 func (l *linearHeads) run(s *state, worker int) {
-	rows, heads := l.rows.count(s), len(l.heads)
+	rows, heads := l.rows.count(s), len(l.own)
 	blocks := (rows + l.block - 1) / l.block
 	lo, hi := share(heads*blocks, worker, s.workers)
 	for item := lo; item < hi; item++ {
 		from := item % blocks * l.block
-		l.product(s, worker, item/blocks, from, min(l.block, rows-from))
+		l.product(s, worker, l.own[item/blocks], from, min(l.block, rows-from))
 	}
 }
 

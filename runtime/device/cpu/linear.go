@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"llmc/engine/layout"
+	"llmc/engine/partition"
 	"llmc/runtime/device/cpu/kernel"
 )
 
@@ -17,6 +18,7 @@ type linear struct {
 	y      view
 	swiglu bool
 	units  int           // panels (pairs of panels with swiglu) to share
+	spans  partition.Set // of units that this rank computes; nil: all
 	part   []kernel.Rows // per worker: its rows of x
 	low    *lowRank      // what adapters add; nil: the model takes none
 }
@@ -57,6 +59,9 @@ func bindLinear(b *binding) (runner, error) {
 	if l.y.cols != n || l.x.Activation != inputForm(&l.w, &l.x) || l.units*layout.Lanes < n {
 		return nil, fmt.Errorf("input or result does not fit weight %s [%d,%d]", l.w.Name, l.w.N, l.w.K)
 	}
+	if b.part.Columns != nil {
+		l.spans = b.part.Columns.Blocks(layout.Lanes)
+	}
 	b.m.adapters.bind(b, l)
 	return l, nil
 }
@@ -79,8 +84,26 @@ func (l *linear) run(s *state, worker int) {
 	team := ((worker+1)*teams - 1) / s.workers
 	first, end := share(s.workers, team, teams)
 	from, to := share(rows, team, teams)
-	lo, hi := share(l.units, worker-first, end-first)
-	if from == to || lo >= hi {
+	if from == to {
+		return
+	}
+	if l.spans == nil {
+		lo, hi := share(l.units, worker-first, end-first)
+		l.multiply(s, worker, from, to, lo, hi)
+		return
+	}
+	at, stop := share(l.spans.Len(), worker-first, end-first)
+	for _, span := range l.spans {
+		if lo, hi := max(at, 0), min(stop, span.Len()); lo < hi {
+			l.multiply(s, worker, from, to, span.From+lo, span.From+hi)
+		}
+		at, stop = at-span.Len(), stop-span.Len()
+	}
+}
+
+// multiply computes units [lo, hi) of rows [from, to).
+func (l *linear) multiply(s *state, worker, from, to, lo, hi int) {
+	if lo >= hi {
 		return
 	}
 	sc, x, y := s.scratch[worker], &l.part[worker], l.y.f32()[from*l.y.ld():]

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"llmc/engine"
+	"llmc/engine/partition"
 	"llmc/internal/sym"
 	"llmc/runtime/device/cpu/kernel"
 	"llmc/runtime/device/cpu/team"
@@ -33,6 +34,9 @@ type model struct {
 	adapters  adapters
 	state     state
 	work      func(worker int)
+	split     *Split           // nil: this is the only rank
+	steps     uint64           // run with other ranks
+	told      []byte           // what the other ranks are told of a step
 	observe   func(launch int) // worker 0 calls it after each launch when set; see Trace
 }
 
@@ -44,10 +48,12 @@ type function struct {
 	ropes      []*ropeTable
 	attentions []*attention
 	runners    []runner
-	sampler    *sampler // of the function "step"; nil of others
-	soft       int      // numbers of a row that steps bring instead of tokens; 0: none
-	inserts    int      // numbers of a row that steps may bring in place of a token's; 0: they bring none
-	positions  int      // that a whole sequence may have, where there is a table of them; 0: as many as the context
+	partition  *partition.Program // nil: all of it is this rank's
+	exchanges  []*exchange        // behind launches; nil: none
+	sampler    *sampler           // of the function "step"; nil of others
+	soft       int                // numbers of a row that steps bring instead of tokens; 0: none
+	inserts    int                // numbers of a row that steps may bring in place of a token's; 0: they bring none
+	positions  int                // that a whole sequence may have, where there is a table of them; 0: as many as the context
 }
 
 // state is what one step's launches share.
@@ -63,10 +69,36 @@ type state struct {
 }
 
 // rowsOf counts the rows of a launch's result in a step.
-type rowsOf struct{ dim sym.Dim }
+type rowsOf struct {
+	dim     sym.Dim
+	experts *partition.Range // only rows at these
+	offsets view             // where each expert's begin
+}
 
 func rowsOfBuffer(b *binding, role string) rowsOf {
-	return rowsOf{b.f.program.Buffers[b.operand(role).Index].Rows}
+	r := rowsOf{dim: b.f.program.Buffers[b.operand(role).Index].Rows}
+	if part := b.part; part.Experts != nil {
+		r.experts, r.offsets = part.Experts, b.f.views[part.Offsets]
+	}
+	return r
+}
+
+// span is the rows of a step that are computed.
+func (r rowsOf) span(s *state) (first, end int) {
+	n := r.count(s)
+	if r.experts == nil {
+		return 0, n
+	}
+	offsets := r.offsets.i32()
+	first = min(n, int(offsets[r.experts.From]))
+	return first, min(n, int(offsets[r.experts.To]))
+}
+
+// share is a worker's part of them.
+func (r rowsOf) share(s *state, worker int) (lo, hi int) {
+	first, end := r.span(s)
+	lo, hi = share(end-first, worker, s.workers)
+	return first + lo, first + hi
 }
 
 func (r rowsOf) count(s *state) int { return r.countIn(s.env) }
@@ -78,7 +110,13 @@ func (r rowsOf) countIn(env sym.Env) int {
 
 func (m *model) Limits() (engine.Settings, int) { return m.settings.Settings, m.settings.Pages }
 
-func (m *model) CopyPage(dst, src int32) error { return m.kv.copyPage(dst, src) }
+// CopyPage implements engine.Model: each rank copies what it has of the page.
+func (m *model) CopyPage(dst, src int32) error {
+	if err := m.announceCopy(dst, src); err != nil {
+		return err
+	}
+	return m.kv.copyPage(dst, src)
+}
 
 // KeepsState implements engine.StateKeeper.
 func (m *model) KeepsState() bool { return m.main.program.KeepsState() }
@@ -120,10 +158,13 @@ func (m *model) run(f *function, step *engine.Step, out []engine.Sampled) error 
 		a.next.Store(0)
 	}
 	m.adapters.begin(m, f)
+	if err := m.announce(f, step); err != nil {
+		return err
+	}
 	m.team.Run(m.work)
 	s.step, s.out = nil, nil
 	if failure := s.failure.Load(); failure != nil {
-		return *failure
+		return m.failed(*failure)
 	}
 	return nil
 }
@@ -135,15 +176,22 @@ func (m *model) runStep(worker int) {
 	for _, r := range f.ropes {
 		m.guard(r, worker)
 	}
+	exchanged := false
 	for i, r := range f.runners {
-		if f.program.Launches[i].Sync || i == 0 {
+		if f.program.Launches[i].Sync || i == 0 || exchanged {
 			m.team.Barrier(worker)
 		}
 		if s.adapted {
 			m.runDown(r, worker)
 		}
-		if s.failure.Load() == nil {
+		if r != nil && s.failure.Load() == nil {
 			m.guard(r, worker)
+		}
+		if exchanged = m.split != nil && f.exchanges[i] != nil; exchanged {
+			m.team.Barrier(worker)
+			if worker == 0 && s.failure.Load() == nil {
+				m.guard(f.exchanges[i], worker)
+			}
 		}
 		if m.observe != nil {
 			m.team.Barrier(worker)
@@ -182,6 +230,7 @@ func (m *model) Close() error {
 	if m.team == nil {
 		return errors.Join(errClosed, m.release())
 	}
+	m.dismiss()
 	m.leave()
 	m.team = nil
 	return m.release()

@@ -155,7 +155,7 @@ func TestRoute(t *testing.T) {
 			bias = nil
 		}
 		for name, set := range sets(t) {
-			r := &route{set: set, logits: plainView(tokens, c.experts).fill(logits), experts: plainView(tokens, c.top), weights: plainView(tokens, c.top), rows: rowsOf{sym.Of(sym.T)}, bias: bias}
+			r := &route{set: set, logits: plainView(tokens, c.experts).fill(logits), experts: plainView(tokens, c.top), weights: plainView(tokens, c.top), rows: rowsOf{dim: sym.Of(sym.T)}, bias: bias}
 			if err := r.prepare(c.launch(), 3); err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +198,7 @@ func TestDispatchAndCombine(t *testing.T) {
 	} {
 		random := rand.New(rand.NewPCG(6, uint64(c.rows)))
 		total := c.rows * c.top
-		d := &dispatch{plainView(c.rows, c.top), plainView(total, 1), plainView(c.rows, c.top), plainView(c.count+1, 1), rowsOf{sym.Of(sym.T)}}
+		d := &dispatch{plainView(c.rows, c.top), plainView(total, 1), plainView(c.rows, c.top), plainView(c.count+1, 1), rowsOf{dim: sym.Of(sym.T)}}
 		experts, rows, places, offsets := d.experts.i32(), d.rows.i32(), d.places.i32(), d.offsets.i32()
 		for row := range c.rows {
 			for j, e := range random.Perm(c.used)[:min(c.top, c.used)] {
@@ -225,7 +225,7 @@ func TestDispatchAndCombine(t *testing.T) {
 		for name, set := range sets(t) {
 			z := &combine{
 				set: set, y: plainView(total, c.cols).fill(randomNumbers(random, total*c.cols)), places: d.places,
-				weights: plainView(c.rows, c.top).fill(randomNumbers(random, total)), z: plainView(c.rows, c.cols), rows: rowsOf{sym.Of(sym.T)},
+				weights: plainView(c.rows, c.top).fill(randomNumbers(random, total)), z: plainView(c.rows, c.cols), rows: rowsOf{dim: sym.Of(sym.T)},
 			}
 			for range 3 {
 				z.part = append(z.part, make([]float32, combinedAtOnce))

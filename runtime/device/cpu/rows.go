@@ -63,7 +63,7 @@ func bindNorm(b *binding) (runner, error) {
 
 func (n *norm) run(s *state, worker int) {
 	plain := n.normed.format == ""
-	lo, hi := share(n.rows.count(s), worker, s.workers)
+	lo, hi := n.rows.share(s, worker)
 	for r := lo; r < hi; r++ {
 		y := n.row[worker]
 		if plain {
@@ -119,7 +119,7 @@ func bindQuantize(b *binding) (runner, error) {
 }
 
 func (q *quantize) run(s *state, worker int) {
-	lo, hi := share(q.rows.count(s), worker, s.workers)
+	lo, hi := q.rows.share(s, worker)
 	for r := lo; r < hi; r++ {
 		q.set.Quantize(q.y.data[r*q.y.stride:], q.form.Activation, q.x.row(r))
 	}

@@ -27,7 +27,7 @@ func (b *binding) recurrence(y view, inputs bool) (*recurrence, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, layer := &b.m.kv.caches[c], b.launch.Int("layer", 0)
+	cache, layer := &b.m.kv.caches[c], int64(b.m.layer(c, int(b.launch.Int("layer", 0))))
 	row := &b.f.program.Caches[c]
 	if row.Kind != engine.State || layer < 0 || layer >= int64(cache.layers) || y.cols != cache.state.Channels {
 		return nil, fmt.Errorf("layer %d of rows of %d in a cache of kind %q of %d layers, rows of %d", layer, y.cols, row.Kind, cache.layers, cache.state.Channels)

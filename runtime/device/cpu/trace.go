@@ -42,7 +42,7 @@ func (m *model) show(buffer int, visit func(name string, rows [][]float32), plac
 	v := f.views[buffer]
 	if f.program.Buffers[buffer].DType == dtype.I32 {
 		if places != nil {
-			n := rowsOf{f.program.Buffers[buffer].Rows}.count(&m.state)
+			n := rowsOf{dim: f.program.Buffers[buffer].Rows}.count(&m.state)
 			places(f.program.Buffers[buffer].Name, v.i32()[:n*v.cols])
 		}
 		return
@@ -50,7 +50,7 @@ func (m *model) show(buffer int, visit func(name string, rows [][]float32), plac
 	if v.format != "" {
 		return
 	}
-	rows := make([][]float32, rowsOf{f.program.Buffers[buffer].Rows}.count(&m.state))
+	rows := make([][]float32, rowsOf{dim: f.program.Buffers[buffer].Rows}.count(&m.state))
 	for i := range rows {
 		rows[i] = v.row(i)
 	}

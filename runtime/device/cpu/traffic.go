@@ -18,6 +18,9 @@ const (
 // Traffic sums up what a decode step reads and measures how fast the team reads memory that is in no cache.
 func (m *model) Traffic() (engine.Traffic, error) {
 	var t engine.Traffic
+	if m.split != nil { // what one rank reads beside others says nothing about a step
+		return t, nil
+	}
 	if !m.main.program.KeepsState() { // of which a token reads and writes one, however many tokens it has seen
 		t.KVTokenBytes = m.kv.pageBytes() / int64(m.kv.pageSize)
 	}
