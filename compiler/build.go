@@ -43,6 +43,9 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 	if b.targets, err = o.resolve(); err != nil {
 		return nil, err
 	}
+	if err := o.startBudget(b.targets); err != nil {
+		return nil, err
+	}
 	if err := b.findAssembler(); err != nil {
 		return nil, err
 	}
@@ -59,17 +62,25 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, err
 	}
 	if b.Calibration != nil {
-		if b.calibrated, err = b.calibrate(ctx); err != nil {
-			return nil, err
-		}
-		defer b.calibrated.close()
-		if b.calibrated.method.Smooths() {
-			if err := b.lowerAll(); err != nil {
-				return nil, err
-			}
-		}
+		return b.buildCalibrated(ctx)
 	}
 	return b.write(ctx)
+}
+
+// buildCalibrated does the rest of a build that chooses codes by a text.
+func (b *build) buildCalibrated(ctx context.Context) (report *Report, err error) {
+	if b.calibrated, err = b.calibrate(ctx); err != nil {
+		return nil, err
+	}
+	defer b.calibrated.close()
+	if b.calibrated.method.Smooths() {
+		if err := b.lowerAll(); err != nil {
+			return nil, err
+		}
+	}
+	report, err = b.write(ctx)
+	b.calibrated.finished = err == nil
+	return report, err
 }
 
 // build is the state of one Build.

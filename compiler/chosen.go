@@ -12,7 +12,6 @@ import (
 // chosenCodes is how the codes of one weight are chosen by a calibration.
 type chosenCodes struct {
 	begin  sync.Once
-	key    string          // format and recipe: what the codes depend on, beside the calibration
 	panels []*chosenMatrix // of each panel; nil: its codes are the nearest ones
 	loss   []calib.Loss    // of each panel
 }
@@ -42,7 +41,6 @@ func (c *calibrated) prepare(j *packJob) {
 		return
 	}
 	of := &j.chosen
-	of.key = j.format.Name + " " + j.weight.Recipe.String()
 	of.panels, of.loss = make([]*chosenMatrix, j.panels), make([]calib.Loss, j.panels)
 	last := &chosenMatrix{}
 	for panel := range j.panels {
@@ -67,9 +65,10 @@ func (w *packWorker) choose(j *packJob, panel int64) (chosen bool, err error) {
 	}
 	m := j.chosen.panels[panel]
 	first, last := j.rowRange(panel)
-	loss, kept, err := w.calibrated.codes.load(j, &w.block, first, last)
+	rows := sourceRows{j.format, j.weight.Recipe, j.cols, first, last}
+	loss, kept, err := w.calibrated.codes.load(rows, &w.block)
 	if err == nil && !kept {
-		loss, err = w.round(j, m, first, last)
+		loss, err = w.round(m, rows)
 	}
 	j.chosen.loss[panel] = loss
 	if m.left.Add(-1) == 0 {
@@ -78,11 +77,11 @@ func (w *packWorker) choose(j *packJob, panel int64) (chosen bool, err error) {
 	return true, err
 }
 
-// round chooses the codes of rows [first, last), which have been read, and keeps them.
-func (w *packWorker) round(j *packJob, m *chosenMatrix, first, last int64) (loss calib.Loss, err error) {
+// round chooses the codes of rows, which have been read, and keeps them.
+func (w *packWorker) round(m *chosenMatrix, rows sourceRows) (loss calib.Loss, err error) {
 	m.once.Do(func() {
 		var r *calib.Rounder
-		r, m.err = calib.NewRounder(j.format, w.calibrated.method, m.input.Moments, m.input.Cols, m.factors)
+		r, m.err = calib.NewRounder(rows.format, w.calibrated.method, m.input.Moments, m.input.Cols, m.factors)
 		m.rounder.Store(r)
 	})
 	if m.err != nil {
@@ -91,7 +90,7 @@ func (w *packWorker) round(j *packJob, m *chosenMatrix, first, last int64) (loss
 	if loss, err = m.rounder.Load().Round(&w.block, w.rows, &w.scratch); err != nil {
 		return loss, err
 	}
-	return loss, w.calibrated.codes.keep(j, &w.block, first, last, loss)
+	return loss, w.calibrated.codes.keep(rows, &w.block, w.scratch.Losses())
 }
 
 // isCalibrated tells whether codes of a plan may have been chosen by a calibration.

@@ -9,85 +9,147 @@ import (
 
 	"llmc/compiler/calib"
 	"llmc/internal/quant"
+	"llmc/ir"
 )
 
 // codeFile keeps codes that a calibration has chosen, so that the plan that is measured and those of several targets have them chosen once. It holds a byte for each code, and is gone with
-// the calibration's other files.
+// the calibration's other files. Rows are kept by where they come from, whatever weights a target has joined of them.
 type codeFile struct {
 	file    *os.File
 	lock    sync.Mutex
-	weights map[string]*codesOfWeight // by format and recipe
+	sources map[string][]int64 // by format and source: where each row lies, plus one; 0 for rows that are not there
 	end     int64
 }
 
-// codesOfWeight is where the rows of one weight lie, and which are there.
-type codesOfWeight struct {
-	at   int64
-	loss map[[2]int64]calib.Loss // of ranges of rows
-}
-
 func newCodeFile(dir string) (*codeFile, error) {
-	f, err := os.Create(filepath.Join(dir, "codes"))
-	return &codeFile{file: f, weights: map[string]*codesOfWeight{}}, err
+	f, err := os.OpenFile(filepath.Join(dir, "codes"), os.O_RDWR|os.O_CREATE, 0o600)
+	return &codeFile{file: f, sources: map[string][]int64{}}, err
 }
 
 func (f *codeFile) close() error { return f.file.Close() }
 
-// find returns where rows of a weight are to lie, and what they lose if they are there.
-func (f *codeFile) find(j *packJob, first, last int64, size int) (at int64, loss calib.Loss, there bool) {
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	w := f.weights[j.chosen.key]
-	if w == nil {
-		w = &codesOfWeight{at: f.end, loss: map[[2]int64]calib.Loss{}}
-		f.weights[j.chosen.key] = w
-		f.end += j.rows * int64(size)
-	}
-	loss, there = w.loss[[2]int64{first, last}]
-	return w.at + first*int64(size), loss, there
+// sourceRows are rows [first, last) of a weight in a format, and where they come from.
+type sourceRows struct {
+	format      *quant.Format
+	recipe      *ir.Recipe
+	cols        int64
+	first, last int64
 }
 
-// load brings rows [first, last) of a weight, whose block has been resized.
-func (f *codeFile) load(j *packJob, b *quant.Block, first, last int64) (loss calib.Loss, there bool, err error) {
-	b.Resize(j.format, int(last-first), int(j.cols))
-	size := rowBytes(b)
-	at, loss, there := f.find(j, first, last, size)
-	if !there {
-		return loss, false, nil
+// key names the source of a run, "" where its rows are not kept.
+func (r *sourceRows) key(run ir.Run) string {
+	if source := sourceKey(run.Source, r.cols); source != "" {
+		return r.format.Name + " " + source
 	}
-	data := make([]byte, size*b.Rows)
-	if _, err := f.file.ReadAt(data, at); err != nil {
-		return loss, false, err
-	}
-	for _, part := range [][]byte{b.Codes, b.Zeros, b.Steps} {
-		data = data[copy(part, data):]
-	}
-	for i := range b.Scales {
-		b.Scales[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+	return ""
+}
+
+// load brings the rows, and tells what they lose, if all of them are there.
+func (f *codeFile) load(r sourceRows, b *quant.Block) (loss calib.Loss, there bool, err error) {
+	b.Resize(r.format, int(r.last-r.first), int(r.cols))
+	var row quant.Block
+	row.Resize(r.format, 1, int(r.cols))
+	data := make([]byte, rowBytes(&row))
+	at := 0
+	for run := range r.recipe.Runs(r.cols, r.first, r.last) {
+		if run.Source.Kind == ir.FromZeros {
+			b.SetZero(r.format, at, int(run.Rows))
+			at += int(run.Rows)
+			continue
+		}
+		for i := range run.Rows {
+			place := f.find(r.key(run), run.First+i)
+			if place < 0 {
+				return loss, false, nil
+			}
+			if _, err := f.file.ReadAt(data, place); err != nil {
+				return loss, false, err
+			}
+			loss.Add(setRow(&row, data))
+			b.SetRows(at, &row)
+			at++
+		}
 	}
 	return loss, true, nil
 }
 
-// keep takes in rows [first, last) of a weight.
-func (f *codeFile) keep(j *packJob, b *quant.Block, first, last int64, loss calib.Loss) error {
-	var data []byte
+// find returns where a row lies, -1 where it is not there.
+func (f *codeFile) find(key string, row int64) int64 {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if places := f.sources[key]; row < int64(len(places)) {
+		return places[row] - 1
+	}
+	return -1
+}
+
+// keep takes in the rows, each with what it loses.
+func (f *codeFile) keep(r sourceRows, b *quant.Block, losses []calib.Loss) error {
+	var row quant.Block
+	at := 0
+	for run := range r.recipe.Runs(r.cols, r.first, r.last) {
+		key := r.key(run)
+		for i := range run.Rows {
+			if key == "" || run.Source.Kind == ir.FromZeros {
+				at++
+				continue
+			}
+			row.SetRow(r.format, b, at)
+			data := appendRow(nil, &row, losses[at])
+			if err := f.write(key, run.First+i, data); err != nil {
+				return err
+			}
+			at++
+		}
+	}
+	return nil
+}
+
+func (f *codeFile) write(key string, row int64, data []byte) error {
+	f.lock.Lock()
+	at := f.end
+	f.end += int64(len(data))
+	f.lock.Unlock()
+	if _, err := f.file.WriteAt(data, at); err != nil {
+		return err
+	}
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	places := f.sources[key]
+	if more := row + 1 - int64(len(places)); more > 0 {
+		places = append(places, make([]int64, more)...)
+	}
+	places[row] = at + 1
+	f.sources[key] = places
+	return nil
+}
+
+// lossBytes is what a row's loss takes.
+const lossBytes = 16
+
+// rowBytes is what a block of one row takes, with what it loses.
+func rowBytes(b *quant.Block) int {
+	return len(b.Codes) + len(b.Zeros) + len(b.Steps) + 4*len(b.Scales) + lossBytes
+}
+
+func appendRow(data []byte, b *quant.Block, loss calib.Loss) []byte {
 	for _, part := range [][]byte{b.Codes, b.Zeros, b.Steps} {
 		data = append(data, part...)
 	}
 	for _, x := range b.Scales {
 		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 	}
-	at, _, _ := f.find(j, first, last, rowBytes(b))
-	if _, err := f.file.WriteAt(data, at); err != nil {
-		return err
-	}
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	f.weights[j.chosen.key].loss[[2]int64{first, last}] = loss
-	return nil
+	data = binary.LittleEndian.AppendUint64(data, math.Float64bits(loss.Err))
+	return binary.LittleEndian.AppendUint64(data, math.Float64bits(loss.Ref))
 }
 
-// rowBytes is what a row of a block takes.
-func rowBytes(b *quant.Block) int {
-	return (len(b.Codes) + len(b.Zeros) + len(b.Steps) + 4*len(b.Scales)) / b.Rows
+func setRow(b *quant.Block, data []byte) calib.Loss {
+	for _, part := range [][]byte{b.Codes, b.Zeros, b.Steps} {
+		data = data[copy(part, data):]
+	}
+	for i := range b.Scales {
+		b.Scales[i] = math.Float32frombits(binary.LittleEndian.Uint32(data))
+		data = data[4:]
+	}
+	return calib.Loss{Err: math.Float64frombits(binary.LittleEndian.Uint64(data)), Ref: math.Float64frombits(binary.LittleEndian.Uint64(data[8:]))}
 }

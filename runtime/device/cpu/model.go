@@ -34,6 +34,7 @@ type model struct {
 	state     state
 	work      func(worker int)
 	observe   func(launch int) // worker 0 calls it after each launch when set; see Trace
+	part      *part            // of the launches that are run alone; nil: all are
 }
 
 // function is one program bound to its memory.
@@ -44,10 +45,11 @@ type function struct {
 	ropes      []*ropeTable
 	attentions []*attention
 	runners    []runner
-	sampler    *sampler // of the function "step"; nil of others
-	soft       int      // numbers of a row that steps bring instead of tokens; 0: none
-	inserts    int      // numbers of a row that steps may bring in place of a token's; 0: they bring none
-	positions  int      // that a whole sequence may have, where there is a table of them; 0: as many as the context
+	sampler    *sampler      // of the function "step"; nil of others
+	soft       int           // numbers of a row that steps bring instead of tokens; 0: none
+	inserts    int           // numbers of a row that steps may bring in place of a token's; 0: they bring none
+	live       map[int][]int // of launches before which a step has stopped: see kept
+	positions  int           // that a whole sequence may have, where there is a table of them; 0: as many as the context
 }
 
 // state is what one step's launches share.
@@ -135,8 +137,10 @@ func (m *model) runStep(worker int) {
 	for _, r := range f.ropes {
 		m.guard(r, worker)
 	}
-	for i, r := range f.runners {
-		if f.program.Launches[i].Sync || i == 0 {
+	first, last := m.bounds(f)
+	for i := first; i < last; i++ {
+		r := f.runners[i]
+		if f.program.Launches[i].Sync || i == first {
 			m.team.Barrier(worker)
 		}
 		if s.adapted {
@@ -154,7 +158,7 @@ func (m *model) runStep(worker int) {
 		}
 	}
 	m.team.Barrier(worker)
-	if f.sampler != nil && s.failure.Load() == nil {
+	if f.sampler != nil && m.part == nil && s.failure.Load() == nil {
 		m.guard(f.sampler, worker)
 	}
 }
