@@ -133,6 +133,9 @@ func (c *calibrated) find(ctx context.Context, b *build) (err error) {
 
 // runText runs the windows, and chooses codes while it does so where the method and the model allow it.
 func (c *calibrated) runText(ctx context.Context, b *build, windows [][]int32, inputs map[string]int) error {
+	if chooses, err := c.chooses(b); !chooses || err != nil {
+		return err
+	}
 	if c.method.InSequence() {
 		s, err := c.newSequence(b, inputs)
 		if err != nil {
@@ -171,6 +174,15 @@ func (c *calibrated) chooseFormats(ctx context.Context, b *build, windows [][]in
 	return c.write()
 }
 
+// chooses tells whether anything depends on the text but what is measured on a part of it.
+func (c *calibrated) chooses(b *build) (bool, error) {
+	if c.method.Smooths() {
+		return true, nil
+	}
+	jobs, err := b.measuredJobs()
+	return slices.ContainsFunc(jobs, func(j *packJob) bool { return j.format.FitsGroups() }), err
+}
+
 // originalPlan is the file of the model in f32.
 const originalPlan = "original.plan"
 
@@ -180,7 +192,7 @@ func (b *build) calibrationSettings() engine.Settings {
 }
 
 // calibrationRows is one of how many positions has logits: enough for the inputs of the output matrix.
-const calibrationRows = 8
+const calibrationRows = 4
 
 // alike is a build of the same model, turned alike, for calibrationTarget in another format.
 func (b *build) alike(out, format string) Options {

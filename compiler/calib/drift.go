@@ -11,6 +11,7 @@ import (
 type Drift struct {
 	cols    int
 	tasks   int
+	count   int // rows that were added up
 	file    *scratchFile
 	rows    dense.Matrix // of the input, as many as are multiplied at a time
 	missing dense.Matrix // what they lack of the unquantized model's
@@ -37,6 +38,7 @@ func (d *Drift) Close() error { return d.file.close() }
 
 // Add takes in rows, and what they are in the unquantized model.
 func (d *Drift) Add(rows, original [][]float32) {
+	d.count += len(rows)
 	for first := 0; first < len(rows); first += rowsAtOnce {
 		n := min(rowsAtOnce, len(rows)-first)
 		for i := range n {
@@ -53,8 +55,17 @@ func (d *Drift) Add(rows, original [][]float32) {
 	}
 }
 
-// followed is how much of what an input has drifted its products make up for. All of it would be right for the calibration's rows alone, of which there are only some times as many as columns.
-const followed = 0.5
+// followed is how much of what an input has drifted its products make up for at most, and fewRows for how many rows a column it is half of that: what is fitted to the calibration's rows alone
+// would be wrong for others, the more the fewer there are.
+const (
+	followed = 0.5
+	fewRows  = 4
+)
+
+// follow is how much that is of this input.
+func (d *Drift) follow() float32 {
+	return float32(followed * float64(d.count) / float64(d.count+fewRows*d.cols))
+}
 
 // Aim has rows rounded to what makes up for a drift of their input: with H the moments of the input as it has become, a row w is best replaced by w + w*D*inverse(H), D the drift, since its
 // products are to be those that w has with the unquantized model's input (GPTAQ, Li et al. 2025, arXiv:2504.02692; in this form and with a part of it alone, QEP, Arai and Ichikawa 2025, arXiv:2504.09629).
@@ -81,10 +92,11 @@ func (r *Rounder) aim(s *Scratch, x []float32) []float32 {
 		copy(m.pull.Row(p, rows), m.less.Row(c, rows))
 	}
 	r.solve(m.pull, m.less, rows)
+	follow := r.drift.follow()
 	s.aimed = grow(s.aimed, len(x))
 	for p, c := range r.order {
 		for i, by := range m.pull.Row(p, rows) {
-			s.aimed[i*r.cols+c] = x[i*r.cols+c] + float32(followed*by)
+			s.aimed[i*r.cols+c] = x[i*r.cols+c] + float32(follow*by)
 		}
 	}
 	return s.aimed

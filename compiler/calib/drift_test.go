@@ -70,7 +70,7 @@ func TestAimIsTheRegression(t *testing.T) {
 	}
 	for row := range rows {
 		for c := range cols {
-			want, got := 0.0, damping*mean*float64(aimed[row*cols+c]-x[row*cols+c])/followed
+			want, got := 0.0, damping*mean*float64(aimed[row*cols+c]-x[row*cols+c])/float64(d.follow())
 			for n := range now {
 				lacks := 0.0
 				for i := range cols {
@@ -79,7 +79,7 @@ func TestAimIsTheRegression(t *testing.T) {
 				want += lacks * float64(now[n][c])
 			}
 			for i := range cols {
-				got += float64(h[c*cols+i]) * float64(aimed[row*cols+i]-x[row*cols+i]) / followed
+				got += float64(h[c*cols+i]) * float64(aimed[row*cols+i]-x[row*cols+i]) / float64(d.follow())
 			}
 			if math.Abs(got-want) > 1e-2*math.Sqrt(float64(h[c*cols+c])*float64(len(now))) {
 				t.Fatalf("row %d, column %d: %g, want %g", row, c, got, want)
