@@ -3,7 +3,6 @@ package compiler
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 
 	"llmc/compiler/calib"
@@ -26,7 +25,7 @@ func ParseBudget(text string) (Budget, error) {
 		return Budget{Bits: bits}, nil
 	}
 	var size cli.Bytes
-	if err := size.Set(text); err != nil || size <= 0 || math.IsInf(float64(size), 0) {
+	if err := size.Set(text); err != nil || size <= 0 {
 		return Budget{}, fmt.Errorf("%q is neither bits a weight, such as 5.2, nor a size, such as 100M", text)
 	}
 	return Budget{Bytes: int64(size)}, nil

@@ -192,7 +192,7 @@ func (b *build) calibrationSettings() engine.Settings {
 }
 
 // calibrationRows is one of how many positions has logits: enough for the inputs of the output matrix.
-const calibrationRows = 4
+const calibrationRows = 8
 
 // alike is a build of the same model, turned alike, for calibrationTarget in another format.
 func (b *build) alike(out, format string) Options {
