@@ -43,6 +43,9 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 	if b.targets, err = o.resolve(); err != nil {
 		return nil, err
 	}
+	if err := o.startBudget(b.targets); err != nil {
+		return nil, err
+	}
 	if err := b.findAssembler(); err != nil {
 		return nil, err
 	}
@@ -71,10 +74,12 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 		}
 		defer b.calibrated.close()
 	}
-	if report, err = b.write(ctx); err == nil {
-		b.keep(ctx, report)
+	if report, err = b.write(ctx); err != nil {
+		return nil, err
 	}
-	return report, err
+	b.keep(ctx, report)
+	b.calibrated.finish()
+	return report, nil
 }
 
 // choose calibrates, unless an earlier build has left what that finds.
@@ -106,6 +111,7 @@ type build struct {
 	format     *quant.Format // of a target of which nothing is known
 	quant      string        // what the policy's format is on the targets
 	model      *models.Model
+	mixed      int // of the overrides, the last ones: a budget has chosen them
 	lowered    []*lowered
 	assemblers []cubin.Assembler // of which one makes the cubins
 	weights    *weightTable

@@ -37,6 +37,7 @@ type keyedOptions struct {
 	Quant, Resolved           string
 	Rotation                  passes.Rotation
 	Override                  []passes.Override
+	Budget                    Budget
 	KVDType                   string
 	Requantize                bool
 	IgnoreKeys, IgnoreTensors []string
@@ -102,7 +103,7 @@ func (b *build) readSource(ctx context.Context) (*buildSource, error) {
 // keyed picks the options that plans depend on.
 func (b *build) keyed() keyedOptions {
 	k := keyedOptions{
-		Cubin: b.Cubin, Quant: b.Quant, Resolved: b.quant, Rotation: b.Rotation, Override: b.Override, KVDType: b.KVDType, Requantize: b.Requantize,
+		Cubin: b.Cubin, Quant: b.Quant, Resolved: b.quant, Rotation: b.Rotation, Override: b.askedFor(), Budget: b.Budget, KVDType: b.KVDType, Requantize: b.Requantize,
 		IgnoreKeys: b.IgnoreKeys, IgnoreTensors: b.IgnoreTensors, Disabled: b.Disabled, Repo: b.Repo, Commit: b.Commit, LoraRank: b.LoraRank,
 	}
 	for _, t := range b.targets {

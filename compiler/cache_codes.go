@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
 	"llmc/compiler/buildcache"
@@ -18,15 +17,8 @@ type keptCalibration struct {
 	Text    string // its hash
 	Factors []byte // JSON of calibrated.factors
 	Quality []byte // JSON
-	Sources map[string]keptCodes
-}
-
-// keptCodes is where the rows of one source lie in the file of codes. Slices are by row.
-type keptCodes struct {
-	RowBytes int
-	States   []byte // rowState
-	At       []int64
-	Err, Ref []float64
+	Mix     []byte // JSON of what a budget has chosen
+	Sources map[string][]int64
 }
 
 // errNotKept says that a calibration has to be made anew.
@@ -39,7 +31,10 @@ func (b *build) codesKey(ctx context.Context) (string, error) {
 		return "", err
 	}
 	k := b.keyed()
-	k.Targets, k.Assemblers, k.Cubin, k.KVDType, k.LoraRank, k.Repo, k.Commit = nil, nil, false, "", 0, "", ""
+	k.Assemblers, k.Cubin, k.KVDType, k.LoraRank, k.Repo, k.Commit = nil, false, "", 0, "", ""
+	if !b.Budget.given() { // which chooses among formats that all targets have
+		k.Targets = nil
+	}
 	of := *source
 	of.Adapters = slices.Clone(source.Adapters)
 	for i := range of.Adapters {
@@ -66,8 +61,8 @@ func (b *build) useKept(ctx context.Context) (bool, error) {
 		return false, found.Close()
 	}
 	b.calibrated = c
-	if c.method.Smooths() {
-		err = b.lowerAll()
+	if c.method.Smooths() || len(c.mixed) > 0 {
+		err = b.override(c.mixed)
 	}
 	if err == nil {
 		err = c.covers(b.weights.jobs)
@@ -77,10 +72,7 @@ func (b *build) useKept(ctx context.Context) (bool, error) {
 	}
 	c.close()
 	b.calibrated = nil
-	if c.method.Smooths() {
-		return false, b.lowerAll() // without factors again; what is wrong with the model itself shows here
-	}
-	return false, nil
+	return false, b.override(nil) // without factors again; what is wrong with the model itself shows here
 }
 
 func newKept(found *buildcache.Codes, method string) (*calibrated, error) {
@@ -88,7 +80,7 @@ func newKept(found *buildcache.Codes, method string) (*calibrated, error) {
 	if err := buildcache.DecodeIndex(found.Index, &k); err != nil {
 		return nil, err
 	}
-	c := &calibrated{kept: found, tokens: k.Tokens, text: k.Text, codes: &codeFile{file: found.File, sources: map[string]*codesOfSource{}}}
+	c := &calibrated{kept: found, tokens: k.Tokens, text: k.Text, codes: &codeFile{file: found.File, sources: k.Sources}}
 	var err error
 	if c.method, err = calib.FindMethod(method); err != nil {
 		return nil, err
@@ -96,20 +88,12 @@ func newKept(found *buildcache.Codes, method string) (*calibrated, error) {
 	if err := json.Unmarshal(k.Factors, &c.factors); err != nil {
 		return nil, err
 	}
+	if err := json.Unmarshal(k.Mix, &c.mixed); err != nil {
+		return nil, err
+	}
 	d := json.NewDecoder(bytes.NewReader(k.Quality))
 	if err := d.Decode(&c.quality); err != nil || c.quality == nil {
 		return nil, errors.Join(errNotKept, err)
-	}
-	for key, from := range k.Sources {
-		n := len(from.States)
-		if len(from.At) != n || len(from.Err) != n || len(from.Ref) != n {
-			return nil, fmt.Errorf("codes of %.100q: %d rows and places of %d", key, n, len(from.At))
-		}
-		of := &codesOfSource{rowBytes: from.RowBytes, rows: make([]codedRow, n)}
-		for i := range of.rows {
-			of.rows[i] = codedRow{rowState(from.States[i]), from.At[i], calib.Loss{Err: from.Err[i], Ref: from.Ref[i]}}
-		}
-		c.codes.sources[key] = of
 	}
 	return c, nil
 }
@@ -121,8 +105,7 @@ func (c *calibrated) covers(jobs []*packJob) error {
 			continue
 		}
 		for panel := range j.panels {
-			first, last := j.rowRange(panel)
-			if c.codes.stateOf(j, first, last) == rowUnknown {
+			if c.codes.stateOf(j.sourceRows(j.rowRange(panel))) == rowUnknown {
 				return errNotKept
 			}
 		}
@@ -140,20 +123,15 @@ func (b *build) keepCodes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k := keptCalibration{Tokens: c.tokens, Text: c.text, Sources: map[string]keptCodes{}}
+	k := keptCalibration{Tokens: c.tokens, Text: c.text, Sources: c.codes.sources}
 	if k.Factors, err = json.Marshal(c.factors); err != nil {
+		return err
+	}
+	if k.Mix, err = json.Marshal(b.Override[len(b.askedFor()):]); err != nil {
 		return err
 	}
 	if k.Quality, err = json.Marshal(c.quality); err != nil {
 		return err
-	}
-	for key, from := range c.codes.sources {
-		of := keptCodes{RowBytes: from.rowBytes}
-		for _, r := range from.rows {
-			of.States, of.At = append(of.States, byte(r.state)), append(of.At, r.at)
-			of.Err, of.Ref = append(of.Err, r.loss.Err), append(of.Ref, r.loss.Ref)
-		}
-		k.Sources[key] = of
 	}
 	return b.Cache.KeepCodes(ctx, key, c.codes.file.Name(), k)
 }

@@ -19,6 +19,7 @@ var keyedFields = map[string]func(b *build){
 	"Quant":         func(b *build) { b.Quant = "int8" },
 	"Rotation":      func(b *build) { b.Rotation = passes.RotateNone },
 	"Override":      func(b *build) { b.Override = []passes.Override{{Pattern: "*", Format: "int8"}} },
+	"Budget":        func(b *build) { b.Budget = Budget{Bits: 5} },
 	"KVDType":       func(b *build) { b.KVDType = "int8" },
 	"Requantize":    func(b *build) { b.Requantize = true },
 	"IgnoreKeys":    func(b *build) { b.IgnoreKeys = []string{"x"} },

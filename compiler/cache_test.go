@@ -165,7 +165,7 @@ func TestCacheWithoutRoom(t *testing.T) {
 func TestCalibrationIsKept(t *testing.T) {
 	t.Setenv(cachedir.Variable, t.TempDir())
 	runs := 0
-	calibration := &compiler.Calibration{Text: demoText(t), Method: "rtn", Open: func(path string, s engine.Settings) (engine.PlaceTracer, error) {
+	calibration := &compiler.Calibration{Text: demoText(t), Method: "rtn", Open: func(path string, s engine.Settings) (engine.PartTracer, error) {
 		runs++
 		return openPlan(path, s)
 	}}
@@ -186,8 +186,16 @@ func TestCalibrationIsKept(t *testing.T) {
 	if ran != 0 || !bytes.Equal(got, want) {
 		t.Errorf("for another target %d models are opened, the same bytes: %v", ran, bytes.Equal(got, want))
 	}
+	base.Quant, base.Budget = "", compiler.Budget{Bits: 5}
+	build(cache, "x86-64-v3")
+	base.KVDType = "int8"
+	want, _ = build(nil, "x86-64-v3")
+	got, ran = build(cache, "x86-64-v3")
+	if ran != 0 || !bytes.Equal(got, want) {
+		t.Errorf("with formats under a budget %d models are opened, the same bytes: %v", ran, bytes.Equal(got, want))
+	}
 	all, _ := filepath.Glob(filepath.Join(os.Getenv(cachedir.Variable), "codes", "*", "codes"))
-	if len(all) != 1 {
+	if len(all) != 2 {
 		t.Fatalf("codes of %d calibrations", len(all))
 	}
 	key := filepath.Base(filepath.Dir(all[0]))

@@ -23,8 +23,10 @@ type Calibration struct {
 	// Conversations says that the text is conversations, one in a line of JSON, to which the chat template is applied.
 	Conversations bool
 	Method        string // one of calib.Methods; "": the default
+	// State is a directory that keeps what has been done of a calibration that chooses codes while the text runs, until the plan is there: the same build goes on there after it was broken off.
+	State string
 	// Open loads a plan that was built for calibrationTarget. Its models are closed before the build is done.
-	Open func(path string, settings engine.Settings) (engine.PlaceTracer, error)
+	Open func(path string, settings engine.Settings) (engine.PartTracer, error)
 }
 
 // calibrationTarget is what a model is built for to be run by a build: one for all hosts, so that bytes do not depend on the host.
@@ -42,12 +44,16 @@ type calibrated struct {
 	tokens   int                    // run
 	text     string                 // its hash
 	dir      string                 // of files that are gone at the end
-	original engine.PlaceTracer     // the model in f32
+	journal  *journal               // of a calibration that can be broken off; nil: it can not
+	finished bool                   // the plan is there
+	original engine.PartTracer      // the model in f32
 
 	factors map[string][]float32 // found by smoother, by sources of the weights
 	quality *calib.Quality       // found by measure
 
-	kept *buildcache.Codes // what a cache has of an earlier calibration, whose codes these are; then there are no moments
+	// What a cache has of an earlier calibration, whose codes these are, and the formats that its budget chose. There are no moments then.
+	kept  *buildcache.Codes
+	mixed []passes.Override
 }
 
 func (c *calibrated) close() {
@@ -65,7 +71,16 @@ func (c *calibrated) close() {
 	} else if c.codes != nil {
 		_ = c.codes.close()
 	}
-	_ = os.RemoveAll(c.dir)
+	if c.dir != "" && (c.journal == nil || c.finished) {
+		_ = os.RemoveAll(c.dir)
+	}
+}
+
+// finish says that the plan is there: what a broken off calibration would go on from is no longer needed.
+func (c *calibrated) finish() {
+	if c != nil {
+		c.finished = true
+	}
 }
 
 // calibrate builds the model in f32, as it is turned for the plan, runs it on the text, and adds up what the inputs of its products are.
@@ -89,19 +104,21 @@ func (c *calibrated) find(ctx context.Context, b *build) (err error) {
 	if c.method.Largest && !b.narrowInputs() {
 		return fmt.Errorf("--method %s: inputs of %s are not rounded to 8 bits; take --quant int8-w8a8, or another method", c.method.Name, b.quant)
 	}
-	if c.dir, err = os.MkdirTemp(filepath.Dir(b.Out), ".llmc-calib-"); err != nil {
+	windows, err := c.tokenize(b)
+	if err != nil {
+		return fmt.Errorf("--calib: %w", err)
+	}
+	if err := c.openDir(b); err != nil {
 		return err
 	}
 	if c.codes, err = newCodeFile(c.dir); err != nil {
 		return err
 	}
-	windows, err := c.tokenize(b)
-	if err != nil {
-		return fmt.Errorf("--calib: %w", err)
-	}
-	path := filepath.Join(c.dir, "original.plan")
-	if _, err = Build(ctx, b.alike(path, "f32")); err != nil {
-		return fmt.Errorf("the model in f32, to calibrate: %w", err)
+	path := filepath.Join(c.dir, originalPlan)
+	if c.journal == nil || c.journal.Done == 0 {
+		if _, err = Build(ctx, b.alike(path, "f32")); err != nil {
+			return fmt.Errorf("the model in f32, to calibrate: %w", err)
+		}
 	}
 	plan, err := engine.Open(path)
 	if err != nil {
@@ -112,17 +129,80 @@ func (c *calibrated) find(ctx context.Context, b *build) (err error) {
 		return err
 	}
 	c.fewerInputs(inputs)
-	if c.moments, err = calib.NewMoments(c.dir, inputs, b.Threads); err != nil {
+	if c.moments, err = calib.NewMoments(c.dir, c.momentsFile(), inputs, b.Threads); err != nil {
 		return err
 	}
 	if c.method.Largest {
 		c.moments.KeepLargest()
 	}
-	settings := engine.Settings{MaxStepTokens: calib.Window, MaxSequences: 1, MaxRows: calib.Window / calibrationRows, MaxContext: calib.Window, Threads: b.Threads}
-	if c.original, err = b.Calibration.Open(path, settings); err != nil {
+	if c.original, err = b.Calibration.Open(path, b.calibrationSettings()); err != nil {
 		return err
 	}
+	if b.Budget.given() {
+		if err := c.chooseFormats(ctx, b, windows, inputs); err != nil {
+			return err
+		}
+	}
+	return c.runText(ctx, b, windows, inputs)
+}
+
+// runText runs the windows, and chooses codes while it does so where the method and the model allow it.
+func (c *calibrated) runText(ctx context.Context, b *build, windows [][]int32, inputs map[string]int) error {
+	if chooses, err := c.chooses(b); !chooses || err != nil {
+		return err
+	}
+	if c.method.InSequence() {
+		s, err := c.newSequence(b, inputs)
+		if err != nil {
+			return err
+		}
+		if s != nil {
+			defer s.close()
+			return s.run(ctx, windows)
+		}
+		for name := range inputs { // nothing is kept of a model that is not run in parts
+			c.moments.Restore(name, 0)
+		}
+	}
 	return c.run(ctx, b, windows)
+}
+
+// chooseFormats spends the budget, unless that has been done by a build that was broken off.
+func (c *calibrated) chooseFormats(ctx context.Context, b *build, windows [][]int32, inputs map[string]int) error {
+	if c.journal != nil && c.journal.Mixed {
+		return b.override(c.journal.Mix)
+	}
+	for name := range inputs {
+		c.moments.Restore(name, 0)
+	}
+	if err := c.mix(ctx, b, windows); err != nil {
+		return err
+	}
+	for name := range inputs {
+		c.moments.Restore(name, 0)
+	}
+	if c.journal == nil {
+		return nil
+	}
+	c.journal.Mixed, c.journal.Mix = true, b.Override[len(b.askedFor()):]
+	return c.write()
+}
+
+// chooses tells whether anything depends on the text but what is measured on a part of it.
+func (c *calibrated) chooses(b *build) (bool, error) {
+	if c.method.Smooths() {
+		return true, nil
+	}
+	jobs, err := b.measuredJobs()
+	return slices.ContainsFunc(jobs, func(j *packJob) bool { return j.format.FitsGroups() }), err
+}
+
+// originalPlan is the file of the model in f32.
+const originalPlan = "original.plan"
+
+// calibrationSettings serve one window of a text at a time.
+func (b *build) calibrationSettings() engine.Settings {
+	return engine.Settings{MaxStepTokens: calib.Window, MaxSequences: 1, MaxRows: calib.Window / calibrationRows, MaxContext: calib.Window, Threads: b.Threads}
 }
 
 // calibrationRows is one of how many positions has logits: enough for the inputs of the output matrix.
@@ -131,7 +211,7 @@ const calibrationRows = 8
 // alike is a build of the same model, turned alike, for calibrationTarget in another format.
 func (b *build) alike(out, format string) Options {
 	o := *b.Options
-	o.Out, o.Archs, o.Quant, o.Calibration, o.Gate = out, []string{calibrationTarget}, format, nil, nil
+	o.Out, o.Archs, o.Quant, o.Calibration, o.Gate, o.Budget = out, []string{calibrationTarget}, format, nil, nil, Budget{}
 	o.Cache = nil // what is kept is the whole
 	o.Cubin, o.Trace, o.Dump, o.DumpTo, o.LoraRank, o.KVDType = false, nil, "", nil, 0, ""
 	if format == "f32" {
@@ -203,15 +283,7 @@ func (c *calibrated) run(ctx context.Context, b *build, windows [][]int32) error
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		step.Reset()
-		step.IDs = append(step.IDs, window...)
-		for p := calibrationRows - 1; p < len(window); p += calibrationRows {
-			step.Rows = append(step.Rows, engine.Row{Token: int32(p), Position: int32(p + 1)})
-		}
-		for p := 0; p*limits.PageSize < len(window); p++ {
-			step.Pages = append(step.Pages, int32(p))
-		}
-		step.EndSequence(0, len(window), limits.PageSize)
+		calibrationStep(step, window, limits.PageSize)
 		sorter.begin()
 		if err := c.original.TracePlaces(step, out[:len(step.Rows)], sorter.value, sorter.place); err != nil {
 			return fmt.Errorf("--calib: window %d: %w", i+1, err)
@@ -220,6 +292,20 @@ func (c *calibrated) run(ctx context.Context, b *build, windows [][]int32) error
 		task.Add(1)
 	}
 	return nil
+}
+
+// calibrationStep makes a step of one window.
+func calibrationStep(step *engine.Step, window []int32, pageSize int) *engine.Step {
+	step.Reset()
+	step.IDs = append(step.IDs, window...)
+	for p := calibrationRows - 1; p < len(window); p += calibrationRows {
+		step.Rows = append(step.Rows, engine.Row{Token: int32(p), Position: int32(p + 1)})
+	}
+	for p := 0; p*pageSize < len(window); p++ {
+		step.Pages = append(step.Pages, int32(p))
+	}
+	step.EndSequence(0, len(window), pageSize)
+	return step
 }
 
 // options say in the provenance how codes were chosen.

@@ -9,7 +9,7 @@ import (
 // Rows reach the experts that they are sent to once a step, whichever of the values that say so appears last.
 func TestRowsAreSortedToExperts(t *testing.T) {
 	in := expertInput{x: "x", rows: "rows", offsets: "offsets", experts: 3}
-	moments, err := calib.NewMoments(t.TempDir(), map[string]int{in.of(0): 2, in.of(1): 2, in.of(2): 2}, 1)
+	moments, err := calib.NewMoments(t.TempDir(), "", map[string]int{in.of(0): 2, in.of(1): 2, in.of(2): 2}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package compiler_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +16,7 @@ import (
 )
 
 // openPlan loads a plan for a build, and closes both together.
-func openPlan(path string, settings engine.Settings) (engine.PlaceTracer, error) {
+func openPlan(path string, settings engine.Settings) (engine.PartTracer, error) {
 	plan, err := engine.Open(path)
 	if err != nil {
 		return nil, err
@@ -23,15 +25,15 @@ func openPlan(path string, settings engine.Settings) (engine.PlaceTracer, error)
 	if err != nil {
 		return nil, err
 	}
-	return tracerOfPlan{model.(engine.PlaceTracer), plan}, nil
+	return tracerOfPlan{model.(engine.PartTracer), plan}, nil
 }
 
 type tracerOfPlan struct {
-	engine.PlaceTracer
+	engine.PartTracer
 	plan *engine.Plan
 }
 
-func (t tracerOfPlan) Close() error { _ = t.PlaceTracer.Close(); return t.plan.Close() }
+func (t tracerOfPlan) Close() error { _ = t.PartTracer.Close(); return t.plan.Close() }
 
 // demoTask is a conversation of two messages.
 type demoTask struct{ Prompt, Answer string }
@@ -96,16 +98,49 @@ func TestCalibrationLosesLess(t *testing.T) {
 	}
 }
 
-// TestCalibratedPlansAreAlwaysTheSame, whatever the number of threads, and for all targets that have the format.
+// brokenTracer fails after some parts of steps, as a build does that is stopped.
+type brokenTracer struct {
+	engine.PartTracer
+	left *int
+}
+
+func (t brokenTracer) TracePart(step *engine.Step, first, last int, before, room []byte, visit func(string, [][]float32), places func(string, []int32)) ([]byte, error) {
+	if *t.left--; *t.left < 0 {
+		return nil, errors.New("broken off")
+	}
+	return t.PartTracer.TracePart(step, first, last, before, room, visit, places)
+}
+
+// TestCalibratedPlansAreAlwaysTheSame, whatever the number of threads, and when the build was broken off in between and goes on from what it has kept.
 func TestCalibratedPlansAreAlwaysTheSame(t *testing.T) {
 	dir := t.TempDir()
-	one, three := filepath.Join(dir, "one"), filepath.Join(dir, "three")
+	one, again := filepath.Join(dir, "one"), filepath.Join(dir, "again")
 	calibratedBuild(t, one, "", compiler.Options{Quant: "int4", Threads: 1})
-	calibratedBuild(t, three, "", compiler.Options{Quant: "int4", Threads: 3})
 	a, err := os.ReadFile(one)
 	check(t, err)
-	if b, err := os.ReadFile(three); err != nil || !bytes.Equal(a, b) {
-		t.Errorf("threads change the plan (%v)", err)
+	const parts = 60 // fewer than it takes, more than the first stops do
+	left, state := parts, filepath.Join(dir, "state")
+	o := compiler.Options{Model: "../testdata/demo", Out: again, Quant: "int4", Archs: []string{"x86-64-v3"}, Threads: 3}
+	o.Calibration = &compiler.Calibration{Text: demoText(t), State: state, Open: func(path string, settings engine.Settings) (engine.PartTracer, error) {
+		tracer, err := openPlan(path, settings)
+		return brokenTracer{tracer, &left}, err
+	}}
+	if _, err := compiler.Build(t.Context(), o); err == nil || !strings.Contains(err.Error(), "broken off") {
+		t.Fatalf("broken off: %v", err)
+	}
+	other := o
+	other.Quant = "int4-g64"
+	if _, err := compiler.Build(t.Context(), other); err == nil || !strings.Contains(err.Error(), "of another build") {
+		t.Errorf("another build goes on there: %v", err)
+	}
+	left = 1 << 20
+	_, err = compiler.Build(t.Context(), o)
+	check(t, err)
+	if b, err := os.ReadFile(again); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("a build on other threads, that was broken off, gives another plan (%v)", err)
+	}
+	if _, err := os.Stat(state); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was kept is still there: %v", err)
 	}
 }
 
@@ -118,7 +153,7 @@ func TestCalibrationThatCanNotBe(t *testing.T) {
 		want string
 	}{
 		"short":  {compiler.Options{Model: "../testdata/demo"}, "a few words", "tokens, at least 2048 are needed"},
-		"method": {compiler.Options{Model: "../testdata/demo"}, "", "gptq, rtn"},
+		"method": {compiler.Options{Model: "../testdata/demo"}, "", "gptq, gptq-apart, rtn"},
 		"gate":   {compiler.Options{Model: "../testdata/demo", Quant: "int4-g128", Gate: gate}, demoText(t), "worst outputs are of"},
 		"inputs": {compiler.Options{Model: "../testdata/demo", Quant: "int4"}, demoText(t), "are not rounded to 8 bits"},
 		"kind":   {compiler.Options{Model: "../testdata/checkpoints/roberta-score"}, "", "models that generate"},

@@ -51,8 +51,9 @@ func (c *calibrated) prepare(j *packJob) {
 	last := &chosenMatrix{}
 	for panel := range j.panels {
 		from, to := j.rowRange(panel)
+		rows := j.sourceRows(from, to)
 		if c.kept != nil {
-			if c.codes.stateOf(j, from, to) == rowChosen {
+			if c.codes.stateOf(rows) == rowChosen {
 				last.left.Add(1)
 				of.panels[panel] = last
 			}
@@ -60,7 +61,7 @@ func (c *calibrated) prepare(j *packJob) {
 		}
 		input, factors := c.inputOfRows(j.weight, j.cols, from, to)
 		if input == nil {
-			c.codes.nearest(j, from, to)
+			c.codes.nearest(rows)
 			continue
 		}
 		if input != last.input {
@@ -79,9 +80,10 @@ func (w *packWorker) choose(j *packJob, panel int64) (chosen bool, err error) {
 	}
 	m := j.chosen.panels[panel]
 	first, last := j.rowRange(panel)
-	loss, kept, err := w.calibrated.codes.load(j, &w.block, first, last)
+	rows := j.sourceRows(first, last)
+	loss, kept, err := w.calibrated.codes.load(rows, &w.block)
 	if err == nil && !kept {
-		loss, err = w.round(j, m, first, last)
+		loss, err = w.round(m, rows)
 	}
 	j.chosen.loss[panel] = loss
 	if m.left.Add(-1) == 0 {
@@ -90,14 +92,14 @@ func (w *packWorker) choose(j *packJob, panel int64) (chosen bool, err error) {
 	return true, err
 }
 
-// round chooses the codes of rows [first, last), which have been read, and keeps them.
-func (w *packWorker) round(j *packJob, m *chosenMatrix, first, last int64) (loss calib.Loss, err error) {
+// round chooses the codes of rows, which have been read, and keeps them.
+func (w *packWorker) round(m *chosenMatrix, rows sourceRows) (loss calib.Loss, err error) {
 	if m.input == nil {
-		return loss, fmt.Errorf("rows %d to %d: %w", first, last, errNotKept) // covers has looked
+		return loss, fmt.Errorf("rows %d to %d: %w", rows.first, rows.last, errNotKept) // covers has looked
 	}
 	m.once.Do(func() {
 		var r *calib.Rounder
-		r, m.err = calib.NewRounder(j.format, w.calibrated.method, m.input.Moments, m.input.Cols, m.factors)
+		r, m.err = calib.NewRounder(rows.format, w.calibrated.method, m.input.Moments, m.input.Cols, m.factors)
 		m.rounder.Store(r)
 	})
 	if m.err != nil {
@@ -106,11 +108,7 @@ func (w *packWorker) round(j *packJob, m *chosenMatrix, first, last int64) (loss
 	if loss, err = m.rounder.Load().Round(&w.block, w.rows, &w.scratch); err != nil {
 		return loss, err
 	}
-	losses := make([]calib.Loss, last-first)
-	for i := range losses {
-		losses[i] = w.scratch.Loss(i)
-	}
-	return loss, w.calibrated.codes.keep(j, &w.block, first, losses)
+	return loss, w.calibrated.codes.keep(rows, &w.block, w.scratch.Losses())
 }
 
 // isCalibrated tells whether codes of a plan may have been chosen by a calibration.

@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,170 +12,160 @@ import (
 	"llmc/ir"
 )
 
-// codeFile keeps codes that a calibration has chosen, so that the plan that is measured and those of several targets, which may have rows in other orders, have them chosen once. It holds a
-// byte for each code, and is gone with the calibration's other files, unless a cache keeps it.
+// codeFile keeps codes that a calibration has chosen, so that the plan that is measured and those of several targets have them chosen once. It holds a byte for each code, and is gone with
+// the calibration's other files. Rows are kept by where they come from, whatever weights a target has joined of them.
 type codeFile struct {
 	file    *os.File
 	lock    sync.Mutex
-	sources map[string]*codesOfSource // by format and source of rows
+	sources map[string][]int64 // by format and source: where each row lies, plus one; 0 for rows that are not there, rowNearest
 	end     int64
 }
 
-// codesOfSource is what is known of the rows of a tensor, or of one that is turned, by their numbers in it.
-type codesOfSource struct {
-	rowBytes int
-	rows     []codedRow
-}
-
-// codedRow is where the codes of a row lie, and what they lose.
-type codedRow struct {
-	state rowState
-	at    int64
-	loss  calib.Loss
-}
-
-type rowState byte
-
-const (
-	rowUnknown rowState = iota
-	rowChosen           // its codes are in the file
-	rowNearest          // the calibration says nothing of its input: its codes are the nearest ones
-)
-
 func newCodeFile(dir string) (*codeFile, error) {
-	f, err := os.Create(filepath.Join(dir, "codes"))
-	return &codeFile{file: f, sources: map[string]*codesOfSource{}}, err
+	f, err := os.OpenFile(filepath.Join(dir, "codes"), os.O_RDWR|os.O_CREATE, 0o600)
+	return &codeFile{file: f, sources: map[string][]int64{}}, err
 }
 
 func (f *codeFile) close() error { return f.file.Close() }
 
-// codeSource names what the codes of a run's rows depend on, beside the calibration: a format and where the rows come from.
-func codeSource(format *quant.Format, run ir.Run, cols int64) string {
-	source := *run.Source
-	switch source.Kind {
-	case ir.Rotated:
-		source = *source.Whole(cols)
-	case ir.FromTensor:
-		source.Start, source.Count = 0, 0
-	case ir.FromZeros:
-		return fmt.Sprintf("%s zeros %d", format.Name, cols) // whose codes are the nearest, whatever the input: they lose nothing
-	}
-	return fmt.Sprintf("%s %d %s", format.Name, cols, source.String())
+// sourceRows are rows [first, last) of a weight in a format, and where they come from.
+type sourceRows struct {
+	format      *quant.Format
+	recipe      *ir.Recipe
+	cols        int64
+	first, last int64
 }
 
-// each calls visit for rows [first, last) of a weight, in order, with what is known of them. f.lock is held.
-func (f *codeFile) each(j *packJob, first, last int64, visit func(of *codesOfSource, row *codedRow, zeros bool)) {
-	for run := range j.weight.Recipe.Runs(j.cols, first, last) {
-		key := codeSource(j.format, run, j.cols)
-		of := f.sources[key]
-		if of == nil {
-			of = &codesOfSource{}
-			f.sources[key] = of
+func (j *packJob) sourceRows(first, last int64) sourceRows {
+	return sourceRows{j.format, j.weight.Recipe, j.cols, first, last}
+}
+
+// What is known of rows, instead of where they lie.
+const (
+	rowUnknown = 0
+	rowNearest = -1 // the calibration says nothing of their input: their codes are the nearest ones
+	rowChosen  = 1
+)
+
+// stateOf is what rows have in common, rowUnknown if that is nothing. Rows of zeros are in every state.
+func (f *codeFile) stateOf(r sourceRows) int {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	all, begun := rowNearest, false
+	for run := range r.recipe.Runs(r.cols, r.first, r.last) {
+		if run.Source.Kind == ir.FromZeros {
+			continue
 		}
-		zeros := run.Source.Kind == ir.FromZeros
+		places := f.sources[r.key(run)]
+		for i := run.First; i < run.First+run.Rows; i++ {
+			state := rowUnknown
+			if i < int64(len(places)) {
+				state = int(min(places[i], rowChosen))
+			}
+			if begun && state != all {
+				return rowUnknown
+			}
+			all, begun = state, true
+		}
+	}
+	return all
+}
+
+// nearest notes that the calibration says nothing of the rows.
+func (f *codeFile) nearest(r sourceRows) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	for run := range r.recipe.Runs(r.cols, r.first, r.last) {
+		key := r.key(run)
+		if key == "" || run.Source.Kind == ir.FromZeros {
+			continue
+		}
 		for i := range run.Rows {
-			at := run.First + i
-			if zeros {
-				at = 0
+			f.place(key, run.First+i, rowNearest)
+		}
+	}
+}
+
+// place notes where a row lies, plus one, or what else is known of it. f.lock is held.
+func (f *codeFile) place(key string, row, at int64) {
+	places := f.sources[key]
+	if more := row + 1 - int64(len(places)); more > 0 {
+		places = append(places, make([]int64, more)...)
+	}
+	places[row] = at
+	f.sources[key] = places
+}
+
+// key names the source of a run, "" where its rows are not kept.
+func (r *sourceRows) key(run ir.Run) string {
+	if source := sourceKey(run.Source, r.cols); source != "" {
+		return r.format.Name + " " + source
+	}
+	return ""
+}
+
+// load brings the rows, and tells what they lose, if all of them are there.
+func (f *codeFile) load(r sourceRows, b *quant.Block) (loss calib.Loss, there bool, err error) {
+	b.Resize(r.format, int(r.last-r.first), int(r.cols))
+	var row quant.Block
+	row.Resize(r.format, 1, int(r.cols))
+	data := make([]byte, rowBytes(&row))
+	at := 0
+	for run := range r.recipe.Runs(r.cols, r.first, r.last) {
+		if run.Source.Kind == ir.FromZeros {
+			b.SetZero(r.format, at, int(run.Rows))
+			at += int(run.Rows)
+			continue
+		}
+		for i := range run.Rows {
+			place := f.find(r.key(run), run.First+i)
+			if place < 0 {
+				return loss, false, nil
 			}
-			for int64(len(of.rows)) <= at {
-				of.rows = append(of.rows, codedRow{})
+			if _, err := f.file.ReadAt(data, place); err != nil {
+				return loss, false, err
 			}
-			visit(of, &of.rows[at], zeros)
-		}
-	}
-}
-
-// stateOf is what rows [first, last) of a weight have in common, rowUnknown if that is nothing.
-func (f *codeFile) stateOf(j *packJob, first, last int64) rowState {
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	state, begun, zero := rowUnknown, false, rowChosen
-	f.each(j, first, last, func(_ *codesOfSource, row *codedRow, zeros bool) {
-		switch {
-		case zeros:
-			zero = row.state
-		case !begun:
-			state, begun = row.state, true
-		case row.state != state:
-			state = rowUnknown
-		}
-	})
-	if state == rowChosen {
-		return zero
-	}
-	return state
-}
-
-// nearest notes that the calibration says nothing of rows [first, last).
-func (f *codeFile) nearest(j *packJob, first, last int64) {
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	f.each(j, first, last, func(_ *codesOfSource, row *codedRow, zeros bool) {
-		if !zeros {
-			row.state = rowNearest
-		}
-	})
-}
-
-// find returns where rows lie, and what they lose; no places: not all are there.
-func (f *codeFile) find(j *packJob, first, last int64, rowBytes int) (places []int64, loss calib.Loss) {
-	f.lock.Lock()
-	defer f.lock.Unlock()
-	there := true
-	f.each(j, first, last, func(of *codesOfSource, row *codedRow, _ bool) {
-		there = there && row.state == rowChosen && of.rowBytes == rowBytes
-		places = append(places, row.at)
-		loss.Add(row.loss) // in their order, as Rounder.Round does
-	})
-	if !there {
-		return nil, calib.Loss{}
-	}
-	return places, loss
-}
-
-// load brings rows [first, last) of a weight, whose block it resizes.
-func (f *codeFile) load(j *packJob, b *quant.Block, first, last int64) (loss calib.Loss, there bool, err error) {
-	b.Resize(j.format, int(last-first), int(j.cols))
-	size := rowBytes(b)
-	places, loss := f.find(j, first, last, size)
-	if places == nil {
-		return loss, false, nil
-	}
-	data := make([]byte, size*b.Rows)
-	for row := 0; row < len(places); {
-		n := 1 // rows that lie side by side
-		for row+n < len(places) && places[row+n] == places[row]+int64(n*size) {
-			n++
-		}
-		if _, err := f.file.ReadAt(data[row*size:(row+n)*size], places[row]); err != nil {
-			return loss, false, err
-		}
-		row += n
-	}
-	for row := range b.Rows {
-		rest := data[row*size:]
-		for _, part := range [][]byte{b.Codes, b.Zeros, b.Steps} {
-			rest = rest[copy(rowOf(part, row, b.Rows), rest):]
-		}
-		for i, scales := 0, rowOf(b.Scales, row, b.Rows); i < len(scales); i++ {
-			scales[i] = math.Float32frombits(binary.LittleEndian.Uint32(rest[4*i:]))
+			loss.Add(setRow(&row, data))
+			b.SetRows(at, &row)
+			at++
 		}
 	}
 	return loss, true, nil
 }
 
-// keep takes in rows of a weight from first on, and what each loses.
-func (f *codeFile) keep(j *packJob, b *quant.Block, first int64, losses []calib.Loss) error {
-	var data []byte
-	for row := range b.Rows {
-		for _, part := range [][]byte{b.Codes, b.Zeros, b.Steps} {
-			data = append(data, rowOf(part, row, b.Rows)...)
-		}
-		for _, x := range rowOf(b.Scales, row, b.Rows) {
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+// find returns where a row lies, below 0 where it is not there.
+func (f *codeFile) find(key string, row int64) int64 {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if places := f.sources[key]; row < int64(len(places)) {
+		return places[row] - 1
+	}
+	return -1
+}
+
+// keep takes in the rows, each with what it loses.
+func (f *codeFile) keep(r sourceRows, b *quant.Block, losses []calib.Loss) error {
+	var row quant.Block
+	at := 0
+	for run := range r.recipe.Runs(r.cols, r.first, r.last) {
+		key := r.key(run)
+		for i := range run.Rows {
+			if key == "" || run.Source.Kind == ir.FromZeros {
+				at++
+				continue
+			}
+			row.SetRow(r.format, b, at)
+			data := appendRow(nil, &row, losses[at])
+			if err := f.write(key, run.First+i, data); err != nil {
+				return err
+			}
+			at++
 		}
 	}
+	return nil
+}
+
+func (f *codeFile) write(key string, row int64, data []byte) error {
 	f.lock.Lock()
 	at := f.end
 	f.end += int64(len(data))
@@ -186,22 +175,36 @@ func (f *codeFile) keep(j *packJob, b *quant.Block, first int64, losses []calib.
 	}
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	row, size := 0, rowBytes(b)
-	f.each(j, first, first+int64(b.Rows), func(of *codesOfSource, r *codedRow, _ bool) {
-		of.rowBytes = size
-		*r = codedRow{rowChosen, at + int64(row*size), losses[row]}
-		row++
-	})
+	f.place(key, row, at+1)
 	return nil
 }
 
-// rowOf is a row's part of what all rows of a block have.
-func rowOf[T any](all []T, row, rows int) []T {
-	each := len(all) / rows
-	return all[row*each : (row+1)*each]
+// lossBytes is what a row's loss takes.
+const lossBytes = 16
+
+// rowBytes is what a block of one row takes, with what it loses.
+func rowBytes(b *quant.Block) int {
+	return len(b.Codes) + len(b.Zeros) + len(b.Steps) + 4*len(b.Scales) + lossBytes
 }
 
-// rowBytes is what a row of a block takes.
-func rowBytes(b *quant.Block) int {
-	return (len(b.Codes) + len(b.Zeros) + len(b.Steps) + 4*len(b.Scales)) / b.Rows
+func appendRow(data []byte, b *quant.Block, loss calib.Loss) []byte {
+	for _, part := range [][]byte{b.Codes, b.Zeros, b.Steps} {
+		data = append(data, part...)
+	}
+	for _, x := range b.Scales {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+	}
+	data = binary.LittleEndian.AppendUint64(data, math.Float64bits(loss.Err))
+	return binary.LittleEndian.AppendUint64(data, math.Float64bits(loss.Ref))
+}
+
+func setRow(b *quant.Block, data []byte) calib.Loss {
+	for _, part := range [][]byte{b.Codes, b.Zeros, b.Steps} {
+		data = data[copy(part, data):]
+	}
+	for i := range b.Scales {
+		b.Scales[i] = math.Float32frombits(binary.LittleEndian.Uint32(data))
+		data = data[4:]
+	}
+	return calib.Loss{Err: math.Float64frombits(binary.LittleEndian.Uint64(data)), Ref: math.Float64frombits(binary.LittleEndian.Uint64(data[8:]))}
 }

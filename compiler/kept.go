@@ -56,6 +56,9 @@ func (b *build) formatName() string {
 	if all := keptWeights(b.lowered[0].module); len(all) > 0 {
 		return all[0].method + " " + all[0].format
 	}
+	if b.Budget.given() {
+		return b.mixName()
+	}
 	return b.quant
 }
 

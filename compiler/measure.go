@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"llmc/compiler/calib"
-	"llmc/engine"
 )
 
 // measure builds the model as it is going to be for calibrationTarget, the same codes from the same calibration, and compares it with the one in f32 on the part of the text that was not
@@ -19,17 +18,12 @@ func (b *build) measure(ctx context.Context) (quality *calib.Quality, err error)
 		return b.calibrated.quality, nil
 	}
 	defer func() { b.calibrated.quality = quality }()
-	format := b.quant
-	if b.Quant == "" || b.Quant == Auto {
-		format = Auto
-	}
-	o := b.alike(filepath.Join(b.calibrated.dir, "measured.plan"), format)
+	o := b.alike(filepath.Join(b.calibrated.dir, "measured.plan"), b.measuredFormat())
 	o.calibrated = b.calibrated
 	if _, err := Build(ctx, o); err != nil {
 		return nil, fmt.Errorf("the model for %s, to measure it: %w", calibrationTarget, err)
 	}
-	settings := engine.Settings{MaxStepTokens: calib.Window, MaxSequences: 1, MaxRows: calib.Window / calibrationRows, MaxContext: calib.Window, Threads: b.Threads}
-	model, err := b.Calibration.Open(o.Out, settings)
+	model, err := b.Calibration.Open(o.Out, b.calibrationSettings())
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +31,14 @@ func (b *build) measure(ctx context.Context) (quality *calib.Quality, err error)
 	task := b.Progress.Start("accuracy", int64(len(b.calibrated.ids)/calib.Window))
 	defer task.Done()
 	return calib.Evaluate(ctx, model, b.calibrated.original, b.model.Info.Vocab, b.calibrated.ids, func(int, int) { task.Add(1) })
+}
+
+// measuredFormat is the format of the plan that is measured.
+func (b *build) measuredFormat() string {
+	if b.Quant == "" || b.Quant == Auto {
+		return Auto
+	}
+	return b.quant
 }
 
 // checkGate refuses rules about figures that nothing measures.

@@ -36,6 +36,7 @@ type Options struct {
 	IgnoreKeys, IgnoreTensors []string
 	Family                    string         // path of a family file that says what the model computes; "": its family is built in
 	read                      *models.Script // that file, once it has been read
+	Budget                    Budget         // of the matrices, of which each gets a format then; of calibrations with Quant auto
 	Gate                      Gate           // what the accuracy report must hold to, or there is no plan
 
 	Calibration *Calibration // nil: codes are the nearest ones, and nothing is measured on a text

@@ -130,6 +130,15 @@ type PlaceTracer interface {
 	TracePlaces(step *Step, out []Sampled, visit func(name string, rows [][]float32), places func(name string, values []int32)) error
 }
 
+// PartTracer is a PlaceTracer that can stop a step of the function "step" between two launches, and go on when others have run.
+type PartTracer interface {
+	PlaceTracer
+	// TracePart is TracePlaces of launches [first, last) alone; rows are not sampled. before is what TracePart returned when it stopped at first in the same step, nil where first is 0. What it
+	// returns, in room where that is large enough, is what launches from last on read of the matrices written so far. Caches are left out: where launches of other steps come between, none may
+	// read what one on the other side of the stop has cached.
+	TracePart(step *Step, first, last int, before, room []byte, visit func(name string, rows [][]float32), places func(name string, values []int32)) (after []byte, err error)
+}
+
 // FunctionTracer is a Tracer of a plan with several functions.
 type FunctionTracer interface {
 	Tracer

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -61,6 +62,20 @@ func (p *Plan) ReadWeight(w *WeightEntry, to []byte, at int64) error {
 		return fmt.Errorf("%s: weight %s: %w", p.path, w.Name, err)
 	}
 	return nil
+}
+
+// OverwriteWeight puts bytes in the place of those of a weight from at on, in the file, so that all who have the plan open see them. Hashes do not hold afterwards: it is for a build that runs a model
+// whose weights it changes, and removes the file.
+func (p *Plan) OverwriteWeight(w *WeightEntry, data []byte, at int64) error {
+	if at < 0 || int64(len(data)) > w.Bytes-at {
+		return fmt.Errorf("%s: %d bytes at %d of weight %s, which has %d", p.path, len(data), at, w.Name, w.Bytes)
+	}
+	file, err := os.OpenFile(p.path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(data, p.base+w.Offset+at)
+	return errors.Join(err, file.Close())
 }
 
 // Section returns the bytes of a section, checked against their hash. name is "" for kinds of which there is one.

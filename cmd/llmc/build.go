@@ -32,6 +32,7 @@ type buildFlags struct {
 	rotation  string
 	overrides []string
 	gate      string
+	budget    string
 	calib     calibFlags
 	adapter   adapterBuild
 	noCache   bool
@@ -50,6 +51,7 @@ func buildCommand() *cobra.Command {
 			"  llmc build HuggingFaceTB/SmolLM2-135M-Instruct@main -o smol.plan --quant int8\n" +
 			"  llmc build ./model -o engine.plan --quant int8 --gate 'weight_error<=0.01'\n" +
 			"  llmc build ./model -o engine.plan --quant int4 --calib text.txt --gate 'ppl<=+2.5%'\n" +
+			"  llmc build ./model -o engine.plan --budget 5.2 --calib text.txt --gate 'ppl<=+2.5%'\n" +
 			"  llmc build ./model --lora ./adapter -o tuned.plan --quant int8\n" +
 			"  llmc build --adapter ./adapter --base smol.plan -o adapter.plan\n" +
 			"  llmc build ./new-model --family new.star -o new.plan",
@@ -82,6 +84,7 @@ func buildCommand() *cobra.Command {
 	flags.IntVar(&f.options.Threads, "threads", 0, "threads (default: all processors)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.gate, "gate", "", "fail, and leave no plan, when the accuracy report breaks this rule: FIGURE<=BOUND, several separated by commas; with --calib also of what is measured on the text: 'ppl<=+2.5%'")
+	flags.StringVar(&f.budget, "budget", "", "with --calib: let each matrix have a format of its own, so that all together take at most so many bits a weight (5.2) or bytes (100M), and lose least on the text")
 	f.calib.add(cmd)
 	flags.BoolVar(&f.noCache, "no-cache", false, "build all of it again, and keep nothing for the next build")
 	f.split.add(flags)
@@ -121,9 +124,7 @@ func (f *buildFlags) build(cmd *cobra.Command) error {
 	return printShares(cmd.OutOrStdout(), shares)
 }
 
-var plannedBuildFlags = []cli.Planned{
-	{Name: "budget", Why: "choose one format for the whole model with --quant"},
-}
+var plannedBuildFlags = []cli.Planned{}
 
 // targetNames are the values of --arch.
 func targetNames() []string {
@@ -285,6 +286,9 @@ func (f *buildFlags) check() error {
 	if err := f.calib.set(&f.options); err != nil {
 		return err
 	}
+	if err := f.setBudget(); err != nil {
+		return err
+	}
 	if f.options.PTXAS != "" && !f.options.Cubin {
 		return cli.Usagef("--ptxas is for --cubin, which is not given")
 	}
@@ -294,6 +298,23 @@ func (f *buildFlags) check() error {
 	}
 	if _, err := quant.Find(f.options.Quant); err != nil && f.options.Quant != compiler.Auto {
 		return cli.Usagef("--quant: %w", err)
+	}
+	return nil
+}
+
+// setBudget reads --budget.
+func (f *buildFlags) setBudget() (err error) {
+	if f.budget == "" {
+		return nil
+	}
+	if f.options.Calibration == nil {
+		return cli.Usagef("--budget: formats are chosen by what they lose on a text: give one with --calib")
+	}
+	if f.options.Quant != compiler.Auto {
+		return cli.Usagef("--budget chooses formats, and --quant %s is given; leave one of them out", f.options.Quant)
+	}
+	if f.options.Budget, err = compiler.ParseBudget(f.budget); err != nil {
+		return cli.Usagef("--budget: %w", err)
 	}
 	return nil
 }

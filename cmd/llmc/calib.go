@@ -16,8 +16,8 @@ import (
 
 // calibFlags say how a build calibrates.
 type calibFlags struct {
-	text, method string
-	chat         bool
+	text, method, state string
+	chat                bool
 }
 
 // bundledText is what --calib calls the text that comes with the command.
@@ -28,6 +28,7 @@ func (f *calibFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.text, "calib", "", "text like what the model will read: codes of 4 bits are chosen by what its inputs are there, and the plan is measured on a part of it that is held out; '"+bundledText+"' is a short one that comes with the command")
 	flags.StringVar(&f.method, "method", "", "how --calib chooses codes: "+methodDocs())
 	flags.BoolVar(&f.chat, "calib-chat", false, "the text of --calib is conversations, one in a line of JSON as 'llmc render' takes them, to which the model's chat template is applied")
+	flags.StringVar(&f.state, "calib-state", "", "directory that keeps what --calib has done until the plan is there: a build that was broken off goes on when it is started again; of method gptq alone")
 	cli.CompleteFlag(cmd, "method", calib.MethodNames()...)
 }
 
@@ -46,18 +47,22 @@ func methodDocs() string {
 // set reads the text.
 func (f *calibFlags) set(o *compiler.Options) error {
 	if f.text == "" {
-		if f.method != "" || f.chat {
-			return cli.Usagef("--method and --calib-chat are for --calib, which is not given")
+		if f.method != "" || f.chat || f.state != "" {
+			return cli.Usagef("--method, --calib-chat and --calib-state are for --calib, which is not given")
 		}
 		return nil
 	}
 	if f.chat && f.text == bundledText {
 		return cli.Usagef("--calib-chat: the text that comes with the command is no conversations; give a file with --calib")
 	}
-	if _, err := calib.FindMethod(f.method); err != nil {
+	method, err := calib.FindMethod(f.method)
+	if err != nil {
 		return cli.Usagef("--method: %w", err)
 	}
-	c := &compiler.Calibration{Method: f.method, Conversations: f.chat, Open: openTracer}
+	if f.state != "" && !method.InSequence() {
+		return cli.Usagef("--calib-state: method %s keeps nothing, and takes less time; leave it out", method.Name)
+	}
+	c := &compiler.Calibration{Method: f.method, State: f.state, Conversations: f.chat, Open: openTracer}
 	if f.text != bundledText {
 		text, err := cli.ReadFile(f.text, maxText)
 		if err != nil {
@@ -73,18 +78,18 @@ func (f *calibFlags) set(o *compiler.Options) error {
 
 // loadedTracer closes the plan with the model.
 type loadedTracer struct {
-	engine.PlaceTracer
+	engine.PartTracer
 	loaded *runtime.Loaded
 }
 
 func (l loadedTracer) Close() error { return l.loaded.Close() }
 
-func openTracer(path string, settings engine.Settings) (engine.PlaceTracer, error) {
+func openTracer(path string, settings engine.Settings) (engine.PartTracer, error) {
 	loaded, err := runtime.Load(path, "cpu", settings)
 	if err != nil {
 		return nil, err
 	}
-	tracer, ok := loaded.Model.(engine.PlaceTracer)
+	tracer, ok := loaded.Model.(engine.PartTracer)
 	if !ok {
 		_ = loaded.Close()
 		return nil, fmt.Errorf("device %s shows no values", loaded.Device)

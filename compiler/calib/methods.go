@@ -12,14 +12,16 @@ type Method struct {
 	Name, Doc string
 	feedback  bool // columns make up for errors of those before them
 	// factors finds what columns of inputs are divided by before anything is rounded; nil: nothing.
-	factors func(s *Smoothing) []float32
+	factors  func(s *Smoothing) []float32
+	sequence bool // products of an input get their codes before what comes behind them is run
 	// Largest tells that the largest magnitudes of inputs are looked for.
 	Largest bool
 }
 
 // Methods lists what --method takes, the default first.
 var Methods = []Method{
-	{Name: "gptq", Doc: "each input makes up for the errors of those before it, then scales and codes are improved in turn", feedback: true},
+	{Name: "gptq", Doc: "each input makes up for the errors of those before it, then scales and codes are improved in turn; products are rounded one after the other and make up for what those before them lose", feedback: true, sequence: true},
+	{Name: "gptq-apart", Doc: "gptq, every product by itself: half the time", feedback: true},
 	{Name: "rtn", Doc: "the nearest code, of scales that lose least"},
 	{Name: "awq", Doc: "rtn, of columns that are scaled by what their inputs are", factors: awqFactors},
 	{Name: "awq-gptq", Doc: "gptq, of columns scaled as by awq", feedback: true, factors: awqFactors},
@@ -31,6 +33,9 @@ const SmoothQuant = "smoothquant"
 
 // Smooths tells whether the method scales columns.
 func (m *Method) Smooths() bool { return m.factors != nil }
+
+// InSequence tells whether codes are chosen while the text runs, product by product.
+func (m *Method) InSequence() bool { return m.sequence }
 
 // Smoothing is an input whose columns can be scaled, and some rows of the weights that it meets.
 type Smoothing struct {

@@ -2,6 +2,8 @@ package calib
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"llmc/internal/dense"
@@ -36,8 +38,9 @@ func TooMany(inputs map[string]int) bool {
 	return total > MaxMoments/4
 }
 
-// NewMoments makes room for inputs of so many columns in a file in dir. threads is how many goroutines add up: the sums do not depend on it.
-func NewMoments(dir string, inputs map[string]int, threads int) (*Moments, error) {
+// NewMoments makes room for inputs of so many columns in a file in dir, which has no name if name is empty; else what the file held is there again, for Restore. threads is how many goroutines
+// add up: the sums do not depend on it.
+func NewMoments(dir, name string, inputs map[string]int, threads int) (*Moments, error) {
 	total := int64(0)
 	for name, cols := range inputs {
 		if cols < 1 || cols > 1<<17 {
@@ -48,18 +51,30 @@ func NewMoments(dir string, inputs map[string]int, threads int) (*Moments, error
 	if total*4 > MaxMoments {
 		return nil, fmt.Errorf("second moments of %d inputs take %d GiB, at most %d", len(inputs), total>>28, MaxMoments>>30)
 	}
-	file, err := newScratchFile(dir, total)
+	file, err := newScratchFile(dir, name, total)
 	if err != nil {
 		return nil, err
 	}
 	m := &Moments{inputs: map[string]*Input{}, file: file, tasks: max(1, threads)}
 	at := int64(0)
-	for name, cols := range inputs {
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		cols := inputs[name]
 		n := int64(cols) * int64(cols)
 		m.inputs[name] = &Input{Cols: cols, Moments: file.numbers[at : at+n]}
 		at += n
 	}
 	return m, nil
+}
+
+// Restore says that the moments which the file held are of so many rows of an input; 0: they are to be found anew.
+func (m *Moments) Restore(name string, rows int) {
+	in := m.inputs[name]
+	if in == nil {
+		return
+	}
+	if in.Rows = rows; rows == 0 {
+		clear(in.Moments)
+	}
 }
 
 // KeepLargest has the largest magnitudes of columns kept too.
@@ -108,10 +123,7 @@ func (m *Moments) Add(name string, rows [][]float32) {
 }
 
 func (m *Moments) add(in *Input, rows [][]float32) {
-	stride := (in.Cols+15)/16*16 + 16
-	if stride/16%2 == 0 { // an odd number of cache lines, so that rows are spread over all sets of a cache
-		stride += 16
-	}
+	stride := rowStride(in.Cols)
 	if len(m.rows.Data) < rowsAtOnce*stride {
 		m.rows.Data = make([]float32, rowsAtOnce*stride)
 	}
@@ -120,18 +132,34 @@ func (m *Moments) add(in *Input, rows [][]float32) {
 		copy(m.rows.Row(i, in.Cols), row)
 	}
 	h := dense.Matrix{Data: in.Moments, Stride: in.Cols}
+	spread(m.tasks, in.Cols, func(i int) {
+		dense.AddTransposed(h.At(i, i), m.rows.At(0, i), m.rows.At(0, i), min(rowsOfResult, in.Cols-i), in.Cols-i, len(rows))
+	})
+}
+
+// spread calls do with the first of every rowsOfResult of n rows, from as many goroutines.
+func spread(tasks, n int, do func(first int)) {
 	next := make(chan int)
 	var all sync.WaitGroup
-	for range m.tasks {
+	for range tasks {
 		all.Go(func() {
 			for i := range next {
-				dense.AddTransposed(h.At(i, i), m.rows.At(0, i), m.rows.At(0, i), min(rowsOfResult, in.Cols-i), in.Cols-i, len(rows))
+				do(i)
 			}
 		})
 	}
-	for i := 0; i < in.Cols; i += rowsOfResult {
+	for i := 0; i < n; i += rowsOfResult {
 		next <- i
 	}
 	close(next)
 	all.Wait()
+}
+
+// rowStride is how far rows of cols numbers are apart: an odd number of cache lines, so that they are spread over all sets of a cache.
+func rowStride(cols int) int {
+	stride := (cols+15)/16*16 + 16
+	if stride/16%2 == 0 {
+		stride += 16
+	}
+	return stride
 }

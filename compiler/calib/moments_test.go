@@ -16,7 +16,7 @@ func TestMomentsAreSumsOfProducts(t *testing.T) {
 	}
 	var first []float32
 	for _, run := range []struct{ threads, step int }{{1, n}, {3, 100}, {2, 257}} {
-		m, err := NewMoments(t.TempDir(), map[string]int{"x": cols, "y": 5}, run.threads)
+		m, err := NewMoments(t.TempDir(), "", map[string]int{"x": cols, "y": 5}, run.threads)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestTooManyMomentsAreSeen(t *testing.T) {
 	if !TooMany(many) {
 		t.Error("three are not")
 	}
-	if _, err := NewMoments(t.TempDir(), many, 1); err == nil {
+	if _, err := NewMoments(t.TempDir(), "", many, 1); err == nil {
 		t.Error("room is made for them")
 	}
 }

@@ -20,6 +20,7 @@ type Rounder struct {
 	factor   dense.Matrix // upper triangular v, [cols, cols] in that order, with v*transpose(v) = H and some more on the diagonal; below the groups' blocks on the diagonal transpose(v)
 	diagonal []float32    // of H with some more, by column
 	pivots   []float32    // squares of the factor's diagonal, by place in the order
+	drift    *Drift       // nil: inputs are those that products are to be right for
 }
 
 // orderedGroup is a group of columns, at [first, last) in the order.
@@ -154,6 +155,17 @@ type Scratch struct {
 	row                   []float32
 	moved                 []float32
 	refinement            refinement
+	aimed                 []float32
+	aiming                aiming
+}
+
+// Losses are those of the rows that were rounded last, one by one.
+func (s *Scratch) Losses() []Loss {
+	all := make([]Loss, len(s.best))
+	for i := range all {
+		all[i] = Loss{s.best[i], s.ref[i]}
+	}
+	return all
 }
 
 // Round fills b with the codes of rows x, [any, cols]: for each row the better of rounding to the nearest code and of what the rounder's method makes of it. So no row loses more than by plain
@@ -161,6 +173,9 @@ type Scratch struct {
 func (r *Rounder) Round(b *quant.Block, x []float32, s *Scratch) (Loss, error) {
 	rows := len(x) / r.cols
 	s.resize(rows, r.cols)
+	if r.drift != nil {
+		x = r.aim(s, x)
+	}
 	for p, c := range r.order {
 		column := s.weights.Row(p, rows)
 		for i := range column {

@@ -38,6 +38,7 @@ type model struct {
 	steps     uint64           // run with other ranks
 	told      []byte           // what the other ranks are told of a step
 	observe   func(launch int) // worker 0 calls it after each launch when set; see Trace
+	part      *part            // of the launches that are run alone; nil: all are
 }
 
 // function is one program bound to its memory.
@@ -51,6 +52,7 @@ type function struct {
 	partition  *partition.Program // nil: all of it is this rank's
 	exchanges  []*exchange        // behind launches; nil: none
 	sampler    *sampler           // of the function "step"; nil of others
+	live       map[int][]int      // of launches before which a step has stopped: see kept
 	soft       int                // numbers of a row that steps bring instead of tokens; 0: none
 	inserts    int                // numbers of a row that steps may bring in place of a token's; 0: they bring none
 	positions  int                // that a whole sequence may have, where there is a table of them; 0: as many as the context
@@ -177,8 +179,10 @@ func (m *model) runStep(worker int) {
 		m.guard(r, worker)
 	}
 	exchanged := false
-	for i, r := range f.runners {
-		if f.program.Launches[i].Sync || i == 0 || exchanged {
+	first, last := m.bounds(f)
+	for i := first; i < last; i++ {
+		r := f.runners[i]
+		if f.program.Launches[i].Sync || i == first || exchanged {
 			m.team.Barrier(worker)
 		}
 		if s.adapted {
@@ -202,7 +206,7 @@ func (m *model) runStep(worker int) {
 		}
 	}
 	m.team.Barrier(worker)
-	if f.sampler != nil && s.failure.Load() == nil {
+	if f.sampler != nil && m.part == nil && s.failure.Load() == nil {
 		m.guard(f.sampler, worker)
 	}
 }

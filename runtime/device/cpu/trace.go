@@ -63,5 +63,5 @@ func (m *model) show(buffer int, visit func(name string, rows [][]float32), plac
 
 var (
 	_ engine.FunctionTracer = (*model)(nil)
-	_ engine.PlaceTracer    = (*model)(nil)
+	_ engine.PartTracer     = (*model)(nil)
 )
