@@ -4,6 +4,7 @@ package grammar
 // in use stays, whatever else comes by.
 type keptMasks struct {
 	young, old generation
+	near       []nearMask
 	number     uint64 // of the mask of a place that was kept last
 }
 
@@ -22,6 +23,18 @@ func newKeptMasks() keptMasks { return keptMasks{young: newGeneration(), old: ne
 
 // find returns the mask of a place, or of one behind an exit; nil: it is not kept.
 func (k *keptMasks) find(e *exit, name placeName) *localMask {
+	near := k.at(e, &name)
+	if near.mask != nil && near.e == e && near.name == name {
+		return near.mask
+	}
+	l := k.search(e, name)
+	if l != nil {
+		*near = nearMask{e, name, l}
+	}
+	return l
+}
+
+func (k *keptMasks) search(e *exit, name placeName) *localMask {
 	if e != nil {
 		return e.then[name]
 	}
@@ -50,6 +63,7 @@ func (k *keptMasks) hold(e *exit, name placeName, l *localMask) int64 {
 	}
 	k.turn(size)
 	k.young.bytes += size
+	*k.at(e, &name) = nearMask{e, name, l}
 	switch {
 	case e == nil:
 		k.young.local[name] = l
@@ -90,4 +104,5 @@ func (k *keptMasks) turn(size int64) {
 		e.then = nil
 	}
 	k.old, k.young = k.young, newGeneration()
+	clear(k.near)
 }

@@ -98,7 +98,7 @@ func (w *walker) make(s *state) *mask {
 func (w *walker) gather(s *state) bool {
 	w.visits, w.parts, w.walked = 0, 0, nil
 	w.found = w.found[:0]
-	clear(w.parted)
+	w.parted.clear()
 	for _, p := range s.places {
 		if !w.part(nil, p) {
 			return false
@@ -119,11 +119,9 @@ type partKey struct {
 // part finds the tokens that a place allows, or of which it allows what they have behind an exit, and where its rule may be left those that go on behind.
 func (w *walker) part(e *exit, p place) bool {
 	if e != nil { // else it comes once
-		key := partKey{e, p}
-		if w.parted[key] {
+		if !w.parted.add(partKey{e, p}) {
 			return true
 		}
-		w.parted[key] = true
 	}
 	w.parts++
 	l := w.local(e, p.at)

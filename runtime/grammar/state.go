@@ -57,9 +57,9 @@ type walker struct {
 	gone   []span
 	visits int
 	parts  int
-	parted map[partKey]bool // those that the mask has
-	found  []*localMask     // what the mask consists of
-	walked []uint32         // and what has been walked for it; nil: nothing
+	parted partSet      // those that the mask has
+	found  []*localMask // what the mask consists of
+	walked []uint32     // and what has been walked for it; nil: nothing
 
 	made   int64 // bytes of masks of places
 	joined int64 // bytes of masks that consist of them
@@ -72,7 +72,7 @@ type frameKey struct {
 }
 
 func newWalker(p *program, v *Vocabulary) *walker {
-	w := &walker{program: p, v: v, seen: map[place]bool{}, parted: map[partKey]bool{}}
+	w := &walker{program: p, v: v, seen: map[place]bool{}}
 	w.forget()
 	return w
 }
