@@ -8,9 +8,11 @@ import (
 // Bounds of the work that is done for a grammar before it is asked for.
 const (
 	aheadTime   = 300 * time.Millisecond // of one core
+	aheadSlice  = 250 * time.Microsecond // without a pause
+	aheadPause  = 2                      // times as long as it took: others are answered meanwhile
 	aheadStates = 1 << 14
 	aheadBytes  = heldLocal / 4
-	aheadMasks  = 4 << 20 // bytes of whole masks, of the nearest places
+	aheadMasks  = 8 << 20 // bytes of whole masks, of the nearest places
 	aheadCalls  = 3       // innermost calls by which places are told apart
 	aheadAtOnce = 4       // grammars that wait for it
 	aheadFrom   = 1 << 12 // tokens of a vocabulary for which it is worth it
@@ -43,7 +45,7 @@ func (g *Grammar) prepareAhead() {
 
 // prepare makes what the masks of states consist of, the nearest first, and of the nearest the masks themselves. States that differ in their outer calls alone are taken for the same.
 func (w *walker) prepare() {
-	end := time.Now().Add(aheadTime)
+	work := shift{begun: time.Now()}
 	seen := map[string]bool{}
 	var queue []*state
 	var key []byte
@@ -61,7 +63,7 @@ func (w *walker) prepare() {
 		}
 	}
 	visit(w.begin(0))
-	for i := 0; i < len(queue) && time.Now().Before(end) && w.held < heldStates && w.made < aheadBytes; i++ {
+	for i := 0; i < len(queue) && work.worked < aheadTime && w.held < heldStates && w.made < aheadBytes; i++ {
 		s := queue[i]
 		if !w.gather(s) {
 			return
@@ -72,7 +74,27 @@ func (w *walker) prepare() {
 		for _, b := range w.sample {
 			visit(w.step(s, b))
 		}
+		if pause := work.pause(time.Now()); pause > 0 {
+			time.Sleep(pause)
+			work.begun = time.Now()
+		}
 	}
+}
+
+// shift is work that is done a slice at a time, with pauses in between, so that it takes a third of a core from those that are answered and none of them waits for it long.
+type shift struct {
+	begun  time.Time // the slice
+	worked time.Duration
+}
+
+// pause returns for how long there is to be a pause: 0 while the slice lasts.
+func (s *shift) pause(now time.Time) time.Duration {
+	took := now.Sub(s.begun)
+	if took < aheadSlice {
+		return 0
+	}
+	s.worked += took
+	return aheadPause * took
 }
 
 // within appends where a place is, and in which innermost calls.
