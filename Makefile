@@ -163,9 +163,9 @@ soak: build ## random traffic of all APIs and misbehaving clients for SOAK: ever
 patterns: ## adversarial lengths of prompts and answers: the longest step over the median, on a device of virtual time, and memory of the KV cache that is held and empty
 	$(GO) test -count=1 -v -run 'NoStepTakesTwiceTheMedian|WastedMemory' ./runtime ./runtime/sched | grep -v '^=== '
 
-FAULTS ?= load kill drain resets deaf
+FAULTS ?= load kill drain resets deaf constraints
 
-faults: build ## 1,000 streams at once, SIGKILL, SIGTERM, 10,000 resets and deaf clients under load, a few minutes: docs/reliability.md
+faults: build ## 1,000 streams at once, SIGKILL, SIGTERM, 10,000 resets, deaf clients and new schemas under load, a few minutes: docs/reliability.md
 	@set -e; for run in $(FAULTS); do $(GO) run ./runtime/server/soak $$run --bin bin $(SOAK_FLAGS); done
 
 lint: ## formatting and static analysis

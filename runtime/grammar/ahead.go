@@ -9,8 +9,8 @@ import (
 const (
 	aheadTime   = 300 * time.Millisecond // of one core
 	aheadSlice  = 250 * time.Microsecond // without a pause
-	aheadPause  = 2                      // times as long as it took: others are answered meanwhile
-	aheadStates = 1 << 14
+	aheadPause  = 1                      // times as long as it took: others are answered meanwhile
+	aheadStates = 1 << 13
 	aheadBytes  = heldLocal / 4
 	aheadMasks  = 8 << 20 // bytes of whole masks, of the nearest places
 	aheadCalls  = 3       // innermost calls by which places are told apart
@@ -81,7 +81,7 @@ func (w *walker) prepare() {
 	}
 }
 
-// shift is work that is done a slice at a time, with pauses in between, so that it takes a third of a core from those that are answered and none of them waits for it long.
+// shift is work that is done a slice at a time, with pauses in between, so that it takes half of a core from those that are answered and none of them waits for it long.
 type shift struct {
 	begun  time.Time // the slice
 	worked time.Duration
