@@ -9,7 +9,7 @@ import (
 const (
 	aheadTime   = 300 * time.Millisecond // of one core
 	aheadSlice  = 250 * time.Microsecond // without a pause
-	aheadPause  = 1                      // times as long as it took: others are answered meanwhile
+	aheadPause  = 2                      // times as long as it took: others are answered meanwhile
 	aheadStates = 1 << 13
 	aheadBytes  = heldLocal / 4
 	aheadMasks  = 8 << 20 // bytes of whole masks, of the nearest places
@@ -81,7 +81,7 @@ func (w *walker) prepare() {
 	}
 }
 
-// shift is work that is done a slice at a time, with pauses in between, so that it takes half of a core from those that are answered and none of them waits for it long.
+// shift is work that is done a slice at a time, with pauses in between, so that it takes a third of a core from those that are answered and none of them waits for it long.
 type shift struct {
 	begun  time.Time // the slice
 	worked time.Duration

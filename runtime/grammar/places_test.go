@@ -173,7 +173,7 @@ func TestExitsOfMergedWays(t *testing.T) {
 	}
 }
 
-// TestShiftsHavePauses wants what is made ahead to pause for as long as it has worked, and to count its work alone.
+// TestShiftsHavePauses wants what is made ahead to pause for twice as long as it has worked, and to count its work alone.
 func TestShiftsHavePauses(t *testing.T) {
 	now := time.Unix(1, 0)
 	s := shift{begun: now}
