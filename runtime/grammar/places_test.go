@@ -197,3 +197,26 @@ func TestShiftsHavePauses(t *testing.T) {
 		t.Error("no pause")
 	}
 }
+
+// TestDeepPlacesShareMasks opens more brackets than a token can close: one more of them makes no new mask.
+func TestDeepPlacesShareMasks(t *testing.T) {
+	v, texts, _ := middlingVocabulary()
+	g, err := newTest(v, Source{Kind: EBNF, Text: `root ::= [a-z]+ | "(" root ")"`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-g.prepared
+	open := int32(slices.IndexFunc(texts, func(text []byte) bool { return string(text) == "(" }))
+	m := g.Start()
+	var before []uint32
+	for depth := range 3 * v.longest {
+		if m.Accept(open) != Open {
+			t.Fatalf("%d brackets are not allowed", depth+1)
+		}
+		now := m.Allowed(nil)
+		if depth > v.longest && &now[0] != &before[0] {
+			t.Fatalf("the mask behind %d brackets is another than that behind %d", depth+1, depth)
+		}
+		before = now
+	}
+}
