@@ -83,7 +83,7 @@ bench-gpu: ## products, attention and whole models on an NVIDIA GPU beside copy 
 	@$(BUILT_KIT)
 	$(KIT)/llmc-cuda gpubench --plans "$(BENCH)" --out $(KIT)/results $(BENCH_FLAGS)
 
-test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/triton .tools/python/jsonschema .tools/clients/ready .tools/node/node_modules/openai .tools/schema-suite/json ## real clients from PyPI and npm against our server, and beside our client of the Hub
+test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/triton .tools/python/jsonschema .tools/clients/ready .tools/clients/vllm/benchmark_serving.py .tools/node/node_modules/openai .tools/schema-suite/json ## real clients from PyPI and npm against our server, and beside our client of the Hub
 	LLMC_PYTHON=$(CURDIR)/.tools/python/bin/python LLMC_CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python LLMC_NODE_PATH=$(CURDIR)/.tools/node/node_modules \
 	  LLMC_LONG=1 $(GO) test -count=1 -run 'Client|OpenAI' ./...
 	LLMC_SCHEMA_SUITE=$(CURDIR)/.tools/schema-suite/json $(GO) test -count=1 -v -run SchemaSuite ./runtime/grammar
@@ -97,6 +97,15 @@ CLIENTS_BARE := text-generation==0.7.0 lm-eval==0.4.13
 	python3 -m venv .tools/clients
 	.tools/clients/bin/pip install -q --no-compile $(CLIENTS)
 	.tools/clients/bin/pip install -q --no-compile --no-deps $(CLIENTS_BARE)
+	touch $@
+
+# vLLM's client for load is in its sources alone. pip unpacks them, with their hash checked, and fails at asking them what they are: that would take torch.
+.tools/clients/vllm/benchmark_serving.py: testdata/clients/vllm.txt .tools/clients/ready
+	.tools/clients/bin/pip install -q --no-compile transformers pillow
+	rm -rf .tools/vllm && mkdir -p .tools/vllm .tools/clients/vllm
+	-TMPDIR=$(CURDIR)/.tools/vllm .tools/clients/bin/pip download -q --no-clean --no-deps --no-build-isolation --no-binary vllm --require-hashes -d .tools/vllm -r testdata/clients/vllm.txt >.tools/vllm/log 2>&1
+	cp .tools/vllm/*/vllm_*/benchmarks/*.py .tools/vllm/*/vllm_*/benchmarks/sonnet.txt .tools/clients/vllm/ || { cat .tools/vllm/log; exit 1; }
+	rm -rf .tools/vllm
 	touch $@
 
 # The newest that npm takes for Node 20; it asks for no more than Debian has.
@@ -158,9 +167,9 @@ soak: build ## random traffic of all APIs and misbehaving clients for SOAK: ever
 patterns: ## adversarial lengths of prompts and answers: the longest step over the median, on a device of virtual time, and memory of the KV cache that is held and empty
 	$(GO) test -count=1 -v -run 'NoStepTakesTwiceTheMedian|WastedMemory' ./runtime ./runtime/sched | grep -v '^=== '
 
-FAULTS ?= load kill drain resets deaf
+FAULTS ?= load kill drain resets deaf constraints
 
-faults: build ## 1,000 streams at once, SIGKILL, SIGTERM, 10,000 resets and deaf clients under load, a few minutes: docs/reliability.md
+faults: build ## 1,000 streams at once, SIGKILL, SIGTERM, 10,000 resets, deaf clients and new schemas under load, a few minutes: docs/reliability.md
 	@set -e; for run in $(FAULTS); do $(GO) run ./runtime/server/soak $$run --bin bin $(SOAK_FLAGS); done
 
 lint: ## formatting and static analysis

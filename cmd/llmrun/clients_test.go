@@ -36,6 +36,8 @@ var clients = []client{
 		[]string{"openai_schemas.py", "ADDRESS/v1", "KEY", "demo", "encoder", "../../runtime/server/testdata/exchange"}, false},
 	{"text-generation", "LLMC_CLIENTS_PYTHON", []string{"-c", "import text_generation"}, []string{"text_generation_python.py", "ADDRESS", "KEY"}, true},
 	{"guidellm", "LLMC_GUIDELLM_PYTHON", []string{"-c", "import guidellm"}, []string{"guidellm_python.py", "ADDRESS/v1", "KEY", "demo", "../../testdata/demo", "DIR"}, true},
+	{"vLLM's benchmark", "LLMC_CLIENTS_PYTHON", []string{"-c", "import os, sys, transformers; os.stat(sys.prefix + '/vllm/benchmark_serving.py')"},
+		[]string{"vllm_bench.py", "ADDRESS/v1", "KEY", "demo", "../../testdata/demo", "DIR"}, true},
 	{"lm-eval", "LLMC_CLIENTS_PYTHON", []string{"-c", "import lm_eval"}, []string{"lm_eval_python.py", "ADDRESS/v1", "KEY", "demo", "../../testdata/demo", "DIR"}, true},
 }
 

@@ -8,8 +8,12 @@ import (
 // Bounds of the work that is done for a grammar before it is asked for.
 const (
 	aheadTime   = 300 * time.Millisecond // of one core
-	aheadStates = 1 << 12
+	aheadSlice  = 250 * time.Microsecond // without a pause
+	aheadPause  = 2                      // times as long as it took: others are answered meanwhile
+	aheadStates = 1 << 13
 	aheadBytes  = heldLocal / 4
+	aheadMasks  = 8 << 20 // bytes of whole masks, of the nearest places
+	aheadCalls  = 3       // innermost calls by which places are told apart
 	aheadAtOnce = 4       // grammars that wait for it
 	aheadFrom   = 1 << 12 // tokens of a vocabulary for which it is worth it
 )
@@ -22,6 +26,7 @@ func (g *Grammar) prepareAhead() {
 		close(g.prepared)
 		return
 	}
+	v.refill()
 	if v.waiting.Add(1) > aheadAtOnce {
 		v.waiting.Add(-1)
 		close(g.prepared)
@@ -38,18 +43,19 @@ func (g *Grammar) prepareAhead() {
 	}()
 }
 
-// prepare makes what the masks of states consist of, the nearest first. States that differ in their calls alone are taken for the same.
+// prepare makes what the masks of states consist of, the nearest first, and of the nearest the masks themselves. States that differ in their outer calls alone are taken for the same.
 func (w *walker) prepare() {
-	end := time.Now().Add(aheadTime)
+	work := shift{begun: time.Now()}
 	seen := map[string]bool{}
 	var queue []*state
 	var key []byte
 	visit := func(s *state) {
-		if key = key[:0]; s == dead || len(queue) >= aheadStates {
+		if s == dead || len(queue) >= aheadStates {
 			return
 		}
+		key = key[:0]
 		for _, p := range s.places {
-			key = binary.LittleEndian.AppendUint32(key, uint32(p.at))
+			key = p.within(key)
 		}
 		if !seen[string(key)] {
 			seen[string(key)] = true
@@ -57,20 +63,52 @@ func (w *walker) prepare() {
 		}
 	}
 	visit(w.begin(0))
-	bits := make([]uint32, w.v.words)
-	for i := 0; i < len(queue) && time.Now().Before(end) && w.held < heldStates && w.made < aheadBytes; i++ {
+	for i := 0; i < len(queue) && work.worked < aheadTime && w.held < heldStates && w.made < aheadBytes; i++ {
 		s := queue[i]
-		w.visits, w.parts = 0, 0
-		clear(w.parted)
-		for _, p := range s.places {
-			if !w.part(nil, p, bits) {
-				return
-			}
+		if !w.gather(s) {
+			return
+		}
+		if w.joined < aheadMasks {
+			w.union(s.leaves)
 		}
 		for _, b := range w.sample {
 			visit(w.step(s, b))
 		}
+		if pause := work.pause(time.Now()); pause > 0 {
+			time.Sleep(pause)
+			work.begun = time.Now()
+		}
 	}
+}
+
+// shift is work that is done a slice at a time, with pauses in between, so that it takes a third of a core from those that are answered and none of them waits for it long.
+type shift struct {
+	begun  time.Time // the slice
+	worked time.Duration
+}
+
+// pause returns for how long there is to be a pause: 0 while the slice lasts.
+func (s *shift) pause(now time.Time) time.Duration {
+	took := now.Sub(s.begun)
+	if took < aheadSlice {
+		return 0
+	}
+	s.worked += took
+	return aheadPause * took
+}
+
+// within appends where a place is, and in which innermost calls.
+func (p place) within(key []byte) []byte {
+	key = binary.LittleEndian.AppendUint32(key, uint32(p.at))
+	f := p.frame
+	for range aheadCalls {
+		if f.parent == nil {
+			break
+		}
+		key = binary.LittleEndian.AppendUint32(key, uint32(f.back))
+		f = f.parent
+	}
+	return binary.LittleEndian.AppendUint32(key, 1<<32-1) // which is no state
 }
 
 // lock guards what the vocabulary keeps. Walkers of outputs hold the lock all the time.

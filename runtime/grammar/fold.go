@@ -41,6 +41,7 @@ type foldNode struct {
 	bits  []uint32 // the same, where they are many
 	count uint32   // of these
 	below uint32   // of these, and of those of the nodes below
+	under []uint32 // the same as bits, where they are many
 	exit  *exit    // nodes of the vocabulary's tree that others are below of
 }
 
@@ -104,7 +105,14 @@ func (f *fold) tree(v *Vocabulary, a *alphabet, from, to uint32) *foldTree {
 	merging, total := mostMerging, 0
 	for i := range out {
 		n := &out[i]
-		f.bytes += 72 + int64(4*(len(n.few)+len(n.bits)))
+		f.bytes += 96 + int64(4*(len(n.few)+len(n.bits)))
+		if size := int64(4 * v.words); int(n.below) > v.words/2 && f.bytes+size < mostFoldSize/2 {
+			n.under = make([]uint32, v.words)
+			for j := i; j < int(n.end); j++ {
+				out[j].set(n.under)
+			}
+			f.bytes += size
+		}
 		if n.exit != nil {
 			f.bytes += n.exit.merge(&merging)
 		}
@@ -131,13 +139,30 @@ func (n *foldNode) set(bits []uint32) {
 	}
 }
 
+// taking is the work of taking the tokens of a node and of those below it out, in tokens. That of four words of bits is as much as that of a token.
+func (n *foldNode) taking() int {
+	if n.under != nil {
+		return len(n.under) / 4
+	}
+	return int(n.below)
+}
+
 // clear takes a node's tokens out.
 func (n *foldNode) clear(bits []uint32) {
-	for i, word := range n.bits {
-		bits[i] &^= word
-	}
+	without(bits, n.bits)
 	for _, token := range n.few {
 		bits[token/32] &^= 1 << (token % 32)
+	}
+}
+
+// without takes the tokens of a node and of those below it out, which end before another.
+func (t *foldTree) without(bits []uint32, at, end uint32) {
+	if under := t.nodes[at].under; under != nil {
+		without(bits, under)
+		return
+	}
+	for i := at; i < end; i++ {
+		t.nodes[i].clear(bits)
 	}
 }
 

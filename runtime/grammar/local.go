@@ -7,6 +7,8 @@ type localMask struct {
 	exits []*exit // where the rule may be left
 	rough bool    // there are more of them than there need be
 	size  int64   // bytes
+
+	number uint64 // of all that the vocabulary has kept
 }
 
 // cut is which share of a vocabulary is few.
@@ -54,7 +56,13 @@ func (c *collector) collect(at int32) bool {
 		c.leaf(at)
 		return true
 	}
-	return c.walk(t, 0, uint32(len(t.nodes)), c.w.placed(at))
+	s := c.w.placed(at)
+	for _, root := range t.roots {
+		if c.w.step(s, root.char) != dead && !c.walk(t, root.node, t.nodes[root.node].end, s) {
+			return false
+		}
+	}
+	return true
 }
 
 // behind makes the mask of what is behind an exit.
@@ -139,7 +147,7 @@ func (c *collector) unite() {
 // many has the mask as bits.
 func (c *collector) many() {
 	if c.mask.bits == nil {
-		c.mask.bits = make([]uint32, c.w.v.words)
+		c.mask.bits = c.w.blank()
 	}
 	for _, token := range c.mask.few {
 		c.mask.bits[token/32] |= 1 << (token % 32)
@@ -171,12 +179,12 @@ func (c *collector) leaf(at int32) {
 		c.folded(f.whole, at)
 		return
 	}
-	for node := uint32(0); int(node) < len(t.nodes); node = t.nodes[node].end {
-		n := &t.nodes[node]
-		to := c.w.program.next(at, c.w.class[n.char])
+	for _, root := range t.roots {
+		to := c.w.program.next(at, c.w.class[root.char])
 		if to < 0 {
 			continue
 		}
+		node, n := root.node, &t.nodes[root.node]
 		c.node(t, node, n.token, c.w.program.states[to].final)
 		if f := c.fold(to); f != nil && f.behind[node] != nil {
 			c.folded(f.behind[node], to)
@@ -224,19 +232,19 @@ func (c *collector) plain(t *tree, from, to uint32, at int32) {
 	}
 }
 
-// folded walks a folded tree. Of the nodes that can be reached and those that can not the fewer tokens are looked at.
+// folded walks a folded tree. The tokens of nodes that can be reached are put together, or those that can not taken out of all, whichever is less work.
 func (c *collector) folded(t *foldTree, at int32) {
-	p := c.w.program
+	p, words := c.w.program, c.w.v.words
 	var path [maxTokenBytes + 1]int32
 	path[0] = at
 	met, gone := c.w.met[:0], c.w.gone[:0]
-	here, not := 0, 0 // tokens
+	here, adding, taking := 0, 0, words/4 // tokens, and work in tokens
 	for i := 0; i < len(t.nodes); {
 		n := &t.nodes[i]
 		next := p.next(path[n.depth], p.class[n.char])
 		if next < 0 {
 			gone = append(gone, span{uint32(i), n.end})
-			not += int(n.below)
+			taking += n.taking()
 			i = int(n.end)
 			continue
 		}
@@ -244,6 +252,7 @@ func (c *collector) folded(t *foldTree, at int32) {
 		if n.count > 0 {
 			met = append(met, uint32(i))
 			here += int(n.count)
+			adding += min(int(n.count), words/4)
 		}
 		if n.exit != nil && p.states[next].final {
 			c.mask.exits = append(c.mask.exits, n.exit)
@@ -252,15 +261,13 @@ func (c *collector) folded(t *foldTree, at int32) {
 	}
 	c.w.met, c.w.gone = met, gone
 	switch {
-	case t.all != nil && not < here: // a place has its tokens from one node each, so none is taken out that another has set
+	case t.all != nil && taking < adding: // a place has its tokens from one node each, so none is taken out that another has set
 		c.many()
 		or(c.mask.bits, t.all)
 		for _, s := range gone {
-			for i := s.from; i < s.to; i++ {
-				t.nodes[i].clear(c.mask.bits)
-			}
+			t.without(c.mask.bits, s.from, s.to)
 		}
-	case c.mask.bits == nil && here <= c.w.v.words/4: // no node has them as bits
+	case c.mask.bits == nil && here <= words/4: // no node has them as bits
 		for _, i := range met {
 			c.mask.few = append(c.mask.few, t.nodes[i].few...)
 		}

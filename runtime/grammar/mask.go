@@ -9,7 +9,7 @@ import (
 type mask struct {
 	allowed []uint32 // as engine.Sampling.Allowed
 	text    bool     // there are tokens besides those that end the output
-	kept    bool     // its size has been counted
+	size    int64    // bytes, for the vocabulary that keeps it
 }
 
 // mask returns the tokens that may come behind a state: those whose bytes lead on, and where the output is complete those that end it. It is nil where that
@@ -66,38 +66,45 @@ func (w *walker) firstMask(s *state) *mask {
 
 // keep makes room for a mask: what is over the bound is all dropped. Steps on their way keep theirs.
 func (w *walker) keep(s *state, m *mask) {
-	size := int64(96 + 8*len(s.places)) // of the entry in alike
-	if !m.kept {
-		m.kept = true
-		size += int64(4 * len(m.allowed))
-	}
-	if w.masked+size > heldMasks {
+	if w.masked+w.takes(s, m) > heldMasks {
 		for _, other := range w.masks {
 			other.mask, other.first = nil, nil
 		}
 		w.masks, w.masked = w.masks[:0], 0
 		clear(w.alike)
+		clear(w.own)
 	}
-	w.masks, w.masked = append(w.masks, s), w.masked+size
+	w.masks, w.masked = append(w.masks, s), w.masked+w.takes(s, m)
+	w.own[m] = true
+}
+
+// takes is how many bytes a state's mask takes, which others of the grammar may have too.
+func (w *walker) takes(s *state, m *mask) int64 {
+	size := int64(96 + 8*len(s.places)) // of the entry in alike
+	if !w.own[m] {
+		size += int64(4*len(m.allowed)) + 64
+	}
+	return size
 }
 
 func (w *walker) make(s *state) *mask {
-	w.visits = 0
-	bits := make([]uint32, w.v.words)
-	w.parts = 0
-	clear(w.parted)
+	if !w.gather(s) {
+		return nil
+	}
+	return w.union(s.leaves)
+}
+
+// gather finds what a state's mask consists of: masks of places, and in very ambiguous grammars what has been walked for it. It returns false where that takes more than it may.
+func (w *walker) gather(s *state) bool {
+	w.visits, w.parts, w.walked = 0, 0, nil
+	w.found = w.found[:0]
+	w.parted.clear()
 	for _, p := range s.places {
-		if !w.part(nil, p, bits) {
-			return nil
+		if !w.part(nil, p) {
+			return false
 		}
 	}
-	m := &mask{allowed: bits, text: w.v.hasText(bits)}
-	if s.leaves {
-		for _, id := range w.v.ends {
-			bits[id/32] |= 1 << (id % 32)
-		}
-	}
-	return m
+	return true
 }
 
 // mostParts is of how many a mask is made before what is behind exits is walked for all places there at once: in ambiguous grammars the same ones come up again and again.
@@ -109,25 +116,20 @@ type partKey struct {
 	p place
 }
 
-// part allows the tokens that a place does, or of which it allows what they have behind an exit, and where its rule may be left those that go on behind.
-func (w *walker) part(e *exit, p place, bits []uint32) bool {
+// part finds the tokens that a place allows, or of which it allows what they have behind an exit, and where its rule may be left those that go on behind.
+func (w *walker) part(e *exit, p place) bool {
 	if e != nil { // else it comes once
-		key := partKey{e, p}
-		if w.parted[key] {
+		if !w.parted.add(partKey{e, p}) {
 			return true
 		}
-		w.parted[key] = true
 	}
 	w.parts++
 	l := w.local(e, p.at)
 	if l == nil {
 		return false
 	}
-	if l.bits != nil {
-		or(bits, l.bits)
-	}
-	for _, token := range l.few {
-		bits[token/32] |= 1 << (token % 32)
+	if l.bits != nil || len(l.few) > 0 {
+		w.found = append(w.found, l)
 	}
 	if p.frame == w.outer || len(l.exits) == 0 {
 		return true
@@ -135,13 +137,16 @@ func (w *walker) part(e *exit, p place, bits []uint32) bool {
 	behind := w.leave(p.frame)
 	for _, e := range l.exits {
 		if w.parts > mostParts {
-			if !w.behindExit(e, behind, bits) {
+			if w.walked == nil {
+				w.walked = w.blank()
+			}
+			if !w.behindExit(e, behind, w.walked) {
 				return false
 			}
 			continue
 		}
 		for _, q := range behind.places {
-			if !w.part(e, q, bits) {
+			if !w.part(e, q) {
 				return false
 			}
 		}
@@ -183,6 +188,13 @@ func or(bits, more []uint32) {
 	}
 	for i := range bits {
 		bits[i] |= more[i]
+	}
+}
+
+// without takes out what another mask of the vocabulary allows, if there is one.
+func without(bits, less []uint32) {
+	for i, word := range less {
+		bits[i] &^= word
 	}
 }
 

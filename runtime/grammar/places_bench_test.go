@@ -80,7 +80,7 @@ number ::= [0-9]+
 ws ::= ([ \t\n]+)?`
 
 // BenchmarkPlaces measures masks at places that an output is at first, and again, while it takes random ways through each description, which has just been compiled for a
-// vocabulary that has met no other: the median, the 99th percentile and the longest in µs of a token and the mask behind it, what compiling takes in ms and what is kept then in KiB.
+// vocabulary that has met no other: the median, the 99th percentile and the longest in µs of a token and the mask behind it, their mean over all tokens, what compiling takes in ms and what is kept then in KiB.
 // With LLMC_WAIT, a duration, outputs begin so long after, as behind a prompt. LLMC_WORST is how many of the slowest places to print.
 func BenchmarkPlaces(b *testing.B) {
 	v := largeVocabulary(b)
@@ -177,6 +177,7 @@ func drawToken(r *rand.Rand, v *Vocabulary, allowed []uint32) int32 {
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80 }
 
 func (p *placeTimes) report(b *testing.B) {
+	sum := time.Duration(0)
 	for _, part := range []struct {
 		name  string
 		times []time.Duration
@@ -185,6 +186,9 @@ func (p *placeTimes) report(b *testing.B) {
 			continue
 		}
 		slices.Sort(part.times)
+		for _, took := range part.times {
+			sum += took
+		}
 		for _, at := range []struct {
 			name  string
 			share float64
@@ -192,6 +196,7 @@ func (p *placeTimes) report(b *testing.B) {
 			b.ReportMetric(float64(part.times[int(at.share*float64(len(part.times)-1))].Nanoseconds())/1000, part.name+"-"+at.name)
 		}
 	}
+	b.ReportMetric(float64(sum.Nanoseconds())/1000/float64(len(p.first)+len(p.again)), "mean")
 	b.ReportMetric(float64(len(p.first)), "firsts")
 	b.ReportMetric(float64(p.compiling.Microseconds())/1000, "compile-ms")
 	b.ReportMetric(float64(p.kept>>10), "KiB")

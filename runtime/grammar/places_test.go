@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 // middlingVocabulary is large enough for all that masks are made of, and small enough to try every token.
@@ -169,5 +170,53 @@ func TestExitsOfMergedWays(t *testing.T) {
 		if has := allowed[0]>>id&1 == 1; has != want {
 			t.Errorf("token %q: allowed %v, want %v", texts[id], has, want)
 		}
+	}
+}
+
+// TestShiftsHavePauses wants what is made ahead to pause for twice as long as it has worked, and to count its work alone.
+func TestShiftsHavePauses(t *testing.T) {
+	now := time.Unix(1, 0)
+	s := shift{begun: now}
+	worked, paused := time.Duration(0), time.Duration(0)
+	for i := range 100 {
+		took := time.Duration(1+i%7) * aheadSlice / 4
+		now, worked = now.Add(took), worked+took
+		pause := s.pause(now)
+		if slice := now.Sub(s.begun); (pause == 0) != (slice < aheadSlice) {
+			t.Fatalf("a pause of %v after %v of work", pause, slice)
+		}
+		if pause > 0 {
+			now, paused = now.Add(pause), paused+pause
+			s.begun = now
+			if s.worked != worked || paused != aheadPause*worked {
+				t.Fatalf("%v of work are counted, want %v, with %v of pauses", s.worked, worked, paused)
+			}
+		}
+	}
+	if paused == 0 {
+		t.Error("no pause")
+	}
+}
+
+// TestDeepPlacesShareMasks opens more brackets than a token can close: one more of them makes no new mask.
+func TestDeepPlacesShareMasks(t *testing.T) {
+	v, texts, _ := middlingVocabulary()
+	g, err := newTest(v, Source{Kind: EBNF, Text: `root ::= [a-z]+ | "(" root ")"`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-g.prepared
+	open := int32(slices.IndexFunc(texts, func(text []byte) bool { return string(text) == "(" }))
+	m := g.Start()
+	var before []uint32
+	for depth := range 3 * v.longest {
+		if m.Accept(open) != Open {
+			t.Fatalf("%d brackets are not allowed", depth+1)
+		}
+		now := m.Allowed(nil)
+		if depth > v.longest && &now[0] != &before[0] {
+			t.Fatalf("the mask behind %d brackets is another than that behind %d", depth+1, depth)
+		}
+		before = now
 	}
 }

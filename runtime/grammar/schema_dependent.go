@@ -66,10 +66,11 @@ func (n *node) dependents(yield func(name string, wanted []string) error) error 
 func (s *schema) dependentRequired(n *node) ([]conjunction, error) {
 	out := []conjunction{{}}
 	err := n.dependents(func(name string, wanted []string) (err error) {
-		there := conjunction{s.present(name)}
+		var there conjunction // what is wanted comes before what wants it, where the schema says no order
 		for _, w := range wanted {
 			there = append(there, s.present(w))
 		}
+		there = append(there, s.present(name))
 		if len(wanted) > 0 {
 			out, err = s.join(out, []conjunction{{s.absent(name)}, there})
 		}

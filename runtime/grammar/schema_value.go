@@ -222,8 +222,24 @@ func (s *schema) fitting(c conjunction, values []strictjson.Value) (*expr, error
 			continue
 		}
 		subs = append(subs, text(compactText(v)))
+		if whole := wholeText(v); whole != "" {
+			subs = append(subs, text(whole))
+		}
 	}
 	return alt(subs...), nil
+}
+
+// wholeText is a whole number as models write it, whose schema has it with a fraction or an exponent; "": it is none, or a large one. It is not done the other way round: who reads
+// an integer may not take 1.0.
+func wholeText(v strictjson.Value) string {
+	if v.Kind() != "number" || !strings.ContainsAny(string(v), ".eE") {
+		return ""
+	}
+	r := exact(v)
+	if r == nil || !r.IsInt() || len(r.Num().String()) > mostInteger {
+		return ""
+	}
+	return r.Num().String()
 }
 
 // compactText is a value without white space.

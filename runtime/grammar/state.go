@@ -46,6 +46,7 @@ type walker struct {
 	held   int64  // bytes of states and frames
 	masks  []*state
 	masked int64            // bytes of masks
+	own    map[*mask]bool   // those that are counted in masked
 	alike  map[string]*mask // of states whose places no token tells apart, and that are in the same calls
 
 	list   []place // scratch
@@ -56,10 +57,13 @@ type walker struct {
 	gone   []span
 	visits int
 	parts  int
-	parted map[partKey]bool // those that the mask has
+	parted partSet      // those that the mask has
+	found  []*localMask // what the mask consists of
+	walked []uint32     // and what has been walked for it; nil: nothing
 
-	made  int64 // bytes of masks of places
-	ahead bool  // it makes masks of places before they are asked for, and holds no lock
+	made   int64 // bytes of masks of places
+	joined int64 // bytes of masks that consist of them
+	ahead  bool  // it makes masks of places before they are asked for, and holds no lock
 }
 
 type frameKey struct {
@@ -68,7 +72,7 @@ type frameKey struct {
 }
 
 func newWalker(p *program, v *Vocabulary) *walker {
-	w := &walker{program: p, v: v, seen: map[place]bool{}, parted: map[partKey]bool{}}
+	w := &walker{program: p, v: v, seen: map[place]bool{}}
 	w.forget()
 	return w
 }
@@ -80,7 +84,7 @@ func (w *walker) forget() {
 	w.frames, w.states, w.single = map[frameKey]*frame{}, map[string]*state{}, map[place]*state{}
 	w.held, w.number = 0, 0
 	w.masks, w.masked = nil, 0
-	w.alike = map[string]*mask{}
+	w.alike, w.own = map[string]*mask{}, map[*mask]bool{}
 }
 
 // adopt returns the state of an output, which may have been made before all were dropped. It makes room first, so that states are dropped between tokens alone.

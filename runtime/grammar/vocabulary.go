@@ -32,6 +32,9 @@ type Vocabulary struct {
 	preparing sync.Mutex   // held by the one that makes masks ahead
 	waiting   atomic.Int32 // of these, with the one that does
 
+	spare   chan []uint32 // masks of nothing
+	filling atomic.Bool   // more of them are made
+
 	mu    sync.Mutex // guards what the grammars keep, too
 	kept  keptMasks
 	folds map[alphabetName]*fold
@@ -59,7 +62,7 @@ func (t *tokenTexts) at(i int32) []byte {
 
 // NewVocabulary makes a vocabulary of size ids. ends are the end-of-sequence tokens, which are never text.
 func NewVocabulary(size int, token func(id int32) Token, ends []int32) *Vocabulary {
-	v := &Vocabulary{size: size, words: (size + 31) / 32, ends: slices.Clone(ends), kept: newKeptMasks(), folds: map[alphabetName]*fold{}}
+	v := &Vocabulary{size: size, words: (size + 31) / 32, ends: slices.Clone(ends), kept: newKeptMasks(), folds: map[alphabetName]*fold{}, spare: make(chan []uint32, spareMasks)}
 	var middle, first []leaf
 	for id := range int32(size) {
 		t := Token{}
@@ -142,7 +145,14 @@ type leaf struct {
 // tree is a trie of tokens in preorder: the children of a node are behind it, up to end.
 type tree struct {
 	nodes []treeNode
+	roots []root            // the first nodes, which lie far from each other
 	twins map[int32][]int32 // further tokens of the same text, by the one that a node names
+}
+
+// root is a node that tokens begin with.
+type root struct {
+	node uint32
+	char byte
 }
 
 type treeNode struct {
@@ -180,6 +190,9 @@ func newTree(leaves []leaf) tree {
 	}
 	for _, i := range open {
 		t.nodes[i].end = uint32(len(t.nodes))
+	}
+	for at := uint32(0); int(at) < len(t.nodes); at = t.nodes[at].end {
+		t.roots = append(t.roots, root{at, t.nodes[at].char})
 	}
 	return t
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -186,5 +187,62 @@ func TestBacklogIsSentWhole(t *testing.T) {
 	}
 	if text := streamText(t, a.body)[0]; text != strings.Repeat("abcdefghij", 2000) {
 		t.Error("text differs")
+	}
+}
+
+// waitingTokenizer says when it is asked, and answers when it may.
+type waitingTokenizer struct {
+	byteTokenizer
+	asked, may chan struct{}
+}
+
+func (w waitingTokenizer) Encode(text string, special bool) ([]int32, error) {
+	w.asked <- struct{}{}
+	<-w.may
+	return w.byteTokenizer.Encode(text, special)
+}
+
+// A client that has left before its request was submitted costs no step: nothing of it is submitted.
+func TestClientLeavesBeforeItsTurn(t *testing.T) {
+	for _, stream := range []bool{false, true} {
+		for _, d := range departures {
+			t.Run(fmt.Sprintf("stream %v, %s", stream, d.name), func(t *testing.T) {
+				b := &fakeBackend{}
+				model := fakeModel("tiny", b)
+				wait := waitingTokenizer{asked: make(chan struct{}), may: make(chan struct{})}
+				model.Tokenizer = wait
+				ts := startServer(t, b, Config{Models: []Model{model}})
+				c := ts.dial().postRaw("/v1/completions", fmt.Sprintf(`{"prompt":"x","stream":%v}`, stream))
+				<-wait.asked
+				d.leave(t, c.Conn.(*net.TCPConn))
+				close(wait.may)
+				eventually(t, "answered", func() bool {
+					ts.inflight.mu.Lock()
+					defer ts.inflight.mu.Unlock()
+					return ts.inflight.n == 0
+				})
+				if n := b.submitted(); n != 0 {
+					t.Errorf("%d requests submitted", n)
+				}
+			})
+		}
+	}
+}
+
+// Requests that wait on a connection behind the one that its client has left are not begun.
+func TestClientLeavesRequestsBehind(t *testing.T) {
+	b := &fakeBackend{gate: make(chan struct{})}
+	ts := startServer(t, b, Config{})
+	c := ts.dial()
+	for range 3 {
+		c.postRaw("/v1/completions", `{"prompt":"x","max_tokens":9}`)
+	}
+	eventually(t, "submitted", func() bool { return b.submitted() > 0 })
+	must(t, c.Conn.(*net.TCPConn).CloseWrite())
+	if _, err := io.Copy(io.Discard, c.r); err != nil { // until all are answered and the connection is closed
+		t.Fatal(err)
+	}
+	if n := b.submitted(); n != 1 {
+		t.Errorf("%d requests submitted, want the first alone", n)
 	}
 }

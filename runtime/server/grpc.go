@@ -127,6 +127,7 @@ func (s *Server) overGRPC(ctx context.Context, method string) caller {
 			})
 			return func() { stop() }
 		},
+		left: func() bool { return errors.Is(ctx.Err(), context.Canceled) },
 	}
 }
 

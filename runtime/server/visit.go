@@ -15,6 +15,7 @@ type caller struct {
 	account       *account // nil: nobody wants one
 	// watch has gone called, with the reason, when nobody waits for the answer any more, until unwatch is called.
 	watch func(gone func(error)) (unwatch func())
+	left  func() bool // tells whether that is so already
 }
 
 // overHTTP is the caller of a connection.
@@ -27,6 +28,7 @@ func overHTTP(c *fasthttp.RequestCtx) caller {
 		watch: func(gone func(error)) func() {
 			return watchPeer(c.Conn(), func() { gone(errClientGone) })
 		},
+		left: func() bool { return peerLeft(c.Conn()) },
 	}
 }
 
@@ -43,6 +45,9 @@ type visit struct {
 // enter lets a request in. end has to be called when it has been answered.
 func (s *Server) enter(from caller) (*visit, error) {
 	v := &visit{from: from, arrived: time.Now(), used: func() int { return 0 }}
+	if from.left() { // who opens connections, asks and resets them is not to cost more than his connections do
+		return nil, errClientGone
+	}
 	var err error
 	if v.limits, err = from.timeouts(); err != nil {
 		return nil, err
@@ -141,6 +146,9 @@ func (s *Server) launch(ctx context.Context, v *visit, r *request, tell telling)
 		return nil, refusal
 	}
 	r.model.Metrics.Validated(time.Since(v.arrived))
+	if v.from.left() { // meanwhile: its prompt is in no step yet
+		return nil, errClientGone
+	}
 	return s.start(ctx, r)
 }
 

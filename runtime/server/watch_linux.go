@@ -20,15 +20,8 @@ var past = time.Unix(1, 0)
 //
 // Nobody may read from the connection before stop has returned; it leaves no read deadline behind.
 func watchPeer(c net.Conn, gone func()) (stop func()) {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return func() {}
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
+	raw := socketOf(c)
+	if raw == nil {
 		return func() {}
 	}
 	// A request's own read deadline may still be armed and would end the watch.
@@ -55,6 +48,33 @@ func watchPeer(c net.Conn, gone func()) (stop func()) {
 		<-ended
 		_ = c.SetReadDeadline(time.Time{})
 	}
+}
+
+// peerLeft tells whether the peer has closed or reset the connection, as watchPeer would.
+func peerLeft(c net.Conn) bool {
+	raw := socketOf(c)
+	if raw == nil {
+		return false
+	}
+	left := false
+	err := raw.Control(func(fd uintptr) { left = peerGone(int(fd)) })
+	return left || err != nil // which is a connection that was closed here
+}
+
+// socketOf returns the socket under a connection; nil: there is none.
+func socketOf(c net.Conn) syscall.RawConn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 func peerGone(fd int) bool {

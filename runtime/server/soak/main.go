@@ -37,6 +37,7 @@ var runs = []struct {
 	{"drain", "SIGTERM under load: no stream may be cut", drain},
 	{"resets", "--connections connections that are opened and reset beside streams", resets},
 	{"deaf", "clients that read nothing of long answers beside streams", deaf},
+	{"constraints", "requests with new schemas beside streams", constraints},
 }
 
 func main() {
