@@ -98,7 +98,6 @@ func buildCommand() *cobra.Command {
 	cli.CompleteFlag(cmd, "rotate", append([]string{compiler.Auto}, rotations()...)...)
 	cli.CompleteFlag(cmd, "kv-dtype", compiler.KVDTypes()...)
 	cli.CompleteFlag(cmd, "dump", append([]string{"all", "html"}, passes.Names()...)...)
-	cli.AddPlanned(cmd, plannedBuildFlags)
 	return cmd
 }
 
@@ -123,8 +122,6 @@ func (f *buildFlags) build(cmd *cobra.Command) error {
 	}
 	return printShares(cmd.OutOrStdout(), shares)
 }
-
-var plannedBuildFlags = []cli.Planned{}
 
 // targetNames are the values of --arch.
 func targetNames() []string {

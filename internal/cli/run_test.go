@@ -47,45 +47,15 @@ func TestErrorsAreOneLine(t *testing.T) {
 	}
 }
 
-func TestPlannedFlagsAreRefusedNotIgnored(t *testing.T) {
-	ran := false
-	newRoot := func() *cobra.Command {
-		root := &cobra.Command{Use: "tool"}
-		sub := &cobra.Command{Use: "do", RunE: func(*cobra.Command, []string) error { ran = true; return nil }}
-		AddPlanned(sub, []Planned{{Name: "tp", Why: "one device", Harmless: []string{"1"}}, {Name: "cubin", Why: "no device code", Switch: true}})
-		root.AddCommand(sub)
-		return root
-	}
-	for _, c := range []struct {
-		args []string
-		want int
-		runs bool
-	}{
-		{[]string{"do"}, ExitDone, true},
-		{[]string{"do", "--tp", "1"}, ExitDone, true},
-		{[]string{"do", "--tp", "2"}, ExitUsage, false},
-		{[]string{"do", "--cubin"}, ExitUsage, false},
-		{[]string{"do", "--cubin=false"}, ExitDone, true},
-	} {
-		ran = false
-		if got := Run(newRoot(), c.args); got != c.want || ran != c.runs {
-			t.Errorf("%v: exit %d, ran %v; want %d, %v", c.args, got, ran, c.want, c.runs)
-		}
-	}
-}
-
 func TestFlagErrorsNameFlagValueAndCause(t *testing.T) {
 	cmd := &cobra.Command{Use: "do"}
 	cmd.Flags().Int("n", 0, "")
 	cmd.Flags().IntSlice("batch", nil, "")
 	cmd.Flags().Uint64("seed", 0, "")
-	AddPlanned(cmd, []Planned{{Name: "draft", Why: "no second model"}, {Name: "cubin", Why: "no device code", Switch: true}})
 	for arg, want := range map[string]string{
 		"--n=x":                       `--n "x": is not a whole number`,
 		"--batch=1,x":                 `--batch "1,x": is not a list of whole numbers, separated by commas`,
 		"--seed=99999999999999999999": `--seed "99999999999999999999": is not a whole number of at least 0 that fits`,
-		"--draft=ngram":               `--draft "ngram": not supported yet: no second model`,
-		"--cubin":                     `--cubin: not supported yet: no device code`,
 		"--nope":                      `unknown flag: --nope`,
 	} {
 		if got := flagError(cmd, cmd.ParseFlags([]string{arg})); got == nil || got.Error() != want {

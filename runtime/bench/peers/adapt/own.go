@@ -31,7 +31,7 @@ var own = Peer{
 	},
 	Extra: map[string]any{"ignore_eos": true},
 	Quality: func(b *Bench, v Variant) (Command, error) {
-		return Command{Args: []string{b.LLMC(), "eval", b.Plan(v), "--text", b.Text, "--windows", strconv.Itoa(b.Windows), "--threads", b.threads(), "--no-cache", "--json"}}, nil
+		return Command{Args: []string{b.LLMC(), "eval", b.Plan(v), "--text", b.Text, "--windows", strconv.Itoa(b.Windows), "--threads", b.threads(), "--json"}}, nil
 	},
 	Said: func(line string) (float64, bool) {
 		var e struct{ PPL float64 }
@@ -75,7 +75,7 @@ func ParseBuild(line string) (b Built, ok bool) {
 
 // Roofline is the command that measures the machine, ParseRoofline reads it.
 func (b *Bench) Roofline() Command {
-	return Command{Args: []string{b.llmrun(), "bench", "--roofline", "--threads", b.threads(), "--no-cache", "--json"}}
+	return Command{Args: []string{b.llmrun(), "bench", "--roofline", "--threads", b.threads(), "--json"}}
 }
 
 // ParseRoofline reads the limits of the machine as samples.
@@ -105,13 +105,13 @@ func ParseRoofline(line string) ([]sample.Sample, error) {
 
 // Tokenize is the command that turns JSON strings on its input into ids.
 func (b *Bench) Tokenize(v Variant) Command {
-	return Command{Args: []string{b.llmrun(), "tokenize", b.Plan(v), "--no-special", "--no-cache", "--json"}}
+	return Command{Args: []string{b.llmrun(), "tokenize", b.Plan(v), "--no-special", "--json"}}
 }
 
 func measureOwn(b *Bench, v Variant, cases []Case) (Command, error) {
 	c := cases[0]
 	return Command{Args: []string{b.llmrun(), "bench", b.Plan(v), "--prompt", strconv.Itoa(c.Prompt), "--gen", strconv.Itoa(c.Gen), "--batch", strconv.Itoa(c.Batch),
-		"--repeat", strconv.Itoa(c.Repeat), "--threads", b.threads(), "--no-cache", "--json"}}, nil
+		"--repeat", strconv.Itoa(c.Repeat), "--threads", b.threads(), "--json"}}, nil
 }
 
 func parseOwn(line string, cases []Case) ([]Found, error) {
@@ -141,7 +141,7 @@ func parseOwn(line string, cases []Case) ([]Found, error) {
 
 // Inspect is the command that tells what a plan computes. ParseFlops reads of it how many multiplications and additions a prompt of that many tokens takes.
 func (b *Bench) Inspect(v Variant) Command {
-	return Command{Args: []string{b.LLMC(), "inspect", b.Plan(v), "--no-cache", "--json"}}
+	return Command{Args: []string{b.LLMC(), "inspect", b.Plan(v), "--json"}}
 }
 
 // Predicted is how many tokens the prompt has that inspect tells the operations of.
