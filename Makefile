@@ -66,7 +66,7 @@ test-cuda: ## the CUDA build over an emulated driver; needs a C compiler, no GPU
 	command -v gcc >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends gcc libc6-dev; }
 	$(WITH_CUDA) $(GO) vet -tags cuda ./runtime/device/cuda/... ./cmd/llmrun ./cmd/llmc/... ./codegen/cuda
 	$(WITH_CUDA) $(GO) test -tags cuda ./runtime/device/cuda/...
-	LLMC_CACHE=off LLMC_TEST_DRIVER='{}' LLMC_TEST_ARCH=sm80 $(WITH_CUDA) $(GO) test -tags cuda -skip '(Serve|Bench)WithDrafts|Refus|Registry|Clients|Help|Lines|ShownImages|$(SAME_CUDA)' ./cmd/llmrun
+	LLMC_CACHE=off LLMC_TEST_DRIVER='{}' LLMC_TEST_ARCH=sm80 $(WITH_CUDA) $(GO) test -tags cuda -skip '(Serve|Bench)WithDrafts|Refus|Registry|Clients|Help|Lines|ShownImages|Ranks|$(SAME_CUDA)' ./cmd/llmrun
 	$(WITH_CUDA) $(GO) test -tags cuda -run 'IsTaken|GPU' ./cmd/llmc
 	LLMC_DEVICE=emulated $(WITH_CUDA) $(GO) test -tags cuda -run 'TestCard|TestGPU/sm90/int4' ./runtime/device/cuda/hardware
 	LLMC_DEVICE=emulated $(WITH_CUDA) $(GO) test -tags cuda -run 'Norms|Route|Dispatch|QuantizeBits|StreamSameBits|AttentionPlan$$|FallsBack' ./codegen/cuda
