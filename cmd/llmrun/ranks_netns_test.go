@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -58,7 +57,6 @@ func TestRanksAcrossNetworkNamespaces(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("between us"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out, errs bytes.Buffer
 	var processes []*exec.Cmd
 	for node, name := range names {
 		cmd := clitest.Command(append(slices.Clone(args), "--tp", "2", "--pp", "2", "--rank-transport", "tcp", "--nnodes", "2", "--node-rank", fmt.Sprint(node),
@@ -67,21 +65,9 @@ func TestRanksAcrossNetworkNamespaces(t *testing.T) {
 		if cmd.Path, cmd.Err = exec.LookPath("ip"); cmd.Err != nil {
 			t.Skip(cmd.Err)
 		}
-		cmd.Stderr = &errs
-		if node == 0 {
-			cmd.Stdout = &out
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
 		processes = append(processes, cmd)
 	}
-	for node, cmd := range processes {
-		if err := cmd.Wait(); err != nil {
-			t.Fatalf("machine %d: %v: %s", node, err, errs.String())
-		}
-	}
-	if got := rankTokens(t, out.String()); !slices.Equal(got, want) {
+	if got := rankTokens(t, runRanks(t, processes)); !slices.Equal(got, want) {
 		t.Errorf("tokens %v, want %v", got, want)
 	}
 }

@@ -74,7 +74,6 @@ func TestLaunchersStartRanks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var processes []*exec.Cmd
-			var out, errs bytes.Buffer
 			for rank := range 2 {
 				cmd := clitest.Command(append(slices.Clone(args), c.args...)...)
 				for _, v := range c.env {
@@ -83,25 +82,32 @@ func TestLaunchersStartRanks(t *testing.T) {
 					}
 					cmd.Env = append(cmd.Env, v)
 				}
-				cmd.Stderr = &errs
-				if rank == 0 {
-					cmd.Stdout = &out
-				}
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
 				processes = append(processes, cmd)
 			}
-			for rank, cmd := range processes {
-				if err := cmd.Wait(); err != nil {
-					t.Errorf("rank %d: %v: %s", rank, err, errs.String())
-				}
-			}
-			if got := rankTokens(t, out.String()); !slices.Equal(got, want) {
+			if got := rankTokens(t, runRanks(t, processes)); !slices.Equal(got, want) {
 				t.Errorf("tokens %v, want %v", got, want)
 			}
 		})
 	}
+}
+
+// runRanks starts processes, waits for all, and returns what the first has printed.
+func runRanks(t *testing.T, processes []*exec.Cmd) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	processes[0].Stdout = &out
+	for _, cmd := range processes {
+		cmd.Stderr = &errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, cmd := range processes {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("process %d: %v: %s", i, err, errs.String())
+		}
+	}
+	return out.String()
 }
 
 // children are the processes that a process has started.

@@ -62,10 +62,10 @@ func (p *kvPool) plan(caches []engine.Cache) error {
 		var err error
 		if c.Kind == engine.State {
 			own.state, err = c.State()
-			own.layerBytes = int64(p.spanPages) * aligned(own.state.Bytes())
+			own.layerBytes = int64(p.spanPages) * int64(own.state.Bytes())
 		} else {
 			own.KV, err = c.Layout(p.pageSize * p.spanPages)
-			own.layerBytes = aligned(own.Bytes())
+			own.layerBytes = int64(own.Bytes())
 		}
 		if err != nil {
 			return fmt.Errorf("cache %q: %w", c.Name, err)
@@ -77,8 +77,6 @@ func (p *kvPool) plan(caches []engine.Cache) error {
 	}
 	return nil
 }
-
-func aligned(bytes int) int64 { return int64(bytes+layout.Align-1) / layout.Align * layout.Align }
 
 func newKVPool(caches []engine.Cache, pageSize, pages int) (*kvPool, error) {
 	p := &kvPool{pageSize: pageSize, pages: pages}
@@ -92,7 +90,7 @@ func newKVPool(caches []engine.Cache, pageSize, pages int) (*kvPool, error) {
 
 // statePart returns where a layer has the state of a page, of so many bytes, behind its part of the first span.
 func (p *kvPool) statePart(page int, bytes int64) int64 {
-	return int64(page/p.spanPages)*p.spanBytes + int64(page%p.spanPages)*aligned(int(bytes))
+	return int64(page/p.spanPages)*p.spanBytes + int64(page%p.spanPages)*bytes
 }
 
 func (p *kvPool) copyPage(dst, src int32) error {
@@ -118,14 +116,14 @@ func (p *kvPool) copyPage(dst, src int32) error {
 // copyPage copies a page from one span of a layer to another, or the same; dst and src count pages in their spans.
 func (c *kvCache) copyPage(to, from []byte, dst, src, pageSize int) {
 	if c.state.Channels > 0 {
-		n := int(aligned(c.state.Bytes()))
+		n := c.state.Bytes()
 		copy(to[dst*n:(dst+1)*n], from[src*n:])
 		return
 	}
 	for head := range c.Heads {
+		places := c.Runs(head, dst*pageSize, pageSize)
 		for i, r := range c.Runs(head, src*pageSize, pageSize) {
-			at := c.Runs(head, dst*pageSize, pageSize)[i].Offset
-			copy(to[at:at+r.Bytes], from[r.Offset:])
+			copy(to[places[i].Offset:][:r.Bytes], from[r.Offset:])
 		}
 	}
 }
