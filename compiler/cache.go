@@ -10,14 +10,16 @@ import (
 	"os"
 
 	"llmc/compiler/buildcache"
+	"llmc/compiler/calib"
 	"llmc/compiler/hf"
 	"llmc/engine"
+	"llmc/internal/version"
 	"llmc/passes"
 )
 
 // buildSource is what a build reads: the program that builds, and all files by their contents.
 type buildSource struct {
-	Compiler string      // hash of this program: its version alone does not tell two states of a working tree apart
+	Compiler string      // hash of this program: its version alone, which it is without a cache, does not tell two states of a working tree apart
 	Files    []hf.Digest // of the checkpoint
 	Adapters []adapterSource
 	Family   string // hash of the family file
@@ -76,7 +78,7 @@ func (b *build) readSource(ctx context.Context) (*buildSource, error) {
 	if b.reads != nil {
 		return b.reads, nil
 	}
-	s := &buildSource{Compiler: b.program, Random: b.Random}
+	s := &buildSource{Compiler: cmp.Or(b.program, version.Full()), Random: b.Random}
 	var err error
 	if s.Files, err = b.hashing.running.Digests(); err != nil {
 		return nil, err
@@ -113,22 +115,31 @@ func (b *build) keyed() keyedOptions {
 		k.Assemblers = append(k.Assemblers, a.Build)
 	}
 	if c := b.Calibration; c != nil {
-		k.Calibration = &keyedCalibration{fmt.Sprintf("%x", sha256.Sum256([]byte(c.Text))), c.Conversations, c.Method}
+		method := c.Method
+		if m, err := calib.FindMethod(method); err == nil { // the default has a name too
+			method = m.Name
+		}
+		k.Calibration = &keyedCalibration{fmt.Sprintf("%x", sha256.Sum256([]byte(c.Text))), c.Conversations, method}
 	}
 	return k
 }
 
-// planKey names the plan that the build makes.
-func (b *build) planKey(ctx context.Context) (string, error) {
+// sourceName names what the build reads.
+func (b *build) sourceName(ctx context.Context) (string, error) {
 	source, err := b.readSource(ctx)
 	if err != nil {
 		return "", err
 	}
-	key, err := buildcache.Key(source)
+	return buildcache.Key(source)
+}
+
+// planKey names the plan that the build makes.
+func (b *build) planKey(ctx context.Context) (string, error) {
+	source, err := b.sourceName(ctx)
 	if err != nil {
 		return "", err
 	}
-	return buildcache.PlanKey(key, b.keyed())
+	return buildcache.PlanKey(source, b.keyed())
 }
 
 // What the reports of builds say of the cache.

@@ -25,15 +25,11 @@ func (b *build) donors(ctx context.Context) (map[*packJob]buildcache.Donor, *bui
 	if b.Cache == nil {
 		return nil, nil, nil
 	}
-	source, err := b.readSource(ctx)
+	source, err := b.sourceName(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := buildcache.Key(source)
-	if err != nil {
-		return nil, nil, err
-	}
-	all, found := b.Cache.Donors(ctx, key, b.Threads), map[*packJob]buildcache.Donor{}
+	all, found := b.Cache.Donors(ctx, source, b.Threads), map[*packJob]buildcache.Donor{}
 	for _, j := range b.weights.jobs {
 		key, err := b.weightKey(j)
 		if err != nil {

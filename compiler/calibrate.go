@@ -108,7 +108,7 @@ func (c *calibrated) find(ctx context.Context, b *build) (err error) {
 	if err != nil {
 		return fmt.Errorf("--calib: %w", err)
 	}
-	if err := c.openDir(b); err != nil {
+	if err := c.openDir(ctx, b); err != nil {
 		return err
 	}
 	if c.codes, err = newCodeFile(c.dir); err != nil {

@@ -196,12 +196,9 @@ func (m *mixer) choicesOf(j *packJob) ([]choice, error) {
 	if j.format.Name != m.build.quant {
 		formats = []*quant.Format{j.format}
 	}
-	rows, err := m.build.someRows(j.weight, int(j.cols))
+	rows, err := m.rowsOf(j)
 	if err != nil {
 		return nil, err
-	}
-	if some := mixRows * int(j.cols); len(rows) > some {
-		rows = spreadRows(rows, int(j.cols), mixRows)
 	}
 	input, _ := m.inputOf(j.weight, j.cols)
 	var all []choice
@@ -215,14 +212,19 @@ func (m *mixer) choicesOf(j *packJob) ([]choice, error) {
 	return all, nil
 }
 
-// spreadRows returns n rows that are spread over all.
-func spreadRows(rows []float32, cols, n int) []float32 {
+// rowsOf returns the rows of a weight that formats are tried on, spread over all that are read.
+func (m *mixer) rowsOf(j *packJob) ([]float32, error) {
+	cols := int(j.cols)
+	rows, err := m.build.someRows(j.weight, cols)
+	if err != nil || len(rows) <= mixRows*cols {
+		return rows, err
+	}
 	var some []float32
-	for i := range n {
-		at := i * (len(rows) / cols) / n * cols
+	for i := range mixRows {
+		at := i * (len(rows) / cols) / mixRows * cols
 		some = append(some, rows[at:at+cols]...)
 	}
-	return some
+	return some, nil
 }
 
 // lossIn is the share of the products that rows lose in a format.
@@ -289,12 +291,12 @@ func (m *mixer) divergence(ctx context.Context, group []int) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		rows, err := m.build.someRows(j.weight, int(j.cols))
+		rows, err := m.rowsOf(j)
 		if err != nil {
 			return 0, err
 		}
 		input, _ := m.inputOf(j.weight, j.cols)
-		loss, err := calib.RoundingLoss(m.formats[0], input, spreadRows(rows, int(j.cols), min(mixRows, len(rows)/int(j.cols))), int(j.cols))
+		loss, err := calib.RoundingLoss(m.formats[0], input, rows, int(j.cols))
 		if err != nil {
 			return 0, err
 		}

@@ -1,7 +1,7 @@
 package compiler
 
 import (
-	"crypto/sha256"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"llmc/internal/version"
+	"llmc/internal/cachedir"
+	"llmc/internal/cli"
 	"llmc/passes"
 )
 
@@ -32,7 +33,7 @@ const journalFile = "journal.json"
 const maxJournal = 1 << 30
 
 // openDir makes the directory of the calibration's files, or opens the one that is to keep them.
-func (c *calibrated) openDir(b *build) (err error) {
+func (c *calibrated) openDir(ctx context.Context, b *build) (err error) {
 	state := b.Calibration.State
 	if state == "" || !c.method.InSequence() {
 		c.dir, err = os.MkdirTemp(filepath.Dir(b.Out), ".llmc-calib-")
@@ -43,23 +44,17 @@ func (c *calibrated) openDir(b *build) (err error) {
 	}
 	j := &journal{}
 	path := filepath.Join(state, journalFile)
-	build, err := c.buildKey(b)
+	build, err := b.codesKey(ctx)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	data, err := cli.ReadFile(path, maxJournal)
+	if errors.Is(err, fs.ErrNotExist) {
 		if entries, err := os.ReadDir(state); err != nil || len(entries) > 0 {
 			return errors.Join(err, fmt.Errorf("--calib-state: %s is neither empty nor a calibration that was broken off; name another directory", state))
 		}
 		j.Build = build
-	case err != nil:
-		return err
-	case info.Size() > maxJournal:
-		return fmt.Errorf("--calib-state: %s has %d bytes, at most %d", path, info.Size(), maxJournal)
-	default:
-		data, err := os.ReadFile(path)
+	} else {
 		if err == nil {
 			err = json.Unmarshal(data, j)
 		}
@@ -72,36 +67,6 @@ func (c *calibrated) openDir(b *build) (err error) {
 	}
 	c.dir, c.journal = state, j
 	return c.write()
-}
-
-// buildKey tells builds apart: the checkpoint's files by size and time, what is made of them, the text.
-func (c *calibrated) buildKey(b *build) (string, error) {
-	h := sha256.New()
-	fmt.Fprintln(h, version.Full(), b.measuredFormat(), b.policy, b.Budget, b.Rotation, b.Disabled, b.Family, b.Repo, b.Commit, c.method.Name, c.text, b.Calibration.Conversations, b.Random != nil)
-	if b.Random != nil {
-		fmt.Fprintln(h, *b.Random)
-	}
-	for _, a := range b.Lora {
-		fmt.Fprintf(h, "%+v\n", a)
-	}
-	entries, err := os.ReadDir(b.Model)
-	if err != nil {
-		entries = nil // a single file
-	}
-	paths := []string{b.Model}
-	for _, e := range entries {
-		paths = append(paths, filepath.Join(b.Model, e.Name()))
-	}
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			return "", err
-		}
-		if !info.IsDir() {
-			fmt.Fprintln(h, path, info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }
 
 // momentsFile is the name of the file of moments, "" where it has none.
@@ -118,11 +83,7 @@ func (c *calibrated) write() error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(c.dir, journalFile)
-	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return cachedir.WriteWhole(filepath.Join(c.dir, journalFile), data)
 }
 
 // note writes down that so many stops are done. A stop at which an input of a later one is known already is not noted: what is known of it would be lost.

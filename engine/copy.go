@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// CopyPlan gives a file the bytes of another one, whole and durable or not at all, as Writer makes files. Where the file system can, the two share their blocks on the
+// CopyFile gives a file the bytes of another one, whole and durable or not at all, as Writer makes files. Where the file system can, the two share their blocks on the
 // disk until one is written to: then it takes no time, whatever the size.
-func CopyPlan(from, to string) error {
+func CopyFile(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err

@@ -96,7 +96,7 @@ func (c *Cache) KeepCodes(ctx context.Context, key, file string, index any) (err
 		return err
 	}
 	defer release(dir, lock, &err)
-	if err := copyFile(file, filepath.Join(dir, partialName), filepath.Join(dir, codesName)); err != nil {
+	if err := putCopy(file, dir, codesName); err != nil {
 		return err
 	}
 	if err := cachedir.WriteWhole(filepath.Join(dir, indexName), encoded.Bytes()); err != nil {
@@ -112,26 +112,6 @@ func (c *Cache) KeepCodes(ctx context.Context, key, file string, index any) (err
 		return err
 	}
 	return saveRecord(dir, record)
-}
-
-// copyFile copies a file into one that gets its name when it is whole.
-func copyFile(from, partial, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(partial)
-	if err != nil {
-		return err
-	}
-	if _, err = out.ReadFrom(in); err == nil {
-		err = out.Sync()
-	}
-	if err = errors.Join(err, out.Close()); err != nil {
-		return err
-	}
-	return os.Rename(partial, to)
 }
 
 // DecodeIndex reads an index into a value of the kind that it was made of.

@@ -60,6 +60,7 @@ type Output struct {
 }
 
 const (
+	planName       = "plan"
 	recordName     = "record.json"
 	maxRecordBytes = 16 << 20
 	maxOutputs     = 16
@@ -94,7 +95,7 @@ func hold(d *cachedir.Dir, key, file string, record any) (dir string, lock *os.F
 // Find returns the plan of a key; nil where there is none.
 func (c *Cache) Find(key string) *Plan {
 	p := &Plan{}
-	if p.dir, p.lock = hold(c.builds, key, "plan", &p.Record); p.lock == nil {
+	if p.dir, p.lock = hold(c.builds, key, planName, &p.Record); p.lock == nil {
 		return nil
 	}
 	return p
@@ -104,7 +105,7 @@ func (c *Cache) Find(key string) *Plan {
 func (p *Plan) Close() error { return p.lock.Close() }
 
 // Path is where the plan lies.
-func (p *Plan) Path() string { return filepath.Join(p.dir, "plan") }
+func (p *Plan) Path() string { return filepath.Join(p.dir, planName) }
 
 // InPlace tells whether a file has the plan's bytes already.
 func (p *Plan) InPlace(out string) bool {
@@ -156,7 +157,7 @@ func (p *Plan) Intact(ctx context.Context, threads int) bool {
 
 // CopyTo makes a file of the plan.
 func (p *Plan) CopyTo(out string) error {
-	if err := engine.CopyPlan(p.Path(), out); err != nil {
+	if err := engine.CopyFile(p.Path(), out); err != nil {
 		return err
 	}
 	p.note(out)
@@ -201,10 +202,7 @@ func (c *Cache) Keep(ctx context.Context, key, out string, record Record) (err e
 	}
 	defer release(dir, lock, &err)
 	p := &Plan{dir: dir, Record: record}
-	if err := engine.CopyPlan(out, p.Path()); err != nil {
-		return err
-	}
-	if err := os.Remove(filepath.Join(dir, partialName)); err != nil {
+	if err := putCopy(out, dir, planName); err != nil {
 		return err
 	}
 	p.note(out)
@@ -224,6 +222,14 @@ func release(dir string, lock *os.File, err *error) {
 
 // partialName is a file that sets room aside.
 const partialName = "partial"
+
+// putCopy copies a file into an entry, instead of what set room aside for it.
+func putCopy(file, dir, name string) error {
+	if err := engine.CopyFile(file, filepath.Join(dir, name)); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(dir, partialName))
+}
 
 // fill takes an entry, of which nothing is left but its lock, to put so many bytes there. Without a lock and an error another process is doing so.
 func fill(ctx context.Context, d *cachedir.Dir, key string, bytes int64) (dir string, lock *os.File, err error) {

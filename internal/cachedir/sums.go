@@ -5,13 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"llmc/internal/cli"
 )
 
 // Sums are the SHA-256 of files of one directory that have not changed since they were hashed. nil knows none and learns none.
@@ -43,24 +44,11 @@ func (d *Dir) Sums(dir string) *Sums {
 	}
 	sum := sha256.Sum256([]byte(full))
 	s.path = filepath.Join(d.root, sumsPart, hex.EncodeToString(sum[:16])+".json")
-	data, err := readSmall(s.path)
+	data, err := cli.ReadFile(s.path, maxSumBytes)
 	if err != nil || json.Unmarshal(data, &s.known) != nil || s.known == nil {
 		s.known = map[string]sumOf{}
 	}
 	return s
-}
-
-func readSmall(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSumBytes+1))
-	if err == nil && len(data) > maxSumBytes {
-		err = fmt.Errorf("%s: has more than %d bytes", path, maxSumBytes)
-	}
-	return data, err
 }
 
 // Find returns the hash of a file, if it has not changed since it was learnt.
