@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -20,13 +22,14 @@ const refHelp = "\n\nREF is [oci://]REGISTRY/REPOSITORY:TAG or ...@sha256:DIGEST
 func pushCommand() *cobra.Command {
 	var f registryFlags
 	var a attachFlags
+	var image bool
 	cmd := &cobra.Command{
 		Use:   "push PLAN REF",
 		Short: "Store a plan in a registry; what is there already is not sent",
 		Long: "Store a plan in a registry: a manifest for all of it and one for each of its targets, under an index. Layers follow sections and weights, and those that the registry has, " +
 			"of an older version or another target, are not sent again. What is interrupted goes on where it was when it is run again. " +
-			"With --key the plan is signed, and so is what --provenance and --sbom attach." + refHelp,
-		Example: "  llmc push engine.plan registry.example/models/engine:v1\n  llmc push engine.plan registry.example/models/engine:v1 --provenance --sbom --key key.pem\n  llmc push engine.plan oci-layout:./store:v1",
+			"With --key the plan is signed, and so is what --provenance and --sbom attach. With --image it becomes an image that holds models/PLAN, for clusters that mount images as volumes." + refHelp,
+		Example: "  llmc push engine.plan registry.example/models/engine:v1\n  llmc push engine.plan registry.example/models/engine:v1-image --image\n  llmc push engine.plan registry.example/models/engine:v1 --provenance --sbom --key key.pem\n  llmc push engine.plan oci-layout:./store:v1",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseRef(args[1])
@@ -46,7 +49,13 @@ func pushCommand() *cobra.Command {
 				return err
 			}
 			return f.send(cmd, func(c *oci.Client) (*oci.Pushed, error) {
-				out, err := c.Push(cmd.Context(), plan, ref)
+				push := c.Push
+				if image {
+					push = func(ctx context.Context, plan *engine.Plan, ref oci.Ref) (*oci.Pushed, error) {
+						return c.PushImage(ctx, plan, filepath.Base(args[0]), ref)
+					}
+				}
+				out, err := push(cmd.Context(), plan, ref)
 				if err != nil {
 					return nil, err
 				}
@@ -57,6 +66,7 @@ func pushCommand() *cobra.Command {
 	cli.CompleteArgs(cmd, cli.PlanArg, noArg)
 	f.add(cmd)
 	a.add(cmd)
+	cmd.Flags().BoolVar(&image, "image", false, "store the plan as an image of one layer, for volumes of Kubernetes and KServe's oci:// (docs/kubernetes.md); llmrun does not take it by reference")
 	return cmd
 }
 

@@ -44,7 +44,8 @@ func Plans(cmd *cobra.Command, targets Targets, flags ...string) *cobra.Command 
 	return takePlans(cmd, new(Flags), targets, flags)
 }
 
-// SignedPlans is Plans for commands whose arguments are plans alone, and which run them: a policy may ask for signatures, of files too.
+// SignedPlans is Plans for commands whose arguments are plans alone, and which run them: a policy may ask for signatures, of files too, and a directory stands for the
+// one plan in it.
 func SignedPlans(cmd *cobra.Command, targets Targets, flags ...string) *cobra.Command {
 	f := new(Flags)
 	f.AddPolicy(cmd)
@@ -60,7 +61,12 @@ func takePlans(cmd *cobra.Command, f *Flags, targets Targets, flags []string) *c
 		if p.trust.policy, err = f.Policy(); err != nil {
 			return err
 		}
-		args, err = p.replace(args)
+		if f.signed {
+			args, err = eachOnly(args)
+		}
+		if err == nil {
+			args, err = p.replace(args)
+		}
 		for _, name := range flags {
 			if err == nil {
 				err = p.replaceFlag(cmd.Flags().Lookup(name))

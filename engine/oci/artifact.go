@@ -18,15 +18,22 @@ import (
 	"llmc/engine"
 )
 
-// artifact is all that a plan becomes: an index over a manifest for all of it and one for each of its targets, whose layers are bytes of the one file. The same
-// plan gives the same bytes.
+// artifact is all that a plan becomes: an index over a manifest for all of it and one for each of its targets, whose layers are bytes of the one file; or the manifest
+// of an image. The same plan gives the same bytes.
 type artifact struct {
-	index     ocispec.Descriptor
-	indexData []byte
-	manifests []document
-	blobs     []content // each once
+	root      ocispec.Descriptor // the index or the image, which gets the tag
+	rootData  []byte
+	manifests []document // those that the index names
+	blobs     []content  // each once
 	seen      map[digest.Digest]bool
-	size      int64 // of the blobs
+}
+
+// size is that of the blobs.
+func (a *artifact) size() (total int64) {
+	for i := range a.blobs {
+		total += a.blobs[i].desc.Size
+	}
+	return total
 }
 
 // document is a manifest.
@@ -117,13 +124,10 @@ func assemble(ctx context.Context, plan *engine.Plan, cut Cut, count func(int64)
 		}
 		index.Manifests = append(index.Manifests, d)
 	}
-	if a.indexData, err = json.Marshal(&index); err != nil {
+	if a.rootData, err = json.Marshal(&index); err != nil {
 		return nil, err
 	}
-	a.index = digestOf(ocispec.MediaTypeImageIndex, a.indexData)
-	for i := range a.blobs {
-		a.size += a.blobs[i].desc.Size
-	}
+	a.root = digestOf(ocispec.MediaTypeImageIndex, a.rootData)
 	return a, nil
 }
 

@@ -42,20 +42,19 @@ func (c *Client) Attach(ctx context.Context, plan *engine.Plan, pushed *Pushed, 
 	if err != nil {
 		return err
 	}
-	s, r, err := c.lookUp(ctx, ref, true)
+	s, err := c.open(ctx, ref, true)
 	if err != nil {
 		return err
 	}
+	subject := pushed.artifact.root
 	if how.Key != nil {
-		if _, err := c.addSignature(ctx, s, ref, r.desc.Digest, how.Key); err != nil {
+		if _, err := c.addSignature(ctx, s, ref, subject.Digest, how.Key); err != nil {
 			return ref.about(err)
 		}
 	}
-	subjects := []sign.Subject{sign.NewSubject(ref.plain(), r.desc.Digest.String())}
-	if r.index != nil {
-		for _, m := range r.index.Manifests {
-			subjects = append(subjects, sign.NewSubject(ref.plain(), m.Digest.String()))
-		}
+	subjects := []sign.Subject{sign.NewSubject(ref.plain(), subject.Digest.String())}
+	for _, m := range pushed.artifact.manifests {
+		subjects = append(subjects, sign.NewSubject(ref.plain(), m.desc.Digest.String()))
 	}
 	for _, kind := range how.Kinds {
 		predicate, err := kind.Make(plan, how.Builder)
@@ -66,7 +65,7 @@ func (c *Client) Attach(ctx context.Context, plan *engine.Plan, pushed *Pushed, 
 		if err != nil {
 			return err
 		}
-		if err := c.attach(ctx, s, r.desc, statement, how.Key); err != nil {
+		if err := c.attach(ctx, s, subject, statement, how.Key); err != nil {
 			return ref.about(err)
 		}
 	}

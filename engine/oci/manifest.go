@@ -90,6 +90,9 @@ func checkIndex(index *ocispec.Index) error {
 }
 
 func checkPlan(m *ocispec.Manifest) error {
+	if m.Config.MediaType == ocispec.MediaTypeImageConfig && m.Annotations[planDigestKey] != "" {
+		return fmt.Errorf("%w: it is an image for volumes that 'llmc push --image' made; mount it, or push the plan under another tag without --image", ErrNoPlan)
+	}
 	if m.ArtifactType != ArtifactType || m.Annotations[planDigestKey] == "" {
 		return fmt.Errorf("%w: it is of type %.80q and llmc push did not make it, an image perhaps", ErrNoPlan, m.ArtifactType)
 	}

@@ -13,12 +13,14 @@ const parallel = 4
 // Pushed says what Push or Copy has done.
 type Pushed struct {
 	Reference string   `json:"reference"` // with the digest, which names it for ever
-	Digest    string   `json:"digest"`    // of the index
+	Digest    string   `json:"digest"`    // of the index, or the image
 	Plan      string   `json:"plan"`      // the plan's own digest
 	Targets   []string `json:"targets"`
 	Layers    int      `json:"layers"`
 	Bytes     int64    `json:"bytes"`    // of all layers
 	Uploaded  int64    `json:"uploaded"` // bytes that were not there yet
+
+	artifact *artifact
 }
 
 // Push stores a plan under a tag: layers that are there are not sent, and no manifest before all that it names. The plan is verified first.
@@ -27,19 +29,36 @@ func (c *Client) Push(ctx context.Context, plan *engine.Plan, ref Ref) (*Pushed,
 	if err != nil {
 		return nil, err
 	}
+	var a *artifact
+	err = c.verified(ctx, plan, func(count func(int64)) error {
+		a, err = assemble(ctx, plan, c.cut(), count)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.send(ctx, s, plan, a, ref)
+}
+
+// verified verifies a plan and then makes what is pushed of it, which reads it once more.
+func (c *Client) verified(ctx context.Context, plan *engine.Plan, then func(count func(int64)) error) error {
 	check := c.Progress.Start("verify", 2*plan.Header().FileSize)
 	done := int64(0)
-	if err := plan.Verify(ctx, 1, func(now, _ int64) { check.Add(now - done); done = now }); err != nil {
-		check.Stop()
-		return nil, err
+	err := plan.Verify(ctx, 1, func(now, _ int64) { check.Add(now - done); done = now })
+	if err == nil {
+		err = then(check.Add)
 	}
-	a, err := assemble(ctx, plan, c.cut(), check.Add)
 	if err != nil {
 		check.Stop()
-		return nil, err
+		return err
 	}
 	check.Done()
-	out := &Pushed{Digest: a.index.Digest.String(), Plan: plan.Digest(), Targets: targetsOf(plan), Layers: len(a.blobs), Bytes: a.size}
+	return nil
+}
+
+// send stores what was made of a plan.
+func (c *Client) send(ctx context.Context, s store, plan *engine.Plan, a *artifact, ref Ref) (out *Pushed, err error) {
+	out = &Pushed{Digest: a.root.Digest.String(), Plan: plan.Digest(), Targets: targetsOf(plan), Layers: len(a.blobs), Bytes: a.size(), artifact: a}
 	if out.Uploaded, err = c.sendBlobs(ctx, s, a); err != nil {
 		return nil, err
 	}
@@ -48,17 +67,17 @@ func (c *Client) Push(ctx context.Context, plan *engine.Plan, ref Ref) (*Pushed,
 			return nil, err
 		}
 	}
-	if err := s.put(ctx, a.index, a.indexData, ref.Tag); err != nil {
+	if err := s.put(ctx, a.root, a.rootData, ref.Tag); err != nil {
 		return nil, err
 	}
-	ref.Digest = a.index.Digest
+	ref.Digest = a.root.Digest
 	out.Reference = ref.String()
 	return out, nil
 }
 
 // sendBlobs sends what a store does not have, and returns how many bytes that was.
 func (c *Client) sendBlobs(ctx context.Context, s store, a *artifact) (sent int64, err error) {
-	task := c.Progress.Start("push", a.size)
+	task := c.Progress.Start("push", a.size())
 	var total atomic.Int64
 	err = each(ctx, len(a.blobs), parallel, func(ctx context.Context, i int) error {
 		b := &a.blobs[i]
