@@ -96,7 +96,7 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// kvShareOfMemory: the cache takes at most this part of the machine's memory.
+// kvShareOfMemory: the cache takes at most this part of the memory that there is.
 const kvShareOfMemory = 4
 
 // load fills in the settings, takes the memory and binds the launches.
@@ -114,7 +114,7 @@ func (m *model) load(settings engine.Settings) error {
 	info := m.plan.Info()
 	m.info = &info
 	request := limits.Request{Settings: settings, Info: m.info, Whole: m.wholeSequences(), Texts: m.main.program.Encodes(), Adapters: m.takesAdapters(), TokenBytes: perToken,
-		Threads: runtime.NumCPU(), KVMemory: physicalMemory() / kvShareOfMemory}
+		Threads: runtime.NumCPU(), KVMemory: machineMemory() / kvShareOfMemory}
 	if m.settings, err = request.Fill(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,11 +31,15 @@ func (r region) release() error {
 	return unix.Munmap(r)
 }
 
-// physicalMemory returns the machine's memory in bytes.
-func physicalMemory() int64 {
+// machineMemory returns the memory in bytes that this process may have: the machine's, or what its control group leaves it, as containers have one.
+func machineMemory() int64 {
+	total := int64(4 << 30)
 	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 4 << 30
+	if err := unix.Sysinfo(&info); err == nil {
+		total = int64(info.Totalram) * int64(info.Unit)
 	}
-	return int64(info.Totalram) * int64(info.Unit)
+	if limit, err := memlimit.FromCgroup(); err == nil && limit > 0 && limit < uint64(total) {
+		return int64(limit)
+	}
+	return total
 }

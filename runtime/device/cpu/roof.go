@@ -53,7 +53,7 @@ func measureRoof(threads int, sizes []int64, least time.Duration) (*Roof, error)
 	t := team.New(threads)
 	defer t.Close()
 	r := &Roof{Threads: t.Workers(), Peaks: []RoofPeak{}}
-	sizes = slices.DeleteFunc(slices.Clone(sizes), func(n int64) bool { return n > max(sizes[0], physicalMemory()/roofShare) })
+	sizes = slices.DeleteFunc(slices.Clone(sizes), func(n int64) bool { return n > max(sizes[0], machineMemory()/roofShare) })
 	memory, err := newRegion(slices.Max(sizes), "measuring reads")
 	if err != nil {
 		return nil, err
