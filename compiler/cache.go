@@ -150,7 +150,7 @@ const (
 
 // fromCache makes the plan's file of one that an earlier build has made from the same; no report: there is none, or it has to be built to see it being built.
 func (b *build) fromCache(ctx context.Context) (*Report, error) {
-	if b.Cache == nil || b.Check || b.Dump != "" || b.Trace != nil {
+	if b.Cache == nil || b.Check || b.Dump != "" || b.Trace != nil || b.Cache.Empty() { // to know the key would be to wait for all hashes
 		return nil, nil
 	}
 	key, err := b.planKey(ctx)

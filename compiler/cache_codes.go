@@ -45,7 +45,7 @@ func (b *build) codesKey(ctx context.Context) (string, error) {
 
 // useKept takes over what an earlier calibration has found, if that is all that this build needs.
 func (b *build) useKept(ctx context.Context) (bool, error) {
-	if b.Cache == nil {
+	if b.Cache == nil || b.Cache.Empty() {
 		return false, nil
 	}
 	key, err := b.codesKey(ctx)

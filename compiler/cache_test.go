@@ -82,7 +82,8 @@ func TestCachedPlanIsTheSame(t *testing.T) {
 		{"the same", first, "int4", compiler.CachedInPlace, nil},
 		{"another name", second, "int4", compiler.CachedCopy, nil},
 		{"another name again", second, "int4", compiler.CachedInPlace, nil},
-		{"the output was changed", first, "int4", compiler.CachedCopy, damaged(first)},
+		{"the output was changed", second, "int4", compiler.CachedCopy, damaged(second)},
+		{"the output that is kept was changed", first, "int4", "", damaged(first)},
 		{"the output was removed", first, "int4", compiler.CachedCopy, func() { check(t, os.Remove(first)) }},
 		{"the checkpoint was touched", first, "int4", compiler.CachedInPlace, func() {
 			data, _ := os.ReadFile(model + "/config.json")

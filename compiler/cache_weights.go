@@ -22,7 +22,7 @@ func (b *Options) weightKey(j *packJob) (string, error) {
 
 // donors finds weights that earlier builds from the same source have packed. The caller closes them.
 func (b *build) donors(ctx context.Context) (map[*packJob]buildcache.Donor, *buildcache.Donors, error) {
-	if b.Cache == nil {
+	if b.Cache == nil || b.Cache.Empty() {
 		return nil, nil, nil
 	}
 	source, err := b.sourceName(ctx)

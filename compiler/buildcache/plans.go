@@ -17,7 +17,7 @@ import (
 // Cache keeps plans and codes, each in a directory that has the key of what it was made from for a name:
 //
 //	builds/KEY/lock         held shared by who uses the plan, exclusively by who keeps or removes it; its time is that of the last use
-//	builds/KEY/plan         the plan; a copy, since a name more of the user's file would change with that file
+//	builds/KEY/plan         the plan: another name of the file that the build has made, a copy of it on another file system
 //	builds/KEY/record.json  its digest and stamp, and those of files that were made of it
 //	codes/KEY/...           likewise, see Codes
 //	hashes/DIRECTORY.json   of files of checkpoints
@@ -35,6 +35,16 @@ func Open() (*Cache, error) {
 	}
 	codes, err := cachedir.Open(cachedir.Codes)
 	return &Cache{builds, codes}, err
+}
+
+// Empty tells whether nothing is kept, so that nothing can be found.
+func (c *Cache) Empty() bool {
+	for _, part := range []*cachedir.Dir{c.builds, c.codes} {
+		if all, err := part.Entries(); err != nil || len(all) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Sums are the known hashes of the files of a directory.
@@ -190,7 +200,8 @@ func saveRecord(dir string, record any) error {
 	return cachedir.WriteWhole(filepath.Join(dir, recordName), data)
 }
 
-// Keep takes in a plan that was just built. An error says why it is not kept; the build is none the worse for it.
+// Keep takes in a plan that was just built. An error says why it is not kept; the build is none the worse for it. Whoever writes into the file later, instead of putting
+// another in its place, changes what is kept, which its stamp shows.
 func (c *Cache) Keep(ctx context.Context, key, out string, record Record) (err error) {
 	info, err := os.Stat(out)
 	if err != nil {
@@ -202,7 +213,12 @@ func (c *Cache) Keep(ctx context.Context, key, out string, record Record) (err e
 	}
 	defer release(dir, lock, &err)
 	p := &Plan{dir: dir, Record: record}
-	if err := putCopy(out, dir, planName); err != nil {
+	if os.Link(out, p.Path()) == nil {
+		err = os.Remove(filepath.Join(dir, partialName))
+	} else {
+		err = putCopy(out, dir, planName)
+	}
+	if err != nil {
 		return err
 	}
 	p.note(out)
