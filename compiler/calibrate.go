@@ -194,7 +194,7 @@ func (c *calibrated) chooses(b *build) (bool, error) {
 		return true, nil
 	}
 	jobs, err := b.measuredJobs()
-	return slices.ContainsFunc(jobs, func(j *packJob) bool { return j.format.FitsGroups() }), err
+	return slices.ContainsFunc(jobs, func(j *packJob) bool { return j.format.Choosable() }), err
 }
 
 // originalPlan is the file of the model in f32.

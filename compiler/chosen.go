@@ -38,7 +38,7 @@ func (c *chosenCodes) output() float64 {
 
 // choosable tells whether a calibration chooses codes of the weight one by one, where it knows the inputs of its products.
 func (j *packJob) choosable() bool {
-	return j.format != nil && j.format.FitsGroups() && j.weight.Stored == ""
+	return j.format != nil && j.format.Choosable() && j.weight.Stored == ""
 }
 
 // prepare finds the inputs that the panels of a weight meet: formats whose codes are not chosen one by one have none, nor have panels of whose inputs the text says nothing.

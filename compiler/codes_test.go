@@ -13,7 +13,7 @@ import (
 // TestCodesAreFoundByTheirSource keeps rows under one recipe, and loads them under another one that joins the same rows otherwise.
 func TestCodesAreFoundByTheirSource(t *testing.T) {
 	for i := range quant.Formats {
-		if f := &quant.Formats[i]; f.FitsGroups() {
+		if f := &quant.Formats[i]; f.Choosable() {
 			t.Run(f.Name, func(t *testing.T) { testCodesBySource(t, f) })
 		}
 	}

@@ -229,7 +229,7 @@ func (m *mixer) rowsOf(j *packJob) ([]float32, error) {
 
 // lossIn is the share of the products that rows lose in a format.
 func (m *mixer) lossIn(f *quant.Format, input *calib.Input, rows []float32, cols int) (float64, error) {
-	if input == nil || !f.FitsGroups() {
+	if input == nil || !f.Choosable() {
 		loss, err := calib.RoundingLoss(f, input, rows, cols)
 		return share(loss), err
 	}

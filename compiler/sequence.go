@@ -241,7 +241,7 @@ func (s *sequence) round(ctx context.Context, at *stop) error {
 			return err
 		}
 		format := s.formatOf(recipe, entry)
-		if format == nil || !format.FitsGroups() {
+		if format == nil || !format.Choosable() {
 			continue
 		}
 		if rounders[format] == nil {

@@ -99,7 +99,7 @@ func newStoredWeight(plan *engine.Plan, entry *engine.WeightEntry) (*storedWeigh
 		if w.format, err = quant.Find(entry.Format); err != nil {
 			return nil, err
 		}
-		w.chosen = w.format.FitsGroups() && isCalibrated(plan)
+		w.chosen = w.format.Choosable() && isCalibrated(plan)
 	}
 	if _, w.data, err = plan.Weight(entry.Name); err != nil || entry.Layout == "" {
 		return w, err
@@ -261,7 +261,7 @@ func (w *storedWeight) near(got, want []float32, row int, limits *quant.Limits) 
 		return true
 	}
 	if w.chosen {
-		return newPanelLoss(want, got).within(chosenMost)
+		return newPanelLoss(want, got).within(chosenMost[w.format.DType.Bits()])
 	}
 	size := w.format.BoundColumns(len(want))
 	for at := 0; at < len(want); at += size {
@@ -282,9 +282,9 @@ func (w *storedWeight) near(got, want []float32, row int, limits *quant.Limits) 
 	return true
 }
 
-// chosenMost is how far codes that a calibration chose may be from a row, as a part of it: twice and more what rounding is, since they make up for one another. Another row's are
+// chosenMost is how far codes of so many bits that a calibration chose may be from a row, as a part of it: twice and more what rounding is, since they make up for one another. Another row's are
 // 1.4 away.
-const chosenMost = 0.6
+var chosenMost = map[int]float64{4: 0.6, 8: 0.15}
 
 // within tells whether the error is at most such a part.
 func (l panelLoss) within(part float64) bool { return l.err <= part*part*l.ref }

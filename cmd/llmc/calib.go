@@ -25,7 +25,7 @@ const bundledText = "default"
 
 func (f *calibFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.text, "calib", "", "text like what the model will read: codes of 4 bits are chosen by what its inputs are there, and the plan is measured on a part of it that is held out; '"+bundledText+"' is a short one that comes with the command")
+	flags.StringVar(&f.text, "calib", "", "text like what the model will read: codes are chosen by what its inputs are there, and the plan is measured on a part of it that is held out; '"+bundledText+"' is a short one that comes with the command")
 	flags.StringVar(&f.method, "method", "", "how --calib chooses codes: "+methodDocs())
 	flags.BoolVar(&f.chat, "calib-chat", false, "the text of --calib is conversations, one in a line of JSON as 'llmc render' takes them, to which the model's chat template is applied")
 	flags.StringVar(&f.state, "calib-state", "", "directory that keeps what --calib has done until the plan is there: a build that was broken off goes on when it is started again; of method gptq alone")

@@ -1,14 +1,12 @@
 package calib
 
-import (
-	"llmc/internal/dense"
-	"llmc/internal/quant"
-)
+import "llmc/internal/dense"
 
 // compensated rounds one column after the other and lets the columns behind it make up for the error as far as they can (GPTQ, Frantar et al. 2022, arXiv:2210.17323). With
 // H = v*transpose(v), v upper triangular, the loss of errors e is the sum over columns of (e*v)[j]^2, and (e*v)[j] has no errors but those of columns up to j. So
 // column j is best rounded from w[j] - (sum over i<j of e[i]*v[i][j])/v[j][j]: this is GPTQ's update without the inverse of H (the nearest plane of Babai 1986, as Chen et al.
-// 2025, arXiv:2507.18553, show). The scales of a group are fitted when its first column's turn comes, to what its columns would then be rounded from.
+// 2025, arXiv:2507.18553, show). The scales of a group are fitted when its first column's turn comes, to what its columns would then be rounded from; where a row has one scale, that is
+// the row's own.
 func (r *Rounder) compensated(s *Scratch, x []float32) error {
 	b := &s.rounded
 	for i := range b.Rows {
@@ -16,11 +14,16 @@ func (r *Rounder) compensated(s *Scratch, x []float32) error {
 			return err
 		}
 	}
+	if !r.format.FitsGroups() {
+		s.setLevels(r)
+	}
 	clear(s.sums.Data)
 	for i := range r.groups {
 		g := &r.groups[i]
-		if err := r.fitGroup(s, g.number, g.first, g.last); err != nil {
-			return err
+		if r.format.FitsGroups() {
+			if err := r.fitGroup(s, g.number, g.first, g.last); err != nil {
+				return err
+			}
 		}
 		for p := g.first; p < g.last; p += columnsAtOnce {
 			r.roundColumns(s, p, min(g.last, p+columnsAtOnce))
@@ -49,6 +52,14 @@ func (r *Rounder) fitGroup(s *Scratch, group, p, end int) error {
 		s.inverse[i], s.start[i] = l.Line()
 	}
 	return nil
+}
+
+// setLevels takes those that rows have as a whole.
+func (s *Scratch) setLevels(r *Rounder) {
+	for i := range s.rounded.Rows {
+		s.levels[i] = r.format.Levels(&s.rounded, i, 0)
+		s.inverse[i], s.start[i] = s.levels[i].Line()
+	}
 }
 
 // moved returns how far the columns at [p, end) are from their weights when each makes up for the errors before it without being rounded, [end-p, rows].
@@ -80,7 +91,7 @@ func (r *Rounder) roundColumns(s *Scratch, p, end int) {
 		inverse, c := 1/v[j], r.order[j]
 		w, sum, e := s.weights.Row(j, rows), s.sums.Row(j, rows), s.errors.Row(j, rows)
 		for i, x := range w {
-			code := quant.Nearest(x-float32(sum[i]*inverse), s.inverse[i], s.start[i])
+			code := r.nearest(x-float32(sum[i]*inverse), s.inverse[i], s.start[i])
 			s.rounded.Codes[i*r.cols+c] = code
 			e[i] = s.levels[i].Number(code) - x
 		}

@@ -30,7 +30,7 @@ func (m *refinement) resize(n, rows int) {
 	}
 }
 
-// refined makes the codes of b lose less, group by group: first its scale, or its offset where groups have whole ones, becomes the one that loses least with the codes as they are (least squares
+// refined makes the codes of b lose less, group by group: first its scale, if it has one of its own, or its offset where groups have whole ones, becomes the one that loses least with the codes as they are (least squares
 // in one unknown), then each code the best one with all others as they are. Both are descents of the loss by one coordinate (as CDQuant, Nair and Suggala 2024, arXiv:2406.17542, has it for codes), from where
 // the compensated rounding ended, which never looks back at a column or a scale. With u = e*v for errors e, the slope of the loss at column j is 2*(u*transpose(v))[j].
 func (r *Rounder) refined(s *Scratch, b *quant.Block) {
@@ -44,7 +44,12 @@ func (r *Rounder) refined(s *Scratch, b *quant.Block) {
 			m.resize(n, b.Rows)
 			copy(m.old.Data, s.errors.Data[g.first*b.Rows:g.last*b.Rows])
 			r.slopes(s, g)
-			r.refit(s, g, b)
+			for row := range b.Rows {
+				m.levels[row] = r.format.Levels(b, row, g.number)
+			}
+			if r.format.FitsGroups() {
+				r.refit(s, g, b)
+			}
 			for row := range b.Rows {
 				r.descend(s, g, b, row)
 			}
@@ -72,9 +77,6 @@ func (r *Rounder) refit(s *Scratch, g *orderedGroup, b *quant.Block) {
 	clear(m.bends.Data)
 	clear(m.along)
 	clear(m.bend)
-	for row := range rows {
-		m.levels[row] = r.format.Levels(b, row, g.number)
-	}
 	for j := range n {
 		c, units := r.order[g.first+j], m.units.Row(j, rows)
 		for row := range units {
@@ -119,7 +121,7 @@ func (r *Rounder) descend(s *Scratch, g *orderedGroup, b *quant.Block, row int) 
 	for j := range n {
 		c, h := r.order[g.first+j], g.moments[j*n:(j+1)*n]
 		is := l.Number(codes[c])
-		code := quant.Nearest(is-slope[j]/h[j], inverse, start)
+		code := r.nearest(is-slope[j]/h[j], inverse, start)
 		if code == codes[c] {
 			continue
 		}

@@ -1,7 +1,5 @@
 package calib
 
-import "llmc/internal/quant"
-
 // fitted rounds each number to its nearest code, of grids whose widths are found by a search: errors of a column count by its inputs' second moment, so a group clips what its
 // inputs hardly reach. The search is that of AWQ (Lin et al. 2023, arXiv:2306.00978, section 3.2) with the diagonal of H for the inputs.
 func (r *Rounder) fitted(s *Scratch, x []float32) error {
@@ -11,6 +9,9 @@ func (r *Rounder) fitted(s *Scratch, x []float32) error {
 		if err := r.format.BeginRow(b, i, row); err != nil {
 			return err
 		}
+		if !r.format.FitsGroups() { // its scale is the only one
+			continue
+		}
 		for lo := 0; lo < r.cols; lo += size {
 			hi := min(r.cols, lo+size)
 			l, err := r.format.FitGroup(b, i, lo/size, row[lo:hi], r.diagonal[lo:hi])
@@ -19,7 +20,7 @@ func (r *Rounder) fitted(s *Scratch, x []float32) error {
 			}
 			inverse, start := l.Line()
 			for c := lo; c < hi; c++ {
-				b.Codes[i*r.cols+c] = quant.Nearest(row[c], inverse, start)
+				b.Codes[i*r.cols+c] = r.nearest(row[c], inverse, start)
 			}
 		}
 	}

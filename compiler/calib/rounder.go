@@ -13,6 +13,7 @@ import (
 // that is stored as q loses (q-w) H transpose(q-w). Rows are independent of one another. A Rounder is not changed by use.
 type Rounder struct {
 	format   *quant.Format
+	nearest  func(x, inverse, start float32) uint8
 	cols     int
 	feedback bool
 	order    []int // columns in the order in which they are rounded; those of a group follow one another
@@ -23,7 +24,7 @@ type Rounder struct {
 	drift    *Drift       // nil: inputs are those that products are to be right for
 }
 
-// orderedGroup is a group of columns, at [first, last) in the order.
+// orderedGroup is a group of columns, at [first, last) in the order: of those that share a scale or, where all do, of columnsTogether.
 type orderedGroup struct {
 	number, first, last int
 	moments             []float32 // H of its columns, as the factor has it, [columns, columns]; nil where no column makes up for others
@@ -36,10 +37,10 @@ const damping = 0.01
 // NewRounder makes the rounder of weights in a format. moments is H, [cols, cols], of which the diagonal and what is above it are read; columns of the inputs are divided by factors, if these
 // are not nil.
 func NewRounder(f *quant.Format, method *Method, moments []float32, cols int, factors []float32) (*Rounder, error) {
-	if !f.FitsGroups() {
+	if !f.Choosable() {
 		return nil, fmt.Errorf("codes of format %s are not chosen one by one", f.Name)
 	}
-	r := &Rounder{format: f, cols: cols, feedback: method.feedback, diagonal: make([]float32, cols)}
+	r := &Rounder{format: f, nearest: f.Nearest(), cols: cols, feedback: method.feedback, diagonal: make([]float32, cols)}
 	moment := func(i, j int) float32 {
 		if factors == nil {
 			return moments[i*cols+j]
@@ -80,9 +81,22 @@ func NewRounder(f *quant.Format, method *Method, moments []float32, cols int, fa
 	return r, nil
 }
 
+// columnsTogether is how many columns are improved together where all of a row have one scale.
+const columnsTogether = 128
+
 // setOrder puts the groups with the largest inputs first, and in a group the columns with the largest inputs: what is rounded first has the most columns left to make up for it
 // (act-order). Groups stay together, so that packed codes need no list of columns and scales can be fitted to what a group has become.
 func (r *Rounder) setOrder() {
+	if !r.format.FitsGroups() {
+		for c := range r.cols {
+			r.order = append(r.order, c)
+		}
+		r.largestFirst(r.order)
+		for at := 0; at < r.cols; at += columnsTogether {
+			r.groups = append(r.groups, orderedGroup{first: at, last: min(r.cols, at+columnsTogether)})
+		}
+		return
+	}
 	size, groups := r.format.Group, r.format.Groups(r.cols)
 	mass, byMass := make([]float64, groups), make([]int, groups)
 	for c, d := range r.diagonal {
@@ -98,9 +112,13 @@ func (r *Rounder) setOrder() {
 		for c := g * size; c < min(r.cols, (g+1)*size); c++ {
 			r.order = append(r.order, c)
 		}
-		slices.SortStableFunc(r.order[from:], func(a, b int) int { return cmp.Compare(r.diagonal[b], r.diagonal[a]) })
+		r.largestFirst(r.order[from:])
 		r.groups = append(r.groups, orderedGroup{number: g, first: from, last: len(r.order)})
 	}
+}
+
+func (r *Rounder) largestFirst(columns []int) {
+	slices.SortStableFunc(columns, func(a, b int) int { return cmp.Compare(r.diagonal[b], r.diagonal[a]) })
 }
 
 // keepMoments gives each group the block of H that the factor is about to take the place of.

@@ -15,7 +15,7 @@ import (
 func TestAWQNeverLosesMoreThanRounding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := rapid.SampledFrom(roundedFormats()).Draw(t, "format")
-		cols, rows := f.Group*rapid.IntRange(1, 2).Draw(t, "groups"), rapid.IntRange(1, 4).Draw(t, "rows")
+		cols, rows := groupOf(f)*rapid.IntRange(1, 2).Draw(t, "groups"), rapid.IntRange(1, 4).Draw(t, "rows")
 		tied := rapid.SampledFrom([]int{1, 2}).Draw(t, "tied")
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 3))
 		h, x := correlated(r, rapid.IntRange(1, 60).Draw(t, "inputs"), cols), normal(r, rows*cols)

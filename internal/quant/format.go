@@ -41,7 +41,9 @@ type Format struct {
 	zero     uint8         // zero point of formats that do not store one
 	levels   *[256]float32 // what codes stand for at scale one; nil: integers, less the zero point
 	quantize func(f *Format, b *Block, row int, x []float32) error
-	// fit chooses the levels of a group; nil where codes are not chosen one by one. e is the element of largest magnitude.
+	// nearest is the code nearest to x on the line of levels; nil where codes are not chosen one by one.
+	nearest func(x, inverse, start float32) uint8
+	// fit chooses the levels of a group; nil where rows have one scale, of their own largest magnitude. e is the element of largest magnitude.
 	fit func(f *Format, b *Block, row, group int, x, weight []float32, e float32) (Levels, error)
 	// bound returns the largest root mean square error of a group, and the largest error of one element of a group of size
 	// elements, as parts of the group's largest magnitude.

@@ -13,7 +13,7 @@ func int4Format(group int) Format {
 	return Format{
 		Name: fmt.Sprintf("int4-g%d", group), Doc: fmt.Sprintf("4 bits, a scale per %d inputs; inputs 16 bits, a scale per group", group),
 		Type: fmt.Sprintf("int4.g%d", group), DType: dtype.U4, Group: group, ScaleBits: 16, Activation: "q16g",
-		zero: int4Zero, quantize: quantizeInt4, fit: fitInt4, bound: boundRMS(1 / (2 * int4Spans[0])),
+		zero: int4Zero, quantize: quantizeInt4, nearest: nearest4, fit: fitInt4, bound: boundRMS(1 / (2 * int4Spans[0])),
 	}
 }
 

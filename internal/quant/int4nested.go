@@ -16,7 +16,7 @@ func int4NestedFormat() Format {
 	return Format{
 		Name: "int4-nested", Doc: "4 bits, a scale per output channel, whole steps and offsets per 32 inputs; inputs 16 bits, a scale per token; CPUs only",
 		Type: "int4n.g32", DType: dtype.U4, Group: nestedGroup, ScaleBits: 32, StepBits: 4, ZeroBits: 8, Activation: "q16t",
-		quantize: quantizeInt4Nested, fit: fitNested, bound: boundNested,
+		quantize: quantizeInt4Nested, nearest: nearest4, fit: fitNested, bound: boundNested,
 	}
 }
 

@@ -12,7 +12,7 @@ func int4ZeroFormat(group int) Format {
 	return Format{
 		Name: fmt.Sprintf("int4-g%d-zp", group), Doc: fmt.Sprintf("4 bits, a scale and a zero point per %d inputs; inputs 16 bits, a scale per group", group),
 		Type: fmt.Sprintf("int4z.g%d", group), DType: dtype.U4, Group: group, ScaleBits: 16, ZeroBits: 8, Activation: "q16g",
-		quantize: quantizeInt4Zero, fit: fitInt4Zero,
+		quantize: quantizeInt4Zero, nearest: nearest4, fit: fitInt4Zero,
 		// The range is at most twice the largest magnitude; the zero point's own rounding shifts it by half a step at most.
 		bound: boundRMS(2 * int4Widths[0] / 30),
 	}

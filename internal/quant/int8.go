@@ -11,7 +11,7 @@ import (
 var int8Format = Format{
 	Name: "int8", Doc: "8 bits, a scale per output channel; inputs 16 bits, a scale per token",
 	Type: "int8", DType: dtype.U8, ScaleBits: 32, Activation: "q16t",
-	zero: 128, quantize: quantizeInt8,
+	zero: 128, quantize: quantizeInt8, nearest: nearestInt8,
 	// Half a step of amax/127, and the rounding of x*(127/amax), which is off by less than 2^-22 of 127 steps.
 	bound: func(int) (rms, most float64) { return 1.0001 / 254, 1.0001 / 254 },
 }
@@ -20,7 +20,7 @@ var int8Format = Format{
 var int8BothFormat = Format{
 	Name: "int8-w8a8", Doc: "8 bits, a scale per output channel; inputs 8 bits, a scale per token; the model is rotated",
 	Type: "int8a8", DType: dtype.U8, ScaleBits: 32, Activation: "s8t", Rotate: true,
-	zero: 128, quantize: quantizeInt8, bound: int8Format.bound,
+	zero: 128, quantize: quantizeInt8, nearest: nearestInt8, bound: int8Format.bound,
 }
 
 // leastMaxAbs is where a group counts as zero: below it the inverse of a step could overflow.
@@ -44,6 +44,11 @@ func quantizeInt8(f *Format, b *Block, row int, x []float32) error {
 		codes[i] = uint8(math.Float32bits(float32(v*inverse)+(roundMagic+128)) - math.Float32bits(roundMagic))
 	}
 	return nil
+}
+
+func nearestInt8(x, inverse, start float32) uint8 {
+	v := min(max(float32(x*inverse), -127), 127)
+	return uint8(math.Float32bits(v+(roundMagic+start)) - math.Float32bits(roundMagic))
 }
 
 func fill(codes []uint8, code uint8) {

@@ -7,32 +7,43 @@ import (
 	"llmc/internal/dtype"
 )
 
-// Levels are what the 16 codes of a group stand for: code c for (c*Step + Offset) * Scale, the whole number in brackets exact.
+// Levels are what the codes of a group stand for: code c for (c*Step + Offset) * Scale, the whole number in brackets exact; where codes are numbers themselves, for that times Scale.
 type Levels struct {
 	Step, Offset int32
 	Scale        float32
+	numbers      *[256]float32
 }
 
 // Number returns what a code stands for, to the bits of Dequantize.
-func (l Levels) Number(code uint8) float32 { return float32(int32(code)*l.Step+l.Offset) * l.Scale }
+func (l Levels) Number(code uint8) float32 {
+	if l.numbers != nil {
+		return l.numbers[code] * l.Scale
+	}
+	return float32(int32(code)*l.Step+l.Offset) * l.Scale
+}
 
 // Line returns what turns a number into its code: the nearest to x*inverse + start. Where the group has one number, all codes are the one that its format gives zero.
 func (l Levels) Line() (inverse, start float32) {
 	switch {
+	case l.numbers != nil && l.Scale != 0:
+		return 1 / l.Scale, 0
 	case l.Step == 0:
 		return 0, 0
 	case l.Scale == 0:
-		return 0, float32(min(max(-l.Offset, 0), maxCode))
+		return 0, -float32(l.Offset)
 	}
 	return 1 / (l.Scale * float32(l.Step)), -float32(l.Offset) / float32(l.Step)
 }
 
-// FitsGroups tells whether codes of the format can be chosen one by one, by BeginRow and FitGroup.
+// Choosable tells whether codes of the format can be chosen one by one, by BeginRow and, if groups are fitted, FitGroup.
+func (f *Format) Choosable() bool { return f.nearest != nil }
+
+// FitsGroups tells whether groups have levels of their own; else BeginRow has set those of the row.
 func (f *Format) FitsGroups() bool { return f.fit != nil }
 
 // BeginRow sets what the groups of a row share, from the row's own numbers.
 func (f *Format) BeginRow(b *Block, row int, x []float32) error {
-	if f.StepBits == 0 {
+	if f.FitsGroups() && f.StepBits == 0 {
 		return nil
 	}
 	return f.quantize(f, b, row, x) // of which the scale is kept
@@ -101,7 +112,7 @@ func (s *search) set(b *Block, i int) (Levels, error) {
 		return Levels{}, fmt.Errorf("scale %g does not fit half precision; weights are too large for this format", s.scale)
 	}
 	b.Scales[i] = rounded
-	return Levels{1, -int32(s.zero), rounded}, nil
+	return Levels{Step: 1, Offset: -int32(s.zero), Scale: rounded}, nil
 }
 
 func fitInt4(f *Format, b *Block, row, group int, x, weight []float32, e float32) (Levels, error) {
@@ -135,7 +146,7 @@ func fitNested(f *Format, b *Block, row, group int, x, weight []float32, _ float
 	i, scale := row*f.Groups(b.Cols)+group, b.Scales[row]
 	set := func(g nestedGrid) (Levels, error) {
 		b.Steps[i], b.Zeros[i] = uint8(g.step), uint8(g.offset+nestedZero)
-		return Levels{int32(g.step), int32(g.offset), scale}, nil
+		return Levels{Step: int32(g.step), Offset: int32(g.offset), Scale: scale}, nil
 	}
 	if scale == 0 {
 		return set(nestedGrid{})
@@ -180,8 +191,11 @@ func (g nestedGrid) weighted(x, weight []float32) (mean, loss float32) {
 	return min(max(sum/all, -maxCode), maxCode), squares * float32(g.step*g.step)
 }
 
-// Nearest returns the code nearest to x on the line of Levels.
-func Nearest(x, inverse, start float32) uint8 {
+// Nearest returns what finds the code nearest to x on the line of a format's Levels.
+func (f *Format) Nearest() func(x, inverse, start float32) uint8 { return f.nearest }
+
+// nearest4 is that of formats with 16 codes.
+func nearest4(x, inverse, start float32) uint8 {
 	return uint8(math.Float32bits(nearestCode(float32(x*inverse)+start)) - magicBits)
 }
 
@@ -190,11 +204,13 @@ func (f *Format) Levels(b *Block, row, group int) Levels {
 	i := row*f.Groups(b.Cols) + group
 	switch {
 	case f.StepBits > 0:
-		return Levels{int32(b.Steps[i]), int32(b.Zeros[i]) - nestedZero, b.Scales[row]}
+		return Levels{Step: int32(b.Steps[i]), Offset: int32(b.Zeros[i]) - nestedZero, Scale: b.Scales[row]}
 	case f.ZeroBits > 0:
-		return Levels{1, -int32(b.Zeros[i]), b.Scales[i]}
+		return Levels{Step: 1, Offset: -int32(b.Zeros[i]), Scale: b.Scales[i]}
+	case f.levels != nil:
+		return Levels{Scale: b.Scales[i], numbers: f.levels}
 	}
-	return Levels{1, -int32(f.zero), b.Scales[i]}
+	return Levels{Step: 1, Offset: -int32(f.zero), Scale: b.Scales[i]}
 }
 
 // SetLevels is the other way round, of levels that Shift gave.
