@@ -20,7 +20,7 @@ const (
 	// unnoticed is a time between tokens, in seconds, that keeps nobody waiting.
 	unnoticed = 5e-3
 	// leastPrompt, mostPrompt and paceGrowth are the numbers of tokens that are considered.
-	leastPrompt, mostPrompt, paceGrowth = 16, 1 << 20, 1.25
+	leastPrompt, mostPrompt, paceGrowth = 8, 1 << 20, 1.25
 )
 
 // promptTokens is sched.Config.PromptTokens.

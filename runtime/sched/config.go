@@ -16,7 +16,7 @@ type Config struct {
 	// ChunkTokens is how much of one prompt a step computes at most; 0: as much as the step holds.
 	ChunkTokens int
 	// PromptTokens says how many tokens of prompts a step may take in beside so many sequences that get their next token from it, while so many others are
-	// to get their first; a page is taken in any case. nil: as many as the step holds.
+	// to get their first; one is taken in any case. nil: as many as the step holds.
 	PromptTokens func(decoding, coming int) int
 	// Newcomers says how many of those that want it may have their first token beside so many that get their next one: at least one of them, so that nobody waits for
 	// ever. nil: all.

@@ -229,8 +229,8 @@ func TestPromptTokensBoundsStepsWithStreams(t *testing.T) {
 	h.add(request(1, 4, 40))
 	h.step(nil)
 	long = h.add(request(3, 500, 1))
-	if got := tokensOf(h, h.step(nil), long); got[0] != c.PageSize {
-		t.Errorf("%d tokens of a prompt, want a page of %d", got[0], c.PageSize)
+	if got := tokensOf(h, h.step(nil), long); got[0] != 1 {
+		t.Errorf("%d tokens of a prompt, want one", got[0])
 	}
 	h = newHarness(t, c)
 	long = h.add(request(3, 500, 1))

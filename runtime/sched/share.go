@@ -36,7 +36,7 @@ func (s *Scheduler) share() {
 		return
 	}
 	if limit := s.config.PromptTokens; limit != nil && decoding > 0 {
-		budget = min(budget, max(s.config.PageSize, limit(decoding, len(s.prefills))))
+		budget = min(budget, max(1, limit(decoding, len(s.prefills))))
 	}
 	first, rest := s.prefills[0], s.prefills[1:]
 	grant := func(q *Sequence, tokens int) {
