@@ -19,6 +19,7 @@ var commands = []func() *cobra.Command{
 	withPlans(evalCommand),
 	withPlans(diffCommand),
 	withPlans(refitCommand),
+	withPlans(simulateCommand),
 	optCommand,
 	renderCommand,
 	targetsCommand,
