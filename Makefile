@@ -9,7 +9,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 TAGS    := grpcnotrace
 LDFLAGS := -s -w -X llmc/internal/version.commit=$(VERSION)
 
-.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-registry test-ci test-browser soak faults patterns peers bench-peers lint fuzz ptxas-check golden generate bench clean
+.PHONY: build cuda gpu-kit demo test test-turns test-long test-cuda test-gpu bench-gpu test-clients test-registry test-ci test-deploy test-image image test-browser soak faults patterns peers bench-peers lint fuzz ptxas-check golden generate bench clean
 
 build: ## bin/llmc and bin/llmrun
 	$(GO) build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/llmc ./cmd/llmrun
@@ -157,6 +157,42 @@ test-ci: .tools/attest/bin/check-jsonschema ## files for CIs held to GitHub's an
 .tools/attest/bin/check-jsonschema:
 	python3 -m venv .tools/attest
 	.tools/attest/bin/pip install -q check-jsonschema spdx-tools in-toto-attestation
+
+# What the image is called, and what is in it.
+IMAGE         ?= llmrun:latest
+IMAGE_BINARY  ?= llmrun
+IMAGE_BASE    ?= scratch
+IMAGE_BUILDER ?= $(or $(shell command -v docker),$(shell command -v podman),buildah)
+
+image: build ## an image of llmrun by docker, podman or buildah; IMAGE=name:tag, for GPUs IMAGE_BINARY=llmrun-cuda after make cuda
+	cp /etc/ssl/certs/ca-certificates.crt bin/
+	$(IMAGE_BUILDER) build -t '$(IMAGE)' --build-arg BINARY='$(IMAGE_BINARY)' --build-arg BASE='$(IMAGE_BASE)' -f deploy/Dockerfile bin
+
+test-image: build ## the image built by Debian's buildah, and a plan served from nothing but its files
+	command -v buildah >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends buildah; }
+	bin/llmc build testdata/demo -o bin/demo.plan
+	deploy/try.sh bin/demo.plan
+
+# Resources that others define, from their Go modules.
+DEPLOY_CRDS := sigs.k8s.io/lws@v0.8.0:config/crd/bases/leaderworkerset.x-k8s.io_leaderworkersets.yaml \
+	sigs.k8s.io/gateway-api-inference-extension@v1.2.0:config/crd/bases/inference.networking.k8s.io_inferencepools.yaml \
+	github.com/kserve/kserve@v0.17.0:config/crd/full/serving.kserve.io_clusterservingruntimes.yaml \
+	github.com/kserve/kserve@v0.17.0:config/crd/full/serving.kserve.io_inferenceservices.yaml \
+	github.com/prometheus-operator/prometheus-operator@v0.85.0:example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml
+HELM        := helm.sh/helm/v3/cmd/helm@v3.19.0
+
+test-deploy: .tools/deploy/ready ## the Helm chart and KServe's manifests held to the schemas of Kubernetes and of what they use (Go modules, PyPI)
+	deploy/check.sh $(CURDIR)/.tools/deploy/bin/helm $(CURDIR)/.tools/deploy/python/bin/python $(CURDIR)/.tools/deploy/crds/*.yaml
+
+.tools/deploy/ready: Makefile
+	rm -rf .tools/deploy/crds && mkdir -p .tools/deploy/crds
+	python3 -m venv .tools/deploy/python
+	.tools/deploy/python/bin/pip install -q kubernetes-validate==1.34.1
+	GOBIN=$(CURDIR)/.tools/deploy/bin $(GO) install $(HELM)
+	set -e; for crd in $(DEPLOY_CRDS); do \
+	  dir=$$($(GO) mod download -json $${crd%%:*} | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'); cp $$dir/$${crd#*:} .tools/deploy/crds/; \
+	done
+	touch $@
 
 SOAK       ?= 1h
 SOAK_FLAGS ?=
