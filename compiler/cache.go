@@ -53,6 +53,7 @@ type keyedCalibration struct {
 	Text          string // its hash
 	Conversations bool
 	Method        string
+	Windows       int
 }
 
 // openCache makes the cache ready for the build. Without the file of this program, which may have been replaced since it was started, nothing can be named, and there is no cache.
@@ -119,7 +120,7 @@ func (b *build) keyed() keyedOptions {
 		if m, err := calib.FindMethod(method); err == nil { // the default has a name too
 			method = m.Name
 		}
-		k.Calibration = &keyedCalibration{fmt.Sprintf("%x", sha256.Sum256([]byte(c.Text))), c.Conversations, method}
+		k.Calibration = &keyedCalibration{fmt.Sprintf("%x", sha256.Sum256([]byte(c.Text))), c.Conversations, method, c.Windows}
 	}
 	return k
 }

@@ -60,7 +60,7 @@ func (b *build) useKept(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, found.Close()
 	}
-	b.calibrated = c
+	b.calibrated, c.windows = c, b.Calibration.Windows
 	if c.method.Smooths() || len(c.mixed) > 0 {
 		err = b.override(c.mixed)
 	}

@@ -23,6 +23,7 @@ type Calibration struct {
 	// Conversations says that the text is conversations, one in a line of JSON, to which the chat template is applied.
 	Conversations bool
 	Method        string // one of calib.Methods; "": the default
+	Windows       int    // of the text that are run at most; 0: calib.RunWindows
 	// State is a directory that keeps what has been done of a calibration that chooses codes while the text runs, until the plan is there: the same build goes on there after it was broken off.
 	State string
 	// Open loads a plan that was built for calibrationTarget. Its models are closed before the build is done.
@@ -42,6 +43,7 @@ type calibrated struct {
 	stacks   map[string][]stackRows // by source of the rows of experts' weights
 	ids      []int32                // to measure on
 	tokens   int                    // run
+	windows  int                    // at most; 0: calib.RunWindows
 	text     string                 // its hash
 	dir      string                 // of files that are gone at the end
 	journal  *journal               // of a calibration that can be broken off; nil: it can not
@@ -313,8 +315,15 @@ func (c *calibrated) options() []engine.Option {
 	if c == nil {
 		return nil
 	}
-	return []engine.Option{{Name: methodOption, Value: c.method.Name}, {Name: "calib", Value: fmt.Sprintf("%d tokens of a text with sha256 %s", c.tokens, c.text)}}
+	list := []engine.Option{{Name: methodOption, Value: c.method.Name}, {Name: "calib", Value: fmt.Sprintf("%d tokens of a text with sha256 %s", c.tokens, c.text)}}
+	if c.windows > 0 {
+		list = append(list, engine.Option{Name: windowsOption, Value: strconv.Itoa(c.windows)})
+	}
+	return list
 }
+
+// windowsOption is how many windows of the text were run at most, where that was asked for.
+const windowsOption = "calib-windows"
 
 // methodOption is the name under which provenance says by which method codes were chosen.
 const methodOption = "method"

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -48,7 +49,8 @@ func (c *calibrated) tokenize(b *build) ([][]int32, error) {
 	if b.model.Info.MaxContext < calib.Window {
 		return nil, fmt.Errorf("the model reads %d tokens at most, windows have %d", b.model.Info.MaxContext, calib.Window)
 	}
-	run, measured, err := calib.Split(ids)
+	c.windows = o.Windows
+	run, measured, err := calib.Split(ids, cmp.Or(o.Windows, calib.RunWindows))
 	c.ids = measured
 	return run, err
 }

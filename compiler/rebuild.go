@@ -49,6 +49,13 @@ var recordedOptions = map[string]func(o *Options, value string) error{
 		o.Calibration.Method = value
 		return err
 	},
+	windowsOption: func(o *Options, value string) (err error) {
+		if o.Calibration == nil {
+			return errors.New("its codes were chosen by a calibration: give the same text with --calib")
+		}
+		o.Calibration.Windows, err = strconv.Atoi(value)
+		return err
+	},
 	// A format that checkpoints have codes in is no value of quant: codes were kept, as auto does.
 	keptOption: func(o *Options, _ string) error {
 		if !o.Requantize {

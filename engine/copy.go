@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,6 +31,18 @@ func CopyFile(from, to string) error {
 	if err := file.Commit(to); err != nil {
 		file.Discard()
 		return fmt.Errorf("write %s: %w", to, err)
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+// LinkFile gives a file another name, in the place of the file that has it, durable or not at all. The file system must be the same.
+func LinkFile(from, to string) error {
+	partial := fmt.Sprintf("%s.%d.tmp", to, os.Getpid())
+	if err := os.Link(from, partial); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, to); err != nil {
+		return errors.Join(err, os.Remove(partial))
 	}
 	return syncDir(filepath.Dir(to))
 }

@@ -18,6 +18,7 @@ import (
 type calibFlags struct {
 	text, method, state string
 	chat                bool
+	windows             int
 }
 
 // bundledText is what --calib calls the text that comes with the command.
@@ -29,6 +30,7 @@ func (f *calibFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.method, "method", "", "how --calib chooses codes: "+methodDocs())
 	flags.BoolVar(&f.chat, "calib-chat", false, "the text of --calib is conversations, one in a line of JSON as 'llmc render' takes them, to which the model's chat template is applied")
 	flags.StringVar(&f.state, "calib-state", "", "directory that keeps what --calib has done until the plan is there: a build that was broken off goes on when it is started again; of method gptq alone")
+	flags.IntVar(&f.windows, "calib-windows", 0, fmt.Sprintf("windows of %d tokens, spread over the text, that --calib runs at most: more take longer and generalize better (default %d)", calib.Window, calib.RunWindows))
 	cli.CompleteFlag(cmd, "method", calib.MethodNames()...)
 }
 
@@ -47,13 +49,16 @@ func methodDocs() string {
 // set reads the text.
 func (f *calibFlags) set(o *compiler.Options) error {
 	if f.text == "" {
-		if f.method != "" || f.chat || f.state != "" {
-			return cli.Usagef("--method, --calib-chat and --calib-state are for --calib, which is not given")
+		if f.method != "" || f.chat || f.state != "" || f.windows != 0 {
+			return cli.Usagef("--method, --calib-chat, --calib-state and --calib-windows are for --calib, which is not given")
 		}
 		return nil
 	}
 	if f.chat && f.text == bundledText {
 		return cli.Usagef("--calib-chat: the text that comes with the command is no conversations; give a file with --calib")
+	}
+	if f.windows != 0 && (f.windows < calib.FewestWindows || f.windows > calib.MostWindows) {
+		return cli.Usagef("--calib-windows is %d: must be within %d..%d, or 0 for the default", f.windows, calib.FewestWindows, calib.MostWindows)
 	}
 	method, err := calib.FindMethod(f.method)
 	if err != nil {
@@ -62,7 +67,7 @@ func (f *calibFlags) set(o *compiler.Options) error {
 	if f.state != "" && !method.InSequence() {
 		return cli.Usagef("--calib-state: method %s keeps nothing, and takes less time; leave it out", method.Name)
 	}
-	c := &compiler.Calibration{Method: f.method, State: f.state, Conversations: f.chat, Open: openTracer}
+	c := &compiler.Calibration{Method: f.method, State: f.state, Windows: f.windows, Conversations: f.chat, Open: openTracer}
 	if f.text != bundledText {
 		text, err := cli.ReadFile(f.text, maxText)
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"llmc/engine"
 	"llmc/internal/cachedir"
 	"llmc/internal/cli"
@@ -165,14 +167,24 @@ func (p *Plan) Intact(ctx context.Context, threads int) bool {
 	return true
 }
 
-// CopyTo makes a file of the plan.
+// CopyTo makes a file of the plan: a name more where it has no other, since two files of the user's must not change with each other; else a copy.
 func (p *Plan) CopyTo(out string) error {
-	if err := engine.CopyFile(p.Path(), out); err != nil {
-		return err
+	if !hasOneName(p.Path()) || engine.LinkFile(p.Path(), out) != nil {
+		if err := engine.CopyFile(p.Path(), out); err != nil {
+			return err
+		}
 	}
 	p.note(out)
+	if now, err := cachedir.StampOf(p.Path()); err == nil { // names count for the time of its last change
+		p.Plan = now
+	}
 	_ = p.save() // or the next build makes it again
 	return nil
+}
+
+func hasOneName(path string) bool {
+	var s unix.Stat_t
+	return unix.Stat(path, &s) == nil && s.Nlink == 1
 }
 
 // note adds a file to those that have the plan's bytes.

@@ -55,28 +55,33 @@ func TestMomentsAreSumsOfProducts(t *testing.T) {
 }
 
 func TestSplitKeepsWindowsApart(t *testing.T) {
-	for _, windows := range []int{4, 7, 8, 40, 79, 80, 81, 1000} {
-		ids := make([]int32, windows*Window+17)
-		for i := range ids {
-			ids[i] = int32(i)
-		}
-		run, measured, err := Split(ids)
-		if err != nil || len(measured) == 0 || len(measured)%Window != 0 || len(run) > RunWindows || len(measured) > MeasureWindows*Window {
-			t.Fatalf("%d windows: %d run, %d tokens measured, %v", windows, len(run), len(measured), err)
-		}
-		seen := map[int32]bool{}
-		for _, window := range append(slices.Collect(slices.Chunk(measured, Window)), run...) {
-			if len(window) != Window || seen[window[0]] || window[0]%Window != 0 {
-				t.Fatalf("%d windows: one of %d tokens at %d", windows, len(window), window[0])
-			}
-			seen[window[0]] = true
-		}
-		if want := min(windows, RunWindows+MeasureWindows); len(seen) < want-MeasureWindows {
-			t.Errorf("%d windows: %d used", windows, len(seen))
-		}
+	for _, windows := range []int{4, 7, 8, 40, 41, 42, 81, 1000} {
+		splitsApart(t, windows, RunWindows)
 	}
-	if _, _, err := Split(make([]int32, MinTokens-1)); err == nil {
+	for _, most := range []int{FewestWindows, 4, 7, 8, 50, 64, MostWindows} {
+		splitsApart(t, 1200, most)
+	}
+	if _, _, err := Split(make([]int32, MinTokens-1), RunWindows); err == nil {
 		t.Error("a text that is too short is taken")
+	}
+}
+
+func splitsApart(t *testing.T, windows, most int) {
+	t.Helper()
+	ids := make([]int32, windows*Window+17)
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	run, measured, err := Split(ids, most)
+	if err != nil || len(measured) == 0 || len(measured)%Window != 0 || len(run) > most || len(run) < min(windows-1, most)*3/4 || len(measured) > (len(run)/(HeldOut-1)+1)*Window {
+		t.Fatalf("%d windows, %d to run: %d run, %d tokens measured, %v", windows, most, len(run), len(measured), err)
+	}
+	seen := map[int32]bool{}
+	for _, window := range append(slices.Collect(slices.Chunk(measured, Window)), run...) {
+		if len(window) != Window || seen[window[0]] || window[0]%Window != 0 {
+			t.Fatalf("%d windows: one of %d tokens at %d", windows, len(window), window[0])
+		}
+		seen[window[0]] = true
 	}
 }
 
