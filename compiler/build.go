@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"llmc/compiler/buildcache"
 	"llmc/compiler/calib"
 	"llmc/compiler/hf"
 	"llmc/compiler/models"
@@ -116,8 +117,9 @@ type build struct {
 	assemblers []cubin.Assembler // of which one makes the cubins
 	weights    *weightTable
 	origin     *engine.Provenance
-	program    string       // hash of this program, where there is a cache
-	reads      *buildSource // once it is known
+	program    string            // hash of this program, where there is a cache
+	reads      *buildSource      // once it is known
+	earlier    *buildcache.Cache // Cache, unless that is empty: then nothing is looked up, which would wait for all hashes
 }
 
 func (b *build) open() error {

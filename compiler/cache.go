@@ -72,6 +72,9 @@ func (b *build) openCache() {
 		return
 	}
 	b.program, b.sums = hex.EncodeToString(sum[:]), b.Cache.Sums(b.checkpoint.Dir)
+	if !b.Cache.Empty() {
+		b.earlier = b.Cache
+	}
 }
 
 // readSource hashes what the build reads, or remembers. It waits for the checkpoint's hashes.
@@ -151,14 +154,14 @@ const (
 
 // fromCache makes the plan's file of one that an earlier build has made from the same; no report: there is none, or it has to be built to see it being built.
 func (b *build) fromCache(ctx context.Context) (*Report, error) {
-	if b.Cache == nil || b.Check || b.Dump != "" || b.Trace != nil || b.Cache.Empty() { // to know the key would be to wait for all hashes
+	if b.earlier == nil || b.Check || b.Dump != "" || b.Trace != nil {
 		return nil, nil
 	}
 	key, err := b.planKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	plan := b.Cache.Find(key)
+	plan := b.earlier.Find(key)
 	if plan == nil {
 		return nil, nil
 	}

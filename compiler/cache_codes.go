@@ -45,14 +45,14 @@ func (b *build) codesKey(ctx context.Context) (string, error) {
 
 // useKept takes over what an earlier calibration has found, if that is all that this build needs.
 func (b *build) useKept(ctx context.Context) (bool, error) {
-	if b.Cache == nil || b.Cache.Empty() {
+	if b.earlier == nil {
 		return false, nil
 	}
 	key, err := b.codesKey(ctx)
 	if err != nil {
 		return false, err
 	}
-	found := b.Cache.FindCodes(key)
+	found := b.earlier.FindCodes(key)
 	if found == nil {
 		return false, nil
 	}

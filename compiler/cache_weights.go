@@ -22,14 +22,14 @@ func (b *Options) weightKey(j *packJob) (string, error) {
 
 // donors finds weights that earlier builds from the same source have packed. The caller closes them.
 func (b *build) donors(ctx context.Context) (map[*packJob]buildcache.Donor, *buildcache.Donors, error) {
-	if b.Cache == nil || b.Cache.Empty() {
+	if b.earlier == nil {
 		return nil, nil, nil
 	}
 	source, err := b.sourceName(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	all, found := b.Cache.Donors(ctx, source, b.Threads), map[*packJob]buildcache.Donor{}
+	all, found := b.earlier.Donors(ctx, source, b.Threads), map[*packJob]buildcache.Donor{}
 	for _, j := range b.weights.jobs {
 		key, err := b.weightKey(j)
 		if err != nil {

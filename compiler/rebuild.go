@@ -41,21 +41,12 @@ var recordedOptions = map[string]func(o *Options, value string) error{
 	ignoreKey:       func(o *Options, value string) error { o.IgnoreKeys = append(o.IgnoreKeys, value); return nil },
 	ignoreTensor:    func(o *Options, value string) error { o.IgnoreTensors = append(o.IgnoreTensors, value); return nil },
 	"disabled":      func(o *Options, value string) error { o.Disabled = append(o.Disabled, value); return nil },
-	methodOption: func(o *Options, value string) error {
-		if o.Calibration == nil {
-			return errors.New("its codes were chosen by a calibration: give the same text with --calib")
-		}
+	methodOption: ofCalibration(func(c *Calibration, value string) error {
 		_, err := calib.FindMethod(value)
-		o.Calibration.Method = value
+		c.Method = value
 		return err
-	},
-	windowsOption: func(o *Options, value string) (err error) {
-		if o.Calibration == nil {
-			return errors.New("its codes were chosen by a calibration: give the same text with --calib")
-		}
-		o.Calibration.Windows, err = strconv.Atoi(value)
-		return err
-	},
+	}),
+	windowsOption: ofCalibration(func(c *Calibration, value string) (err error) { c.Windows, err = strconv.Atoi(value); return err }),
 	// A format that checkpoints have codes in is no value of quant: codes were kept, as auto does.
 	keptOption: func(o *Options, _ string) error {
 		if !o.Requantize {
@@ -64,6 +55,16 @@ var recordedOptions = map[string]func(o *Options, value string) error{
 		return nil
 	},
 	familyFile: nil, loraOption: nil, "calib": nil, "base": nil, // see SetRecorded
+}
+
+// ofCalibration is for options of a calibration, whose text must be given.
+func ofCalibration(set func(c *Calibration, value string) error) func(o *Options, value string) error {
+	return func(o *Options, value string) error {
+		if o.Calibration == nil {
+			return errors.New("its codes were chosen by a calibration: give the same text with --calib")
+		}
+		return set(o.Calibration, value)
+	}
 }
 
 // SetRecorded has a build make the choices that a plan was built with. The family file, the adapters and the text of a calibration must be given.

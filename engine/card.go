@@ -72,14 +72,20 @@ var Cards = []Card{
 
 // FindCard returns the card of a name.
 func FindCard(name string) (*Card, error) {
-	var names []string
 	for i := range Cards {
 		if Cards[i].Name == name {
 			return &Cards[i], nil
 		}
+	}
+	return nil, fmt.Errorf("unknown card %q; known are %s", name, strings.Join(CardNames(), ", "))
+}
+
+// CardNames lists what FindCard takes.
+func CardNames() (names []string) {
+	for i := range Cards {
 		names = append(names, Cards[i].Name)
 	}
-	return nil, fmt.Errorf("unknown card %q; known are %s", name, strings.Join(names, ", "))
+	return names
 }
 
 // Runs tells whether the card runs the code of a target.

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"container/heap"
 	"context"
 	"fmt"
@@ -60,7 +59,6 @@ type simulated struct {
 	begun     time.Duration
 	until     time.Duration
 	live      int // requests
-	place     int // among those that have a step in flight; -1: not there
 }
 
 // epoch is when simulations begin.
@@ -68,18 +66,18 @@ var epoch = time.Unix(0, 0)
 
 // Run replays arrivals.
 func (c *Simulation) Run(ctx context.Context, arrivals []Arrival) (*Simulated, error) {
+	if c.Servers < 1 {
+		return nil, fmt.Errorf("a simulation needs a server")
+	}
 	servers := make([]*simulated, c.Servers)
 	for i := range servers {
-		v := &simulated{place: -1, out: make([]engine.Sampled, c.Settings.MaxRows)}
+		v := &simulated{out: make([]engine.Sampled, c.Settings.MaxRows)}
 		var err error
 		v.s, err = sched.New(sched.Config{Settings: c.Settings, Pages: c.Pages, Vocab: 2, QueueLimit: c.QueueLimit, NoPrefixCache: true, PromptTokens: v.pace.promptTokens, Newcomers: v.pace.newcomers})
 		if err != nil {
 			return nil, err
 		}
 		servers[i] = v
-	}
-	if len(servers) == 0 {
-		return nil, fmt.Errorf("a simulation needs a server")
 	}
 	r := &replaying{Simulation: c, all: servers, done: &Simulated{Requests: make([]Served, len(arrivals))}}
 	for next := 0; next < len(arrivals) || len(r.working) > 0; {
@@ -91,7 +89,10 @@ func (c *Simulation) Run(ctx context.Context, arrivals []Arrival) (*Simulated, e
 			next++
 			continue
 		}
-		r.complete(r.working[0])
+		r.complete(heap.Pop(&r.working).(*simulated))
+	}
+	for _, v := range servers {
+		r.done.Preemptions += v.s.Stats().Preemptions
 	}
 	return r.done, nil
 }
@@ -100,7 +101,7 @@ func (c *Simulation) Run(ctx context.Context, arrivals []Arrival) (*Simulated, e
 type replaying struct {
 	*Simulation
 	all     []*simulated
-	working []*simulated // a heap, the one first whose step is done first
+	working byEnd // a heap, the one first whose step is done first
 	done    *Simulated
 	zeros   []int32 // prompts: nothing looks at tokens
 }
@@ -142,7 +143,7 @@ func (r *replaying) begin(v *simulated, now time.Duration) {
 	}
 	took := max(r.Cost(st), time.Nanosecond) // or nothing would ever come in
 	v.step, v.answering, v.begun, v.until = st, answers(st), now, now+took
-	heap.Push((*byEnd)(&r.working), v)
+	heap.Push(&r.working, v)
 	r.done.Steps++
 	r.done.Busy += took
 	stats := v.s.Stats()
@@ -151,17 +152,14 @@ func (r *replaying) begin(v *simulated, now time.Duration) {
 
 // complete hands out what a step has given, and begins the next one.
 func (r *replaying) complete(v *simulated) {
-	heap.Remove((*byEnd)(&r.working), v.place)
 	now := v.until
 	v.pace.observe(v.step.T(), v.answering, (now - v.begun).Seconds())
 	out := v.out[:len(v.step.Rows)]
 	clear(out)
-	before := v.s.Stats().Preemptions
 	v.s.Complete(out)
 	r.take(v, now)
 	r.done.End = max(r.done.End, now)
 	r.begin(v, now+r.Host)
-	r.done.Preemptions += v.s.Stats().Preemptions - before
 }
 
 // take notes what requests got.
@@ -190,25 +188,16 @@ func (r *replaying) take(v *simulated, now time.Duration) {
 // byEnd is a heap.Interface of servers whose steps end.
 type byEnd []*simulated
 
-func (h byEnd) Len() int { return len(h) }
-func (h byEnd) Less(i, j int) bool {
-	return cmp.Less(h[i].until, h[j].until)
-}
-func (h byEnd) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
+func (h byEnd) Len() int           { return len(h) }
+func (h byEnd) Less(i, j int) bool { return h[i].until < h[j].until }
+func (h byEnd) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push appends a server.
-func (h *byEnd) Push(x any) {
-	v := x.(*simulated)
-	v.place = len(*h)
-	*h = append(*h, v)
-}
+func (h *byEnd) Push(x any) { *h = append(*h, x.(*simulated)) }
 
 // Pop takes the last one away.
 func (h *byEnd) Pop() any {
 	v := (*h)[len(*h)-1]
-	*h, v.place = (*h)[:len(*h)-1], -1
+	*h = (*h)[:len(*h)-1]
 	return v
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -48,14 +47,12 @@ func pushCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.send(cmd, func(c *oci.Client) (*oci.Pushed, error) {
-				push := c.Push
+			return f.send(cmd, func(c *oci.Client) (out *oci.Pushed, err error) {
 				if image {
-					push = func(ctx context.Context, plan *engine.Plan, ref oci.Ref) (*oci.Pushed, error) {
-						return c.PushImage(ctx, plan, filepath.Base(args[0]), ref)
-					}
+					out, err = c.PushImage(cmd.Context(), plan, filepath.Base(args[0]), ref)
+				} else {
+					out, err = c.Push(cmd.Context(), plan, ref)
 				}
-				out, err := push(cmd.Context(), plan, ref)
 				if err != nil {
 					return nil, err
 				}

@@ -61,7 +61,7 @@ func simulateCommand() *cobra.Command {
 	}
 	cli.CompleteArgs(cmd, cli.PlanArg)
 	flags := cmd.Flags()
-	flags.StringVar(&f.card, "card", "", "GPU of each server: "+strings.Join(cardNames(), ", ")+" (default: none, but --threads cores)")
+	flags.StringVar(&f.card, "card", "", "GPU of each server: "+strings.Join(engine.CardNames(), ", ")+" (default: none, but --threads cores)")
 	flags.IntVar(&f.threads, "threads", 2, "cores of each server without a GPU, at nominal figures")
 	flags.IntVar(&f.servers, "servers", 1, "servers; with --goal those to begin with")
 	flags.IntVar(&f.most, "max-servers", 4096, "servers at most that --goal looks for")
@@ -82,15 +82,8 @@ func simulateCommand() *cobra.Command {
 	flags.Var(&f.deviceMemory, "device-memory", "free memory of the GPU (default: all that the card has)")
 	flags.DurationVar(&f.host, "host", 0, "what the host takes between two steps (default: nothing on GPUs, where it works ahead, 50us on CPUs)")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
-	cli.CompleteFlag(cmd, "card", cardNames()...)
+	cli.CompleteFlag(cmd, "card", engine.CardNames()...)
 	return cmd
-}
-
-func cardNames() (names []string) {
-	for i := range engine.Cards {
-		names = append(names, engine.Cards[i].Name)
-	}
-	return names
 }
 
 // check refuses what can not be meant.
@@ -232,8 +225,10 @@ func (f *simulateFlags) arrivals() ([]runtime.Arrival, error) {
 // servings makes the simulation of one server, and what the report says of it.
 func (f *simulateFlags) servings(ctx context.Context, plan *engine.Plan) (*runtime.Simulation, *simulated, error) {
 	var card *engine.Card
+	on := fmt.Sprintf("%d cores", f.threads)
 	if f.card != "" {
 		card, _ = engine.FindCard(f.card)
+		on = card.Name
 		if f.settings.MaxBatch == 0 {
 			f.settings.MaxBatch = 256
 		}
@@ -254,7 +249,7 @@ func (f *simulateFlags) servings(ctx context.Context, plan *engine.Plan) (*runti
 	if err != nil {
 		return nil, nil, err
 	}
-	times, err := dump.NewStepTimes(ctx, plan, card, f.threads, int64(memory.StepTokens))
+	times, err := dump.NewStepTimes(ctx, plan, program, card, f.threads, int64(memory.StepTokens))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -263,7 +258,7 @@ func (f *simulateFlags) servings(ctx context.Context, plan *engine.Plan) (*runti
 	}
 	settings := engine.Settings{MaxStepTokens: memory.StepTokens, MaxSequences: memory.MaxBatch, MaxRows: memory.MaxBatch, MaxContext: memory.MaxContext, PageSize: engine.DefaultPageSize}
 	sim := &runtime.Simulation{Settings: settings, Pages: int(memory.Pages), QueueLimit: f.queueLimit, Cost: times.Of, Host: f.host}
-	return sim, &simulated{Target: times.Target, On: times.On, Pages: memory.Tokens, Batch: memory.MaxBatch}, nil
+	return sim, &simulated{Target: target, On: on, Pages: memory.Tokens, Batch: memory.MaxBatch}, nil
 }
 
 func (s *simulated) write(w io.Writer) error {

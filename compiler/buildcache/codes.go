@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"llmc/engine"
 	"llmc/internal/cachedir"
 	"llmc/internal/cli"
 )
@@ -96,7 +97,7 @@ func (c *Cache) KeepCodes(ctx context.Context, key, file string, index any) (err
 		return err
 	}
 	defer release(dir, lock, &err)
-	if err := putCopy(file, dir, codesName); err != nil {
+	if err := put(file, dir, codesName, engine.CopyFile); err != nil {
 		return err
 	}
 	if err := cachedir.WriteWhole(filepath.Join(dir, indexName), encoded.Bytes()); err != nil {

@@ -169,10 +169,12 @@ func (p *Plan) Intact(ctx context.Context, threads int) bool {
 
 // CopyTo makes a file of the plan: a name more where it has no other, since two files of the user's must not change with each other; else a copy.
 func (p *Plan) CopyTo(out string) error {
-	if !hasOneName(p.Path()) || engine.LinkFile(p.Path(), out) != nil {
-		if err := engine.CopyFile(p.Path(), out); err != nil {
-			return err
-		}
+	take := engine.CopyFile
+	if hasOneName(p.Path()) {
+		take = nameOrCopy
+	}
+	if err := take(p.Path(), out); err != nil {
+		return err
 	}
 	p.note(out)
 	if now, err := cachedir.StampOf(p.Path()); err == nil { // names count for the time of its last change
@@ -225,12 +227,7 @@ func (c *Cache) Keep(ctx context.Context, key, out string, record Record) (err e
 	}
 	defer release(dir, lock, &err)
 	p := &Plan{dir: dir, Record: record}
-	if os.Link(out, p.Path()) == nil {
-		err = os.Remove(filepath.Join(dir, partialName))
-	} else {
-		err = putCopy(out, dir, planName)
-	}
-	if err != nil {
+	if err := put(out, dir, planName, nameOrCopy); err != nil {
 		return err
 	}
 	p.note(out)
@@ -251,12 +248,20 @@ func release(dir string, lock *os.File, err *error) {
 // partialName is a file that sets room aside.
 const partialName = "partial"
 
-// putCopy copies a file into an entry, instead of what set room aside for it.
-func putCopy(file, dir, name string) error {
-	if err := engine.CopyFile(file, filepath.Join(dir, name)); err != nil {
+// put takes a file into an entry, instead of what set room aside for it.
+func put(file, dir, name string, take func(from, to string) error) error {
+	if err := take(file, filepath.Join(dir, name)); err != nil {
 		return err
 	}
 	return os.Remove(filepath.Join(dir, partialName))
+}
+
+// nameOrCopy gives a file another name or, on another file system, copies it.
+func nameOrCopy(from, to string) error {
+	if engine.LinkFile(from, to) == nil {
+		return nil
+	}
+	return engine.CopyFile(from, to)
 }
 
 // fill takes an entry, of which nothing is left but its lock, to put so many bytes there. Without a lock and an error another process is doing so.

@@ -52,19 +52,13 @@ func (r *Plan) Predict(ctx context.Context, p *engine.Plan, s CardSettings) erro
 // predictOn reads the code where nobody has.
 func (r *Program) predictOn(ctx context.Context, p *engine.Plan, card *engine.Card, code **CardCode, s *CardSettings) error {
 	if *code == nil {
-		text, err := p.Section(engine.KindPTX, r.Target)
-		if err != nil {
-			return err
-		}
 		program, err := p.Program(r.Function, r.Target)
 		if err != nil {
 			return err
 		}
-		registers, err := findRegisters(ctx, p, r.Target, string(text), s.PTXAS)
-		if err != nil {
+		if *code, err = readCode(ctx, p, program, s.PTXAS); err != nil {
 			return err
 		}
-		*code = NewCardCode(sourceOf(p), program, string(text), *registers)
 	}
 	report, err := (*code).On(card, s.Steps)
 	if err != nil {
@@ -72,6 +66,19 @@ func (r *Program) predictOn(ctx context.Context, p *engine.Plan, card *engine.Ca
 	}
 	r.Cards = append(r.Cards, *report)
 	return nil
+}
+
+// readCode reads the code of a plan's program. ptxas is CardSettings.PTXAS.
+func readCode(ctx context.Context, p *engine.Plan, program *engine.Program, ptxas string) (*CardCode, error) {
+	text, err := p.Section(engine.KindPTX, program.Target)
+	if err != nil {
+		return nil, err
+	}
+	registers, err := findRegisters(ctx, p, program.Target, string(text), ptxas)
+	if err != nil {
+		return nil, err
+	}
+	return NewCardCode(sourceOf(p), program, string(text), *registers), nil
 }
 
 func (s *CardSettings) cards() (list []*engine.Card, err error) {

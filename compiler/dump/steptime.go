@@ -12,9 +12,6 @@ import (
 // StepTimes foretell what any step of a server takes, from what steps of some sizes are predicted to take: what a step of so many tokens takes by itself, more for each position of the
 // cache that they read. So steps that decode and take in prompts need no prediction of their own.
 type StepTimes struct {
-	Target string
-	On     string // the card, or the cores
-
 	sizes  []int64   // of steps, ascending from 1
 	prompt []float64 // seconds of a step with so many tokens of one prompt, from its beginning
 	decode []float64 // seconds of a step that decodes so many sequences
@@ -30,13 +27,9 @@ const (
 	farPrompt   = 512
 )
 
-// NewStepTimes predicts steps of up to so many tokens of a plan's main function, on a card or, where that is nil, on cores at the nominal figures of the plan's best target for CPUs.
-func NewStepTimes(ctx context.Context, p *engine.Plan, card *engine.Card, cores int, most int64) (*StepTimes, error) {
+// NewStepTimes predicts steps of up to so many tokens of a program of a plan, on a card or, where that is nil, on cores at nominal figures.
+func NewStepTimes(ctx context.Context, p *engine.Plan, program *engine.Program, card *engine.Card, cores int, most int64) (*StepTimes, error) {
 	t := &StepTimes{}
-	predict, err := t.predictor(ctx, p, card, cores)
-	if err != nil {
-		return nil, err
-	}
 	for n := int64(1); n < most; n *= 2 {
 		t.sizes = append(t.sizes, n)
 	}
@@ -49,7 +42,13 @@ func NewStepTimes(ctx context.Context, p *engine.Plan, card *engine.Card, cores 
 	far, decode, prompt := min(farContext, longest), min(farDecode, most), min(farPrompt, most, longest/2)
 	steps = append(steps, Step{Tokens: decode, Sequences: decode, Context: nearContext}, Step{Tokens: decode, Sequences: decode, Context: far},
 		Step{Tokens: prompt, Sequences: 1, Context: prompt}, Step{Tokens: prompt, Sequences: 1, Context: far})
-	seconds, err := predict(steps)
+	var seconds []float64
+	var err error
+	if card != nil {
+		seconds, err = onCard(ctx, p, program, card, steps)
+	} else {
+		seconds, err = onCores(p, program, cores, steps)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,63 +87,40 @@ func TargetOn(p *engine.Plan, card *engine.Card) (string, error) {
 	return best, nil
 }
 
-// predictor returns what predicts steps.
-func (t *StepTimes) predictor(ctx context.Context, p *engine.Plan, card *engine.Card, cores int) (_ func([]Step) ([]float64, error), err error) {
-	if t.Target, err = TargetOn(p, card); err != nil {
-		return nil, err
-	}
-	program, err := p.Program(p.Main(), t.Target)
+// onCard predicts steps by the code and the card's data sheet.
+func onCard(ctx context.Context, p *engine.Plan, program *engine.Program, card *engine.Card, steps []Step) (seconds []float64, err error) {
+	code, err := readCode(ctx, p, program, "")
 	if err != nil {
 		return nil, err
 	}
-	if card == nil {
-		return t.onCores(p, program, cores)
-	}
-	text, err := p.Section(engine.KindPTX, t.Target)
+	report, err := code.On(card, steps)
 	if err != nil {
 		return nil, err
 	}
-	registers, err := findRegisters(ctx, p, t.Target, string(text), "")
-	if err != nil {
-		return nil, err
+	for _, s := range report.Steps {
+		seconds = append(seconds, s.Seconds)
 	}
-	t.On = card.Name
-	code := NewCardCode(sourceOf(p), program, string(text), *registers)
-	return func(steps []Step) ([]float64, error) {
-		report, err := code.On(card, steps)
-		if err != nil {
-			return nil, err
-		}
-		var seconds []float64
-		for _, s := range report.Steps {
-			seconds = append(seconds, s.Seconds)
-		}
-		return seconds, nil
-	}, nil
+	return seconds, nil
 }
 
 // onCores predicts steps by the roofline.
-func (t *StepTimes) onCores(p *engine.Plan, program *engine.Program, cores int) (func([]Step) ([]float64, error), error) {
-	target, err := engine.FindTarget(t.Target)
+func onCores(p *engine.Plan, program *engine.Program, cores int, steps []Step) (seconds []float64, err error) {
+	target, err := engine.FindTarget(program.Target)
 	if err != nil {
 		return nil, err
 	}
-	t.On = fmt.Sprintf("%d cores", cores)
-	return func(steps []Step) ([]float64, error) {
-		var seconds []float64
-		for _, s := range steps {
-			predict, all := newPredictor(sourceOf(p), program, &target.Nominal, cores, s), Cost{}
-			for i := range program.Launches {
-				cost, err := predict.launch(&program.Launches[i])
-				if err != nil {
-					return nil, err
-				}
-				all.add(cost)
+	for _, s := range steps {
+		predict, all := newPredictor(sourceOf(p), program, &target.Nominal, cores, s), Cost{}
+		for i := range program.Launches {
+			cost, err := predict.launch(&program.Launches[i])
+			if err != nil {
+				return nil, err
 			}
-			seconds = append(seconds, all.Seconds)
+			all.add(cost)
 		}
-		return seconds, nil
-	}, nil
+		seconds = append(seconds, all.Seconds)
+	}
+	return seconds, nil
 }
 
 // Of returns what a step takes.

@@ -22,13 +22,24 @@ func prompting(n, context int32) *engine.Step {
 	return &engine.Step{IDs: make([]int32, n), SeqStart: []int32{0, n}, Context: []int32{context}}
 }
 
+// stepTimes are those of the program that serves a card best, or two cores.
+func stepTimes(t *testing.T, p *engine.Plan, card *engine.Card) (*dump.StepTimes, string) {
+	t.Helper()
+	target, err := dump.TargetOn(p, card)
+	check(t, err)
+	program, err := p.Program(p.Main(), target)
+	check(t, err)
+	times, err := dump.NewStepTimes(t.Context(), p, program, card, 2, 512)
+	check(t, err)
+	return times, target
+}
+
 // TestStepTimes holds what is foretold of steps to predictions of these steps themselves.
 func TestStepTimes(t *testing.T) {
 	p := gpuPlan(t, "int4-g32", "sm90", "x86-64-v3")
 	card, err := engine.FindCard("h100")
 	check(t, err)
-	times, err := dump.NewStepTimes(t.Context(), p, card, 0, 512)
-	check(t, err)
+	times, target := stepTimes(t, p, card)
 	steps := []struct {
 		name string
 		st   *engine.Step
@@ -49,7 +60,7 @@ func TestStepTimes(t *testing.T) {
 	check(t, err)
 	check(t, report.Predict(t.Context(), p, settings))
 	for _, program := range report.Programs {
-		if program.Target != times.Target {
+		if program.Target != target {
 			continue
 		}
 		for i := range program.Cards {
@@ -66,10 +77,9 @@ func TestStepTimes(t *testing.T) {
 	if got, apart := times.Of(both), times.Of(decoding(8, 100))+times.Of(prompting(100, 100)); got >= apart || got <= times.Of(prompting(100, 100)) {
 		t.Errorf("a step that does both takes %v, the two %v", got, apart)
 	}
-	cores, err := dump.NewStepTimes(t.Context(), p, nil, 2, 512)
-	check(t, err)
+	cores, target := stepTimes(t, p, nil)
 	for _, program := range report.Programs {
-		if program.Target != cores.Target || program.Function != p.Main() {
+		if program.Target != target || program.Function != p.Main() {
 			continue
 		}
 		for i, st := range []*engine.Step{decoding(1, 512), prompting(512, 512)} { // dump.Steps
@@ -78,7 +88,7 @@ func TestStepTimes(t *testing.T) {
 			}
 		}
 	}
-	if _, err := dump.NewStepTimes(t.Context(), tinyPlan(t), card, 0, 512); err == nil {
+	if _, err := dump.TargetOn(tinyPlan(t), card); err == nil {
 		t.Error("a card that has no program")
 	}
 }

@@ -147,14 +147,18 @@ func memberships(editions []edition) map[string]string {
 // digestSpans hashes all layers.
 func digestSpans(ctx context.Context, plan *engine.Plan, spans []span, count func(int64)) ([]digest.Digest, error) {
 	sums := make([]digest.Digest, len(spans))
-	err := each(ctx, len(spans), runtime.GOMAXPROCS(0), func(ctx context.Context, i int) error {
-		sum := digest.SHA256.Digester()
-		from := io.NewSectionReader(plan, spans[i].offset, spans[i].size)
-		_, err := io.Copy(io.MultiWriter(sum.Hash(), counting(count)), contextReader{ctx, from})
-		sums[i] = sum.Digest()
+	err := each(ctx, len(spans), runtime.GOMAXPROCS(0), func(ctx context.Context, i int) (err error) {
+		sums[i], err = digestPart(ctx, plan, spans[i].offset, spans[i].size, count)
 		return err
 	})
 	return sums, err
+}
+
+// digestPart hashes size bytes from an offset on.
+func digestPart(ctx context.Context, data io.ReaderAt, offset, size int64, count func(int64)) (digest.Digest, error) {
+	sum := digest.SHA256.Digester()
+	_, err := io.Copy(io.MultiWriter(sum.Hash(), counting(count)), contextReader{ctx, io.NewSectionReader(data, offset, size)})
+	return sum.Digest(), err
 }
 
 // describe adds the manifest of an edition and its blobs.

@@ -21,44 +21,35 @@ const imageDir = "models/"
 // PushImage stores a plan as an image that clusters mount as a volume: one layer, an archive that holds models/NAME. Only one file can be in a layer as a whole, so
 // versions and targets share nothing; llmrun does not take images by reference. The same plan under the same name gives the same digest. The plan is verified first.
 func (c *Client) PushImage(ctx context.Context, plan *engine.Plan, name string, ref Ref) (*Pushed, error) {
-	s, err := c.open(ctx, ref, true)
-	if err != nil {
-		return nil, err
-	}
-	a := &artifact{seen: map[digest.Digest]bool{}}
-	err = c.verified(ctx, plan, func(count func(int64)) error { return a.image(ctx, plan, name, count) })
-	if err != nil {
-		return nil, err
-	}
-	return c.send(ctx, s, plan, a, ref)
+	return c.push(ctx, plan, ref, func(count func(int64)) (*artifact, error) { return assembleImage(ctx, plan, name, count) })
 }
 
-// image makes the artifact of an image.
-func (a *artifact) image(ctx context.Context, plan *engine.Plan, name string, count func(int64)) error {
+// assembleImage makes the artifact of an image.
+func assembleImage(ctx context.Context, plan *engine.Plan, name string, count func(int64)) (*artifact, error) {
 	layer, err := archive(imageDir+name, plan, plan.Header().FileSize)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	sum := digest.SHA256.Digester()
-	if _, err := io.Copy(io.MultiWriter(sum.Hash(), counting(count)), contextReader{ctx, io.NewSectionReader(layer, 0, layer.size())}); err != nil {
-		return err
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Size: layer.size()}
+	if desc.Digest, err = digestPart(ctx, layer, 0, desc.Size, count); err != nil {
+		return nil, err
 	}
-	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: sum.Digest(), Size: layer.size()}
 	config, err := json.Marshal(&ocispec.Image{Platform: ocispec.Platform{Architecture: "amd64", OS: "linux"},
 		RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{desc.Digest}}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: digestOf(ocispec.MediaTypeImageConfig, config),
 		Layers:      []ocispec.Descriptor{desc},
 		Annotations: map[string]string{planDigestKey: plan.Digest(), ocispec.AnnotationTitle: plan.Info().Name}}
+	a := &artifact{seen: map[digest.Digest]bool{}}
 	a.add(desc, layer)
 	a.add(m.Config, bytes.NewReader(config))
 	if a.rootData, err = json.Marshal(&m); err != nil {
-		return err
+		return nil, err
 	}
 	a.root = digestOf(ocispec.MediaTypeImageManifest, a.rootData)
-	return nil
+	return a, nil
 }
 
 // archive is a tar with one file, which anybody may read, of no time and no user.

@@ -25,40 +25,28 @@ type Pushed struct {
 
 // Push stores a plan under a tag: layers that are there are not sent, and no manifest before all that it names. The plan is verified first.
 func (c *Client) Push(ctx context.Context, plan *engine.Plan, ref Ref) (*Pushed, error) {
+	return c.push(ctx, plan, ref, func(count func(int64)) (*artifact, error) { return assemble(ctx, plan, c.cut(), count) })
+}
+
+// push verifies a plan and stores what is made of it, which reads it once more and counts that.
+func (c *Client) push(ctx context.Context, plan *engine.Plan, ref Ref, assemble func(count func(int64)) (*artifact, error)) (*Pushed, error) {
 	s, err := c.open(ctx, ref, true)
 	if err != nil {
 		return nil, err
 	}
-	var a *artifact
-	err = c.verified(ctx, plan, func(count func(int64)) error {
-		a, err = assemble(ctx, plan, c.cut(), count)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return c.send(ctx, s, plan, a, ref)
-}
-
-// verified verifies a plan and then makes what is pushed of it, which reads it once more.
-func (c *Client) verified(ctx context.Context, plan *engine.Plan, then func(count func(int64)) error) error {
 	check := c.Progress.Start("verify", 2*plan.Header().FileSize)
 	done := int64(0)
-	err := plan.Verify(ctx, 1, func(now, _ int64) { check.Add(now - done); done = now })
-	if err == nil {
-		err = then(check.Add)
+	if err := plan.Verify(ctx, 1, func(now, _ int64) { check.Add(now - done); done = now }); err != nil {
+		check.Stop()
+		return nil, err
 	}
+	a, err := assemble(check.Add)
 	if err != nil {
 		check.Stop()
-		return err
+		return nil, err
 	}
 	check.Done()
-	return nil
-}
-
-// send stores what was made of a plan.
-func (c *Client) send(ctx context.Context, s store, plan *engine.Plan, a *artifact, ref Ref) (out *Pushed, err error) {
-	out = &Pushed{Digest: a.root.Digest.String(), Plan: plan.Digest(), Targets: targetsOf(plan), Layers: len(a.blobs), Bytes: a.size(), artifact: a}
+	out := &Pushed{Digest: a.root.Digest.String(), Plan: plan.Digest(), Targets: targetsOf(plan), Layers: len(a.blobs), Bytes: a.size(), artifact: a}
 	if out.Uploaded, err = c.sendBlobs(ctx, s, a); err != nil {
 		return nil, err
 	}

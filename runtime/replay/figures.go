@@ -92,33 +92,30 @@ var goals = []figure{
 	{"e2e_p99", func(f *Figures) float64 { return f.Answer.P99 }},
 }
 
-// Goals lists the names of what can be asked for.
-func Goals() (names []string) {
-	for _, g := range goals {
-		names = append(names, g.name)
-	}
-	return names
-}
-
 // Goal is a bound for a time.
 type Goal struct {
-	Name string
-	Most time.Duration
+	figure
+	most time.Duration
 }
 
 // ParseGoals reads bounds such as ttft_p99<=500ms.
 func ParseGoals(texts []string) ([]Goal, error) {
+	var names []string
+	for _, g := range goals {
+		names = append(names, g.name)
+	}
 	var list []Goal
 	for _, text := range texts {
 		name, bound, ok := strings.Cut(text, "<=")
-		if !ok || !slices.Contains(Goals(), name) {
-			return nil, fmt.Errorf("%q: expected NAME<=TIME, such as ttft_p99<=500ms; names are %s", text, strings.Join(Goals(), ", "))
+		i := slices.Index(names, name)
+		if !ok || i < 0 {
+			return nil, fmt.Errorf("%q: expected NAME<=TIME, such as ttft_p99<=500ms; names are %s", text, strings.Join(names, ", "))
 		}
 		most, err := time.ParseDuration(bound)
 		if err != nil || most <= 0 {
 			return nil, fmt.Errorf("%q: %q is no time above 0, such as 500ms", text, bound)
 		}
-		list = append(list, Goal{name, most})
+		list = append(list, Goal{goals[i], most})
 	}
 	return list, nil
 }
@@ -129,9 +126,8 @@ func (f *Figures) Missed(list []Goal) (missed []string) {
 		missed = append(missed, fmt.Sprintf("%d refused", f.Refused))
 	}
 	for _, want := range list {
-		i := slices.IndexFunc(goals, func(g figure) bool { return g.name == want.Name })
-		if is := goals[i].of(f); is > want.Most.Seconds() {
-			missed = append(missed, fmt.Sprintf("%s is %.3g s, not %v", want.Name, is, want.Most))
+		if is := want.of(f); is > want.most.Seconds() {
+			missed = append(missed, fmt.Sprintf("%s is %.3g s, not %v", want.name, is, want.most))
 		}
 	}
 	return missed
