@@ -23,8 +23,7 @@ type linear struct {
 	low    *lowRank      // what adapters add; nil: the model takes none
 }
 
-// teamRows is how many rows make it worth while that teams of workers read the whole weight for their own rows: what a worker packs, and what it
-// writes for the next launch to read, is then as much less, and stays in its own cache.
+// teamRows is how many rows make it worth while that teams of workers read the whole weight for their own rows.
 const teamRows = 128
 
 func bindLinear(b *binding) (runner, error) {
@@ -78,7 +77,7 @@ func inputForm(w *kernel.Matrix, x *kernel.Rows) layout.Activation {
 func (l *linear) run(s *state, worker int) {
 	rows := l.rows.count(s)
 	teams := 1
-	if l.set.PacksRows(&l.w, &l.x, rows) {
+	if l.set.SharesRows(&l.w, &l.x, rows) {
 		teams = max(1, min(s.workers, rows/teamRows))
 	}
 	team := ((worker+1)*teams - 1) / s.workers

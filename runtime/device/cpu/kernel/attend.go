@@ -102,11 +102,10 @@ func (a *Attention) Splits(q *Queries, first, last int) (lo, hi int) {
 // Attend computes softmax(Q K^T * Scale) V for rows [lo, hi) of one KV head. A row's result depends only on its query and on the positions
 // that it sees: not on the other rows, nor on what lies in slots that it does not see.
 func (s *Set) Attend(sc *Scratch, a *Attention, q *Queries, head, lo, hi int) {
-	tiles := s.attendsByTiles(a)
 	for r := lo; r < hi; r += attendRows {
 		n := min(attendRows, hi-r)
 		s.attendBlock(sc, a, q, head, r, n)
-		if tiles && n > 1 {
+		if last := r + n - 1; r/a.group() != last/a.group() && !a.integers() {
 			s.repair(sc, a, q, head, r, n)
 		}
 	}

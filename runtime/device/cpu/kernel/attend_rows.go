@@ -67,7 +67,10 @@ func (s *Set) locate(sc *attendScratch, t *attendTile) {
 	lo, hi := t.span()
 	most := t.end(t.q) // positions from here on need no memory ahead
 	at := locator{k: t.K(t.head, 0, 0), v: t.V(t.head, 0, 0), kPanel: t.KPanelBytes(), vPanel: panelPositions / t.Pack() * t.VRowBytes()}
-	kScale, vScale := t.KScale(t.head, 0), t.VScale(t.head, 0)
+	kScale, vScale := 0, 0
+	if t.Scaled() {
+		kScale, vScale = t.KScale(t.head, 0), t.VScale(t.head, 0)
+	}
 	for i := lo / panelPositions; i*panelPositions < hi; i++ {
 		span, panel := t.panel(t.base + i*panelPositions)
 		p := scorePanel{k: at.key(span, panel), v: at.value(span, panel)}

@@ -4,64 +4,53 @@ import (
 	"unsafe"
 )
 
-// values adds up the values of each row, weighted, position after position. The rows of a tile see ranges that differ at the ends: what all of
-// them see is done together, the ends row by row, so that no row ever touches a slot that it does not see (it may hold anything, NaN included).
+// values adds up the values of each row, weighted, position after position, for all positions that any row of the tile sees: those that a row does not see
+// have weights of zero. No slot is touched that none of the rows sees (it may hold anything, NaN included).
 func (s *Set) values(sc *attendScratch, t *attendTile, part []float32) {
 	size, pack := t.PartFloats(), t.Pack()
-	from, _ := t.visible(t.rows - 1)
-	_, to := t.visible(0)
-	from, to = (from+pack-1)/pack*pack, to/pack*pack
-	together := from < to
+	lo, hi := t.span()
+	from, to := (lo+pack-1)/pack*pack, hi/pack*pack // whole pairs
 	for i := range t.rows {
-		sums := part[i*size+partHead : (i+1)*size]
-		clear(sums)
-		lo, hi := t.visible(i)
-		if together {
-			hi = from
-		}
-		s.rowValues(sc, t, i, sums, lo, hi)
-	}
-	if !together {
-		return
+		clear(part[i*size+partHead : (i+1)*size])
+		sc.clearUnseen(t, i, lo/pack*pack, (hi+pack-1)/pack*pack)
 	}
 	for i, n := 0, 0; i < t.rows; i += n {
 		n = tileRows(t.rows-i, s.attend[t.kind()].valueTile)
-		s.sumValues(sc, t, i, n, part[i*size+partHead:], from, to)
-	}
-	for i := range t.rows {
-		_, hi := t.visible(i)
-		s.rowValues(sc, t, i, part[i*size+partHead:(i+1)*size], to, hi)
-	}
-}
-
-// rowValues adds positions [lo, hi) to the sums of one row. Where two positions share a lane and only one is seen, the other counts as zero.
-func (s *Set) rowValues(sc *attendScratch, t *attendTile, row int, sums []float32, lo, hi int) {
-	if lo >= hi {
-		return
-	}
-	if t.Pack() == 1 {
-		s.sumValues(sc, t, row, 1, sums, lo, hi)
-		return
-	}
-	if lo%2 == 1 {
-		s.halfPair(sc, t, row, sums, lo-1, 0xffff0000)
-		lo++
-	}
-	s.sumValues(sc, t, row, 1, sums, lo, max(lo, hi&^1))
-	if hi%2 == 1 && hi > lo {
-		s.halfPair(sc, t, row, sums, hi-1, 0x0000ffff)
+		sums := part[i*size+partHead:]
+		if lo < from {
+			s.halfPair(sc, t, i, n, sums, lo-1, 0xffff0000)
+		}
+		s.sumValues(sc, t, i, n, sums, from, to)
+		if to < hi {
+			s.halfPair(sc, t, i, n, sums, to, 0x0000ffff)
+		}
 	}
 }
 
-// halfPair adds one position of the pair at i, the half of each lane that keep selects.
-func (s *Set) halfPair(sc *attendScratch, t *attendTile, row int, sums []float32, i int, keep uint32) {
+// clearUnseen makes row i's weights in [lo, hi) zero where it does not see the position; softmax has done so beside what it sees in the same 16.
+func (sc *attendScratch) clearUnseen(t *attendTile, i, lo, hi int) {
+	from, to := t.visible(i)
+	from, to = max(lo, from&^(panelPositions-1)), min(hi, (to+panelPositions-1)&^(panelPositions-1))
+	if t.kind() == kvBF16 {
+		row := sc.probs[i*SplitLength:][:SplitLength]
+		clear(row[lo:from])
+		clear(row[to:hi])
+		return
+	}
+	row := sc.scores[i*scoreStride:][:SplitLength]
+	clear(row[lo:from])
+	clear(row[to:hi])
+}
+
+// halfPair adds one position of the pair at i, the half of each lane that keep selects, to the sums of rows [row, row+n).
+func (s *Set) halfPair(sc *attendScratch, t *attendTile, row, n int, sums []float32, i int, keep uint32) {
 	pair := unsafe.Slice((*uint32)(sc.valuesAt(t, i)), t.DimV())
 	for c, v := range pair {
 		sc.pair[c] = v & keep
 	}
 	v := unsafe.Pointer(&sc.pair[0])
 	sc.runs[0] = valueRun{v: v, ahead: v, steps: 1}
-	s.sumChannels(sc, t, row, 1, sums, i, 1)
+	s.sumChannels(sc, t, row, n, sums, i, 1)
 }
 
 // valuesAt returns where the values of position i of the split, and of its partner, lie.

@@ -95,12 +95,12 @@ func (v *widening) rowBytes(x *Rows) int {
 	return x.KPad() * v.bytes
 }
 
-// PacksRows tells whether the product of w and rows rows of x writes the rows anew, so that sharing the rows among workers saves work, and sharing
-// the panels does not.
-func (s *Set) PacksRows(w *Matrix, x *Rows, rows int) bool {
-	if k := s.tileKernel(w, x, rows); k != nil {
-		return k.expand == nil
+// SharesRows tells whether workers that share the rows of a product do it sooner than workers that share its panels: their results stay in their own caches
+// for the next launch, and rows that are written anew are so once. What writes panels anew does that once where panels are shared.
+func (s *Set) SharesRows(w *Matrix, x *Rows, rows int) bool {
+	if w.Opened() {
+		return false
 	}
-	v, _ := s.widening(w, x.Digits, rows)
-	return v != nil && v.row != nil
+	k := s.tileKernel(w, x, rows)
+	return k == nil || k.expand == nil
 }
