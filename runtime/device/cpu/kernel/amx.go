@@ -24,7 +24,7 @@ const (
 	fusedPairs = 2
 	// stagedRows is how many rows of a pair of panels pass through scratch memory together where results are not stored at once.
 	stagedRows = 64
-	// gatedRows is that number where gate takes the rows from there.
+	// gatedRows is that number where the gate takes the rows from there.
 	gatedRows = 256
 	// expandedPanels is how many panels are expanded together: 16 rows after the other meet all of them.
 	expandedPanels = 2 * stagedRows / amxRows
@@ -39,9 +39,8 @@ type amxKernel struct {
 	fused    func(a *amxArgs)    // of panels of u4n as they are, for few rows
 	joined   bool                // expanded to bf16, in which digits are joined; a block of codes is two tiles then
 	// pack writes a row of blocks of 64 bytes a digit to its place in tiles; next is the distance of blocks.
-	pack func(dst, src unsafe.Pointer, blocks, next int)
-	// gate stores silu(gate) * up of rows of a pair of panels side by side, dstStride bytes apart; nil: rows are taken one by one.
-	gate func(dst, src unsafe.Pointer, rows, dstStride int)
+	pack  func(dst, src unsafe.Pointer, blocks, next int)
+	gates bool // gated rows are taken many at a time, where the gate is SiLU
 }
 
 // amxTable has the kernels of one kind by the length of groups, 32 k or more, and by the digits of x.

@@ -45,7 +45,7 @@ func (p *amxProduct) lastPanel(panel int, y []float32, ldy int) {
 // swiglu is LinearSwiGLU by tiles.
 func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 	pairs, staged := 1, stagedRows
-	gated := p.gate != nil && p.w.Gate == nil
+	gated := p.gates && p.w.Gate == nil
 	switch {
 	case gated:
 		staged = gatedRows
@@ -62,7 +62,7 @@ func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 				rows := min(staged, p.rows-r)
 				p.stage(2*pair, panels, r, rows)
 				if gated && (pair+1)*layout.Lanes <= n {
-					p.gate(unsafe.Pointer(&y[(r0+r)*ldy+pair*layout.Lanes]), unsafe.Pointer(&p.sc.staged[0]), rows, 4*ldy)
+					p.set.row.gateRows(unsafe.Pointer(&y[(r0+r)*ldy+pair*layout.Lanes]), unsafe.Pointer(&p.sc.staged[0]), rows, 4*ldy)
 					continue
 				}
 				for i := range rows {

@@ -104,13 +104,21 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 					sc.linear.start(halves[half], w.at(2*min(p+1, hi-1)+half))
 					s.product(sc, k, w, 2*p+half, from, t.row, &t, sc.tile[half*layout.Lanes:], 2*layout.Lanes)
 				}
-				for i := range t.n {
-					out := y[(r0+t.row+i)*ldy+p*layout.Lanes:][:width]
-					gate, up := sc.tile[2*i*layout.Lanes:], sc.tile[(2*i+1)*layout.Lanes:]
-					s.Gate(w.Gate, out, gate[:width], up[:width])
-				}
+				s.gateTile(w.Gate, y[(r0+t.row)*ldy+p*layout.Lanes:], ldy, width, sc.tile, t.n)
 			}
 		}
+	}
+}
+
+// gateTile gates rows rows of a pair of panels, which lie side by side in products, and stores width outputs of each.
+func (s *Set) gateTile(act *Activation, y []float32, ldy, width int, products []float32, rows int) {
+	if act == nil && width == layout.Lanes {
+		s.row.gateRows(unsafe.Pointer(&y[0]), unsafe.Pointer(&products[0]), rows, 4*ldy)
+		return
+	}
+	for i := range rows {
+		gate, up := products[2*i*layout.Lanes:], products[(2*i+1)*layout.Lanes:]
+		s.Gate(act, y[i*ldy:][:width], gate[:width], up[:width])
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 // rowKernels work on one row of n elements, n >= 1 and of any size. Rows may be the same memory, not overlap otherwise.
 type rowKernels struct {
 	add, mul, swiglu func(dst, a, b *float32, n int)
-	silu, exp, gelu  func(dst, x *float32, n int)
-	gateCubic        func(dst, x *float32, n int, a, b float32) // dst = x / (1 + e^(x*(a + b*x*x)))
+	// gateRows is swiglu of rows of 32 numbers, of which 32 gates and 32 ups lie side by side in src; those of dst are dstStride bytes apart.
+	gateRows        func(dst, src unsafe.Pointer, rows, dstStride int)
+	silu, exp, gelu func(dst, x *float32, n int)
+	gateCubic       func(dst, x *float32, n int, a, b float32) // dst = x / (1 + e^(x*(a + b*x*x)))
 	// sum adds up in 64 lanes as sumSquares does.
 	sum func(x *float32, n int) float32
 	// sumAbs adds up magnitudes as sum does.
@@ -48,9 +50,17 @@ const squareLanes = 64
 
 func rowReference(rules rounding) rowKernels {
 	return rowKernels{
-		add:            elementwise(func(a, b float32) float32 { return a + b }),
-		mul:            elementwise(func(a, b float32) float32 { return a * b }),
-		swiglu:         elementwise(func(gate, up float32) float32 { return silu32(gate) * up }),
+		add:    elementwise(func(a, b float32) float32 { return a + b }),
+		mul:    elementwise(func(a, b float32) float32 { return a * b }),
+		swiglu: elementwise(func(gate, up float32) float32 { return silu32(gate) * up }),
+		gateRows: func(dst, src unsafe.Pointer, rows, dstStride int) {
+			for r := range rows {
+				for i := range layout.Lanes {
+					gate, up := at[float32](src, (2*r*layout.Lanes+i)*4), at[float32](src, ((2*r+1)*layout.Lanes+i)*4)
+					*at[float32](dst, r*dstStride+4*i) = silu32(*gate) * *up
+				}
+			}
+		},
 		silu:           mapped(silu32),
 		exp:            mapped(exp32),
 		gelu:           mapped(gelu32),

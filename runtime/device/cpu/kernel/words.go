@@ -119,10 +119,7 @@ func (s *Set) wordSwiGLU(sc *Scratch, v *widening, w *Matrix, x *Rows, y []float
 				s.wordPanel(sc, v, w, 2*p+half, from, n, sc.words.outputs[half*layout.Lanes:], 2*layout.Lanes)
 			}
 			width := min(layout.Lanes, outputs-p*layout.Lanes)
-			for i := range n {
-				gate, up := sc.words.outputs[2*i*layout.Lanes:], sc.words.outputs[(2*i+1)*layout.Lanes:]
-				s.Gate(w.Gate, y[(r0+i)*ldy+p*layout.Lanes:][:width], gate[:width], up[:width])
-			}
+			s.gateTile(w.Gate, y[r0*ldy+p*layout.Lanes:], ldy, width, sc.words.outputs, n)
 		}
 	}
 }

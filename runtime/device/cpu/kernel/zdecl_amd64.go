@@ -1695,11 +1695,6 @@ func tileNestedAMX(a *amxArgs)
 //go:noescape
 func tileNesteddigitsAMX(a *amxArgs)
 
-// gateRowsAMX computes dst = silu(gate) * up for rows of 32 gates and 32 ups.
-//
-//go:noescape
-func gateRowsAMX(dst, src unsafe.Pointer, rows, dstStride int)
-
 // packRow1AMX packs a row of blocks of 64 bytes a digit; next is the distance of blocks in dst.
 //
 //go:noescape
@@ -1799,6 +1794,11 @@ func mulAVX2(dst, a, b *float32, n int)
 //
 //go:noescape
 func swigluAVX2(dst, a, b *float32, n int)
+
+// gateRowsAVX2 computes dst = silu(gate) * up for rows of 32 gates and 32 ups.
+//
+//go:noescape
+func gateRowsAVX2(dst, src unsafe.Pointer, rows, dstStride int)
 
 // siluAVX2 computes dst = x / (1 + exp(-x)).
 //
@@ -1949,6 +1949,11 @@ func mulAVX512(dst, a, b *float32, n int)
 //
 //go:noescape
 func swigluAVX512(dst, a, b *float32, n int)
+
+// gateRowsAVX512 computes dst = silu(gate) * up for rows of 32 gates and 32 ups.
+//
+//go:noescape
+func gateRowsAVX512(dst, src unsafe.Pointer, rows, dstStride int)
 
 // siluAVX512 computes dst = x / (1 + exp(-x)).
 //

@@ -81,7 +81,6 @@ func tileUnits() []unit {
 	for _, t := range tileFamilies {
 		u.functions = append(u.functions, t.write())
 	}
-	u.functions = append(u.functions, gateRows())
 	for digits := 1; digits <= 2; digits++ {
 		u.functions = append(u.functions, packRow(digits), packBF16(digits), writeTileU4(false, digits), writeTileU4(true, digits))
 	}

@@ -72,24 +72,22 @@ func (k *rowKernel) expOf(r, v string, temp int) {
 }
 
 // gateRows is dst = silu(gate) * up for rows of 32 numbers, whose gate and up lie side by side, with the operations of swiglu.
-func gateRows() *function {
-	k := &rowKernel{function: newFunction("gateRowsAMX", "computes dst = silu(gate) * up for rows of 32 gates and 32 ups.", "dst, src unsafe.Pointer, rows, dstStride int", ""), isa: amx}
+func gateRows(k *rowKernel) {
 	k.arguments("dst", out, "src", in, "rows", count, "dstStride", other)
 	again := k.newLabel("row")
 	k.place(again)
-	for half := range 2 {
-		v := k.reg(8 * half)
-		k.op("VMOVUPS", mem(64*half, in), v)
-		k.silu(v, 8*half+1)
-		k.op("VMULPS", mem(stepBytes+64*half, in), v, v)
-		k.op("VMOVUPS", v, mem(64*half, out))
+	for c := range lanes / k.lanes() {
+		first, at := c%2*(k.registers/2), c*k.bytes
+		v := k.reg(first)
+		k.op("VMOVUPS", mem(at, in), v)
+		k.silu(v, first+1)
+		k.op("VMULPS", mem(stepBytes+at, in), v, v)
+		k.op("VMOVUPS", v, mem(at, out))
 	}
 	k.op("ADDQ", imm(2*stepBytes), in)
 	k.op("ADDQ", other, out)
 	k.op("DECQ", count)
 	k.op("JNE", again)
-	k.end()
-	return k.function
 }
 
 // silu replaces v by v / (1 + e^-v).

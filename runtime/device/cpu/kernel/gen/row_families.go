@@ -16,6 +16,7 @@ var rowFamilies = []rowFamily{
 			k.silu(a, 2)
 			k.op("VMULPS", b, a, a)
 		})},
+	{"gateRows", "computes dst = silu(gate) * up for rows of 32 gates and 32 ups.", "dst, src unsafe.Pointer, rows, dstStride int", "", gateRows},
 	{"silu", "computes dst = x / (1 + exp(-x)).", "dst, x *float32, n int", "", unary(func(k *rowKernel, x string) { k.silu(x, 1) })},
 	{"exp", "computes dst = exp(x).", "dst, x *float32, n int", "", unary(func(k *rowKernel, x string) { k.exp(x, 1) })},
 	{"gateCubic", "computes dst = x / (1 + exp(x*(a + b*x*x))).", "dst, x *float32, n int, a, b float32", "", gateCubic},
