@@ -18,7 +18,7 @@ type int8Kernel struct {
 
 func newInt8(name, doc, argsType string, t isa, rows int, stride string) *int8Kernel {
 	f := newFunction(fmt.Sprintf("%sI8x%d%s", name, rows, t.name), doc, "a *"+argsType, "")
-	k := &int8Kernel{linearKernel{f, t, rows, 0, digitsI8}, argsType}
+	k := &int8Kernel{linearKernel{function: f, isa: t, rows: rows, digits: digitsI8}, argsType}
 	k.op("MOVQ", f.param("a"), args)
 	k.loadStrides(k.field(stride), rows)
 	return k

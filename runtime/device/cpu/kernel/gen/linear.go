@@ -28,6 +28,7 @@ type linearKernel struct {
 	isa
 	rows, nv int
 	digits   int // of x: 2 for quantized rows whose second codes hold what the first leave over
+	early    int // bytes by which a stream of the panel is asked for ahead of itself
 }
 
 // passes is how often the kernel walks the panel.
@@ -46,7 +47,7 @@ func newLinear(name string, t isa, rows, digits, nv int) *linearKernel {
 		name += "digits"
 	}
 	f := newFunction(fmt.Sprintf("%sx%d%s", name, rows, t.name), doc, "a *linearArgs", "")
-	k := &linearKernel{f, t, rows, nv, digits}
+	k := &linearKernel{f, t, rows, nv, digits, streamAhead}
 	k.op("MOVQ", k.param("a"), args)
 	k.loadStrides(k.arg("xStride"), rows)
 	return k
@@ -173,8 +174,8 @@ func (k *linearKernel) streams() bool { return k.rows <= 2 }
 func (k *linearKernel) prefetch(i int) {
 	switch {
 	case k.streams() && k.passes() == 1:
-		k.op("PREFETCHT1", mem(streamAhead+i*stepBytes, panel))
-		k.op("PREFETCHT1", mem(streamAhead+i*stepBytes+64, panel))
+		k.op("PREFETCHT1", mem(k.early+i*stepBytes, panel))
+		k.op("PREFETCHT1", mem(k.early+i*stepBytes+64, panel))
 	case k.streams():
 		k.op("PREFETCHT1", mem(0, ahead))
 		k.op("ADDQ", imm(64), ahead)

@@ -9,6 +9,9 @@ const (
 	nestedBytes = nestedSteps + lanes
 )
 
+// nestedAhead is streamAhead of u4n: Zen 4 does not prefetch the codes by itself where steps and offsets are read beside them.
+const nestedAhead = 4096
+
 // nested points to the steps of the group at hand.
 const nested = "R13"
 
@@ -63,6 +66,7 @@ func linearNested(t isa, rows, digits int) *function {
 		return linearNestedSums(t, rows, digits)
 	}
 	k := nestedCodes{newLinear("u4n", t, rows, digits, 2)}
+	k.early = nestedAhead
 	k.loadConstants()
 	k.passLoop(func() {
 		k.op("MOVQ", k.arg("nested"), nested)
