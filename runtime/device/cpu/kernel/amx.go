@@ -39,8 +39,7 @@ type amxKernel struct {
 	fused    func(a *amxArgs)    // of panels of u4n as they are, for few rows
 	joined   bool                // expanded to bf16, in which digits are joined; a block of codes is two tiles then
 	// pack writes a row of blocks of 64 bytes a digit to its place in tiles; next is the distance of blocks.
-	pack  func(dst, src unsafe.Pointer, blocks, next int)
-	gates bool // gated rows are taken many at a time, where the gate is SiLU
+	pack func(dst, src unsafe.Pointer, blocks, next int)
 }
 
 // amxTable has the kernels of one kind by the length of groups, 32 k or more, and by the digits of x.

@@ -10,7 +10,7 @@ const (
 
 // kernelsAMX are the linear kernels that x86-64-v4-amx adds.
 var kernelsAMX = [linearKinds]amxTable{
-	kindBF16:           {whole: [maxDigits + 1]amxKernel{1: {minRows: 1, multiply: tileBF16AMX, few: tileBF16fewAMX, pack: packRow1AMX, gates: true}}},
+	kindBF16:           {whole: [maxDigits + 1]amxKernel{1: {minRows: 1, multiply: tileBF16AMX, few: tileBF16fewAMX, pack: packRow1AMX}}},
 	kindU8:             amxTableU8(fewRows, nil, nil),
 	kindU4Nested:       amxTableU8(fewRowsNested, tileNestedAMX, tileNesteddigitsAMX),
 	kindU4:             amxTableU4(expandu4AMX, expandBF16u4AMX),
@@ -22,8 +22,8 @@ var kernelsAMX = [linearKinds]amxTable{
 
 func amxTableU8(rows int, fused, fusedDigits func(a *amxArgs)) amxTable {
 	return amxTable{whole: [maxDigits + 1]amxKernel{
-		1: {minRows: rows, multiply: tileU8AMX, fused: fused, pack: packRow1AMX, gates: true},
-		2: {minRows: rows, multiply: tileU8digitsAMX, fused: fusedDigits, pack: packRow2AMX, gates: true},
+		1: {minRows: rows, multiply: tileU8AMX, fused: fused, pack: packRow1AMX},
+		2: {minRows: rows, multiply: tileU8digitsAMX, fused: fusedDigits, pack: packRow2AMX},
 	}}
 }
 

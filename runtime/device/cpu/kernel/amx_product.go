@@ -45,12 +45,11 @@ func (p *amxProduct) lastPanel(panel int, y []float32, ldy int) {
 // swiglu is LinearSwiGLU by tiles.
 func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 	pairs, staged := 1, stagedRows
-	gated := p.gates && p.w.Gate == nil
 	switch {
-	case gated:
-		staged = gatedRows
 	case p.expand != nil:
 		pairs, staged = expandedPanels/2, amxRows
+	case p.w.Gate == nil:
+		staged = gatedRows
 	}
 	block := p.blockRows()
 	for r0 := 0; r0 < rows; r0 += block {
@@ -61,8 +60,8 @@ func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 			for r := 0; r < p.rows; r += staged {
 				rows := min(staged, p.rows-r)
 				p.stage(2*pair, panels, r, rows)
-				if gated && (pair+1)*layout.Lanes <= n {
-					p.set.row.gateRows(unsafe.Pointer(&y[(r0+r)*ldy+pair*layout.Lanes]), unsafe.Pointer(&p.sc.staged[0]), rows, 4*ldy)
+				if pairs == 1 {
+					p.set.gateTile(p.w.Gate, y[(r0+r)*ldy+pair*layout.Lanes:], ldy, min(layout.Lanes, n-pair*layout.Lanes), p.sc.staged, rows)
 					continue
 				}
 				for i := range rows {

@@ -192,8 +192,7 @@ func (s *Set) integerValues(sc *attendScratch, t *attendTile, part []float32) {
 	lo, hi := t.span()
 	lo, hi = lo&^(unit-1), (hi+unit-1)&^(unit-1)
 	for i := range t.rows {
-		from, to := t.visible(i)
-		from, to = from&^(panelPositions-1), (to+panelPositions-1)&^(panelPositions-1)
+		from, to := t.seenPanels(i)
 		row := sc.integers[i*integerStride : (i+1)*integerStride]
 		clear(row[integerBytes*lo : integerBytes*from])
 		clear(row[integerBytes*to : integerBytes*hi])

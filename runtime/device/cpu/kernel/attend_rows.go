@@ -50,6 +50,12 @@ func (t *attendTile) visible(i int) (lo, hi int) {
 	return max(lo-t.base, 0), min(hi-t.base, SplitLength)
 }
 
+// seenPanels returns visible's positions, rounded outwards to whole panels.
+func (t *attendTile) seenPanels(i int) (lo, hi int) {
+	lo, hi = t.visible(i)
+	return lo &^ (panelPositions - 1), (hi + panelPositions - 1) &^ (panelPositions - 1)
+}
+
 // begins tells whether no row of the tile, nor one behind it, sees anything before the split.
 func (t *attendTile) begins() bool {
 	return t.seen[0].begins

@@ -128,11 +128,8 @@ func (s *Set) attendTileRows(sc *attendScratch, t *attendTile, part []float32) {
 	chunks := (hi - lo + tilePositions - 1) / tilePositions
 	s.scoreTile(sc, t, lo, hi)
 	s.weights(sc, t, part)
-	for i := range t.rows { // weights beside what a row sees
-		from, to := t.visible(i)
-		p := sc.probs[i*SplitLength:][:SplitLength]
-		clear(p[lo : from&^(tilePositions-1)])
-		clear(p[min(SplitLength, (to+tilePositions-1)&^(tilePositions-1)) : lo+chunks*tilePositions])
+	for i := range t.rows {
+		sc.clearUnseen(t, i, lo, lo+chunks*tilePositions)
 	}
 	// The kernel for 32 rows writes all of them. Where that is more than there are, what it overwrites comes later.
 	size := t.PartFloats()
@@ -225,26 +222,4 @@ func (t *attendTile) copySeen(dst []byte, values unsafe.Pointer, at, from, to in
 			}
 		}
 	}
-}
-
-// repair computes rows [r, r+n) again that are not finite, each alone. Query heads of a token lie side by side and are looked at together.
-func (s *Set) repair(sc *Scratch, a *Attention, q *Queries, head, r, n int) {
-	group := a.group()
-	for i := 0; i < n; {
-		side := min(group-(r+i)%group, n-i)
-		if s.spoiled(a, q, head, r+i, side) {
-			for j := range side {
-				if s.spoiled(a, q, head, r+i+j, 1) {
-					s.attendBlock(sc, a, q, head, r+i+j, 1)
-				}
-			}
-		}
-		i += side
-	}
-}
-
-// spoiled tells whether a result of n rows of a token is not finite.
-func (s *Set) spoiled(a *Attention, q *Queries, head, r, n int) bool {
-	out := q.Out[r/a.group()*q.LDOut+(head*a.group()+r%a.group())*a.Values():][:n*a.Values()]
-	return !(s.row.maxAbs(&out[0], len(out)) <= math.MaxFloat32)
 }

@@ -255,10 +255,7 @@ func (s *Set) openSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, outp
 				s.openPanel(sc, w, 2*p+half, x, r0, n, sc.open.sums[half*layout.Lanes:], 2*layout.Lanes)
 			}
 			width := min(layout.Lanes, outputs-p*layout.Lanes)
-			for i := range n {
-				gate, up := sc.open.sums[2*i*layout.Lanes:], sc.open.sums[(2*i+1)*layout.Lanes:]
-				s.Gate(w.Gate, y[(r0+i)*ldy+p*layout.Lanes:][:width], gate[:width], up[:width])
-			}
+			s.gateTile(w.Gate, y[r0*ldy+p*layout.Lanes:], ldy, width, sc.open.sums, n)
 		}
 	}
 }

@@ -56,7 +56,7 @@ type attendScratch struct {
 	integerValue integerValueArgs
 	tiles        tileI8Scratch
 	panels       [SplitLength / panelPositions]scorePanel
-	runs         [SplitLength / panelPositions]valueRun
+	runs         [SplitLength/panelPositions + 2]valueRun // panels, and pairs at both ends
 	tilesBF16    tileAttendScratch
 	factors      []float32 // [2, mostRows]
 	scores       []float32 // [mostRows, scoreStride]
@@ -67,10 +67,10 @@ type attendScratch struct {
 	integers     []byte // [mostRows] rows of SplitLength weights as integers and their entry
 	queries      []byte // [attendRows] rows of bf16 for a cache of bf16, of integers and their entry for i8 and i16, else of f32, padded with zeros
 	queryStride  int
-	pair         []uint32  // [DimV]
-	query        []float32 // [Dim], put together of its parts
-	latent       []byte    // the values of a split, of a latent cache
-	part, state  []float32 // [attendRows] parts
+	pairs        [2][]uint32 // [DimV]: see half
+	query        []float32   // [Dim], put together of its parts
+	latent       []byte      // the values of a split, of a latent cache
+	part, state  []float32   // [attendRows] parts
 }
 
 func newAttendScratch(dim int) attendScratch {
@@ -83,7 +83,7 @@ func newAttendScratch(dim int) attendScratch {
 		integers:    aligned[byte](mostRows * integerStride),
 		queries:     aligned[byte](attendRows * (4*widest.DimV() + entryBytes)),
 		factors:     aligned[float32](2 * mostRows),
-		pair:        aligned[uint32](widest.DimV()),
+		pairs:       [2][]uint32{aligned[uint32](widest.DimV()), aligned[uint32](widest.DimV())},
 		part:        aligned[float32](attendRows * size),
 		state:       aligned[float32](attendRows * size),
 	}
@@ -113,7 +113,7 @@ func (sc *attendScratch) queryRow(a *Attention, q *Queries, head, r int) []float
 
 // load converts query rows [r, r+n) of a KV head to the form that the cache's kernels multiply.
 func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) {
-	if a.Dim > len(sc.pair) {
+	if a.Dim > len(sc.pairs[0]) {
 		panic("kernel: the scratch was made for smaller heads")
 	}
 	size := 4

@@ -96,7 +96,8 @@ func (v *widening) rowBytes(x *Rows) int {
 }
 
 // SharesRows tells whether workers that share the rows of a product do it sooner than workers that share its panels: their results stay in their own caches
-// for the next launch, and rows that are written anew are so once. What writes panels anew does that once where panels are shared.
+// for the next launch, and rows that are written anew are so once. Not where each of them would open panels, or expand them for tiles: that takes more of
+// the time than making words or bytes of a panel does.
 func (s *Set) SharesRows(w *Matrix, x *Rows, rows int) bool {
 	if w.Opened() {
 		return false
