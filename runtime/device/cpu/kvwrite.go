@@ -60,10 +60,7 @@ func storeKV(set *kernel.Set, layer *kernel.Attention, slot int, k, v []float32)
 		return
 	}
 	span, at := layer.Span(slot)
-	for h := range layer.Heads {
-		d := h * layer.Dim
-		set.StoreKV(layer.KV, span, h, at, k[d:d+layer.Dim], v[d:d+layer.Dim])
-	}
+	set.StoreKV(layer.KV, span, at, k, v)
 }
 
 // ropeKV takes the joined projections apart: it normalises and turns q and k, stores k and v, and leaves q for attention.

@@ -115,6 +115,6 @@ func (t *turning) turnKeys(a *attention, w *turnScratch, q *kernel.Queries, head
 		kernel.LoadKV(kv, span, head, slot, w.k, w.v)
 		a.set.Rope(t.table.spec.style, w.k, kv.Dim, w.cos, w.sin)
 		p := position / kv.PageSize
-		a.set.StoreKV(t.layer.KV, w.pages[p*size:(p+1)*size], 0, position%kv.PageSize, w.k, w.v)
+		a.set.StoreKV(t.layer.KV, w.pages[p*size:(p+1)*size], position%kv.PageSize, w.k, w.v)
 	}
 }

@@ -73,21 +73,25 @@ func FindActivation(name string) (*Activation, bool) {
 	return nil, false
 }
 
+// silu tells whether a gate is silu without bounds, which has kernels of its own.
+func (a *Activation) silu() bool {
+	return a == nil || a.name == "silu" && a.limit == 0 && a.shift == 0
+}
+
 // Activate computes dst = f(x), of which dst may be x.
 func (s *Set) Activate(a *Activation, dst, x []float32) { a.apply(s, dst, x) }
 
 // Gate computes dst = f(gate) * up; dst must be neither.
 func (s *Set) Gate(a *Activation, dst, gate, up []float32) {
-	if a != nil && (a.limit != 0 || a.shift != 0) {
-		s.gateBounded(a, dst, gate, up)
-		return
-	}
-	if a == nil || a.name == "silu" {
+	switch {
+	case a.silu():
 		s.SwiGLU(dst, gate, up)
-		return
+	case a.limit != 0 || a.shift != 0:
+		s.gateBounded(a, dst, gate, up)
+	default:
+		a.apply(s, dst, gate)
+		s.Mul(dst, dst, up)
 	}
-	a.apply(s, dst, gate)
-	s.Mul(dst, dst, up)
 }
 
 // boundedAtOnce is how many numbers gateBounded has at a time.

@@ -48,7 +48,7 @@ func (p *amxProduct) swiglu(y []float32, ldy, n, rows, lo, hi int) {
 	switch {
 	case p.expand != nil:
 		pairs, staged = expandedPanels/2, amxRows
-	case p.w.Gate == nil:
+	case p.w.Gate.silu():
 		staged = gatedRows
 	}
 	block := p.blockRows()

@@ -83,9 +83,7 @@ func (s *sequence) spoil() {
 func (s *sequence) store(set *Set, from, to int) {
 	for p := from; p < to; p++ {
 		span, at := s.Span(s.Slot(&Queries{Pages: s.pages}, p))
-		for h := range s.Heads {
-			set.StoreKV(s.KV, span, h, at, s.keys[p][h*s.Dim:(h+1)*s.Dim], s.values[p][h*s.Dim:(h+1)*s.Dim])
-		}
+		set.StoreKV(s.KV, span, at, s.keys[p], s.values[p])
 	}
 }
 
@@ -331,13 +329,13 @@ func TestStoreKVMatchesReference(t *testing.T) {
 				got[i], want[i] = 0x7f, 0x7f
 			}
 			for range 4 {
-				head, slot := r.IntN(2), r.IntN(32)
-				k, v := wildRow(r, kv.Dim), wildRow(r, kv.Dim)
-				set.StoreKV(kv, got, head, slot, k, v)
-				ref.StoreKV(kv, want, head, slot, k, v)
-				for d, x := range k {
-					if kv.DType == dtype.F32 && !sameBits(*atByte[float32](got, kv.K(head, slot, d)), x) {
-						t.Fatalf("%s: channel %d of key %d is not where the layout has it", set.Name, d, slot)
+				slot := r.IntN(32)
+				k, v := wildRow(r, 2*kv.Dim), wildRow(r, 2*kv.Dim)
+				set.StoreKV(kv, got, slot, k, v)
+				ref.StoreKV(kv, want, slot, k, v)
+				for i, x := range k {
+					if head, d := i/kv.Dim, i%kv.Dim; kv.DType == dtype.F32 && !sameBits(*atByte[float32](got, kv.K(head, slot, d)), x) {
+						t.Fatalf("%s: channel %d of key %d of head %d is not where the layout has it", set.Name, d, slot, head)
 					}
 				}
 			}
@@ -363,9 +361,10 @@ func TestLoadKVIsWhatTheFormatKeeps(t *testing.T) {
 				t.Fatal(err)
 			}
 			block := make([]byte, kv.Bytes())
-			k, v := wildRow(r, kv.Dim), wildRow(r, kv.Dim)
+			rowK, rowV := wildRow(r, 2*kv.Dim), wildRow(r, 2*kv.Dim)
 			head, slot := r.IntN(2), 2*r.IntN(8)
-			set.StoreKV(kv, block, head, slot, k, v)
+			set.StoreKV(kv, block, slot, rowK, rowV)
+			k, v := rowK[head*kv.Dim:][:kv.Dim], rowV[head*kv.Dim:][:kv.Dim]
 			gotK, gotV := make([]float32, kv.Dim), make([]float32, kv.Dim)
 			LoadKV(kv, block, head, slot, gotK, gotV)
 			for row, pair := range [2][2][]float32{{gotK, cached(kv.DType, k)}, {gotV, cached(kv.DType, v)}} {

@@ -21,7 +21,7 @@ func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) 
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	set := Detect()[len(Detect())-1]
-	q, row := randomRow(r, positions*kvHeads*group*dim), randomRow(r, dim)
+	q, row := randomRow(r, positions*kvHeads*group*dim), randomRow(r, kvHeads*dim)
 	n := (positions + kv.PageSize - 1) / kv.PageSize
 	pool := make([]byte, n*layers*kv.Bytes())
 	for layer := range layers {
@@ -31,10 +31,8 @@ func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) 
 			s.pages = append(s.pages, int32(i))
 		}
 		for p := range positions {
-			for h := range kvHeads {
-				span, at := s.Span(p)
-				set.StoreKV(kv, span, h, at, row, row)
-			}
+			span, at := s.Span(p)
+			set.StoreKV(kv, span, at, row, row)
 		}
 		seqs = append(seqs, s)
 	}

@@ -8,35 +8,46 @@ import (
 	"llmc/internal/dtype"
 )
 
-// StoreKV stores key and value [Dim] of one KV head at slot of a page, of latent rows the key alone; block is the layer's part of the page. The odd partner of an even
+// StoreKV stores key and value [Heads*Dim] of a position at slot of a page, of latent rows the key alone; block is the layer's part of the page. The odd partner of an even
 // slot is zeroed in V, padding channels too, so that a page never holds numbers left over from its last owner beside new ones.
-func (s *Set) StoreKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
+func (s *Set) StoreKV(c layout.KV, block []byte, slot int, k, v []float32) {
 	block = block[:c.Bytes()]
 	base := unsafe.Pointer(&block[0])
-	key, value := unsafe.Add(base, c.K(head, slot, 0)), unsafe.Add(base, c.V(head, slot-slot%c.Pack(), 0))
 	kernels := &s.attend[kvKind(c)]
-	if k = k[:c.Dim]; c.Rank > 0 {
-		s.storeLatent(kernels, c, base, slot, k)
+	if c.Rank > 0 {
+		s.storeLatent(kernels, c, base, slot, k[:c.Dim])
 		return
 	}
-	v = v[:c.Dim]
 	if kernels.convert != nil {
+		s.storeElements(kernels, c, base, slot, k, v)
+		return
+	}
+	key, value, size := unsafe.Add(base, c.K(0, slot, 0)), unsafe.Add(base, c.V(0, slot-slot%c.Pack(), 0)), c.HeadBytes()
+	pad := c.Pack() == 1 || slot%2 == 0
+	for h := range c.Heads {
+		kernels.storeKey(key, &k[h*c.Dim:][:c.Dim][0], c.Dim)
+		kernels.storeValue[slot%2](value, &v[h*c.Dim:][:c.Dim][0], c.Dim)
+		if pad {
+			clear(unsafe.Slice((*float32)(value), c.DimV())[c.Dim:])
+		}
+		kernels.padKey(c, key)
+		key, value = unsafe.Add(key, size), unsafe.Add(value, size)
+	}
+}
+
+// storeElements is StoreKV for formats that are converted: f16 and codes.
+func (s *Set) storeElements(kernels *attendKernels, c layout.KV, base unsafe.Pointer, slot int, k, v []float32) {
+	size := c.DType.Size()
+	for h := range c.Heads {
+		k, v := k[h*c.Dim:][:c.Dim], v[h*c.Dim:][:c.Dim]
 		inverseK, inverseV := float32(1), float32(1)
 		if c.Scaled() {
-			inverseK = s.storeScale(at[uint16](base, c.KScale(head, slot)), c, k)
-			inverseV = s.storeScale(at[uint16](base, c.VScale(head, slot)), c, v)
+			inverseK = s.storeScale(at[uint16](base, c.KScale(h, slot)), c, k)
+			inverseV = s.storeScale(at[uint16](base, c.VScale(h, slot)), c, v)
 		}
-		size := c.DType.Size()
-		kernels.spread(key, k, inverseK, c.DimK(), size, c.Pack(), panelPositions*c.LaneBytes())
-		kernels.spread(unsafe.Add(base, c.V(head, slot, 0)), v, inverseV, c.DimV(), size, 1, c.LaneBytes())
-		return
+		kernels.spread(unsafe.Add(base, c.K(h, slot, 0)), k, inverseK, c.DimK(), size, c.Pack(), panelPositions*c.LaneBytes())
+		kernels.spread(unsafe.Add(base, c.V(h, slot, 0)), v, inverseV, c.DimV(), size, 1, c.LaneBytes())
 	}
-	kernels.storeKey(key, &k[0], c.Dim)
-	kernels.storeValue[slot%2](value, &v[0], c.Dim)
-	if c.Pack() == 1 || slot%2 == 0 {
-		clear(unsafe.Slice((*float32)(value), c.DimV())[c.Dim:])
-	}
-	kernels.padKey(c, key)
 }
 
 // padKey zeroes what follows the last channel of a key of f32.

@@ -112,7 +112,7 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 
 // gateTile gates rows rows of a pair of panels, which lie side by side in products, and stores width outputs of each.
 func (s *Set) gateTile(act *Activation, y []float32, ldy, width int, products []float32, rows int) {
-	if act == nil && width == layout.Lanes {
+	if act.silu() && width == layout.Lanes {
 		s.row.gateRows(unsafe.Pointer(&y[0]), unsafe.Pointer(&products[0]), rows, 4*ldy)
 		return
 	}
