@@ -39,11 +39,10 @@ type Queries struct {
 	Pages  []int32 // page table of the sequence
 }
 
-// Span returns the span that has the slot, and where in it that is.
+// Span returns the span that has the slot, from the layer's part on, and where in it that is.
 func (a *Attention) Span(slot int) (span []byte, at int) {
 	i := slot / a.PageSize
-	first := i*a.Stride + a.Offset
-	return a.Pool[first : first+a.Bytes()], slot - i*a.PageSize
+	return a.Pool[i*a.Stride+a.Offset : (i+1)*a.Stride], slot - i*a.PageSize
 }
 
 // Slot returns the slot of a position.
