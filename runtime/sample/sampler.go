@@ -16,6 +16,14 @@ type Sampler struct {
 	masses  []uint64
 	blocks  []uint64
 	allowed []float32 // logits under a mask
+
+	Scan Scan
+}
+
+// Scan is what a device has that scans a row of logits sooner; nil: nothing.
+type Scan struct {
+	MaxAbs func(x []float32) float32 // the largest magnitude, NaN if there is one
+	ArgMax func(x []float32) int     // the first of the largest
 }
 
 // New returns a sampler for vocabularies of the given size.
@@ -44,15 +52,15 @@ func (s *Sampler) Sample(row *engine.Row, logits []float32, out *engine.Sampled)
 // sample is Sample with the random number given.
 func (s *Sampler) sample(row *engine.Row, logits []float32, out *engine.Sampled, u float64) error {
 	*out = engine.Sampled{Token: -1, Top: out.Top[:0]}
-	raw, err := maximum(logits)
+	raw, first, err := s.maximum(logits)
 	if err != nil {
 		return err
 	}
 	if row.Sampling.Greedy() {
-		out.Token = first(logits, raw)
+		out.Token = first
 		return nil
 	}
-	token, err := s.choose(row, logits, raw, u)
+	token, err := s.choose(row, logits, raw, first, u)
 	if err != nil {
 		return err
 	}
@@ -64,7 +72,7 @@ func (s *Sampler) sample(row *engine.Row, logits []float32, out *engine.Sampled,
 }
 
 // choose applies everything that changes the logits, picks a token, and takes the changes back.
-func (s *Sampler) choose(row *engine.Row, logits []float32, most float32, u float64) (int32, error) {
+func (s *Sampler) choose(row *engine.Row, logits []float32, most float32, first int32, u float64) (int32, error) {
 	s.edits.apply(logits, row.Sampling, row.History)
 	defer s.edits.undo(logits)
 	if row.Sampling.Allowed != nil {
@@ -72,12 +80,12 @@ func (s *Sampler) choose(row *engine.Row, logits []float32, most float32, u floa
 	}
 	if len(s.edits.done) > 0 || row.Sampling.Allowed != nil {
 		var err error
-		if most, err = maximum(logits); err != nil {
+		if most, first, err = s.maximum(logits); err != nil {
 			return -1, err
 		}
 	}
 	if row.Sampling.Temperature < leastTemperature {
-		return first(logits, most), nil
+		return first, nil
 	}
 	return s.pick(row.Sampling, logits, most, u), nil
 }

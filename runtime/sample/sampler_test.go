@@ -159,3 +159,45 @@ func TestTopAgainstSort(t *testing.T) {
 		}
 	}
 }
+
+// A device's scan finds what the sampler's own does, whatever logits hold.
+func TestScanChangesNothing(t *testing.T) {
+	scan := Scan{
+		MaxAbs: func(x []float32) float32 {
+			most := float32(0)
+			for _, v := range x {
+				most = max(most, v, -v) // NaN if there is one
+			}
+			return most
+		},
+		ArgMax: func(x []float32) int {
+			best := 0
+			for i, v := range x {
+				if v > x[best] {
+					best = i
+				}
+			}
+			return best
+		},
+	}
+	r := rand.New(rand.NewPCG(11, 12))
+	odd := []float32{float32(math.NaN()), float32(math.Inf(1)), negInf, 0, 2}
+	for range 2000 {
+		logits := make([]float32, 1+r.IntN(40))
+		for i := range logits {
+			logits[i] = float32(r.IntN(5)) - 2
+			if r.IntN(20) == 0 {
+				logits[i] = odd[r.IntN(len(odd))]
+			}
+		}
+		own, device := New(len(logits)), New(len(logits))
+		device.Scan = scan
+		sampling := &engine.Sampling{Logprobs: int32(r.IntN(3)) - 1, TopP: 1, Temperature: float32(r.IntN(2)), Seed: r.Uint64(), Bias: []engine.TokenBias{{Token: 0, Bias: float32(r.IntN(3))}}}
+		var want, got engine.Sampled
+		wantErr := own.Sample(&engine.Row{Sampling: sampling}, logits, &want)
+		err := device.Sample(&engine.Row{Sampling: sampling}, logits, &got)
+		if (err == nil) != (wantErr == nil) || got.Token != want.Token || got.Logprob != want.Logprob {
+			t.Fatalf("%v: token %d, %v; without a scan %d, %v", logits, got.Token, err, want.Token, wantErr)
+		}
+	}
+}

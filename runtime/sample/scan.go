@@ -12,6 +12,16 @@ var ErrLogits = errors.New("logits allow no choice")
 
 var negInf = float32(math.Inf(-1))
 
+// maximum returns the greatest logit and the lowest id that has it, with the device's scan unless it finds infinities, which may be fine.
+func (s *Sampler) maximum(logits []float32) (float32, int32, error) {
+	if s.Scan.MaxAbs != nil && s.Scan.MaxAbs(logits) <= math.MaxFloat32 {
+		id := s.Scan.ArgMax(logits)
+		return logits[id], int32(id), nil
+	}
+	m, err := maximum(logits)
+	return m, first(logits, m), err
+}
+
 // maximum returns the greatest logit. -Inf marks a token that can not be chosen; NaN and +Inf are errors.
 func maximum(logits []float32) (float32, error) {
 	// Four lanes, so that comparisons do not wait for each other. x-x is zero unless x is infinite or not a number.

@@ -22,7 +22,9 @@ func newSampler(m *model, f *function) (*sampler, error) {
 		return nil, fmt.Errorf("program %s: %d logits for a vocabulary of %d", f.program.Func, p.logits.cols, p.vocab)
 	}
 	for range m.state.workers {
-		p.samplers = append(p.samplers, sample.New(p.vocab))
+		s := sample.New(p.vocab)
+		s.Scan = sample.Scan{MaxAbs: m.set.MaxAbs, ArgMax: m.set.ArgMax}
+		p.samplers = append(p.samplers, s)
 	}
 	return p, nil
 }

@@ -75,6 +75,14 @@ func (s *Set) ArgMax(x []float32) int {
 	return s.row.argMax(&x[0], len(x))
 }
 
+// MaxAbs returns the largest magnitude, NaN if there is one.
+func (s *Set) MaxAbs(x []float32) float32 {
+	if len(x) == 0 {
+		return 0
+	}
+	return s.row.maxAbs(&x[0], len(x))
+}
+
 // RopeStyle tells which channels of a head turn together.
 type RopeStyle uint8
 
