@@ -38,6 +38,8 @@ type KV struct {
 	Heads    int // KV heads
 	Dim      int // channels of a head
 	Rank     int // of latent rows, how many of their channels are values; 0: values lie apart
+
+	keys, scales, head int // bytes of a head's keys, those before its scales, all of them: kernels ask for each row
 }
 
 // Bounds of what a page, and a span of pages on CPUs, may be: they keep every offset small enough for 32-bit page arithmetic.
@@ -59,7 +61,7 @@ func NewKV(t dtype.Type, pageSize, heads, dim int) (KV, error) {
 	if heads < 1 || heads > maxKVHeads || dim < 1 || dim > maxHeadDim {
 		return KV{}, fmt.Errorf("KV cache of %d heads of %d: must be within 1..%d and 1..%d", heads, dim, maxKVHeads, maxHeadDim)
 	}
-	return KV{DType: t, PageSize: pageSize, Heads: heads, Dim: dim}, nil
+	return KV{DType: t, PageSize: pageSize, Heads: heads, Dim: dim}.sized(), nil
 }
 
 // NewLatent describes a page of rows of dim channels that are the keys, and the first rank channels of which are the values, of all heads. There are no
@@ -70,7 +72,7 @@ func NewLatent(t dtype.Type, pageSize, rank, dim int) (KV, error) {
 		return KV{}, fmt.Errorf("latent cache of rank %d in rows of %d", rank, dim)
 	}
 	kv.Rank = rank
-	return kv, err
+	return kv.sized(), err
 }
 
 // Values returns the channels of a value.
@@ -102,34 +104,34 @@ func (c KV) KPanelBytes() int { return kvLanes * c.DimK() * c.DType.Size() }
 // VRowBytes returns the size of the values of Pack() positions of one head.
 func (c KV) VRowBytes() int { return c.DimV() * c.LaneBytes() }
 
-func (c KV) kBytes() int { return c.PageSize / kvLanes * c.KPanelBytes() }
-
-// scaleOffset is where the scales of a head start.
-func (c KV) scaleOffset() int {
-	if c.Rank > 0 {
-		return c.kBytes()
+// sized returns c with its sizes.
+func (c KV) sized() KV {
+	if c.PageSize == 0 { // of no cache
+		return c
 	}
-	return c.kBytes() + c.PageSize/c.Pack()*c.VRowBytes()
+	c.keys = c.PageSize / kvLanes * c.KPanelBytes()
+	if c.scales = c.keys; c.Rank == 0 {
+		c.scales += c.PageSize / c.Pack() * c.VRowBytes()
+	}
+	switch c.head = c.scales; {
+	case c.Scaled() && c.Rank > 0:
+		c.head = roundUp(c.scales+c.PageSize*plainScale, Align)
+	case c.Scaled():
+		c.head += 2 * c.PageSize * plainScale
+	}
+	return c
 }
 
 // HeadBytes returns the size of one head's keys and values of a page: a multiple of Align.
-func (c KV) HeadBytes() int {
-	switch {
-	case !c.Scaled():
-		return c.scaleOffset()
-	case c.Rank > 0:
-		return roundUp(c.scaleOffset()+c.PageSize*plainScale, Align)
-	}
-	return c.scaleOffset() + 2*c.PageSize*plainScale
-}
+func (c KV) HeadBytes() int { return c.head }
 
 // Bytes returns the size of one layer's part of a page.
-func (c KV) Bytes() int { return c.Heads * c.HeadBytes() }
+func (c KV) Bytes() int { return c.Heads * c.head }
 
 // K returns the offset of channel d of the key at slot (position within the page).
 func (c KV) K(head, slot, d int) int {
 	q := c.Pack()
-	return head*c.HeadBytes() + slot/kvLanes*c.KPanelBytes() + ((d/q*kvLanes+slot%kvLanes)*q+d%q)*c.DType.Size()
+	return head*c.head + slot/kvLanes*c.KPanelBytes() + ((d/q*kvLanes+slot%kvLanes)*q+d%q)*c.DType.Size()
 }
 
 // V returns the offset of channel d of the value at slot.
@@ -138,12 +140,12 @@ func (c KV) V(head, slot, d int) int {
 		return c.K(head, slot, d)
 	}
 	q := c.Pack()
-	return head*c.HeadBytes() + c.kBytes() + slot/q*c.VRowBytes() + (d*q+slot%q)*c.DType.Size()
+	return head*c.head + c.keys + slot/q*c.VRowBytes() + (d*q+slot%q)*c.DType.Size()
 }
 
 // KScale returns the offset of the scale of the key at slot.
 func (c KV) KScale(head, slot int) int {
-	return head*c.HeadBytes() + c.scaleOffset() + slot*plainScale
+	return head*c.head + c.scales + slot*plainScale
 }
 
 // VScale returns the offset of the scale of the value at slot, which latent rows share with the key.
