@@ -30,7 +30,8 @@ func (p *amxProduct) cutSteps(rows int) {
 		if rows <= p.pairRows {
 			limit = steps
 		}
-		for t := firstTile(steps, limit); t.n > 0; t.next() {
+		t := firstTile(steps, limit)
+		for ; t.n > 0; t.next() {
 			part := tilePart{steps: t.n, xBytes: 2 * amxBytes * t.n, rowsPerStep: ceilDiv(p.pairRows, t.n), entry: layout.EntryBytes * segment}
 			part.goesOn, part.open, part.adds = min(1, t.index), min(1, t.tiles-1-t.index), min(1, segment)
 			sc.parts = append(sc.parts, part)

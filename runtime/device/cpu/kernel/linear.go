@@ -52,7 +52,8 @@ func (s *Set) Linear(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, rows, lo
 		for p := lo; p < hi; p++ {
 			sc.linear.start(s.panel(sc, w, p, 0, v), w.at(min(p+1, hi-1)))
 			width := min(layout.Lanes, w.N-p*layout.Lanes)
-			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
+			t := firstTile(min(block, rows-r0), k.tile)
+			for ; t.n > 0; t.next() {
 				r := r0 + t.row
 				out := y[r*ldy+p*layout.Lanes:]
 				if width == layout.Lanes {
@@ -99,7 +100,8 @@ func (s *Set) LinearSwiGLU(sc *Scratch, w *Matrix, x *Rows, y []float32, ldy, n,
 				halves[half] = s.panel(sc, w, 2*p+half, half, v)
 			}
 			width := min(layout.Lanes, n-p*layout.Lanes)
-			for t := firstTile(min(block, rows-r0), k.tile); t.n > 0; t.next() {
+			t := firstTile(min(block, rows-r0), k.tile)
+			for ; t.n > 0; t.next() {
 				for half := range 2 {
 					sc.linear.start(halves[half], w.at(2*min(p+1, hi-1)+half))
 					s.product(sc, k, w, 2*p+half, from, t.row, &t, sc.tile[half*layout.Lanes:], 2*layout.Lanes)
@@ -209,7 +211,8 @@ func tileRows(left, limit int) int {
 	return (left + tiles - 1) / tiles
 }
 
-// tile is a run of rows that one micro-kernel call multiplies: part index of tiles nearly equal parts.
+// tile is a run of rows that one micro-kernel call multiplies: part index of tiles nearly equal parts. Loops over tiles declare it before: a variable of their own is copied each time
+// round, by a load that waits for all stores of the micro-kernel.
 type tile struct {
 	row, n       int
 	index, tiles int

@@ -67,7 +67,8 @@ func (s *Set) Down(sc *Scratch, l *LowRank, x *Rows, first, rows, from, to int, 
 	}
 	_ = dst[(rows-1)*ld+l.PaddedRank()-1]
 	k, a := &s.linear[kindF32][1], &sc.lowRank
-	for t := firstTile(rows, k.tile); t.n > 0; t.next() {
+	t := firstTile(rows, k.tile)
+	for ; t.n > 0; t.next() {
 		for segment := from; segment < to; segment++ {
 			lo, hi := segment*lowRankSegment, min(l.K, (segment+1)*lowRankSegment)
 			a.x, a.xStride = sc.widened(x, first+t.row, t.n, lo, hi)
@@ -127,7 +128,8 @@ func (d *Added) add(s *Set, p, r int, y []float32, ldy, rows int) {
 		a := &d.args
 		a.xStride, a.add = 4*run.LD, 1
 		panel := unsafe.Pointer(&run.b[(p*run.Rank+from)*layout.Lanes])
-		for t := firstTile(end-first, k.tile); t.n > 0; t.next() {
+		t := firstTile(end-first, k.tile)
+		for ; t.n > 0; t.next() {
 			row := first + t.row
 			a.x = unsafe.Pointer(&run.Down[(row-run.First)*run.LD+from])
 			a.multiply(k, t.n, panel, to-from, &y[(row-r)*ldy], ldy)

@@ -207,7 +207,8 @@ func (s *Set) openPanel(sc *Scratch, w *Matrix, p int, x *Rows, first, rows int,
 			n := min(openPart, end-lo)
 			s.openNumbers(&sc.open, w, panel, lo, n)
 			a.xStride, a.add = x.Stride, min(1, lo-from)
-			for t := firstTile(rows, k.tile); t.n > 0; t.next() {
+			t := firstTile(rows, k.tile)
+			for ; t.n > 0; t.next() {
 				a.x = unsafe.Pointer(&x.Data[(first+t.row)*x.Stride+4*lo])
 				a.multiply(k, t.n, unsafe.Pointer(&sc.open.numbers[0]), n, &sums[t.row*ld], ld)
 			}

@@ -67,7 +67,8 @@ func (s *Set) wordPanel(sc *Scratch, v *widening, w *Matrix, p int, x *Rows, row
 		a.begun, a.more = r.begun, r.more
 		stored := (r.n + w.KPerStep - 1) / w.KPerStep * layout.StepBytes
 		following := uintptr(unsafe.Pointer(&panel[0])) + uintptr(w.StepOffset(r.lo)+stored)
-		for t := firstTile(rows, v.kernels.tile); t.n > 0; t.next() {
+		t := firstTile(rows, v.kernels.tile)
+		for ; t.n > 0; t.next() {
 			row := x.Data[t.row*x.Stride:]
 			a.x, a.entry = unsafe.Pointer(&row[v.bytes*r.lo]), unsafe.Pointer(&row[x.EntryOffset()+r.segment*layout.EntryBytes])
 			a.y, a.doubles = unsafe.Pointer(&y[t.row*ldy]), unsafe.Pointer(&sc.words.sums[t.row*layout.Lanes])
