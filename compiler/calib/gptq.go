@@ -5,8 +5,8 @@ import "llmc/internal/dense"
 // compensated rounds one column after the other and lets the columns behind it make up for the error as far as they can (GPTQ, Frantar et al. 2022, arXiv:2210.17323). With
 // H = v*transpose(v), v upper triangular, the loss of errors e is the sum over columns of (e*v)[j]^2, and (e*v)[j] has no errors but those of columns up to j. So
 // column j is best rounded from w[j] - (sum over i<j of e[i]*v[i][j])/v[j][j]: this is GPTQ's update without the inverse of H (the nearest plane of Babai 1986, as Chen et al.
-// 2025, arXiv:2507.18553, show). The scales of a group are fitted when its first column's turn comes, to what its columns would then be rounded from; where a row has one scale, that is
-// the row's own.
+// 2025, arXiv:2507.18553, show). The scales of a group are fitted when its first column's turn comes, to what its columns would then be rounded from; where a row has one scale, before
+// any column is rounded.
 func (r *Rounder) compensated(s *Scratch, x []float32) error {
 	b := &s.rounded
 	for i := range b.Rows {
@@ -14,10 +14,12 @@ func (r *Rounder) compensated(s *Scratch, x []float32) error {
 			return err
 		}
 	}
-	if !r.format.FitsGroups() {
-		s.setLevels(r)
-	}
 	clear(s.sums.Data)
+	if !r.format.FitsGroups() {
+		if err := r.fitGroup(s, 0, 0, r.cols); err != nil {
+			return err
+		}
+	}
 	for i := range r.groups {
 		g := &r.groups[i]
 		if r.format.FitsGroups() {
@@ -54,19 +56,14 @@ func (r *Rounder) fitGroup(s *Scratch, group, p, end int) error {
 	return nil
 }
 
-// setLevels takes those that rows have as a whole.
-func (s *Scratch) setLevels(r *Rounder) {
-	for i := range s.rounded.Rows {
-		s.levels[i] = r.format.Levels(&s.rounded, i, 0)
-		s.inverse[i], s.start[i] = s.levels[i].Line()
-	}
-}
-
 // moved returns how far the columns at [p, end) are from their weights when each makes up for the errors before it without being rounded, [end-p, rows].
 func (r *Rounder) moved(s *Scratch, p, end int) []float32 {
 	n, rows := end-p, s.rounded.Rows
 	s.moved = grow(s.moved, n*rows)
 	copy(s.moved, s.sums.Data[p*rows:end*rows])
+	if p == 0 { // nothing has an error yet
+		return s.moved
+	}
 	for k := range n {
 		v, e := r.factor.Row(p+k, r.cols)[p:end], s.moved[k*rows:(k+1)*rows]
 		inverse := -1 / v[k]

@@ -1,16 +1,15 @@
 package calib
 
-// fitted rounds each number to its nearest code, of grids whose widths are found by a search: errors of a column count by its inputs' second moment, so a group clips what its
+import "cmp"
+
+// fitted rounds each number to its nearest code, of grids whose widths are found by a search: errors of a column count by its inputs' second moment, so a group, or a row with one scale, clips what its
 // inputs hardly reach. The search is that of AWQ (Lin et al. 2023, arXiv:2306.00978, section 3.2) with the diagonal of H for the inputs.
 func (r *Rounder) fitted(s *Scratch, x []float32) error {
-	b, size := &s.rounded, r.format.Group
+	b, size := &s.rounded, cmp.Or(r.format.Group, r.cols)
 	for i := range b.Rows {
 		row := x[i*r.cols : (i+1)*r.cols]
 		if err := r.format.BeginRow(b, i, row); err != nil {
 			return err
-		}
-		if !r.format.FitsGroups() { // its scale is the only one
-			continue
 		}
 		for lo := 0; lo < r.cols; lo += size {
 			hi := min(r.cols, lo+size)

@@ -43,7 +43,7 @@ type Format struct {
 	quantize func(f *Format, b *Block, row int, x []float32) error
 	// nearest is the code nearest to x on the line of levels; nil where codes are not chosen one by one.
 	nearest func(x, inverse, start float32) uint8
-	// fit chooses the levels of a group; nil where rows have one scale, of their own largest magnitude. e is the element of largest magnitude.
+	// fit chooses the levels of a group, or of a row where Group is 0; nil where codes are not chosen one by one. e is the element of largest magnitude.
 	fit func(f *Format, b *Block, row, group int, x, weight []float32, e float32) (Levels, error)
 	// bound returns the largest root mean square error of a group, and the largest error of one element of a group of size
 	// elements, as parts of the group's largest magnitude.

@@ -11,7 +11,7 @@ import (
 var fp8Format = Format{
 	Name: "fp8", Doc: "8 bits of floating point (e4m3), a scale per output channel; inputs the same, a scale per token, or bf16; CPUs that multiply bf16 hold the codes as that",
 	Type: "fp8", DType: dtype.F8E4M3, ScaleBits: 32, Activation: "e4m3t",
-	levels: e4m3Levels(), quantize: quantizeFP8, nearest: nearestE4M3,
+	levels: e4m3Levels(), quantize: quantizeFP8, nearest: nearestE4M3, fit: fitRow,
 	// Half a step of the uppermost binade, 16 of 448, and the rounding of x*(448/amax).
 	bound: func(int) (rms, most float64) { return 1.0001 / 28, 1.0001 / 28 },
 }

@@ -6,12 +6,12 @@ import (
 	"llmc/internal/dtype"
 )
 
-// int8Format is symmetric with one scale for each output channel: codes -127..127, stored with 128 added, scale amax/127 in f32.
+// int8Format is symmetric with one scale for each output channel: codes -127..127, stored with 128 added, scale amax/127 in f32, or near it where a calibration chooses.
 // Inputs are quantized for each token in the same way (q16t).
 var int8Format = Format{
 	Name: "int8", Doc: "8 bits, a scale per output channel; inputs 16 bits, a scale per token",
 	Type: "int8", DType: dtype.U8, ScaleBits: 32, Activation: "q16t",
-	zero: 128, quantize: quantizeInt8, nearest: nearestInt8,
+	zero: 128, quantize: quantizeInt8, nearest: nearestInt8, fit: fitRow,
 	// Half a step of amax/127, and the rounding of x*(127/amax), which is off by less than 2^-22 of 127 steps.
 	bound: func(int) (rms, most float64) { return 1.0001 / 254, 1.0001 / 254 },
 }
@@ -20,7 +20,7 @@ var int8Format = Format{
 var int8BothFormat = Format{
 	Name: "int8-w8a8", Doc: "8 bits, a scale per output channel; inputs 8 bits, a scale per token; the model is rotated",
 	Type: "int8a8", DType: dtype.U8, ScaleBits: 32, Activation: "s8t", Rotate: true,
-	zero: 128, quantize: quantizeInt8, nearest: nearestInt8, bound: int8Format.bound,
+	zero: 128, quantize: quantizeInt8, nearest: nearestInt8, fit: fitRow, bound: int8Format.bound,
 }
 
 // leastMaxAbs is where a group counts as zero: below it the inverse of a step could overflow.
