@@ -68,11 +68,14 @@ func NewKV(t dtype.Type, pageSize, heads, dim int) (KV, error) {
 // V and no scales of it: who reads values turns what it needs of K.
 func NewLatent(t dtype.Type, pageSize, rank, dim int) (KV, error) {
 	kv, err := NewKV(t, pageSize, 1, dim)
-	if err == nil && (rank < 1 || rank >= dim) {
+	if err != nil {
+		return KV{}, err
+	}
+	if rank < 1 || rank >= dim {
 		return KV{}, fmt.Errorf("latent cache of rank %d in rows of %d", rank, dim)
 	}
 	kv.Rank = rank
-	return kv.sized(), err
+	return kv.sized(), nil
 }
 
 // Values returns the channels of a value.
@@ -106,9 +109,6 @@ func (c KV) VRowBytes() int { return c.DimV() * c.LaneBytes() }
 
 // sized returns c with its sizes.
 func (c KV) sized() KV {
-	if c.PageSize == 0 { // of no cache
-		return c
-	}
 	c.keys = c.PageSize / kvLanes * c.KPanelBytes()
 	if c.scales = c.keys; c.Rank == 0 {
 		c.scales += c.PageSize / c.Pack() * c.VRowBytes()

@@ -22,8 +22,8 @@ type Sampler struct {
 
 // Scan is what a device has that scans a row of logits sooner; nil: nothing.
 type Scan struct {
-	MaxAbs func(x []float32) float32 // the largest magnitude, NaN if there is one
-	ArgMax func(x []float32) int     // the first of the largest
+	Sum    func(x []float32) float32 // in any order
+	ArgMax func(x []float32) int     // the first of the largest; NaN counts as less than everything
 }
 
 // New returns a sampler for vocabularies of the given size.

@@ -163,18 +163,17 @@ func TestTopAgainstSort(t *testing.T) {
 // A device's scan finds what the sampler's own does, whatever logits hold.
 func TestScanChangesNothing(t *testing.T) {
 	scan := Scan{
-		MaxAbs: func(x []float32) float32 {
-			most := float32(0)
+		Sum: func(x []float32) (total float32) {
 			for _, v := range x {
-				most = max(most, v, -v) // NaN if there is one
+				total += v
 			}
-			return most
+			return total
 		},
 		ArgMax: func(x []float32) int {
-			best := 0
+			best, top := 0, negInf
 			for i, v := range x {
-				if v > x[best] {
-					best = i
+				if v > top {
+					best, top = i, v
 				}
 			}
 			return best
@@ -193,6 +192,9 @@ func TestScanChangesNothing(t *testing.T) {
 		own, device := New(len(logits)), New(len(logits))
 		device.Scan = scan
 		sampling := &engine.Sampling{Logprobs: int32(r.IntN(3)) - 1, TopP: 1, Temperature: float32(r.IntN(2)), Seed: r.Uint64(), Bias: []engine.TokenBias{{Token: 0, Bias: float32(r.IntN(3))}}}
+		if r.IntN(3) == 0 {
+			sampling.Allowed = []uint32{r.Uint32(), r.Uint32()}
+		}
 		var want, got engine.Sampled
 		wantErr := own.Sample(&engine.Row{Sampling: sampling}, logits, &want)
 		err := device.Sample(&engine.Row{Sampling: sampling}, logits, &got)

@@ -12,11 +12,14 @@ var ErrLogits = errors.New("logits allow no choice")
 
 var negInf = float32(math.Inf(-1))
 
-// maximum returns the greatest logit and the lowest id that has it, with the device's scan unless it finds infinities, which may be fine.
+// maximum returns the greatest logit and the lowest id that has it. Where a device's scan shows that nothing is wrong with the row, it is taken: the sum is NaN if a
+// logit is (or, without harm, where infinities of both signs meet).
 func (s *Sampler) maximum(logits []float32) (float32, int32, error) {
-	if s.Scan.MaxAbs != nil && s.Scan.MaxAbs(logits) <= math.MaxFloat32 {
+	if s.Scan.ArgMax != nil {
 		id := s.Scan.ArgMax(logits)
-		return logits[id], int32(id), nil
+		if m, total := logits[id], s.Scan.Sum(logits); total == total && m > negInf && m <= math.MaxFloat32 {
+			return m, int32(id), nil
+		}
 	}
 	m, err := maximum(logits)
 	return m, first(logits, m), err

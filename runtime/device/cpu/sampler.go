@@ -23,7 +23,7 @@ func newSampler(m *model, f *function) (*sampler, error) {
 	}
 	for range m.state.workers {
 		s := sample.New(p.vocab)
-		s.Scan = sample.Scan{MaxAbs: m.set.MaxAbs, ArgMax: m.set.ArgMax}
+		s.Scan = sample.Scan{Sum: m.set.Sum, ArgMax: m.set.ArgMax}
 		p.samplers = append(p.samplers, s)
 	}
 	return p, nil

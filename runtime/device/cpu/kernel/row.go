@@ -75,12 +75,12 @@ func (s *Set) ArgMax(x []float32) int {
 	return s.row.argMax(&x[0], len(x))
 }
 
-// MaxAbs returns the largest magnitude, NaN if there is one.
-func (s *Set) MaxAbs(x []float32) float32 {
+// Sum adds up x.
+func (s *Set) Sum(x []float32) float32 {
 	if len(x) == 0 {
 		return 0
 	}
-	return s.row.maxAbs(&x[0], len(x))
+	return s.row.sum(&x[0], len(x))
 }
 
 // RopeStyle tells which channels of a head turn together.
