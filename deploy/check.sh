@@ -29,5 +29,7 @@ refused "plan.path is a path in plan.claim" "$@" --set plan.reference=a,plan.pat
 refused "image.repository" --set plan.reference=a
 refused "more pods than ranks" "$@" --set plan.reference=a,ranks.pods=2
 refused "ranks.secret" "$@" --set plan.reference=a,ranks.pods=2,ranks.tp=2
+refused "share no model with other pods" "$@" --set plan.reference=a,ranks.pods=2,ranks.tp=2,ranks.secret=s,prefill.enabled=true
+refused "prefill.keySecret" "$@" --set plan.reference=a,prefill.enabled=true,apiKeySecret=keys
 refused "planz" "$@" --set planz.reference=a,plan.reference=a
 echo "what does not fit together is refused"

@@ -110,6 +110,18 @@ type PageCopier interface {
 	CopyPages(list []PageCopy) error
 }
 
+// PageMover is a Model whose KV pages can go to another process that runs the same plan. Its methods may be called while steps run: ReadPage of pages that these
+// do not write, WritePage of pages that they do not use.
+type PageMover interface {
+	// PageFormat says what the bytes of a page are: models of one plan that say the same read each other's pages.
+	PageFormat() string
+	// PageBytes is how many bytes a page is moved as, in every layer and cache together.
+	PageBytes() int
+	// ReadPage and WritePage move a page to or from PageBytes of memory.
+	ReadPage(page int32, to []byte) error
+	WritePage(page int32, from []byte) error
+}
+
 // TrafficReporter is a Model that can tell. Measuring takes a moment.
 type TrafficReporter interface {
 	Traffic() (Traffic, error)

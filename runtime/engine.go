@@ -27,10 +27,12 @@ type Options struct {
 	NoPrefixCache               bool // compute every prompt from its first token
 	// StallAfter is how long a step may take before Health reports it; 0: two minutes.
 	StallAfter time.Duration
-	Drafting   Drafting       // guesses of the tokens that come next
-	Observer   Observer       // nil: nobody
-	Energy     *energy.Ledger // that the device's energy is read by; nil: it is not known
-	Log        *slog.Logger   // nil: nothing is logged
+	Drafting   Drafting // guesses of the tokens that come next
+	Observer   Observer // nil: nobody
+	// CacheEvents is told what happens to the pages of the prefix cache, step by step, on the loop's goroutine: it must not wait. nil: nobody is.
+	CacheEvents func([]kv.Event)
+	Energy      *energy.Ledger // that the device's energy is read by; nil: it is not known
+	Log         *slog.Logger   // nil: nothing is logged
 	// PreemptEvery, for tests, preempts the worst-ranked running request every so many steps, as if memory had run out.
 	PreemptEvery int
 	Now          func() time.Time // nil: time.Now
@@ -97,6 +99,7 @@ type Engine struct {
 	sched    *sched.Scheduler
 	adapters adapterTable
 	keys     pictureKeys
+	held     []*Pages    // that become known by steps
 	live     int         // generations whose last event has not been put
 	draining atomic.Bool // no more submissions
 	closed   atomic.Bool
@@ -153,7 +156,7 @@ func newEngine(model engine.Model, info engine.ModelInfo, newStream func(skipSpe
 		CopyPages: !keepsState(model),
 		Settings:  limits, Pages: pages, Vocab: info.Vocab,
 		ChunkTokens: options.ChunkTokens, QueueLimit: max(0, options.QueueLimit),
-		NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, MaxImage: image, PromptTokens: p.promptTokens, Newcomers: p.newcomers,
+		CacheEvents: options.CacheEvents != nil, NoPrefixCache: options.NoPrefixCache, RopeSalt: info.RopeSalt, MaxSource: source, MaxImage: image, PromptTokens: p.promptTokens, Newcomers: p.newcomers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", info.Name, err)

@@ -75,6 +75,7 @@ func (e *Engine) finish() {
 	e.joules.step(e.sched, f.tokens, landed.Sub(f.begun), landed)
 	e.out = f.out
 	e.complete(f, landed.Sub(f.begun))
+	e.tellCache()
 	if e.lastErr == nil {
 		e.drafter.learn(f.tokens, landed.Sub(f.begun))
 	}
@@ -128,12 +129,29 @@ func (e *Engine) complete(f *flight, took time.Duration) {
 	} else {
 		e.pace.observe(f.tokens, f.answering, took.Seconds())
 		e.sched.Complete(f.out)
+		for _, p := range e.held {
+			p.find()
+		}
 	}
 	if e.gone.Load() != nil {
 		e.sched.AbortAll()
 	}
 	e.publish()
 	e.outputs = e.sched.TakeOutputs(e.outputs[:0])
+}
+
+// tellCache tells what the step has done to the prefix cache.
+func (e *Engine) tellCache() {
+	tell := e.options.CacheEvents
+	if tell == nil {
+		return
+	}
+	e.mu.Lock()
+	events := e.sched.TakeCacheEvents()
+	e.mu.Unlock()
+	if len(events) > 0 {
+		tell(events)
+	}
 }
 
 // record keeps count of a step.

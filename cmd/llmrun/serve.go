@@ -45,6 +45,8 @@ type serveFlags struct {
 	origins             []string
 	noPrefixCache       bool
 	limitImages         int
+	prefillFlags
+	eventFlags
 	tellFlags
 }
 
@@ -70,6 +72,12 @@ func serveCommand() *cobra.Command {
 			if err := f.repositoryFlags.check(cmd); err != nil {
 				return err
 			}
+			if err := f.prefillFlags.check(cmd); err != nil {
+				return err
+			}
+			if err := f.eventFlags.check(cmd, plans, f.directory); err != nil {
+				return err
+			}
 			return f.asRank(cmd.Context(), plans)
 		},
 	}
@@ -78,6 +86,8 @@ func serveCommand() *cobra.Command {
 	f.adapterFlags.add(cmd)
 	f.repositoryFlags.add(cmd)
 	f.addLimits(cmd)
+	f.prefillFlags.add(cmd)
+	f.eventFlags.add(cmd)
 	f.tellFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on")
@@ -172,17 +182,20 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	host := repository.New(f.hosting(plans, s))
 	config := server.Config{
 		Version: version.Full(), Metrics: s.registry, OpenMetrics: f.openMetrics, AllowOrigins: f.origins, CertFile: f.tlsCert, KeyFile: f.tlsKey, Log: log,
-		Requests: told.requests, LogPrompts: f.logPrompts, Traces: told.traces,
+		Requests: told.requests, LogPrompts: f.logPrompts, Traces: told.traces, ComputePrompts: f.forOthers,
 	}
 	if f.directory != "" {
 		config.Repository = host
 	}
+	f.prefillFlags.count(s.registry)
+	if err := f.eventFlags.start(f, plans, s.registry, log); err != nil {
+		return err
+	}
+	defer f.eventFlags.stop()
 	if f.keyFile != "" {
-		keys, err := server.LoadKeys(f.keyFile, log)
-		if err != nil {
+		if config.Keys, err = server.LoadKeys(f.keyFile, log); err != nil {
 			return err
 		}
-		config.Keys = keys
 	}
 	srv, err := server.New(config)
 	if err != nil {

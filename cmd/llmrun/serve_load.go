@@ -167,11 +167,12 @@ func (s *serving) offer(ctx context.Context, h *hosted, p repository.Plan, ofDra
 	if h.loaded.Device == (cpu.Device{}).Name() { // the counters are those of processors
 		options.Energy = s.energy
 	}
+	s.flags.eventFlags.of(h.loaded, &options)
 	model, e, err := server.NewModel(p.Name, h.loaded, s.registry, options)
 	if err != nil {
 		return nil, err
 	}
-	model.Adapters, model.MaxImages = adaptersOf(h.loaded, e, s.trust), s.flags.limitImages
+	model.Adapters, model.MaxImages, model.Prefiller = adaptersOf(h.loaded, e, s.trust), s.flags.limitImages, s.prefiller(h.loaded, e)
 	s.watch(h, e)
 	return &model, nil
 }

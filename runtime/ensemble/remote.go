@@ -3,30 +3,27 @@ package ensemble
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"time"
+
+	"llmc/internal/dial"
 )
 
 // RemoteOptions say where a model of another server is, and what it computes. They come from files of the repository alone.
 type RemoteOptions struct {
-	URL       string // http, https, grpc or grpcs, with host and port
-	Model     string // as that server calls it
-	Version   string // "": the server's choice
-	Inputs    []Spec
-	Outputs   []Spec
-	MaxBatch  int           // 0: the first size is no batch
-	Timeout   time.Duration // of a call; 0: DefaultTimeout
-	MaxBytes  int64         // of an answer; 0: DefaultMaxAnswer
-	JSON      bool          // HTTP: tensors as JSON, for servers without the extension for binary ones
-	CAFile    string        // TLS: authorities instead of the system's
-	CertFile  string        // TLS, with KeyFile: the client's own certificate
-	KeyFile   string
-	TokenFile string // holds what is sent as Authorization: Bearer
+	URL      string // http, https, grpc or grpcs, with host and port
+	Model    string // as that server calls it
+	Version  string // "": the server's choice
+	Inputs   []Spec
+	Outputs  []Spec
+	MaxBatch int           // 0: the first size is no batch
+	Timeout  time.Duration // of a call; 0: DefaultTimeout
+	MaxBytes int64         // of an answer; 0: DefaultMaxAnswer
+	JSON     bool          // HTTP: tensors as JSON, for servers without the extension for binary ones
+	Files    dial.Files
 }
 
 // Defaults and bounds of remote models.
@@ -34,7 +31,6 @@ const (
 	DefaultTimeout   = 30 * time.Second
 	LongestTimeout   = time.Hour
 	DefaultMaxAnswer = 64 << 20
-	maxToken         = 16 << 10
 	maxMessage       = 500 // bytes of another server's words that are told
 )
 
@@ -83,7 +79,7 @@ func (o *RemoteOptions) Check() error {
 		return errors.New("url: must be SCHEME://HOST:PORT, without names of users and queries")
 	case strings.HasPrefix(address.Scheme, "grpc") && strings.Trim(address.Path, "/") != "":
 		return errors.New("url: gRPC has no path")
-	case !scheme.secure && (o.CAFile != "" || o.CertFile != "" || o.KeyFile != ""):
+	case !scheme.secure && (o.Files.CA != "" || o.Files.Cert != "" || o.Files.Key != ""):
 		return errors.New("url: certificates need https or grpcs")
 	case o.Model == "":
 		return errors.New("model: must name the model of the other server")
@@ -113,11 +109,11 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 	r := &Remote{options: o}
 	var security *tls.Config
 	if scheme.secure {
-		if security, err = o.security(); err != nil {
+		if security, err = o.Files.TLS(); err != nil {
 			return nil, err
 		}
 	}
-	if r.token, err = o.readToken(); err != nil {
+	if r.token, err = o.Files.ReadToken(); err != nil {
 		return nil, err
 	}
 	if r.speaks, err = scheme.open(address, &r.options, security); err != nil {
@@ -131,52 +127,6 @@ func orDefault[T time.Duration | int64](value, otherwise T) T {
 		return otherwise
 	}
 	return value
-}
-
-func (o *RemoteOptions) security() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if o.CAFile != "" {
-		text, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, errors.New("ca_file: holds no certificate in PEM")
-		}
-	}
-	if (o.CertFile == "") != (o.KeyFile == "") {
-		return nil, errors.New("cert_file and key_file: give both or none")
-	}
-	if o.CertFile != "" {
-		own, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cert_file: %w", err)
-		}
-		c.Certificates = []tls.Certificate{own}
-	}
-	return c, nil
-}
-
-func (o *RemoteOptions) readToken() (string, error) {
-	if o.TokenFile == "" {
-		return "", nil
-	}
-	info, err := os.Stat(o.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("token_file: %w", err)
-	}
-	if info.Size() > maxToken {
-		return "", fmt.Errorf("token_file: %d bytes, at most %d", info.Size(), maxToken)
-	}
-	text, err := os.ReadFile(o.TokenFile)
-	token := strings.TrimSpace(string(text))
-	if err == nil && (token == "" || strings.ContainsAny(token, "\r\n")) {
-		err = errors.New("must hold one line")
-	}
-	if err != nil {
-		return "", fmt.Errorf("token_file: %w", err)
-	}
-	return token, nil
 }
 
 // Signature implements Function.

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"llmc/internal/dial"
 )
 
 // headerLength tells where the JSON of a body with binary tensors ends.
@@ -23,19 +25,12 @@ type overHTTP struct {
 	path   string
 }
 
-// idleConnections are kept to a server for calls to come.
-const idleConnections = 16
-
 func openHTTP(address *url.URL, o *RemoteOptions, security *tls.Config) (protocol, error) {
 	path := strings.TrimSuffix(address.String(), "/") + "/v2/models/" + url.PathEscape(o.Model)
 	if o.Version != "" {
 		path += "/versions/" + url.PathEscape(o.Version)
 	}
-	return &overHTTP{path: path + "/infer", client: &http.Client{
-		// No proxy of the environment, and no other address than the repository's.
-		Transport:     &http.Transport{TLSClientConfig: security, MaxIdleConnsPerHost: idleConnections, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &overHTTP{path: path + "/infer", client: dial.HTTP(security, "")}, nil
 }
 
 func (p *overHTTP) close() error {

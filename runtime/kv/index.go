@@ -70,6 +70,7 @@ func (p *Pool) remember(n int32, hash uint64, parent int32, key *Key, tokens []i
 		p.keys[n] = *key
 	}
 	copy(p.pageTokens(n), tokens)
+	p.tellStored(n, key.Adapter)
 	head := &p.buckets[hash&uint64(len(p.buckets)-1)]
 	pg.chain, *head = *head, n
 }
@@ -82,6 +83,7 @@ func (p *Pool) forget(n int32) {
 		link = &p.pages[*link].chain
 	}
 	*link = pg.chain
+	p.tellRemoved(n)
 	if pg.parent == none {
 		p.keys[n] = Key{} // lets go of the string
 	}

@@ -40,6 +40,11 @@ type Pool struct {
 
 	tails  bool
 	copies []Copy // that have been asked for
+
+	told   bool
+	names  []uint64 // [pages] of full ones, for events
+	named  uint64   // name given last
+	events []Event
 }
 
 // Options change what a Pool does.
@@ -47,6 +52,8 @@ type Options struct {
 	NoIndex bool // never find pages again
 	// Tails makes pages found that are not full: the owner copies pages where Match asks for it, and a page holds nothing that changes with tokens behind.
 	Tails bool
+	// Events keeps what happens to full pages until it is taken.
+	Events bool
 }
 
 // Key separates sequences that may not share pages although their tokens are the same.
@@ -77,6 +84,9 @@ func New(count, size int, opts Options) *Pool {
 		p.tokens = make([]int32, count*size)
 		p.keys = make([]Key, count)
 		p.buckets = newBuckets(count)
+		if p.told = opts.Events; p.told {
+			p.names, p.named = make([]uint64, count), rand.Uint64()>>1
+		}
 	}
 	return p
 }

@@ -39,8 +39,22 @@ func (p *Pool) Match(t *Table, tokens []int32, copies bool) int {
 	if !p.index || t.indexed != len(t.pages) {
 		return t.indexed * p.pageSize
 	}
-	parent, hash := p.last(t)
-	rest := tokens[t.indexed*p.pageSize:]
+	parent, hash, rest := p.matchFull(t, tokens)
+	return t.indexed*p.pageSize + p.matchTail(t, parent, hash, rest, copies)
+}
+
+// MatchFull is Match of full pages alone.
+func (p *Pool) MatchFull(t *Table, tokens []int32) (positions int) {
+	if p.index && t.indexed == len(t.pages) {
+		p.matchFull(t, tokens)
+	}
+	return t.indexed * p.pageSize
+}
+
+// matchFull extends the table by full pages, and returns the last one, its hash, and the tokens behind it.
+func (p *Pool) matchFull(t *Table, tokens []int32) (parent int32, hash uint64, rest []int32) {
+	parent, hash = p.last(t)
+	rest = tokens[t.indexed*p.pageSize:]
 	for len(rest) >= p.pageSize {
 		next := hashTokens(hash, rest[:p.pageSize])
 		n := p.find(next, parent, &t.key, rest[:p.pageSize])
@@ -52,8 +66,7 @@ func (p *Pool) Match(t *Table, tokens []int32, copies bool) int {
 		t.indexed++
 		parent, hash, rest = n, next, rest[p.pageSize:]
 	}
-	full := t.indexed * p.pageSize
-	return full + p.matchTail(t, parent, hash, rest, copies)
+	return parent, hash, rest
 }
 
 // last returns the last indexed page of the table and its hash.

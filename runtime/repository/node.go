@@ -139,10 +139,10 @@ var remoteParameters = map[string]func(o *ensemble.RemoteOptions, value string) 
 	"url":        func(o *ensemble.RemoteOptions, value string) error { o.URL = value; return nil },
 	"model":      func(o *ensemble.RemoteOptions, value string) error { o.Model = value; return nil },
 	"version":    func(o *ensemble.RemoteOptions, value string) error { o.Version = value; return nil },
-	"ca_file":    func(o *ensemble.RemoteOptions, value string) error { o.CAFile = value; return nil },
-	"cert_file":  func(o *ensemble.RemoteOptions, value string) error { o.CertFile = value; return nil },
-	"key_file":   func(o *ensemble.RemoteOptions, value string) error { o.KeyFile = value; return nil },
-	"token_file": func(o *ensemble.RemoteOptions, value string) error { o.TokenFile = value; return nil },
+	"ca_file":    func(o *ensemble.RemoteOptions, value string) error { o.Files.CA = value; return nil },
+	"cert_file":  func(o *ensemble.RemoteOptions, value string) error { o.Files.Cert = value; return nil },
+	"key_file":   func(o *ensemble.RemoteOptions, value string) error { o.Files.Key = value; return nil },
+	"token_file": func(o *ensemble.RemoteOptions, value string) error { o.Files.Token = value; return nil },
 	"timeout_ms": func(o *ensemble.RemoteOptions, value string) error {
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n < 1 || n > ensemble.LongestTimeout.Milliseconds() {

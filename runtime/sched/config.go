@@ -28,6 +28,8 @@ type Config struct {
 	// CopyPages says that the owner makes the copies that TakeCopies tells, before it runs the step that was scheduled last. Then pages that are not full are
 	// shared too. Not for models whose caches hold states, which change with every token.
 	CopyPages bool
+	// CacheEvents keeps what happens to the prefix cache for TakeCacheEvents.
+	CacheEvents bool
 	// MaxSource is how many tokens the text of a sequence may have that is encoded before its first step; 0: the model has no encoder.
 	MaxSource int
 	// MaxImage is how many tokens function "image" has for an image; 0: prompts have no images.

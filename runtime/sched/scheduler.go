@@ -23,6 +23,7 @@ type Scheduler struct {
 	spare    *flight     // whose memory is used again
 	prefills []*Sequence // scratch of share
 	outputs  []Output
+	pins     []*Pin
 	stats    Stats
 }
 
@@ -63,7 +64,7 @@ func New(config Config) (*Scheduler, error) {
 	}
 	return &Scheduler{
 		config: config,
-		pool:   kv.New(config.Pages, config.PageSize, kv.Options{NoIndex: config.NoPrefixCache, Tails: config.CopyPages}),
+		pool:   kv.New(config.Pages, config.PageSize, kv.Options{NoIndex: config.NoPrefixCache, Tails: config.CopyPages, Events: config.CacheEvents}),
 		regime: regime,
 	}, nil
 }
@@ -112,6 +113,9 @@ func (s *Scheduler) Schedule(now time.Time) *engine.Step {
 
 // TakeCopies appends the copies of pages that have to be made, in their order, before the step runs that was scheduled last.
 func (s *Scheduler) TakeCopies(dst []kv.Copy) []kv.Copy { return s.pool.TakeCopies(dst) }
+
+// TakeCacheEvents returns what has happened to the prefix cache since the last call; nil: nothing.
+func (s *Scheduler) TakeCacheEvents() []kv.Event { return s.pool.TakeEvents() }
 
 // HasWork tells whether there is something to schedule, to complete or to take.
 func (s *Scheduler) HasWork() bool {

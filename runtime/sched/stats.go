@@ -38,5 +38,8 @@ func (s *Scheduler) Check() error {
 	for _, q := range s.running {
 		tables = append(tables, &q.table, &q.source)
 	}
+	for _, p := range s.pins {
+		tables = append(tables, &p.table)
+	}
 	return s.pool.Check(tables...)
 }

@@ -23,6 +23,9 @@ type batch struct {
 	pumps              sync.WaitGroup
 	ended, longest     atomic.Int64 // choices that have, and output tokens of the longest of them
 	arrived, submitted time.Time
+
+	release func()       // of what the prompts find in the cache, once all choices have
+	began   atomic.Int64 // choices that have
 }
 
 // choice is one generation.
@@ -63,9 +66,9 @@ type arrival struct {
 }
 
 // start submits the generations of a request. If one is refused none runs.
-// They end with ctx.
-func (s *Server) start(ctx context.Context, r *request) (*batch, error) {
-	b := &batch{req: r, arrived: r.arrived, inbox: inbox{ready: make(chan struct{}, 1)}}
+// They end with ctx. release is called when their prompts are taken in, or the batch is closed; it may be called twice.
+func (s *Server) start(ctx context.Context, r *request, release func()) (*batch, error) {
+	b := &batch{req: r, arrived: r.arrived, release: release, inbox: inbox{ready: make(chan struct{}, 1)}}
 	if b.arrived.IsZero() {
 		b.arrived = time.Now()
 	}
@@ -129,9 +132,11 @@ var errNoEnd = errors.New("generation ended without a reason")
 
 // pump moves the events of one generation to the inbox and takes their times, whatever the client's speed.
 func (b *batch) pump(c *choice) {
+	begin := sync.OnceFunc(b.begin)
 	clock := stopwatch{model: b.req.model.Metrics, arrived: b.arrived, prompt: len(c.prompt.ids), maxTokens: c.maxTokens}
 	for {
 		event, ok := c.gen.Next(b.ctx)
+		begin()
 		if !ok && b.ctx.Err() == nil {
 			event = runtime.Event{Token: -1, Finish: runtime.FinishError, Err: errNoEnd}
 		} else if !ok {
@@ -155,6 +160,13 @@ func (b *batch) pump(c *choice) {
 		b.over(usage)
 		b.inbox.put(arrival{choice: c, event: event, usage: usage})
 		return
+	}
+}
+
+// begin notes that a choice has its prompt taken in, or will not.
+func (b *batch) begin() {
+	if b.began.Add(1) == int64(len(b.req.prompts)*b.req.generations()) {
+		b.release()
 	}
 }
 
@@ -263,6 +275,7 @@ func (b *batch) close() {
 		c.gen.Cancel()
 	}
 	b.pumps.Wait()
+	b.release()
 }
 
 // inbox is a queue of arrivals from many pumps to one reader. The backend bounds it: by max_tokens, and in practice by the

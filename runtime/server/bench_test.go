@@ -20,7 +20,7 @@ func BenchmarkStreamToken(b *testing.B) {
 			r, err := s.decode(onChat, []byte(body))
 			must(b, err)
 			must(b, r.encode())
-			batch, err := s.start(context.Background(), r)
+			batch, err := s.start(context.Background(), r, func() {})
 			must(b, err)
 			defer batch.close()
 			st := &stream{server: s, batch: batch, words: inOpenAI(chatWording{})(s, r)}

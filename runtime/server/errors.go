@@ -84,6 +84,8 @@ var knownErrors = []struct {
 	{errStopping, apiError{status: 503, kind: kindBusy, code: "draining", retry: 5 * time.Second}, fixed("the server is shutting down")},
 	{runtime.ErrAdapterGone, apiError{status: 404, kind: kindRequest, code: "model_not_found", param: "model"}, error.Error},
 	{runtime.ErrTooLong, apiError{status: 400, kind: kindRequest, code: "context_length_exceeded"}, error.Error},
+	{runtime.ErrPagesTaken, apiError{status: 503, kind: kindBusy, code: "busy", retry: time.Second}, error.Error},
+	{runtime.ErrNoPages, apiError{status: 409, kind: kindRequest, code: "other_pages"}, error.Error},
 	{runtime.ErrBadRequest, apiError{status: 400, kind: kindRequest, code: "invalid_value"}, error.Error},
 	{runtime.ErrDeadEnd, apiError{status: 422, kind: kindRequest, code: "grammar_dead_end"}, error.Error},
 	{errClientGone, apiError{status: statusClientGone, kind: kindRequest, code: "client_closed_request"}, error.Error},

@@ -81,9 +81,11 @@ type Model struct {
 	Created    time.Time // when the plan was made or loaded
 	// Fingerprint names the plan: answers with equal fingerprint and seed are equal.
 	Fingerprint string
-	Backend     Backend // nil: the model does not generate
-	Encoder     Encoder // nil: the model does not encode
-	Node        Node    // nil: the model has a plan; else it has neither of both, no tokenizer and no Info
+	Digest      string    // of the plan
+	Backend     Backend   // nil: the model does not generate
+	Prefiller   Prefiller // nil: prompts are computed here
+	Encoder     Encoder   // nil: the model does not encode
+	Node        Node      // nil: the model has a plan; else it has neither of both, no tokenizer and no Info
 	Tokenizer   Tokenizer
 	Grammars    *grammar.Compiler // nil: output can not be constrained
 	Chat        ChatTemplate      // nil: the model has no chat template

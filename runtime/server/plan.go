@@ -49,7 +49,7 @@ func NewModel(name string, loaded *runtime.Loaded, registry *metrics.Registry, o
 	}
 	running.Store(e)
 	return Model{
-		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), MaxSource: e.MaxSource(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()),
+		Name: name, Info: loaded.Info, MaxContext: e.MaxContext(), MaxSource: e.MaxSource(), Created: time.Now(), Fingerprint: fingerprint(loaded.Plan.Digest()), Digest: loaded.Plan.Digest(),
 		Backend: e, Tokenizer: planTokenizer{tok}, Grammars: runtime.NewGrammars(&loaded.Info, tok), Chat: layOut, Replies: replies, Metrics: observed, Close: closing(leave, e),
 		Parts: image != "" && parts, ImageName: image,
 	}, e, nil

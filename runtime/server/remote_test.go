@@ -111,7 +111,7 @@ func TestRemoteMisbehaves(t *testing.T) {
 		{"400", 400, "so there"}, {"404", 502, "status 404: so there"}, {"500", 502, "status 500"}, {"429", 503, "status 429"}, {"503", 503, "status 503"},
 	} {
 		o := vectors(far.URL)
-		o.Model, o.MaxBytes, o.TokenFile = c.model, 4<<10, token
+		o.Model, o.MaxBytes, o.Files.Token = c.model, 4<<10, token
 		if c.model == "slow" {
 			o.Timeout = 50 * time.Millisecond
 		}
@@ -142,15 +142,15 @@ func TestRemoteTLS(t *testing.T) {
 	must(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: far.Certificate().Raw}), 0o600))
 	for file, want := range map[string]int{authority: 200, "": 503} {
 		o := vectors(far.URL)
-		o.CAFile = file
+		o.Files.CA = file
 		near := startServer(t, nil, Config{Models: []Model{remoteOf(t, o)}})
 		if a := near.do("POST", "/v2/models/far/infer", askFar); a.status != want {
 			t.Errorf("authority %q: %d %s", file, a.status, a.body)
 		}
 	}
 	for want, change := range map[string]func(o *ensemble.RemoteOptions){
-		"ca_file": func(o *ensemble.RemoteOptions) { o.CAFile = authority + "x" }, "give both": func(o *ensemble.RemoteOptions) { o.CertFile = authority },
-		"token_file": func(o *ensemble.RemoteOptions) { o.TokenFile = authority + "x" }, "one line": func(o *ensemble.RemoteOptions) { o.TokenFile = authority },
+		"ca_file": func(o *ensemble.RemoteOptions) { o.Files.CA = authority + "x" }, "give both": func(o *ensemble.RemoteOptions) { o.Files.Cert = authority },
+		"token_file": func(o *ensemble.RemoteOptions) { o.Files.Token = authority + "x" }, "one line": func(o *ensemble.RemoteOptions) { o.Files.Token = authority },
 	} {
 		o := vectors(far.URL)
 		change(&o)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
+
+	"llmc/runtime/prefill"
 )
 
 // access says who may use a route.
@@ -54,6 +56,7 @@ var ownRoutes = []route{
 	{method: "POST", path: "/v1/score", handle: (*Server).score},
 	{method: "POST", path: "/v1/load_lora_adapter", handle: (*Server).loadAdapter},
 	{method: "POST", path: "/v1/unload_lora_adapter", handle: (*Server).unloadAdapter},
+	{method: "POST", path: prefill.Path, handle: (*Server).prefill},
 	{method: "POST", path: "/tokenize", handle: (*Server).tokenize},
 	{method: "POST", path: "/detokenize", handle: (*Server).detokenize},
 	{method: "GET", path: "/tokenizer_info", handle: (*Server).tokenizerInfo},

@@ -39,6 +39,8 @@ type Config struct {
 	LogPrompts bool
 	Traces     *otlp.Exporter // gets a span for each such request; nil: nobody does
 
+	ComputePrompts bool // for other servers
+
 	Limits Limits
 	Log    *slog.Logger // nil: nowhere
 }

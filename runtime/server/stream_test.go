@@ -171,7 +171,7 @@ func TestStreamReadSizes(t *testing.T) {
 		r, err := s.decode(onCompletions, []byte(`{"prompt":"x","stream":true,"logprobs":1}`))
 		must(t, err)
 		must(t, r.encode())
-		batch, err := s.start(context.Background(), r)
+		batch, err := s.start(context.Background(), r, func() {})
 		must(t, err)
 		defer batch.close()
 		st := &stream{server: s, batch: batch, words: inOpenAI(completionWording{})(s, r)}

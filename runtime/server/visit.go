@@ -120,7 +120,7 @@ func (s *Server) begin(from caller, decode func() (*request, error)) (b *batch, 
 		u := b.usage()
 		return u.PromptTokens + u.OutputTokens
 	}
-	v.leave = append(v.leave, b.close, from.watch(func(why error) { b.cancel(why) }))
+	v.leave = append(v.leave, b.close)
 	return b, v.end, nil
 }
 
@@ -129,7 +129,9 @@ func (s *Server) startIn(v *visit, decode func() (*request, error)) (*batch, err
 	if err != nil {
 		return nil, err
 	}
-	return s.launch(s.base, v, r, v.from.tell)
+	ctx, cancel := context.WithCancelCause(s.base)
+	v.leave = append(v.leave, func() { cancel(context.Canceled) }, v.from.watch(func(why error) { cancel(why) }))
+	return s.launch(ctx, v, r, v.from.tell)
 }
 
 // launch starts the generations of a request that is part of a visit. They end with ctx.
@@ -149,7 +151,15 @@ func (s *Server) launch(ctx context.Context, v *visit, r *request, tell telling)
 	if v.from.left() { // meanwhile: its prompt is in no step yet
 		return nil, errClientGone
 	}
-	return s.start(ctx, r)
+	release, err := r.fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.start(ctx, r, release)
+	if err != nil {
+		release()
+	}
+	return b, err
 }
 
 // encodeFor computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.

@@ -123,6 +123,9 @@ func (m *model) load(settings engine.Settings) error {
 
 // take takes the memory that the settings ask for and binds the launches.
 func (m *model) take() (err error) {
+	if err := m.planMoves(); err != nil {
+		return err
+	}
 	if m.kv, err = newKVPool(m.caches(m.rank()), m.settings.PageSize, m.settings.Pages); err != nil {
 		return err
 	}

@@ -97,6 +97,8 @@ func (f *following) do(kind uint32, data []byte) error {
 			return errors.New("the first rank told no pages to copy")
 		}
 		return f.m.kv.copyPage(pages[0], pages[1])
+	case tellRead, tellWrite:
+		return f.movePage(kind, data)
 	}
 	return fmt.Errorf("the first rank said %d, which this one does not know", kind)
 }

@@ -10,7 +10,7 @@ import (
 
 // kvPool holds the pages of every cache of a program: spans of pages, each of cache by cache, layer by layer, and of these head by head the keys of all its
 // positions, then the values. A span is as long as a split of attention, which therefore reads memory front to back where the pages of a sequence follow each
-// other; pages by themselves would be pieces of a few KB, which memory hands out a third slower.
+// other; pages by themselves would be stretches of a few KB, which memory hands out a third slower.
 //
 // A page has positions of a sequence or of a text that was encoded, whose caches may differ in shape: with both, a span is one page.
 type kvPool struct {
@@ -20,6 +20,7 @@ type kvPool struct {
 	pages     int
 	pageSize  int
 	caches    []kvCache
+	to, from  []stretch // scratch of copyPage
 }
 
 // kvCache is one row of the program's cache table within the pool.
@@ -93,37 +94,79 @@ func (p *kvPool) statePart(page int, bytes int64) int64 {
 	return int64(page/p.spanPages)*p.spanBytes + int64(page%p.spanPages)*bytes
 }
 
-func (p *kvPool) copyPage(dst, src int32) error {
-	if dst < 0 || src < 0 || int(dst) >= p.pages || int(src) >= p.pages {
-		return fmt.Errorf("copy of page %d to %d: there are %d pages", src, dst, p.pages)
-	}
+// stretch is consecutive bytes of the pool.
+type stretch struct{ offset, bytes int64 }
+
+// stretches appends where a page lies, in an order that is the same for all pages.
+func (p *kvPool) stretches(list []stretch, page int32) []stretch {
+	span, slot := int64(page)/int64(p.spanPages)*p.spanBytes, int(page)%p.spanPages
 	if p.spanPages == 1 { // of texts as of sequences
-		span := func(i int32) []byte { return p.mem[int64(i)*p.spanBytes : (int64(i)+1)*p.spanBytes] }
-		copy(span(dst), span(src))
-		return nil
+		return append(list, stretch{span, p.spanBytes})
 	}
-	to, from := int64(dst)/int64(p.spanPages)*p.spanBytes, int64(src)/int64(p.spanPages)*p.spanBytes
 	for i := range p.caches {
 		c := &p.caches[i]
 		for layer := range c.layers {
-			at := c.offset + int64(layer)*c.layerBytes
-			c.copyPage(p.mem[to+at:][:c.layerBytes], p.mem[from+at:][:c.layerBytes], int(dst)%p.spanPages, int(src)%p.spanPages, p.pageSize)
+			list = c.stretches(list, span+c.offset+int64(layer)*c.layerBytes, slot, p.pageSize)
 		}
+	}
+	return list
+}
+
+// stretches appends where a page of a layer lies, whose part of the span begins at offset; slot counts pages in the span.
+func (c *kvCache) stretches(list []stretch, offset int64, slot, pageSize int) []stretch {
+	if c.state.Channels > 0 {
+		n := int64(c.state.Bytes())
+		return append(list, stretch{offset + int64(slot)*n, n})
+	}
+	for head := range c.Heads {
+		for _, r := range c.Runs(head, slot*pageSize, pageSize) {
+			if r.Bytes > 0 {
+				list = append(list, stretch{offset + int64(r.Offset), int64(r.Bytes)})
+			}
+		}
+	}
+	return list
+}
+
+func (p *kvPool) has(page int32) bool { return page >= 0 && int(page) < p.pages }
+
+func (p *kvPool) copyPage(dst, src int32) error {
+	if !p.has(dst) || !p.has(src) {
+		return fmt.Errorf("copy of page %d to %d: there are %d pages", src, dst, p.pages)
+	}
+	p.to, p.from = p.stretches(p.to[:0], dst), p.stretches(p.from[:0], src)
+	for i, to := range p.to {
+		copy(p.mem[to.offset:][:to.bytes], p.mem[p.from[i].offset:])
 	}
 	return nil
 }
 
-// copyPage copies a page from one span of a layer to another, or the same; dst and src count pages in their spans.
-func (c *kvCache) copyPage(to, from []byte, dst, src, pageSize int) {
-	if c.state.Channels > 0 {
-		n := c.state.Bytes()
-		copy(to[dst*n:(dst+1)*n], from[src*n:])
-		return
+// movedBytes is what readPage and writePage move.
+func (p *kvPool) movedBytes() int {
+	n := int64(0)
+	for _, at := range p.stretches(nil, 0) {
+		n += at.bytes
 	}
-	for head := range c.Heads {
-		places := c.Runs(head, dst*pageSize, pageSize)
-		for i, r := range c.Runs(head, src*pageSize, pageSize) {
-			copy(to[places[i].Offset:][:r.Bytes], from[r.Offset:])
-		}
+	return int(n)
+}
+
+// readPage collects the stretches of a page.
+func (p *kvPool) readPage(page int32, to []byte) error {
+	return p.movePage(page, to, func(pool, moved []byte) { copy(moved, pool) })
+}
+
+// writePage puts the stretches of a page where they belong.
+func (p *kvPool) writePage(page int32, from []byte) error {
+	return p.movePage(page, from, func(pool, moved []byte) { copy(pool, moved) })
+}
+
+func (p *kvPool) movePage(page int32, moved []byte, move func(pool, moved []byte)) error {
+	if !p.has(page) || len(moved) != p.movedBytes() {
+		return fmt.Errorf("page %d in %d bytes: there are %d pages of %d", page, len(moved), p.pages, p.movedBytes())
 	}
+	for _, at := range p.stretches(nil, page) {
+		move(p.mem[at.offset:at.offset+at.bytes], moved[:at.bytes])
+		moved = moved[at.bytes:]
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -53,8 +54,38 @@ func checkCopies(t *testing.T, caches []engine.Cache, pageSize int) {
 			}
 		}
 	}
+	for page := range want {
+		checkMove(t, pool, caches, pageSize, page)
+	}
 	if pool.copyPage(pages, 0) == nil || pool.copyPage(0, -1) == nil {
 		t.Error("copied a page that is not there")
+	}
+}
+
+// checkMove wants a page that was read to be the same in another pool, under another number, and nothing else there to change.
+func checkMove(t *testing.T, pool *kvPool, caches []engine.Cache, pageSize, page int) {
+	t.Helper()
+	other, err := newKVPool(caches, pageSize, pool.pages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.mem.release()
+	moved, to := make([]byte, pool.movedBytes()), (page+5)%pool.pages
+	if err := errors.Join(pool.readPage(int32(page), moved), other.writePage(int32(to), moved)); err != nil {
+		t.Fatal(err)
+	}
+	empty := make([]byte, len(pool.pageOf(page)))
+	for p := range pool.pages {
+		want := empty
+		if p == to {
+			want = pool.pageOf(page)
+		}
+		if !bytes.Equal(other.pageOf(p), want) {
+			t.Fatalf("pages of %d: page %d after page %d was moved to %d", pageSize, p, page, to)
+		}
+	}
+	if pool.readPage(-1, moved) == nil || other.writePage(int32(pool.pages), moved) == nil || other.writePage(0, moved[1:]) == nil {
+		t.Error("moved what is no page")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"llmc/engine"
@@ -37,6 +38,8 @@ type model struct {
 	split     *Split           // nil: this is the only rank
 	steps     uint64           // run with other ranks
 	told      []byte           // what the other ranks are told of a step
+	together  sync.Mutex       // of who exchanges something with other ranks
+	moved     []int            // bytes of a page, of each rank
 	observe   func(launch int) // worker 0 calls it after each launch when set; see Trace
 	part      *part            // of the launches that are run alone; nil: all are
 }
@@ -114,6 +117,8 @@ func (m *model) Limits() (engine.Settings, int) { return m.settings.Settings, m.
 
 // CopyPage implements engine.Model: each rank copies what it has of the page.
 func (m *model) CopyPage(dst, src int32) error {
+	m.together.Lock()
+	defer m.together.Unlock()
 	if err := m.announceCopy(dst, src); err != nil {
 		return err
 	}
@@ -160,6 +165,8 @@ func (m *model) run(f *function, step *engine.Step, out []engine.Sampled) error 
 		a.next.Store(0)
 	}
 	m.adapters.begin(m, f)
+	m.together.Lock()
+	defer m.together.Unlock()
 	if err := m.announce(f, step); err != nil {
 		return err
 	}

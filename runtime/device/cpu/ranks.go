@@ -128,6 +128,9 @@ const (
 	tellReady
 	tellRun  // number of a function, and a step
 	tellCopy // pages dst and src
+	tellRead // a page; the answer is tellPage, with its bytes
+	tellPage
+	tellWrite // a page, and its bytes
 )
 
 // loadRanks loads the model on all ranks: the first fills in the settings, and the others take those.

@@ -165,6 +165,9 @@ func TestRanksDoNotDependOnTheSchedule(t *testing.T) {
 	check(t, err)
 	t.Cleanup(func() { plan.Close() })
 	devicetest.Schedules(t, ranked{t, partition.Ranks{TP: 2, PP: 1}}, plan, 96, 256, 2)
+	for _, ranks := range []partition.Ranks{{TP: 1, PP: 1}, {TP: 2, PP: 1}, {TP: 2, PP: 2}} {
+		devicetest.Moves(t, ranked{t, ranks}, plan)
+	}
 }
 
 // TestRanksEncodeTheSame does the same with functions over whole sequences.

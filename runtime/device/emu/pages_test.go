@@ -16,6 +16,8 @@ func TestCopyPages(t *testing.T) {
 		if err != nil || program.FindAuxiliary(engine.CopyPages) == nil {
 			t.Fatalf("%s has no %s (%v)", target, engine.CopyPages, err)
 		}
-		devicetest.Pages(t, emu.Device{Options: emu.Options{Races: true, Seed: 3}}, plan)
+		device := emu.Device{Options: emu.Options{Races: true, Seed: 3}}
+		devicetest.Pages(t, device, plan)
+		devicetest.Moves(t, device, plan)
 	}
 }

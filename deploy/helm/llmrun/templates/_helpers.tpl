@@ -54,6 +54,12 @@ app.kubernetes.io/component: server
 {{- if and (gt (int .Values.ranks.pods) 1) (not .Values.ranks.secret) -}}
 {{- fail "ranks.secret: pods that share a model need a secret to know each other by" -}}
 {{- end -}}
+{{- if and .Values.prefill.enabled (gt (int .Values.ranks.pods) 1) -}}
+{{- fail "prefill: pods that take prompts in for others share no model with other pods yet (ranks.pods)" -}}
+{{- end -}}
+{{- if and .Values.prefill.enabled .Values.apiKeySecret (not .Values.prefill.keySecret) -}}
+{{- fail "prefill.keySecret: where keys are needed (apiKeySecret), pods need one to ask each other by" -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "llmrun.plan" -}}

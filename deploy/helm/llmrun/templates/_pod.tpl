@@ -1,6 +1,9 @@
-{{- /* The spec of a pod. It is given the chart's context and a component: server, or rank for a pod of a LeaderWorkerSet that takes no requests. */ -}}
+{{- /* The spec of a pod. It is given the chart's context and a component: server, prefill for one that takes prompts in for those, or rank for a pod of a LeaderWorkerSet
+that takes no requests. */ -}}
 {{- define "llmrun.pod" -}}
-{{- $server := eq .component "server" -}}
+{{- $server := ne .component "rank" -}}
+{{- $asks := and .context.Values.prefill.enabled (eq .component "server") -}}
+{{- $component := .component -}}
 {{- with .context -}}
 serviceAccountName: {{ include "llmrun.serviceAccount" . }}
 automountServiceAccountToken: false
@@ -45,6 +48,19 @@ containers:
       {{- end }}
       {{- if .Values.signaturePolicy }}
       - --require-signature=/policy/policy.json
+      {{- end }}
+      {{- if eq $component "prefill" }}
+      - --serve-prefill
+      {{- end }}
+      {{- if $asks }}
+      - --prefill-url={{ ternary "https" "http" (ne .Values.tlsSecret "") }}://{{ include "llmrun.name" . }}-prefill:{{ .Values.port }}
+      - --prefill-min-tokens={{ .Values.prefill.minTokens }}
+      {{- if .Values.prefill.keySecret }}
+      - --prefill-key-file=/prefill/key
+      {{- end }}
+      {{- with .Values.prefill.caKey }}
+      - --prefill-ca-file=/tls/{{ . }}
+      {{- end }}
       {{- end }}
       {{- range .Values.args }}
       - {{ . | quote }}
@@ -119,6 +135,11 @@ containers:
         mountPath: /keys
         readOnly: true
       {{- end }}
+      {{- if and $asks .Values.prefill.keySecret }}
+      - name: prefill
+        mountPath: /prefill
+        readOnly: true
+      {{- end }}
       {{- if .Values.tlsSecret }}
       - name: tls
         mountPath: /tls
@@ -163,6 +184,11 @@ volumes:
   - name: keys
     secret:
       secretName: {{ .Values.apiKeySecret }}
+  {{- end }}
+  {{- if and $asks .Values.prefill.keySecret }}
+  - name: prefill
+    secret:
+      secretName: {{ .Values.prefill.keySecret }}
   {{- end }}
   {{- if .Values.tlsSecret }}
   - name: tls

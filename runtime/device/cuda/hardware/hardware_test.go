@@ -119,6 +119,7 @@ func TestGPU(t *testing.T) {
 			}
 			devicetest.Schedules(t, aimed{target: c.target, persistent: engine.PersistentOn}, plan, vocab, 128, rounds) // prompts by launches, tokens by persistent entries
 			devicetest.Pages(t, device, plan)
+			devicetest.Moves(t, device, plan)
 			devicetest.Serve(t, device, plan)
 			devicetest.Ahead(t, device, plan, vocab, 128, ahead)
 		})
