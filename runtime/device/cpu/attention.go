@@ -31,6 +31,19 @@ type attention struct {
 // key that was read several times, few enough to share a prompt evenly.
 const itemRows = 96
 
+// leastRows is how many rows an item keeps where a sequence has too few for all workers: as many as the kernels of most kinds take in together.
+const leastRows = 12
+
+// blockTokens is how many tokens of a sequence a work item has. A few tokens behind a long context are a step's longest work: they are shared evenly too.
+func (a *attention) blockTokens(tokens, workers int) int {
+	group := a.layer.QueryHeads / a.layer.Heads
+	block := max(1, itemRows/group)
+	for workers > 1 && block*group > leastRows && (tokens+block-1)/block*a.layer.Heads < 3*workers {
+		block = max(block/2, 1)
+	}
+	return block
+}
+
 func bindAttention(b *binding) (runner, error) {
 	v, err := b.views("q", "y")
 	if err != nil {
@@ -172,11 +185,10 @@ func (a *attention) run(s *state, worker int) {
 		a.runToken(s, worker)
 		return
 	}
-	group := a.layer.QueryHeads / a.layer.Heads
-	block := max(1, itemRows/group)
 	item, first := int(a.next.Add(1)-1), 0
 	for b := 0; b < s.step.B(); {
 		tokens := int(s.step.SeqStart[b+1] - s.step.SeqStart[b])
+		block := a.blockTokens(tokens, s.workers)
 		blocks := (tokens + block - 1) / block
 		if item >= first+blocks*a.layer.Heads {
 			first += blocks * a.layer.Heads
