@@ -21,6 +21,7 @@ type Settings struct {
 	PageSize      int   // positions of a KV page
 	KVBytes       int64 // memory for KV pages
 	Threads       int
+	NUMA          string // NUMAOff: processors and memory of several nodes are used as if they were one
 	Persistent    string // whether GPUs run steps of few tokens by the plan's persistent entries: see PersistentAuto
 	Target        string // program to run, "" for the best that the machine can run
 	// MemoryUtilization is the part of a GPU's free memory that is planned for, with the KV pages that it leaves room for; where KVBytes is
@@ -54,6 +55,9 @@ const (
 	PersistentOn   = "on"  // wherever an entry serves the step
 	PersistentOff  = "off" // never
 )
+
+// NUMAOff is a value of Settings.NUMA.
+const NUMAOff = "off"
 
 // Model is a loaded plan. Step is called by one goroutine at a time.
 type Model interface {

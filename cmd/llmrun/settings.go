@@ -28,9 +28,14 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.persist, "persistent", "auto", "whether a GPU runs a step of few tokens in one launch: on, off, or auto: if it measures at start that this is faster")
 	cli.CompleteFlag(cmd, "persistent", "auto", "on", "off")
 	flags.IntVar(&f.settings.Threads, "threads", 0, "threads of the cpu device (default: all cores)")
+	flags.StringVar(&f.settings.NUMA, "numa", numaAuto, "on machines whose memory has several nodes: auto keeps threads on them, and what each thread reads in their memory; off uses all as one")
+	cli.CompleteFlag(cmd, "numa", numaAuto, engine.NUMAOff)
 	f.rankFlags.add(cmd)
 	flags.BoolVar(&f.settings.NoCodeCache, "no-jit-cache", false, "compile the code for a GPU anew and keep none of it, which is else kept in ~/.nv/ComputeCache or below LLMC_CACHE")
 }
+
+// numaAuto is the default of --numa.
+const numaAuto = "auto"
 
 // persistentValues are the values of --persistent.
 var persistentValues = map[string]string{"auto": engine.PersistentAuto, "on": engine.PersistentOn, "off": engine.PersistentOff}
@@ -54,6 +59,9 @@ func (f *deviceFlags) resolved() (engine.Settings, error) {
 	}
 	if err := runtime.CheckDevice(f.device); err != nil {
 		return s, cli.Usagef("--device: %w", err)
+	}
+	if s.NUMA != numaAuto && s.NUMA != engine.NUMAOff {
+		return s, cli.Usagef("--numa is %q: must be %s or %s", s.NUMA, numaAuto, engine.NUMAOff)
 	}
 	known := false
 	if s.Persistent, known = persistentValues[f.persist]; !known {

@@ -8,12 +8,16 @@ import (
 	"llmc/engine"
 	"llmc/internal/sym"
 	"llmc/runtime/device/cpu/kernel"
+	"llmc/runtime/device/cpu/numa"
 	"llmc/runtime/device/cpu/team"
 	"llmc/runtime/device/limits"
 )
 
 // Device runs plans on this machine's processor: alone, or as one of several ranks.
-type Device struct{ Split *Split }
+type Device struct {
+	Split *Split
+	Nodes []numa.Node // of the machine's memory; nil: those that the system tells of
+}
 
 // Name returns "cpu".
 func (Device) Name() string { return "cpu" }
@@ -46,7 +50,7 @@ func (d Device) begin(plan *engine.Plan, wanted string) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &model{plan: plan, set: set, split: d.Split}
+	m := &model{plan: plan, set: set, split: d.Split, device: d}
 	programs, err := plan.Programs(target)
 	if err != nil {
 		return nil, err
@@ -126,9 +130,11 @@ func (m *model) take() (err error) {
 	if err := m.planMoves(); err != nil {
 		return err
 	}
+	m.places = m.device.newPlaces(&m.settings.Settings)
 	if m.kv, err = newKVPool(m.caches(m.rank()), m.settings.PageSize, m.settings.Pages); err != nil {
 		return err
 	}
+	m.places.share(m.kv.mem)
 	env := sym.Bind(int64(m.settings.MaxStepTokens), int64(m.settings.MaxSequences), int64(m.settings.MaxRows), int64(m.settings.MaxContext))
 	for _, f := range m.functions {
 		if f.arena, f.views, err = newArena(f.program, env); err != nil {
@@ -136,9 +142,9 @@ func (m *model) take() (err error) {
 		}
 	}
 	if m.split == nil {
-		m.team, m.leave = team.Share(m.settings.Threads)
+		m.team, m.leave = team.Share(m.settings.Threads, m.places.workers())
 	} else { // ranks of one process would wait for each other's
-		m.team = team.New(m.settings.Threads)
+		m.team = team.New(m.settings.Threads, m.places.workers())
 		m.leave = m.team.Close
 	}
 	m.state.workers = m.team.Workers()
@@ -159,6 +165,7 @@ func (m *model) take() (err error) {
 		}
 	}
 	m.prepareAdapters()
+	m.places.begin(m.functions)
 	return nil
 }
 

@@ -35,6 +35,8 @@ type model struct {
 	adapters  adapters
 	state     state
 	work      func(worker int)
+	device    Device
+	places    *places          // nil: all memory is as near
 	split     *Split           // nil: this is the only rank
 	steps     uint64           // run with other ranks
 	told      []byte           // what the other ranks are told of a step
@@ -241,6 +243,7 @@ func (m *model) Close() error {
 	if m.team == nil {
 		return errors.Join(errClosed, m.release())
 	}
+	m.places.end()
 	m.dismiss()
 	m.leave()
 	m.team = nil

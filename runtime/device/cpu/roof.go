@@ -50,7 +50,7 @@ func measureRoof(threads int, sizes []int64, least time.Duration) (*Roof, error)
 	if _, err := engine.FindTarget("native"); err != nil {
 		return nil, err
 	}
-	t := team.New(threads)
+	t := team.New(threads, nil)
 	defer t.Close()
 	r := &Roof{Threads: t.Workers(), Peaks: []RoofPeak{}}
 	sizes = slices.DeleteFunc(slices.Clone(sizes), func(n int64) bool { return n > max(sizes[0], machineMemory()/roofShare) })

@@ -41,7 +41,7 @@ func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) 
 
 // BenchmarkAttendDecode attends from one token to a long context: bound by reading it.
 func BenchmarkAttendDecode(b *testing.B) {
-	t := team.New(2)
+	t := team.New(2, nil)
 	defer t.Close()
 	for _, kind := range []dtype.Type{dtype.F32, dtype.BF16, dtype.I16} {
 		for _, shape := range []struct{ kvHeads, group, dim int }{{3, 3, 64}, {8, 4, 64}, {8, 4, 128}} {
@@ -84,7 +84,7 @@ func benchAttendDecode(b *testing.B, t *team.Team, set *Set, seqs []*sequence) {
 
 // BenchmarkAttendPrefill attends from the last 256 of many tokens to all before them: bound by arithmetic.
 func BenchmarkAttendPrefill(b *testing.B) {
-	t := team.New(2)
+	t := team.New(2, nil)
 	defer t.Close()
 	for _, kind := range []dtype.Type{dtype.F32, dtype.BF16, dtype.I16} {
 		for _, shape := range []struct{ positions, kvHeads, group, dim int }{{512, 2, 3, 64}, {4096, 2, 3, 64}, {4096, 2, 4, 128}} {

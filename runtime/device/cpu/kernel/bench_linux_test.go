@@ -98,7 +98,7 @@ func benchInput(set *Set, w *Matrix, digits, rows int) Rows {
 
 // BenchmarkDecode multiplies one row with a weight larger than all caches: bound by reading it.
 func BenchmarkDecode(b *testing.B) {
-	t := team.New(2)
+	t := team.New(2, nil)
 	defer t.Close()
 	for _, k := range []int{576, 2048} {
 		for _, form := range benchForms {
@@ -153,7 +153,7 @@ func peakFor(set *Set, format string) roofline.Peak {
 
 // BenchmarkBatch multiplies few rows with a weight larger than all caches: bound by reading it or by arithmetic, whichever takes longer.
 func BenchmarkBatch(b *testing.B) {
-	t := team.New(2)
+	t := team.New(2, nil)
 	defer t.Close()
 	for _, form := range benchForms {
 		format := form.format
@@ -187,7 +187,7 @@ func benchBatch(b *testing.B, t *team.Team, set *Set, w *Matrix, digits, rows in
 
 // BenchmarkPrefill multiplies many rows: bound by arithmetic.
 func BenchmarkPrefill(b *testing.B) {
-	t := team.New(2)
+	t := team.New(2, nil)
 	defer t.Close()
 	for _, shape := range []struct {
 		rows, n, k int

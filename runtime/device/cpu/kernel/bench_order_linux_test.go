@@ -40,7 +40,7 @@ var orderSteps = []struct{ rows, positions int }{{1, 128}, {1, 704}, {1, 4096}, 
 // BenchmarkOrder measures what it costs that sums have one order, whatever the rows and threads of a step. It takes launches of a step in turns in the order that
 // plans have and in others, and reports for each how much longer the first takes than the fastest (0: there is no faster one), and for the step as a whole.
 func BenchmarkOrder(b *testing.B) {
-	t := team.New(2)
+	t := team.New(2, nil)
 	defer t.Close()
 	for _, m := range orderModels {
 		for _, format := range []string{"bf16", "u8", "u4.g32"} {

@@ -111,6 +111,9 @@ func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
 	return w, nil
 }
 
+// Part is the bytes of panels [lo, hi).
+func (w *Matrix) Part(lo, hi int) []byte { return w.Data[lo*w.panel : hi*w.panel] }
+
 // Rows is an activation: rows in one of the activation formats, Stride bytes apart.
 type Rows struct {
 	layout.Activation

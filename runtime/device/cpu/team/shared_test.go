@@ -4,8 +4,8 @@ import "testing"
 
 // TestShare wants one team for all who ask for as many workers, open until the last has left.
 func TestShare(t *testing.T) {
-	a, leaveA := Share(1)
-	b, leaveB := Share(1)
+	a, leaveA := Share(1, nil)
+	b, leaveB := Share(1, nil)
 	if a != b {
 		t.Error("two teams of one size")
 	}
@@ -17,7 +17,7 @@ func TestShare(t *testing.T) {
 		t.Error("the team does not work when another user has left")
 	}
 	leaveB()
-	c, leaveC := Share(1)
+	c, leaveC := Share(1, nil)
 	defer leaveC()
 	if c == a {
 		t.Error("a closed team is shared")

@@ -10,11 +10,14 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
+
+	"llmc/runtime/device/cpu/numa"
 )
 
 // Team is a fixed number of workers. Worker 0 is the goroutine that calls Run; each of the others owns an OS thread.
 type Team struct {
 	workers int
+	nodes   []numa.Node // by worker; nil: they run anywhere
 
 	mu     sync.Mutex // held by Run: callers take turns
 	fn     func(worker int)
@@ -39,16 +42,16 @@ type barriers struct {
 // linePad keeps what different workers write apart: two cache lines, because processors fetch them in pairs.
 type linePad [128]byte
 
-// New starts a team of up to n workers: no more than the processors that this process may use.
-func New(n int) *Team {
-	return start(possible(n))
+// New starts a team of up to n workers: no more than the processors that this process may use. nodes says where each of the n runs; nil: anywhere.
+func New(n int, nodes []numa.Node) *Team {
+	return start(possible(n), nodes)
 }
 
 func possible(n int) int { return max(1, min(n, runtime.NumCPU(), runtime.GOMAXPROCS(0))) }
 
-func start(n int) *Team {
+func start(n int, nodes []numa.Node) *Team {
 	rounds := bits.Len(uint(n - 1))
-	t := &Team{workers: n, rounds: rounds, signals: make([]flag, n*rounds), passed: make([]barriers, n)}
+	t := &Team{workers: n, nodes: nodes, rounds: rounds, signals: make([]flag, n*rounds), passed: make([]barriers, n)}
 	spins := spinRounds()
 	for w := range t.passed {
 		t.passed[w].waits.spins = spins
@@ -70,6 +73,7 @@ func (t *Team) Run(fn func(worker int)) {
 	if t.closed {
 		panic("team: Run after Close")
 	}
+	defer t.pin(0)()
 	if t.workers == 1 {
 		fn(0)
 		return
@@ -79,6 +83,22 @@ func (t *Team) Run(fn func(worker int)) {
 	fn(0)
 	t.Barrier(0)
 	t.fn = nil
+}
+
+// pin keeps the calling goroutine on a thread, and that on the worker's node, until back is called.
+func (t *Team) pin(w int) (back func()) {
+	if t.nodes == nil {
+		return func() {}
+	}
+	runtime.LockOSThread()
+	free, err := numa.Pin(t.nodes[w])
+	if err != nil { // it may not: then it runs anywhere
+		free = func() {}
+	}
+	return func() {
+		free()
+		runtime.UnlockOSThread()
+	}
 }
 
 // Barrier waits until every worker has called it; worker is the caller's own number. Inside Run, all workers must call it equally often.
@@ -112,6 +132,7 @@ func (t *Team) Close() {
 func (t *Team) work(w int) {
 	defer t.ended.Done()
 	runtime.LockOSThread() // ends with the goroutine, thread and all: spinning must not move between threads
+	t.pin(w)
 	for region := uint32(0); ; region++ {
 		t.regions.await(region, &t.passed[w].waits)
 		if t.closed {

@@ -9,7 +9,7 @@ import (
 
 // Every worker runs, each on a thread of its own.
 func TestWorkersOwnThreads(t *testing.T) {
-	team := start(3)
+	team := start(3, nil)
 	defer team.Close()
 	team.Run(team.Barrier) // by now each has its thread
 	ids := make([]int, 3)
@@ -24,7 +24,7 @@ func TestWorkersOwnThreads(t *testing.T) {
 
 // A team that has nothing to do sleeps: after the spinning is over it uses no processor time to speak of.
 func TestIdleTeamUsesNoProcessor(t *testing.T) {
-	team := start(2)
+	team := start(2, nil)
 	defer team.Close()
 	team.Run(func(int) {})
 	for end := time.Now().Add(patience); team.regions.sleepers.Load() != 1 && time.Now().Before(end); time.Sleep(time.Millisecond) {

@@ -51,7 +51,7 @@ func phases(t *testing.T, team *Team, rounds int) {
 
 func TestBarrierOrdersMemory(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 5} { // 3 may be more than there are processors: slow, still right
-		team := start(n)
+		team := start(n, nil)
 		rounds := 20000
 		if n > runtime.NumCPU() {
 			rounds = 200
@@ -62,13 +62,13 @@ func TestBarrierOrdersMemory(t *testing.T) {
 }
 
 func TestOversubscribed(t *testing.T) {
-	team := start(4 * runtime.NumCPU())
+	team := start(4*runtime.NumCPU(), nil)
 	defer team.Close()
 	phases(t, team, 50)
 }
 
 func TestNoMoreWorkersThanProcessors(t *testing.T) {
-	team := New(1 << 20)
+	team := New(1<<20, nil)
 	defer team.Close()
 	if n := team.Workers(); n > runtime.NumCPU() || n < 1 {
 		t.Errorf("%d workers on %d processors", n, runtime.NumCPU())
@@ -80,7 +80,7 @@ const patience = 20 * time.Second
 
 // A worker that waits long at a barrier sleeps and still leaves it.
 func TestSlowWorker(t *testing.T) {
-	team := start(2)
+	team := start(2, nil)
 	defer team.Close()
 	var done atomic.Int32
 	team.Run(func(w int) {
@@ -97,7 +97,7 @@ func TestSlowWorker(t *testing.T) {
 
 // Several callers take turns.
 func TestCallersTakeTurns(t *testing.T) {
-	team := start(2)
+	team := start(2, nil)
 	defer team.Close()
 	var inside, total int // written by worker 0 only: unguarded if regions overlapped
 	var callers sync.WaitGroup
@@ -124,7 +124,7 @@ func TestCallersTakeTurns(t *testing.T) {
 }
 
 func TestRunDoesNotAllocate(t *testing.T) {
-	team := start(2)
+	team := start(2, nil)
 	defer team.Close()
 	fn := func(w int) { team.Barrier(w) }
 	if n := testing.AllocsPerRun(100, func() { team.Run(fn) }); n != 0 {
@@ -134,7 +134,7 @@ func TestRunDoesNotAllocate(t *testing.T) {
 
 func TestCloseEndsWorkers(t *testing.T) {
 	before := runtime.NumGoroutine()
-	team := start(3)
+	team := start(3, nil)
 	team.Run(func(int) {})
 	team.Close()
 	team.Close()
@@ -152,7 +152,7 @@ func TestCloseEndsWorkers(t *testing.T) {
 }
 
 func BenchmarkBarrier(b *testing.B) {
-	team := New(2)
+	team := New(2, nil)
 	defer team.Close()
 	team.Run(func(w int) {
 		for range b.N {
@@ -162,7 +162,7 @@ func BenchmarkBarrier(b *testing.B) {
 }
 
 func BenchmarkRun(b *testing.B) {
-	team := New(2)
+	team := New(2, nil)
 	defer team.Close()
 	fn := func(int) {}
 	for b.Loop() {
@@ -173,7 +173,7 @@ func BenchmarkRun(b *testing.B) {
 // Workers that nap instead of yielding lose no wake-up, whether they find the processor crowded or not.
 func TestCrowdedWorkers(t *testing.T) {
 	for _, n := range []int{2, 3} {
-		team := start(n)
+		team := start(n, nil)
 		for w := range n {
 			team.passed[w].waits.naps = 1 << 30
 		}
@@ -195,7 +195,7 @@ func TestCrowdedWorkers(t *testing.T) {
 
 // Garbage can be collected while a worker naps again and again: it is asked to stop, and does.
 func TestCollectionWhileNapping(t *testing.T) {
-	team := start(2)
+	team := start(2, nil)
 	defer team.Close()
 	for w := range 2 {
 		team.passed[w].waits.naps = 1 << 30
