@@ -1,5 +1,7 @@
 package server
 
+import "math"
+
 // Answers that are written piece by piece have their schemas here; those of Go values are read off the values. What OpenAI's specification has is held to that
 // specification by a client of its own (testdata/clients/openai_schemas.py).
 
@@ -61,5 +63,7 @@ var (
 	}, "inputs")
 	adapterBody = object([]string{"lora_name", "lora_path"}, map[string]schema{
 		"lora_name": {"type": "string", "minLength": 1}, "lora_path": {"type": "string", "minLength": 1}, "base_model_name": aText, inPlaceField: aFlag})
+	pagesBody = object([]string{"plan", "format", "prompt"}, map[string]schema{
+		"plan": aText, "format": aText, "prompt": list(tokenID, 1, 0), "known": integers(0, math.MaxInt32), "cache_salt": aText, "priority": integers(math.MinInt32, math.MaxInt32)})
 	unloadAdapterBody = object([]string{"lora_name"}, map[string]schema{"lora_name": {"type": "string", "minLength": 1}})
 )

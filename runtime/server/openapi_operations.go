@@ -1,6 +1,10 @@
 package server
 
-import "reflect"
+import (
+	"reflect"
+
+	"llmc/runtime/prefill"
+)
 
 // An operation is what the OpenAPI document says of a route beyond its row.
 type operation struct {
@@ -41,6 +45,7 @@ var described = map[string]operation{
 	"POST /v1/score":               {summary: "What texts have to do with each other", on: onScore, answer: scoreAnswer{}},
 	"POST /v1/load_lora_adapter":   {summary: "Offer an adapter beside a model", body: adapterBody, kind: "text/plain", answer: aText},
 	"POST /v1/unload_lora_adapter": {summary: "Take an adapter away", body: unloadAdapterBody, kind: "text/plain", answer: aText},
+	"POST " + prefill.Path:         {summary: "Pages of the KV cache of a prompt, for another server of the plan", body: pagesBody, kind: "application/octet-stream", answer: aText},
 	"POST /tokenize":               {summary: "Ids of a text or a conversation", on: onTokenize, answer: either(schemaOf(reflect.TypeFor[tokenizeAnswer]()), schemaOf(reflect.TypeFor[[]textToken]()))},
 	"POST /detokenize":             {summary: "Text of ids", on: onDetokenize, answer: detokenizeAnswer{}},
 	"GET /tokenizer_info":          {summary: "Special tokens of the first model", answer: tokenizerInfo{}},
