@@ -46,7 +46,7 @@ demo: build ## compile the bundled model and serve it with a chat page
 
 # make lint has go vet, all of it. Without symbols for debuggers test programs are linked in two thirds of the time.
 test: ## every test that needs nothing but Go
-	GOGC=300 $(GO) test -vet=off -ldflags='-s -w' ./...
+	GOGC=300 $(GO) test -p 3 -vet=off -ldflags='-s -w' ./...
 
 # Each of these takes a part of a product of shapes, formats, sizes and checkpoints in make test, such that all of each are in it.
 TURNS_CUDA     := Attention|AttentionIsInvariant|AttentionInPieces|CodeNetworks|WideSameBits|ExpertsExact
