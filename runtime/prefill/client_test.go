@@ -302,3 +302,24 @@ func TestNamesOfSeveralServers(t *testing.T) {
 		t.Errorf("%v, asked as %s", named(), addresses[0])
 	}
 }
+
+// Whatever a server sends, only pages whose sums are right are taken, in their order.
+func FuzzPages(f *testing.F) {
+	var wire bytes.Buffer
+	_, _ = wire.ReadFrom(NewWriter(numbered{-1}, 0, 3, 8))
+	f.Add(wire.Bytes())
+	f.Add(wire.Bytes()[:17])
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		at := 0
+		n, err := readPages(bytes.NewReader(sent), 0, 5, 8, func(i int, page []byte) error {
+			if i != at || !bytes.Equal(page, sent[at*12+4:][:8]) {
+				t.Fatalf("page %d is %x", i, page)
+			}
+			at++
+			return nil
+		})
+		if n != at || (err == nil) != (n == 5) {
+			t.Fatalf("%d pages, %d were taken: %v", n, at, err)
+		}
+	})
+}
