@@ -81,8 +81,9 @@ func (c *Client) Figures() Figures {
 }
 
 // Fetch has the prompt of a request computed elsewhere where that is worth it, and returns when its pages are there; the request finds them while they are held. The
-// caller releases them; nil: there is nothing to release. An error says why some have not come, which the request then computes.
-func (c *Client) Fetch(ctx context.Context, e *runtime.Engine, plan string, r *runtime.Request) (*runtime.Pages, error) {
+// caller releases them; nil: there is nothing to release. An error says why some have not come, which the request then computes. prefer is the HOST:PORT of one of
+// the servers that should be asked first; others mean nothing.
+func (c *Client) Fetch(ctx context.Context, e *runtime.Engine, plan string, r *runtime.Request, prefer string) (*runtime.Pages, error) {
 	if len(r.Prompt) < c.options.MinTokens || len(r.Pictures) > 0 || r.Adapter != nil || r.PromptLogprobs >= 0 {
 		return nil, nil
 	}
@@ -109,7 +110,7 @@ func (c *Client) Fetch(ctx context.Context, e *runtime.Engine, plan string, r *r
 	ask := Ask{Plan: plan, Format: format, Prompt: r.Prompt, Known: pages.Known(), Salt: []byte(r.CacheSalt), Priority: r.Priority}
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
-	got, err := c.ask(ctx, &ask, most, pageBytes, pages.Write)
+	got, err := c.ask(ctx, &ask, prefer, most, pageBytes, pages.Write)
 	pages.Share(ask.Known + got)
 	c.count(func(f *Figures) {
 		switch {
@@ -136,7 +137,7 @@ func (c *Client) count(what func(f *Figures)) {
 var errBusy = errors.New("no server of prompts is free")
 
 // ask asks a server, and another one where the first gives nothing, and returns how many pages have come.
-func (c *Client) ask(ctx context.Context, ask *Ask, most, pageBytes int, take func(i int, page []byte) error) (got int, err error) {
+func (c *Client) ask(ctx context.Context, ask *Ask, prefer string, most, pageBytes int, take func(i int, page []byte) error) (got int, err error) {
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return 0, err
@@ -145,7 +146,7 @@ func (c *Client) ask(ctx context.Context, ask *Ask, most, pageBytes int, take fu
 	err = errBusy
 	var tried []*server
 	for range 2 {
-		s := c.servers.choose(ask, tried)
+		s := c.servers.choose(ask, prefer, tried)
 		if s == nil {
 			return 0, err
 		}

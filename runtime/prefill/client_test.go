@@ -81,9 +81,10 @@ func TestPagesOnTheWire(t *testing.T) {
 // fleet is some servers, of which each answers as its function says.
 type fleet struct {
 	*Client
-	now   time.Time
-	mu    sync.Mutex
-	asked []int // number of the server, by question
+	now    time.Time
+	prefer string // address
+	mu     sync.Mutex
+	asked  []int // number of the server, by question
 }
 
 func startFleet(t *testing.T, answers ...func(w http.ResponseWriter, ask *Ask)) *fleet {
@@ -116,7 +117,7 @@ func startFleet(t *testing.T, answers ...func(w http.ResponseWriter, ask *Ask)) 
 func (f *fleet) question(t *testing.T, begin int32) (int, error) {
 	t.Helper()
 	var pages []int
-	n, err := f.ask(t.Context(), &Ask{Prompt: []int32{begin, 1, 2}}, 6, pageBytes, taken(t, &pages))
+	n, err := f.ask(t.Context(), &Ask{Prompt: []int32{begin, 1, 2}}, f.prefer, 6, pageBytes, taken(t, &pages))
 	if len(pages) != n {
 		t.Errorf("%d pages of %d were taken", len(pages), n)
 	}
@@ -154,6 +155,22 @@ func TestPromptsGoWhereTheirBeginningIs(t *testing.T) {
 	}
 	if len(used) != 3 {
 		t.Errorf("servers that were used: %v", used)
+	}
+}
+
+// A server that the request names is asked first, if it is one of those that there are.
+func TestPreferredServers(t *testing.T) {
+	f := startFleet(t, sends, sends, sends)
+	for begin := range int32(12) {
+		want := int(begin) % 3
+		f.prefer = f.servers.names[want].Host
+		if n, err := f.question(t, begin); n != 6 || err != nil || f.asked[len(f.asked)-1] != want {
+			t.Errorf("%d pages, %v: server %d, preferred was %d", n, err, f.asked[len(f.asked)-1], want)
+		}
+	}
+	f.prefer = "169.254.169.254:80"
+	if n, err := f.question(t, 1); n != 6 || err != nil {
+		t.Errorf("a server that is none of ours: %d pages, %v", n, err)
 	}
 }
 
@@ -227,7 +244,7 @@ func TestLeavingIsNoFailure(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := f.ask(ctx, &Ask{Prompt: []int32{1}}, 6, pageBytes, nil); !errors.Is(err, context.Canceled) {
+	if _, err := f.ask(ctx, &Ask{Prompt: []int32{1}}, "", 6, pageBytes, nil); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	if n, err := f.question(t, 1); n != 6 || err != nil {

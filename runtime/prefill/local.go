@@ -17,8 +17,8 @@ type Local struct {
 }
 
 // Fetch has the prompt of a request computed elsewhere; see Client.Fetch. What goes wrong is logged, and the request computes it.
-func (l *Local) Fetch(ctx context.Context, r *runtime.Request) (release func()) {
-	pages, err := l.Client.Fetch(ctx, l.Engine, l.Plan, r)
+func (l *Local) Fetch(ctx context.Context, r *runtime.Request, prefer string) (release func()) {
+	pages, err := l.Client.Fetch(ctx, l.Engine, l.Plan, r, prefer)
 	switch {
 	case err == nil, errors.Is(err, runtime.ErrBadRequest), errors.Is(err, runtime.ErrTooLong): // which the request is told when it is submitted
 	case errors.Is(err, errBusy), errors.Is(err, runtime.ErrPagesTaken), ctx.Err() != nil:

@@ -149,8 +149,9 @@ func (s *servers) replace(name string, addresses []string) {
 	}
 }
 
-// choose counts a question to a server that is not resting: the one that had prompts with this beginning before, unless others have less to do; nil: there is none.
-func (s *servers) choose(ask *Ask, but []*server) *server {
+// choose counts a question to a server that is not resting: the one at the address that is preferred, if it is one of ours, else the one that had prompts with this beginning
+// before, unless others have less to do; nil: there is none.
+func (s *servers) choose(ask *Ask, prefer string, but []*server) *server {
 	var begins [beginning]int32
 	copy(begins[:], ask.Prompt)
 	weight := func(one *server) uint64 { // rendezvous hashing: the highest has the prompt
@@ -170,6 +171,10 @@ func (s *servers) choose(ask *Ask, but []*server) *server {
 	}
 	if len(free) == 0 {
 		return nil
+	}
+	if i := slices.IndexFunc(free, func(one *server) bool { return one.address == prefer }); i >= 0 {
+		free[i].asked++
+		return free[i]
 	}
 	least := slices.MinFunc(free, func(a, b *server) int { return a.asked - b.asked }).asked
 	var best *server

@@ -139,12 +139,15 @@ func (b *promptBody) Close() error {
 // Prefiller has prompts computed elsewhere.
 type Prefiller interface {
 	// Fetch returns when the pages of a request's prompt have come, or it is known that they will not, which is no error: the request computes what it does not find.
-	// release, which may be nil, is to be called when the request has found them.
-	Fetch(ctx context.Context, r *runtime.Request) (release func())
+	// release, which may be nil, is to be called when the request has found them. prefer names the one who should compute it, as HOST:PORT; others than those it has mean nothing.
+	Fetch(ctx context.Context, r *runtime.Request, prefer string) (release func())
 }
 
+// prefillerHeader names who should compute a prompt, as HOST:PORT: routers of llm-d set it.
+const prefillerHeader = "X-Prefiller-Host-Port"
+
 // fetch has the prompts of a request computed elsewhere, where its model has someone who does that.
-func (r *request) fetch(ctx context.Context) (release func(), err error) {
+func (r *request) fetch(ctx context.Context, prefer string) (release func(), err error) {
 	release = func() {}
 	if r.model.Prefiller == nil {
 		return release, nil
@@ -163,7 +166,7 @@ func (r *request) fetch(ctx context.Context) (release func(), err error) {
 	for i := range r.prompts {
 		one := r.base
 		one.Prompt, one.Adapter = r.prompts[i].ids, r.model.Adapter
-		if let := r.model.Prefiller.Fetch(ctx, &one); let != nil {
+		if let := r.model.Prefiller.Fetch(ctx, &one, prefer); let != nil {
 			held = append(held, let)
 		}
 	}

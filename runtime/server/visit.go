@@ -11,6 +11,7 @@ import (
 type caller struct {
 	authorization []byte
 	timeouts      func() (timeouts, error) // what it asks for apart from its request
+	prefiller     string                   // who should compute its prompt, if anybody else; "": whoever
 	tell          telling
 	account       *account // nil: nobody wants one
 	// watch has gone called, with the reason, when nobody waits for the answer any more, until unwatch is called.
@@ -23,6 +24,7 @@ func overHTTP(c *fasthttp.RequestCtx) caller {
 	return caller{
 		authorization: c.Request.Header.Peek("Authorization"),
 		timeouts:      func() (timeouts, error) { return readTimeouts(&c.Request.Header) },
+		prefiller:     string(c.Request.Header.Peek(prefillerHeader)),
 		tell:          c.Response.Header.Set,
 		account:       accountOf(c),
 		watch: func(gone func(error)) func() {
@@ -151,7 +153,7 @@ func (s *Server) launch(ctx context.Context, v *visit, r *request, tell telling)
 	if v.from.left() { // meanwhile: its prompt is in no step yet
 		return nil, errClientGone
 	}
-	release, err := r.fetch(ctx)
+	release, err := r.fetch(ctx, v.from.prefiller)
 	if err != nil {
 		return nil, err
 	}
