@@ -68,6 +68,7 @@ func TestDevice(t *testing.T) {
 		device := full{t: t, driver: d}
 		devicetest.Sampling(t, device, plan, plan.Info().Vocab, 128)
 		devicetest.Pages(t, device, plan)
+		devicetest.Moves(t, device, plan)
 		returned(t, d)
 	})
 	t.Run("serving", func(t *testing.T) {
