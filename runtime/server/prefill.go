@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -146,6 +147,9 @@ type Prefiller interface {
 // prefillerHeader names who should compute a prompt, as HOST:PORT: routers of llm-d set it.
 const prefillerHeader = "X-Prefiller-Host-Port"
 
+// fetchedTogether is how many prompts of a request are asked for at a time.
+const fetchedTogether = 8
+
 // fetch has the prompts of a request computed elsewhere, where its model has someone who does that.
 func (r *request) fetch(ctx context.Context, prefer string) (release func(), err error) {
 	release = func() {}
@@ -157,19 +161,26 @@ func (r *request) fetch(ctx context.Context, prefer string) (release func(), err
 		ctx, end = context.WithDeadline(ctx, by)
 		defer end()
 	}
-	var held []func()
+	held := make([]func(), len(r.prompts))
 	release = func() {
 		for _, let := range held {
-			let()
+			if let != nil {
+				let()
+			}
 		}
 	}
+	var all sync.WaitGroup
+	room := make(chan struct{}, fetchedTogether)
 	for i := range r.prompts {
 		one := r.base
 		one.Prompt, one.Adapter = r.prompts[i].ids, r.model.Adapter
-		if let := r.model.Prefiller.Fetch(ctx, &one, prefer); let != nil {
-			held = append(held, let)
-		}
+		room <- struct{}{}
+		all.Go(func() {
+			held[i] = r.model.Prefiller.Fetch(ctx, &one, prefer)
+			<-room
+		})
 	}
+	all.Wait()
 	if why := context.Cause(ctx); errors.Is(why, errClientGone) {
 		release()
 		return func() {}, why

@@ -108,7 +108,15 @@ func TestPromptsAreComputedElsewhere(t *testing.T) {
 			t.Errorf("%d pages are still held", held)
 		}
 	}
+	several, err := json.Marshal([]string{longPrompt(21), "short", longPrompt(22), longPrompt(23)})
+	must(t, err)
 	before := here.client.Figures()
+	batch := fmt.Sprintf(`{"model":"demo","prompt":%s,"max_tokens":6,"temperature":0,"seed":1}`, several)
+	got, want := choicesOf(t, here.do("POST", "/v1/completions", batch)), choicesOf(t, alone.do("POST", "/v1/completions", batch))
+	if f := here.client.Figures(); got != want || f.Taken != before.Taken+3 {
+		t.Errorf("several prompts: %s, alone %s; %+v", got, want, f)
+	}
+	before = here.client.Figures()
 	if here.complete("demo", "short"); here.client.Figures() != before {
 		t.Error("another server was asked for a short prompt")
 	}
@@ -116,6 +124,16 @@ func TestPromptsAreComputedElsewhere(t *testing.T) {
 	if f := here.client.Figures(); chat.status != 200 || !strings.HasSuffix(chat.body, "[DONE]\n\n") || f.Taken != before.Taken+1 {
 		t.Errorf("%d %s, %+v", chat.status, chat.body, f)
 	}
+}
+
+// choicesOf returns the texts of an answer.
+func choicesOf(t *testing.T, got answer) string {
+	t.Helper()
+	var body struct{ Choices []struct{ Text string } }
+	if err := json.Unmarshal([]byte(got.body), &body); err != nil || got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	return fmt.Sprint(body.Choices)
 }
 
 // TestPromptsThatDoNotCome wants the same tokens whatever goes wrong on the way.
