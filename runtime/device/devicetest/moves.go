@@ -14,14 +14,7 @@ func Moves(t *testing.T, device engine.Device, plan *engine.Plan) {
 	from, err := device.Load(plan, settings)
 	check(t, err)
 	vocab := plan.Info().Vocab
-	var s engine.Step
-	s.Reset()
-	for i := range int32(32) {
-		s.IDs = append(s.IDs, i+1)
-	}
-	s.Pages = []int32{0, 17}
-	s.EndSequence(0, 32, 16)
-	check(t, from.Step(&s, nil))
+	fillPages(t, from, 0, 17)
 	want := nextLogits(t, from, vocab, 0, 17, 2)
 	source := from.(engine.PageMover)
 	format, first, second := source.PageFormat(), make([]byte, source.PageBytes()), make([]byte, source.PageBytes())

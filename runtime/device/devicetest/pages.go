@@ -15,14 +15,7 @@ func Pages(t *testing.T, device engine.Device, plan *engine.Plan) {
 	check(t, err)
 	defer model.Close()
 	vocab := plan.Info().Vocab
-	var s engine.Step
-	s.Reset()
-	for i := range int32(32) {
-		s.IDs = append(s.IDs, i+1)
-	}
-	s.Pages = []int32{0, 1}
-	s.EndSequence(0, 32, 16)
-	check(t, model.Step(&s, nil))
+	fillPages(t, model, 0, 1)
 	want := nextLogits(t, model, vocab, 0, 1, 2)
 	if slices.Equal(want, nextLogits(t, model, vocab, 0, 0, 2)) {
 		t.Error("other pages make no difference")
@@ -45,6 +38,19 @@ func Pages(t *testing.T, device engine.Device, plan *engine.Plan) {
 	if got := nextLogits(t, model, vocab, 0, 1, 7); !slices.Equal(got, want) {
 		t.Error("refused lists changed pages")
 	}
+}
+
+// fillPages runs 32 tokens in two pages.
+func fillPages(t *testing.T, model engine.Model, pages ...int32) {
+	t.Helper()
+	var s engine.Step
+	s.Reset()
+	for i := range int32(32) {
+		s.IDs = append(s.IDs, i+1)
+	}
+	s.Pages = pages
+	s.EndSequence(0, 32, 16)
+	check(t, model.Step(&s, nil))
 }
 
 // nextLogits runs one token behind a sequence of 32 that lies in the first two of the pages.
