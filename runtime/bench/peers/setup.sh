@@ -40,7 +40,7 @@ reference() { environment ref torch transformers tokenizers safetensors sentence
 
 # the C++ source that the Python package carries, built for this processor
 llamacpp() {
-	bin=$PEERS/llama.cpp/bin programs="llama-bench llama-batched-bench llama-server llama-quantize llama-completion llama-perplexity"
+	bin=$PEERS/llama.cpp/bin programs="llama-bench llama-batched-bench llama-server llama-quantize llama-imatrix llama-completion llama-perplexity"
 	missing=
 	for p in $programs; do [ -x "$bin/$p" ] || missing="$missing $p"; done
 	[ -n "$missing" ] || return 0
