@@ -40,9 +40,10 @@ OWN = {
     "budget 5.5": ["--budget", "5.5", "--calib"],
     "budget 6": ["--budget", "6", "--calib"],
 }
-# name: arguments of llama-quantize, the last is the type
+# name: arguments of llama-quantize, the last is the type; keys and values are in f16 or as the name says
 LLAMACPP = {
     "Q8_0": ["Q8_0"],
+    "Q8_0, keys and values in Q8_0": ["Q8_0"],
     "Q6_K": ["Q6_K"],
     "Q5_K_M": ["Q5_K_M"],
     "Q4_K_M": ["Q4_K_M"],
@@ -129,6 +130,7 @@ def llamacpp(a, name):
     tools, script = a.peers / "llama.cpp/bin", a.peers / "llama.cpp-src/vendor/llama.cpp/convert_hf_to_gguf.py"
     base = once(a.out / "bf16.gguf", lambda part: run(a.prefix, a.peers / "ref/bin/python", script, a.model, "--outtype", "bf16", "--outfile", part))
     file, (*args, kind), before, most = a.out / (name + ".gguf"), LLAMACPP[name], 0, 0
+    cache = ["-fa", "on", "-ctk", "q8_0", "-ctv", "q8_0"] if name.endswith("values in Q8_0") else []
     if "--imatrix" in args:
         matrix, before, most = imatrix(a, base)
         args.insert(args.index("--imatrix") + 1, matrix)
@@ -137,11 +139,11 @@ def llamacpp(a, name):
     row = {"bits": figure(r"quant size\s*=.*\(([\d.]+) BPW\)", out + err), "kl": None, "top1": None, "seconds": before + seconds, "bytes": max(most, memory), "memory": "resident"}
     if a.kl:
         logits = once(a.out / f"logits.{a.windows}", lambda part: run(a.prefix, tools / "llama-perplexity", "-m", base, *common, "--kl-divergence-base", part))
-        out, err, *_ = run(a.prefix, tools / "llama-perplexity", "-m", file, *common, "--kl-divergence-base", logits, "--kl-divergence")
+        out, err, *_ = run(a.prefix, tools / "llama-perplexity", "-m", file, *common, *cache, "--kl-divergence-base", logits, "--kl-divergence")
         text = out + err
         row |= {"ppl": figure(r"Mean PPL\(Q\)\s*:\s*([\d.]+)", text), "kl": figure(r"Mean\s+KLD:\s*([-\d.]+)", text), "top1": figure(r"Same top p:\s*([\d.]+)", text) / 100}
     else:
-        out, err, *_ = run(a.prefix, tools / "llama-perplexity", "-m", file, *common)
+        out, err, *_ = run(a.prefix, tools / "llama-perplexity", "-m", file, *common, *cache)
         row["ppl"] = figure(r"Final estimate: PPL = ([\d.]+)", out + err)
     file.unlink()
     return row
