@@ -3,8 +3,8 @@
     python3 runtime/bench/peers/quantization.py MODEL --llmc bin/llmc --calib calib.txt --text eval.txt --peers DIR --out DIR
 
 DIR of --peers is what setup.sh fills: llama.cpp/bin and, for the conversion, llama.cpp-src and ref; ov for OpenVINO. Seconds are of processors, so that other work beside it counts little, and of a peer's
-quantization alone, what it looks at a text for included; turning the checkpoint into its container, at 16 bits, is not. OpenVINO computes as it does by itself (with keys and values of 8 bits, in bf16
-where the processor has that, inputs of products in 8 bits), so its row of fp16 says what of a loss is not its weights'. Each row is kept in OUT/rows.json when it is done, so that a run which was broken off goes on;
+quantization alone, what it looks at a text for included; turning the checkpoint into its container, at 16 bits, is not. OpenVINO computes as it does by itself (in bf16
+where the processor multiplies that, inputs of products with weights of few bits in 8 bits). Each row is kept in OUT/rows.json when it is done, so that a run which was broken off goes on;
 --rows names those that are wanted, --prefix is put before every command.
 """
 
@@ -177,12 +177,20 @@ def read(kept):
 
 def table(rows):
     reference = rows.get("bf16", {}).get("ppl")
-    print("| | bits per weight | perplexity | above bf16, % | divergence, nats | same token, % | processor seconds | memory, MB |\n|---|---|---|---|---|---|---|---|")
-    for name, r in rows.items():
-        above = f"{100 * (r['ppl'] / reference - 1):+.2f}" if reference else ""
-        kl = "" if r["kl"] is None else f"{r['kl']:.4f}"
-        top = "" if r["top1"] is None else f"{100 * r['top1']:.1f}"
-        print(f"| {name} | {r['bits']:.2f} | {r['ppl']:.3f} | {above} | {kl} | {top} | {r['seconds']:.0f} | {r['bytes'] / 1e6:.0f} {r['memory']} |")
+    columns = {
+        "": lambda name, r: name,
+        "bits per weight": lambda _, r: f"{r['bits']:.2f}",
+        "perplexity": lambda _, r: f"{r['ppl']:.3f}",
+        "above bf16, %": lambda _, r: f"{100 * (r['ppl'] / reference - 1):+.2f}" if reference else "",
+        "divergence, nats": lambda _, r: "" if r["kl"] is None else f"{r['kl']:.4f}",
+        "same token, %": lambda _, r: "" if r["top1"] is None else f"{100 * r['top1']:.1f}",
+        "processor seconds": lambda _, r: f"{r['seconds']:.0f}" if r["seconds"] else "",
+        "memory, MB": lambda _, r: f"{r['bytes'] / 1e6:.0f} {r['memory']}" if r["bytes"] else "",
+    }
+    cells = {title: [cell(name, r) for name, r in rows.items()] for title, cell in columns.items()}
+    cells = {title: column for title, column in cells.items() if not title or any(column)}
+    for line in (cells, ["---"] * len(cells), *zip(*cells.values())):
+        print("| " + " | ".join(line) + " |")
 
 
 def main():
