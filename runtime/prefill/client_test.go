@@ -185,10 +185,20 @@ func TestBusyServersAreNotAsked(t *testing.T) {
 	}
 	f := startFleet(t, slow, slow)
 	begun.Add(8)
-	for range 8 {
-		wait.Go(func() { _, _ = f.question(t, 7) })
+	for range 8 { // at once: the first has the names looked up, and the others wait for that too
+		wait.Go(func() {
+			if n, err := f.question(t, 7); n != 6 || err != nil {
+				t.Errorf("%d pages, %v", n, err)
+			}
+		})
 	}
-	begun.Wait()
+	asked := make(chan struct{})
+	go func() { begun.Wait(); close(asked) }()
+	select {
+	case <-asked:
+	case <-time.After(20 * time.Second):
+		t.Error("not all questions came")
+	}
 	close(release)
 	wait.Wait()
 	count := [2]int{}

@@ -27,8 +27,8 @@ type servers struct {
 	mu       sync.Mutex // guards what follows
 	names    []*url.URL
 	list     []*server
-	resolved time.Time // when names were looked up
-	looking  bool
+	resolved time.Time     // when names were looked up
+	looking  chan struct{} // closed when they have been; nil: nobody does
 }
 
 // server is one address.
@@ -84,24 +84,18 @@ func (s *servers) close() {
 	}
 }
 
-// resolve looks names up that have not been for a while: the first who asks does, and waits only if there is no address at all.
+// resolve has names looked up that have not been for a while, and waits for that only while there is no address at all.
 func (s *servers) resolve(ctx context.Context) {
 	s.mu.Lock()
-	if s.looking || s.now().Sub(s.resolved) < resolveEvery {
-		s.mu.Unlock()
-		return
+	if s.looking == nil && s.now().Sub(s.resolved) >= resolveEvery {
+		s.looking = make(chan struct{})
+		go s.look()
 	}
-	s.looking = true
-	wait := len(s.list) == 0
+	looking, wait := s.looking, len(s.list) == 0
 	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.look()
-	}()
-	if wait {
+	if looking != nil && wait {
 		select {
-		case <-done:
+		case <-looking:
 		case <-ctx.Done():
 		}
 	}
@@ -127,10 +121,11 @@ func (s *servers) look() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looking, s.resolved = false, s.now()
 	for name, addresses := range found {
 		s.replace(strings.TrimSuffix(name, "/")+Path, addresses)
 	}
+	close(s.looking)
+	s.looking, s.resolved = nil, s.now()
 }
 
 // replace gives a name its addresses. The caller holds the lock.
