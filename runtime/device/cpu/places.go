@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"llmc/engine"
@@ -10,10 +11,9 @@ import (
 
 // places are where a model's workers, and what each of them reads alone, lie on a machine whose memory has several nodes.
 type places struct {
-	nodes  []numa.Node // by worker
-	stop   atomic.Bool
-	placed chan struct{} // closed when weights lie where they are read
-	failed atomic.Int64  // parts that were not brought there
+	nodes    []numa.Node // by worker
+	stop     atomic.Bool
+	bringing sync.WaitGroup
 }
 
 // newPlaces returns nil where all memory is as near as any other, or where that is not to count.
@@ -25,7 +25,7 @@ func (d Device) newPlaces(settings *engine.Settings) *places {
 	if len(nodes) < 2 || settings.NUMA == engine.NUMAOff {
 		return nil
 	}
-	return &places{nodes: numa.Assign(settings.Threads, nodes), placed: make(chan struct{})}
+	return &places{nodes: numa.Assign(settings.Threads, nodes)}
 }
 
 // workers are the nodes of a team's workers; nil: they run anywhere.
@@ -51,22 +51,16 @@ type near interface {
 
 // begin brings the weights of all launches to the workers that read them, in the background: a step that comes first reads them where they are.
 func (p *places) begin(functions []*function) {
-	if p == nil {
-		return
+	if p != nil {
+		p.bringing.Go(func() { p.bring(functions) })
 	}
-	go func() {
-		defer close(p.placed)
-		p.bring(functions)
-	}()
 }
 
-// bring goes from node to node, so that what is in no memory yet is read into the right one.
+// bring goes from node to node, so that what is in no memory yet is read into the right one. What can not be brought is read where it is.
 func (p *places) bring(functions []*function) {
-	runtime.LockOSThread() // and the thread ends with the goroutine where it can not go back
+	runtime.LockOSThread() // the thread ends with the goroutine, wherever it is pinned
 	for worker, node := range p.nodes {
-		back, err := numa.Pin(node)
-		if err != nil {
-			p.failed.Add(1)
+		if _, err := numa.Pin(node); err != nil {
 			return
 		}
 		for _, f := range functions {
@@ -76,24 +70,19 @@ func (p *places) bring(functions []*function) {
 					continue
 				}
 				if p.stop.Load() {
-					back()
 					return
 				}
-				if numa.Bring(part.ofWorker(worker, len(p.nodes)), node.ID) != nil {
-					p.failed.Add(1)
-				}
+				_ = numa.Bring(part.ofWorker(worker, len(p.nodes)), node.ID)
 			}
 		}
-		back()
 	}
-	runtime.UnlockOSThread()
 }
 
 // end waits until nothing is brought any more.
 func (p *places) end() {
 	if p != nil {
 		p.stop.Store(true)
-		<-p.placed
+		p.bringing.Wait()
 	}
 }
 

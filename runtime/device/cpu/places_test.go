@@ -42,3 +42,10 @@ func TestPartsOfWorkers(t *testing.T) {
 		}
 	}
 }
+
+// A model that could not be loaded ends although nothing was brought for it.
+func TestPlacesThatWereNotBegunEnd(t *testing.T) {
+	(&places{}).end()
+	var none *places
+	none.end()
+}
