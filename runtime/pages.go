@@ -108,7 +108,7 @@ func (p *Pages) Reserve() bool {
 	p.engine.mu.Lock()
 	defer p.engine.mu.Unlock()
 	p.known = len(p.pin.Pages())
-	p.engine.held = slices.DeleteFunc(p.engine.held, func(other *Pages) bool { return other == p }) // what others compute it has room for already
+	p.unlist() // what others compute it has room for already
 	defer p.engine.publish()
 	return p.engine.sched.Reserve(p.pin)
 }
@@ -138,10 +138,15 @@ func (p *Pages) Release() {
 	p.release.Do(func() {
 		p.engine.mu.Lock()
 		defer p.engine.mu.Unlock()
-		p.engine.held = slices.DeleteFunc(p.engine.held, func(other *Pages) bool { return other == p })
+		p.unlist()
 		p.engine.sched.Unpin(p.pin)
 		p.engine.publish()
 	})
+}
+
+// unlist ends the looking for what steps make known. The caller holds the lock.
+func (p *Pages) unlist() {
+	p.engine.held = slices.DeleteFunc(p.engine.held, func(other *Pages) bool { return other == p })
 }
 
 // find keeps what a step has made known. The caller holds the lock.

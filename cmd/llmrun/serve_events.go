@@ -32,12 +32,7 @@ func (f *eventFlags) add(cmd *cobra.Command) {
 // check refuses events of what has several models: their numbers count one stream.
 func (f *eventFlags) check(cmd *cobra.Command, plans []string, directory string) error {
 	if f.address == "" {
-		for _, name := range []string{"kv-events-replay", "kv-events-topic"} {
-			if cmd.Flags().Changed(name) {
-				return cli.Usagef("--%s needs --kv-events", name)
-			}
-		}
-		return nil
+		return needs(cmd, "kv-events", "kv-events-replay", "kv-events-topic")
 	}
 	if len(plans) > 1 || directory != "" {
 		return cli.Usagef("--kv-events tells of the cache of one plan: start a server for each")

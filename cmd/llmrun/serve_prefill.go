@@ -30,12 +30,7 @@ func (f *prefillFlags) add(cmd *cobra.Command) {
 // check refuses what no server could be asked with, and prepares to ask.
 func (f *prefillFlags) check(cmd *cobra.Command) (err error) {
 	if len(f.options.Servers) == 0 {
-		for _, name := range []string{"prefill-min-tokens", "prefill-timeout", "prefill-key-file", "prefill-ca-file"} {
-			if cmd.Flags().Changed(name) {
-				return cli.Usagef("--%s needs --prefill-url", name)
-			}
-		}
-		return nil
+		return needs(cmd, "prefill-url", "prefill-min-tokens", "prefill-timeout", "prefill-key-file", "prefill-ca-file")
 	}
 	switch {
 	case f.options.MinTokens < 1:

@@ -30,9 +30,9 @@ func (f *repositoryFlags) add(cmd *cobra.Command) {
 }
 
 func (f *repositoryFlags) check(cmd *cobra.Command) error {
-	for _, name := range []string{"model-control-mode", "load-model", "repository-poll-secs"} {
-		if f.directory == "" && cmd.Flags().Changed(name) {
-			return cli.Usagef("--%s needs --model-repository", name)
+	if f.directory == "" {
+		if err := needs(cmd, "model-repository", "model-control-mode", "load-model", "repository-poll-secs"); err != nil {
+			return err
 		}
 	}
 	switch {

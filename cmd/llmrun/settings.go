@@ -34,6 +34,16 @@ func (f *deviceFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.settings.NoCodeCache, "no-jit-cache", false, "compile the code for a GPU anew and keep none of it, which is else kept in ~/.nv/ComputeCache or below LLMC_CACHE")
 }
 
+// needs refuses flags that were given without the one that they belong to.
+func needs(cmd *cobra.Command, other string, names ...string) error {
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			return cli.Usagef("--%s needs --%s", name, other)
+		}
+	}
+	return nil
+}
+
 // numaAuto is the default of --numa.
 const numaAuto = "auto"
 

@@ -3,7 +3,6 @@ package kvevents
 import (
 	"encoding/binary"
 	"strings"
-	"time"
 )
 
 // mostTopics bounds what a subscriber may ask for.
@@ -47,10 +46,7 @@ func (p *Publisher) subscribe(who *peer) {
 	for {
 		select {
 		case wire := <-s.out:
-			if who.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
-				return
-			}
-			if _, err := who.conn.Write(wire); err != nil {
+			if who.send(wire) != nil {
 				return
 			}
 		case <-ended:
@@ -101,11 +97,7 @@ func (p *Publisher) replay(who *peer) {
 		}
 		from := binary.BigEndian.Uint64(frames[0])
 		for _, b := range append(p.since(from), batch{endOfReplay, nil}) {
-			wire := message(append(before[:len(before):len(before)], numbered(b.number), b.payload)...)
-			if who.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
-				return
-			}
-			if _, err := who.conn.Write(wire); err != nil {
+			if who.send(message(append(before[:len(before):len(before)], numbered(b.number), b.payload)...)) != nil {
 				return
 			}
 		}

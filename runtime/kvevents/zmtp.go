@@ -90,6 +90,15 @@ func message(frames ...[]byte) []byte {
 	return all
 }
 
+// send writes a message; a peer that does not read is given up.
+func (p *peer) send(wire []byte) error {
+	if err := p.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := p.conn.Write(wire)
+	return err
+}
+
 // frame reads a frame of at most so many bytes.
 func (p *peer) frame(most uint64) (flags byte, body []byte, err error) {
 	if flags, err = p.in.ReadByte(); err != nil {

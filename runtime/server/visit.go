@@ -157,11 +157,7 @@ func (s *Server) launch(ctx context.Context, v *visit, r *request, tell telling)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.start(ctx, r, release)
-	if err != nil {
-		release()
-	}
-	return b, err
+	return s.start(ctx, r, release)
 }
 
 // encodeFor computes a request of an encoder: answer makes the sequences, has them computed, and words what comes of it.

@@ -37,7 +37,7 @@ const leastRows = 12
 // blockTokens is how many tokens of a sequence a work item has. A few tokens behind a long context are a step's longest work: they are shared evenly too.
 func (a *attention) blockTokens(tokens, workers int) int {
 	group := a.layer.QueryHeads / a.layer.Heads
-	block := max(1, itemRows/group)
+	block := min(tokens, max(1, itemRows/group))
 	for workers > 1 && block*group > leastRows && (tokens+block-1)/block*a.layer.Heads < 3*workers {
 		block = max(block/2, 1)
 	}

@@ -142,12 +142,14 @@ func (p *kvPool) copyPage(dst, src int32) error {
 }
 
 // movedBytes is what readPage and writePage move.
-func (p *kvPool) movedBytes() int {
-	n := int64(0)
-	for _, at := range p.stretches(nil, 0) {
-		n += at.bytes
+func (p *kvPool) movedBytes() int { return stretched(p.stretches(nil, 0)) }
+
+// stretched is how many bytes a list has.
+func stretched(list []stretch) (n int) {
+	for _, at := range list {
+		n += int(at.bytes)
 	}
-	return int(n)
+	return n
 }
 
 // readPage collects the stretches of a page.
@@ -161,10 +163,14 @@ func (p *kvPool) writePage(page int32, from []byte) error {
 }
 
 func (p *kvPool) movePage(page int32, moved []byte, move func(pool, moved []byte)) error {
-	if !p.has(page) || len(moved) != p.movedBytes() {
-		return fmt.Errorf("page %d in %d bytes: there are %d pages of %d", page, len(moved), p.pages, p.movedBytes())
+	if !p.has(page) {
+		return fmt.Errorf("page %d: there are %d", page, p.pages)
 	}
-	for _, at := range p.stretches(nil, page) {
+	list := p.stretches(nil, page)
+	if n := stretched(list); len(moved) != n {
+		return fmt.Errorf("page %d in %d bytes, it has %d", page, len(moved), n)
+	}
+	for _, at := range list {
 		move(p.mem[at.offset:at.offset+at.bytes], moved[:at.bytes])
 		moved = moved[at.bytes:]
 	}

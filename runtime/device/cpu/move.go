@@ -94,7 +94,7 @@ func (f *following) movePage(kind uint32, data []byte) error {
 	if kind == tellWrite {
 		return f.m.kv.writePage(pages[0], part)
 	}
-	part = make([]byte, f.m.kv.movedBytes())
+	part = make([]byte, f.m.moved[f.m.rank()])
 	if err := f.m.kv.readPage(pages[0], part); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@
 package numa
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -96,6 +95,6 @@ func IDs(nodes []Node) (ids []int) {
 	for _, n := range nodes {
 		ids = append(ids, n.ID)
 	}
-	slices.SortFunc(ids, cmp.Compare[int])
+	slices.Sort(ids)
 	return slices.Compact(ids)
 }
