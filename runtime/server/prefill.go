@@ -96,7 +96,7 @@ func (s *Server) forPrompt(ask *prefill.Ask) (*request, error) {
 		return nil, &apiError{status: 409, kind: kindRequest, code: "other_pages", param: "format", message: err.Error()}
 	case format != ask.Format:
 		return nil, &apiError{status: 409, kind: kindRequest, code: "other_pages", param: "format",
-			message: fmt.Sprintf("pages here are of %q, those asked for of %.200q: serve the plan on both sides with the same --target, --page-size, --tp and --pp", format, ask.Format)}
+			message: fmt.Sprintf("pages here are of %q, those asked for of %.200q: both sides need processors or cards of one target, and the same --tp and --pp", format, ask.Format)}
 	}
 	r := &request{on: onCompletions, model: m, name: m.Name, maxTokens: 1, choices: 1, bestOf: unset, prompts: []prompt{{ids: ask.Prompt}}}
 	r.base = runtime.Request{Prompt: ask.Prompt, CacheSalt: string(ask.Salt), Priority: ask.Priority}
