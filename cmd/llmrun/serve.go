@@ -208,7 +208,7 @@ func (f *serveFlags) run(ctx context.Context, plans []string) error {
 	if err := f.loadNamed(ctx, srv); err != nil {
 		return err
 	}
-	l, err := f.listen()
+	l, err := f.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -240,15 +240,15 @@ type listeners struct {
 	scheme     string
 }
 
-func (f *serveFlags) listen() (l listeners, err error) {
-	if l.http, err = net.Listen("tcp", net.JoinHostPort(f.host, strconv.Itoa(f.port))); err != nil {
+func (f *serveFlags) listen(ctx context.Context) (l listeners, err error) {
+	if l.http, err = server.Listen(ctx, net.JoinHostPort(f.host, strconv.Itoa(f.port))); err != nil {
 		return l, err
 	}
 	if l.scheme = "http"; f.tlsCert != "" {
 		l.scheme = "https"
 	}
 	if f.grpcPort >= 0 {
-		if l.grpc, err = net.Listen("tcp", net.JoinHostPort(f.host, strconv.Itoa(f.grpcPort))); err != nil {
+		if l.grpc, err = server.Listen(ctx, net.JoinHostPort(f.host, strconv.Itoa(f.grpcPort))); err != nil {
 			return l, errors.Join(err, l.http.Close())
 		}
 	}

@@ -20,7 +20,9 @@ type listener struct {
 	net.Listener
 	writeTimeout time.Duration
 	room         *room
-	most         int // connections at a time: others are closed at once; 0: any number
+	flood        flood
+	inherits     bool // connections have their options from the listener
+	most         int  // connections at a time: others are closed at once; 0: any number
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
@@ -29,17 +31,21 @@ type listener struct {
 }
 
 func newListener(ln net.Listener, writeTimeout time.Duration, room *room) *listener {
-	return &listener{Listener: ln, writeTimeout: writeTimeout, room: room, open: map[*conn]struct{}{}, done: make(chan struct{})}
+	_, inherits := ln.(*inheriting)
+	return &listener{Listener: ln, writeTimeout: writeTimeout, room: room, inherits: inherits, flood: newFlood(ln), open: map[*conn]struct{}{}, done: make(chan struct{})}
 }
 
-// Accept waits for a connection. Errors that will pass (no descriptors or buffers left, a connection that was gone before it was
+// Accept waits for a connection whose peer has not reset it meanwhile: floods of those cost no goroutine and no answer. Errors that will pass (no descriptors or buffers left, a connection that was gone before it was
 // taken) are waited out: fasthttp would stop serving at the first.
 func (l *listener) Accept() (net.Conn, error) {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	wait := shortest
 	for {
+		if pause := l.flood.pause(time.Now()); pause > 0 {
+			time.Sleep(pause)
+		}
 		nc, err := l.Listener.Accept()
-		if err == nil && l.full() {
+		if err == nil && (l.full() || peerReset(nc)) {
 			_ = nc.Close()
 			continue
 		}
@@ -76,7 +82,7 @@ func passes(err error) bool {
 }
 
 func (l *listener) adopt(nc net.Conn) net.Conn {
-	if tcp, ok := nc.(*net.TCPConn); ok {
+	if tcp, ok := nc.(*net.TCPConn); ok && !l.inherits {
 		_ = tcp.SetWriteBuffer(sendBuffer) // a wish: the default is only larger
 	}
 	c := &conn{Conn: nc, owner: l}
@@ -117,6 +123,7 @@ type conn struct {
 	net.Conn
 	owner  *listener
 	heard  atomic.Bool // the peer has sent something
+	reset  atomic.Bool // by the peer: what is written now reaches nobody
 	linger atomic.Bool // what the peer still sends is taken before the connection is closed
 
 	received atomic.Int64 // bytes of the request at hand
@@ -148,6 +155,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
+	if errors.Is(err, syscall.ECONNRESET) {
+		c.reset.Store(true)
+	}
 	if err == nil && c.owner.room.take(&c.received, n) != nil {
 		c.owner.room.leave(&c.received)
 		return 0, errNoRoom // with bytes, an error would be passed over
@@ -156,6 +166,9 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
+	if c.reset.Load() {
+		return 0, syscall.ECONNRESET
+	}
 	c.answered.Store(true)
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.owner.writeTimeout)); err != nil {
 		return 0, err

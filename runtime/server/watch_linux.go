@@ -33,12 +33,12 @@ func watchPeer(c net.Conn, gone func()) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		hungUp := false
+		left := false
 		err := raw.Read(func(fd uintptr) bool {
-			hungUp = peerGone(int(fd))
-			return hungUp
+			left = poll(int(fd), unix.POLLRDHUP)&hungUp != 0
+			return left
 		})
-		if hungUp || err != nil && !stopped.Load() {
+		if left || err != nil && !stopped.Load() {
 			gone()
 		}
 	}()
@@ -51,14 +51,17 @@ func watchPeer(c net.Conn, gone func()) (stop func()) {
 }
 
 // peerLeft tells whether the peer has closed or reset the connection, as watchPeer would.
-func peerLeft(c net.Conn) bool {
+func peerLeft(c net.Conn) bool { return polled(c, unix.POLLRDHUP, hungUp) }
+
+// polled tells whether one of some events has happened on a connection, or it was closed here. POLLHUP and POLLERR come unasked.
+func polled(c net.Conn, asked, events int16) bool {
 	raw := socketOf(c)
 	if raw == nil {
 		return false
 	}
-	left := false
-	err := raw.Control(func(fd uintptr) { left = peerGone(int(fd)) })
-	return left || err != nil // which is a connection that was closed here
+	happened := false
+	err := raw.Control(func(fd uintptr) { happened = poll(int(fd), asked)&events != 0 })
+	return happened || err != nil
 }
 
 // socketOf returns the socket under a connection; nil: there is none.
@@ -77,13 +80,20 @@ func socketOf(c net.Conn) syscall.RawConn {
 	return raw
 }
 
-func peerGone(fd int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+// hungUp are the events of a peer that has closed its sending side, or the connection.
+const hungUp = unix.POLLRDHUP | unix.POLLHUP | unix.POLLERR
+
+// poll returns what has happened on a socket, at once.
+func poll(fd int, events int16) int16 {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	for {
 		n, err := unix.Poll(fds, 0)
 		if err == unix.EINTR {
 			continue
 		}
-		return err == nil && n > 0 && fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+		if err != nil || n <= 0 {
+			return 0
+		}
+		return fds[0].Revents
 	}
 }

@@ -26,7 +26,7 @@ type phase struct {
 	run  func(ctx context.Context, p *process, t *traffic) error
 }
 
-// compare lets streams run alone, then beside what each phase does, tells for each how evenly tokens came and who took the processors, and wants the server to be at the end
+// compare lets streams run alone, then, in turns, beside what each phase does, tells for each how evenly tokens came and who took the processors, and wants the server to be at the end
 // what it was. The first phase takes as much of the machine without harm, and says how much of what streams see is the machine's.
 func (o *options) compare(ctx context.Context, phases []phase, args ...string) error {
 	p, t, err := o.beside(ctx, args...)
@@ -39,17 +39,25 @@ func (o *options) compare(ctx context.Context, phases []phase, args ...string) e
 		return err
 	}
 	alone := phase{"alone", func(context.Context, *process, *traffic) error { time.Sleep(aloneFor); return nil }}
-	machine := 0.0 // p99 between tokens beside what harms nobody
-	for i, ph := range append([]phase{alone}, phases...) {
-		p99, err := o.watched(ctx, p, t, ph)
-		if err != nil {
-			return err
+	if _, err := o.watched(ctx, p, t, alone); err != nil {
+		return err
+	}
+	p99 := make([][]float64, len(phases)) // between tokens, one of each turn
+	for range o.turns {
+		for i, ph := range phases {
+			seconds, err := o.watched(ctx, p, t, ph)
+			if err != nil {
+				return err
+			}
+			p99[i] = append(p99[i], seconds)
 		}
-		if i <= 1 {
-			machine = p99
-			continue
+	}
+	for i, ph := range phases[1:] {
+		var times []float64
+		for turn, harmless := range p99[0] {
+			times = append(times, p99[i+1][turn]/harmless)
 		}
-		o.say("%s: p99 between tokens %.2f times that beside %s", ph.name, p99/machine, phases[0].name)
+		o.say("%s: p99 between tokens %.2f times that beside %s, the median of %.2f", ph.name, sample.Percentile(times, 50), phases[0].name, times)
 	}
 	s, err := t.quiet(p, start.holds)
 	if err != nil {

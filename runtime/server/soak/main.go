@@ -18,7 +18,7 @@ type options struct {
 	bin, demo, encoder string
 	length             time.Duration
 	clients, streams   int
-	connections        int
+	connections, turns int
 	rounds             int
 	seed               uint64
 	server             []string // further flags of llmrun serve
@@ -51,6 +51,7 @@ func main() {
 	flags.IntVar(&o.clients, "clients", 24, "clients at a time")
 	flags.IntVar(&o.streams, "streams", 1000, "streams at a time, of load")
 	flags.IntVar(&o.connections, "connections", 10_000, "connections, of resets")
+	flags.IntVar(&o.turns, "turns", 3, "turns of what goes on beside streams, of resets, deaf and constraints")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds, of kill")
 	flags.StringSliceVar(&o.server, "server", nil, "further flags of llmrun serve, such as --server=--threads,1")
 	flags.Uint64Var(&o.seed, "seed", 1, "what clients do is drawn from it")
