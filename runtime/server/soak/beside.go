@@ -125,12 +125,17 @@ func (t *traffic) forget() {
 	clear(t.counts)
 }
 
+// resetsPerSecond is somewhat less than what two processors have time for, so that no listener is given more of them than another.
+const resetsPerSecond = 8000
+
 // resets opens connections and resets them: as they are, behind half a request, behind a whole one. First it does so to a listener of its own, which takes and closes them, and
 // without whole requests, which are work that the server has to begin.
 func resets(ctx context.Context, o *options) error {
 	attack := func(addr string, t *traffic, requests bool) error {
 		target, r := &traffic{addr: addr}, rand.New(rand.NewPCG(o.seed, 2))
-		for range o.connections {
+		began := time.Now()
+		for i := range o.connections {
+			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / resetsPerSecond)))
 			text := ""
 			switch n := r.IntN(4); {
 			case n == 0:
