@@ -171,23 +171,19 @@ func (f form) String() string { return strings.TrimSuffix(f.dtype.String()+":"+f
 // exactK bounds the products of codes of 8 bits whose sum is exact in 32 bits.
 const exactK = 1 << 17
 
-// segment returns the length of the parts of K that are summed apart: eight for weights that ranks may share along K,
-// in units of whole groups and of 64, the padding of inputs; 0 for one part. Sums of int8 need none: they are whole numbers, which ranks can add
-// in any order before they are scaled.
+// segment returns the length of the parts of K that are summed apart, in units of whole groups and of 64, the padding of inputs; 0 for one part, which all are but those of so many codes that their sum
+// would not be exact. Nothing shares K: neither ranks nor GPUs (docs/decisions.md, "Ranks share columns, not sums").
 func segment(w *ir.Weight) int64 {
-	if w.Axis != "row" || w.Type.Rank() != 2 {
+	if w.Type.Rank() != 2 {
 		return 0
 	}
 	k, _ := w.Type.Cols()
-	base, group := ir.SplitQuant(w.Type.Quant)
-	if strings.HasPrefix(base, "int8") && k <= exactK {
+	if k <= exactK {
 		return 0
 	}
-	length := alignUp((k+7)/8, max(64, group))
-	if length >= k {
-		return 0
-	}
-	return length
+	_, group := ir.SplitQuant(w.Type.Quant)
+	parts := (k + exactK - 1) / exactK
+	return alignUp((k+parts-1)/parts, max(64, group))
 }
 
 // outputs returns the linears whose result is a result of the function, but for ops that work on each number alone.

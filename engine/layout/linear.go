@@ -38,10 +38,6 @@ func New(format string, n, k, segment int) (Linear, error) {
 // unit is what segment lengths are multiples of.
 func (f *Format) unit() int { return max(rowUnit, f.Group) }
 
-// RowParallelSegment is the segment length of a weight that may be split over ranks along K: eight segments,
-// rounded up to whole groups, so that 1, 2, 4 and 8 ranks add the same partials.
-func (f *Format) RowParallelSegment(k int) int { return roundUp(ceilDiv(k, 8), f.unit()) }
-
 // Panels returns the number of panels.
 func (l Linear) Panels() int { return ceilDiv(l.N, Lanes) }
 

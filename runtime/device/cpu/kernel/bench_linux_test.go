@@ -57,12 +57,8 @@ func share(n, worker, workers int) (lo, hi int) {
 
 // benchMatrix makes a weight of codes that are cheap to draw.
 func benchMatrix(b *testing.B, format string, n, k int) Matrix {
-	return benchSegments(b, format, n, k, 0)
-}
-
-func benchSegments(b *testing.B, format string, n, k, segment int) Matrix {
 	b.Helper()
-	l, err := layout.New(format, n, k, segment)
+	l, err := layout.New(format, n, k, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -191,22 +187,13 @@ func BenchmarkPrefill(b *testing.B) {
 	defer t.Close()
 	for _, shape := range []struct {
 		rows, n, k int
-		parallel   bool // summed in eight segments, as what follows attention and the MLP is
 	}{
-		{512, 960, 576, false}, {512, 3072, 576, false}, {512, 576, 576, true}, {512, 576, 1536, true}, {512, 2048, 2048, false}, {512, 2048, 8192, true},
-		{8, 3072, 576, false}, {16, 3072, 576, false}, {32, 3072, 576, false},
+		{512, 960, 576}, {512, 3072, 576}, {512, 576, 576}, {512, 576, 1536}, {512, 2048, 2048}, {512, 2048, 8192},
+		{8, 3072, 576}, {16, 3072, 576}, {32, 3072, 576},
 	} {
 		for _, form := range benchForms {
 			format := form.format
-			f, err := layout.FindFormat(format)
-			if err != nil {
-				b.Fatal(err)
-			}
-			segment := 0
-			if shape.parallel {
-				segment = f.RowParallelSegment(shape.k)
-			}
-			w := benchSegments(b, format, shape.n, shape.k, segment)
+			w := benchMatrix(b, format, shape.n, shape.k)
 			for _, set := range Detect()[1:] {
 				name := fmt.Sprintf("%s/digits=%d/T=%d/%dx%d/%s", format, form.digits, shape.rows, shape.n, shape.k, set.Name)
 				b.Run(name, func(b *testing.B) { benchPrefill(b, t, set, &w, form.digits, shape.rows, false) })

@@ -54,12 +54,12 @@ func BenchmarkOrder(b *testing.B) {
 							last = 1
 						}
 						o.report([]orderLaunch{
-							o.linear("qkv", m.layers, step.rows, m.dim*(m.heads+2*m.kvHeads), m.hidden, false),
+							o.linear("qkv", m.layers, step.rows, m.dim*(m.heads+2*m.kvHeads), m.hidden),
 							o.attention(m.layers, step.positions, m.kvHeads, m.heads/m.kvHeads, m.dim),
-							o.linear("o", m.layers, step.rows, m.hidden, m.heads*m.dim, true),
-							o.linear("up", m.layers, step.rows, 2*m.inner, m.hidden, false),
-							o.linear("down", m.layers, step.rows, m.hidden, m.inner, true),
-							o.linear("head", 1, last, m.vocabulary, m.hidden, false),
+							o.linear("o", m.layers, step.rows, m.hidden, m.heads*m.dim),
+							o.linear("up", m.layers, step.rows, 2*m.inner, m.hidden),
+							o.linear("down", m.layers, step.rows, m.hidden, m.inner),
+							o.linear("head", 1, last, m.vocabulary, m.hidden),
 						})
 					})
 				}
@@ -150,20 +150,12 @@ func raceShuffled(b *testing.B, t *team.Team, functions []func(worker int)) (med
 	return medians
 }
 
-// linear is a product. rowParallel weights are summed in segments, as plans have them.
-func (o *orderBench) linear(name string, count, rows, n, k int, rowParallel bool) orderLaunch {
+// linear is a product: all of K in one segment, as plans have it.
+func (o *orderBench) linear(name string, count, rows, n, k int) orderLaunch {
 	p := o.newProduct(rows, n, k)
-	segment := 0
-	if rowParallel {
-		unit := max(64, p.weight(k, 0).Group)
-		segment = ((k+7)/8 + unit - 1) / unit * unit
-	}
-	orders := []order{{"fixed", p.in(o.set, segment)}, {"K shared by threads", p.sharedK()}}
-	if rowParallel {
-		orders = append(orders, order{"one segment", p.in(o.set, 0)}, order{"long segments", p.in(o.set, 4*segment)})
-	}
+	orders := []order{{"fixed", p.in(o.set)}, {"K shared by threads", p.sharedK()}}
 	if o.set.rounding.tiles != o.lesser.rounding.tiles && o.format == "bf16" {
-		orders = append(orders, order{o.lesser.Name, p.in(o.lesser, segment)})
+		orders = append(orders, order{o.lesser.Name, p.in(o.lesser)})
 	}
 	return orderLaunch{name, count, orders}
 }
@@ -178,7 +170,7 @@ type orderProduct struct {
 
 func (o *orderBench) newProduct(rows, n, k int) *orderProduct {
 	p := &orderProduct{orderBench: o, rows: rows, n: n, k: k, turns: make([]int, o.t.Workers())}
-	bytes := p.weight(k, 0).Bytes() + o.t.Workers()*p.weight(k/o.t.Workers(), 0).Bytes() // enough for either
+	bytes := p.weight(k).Bytes() + o.t.Workers()*p.weight(k/o.t.Workers()).Bytes() // enough for either
 	if !o.prompt() {
 		bytes = max(bytes, orderBytes)
 	}
@@ -193,8 +185,8 @@ func (o *orderBench) newProduct(rows, n, k int) *orderProduct {
 	return p
 }
 
-func (p *orderProduct) weight(k, segment int) layout.Linear {
-	l, err := layout.New(p.format, p.n, k, segment)
+func (p *orderProduct) weight(k int) layout.Linear {
+	l, err := layout.New(p.format, p.n, k, 0)
 	if err != nil {
 		p.b.Fatal(err)
 	}
@@ -202,8 +194,8 @@ func (p *orderProduct) weight(k, segment int) layout.Linear {
 }
 
 // weights returns as many as the memory has.
-func (p *orderProduct) weights(k, segment int) []Matrix {
-	l := p.weight(k, segment)
+func (p *orderProduct) weights(k int) []Matrix {
+	l := p.weight(k)
 	size := (l.Bytes() + layout.Align - 1) / layout.Align * layout.Align
 	var list []Matrix
 	for at := 0; at+size <= len(p.data); at += size {
@@ -226,8 +218,8 @@ func (p *orderProduct) input(w *Matrix) Rows {
 }
 
 // in shares the panels among workers.
-func (p *orderProduct) in(set *Set, segment int) func(worker int) {
-	weights, scratch := p.weights(p.k, segment), p.scratch()
+func (p *orderProduct) in(set *Set) func(worker int) {
+	weights, scratch := p.weights(p.k), p.scratch()
 	x := p.input(&weights[0])
 	y := make([]float32, p.rows*p.n)
 	return func(worker int) {
@@ -241,7 +233,7 @@ func (p *orderProduct) in(set *Set, segment int) func(worker int) {
 // sharedK gives each worker a part of K for all outputs, as a weight of its own, and adds the parts up.
 func (p *orderProduct) sharedK() func(worker int) {
 	workers := p.t.Workers()
-	weights, scratch := p.weights(p.k/workers, 0), p.scratch()
+	weights, scratch := p.weights(p.k/workers), p.scratch()
 	x := p.input(&weights[0])
 	y := make([][]float32, workers)
 	for i := range y {

@@ -188,7 +188,7 @@ func randomProduct(t testing.TB, r *rand.Rand) product {
 	}
 	segment := 0
 	if r.IntN(2) == 0 {
-		segment = format.RowParallelSegment(k)
+		segment = eighth(&format, k)
 	}
 	w := randomMatrix(t, r, format.Name, n, k, segment)
 	input := w.Input()
@@ -375,4 +375,10 @@ func TestLinearDoesNotAllocate(t *testing.T) {
 			}
 		}
 	}
+}
+
+// eighth is a segment of an eighth of K, in whole groups.
+func eighth(f *layout.Format, k int) int {
+	unit := max(64, f.Group)
+	return ((k+7)/8 + unit - 1) / unit * unit
 }

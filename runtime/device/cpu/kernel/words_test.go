@@ -44,7 +44,7 @@ func TestRunsCoverK(t *testing.T) {
 		}
 		k, segment := 1+r.IntN(5000), 0
 		if r.IntN(2) == 0 {
-			segment = f.RowParallelSegment(k)
+			segment = eighth(f, k)
 		}
 		w, err := layout.New(format, 32, k, segment)
 		if err != nil {
