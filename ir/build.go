@@ -86,7 +86,7 @@ func (b *Builder) Declare(w Weight) *Value {
 	weight := &w
 	weight.Value.Weight = weight
 	if w.Recipe == nil {
-		weight.Recipe = ownTensor(weight)
+		weight.Recipe = weight.ownTensor(0)
 	}
 	if old := b.weights[w.Name]; old != nil {
 		if was := old.Weight; !was.Type.Equal(w.Type) || was.Axis != w.Axis || was.Stored != w.Stored || !was.Recipe.Equal(weight.Recipe) {
@@ -94,7 +94,7 @@ func (b *Builder) Declare(w Weight) *Value {
 		}
 		return old
 	}
-	b.Fail(weight.check())
+	b.Fail(weight.check(0))
 	b.weights[w.Name] = &weight.Value
 	b.m.Weights = append(b.m.Weights, weight)
 	return &weight.Value

@@ -5,13 +5,13 @@ import "slices"
 // Clone returns a module that shares nothing with m that a pass may change.
 func (m *Module) Clone() *Module {
 	c := cloner{}
-	out := &Module{Name: m.Name}
+	out := &Module{Name: m.Name, Cards: m.Cards}
 	for _, cache := range m.Caches {
 		row := *cache
 		out.Caches = append(out.Caches, &row)
 	}
 	for _, w := range m.Weights {
-		weight := &Weight{Axis: w.Axis, Segment: w.Segment, Stored: w.Stored, Recipe: w.Recipe} // recipes are never changed in place
+		weight := &Weight{Axis: w.Axis, Segment: w.Segment, Stored: w.Stored, Recipe: w.Recipe, Part: w.Part} // recipes and parts are never changed in place
 		c.fill(&weight.Value, &w.Value)
 		weight.Value.Weight = weight
 		out.Weights = append(out.Weights, weight)

@@ -7,7 +7,9 @@ import (
 
 // Module is a model: functions over shared weights and caches.
 type Module struct {
-	Name    string
+	Name string
+	// Cards is how many GPUs run the module together, each with parts of weights and caches of its own; 0: one alone.
+	Cards   int64
 	Weights []*Weight
 	Caches  []*Cache
 	Funcs   []*Func
@@ -24,8 +26,10 @@ type Weight struct {
 	// Stored names the method in whose codes the checkpoint has the weight, "" for plain numbers. Its type is what can hold these codes, or every
 	// number that they stand for, and no pass rounds it to less unless it is asked to.
 	Stored string
-	// Recipe says which rows of which tensors of the checkpoint it is made of.
+	// Recipe says which rows of which tensors of the checkpoint it is made of, of a part those of the whole.
 	Recipe *Recipe
+	// Part is set for what a card has of a weight that several share.
+	Part *Part
 }
 
 // Kinds of caches: keys and values of each head; rows that all heads' keys and values are made of; keys and values that a function of whole sequences

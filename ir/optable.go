@@ -67,7 +67,7 @@ func optional(a ArgInfo) ArgInfo {
 }
 
 // Ops is the op table.
-var Ops = slices.Concat(coreOps, activationOps(), expertOps, latentOps, stateOps)
+var Ops = slices.Concat(coreOps, activationOps(), expertOps, latentOps, stateOps, cardOps)
 
 // coreOps are those that every model has. The first group is what models are imported as; fused and lowered ops follow.
 var coreOps = []*OpInfo{

@@ -88,6 +88,9 @@ func (p *parser) module() {
 	if p.accept("module") {
 		p.m.Name = p.want(tokString, "the module's name")
 	}
+	if p.accept("cards") {
+		p.m.Cards = p.int()
+	}
 	for p.tok.kind != tokEnd {
 		switch {
 		case p.accept("cache"):
@@ -170,11 +173,13 @@ func (p *parser) weight() {
 			w.Segment = p.int()
 		case "stored":
 			w.Stored = p.want(tokString, "a string")
+		case "of", "blocks":
+			p.part(w, name.text)
 		default:
-			p.fail(name.pos, "unknown field %q of a weight%s", clip(name.text), hint(name.text, []string{"axis", "segment", "stored"}))
+			p.fail(name.pos, "unknown field %q of a weight%s", clip(name.text), hint(name.text, []string{"axis", "segment", "stored", "of", "blocks"}))
 		}
 	})
-	w.Recipe = ownTensor(w)
+	w.Recipe = w.ownTensor(p.m.Cards)
 	if p.accept("=") {
 		w.Recipe = p.recipe(0)
 	}
@@ -182,10 +187,26 @@ func (p *parser) weight() {
 		p.fail(pos, "weight %%%s is declared twice", w.Name)
 	}
 	p.weights[w.Name] = &w.Value
-	if err := w.check(); err != nil {
+	if err := w.check(p.m.Cards); err != nil {
 		p.fail(pos, "%v", err)
 	}
 	p.m.Weights = append(p.m.Weights, w)
+}
+
+// part reads a field of a weight that cards share.
+func (p *parser) part(w *Weight, field string) {
+	if w.Part == nil {
+		w.Part = &Part{}
+	}
+	pos, text := p.tok.pos, p.want(tokString, "a string")
+	if field == "of" {
+		w.Part.Of = text
+		return
+	}
+	var err error
+	if w.Part.Blocks, err = parseBlocks(text); err != nil {
+		p.fail(pos, "%v", err)
+	}
 }
 
 func (p *parser) function() {

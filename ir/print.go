@@ -12,6 +12,9 @@ func Print(m *Module) string {
 	if m.Name != "" {
 		p.line("module %s", strconv.Quote(m.Name))
 	}
+	if m.Cards != 0 {
+		p.line("cards %d", m.Cards)
+	}
 	for _, c := range m.Caches {
 		rank := ""
 		if c.Rank != 0 {
@@ -20,7 +23,7 @@ func Print(m *Module) string {
 		p.line("cache @%s {kind=%q, layers=%d, kv_heads=%d, dim=%d%s, dtype=%q}", c.Name, c.Kind, c.Layers, c.KVHeads, c.Dim, rank, c.DType)
 	}
 	for _, w := range m.Weights {
-		p.line("weight %%%s : %s%s%s", w.Name, w.Type, weightAttrs(w), weightRecipe(w))
+		p.line("weight %%%s : %s%s%s", w.Name, w.Type, weightAttrs(w), weightRecipe(w, m.Cards))
 	}
 	for _, f := range m.Funcs {
 		p.function(f)
@@ -49,6 +52,9 @@ func weightAttrs(w *Weight) string {
 	if w.Stored != "" {
 		parts = append(parts, "stored="+strconv.Quote(w.Stored))
 	}
+	if w.Part != nil {
+		parts = append(parts, "of="+strconv.Quote(w.Part.Of), "blocks="+strconv.Quote(w.Part.String()))
+	}
 	if len(parts) == 0 {
 		return ""
 	}
@@ -56,15 +62,18 @@ func weightAttrs(w *Weight) string {
 }
 
 // weightRecipe leaves out the recipe of a weight that is the whole tensor of its own name.
-func weightRecipe(w *Weight) string {
-	if w.Recipe.Equal(ownTensor(w)) {
+func weightRecipe(w *Weight, cards int64) string {
+	if w.Recipe.Equal(w.ownTensor(cards)) {
 		return ""
 	}
 	return " = " + w.Recipe.String()
 }
 
-// ownTensor is the recipe that a weight has when none is given: the tensor of the same name.
-func ownTensor(w *Weight) *Recipe {
+// ownTensor is the recipe that a weight has when none is given: the tensor of the same name, of a part that of the whole.
+func (w *Weight) ownTensor(cards int64) *Recipe {
+	if w.Part != nil {
+		w = w.Whole(cards)
+	}
 	rows, _, _ := w.Type.Matrix()
 	return TensorRows(w.Name, 0, rows)
 }

@@ -60,6 +60,9 @@ type verifier struct {
 
 func (v *verifier) declarations() error {
 	caches := map[string]bool{}
+	if n := v.m.Cards; n != 0 && (n < 2 || n > MaxCards) {
+		return fmt.Errorf("%d cards, not 2 to %d", n, MaxCards)
+	}
 	if len(v.m.Caches) > maxCaches {
 		return fmt.Errorf("%d caches, at most %d", len(v.m.Caches), maxCaches)
 	}
@@ -73,7 +76,7 @@ func (v *verifier) declarations() error {
 		caches[c.Name] = true
 	}
 	for _, w := range v.m.Weights {
-		if err := w.check(); err != nil {
+		if err := w.check(v.m.Cards); err != nil {
 			return err
 		}
 		if v.names[w.Name] {
@@ -111,7 +114,7 @@ func (c *Cache) check() error {
 
 var axes = []string{"", "row", "col"}
 
-func (w *Weight) check() error {
+func (w *Weight) check(cards int64) error {
 	if !validName(w.Name) {
 		return fmt.Errorf("weight %%%s: bad name", clip(w.Name))
 	}
@@ -136,6 +139,13 @@ func (w *Weight) check() error {
 	}
 	if err := w.Recipe.check(cols, 0); err != nil {
 		return fmt.Errorf("weight %%%s: %w", w.Name, err)
+	}
+	if w.Part != nil {
+		whole := w.Whole(cards)
+		if err := w.Part.check(whole, cards); err != nil {
+			return fmt.Errorf("weight %%%s: %w", w.Name, err)
+		}
+		rows, _, _ = whole.Type.Matrix()
 	}
 	if got := w.Recipe.Rows(cols); got != rows {
 		return fmt.Errorf("weight %%%s: its recipe gives %d rows instead of %d", w.Name, got, rows)

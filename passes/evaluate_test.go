@@ -36,7 +36,15 @@ func newEvaluation(t testing.TB, m *ir.Module) *evaluation {
 // run executes every function twice: two sequences begin, then both go on, one with one token and one with several.
 func (e *evaluation) run(t testing.TB, m *ir.Module) [][]float32 {
 	t.Helper()
-	machine := interp.New(m, e.weights)
+	results, err := e.runCards(m)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, ir.Print(m))
+	}
+	return results
+}
+
+// runOn runs a module on a machine.
+func (e *evaluation) runOn(machine *interp.Machine, m *ir.Module) (results [][]float32, err error) {
 	random := rand.New(rand.NewPCG(5, 6))
 	ids := func(n int) []int32 {
 		var out []int32
@@ -53,20 +61,19 @@ func (e *evaluation) run(t testing.TB, m *ir.Module) [][]float32 {
 	second.Sample()
 	second.Add(1, 4, 9, ids(5)...)
 	second.SampleAll()
-	var results [][]float32
 	for _, f := range m.Funcs {
 		for _, b := range []*interp.Batch{&first, &second} {
 			b.Inputs = inputs(f, b)
 			out, err := machine.Run(f.Name, b)
 			if err != nil {
-				t.Fatalf("%v\n%s", err, ir.Print(m))
+				return nil, err
 			}
 			for _, r := range out {
 				results = append(results, r.Data)
 			}
 		}
 	}
-	return results
+	return results, nil
 }
 
 // inputs makes reproducible numbers for the activations that a function takes.

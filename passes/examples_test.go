@@ -1,10 +1,12 @@
 package passes
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,7 +15,10 @@ import (
 )
 
 // example is what the comment of a pass shows.
-type example struct{ policy, before, after string }
+type example struct {
+	policy, before, after string
+	cards                 int
+}
 
 // readExample finds the IR before and after in the comments of the pass's file.
 func readExample(t *testing.T, pass string) example {
@@ -35,8 +40,11 @@ func readExample(t *testing.T, pass string) example {
 			continue
 		}
 		head, before, _ := strings.Cut(before, ":\n")
-		policy, _, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(head, " (policy "), ")"), ",")
-		return example{policy, indented(before), indented(after)}
+		e := example{before: indented(before), after: indented(after)}
+		if _, err := fmt.Sscanf(head, " (cards %d)", &e.cards); err != nil {
+			e.policy, _, _ = strings.Cut(strings.TrimSuffix(strings.TrimPrefix(head, " (policy "), ")"), ",")
+		}
+		return e
 	}
 	t.Fatalf("%s: no comment shows the IR before and after", path)
 	return example{}
@@ -62,7 +70,7 @@ func TestExamplesInComments(t *testing.T) {
 		t.Run(p.Name, func(t *testing.T) {
 			e := readExample(t, p.Name)
 			m := parse(t, e.before)
-			report := applyTo(t, p, m, Options{Policy: Policy{Linear: e.policy}})
+			report := applyTo(t, p, m, Options{Policy: Policy{Linear: e.policy}, Cards: e.cards})
 			if len(report.Rules) == 0 {
 				t.Error("the pass reports nothing")
 			}
@@ -143,6 +151,8 @@ func optionsOf(t *testing.T, text string) (opts Options) {
 			opts.Policy.Embed = value
 		case "disabled":
 			opts.Disabled = append(opts.Disabled, value)
+		case "cards":
+			opts.Cards, _ = strconv.Atoi(value)
 		default:
 			opts.Policy.Overrides = append(opts.Policy.Overrides, Override{key, value})
 		}

@@ -16,7 +16,9 @@ type Options struct {
 	Policy   Policy
 	Rotation Rotation
 	// Smooth gives the factors of an input, nil to leave it as it is; without it pass smooth does nothing.
-	Smooth   func(s *Smoothing) ([]float32, error)
+	Smooth func(s *Smoothing) ([]float32, error)
+	// Cards is how many GPUs are to run the module together, each its part; up to 1: one has all of it.
+	Cards    int
 	Disabled []string // passes and rules to leave out, by name
 	// Check verifies the module, and every property established so far, after each pass.
 	Check bool

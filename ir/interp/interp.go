@@ -17,6 +17,8 @@ type Machine struct {
 	Exact bool
 	// KeepBytes bounds the memory for weights that stay converted between uses; 0 keeps none.
 	KeepBytes int64
+	// Card, when set, says which one of several the machine is.
+	Card *Card
 
 	m      *ir.Module
 	source Weights

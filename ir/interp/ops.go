@@ -53,6 +53,10 @@ var executors = withActivations(map[string]func(*call) error{
 	"latent.write": (*call).latentWrite,
 	"attn.latent":  (*call).latentAttention,
 
+	"own_columns":   (*call).ownColumns,
+	"exchange":      (*call).exchange,
+	"exchange_pair": (*call).exchange,
+
 	"state.conv": (*call).stateConv,
 	"state.scan": (*call).stateScan,
 })

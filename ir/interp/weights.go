@@ -42,7 +42,14 @@ func (m *Machine) numbers(w *ir.Weight) ([]float32, error) {
 	if data, ok := m.kept[w]; ok {
 		return data, nil
 	}
-	data, err := Elements(w, m.source)
+	whole := w
+	if w.Part != nil {
+		whole = w.Whole(m.m.Cards)
+	}
+	data, err := Elements(whole, m.source)
+	if err == nil && w.Part != nil {
+		data, err = m.Card.partOf(w, m.m.Cards, data)
+	}
 	if err != nil {
 		return nil, err
 	}
