@@ -25,7 +25,7 @@ type Coder interface {
 func Emit(m *ir.Module, f *ir.Func, target string, coder Coder) (*engine.Program, error) {
 	e := emitter{
 		module: m, coder: coder,
-		program: &engine.Program{Func: f.Name, Target: target, Slots: f.Slots},
+		program: &engine.Program{Func: f.Name, Target: target, Cards: int(m.Cards), Slots: f.Slots},
 		buffers: map[*ir.Value]int{}, weights: map[string]int{},
 	}
 	for _, c := range m.Caches {
@@ -149,7 +149,7 @@ func (e *emitter) operand(v *ir.Value) (engine.Operand, error) {
 		if !ok {
 			i = len(e.program.Weights)
 			e.weights[v.Name] = i
-			e.program.Weights = append(e.program.Weights, v.Name)
+			e.addWeight(v.Weight)
 		}
 		return engine.Operand{Kind: engine.OperandWeight, Index: i}, nil
 	case v.Type.IsToken():
@@ -164,6 +164,18 @@ func (e *emitter) operand(v *ir.Value) (engine.Operand, error) {
 	}
 	i, err := e.buffer(v)
 	return engine.Operand{Kind: engine.OperandBuffer, Index: i}, err
+}
+
+// addWeight lists a weight, or the whole one that it is a part of and the part's blocks.
+func (e *emitter) addWeight(w *ir.Weight) {
+	p, name, blocks := e.program, w.Name, []int64(nil)
+	if w.Part != nil {
+		name, blocks = w.Part.Of, w.Part.Blocks
+	}
+	p.Weights = append(p.Weights, name)
+	if p.Cards > 0 {
+		p.Blocks = append(p.Blocks, blocks)
+	}
 }
 
 func (e *emitter) buffer(v *ir.Value) (int, error) {

@@ -44,6 +44,9 @@ func Build(ctx context.Context, o Options) (report *Report, err error) {
 	if b.targets, err = o.resolve(); err != nil {
 		return nil, err
 	}
+	if err := o.checkCards(b.targets); err != nil {
+		return nil, err
+	}
 	if err := o.startBudget(b.targets); err != nil {
 		return nil, err
 	}
@@ -167,7 +170,7 @@ func (b *build) importModel() error {
 func (b *build) lowerAll() error {
 	b.weights, b.lowered, b.smooth = newWeightTable(), nil, b.smoother()
 	for _, t := range b.targets {
-		l, err := b.lower(b.model.Module, t, b.policy, b.weights)
+		l, err := b.lowerFor(b.model.Module, t, b.policy, b.weights)
 		if err != nil {
 			return fmt.Errorf("target %s: %w", t.Name, err)
 		}
@@ -263,6 +266,13 @@ func (b *build) sections(ctx context.Context, info *engine.ModelInfo) ([]engine.
 			return nil, err
 		}
 		contents = append(contents, code...)
+		for _, several := range l.cards {
+			more, err := engine.CardsContents(several.programs, several.ptx)
+			if err != nil {
+				return nil, err
+			}
+			contents = append(contents, more...)
+		}
 	}
 	return contents, nil
 }
@@ -284,6 +294,9 @@ func (b *build) provenance(ctx context.Context) (*engine.Provenance, error) {
 	}
 	if b.LoraRank > 0 {
 		p.Options = append(p.Options, engine.Option{Name: "max-lora-rank", Value: strconv.Itoa(b.LoraRank)})
+	}
+	for _, n := range b.Cards {
+		p.Options = append(p.Options, engine.Option{Name: "tp", Value: strconv.Itoa(n)})
 	}
 	p.Options = append(p.Options, b.calibrated.options()...)
 	if b.Requantize {

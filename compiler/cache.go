@@ -46,6 +46,7 @@ type keyedOptions struct {
 	Disabled                  []string
 	Repo, Commit              string
 	LoraRank                  int
+	Cards                     []int
 	Calibration               *keyedCalibration
 }
 
@@ -110,7 +111,7 @@ func (b *build) readSource(ctx context.Context) (*buildSource, error) {
 func (b *build) keyed() keyedOptions {
 	k := keyedOptions{
 		Cubin: b.Cubin, Quant: b.Quant, Resolved: b.quant, Rotation: b.Rotation, Override: b.askedFor(), Budget: b.Budget, KVDType: b.KVDType, Requantize: b.Requantize,
-		IgnoreKeys: b.IgnoreKeys, IgnoreTensors: b.IgnoreTensors, Disabled: b.Disabled, Repo: b.Repo, Commit: b.Commit, LoraRank: b.LoraRank,
+		IgnoreKeys: b.IgnoreKeys, IgnoreTensors: b.IgnoreTensors, Disabled: b.Disabled, Repo: b.Repo, Commit: b.Commit, LoraRank: b.LoraRank, Cards: b.Cards,
 	}
 	for _, t := range b.targets {
 		k.Targets = append(k.Targets, t.Name)

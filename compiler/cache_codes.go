@@ -31,7 +31,7 @@ func (b *build) codesKey(ctx context.Context) (string, error) {
 		return "", err
 	}
 	k := b.keyed()
-	k.Assemblers, k.Cubin, k.KVDType, k.LoraRank, k.Repo, k.Commit = nil, false, "", 0, "", ""
+	k.Assemblers, k.Cubin, k.KVDType, k.LoraRank, k.Cards, k.Repo, k.Commit = nil, false, "", 0, nil, "", ""
 	if !b.Budget.given() { // which chooses among formats that all targets have
 		k.Targets = nil
 	}

@@ -28,6 +28,7 @@ var keyedFields = map[string]func(b *build){
 	"Repo":          func(b *build) { b.Repo = "x" },
 	"Commit":        func(b *build) { b.Commit = "x" },
 	"LoraRank":      func(b *build) { b.LoraRank = 8 },
+	"Cards":         func(b *build) { b.Cards = []int{2} },
 	"Disabled":      func(b *build) { b.Disabled = []string{"fold"} },
 }
 

@@ -215,7 +215,7 @@ func (b *build) alike(out, format string) Options {
 	o := *b.Options
 	o.Out, o.Archs, o.Quant, o.Calibration, o.Gate, o.Budget = out, []string{calibrationTarget}, format, nil, nil, Budget{}
 	o.Cache = nil // what is kept is the whole
-	o.Cubin, o.Trace, o.Dump, o.DumpTo, o.LoraRank, o.KVDType = false, nil, "", nil, 0, ""
+	o.Cubin, o.Trace, o.Dump, o.DumpTo, o.LoraRank, o.Cards, o.KVDType = false, nil, "", nil, 0, nil, ""
 	if format == "f32" {
 		o.Override, o.Requantize = nil, false
 	}

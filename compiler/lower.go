@@ -20,18 +20,35 @@ type lowered struct {
 	target   string
 	programs []*engine.Program // of the module's functions
 	report   *passes.Report
-	ptx      string // of targets whose kernels are part of the plan
+	ptx      string     // of targets whose kernels are part of the plan
+	cards    []*lowered // the same for several GPUs
 }
 
-// lower runs the passes on a copy of m, takes its weights into the plan's table and generates the programs of its functions.
-func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy, weights *weightTable) (*lowered, error) {
+// lowerFor lowers a module for one of a target's cards, and for each of several that share it.
+func (o *Options) lowerFor(m *ir.Module, target engine.Target, policy passes.Policy, weights *weightTable) (*lowered, error) {
+	l, err := o.lower(m, target, policy, weights, 0)
+	if err != nil || target.Device == "cpu" {
+		return l, err
+	}
+	for _, n := range o.Cards {
+		several, err := o.lower(m, target, policy, weights, n)
+		if err != nil {
+			return nil, err
+		}
+		l.cards = append(l.cards, several)
+	}
+	return l, nil
+}
+
+// lower runs the passes on a copy of m, takes its weights into the plan's table and generates the programs of its functions, for so many cards or, 0, for one.
+func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy, weights *weightTable, cards int) (*lowered, error) {
 	t, coder, err := backends[target.Device](target)
 	if err != nil {
 		return nil, err
 	}
 	l := &lowered{module: m.Clone(), target: target.Name}
-	options := passes.Options{Target: t, Policy: policy, Rotation: o.Rotation, Smooth: o.smooth, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}
-	if o.Trace != nil {
+	options := passes.Options{Target: t, Policy: policy, Rotation: o.Rotation, Smooth: o.smooth, Cards: cards, Disabled: o.Disabled, Check: o.Check, Dump: o.DumpTo, DumpPass: o.Dump}
+	if o.Trace != nil && cards == 0 {
 		run := o.Trace.Begin(target.Name, l.module)
 		options.After = run.After
 		defer func() { run.End(l.report) }()
@@ -39,7 +56,7 @@ func (o *Options) lower(m *ir.Module, target engine.Target, policy passes.Policy
 	if l.report, err = passes.Run(l.module, options); err != nil {
 		return nil, err
 	}
-	if o.LoraRank > 0 {
+	if o.LoraRank > 0 && cards == 0 {
 		keepScales(l.module)
 		if coder != nil {
 			coder.ServeAdapters()

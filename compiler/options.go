@@ -43,6 +43,9 @@ type Options struct {
 	calibrated  *calibrated  // that another build of the model has found
 	smooth      func(*passes.Smoothing) ([]float32, error)
 
+	// Cards are numbers of GPUs that are to share the model: of each the plan has programs for GPU targets, beside those for one.
+	Cards []int
+
 	// Repo and Commit say of which repository of the Hub the directory is a snapshot; "" when it is of none.
 	Repo, Commit string
 
@@ -111,6 +114,20 @@ func (o *Options) resolve() ([]engine.Target, error) {
 		}
 	}
 	return targets, nil
+}
+
+// checkCards leaves numbers of cards to builds for GPUs: on processors plans are the same for any number of ranks.
+func (o *Options) checkCards(targets []engine.Target) error {
+	if !slices.ContainsFunc(targets, func(t engine.Target) bool { return t.Device == "cuda" }) {
+		o.Cards = nil
+	}
+	for _, n := range o.Cards {
+		if n < 2 || n > engine.MaxCards {
+			return fmt.Errorf("tp is %d: a model is shared by 2 to %d GPUs", n, engine.MaxCards)
+		}
+	}
+	o.Cards = slices.Compact(slices.Sorted(slices.Values(o.Cards)))
+	return nil
 }
 
 // withTarget adds a target unless it is there.

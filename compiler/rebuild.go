@@ -37,10 +37,15 @@ var recordedOptions = map[string]func(o *Options, value string) error{
 		return err
 	},
 	"max-lora-rank": func(o *Options, value string) (err error) { o.LoraRank, err = strconv.Atoi(value); return err },
-	"requantize":    func(o *Options, value string) (err error) { o.Requantize, err = strconv.ParseBool(value); return err },
-	ignoreKey:       func(o *Options, value string) error { o.IgnoreKeys = append(o.IgnoreKeys, value); return nil },
-	ignoreTensor:    func(o *Options, value string) error { o.IgnoreTensors = append(o.IgnoreTensors, value); return nil },
-	"disabled":      func(o *Options, value string) error { o.Disabled = append(o.Disabled, value); return nil },
+	"tp": func(o *Options, value string) error {
+		n, err := strconv.Atoi(value)
+		o.Cards = append(o.Cards, n)
+		return err
+	},
+	"requantize": func(o *Options, value string) (err error) { o.Requantize, err = strconv.ParseBool(value); return err },
+	ignoreKey:    func(o *Options, value string) error { o.IgnoreKeys = append(o.IgnoreKeys, value); return nil },
+	ignoreTensor: func(o *Options, value string) error { o.IgnoreTensors = append(o.IgnoreTensors, value); return nil },
+	"disabled":   func(o *Options, value string) error { o.Disabled = append(o.Disabled, value); return nil },
 	methodOption: ofCalibration(func(c *Calibration, value string) error {
 		_, err := calib.FindMethod(value)
 		c.Method = value

@@ -120,7 +120,7 @@ func (b *build) measuredJobs() ([]*packJob, error) {
 		return nil, err
 	}
 	table := newWeightTable()
-	if _, err := o.lower(b.model.Module, target, p, table); err != nil {
+	if _, err := o.lower(b.model.Module, target, p, table, 0); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(table.jobs, func(j *packJob) bool { return j.format == nil || j.weight.Stored != "" }), nil

@@ -23,26 +23,38 @@ func newWeightTable() *weightTable {
 // does not depend on the target that needed it first.
 func (t *weightTable) add(m *ir.Module) error {
 	for _, w := range m.Weights {
-		name := w.Name
-		for n := 2; ; n++ {
-			stored := t.byName[w.Name]
-			if stored == nil {
-				if err := t.store(w); err != nil {
-					return err
-				}
-				break
+		if w.Part == nil {
+			if err := t.addWeight(w); err != nil {
+				return err
 			}
-			if sameWeight(stored.weight, w) {
-				break
-			}
-			if n == 2 {
-				w.Name = name + "/" + storage(w)
-			} else {
-				w.Name = fmt.Sprintf("%s/%s/%d", name, storage(w), n)
-			}
+			continue
 		}
+		whole, part := w.Whole(m.Cards), *w.Part
+		if err := t.addWeight(whole); err != nil {
+			return err
+		}
+		part.Of = whole.Name
+		w.Part = &part
 	}
 	return nil
+}
+
+func (t *weightTable) addWeight(w *ir.Weight) error {
+	name := w.Name
+	for n := 2; ; n++ {
+		stored := t.byName[w.Name]
+		if stored == nil {
+			return t.store(w)
+		}
+		if sameWeight(stored.weight, w) {
+			return nil
+		}
+		if n == 2 {
+			w.Name = name + "/" + storage(w)
+		} else {
+			w.Name = fmt.Sprintf("%s/%s/%d", name, storage(w), n)
+		}
+	}
 }
 
 // storage is what tells apart the ways to store a weight.

@@ -62,7 +62,7 @@ type AttrRow struct {
 // Kernels lists every launchable kernel, device by device. A kernel's name begins with its device and a dot.
 var Kernels = slices.Concat(
 	cpuKernels, rowKernels("cpu", gateAttrs...), activationKernels("cpu"), cpuExperts, cpuLatent, stateKernels("cpu"), routeKernels("cpu"),
-	cudaKernels, cudaTexts, cudaExperts, cudaLatent, cudaStates, routeKernels("cuda"), rowKernels("cuda", gateAttrs...), activationKernels("cuda"), sampleKernels,
+	cudaKernels, cudaCards, cudaTexts, cudaExperts, cudaLatent, cudaStates, routeKernels("cuda"), rowKernels("cuda", gateAttrs...), activationKernels("cuda"), sampleKernels,
 )
 
 // FindKernel returns the row of a kernel, nil when there is none.

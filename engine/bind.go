@@ -32,7 +32,7 @@ func (b *Bound) Buffer(role string) *Buffer {
 // Weight returns the weight in the role, nil when the operand is absent.
 func (b *Bound) Weight(role string) *WeightEntry {
 	if o := b.Kernel.Operand(b.Launch, role); o.Kind == OperandWeight {
-		return b.scope.weights[b.scope.program.Weights[o.Index]]
+		return b.scope.parts[o.Index]
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ const (
 	KindProgram       = "program"        // Program, msgpack; named FUNCTION/TARGET
 	KindPTX           = "ptx"            // PTX text of a target's kernels; named TARGET
 	KindCubin         = "cubin"          // Cubin, msgpack: what an assembler made of a target's PTX; named TARGET
+	KindCardsProgram  = "cards_program"  // Program of each of several GPUs, msgpack; named FUNCTION/TARGET/CARDS
+	KindCardsPTX      = "cards_ptx"      // PTX text of its kernels; named TARGET/CARDS
 	KindTokenizer     = "tokenizer"      // binary form of internal/tokenizer
 	KindTokenizerFile = "tokenizer_file" // a file of the checkpoint, by its name
 	KindTemplate      = "template"       // Jinja source of a chat template, by its name ("default")
@@ -39,6 +41,8 @@ var kinds = []kindRow{
 	{kind: KindProgram, many: true, loaded: true, max: 16 << 20},
 	{kind: KindPTX, many: true, max: 64 << 20},
 	{kind: KindCubin, many: true, max: 64 << 20},
+	{kind: KindCardsProgram, many: true, loaded: true, max: 16 << 20},
+	{kind: KindCardsPTX, many: true, max: 64 << 20},
 	{kind: KindTokenizer, loaded: true, max: 256 << 20},
 	{kind: KindTokenizerFile, many: true, max: 256 << 20},
 	{kind: KindTemplate, many: true, loaded: true, max: 4 << 20},
@@ -71,7 +75,12 @@ func (k *kindRow) check(name string, size int64) error {
 		return fmt.Errorf("%w: section %s: %q is not FUNCTION/TARGET", ErrFormat, k.kind, name)
 	case k.kind == KindTokenizerFile && (strings.ContainsAny(name, `/\`) || name == "." || name == ".."):
 		return fmt.Errorf("%w: section %s: %q is not a plain file name", ErrFormat, k.kind, name)
-	case size > k.max:
+	case k.kind == KindCardsProgram || k.kind == KindCardsPTX:
+		if err := checkCardsName(k.kind, name); err != nil {
+			return err
+		}
+	}
+	if size > k.max {
 		return fmt.Errorf("%w: section %s has %d bytes; at most %d are allowed", ErrFormat, sectionID(k.kind, name), size, k.max)
 	}
 	return nil

@@ -51,7 +51,7 @@ func (b *Bound) bindBuffer(role *Role, i int) error {
 }
 
 func (b *Bound) bindWeight(role *Role, i int) error {
-	w := b.scope.weights[b.scope.program.Weights[i]]
+	w := b.scope.parts[i]
 	if len(w.Shape) != len(role.Dims) {
 		return fmt.Errorf("weight %s has shape %v; the kernel takes one of %d dimensions", w.Name, w.Shape, len(role.Dims))
 	}

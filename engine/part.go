@@ -101,6 +101,13 @@ func targetOf(kind, name string) string {
 		return target
 	case KindPTX, KindCubin:
 		return name
+	case KindCardsProgram:
+		of, _, _ := splitCards(name)
+		_, target, _ := strings.Cut(of, "/")
+		return target
+	case KindCardsPTX:
+		target, _, _ := splitCards(name)
+		return target
 	}
 	return ""
 }

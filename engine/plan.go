@@ -140,10 +140,18 @@ func (p *Plan) Main() string {
 
 // Program decodes and validates the program of a function for a target: every index, range and size in it is then safe to use.
 func (p *Plan) Program(function, target string) (*Program, error) {
-	name := programName(function, target)
-	data, ok := p.loaded[sectionID(KindProgram, name)]
+	return p.program(function, target, 1)
+}
+
+// program is the one of so many cards.
+func (p *Plan) program(function, target string, cards int) (*Program, error) {
+	kind, name := KindProgram, programName(function, target)
+	if cards > 1 {
+		kind, name = KindCardsProgram, cardsName(function, target, cards)
+	}
+	data, ok := p.loaded[sectionID(kind, name)]
 	if !ok {
-		return nil, fmt.Errorf("%s: program of %s for %s: %w; it has %s", p.path, function, target, ErrNotFound, strings.Join(p.Names(KindProgram), ", "))
+		return nil, fmt.Errorf("%s: program of %s for %s: %w; it has %s", p.path, function, strings.TrimPrefix(name, function+"/"), ErrNotFound, strings.Join(p.Names(kind), ", "))
 	}
 	program, err := decodeProgram(name, data, p.weights, &p.info)
 	if err != nil {
@@ -153,10 +161,12 @@ func (p *Plan) Program(function, target string) (*Program, error) {
 }
 
 // Programs are those of all functions for a target, in the order of Functions. They share their caches.
-func (p *Plan) Programs(target string) ([]*Program, error) {
+func (p *Plan) Programs(target string) ([]*Program, error) { return p.programs(target, 1) }
+
+func (p *Plan) programs(target string, cards int) ([]*Program, error) {
 	var programs []*Program
 	for _, function := range p.Functions() {
-		program, err := p.Program(function, target)
+		program, err := p.program(function, target, cards)
 		if err != nil {
 			return nil, err
 		}

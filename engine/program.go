@@ -12,10 +12,14 @@ import (
 type Program struct {
 	Func   string `msgpack:"func"`
 	Target string `msgpack:"target"`
+	// Cards is how many GPUs run the program together, each over its own parts of weights and caches; 0: one alone.
+	Cards int `msgpack:"cards,omitempty"`
 	// Slots are the byte sizes of the activation arena's parts; slot i begins where slot i-1 ends (64-byte aligned).
-	Slots    []sym.Dim `msgpack:"slots"`
-	Buffers  []Buffer  `msgpack:"buffers"`
-	Weights  []string  `msgpack:"weights"` // names of plan weights, by operand index
+	Slots   []sym.Dim `msgpack:"slots"`
+	Buffers []Buffer  `msgpack:"buffers"`
+	Weights []string  `msgpack:"weights"` // names of plan weights, by operand index
+	// Blocks are those of rows of a weight, by operand index, of each of which a card has its share; nil where it has all of the weight.
+	Blocks   [][]int64 `msgpack:"blocks,omitempty"`
 	Caches   []Cache   `msgpack:"caches"`
 	Launches []Launch  `msgpack:"launches"`
 	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads, of the function "step"
@@ -97,10 +101,10 @@ type Operand struct {
 
 // Inputs are the step's arrays that launches may read, by operand index: those of Step, and "items", the work list of attention on
 // devices that want one (see Item), and how rows are sampled, on devices that do so: "sampling" (see SampleRow), "edits", "masks", "drafts" and "seen".
-// "tickets" are counters that products use for themselves, zero before and after each launch.
+// "tickets" are counters that products use for themselves, zero before and after each launch. "peers" says where cards that share a model exchange rows: see Peers.
 var Inputs = []string{"ids", "positions", "ropelen", "slots", "rows", "context", "page_start", "pages", "items",
 	"sampling", "edits", "masks", "drafts", "tickets", "seen", "types", "seq_start", "soft",
-	"source_length", "source_start", "source_pages"}
+	"source_length", "source_start", "source_pages", "peers"}
 
 // InputOperand is the operand that stands for an array of Inputs; its index is negative where there is none of that name.
 func InputOperand(name string) Operand {

@@ -27,6 +27,13 @@ type (
 		Persistent []persistentWire `msgpack:"persistent,omitempty"`
 
 		Unpersistent []string `msgpack:"unpersistent,omitempty"`
+
+		Cards int64      `msgpack:"cards,omitempty"`
+		Parts []partWire `msgpack:"parts,omitempty"`
+	}
+	partWire struct {
+		Weight int64   `msgpack:"weight"`
+		Blocks []int64 `msgpack:"blocks"`
 	}
 	resultWire struct {
 		Name   string `msgpack:"name"`
@@ -141,6 +148,12 @@ func toWire(p *Program) *programWire {
 	for _, a := range p.Adapted {
 		w.Adapted = append(w.Adapted, adaptedWire{int64(a.Launch), int64(a.Modules), codesToWire([]Code{a.Down}), codesToWire(a.Code)})
 	}
+	w.Cards = int64(p.Cards)
+	for i, blocks := range p.Blocks {
+		if blocks != nil {
+			w.Parts = append(w.Parts, partWire{int64(i), blocks})
+		}
+	}
 	w.Persistent, w.Unpersistent = persistentToWire(p.Persistent), p.Unpersistent
 	return w
 }
@@ -184,6 +197,16 @@ func fromWire(w *programWire) (*Program, error) {
 	}
 	if p.Adapted, err = adaptedFromWire(w.Adapted); err != nil {
 		return nil, err
+	}
+	p.Cards = int(w.Cards)
+	for _, part := range w.Parts {
+		if part.Weight < 0 || part.Weight >= int64(len(p.Weights)) || len(part.Blocks) == 0 {
+			return nil, fmt.Errorf("part of weight %d of %d, in %d blocks", part.Weight, len(p.Weights), len(part.Blocks))
+		}
+		if p.Blocks == nil {
+			p.Blocks = make([][]int64, len(p.Weights))
+		}
+		p.Blocks[part.Weight] = part.Blocks
 	}
 	p.Persistent, p.Unpersistent = persistentFromWire(w.Persistent), w.Unpersistent
 	return p, nil

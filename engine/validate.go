@@ -22,6 +22,7 @@ type programScope struct {
 	program *Program
 	weights map[string]*WeightEntry
 	vocab   int64
+	parts   []*WeightEntry // by operand index: weights as the program has them
 }
 
 // decodeProgram reads a program section and validates it: afterwards every index is in range, every buffer inside its
@@ -35,7 +36,11 @@ func decodeProgram(name string, data []byte, weights map[string]*WeightEntry, in
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrProgram, name, err)
 	}
-	if got := programName(p.Func, p.Target); got != name {
+	got := programName(p.Func, p.Target)
+	if p.Cards != 0 {
+		got = cardsName(p.Func, p.Target, p.Cards)
+	}
+	if got != name {
 		return nil, fmt.Errorf("%w %s: it says that it is %s", ErrProgram, name, got)
 	}
 	scope := programScope{program: p, weights: weights, vocab: int64(info.Vocab)}
@@ -70,6 +75,9 @@ func (s *programScope) check() error {
 			return fmt.Errorf("weight %d: the plan has no weight %q", i, name)
 		}
 	}
+	if err := s.takeParts(target.Device); err != nil {
+		return err
+	}
 	for i := range p.Caches {
 		if err := s.checkCache(i); err != nil {
 			return err
@@ -102,6 +110,22 @@ func (s *programScope) check() error {
 		return err
 	}
 	return s.checkResults()
+}
+
+// takeParts finds what a card has of each weight.
+func (s *programScope) takeParts(device string) error {
+	p := s.program
+	if p.Cards != 0 && (p.Cards < 2 || p.Cards > MaxCards || device == "cpu") || p.Cards == 0 && p.Blocks != nil {
+		return fmt.Errorf("a program for %d cards of device %s", p.Cards, device)
+	}
+	for i, name := range p.Weights {
+		part, err := p.PartOf(i, s.weights[name])
+		if err != nil {
+			return err
+		}
+		s.parts = append(s.parts, part)
+	}
+	return nil
 }
 
 // checkForm wants a size that is not negative and does not overflow for any values of the symbols that a launch setting allows.

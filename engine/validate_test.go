@@ -106,7 +106,7 @@ var launchChanges = []programChange{
 	{"buffer negative", func(p *Program) { p.Launches[0].Operands[2].Index = -1 }, "index -1 of 10"},
 	{"weight out of range", func(p *Program) { p.Launches[0].Operands[0].Index = 4 }, "index 4 of 4"},
 	{"cache out of range", func(p *Program) { p.Launches[4].Operands[5].Index = 1 }, "index 1 of 1"},
-	{"input out of range", func(p *Program) { p.Launches[0].Operands[1].Index = 99 }, "index 99 of 21"},
+	{"input out of range", func(p *Program) { p.Launches[0].Operands[1].Index = 99 }, "index 99 of 22"},
 	{"another input", func(p *Program) { p.Launches[0].Operands[1].Index = 1 }, "input positions"},
 	{"buffer of another type", func(p *Program) { p.Launches[0].Operands[2].Index = 2 }, "buffer of q16t; the kernel takes f32"},
 	{"buffer of other rows", func(p *Program) { p.Launches[0].Operands[2].Index = 6 }, "R rows, not m = T"},

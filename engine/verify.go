@@ -80,7 +80,7 @@ func (p *Plan) Verify(ctx context.Context, threads int, progress func(done, tota
 			continue
 		}
 		data, err := p.readSection(s)
-		if err == nil && s.Kind == KindProgram {
+		if err == nil && (s.Kind == KindProgram || s.Kind == KindCardsProgram) {
 			_, err = decodeProgram(s.Name, data, p.weights, &p.info)
 		}
 		if err == nil && s.Kind == KindCubin {

@@ -160,7 +160,7 @@ func checkContents(spec Spec, h *Header) error {
 	for _, c := range spec.Sections {
 		var err error
 		switch c.Kind {
-		case KindProgram:
+		case KindProgram, KindCardsProgram:
 			_, err = decodeProgram(c.Name, c.Data, weights, &info)
 		case KindCubin:
 			_, err = decodeCubin(c.Name, c.Data, h)

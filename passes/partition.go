@@ -53,6 +53,8 @@ func partition(c *Context) error {
 	c.Module.Cards = cards
 	for _, f := range c.Module.Funcs {
 		s.function(f)
+		live := liveOps(f) // without what was made for kernels that there are none of
+		f.Ops = slices.DeleteFunc(f.Ops, func(op *ir.Op) bool { return !live[op] })
 	}
 	uses := c.Module.WeightUses()
 	c.Module.Weights = slices.DeleteFunc(c.Module.Weights, func(w *ir.Weight) bool { return len(uses[w]) == 0 })

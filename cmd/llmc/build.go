@@ -103,6 +103,10 @@ func buildCommand() *cobra.Command {
 
 // build builds the plan of a model and prints what became of it.
 func (f *buildFlags) build(cmd *cobra.Command) error {
+	var err error
+	if f.options.Cards, err = f.split.cards(); err != nil {
+		return err
+	}
 	report, err := f.run(cmd)
 	if err != nil {
 		return err

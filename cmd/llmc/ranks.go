@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/pflag"
@@ -13,11 +14,15 @@ import (
 )
 
 // splitFlags ask whether several ranks can share a plan, which is decided when it is served.
-type splitFlags struct{ ranks partition.Ranks }
+type splitFlags struct {
+	tp []int
+	pp int
+}
 
 func (f *splitFlags) add(flags *pflag.FlagSet) {
-	flags.IntVar(&f.ranks.TP, "tp", 1, "fail unless so many processes can share each layer of the plan when it is served (llmrun serve --tp); plans are the same for any number")
-	flags.IntVar(&f.ranks.PP, "pp", 1, "fail unless so many groups of processes can have some of the layers each (llmrun serve --pp)")
+	flags.IntSliceVar(&f.tp, "tp", []int{1}, "numbers of GPUs that may share the plan when it is served (llmrun serve --tp): it gets code for each, beside that for one, as 2,4; "+
+		"of programs for processors, which are the same for any number of processes, fail unless so many can share each layer")
+	flags.IntVar(&f.pp, "pp", 1, "fail unless so many groups of processes can have some of the layers each (llmrun serve --pp)")
 }
 
 // rankShare is what a rank has of a plan.
@@ -27,12 +32,22 @@ type rankShare struct {
 	SentBytes   int64 `json:"sent_bytes_per_token"`
 }
 
-// shares tells what each rank has, of the first CPU target of a plan; nil for one rank.
-func (f *splitFlags) shares(path string) ([]rankShare, error) {
-	switch {
-	case f.ranks.TP < 1 || f.ranks.PP < 1:
-		return nil, cli.Usagef("--tp is %d and --pp %d: must be at least 1 each", f.ranks.TP, f.ranks.PP)
-	case f.ranks.Size() == 1:
+// cards are the numbers of GPUs that the plan is to have code for.
+func (f *splitFlags) cards() (numbers []int, err error) {
+	for _, n := range f.tp {
+		if n < 1 || f.pp < 1 {
+			return nil, cli.Usagef("--tp is %d and --pp %d: must be at least 1 each", n, f.pp)
+		}
+		if n > 1 {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers, nil
+}
+
+// shares tells what each rank has, of the first CPU target of a plan and the last number of ranks; nil for one rank, and where there is no such target.
+func (f *splitFlags) shares(path string) (shares []rankShare, err error) {
+	if f.pp == 1 && slices.Max(f.tp) == 1 {
 		return nil, nil
 	}
 	plan, err := engine.Open(path)
@@ -40,6 +55,30 @@ func (f *splitFlags) shares(path string) ([]rankShare, error) {
 		return nil, err
 	}
 	defer plan.Close()
+	cpu := slices.IndexFunc(plan.Targets(plan.Main()), func(name string) bool {
+		target, err := engine.FindTarget(name)
+		return err == nil && target.Device == "cpu"
+	})
+	if cpu < 0 {
+		if f.pp > 1 {
+			return nil, fmt.Errorf("%s: has no program for a CPU, and --pp %d is not there yet for GPUs: leave it out", path, f.pp)
+		}
+		return nil, nil
+	}
+	programs, err := plan.Programs(plan.Targets(plan.Main())[cpu])
+	if err != nil {
+		return nil, err
+	}
+	for _, tp := range f.tp {
+		if shares, err = sharesOf(plan, programs, partition.Ranks{TP: tp, PP: f.pp}); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return shares, nil
+}
+
+// sharesOf tells what each of some ranks has of the program that a plan is for.
+func sharesOf(plan *engine.Plan, programs []*engine.Program, ranks partition.Ranks) ([]rankShare, error) {
 	weight := func(name string) *engine.WeightEntry {
 		entry, _, err := plan.Weight(name)
 		if err != nil {
@@ -47,31 +86,17 @@ func (f *splitFlags) shares(path string) ([]rankShare, error) {
 		}
 		return entry
 	}
-	for _, name := range plan.Targets(plan.Main()) {
-		if target, err := engine.FindTarget(name); err != nil || target.Device != "cpu" {
-			continue
-		}
-		programs, err := plan.Programs(name)
-		if err != nil {
-			return nil, err
-		}
-		for _, program := range programs {
-			if program.Func != plan.Main() {
-				continue
-			}
-			split, err := partition.Plan(program, weight, f.ranks)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
-			}
-			cost := split.Cost(program, weight)
-			shares := make([]rankShare, f.ranks.Size())
-			for r := range shares {
-				shares[r] = rankShare{r, cost.Weights[r], cost.Sent[r]}
-			}
-			return shares, nil
-		}
+	main := slices.IndexFunc(programs, func(p *engine.Program) bool { return p.Func == plan.Main() })
+	split, err := partition.Plan(programs[main], weight, ranks)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%s: has no program for a CPU, and only those are shared by several ranks", path)
+	cost := split.Cost(programs[main], weight)
+	shares := make([]rankShare, ranks.Size())
+	for r := range shares {
+		shares[r] = rankShare{r, cost.Weights[r], cost.Sent[r]}
+	}
+	return shares, nil
 }
 
 func printShares(w io.Writer, shares []rankShare) error {

@@ -91,6 +91,10 @@ var families = map[string]family{
 	"cuda.attention_relative": {attentionThreads, attentionGrid, attention},
 	"cuda.attention_text":     {attentionThreads, attentionGrid, attention},
 
+	"cuda.own_columns":   {rowThreads, perRow("y"), ownColumns},
+	"cuda.exchange":      {exchangeThreads, perRow("y"), exchangeRows},
+	"cuda.exchange_pair": {exchangeThreads, perRow("y"), exchangeRows},
+
 	"cuda.moe_route":         {routeThreads, routeGrid, route},
 	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},
 	"cuda.moe_linear":        {linearThreads, expertGrid, expertLinear},
@@ -281,6 +285,9 @@ func (e *entry) declare() {
 		align := 4
 		if slices.Contains([]engine.OperandKind{engine.OperandBuffer, engine.OperandWeight, engine.OperandCache}, role.Kind) {
 			align = 16
+		}
+		if role.Name == "peers" { // addresses of 8 bytes
+			align = 8
 		}
 		if o := e.kernel.Operand(e.launch, role.Name); o.Kind == engine.OperandBuffer && !e.wholeVectors(role.Name) {
 			align = 4

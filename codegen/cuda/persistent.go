@@ -25,6 +25,10 @@ const mostPersistentTokens = fewTokens
 // Persist gives the program entries that stand for all of its launches so far, for steps of few tokens: one for each size from which on launches have
 // other entries. Where there can be none the program says why.
 func (c *Coder) Persist(p *engine.Program) error {
+	if p.Cards > 0 {
+		p.Unpersistent = append(p.Unpersistent, "cards that exchange rows run launches one by one")
+		return nil
+	}
 	for _, tokens := range persistentTokens(p) {
 		n := engine.Persistent{Tokens: tokens, Launches: len(p.Launches), Entry: fmt.Sprintf("step_to_%d", tokens)}
 		w, refusal, err := c.newPersistent(p, &n)

@@ -77,6 +77,10 @@ var candidates = map[string][]candidate{
 	"latent.write": {{kernel: "cuda.latent_write", usable: func(op *ir.Op) bool { return latentRow(op.Arg("c"), op.Arg("k"), 1) }}},
 	"attn.latent":  {{kernel: "cuda.attention_latent", usable: func(op *ir.Op) bool { return latentRow(op.Arg("q"), op.Arg("q_rope"), op.Int("heads")) }}},
 
+	"own_columns":   {{kernel: "cuda.own_columns"}},
+	"exchange":      {{kernel: "cuda.exchange"}},
+	"exchange_pair": {{kernel: "cuda.exchange_pair"}},
+
 	"select_rows":     {{kernel: "cuda.select_rows"}},
 	"cast":            {{kernel: "cuda.cast"}},
 	"swiglu":          {{kernel: "cuda.swiglu"}},
@@ -123,9 +127,10 @@ func perHead(op *ir.Op) bool { return op.Kind.Name == "linear_heads" }
 
 func wholeRows(op *ir.Op) bool { return op.Int("group") == 0 }
 
-// wholeTiles tells that a rounded result of so many columns has no padding, which products do not write.
+// wholeTiles tells that a rounded result of so many columns has no padding, which products do not write. That of a card's part of a weight is no product's input
+// before it has been exchanged.
 func wholeTiles(op *ir.Op, columns int64) bool {
-	return op.Text("dtype") == "f32" || op.Text("dtype") == ir.MaximaFormat || columns%64 == 0
+	return op.Arg("w").Weight.Part != nil || op.Text("dtype") == "f32" || op.Text("dtype") == ir.MaximaFormat || columns%64 == 0
 }
 
 // wholeColumns is wholeTiles of a product of as many columns as outputs.

@@ -31,7 +31,7 @@ const (
 
 // layerTypes say what sections are for other tools.
 var layerTypes = map[string]string{
-	engine.KindWeights: weightType, engine.KindProgram: codeType, engine.KindPTX: codeType, engine.KindCubin: codeType,
+	engine.KindWeights: weightType, engine.KindProgram: codeType, engine.KindPTX: codeType, engine.KindCubin: codeType, engine.KindCardsProgram: codeType, engine.KindCardsPTX: codeType,
 	engine.KindCard: docType, engine.KindLicense: docType, engine.KindAccuracy: docType,
 }
 
