@@ -58,12 +58,28 @@ func (s *sharing) sharesCache(c *ir.Cache) bool {
 			switch kind := op.Kind.Name; {
 			case !slices.Contains(attentionOps, kind), kind == "attn.paged" && op.Arg("relative") != nil:
 				return false
-			case kind == "rope_kv" && (ir.NormsRows(op) || soleProduct(f, op.Arg("qkv")) == nil):
+			case kind == "linear_rope_kv" && !s.divides(op.Arg("w").Weight, headBlocks(op)...):
+				return false
+			case kind == "rope_kv" && !s.takesHeads(f, op):
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// takesHeads tells whether a rope_kv can have its input by heads.
+func (s *sharing) takesHeads(f *ir.Func, rope *ir.Op) bool {
+	product := soleProductOf(f, rope.Arg("qkv"))
+	return product != nil && !ir.NormsRows(rope) && s.divides(product.Arg("w").Weight, headBlocks(rope)...)
+}
+
+// soleProductOf returns the linear whose result is v, if v has one reader.
+func soleProductOf(f *ir.Func, v *ir.Value) *ir.Op {
+	if v.Def == nil || v.Def.Kind.Name != "linear" || readers(f, v) != 1 {
+		return nil
+	}
+	return v.Def
 }
 
 // shares tells whether cards have heads of their own of an op's cache.

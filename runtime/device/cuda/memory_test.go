@@ -18,7 +18,7 @@ import (
 // planned is what a plan takes on a driver's card, from the plan alone.
 func planned(t *testing.T, d *emulated.Driver, plan *engine.Plan, settings engine.Settings) *gpu.MemoryPlan {
 	t.Helper()
-	programs, err := gpu.Choose(plan, d.Card, settings.Target, 16)
+	programs, err := gpu.Choose(plan, d.Card, settings)
 	if err != nil {
 		t.Fatal(err)
 	}

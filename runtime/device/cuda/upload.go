@@ -44,7 +44,7 @@ func (d *device) Constants(list []gpu.Constant) (gpu.Upload, error) {
 	u := &upload{device: d, constants: list}
 	for _, c := range list {
 		u.starts = append(u.starts, u.bytes)
-		u.bytes += gpu.RangeBytes([]gpu.Range{{Name: c.Name, Bytes: int64(len(c.Data))}})
+		u.bytes += gpu.RangeBytes([]gpu.Range{{Name: c.Name, Bytes: c.Size()}})
 	}
 	block, err := d.allocate("weights", u.bytes)
 	if err != nil {
@@ -116,7 +116,7 @@ func (u *upload) first(at int64) int {
 func (u *upload) fill(to []byte, at int64) error {
 	for i, end := u.first(at), at+int64(len(to)); i < len(u.starts) && u.starts[i] < end; i++ {
 		c := &u.constants[i]
-		from, until := max(at, u.starts[i]), min(end, u.starts[i]+int64(len(c.Data)))
+		from, until := max(at, u.starts[i]), min(end, u.starts[i]+c.Size())
 		if from >= until {
 			continue
 		}

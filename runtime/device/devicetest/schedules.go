@@ -52,7 +52,9 @@ func Schedules(t *testing.T, device engine.Device, plan *engine.Plan, vocab, con
 		place := i % (len(adapters) + 1)
 		requests[i].Adapter = sched.Adapter{Place: int32(place), Serial: uint64(place)}
 	}
-	plain := run(t, device, plan, vocab, requests, schedule{settings: engine.Settings{MaxStepTokens: 400, MaxSequences: 1, MaxContext: context, PageSize: 16, Threads: 1}, pages: context / 16, noPrefix: true, adapters: adapters})
+	one := plainSchedule(context)
+	one.adapters = adapters
+	plain := run(t, device, plan, vocab, requests, one)
 	want := plain.trace
 	if len(want) < len(requests) {
 		t.Fatalf("the plain run gave %d rows", len(want))
@@ -69,15 +71,26 @@ func Schedules(t *testing.T, device engine.Device, plan *engine.Plan, vocab, con
 			sc.drafts = plain.outputs
 		}
 		got := run(t, device, plan, vocab, requests, sc)
-		for key, hash := range want {
-			if got.trace[key] != hash {
-				t.Fatalf("schedule %d (%+v): request %d has other logits at position %d", i, sc, key[0], key[1])
-			}
-		}
+		sameBits(t, want, got.trace, i, sc)
 		preemptions, reused, accepted = preemptions+got.stats.Preemptions, reused+got.stats.PrefixHits, accepted+got.stats.AcceptedTokens
 	}
 	if few := 20; rounds >= few && (preemptions == 0 || reused == 0 || guesses && accepted == 0) {
 		t.Errorf("%d preemptions, %d prefix tokens, %d right guesses: the schedules prove less than they should", preemptions, reused, accepted)
+	}
+}
+
+// plainSchedule runs one request after the other.
+func plainSchedule(context int) schedule {
+	return schedule{settings: engine.Settings{MaxStepTokens: 400, MaxSequences: 1, MaxContext: context, PageSize: 16, Threads: 1}, pages: context / 16, noPrefix: true}
+}
+
+// sameBits wants the logits of a plain run from schedule number i.
+func sameBits(t *testing.T, want, got trace, i int, sc schedule) {
+	t.Helper()
+	for key, hash := range want {
+		if got[key] != hash {
+			t.Fatalf("schedule %d (%+v): request %d has other logits at position %d", i, sc, key[0], key[1])
+		}
 	}
 }
 

@@ -46,6 +46,9 @@ func (a *access) load(w *warp) signal {
 	if w.fault == nil {
 		a.loaded(w, t)
 	}
+	if a.sync.acquires() && w.fault == nil && w.cta.launch.mem.bus != nil {
+		return yield // another card may have to write what it looks for
+	}
 	return goOn
 }
 
@@ -163,7 +166,10 @@ func (a *access) write(w *warp, lane, n int, p []byte) {
 // strongly runs an access to global memory, with what the race check notes about it, as one step among those of other CTAs.
 func (w *warp) strongly(addr uint64, f func()) {
 	w.cta.polled = true
-	l := w.cta.launch.mem.lock(addr)
+	if b := w.cta.launch.mem.bus; b != nil && addr >= globalStart && w.cta.launch.mem.owner(addr) != w.cta.launch.mem {
+		b.writes.Add(1)
+	}
+	l := w.cta.launch.mem.owner(addr).lock(addr)
 	defer l.Unlock()
 	f()
 }

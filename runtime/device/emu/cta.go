@@ -25,6 +25,7 @@ type cta struct {
 	races        *sharedRaces
 	order        ctaOrder
 	chance       chance
+	polls        int // turns that ended with a look at what other cards may change
 
 	progress  uint64 // changes whenever something happens that a spinning warp may wait for
 	seen      uint64
@@ -113,7 +114,7 @@ func (c *cta) start(linear uint32) {
 	c.copies = c.copies[:0]
 	c.barriers = [numBarriers]barrier{}
 	c.progress, c.seen, c.idle, c.polled, c.ended = 0, 0, 0, false, false
-	c.usesAsync = false
+	c.usesAsync, c.polls = false, 0
 	c.chance = newChance(c.launch.opt.Seed, uint64(linear))
 	c.order.reset(linear)
 	threads := int(c.launch.Block[0] * c.launch.Block[1] * c.launch.Block[2])
@@ -158,6 +159,9 @@ func (c *cta) slice() (ended bool, fault *Fault) {
 			return true, c.stuck("they wait for a phase that nobody will complete")
 		}
 		c.spun = false
+		if c.polled && c.launch.mem.bus != nil {
+			return false, nil
+		}
 	}
 	return false, nil
 }

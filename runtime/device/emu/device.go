@@ -33,7 +33,26 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 		}
 	}
 	d.limitPages(plan, &settings)
+	if settings.Cards > 1 {
+		return d.loadCards(plan, settings)
+	}
 	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, ctas: d.CTAs, memory: NewMemory(), counted: d.Counted}, settings)
+	if err != nil {
+		return nil, err
+	}
+	if d.Pad {
+		model.PadSteps()
+	}
+	return model, nil
+}
+
+// loadCards loads a plan that several cards share.
+func (d Device) loadCards(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	var drivers []gpu.Driver
+	for _, memory := range NewCards(settings.Cards) {
+		drivers = append(drivers, &driver{options: d.Options, card: d.Card, ctas: d.CTAs, memory: memory, counted: d.Counted})
+	}
+	model, err := gpu.LoadCards(plan, drivers, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +163,18 @@ func (d *driver) Alloc(_ string, ranges []gpu.Range) ([]gpu.Memory, error) {
 	return list, nil
 }
 
-// Constants implements gpu.Driver: the data is used where it lies.
+// Constants implements gpu.Driver: the data is used where it lies, if it lies in one piece.
 func (d *driver) Constants(list []gpu.Constant) (gpu.Upload, error) {
 	var u upload
 	for _, c := range list {
-		b, err := d.memory.Wrap(c.Name, c.Data, true)
+		data := c.Data
+		if data == nil {
+			data = make([]byte, c.Bytes)
+			if err := c.Read(data, 0); err != nil {
+				return nil, err
+			}
+		}
+		b, err := d.memory.Wrap(c.Name, data, true)
 		if err != nil {
 			return nil, err
 		}
@@ -171,6 +197,7 @@ func (d *driver) Launch(l *gpu.Launch) error {
 	config := Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args, Early: l.Early}
 	kernel := l.Kernel.(*Kernel)
 	counts, err := kernel.Launch(context.Background(), d.memory, config, d.options)
+	d.memory.fail(err)
 	if err == nil && d.counted != nil {
 		d.counted(kernel.Name(), l.Grid, counts)
 	}

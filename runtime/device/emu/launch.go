@@ -41,12 +41,13 @@ type Config struct {
 
 // Options are how to emulate. The zero value is strict where strictness is cheap, without race checks.
 type Options struct {
-	Workers  int    // goroutines; 0 for GOMAXPROCS
-	Resident int    // CTAs in progress at once, which may wait for each other; 0 for 2048 or what fits in 4 GiB
-	Seed     uint64 // other than 0: asynchronous operations land at random, at the latest at their wait
-	Races    bool   // check shared and global memory for races
-	Counts   bool   // count sectors and bank conflicts
-	Steps    uint64 // warp instructions after which the launch fails; 0 for no limit
+	Workers  int           // goroutines; 0 for GOMAXPROCS
+	Resident int           // CTAs in progress at once, which may wait for each other; 0 for 2048 or what fits in 4 GiB
+	Seed     uint64        // other than 0: asynchronous operations land at random, at the latest at their wait
+	Races    bool          // check shared and global memory for races
+	Counts   bool          // count sectors and bank conflicts
+	Patience time.Duration // how long CTAs wait for other cards while none of these does anything; 0 for 5 minutes
+	Steps    uint64        // warp instructions after which the launch fails; 0 for no limit
 }
 
 // launch is one run of a kernel.
@@ -72,6 +73,8 @@ type launch struct {
 	spare  []*cta
 	fault  *Fault
 	counts *Counts
+	writes uint64    // on the bus when they were last seen to change
+	since  time.Time // then
 }
 
 const (
@@ -228,6 +231,9 @@ func (l *launch) work(ctx context.Context) {
 		c.counts, c.traffic = counts.perInst, counts.traffic
 		for ended := false; !ended && !c.polled; {
 			ended = l.slice(ctx, c)
+		}
+		if c.polled && !c.ended {
+			l.awaitCards(c)
 		}
 		l.put(c)
 	}

@@ -29,6 +29,8 @@ type Memory struct {
 	mu      sync.Mutex
 	buffers atomic.Pointer[[]*Buffer] // sorted by address; replaced, never changed
 	next    uint64
+	end     uint64
+	bus     *bus       // to the memories of other cards; nil: there are none
 	making  sync.Mutex // guards globals
 	globals map[*Module][]*Buffer
 	atomics [64]sync.Mutex // serialize atomic accesses by address
@@ -47,7 +49,11 @@ var noBuffer = Buffer{addr: globalEnd}
 
 // NewMemory returns memory without buffers.
 func NewMemory() *Memory {
-	m := &Memory{next: globalStart, globals: map[*Module][]*Buffer{}}
+	return newMemory(globalStart, globalEnd)
+}
+
+func newMemory(start, end uint64) *Memory {
+	m := &Memory{next: start, end: end, globals: map[*Module][]*Buffer{}}
 	m.buffers.Store(&[]*Buffer{})
 	return m
 }
@@ -71,7 +77,7 @@ func (m *Memory) add(name string, data []byte, readOnly bool) (*Buffer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	span := (uint64(len(data))+guardBytes+bufferAlign-1)&^(bufferAlign-1) + bufferAlign
-	if span > globalEnd-m.next {
+	if span > m.end-m.next {
 		return nil, fmt.Errorf("buffer %s of %d bytes: the address space is full", name, len(data))
 	}
 	b := &Buffer{m.next, data, readOnly, name}
@@ -105,7 +111,7 @@ func (b *Buffer) Bytes() []byte { return b.data }
 
 // find returns the buffer that holds addr, or nil.
 func (m *Memory) find(addr uint64) *Buffer {
-	list := *m.buffers.Load()
+	list := *m.owner(addr).buffers.Load()
 	i := sort.Search(len(list), func(i int) bool { return list[i].addr > addr })
 	if i == 0 {
 		return nil
@@ -118,7 +124,7 @@ func (m *Memory) find(addr uint64) *Buffer {
 
 // near describes where an address lies that no buffer holds.
 func (m *Memory) near(addr uint64) string {
-	list := *m.buffers.Load()
+	list := *m.owner(addr).buffers.Load()
 	i := sort.Search(len(list), func(i int) bool { return list[i].addr > addr })
 	if i == 0 {
 		return "below all buffers"

@@ -26,16 +26,21 @@ func (c *Card) String() string {
 func capability(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 
 // Choose returns the programs of the plan's functions for the target that fits a card best: the one made for exactly its capability, else the newest below,
-// among those that its driver reads and its memory has room for. wanted, where it is not empty, is the only target to look at. The error says in one line why
-// none runs.
-func Choose(plan *engine.Plan, card Card, wanted string, pageSize int) ([]*engine.Program, error) {
+// among those that its driver reads and its memory has room for, for as many cards as share the model. The settings' target, where there is one, is the only one to look at.
+// The error says in one line why none runs.
+func Choose(plan *engine.Plan, card Card, settings engine.Settings) ([]*engine.Program, error) {
 	var refusals []string
+	wanted := settings.Target
 	for _, name := range suited(plan.Targets(plan.Main()), wanted, card.Capability) {
-		programs, err := plan.Programs(name)
+		if settings.Cards > 1 && !slices.Contains(plan.Cards(name), settings.Cards) {
+			refusals = append(refusals, noCards(plan, name, settings.Cards))
+			continue
+		}
+		programs, err := plan.CardsPrograms(name, settings.Cards)
 		if err != nil {
 			return nil, err
 		}
-		refusal, err := card.refuse(plan, programs, pageSize)
+		refusal, err := card.refuse(plan, programs, settings.PageSize)
 		if err != nil {
 			return nil, err
 		}
@@ -48,6 +53,15 @@ func Choose(plan *engine.Plan, card Card, wanted string, pageSize int) ([]*engin
 		return nil, card.noProgram(plan.Targets(plan.Main()), wanted)
 	}
 	return nil, fmt.Errorf("%v can not run the plan: %s", &card, strings.Join(refusals, "; "))
+}
+
+// noCards says that a target's programs are for other numbers of cards, and how to have them for this one.
+func noCards(plan *engine.Plan, target string, cards int) string {
+	have := "1"
+	for _, n := range plan.Cards(target) {
+		have += fmt.Sprintf(", %d", n)
+	}
+	return fmt.Sprintf("%s has code for %s GPUs that share the model, not for %d; build it with llmc build --arch %s --tp %d", target, have, cards, target, cards)
 }
 
 // suited lists the plan's GPU targets that a capability runs, best first.
@@ -113,13 +127,13 @@ func (c *Card) noProgram(built []string, wanted string) error {
 // refuse says why the card can not run programs that are made for it, "" if it can.
 func (c *Card) refuse(plan *engine.Plan, programs []*engine.Program, pageSize int) (string, error) {
 	target := programs[0].Target
-	text, err := plan.Section(engine.KindPTX, target)
+	text, err := plan.CardsPTX(target, programs[0].Cards)
 	if err != nil {
 		return "", err
 	}
 	version, err := engine.VersionOfPTX(text)
 	if err != nil {
-		return "", fmt.Errorf("section %s %s: %w", engine.KindPTX, target, err)
+		return "", fmt.Errorf("code of target %s: %w", target, err)
 	}
 	driver, known := engine.DriverFor(version)
 	switch shared := sharedMemory(programs); {
@@ -175,17 +189,4 @@ func leastMemory(plan *engine.Plan, programs []*engine.Program, pageSize int) (w
 		return 0, 0, err
 	}
 	return weights, p.pageBytes + RangeBytes(list.ranges), nil
-}
-
-// weightBytes is what the weights take that the programs read.
-func weightBytes(plan *engine.Plan, programs []*engine.Program) (int64, error) {
-	var ranges []Range
-	for _, name := range weightNames(programs) {
-		w, _, err := plan.Weight(name)
-		if err != nil {
-			return 0, err
-		}
-		ranges = append(ranges, Range{name, w.Bytes})
-	}
-	return RangeBytes(ranges), nil
 }

@@ -8,7 +8,7 @@ import (
 
 // loadCode makes the program's entries ready: what an assembler made of the text when the plan was built, where the driver takes that, else the text.
 func (m *Model) loadCode(plan *engine.Plan) (Code, error) {
-	if loader, ok := m.driver.(CubinLoader); ok {
+	if loader, ok := m.driver.(CubinLoader); ok && m.program.Cards == 0 {
 		cubin, err := plan.Cubin(m.program.Target)
 		if err != nil && !errors.Is(err, engine.ErrNotFound) {
 			return nil, err
@@ -19,7 +19,7 @@ func (m *Model) loadCode(plan *engine.Plan) (Code, error) {
 			}
 		}
 	}
-	text, err := plan.Section(engine.KindPTX, m.program.Target)
+	text, err := plan.CardsPTX(m.program.Target, m.program.Cards)
 	if err != nil {
 		return nil, err
 	}

@@ -62,13 +62,17 @@ type Recording any
 
 // Constant is data that kernels read.
 type Constant struct {
-	Name string
-	Data []byte // for a driver that uses it where it lies
+	Name  string
+	Data  []byte // for a driver that uses it where it lies; nil where it does not lie in one piece
+	Bytes int64  // how long it is, where Data does not say
 	// Read copies a part of it, for a driver that needs each byte once.
 	Read func(to []byte, at int64) error
 	// ReadAhead says that so many bytes from at on will be read soon.
 	ReadAhead func(at, bytes int64)
 }
+
+// Size is how long the constant is.
+func (c *Constant) Size() int64 { return max(c.Bytes, int64(len(c.Data))) }
 
 // Upload is constants on their way to the device.
 type Upload interface {

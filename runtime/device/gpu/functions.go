@@ -12,7 +12,7 @@ import (
 // weights that they share.
 type function struct {
 	program  *engine.Program
-	weights  []int    // by operand index: which of weightNames
+	weights  []int    // by operand index: which of heldBy
 	slots    []Memory // by slot of the program
 	arrays   arrays
 	launches []launch
@@ -23,35 +23,21 @@ type function struct {
 
 // setFunctions makes programs the model's. They are those of all functions of a plan, for one target.
 func (m *Model) setFunctions(programs []*engine.Program) {
-	names := weightNames(programs)
-	place := make(map[string]int, len(names))
-	for i, name := range names {
-		place[name] = i
+	place := map[string]int{}
+	for i, h := range heldBy(programs) {
+		place[h.key()] = i
 	}
 	for _, p := range programs {
 		f := &function{program: p, soft: softWidth(p)}
-		for _, name := range p.Weights {
-			f.weights = append(f.weights, place[name])
+		for i, name := range p.Weights {
+			h := held{name, p, i}
+			f.weights = append(f.weights, place[h.key()])
 		}
 		m.functions = append(m.functions, f)
 		if m.function == nil || p.Func == engine.StepFunc {
 			m.function = f
 		}
 	}
-}
-
-// weightNames lists the weights that programs read, each once.
-func weightNames(programs []*engine.Program) (names []string) {
-	seen := map[string]bool{}
-	for _, p := range programs {
-		for _, name := range p.Weights {
-			if !seen[name] {
-				seen[name] = true
-				names = append(names, name)
-			}
-		}
-	}
-	return names
 }
 
 // takeSlots allocates activations for steps of the given sizes. Those of a function lie where those of others do, its largest slot where their largest is.

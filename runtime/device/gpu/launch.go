@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -21,40 +20,6 @@ type launch struct {
 type variant struct {
 	code *engine.Code
 	call Launch
-}
-
-// inFileOrder is an upload in the order of the plan's file, asked in the order of the programs.
-type inFileOrder struct {
-	Upload
-	place []int
-}
-
-// Addr implements Upload.
-func (u inFileOrder) Addr(i int) uint64 { return u.Upload.Addr(u.place[i]) }
-
-// sendWeights puts the functions' weights on their way, each once, in the order of the file, so that a disk is read from end to end.
-func (m *Model) sendWeights(plan *engine.Plan, names []string) (Upload, error) {
-	list, order, offset := make([]Constant, len(names)), make([]int, len(names)), make([]int64, len(names))
-	for i, name := range names {
-		w, _, err := plan.Weight(name)
-		if err != nil {
-			return nil, err
-		}
-		order[i], offset[i] = i, w.Offset
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(offset[a], offset[b]) })
-	place := make([]int, len(names))
-	for at, i := range order {
-		w, data, err := plan.Weight(names[i])
-		if err != nil {
-			return nil, err
-		}
-		list[at] = Constant{names[i], data, func(to []byte, at int64) error { return plan.ReadWeight(w, to, at) },
-			func(at, bytes int64) { plan.ReadAhead(w, at, bytes) }}
-		place[i] = at
-	}
-	upload, err := m.driver.Constants(list)
-	return inFileOrder{upload, place}, err
 }
 
 // bind binds every launch, and what serves steps beside them.
@@ -143,7 +108,11 @@ func (m *Model) address(f *function, launch int, o engine.Operand, weight func(i
 	case engine.OperandCache:
 		return m.pool.mem.Addr() + uint64(m.pool.layer(o.Index, f.program.Launches[launch].Int("layer", 0)))
 	case engine.OperandInput:
-		if name := engine.Inputs[o.Index]; name != "items" {
+		switch name := engine.Inputs[o.Index]; name {
+		case "items":
+		case "peers":
+			return m.peers.table(f.program, &f.program.Launches[launch])
+		default:
 			return f.arrays.memory[name].Addr()
 		}
 		if mem := f.arrays.of[launch]; mem != nil {

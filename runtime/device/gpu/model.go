@@ -25,6 +25,7 @@ type Model struct {
 	taken    *MemoryPlan
 	pool     *pool
 	adapters adapters
+	peers    peers
 	sampling sampling
 	persist  persistentChoice
 	begin    *auxiliary // nil where the program has no code for it
@@ -59,7 +60,7 @@ func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, e
 // load plans first. While the weights are on their way, the rest is taken and everything that a step wants is made.
 func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	card := m.driver.Card()
-	programs, err := Choose(plan, card, settings.Target, settings.PageSize)
+	programs, err := Choose(plan, card, settings)
 	if err != nil {
 		return err
 	}
@@ -70,6 +71,9 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	setPageSize(&settings, m.program)
 	settings.Target = m.program.Target
 	if m.taken, err = PlanMemory(plan, programs, card, settings); err != nil {
+		return err
+	}
+	if err := m.peers.leastPages(m.taken); err != nil {
 		return err
 	}
 	if m.pool, err = newPool(m.program, settings.PageSize); err != nil {
@@ -83,7 +87,7 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 			return err
 		}
 	}
-	upload, err := m.sendWeights(plan, weightNames(programs))
+	upload, err := m.sendWeights(plan, heldBy(programs))
 	if err != nil {
 		return err
 	}
@@ -91,6 +95,9 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 		return err
 	}
 	if err := upload.Wait(); err != nil {
+		return err
+	}
+	if err := m.peers.ready(); err != nil {
 		return err
 	}
 	return m.warmUp()
@@ -107,6 +114,9 @@ func (m *Model) prepare(plan *engine.Plan, weights Upload) error {
 		return fmt.Errorf("code of target %s: %w", m.program.Target, err)
 	}
 	if err := m.takePool(); err != nil {
+		return err
+	}
+	if err := m.peers.meet(m.driver); err != nil {
 		return err
 	}
 	if err := m.bind(code, weights); err != nil {
@@ -135,6 +145,9 @@ func (m *Model) takeMemory(a allocator) error {
 		}
 	}
 	if err := m.sampling.take(a, l, m.arrays.memory); err != nil {
+		return err
+	}
+	if err := m.peers.take(a, m.functions, l); err != nil {
 		return err
 	}
 	if err := m.takeTasks(a); err != nil {
