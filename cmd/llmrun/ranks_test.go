@@ -180,7 +180,9 @@ func TestRanksAreRefused(t *testing.T) {
 		want string
 	}{
 		{2, []string{"serve", plan, "--tp", "0"}, "--tp is 0 and --pp 1: must be at least 1 each"},
-		{2, []string{"serve", plan, "--tp", "2", "--device", "emu"}, "only the cpu device has several ranks"},
+		{1, []string{"serve", plan, "--tp", "2", "--device", "emu"}, "the plan has no program"},
+		{2, []string{"serve", plan, "--tp", "2", "--pp", "2", "--device", "emu"}, "GPUs share layers with --tp"},
+		{2, []string{"serve", plan, "--tp", "2", "--nnodes", "2", "--device", "emu"}, "GPUs of one machine share a model"},
 		{2, []string{"serve", plan, "--nnodes", "2", "--node-rank", "1", "--leader-addr", "a"}, "--nnodes, --node-rank and --leader-addr are for --tp and --pp"},
 		{2, []string{"serve", plan, "--tp", "2", "--nnodes", "2"}, "give --leader-addr HOST:PORT"},
 		{2, []string{"serve", plan, "--tp", "3", "--nnodes", "2", "--leader-addr", "a"}, "3 ranks (tp times pp) for 2 processes"},

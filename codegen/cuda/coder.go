@@ -92,8 +92,8 @@ var families = map[string]family{
 	"cuda.attention_text":     {attentionThreads, attentionGrid, attention},
 
 	"cuda.own_columns":   {rowThreads, perRow("y"), ownColumns},
-	"cuda.exchange":      {exchangeThreads, perRow("y"), exchangeRows},
-	"cuda.exchange_pair": {exchangeThreads, perRow("y"), exchangeRows},
+	"cuda.exchange":      {exchangeThreads, exchangeGrid, exchangeRows},
+	"cuda.exchange_pair": {exchangeThreads, exchangeGrid, exchangeRows},
 
 	"cuda.moe_route":         {routeThreads, routeGrid, route},
 	"cuda.moe_dispatch":      {dispatchThreads, dispatchGrid, dispatch},

@@ -5,8 +5,12 @@ import (
 	"llmc/engine"
 )
 
-// exchangeThreads have a row.
-const exchangeThreads = 256
+const (
+	exchangeThreads = 256
+	// exchangeCTAs share the rows: so few that any card runs all of them at the same time. Each sends all of its rows before it waits for one, so whatever order CTAs start in,
+	// what is waited for comes.
+	exchangeCTAs = 96
+)
 
 // Offsets in the table that input "peers" is: see engine.Peers.
 const (
@@ -18,40 +22,64 @@ const (
 	peersAreas    = 4 * engine.PeersWords
 )
 
-// exchange is what a CTA does of a row of which each card has some columns. It waits for other cards, and for nothing on its own: while it waits other CTAs
-// go on, on whichever card. Unproven on hardware.
+// exchange is what a CTA does of its rows, of which each card has some columns. It waits for other cards, and for nothing on its own. Unproven on hardware.
 //
-//	number of this exchange of the row = 1 + counts[row]; its half of the areas is number%2
-//	the card's columns -> y, and every other card's area
-//	barrier; thread d: tells card (card+d)%cards that they are there, then waits until that one's are here; barrier
-//	the others' columns, from the card's own area -> y
-//	counts[row] = number
+//	number of this exchange of a row = 1 + counts[row]; its half of the areas is number%2
+//	each row: the card's columns -> y, and every other card's area
+//	barrier
+//	each row, thread d: tells card (card+d)%cards that they are there
+//	each row, thread d: waits until that card's are here; barrier; the others' columns, from the card's own area -> y; counts[row] = number
 //
 // Flags are written with release and read with acquire at the scope of the system: whoever sees one sees what was written before it, on the other card too.
 type exchange struct {
 	*entry
-	cards  int
-	runs   []engine.ExchangeRun
-	table  ptx.Reg
-	card   ptx.Reg // this one
+	cards    int
+	runs     []engine.ExchangeRun
+	table    ptx.Reg
+	card     ptx.Reg // this one
+	area     ptx.Reg // of this card
+	rowBytes ptx.Reg // u64
+	apart    ptx.Reg // u64: bytes from a card's parts of rows to the next one's
+
 	row    ptx.Reg
 	number ptx.Reg
-	area   ptx.Reg // of this card
 	half   ptx.Reg // u64: where the half begins in an area, and the row of card 0 in it
-	apart  ptx.Reg // u64: bytes from a card's parts of rows to the next one's
+}
+
+func exchangeGrid(*entry) [3]engine.Extent {
+	return grid(engine.Extent{Of: constant(exchangeCTAs), Per: 1})
 }
 
 func exchangeRows(e *entry) {
-	x := exchange{entry: e, cards: int(e.launch.Int("cards", 0)), table: e.pointers["peers"], row: e.CtaX()}
+	x := exchange{entry: e, cards: int(e.launch.Int("cards", 0)), table: e.pointers["peers"]}
 	x.runs, _ = e.program.ExchangeRuns(e.launch)
-	x.places()
-	x.send()
+	x.Section("areas")
+	x.card = x.word(peersCard)
+	x.area = x.areaOf(x.card)
+	x.rowBytes = x.Cvt(ptx.U64, x.word(peersRowBytes))
+	x.apart = x.Mul(x.Cvt(ptx.U64, x.word(peersRows)), x.rowBytes)
+	peer := e.Lt(e.TidX(), x.cards-1)
+	x.each("send", x.send)
 	e.Sync()
-	e.If(e.Lt(e.TidX(), x.cards-1), x.meet)
-	e.Sync()
-	x.take()
-	e.Section("end")
-	e.If(e.Eq(e.TidX(), 0), func() { e.St(e.Index(x.area, x.row, 4), x.number) })
+	x.each("tell", func() { e.If(peer, x.tell) })
+	x.each("take", func() {
+		e.If(peer, x.await)
+		e.Sync()
+		x.take()
+		e.If(e.Eq(e.TidX(), 0), func() { e.St(e.Index(x.area, x.row, 4), x.number) })
+	})
+}
+
+// each does something for each row of the CTA.
+func (x *exchange) each(section string, do func()) {
+	x.Section("%s", section)
+	x.For(ptx.Range{Name: section, From: x.CtaX(), To: x.rows("x"), Step: exchangeCTAs, NoUnroll: true}, func(row ptx.Reg) {
+		x.row = row
+		x.number = x.Add(x.Ld(ptx.U32, x.Index(x.area, row, 4)), 1)
+		half := x.Mul(x.Cvt(ptx.U64, x.Mul(x.And(x.number, 1), x.cards)), x.apart)
+		x.half = x.Add(x.Add(half, x.Mul(x.Cvt(ptx.U64, row), x.rowBytes)), x.Cvt(ptx.U64, x.word(peersParts)))
+		do()
+	})
 }
 
 // word loads a number of the table.
@@ -60,19 +88,6 @@ func (x *exchange) word(offset int) ptx.Reg { return x.Ld(ptx.U32, x.table.At(of
 // areaOf is the address of a card's area.
 func (x *exchange) areaOf(card ptx.Reg) ptx.Reg {
 	return x.ToGlobal(x.Ld(ptx.U64, x.Index(x.table, card, 8).At(peersAreas)))
-}
-
-// places finds the card's area and what lies where in all of them.
-func (x *exchange) places() {
-	x.Section("areas")
-	x.card = x.word(peersCard)
-	x.area = x.areaOf(x.card)
-	x.number = x.Add(x.Ld(ptx.U32, x.Index(x.area, x.row, 4)), 1)
-	rowBytes := x.Cvt(ptx.U64, x.word(peersRowBytes))
-	x.apart = x.Mul(x.Cvt(ptx.U64, x.word(peersRows)), rowBytes)
-	half := x.Mul(x.Cvt(ptx.U64, x.Mul(x.And(x.number, 1), x.cards)), x.apart)
-	row := x.Mul(x.Cvt(ptx.U64, x.row), rowBytes)
-	x.half = x.Add(x.Add(half, row), x.Cvt(ptx.U64, x.word(peersParts)))
 }
 
 // partOf is where an area has a card's part of the row.
@@ -112,8 +127,8 @@ func (x *exchange) unit(r *engine.ExchangeRun) int {
 	return 2
 }
 
-// each copies a run with all threads, in units: from a place to several.
-func (x *exchange) each(r *engine.ExchangeRun, from ptx.Reg, to []ptx.Reg) {
+// copy copies a run with all threads, in units: from a place to several.
+func (x *exchange) copy(r *engine.ExchangeRun, from ptx.Reg, to []ptx.Reg) {
 	unit := x.unit(r)
 	x.For(ptx.Range{Name: "units", From: x.TidX(), To: int(r.Bytes) / unit, Step: exchangeThreads}, func(i ptx.Reg) {
 		at := x.Index(from, i, unit)
@@ -147,7 +162,6 @@ func (x *exchange) rowOf(buffer int) ptx.Reg { return x.entry.row(x.role(buffer)
 
 // send brings the card's columns to the result and to the other cards.
 func (x *exchange) send() {
-	x.Section("send")
 	var parts []ptx.Reg
 	for behind := 1; behind < x.cards; behind++ {
 		parts = append(parts, x.partOf(x.areaOf(x.other(x.Const(ptx.U32, behind))), x.card))
@@ -158,7 +172,7 @@ func (x *exchange) send() {
 		for _, part := range parts {
 			to = append(to, x.Index(part, int(r.Staged), 1))
 		}
-		x.each(r, x.Index(x.rowOf(r.X), int(r.From), 1), to)
+		x.copy(r, x.Index(x.rowOf(r.X), int(r.From), 1), to)
 	}
 	for _, role := range []string{"y", "y2"} {
 		if x.kernel.Operand(x.launch, role).Kind == engine.OperandBuffer {
@@ -167,12 +181,15 @@ func (x *exchange) send() {
 	}
 }
 
-// meet tells one other card that the columns have come, and waits for those of that one.
-func (x *exchange) meet() {
-	x.Section("meet")
+// tell tells another card, each thread one, that the columns have come.
+func (x *exchange) tell() {
 	other := x.other(x.Add(x.TidX(), 1))
 	x.St(x.flagOf(x.areaOf(other), x.card), x.number, ptx.ReleaseSys)
-	flag, polls := x.flagOf(x.area, other), x.Const(ptx.U32, 0)
+}
+
+// await waits for the columns of that card.
+func (x *exchange) await() {
+	flag, polls := x.flagOf(x.area, x.other(x.Add(x.TidX(), 1))), x.Const(ptx.U32, 0)
 	x.DoWhile("wait", func() ptx.Reg {
 		x.Into(polls).Add(polls, 1)
 		x.If(x.Ge(polls, mostPolls), x.Trap)
@@ -183,13 +200,12 @@ func (x *exchange) meet() {
 
 // take brings the others' columns to the result.
 func (x *exchange) take() {
-	x.Section("take")
 	for behind := 1; behind < x.cards; behind++ {
 		other := x.other(x.Const(ptx.U32, behind))
 		part := x.partOf(x.area, other)
 		for i := range x.runs {
 			r := &x.runs[i]
-			x.each(r, x.Index(part, int(r.Staged), 1), []ptx.Reg{x.columnsOf(r, other)})
+			x.copy(r, x.Index(part, int(r.Staged), 1), []ptx.Reg{x.columnsOf(r, other)})
 		}
 	}
 }

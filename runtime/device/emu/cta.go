@@ -116,7 +116,7 @@ func (c *cta) start(linear uint32) {
 	c.progress, c.seen, c.idle, c.polled, c.ended = 0, 0, 0, false, false
 	c.usesAsync, c.polls = false, 0
 	c.chance = newChance(c.launch.opt.Seed, uint64(linear))
-	c.order.reset(linear)
+	c.launch.mem.begin(&c.order, linear)
 	threads := int(c.launch.Block[0] * c.launch.Block[1] * c.launch.Block[2])
 	for i, w := range c.warps {
 		lanes := allLanes

@@ -73,8 +73,9 @@ type launch struct {
 	spare  []*cta
 	fault  *Fault
 	counts *Counts
-	writes uint64    // on the bus when they were last seen to change
-	since  time.Time // then
+	ended  map[uint32]uint32 // what CTAs that have ended knew, where several cards are checked for races
+	writes uint64            // on the bus when they were last seen to change
+	since  time.Time         // then
 }
 
 const (
@@ -112,6 +113,7 @@ func (k *Kernel) Launch(ctx context.Context, mem *Memory, cfg Config, opt Option
 		}
 		group.Wait()
 	}
+	mem.ended(l)
 	l.counts.finish(l.prog)
 	if l.fault != nil {
 		return l.counts, l.fault
@@ -174,7 +176,10 @@ func (k *Kernel) prepare(mem *Memory, cfg Config, opt Options) (*launch, error) 
 	if l.globals, err = mem.moduleGlobals(p.mod); err != nil {
 		return nil, err
 	}
-	if opt.Races && l.total > 1 {
+	switch {
+	case opt.Races && mem.bus != nil:
+		l.races = mem.bus.races
+	case opt.Races && l.total > 1:
 		l.races = newGlobalRaces()
 	}
 	return l, nil
@@ -316,6 +321,9 @@ func (l *launch) put(c *cta) {
 		return
 	}
 	l.open--
+	if l.races != nil && l.mem.bus != nil {
+		joinClock(&l.ended, c.order.snapshot())
+	}
 	l.counts.add(c)
 	l.spare = append(l.spare, c)
 }

@@ -30,8 +30,10 @@ type Memory struct {
 	buffers atomic.Pointer[[]*Buffer] // sorted by address; replaced, never changed
 	next    uint64
 	end     uint64
-	bus     *bus       // to the memories of other cards; nil: there are none
-	making  sync.Mutex // guards globals
+	bus     *bus              // to the memories of other cards; nil: there are none
+	card    int               // number on the bus
+	known   map[uint32]uint32 // to the launches of the card that begin now, of what CTAs of all cards have done
+	making  sync.Mutex        // guards globals
 	globals map[*Module][]*Buffer
 	atomics [64]sync.Mutex // serialize atomic accesses by address
 }

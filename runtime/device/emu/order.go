@@ -44,6 +44,7 @@ type ctaOrder struct {
 	seen    map[uint32]uint32 // other CTAs: epoch up to which their writes are visible
 	fenced  map[uint32]uint32 // what a relaxed write after the last fence publishes
 	pending map[uint32]uint32 // read by relaxed accesses, visible after the next fence
+	before  map[uint32]uint32 // what its card knew when the launch began; never changed
 }
 
 func (o *ctaOrder) reset(self uint32) {
@@ -51,7 +52,7 @@ func (o *ctaOrder) reset(self uint32) {
 }
 
 func (o *ctaOrder) knows(cta, epoch uint32) bool {
-	return cta == o.self || o.seen[cta] >= epoch
+	return cta == o.self || o.seen[cta] >= epoch || o.before[cta] >= epoch
 }
 
 func joinClock(to *map[uint32]uint32, from map[uint32]uint32) {
@@ -68,6 +69,7 @@ func joinClock(to *map[uint32]uint32, from map[uint32]uint32) {
 // snapshot is what the CTA publishes when it releases; later writes belong to a new epoch.
 func (o *ctaOrder) snapshot() map[uint32]uint32 {
 	s := make(map[uint32]uint32, len(o.seen)+1)
+	joinClock(&s, o.before)
 	joinClock(&s, o.seen)
 	s[o.self] = o.epoch
 	o.epoch++

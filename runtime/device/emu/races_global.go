@@ -68,9 +68,9 @@ func (r *globalRaces) note(w *warp, lane int, addr uint64, size int, k accessKin
 // tell ends the launch because of what another CTA did.
 func (r *globalRaces) tell(w *warp, lane int, addr uint64, other mark) {
 	g := w.cta.launch.Grid
-	n := other.cta - 1
-	w.failAddr(Race, lane, addr, "CTA %d,%d,%d touched it too, nothing orders the two, and at least one is a plain write",
-		n%g[0], n/g[0]%g[1], n/g[0]/g[1])
+	n, card := w.cta.launch.mem.numberOf(other.cta - 1)
+	w.failAddr(Race, lane, addr, "CTA %d,%d,%d%s touched it too, nothing orders the two, and at least one is a plain write",
+		n%g[0], n/g[0]%g[1], n/g[0]/g[1], card)
 }
 
 // noteRun is note for plain accesses of n lanes that follow each other, from lane on, size bytes of whole words each.

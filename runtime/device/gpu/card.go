@@ -57,11 +57,11 @@ func Choose(plan *engine.Plan, card Card, settings engine.Settings) ([]*engine.P
 
 // noCards says that a target's programs are for other numbers of cards, and how to have them for this one.
 func noCards(plan *engine.Plan, target string, cards int) string {
-	have := "1"
+	have := "one GPU alone"
 	for _, n := range plan.Cards(target) {
-		have += fmt.Sprintf(", %d", n)
+		have += fmt.Sprintf(", %d together", n)
 	}
-	return fmt.Sprintf("%s has code for %s GPUs that share the model, not for %d; build it with llmc build --arch %s --tp %d", target, have, cards, target, cards)
+	return fmt.Sprintf("%s is built for %s, not for %d; build it with llmc build --arch %s --tp %d", target, have, cards, target, cards)
 }
 
 // suited lists the plan's GPU targets that a capability runs, best first.

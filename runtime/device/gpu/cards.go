@@ -34,9 +34,14 @@ type cardSteps struct {
 
 // LoadCards loads a plan's programs for as many cards as there are drivers, which the model owns.
 func LoadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings) (*Cards, error) {
-	c := &Cards{errs: make([]error, len(drivers))}
-	meeting := newMeeting(len(drivers))
+	if settings.MaxAdapters > 0 {
+		return nil, errors.Join(errors.New("adapters beside a model that several GPUs share are not there yet: merge one with llmc build --lora, or serve without --tp"), closeAll(drivers))
+	}
 	settings.Cards = len(drivers)
+	if _, err := Choose(plan, drivers[0].Card(), settings); err != nil {
+		return nil, errors.Join(err, closeAll(drivers))
+	}
+	c, meeting := &Cards{errs: make([]error, len(drivers))}, newMeeting(len(drivers))
 	for i := range drivers {
 		c.models = append(c.models, &Model{driver: drivers[i], info: plan.Info(), plan: plan, peers: peers{card: i, meeting: meeting}})
 		c.tasks = append(c.tasks, make(chan task))
@@ -56,6 +61,14 @@ func LoadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings) (*
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+func closeAll(drivers []Driver) error {
+	var errs []error
+	for _, d := range drivers {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // work is the life of the goroutine that uses a card: what waits for other cards waits in no other card's way.
