@@ -26,8 +26,8 @@ func build(t testing.TB, name, target, format string) *engine.Plan {
 	return plantest.Build(t, name, compiler.Options{Quant: format, Archs: []string{target}})
 }
 
-// install puts an emulated driver of a card in place.
-func install(t testing.TB, target string, version engine.CUDAVersion) *emulated.Driver {
+// install puts an emulated driver of a card in place, or of so many.
+func install(t testing.TB, target string, version engine.CUDAVersion, cards ...int) *emulated.Driver {
 	t.Helper()
 	t.Setenv(jit.Environment, jit.Off)
 	card, err := emu.Impersonate(target, version)
@@ -36,6 +36,9 @@ func install(t testing.TB, target string, version engine.CUDAVersion) *emulated.
 	}
 	card.Memory = 4 << 30
 	d := emulated.New(card)
+	for _, n := range cards {
+		d.Devices = n
+	}
 	if err := d.Install(); err != nil {
 		t.Fatal(err)
 	}

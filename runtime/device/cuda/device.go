@@ -10,7 +10,7 @@ import (
 	"llmc/runtime/device/gpu"
 )
 
-// Device is the first NVIDIA GPU that the driver shows; CUDA_VISIBLE_DEVICES chooses another.
+// Device is the first NVIDIA GPU that the driver shows, or as many as the settings say; CUDA_VISIBLE_DEVICES chooses others.
 type Device struct{}
 
 // Name returns "cuda".
@@ -20,6 +20,9 @@ func (Device) Name() string { return "cuda" }
 func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
 	if err := jit.Keep(settings.NoCodeCache); err != nil {
 		return nil, fmt.Errorf("a place for compiled code: %w; %s names another directory, or is \"%s\"", err, jit.Environment, jit.Off)
+	}
+	if settings.Cards > 1 {
+		return loadCards(plan, settings)
 	}
 	driver, err := open()
 	if err != nil {
@@ -31,6 +34,19 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	}
 	if err := model.ChoosePersistent(time.Now); err != nil {
 		return nil, errors.Join(err, model.Close())
+	}
+	return model, nil
+}
+
+// loadCards has the first GPUs share a model.
+func loadCards(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	drivers, err := openCards(settings.Cards)
+	if err != nil {
+		return nil, err
+	}
+	model, err := gpu.LoadCards(plan, drivers, settings)
+	if err != nil {
+		return nil, err // without a model that is not nil
 	}
 	return model, nil
 }

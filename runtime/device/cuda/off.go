@@ -8,3 +8,5 @@ import "llmc/runtime/device/gpu"
 const Built = false
 
 func open() (gpu.Driver, error) { return nil, ErrNotBuilt }
+
+func openCards(int) ([]gpu.Driver, error) { return nil, ErrNotBuilt }

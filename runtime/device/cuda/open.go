@@ -20,27 +20,44 @@ const Built = true
 // oldestPTX is the least that programs are written in; drivers that do not read it run none of them.
 const oldestPTX engine.PTXVersion = 78
 
+// start starts the driver, and tells its version and how many devices it shows, of which there is one at least.
+func start() (version engine.CUDAVersion, devices int, err error) {
+	if err := driver.Start(); err != nil {
+		return 0, 0, notStarted(err)
+	}
+	version = engine.CUDAVersion(cu.Version())
+	if oldest, _ := engine.DriverFor(oldestPTX); version < oldest.CUDA {
+		return 0, 0, &absent{fmt.Sprintf("the NVIDIA driver here is of CUDA %v: programs need driver %d or newer (CUDA %v)", version, oldest.Branch, oldest.CUDA)}
+	}
+	if devices, err = cu.NumDevices(); err == nil && devices == 0 {
+		err = cu.NoDevice
+	}
+	if err != nil {
+		return 0, 0, notStarted(err)
+	}
+	return version, devices, nil
+}
+
 // open starts the driver and takes the first device.
 func open() (gpu.Driver, error) {
-	if err := driver.Start(); err != nil {
-		return nil, notStarted(err)
+	version, _, err := start()
+	if err != nil {
+		return nil, err
 	}
-	version := engine.CUDAVersion(cu.Version())
-	if oldest, _ := engine.DriverFor(oldestPTX); version < oldest.CUDA {
-		return nil, &absent{fmt.Sprintf("the NVIDIA driver here is of CUDA %v: programs need driver %d or newer (CUDA %v)", version, oldest.Branch, oldest.CUDA)}
+	d, err := openDevice(0, version)
+	if err != nil {
+		return nil, err
 	}
-	n, err := cu.NumDevices()
+	return d, nil
+}
+
+// openDevice takes a device by its number among those that the driver shows.
+func openDevice(number int, version engine.CUDAVersion) (*device, error) {
+	of, err := cu.GetDevice(number)
 	if err != nil {
 		return nil, notStarted(err)
 	}
-	if n == 0 {
-		return nil, notStarted(cu.NoDevice)
-	}
-	number, err := cu.GetDevice(0)
-	if err != nil {
-		return nil, notStarted(err)
-	}
-	d := &device{number: number, card: gpu.Card{Driver: version}}
+	d := &device{number: of, card: gpu.Card{Driver: version}}
 	if err := d.take(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

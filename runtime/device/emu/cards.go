@@ -80,8 +80,8 @@ func (m *Memory) owner(addr uint64) *Memory {
 	return m
 }
 
-// fail tells the other cards that this one has nothing more to say. It returns what went wrong first, on whichever card.
-func (m *Memory) fail(err error) error {
+// Fail tells the other cards that this one has nothing more to say. It returns what went wrong first, on whichever card.
+func (m *Memory) Fail(err error) error {
 	if m.bus == nil || err == nil || m.bus.failed.CompareAndSwap(nil, &err) {
 		return err
 	}

@@ -1,54 +1,19 @@
 package emu_test
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
 
 	"llmc/compiler"
+	"llmc/compiler/plantest"
 	"llmc/engine"
 	"llmc/runtime/device/devicetest"
 	"llmc/runtime/device/emu"
 	"llmc/runtime/device/gpu"
 )
-
-// sharedConfig is a model whose heads and columns up to four cards share; a case changes it.
-var sharedConfig = map[string]any{
-	"model_type": "llama", "architectures": []string{"LlamaForCausalLM"}, "vocab_size": 128, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
-	"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 16, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": false,
-}
-
-// sharedPlan builds a plan of it with made-up weights.
-func sharedPlan(t *testing.T, options compiler.Options, changes map[string]any) *engine.Plan {
-	t.Helper()
-	config, seed, dir := map[string]any{}, uint64(4), t.TempDir()
-	for _, of := range []map[string]any{sharedConfig, changes} {
-		for key, value := range of {
-			config[key] = value
-		}
-	}
-	text, err := json.Marshal(config)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "config.json"), text, 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.Model, options.Out, options.Random, options.Check = dir, filepath.Join(dir, "shared.plan"), &seed, true
-	if _, err := compiler.Build(t.Context(), options); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(options.Out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { plan.Close() })
-	return plan
-}
 
 // TestCardsShareModels wants the bits of one card from several, of models whose products, heads and experts they share.
 func TestCardsShareModels(t *testing.T) {
@@ -66,7 +31,7 @@ func TestCardsShareModels(t *testing.T) {
 			continue
 		}
 		t.Run(c.target+"/"+c.format+"/"+c.name, func(t *testing.T) {
-			plan := sharedPlan(t, compiler.Options{Quant: c.format, Archs: []string{c.target}, NoFallback: true, Cards: []int{c.cards}}, c.changes)
+			plan := plantest.Shared(t, compiler.Options{Quant: c.format, Archs: []string{c.target}, NoFallback: true, Cards: []int{c.cards}}, c.changes)
 			devicetest.Cards(t, c.device, plan, plan.Info().Vocab, 128, 1, c.cards)
 		})
 	}
@@ -120,7 +85,7 @@ func serveOn(t *testing.T, plan *engine.Plan, drivers []gpu.Driver, steps int) e
 
 // TestBrokenExchangesAreFound wants mistakes in the exchange of rows to be seen as what they are, though most would give right results most of the time.
 func TestBrokenExchangesAreFound(t *testing.T) {
-	plan := sharedPlan(t, compiler.Options{Quant: "bf16", Archs: []string{"sm80"}, Cards: []int{2}}, nil)
+	plan := plantest.Shared(t, compiler.Options{Quant: "bf16", Archs: []string{"sm80"}, Cards: []int{2}}, nil)
 	options := emu.Options{Races: true, Patience: 2 * time.Second}
 	if err := serveOn(t, plan, emu.OpenCards(options, 2), 3); err != nil {
 		t.Fatalf("as it was built: %v", err)

@@ -197,7 +197,6 @@ func (d *driver) Launch(l *gpu.Launch) error {
 	config := Config{Grid: l.Grid, Block: [3]uint32{l.Threads, 1, 1}, Shared: int(l.Shared), Args: l.Args, Early: l.Early}
 	kernel := l.Kernel.(*Kernel)
 	counts, err := kernel.Launch(context.Background(), d.memory, config, d.options)
-	err = d.memory.fail(err)
 	if err == nil && d.counted != nil {
 		d.counted(kernel.Name(), l.Grid, counts)
 	}

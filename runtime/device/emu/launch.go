@@ -116,7 +116,7 @@ func (k *Kernel) Launch(ctx context.Context, mem *Memory, cfg Config, opt Option
 	mem.ended(l)
 	l.counts.finish(l.prog)
 	if l.fault != nil {
-		return l.counts, l.fault
+		return l.counts, mem.Fail(l.fault)
 	}
 	for _, c := range l.spare {
 		c.detach()

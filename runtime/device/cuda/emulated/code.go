@@ -9,6 +9,7 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -195,20 +196,29 @@ func (d *Driver) launchFunction(f C.CUfunction, grid, block [3]uint32, shared in
 		copy(slot[:], unsafe.Slice(*(**byte)(unsafe.Add(unsafe.Pointer(parameters), 8*i)), size))
 		config.Args = append(config.Args, binary.LittleEndian.Uint64(slot[:]))
 	}
-	return d.queue(unsafe.Pointer(s), func() C.CUresult { return d.launch(fn.kernel, config) })
+	c := d.now
+	return d.queue(unsafe.Pointer(s), func() C.CUresult { return d.launch(c, fn.kernel, config) })
 }
 
-// launch runs a kernel. Its faults are those that hardware finds too, and others that it does not.
-func (d *Driver) launch(k *emu.Kernel, config emu.Config) C.CUresult {
-	if d.counts.Launches++; d.counts.Launches == d.Faults.Launch {
+// launch runs a kernel on a card. Its faults are those that hardware finds too, and others that it does not.
+func (d *Driver) launch(c *card, k *emu.Kernel, config emu.Config) C.CUresult {
+	d.mu.Lock()
+	d.counts.Launches++
+	fails := d.counts.Launches == d.Faults.Launch
+	d.mu.Unlock()
+	switch {
+	case fails:
+		c.memory.Fail(errors.New("a launch failed, as was asked for"))
 		return C.CUresult(d.Faults.Failure)
-	}
-	if d.Idle {
+	case d.Idle:
 		return C.CUDA_SUCCESS
 	}
-	if _, err := k.Launch(context.Background(), d.memory, config, d.Options); err != nil {
-		d.fault = err
-		return C.CUDA_ERROR_LAUNCH_FAILED
+	_, err := k.Launch(context.Background(), c.memory, config, d.Options)
+	if err == nil {
+		return C.CUDA_SUCCESS
 	}
-	return C.CUDA_SUCCESS
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = err
+	return C.CUDA_ERROR_LAUNCH_FAILED
 }

@@ -103,28 +103,3 @@ func emulatedDeviceAttribute(value *C.int, attribute C.CUdevice_attribute, _ C.C
 	*value = C.int(v)
 	return C.CUDA_SUCCESS
 }
-
-//export emulatedRetain
-func emulatedRetain(context *C.CUcontext, _ C.CUdevice) C.CUresult {
-	d := installed
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.context == nil {
-		d.context = C.malloc(1)
-	}
-	d.retained++
-	*context = C.CUcontext(d.context)
-	return C.CUDA_SUCCESS
-}
-
-//export emulatedRelease
-func emulatedRelease(C.CUdevice) C.CUresult {
-	d := installed
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.retained == 0 {
-		return C.CUDA_ERROR_INVALID_CONTEXT
-	}
-	d.retained--
-	return d.sticky
-}

@@ -15,10 +15,11 @@ import (
 	"llmc/runtime/device/gpu"
 )
 
-// Driver is an emulated driver with one card. Its fields may be set before it is installed.
+// Driver is an emulated driver with cards that are all alike. Its fields may be set before it is installed.
 type Driver struct {
 	Card    gpu.Card
-	Devices int // 0 or 1
+	Devices int  // cards that there are
+	Apart   bool // they do not reach each other's memory
 	Faults  Faults
 	Options emu.Options
 	Idle    bool // kernels do nothing and there is no memory, only addresses: for measuring what the host does
@@ -26,13 +27,10 @@ type Driver struct {
 	mu        sync.Mutex
 	sticky    C.CUresult // what every call answers once a kernel has failed
 	fault     error      // of the kernel
-	memory    *emu.Memory
-	buffers   []*emu.Buffer // by address
-	used      int64
+	cards     []*card
+	now       *card // whose context the call at hand has
 	pinned    map[unsafe.Pointer]int
 	handles   map[unsafe.Pointer]any
-	context   unsafe.Pointer
-	retained  int
 	counts    Counts
 	answers   int // copies to the host
 	idle      idle
@@ -56,12 +54,13 @@ type Counts struct {
 	Cubins, Texts, Allocations, PinnedAllocations, Launches, Copies, Captures, Replays, Waits int
 	Early                                                                                     int   // launches that may start before those before them have ended; in graphs they count once
 	Taken                                                                                     int64 // bytes of device memory that are in use
+	Peers                                                                                     int   // pairs of cards of which one may reach the other's memory
 	Together                                                                                  int   // launches whose CTAs run at the same time; in graphs they count once
 }
 
 // New returns a driver whose card passes for a row of engine.Targets with all the memory that it has.
 func New(card gpu.Card) *Driver {
-	return &Driver{Card: card, Devices: 1, memory: emu.NewMemory(), pinned: map[unsafe.Pointer]int{}, handles: map[unsafe.Pointer]any{},
+	return &Driver{Card: card, Devices: 1, pinned: map[unsafe.Pointer]int{}, handles: map[unsafe.Pointer]any{},
 		functions: map[unsafe.Pointer]map[string]unsafe.Pointer{}}
 }
 
@@ -71,6 +70,7 @@ var installed *Driver
 // Install puts the driver in the place of NVIDIA's. Nothing may be in use of one installed before.
 func (d *Driver) Install() error {
 	installed = d
+	d.takeCards()
 	functions := map[string]unsafe.Pointer{}
 	for _, c := range unsafe.Slice((*C.emulated_call)(unsafe.Pointer(&C.emulated_calls)), int(C.emulated_count)) {
 		functions[C.GoString(c.symbol)] = c.function
@@ -83,7 +83,9 @@ func (d *Driver) Counts() Counts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	counts := d.counts
-	counts.Taken = d.used
+	for _, c := range d.cards {
+		counts.Taken += c.used
+	}
 	return counts
 }
 
@@ -101,20 +103,26 @@ func (d *Driver) Fault() error {
 func (d *Driver) InUse() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.buffers) + len(d.idle.bytes) + len(d.pinned) + len(d.handles) + d.retained
+	n := len(d.idle.bytes) + len(d.pinned) + len(d.handles)
+	for _, c := range d.cards {
+		n += len(c.buffers) + c.retained
+	}
+	return n
 }
 
-// call makes a call that needs the context: one after the other, and none once a kernel has failed.
+// call makes a call that needs a context: one after the other, but for what streams do meanwhile, and none once a kernel has failed.
 func call(do func(d *Driver) C.CUresult) C.CUresult {
 	d := installed
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now := d.current()
 	switch {
 	case d.sticky != 0:
 		return d.sticky
-	case d.retained == 0 || unsafe.Pointer(C.emulated_current()) != d.context:
+	case now == nil:
 		return C.CUDA_ERROR_INVALID_CONTEXT
 	}
+	d.now = now
 	return do(d)
 }
 

@@ -16,7 +16,7 @@ import (
 //export emulatedMemInfo
 func emulatedMemInfo(free, total *C.size_t) C.CUresult {
 	return call(func(d *Driver) C.CUresult {
-		*free, *total = C.size_t(d.Card.Memory-d.used), C.size_t(d.Card.Memory)
+		*free, *total = C.size_t(d.Card.Memory-d.now.used), C.size_t(d.Card.Memory)
 		return C.CUDA_SUCCESS
 	})
 }
@@ -28,20 +28,20 @@ func emulatedMemAlloc(address *C.CUdeviceptr, bytes C.size_t) C.CUresult {
 			return C.CUDA_ERROR_INVALID_VALUE
 		}
 		d.counts.Allocations++
-		if n := d.Faults.OutOfMemory; n > 0 && d.counts.Allocations >= n || int64(bytes) > d.Card.Memory-d.used {
+		if n := d.Faults.OutOfMemory; n > 0 && d.counts.Allocations >= n || int64(bytes) > d.Card.Memory-d.now.used {
 			return C.CUDA_ERROR_OUT_OF_MEMORY
 		}
 		if d.Idle {
-			d.used += int64(bytes)
+			d.now.used += int64(bytes)
 			*address = C.CUdeviceptr(d.idle.take(int64(bytes)))
 			return C.CUDA_SUCCESS
 		}
-		b, err := d.memory.Alloc("device memory", int(bytes))
+		b, err := d.now.memory.Alloc("device memory", int(bytes))
 		if err != nil {
 			return C.CUDA_ERROR_OUT_OF_MEMORY
 		}
-		d.used += int64(bytes)
-		d.buffers = append(d.buffers, b) // addresses only grow
+		d.now.used += int64(bytes)
+		d.now.buffers = append(d.now.buffers, b) // addresses only grow
 		*address = C.CUdeviceptr(b.Addr())
 		return C.CUDA_SUCCESS
 	})
@@ -51,17 +51,18 @@ func emulatedMemAlloc(address *C.CUdeviceptr, bytes C.size_t) C.CUresult {
 func emulatedMemFree(address C.CUdeviceptr) C.CUresult {
 	return call(func(d *Driver) C.CUresult {
 		if bytes, ok := d.idle.bytes[uint64(address)]; ok {
-			d.used -= bytes
+			d.now.used -= bytes
 			delete(d.idle.bytes, uint64(address))
 			return C.CUDA_SUCCESS
 		}
-		i := slices.IndexFunc(d.buffers, func(b *emu.Buffer) bool { return b.Addr() == uint64(address) })
+		c := d.now
+		i := slices.IndexFunc(c.buffers, func(b *emu.Buffer) bool { return b.Addr() == uint64(address) })
 		if i < 0 {
 			return C.CUDA_ERROR_INVALID_VALUE
 		}
-		d.used -= int64(len(d.buffers[i].Bytes()))
-		d.memory.Free(d.buffers[i])
-		d.buffers = slices.Delete(d.buffers, i, i+1)
+		c.used -= int64(len(c.buffers[i].Bytes()))
+		c.memory.Free(c.buffers[i])
+		c.buffers = slices.Delete(c.buffers, i, i+1)
 		return C.CUDA_SUCCESS
 	})
 }
@@ -88,13 +89,14 @@ func emulatedHostFree(memory unsafe.Pointer) C.CUresult {
 	})
 }
 
-// onDevice returns device memory; nil where no allocation has all of it.
+// onDevice returns memory of the device that the call is for; nil where no allocation has all of it.
 func (d *Driver) onDevice(address C.CUdeviceptr, bytes C.size_t) []byte {
-	i := sort.Search(len(d.buffers), func(i int) bool { return d.buffers[i].Addr() > uint64(address) }) - 1
+	buffers := d.now.buffers
+	i := sort.Search(len(buffers), func(i int) bool { return buffers[i].Addr() > uint64(address) }) - 1
 	if i < 0 {
 		return nil
 	}
-	data, offset := d.buffers[i].Bytes(), uint64(address)-d.buffers[i].Addr()
+	data, offset := buffers[i].Bytes(), uint64(address)-buffers[i].Addr()
 	if offset > uint64(len(data)) || uint64(bytes) > uint64(len(data))-offset {
 		return nil
 	}

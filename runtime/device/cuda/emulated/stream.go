@@ -42,13 +42,16 @@ func (d *Driver) queue(s unsafe.Pointer, w work) C.CUresult {
 	return C.CUDA_SUCCESS
 }
 
-// run does what has been queued up to a place.
+// run does what has been queued up to a place, while other calls are made: what a stream of one card does may wait for what one of another does.
 func (d *Driver) run(s *stream, until int) C.CUresult {
 	for s.done < until && len(s.pending) > 0 {
 		w := s.pending[0]
 		s.pending = s.pending[1:]
 		s.done++
-		if answer := w(); answer != 0 {
+		d.mu.Unlock()
+		answer := w()
+		d.mu.Lock()
+		if answer != 0 {
 			d.sticky = answer
 			return answer
 		}
@@ -111,7 +114,9 @@ func emulatedEventRecord(e C.CUevent, s C.CUstream) C.CUresult {
 		}
 		ev.stream, ev.until, ev.set = st, st.done+len(st.pending)+1, time.Time{}
 		return d.queue(unsafe.Pointer(s), func() C.CUresult {
+			d.mu.Lock()
 			ev.set = time.Now()
+			d.mu.Unlock()
 			return C.CUDA_SUCCESS
 		})
 	})

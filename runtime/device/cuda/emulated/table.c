@@ -25,6 +25,8 @@ const emulated_call emulated_calls[] = {
 	{"cuDevicePrimaryCtxRetain", emulatedRetain},
 	{"cuDevicePrimaryCtxRelease_v2", emulatedRelease},
 	{"cuCtxSetCurrent", emulated_set_current},
+	{"cuDeviceCanAccessPeer", emulatedCanAccessPeer},
+	{"cuCtxEnablePeerAccess", emulatedEnablePeerAccess},
 	{"cuMemGetInfo_v2", emulatedMemInfo},
 	{"cuMemAlloc_v2", emulatedMemAlloc},
 	{"cuMemFree_v2", emulatedMemFree},
