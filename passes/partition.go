@@ -37,9 +37,9 @@ import (
 //	  %3 = exchange %a {cards=2} : f32[T,128]
 //	  %d = linear %3, %down.part : f32[T,32]
 //	  %5 = own_columns %x {cards=2} : f32[T,32]
-//	  %y = add %d, %5 : f32[T,32]
-//	  %7 = exchange %y {cards=2} : f32[T,64]
-//	  return %7
+//	  %6 = add %d, %5 : f32[T,32]
+//	  %y = exchange %6 {cards=2} : f32[T,64]
+//	  return %y
 //	}
 func partition(c *Context) error {
 	cards := int64(c.Options.Cards)
@@ -100,6 +100,11 @@ func (s *sharing) function(f *ir.Func) {
 		s.fired(op.Kind.Name)
 	}
 	results := s.wholes(f.Results...)
+	for i, r := range f.Results {
+		if part := s.own[r]; part != nil && results[i] != part && part.Def.Kind.Name != "own_columns" { // what the function gives has the name
+			part.Name, results[i].Name = "", part.Name
+		}
+	}
 	f.Ops, f.Results = s.ops, results
 }
 

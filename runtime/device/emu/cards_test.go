@@ -26,6 +26,11 @@ func TestCardsShareModels(t *testing.T) {
 	}{
 		{name: "llama", target: "sm80", format: "bf16", cards: 2},
 		{name: "llama", target: "sm90", format: "bf16", cards: 4, device: emu.Device{Pad: true}},
+		{name: "llama", target: "sm80", format: "int4", cards: 2},
+		{name: "llama", target: "sm89", format: "fp8", cards: 2},
+		{name: "llama", target: "sm90", format: "int8-w8a8", cards: 2},
+		{name: "llama", target: "sm90", format: "fp8", cards: 2},
+		{name: "llama", target: "sm80", format: "int8", cards: 4},
 	} {
 		if c.long && os.Getenv("LLMC_LONG") == "" {
 			continue
