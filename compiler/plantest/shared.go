@@ -17,11 +17,12 @@ var sharedConfig = map[string]any{
 	"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 16, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": false,
 }
 
-// Shared builds a small model that several cards can share, changed as a test wants it, with made-up weights, and opens the plan for the time of the test.
+// Shared builds a small model that several cards can share, changed as a test wants it (nil takes a key away), with made-up weights, and opens the plan for the time of the test.
 func Shared(t testing.TB, options compiler.Options, changes map[string]any) *engine.Plan {
 	t.Helper()
 	config, seed, dir := maps.Clone(sharedConfig), uint64(4), t.TempDir()
 	maps.Copy(config, changes)
+	maps.DeleteFunc(config, func(_ string, value any) bool { return value == nil })
 	text, err := json.Marshal(config)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "config.json"), text, 0o644)

@@ -88,22 +88,25 @@ func (m *Memory) Fail(err error) error {
 	return *m.bus.failed.Load()
 }
 
-const (
-	// hurried is how many turns a CTA looks for what other cards write before it leaves the processor to them.
-	hurried         = 4
-	defaultPatience = 5 * time.Minute
-)
+const defaultPatience = 5 * time.Minute
 
 // awaitCards lets other cards work for which a CTA may be waiting. Where one has failed, or none does anything any more, the launch fails.
 func (l *launch) awaitCards(c *cta) {
 	b := l.mem.bus
-	if c.polls++; b == nil || c.polls < hurried {
+	if b == nil {
 		return
 	}
-	why := ""
+	idle, since := l.looked(b.writes.Load())
+	if !idle {
+		return
+	}
+	patience, why := l.opt.Patience, ""
+	if patience == 0 {
+		patience = defaultPatience
+	}
 	if err := b.failed.Load(); err != nil {
 		why = fmt.Sprintf("it waits for another card, which has failed: %v", *err)
-	} else if l.waitedTooLong() {
+	} else if time.Since(since) > patience {
 		why = "it waits for another card, and none does anything"
 	}
 	if why != "" {
@@ -114,16 +117,16 @@ func (l *launch) awaitCards(c *cta) {
 	time.Sleep(idleSleep)
 }
 
-// waitedTooLong tells whether nobody has written anything that others look for in a long time.
-func (l *launch) waitedTooLong() bool {
-	patience := l.opt.Patience
-	if patience == 0 {
-		patience = defaultPatience
-	}
+// looked notes that a CTA has looked for what other cards write, of which there is so much by now. It is idle once all have looked since something was written, which
+// was at that time.
+func (l *launch) looked(writes uint64) (idle bool, since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := l.mem.bus.writes.Load(); l.since.IsZero() || now != l.writes {
-		l.writes, l.since = now, time.Now()
+	if l.looks++; l.since.IsZero() || writes != l.writes {
+		l.writes, l.since, l.looks = writes, time.Now(), 0
 	}
-	return time.Since(l.since) > patience
+	if idle = l.looks > l.open; idle {
+		l.looks = 0
+	}
+	return idle, l.since
 }

@@ -25,12 +25,18 @@ func TestCardsShareModels(t *testing.T) {
 		long                 bool
 	}{
 		{name: "llama", target: "sm80", format: "bf16", cards: 2},
-		{name: "llama", target: "sm90", format: "bf16", cards: 4, device: emu.Device{Pad: true}},
-		{name: "llama", target: "sm80", format: "int4", cards: 2},
-		{name: "llama", target: "sm89", format: "fp8", cards: 2},
-		{name: "llama", target: "sm90", format: "int8-w8a8", cards: 2},
-		{name: "llama", target: "sm90", format: "fp8", cards: 2},
-		{name: "llama", target: "sm80", format: "int8", cards: 4},
+		{name: "llama", target: "sm90", format: "bf16", cards: 4, device: emu.Device{Pad: true}, changes: map[string]any{"num_hidden_layers": 1}},
+		{name: "llama", target: "sm80", format: "int4", cards: 2, long: true},
+		{name: "llama", target: "sm89", format: "fp8", cards: 2, long: true},
+		{name: "llama", target: "sm90", format: "fp8", cards: 2, changes: map[string]any{"num_hidden_layers": 1}},
+		{name: "llama", target: "sm90", format: "int8-w8a8", cards: 2, long: true},
+		{name: "llama", target: "sm80", format: "int8", cards: 4, long: true},
+		{name: "tied", target: "sm80", format: "bf16", cards: 4, changes: map[string]any{"tie_word_embeddings": true}, long: true},
+		{name: "norms of heads", target: "sm80", format: "bf16", cards: 2, changes: kind("qwen3"), long: true},
+		{name: "biases", target: "sm90", format: "int4", cards: 2, changes: kind("qwen2"), long: true},
+		{name: "experts", target: "sm80", format: "bf16", cards: 2, changes: kind("mixtral", "num_hidden_layers", 1, "num_local_experts", 4, "num_experts_per_tok", 2)},
+		{name: "experts", target: "sm90", format: "fp8", cards: 4, changes: kind("mixtral", "num_local_experts", 4, "num_experts_per_tok", 2), long: true},
+		{name: "states", target: "sm80", format: "bf16", cards: 2, changes: kind("mamba", "head_dim", nil, "intermediate_size", 64, "state_size", 5, "conv_kernel", 3, "time_step_rank", 3, "use_bias", true), long: true},
 	} {
 		if c.long && os.Getenv("LLMC_LONG") == "" {
 			continue
@@ -40,6 +46,16 @@ func TestCardsShareModels(t *testing.T) {
 			devicetest.Cards(t, c.device, plan, plan.Info().Vocab, 128, 1, c.cards)
 		})
 	}
+}
+
+// kind changes a model to one of another kind, with settings of its own.
+func kind(name string, settings ...any) map[string]any {
+	architecture := map[string]string{"qwen3": "Qwen3ForCausalLM", "qwen2": "Qwen2ForCausalLM", "mixtral": "MixtralForCausalLM", "mamba": "MambaForCausalLM"}[name]
+	changes := map[string]any{"model_type": name, "architectures": []string{architecture}}
+	for i := 0; i < len(settings); i += 2 {
+		changes[settings[i].(string)] = settings[i+1] // nil: it has none
+	}
+	return changes
 }
 
 // edited is a card whose code somebody has changed.

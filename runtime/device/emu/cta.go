@@ -25,7 +25,6 @@ type cta struct {
 	races        *sharedRaces
 	order        ctaOrder
 	chance       chance
-	polls        int // turns that ended with a look at what other cards may change
 
 	progress  uint64 // changes whenever something happens that a spinning warp may wait for
 	seen      uint64
@@ -114,7 +113,7 @@ func (c *cta) start(linear uint32) {
 	c.copies = c.copies[:0]
 	c.barriers = [numBarriers]barrier{}
 	c.progress, c.seen, c.idle, c.polled, c.ended = 0, 0, 0, false, false
-	c.usesAsync, c.polls = false, 0
+	c.usesAsync = false
 	c.chance = newChance(c.launch.opt.Seed, uint64(linear))
 	c.launch.mem.begin(&c.order, linear)
 	threads := int(c.launch.Block[0] * c.launch.Block[1] * c.launch.Block[2])

@@ -76,6 +76,7 @@ type launch struct {
 	ended  map[uint32]uint32 // what CTAs that have ended knew, where several cards are checked for races
 	writes uint64            // on the bus when they were last seen to change
 	since  time.Time         // then
+	looks  int               // of CTAs for what other cards write, since then
 }
 
 const (

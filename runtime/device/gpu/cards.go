@@ -29,6 +29,7 @@ type task func(card int, m *Model) error
 // cardSteps is a step as cards other than the first have it: rows that ask for no logits, and answers that nobody reads.
 type cardSteps struct {
 	step engine.Step
+	rows []engine.Row
 	out  [][]engine.Sampled // by card
 }
 
@@ -139,11 +140,12 @@ func (c *Cards) Step(step *engine.Step, out []engine.Sampled) error {
 func (c *Cards) Start(step *engine.Step, out []engine.Sampled) error {
 	s := &c.slots[c.start%len(c.slots)]
 	if len(c.models[0].flights) < len(c.slots) {
-		s.step = *step
-		s.step.Rows = append([]engine.Row(nil), step.Rows...)
-		for i := range s.step.Rows {
-			s.step.Rows[i].Logits = nil
+		s.rows = append(s.rows[:0], step.Rows...)
+		for i := range s.rows {
+			s.rows[i].Logits = nil
 		}
+		s.step = *step
+		s.step.Rows = s.rows
 	}
 	err := c.together(func(card int, m *Model) error {
 		if card == 0 {
