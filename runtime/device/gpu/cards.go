@@ -49,6 +49,8 @@ func LoadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings) (*
 		for s := range c.slots {
 			c.slots[s].out = append(c.slots[s].out, nil)
 		}
+	}
+	for i := range drivers {
 		go c.work(i)
 	}
 	c.all(func(card int, m *Model) error {
