@@ -176,9 +176,20 @@ func (x *exchange) send() {
 	}
 	for _, role := range []string{"y", "y2"} {
 		if x.kernel.Operand(x.launch, role).Kind == engine.OperandBuffer {
-			x.pad(role, x.entry.row(role, x.row))
+			x.clearPadding(role)
 		}
 	}
+}
+
+// clearPadding writes the zeros behind the columns of a row of 16 bits.
+func (x *exchange) clearPadding(role string) {
+	columns := x.cols(role)
+	end := (columns + 63) / 64 * 64
+	if _, ok := x.pairType(role); !ok || columns == end {
+		return
+	}
+	i := x.Add(x.TidX(), columns)
+	x.If(x.Lt(i, end), func() { x.St(x.Index(x.entry.row(role, x.row), i, 2), x.Const(ptx.B16, 0)) })
 }
 
 // tell tells another card, each thread one, that the columns have come.
