@@ -70,12 +70,7 @@ func (s *programScope) check() error {
 			return fmt.Errorf("buffer %d %s: %w", i, p.Buffers[i].Name, err)
 		}
 	}
-	for i, name := range p.Weights {
-		if s.weights[name] == nil {
-			return fmt.Errorf("weight %d: the plan has no weight %q", i, name)
-		}
-	}
-	if err := s.takeParts(target.Device); err != nil {
+	if err := s.takeWeights(target.Device); err != nil {
 		return err
 	}
 	for i := range p.Caches {
@@ -112,13 +107,16 @@ func (s *programScope) check() error {
 	return s.checkResults()
 }
 
-// takeParts finds what a card has of each weight.
-func (s *programScope) takeParts(device string) error {
+// takeWeights finds the weights, or what a card has of each.
+func (s *programScope) takeWeights(device string) error {
 	p := s.program
 	if p.Cards != 0 && (p.Cards < 2 || p.Cards > MaxCards || device == "cpu") || p.Cards == 0 && p.Blocks != nil {
 		return fmt.Errorf("a program for %d cards of device %s", p.Cards, device)
 	}
 	for i, name := range p.Weights {
+		if s.weights[name] == nil {
+			return fmt.Errorf("weight %d: the plan has no weight %q", i, name)
+		}
 		part, err := p.PartOf(i, s.weights[name])
 		if err != nil {
 			return err

@@ -39,6 +39,9 @@ func inspectCommand() *cobra.Command {
 			if s := f.settings; s.MaxAdapters < 0 || s.AdapterRank < 0 || s.AdapterRank > engine.MaxAdapterRank {
 				return cli.Usagef("--max-loras is %d and --max-lora-rank %d: must not be below 0, nor the rank above %d", s.MaxAdapters, s.AdapterRank, engine.MaxAdapterRank)
 			}
+			if n := f.settings.Cards; n < 1 || n > engine.MaxCards {
+				return cli.Usagef("--tp is %d: must be within 1..%d", n, engine.MaxCards)
+			}
 			if u := f.settings.Utilization; !(u >= 0 && u <= 1) {
 				return cli.Usagef("--gpu-memory-utilization is %v: must be above 0 and at most 1, or 0 for the default", u)
 			}
@@ -70,6 +73,7 @@ func inspectCommand() *cobra.Command {
 	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
 	flags.IntVar(&f.settings.MaxAdapters, "max-loras", 0, "adapters that are loaded beside the model at once, on a GPU (default: none)")
 	flags.IntVar(&f.settings.AdapterRank, "max-lora-rank", 0, "rank of an adapter at most (default: what the plan was built for, or 64)")
+	flags.IntVar(&f.settings.Cards, "tp", 1, "GPUs that share the model, of each of which --memory tells")
 	f.cards.add(flags)
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context, on a GPU as far as they have room)")
 	flags.Var(&f.deviceMemory, "device-memory", "free memory of the GPU (default: all that the target's card has)")

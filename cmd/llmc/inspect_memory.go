@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"llmc/compiler/dump"
 	"llmc/engine"
@@ -34,14 +35,23 @@ func (f *inspectFlags) printMemory(w io.Writer, plan *engine.Plan) error {
 // newMemory reports what a program takes of its device: of a GPU what its runtime plans, the same numbers by the same code.
 func newMemory(plan *engine.Plan, program *engine.Program, s dump.MemorySettings) (*dump.Memory, error) {
 	t, err := engine.FindTarget(program.Target)
+	if err == nil && t.Device != "cuda" && s.Cards > 1 {
+		return nil, fmt.Errorf("--tp %d is of GPUs, and target %s is none: choose one with --target", s.Cards, t.Name)
+	}
 	if err != nil || t.Device != "cuda" {
 		return dump.NewMemory(plan, program, s)
 	}
-	programs, err := plan.Programs(program.Target)
+	if s.Cards > 1 && !slices.Contains(plan.Cards(program.Target), s.Cards) {
+		return nil, fmt.Errorf("%s: target %s is not built for %d GPUs together: build it with llmc build --tp %d", plan.Path(), program.Target, s.Cards, s.Cards)
+	}
+	programs, err := plan.CardsPrograms(program.Target, s.Cards)
 	if err != nil {
 		return nil, err
 	}
 	card := gpu.Card{Name: fmt.Sprintf("a GPU of target %s", t.Name), Memory: t.Memory}
+	if s.Cards > 1 {
+		card.Name = fmt.Sprintf("each of %d GPUs of target %s", s.Cards, t.Name)
+	}
 	if s.DeviceMemory > 0 {
 		card.Memory = s.DeviceMemory
 	}

@@ -25,6 +25,7 @@ type MemorySettings struct {
 	Utilization  float64
 	// Adapters beside the model, on GPUs, and the rank of one at most: 0 for what the plan was built for.
 	MaxAdapters, AdapterRank int
+	Cards                    int // GPUs that share the model, of each of which the report then is; up to 1: one has all of it
 }
 
 // Memory says what a plan takes at given settings, from the plan alone. What GPUs take is the runtime's to say, to the byte.

@@ -36,7 +36,7 @@ func TestCardsShareModels(t *testing.T) {
 		{name: "biases", target: "sm90", format: "int4", cards: 2, changes: kind("qwen2"), long: true},
 		{name: "experts", target: "sm80", format: "bf16", cards: 2, changes: kind("mixtral", "num_hidden_layers", 1, "num_local_experts", 4, "num_experts_per_tok", 2)},
 		{name: "experts", target: "sm90", format: "fp8", cards: 4, changes: kind("mixtral", "num_local_experts", 4, "num_experts_per_tok", 2), long: true},
-		{name: "states", target: "sm80", format: "bf16", cards: 2, changes: kind("mamba", "head_dim", nil, "intermediate_size", 64, "state_size", 5, "conv_kernel", 3, "time_step_rank", 3, "use_bias", true), long: true},
+		{name: "states", target: "sm80", format: "bf16", cards: 2, changes: kind("mamba", "head_dim", nil, "num_attention_heads", nil, "num_key_value_heads", nil, "max_position_embeddings", nil, "rope_theta", nil, "rms_norm_eps", nil, "intermediate_size", 64, "state_size", 5, "conv_kernel", 3, "time_step_rank", 3, "use_bias", true), long: true},
 	} {
 		if c.long && os.Getenv("LLMC_LONG") == "" {
 			continue
@@ -45,6 +45,62 @@ func TestCardsShareModels(t *testing.T) {
 			plan := plantest.Shared(t, compiler.Options{Quant: c.format, Archs: []string{c.target}, NoFallback: true, Cards: []int{c.cards}}, c.changes)
 			devicetest.Cards(t, c.device, plan, plan.Info().Vocab, 128, 1, c.cards)
 		})
+	}
+}
+
+// sharing loads plans on several cards.
+type sharing struct {
+	engine.Device
+	cards int
+}
+
+// Load implements engine.Device.
+func (d sharing) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	settings.Cards = d.cards
+	return d.Device.Load(plan, settings)
+}
+
+// TestCardsServe runs what every device has to pass on two cards.
+func TestCardsServe(t *testing.T) {
+	device := sharing{emu.Device{}, 2}
+	plan := plantest.Shared(t, compiler.Options{Quant: "bf16", Archs: []string{"sm80"}, Cards: []int{2}}, map[string]any{"num_hidden_layers": 1})
+	t.Run("pages", func(t *testing.T) {
+		devicetest.Pages(t, device, plan)
+		devicetest.Moves(t, device, plan)
+	})
+	t.Run("sampling", func(t *testing.T) {
+		if os.Getenv("LLMC_LONG") != "" {
+			devicetest.Sampling(t, device, plan, plan.Info().Vocab, 128)
+		}
+		devicetest.Ahead(t, device, plan, plan.Info().Vocab, 128, 1)
+	})
+	t.Run("functions", func(t *testing.T) {
+		devicetest.Functions(t, device, plantest.Build(t, "checkpoints/llava-clip", compiler.Options{Quant: "bf16", Archs: []string{"sm80"}, Cards: []int{2}}))
+	})
+}
+
+// TestCardsHaveTheirParts wants each of two cards to have about half of the weights, and half of the cache.
+func TestCardsHaveTheirParts(t *testing.T) {
+	plan := plantest.Shared(t, compiler.Options{Quant: "bf16", Archs: []string{"sm90"}, NoFallback: true, Cards: []int{2, 4}}, nil)
+	use := map[int]*gpu.MemoryPlan{}
+	for _, cards := range []int{1, 2, 4} {
+		programs, err := plan.CardsPrograms("sm90", cards)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use[cards], err = gpu.PlanMemory(plan, programs, gpu.Card{Memory: 4 << 30}, engine.Settings{MaxSequences: 8, MaxContext: 64, Cards: cards}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table := int64(128 * 128 * 2) // of embeddings, which all have
+	for _, cards := range []int64{2, 4} {
+		u := use[int(cards)]
+		if part := (use[1].Weights - table) / cards; u.Weights-table > part+part/20 {
+			t.Errorf("one of %d cards has %d bytes of weights, one alone %d", cards, u.Weights, use[1].Weights)
+		}
+		if u.PageBytes*cards != use[1].PageBytes || u.Limits.Pages != use[1].Limits.Pages {
+			t.Errorf("one of %d cards has %d pages of %d bytes, one alone %d of %d", cards, u.Limits.Pages, u.PageBytes, use[1].Limits.Pages, use[1].PageBytes)
+		}
 	}
 }
 

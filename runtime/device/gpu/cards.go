@@ -19,6 +19,7 @@ type Cards struct {
 	errs   []error        // of it, by card
 	slots  [2]cardSteps   // of steps that have been started, in turn
 	start  int            // steps started so far
+	turn   sync.Mutex     // of who has the cards do something
 	lost   error          // after which cards are no longer at one
 	closed bool
 }
@@ -93,6 +94,8 @@ func (c *Cards) all(t task) {
 
 // together has every card do something in which they may need each other. Where only some fail, or one is lost, all are: the others wait for what will not come.
 func (c *Cards) together(t task) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	if c.closed {
 		return errClosed
 	}
@@ -195,6 +198,30 @@ func (c *Cards) CopyPages(list []engine.PageCopy) error {
 	return c.together(func(_ int, m *Model) error { return m.CopyPages(list) })
 }
 
+// PageFormat implements engine.PageMover: a page is the parts of all cards, in their order.
+func (c *Cards) PageFormat() string {
+	return fmt.Sprintf("%s, of %d cards", c.models[0].PageFormat(), len(c.models))
+}
+
+// PageBytes implements engine.PageMover.
+func (c *Cards) PageBytes() int { return len(c.models) * c.models[0].PageBytes() }
+
+// ReadPage implements engine.PageMover.
+func (c *Cards) ReadPage(page int32, to []byte) error { return c.movePage(page, to, (*Model).ReadPage) }
+
+// WritePage implements engine.PageMover.
+func (c *Cards) WritePage(page int32, from []byte) error {
+	return c.movePage(page, from, (*Model).WritePage)
+}
+
+func (c *Cards) movePage(page int32, moved []byte, move func(m *Model, page int32, part []byte) error) error {
+	if len(moved) != c.PageBytes() {
+		return fmt.Errorf("page %d in %d bytes: pages have %d", page, len(moved), c.PageBytes())
+	}
+	n := c.models[0].PageBytes()
+	return c.together(func(card int, m *Model) error { return move(m, page, moved[card*n:(card+1)*n]) })
+}
+
 // KeepsState implements engine.StateKeeper.
 func (c *Cards) KeepsState() bool { return c.models[0].KeepsState() }
 
@@ -214,6 +241,8 @@ func (c *Cards) PadSteps() {
 
 // Close gives everything back.
 func (c *Cards) Close() error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	if c.closed {
 		return nil
 	}
@@ -229,6 +258,7 @@ var (
 	_ engine.Starter        = (*Cards)(nil)
 	_ engine.Runner         = (*Cards)(nil)
 	_ engine.PageCopier     = (*Cards)(nil)
+	_ engine.PageMover      = (*Cards)(nil)
 	_ engine.StateKeeper    = (*Cards)(nil)
 	_ engine.MemoryReporter = (*Cards)(nil)
 )

@@ -38,10 +38,43 @@ func heldBy(programs []*engine.Program) (list []held) {
 	return list
 }
 
+// within finds, for each of a list, the weight of the list that it is a piece of: a table is there as a whole, and its part in one piece. -1: it is there by itself.
+func within(plan *engine.Plan, list []held) ([]int, error) {
+	whole, of := map[string]int{}, make([]int, len(list))
+	for i := range list {
+		if list[i].key() == list[i].name {
+			whole[list[i].name] = i
+		}
+	}
+	for i := range list {
+		of[i] = -1
+		at, ok := whole[list[i].name]
+		if !ok || at == i {
+			continue
+		}
+		w, _, err := plan.Weight(list[i].name)
+		if err != nil {
+			return nil, err
+		}
+		if len(list[i].program.Ranges(list[i].index, w, 0)) == 1 {
+			of[i] = at
+		}
+	}
+	return of, nil
+}
+
 // weightBytes is what the weights take that the programs read.
 func weightBytes(plan *engine.Plan, programs []*engine.Program) (int64, error) {
 	var ranges []Range
-	for _, h := range heldBy(programs) {
+	list := heldBy(programs)
+	of, err := within(plan, list)
+	if err != nil {
+		return 0, err
+	}
+	for i, h := range list {
+		if of[i] >= 0 {
+			continue
+		}
 		w, _, err := plan.Weight(h.name)
 		if err != nil {
 			return 0, err
@@ -115,30 +148,42 @@ func (p parts) readAhead(at, bytes int64) {
 	_ = p.each(at, bytes, func(from, n, _ int64) error { p.plan.ReadAhead(p.weight, from, n); return nil })
 }
 
-// inFileOrder is an upload in the order of the plan's file, asked in the order of the programs.
-type inFileOrder struct {
+// placed is an upload in the order of the plan's file, asked in the order of a list of weights.
+type placed struct {
 	Upload
-	place []int
+	place  []int   // in the upload
+	offset []int64 // of pieces of others
 }
 
 // Addr implements Upload.
-func (u inFileOrder) Addr(i int) uint64 { return u.Upload.Addr(u.place[i]) }
+func (u placed) Addr(i int) uint64 { return u.Upload.Addr(u.place[i]) + uint64(u.offset[i]) }
 
 // sendWeights puts what the card has of the functions' weights on its way, each once, in the order of the file, so that a disk is read from end to end.
-func (m *Model) sendWeights(plan *engine.Plan, weights []held) (Upload, error) {
-	list, order, offset := make([]Constant, len(weights)), make([]int, len(weights)), make([]int64, len(weights))
-	for i := range weights {
-		var err error
-		if list[i], offset[i], err = weights[i].constant(plan, m.peers.card); err != nil {
+func (m *Model) sendWeights(plan *engine.Plan, list []held) (Upload, error) {
+	of, err := within(plan, list)
+	if err != nil {
+		return nil, err
+	}
+	constants, at, order := make([]Constant, len(list)), make([]int64, len(list)), []int(nil)
+	for i := range list {
+		if constants[i], at[i], err = list[i].constant(plan, m.peers.card); err != nil {
 			return nil, err
 		}
-		order[i] = i
+		if of[i] < 0 {
+			order = append(order, i)
+		}
 	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(offset[a], offset[b]) })
-	place, sorted := make([]int, len(weights)), make([]Constant, len(weights))
-	for at, i := range order {
-		sorted[at], place[i] = list[i], at
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(at[a], at[b]) })
+	u, sorted := placed{place: make([]int, len(list)), offset: make([]int64, len(list))}, []Constant(nil)
+	for place, i := range order {
+		sorted = append(sorted, constants[i])
+		u.place[i] = place
 	}
-	upload, err := m.driver.Constants(sorted)
-	return inFileOrder{upload, place}, err
+	for i, whole := range of {
+		if whole >= 0 {
+			u.place[i], u.offset[i] = u.place[whole], at[i]-at[whole]
+		}
+	}
+	u.Upload, err = m.driver.Constants(sorted)
+	return u, err
 }
