@@ -40,3 +40,25 @@ func TestBuildsTellWhatRanksHave(t *testing.T) {
 		t.Errorf("four ranks read %d bytes, two %d", all, sum)
 	}
 }
+
+// TestBuildsForSeveralGPUs wants a program for each number of GPUs that is asked for, of whose memory inspect tells, and heads that these do not share to be refused.
+func TestBuildsForSeveralGPUs(t *testing.T) {
+	dir := t.TempDir()
+	plan := filepath.Join(dir, "cards.plan")
+	build := []string{"build", "../../testdata/demo", "--arch", "sm80", "-o", plan}
+	clitest.Run(t, "", append(build, "--tp", "2")...).Done(t)
+	clitest.Run(t, "", "verify", plan).Done(t)
+	var one, two struct {
+		WeightBytes int64 `json:"weight_bytes"`
+		KVBytes     int64 `json:"kv_bytes_per_token"`
+	}
+	clitest.Run(t, "", "inspect", plan, "--memory", "--json").JSON(t, &one)
+	clitest.Run(t, "", "inspect", plan, "--memory", "--tp", "2", "--json").JSON(t, &two)
+	if two.WeightBytes >= one.WeightBytes*2/3 || 2*two.KVBytes != one.KVBytes {
+		t.Errorf("of one GPU %+v, of each of two %+v", one, two)
+	}
+	clitest.Run(t, "", "inspect", plan, "--memory", "--tp", "4").Refused(t, 1, "not built for 4 GPUs together: build it with llmc build --tp 4")
+	clitest.Run(t, "", append(build, "--tp", "4")...).Refused(t, 1, "4 cards: cache kv has 2 KV heads, which the cards share evenly")
+	clitest.Run(t, "", append(build, "--tp", "17")...).Refused(t, 1, "tp is 17: a model is shared by 2 to 16 GPUs")
+	clitest.Run(t, "", append(build, "--pp", "2")...).Refused(t, 1, "--pp 2 is not there yet for GPUs")
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"llmc/internal/clitest"
+)
+
+// TestCardsGenerate wants emulated cards that share a plan to answer as one, and numbers of them that it was not built for to be refused.
+func TestCardsGenerate(t *testing.T) {
+	plan := filepath.Join(t.TempDir(), "cards.plan")
+	llmc(t, "build", "../../testdata/demo", "--arch", "sm80", "--tp", "2", "-o", plan)
+	args := func(tp string, more ...string) []string {
+		return append([]string{"generate", plan, "--device", "emu", "--tp", tp, "--tokens", "1,2,3", "--max-tokens", "3", "--ignore-eos", "--json"}, more...)
+	}
+	var one, two generatedJSON
+	clitest.Run(t, "", args("1")...).JSON(t, &one)
+	clitest.Run(t, "", args("2")...).JSON(t, &two)
+	if len(one.Tokens) != 3 || !slices.Equal(one.Tokens, two.Tokens) {
+		t.Errorf("one card answers %v, two %v", one.Tokens, two.Tokens)
+	}
+	for _, c := range []struct {
+		exit int
+		args []string
+		want string
+	}{
+		{1, args("4"), "sm80 is built for one GPU alone, 2 together, not for 4; build it with llmc build --arch sm80 --tp 4"},
+		{2, args("17"), "at most 16 GPUs share a model"},
+		{2, args("2", "--pp", "2"), "GPUs share layers with --tp"},
+		{1, []string{"serve", plan, "--device", "emu", "--tp", "2", "--max-loras", "1"}, "adapters beside a model that several GPUs share are not there yet"},
+		{1, []string{"serve", plan, plan + "2", "--device", "emu", "--tp", "2"}, "--tp and --pp split one plan"},
+	} {
+		clitest.Run(t, "", c.args...).Refused(t, c.exit, c.want)
+	}
+}
