@@ -3,7 +3,11 @@ package cuda
 import (
 	"llmc/codegen/ptx"
 	"llmc/engine"
+	"llmc/ir"
 )
+
+// The bounds of numbers of cards are one: this array has no other index.
+var _ = [1]struct{}{}[engine.MaxCards-ir.MaxCards]
 
 const (
 	exchangeThreads = 256

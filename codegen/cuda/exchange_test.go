@@ -166,7 +166,9 @@ func (s *single) newExchangeCard(t *testing.T, d gpu.Driver, p engine.Peers, car
 }
 
 // shownByte is byte i of what a card has of a run in a row at some time.
-func shownByte(card, run, row, i, time int) byte { return byte(131*card + 31*run + 7*row + 3*i + 17*time) }
+func shownByte(card, run, row, i, time int) byte {
+	return byte(131*card + 31*run + 7*row + 3*i + 17*time)
+}
 
 // fillOwn writes what a card has.
 func (s *single) fillOwn(t *testing.T, c *exchangeCard, card, rows, time int) {

@@ -109,7 +109,7 @@ func (m *Model) prepare(plan *engine.Plan, weights Upload) error {
 		return err
 	}
 	// Code comes before the pages: how much it takes is not planned, and who wants all memory for pages is told about them.
-	code, err := m.loadCode(plan)
+	code, err := m.peers.afterFirst(func() (Code, error) { return m.loadCode(plan) })
 	if err != nil {
 		return fmt.Errorf("code of target %s: %w", m.program.Target, err)
 	}

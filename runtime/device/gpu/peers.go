@@ -116,6 +116,27 @@ func (p *peers) meet(d Driver) error {
 	return d.Finish()
 }
 
+// afterFirst loads code when the first card has loaded its own: a driver that keeps what it has compiled does that once.
+func (p *peers) afterFirst(load func() (Code, error)) (code Code, err error) {
+	wait := func() error {
+		if p.meeting == nil {
+			return nil
+		}
+		_, err := p.meeting.exchange(p.card, nil)
+		return err
+	}
+	if p.card > 0 {
+		if err := wait(); err != nil {
+			return nil, err
+		}
+		return load()
+	}
+	if code, err = load(); err == nil {
+		err = wait()
+	}
+	return code, err
+}
+
 // ready waits until all cards can be written to.
 func (p *peers) ready() error {
 	if p.meeting == nil {

@@ -30,7 +30,7 @@ fi
 
 # One line a test: directory, binary, pattern.
 {
-	for t in TestGPU/sm80 TestGPU/sm89 TestGPU/sm90; do echo "$hardware hardware.test $t"; done
+	for t in TestGPU/sm80 TestGPU/sm89 TestGPU/sm90 TestSharing/sm80 TestSharing/sm90; do echo "$hardware hardware.test $t"; done
 	cd "$kernels" && "$out/kernels.test" -test.list '^Test' | grep '^Test' | grep -v '^TestCoverage$' | sed "s|^|$kernels kernels.test |"
 } | grep -E "${ONLY:-.}" >"$out/list"
 

@@ -1,0 +1,45 @@
+//go:build cuda
+
+package hardware_test
+
+import (
+	"errors"
+	"testing"
+
+	"llmc/compiler"
+	"llmc/compiler/plantest"
+	"llmc/engine"
+	"llmc/runtime/device/cuda"
+	"llmc/runtime/device/devicetest"
+)
+
+// TestSharing wants the bits of one GPU from as many as there are that can share a model: four or two.
+func TestSharing(t *testing.T) {
+	card, rounds := theCard(t), 10
+	if onEmulator {
+		t.Skip("SKIPPED: the emulated driver has one card here; see runtime/device/cuda")
+	}
+	for _, target := range []string{"sm80", "sm90"} {
+		for _, cards := range []int{2, 4} {
+			for _, format := range []string{"bf16", "int8-w8a8", "int4"} {
+				t.Run(target+"/"+format, func(t *testing.T) {
+					if row, err := engine.FindTarget(target); err != nil || !row.RunsOn(card.Capability) {
+						t.Skip("SKIPPED: this card does not run such programs")
+					}
+					plan := plantest.Shared(t, compiler.Options{Quant: format, Archs: []string{target}, NoFallback: true, Cards: []int{cards}}, nil)
+					model, err := cuda.Device{}.Load(plan, engine.Settings{Cards: cards, MaxContext: 64})
+					if errors.Is(err, engine.ErrNoDevice) {
+						t.Skip("SKIPPED: ", err)
+					}
+					if err == nil {
+						err = model.Close()
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					devicetest.Cards(t, cuda.Device{}, plan, plan.Info().Vocab, 128, rounds, cards)
+				})
+			}
+		}
+	}
+}
