@@ -68,6 +68,7 @@ type Program struct {
 
 	Persistent   []Persistent `json:"persistent,omitempty"`   // of GPUs: entries that stand for launches
 	Unpersistent []string     `json:"unpersistent,omitempty"` // why steps of few tokens have none
+	Together     []Together   `json:"together,omitempty"`     // of GPUs: programs of several that share the model
 }
 
 // StepCost is the prediction for one step.
@@ -129,6 +130,9 @@ func NewPlan(p *engine.Plan, threads int) (*Plan, error) {
 			report, err := newProgram(p, program, threads)
 			if err != nil {
 				return nil, fmt.Errorf("%s: program of %s for %s: %w", p.Path(), program.Func, program.Target, err)
+			}
+			if report.Together, err = newTogether(p, function, target); err != nil {
+				return nil, err
 			}
 			r.Programs = append(r.Programs, *report)
 		}

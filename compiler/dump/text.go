@@ -37,6 +37,10 @@ func (r *Plan) WriteText(w io.Writer, kernels bool) error {
 			fmt.Fprintf(t, "buckets\t%s: steps of %s tokens\n", p.Target, strings.Trim(fmt.Sprint(p.Buckets), "[]"))
 		}
 		p.writePersistent(t)
+		for _, c := range p.Together {
+			fmt.Fprintf(t, "together\t%s: each of %d GPUs has %s of weights and runs %d launches, %d of them exchanges, in which it sends %s for a token to each other\n",
+				p.Target, c.Cards, cli.FormatBytes(c.WeightBytes), c.Launches, c.Exchanges, cli.FormatBytes(c.SentBytes))
+		}
 		if p.Cubin != nil {
 			fmt.Fprintf(t, "cubin\t%s: %v, %s\n", p.Target, p.Cubin, cli.FormatBytes(p.Cubin.Bytes))
 		}
