@@ -30,6 +30,7 @@ func TestCardsGenerate(t *testing.T) {
 		{2, args("17"), "at most 16 GPUs share a model"},
 		{2, args("2", "--pp", "2"), "GPUs share layers with --tp"},
 		{1, []string{"serve", plan, "--device", "emu", "--tp", "2", "--max-loras", "1"}, "adapters beside a model that several GPUs share are not there yet"},
+		{1, []string{"generate", plan, "--tp", "2", "--tokens", "1"}, "the plan has no program for a CPU, it has sm80: build it with --arch native; 2 GPUs share it with --device cuda"},
 		{1, []string{"serve", plan, plan + "2", "--device", "emu", "--tp", "2"}, "--tp and --pp split one plan"},
 	} {
 		clitest.Run(t, "", c.args...).Refused(t, c.exit, c.want)

@@ -107,6 +107,16 @@ func (f *rankFlags) takeCards(device string) error {
 	return nil
 }
 
+// cardsInstead names the device whose cards can share a plan, where processes can not.
+func (f *rankFlags) cardsInstead(plan *engine.Plan) string {
+	for _, target := range plan.Targets(plan.Main()) {
+		if slices.Contains(plan.Cards(target), f.ranks.TP) {
+			return fmt.Sprintf("; %d GPUs share it with --device cuda", f.ranks.TP)
+		}
+	}
+	return ""
+}
+
 // perNode is how many ranks a machine, or a process of a launcher, has.
 func (f *rankFlags) perNode() int { return f.ranks.Size() / max(1, f.world.Nodes) }
 
@@ -142,7 +152,7 @@ func (f *rankFlags) meet(ctx context.Context, path string, threads int) (follows
 	}
 	defer plan.Close()
 	if err := cpu.Divides(plan, f.ranks); err != nil {
-		return false, fmt.Errorf("%s: %w", path, err)
+		return false, fmt.Errorf("%s: %w%s", path, err, f.cardsInstead(plan))
 	}
 	config := comm.Config{Size: f.ranks.Size(), Rank: f.world.Node * f.perNode(), Plan: plan.Digest(), Version: version.Full(), Transport: f.transport, Wait: comm.DefaultWait, Timeout: f.timeout}
 	if config.Secret, err = f.secret(); err != nil {
