@@ -33,7 +33,8 @@ func splitCards(name string) (of string, cards int, ok bool) {
 // checkCardsName wants a section's name to be one of cardsName or cardsCodeName.
 func checkCardsName(kind, name string) error {
 	of, _, ok := splitCards(name)
-	if program := strings.Contains(of, "/"); ok && (kind == KindCardsProgram) == program {
+	switch {
+	case ok && kind == KindCardsProgram && isProgramName(of), ok && kind == KindCardsPTX && of != "" && !strings.Contains(of, "/"):
 		return nil
 	}
 	return fmt.Errorf("%w: section %s: %q does not end in a number of cards, 2 to %d", ErrFormat, kind, name, MaxCards)
