@@ -168,13 +168,13 @@ func (e *emitter) operand(v *ir.Value) (engine.Operand, error) {
 
 // addWeight lists a weight, or the whole one that it is a part of and the part's blocks.
 func (e *emitter) addWeight(w *ir.Weight) {
-	p, name, blocks := e.program, w.Name, []int64(nil)
+	p, name, share := e.program, w.Name, engine.Share{}
 	if w.Part != nil {
-		name, blocks = w.Part.Of, w.Part.Blocks
+		name, share = w.Part.Of, engine.Share{Blocks: w.Part.Blocks, Columns: w.Part.Columns}
 	}
 	p.Weights = append(p.Weights, name)
 	if p.Cards > 0 {
-		p.Blocks = append(p.Blocks, blocks)
+		p.Shares = append(p.Shares, share)
 	}
 }
 

@@ -75,20 +75,38 @@ func (p *Plan) CardsPTX(target string, cards int) ([]byte, error) {
 	return p.Section(KindCardsPTX, cardsCodeName(target, cards))
 }
 
-// PartOf describes what a card has of weight number i of a program: all of it, or rows of each block.
-func (p *Program) PartOf(i int, w *WeightEntry) (*WeightEntry, error) {
-	if p.Blocks == nil || p.Blocks[i] == nil {
-		return w, nil
-	}
-	return w.part(p.Blocks[i], int64(p.Cards))
+// Share is what a card has of a weight: of each block of rows the same share, the first card the first one; of a table, of its columns. Without blocks it is all.
+type Share struct {
+	Blocks  []int64
+	Columns bool
 }
 
-// part is a weight of which a card has its share of each block of rows.
-func (w *WeightEntry) part(blocks []int64, cards int64) (*WeightEntry, error) {
-	part, rows, panel := *w, max(0, len(w.Shape)-2), int64(1)
+// ShareOf is what a card has of weight number i.
+func (p *Program) ShareOf(i int) Share {
+	if p.Shares == nil {
+		return Share{}
+	}
+	return p.Shares[i]
+}
+
+// PartOf describes what a card has of weight number i of a program, as a weight of its own.
+func (p *Program) PartOf(i int, w *WeightEntry) (*WeightEntry, error) {
+	switch s := p.ShareOf(i); {
+	case s.Blocks == nil:
+		return w, nil
+	case s.Columns:
+		return w.columns(s.Blocks, int64(p.Cards))
+	default:
+		return w.rows(s.Blocks, int64(p.Cards))
+	}
+}
+
+// rows is a weight of which a card has its share of each block of rows.
+func (w *WeightEntry) rows(blocks []int64, cards int64) (*WeightEntry, error) {
 	if len(w.Shape) < 1 || len(w.Shape) > 3 {
 		return nil, fmt.Errorf("weight %s of shape %v has no rows to share", w.Name, w.Shape)
 	}
+	dim, panel := max(0, len(w.Shape)-2), int64(1)
 	if w.Layout != "" {
 		packed, err := w.Packed()
 		if err != nil {
@@ -100,18 +118,39 @@ func (w *WeightEntry) part(blocks []int64, cards int64) (*WeightEntry, error) {
 	}
 	sum := int64(0)
 	for _, n := range blocks {
-		if n < 1 || n > w.Shape[rows]-sum || n%(cards*panel) != 0 {
+		if n < 1 || n > w.Shape[dim]-sum || n%(cards*panel) != 0 {
 			return nil, fmt.Errorf("weight %s: block of %d rows, which %d cards do not share in whole panels of %d", w.Name, n, cards, panel)
 		}
 		sum += n
 	}
-	if sum != w.Shape[rows] {
-		return nil, fmt.Errorf("weight %s: blocks of %d rows of %d", w.Name, sum, w.Shape[rows])
+	if sum != w.Shape[dim] {
+		return nil, fmt.Errorf("weight %s: blocks of %d rows of %d", w.Name, sum, w.Shape[dim])
 	}
+	return w.over(dim, cards), nil
+}
+
+// tableColumns is what columns of a table are shared in: whole fragments, and no padding.
+const tableColumns = 64
+
+// columns is a table of which a card has its share of the columns: fragments of numbers, which follow one another along them.
+func (w *WeightEntry) columns(blocks []int64, cards int64) (*WeightEntry, error) {
+	if len(w.Shape) != 2 || len(blocks) != 1 || blocks[0] != w.Shape[1] || blocks[0]%(cards*tableColumns) != 0 {
+		return nil, fmt.Errorf("weight %s of shape %v: columns in blocks of %v, which %d cards do not share in whole fragments of %d", w.Name, w.Shape, blocks, cards, tableColumns)
+	}
+	f, err := layout.NewFragments(w.Layout, int(w.N()), int(w.K()))
+	if err != nil || f.ScaleBytes != 0 {
+		return nil, fmt.Errorf("weight %s of layout %q has no columns that GPUs share", w.Name, w.Layout)
+	}
+	return w.over(1, cards), nil
+}
+
+// over is the weight with a dimension divided.
+func (w *WeightEntry) over(dim int, cards int64) *WeightEntry {
+	part := *w
 	part.Shape = slices.Clone(w.Shape)
-	part.Shape[rows] /= cards
+	part.Shape[dim] /= cards
 	part.Bytes /= cards
-	return &part, nil
+	return &part
 }
 
 // ByteRange is From <= at < To.
@@ -119,8 +158,16 @@ type ByteRange struct{ From, To int64 }
 
 // Ranges lists what card number card has of weight number i of a program, in bytes of the weight: one behind the other they are the part.
 func (p *Program) Ranges(i int, w *WeightEntry, card int) (ranges []ByteRange) {
-	if p.Blocks == nil || p.Blocks[i] == nil {
+	share, cards, own := p.ShareOf(i), int64(p.Cards), int64(card)
+	if share.Blocks == nil {
 		return []ByteRange{{0, w.Bytes}}
+	}
+	if share.Columns { // of each panel of rows
+		panel := w.Bytes / ((w.N() + layout.FragmentRows - 1) / layout.FragmentRows)
+		for at := int64(0); at < w.Bytes; at += panel {
+			ranges = append(ranges, ByteRange{at + own*panel/cards, at + (own+1)*panel/cards})
+		}
+		return ranges
 	}
 	matrices, rows := int64(1), w.Shape[max(0, len(w.Shape)-2)]
 	if len(w.Shape) == 3 {
@@ -133,10 +180,9 @@ func (p *Program) Ranges(i int, w *WeightEntry, card int) (ranges []ByteRange) {
 		bytes = func(row int64) int64 { return w.Bytes / (all / layout.FragmentRows) * (row / layout.FragmentRows) }
 	}
 	for range matrices {
-		for _, n := range p.Blocks[i] {
-			share := n / int64(p.Cards)
-			first := start + int64(card)*share
-			r := ByteRange{bytes(first), bytes(first + share)}
+		for _, n := range share.Blocks {
+			first := start + own*(n/cards)
+			r := ByteRange{bytes(first), bytes(first + n/cards)}
 			if last := len(ranges) - 1; last >= 0 && ranges[last].To == r.From {
 				ranges[last].To = r.To
 			} else {

@@ -18,11 +18,11 @@ type Program struct {
 	Slots   []sym.Dim `msgpack:"slots"`
 	Buffers []Buffer  `msgpack:"buffers"`
 	Weights []string  `msgpack:"weights"` // names of plan weights, by operand index
-	// Blocks are those of rows of a weight, by operand index, of each of which a card has its share; nil where it has all of the weight.
-	Blocks   [][]int64 `msgpack:"blocks,omitempty"`
-	Caches   []Cache   `msgpack:"caches"`
-	Launches []Launch  `msgpack:"launches"`
-	Logits   int       `msgpack:"logits"` // buffer [R, V] that sampling reads, of the function "step"
+	// Shares say what a card has of each weight, by operand index; nil of programs for one card.
+	Shares   []Share  `msgpack:"shares,omitempty"`
+	Caches   []Cache  `msgpack:"caches"`
+	Launches []Launch `msgpack:"launches"`
+	Logits   int      `msgpack:"logits"` // buffer [R, V] that sampling reads, of the function "step"
 	// Results are what other functions give.
 	Results []Result `msgpack:"results,omitempty"`
 	// Auxiliary are entries of the plan's code that serve the program between steps.

@@ -32,8 +32,9 @@ type (
 		Parts []partWire `msgpack:"parts,omitempty"`
 	}
 	partWire struct {
-		Weight int64   `msgpack:"weight"`
-		Blocks []int64 `msgpack:"blocks"`
+		Weight  int64   `msgpack:"weight"`
+		Blocks  []int64 `msgpack:"blocks"`
+		Columns bool    `msgpack:"columns,omitempty"`
 	}
 	resultWire struct {
 		Name   string `msgpack:"name"`
@@ -149,9 +150,9 @@ func toWire(p *Program) *programWire {
 		w.Adapted = append(w.Adapted, adaptedWire{int64(a.Launch), int64(a.Modules), codesToWire([]Code{a.Down}), codesToWire(a.Code)})
 	}
 	w.Cards = int64(p.Cards)
-	for i, blocks := range p.Blocks {
-		if blocks != nil {
-			w.Parts = append(w.Parts, partWire{int64(i), blocks})
+	for i, s := range p.Shares {
+		if s.Blocks != nil {
+			w.Parts = append(w.Parts, partWire{int64(i), s.Blocks, s.Columns})
 		}
 	}
 	w.Persistent, w.Unpersistent = persistentToWire(p.Persistent), p.Unpersistent
@@ -203,10 +204,10 @@ func fromWire(w *programWire) (*Program, error) {
 		if part.Weight < 0 || part.Weight >= int64(len(p.Weights)) || len(part.Blocks) == 0 {
 			return nil, fmt.Errorf("part of weight %d of %d, in %d blocks", part.Weight, len(p.Weights), len(part.Blocks))
 		}
-		if p.Blocks == nil {
-			p.Blocks = make([][]int64, len(p.Weights))
+		if p.Shares == nil {
+			p.Shares = make([]Share, len(p.Weights))
 		}
-		p.Blocks[part.Weight] = part.Blocks
+		p.Shares[part.Weight] = Share{part.Blocks, part.Columns}
 	}
 	p.Persistent, p.Unpersistent = persistentFromWire(w.Persistent), w.Unpersistent
 	return p, nil

@@ -110,7 +110,7 @@ func (s *programScope) check() error {
 // takeWeights finds the weights, or what a card has of each.
 func (s *programScope) takeWeights(device string) error {
 	p := s.program
-	if p.Cards != 0 && (p.Cards < 2 || p.Cards > MaxCards || device == "cpu") || p.Cards == 0 && p.Blocks != nil {
+	if p.Cards != 0 && (p.Cards < 2 || p.Cards > MaxCards || device == "cpu") || p.Cards == 0 && p.Shares != nil {
 		return fmt.Errorf("a program for %d cards of device %s", p.Cards, device)
 	}
 	for i, name := range p.Weights {

@@ -173,10 +173,10 @@ func (p *parser) weight() {
 			w.Segment = p.int()
 		case "stored":
 			w.Stored = p.want(tokString, "a string")
-		case "of", "blocks":
+		case "of", "blocks", "columns":
 			p.part(w, name.text)
 		default:
-			p.fail(name.pos, "unknown field %q of a weight%s", clip(name.text), hint(name.text, []string{"axis", "segment", "stored", "of", "blocks"}))
+			p.fail(name.pos, "unknown field %q of a weight%s", clip(name.text), hint(name.text, []string{"axis", "segment", "stored", "of", "blocks", "columns"}))
 		}
 	})
 	w.Recipe = w.ownTensor(p.m.Cards)
@@ -203,6 +203,7 @@ func (p *parser) part(w *Weight, field string) {
 		w.Part.Of = text
 		return
 	}
+	w.Part.Columns = field == "columns"
 	var err error
 	if w.Part.Blocks, err = parseBlocks(text); err != nil {
 		p.fail(pos, "%v", err)

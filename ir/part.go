@@ -7,10 +7,19 @@ import (
 )
 
 // Part says what a card has of a weight that Module.Cards of them share: of each block of rows the same share, the first card the first one. A matrix
-// has N rows in all blocks together, a stack of matrices as many in each of them.
+// has N rows in all blocks together, a stack of matrices as many in each of them. Of a table that is looked up it is a share of the columns, which are one block.
 type Part struct {
-	Of     string  // the whole weight
-	Blocks []int64 // rows of the whole
+	Of      string  // the whole weight
+	Blocks  []int64 // rows of the whole, or columns
+	Columns bool
+}
+
+// dim is the dimension of a type of which a card has a part.
+func (p *Part) dim(t Type) int {
+	if p.Columns {
+		return len(t.Dims) - 1
+	}
+	return max(0, len(t.Dims)-2)
 }
 
 // Whole is the weight that w is a part of, one of so many.
@@ -18,7 +27,7 @@ func (w *Weight) Whole(cards int64) *Weight {
 	whole := &Weight{Axis: w.Axis, Segment: w.Segment, Stored: w.Stored, Recipe: w.Recipe}
 	whole.Value = Value{Name: w.Part.Of, Type: w.Type, Weight: whole}
 	whole.Type.Dims = append(w.Type.Dims[:0:0], w.Type.Dims...)
-	i := max(0, len(whole.Type.Dims)-2)
+	i := w.Part.dim(whole.Type)
 	whole.Type.Dims[i] = whole.Type.Dims[i].Scale(cards)
 	return whole
 }
@@ -62,15 +71,18 @@ func (p *Part) check(whole *Weight, cards int64) error {
 	if cards < 2 || cards > MaxCards {
 		return fmt.Errorf("a part of %%%s, and the module is for %d cards", clip(p.Of), cards)
 	}
-	rows := whole.Type.Dims[max(0, len(whole.Type.Dims)-2)].K
+	if p.Columns && len(whole.Type.Dims) != 2 {
+		return fmt.Errorf("columns of %v, which is no table", whole.Type)
+	}
+	rows := whole.Type.Dims[p.dim(whole.Type)].K
 	for _, n := range p.Blocks {
 		if n < cards || n%cards != 0 || n > maxDim {
-			return fmt.Errorf("block of %d rows, which %d cards do not share evenly", n, cards)
+			return fmt.Errorf("block of %d, which %d cards do not share evenly", n, cards)
 		}
 		rows -= n
 	}
 	if rows != 0 || !validName(p.Of) {
-		return fmt.Errorf("blocks %v of %%%s are not all of its rows", p, clip(p.Of))
+		return fmt.Errorf("blocks %v of %%%s are not all of it", p, clip(p.Of))
 	}
 	return nil
 }

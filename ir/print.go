@@ -53,7 +53,7 @@ func weightAttrs(w *Weight) string {
 		parts = append(parts, "stored="+strconv.Quote(w.Stored))
 	}
 	if w.Part != nil {
-		parts = append(parts, "of="+strconv.Quote(w.Part.Of), "blocks="+strconv.Quote(w.Part.String()))
+		parts = append(parts, "of="+strconv.Quote(w.Part.Of), map[bool]string{false: "blocks=", true: "columns="}[w.Part.Columns]+strconv.Quote(w.Part.String()))
 	}
 	if len(parts) == 0 {
 		return ""

@@ -137,15 +137,15 @@ func (w *Weight) check(cards int64) error {
 	if w.Recipe == nil {
 		return fmt.Errorf("weight %%%s has no recipe", w.Name)
 	}
-	if err := w.Recipe.check(cols, 0); err != nil {
-		return fmt.Errorf("weight %%%s: %w", w.Name, err)
-	}
 	if w.Part != nil {
 		whole := w.Whole(cards)
 		if err := w.Part.check(whole, cards); err != nil {
 			return fmt.Errorf("weight %%%s: %w", w.Name, err)
 		}
-		rows, _, _ = whole.Type.Matrix()
+		rows, cols, _ = whole.Type.Matrix()
+	}
+	if err := w.Recipe.check(cols, 0); err != nil {
+		return fmt.Errorf("weight %%%s: %w", w.Name, err)
 	}
 	if got := w.Recipe.Rows(cols); got != rows {
 		return fmt.Errorf("weight %%%s: its recipe gives %d rows instead of %d", w.Name, got, rows)

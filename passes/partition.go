@@ -46,7 +46,10 @@ func partition(c *Context) error {
 	if cards < 2 {
 		return nil
 	}
-	s := &sharing{Context: c, cards: cards, parts: map[string]*ir.Value{}, caches: map[string]bool{}}
+	s := &sharing{Context: c, cards: cards, parts: map[string]*ir.Value{}, caches: map[string]bool{}, reads: map[*ir.Weight]int{}}
+	for w, ops := range c.Module.WeightUses() {
+		s.reads[w] = len(ops)
+	}
 	if err := s.shareCaches(); err != nil {
 		return err
 	}
@@ -67,6 +70,7 @@ type sharing struct {
 	cards  int64
 	parts  map[string]*ir.Value // of weights, by the name of the whole and the blocks
 	caches map[string]bool      // of which each card has its own heads
+	reads  map[*ir.Weight]int   // how many ops read a weight, as the module was
 
 	f    *ir.Func
 	uses map[*ir.Value][]ir.Use // of the function as it was
@@ -164,15 +168,17 @@ func (s *sharing) part(v *ir.Value, blocks []int64) *ir.Value {
 	if v == nil {
 		return nil
 	}
-	w := v.Weight
-	of := ir.Part{Of: w.Name, Blocks: blocks}
-	key := fmt.Sprintf("%s %v", w.Name, &of)
+	return s.partOf(v.Weight, ir.Part{Of: v.Weight.Name, Blocks: blocks}, max(0, v.Type.Rank()-2))
+}
+
+// partOf returns a part of a weight, of which one dimension is shared.
+func (s *sharing) partOf(w *ir.Weight, of ir.Part, dim int) *ir.Value {
+	key := fmt.Sprintf("%s %v %v", w.Name, &of, of.Columns)
 	if s.parts[key] == nil {
 		part := &ir.Weight{Axis: w.Axis, Segment: w.Segment, Stored: w.Stored, Recipe: w.Recipe, Part: &of}
 		part.Value = ir.Value{Name: s.fresh(w.Name + ".part"), Type: w.Type, Weight: part}
 		part.Type.Dims = slices.Clone(w.Type.Dims)
-		rows := &part.Type.Dims[max(0, w.Type.Rank()-2)]
-		rows.K /= s.cards
+		part.Type.Dims[dim].K /= s.cards
 		s.Module.Weights, s.parts[key] = append(s.Module.Weights, part), &part.Value
 	}
 	return s.parts[key]

@@ -9,6 +9,9 @@ import (
 
 // shareRules say what a card computes of ops, by kind; one that answers false leaves its op to all cards alike.
 var shareRules = map[string]func(s *sharing, op *ir.Op) bool{
+	"gather":            (*sharing).shareTable,
+	"gather_positions":  (*sharing).shareTable,
+	"gather_types":      (*sharing).shareTable,
 	"linear":            (*sharing).shareProduct,
 	"linear_act":        (*sharing).shareProduct,
 	"linear_swiglu":     (*sharing).shareGated,
@@ -133,6 +136,25 @@ func (s *sharing) shareProduct(op *ir.Op) bool {
 		return false
 	}
 	return s.give(op, s.arguments(op, map[string]*ir.Value{"w": s.part(op.Arg("w"), blocks), "bias": s.part(op.Arg("bias"), blocks)}))
+}
+
+const (
+	tableColumns = 64      // a card's columns of a table are whole fragments of panels
+	smallTable   = 1 << 20 // bytes of a table that every card rather has than waits for the others' columns of it
+)
+
+// shareTable shares a table of numbers by columns: cards look up their columns of each row, the residual's own. Where products read the table by rows too, that takes less than the
+// whole from three cards on.
+func (s *sharing) shareTable(op *ir.Op) bool {
+	w := op.Arg("table").Weight
+	columns, _ := w.Type.Cols()
+	bytes, _ := w.Type.Elements()
+	bytes *= int64(w.Type.DType.Size())
+	if w.Type.Quant != "" || columns%(s.cards*tableColumns) != 0 || bytes < smallTable || s.reads[w] > 1 && s.cards < 3 {
+		return false
+	}
+	table := s.partOf(w, ir.Part{Of: w.Name, Blocks: []int64{columns}, Columns: true}, 1)
+	return s.give(op, s.arguments(op, map[string]*ir.Value{"table": table}))
 }
 
 // routes tells whether a value chooses experts, which all cards must know at once.

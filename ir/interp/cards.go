@@ -51,12 +51,19 @@ func (c *call) exchange() error {
 	return nil
 }
 
-// partOf keeps the rows of a whole weight that a card has.
+// partOf keeps what a card has of a whole weight.
 func (card *Card) partOf(w *ir.Weight, cards int64, whole []float32) ([]float32, error) {
 	if card == nil {
 		return nil, errAlone
 	}
 	_, cols, _ := w.Type.Matrix()
+	if w.Part.Columns {
+		var data []float32
+		for at := int64(card.Number) * cols; at < int64(len(whole)); at += cards * cols {
+			data = append(data, whole[at:at+cols]...)
+		}
+		return data, nil
+	}
 	matrices := int64(1)
 	switch dims := w.Type.Dims; len(dims) {
 	case 1:

@@ -31,6 +31,8 @@ func TestCardsShareModels(t *testing.T) {
 		{name: "llama", target: "sm90", format: "fp8", cards: 2, changes: map[string]any{"num_hidden_layers": 1}},
 		{name: "llama", target: "sm90", format: "int8-w8a8", cards: 2, long: true},
 		{name: "llama", target: "sm80", format: "int8", cards: 4, long: true},
+		{name: "table", target: "sm90", format: "bf16", cards: 2, changes: map[string]any{"num_hidden_layers": 1, "vocab_size": 4096}},
+		{name: "tied table", target: "sm80", format: "int4", cards: 4, changes: map[string]any{"num_hidden_layers": 1, "vocab_size": 2048, "hidden_size": 256, "tie_word_embeddings": true}, long: true},
 		{name: "tied", target: "sm80", format: "bf16", cards: 4, changes: map[string]any{"tie_word_embeddings": true}, long: true},
 		{name: "norms of heads", target: "sm80", format: "bf16", cards: 2, changes: kind("qwen3"), long: true},
 		{name: "biases", target: "sm90", format: "int4", cards: 2, changes: kind("qwen2"), long: true},

@@ -17,10 +17,11 @@ type held struct {
 
 // key tells apart what a card has of weights.
 func (h *held) key() string {
-	if h.program.Blocks == nil || h.program.Blocks[h.index] == nil {
+	share := h.program.ShareOf(h.index)
+	if share.Blocks == nil {
 		return h.name
 	}
-	return fmt.Sprintf("%s %v", h.name, h.program.Blocks[h.index])
+	return fmt.Sprintf("%s %v", h.name, share)
 }
 
 // heldBy lists what programs read of weights, each once.
