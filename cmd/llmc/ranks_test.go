@@ -57,6 +57,12 @@ func TestBuildsForSeveralGPUs(t *testing.T) {
 	if two.WeightBytes >= one.WeightBytes*2/3 || 2*two.KVBytes != one.KVBytes {
 		t.Errorf("of one GPU %+v, of each of two %+v", one, two)
 	}
+	var built, refitted struct{ Digest string }
+	clitest.Run(t, "", append(build, "--tp", "2", "--json")...).JSON(t, &built)
+	clitest.Run(t, "", "refit", plan, "../../testdata/demo", "-o", filepath.Join(dir, "refit.plan"), "--json").JSON(t, &refitted)
+	if built.Digest == "" || refitted != built {
+		t.Errorf("built %+v, the same weights put into it %+v", built, refitted)
+	}
 	clitest.Run(t, "", "inspect", plan, "--memory", "--tp", "4").Refused(t, 1, "not built for 4 GPUs together: build it with llmc build --tp 4")
 	clitest.Run(t, "", append(build, "--tp", "4")...).Refused(t, 1, "4 cards: cache kv has 2 KV heads, which the cards share evenly")
 	clitest.Run(t, "", append(build, "--tp", "17")...).Refused(t, 1, "tp is 17: a model is shared by 2 to 16 GPUs")
