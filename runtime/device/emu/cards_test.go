@@ -28,7 +28,7 @@ func TestCardsShareModels(t *testing.T) {
 		{name: "llama", target: "sm90", format: "bf16", cards: 4, device: emu.Device{Pad: true}, changes: map[string]any{"num_hidden_layers": 1}},
 		{name: "llama", target: "sm80", format: "int4", cards: 2, long: true},
 		{name: "llama", target: "sm89", format: "fp8", cards: 2, long: true},
-		{name: "llama", target: "sm90", format: "fp8", cards: 2, changes: map[string]any{"num_hidden_layers": 1}},
+		{name: "llama", target: "sm90", format: "fp8", cards: 2, changes: map[string]any{"num_hidden_layers": 1}, long: true},
 		{name: "llama", target: "sm90", format: "int8-w8a8", cards: 2, long: true},
 		{name: "llama", target: "sm80", format: "int8", cards: 4, long: true},
 		{name: "table", target: "sm90", format: "bf16", cards: 2, changes: map[string]any{"num_hidden_layers": 1, "vocab_size": 4096}},
