@@ -62,12 +62,7 @@ func (p *Plan) Cards(target string) (numbers []int) {
 	return numbers
 }
 
-// CardsPrograms are the programs of all functions that each of so many cards runs, in the order of Functions; those for one card alone where that is 1 or less.
-func (p *Plan) CardsPrograms(target string, cards int) ([]*Program, error) {
-	return p.programs(target, cards)
-}
-
-// CardsPTX is their code.
+// CardsPTX is the code of CardsPrograms.
 func (p *Plan) CardsPTX(target string, cards int) ([]byte, error) {
 	if cards <= 1 {
 		return p.Section(KindPTX, target)

@@ -140,11 +140,11 @@ func (p *Plan) Main() string {
 
 // Program decodes and validates the program of a function for a target: every index, range and size in it is then safe to use.
 func (p *Plan) Program(function, target string) (*Program, error) {
-	return p.program(function, target, 1)
+	return p.CardsProgram(function, target, 1)
 }
 
-// program is the one of so many cards.
-func (p *Plan) program(function, target string, cards int) (*Program, error) {
+// CardsProgram is the program of a function that each of so many cards runs; that for one card alone where that is 1 or less.
+func (p *Plan) CardsProgram(function, target string, cards int) (*Program, error) {
 	kind, name := KindProgram, programName(function, target)
 	if cards > 1 {
 		kind, name = KindCardsProgram, cardsName(function, target, cards)
@@ -161,12 +161,13 @@ func (p *Plan) program(function, target string, cards int) (*Program, error) {
 }
 
 // Programs are those of all functions for a target, in the order of Functions. They share their caches.
-func (p *Plan) Programs(target string) ([]*Program, error) { return p.programs(target, 1) }
+func (p *Plan) Programs(target string) ([]*Program, error) { return p.CardsPrograms(target, 1) }
 
-func (p *Plan) programs(target string, cards int) ([]*Program, error) {
+// CardsPrograms are those of all functions that each of so many cards runs, likewise; those for one card alone where that is 1 or less.
+func (p *Plan) CardsPrograms(target string, cards int) ([]*Program, error) {
 	var programs []*Program
 	for _, function := range p.Functions() {
-		program, err := p.program(function, target, cards)
+		program, err := p.CardsProgram(function, target, cards)
 		if err != nil {
 			return nil, err
 		}

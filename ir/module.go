@@ -18,7 +18,7 @@ type Module struct {
 // Weight is a constant of the module. Its Value is what ops take as operand.
 type Weight struct {
 	Value
-	// Axis says how tensor parallelism splits a matrix [N, K]: "col" by outputs N, "row" by inputs K, "" not at all.
+	// Axis is what a family says of a matrix [N, K]: "col" where outputs N, "row" where inputs K could be split, "" neither. No pass reads it: ranks and GPUs share outputs of all.
 	Axis string
 	// Segment is the length of the parts of K that are summed apart and then added in order; 0 is all of K. It is a property
 	// of the weight alone, so that sums do not depend on batch, threads or ranks.

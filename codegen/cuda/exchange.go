@@ -133,25 +133,22 @@ func (x *exchange) unit(r *engine.ExchangeRun) int {
 
 // copy copies a run with all threads, in units: from a place to several.
 func (x *exchange) copy(r *engine.ExchangeRun, from ptx.Reg, to []ptx.Reg) {
-	unit := x.unit(r)
+	unit, one := x.unit(r), ptx.B32
+	if unit == 2 {
+		one = ptx.B16
+	}
 	x.For(ptx.Range{Name: "units", From: x.TidX(), To: int(r.Bytes) / unit, Step: exchangeThreads}, func(i ptx.Reg) {
 		at := x.Index(from, i, unit)
-		switch unit {
-		case 2:
-			v := x.Ld(ptx.B16, at)
+		if unit <= 4 {
+			v := x.Ld(one, at)
 			for _, place := range to {
 				x.St(x.Index(place, i, unit), v)
 			}
-		case 4:
-			v := x.Ld(ptx.B32, at)
-			for _, place := range to {
-				x.St(x.Index(place, i, unit), v)
-			}
-		default:
-			v := x.LdV(ptx.B32, unit/4, at)
-			for _, place := range to {
-				x.StV(x.Index(place, i, unit), v)
-			}
+			return
+		}
+		v := x.LdV(ptx.B32, unit/4, at)
+		for _, place := range to {
+			x.StV(x.Index(place, i, unit), v)
 		}
 	})
 }

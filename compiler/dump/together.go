@@ -16,40 +16,35 @@ type Together struct {
 // newTogether describes the programs of a function for a target that several cards run.
 func newTogether(p *engine.Plan, function, target string) (list []Together, err error) {
 	for _, cards := range p.Cards(target) {
-		programs, err := p.CardsPrograms(target, cards)
+		program, err := p.CardsProgram(function, target, cards)
 		if err != nil {
 			return nil, err
 		}
-		for _, program := range programs {
-			if program.Func != function {
-				continue
+		t := Together{Cards: cards, Launches: len(program.Launches)}
+		for i := range program.Launches {
+			if _, bytes := program.ExchangeRuns(&program.Launches[i]); bytes > 0 {
+				t.Exchanges, t.SentBytes = t.Exchanges+1, t.SentBytes+bytes
 			}
-			t := Together{Cards: cards, Launches: len(program.Launches)}
-			for i := range program.Launches {
-				if _, bytes := program.ExchangeRuns(&program.Launches[i]); bytes > 0 {
-					t.Exchanges, t.SentBytes = t.Exchanges+1, t.SentBytes+bytes
-				}
+		}
+		for i, name := range program.Weights {
+			w, _, err := p.Weight(name)
+			if err == nil {
+				w, err = program.PartOf(i, w)
 			}
-			for i, name := range program.Weights {
-				w, _, err := p.Weight(name)
-				if err == nil {
-					w, err = program.PartOf(i, w)
-				}
-				if err != nil {
-					return nil, err
-				}
-				t.WeightBytes += w.Bytes
-			}
-			for i := range program.Caches {
-				t.KVHeads = append(t.KVHeads, program.Caches[i].KVHeads)
-			}
-			text, err := p.CardsPTX(target, cards)
 			if err != nil {
 				return nil, err
 			}
-			t.PTXBytes = int64(len(text))
-			list = append(list, t)
+			t.WeightBytes += w.Bytes
 		}
+		for i := range program.Caches {
+			t.KVHeads = append(t.KVHeads, program.Caches[i].KVHeads)
+		}
+		text, err := p.CardsPTX(target, cards)
+		if err != nil {
+			return nil, err
+		}
+		t.PTXBytes = int64(len(text))
+		list = append(list, t)
 	}
 	return list, nil
 }

@@ -17,6 +17,12 @@ const Demo = "demo"
 func Build(t testing.TB, model string, options compiler.Options) *engine.Plan {
 	t.Helper()
 	options.Model, options.Out = filepath.Join(golden.Root(t), "testdata", model), filepath.Join(t.TempDir(), "engine.plan")
+	return open(t, options)
+}
+
+// open builds a plan and opens it for the time of the test.
+func open(t testing.TB, options compiler.Options) *engine.Plan {
+	t.Helper()
 	if _, err := compiler.Build(t.Context(), options); err != nil {
 		t.Fatal(err)
 	}

@@ -31,13 +31,5 @@ func Shared(t testing.TB, options compiler.Options, changes map[string]any) *eng
 		t.Fatal(err)
 	}
 	options.Model, options.Out, options.Random, options.Check = dir, filepath.Join(dir, "shared.plan"), &seed, true
-	if _, err := compiler.Build(t.Context(), options); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := engine.Open(options.Out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { plan.Close() })
-	return plan
+	return open(t, options)
 }

@@ -33,7 +33,12 @@ func listeningSocket(ln net.Listener) syscall.RawConn {
 	if i, ok := ln.(*inheriting); ok {
 		ln = i.Listener
 	}
-	sc, ok := ln.(syscall.Conn)
+	return rawOf(ln)
+}
+
+// rawOf returns the socket of a connection or listener; nil: there is none.
+func rawOf(of any) syscall.RawConn {
+	sc, ok := of.(syscall.Conn)
 	if !ok {
 		return nil
 	}

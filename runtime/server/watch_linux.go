@@ -69,15 +69,7 @@ func socketOf(c net.Conn) syscall.RawConn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	return raw
+	return rawOf(c)
 }
 
 // hungUp are the events of a peer that has closed its sending side, or the connection.

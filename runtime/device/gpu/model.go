@@ -97,7 +97,7 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	if err := upload.Wait(); err != nil {
 		return err
 	}
-	if err := m.peers.ready(); err != nil {
+	if err := m.peers.wait(); err != nil {
 		return err
 	}
 	return m.warmUp()

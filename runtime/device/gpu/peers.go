@@ -35,7 +35,7 @@ func findAreas(functions []*function) (areas []area) {
 			if !ok {
 				continue
 			}
-			at := slices.IndexFunc(areas, func(a area) bool { return a.rows == rows })
+			at := areaOf(areas, rows)
 			if at < 0 {
 				at = len(areas)
 				areas = append(areas, area{rows: rows})
@@ -45,6 +45,11 @@ func findAreas(functions []*function) (areas []area) {
 		}
 	}
 	return areas
+}
+
+// areaOf finds the one for rows of a kind; -1: there is none.
+func areaOf(areas []area, rows sym.Dim) int {
+	return slices.IndexFunc(areas, func(a area) bool { return a.rows == rows })
 }
 
 // peersRows is how many rows a launch works on that knows of other cards; ok is false for those that do not.
@@ -80,11 +85,10 @@ func (p *peers) take(a allocator, functions []*function, l *limits.Limits) (err 
 // table is where a launch reads about the other cards.
 func (p *peers) table(program *engine.Program, l *engine.Launch) uint64 {
 	rows, _ := peersRows(program, l)
-	i := slices.IndexFunc(p.areas, func(a area) bool { return a.rows == rows })
-	return p.areas[i].table.Addr()
+	return p.areas[areaOf(p.areas, rows)].table.Addr()
 }
 
-// meet tells the other cards where this one's areas are, and makes them ready. Nothing may be launched before all have made theirs ready: see ready.
+// meet tells the other cards where this one's areas are, and makes them ready. Nothing may be launched before all have made theirs ready: see wait.
 func (p *peers) meet(d Driver) error {
 	if p.meeting == nil {
 		return nil
@@ -118,27 +122,20 @@ func (p *peers) meet(d Driver) error {
 
 // afterFirst loads code when the first card has loaded its own: a driver that keeps what it has compiled does that once.
 func (p *peers) afterFirst(load func() (Code, error)) (code Code, err error) {
-	wait := func() error {
-		if p.meeting == nil {
-			return nil
-		}
-		_, err := p.meeting.exchange(p.card, nil)
-		return err
-	}
 	if p.card > 0 {
-		if err := wait(); err != nil {
+		if err := p.wait(); err != nil {
 			return nil, err
 		}
 		return load()
 	}
 	if code, err = load(); err == nil {
-		err = wait()
+		err = p.wait()
 	}
 	return code, err
 }
 
-// ready waits until all cards can be written to.
-func (p *peers) ready() error {
+// wait waits until all cards have come as far.
+func (p *peers) wait() error {
 	if p.meeting == nil {
 		return nil
 	}
