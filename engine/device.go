@@ -127,6 +127,14 @@ type PageMover interface {
 	WritePage(page int32, from []byte) error
 }
 
+// Reliever is a Model that can give memory back to the system while its owner has no steps for it. What it gives back is provided again when it is needed.
+type Reliever interface {
+	// RelieveSteps gives back what is only needed while a step runs.
+	RelieveSteps()
+	// RelievePages gives back what those of the KV pages [first, end) take that used denies. What is in them is lost.
+	RelievePages(first, end int, used func(page int32) bool)
+}
+
 // TrafficReporter is a Model that can tell. Measuring takes a moment.
 type TrafficReporter interface {
 	Traffic() (Traffic, error)

@@ -305,3 +305,14 @@ func (d *drafter) ended(g *generation, outputs int) {
 	}
 	g.guesses = guesser{}
 }
+
+// relieve lets go of what was needed for the last step.
+func (d *drafter) relieve() {
+	if d == nil {
+		return
+	}
+	d.seqs, d.asks, d.asked, d.wanted, d.tokens = nil, nil, nil, nil, nil
+	if d.model != nil {
+		d.model.Relieve()
+	}
+}

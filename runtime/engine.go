@@ -13,6 +13,7 @@ import (
 	"llmc/internal/tokenizer"
 	"llmc/runtime/energy"
 	"llmc/runtime/kv"
+	"llmc/runtime/rest"
 	"llmc/runtime/sched"
 )
 
@@ -114,6 +115,7 @@ type Engine struct {
 	snapshot snapshot // written under the lock, whenever the scheduler has changed
 
 	// The loop's own.
+	rest     rest.Loop
 	flights  []*flight // oldest first
 	memory   [2]flight // of flights, in turn
 	launched int

@@ -36,12 +36,13 @@ func (e *Engine) await() bool {
 		}
 		e.turn.Store(0)
 		e.joules.waits()
-		<-e.wake
+		e.rest.Wait(e.wake, e.relieve)
 	}
 }
 
 // step schedules a step if none is in flight, another one ahead where that can be, and hands out what the older of them gives.
 func (e *Engine) step() {
+	e.rest.Worked()
 	e.turn.Store(e.age(e.options.Now()))
 	if len(e.flights) == 0 {
 		now := e.options.Now()

@@ -203,3 +203,11 @@ func (m *Model) run() error {
 	m.costs.Observe(m.step.T(), m.seconds()-begin)
 	return nil
 }
+
+// Relieve gives back the memory of steps and of pages that hold nothing.
+func (m *Model) Relieve() {
+	if r, ok := m.model.(engine.Reliever); ok {
+		r.RelieveSteps()
+		r.RelievePages(0, m.pool.Total(), func(page int32) bool { return !m.pool.Free(page) })
+	}
+}

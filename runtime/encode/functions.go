@@ -59,3 +59,13 @@ func (f Functions) lacks(in *Input) error {
 
 // MaxTokens is how many tokens a text may have, or rows an image where there are no texts.
 func (f Functions) MaxTokens() int { return f.any().MaxTokens() }
+
+// relieve gives back the memory of steps. Pages mean nothing between them.
+func (f Functions) relieve() {
+	if e := f.any(); e != nil {
+		if m, ok := e.model.(engine.Reliever); ok {
+			m.RelieveSteps()
+			m.RelievePages(0, e.pages, func(int32) bool { return false })
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"llmc/engine"
 	"llmc/runtime"
+	"llmc/runtime/rest"
 )
 
 // Service shares a plan's encoders among requests: what waits is put into steps together, the oldest first, whoever asked for it. A step is of texts or of
@@ -169,10 +170,12 @@ func (s *Service) enqueue(items []*item) error {
 // loop runs steps while anything waits.
 func (s *Service) loop() {
 	defer close(s.done)
+	var idle rest.Loop
 	for {
 		batch, wait, closed := s.next()
 		switch {
 		case len(batch) > 0:
+			idle.Worked()
 			s.run(batch)
 		case closed:
 			return
@@ -184,7 +187,7 @@ func (s *Service) loop() {
 			}
 			timer.Stop()
 		default:
-			<-s.wake
+			idle.Wait(s.wake, s.functions.relieve)
 		}
 	}
 }

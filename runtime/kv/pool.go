@@ -106,6 +106,9 @@ func (p *Pool) Held() int { return len(p.pages) - p.Available() }
 // Cached returns how many pages nobody holds but can be found again.
 func (p *Pool) Cached() int { return p.cached.len }
 
+// Free tells whether a page holds nothing: no table has it, and it can not be found.
+func (p *Pool) Free(n int32) bool { return p.pages[n].refs == 0 && p.pages[n].state == unindexed }
+
 // PagesFor returns how many pages hold so many positions.
 func (p *Pool) PagesFor(positions int) int { return (positions + p.pageSize - 1) / p.pageSize }
 

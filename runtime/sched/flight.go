@@ -109,3 +109,10 @@ func (s *Scheduler) land() *flight {
 	s.spare = f
 	return f
 }
+
+// Relieve lets go of the memory of steps, and of sequences that were in them, if there is nothing to do.
+func (s *Scheduler) Relieve() {
+	if !s.HasWork() {
+		s.flights, s.spare, s.running, s.prefills, s.outputs = nil, nil, nil, nil, nil
+	}
+}

@@ -114,6 +114,9 @@ func (s *Scheduler) Schedule(now time.Time) *engine.Step {
 // TakeCopies appends the copies of pages that have to be made, in their order, before the step runs that was scheduled last.
 func (s *Scheduler) TakeCopies(dst []kv.Copy) []kv.Copy { return s.pool.TakeCopies(dst) }
 
+// PageFree tells whether a KV page holds nothing that counts.
+func (s *Scheduler) PageFree(page int32) bool { return s.pool.Free(page) }
+
 // TakeCacheEvents returns what has happened to the prefix cache since the last call; nil: nothing.
 func (s *Scheduler) TakeCacheEvents() []kv.Event { return s.pool.TakeEvents() }
 

@@ -18,6 +18,7 @@ import (
 	"llmc/runtime/metrics"
 	"llmc/runtime/otlp"
 	"llmc/runtime/requestlog"
+	"llmc/runtime/rest"
 )
 
 // Config says what a server offers and to whom.
@@ -158,7 +159,9 @@ func New(config Config) (*Server, error) {
 		IdleTimeout:        limits.IdleTimeout,
 		MaxRequestBodySize: s.bodyBytes(),
 		// Thousands of idle connections must cost no buffers.
-		ReduceMemoryUsage:            true,
+		ReduceMemoryUsage: true,
+		// Those that served connections end before memory is given back: they are looked through as often.
+		MaxIdleWorkerDuration:        rest.After / 3,
 		DisablePreParseMultipartForm: true,
 		SecureErrorLogMessage:        true,
 		CloseOnShutdown:              true,

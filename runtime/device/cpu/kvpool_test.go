@@ -62,6 +62,33 @@ func checkCopies(t *testing.T, caches []engine.Cache, pageSize int) {
 	}
 }
 
+// Spans of pages none of which is used are given back, and nothing else.
+func TestRelievePages(t *testing.T) {
+	pool, err := newKVPool([]engine.Cache{{Name: "self", Kind: engine.Paged, Layers: 2, DType: dtype.BF16, KVHeads: 2, Dim: 64}}, 16, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.mem.release()
+	for i := range pool.mem {
+		pool.mem[i] = 1
+	}
+	used := map[int32]bool{3: true, 16: true, 47: true, 99: true}
+	for first := 0; first < 128; first += 64 {
+		pool.relieve(first, min(first+64, pool.pages), func(page int32) bool { return used[page] })
+	}
+	for page := range pool.pages {
+		keeps := false
+		for other := range used {
+			keeps = keeps || int(other)/pool.spanPages == page/pool.spanPages
+		}
+		for _, b := range pool.pageOf(page) {
+			if (b == 1) != keeps {
+				t.Fatalf("a byte of page %d is %d, in a span that is used: %t", page, b, keeps)
+			}
+		}
+	}
+}
+
 // checkMove wants a page that was read to be the same in another pool, under another number, and nothing else there to change.
 func checkMove(t *testing.T, pool *kvPool, caches []engine.Cache, pageSize, page int) {
 	t.Helper()

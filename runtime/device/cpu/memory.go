@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sys/unix"
@@ -29,6 +30,15 @@ func (r region) release() error {
 		return nil
 	}
 	return unix.Munmap(r)
+}
+
+// relieve gives the pages of the system back that lie within [from, to). They are zeroes when they are touched again.
+func (r region) relieve(from, to int64) {
+	page := int64(os.Getpagesize())
+	from, to = (from+page-1)/page*page, to/page*page
+	if from < to {
+		_ = unix.Madvise(r[from:to], unix.MADV_DONTNEED) // refused for memory that is locked, which stays
+	}
 }
 
 // machineMemory returns the memory in bytes that this process may have: the machine's, or what its control group leaves it, as containers have one.

@@ -29,6 +29,7 @@ type schedule struct {
 	noPrefix bool
 	seed     uint64 // of arrival times and order
 	adapters []*engine.Plan
+	relieved int       // after so many steps, each time, memory is given back; 0: never
 	drafts   [][]int32 // outputs of the requests, which are guessed, now and then wrongly; nil: no guesses
 }
 
@@ -43,7 +44,7 @@ type served struct {
 }
 
 // Schedules serves a few requests on a device under rounds random schedules (batches, chunks, page sizes, arrivals, preemptions, prefix cache,
-// threads, guesses of the next tokens) and wants the bits of every logit to be those of a plain run. The model of the plan has a vocabulary of vocab, context positions
+// threads, memory given back, guesses of the next tokens) and wants the bits of every logit to be those of a plain run. The model of the plan has a vocabulary of vocab, context positions
 // are used. Requests have no adapter and the given ones in turn.
 func Schedules(t *testing.T, device engine.Device, plan *engine.Plan, vocab, context, rounds int, adapters ...*engine.Plan) {
 	t.Helper()
@@ -141,6 +142,7 @@ func randomSchedule(seed uint64, context int) schedule {
 	}
 	sc.pages = context/page + random.IntN(context/page)
 	sc.settings.Drafts = max(0, random.IntN(12)-4)
+	sc.relieved = random.IntN(5)
 	return sc
 }
 
@@ -159,7 +161,7 @@ func run(t *testing.T, device engine.Device, plan *engine.Plan, vocab int, reque
 	limits, _ := model.Limits()
 	s, err := sched.New(sched.Config{Settings: limits, Pages: sc.pages, Vocab: vocab, ChunkTokens: sc.chunk, NoPrefixCache: sc.noPrefix, CopyPages: takesGuesses(t, plan)})
 	check(t, err)
-	d := driver{t: t, model: model, s: s, vocab: vocab, got: trace{}, outputs: make([][]int32, len(requests))}
+	d := driver{t: t, model: model, s: s, pages: sc.pages, vocab: vocab, got: trace{}, outputs: make([][]int32, len(requests))}
 	if sc.drafts != nil {
 		d.guesses = newGuesses(sc, vocab)
 	}
@@ -169,10 +171,12 @@ func run(t *testing.T, device engine.Device, plan *engine.Plan, vocab int, reque
 		check(t, err)
 		for range random.IntN(4) {
 			d.step()
+			d.relieve(sc.relieved)
 		}
 	}
 	for s.HasWork() {
 		d.step()
+		d.relieve(sc.relieved)
 	}
 	return served{d.got, d.outputs, s.Stats()}
 }
@@ -182,10 +186,12 @@ type driver struct {
 	t       *testing.T
 	model   engine.Model
 	s       *sched.Scheduler
+	pages   int
 	vocab   int
 	got     trace
 	outputs [][]int32
 	guesses *guesses // nil: none
+	steps   int
 	logits  [][]float32
 	out     []engine.Sampled
 	now     time.Time
@@ -201,6 +207,16 @@ func (d *driver) schedule() *engine.Step {
 		check(d.t, d.model.CopyPage(c.To, c.From))
 	}
 	return st
+}
+
+// relieve has the model give back what nothing is kept in, after every so many steps.
+func (d *driver) relieve(every int) {
+	d.steps++
+	if m, ok := d.model.(engine.Reliever); ok && every > 0 && d.steps%every == 0 {
+		m.RelieveSteps()
+		_, pages := m.(engine.Model).Limits()
+		m.RelievePages(0, pages, func(page int32) bool { return int(page) < d.pages && !d.s.PageFree(page) })
+	}
 }
 
 func (d *driver) step() {
